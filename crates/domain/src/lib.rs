@@ -1,1 +1,17 @@
-//! Placeholder.
+//! What the assistant is about, as types: conversations, messages, runs and the events of a run.
+//!
+//! Pure: no storage, no HTTP, no Spin. Rows and wire formats are other crates' business, except the event frame,
+//! which is the same text in the database and on the wire ([`event`]).
+
+pub mod conversation;
+pub mod event;
+pub mod id;
+pub mod run;
+pub mod time;
+pub mod user;
+
+pub use conversation::{Conversation, Message, MessageRole, ToolCall};
+pub use id::Id;
+pub use run::{Run, RunFailure, RunState, RunStep, Usage};
+pub use time::Timestamp;
+pub use user::{User, UserRole};

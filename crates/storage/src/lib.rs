@@ -1,1 +1,70 @@
-//! Placeholder.
+//! Everything that is kept: all SQL of the product, and the rows turned into domain types.
+//!
+//! The crate knows no driver. It speaks to the [`Database`] port, which has two operations: one statement, or several in
+//! one transaction. Transactions are lists, never conversations: nobody can hold one open while waiting for a model,
+//! and a database without interactive transactions will do.
+//!
+//! Invariant: every query about something owned carries its owner's id; what belongs to somebody else is not found.
+
+pub mod conversations;
+pub mod database;
+pub mod messages;
+pub mod migration;
+pub mod runs;
+pub mod sessions;
+pub mod signing_keys;
+pub mod tool_calls;
+pub mod users;
+
+pub use database::{Database, DatabaseError, Dialect, Outcome, Row, Statement, Value};
+
+/// The repository over a database.
+#[derive(Clone, Debug)]
+pub struct Store<D> {
+    database: D,
+}
+
+/// Why something could not be stored or read.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// The database said no, or nothing.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// A stored row does not look as this version writes it.
+    #[error("a row of {query} cannot be read: column {column} is not {expected}")]
+    Row {
+        /// Which query.
+        query: &'static str,
+        /// Which column, from 0.
+        column: usize,
+        /// What it should have been.
+        expected: &'static str,
+    },
+    /// A value could not be written as JSON.
+    #[error("tool calls cannot be written as JSON")]
+    Json(#[from] serde_json::Error),
+    /// The database was made by something else.
+    #[error(
+        "migration {version} of this database differs from the one in this build: restore the file it was applied from, or restore a backup"
+    )]
+    MigrationChanged {
+        /// Which migration.
+        version: i64,
+    },
+}
+
+impl<D: Database> Store<D> {
+    /// A store over a database that is up to date (see [`migration`]).
+    pub const fn new(database: D) -> Self {
+        Self { database }
+    }
+
+    /// Proves that the database answers, for readiness.
+    ///
+    /// # Errors
+    /// Whatever keeps it from answering.
+    pub async fn ping(&self) -> Result<(), StorageError> {
+        self.database.query(Statement::new("ping", "SELECT 1", [])).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,428 @@
+//! The events of a run and their one written form: a server-sent-events frame, the same text in the log and on the wire.
+//!
+//! Event ids count the characters of what was said (other events count one). So the place in an answer and the id of the
+//! event that brings it are the same thing, however the text was cut into pieces: an executor that takes a run over and
+//! hears the same answer again goes on at the id where the log ends, and a reader that had already seen more than the
+//! log is given exactly what it has not seen ([`after`]).
+//!
+//! Frames: WHATWG HTML, section 9.2. Nothing here knows where frames are kept or sent.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{Id, Timestamp, Usage};
+
+/// How far ids jump when an answer is written again from the start: more than any batch of events that
+/// a dead executor may have sent to a reader without having logged it.
+pub const RESTART_GAP: u64 = 10_000_000;
+
+/// What can happen in a run, as its readers see it.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Event<'a> {
+    /// A piece of the answer.
+    Token {
+        /// The text.
+        content: &'a str,
+        /// Pieces so far, this one included.
+        token_count: u64,
+    },
+    /// A piece of the model's reasoning.
+    Thinking {
+        /// The text.
+        content: &'a str,
+    },
+    /// The model wants a tool called.
+    ToolRequest {
+        /// The tool.
+        name: &'a str,
+        /// The model's id for the call.
+        call_id: &'a str,
+        /// An object; a string when the model wrote no valid JSON.
+        arguments: &'a Value,
+    },
+    /// A tool answered.
+    ToolResult {
+        /// The result as text.
+        content: &'a str,
+        /// The model's id for the call.
+        call_id: &'a str,
+        /// The tool.
+        name: &'a str,
+        /// Whether `content` says what went wrong.
+        is_error: bool,
+        /// How long the call took.
+        duration_ms: u64,
+    },
+    /// The run failed; the stream ends.
+    Error {
+        /// For the person.
+        message: &'a str,
+        /// For programs.
+        code: &'a str,
+        /// Whether trying again may help.
+        retryable: bool,
+    },
+    /// The run ended well or was stopped; the stream ends.
+    Complete {
+        /// `stop`, `length`, `content_filter` or `cancelled`.
+        finish_reason: &'a str,
+        /// What it used, if the model said.
+        usage: Option<Usage>,
+        /// The answer's message, unless nothing was written.
+        message_id: Option<Id>,
+        /// How often the run was claimed; above 1 it was taken over.
+        attempt: u64,
+    },
+    /// The answer is being written again: what was said since the last tool event does not count.
+    Restarted,
+    /// Work began. Not logged.
+    Processing,
+    /// The provider was busy; the same request is sent again. Not logged.
+    Retrying {
+        /// Which try comes next, from 2.
+        attempt: u32,
+        /// How long until then.
+        retry_after_ms: u64,
+    },
+}
+
+/// The written form: `data:` of a frame.
+#[derive(Serialize)]
+struct Data<'a> {
+    r#type: &'static str,
+    content: &'a str,
+    metadata: Metadata<'a>,
+}
+
+#[derive(Default, Serialize)]
+struct Metadata<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_count: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    call_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arguments: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    is_error: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retryable: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    finish_reason: Option<&'a str>,
+    /// `null` says that the model did not tell, so it is written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<Option<Usage>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message_id: Option<Option<Id>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempt: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u64>,
+    run_id: &'a str,
+    timestamp: Option<Timestamp>,
+}
+
+impl Event<'_> {
+    /// How far this event moves the id on; `None` for what is neither logged nor replayed.
+    #[must_use]
+    pub fn width(&self) -> Option<u64> {
+        match self {
+            Self::Token { content, .. } | Self::Thinking { content } => {
+                Some(u64::try_from(content.chars().count()).unwrap_or(u64::MAX).max(1))
+            }
+            Self::ToolRequest { .. } | Self::ToolResult { .. } | Self::Error { .. } | Self::Complete { .. } => Some(1),
+            Self::Restarted => Some(RESTART_GAP),
+            Self::Processing | Self::Retrying { .. } => None,
+        }
+    }
+
+    /// Appends this event as a frame. `id` is the one before it and is moved on.
+    pub fn write(&self, id: &mut u64, run_id: &str, timestamp: Timestamp, frames: &mut String) {
+        let id = self.width().map(|width| {
+            *id = id.saturating_add(width);
+            *id
+        });
+        let (r#type, content, metadata) = self.parts();
+        let metadata = Metadata { run_id, timestamp: Some(timestamp), ..metadata };
+        write_frame(id, r#type, &Data { r#type, content, metadata }, frames);
+    }
+
+    fn parts(&self) -> (&'static str, &str, Metadata<'_>) {
+        match *self {
+            Self::Token { content, token_count } => {
+                ("token", content, Metadata { token_count: Some(token_count), ..Metadata::default() })
+            }
+            Self::Thinking { content } => ("thinking", content, Metadata::default()),
+            Self::ToolRequest { name, call_id, arguments } => (
+                "tool_request",
+                name,
+                Metadata { call_id: Some(call_id), arguments: Some(arguments), ..Metadata::default() },
+            ),
+            Self::ToolResult { content, call_id, name, is_error, duration_ms } => (
+                "tool_result",
+                content,
+                Metadata {
+                    call_id: Some(call_id),
+                    name: Some(name),
+                    is_error: Some(is_error),
+                    duration_ms: Some(duration_ms),
+                    ..Metadata::default()
+                },
+            ),
+            Self::Error { message, code, retryable } => {
+                ("error", message, Metadata { code: Some(code), retryable: Some(retryable), ..Metadata::default() })
+            }
+            Self::Complete { finish_reason, usage, message_id, attempt } => (
+                "complete",
+                "",
+                Metadata {
+                    finish_reason: Some(finish_reason),
+                    usage: Some(usage),
+                    message_id: Some(message_id),
+                    attempt: Some(attempt),
+                    ..Metadata::default()
+                },
+            ),
+            Self::Restarted => ("state", "restarted", Metadata::default()),
+            Self::Processing => ("state", "processing", Metadata::default()),
+            Self::Retrying { attempt, retry_after_ms } => (
+                "state",
+                "retrying",
+                Metadata {
+                    attempt: Some(u64::from(attempt)),
+                    retry_after_ms: Some(retry_after_ms),
+                    ..Metadata::default()
+                },
+            ),
+        }
+    }
+}
+
+fn write_frame(id: Option<u64>, r#type: &str, data: &impl Serialize, frames: &mut String) {
+    // None of our types can fail to serialize (no maps with odd keys, no floats); an empty object would still be a frame.
+    let data = serde_json::to_string(data).unwrap_or_else(|_| "{}".to_owned());
+    if let Some(id) = id {
+        frames.push_str("id: ");
+        frames.push_str(&id.to_string());
+        frames.push('\n');
+    }
+    frames.push_str("event: ");
+    frames.push_str(r#type);
+    frames.push_str("\ndata: ");
+    frames.push_str(&data);
+    frames.push_str("\n\n");
+}
+
+/// One logged frame, as [`Event::write`] wrote it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame<'a> {
+    /// Its id.
+    pub id: u64,
+    /// Its `event:`.
+    pub event: &'a str,
+    /// Its `data:`, JSON.
+    pub data: &'a str,
+    /// All of it, the blank line included.
+    pub text: &'a str,
+}
+
+/// Reads the `content` of a frame's data without the rest.
+#[derive(Deserialize)]
+struct Content<'a> {
+    #[serde(borrow)]
+    content: Cow<'a, str>,
+}
+
+impl Frame<'_> {
+    /// What was said in it.
+    #[must_use]
+    pub fn content(&self) -> String {
+        serde_json::from_str::<Content<'_>>(self.data).map(|data| data.content.into_owned()).unwrap_or_default()
+    }
+
+    fn is_text(&self) -> bool {
+        matches!(self.event, "token" | "thinking")
+    }
+}
+
+/// The logged frames in `frames`, in order. What [`Event::write`] did not write is passed over.
+pub fn frames(frames: &str) -> impl Iterator<Item = Frame<'_>> {
+    frames.split_inclusive("\n\n").filter_map(|text| {
+        let mut lines = text.lines();
+        let id = lines.next()?.strip_prefix("id: ")?.parse().ok()?;
+        let event = lines.next()?.strip_prefix("event: ")?;
+        let data = lines.next()?.strip_prefix("data: ")?;
+        Some(Frame { id, event, data, text })
+    })
+}
+
+/// What of `frames` a reader has not seen who has seen everything up to `last_seen`.
+///
+/// A piece of text that it has seen a part of is cut.
+#[must_use]
+pub fn after(frames_text: &str, last_seen: u64) -> Cow<'_, str> {
+    let mut start = frames_text.len();
+    for frame in frames(frames_text) {
+        let offset = frame.text.as_ptr() as usize - frames_text.as_ptr() as usize;
+        if frame.id <= last_seen {
+            continue;
+        }
+        start = offset;
+        if frame.is_text()
+            && let Some(cut) = cut(&frame, last_seen)
+        {
+            let rest = frames_text.get(offset + frame.text.len()..).unwrap_or_default();
+            return Cow::Owned(cut + rest);
+        }
+        break;
+    }
+    Cow::Borrowed(frames_text.get(start..).unwrap_or_default())
+}
+
+/// The frame without the characters up to `last_seen`, if it holds any.
+fn cut(frame: &Frame<'_>, last_seen: u64) -> Option<String> {
+    let mut data: serde_json::Map<String, Value> = serde_json::from_str(frame.data).ok()?;
+    let Some(Value::String(content)) = data.get("content") else { return None };
+    let begin = frame.id.checked_sub(u64::try_from(content.chars().count()).ok()?)?;
+    let seen = usize::try_from(last_seen.checked_sub(begin)?).ok()?;
+    if seen == 0 {
+        return None;
+    }
+    let rest: String = content.chars().skip(seen).collect();
+    data.insert("content".to_owned(), Value::String(rest));
+    let mut text = String::with_capacity(frame.text.len());
+    write_frame(Some(frame.id), frame.event, &data, &mut text);
+    Some(text)
+}
+
+/// How far a run has come, read from its log: what an executor needs that takes it over.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct Progress {
+    /// The id of the last logged event.
+    pub last_id: u64,
+    /// Pieces of text logged in the whole run.
+    pub token_count: u64,
+    /// What was said since the last tool event.
+    pub text: String,
+    /// What was thought since then.
+    pub thinking: String,
+}
+
+impl Progress {
+    /// Reads one more batch of the log; batches come in order.
+    pub fn read(&mut self, batch: &str) {
+        for frame in frames(batch) {
+            self.last_id = frame.id;
+            match frame.event {
+                "token" => {
+                    self.text.push_str(&frame.content());
+                    self.token_count += 1;
+                }
+                "thinking" => self.thinking.push_str(&frame.content()),
+                _ => {
+                    self.text.clear();
+                    self.thinking.clear();
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const RUN_ID: &str = "01990000-0000-7000-8000-000000000000";
+
+    fn log(pieces: &[String]) -> String {
+        let (mut id, mut frames) = (0, String::new());
+        for (index, content) in pieces.iter().enumerate() {
+            let token_count = index as u64 + 1;
+            Event::Token { content, token_count }.write(&mut id, RUN_ID, Timestamp::from_millis(0), &mut frames);
+        }
+        frames
+    }
+
+    fn said(frames_text: &str) -> String {
+        frames(frames_text).map(|frame| frame.content()).collect()
+    }
+
+    #[test]
+    fn a_token_has_the_documented_form() {
+        let (mut id, mut out) = (4, String::new());
+        Event::Token { content: "Hé\n", token_count: 2 }.write(
+            &mut id,
+            RUN_ID,
+            Timestamp::from_millis(1_767_225_600_000),
+            &mut out,
+        );
+        assert_eq!(
+            out,
+            format!(
+                "id: 7\nevent: token\ndata: {{\"type\":\"token\",\"content\":\"Hé\\n\",\"metadata\":{{\"token_count\":2,\
+                 \"run_id\":\"{RUN_ID}\",\"timestamp\":\"2026-01-01T00:00:00.000Z\"}}}}\n\n"
+            )
+        );
+    }
+
+    #[test]
+    fn what_is_not_logged_has_no_id() {
+        let (mut id, mut out) = (4, String::new());
+        Event::Retrying { attempt: 2, retry_after_ms: 1500 }.write(
+            &mut id,
+            RUN_ID,
+            Timestamp::from_millis(0),
+            &mut out,
+        );
+        assert_eq!(id, 4);
+        assert!(out.starts_with("event: state\n"), "{out}");
+        assert_eq!(frames(&out).count(), 0);
+    }
+
+    #[test]
+    fn progress_starts_anew_after_a_tool_event() {
+        let (mut id, mut out) = (0, String::new());
+        let at = Timestamp::from_millis(0);
+        Event::Thinking { content: "hm" }.write(&mut id, RUN_ID, at, &mut out);
+        Event::Token { content: "a", token_count: 1 }.write(&mut id, RUN_ID, at, &mut out);
+        Event::ToolRequest { name: "t", call_id: "c", arguments: &Value::Null }.write(&mut id, RUN_ID, at, &mut out);
+        Event::Token { content: "b", token_count: 2 }.write(&mut id, RUN_ID, at, &mut out);
+        let mut progress = Progress::default();
+        progress.read(&out);
+        assert_eq!(progress, Progress { last_id: 5, token_count: 2, text: "b".into(), thinking: String::new() });
+    }
+
+    proptest! {
+        /// Wherever a reader left off, and however the text was cut, it gets the rest and nothing twice.
+        #[test]
+        fn a_reader_gets_exactly_what_it_has_not_seen(
+            pieces in prop::collection::vec("\\PC{1,12}|[\\n\"\\\\é漢🦀]{1,4}", 1..12),
+            seen in 0_usize..200,
+        ) {
+            let whole: String = pieces.concat();
+            let seen = seen.min(whole.chars().count());
+            let frames_text = log(&pieces);
+            let rest = after(&frames_text, seen as u64);
+            let expected: String = whole.chars().skip(seen).collect();
+            prop_assert_eq!(said(&rest), expected);
+            prop_assert!(frames(&rest).all(|frame| frame.id > seen as u64));
+        }
+
+        /// The log is never trusted to be well formed.
+        #[test]
+        fn rubbish_is_passed_over(text in "\\PC{0,200}|(id: [0-9]{1,30}\n|event: token\n|data: .{0,9}\n|\n){0,20}", seen: u64) {
+            let _ = after(&text, seen);
+            let mut progress = Progress::default();
+            progress.read(&text);
+        }
+    }
+}

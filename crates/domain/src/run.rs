@@ -1,0 +1,239 @@
+//! A run: the work of answering one message, and the states it goes through.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Id, Timestamp};
+
+/// A run as its owner sees it.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Its id.
+    pub id: Id,
+    /// The conversation it answers in.
+    pub conversation_id: Id,
+    /// The message it answers.
+    pub message_id: Id,
+    /// Where it is.
+    pub state: RunState,
+    /// The model it asks.
+    pub model: String,
+    /// When the message came.
+    pub created_at: Timestamp,
+    /// When it was last claimed, or ended.
+    pub updated_at: Timestamp,
+    /// Why it failed, when it did.
+    pub failure: Option<RunFailure>,
+    /// What it used, as far as the model said.
+    pub usage: Option<Usage>,
+}
+
+/// Why a run failed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RunFailure {
+    /// Stable, for programs.
+    pub code: String,
+    /// For the person.
+    pub message: String,
+}
+
+/// Tokens, as the provider counts them.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub struct Usage {
+    /// In the requests, all rounds together.
+    pub prompt_tokens: u64,
+    /// In the answers.
+    pub completion_tokens: u64,
+    /// Both.
+    pub total_tokens: u64,
+}
+
+impl Usage {
+    /// Sums the rounds of a run.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            prompt_tokens: self.prompt_tokens.saturating_add(other.prompt_tokens),
+            completion_tokens: self.completion_tokens.saturating_add(other.completion_tokens),
+            total_tokens: self.total_tokens.saturating_add(other.total_tokens),
+        }
+    }
+}
+
+/// Where a run is. A conversation without an active run is idle.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// Stored; nobody reads its events yet.
+    Queued,
+    /// Claimed; the model has not answered yet.
+    Processing,
+    /// The model is answering.
+    Streaming,
+    /// Tools are being called.
+    ToolExecution,
+    /// A tool call waits for the person's decision.
+    AwaitingApproval,
+    /// Answered.
+    Complete,
+    /// Failed, with a [`RunFailure`].
+    Error,
+    /// Stopped by the person; what was written stays.
+    Cancelled,
+}
+
+/// What happens to a run.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum RunStep {
+    /// An executor takes it up, or takes it over from one that died.
+    Claim,
+    /// The model's first delta of a round arrives.
+    ModelAnswers,
+    /// The model's round ended with tool calls.
+    CallTools,
+    /// A tool call needs the person's decision.
+    AskApproval,
+    /// The person decided.
+    Decide,
+    /// All calls of the round have results.
+    ToolsFinished,
+    /// The answer is complete.
+    Finish,
+    /// Something failed for good.
+    Fail,
+    /// The person stops it.
+    Cancel,
+}
+
+/// A step that its state does not allow.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a run that is {} cannot {step:?}", state.as_str())]
+pub struct InvalidTransition {
+    /// Where the run was.
+    pub state: RunState,
+    /// What was attempted.
+    pub step: RunStep,
+}
+
+impl RunState {
+    /// Every state, in the order of a life.
+    pub const ALL: [Self; 8] = [
+        Self::Queued,
+        Self::Processing,
+        Self::Streaming,
+        Self::ToolExecution,
+        Self::AwaitingApproval,
+        Self::Complete,
+        Self::Error,
+        Self::Cancelled,
+    ];
+
+    /// The one transition function.
+    ///
+    /// # Errors
+    /// [`InvalidTransition`] when the step makes no sense here; ended runs accept none.
+    pub const fn after(self, step: RunStep) -> Result<Self, InvalidTransition> {
+        use RunStep as S;
+        Ok(match (self, step) {
+            (Self::Queued | Self::Processing | Self::Streaming | Self::ToolExecution, S::Claim) => Self::Processing,
+            (Self::Processing | Self::Streaming, S::ModelAnswers) | (Self::ToolExecution, S::ToolsFinished) => {
+                Self::Streaming
+            }
+            // A run taken over in the middle of its tools goes straight back to them.
+            (Self::Processing | Self::Streaming, S::CallTools) => Self::ToolExecution,
+            (Self::ToolExecution, S::AskApproval) => Self::AwaitingApproval,
+            (Self::AwaitingApproval, S::Decide) => Self::Queued,
+            (Self::Processing | Self::Streaming, S::Finish) => Self::Complete,
+            (
+                Self::Queued | Self::Processing | Self::Streaming | Self::ToolExecution | Self::AwaitingApproval,
+                S::Fail,
+            ) => Self::Error,
+            (
+                Self::Queued | Self::Processing | Self::Streaming | Self::ToolExecution | Self::AwaitingApproval,
+                S::Cancel,
+            ) => Self::Cancelled,
+            (state, step) => return Err(InvalidTransition { state, step }),
+        })
+    }
+
+    /// Whether nothing more will happen.
+    #[must_use]
+    pub const fn is_terminal(self) -> bool {
+        matches!(self, Self::Complete | Self::Error | Self::Cancelled)
+    }
+
+    /// As stored and sent.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Processing => "processing",
+            Self::Streaming => "streaming",
+            Self::ToolExecution => "tool_execution",
+            Self::AwaitingApproval => "awaiting_approval",
+            Self::Complete => "complete",
+            Self::Error => "error",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// From what [`Self::as_str`] wrote.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use RunState::{AwaitingApproval, Cancelled, Complete, Error, Processing, Queued, Streaming, ToolExecution};
+    use RunStep::{AskApproval, CallTools, Cancel, Claim, Decide, Fail, Finish, ModelAnswers, ToolsFinished};
+
+    use super::*;
+
+    /// Everything that is allowed. Whatever is not in this table must be refused.
+    const TABLE: &[(RunState, RunStep, RunState)] = &[
+        (Queued, Claim, Processing),
+        (Queued, Fail, Error),
+        (Queued, Cancel, Cancelled),
+        (Processing, Claim, Processing),
+        (Processing, ModelAnswers, Streaming),
+        (Processing, CallTools, ToolExecution),
+        (Processing, Finish, Complete),
+        (Processing, Fail, Error),
+        (Processing, Cancel, Cancelled),
+        (Streaming, Claim, Processing),
+        (Streaming, ModelAnswers, Streaming),
+        (Streaming, CallTools, ToolExecution),
+        (Streaming, Finish, Complete),
+        (Streaming, Fail, Error),
+        (Streaming, Cancel, Cancelled),
+        (ToolExecution, Claim, Processing),
+        (ToolExecution, ToolsFinished, Streaming),
+        (ToolExecution, AskApproval, AwaitingApproval),
+        (ToolExecution, Fail, Error),
+        (ToolExecution, Cancel, Cancelled),
+        (AwaitingApproval, Decide, Queued),
+        (AwaitingApproval, Fail, Error),
+        (AwaitingApproval, Cancel, Cancelled),
+    ];
+
+    #[test]
+    fn allows_exactly_the_table() {
+        let steps =
+            [Claim, ModelAnswers, CallTools, AskApproval, Decide, ToolsFinished, Finish, Fail, Cancel];
+        for state in RunState::ALL {
+            for step in steps {
+                let expected = TABLE.iter().find(|(from, by, _)| (*from, *by) == (state, step)).map(|(_, _, to)| *to);
+                assert_eq!(state.after(step).ok(), expected, "{state:?} after {step:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_state_reads_back_what_it_writes() {
+        for state in RunState::ALL {
+            assert_eq!(RunState::parse(state.as_str()), Some(state));
+        }
+        assert_eq!(RunState::parse("idle"), None);
+    }
+}

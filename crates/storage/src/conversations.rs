@@ -1,0 +1,109 @@
+//! Conversations and their list.
+
+use domain::{Conversation, Id, Timestamp};
+
+use crate::{Database, Row, Statement, StorageError, Store};
+
+const COLUMNS: &str = "conversations.id, title, conversations.model, conversations.created_at, conversations.updated_at,
+    (SELECT runs.id FROM runs WHERE runs.conversation_id = conversations.id
+     AND runs.state IN ('queued', 'processing', 'awaiting_approval'))";
+
+fn read(query: &'static str, row: &Row) -> Result<Conversation, StorageError> {
+    let mut columns = row.columns(query);
+    Ok(Conversation {
+        id: columns.id()?,
+        title: columns.text()?.to_owned(),
+        model: columns.optional_text()?.map(str::to_owned),
+        created_at: columns.timestamp()?,
+        updated_at: columns.timestamp()?,
+        active_run_id: columns.optional_id()?,
+    })
+}
+
+impl<D: Database> Store<D> {
+    /// Begins a conversation.
+    ///
+    /// # Errors
+    /// Whatever the database says, as everywhere in this crate.
+    pub async fn create_conversation(
+        &self,
+        user_id: Id,
+        title: &str,
+        model: Option<&str>,
+    ) -> Result<Conversation, StorageError> {
+        const QUERY: &str = "create_conversation";
+        let sql = "INSERT INTO conversations (id, user_id, title, model, created_at, updated_at)
+                   VALUES (?1, ?2, ?3, ?4, now_ms(), now_ms()) RETURNING id, title, model, created_at, updated_at, NULL";
+        let parameters = [Id::new().into(), user_id.into(), title.into(), model.into()];
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
+        read(QUERY, rows.first().unwrap_or(&Row(Vec::new())))
+    }
+
+    /// The owner's conversation.
+    ///
+    /// # Errors
+    /// As [`Self::create_conversation`].
+    pub async fn conversation(&self, user_id: Id, id: Id) -> Result<Option<Conversation>, StorageError> {
+        const QUERY: &str = "conversation";
+        let sql = format!("SELECT {COLUMNS} FROM conversations WHERE id = ?1 AND user_id = ?2");
+        let rows = self.database.query(Statement::new(QUERY, sql, [id.into(), user_id.into()])).await?;
+        rows.first().map(|row| read(QUERY, row)).transpose()
+    }
+
+    /// The owner's conversations, newest activity first, after a place in that order.
+    ///
+    /// # Errors
+    /// As [`Self::create_conversation`].
+    pub async fn conversations(
+        &self,
+        user_id: Id,
+        after: Option<(Timestamp, Id)>,
+        limit: u32,
+    ) -> Result<Vec<Conversation>, StorageError> {
+        const QUERY: &str = "conversations";
+        let mut parameters = vec![user_id.into(), i64::from(limit).into()];
+        let place = match after {
+            Some((updated_at, id)) => {
+                parameters.extend([updated_at.as_millis().into(), id.into()]);
+                "AND (updated_at, id) < (?3, ?4)"
+            }
+            None => "",
+        };
+        let sql = format!(
+            "SELECT {COLUMNS} FROM conversations WHERE user_id = ?1 {place} ORDER BY updated_at DESC, id DESC LIMIT ?2"
+        );
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
+        rows.iter().map(|row| read(QUERY, row)).collect()
+    }
+
+    /// Changes the title or the model, whichever is given. `None`: not the owner's.
+    ///
+    /// # Errors
+    /// As [`Self::create_conversation`].
+    pub async fn update_conversation(
+        &self,
+        user_id: Id,
+        id: Id,
+        title: Option<&str>,
+        model: Option<&str>,
+    ) -> Result<Option<Conversation>, StorageError> {
+        const QUERY: &str = "update_conversation";
+        let sql = format!(
+            "UPDATE conversations SET title = COALESCE(?3, title), model = COALESCE(?4, model), updated_at = now_ms()
+             WHERE id = ?1 AND user_id = ?2 RETURNING {COLUMNS}"
+        );
+        let parameters = [id.into(), user_id.into(), title.into(), model.into()];
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
+        rows.first().map(|row| read(QUERY, row)).transpose()
+    }
+
+    /// Removes a conversation and all that belongs to it. `false`: not the owner's.
+    ///
+    /// # Errors
+    /// As [`Self::create_conversation`].
+    pub async fn delete_conversation(&self, user_id: Id, id: Id) -> Result<bool, StorageError> {
+        let sql = "DELETE FROM conversations WHERE id = ?1 AND user_id = ?2 RETURNING id";
+        let statement = Statement::new("delete_conversation", sql, [id.into(), user_id.into()]);
+        Ok(!self.database.query(statement).await?.is_empty())
+    }
+}

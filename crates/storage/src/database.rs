@@ -1,0 +1,291 @@
+//! The port to a SQL database, and the values that cross it.
+//!
+//! SQL here is written once for SQLite and PostgreSQL: parameters are `?1`, `?2`, ...; `now_ms()` is the database's clock in
+//! milliseconds. [`Dialect::render`] writes both as the database wants them. Nothing else differs so far.
+
+use std::{future::Future, str::FromStr};
+
+use domain::{Id, Timestamp};
+
+use crate::StorageError;
+
+/// What a database must do for us.
+pub trait Database: Send + Sync {
+    /// Which SQL it speaks.
+    fn dialect(&self) -> Dialect;
+
+    /// Runs one statement, which is atomic by itself, and returns all its rows.
+    fn query(&self, statement: Statement) -> impl Future<Output = Result<Vec<Row>, DatabaseError>> + Send;
+
+    /// Runs statements in one transaction of its own. Takes the write lock at the start, so that what is read is still true when written.
+    ///
+    /// A guard ([`Statement::must_return`]) that returns no row rolls back.
+    fn transaction(&self, statements: Vec<Statement>) -> impl Future<Output = Result<Outcome, DatabaseError>> + Send;
+}
+
+/// How a transaction ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// All of it; the rows of each statement.
+    Committed(Vec<Vec<Row>>),
+    /// None of it: the guard at this index returned no row.
+    Refused(usize),
+}
+
+/// The database failed.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// It cannot be reached, or is too busy. Trying again may help.
+    #[error("the database is unavailable: {0}")]
+    Unavailable(String),
+    /// It refused the statement.
+    #[error("the database refused {query}: {message}")]
+    Refused {
+        /// Which query.
+        query: &'static str,
+        /// Its words.
+        message: String,
+    },
+}
+
+/// Which SQL a database speaks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Dialect {
+    /// SQLite 3.43 or later.
+    Sqlite,
+    /// PostgreSQL 14 or later.
+    Postgres,
+}
+
+impl Dialect {
+    /// Our SQL as this database reads it.
+    #[must_use]
+    pub fn render(self, sql: &str) -> String {
+        match self {
+            Self::Sqlite => sql.replace("now_ms()", "CAST(unixepoch('subsec') * 1000 AS INTEGER)"),
+            Self::Postgres => sql
+                .replace("now_ms()", "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS bigint)")
+                .replace('?', "$"),
+        }
+    }
+}
+
+/// One statement with its parameters.
+#[derive(Clone, Debug)]
+pub struct Statement {
+    /// A name for logs and errors; never data.
+    pub name: &'static str,
+    /// SQL before [`Dialect::render`].
+    pub sql: String,
+    /// `?1` first.
+    pub parameters: Vec<Value>,
+    /// Whether returning no row rolls the transaction back.
+    pub guard: bool,
+}
+
+impl Statement {
+    /// A statement.
+    pub fn new(name: &'static str, sql: impl Into<String>, parameters: impl Into<Vec<Value>>) -> Self {
+        Self { name, sql: sql.into(), parameters: parameters.into(), guard: false }
+    }
+
+    /// Makes it a guard: in a transaction, no row means roll back.
+    #[must_use]
+    pub fn must_return(mut self) -> Self {
+        self.guard = true;
+        self
+    }
+}
+
+/// A value in a row or a parameter.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Value {
+    /// Nothing.
+    Null,
+    /// 64 bits, signed.
+    Integer(i64),
+    /// UTF-8.
+    Text(String),
+}
+
+impl From<i64> for Value {
+    fn from(value: i64) -> Self {
+        Self::Integer(value)
+    }
+}
+
+impl From<u64> for Value {
+    fn from(value: u64) -> Self {
+        Self::Integer(i64::try_from(value).unwrap_or(i64::MAX))
+    }
+}
+
+impl From<bool> for Value {
+    fn from(value: bool) -> Self {
+        Self::Integer(i64::from(value))
+    }
+}
+
+impl From<&str> for Value {
+    fn from(value: &str) -> Self {
+        Self::Text(value.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(value: String) -> Self {
+        Self::Text(value)
+    }
+}
+
+impl From<Id> for Value {
+    fn from(value: Id) -> Self {
+        Self::Text(value.to_string())
+    }
+}
+
+impl<T: Into<Self>> From<Option<T>> for Value {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+/// A row, read by position.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Row(pub Vec<Value>);
+
+/// Reads columns of one row and remembers where it went wrong.
+#[derive(Debug)]
+pub struct Columns<'a> {
+    query: &'static str,
+    row: &'a Row,
+    next: usize,
+}
+
+impl Row {
+    /// Starts reading at the first column.
+    #[must_use]
+    pub const fn columns(&self, query: &'static str) -> Columns<'_> {
+        Columns { query, row: self, next: 0 }
+    }
+}
+
+impl<'a> Columns<'a> {
+    fn take<T>(
+        &mut self,
+        expected: &'static str,
+        read: impl FnOnce(&'a Value) -> Option<T>,
+    ) -> Result<T, StorageError> {
+        let column = self.next;
+        self.next += 1;
+        self.row.0.get(column).and_then(read).ok_or(StorageError::Row { query: self.query, column, expected })
+    }
+
+    /// The next column as text.
+    ///
+    /// # Errors
+    /// [`StorageError::Row`], as in all of these, when the column is something else.
+    pub fn text(&mut self) -> Result<&'a str, StorageError> {
+        self.take("text", |value| match value {
+            Value::Text(text) => Some(text.as_str()),
+            _ => None,
+        })
+    }
+
+    /// The next column as text or nothing.
+    ///
+    /// # Errors
+    /// As [`Self::text`].
+    pub fn optional_text(&mut self) -> Result<Option<&'a str>, StorageError> {
+        self.take("text or null", |value| match value {
+            Value::Text(text) => Some(Some(text.as_str())),
+            Value::Null => Some(None),
+            Value::Integer(_) => None,
+        })
+    }
+
+    /// The next column as a number.
+    ///
+    /// # Errors
+    /// As [`Self::text`].
+    pub fn integer(&mut self) -> Result<i64, StorageError> {
+        self.take("an integer", |value| match value {
+            Value::Integer(integer) => Some(*integer),
+            _ => None,
+        })
+    }
+
+    /// The next column as a number or nothing.
+    ///
+    /// # Errors
+    /// As [`Self::text`].
+    pub fn optional_integer(&mut self) -> Result<Option<i64>, StorageError> {
+        self.take("an integer or null", |value| match value {
+            Value::Integer(integer) => Some(Some(*integer)),
+            Value::Null => Some(None),
+            Value::Text(_) => None,
+        })
+    }
+
+    /// The next column as yes or no.
+    ///
+    /// # Errors
+    /// As [`Self::text`].
+    pub fn flag(&mut self) -> Result<bool, StorageError> {
+        Ok(self.integer()? != 0)
+    }
+
+    /// The next column as milliseconds since the epoch.
+    ///
+    /// # Errors
+    /// As [`Self::text`].
+    pub fn timestamp(&mut self) -> Result<Timestamp, StorageError> {
+        Ok(Timestamp::from_millis(self.integer()?))
+    }
+
+    /// The next column as what its text says.
+    ///
+    /// # Errors
+    /// As [`Self::text`].
+    pub fn parsed<T: FromStr>(&mut self, expected: &'static str) -> Result<T, StorageError> {
+        self.take(expected, |value| match value {
+            Value::Text(text) => text.parse().ok(),
+            _ => None,
+        })
+    }
+
+    /// The next column as an id.
+    ///
+    /// # Errors
+    /// As [`Self::text`].
+    pub fn id(&mut self) -> Result<Id, StorageError> {
+        self.parsed("an id")
+    }
+
+    /// The next column as an id or nothing.
+    ///
+    /// # Errors
+    /// As [`Self::text`].
+    pub fn optional_id(&mut self) -> Result<Option<Id>, StorageError> {
+        self.take("an id or null", |value| match value {
+            Value::Text(text) => text.parse().ok().map(Some),
+            Value::Null => Some(None),
+            Value::Integer(_) => None,
+        })
+    }
+
+    /// The next column as what `read` makes of its text.
+    ///
+    /// # Errors
+    /// As [`Self::text`].
+    pub fn read<T>(
+        &mut self,
+        expected: &'static str,
+        read: impl FnOnce(&'a str) -> Option<T>,
+    ) -> Result<T, StorageError> {
+        self.take(expected, |value| match value {
+            Value::Text(text) => read(text),
+            _ => None,
+        })
+    }
+}

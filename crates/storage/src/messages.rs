@@ -1,0 +1,302 @@
+//! Messages: what a person sends sets off a run; what a run writes comes back as messages.
+
+use domain::{Id, Message, MessageRole, Run, RunState, ToolCall};
+
+use crate::{Database, Outcome, Row, Statement, StorageError, Store, runs};
+
+/// A message that a run writes.
+#[derive(Clone, Debug)]
+pub struct NewMessage {
+    /// Its id.
+    pub id: Id,
+    /// Assistant or tool.
+    pub role: MessageRole,
+    /// The text.
+    pub content: String,
+    /// What the model asked for.
+    pub tool_calls: Vec<ToolCall>,
+    /// Which call this answers.
+    pub tool_call_id: Option<String>,
+    /// Why the model stopped.
+    pub finish_reason: Option<String>,
+}
+
+/// A person's message on its way in.
+#[derive(Clone, Debug)]
+pub struct IncomingMessage<'a> {
+    /// The text.
+    pub content: &'a str,
+    /// The title that the conversation gets if it has none.
+    pub title: &'a str,
+    /// The model that is asked if the conversation names none.
+    pub default_model: &'a str,
+    /// Sending again with the same key stores nothing new.
+    pub idempotency_key: Option<&'a str>,
+}
+
+/// What came of sending a message.
+#[derive(Clone, Debug)]
+pub enum Appended {
+    /// Stored, and a run queued for it.
+    Stored(Message, Run),
+    /// It had come before.
+    Existing(Message, Run),
+    /// The previous answer is still being written.
+    RunActive,
+    /// The conversation is not the owner's.
+    NotFound,
+}
+
+/// Some messages and where the next ones begin.
+#[derive(Clone, Debug)]
+pub struct MessagePage {
+    /// In order.
+    pub messages: Vec<Message>,
+    /// The position after which there are more.
+    pub next: Option<i64>,
+}
+
+const COLUMNS: &str = "messages.id, messages.conversation_id, messages.run_id, messages.position, messages.role,
+    messages.content, messages.tool_calls, messages.tool_call_id, messages.finish_reason, messages.created_at";
+
+fn read(query: &'static str, row: &Row) -> Result<Message, StorageError> {
+    let mut columns = row.columns(query);
+    Ok(Message {
+        id: columns.id()?,
+        conversation_id: columns.id()?,
+        run_id: columns.id()?,
+        position: columns.integer()?,
+        role: columns.read("a message's role", MessageRole::parse)?,
+        content: columns.text()?.to_owned(),
+        tool_calls: match columns.optional_text()? {
+            Some(json) => serde_json::from_str(json)?,
+            None => Vec::new(),
+        },
+        tool_call_id: columns.optional_text()?.map(str::to_owned),
+        finish_reason: columns.optional_text()?.map(str::to_owned),
+        created_at: columns.timestamp()?,
+    })
+}
+
+/// Inserts at the end of the conversation.
+pub(crate) fn insert(conversation_id: Id, run_id: Id, message: &NewMessage) -> Result<Statement, StorageError> {
+    let tool_calls =
+        if message.tool_calls.is_empty() { None } else { Some(serde_json::to_string(&message.tool_calls)?) };
+    let size = message.content.len() + tool_calls.as_ref().map_or(0, String::len);
+    let sql = "INSERT INTO messages (id, conversation_id, run_id, position, role, content, tool_calls, tool_call_id,
+                   finish_reason, size, created_at)
+               SELECT ?1, ?2, ?3, COALESCE(MAX(position), 0) + 1, ?4, ?5, ?6, ?7, ?8, ?9, now_ms()
+               FROM messages WHERE conversation_id = ?2 RETURNING position";
+    let parameters = [
+        message.id.into(),
+        conversation_id.into(),
+        run_id.into(),
+        message.role.as_str().into(),
+        message.content.as_str().into(),
+        tool_calls.into(),
+        message.tool_call_id.clone().into(),
+        message.finish_reason.clone().into(),
+        (size as u64).into(),
+    ];
+    Ok(Statement::new("insert_message", sql, parameters))
+}
+
+impl<D: Database> Store<D> {
+    /// Stores a person's message and queues the run that answers it, both or neither.
+    ///
+    /// # Errors
+    /// Whatever the database says, as everywhere in this crate.
+    pub async fn append_message(
+        &self,
+        user_id: Id,
+        conversation_id: Id,
+        incoming: &IncomingMessage<'_>,
+    ) -> Result<Appended, StorageError> {
+        const MESSAGE: &str = "insert_user_message";
+        const RUN: &str = "insert_run";
+        if let Some(existing) = self.message_sent_before(user_id, conversation_id, incoming).await? {
+            return Ok(existing);
+        }
+        let (message_id, run_id) = (Id::new(), Id::new());
+        let touch = Statement::new(
+            "touch_conversation",
+            "UPDATE conversations SET updated_at = now_ms(), title = CASE WHEN title = '' THEN ?3 ELSE title END
+             WHERE id = ?1 AND user_id = ?2 RETURNING id",
+            [conversation_id.into(), user_id.into(), incoming.title.into()],
+        );
+        let run = Statement::new(
+            RUN,
+            format!(
+                "INSERT INTO runs (id, conversation_id, user_id, message_id, model, state, attempt, lease_expires_at,
+                     cancel_requested, created_at, updated_at)
+                 SELECT ?1, id, user_id, ?2, COALESCE(model, ?3), 'queued', 0, 0, 0, now_ms(), now_ms()
+                 FROM conversations WHERE id = ?4 ON CONFLICT DO NOTHING RETURNING {}",
+                runs::STORED_COLUMNS
+            ),
+            [run_id.into(), message_id.into(), incoming.default_model.into(), conversation_id.into()],
+        );
+        let message = Statement::new(
+            MESSAGE,
+            format!(
+                "INSERT INTO messages (id, conversation_id, run_id, position, role, content, idempotency_key, size, created_at)
+                 SELECT ?1, ?2, ?3, COALESCE(MAX(position), 0) + 1, 'user', ?4, ?5, ?6, now_ms()
+                 FROM messages WHERE conversation_id = ?2 RETURNING {COLUMNS}"
+            ),
+            [
+                message_id.into(),
+                conversation_id.into(),
+                run_id.into(),
+                incoming.content.into(),
+                incoming.idempotency_key.into(),
+                (incoming.content.len() as u64).into(),
+            ],
+        );
+        let statements = vec![touch.must_return(), run.must_return(), message.must_return()];
+        match self.database.transaction(statements).await? {
+            Outcome::Committed(results) => {
+                let empty = Row(Vec::new());
+                let row = |index: usize| results.get(index).and_then(|rows| rows.first()).unwrap_or(&empty);
+                Ok(Appended::Stored(read(MESSAGE, row(2))?, runs::read(RUN, row(1))?))
+            }
+            Outcome::Refused(0) => Ok(Appended::NotFound),
+            // The run that is in the way may be this very message's, sent twice at the same moment.
+            Outcome::Refused(_) => Ok(self
+                .message_sent_before(user_id, conversation_id, incoming)
+                .await?
+                .unwrap_or(Appended::RunActive)),
+        }
+    }
+
+    async fn message_sent_before(
+        &self,
+        user_id: Id,
+        conversation_id: Id,
+        incoming: &IncomingMessage<'_>,
+    ) -> Result<Option<Appended>, StorageError> {
+        const QUERY: &str = "message_sent_before";
+        let Some(key) = incoming.idempotency_key else { return Ok(None) };
+        let sql = format!(
+            "SELECT {COLUMNS} FROM messages JOIN conversations ON conversations.id = messages.conversation_id
+             WHERE messages.conversation_id = ?1 AND idempotency_key = ?2 AND conversations.user_id = ?3"
+        );
+        let parameters = [conversation_id.into(), key.into(), user_id.into()];
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let message = read(QUERY, row)?;
+        let run = self.run(user_id, message.run_id).await?;
+        Ok(run.map(|run| Appended::Existing(message, run)))
+    }
+
+    /// The owner's messages in order, after a position: at most `limit` of them, and no more than about `max_bytes` of text
+    /// unless a single message is longer. An empty page of a conversation that is not the owner's looks like one of an empty conversation.
+    ///
+    /// # Errors
+    /// As [`Self::append_message`].
+    pub async fn messages(
+        &self,
+        user_id: Id,
+        conversation_id: Id,
+        after: i64,
+        limit: u32,
+        max_bytes: u64,
+    ) -> Result<MessagePage, StorageError> {
+        const QUERY: &str = "messages";
+        let sql = format!(
+            "SELECT {COLUMNS}, last FROM (
+                 SELECT messages.*, SUM(size) OVER (ORDER BY position) AS running,
+                     (SELECT MAX(position) FROM messages WHERE conversation_id = ?1) AS last
+                 FROM messages JOIN conversations ON conversations.id = messages.conversation_id
+                 WHERE conversation_id = ?1 AND user_id = ?2 AND position > ?3 ORDER BY position LIMIT ?4
+             ) AS messages WHERE running - size < ?5 ORDER BY position"
+        );
+        let parameters =
+            [conversation_id.into(), user_id.into(), after.into(), i64::from(limit).into(), max_bytes.into()];
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
+        let messages = rows.iter().map(|row| read(QUERY, row)).collect::<Result<Vec<_>, _>>()?;
+        let last = match rows.last().and_then(|row| row.0.last()) {
+            Some(crate::Value::Integer(last)) => *last,
+            _ => 0,
+        };
+        let next = messages.last().map(|message| message.position).filter(|position| *position < last);
+        Ok(MessagePage { messages, next })
+    }
+
+    /// What a run may need to know, in order: the message it answers and all it has written so far, and before those the newest
+    /// messages, up to about `max_bytes` of text and `limit` messages.
+    ///
+    /// An answer to the same message that was broken off is left out: this run writes it anew.
+    ///
+    /// # Errors
+    /// As [`Self::append_message`].
+    pub async fn context(&self, run: &Run, limit: u32, max_bytes: u64) -> Result<Vec<Message>, StorageError> {
+        const QUERY: &str = "context";
+        let sql = format!(
+            "SELECT {COLUMNS} FROM (
+                 SELECT messages.*, SUM(size) OVER (ORDER BY position DESC) AS running,
+                     (SELECT position FROM messages WHERE id = ?3) AS asked
+                 FROM messages WHERE conversation_id = ?1 ORDER BY position DESC LIMIT ?4
+             ) AS messages
+             WHERE (running - size < ?5 OR position >= asked)
+               AND NOT (position > asked AND run_id <> ?2 AND finish_reason IN ('error', 'cancelled'))
+             ORDER BY position"
+        );
+        let parameters = [
+            run.conversation_id.into(),
+            run.id.into(),
+            run.message_id.into(),
+            i64::from(limit).into(),
+            max_bytes.into(),
+        ];
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
+        rows.iter().map(|row| read(QUERY, row)).collect()
+    }
+
+    /// Queues another run for the message of one that failed or was stopped, if nothing came after it.
+    ///
+    /// # Errors
+    /// As [`Self::append_message`].
+    pub async fn retry_run(&self, user_id: Id, run_id: Id) -> Result<Retried, StorageError> {
+        const QUERY: &str = "retry_run";
+        let Some(failed) = self.run(user_id, run_id).await? else { return Ok(Retried::NotFound) };
+        if !matches!(failed.state, RunState::Error | RunState::Cancelled) {
+            return Ok(Retried::NotRetryable);
+        }
+        let sql = format!(
+            "INSERT INTO runs (id, conversation_id, user_id, message_id, model, state, attempt, lease_expires_at,
+                 cancel_requested, created_at, updated_at)
+             SELECT ?1, failed.conversation_id, failed.user_id, failed.message_id, COALESCE(conversations.model, failed.model),
+                 'queued', 0, 0, 0, now_ms(), now_ms()
+             FROM runs AS failed JOIN conversations ON conversations.id = failed.conversation_id
+             WHERE failed.id = ?2 AND failed.user_id = ?3
+               AND NOT EXISTS (SELECT 1 FROM runs AS answered
+                               WHERE answered.conversation_id = failed.conversation_id AND answered.message_id = failed.message_id AND answered.state = 'complete')
+               AND NOT EXISTS (SELECT 1 FROM messages AS later
+                               WHERE later.conversation_id = failed.conversation_id AND later.role = 'user'
+                               AND later.position > (SELECT position FROM messages WHERE id = failed.message_id))
+             ON CONFLICT DO NOTHING RETURNING {}",
+            runs::STORED_COLUMNS
+        );
+        let parameters = [Id::new().into(), run_id.into(), user_id.into()];
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
+        match rows.first() {
+            Some(row) => Ok(Retried::Queued(runs::read(QUERY, row)?)),
+            None => Ok(match self.conversation(user_id, failed.conversation_id).await? {
+                Some(conversation) if conversation.active_run_id.is_some() => Retried::RunActive,
+                _ => Retried::NotRetryable,
+            }),
+        }
+    }
+}
+
+/// What came of trying again.
+#[derive(Clone, Debug)]
+pub enum Retried {
+    /// A new run.
+    Queued(Run),
+    /// Another run is at work in the conversation.
+    RunActive,
+    /// It did not fail, or the conversation has moved on.
+    NotRetryable,
+    /// Not the owner's.
+    NotFound,
+}

@@ -1,0 +1,105 @@
+//! Brings a database to the schema of this build.
+//!
+//! Applied by whichever component first opens an older database, and by `cargo dev migrate`; two at once do no harm:
+//! each migration is one transaction that begins by taking its own row in `schema_migrations`.
+
+use sha2::{Digest, Sha256};
+
+use crate::{Database, Dialect, Outcome, Statement, StorageError};
+
+/// One file of `migrations/`.
+#[derive(Clone, Copy, Debug)]
+pub struct Migration {
+    /// The number its name begins with.
+    pub version: i64,
+    /// The file's name without `.sql`.
+    pub name: &'static str,
+    /// The file.
+    pub sql: &'static str,
+}
+
+/// All of them, in order.
+pub const MIGRATIONS: &[Migration] = &[Migration {
+    version: 1,
+    name: "0001_initial",
+    sql: include_str!("../../../migrations/0001_initial.sql"),
+}];
+
+impl Migration {
+    /// SHA-256 of the file, in hexadecimal.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        Sha256::digest(self.sql.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The statements of the file: each ends with a semicolon at the end of a line.
+    pub fn statements(&self) -> impl Iterator<Item = &'static str> {
+        self.sql.split(";\n").map(str::trim).filter(|statement| !statement.is_empty())
+    }
+}
+
+const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (
+    version bigint PRIMARY KEY, name text NOT NULL, sha256 text NOT NULL, applied_at bigint NOT NULL)";
+
+/// Applies what is missing. Returns the names of the migrations that this call applied.
+///
+/// The usual case, nothing to do, is one statement.
+///
+/// # Errors
+/// [`StorageError::MigrationChanged`] when the database's newest migration is not the one in this build; else whatever the database says.
+pub async fn migrate(database: &impl Database) -> Result<Vec<&'static str>, StorageError> {
+    // An error here most often means that there is no such table yet; if it means more, the next statement says so.
+    let current = current_version(database).await.unwrap_or_default();
+    if current.as_ref().is_some_and(|(version, _)| *version >= latest_version()) {
+        return check(current);
+    }
+    if database.dialect() == Dialect::Sqlite {
+        // Readers and the writer do not wait for each other; it lasts. Refused while somebody else is inside: they are doing it.
+        let _ = database.query(Statement::new("wal", "PRAGMA journal_mode = WAL", [])).await;
+    }
+    database.query(Statement::new("create_schema_migrations", CREATE_TABLE, [])).await?;
+    check(current_version(database).await?)?;
+    let mut applied = Vec::new();
+    for migration in MIGRATIONS {
+        let mut statements = vec![
+            Statement::new(
+                "take_migration",
+                "INSERT INTO schema_migrations (version, name, sha256, applied_at) VALUES (?1, ?2, ?3, now_ms())
+                 ON CONFLICT DO NOTHING RETURNING version",
+                [migration.version.into(), migration.name.into(), migration.hash().into()],
+            )
+            .must_return(),
+        ];
+        statements.extend(migration.statements().map(|sql| Statement::new("migration", sql, [])));
+        match database.transaction(statements).await? {
+            Outcome::Committed(_) => applied.push(migration.name),
+            Outcome::Refused(_) => {}
+        }
+    }
+    Ok(applied)
+}
+
+fn latest_version() -> i64 {
+    MIGRATIONS.last().map_or(0, |migration| migration.version)
+}
+
+async fn current_version(database: &impl Database) -> Result<Option<(i64, String)>, StorageError> {
+    const QUERY: &str = "schema_version";
+    let sql = "SELECT version, sha256 FROM schema_migrations ORDER BY version DESC LIMIT 1";
+    let rows = database.query(Statement::new(QUERY, sql, [])).await?;
+    rows.first()
+        .map(|row| {
+            let mut columns = row.columns(QUERY);
+            Ok((columns.integer()?, columns.text()?.to_owned()))
+        })
+        .transpose()
+}
+
+/// A newer database is fine (expand, then contract); a different one is not.
+fn check(current: Option<(i64, String)>) -> Result<Vec<&'static str>, StorageError> {
+    let Some((version, hash)) = current else { return Ok(Vec::new()) };
+    match MIGRATIONS.iter().find(|migration| migration.version == version) {
+        Some(migration) if migration.hash() != hash => Err(StorageError::MigrationChanged { version }),
+        _ => Ok(Vec::new()),
+    }
+}

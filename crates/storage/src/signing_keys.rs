@@ -1,0 +1,81 @@
+//! The keys that session tokens are signed with. Only `auth` asks for private ones.
+
+use crate::{Database, Row, Statement, StorageError, Store};
+
+/// A key pair; keys are PEM texts.
+#[derive(Clone)]
+pub struct SigningKey {
+    /// `kid`.
+    pub id: String,
+    /// For everybody.
+    pub public_key: String,
+    /// Absent when it comes from configuration.
+    pub private_key: Option<String>,
+}
+
+impl std::fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SigningKey").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl<D: Database> Store<D> {
+    /// Keeps a key unless it is known already.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn add_signing_key(&self, key: &SigningKey) -> Result<(), StorageError> {
+        let sql = "INSERT INTO signing_keys (id, public_key, private_key, created_at)
+                   VALUES (?1, ?2, ?3, now_ms()) ON CONFLICT DO NOTHING";
+        let parameters =
+            [key.id.as_str().into(), key.public_key.as_str().into(), key.private_key.clone().into()];
+        self.database.query(Statement::new("add_signing_key", sql, parameters)).await?;
+        Ok(())
+    }
+
+    /// Keeps a key that was made on first use, unless another instance was first.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn add_first_signing_key(&self, key: &SigningKey) -> Result<(), StorageError> {
+        let sql = "INSERT INTO signing_keys (id, public_key, private_key, created_at)
+                   SELECT ?1, ?2, ?3, now_ms()
+                   WHERE NOT EXISTS (SELECT 1 FROM signing_keys WHERE private_key IS NOT NULL AND retired_at IS NULL)";
+        let parameters =
+            [key.id.as_str().into(), key.public_key.as_str().into(), key.private_key.clone().into()];
+        self.database.query(Statement::new("add_first_signing_key", sql, parameters)).await?;
+        Ok(())
+    }
+
+    /// The oldest key made on first use, with its private half.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn own_signing_key(&self) -> Result<Option<SigningKey>, StorageError> {
+        const QUERY: &str = "own_signing_key";
+        let sql = "SELECT id, public_key, private_key FROM signing_keys
+                   WHERE private_key IS NOT NULL AND retired_at IS NULL ORDER BY created_at, id LIMIT 1";
+        let rows = self.database.query(Statement::new(QUERY, sql, [])).await?;
+        rows.first().map(|row| read(QUERY, row)).transpose()
+    }
+
+    /// Every key that tokens may still be signed with, without private halves.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn public_keys(&self) -> Result<Vec<SigningKey>, StorageError> {
+        const QUERY: &str = "public_keys";
+        let sql = "SELECT id, public_key, NULL FROM signing_keys WHERE retired_at IS NULL ORDER BY created_at, id";
+        let rows = self.database.query(Statement::new(QUERY, sql, [])).await?;
+        rows.iter().map(|row| read(QUERY, row)).collect()
+    }
+}
+
+fn read(query: &'static str, row: &Row) -> Result<SigningKey, StorageError> {
+    let mut columns = row.columns(query);
+    Ok(SigningKey {
+        id: columns.text()?.to_owned(),
+        public_key: columns.text()?.to_owned(),
+        private_key: columns.optional_text()?.map(str::to_owned),
+    })
+}

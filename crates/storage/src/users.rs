@@ -1,0 +1,74 @@
+//! Accounts.
+
+use domain::{Id, User};
+
+use crate::{Database, Row, Statement, StorageError, Store, database::Columns};
+
+/// An account to be made.
+#[derive(Clone, Debug)]
+pub struct NewUser<'a> {
+    /// Lower-cased.
+    pub email: &'a str,
+    /// May be empty.
+    pub name: &'a str,
+    /// A PHC string.
+    pub password_hash: &'a str,
+}
+
+const COLUMNS: &str = "id, email, name, role, created_at";
+
+fn read(columns: &mut Columns<'_>) -> Result<User, StorageError> {
+    Ok(User {
+        id: columns.id()?,
+        email: columns.text()?.to_owned(),
+        name: columns.text()?.to_owned(),
+        role: columns.parsed("a role")?,
+        created_at: columns.timestamp()?,
+    })
+}
+
+impl<D: Database> Store<D> {
+    /// Makes an account; the very first becomes the administrator. `None`: the address is taken.
+    ///
+    /// # Errors
+    /// Whatever the database says, as everywhere in this crate.
+    pub async fn create_user(&self, user: NewUser<'_>) -> Result<Option<User>, StorageError> {
+        const QUERY: &str = "create_user";
+        let sql = format!(
+            "INSERT INTO users (id, email, name, role, password_hash, created_at)
+             SELECT ?1, ?2, ?3, CASE WHEN EXISTS (SELECT 1 FROM users) THEN 'user' ELSE 'admin' END, ?4, now_ms()
+             WHERE true ON CONFLICT DO NOTHING RETURNING {COLUMNS}"
+        );
+        let parameters =
+            [Id::new().into(), user.email.into(), user.name.into(), user.password_hash.into()];
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
+        rows.first().map(|row: &Row| read(&mut row.columns(QUERY))).transpose()
+    }
+
+    /// The account with this address and its password hash, if it has a password.
+    ///
+    /// # Errors
+    /// As [`Self::create_user`].
+    pub async fn user_by_email(&self, email: &str) -> Result<Option<(User, Option<String>)>, StorageError> {
+        const QUERY: &str = "user_by_email";
+        let sql = format!("SELECT {COLUMNS}, password_hash FROM users WHERE email = ?1");
+        let rows = self.database.query(Statement::new(QUERY, sql, [email.into()])).await?;
+        rows.first()
+            .map(|row| {
+                let mut columns = row.columns(QUERY);
+                Ok((read(&mut columns)?, columns.optional_text()?.map(str::to_owned)))
+            })
+            .transpose()
+    }
+
+    /// The account with this id.
+    ///
+    /// # Errors
+    /// As [`Self::create_user`].
+    pub async fn user(&self, id: Id) -> Result<Option<User>, StorageError> {
+        const QUERY: &str = "user";
+        let sql = format!("SELECT {COLUMNS} FROM users WHERE id = ?1");
+        let rows = self.database.query(Statement::new(QUERY, sql, [id.into()])).await?;
+        rows.first().map(|row| read(&mut row.columns(QUERY))).transpose()
+    }
+}
