@@ -1,1 +1,28 @@
-//! Placeholder.
+//! Who somebody is: passwords, session tokens, refresh tokens, and the rules for addresses and names.
+//!
+//! Pure: it stores nothing and reads no clock but the one that tokens are checked against. Nobody is who a header says they are;
+//! only a token that verifies here says so.
+
+pub mod password;
+pub mod refresh_token;
+pub mod session_token;
+pub mod signup;
+
+pub use session_token::{Caller, Issuer, Verifier};
+
+/// What can go wrong in here.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// The key is no Ed25519 private key as PKCS#8 PEM, or a stored one is damaged.
+    #[error("the signing key cannot be used: {0}")]
+    Key(String),
+    /// Signing failed.
+    #[error("a token cannot be signed: {0}")]
+    Sign(String),
+    /// The password could not be hashed.
+    #[error("a password cannot be hashed: {0}")]
+    Hash(String),
+    /// No randomness.
+    #[error("the host gives no random numbers: {0}")]
+    Random(#[from] getrandom::Error),
+}

@@ -1,1 +1,222 @@
-//! Placeholder.
+//! The one HTTP error: a problem of RFC 9457, with a message for the person and a cause for the log.
+//!
+//! It knows its status, a stable code for programs, and what to tell; [`Problem::to_response`] writes it. Nothing here logs.
+
+use std::{borrow::Cow, error::Error, fmt, sync::Arc};
+
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use serde::Serialize;
+
+/// Carries the id of a request in the answer and, between components, in the question.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The media type of a problem.
+pub const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+/// What is answered instead of what was asked for.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: Cow<'static, str>,
+    field: Option<&'static str>,
+    header: Option<(HeaderName, HeaderValue)>,
+    cause: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+/// The body, RFC 9457 section 3, with our extensions `code`, `request_id` and `field`.
+#[derive(Serialize)]
+struct Body<'a> {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    code: &'static str,
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'static str>,
+}
+
+impl Problem {
+    /// A problem; `detail` is for the person.
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, code, detail: detail.into(), field: None, header: None, cause: None }
+    }
+
+    /// 400: the body is no JSON, or not what the route takes.
+    pub fn invalid_json(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_json", detail)
+    }
+
+    /// 401: no token, or one that does not hold.
+    #[must_use]
+    pub fn unauthenticated() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "Sign in first: this needs a valid session.")
+            .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+    }
+
+    /// 404: no such thing, or none of yours.
+    #[must_use]
+    pub fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "There is nothing here, or nothing of yours.")
+    }
+
+    /// 405, with the methods that are allowed.
+    #[must_use]
+    pub fn method_not_allowed(allow: &'static str) -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This address does not take that method.")
+            .with_header(header::ALLOW, HeaderValue::from_static(allow))
+    }
+
+    /// 409: it does not fit the state of things.
+    pub fn conflict(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::CONFLICT, code, detail)
+    }
+
+    /// 413: the body is longer than the route takes.
+    #[must_use]
+    pub fn too_large(max_bytes: usize) -> Self {
+        let detail = format!("The request is too long: at most {max_bytes} bytes are taken here.");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
+    }
+
+    /// 415: the body is not declared as JSON.
+    #[must_use]
+    pub fn unsupported_media_type() -> Self {
+        let detail = "Send JSON, with the header Content-Type: application/json.";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+    }
+
+    /// 422: a field holds something that cannot be taken.
+    pub fn invalid_field(field: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { field: Some(field), ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_field", detail) }
+    }
+
+    /// 500: our fault.
+    pub fn internal(cause: impl Error + Send + Sync + 'static) -> Self {
+        let detail = "Something went wrong on our side. Nothing you sent before is lost; try again.";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail).with_cause(cause)
+    }
+
+    /// 503: something we need does not answer.
+    pub fn unavailable(cause: impl Error + Send + Sync + 'static) -> Self {
+        let detail = "The service is too busy or starting. Try again in a moment.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+            .with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
+            .with_cause(cause)
+    }
+
+    /// Adds what the log should know and the person need not.
+    #[must_use]
+    pub fn with_cause(mut self, cause: impl Error + Send + Sync + 'static) -> Self {
+        self.cause = Some(Arc::new(cause));
+        self
+    }
+
+    /// Adds a header to the answer.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.header = Some((name, value));
+        self
+    }
+
+    /// The status it is answered with.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// For programs; never changes its meaning.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// For the person.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// For the log: the cause and its causes, in one line.
+    #[must_use]
+    pub fn causes(&self) -> Option<String> {
+        let mut next: Option<&dyn Error> = Some(self.cause.as_deref()?);
+        let mut causes = Vec::new();
+        while let Some(cause) = next {
+            causes.push(cause.to_string());
+            next = cause.source();
+        }
+        Some(causes.join(": "))
+    }
+
+    /// The answer, for a request with this id.
+    #[must_use]
+    pub fn to_response(&self, request_id: &str) -> Response<Vec<u8>> {
+        let body = Body {
+            r#type: "about:blank",
+            title: self.status.canonical_reason().unwrap_or("Error"),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            code: self.code,
+            request_id,
+            field: self.field,
+        };
+        // Strings and numbers always serialize; an empty body would still carry the status.
+        let mut response = Response::new(serde_json::to_vec(&body).unwrap_or_default());
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, CONTENT_TYPE);
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Ok(id) = HeaderValue::from_str(request_id) {
+            headers.insert(REQUEST_ID, id);
+        }
+        if let Some((name, value)) = &self.header {
+            headers.insert(name, value.clone());
+        }
+        response
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {}", self.status.as_u16(), self.code, self.detail)
+    }
+}
+
+impl Error for Problem {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.cause.as_deref().map(|cause| cause as &(dyn Error + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_written_as_rfc_9457_says_and_keeps_the_cause_to_itself() {
+        let cause = std::io::Error::other("the disk is on fire");
+        let problem = Problem::invalid_field("email", "This is no address.").with_cause(cause);
+        let response = problem.to_response("r1");
+        assert_eq!(response.status(), 422);
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
+        assert_eq!(response.headers()[REQUEST_ID], "r1");
+        let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
+        assert_eq!(
+            body,
+            serde_json::json!({
+                "type": "about:blank", "title": "Unprocessable Entity", "status": 422, "detail": "This is no address.",
+                "code": "invalid_field", "request_id": "r1", "field": "email",
+            })
+        );
+        assert_eq!(problem.causes().as_deref(), Some("the disk is on fire"));
+    }
+
+    #[test]
+    fn says_how_to_sign_in_and_when_to_come_back() {
+        assert_eq!(Problem::unauthenticated().to_response("r").headers()[header::WWW_AUTHENTICATE], "Bearer");
+        let busy = Problem::unavailable(std::io::Error::other("busy"));
+        assert_eq!(busy.to_response("r").headers()[header::RETRY_AFTER], "1");
+    }
+}
