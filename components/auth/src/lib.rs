@@ -1,1 +1,20 @@
-//! Placeholder.
+//! Accounts and sessions: the component behind `/auth/...` and `/.well-known/jwks.json`.
+//!
+//! The only one that sees passwords, refresh tokens and private keys. `docs/api.md` is its contract.
+
+mod config;
+mod cookies;
+mod keys;
+mod routes;
+
+use platform::{Answer, Request};
+
+/// This component's id in `spin.toml` and in the log.
+const COMPONENT: &str = "auth";
+
+/// Spin calls this for every request.
+#[spin_sdk::http_service]
+async fn handle(request: Request) -> Answer {
+    let config = config::Config::read().await;
+    platform::serve(COMPONENT, request, async move |app| routes::router(app, config)).await
+}

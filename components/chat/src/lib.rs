@@ -1,1 +1,22 @@
-//! Placeholder.
+//! Conversations, messages and runs as resources: the component behind `/api/...`.
+//!
+//! It stores what people say and queues the run that answers; it never talks to a model. `docs/api.md` is its contract.
+
+mod body;
+mod config;
+mod conversations;
+mod messages;
+mod router;
+mod runs;
+
+use platform::{Answer, Request};
+
+/// This component's id in `spin.toml` and in the log.
+const COMPONENT: &str = "chat";
+
+/// Spin calls this for every request.
+#[spin_sdk::http_service]
+async fn handle(request: Request) -> Answer {
+    let config = config::Config::read().await;
+    platform::serve(COMPONENT, request, async move |app| router::router(app, config)).await
+}

@@ -1,1 +1,27 @@
-//! Placeholder.
+//! Operations: whether the process answers, and whether it can work.
+
+mod readiness;
+
+use axum::{Router, routing::get};
+use platform::{Answer, Request};
+use serde::Serialize;
+use web::Json;
+
+/// This component's id in `spin.toml` and in the log.
+const COMPONENT: &str = "ops";
+
+#[derive(Serialize)]
+struct Health {
+    status: &'static str,
+}
+
+/// Spin calls this for every request.
+#[spin_sdk::http_service]
+async fn handle(request: Request) -> Answer {
+    let router = Router::new().route("/health", get(health)).route("/ready", get(readiness::ready));
+    platform::serve_router(COMPONENT, request, router).await
+}
+
+async fn health() -> Json<Health> {
+    Json(Health { status: "ok" })
+}

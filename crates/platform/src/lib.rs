@@ -1,1 +1,47 @@
-//! Placeholder.
+//! Everything of Spin that the product touches: the one crate that knows the host.
+//!
+//! It adapts, and decides nothing: SQLite to the storage port, variables to strings, outbound HTTP, time, tasks that outlive an answer.
+
+pub mod http_client;
+pub mod instance;
+pub mod sqlite;
+pub mod variables;
+
+use std::{future::Future, time::Duration};
+
+use axum::Router;
+use http::Response;
+pub use spin_sdk::http::Request;
+use web::App;
+
+pub use sqlite::SpinSqlite;
+
+/// What a component's entry point returns.
+pub type Answer = Response<axum::body::Body>;
+
+/// Answers a request with the router of a component that uses the database.
+pub async fn serve(component: &'static str, request: Request, router: impl AsyncFnOnce(App<SpinSqlite>) -> Router) -> Answer {
+    let router = match instance::app(component).await {
+        Ok(app) => router(app).await,
+        Err(error) => {
+            let error = web::Error::from(error);
+            Router::new().fallback(move || async move { error })
+        }
+    };
+    serve_router(component, request, router).await
+}
+
+/// Answers a request with a router.
+pub async fn serve_router(component: &'static str, request: Request, router: Router) -> Answer {
+    web::serve(component, router, request.map(axum::body::Body::new)).await
+}
+
+/// Lets a task run on after the answer has been given. Spin keeps the instance until it ends.
+pub fn spawn(task: impl Future<Output = ()> + 'static) {
+    spin_sdk::wasip3::spawn(task);
+}
+
+/// Waits.
+pub async fn sleep(duration: Duration) {
+    spin_sdk::time::sleep(duration).await;
+}

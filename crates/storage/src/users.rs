@@ -71,4 +71,13 @@ impl<D: Database> Store<D> {
         let rows = self.database.query(Statement::new(QUERY, sql, [id.into()])).await?;
         rows.first().map(|row| read(&mut row.columns(QUERY))).transpose()
     }
+
+    /// Whether there is any account.
+    ///
+    /// # Errors
+    /// As [`Self::create_user`].
+    pub async fn has_users(&self) -> Result<bool, StorageError> {
+        let rows = self.database.query(Statement::new("has_users", "SELECT 1 FROM users LIMIT 1", [])).await?;
+        Ok(!rows.is_empty())
+    }
 }

@@ -1,0 +1,40 @@
+//! The two cookies of a browser's session.
+
+use cookie::{Cookie, SameSite, time::Duration};
+use http::{HeaderMap, HeaderValue, header};
+use identity::{refresh_token, session_token};
+use web::session::ACCESS_COOKIE;
+
+/// The cookie that carries the refresh token. Only `/auth` ever sees it.
+pub(crate) const REFRESH_COOKIE: &str = "ea_refresh";
+
+/// Whether the person came over https: by our public address, or by what Spin says of the request itself.
+pub(crate) fn is_secure(public_url: &str, headers: &HeaderMap) -> bool {
+    let full_url = headers.get("spin-full-url").and_then(|url| url.to_str().ok()).unwrap_or_default();
+    public_url.starts_with("https://") || full_url.starts_with("https://")
+}
+
+/// Both cookies, to be set.
+pub(crate) fn set(headers: &mut HeaderMap, access: String, refresh: String, secure: bool) {
+    append(headers, ACCESS_COOKIE, access, "/", i64::try_from(session_token::LIFETIME_S).unwrap_or(0), secure);
+    append(headers, REFRESH_COOKIE, refresh, "/auth", refresh_token::LIFETIME_MS / 1000, secure);
+}
+
+/// Both cookies, to be forgotten.
+pub(crate) fn clear(headers: &mut HeaderMap, secure: bool) {
+    append(headers, ACCESS_COOKIE, String::new(), "/", 0, secure);
+    append(headers, REFRESH_COOKIE, String::new(), "/auth", 0, secure);
+}
+
+fn append(headers: &mut HeaderMap, name: &'static str, value: String, path: &'static str, age_s: i64, secure: bool) {
+    let cookie = Cookie::build((name, value))
+        .path(path)
+        .http_only(true)
+        .same_site(SameSite::Lax)
+        .secure(secure)
+        .max_age(Duration::seconds(age_s));
+    // Tokens are ASCII, so this always holds.
+    if let Ok(value) = HeaderValue::from_str(&cookie.to_string()) {
+        headers.append(header::SET_COOKIE, value);
+    }
+}

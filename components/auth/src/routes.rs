@@ -1,0 +1,215 @@
+//! The routes of accounts and sessions.
+
+use axum::{
+    Router,
+    extract::State,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use domain::{Id, Timestamp, User, UserRole};
+use http::{HeaderMap, Method, StatusCode};
+use identity::{Caller, Issuer, password, refresh_token, refresh_token::RefreshToken, session_token, signup};
+use problem::Problem;
+use serde::{Deserialize, Serialize};
+use storage::{Database, Store, sessions::Rotation, users::NewUser};
+use web::{App, Authenticator, Json, Result, Session, session::check_origin};
+
+use crate::{
+    config::{Config, Signup},
+    cookies, keys,
+};
+
+/// The router's state.
+struct Auth<D> {
+    app: App<D>,
+    config: Config,
+}
+
+impl<D> Clone for Auth<D> {
+    fn clone(&self) -> Self {
+        Self { app: self.app.clone(), config: self.config.clone() }
+    }
+}
+
+impl<D: Database> Authenticator for Auth<D> {
+    async fn authenticate(&self, token: &str) -> Result<Caller> {
+        self.app.authenticate(token).await
+    }
+}
+
+impl<D: Database> Auth<D> {
+    fn store(&self) -> &Store<D> {
+        self.app.store()
+    }
+
+    async fn issuer(&self) -> Result<Issuer> {
+        keys::issuer(self.store(), &self.config.signing_key).await
+    }
+}
+
+/// All routes of this component.
+pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config) -> Router {
+    Router::new()
+        .route("/auth/signup", post(sign_up::<D>))
+        .route("/auth/login", post(log_in::<D>))
+        .route("/auth/refresh", post(refresh::<D>))
+        .route("/auth/logout", post(log_out::<D>))
+        .route("/auth/me", get(me::<D>))
+        .route("/.well-known/jwks.json", get(jwks::<D>))
+        .with_state(Auth { app, config })
+}
+
+#[derive(Deserialize)]
+struct SignUp {
+    email: String,
+    password: String,
+    #[serde(default)]
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct LogIn {
+    email: String,
+    password: String,
+}
+
+#[derive(Serialize)]
+struct UserBody {
+    id: Id,
+    email: String,
+    name: String,
+    role: UserRole,
+    created_at: Timestamp,
+}
+
+#[derive(Serialize)]
+struct SessionBody {
+    access_token: String,
+    token_type: &'static str,
+    expires_in: u64,
+    user: UserBody,
+}
+
+impl From<User> for UserBody {
+    fn from(user: User) -> Self {
+        Self { id: user.id, email: user.email, name: user.name, role: user.role, created_at: user.created_at }
+    }
+}
+
+async fn sign_up<D: Database>(
+    State(auth): State<Auth<D>>,
+    method: Method,
+    headers: HeaderMap,
+    Json(body): Json<SignUp>,
+) -> Result<Response> {
+    check_origin(&method, &headers)?;
+    let email = signup::email(&body.email)?;
+    let name = signup::name(&body.name)?;
+    let password = signup::password(&body.password)?;
+    if auth.config.signup == Signup::Closed && auth.store().has_users().await? {
+        let detail = "This installation takes no new accounts. Ask whoever runs it.";
+        return Err(Problem::new(StatusCode::FORBIDDEN, "signup_closed", detail).into());
+    }
+    let password_hash = password::hash(password)?;
+    let user = NewUser { email: &email, name, password_hash: &password_hash };
+    let user = auth.store().create_user(user).await?.ok_or_else(|| {
+        Problem::conflict("email_taken", "There is an account with this address already. Log in instead.")
+    })?;
+    begin_session(&auth, &headers, user, StatusCode::CREATED).await
+}
+
+async fn log_in<D: Database>(
+    State(auth): State<Auth<D>>,
+    method: Method,
+    headers: HeaderMap,
+    Json(body): Json<LogIn>,
+) -> Result<Response> {
+    check_origin(&method, &headers)?;
+    // A wrong password and an unknown address look the same and take as long.
+    let email = signup::email(&body.email).unwrap_or_default();
+    let (user, hash) = auth.store().user_by_email(&email).await?.map_or((None, None), |(user, hash)| (Some(user), hash));
+    let fits = body.password.len() <= signup::MAX_PASSWORD_BYTES && password::verify(&body.password, hash.as_deref());
+    let user = user.filter(|_| fits).ok_or_else(|| {
+        let detail = "The address or the password is wrong.";
+        Problem::new(StatusCode::UNAUTHORIZED, "invalid_credentials", detail)
+    })?;
+    begin_session(&auth, &headers, user, StatusCode::OK).await
+}
+
+async fn begin_session<D: Database>(
+    auth: &Auth<D>,
+    headers: &HeaderMap,
+    user: User,
+    status: StatusCode,
+) -> Result<Response> {
+    let token = RefreshToken::new(Id::new())?;
+    auth.store().create_session(token.session_id, user.id, &token.hash(), refresh_token::LIFETIME_MS).await?;
+    session_response(auth, headers, user, &token, status).await
+}
+
+async fn session_response<D: Database>(
+    auth: &Auth<D>,
+    headers: &HeaderMap,
+    user: User,
+    refresh: &RefreshToken,
+    status: StatusCode,
+) -> Result<Response> {
+    let access_token = auth.issuer().await?.issue(&user)?;
+    let body = SessionBody {
+        access_token: access_token.clone(),
+        token_type: "Bearer",
+        expires_in: session_token::LIFETIME_S,
+        user: user.into(),
+    };
+    let mut response = (status, Json::<_>(body)).into_response();
+    let secure = cookies::is_secure(&auth.config.public_url, headers);
+    cookies::set(response.headers_mut(), access_token, refresh.to_string(), secure);
+    Ok(response)
+}
+
+fn presented_token(headers: &HeaderMap) -> Option<RefreshToken> {
+    RefreshToken::parse(&web::session::cookie(headers, cookies::REFRESH_COOKIE)?)
+}
+
+async fn refresh<D: Database>(State(auth): State<Auth<D>>, method: Method, headers: HeaderMap) -> Result<Response> {
+    check_origin(&method, &headers)?;
+    let old = presented_token(&headers).ok_or_else(Problem::unauthenticated)?;
+    let new = RefreshToken::new(old.session_id)?;
+    let rotation =
+        auth.store().rotate_session(old.session_id, &old.hash(), &new.hash(), refresh_token::LIFETIME_MS).await?;
+    match rotation {
+        Rotation::Rotated(user) => session_response(&auth, &headers, user, &new, StatusCode::OK).await,
+        Rotation::Unknown => Err(Problem::unauthenticated().into()),
+        Rotation::Reused => {
+            let detail = "This session was used from two places and has been ended. Log in again.";
+            Err(Problem::new(StatusCode::UNAUTHORIZED, "session_revoked", detail).into())
+        }
+    }
+}
+
+async fn log_out<D: Database>(State(auth): State<Auth<D>>, method: Method, headers: HeaderMap) -> Result<Response> {
+    check_origin(&method, &headers)?;
+    if let Some(token) = presented_token(&headers) {
+        auth.store().end_session(token.session_id, &token.hash()).await?;
+    }
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    let secure = cookies::is_secure(&auth.config.public_url, &headers);
+    cookies::clear(response.headers_mut(), secure);
+    Ok(response)
+}
+
+async fn me<D: Database>(State(auth): State<Auth<D>>, session: Session) -> Result<Json<UserBody>> {
+    // A token outlives its account by minutes at most; the person behind it is then nobody.
+    let user = auth.store().user(session.user_id()).await?.ok_or_else(Problem::unauthenticated)?;
+    Ok(Json(user.into()))
+}
+
+#[derive(Serialize)]
+struct KeySet {
+    keys: Vec<serde_json::Value>,
+}
+
+async fn jwks<D: Database>(State(auth): State<Auth<D>>) -> Result<Json<KeySet>> {
+    let keys = auth.store().public_keys().await?;
+    Ok(Json(KeySet { keys: keys.iter().filter_map(|key| serde_json::from_str(&key.public_key).ok()).collect() }))
+}

@@ -1,0 +1,110 @@
+//! What goes over the wire: the JSON of conversations, messages and runs.
+
+use domain::{Conversation, Id, Message, MessageRole, Run, RunFailure, RunState, Timestamp, ToolCall, Usage};
+use serde::Serialize;
+
+/// Some of many, and how to ask for the next.
+#[derive(Serialize)]
+pub(crate) struct Page<T> {
+    pub(crate) items: Vec<T>,
+    pub(crate) next_cursor: Option<String>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct ConversationBody {
+    id: Id,
+    title: String,
+    model: Option<String>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    active_run_id: Option<Id>,
+}
+
+impl From<Conversation> for ConversationBody {
+    fn from(conversation: Conversation) -> Self {
+        Self {
+            id: conversation.id,
+            title: conversation.title,
+            model: conversation.model,
+            created_at: conversation.created_at,
+            updated_at: conversation.updated_at,
+            active_run_id: conversation.active_run_id,
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(crate) struct MessageBody {
+    id: Id,
+    conversation_id: Id,
+    run_id: Id,
+    role: MessageRole,
+    content: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<ToolCall>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_call_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    finish_reason: Option<String>,
+    created_at: Timestamp,
+}
+
+impl From<Message> for MessageBody {
+    fn from(message: Message) -> Self {
+        Self {
+            id: message.id,
+            conversation_id: message.conversation_id,
+            run_id: message.run_id,
+            role: message.role,
+            content: message.content,
+            tool_calls: message.tool_calls,
+            tool_call_id: message.tool_call_id,
+            finish_reason: message.finish_reason,
+            created_at: message.created_at,
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(crate) struct RunBody {
+    id: Id,
+    conversation_id: Id,
+    message_id: Id,
+    state: RunState,
+    model: String,
+    events_url: String,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    error: Option<RunFailure>,
+    usage: Option<Usage>,
+}
+
+impl From<Run> for RunBody {
+    fn from(run: Run) -> Self {
+        Self {
+            id: run.id,
+            conversation_id: run.conversation_id,
+            message_id: run.message_id,
+            state: run.state,
+            model: run.model,
+            events_url: format!("/api/runs/{}/events", run.id),
+            created_at: run.created_at,
+            updated_at: run.updated_at,
+            error: run.failure,
+            usage: run.usage,
+        }
+    }
+}
+
+/// A run that was queued, alone.
+#[derive(Serialize)]
+pub(crate) struct QueuedBody {
+    pub(crate) run: RunBody,
+}
+
+/// A message that was stored, and the run that answers it.
+#[derive(Serialize)]
+pub(crate) struct SentBody {
+    pub(crate) message: MessageBody,
+    pub(crate) run: RunBody,
+}

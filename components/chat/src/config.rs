@@ -1,0 +1,44 @@
+//! What an operator can set about conversations.
+
+use platform::variables::variable;
+
+/// The configuration of `chat`.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// The model that is asked when a conversation names none.
+    pub(crate) default_model: String,
+    /// Models a conversation may name besides: comma-separated, `*` at the end matches any rest.
+    pub(crate) other_models: String,
+}
+
+impl Config {
+    /// Reads the variables that `spin.toml` grants.
+    pub(crate) async fn read() -> Self {
+        Self { default_model: variable("openai_model").await, other_models: variable("openai_models").await }
+    }
+
+    /// Whether a conversation may name this model.
+    pub(crate) fn allows_model(&self, model: &str) -> bool {
+        model == self.default_model
+            || self.other_models.split(',').map(str::trim).any(|pattern| match pattern.strip_suffix('*') {
+                Some(prefix) => model.starts_with(prefix),
+                None => !pattern.is_empty() && model == pattern,
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_models_that_the_operator_lists_are_allowed() {
+        let config = Config { default_model: "gpt".into(), other_models: "o1, scripted*,".into() };
+        for allowed in ["gpt", "o1", "scripted", "scripted-delay=5"] {
+            assert!(config.allows_model(allowed), "{allowed}");
+        }
+        for refused in ["", "gpt-2", "o1-mini", "script"] {
+            assert!(!config.allows_model(refused), "{refused}");
+        }
+    }
+}

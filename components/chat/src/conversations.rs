@@ -1,0 +1,129 @@
+//! `/api/conversations` and `/api/conversations/{id}`.
+
+use axum::{extract::State, response::Response};
+use domain::{Conversation, Id, Timestamp};
+use http::StatusCode;
+use problem::Problem;
+use serde::Deserialize;
+use storage::Database;
+use web::{Json, PathId, Query, Result, Session, extract::created};
+
+use crate::{
+    body::{ConversationBody, Page},
+    config::Config,
+    router::Chat,
+};
+
+/// A title is a line in a list.
+const MAX_TITLE_CHARS: usize = 200;
+/// Longer than any model's name.
+const MAX_MODEL_BYTES: usize = 200;
+/// Conversations on a page, unless asked otherwise, and at most.
+const DEFAULT_LIMIT: u32 = 50;
+const MAX_LIMIT: u32 = 200;
+
+#[derive(Deserialize)]
+pub(crate) struct Listing {
+    limit: Option<u32>,
+    cursor: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Change {
+    title: Option<String>,
+    model: Option<String>,
+}
+
+impl Change {
+    fn check(&self, config: &Config) -> Result<()> {
+        if self.title.as_ref().is_some_and(|title| title.chars().count() > MAX_TITLE_CHARS) {
+            return Err(Problem::invalid_field("title", "Use at most 200 characters.").into());
+        }
+        match self.model.as_deref() {
+            Some(model) if model.len() > MAX_MODEL_BYTES || !config.allows_model(model) => {
+                Err(Problem::invalid_field("model", "This installation does not offer that model.").into())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Where a page ends: the last item's place in the order.
+fn cursor(conversation: &Conversation) -> String {
+    format!("{}_{}", conversation.updated_at.as_millis(), conversation.id)
+}
+
+fn parse_cursor(text: &str) -> Result<(Timestamp, Id)> {
+    text.split_once('_')
+        .and_then(|(millis, id)| Some((Timestamp::from_millis(millis.parse().ok()?), id.parse().ok()?)))
+        .ok_or_else(|| Problem::invalid_field("cursor", "Use the next_cursor of the page before.").into())
+}
+
+/// The limit of a list, within its bounds.
+pub(crate) fn limit(asked: Option<u32>, default: u32, max: u32) -> Result<u32> {
+    match asked.unwrap_or(default) {
+        limit if (1..=max).contains(&limit) => Ok(limit),
+        _ => Err(Problem::invalid_field("limit", "Use a number from 1 to 200.").into()),
+    }
+}
+
+pub(crate) async fn list<D: Database>(
+    State(chat): State<Chat<D>>,
+    session: Session,
+    Query(listing): Query<Listing>,
+) -> Result<Json<Page<ConversationBody>>> {
+    let limit = limit(listing.limit, DEFAULT_LIMIT, MAX_LIMIT)?;
+    let after = listing.cursor.as_deref().map(parse_cursor).transpose()?;
+    // One more than asked for tells whether there are more.
+    let mut found = chat.store().conversations(session.user_id(), after, limit + 1).await?;
+    let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = found.len() > wanted;
+    found.truncate(wanted);
+    let next_cursor = if more { found.last().map(cursor) } else { None };
+    Ok(Json(Page { items: found.into_iter().map(Into::into).collect(), next_cursor }))
+}
+
+pub(crate) async fn create<D: Database>(
+    State(chat): State<Chat<D>>,
+    session: Session,
+    Json(change): Json<Change>,
+) -> Result<Response> {
+    change.check(&chat.config)?;
+    let title = change.title.unwrap_or_default();
+    let conversation =
+        chat.store().create_conversation(session.user_id(), title.trim(), change.model.as_deref()).await?;
+    Ok(created(ConversationBody::from(conversation)))
+}
+
+pub(crate) async fn read<D: Database>(
+    State(chat): State<Chat<D>>,
+    session: Session,
+    PathId(id): PathId,
+) -> Result<Json<ConversationBody>> {
+    let conversation = chat.store().conversation(session.user_id(), id).await?.ok_or_else(Problem::not_found)?;
+    Ok(Json(conversation.into()))
+}
+
+pub(crate) async fn update<D: Database>(
+    State(chat): State<Chat<D>>,
+    session: Session,
+    PathId(id): PathId,
+    Json(change): Json<Change>,
+) -> Result<Json<ConversationBody>> {
+    change.check(&chat.config)?;
+    let title = change.title.as_deref().map(str::trim);
+    let updated = chat.store().update_conversation(session.user_id(), id, title, change.model.as_deref()).await?;
+    Ok(Json(updated.ok_or_else(Problem::not_found)?.into()))
+}
+
+pub(crate) async fn delete<D: Database>(
+    State(chat): State<Chat<D>>,
+    session: Session,
+    PathId(id): PathId,
+) -> Result<StatusCode> {
+    if chat.store().delete_conversation(session.user_id(), id).await? {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(Problem::not_found().into())
+    }
+}

@@ -1,0 +1,140 @@
+//! `/api/conversations/{id}/messages`.
+
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, StatusCode};
+use problem::Problem;
+use serde::Deserialize;
+use storage::{
+    Database,
+    messages::{Appended, IncomingMessage},
+};
+use web::{Json, PathId, Query, Result, Session};
+
+use crate::{
+    body::{MessageBody, Page, SentBody},
+    conversations::limit,
+    router::Chat,
+};
+
+/// A message is at most this long: a book chapter, or a log file to be read.
+const MAX_CONTENT_BYTES: usize = 1024 * 1024;
+/// JSON may write each byte of it in six.
+const MAX_BODY_BYTES: usize = 6 * MAX_CONTENT_BYTES + 1024;
+/// A page of long messages ends early: hosted edges answer with 10 MiB at most.
+const MAX_PAGE_BYTES: u64 = 4 * 1024 * 1024;
+/// A key is a UUID or the like.
+const MAX_KEY_BYTES: usize = 64;
+/// A title that is made from the first message.
+const TITLE_CHARS: usize = 60;
+/// Messages on a page, unless asked otherwise, and at most.
+const DEFAULT_LIMIT: u32 = 100;
+const MAX_LIMIT: u32 = 200;
+
+#[derive(Deserialize)]
+pub(crate) struct Listing {
+    limit: Option<u32>,
+    cursor: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Send {
+    content: String,
+}
+
+pub(crate) async fn list<D: Database>(
+    State(chat): State<Chat<D>>,
+    session: Session,
+    PathId(id): PathId,
+    Query(listing): Query<Listing>,
+) -> Result<Json<Page<MessageBody>>> {
+    let limit = limit(listing.limit, DEFAULT_LIMIT, MAX_LIMIT)?;
+    let after = match listing.cursor.as_deref() {
+        Some(cursor) => cursor
+            .parse()
+            .map_err(|_| Problem::invalid_field("cursor", "Use the next_cursor of the page before."))?,
+        None => 0,
+    };
+    let page = chat.store().messages(session.user_id(), id, after, limit, MAX_PAGE_BYTES).await?;
+    if page.messages.is_empty() && chat.store().conversation(session.user_id(), id).await?.is_none() {
+        return Err(Problem::not_found().into());
+    }
+    let items = page.messages.into_iter().map(Into::into).collect();
+    Ok(Json(Page { items, next_cursor: page.next.map(|position| position.to_string()) }))
+}
+
+pub(crate) async fn send<D: Database>(
+    State(chat): State<Chat<D>>,
+    session: Session,
+    PathId(id): PathId,
+    headers: HeaderMap,
+    Json(body): Json<Send, MAX_BODY_BYTES>,
+) -> Result<Response> {
+    if body.content.trim().is_empty() {
+        return Err(Problem::invalid_field("content", "Write something first.").into());
+    }
+    if body.content.len() > MAX_CONTENT_BYTES {
+        return Err(Problem::too_large(MAX_CONTENT_BYTES).into());
+    }
+    let incoming = IncomingMessage {
+        content: &body.content,
+        title: &title(&body.content),
+        default_model: &chat.config.default_model,
+        idempotency_key: idempotency_key(&headers)?,
+    };
+    let (status, message, run) = match chat.store().append_message(session.user_id(), id, &incoming).await? {
+        Appended::Stored(message, run) => (StatusCode::CREATED, message, run),
+        Appended::Existing(message, run) => (StatusCode::OK, message, run),
+        Appended::NotFound => return Err(Problem::not_found().into()),
+        Appended::RunActive => {
+            let detail = "The previous answer is still being written. Wait for it, or stop it first.";
+            return Err(Problem::conflict("run_active", detail).into());
+        }
+    };
+    Ok((status, Json::<_>(SentBody { message: message.into(), run: run.into() })).into_response())
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    match value.to_str() {
+        Ok(key) if (1..=MAX_KEY_BYTES).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Ok(Some(key))
+        }
+        _ => Err(Problem::invalid_field("Idempotency-Key", "Use 1 to 64 visible ASCII characters.").into()),
+    }
+}
+
+/// The first words, on one line.
+fn title(content: &str) -> String {
+    let mut title = String::new();
+    for word in content.split_whitespace() {
+        let space = usize::from(!title.is_empty());
+        if title.chars().count() + space + word.chars().count() > TITLE_CHARS {
+            if title.is_empty() {
+                title.extend(word.chars().take(TITLE_CHARS));
+            }
+            title.push('…');
+            break;
+        }
+        if space == 1 {
+            title.push(' ');
+        }
+        title.push_str(word);
+    }
+    title
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_is_the_first_words_on_one_line() {
+        assert_eq!(title("  What is\n\n the time? "), "What is the time?");
+        assert_eq!(title(&"x".repeat(1_000_000)).chars().count(), TITLE_CHARS + 1);
+        let long = title(&"word ".repeat(100));
+        assert!(long.ends_with("word…") && long.chars().count() <= TITLE_CHARS + 1, "{long}");
+    }
+}

@@ -1,0 +1,96 @@
+//! `/api/runs/{id}` and what can be asked of a run. Its events are the streamer's.
+
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use domain::{
+    Id, MessageRole, RunState, Timestamp,
+    event::{Event, Progress},
+};
+use http::StatusCode;
+use problem::Problem;
+use storage::{
+    Database,
+    messages::{NewMessage, Retried},
+    runs::{Batch, Ending},
+};
+use web::{Json, PathId, Result, Session, extract::created};
+
+use crate::{
+    body::{QueuedBody, RunBody},
+    router::Chat,
+};
+
+/// Ending a run that nobody executes takes milliseconds.
+const CANCEL_LEASE_MS: i64 = 5_000;
+
+pub(crate) async fn read<D: Database>(
+    State(chat): State<Chat<D>>,
+    session: Session,
+    PathId(id): PathId,
+) -> Result<Json<RunBody>> {
+    let run = chat.store().run(session.user_id(), id).await?.ok_or_else(Problem::not_found)?;
+    Ok(Json(run.into()))
+}
+
+/// Whoever executes the run sees the wish within a tick and ends it; if nobody does, we do.
+pub(crate) async fn cancel<D: Database>(
+    State(chat): State<Chat<D>>,
+    session: Session,
+    PathId(id): PathId,
+) -> Result<Response> {
+    let request = chat.store().request_cancel(session.user_id(), id).await?.ok_or_else(Problem::not_found)?;
+    if request.claimable {
+        end_unattended(&chat, &request.run).await?;
+    }
+    let run = chat.store().run(session.user_id(), id).await?.ok_or_else(Problem::not_found)?;
+    Ok((StatusCode::ACCEPTED, Json::<_>(RunBody::from(run))).into_response())
+}
+
+/// What was written stays: the log of an executor that died becomes the answer.
+async fn end_unattended<D: Database>(chat: &Chat<D>, run: &domain::Run) -> Result<()> {
+    let owner = Id::new();
+    let Some(claim) = chat.store().claim(run.id, owner, CANCEL_LEASE_MS).await? else { return Ok(()) };
+    let mut progress = Progress::default();
+    for batch in chat.store().log(run.id).await? {
+        progress.read(&batch);
+    }
+    let message = (!progress.text.is_empty()).then(|| NewMessage {
+        id: Id::new(),
+        role: MessageRole::Assistant,
+        content: progress.text,
+        tool_calls: Vec::new(),
+        tool_call_id: None,
+        finish_reason: Some("cancelled".to_owned()),
+    });
+    let mut batch = Batch { last_id: progress.last_id, ..Batch::default() };
+    let message_id = message.as_ref().map(|message| message.id);
+    Event::Complete { finish_reason: "cancelled", usage: None, message_id, attempt: claim.attempt }.write(
+        &mut batch.last_id,
+        &run.id.to_string(),
+        Timestamp::now(),
+        &mut batch.frames,
+    );
+    let ending = Ending { state: RunState::Cancelled, failure: None, usage: None, message, batch };
+    chat.store().finish_run(run, owner, &ending).await?;
+    Ok(())
+}
+
+pub(crate) async fn retry<D: Database>(
+    State(chat): State<Chat<D>>,
+    session: Session,
+    PathId(id): PathId,
+) -> Result<Response> {
+    match chat.store().retry_run(session.user_id(), id).await? {
+        Retried::Queued(run) => Ok(created(QueuedBody { run: run.into() })),
+        Retried::NotFound => Err(Problem::not_found().into()),
+        Retried::RunActive => {
+            Err(Problem::conflict("run_active", "An answer is being written already. Wait for it, or stop it.").into())
+        }
+        Retried::NotRetryable => {
+            let detail = "Only the last answer can be tried again, and only if it failed or was stopped.";
+            Err(Problem::conflict("not_retryable", detail).into())
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! `/ready`: the database answers and the configuration makes sense. Says which part does not, and what to do.
+
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use platform::{instance, variables::variable};
+use serde::Serialize;
+use url::Url;
+use web::Json;
+
+use crate::COMPONENT;
+
+/// Below this nothing but a greeting fits.
+const MIN_CONTEXT_WINDOW_TOKENS: u64 = 1_000;
+
+#[derive(Serialize)]
+struct Readiness {
+    status: &'static str,
+    checks: Vec<Check>,
+}
+
+#[derive(Serialize)]
+struct Check {
+    name: &'static str,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+}
+
+impl Check {
+    fn new(name: &'static str, result: Result<(), String>) -> Self {
+        let status = if result.is_ok() { "ok" } else { "failed" };
+        Self { name, status, detail: result.err() }
+    }
+}
+
+pub(crate) async fn ready() -> Response {
+    let checks = vec![
+        Check::new("database", database().await),
+        Check::new("openai_base_url", base_url(&variable("openai_base_url").await)),
+        Check::new("openai_api_key", required("openai_api_key", &variable("openai_api_key").await)),
+        Check::new("openai_model", required("openai_model", &variable("openai_model").await)),
+        Check::new("context_window_tokens", context_window(&variable("context_window_tokens").await)),
+        Check::new("signup", signup(&variable("signup").await)),
+    ];
+    let ready = checks.iter().all(|check| check.detail.is_none());
+    let (code, status) =
+        if ready { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not_ready") };
+    (code, Json::<_>(Readiness { status, checks })).into_response()
+}
+
+async fn database() -> Result<(), String> {
+    let app = instance::app(COMPONENT).await.map_err(|error| error.to_string())?;
+    app.store().ping().await.map_err(|error| error.to_string())
+}
+
+fn required(name: &str, value: &str) -> Result<(), String> {
+    if value.is_empty() {
+        return Err(format!("{name} is not set: set SPIN_VARIABLE_{}", name.to_uppercase()));
+    }
+    Ok(())
+}
+
+fn base_url(value: &str) -> Result<(), String> {
+    match Url::parse(value) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(()),
+        _ => Err("openai_base_url is no http or https address: set SPIN_VARIABLE_OPENAI_BASE_URL, for example to https://api.openai.com/v1".to_owned()),
+    }
+}
+
+fn context_window(value: &str) -> Result<(), String> {
+    match value.parse::<u64>() {
+        Ok(tokens) if tokens >= MIN_CONTEXT_WINDOW_TOKENS => Ok(()),
+        _ => Err(format!("context_window_tokens must be a number of at least {MIN_CONTEXT_WINDOW_TOKENS}")),
+    }
+}
+
+fn signup(value: &str) -> Result<(), String> {
+    match value {
+        "open" | "closed" => Ok(()),
+        _ => Err("signup must be open or closed; it is treated as closed".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_setting_is_named_with_what_to_do() {
+        assert!(required("openai_api_key", "").unwrap_err().contains("SPIN_VARIABLE_OPENAI_API_KEY"));
+        assert!(base_url("localhost:80/v1").is_err() && base_url("ftp://x").is_err() && base_url("").is_err());
+        assert!(base_url("http://127.0.0.1:4010/v1").is_ok());
+        assert!(context_window("12").is_err() && context_window("many").is_err() && context_window("128000").is_ok());
+        assert!(signup("opne").is_err() && signup("closed").is_ok());
+    }
+}

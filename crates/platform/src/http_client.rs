@@ -1,0 +1,54 @@
+//! The one way out: HTTP requests to what `spin.toml` allows.
+
+use bytes::Bytes;
+use futures::Stream;
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::Full;
+use spin_sdk::{http::body::IncomingBodyExt, wasip3::http::types::ErrorCode};
+
+/// An answer whose body is still coming. Dropping the body closes the connection at once.
+pub struct Response<B> {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body, piece by piece.
+    pub body: B,
+}
+
+/// Why there is no answer, or no more of it.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// `spin.toml` does not allow the address.
+    #[error("the host is not in this component's allowed_outbound_hosts")]
+    Denied,
+    /// The request could not be put together.
+    #[error("the request is malformed: {0}")]
+    Request(#[from] http::Error),
+    /// Nobody answered, or the connection broke.
+    #[error("{0}")]
+    Connection(ErrorCode),
+}
+
+impl From<ErrorCode> for HttpError {
+    fn from(code: ErrorCode) -> Self {
+        match code {
+            ErrorCode::HttpRequestDenied => Self::Denied,
+            other => Self::Connection(other),
+        }
+    }
+}
+
+/// Sends a request and returns as soon as the head of the answer is there.
+///
+/// # Errors
+/// [`HttpError`]; a status of 4xx or 5xx is an answer.
+pub async fn send(
+    request: Request<Bytes>,
+) -> Result<Response<impl Stream<Item = Result<Bytes, HttpError>> + Send + Unpin + use<>>, HttpError> {
+    use futures::TryStreamExt as _;
+    let response = spin_sdk::http::send(request.map(Full::new)).await?;
+    let (head, body) = response.into_parts();
+    let body = body.stream().map_err(|code| HttpError::from(code));
+    Ok(Response { status: head.status, headers: head.headers, body: Box::pin(body) })
+}

@@ -1,0 +1,62 @@
+//! Errors of handlers: each becomes a [`Problem`], which [`crate::serve`] writes and logs.
+
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use identity::{IdentityError, signup::InvalidField};
+use problem::Problem;
+use storage::{DatabaseError, StorageError};
+
+/// What a handler returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A problem on its way out. Boxed, so that the good case stays small.
+#[derive(Clone, Debug)]
+pub struct Error(Box<Problem>);
+
+impl Error {
+    /// The problem.
+    #[must_use]
+    pub fn problem(&self) -> &Problem {
+        &self.0
+    }
+}
+
+impl IntoResponse for Error {
+    /// The status and the problem as an extension: only [`crate::serve`] knows the request's id, so it writes the body.
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = self.0.status();
+        response.extensions_mut().insert(*self.0);
+        response
+    }
+}
+
+impl From<Problem> for Error {
+    fn from(problem: Problem) -> Self {
+        Self(Box::new(problem))
+    }
+}
+
+impl From<StorageError> for Error {
+    fn from(error: StorageError) -> Self {
+        match error {
+            StorageError::Database(DatabaseError::Unavailable(_)) => Problem::unavailable(error),
+            _ => Problem::internal(error),
+        }
+        .into()
+    }
+}
+
+impl From<IdentityError> for Error {
+    fn from(error: IdentityError) -> Self {
+        Problem::internal(error).into()
+    }
+}
+
+impl From<InvalidField> for Error {
+    fn from(error: InvalidField) -> Self {
+        Problem::invalid_field(error.field, error.message).into()
+    }
+}

@@ -1,0 +1,97 @@
+//! Bodies, path ids and queries, read within limits.
+
+use axum::{
+    body::{Body, to_bytes},
+    extract::{FromRequest, FromRequestParts, RawPathParams, Request},
+    response::{IntoResponse, Response},
+};
+use domain::Id;
+use http::{HeaderValue, StatusCode, header, request::Parts};
+use problem::Problem;
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{Error, Result};
+
+/// A body of JSON, at most `MAX` bytes long. The default suits everything but messages.
+#[derive(Debug)]
+pub struct Json<T, const MAX: usize = 16_384>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned, const MAX: usize> FromRequest<S> for Json<T, MAX> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self> {
+        let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let essence = content_type.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
+        if !essence.eq_ignore_ascii_case("application/json") {
+            return Err(Problem::unsupported_media_type().into());
+        }
+        let bytes = read(request, MAX).await?;
+        serde_json::from_slice(&bytes).map(Self).map_err(|error| Problem::invalid_json(invalid(&error)).into())
+    }
+}
+
+/// serde's words name our fields and types; they help whoever wrote the program.
+fn invalid(error: &serde_json::Error) -> String {
+    if error.is_data() { format!("The JSON does not fit: {error}.") } else { format!("This is no JSON: {error}.") }
+}
+
+async fn read(request: Request, max: usize) -> Result<axum::body::Bytes> {
+    let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    if declared.is_some_and(|length: usize| length > max) {
+        return Err(Problem::too_large(max).into());
+    }
+    to_bytes(request.into_body(), max).await.map_err(|error| {
+        // axum folds both cases into one error; what it wraps tells them apart.
+        let too_long = std::error::Error::source(&error).is_some_and(|cause| cause.to_string().contains("limit"));
+        if too_long { Problem::too_large(max) } else { Problem::invalid_json("The body broke off.").with_cause(error) }
+            .into()
+    })
+}
+
+impl<T: Serialize, const MAX: usize> IntoResponse for Json<T, MAX> {
+    fn into_response(self) -> Response {
+        match serde_json::to_vec(&self.0) {
+            Ok(body) => {
+                let mut response = Response::new(Body::from(body));
+                let headers = response.headers_mut();
+                headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+                response
+            }
+            Err(error) => Error::from(Problem::internal(error)).into_response(),
+        }
+    }
+}
+
+/// 201 with what was made.
+pub fn created<T: Serialize>(value: T) -> Response {
+    (StatusCode::CREATED, Json::<T>(value)).into_response()
+}
+
+/// The id in the path. What is no id names nothing: 404.
+#[derive(Clone, Copy, Debug)]
+pub struct PathId(pub Id);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathId {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| Problem::not_found())?;
+        let id = params.iter().next().and_then(|(_, value)| value.parse().ok()).ok_or_else(Problem::not_found)?;
+        Ok(Self(id))
+    }
+}
+
+/// The query.
+#[derive(Debug)]
+pub struct Query<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        axum::extract::Query::try_from_uri(&parts.uri)
+            .map(|axum::extract::Query(query)| Self(query))
+            .map_err(|error| Problem::invalid_field("query", error.body_text()).into())
+    }
+}

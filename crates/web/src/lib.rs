@@ -1,0 +1,17 @@
+//! What every component does with a request: gives it an id, finds out who asks, reads the body within limits,
+//! turns errors into problems, and logs the whole once.
+//!
+//! Knows axum and HTTP, not Spin: routers built on it run natively in tests.
+
+pub mod app;
+pub mod error;
+pub mod extract;
+pub mod log;
+pub mod serve;
+pub mod session;
+
+pub use app::App;
+pub use error::{Error, Result};
+pub use extract::{Json, PathId, Query};
+pub use serve::serve;
+pub use session::{Authenticator, Session};

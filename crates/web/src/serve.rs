@@ -1,0 +1,98 @@
+//! From a request to its answer: the id, the router, the problem if there was one, the line in the log.
+
+use std::time::Instant;
+
+use axum::{Router, body::Body};
+use domain::Id;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use problem::{Problem, REQUEST_ID};
+use serde::Serialize;
+use tower_service::Service;
+
+use crate::log::{Level, log};
+
+/// Ids from outside are taken over up to this length, so that they can be logged.
+const MAX_REQUEST_ID_BYTES: usize = 64;
+
+#[derive(Serialize)]
+struct Access<'a> {
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<&'a str>,
+    method: &'a str,
+    path: &'a str,
+    status: u16,
+    duration_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<String>,
+}
+
+/// Answers a request. Whatever happens, the answer is a whole one: errors become problems here and nowhere else.
+pub async fn serve(component: &'static str, mut router: Router, mut request: Request<Body>) -> Response<Body> {
+    let started = Instant::now();
+    let request_id = request_id(request.headers());
+    if let Ok(value) = HeaderValue::from_str(&request_id) {
+        request.headers_mut().insert(REQUEST_ID, value);
+    }
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let trace_id = trace_id(request.headers()).map(str::to_owned);
+
+    let mut response = match router.call(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    };
+    let problem = response.extensions_mut().remove::<Problem>().or_else(|| unrouted(&response));
+    if let Some(problem) = &problem {
+        let allow = response.headers_mut().remove(header::ALLOW);
+        response = problem.to_response(&request_id).map(Body::from);
+        if let Some(allow) = allow {
+            response.headers_mut().insert(header::ALLOW, allow);
+        }
+    } else if let Ok(value) = HeaderValue::from_str(&request_id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+
+    let access = Access {
+        request_id: &request_id,
+        trace_id: trace_id.as_deref(),
+        method: method.as_str(),
+        path: &path,
+        status: response.status().as_u16(),
+        duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        code: problem.as_ref().map(Problem::code),
+        cause: problem.as_ref().and_then(Problem::causes),
+    };
+    let level = if response.status().is_server_error() { Level::Error } else { Level::Info };
+    log(component, level, "request", access);
+    response
+}
+
+/// The router's own answers to what it does not know.
+fn unrouted(response: &Response<Body>) -> Option<Problem> {
+    if response.headers().contains_key(header::CONTENT_TYPE) {
+        return None;
+    }
+    match response.status() {
+        StatusCode::NOT_FOUND => Some(Problem::not_found()),
+        StatusCode::METHOD_NOT_ALLOWED => Some(Problem::method_not_allowed("")),
+        _ => None,
+    }
+}
+
+fn request_id(headers: &HeaderMap) -> String {
+    headers
+        .get(REQUEST_ID)
+        .and_then(|value| value.to_str().ok())
+        .filter(|id| !id.is_empty() && id.len() <= MAX_REQUEST_ID_BYTES && id.bytes().all(|byte| byte.is_ascii_graphic()))
+        .map_or_else(|| Id::new().to_string(), str::to_owned)
+}
+
+/// The trace id of a `traceparent` (W3C Trace Context, section 3.2), for the log.
+fn trace_id(headers: &HeaderMap) -> Option<&str> {
+    let parent = headers.get("traceparent")?.to_str().ok()?;
+    let id = parent.split('-').nth(1)?;
+    (id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(id)
+}
