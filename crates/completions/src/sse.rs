@@ -1,0 +1,193 @@
+//! Server-sent events from bytes as they come: WHATWG HTML, section 9.2.6, for the one field that completions use, `data`.
+//!
+//! Lines may end in LF, CRLF or CR, chunks may end anywhere, a character's bytes and a line's end included. Nothing is buffered beyond the
+//! event that is being read, and that has a limit.
+
+use memchr::memchr2;
+
+/// The longest event taken: far beyond any chunk of a completion, and small beside an instance's memory.
+pub const MAX_EVENT_BYTES: usize = 4 * 1024 * 1024;
+
+/// An event went on for too long; the stream is of no use any more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("an event of the stream is longer than {MAX_EVENT_BYTES} bytes")]
+pub struct EventTooLong;
+
+/// Reads events from chunks.
+#[derive(Clone, Default, Debug)]
+pub struct Decoder {
+    /// The beginning of a line whose end has not come yet.
+    line: Vec<u8>,
+    /// The `data` of the event that is being read; absent before its first `data` line.
+    data: Option<String>,
+    /// The last byte was a CR: an LF right after it belongs to it.
+    after_cr: bool,
+    /// Something was read, so a byte order mark can no longer come.
+    begun: bool,
+}
+
+impl Decoder {
+    /// Reads a chunk and appends the data of every event that it completes.
+    ///
+    /// # Errors
+    /// [`EventTooLong`].
+    pub fn feed(&mut self, mut chunk: &[u8], events: &mut Vec<String>) -> Result<(), EventTooLong> {
+        if self.after_cr && !chunk.is_empty() {
+            self.after_cr = false;
+            chunk = chunk.strip_prefix(b"\n").unwrap_or(chunk);
+        }
+        while let Some(end) = memchr2(b'\n', b'\r', chunk) {
+            let (line, rest) = chunk.split_at(end);
+            self.check(line.len())?;
+            if self.line.is_empty() {
+                self.read_line(line, events);
+            } else {
+                let mut whole = std::mem::take(&mut self.line);
+                whole.extend_from_slice(line);
+                self.read_line(&whole, events);
+            }
+            chunk = match rest {
+                [b'\r', b'\n', rest @ ..] | [b'\n', rest @ ..] => rest,
+                [b'\r'] => {
+                    self.after_cr = true;
+                    &[]
+                }
+                [_, rest @ ..] => rest,
+                [] => &[],
+            };
+        }
+        self.check(chunk.len())?;
+        self.line.extend_from_slice(chunk);
+        Ok(())
+    }
+
+    /// The stream ended. An event without its blank line counts all the same: some servers leave the last one out.
+    pub fn finish(&mut self, events: &mut Vec<String>) {
+        let line = std::mem::take(&mut self.line);
+        self.read_line(&line, events);
+        events.extend(self.data.take());
+    }
+
+    fn check(&self, more: usize) -> Result<(), EventTooLong> {
+        let held = self.line.len() + self.data.as_ref().map_or(0, String::len);
+        if held + more > MAX_EVENT_BYTES { Err(EventTooLong) } else { Ok(()) }
+    }
+
+    fn read_line(&mut self, line: &[u8], events: &mut Vec<String>) {
+        let line = if std::mem::replace(&mut self.begun, true) { line } else { line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line) };
+        if line.is_empty() {
+            events.extend(self.data.take());
+            return;
+        }
+        let Some(value) = line.strip_prefix(b"data") else { return };
+        let value = match value {
+            [] => value,
+            [b':', b' ', value @ ..] | [b':', value @ ..] => value,
+            // Another field whose name begins alike.
+            _ => return,
+        };
+        let text = String::from_utf8_lossy(value);
+        match &mut self.data {
+            Some(data) => {
+                data.push('\n');
+                data.push_str(&text);
+            }
+            None => self.data = Some(text.into_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use eventsource_stream::Eventsource;
+    use futures::{StreamExt, executor::block_on, stream};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn decode(chunks: &[&[u8]]) -> Vec<String> {
+        let (mut decoder, mut events) = (Decoder::default(), Vec::new());
+        for chunk in chunks {
+            decoder.feed(chunk, &mut events).unwrap();
+        }
+        events
+    }
+
+    #[test]
+    fn reads_data_and_nothing_else() {
+        let text = b": hello\nevent: x\ndata: a\ndata:b\n\nid: 1\nretry: 5\ndatabase: no\n\ndata\n\ndata:  c\n\n";
+        assert_eq!(decode(&[text]), ["a\nb", "", " c"]);
+    }
+
+    #[test]
+    fn every_line_end_will_do_wherever_it_is_cut() {
+        for end in ["\n", "\r\n", "\r"] {
+            let text = format!("data: é漢🦀{end}{end}data: b{end}{end}");
+            for cut in 0..text.len() {
+                let (a, b) = text.as_bytes().split_at(cut);
+                let mut expected = decode(&[a, b]);
+                if end == "\r" {
+                    // A lone CR at the very end may still be the first half of a CRLF, but the line is over either way.
+                    expected.truncate(2);
+                }
+                assert_eq!(expected, ["é漢🦀", "b"], "{end:?} cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_event_without_its_blank_line_counts_when_the_stream_ends() {
+        let (mut decoder, mut events) = (Decoder::default(), Vec::new());
+        decoder.feed(b"data: [DONE]", &mut events).unwrap();
+        assert!(events.is_empty());
+        decoder.finish(&mut events);
+        assert_eq!(events, ["[DONE]"]);
+    }
+
+    #[test]
+    fn an_endless_event_is_refused_however_it_comes() {
+        let piece = vec![b'x'; 64 * 1024];
+        let (mut decoder, mut events) = (Decoder::default(), Vec::new());
+        let one_line = (0..100).try_for_each(|_| decoder.feed(&piece, &mut events));
+        assert_eq!(one_line, Err(EventTooLong));
+        let mut decoder = Decoder::default();
+        let many_lines = (0..100).try_for_each(|_| {
+            decoder.feed(b"data: ", &mut events)?;
+            decoder.feed(&piece, &mut events)?;
+            decoder.feed(b"\n", &mut events)
+        });
+        assert_eq!(many_lines, Err(EventTooLong));
+    }
+
+    proptest! {
+        /// Cut anywhere, the same events come out, and they are those that another implementation reads.
+        #[test]
+        fn agrees_with_another_decoder_however_it_is_cut(
+            lines in prop::collection::vec("(data|event|id|:|dat|data: |data:|event: x)?[a-zé漢🦀: ]{0,8}", 0..20),
+            end in prop::sample::select(vec!["\n", "\r\n"]),
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
+        ) {
+            let text = lines.iter().map(|line| format!("{line}{end}")).collect::<String>() + end;
+            let mut places: Vec<usize> = cuts.iter().map(|cut| cut.index(text.len() + 1)).collect();
+            places.extend([0, text.len()]);
+            places.sort_unstable();
+            let chunks: Vec<&[u8]> = places.windows(2).map(|pair| &text.as_bytes()[pair[0]..pair[1]]).collect();
+            let whole = stream::iter([Ok::<_, std::io::Error>(text.clone().into_bytes())]);
+            let mut other: Vec<String> = block_on(whole.eventsource().map(|event| event.unwrap().data).collect());
+            let mut ours = decode(&chunks);
+            // They differ in what they make of events without data, which mean nothing to us.
+            other.retain(|data| !data.is_empty());
+            ours.retain(|data| !data.is_empty());
+            prop_assert_eq!(ours, other);
+        }
+
+        #[test]
+        fn no_bytes_make_it_fail_or_panic(chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..64), 0..16)) {
+            let (mut decoder, mut events) = (Decoder::default(), Vec::new());
+            for chunk in &chunks {
+                prop_assert!(decoder.feed(chunk, &mut events).is_ok());
+            }
+            decoder.finish(&mut events);
+        }
+    }
+}
