@@ -1,1 +1,23 @@
-//! Placeholder.
+//! Serves the web app: files built from `static/`, embedded in this component and compressed when it was built.
+//!
+//! It holds no state and asks nobody. It knows no route of the API: what belongs to one of its prefixes and still comes
+//! here does not exist.
+
+mod assets;
+mod negotiation;
+mod serving;
+
+pub use serving::{Asked, answer};
+
+/// The entry point on Spin; everything it does can be tested without it.
+#[cfg(target_arch = "wasm32")]
+mod entry {
+    use spin_sdk::http::{FullBody, IntoResponse, Request};
+
+    #[spin_sdk::http_service]
+    async fn handle(request: Request) -> impl IntoResponse {
+        let (parts, _) = request.into_parts();
+        let asked = crate::Asked { method: &parts.method, path: parts.uri.path(), headers: &parts.headers };
+        crate::answer(&asked).map(FullBody::new)
+    }
+}

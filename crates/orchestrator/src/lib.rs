@@ -1,1 +1,26 @@
-//! Placeholder.
+//! A chat turn, from a queued run to a stored answer. Seven parts, a module each:
+//!
+//! | module | does |
+//! | --- | --- |
+//! | [`request_handler`] | lets a reader in: replays, tails, or executes the run for it |
+//! | [`session_manager`] | holds the run's lease, logs its events in time, hears when to stop |
+//! | [`prompt_builder`] | chooses what of the conversation the model sees |
+//! | [`llm_client`] | asks the model, again if it is busy, and passes on what it says |
+//! | [`tool_executor`] | makes the calls the model asks for, each at most once |
+//! | [`response_streamer`] | writes events, once for the log and once for the reader |
+//! | [`error_handler`] | says what an error means: try again, or what to tell the person |
+//!
+//! Pure: everything outside comes through the [`Host`] port, so all of it runs in tests without Spin.
+
+pub mod error_handler;
+pub mod host;
+pub mod llm_client;
+pub mod prompt_builder;
+pub mod request_handler;
+pub mod response_streamer;
+pub mod session_manager;
+pub mod tool_executor;
+mod turn;
+
+pub use host::{Host, ModelAnswer, Reader, Settings, ToolAnswer, ToolDefinition, Unreachable};
+pub use request_handler::{Opened, open};

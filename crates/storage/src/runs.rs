@@ -7,12 +7,15 @@ use domain::{Id, Run, RunFailure, RunState, Usage};
 
 use crate::{
     Database, Outcome, Row, Statement, StorageError, Store,
+    database::Columns,
     messages::{self, NewMessage},
 };
 
 /// A lease on a run.
 #[derive(Clone, Debug)]
 pub struct Claim {
+    /// The run.
+    pub run: Run,
     /// How often the run has been claimed, this time included.
     pub attempt: u64,
     /// Somebody already asked to stop it.
@@ -88,7 +91,10 @@ const STATE: &str = "CASE WHEN runs.state = 'processing' THEN COALESCE((SELECT r
     WHERE run_events.run_id = runs.id ORDER BY last_id DESC LIMIT 1), runs.state) ELSE runs.state END";
 
 pub(crate) fn read(query: &'static str, row: &Row) -> Result<Run, StorageError> {
-    let mut columns = row.columns(query);
+    read_columns(&mut row.columns(query))
+}
+
+fn read_columns(columns: &mut Columns<'_>) -> Result<Run, StorageError> {
     let tokens = |count: i64| u64::try_from(count).unwrap_or_default();
     Ok(Run {
         id: columns.id()?,
@@ -186,15 +192,16 @@ impl<D: Database> Store<D> {
         let sql = format!(
             "UPDATE runs SET state = 'processing', lease_owner = ?2, lease_expires_at = now_ms() + ?3,
                  attempt = attempt + 1, updated_at = now_ms()
-             WHERE id = ?1 AND {CLAIMABLE} RETURNING attempt, cancel_requested"
+             WHERE id = ?1 AND {CLAIMABLE} RETURNING {STORED_COLUMNS}, attempt, cancel_requested"
         );
         let rows =
             self.database.query(Statement::new(QUERY, sql, [id.into(), owner.into(), lease_ms.into()])).await?;
         rows.first()
             .map(|row| {
                 let mut columns = row.columns(QUERY);
+                let run = read_columns(&mut columns)?;
                 let attempt = u64::try_from(columns.integer()?).unwrap_or_default();
-                Ok(Claim { attempt, cancel_requested: columns.flag()? })
+                Ok(Claim { run, attempt, cancel_requested: columns.flag()? })
             })
             .transpose()
     }

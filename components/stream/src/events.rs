@@ -1,0 +1,62 @@
+//! `GET /api/runs/{id}/events`.
+
+use axum::{
+    body::Body,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use orchestrator::{Opened, response_streamer::PREAMBLE};
+use platform::SpinSqlite;
+use problem::Problem;
+use serde::Deserialize;
+use web::{App, PathId, Query, Result, Session};
+
+use crate::{config, host::SpinHost, reader};
+
+#[derive(Deserialize)]
+pub(crate) struct Resume {
+    last_event_id: Option<String>,
+}
+
+pub(crate) async fn events(
+    State(app): State<App<SpinSqlite>>,
+    session: Session,
+    PathId(run_id): PathId,
+    Query(resume): Query<Resume>,
+    headers: HeaderMap,
+) -> Result<Response> {
+    let seen = last_event_id(&headers, resume)?;
+    let host = SpinHost::new(app, config::provider().await, headers.get("traceparent").cloned());
+    let reading = match orchestrator::open(&host, session.user_id(), run_id, seen).await? {
+        Opened::NotFound => return Err(Problem::not_found().into()),
+        Opened::NothingMore => return Ok(StatusCode::NO_CONTENT.into_response()),
+        Opened::Events(reading) => reading,
+    };
+    let settings = config::settings().await;
+    let (reader, body) = reader::body(PREAMBLE);
+    platform::spawn(async move { orchestrator::request_handler::read(&host, &settings, reading, reader).await });
+    Ok(stream(body))
+}
+
+fn stream(body: Body) -> Response {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // nginx and its kind hold answers back unless they are told not to.
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}
+
+/// Where the reader left off: the header that browsers send by themselves, or the query for whoever cannot set headers.
+fn last_event_id(headers: &HeaderMap, resume: Resume) -> Result<u64> {
+    let header = headers.get("last-event-id").map(|value| value.to_str().unwrap_or("not text").to_owned());
+    match header.or(resume.last_event_id) {
+        None => Ok(0),
+        Some(text) if text.trim().is_empty() => Ok(0),
+        Some(text) => {
+            text.trim().parse().map_err(|_| Problem::invalid_field("Last-Event-ID", "Use the id of an event.").into())
+        }
+    }
+}

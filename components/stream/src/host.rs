@@ -1,0 +1,104 @@
+//! The orchestrator's port, on Spin.
+
+use std::{
+    pin::Pin,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use domain::{Id, ToolCall};
+use futures::{Stream, StreamExt};
+use http::{HeaderMap, HeaderValue, Request, header};
+use orchestrator::{Host, ModelAnswer, ToolAnswer, ToolDefinition, Unreachable};
+use platform::{
+    SpinSqlite,
+    http_client::{self, HttpError},
+};
+use storage::Store;
+use web::{
+    App,
+    log::{Level, log},
+};
+
+use crate::{COMPONENT, config::Provider};
+
+/// Everything a run needs, for one reader.
+pub(crate) struct SpinHost {
+    app: App<SpinSqlite>,
+    provider: Provider,
+    traceparent: Option<HeaderValue>,
+    started: Instant,
+}
+
+impl SpinHost {
+    pub(crate) fn new(app: App<SpinSqlite>, provider: Provider, traceparent: Option<HeaderValue>) -> Self {
+        Self { app, provider, traceparent, started: Instant::now() }
+    }
+
+    fn request(&self, body: Vec<u8>) -> Result<Request<Bytes>, http::Error> {
+        let mut request = Request::post(&self.provider.url)
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::ACCEPT, "text/event-stream");
+        if !self.provider.authorization.is_empty() {
+            request = request.header(header::AUTHORIZATION, &self.provider.authorization);
+        }
+        if let Some(traceparent) = &self.traceparent {
+            request = request.header("traceparent", traceparent);
+        }
+        request.body(Bytes::from(body))
+    }
+}
+
+fn unreachable(error: HttpError) -> Unreachable {
+    match error {
+        HttpError::Denied => Unreachable::NotAllowed(error.to_string()),
+        HttpError::Request(_) => Unreachable::NotAllowed(format!("openai_base_url or openai_api_key: {error}")),
+        HttpError::Connection(_) => Unreachable::Connection(error.to_string()),
+    }
+}
+
+/// `Retry-After` in seconds (RFC 9110, section 10.2.3). A date, which providers do not send, counts as none.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds: f64 = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+impl Host for SpinHost {
+    type Database = SpinSqlite;
+    type Body = Pin<Box<dyn Stream<Item = Result<Bytes, Unreachable>>>>;
+
+    fn store(&self) -> &Store<SpinSqlite> {
+        self.app.store()
+    }
+
+    async fn ask_model(&self, body: Vec<u8>) -> Result<ModelAnswer<Self::Body>, Unreachable> {
+        let request = self.request(body).map_err(|error| unreachable(error.into()))?;
+        let response = http_client::send(request).await.map_err(unreachable)?;
+        Ok(ModelAnswer {
+            status: response.status.as_u16(),
+            retry_after: retry_after(&response.headers),
+            body: Box::pin(response.body.map(|chunk| chunk.map_err(unreachable))),
+        })
+    }
+
+    /// No tool provider is installed yet.
+    async fn tools(&self) -> Vec<ToolDefinition> {
+        Vec::new()
+    }
+
+    async fn call_tool(&self, _: Id, call: &ToolCall) -> ToolAnswer {
+        ToolAnswer { content: format!("There is no tool named {}.", call.name), is_error: true }
+    }
+
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        platform::sleep(duration).await;
+    }
+
+    fn log(&self, message: &str, fields: serde_json::Value) {
+        log(COMPONENT, Level::Info, message, fields);
+    }
+}

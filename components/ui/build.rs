@@ -1,0 +1,121 @@
+//! Embeds the built page: every file of `static/dist` in up to three encodings, and a table that says what it is.
+//! Without a built page it embeds one that says how to build it, so that everything else works without npm.
+
+use std::{
+    env,
+    error::Error,
+    fmt::Write as _,
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+use sha2::{Digest, Sha256};
+
+const DIST: &str = "../../static/dist";
+
+/// The page has some ten files. More means that something else was put there.
+const MAX_FILES: usize = 500;
+
+/// What there is when the page was not built.
+const NOT_BUILT: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Edge Assistant</title>\
+    <p>The page is not built yet. Run <code>cargo dev up</code>.</p></html>\n";
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed={DIST}");
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    let dist = Path::new(DIST);
+    let mut files = Vec::new();
+    if dist.join("index.html").is_file() {
+        collect(dist, "", &mut files)?;
+    } else {
+        println!("cargo::warning=static/dist is missing: this build serves a page that says so. Run `cargo dev up`.");
+        files.push(("/index.html".to_owned(), NOT_BUILT.as_bytes().to_vec()));
+    }
+    files.sort();
+
+    let mut table = String::from("static ASSETS: &[Asset] = &[\n");
+    for (index, (path, bytes)) in files.iter().enumerate() {
+        let identity = embed(&out, &format!("{index}"), bytes)?;
+        let brotli = embed_smaller(&out, &format!("{index}.br"), brotli(bytes)?, bytes.len())?;
+        let gzip = embed_smaller(&out, &format!("{index}.gz"), gzip(bytes)?, bytes.len())?;
+        let content_type = content_type(path)?;
+        let hashed = path.starts_with("/assets/");
+        writeln!(
+            table,
+            "    Asset {{ path: {path:?}, content_type: {content_type:?}, hashed: {hashed}, identity: {identity}, \
+             brotli: {brotli}, gzip: {gzip} }},"
+        )?;
+    }
+    table.push_str("];\n");
+    fs::write(out.join("assets.rs"), table)?;
+    Ok(())
+}
+
+/// Reads the files under `dir`, with their paths as the browser asks for them.
+fn collect(dir: &Path, prefix: &str, files: &mut Vec<(String, Vec<u8>)>) -> Result<(), Box<dyn Error>> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let name =
+            entry.file_name().into_string().map_err(|name| format!("{DIST}: {name:?} is not UTF-8; rename it"))?;
+        let path = format!("{prefix}/{name}");
+        if entry.file_type()?.is_dir() {
+            collect(&entry.path(), &path, files)?;
+        } else {
+            files.push((path, fs::read(entry.path())?));
+        }
+        if files.len() > MAX_FILES {
+            return Err(format!("{DIST} has more than {MAX_FILES} files; is it really the built page?").into());
+        }
+    }
+    Ok(())
+}
+
+/// Writes the bytes beside the table and gives the expression that embeds them.
+fn embed(out: &Path, name: &str, bytes: &[u8]) -> Result<String, Box<dyn Error>> {
+    fs::write(out.join(name), bytes)?;
+    // Half of a SHA-256 is plenty to tell versions apart. The encodings differ in their bytes, so their tags do, too.
+    let etag = Sha256::digest(bytes).iter().take(16).try_fold(String::new(), |mut tag, byte| {
+        write!(tag, "{byte:02x}")?;
+        Ok::<_, std::fmt::Error>(tag)
+    })?;
+    Ok(format!("Encoded {{ bytes: include_bytes!({name:?}), etag: \"\\\"{etag}\\\"\" }}"))
+}
+
+/// An encoding that saves nothing is not worth its place.
+fn embed_smaller(out: &Path, name: &str, encoded: Vec<u8>, identity_len: usize) -> Result<String, Box<dyn Error>> {
+    if encoded.len() >= identity_len {
+        return Ok("None".to_owned());
+    }
+    Ok(format!("Some({})", embed(out, name, &encoded)?))
+}
+
+fn brotli(bytes: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {
+    let mut encoded = Vec::new();
+    let parameters = brotli::enc::BrotliEncoderParams { quality: 11, size_hint: bytes.len(), ..Default::default() };
+    brotli::BrotliCompress(&mut &*bytes, &mut encoded, &parameters)?;
+    Ok(encoded)
+}
+
+fn gzip(bytes: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(bytes)?;
+    Ok(encoder.finish()?)
+}
+
+/// `nosniff` makes a wrong type a broken page, so a file of a kind not known here stops the build.
+fn content_type(path: &str) -> Result<&'static str, Box<dyn Error>> {
+    match path.rsplit_once('.').map(|(_, extension)| extension) {
+        Some("html") => Ok("text/html; charset=utf-8"),
+        Some("js") => Ok("text/javascript; charset=utf-8"),
+        Some("css") => Ok("text/css; charset=utf-8"),
+        Some("svg") => Ok("image/svg+xml"),
+        Some("png") => Ok("image/png"),
+        Some("ico") => Ok("image/x-icon"),
+        Some("txt") => Ok("text/plain; charset=utf-8"),
+        Some("webmanifest") => Ok("application/manifest+json"),
+        Some("woff2") => Ok("font/woff2"),
+        _ => Err(format!("{DIST}{path}: its media type is not known; add it to components/ui/build.rs").into()),
+    }
+}

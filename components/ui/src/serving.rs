@@ -1,0 +1,147 @@
+//! What is answered to a request for the page or one of its files: a function of the request and nothing else.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use problem::{Problem, REQUEST_ID};
+use uuid::Uuid;
+
+use crate::{
+    assets::{self, Asset, Encoded, PAGE},
+    negotiation::{Encoding, choose},
+};
+
+/// What was asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// Only GET and HEAD are answered.
+    pub method: &'a Method,
+    /// The path of the address, as it came.
+    pub path: &'a str,
+    /// Of these, `Accept-Encoding`, `If-None-Match` and `X-Request-Id` count.
+    pub headers: &'a HeaderMap,
+}
+
+/// What other components answer. Whatever of it comes here is an address that does not exist, and its caller is a
+/// program that would not know what to do with a page.
+const NOT_OURS: [&str; 4] = ["/api", "/auth", "/mcp", "/.well-known"];
+
+/// The page loads nothing from elsewhere, runs nothing that is not a file of ours, and can make no HTML out of text.
+const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; \
+     manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; \
+     require-trusted-types-for 'script'; trusted-types 'none'",
+);
+
+/// What the page may ask the browser for: to write to the clipboard, when a person presses "Copy". Nothing else.
+const PERMISSIONS_POLICY: HeaderValue = HeaderValue::from_static(
+    "accelerometer=(), autoplay=(), camera=(), clipboard-read=(), display-capture=(), encrypted-media=(), fullscreen=(), \
+     geolocation=(), gyroscope=(), hid=(), idle-detection=(), magnetometer=(), microphone=(), midi=(), payment=(), \
+     publickey-credentials-get=(), screen-wake-lock=(), serial=(), usb=(), xr-spatial-tracking=()",
+);
+
+/// A year: the longest that caches are known to take seriously.
+const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+/// Kept, but asked for again each time: a 304 is short, and a new version is seen at once.
+const ASK_AGAIN: HeaderValue = HeaderValue::from_static("no-cache");
+
+/// Longer request ids than this are not passed on: they end up in logs.
+const MAX_REQUEST_ID_CHARS: usize = 64;
+
+/// Answers any request. Never fails.
+#[must_use]
+pub fn answer(asked: &Asked<'_>) -> Response<Bytes> {
+    let request_id = request_id(asked.headers);
+    let mut response = match find(asked) {
+        Ok(asset) => serve(asset, asked),
+        Err(problem) => problem.to_response(&request_id).map(Bytes::from),
+    };
+    if asked.method == Method::HEAD {
+        // Without the length that GET would tell: hosts compare it with what is sent.
+        *response.body_mut() = Bytes::new();
+    } else if response.status() != StatusCode::NOT_MODIFIED {
+        let length = HeaderValue::from(response.body().len());
+        response.headers_mut().insert(header::CONTENT_LENGTH, length);
+    }
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY);
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin"));
+    headers.insert(HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin"));
+    headers.insert(HeaderName::from_static("permissions-policy"), PERMISSIONS_POLICY);
+    if let Ok(id) = HeaderValue::from_str(&request_id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    response
+}
+
+/// The file that is meant. Addresses inside the app (`/c/…`) are the page's business, so they are the page; what looks
+/// like a file and is none does not exist.
+fn find(asked: &Asked<'_>) -> Result<&'static Asset, Box<Problem>> {
+    let is_below =
+        |prefix: &str| asked.path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if NOT_OURS.into_iter().any(is_below) {
+        return Err(Problem::not_found().into());
+    }
+    if asked.method != Method::GET && asked.method != Method::HEAD {
+        return Err(Problem::method_not_allowed("GET, HEAD").into());
+    }
+    let is_file = asked.path.rsplit('/').next().is_some_and(|name| name.contains('.'));
+    assets::find(if is_file { asked.path } else { PAGE }).ok_or_else(|| Problem::not_found().into())
+}
+
+fn serve(asset: &'static Asset, asked: &Asked<'_>) -> Response<Bytes> {
+    let encoding =
+        choose(&joined(asked.headers, header::ACCEPT_ENCODING), |encoding| in_encoding(asset, encoding).is_some());
+    let Encoded { bytes, etag } = in_encoding(asset, encoding).unwrap_or(&asset.identity);
+    let fresh = is_known(&joined(asked.headers, header::IF_NONE_MATCH), etag);
+
+    let mut response = Response::new(if fresh { Bytes::new() } else { Bytes::from_static(bytes) });
+    let headers = response.headers_mut();
+    headers.insert(header::ETAG, HeaderValue::from_static(etag));
+    headers.insert(header::CACHE_CONTROL, if asset.hashed { FOR_EVER } else { ASK_AGAIN });
+    headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    if fresh {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        return response;
+    }
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(asset.content_type));
+    if encoding != Encoding::Identity {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding.token()));
+    }
+    response
+}
+
+fn in_encoding(asset: &'static Asset, encoding: Encoding) -> Option<&'static Encoded> {
+    match encoding {
+        Encoding::Brotli => asset.brotli.as_ref(),
+        Encoding::Gzip => asset.gzip.as_ref(),
+        Encoding::Identity => Some(&asset.identity),
+    }
+}
+
+/// Whether the client has this version already: `If-None-Match`, which compares weakly (RFC 9110 section 13.1.2).
+fn is_known(if_none_match: &str, etag: &str) -> bool {
+    if_none_match.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+}
+
+/// The values of a header that may come in several lines, as one list (RFC 9110 section 5.3).
+fn joined(headers: &HeaderMap, name: HeaderName) -> String {
+    headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect::<Vec<_>>().join(",")
+}
+
+/// The caller's id for this request, if it is fit for a log, or a new one.
+fn request_id(headers: &HeaderMap) -> String {
+    let given = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
+    match given {
+        Some(id)
+            if (1..=MAX_REQUEST_ID_CHARS).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()) =>
+        {
+            id.to_owned()
+        }
+        _ => Uuid::now_v7().to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

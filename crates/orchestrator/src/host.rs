@@ -1,0 +1,100 @@
+//! The port to everything outside: the store, the model's server, the tools, time, and the reader.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use domain::{Id, ToolCall};
+use futures::Stream;
+use serde_json::value::RawValue;
+use storage::{Database, Store};
+
+/// What a run needs of the world.
+#[expect(async_fn_in_trait, reason = "guests have one thread, so nobody needs these futures to be Send")]
+pub trait Host {
+    /// The database behind the store.
+    type Database: Database;
+    /// The body of the model's answer. Dropping it closes the connection.
+    type Body: Stream<Item = Result<Bytes, Unreachable>> + Unpin;
+
+    /// The store.
+    fn store(&self) -> &Store<Self::Database>;
+
+    /// Sends a request to the model's server and waits for the head of its answer.
+    async fn ask_model(&self, body: Vec<u8>) -> Result<ModelAnswer<Self::Body>, Unreachable>;
+
+    /// The tools the caller may use. Empty when they cannot be listed: an answer without tools beats none.
+    async fn tools(&self) -> Vec<ToolDefinition>;
+
+    /// Makes a call. What goes wrong is an answer too.
+    async fn call_tool(&self, run_id: Id, call: &ToolCall) -> ToolAnswer;
+
+    /// Time since some moment, never going back.
+    fn now(&self) -> Duration;
+
+    /// Waits.
+    async fn sleep(&self, duration: Duration);
+
+    /// Tells the operator what happened to a run; `fields` is a JSON object.
+    fn log(&self, message: &str, fields: serde_json::Value);
+}
+
+/// Where live events go.
+pub trait Reader {
+    /// Hands over frames without waiting. `false`: the reader has left, or is too slow to keep; it can come back and replay.
+    fn send(&mut self, frames: &str) -> bool;
+}
+
+/// The model's server answered.
+#[derive(Debug)]
+pub struct ModelAnswer<B> {
+    /// The HTTP status.
+    pub status: u16,
+    /// What `Retry-After` says, if it does.
+    pub retry_after: Option<Duration>,
+    /// The body as it comes.
+    pub body: B,
+}
+
+/// The model's server cannot be reached, or the connection broke.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Unreachable {
+    /// Configuration forbids it.
+    #[error("{0}")]
+    NotAllowed(String),
+    /// The network does.
+    #[error("{0}")]
+    Connection(String),
+}
+
+/// A tool as the model may know it.
+#[derive(Clone, Debug)]
+pub struct ToolDefinition {
+    /// Its name, unique here.
+    pub name: String,
+    /// What it does, for the model.
+    pub description: String,
+    /// JSON Schema of its arguments.
+    pub input_schema: Box<RawValue>,
+    /// Whether calling it twice does no more than calling it once.
+    pub idempotent: bool,
+}
+
+/// What a call came to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ToolAnswer {
+    /// The result, or what went wrong, for the model and the person.
+    pub content: String,
+    /// Whether it went wrong.
+    pub is_error: bool,
+}
+
+/// What an operator can set about runs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What the model's context holds, the answer included.
+    pub context_window_tokens: u64,
+    /// The installation's instructions to the model; may be empty.
+    pub system_prompt: String,
+    /// How long the model may say nothing at all.
+    pub silence: Duration,
+}

@@ -1,0 +1,227 @@
+//! Asks the model, again while it is busy and has not begun, and passes on what it says piece by piece.
+//!
+//! An answer that had been begun by an executor that died is asked for anew. As long as the model says the same again, nobody is told twice;
+//! if it says something else, readers are told to drop what they had.
+
+use std::time::Duration;
+
+use completions::{Piece, Round};
+use domain::{RunStep, event::Event, event::Progress};
+use futures::StreamExt;
+
+use crate::{
+    Host, ModelAnswer, Reader,
+    error_handler::{self, Failure},
+    session_manager::{Interrupted, Session},
+};
+
+/// An error's body is read up to this length: enough for the provider's words.
+const MAX_ERROR_BYTES: usize = 16 * 1024;
+
+/// How an attempt to hear the model ended before its time.
+#[derive(Debug)]
+pub enum Stopped {
+    /// The run is not to go on.
+    Interrupted(Interrupted),
+    /// The model failed.
+    Failed(Failure),
+}
+
+impl From<Interrupted> for Stopped {
+    fn from(interrupted: Interrupted) -> Self {
+        Self::Interrupted(interrupted)
+    }
+}
+
+/// What readers have already been told of the answer that is asked for again.
+#[derive(Debug)]
+pub struct Told {
+    text: String,
+    reasoning: String,
+}
+
+impl Told {
+    /// From the log.
+    #[must_use]
+    pub fn new(progress: Progress) -> Self {
+        Self { text: progress.text, reasoning: progress.thinking }
+    }
+
+    /// What was told before and has not been said again.
+    #[must_use]
+    pub fn remaining_text(&self) -> &str {
+        &self.text
+    }
+
+    const fn is_empty(&self) -> bool {
+        self.text.is_empty() && self.reasoning.is_empty()
+    }
+
+    /// What of a piece is new. `None`: the model says something else this time.
+    fn new_part<'a>(&mut self, piece: &'a Piece) -> Option<&'a str> {
+        let (told, said) = match piece {
+            Piece::Text(said) if self.reasoning.is_empty() => (&mut self.text, said),
+            // It thought less than the last time.
+            Piece::Text(_) => return None,
+            Piece::Reasoning(said) => (&mut self.reasoning, said),
+        };
+        if let Some(rest) = told.strip_prefix(said.as_str()) {
+            *told = rest.to_owned();
+            return Some("");
+        }
+        let new = said.strip_prefix(told.as_str())?;
+        told.clear();
+        Some(new)
+    }
+}
+
+/// Sends a request and hears the answer to its end. What was said is in `round`, whole or not.
+///
+/// # Errors
+/// [`Stopped`].
+pub async fn ask<H: Host, R: Reader>(
+    session: &mut Session<'_, H, R>,
+    body: &[u8],
+    round: &mut Round,
+    told: &mut Told,
+    silence: Duration,
+) -> Result<(), Stopped> {
+    let mut attempt = 1;
+    loop {
+        let failure = match ask_once(session, body, round, told, silence).await {
+            Err(Stopped::Failed(failure)) if !round.has_begun() => failure,
+            other => return other,
+        };
+        attempt += 1;
+        let Some(pause) = failure.pause_before(attempt) else { return Err(Stopped::Failed(failure)) };
+        session.host().log(
+            "asking the model again",
+            serde_json::json!({
+                "run_id": session.run.id, "attempt": attempt, "pause_ms": millis(pause), "code": failure.code, "cause": failure.cause,
+            }),
+        );
+        session.outbox.tell(&Event::Retrying { attempt, retry_after_ms: millis(pause) });
+        let host = session.host();
+        session.attend(Duration::MAX, host.sleep(pause)).await?;
+        *round = Round::default();
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+async fn ask_once<H: Host, R: Reader>(
+    session: &mut Session<'_, H, R>,
+    body: &[u8],
+    round: &mut Round,
+    told: &mut Told,
+    silence: Duration,
+) -> Result<(), Stopped> {
+    let host = session.host();
+    let answer = within(session.attend(silence, host.ask_model(body.to_vec())).await, silence)?;
+    let mut answer = answer.map_err(|error| Stopped::Failed(error_handler::unreachable(&error, false)))?;
+    if answer.status != 200 {
+        return Err(Stopped::Failed(refusal(session, answer, silence).await?));
+    }
+    let mut pieces = Vec::new();
+    while !round.is_done() {
+        let chunk = within(session.attend(silence, answer.body.next()).await, silence)?;
+        let ended = chunk.is_none();
+        let heard = match chunk {
+            Some(Ok(bytes)) => round.feed(&bytes, &mut pieces),
+            Some(Err(error)) => {
+                return Err(Stopped::Failed(error_handler::unreachable(&error, round.has_begun())));
+            }
+            None => round.finish(&mut pieces),
+        };
+        // What was said before an error was said.
+        pass_on(session, &mut pieces, round, told)?;
+        session.deliver().await?;
+        heard.map_err(|error| Stopped::Failed(error_handler::incomplete(&error)))?;
+        if ended {
+            break;
+        }
+    }
+    if !told.is_empty() {
+        restart(session, round, told);
+    }
+    Ok(())
+}
+
+/// A wait that was too long is the model's failure.
+fn within<T>(result: Result<T, Interrupted>, silence: Duration) -> Result<T, Stopped> {
+    result.map_err(|interrupted| match interrupted {
+        Interrupted::TimedOut => Stopped::Failed(error_handler::silent(silence)),
+        other => Stopped::Interrupted(other),
+    })
+}
+
+async fn refusal<H: Host, R: Reader>(
+    session: &mut Session<'_, H, R>,
+    answer: ModelAnswer<H::Body>,
+    silence: Duration,
+) -> Result<Failure, Interrupted> {
+    let ModelAnswer { status, retry_after, mut body } = answer;
+    let read = async {
+        let mut bytes = Vec::new();
+        while let Some(Ok(chunk)) = body.next().await {
+            bytes.extend(chunk.iter().take(MAX_ERROR_BYTES - bytes.len()));
+            if bytes.len() >= MAX_ERROR_BYTES {
+                break;
+            }
+        }
+        bytes
+    };
+    let bytes = match session.attend(silence, read).await {
+        Err(Interrupted::TimedOut) => Vec::new(),
+        other => other?,
+    };
+    Ok(error_handler::refused(status, retry_after, &bytes))
+}
+
+fn pass_on<H: Host, R: Reader>(
+    session: &mut Session<'_, H, R>,
+    pieces: &mut Vec<Piece>,
+    round: &Round,
+    told: &mut Told,
+) -> Result<(), Interrupted> {
+    if pieces.is_empty() && round.tool_calls.is_empty() {
+        return Ok(());
+    }
+    session.step(RunStep::ModelAnswers)?;
+    for piece in pieces.iter() {
+        let new = if told.is_empty() { Some(said(piece)) } else { told.new_part(piece) };
+        let Some(new) = new else {
+            // Everything heard in this round so far is told again, the rest of this chunk included.
+            restart(session, round, told);
+            break;
+        };
+        match piece {
+            _ if new.is_empty() => {}
+            Piece::Text(_) => session.outbox.write_token(new),
+            Piece::Reasoning(_) => session.outbox.write(&Event::Thinking { content: new }),
+        }
+    }
+    pieces.clear();
+    Ok(())
+}
+
+fn said(piece: &Piece) -> &str {
+    match piece {
+        Piece::Text(said) | Piece::Reasoning(said) => said,
+    }
+}
+
+/// What readers were told does not hold any more; this does.
+fn restart<H: Host, R: Reader>(session: &mut Session<'_, H, R>, round: &Round, told: &mut Told) {
+    told.text.clear();
+    told.reasoning.clear();
+    session.outbox.write(&Event::Restarted);
+    if !round.reasoning.is_empty() {
+        session.outbox.write(&Event::Thinking { content: &round.reasoning });
+    }
+    if !round.text.is_empty() {
+        session.outbox.write_token(&round.text);
+    }
+}

@@ -1,0 +1,280 @@
+//! What of a conversation the model sees. A pure function, with no memory of other conversations.
+//!
+//! The system prompt and the message that is being answered, with everything written in answer to it, are always there; what came
+//! before is taken from the newest backwards as far as the context holds. A turn is taken whole or not at all, so that no tool
+//! result stands without its call.
+
+use std::collections::HashSet;
+
+use completions::{RequestMessage, RequestTool, chat_request};
+use domain::{Id, Message, MessageRole};
+
+use crate::ToolDefinition;
+
+/// What every message costs besides its text (OpenAI's cookbook, "How to count tokens").
+const TOKENS_PER_MESSAGE: u64 = 4;
+/// Kept free for the answer: as much as most models write at most, but never more than a quarter of the context.
+const MAX_ANSWER_TOKENS: u64 = 16_384;
+/// A tool's result stands in the prompt up to this length; the whole of it is kept and shown.
+const MAX_TOOL_RESULT_CHARS: usize = 100_000;
+
+/// Messages read for a prompt: far more than a context holds of any but the shortest.
+pub const MAX_MESSAGES: u32 = 1_000;
+
+/// Stands in for the result of a call that was never finished.
+const NO_RESULT: &str = "(This call was not finished.)";
+
+/// A request, and what it is expected to cost.
+#[derive(Clone, Debug)]
+pub struct Prompt {
+    /// JSON for the model's server.
+    pub body: Vec<u8>,
+    /// Our estimate of its tokens, to be compared with the server's count.
+    pub estimated_tokens: u64,
+    /// Messages that were left out.
+    pub omitted: usize,
+}
+
+/// The most text worth reading for a context of this size: no tokenizer makes fewer tokens than a sixth of the bytes.
+#[must_use]
+pub const fn max_context_bytes(context_window_tokens: u64) -> u64 {
+    context_window_tokens.saturating_mul(6)
+}
+
+/// An estimate of a text's tokens: about four ASCII characters make one; characters of other scripts make about one each.
+///
+/// A real tokenizer carries megabytes of vocabulary, which every instance would have to load; the estimate is compared with the
+/// server's count in the log, and with a real tokenizer in the tests.
+#[must_use]
+pub fn estimate_tokens(text: &str) -> u64 {
+    let (mut ascii, mut latin, mut other) = (0_u64, 0_u64, 0_u64);
+    for character in text.chars() {
+        match u32::from(character) {
+            0..0x80 => ascii += 1,
+            0x80..0x0900 => latin += 1,
+            _ => other += 1,
+        }
+    }
+    (ascii * 10).div_ceil(42) + latin.div_ceil(2) + other
+}
+
+/// Builds the request of the next round of `run_id`. `messages` are in order; the one that is answered and all after it belong to the run.
+///
+/// # Errors
+/// When a value cannot be written as JSON, which strings always can.
+pub fn build(
+    model: &str,
+    system_prompt: &str,
+    messages: &[Message],
+    asked: Id,
+    tools: &[ToolDefinition],
+    context_window_tokens: u64,
+) -> Result<Prompt, serde_json::Error> {
+    let first_kept = messages.iter().position(|message| message.id == asked).unwrap_or(0);
+    let (before, kept) = messages.split_at_checked(first_kept).unwrap_or((&[], messages));
+
+    let answer = MAX_ANSWER_TOKENS.min(context_window_tokens / 4);
+    let mut estimated_tokens = TOKENS_PER_MESSAGE + estimate_tokens(system_prompt);
+    estimated_tokens += tools.iter().map(tool_cost).sum::<u64>() + kept.iter().map(message_cost).sum::<u64>();
+    let mut budget = context_window_tokens.saturating_sub(answer).saturating_sub(estimated_tokens);
+
+    let mut from = before.len();
+    for turn in turns(before).into_iter().rev() {
+        let cost: u64 = turn.iter().map(message_cost).sum();
+        if cost > budget {
+            break;
+        }
+        budget -= cost;
+        estimated_tokens += cost;
+        from -= turn.len();
+    }
+    let recent = before.get(from..).unwrap_or_default();
+
+    let mut request = Vec::with_capacity(recent.len() + kept.len() + 1);
+    if !system_prompt.is_empty() {
+        request.push(RequestMessage::system(system_prompt));
+    }
+    write_messages(recent, &mut request);
+    write_messages(kept, &mut request);
+    let offered: Vec<RequestTool<'_>> =
+        tools.iter().map(|tool| RequestTool::new(&tool.name, &tool.description, &tool.input_schema)).collect();
+    Ok(Prompt { body: chat_request(model, &request, &offered)?, estimated_tokens, omitted: from })
+}
+
+/// Turns begin with what the person said.
+fn turns(messages: &[Message]) -> Vec<&[Message]> {
+    let mut turns = Vec::new();
+    let mut rest = messages;
+    while !rest.is_empty() {
+        let next = rest.iter().skip(1).position(|message| message.role == MessageRole::User).map_or(rest.len(), |at| at + 1);
+        let (turn, after) = rest.split_at_checked(next).unwrap_or((rest, &[]));
+        turns.push(turn);
+        rest = after;
+    }
+    turns
+}
+
+fn message_cost(message: &Message) -> u64 {
+    let calls: u64 = message.tool_calls.iter().map(|call| estimate_tokens(&call.name) + estimate_tokens(&call.arguments)).sum();
+    TOKENS_PER_MESSAGE + estimate_tokens(shown(message)) + calls
+}
+
+fn tool_cost(tool: &ToolDefinition) -> u64 {
+    TOKENS_PER_MESSAGE
+        + estimate_tokens(&tool.name)
+        + estimate_tokens(&tool.description)
+        + estimate_tokens(tool.input_schema.get())
+}
+
+/// What of a message's text the model sees.
+fn shown(message: &Message) -> &str {
+    let text = message.content.as_str();
+    if message.role != MessageRole::Tool {
+        return text;
+    }
+    let end = text.char_indices().nth(MAX_TOOL_RESULT_CHARS).map_or(text.len(), |(at, _)| at);
+    text.get(..end).unwrap_or(text)
+}
+
+/// Servers refuse a call without its result and a result without its call; a run that broke off may have left either.
+fn write_messages<'a>(messages: &'a [Message], request: &mut Vec<RequestMessage<'a>>) {
+    let mut open: HashSet<&str> = HashSet::new();
+    for (at, message) in messages.iter().enumerate() {
+        match message.role {
+            MessageRole::User => request.push(RequestMessage::user(&message.content)),
+            MessageRole::Assistant => {
+                let calls = message.tool_calls.iter();
+                let calls = calls.map(|call| (call.id.as_str(), call.name.as_str(), call.arguments.as_str()));
+                request.push(RequestMessage::assistant(&message.content, calls));
+                open = message.tool_calls.iter().map(|call| call.id.as_str()).collect();
+            }
+            MessageRole::Tool => {
+                if let Some(id) = message.tool_call_id.as_deref().filter(|id| open.remove(id)) {
+                    request.push(RequestMessage::tool(shown(message), id));
+                }
+            }
+        }
+        let more_results = messages.get(at + 1).is_some_and(|next| next.role == MessageRole::Tool);
+        if !more_results {
+            let mut missing: Vec<&str> = open.drain().collect();
+            missing.sort_unstable();
+            request.extend(missing.into_iter().map(|id| RequestMessage::tool(NO_RESULT, id)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{Timestamp, ToolCall};
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+
+    fn message(role: MessageRole, content: &str) -> Message {
+        Message {
+            id: Id::new(),
+            conversation_id: Id::new(),
+            run_id: Id::new(),
+            position: 0,
+            role,
+            content: content.into(),
+            tool_calls: Vec::new(),
+            tool_call_id: None,
+            finish_reason: None,
+            created_at: Timestamp::from_millis(0),
+        }
+    }
+
+    fn calling(ids: &[&str]) -> Message {
+        let call = |id: &&str| ToolCall { id: (*id).into(), name: "t".into(), arguments: "{}".into() };
+        Message { tool_calls: ids.iter().map(call).collect(), ..message(MessageRole::Assistant, "") }
+    }
+
+    fn result(id: &str) -> Message {
+        Message { tool_call_id: Some(id.into()), ..message(MessageRole::Tool, "result") }
+    }
+
+    fn shape(messages: &[Message], asked: usize, window: u64) -> Vec<String> {
+        let prompt = build("m", "system", messages, messages[asked].id, &[], window).unwrap();
+        let body: Value = serde_json::from_slice(&prompt.body).unwrap();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        body["messages"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|message| format!("{}:{}", text(&message["role"]), text(&message["content"])))
+            .collect()
+    }
+
+    #[test]
+    fn everything_is_there_when_it_fits() {
+        let messages =
+            [message(MessageRole::User, "a"), message(MessageRole::Assistant, "b"), message(MessageRole::User, "c")];
+        assert_eq!(shape(&messages, 2, 10_000), ["system:system", "user:a", "assistant:b", "user:c"]);
+    }
+
+    #[test]
+    fn the_oldest_turns_are_left_out_first_and_whole() {
+        let long = "word ".repeat(100);
+        let messages = [
+            message(MessageRole::User, "oldest"),
+            message(MessageRole::Assistant, &long),
+            message(MessageRole::User, "newer"),
+            message(MessageRole::Assistant, "short"),
+            message(MessageRole::User, "now"),
+        ];
+        assert_eq!(shape(&messages, 4, 150), ["system:system", "user:newer", "assistant:short", "user:now"]);
+    }
+
+    #[test]
+    fn the_question_and_the_system_prompt_are_there_even_when_they_do_not_fit() {
+        let question = "word ".repeat(1_000);
+        let messages = [message(MessageRole::User, "old"), message(MessageRole::User, &question)];
+        assert_eq!(shape(&messages, 1, 100), ["system:system".to_owned(), format!("user:{question}")]);
+    }
+
+    #[test]
+    fn what_the_run_wrote_since_the_question_is_always_there() {
+        let messages = [message(MessageRole::User, "q"), calling(&["a"]), result("a")];
+        assert_eq!(shape(&messages, 0, 1), ["system:system", "user:q", "assistant:", "tool:result"]);
+    }
+
+    #[test]
+    fn calls_and_results_always_come_in_pairs() {
+        let messages =
+            [message(MessageRole::User, "q"), calling(&["a", "b"]), result("b"), result("b"), message(MessageRole::User, "n")];
+        let unfinished = format!("tool:{NO_RESULT}");
+        assert_eq!(
+            shape(&messages, 4, 10_000),
+            ["system:system", "user:q", "assistant:", "tool:result", &unfinished, "user:n"]
+        );
+    }
+
+    #[test]
+    fn a_long_tool_result_is_cut() {
+        let long = Message { content: "é".repeat(MAX_TOOL_RESULT_CHARS + 5), ..result("a") };
+        let prompt = shape(&[message(MessageRole::User, "q"), calling(&["a"]), long], 0, 1_000_000);
+        assert_eq!(prompt[3].chars().count(), "tool:".len() + MAX_TOOL_RESULT_CHARS);
+    }
+
+    proptest! {
+        #[test]
+        fn never_costs_more_than_the_context_unless_the_question_alone_does(
+            lengths in prop::collection::vec(0_usize..2_000, 1..20), window in 500_u64..5_000,
+        ) {
+            let messages: Vec<Message> = lengths
+                .iter()
+                .enumerate()
+                .map(|(at, length)| {
+                    let role = if at % 2 == 0 { MessageRole::User } else { MessageRole::Assistant };
+                    message(role, &"x".repeat(*length))
+                })
+                .collect();
+            let asked = (messages.len() - 1) & !1;
+            let prompt = build("m", "s", &messages, messages[asked].id, &[], window).unwrap();
+            let alone = build("m", "s", &messages[asked..], messages[asked].id, &[], window).unwrap();
+            prop_assert!(prompt.estimated_tokens <= window.max(alone.estimated_tokens));
+        }
+    }
+}

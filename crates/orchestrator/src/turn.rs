@@ -1,0 +1,259 @@
+//! A run from its claim to its end: rounds of asking the model and calling tools, until it answers.
+
+use completions::Round;
+use domain::{
+    Id, MessageRole, RunState, RunStep, ToolCall, Usage,
+    event::{Event, Progress},
+};
+use storage::{
+    messages::NewMessage,
+    runs::{Batch, Claim, Ending},
+};
+
+use crate::{
+    Host, Reader, Settings,
+    error_handler::Failure,
+    llm_client::{self, Stopped, Told},
+    prompt_builder::{self, MAX_MESSAGES, max_context_bytes},
+    response_streamer::Outbox,
+    session_manager::{Interrupted, Session},
+    tool_executor,
+};
+
+/// Rounds of one run. In the last one the model gets no tools, so that it must answer with what it has.
+const MAX_ROUNDS: u32 = 12;
+
+/// What a run knows beside its session.
+struct Turn<'a> {
+    settings: &'a Settings,
+    attempt: u64,
+    usage: Option<Usage>,
+    estimated_tokens: u64,
+}
+
+/// Executes a claimed run. Returns the reader if somebody else must go on serving it.
+///
+/// # Errors
+/// [`Interrupted`] other than by the person, whose wish is a normal end: the run is not ended, and its lease lapses.
+pub(crate) async fn execute<H: Host, R: Reader>(
+    host: &H,
+    settings: &Settings,
+    owner: Id,
+    claim: &Claim,
+    reader: Option<R>,
+    seen: u64,
+) -> Result<(), (Interrupted, Option<(R, u64)>)> {
+    let run = &claim.run;
+    let progress = match progress(host, claim).await {
+        Ok(progress) => progress,
+        Err(interrupted) => return Err((interrupted, reader.map(|reader| (reader, seen)))),
+    };
+    let outbox = Outbox::new(run.id.to_string(), &progress, reader, seen);
+    let mut session = Session::new(host, run, owner, outbox);
+    session.outbox.tell(&Event::Processing);
+    let mut turn = Turn { settings, attempt: claim.attempt, usage: None, estimated_tokens: 0 };
+    let (mut round, mut told) = (Round::default(), Told::new(progress));
+    let stopped = if claim.cancel_requested {
+        Err(Stopped::Interrupted(Interrupted::Cancelled))
+    } else {
+        turn.rounds(&mut session, &mut round, &mut told).await
+    };
+    match turn.end(&mut session, round, &told, stopped).await {
+        Ok(()) => Ok(()),
+        Err(interrupted) => Err((interrupted, session.outbox.into_reader())),
+    }
+}
+
+/// What a dead executor had done.
+async fn progress<H: Host>(host: &H, claim: &Claim) -> Result<Progress, Interrupted> {
+    let mut progress = Progress::default();
+    if claim.attempt > 1 {
+        for batch in host.store().log(claim.run.id).await? {
+            progress.read(&batch);
+        }
+        host.log("took a run over", serde_json::json!({ "run_id": claim.run.id, "attempt": claim.attempt }));
+    }
+    Ok(progress)
+}
+
+impl Turn<'_> {
+    async fn rounds<H: Host, R: Reader>(
+        &mut self,
+        session: &mut Session<'_, H, R>,
+        round: &mut Round,
+        told: &mut Told,
+    ) -> Result<(), Stopped> {
+        let (host, run) = (session.host(), session.run);
+        let tools = host.tools().await;
+        for number in 1..=MAX_ROUNDS {
+            let max_bytes = max_context_bytes(self.settings.context_window_tokens);
+            let messages =
+                host.store().context(run, MAX_MESSAGES, max_bytes).await.map_err(Interrupted::Storage)?;
+            let pending = tool_executor::pending(&messages, run.id);
+            if !pending.is_empty() {
+                if session.state() != RunState::ToolExecution {
+                    session.step(RunStep::CallTools)?;
+                }
+                tool_executor::execute(session, &pending, &tools).await?;
+                continue;
+            }
+            let offered = if number == MAX_ROUNDS { &[] } else { tools.as_slice() };
+            let Settings { context_window_tokens, system_prompt, silence } = self.settings;
+            let prompt = prompt_builder::build(
+                &run.model,
+                system_prompt,
+                &messages,
+                run.message_id,
+                offered,
+                *context_window_tokens,
+            )
+            .map_err(|error| Interrupted::Storage(error.into()))?;
+            drop(messages);
+            self.estimated_tokens += prompt.estimated_tokens;
+            *round = Round::default();
+            let heard = llm_client::ask(session, &prompt.body, round, told, *silence).await;
+            self.count(round);
+            heard?;
+            if round.tool_calls.is_empty() {
+                return Ok(());
+            }
+            self.finish_round(session, round).await?;
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, round: &Round) {
+        if let Some(usage) = round.usage {
+            let (prompt_tokens, completion_tokens) = (usage.prompt_tokens, usage.completion_tokens);
+            let usage = Usage { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens };
+            self.usage = Some(self.usage.unwrap_or_default().plus(usage));
+        }
+    }
+
+    /// The model wants tools: a step that is stored and not taken again.
+    async fn finish_round<H: Host, R: Reader>(
+        &self,
+        session: &mut Session<'_, H, R>,
+        round: &mut Round,
+    ) -> Result<(), Interrupted> {
+        session.step(RunStep::CallTools)?;
+        let round = std::mem::take(round);
+        let calls: Vec<ToolCall> = round
+            .tool_calls
+            .into_iter()
+            .map(|call| ToolCall { id: call.id, name: call.name, arguments: call.arguments })
+            .collect();
+        for call in &calls {
+            let arguments = tool_executor::shown_arguments(&call.arguments);
+            let event = Event::ToolRequest { name: &call.name, call_id: &call.id, arguments: &arguments };
+            session.outbox.write(&event);
+        }
+        let message = NewMessage { tool_calls: calls, ..answer(round.text, "tool_calls") };
+        session.finish_step(&[message]).await
+    }
+
+    /// Ends the run, however it went.
+    async fn end<H: Host, R: Reader>(
+        &self,
+        session: &mut Session<'_, H, R>,
+        round: Round,
+        told: &Told,
+        stopped: Result<(), Stopped>,
+    ) -> Result<(), Interrupted> {
+        match stopped {
+            Ok(()) => {
+                let reason = round.finish_reason.as_deref().unwrap_or("stop").to_owned();
+                self.complete(session, round.text, &reason, RunStep::Finish).await
+            }
+            Err(Stopped::Interrupted(Interrupted::Cancelled)) => {
+                // An executor that died may have said more than the model has repeated so far.
+                let text = format!("{}{}", round.text, told.remaining_text());
+                self.complete(session, text, "cancelled", RunStep::Cancel).await
+            }
+            Err(Stopped::Interrupted(other)) => Err(other),
+            Err(Stopped::Failed(failure)) => {
+                let text = format!("{}{}", round.text, told.remaining_text());
+                self.fail(session, text, &failure).await
+            }
+        }
+    }
+
+    async fn complete<H: Host, R: Reader>(
+        &self,
+        session: &mut Session<'_, H, R>,
+        text: String,
+        finish_reason: &str,
+        step: RunStep,
+    ) -> Result<(), Interrupted> {
+        let nothing = text.is_empty() && step == RunStep::Cancel;
+        let message = (!nothing).then(|| answer(text, finish_reason));
+        let event = Event::Complete {
+            finish_reason,
+            usage: self.usage,
+            message_id: message.as_ref().map(|message| message.id),
+            attempt: self.attempt,
+        };
+        session.outbox.deliver();
+        session.outbox.write(&event);
+        self.finish(session, step, message, None).await
+    }
+
+    async fn fail<H: Host, R: Reader>(
+        &self,
+        session: &mut Session<'_, H, R>,
+        text: String,
+        failure: &Failure,
+    ) -> Result<(), Interrupted> {
+        let message = (!text.is_empty()).then(|| answer(text, "error"));
+        session.host().log(
+            "a run failed",
+            serde_json::json!({ "run_id": session.run.id, "code": failure.code, "cause": failure.cause }),
+        );
+        session.outbox.deliver();
+        session.outbox.write(&Event::Error {
+            message: &failure.message,
+            code: failure.code,
+            retryable: true,
+        });
+        self.finish(session, RunStep::Fail, message, Some(failure)).await
+    }
+
+    async fn finish<H: Host, R: Reader>(
+        &self,
+        session: &mut Session<'_, H, R>,
+        step: RunStep,
+        message: Option<NewMessage>,
+        failure: Option<&Failure>,
+    ) -> Result<(), Interrupted> {
+        let ending = Ending {
+            state: RunState::Complete,
+            failure: failure.map(Failure::to_run_failure),
+            usage: self.usage,
+            message,
+            batch: Batch::default(),
+        };
+        session.finish(step, ending).await?;
+        session.host().log(
+            "a run ended",
+            serde_json::json!({
+                "run_id": session.run.id,
+                "attempt": self.attempt,
+                "estimated_prompt_tokens": self.estimated_tokens,
+                "prompt_tokens": self.usage.map(|usage| usage.prompt_tokens),
+                "completion_tokens": self.usage.map(|usage| usage.completion_tokens),
+            }),
+        );
+        Ok(())
+    }
+}
+
+fn answer(content: String, finish_reason: &str) -> NewMessage {
+    NewMessage {
+        id: Id::new(),
+        role: MessageRole::Assistant,
+        content,
+        tool_calls: Vec::new(),
+        tool_call_id: None,
+        finish_reason: Some(finish_reason.to_owned()),
+    }
+}
