@@ -22,7 +22,7 @@ pub async fn app(component: &'static str) -> Result<App<SpinSqlite>, StorageErro
     if let Some(app) = APP.get() {
         return Ok(app.clone());
     }
-    let database = SpinSqlite::open().await?;
+    let database = SpinSqlite::open()?;
     for name in migrate(&database).await? {
         log(component, Level::Info, "applied a migration", std::collections::BTreeMap::from([("migration", name)]));
     }

@@ -1,0 +1,71 @@
+/** The list of conversations, newest activity first. Knows nothing of what is in them. */
+import { signal } from "@preact/signals";
+import { conversations as api, describe } from "../api.ts";
+import type { Conversation } from "../types.ts";
+import { endedBy } from "./session.ts";
+import { tellTabs } from "./tabs.ts";
+
+export const conversations = signal<Conversation[]>([]);
+export const hasMore = signal(false);
+export const loading = signal(false);
+export const listError = signal<string | null>(null);
+
+let cursor: string | null = null;
+
+/** The first page; what was loaded before is dropped. */
+export async function loadList(): Promise<void> {
+  cursor = null;
+  await load((page) => page);
+}
+
+export async function loadMore(): Promise<void> {
+  await load((page) => [...conversations.value, ...page]);
+}
+
+/** A conversation that is new or has changed takes its place. */
+export function upsert(conversation: Conversation): void {
+  conversations.value = sorted([conversation, ...without(conversation.id)]);
+}
+
+export function forgetList(): void {
+  conversations.value = [];
+  hasMore.value = false;
+  cursor = null;
+}
+
+export async function rename(id: string, title: string): Promise<Conversation> {
+  const conversation = await api.rename(id, title);
+  upsert(conversation);
+  tellTabs({ kind: "changed", conversationId: id });
+  return conversation;
+}
+
+export async function remove(id: string): Promise<void> {
+  await api.remove(id);
+  conversations.value = without(id);
+  tellTabs({ kind: "changed", conversationId: id });
+}
+
+async function load(merge: (page: Conversation[]) => Conversation[]): Promise<void> {
+  loading.value = true;
+  listError.value = null;
+  try {
+    const page = await api.list(cursor);
+    // A conversation that became active between two pages may be in both.
+    conversations.value = sorted([...new Map(merge(page.items).map((item) => [item.id, item])).values()]);
+    cursor = page.next_cursor;
+    hasMore.value = cursor !== null;
+  } catch (error) {
+    if (!endedBy(error)) listError.value = describe(error);
+  } finally {
+    loading.value = false;
+  }
+}
+
+function without(id: string): Conversation[] {
+  return conversations.value.filter((item) => item.id !== id);
+}
+
+function sorted(items: Conversation[]): Conversation[] {
+  return items.sort((a, b) => b.updated_at.localeCompare(a.updated_at));
+}

@@ -1,0 +1,34 @@
+/** The address bar: `/` is a new chat, `/c/<id>` a conversation. Knows nothing of what is shown there. */
+import { signal } from "@preact/signals";
+
+export type Route = { page: "new" } | { page: "conversation"; id: string } | { page: "unknown" };
+
+export const route = signal<Route>(parsePath(location.pathname));
+
+export function parsePath(path: string): Route {
+  if (path === "/") return { page: "new" };
+  const id = /^\/c\/([0-9a-f-]{36})\/?$/.exec(path)?.[1];
+  return id === undefined ? { page: "unknown" } : { page: "conversation", id };
+}
+
+export function conversationPath(id: string): string {
+  return `/c/${id}`;
+}
+
+/** `replace` is for what the person should not have to step back through. */
+export function navigate(path: string, options: { replace?: boolean } = {}): void {
+  if (path !== location.pathname) history[options.replace ? "replaceState" : "pushState"](null, "", path);
+  route.value = parsePath(path);
+}
+
+window.addEventListener("popstate", () => {
+  route.value = parsePath(location.pathname);
+});
+
+/** For `onClick` of links within the page: keeps what the browser does for new tabs and windows. */
+export function follow(event: MouseEvent, path: string): void {
+  if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey)
+    return;
+  event.preventDefault();
+  navigate(path);
+}

@@ -1,0 +1,63 @@
+/** Who is signed in. The session itself is a pair of HttpOnly cookies that this code cannot read. */
+import { signal } from "@preact/signals";
+import { ApiError, auth, describe } from "../api.ts";
+import type { User } from "../types.ts";
+import { forgetDrafts, ownDrafts } from "./drafts.ts";
+import { onTabNews, tellTabs } from "./tabs.ts";
+
+export type SessionState =
+  { at: "asking" } | { at: "out" } | { at: "in"; user: User } | { at: "unreachable"; reason: string };
+
+export const session = signal<SessionState>({ at: "asking" });
+
+/** Asks the server who we are. */
+export async function resume(): Promise<void> {
+  try {
+    arrive(await auth.me());
+  } catch (error) {
+    const out = error instanceof ApiError && error.status === 401;
+    session.value = out ? { at: "out" } : { at: "unreachable", reason: describe(error) };
+  }
+}
+
+export async function signUp(email: string, password: string, name: string): Promise<void> {
+  enter((await auth.signup(name === "" ? { email, password } : { email, password, name })).user);
+}
+
+export async function logIn(email: string, password: string): Promise<void> {
+  enter((await auth.login({ email, password })).user);
+}
+
+/** Rejects when the server could not be told: the session would go on behind the person's back. */
+export async function logOut(): Promise<void> {
+  await auth.logout();
+  leave();
+  tellTabs({ kind: "signed_out" });
+}
+
+/** For whoever catches an error: a session that cannot be renewed brings the login page. True when it was that. */
+export function endedBy(error: unknown): boolean {
+  if (!(error instanceof ApiError) || error.status !== 401) return false;
+  session.value = { at: "out" };
+  return true;
+}
+
+function enter(user: User): void {
+  arrive(user);
+  tellTabs({ kind: "signed_in" });
+}
+
+function arrive(user: User): void {
+  ownDrafts(user.id);
+  session.value = { at: "in", user };
+}
+
+function leave(): void {
+  forgetDrafts();
+  session.value = { at: "out" };
+}
+
+onTabNews((news) => {
+  if (news.kind === "signed_out") leave();
+  if (news.kind === "signed_in" && session.value.at !== "in") void resume();
+});

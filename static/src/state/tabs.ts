@@ -1,0 +1,13 @@
+/** What the tabs of one browser tell each other. Carries no content: a tab that hears of a change asks the server. */
+
+export type TabNews = { kind: "signed_in" } | { kind: "signed_out" } | { kind: "changed"; conversationId: string };
+
+const channel = new BroadcastChannel("ea.tabs");
+
+export function tellTabs(news: TabNews): void {
+  channel.postMessage(news);
+}
+
+export function onTabNews(listener: (news: TabNews) => void): void {
+  channel.addEventListener("message", (event: MessageEvent<TabNews>) => listener(event.data));
+}

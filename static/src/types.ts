@@ -1,0 +1,61 @@
+/** The shapes of docs/api.md, as they come over the wire. Nothing here that the server does not say. */
+
+export type User = { id: string; email: string; name: string | null; role: "admin" | "user"; created_at: string };
+
+export type Session = { access_token: string; token_type: "Bearer"; expires_in: number; user: User };
+
+export type Page<T> = { items: T[]; next_cursor: string | null };
+
+export type Conversation = {
+  id: string;
+  title: string;
+  model: string | null;
+  created_at: string;
+  updated_at: string;
+  active_run_id: string | null;
+};
+
+/** Arguments are JSON as the model wrote it: text, which may be malformed. */
+export type ToolCall = { id: string; name: string; arguments: unknown };
+
+export type Message = {
+  id: string;
+  conversation_id: string;
+  run_id: string;
+  role: "user" | "assistant" | "tool";
+  content: string;
+  tool_calls?: ToolCall[] | null;
+  tool_call_id?: string | null;
+  finish_reason?: string | null;
+  created_at: string;
+};
+
+export type RunState =
+  "queued" | "processing" | "streaming" | "tool_execution" | "awaiting_approval" | "complete" | "error" | "cancelled";
+
+export type Run = {
+  id: string;
+  conversation_id: string;
+  message_id: string;
+  state: RunState;
+  model: string | null;
+  events_url: string;
+  created_at: string;
+  updated_at: string;
+  error: { code: string; message: string } | null;
+  usage: { prompt_tokens: number; completion_tokens: number; total_tokens: number } | null;
+};
+
+/** One event of a run. `metadata` differs by type: docs/api.md has the table. */
+export type RunEvent = { type: string; content: string; metadata: Record<string, unknown> };
+
+/** RFC 9457. */
+export type Problem = {
+  type: string;
+  title: string;
+  status: number;
+  detail: string;
+  code: string;
+  request_id: string;
+  field?: string;
+};

@@ -1,0 +1,97 @@
+/** The whole page: who is signed in decides what it is, the address decides what it shows. */
+import { untracked, useSignalEffect } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { clear, conversation, open, refresh } from "../state/chat.ts";
+import { forgetList, loadList } from "../state/list.ts";
+import { navigate, route } from "../state/route.ts";
+import { resume, session } from "../state/session.ts";
+import { onTabNews } from "../state/tabs.ts";
+import { Announcer } from "./announce.tsx";
+import { ChatView } from "./chat.tsx";
+import { Logo } from "./icons.tsx";
+import { LoginView } from "./login.tsx";
+import { Shell } from "./shell.tsx";
+
+export function App() {
+  useEffect(() => {
+    void resume();
+    const lookAround = () => {
+      if (document.visibilityState !== "visible" || session.peek().at !== "in") return;
+      void loadList();
+      void refresh();
+    };
+    document.addEventListener("visibilitychange", lookAround);
+    window.addEventListener("online", lookAround);
+    onTabNews((news) => {
+      if (news.kind !== "changed" || session.peek().at !== "in") return;
+      void loadList();
+      if (news.conversationId === conversation.peek()?.id) void refresh();
+    });
+  }, []);
+
+  const signedIn = session.value.at === "in";
+  useEffect(() => {
+    if (signedIn) void loadList();
+    else {
+      forgetList();
+      clear();
+    }
+  }, [signedIn]);
+
+  useSignalEffect(() => {
+    const current = route.value;
+    if (session.value.at !== "in") return;
+    untracked(() => {
+      if (current.page === "unknown") navigate("/", { replace: true });
+      else void open(current.page === "conversation" ? current.id : null);
+    });
+  });
+
+  useSignalEffect(() => {
+    const title = session.value.at === "in" ? conversation.value?.title : undefined;
+    document.title = title ? `${title} · Edge Assistant` : "Edge Assistant";
+  });
+
+  return (
+    <>
+      <Page />
+      <Announcer />
+    </>
+  );
+}
+
+function Page() {
+  const state = session.value;
+  switch (state.at) {
+    case "asking":
+      return (
+        <main class="grid h-full place-items-center" aria-busy="true">
+          <h1 class="sr-only">Edge Assistant is loading</h1>
+          <span class="shimmer">
+            <Logo size={44} />
+          </span>
+        </main>
+      );
+    case "unreachable":
+      return (
+        <main class="grid h-full place-items-center p-6">
+          <div class="grid max-w-sm justify-items-center gap-5 text-center">
+            <Logo size={44} />
+            <h1 class="text-xl font-semibold">Edge Assistant is not there</h1>
+            <p class="text-soft">{state.reason}</p>
+            <button type="button" class="main-button" onClick={() => void resume()}>
+              Try again
+            </button>
+          </div>
+        </main>
+      );
+    case "out":
+      return <LoginView />;
+    case "in":
+      return (
+        <Shell user={state.user}>
+          <ChatView />
+        </Shell>
+      );
+  }
+}

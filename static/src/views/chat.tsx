@@ -1,0 +1,258 @@
+/** The conversation on the screen: its title, its turns, and where to write. */
+import { useSignalEffect } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+import {
+  chat,
+  connected,
+  conversation,
+  isEmpty,
+  live,
+  model,
+  open,
+  problem,
+  retryable,
+  say,
+  turns,
+} from "../state/chat.ts";
+import { NEW_CHAT } from "../state/drafts.ts";
+import { follow, route } from "../state/route.ts";
+import type { Phase } from "../turns.ts";
+import { announce } from "./announce.tsx";
+import { Composer } from "./composer.tsx";
+import { Icon } from "./icons.tsx";
+import { useEnd } from "./scroll.ts";
+import { drawerOpen } from "./shell.tsx";
+import { Answer, UserMessage } from "./turn.tsx";
+
+export function ChatView() {
+  const state = chat.value;
+  const at = route.value;
+  const empty = isEmpty.value;
+  const scroller = useRef<HTMLDivElement>(null);
+  const end = useEnd(scroller);
+  useSpokenStatus();
+
+  // A new message of one's own is what one wants to see, wherever one was.
+  const sent = turns.value.at(-1);
+  useEffect(() => {
+    if (sent?.kind === "user" && sent.sending) end.jump();
+  }, [sent]);
+  const id = conversation.value?.id;
+  useEffect(() => end.jump("instant"), [id, state.at]);
+
+  if (state.at === "missing" || state.at === "failed") return <NotShown />;
+  return (
+    <>
+      <Header />
+      <div
+        ref={scroller}
+        class={`relative min-h-0 overflow-y-auto ${empty ? "flex-[0_1_34%] content-end" : "flex-1"}`}
+        tabIndex={-1}
+      >
+        <div class="mx-auto w-full max-w-[46rem] px-4 pt-6 pb-8 sm:px-6">
+          {state.at === "loading" ? <Loading /> : empty ? <Greeting /> : <Turns />}
+        </div>
+      </div>
+      <div class={`relative mx-auto w-full max-w-[46rem] px-3 pb-3 sm:px-6 sm:pb-5 ${empty ? "" : "fade-above"}`}>
+        {!end.atEnd.value && !empty && (
+          <button
+            type="button"
+            class="absolute -top-12 left-1/2 grid size-9 -translate-x-1/2 place-items-center rounded-full border border-line bg-raised shadow-md hover:bg-hover"
+            aria-label="Jump to the end"
+            title="Jump to the end"
+            onClick={() => end.jump()}
+          >
+            <Icon name="down" />
+          </button>
+        )}
+        {!connected.value && (
+          <p class="mb-2 flex items-center justify-center gap-2.5 rounded-xl bg-notice-tint px-3.5 py-2 text-sm text-notice">
+            <span class="spinner" aria-hidden="true" />
+            Connection lost. Reconnecting…
+          </p>
+        )}
+        {problem.value !== null && (
+          <p
+            class="mb-2 flex items-start gap-2.5 rounded-xl bg-danger-tint px-3.5 py-2 text-sm text-danger"
+            role="alert"
+          >
+            <span class="min-w-0 flex-1 py-1.5">{problem}</span>
+            <button
+              type="button"
+              class="ghost-button text-danger"
+              aria-label="Close this message"
+              onClick={() => (problem.value = null)}
+            >
+              <Icon name="close" size={16} />
+            </button>
+          </p>
+        )}
+        <Composer draftId={at.page === "conversation" ? at.id : NEW_CHAT} disabled={state.at === "loading"} />
+      </div>
+      {empty && <Examples />}
+    </>
+  );
+}
+
+function Header() {
+  const title = conversation.value?.title || (conversation.value ? "New chat" : "");
+  return (
+    <header class="flex h-14 shrink-0 items-center gap-2 px-3 sm:px-6">
+      <button
+        type="button"
+        class="ghost-button md:hidden"
+        aria-label="Show conversations"
+        aria-expanded={drawerOpen.value}
+        onClick={() => (drawerOpen.value = true)}
+      >
+        <Icon name="menu" size={20} />
+      </button>
+      <h1 class="min-w-0 flex-1 truncate text-sm font-medium">{title || <span class="sr-only">New chat</span>}</h1>
+      {isScripted() && (
+        <span class="shrink-0 rounded-full bg-notice-tint px-2.5 py-1 text-xs font-medium text-notice" title={SCRIPTED}>
+          Scripted model
+        </span>
+      )}
+      <a href="/" class="ghost-button md:hidden" aria-label="New chat" onClick={(event) => follow(event, "/")}>
+        <Icon name="plus" size={20} />
+      </a>
+    </header>
+  );
+}
+
+const SCRIPTED =
+  "Answers come from a built-in script, not from a language model. Set OPENAI_API_KEY and start again to talk to a real one.";
+
+function isScripted(): boolean {
+  return (conversation.value?.model ?? model.value ?? "").startsWith("scripted");
+}
+
+function Greeting() {
+  return (
+    <div class="text-center">
+      <p class="text-[1.75rem] leading-tight font-semibold tracking-tight text-balance sm:text-[2rem]">
+        What shall we work on?
+      </p>
+      {isScripted() && <p class="mx-auto mt-3 max-w-[32rem] text-sm text-balance text-soft">{SCRIPTED}</p>}
+    </div>
+  );
+}
+
+const EXAMPLES = [
+  {
+    title: "Explain something",
+    prompt: "Explain how WebAssembly components differ from containers, for someone who knows Docker.",
+  },
+  {
+    title: "Write some code",
+    prompt: "Write a Rust function that reads a CSV file and sums one of its columns. Explain how errors are handled.",
+  },
+  {
+    title: "Plan something",
+    prompt: "Make a plan for three days of hiking in the Alps for two beginners, as a table.",
+  },
+];
+
+function Examples() {
+  return (
+    <div class="min-h-0 flex-1 overflow-y-auto">
+      <ul class="mx-auto grid w-full max-w-[46rem] gap-2.5 px-3 pb-6 sm:grid-cols-3 sm:px-6" aria-label="Examples">
+        {EXAMPLES.map(({ title, prompt }) => (
+          <li key={title}>
+            <button
+              type="button"
+              class="flex h-full w-full flex-col rounded-2xl border border-line px-4 py-3 text-left text-sm transition-colors hover:bg-hover"
+              onClick={() => void say(prompt)}
+            >
+              <span class="block font-medium">{title}</span>
+              <span class="mt-1 block leading-snug text-soft">{prompt}</span>
+            </button>
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}
+
+function Turns() {
+  const shown = turns.value;
+  const retryRun = retryable.value;
+  return (
+    <div class="grid grid-cols-1 gap-8">
+      {shown.map((turn, index) =>
+        turn.kind === "user" ? (
+          <UserMessage key={turn.id} turn={turn} />
+        ) : (
+          <Answer key={`${turn.runId} ${index}`} answer={turn} canRetry={turn.runId === retryRun} />
+        ),
+      )}
+      <LiveAnswer />
+    </div>
+  );
+}
+
+/** On its own, so that a token draws this one again and nothing else. */
+function LiveAnswer() {
+  const answer = live.value;
+  if (answer === null) return null;
+  return <Answer key={answer.runId} answer={answer} canRetry={answer.runId === retryable.value} />;
+}
+
+function Loading() {
+  return (
+    <div class="shimmer grid gap-4" role="status" aria-label="Loading the conversation">
+      {["ml-auto w-1/2 h-11", "w-full h-5", "w-11/12 h-5", "w-3/5 h-5"].map((shape) => (
+        <div key={shape} class={`rounded-xl bg-hover ${shape}`} />
+      ))}
+    </div>
+  );
+}
+
+function NotShown() {
+  const state = chat.value;
+  const at = route.value;
+  const missing = state.at === "missing";
+  return (
+    <>
+      <Header />
+      <div class="grid flex-1 place-items-center p-6">
+        <div class="grid max-w-sm justify-items-center gap-4 text-center">
+          <p class="text-xl font-semibold">
+            {missing ? "There is no such conversation" : "The conversation could not be loaded"}
+          </p>
+          <p class="text-soft">
+            {state.at === "failed" ? state.reason : "It may have been deleted, or belong to another account."}
+          </p>
+          {missing ? (
+            <a href="/" class="main-button" onClick={(event) => follow(event, "/")}>
+              New chat
+            </a>
+          ) : (
+            <button type="button" class="main-button" onClick={() => at.page === "conversation" && void open(at.id)}>
+              Try again
+            </button>
+          )}
+        </div>
+      </div>
+    </>
+  );
+}
+
+const SPOKEN: Partial<Record<Phase, string>> = {
+  retrying: "The model is busy, trying again.",
+  writing: "The answer is being written.",
+  tools: "A tool is being used.",
+  ended: "The answer has ended.",
+  error: "The answer failed.",
+};
+
+/** What happens to the answer, in words, for those who do not see it. The text itself is for them to read at their pace. */
+function useSpokenStatus(): void {
+  const before = useRef<Phase | null>(null);
+  useSignalEffect(() => {
+    const phase = live.value?.phase ?? null;
+    if (!connected.value) announce("Connection lost. Reconnecting.");
+    else if (phase !== before.current && phase !== null && SPOKEN[phase]) announce(SPOKEN[phase]);
+    before.current = phase;
+  });
+}

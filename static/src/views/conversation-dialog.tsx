@@ -1,0 +1,96 @@
+/** Asks before a conversation is deleted, and for its new name. */
+import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { describe } from "../api.ts";
+import { conversation } from "../state/chat.ts";
+import { remove, rename } from "../state/list.ts";
+import { navigate } from "../state/route.ts";
+import { endedBy } from "../state/session.ts";
+import type { Conversation } from "../types.ts";
+import { announce } from "./announce.tsx";
+
+export type Asked = { to: "rename" | "delete"; item: Conversation };
+
+const MAX_TITLE_CHARS = 200;
+
+export function ConversationDialog({ asked: { to, item }, onClose }: { asked: Asked; onClose: () => void }) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const id = useId();
+  const [error, setError] = useState<string | null>(null);
+  const [waiting, setWaiting] = useState(false);
+
+  useEffect(() => {
+    dialog.current?.showModal();
+    dialog.current?.querySelector("input")?.select();
+  }, []);
+
+  const submit = async (event: SubmitEvent) => {
+    event.preventDefault();
+    const title = String(new FormData(event.currentTarget as HTMLFormElement).get("title") ?? "").trim();
+    setWaiting(true);
+    setError(null);
+    try {
+      if (to === "rename") await renameTo(item.id, title);
+      else await removeIt(item.id);
+      dialog.current?.close();
+    } catch (cause) {
+      if (!endedBy(cause)) setError(describe(cause));
+      setWaiting(false);
+    }
+  };
+
+  return (
+    <dialog
+      ref={dialog}
+      aria-labelledby={id}
+      class="m-auto w-[min(26rem,calc(100vw-2rem))] rounded-2xl border border-line bg-raised p-6 text-ink shadow-xl backdrop:bg-black/40"
+      onClose={onClose}
+      onClick={(event) => event.target === dialog.current && dialog.current?.close()}
+    >
+      <form class="grid gap-5" onSubmit={(event) => void submit(event as SubmitEvent)}>
+        <h2 id={id} class="text-lg font-semibold">
+          {to === "rename" ? "Rename conversation" : "Delete conversation?"}
+        </h2>
+        {to === "rename" ? (
+          <input
+            class="field"
+            name="title"
+            aria-label="New name"
+            defaultValue={item.title}
+            maxLength={MAX_TITLE_CHARS}
+            required
+          />
+        ) : (
+          <p class="text-soft">
+            “<span class="break-words text-ink">{item.title || "New chat"}</span>” and everything in it will be gone for
+            good.
+          </p>
+        )}
+        {error !== null && (
+          <p class="text-sm text-danger" role="alert">
+            {error}
+          </p>
+        )}
+        <div class="flex justify-end gap-2.5">
+          <button type="button" class="plain-button" onClick={() => dialog.current?.close()}>
+            Cancel
+          </button>
+          <button type="submit" class={to === "rename" ? "main-button" : "danger-button"} disabled={waiting}>
+            {to === "rename" ? "Rename" : "Delete"}
+          </button>
+        </div>
+      </form>
+    </dialog>
+  );
+}
+
+async function renameTo(id: string, title: string): Promise<void> {
+  const renamed = await rename(id, title);
+  if (conversation.value?.id === id) conversation.value = renamed;
+  announce("Renamed");
+}
+
+async function removeIt(id: string): Promise<void> {
+  await remove(id);
+  if (conversation.value?.id === id) navigate("/", { replace: true });
+  announce("Deleted");
+}

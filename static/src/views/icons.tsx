@@ -1,0 +1,51 @@
+/** The icons of the page: outlines on a 24 by 24 grid, in the colour of the text, never said aloud. */
+
+const PATHS = {
+  plus: "M12 5v14M5 12h14",
+  menu: "M4 7h16M4 12h16M4 17h10",
+  close: "M6 6l12 12M18 6L6 18",
+  more: "M5 12h.01M12 12h.01M19 12h.01",
+  edit: "M4 20h4L19 9a2.8 2.8 0 0 0-4-4L4 16zM14 6l4 4",
+  trash: "M5 7h14M10 7V4.5h4V7M7 7l1 13h8l1-13M10.5 11v5.5M13.5 11v5.5",
+  send: "M12 19V5M6 11l6-6 6 6",
+  down: "M12 5v14M6 13l6 6 6-6",
+  copy: "M9 9h10v11H9zM15 9V4H5v11h4",
+  check: "M5 12.5l4.5 4.5L19 7.5",
+  chevron: "M9 6l6 6-6 6",
+  thought: "M12 4a6 6 0 0 0-3.5 10.9V17h7v-2.1A6 6 0 0 0 12 4zM9.5 20h5",
+  tool: "M14.5 6.5a4 4 0 0 1 5-1.9l-2.7 2.7 2 2 2.7-2.7a4 4 0 0 1-5.6 4.9L9 18.4a1.9 1.9 0 0 1-2.8-2.8l6.9-6.9",
+  warning: "M12 4l9 16H3zM12 10v4.5M12 17.3v.2",
+  retry: "M19 12a7 7 0 1 1-2.2-5.1L20 10M20 4.5V10h-5.5",
+  leave: "M10 4H5v16h5M10 12h10M16 8l4 4-4 4",
+  cross: "M7 7l10 10M17 7L7 17",
+} as const;
+
+export function Icon({ name, size = 18 }: { name: keyof typeof PATHS; size?: number }) {
+  return (
+    <svg
+      class="shrink-0"
+      width={size}
+      height={size}
+      viewBox="0 0 24 24"
+      fill="none"
+      stroke="currentColor"
+      stroke-width="1.8"
+      stroke-linecap="round"
+      stroke-linejoin="round"
+      aria-hidden="true"
+      focusable="false"
+    >
+      <path d={PATHS[name]} />
+    </svg>
+  );
+}
+
+export function Logo({ size = 28 }: { size?: number }) {
+  return (
+    <svg width={size} height={size} viewBox="0 0 32 32" aria-hidden="true" focusable="false">
+      <rect width="32" height="32" rx="9" class="logo-ground" />
+      <path d="M9 20.5V13a4 4 0 0 1 4-4h10" fill="none" stroke="#fff" stroke-width="3" stroke-linecap="round" />
+      <circle cx="20.5" cy="20.5" r="3.5" class="logo-spark" />
+    </svg>
+  );
+}

@@ -1,0 +1,169 @@
+/** The list of conversations, the way to a new one, and who is signed in. */
+import { useState } from "preact/hooks";
+import { describe } from "../api.ts";
+import { conversation } from "../state/chat.ts";
+import { conversations, hasMore, listError, loading, loadList, loadMore } from "../state/list.ts";
+import { conversationPath, follow, route } from "../state/route.ts";
+import { logOut } from "../state/session.ts";
+import type { Conversation, User } from "../types.ts";
+import { announce } from "./announce.tsx";
+import { type Asked, ConversationDialog } from "./conversation-dialog.tsx";
+import { Icon, Logo } from "./icons.tsx";
+import { drawerOpen } from "./shell.tsx";
+
+export function Sidebar({ user }: { user: User }) {
+  const [asked, setAsked] = useState<Asked | null>(null);
+  return (
+    <div class="flex h-full flex-col">
+      <div class="flex items-center gap-2.5 px-4 pt-4 pb-3">
+        <Logo />
+        <span class="font-semibold tracking-tight">Edge Assistant</span>
+      </div>
+      <div class="px-3 pb-2">
+        <a href="/" class="plain-button w-full justify-start px-3.5" onClick={(event) => leaveTo(event, "/")}>
+          <Icon name="plus" />
+          New chat
+        </a>
+      </div>
+      <nav class="min-h-0 flex-1 overflow-y-auto px-3 pb-3" aria-label="Your conversations">
+        <List ask={setAsked} />
+      </nav>
+      <Account user={user} />
+      {asked !== null && <ConversationDialog asked={asked} onClose={() => setAsked(null)} />}
+    </div>
+  );
+}
+
+function leaveTo(event: MouseEvent, path: string): void {
+  follow(event, path);
+  drawerOpen.value = false;
+}
+
+function List({ ask }: { ask: (asked: Asked) => void }) {
+  const items = conversations.value;
+  if (listError.value !== null) {
+    return (
+      <div class="px-2 py-3 text-sm text-soft" role="alert">
+        <p>{listError}</p>
+        <button
+          type="button"
+          class="mt-2 font-medium text-brand underline underline-offset-3"
+          onClick={() => void loadList()}
+        >
+          Try again
+        </button>
+      </div>
+    );
+  }
+  if (items.length === 0) {
+    return (
+      <p class="px-2 py-3 text-sm text-soft">
+        {loading.value ? "Loading…" : "Your conversations will be listed here."}
+      </p>
+    );
+  }
+  return (
+    <>
+      {byAge(items).map(([age, group]) => (
+        <section key={age} aria-label={age}>
+          <h2 class="px-2 pt-4 pb-1.5 text-xs font-medium text-soft">{age}</h2>
+          <ul>
+            {group.map((item) => (
+              <Item key={item.id} item={item} ask={ask} />
+            ))}
+          </ul>
+        </section>
+      ))}
+      {hasMore.value && (
+        <button type="button" class="ghost-button mt-3 w-full" disabled={loading.value} onClick={() => void loadMore()}>
+          {loading.value ? "Loading…" : "Show more"}
+        </button>
+      )}
+    </>
+  );
+}
+
+function Item({ item, ask }: { item: Conversation; ask: (asked: Asked) => void }) {
+  const at = route.value;
+  const current = at.page === "conversation" && at.id === item.id;
+  const title = (current ? conversation.value?.title : null) || item.title || "New chat";
+  // A finger cannot hover: there, the conversation that is open has its buttons at hand.
+  const touch = current ? "pointer-coarse:static pointer-coarse:opacity-100" : "pointer-coarse:hidden";
+  return (
+    <li class={`group relative flex items-center rounded-lg ${current ? "bg-hover" : "hover:bg-hover"}`}>
+      <a
+        href={conversationPath(item.id)}
+        class={`min-w-0 flex-1 truncate rounded-lg px-2.5 py-2 text-sm ${current ? "font-medium" : ""}`}
+        aria-current={current ? "page" : undefined}
+        title={title}
+        onClick={(event) => leaveTo(event, conversationPath(item.id))}
+      >
+        {title}
+      </a>
+      <div
+        class={`absolute right-0 flex rounded-r-lg bg-hover pr-0.5 opacity-0 group-focus-within:opacity-100 group-hover:opacity-100 ${touch}`}
+      >
+        <button
+          type="button"
+          class="ghost-button"
+          aria-label={`Rename “${title}”`}
+          title="Rename"
+          onClick={() => ask({ to: "rename", item })}
+        >
+          <Icon name="edit" size={16} />
+        </button>
+        <button
+          type="button"
+          class="ghost-button"
+          aria-label={`Delete “${title}”`}
+          title="Delete"
+          onClick={() => ask({ to: "delete", item })}
+        >
+          <Icon name="trash" size={16} />
+        </button>
+      </div>
+    </li>
+  );
+}
+
+function Account({ user }: { user: User }) {
+  const name = user.name || user.email;
+  const leave = () => void logOut().catch((error: unknown) => announce(describe(error)));
+  return (
+    <div class="flex items-center gap-3 border-t border-line px-4 py-3">
+      <span
+        class="grid size-8 shrink-0 place-items-center rounded-full bg-brand-tint text-sm font-semibold text-brand"
+        aria-hidden="true"
+      >
+        {name.slice(0, 1).toUpperCase()}
+      </span>
+      <span class="min-w-0 flex-1 truncate text-sm" title={user.email}>
+        {name}
+      </span>
+      <button type="button" class="ghost-button" aria-label="Log out" title="Log out" onClick={leave}>
+        <Icon name="leave" />
+      </button>
+    </div>
+  );
+}
+
+const DAY_MS = 86_400_000;
+
+/** The list in groups a person remembers by, order kept. */
+function byAge(items: Conversation[]): [string, Conversation[]][] {
+  const today = new Date().setHours(0, 0, 0, 0);
+  const groups = new Map<string, Conversation[]>();
+  for (const item of items) {
+    const at = Date.parse(item.updated_at);
+    const age =
+      at >= today
+        ? "Today"
+        : at >= today - DAY_MS
+          ? "Yesterday"
+          : at >= today - 7 * DAY_MS
+            ? "Previous 7 days"
+            : "Older";
+    groups.set(age, [...(groups.get(age) ?? []), item]);
+  }
+  return [...groups];
+}

@@ -1,0 +1,156 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type AnswerTurn, answerText, applyEvent, newAnswer, turnsOf } from "../src/turns.ts";
+import type { Message } from "../src/types.ts";
+
+type Said = [id: number | null, type: string, content: string, metadata?: Record<string, unknown>];
+
+function told(events: Said[], from: AnswerTurn = newAnswer("run")): AnswerTurn {
+  return events.reduce(
+    (answer, [id, type, content, metadata = {}]) =>
+      applyEvent(answer, { type, content, metadata }, id === null ? null : String(id)),
+    from,
+  );
+}
+
+const CALL = { call_id: "c1", arguments: { zone: "UTC" } };
+const RESULT = { call_id: "c1", name: "now", is_error: false, duration_ms: 12 };
+const RUN: Said[] = [
+  [null, "state", "processing"],
+  [3, "thinking", "Hmm"],
+  [8, "token", "Hello"],
+  [9, "tool_request", "now", CALL],
+  [14, "tool_result", "noon", RESULT],
+  [20, "token", " wor"],
+  [22, "token", "ld"],
+  [23, "complete", "", { finish_reason: "stop" }],
+];
+
+test("a run's events become its parts in order", () => {
+  const answer = told(RUN);
+  assert.deepEqual(answer.parts, [
+    { kind: "thinking", text: "Hmm" },
+    { kind: "text", text: "Hello" },
+    {
+      kind: "tool",
+      callId: "c1",
+      name: "now",
+      arguments: { zone: "UTC" },
+      result: { text: "noon", isError: false, durationMs: 12 },
+    },
+    { kind: "text", text: " world" },
+  ]);
+  assert.equal(answer.phase, "ended");
+  assert.equal(answer.finishReason, "stop");
+});
+
+test("events that come again after a lost connection change nothing", () => {
+  for (let seen = 0; seen <= RUN.length; seen++) {
+    for (let from = 0; from <= seen; from++) {
+      const answer = told(RUN.slice(from), told(RUN.slice(0, seen)));
+      assert.deepEqual(answer.parts, told(RUN).parts, `seen ${seen}, again from ${from}`);
+    }
+  }
+});
+
+test("a restarted answer keeps what finished steps said and drops the rest", () => {
+  const before: Said[] = RUN.slice(0, 7);
+  const answer = told([...before, [30, "thinking", "again"], [31, "state", "restarted"]]);
+  assert.deepEqual(answer.parts, told(RUN.slice(0, 5)).parts);
+  assert.equal(answerText(told([[40, "token", "Bye"]], answer)), "Hello\n\nBye");
+});
+
+test("a restarted answer without tools begins again from nothing", () => {
+  const answer = told([
+    [5, "token", "Hello"],
+    [6, "state", "restarted"],
+    [9, "token", "Hi"],
+  ]);
+  assert.deepEqual(answer.parts, [{ kind: "text", text: "Hi" }]);
+});
+
+test("a call that is asked for again after a takeover is one call", () => {
+  const answer = told([
+    [1, "tool_request", "now", CALL],
+    [2, "state", "restarted"],
+    [3, "tool_request", "now", CALL],
+  ]);
+  assert.equal(answer.parts.length, 1);
+});
+
+test("a busy provider is told, and forgotten when the answer comes", () => {
+  const busy = told([[null, "state", "retrying", { attempt: 1, retry_after_ms: 3000 }]]);
+  assert.equal(busy.phase, "retrying");
+  assert.equal(busy.retryAfterMs, 3000);
+  assert.equal(told([[1, "token", "Hi"]], busy).phase, "writing");
+});
+
+test("an error ends the answer and keeps what was written", () => {
+  const answer = told([
+    [2, "token", "Hi"],
+    [3, "error", "The provider is down.", { code: "upstream", retryable: true }],
+    [4, "token", "!"],
+  ]);
+  assert.equal(answer.phase, "error");
+  assert.equal(answer.error?.message, "The provider is down.");
+  assert.equal(answerText(answer), "Hi");
+});
+
+test("a type of event that is not known is passed over", () => {
+  const answer = told([
+    [1, "token", "Hi"],
+    [2, "weather", "sunny"],
+  ]);
+  assert.equal(answerText(answer), "Hi");
+  assert.equal(answer.lastEventId, "2");
+});
+
+function message(fields: Partial<Message>): Message {
+  return { id: "m", conversation_id: "c", run_id: "r1", role: "user", content: "", created_at: "", ...fields };
+}
+
+const STORED = [
+  message({ id: "m1", content: "What time is it?" }),
+  message({ role: "assistant", tool_calls: [{ id: "c1", name: "now", arguments: "{}" }] }),
+  message({ role: "tool", tool_call_id: "c1", content: "noon" }),
+  message({ role: "assistant", content: "It is noon.", finish_reason: "stop" }),
+];
+
+test("the messages of one run are one answer, with the results at their calls", () => {
+  const [question, answer, ...rest] = turnsOf(STORED, null);
+  assert.deepEqual(question, { kind: "user", id: "m1", text: "What time is it?", sending: false });
+  assert.equal(answer?.kind, "answer");
+  assert.deepEqual(answer?.kind === "answer" && answer.parts, [
+    {
+      kind: "tool",
+      callId: "c1",
+      name: "now",
+      arguments: {},
+      result: { text: "noon", isError: false, durationMs: null },
+    },
+    { kind: "text", text: "It is noon." },
+  ]);
+  assert.deepEqual(rest, []);
+});
+
+test("an answer that was tried again takes the place of the broken one's words, but not of the tools it used", () => {
+  const broken = [...STORED.slice(0, 3), message({ role: "assistant", content: "It is", finish_reason: "error" })];
+  const again = message({ run_id: "r2", role: "assistant", content: "Noon.", finish_reason: "stop" });
+  const texts = (messages: Message[], live: string | null) =>
+    turnsOf(messages, live).map((turn) =>
+      turn.kind === "user"
+        ? turn.text
+        : turn.parts.map((part) => (part.kind === "tool" ? part.name : part.text)).join(" "),
+    );
+  assert.deepEqual(texts([...broken, again], null), ["What time is it?", "now", "Noon."]);
+  assert.deepEqual(texts(broken, "r2"), ["What time is it?", "now"]);
+  assert.deepEqual(texts([broken[0]!, broken[3]!, again], null), ["What time is it?", "Noon."]);
+  assert.deepEqual(texts([broken[0]!, broken[3]!], null), ["What time is it?", "It is"]);
+});
+
+test("what a running answer has stored is left to its events", () => {
+  assert.deepEqual(
+    turnsOf(STORED, "r1").map((turn) => turn.kind),
+    ["user"],
+  );
+});

@@ -1,0 +1,189 @@
+// The running app and a browser before it. A test gets a person: a browser of their own, signed up, with a page open.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { after, before } from "node:test";
+import { AxeBuilder } from "@axe-core/playwright";
+import { chromium } from "playwright-core";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const HOST = process.env.EA_HOST ?? join(ROOT, "target/host/embedded-host");
+const CHROMIUM = process.env.EA_CHROMIUM ?? "/usr/bin/chromium";
+/** Compiling the components for the first time is slow on a small machine. */
+const START_LIMIT_MS = 180_000;
+/** Longer than anything a test waits for takes on a busy machine. */
+const WAIT_LIMIT_MS = 30_000;
+
+const QUIET = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+let url = process.env.EA_URL ?? "";
+let browser;
+let people = 0;
+
+/** Starts what the tests of a file need, and ends it after them. */
+export function useApp() {
+  let host;
+  let stateDir;
+  before(async () => {
+    if (!process.env.EA_URL) {
+      stateDir = await mkdtemp(join(tmpdir(), "edge-assistant-"));
+      host = spawn(HOST, ["up", "--listen", "127.0.0.1:0", "--state-dir", stateDir, "--model-server", "--quiet"], {
+        cwd: ROOT,
+        stdio: ["ignore", "pipe", "pipe"],
+      });
+      url = await served(host);
+    }
+    browser = await chromium.launch({ executablePath: CHROMIUM, args: QUIET });
+  });
+  after(async () => {
+    await browser?.close();
+    host?.kill();
+    if (stateDir) await rm(stateDir, { recursive: true, force: true });
+  });
+}
+
+function served(host) {
+  return new Promise((resolve, reject) => {
+    let said = "";
+    const timer = setTimeout(() => reject(new Error(`${HOST} did not say that it serves:\n${said}`)), START_LIMIT_MS);
+    host.on("error", (error) =>
+      reject(new Error(`${HOST} could not be started (${error.message}). Run \`cargo dev test\`, which builds it.`)),
+    );
+    host.on("exit", (code) => reject(new Error(`${HOST} ended with ${code}:\n${said}`)));
+    for (const stream of [host.stdout, host.stderr]) {
+      createInterface({ input: stream }).on("line", (line) => {
+        said += `${line}\n`;
+        const at = /^Serving (http:\S+)/.exec(line);
+        if (at === null) return;
+        clearTimeout(timer);
+        resolve(at[1]);
+      });
+    }
+  });
+}
+
+/** A new person with a browser of their own; what goes wrong in any of their pages fails the test. */
+export async function person(t, { signedUp = true, ...options } = {}) {
+  const context = await browser.newContext({ baseURL: url, viewport: { width: 1280, height: 860 }, ...options });
+  context.setDefaultTimeout(WAIT_LIMIT_MS);
+  const trouble = [];
+  await context.addInitScript(() => {
+    document.addEventListener("securitypolicyviolation", (event) =>
+      console.error(`CSP refused ${event.violatedDirective} ${event.blockedURI}`),
+    );
+  });
+  context.on(
+    "console",
+    (message) => /CSP refused|Content Security Policy/.test(message.text()) && trouble.push(message.text()),
+  );
+  context.on("weberror", (error) => trouble.push(String(error.error())));
+  context.on("dialog", (dialog) => (trouble.push(`a dialog: ${dialog.message()}`), dialog.dismiss()));
+  t.after(async () => {
+    await context.close();
+    assert.deepEqual(trouble, []);
+  });
+  const page = await context.newPage();
+  const account = {
+    email: `person-${process.pid}-${Date.now()}-${++people}@example.org`,
+    password: "correct horse battery staple",
+    name: "Ada Lovelace",
+  };
+  await page.goto("/");
+  if (signedUp) await signUp(page, account);
+  return { context, page, account };
+}
+
+export async function signUp(page, account) {
+  await page.getByRole("button", { name: "Create an account" }).click();
+  await page.getByLabel("Name").fill(account.name);
+  await page.getByLabel("Email").fill(account.email);
+  await page.getByLabel("Password").fill(account.password);
+  await page.getByRole("button", { name: "Create account" }).click();
+  await composer(page).waitFor();
+}
+
+export async function logIn(page, account) {
+  await page.getByLabel("Email").fill(account.email);
+  await page.getByLabel("Password").fill(account.password);
+  await page.getByRole("button", { name: "Log in" }).click();
+}
+
+/** Opens a new conversation whose model is the script with these knobs; gives its id. */
+export async function openConversation(page, model) {
+  const id = await createConversation(page, model);
+  await page.goto(`/c/${id}`);
+  await page.getByText("What shall we work on?").waitFor();
+  return id;
+}
+
+export function createConversation(page, model) {
+  return page.evaluate(
+    async (body) => {
+      const response = await fetch("/api/conversations", {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify(body),
+      });
+      if (!response.ok) throw new Error(await response.text());
+      return (await response.json()).id;
+    },
+    { model },
+  );
+}
+
+/** What the server keeps of a conversation. */
+export function storedMessages(page, id) {
+  return page.evaluate(async (path) => (await (await fetch(path)).json()).items, `/api/conversations/${id}/messages`);
+}
+
+export const composer = (page) => page.getByRole("textbox", { name: "Message" });
+export const answers = (page) =>
+  page.locator("article", { has: page.getByRole("heading", { name: "Assistant", exact: true }) });
+export const stopButton = (page) => page.getByRole("button", { name: /^Stop(ping)?$/ });
+
+export async function say(page, text) {
+  await composer(page).fill(text);
+  await composer(page).press("Enter");
+}
+
+/** Waits for the end of the last answer and gives its text. */
+export async function answered(page) {
+  await page.locator("article[aria-busy=false]").last().waitFor();
+  await page.getByRole("button", { name: "Copy the answer" }).last().waitFor();
+  return textOf(page);
+}
+
+/** The text of the last answer, without its buttons. */
+export async function textOf(page) {
+  return (await answers(page).last().locator(".md").allInnerTexts()).join("\n").trim();
+}
+
+/** Fails with what axe finds. */
+export async function assertAccessible(page, where) {
+  const { violations } = await new AxeBuilder({ page }).analyze();
+  const found = violations.map(
+    ({ id, help, nodes }) => `${id}: ${help}\n  ${nodes.map((node) => node.html).join("\n  ")}`,
+  );
+  assert.deepEqual(found, [], where);
+}
+
+/** Waits until a condition holds, looking again and again: for what no event of the page tells. */
+export async function eventually(condition, what) {
+  const until = Date.now() + WAIT_LIMIT_MS;
+  while (!(await condition())) {
+    assert.ok(Date.now() < until, `waited in vain: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}

@@ -1,0 +1,109 @@
+// The page on different screens, for different eyes.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { answered, answers, assertAccessible, composer, openConversation, person, say, useApp } from "./app.js";
+
+useApp();
+
+const RICH = `# A heading
+
+A paragraph with a ${"very".repeat(40)}long word, \`code\` and [a link](https://example.org).
+
+| one | two | three | four | five | six |
+| --- | --- | --- | --- | --- | --- |
+| a longer cell | a longer cell | a longer cell | a longer cell | a longer cell | a longer cell |
+
+\`\`\`rust
+fn main() { println!("a line of code that is longer than a phone is wide, by a good deal, and then some"); }
+\`\`\`
+
+1. one
+2. two`;
+
+const overflow = (page) =>
+  page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+
+for (const colorScheme of ["light", "dark"]) {
+  test(`axe finds nothing in ${colorScheme}: login, new chat, an answer, a question`, async (t) => {
+    const { page, account } = await person(t, { signedUp: false, colorScheme, reducedMotion: "reduce" });
+    await assertAccessible(page, "login");
+    await page.getByRole("button", { name: "Create an account" }).click();
+    await page.getByLabel("Email").fill(account.email);
+    await page.getByLabel("Password").fill("short");
+    await page.getByRole("button", { name: "Create account" }).click();
+    await page.getByRole("alert").waitFor();
+    await assertAccessible(page, "a sign-up with an error");
+    await page.getByLabel("Password").fill(account.password);
+    await page.getByRole("button", { name: "Create account" }).click();
+    await composer(page).waitFor();
+    await assertAccessible(page, "a new chat");
+
+    await openConversation(page, "scripted-echo=1-delay=1-reasoning=2");
+    await say(page, RICH);
+    await answered(page);
+    await answers(page).last().locator("pre span").first().waitFor();
+    await page.getByText("Thinking").click();
+    await assertAccessible(page, "an answer");
+    await page.getByRole("navigation").getByRole("link").first().hover();
+    await page.getByRole("button", { name: /Delete/ }).click();
+    await assertAccessible(page, "a question");
+  });
+}
+
+test("dark follows the system", async (t) => {
+  const { page } = await person(t, { signedUp: false });
+  const paper = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  const light = await paper();
+  await page.emulateMedia({ colorScheme: "dark" });
+  assert.notEqual(await paper(), light);
+});
+
+test("a phone has room for everything", async (t) => {
+  const { page } = await person(t, { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true });
+  assert.equal(await overflow(page), 0);
+  await openConversation(page, "scripted-echo=1-delay=1");
+  await say(page, RICH);
+  await answered(page);
+  assert.equal(await overflow(page), 0);
+  const widest = await answers(page)
+    .last()
+    .evaluate((answer) => answer.getBoundingClientRect().right);
+  assert.ok(widest <= 360, `the answer ends at ${widest}`);
+
+  await page.getByRole("button", { name: "Show conversations" }).click();
+  const list = page.getByRole("complementary", { name: "Conversations" });
+  await list.getByRole("link", { name: "New chat" }).click();
+  await page.getByText("What shall we work on?").waitFor();
+  await page.waitForFunction(() => document.querySelector("aside").inert);
+  await page.getByRole("button", { name: "Show conversations" }).click();
+  await page.keyboard.press("Escape");
+  await page.waitForFunction(() => document.querySelector("aside").inert);
+});
+
+test("the keyboard alone is enough", async (t) => {
+  const { page } = await person(t);
+  await page.waitForFunction(() => document.activeElement?.tagName === "TEXTAREA");
+  await page.keyboard.type("Typed, not clicked");
+  await page.keyboard.press("Enter");
+  await answered(page);
+  const visited = new Set();
+  for (let steps = 0; steps < 20; steps++) {
+    await page.keyboard.press("Tab");
+    visited.add(
+      await page.evaluate(
+        () => document.activeElement?.getAttribute("aria-label") ?? document.activeElement?.textContent?.trim() ?? "",
+      ),
+    );
+    assert.ok(
+      await page.evaluate(
+        () =>
+          document.activeElement === document.body ||
+          getComputedStyle(document.activeElement).outlineStyle !== "none" ||
+          document.activeElement.tagName === "TEXTAREA",
+      ),
+      "focus is visible",
+    );
+  }
+  for (const name of ["New chat", "Log out", "Copy the answer"])
+    assert.ok(visited.has(name), `${name} among ${[...visited]}`);
+});

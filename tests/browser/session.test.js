@@ -1,0 +1,72 @@
+// A person comes, goes, and comes back.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { answered, composer, logIn, openConversation, person, say, useApp } from "./app.js";
+
+useApp();
+
+test("after logging out nothing is left, and logging in leads back to where one was", async (t) => {
+  const { context, page, account } = await person(t);
+  const id = await openConversation(page, "scripted-delay=1");
+  await say(page, "Remember this");
+  const text = await answered(page);
+  await composer(page).fill("a secret draft");
+  await page.getByRole("button", { name: "Log out" }).click();
+  await page.getByRole("heading", { name: "Welcome back" }).waitFor();
+  const left = await page.evaluate(
+    () => JSON.stringify(sessionStorage) + JSON.stringify(localStorage) + document.cookie,
+  );
+  assert.doesNotMatch(left, /secret|Remember|eyJ/);
+  assert.deepEqual(
+    (await context.cookies()).filter((cookie) => cookie.name.startsWith("ea_") && cookie.value !== ""),
+    [],
+  );
+
+  await page.goto(`/c/${id}`);
+  await logIn(page, account);
+  assert.equal(await answered(page), text);
+});
+
+test("a wrong password and a malformed sign-up are told at their place", async (t) => {
+  const { page } = await person(t, { signedUp: false });
+  await logIn(page, { email: "nobody@example.org", password: "wrong password here" });
+  await page.getByRole("alert").waitFor();
+
+  await page.getByRole("button", { name: "Create an account" }).click();
+  await page.getByLabel("Email").fill("somebody@example.org");
+  await page.getByLabel("Password").fill("short");
+  await page.getByRole("button", { name: "Create account" }).click();
+  const password = page.getByLabel("Password");
+  await page.waitForFunction(() => document.activeElement?.getAttribute("aria-invalid") === "true");
+  assert.equal(await password.getAttribute("aria-invalid"), "true");
+  const said = await page.locator(`#${await password.getAttribute("aria-describedby")}`).innerText();
+  assert.notEqual(said, "");
+});
+
+test("the page never sees a token", async (t) => {
+  const { context, page } = await person(t);
+  const cookies = await context.cookies();
+  for (const name of ["ea_access", "ea_refresh"])
+    assert.equal(cookies.find((cookie) => cookie.name === name)?.httpOnly, true, name);
+  assert.equal(await page.evaluate(() => document.cookie), "");
+});
+
+test("a session that ran out is renewed once, though several tabs ask at the same time", async (t) => {
+  const { context, page } = await person(t);
+  await context.clearCookies({ name: "ea_access" });
+  const tabs = [page, ...(await Promise.all([context.newPage(), context.newPage(), context.newPage()]))];
+  let renewals = 0;
+  context.on("request", (request) => request.url().endsWith("/auth/refresh") && renewals++);
+  await Promise.all(tabs.map((tab) => tab.goto("/")));
+  for (const tab of tabs) await composer(tab).waitFor();
+  assert.equal(renewals, 1);
+});
+
+test("logging out in one tab logs out the others", async (t) => {
+  const { context, page } = await person(t);
+  const other = await context.newPage();
+  await other.goto("/");
+  await composer(other).waitFor();
+  await page.getByRole("button", { name: "Log out" }).click();
+  await other.getByRole("heading", { name: "Welcome back" }).waitFor();
+});
