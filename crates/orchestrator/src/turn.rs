@@ -85,7 +85,8 @@ impl Turn<'_> {
     ) -> Result<(), Stopped> {
         let (host, run) = (session.host(), session.run);
         let tools = host.tools().await;
-        for number in 1..=MAX_ROUNDS {
+        let mut asked = 0;
+        loop {
             let max_bytes = max_context_bytes(self.settings.context_window_tokens);
             let messages =
                 host.store().context(run, MAX_MESSAGES, max_bytes).await.map_err(Interrupted::Storage)?;
@@ -97,7 +98,8 @@ impl Turn<'_> {
                 tool_executor::execute(session, &pending, &tools).await?;
                 continue;
             }
-            let offered = if number == MAX_ROUNDS { &[] } else { tools.as_slice() };
+            asked += 1;
+            let offered = if asked == MAX_ROUNDS { &[] } else { tools.as_slice() };
             let Settings { context_window_tokens, system_prompt, silence } = self.settings;
             let prompt = prompt_builder::build(
                 &run.model,
@@ -114,12 +116,11 @@ impl Turn<'_> {
             let heard = llm_client::ask(session, &prompt.body, round, told, *silence).await;
             self.count(round);
             heard?;
-            if round.tool_calls.is_empty() {
+            if round.tool_calls.is_empty() || asked == MAX_ROUNDS {
                 return Ok(());
             }
             self.finish_round(session, round).await?;
         }
-        Ok(())
     }
 
     fn count(&mut self, round: &Round) {

@@ -1,6 +1,21 @@
 //! Configuration: the variables that `spin.toml` grants to the component.
 
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
+/// What the instance has read. Variables are the installation's, the same for everybody; an instance lives for seconds after its
+/// last request, so a changed one is soon seen.
+static READ: Mutex<BTreeMap<&'static str, String>> = Mutex::new(BTreeMap::new());
+
 /// A variable, trimmed; empty when it is not granted or not set.
-pub async fn variable(name: &str) -> String {
-    spin_sdk::variables::get(name).await.map(|value| value.trim().to_owned()).unwrap_or_default()
+pub async fn variable(name: &'static str) -> String {
+    let known = READ.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+    if let Some(value) = known {
+        return value;
+    }
+    let value = spin_sdk::variables::get(name).await.map(|value| value.trim().to_owned()).unwrap_or_default();
+    READ.lock().unwrap_or_else(PoisonError::into_inner).insert(name, value.clone());
+    value
 }

@@ -1,0 +1,333 @@
+//! The world a run lives in: a store on a file, a model that follows a script, tools that count, and paused time.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use domain::{Id, Run, ToolCall, event};
+use futures::Stream;
+use native_sqlite::SqliteFile;
+use orchestrator::{
+    Host, ModelAnswer, Opened, Reader, Settings, ToolAnswer, ToolDefinition, Unreachable, open, request_handler,
+};
+use serde_json::{Value, json, value::RawValue};
+use storage::{
+    Database, Statement, Store,
+    messages::{Appended, IncomingMessage},
+    migration::migrate,
+    users::NewUser,
+};
+use tokio::time::Instant;
+
+/// What the model does when it is asked: chunks with the milliseconds before each, or nothing of the kind.
+pub(crate) enum Answer {
+    Stream(Vec<(u64, Result<String, String>)>),
+    Refuse(u16, Option<Duration>, String),
+    Unreachable,
+}
+
+/// A chunk as OpenAI writes it.
+pub(crate) fn chunk(delta: Value, finish: Option<&str>) -> String {
+    format!("data: {}\n\n", json!({"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}))
+}
+
+pub(crate) fn text(content: &str) -> String {
+    chunk(json!({ "content": content }), None)
+}
+
+fn ended(mut pieces: Vec<(u64, Result<String, String>)>, finish: &str) -> Answer {
+    pieces.push((0, Ok(chunk(json!({}), Some(finish)))));
+    let usage = json!({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4}});
+    pieces.push((0, Ok(format!("data: {usage}\n\ndata: [DONE]\n\n"))));
+    Answer::Stream(pieces)
+}
+
+pub(crate) fn answer(pieces: &[&str]) -> Answer {
+    ended(pieces.iter().map(|piece| (5, Ok(text(piece)))).collect(), "stop")
+}
+
+pub(crate) fn tool_call(calls: &[(&str, &str, &str)]) -> Answer {
+    let calls: Vec<Value> = calls
+        .iter()
+        .enumerate()
+        .map(|(index, (id, name, arguments))| {
+            json!({"index": index, "id": id, "type": "function", "function": {"name": name, "arguments": arguments}})
+        })
+        .collect();
+    ended(vec![(5, Ok(chunk(json!({ "tool_calls": calls }), None)))], "tool_calls")
+}
+
+pub(crate) struct World {
+    pub(crate) store: Store<SqliteFile>,
+    pub(crate) user: Id,
+    pub(crate) conversation: Id,
+    folder: tempfile::TempDir,
+    started: Instant,
+    script: RefCell<VecDeque<Answer>>,
+    asked: RefCell<Vec<(Duration, Value)>>,
+    dropped_at: Rc<Cell<Duration>>,
+    tools: Vec<ToolDefinition>,
+    tool_delay: Duration,
+    tool_answer: RefCell<Option<ToolAnswer>>,
+    calls: RefCell<Vec<String>>,
+}
+
+impl World {
+    pub(crate) fn new(script: impl IntoIterator<Item = Answer>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = SqliteFile::open(&folder.path().join("db")).unwrap();
+        let (store, user, conversation) = futures::executor::block_on(async {
+            migrate(&file).await.unwrap();
+            let store = Store::new(file);
+            let user = NewUser { email: "a@example.org", name: "", password_hash: "x" };
+            let user = store.create_user(user).await.unwrap().unwrap().id;
+            let conversation = store.create_conversation(user, "", None).await.unwrap().id;
+            (store, user, conversation)
+        });
+        Self {
+            store,
+            user,
+            conversation,
+            folder,
+            started: Instant::now(),
+            script: RefCell::new(script.into_iter().collect()),
+            asked: RefCell::default(),
+            dropped_at: Rc::default(),
+            tools: Vec::new(),
+            tool_delay: Duration::ZERO,
+            tool_answer: RefCell::default(),
+            calls: RefCell::default(),
+        }
+    }
+
+    pub(crate) fn with_tool(mut self, name: &str, idempotent: bool) -> Self {
+        self.tools.push(ToolDefinition {
+            name: name.into(),
+            description: "A tool.".into(),
+            input_schema: RawValue::from_string(r#"{"type":"object"}"#.into()).unwrap(),
+            idempotent,
+        });
+        self
+    }
+
+    pub(crate) fn with_slow_tools(self, tool_delay: Duration) -> Self {
+        Self { tool_delay, ..self }
+    }
+
+    pub(crate) fn answer_calls_with(&self, answer: ToolAnswer) {
+        *self.tool_answer.borrow_mut() = Some(answer);
+    }
+
+    pub(crate) fn file(&self) -> SqliteFile {
+        SqliteFile::open(&self.folder.path().join("db")).unwrap()
+    }
+
+    pub(crate) async fn send(&self, content: &str) -> Id {
+        let incoming = IncomingMessage { content, title: "t", default_model: "m", idempotency_key: None };
+        match self.store.append_message(self.user, self.conversation, &incoming).await.unwrap() {
+            Appended::Stored(_, run) => run.id,
+            other => panic!("not stored: {other:?}"),
+        }
+    }
+
+    pub(crate) async fn run(&self, id: Id) -> Run {
+        self.store.run(self.user, id).await.unwrap().unwrap()
+    }
+
+    pub(crate) async fn stored(&self) -> Vec<String> {
+        let page = self.store.messages(self.user, self.conversation, 0, 100, 1_000_000).await.unwrap();
+        page.messages.into_iter().map(|message| message.content).collect()
+    }
+
+    /// Makes the run claimable, as when its executor died a while ago.
+    pub(crate) async fn expire_lease(&self, run: Id) {
+        let sql = "UPDATE runs SET lease_expires_at = 0 WHERE id = ?1";
+        self.file().query(Statement::new("expire", sql, [run.into()])).await.unwrap();
+    }
+
+    pub(crate) fn reader_that_leaves_after(&self, writes: usize) -> Heard {
+        Heard { patience: Rc::new(Cell::new(writes)), ..Heard::default() }
+    }
+
+    pub(crate) async fn read(&self, run: Id, seen: u64) -> Heard {
+        self.read_with(run, seen, Heard::default()).await
+    }
+
+    pub(crate) async fn replay(&self, run: Id, seen: u64) -> Heard {
+        self.read(run, seen).await
+    }
+
+    pub(crate) async fn read_with(&self, run: Id, seen: u64, reader: Heard) -> Heard {
+        let settings = Settings {
+            context_window_tokens: 10_000,
+            system_prompt: "Be kind.".into(),
+            silence: Duration::from_secs(30),
+        };
+        match open(self, self.user, run, seen).await.unwrap() {
+            Opened::Events(reading) => request_handler::read(self, &settings, reading, reader.clone()).await,
+            other => panic!("no events: {other:?}"),
+        }
+        reader
+    }
+
+    /// Reads as the executor, which is gone after `life`, in the middle of whatever it does.
+    pub(crate) async fn read_and_die(&self, run: Id, life: Duration) -> Heard {
+        let heard = Heard::default();
+        let reading = self.read_with(run, 0, heard.clone());
+        assert!(tokio::time::timeout(life, reading).await.is_err(), "it ended before it died");
+        self.expire_lease(run).await;
+        heard
+    }
+
+    pub(crate) fn asked(&self) -> Vec<Value> {
+        self.asked.borrow().iter().map(|(_, body)| body.clone()).collect()
+    }
+
+    pub(crate) fn times(&self) -> Vec<Duration> {
+        self.asked.borrow().iter().map(|(at, _)| *at).collect()
+    }
+
+    pub(crate) fn calls(&self) -> Vec<String> {
+        self.calls.borrow().clone()
+    }
+
+    pub(crate) fn dropped_at(&self) -> Duration {
+        self.dropped_at.get()
+    }
+
+    pub(crate) fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+}
+
+/// A body that says when it was dropped.
+pub(crate) struct Body {
+    stream: Pin<Box<dyn Stream<Item = Result<Bytes, Unreachable>>>>,
+    dropped_at: Rc<Cell<Duration>>,
+    started: Instant,
+}
+
+impl Stream for Body {
+    type Item = Result<Bytes, Unreachable>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.stream.as_mut().poll_next(context)
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        self.dropped_at.set(self.started.elapsed());
+    }
+}
+
+impl Host for World {
+    type Database = SqliteFile;
+    type Body = Body;
+
+    fn store(&self) -> &Store<SqliteFile> {
+        &self.store
+    }
+
+    async fn ask_model(&self, body: Vec<u8>) -> Result<ModelAnswer<Body>, Unreachable> {
+        self.asked.borrow_mut().push((self.started.elapsed(), serde_json::from_slice(&body).unwrap()));
+        let next = self.script.borrow_mut().pop_front().expect("the model is asked more often than the test expects");
+        let (status, retry_after, pieces) = match next {
+            Answer::Stream(pieces) => (200, None, pieces),
+            Answer::Refuse(status, retry_after, body) => (status, retry_after, vec![(0, Ok(body))]),
+            Answer::Unreachable => return Err(Unreachable::Connection("refused".into())),
+        };
+        let stream = futures::stream::unfold(VecDeque::from(pieces), async |mut pieces| {
+            let (delay_ms, piece) = pieces.pop_front()?;
+            tokio::time::sleep(Duration::from_millis(delay_ms)).await;
+            Some((piece.map(Bytes::from).map_err(Unreachable::Connection), pieces))
+        });
+        let body =
+            Body { stream: Box::pin(stream), dropped_at: Rc::clone(&self.dropped_at), started: self.started };
+        Ok(ModelAnswer { status, retry_after, body })
+    }
+
+    async fn tools(&self) -> Vec<ToolDefinition> {
+        self.tools.clone()
+    }
+
+    async fn call_tool(&self, _: Id, call: &ToolCall) -> ToolAnswer {
+        self.calls.borrow_mut().push(call.id.clone());
+        tokio::time::sleep(self.tool_delay).await;
+        let answer = self.tool_answer.borrow().clone();
+        answer.unwrap_or_else(|| ToolAnswer { content: format!("result of {}", call.id), is_error: false })
+    }
+
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+
+    fn log(&self, _: &str, _: Value) {}
+}
+
+/// What a reader heard.
+#[derive(Clone)]
+pub(crate) struct Heard {
+    frames: Rc<RefCell<String>>,
+    patience: Rc<Cell<usize>>,
+}
+
+impl Default for Heard {
+    fn default() -> Self {
+        Self { frames: Rc::default(), patience: Rc::new(Cell::new(usize::MAX)) }
+    }
+}
+
+impl Reader for Heard {
+    fn send(&mut self, frames: &str) -> bool {
+        if self.patience.get() == 0 {
+            return false;
+        }
+        self.patience.set(self.patience.get() - 1);
+        self.frames.borrow_mut().push_str(frames);
+        true
+    }
+}
+
+impl Heard {
+    /// What has an id.
+    pub(crate) fn logged(&self) -> String {
+        event::frames(&self.frames.borrow()).map(|frame| frame.text).collect()
+    }
+
+    pub(crate) fn ids(&self) -> Vec<u64> {
+        event::frames(&self.frames.borrow()).map(|frame| frame.id).collect()
+    }
+
+    pub(crate) fn last_id(&self) -> u64 {
+        self.ids().last().copied().unwrap_or_default()
+    }
+
+    pub(crate) fn text(&self) -> String {
+        let frames = self.frames.borrow();
+        event::frames(&frames).filter(|frame| frame.event == "token").map(|frame| frame.content()).collect()
+    }
+
+    pub(crate) fn data(&self) -> Vec<Value> {
+        let frames = self.frames.borrow();
+        frames.lines().filter_map(|line| line.strip_prefix("data: ")).map(|data| serde_json::from_str(data).unwrap()).collect()
+    }
+
+    pub(crate) fn types(&self) -> Vec<String> {
+        self.data().iter().map(|data| data["type"].as_str().unwrap().to_owned()).collect()
+    }
+
+    pub(crate) fn comments(&self) -> usize {
+        self.frames.borrow().lines().filter(|line| line.starts_with(':')).count()
+    }
+}
