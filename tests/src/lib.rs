@@ -1,1 +1,38 @@
-//! Placeholder.
+//! What the tests of the app from outside are written with: a host process, a model under the test's control, a person
+//! with a session, and a reader of events.
+//!
+//! It must know of the app only what `docs/api.md` says, and of the host only its command line. The environment chooses
+//! what is tested:
+//!
+//! | | |
+//! | --- | --- |
+//! | `EA_HOST` | the embedded host; `target/host/embedded-host` unless given |
+//! | `EA_MANIFEST` | the app's manifest; `spin.toml` of this repository unless given |
+//! | `EA_INSTANCE_REUSE=1` | a new component instance for each request |
+//! | `EA_URL` | an app that runs already, for example on Spin; what has to start or stop a host is skipped then |
+//! | `EA_MODEL_URL` | beside `EA_URL`: the scripted model that the app asks, for example `http://127.0.0.1:4010` |
+
+#![allow(clippy::indexing_slicing, reason = "of JSON alone, where what is missing is null")]
+
+mod app;
+mod events;
+mod host;
+mod model;
+mod person;
+mod wait;
+
+pub use app::{App, anonymous, journal, shared};
+pub use events::{Event, Events, said};
+pub use host::{Exit, Host, Options, host, repository};
+pub use model::{Asked, Journal, Model, start as start_model, unique};
+pub use person::{Person, Turn, array, problem, text};
+pub use wait::{LIMIT, until, within};
+
+/// Prints that a test cannot run here and why.
+#[macro_export]
+macro_rules! skip {
+    ($($reason:tt)*) => {{
+        eprintln!("SKIPPED: {}", format_args!($($reason)*));
+        return Ok(());
+    }};
+}

@@ -127,7 +127,8 @@ async fn log_in<D: Database>(
     check_origin(&method, &headers)?;
     // A wrong password and an unknown address look the same and take as long.
     let email = signup::email(&body.email).unwrap_or_default();
-    let (user, hash) = auth.store().user_by_email(&email).await?.map_or((None, None), |(user, hash)| (Some(user), hash));
+    let (user, hash) =
+        auth.store().user_by_email(&email).await?.map_or((None, None), |(user, hash)| (Some(user), hash));
     let fits = body.password.len() <= signup::MAX_PASSWORD_BYTES && password::verify(&body.password, hash.as_deref());
     let user = user.filter(|_| fits).ok_or_else(|| {
         let detail = "The address or the password is wrong.";
@@ -212,4 +213,110 @@ struct KeySet {
 async fn jwks<D: Database>(State(auth): State<Auth<D>>) -> Result<Json<KeySet>> {
     let keys = auth.store().public_keys().await?;
     Ok(Json(KeySet { keys: keys.iter().filter_map(|key| serde_json::from_str(&key.public_key).ok()).collect() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderValue, header};
+    use router_test::{Answer, Fixture, request};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn send(fixture: &Fixture, signup: Signup, path: &str, body: Option<&Value>, cookie: Option<&str>) -> Answer {
+        let config = Config { signup, signing_key: String::new(), public_url: String::new() };
+        let method = if path == "/auth/me" { Method::GET } else { Method::POST };
+        let mut request = request(method, path, None, body);
+        if let Some(cookie) = cookie {
+            request.headers_mut().insert(header::COOKIE, HeaderValue::from_str(cookie).unwrap());
+        }
+        router_test::send(router(fixture.app.clone(), config), request)
+    }
+
+    fn sign_up(fixture: &Fixture) -> Answer {
+        let body = json!({"email": "Ada@Example.org", "password": "correct horse", "name": "Ada"});
+        send(fixture, Signup::Open, "/auth/signup", Some(&body), None)
+    }
+
+    /// The cookies of an answer as a browser would send them back.
+    fn cookies(answer: &Answer) -> String {
+        let values = answer.headers.get_all(header::SET_COOKIE).iter().map(|value| value.to_str().unwrap());
+        values.filter_map(|cookie| cookie.split(';').next()).collect::<Vec<_>>().join("; ")
+    }
+
+    #[test]
+    fn who_signs_up_is_signed_in() {
+        let fixture = Fixture::default();
+        let answer = sign_up(&fixture);
+        assert_eq!((answer.status, &answer.json["user"]["email"]), (StatusCode::CREATED, &json!("ada@example.org")));
+        assert_eq!((&answer.json["token_type"], &answer.json["expires_in"]), (&json!("Bearer"), &json!(900)));
+        for cookie in answer.headers.get_all(header::SET_COOKIE) {
+            let cookie = cookie.to_str().unwrap();
+            assert!(cookie.contains("HttpOnly; SameSite=Lax") && !cookie.contains("Secure"), "{cookie}");
+        }
+        let me = send(&fixture, Signup::Open, "/auth/me", None, Some(&cookies(&answer)));
+        assert_eq!(me.json, answer.json["user"]);
+        assert_eq!(sign_up(&fixture).json["code"], "email_taken");
+    }
+
+    #[test]
+    fn a_wrong_password_and_an_unknown_address_look_the_same() {
+        let fixture = Fixture::default();
+        sign_up(&fixture);
+        let log_in = |email: &str, password: &str| {
+            let body = json!({"email": email, "password": password});
+            send(&fixture, Signup::Open, "/auth/login", Some(&body), None)
+        };
+        assert_eq!(log_in("ada@example.org", "correct horse").status, StatusCode::OK);
+        let (wrong, unknown) = (log_in("ada@example.org", "x"), log_in("eve@example.org", "x"));
+        assert_eq!((wrong.status.as_u16(), &wrong.json["code"]), (401, &json!("invalid_credentials")));
+        assert_eq!((wrong.status, &wrong.json["detail"]), (unknown.status, &unknown.json["detail"]));
+    }
+
+    #[test]
+    fn a_refresh_token_works_once_and_a_second_use_ends_the_session() {
+        let fixture = Fixture::default();
+        let first = cookies(&sign_up(&fixture));
+        let refresh = |cookies: &str| send(&fixture, Signup::Open, "/auth/refresh", None, Some(cookies));
+        let second = refresh(&first);
+        assert_eq!(second.status, StatusCode::OK);
+        assert_eq!(refresh(&first).json["code"], "session_revoked");
+        assert_eq!(refresh(&cookies(&second)).json["code"], "unauthenticated");
+    }
+
+    #[test]
+    fn who_logs_out_cannot_come_back_with_the_old_cookie() {
+        let fixture = Fixture::default();
+        let session = cookies(&sign_up(&fixture));
+        let out = send(&fixture, Signup::Open, "/auth/logout", None, Some(&session));
+        assert_eq!((out.status, cookies(&out).as_str()), (StatusCode::NO_CONTENT, "ea_access=; ea_refresh="));
+        assert_eq!(send(&fixture, Signup::Open, "/auth/refresh", None, Some(&session)).status, 401);
+    }
+
+    #[test]
+    fn a_closed_installation_takes_its_first_account_and_no_other() {
+        let fixture = Fixture::default();
+        let sign_up = |email: &str| {
+            let body = json!({"email": email, "password": "correct horse"});
+            send(&fixture, Signup::Closed, "/auth/signup", Some(&body), None)
+        };
+        assert_eq!(sign_up("a@example.org").json["user"]["role"], "admin");
+        assert_eq!(
+            (sign_up("b@example.org").status.as_u16(), &sign_up("b@example.org").json["code"]),
+            (403, &json!("signup_closed"))
+        );
+    }
+
+    #[test]
+    fn each_field_that_cannot_be_taken_is_named() {
+        let fixture = Fixture::default();
+        for (field, body) in [
+            ("email", json!({"email": "ada", "password": "correct horse"})),
+            ("password", json!({"email": "a@b.c", "password": "short"})),
+            ("name", json!({"email": "a@b.c", "password": "correct horse", "name": "x".repeat(101)})),
+        ] {
+            let answer = send(&fixture, Signup::Open, "/auth/signup", Some(&body), None);
+            assert_eq!((answer.status.as_u16(), &answer.json["field"]), (422, &json!(field)));
+        }
+    }
 }

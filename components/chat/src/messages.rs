@@ -52,9 +52,9 @@ pub(crate) async fn list<D: Database>(
 ) -> Result<Json<Page<MessageBody>>> {
     let limit = limit(listing.limit, DEFAULT_LIMIT, MAX_LIMIT)?;
     let after = match listing.cursor.as_deref() {
-        Some(cursor) => cursor
-            .parse()
-            .map_err(|_| Problem::invalid_field("cursor", "Use the next_cursor of the page before."))?,
+        Some(cursor) => {
+            cursor.parse().map_err(|_| Problem::invalid_field("cursor", "Use the next_cursor of the page before."))?
+        }
         None => 0,
     };
     let page = chat.store().messages(session.user_id(), id, after, limit, MAX_PAGE_BYTES).await?;

@@ -49,3 +49,134 @@ pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config) -> Rout
         .route("/api/runs/{id}/retry", post(runs::retry::<D>))
         .with_state(Chat { app, config })
 }
+
+#[cfg(test)]
+mod tests {
+    use http::{Method, Request, StatusCode};
+    use router_test::{Answer, Fixture, request, send};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    struct Test {
+        fixture: Fixture,
+        token: String,
+    }
+
+    impl Test {
+        fn new() -> Self {
+            let fixture = Fixture::default();
+            let (_, token) = fixture.person("ada@example.org");
+            Self { fixture, token }
+        }
+
+        fn router(&self) -> Router {
+            let config = Config { default_model: "m".into(), other_models: "other*".into() };
+            router(self.fixture.app.clone(), config)
+        }
+
+        fn send(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+            send(self.router(), request(method, path, Some(&self.token), body.as_ref()))
+        }
+
+        fn conversation(&self) -> String {
+            let made = self.send(Method::POST, "/api/conversations", Some(json!({})));
+            assert_eq!(made.status, StatusCode::CREATED);
+            made.json["id"].as_str().unwrap().to_owned()
+        }
+    }
+
+    fn code(answer: &Answer) -> (u16, &str) {
+        (answer.status.as_u16(), answer.json["code"].as_str().unwrap_or_default())
+    }
+
+    #[test]
+    fn nothing_is_answered_without_a_valid_token() {
+        let test = Test::new();
+        for token in [None, Some("rubbish"), Some("a.b.c")] {
+            let answer = send(test.router(), request(Method::GET, "/api/conversations", token, None));
+            assert_eq!(code(&answer), (401, "unauthenticated"));
+            assert_eq!(answer.headers["www-authenticate"], "Bearer");
+        }
+    }
+
+    #[test]
+    fn a_conversation_can_be_made_changed_listed_and_deleted() {
+        let test = Test::new();
+        let path = format!("/api/conversations/{}", test.conversation());
+        let changed = test.send(Method::PATCH, &path, Some(json!({"title": " Plans ", "model": "other-1"})));
+        assert_eq!((&changed.json["title"], &changed.json["model"]), (&json!("Plans"), &json!("other-1")));
+        let list = test.send(Method::GET, "/api/conversations", None).json;
+        assert_eq!((list["items"].as_array().unwrap().len(), &list["next_cursor"]), (1, &Value::Null));
+        assert_eq!(test.send(Method::DELETE, &path, None).status, StatusCode::NO_CONTENT);
+        assert_eq!(code(&test.send(Method::GET, &path, None)), (404, "not_found"));
+    }
+
+    #[test]
+    fn a_model_that_is_not_offered_is_refused_with_its_field() {
+        let answer = Test::new().send(Method::POST, "/api/conversations", Some(json!({"model": "gpt-9"})));
+        assert_eq!((code(&answer), &answer.json["field"]), ((422, "invalid_field"), &json!("model")));
+    }
+
+    #[test]
+    fn a_message_is_stored_with_its_run_once_for_each_key() {
+        let test = Test::new();
+        let path = format!("/api/conversations/{}/messages", test.conversation());
+        let send_with_key = || {
+            let body = json!({"content": "hello"});
+            let mut request = request(Method::POST, &path, Some(&test.token), Some(&body));
+            request.headers_mut().insert("idempotency-key", http::HeaderValue::from_static("k1"));
+            send(test.router(), request)
+        };
+        let (first, again) = (send_with_key(), send_with_key());
+        assert_eq!((first.status.as_u16(), again.status.as_u16()), (201, 200));
+        assert_eq!(first.json, again.json);
+        let run = &first.json["run"];
+        assert_eq!(run["events_url"], format!("/api/runs/{}/events", run["id"].as_str().unwrap()));
+        let other = test.send(Method::POST, &path, Some(json!({"content": "more"})));
+        assert_eq!(code(&other), (409, "run_active"));
+    }
+
+    #[test]
+    fn cancelling_a_run_that_nobody_executes_ends_it_at_once() {
+        let test = Test::new();
+        let path = format!("/api/conversations/{}/messages", test.conversation());
+        let sent = test.send(Method::POST, &path, Some(json!({"content": "hello"}))).json;
+        let run = format!("/api/runs/{}", sent["run"]["id"].as_str().unwrap());
+        let cancelled = test.send(Method::POST, &format!("{run}/cancel"), None);
+        assert_eq!((cancelled.status.as_u16(), &cancelled.json["state"]), (202, &json!("cancelled")));
+        let retried = test.send(Method::POST, &format!("{run}/retry"), None);
+        assert_eq!((retried.status.as_u16(), &retried.json["run"]["state"]), (201, &json!("queued")));
+        assert_eq!(code(&test.send(Method::POST, &format!("{run}/retry"), None)), (409, "run_active"));
+    }
+
+    #[test]
+    fn what_cannot_be_taken_is_answered_in_words() {
+        let test = Test::new();
+        let messages = format!("/api/conversations/{}/messages", test.conversation());
+        let raw = |content_type: &str, body: String| {
+            let request = Request::post(&messages)
+                .header("authorization", format!("Bearer {}", test.token))
+                .header("content-type", content_type)
+                .body(body.into())
+                .unwrap();
+            send(test.router(), request)
+        };
+        let long = json!({"content": "x".repeat(1024 * 1024 + 1)}).to_string();
+        assert_eq!(code(&raw("text/plain", "{}".into())), (415, "unsupported_media_type"));
+        assert_eq!(code(&raw("application/json", "{".into())), (400, "invalid_json"));
+        assert_eq!(code(&raw("application/json", "{}".into())), (400, "invalid_json"));
+        assert_eq!(code(&raw("application/json", long)), (413, "too_large"));
+        assert_eq!(code(&raw("application/json", "x".repeat(8 * 1024 * 1024))), (413, "too_large"));
+        assert_eq!(code(&raw("application/json", json!({"content": "  "}).to_string())), (422, "invalid_field"));
+        for path in ["/api/conversations?limit=0", "/api/conversations?limit=x", "/api/conversations?cursor=x"] {
+            assert_eq!(test.send(Method::GET, path, None).status, StatusCode::UNPROCESSABLE_ENTITY, "{path}");
+        }
+        for path in ["/api/nothing", "/api/conversations/no-id", "/api/runs/1"] {
+            assert_eq!(code(&test.send(Method::GET, path, None)), (404, "not_found"), "{path}");
+        }
+        let wrong_method = test.send(Method::PUT, "/api/conversations", None);
+        assert_eq!(code(&wrong_method), (405, "method_not_allowed"));
+        assert_eq!(wrong_method.headers["allow"], "GET,HEAD,POST");
+    }
+}

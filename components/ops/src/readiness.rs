@@ -43,8 +43,7 @@ pub(crate) async fn ready() -> Response {
         Check::new("signup", signup(&variable("signup").await)),
     ];
     let ready = checks.iter().all(|check| check.detail.is_none());
-    let (code, status) =
-        if ready { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not_ready") };
+    let (code, status) = if ready { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not_ready") };
     (code, Json::<_>(Readiness { status, checks })).into_response()
 }
 

@@ -16,10 +16,7 @@ struct Tools {
 /// Spin calls this for every request.
 #[spin_sdk::http_service]
 async fn handle(request: Request) -> Answer {
-    platform::serve(COMPONENT, request, async |app| {
-        Router::new().route("/api/tools", get(list)).with_state(app)
-    })
-    .await
+    platform::serve(COMPONENT, request, async |app| Router::new().route("/api/tools", get(list)).with_state(app)).await
 }
 
 async fn list(State(_): State<App<SpinSqlite>>, _: Session) -> Json<Tools> {

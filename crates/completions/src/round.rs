@@ -135,8 +135,7 @@ impl Round {
             return Err(CompletionError::Provider { message: provider_message(&error) });
         }
         if let Some(usage) = chunk.usage {
-            self.usage =
-                Some(Usage { prompt_tokens: usage.prompt_tokens, completion_tokens: usage.completion_tokens });
+            self.usage = Some(Usage { prompt_tokens: usage.prompt_tokens, completion_tokens: usage.completion_tokens });
         }
         // We ask for one answer; a server that sends several at once gets its first read.
         let Some(choice) = chunk.choices.into_iter().find(|choice| choice.index == 0) else { return Ok(()) };
@@ -249,9 +248,12 @@ mod tests {
 
     #[test]
     fn tool_calls_come_in_fragments_and_in_parallel() {
-        let body = delta(r#"{"tool_calls":[{"index":0,"id":"c1","type":"function","function":{"name":"clock","arguments":""}}]}"#)
-            + &delta(r#"{"tool_calls":[{"index":1,"id":"c2","function":{"name":"web","arguments":"{\"u"}}]}"#)
-            + &delta(r#"{"tool_calls":[{"index":0,"function":{"arguments":"{}"}},{"index":1,"function":{"arguments":"\":1}"}}]}"#)
+        let body = delta(
+            r#"{"tool_calls":[{"index":0,"id":"c1","type":"function","function":{"name":"clock","arguments":""}}]}"#,
+        ) + &delta(r#"{"tool_calls":[{"index":1,"id":"c2","function":{"name":"web","arguments":"{\"u"}}]}"#)
+            + &delta(
+                r#"{"tool_calls":[{"index":0,"function":{"arguments":"{}"}},{"index":1,"function":{"arguments":"\":1}"}}]}"#,
+            )
             + "data: [DONE]\n\n";
         let (round, _, _) = read(&body);
         let call = |id: &str, name: &str, arguments: &str| ToolCallRequest {
@@ -282,7 +284,11 @@ mod tests {
 
     #[test]
     fn an_error_in_the_middle_is_told_in_the_providers_words() {
-        for error in [r#"{"message":"overloaded","type":"x","code":529}"#, r#""overloaded""#, r#"{"error":{"message":"overloaded"}}"#] {
+        for error in [
+            r#"{"message":"overloaded","type":"x","code":529}"#,
+            r#""overloaded""#,
+            r#"{"error":{"message":"overloaded"}}"#,
+        ] {
             let (round, _, result) = read(&format!("{}data: {{\"error\":{error}}}\n\n", delta(r#"{"content":"a"}"#)));
             assert_eq!(result, Err(CompletionError::Provider { message: "overloaded".into() }));
             assert_eq!(round.text, "a");

@@ -74,7 +74,11 @@ impl Decoder {
     }
 
     fn read_line(&mut self, line: &[u8], events: &mut Vec<String>) {
-        let line = if std::mem::replace(&mut self.begun, true) { line } else { line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line) };
+        let line = if std::mem::replace(&mut self.begun, true) {
+            line
+        } else {
+            line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line)
+        };
         if line.is_empty() {
             events.extend(self.data.take());
             return;

@@ -219,8 +219,7 @@ mod tests {
 
     #[test]
     fn allows_exactly_the_table() {
-        let steps =
-            [Claim, ModelAnswers, CallTools, AskApproval, Decide, ToolsFinished, Finish, Fail, Cancel];
+        let steps = [Claim, ModelAnswers, CallTools, AskApproval, Decide, ToolsFinished, Finish, Fail, Cancel];
         for state in RunState::ALL {
             for step in steps {
                 let expected = TABLE.iter().find(|(from, by, _)| (*from, *by) == (state, step)).map(|(_, _, to)| *to);

@@ -193,7 +193,8 @@ mod tests {
         let token = issuer.issue(&user()).unwrap();
         let (head, signature) = token.rsplit_once('.').unwrap();
         let (header, claims) = head.split_once('.').unwrap();
-        let forged = format!("{header}.{}A.{signature}", &claims[..claims.len() - 1]);
+        let shortened = claims.strip_suffix(|_: char| true).unwrap();
+        let forged = format!("{header}.{shortened}A.{signature}");
         assert_eq!(verifier(&issuer).verify(&forged), Err(InvalidToken::Refused));
         assert_eq!(verifier(&other).verify(&token), Err(InvalidToken::UnknownKey));
         for rubbish in ["", "..", "a.b.c", &"x".repeat(10_000)] {

@@ -28,7 +28,9 @@ pub struct InvalidField {
 pub fn email(text: &str) -> Result<String, InvalidField> {
     let email = text.trim().to_lowercase();
     let plausible = email.len() <= MAX_EMAIL_BYTES
-        && email.split_once('@').is_some_and(|(local, host)| !local.is_empty() && !host.is_empty() && !host.contains('@'))
+        && email
+            .split_once('@')
+            .is_some_and(|(local, host)| !local.is_empty() && !host.is_empty() && !host.contains('@'))
         && !email.contains(|character: char| character.is_whitespace() || character.is_control());
     if plausible {
         Ok(email)

@@ -16,6 +16,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// A person waits this long for an answer to begin, hardly longer: what asks for a longer pause is told to the person instead.
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 
+/// Not asked again by itself, because the person has waited long enough.
+const SILENT: &str = "model_silent";
+
 /// Something went wrong with the model.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Failure {
@@ -34,6 +37,12 @@ pub struct Failure {
 impl Failure {
     fn new(code: &'static str, transient: bool, message: impl Into<String>, cause: impl Into<String>) -> Self {
         Self { code, message: message.into(), transient, retry_after: None, cause: cause.into() }
+    }
+
+    /// Whether the person may hope for more by asking again, now or in a while.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        self.transient || self.code == SILENT
     }
 
     /// As it is kept with the run.
@@ -73,10 +82,10 @@ pub fn unreachable(error: &Unreachable, begun: bool) -> Failure {
 /// The server answered with something else than a stream.
 #[must_use]
 pub fn refused(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Failure {
-    let words = serde_json::from_slice(body)
-        .map_or_else(|_| String::from_utf8_lossy(body).chars().take(300).collect(), |json| {
-            completions::round::provider_message(&json)
-        });
+    let words = serde_json::from_slice(body).map_or_else(
+        |_| String::from_utf8_lossy(body).chars().take(300).collect(),
+        |json| completions::round::provider_message(&json),
+    );
     let cause = format!("status {status}: {words}");
     let failure = match status {
         401 | 403 => Failure::new(
@@ -117,7 +126,7 @@ pub fn incomplete(error: &CompletionError) -> Failure {
 #[must_use]
 pub fn silent(silence: Duration) -> Failure {
     let cause = format!("nothing for {} s", silence.as_secs_f32());
-    Failure::new("model_silent", false, "The model stopped answering. What it wrote is kept; try again.", cause)
+    Failure::new(SILENT, false, "The model stopped answering. What it wrote is kept; try again.", cause)
 }
 
 fn broke_off(cause: &str) -> Failure {

@@ -39,9 +39,15 @@ pub trait Host {
 }
 
 /// Where live events go.
+#[expect(async_fn_in_trait, reason = "guests have one thread, so nobody needs these futures to be Send")]
 pub trait Reader {
     /// Hands over frames without waiting. `false`: the reader has left, or is too slow to keep; it can come back and replay.
     fn send(&mut self, frames: &str) -> bool;
+
+    /// Waits until more can be handed over, so that a log is replayed as fast as it is read. `false`: the reader has left.
+    async fn ready(&mut self) -> bool {
+        true
+    }
 }
 
 /// The model's server answered.

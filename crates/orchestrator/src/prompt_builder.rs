@@ -106,7 +106,8 @@ fn turns(messages: &[Message]) -> Vec<&[Message]> {
     let mut turns = Vec::new();
     let mut rest = messages;
     while !rest.is_empty() {
-        let next = rest.iter().skip(1).position(|message| message.role == MessageRole::User).map_or(rest.len(), |at| at + 1);
+        let next =
+            rest.iter().skip(1).position(|message| message.role == MessageRole::User).map_or(rest.len(), |at| at + 1);
         let (turn, after) = rest.split_at_checked(next).unwrap_or((rest, &[]));
         turns.push(turn);
         rest = after;
@@ -115,7 +116,8 @@ fn turns(messages: &[Message]) -> Vec<&[Message]> {
 }
 
 fn message_cost(message: &Message) -> u64 {
-    let calls: u64 = message.tool_calls.iter().map(|call| estimate_tokens(&call.name) + estimate_tokens(&call.arguments)).sum();
+    let calls: u64 =
+        message.tool_calls.iter().map(|call| estimate_tokens(&call.name) + estimate_tokens(&call.arguments)).sum();
     TOKENS_PER_MESSAGE + estimate_tokens(shown(message)) + calls
 }
 
@@ -242,8 +244,13 @@ mod tests {
 
     #[test]
     fn calls_and_results_always_come_in_pairs() {
-        let messages =
-            [message(MessageRole::User, "q"), calling(&["a", "b"]), result("b"), result("b"), message(MessageRole::User, "n")];
+        let messages = [
+            message(MessageRole::User, "q"),
+            calling(&["a", "b"]),
+            result("b"),
+            result("b"),
+            message(MessageRole::User, "n"),
+        ];
         let unfinished = format!("tool:{NO_RESULT}");
         assert_eq!(
             shape(&messages, 4, 10_000),

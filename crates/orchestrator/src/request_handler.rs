@@ -1,9 +1,10 @@
 //! Lets a reader in to a run's events: what has been logged is replayed; what is being written is tailed; and a run that nobody executes
 //! is executed for this reader and all others.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use domain::{Id, event};
+use futures::future::{Either, select};
 use storage::{StorageError, runs::Tail};
 
 use crate::{
@@ -18,6 +19,9 @@ const POLL: Duration = Duration::from_millis(150);
 
 /// After a fault of the database a reader waits this long before it looks again.
 const FAULT_PAUSE: Duration = Duration::from_secs(1);
+
+/// A reader of the log who takes nothing for this long is let go: an open connection alone keeps nothing of ours busy.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a reader finds.
 #[derive(Debug)]
@@ -62,13 +66,16 @@ pub async fn read<H: Host, R: Reader>(host: &H, settings: &Settings, reading: Re
             // Deleted meanwhile.
             Ok(None) => return,
             Err(error) => {
-                host.log("a run's events cannot be read", serde_json::json!({ "run_id": run_id, "cause": error.to_string() }));
+                host.log(
+                    "a run's events cannot be read",
+                    serde_json::json!({ "run_id": run_id, "cause": error.to_string() }),
+                );
                 return;
             }
         };
         let more = !tail.batches.is_empty();
         for (last_id, frames) in &tail.batches {
-            if !reader.send(&event::after(frames, seen)) {
+            if !ready(host, &mut reader).await || !reader.send(&event::after(frames, seen)) {
                 return;
             }
             seen = seen.max(*last_id);
@@ -100,6 +107,14 @@ pub async fn read<H: Host, R: Reader>(host: &H, settings: &Settings, reading: Re
     }
 }
 
+/// Waits, but not for ever, until the reader can take more.
+async fn ready<H: Host, R: Reader>(host: &H, reader: &mut R) -> bool {
+    match select(pin!(reader.ready()), pin!(host.sleep(PATIENCE))).await {
+        Either::Left((ready, _)) => ready,
+        Either::Right(_) => false,
+    }
+}
+
 /// Claims and executes the run. Returns the reader and its place if somebody else has the run.
 async fn execute<H: Host, R: Reader>(
     host: &H,
@@ -123,7 +138,10 @@ async fn execute<H: Host, R: Reader>(
         Err((Interrupted::LeaseLost, reader)) => reader,
         Err((interrupted, _)) => {
             let cause = cause(&interrupted);
-            host.log("a run was left to whoever reads it next", serde_json::json!({ "run_id": run_id, "cause": cause }));
+            host.log(
+                "a run was left to whoever reads it next",
+                serde_json::json!({ "run_id": run_id, "cause": cause }),
+            );
             None
         }
     }

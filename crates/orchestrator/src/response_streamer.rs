@@ -202,7 +202,10 @@ mod tests {
             outbox.deliver();
         }
         assert_eq!(reader.text(), "fgh");
-        assert_eq!(event::frames(&outbox.take_batch().frames).map(|frame| frame.content()).collect::<String>(), "defgh");
+        assert_eq!(
+            event::frames(&outbox.take_batch().frames).map(|frame| frame.content()).collect::<String>(),
+            "defgh"
+        );
     }
 
     #[test]

@@ -20,9 +20,8 @@ const MAX_RESULT_CHARS: usize = 1_000_000;
 
 /// The calls of the run's last round that have no result yet, in the model's order.
 #[must_use]
-pub fn pending<'a>(messages: &'a [Message], run_id: Id) -> Vec<&'a ToolCall> {
-    let asked =
-        messages.iter().rposition(|message| message.run_id == run_id && message.role == MessageRole::Assistant);
+pub fn pending(messages: &[Message], run_id: Id) -> Vec<&ToolCall> {
+    let asked = messages.iter().rposition(|message| message.run_id == run_id && message.role == MessageRole::Assistant);
     let Some((round, after)) = asked.and_then(|at| messages.get(at..)).and_then(<[Message]>::split_first) else {
         return Vec::new();
     };
@@ -86,7 +85,8 @@ async fn make<H: Host, R: Reader>(
     };
     if !first && !tool.idempotent {
         return Ok(failed(
-            "This call was begun before a restart, and nobody knows whether it took effect. It was not made again.".to_owned(),
+            "This call was begun before a restart, and nobody knows whether it took effect. It was not made again."
+                .to_owned(),
         ));
     }
     match session.attend(CALL_LIMIT, host.call_tool(run_id, call)).await {

@@ -88,8 +88,7 @@ impl Turn<'_> {
         let mut asked = 0;
         loop {
             let max_bytes = max_context_bytes(self.settings.context_window_tokens);
-            let messages =
-                host.store().context(run, MAX_MESSAGES, max_bytes).await.map_err(Interrupted::Storage)?;
+            let messages = host.store().context(run, MAX_MESSAGES, max_bytes).await.map_err(Interrupted::Storage)?;
             let pending = tool_executor::pending(&messages, run.id);
             if !pending.is_empty() {
                 if session.state() != RunState::ToolExecution {
@@ -211,11 +210,7 @@ impl Turn<'_> {
             serde_json::json!({ "run_id": session.run.id, "code": failure.code, "cause": failure.cause }),
         );
         session.outbox.deliver();
-        session.outbox.write(&Event::Error {
-            message: &failure.message,
-            code: failure.code,
-            retryable: true,
-        });
+        session.outbox.write(&Event::Error { message: &failure.message, code: failure.code, retryable: true });
         self.finish(session, RunStep::Fail, message, Some(failure)).await
     }
 

@@ -49,6 +49,6 @@ pub async fn send(
     use futures::TryStreamExt as _;
     let response = spin_sdk::http::send(request.map(Full::new)).await?;
     let (head, body) = response.into_parts();
-    let body = body.stream().map_err(|code| HttpError::from(code));
+    let body = body.stream().map_err(HttpError::from);
     Ok(Response { status: head.status, headers: head.headers, body: Box::pin(body) })
 }

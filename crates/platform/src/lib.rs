@@ -20,7 +20,11 @@ pub use sqlite::SpinSqlite;
 pub type Answer = Response<axum::body::Body>;
 
 /// Answers a request with the router of a component that uses the database.
-pub async fn serve(component: &'static str, request: Request, router: impl AsyncFnOnce(App<SpinSqlite>) -> Router) -> Answer {
+pub async fn serve(
+    component: &'static str,
+    request: Request,
+    router: impl AsyncFnOnce(App<SpinSqlite>) -> Router,
+) -> Answer {
     let router = match instance::app(component).await {
         Ok(app) => router(app).await,
         Err(error) => {

@@ -4,7 +4,8 @@ use domain::{Conversation, Id, Timestamp};
 
 use crate::{Database, Row, Statement, StorageError, Store};
 
-const COLUMNS: &str = "conversations.id, title, conversations.model, conversations.created_at, conversations.updated_at,
+const COLUMNS: &str =
+    "conversations.id, title, conversations.model, conversations.created_at, conversations.updated_at,
     (SELECT runs.id FROM runs WHERE runs.conversation_id = conversations.id
      AND runs.state IN ('queued', 'processing', 'awaiting_approval'))";
 

@@ -160,10 +160,9 @@ impl<D: Database> Store<D> {
             }
             Outcome::Refused(0) => Ok(Appended::NotFound),
             // The run that is in the way may be this very message's, sent twice at the same moment.
-            Outcome::Refused(_) => Ok(self
-                .message_sent_before(user_id, conversation_id, incoming)
-                .await?
-                .unwrap_or(Appended::RunActive)),
+            Outcome::Refused(_) => {
+                Ok(self.message_sent_before(user_id, conversation_id, incoming).await?.unwrap_or(Appended::RunActive))
+            }
         }
     }
 

@@ -194,8 +194,7 @@ impl<D: Database> Store<D> {
                  attempt = attempt + 1, updated_at = now_ms()
              WHERE id = ?1 AND {CLAIMABLE} RETURNING {STORED_COLUMNS}, attempt, cancel_requested"
         );
-        let rows =
-            self.database.query(Statement::new(QUERY, sql, [id.into(), owner.into(), lease_ms.into()])).await?;
+        let rows = self.database.query(Statement::new(QUERY, sql, [id.into(), owner.into(), lease_ms.into()])).await?;
         rows.first()
             .map(|row| {
                 let mut columns = row.columns(QUERY);
@@ -221,13 +220,8 @@ impl<D: Database> Store<D> {
         let sql = "INSERT INTO run_events (run_id, last_id, state, frames)
                    SELECT id, ?3, ?4, ?5 FROM runs WHERE id = ?1 AND lease_owner = ?2
                    RETURNING (SELECT cancel_requested FROM runs WHERE runs.id = run_id)";
-        let parameters = [
-            id.into(),
-            owner.into(),
-            batch.last_id.into(),
-            state.as_str().into(),
-            batch.frames.as_str().into(),
-        ];
+        let parameters =
+            [id.into(), owner.into(), batch.last_id.into(), state.as_str().into(), batch.frames.as_str().into()];
         leave(QUERY, &self.database.query(Statement::new(QUERY, sql, parameters)).await?)
     }
 

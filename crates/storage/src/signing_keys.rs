@@ -27,8 +27,7 @@ impl<D: Database> Store<D> {
     pub async fn add_signing_key(&self, key: &SigningKey) -> Result<(), StorageError> {
         let sql = "INSERT INTO signing_keys (id, public_key, private_key, created_at)
                    VALUES (?1, ?2, ?3, now_ms()) ON CONFLICT DO NOTHING";
-        let parameters =
-            [key.id.as_str().into(), key.public_key.as_str().into(), key.private_key.clone().into()];
+        let parameters = [key.id.as_str().into(), key.public_key.as_str().into(), key.private_key.clone().into()];
         self.database.query(Statement::new("add_signing_key", sql, parameters)).await?;
         Ok(())
     }
@@ -41,8 +40,7 @@ impl<D: Database> Store<D> {
         let sql = "INSERT INTO signing_keys (id, public_key, private_key, created_at)
                    SELECT ?1, ?2, ?3, now_ms()
                    WHERE NOT EXISTS (SELECT 1 FROM signing_keys WHERE private_key IS NOT NULL AND retired_at IS NULL)";
-        let parameters =
-            [key.id.as_str().into(), key.public_key.as_str().into(), key.private_key.clone().into()];
+        let parameters = [key.id.as_str().into(), key.public_key.as_str().into(), key.private_key.clone().into()];
         self.database.query(Statement::new("add_first_signing_key", sql, parameters)).await?;
         Ok(())
     }

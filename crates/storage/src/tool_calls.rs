@@ -42,8 +42,7 @@ impl<D: Database> Store<D> {
         let sql = "UPDATE tool_calls SET finished_at = now_ms(), is_error = ?4
                    WHERE run_id = ?1 AND call_id = ?3
                    AND EXISTS (SELECT 1 FROM runs WHERE runs.id = ?1 AND lease_owner = ?2) RETURNING call_id";
-        let parameters =
-            [run.id.into(), owner.into(), message.tool_call_id.clone().into(), is_error.into()];
+        let parameters = [run.id.into(), owner.into(), message.tool_call_id.clone().into(), is_error.into()];
         let statements = vec![
             Statement::new("finish_tool_call", sql, parameters).must_return(),
             runs::insert_batch(run.id, RunState::ToolExecution, batch),

@@ -39,8 +39,7 @@ impl<D: Database> Store<D> {
              SELECT ?1, ?2, ?3, CASE WHEN EXISTS (SELECT 1 FROM users) THEN 'user' ELSE 'admin' END, ?4, now_ms()
              WHERE true ON CONFLICT DO NOTHING RETURNING {COLUMNS}"
         );
-        let parameters =
-            [Id::new().into(), user.email.into(), user.name.into(), user.password_hash.into()];
+        let parameters = [Id::new().into(), user.email.into(), user.name.into(), user.password_hash.into()];
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
         rows.first().map(|row: &Row| read(&mut row.columns(QUERY))).transpose()
     }

@@ -1,5 +1,13 @@
 //! What the store promises, on a real SQLite file.
 
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on fails"
+)]
+
 use std::{fs, path::Path};
 
 use domain::{Id, Message, MessageRole, Run, RunState, ToolCall, Usage, User};
@@ -265,9 +273,7 @@ fn a_page_of_messages_is_cut_by_size_but_never_empty() {
     let conversation = fixture.conversation(&user);
     let (run, owner) = fixture.claimed(&user, conversation);
     let messages: Vec<NewMessage> = (0..3).map(|_| answer(&"x".repeat(100), "stop")).collect();
-    assert!(
-        block_on(fixture.store.finish_step(&run, owner, RunState::Streaming, &messages, &batch(1, "f"))).unwrap()
-    );
+    assert!(block_on(fixture.store.finish_step(&run, owner, RunState::Streaming, &messages, &batch(1, "f"))).unwrap());
     let read = |after| block_on(fixture.store.messages(user.id, conversation, after, 200, 110)).unwrap();
     let (first, second) = (read(0), read(2));
     assert_eq!((first.messages.len(), first.next), (3, Some(3)), "5 + 100 bytes, and the one that crosses the line");

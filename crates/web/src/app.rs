@@ -68,7 +68,9 @@ impl<D> std::fmt::Debug for App<D> {
 impl<D: Database> App<D> {
     /// Over a database that is up to date.
     pub fn new(database: D) -> Self {
-        Self { inner: Arc::new(Inner { store: Store::new(database), keys: Mutex::new(None), verified: Mutex::default() }) }
+        Self {
+            inner: Arc::new(Inner { store: Store::new(database), keys: Mutex::new(None), verified: Mutex::default() }),
+        }
     }
 
     /// The store.

@@ -81,5 +81,6 @@ pub fn check_origin(method: &Method, headers: &HeaderMap) -> Result<()> {
     if origin.is_some() && origin == host {
         return Ok(());
     }
-    Err(Problem::new(StatusCode::FORBIDDEN, "cross_origin", "This request came from another site and was refused.").into())
+    Err(Problem::new(StatusCode::FORBIDDEN, "cross_origin", "This request came from another site and was refused.")
+        .into())
 }

@@ -1,2 +1,65 @@
-//! Placeholder.
-fn main() {}
+//! `cargo dev`: builds what is stale, serves the app, tests it and says what a machine lacks.
+//!
+//! Everything that takes part in serving lives in other programs, which this one builds and starts, so that it
+//! compiles in seconds. One file under `commands/` for each command.
+
+mod artifacts;
+mod commands;
+mod environment;
+mod host;
+mod manifest;
+mod npm;
+mod prerequisites;
+mod repo;
+mod rings;
+mod step;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::repo::Repo;
+
+/// Builds, serves and tests the app.
+#[derive(Parser)]
+#[command(name = "cargo dev", bin_name = "cargo dev")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build what is stale and serve the app on http://127.0.0.1:3000
+    Up(commands::up::Arguments),
+    /// Run the tests, all rings or the named ones
+    Test(commands::test::Arguments),
+    /// Say what this machine lacks and how to get it
+    Doctor,
+    /// Serve the scripted model, an OpenAI-compatible server that answers from a script
+    Model(commands::model::Arguments),
+    /// Measure the app beside a plain native relay, and write docs/benchmarks.md; `--quick` only prints
+    #[command(disable_help_flag = true)]
+    Bench(commands::bench::Arguments),
+    /// Apply the migrations to the database without serving
+    Migrate(commands::migrate::Arguments),
+}
+
+fn main() -> ExitCode {
+    let repo = Repo::of_this_program();
+    let done = match Arguments::parse().command {
+        Command::Up(arguments) => commands::up::run(&repo, &arguments),
+        Command::Test(arguments) => commands::test::run(&repo, &arguments),
+        Command::Doctor => commands::doctor::run(&repo),
+        Command::Model(arguments) => commands::model::run(&repo, &arguments),
+        Command::Bench(arguments) => commands::bench::run(&repo, &arguments),
+        Command::Migrate(arguments) => commands::migrate::run(&repo, &arguments),
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,5 +1,13 @@
 //! A chat turn on a real SQLite file, with a model, tools and a clock under the test's control.
 
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on fails"
+)]
+
 mod world;
 
 use std::time::Duration;
@@ -57,6 +65,7 @@ async fn a_request_that_the_model_refuses_is_not_repeated_and_its_reason_is_told
     let reader = world.read(run, 0).await;
     assert_eq!(reader.types(), ["state", "error"]);
     assert!(reader.data()[1]["content"].as_str().unwrap().contains("too long"));
+    assert_eq!(reader.data()[1]["metadata"]["retryable"], false);
     let run = world.run(run).await;
     assert_eq!((run.state, run.failure.unwrap().code.as_str()), (RunState::Error, "model_refused"));
     assert_eq!(world.stored().await, ["hi"]);
@@ -130,7 +139,8 @@ async fn a_run_goes_on_when_its_reader_leaves() {
 #[tokio::test(start_paused = true)]
 async fn two_readers_hear_the_same() {
     let pieces: Vec<(u64, _)> = (0..50).map(|n| (20, Ok(text(&format!("{n} "))))).collect();
-    let world = World::new([Answer::Stream(pieces.into_iter().chain([(0, Ok(chunk(json!({}), Some("stop"))))]).collect())]);
+    let world =
+        World::new([Answer::Stream(pieces.into_iter().chain([(0, Ok(chunk(json!({}), Some("stop"))))]).collect())]);
     let run = world.send("hi").await;
     let (first, second) = tokio::join!(world.read(run, 0), async {
         tokio::time::sleep(Duration::from_millis(300)).await;
@@ -143,7 +153,8 @@ async fn two_readers_hear_the_same() {
 #[tokio::test(start_paused = true)]
 async fn tokens_are_logged_in_batches() {
     let pieces: Vec<(u64, _)> = (0..100).map(|_| (10, Ok(text("word ")))).collect();
-    let world = World::new([Answer::Stream(pieces.into_iter().chain([(0, Ok(chunk(json!({}), Some("stop"))))]).collect())]);
+    let world =
+        World::new([Answer::Stream(pieces.into_iter().chain([(0, Ok(chunk(json!({}), Some("stop"))))]).collect())]);
     let run = world.send("hi").await;
     world.read(run, 0).await;
     let batches = world.store.log(run).await.unwrap();
@@ -158,7 +169,11 @@ async fn who_takes_over_a_dead_executor_goes_on_where_its_readers_are() {
         (50, Ok(text("three "))),
         (3_600_000, Ok(text("never"))),
     ]);
-    let whole = Answer::Stream(vec![(0, Ok(text("one two t"))), (5, Ok(text("hree four"))), (0, Ok(chunk(json!({}), Some("stop"))))]);
+    let whole = Answer::Stream(vec![
+        (0, Ok(text("one two t"))),
+        (5, Ok(text("hree four"))),
+        (0, Ok(chunk(json!({}), Some("stop")))),
+    ]);
     let world = World::new([cut, whole]);
     let run = world.send("hi").await;
     // "three " has been told and not been logged.
@@ -200,8 +215,9 @@ async fn an_answer_that_is_shorter_the_second_time_makes_readers_drop_the_first(
 
 #[tokio::test(start_paused = true)]
 async fn tools_are_called_and_their_results_go_back_to_the_model() {
-    let world = World::new([tool_call(&[("c1", "clock", "{\"zone\":\"UTC\"}"), ("c2", "nothing", "{}")]), answer(&["noon"])])
-        .with_tool("clock", false);
+    let world =
+        World::new([tool_call(&[("c1", "clock", "{\"zone\":\"UTC\"}"), ("c2", "nothing", "{}")]), answer(&["noon"])])
+            .with_tool("clock", false);
     let run = world.send("time?").await;
     let reader = world.read(run, 0).await;
     assert_eq!(

@@ -248,8 +248,7 @@ impl Host for World {
             tokio::time::sleep(Duration::from_millis(delay_ms)).await;
             Some((piece.map(Bytes::from).map_err(Unreachable::Connection), pieces))
         });
-        let body =
-            Body { stream: Box::pin(stream), dropped_at: Rc::clone(&self.dropped_at), started: self.started };
+        let body = Body { stream: Box::pin(stream), dropped_at: Rc::clone(&self.dropped_at), started: self.started };
         Ok(ModelAnswer { status, retry_after, body })
     }
 
@@ -320,7 +319,11 @@ impl Heard {
 
     pub(crate) fn data(&self) -> Vec<Value> {
         let frames = self.frames.borrow();
-        frames.lines().filter_map(|line| line.strip_prefix("data: ")).map(|data| serde_json::from_str(data).unwrap()).collect()
+        frames
+            .lines()
+            .filter_map(|line| line.strip_prefix("data: "))
+            .map(|data| serde_json::from_str(data).unwrap())
+            .collect()
     }
 
     pub(crate) fn types(&self) -> Vec<String> {

@@ -1,0 +1,65 @@
+//! A person of the app: signs up, makes conversations and sends messages. What it does besides streams is in `docs/api.md`.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context as _, ensure};
+use axum::body::Bytes;
+use axum::http::Request;
+use http_body_util::Full;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::client::{Connection, request};
+
+/// What every message says.
+pub(crate) const MESSAGE: &str = "hello";
+
+/// Somebody with a session, on one kept-alive connection.
+pub(crate) struct Person {
+    address: SocketAddr,
+    connection: Connection,
+    token: String,
+}
+
+impl Person {
+    /// Signs up. The address is new each time, so that an app which is kept can be measured again.
+    pub(crate) async fn sign_up(address: SocketAddr) -> anyhow::Result<Self> {
+        let mut person = Self { address, connection: Connection::open(address).await?, token: String::new() };
+        let email = format!("bench-{}@example.com", Timestamp::now().as_nanosecond());
+        let session =
+            person.post("/auth/signup", &json!({"email": email, "password": "correct horse battery"})).await?;
+        person.token = text(&session, "/access_token")?;
+        Ok(person)
+    }
+
+    /// Makes a conversation and gives its id.
+    pub(crate) async fn conversation(&mut self, model: Option<&str>) -> anyhow::Result<String> {
+        let body = model.map_or_else(|| json!({"title": "A conversation"}), |model| json!({"model": model}));
+        text(&self.post("/api/conversations", &body).await?, "/id")
+    }
+
+    /// Begins a turn in a new conversation and gives the request for its events.
+    pub(crate) async fn turn(&mut self, model: &str) -> anyhow::Result<Request<Full<Bytes>>> {
+        let conversation = self.conversation(Some(model)).await?;
+        let path = format!("/api/conversations/{conversation}/messages");
+        let sent = self.post(&path, &json!({"content": MESSAGE})).await?;
+        self.get(&text(&sent, "/run/events_url")?)
+    }
+
+    /// A request of this person's.
+    pub(crate) fn get(&self, path: &str) -> anyhow::Result<Request<Full<Bytes>>> {
+        request("GET", self.address, path, &self.token, None)
+    }
+
+    async fn post(&mut self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        let request = request("POST", self.address, path, &self.token, Some(body))?;
+        let (status, answer) = self.connection.ask(request).await?;
+        ensure!(status.as_u16() == 201, "POST {path} is answered {status}: {}", String::from_utf8_lossy(&answer));
+        Ok(serde_json::from_slice(&answer)?)
+    }
+}
+
+fn text(value: &Value, pointer: &str) -> anyhow::Result<String> {
+    let text = value.pointer(pointer).and_then(Value::as_str);
+    Ok(text.with_context(|| format!("an answer has no {pointer}: {value}"))?.to_owned())
+}

@@ -1,0 +1,103 @@
+//! The processes that are measured: started, waited for, and asked for their CPU time and memory. Knows nothing of what they serve.
+
+use std::ffi::OsStr;
+use std::net::SocketAddr;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use procfs::process::Process;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+/// How the line begins with which a server says where it listens.
+pub(crate) const SERVING: &str = "Serving http://";
+/// The host compiles the components on its first start; that takes a minute on a slow machine.
+const START_LIMIT: Duration = Duration::from_secs(180);
+/// A process that used no CPU for this long has finished what it was asked for.
+const QUIET: Duration = Duration::from_millis(60);
+/// Looks at the process; one that never falls quiet (three seconds) is measured as it is.
+const QUIET_LOOKS_MAX: usize = 50;
+
+/// A server of ours. It ends when this is dropped.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) pid: u32,
+    _child: Child,
+}
+
+/// Starts a server and waits until it says where it listens.
+pub(crate) async fn start(
+    program: impl AsRef<OsStr>,
+    arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+) -> anyhow::Result<Server> {
+    let program = program.as_ref();
+    let name = program.display();
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(|| format!("cannot start {name}: build it with `cargo dev bench`"))?;
+    let output = child.stdout.take().context("its standard output is gone")?;
+    let mut lines = BufReader::new(output).lines();
+    let serving = async {
+        while let Some(line) = lines.next_line().await? {
+            if let Some(address) = line.strip_prefix(SERVING) {
+                return Ok(address.trim_end_matches("/v1").parse::<SocketAddr>()?);
+            }
+        }
+        bail!("{name} ended before it served: see its message above");
+    };
+    let address = tokio::time::timeout(START_LIMIT, serving)
+        .await
+        .with_context(|| format!("{name} did not serve within {} s", START_LIMIT.as_secs()))??;
+    // A pipe that nobody empties would stop the server.
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    let pid = child.id().context("it has ended")?;
+    Ok(Server { address, pid, _child: child })
+}
+
+/// A process seen from outside.
+pub(crate) struct Meter(Process);
+
+impl Meter {
+    pub(crate) fn of(pid: u32) -> anyhow::Result<Self> {
+        let process = Process::new(pid.try_into()?).with_context(|| format!("there is no process {pid}"))?;
+        Ok(Self(process))
+    }
+
+    /// CPU time of all its threads so far, in clock ticks of mostly 10 ms, once it has fallen quiet.
+    pub(crate) async fn cpu_ms(&self) -> anyhow::Result<f64> {
+        let mut before = self.ticks()?;
+        for _ in 0..QUIET_LOOKS_MAX {
+            tokio::time::sleep(QUIET).await;
+            let now = self.ticks()?;
+            if now == before {
+                break;
+            }
+            before = now;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a process would have to run for ages")]
+        Ok(before as f64 * 1000.0 / procfs::ticks_per_second() as f64)
+    }
+
+    fn ticks(&self) -> anyhow::Result<u64> {
+        let stat = self.0.stat().context("a measured process has ended")?;
+        Ok(stat.utime + stat.stime)
+    }
+
+    /// Begins a new peak: without it the largest case would be everybody's.
+    pub(crate) fn forget_peak(&self) {
+        // proc(5), clear_refs: 5 resets the peak. Of somebody else's process it cannot be reset; then it is the peak so far.
+        let _ = std::fs::write(format!("/proc/{}/clear_refs", self.0.pid()), "5");
+    }
+
+    /// Resident memory at its peak, in MiB.
+    pub(crate) fn peak_mib(&self) -> anyhow::Result<f64> {
+        let kib = self.0.status()?.vmhwm.context("the kernel does not tell VmHWM")?;
+        #[expect(clippy::cast_precision_loss, reason = "no machine has so much memory")]
+        Ok(kib as f64 / 1024.0)
+    }
+}

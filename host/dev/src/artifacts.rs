@@ -1,0 +1,141 @@
+//! What the app is made of, built when it is stale: the page, the guests, the host, the scripted model.
+//! The page comes first, because the `ui` guest carries it. Cargo knows itself what is stale; for the page, a hash of
+//! its sources says so.
+
+use std::fs::File;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+
+use crate::manifest::Manifest;
+use crate::npm::{install, npm};
+use crate::prerequisites;
+use crate::repo::Repo;
+use crate::step::Step;
+
+/// The page's folder.
+pub(crate) const PAGE: &str = "static";
+/// What in the page's folder is made from the rest.
+const MADE: [&str; 2] = ["node_modules", "dist"];
+/// More sources than the page has: a hash that runs into something else stops here instead of reading for ever.
+const SOURCES_MAX: usize = 5_000;
+
+/// One build at a time, also when several `cargo dev` run in the same working copy. Released when dropped.
+pub(crate) struct BuildLock {
+    _file: File,
+}
+
+/// Waits for the build of another `cargo dev` to end.
+pub(crate) fn lock(repo: &Repo) -> anyhow::Result<BuildLock> {
+    std::fs::create_dir_all(repo.own("")).context("cannot make target/dev")?;
+    let file = File::create(repo.own("lock")).context("cannot make target/dev/lock")?;
+    if file.try_lock().is_err() {
+        eprintln!("waiting for the build of another `cargo dev` to end ...");
+        file.lock().context("cannot lock target/dev/lock")?;
+    }
+    Ok(BuildLock { _file: file })
+}
+
+/// Everything that serving takes.
+pub(crate) fn app(repo: &Repo, manifest: &Manifest) -> anyhow::Result<()> {
+    prerequisites::wasm_target(repo)?;
+    page(repo)?;
+    guests(repo, manifest)?;
+    host(repo)
+}
+
+/// The page: `static/dist`.
+pub(crate) fn page(repo: &Repo) -> anyhow::Result<()> {
+    install(repo, PAGE)?;
+    let stamp = repo.own("page.stamp");
+    let sources = hash_of_sources(&repo.path(PAGE))?;
+    let page = repo.path("static/dist/index.html");
+    if std::fs::read_to_string(&stamp).is_ok_and(|built| built == sources) && newer(&stamp, &page) {
+        return Ok(());
+    }
+    Step {
+        log: "page",
+        doing: "building the page",
+        done: "built the page",
+        remedy: "correct what the log names in static/, then start again.",
+    }
+    .run(repo, npm(repo, PAGE).args(["run", "build"]))?;
+    std::fs::write(&stamp, sources).with_context(|| format!("cannot write {}", stamp.display()))
+}
+
+/// The guests: `target/wasm32-wasip2/release/*.wasm`.
+pub(crate) fn guests(repo: &Repo, manifest: &Manifest) -> anyhow::Result<()> {
+    let mut cargo = repo.cargo();
+    cargo.args(["build", "--target", prerequisites::WASM_TARGET, "--release"]);
+    for package in manifest.packages() {
+        cargo.args(["--package", &package]);
+    }
+    Step {
+        log: "components",
+        doing: "building the components",
+        done: "built the components",
+        remedy: "correct what the compiler names, then start again.",
+    }
+    .run(repo, &mut cargo)
+}
+
+/// The host that serves on a machine without Spin: `target/host/embedded-host`.
+pub(crate) fn host(repo: &Repo) -> anyhow::Result<()> {
+    native(repo, "embedded-host", "host", "the host")
+}
+
+/// The scripted model as a program: `target/host/scripted-model`.
+pub(crate) fn model(repo: &Repo) -> anyhow::Result<()> {
+    native(repo, "scripted-model", "model", "the scripted model")
+}
+
+/// The benchmark: `target/host/bench`.
+pub(crate) fn bench(repo: &Repo) -> anyhow::Result<()> {
+    native(repo, "bench", "bench", "the benchmark")
+}
+
+/// Where a native program is put.
+pub(crate) fn program(repo: &Repo, package: &str) -> PathBuf {
+    repo.target("host").join(package)
+}
+
+fn native(repo: &Repo, package: &str, log: &str, name: &str) -> anyhow::Result<()> {
+    Step {
+        log,
+        doing: &format!("building {name}"),
+        done: &format!("built {name}"),
+        remedy: "correct what the compiler names (`cargo dev doctor` says whether a C compiler is missing), then start again.",
+    }
+    .run(repo, repo.cargo().args(["build", "--profile", "host", "--package", package]))
+}
+
+fn newer(file: &Path, than: &Path) -> bool {
+    let modified = |path: &Path| path.metadata().and_then(|file| file.modified());
+    matches!((modified(file), modified(than)), (Ok(file), Ok(than)) if file >= than)
+}
+
+/// A hash over the names and contents of the page's sources.
+fn hash_of_sources(folder: &Path) -> anyhow::Result<String> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(next) = folders.pop() {
+        for entry in std::fs::read_dir(&next).with_context(|| format!("cannot list {}", next.display()))? {
+            let entry = entry?;
+            if MADE.iter().any(|made| entry.file_name() == *made) {
+                continue;
+            }
+            if entry.file_type()?.is_dir() { folders.push(entry.path()) } else { files.push(entry.path()) }
+        }
+        if files.len() + folders.len() > SOURCES_MAX {
+            bail!("{} holds more than {SOURCES_MAX} files: move what is no source out of it", folder.display());
+        }
+    }
+    files.sort();
+    let mut hasher = DefaultHasher::new();
+    for file in files {
+        let content = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        (file, content).hash(&mut hasher);
+    }
+    Ok(format!("{:016x}", hasher.finish()))
+}

@@ -1,0 +1,8 @@
+//! The commands, one file each: `Arguments` if it takes any, and `run`, which gives the exit code.
+
+pub(crate) mod bench;
+pub(crate) mod doctor;
+pub(crate) mod migrate;
+pub(crate) mod model;
+pub(crate) mod test;
+pub(crate) mod up;

@@ -1,0 +1,143 @@
+//! The rings of tests, from the ones that run in milliseconds to a person's view in a browser.
+//! A ring says how it is made ready and which commands it is; `commands/test.rs` runs them and counts.
+
+pub(crate) mod counts;
+
+use std::process::Command;
+
+use crate::artifacts;
+use crate::manifest::Manifest;
+use crate::npm::{install, npm};
+use crate::prerequisites;
+use crate::repo::Repo;
+
+/// Where the browser ring lies.
+const BROWSER: &str = "tests/browser";
+/// What the app ring is told: the host's program, the manifest, and how often an instance may be used again.
+const HOST_VARIABLE: &str = "EA_HOST";
+const MANIFEST_VARIABLE: &str = "EA_MANIFEST";
+const REUSE_VARIABLE: &str = "EA_INSTANCE_REUSE";
+
+/// One ring.
+pub(crate) struct Ring {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    /// A ring without its folder does not exist yet.
+    pub(crate) folder: &'static str,
+    pub(crate) prepare: fn(&Repo, &Manifest) -> anyhow::Result<Readiness>,
+    pub(crate) commands: fn(&Repo, &Manifest) -> Vec<Command>,
+}
+
+/// Whether a ring can run here.
+pub(crate) enum Readiness {
+    Ready,
+    /// It cannot, for this reason.
+    Skip(String),
+}
+
+/// All rings, the quick ones first.
+pub(crate) const RINGS: [Ring; 7] = [
+    Ring {
+        name: "crates",
+        about: "libraries, the scripted model and this program",
+        folder: "crates",
+        prepare: nothing,
+        commands: |repo, _| vec![cargo_test(repo, &[])],
+    },
+    Ring {
+        name: "components",
+        about: "what of the components runs natively",
+        folder: "components",
+        prepare: nothing,
+        commands: |repo, manifest| {
+            let mut test = cargo_test(repo, &[]);
+            for package in manifest.packages() {
+                test.args(["--package", &package]);
+            }
+            vec![test]
+        },
+    },
+    Ring {
+        name: "page",
+        about: "the page's types and unit tests",
+        folder: artifacts::PAGE,
+        prepare: |repo, _| install(repo, artifacts::PAGE).map(|()| Readiness::Ready),
+        commands: |repo, _| {
+            let script = |name| {
+                let mut npm = npm(repo, artifacts::PAGE);
+                npm.args(["run", "--if-present", name]);
+                npm
+            };
+            vec![script("check"), script("test")]
+        },
+    },
+    Ring {
+        name: "host",
+        about: "the embedded host, with guests made for its tests",
+        folder: "host/embedded",
+        prepare: |repo, _| prerequisites::wasm_target(repo).map(|()| Readiness::Ready),
+        commands: |repo, _| vec![cargo_test(repo, &["--profile", "host", "--package", "embedded-host"])],
+    },
+    Ring {
+        name: "app",
+        about: "the whole app over HTTP, instances shared as in production",
+        folder: "tests",
+        prepare: the_app,
+        commands: |repo, _| vec![app_test(repo)],
+    },
+    Ring {
+        name: "app-fresh",
+        about: "the same with a new instance for each request",
+        folder: "tests",
+        prepare: the_app,
+        commands: |repo, _| {
+            let mut test = app_test(repo);
+            test.env(REUSE_VARIABLE, "1");
+            vec![test]
+        },
+    },
+    Ring {
+        name: "browser",
+        about: "the whole app as a person sees it, in Chromium",
+        folder: BROWSER,
+        prepare: the_app_and_a_browser,
+        commands: |repo, _| {
+            let mut npm = npm(repo, BROWSER);
+            npm.arg("test").env(HOST_VARIABLE, artifacts::program(repo, "embedded-host"));
+            vec![npm]
+        },
+    },
+];
+
+fn nothing(_: &Repo, _: &Manifest) -> anyhow::Result<Readiness> {
+    Ok(Readiness::Ready)
+}
+
+fn the_app(repo: &Repo, manifest: &Manifest) -> anyhow::Result<Readiness> {
+    let _built = artifacts::lock(repo)?;
+    artifacts::app(repo, manifest)?;
+    Ok(Readiness::Ready)
+}
+
+fn the_app_and_a_browser(repo: &Repo, manifest: &Manifest) -> anyhow::Result<Readiness> {
+    if let Err(reason) = prerequisites::chromium(repo) {
+        return Ok(Readiness::Skip(format!("{reason:#}")));
+    }
+    install(repo, BROWSER)?;
+    the_app(repo, manifest)
+}
+
+/// `cargo test` that goes on after a failure, so that one run tells all of them.
+fn cargo_test(repo: &Repo, arguments: &[&str]) -> Command {
+    let mut cargo = repo.cargo();
+    cargo.args(["test", "--no-fail-fast"]).args(arguments);
+    cargo
+}
+
+fn app_test(repo: &Repo) -> Command {
+    let mut test = cargo_test(repo, &["--package", "tests"]);
+    test.env(HOST_VARIABLE, artifacts::program(repo, "embedded-host"));
+    test.env(MANIFEST_VARIABLE, repo.path("spin.toml"));
+    test.env_remove(REUSE_VARIABLE);
+    test
+}

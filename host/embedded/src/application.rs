@@ -1,0 +1,242 @@
+//! A loaded application: every component ready to answer, the routes to them, and the way from one to another.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use http::uri::Scheme;
+use http::{Request, Response, StatusCode, Uri, header};
+use wasmtime::component::{Component, Linker};
+use wasmtime_wasi_http::WasiBody;
+use wasmtime_wasi_http::handler::{InstantiationError, ProxyHandler, TrapOrPanicError};
+use wasmtime_wasi_http::p3::bindings::ServicePre;
+
+use crate::allowed_hosts::{AllowedHosts, chained_component};
+use crate::compile::compile_all;
+use crate::engine::{linker_for, new_engine, new_linker};
+use crate::grants::Grants;
+use crate::instance::{ComponentState, Ending, InstanceState, Limits};
+use crate::key_value::KeyValueFile;
+use crate::logs::{Log, Output, host_line};
+use crate::manifest::{self, Manifest};
+use crate::outbound::{Network, Outbound, full};
+use crate::routes::{RouteMatch, Router, WELL_KNOWN_PREFIX};
+use crate::variables::Variables;
+
+/// What is needed to load an application.
+#[derive(Debug)]
+pub(crate) struct Options {
+    /// Where the manifest lies: what the paths in it are relative to.
+    pub(crate) manifest_folder: PathBuf,
+    /// Where databases, stores and logs lie.
+    pub(crate) state_folder: PathBuf,
+    /// Where compiled components are kept.
+    pub(crate) cache_folder: PathBuf,
+    /// `--variable`s.
+    pub(crate) variables: HashMap<String, String>,
+    /// When instances take requests and when they end.
+    pub(crate) limits: Limits,
+    /// Whether guests' output stays off the terminal.
+    pub(crate) quiet: bool,
+}
+
+/// A loaded application.
+pub(crate) struct Application {
+    router: Router,
+    components: Arc<HashMap<String, ProxyHandler<ComponentState>>>,
+    network: Network,
+    /// For ending it.
+    pub(crate) ending: Ending,
+}
+
+impl Application {
+    /// Compiles the manifest's components and makes them ready. Blocks for as long as compiling takes.
+    pub(crate) fn load(manifest: &Manifest, options: &Options) -> Result<Self> {
+        let variables = Variables::settle(&manifest.variables, &options.variables, |name| std::env::var(name).ok())?;
+        let router = Router::new(&manifest.triggers, |route, id| {
+            host_line(id, &format!("its route {route} is never used: a later one is the same"));
+        })?;
+        let loading = Loading::new(options, manifest, &variables)?;
+        let grants = loading.grants()?;
+        let engine = new_engine(&make_folder(&options.cache_folder)?)?;
+        let linker = new_linker(&engine)?;
+        let compiled = compile_all(&engine, &options.manifest_folder, manifest)?;
+        let network = Network::new();
+        let ending = Ending::default();
+        let mut components = HashMap::new();
+        for trigger in &manifest.triggers {
+            let id = &trigger.component;
+            let (Some(grants), Some(component)) = (grants.get(id), compiled.get(id)) else { continue };
+            let state = ComponentState {
+                service: service(id, component, &linker)?,
+                grants: grants.clone(),
+                outbound: Outbound::new(grants.clone(), network.clone()),
+                limits: options.limits,
+                ending: ending.clone(),
+            };
+            components.insert(id.clone(), ProxyHandler::new(state));
+        }
+        let components = Arc::new(components);
+        let chained = components.clone();
+        let _ = network.chain.set(Box::new(move |id, request| {
+            let handler = chained.get(id).cloned().map(|handler| (id.to_owned(), handler));
+            Box::pin(async move {
+                let (id, handler) = handler?;
+                let found = RouteMatch::chained(&id, request.uri().path());
+                Some(answer(&handler, &found, request).await)
+            })
+        }));
+        Ok(Self { router, components, network, ending })
+    }
+
+    /// Every public route and its component.
+    pub(crate) fn routes(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.router.iter()
+    }
+
+    /// Tells the application where it is served, for requests of guests to itself.
+    pub(crate) fn set_address(&self, address: SocketAddr) {
+        let _ = self.network.own_address.set(address);
+    }
+
+    /// Answers a request from outside.
+    pub(crate) async fn handle(&self, mut request: Request<WasiBody>, client: SocketAddr) -> Response<WasiBody> {
+        let path = request.uri().path();
+        if let Some(well_known) = path.strip_prefix(WELL_KNOWN_PREFIX) {
+            return if well_known == "health" { Response::new(full(b"OK")) } else { status(StatusCode::NOT_FOUND) };
+        }
+        let Some(found) = self.router.find(path, client) else { return status(StatusCode::NOT_FOUND) };
+        let Some(handler) = self.components.get(&found.component) else { return status(StatusCode::NOT_FOUND) };
+        if let Err(reason) = set_absolute_uri(&mut request) {
+            host_line(&found.component, &format!("a request was refused: {reason}"));
+            return status(StatusCode::INTERNAL_SERVER_ERROR);
+        }
+        answer(handler, &found, request).await
+    }
+}
+
+/// What all components' grants are made of.
+struct Loading<'a> {
+    options: &'a Options,
+    manifest: &'a Manifest,
+    variables: &'a Variables,
+    state_folder: PathBuf,
+    log_folder: PathBuf,
+    key_value_file: KeyValueFile,
+}
+
+impl<'a> Loading<'a> {
+    fn new(options: &'a Options, manifest: &'a Manifest, variables: &'a Variables) -> Result<Self> {
+        let state_folder = make_folder(&options.state_folder)?;
+        let log_folder = make_folder(&state_folder.join("logs"))?;
+        let key_value_file = KeyValueFile::open(&state_folder)?;
+        Ok(Self { options, manifest, variables, state_folder, log_folder, key_value_file })
+    }
+
+    fn grants(&self) -> Result<BTreeMap<String, Arc<Grants>>> {
+        let components = &self.manifest.components;
+        let granted = |(id, component): (&String, &manifest::Component)| {
+            let grants = self.grants_of(id, component).with_context(|| format!("in component.{id}"))?;
+            Ok((id.clone(), Arc::new(grants)))
+        };
+        components.iter().map(granted).collect()
+    }
+
+    fn grants_of(&self, id: &str, component: &manifest::Component) -> Result<Grants> {
+        let mut variables = HashMap::new();
+        for (name, template) in &component.variables {
+            variables.insert(name.clone(), self.variables.fill(template)?);
+        }
+        let ids: Vec<&str> = self.manifest.components.keys().map(String::as_str).collect();
+        let allowed_hosts = AllowedHosts::new(&component.allowed_outbound_hosts, self.variables, &ids)
+            .context("in allowed_outbound_hosts")?;
+        let quiet = self.options.quiet;
+        Ok(Grants {
+            id: id.to_owned(),
+            environment: component.environment.clone().into_iter().collect(),
+            variables,
+            allowed_hosts,
+            key_value_stores: component.key_value_stores.iter().cloned().collect(),
+            sqlite_databases: component.sqlite_databases.iter().cloned().collect(),
+            state_folder: self.state_folder.clone(),
+            key_value_file: self.key_value_file.clone(),
+            stdout: Log::open(&self.log_folder, id, Output::Stdout, quiet)?,
+            stderr: Log::open(&self.log_folder, id, Output::Stderr, quiet)?,
+        })
+    }
+}
+
+fn make_folder(path: &Path) -> Result<PathBuf> {
+    std::fs::create_dir_all(path)
+        .and_then(|()| path.canonicalize())
+        .with_context(|| format!("cannot make the folder {}", path.display()))
+}
+
+fn service(id: &str, component: &Component, linker: &Linker<InstanceState>) -> Result<ServicePre<InstanceState>> {
+    let linker = linker_for(id, component, linker)?;
+    let ready = linker
+        .instantiate_pre(component)
+        .map_err(anyhow::Error::from)
+        .with_context(|| format!("component {id:?} imports what this host does not have, or in another version"))?;
+    ServicePre::new(ready)
+        .map_err(anyhow::Error::from)
+        .with_context(|| format!("component {id:?} has an http trigger and does not export wasi:http/handler@0.3.0"))
+}
+
+/// Hands a request to a component. Whatever goes wrong is a 500 with an empty body, as in Spin.
+async fn answer(
+    handler: &ProxyHandler<ComponentState>,
+    found: &RouteMatch,
+    mut request: Request<WasiBody>,
+) -> Response<WasiBody> {
+    let uri = request.uri().clone();
+    found.set_headers(&uri, request.headers_mut());
+    match handler.handle((), request).await {
+        Ok(response) => response,
+        Err(error) => {
+            let id = &found.component;
+            // Why the instance ended was said when it ended.
+            if !error.is::<TrapOrPanicError>() {
+                let reason = match error.downcast_ref::<InstantiationError<()>>() {
+                    Some(failed) => format!("no instance could be started: {:#}", failed.error),
+                    None => format!("it answered with an error: {error:#}"),
+                };
+                host_line(id, &format!("500 for {}: {reason}", uri.path()));
+            }
+            status(StatusCode::INTERNAL_SERVER_ERROR)
+        }
+    }
+}
+
+fn status(status: StatusCode) -> Response<WasiBody> {
+    let mut response = Response::new(full(b""));
+    *response.status_mut() = status;
+    response
+}
+
+/// Gives the address of a request its scheme and host, and takes away what concerns the connection only.
+fn set_absolute_uri(request: &mut Request<WasiBody>) -> Result<()> {
+    let host = request.headers().get(header::HOST).map(|host| host.to_str().map(str::to_owned)).transpose();
+    let host = host.context("its host header is not text")?;
+    let mut parts = request.uri().clone().into_parts();
+    parts.authority = match (host, parts.authority) {
+        (None, None) => anyhow::bail!("it has no host header"),
+        (None, Some(authority)) => Some(authority),
+        (Some(host), named) => {
+            let authority = host.parse().context("its host header is not a host")?;
+            anyhow::ensure!(named.is_none_or(|named| named == authority), "its host header and its address differ");
+            Some(authority)
+        }
+    };
+    parts.scheme = Some(Scheme::HTTP);
+    let uri = Uri::from_parts(parts)?;
+    // From outside, a component's own name means nothing.
+    if chained_component(&uri).is_some() {
+        request.headers_mut().remove(header::HOST);
+    }
+    request.headers_mut().remove(header::CONNECTION);
+    *request.uri_mut() = uri;
+    Ok(())
+}

@@ -1,0 +1,72 @@
+//! Compiles all components, two at a time, and says what it is doing when that takes long. What was compiled before
+//! comes from the engine's cache.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+use crate::compose::compose;
+use crate::manifest::Manifest;
+
+/// Components compiled at once. Functions within one are compiled in parallel too, so more only costs memory.
+const AT_ONCE: usize = 2;
+
+/// Silence longer than this looks like a hang.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+enum Progress {
+    Started(String),
+    Finished(String, Result<Component>),
+}
+
+/// Compiles every component of the manifest in `folder`; the result is by id.
+pub(crate) fn compile_all(engine: &Engine, folder: &Path, manifest: &Manifest) -> Result<BTreeMap<String, Component>> {
+    let waiting = Mutex::new(manifest.components.iter());
+    let (sender, progress) = channel();
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            let (sender, waiting) = (sender.clone(), &waiting);
+            scope.spawn(move || {
+                loop {
+                    let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+                    let Some((id, component)) = next else { break };
+                    let _ = sender.send(Progress::Started(id.clone()));
+                    let compiled = compose(folder, id, component).and_then(|bytes| {
+                        Component::new(engine, bytes)
+                            .map_err(anyhow::Error::from)
+                            .with_context(|| format!("component {id:?} cannot be compiled"))
+                    });
+                    let _ = sender.send(Progress::Finished(id.clone(), compiled));
+                }
+            });
+        }
+        drop(sender);
+        let mut running: BTreeMap<String, Instant> = BTreeMap::new();
+        let mut compiled = BTreeMap::new();
+        loop {
+            match progress.recv_timeout(PATIENCE) {
+                Ok(Progress::Started(id)) => drop(running.insert(id, Instant::now())),
+                Ok(Progress::Finished(id, result)) => {
+                    let seconds = running.remove(&id).map_or(0.0, |start| start.elapsed().as_secs_f32());
+                    if seconds > PATIENCE.as_secs_f32() {
+                        let _ = writeln!(std::io::stderr(), "Compiled {id} in {seconds:.1} s");
+                    }
+                    compiled.insert(id, result?);
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    let told: Vec<String> =
+                        running.iter().map(|(id, start)| format!("{id} ({} s)", start.elapsed().as_secs())).collect();
+                    let _ = writeln!(std::io::stderr(), "Compiling {} ...", told.join(", "));
+                }
+                Err(RecvTimeoutError::Disconnected) => return Ok(compiled),
+            }
+        }
+    })
+}

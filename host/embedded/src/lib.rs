@@ -1,0 +1,27 @@
+//! The embedded host: serves an unmodified Spin manifest on a machine without Spin.
+//!
+//! It is a development host: it implements what our manifest uses, with Spin's semantics, on wasmtime. Nothing may
+//! work on it that does not work on Spin. Only [`cli`] is meant for others; `key_value` and `sqlite` are public
+//! because generated code names types of theirs.
+
+mod allowed_hosts;
+mod application;
+mod bindings;
+mod compile;
+mod compose;
+mod engine;
+mod grants;
+mod instance;
+mod logs;
+mod manifest;
+mod migrate;
+mod outbound;
+mod routes;
+mod row_stream;
+mod server;
+mod timeouts;
+mod variables;
+
+pub mod cli;
+pub mod key_value;
+pub mod sqlite;

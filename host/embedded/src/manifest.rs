@@ -1,0 +1,264 @@
+//! The application manifest, `spin.toml` version 2: what of it this host reads.
+//!
+//! A key that Spin refuses is refused here too, so that a manifest that works on this host works on Spin. A key that
+//! Spin knows and this host does not serve is an error that says so. It must not resolve variables or open files
+//! other than the manifest.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+/// A whole manifest.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Manifest {
+    spin_manifest_version: toml::Value,
+    /// `[application]`.
+    pub(crate) application: Application,
+    /// `[variables]`, by name.
+    #[serde(default)]
+    pub(crate) variables: BTreeMap<String, Variable>,
+    trigger: BTreeMap<String, Vec<toml::Table>>,
+    /// `[component.<id>]`, by id.
+    #[serde(default, rename = "component")]
+    pub(crate) components: BTreeMap<String, Component>,
+    /// `[[trigger.http]]`, in the order written.
+    #[serde(skip)]
+    pub(crate) triggers: Vec<HttpTrigger>,
+}
+
+/// `[application]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Application {
+    /// The application's name, for the first line printed.
+    pub(crate) name: String,
+    #[serde(default, rename = "version")]
+    _version: String,
+    #[serde(default, rename = "description")]
+    _description: String,
+    #[serde(default, rename = "authors")]
+    _authors: Vec<String>,
+    #[serde(default, rename = "targets")]
+    _targets: toml::value::Array,
+    #[serde(default, rename = "trigger")]
+    _trigger: toml::Table,
+    #[serde(default, rename = "tool")]
+    _tool: toml::Table,
+}
+
+/// One of `[variables]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Variable {
+    /// Whether a start without a value fails.
+    #[serde(default)]
+    pub(crate) required: bool,
+    /// The value when nobody gives another.
+    pub(crate) default: Option<String>,
+    #[serde(default, rename = "secret")]
+    _secret: bool,
+    #[serde(default, rename = "description")]
+    _description: Option<String>,
+}
+
+/// One `[[trigger.http]]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HttpTrigger {
+    /// The path pattern, or that there is none.
+    pub(crate) route: Route,
+    /// The id of the component that answers.
+    pub(crate) component: String,
+    #[serde(default, rename = "id")]
+    _id: Option<String>,
+    #[serde(default)]
+    executor: Option<Executor>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Executor {
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+/// The `route` of a trigger.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Route {
+    /// A path pattern: `/exact`, `/prefix/...`, `/:param`.
+    Path(String),
+    /// `{ private = true }`: reachable from other components only.
+    Private {
+        /// Must be true; the type cannot say so.
+        private: bool,
+    },
+}
+
+/// One `[component.<id>]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Component {
+    /// The wasm file, relative to the manifest.
+    pub(crate) source: Source,
+    /// Values the component may ask for; templates over `[variables]`.
+    #[serde(default)]
+    pub(crate) variables: BTreeMap<String, String>,
+    /// Its environment variables, as they are.
+    #[serde(default)]
+    pub(crate) environment: BTreeMap<String, String>,
+    /// Where it may send requests; templates over `[variables]`.
+    #[serde(default)]
+    pub(crate) allowed_outbound_hosts: Vec<String>,
+    /// Labels of the key-value stores it may open.
+    #[serde(default)]
+    pub(crate) key_value_stores: Vec<String>,
+    /// Labels of the databases it may open.
+    #[serde(default)]
+    pub(crate) sqlite_databases: Vec<String>,
+    /// Components composed into it, by the import they satisfy.
+    #[serde(default)]
+    pub(crate) dependencies: BTreeMap<String, Dependency>,
+    /// Whether every dependency may use what this component may use.
+    #[serde(default)]
+    pub(crate) dependencies_inherit_configuration: bool,
+    #[serde(default)]
+    files: toml::value::Array,
+    #[serde(default)]
+    ai_models: Vec<String>,
+    #[serde(default, rename = "exclude_files")]
+    _exclude_files: Vec<String>,
+    #[serde(default, rename = "description")]
+    _description: String,
+    #[serde(default, rename = "targets")]
+    _targets: toml::value::Array,
+    #[serde(default, rename = "build")]
+    _build: toml::Table,
+    #[serde(default, rename = "tool")]
+    _tool: toml::Table,
+    #[serde(default, rename = "profile")]
+    _profile: toml::Table,
+}
+
+/// The `source` of a component.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Source {
+    /// A file.
+    Path(PathBuf),
+    /// `{ url, digest }` or `{ registry, ... }`: Spin downloads these, this host does not.
+    Remote(toml::Table),
+}
+
+/// One of a component's dependencies.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Dependency {
+    /// A file.
+    Local(LocalDependency),
+    /// A version or a registry reference: Spin downloads these, this host does not.
+    Remote(toml::Value),
+}
+
+/// A dependency that is a file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LocalDependency {
+    /// The wasm file, relative to the manifest.
+    pub(crate) path: PathBuf,
+    /// The export that satisfies the import, when their names differ.
+    pub(crate) export: Option<String>,
+    /// What of the component's permissions the dependency gets.
+    pub(crate) inherit_configuration: Option<Inherit>,
+}
+
+/// `inherit_configuration` of a dependency.
+#[derive(Debug, Deserialize, PartialEq, Eq)]
+#[serde(untagged)]
+pub(crate) enum Inherit {
+    /// All or nothing.
+    All(bool),
+    /// The named kinds only.
+    Some(Vec<String>),
+}
+
+impl Manifest {
+    /// Reads and checks the manifest at `path`.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read the manifest {}: give another with --from", path.display()))?;
+        Self::parse(&text).with_context(|| format!("{} is not a manifest this host can serve", path.display()))
+    }
+
+    /// Parses and checks a manifest.
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        let mut manifest: Self = toml::from_str(text)?;
+        let version = &manifest.spin_manifest_version;
+        if version.as_integer() != Some(2) && version.as_str() != Some("2") {
+            bail!("spin_manifest_version is {version}: this host serves version 2");
+        }
+        for (kind, triggers) in std::mem::take(&mut manifest.trigger) {
+            if kind != "http" {
+                bail!("[[trigger.{kind}]] is not served by the embedded host: it has http triggers only");
+            }
+            for table in triggers {
+                let written = table.to_string();
+                let trigger =
+                    table.try_into().with_context(|| format!("in a [[trigger.http]] with {}", written.trim()))?;
+                manifest.triggers.push(trigger);
+            }
+        }
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    fn check(&self) -> Result<()> {
+        for trigger in &self.triggers {
+            let id = &trigger.component;
+            if !self.components.contains_key(id) {
+                bail!("[[trigger.http]] names component {id:?}, and there is no [component.{id}]");
+            }
+            if matches!(trigger.route, Route::Private { private: false }) {
+                bail!("the route of {id:?} must be a path or {{ private = true }}");
+            }
+            if let Some(executor) = &trigger.executor
+                && executor.kind != "http"
+            {
+                bail!("executor {:?} of {id:?} is not served by the embedded host", executor.kind);
+            }
+        }
+        for (id, component) in &self.components {
+            let lacking = [("files", !component.files.is_empty()), ("ai_models", !component.ai_models.is_empty())];
+            for (key, used) in lacking {
+                if used {
+                    bail!("component.{id}.{key} is not served by the embedded host: leave it out, or use Spin");
+                }
+            }
+            // Spin refuses to start when a label has no definition; both of its defaults are called `default`.
+            let labels =
+                [("key_value_stores", &component.key_value_stores), ("sqlite_databases", &component.sqlite_databases)];
+            for (key, labels) in labels {
+                if let Some(label) = labels.iter().find(|label| *label != "default") {
+                    bail!(
+                        "component.{id}.{key} has {label:?}, which is not defined: the embedded host has \"default\""
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Source {
+    /// The file, or an error that names `id`.
+    pub(crate) fn path(&self, id: &str) -> Result<&Path> {
+        match self {
+            Self::Path(path) => Ok(path),
+            Self::Remote(table) => {
+                bail!("component.{id}.source is {table}, not a file: the embedded host downloads nothing")
+            }
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! `spin:sqlite@3.1.0` over SQLite files in the state folder, with the semantics of Spin's own.
+//!
+//! Every `open` is a new connection: 5 s busy timeout (`rusqlite`'s default), foreign keys off, rollback journal until
+//! somebody switches. Statements run on threads of their own, so that a slow one holds up nobody else.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Context;
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+use rusqlite::types::{FromSql, FromSqlResult, Value as SqlValue, ValueRef};
+use tokio::sync::{mpsc, oneshot};
+use wasmtime::component::{Accessor, FutureReader, Resource, StreamReader};
+
+use crate::bindings::spin::sqlite::sqlite::{self as wit, Error, QueryResult, RowResult, Value};
+use crate::instance::{Spin, SpinView};
+use crate::row_stream::RowStream;
+
+/// The file of the database `default`, as Spin calls it.
+pub(crate) const DATABASE_FILE: &str = "sqlite_db.db";
+
+/// A result that is held whole, and one row of a streamed one, may be this large; Spin's limit.
+const MAX_RESULT_BYTES: usize = 128 << 20;
+
+/// Rows read ahead of a guest that streams them; Spin's number.
+const ROWS_AHEAD: usize = 4;
+
+/// An open connection, behind the guest's handle.
+#[derive(Debug, Clone)]
+pub struct Connection(Arc<Mutex<rusqlite::Connection>>);
+
+type Streamed = (Vec<String>, StreamReader<RowResult>, FutureReader<Result<(), Error>>);
+
+impl Connection {
+    /// Opens a database file, creating it if it is not there. `ATTACH` of other files is refused on it, as in Spin.
+    pub(crate) fn open(path: &Path) -> rusqlite::Result<Self> {
+        let mut connection = rusqlite::Connection::open(path)?;
+        connection.authorizer(Some(|context: AuthContext<'_>| match context.action {
+            AuthAction::Attach { filename } if !matches!(filename, "" | ":memory:") => Authorization::Deny,
+            _ => Authorization::Allow,
+        }))?;
+        Ok(Self(Arc::new(Mutex::new(connection))))
+    }
+
+    /// Runs statements that return nothing.
+    pub(crate) fn execute_batch(&self, statements: &str) -> anyhow::Result<()> {
+        self.with(|connection| connection.execute_batch(statements)).context("the statements failed")
+    }
+
+    fn with<R>(&self, run: impl FnOnce(&rusqlite::Connection) -> R) -> R {
+        run(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn blocking<R: Send + 'static>(
+        &self,
+        run: impl FnOnce(&rusqlite::Connection) -> R + Send + 'static,
+    ) -> wasmtime::Result<R> {
+        let this = self.clone();
+        Ok(tokio::task::spawn_blocking(move || this.with(run)).await?)
+    }
+
+    async fn query(&self, statement: String, parameters: Vec<Value>) -> wasmtime::Result<Result<QueryResult, Error>> {
+        self.blocking(move |connection| {
+            let mut bytes = 0;
+            let mut collected = Vec::new();
+            let columns = read_rows(
+                connection,
+                &statement,
+                parameters,
+                |columns| columns,
+                |row| {
+                    bytes += row_bytes(&row);
+                    if bytes > MAX_RESULT_BYTES {
+                        return Err(too_large());
+                    }
+                    collected.push(row);
+                    Ok(())
+                },
+            )?;
+            Ok(QueryResult { columns, rows: collected })
+        })
+        .await
+    }
+
+    /// The columns now, the rows as they are read, and at the end whether all went well. A statement that cannot be
+    /// prepared has no columns and an error at the end, as in Spin.
+    async fn stream(
+        &self,
+        statement: String,
+        parameters: Vec<Value>,
+    ) -> (Vec<String>, mpsc::Receiver<RowResult>, oneshot::Receiver<Result<(), Error>>) {
+        let (columns_sender, columns) = oneshot::channel();
+        let (rows_sender, rows) = mpsc::channel(ROWS_AHEAD);
+        let (end_sender, end) = oneshot::channel();
+        let this = self.clone();
+        tokio::task::spawn_blocking(move || {
+            let result = this.with(|connection| {
+                read_rows(
+                    connection,
+                    &statement,
+                    parameters,
+                    |columns| drop(columns_sender.send(columns)),
+                    |row| {
+                        if row_bytes(&row) > MAX_RESULT_BYTES {
+                            return Err(too_large());
+                        }
+                        rows_sender.blocking_send(row).map_err(|_| Error::Io("the reader left".to_owned()))
+                    },
+                )
+            });
+            let _ = end_sender.send(result);
+        });
+        (columns.await.unwrap_or_default(), rows, end)
+    }
+}
+
+/// Prepares, binds and steps; `start` gets the columns before the first row.
+fn read_rows<C>(
+    connection: &rusqlite::Connection,
+    statement: &str,
+    parameters: Vec<Value>,
+    start: impl FnOnce(Vec<String>) -> C,
+    mut each: impl FnMut(RowResult) -> Result<(), Error>,
+) -> Result<C, Error> {
+    let mut statement = connection.prepare_cached(statement).map_err(io_error)?;
+    let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let width = columns.len();
+    let started = start(columns);
+    let parameters = parameters.into_iter().map(|value| match value {
+        Value::Integer(integer) => SqlValue::Integer(integer),
+        Value::Real(real) => SqlValue::Real(real),
+        Value::Text(text) => SqlValue::Text(text),
+        Value::Blob(blob) => SqlValue::Blob(blob),
+        Value::Null => SqlValue::Null,
+    });
+    let mut rows = statement.query(rusqlite::params_from_iter(parameters)).map_err(io_error)?;
+    while let Some(row) = rows.next().map_err(io_error)? {
+        let values = (0..width).map(|column| row.get(column)).collect::<Result<_, _>>().map_err(io_error)?;
+        each(RowResult { values })?;
+    }
+    Ok(started)
+}
+
+impl FromSql for Value {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        Ok(match value {
+            ValueRef::Null => Self::Null,
+            ValueRef::Integer(integer) => Self::Integer(integer),
+            ValueRef::Real(real) => Self::Real(real),
+            ValueRef::Text(_) => Self::Text(value.as_str()?.to_owned()),
+            ValueRef::Blob(blob) => Self::Blob(blob.to_vec()),
+        })
+    }
+}
+
+fn row_bytes(row: &RowResult) -> usize {
+    let content = |value: &Value| match value {
+        Value::Text(text) => text.len(),
+        Value::Blob(blob) => blob.len(),
+        Value::Integer(_) | Value::Real(_) | Value::Null => 0,
+    };
+    row.values.iter().map(|value| size_of::<Value>() + content(value)).sum()
+}
+
+fn too_large() -> Error {
+    Error::Io(format!("query result exceeds limit of {MAX_RESULT_BYTES} bytes"))
+}
+
+fn io_error(error: rusqlite::Error) -> Error {
+    Error::Io(error.to_string())
+}
+
+/// The file behind a label, if the component may open it.
+fn database(view: &SpinView<'_>, label: &str) -> Result<PathBuf, Error> {
+    if view.grants.sqlite_databases.contains(label) {
+        // The manifest was checked at start: a granted label is `default`.
+        return Ok(view.grants.state_folder.join(DATABASE_FILE));
+    }
+    view.grants.report_missing("sqlite_databases", &format!("the database {label:?}"), label);
+    Err(Error::AccessDenied)
+}
+
+async fn open(path: PathBuf) -> wasmtime::Result<Result<Connection, Error>> {
+    Ok(tokio::task::spawn_blocking(move || Connection::open(&path)).await?.map_err(io_error))
+}
+
+impl wit::Host for SpinView<'_> {}
+
+impl wit::HostConnection for SpinView<'_> {
+    async fn open(&mut self, label: String) -> wasmtime::Result<Result<Resource<Connection>, Error>> {
+        match database(self, &label) {
+            Err(error) => Ok(Err(error)),
+            Ok(path) => match open(path).await? {
+                Err(error) => Ok(Err(error)),
+                Ok(connection) => Ok(Ok(self.table.push(connection)?)),
+            },
+        }
+    }
+
+    async fn execute(
+        &mut self,
+        connection: Resource<Connection>,
+        statement: String,
+        parameters: Vec<Value>,
+    ) -> wasmtime::Result<Result<QueryResult, Error>> {
+        let connection = self.table.get(&connection)?.clone();
+        connection.query(statement, parameters).await
+    }
+
+    async fn last_insert_rowid(&mut self, connection: Resource<Connection>) -> wasmtime::Result<i64> {
+        let connection = self.table.get(&connection)?.clone();
+        connection.blocking(rusqlite::Connection::last_insert_rowid).await
+    }
+
+    async fn changes(&mut self, connection: Resource<Connection>) -> wasmtime::Result<u64> {
+        let connection = self.table.get(&connection)?.clone();
+        connection.blocking(rusqlite::Connection::changes).await
+    }
+
+    async fn drop(&mut self, connection: Resource<Connection>) -> wasmtime::Result<()> {
+        self.table.delete(connection)?;
+        Ok(())
+    }
+}
+
+fn connection<T>(accessor: &Accessor<T, Spin>, handle: &Resource<Connection>) -> wasmtime::Result<Connection> {
+    accessor.with(|mut access| Ok(access.get().table.get(handle)?.clone()))
+}
+
+impl<T: Send> wit::HostConnectionWithStore<T> for Spin {
+    async fn open_async(
+        accessor: &Accessor<T, Self>,
+        label: String,
+    ) -> wasmtime::Result<Result<Resource<Connection>, Error>> {
+        match accessor.with(|mut access| database(&access.get(), &label)) {
+            Err(error) => Ok(Err(error)),
+            Ok(path) => match open(path).await? {
+                Err(error) => Ok(Err(error)),
+                Ok(connection) => accessor.with(|mut access| Ok(Ok(access.get().table.push(connection)?))),
+            },
+        }
+    }
+
+    async fn execute_async(
+        accessor: &Accessor<T, Self>,
+        handle: Resource<Connection>,
+        statement: String,
+        parameters: Vec<Value>,
+    ) -> wasmtime::Result<Result<Streamed, Error>> {
+        let connection = connection(accessor, &handle)?;
+        let (columns, rows, end) = connection.stream(statement, parameters).await;
+        accessor.with(|mut access| {
+            let rows = StreamReader::new(&mut access, RowStream(rows))?;
+            Ok(Ok((columns, rows, FutureReader::new(&mut access, end)?)))
+        })
+    }
+
+    async fn last_insert_rowid_async(
+        accessor: &Accessor<T, Self>,
+        handle: Resource<Connection>,
+    ) -> wasmtime::Result<i64> {
+        connection(accessor, &handle)?.blocking(rusqlite::Connection::last_insert_rowid).await
+    }
+
+    async fn changes_async(accessor: &Accessor<T, Self>, handle: Resource<Connection>) -> wasmtime::Result<u64> {
+        connection(accessor, &handle)?.blocking(rusqlite::Connection::changes).await
+    }
+}

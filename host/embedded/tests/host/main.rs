@@ -1,0 +1,13 @@
+//! The embedded host from outside: the real executable, serving guests built for wasm32-wasip2 with the real SDK.
+
+// The configuration allows these in test functions; the harness is none.
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+
+mod composition;
+mod faults;
+mod harness;
+mod lifecycle;
+mod outbound;
+mod permissions;
+mod serving;
+mod storage;

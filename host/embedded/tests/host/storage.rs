@@ -1,0 +1,78 @@
+//! SQLite and key-value stores lie in the state folder and behave as Spin's.
+
+use std::collections::BTreeSet;
+
+use crate::harness::{Host, web};
+
+const GRANTS: &str = "sqlite_databases = [\"default\"]\nkey_value_stores = [\"default\"]";
+
+#[tokio::test]
+async fn every_kind_of_value_survives_a_round_trip() {
+    let host = Host::start(&web(GRANTS));
+    let expected = "id,note,size,raw,NULL [RowResult { values: [Value::Integer(1), Value::Text(\"n\"), \
+                    Value::Real(1.5), Value::Blob([1, 2]), Value::Null] }] 1 1";
+    assert_eq!(host.ok("/sqlite?n").await, expected);
+    let counted = host.ok("/sqlite-sync?SELECT%20count(*)%20AS%20n%20FROM%20notes").await;
+    assert!(counted.contains("[\"n\"]") && counted.contains("Value::Integer(1)"), "{counted}");
+    assert!(host.folder.path().join(".spin/sqlite_db.db").exists());
+}
+
+#[tokio::test]
+async fn rows_are_streamed() {
+    let host = Host::start(&web(GRANTS));
+    assert_eq!(host.ok("/rows?5000").await, "5000");
+}
+
+#[tokio::test]
+async fn a_wrong_statement_is_an_error_that_says_what_is_wrong() {
+    let host = Host::start(&web(GRANTS));
+    let (status, told) = host.get("/sqlite-sync?SELECT%20*%20FROM%20nowhere").await;
+    assert_eq!(status, 502);
+    assert!(told.contains("no such table: nowhere"), "{told}");
+}
+
+#[tokio::test]
+async fn a_write_waits_for_another_connections_transaction() {
+    let host = Host::start(&web(GRANTS));
+    host.ok("/sqlite?first").await;
+    let other = rusqlite::Connection::open(host.folder.path().join(".spin/sqlite_db.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut writing = std::pin::pin!(host.ok("/sqlite?second"));
+    let early = tokio::time::timeout(std::time::Duration::from_millis(200), &mut writing).await;
+    assert!(early.is_err(), "it did not wait: {early:?}");
+    other.execute_batch("COMMIT").unwrap();
+    assert!(writing.await.ends_with("1 2"));
+}
+
+#[tokio::test]
+async fn keys_and_values_survive_a_restart() {
+    let mut host = Host::start(&web(GRANTS));
+    assert_eq!(host.ok("/key?a").await, "none");
+    host.ok("/set?a").await;
+    host.ok("/set?b").await;
+    host.signal("TERM");
+    assert!(host.ended().await.success());
+    let folder = std::mem::replace(&mut host.folder, tempfile::tempdir().unwrap());
+    let host = Host::start_in(folder, &web(GRANTS), &[]);
+    assert_eq!(host.ok("/key?a").await, "a");
+    let keys = host.ok("/keys").await;
+    assert_eq!(keys.split(',').collect::<BTreeSet<_>>(), BTreeSet::from(["a", "b"]));
+}
+
+#[tokio::test]
+async fn sql_given_at_start_runs_before_the_first_request() {
+    let sql = "CREATE TABLE seeded (x); INSERT INTO seeded VALUES (7)";
+    let host = Host::start_with(&web(GRANTS), &["--sqlite", sql]);
+    let told = host.ok("/sqlite-sync?SELECT%20x%20FROM%20seeded").await;
+    assert!(told.contains("Value::Integer(7)"), "{told}");
+}
+
+#[tokio::test]
+async fn what_guests_print_is_in_the_terminal_and_in_files() {
+    let host = Host::start(&web(""));
+    host.ok("/print?here").await;
+    host.logged("[web] to stderr here").await;
+    let read = |name| std::fs::read_to_string(host.folder.path().join(".spin/logs").join(name)).unwrap();
+    assert_eq!(read("web_stdout.txt"), "to stdout here\n");
+    assert_eq!(read("web_stderr.txt"), "to stderr here\n");
+}

@@ -1,0 +1,238 @@
+//! Connections and routes. Must not decide what an answer says: that is `answer`'s and `stream`'s.
+
+use std::convert::Infallible;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router, body::Body};
+use bytes::Bytes;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tower_service::Service as _;
+
+use crate::answer;
+use crate::attempts::Attempts;
+use crate::completion::{self, Head};
+use crate::failure::Failure;
+use crate::journal::{Journal, Outcome, Record};
+use crate::request::ChatRequest;
+use crate::script::{PREFIX, Script};
+use crate::stream;
+
+/// What a long conversation with tool results comes to, with room to spare.
+const REQUEST_MAX_BYTES: usize = 16 * 1024 * 1024;
+/// More than a load test on one machine opens; further ones wait in the listener's queue.
+const CONNECTIONS_MAX: usize = 8_192;
+/// A failed `accept` is about the machine (no file descriptor left): trying at once would only spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Models that the list offers to people; any other name with knobs works as well.
+const LISTED: [&str; 4] =
+    [PREFIX, "scripted-reasoning=8", "scripted-chunks=500-delay=10", "scripted-chunks=200-delay=0-ttft=0"];
+
+struct Server {
+    needs_key: bool,
+    journal: Journal,
+    attempts: Attempts,
+}
+
+/// Marks an answer that is never sent: the connection is closed instead.
+#[derive(Clone)]
+struct Cut;
+
+/// Serves until the task is dropped. Every request needs an `Authorization: Bearer` header with any key.
+///
+/// # Errors
+/// None while it runs; the type leaves room for the caller's `?`.
+pub async fn serve(listener: TcpListener) -> anyhow::Result<()> {
+    run(listener, true).await
+}
+
+/// [`serve`] without asking for a key.
+///
+/// # Errors
+/// As [`serve`].
+pub async fn serve_open(listener: TcpListener) -> anyhow::Result<()> {
+    run(listener, false).await
+}
+
+async fn run(listener: TcpListener, needs_key: bool) -> anyhow::Result<()> {
+    let server = Server { needs_key, journal: Journal::default(), attempts: Attempts::default() };
+    let app = Router::new()
+        .route("/v1/models", get(models))
+        .route("/v1/chat/completions", post(completions))
+        .route("/_journal", get(read_journal).delete(clear_journal))
+        .fallback(unknown)
+        .layer(DefaultBodyLimit::max(REQUEST_MAX_BYTES))
+        .with_state(Arc::new(server));
+    // Connections end with this future.
+    let mut connections = tokio::task::JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
+                Ok((socket, _)) => {
+                    connections.spawn(connection(socket, app.clone()));
+                }
+                Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+/// HTTP/1 by hand rather than through `axum::serve`, which has no way to close a connection without an answer.
+async fn connection(socket: TcpStream, app: Router) {
+    // Without it a small event can wait 40 ms for an acknowledgement; where it cannot be set, it only gets slower.
+    let _ = socket.set_nodelay(true);
+    let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+        let mut app = app.clone();
+        async move {
+            let Ok(response): Result<Response, Infallible> = app.call(request.map(Body::new)).await;
+            match response.extensions().get::<Cut>() {
+                Some(Cut) => Err(io::Error::from(io::ErrorKind::ConnectionReset)),
+                None => Ok(response),
+            }
+        }
+    });
+    // A client that leaves is the normal end of a stream, and the journal has it.
+    let _ = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(socket), service).await;
+}
+
+async fn models(State(server): State<Arc<Server>>, headers: HeaderMap) -> Result<Json<Value>, Failure> {
+    server.check_key(&headers)?;
+    let list = LISTED.map(|id| json!({"id": id, "object": "model", "created": 0, "owned_by": "edge-assistant"}));
+    Ok(Json(json!({"object": "list", "data": list})))
+}
+
+async fn completions(
+    State(server): State<Arc<Server>>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Failure> {
+    server.check_key(&headers)?;
+    let body = body
+        .map_err(|rejection| Failure::new(rejection.status(), "invalid_request_error", None, rejection.body_text()))?;
+    let (request, raw) = ChatRequest::parse(&body)?;
+    let script = Script::parse(&request.model)?;
+    let record = server.journal.open(&headers, raw, body.len(), script.test.as_deref());
+
+    let faulty = server.faulty(&request, &script);
+    if faulty && let Some(status) = script.faults.fail {
+        record.status(status);
+        record.ended(Outcome::Failed);
+        return Err(Failure::scripted(status, script.faults.retry_after_s));
+    }
+    if faulty && script.faults.reset == Some(0) {
+        record.ended(Outcome::Cut);
+        return Ok(cut());
+    }
+    let answer = answer::write(&request, &script);
+    let head = Head::new(&request);
+    record.status(StatusCode::OK);
+    if request.stream {
+        let steps = stream::plan(completion::events(&head, &request, &script, &answer), &script, faulty);
+        let headers = [(header::CONTENT_TYPE, "text/event-stream; charset=utf-8"), (header::CACHE_CONTROL, "no-cache")];
+        return Ok((headers, Body::from_stream(stream::play(steps, record))).into_response());
+    }
+    let chunks = u32::try_from(answer.content.len() + answer.reasoning.len()).unwrap_or(u32::MAX);
+    tokio::time::sleep(script.ttft.saturating_add(script.delay.saturating_mul(chunks))).await;
+    if faulty && let Some(response) = faulty_whole(&script, &record).await? {
+        return Ok(response);
+    }
+    record.ended(Outcome::Finished);
+    Ok(Json(completion::whole(&head, &script, &answer)).into_response())
+}
+
+/// The faults that come midway, for an answer that has no midway; none if the script has no such fault.
+async fn faulty_whole(script: &Script, record: &Record) -> Result<Option<Response>, Failure> {
+    let faults = &script.faults;
+    if faults.silence.is_some() {
+        std::future::pending::<()>().await;
+    }
+    if faults.reset.is_some() {
+        record.ended(Outcome::Cut);
+        return Ok(Some(cut()));
+    }
+    if faults.midstream_error.is_some() {
+        record.ended(Outcome::Failed);
+        return Err(Failure::scripted(StatusCode::INTERNAL_SERVER_ERROR, None));
+    }
+    if faults.bad_json.is_some() {
+        record.ended(Outcome::Finished);
+        let body = ([(header::CONTENT_TYPE, "application/json")], "{\"id\":\"chatcmpl-");
+        return Ok(Some(body.into_response()));
+    }
+    Ok(None)
+}
+
+fn cut() -> Response {
+    let mut response = Response::new(Body::empty());
+    response.extensions_mut().insert(Cut);
+    response
+}
+
+#[derive(Deserialize)]
+struct JournalQuery {
+    test: Option<String>,
+}
+
+async fn read_journal(State(server): State<Arc<Server>>, Query(query): Query<JournalQuery>) -> Json<Value> {
+    Json(server.journal.read(query.test.as_deref()))
+}
+
+async fn clear_journal(State(server): State<Arc<Server>>, Query(query): Query<JournalQuery>) -> StatusCode {
+    server.journal.clear(query.test.as_deref());
+    StatusCode::NO_CONTENT
+}
+
+async fn unknown() -> Failure {
+    Failure::new(
+        StatusCode::NOT_FOUND,
+        "invalid_request_error",
+        None,
+        "Unknown URL: the scripted model has GET /v1/models, POST /v1/chat/completions and /_journal.",
+    )
+}
+
+impl Server {
+    fn check_key(&self, headers: &HeaderMap) -> Result<(), Failure> {
+        let key = headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.strip_prefix("Bearer "));
+        if self.needs_key && key.is_none_or(|key| key.trim().is_empty()) {
+            return Err(Failure::new(
+                StatusCode::UNAUTHORIZED,
+                "invalid_request_error",
+                Some("invalid_api_key"),
+                "You didn't provide an API key: send any in an Authorization header, as in `Bearer scripted`.",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether this request is one of those that the script's faults are for.
+    fn faulty(&self, request: &ChatRequest, script: &Script) -> bool {
+        let Some(failures) = script.failures else { return true };
+        let key = match &script.test {
+            Some(test) => {
+                let mut hasher = DefaultHasher::new();
+                (test, &request.model).hash(&mut hasher);
+                hasher.finish()
+            }
+            None => request.fingerprint,
+        };
+        self.attempts.count(key) < failures
+    }
+}

@@ -1,0 +1,96 @@
+//! Runs a component's router natively, on a SQLite file of its own, as Spin would call it: a request in, an answer out.
+//!
+//! For the tests of components. What needs Spin itself is tested from outside.
+
+#![expect(clippy::expect_used, reason = "a test that cannot be set up fails")]
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+};
+use domain::User;
+use futures::executor::block_on;
+use http::{HeaderMap, Method, Request, StatusCode, header};
+use identity::Issuer;
+use native_sqlite::SqliteFile;
+use serde_json::Value;
+use storage::{migration::migrate, signing_keys::SigningKey, users::NewUser};
+use web::App;
+
+/// Longer than any answer of ours.
+const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
+
+/// A component's surroundings.
+#[derive(Debug)]
+pub struct Fixture {
+    /// Over a migrated file.
+    pub app: App<SqliteFile>,
+    issuer: Issuer,
+    _folder: tempfile::TempDir,
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body as JSON; null if it is none.
+    pub json: Value,
+}
+
+impl Default for Fixture {
+    fn default() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let file = SqliteFile::open(&folder.path().join("db")).expect("a file can be opened");
+        let issuer = Issuer::generate();
+        let private_key = Some(issuer.private_key());
+        let key = SigningKey { id: issuer.id().to_owned(), public_key: issuer.public_key(), private_key };
+        let app = block_on(async {
+            migrate(&file).await.expect("a new file can be migrated");
+            let app = App::new(file);
+            app.store().add_first_signing_key(&key).await.expect("a key can be kept");
+            app
+        });
+        Self { app, issuer, _folder: folder }
+    }
+}
+
+impl Fixture {
+    /// Makes an account, and a token for it.
+    #[must_use]
+    pub fn person(&self, email: &str) -> (User, String) {
+        let user = NewUser { email, name: "", password_hash: "none" };
+        let user = block_on(self.app.store().create_user(user)).expect("it answers").expect("the address is free");
+        let token = self.issuer.issue(&user).expect("a token can be signed");
+        (user, token)
+    }
+}
+
+/// A request with JSON.
+#[must_use]
+pub fn request(method: Method, path: &str, token: Option<&str>, body: Option<&Value>) -> Request<Body> {
+    let mut request = Request::builder().method(method).uri(path);
+    if let Some(token) = token {
+        request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+    }
+    if body.is_some() {
+        request = request.header(header::CONTENT_TYPE, "application/json");
+    }
+    request.body(body.map_or_else(Body::empty, |body| Body::from(body.to_string()))).expect("it is well formed")
+}
+
+/// Sends a request through the whole of what a component does with one.
+#[must_use]
+pub fn send(router: Router, request: Request<Body>) -> Answer {
+    block_on(async {
+        let (head, body) = web::serve("test", router, request).await.into_parts();
+        let bytes = to_bytes(body, MAX_BODY_BYTES).await.expect("the body can be read");
+        Answer {
+            status: head.status,
+            headers: head.headers,
+            json: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+        }
+    })
+}

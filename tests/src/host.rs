@@ -1,0 +1,247 @@
+//! The embedded host as a child process, in a state folder of its own.
+
+use std::{
+    env,
+    ffi::OsString,
+    io::{BufRead as _, BufReader, Read as _},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::{Arc, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
+
+/// Compiling the components for the first time is slow on a small machine.
+const START_LIMIT: Duration = Duration::from_secs(180);
+/// The host drains for ten seconds at most.
+const EXIT_LIMIT: Duration = Duration::from_secs(20);
+const EXIT_POLL: Duration = Duration::from_millis(10);
+
+/// Ends the host when the test process has gone, however it went: a static is never dropped.
+const WATCH: &str = r#"read -r _ || { kill -9 "$1"; rm -rf "$2"; }"#;
+
+/// How a host is started.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    variables: Vec<(String, String)>,
+}
+
+impl Options {
+    /// Sets a variable of the manifest.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+}
+
+/// How a host ended, and what it said on its error output.
+#[derive(Debug)]
+pub struct Exit {
+    /// The exit code; `None` for a signal.
+    pub code: Option<i32>,
+    /// Everything on standard error.
+    pub errors: String,
+}
+
+/// A host that serves. Killed on drop.
+#[derive(Debug)]
+pub struct Host {
+    options: Options,
+    state: Arc<TempDir>,
+    address: String,
+    process: Option<Process>,
+}
+
+#[derive(Debug)]
+struct Process {
+    child: Child,
+    watcher: Option<(Child, ChildStdin)>,
+    errors: thread::JoinHandle<String>,
+}
+
+/// Starts a host on a free port; `None` when the tests run against an app elsewhere.
+///
+/// # Errors
+/// When it does not serve.
+pub fn host(options: Options) -> Result<Option<Host>> {
+    if env::var_os("EA_URL").is_some() {
+        return Ok(None);
+    }
+    Host::start(options).map(Some)
+}
+
+/// The root of this repository.
+#[must_use]
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(|| PathBuf::from(".."), Path::to_owned)
+}
+
+fn setting(name: &str, default: &str) -> PathBuf {
+    env::var_os(name).map_or_else(|| repository().join(default), PathBuf::from)
+}
+
+impl Host {
+    fn start(options: Options) -> Result<Self> {
+        Self::start_in(options, Arc::new(TempDir::with_prefix("edge-assistant-")?))
+    }
+
+    fn start_in(options: Options, state: Arc<TempDir>) -> Result<Self> {
+        let mut host = Self { options, state, address: "127.0.0.1:0".to_owned(), process: None };
+        host.restart()?;
+        Ok(host)
+    }
+
+    /// Starts another host beside this one, on the same state folder and another port.
+    ///
+    /// # Errors
+    /// When it does not serve.
+    pub fn beside(&self) -> Result<Self> {
+        Self::start_in(self.options.clone(), Arc::clone(&self.state))
+    }
+
+    /// Starts the host again, on the same port and state folder.
+    ///
+    /// # Errors
+    /// When it does not serve.
+    pub fn restart(&mut self) -> Result<()> {
+        self.kill()?;
+        let program = setting("EA_HOST", "target/host/embedded-host");
+        let mut command = Command::new(&program);
+        command.args(["up", "--quiet", "--listen", &self.address]);
+        command.args([OsString::from("--state-dir"), self.state.path().into()]);
+        command.args([OsString::from("--from"), setting("EA_MANIFEST", "spin.toml").into()]);
+        if env::var("EA_INSTANCE_REUSE").is_ok_and(|reuse| reuse == "1") {
+            command.args(["--max-instance-reuse-count", "1"]);
+        }
+        for (name, value) in &self.options.variables {
+            command.args(["--variable", &format!("{name}={value}")]);
+        }
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start {}: `cargo dev test` builds it", program.display()))?;
+        let watcher = watch(child.id(), self.state.path())?;
+        let stderr = child.stderr.take();
+        let errors = thread::spawn(move || {
+            let mut said = String::new();
+            let _ = stderr.map(|mut stderr| stderr.read_to_string(&mut said));
+            said
+        });
+        let stdout = child.stdout.take();
+        self.process = Some(Process { child, watcher: Some(watcher), errors });
+        match stdout.and_then(served) {
+            Some(address) => self.address = address,
+            None => {
+                self.signal("KILL")?;
+                let exit = self.wait()?;
+                bail!("the host did not serve within {START_LIMIT:?}; it said: {}", exit.errors);
+            }
+        }
+        Ok(())
+    }
+
+    /// Where it serves.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Ends it at once, with SIGKILL, as a power cut would.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub fn kill(&mut self) -> Result<()> {
+        if let Some(process) = &mut self.process {
+            process.child.kill()?;
+            self.wait()?;
+        }
+        Ok(())
+    }
+
+    /// Asks it to stop, with SIGTERM.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn terminate(&mut self) -> Result<()> {
+        self.signal("TERM")
+    }
+
+    fn signal(&mut self, signal: &str) -> Result<()> {
+        let process = self.process.as_ref().context("the host does not run")?;
+        let status = Command::new("kill").args(["-s", signal, &process.child.id().to_string()]).status()?;
+        anyhow::ensure!(status.success(), "the host could not be sent SIG{signal}");
+        Ok(())
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub fn wait(&mut self) -> Result<Exit> {
+        let mut process = self.process.take().context("the host does not run")?;
+        let deadline = Instant::now() + EXIT_LIMIT;
+        let status = loop {
+            if let Some(status) = process.child.try_wait()? {
+                break status;
+            }
+            if Instant::now() > deadline {
+                process.child.kill()?;
+                process.child.wait()?;
+                bail!("the host did not end within {EXIT_LIMIT:?}");
+            }
+            thread::sleep(EXIT_POLL);
+        };
+        let errors = process.release();
+        Ok(Exit { code: status.code(), errors })
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = self.kill();
+    }
+}
+
+impl Process {
+    /// Tells the watcher that nothing is left to end, and returns what the host said.
+    fn release(mut self) -> String {
+        if let Some((mut watcher, mut stdin)) = self.watcher.take() {
+            let _ = std::io::Write::write_all(&mut stdin, b"ended\n");
+            drop(stdin);
+            let _ = watcher.wait();
+        }
+        self.errors.join().unwrap_or_default()
+    }
+}
+
+fn watch(process: u32, state: &Path) -> Result<(Child, ChildStdin)> {
+    let mut watcher = Command::new("sh")
+        .args(["-c", WATCH, "watch", &process.to_string()])
+        .arg(state)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .context("cannot start sh")?;
+    let stdin = watcher.stdin.take().context("sh has no input")?;
+    Ok((watcher, stdin))
+}
+
+/// The address in the line "Serving http://..."; `None` when the host ended or took too long.
+fn served(stdout: std::process::ChildStdout) -> Option<String> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            if let Some(address) = line.strip_prefix("Serving http://") {
+                let _ = sender.send(address.to_owned());
+            }
+        }
+    });
+    receiver.recv_timeout(START_LIMIT).ok()
+}

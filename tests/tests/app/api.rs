@@ -1,0 +1,5 @@
+//! `/api/...`
+
+mod conversations;
+mod messages;
+mod runs;

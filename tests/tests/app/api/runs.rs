@@ -1,0 +1,6 @@
+//! `/api/runs/...`
+
+mod cancel;
+mod events;
+mod readers;
+mod retry;

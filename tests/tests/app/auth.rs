@@ -1,0 +1,5 @@
+//! `/auth/...` and `/.well-known/jwks.json`.
+
+mod accounts;
+mod sessions;
+mod tokens;

@@ -1,0 +1,14 @@
+//! The app over HTTP, as `docs/api.md` says. The folders mirror the addresses; `model` and `host` are about what goes
+//! wrong around the app.
+
+#![allow(clippy::indexing_slicing, reason = "of JSON alone, where what is missing is null")]
+#![allow(clippy::panic, reason = "that is how a check fails")]
+
+mod api;
+mod auth;
+mod errors;
+mod host;
+mod isolation;
+mod model;
+mod operations;
+mod page;

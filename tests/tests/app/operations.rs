@@ -1,0 +1,67 @@
+//! `/health`, `/ready` and `/api/tools`.
+
+use anyhow::{Context as _, Result};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use tests::{App, Options, Person, anonymous, array, text};
+
+#[tokio::test]
+async fn health_says_that_the_process_answers() -> Result<()> {
+    let response = anonymous(Method::GET, "/health")?.send().await?;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert!(response.headers().contains_key("x-request-id"));
+    assert_eq!(response.json::<Value>().await?, json!({"status": "ok"}));
+    Ok(())
+}
+
+#[tokio::test]
+async fn ready_says_that_every_part_is() -> Result<()> {
+    let response = anonymous(Method::GET, "/ready")?.send().await?;
+    assert_eq!(response.status(), StatusCode::OK);
+    let body: Value = response.json().await?;
+    assert_eq!(body["status"], "ready");
+    let checks = array(&body, "/checks")?;
+    assert!(checks.iter().any(|check| check["name"] == "database"));
+    assert!(checks.iter().all(|check| check["status"] == "ok"), "{checks:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn not_ready_names_every_setting_that_is_wrong_and_how_to_set_it() -> Result<()> {
+    let options = Options::default().variable("openai_base_url", "nonsense").variable("signup", "opne");
+    let Some((_host, app)) = App::own(options)? else { tests::skip!("needs a host of its own") };
+    let response = app.request(Method::GET, "/ready").send().await?;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let body: Value = response.json().await?;
+    assert_eq!(body["status"], "not_ready");
+    let failed: Vec<Value> = array(&body, "/checks")?.into_iter().filter(|check| check["status"] != "ok").collect();
+    let names: Vec<_> = failed.iter().map(|check| check["name"].as_str().unwrap_or_default()).collect();
+    assert_eq!(names, ["openai_base_url", "openai_api_key", "signup"]);
+    for (check, word) in failed.iter().zip(["SPIN_VARIABLE_OPENAI_BASE_URL", "SPIN_VARIABLE_OPENAI_API_KEY", "closed"])
+    {
+        assert!(text(check, "/detail")?.contains(word), "{check}");
+    }
+    // The process answers all the same, and strangers stay out.
+    assert_eq!(app.request(Method::GET, "/health").send().await?.status(), StatusCode::OK);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_wrong_model_address_is_told_to_whoever_asks() -> Result<()> {
+    let options = Options::default().variable("openai_base_url", "nonsense").variable("openai_api_key", "test");
+    let Some((_host, app)) = App::own(options)? else { tests::skip!("needs a host of its own") };
+    let person = Person::in_app(&app).await?;
+    let conversation = person.post("/api/conversations", &json!({})).await?.json().await?;
+    let turn = person.send(&text(&conversation, "/id")?, "Hello").await?;
+    let events = person.events(&turn.run).await?.all().await?;
+    let end = events.last().context("no events")?;
+    assert_eq!((end.kind(), end.metadata("code")), ("error", &json!("model_not_allowed")));
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_tools_are_a_list() -> Result<()> {
+    let tools = Person::new().await?.get("/api/tools").await?;
+    array(&tools, "/items")?;
+    Ok(())
+}

@@ -1,0 +1,268 @@
+//! The rules of the house, over `cargo metadata`, the manifest and the tree.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+use tests::{array, repository, text};
+
+/// Libraries that know the outside: a pure crate has no business with them.
+const IMPURE: [&str; 7] = ["spin-sdk", "tokio", "hyper", "hyper-util", "reqwest", "rusqlite", "wasmtime"];
+
+/// The one crate that knows Spin.
+const PLATFORM: &str = "platform";
+
+/// A file longer than this has more than one reason to exist.
+const FILE_MAX_LINES: usize = 500;
+
+/// What a component may reach.
+#[derive(Debug, PartialEq)]
+struct Rights<'a> {
+    component: &'a str,
+    hosts: Vec<&'a str>,
+    databases: Vec<&'a str>,
+    stores: Vec<&'a str>,
+}
+
+/// What each may reach: hosts, SQLite databases, key-value stores. A change of rights is a change here.
+fn rights() -> Vec<Rights<'static>> {
+    let component = |component, hosts: &[&'static str], databases: &[&'static str]| Rights {
+        component,
+        hosts: hosts.to_vec(),
+        databases: databases.to_vec(),
+        stores: Vec::new(),
+    };
+    vec![
+        component("auth", &[], &["default"]),
+        component("chat", &[], &["default"]),
+        component("ops", &[], &["default"]),
+        component("stream", &["https://*:*", "http://127.0.0.1:*", "http://localhost:*"], &["default"]),
+        component("tools", &[], &["default"]),
+        component("ui", &[], &[]),
+    ]
+}
+
+/// A package of the workspace, and what it depends on other than for its tests and its build.
+struct Package {
+    name: String,
+    folder: PathBuf,
+    dependencies: BTreeSet<String>,
+}
+
+fn packages() -> Result<Vec<Package>> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .current_dir(repository())
+        .output()?;
+    ensure!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout)?;
+    let package = |package: &Value| {
+        let manifest = PathBuf::from(text(package, "/manifest_path")?);
+        let dependencies = array(package, "/dependencies")?;
+        let normal = dependencies.iter().filter(|dependency| dependency["kind"].is_null());
+        Ok(Package {
+            name: text(package, "/name")?,
+            folder: manifest.parent().context("a manifest lies in a folder")?.to_owned(),
+            dependencies: normal.map(|dependency| text(dependency, "/name")).collect::<Result<_>>()?,
+        })
+    };
+    array(&metadata, "/packages")?.iter().map(package).collect()
+}
+
+fn packages_in(folder: &str) -> Result<Vec<Package>> {
+    let folder = repository().join(folder);
+    Ok(packages()?.into_iter().filter(|package| package.folder.parent() == Some(&folder)).collect())
+}
+
+fn manifest() -> Result<toml::Table> {
+    Ok(toml::from_str(&fs::read_to_string(repository().join("spin.toml"))?)?)
+}
+
+fn components(manifest: &toml::Table) -> Result<BTreeMap<&str, &toml::Value>> {
+    let components = manifest.get("component").and_then(toml::Value::as_table).context("no components")?;
+    Ok(components.iter().map(|(name, component)| (name.as_str(), component)).collect())
+}
+
+fn list<'a>(component: &'a toml::Value, key: &str) -> Vec<&'a str> {
+    let list = component.get(key).and_then(toml::Value::as_array);
+    list.into_iter().flatten().filter_map(toml::Value::as_str).collect()
+}
+
+/// The files below a folder with an ending, those of other people's code left out.
+fn files(folder: &Path, ending: &str) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    if !folder.is_dir() {
+        return Ok(files);
+    }
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if path.is_dir() {
+            if !name.starts_with('.') && !matches!(name, "target" | "node_modules" | "dist") {
+                files.extend(self::files(&path, ending)?);
+            }
+        } else if name.ends_with(ending) {
+            files.push(path);
+        }
+    }
+    Ok(files)
+}
+
+fn shown(path: &Path) -> String {
+    path.strip_prefix(repository()).unwrap_or(path).display().to_string()
+}
+
+#[test]
+fn pure_crates_know_nothing_of_the_outside() -> Result<()> {
+    let crates = packages_in("crates")?;
+    assert!(crates.iter().any(|package| package.name == PLATFORM));
+    for package in crates.iter().filter(|package| package.name != PLATFORM) {
+        let impure: Vec<_> = package.dependencies.iter().filter(|name| IMPURE.contains(&name.as_str())).collect();
+        assert!(impure.is_empty(), "{} depends on {impure:?}", package.name);
+        assert!(!package.dependencies.contains(PLATFORM), "{} depends on {PLATFORM}", package.name);
+    }
+    Ok(())
+}
+
+#[test]
+fn only_components_and_one_crate_know_spin() -> Result<()> {
+    let components: BTreeSet<_> = packages_in("components")?.into_iter().map(|package| package.name).collect();
+    for package in packages()?.iter().filter(|package| package.dependencies.contains("spin-sdk")) {
+        let fixture = package.folder.components().any(|part| part.as_os_str() == "tests");
+        assert!(
+            fixture || package.name == PLATFORM || components.contains(&package.name),
+            "{} knows Spin",
+            package.name
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn nobody_depends_on_a_component() -> Result<()> {
+    let components: BTreeSet<_> = packages_in("components")?.into_iter().map(|package| package.name).collect();
+    for package in packages()? {
+        let used: Vec<_> = package.dependencies.intersection(&components).collect();
+        assert!(used.is_empty(), "{} depends on {used:?}", package.name);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_component_has_one_name_everywhere() -> Result<()> {
+    let manifest = manifest()?;
+    let components = components(&manifest)?;
+    let mut packages: BTreeSet<String> = BTreeSet::new();
+    for package in packages_in("components")? {
+        let folder = package.folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        assert_eq!(folder, package.name, "the folder is called otherwise than the package");
+        packages.insert(package.name);
+    }
+    let named: BTreeSet<String> = components.keys().map(|name| (*name).to_owned()).collect();
+    assert_eq!(named, packages, "spin.toml and components/ differ");
+    for (name, component) in components {
+        let source = component.get("source").and_then(toml::Value::as_str);
+        let expected = format!("target/wasm32-wasip2/release/{}.wasm", name.replace('-', "_"));
+        assert_eq!(source, Some(expected.as_str()), "{name}");
+    }
+    Ok(())
+}
+
+#[test]
+fn components_have_the_rights_that_are_written_here() -> Result<()> {
+    let manifest = manifest()?;
+    let granted: Vec<_> = components(&manifest)?
+        .into_iter()
+        .map(|(name, component)| Rights {
+            component: name,
+            hosts: list(component, "allowed_outbound_hosts"),
+            databases: list(component, "sqlite_databases"),
+            stores: list(component, "key_value_stores"),
+        })
+        .collect();
+    assert_eq!(granted, rights(), "rights changed: if that is meant, change them here with a reason in the commit");
+    Ok(())
+}
+
+#[test]
+fn components_see_only_variables_that_the_application_declares() -> Result<()> {
+    let manifest = manifest()?;
+    let declared = manifest.get("variables").and_then(toml::Value::as_table).context("no variables")?;
+    for (name, component) in components(&manifest)? {
+        let variables = component.get("variables").and_then(toml::Value::as_table);
+        for (key, value) in variables.into_iter().flatten() {
+            assert_eq!(value.as_str(), Some(format!("{{{{ {key} }}}}").as_str()), "{name}: {key} is called otherwise");
+            assert!(declared.contains_key(key), "{name}: {key} is not declared");
+        }
+    }
+    let secrets = declared.iter().filter(|(name, _)| name.ends_with("_key") || name.ends_with("_secret"));
+    for (name, variable) in secrets {
+        assert_eq!(variable.get("secret").and_then(toml::Value::as_bool), Some(true), "{name} is a secret");
+    }
+    Ok(())
+}
+
+#[test]
+fn every_source_file_says_what_it_is_for_and_is_not_too_long() -> Result<()> {
+    for folder in ["components", "crates", "host", "tests"] {
+        let found = files(&repository().join(folder), ".rs")?;
+        assert!(!found.is_empty(), "nothing in {folder}");
+        for path in found {
+            let source = fs::read_to_string(&path)?;
+            assert!(source.starts_with("//! "), "{} does not begin with what it is for", shown(&path));
+            let lines = source.lines().count();
+            assert!(lines <= FILE_MAX_LINES, "{} has {lines} lines", shown(&path));
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn applied_migrations_are_numbered_without_gaps() -> Result<()> {
+    let mut names: Vec<String> = files(&repository().join("migrations"), ".sql")?
+        .iter()
+        .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
+        .collect();
+    names.sort();
+    assert!(!names.is_empty());
+    for (index, name) in names.iter().enumerate() {
+        assert!(name.starts_with(&format!("{:04}_", index + 1)), "{name} is out of order");
+    }
+    Ok(())
+}
+
+#[test]
+fn every_decision_is_listed() -> Result<()> {
+    let folder = repository().join("docs/adr");
+    let Ok(list) = fs::read_to_string(folder.join("README.md")) else {
+        tests::skip!("docs/adr/README.md is not there")
+    };
+    for path in files(&folder, ".md")? {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+        assert!(name == "README.md" || list.contains(&name), "docs/adr/README.md does not list {name}");
+    }
+    Ok(())
+}
+
+#[test]
+fn links_between_documents_lead_somewhere() -> Result<()> {
+    let mut broken = Vec::new();
+    for path in files(&repository(), ".md")? {
+        let folder = path.parent().context("a file lies in a folder")?;
+        let source = fs::read_to_string(&path)?;
+        for target in source.split("](").skip(1).filter_map(|rest| rest.split([')', ' ']).next()) {
+            let file = target.split('#').next().unwrap_or_default();
+            let elsewhere = target.contains("://") || target.starts_with("mailto:");
+            if !elsewhere && !file.is_empty() && !folder.join(file).exists() {
+                broken.push(format!("{}: {target}", shown(&path)));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+    Ok(())
+}
