@@ -14,7 +14,7 @@ use storage::{
 use crate::{Host, Reader, response_streamer::Outbox};
 
 /// How often the log is written and the wish to stop is heard. A stop must reach the model's server within 0.2 s.
-pub const TICK: Duration = Duration::from_millis(150);
+pub const TICK: Duration = Duration::from_millis(180);
 
 /// How long a run belongs to an executor that says nothing: after that, whoever reads its events takes it over.
 pub const LEASE_MS: i64 = 6_000;
