@@ -135,7 +135,8 @@ fn cargo_test(repo: &Repo, arguments: &[&str]) -> Command {
 }
 
 fn app_test(repo: &Repo) -> Command {
-    let mut test = cargo_test(repo, &["--package", "tests"]);
+    // These tests wait for the app more than they compute.
+    let mut test = cargo_test(repo, &["--package", "tests", "--", "--test-threads=8"]);
     test.env(HOST_VARIABLE, artifacts::program(repo, "embedded-host"));
     test.env(MANIFEST_VARIABLE, repo.path("spin.toml"));
     test.env_remove(REUSE_VARIABLE);
