@@ -35,12 +35,15 @@ fn sdk_folder() -> Result<PathBuf> {
         bail!("cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr));
     }
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-    let packages = metadata["packages"].as_array().context("cargo metadata has no packages")?;
+    let text = |package: &serde_json::Value, key: &str| Some(package.get(key)?.as_str()?.to_owned());
+    let packages = metadata.get("packages").and_then(|packages| packages.as_array());
     packages
+        .context("cargo metadata has no packages")?
         .iter()
-        .find(|package| package["name"] == SDK && package["version"] == SDK_VERSION)
-        .and_then(|package| Path::new(package["manifest_path"].as_str()?).parent())
-        .map(Path::to_path_buf)
+        .find(|package| {
+            text(package, "name").as_deref() == Some(SDK) && text(package, "version").as_deref() == Some(SDK_VERSION)
+        })
+        .and_then(|package| PathBuf::from(text(package, "manifest_path")?).parent().map(Path::to_path_buf))
         .with_context(|| format!("no {SDK} {SDK_VERSION} in the workspace: the host takes its WIT files from there"))
 }
 

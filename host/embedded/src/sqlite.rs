@@ -123,7 +123,7 @@ fn read_rows<C>(
     mut each: impl FnMut(RowResult) -> Result<(), Error>,
 ) -> Result<C, Error> {
     let mut statement = connection.prepare_cached(statement).map_err(io_error)?;
-    let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let width = columns.len();
     let started = start(columns);
     let parameters = parameters.into_iter().map(|value| match value {

@@ -1,6 +1,6 @@
 //! What the manifest does not grant is refused, and the log says which line would grant it.
 
-use crate::harness::{Host, private, refused, web};
+use crate::harness::{Host, guest, private, refused, web};
 
 #[tokio::test]
 async fn a_host_that_is_not_granted_is_refused() {
@@ -54,6 +54,23 @@ async fn variables_come_from_flags_and_environment_only_as_the_manifest_says() {
     assert_eq!(status, 502);
     assert!(told.contains("Undefined") && !told.contains("hush"), "{told}");
     assert!(!host.log().contains("hush"));
+}
+
+#[tokio::test]
+async fn an_interface_that_only_spin_has_is_named_at_start_and_ends_the_instance_when_called() {
+    let host = Host::start(&web(""));
+    host.logged("[web] imports fermyon:spin/llm").await;
+    assert_eq!(host.get("/infer").await, (500, String::new()));
+    host.logged("infer is not served by the embedded host").await;
+    assert_eq!(host.ok("/count").await, "1");
+}
+
+#[test]
+fn an_import_that_nobody_has_is_named_with_its_component() {
+    let manifest = web("").replace(&guest("everything"), &guest("asker"));
+    let (code, said) = refused(&manifest, &[]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("component \"web\"") && said.contains("fixture:answers/answers@1.0.0"), "{said}");
 }
 
 #[test]

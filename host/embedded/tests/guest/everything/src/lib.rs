@@ -44,6 +44,7 @@ async fn handle(request: Request) -> impl IntoResponse {
         "trap" => trap(&query),
         "eat" => eat(),
         "loop" => endless(),
+        "infer" => infer(&query),
         _ => Err(format!("no {path}")),
     };
     match told {
@@ -187,4 +188,10 @@ fn endless() -> Result<String, String> {
     loop {
         number = std::hint::black_box(number.wrapping_add(1));
     }
+}
+
+/// Calls an interface that Spin has and the embedded host has not.
+fn infer(prompt: &str) -> Result<String, String> {
+    let inferred = spin_sdk::llm::infer(spin_sdk::llm::InferencingModel::Llama2Chat, prompt);
+    inferred.map(|result| result.text).map_err(|error| format!("{error:?}"))
 }
