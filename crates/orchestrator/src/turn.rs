@@ -210,7 +210,11 @@ impl Turn<'_> {
             serde_json::json!({ "run_id": session.run.id, "code": failure.code, "cause": failure.cause }),
         );
         session.outbox.deliver();
-        session.outbox.write(&Event::Error { message: &failure.message, code: failure.code, retryable: true });
+        session.outbox.write(&Event::Error {
+            message: &failure.message,
+            code: failure.code,
+            retryable: failure.is_retryable(),
+        });
         self.finish(session, RunStep::Fail, message, Some(failure)).await
     }
 
