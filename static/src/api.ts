@@ -102,10 +102,9 @@ async function send<T>(
 }
 
 async function request(path: string, init: RequestInit, renew: boolean): Promise<Response> {
-  const startedMs = Date.now();
   const response = await reach(path, init);
   if (response.status !== 401 || !renew) return response;
-  return (await renewSession(startedMs)) ? reach(path, init) : response;
+  return (await renewSession()) ? reach(path, init) : response;
 }
 
 async function reach(path: string, init: RequestInit): Promise<Response> {
@@ -129,19 +128,18 @@ async function problemOf(response: Response): Promise<ApiError> {
   );
 }
 
-const RENEWED_AT = "ea.renewed_at_ms";
 let renewal: Promise<boolean> | null = null;
 
 /**
- * Renews the session unless another request or another tab has done so since `sinceMs`. A refresh token works once, and
- * using one twice ends the session: so one at a time in this tab, and one at a time among the tabs.
+ * Renews the session, unless another tab has just done so. A refresh token works once, and using one twice ends the
+ * session: so one at a time in this tab, and one at a time among the tabs. Whether another was first, only the server
+ * knows for certain: what tabs store for each other may arrive late.
  */
-function renewSession(sinceMs: number): Promise<boolean> {
+function renewSession(): Promise<boolean> {
   renewal ??= exclusively(async () => {
-    if (Number(localStorage.getItem(RENEWED_AT)) >= sinceMs) return true;
+    if ((await reach("/auth/me", {})).ok) return true;
     const response = await reach("/auth/refresh", { method: "POST" });
-    if (response.ok) localStorage.setItem(RENEWED_AT, String(Date.now()));
-    else if (response.status !== 401) throw await problemOf(response);
+    if (!response.ok && response.status !== 401) throw await problemOf(response);
     return response.ok;
   }).finally(() => (renewal = null));
   return renewal;
