@@ -36,7 +36,11 @@ impl SpinSqlite {
     /// # Errors
     /// [`DatabaseError::Unavailable`] when it cannot, or is not granted.
     pub fn open() -> Result<Self, DatabaseError> {
-        Ok(Self { shared: connect()?, idle: Mutex::new(Vec::new()) })
+        let shared = connect()?;
+        // Events are logged many times a second, and what the machine loses when it crashes is asked of the model again:
+        // those commits need not wait for the disk. Messages, answers and results are stored in transactions, which do.
+        execute(&shared, "PRAGMA synchronous = NORMAL")?;
+        Ok(Self { shared, idle: Mutex::new(Vec::new()) })
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
@@ -46,10 +50,8 @@ impl SpinSqlite {
 
 fn connect() -> Result<Connection, DatabaseError> {
     let connection = Connection::open("default").map_err(|error| DatabaseError::Unavailable(error.to_string()))?;
-    // SQLite forgets both with every connection. NORMAL with a write-ahead log: a crash of the process loses nothing,
-    // a crash of the machine at most the last moments, and a commit does not wait for the disk.
+    // SQLite forgets this with every connection.
     execute(&connection, "PRAGMA foreign_keys = ON")?;
-    execute(&connection, "PRAGMA synchronous = NORMAL")?;
     Ok(connection)
 }
 
