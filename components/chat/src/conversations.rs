@@ -11,6 +11,7 @@ use web::{Json, PathId, Query, Result, Session, extract::created};
 use crate::{
     body::{ConversationBody, Page},
     config::Config,
+    listing::Listing,
     router::Chat,
 };
 
@@ -18,15 +19,8 @@ use crate::{
 const MAX_TITLE_CHARS: usize = 200;
 /// Longer than any model's name.
 const MAX_MODEL_BYTES: usize = 200;
-/// Conversations on a page, unless asked otherwise, and at most.
+/// Conversations on a page, unless asked otherwise.
 const DEFAULT_LIMIT: u32 = 50;
-const MAX_LIMIT: u32 = 200;
-
-#[derive(Deserialize)]
-pub(crate) struct Listing {
-    limit: Option<u32>,
-    cursor: Option<String>,
-}
 
 #[derive(Deserialize)]
 pub(crate) struct Change {
@@ -53,18 +47,9 @@ fn cursor(conversation: &Conversation) -> String {
     format!("{}_{}", conversation.updated_at.as_millis(), conversation.id)
 }
 
-fn parse_cursor(text: &str) -> Result<(Timestamp, Id)> {
-    text.split_once('_')
-        .and_then(|(millis, id)| Some((Timestamp::from_millis(millis.parse().ok()?), id.parse().ok()?)))
-        .ok_or_else(|| Problem::invalid_field("cursor", "Use the next_cursor of the page before.").into())
-}
-
-/// The limit of a list, within its bounds.
-pub(crate) fn limit(asked: Option<u32>, default: u32, max: u32) -> Result<u32> {
-    match asked.unwrap_or(default) {
-        limit if (1..=max).contains(&limit) => Ok(limit),
-        _ => Err(Problem::invalid_field("limit", "Use a number from 1 to 200.").into()),
-    }
+fn parse_cursor(text: &str) -> Option<(Timestamp, Id)> {
+    let (millis, id) = text.split_once('_')?;
+    Some((Timestamp::from_millis(millis.parse().ok()?), id.parse().ok()?))
 }
 
 pub(crate) async fn list<D: Database>(
@@ -72,8 +57,8 @@ pub(crate) async fn list<D: Database>(
     session: Session,
     Query(listing): Query<Listing>,
 ) -> Result<Json<Page<ConversationBody>>> {
-    let limit = limit(listing.limit, DEFAULT_LIMIT, MAX_LIMIT)?;
-    let after = listing.cursor.as_deref().map(parse_cursor).transpose()?;
+    let limit = listing.limit(DEFAULT_LIMIT)?;
+    let after = listing.cursor(parse_cursor)?;
     // One more than asked for tells whether there are more.
     let mut found = chat.store().conversations(session.user_id(), after, limit + 1).await?;
     let wanted = usize::try_from(limit).unwrap_or(usize::MAX);

@@ -5,6 +5,7 @@
 mod body;
 mod config;
 mod conversations;
+mod listing;
 mod messages;
 mod router;
 mod runs;

@@ -15,7 +15,7 @@ use web::{Json, PathId, Query, Result, Session};
 
 use crate::{
     body::{MessageBody, Page, SentBody},
-    conversations::limit,
+    listing::Listing,
     router::Chat,
 };
 
@@ -29,15 +29,8 @@ const MAX_PAGE_BYTES: u64 = 4 * 1024 * 1024;
 const MAX_KEY_BYTES: usize = 64;
 /// A title that is made from the first message.
 const TITLE_CHARS: usize = 60;
-/// Messages on a page, unless asked otherwise, and at most.
+/// Messages on a page, unless asked otherwise.
 const DEFAULT_LIMIT: u32 = 100;
-const MAX_LIMIT: u32 = 200;
-
-#[derive(Deserialize)]
-pub(crate) struct Listing {
-    limit: Option<u32>,
-    cursor: Option<String>,
-}
 
 #[derive(Deserialize)]
 pub(crate) struct Send {
@@ -50,13 +43,8 @@ pub(crate) async fn list<D: Database>(
     PathId(id): PathId,
     Query(listing): Query<Listing>,
 ) -> Result<Json<Page<MessageBody>>> {
-    let limit = limit(listing.limit, DEFAULT_LIMIT, MAX_LIMIT)?;
-    let after = match listing.cursor.as_deref() {
-        Some(cursor) => {
-            cursor.parse().map_err(|_| Problem::invalid_field("cursor", "Use the next_cursor of the page before."))?
-        }
-        None => 0,
-    };
+    let limit = listing.limit(DEFAULT_LIMIT)?;
+    let after = listing.cursor(|text| text.parse().ok())?.unwrap_or(0);
     let page = chat.store().messages(session.user_id(), id, after, limit, MAX_PAGE_BYTES).await?;
     if page.messages.is_empty() && chat.store().conversation(session.user_id(), id).await?.is_none() {
         return Err(Problem::not_found().into());

@@ -188,6 +188,18 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_openssl_made_can_be_used() {
+        // Made with `openssl genpkey -algorithm ed25519` for this test, and used nowhere else.
+        let pem = concat!(
+            "-----BEGIN PRIVATE KEY-----\n",
+            "MC4CAQAwBQYDK2VwBCIEIG8jwWRZWrkRzEuEzMGsLvMWk8OJcNhtWdf1/rP9IHRL\n",
+            "-----END PRIVATE KEY-----\n"
+        );
+        let issuer = Issuer::from_pem(pem).unwrap();
+        assert!(verifier(&issuer).verify(&issuer.issue(&user()).unwrap()).is_ok());
+    }
+
+    #[test]
     fn what_was_tampered_with_or_signed_by_another_does_not_hold() {
         let (issuer, other) = (Issuer::generate(), Issuer::generate());
         let token = issuer.issue(&user()).unwrap();

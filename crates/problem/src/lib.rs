@@ -132,12 +132,6 @@ impl Problem {
         self.code
     }
 
-    /// For the person.
-    #[must_use]
-    pub fn detail(&self) -> &str {
-        &self.detail
-    }
-
     /// For the log: the cause and its causes, in one line.
     #[must_use]
     pub fn causes(&self) -> Option<String> {

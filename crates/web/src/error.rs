@@ -15,14 +15,6 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Clone, Debug)]
 pub struct Error(Box<Problem>);
 
-impl Error {
-    /// The problem.
-    #[must_use]
-    pub fn problem(&self) -> &Problem {
-        &self.0
-    }
-}
-
 impl IntoResponse for Error {
     /// The status and the problem as an extension: only [`crate::serve`] knows the request's id, so it writes the body.
     fn into_response(self) -> Response {
