@@ -54,6 +54,7 @@ fn bindings(wit: &Path) -> String {
         package embedded:host;
         world host {{
             import spin:key-value/key-value@3.0.0;
+            import spin:postgres/postgres@4.2.0;
             import spin:sqlite/sqlite@3.1.0;
             import spin:variables/variables@3.0.0;
         }}
@@ -62,6 +63,8 @@ fn bindings(wit: &Path) -> String {
     imports: {{ default: async | trappable }},
     with: {{
         "spin:key-value/key-value.store": crate::key_value::Store,
+        "spin:postgres/postgres.connection": crate::postgres::Connection,
+        "spin:postgres/postgres.connection-builder": crate::postgres::ConnectionBuilder,
         "spin:sqlite/sqlite.connection": crate::sqlite::Connection,
     }},
 }});

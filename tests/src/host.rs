@@ -14,11 +14,16 @@ use std::{
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
+use crate::store;
+
 /// Compiling the components for the first time is slow on a small machine.
 const START_LIMIT: Duration = Duration::from_secs(180);
 /// The host drains for ten seconds at most.
 const EXIT_LIMIT: Duration = Duration::from_secs(20);
 const EXIT_POLL: Duration = Duration::from_millis(10);
+
+/// The variable that says where a host keeps everything.
+const DATABASE_URL: &str = "database_url";
 
 /// Ends the host when the test process has gone, however it went: a static is never dropped.
 const WATCH: &str = r#"read -r _ || { kill -9 "$1"; rm -rf "$2"; }"#;
@@ -85,8 +90,12 @@ fn setting(name: &str, default: &str) -> PathBuf {
 }
 
 impl Host {
-    fn start(options: Options) -> Result<Self> {
-        Self::start_in(options, Arc::new(TempDir::with_prefix("edge-assistant-")?))
+    fn start(mut options: Options) -> Result<Self> {
+        let named = options.variables.iter().any(|(name, _)| name == DATABASE_URL);
+        if let Some(url) = store::new_database()?.filter(|_| !named) {
+            options = options.variable(DATABASE_URL, &url);
+        }
+        Self::start_in(options, Arc::new(new_state()?))
     }
 
     fn start_in(options: Options, state: Arc<TempDir>) -> Result<Self> {
@@ -95,12 +104,14 @@ impl Host {
         Ok(host)
     }
 
-    /// Starts another host beside this one, on the same state folder and another port.
+    /// Starts another host beside this one, on another port and the same database: in PostgreSQL, else in the same state folder.
     ///
     /// # Errors
     /// When it does not serve.
     pub fn beside(&self) -> Result<Self> {
-        Self::start_in(self.options.clone(), Arc::clone(&self.state))
+        let shares = self.options.variables.iter().any(|(name, _)| name == DATABASE_URL);
+        let state = if shares { Arc::new(new_state()?) } else { Arc::clone(&self.state) };
+        Self::start_in(self.options.clone(), state)
     }
 
     /// Starts the host again, on the same port and state folder.
@@ -200,6 +211,10 @@ impl Host {
         let errors = process.release();
         Ok(Exit { code: status.code(), errors })
     }
+}
+
+fn new_state() -> Result<TempDir> {
+    Ok(TempDir::with_prefix("edge-assistant-")?)
 }
 
 impl Drop for Host {

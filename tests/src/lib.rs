@@ -8,6 +8,7 @@
 //! | --- | --- |
 //! | `EA_HOST` | the embedded host; `target/host/embedded-host` unless given |
 //! | `EA_MANIFEST` | the app's manifest; `spin.toml` of this repository unless given |
+//! | `EA_STORE=postgres` | hosts keep everything in PostgreSQL, each in a database of its own |
 //! | `EA_INSTANCE_REUSE=1` | a new component instance for each request |
 //! | `EA_URL` | an app that runs already, for example on Spin; what has to start or stop a host is skipped then |
 //! | `EA_MODEL_URL` | beside `EA_URL`: the scripted model that the app asks, for example `http://127.0.0.1:4010` |
@@ -19,6 +20,7 @@ mod events;
 mod host;
 mod model;
 mod person;
+mod store;
 mod wait;
 
 pub use app::{App, anonymous, journal, shared};
@@ -26,6 +28,7 @@ pub use events::{Event, Events, said};
 pub use host::{Exit, Host, Options, host, repository};
 pub use model::{Asked, Journal, Model, start as start_model, unique};
 pub use person::{Person, Turn, array, problem, text};
+pub use store::{is_postgres, own_server};
 pub use wait::{LIMIT, until, within};
 
 /// Prints that a test cannot run here and why.

@@ -12,7 +12,8 @@ use serde_json::Value;
 use tests::{array, repository, text};
 
 /// Libraries that know the outside: a pure crate has no business with them.
-const IMPURE: [&str; 7] = ["spin-sdk", "tokio", "hyper", "hyper-util", "reqwest", "rusqlite", "wasmtime"];
+const IMPURE: [&str; 8] =
+    ["spin-sdk", "tokio", "tokio-postgres", "hyper", "hyper-util", "reqwest", "rusqlite", "wasmtime"];
 
 /// The one crate that knows Spin.
 const PLATFORM: &str = "platform";
@@ -29,6 +30,9 @@ struct Rights<'a> {
     stores: Vec<&'a str>,
 }
 
+/// The server that `database_url` may name.
+const DATABASE: &str = "postgres://{{ database_host }}";
+
 /// What each may reach: hosts, SQLite databases, key-value stores. A change of rights is a change here.
 fn rights() -> Vec<Rights<'static>> {
     let component = |component, hosts: &[&'static str], databases: &[&'static str]| Rights {
@@ -38,11 +42,11 @@ fn rights() -> Vec<Rights<'static>> {
         stores: Vec::new(),
     };
     vec![
-        component("auth", &[], &["default"]),
-        component("chat", &[], &["default"]),
-        component("ops", &[], &["default"]),
-        component("stream", &["https://*:*", "http://127.0.0.1:*", "http://localhost:*"], &["default"]),
-        component("tools", &[], &["default"]),
+        component("auth", &[DATABASE], &["default"]),
+        component("chat", &[DATABASE], &["default"]),
+        component("ops", &[DATABASE], &["default"]),
+        component("stream", &[DATABASE, "https://*:*", "http://127.0.0.1:*", "http://localhost:*"], &["default"]),
+        component("tools", &[DATABASE], &["default"]),
         component("ui", &[], &[]),
     ]
 }
@@ -200,7 +204,9 @@ fn components_see_only_variables_that_the_application_declares() -> Result<()> {
             assert!(declared.contains_key(key), "{name}: {key} is not declared");
         }
     }
-    let secrets = declared.iter().filter(|(name, _)| name.ends_with("_key") || name.ends_with("_secret"));
+    let secrets = declared
+        .iter()
+        .filter(|(name, _)| name.ends_with("_key") || name.ends_with("_secret") || *name == "database_url");
     for (name, variable) in secrets {
         assert_eq!(variable.get("secret").and_then(toml::Value::as_bool), Some(true), "{name} is a secret");
     }
@@ -228,10 +234,18 @@ fn applied_migrations_are_numbered_without_gaps() -> Result<()> {
         .iter()
         .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
         .collect();
+    // A migration that differs between the databases is two files.
+    for name in names.clone() {
+        if let Some(name) = name.strip_suffix(".sqlite.sql") {
+            assert!(names.contains(&format!("{name}.postgres.sql")), "{name} is for SQLite alone");
+            names.retain(|other| *other != format!("{name}.postgres.sql"));
+        }
+    }
     names.sort();
     assert!(!names.is_empty());
     for (index, name) in names.iter().enumerate() {
         assert!(name.starts_with(&format!("{:04}_", index + 1)), "{name} is out of order");
+        assert!(!name.ends_with(".postgres.sql"), "{name} is for PostgreSQL alone");
     }
     Ok(())
 }

@@ -4,16 +4,13 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use domain::{
-    Id, MessageRole, RunState, Timestamp,
-    event::{Event, Progress},
-};
+use domain::{Id, MessageRole, RunState, Timestamp, event::Event};
 use http::StatusCode;
 use problem::Problem;
 use storage::{
     Database,
     messages::{NewMessage, Retried},
-    runs::{Batch, Ending},
+    runs::{Batch, Ending, Lease},
 };
 use web::{Json, PathId, Result, Session, extract::created};
 
@@ -50,12 +47,9 @@ pub(crate) async fn cancel<D: Database>(
 
 /// What was written stays: the log of an executor that died becomes the answer.
 async fn end_unattended<D: Database>(chat: &Chat<D>, run: &domain::Run) -> Result<()> {
-    let owner = Id::new();
-    let Some(claim) = chat.store().claim(run.id, owner, CANCEL_LEASE_MS).await? else { return Ok(()) };
-    let mut progress = Progress::default();
-    for batch in chat.store().log(run.id).await? {
-        progress.read(&batch);
-    }
+    let lease = Lease { run_id: run.id, owner: Id::new() };
+    let Some(claim) = chat.store().claim(lease, CANCEL_LEASE_MS).await? else { return Ok(()) };
+    let progress = chat.store().progress(run.id).await?;
     let message = (!progress.text.is_empty()).then(|| NewMessage {
         id: Id::new(),
         role: MessageRole::Assistant,
@@ -73,7 +67,7 @@ async fn end_unattended<D: Database>(chat: &Chat<D>, run: &domain::Run) -> Resul
         &mut batch.frames,
     );
     let ending = Ending { state: RunState::Cancelled, failure: None, usage: None, message, batch };
-    chat.store().finish_run(run, owner, &ending).await?;
+    chat.store().finish_run(lease, &ending).await?;
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use axum::{
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use orchestrator::{Opened, response_streamer::PREAMBLE};
-use platform::SpinSqlite;
+use platform::SpinDatabase;
 use problem::Problem;
 use serde::Deserialize;
 use web::{App, PathId, Query, Result, Session};
@@ -20,7 +20,7 @@ pub(crate) struct Resume {
 }
 
 pub(crate) async fn events(
-    State(app): State<App<SpinSqlite>>,
+    State(app): State<App<SpinDatabase>>,
     session: Session,
     PathId(run_id): PathId,
     Query(resume): Query<Resume>,

@@ -2,6 +2,7 @@
 
 use std::{
     pin::Pin,
+    sync::LazyLock,
     time::{Duration, Instant},
 };
 
@@ -9,9 +10,9 @@ use bytes::Bytes;
 use domain::{Id, ToolCall};
 use futures::{Stream, StreamExt};
 use http::{HeaderMap, HeaderValue, Request, header};
-use orchestrator::{Host, ModelAnswer, ToolAnswer, ToolDefinition, Unreachable};
+use orchestrator::{Host, Ledger, ModelAnswer, ToolAnswer, ToolDefinition, Unreachable};
 use platform::{
-    SpinSqlite,
+    SpinDatabase,
     http_client::{self, HttpError},
 };
 use storage::Store;
@@ -22,17 +23,22 @@ use web::{
 
 use crate::{COMPONENT, config::Provider};
 
+/// The runs that this instance executes.
+static LEDGER: Ledger = Ledger::new();
+
+/// When this instance first looked at its clock.
+static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
+
 /// Everything a run needs, for one reader.
 pub(crate) struct SpinHost {
-    app: App<SpinSqlite>,
+    app: App<SpinDatabase>,
     provider: Provider,
     traceparent: Option<HeaderValue>,
-    started: Instant,
 }
 
 impl SpinHost {
-    pub(crate) fn new(app: App<SpinSqlite>, provider: Provider, traceparent: Option<HeaderValue>) -> Self {
-        Self { app, provider, traceparent, started: Instant::now() }
+    pub(crate) fn new(app: App<SpinDatabase>, provider: Provider, traceparent: Option<HeaderValue>) -> Self {
+        Self { app, provider, traceparent }
     }
 
     fn request(&self, body: Vec<u8>) -> Result<Request<Bytes>, http::Error> {
@@ -64,11 +70,15 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 impl Host for SpinHost {
-    type Database = SpinSqlite;
+    type Database = SpinDatabase;
     type Body = Pin<Box<dyn Stream<Item = Result<Bytes, Unreachable>>>>;
 
-    fn store(&self) -> &Store<SpinSqlite> {
+    fn store(&self) -> &Store<SpinDatabase> {
         self.app.store()
+    }
+
+    fn ledger(&self) -> &Ledger {
+        &LEDGER
     }
 
     async fn ask_model(&self, body: Vec<u8>) -> Result<ModelAnswer<Self::Body>, Unreachable> {
@@ -91,7 +101,7 @@ impl Host for SpinHost {
     }
 
     fn now(&self) -> Duration {
-        self.started.elapsed()
+        STARTED.elapsed()
     }
 
     async fn sleep(&self, duration: Duration) {

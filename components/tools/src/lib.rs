@@ -1,7 +1,7 @@
 //! Tools: the one place they are listed and executed from.
 
 use axum::{Router, extract::State, routing::get};
-use platform::{Answer, Request, SpinSqlite};
+use platform::{Answer, Request, SpinDatabase};
 use serde::Serialize;
 use web::{App, Json, Session};
 
@@ -19,6 +19,6 @@ async fn handle(request: Request) -> Answer {
     platform::serve(COMPONENT, request, async |app| Router::new().route("/api/tools", get(list)).with_state(app)).await
 }
 
-async fn list(State(_): State<App<SpinSqlite>>, _: Session) -> Json<Tools> {
+async fn list(State(_): State<App<SpinDatabase>>, _: Session) -> Json<Tools> {
     Json(Tools { items: Vec::new() })
 }

@@ -11,6 +11,9 @@ use crate::Unreachable;
 
 /// Requests for one round, the first included.
 pub const MAX_ATTEMPTS: u32 = 4;
+/// Executors of one run, the first included: hosts die, but if this many did, it is the run that kills them, or a host that allows less
+/// time than one round of its model takes. Each of them pays for that round again.
+pub const MAX_EXECUTORS: u64 = 10;
 /// The first pause; each next one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// A person waits this long for an answer to begin, hardly longer: what asks for a longer pause is told to the person instead.
@@ -60,6 +63,14 @@ impl Failure {
         let doubled = FIRST_PAUSE.saturating_mul(1 << next.saturating_sub(2).min(8));
         Some(self.retry_after.unwrap_or(doubled)).filter(|pause| *pause <= MAX_PAUSE)
     }
+}
+
+/// Too many executors died over the run.
+#[must_use]
+pub fn given_up(executors: u64) -> Failure {
+    let cause = format!("{executors} executors began this run and none finished it");
+    let message = "This answer was begun again and again and never finished. Try a shorter question or another model.";
+    Failure::new("run_given_up", false, message, cause)
 }
 
 /// The server could not be reached, or the connection broke.

@@ -8,6 +8,8 @@ use futures::Stream;
 use serde_json::value::RawValue;
 use storage::{Database, Store};
 
+use crate::Ledger;
+
 /// What a run needs of the world.
 #[expect(async_fn_in_trait, reason = "guests have one thread, so nobody needs these futures to be Send")]
 pub trait Host {
@@ -19,6 +21,9 @@ pub trait Host {
     /// The store.
     fn store(&self) -> &Store<Self::Database>;
 
+    /// The runs of this instance.
+    fn ledger(&self) -> &Ledger;
+
     /// Sends a request to the model's server and waits for the head of its answer.
     async fn ask_model(&self, body: Vec<u8>) -> Result<ModelAnswer<Self::Body>, Unreachable>;
 
@@ -28,7 +33,7 @@ pub trait Host {
     /// Makes a call. What goes wrong is an answer too.
     async fn call_tool(&self, run_id: Id, call: &ToolCall) -> ToolAnswer;
 
-    /// Time since some moment, never going back.
+    /// Time since some moment, never going back, the same for all runs of this instance.
     fn now(&self) -> Duration;
 
     /// Waits.

@@ -10,10 +10,11 @@
 //! | [`response_streamer`] | writes events, once for the log and once for the reader |
 //! | [`error_handler`] | says what an error means: try again, or what to tell the person |
 //!
-//! Pure: everything outside comes through the [`Host`] port, so all of it runs in tests without Spin.
+//! [`ledger`] is what the runs of an instance share. Pure: everything outside comes through the [`Host`] port, so all of it runs in tests without Spin.
 
 pub mod error_handler;
 pub mod host;
+pub mod ledger;
 pub mod llm_client;
 pub mod prompt_builder;
 pub mod request_handler;
@@ -23,4 +24,5 @@ pub mod tool_executor;
 mod turn;
 
 pub use host::{Host, ModelAnswer, Reader, Settings, ToolAnswer, ToolDefinition, Unreachable};
+pub use ledger::Ledger;
 pub use request_handler::{Opened, open};

@@ -5,12 +5,16 @@ use std::{pin::pin, time::Duration};
 
 use domain::{Id, event};
 use futures::future::{Either, select};
-use storage::{StorageError, runs::Tail};
+use storage::{
+    StorageError,
+    runs::{Claim, Lease, Tail},
+};
 
 use crate::{
     Host, Reader, Settings,
+    ledger::LEASE_MS,
     response_streamer::KEEPALIVE,
-    session_manager::{self, Interrupted, LEASE_MS},
+    session_manager::{self, Interrupted},
     turn,
 };
 
@@ -40,25 +44,48 @@ pub struct Reading {
     user_id: Id,
     run_id: Id,
     seen: u64,
-    first: Tail,
+    first: First,
 }
 
-/// Looks for a run.
+/// What the first look found.
+#[derive(Debug)]
+enum First {
+    /// A run that nobody had ever executed, and is this reader's now.
+    Claimed(Lease, Box<Claim>),
+    /// A run with a log.
+    Found(Tail),
+}
+
+/// Looks for a run, and takes it if nobody ever has: hand what comes of it to [`read`] at once.
 ///
 /// # Errors
 /// Whatever the database says.
 pub async fn open<H: Host>(host: &H, user_id: Id, run_id: Id, seen: u64) -> Result<Opened, StorageError> {
-    let Some(first) = host.store().tail(user_id, run_id, seen).await? else { return Ok(Opened::NotFound) };
-    if first.state.is_terminal() && first.batches.is_empty() {
+    let lease = Lease { run_id, owner: Id::new() };
+    if let Some(claim) = host.store().claim_new(user_id, lease, LEASE_MS).await? {
+        let first = First::Claimed(lease, Box::new(claim));
+        return Ok(Opened::Events(Reading { user_id, run_id, seen, first }));
+    }
+    let Some(tail) = host.store().tail(user_id, run_id, seen).await? else { return Ok(Opened::NotFound) };
+    if tail.state.is_terminal() && tail.batches.is_empty() {
         return Ok(Opened::NothingMore);
     }
-    Ok(Opened::Events(Reading { user_id, run_id, seen, first }))
+    Ok(Opened::Events(Reading { user_id, run_id, seen, first: First::Found(tail) }))
 }
 
 /// Serves a reader until the run has ended or the reader has left. A run that was claimed goes on without readers.
 pub async fn read<H: Host, R: Reader>(host: &H, settings: &Settings, reading: Reading, mut reader: R) {
     let Reading { user_id, run_id, mut seen, first } = reading;
-    let mut found: Result<_, StorageError> = Ok(Some(first));
+    let mut found = match first {
+        First::Found(tail) => Ok(Some(tail)),
+        First::Claimed(lease, claim) => match execute(host, settings, lease, &claim, reader, seen).await {
+            Some(returned) => {
+                (reader, seen) = returned;
+                host.store().tail(user_id, run_id, seen).await
+            }
+            None => return,
+        },
+    };
     let mut commented_at = host.now();
     loop {
         let tail = match found {
@@ -90,8 +117,8 @@ pub async fn read<H: Host, R: Reader>(host: &H, settings: &Settings, reading: Re
             return;
         }
         if tail.claimable {
-            match execute(host, settings, run_id, reader, seen).await {
-                Some((returned, returned_seen)) => (reader, seen) = (returned, returned_seen),
+            match claim_and_execute(host, settings, run_id, reader, seen).await {
+                Some(returned) => (reader, seen) = returned,
                 None => return,
             }
         } else {
@@ -115,32 +142,43 @@ async fn ready<H: Host, R: Reader>(host: &H, reader: &mut R) -> bool {
     }
 }
 
-/// Claims and executes the run. Returns the reader and its place if somebody else has the run.
-async fn execute<H: Host, R: Reader>(
+/// Returns the reader and its place if somebody else has the run.
+async fn claim_and_execute<H: Host, R: Reader>(
     host: &H,
     settings: &Settings,
     run_id: Id,
     reader: R,
     seen: u64,
 ) -> Option<(R, u64)> {
-    let owner = Id::new();
-    let claim = match host.store().claim(run_id, owner, LEASE_MS).await {
-        Ok(Some(claim)) => claim,
-        Ok(None) => return Some((reader, seen)),
+    let lease = Lease { run_id, owner: Id::new() };
+    match host.store().claim(lease, LEASE_MS).await {
+        Ok(Some(claim)) => execute(host, settings, lease, &claim, reader, seen).await,
+        Ok(None) => Some((reader, seen)),
         Err(error) => {
             host.log("a run cannot be claimed", serde_json::json!({ "run_id": run_id, "cause": error.to_string() }));
             host.sleep(FAULT_PAUSE).await;
-            return Some((reader, seen));
+            Some((reader, seen))
         }
-    };
-    match turn::execute(host, settings, owner, &claim, Some(reader), seen).await {
+    }
+}
+
+/// Executes a claimed run. Returns the reader and its place if somebody else has the run by now.
+async fn execute<H: Host, R: Reader>(
+    host: &H,
+    settings: &Settings,
+    lease: Lease,
+    claim: &Claim,
+    reader: R,
+    seen: u64,
+) -> Option<(R, u64)> {
+    match turn::execute(host, settings, lease, claim, Some(reader), seen).await {
         Ok(()) => None,
         Err((Interrupted::LeaseLost, reader)) => reader,
         Err((interrupted, _)) => {
             let cause = cause(&interrupted);
             host.log(
                 "a run was left to whoever reads it next",
-                serde_json::json!({ "run_id": run_id, "cause": cause }),
+                serde_json::json!({ "run_id": lease.run_id, "cause": cause }),
             );
             None
         }

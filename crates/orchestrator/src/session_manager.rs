@@ -1,26 +1,20 @@
-//! Holds a run: its lease, its state, its log. Everything that takes time is awaited through [`Session::attend`], which meanwhile logs
-//! events in batches, keeps the lease, and hears that the person wants to stop.
+//! Holds a run: its lease, its state, its log. Everything that takes time is awaited through [`Session::attend`], which meanwhile gives
+//! events to the [`Ledger`](crate::Ledger) in batches and hears from it that the person wants to stop.
 
-use std::{future::Future, pin::Pin, time::Duration};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use domain::{Id, Run, RunState, RunStep, run::InvalidTransition};
+use domain::{Run, RunState, RunStep, run::InvalidTransition};
 use futures::future::{Either, select};
 use storage::{
     StorageError,
     messages::NewMessage,
-    runs::{Ending, Leave},
+    runs::{Batch, Ending, Lease, Leave},
 };
 
-use crate::{Host, Reader, response_streamer::Outbox};
+use crate::{Host, Reader, ledger::Registered, response_streamer::Outbox};
 
-/// How often the log is written and the wish to stop is heard. A stop must reach the model's server within 0.2 s.
-pub const TICK: Duration = Duration::from_millis(180);
-
-/// How long a run belongs to an executor that says nothing: after that, whoever reads its events takes it over.
-pub const LEASE_MS: i64 = 6_000;
-
-/// How often the lease is renewed: three renewals may be late or lost.
-const RENEW: Duration = Duration::from_millis(1_500);
+/// How often a run looks up from what it waits for.
+pub const TICK: Duration = Duration::from_millis(90);
 
 /// How often a silent stream gets a comment.
 pub const KEEPALIVE: Duration = Duration::from_secs(10);
@@ -39,10 +33,16 @@ pub enum Interrupted {
     TimedOut,
     /// What was said cannot be kept.
     #[error("the run's events cannot be stored")]
-    Storage(#[from] StorageError),
+    Storage(#[source] Arc<StorageError>),
     /// A step that the state does not allow: a mistake in this crate.
     #[error(transparent)]
     Transition(#[from] InvalidTransition),
+}
+
+impl From<StorageError> for Interrupted {
+    fn from(error: StorageError) -> Self {
+        Self::Storage(Arc::new(error))
+    }
 }
 
 /// A run in our hands.
@@ -52,26 +52,29 @@ pub struct Session<'a, H: Host, R> {
     pub run: &'a Run,
     /// Where its events go.
     pub outbox: Outbox<R>,
-    owner: Id,
+    lease: Lease,
+    /// Drops out of the ledger with the session.
+    _registered: Registered<'a>,
     state: RunState,
     tick: Pin<Box<dyn Future<Output = ()> + 'a>>,
-    renewed_at: Duration,
     commented_at: Duration,
+    reported_at: Duration,
 }
 
 impl<'a, H: Host, R: Reader> Session<'a, H, R> {
-    /// For a run that `owner` has just claimed.
-    pub fn new(host: &'a H, run: &'a Run, owner: Id, outbox: Outbox<R>) -> Self {
+    /// For a run that has just been claimed.
+    pub fn new(host: &'a H, run: &'a Run, lease: Lease, outbox: Outbox<R>) -> Self {
         let now = host.now();
         Self {
             host,
             run,
             outbox,
-            owner,
+            lease,
+            _registered: host.ledger().register(lease, now),
             state: RunState::Processing,
             tick: Box::pin(host.sleep(TICK)),
-            renewed_at: now,
             commented_at: now,
+            reported_at: now,
         }
     }
 
@@ -80,9 +83,9 @@ impl<'a, H: Host, R: Reader> Session<'a, H, R> {
         self.host
     }
 
-    /// Whose lease it is.
-    pub const fn owner(&self) -> Id {
-        self.owner
+    /// The lease on it.
+    pub const fn lease(&self) -> Lease {
+        self.lease
     }
 
     /// Where the run is.
@@ -127,39 +130,48 @@ impl<'a, H: Host, R: Reader> Session<'a, H, R> {
             self.commented_at = now;
             self.outbox.keep_alive();
         }
-        let leave = if now.saturating_sub(self.renewed_at) >= RENEW {
-            self.renewed_at = now;
-            self.host.store().renew_lease(self.run.id, self.owner, LEASE_MS).await?
-        } else if self.outbox.has_unlogged() {
-            return self.flush().await;
-        } else {
-            self.host.store().check_lease(self.run.id, self.owner).await?
-        };
-        granted(leave)
+        self.report(false).await
     }
 
-    /// Sends the reader what was said, and logs it if it has become much.
+    /// Sends the reader what was said, logs it if it has become much, and looks up if it has been a while: whoever has much to say
+    /// never waits for a tick.
     ///
     /// # Errors
     /// As [`Self::attend`].
     pub async fn deliver(&mut self) -> Result<(), Interrupted> {
         self.outbox.deliver();
-        if self.outbox.is_full() { self.flush().await } else { Ok(()) }
+        let full = self.outbox.is_full();
+        if full || self.host.now().saturating_sub(self.reported_at) >= TICK { self.report(full).await } else { Ok(()) }
     }
 
-    async fn flush(&mut self) -> Result<(), Interrupted> {
-        let batch = self.outbox.take_batch();
-        granted(self.host.store().append_events(self.run.id, self.owner, self.state, &batch).await?)
+    async fn report(&mut self, full: bool) -> Result<(), Interrupted> {
+        self.reported_at = self.host.now();
+        let ledger = self.host.ledger();
+        if self.outbox.has_unlogged() {
+            ledger.deposit(self.lease, self.state, self.outbox.take_batch());
+        }
+        match ledger.attend(self.host, self.lease, full).await.map_err(Interrupted::Storage)? {
+            Leave::Granted => Ok(()),
+            Leave::CancelRequested => Err(Interrupted::Cancelled),
+            Leave::LeaseLost => Err(Interrupted::LeaseLost),
+        }
+    }
+
+    /// What is still to be logged, `last` being the newest of it.
+    async fn unlogged(&self, last: Batch) -> Result<Batch, Interrupted> {
+        let mut batch = self.host.ledger().withdraw(self.host, self.lease).await.map_err(Interrupted::Storage)?;
+        batch.append(last);
+        Ok(batch)
     }
 
     /// Stores what a round brought, with its events: a step that is not taken again.
     ///
     /// # Errors
     /// As [`Self::attend`].
-    pub async fn finish_step(&mut self, messages: &[NewMessage]) -> Result<(), Interrupted> {
-        let batch = self.outbox.take_batch();
-        let stored = self.host.store().finish_step(self.run, self.owner, self.state, messages, &batch).await?;
-        if stored { Ok(()) } else { Err(Interrupted::LeaseLost) }
+    pub async fn finish_step(&mut self, message: &NewMessage) -> Result<(), Interrupted> {
+        let last = self.outbox.take_batch();
+        let batch = self.unlogged(last).await?;
+        stored(self.host.store().finish_step(self.lease, self.state, message, &batch).await?)
     }
 
     /// Stores a tool's result, with its event.
@@ -167,9 +179,9 @@ impl<'a, H: Host, R: Reader> Session<'a, H, R> {
     /// # Errors
     /// As [`Self::attend`].
     pub async fn finish_tool_call(&mut self, message: &NewMessage, is_error: bool) -> Result<(), Interrupted> {
-        let batch = self.outbox.take_batch();
-        let stored = self.host.store().finish_tool_call(self.run, self.owner, message, is_error, &batch).await?;
-        if stored { Ok(()) } else { Err(Interrupted::LeaseLost) }
+        let last = self.outbox.take_batch();
+        let batch = self.unlogged(last).await?;
+        stored(self.host.store().finish_tool_call(self.lease, message, is_error, &batch).await?)
     }
 
     /// Ends the run. The last events must have been written.
@@ -180,20 +192,14 @@ impl<'a, H: Host, R: Reader> Session<'a, H, R> {
     /// As [`Self::attend`].
     pub async fn finish(&mut self, step: RunStep, ending: Ending) -> Result<(), Interrupted> {
         self.step(step)?;
-        let ending = Ending { state: self.state, batch: self.outbox.seal(), ..ending };
-        let stored = self.host.store().finish_run(self.run, self.owner, &ending).await?;
-        if !stored {
-            return Err(Interrupted::LeaseLost);
-        }
+        let batch = self.unlogged(self.outbox.seal()).await?;
+        let ending = Ending { state: self.state, batch, ..ending };
+        stored(self.host.store().finish_run(self.lease, &ending).await?)?;
         self.outbox.deliver();
         Ok(())
     }
 }
 
-const fn granted(leave: Leave) -> Result<(), Interrupted> {
-    match leave {
-        Leave::Granted => Ok(()),
-        Leave::CancelRequested => Err(Interrupted::Cancelled),
-        Leave::LeaseLost => Err(Interrupted::LeaseLost),
-    }
+const fn stored(stored: bool) -> Result<(), Interrupted> {
+    if stored { Ok(()) } else { Err(Interrupted::LeaseLost) }
 }

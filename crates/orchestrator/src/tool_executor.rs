@@ -79,7 +79,7 @@ async fn make<H: Host, R: Reader>(
     tools: &[ToolDefinition],
 ) -> Result<ToolAnswer, Interrupted> {
     let (host, run_id) = (session.host(), session.run.id);
-    let first = host.store().start_tool_call(run_id, session.owner(), &call.id, &call.name).await?;
+    let first = host.store().start_tool_call(session.lease(), &call.id, &call.name).await?;
     let Some(tool) = tools.iter().find(|tool| tool.name == call.name) else {
         return Ok(failed(format!("There is no tool named {}.", call.name)));
     };

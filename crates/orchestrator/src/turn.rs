@@ -6,13 +6,14 @@ use domain::{
     event::{Event, Progress},
 };
 use storage::{
+    StorageError,
     messages::NewMessage,
-    runs::{Batch, Claim, Ending},
+    runs::{Batch, Claim, Ending, Lease},
 };
 
 use crate::{
     Host, Reader, Settings,
-    error_handler::Failure,
+    error_handler::{self, Failure},
     llm_client::{self, Stopped, Told},
     prompt_builder::{self, MAX_MESSAGES, max_context_bytes},
     response_streamer::Outbox,
@@ -38,7 +39,7 @@ struct Turn<'a> {
 pub(crate) async fn execute<H: Host, R: Reader>(
     host: &H,
     settings: &Settings,
-    owner: Id,
+    lease: Lease,
     claim: &Claim,
     reader: Option<R>,
     seen: u64,
@@ -49,12 +50,14 @@ pub(crate) async fn execute<H: Host, R: Reader>(
         Err(interrupted) => return Err((interrupted, reader.map(|reader| (reader, seen)))),
     };
     let outbox = Outbox::new(run.id.to_string(), &progress, reader, seen);
-    let mut session = Session::new(host, run, owner, outbox);
+    let mut session = Session::new(host, run, lease, outbox);
     session.outbox.tell(&Event::Processing);
     let mut turn = Turn { settings, attempt: claim.attempt, usage: None, estimated_tokens: 0 };
     let (mut round, mut told) = (Round::default(), Told::new(progress));
     let stopped = if claim.cancel_requested {
         Err(Stopped::Interrupted(Interrupted::Cancelled))
+    } else if claim.attempt > error_handler::MAX_EXECUTORS {
+        Err(Stopped::Failed(error_handler::given_up(error_handler::MAX_EXECUTORS)))
     } else {
         turn.rounds(&mut session, &mut round, &mut told).await
     };
@@ -66,13 +69,11 @@ pub(crate) async fn execute<H: Host, R: Reader>(
 
 /// What a dead executor had done.
 async fn progress<H: Host>(host: &H, claim: &Claim) -> Result<Progress, Interrupted> {
-    let mut progress = Progress::default();
-    if claim.attempt > 1 {
-        for batch in host.store().log(claim.run.id).await? {
-            progress.read(&batch);
-        }
-        host.log("took a run over", serde_json::json!({ "run_id": claim.run.id, "attempt": claim.attempt }));
+    if claim.attempt == 1 {
+        return Ok(Progress::default());
     }
+    let progress = host.store().progress(claim.run.id).await?;
+    host.log("took a run over", serde_json::json!({ "run_id": claim.run.id, "attempt": claim.attempt }));
     Ok(progress)
 }
 
@@ -88,7 +89,7 @@ impl Turn<'_> {
         let mut asked = 0;
         loop {
             let max_bytes = max_context_bytes(self.settings.context_window_tokens);
-            let messages = host.store().context(run, MAX_MESSAGES, max_bytes).await.map_err(Interrupted::Storage)?;
+            let messages = host.store().context(run, MAX_MESSAGES, max_bytes).await.map_err(Interrupted::from)?;
             let pending = tool_executor::pending(&messages, run.id);
             if !pending.is_empty() {
                 if session.state() != RunState::ToolExecution {
@@ -108,7 +109,7 @@ impl Turn<'_> {
                 offered,
                 *context_window_tokens,
             )
-            .map_err(|error| Interrupted::Storage(error.into()))?;
+            .map_err(|error| Interrupted::from(StorageError::from(error)))?;
             drop(messages);
             self.estimated_tokens += prompt.estimated_tokens;
             *round = Round::default();
@@ -149,7 +150,7 @@ impl Turn<'_> {
             session.outbox.write(&event);
         }
         let message = NewMessage { tool_calls: calls, ..answer(round.text, "tool_calls") };
-        session.finish_step(&[message]).await
+        session.finish_step(&message).await
     }
 
     /// Ends the run, however it went.

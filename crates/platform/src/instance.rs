@@ -10,19 +10,19 @@ use web::{
     log::{Level, log},
 };
 
-use crate::SpinSqlite;
+use crate::SpinDatabase;
 
-static APP: OnceLock<App<SpinSqlite>> = OnceLock::new();
+static APP: OnceLock<App<SpinDatabase>> = OnceLock::new();
 
 /// The instance's app; the first call opens the database and brings it up to date.
 ///
 /// # Errors
 /// Whatever keeps the database from being opened or migrated.
-pub async fn app(component: &'static str) -> Result<App<SpinSqlite>, StorageError> {
+pub async fn app(component: &'static str) -> Result<App<SpinDatabase>, StorageError> {
     if let Some(app) = APP.get() {
         return Ok(app.clone());
     }
-    let database = SpinSqlite::open()?;
+    let database = SpinDatabase::open().await?;
     for name in migrate(&database).await? {
         log(component, Level::Info, "applied a migration", std::collections::BTreeMap::from([("migration", name)]));
     }

@@ -1,9 +1,11 @@
 //! Everything of Spin that the product touches: the one crate that knows the host.
 //!
-//! It adapts, and decides nothing: SQLite to the storage port, variables to strings, outbound HTTP, time, tasks that outlive an answer.
+//! It adapts, and decides nothing: SQLite and PostgreSQL to the storage port, variables to strings, outbound HTTP, time, tasks that outlive an answer.
 
+pub mod database;
 pub mod http_client;
 pub mod instance;
+pub mod postgres;
 pub mod sqlite;
 pub mod variables;
 
@@ -14,6 +16,8 @@ use http::Response;
 pub use spin_sdk::http::Request;
 use web::App;
 
+pub use database::SpinDatabase;
+pub use postgres::SpinPostgres;
 pub use sqlite::SpinSqlite;
 
 /// What a component's entry point returns.
@@ -23,7 +27,7 @@ pub type Answer = Response<axum::body::Body>;
 pub async fn serve(
     component: &'static str,
     request: Request,
-    router: impl AsyncFnOnce(App<SpinSqlite>) -> Router,
+    router: impl AsyncFnOnce(App<SpinDatabase>) -> Router,
 ) -> Answer {
     let router = match instance::app(component).await {
         Ok(app) => router(app).await,

@@ -1,13 +1,12 @@
 //! Spin's SQLite behind the storage port.
 //!
-//! Single statements share one long-lived connection. A transaction has a connection to itself, because sixteen requests share the
-//! instance and would otherwise be inside it; such connections are kept for the next one.
+//! An instance has two long-lived connections, one that waits for the disk and one that does not. A transaction, which only migrations
+//! need, has a connection to itself, because sixteen requests share the instance and would otherwise be inside it.
 //!
 //! The calls are the interface's plain ones, not its `-async` ones: a statement takes tens of microseconds, less than the three more
-//! crossings between guest and host that a stream of rows needs, and a transaction whose statements cannot be interleaved with
-//! other requests of its instance cannot keep them waiting for its lock.
+//! crossings between guest and host that a stream of rows needs.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::OnceLock;
 
 use spin_sdk::sqlite::{
     self, Error,
@@ -15,13 +14,11 @@ use spin_sdk::sqlite::{
 };
 use storage::{Database, DatabaseError, Dialect, Outcome, Row, Statement, Value};
 
-/// Connections kept for transactions. Theirs are never interleaved, so a second one is rare.
-const MAX_IDLE_CONNECTIONS: usize = 2;
-
 /// The database that `spin.toml` grants as `default`.
 pub struct SpinSqlite {
-    shared: Connection,
-    idle: Mutex<Vec<Connection>>,
+    quick: Connection,
+    /// Opened when it is first needed: who only reads never does.
+    durable: OnceLock<Connection>,
 }
 
 impl std::fmt::Debug for SpinSqlite {
@@ -36,15 +33,20 @@ impl SpinSqlite {
     /// # Errors
     /// [`DatabaseError::Unavailable`] when it cannot, or is not granted.
     pub fn open() -> Result<Self, DatabaseError> {
-        let shared = connect()?;
+        let quick = connect()?;
         // Events are logged many times a second, and what the machine loses when it crashes is asked of the model again:
-        // those commits need not wait for the disk. Messages, answers and results are stored in transactions, which do.
-        execute(&shared, "PRAGMA synchronous = NORMAL")?;
-        Ok(Self { shared, idle: Mutex::new(Vec::new()) })
+        // those commits need not wait for the disk.
+        execute(&quick, "PRAGMA synchronous = NORMAL")?;
+        Ok(Self { quick, durable: OnceLock::new() })
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    fn durable(&self) -> Result<&Connection, DatabaseError> {
+        if let Some(connection) = self.durable.get() {
+            return Ok(connection);
+        }
+        let connection = connect()?;
+        execute(&connection, "PRAGMA synchronous = FULL")?;
+        Ok(self.durable.get_or_init(|| connection))
     }
 }
 
@@ -99,22 +101,12 @@ impl Database for SpinSqlite {
     }
 
     async fn query(&self, statement: Statement) -> Result<Vec<Row>, DatabaseError> {
-        run(&self.shared, statement)
+        run(if statement.durable { self.durable()? } else { &self.quick }, statement)
     }
 
     async fn transaction(&self, statements: Vec<Statement>) -> Result<Outcome, DatabaseError> {
-        let idle = self.idle().pop();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => connect()?,
-        };
         // On an error the connection is dropped, and with it whatever it had begun.
-        let outcome = transaction(&connection, statements)?;
-        let mut idle = self.idle();
-        if idle.len() < MAX_IDLE_CONNECTIONS {
-            idle.push(connection);
-        }
-        Ok(outcome)
+        transaction(&connect()?, statements)
     }
 }
 

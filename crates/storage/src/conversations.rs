@@ -71,7 +71,8 @@ impl<D: Database> Store<D> {
             None => "",
         };
         let sql = format!(
-            "SELECT {COLUMNS} FROM conversations WHERE user_id = ?1 {place} ORDER BY updated_at DESC, id DESC LIMIT ?2"
+            "SELECT {COLUMNS} FROM conversations WHERE user_id = ?1 {place}
+             ORDER BY conversations.updated_at DESC, conversations.id DESC LIMIT ?2"
         );
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
         rows.iter().map(|row| read(QUERY, row)).collect()

@@ -1,7 +1,8 @@
 //! The port to a SQL database, and the values that cross it.
 //!
 //! SQL here is written once for SQLite and PostgreSQL: parameters are `?1`, `?2`, ...; `now_ms()` is the database's clock in
-//! milliseconds. [`Dialect::render`] writes both as the database wants them. Nothing else differs so far.
+//! milliseconds, the same throughout a statement. [`Dialect::render`] writes both as the database wants them. Nothing else differs here;
+//! what must differ stands side by side in `migrations/`.
 
 use std::{future::Future, str::FromStr};
 
@@ -17,7 +18,7 @@ pub trait Database: Send + Sync {
     /// Runs one statement, which is atomic by itself, and returns all its rows.
     fn query(&self, statement: Statement) -> impl Future<Output = Result<Vec<Row>, DatabaseError>> + Send;
 
-    /// Runs statements in one transaction of its own. Takes the write lock at the start, so that what is read is still true when written.
+    /// Runs statements in one transaction of its own: migrations. Everything else is a single statement.
     ///
     /// A guard ([`Statement::must_return`]) that returns no row rolls back.
     fn transaction(&self, statements: Vec<Statement>) -> impl Future<Output = Result<Outcome, DatabaseError>> + Send;
@@ -48,6 +49,13 @@ pub enum DatabaseError {
     },
 }
 
+/// Whether PostgreSQL's SQLSTATE means that trying again may help: others were in the way (class 40), the server is going down or coming
+/// up, has no room, or is a replica that has not been promoted yet. PostgreSQL documentation, appendix A.
+#[must_use]
+pub fn is_transient(sqlstate: &str) -> bool {
+    matches!(sqlstate.get(..2), Some("08" | "40" | "53" | "57")) || matches!(sqlstate, "25006" | "55P03")
+}
+
 /// Which SQL a database speaks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Dialect {
@@ -64,7 +72,7 @@ impl Dialect {
         match self {
             Self::Sqlite => sql.replace("now_ms()", "CAST(unixepoch('subsec') * 1000 AS INTEGER)"),
             Self::Postgres => sql
-                .replace("now_ms()", "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS bigint)")
+                .replace("now_ms()", "CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS bigint)")
                 .replace('?', "$"),
         }
     }
@@ -81,12 +89,21 @@ pub struct Statement {
     pub parameters: Vec<Value>,
     /// Whether returning no row rolls the transaction back.
     pub guard: bool,
+    /// Whether it must have reached the disk before it counts as done.
+    pub durable: bool,
 }
 
 impl Statement {
     /// A statement.
     pub fn new(name: &'static str, sql: impl Into<String>, parameters: impl Into<Vec<Value>>) -> Self {
-        Self { name, sql: sql.into(), parameters: parameters.into(), guard: false }
+        Self { name, sql: sql.into(), parameters: parameters.into(), guard: false, durable: false }
+    }
+
+    /// Waits for the disk: what it stores is somebody's only copy.
+    #[must_use]
+    pub fn durably(mut self) -> Self {
+        self.durable = true;
+        self
     }
 
     /// Makes it a guard: in a transaction, no row means roll back.
@@ -128,14 +145,20 @@ impl From<bool> for Value {
 
 impl From<&str> for Value {
     fn from(value: &str) -> Self {
-        Self::Text(value.to_owned())
+        value.to_owned().into()
     }
 }
 
 impl From<String> for Value {
     fn from(value: String) -> Self {
-        Self::Text(value)
+        Self::Text(storable(value))
     }
+}
+
+/// A text as it is stored: the character NUL, which PostgreSQL's text cannot hold and nobody can read, is the replacement character
+/// in both databases.
+pub(crate) fn storable(text: String) -> String {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
 }
 
 impl From<Id> for Value {

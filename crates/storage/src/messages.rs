@@ -2,7 +2,7 @@
 
 use domain::{Id, Message, MessageRole, Run, RunState, ToolCall};
 
-use crate::{Database, Outcome, Row, Statement, StorageError, Store, runs};
+use crate::{Database, Row, Statement, StorageError, Store, database::storable, runs};
 
 /// A message that a run writes.
 #[derive(Clone, Debug)]
@@ -78,29 +78,6 @@ fn read(query: &'static str, row: &Row) -> Result<Message, StorageError> {
     })
 }
 
-/// Inserts at the end of the conversation.
-pub(crate) fn insert(conversation_id: Id, run_id: Id, message: &NewMessage) -> Result<Statement, StorageError> {
-    let tool_calls =
-        if message.tool_calls.is_empty() { None } else { Some(serde_json::to_string(&message.tool_calls)?) };
-    let size = message.content.len() + tool_calls.as_ref().map_or(0, String::len);
-    let sql = "INSERT INTO messages (id, conversation_id, run_id, position, role, content, tool_calls, tool_call_id,
-                   finish_reason, size, created_at)
-               SELECT ?1, ?2, ?3, COALESCE(MAX(position), 0) + 1, ?4, ?5, ?6, ?7, ?8, ?9, now_ms()
-               FROM messages WHERE conversation_id = ?2 RETURNING position";
-    let parameters = [
-        message.id.into(),
-        conversation_id.into(),
-        run_id.into(),
-        message.role.as_str().into(),
-        message.content.as_str().into(),
-        tool_calls.into(),
-        message.tool_call_id.clone().into(),
-        message.finish_reason.clone().into(),
-        (size as u64).into(),
-    ];
-    Ok(Statement::new("insert_message", sql, parameters))
-}
-
 impl<D: Database> Store<D> {
     /// Stores a person's message and queues the run that answers it, both or neither.
     ///
@@ -112,78 +89,97 @@ impl<D: Database> Store<D> {
         conversation_id: Id,
         incoming: &IncomingMessage<'_>,
     ) -> Result<Appended, StorageError> {
-        const MESSAGE: &str = "insert_user_message";
-        const RUN: &str = "insert_run";
-        if let Some(existing) = self.message_sent_before(user_id, conversation_id, incoming).await? {
+        const QUERY: &str = "send_message";
+        let (message_id, run_id) = (Id::new(), Id::new());
+        let sql = format!(
+            "INSERT INTO sent_messages (message_id, conversation_id, user_id, run_id, model, position, content, title,
+                 idempotency_key, size, created_at)
+             SELECT ?3, id, user_id, ?4, COALESCE(model, ?5),
+                 (SELECT COALESCE(MAX(position), 0) + 1 FROM messages WHERE conversation_id = ?1), ?6, ?7, ?8, ?9, now_ms()
+             FROM conversations WHERE id = ?1 AND user_id = ?2
+               AND NOT EXISTS (SELECT 1 FROM runs WHERE conversation_id = ?1 AND state IN {})
+               AND NOT EXISTS (SELECT 1 FROM messages WHERE conversation_id = ?1 AND idempotency_key = ?8)
+             RETURNING position, model, created_at",
+            runs::ACTIVE
+        );
+        let parameters = [
+            conversation_id.into(),
+            user_id.into(),
+            message_id.into(),
+            run_id.into(),
+            incoming.default_model.into(),
+            incoming.content.into(),
+            incoming.title.into(),
+            incoming.idempotency_key.into(),
+            (incoming.content.len() as u64).into(),
+        ];
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters).durably()).await?;
+        let Some(row) = rows.first() else {
+            return self.why_not_sent(user_id, conversation_id, message_id, incoming).await;
+        };
+        let mut columns = row.columns(QUERY);
+        let (position, model, created_at) = (columns.integer()?, columns.text()?.to_owned(), columns.timestamp()?);
+        let message = Message {
+            id: message_id,
+            conversation_id,
+            run_id,
+            position,
+            role: MessageRole::User,
+            content: storable(incoming.content.to_owned()),
+            tool_calls: Vec::new(),
+            tool_call_id: None,
+            finish_reason: None,
+            created_at,
+        };
+        let run = Run {
+            id: run_id,
+            conversation_id,
+            message_id,
+            state: RunState::Queued,
+            model,
+            created_at,
+            updated_at: created_at,
+            failure: None,
+            usage: None,
+        };
+        Ok(Appended::Stored(message, run))
+    }
+
+    async fn why_not_sent(
+        &self,
+        user_id: Id,
+        conversation_id: Id,
+        message_id: Id,
+        incoming: &IncomingMessage<'_>,
+    ) -> Result<Appended, StorageError> {
+        if let Some(existing) = self.message_sent_before(user_id, conversation_id, message_id, incoming).await? {
             return Ok(existing);
         }
-        let (message_id, run_id) = (Id::new(), Id::new());
-        let touch = Statement::new(
-            "touch_conversation",
-            "UPDATE conversations SET updated_at = now_ms(), title = CASE WHEN title = '' THEN ?3 ELSE title END
-             WHERE id = ?1 AND user_id = ?2 RETURNING id",
-            [conversation_id.into(), user_id.into(), incoming.title.into()],
-        );
-        let run = Statement::new(
-            RUN,
-            format!(
-                "INSERT INTO runs (id, conversation_id, user_id, message_id, model, state, attempt, lease_expires_at,
-                     cancel_requested, created_at, updated_at)
-                 SELECT ?1, id, user_id, ?2, COALESCE(model, ?3), 'queued', 0, 0, 0, now_ms(), now_ms()
-                 FROM conversations WHERE id = ?4 ON CONFLICT DO NOTHING RETURNING {}",
-                runs::STORED_COLUMNS
-            ),
-            [run_id.into(), message_id.into(), incoming.default_model.into(), conversation_id.into()],
-        );
-        let message = Statement::new(
-            MESSAGE,
-            format!(
-                "INSERT INTO messages (id, conversation_id, run_id, position, role, content, idempotency_key, size, created_at)
-                 SELECT ?1, ?2, ?3, COALESCE(MAX(position), 0) + 1, 'user', ?4, ?5, ?6, now_ms()
-                 FROM messages WHERE conversation_id = ?2 RETURNING {COLUMNS}"
-            ),
-            [
-                message_id.into(),
-                conversation_id.into(),
-                run_id.into(),
-                incoming.content.into(),
-                incoming.idempotency_key.into(),
-                (incoming.content.len() as u64).into(),
-            ],
-        );
-        let statements = vec![touch.must_return(), run.must_return(), message.must_return()];
-        match self.database.transaction(statements).await? {
-            Outcome::Committed(results) => {
-                let empty = Row(Vec::new());
-                let row = |index: usize| results.get(index).and_then(|rows| rows.first()).unwrap_or(&empty);
-                Ok(Appended::Stored(read(MESSAGE, row(2))?, runs::read(RUN, row(1))?))
-            }
-            Outcome::Refused(0) => Ok(Appended::NotFound),
-            // The run that is in the way may be this very message's, sent twice at the same moment.
-            Outcome::Refused(_) => {
-                Ok(self.message_sent_before(user_id, conversation_id, incoming).await?.unwrap_or(Appended::RunActive))
-            }
-        }
+        let conversation = self.conversation(user_id, conversation_id).await?;
+        Ok(conversation.map_or(Appended::NotFound, |_| Appended::RunActive))
     }
 
     async fn message_sent_before(
         &self,
         user_id: Id,
         conversation_id: Id,
+        message_id: Id,
         incoming: &IncomingMessage<'_>,
     ) -> Result<Option<Appended>, StorageError> {
         const QUERY: &str = "message_sent_before";
-        let Some(key) = incoming.idempotency_key else { return Ok(None) };
         let sql = format!(
             "SELECT {COLUMNS} FROM messages JOIN conversations ON conversations.id = messages.conversation_id
-             WHERE messages.conversation_id = ?1 AND idempotency_key = ?2 AND conversations.user_id = ?3"
+             WHERE messages.conversation_id = ?1 AND (idempotency_key = ?2 OR messages.id = ?4) AND conversations.user_id = ?3"
         );
-        let parameters = [conversation_id.into(), key.into(), user_id.into()];
+        let key = incoming.idempotency_key;
+        let parameters = [conversation_id.into(), key.into(), user_id.into(), message_id.into()];
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         let message = read(QUERY, row)?;
+        let stored_just_now = message.id == message_id;
         let run = self.run(user_id, message.run_id).await?;
-        Ok(run.map(|run| Appended::Existing(message, run)))
+        let appended = if stored_just_now { Appended::Stored } else { Appended::Existing };
+        Ok(run.map(|run| appended(message, run)))
     }
 
     /// The owner's messages in order, after a position: at most `limit` of them, and no more than about `max_bytes` of text
@@ -206,7 +202,7 @@ impl<D: Database> Store<D> {
                      (SELECT MAX(position) FROM messages WHERE conversation_id = ?1) AS last
                  FROM messages JOIN conversations ON conversations.id = messages.conversation_id
                  WHERE conversation_id = ?1 AND user_id = ?2 AND position > ?3 ORDER BY position LIMIT ?4
-             ) AS messages WHERE running - size < ?5 ORDER BY position"
+             ) AS messages WHERE running - size < CAST(?5 AS bigint) ORDER BY position"
         );
         let parameters =
             [conversation_id.into(), user_id.into(), after.into(), i64::from(limit).into(), max_bytes.into()];
@@ -235,7 +231,7 @@ impl<D: Database> Store<D> {
                      (SELECT position FROM messages WHERE id = ?3) AS asked
                  FROM messages WHERE conversation_id = ?1 ORDER BY position DESC LIMIT ?4
              ) AS messages
-             WHERE (running - size < ?5 OR position >= asked)
+             WHERE (running - size < CAST(?5 AS bigint) OR position >= asked)
                AND NOT (position > asked AND run_id <> ?2 AND finish_reason IN ('error', 'cancelled'))
              ORDER BY position"
         );

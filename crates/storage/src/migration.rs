@@ -1,7 +1,7 @@
 //! Brings a database to the schema of this build.
 //!
-//! Applied by whichever component first opens an older database, and by `cargo dev migrate`; two at once do no harm:
-//! each migration is one transaction that begins by taking its own row in `schema_migrations`.
+//! Applied by whichever component first opens an older database, and by `cargo dev migrate`; two at once do no harm: each migration is
+//! one transaction that begins by waiting for its turn and taking its own row in `schema_migrations`.
 
 use sha2::{Digest, Sha256};
 
@@ -12,26 +12,52 @@ use crate::{Database, Dialect, Outcome, Statement, StorageError};
 pub struct Migration {
     /// The number its name begins with.
     pub version: i64,
-    /// The file's name without `.sql`.
+    /// The file's name without what comes after a dot.
     pub name: &'static str,
-    /// The file.
-    pub sql: &'static str,
+    /// The file for SQLite.
+    pub sqlite: &'static str,
+    /// The file for PostgreSQL, which is the same one unless the dialects differ.
+    pub postgres: &'static str,
 }
 
 /// All of them, in order.
-pub const MIGRATIONS: &[Migration] =
-    &[Migration { version: 1, name: "0001_initial", sql: include_str!("../../../migrations/0001_initial.sql") }];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "0001_initial",
+        sqlite: include_str!("../../../migrations/0001_initial.sql"),
+        postgres: include_str!("../../../migrations/0001_initial.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "0002_commands",
+        sqlite: include_str!("../../../migrations/0002_commands.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0002_commands.postgres.sql"),
+    },
+];
+
+/// Any number that nobody else who shares the database locks: "edge" in ASCII.
+const ADVISORY_LOCK: i64 = 0x6564_6765;
 
 impl Migration {
-    /// SHA-256 of the file, in hexadecimal.
+    /// The file that a database reads.
     #[must_use]
-    pub fn hash(&self) -> String {
-        Sha256::digest(self.sql.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    pub const fn sql(&self, dialect: Dialect) -> &'static str {
+        match dialect {
+            Dialect::Sqlite => self.sqlite,
+            Dialect::Postgres => self.postgres,
+        }
     }
 
-    /// The statements of the file: each ends with a semicolon at the end of a line.
-    pub fn statements(&self) -> impl Iterator<Item = &'static str> {
-        self.sql.split(";\n").map(str::trim).filter(|statement| !statement.is_empty())
+    /// SHA-256 of that file, in hexadecimal.
+    #[must_use]
+    pub fn hash(&self, dialect: Dialect) -> String {
+        Sha256::digest(self.sql(dialect).as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The statements of that file: each ends with a semicolon before an empty line.
+    pub fn statements(&self, dialect: Dialect) -> impl Iterator<Item = &'static str> {
+        self.sql(dialect).split(";\n\n").map(str::trim).filter(|statement| !statement.is_empty())
     }
 }
 
@@ -47,33 +73,45 @@ const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (
 pub async fn migrate(database: &impl Database) -> Result<Vec<&'static str>, StorageError> {
     // An error here most often means that there is no such table yet; if it means more, the next statement says so.
     let current = current_version(database).await.unwrap_or_default();
+    let dialect = database.dialect();
     if current.as_ref().is_some_and(|(version, _)| *version >= latest_version()) {
-        return check(current);
+        return check(dialect, current);
     }
-    if database.dialect() == Dialect::Sqlite {
+    if dialect == Dialect::Sqlite {
         // Readers and the writer do not wait for each other; it lasts. Refused while somebody else is inside: they are doing it.
         let _ = database.query(Statement::new("wal", "PRAGMA journal_mode = WAL", [])).await;
     }
-    database.query(Statement::new("create_schema_migrations", CREATE_TABLE, [])).await?;
-    check(current_version(database).await?)?;
+    database.transaction(vec![lock(dialect), Statement::new("create_schema_migrations", CREATE_TABLE, [])]).await?;
+    check(dialect, current_version(database).await?)?;
     let mut applied = Vec::new();
     for migration in MIGRATIONS {
         let mut statements = vec![
+            lock(dialect),
             Statement::new(
                 "take_migration",
                 "INSERT INTO schema_migrations (version, name, sha256, applied_at) VALUES (?1, ?2, ?3, now_ms())
                  ON CONFLICT DO NOTHING RETURNING version",
-                [migration.version.into(), migration.name.into(), migration.hash().into()],
+                [migration.version.into(), migration.name.into(), migration.hash(dialect).into()],
             )
             .must_return(),
         ];
-        statements.extend(migration.statements().map(|sql| Statement::new("migration", sql, [])));
+        statements.extend(migration.statements(dialect).map(|sql| Statement::new("migration", sql, [])));
         match database.transaction(statements).await? {
             Outcome::Committed(_) => applied.push(migration.name),
             Outcome::Refused(_) => {}
         }
     }
     Ok(applied)
+}
+
+/// One host after the other: PostgreSQL lets two transactions create the same table and refuses the second at its end. SQLite has one
+/// writer at a time as it is.
+fn lock(dialect: Dialect) -> Statement {
+    let sql = match dialect {
+        Dialect::Sqlite => "SELECT 1".to_owned(),
+        Dialect::Postgres => format!("SELECT 1 FROM (SELECT pg_advisory_xact_lock({ADVISORY_LOCK})) AS taken"),
+    };
+    Statement::new("lock_migrations", sql, [])
 }
 
 fn latest_version() -> i64 {
@@ -93,10 +131,10 @@ async fn current_version(database: &impl Database) -> Result<Option<(i64, String
 }
 
 /// A newer database is fine (expand, then contract); a different one is not.
-fn check(current: Option<(i64, String)>) -> Result<Vec<&'static str>, StorageError> {
+fn check(dialect: Dialect, current: Option<(i64, String)>) -> Result<Vec<&'static str>, StorageError> {
     let Some((version, hash)) = current else { return Ok(Vec::new()) };
     match MIGRATIONS.iter().find(|migration| migration.version == version) {
-        Some(migration) if migration.hash() != hash => Err(StorageError::MigrationChanged { version }),
+        Some(migration) if migration.hash(dialect) != hash => Err(StorageError::MigrationChanged { version }),
         _ => Ok(Vec::new()),
     }
 }

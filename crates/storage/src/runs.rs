@@ -3,15 +3,20 @@
 //! Whoever executes a run holds its lease: a name (the executor's) and a time by the database's clock. Everything an executor writes
 //! names itself, so that one that was thought dead and was not can write nothing any more.
 
-use domain::{Id, Run, RunFailure, RunState, Usage};
+use domain::{Id, Run, RunFailure, RunState, Usage, event::Progress};
 
-use crate::{
-    Database, Outcome, Row, Statement, StorageError, Store,
-    database::Columns,
-    messages::{self, NewMessage},
-};
+use crate::{Database, Row, Statement, StorageError, Store, Value, database::Columns, messages::NewMessage};
 
-/// A lease on a run.
+/// Who executes which run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Lease {
+    /// The run.
+    pub run_id: Id,
+    /// Made up anew at each claim, so that nobody is taken for an earlier executor.
+    pub owner: Id,
+}
+
+/// A lease on a run that has just been taken.
 #[derive(Clone, Debug)]
 pub struct Claim {
     /// The run.
@@ -68,6 +73,29 @@ pub struct Batch {
     pub frames: String,
 }
 
+impl Batch {
+    /// Puts later events behind these.
+    pub fn append(&mut self, later: Self) {
+        if self.frames.is_empty() {
+            *self = later;
+        } else if !later.frames.is_empty() {
+            self.last_id = later.last_id;
+            self.frames.push_str(&later.frames);
+        }
+    }
+}
+
+/// Events of a run for its log, if its lease still holds.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Who logs.
+    pub lease: Lease,
+    /// Where the run is.
+    pub state: RunState,
+    /// What is logged.
+    pub batch: Batch,
+}
+
 /// What came of asking a run to stop.
 #[derive(Clone, Debug)]
 pub struct CancelRequest {
@@ -78,7 +106,13 @@ pub struct CancelRequest {
 }
 
 /// Batches read at once: a batch is about 4 KiB, so this is a few hundred.
-const TAIL_BATCHES: i64 = 64;
+const TAIL_BATCHES: usize = 64;
+
+/// Runs that one statement looks after: more than an instance usually has, few enough for a statement of a few hundred KiB.
+pub const MAX_LEASES: usize = 64;
+
+/// The states in which a run stands in the way of the next.
+pub(crate) const ACTIVE: &str = "('queued', 'processing', 'awaiting_approval')";
 
 /// Columns as stored, in the order of [`read`].
 pub(crate) const STORED_COLUMNS: &str = "id, conversation_id, message_id, state, model, created_at, updated_at,
@@ -125,24 +159,86 @@ fn selected_columns() -> String {
     )
 }
 
-/// The first statement of everything an executor writes in a transaction.
-fn fence(run_id: Id, owner: Id) -> Statement {
-    let sql = "UPDATE runs SET updated_at = now_ms() WHERE id = ?1 AND lease_owner = ?2 RETURNING id";
-    Statement::new("fence", sql, [run_id.into(), owner.into()]).must_return()
+/// What an executor stores at once, if its lease still holds.
+struct Step<'a> {
+    state: RunState,
+    batch: &'a Batch,
+    message: Option<&'a NewMessage>,
+    /// Of the tool call whose result the message is.
+    is_error: bool,
+    ending: Option<&'a Ending>,
 }
 
-pub(crate) fn insert_batch(run_id: Id, state: RunState, batch: &Batch) -> Statement {
-    let sql = "INSERT INTO run_events (run_id, last_id, state, frames) VALUES (?1, ?2, ?3, ?4)";
-    let parameters = [run_id.into(), batch.last_id.into(), state.as_str().into(), batch.frames.as_str().into()];
-    Statement::new("insert_batch", sql, parameters)
+fn step(lease: Lease, step: &Step<'_>) -> Result<Statement, StorageError> {
+    let sql = "INSERT INTO run_steps (run_id, lease_owner, state, last_id, frames, message_id, conversation_id, position, role, content,
+                   tool_calls, tool_call_id, is_error, finish_reason, size, final_state, error_code, error_message, prompt_tokens,
+                   completion_tokens, created_at)
+               SELECT runs.id, runs.lease_owner, ?3, ?4, ?5, ?6, runs.conversation_id,
+                   (SELECT COALESCE(MAX(position), 0) + 1 FROM messages WHERE messages.conversation_id = runs.conversation_id),
+                   ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, now_ms()
+               FROM runs WHERE runs.id = ?1 AND runs.lease_owner = ?2 RETURNING run_id";
+    let message = step.message;
+    let tool_calls = match message {
+        Some(message) if !message.tool_calls.is_empty() => Some(serde_json::to_string(&message.tool_calls)?),
+        _ => None,
+    };
+    let size = message.map_or(0, |message| message.content.len()) + tool_calls.as_ref().map_or(0, String::len);
+    let failure = step.ending.and_then(|ending| ending.failure.as_ref());
+    let usage = step.ending.and_then(|ending| ending.usage);
+    let parameters: [Value; 18] = [
+        lease.run_id.into(),
+        lease.owner.into(),
+        step.state.as_str().into(),
+        step.batch.last_id.into(),
+        step.batch.frames.as_str().into(),
+        message.map(|message| message.id).into(),
+        message.map(|message| message.role.as_str()).into(),
+        message.map(|message| message.content.as_str()).into(),
+        tool_calls.into(),
+        message.and_then(|message| message.tool_call_id.as_deref()).into(),
+        step.is_error.into(),
+        message.and_then(|message| message.finish_reason.as_deref()).into(),
+        (size as u64).into(),
+        step.ending.map(|ending| ending.state.as_str()).into(),
+        failure.map(|failure| failure.code.as_str()).into(),
+        failure.map(|failure| failure.message.as_str()).into(),
+        usage.map(|usage| usage.prompt_tokens).into(),
+        usage.map(|usage| usage.completion_tokens).into(),
+    ];
+    Ok(Statement::new("run_step", sql, parameters).durably())
 }
 
-fn leave(query: &'static str, rows: &[Row]) -> Result<Leave, StorageError> {
-    match rows.first() {
-        None => Ok(Leave::LeaseLost),
-        Some(row) if row.columns(query).flag()? => Ok(Leave::CancelRequested),
-        Some(_) => Ok(Leave::Granted),
+/// `(VALUES ...)` with a row of `width` parameters for each of at least `count` things. Few different lengths, so that a database that
+/// remembers prepared statements knows them all; the rows too many must be filled with nulls.
+fn values(count: usize, row: impl Fn(usize) -> String, width: usize) -> (String, usize) {
+    let count = count.next_power_of_two();
+    let rows: Vec<String> = (0..count).map(|at| row(at * width + 1)).collect();
+    (rows.join(", "), count * width)
+}
+
+/// Whether each of `leases` holds, from rows of the lease and whether the run is to stop.
+fn leaves(query: &'static str, leases: impl Iterator<Item = Lease>, rows: &[Row]) -> Result<Vec<Leave>, StorageError> {
+    let mut held = Vec::with_capacity(rows.len());
+    for row in rows {
+        let mut columns = row.columns(query);
+        held.push((Lease { run_id: columns.id()?, owner: columns.id()? }, columns.flag()?));
     }
+    let leave = |lease: Lease| match held.iter().find(|(holds, _)| *holds == lease) {
+        None => Leave::LeaseLost,
+        Some((_, true)) => Leave::CancelRequested,
+        Some((_, false)) => Leave::Granted,
+    };
+    Ok(leases.map(leave).collect())
+}
+
+/// The leases as a table `held` and its parameters, after `before` other ones.
+fn held(leases: &[Lease], before: &[Value]) -> (String, Vec<Value>) {
+    let row = |at: usize| format!("(?{}, ?{})", before.len() + at, before.len() + at + 1);
+    let (values, width) = values(leases.len(), row, 2);
+    let mut parameters = before.to_vec();
+    parameters.extend(leases.iter().flat_map(|lease| [lease.run_id.into(), lease.owner.into()]));
+    parameters.resize(before.len() + width, Value::Null);
+    (format!("WITH held (run_id, owner) AS (VALUES {values})"), parameters)
 }
 
 impl<D: Database> Store<D> {
@@ -187,17 +283,44 @@ impl<D: Database> Store<D> {
     ///
     /// # Errors
     /// As [`Self::run`].
-    pub async fn claim(&self, id: Id, owner: Id, lease_ms: i64) -> Result<Option<Claim>, StorageError> {
-        const QUERY: &str = "claim";
+    pub async fn claim(&self, lease: Lease, lease_ms: i64) -> Result<Option<Claim>, StorageError> {
+        self.claim_if("claim", &format!("({CLAIMABLE} OR lease_owner = ?2)"), lease, lease_ms, None).await
+    }
+
+    /// Takes the owner's run if nobody ever has: it has no log yet, so there is nothing to read before executing it.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn claim_new(&self, user_id: Id, lease: Lease, lease_ms: i64) -> Result<Option<Claim>, StorageError> {
+        self.claim_if(
+            "claim_new",
+            "(state = 'queued' AND attempt = 0 OR lease_owner = ?2) AND user_id = ?4",
+            lease,
+            lease_ms,
+            Some(user_id),
+        )
+        .await
+    }
+
+    async fn claim_if(
+        &self,
+        query: &'static str,
+        condition: &str,
+        lease: Lease,
+        lease_ms: i64,
+        user_id: Option<Id>,
+    ) -> Result<Option<Claim>, StorageError> {
         let sql = format!(
             "UPDATE runs SET state = 'processing', lease_owner = ?2, lease_expires_at = now_ms() + ?3,
                  attempt = attempt + 1, updated_at = now_ms()
-             WHERE id = ?1 AND {CLAIMABLE} RETURNING {STORED_COLUMNS}, attempt, cancel_requested"
+             WHERE id = ?1 AND {condition} RETURNING {STORED_COLUMNS}, attempt, cancel_requested"
         );
-        let rows = self.database.query(Statement::new(QUERY, sql, [id.into(), owner.into(), lease_ms.into()])).await?;
+        let mut parameters: Vec<Value> = vec![lease.run_id.into(), lease.owner.into(), lease_ms.into()];
+        parameters.extend(user_id.map(Value::from));
+        let rows = self.database.query(Statement::new(query, sql, parameters)).await?;
         rows.first()
             .map(|row| {
-                let mut columns = row.columns(QUERY);
+                let mut columns = row.columns(query);
                 let run = read_columns(&mut columns)?;
                 let attempt = u64::try_from(columns.integer()?).unwrap_or_default();
                 Ok(Claim { run, attempt, cancel_requested: columns.flag()? })
@@ -205,107 +328,154 @@ impl<D: Database> Store<D> {
             .transpose()
     }
 
-    /// Logs events and hears whether to go on, in one statement.
+    /// Logs events of several runs, the same ones twice if it must, and hears whether they may go on, in one statement. At most [`MAX_LEASES`].
     ///
     /// # Errors
     /// As [`Self::run`].
-    pub async fn append_events(
-        &self,
-        id: Id,
-        owner: Id,
-        state: RunState,
-        batch: &Batch,
-    ) -> Result<Leave, StorageError> {
+    pub async fn append_events(&self, entries: &[Entry]) -> Result<Vec<Leave>, StorageError> {
         const QUERY: &str = "append_events";
-        let sql = "INSERT INTO run_events (run_id, last_id, state, frames)
-                   SELECT id, ?3, ?4, ?5 FROM runs WHERE id = ?1 AND lease_owner = ?2
-                   RETURNING (SELECT cancel_requested FROM runs WHERE runs.id = run_id)";
-        let parameters =
-            [id.into(), owner.into(), batch.last_id.into(), state.as_str().into(), batch.frames.as_str().into()];
-        leave(QUERY, &self.database.query(Statement::new(QUERY, sql, parameters)).await?)
+        if entries.is_empty() {
+            return Ok(Vec::new());
+        }
+        let row = |at: usize| format!("(?{at}, ?{}, CAST(?{} AS bigint), ?{}, ?{})", at + 1, at + 2, at + 3, at + 4);
+        let (values, width) = values(entries.len(), row, 5);
+        let mut parameters = Vec::with_capacity(width);
+        for Entry { lease, state, batch } in entries {
+            parameters.extend([
+                lease.run_id.into(),
+                lease.owner.into(),
+                batch.last_id.into(),
+                state.as_str().into(),
+                batch.frames.as_str().into(),
+            ]);
+        }
+        parameters.resize(width, Value::Null);
+        let sql = format!(
+            "WITH entry (run_id, owner, last_id, state, frames) AS (VALUES {values})
+             INSERT INTO run_events (run_id, last_id, state, frames)
+             SELECT runs.id, entry.last_id, entry.state, entry.frames
+             FROM entry JOIN runs ON runs.id = entry.run_id AND runs.lease_owner = entry.owner
+             WHERE 1 = 1 ON CONFLICT (run_id, last_id) DO UPDATE SET frames = excluded.frames
+             RETURNING run_id, (SELECT lease_owner FROM runs WHERE runs.id = run_id),
+                 (SELECT cancel_requested FROM runs WHERE runs.id = run_id)"
+        );
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
+        leaves(QUERY, entries.iter().map(|entry| entry.lease), &rows)
     }
 
-    /// Hears whether to go on, when there is nothing to log.
+    /// Hears whether runs may go on when there is nothing to log. At most [`MAX_LEASES`].
     ///
     /// # Errors
     /// As [`Self::run`].
-    pub async fn check_lease(&self, id: Id, owner: Id) -> Result<Leave, StorageError> {
-        const QUERY: &str = "check_lease";
-        let sql = "SELECT cancel_requested FROM runs WHERE id = ?1 AND lease_owner = ?2";
-        leave(QUERY, &self.database.query(Statement::new(QUERY, sql, [id.into(), owner.into()])).await?)
+    pub async fn check_leases(&self, leases: &[Lease]) -> Result<Vec<Leave>, StorageError> {
+        const QUERY: &str = "check_leases";
+        if leases.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (held, parameters) = held(leases, &[]);
+        let sql = format!(
+            "{held} SELECT runs.id, lease_owner, cancel_requested
+             FROM held JOIN runs ON runs.id = held.run_id AND lease_owner = held.owner"
+        );
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
+        leaves(QUERY, leases.iter().copied(), &rows)
     }
 
-    /// Keeps the lease for another `lease_ms`.
+    /// Keeps leases for another `lease_ms`. At most [`MAX_LEASES`].
     ///
     /// # Errors
     /// As [`Self::run`].
-    pub async fn renew_lease(&self, id: Id, owner: Id, lease_ms: i64) -> Result<Leave, StorageError> {
-        const QUERY: &str = "renew_lease";
-        let sql = "UPDATE runs SET lease_expires_at = now_ms() + ?3 WHERE id = ?1 AND lease_owner = ?2
-                   RETURNING cancel_requested";
-        let parameters = [id.into(), owner.into(), lease_ms.into()];
-        leave(QUERY, &self.database.query(Statement::new(QUERY, sql, parameters)).await?)
+    pub async fn renew_leases(&self, leases: &[Lease], lease_ms: i64) -> Result<Vec<Leave>, StorageError> {
+        const QUERY: &str = "renew_leases";
+        if leases.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (held, parameters) = held(leases, &[lease_ms.into()]);
+        let sql = format!(
+            "{held} UPDATE runs SET lease_expires_at = now_ms() + ?1 FROM held
+             WHERE runs.id = held.run_id AND lease_owner = held.owner RETURNING runs.id, lease_owner, cancel_requested"
+        );
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
+        leaves(QUERY, leases.iter().copied(), &rows)
     }
 
-    /// All that a run has logged, for whoever takes it over.
+    /// What a run has said and done according to its log, for whoever takes it over or ends it.
     ///
     /// # Errors
     /// As [`Self::run`].
-    pub async fn log(&self, id: Id) -> Result<Vec<String>, StorageError> {
+    pub async fn progress(&self, id: Id) -> Result<Progress, StorageError> {
+        let mut progress = Progress::default();
+        let mut after = 0;
+        loop {
+            let page = self.log(id, after).await?;
+            for (last_id, frames) in &page {
+                progress.read(frames);
+                after = *last_id;
+            }
+            if page.len() < TAIL_BATCHES {
+                return Ok(progress);
+            }
+        }
+    }
+
+    /// What a run has logged after an event: batches with the id of their last event, some at a time.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn log(&self, id: Id, after: u64) -> Result<Vec<(u64, String)>, StorageError> {
         const QUERY: &str = "log";
-        let sql = "SELECT frames FROM run_events WHERE run_id = ?1 ORDER BY last_id";
-        let rows = self.database.query(Statement::new(QUERY, sql, [id.into()])).await?;
-        rows.iter().map(|row| Ok(row.columns(QUERY).text()?.to_owned())).collect()
+        let sql = format!(
+            "SELECT last_id, frames FROM run_events WHERE run_id = ?1 AND last_id > ?2 ORDER BY last_id LIMIT {TAIL_BATCHES}"
+        );
+        let rows = self.database.query(Statement::new(QUERY, sql, [id.into(), after.into()])).await?;
+        rows.iter()
+            .map(|row| {
+                let mut columns = row.columns(QUERY);
+                Ok((u64::try_from(columns.integer()?).unwrap_or_default(), columns.text()?.to_owned()))
+            })
+            .collect()
     }
 
-    /// Stores messages and events together: a finished step. `false`: the lease is lost and nothing was stored.
+    /// Stores a message and events together: a finished step. `false`: the lease is lost and nothing was stored.
     ///
     /// # Errors
     /// As [`Self::run`].
     pub async fn finish_step(
         &self,
-        run: &Run,
-        owner: Id,
+        lease: Lease,
         state: RunState,
-        messages: &[NewMessage],
+        message: &NewMessage,
         batch: &Batch,
     ) -> Result<bool, StorageError> {
-        let mut statements = vec![fence(run.id, owner), insert_batch(run.id, state, batch)];
-        for message in messages {
-            statements.push(messages::insert(run.conversation_id, run.id, message)?);
-        }
-        Ok(matches!(self.database.transaction(statements).await?, Outcome::Committed(_)))
+        self.take(lease, &Step { state, batch, message: Some(message), is_error: false, ending: None }).await
+    }
+
+    /// Stores a call's result as a message, with its event. `false`: the lease is lost and nothing was stored.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn finish_tool_call(
+        &self,
+        lease: Lease,
+        message: &NewMessage,
+        is_error: bool,
+        batch: &Batch,
+    ) -> Result<bool, StorageError> {
+        let state = RunState::ToolExecution;
+        self.take(lease, &Step { state, batch, message: Some(message), is_error, ending: None }).await
     }
 
     /// Ends a run: its answer, its usage, its last events and its state, all or nothing. `false`: the lease is lost.
     ///
     /// # Errors
     /// As [`Self::run`].
-    pub async fn finish_run(&self, run: &Run, owner: Id, ending: &Ending) -> Result<bool, StorageError> {
-        let (code, message) = match &ending.failure {
-            Some(failure) => (Some(failure.code.as_str()), Some(failure.message.as_str())),
-            None => (None, None),
-        };
-        let sql = "UPDATE runs SET state = ?3, error_code = ?4, error_message = ?5, prompt_tokens = ?6,
-                       completion_tokens = ?7, lease_owner = NULL, updated_at = now_ms()
-                   WHERE id = ?1 AND lease_owner = ?2 RETURNING id";
-        let parameters = [
-            run.id.into(),
-            owner.into(),
-            ending.state.as_str().into(),
-            code.into(),
-            message.into(),
-            ending.usage.map(|usage| usage.prompt_tokens).into(),
-            ending.usage.map(|usage| usage.completion_tokens).into(),
-        ];
-        let mut statements = vec![
-            Statement::new("finish_run", sql, parameters).must_return(),
-            insert_batch(run.id, ending.state, &ending.batch),
-        ];
-        if let Some(message) = &ending.message {
-            statements.push(messages::insert(run.conversation_id, run.id, message)?);
-        }
-        Ok(matches!(self.database.transaction(statements).await?, Outcome::Committed(_)))
+    pub async fn finish_run(&self, lease: Lease, ending: &Ending) -> Result<bool, StorageError> {
+        let (state, batch, message) = (ending.state, &ending.batch, ending.message.as_ref());
+        self.take(lease, &Step { state, batch, message, is_error: false, ending: Some(ending) }).await
+    }
+
+    async fn take(&self, lease: Lease, taken: &Step<'_>) -> Result<bool, StorageError> {
+        Ok(!self.database.query(step(lease, taken)?).await?.is_empty())
     }
 
     /// Asks the owner's run to stop. `None`: not the owner's. A run that has ended stays as it is.
@@ -317,7 +487,7 @@ impl<D: Database> Store<D> {
         let sql = format!(
             "UPDATE runs SET cancel_requested = 1,
                  state = CASE WHEN state = 'awaiting_approval' THEN 'queued' ELSE state END
-             WHERE id = ?1 AND user_id = ?2 AND state IN ('queued', 'processing', 'awaiting_approval')
+             WHERE id = ?1 AND user_id = ?2 AND state IN {ACTIVE}
              RETURNING CASE WHEN {CLAIMABLE} THEN 1 ELSE 0 END"
         );
         let rows = self.database.query(Statement::new(QUERY, sql, [id.into(), user_id.into()])).await?;

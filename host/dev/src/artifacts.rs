@@ -95,6 +95,11 @@ pub(crate) fn bench(repo: &Repo) -> anyhow::Result<()> {
     native(repo, "bench", "bench", "the benchmark")
 }
 
+/// What migrates and copies databases: `target/host/database`.
+pub(crate) fn database(repo: &Repo) -> anyhow::Result<()> {
+    native(repo, "database", "database", "the database program")
+}
+
 /// Where a native program is put.
 pub(crate) fn program(repo: &Repo, package: &str) -> PathBuf {
     repo.target("host").join(package)

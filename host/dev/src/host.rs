@@ -66,7 +66,8 @@ pub(crate) fn file_from_here(argument: &str) -> anyhow::Result<String> {
     }
 }
 
-fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
+/// A path as seen from the folder that the person is in.
+pub(crate) fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
     std::path::absolute(path).with_context(|| format!("`{}` is no path", path.display()))
 }
 

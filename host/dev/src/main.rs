@@ -5,11 +5,13 @@
 
 mod artifacts;
 mod commands;
+mod database;
 mod environment;
 mod host;
 mod manifest;
 mod npm;
 mod prerequisites;
+mod python;
 mod repo;
 mod rings;
 mod step;
@@ -43,6 +45,10 @@ enum Command {
     Bench(commands::bench::Arguments),
     /// Apply the migrations to the database without serving
     Migrate(commands::migrate::Arguments),
+    /// Copy a database to a new file, which holds private keys; the app may go on meanwhile
+    ExportDb(commands::export_db::Arguments),
+    /// Copy such a file into an empty database, and compare; stop the app before
+    ImportDb(commands::import_db::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -54,6 +60,8 @@ fn main() -> ExitCode {
         Command::Model(arguments) => commands::model::run(&repo, &arguments),
         Command::Bench(arguments) => commands::bench::run(&repo, &arguments),
         Command::Migrate(arguments) => commands::migrate::run(&repo, &arguments),
+        Command::ExportDb(arguments) => commands::export_db::run(&repo, &arguments),
+        Command::ImportDb(arguments) => commands::import_db::run(&repo, &arguments),
     };
     match done {
         Ok(code) => code,

@@ -22,6 +22,7 @@ use crate::key_value::KeyValueFile;
 use crate::logs::{Log, Output, host_line};
 use crate::manifest::{self, Manifest};
 use crate::outbound::{Network, Outbound, full};
+use crate::postgres::Pools;
 use crate::routes::{RouteMatch, Router, WELL_KNOWN_PREFIX};
 use crate::variables::Variables;
 
@@ -162,6 +163,7 @@ impl<'a> Loading<'a> {
             sqlite_databases: component.sqlite_databases.iter().cloned().collect(),
             state_folder: self.state_folder.clone(),
             key_value_file: self.key_value_file.clone(),
+            postgres_pools: Pools::default(),
             stdout: Log::open(&self.log_folder, id, Output::Stdout, quiet)?,
             stderr: Log::open(&self.log_folder, id, Output::Stderr, quiet)?,
         })

@@ -21,16 +21,8 @@ const TABLE_KEEP_RESIDENT_BYTES: usize = 1 << 19;
 
 /// Interfaces that Spin has and this host has not, by how their names start. A component may import them; a call ends
 /// its instance.
-const NOT_SERVED: [&str; 8] = [
-    "spin:postgres/",
-    "spin:mysql/",
-    "spin:redis/",
-    "spin:mqtt/",
-    "fermyon:spin/",
-    "wasi:keyvalue/",
-    "wasi:config/",
-    "wasi:otel/",
-];
+const NOT_SERVED: [&str; 7] =
+    ["spin:mysql/", "spin:redis/", "spin:mqtt/", "fermyon:spin/", "wasi:keyvalue/", "wasi:config/", "wasi:otel/"];
 
 /// An engine whose compiled components are kept in `cache_folder` (absolute), and whose guests yield on every tick.
 pub(crate) fn new_engine(cache_folder: &Path) -> Result<Engine> {
@@ -86,8 +78,8 @@ pub(crate) fn new_linker(engine: &Engine) -> Result<Linker<InstanceState>> {
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
     spin::key_value::key_value::add_to_linker::<_, Spin>(&mut linker, InstanceState::spin)?;
+    spin::postgres::postgres::add_to_linker::<_, Spin>(&mut linker, InstanceState::spin)?;
     spin::sqlite::sqlite::add_to_linker::<_, Spin>(&mut linker, InstanceState::spin)?;
-    // `spin:postgres` belongs here when it comes.
     spin::variables::variables::add_to_linker::<_, Spin>(&mut linker, InstanceState::spin)?;
     Ok(linker)
 }

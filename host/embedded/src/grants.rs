@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::allowed_hosts::AllowedHosts;
 use crate::key_value::KeyValueFile;
 use crate::logs::{Log, host_line};
+use crate::postgres::Pools;
 
 /// A component's permissions and configuration.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub(crate) struct Grants {
     pub(crate) state_folder: PathBuf,
     /// Where the stores lie.
     pub(crate) key_value_file: KeyValueFile,
+    /// Its connections to PostgreSQL.
+    pub(crate) postgres_pools: Pools,
     /// Its standard output.
     pub(crate) stdout: Log,
     /// Its standard error.

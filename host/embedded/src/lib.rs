@@ -1,8 +1,8 @@
 //! The embedded host: serves an unmodified Spin manifest on a machine without Spin.
 //!
 //! It is a development host: it implements what our manifest uses, with Spin's semantics, on wasmtime. Nothing may
-//! work on it that does not work on Spin. Only [`cli`] is meant for others; `key_value` and `sqlite` are public
-//! because generated code names types of theirs.
+//! work on it that does not work on Spin. Only [`cli`] is meant for others; `key_value`, `postgres` and `sqlite` are
+//! public because generated code names types of theirs.
 
 mod allowed_hosts;
 mod application;
@@ -24,4 +24,5 @@ mod variables;
 
 pub mod cli;
 pub mod key_value;
+pub mod postgres;
 pub mod sqlite;

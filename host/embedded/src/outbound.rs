@@ -66,7 +66,7 @@ impl Network {
         http.enforce_http(false);
         http.set_nodelay(true);
         let https = HttpsConnectorBuilder::new()
-            .with_tls_config(tls_config())
+            .with_tls_config(ClientConfig::builder().with_root_certificates(trusted_roots()).with_no_client_auth())
             .https_or_http()
             .enable_http1()
             .wrap_connector(http);
@@ -83,7 +83,7 @@ impl Default for Network {
 }
 
 /// The machine's certificates (`SSL_CERT_FILE` is honoured), else Mozilla's, for a machine that has none.
-fn tls_config() -> ClientConfig {
+pub(crate) fn trusted_roots() -> Arc<RootCertStore> {
     static ROOTS: LazyLock<Arc<RootCertStore>> = LazyLock::new(|| {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -92,7 +92,7 @@ fn tls_config() -> ClientConfig {
         }
         Arc::new(roots)
     });
-    ClientConfig::builder().with_root_certificates(ROOTS.clone()).with_no_client_auth()
+    ROOTS.clone()
 }
 
 impl Outbound {
@@ -233,7 +233,8 @@ fn sources<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a 
     })
 }
 
-fn chain_of(error: &(dyn StdError + 'static)) -> String {
+/// The error and what it came from, for a person.
+pub(crate) fn chain_of(error: &(dyn StdError + 'static)) -> String {
     let mut told: Vec<String> = sources(error).map(ToString::to_string).collect();
     told.dedup();
     told.join(": ")

@@ -14,7 +14,7 @@ use domain::{Id, Run, ToolCall, event};
 use futures::Stream;
 use native_sqlite::SqliteFile;
 use orchestrator::{
-    Host, ModelAnswer, Opened, Reader, Settings, ToolAnswer, ToolDefinition, Unreachable, open, request_handler,
+    Host, Ledger, ModelAnswer, Opened, Reader, Settings, ToolAnswer, ToolDefinition, Unreachable, open, request_handler,
 };
 use serde_json::{Value, json, value::RawValue};
 use storage::{
@@ -69,6 +69,7 @@ pub(crate) struct World {
     pub(crate) conversation: Id,
     folder: tempfile::TempDir,
     started: Instant,
+    ledger: Ledger,
     script: RefCell<VecDeque<Answer>>,
     asked: RefCell<Vec<(Duration, Value)>>,
     dropped_at: Rc<Cell<Duration>>,
@@ -96,6 +97,7 @@ impl World {
             conversation,
             folder,
             started: Instant::now(),
+            ledger: Ledger::new(),
             script: RefCell::new(script.into_iter().collect()),
             asked: RefCell::default(),
             dropped_at: Rc::default(),
@@ -233,6 +235,10 @@ impl Host for World {
 
     fn store(&self) -> &Store<SqliteFile> {
         &self.store
+    }
+
+    fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     async fn ask_model(&self, body: Vec<u8>) -> Result<ModelAnswer<Body>, Unreachable> {

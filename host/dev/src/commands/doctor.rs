@@ -85,7 +85,13 @@ fn checks(repo: &Repo) -> Vec<Check> {
             false,
             "optional: the same spin.toml runs on Spin 4.1 or newer, https://spinframework.dev",
         ),
-        tool("python3", &["python3"], None, false, "optional: for trying the API with the official SDK"),
+        tool(
+            "python3",
+            &["python3"],
+            None,
+            false,
+            "optional: for checking deploy/, and for trying the API with the official SDK",
+        ),
         Check {
             name: "port 3000",
             found: TcpListener::bind(ADDRESS)

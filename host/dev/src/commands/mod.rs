@@ -2,6 +2,8 @@
 
 pub(crate) mod bench;
 pub(crate) mod doctor;
+pub(crate) mod export_db;
+pub(crate) mod import_db;
 pub(crate) mod migrate;
 pub(crate) mod model;
 pub(crate) mod test;

@@ -9,14 +9,18 @@ use crate::artifacts;
 use crate::manifest::Manifest;
 use crate::npm::{install, npm};
 use crate::prerequisites;
+use crate::python;
 use crate::repo::Repo;
 
 /// Where the browser ring lies.
 const BROWSER: &str = "tests/browser";
+/// Where the checks of the deployment files lie.
+const DEPLOY: &str = "tests/deploy";
 /// What the app ring is told: the host's program, the manifest, and how often an instance may be used again.
 const HOST_VARIABLE: &str = "EA_HOST";
 const MANIFEST_VARIABLE: &str = "EA_MANIFEST";
 const REUSE_VARIABLE: &str = "EA_INSTANCE_REUSE";
+const STORE_VARIABLE: &str = "EA_STORE";
 
 /// One ring.
 pub(crate) struct Ring {
@@ -36,7 +40,7 @@ pub(crate) enum Readiness {
 }
 
 /// All rings, the quick ones first.
-pub(crate) const RINGS: [Ring; 7] = [
+pub(crate) const RINGS: [Ring; 9] = [
     Ring {
         name: "crates",
         about: "libraries, the scripted model and this program",
@@ -72,6 +76,13 @@ pub(crate) const RINGS: [Ring; 7] = [
         },
     },
     Ring {
+        name: "deploy",
+        about: "the deployment files, against the schemas of what reads them",
+        folder: DEPLOY,
+        prepare: a_python,
+        commands: |repo, _| vec![python::python(repo, DEPLOY, "check.py")],
+    },
+    Ring {
         name: "host",
         about: "the embedded host, with guests made for its tests",
         folder: "host/embedded",
@@ -97,6 +108,17 @@ pub(crate) const RINGS: [Ring; 7] = [
         },
     },
     Ring {
+        name: "app-postgres",
+        about: "the same on a real PostgreSQL, and many hosts on one",
+        folder: "tests",
+        prepare: the_app_and_python,
+        commands: |repo, _| {
+            let mut test = app_test(repo);
+            test.env(STORE_VARIABLE, "postgres");
+            vec![test]
+        },
+    },
+    Ring {
         name: "browser",
         about: "the whole app as a person sees it, in Chromium",
         folder: BROWSER,
@@ -113,10 +135,26 @@ fn nothing(_: &Repo, _: &Manifest) -> anyhow::Result<Readiness> {
     Ok(Readiness::Ready)
 }
 
+fn a_python(repo: &Repo, _: &Manifest) -> anyhow::Result<Readiness> {
+    if let Err(reason) = python::is_there(repo) {
+        return Ok(Readiness::Skip(format!("{reason:#}")));
+    }
+    python::install(repo, DEPLOY)?;
+    Ok(Readiness::Ready)
+}
+
 fn the_app(repo: &Repo, manifest: &Manifest) -> anyhow::Result<Readiness> {
     let _built = artifacts::lock(repo)?;
     artifacts::app(repo, manifest)?;
     Ok(Readiness::Ready)
+}
+
+/// PostgreSQL comes out of a Python package.
+fn the_app_and_python(repo: &Repo, manifest: &Manifest) -> anyhow::Result<Readiness> {
+    if let Err(reason) = python::is_there(repo) {
+        return Ok(Readiness::Skip(format!("{reason:#}")));
+    }
+    the_app(repo, manifest)
 }
 
 fn the_app_and_a_browser(repo: &Repo, manifest: &Manifest) -> anyhow::Result<Readiness> {

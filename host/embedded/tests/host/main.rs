@@ -9,5 +9,6 @@ mod harness;
 mod lifecycle;
 mod outbound;
 mod permissions;
+mod postgres;
 mod serving;
 mod storage;

@@ -1,5 +1,7 @@
 //! Fixture: one component that does everything the host's tests want to see, by path.
 
+mod postgres;
+
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -35,6 +37,11 @@ async fn handle(request: Request) -> impl IntoResponse {
         "sqlite-sync" => sqlite_sync(&query),
         "rows" => rows(&query).await,
         "database" => Connection::open(&query).await.map(|_| "open".to_owned()).map_err(|error| format!("{error:?}")),
+        "postgres" => postgres::statements(&query, request).await,
+        "postgres-values" => postgres::values().await,
+        "postgres-misfits" => postgres::misfits().await,
+        "postgres-rows" => postgres::rows(&query).await,
+        "postgres-execute" => postgres::execute().await,
         "set" | "key" | "keys" => key_value(last, &query).await,
         "print" => {
             println!("to stdout {query}");

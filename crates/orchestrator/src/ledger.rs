@@ -1,0 +1,244 @@
+//! The runs that an instance executes, together: what they say is logged, their leases are kept and the wishes to stop them are heard in
+//! one statement for all of them, made by whichever of them first finds that it is time. A statement costs far more than a row.
+//!
+//! It knows nothing of what a run does. A run that ends takes out what still waits here and stores it with its answer.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use domain::RunState;
+use storage::{
+    StorageError,
+    runs::{Batch, Entry, Lease, Leave, MAX_LEASES},
+};
+
+use crate::Host;
+
+/// How often wishes to stop are heard. Together with [`crate::session_manager::TICK`] less than 0.2 s, within which a stop must reach the
+/// model's server.
+const LISTEN: Duration = Duration::from_millis(90);
+
+/// How often events are logged: what a reader who is not the first, or comes back, lags behind.
+const LOG: Duration = Duration::from_millis(170);
+
+/// How often leases are renewed: three renewals may be late or lost.
+const RENEW: Duration = Duration::from_millis(1_500);
+
+/// How long a run belongs to an executor that says nothing: after that, whoever reads its events takes it over.
+pub const LEASE_MS: i64 = 6_000;
+
+/// How often somebody who waits for a statement of another run looks whether it is done.
+const SETTLE: Duration = Duration::from_millis(5);
+
+/// The runs of an instance.
+#[derive(Debug)]
+pub struct Ledger {
+    pages: Mutex<Pages>,
+}
+
+#[derive(Debug)]
+struct Pages {
+    runs: Vec<Page>,
+    /// A statement is on its way.
+    writing: bool,
+    listened_at: Duration,
+    logged_at: Duration,
+    renewed_at: Duration,
+}
+
+#[derive(Debug)]
+struct Page {
+    lease: Lease,
+    state: RunState,
+    /// Not logged yet.
+    waiting: Batch,
+    /// Its events are in the statement that is on its way.
+    in_flight: bool,
+    leave: Result<Leave, Arc<StorageError>>,
+}
+
+/// What a statement is about.
+struct Round {
+    entries: Vec<Entry>,
+    /// Who is asked about without anything to log.
+    listening: Vec<Lease>,
+    renewing: bool,
+}
+
+/// A run's page, for as long as it is executed.
+#[derive(Debug)]
+pub struct Registered<'a> {
+    ledger: &'a Ledger,
+    lease: Lease,
+}
+
+impl Drop for Registered<'_> {
+    fn drop(&mut self) {
+        self.ledger.pages().runs.retain(|page| page.lease != self.lease);
+    }
+}
+
+/// Nobody else writes until this is gone, however the statement ends.
+struct Writing<'a>(&'a Ledger);
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        let mut pages = self.0.pages();
+        pages.writing = false;
+        for page in &mut pages.runs {
+            page.in_flight = false;
+        }
+    }
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Ledger {
+    /// An empty one; one for each instance.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            pages: Mutex::new(Pages {
+                runs: Vec::new(),
+                writing: false,
+                listened_at: Duration::ZERO,
+                logged_at: Duration::ZERO,
+                renewed_at: Duration::ZERO,
+            }),
+        }
+    }
+
+    fn pages(&self) -> MutexGuard<'_, Pages> {
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens a page for a run that has just been claimed.
+    pub fn register(&self, lease: Lease, now: Duration) -> Registered<'_> {
+        let mut pages = self.pages();
+        if pages.runs.is_empty() {
+            (pages.listened_at, pages.logged_at, pages.renewed_at) = (now, now, now);
+        }
+        let page = Page {
+            lease,
+            state: RunState::Processing,
+            waiting: Batch::default(),
+            in_flight: false,
+            leave: Ok(Leave::Granted),
+        };
+        pages.runs.push(page);
+        Registered { ledger: self, lease }
+    }
+
+    /// Leaves events to be logged with the next statement.
+    pub fn deposit(&self, lease: Lease, state: RunState, batch: Batch) {
+        if let Some(page) = self.pages().runs.iter_mut().find(|page| page.lease == lease) {
+            page.state = state;
+            page.waiting.append(batch);
+        }
+    }
+
+    /// Takes back what has not been logged, to be stored with something else. Waits until what is being logged is.
+    ///
+    /// # Errors
+    /// When something that was deposited before could not be logged.
+    pub async fn withdraw<H: Host>(&self, host: &H, lease: Lease) -> Result<Batch, Arc<StorageError>> {
+        loop {
+            if let Some(settled) = self.settled(lease) {
+                return settled;
+            }
+            host.sleep(SETTLE).await;
+        }
+    }
+
+    fn settled(&self, lease: Lease) -> Option<Result<Batch, Arc<StorageError>>> {
+        let mut pages = self.pages();
+        match pages.runs.iter_mut().find(|page| page.lease == lease) {
+            Some(page) if page.in_flight => None,
+            Some(page) => {
+                let waiting = std::mem::take(&mut page.waiting);
+                Some(page.leave.clone().map(|_| waiting))
+            }
+            None => Some(Ok(Batch::default())),
+        }
+    }
+
+    /// Whether a run may go on, as far as is known; `full`: its log cannot wait for the next time.
+    ///
+    /// # Errors
+    /// When the log could not be written, for this run or for all.
+    pub async fn attend<H: Host>(&self, host: &H, lease: Lease, full: bool) -> Result<Leave, Arc<StorageError>> {
+        if let Some(round) = self.begin(host.now(), full) {
+            let writing = Writing(self);
+            self.write(host, &round).await;
+            drop(writing);
+        }
+        let pages = self.pages();
+        pages.runs.iter().find(|page| page.lease == lease).map_or(Ok(Leave::LeaseLost), |page| page.leave.clone())
+    }
+
+    fn begin(&self, now: Duration, full: bool) -> Option<Round> {
+        let mut guard = self.pages();
+        let pages = &mut *guard;
+        if pages.writing || (!full && now.saturating_sub(pages.listened_at) < LISTEN) {
+            return None;
+        }
+        let logging = full || now.saturating_sub(pages.logged_at) >= LOG;
+        let renewing = now.saturating_sub(pages.renewed_at) >= RENEW;
+        pages.writing = true;
+        pages.listened_at = now;
+        if logging {
+            pages.logged_at = now;
+        }
+        if renewing {
+            pages.renewed_at = now;
+        }
+        let mut round = Round { entries: Vec::new(), listening: Vec::new(), renewing };
+        for page in &mut pages.runs {
+            if logging && !page.waiting.frames.is_empty() {
+                page.in_flight = true;
+                let batch = std::mem::take(&mut page.waiting);
+                round.entries.push(Entry { lease: page.lease, state: page.state, batch });
+                if !renewing {
+                    continue;
+                }
+            }
+            round.listening.push(page.lease);
+        }
+        Some(round)
+    }
+
+    async fn write<H: Host>(&self, host: &H, round: &Round) {
+        for entries in round.entries.chunks(MAX_LEASES) {
+            let leaves = host.store().append_events(entries).await;
+            self.note(entries.iter().map(|entry| entry.lease), leaves);
+        }
+        for leases in round.listening.chunks(MAX_LEASES) {
+            let leaves = if round.renewing {
+                host.store().renew_leases(leases, LEASE_MS).await
+            } else {
+                host.store().check_leases(leases).await
+            };
+            self.note(leases.iter().copied(), leaves);
+        }
+    }
+
+    fn note(&self, leases: impl Iterator<Item = Lease>, leaves: Result<Vec<Leave>, StorageError>) {
+        let leaves = leaves.map_err(Arc::new);
+        let mut pages = self.pages();
+        for (at, lease) in leases.enumerate() {
+            // A page whose events could not be logged stays so.
+            if let Some(page) = pages.runs.iter_mut().find(|page| page.lease == lease && page.leave.is_ok()) {
+                page.leave = match &leaves {
+                    Ok(leaves) => Ok(leaves.get(at).copied().unwrap_or(Leave::LeaseLost)),
+                    Err(error) => Err(Arc::clone(error)),
+                };
+            }
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! The database of the installation: SQLite unless `database_url` names another.
+
+use storage::{Database, DatabaseError, Dialect, Outcome, Row, Statement};
+
+use crate::{SpinPostgres, SpinSqlite, variables::variable};
+
+/// Either of the databases Spin has.
+#[derive(Debug)]
+pub enum SpinDatabase {
+    /// `database_url` is empty.
+    Sqlite(SpinSqlite),
+    /// `database_url` is `postgres://...`.
+    Postgres(SpinPostgres),
+}
+
+impl SpinDatabase {
+    /// The one that is configured.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Unavailable`] when it cannot be opened, or `database_url` names no database we know.
+    pub async fn open() -> Result<Self, DatabaseError> {
+        let url = variable("database_url").await;
+        if url.is_empty() {
+            return Ok(Self::Sqlite(SpinSqlite::open()?));
+        }
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return Ok(Self::Postgres(SpinPostgres::new(&url)));
+        }
+        let told = "database_url must be empty (SQLite) or begin with postgres://";
+        Err(DatabaseError::Unavailable(told.to_owned()))
+    }
+}
+
+impl Database for SpinDatabase {
+    fn dialect(&self) -> Dialect {
+        match self {
+            Self::Sqlite(database) => database.dialect(),
+            Self::Postgres(database) => database.dialect(),
+        }
+    }
+
+    async fn query(&self, statement: Statement) -> Result<Vec<Row>, DatabaseError> {
+        match self {
+            Self::Sqlite(database) => database.query(statement).await,
+            Self::Postgres(database) => database.query(statement).await,
+        }
+    }
+
+    async fn transaction(&self, statements: Vec<Statement>) -> Result<Outcome, DatabaseError> {
+        match self {
+            Self::Sqlite(database) => database.transaction(statements).await,
+            Self::Postgres(database) => database.transaction(statements).await,
+        }
+    }
+}

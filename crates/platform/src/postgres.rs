@@ -1,0 +1,185 @@
+//! Spin's PostgreSQL behind the storage port.
+//!
+//! A connection is taken for a statement and given back after it: Spin keeps 64 for an address, all instances of a host share them, and
+//! who finds none waits. So none is ever held while a model, a tool or a reader is waited for.
+//!
+//! A statement that was refused only because others were in its way, or because the server had just gone, is tried again; every
+//! statement of ours either does nothing the second time or says that it was done.
+
+use std::time::Duration;
+
+use spin_sdk::pg::{Connection, DbValue, ParameterValue, PgError, QueryError, wit::postgres::DbError};
+use storage::{Database, DatabaseError, Dialect, Outcome, Row, Statement, Value};
+
+use crate::sleep;
+
+/// How long to wait before each further attempt: together a little over two seconds, in which a server restarts or another takes its
+/// place. A lease lasts longer, so an executor keeps its run.
+const PAUSES: [Duration; 5] = [
+    Duration::from_millis(20),
+    Duration::from_millis(100),
+    Duration::from_millis(300),
+    Duration::from_millis(700),
+    Duration::from_millis(1_200),
+];
+
+/// Added to the address unless it says otherwise. Times are in seconds; a statement of ours takes milliseconds. A transaction that an
+/// instance left open when it trapped would else keep its locks, and catch whoever is given its connection next.
+const DEFAULTS: [(&str, &str); 4] = [
+    ("application_name", "edge-assistant"),
+    ("connect_timeout", "5"),
+    ("tcp_user_timeout", "10"),
+    (
+        "options",
+        "-c%20statement_timeout%3D10s%20-c%20lock_timeout%3D5s%20-c%20idle_in_transaction_session_timeout%3D10s",
+    ),
+];
+
+/// The database at `database_url`.
+pub struct SpinPostgres {
+    address: String,
+}
+
+impl std::fmt::Debug for SpinPostgres {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The address has a password in it.
+        f.debug_struct("SpinPostgres").finish_non_exhaustive()
+    }
+}
+
+impl SpinPostgres {
+    /// For an address `postgres://user:password@host:port/database?sslmode=require`. Nothing is opened yet.
+    #[must_use]
+    pub fn new(url: &str) -> Self {
+        let mut address = url.to_owned();
+        for (name, value) in DEFAULTS {
+            let named = address.contains(&format!("?{name}=")) || address.contains(&format!("&{name}="));
+            if !named {
+                address.push(if address.contains('?') { '&' } else { '?' });
+                address.push_str(&format!("{name}={value}"));
+            }
+        }
+        Self { address }
+    }
+
+    async fn connect(&self) -> Result<Connection, DatabaseError> {
+        Connection::open(self.address.as_str()).await.map_err(|error| failed("connect", error))
+    }
+
+    async fn once(&self, statement: &Statement) -> Result<Vec<Row>, DatabaseError> {
+        run(&self.connect().await?, statement).await
+    }
+
+    async fn transaction_once(&self, statements: &[Statement]) -> Result<Outcome, DatabaseError> {
+        let connection = self.connect().await?;
+        execute(&connection, "BEGIN").await?;
+        let outcome = in_transaction(&connection, statements).await;
+        let end = if matches!(outcome, Ok(Outcome::Committed(_))) { "COMMIT" } else { "ROLLBACK" };
+        // Whatever happened: the connection goes back to Spin's pool, and must not take a transaction along.
+        let ended = execute(&connection, end).await;
+        let outcome = outcome?;
+        ended?;
+        Ok(outcome)
+    }
+}
+
+async fn in_transaction(connection: &Connection, statements: &[Statement]) -> Result<Outcome, DatabaseError> {
+    let mut results = Vec::with_capacity(statements.len());
+    for (index, statement) in statements.iter().enumerate() {
+        let rows = run(connection, statement).await?;
+        if statement.guard && rows.is_empty() {
+            return Ok(Outcome::Refused(index));
+        }
+        results.push(rows);
+    }
+    Ok(Outcome::Committed(results))
+}
+
+async fn execute(connection: &Connection, sql: &'static str) -> Result<(), DatabaseError> {
+    connection.execute(sql, Vec::new()).await.map_err(|error| failed(sql, error))?;
+    Ok(())
+}
+
+async fn run(connection: &Connection, statement: &Statement) -> Result<Vec<Row>, DatabaseError> {
+    let refused = |error| failed(statement.name, error);
+    let parameters: Vec<ParameterValue> = statement.parameters.iter().map(parameter).collect();
+    let mut result = connection.query(Dialect::Postgres.render(&statement.sql), parameters).await.map_err(refused)?;
+    let mut rows = Vec::new();
+    while let Some(row) = result.rows().next().await {
+        rows.push(Row(row.into_iter().map(value).collect()));
+    }
+    result.result().await.map_err(refused)?;
+    Ok(rows)
+}
+
+fn parameter(value: &Value) -> ParameterValue {
+    match value {
+        Value::Null => ParameterValue::DbNull,
+        Value::Integer(integer) => ParameterValue::Int64(*integer),
+        Value::Text(text) => ParameterValue::Str(text.clone()),
+    }
+}
+
+fn value(value: DbValue) -> Value {
+    match value {
+        DbValue::Boolean(boolean) => Value::Integer(i64::from(boolean)),
+        DbValue::Int16(integer) => Value::Integer(i64::from(integer)),
+        DbValue::Int32(integer) => Value::Integer(i64::from(integer)),
+        DbValue::Int64(integer) => Value::Integer(integer),
+        DbValue::Str(text) => Value::Text(text),
+        // No column of ours holds anything else.
+        _ => Value::Null,
+    }
+}
+
+fn failed(query: &'static str, error: spin_sdk::pg::Error) -> DatabaseError {
+    match error {
+        spin_sdk::pg::Error::PgError(PgError::QueryFailed(QueryError::DbError(error))) => refused(query, &error),
+        // No answer from the server: Spin says in words that the connection is gone.
+        spin_sdk::pg::Error::PgError(PgError::QueryFailed(QueryError::Text(text))) => {
+            if ["Closed", "Io", "closed", "connection"].iter().any(|word| text.contains(word)) {
+                DatabaseError::Unavailable(text)
+            } else {
+                DatabaseError::Refused { query, message: text }
+            }
+        }
+        spin_sdk::pg::Error::PgError(PgError::ConnectionFailed(text)) => DatabaseError::Unavailable(text),
+        other => DatabaseError::Refused { query, message: other.to_string() },
+    }
+}
+
+/// The server's own words, without `detail`: that may hold what people wrote.
+fn refused(query: &'static str, error: &DbError) -> DatabaseError {
+    let message = format!("{} ({})", error.message, error.code);
+    if storage::database::is_transient(&error.code) {
+        DatabaseError::Unavailable(message)
+    } else {
+        DatabaseError::Refused { query, message }
+    }
+}
+
+impl Database for SpinPostgres {
+    fn dialect(&self) -> Dialect {
+        Dialect::Postgres
+    }
+
+    async fn query(&self, statement: Statement) -> Result<Vec<Row>, DatabaseError> {
+        for pause in PAUSES {
+            match self.once(&statement).await {
+                Err(DatabaseError::Unavailable(_)) => sleep(pause).await,
+                other => return other,
+            }
+        }
+        self.once(&statement).await
+    }
+
+    async fn transaction(&self, statements: Vec<Statement>) -> Result<Outcome, DatabaseError> {
+        for pause in PAUSES {
+            match self.transaction_once(&statements).await {
+                Err(DatabaseError::Unavailable(_)) => sleep(pause).await,
+                other => return other,
+            }
+        }
+        self.transaction_once(&statements).await
+    }
+}

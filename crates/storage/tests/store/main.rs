@@ -1,0 +1,29 @@
+//! What the store promises, on SQLite and on a real PostgreSQL: the same tests, data in, data out.
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on fails"
+)]
+
+mod accounts;
+mod conversations;
+mod fixture;
+mod migrations;
+mod places;
+mod runs;
+
+/// Makes two tests of each function that takes a `Place`.
+macro_rules! on_each_database {
+    ($($name:ident,)*) => {
+        mod sqlite {
+            $(#[test] fn $name() { super::$name(crate::places::Place::sqlite()); })*
+        }
+        mod postgres {
+            $(#[test] fn $name() { if let Some(place) = crate::places::Place::postgres() { super::$name(place); } })*
+        }
+    };
+}
+use on_each_database;

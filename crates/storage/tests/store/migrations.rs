@@ -1,0 +1,73 @@
+//! Bringing a database up to date, and what every statement relies on.
+
+use std::{fs, path::Path};
+
+use storage::{
+    Database, DatabaseError, Outcome, Statement, StorageError,
+    migration::{MIGRATIONS, migrate},
+};
+
+use crate::{
+    fixture::Fixture,
+    places::{Place, block_on},
+};
+
+crate::on_each_database! {
+    migrating_twice_applies_nothing_the_second_time,
+    a_migration_that_was_changed_after_it_was_applied_is_refused,
+    migrating_from_many_connections_at_once_applies_each_once,
+    a_refused_guard_leaves_nothing_behind,
+}
+
+#[test]
+fn every_migration_file_is_in_the_list_and_the_other_way_round() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations");
+    let mut files: Vec<String> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".sql"))
+        .filter_map(|name| Some(name.split_once('.')?.0.to_owned()))
+        .collect();
+    files.sort();
+    files.dedup();
+    let listed: Vec<String> = MIGRATIONS.iter().map(|migration| migration.name.to_owned()).collect();
+    assert_eq!(files, listed);
+    for (index, migration) in MIGRATIONS.iter().enumerate() {
+        assert_eq!(migration.version, index as i64 + 1);
+        assert!(migration.name.starts_with(&format!("{:04}_", migration.version)), "{}", migration.name);
+    }
+}
+
+fn migrating_twice_applies_nothing_the_second_time(place: Place) {
+    let fixture = Fixture::new(place);
+    assert!(block_on(migrate(&fixture.another_connection())).unwrap().is_empty());
+}
+
+fn a_migration_that_was_changed_after_it_was_applied_is_refused(place: Place) {
+    let fixture = Fixture::new(place);
+    let other = fixture.another_connection();
+    block_on(other.query(Statement::new("t", "UPDATE schema_migrations SET sha256 = 'x'", []))).unwrap();
+    let newest = MIGRATIONS.last().unwrap().version;
+    let migrated = block_on(migrate(&other));
+    assert!(matches!(migrated, Err(StorageError::MigrationChanged { version }) if version == newest));
+}
+
+fn migrating_from_many_connections_at_once_applies_each_once(place: Place) {
+    let applied: usize = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| block_on(migrate(&place.open())).unwrap().len())).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    assert_eq!(applied, MIGRATIONS.len());
+}
+
+fn a_refused_guard_leaves_nothing_behind(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = fixture.user("a@example.org");
+    let file = fixture.another_connection();
+    let rename = Statement::new("rename", "UPDATE users SET name = 'changed' WHERE id = ?1", [user.id.into()]);
+    let never = Statement::new("never", "SELECT 1 WHERE 1 = 0", []).must_return();
+    assert_eq!(block_on(file.transaction(vec![rename, never])).unwrap(), Outcome::Refused(1));
+    assert_eq!(block_on(fixture.store.user(user.id)).unwrap().unwrap().name, "");
+    let wrong = block_on(file.query(Statement::new("wrong", "SELECT nothing", [])));
+    assert!(matches!(wrong, Err(DatabaseError::Refused { query: "wrong", .. })));
+}

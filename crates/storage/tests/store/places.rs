@@ -1,0 +1,85 @@
+//! Databases that a test has to itself: a SQLite file in a folder, or a database on a real PostgreSQL that all tests share.
+
+use std::{
+    path::Path,
+    sync::{
+        LazyLock, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use native_postgres::{
+    PostgresDatabase, PostgresUrl,
+    server::{Options, Server, skipped},
+};
+use native_sqlite::SqliteFile;
+use storage::{Database, DatabaseError, Dialect, Outcome, Row, Statement};
+use tokio::runtime::{Builder, Runtime};
+
+static RUNTIME: LazyLock<Runtime> =
+    LazyLock::new(|| Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap());
+
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    RUNTIME.block_on(future)
+}
+
+/// Where an empty database is.
+pub(crate) enum Place {
+    Sqlite(tempfile::TempDir),
+    Postgres(PostgresUrl),
+}
+
+impl Place {
+    pub(crate) fn sqlite() -> Self {
+        Self::Sqlite(tempfile::tempdir().unwrap())
+    }
+
+    /// `None`, and it is said, on a machine that cannot have one.
+    pub(crate) fn postgres() -> Option<Self> {
+        static SERVER: OnceLock<anyhow::Result<Server>> = OnceLock::new();
+        static DATABASES: AtomicUsize = AtomicUsize::new(0);
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
+        let options = Options { fsync: false, ..Options::default() };
+        let server = SERVER.get_or_init(|| Server::start(workspace, options)).as_ref();
+        let name = format!("store_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
+        let url = server.inspect_err(|error| skipped(error)).ok()?.create_database(&name).unwrap();
+        Some(Self::Postgres(url.parse().unwrap()))
+    }
+
+    /// A connection of its own.
+    pub(crate) fn open(&self) -> Real {
+        match self {
+            Self::Sqlite(folder) => Real::Sqlite(SqliteFile::open(&folder.path().join("sqlite_db.db")).unwrap()),
+            Self::Postgres(url) => Real::Postgres(block_on(PostgresDatabase::open(url.clone())).unwrap()),
+        }
+    }
+}
+
+/// Either database.
+pub(crate) enum Real {
+    Sqlite(SqliteFile),
+    Postgres(PostgresDatabase),
+}
+
+impl Database for Real {
+    fn dialect(&self) -> Dialect {
+        match self {
+            Self::Sqlite(database) => database.dialect(),
+            Self::Postgres(database) => database.dialect(),
+        }
+    }
+
+    async fn query(&self, statement: Statement) -> Result<Vec<Row>, DatabaseError> {
+        match self {
+            Self::Sqlite(database) => database.query(statement).await,
+            Self::Postgres(database) => database.query(statement).await,
+        }
+    }
+
+    async fn transaction(&self, statements: Vec<Statement>) -> Result<Outcome, DatabaseError> {
+        match self {
+            Self::Sqlite(database) => database.transaction(statements).await,
+            Self::Postgres(database) => database.transaction(statements).await,
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Who executes a run, what it leaves behind, and how it ends.
+
+use domain::{MessageRole, RunState, ToolCall};
+use storage::{
+    messages::{NewMessage, Retried},
+    runs::Leave,
+};
+
+use crate::{
+    fixture::{Fixture, LAPSED_MS, LEASE_MS, answer, batch, lease_of},
+    places::{Place, block_on},
+};
+
+crate::on_each_database! {
+    a_run_is_claimed_by_one_executor_until_its_lease_lapses,
+    an_executor_that_lost_its_lease_can_write_nothing,
+    the_log_tells_the_state_until_the_run_ends,
+    cancelling_reaches_the_executor_and_says_when_there_is_none,
+    a_broken_off_run_can_be_tried_again_and_the_new_one_does_not_see_the_old_answer,
+    a_run_cannot_be_tried_again_when_the_conversation_has_moved_on,
+    a_tool_call_is_started_once,
+}
+
+fn a_run_is_claimed_by_one_executor_until_its_lease_lapses(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = fixture.user("a@example.org");
+    let (_, run) = fixture.send(&user, fixture.conversation(&user), "hello");
+    let (first, second) = (lease_of(&run), lease_of(&run));
+    let claim = |lease, lease_ms| block_on(fixture.store.claim(lease, lease_ms)).unwrap();
+    assert_eq!(claim(first, LAPSED_MS).unwrap().attempt, 1);
+    assert!(block_on(fixture.store.tail(user.id, run.id, 0)).unwrap().unwrap().claimable);
+    assert_eq!(claim(second, LEASE_MS).unwrap().attempt, 2);
+    assert!(claim(first, LEASE_MS).is_none());
+    assert!(!block_on(fixture.store.tail(user.id, run.id, 0)).unwrap().unwrap().claimable);
+}
+
+fn an_executor_that_lost_its_lease_can_write_nothing(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = fixture.user("a@example.org");
+    let conversation = fixture.conversation(&user);
+    let (_, run) = fixture.send(&user, conversation, "hello");
+    let (dead, alive) = (lease_of(&run), lease_of(&run));
+    block_on(fixture.store.claim(dead, LAPSED_MS)).unwrap().unwrap();
+    block_on(fixture.store.claim(alive, LEASE_MS)).unwrap().unwrap();
+    let store = &fixture.store;
+    let state = RunState::Streaming;
+    assert_eq!(fixture.log(dead, state, batch(1, "x")), Leave::LeaseLost);
+    assert_eq!(block_on(store.renew_leases(&[dead], LEASE_MS)).unwrap()[0], Leave::LeaseLost);
+    assert_eq!(block_on(store.check_leases(&[dead])).unwrap()[0], Leave::LeaseLost);
+    assert!(!block_on(store.start_tool_call(dead, "c", "t")).unwrap());
+    assert!(!block_on(store.finish_step(dead, state, &answer("x", "stop"), &batch(1, "x"))).unwrap());
+    assert!(!fixture.end(dead, RunState::Complete, "stop"));
+    assert!(block_on(store.log(run.id, 0)).unwrap().is_empty());
+    assert_eq!(fixture.texts(&user, conversation), ["hello"]);
+    assert_eq!(fixture.log(alive, state, batch(1, "x")), Leave::Granted);
+}
+
+fn the_log_tells_the_state_until_the_run_ends(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = fixture.user("a@example.org");
+    let (run, lease) = fixture.claimed(&user, fixture.conversation(&user));
+    let state = || block_on(fixture.store.run(user.id, run.id)).unwrap().unwrap().state;
+    assert_eq!(state(), RunState::Processing);
+    fixture.log(lease, RunState::Streaming, batch(5, "a"));
+    fixture.log(lease, RunState::ToolExecution, batch(9, "b"));
+    assert_eq!(state(), RunState::ToolExecution);
+    assert!(fixture.end(lease, RunState::Complete, "stop"));
+    let run = block_on(fixture.store.run(user.id, run.id)).unwrap().unwrap();
+    assert_eq!((run.state, run.usage.unwrap().total_tokens), (RunState::Complete, 7));
+    let tail = block_on(fixture.store.tail(user.id, run.id, 5)).unwrap().unwrap();
+    assert_eq!(tail.batches, [(9, "b".to_owned()), (900, "end".to_owned())]);
+    assert!(!tail.claimable);
+}
+
+fn cancelling_reaches_the_executor_and_says_when_there_is_none(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = fixture.user("a@example.org");
+    let conversation = fixture.conversation(&user);
+    let (run, lease) = fixture.claimed(&user, conversation);
+    let request = block_on(fixture.store.request_cancel(user.id, run.id)).unwrap().unwrap();
+    assert!(!request.claimable);
+    assert_eq!(fixture.log(lease, RunState::Streaming, batch(1, "a")), Leave::CancelRequested);
+    assert!(fixture.end(lease, RunState::Cancelled, "cancelled"));
+    let request = block_on(fixture.store.request_cancel(user.id, run.id)).unwrap().unwrap();
+    assert_eq!((request.run.state, request.claimable), (RunState::Cancelled, false));
+
+    let (_, queued) = fixture.send(&user, conversation, "again");
+    assert!(block_on(fixture.store.request_cancel(user.id, queued.id)).unwrap().unwrap().claimable);
+}
+
+fn a_broken_off_run_can_be_tried_again_and_the_new_one_does_not_see_the_old_answer(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = fixture.user("a@example.org");
+    let conversation = fixture.conversation(&user);
+    let (run, lease) = fixture.claimed(&user, conversation);
+    let retry = || block_on(fixture.store.retry_run(user.id, run.id)).unwrap();
+    assert!(matches!(retry(), Retried::NotRetryable), "it is still at work");
+    assert!(fixture.end(lease, RunState::Error, "error"));
+    let Retried::Queued(second) = retry() else { panic!() };
+    assert_eq!(second.message_id, run.message_id);
+    assert!(matches!(retry(), Retried::RunActive));
+    let context = block_on(fixture.store.context(&second, 100, 1_000_000)).unwrap();
+    assert_eq!(context.iter().map(|message| message.content.as_str()).collect::<Vec<_>>(), ["hello"]);
+
+    let lease = lease_of(&second);
+    block_on(fixture.store.claim(lease, LEASE_MS)).unwrap().unwrap();
+    assert!(fixture.end(lease, RunState::Complete, "stop"));
+    assert!(matches!(retry(), Retried::NotRetryable), "it has been answered since");
+}
+
+fn a_run_cannot_be_tried_again_when_the_conversation_has_moved_on(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = fixture.user("a@example.org");
+    let conversation = fixture.conversation(&user);
+    let (failed, lease) = fixture.claimed(&user, conversation);
+    assert!(fixture.end(lease, RunState::Error, "error"));
+    let (_, lease) = fixture.claimed(&user, conversation);
+    assert!(fixture.end(lease, RunState::Complete, "stop"));
+    assert!(matches!(block_on(fixture.store.retry_run(user.id, failed.id)).unwrap(), Retried::NotRetryable));
+}
+
+fn a_tool_call_is_started_once(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = fixture.user("a@example.org");
+    let conversation = fixture.conversation(&user);
+    let (_, lease) = fixture.claimed(&user, conversation);
+    let call = ToolCall { id: "call_1".into(), name: "clock".into(), arguments: "{}".into() };
+    let asked = NewMessage { tool_calls: vec![call.clone()], ..answer("", "tool_calls") };
+    let store = &fixture.store;
+    assert!(block_on(store.finish_step(lease, RunState::ToolExecution, &asked, &batch(3, "r"))).unwrap());
+    assert!(block_on(store.start_tool_call(lease, "call_1", "clock")).unwrap());
+    assert!(!block_on(store.start_tool_call(lease, "call_1", "clock")).unwrap());
+    let result = NewMessage {
+        role: MessageRole::Tool,
+        tool_call_id: Some("call_1".into()),
+        finish_reason: None,
+        ..answer("noon", "")
+    };
+    assert!(block_on(store.finish_tool_call(lease, &result, false, &batch(4, "s"))).unwrap());
+    let page = block_on(store.messages(user.id, conversation, 1, 10, 1_000)).unwrap();
+    assert_eq!(page.messages[0].tool_calls, [call]);
+    assert_eq!(page.messages[1].tool_call_id.as_deref(), Some("call_1"));
+}

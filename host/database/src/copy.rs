@@ -1,0 +1,44 @@
+//! What exporting and importing share: reading a table in its order, and telling what it holds.
+
+use anyhow::{Context as _, Result};
+
+use crate::file::{Count, Tally, row_line};
+use crate::progress::Progress;
+use crate::schema::Table;
+use crate::session::Session;
+
+/// Reads all rows of a table, hands over the line of each, and counts them.
+pub(crate) async fn read_table(
+    session: &mut Session,
+    table: &Table,
+    progress: &mut Progress,
+    mut each: impl FnMut(&[u8]) -> Result<()>,
+) -> Result<Tally> {
+    let mut count = Count::default();
+    let sql = table.select(session.dialect());
+    let read = session.select(&sql, |row| {
+        table.check(&row)?;
+        let line = row_line(&row)?;
+        count.add(&line);
+        progress.row();
+        each(&line)
+    });
+    read.await.with_context(|| format!("cannot copy the table {}", table.name))?;
+    Ok(count.tally(&table.name))
+}
+
+/// Prints what is in a file beside what is in a database; whether they are the same.
+pub(crate) fn compare(file: &[Tally], database: &[Tally]) -> bool {
+    /// Enough of a hash to see a difference.
+    const SHOWN: usize = 16;
+    println!("{:16} {:>12} {:>12}  {:SHOWN$}  {:SHOWN$}", "table", "file", "database", "sha256", "sha256");
+    let mut same = file.len() == database.len();
+    for there in database {
+        let here = file.iter().find(|tally| tally.name == there.name);
+        let verdict = if here == Some(there) { "" } else { "  DIFFERENT" };
+        same &= here == Some(there);
+        let (rows, hash) = here.map_or(("-".to_owned(), "-"), |tally| (tally.rows.to_string(), &tally.sha256));
+        println!("{:16} {rows:>12} {:>12}  {hash:.SHOWN$}  {:.SHOWN$}{verdict}", there.name, there.rows, there.sha256);
+    }
+    same
+}

@@ -1,0 +1,86 @@
+//! `database`: brings a database to the schema of this build, and copies all that is in one to a file and from a file into
+//! another. `cargo dev migrate`, `export-db` and `import-db` are this program.
+//!
+//! Must not print what a database holds, nor the password of one.
+
+mod copy;
+mod export;
+mod file;
+mod import;
+mod place;
+mod progress;
+mod schema;
+mod session;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::place::Place;
+
+/// Migrates a database, and copies one to a file and back.
+#[derive(Parser)]
+#[command(name = "database", version)]
+struct Arguments {
+    #[command(flatten)]
+    database: Database,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Which database.
+#[derive(Args)]
+struct Database {
+    /// Folder of the SQLite database; `.spin` unless an address is given
+    #[arg(long, value_name = "FOLDER", global = true)]
+    state_dir: Option<PathBuf>,
+    /// Address of a PostgreSQL database; not a flag, since a command line is there for every process to read
+    #[arg(skip = std::env::var("SPIN_VARIABLE_DATABASE_URL").ok())]
+    url: Option<String>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Bring the database to the schema of this build
+    Migrate,
+    /// Copy everything to a new file, which only you can read: it holds private keys
+    Export {
+        /// The file to make
+        file: PathBuf,
+    },
+    /// Copy everything from a file into an empty database
+    Import {
+        /// What `export` made
+        file: PathBuf,
+    },
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    match run(Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let place = Place::new(arguments.database.state_dir, arguments.database.url)?;
+    match arguments.command {
+        Command::Migrate => {
+            let applied = place.migrate().await?;
+            if applied.is_empty() {
+                println!("{place} is up to date");
+            }
+            for name in applied {
+                println!("applied {name} to {place}");
+            }
+            Ok(())
+        }
+        Command::Export { file } => export::run(&place, &file).await,
+        Command::Import { file } => import::run(&place, &file).await,
+    }
+}

@@ -1,0 +1,85 @@
+//! Where a database is: a folder or an address.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use native_postgres::{PostgresDatabase, PostgresUrl};
+use native_sqlite::SqliteFile;
+use storage::migration::migrate;
+
+use crate::session::Session;
+
+/// The folder that Spin keeps its state in.
+const STATE_FOLDER: &str = ".spin";
+/// What Spin calls the database `default` in it.
+const DATABASE_FILE: &str = "sqlite_db.db";
+
+/// Where a database is. Shown without the password.
+pub(crate) enum Place {
+    Sqlite(PathBuf),
+    Postgres(PostgresUrl),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => path.display().fmt(f),
+            Self::Postgres(url) => url.fmt(f),
+        }
+    }
+}
+
+impl Place {
+    /// A folder that is named wins over an address from the environment.
+    pub(crate) fn new(state_folder: Option<PathBuf>, url: Option<String>) -> Result<Self> {
+        match (state_folder, url.filter(|url| !url.is_empty())) {
+            (None, Some(url)) => Ok(Self::Postgres(url.parse()?)),
+            (folder, _) => Ok(Self::Sqlite(folder.unwrap_or_else(|| STATE_FOLDER.into()).join(DATABASE_FILE))),
+        }
+    }
+
+    /// Whether it can be opened without making it.
+    pub(crate) fn exists(&self) -> bool {
+        match self {
+            Self::Sqlite(path) => path.exists(),
+            Self::Postgres(_) => true,
+        }
+    }
+
+    /// Brings it to the schema of this build, makes a SQLite file that is not there, and names what was applied.
+    pub(crate) async fn migrate(&self) -> Result<Vec<&'static str>> {
+        let applied = match self {
+            Self::Sqlite(path) => {
+                let folder = path.parent().unwrap_or(Path::new(""));
+                std::fs::create_dir_all(folder)
+                    .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+                let database = SqliteFile::open(path).with_context(|| format!("cannot open {self}"))?;
+                migrate(&database).await
+            }
+            Self::Postgres(url) => migrate(&PostgresDatabase::open(url.clone()).await?).await,
+        };
+        applied.with_context(|| format!("cannot migrate {self}"))
+    }
+
+    /// Everything as it is at this moment, whatever is written meanwhile.
+    pub(crate) async fn snapshot(&self) -> Result<Session> {
+        let session = match self {
+            Self::Sqlite(path) => {
+                ensure!(self.exists(), "there is no database at {self}: name its folder with --state-dir");
+                Session::sqlite(path, "BEGIN").await
+            }
+            Self::Postgres(url) => Session::postgres(url, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await,
+        };
+        session.with_context(|| format!("cannot read {self}"))
+    }
+
+    /// A transaction that writes. Dropped without [`Session::commit`], it leaves nothing behind.
+    pub(crate) async fn transaction(&self) -> Result<Session> {
+        let session = match self {
+            Self::Sqlite(path) => Session::sqlite(path, "BEGIN IMMEDIATE").await,
+            Self::Postgres(url) => Session::postgres(url, "BEGIN").await,
+        };
+        session.with_context(|| format!("cannot write to {self}"))
+    }
+}

@@ -1,0 +1,201 @@
+//! Which tables there are, in an order in which rows can be inserted. Read from what the migrations make, so that there
+//! is no list that somebody could forget.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use storage::{Dialect, Value, migration::MIGRATIONS};
+
+use crate::session::Session;
+
+/// Says which migrations were applied, which is not copied: whoever imports has migrated.
+const BOOKKEEPING: &str = "schema_migrations";
+
+/// Of SQLite: tables, not views or its own, and columns that are stored.
+const SQLITE_COLUMNS: &str = "FROM pragma_table_list AS tables, pragma_table_xinfo(tables.name) AS columns
+    WHERE tables.schema = 'main' AND tables.type = 'table' AND tables.name NOT LIKE 'sqlite%' AND columns.hidden = 0";
+/// Of PostgreSQL: the same.
+const POSTGRES_COLUMNS: &str = "SELECT table_name, column_name FROM information_schema.tables
+    JOIN information_schema.columns USING (table_schema, table_name)
+    WHERE table_schema = current_schema() AND table_type = 'BASE TABLE' AND is_generated = 'NEVER'";
+
+/// A table of this build's schema.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Table {
+    pub(crate) name: String,
+    /// By name, so that both databases have them in one order.
+    pub(crate) columns: Vec<Column>,
+    /// The primary key: its columns' names.
+    key: Vec<String>,
+}
+
+/// A column.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Column {
+    pub(crate) name: String,
+    /// Text; a whole number otherwise.
+    pub(crate) is_text: bool,
+}
+
+impl Table {
+    /// All rows in the order of the primary key, bytes compared, whatever the database's language is.
+    pub(crate) fn select(&self, dialect: Dialect) -> String {
+        let order = self.key.iter().map(|name| {
+            let is_text = self.columns.iter().any(|column| column.name == *name && column.is_text);
+            let collation = if is_text && dialect == Dialect::Postgres { " COLLATE \"C\"" } else { "" };
+            format!("\"{name}\"{collation}")
+        });
+        let order = order.collect::<Vec<_>>().join(", ");
+        format!("SELECT {} FROM \"{}\" ORDER BY {order}", self.list(), self.name)
+    }
+
+    /// One row.
+    pub(crate) fn insert(&self, dialect: Dialect) -> String {
+        let places = (1..=self.columns.len()).map(|place| format!("?{place}")).collect::<Vec<_>>().join(", ");
+        dialect.render(&format!("INSERT INTO \"{}\" ({}) VALUES ({places})", self.name, self.list()))
+    }
+
+    fn list(&self) -> String {
+        self.columns.iter().map(|column| format!("\"{}\"", column.name)).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Whether a row can be one of this table's.
+    pub(crate) fn check(&self, row: &[Value]) -> Result<()> {
+        ensure!(row.len() == self.columns.len(), "a row of {} has {} values", self.name, row.len());
+        for (value, Column { name, is_text }) in row.iter().zip(&self.columns) {
+            let fits = match value {
+                Value::Null => true,
+                Value::Integer(_) => !is_text,
+                Value::Text(_) => *is_text,
+            };
+            ensure!(fits, "a value of {}.{name} is not of its type", self.name);
+        }
+        Ok(())
+    }
+}
+
+/// The tables of this build, those that others refer to first.
+pub(crate) fn tables() -> Result<Vec<Table>> {
+    let connection = rusqlite::Connection::open_in_memory()?;
+    for migration in MIGRATIONS {
+        connection.execute_batch(migration.sqlite)?;
+    }
+    let sql = format!("SELECT tables.name, columns.name, columns.type, columns.pk {SQLITE_COLUMNS} ORDER BY 1, 2");
+    let mut statement = connection.prepare(&sql)?;
+    let mut rows = statement.query([])?;
+    let mut found: BTreeMap<String, (Vec<Column>, BTreeMap<i64, String>)> = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        let (table, name, kind): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let is_text = match kind.to_lowercase().as_str() {
+            "text" => true,
+            "bigint" => false,
+            _ => bail!("{table}.{name} is {kind}, which a file cannot hold yet"),
+        };
+        let (columns, key) = found.entry(table).or_default();
+        let place: i64 = row.get(3)?;
+        if place > 0 {
+            key.insert(place, name.clone());
+        }
+        columns.push(Column { name, is_text });
+    }
+    let mut references: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for table in found.keys() {
+        let mut statement = connection.prepare("SELECT \"table\" FROM pragma_foreign_key_list(?1)")?;
+        let named = statement.query_map([table], |row| row.get(0))?.collect::<Result<BTreeSet<String>, _>>()?;
+        references.insert(table.clone(), named);
+    }
+    let mut tables: Vec<Table> = Vec::new();
+    while !found.is_empty() {
+        let is_there = |name: &String| tables.iter().any(|table| table.name == *name);
+        let ready = |name: &String| {
+            references.get(name).is_none_or(|named| named.iter().all(|other| other == name || is_there(other)))
+        };
+        let next = found.keys().find(|name| ready(name)).cloned().context("tables refer to each other in a circle")?;
+        let (columns, key) = found.remove(&next).unwrap_or_default();
+        ensure!(!key.is_empty(), "{next} has no primary key");
+        tables.push(Table { name: next, columns, key: key.into_values().collect() });
+    }
+    Ok(tables)
+}
+
+/// How far a database is.
+#[derive(PartialEq, Debug)]
+pub(crate) enum State {
+    /// It has no table.
+    Empty,
+    /// It lacks migrations of this build.
+    Older,
+    /// It has the schema of this build.
+    Current,
+}
+
+/// Compares a database with this build; what this build does not know is an error.
+pub(crate) async fn state(session: &mut Session, tables: &[Table]) -> Result<State> {
+    let sql = match session.dialect() {
+        Dialect::Sqlite => format!("SELECT tables.name, columns.name {SQLITE_COLUMNS}"),
+        Dialect::Postgres => POSTGRES_COLUMNS.to_owned(),
+    };
+    let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    session
+        .select(&sql, |row| {
+            if let [Value::Text(table), Value::Text(column)] = row.as_slice() {
+                found.entry(table.clone()).or_default().insert(column.clone());
+            }
+            Ok(())
+        })
+        .await?;
+    let is_migrated = found.remove(BOOKKEEPING).is_some();
+    if found.is_empty() {
+        return Ok(State::Empty);
+    }
+    ensure!(is_migrated, "it holds tables that no migration made: use a database of its own");
+    if is_older(session).await? {
+        return Ok(State::Older);
+    }
+    for (name, columns) in &found {
+        let known = tables.iter().find(|table| table.name == *name);
+        let known = known.with_context(|| format!("it has a table {name}, which this release does not know"))?;
+        ensure!(
+            columns.iter().eq(known.columns.iter().map(|column| &column.name)),
+            "its table {name} is not as the migrations make it"
+        );
+    }
+    let lacking = tables.iter().find(|table| !found.contains_key(&table.name));
+    lacking.map_or(Ok(State::Current), |table| bail!("its table {} is gone: restore a backup", table.name))
+}
+
+/// Whether migrations are lacking; others than this build's are an error.
+async fn is_older(session: &mut Session) -> Result<bool> {
+    let mut applied = Vec::new();
+    session
+        .select(&format!("SELECT version, sha256 FROM {BOOKKEEPING} ORDER BY version"), |row| {
+            applied.push(row);
+            Ok(())
+        })
+        .await?;
+    let dialect = session.dialect();
+    let mut ours = MIGRATIONS.iter();
+    for row in &applied {
+        let Some(migration) = ours.next() else { bail!("its schema is newer than this release: use the newer one") };
+        let expected = [migration.version.into(), migration.hash(dialect).into()];
+        ensure!(*row == expected, "its migration {} is not the one of this release", migration.version);
+    }
+    Ok(ours.next().is_some())
+}
+
+/// The first of our tables that holds a row.
+pub(crate) async fn first_with_rows<'a>(session: &mut Session, tables: &'a [Table]) -> Result<Option<&'a Table>> {
+    for table in tables {
+        let mut has_rows = false;
+        let sql = format!("SELECT 1 FROM \"{}\" LIMIT 1", table.name);
+        let row = |_| {
+            has_rows = true;
+            Ok(())
+        };
+        session.select(&sql, row).await?;
+        if has_rows {
+            return Ok(Some(table));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,156 @@
+//! Databases to try things on, the program under test, and rows for every table.
+
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{LazyLock, OnceLock};
+
+use native_postgres::server::{Options, Server, skipped};
+use native_postgres::{PostgresDatabase, PostgresUrl};
+use native_sqlite::SqliteFile;
+use storage::{Database, Outcome, Row, Statement, Value};
+use tokio::runtime::Runtime;
+
+static RUNTIME: LazyLock<Runtime> =
+    LazyLock::new(|| tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap());
+
+pub(crate) fn wait<T>(future: impl Future<Output = T>) -> T {
+    RUNTIME.block_on(future)
+}
+
+pub(crate) fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap()
+}
+
+/// A database that is not there yet, or is empty.
+pub(crate) enum Place {
+    Sqlite(tempfile::TempDir),
+    Postgres(String),
+}
+
+impl Place {
+    pub(crate) fn sqlite() -> Self {
+        Self::Sqlite(tempfile::tempdir().unwrap())
+    }
+
+    /// `None`, and it is said, on a machine that cannot have one.
+    pub(crate) fn postgres() -> Option<Self> {
+        static SERVER: OnceLock<anyhow::Result<Server>> = OnceLock::new();
+        static DATABASES: AtomicUsize = AtomicUsize::new(0);
+        let options = Options { fsync: false, ..Options::default() };
+        let server = SERVER
+            .get_or_init(|| Server::start(workspace(), options))
+            .as_ref()
+            .inspect_err(|error| skipped(error))
+            .ok()?;
+        let name = format!("copy_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
+        Some(Self::Postgres(server.create_database(&name).unwrap()))
+    }
+
+    /// All that this machine can have.
+    pub(crate) fn all() -> Vec<Self> {
+        [Some(Self::sqlite()), Self::postgres()].into_iter().flatten().collect()
+    }
+
+    /// Runs the program on it.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_database"));
+        program.args(arguments).env_remove("SPIN_VARIABLE_DATABASE_URL");
+        match self {
+            Self::Sqlite(folder) => program.arg("--state-dir").arg(folder.path()),
+            Self::Postgres(url) => program.env("SPIN_VARIABLE_DATABASE_URL", url),
+        };
+        program.output().unwrap()
+    }
+
+    /// Runs it, and it ends well.
+    pub(crate) fn succeed(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert!(output.status.success(), "{}", said(&output));
+        said(&output)
+    }
+
+    /// Runs it, and it fails saying `why`.
+    pub(crate) fn refuse(&self, arguments: &[&str], why: &str) {
+        let output = self.run(arguments);
+        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+        assert!(said(&output).contains(why), "{} does not say {why}", said(&output));
+    }
+
+    pub(crate) fn export(&self, path: &Path) -> Vec<u8> {
+        self.succeed(&["export", path.to_str().unwrap()]);
+        std::fs::read(path).unwrap()
+    }
+
+    pub(crate) fn query(&self, sql: &str) -> Vec<Row> {
+        self.transaction(vec![sql.to_owned()]).pop().unwrap()
+    }
+
+    pub(crate) fn execute(&self, statements: Vec<String>) {
+        self.transaction(statements);
+    }
+
+    fn transaction(&self, sql: Vec<String>) -> Vec<Vec<Row>> {
+        let statements = sql.into_iter().map(|sql| Statement::new("test", sql, [])).collect();
+        let outcome = match self {
+            Self::Sqlite(folder) => {
+                wait(SqliteFile::open(&folder.path().join("sqlite_db.db")).unwrap().transaction(statements))
+            }
+            Self::Postgres(url) => {
+                let url: PostgresUrl = url.parse().unwrap();
+                wait(async { PostgresDatabase::open(url).await.unwrap().transaction(statements).await })
+            }
+        };
+        let Outcome::Committed(results) = outcome.unwrap() else { panic!() };
+        results
+    }
+
+    pub(crate) fn dialect(&self) -> storage::Dialect {
+        match self {
+            Self::Sqlite(_) => storage::Dialect::Sqlite,
+            Self::Postgres(_) => storage::Dialect::Postgres,
+        }
+    }
+}
+
+pub(crate) fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// The tables of the first schema.
+pub(crate) const TABLES: [&str; 8] =
+    ["users", "sessions", "signing_keys", "conversations", "runs", "messages", "run_events", "tool_calls"];
+
+/// Rows in every table of the first schema, with what is awkward to copy: no value, nothing, signs, lines, large numbers.
+pub(crate) fn rows() -> Vec<String> {
+    let people = ["u1", "U2", "_3", "ä4", "z5"];
+    let mut sql = Vec::new();
+    for id in people {
+        sql.extend([
+            format!("INSERT INTO users VALUES ('{id}', '{id}@example.org', '', 'user', NULL, 9007199254740993)"),
+            format!("INSERT INTO sessions VALUES ('s-{id}', '{id}', 'hash', 1, {}, NULL)", i64::MAX),
+            format!("INSERT INTO conversations VALUES ('c-{id}', '{id}', 'It''s \"grün\" 🌱 \\ /', NULL, 1, -1)"),
+            format!(
+                "INSERT INTO runs VALUES ('r-{id}', 'c-{id}', '{id}', 'm-{id}', 'm', 'queued', 0, NULL, 0, 0, NULL, NULL, 1, 2, 3, 4)"
+            ),
+            format!("INSERT INTO tool_calls VALUES ('r-{id}', 'call', 'clock', 1, NULL, NULL)"),
+        ]);
+        for position in 1..=300 {
+            sql.push(format!(
+                "INSERT INTO messages VALUES ('m-{id}-{position}', 'c-{id}', 'r-{id}', {position}, 'user', 'one\n\ttwo\r\n', NULL, NULL,
+                     NULL, 'k{position}', 9, {position})"
+            ));
+            sql.push(format!("INSERT INTO run_events VALUES ('r-{id}', {position}, 'streaming', 'data: {{}}\n\n')"));
+        }
+    }
+    sql.push("INSERT INTO signing_keys VALUES ('k1', 'public', 'private', 1, NULL)".to_owned());
+    sql
+}
+
+/// What is in a table, in an order of its own.
+pub(crate) fn content(place: &Place, table: &str) -> Vec<Vec<Value>> {
+    let mut rows: Vec<Vec<Value>> =
+        place.query(&format!("SELECT * FROM {table}")).into_iter().map(|row| row.0).collect();
+    rows.sort_by_key(|row| format!("{row:?}"));
+    rows
+}

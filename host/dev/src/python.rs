@@ -1,0 +1,64 @@
+//! Python packages of a folder, in an environment of their own, installed when its lock file changed.
+//! Must not touch the Python of the machine.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context as _, bail};
+
+use crate::repo::Repo;
+use crate::step::Step;
+
+/// The oldest Python that reads TOML by itself.
+const PYTHON_MIN: [u32; 2] = [3, 11];
+/// Pinned packages with their hashes; a copy in the environment says what it was made from.
+const LOCK: &str = "requirements.txt";
+
+/// `python <script>` in the folder's environment, run at the root.
+pub(crate) fn python(repo: &Repo, folder: &str, script: &str) -> Command {
+    let mut command = repo.command(environment(repo, folder).join("bin/python"));
+    command.arg(repo.path(folder).join(script));
+    command
+}
+
+/// Makes sure that this machine has a Python that can make environments; the error says what is missing.
+pub(crate) fn is_there(repo: &Repo) -> anyhow::Result<()> {
+    let [major, minor] = PYTHON_MIN;
+    let is_new = format!("import sys, venv, ensurepip; sys.exit(sys.version_info < ({major}, {minor}))");
+    let output = repo.command("python3").args(["-c", &is_new]).output();
+    if !output.is_ok_and(|output| output.status.success()) {
+        bail!("Python {major}.{minor} or newer with venv is missing: install it (`sudo apt-get install python3-venv`)");
+    }
+    Ok(())
+}
+
+/// Installs the packages of a folder whose environment is not made from its lock file.
+pub(crate) fn install(repo: &Repo, folder: &str) -> anyhow::Result<()> {
+    let environment = environment(repo, folder);
+    let lock = repo.path(folder).join(LOCK);
+    let wanted = std::fs::read(&lock).with_context(|| format!("cannot read {}", lock.display()))?;
+    let stamp = environment.join(LOCK);
+    if std::fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    let name = folder.replace('/', "-");
+    let mut make = repo.command("python3");
+    make.args(["-m", "venv", "--clear"]).arg(&environment);
+    let mut fill = repo.command(environment.join("bin/python"));
+    fill.args(["-m", "pip", "install", "--no-deps", "--require-hashes", "--requirement"]);
+    fill.arg(&lock);
+    for (what, command) in [("environment", &mut make), ("packages", &mut fill)] {
+        Step {
+            log: &format!("python-{name}-{what}"),
+            doing: &format!("installing the Python {what} of {folder}/"),
+            done: &format!("installed the Python {what} of {folder}/"),
+            remedy: "check that the Python package index can be reached. Then start again.",
+        }
+        .run(repo, command)?;
+    }
+    std::fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))
+}
+
+fn environment(repo: &Repo, folder: &str) -> PathBuf {
+    repo.own(format!("python-{}", folder.replace('/', "-")))
+}

