@@ -65,3 +65,47 @@ END
 $$;
 
 CREATE TRIGGER take_run_step INSTEAD OF INSERT ON run_steps FOR EACH ROW EXECUTE FUNCTION take_run_step();
+
+-- An account. The very first is the administrator's, however many sign up at the same moment.
+CREATE VIEW sign_ups AS
+SELECT CAST(NULL AS text) AS id, CAST(NULL AS text) AS email, CAST(NULL AS text) AS name, CAST(NULL AS text) AS role,
+    CAST(NULL AS text) AS password_hash, CAST(NULL AS bigint) AS created_at
+WHERE 1 = 0;
+
+CREATE FUNCTION sign_up() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    -- One after the other: who comes second sees who came first.
+    PERFORM pg_advisory_xact_lock(hashtext('sign_up'));
+    NEW.role := CASE WHEN EXISTS (SELECT 1 FROM users) THEN 'user' ELSE 'admin' END;
+    INSERT INTO users (id, email, name, role, password_hash, created_at)
+    VALUES (NEW.id, NEW.email, NEW.name, NEW.role, NEW.password_hash, NEW.created_at)
+    ON CONFLICT DO NOTHING;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER sign_up INSTEAD OF INSERT ON sign_ups FOR EACH ROW EXECUTE FUNCTION sign_up();
+
+-- The key made on first use, unless another instance was first.
+CREATE VIEW first_signing_keys AS
+SELECT CAST(NULL AS text) AS id, CAST(NULL AS text) AS public_key, CAST(NULL AS text) AS private_key,
+    CAST(NULL AS bigint) AS created_at
+WHERE 1 = 0;
+
+CREATE FUNCTION add_first_signing_key() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('add_first_signing_key'));
+    IF EXISTS (SELECT 1 FROM signing_keys WHERE private_key IS NOT NULL AND retired_at IS NULL) THEN
+        RETURN NULL;
+    END IF;
+    INSERT INTO signing_keys (id, public_key, private_key, created_at)
+    VALUES (NEW.id, NEW.public_key, NEW.private_key, NEW.created_at);
+    RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER add_first_signing_key INSTEAD OF INSERT ON first_signing_keys
+    FOR EACH ROW EXECUTE FUNCTION add_first_signing_key();

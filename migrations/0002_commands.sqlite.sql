@@ -50,3 +50,27 @@ BEGIN
     UPDATE tool_calls SET finished_at = NEW.created_at, is_error = NEW.is_error
     WHERE run_id = NEW.run_id AND call_id = NEW.tool_call_id;
 END;
+
+-- An account. The very first is the administrator's, however many sign up at the same moment.
+CREATE VIEW sign_ups AS
+SELECT CAST(NULL AS text) AS id, CAST(NULL AS text) AS email, CAST(NULL AS text) AS name, CAST(NULL AS text) AS role,
+    CAST(NULL AS text) AS password_hash, CAST(NULL AS bigint) AS created_at
+WHERE 1 = 0;
+
+CREATE TRIGGER sign_up INSTEAD OF INSERT ON sign_ups
+BEGIN
+    INSERT INTO users (id, email, name, role, password_hash, created_at)
+    VALUES (NEW.id, NEW.email, NEW.name, NEW.role, NEW.password_hash, NEW.created_at);
+END;
+
+-- The key made on first use, unless another instance was first.
+CREATE VIEW first_signing_keys AS
+SELECT CAST(NULL AS text) AS id, CAST(NULL AS text) AS public_key, CAST(NULL AS text) AS private_key,
+    CAST(NULL AS bigint) AS created_at
+WHERE 1 = 0;
+
+CREATE TRIGGER add_first_signing_key INSTEAD OF INSERT ON first_signing_keys
+BEGIN
+    INSERT INTO signing_keys (id, public_key, private_key, created_at)
+    VALUES (NEW.id, NEW.public_key, NEW.private_key, NEW.created_at);
+END;

@@ -6,15 +6,18 @@
 //! A statement that was refused only because others were in its way, or because the server had just gone, is tried again; every
 //! statement of ours either does nothing the second time or says that it was done.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use spin_sdk::pg::{Connection, DbValue, ParameterValue, PgError, QueryError, wit::postgres::DbError};
 use storage::{Database, DatabaseError, Dialect, Outcome, Row, Statement, Value};
 
 use crate::sleep;
 
+/// No further attempt is made after this time: less than a lease, so that an executor knows in time that it will lose its run.
+const PATIENCE: Duration = Duration::from_secs(4);
+
 /// How long to wait before each further attempt: together a little over two seconds, in which a server restarts or another takes its
-/// place. A lease lasts longer, so an executor keeps its run.
+/// place.
 const PAUSES: [Duration; 5] = [
     Duration::from_millis(20),
     Duration::from_millis(100),
@@ -158,28 +161,34 @@ fn refused(query: &'static str, error: &DbError) -> DatabaseError {
     }
 }
 
+/// How long to wait before each further attempt from now on.
+fn pauses() -> impl Iterator<Item = Duration> + Send {
+    let started = Instant::now();
+    PAUSES.into_iter().take_while(move |_| started.elapsed() < PATIENCE)
+}
+
 impl Database for SpinPostgres {
     fn dialect(&self) -> Dialect {
         Dialect::Postgres
     }
 
     async fn query(&self, statement: Statement) -> Result<Vec<Row>, DatabaseError> {
-        for pause in PAUSES {
-            match self.once(&statement).await {
-                Err(DatabaseError::Unavailable(_)) => sleep(pause).await,
-                other => return other,
+        let mut pauses = pauses();
+        loop {
+            match (self.once(&statement).await, pauses.next()) {
+                (Err(DatabaseError::Unavailable(_)), Some(pause)) => sleep(pause).await,
+                (result, _) => return result,
             }
         }
-        self.once(&statement).await
     }
 
     async fn transaction(&self, statements: Vec<Statement>) -> Result<Outcome, DatabaseError> {
-        for pause in PAUSES {
-            match self.transaction_once(&statements).await {
-                Err(DatabaseError::Unavailable(_)) => sleep(pause).await,
-                other => return other,
+        let mut pauses = pauses();
+        loop {
+            match (self.transaction_once(&statements).await, pauses.next()) {
+                (Err(DatabaseError::Unavailable(_)), Some(pause)) => sleep(pause).await,
+                (result, _) => return result,
             }
         }
-        self.transaction_once(&statements).await
     }
 }

@@ -37,11 +37,11 @@ impl<D: Database> Store<D> {
     /// # Errors
     /// Whatever the database says.
     pub async fn add_first_signing_key(&self, key: &SigningKey) -> Result<(), StorageError> {
-        let sql = "INSERT INTO signing_keys (id, public_key, private_key, created_at)
+        let sql = "INSERT INTO first_signing_keys (id, public_key, private_key, created_at)
                    SELECT ?1, ?2, ?3, now_ms()
                    WHERE NOT EXISTS (SELECT 1 FROM signing_keys WHERE private_key IS NOT NULL AND retired_at IS NULL)";
         let parameters = [key.id.as_str().into(), key.public_key.as_str().into(), key.private_key.clone().into()];
-        self.database.query(Statement::new("add_first_signing_key", sql, parameters)).await?;
+        self.database.query(Statement::new("add_first_signing_key", sql, parameters).durably()).await?;
         Ok(())
     }
 

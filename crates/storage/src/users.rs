@@ -35,12 +35,12 @@ impl<D: Database> Store<D> {
     pub async fn create_user(&self, user: NewUser<'_>) -> Result<Option<User>, StorageError> {
         const QUERY: &str = "create_user";
         let sql = format!(
-            "INSERT INTO users (id, email, name, role, password_hash, created_at)
+            "INSERT INTO sign_ups (id, email, name, role, password_hash, created_at)
              SELECT ?1, ?2, ?3, CASE WHEN EXISTS (SELECT 1 FROM users) THEN 'user' ELSE 'admin' END, ?4, now_ms()
-             WHERE true ON CONFLICT DO NOTHING RETURNING {COLUMNS}"
+             WHERE NOT EXISTS (SELECT 1 FROM users WHERE email = ?2) RETURNING {COLUMNS}"
         );
         let parameters = [Id::new().into(), user.email.into(), user.name.into(), user.password_hash.into()];
-        let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters).durably()).await?;
         rows.first().map(|row: &Row| read(&mut row.columns(QUERY))).transpose()
     }
 

@@ -16,20 +16,30 @@ pub(crate) const MESSAGE: &str = "hello";
 
 /// Somebody with a session, on one kept-alive connection.
 pub(crate) struct Person {
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     connection: Connection,
     token: String,
+    /// The person's id, which a data set needs.
+    pub(crate) id: String,
 }
 
 impl Person {
     /// Signs up. The address is new each time, so that an app which is kept can be measured again.
     pub(crate) async fn sign_up(address: SocketAddr) -> anyhow::Result<Self> {
-        let mut person = Self { address, connection: Connection::open(address).await?, token: String::new() };
+        let mut person =
+            Self { address, connection: Connection::open(address).await?, token: String::new(), id: String::new() };
         let email = format!("bench-{}@example.com", Timestamp::now().as_nanosecond());
         let session =
             person.post("/auth/signup", &json!({"email": email, "password": "correct horse battery"})).await?;
         person.token = text(&session, "/access_token")?;
+        person.id = text(&session, "/user/id")?;
         Ok(person)
+    }
+
+    /// The same person on another connection.
+    pub(crate) async fn again(&self) -> anyhow::Result<Self> {
+        let connection = Connection::open(self.address).await?;
+        Ok(Self { address: self.address, connection, token: self.token.clone(), id: self.id.clone() })
     }
 
     /// Makes a conversation and gives its id.
@@ -41,6 +51,11 @@ impl Person {
     /// Begins a turn in a new conversation and gives the request for its events.
     pub(crate) async fn turn(&mut self, model: &str) -> anyhow::Result<Request<Full<Bytes>>> {
         let conversation = self.conversation(Some(model)).await?;
+        self.turn_in(&conversation).await
+    }
+
+    /// Begins a turn in a conversation and gives the request for its events.
+    pub(crate) async fn turn_in(&mut self, conversation: &str) -> anyhow::Result<Request<Full<Bytes>>> {
         let path = format!("/api/conversations/{conversation}/messages");
         let sent = self.post(&path, &json!({"content": MESSAGE})).await?;
         self.get(&text(&sent, "/run/events_url")?)

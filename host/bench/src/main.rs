@@ -1,11 +1,14 @@
 //! The benchmark: what the app adds to a model's stream, beside a plain native relay that is given the same work.
 //!
 //! One run, one machine, everything on loopback and each part in a process of its own, so that its CPU can be told
-//! apart. It knows of the app what `docs/api.md` says, and must not reach into it. `cargo dev bench` builds what it takes.
+//! apart. It knows of the app what `docs/api.md` says, and must not reach into it, but for `dataset`, which fills its tables.
+//! `cargo dev bench` builds what it takes.
 
 mod app;
 mod client;
+mod dataset;
 mod plan;
+mod postgres;
 mod process;
 mod rate;
 mod relay;

@@ -1,21 +1,24 @@
-//! What is measured and in which order: every case goes directly to the model, through the relay and through the app, one
-//! after the other and several times over, so that a busy moment of the machine hits all of them alike.
+//! What is measured and in which order: every case goes directly to the model, through the relay and through the app on each
+//! database, one after the other and several times over, so that a busy moment of the machine hits all of them alike.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use axum::body::Bytes;
 use axum::http::{Request, Uri};
 use http_body_util::Full;
+use native_sqlite::SqliteFile;
 use serde::Serialize;
+use tempfile::TempDir;
 
 use crate::app::Person;
+use crate::postgres::{Postgres, Reason, Sent};
 use crate::process::{Meter, Server, start};
-use crate::report::{self, Rate, Report, Sample, Streams};
+use crate::report::{self, DatabaseSample, Rate, Report, Sample, Streams};
 use crate::transcript::{Dialect, Reading};
-use crate::{client, rate};
+use crate::{client, dataset, rate};
 
 /// Tokens of every stream.
 pub(crate) const TOKENS: u64 = 50;
@@ -30,12 +33,30 @@ const RATE_DURATION_QUICK: Duration = Duration::from_secs(1);
 /// Streams that nobody counts: they have the components compiled, the pages mapped and the database made.
 const WARM_UP_STREAMS: usize = 8;
 
+/// A turn whose statements are counted falls to instances that have begun already, unless one has just had its last request.
+const WARM_ATTEMPTS: usize = 5;
+
+/// Where the app keeps everything.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+enum Store {
+    Sqlite,
+    Postgres,
+    Both,
+}
+
+/// Names of the app as a subject.
+pub(crate) const APP: &str = "app";
+pub(crate) const APP_ON_POSTGRES: &str = "app on PostgreSQL";
+
 /// Options of the benchmark. Paths are seen from the root of the repository.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// 1 and 32 streams, once: under 30 s, and docs/benchmarks.md stays as it is
+    /// 1 and 32 streams, once, and less data: under a minute, and docs/benchmarks.md stays as it is
     #[arg(long)]
     quick: bool,
+    /// What the app keeps everything in; `both` leaves PostgreSQL out on a machine that cannot have it
+    #[arg(long, value_enum, default_value = "both")]
+    store: Store,
     /// Write all samples to this file too
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -93,28 +114,108 @@ struct Subject {
     dialect: Dialect,
     /// Who has the conversations; nobody where there are none.
     person: Option<Person>,
+    /// In this order they end.
     _server: Option<Server>,
+    store: Option<AppStore>,
+}
+
+/// Where an app keeps everything, for as long as it is measured.
+enum AppStore {
+    Sqlite(TempDir),
+    /// The folder is for what a host keeps besides.
+    Postgres(Box<Postgres>, #[expect(dead_code, reason = "is removed when dropped")] TempDir),
 }
 
 impl Subject {
+    fn postgres(&self) -> Option<&Postgres> {
+        match &self.store {
+            Some(AppStore::Postgres(postgres, _)) => Some(postgres),
+            _ => None,
+        }
+    }
+
     async fn measure(&mut self, case: Case) -> anyhow::Result<Sample> {
         let model = case.model();
         self.meter.forget_peak();
-        let began = self.meter.cpu_ms().await?;
+        let began = self.cpu().await?;
         let mut requests = Vec::with_capacity(case.streams * case.rounds);
         for _ in 0..case.streams * case.rounds {
             requests.push(self.request(&model).await?);
         }
-        let prepared = self.meter.cpu_ms().await?;
+        let prepared = self.cpu().await?;
+        if let Some(postgres) = self.postgres() {
+            postgres.forget_statements().await?;
+        }
         let mut readings: Vec<Reading> = Vec::with_capacity(requests.len());
+        let streaming = Instant::now();
         while !requests.is_empty() {
             let round = requests.split_off(requests.len().saturating_sub(case.streams));
             let read = client::streams(self.address, self.dialect, round, TOKENS).await;
             readings.extend(read.with_context(|| format!("{case:?} through {}", self.name))?);
         }
-        let ended = self.meter.cpu_ms().await?;
-        let posts_cpu_ms = self.person.is_some().then_some(prepared - began);
-        Ok(Sample::of(&readings, ended - prepared, posts_cpu_ms, self.meter.peak_mib()?))
+        let streamed = streaming.elapsed();
+        let ended = self.cpu().await?;
+        let posts_cpu_ms = self.person.is_some().then_some(prepared.served_ms - began.served_ms);
+        let mut sample =
+            Sample::of(&readings, ended.served_ms - prepared.served_ms, posts_cpu_ms, self.meter.peak_mib()?);
+        if let Some(postgres) = self.postgres() {
+            let cpu_ms = ended.database_ms - prepared.database_ms;
+            let posts_cpu_ms = prepared.database_ms - began.database_ms;
+            let longest = postgres.statements().await?.into_iter().max_by_key(|sent| sent.longest_us);
+            sample.database = Some(DatabaseSample::of(readings.len(), cpu_ms, posts_cpu_ms, streamed, longest));
+        }
+        Ok(sample)
+    }
+
+    /// What was used so far, once the process that serves has fallen quiet.
+    async fn cpu(&self) -> anyhow::Result<Cpu> {
+        let served_ms = self.meter.cpu_ms().await?;
+        let database_ms = self.postgres().map(Postgres::cpu_ms).transpose()?.unwrap_or_default();
+        Ok(Cpu { served_ms, database_ms })
+    }
+
+    /// What PostgreSQL is sent for one turn, from the message to the end of its stream, when the instances have begun already.
+    async fn statements_of_a_turn(&mut self, case: Case) -> anyhow::Result<Vec<Sent>> {
+        let mut sent = Vec::new();
+        for _ in 0..WARM_ATTEMPTS {
+            // Keeps the instances awake, or has them begun.
+            for counted in [false, true] {
+                let person = self.person.as_mut().context("nobody sends messages")?;
+                let conversation = person.conversation(Some(&case.model())).await?;
+                let postgres = self.postgres().context("only PostgreSQL counts statements")?;
+                if counted {
+                    postgres.forget_statements().await?;
+                }
+                let person = self.person.as_mut().context("nobody sends messages")?;
+                let request = person.turn_in(&conversation).await?;
+                client::streams(self.address, self.dialect, vec![request], TOKENS).await?;
+            }
+            sent = self.postgres().context("only PostgreSQL counts statements")?.statements().await?;
+            if sent.iter().all(|sent| sent.reason() != Reason::NewInstance) {
+                break;
+            }
+        }
+        Ok(sent)
+    }
+
+    /// Somebody with the data set, and the ids of the conversations; nobody where we cannot write.
+    async fn somebody_with_data(&self, conversations: usize) -> anyhow::Result<Option<(Person, Vec<String>)>> {
+        let Some(store) = &self.store else { return Ok(None) };
+        let person = Person::sign_up(self.address).await?;
+        let began = Instant::now();
+        let model = Case { streams: 1, delay_ms: 0, rounds: 1 }.model();
+        let ids = match store {
+            AppStore::Sqlite(folder) => {
+                let database = SqliteFile::open(&folder.path().join("sqlite_db.db"))?;
+                dataset::fill(&database, &person.id, &model, conversations).await?
+            }
+            AppStore::Postgres(postgres, _) => {
+                dataset::fill(&postgres.open().await?, &person.id, &model, conversations).await?
+            }
+        };
+        let took = began.elapsed().as_secs_f64();
+        eprintln!("{}: {conversations} conversations of {} messages in {took:.1} s", self.name, dataset::MESSAGES);
+        Ok(Some((person, ids)))
     }
 
     /// What a stream begins with; for the app, two POSTs come before it.
@@ -127,10 +228,18 @@ impl Subject {
     }
 }
 
+/// CPU time so far.
+#[derive(Clone, Copy)]
+struct Cpu {
+    served_ms: f64,
+    /// Of all PostgreSQL's processes; nothing where there are none.
+    database_ms: f64,
+}
+
 /// Measures, prints the report and writes it where it belongs.
 pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let (mut subjects, state) = start_subjects(arguments).await?;
     let mut report = Report::new();
+    let mut subjects = start_subjects(arguments, &mut report).await?;
     let cases = CASES.into_iter().filter(|case| !arguments.quick || case.streams <= QUICK_STREAMS_MAX);
     let cases: Vec<Case> = cases.collect();
     let repetitions = if arguments.quick { 1 } else { REPETITIONS };
@@ -142,15 +251,18 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
             for subject in &mut subjects {
                 let sample = subject.measure(case).await?;
                 eprintln!(
-                    "{repetition}/{repetitions}  {:3} streams, {:2} ms apart, {:13} {sample}",
+                    "{repetition}/{repetitions}  {:3} streams, {:2} ms apart, {:17} {sample}",
                     case.streams, case.delay_ms, subject.name
                 );
                 report.add_streams(Streams { case, through: subject.name, samples: vec![sample] });
             }
         }
     }
+    for subject in subjects.iter_mut().filter(|subject| subject.postgres().is_some()) {
+        report.turn = subject.statements_of_a_turn(Case { streams: 1, delay_ms: PACE_MS, rounds: 1 }).await?;
+    }
     measure_rates(&subjects, arguments.quick, repetitions, &mut report).await?;
-    drop((subjects, state));
+    drop(subjects);
 
     println!("{report}");
     if let Some(file) = &arguments.json {
@@ -163,44 +275,80 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Starts everything. The app's state lies in the folder that is given back, and goes with it.
-async fn start_subjects(arguments: &Arguments) -> anyhow::Result<(Vec<Subject>, tempfile::TempDir)> {
+/// Starts everything. What cannot be had here is left out, and the report says so.
+async fn start_subjects(arguments: &Arguments, report: &mut Report) -> anyhow::Result<Vec<Subject>> {
     let this = std::env::current_exe()?;
     let listen = arguments.model_listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
     let model = start(&this, ["model".to_owned(), format!("--listen={listen}")]).await?;
     let relay = start(&this, ["relay".to_owned(), format!("--model={}", model.address)]).await?;
-    let state = tempfile::tempdir()?;
-    let mut host = ["up", "--listen=127.0.0.1:0", "--quiet", "--state-dir"].map(str::to_owned).to_vec();
-    host.push(state.path().display().to_string());
-    let address = model.address;
-    let about_the_model = [
-        format!("openai_base_url=http://{address}/v1"),
-        "openai_api_key=bench".to_owned(),
-        "openai_model=scripted".to_owned(),
-        "openai_models=scripted*".to_owned(),
-    ];
-    host.extend(about_the_model.iter().chain(&arguments.variables).map(|variable| format!("--variable={variable}")));
+    let model_address = model.address;
+    let mut subjects = vec![served("direct", model, Dialect::Model)?, served("relay", relay, Dialect::App)?];
     eprintln!("starting the app; the first start compiles its components, which can take a minute ...");
-    let app = start(&arguments.host, host).await?;
-
-    let mut subjects = vec![
-        served("direct", model, Dialect::Model)?,
-        served("relay", relay, Dialect::App)?,
-        Subject { person: Some(Person::sign_up(app.address).await?), ..served("app", app, Dialect::App)? },
-    ];
+    if arguments.store != Store::Postgres {
+        let state = tempfile::tempdir()?;
+        let app = start_app(arguments, model_address, &state, None).await?;
+        let person = Some(Person::sign_up(app.address).await?);
+        let store = Some(AppStore::Sqlite(state));
+        subjects.push(Subject { person, store, ..served(APP, app, Dialect::App)? });
+    }
+    if arguments.store != Store::Sqlite {
+        match Postgres::start().await {
+            Ok(postgres) => {
+                let state = tempfile::tempdir()?;
+                let app = start_app(arguments, model_address, &state, Some(&postgres)).await?;
+                let person = Some(Person::sign_up(app.address).await?);
+                report.add_version("PostgreSQL", &postgres.version().await?);
+                let store = Some(AppStore::Postgres(Box::new(postgres), state));
+                subjects.push(Subject { person, store, ..served(APP_ON_POSTGRES, app, Dialect::App)? });
+            }
+            Err(error) if arguments.store == Store::Both => {
+                eprintln!("PostgreSQL is left out, it cannot be had here: {error:#}");
+                report.left_out.push("PostgreSQL is left out: it could not be had.");
+            }
+            Err(error) => return Err(error),
+        }
+    }
     if let (Some(url), Some(pid)) = (&arguments.url, arguments.pid) {
         let authority = url.authority().with_context(|| format!("{url} is no http://ADDRESS:PORT"))?;
         let address: SocketAddr = authority.as_str().parse().with_context(|| format!("{url}: give an IP address"))?;
         let person = Some(Person::sign_up(address).await?);
         let (meter, dialect) = (Meter::of(pid)?, Dialect::App);
-        subjects.push(Subject { name: "app at --url", address, meter, dialect, person, _server: None });
+        subjects.push(Subject { name: "app at --url", address, meter, dialect, person, _server: None, store: None });
     }
-    Ok((subjects, state))
+    Ok(subjects)
+}
+
+/// Starts a host with the app on PostgreSQL, or on SQLite in `state`.
+async fn start_app(
+    arguments: &Arguments,
+    model: SocketAddr,
+    state: &TempDir,
+    postgres: Option<&Postgres>,
+) -> anyhow::Result<Server> {
+    let mut variables = vec![
+        format!("openai_base_url=http://{model}/v1"),
+        "openai_api_key=bench".to_owned(),
+        "openai_model=scripted".to_owned(),
+        "openai_models=scripted*".to_owned(),
+    ];
+    variables.extend(postgres.map(|postgres| format!("database_url={}", postgres.url())));
+    variables.extend(arguments.variables.iter().cloned());
+    let mut host = ["up", "--listen=127.0.0.1:0", "--quiet", "--state-dir"].map(str::to_owned).to_vec();
+    host.push(state.path().display().to_string());
+    host.extend(variables.iter().map(|variable| format!("--variable={variable}")));
+    start(&arguments.host, host).await
 }
 
 fn served(name: &'static str, server: Server, dialect: Dialect) -> anyhow::Result<Subject> {
     let meter = Meter::of(server.pid)?;
-    Ok(Subject { name, address: server.address, meter, dialect, person: None, _server: Some(server) })
+    Ok(Subject { name, address: server.address, meter, dialect, person: None, _server: Some(server), store: None })
+}
+
+/// What is asked again and again.
+enum Load {
+    Request(Request<Full<Bytes>>),
+    /// Turns in somebody's conversations.
+    Turns(Person, Vec<String>),
 }
 
 async fn measure_rates(
@@ -210,26 +358,61 @@ async fn measure_rates(
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let duration = if quick { RATE_DURATION_QUICK } else { RATE_DURATION };
+    let conversations = if quick { dataset::CONVERSATIONS_QUICK } else { dataset::CONVERSATIONS };
     let mut targets = Vec::new();
     for subject in subjects.iter().filter(|subject| subject.dialect == Dialect::App) {
         let health = client::request("GET", subject.address, "/health", "", None)?;
-        targets.push((subject, "/health", health));
+        targets.push((subject, "`GET /health`".to_owned(), Load::Request(health)));
         if subject.person.is_some() {
             // Somebody with exactly one page.
             let mut person = Person::sign_up(subject.address).await?;
             for _ in 0..LISTED {
                 person.conversation(None).await?;
             }
-            targets.push((subject, "/api/conversations", person.get("/api/conversations")?));
+            let list = Load::Request(person.get("/api/conversations")?);
+            targets.push((subject, "`GET /api/conversations`".to_owned(), list));
         }
     }
+    measure_targets(&targets, duration, repetitions, report).await?;
+
+    let mut targets = Vec::new();
+    for subject in subjects {
+        let Some((person, ids)) = subject.somebody_with_data(conversations).await? else { continue };
+        let list = Load::Request(person.get("/api/conversations")?);
+        targets.push((subject, format!("`GET /api/conversations`, 50 of {conversations}"), list));
+        let first = ids.first().context("the data set is empty")?;
+        let messages = Load::Request(person.get(&format!("/api/conversations/{first}/messages"))?);
+        targets.push((subject, format!("`GET …/messages`, 100 of {}", dataset::MESSAGES), messages));
+        let what = format!("a turn after {} messages, {TOKENS} tokens at once", dataset::MESSAGES);
+        targets.push((subject, what, Load::Turns(person, ids)));
+    }
+    measure_targets(&targets, duration, repetitions, report).await
+}
+
+async fn measure_targets(
+    targets: &[(&Subject, String, Load)],
+    duration: Duration,
+    repetitions: usize,
+    report: &mut Report,
+) -> anyhow::Result<()> {
     for repetition in 1..=repetitions {
-        for (subject, path, request) in &targets {
-            let before = subject.meter.cpu_ms().await?;
-            let (answers, per_second) = rate::measure(subject.address, request, duration).await?;
-            let cpu_us = (subject.meter.cpu_ms().await? - before) * 1000.0 / f64::from(answers.max(1));
-            eprintln!("{repetition}/{repetitions}  GET {path} {}: {per_second:.0} a second", subject.name);
-            report.add_rate(Rate { path, through: subject.name, per_second: vec![per_second], cpu_us: vec![cpu_us] });
+        for (subject, what, load) in targets {
+            let before = subject.cpu().await?;
+            let (answers, per_second) = match load {
+                Load::Request(request) => rate::measure(subject.address, request, duration).await?,
+                Load::Turns(person, ids) => rate::turns(person, ids, TOKENS, duration).await?,
+            };
+            let after = subject.cpu().await?;
+            let each_us = |ms: f64| ms * 1000.0 / f64::from(answers.max(1));
+            eprintln!("{repetition}/{repetitions}  {what} {}: {per_second:.0} a second", subject.name);
+            let database_cpu_us = each_us(after.database_ms - before.database_ms);
+            report.add_rate(Rate {
+                what: what.clone(),
+                through: subject.name,
+                per_second: vec![per_second],
+                cpu_us: vec![each_us(after.served_ms - before.served_ms)],
+                database_cpu_us: subject.postgres().map(|_| database_cpu_us).into_iter().collect(),
+            });
         }
     }
     Ok(())

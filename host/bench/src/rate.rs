@@ -1,4 +1,4 @@
-//! Requests a second on kept-alive connections. Anything but 200 ends the run.
+//! Requests a second on kept-alive connections, and turns a second. Anything but success ends the run.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use axum::body::Bytes;
 use axum::http::{Request, StatusCode};
-use futures::future::try_join_all;
+use futures::future::{join_all, try_join_all};
 use http_body_util::Full;
 
-use crate::client::Connection;
+use crate::app::Person;
+use crate::client::{self, Connection};
+use crate::transcript::Dialect;
 
 /// Enough to keep two cores busy, few enough not to measure a queue.
 pub(crate) const CONNECTIONS: usize = 16;
@@ -39,4 +41,40 @@ pub(crate) async fn measure(
         answers += asked?;
     }
     Ok((answers, f64::from(answers) / began.elapsed().as_secs_f64()))
+}
+
+/// How many turns of `tokens` there were in `duration`, each of so many people at a time sending a message and reading the answer to
+/// its end, and how many a second. The conversations are taken in turn, never one by two.
+pub(crate) async fn turns(
+    person: &Person,
+    conversations: &[String],
+    tokens: u64,
+    duration: Duration,
+) -> anyhow::Result<(u32, f64)> {
+    ensure!(conversations.len() >= CONNECTIONS, "a conversation each");
+    let mut people = Vec::with_capacity(CONNECTIONS);
+    for first in 0..CONNECTIONS {
+        let own: Vec<String> = conversations.iter().skip(first).step_by(CONNECTIONS).cloned().collect();
+        people.push((person.again().await?, own));
+    }
+    let began = Instant::now();
+    let askers = people.into_iter().map(|(mut person, own)| {
+        tokio::spawn(async move {
+            let mut turns = 0_u32;
+            for conversation in own.iter().cycle() {
+                if began.elapsed() >= duration {
+                    break;
+                }
+                let request = person.turn_in(conversation).await?;
+                client::streams(person.address, Dialect::App, vec![request], tokens).await?;
+                turns += 1;
+            }
+            anyhow::Ok(turns)
+        })
+    });
+    let mut turns = 0;
+    for asked in join_all(askers).await {
+        turns += asked??;
+    }
+    Ok((turns, f64::from(turns) / began.elapsed().as_secs_f64()))
 }

@@ -9,7 +9,8 @@ use anyhow::{Context as _, ensure};
 use procfs::Current as _;
 use serde::Serialize;
 
-use crate::plan::{Case, TOKENS};
+use crate::plan::{APP, APP_ON_POSTGRES, Case, TOKENS};
+use crate::postgres::{Reason, Sent};
 use crate::rate::CONNECTIONS;
 use crate::transcript::Reading;
 
@@ -18,6 +19,9 @@ const BEGIN: &str = "<!-- cargo dev bench writes from here -->";
 const END: &str = "<!-- to here -->";
 /// The crates whose versions bear on the numbers.
 const VERSIONS_OF: [&str; 4] = ["wasmtime", "hyper", "axum", "rusqlite"];
+
+/// Statements a turn that are asked for, besides one for each batch of events.
+const STATEMENTS_ASKED_FOR: i64 = 8;
 
 /// One case through one subject, once.
 #[derive(Clone, Serialize)]
@@ -30,6 +34,28 @@ pub(crate) struct Sample {
     /// Making the conversation and sending the message.
     posts_cpu_ms_per_turn: Option<f64>,
     peak_mib: f64,
+    /// Of the database that is processes of its own.
+    pub(crate) database: Option<DatabaseSample>,
+}
+
+/// What the database did meanwhile.
+#[derive(Clone, Serialize)]
+pub(crate) struct DatabaseSample {
+    cpu_ms_per_stream: f64,
+    posts_cpu_ms_per_turn: f64,
+    /// How many cores it kept busy while the streams ran.
+    cores: f64,
+    longest: Option<Sent>,
+}
+
+impl DatabaseSample {
+    /// From its CPU time for `streams`, which took `elapsed`, and for the POSTs before them.
+    pub(crate) fn of(streams: usize, cpu_ms: f64, posts_cpu_ms: f64, elapsed: Duration, longest: Option<Sent>) -> Self {
+        #[expect(clippy::cast_precision_loss, reason = "some hundreds")]
+        let streams = streams as f64;
+        let (cpu_ms_per_stream, posts_cpu_ms_per_turn) = (cpu_ms / streams, posts_cpu_ms / streams);
+        Self { cpu_ms_per_stream, posts_cpu_ms_per_turn, cores: cpu_ms / ms(elapsed), longest }
+    }
 }
 
 impl Sample {
@@ -46,6 +72,7 @@ impl Sample {
             cpu_ms_per_stream: cpu_ms / streams,
             posts_cpu_ms_per_turn: posts_cpu_ms.map(|cpu_ms| cpu_ms / streams),
             peak_mib,
+            database: None,
         }
     }
 }
@@ -56,7 +83,11 @@ impl fmt::Display for Sample {
         write!(
             f,
             "first token {first_token_p50_ms:7.1} ms, gap {gap_p95_ms:6.1} ms, CPU {cpu_ms_per_stream:6.2} ms a stream"
-        )
+        )?;
+        match &self.database {
+            Some(database) => write!(f, " and PostgreSQL's {:.2} ms", database.cpu_ms_per_stream),
+            None => Ok(()),
+        }
     }
 }
 
@@ -73,19 +104,38 @@ impl Streams {
         quantile(&self.samples.iter().map(field).collect::<Vec<_>>(), 50)
     }
 
+    /// As [`Self::median`], of what the database did; nothing without one.
+    fn database_median(&self, field: impl Fn(&DatabaseSample) -> f64) -> Option<f64> {
+        let values: Vec<f64> = self.samples.iter().filter_map(|sample| sample.database.as_ref()).map(field).collect();
+        (!values.is_empty()).then(|| quantile(&values, 50))
+    }
+
+    /// Of all repetitions.
+    fn longest_statement(&self) -> Option<&Sent> {
+        let longest = self.samples.iter().filter_map(|sample| sample.database.as_ref()?.longest.as_ref());
+        longest.max_by_key(|sent| sent.longest_us)
+    }
+
+    /// When its tokens come.
+    fn pace(&self) -> String {
+        if self.case.delay_ms == 0 { "at once".to_owned() } else { format!("{} ms apart", self.case.delay_ms) }
+    }
+
     /// Of all repetitions: in the later ones a process still holds what a larger case made it take.
     fn smallest_peak_mib(&self) -> f64 {
         self.samples.iter().map(|sample| sample.peak_mib).fold(f64::INFINITY, f64::min)
     }
 }
 
-/// Requests a second for one path of one subject.
+/// How often a second one thing was done through one subject.
 #[derive(Serialize)]
 pub(crate) struct Rate {
-    pub(crate) path: &'static str,
+    pub(crate) what: String,
     pub(crate) through: &'static str,
     pub(crate) per_second: Vec<f64>,
     pub(crate) cpu_us: Vec<f64>,
+    /// Of the database that is processes of its own; empty without one.
+    pub(crate) database_cpu_us: Vec<f64>,
 }
 
 /// Everything that was measured, and on what.
@@ -97,6 +147,10 @@ pub(crate) struct Report {
     versions: String,
     streams: Vec<Streams>,
     rates: Vec<Rate>,
+    /// What PostgreSQL was sent for one turn.
+    pub(crate) turn: Vec<Sent>,
+    /// What could not be measured, a sentence each.
+    pub(crate) left_out: Vec<&'static str>,
 }
 
 impl Report {
@@ -109,7 +163,14 @@ impl Report {
             versions: versions(),
             streams: Vec::new(),
             rates: Vec::new(),
+            turn: Vec::new(),
+            left_out: Vec::new(),
         }
+    }
+
+    /// Says the version of something that is not in the lock file.
+    pub(crate) fn add_version(&mut self, name: &str, version: &str) {
+        self.versions.push_str(&format!(", {name} {version}"));
     }
 
     pub(crate) fn add_streams(&mut self, more: Streams) {
@@ -120,10 +181,11 @@ impl Report {
     }
 
     pub(crate) fn add_rate(&mut self, more: Rate) {
-        match self.rates.iter_mut().find(|known| known.path == more.path && known.through == more.through) {
+        match self.rates.iter_mut().find(|known| known.what == more.what && known.through == more.through) {
             Some(known) => {
                 known.per_second.extend(more.per_second);
                 known.cpu_us.extend(more.cpu_us);
+                known.database_cpu_us.extend(more.database_cpu_us);
             }
             None => self.rates.push(more),
         }
@@ -140,8 +202,7 @@ impl Report {
         )?;
         writeln!(f, "| ---: | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")?;
         for row in &self.streams {
-            let Case { streams, delay_ms, .. } = row.case;
-            let pace = if delay_ms == 0 { "at once".to_owned() } else { format!("{delay_ms} ms apart") };
+            let (streams, pace) = (row.case.streams, row.pace());
             let (p50, p95) =
                 (row.median(|sample| sample.first_token_p50_ms), row.median(|sample| sample.first_token_p95_ms));
             let direct = self.of(row.case, "direct").filter(|direct| direct.through != row.through);
@@ -161,6 +222,81 @@ impl Report {
                 posts.map_or_else(|| "–".to_owned(), |posts| format!("{posts:.2} ms")),
                 row.smallest_peak_mib(),
             )?;
+            let cpu = row.database_median(|database| database.cpu_ms_per_stream);
+            let posts = row.database_median(|database| database.posts_cpu_ms_per_turn);
+            if let (Some(cpu), Some(posts)) = (cpu, posts) {
+                let none = "– | – | – | – | –";
+                writeln!(f, "| {streams} | {pace} | PostgreSQL itself | {none} | {cpu:.2} ms | {posts:.2} ms | – |")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_stores(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "| PostgreSQL / SQLite | CPU a stream | with PostgreSQL's own | CPU of the POSTs | first token, median | largest gap, p95 |"
+        )?;
+        writeln!(f, "| --- | ---: | ---: | ---: | ---: | ---: |")?;
+        for row in self.streams.iter().filter(|row| row.through == APP_ON_POSTGRES) {
+            let Some(sqlite) = self.of(row.case, APP) else { continue };
+            let ratio = |field: fn(&Sample) -> f64| times(row.median(field), sqlite.median(field));
+            let both = row.median(|sample| {
+                sample.cpu_ms_per_stream + sample.database.as_ref().map_or(0.0, |database| database.cpu_ms_per_stream)
+            });
+            writeln!(
+                f,
+                "| {} streams, {} | {} | {} | {} | {} | {} |",
+                row.case.streams,
+                row.pace(),
+                ratio(|sample| sample.cpu_ms_per_stream),
+                times(both, sqlite.median(|sample| sample.cpu_ms_per_stream)),
+                ratio(|sample| sample.posts_cpu_ms_per_turn.unwrap_or_default()),
+                ratio(|sample| sample.first_token_p50_ms),
+                ratio(|sample| sample.gap_p95_ms),
+            )?;
+        }
+        Ok(())
+    }
+
+    fn write_load(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "| streams at once on PostgreSQL | tokens | cores it kept busy | longest statement | which |")?;
+        writeln!(f, "| ---: | --- | ---: | ---: | --- |")?;
+        for row in &self.streams {
+            let (Some(cores), Some(longest)) =
+                (row.database_median(|database| database.cores), row.longest_statement())
+            else {
+                continue;
+            };
+            let (streams, pace, longest_ms) = (row.case.streams, row.pace(), mean_ms(longest.longest_us, 1));
+            writeln!(f, "| {streams} | {pace} | {cores:.2} | {longest_ms:.2} ms | {longest} |")?;
+        }
+        Ok(())
+    }
+
+    fn write_turn(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let of = |reason: Reason| self.turn.iter().filter(move |sent| sent.reason() == reason);
+        let count = |reason: Reason| of(reason).map(|sent| sent.times).sum::<i64>();
+        writeln!(
+            f,
+            "One turn of {TOKENS} paced tokens on PostgreSQL is {} statements (at most {STATEMENTS_ASKED_FOR} are asked for) and {} for batches of events:\n",
+            count(Reason::Work),
+            count(Reason::Batch),
+        )?;
+        writeln!(f, "| statement | times | mean |")?;
+        writeln!(f, "| --- | ---: | ---: |")?;
+        for sent in of(Reason::Work).chain(of(Reason::Batch)) {
+            writeln!(f, "| {sent} | {} | {:.3} ms |", sent.times, mean_ms(sent.total_us, sent.times))?;
+        }
+        for (reason, name) in
+            [(Reason::NewInstance, "new instances"), (Reason::Pool, "the host's pool cleans connections")]
+        {
+            let times = of(reason).map(|sent| sent.times).max().unwrap_or_default();
+            if times > 0 {
+                let mean_ms = mean_ms(of(reason).map(|sent| sent.total_us).sum(), times);
+                let statements = of(reason).count();
+                writeln!(f, "| *besides: {name}, {statements} statements together* | {times} | {mean_ms:.3} ms |")?;
+            }
         }
         Ok(())
     }
@@ -189,15 +325,20 @@ impl Report {
     fn write_rates(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "| {CONNECTIONS} connections | through | requests a second | of the native `/health` | CPU a request |"
+            "| {CONNECTIONS} connections | through | a second | of the native `/health` | CPU each | PostgreSQL's CPU |"
         )?;
-        writeln!(f, "| --- | --- | ---: | ---: | ---: |")?;
+        writeln!(f, "| --- | --- | ---: | ---: | ---: | ---: |")?;
         let native =
             self.rates.iter().find(|rate| rate.through == "relay").map_or(0.0, |rate| quantile(&rate.per_second, 50));
-        for Rate { path, through, per_second, cpu_us } in &self.rates {
+        for Rate { what, through, per_second, cpu_us, database_cpu_us } in &self.rates {
             let (per_second, cpu_us) = (quantile(per_second, 50), quantile(cpu_us, 50));
             let share = times(per_second, native);
-            writeln!(f, "| `GET {path}` | {through} | {per_second:.0} | {share} | {cpu_us:.0} µs |")?;
+            let database = if database_cpu_us.is_empty() {
+                "–".to_owned()
+            } else {
+                format!("{:.0} µs", quantile(database_cpu_us, 50))
+            };
+            writeln!(f, "| {what} | {through} | {per_second:.0} | {share} | {cpu_us:.0} µs | {database} |")?;
         }
         Ok(())
     }
@@ -216,7 +357,22 @@ impl fmt::Display for Report {
         writeln!(f)?;
         self.write_ratios(f)?;
         writeln!(f)?;
-        self.write_rates(f)
+        let has = |through| self.streams.iter().any(|row| row.through == through);
+        if has(APP) && has(APP_ON_POSTGRES) {
+            self.write_stores(f)?;
+            writeln!(f)?;
+        }
+        if has(APP_ON_POSTGRES) {
+            self.write_load(f)?;
+            writeln!(f)?;
+            self.write_turn(f)?;
+            writeln!(f)?;
+        }
+        self.write_rates(f)?;
+        for sentence in &self.left_out {
+            writeln!(f, "\n{sentence}")?;
+        }
+        Ok(())
     }
 }
 
@@ -265,6 +421,12 @@ fn between_marks(text: &str, report: &str) -> anyhow::Result<String> {
 
 fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
+}
+
+/// Of statements, in milliseconds from microseconds.
+#[expect(clippy::cast_precision_loss, reason = "far below what a double counts exactly")]
+fn mean_ms(total_us: i64, times: i64) -> f64 {
+    total_us as f64 / times.max(1) as f64 / 1000.0
 }
 
 /// The smallest value that is not below `percent` of all: nearest rank. Of nothing it is 0.

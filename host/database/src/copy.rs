@@ -15,9 +15,10 @@ pub(crate) async fn read_table(
     mut each: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<Tally> {
     let mut count = Count::default();
-    let sql = table.select(session.dialect());
+    let dialect = session.dialect();
+    let sql = table.select(dialect);
     let read = session.select(&sql, |row| {
-        table.check(&row)?;
+        table.check(&row, dialect)?;
         let line = row_line(&row)?;
         count.add(&line);
         progress.row();

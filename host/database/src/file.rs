@@ -177,7 +177,7 @@ pub(crate) enum Entry {
     Header(Header),
     Table(Head),
     Row(Vec<Value>),
-    /// The end, and whether what came before it is what was written.
+    /// The end; what came before it is what was written.
     End(End),
 }
 

@@ -92,7 +92,8 @@ async fn insert_all(session: &mut Session, reader: &mut Reader<impl BufRead>, ta
         match reader.next()? {
             Entry::Row(row) => {
                 let table = table.context("the file has a row before the first table")?;
-                Table::check(table, &row).with_context(|| format!("line {} of the file", reader.number()))?;
+                let fits = Table::check(table, &row, session.dialect());
+                fits.with_context(|| format!("line {} of the file", reader.number()))?;
                 progress.row();
                 batch.push(row);
                 if batch.is_full() {

@@ -20,7 +20,6 @@ const POSTGRES_COLUMNS: &str = "SELECT table_name, column_name FROM information_
     WHERE table_schema = current_schema() AND table_type = 'BASE TABLE' AND is_generated = 'NEVER'";
 
 /// A table of this build's schema.
-#[derive(Debug, PartialEq)]
 pub(crate) struct Table {
     pub(crate) name: String,
     /// By name, so that both databases have them in one order.
@@ -30,7 +29,6 @@ pub(crate) struct Table {
 }
 
 /// A column.
-#[derive(Debug, PartialEq)]
 pub(crate) struct Column {
     pub(crate) name: String,
     /// Text; a whole number otherwise.
@@ -59,8 +57,8 @@ impl Table {
         self.columns.iter().map(|column| format!("\"{}\"", column.name)).collect::<Vec<_>>().join(", ")
     }
 
-    /// Whether a row can be one of this table's.
-    pub(crate) fn check(&self, row: &[Value]) -> Result<()> {
+    /// Whether a row can be one of this table's, in this database.
+    pub(crate) fn check(&self, row: &[Value], dialect: Dialect) -> Result<()> {
         ensure!(row.len() == self.columns.len(), "a row of {} has {} values", self.name, row.len());
         for (value, Column { name, is_text }) in row.iter().zip(&self.columns) {
             let fits = match value {
@@ -69,6 +67,14 @@ impl Table {
                 Value::Text(_) => *is_text,
             };
             ensure!(fits, "a value of {}.{name} is not of its type", self.name);
+            // Releases before the second migration stored it in SQLite.
+            let is_storable = dialect == Dialect::Sqlite || !matches!(value, Value::Text(text) if text.contains('\0'));
+            ensure!(
+                is_storable,
+                "{}.{name} holds the character U+0000, which PostgreSQL cannot store: replace it in the database it came \
+                 from, and export again",
+                self.name
+            );
         }
         Ok(())
     }
@@ -119,7 +125,6 @@ pub(crate) fn tables() -> Result<Vec<Table>> {
 }
 
 /// How far a database is.
-#[derive(PartialEq, Debug)]
 pub(crate) enum State {
     /// It has no table.
     Empty,

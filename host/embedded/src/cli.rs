@@ -1,4 +1,4 @@
-//! The command line: `embedded-host up` and `embedded-host migrate`.
+//! The command line: `embedded-host up`.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -15,7 +15,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::application::{Application, Options};
 use crate::instance::Limits;
 use crate::manifest::Manifest;
-use crate::migrate::Migrate;
 use crate::server::serve;
 use crate::sqlite::{Connection, DATABASE_FILE};
 
@@ -25,8 +24,6 @@ use crate::sqlite::{Connection, DATABASE_FILE};
 pub enum Command {
     /// Serve the application.
     Up(Up),
-    /// Bring the database to the schema of this build.
-    Migrate(Migrate),
 }
 
 /// The flags of `up`.
@@ -74,7 +71,6 @@ pub struct Up {
 pub async fn run(command: Command) -> Result<()> {
     match command {
         Command::Up(up) => up.run().await,
-        Command::Migrate(migrate) => migrate.run().await,
     }
 }
 

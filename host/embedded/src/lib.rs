@@ -14,7 +14,6 @@ mod grants;
 mod instance;
 mod logs;
 mod manifest;
-mod migrate;
 mod outbound;
 mod routes;
 mod row_stream;

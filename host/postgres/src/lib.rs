@@ -66,7 +66,10 @@ impl Database for PostgresDatabase {
     async fn query(&self, statement: Statement) -> Result<Vec<Row>, DatabaseError> {
         let client = self.take().await?;
         let result = run(&client, &statement).await;
-        self.put_back(client);
+        // A connection that the server ends says so before it is closed.
+        if !matches!(result, Err(DatabaseError::Unavailable(_))) {
+            self.put_back(client);
+        }
         result
     }
 
@@ -79,7 +82,7 @@ impl Database for PostgresDatabase {
         match (&result, ended) {
             (Ok(_), Err(error)) => return Err(database_error("end_transaction", &error)),
             // Not to be used again; the error that was first says more.
-            (Err(_), Err(_)) => {}
+            (Err(_), Err(_)) | (Err(DatabaseError::Unavailable(_)), Ok(())) => {}
             (_, Ok(())) => self.put_back(client),
         }
         result

@@ -1,7 +1,9 @@
 //! People, their sessions, and the keys that sign them.
 
+use std::sync::Barrier;
+
 use domain::Id;
-use storage::{sessions::Rotation, signing_keys::SigningKey, users::NewUser};
+use storage::{Store, sessions::Rotation, signing_keys::SigningKey, users::NewUser};
 
 use crate::{
     fixture::{Fixture, LAPSED_MS, LEASE_MS},
@@ -13,6 +15,7 @@ crate::on_each_database! {
     a_refresh_token_works_once_and_its_second_use_ends_the_session,
     an_ended_or_expired_session_cannot_be_refreshed,
     two_instances_that_make_a_first_key_end_up_with_one,
+    of_many_who_come_first_at_once_one_is_the_administrator_and_one_key_is_kept,
 }
 
 fn the_first_account_is_the_administrator_and_an_address_is_taken_once(place: Place) {
@@ -57,4 +60,27 @@ fn two_instances_that_make_a_first_key_end_up_with_one(place: Place) {
     assert_eq!(block_on(fixture.store.own_signing_key()).unwrap().unwrap().id, "a");
     let public = block_on(fixture.store.public_keys()).unwrap();
     assert!(public.len() == 1 && public[0].private_key.is_none());
+}
+
+fn of_many_who_come_first_at_once_one_is_the_administrator_and_one_key_is_kept(place: Place) {
+    const MANY: usize = 8;
+    let fixture = Fixture::new(place);
+    let barrier = Barrier::new(MANY);
+    let come = &|index: usize| {
+        let store = Store::new(fixture.another_connection());
+        let email = format!("{index}@example.org");
+        let key = SigningKey { id: email.clone(), public_key: "pub".into(), private_key: Some("priv".into()) };
+        barrier.wait();
+        let user = NewUser { email: &email, name: "", password_hash: "x" };
+        let user = block_on(store.create_user(user)).unwrap().unwrap();
+        barrier.wait();
+        block_on(store.add_first_signing_key(&key)).unwrap();
+        user.role.as_str() == "admin"
+    };
+    let administrators = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..MANY).map(|index| scope.spawn(move || come(index))).collect();
+        threads.into_iter().filter_map(|thread| thread.join().unwrap().then_some(())).count()
+    });
+    assert_eq!(administrators, 1);
+    assert_eq!(block_on(fixture.store.public_keys()).unwrap().len(), 1);
 }

@@ -13,6 +13,7 @@ mod conversations;
 mod fixture;
 mod migrations;
 mod places;
+mod plans;
 mod runs;
 
 /// Makes two tests of each function that takes a `Place`.

@@ -144,6 +144,17 @@ fn a_hash_that_does_not_fit_the_rows_is_found_when_they_are_read_back() {
 }
 
 #[test]
+fn what_postgresql_cannot_store_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(copy) = Place::postgres() else { return };
+    let original = filled(Place::sqlite());
+    original.execute(vec!["UPDATE users SET name = 'a' || char(0) WHERE id = 'z5'".to_owned()]);
+    original.export(&folder.path().join("file"));
+    Place::sqlite().succeed(&["import", &path(&folder, "file")]);
+    copy.refuse(&["import", &path(&folder, "file")], "users.name holds the character U+0000");
+}
+
+#[test]
 fn a_database_that_is_not_empty_is_left_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let file = path(&folder, "file");

@@ -1,0 +1,245 @@
+//! How the databases find what every turn and every page needs: by an index, however large the tables have grown. The statements are
+//! those that the store sends; none is repeated here.
+
+use std::sync::{Mutex, PoisonError};
+
+use domain::{Id, RunState, Timestamp};
+use storage::{
+    Database, DatabaseError, Dialect, Outcome, Row, Statement, Store, Value,
+    messages::{Appended, IncomingMessage},
+    migration::migrate,
+    runs::{Batch, Ending, Entry, MAX_LEASES},
+};
+
+use crate::{
+    fixture::{LEASE_MS, answer, batch, lease_of},
+    places::{Place, Real, block_on},
+};
+
+crate::on_each_database! {
+    no_hot_statement_reads_a_whole_table,
+}
+
+/// The tables that grow with use.
+const GROWING: [&str; 4] = ["conversations", "messages", "runs", "run_events"];
+
+/// Enough that no planner takes reading a whole table for the quicker way.
+const USERS: u64 = 50;
+const CONVERSATIONS: u64 = 2_000;
+const MESSAGES: u64 = 40_000;
+const RUNS: u64 = 20_000;
+const BATCHES: u64 = 40_000;
+
+/// A database that remembers what it was asked.
+struct Recorder<'a> {
+    database: &'a Real,
+    statements: &'a Mutex<Vec<Statement>>,
+}
+
+impl Database for Recorder<'_> {
+    fn dialect(&self) -> Dialect {
+        self.database.dialect()
+    }
+
+    async fn query(&self, statement: Statement) -> Result<Vec<Row>, DatabaseError> {
+        self.statements.lock().unwrap_or_else(PoisonError::into_inner).push(statement.clone());
+        self.database.query(statement).await
+    }
+
+    async fn transaction(&self, _: Vec<Statement>) -> Result<Outcome, DatabaseError> {
+        unreachable!("only migrations are transactions")
+    }
+}
+
+fn no_hot_statement_reads_a_whole_table(place: Place) {
+    let database = place.open();
+    block_on(migrate(&database)).unwrap();
+    fill(&database);
+    let statements = Mutex::new(Vec::new());
+    let scans = sequential_scans(&database);
+    do_what_people_do(&Store::new(Recorder { database: &database, statements: &statements }));
+    let scans_since = sequential_scans(&database);
+    for statement in statements.into_inner().unwrap() {
+        let name = statement.name;
+        let plan = explain(&database, statement);
+        let whole = match database.dialect() {
+            Dialect::Sqlite => tables_scanned_by_sqlite(&plan),
+            Dialect::Postgres => tables_scanned_by_postgres(&plan),
+        };
+        assert!(whole.is_empty(), "{name} reads all of {whole:?}:\n{}", plan.join("\n"));
+    }
+    // The plan of a command is not that of its trigger; PostgreSQL counts what was done for both.
+    assert_eq!(scans_since, scans, "a trigger reads whole tables");
+}
+
+/// A turn with every statement it can have, and the pages.
+fn do_what_people_do(store: &Store<Recorder<'_>>) {
+    let (user_id, conversation_id) = (id(USER, 2), id(CONVERSATION, 1));
+    let incoming =
+        IncomingMessage { content: "hello", title: "title", default_model: "m", idempotency_key: Some("once") };
+    block_on(async {
+        let page = store.conversations(user_id, None, 50).await.unwrap();
+        assert_eq!(page.len(), 40, "the user has these");
+        let place = (Timestamp::from_millis(1_000), conversation_id);
+        store.conversations(user_id, Some(place), 50).await.unwrap();
+        store.conversation(user_id, conversation_id).await.unwrap().unwrap();
+        store.messages(user_id, conversation_id, 0, 100, 1_000_000).await.unwrap();
+        let sent = store.append_message(user_id, conversation_id, &incoming).await.unwrap();
+        let Appended::Stored(_, run) = sent else { panic!("not stored: {sent:?}") };
+        store.append_message(user_id, conversation_id, &incoming).await.unwrap();
+
+        let lease = lease_of(&run);
+        store.claim_new(user_id, lease, LEASE_MS).await.unwrap().unwrap();
+        store.claim(lease, LEASE_MS).await.unwrap();
+        let context = store.context(&run, 200, 1_000_000).await.unwrap();
+        assert!(context.len() > 20);
+        let entry = |last_id| Entry { lease, state: RunState::Streaming, batch: batch(last_id, "frames") };
+        store.append_events(&[entry(1)]).await.unwrap();
+        // As many runs as one statement looks after.
+        let entries: Vec<Entry> = (2..).take(MAX_LEASES).map(entry).collect();
+        store.append_events(&entries).await.unwrap();
+        for leases in [1, MAX_LEASES] {
+            store.check_leases(&vec![lease; leases]).await.unwrap();
+            store.renew_leases(&vec![lease; leases], LEASE_MS).await.unwrap();
+        }
+        store.tail(user_id, run.id, 1).await.unwrap().unwrap();
+        store.run(user_id, run.id).await.unwrap().unwrap();
+        store.log(run.id, 1).await.unwrap();
+        store.start_tool_call(lease, "call", "clock").await.unwrap();
+        store.finish_step(lease, RunState::Streaming, &answer("a", "stop"), &batch(100, "frames")).await.unwrap();
+        store.request_cancel(user_id, run.id).await.unwrap();
+        let message = Some(answer("so far", "cancelled"));
+        let (state, batch) = (RunState::Cancelled, Batch { last_id: 200, frames: "end".into() });
+        assert!(store.finish_run(lease, &Ending { state, failure: None, usage: None, message, batch }).await.unwrap());
+        store.retry_run(user_id, run.id).await.unwrap();
+    });
+}
+
+const USER: u64 = 1;
+const CONVERSATION: u64 = 2;
+const RUN: u64 = 3;
+const MESSAGE: u64 = 4;
+
+/// The id of the nth thing of a kind.
+fn id(kind: u64, n: u64) -> Id {
+    format!("{kind:08}-0000-7000-8000-{n:012}").parse().unwrap()
+}
+
+/// The same in SQL.
+fn id_sql(kind: u64, n: &str) -> String {
+    format!("'{kind:08}-0000-7000-8000-' || substr(CAST({n} + 1000000000000 AS text), 2)")
+}
+
+fn fill(database: &Real) {
+    let conversation = format!("i % {CONVERSATIONS} + 1");
+    let owner = id_sql(USER, &format!("({conversation}) % {USERS} + 1"));
+    let conversation = id_sql(CONVERSATION, &conversation);
+    let message = id_sql(MESSAGE, "i");
+    let tables = [
+        (
+            USERS,
+            format!(
+                "INSERT INTO users (id, email, name, role, created_at)
+                 SELECT {}, CAST(i AS text), '', 'user', i FROM n",
+                id_sql(USER, "i")
+            ),
+        ),
+        (
+            CONVERSATIONS,
+            format!(
+                "INSERT INTO conversations (id, user_id, title, created_at, updated_at)
+                 SELECT {}, {}, 'title', i, i FROM n",
+                id_sql(CONVERSATION, "i"),
+                id_sql(USER, &format!("i % {USERS} + 1"))
+            ),
+        ),
+        (
+            RUNS,
+            format!(
+                "INSERT INTO runs (id, conversation_id, user_id, message_id, model, state, attempt, lease_expires_at,
+                     cancel_requested, created_at, updated_at)
+                 SELECT {}, {conversation}, {owner}, {message}, 'm', 'complete', 1, 0, 0, i, i FROM n",
+                id_sql(RUN, "i")
+            ),
+        ),
+        (
+            MESSAGES,
+            format!(
+                "INSERT INTO messages (id, conversation_id, run_id, position, role, content, size, created_at)
+                 SELECT {message}, {conversation}, {}, i / {CONVERSATIONS} + 1, 'user', 'hello', 5, i FROM n",
+                id_sql(RUN, "i")
+            ),
+        ),
+        (
+            BATCHES,
+            format!(
+                "INSERT INTO run_events (run_id, last_id, state, frames)
+                 SELECT {}, i / {RUNS} + 1, 'streaming', 'frames' FROM n",
+                id_sql(RUN, &format!("i % {RUNS} + 1"))
+            ),
+        ),
+    ];
+    for (rows, insert) in tables {
+        let numbers = format!("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})");
+        block_on(database.query(Statement::new("fill", format!("{numbers} {insert}"), []))).unwrap();
+    }
+    block_on(database.query(Statement::new("analyze", "ANALYZE", []))).unwrap();
+}
+
+/// How often PostgreSQL has read a whole table of those that grow, since ever; SQLite does not count.
+fn sequential_scans(database: &Real) -> Vec<Row> {
+    if database.dialect() == Dialect::Sqlite {
+        return Vec::new();
+    }
+    let flush = "SELECT 1 FROM (SELECT pg_stat_force_next_flush()) AS flushed";
+    block_on(database.query(Statement::new("flush", flush, []))).unwrap();
+    let tables = GROWING.map(|table| format!("'{table}'")).join(", ");
+    let sql = format!(
+        "SELECT CAST(relname AS text), seq_scan FROM pg_stat_user_tables WHERE relname IN ({tables}) ORDER BY relname"
+    );
+    let rows = block_on(database.query(Statement::new("sequential_scans", sql, []))).unwrap();
+    assert_eq!(rows.len(), GROWING.len());
+    rows
+}
+
+/// A plan in the database's words, a step a line.
+fn explain(database: &Real, statement: Statement) -> Vec<String> {
+    let explain = match database.dialect() {
+        Dialect::Sqlite => "EXPLAIN QUERY PLAN",
+        Dialect::Postgres => "EXPLAIN",
+    };
+    let statement = Statement::new(statement.name, format!("{explain} {}", statement.sql), statement.parameters);
+    let steps = block_on(database.query(statement)).unwrap();
+    let text = |row: &Row| match row.0.last() {
+        Some(Value::Text(text)) => text.clone(),
+        other => panic!("a step of a plan is {other:?}"),
+    };
+    steps.iter().map(text).collect()
+}
+
+fn tables_scanned_by_postgres(plan: &[String]) -> Vec<&str> {
+    let scanned = plan.iter().filter_map(|step| step.split_once("Seq Scan on ")?.1.split(' ').next());
+    scanned.filter(|table| GROWING.contains(table)).collect()
+}
+
+/// Everything that is scanned but constant rows and the results of subqueries. Tables are called as the statement calls them, so that a
+/// subquery may go by a table's name: then its rows are scanned once, and the table must not be.
+fn tables_scanned_by_sqlite(plan: &[String]) -> Vec<&str> {
+    let named = |words: &[&str]| -> Vec<&str> {
+        let steps = plan.iter().filter(|step| !step.contains("CONSTANT ROW")).filter_map(|step| {
+            let (word, rest) = step.split_once(' ')?;
+            words.contains(&word).then(|| rest.split(' ').next().unwrap_or_default())
+        });
+        steps.collect()
+    };
+    let mut subqueries = named(&["CO-ROUTINE", "MATERIALIZE"]);
+    let mut scanned = named(&["SCAN"]);
+    scanned.retain(|scanned| match subqueries.iter().position(|subquery| subquery == scanned) {
+        Some(at) => {
+            subqueries.swap_remove(at);
+            false
+        }
+        None => true,
+    });
+    scanned
+}
