@@ -1,5 +1,6 @@
 -- Commands, as in the SQLite text beside this one, which says what they are for. The functions are the fences: a row that may not be
--- stored returns nothing, and their statements see what other transactions have committed meanwhile.
+-- stored returns nothing, and their statements see what other transactions have committed meanwhile. A step that comes a second time,
+-- because the answer to the first was lost, changes nothing.
 
 -- A person's message and the run that answers it.
 CREATE VIEW sent_messages AS
@@ -32,6 +33,7 @@ $$;
 CREATE TRIGGER send_message INSTEAD OF INSERT ON sent_messages FOR EACH ROW EXECUTE FUNCTION send_message();
 
 -- What an executor stores at once: events, a message or none, a tool call's end if the message is its result, the run's end if it is one.
+-- A finished step is progress: who takes the run over after it is the second again, not the eleventh.
 CREATE VIEW run_steps AS
 SELECT CAST(NULL AS text) AS run_id, CAST(NULL AS text) AS lease_owner, CAST(NULL AS text) AS state, CAST(NULL AS bigint) AS last_id,
     CAST(NULL AS text) AS frames, CAST(NULL AS text) AS message_id, CAST(NULL AS text) AS conversation_id,
@@ -46,18 +48,21 @@ CREATE FUNCTION take_run_step() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE runs SET updated_at = NEW.created_at, state = COALESCE(NEW.final_state, state), error_code = NEW.error_code,
         error_message = NEW.error_message, prompt_tokens = NEW.prompt_tokens, completion_tokens = NEW.completion_tokens,
-        lease_owner = CASE WHEN NEW.final_state IS NULL THEN lease_owner END
+        lease_owner = CASE WHEN NEW.final_state IS NULL THEN lease_owner END,
+        attempt = CASE WHEN NEW.final_state IS NULL AND NEW.message_id IS NOT NULL THEN 1 ELSE attempt END
     WHERE id = NEW.run_id AND lease_owner = NEW.lease_owner;
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;
     INSERT INTO run_events (run_id, last_id, state, frames)
-    SELECT NEW.run_id, NEW.last_id, NEW.state, NEW.frames WHERE NEW.frames <> '';
+    SELECT NEW.run_id, NEW.last_id, NEW.state, NEW.frames WHERE NEW.frames <> ''
+    ON CONFLICT (run_id, last_id) DO NOTHING;
     INSERT INTO messages (id, conversation_id, run_id, position, role, content, tool_calls, tool_call_id, finish_reason, size,
         created_at)
     SELECT NEW.message_id, NEW.conversation_id, NEW.run_id, NEW.position, NEW.role, NEW.content, NEW.tool_calls,
         NEW.tool_call_id, NEW.finish_reason, NEW.size, NEW.created_at
-    WHERE NEW.message_id IS NOT NULL;
+    WHERE NEW.message_id IS NOT NULL
+    ON CONFLICT (id) DO NOTHING;
     UPDATE tool_calls SET finished_at = NEW.created_at, is_error = NEW.is_error
     WHERE run_id = NEW.run_id AND call_id = NEW.tool_call_id;
     RETURN NEW;
@@ -69,13 +74,16 @@ CREATE TRIGGER take_run_step INSTEAD OF INSERT ON run_steps FOR EACH ROW EXECUTE
 -- An account. The very first is the administrator's, however many sign up at the same moment.
 CREATE VIEW sign_ups AS
 SELECT CAST(NULL AS text) AS id, CAST(NULL AS text) AS email, CAST(NULL AS text) AS name, CAST(NULL AS text) AS role,
-    CAST(NULL AS text) AS password_hash, CAST(NULL AS bigint) AS created_at
+    CAST(NULL AS text) AS password_hash, CAST(NULL AS bigint) AS only_first, CAST(NULL AS bigint) AS created_at
 WHERE 1 = 0;
 
 CREATE FUNCTION sign_up() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     -- One after the other: who comes second sees who came first.
     PERFORM pg_advisory_xact_lock(hashtext('sign_up'));
+    IF NEW.only_first = 1 AND EXISTS (SELECT 1 FROM users) THEN
+        RETURN NULL;
+    END IF;
     NEW.role := CASE WHEN EXISTS (SELECT 1 FROM users) THEN 'user' ELSE 'admin' END;
     INSERT INTO users (id, email, name, role, password_hash, created_at)
     VALUES (NEW.id, NEW.email, NEW.name, NEW.role, NEW.password_hash, NEW.created_at)

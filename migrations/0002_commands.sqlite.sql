@@ -24,6 +24,7 @@ BEGIN
 END;
 
 -- What an executor stores at once: events, a message or none, a tool call's end if the message is its result, the run's end if it is one.
+-- A finished step is progress: who takes the run over after it is the second again, not the eleventh.
 CREATE VIEW run_steps AS
 SELECT CAST(NULL AS text) AS run_id, CAST(NULL AS text) AS lease_owner, CAST(NULL AS text) AS state, CAST(NULL AS bigint) AS last_id,
     CAST(NULL AS text) AS frames, CAST(NULL AS text) AS message_id, CAST(NULL AS text) AS conversation_id,
@@ -38,7 +39,8 @@ CREATE TRIGGER take_run_step INSTEAD OF INSERT ON run_steps
 BEGIN
     UPDATE runs SET updated_at = NEW.created_at, state = COALESCE(NEW.final_state, state), error_code = NEW.error_code,
         error_message = NEW.error_message, prompt_tokens = NEW.prompt_tokens, completion_tokens = NEW.completion_tokens,
-        lease_owner = CASE WHEN NEW.final_state IS NULL THEN lease_owner END
+        lease_owner = CASE WHEN NEW.final_state IS NULL THEN lease_owner END,
+        attempt = CASE WHEN NEW.final_state IS NULL AND NEW.message_id IS NOT NULL THEN 1 ELSE attempt END
     WHERE id = NEW.run_id;
     INSERT INTO run_events (run_id, last_id, state, frames)
     SELECT NEW.run_id, NEW.last_id, NEW.state, NEW.frames WHERE NEW.frames <> '';
@@ -54,7 +56,7 @@ END;
 -- An account. The very first is the administrator's, however many sign up at the same moment.
 CREATE VIEW sign_ups AS
 SELECT CAST(NULL AS text) AS id, CAST(NULL AS text) AS email, CAST(NULL AS text) AS name, CAST(NULL AS text) AS role,
-    CAST(NULL AS text) AS password_hash, CAST(NULL AS bigint) AS created_at
+    CAST(NULL AS text) AS password_hash, CAST(NULL AS bigint) AS only_first, CAST(NULL AS bigint) AS created_at
 WHERE 1 = 0;
 
 CREATE TRIGGER sign_up INSTEAD OF INSERT ON sign_ups

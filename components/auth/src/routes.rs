@@ -96,6 +96,11 @@ impl From<User> for UserBody {
     }
 }
 
+fn closed() -> Problem {
+    let detail = "This installation takes no new accounts. Ask whoever runs it.";
+    Problem::new(StatusCode::FORBIDDEN, "signup_closed", detail)
+}
+
 async fn sign_up<D: Database>(
     State(auth): State<Auth<D>>,
     method: Method,
@@ -107,14 +112,16 @@ async fn sign_up<D: Database>(
     let name = signup::name(&body.name)?;
     let password = signup::password(&body.password)?;
     if auth.config.signup == Signup::Closed && auth.store().has_users().await? {
-        let detail = "This installation takes no new accounts. Ask whoever runs it.";
-        return Err(Problem::new(StatusCode::FORBIDDEN, "signup_closed", detail).into());
+        return Err(closed().into());
     }
     let password_hash = password::hash(password)?;
     let user = NewUser { email: &email, name, password_hash: &password_hash };
-    let user = auth.store().create_user(user).await?.ok_or_else(|| {
-        Problem::conflict("email_taken", "There is an account with this address already. Log in instead.")
-    })?;
+    let user = match auth.config.signup {
+        Signup::Closed => auth.store().create_first_user(user).await?.ok_or_else(closed)?,
+        Signup::Open => auth.store().create_user(user).await?.ok_or_else(|| {
+            Problem::conflict("email_taken", "There is an account with this address already. Log in instead.")
+        })?,
+    };
     begin_session(&auth, &headers, user, StatusCode::CREATED).await
 }
 

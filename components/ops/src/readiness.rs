@@ -1,11 +1,16 @@
 //! `/ready`: the database answers and the configuration makes sense. Says which part does not, and what to do.
 
+use std::collections::BTreeMap;
+
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use platform::{instance, variables::variable};
 use serde::Serialize;
 use url::Url;
-use web::Json;
+use web::{
+    Json,
+    log::{Level, log},
+};
 
 use crate::COMPONENT;
 
@@ -47,9 +52,17 @@ pub(crate) async fn ready() -> Response {
     (code, Json::<_>(Readiness { status, checks })).into_response()
 }
 
+/// The database's own words may name its server and its accounts: they are for the log.
 async fn database() -> Result<(), String> {
-    let app = instance::app(COMPONENT).await.map_err(|error| error.to_string())?;
-    app.store().ping().await.map_err(|error| error.to_string())
+    let answered = match instance::app(COMPONENT).await {
+        Ok(app) => app.store().ping().await,
+        Err(error) => Err(error),
+    };
+    answered.map_err(|error| {
+        let cause = BTreeMap::from([("cause", error.to_string())]);
+        log(COMPONENT, Level::Error, "the database does not answer", cause);
+        "The database does not answer: the log says why.".to_owned()
+    })
 }
 
 fn required(name: &str, value: &str) -> Result<(), String> {

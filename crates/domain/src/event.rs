@@ -316,9 +316,9 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Reads one more batch of the log; batches come in order.
+    /// Reads one more batch of the log; batches come in order. What an executor logged that was thought dead is not read twice.
     pub fn read(&mut self, batch: &str) {
-        for frame in frames(batch) {
+        for frame in frames(&after(batch, self.last_id)) {
             self.last_id = frame.id;
             match frame.event {
                 "token" => {

@@ -10,18 +10,15 @@ use std::{
 
 use domain::RunState;
 use storage::{
-    StorageError,
+    DatabaseError, StorageError,
     runs::{Batch, Entry, Lease, Leave, MAX_LEASES},
 };
 
 use crate::Host;
 
-/// How often wishes to stop are heard. Together with [`crate::session_manager::TICK`] less than 0.2 s, within which a stop must reach the
-/// model's server.
-const LISTEN: Duration = Duration::from_millis(90);
-
-/// How often events are logged: what a reader who is not the first, or comes back, lags behind.
-const LOG: Duration = Duration::from_millis(170);
+/// How often events are logged and wishes to stop are heard, at the most. Together with [`crate::session_manager::TICK`] less than 0.2 s, within
+/// which a stop must reach the model's server. What is not logged yet is what a reader who comes back after a crash is told a second time.
+const PERIOD: Duration = Duration::from_millis(80);
 
 /// How often leases are renewed: three renewals may be late or lost.
 const RENEW: Duration = Duration::from_millis(1_500);
@@ -43,8 +40,7 @@ struct Pages {
     runs: Vec<Page>,
     /// A statement is on its way.
     writing: bool,
-    listened_at: Duration,
-    logged_at: Duration,
+    written_at: Duration,
     renewed_at: Duration,
 }
 
@@ -87,8 +83,9 @@ impl Drop for Writing<'_> {
     fn drop(&mut self) {
         let mut pages = self.0.pages();
         pages.writing = false;
-        for page in &mut pages.runs {
-            page.in_flight = false;
+        for page in pages.runs.iter_mut().filter(|page| page.in_flight) {
+            let error = DatabaseError::Lost("nobody waited for it".to_owned());
+            (page.in_flight, page.leave) = (false, Err(Arc::new(error.into())));
         }
     }
 }
@@ -107,8 +104,7 @@ impl Ledger {
             pages: Mutex::new(Pages {
                 runs: Vec::new(),
                 writing: false,
-                listened_at: Duration::ZERO,
-                logged_at: Duration::ZERO,
+                written_at: Duration::ZERO,
                 renewed_at: Duration::ZERO,
             }),
         }
@@ -122,7 +118,7 @@ impl Ledger {
     pub fn register(&self, lease: Lease, now: Duration) -> Registered<'_> {
         let mut pages = self.pages();
         if pages.runs.is_empty() {
-            (pages.listened_at, pages.logged_at, pages.renewed_at) = (now, now, now);
+            (pages.written_at, pages.renewed_at) = (now, now);
         }
         let page = Page {
             lease,
@@ -185,22 +181,18 @@ impl Ledger {
     fn begin(&self, now: Duration, full: bool) -> Option<Round> {
         let mut guard = self.pages();
         let pages = &mut *guard;
-        if pages.writing || (!full && now.saturating_sub(pages.listened_at) < LISTEN) {
+        if pages.writing || (!full && now.saturating_sub(pages.written_at) < PERIOD) {
             return None;
         }
-        let logging = full || now.saturating_sub(pages.logged_at) >= LOG;
         let renewing = now.saturating_sub(pages.renewed_at) >= RENEW;
         pages.writing = true;
-        pages.listened_at = now;
-        if logging {
-            pages.logged_at = now;
-        }
+        pages.written_at = now;
         if renewing {
             pages.renewed_at = now;
         }
         let mut round = Round { entries: Vec::new(), listening: Vec::new(), renewing };
         for page in &mut pages.runs {
-            if logging && !page.waiting.frames.is_empty() {
+            if !page.waiting.frames.is_empty() {
                 page.in_flight = true;
                 let batch = std::mem::take(&mut page.waiting);
                 round.entries.push(Entry { lease: page.lease, state: page.state, batch });
@@ -215,8 +207,16 @@ impl Ledger {
 
     async fn write<H: Host>(&self, host: &H, round: &Round) {
         for entries in round.entries.chunks(MAX_LEASES) {
-            let leaves = host.store().append_events(entries).await;
-            self.note(entries.iter().map(|entry| entry.lease), leaves);
+            match host.store().append_events(entries).await {
+                // One of them may be of a conversation that is just being deleted: the others have nothing to do with it.
+                Err(StorageError::Database(DatabaseError::Refused { .. })) if entries.len() > 1 => {
+                    for entry in entries {
+                        let leaves = host.store().append_events(std::slice::from_ref(entry)).await;
+                        self.note(std::iter::once(entry.lease), leaves);
+                    }
+                }
+                leaves => self.note(entries.iter().map(|entry| entry.lease), leaves),
+            }
         }
         for leases in round.listening.chunks(MAX_LEASES) {
             let leaves = if round.renewing {
@@ -234,6 +234,7 @@ impl Ledger {
         for (at, lease) in leases.enumerate() {
             // A page whose events could not be logged stays so.
             if let Some(page) = pages.runs.iter_mut().find(|page| page.lease == lease && page.leave.is_ok()) {
+                page.in_flight = false;
                 page.leave = match &leaves {
                     Ok(leaves) => Ok(leaves.get(at).copied().unwrap_or(Leave::LeaseLost)),
                     Err(error) => Err(Arc::clone(error)),

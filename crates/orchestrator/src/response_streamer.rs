@@ -32,8 +32,9 @@ pub struct Outbox<R> {
     token_count: u64,
     /// Written but not logged.
     unlogged: String,
-    /// How much of `unlogged` the reader has been sent.
+    /// How much of `unlogged` the reader has been sent, and the id of the last event in it.
     sent: usize,
+    sent_id: u64,
     /// The id of the last event the reader was sent, so that a gap cannot arise unnoticed.
     sent_anything: bool,
 }
@@ -49,6 +50,7 @@ impl<R: Reader> Outbox<R> {
             token_count: progress.token_count,
             unlogged: String::new(),
             sent: 0,
+            sent_id: progress.last_id,
             sent_anything: false,
         }
     }
@@ -91,6 +93,7 @@ impl<R: Reader> Outbox<R> {
         };
         self.sent_anything = true;
         self.sent = self.unlogged.len();
+        self.sent_id = self.id;
         if self.id > self.seen {
             self.seen = 0;
         }
@@ -140,7 +143,7 @@ impl<R: Reader> Outbox<R> {
 
     /// Gives the reader back, for whoever goes on serving it, with the id of the last event it was sent.
     pub fn into_reader(self) -> Option<(R, u64)> {
-        let seen = self.id.max(self.seen);
+        let seen = self.sent_id.max(self.seen);
         self.reader.map(|reader| (reader, seen))
     }
 }

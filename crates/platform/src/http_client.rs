@@ -1,5 +1,10 @@
 //! The one way out: HTTP requests to what `spin.toml` allows.
 
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+};
+
 use bytes::Bytes;
 use futures::Stream;
 use http::{HeaderMap, Request, StatusCode};
@@ -47,8 +52,23 @@ pub async fn send(
     request: Request<Bytes>,
 ) -> Result<Response<impl Stream<Item = Result<Bytes, HttpError>> + Send + Unpin + use<>>, HttpError> {
     use futures::TryStreamExt as _;
-    let response = spin_sdk::http::send(request.map(Full::new)).await?;
+    let response = polled_twice(spin_sdk::http::send(request.map(Full::new))).await?;
     let (head, body) = response.into_parts();
     let body = body.stream().map_err(HttpError::from);
     Ok(Response { status: head.status, headers: head.headers, body: Box::pin(body) })
+}
+
+/// Polls a future a second time right after the first. Sending spawns a task that writes the request's body, and the runtime under the SDK
+/// (wit-bindgen 0.57) polls what was spawned only with the next event: without this, a request made by a task that has nothing else going
+/// on would lie until its next timer.
+async fn polled_twice<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let mut polled = false;
+    poll_fn(|context| {
+        if !std::mem::replace(&mut polled, true) {
+            context.waker().wake_by_ref();
+        }
+        future.as_mut().poll(context)
+    })
+    .await
 }

@@ -3,18 +3,18 @@
 //! A connection is taken for a statement and given back after it: Spin keeps 64 for an address, all instances of a host share them, and
 //! who finds none waits. So none is ever held while a model, a tool or a reader is waited for.
 //!
-//! A statement that was refused only because others were in its way, or because the server had just gone, is tried again; every
-//! statement of ours either does nothing the second time or says that it was done.
+//! A statement that did nothing, because others were in its way or the server was not there, is tried again; one whose answer was lost
+//! only if it says of itself that it may be ([`Statement::repeatable`]).
 
 use std::time::{Duration, Instant};
 
-use spin_sdk::pg::{Connection, DbValue, ParameterValue, PgError, QueryError, wit::postgres::DbError};
-use storage::{Database, DatabaseError, Dialect, Outcome, Row, Statement, Value};
+use spin_sdk::pg::{Connection, DbValue, ParameterValue, PgError, QueryError};
+use storage::{Database, DatabaseError, Dialect, Outcome, Row, Statement, Value, database::postgres_error};
 
 use crate::sleep;
 
-/// No further attempt is made after this time: less than a lease, so that an executor knows in time that it will lose its run.
-const PATIENCE: Duration = Duration::from_secs(4);
+/// No further attempt is made after this time. With [`DEFAULTS`] the last one has failed before a lease lapses.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// How long to wait before each further attempt: together a little over two seconds, in which a server restarts or another takes its
 /// place.
@@ -30,11 +30,11 @@ const PAUSES: [Duration; 5] = [
 /// instance left open when it trapped would else keep its locks, and catch whoever is given its connection next.
 const DEFAULTS: [(&str, &str); 4] = [
     ("application_name", "edge-assistant"),
-    ("connect_timeout", "5"),
-    ("tcp_user_timeout", "10"),
+    ("connect_timeout", "2"),
+    ("tcp_user_timeout", "3"),
     (
         "options",
-        "-c%20statement_timeout%3D10s%20-c%20lock_timeout%3D5s%20-c%20idle_in_transaction_session_timeout%3D10s",
+        "-c%20statement_timeout%3D5s%20-c%20lock_timeout%3D3s%20-c%20idle_in_transaction_session_timeout%3D10s",
     ),
 ];
 
@@ -137,27 +137,25 @@ fn value(value: DbValue) -> Value {
 
 fn failed(query: &'static str, error: spin_sdk::pg::Error) -> DatabaseError {
     match error {
-        spin_sdk::pg::Error::PgError(PgError::QueryFailed(QueryError::DbError(error))) => refused(query, &error),
+        // The server's own words, without `detail`: that may hold what people wrote.
+        spin_sdk::pg::Error::PgError(PgError::QueryFailed(QueryError::DbError(error))) => {
+            postgres_error(query, &error.code, &error.message)
+        }
         // No answer from the server: Spin says in words that the connection is gone.
         spin_sdk::pg::Error::PgError(PgError::QueryFailed(QueryError::Text(text))) => {
             if ["Closed", "Io", "closed", "connection"].iter().any(|word| text.contains(word)) {
-                DatabaseError::Unavailable(text)
+                DatabaseError::Lost(text)
             } else {
                 DatabaseError::Refused { query, message: text }
             }
         }
+        spin_sdk::pg::Error::PgError(PgError::ConnectionFailed(text)) if text.contains("is not permitted") => {
+            // Spin's words hold the address.
+            let told = "database_host does not allow the server that database_url names";
+            DatabaseError::Refused { query, message: told.to_owned() }
+        }
         spin_sdk::pg::Error::PgError(PgError::ConnectionFailed(text)) => DatabaseError::Unavailable(text),
         other => DatabaseError::Refused { query, message: other.to_string() },
-    }
-}
-
-/// The server's own words, without `detail`: that may hold what people wrote.
-fn refused(query: &'static str, error: &DbError) -> DatabaseError {
-    let message = format!("{} ({})", error.message, error.code);
-    if storage::database::is_transient(&error.code) {
-        DatabaseError::Unavailable(message)
-    } else {
-        DatabaseError::Refused { query, message }
     }
 }
 
@@ -177,6 +175,7 @@ impl Database for SpinPostgres {
         loop {
             match (self.once(&statement).await, pauses.next()) {
                 (Err(DatabaseError::Unavailable(_)), Some(pause)) => sleep(pause).await,
+                (Err(DatabaseError::Lost(_)), Some(pause)) if statement.repeatable => sleep(pause).await,
                 (result, _) => return result,
             }
         }
@@ -186,7 +185,8 @@ impl Database for SpinPostgres {
         let mut pauses = pauses();
         loop {
             match (self.transaction_once(&statements).await, pauses.next()) {
-                (Err(DatabaseError::Unavailable(_)), Some(pause)) => sleep(pause).await,
+                // A migration that was carried out has taken its row: it is refused the second time.
+                (Err(DatabaseError::Unavailable(_) | DatabaseError::Lost(_)), Some(pause)) => sleep(pause).await,
                 (result, _) => return result,
             }
         }

@@ -95,7 +95,7 @@ impl<D: Database> Store<D> {
              WHERE id = ?1 AND user_id = ?2 RETURNING {COLUMNS}"
         );
         let parameters = [id.into(), user_id.into(), title.into(), model.into()];
-        let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters).repeatably()).await?;
         rows.first().map(|row| read(QUERY, row)).transpose()
     }
 

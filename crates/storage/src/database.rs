@@ -36,9 +36,12 @@ pub enum Outcome {
 /// The database failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
-    /// It cannot be reached, or is too busy. Trying again may help.
+    /// It cannot be reached, or is too busy, and did nothing. Trying again may help.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
+    /// It went away before it answered: nobody knows whether the statement was carried out.
+    #[error("the database's answer was lost: {0}")]
+    Lost(String),
     /// It refused the statement.
     #[error("the database refused {query}: {message}")]
     Refused {
@@ -49,11 +52,21 @@ pub enum DatabaseError {
     },
 }
 
-/// Whether PostgreSQL's SQLSTATE means that trying again may help: others were in the way (class 40), the server is going down or coming
-/// up, has no room, or is a replica that has not been promoted yet. PostgreSQL documentation, appendix A.
+/// What PostgreSQL's SQLSTATE means. Trying again may help when others were in the way (class 40, 55P03), the server is coming up, has no
+/// room or too little time (53, 57), or is a replica that has not been promoted yet (25006); it did nothing then. While it goes down,
+/// a statement may have been carried out. PostgreSQL documentation, appendix A.
 #[must_use]
-pub fn is_transient(sqlstate: &str) -> bool {
-    matches!(sqlstate.get(..2), Some("08" | "40" | "53" | "57")) || matches!(sqlstate, "25006" | "55P03")
+pub fn postgres_error(query: &'static str, sqlstate: &str, message: &str) -> DatabaseError {
+    let message = match sqlstate.get(..2) {
+        // Data exceptions quote the value.
+        Some("22") => format!("SQLSTATE {sqlstate}"),
+        _ => format!("{message} (SQLSTATE {sqlstate})"),
+    };
+    match (sqlstate, sqlstate.get(..2)) {
+        ("57P01" | "57P02", _) | (_, Some("08")) => DatabaseError::Lost(message),
+        ("25006" | "55P03", _) | (_, Some("40" | "53" | "57")) => DatabaseError::Unavailable(message),
+        _ => DatabaseError::Refused { query, message },
+    }
 }
 
 /// Which SQL a database speaks.
@@ -91,18 +104,29 @@ pub struct Statement {
     pub guard: bool,
     /// Whether it must have reached the disk before it counts as done.
     pub durable: bool,
+    /// Whether sending it once more does no harm and tells the truth, when nobody knows whether it was carried out.
+    pub repeatable: bool,
 }
 
 impl Statement {
     /// A statement.
     pub fn new(name: &'static str, sql: impl Into<String>, parameters: impl Into<Vec<Value>>) -> Self {
-        Self { name, sql: sql.into(), parameters: parameters.into(), guard: false, durable: false }
+        let sql = sql.into();
+        let repeatable = sql.trim_start().starts_with("SELECT");
+        Self { name, sql, parameters: parameters.into(), guard: false, durable: false, repeatable }
     }
 
     /// Waits for the disk: what it stores is somebody's only copy.
     #[must_use]
     pub fn durably(mut self) -> Self {
         self.durable = true;
+        self
+    }
+
+    /// A write that may be sent once more: see [`Self::repeatable`]. Reading always may.
+    #[must_use]
+    pub fn repeatably(mut self) -> Self {
+        self.repeatable = true;
         self
     }
 

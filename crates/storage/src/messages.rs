@@ -113,7 +113,7 @@ impl<D: Database> Store<D> {
             incoming.idempotency_key.into(),
             (incoming.content.len() as u64).into(),
         ];
-        let rows = self.database.query(Statement::new(QUERY, sql, parameters).durably()).await?;
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters).durably().repeatably()).await?;
         let Some(row) = rows.first() else {
             return self.why_not_sent(user_id, conversation_id, message_id, incoming).await;
         };

@@ -72,17 +72,18 @@ const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (
 /// [`StorageError::MigrationChanged`] when the database's newest migration is not the one in this build; else whatever the database says.
 pub async fn migrate(database: &impl Database) -> Result<Vec<&'static str>, StorageError> {
     // An error here most often means that there is no such table yet; if it means more, the next statement says so.
-    let current = current_version(database).await.unwrap_or_default();
+    let applied = applied_migrations(database).await.unwrap_or_default();
     let dialect = database.dialect();
-    if current.as_ref().is_some_and(|(version, _)| *version >= latest_version()) {
-        return check(dialect, current);
+    if applied.last().is_some_and(|(version, _)| *version >= latest_version()) {
+        check(dialect, &applied)?;
+        return Ok(Vec::new());
     }
     if dialect == Dialect::Sqlite {
         // Readers and the writer do not wait for each other; it lasts. Refused while somebody else is inside: they are doing it.
         let _ = database.query(Statement::new("wal", "PRAGMA journal_mode = WAL", [])).await;
     }
     database.transaction(vec![lock(dialect), Statement::new("create_schema_migrations", CREATE_TABLE, [])]).await?;
-    check(dialect, current_version(database).await?)?;
+    check(dialect, &applied_migrations(database).await?)?;
     let mut applied = Vec::new();
     for migration in MIGRATIONS {
         let mut statements = vec![
@@ -118,23 +119,26 @@ fn latest_version() -> i64 {
     MIGRATIONS.last().map_or(0, |migration| migration.version)
 }
 
-async fn current_version(database: &impl Database) -> Result<Option<(i64, String)>, StorageError> {
-    const QUERY: &str = "schema_version";
-    let sql = "SELECT version, sha256 FROM schema_migrations ORDER BY version DESC LIMIT 1";
+/// Versions and hashes, in order.
+async fn applied_migrations(database: &impl Database) -> Result<Vec<(i64, String)>, StorageError> {
+    const QUERY: &str = "applied_migrations";
+    let sql = "SELECT version, sha256 FROM schema_migrations ORDER BY version";
     let rows = database.query(Statement::new(QUERY, sql, [])).await?;
-    rows.first()
+    rows.iter()
         .map(|row| {
             let mut columns = row.columns(QUERY);
             Ok((columns.integer()?, columns.text()?.to_owned()))
         })
-        .transpose()
+        .collect()
 }
 
 /// A newer database is fine (expand, then contract); a different one is not.
-fn check(dialect: Dialect, current: Option<(i64, String)>) -> Result<Vec<&'static str>, StorageError> {
-    let Some((version, hash)) = current else { return Ok(Vec::new()) };
-    match MIGRATIONS.iter().find(|migration| migration.version == version) {
-        Some(migration) if migration.hash(dialect) != hash => Err(StorageError::MigrationChanged { version }),
-        _ => Ok(Vec::new()),
+fn check(dialect: Dialect, applied: &[(i64, String)]) -> Result<(), StorageError> {
+    for (version, hash) in applied {
+        let ours = MIGRATIONS.iter().find(|migration| migration.version == *version);
+        if ours.is_some_and(|migration| migration.hash(dialect) != *hash) {
+            return Err(StorageError::MigrationChanged { version: *version });
+        }
     }
+    Ok(())
 }

@@ -205,7 +205,7 @@ fn step(lease: Lease, step: &Step<'_>) -> Result<Statement, StorageError> {
         usage.map(|usage| usage.prompt_tokens).into(),
         usage.map(|usage| usage.completion_tokens).into(),
     ];
-    Ok(Statement::new("run_step", sql, parameters).durably())
+    Ok(Statement::new("run_step", sql, parameters).durably().repeatably())
 }
 
 /// `(VALUES ...)` with a row of `width` parameters for each of at least `count` things. Few different lengths, so that a database that
@@ -317,7 +317,7 @@ impl<D: Database> Store<D> {
         );
         let mut parameters: Vec<Value> = vec![lease.run_id.into(), lease.owner.into(), lease_ms.into()];
         parameters.extend(user_id.map(Value::from));
-        let rows = self.database.query(Statement::new(query, sql, parameters)).await?;
+        let rows = self.database.query(Statement::new(query, sql, parameters).repeatably()).await?;
         rows.first()
             .map(|row| {
                 let mut columns = row.columns(query);
@@ -359,7 +359,7 @@ impl<D: Database> Store<D> {
              RETURNING run_id, (SELECT lease_owner FROM runs WHERE runs.id = run_id),
                  (SELECT cancel_requested FROM runs WHERE runs.id = run_id)"
         );
-        let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters).repeatably()).await?;
         leaves(QUERY, entries.iter().map(|entry| entry.lease), &rows)
     }
 
@@ -377,7 +377,7 @@ impl<D: Database> Store<D> {
             "{held} SELECT runs.id, lease_owner, cancel_requested
              FROM held JOIN runs ON runs.id = held.run_id AND lease_owner = held.owner"
         );
-        let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters).repeatably()).await?;
         leaves(QUERY, leases.iter().copied(), &rows)
     }
 
@@ -395,7 +395,7 @@ impl<D: Database> Store<D> {
             "{held} UPDATE runs SET lease_expires_at = now_ms() + ?1 FROM held
              WHERE runs.id = held.run_id AND lease_owner = held.owner RETURNING runs.id, lease_owner, cancel_requested"
         );
-        let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters).repeatably()).await?;
         leaves(QUERY, leases.iter().copied(), &rows)
     }
 
@@ -490,7 +490,7 @@ impl<D: Database> Store<D> {
              WHERE id = ?1 AND user_id = ?2 AND state IN {ACTIVE}
              RETURNING CASE WHEN {CLAIMABLE} THEN 1 ELSE 0 END"
         );
-        let rows = self.database.query(Statement::new(QUERY, sql, [id.into(), user_id.into()])).await?;
+        let rows = self.database.query(Statement::new(QUERY, sql, [id.into(), user_id.into()]).repeatably()).await?;
         let claimable = match rows.first() {
             Some(row) => row.columns(QUERY).flag()?,
             None => false,

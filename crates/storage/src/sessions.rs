@@ -69,7 +69,9 @@ impl<D: Database> Store<D> {
     /// Whatever the database says.
     pub async fn end_session(&self, session_id: Id, token_hash: &str) -> Result<(), StorageError> {
         let sql = "UPDATE sessions SET revoked_at = now_ms() WHERE id = ?1 AND token_hash = ?2 AND revoked_at IS NULL";
-        self.database.query(Statement::new("end_session", sql, [session_id.into(), token_hash.into()])).await?;
+        self.database
+            .query(Statement::new("end_session", sql, [session_id.into(), token_hash.into()]).repeatably())
+            .await?;
         Ok(())
     }
 }

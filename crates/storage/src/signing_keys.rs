@@ -28,7 +28,7 @@ impl<D: Database> Store<D> {
         let sql = "INSERT INTO signing_keys (id, public_key, private_key, created_at)
                    VALUES (?1, ?2, ?3, now_ms()) ON CONFLICT DO NOTHING";
         let parameters = [key.id.as_str().into(), key.public_key.as_str().into(), key.private_key.clone().into()];
-        self.database.query(Statement::new("add_signing_key", sql, parameters)).await?;
+        self.database.query(Statement::new("add_signing_key", sql, parameters).repeatably()).await?;
         Ok(())
     }
 
@@ -41,7 +41,7 @@ impl<D: Database> Store<D> {
                    SELECT ?1, ?2, ?3, now_ms()
                    WHERE NOT EXISTS (SELECT 1 FROM signing_keys WHERE private_key IS NOT NULL AND retired_at IS NULL)";
         let parameters = [key.id.as_str().into(), key.public_key.as_str().into(), key.private_key.clone().into()];
-        self.database.query(Statement::new("add_first_signing_key", sql, parameters).durably()).await?;
+        self.database.query(Statement::new("add_first_signing_key", sql, parameters).durably().repeatably()).await?;
         Ok(())
     }
 

@@ -33,13 +33,27 @@ impl<D: Database> Store<D> {
     /// # Errors
     /// Whatever the database says, as everywhere in this crate.
     pub async fn create_user(&self, user: NewUser<'_>) -> Result<Option<User>, StorageError> {
-        const QUERY: &str = "create_user";
+        self.sign_up(user, false).await
+    }
+
+    /// Makes the very first account. `None`: there is one.
+    ///
+    /// # Errors
+    /// As [`Self::create_user`].
+    pub async fn create_first_user(&self, user: NewUser<'_>) -> Result<Option<User>, StorageError> {
+        self.sign_up(user, true).await
+    }
+
+    async fn sign_up(&self, user: NewUser<'_>, only_first: bool) -> Result<Option<User>, StorageError> {
+        const QUERY: &str = "sign_up";
         let sql = format!(
-            "INSERT INTO sign_ups (id, email, name, role, password_hash, created_at)
-             SELECT ?1, ?2, ?3, CASE WHEN EXISTS (SELECT 1 FROM users) THEN 'user' ELSE 'admin' END, ?4, now_ms()
-             WHERE NOT EXISTS (SELECT 1 FROM users WHERE email = ?2) RETURNING {COLUMNS}"
+            "INSERT INTO sign_ups (id, email, name, role, password_hash, only_first, created_at)
+             SELECT ?1, ?2, ?3, CASE WHEN EXISTS (SELECT 1 FROM users) THEN 'user' ELSE 'admin' END, ?4, ?5, now_ms()
+             WHERE NOT EXISTS (SELECT 1 FROM users WHERE email = ?2)
+               AND (CAST(?5 AS bigint) = 0 OR NOT EXISTS (SELECT 1 FROM users)) RETURNING {COLUMNS}"
         );
-        let parameters = [Id::new().into(), user.email.into(), user.name.into(), user.password_hash.into()];
+        let parameters =
+            [Id::new().into(), user.email.into(), user.name.into(), user.password_hash.into(), only_first.into()];
         let rows = self.database.query(Statement::new(QUERY, sql, parameters).durably()).await?;
         rows.first().map(|row: &Row| read(&mut row.columns(QUERY))).transpose()
     }

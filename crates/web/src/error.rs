@@ -34,7 +34,9 @@ impl From<Problem> for Error {
 impl From<StorageError> for Error {
     fn from(error: StorageError) -> Self {
         match error {
-            StorageError::Database(DatabaseError::Unavailable(_)) => Problem::unavailable(error),
+            StorageError::Database(DatabaseError::Unavailable(_) | DatabaseError::Lost(_)) => {
+                Problem::unavailable(error)
+            }
             _ => Problem::internal(error),
         }
         .into()

@@ -51,7 +51,7 @@ pub(crate) const APP_ON_POSTGRES: &str = "app on PostgreSQL";
 /// Options of the benchmark. Paths are seen from the root of the repository.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// 1 and 32 streams, once, and less data: under a minute, and docs/benchmarks.md stays as it is
+    /// 1 and 32 streams, once, and less data: about a minute, and docs/benchmarks.md stays as it is
     #[arg(long)]
     quick: bool,
     /// What the app keeps everything in; `both` leaves PostgreSQL out on a machine that cannot have it

@@ -10,11 +10,10 @@ mod url;
 use std::sync::{Mutex, PoisonError};
 
 use bytes::BytesMut;
-use storage::{Database, DatabaseError, Dialect, Outcome, Row, Statement, Value};
+use storage::{Database, DatabaseError, Dialect, Outcome, Row, Statement, Value, database::postgres_error};
 use tokio::runtime::Handle;
 use tokio_postgres::{
     Client,
-    error::SqlState,
     types::{FromSql, IsNull, ToSql, Type, to_sql_checked},
 };
 
@@ -67,7 +66,7 @@ impl Database for PostgresDatabase {
         let client = self.take().await?;
         let result = run(&client, &statement).await;
         // A connection that the server ends says so before it is closed.
-        if !matches!(result, Err(DatabaseError::Unavailable(_))) {
+        if !matches!(result, Err(DatabaseError::Unavailable(_) | DatabaseError::Lost(_))) {
             self.put_back(client);
         }
         result
@@ -82,7 +81,7 @@ impl Database for PostgresDatabase {
         match (&result, ended) {
             (Ok(_), Err(error)) => return Err(database_error("end_transaction", &error)),
             // Not to be used again; the error that was first says more.
-            (Err(_), Err(_)) | (Err(DatabaseError::Unavailable(_)), Ok(())) => {}
+            (Err(_), Err(_)) | (Err(DatabaseError::Unavailable(_) | DatabaseError::Lost(_)), Ok(())) => {}
             (_, Ok(())) => self.put_back(client),
         }
         result
@@ -196,15 +195,7 @@ impl<'a> FromSql<'a> for Cell {
 pub fn database_error(query: &'static str, error: &tokio_postgres::Error) -> DatabaseError {
     let Some(said) = error.as_db_error() else {
         let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
-        return DatabaseError::Unavailable(format!("{error}{cause}"));
+        return DatabaseError::Lost(format!("{error}{cause}"));
     };
-    let state = said.code();
-    let message = match state.code().get(..2) {
-        // Data exceptions quote the value.
-        Some("22") => format!("SQLSTATE {}", state.code()),
-        _ => format!("{} (SQLSTATE {})", said.message(), state.code()),
-    };
-    let passes = matches!(state.code().get(..2), Some("08" | "53" | "57"))
-        || [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED].contains(state);
-    if passes { DatabaseError::Unavailable(message) } else { DatabaseError::Refused { query, message } }
+    postgres_error(query, said.code().code(), said.message())
 }

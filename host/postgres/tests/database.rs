@@ -62,11 +62,11 @@ async fn a_connection_that_has_ended_is_replaced() {
     let Some(mut server) = start() else { return };
     let database = open(&server).await;
     let end = database.query(statement("SELECT 1 FROM pg_terminate_backend(pg_backend_pid())")).await;
-    assert!(matches!(end, Err(DatabaseError::Unavailable(_))), "{end:?}");
+    assert!(matches!(end, Err(DatabaseError::Unavailable(_) | DatabaseError::Lost(_))), "{end:?}");
     database.query(statement("SELECT 1")).await.unwrap();
     server.stop().unwrap();
     let stopped = database.query(statement("SELECT 1")).await;
-    assert!(matches!(stopped, Err(DatabaseError::Unavailable(_))), "{stopped:?}");
+    assert!(matches!(stopped, Err(DatabaseError::Unavailable(_) | DatabaseError::Lost(_))), "{stopped:?}");
     server.restart().unwrap();
     database.query(statement("SELECT 1")).await.unwrap();
     let transaction = database.transaction(vec![statement("SELECT 1")]).await;
@@ -108,5 +108,5 @@ async fn what_is_not_there_is_unavailable_and_who_is_not_let_in_is_refused() {
     let url = server.url("postgres");
     server.stop().unwrap();
     let stopped = connect(url).await;
-    assert!(matches!(stopped, DatabaseError::Unavailable(_)), "{stopped}");
+    assert!(matches!(stopped, DatabaseError::Unavailable(_) | DatabaseError::Lost(_)), "{stopped}");
 }

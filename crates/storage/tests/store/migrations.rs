@@ -46,10 +46,12 @@ fn migrating_twice_applies_nothing_the_second_time(place: Place) {
 fn a_migration_that_was_changed_after_it_was_applied_is_refused(place: Place) {
     let fixture = Fixture::new(place);
     let other = fixture.another_connection();
-    block_on(other.query(Statement::new("t", "UPDATE schema_migrations SET sha256 = 'x'", []))).unwrap();
-    let newest = MIGRATIONS.last().unwrap().version;
-    let migrated = block_on(migrate(&other));
-    assert!(matches!(migrated, Err(StorageError::MigrationChanged { version }) if version == newest));
+    for changed in MIGRATIONS.iter().rev() {
+        let change = "UPDATE schema_migrations SET sha256 = 'x' WHERE version = ?1";
+        block_on(other.query(Statement::new("t", change, [changed.version.into()]))).unwrap();
+        let migrated = block_on(migrate(&other));
+        assert!(matches!(migrated, Err(StorageError::MigrationChanged { version }) if version == changed.version));
+    }
 }
 
 fn migrating_from_many_connections_at_once_applies_each_once(place: Place) {

@@ -177,6 +177,6 @@ fn app_test(repo: &Repo) -> Command {
     let mut test = cargo_test(repo, &["--package", "tests", "--", "--test-threads=8"]);
     test.env(HOST_VARIABLE, artifacts::program(repo, "embedded-host"));
     test.env(MANIFEST_VARIABLE, repo.path("spin.toml"));
-    test.env_remove(REUSE_VARIABLE);
+    test.env_remove(REUSE_VARIABLE).env_remove(STORE_VARIABLE);
     test
 }
