@@ -11,7 +11,7 @@ use crate::Unreachable;
 
 /// Requests for one round, the first included.
 pub const MAX_ATTEMPTS: u32 = 4;
-/// Executors of one run, the first included: hosts die, but if this many did, it is the run that kills them, or a host that allows less
+/// Executors of one run since its last finished step: hosts die, but if this many did, it is the run that kills them, or a host that allows less
 /// time than one round of its model takes. Each of them pays for that round again.
 pub const MAX_EXECUTORS: u64 = 10;
 /// The first pause; each next one is twice as long.

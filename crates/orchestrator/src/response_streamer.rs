@@ -212,6 +212,16 @@ mod tests {
     }
 
     #[test]
+    fn whoever_goes_on_serving_a_reader_is_told_what_it_was_sent_and_no_more() {
+        let reader = Seen::default();
+        let mut outbox = outbox(&reader, &Progress::default(), 0);
+        outbox.write_token("a");
+        outbox.deliver();
+        outbox.write_token("b");
+        assert_eq!(outbox.into_reader().map(|(_, seen)| seen), Some(1));
+    }
+
+    #[test]
     fn a_reader_who_left_is_not_written_to_again() {
         let reader = Seen { left: true, ..Seen::default() };
         let mut outbox = outbox(&reader, &Progress::default(), 0);

@@ -74,7 +74,7 @@ pub fn postgres_error(query: &'static str, sqlstate: &str, message: &str) -> Dat
 pub enum Dialect {
     /// SQLite 3.43 or later.
     Sqlite,
-    /// PostgreSQL 14 or later.
+    /// PostgreSQL 15 or later.
     Postgres,
 }
 

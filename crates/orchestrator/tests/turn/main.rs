@@ -162,6 +162,25 @@ async fn tokens_are_logged_in_batches() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn runs_that_share_a_statement_lose_nothing_when_one_of_them_ends_meanwhile() {
+    const RUNS: usize = 5;
+    let script = (0..RUNS).map(|run| {
+        let pieces = (0..30 + 3 * run).map(|_| (17, Ok(text("word "))));
+        Answer::Stream(pieces.chain([(0, Ok(chunk(json!({}), Some("stop"))))]).collect())
+    });
+    let world = World::new(script).with_distant_database(15);
+    let mut runs = Vec::new();
+    for _ in 0..RUNS {
+        runs.push(world.send_elsewhere("hi").await);
+    }
+    let heard = futures::future::join_all(runs.iter().map(|run| world.read(*run, 0))).await;
+    for (run, heard) in runs.iter().zip(&heard) {
+        assert_eq!(world.run(*run).await.state, RunState::Complete);
+        assert_eq!(world.replay(*run, 0).await.logged(), heard.logged());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_takes_over_a_dead_executor_goes_on_where_its_readers_are() {
     let cut = Answer::Stream(vec![
         (0, Ok(text("one "))),

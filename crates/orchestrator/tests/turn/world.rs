@@ -5,6 +5,7 @@ use std::{
     collections::VecDeque,
     pin::Pin,
     rc::Rc,
+    sync::atomic::{AtomicU64, Ordering},
     task::{Context, Poll},
     time::Duration,
 };
@@ -18,7 +19,7 @@ use orchestrator::{
 };
 use serde_json::{Value, json, value::RawValue};
 use storage::{
-    Database, Statement, Store,
+    Database, DatabaseError, Dialect, Outcome, Row, Statement, Store,
     messages::{Appended, IncomingMessage},
     migration::migrate,
     users::NewUser,
@@ -63,8 +64,33 @@ pub(crate) fn tool_call(calls: &[(&str, &str, &str)]) -> Answer {
     ended(vec![(5, Ok(chunk(json!({ "tool_calls": calls }), None)))], "tool_calls")
 }
 
+/// A database that takes its time, as one at the other end of a network does; for events longer than for all else.
+pub(crate) struct Distant {
+    file: SqliteFile,
+    round_trip_ms: AtomicU64,
+}
+
+impl Database for Distant {
+    fn dialect(&self) -> Dialect {
+        self.file.dialect()
+    }
+
+    async fn query(&self, statement: Statement) -> Result<Vec<Row>, DatabaseError> {
+        let round_trip_ms = self.round_trip_ms.load(Ordering::Relaxed);
+        if round_trip_ms > 0 {
+            let trips = if statement.name == "append_events" { 4 } else { 1 };
+            tokio::time::sleep(Duration::from_millis(round_trip_ms * trips)).await;
+        }
+        self.file.query(statement).await
+    }
+
+    async fn transaction(&self, statements: Vec<Statement>) -> Result<Outcome, DatabaseError> {
+        self.file.transaction(statements).await
+    }
+}
+
 pub(crate) struct World {
-    pub(crate) store: Store<SqliteFile>,
+    pub(crate) store: Store<Distant>,
     pub(crate) user: Id,
     pub(crate) conversation: Id,
     folder: tempfile::TempDir,
@@ -85,7 +111,7 @@ impl World {
         let file = SqliteFile::open(&folder.path().join("db")).unwrap();
         let (store, user, conversation) = futures::executor::block_on(async {
             migrate(&file).await.unwrap();
-            let store = Store::new(file);
+            let store = Store::new(Distant { file, round_trip_ms: AtomicU64::new(0) });
             let user = NewUser { email: "a@example.org", name: "", password_hash: "x" };
             let user = store.create_user(user).await.unwrap().unwrap().id;
             let conversation = store.create_conversation(user, "", None).await.unwrap().id;
@@ -118,6 +144,11 @@ impl World {
         self
     }
 
+    pub(crate) fn with_distant_database(self, round_trip_ms: u64) -> Self {
+        let distant = Distant { file: self.file(), round_trip_ms: AtomicU64::new(round_trip_ms) };
+        Self { store: Store::new(distant), ..self }
+    }
+
     pub(crate) fn with_slow_tools(self, tool_delay: Duration) -> Self {
         Self { tool_delay, ..self }
     }
@@ -131,8 +162,18 @@ impl World {
     }
 
     pub(crate) async fn send(&self, content: &str) -> Id {
+        self.send_to(self.conversation, content).await
+    }
+
+    /// Sends to a new conversation.
+    pub(crate) async fn send_elsewhere(&self, content: &str) -> Id {
+        let conversation = self.store.create_conversation(self.user, "", None).await.unwrap();
+        self.send_to(conversation.id, content).await
+    }
+
+    async fn send_to(&self, conversation: Id, content: &str) -> Id {
         let incoming = IncomingMessage { content, title: "t", default_model: "m", idempotency_key: None };
-        match self.store.append_message(self.user, self.conversation, &incoming).await.unwrap() {
+        match self.store.append_message(self.user, conversation, &incoming).await.unwrap() {
             Appended::Stored(_, run) => run.id,
             other => panic!("not stored: {other:?}"),
         }
@@ -230,10 +271,10 @@ impl Drop for Body {
 }
 
 impl Host for World {
-    type Database = SqliteFile;
+    type Database = Distant;
     type Body = Body;
 
-    fn store(&self) -> &Store<SqliteFile> {
+    fn store(&self) -> &Store<Distant> {
         &self.store
     }
 
