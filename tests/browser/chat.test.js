@@ -182,7 +182,8 @@ test("a message that could not be sent stays in the composer, and is stored once
   await composer(page).press("Enter");
   await eventually(async () => (await composer(page).inputValue()) === "", "the sending");
   await answered(page);
-  assert.equal(await page.getByRole("article").count(), 2);
+  // What is being sent is shown at once, and is the stored message once the server has said so.
+  await eventually(async () => (await page.getByRole("article").count()) === 2, "one message and its answer");
   const mine = (await storedMessages(page, id)).filter((message) => message.role === "user");
   assert.equal(mine.length, 1);
 });

@@ -76,6 +76,7 @@ test("a phone has room for everything", async (t) => {
   await page.getByText("What shall we work on?").waitFor();
   await page.waitForFunction(() => document.querySelector("aside").inert);
   await page.getByRole("button", { name: "Show conversations" }).click();
+  await page.waitForFunction(() => !document.querySelector("aside").inert);
   await page.keyboard.press("Escape");
   await page.waitForFunction(() => document.querySelector("aside").inert);
 });

@@ -1,10 +1,12 @@
 //! Spin's SQLite behind the storage port.
 //!
-//! An instance has two long-lived connections, one that waits for the disk and one that does not. A transaction, which only migrations
-//! need, has a connection to itself, because sixteen requests share the instance and would otherwise be inside it.
+//! An instance has three long-lived connections: one to read, one to write, one to write and wait for the disk. A transaction, which only
+//! migrations need, has a connection to itself, because sixteen requests share the instance and would otherwise be inside it.
 //!
-//! The calls are the interface's plain ones, not its `-async` ones: a statement takes tens of microseconds, less than the three more
-//! crossings between guest and host that a stream of rows needs.
+//! What reads is called with the interface's plain calls: it takes microseconds, less than the crossing between guest and host that a stream
+//! needs for each row. What writes waits for others' locks and for the disk, and with a plain call the whole instance would: it uses the
+//! `-async` ones. Never both on one connection: a plain call would wait for the rows of the other to be taken, and keep the guest from
+//! taking them.
 
 use std::sync::OnceLock;
 
@@ -16,8 +18,9 @@ use storage::{Database, DatabaseError, Dialect, Outcome, Row, Statement, Value};
 
 /// The database that `spin.toml` grants as `default`.
 pub struct SpinSqlite {
-    quick: Connection,
-    /// Opened when it is first needed: who only reads never does.
+    reading: Connection,
+    /// These are opened when they are first needed.
+    writing: OnceLock<Connection>,
     durable: OnceLock<Connection>,
 }
 
@@ -33,21 +36,27 @@ impl SpinSqlite {
     /// # Errors
     /// [`DatabaseError::Unavailable`] when it cannot, or is not granted.
     pub fn open() -> Result<Self, DatabaseError> {
-        let quick = connect()?;
-        // Events are logged many times a second, and what the machine loses when it crashes is asked of the model again:
-        // those commits need not wait for the disk.
-        execute(&quick, "PRAGMA synchronous = NORMAL")?;
-        Ok(Self { quick, durable: OnceLock::new() })
+        Ok(Self { reading: connect()?, writing: OnceLock::new(), durable: OnceLock::new() })
+    }
+
+    /// Events are logged many times a second, and what the machine loses when it crashes is asked of the model again: those commits need
+    /// not wait for the disk.
+    fn writing(&self) -> Result<&Connection, DatabaseError> {
+        opened(&self.writing, "PRAGMA synchronous = NORMAL")
     }
 
     fn durable(&self) -> Result<&Connection, DatabaseError> {
-        if let Some(connection) = self.durable.get() {
-            return Ok(connection);
-        }
-        let connection = connect()?;
-        execute(&connection, "PRAGMA synchronous = FULL")?;
-        Ok(self.durable.get_or_init(|| connection))
+        opened(&self.durable, "PRAGMA synchronous = FULL")
     }
+}
+
+fn opened<'a>(connection: &'a OnceLock<Connection>, pragma: &'static str) -> Result<&'a Connection, DatabaseError> {
+    if let Some(connection) = connection.get() {
+        return Ok(connection);
+    }
+    let new = connect()?;
+    execute(&new, pragma)?;
+    Ok(connection.get_or_init(|| new))
 }
 
 fn connect() -> Result<Connection, DatabaseError> {
@@ -70,20 +79,39 @@ fn failed(query: &'static str, error: Error) -> DatabaseError {
     }
 }
 
-fn run(connection: &Connection, statement: Statement) -> Result<Vec<Row>, DatabaseError> {
-    let parameters: Vec<sqlite::Value> = statement
-        .parameters
+fn parameters(values: Vec<Value>) -> Vec<sqlite::Value> {
+    values
         .into_iter()
         .map(|value| match value {
             Value::Null => sqlite::Value::Null,
             Value::Integer(integer) => sqlite::Value::Integer(integer),
             Value::Text(text) => sqlite::Value::Text(text),
         })
-        .collect();
+        .collect()
+}
+
+fn run(connection: &Connection, statement: Statement) -> Result<Vec<Row>, DatabaseError> {
     let result = connection
-        .execute(&Dialect::Sqlite.render(&statement.sql), &parameters)
+        .execute(&Dialect::Sqlite.render(&statement.sql), &parameters(statement.parameters))
         .map_err(|error| failed(statement.name, error))?;
-    Ok(result.rows.into_iter().map(|row| Row(row.values.into_iter().map(value).collect())).collect())
+    Ok(result.rows.into_iter().map(|result| row(result.values)).collect())
+}
+
+async fn run_async(connection: &Connection, statement: Statement) -> Result<Vec<Row>, DatabaseError> {
+    let refused = |error| failed(statement.name, error);
+    let sql = Dialect::Sqlite.render(&statement.sql);
+    let (_, mut results, end) =
+        connection.execute_async(sql, parameters(statement.parameters)).await.map_err(refused)?;
+    let mut rows = Vec::new();
+    while let Some(result) = results.next().await {
+        rows.push(row(result.values));
+    }
+    end.await.map_err(refused)?;
+    Ok(rows)
+}
+
+fn row(values: Vec<sqlite::Value>) -> Row {
+    Row(values.into_iter().map(value).collect())
 }
 
 fn value(value: sqlite::Value) -> Value {
@@ -101,7 +129,10 @@ impl Database for SpinSqlite {
     }
 
     async fn query(&self, statement: Statement) -> Result<Vec<Row>, DatabaseError> {
-        run(if statement.durable { self.durable()? } else { &self.quick }, statement)
+        if statement.reads() {
+            return run(&self.reading, statement);
+        }
+        run_async(if statement.durable { self.durable()? } else { self.writing()? }, statement).await
     }
 
     async fn transaction(&self, statements: Vec<Statement>) -> Result<Outcome, DatabaseError> {

@@ -112,8 +112,16 @@ impl Statement {
     /// A statement.
     pub fn new(name: &'static str, sql: impl Into<String>, parameters: impl Into<Vec<Value>>) -> Self {
         let sql = sql.into();
-        let repeatable = sql.trim_start().starts_with("SELECT");
-        Self { name, sql, parameters: parameters.into(), guard: false, durable: false, repeatable }
+        let mut statement =
+            Self { name, sql, parameters: parameters.into(), guard: false, durable: false, repeatable: false };
+        statement.repeatable = statement.reads();
+        statement
+    }
+
+    /// Whether it changes nothing.
+    #[must_use]
+    pub fn reads(&self) -> bool {
+        self.sql.trim_start().starts_with("SELECT")
     }
 
     /// Waits for the disk: what it stores is somebody's only copy.
