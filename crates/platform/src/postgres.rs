@@ -13,8 +13,8 @@ use storage::{Database, DatabaseError, Dialect, Outcome, Row, Statement, Value, 
 
 use crate::sleep;
 
-/// No further attempt is made after this time. With [`DEFAULTS`] the last one has failed before a lease lapses.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// No further attempt is made after this time, which is less than a lease.
+const PATIENCE: Duration = Duration::from_secs(4);
 
 /// How long to wait before each further attempt: together a little over two seconds, in which a server restarts or another takes its
 /// place.
@@ -30,7 +30,7 @@ const PAUSES: [Duration; 5] = [
 /// instance left open when it trapped would else keep its locks, and catch whoever is given its connection next.
 const DEFAULTS: [(&str, &str); 4] = [
     ("application_name", "edge-assistant"),
-    ("connect_timeout", "2"),
+    ("connect_timeout", "5"),
     ("tcp_user_timeout", "3"),
     (
         "options",
