@@ -16,15 +16,18 @@ use storage::{
 
 use crate::Host;
 
-/// How often events are logged and wishes to stop are heard, at the most. Together with [`crate::session_manager::TICK`] less than 0.2 s, within
-/// which a stop must reach the model's server. What is not logged yet is what a reader who comes back after a crash is told a second time.
-const PERIOD: Duration = Duration::from_millis(80);
+/// How often events are logged and wishes to stop are heard while a run speaks: less than the 0.2 s within which a stop must reach the
+/// model's server, since a run that speaks hears of it with its next piece.
+pub const PERIOD: Duration = Duration::from_millis(150);
 
 /// How often leases are renewed: three renewals may be late or lost.
 const RENEW: Duration = Duration::from_millis(1_500);
 
 /// How long a run belongs to an executor that says nothing: after that, whoever reads its events takes it over.
 pub const LEASE_MS: i64 = 6_000;
+
+/// Without a renewal for this long, leases cannot be relied on any more.
+const PATIENCE: Duration = Duration::from_millis(5_500);
 
 /// How often somebody who waits for a statement of another run looks whether it is done.
 const SETTLE: Duration = Duration::from_millis(5);
@@ -41,6 +44,7 @@ struct Pages {
     /// A statement is on its way.
     writing: bool,
     written_at: Duration,
+    /// When the last renewal that succeeded was begun.
     renewed_at: Duration,
 }
 
@@ -61,6 +65,7 @@ struct Round {
     /// Who is asked about without anything to log.
     listening: Vec<Lease>,
     renewing: bool,
+    began_at: Duration,
 }
 
 /// A run's page, for as long as it is executed.
@@ -164,33 +169,38 @@ impl Ledger {
         }
     }
 
-    /// Whether a run may go on, as far as is known; `full`: its log cannot wait for the next time.
+    /// Whether a run may go on, as far as is known; events are logged and wishes heard if the last time is `max_age` ago.
     ///
     /// # Errors
     /// When the log could not be written, for this run or for all.
-    pub async fn attend<H: Host>(&self, host: &H, lease: Lease, full: bool) -> Result<Leave, Arc<StorageError>> {
-        if let Some(round) = self.begin(host.now(), full) {
+    pub async fn attend<H: Host>(&self, host: &H, lease: Lease, max_age: Duration) -> Result<Leave, Arc<StorageError>> {
+        if let Some(round) = self.begin(host.now(), max_age) {
             let writing = Writing(self);
             self.write(host, &round).await;
             drop(writing);
         }
+        self.leave(lease)
+    }
+
+    /// Whether a run may go on, as far as is known.
+    ///
+    /// # Errors
+    /// As [`Self::attend`].
+    pub fn leave(&self, lease: Lease) -> Result<Leave, Arc<StorageError>> {
         let pages = self.pages();
         pages.runs.iter().find(|page| page.lease == lease).map_or(Ok(Leave::LeaseLost), |page| page.leave.clone())
     }
 
-    fn begin(&self, now: Duration, full: bool) -> Option<Round> {
+    fn begin(&self, now: Duration, max_age: Duration) -> Option<Round> {
         let mut guard = self.pages();
         let pages = &mut *guard;
-        if pages.writing || (!full && now.saturating_sub(pages.written_at) < PERIOD) {
+        if pages.writing || now.saturating_sub(pages.written_at) < max_age {
             return None;
         }
-        let renewing = now.saturating_sub(pages.renewed_at) >= RENEW;
         pages.writing = true;
         pages.written_at = now;
-        if renewing {
-            pages.renewed_at = now;
-        }
-        let mut round = Round { entries: Vec::new(), listening: Vec::new(), renewing };
+        let renewing = now.saturating_sub(pages.renewed_at) >= RENEW;
+        let mut round = Round { entries: Vec::new(), listening: Vec::new(), renewing, began_at: now };
         for page in &mut pages.runs {
             if !page.waiting.frames.is_empty() {
                 page.in_flight = true;
@@ -211,11 +221,11 @@ impl Ledger {
                 // One of them may be of a conversation that is just being deleted: the others have nothing to do with it.
                 Err(StorageError::Database(DatabaseError::Refused { .. })) if entries.len() > 1 => {
                     for entry in entries {
-                        let leaves = host.store().append_events(std::slice::from_ref(entry)).await;
-                        self.note(std::iter::once(entry.lease), leaves);
+                        let entry = std::slice::from_ref(entry);
+                        self.logged(host.now(), entry, host.store().append_events(entry).await);
                     }
                 }
-                leaves => self.note(entries.iter().map(|entry| entry.lease), leaves),
+                leaves => self.logged(host.now(), entries, leaves),
             }
         }
         for leases in round.listening.chunks(MAX_LEASES) {
@@ -224,17 +234,41 @@ impl Ledger {
             } else {
                 host.store().check_leases(leases).await
             };
-            self.note(leases.iter().copied(), leaves);
+            if round.renewing && leaves.is_ok() {
+                self.pages().renewed_at = round.began_at;
+            }
+            self.note(host.now(), leases.iter().copied(), leaves);
         }
     }
 
-    fn note(&self, leases: impl Iterator<Item = Lease>, leaves: Result<Vec<Leave>, StorageError>) {
-        let leaves = leaves.map_err(Arc::new);
-        let mut pages = self.pages();
+    /// Notes what came of logging. What was not logged because the database is away waits on, in front of what has come meanwhile: a batch
+    /// that is logged twice is logged once.
+    fn logged(&self, now: Duration, entries: &[Entry], leaves: Result<Vec<Leave>, StorageError>) {
+        let failed = leaves.is_err();
+        for entry in entries {
+            if let Some(page) = self.pages().runs.iter_mut().find(|page| page.lease == entry.lease) {
+                page.in_flight = false;
+                if failed {
+                    let later = std::mem::replace(&mut page.waiting, entry.batch.clone());
+                    page.waiting.append(later);
+                }
+            }
+        }
+        self.note(now, entries.iter().map(|entry| entry.lease), leaves);
+    }
+
+    fn note(&self, now: Duration, leases: impl Iterator<Item = Lease>, leaves: Result<Vec<Leave>, StorageError>) {
+        let mut guard = self.pages();
+        let pages = &mut *guard;
+        let in_time = now.saturating_sub(pages.renewed_at) < PATIENCE;
+        let leaves = match leaves {
+            // Nothing is lost as long as the leases hold.
+            Err(StorageError::Database(DatabaseError::Unavailable(_) | DatabaseError::Lost(_))) if in_time => return,
+            leaves => leaves.map_err(Arc::new),
+        };
         for (at, lease) in leases.enumerate() {
             // A page whose events could not be logged stays so.
             if let Some(page) = pages.runs.iter_mut().find(|page| page.lease == lease && page.leave.is_ok()) {
-                page.in_flight = false;
                 page.leave = match &leaves {
                     Ok(leaves) => Ok(leaves.get(at).copied().unwrap_or(Leave::LeaseLost)),
                     Err(error) => Err(Arc::clone(error)),

@@ -3,9 +3,9 @@
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
+    ops::Range,
     pin::Pin,
     rc::Rc,
-    sync::atomic::{AtomicU64, Ordering},
     task::{Context, Poll},
     time::Duration,
 };
@@ -67,7 +67,15 @@ pub(crate) fn tool_call(calls: &[(&str, &str, &str)]) -> Answer {
 /// A database that takes its time, as one at the other end of a network does; for events longer than for all else.
 pub(crate) struct Distant {
     file: SqliteFile,
-    round_trip_ms: AtomicU64,
+    round_trip_ms: u64,
+    started: Instant,
+    away: Range<Duration>,
+}
+
+impl Distant {
+    fn new(file: SqliteFile) -> Self {
+        Self { file, round_trip_ms: 0, started: Instant::now(), away: Duration::ZERO..Duration::ZERO }
+    }
 }
 
 impl Database for Distant {
@@ -76,10 +84,12 @@ impl Database for Distant {
     }
 
     async fn query(&self, statement: Statement) -> Result<Vec<Row>, DatabaseError> {
-        let round_trip_ms = self.round_trip_ms.load(Ordering::Relaxed);
-        if round_trip_ms > 0 {
+        if self.away.contains(&self.started.elapsed()) {
+            return Err(DatabaseError::Unavailable("away".into()));
+        }
+        if self.round_trip_ms > 0 {
             let trips = if statement.name == "append_events" { 4 } else { 1 };
-            tokio::time::sleep(Duration::from_millis(round_trip_ms * trips)).await;
+            tokio::time::sleep(Duration::from_millis(self.round_trip_ms * trips)).await;
         }
         self.file.query(statement).await
     }
@@ -111,7 +121,7 @@ impl World {
         let file = SqliteFile::open(&folder.path().join("db")).unwrap();
         let (store, user, conversation) = futures::executor::block_on(async {
             migrate(&file).await.unwrap();
-            let store = Store::new(Distant { file, round_trip_ms: AtomicU64::new(0) });
+            let store = Store::new(Distant::new(file));
             let user = NewUser { email: "a@example.org", name: "", password_hash: "x" };
             let user = store.create_user(user).await.unwrap().unwrap().id;
             let conversation = store.create_conversation(user, "", None).await.unwrap().id;
@@ -145,7 +155,13 @@ impl World {
     }
 
     pub(crate) fn with_distant_database(self, round_trip_ms: u64) -> Self {
-        let distant = Distant { file: self.file(), round_trip_ms: AtomicU64::new(round_trip_ms) };
+        let distant = Distant { round_trip_ms, ..Distant::new(self.file()) };
+        Self { store: Store::new(distant), ..self }
+    }
+
+    /// The database is away for this time, from the world's beginning on.
+    pub(crate) fn with_outage(self, away: Range<Duration>) -> Self {
+        let distant = Distant { away, ..Distant::new(self.file()) };
         Self { store: Store::new(distant), ..self }
     }
 
