@@ -43,12 +43,14 @@ BEGIN
         attempt = CASE WHEN NEW.final_state IS NULL AND NEW.message_id IS NOT NULL THEN 1 ELSE attempt END
     WHERE id = NEW.run_id;
     INSERT INTO run_events (run_id, last_id, state, frames)
-    SELECT NEW.run_id, NEW.last_id, NEW.state, NEW.frames WHERE NEW.frames <> '';
+    SELECT NEW.run_id, NEW.last_id, NEW.state, NEW.frames WHERE NEW.frames <> ''
+    ON CONFLICT (run_id, last_id) DO NOTHING;
     INSERT INTO messages (id, conversation_id, run_id, position, role, content, tool_calls, tool_call_id, finish_reason, size,
         created_at)
     SELECT NEW.message_id, NEW.conversation_id, NEW.run_id, NEW.position, NEW.role, NEW.content, NEW.tool_calls,
         NEW.tool_call_id, NEW.finish_reason, NEW.size, NEW.created_at
-    WHERE NEW.message_id IS NOT NULL;
+    WHERE NEW.message_id IS NOT NULL
+    ON CONFLICT (id) DO NOTHING;
     UPDATE tool_calls SET finished_at = NEW.created_at, is_error = NEW.is_error
     WHERE run_id = NEW.run_id AND call_id = NEW.tool_call_id;
 END;

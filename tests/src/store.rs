@@ -1,20 +1,11 @@
 //! Where the hosts under test keep everything: SQLite in each host's state folder, or a database of a real PostgreSQL.
 
-use std::{
-    env,
-    sync::{
-        Mutex, OnceLock, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::env;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use native_postgres::server::{self, Server};
 
 use crate::repository;
-
-/// Hosts times the connections that each keeps, and some for the tests.
-const MAX_CONNECTIONS: u32 = 400;
 
 /// Whether hosts are to keep everything in PostgreSQL.
 #[must_use]
@@ -24,7 +15,7 @@ pub fn is_postgres() -> bool {
 
 /// The address of a new database for a host; `None`: SQLite.
 pub(crate) fn new_database() -> Result<Option<String>> {
-    if is_postgres() { shared_database().map(Some) } else { Ok(None) }
+    is_postgres().then(|| server::shared_database(&repository())).transpose()
 }
 
 /// A server of a test's own, which it may stop. Its disk is real: what it said was stored is.
@@ -32,19 +23,5 @@ pub(crate) fn new_database() -> Result<Option<String>> {
 /// # Errors
 /// When it does not start.
 pub fn own_server() -> Result<Server> {
-    Server::start(&repository(), server::Options { max_connections: MAX_CONNECTIONS, ..server::Options::default() })
-}
-
-fn shared_database() -> Result<String> {
-    static SERVER: OnceLock<Server> = OnceLock::new();
-    static STARTING: Mutex<()> = Mutex::new(());
-    static DATABASES: AtomicUsize = AtomicUsize::new(0);
-    let starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
-    if SERVER.get().is_none() {
-        let options = server::Options { max_connections: MAX_CONNECTIONS, fsync: false, ..server::Options::default() };
-        let _ = SERVER.set(Server::start(&repository(), options)?);
-    }
-    drop(starting);
-    let server = SERVER.get().context("the server has not started")?;
-    server.create_database(&format!("app_{}", DATABASES.fetch_add(1, Ordering::Relaxed)))
+    Server::start(&repository(), server::Options::default())
 }

@@ -231,13 +231,12 @@ fn leaves(query: &'static str, leases: impl Iterator<Item = Lease>, rows: &[Row]
     Ok(leases.map(leave).collect())
 }
 
-/// The leases as a table `held` and its parameters, after `before` other ones.
-fn held(leases: &[Lease], before: &[Value]) -> (String, Vec<Value>) {
-    let row = |at: usize| format!("(?{}, ?{})", before.len() + at, before.len() + at + 1);
-    let (values, width) = values(leases.len(), row, 2);
-    let mut parameters = before.to_vec();
-    parameters.extend(leases.iter().flat_map(|lease| [lease.run_id.into(), lease.owner.into()]));
-    parameters.resize(before.len() + width, Value::Null);
+/// The leases as a table `held`, and its parameters.
+fn held(leases: &[Lease]) -> (String, Vec<Value>) {
+    let (values, width) = values(leases.len(), |at| format!("(?{at}, ?{})", at + 1), 2);
+    let mut parameters: Vec<Value> =
+        leases.iter().flat_map(|lease| [lease.run_id.into(), lease.owner.into()]).collect();
+    parameters.resize(width, Value::Null);
     (format!("WITH held (run_id, owner) AS (VALUES {values})"), parameters)
 }
 
@@ -372,7 +371,7 @@ impl<D: Database> Store<D> {
         if leases.is_empty() {
             return Ok(Vec::new());
         }
-        let (held, parameters) = held(leases, &[]);
+        let (held, parameters) = held(leases);
         let sql = format!(
             "{held} SELECT runs.id, lease_owner, cancel_requested
              FROM held JOIN runs ON runs.id = held.run_id AND lease_owner = held.owner"
@@ -390,9 +389,9 @@ impl<D: Database> Store<D> {
         if leases.is_empty() {
             return Ok(Vec::new());
         }
-        let (held, parameters) = held(leases, &[lease_ms.into()]);
+        let (held, parameters) = held(leases);
         let sql = format!(
-            "{held} UPDATE runs SET lease_expires_at = now_ms() + ?1 FROM held
+            "{held} UPDATE runs SET lease_expires_at = now_ms() + {lease_ms} FROM held
              WHERE runs.id = held.run_id AND lease_owner = held.owner RETURNING runs.id, lease_owner, cancel_requested"
         );
         let rows = self.database.query(Statement::new(QUERY, sql, parameters).repeatably()).await?;

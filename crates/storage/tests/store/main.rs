@@ -14,6 +14,7 @@ mod fixture;
 mod migrations;
 mod places;
 mod plans;
+mod repeated;
 mod runs;
 
 /// Makes two tests of each function that takes a `Place`.

@@ -1,16 +1,10 @@
 //! Databases that a test has to itself: a SQLite file in a folder, or a database on a real PostgreSQL that all tests share.
 
-use std::{
-    path::Path,
-    sync::{
-        LazyLock, OnceLock,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::{path::Path, sync::LazyLock};
 
 use native_postgres::{
     PostgresDatabase, PostgresUrl,
-    server::{Options, Server, skipped},
+    server::{shared_database, skipped},
 };
 use native_sqlite::SqliteFile;
 use storage::{Database, DatabaseError, Dialect, Outcome, Row, Statement};
@@ -36,13 +30,8 @@ impl Place {
 
     /// `None`, and it is said, on a machine that cannot have one.
     pub(crate) fn postgres() -> Option<Self> {
-        static SERVER: OnceLock<anyhow::Result<Server>> = OnceLock::new();
-        static DATABASES: AtomicUsize = AtomicUsize::new(0);
         let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
-        let options = Options { fsync: false, ..Options::default() };
-        let server = SERVER.get_or_init(|| Server::start(workspace, options)).as_ref();
-        let name = format!("store_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
-        let url = server.inspect_err(|error| skipped(error)).ok()?.create_database(&name).unwrap();
+        let url = shared_database(workspace).inspect_err(skipped).ok()?;
         Some(Self::Postgres(url.parse().unwrap()))
     }
 

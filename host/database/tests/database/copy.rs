@@ -254,7 +254,7 @@ fn a_password_is_never_shown() {
     let mut told = place.succeed(&["migrate"]);
     assert!(told.contains("127.0.0.1"), "{told}");
     told += &place.succeed(&["export", &path(&folder, "file")]);
-    told += &said(&Place::Postgres(url.replace("copy_", "nothing_")).run(&["migrate"]));
+    told += &said(&Place::Postgres(url.replace("shared_", "nothing_")).run(&["migrate"]));
     told += &said(&Place::Postgres(format!("{url}?sslmode=require")).run(&["migrate"]));
     told += &said(&Place::Postgres(format!("{url}?nonsense=1")).run(&["migrate"]));
     told += &said(&Place::Postgres(url.replace("postgres://", "postgres//")).run(&["migrate"]));

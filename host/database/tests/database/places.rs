@@ -2,10 +2,9 @@
 
 use std::path::Path;
 use std::process::{Command, Output};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{LazyLock, OnceLock};
+use std::sync::LazyLock;
 
-use native_postgres::server::{Options, Server, skipped};
+use native_postgres::server::{shared_database, skipped};
 use native_postgres::{PostgresDatabase, PostgresUrl};
 use native_sqlite::SqliteFile;
 use storage::{Database, Outcome, Row, Statement, Value};
@@ -35,16 +34,7 @@ impl Place {
 
     /// `None`, and it is said, on a machine that cannot have one.
     pub(crate) fn postgres() -> Option<Self> {
-        static SERVER: OnceLock<anyhow::Result<Server>> = OnceLock::new();
-        static DATABASES: AtomicUsize = AtomicUsize::new(0);
-        let options = Options { fsync: false, ..Options::default() };
-        let server = SERVER
-            .get_or_init(|| Server::start(workspace(), options))
-            .as_ref()
-            .inspect_err(|error| skipped(error))
-            .ok()?;
-        let name = format!("copy_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
-        Some(Self::Postgres(server.create_database(&name).unwrap()))
+        Some(Self::Postgres(shared_database(workspace()).inspect_err(skipped).ok()?))
     }
 
     /// All that this machine can have.

@@ -1,0 +1,76 @@
+//! Statements that say they may be sent once more: the second time changes nothing and tells what the first time told. So an answer that
+//! was lost on its way can be asked for again.
+
+use domain::{MessageRole, RunState};
+use storage::{
+    Database, DatabaseError, Dialect, Outcome, Row, Statement, Store,
+    messages::{Appended, IncomingMessage, NewMessage},
+    runs::{Ending, Entry, Leave},
+};
+
+use crate::{
+    fixture::{Fixture, LEASE_MS, answer, batch, lease_of},
+    places::{Place, Real, block_on},
+};
+
+crate::on_each_database! {
+    a_turn_whose_every_answer_was_lost_once_is_stored_once,
+}
+
+/// Loses the first answer to whatever may be sent again.
+struct Twice(Real);
+
+impl Database for Twice {
+    fn dialect(&self) -> Dialect {
+        self.0.dialect()
+    }
+
+    async fn query(&self, statement: Statement) -> Result<Vec<Row>, DatabaseError> {
+        if statement.repeatable {
+            self.0.query(statement.clone()).await?;
+        }
+        self.0.query(statement).await
+    }
+
+    async fn transaction(&self, statements: Vec<Statement>) -> Result<Outcome, DatabaseError> {
+        self.0.transaction(statements).await
+    }
+}
+
+fn a_turn_whose_every_answer_was_lost_once_is_stored_once(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = fixture.user("a@example.org");
+    let conversation = fixture.conversation(&user);
+    let store = Store::new(Twice(fixture.another_connection()));
+
+    let incoming = IncomingMessage { content: "hello", title: "t", default_model: "m", idempotency_key: None };
+    let sent = block_on(store.append_message(user.id, conversation, &incoming)).unwrap();
+    let Appended::Stored(message, run) = sent else { panic!("{sent:?}") };
+    assert_eq!((message.position, run.state), (1, RunState::Queued));
+
+    let lease = lease_of(&run);
+    assert_eq!(block_on(store.claim_new(user.id, lease, LEASE_MS)).unwrap().unwrap().run.id, run.id);
+    let entry = Entry { lease, state: RunState::Streaming, batch: batch(1, "a") };
+    assert_eq!(block_on(store.append_events(&[entry])).unwrap(), [Leave::Granted]);
+    assert_eq!(block_on(store.check_leases(&[lease])).unwrap(), [Leave::Granted]);
+    assert_eq!(block_on(store.renew_leases(&[lease], LEASE_MS)).unwrap(), [Leave::Granted]);
+    let asked = answer("", "tool_calls");
+    assert!(block_on(store.finish_step(lease, RunState::ToolExecution, &asked, &batch(2, "b"))).unwrap());
+    let result = NewMessage { role: MessageRole::Tool, tool_call_id: Some("c".into()), ..answer("noon", "") };
+    assert!(block_on(store.finish_tool_call(lease, &result, false, &batch(3, "c"))).unwrap());
+    let ending = Ending {
+        state: RunState::Complete,
+        failure: None,
+        usage: None,
+        message: Some(answer("It is noon", "stop")),
+        batch: batch(4, "d"),
+    };
+    // The lease is over by then: whoever asks reads the run's end in its log.
+    assert!(!block_on(store.finish_run(lease, &ending)).unwrap());
+
+    assert_eq!(fixture.texts(&user, conversation), ["hello", "", "noon", "It is noon"]);
+    let tail = block_on(store.tail(user.id, run.id, 0)).unwrap().unwrap();
+    assert_eq!(tail.state, RunState::Complete);
+    let logged: Vec<_> = tail.batches.iter().map(|(id, frames)| (*id, frames.as_str())).collect();
+    assert_eq!(logged, [(1, "a"), (2, "b"), (3, "c"), (4, "d")]);
+}
