@@ -141,9 +141,9 @@ fn failed(query: &'static str, error: spin_sdk::pg::Error) -> DatabaseError {
         spin_sdk::pg::Error::PgError(PgError::QueryFailed(QueryError::DbError(error))) => {
             postgres_error(query, &error.code, &error.message)
         }
-        // No answer from the server: Spin says in words that the connection is gone.
+        // No answer from the server: Spin gives the driver's words, in which a connection that is gone is of one of two kinds.
         spin_sdk::pg::Error::PgError(PgError::QueryFailed(QueryError::Text(text))) => {
-            if ["Closed", "Io", "closed", "connection"].iter().any(|word| text.contains(word)) {
+            if ["kind: Closed", "kind: Io"].iter().any(|word| text.contains(word)) {
                 DatabaseError::Lost(text)
             } else {
                 DatabaseError::Refused { query, message: text }

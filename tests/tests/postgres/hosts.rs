@@ -9,7 +9,7 @@ use crate::on_postgres;
 const HOSTS: usize = 3;
 const PACED: &str = "scripted-chunks=40-delay=20-ttft=0";
 
-/// Hosts that were started at the same moment on an empty database.
+/// Hosts on an empty database, which nobody has asked for anything.
 async fn hosts() -> Result<(Vec<Host>, Vec<App>)> {
     let first = tests::host(start_model()?.options())?.context("a host of our own")?;
     let mut hosts = vec![first];

@@ -1,4 +1,4 @@
-//! The database goes away under the app and comes back.
+//! The database goes away under the app and comes back, or may not be reached at all.
 
 use anyhow::{Context as _, Result};
 use tests::{App, Event, Person, own_server, said, start_model, until};
@@ -52,5 +52,17 @@ async fn without_the_server_the_app_says_so_and_recovers_by_itself() -> Result<(
     until("the app to be ready", async || Ok(ready().await?.then_some(()))).await?;
     let (turn, heard) = person.hear("scripted-chunks=5-delay=0-ttft=0", "Hello").await?;
     assert_eq!(said(&heard), person.answer(&turn).await?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_that_database_host_does_not_name_is_not_asked_and_not_told_of() -> Result<()> {
+    on_postgres!();
+    let options = start_model()?.options().variable("database_host", "db.example.com:5432");
+    let (_host, app) = App::own(options)?.context("a host of our own")?;
+    let ready = app.request(reqwest::Method::GET, "/ready").send().await?;
+    assert_eq!(ready.status(), 503);
+    let told = ready.text().await?;
+    assert!(told.contains("The database does not answer") && !told.contains("127.0.0.1"), "{told}");
     Ok(())
 }
