@@ -44,15 +44,18 @@ const REQUIRE_VARIABLE: &str = "EA_REQUIRE_POSTGRES";
 const PASSWORD_BYTES: usize = 16;
 
 /// Becomes the server, and leaves a watcher behind that sends it the signal it reads, or `QUIT` and removes the
-/// folder when there is nobody left to write one: the system closes the pipe of a program that was killed.
+/// folder when there is nobody left to write one: the system closes the pipe of a program that was killed. The server
+/// gives its processes five seconds to end, and until then they may still put files into the folder.
 const SUPERVISE: &str = r#"
 folder=$1; shift
 exec 3<&0 </dev/null
 {
   if read -r signal <&3; then kill -"$signal" $$; else
     kill -QUIT $$
-    for _ in 1 2 3 4 5 6 7 8 9 10; do kill -0 $$ && sleep 0.2; done
-    rm -rf -- "$folder"
+    tries=50
+    while kill -0 $$ && [ $((tries -= 1)) -gt 0 ]; do sleep 0.2; done
+    [ $tries -gt 0 ] || kill -KILL $$
+    until rm -rf -- "$folder" || [ $((tries += 1)) -gt 50 ]; do sleep 0.2; done
   fi
 } >/dev/null 2>&1 &
 exec "$@" 3<&-
