@@ -57,7 +57,10 @@ export function readParameters(schema: unknown): Parameter[] {
     const { type, description } = asObject(value);
     return {
       name: visible(name),
-      type: [type].flat().filter((part) => typeof part === "string").join(" or "),
+      type: [type]
+        .flat()
+        .filter((part) => typeof part === "string")
+        .join(" or "),
       description: typeof description === "string" ? visible(description) : "",
       required: Array.isArray(required) && required.includes(name),
     };

@@ -62,7 +62,9 @@ export function isRunning(answer: AnswerTurn): boolean {
 /** The calls that the person was asked about and that have no result yet. Whether they decided, only they know. */
 export function askedFor(answer: AnswerTurn): ToolPart[] {
   if (!isRunning(answer)) return [];
-  return answer.parts.filter((part) => part.kind === "tool" && part.approval !== null && part.result === null) as ToolPart[];
+  return answer.parts.filter(
+    (part) => part.kind === "tool" && part.approval !== null && part.result === null,
+  ) as ToolPart[];
 }
 
 /** The answer as plain text, for the clipboard. */

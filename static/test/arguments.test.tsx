@@ -9,7 +9,16 @@ const html = (value: unknown) => renderToString(<Arguments value={value} />);
 
 test("arguments are names and values, and only what is nested is JSON", () => {
   assert.deepEqual(
-    readArguments({ text: "a b", count: 3, sure: false, none: null, blank: "", tags: ["a", 2], list: [], deep: { a: [1] } }),
+    readArguments({
+      text: "a b",
+      count: 3,
+      sure: false,
+      none: null,
+      blank: "",
+      tags: ["a", 2],
+      list: [],
+      deep: { a: [1] },
+    }),
     [
       { name: "text", value: { as: "text", text: "a b" } },
       { name: "count", value: { as: "text", text: "3" } },
@@ -64,9 +73,20 @@ test("a tool's parameters are read from any schema", () => {
 });
 
 test("times are told in words", () => {
-  assert.deepEqual([340, 2400, 59_960, 65_400, 120_000].map(duration), ["340 ms", "2.4 s", "1 min", "1 min 5 s", "2 min"]);
-  assert.deepEqual(
-    [-5, 1_999, 59_999, 60_000, 599_999, 3 * 3_600_000, 50 * 3_600_000].map(timeLeft),
-    ["0 seconds", "1 second", "59 seconds", "1 minute", "9 minutes", "3 hours", "2 days"],
-  );
+  assert.deepEqual([340, 2400, 59_960, 65_400, 120_000].map(duration), [
+    "340 ms",
+    "2.4 s",
+    "1 min",
+    "1 min 5 s",
+    "2 min",
+  ]);
+  assert.deepEqual([-5, 1_999, 59_999, 60_000, 599_999, 3 * 3_600_000, 50 * 3_600_000].map(timeLeft), [
+    "0 seconds",
+    "1 second",
+    "59 seconds",
+    "1 minute",
+    "9 minutes",
+    "3 hours",
+    "2 days",
+  ]);
 });

@@ -230,7 +230,8 @@ test("a phone has room for a question and for the settings", async (t) => {
   const fits = async (where) => {
     const wider = await page.evaluate(
       () =>
-        [...document.querySelectorAll("main *")].filter((element) => element.getBoundingClientRect().right > 360.5).length,
+        [...document.querySelectorAll("main *")].filter((element) => element.getBoundingClientRect().right > 360.5)
+          .length,
     );
     assert.equal(wider, 0, where);
   };
@@ -263,7 +264,10 @@ test("the use of each tool is chosen, kept, and goes back to the default", async
   await page.getByText("Your choice").first().waitFor();
   await page.reload();
   await pressed("Deny").waitFor();
-  await page.getByRole("button", { name: `Use the default for ${title}`, exact: true }).first().click();
+  await page
+    .getByRole("button", { name: `Use the default for ${title}`, exact: true })
+    .first()
+    .click();
   await pressed(label(tool.policy)).waitFor();
   const [after] = await listed(page);
   assert.equal(after.own_policy, null);

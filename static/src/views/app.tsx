@@ -99,10 +99,6 @@ function Page() {
     case "out":
       return <LoginView />;
     case "in":
-      return (
-        <Shell user={state.user}>
-          {route.value.page === "tools" ? <ToolSettings /> : <ChatView />}
-        </Shell>
-      );
+      return <Shell user={state.user}>{route.value.page === "tools" ? <ToolSettings /> : <ChatView />}</Shell>;
   }
 }

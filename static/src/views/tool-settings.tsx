@@ -26,8 +26,8 @@ export function ToolSettings() {
       <div class="min-h-0 flex-1 overflow-y-auto" tabIndex={-1}>
         <div class="mx-auto w-full max-w-[46rem] px-4 pt-4 pb-10 sm:px-6">
           <p class="text-sm leading-6 text-soft">
-            What the assistant may do besides writing. Choose for each tool whether it is used without asking, only after
-            you have allowed the call, or not at all.
+            What the assistant may do besides writing. Choose for each tool whether it is used without asking, only
+            after you have allowed the call, or not at all.
           </p>
           <List />
         </div>
@@ -113,7 +113,11 @@ function Row({ tool }: { tool: Tool }) {
       <div class="min-w-0">
         <h3 class="flex flex-wrap items-center gap-x-2.5 gap-y-1 text-sm font-medium">
           <bdi class="break-words">{title}</bdi>
-          {tool.read_only ? <Badge>Only reads</Badge> : tool.destructive && <Badge alert>Can overwrite or delete</Badge>}
+          {tool.read_only ? (
+            <Badge>Only reads</Badge>
+          ) : (
+            tool.destructive && <Badge alert>Can overwrite or delete</Badge>
+          )}
         </h3>
         {tool.title && <p class="mt-0.5 font-mono text-xs break-words text-soft">{visible(tool.name)}</p>}
         {tool.description && (

@@ -61,7 +61,8 @@ function ToolCard({ part, running, state }: { part: ToolPart; running: boolean; 
       <div class="grid grid-cols-1 gap-3 border-t border-line px-3.5 py-3">
         {approval !== null && (
           <p class="text-sm break-words text-soft">
-            <Mono>{name}</Mono> on the server <bdi class="text-ink">{visible(approval.server)}</bdi>. {decidedWords(state)}
+            <Mono>{name}</Mono> on the server <bdi class="text-ink">{visible(approval.server)}</bdi>.{" "}
+            {decidedWords(state)}
           </p>
         )}
         <Labelled label="Arguments">
@@ -150,12 +151,7 @@ function Labelled({ label, children }: { label: string; children: ComponentChild
   return (
     <div class="min-w-0">
       <p class="mb-1 text-xs font-medium text-soft">{label}</p>
-      <div
-        class="max-h-72 overflow-auto rounded-lg bg-sunken px-3 py-2"
-        tabIndex={0}
-        role="group"
-        aria-label={label}
-      >
+      <div class="max-h-72 overflow-auto rounded-lg bg-sunken px-3 py-2" tabIndex={0} role="group" aria-label={label}>
         {children}
       </div>
     </div>
