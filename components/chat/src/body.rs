@@ -1,6 +1,6 @@
 //! What goes over the wire: the JSON of conversations, messages and runs.
 
-use domain::{Conversation, Id, Message, MessageRole, Run, RunFailure, RunState, Timestamp, ToolCall, Usage};
+use domain::{Conversation, Decision, Id, Message, MessageRole, Run, RunFailure, RunState, Timestamp, ToolCall, Usage};
 use serde::Serialize;
 
 /// Some of many, and how to ask for the next.
@@ -99,6 +99,14 @@ impl From<Run> for RunBody {
 /// A run that was queued, alone.
 #[derive(Serialize)]
 pub(crate) struct QueuedBody {
+    pub(crate) run: RunBody,
+}
+
+/// A call that was decided about, and its run.
+#[derive(Serialize)]
+pub(crate) struct DecidedBody {
+    pub(crate) call_id: String,
+    pub(crate) decision: Decision,
     pub(crate) run: RunBody,
 }
 

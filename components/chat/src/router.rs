@@ -45,6 +45,7 @@ pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config) -> Rout
         )
         .route("/api/conversations/{id}/messages", get(messages::list::<D>).post(messages::send::<D>))
         .route("/api/runs/{id}", get(runs::read::<D>))
+        .route("/api/runs/{id}/approvals", post(runs::decide::<D>))
         .route("/api/runs/{id}/cancel", post(runs::cancel::<D>))
         .route("/api/runs/{id}/retry", post(runs::retry::<D>))
         .with_state(Chat { app, config })
@@ -52,22 +53,26 @@ pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config) -> Rout
 
 #[cfg(test)]
 mod tests {
+    use domain::{Id, RunState};
+    use futures::executor::block_on;
     use http::{Method, Request, StatusCode};
     use router_test::{Answer, Fixture, request, send};
     use serde_json::{Value, json};
+    use storage::runs::{Batch, Ending, Lease};
 
     use super::*;
 
     struct Test {
         fixture: Fixture,
+        user_id: Id,
         token: String,
     }
 
     impl Test {
         fn new() -> Self {
             let fixture = Fixture::default();
-            let (_, token) = fixture.person("ada@example.org");
-            Self { fixture, token }
+            let (user, token) = fixture.person("ada@example.org");
+            Self { fixture, user_id: user.id, token }
         }
 
         fn router(&self) -> Router {
@@ -83,6 +88,30 @@ mod tests {
             let made = self.send(Method::POST, "/api/conversations", Some(json!({})));
             assert_eq!(made.status, StatusCode::CREATED);
             made.json["id"].as_str().unwrap().to_owned()
+        }
+
+        /// The path of a run that waits for decisions about calls, each so many milliseconds.
+        fn waiting_run(&self, calls: &[(&str, i64)]) -> String {
+            let path = format!("/api/conversations/{}/messages", self.conversation());
+            let sent = self.send(Method::POST, &path, Some(json!({"content": "hello"}))).json;
+            let run_id: Id = sent["run"]["id"].as_str().unwrap().parse().unwrap();
+            let (store, lease) = (self.fixture.app.store(), Lease { run_id, owner: Id::new() });
+            block_on(async {
+                store.claim(lease, 60_000).await.unwrap().unwrap();
+                for (call_id, lifetime_ms) in calls {
+                    let asked = store.ask_approval(lease, self.user_id, call_id, "mail", "send", *lifetime_ms);
+                    asked.await.unwrap().unwrap();
+                }
+                let (state, batch) = (RunState::AwaitingApproval, Batch::default());
+                let ending = Ending { state, failure: None, usage: None, message: None, batch };
+                assert!(store.finish_run(lease, &ending).await.unwrap());
+            });
+            format!("/api/runs/{run_id}")
+        }
+
+        fn decide(&self, run: &str, call_id: &str, decision: &str) -> Answer {
+            let body = json!({"call_id": call_id, "decision": decision});
+            self.send(Method::POST, &format!("{run}/approvals"), Some(body))
         }
     }
 
@@ -148,6 +177,48 @@ mod tests {
         let retried = test.send(Method::POST, &format!("{run}/retry"), None);
         assert_eq!((retried.status.as_u16(), &retried.json["run"]["state"]), (201, &json!("queued")));
         assert_eq!(code(&test.send(Method::POST, &format!("{run}/retry"), None)), (409, "run_active"));
+    }
+
+    #[test]
+    fn a_call_is_decided_about_once() {
+        let test = Test::new();
+        let run = test.waiting_run(&[("c1", 60_000), ("c2", 60_000), ("late", -1)]);
+        let decided = test.decide(&run, "c1", "allow_once");
+        assert_eq!(decided.status, StatusCode::OK);
+        assert_eq!((&decided.json["call_id"], &decided.json["decision"]), (&json!("c1"), &json!("allow_once")));
+        assert_eq!(decided.json["run"]["state"], "awaiting_approval");
+        assert_eq!(test.decide(&run, "c1", "allow_once").json, decided.json, "sent again");
+        assert_eq!(code(&test.decide(&run, "c1", "deny")), (409, "already_decided"));
+        assert_eq!(code(&test.decide(&run, "late", "deny")), (409, "approval_expired"));
+        assert_eq!(code(&test.decide(&run, "c3", "deny")), (404, "not_found"));
+        let wrong = test.decide(&run, "c2", "allow");
+        assert_eq!((code(&wrong), &wrong.json["field"]), ((422, "invalid_field"), &json!("decision")));
+        assert_eq!(code(&test.decide(&format!("/api/runs/{}", Id::new()), "c1", "deny")), (404, "not_found"));
+        assert_eq!(test.decide(&run, "c2", "allow_always").status, StatusCode::OK);
+        let policies = block_on(test.fixture.app.store().tool_policies(test.user_id)).unwrap();
+        assert_eq!((policies.len(), policies[0].pattern.as_str()), (1, "mail:send"));
+    }
+
+    #[test]
+    fn nobody_decides_for_somebody_else() {
+        let test = Test::new();
+        let run = test.waiting_run(&[("c1", 60_000)]);
+        let (_, token) = test.fixture.person("eve@example.org");
+        let body = json!({"call_id": "c1", "decision": "allow_once"});
+        let request = request(Method::POST, &format!("{run}/approvals"), Some(&token), Some(&body));
+        assert_eq!(code(&send(test.router(), request)), (404, "not_found"));
+        assert_eq!(test.decide(&run, "c1", "deny").status, StatusCode::OK);
+    }
+
+    #[test]
+    fn a_run_that_waits_is_stopped_at_once_and_then_it_is_too_late_to_decide() {
+        let test = Test::new();
+        let run = test.waiting_run(&[("c1", 60_000)]);
+        let cancelled = test.send(Method::POST, &format!("{run}/cancel"), None);
+        assert_eq!((cancelled.status.as_u16(), &cancelled.json["state"]), (202, &json!("cancelled")));
+        assert_eq!(code(&test.decide(&run, "c1", "allow_always")), (409, "approval_expired"));
+        let retried = test.send(Method::POST, &format!("{run}/retry"), None);
+        assert_eq!((retried.status.as_u16(), &retried.json["run"]["state"]), (201, &json!("queued")));
     }
 
     #[test]

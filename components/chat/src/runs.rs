@@ -4,18 +4,20 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use domain::{Id, MessageRole, RunState, Timestamp, event::Event};
+use domain::{Decision, Id, MessageRole, RunState, Timestamp, event::Event};
 use http::StatusCode;
 use problem::Problem;
+use serde::Deserialize;
 use storage::{
     Database,
+    approvals::Decided,
     messages::{NewMessage, Retried},
     runs::{Batch, Ending, Lease},
 };
 use web::{Json, PathId, Result, Session, extract::created};
 
 use crate::{
-    body::{QueuedBody, RunBody},
+    body::{DecidedBody, QueuedBody, RunBody},
     router::Chat,
 };
 
@@ -87,4 +89,38 @@ pub(crate) async fn retry<D: Database>(
             Err(Problem::conflict("not_retryable", detail).into())
         }
     }
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Decide {
+    call_id: String,
+    /// Read as text, so that a wrong word is a wrong field and not a wrong body.
+    decision: String,
+}
+
+/// The person decides about a call. Whoever reads the run's events goes on with it.
+pub(crate) async fn decide<D: Database>(
+    State(chat): State<Chat<D>>,
+    session: Session,
+    PathId(id): PathId,
+    Json(body): Json<Decide>,
+) -> Result<Json<DecidedBody>> {
+    let Decide { call_id, decision } = body;
+    let decision = Decision::parse(&decision)
+        .ok_or_else(|| Problem::invalid_field("decision", "Decide with allow_once, allow_always or deny."))?;
+    match chat.store().decide_approval(session.user_id(), id, &call_id, decision).await? {
+        Decided::Decided => {}
+        // Sent a second time, or in two tabs.
+        Decided::AlreadyDecided(before) if before == decision => {}
+        Decided::AlreadyDecided(_) => {
+            return Err(Problem::conflict("already_decided", "This was decided before, otherwise.").into());
+        }
+        Decided::Expired => {
+            let detail = "It is too late to decide: nobody waits for this call any more.";
+            return Err(Problem::conflict("approval_expired", detail).into());
+        }
+        Decided::NotFound => return Err(Problem::not_found().into()),
+    }
+    let run = chat.store().run(session.user_id(), id).await?.ok_or_else(Problem::not_found)?;
+    Ok(Json(DecidedBody { call_id, decision, run: run.into() }))
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use domain::{Id, ToolCall};
+use domain::ToolCall;
 use futures::{Stream, StreamExt};
 use http::{HeaderMap, HeaderValue, Request, header};
 use orchestrator::{Host, Ledger, ModelAnswer, ToolAnswer, ToolDefinition, Unreachable};
@@ -15,7 +15,7 @@ use platform::{
     SpinDatabase,
     http_client::{self, HttpError},
 };
-use storage::Store;
+use storage::{Store, runs::Lease};
 use web::{
     App,
     log::{Level, log},
@@ -96,8 +96,8 @@ impl Host for SpinHost {
         Vec::new()
     }
 
-    async fn call_tool(&self, _: Id, call: &ToolCall) -> ToolAnswer {
-        ToolAnswer { content: format!("There is no tool named {}.", call.name), is_error: true }
+    async fn call_tool(&self, _: Lease, call: &ToolCall) -> ToolAnswer {
+        ToolAnswer::failed(format!("There is no tool named {}.", call.name))
     }
 
     fn now(&self) -> Duration {

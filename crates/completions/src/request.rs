@@ -1,5 +1,7 @@
 //! The request: what is sent to `POST {base}/chat/completions`.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -7,7 +9,7 @@ use serde_json::value::RawValue;
 #[derive(Clone, Debug, Serialize)]
 pub struct RequestMessage<'a> {
     role: &'static str,
-    content: &'a str,
+    content: Cow<'a, str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tool_calls: Vec<Call<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -31,13 +33,13 @@ impl<'a> RequestMessage<'a> {
     /// The installation's instructions.
     #[must_use]
     pub const fn system(content: &'a str) -> Self {
-        Self { role: "system", content, tool_calls: Vec::new(), tool_call_id: None }
+        Self { role: "system", content: Cow::Borrowed(content), tool_calls: Vec::new(), tool_call_id: None }
     }
 
     /// The person's words.
     #[must_use]
     pub const fn user(content: &'a str) -> Self {
-        Self { role: "user", content, tool_calls: Vec::new(), tool_call_id: None }
+        Self { role: "user", content: Cow::Borrowed(content), tool_calls: Vec::new(), tool_call_id: None }
     }
 
     /// The model's words, and the calls it asked for as `(id, name, arguments)`.
@@ -46,13 +48,12 @@ impl<'a> RequestMessage<'a> {
             .into_iter()
             .map(|(id, name, arguments)| Call { id, r#type: "function", function: CalledFunction { name, arguments } })
             .collect();
-        Self { role: "assistant", content, tool_calls, tool_call_id: None }
+        Self { role: "assistant", content: Cow::Borrowed(content), tool_calls, tool_call_id: None }
     }
 
     /// A tool's result.
-    #[must_use]
-    pub const fn tool(content: &'a str, call_id: &'a str) -> Self {
-        Self { role: "tool", content, tool_calls: Vec::new(), tool_call_id: Some(call_id) }
+    pub fn tool(content: impl Into<Cow<'a, str>>, call_id: &'a str) -> Self {
+        Self { role: "tool", content: content.into(), tool_calls: Vec::new(), tool_call_id: Some(call_id) }
     }
 }
 

@@ -42,6 +42,21 @@ pub enum Event<'a> {
         /// An object; a string when the model wrote no valid JSON.
         arguments: &'a Value,
     },
+    /// A call waits for the person's decision, and the run with it.
+    ToolApproval {
+        /// The tool, as the model calls it.
+        name: &'a str,
+        /// The model's id for the call.
+        call_id: &'a str,
+        /// Where it would be called.
+        server: &'a str,
+        /// The tool, for the person.
+        title: &'a str,
+        /// As in [`Self::ToolRequest`].
+        arguments: &'a Value,
+        /// After this it is too late to decide.
+        expires_at: Timestamp,
+    },
     /// A tool answered.
     ToolResult {
         /// The result as text.
@@ -105,7 +120,13 @@ struct Metadata<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    server: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     arguments: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     is_error: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -137,7 +158,11 @@ impl Event<'_> {
             Self::Token { content, .. } | Self::Thinking { content } => {
                 Some(u64::try_from(content.chars().count()).unwrap_or(u64::MAX).max(1))
             }
-            Self::ToolRequest { .. } | Self::ToolResult { .. } | Self::Error { .. } | Self::Complete { .. } => Some(1),
+            Self::ToolRequest { .. }
+            | Self::ToolApproval { .. }
+            | Self::ToolResult { .. }
+            | Self::Error { .. }
+            | Self::Complete { .. } => Some(1),
             Self::Restarted => Some(RESTART_GAP),
             Self::Processing | Self::Retrying { .. } => None,
         }
@@ -164,6 +189,19 @@ impl Event<'_> {
                 "tool_request",
                 name,
                 Metadata { call_id: Some(call_id), arguments: Some(arguments), ..Metadata::default() },
+            ),
+            Self::ToolApproval { name, call_id, server, title, arguments, expires_at } => (
+                "tool_approval",
+                name,
+                Metadata {
+                    call_id: Some(call_id),
+                    name: Some(name),
+                    server: Some(server),
+                    title: Some(title),
+                    arguments: Some(arguments),
+                    expires_at: Some(expires_at),
+                    ..Metadata::default()
+                },
             ),
             Self::ToolResult { content, call_id, name, is_error, duration_ms } => (
                 "tool_result",
@@ -233,6 +271,17 @@ pub struct Frame<'a> {
     pub text: &'a str,
 }
 
+/// Reads the `call_id` of a frame's metadata without the rest.
+#[derive(Deserialize)]
+struct Called {
+    metadata: CalledMetadata,
+}
+
+#[derive(Deserialize)]
+struct CalledMetadata {
+    call_id: String,
+}
+
 /// Reads the `content` of a frame's data without the rest.
 #[derive(Deserialize)]
 struct Content<'a> {
@@ -245,6 +294,12 @@ impl Frame<'_> {
     #[must_use]
     pub fn content(&self) -> String {
         serde_json::from_str::<Content<'_>>(self.data).map(|data| data.content.into_owned()).unwrap_or_default()
+    }
+
+    /// The call it is about, if it is about one.
+    #[must_use]
+    pub fn call_id(&self) -> Option<String> {
+        serde_json::from_str::<Called>(self.data).ok().map(|data| data.metadata.call_id)
     }
 
     fn is_text(&self) -> bool {
@@ -313,6 +368,8 @@ pub struct Progress {
     pub text: String,
     /// What was thought since then.
     pub thinking: String,
+    /// The calls that the person was asked about.
+    pub approvals_asked: Vec<String>,
 }
 
 impl Progress {
@@ -326,9 +383,12 @@ impl Progress {
                     self.token_count += 1;
                 }
                 "thinking" => self.thinking.push_str(&frame.content()),
-                _ => {
+                other => {
                     self.text.clear();
                     self.thinking.clear();
+                    if other == "tool_approval" {
+                        self.approvals_asked.extend(frame.call_id());
+                    }
                 }
             }
         }
@@ -336,93 +396,4 @@ impl Progress {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const RUN_ID: &str = "01990000-0000-7000-8000-000000000000";
-
-    fn log(pieces: &[String]) -> String {
-        let (mut id, mut frames) = (0, String::new());
-        for (index, content) in pieces.iter().enumerate() {
-            let token_count = index as u64 + 1;
-            Event::Token { content, token_count }.write(&mut id, RUN_ID, Timestamp::from_millis(0), &mut frames);
-        }
-        frames
-    }
-
-    fn said(frames_text: &str) -> String {
-        frames(frames_text).map(|frame| frame.content()).collect()
-    }
-
-    #[test]
-    fn a_token_has_the_documented_form() {
-        let (mut id, mut out) = (4, String::new());
-        Event::Token { content: "Hé\n", token_count: 2 }.write(
-            &mut id,
-            RUN_ID,
-            Timestamp::from_millis(1_767_225_600_000),
-            &mut out,
-        );
-        assert_eq!(
-            out,
-            format!(
-                "id: 7\nevent: token\ndata: {{\"type\":\"token\",\"content\":\"Hé\\n\",\"metadata\":{{\"token_count\":2,\
-                 \"run_id\":\"{RUN_ID}\",\"timestamp\":\"2026-01-01T00:00:00.000Z\"}}}}\n\n"
-            )
-        );
-    }
-
-    #[test]
-    fn what_is_not_logged_has_no_id() {
-        let (mut id, mut out) = (4, String::new());
-        Event::Retrying { attempt: 2, retry_after_ms: 1500 }.write(
-            &mut id,
-            RUN_ID,
-            Timestamp::from_millis(0),
-            &mut out,
-        );
-        assert_eq!(id, 4);
-        assert!(out.starts_with("event: state\n"), "{out}");
-        assert_eq!(frames(&out).count(), 0);
-    }
-
-    #[test]
-    fn progress_starts_anew_after_a_tool_event() {
-        let (mut id, mut out) = (0, String::new());
-        let at = Timestamp::from_millis(0);
-        Event::Thinking { content: "hm" }.write(&mut id, RUN_ID, at, &mut out);
-        Event::Token { content: "a", token_count: 1 }.write(&mut id, RUN_ID, at, &mut out);
-        Event::ToolRequest { name: "t", call_id: "c", arguments: &Value::Null }.write(&mut id, RUN_ID, at, &mut out);
-        Event::Token { content: "b", token_count: 2 }.write(&mut id, RUN_ID, at, &mut out);
-        let mut progress = Progress::default();
-        progress.read(&out);
-        assert_eq!(progress, Progress { last_id: 5, token_count: 2, text: "b".into(), thinking: String::new() });
-    }
-
-    proptest! {
-        /// Wherever a reader left off, and however the text was cut, it gets the rest and nothing twice.
-        #[test]
-        fn a_reader_gets_exactly_what_it_has_not_seen(
-            pieces in prop::collection::vec("\\PC{1,12}|[\\n\"\\\\é漢🦀]{1,4}", 1..12),
-            seen in 0_usize..200,
-        ) {
-            let whole: String = pieces.concat();
-            let seen = seen.min(whole.chars().count());
-            let frames_text = log(&pieces);
-            let rest = after(&frames_text, seen as u64);
-            let expected: String = whole.chars().skip(seen).collect();
-            prop_assert_eq!(said(&rest), expected);
-            prop_assert!(frames(&rest).all(|frame| frame.id > seen as u64));
-        }
-
-        /// The log is never trusted to be well formed.
-        #[test]
-        fn rubbish_is_passed_over(text in "\\PC{0,200}|(id: [0-9]{1,30}\n|event: token\n|data: .{0,9}\n|\n){0,20}", seen: u64) {
-            let _ = after(&text, seen);
-            let mut progress = Progress::default();
-            progress.read(&text);
-        }
-    }
-}
+mod tests;

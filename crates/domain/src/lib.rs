@@ -8,10 +8,12 @@ pub mod event;
 pub mod id;
 pub mod run;
 pub mod time;
+pub mod tool;
 pub mod user;
 
 pub use conversation::{Conversation, Message, MessageRole, ToolCall};
 pub use id::Id;
 pub use run::{Run, RunFailure, RunState, RunStep, Usage};
 pub use time::Timestamp;
+pub use tool::{Decision, Effect};
 pub use user::{User, UserRole};

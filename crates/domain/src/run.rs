@@ -84,7 +84,7 @@ pub enum RunState {
 /// What happens to a run.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum RunStep {
-    /// An executor takes it up, or takes it over from one that died.
+    /// An executor takes it up, takes it over from one that died, or goes on when the person has decided.
     Claim,
     /// The model's first delta of a round arrives.
     ModelAnswers,
@@ -92,8 +92,6 @@ pub enum RunStep {
     CallTools,
     /// A tool call needs the person's decision.
     AskApproval,
-    /// The person decided.
-    Decide,
     /// All calls of the round have results.
     ToolsFinished,
     /// The answer is complete.
@@ -134,14 +132,16 @@ impl RunState {
     pub const fn after(self, step: RunStep) -> Result<Self, InvalidTransition> {
         use RunStep as S;
         Ok(match (self, step) {
-            (Self::Queued | Self::Processing | Self::Streaming | Self::ToolExecution, S::Claim) => Self::Processing,
+            (
+                Self::Queued | Self::Processing | Self::Streaming | Self::ToolExecution | Self::AwaitingApproval,
+                S::Claim,
+            ) => Self::Processing,
             (Self::Processing | Self::Streaming, S::ModelAnswers) | (Self::ToolExecution, S::ToolsFinished) => {
                 Self::Streaming
             }
             // A run taken over in the middle of its tools goes straight back to them.
             (Self::Processing | Self::Streaming, S::CallTools) => Self::ToolExecution,
             (Self::ToolExecution, S::AskApproval) => Self::AwaitingApproval,
-            (Self::AwaitingApproval, S::Decide) => Self::Queued,
             (Self::Processing | Self::Streaming, S::Finish) => Self::Complete,
             (
                 Self::Queued | Self::Processing | Self::Streaming | Self::ToolExecution | Self::AwaitingApproval,
@@ -186,7 +186,7 @@ impl RunState {
 #[cfg(test)]
 mod tests {
     use RunState::{AwaitingApproval, Cancelled, Complete, Error, Processing, Queued, Streaming, ToolExecution};
-    use RunStep::{AskApproval, CallTools, Cancel, Claim, Decide, Fail, Finish, ModelAnswers, ToolsFinished};
+    use RunStep::{AskApproval, CallTools, Cancel, Claim, Fail, Finish, ModelAnswers, ToolsFinished};
 
     use super::*;
 
@@ -212,14 +212,14 @@ mod tests {
         (ToolExecution, AskApproval, AwaitingApproval),
         (ToolExecution, Fail, Error),
         (ToolExecution, Cancel, Cancelled),
-        (AwaitingApproval, Decide, Queued),
+        (AwaitingApproval, Claim, Processing),
         (AwaitingApproval, Fail, Error),
         (AwaitingApproval, Cancel, Cancelled),
     ];
 
     #[test]
     fn allows_exactly_the_table() {
-        let steps = [Claim, ModelAnswers, CallTools, AskApproval, Decide, ToolsFinished, Finish, Fail, Cancel];
+        let steps = [Claim, ModelAnswers, CallTools, AskApproval, ToolsFinished, Finish, Fail, Cancel];
         for state in RunState::ALL {
             for step in steps {
                 let expected = TABLE.iter().find(|(from, by, _)| (*from, *by) == (state, step)).map(|(_, _, to)| *to);

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::{Id, ToolCall};
+use domain::{Timestamp, ToolCall};
 use futures::Stream;
 use serde_json::value::RawValue;
-use storage::{Database, Store};
+use storage::{Database, Store, runs::Lease};
 
 use crate::Ledger;
 
@@ -30,8 +30,9 @@ pub trait Host {
     /// The tools the caller may use. Empty when they cannot be listed: an answer without tools beats none.
     async fn tools(&self) -> Vec<ToolDefinition>;
 
-    /// Makes a call. What goes wrong is an answer too.
-    async fn call_tool(&self, run_id: Id, call: &ToolCall) -> ToolAnswer;
+    /// Has a call of a run made, if the lease holds, it may be made and was not made before. What goes wrong is an answer too. It may be asked
+    /// for the same call again when nobody knows what came of it.
+    async fn call_tool(&self, lease: Lease, call: &ToolCall) -> ToolAnswer;
 
     /// Time since some moment, never going back, the same for all runs of this instance.
     fn now(&self) -> Duration;
@@ -86,17 +87,36 @@ pub struct ToolDefinition {
     pub description: String,
     /// JSON Schema of its arguments.
     pub input_schema: Box<RawValue>,
-    /// Whether calling it twice does no more than calling it once.
-    pub idempotent: bool,
 }
 
 /// What a call came to.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ToolAnswer {
-    /// The result, or what went wrong, for the model and the person.
-    pub content: String,
-    /// Whether it went wrong.
-    pub is_error: bool,
+pub enum ToolAnswer {
+    /// It was made, or will never be.
+    Result {
+        /// The result, or what went wrong, for the model and the person.
+        content: String,
+        /// Whether it went wrong.
+        is_error: bool,
+    },
+    /// It was not made: the person has been asked, and it is to be tried again when they have decided or it is too late.
+    ApprovalNeeded {
+        /// Where it would be made.
+        server: String,
+        /// The tool, for the person.
+        title: String,
+        /// When it is too late.
+        expires_at: Timestamp,
+    },
+    /// It was not made: somebody else has the run.
+    LeaseLost,
+}
+
+impl ToolAnswer {
+    /// What went wrong.
+    pub fn failed(content: impl Into<String>) -> Self {
+        Self::Result { content: content.into(), is_error: true }
+    }
 }
 
 /// What an operator can set about runs.

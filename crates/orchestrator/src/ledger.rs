@@ -11,7 +11,8 @@ use std::{
 use domain::RunState;
 use storage::{
     DatabaseError, StorageError,
-    runs::{Batch, Entry, Lease, Leave, MAX_LEASES},
+    leases::{Entry, Leave, MAX_LEASES},
+    runs::{Batch, Lease},
 };
 
 use crate::Host;

@@ -6,11 +6,12 @@
 //! | [`session_manager`] | holds the run's lease, logs its events in time, hears when to stop |
 //! | [`prompt_builder`] | chooses what of the conversation the model sees |
 //! | [`llm_client`] | asks the model, again if it is busy, and passes on what it says |
-//! | [`tool_executor`] | makes the calls the model asks for, each at most once |
+//! | [`tool_executor`] | has the calls made that the model asks for, and lets the run wait for the person's approval |
 //! | [`response_streamer`] | writes events, once for the log and once for the reader |
 //! | [`error_handler`] | says what an error means: try again, or what to tell the person |
 //!
-//! [`ledger`] is what the runs of an instance share. Pure: everything outside comes through the [`Host`] port, so all of it runs in tests without Spin.
+//! [`ledger`] is what the runs of an instance share, [`tool_search`] chooses what tools the model is offered, [`tool_output`] fences what they
+//! said. Pure: everything outside comes through the [`Host`] port, so all of it runs in tests without Spin.
 
 pub mod error_handler;
 pub mod host;
@@ -21,6 +22,8 @@ pub mod request_handler;
 pub mod response_streamer;
 pub mod session_manager;
 pub mod tool_executor;
+pub mod tool_output;
+pub mod tool_search;
 mod turn;
 
 pub use host::{Host, ModelAnswer, Reader, Settings, ToolAnswer, ToolDefinition, Unreachable};

@@ -4,19 +4,20 @@
 //! before is taken from the newest backwards as far as the context holds. A turn is taken whole or not at all, so that no tool
 //! result stands without its call.
 
-use std::collections::HashSet;
+use std::{borrow::Cow, collections::HashMap};
 
 use completions::{RequestMessage, RequestTool, chat_request};
 use domain::{Id, Message, MessageRole};
 
-use crate::ToolDefinition;
+use crate::{
+    ToolDefinition,
+    tool_output::{self, FENCE_TOKENS},
+};
 
 /// What every message costs besides its text (OpenAI's cookbook, "How to count tokens").
 const TOKENS_PER_MESSAGE: u64 = 4;
 /// Kept free for the answer: as much as most models write at most, but never more than a quarter of the context.
 const MAX_ANSWER_TOKENS: u64 = 16_384;
-/// A tool's result stands in the prompt up to this length; the whole of it is kept and shown.
-const MAX_TOOL_RESULT_CHARS: usize = 100_000;
 
 /// Messages read for a prompt: far more than a context holds of any but the shortest.
 pub const MAX_MESSAGES: u32 = 1_000;
@@ -68,15 +69,17 @@ pub fn build(
     system_prompt: &str,
     messages: &[Message],
     asked: Id,
-    tools: &[ToolDefinition],
+    tools: &[&ToolDefinition],
     context_window_tokens: u64,
 ) -> Result<Prompt, serde_json::Error> {
     let first_kept = messages.iter().position(|message| message.id == asked).unwrap_or(0);
     let (before, kept) = messages.split_at_checked(first_kept).unwrap_or((&[], messages));
 
     let answer = MAX_ANSWER_TOKENS.min(context_window_tokens / 4);
-    let mut estimated_tokens = TOKENS_PER_MESSAGE + estimate_tokens(system_prompt);
-    estimated_tokens += tools.iter().map(tool_cost).sum::<u64>() + kept.iter().map(message_cost).sum::<u64>();
+    let system_prompt = with_rules(system_prompt, tools, messages);
+    let mut estimated_tokens = TOKENS_PER_MESSAGE + estimate_tokens(&system_prompt);
+    estimated_tokens +=
+        tools.iter().map(|tool| tool_cost(tool)).sum::<u64>() + kept.iter().map(message_cost).sum::<u64>();
     let mut budget = context_window_tokens.saturating_sub(answer).saturating_sub(estimated_tokens);
 
     let mut from = before.len();
@@ -93,13 +96,22 @@ pub fn build(
 
     let mut request = Vec::with_capacity(recent.len() + kept.len() + 1);
     if !system_prompt.is_empty() {
-        request.push(RequestMessage::system(system_prompt));
+        request.push(RequestMessage::system(&system_prompt));
     }
     write_messages(recent, &mut request);
     write_messages(kept, &mut request);
     let offered: Vec<RequestTool<'_>> =
         tools.iter().map(|tool| RequestTool::new(&tool.name, &tool.description, &tool.input_schema)).collect();
     Ok(Prompt { body: chat_request(model, &request, &offered)?, estimated_tokens, omitted: from })
+}
+
+/// The installation's instructions, and how to read what tools say, if there can be any of it.
+fn with_rules<'a>(system_prompt: &'a str, tools: &[&ToolDefinition], messages: &[Message]) -> Cow<'a, str> {
+    if tools.is_empty() && messages.iter().all(|message| message.role != MessageRole::Tool) {
+        return Cow::Borrowed(system_prompt);
+    }
+    let rules = tool_output::RULES;
+    Cow::Owned(if system_prompt.is_empty() { rules.to_owned() } else { format!("{system_prompt}\n\n{rules}") })
 }
 
 /// Turns begin with what the person said.
@@ -119,29 +131,24 @@ fn turns(messages: &[Message]) -> Vec<&[Message]> {
 fn message_cost(message: &Message) -> u64 {
     let calls: u64 =
         message.tool_calls.iter().map(|call| estimate_tokens(&call.name) + estimate_tokens(&call.arguments)).sum();
-    TOKENS_PER_MESSAGE + estimate_tokens(shown(message)) + calls
+    let text = match message.role {
+        MessageRole::Tool => FENCE_TOKENS + estimate_tokens(&tool_output::shown(&message.content)),
+        MessageRole::User | MessageRole::Assistant => estimate_tokens(&message.content),
+    };
+    TOKENS_PER_MESSAGE + text + calls
 }
 
-fn tool_cost(tool: &ToolDefinition) -> u64 {
+/// What a definition costs in a prompt, in tokens.
+pub(crate) fn tool_cost(tool: &ToolDefinition) -> u64 {
     TOKENS_PER_MESSAGE
         + estimate_tokens(&tool.name)
         + estimate_tokens(&tool.description)
         + estimate_tokens(tool.input_schema.get())
 }
 
-/// What of a message's text the model sees.
-fn shown(message: &Message) -> &str {
-    let text = message.content.as_str();
-    if message.role != MessageRole::Tool {
-        return text;
-    }
-    let end = text.char_indices().nth(MAX_TOOL_RESULT_CHARS).map_or(text.len(), |(at, _)| at);
-    text.get(..end).unwrap_or(text)
-}
-
 /// Servers refuse a call without its result and a result without its call; a run that broke off may have left either.
 fn write_messages<'a>(messages: &'a [Message], request: &mut Vec<RequestMessage<'a>>) {
-    let mut open: HashSet<&str> = HashSet::new();
+    let mut open: HashMap<&str, &str> = HashMap::new();
     for (at, message) in messages.iter().enumerate() {
         match message.role {
             MessageRole::User => request.push(RequestMessage::user(&message.content)),
@@ -149,17 +156,18 @@ fn write_messages<'a>(messages: &'a [Message], request: &mut Vec<RequestMessage<
                 let calls = message.tool_calls.iter();
                 let calls = calls.map(|call| (call.id.as_str(), call.name.as_str(), call.arguments.as_str()));
                 request.push(RequestMessage::assistant(&message.content, calls));
-                open = message.tool_calls.iter().map(|call| call.id.as_str()).collect();
+                open = message.tool_calls.iter().map(|call| (call.id.as_str(), call.name.as_str())).collect();
             }
             MessageRole::Tool => {
-                if let Some(id) = message.tool_call_id.as_deref().filter(|id| open.remove(id)) {
-                    request.push(RequestMessage::tool(shown(message), id));
+                let answered = message.tool_call_id.as_deref().and_then(|id| open.remove_entry(id));
+                if let Some((id, name)) = answered {
+                    request.push(RequestMessage::tool(tool_output::fenced(name, &message.content), id));
                 }
             }
         }
         let more_results = messages.get(at + 1).is_some_and(|next| next.role == MessageRole::Tool);
         if !more_results {
-            let mut missing: Vec<&str> = open.drain().collect();
+            let mut missing: Vec<&str> = open.drain().map(|(id, _)| id).collect();
             missing.sort_unstable();
             request.extend(missing.into_iter().map(|id| RequestMessage::tool(NO_RESULT, id)));
         }
@@ -198,10 +206,14 @@ mod tests {
         Message { tool_call_id: Some(id.into()), ..message(MessageRole::Tool, "result") }
     }
 
+    const FENCED: &str = "tool:<tool_output name=\"t\">\nresult\n</tool_output>";
+
     fn shape(messages: &[Message], asked: usize, window: u64) -> Vec<String> {
         let prompt = build("m", "system", messages, messages[asked].id, &[], window).unwrap();
         let body: Value = serde_json::from_slice(&prompt.body).unwrap();
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        // Fences and the rules about them have tests of their own.
+        let text =
+            |value: &Value| value.as_str().unwrap_or_default().replace(&format!("\n\n{}", tool_output::RULES), "");
         body["messages"]
             .as_array()
             .unwrap()
@@ -240,7 +252,7 @@ mod tests {
     #[test]
     fn what_the_run_wrote_since_the_question_is_always_there() {
         let messages = [message(MessageRole::User, "q"), calling(&["a"]), result("a")];
-        assert_eq!(shape(&messages, 0, 1), ["system:system", "user:q", "assistant:", "tool:result"]);
+        assert_eq!(shape(&messages, 0, 1), ["system:system", "user:q", "assistant:", FENCED]);
     }
 
     #[test]
@@ -255,15 +267,30 @@ mod tests {
         let unfinished = format!("tool:{NO_RESULT}");
         assert_eq!(
             shape(&messages, 4, 10_000),
-            ["system:system", "user:q", "assistant:", "tool:result", &unfinished, "user:n"]
+            ["system:system", "user:q", "assistant:", FENCED, &unfinished, "user:n"]
         );
     }
 
+    fn system(messages: &[Message], tools: &[&ToolDefinition], system_prompt: &str) -> Value {
+        let prompt = build("m", system_prompt, messages, messages[0].id, tools, 10_000).unwrap();
+        serde_json::from_slice::<Value>(&prompt.body).unwrap()["messages"][0].take()
+    }
+
     #[test]
-    fn a_long_tool_result_is_cut() {
-        let long = Message { content: "é".repeat(MAX_TOOL_RESULT_CHARS + 5), ..result("a") };
-        let prompt = shape(&[message(MessageRole::User, "q"), calling(&["a"]), long], 0, 1_000_000);
-        assert_eq!(prompt[3].chars().count(), "tool:".len() + MAX_TOOL_RESULT_CHARS);
+    fn how_to_read_what_tools_say_is_told_whenever_there_can_be_any() {
+        let tool = ToolDefinition {
+            name: "t".into(),
+            description: String::new(),
+            input_schema: serde_json::value::RawValue::NULL.to_owned(),
+        };
+        let question = message(MessageRole::User, "q");
+        let with_result = [question.clone(), calling(&["a"]), result("a")];
+        let rules = format!("Be kind.\n\n{}", tool_output::RULES);
+        assert_eq!(system(&with_result[..1], &[], "Be kind.")["content"], "Be kind.");
+        assert_eq!(system(&with_result[..1], &[&tool], "Be kind.")["content"], *rules);
+        assert_eq!(system(&with_result, &[], "Be kind.")["content"], *rules);
+        assert_eq!(system(&with_result, &[], "")["content"], tool_output::RULES);
+        assert_eq!(system(&with_result[..1], &[], "")["role"], "user");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::{pin::pin, time::Duration};
 
-use domain::{Id, event};
+use domain::{Id, RunState, event};
 use futures::future::{Either, select};
 use storage::{
     StorageError,
@@ -15,11 +15,14 @@ use crate::{
     ledger::LEASE_MS,
     response_streamer::KEEPALIVE,
     session_manager::{self, Interrupted},
-    turn,
+    turn::{self, Outcome},
 };
 
 /// How often a reader who is not the first looks for more: often enough to look live.
 const POLL: Duration = Duration::from_millis(150);
+
+/// How often a reader looks whether a run goes on that waits for the person: they read and think for longer, and may be away for hours.
+const WAITING_POLL: Duration = Duration::from_secs(1);
 
 /// After a fault of the database a reader waits this long before it looks again.
 const FAULT_PAUSE: Duration = Duration::from_secs(1);
@@ -121,6 +124,8 @@ pub async fn read<H: Host, R: Reader>(host: &H, settings: &Settings, reading: Re
                 Some(returned) => (reader, seen) = returned,
                 None => return,
             }
+        } else if tail.state == RunState::AwaitingApproval {
+            host.sleep(WAITING_POLL).await;
         } else {
             host.sleep(POLL).await;
         }
@@ -142,7 +147,7 @@ async fn ready<H: Host, R: Reader>(host: &H, reader: &mut R) -> bool {
     }
 }
 
-/// Returns the reader and its place if somebody else has the run.
+/// Returns the reader and its place if there is more to wait for.
 async fn claim_and_execute<H: Host, R: Reader>(
     host: &H,
     settings: &Settings,
@@ -162,7 +167,7 @@ async fn claim_and_execute<H: Host, R: Reader>(
     }
 }
 
-/// Executes a claimed run. Returns the reader and its place if somebody else has the run by now.
+/// Executes a claimed run. Returns the reader and its place if the run waits for the person, or somebody else has it by now.
 async fn execute<H: Host, R: Reader>(
     host: &H,
     settings: &Settings,
@@ -172,9 +177,9 @@ async fn execute<H: Host, R: Reader>(
     seen: u64,
 ) -> Option<(R, u64)> {
     match turn::execute(host, settings, lease, claim, Some(reader), seen).await {
-        Ok(()) => None,
-        Err((Interrupted::LeaseLost, reader)) => reader,
-        Err((interrupted, _)) => {
+        Outcome::Ended => None,
+        Outcome::Waiting(reader) | Outcome::Interrupted(Interrupted::LeaseLost, reader) => reader,
+        Outcome::Interrupted(interrupted, _) => {
             let cause = cause(&interrupted);
             host.log(
                 "a run was left to whoever reads it next",

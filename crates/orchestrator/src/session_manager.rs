@@ -3,12 +3,13 @@
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use domain::{Run, RunState, RunStep, run::InvalidTransition};
+use domain::{Run, RunState, RunStep, Usage, run::InvalidTransition};
 use futures::future::{Either, select};
 use storage::{
     StorageError,
+    leases::Leave,
     messages::NewMessage,
-    runs::{Batch, Ending, Lease, Leave},
+    runs::{Batch, Ending, Lease},
 };
 
 use crate::{
@@ -176,14 +177,14 @@ impl<'a, H: Host, R: Reader> Session<'a, H, R> {
         Ok(batch)
     }
 
-    /// Stores what a round brought, with its events: a step that is not taken again.
+    /// Stores what a round brought, with its events and what the run has used: a step that is not taken again.
     ///
     /// # Errors
     /// As [`Self::attend`].
-    pub async fn finish_step(&mut self, message: &NewMessage) -> Result<(), Interrupted> {
+    pub async fn finish_step(&mut self, message: &NewMessage, usage: Option<Usage>) -> Result<(), Interrupted> {
         let last = self.outbox.take_batch();
         let batch = self.unlogged(last).await?;
-        stored(self.host.store().finish_step(self.lease, self.state, message, &batch).await?)
+        stored(self.host.store().finish_step(self.lease, self.state, message, usage, &batch).await?)
     }
 
     /// Stores a tool's result, with its event.
@@ -196,9 +197,9 @@ impl<'a, H: Host, R: Reader> Session<'a, H, R> {
         stored(self.host.store().finish_tool_call(self.lease, message, is_error, &batch).await?)
     }
 
-    /// Ends the run. The last events must have been written.
+    /// Ends the run, or lets it wait. The last events must have been written.
     ///
-    /// The reader hears of the end only once it is stored: whoever sees `complete` can read the answer.
+    /// The reader hears of it only once it is stored: whoever sees `complete` can read the answer, whoever sees `tool_approval` can decide.
     ///
     /// # Errors
     /// As [`Self::attend`].

@@ -1,22 +1,43 @@
-//! Makes the calls that the model asks for, one after the other. A call is written down before it is made, and what is written down is not
-//! made again, unless the tool says that this does no harm.
+//! Has the calls made that the model asks for, one after the other. Whether a call may be made, and whether it was before, is known where it is
+//! made; here is known what the run does meanwhile. Calls that need the person's approval hold up no others of the round.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
-use domain::{Id, Message, MessageRole, RunStep, ToolCall, event::Event};
+use domain::{Id, Message, MessageRole, RunState, RunStep, Timestamp, ToolCall, Usage, event::Event};
 use serde_json::Value;
-use storage::messages::NewMessage;
-
-use crate::{
-    Host, Reader, ToolAnswer, ToolDefinition,
-    session_manager::{Interrupted, Session},
+use storage::{
+    messages::NewMessage,
+    runs::{Batch, Ending},
 };
 
-/// A tool that takes longer has hung, as far as the person who waits is concerned.
+use crate::{
+    Host, Reader, ToolAnswer,
+    session_manager::{Interrupted, Session},
+    tool_search::Tools,
+};
+
+/// A tool that takes longer has hung, as far as the person who waits is concerned. Whoever makes the call gives up sooner.
 const CALL_LIMIT: Duration = Duration::from_secs(60);
 
 /// The longest result kept; what the model sees of it is less.
 const MAX_RESULT_CHARS: usize = 1_000_000;
+
+/// What came of a round's calls.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Executed {
+    /// All have results.
+    Finished,
+    /// Some wait for the person, all others have results. So does the run now, and its lease is given back.
+    Waiting,
+}
+
+/// A call that needs the person's approval.
+struct Question<'a> {
+    call: &'a ToolCall,
+    server: String,
+    title: String,
+    expires_at: Timestamp,
+}
 
 /// The calls of the run's last round that have no result yet, in the model's order.
 #[must_use]
@@ -29,6 +50,23 @@ pub fn pending(messages: &[Message], run_id: Id) -> Vec<&ToolCall> {
     round.tool_calls.iter().filter(|call| !answered.contains(&call.id.as_str())).collect()
 }
 
+/// The ids of a run's calls so far.
+#[must_use]
+pub fn call_ids(messages: &[Message], run_id: Id) -> HashSet<String> {
+    let of_run = messages.iter().filter(|message| message.run_id == run_id);
+    of_run.flat_map(|message| &message.tool_calls).map(|call| call.id.clone()).collect()
+}
+
+/// Gives a new id to each call whose id is taken: servers begin to count anew in each round, or give none. An approval, and the record that a
+/// call was made, are for one call of the run and no other.
+pub fn make_unique(calls: &mut [ToolCall], taken: &mut HashSet<String>) {
+    for call in calls {
+        if call.id.is_empty() || !taken.insert(call.id.clone()) {
+            call.id = format!("call_{}", Id::new());
+        }
+    }
+}
+
 /// The arguments as an event shows them: an object if the model wrote one, else its words.
 #[must_use]
 pub fn shown_arguments(arguments: &str) -> Value {
@@ -39,64 +77,102 @@ pub fn shown_arguments(arguments: &str) -> Value {
     }
 }
 
-/// Makes the calls and stores their results.
+/// Has the calls made and stores their results as they come. The person has been asked before about the calls in `asked`, and the run has used
+/// `usage` so far.
 ///
 /// # Errors
 /// [`Interrupted`].
 pub async fn execute<H: Host, R: Reader>(
     session: &mut Session<'_, H, R>,
     calls: &[&ToolCall],
-    tools: &[ToolDefinition],
-) -> Result<(), Interrupted> {
+    tools: &Tools,
+    asked: &[String],
+    usage: Option<Usage>,
+) -> Result<Executed, Interrupted> {
+    let mut questions = Vec::new();
     for call in calls {
         let started = session.host().now();
-        let answer = make(session, call, tools).await?;
-        let content: String = answer.content.chars().take(MAX_RESULT_CHARS).collect();
-        let duration = session.host().now().saturating_sub(started);
-        session.outbox.write(&Event::ToolResult {
-            content: &content,
-            call_id: &call.id,
-            name: &call.name,
-            is_error: answer.is_error,
-            duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
-        });
-        let message = NewMessage {
-            id: Id::new(),
-            role: MessageRole::Tool,
-            content,
-            tool_calls: Vec::new(),
-            tool_call_id: Some(call.id.clone()),
-            finish_reason: None,
+        let answer = match tools.answer(call) {
+            Some(answer) => answer,
+            None => make(session, call).await?,
         };
-        session.finish_tool_call(&message, answer.is_error).await?;
+        match answer {
+            ToolAnswer::Result { content, is_error } => {
+                let duration = session.host().now().saturating_sub(started);
+                store(session, call, content, is_error, duration).await?;
+            }
+            ToolAnswer::ApprovalNeeded { server, title, expires_at } => {
+                questions.push(Question { call, server, title, expires_at });
+            }
+            ToolAnswer::LeaseLost => return Err(Interrupted::LeaseLost),
+        }
     }
-    session.step(RunStep::ToolsFinished)
+    if questions.is_empty() {
+        session.step(RunStep::ToolsFinished)?;
+        return Ok(Executed::Finished);
+    }
+    for Question { call, server, title, expires_at } in questions {
+        if !asked.contains(&call.id) {
+            let (arguments, name, call_id) = (shown_arguments(&call.arguments), &call.name, &call.id);
+            let (server, title, arguments) = (&server, &title, &arguments);
+            session.outbox.write(&Event::ToolApproval { name, call_id, server, title, arguments, expires_at });
+        }
+    }
+    let state = RunState::AwaitingApproval;
+    let ending = Ending { state, failure: None, usage, message: None, batch: Batch::default() };
+    session.finish(RunStep::AskApproval, ending).await?;
+    Ok(Executed::Waiting)
 }
 
-async fn make<H: Host, R: Reader>(
-    session: &mut Session<'_, H, R>,
-    call: &ToolCall,
-    tools: &[ToolDefinition],
-) -> Result<ToolAnswer, Interrupted> {
-    let (host, run_id) = (session.host(), session.run.id);
-    let first = host.store().start_tool_call(session.lease(), &call.id, &call.name).await?;
-    let Some(tool) = tools.iter().find(|tool| tool.name == call.name) else {
-        return Ok(failed(format!("There is no tool named {}.", call.name)));
-    };
-    if !first && !tool.idempotent {
-        return Ok(failed(
-            "This call was begun before a restart, and nobody knows whether it took effect. It was not made again."
-                .to_owned(),
-        ));
-    }
-    match session.attend(CALL_LIMIT, host.call_tool(run_id, call)).await {
+async fn make<H: Host, R: Reader>(session: &mut Session<'_, H, R>, call: &ToolCall) -> Result<ToolAnswer, Interrupted> {
+    let (host, lease) = (session.host(), session.lease());
+    match session.attend(CALL_LIMIT, host.call_tool(lease, call)).await {
         Err(Interrupted::TimedOut) => {
-            Ok(failed(format!("The tool did not answer within {} seconds.", CALL_LIMIT.as_secs())))
+            let seconds = CALL_LIMIT.as_secs();
+            Ok(ToolAnswer::failed(format!("The tool did not answer within {seconds} seconds.")))
         }
         other => other,
     }
 }
 
-const fn failed(content: String) -> ToolAnswer {
-    ToolAnswer { content, is_error: true }
+async fn store<H: Host, R: Reader>(
+    session: &mut Session<'_, H, R>,
+    call: &ToolCall,
+    content: String,
+    is_error: bool,
+    duration: Duration,
+) -> Result<(), Interrupted> {
+    let content: String = content.chars().take(MAX_RESULT_CHARS).collect();
+    session.outbox.write(&Event::ToolResult {
+        content: &content,
+        call_id: &call.id,
+        name: &call.name,
+        is_error,
+        duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+    });
+    let message = NewMessage {
+        id: Id::new(),
+        role: MessageRole::Tool,
+        content,
+        tool_calls: Vec::new(),
+        tool_call_id: Some(call.id.clone()),
+        finish_reason: None,
+    };
+    session.finish_tool_call(&message, is_error).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_calls_of_a_run_have_the_same_id() {
+        let call = |id: &str| ToolCall { id: id.into(), name: "t".into(), arguments: "{}".into() };
+        let mut calls = ["call_0", "call_1", "call_1", "", ""].map(call);
+        make_unique(&mut calls, &mut HashSet::from(["call_0".to_owned()]));
+        assert_eq!(calls[1].id, "call_1");
+        let ids: HashSet<&str> = calls.iter().map(|call| call.id.as_str()).collect();
+        assert_eq!(ids.len(), calls.len());
+        assert!(!ids.contains("call_0") && !ids.contains(""));
+    }
 }

@@ -1,8 +1,10 @@
 //! A run from its claim to its end: rounds of asking the model and calling tools, until it answers.
 
+use std::collections::HashSet;
+
 use completions::Round;
 use domain::{
-    Id, MessageRole, RunState, RunStep, ToolCall, Usage,
+    Id, Message, MessageRole, RunState, RunStep, ToolCall, Usage,
     event::{Event, Progress},
 };
 use storage::{
@@ -18,11 +20,30 @@ use crate::{
     prompt_builder::{self, MAX_MESSAGES, max_context_bytes},
     response_streamer::Outbox,
     session_manager::{Interrupted, Session},
-    tool_executor,
+    tool_executor::{self, Executed},
+    tool_search::Tools,
 };
 
-/// Rounds of one run. In the last one the model gets no tools, so that it must answer with what it has.
-const MAX_ROUNDS: u32 = 12;
+/// Rounds of one run, whoever executes it. In the last one the model gets no tools, so that it must answer with what it has.
+const MAX_ROUNDS: usize = 12;
+
+/// How far an executor brought a run; with the reader and its place, if somebody must go on serving it.
+pub(crate) enum Outcome<R> {
+    /// To its end.
+    Ended,
+    /// To where the person must decide something.
+    Waiting(Option<(R, u64)>),
+    /// Not so far, other than by the person, whose wish is a normal end: the run is not ended, and its lease lapses.
+    Interrupted(Interrupted, Option<(R, u64)>),
+}
+
+/// How rounds end that end well.
+enum Rounds {
+    /// The model has answered.
+    Answered,
+    /// The run waits.
+    Waiting,
+}
 
 /// What a run knows beside its session.
 struct Turn<'a> {
@@ -30,12 +51,11 @@ struct Turn<'a> {
     attempt: u64,
     usage: Option<Usage>,
     estimated_tokens: u64,
+    /// Calls that the person was asked about before.
+    approvals_asked: Vec<String>,
 }
 
-/// Executes a claimed run. Returns the reader if somebody else must go on serving it.
-///
-/// # Errors
-/// [`Interrupted`] other than by the person, whose wish is a normal end: the run is not ended, and its lease lapses.
+/// Executes a claimed run.
 pub(crate) async fn execute<H: Host, R: Reader>(
     host: &H,
     settings: &Settings,
@@ -43,37 +63,42 @@ pub(crate) async fn execute<H: Host, R: Reader>(
     claim: &Claim,
     reader: Option<R>,
     seen: u64,
-) -> Result<(), (Interrupted, Option<(R, u64)>)> {
+) -> Outcome<R> {
     let run = &claim.run;
-    let progress = match progress(host, claim).await {
+    let mut progress = match progress(host, claim).await {
         Ok(progress) => progress,
-        Err(interrupted) => return Err((interrupted, reader.map(|reader| (reader, seen)))),
+        Err(interrupted) => return Outcome::Interrupted(interrupted, reader.map(|reader| (reader, seen))),
     };
     let outbox = Outbox::new(run.id.to_string(), &progress, reader, seen);
     let mut session = Session::new(host, run, lease, outbox);
     session.outbox.tell(&Event::Processing);
-    let mut turn = Turn { settings, attempt: claim.attempt, usage: None, estimated_tokens: 0 };
+    let approvals_asked = std::mem::take(&mut progress.approvals_asked);
+    let mut turn = Turn { settings, attempt: claim.attempt, usage: run.usage, estimated_tokens: 0, approvals_asked };
     let (mut round, mut told) = (Round::default(), Told::new(progress));
     let stopped = if claim.cancel_requested {
         Err(Stopped::Interrupted(Interrupted::Cancelled))
     } else if claim.attempt > error_handler::MAX_EXECUTORS {
         Err(Stopped::Failed(error_handler::given_up(error_handler::MAX_EXECUTORS)))
     } else {
-        turn.rounds(&mut session, &mut round, &mut told).await
+        match turn.rounds(&mut session, &mut round, &mut told).await {
+            Ok(Rounds::Waiting) => return Outcome::Waiting(session.outbox.into_reader()),
+            Ok(Rounds::Answered) => Ok(()),
+            Err(stopped) => Err(stopped),
+        }
     };
     match turn.end(&mut session, round, &told, stopped).await {
-        Ok(()) => Ok(()),
-        Err(interrupted) => Err((interrupted, session.outbox.into_reader())),
+        Ok(()) => Outcome::Ended,
+        Err(interrupted) => Outcome::Interrupted(interrupted, session.outbox.into_reader()),
     }
 }
 
-/// What a dead executor had done.
+/// What executors before this one had done.
 async fn progress<H: Host>(host: &H, claim: &Claim) -> Result<Progress, Interrupted> {
     if claim.attempt == 1 {
         return Ok(Progress::default());
     }
     let progress = host.store().progress(claim.run.id).await?;
-    host.log("took a run over", serde_json::json!({ "run_id": claim.run.id, "attempt": claim.attempt }));
+    host.log("took a run up again", serde_json::json!({ "run_id": claim.run.id, "attempt": claim.attempt }));
     Ok(progress)
 }
 
@@ -83,43 +108,45 @@ impl Turn<'_> {
         session: &mut Session<'_, H, R>,
         round: &mut Round,
         told: &mut Told,
-    ) -> Result<(), Stopped> {
+    ) -> Result<Rounds, Stopped> {
         let (host, run) = (session.host(), session.run);
-        let tools = host.tools().await;
-        let mut asked = 0;
+        let Settings { context_window_tokens, system_prompt, silence } = self.settings;
+        let tools = Tools::new(host.tools().await, *context_window_tokens);
         loop {
-            let max_bytes = max_context_bytes(self.settings.context_window_tokens);
+            let max_bytes = max_context_bytes(*context_window_tokens);
             let messages = host.store().context(run, MAX_MESSAGES, max_bytes).await.map_err(Interrupted::from)?;
             let pending = tool_executor::pending(&messages, run.id);
             if !pending.is_empty() {
                 if session.state() != RunState::ToolExecution {
                     session.step(RunStep::CallTools)?;
                 }
-                tool_executor::execute(session, &pending, &tools).await?;
-                continue;
+                match tool_executor::execute(session, &pending, &tools, &self.approvals_asked, self.usage).await? {
+                    Executed::Finished => continue,
+                    Executed::Waiting => return Ok(Rounds::Waiting),
+                }
             }
-            asked += 1;
-            let offered = if asked == MAX_ROUNDS { &[] } else { tools.as_slice() };
-            let Settings { context_window_tokens, system_prompt, silence } = self.settings;
+            let last = rounds_finished(&messages, run.id) + 1 >= MAX_ROUNDS;
+            let offered = if last { Vec::new() } else { tools.offered(&messages, run.id) };
             let prompt = prompt_builder::build(
                 &run.model,
                 system_prompt,
                 &messages,
                 run.message_id,
-                offered,
+                &offered,
                 *context_window_tokens,
             )
             .map_err(|error| Interrupted::from(StorageError::from(error)))?;
+            let call_ids = tool_executor::call_ids(&messages, run.id);
             drop(messages);
             self.estimated_tokens += prompt.estimated_tokens;
             *round = Round::default();
             let heard = llm_client::ask(session, &prompt.body, round, told, *silence).await;
             self.count(round);
             heard?;
-            if round.tool_calls.is_empty() || asked == MAX_ROUNDS {
-                return Ok(());
+            if round.tool_calls.is_empty() || last {
+                return Ok(Rounds::Answered);
             }
-            self.finish_round(session, round).await?;
+            self.finish_round(session, round, call_ids).await?;
         }
     }
 
@@ -136,21 +163,23 @@ impl Turn<'_> {
         &self,
         session: &mut Session<'_, H, R>,
         round: &mut Round,
+        mut call_ids: HashSet<String>,
     ) -> Result<(), Interrupted> {
         session.step(RunStep::CallTools)?;
         let round = std::mem::take(round);
-        let calls: Vec<ToolCall> = round
+        let mut calls: Vec<ToolCall> = round
             .tool_calls
             .into_iter()
             .map(|call| ToolCall { id: call.id, name: call.name, arguments: call.arguments })
             .collect();
+        tool_executor::make_unique(&mut calls, &mut call_ids);
         for call in &calls {
             let arguments = tool_executor::shown_arguments(&call.arguments);
             let event = Event::ToolRequest { name: &call.name, call_id: &call.id, arguments: &arguments };
             session.outbox.write(&event);
         }
         let message = NewMessage { tool_calls: calls, ..answer(round.text, "tool_calls") };
-        session.finish_step(&message).await
+        session.finish_step(&message, self.usage).await
     }
 
     /// Ends the run, however it went.
@@ -246,6 +275,11 @@ impl Turn<'_> {
         );
         Ok(())
     }
+}
+
+/// Rounds of a run that ended with calls.
+fn rounds_finished(messages: &[Message], run_id: Id) -> usize {
+    messages.iter().filter(|message| message.run_id == run_id && message.role == MessageRole::Assistant).count()
 }
 
 fn answer(content: String, finish_reason: &str) -> NewMessage {

@@ -6,14 +6,20 @@
 //!
 //! Invariant: every query about something owned carries its owner's id; what belongs to somebody else is not found.
 
+pub mod approvals;
+pub mod audit;
 pub mod conversations;
 pub mod database;
+pub mod leases;
 pub mod messages;
 pub mod migration;
+pub mod rate_limits;
 pub mod runs;
 pub mod sessions;
 pub mod signing_keys;
 pub mod tool_calls;
+pub mod tool_listings;
+pub mod tool_policies;
 pub mod users;
 
 pub use database::{Database, DatabaseError, Dialect, Outcome, Row, Statement, Value};

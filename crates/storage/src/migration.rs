@@ -34,6 +34,18 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../../migrations/0002_commands.sqlite.sql"),
         postgres: include_str!("../../../migrations/0002_commands.postgres.sql"),
     },
+    Migration {
+        version: 3,
+        name: "0003_tools",
+        sqlite: include_str!("../../../migrations/0003_tools.sql"),
+        postgres: include_str!("../../../migrations/0003_tools.sql"),
+    },
+    Migration {
+        version: 4,
+        name: "0004_tool_commands",
+        sqlite: include_str!("../../../migrations/0004_tool_commands.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0004_tool_commands.postgres.sql"),
+    },
 ];
 
 /// Any number that nobody else who shares the database locks: "edge" in ASCII.

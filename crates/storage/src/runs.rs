@@ -27,17 +27,6 @@ pub struct Claim {
     pub cancel_requested: bool,
 }
 
-/// Whether an executor may go on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Leave {
-    /// Go on.
-    Granted,
-    /// The person wants it stopped.
-    CancelRequested,
-    /// Somebody else has the run, or it is gone: write nothing more.
-    LeaseLost,
-}
-
 /// What a reader of a run's events gets at once.
 #[derive(Clone, Debug)]
 pub struct Tail {
@@ -49,14 +38,14 @@ pub struct Tail {
     pub batches: Vec<(u64, String)>,
 }
 
-/// How a run ends.
+/// How a run ends, or how far it has come when it begins to wait for the person.
 #[derive(Clone, Debug)]
 pub struct Ending {
-    /// Complete, error or cancelled.
+    /// Complete, error or cancelled; or awaiting approval.
     pub state: RunState,
     /// With error.
     pub failure: Option<RunFailure>,
-    /// If the model said.
+    /// If the model said; else what was stored before stays.
     pub usage: Option<Usage>,
     /// The answer, as far as it came.
     pub message: Option<NewMessage>,
@@ -85,17 +74,6 @@ impl Batch {
     }
 }
 
-/// Events of a run for its log, if its lease still holds.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    /// Who logs.
-    pub lease: Lease,
-    /// Where the run is.
-    pub state: RunState,
-    /// What is logged.
-    pub batch: Batch,
-}
-
 /// What came of asking a run to stop.
 #[derive(Clone, Debug)]
 pub struct CancelRequest {
@@ -108,9 +86,6 @@ pub struct CancelRequest {
 /// Batches read at once: a batch is about 4 KiB, so this is a few hundred.
 const TAIL_BATCHES: usize = 64;
 
-/// Runs that one statement looks after: more than an instance usually has, few enough for a statement of a few hundred KiB.
-pub const MAX_LEASES: usize = 64;
-
 /// The states in which a run stands in the way of the next.
 pub(crate) const ACTIVE: &str = "('queued', 'processing', 'awaiting_approval')";
 
@@ -118,11 +93,17 @@ pub(crate) const ACTIVE: &str = "('queued', 'processing', 'awaiting_approval')";
 pub(crate) const STORED_COLUMNS: &str = "id, conversation_id, message_id, state, model, created_at, updated_at,
     error_code, error_message, prompt_tokens, completion_tokens";
 
-const CLAIMABLE: &str = "(runs.state = 'queued' OR (runs.state = 'processing' AND runs.lease_expires_at < now_ms()))";
+/// Nobody executes it, and somebody may. A run that waits for approval needs nobody to wake it: it may go on as soon as none of its
+/// questions is open, be it answered or too old, and it may be ended whenever the person wants it stopped.
+const CLAIMABLE: &str = "(runs.state = 'queued' OR (runs.state = 'processing' AND runs.lease_expires_at < now_ms())
+    OR (runs.state = 'awaiting_approval' AND (runs.cancel_requested = 1 OR NOT EXISTS (SELECT 1 FROM approvals
+        WHERE approvals.run_id = runs.id AND approvals.decision IS NULL AND approvals.expires_at > now_ms()))))";
 
-/// Between claim and end the log knows the state, the row does not: one statement less at every step.
-const STATE: &str = "CASE WHEN runs.state = 'processing' THEN COALESCE((SELECT run_events.state FROM run_events
-    WHERE run_events.run_id = runs.id ORDER BY last_id DESC LIMIT 1), runs.state) ELSE runs.state END";
+/// Between claim and end the log knows the state, the row does not: one statement less at every step. A run that has been taken up again
+/// does not wait any more, though that was the last that it logged.
+const STATE: &str =
+    "CASE WHEN runs.state = 'processing' THEN COALESCE((SELECT NULLIF(run_events.state, 'awaiting_approval')
+    FROM run_events WHERE run_events.run_id = runs.id ORDER BY last_id DESC LIMIT 1), runs.state) ELSE runs.state END";
 
 pub(crate) fn read(query: &'static str, row: &Row) -> Result<Run, StorageError> {
     read_columns(&mut row.columns(query))
@@ -166,6 +147,8 @@ struct Step<'a> {
     message: Option<&'a NewMessage>,
     /// Of the tool call whose result the message is.
     is_error: bool,
+    /// Of the run so far. What was stored before stays if the model did not say.
+    usage: Option<Usage>,
     ending: Option<&'a Ending>,
 }
 
@@ -175,7 +158,8 @@ fn step(lease: Lease, step: &Step<'_>) -> Result<Statement, StorageError> {
                    completion_tokens, created_at)
                SELECT runs.id, runs.lease_owner, ?3, ?4, ?5, ?6, runs.conversation_id,
                    (SELECT COALESCE(MAX(position), 0) + 1 FROM messages WHERE messages.conversation_id = runs.conversation_id),
-                   ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, now_ms()
+                   ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, COALESCE(?17, runs.prompt_tokens),
+                   COALESCE(?18, runs.completion_tokens), now_ms()
                FROM runs WHERE runs.id = ?1 AND runs.lease_owner = ?2 RETURNING run_id";
     let message = step.message;
     let tool_calls = match message {
@@ -184,7 +168,6 @@ fn step(lease: Lease, step: &Step<'_>) -> Result<Statement, StorageError> {
     };
     let size = message.map_or(0, |message| message.content.len()) + tool_calls.as_ref().map_or(0, String::len);
     let failure = step.ending.and_then(|ending| ending.failure.as_ref());
-    let usage = step.ending.and_then(|ending| ending.usage);
     let parameters: [Value; 18] = [
         lease.run_id.into(),
         lease.owner.into(),
@@ -202,42 +185,10 @@ fn step(lease: Lease, step: &Step<'_>) -> Result<Statement, StorageError> {
         step.ending.map(|ending| ending.state.as_str()).into(),
         failure.map(|failure| failure.code.as_str()).into(),
         failure.map(|failure| failure.message.as_str()).into(),
-        usage.map(|usage| usage.prompt_tokens).into(),
-        usage.map(|usage| usage.completion_tokens).into(),
+        step.usage.map(|usage| usage.prompt_tokens).into(),
+        step.usage.map(|usage| usage.completion_tokens).into(),
     ];
     Ok(Statement::new("run_step", sql, parameters).durably().repeatably())
-}
-
-/// `(VALUES ...)` with a row of `width` parameters for each of at least `count` things. Few different lengths, so that a database that
-/// remembers prepared statements knows them all; the rows too many must be filled with nulls.
-fn values(count: usize, row: impl Fn(usize) -> String, width: usize) -> (String, usize) {
-    let count = count.next_power_of_two();
-    let rows: Vec<String> = (0..count).map(|at| row(at * width + 1)).collect();
-    (rows.join(", "), count * width)
-}
-
-/// Whether each of `leases` holds, from rows of the lease and whether the run is to stop.
-fn leaves(query: &'static str, leases: impl Iterator<Item = Lease>, rows: &[Row]) -> Result<Vec<Leave>, StorageError> {
-    let mut held = Vec::with_capacity(rows.len());
-    for row in rows {
-        let mut columns = row.columns(query);
-        held.push((Lease { run_id: columns.id()?, owner: columns.id()? }, columns.flag()?));
-    }
-    let leave = |lease: Lease| match held.iter().find(|(holds, _)| *holds == lease) {
-        None => Leave::LeaseLost,
-        Some((_, true)) => Leave::CancelRequested,
-        Some((_, false)) => Leave::Granted,
-    };
-    Ok(leases.map(leave).collect())
-}
-
-/// The leases as a table `held`, and its parameters.
-fn held(leases: &[Lease]) -> (String, Vec<Value>) {
-    let (values, width) = values(leases.len(), |at| format!("(?{at}, ?{})", at + 1), 2);
-    let mut parameters: Vec<Value> =
-        leases.iter().flat_map(|lease| [lease.run_id.into(), lease.owner.into()]).collect();
-    parameters.resize(width, Value::Null);
-    (format!("WITH held (run_id, owner) AS (VALUES {values})"), parameters)
 }
 
 impl<D: Database> Store<D> {
@@ -327,77 +278,6 @@ impl<D: Database> Store<D> {
             .transpose()
     }
 
-    /// Logs events of several runs, the same ones twice if it must, and hears whether they may go on, in one statement. At most [`MAX_LEASES`].
-    ///
-    /// # Errors
-    /// As [`Self::run`].
-    pub async fn append_events(&self, entries: &[Entry]) -> Result<Vec<Leave>, StorageError> {
-        const QUERY: &str = "append_events";
-        if entries.is_empty() {
-            return Ok(Vec::new());
-        }
-        let row = |at: usize| format!("(?{at}, ?{}, CAST(?{} AS bigint), ?{}, ?{})", at + 1, at + 2, at + 3, at + 4);
-        let (values, width) = values(entries.len(), row, 5);
-        let mut parameters = Vec::with_capacity(width);
-        for Entry { lease, state, batch } in entries {
-            parameters.extend([
-                lease.run_id.into(),
-                lease.owner.into(),
-                batch.last_id.into(),
-                state.as_str().into(),
-                batch.frames.as_str().into(),
-            ]);
-        }
-        parameters.resize(width, Value::Null);
-        let sql = format!(
-            "WITH entry (run_id, owner, last_id, state, frames) AS (VALUES {values})
-             INSERT INTO run_events (run_id, last_id, state, frames)
-             SELECT runs.id, entry.last_id, entry.state, entry.frames
-             FROM entry JOIN runs ON runs.id = entry.run_id AND runs.lease_owner = entry.owner
-             WHERE 1 = 1 ON CONFLICT (run_id, last_id) DO UPDATE SET frames = excluded.frames
-             RETURNING run_id, (SELECT lease_owner FROM runs WHERE runs.id = run_id),
-                 (SELECT cancel_requested FROM runs WHERE runs.id = run_id)"
-        );
-        let rows = self.database.query(Statement::new(QUERY, sql, parameters).repeatably()).await?;
-        leaves(QUERY, entries.iter().map(|entry| entry.lease), &rows)
-    }
-
-    /// Hears whether runs may go on when there is nothing to log. At most [`MAX_LEASES`].
-    ///
-    /// # Errors
-    /// As [`Self::run`].
-    pub async fn check_leases(&self, leases: &[Lease]) -> Result<Vec<Leave>, StorageError> {
-        const QUERY: &str = "check_leases";
-        if leases.is_empty() {
-            return Ok(Vec::new());
-        }
-        let (held, parameters) = held(leases);
-        let sql = format!(
-            "{held} SELECT runs.id, lease_owner, cancel_requested
-             FROM held JOIN runs ON runs.id = held.run_id AND lease_owner = held.owner"
-        );
-        let rows = self.database.query(Statement::new(QUERY, sql, parameters).repeatably()).await?;
-        leaves(QUERY, leases.iter().copied(), &rows)
-    }
-
-    /// Keeps leases for another `lease_ms`. At most [`MAX_LEASES`].
-    ///
-    /// # Errors
-    /// As [`Self::run`].
-    pub async fn renew_leases(&self, leases: &[Lease], lease_ms: i64) -> Result<Vec<Leave>, StorageError> {
-        const QUERY: &str = "renew_leases";
-        if leases.is_empty() {
-            return Ok(Vec::new());
-        }
-        let (held, parameters) = held(leases);
-        let sql = format!(
-            "{held} UPDATE runs SET lease_expires_at = now_ms() + {lease_ms} FROM held
-             WHERE runs.id = held.run_id AND lease_owner = held.owner RETURNING runs.id, lease_owner, cancel_requested"
-        );
-        let rows = self.database.query(Statement::new(QUERY, sql, parameters).repeatably()).await?;
-        leaves(QUERY, leases.iter().copied(), &rows)
-    }
-
     /// What a run has said and done according to its log, for whoever takes it over or ends it.
     ///
     /// # Errors
@@ -435,7 +315,8 @@ impl<D: Database> Store<D> {
             .collect()
     }
 
-    /// Stores a message and events together: a finished step. `false`: the lease is lost and nothing was stored.
+    /// Stores a message and events together: a finished step, after which the run has used `usage`. `false`: the lease is lost and nothing
+    /// was stored.
     ///
     /// # Errors
     /// As [`Self::run`].
@@ -444,9 +325,10 @@ impl<D: Database> Store<D> {
         lease: Lease,
         state: RunState,
         message: &NewMessage,
+        usage: Option<Usage>,
         batch: &Batch,
     ) -> Result<bool, StorageError> {
-        self.take(lease, &Step { state, batch, message: Some(message), is_error: false, ending: None }).await
+        self.take(lease, &Step { state, batch, message: Some(message), is_error: false, usage, ending: None }).await
     }
 
     /// Stores a call's result as a message, with its event. `false`: the lease is lost and nothing was stored.
@@ -461,32 +343,32 @@ impl<D: Database> Store<D> {
         batch: &Batch,
     ) -> Result<bool, StorageError> {
         let state = RunState::ToolExecution;
-        self.take(lease, &Step { state, batch, message: Some(message), is_error, ending: None }).await
+        self.take(lease, &Step { state, batch, message: Some(message), is_error, usage: None, ending: None }).await
     }
 
-    /// Ends a run: its answer, its usage, its last events and its state, all or nothing. `false`: the lease is lost.
+    /// Ends a run, or lets it wait: its answer, its usage, its last events and its state, all or nothing; the lease is given back. `false`:
+    /// it is lost.
     ///
     /// # Errors
     /// As [`Self::run`].
     pub async fn finish_run(&self, lease: Lease, ending: &Ending) -> Result<bool, StorageError> {
         let (state, batch, message) = (ending.state, &ending.batch, ending.message.as_ref());
-        self.take(lease, &Step { state, batch, message, is_error: false, ending: Some(ending) }).await
+        self.take(lease, &Step { state, batch, message, is_error: false, usage: ending.usage, ending: Some(ending) })
+            .await
     }
 
     async fn take(&self, lease: Lease, taken: &Step<'_>) -> Result<bool, StorageError> {
         Ok(!self.database.query(step(lease, taken)?).await?.is_empty())
     }
 
-    /// Asks the owner's run to stop. `None`: not the owner's. A run that has ended stays as it is.
+    /// Asks the owner's run to stop. `None`: not the owner's. A run that has ended stays as it is; one that waits for approval waits no more.
     ///
     /// # Errors
     /// As [`Self::run`].
     pub async fn request_cancel(&self, user_id: Id, id: Id) -> Result<Option<CancelRequest>, StorageError> {
         const QUERY: &str = "request_cancel";
         let sql = format!(
-            "UPDATE runs SET cancel_requested = 1,
-                 state = CASE WHEN state = 'awaiting_approval' THEN 'queued' ELSE state END
-             WHERE id = ?1 AND user_id = ?2 AND state IN {ACTIVE}
+            "UPDATE runs SET cancel_requested = 1 WHERE id = ?1 AND user_id = ?2 AND state IN {ACTIVE}
              RETURNING CASE WHEN {CLAIMABLE} THEN 1 ELSE 0 END"
         );
         let rows = self.database.query(Statement::new(QUERY, sql, [id.into(), user_id.into()]).repeatably()).await?;

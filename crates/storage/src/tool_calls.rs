@@ -1,17 +1,44 @@
 //! Tool calls: written down before they are made, so that none is made twice.
 
+use domain::Id;
+
 use crate::{Database, Statement, StorageError, Store, runs::Lease};
 
+/// Whether a call may be made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Started {
+    /// It was never begun before.
+    First,
+    /// It was begun before, and nobody knows whether it took effect.
+    Again,
+    /// Somebody else has the run, or it is not the person's: do not make it.
+    LeaseLost,
+}
+
 impl<D: Database> Store<D> {
-    /// Writes down that a call is about to be made. `false`: it was before, or the lease is lost; do not make it.
+    /// Writes down that a call of the person's run is about to be made.
     ///
     /// # Errors
     /// Whatever the database says.
-    pub async fn start_tool_call(&self, lease: Lease, call_id: &str, name: &str) -> Result<bool, StorageError> {
+    pub async fn start_tool_call(
+        &self,
+        lease: Lease,
+        user_id: Id,
+        call_id: &str,
+        name: &str,
+    ) -> Result<Started, StorageError> {
         let sql = "INSERT INTO tool_calls (run_id, call_id, name, started_at)
-                   SELECT id, ?3, ?4, now_ms() FROM runs WHERE id = ?1 AND lease_owner = ?2
+                   SELECT id, ?4, ?5, now_ms() FROM runs WHERE id = ?1 AND lease_owner = ?2 AND user_id = ?3
                    ON CONFLICT DO NOTHING RETURNING call_id";
-        let parameters = [lease.run_id.into(), lease.owner.into(), call_id.into(), name.into()];
-        Ok(!self.database.query(Statement::new("start_tool_call", sql, parameters).durably()).await?.is_empty())
+        let parameters = [lease.run_id.into(), lease.owner.into(), user_id.into(), call_id.into(), name.into()];
+        let started = self.database.query(Statement::new("start_tool_call", sql, parameters).durably()).await?;
+        if !started.is_empty() {
+            return Ok(Started::First);
+        }
+        let sql = "SELECT 1 FROM tool_calls JOIN runs ON runs.id = tool_calls.run_id
+                   WHERE runs.id = ?1 AND runs.lease_owner = ?2 AND runs.user_id = ?3 AND tool_calls.call_id = ?4";
+        let parameters = [lease.run_id.into(), lease.owner.into(), user_id.into(), call_id.into()];
+        let begun = self.database.query(Statement::new("begun_tool_call", sql, parameters)).await?;
+        Ok(if begun.is_empty() { Started::LeaseLost } else { Started::Again })
     }
 }

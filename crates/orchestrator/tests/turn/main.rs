@@ -8,6 +8,7 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod approvals;
 mod world;
 
 use std::time::Duration;
@@ -373,7 +374,7 @@ async fn somebody_elses_run_and_one_that_was_heard_to_the_end_are_not_streams() 
 #[tokio::test(start_paused = true)]
 async fn what_a_tool_says_is_stored_with_its_call() {
     let world = World::new([tool_call(&[("c1", "t", "not json")]), answer(&["ok"])]).with_tool("t", false);
-    world.answer_calls_with(ToolAnswer { content: "x".repeat(3), is_error: true });
+    world.answer_calls_with(ToolAnswer::failed("x".repeat(3)));
     let run = world.send("go").await;
     let reader = world.read(run, 0).await;
     assert_eq!(reader.data()[1]["metadata"]["arguments"], "not json");

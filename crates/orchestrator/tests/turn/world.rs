@@ -2,7 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     ops::Range,
     pin::Pin,
     rc::Rc,
@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use domain::{Id, Run, ToolCall, event};
+use domain::{Decision, Effect, Id, Run, RunState, ToolCall, event};
 use futures::Stream;
 use native_sqlite::SqliteFile;
 use orchestrator::{
@@ -20,8 +20,11 @@ use orchestrator::{
 use serde_json::{Value, json, value::RawValue};
 use storage::{
     Database, DatabaseError, Dialect, Outcome, Row, Statement, Store,
+    approvals::Decided,
     messages::{Appended, IncomingMessage},
     migration::migrate,
+    runs::Lease,
+    tool_calls::Started,
     users::NewUser,
 };
 use tokio::time::Instant;
@@ -110,6 +113,8 @@ pub(crate) struct World {
     asked: RefCell<Vec<(Duration, Value)>>,
     dropped_at: Rc<Cell<Duration>>,
     tools: Vec<ToolDefinition>,
+    idempotent: HashSet<String>,
+    asking: HashSet<String>,
     tool_delay: Duration,
     tool_answer: RefCell<Option<ToolAnswer>>,
     calls: RefCell<Vec<String>>,
@@ -138,6 +143,8 @@ impl World {
             asked: RefCell::default(),
             dropped_at: Rc::default(),
             tools: Vec::new(),
+            idempotent: HashSet::new(),
+            asking: HashSet::new(),
             tool_delay: Duration::ZERO,
             tool_answer: RefCell::default(),
             calls: RefCell::default(),
@@ -149,9 +156,17 @@ impl World {
             name: name.into(),
             description: "A tool.".into(),
             input_schema: RawValue::from_string(r#"{"type":"object"}"#.into()).unwrap(),
-            idempotent,
         });
+        if idempotent {
+            self.idempotent.insert(name.into());
+        }
         self
+    }
+
+    /// A tool that is called only with the person's approval.
+    pub(crate) fn with_asking_tool(mut self, name: &str) -> Self {
+        self.asking.insert(name.into());
+        self.with_tool(name, false)
     }
 
     pub(crate) fn with_distant_database(self, round_trip_ms: u64) -> Self {
@@ -210,6 +225,26 @@ impl World {
         self.file().query(Statement::new("expire", sql, [run.into()])).await.unwrap();
     }
 
+    /// Makes every question too old.
+    pub(crate) async fn expire_questions(&self) {
+        let sql = "UPDATE approvals SET expires_at = 0";
+        self.file().query(Statement::new("expire", sql, [])).await.unwrap();
+    }
+
+    /// Waits until a run is there.
+    pub(crate) async fn until(&self, run: Id, state: RunState) {
+        while self.run(run).await.state != state {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Decides about a call once the run waits for it.
+    pub(crate) async fn decide(&self, run: Id, call_id: &str, decision: Decision) {
+        self.until(run, RunState::AwaitingApproval).await;
+        let decided = self.store.decide_approval(self.user, run, call_id, decision).await.unwrap();
+        assert_eq!(decided, Decided::Decided);
+    }
+
     pub(crate) fn reader_that_leaves_after(&self, writes: usize) -> Heard {
         Heard { patience: Rc::new(Cell::new(writes)), ..Heard::default() }
     }
@@ -262,6 +297,27 @@ impl World {
 
     pub(crate) fn now(&self) -> Duration {
         self.started.elapsed()
+    }
+}
+
+impl World {
+    async fn unless_approved(&self, lease: Lease, call: &ToolCall) -> Option<ToolAnswer> {
+        let permission = self.store.tool_permission(self.user, Some((lease.run_id, &call.id))).await.unwrap();
+        let pattern = format!("world:{}", call.name);
+        if permission.policies.iter().any(|policy| policy.pattern == pattern && policy.effect == Effect::Allow) {
+            return None;
+        }
+        match permission.approval.map(|approval| (approval.decision, approval.expired)) {
+            Some((Some(decision), _)) if decision.allows() => return None,
+            Some((Some(_), _)) => return Some(ToolAnswer::failed("The person declined.")),
+            Some((None, true)) => return Some(ToolAnswer::failed("The person did not decide in time.")),
+            Some((None, false)) | None => {}
+        }
+        let asked = self.store.ask_approval(lease, self.user, &call.id, "world", &call.name, 3_600_000).await.unwrap();
+        Some(asked.map_or(ToolAnswer::LeaseLost, |expires_at| {
+            let (server, title) = ("world".to_owned(), format!("Title of {}", call.name));
+            ToolAnswer::ApprovalNeeded { server, title, expires_at }
+        }))
     }
 }
 
@@ -319,11 +375,27 @@ impl Host for World {
         self.tools.clone()
     }
 
-    async fn call_tool(&self, _: Id, call: &ToolCall) -> ToolAnswer {
+    async fn call_tool(&self, lease: Lease, call: &ToolCall) -> ToolAnswer {
+        if !self.tools.iter().any(|tool| tool.name == call.name) {
+            return ToolAnswer::failed(format!("There is no tool named {}.", call.name));
+        }
+        if self.asking.contains(&call.name)
+            && let Some(answer) = self.unless_approved(lease, call).await
+        {
+            return answer;
+        }
+        let started = self.store.start_tool_call(lease, self.user, &call.id, &call.name).await.unwrap();
+        match started {
+            Started::LeaseLost => return ToolAnswer::LeaseLost,
+            Started::Again if !self.idempotent.contains(&call.name) => {
+                return ToolAnswer::failed("Nobody knows whether it took effect.");
+            }
+            Started::First | Started::Again => {}
+        }
         self.calls.borrow_mut().push(call.id.clone());
         tokio::time::sleep(self.tool_delay).await;
         let answer = self.tool_answer.borrow().clone();
-        answer.unwrap_or_else(|| ToolAnswer { content: format!("result of {}", call.id), is_error: false })
+        answer.unwrap_or_else(|| ToolAnswer::Result { content: format!("result of {}", call.id), is_error: false })
     }
 
     fn now(&self) -> Duration {

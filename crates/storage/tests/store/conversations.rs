@@ -137,7 +137,7 @@ fn a_page_of_messages_is_cut_by_size_but_never_empty(place: Place) {
     let (_, lease) = fixture.claimed(&user, conversation);
     for at in 1..=3 {
         let (message, events) = (answer(&"x".repeat(100), "stop"), batch(at, "f"));
-        assert!(block_on(fixture.store.finish_step(lease, RunState::Streaming, &message, &events)).unwrap());
+        assert!(block_on(fixture.store.finish_step(lease, RunState::Streaming, &message, None, &events)).unwrap());
     }
     let read = |after| block_on(fixture.store.messages(user.id, conversation, after, 200, 110)).unwrap();
     let (first, second) = (read(0), read(2));

@@ -3,9 +3,10 @@
 use domain::{Id, Message, MessageRole, Run, RunState, Usage, User};
 use storage::{
     Store,
+    leases::{Entry, Leave},
     messages::{Appended, IncomingMessage, NewMessage},
     migration::migrate,
-    runs::{Batch, Ending, Entry, Lease, Leave},
+    runs::{Batch, Ending, Lease},
     users::NewUser,
 };
 

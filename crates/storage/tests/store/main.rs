@@ -9,6 +9,7 @@
 )]
 
 mod accounts;
+mod approvals;
 mod conversations;
 mod fixture;
 mod migrations;
@@ -16,6 +17,7 @@ mod places;
 mod plans;
 mod repeated;
 mod runs;
+mod tools;
 
 /// Makes two tests of each function that takes a `Place`.
 macro_rules! on_each_database {

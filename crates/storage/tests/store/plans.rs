@@ -3,12 +3,15 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use domain::{Id, RunState, Timestamp};
+use domain::{Decision, Effect, Id, RunState, Timestamp};
 use storage::{
     Database, DatabaseError, Dialect, Outcome, Row, Statement, Store, Value,
+    audit::AuditEvent,
+    leases::{Entry, MAX_LEASES},
     messages::{Appended, IncomingMessage},
     migration::migrate,
-    runs::{Batch, Ending, Entry, MAX_LEASES},
+    rate_limits::Limit,
+    runs::{Batch, Ending},
 };
 
 use crate::{
@@ -21,7 +24,17 @@ crate::on_each_database! {
 }
 
 /// The tables that grow with use.
-const GROWING: [&str; 4] = ["conversations", "messages", "runs", "run_events"];
+const GROWING: [&str; 9] = [
+    "conversations",
+    "messages",
+    "runs",
+    "run_events",
+    "tool_calls",
+    "tool_policies",
+    "approvals",
+    "rate_limits",
+    "audit_events",
+];
 
 /// Enough that no planner takes reading a whole table for the quicker way.
 const USERS: u64 = 50;
@@ -105,8 +118,31 @@ fn do_what_people_do(store: &Store<Recorder<'_>>) {
         store.tail(user_id, run.id, 1).await.unwrap().unwrap();
         store.run(user_id, run.id).await.unwrap().unwrap();
         store.log(run.id, 1).await.unwrap();
-        store.start_tool_call(lease, "call", "clock").await.unwrap();
-        store.finish_step(lease, RunState::Streaming, &answer("a", "stop"), &batch(100, "frames")).await.unwrap();
+        for _ in 0..2 {
+            store.start_tool_call(lease, user_id, "call", "clock").await.unwrap();
+        }
+        store.finish_step(lease, RunState::Streaming, &answer("a", "stop"), None, &batch(100, "frames")).await.unwrap();
+        store.tool_permission(user_id, Some((run.id, "call"))).await.unwrap();
+        store.ask_approval(lease, user_id, "call", "clock", "now", 60_000).await.unwrap().unwrap();
+        for _ in 0..2 {
+            store.decide_approval(user_id, run.id, "call", Decision::AllowAlways).await.unwrap();
+        }
+        store.set_tool_policy(Some(user_id), "clock:*", Effect::Ask).await.unwrap();
+        store.delete_tool_policy(Some(user_id), "clock:*").await.unwrap();
+        let limits = ["installation", "user", "session"].map(|key| Limit { key: key.into(), per_minute: 1, burst: 1 });
+        for _ in 0..2 {
+            let _ = store.take_rate(&limits).await.unwrap();
+        }
+        let done = AuditEvent {
+            user_id,
+            action: "tool.call",
+            subject: "clock:now",
+            run_id: Some(run.id),
+            call_id: Some("call"),
+            outcome: "ok",
+            detail: None,
+        };
+        store.append_audit(&done).await.unwrap();
         store.request_cancel(user_id, run.id).await.unwrap();
         let message = Some(answer("so far", "cancelled"));
         let (state, batch) = (RunState::Cancelled, Batch { last_id: 200, frames: "end".into() });
@@ -176,6 +212,37 @@ fn fill(database: &Real) {
                 "INSERT INTO run_events (run_id, last_id, state, frames)
                  SELECT {}, i / {RUNS} + 1, 'streaming', 'frames' FROM n",
                 id_sql(RUN, &format!("i % {RUNS} + 1"))
+            ),
+        ),
+        (
+            RUNS,
+            format!(
+                "INSERT INTO tool_calls (run_id, call_id, name, started_at) SELECT {}, 'call', 'clock', i FROM n",
+                id_sql(RUN, "i")
+            ),
+        ),
+        (
+            RUNS,
+            format!(
+                "INSERT INTO approvals (run_id, call_id, user_id, server, tool, created_at, expires_at)
+                 SELECT {}, 'call', {owner}, 'clock', 'now', i, i FROM n",
+                id_sql(RUN, "i")
+            ),
+        ),
+        (
+            USERS * 100,
+            format!(
+                "INSERT INTO tool_policies (user_id, pattern, effect, created_at)
+                 SELECT {}, CAST(i AS text), 'allow', i FROM n",
+                id_sql(USER, &format!("i % {USERS} + 1"))
+            ),
+        ),
+        (RUNS, "INSERT INTO rate_limits (key, full_at) SELECT CAST(i AS text), i * 1000000000000 FROM n".to_owned()),
+        (
+            RUNS,
+            format!(
+                "INSERT INTO audit_events (id, at, user_id, action, subject, outcome)
+                 SELECT CAST(i AS text), i, {owner}, 'tool.call', 'clock:now', 'ok' FROM n"
             ),
         ),
     ];

@@ -1,11 +1,14 @@
 //! Statements that say they may be sent once more: the second time changes nothing and tells what the first time told. So an answer that
 //! was lost on its way can be asked for again.
 
-use domain::{MessageRole, RunState};
+use domain::{Decision, Effect, MessageRole, RunState};
 use storage::{
     Database, DatabaseError, Dialect, Outcome, Row, Statement, Store,
+    approvals::Decided,
+    audit::AuditEvent,
+    leases::{Entry, Leave},
     messages::{Appended, IncomingMessage, NewMessage},
-    runs::{Ending, Entry, Leave},
+    runs::Ending,
 };
 
 use crate::{
@@ -55,7 +58,29 @@ fn a_turn_whose_every_answer_was_lost_once_is_stored_once(place: Place) {
     assert_eq!(block_on(store.check_leases(&[lease])).unwrap(), [Leave::Granted]);
     assert_eq!(block_on(store.renew_leases(&[lease], LEASE_MS)).unwrap(), [Leave::Granted]);
     let asked = answer("", "tool_calls");
-    assert!(block_on(store.finish_step(lease, RunState::ToolExecution, &asked, &batch(2, "b"))).unwrap());
+    assert!(block_on(store.finish_step(lease, RunState::ToolExecution, &asked, None, &batch(2, "b"))).unwrap());
+    let asked = block_on(store.ask_approval(lease, user.id, "c", "clock", "now", 60_000)).unwrap();
+    assert!(asked.is_some());
+    // The first of the two counted: whoever decided it so hears that it is so.
+    let decided = block_on(store.decide_approval(user.id, run.id, "c", Decision::AllowAlways)).unwrap();
+    assert_eq!(decided, Decided::AlreadyDecided(Decision::AllowAlways));
+    assert!(block_on(store.set_tool_policy(None, "*", Effect::Ask)).unwrap());
+    assert_eq!(block_on(store.tool_policies(user.id)).unwrap().len(), 2);
+    block_on(store.delete_tool_policy(None, "*")).unwrap();
+    let done = AuditEvent {
+        user_id: user.id,
+        action: "tool.call",
+        subject: "clock:now",
+        run_id: Some(run.id),
+        call_id: Some("c"),
+        outcome: "ok",
+        detail: None,
+    };
+    block_on(store.append_audit(&done)).unwrap();
+    let audit = fixture.another_connection();
+    let audit = block_on(audit.query(Statement::new("t", "SELECT action FROM audit_events ORDER BY id", []))).unwrap();
+    assert_eq!(audit.len(), 2, "the decision and the call");
+    block_on(store.save_tool_listing("clock", "[]", 60_000)).unwrap();
     let result = NewMessage { role: MessageRole::Tool, tool_call_id: Some("c".into()), ..answer("noon", "") };
     assert!(block_on(store.finish_tool_call(lease, &result, false, &batch(3, "c"))).unwrap());
     let ending = Ending {

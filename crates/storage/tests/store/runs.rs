@@ -2,8 +2,9 @@
 
 use domain::{MessageRole, RunState, ToolCall};
 use storage::{
+    leases::Leave,
     messages::{NewMessage, Retried},
-    runs::Leave,
+    tool_calls::Started,
 };
 
 use crate::{
@@ -47,8 +48,8 @@ fn an_executor_that_lost_its_lease_can_write_nothing(place: Place) {
     assert_eq!(fixture.log(dead, state, batch(1, "x")), Leave::LeaseLost);
     assert_eq!(block_on(store.renew_leases(&[dead], LEASE_MS)).unwrap()[0], Leave::LeaseLost);
     assert_eq!(block_on(store.check_leases(&[dead])).unwrap()[0], Leave::LeaseLost);
-    assert!(!block_on(store.start_tool_call(dead, "c", "t")).unwrap());
-    assert!(!block_on(store.finish_step(dead, state, &answer("x", "stop"), &batch(1, "x"))).unwrap());
+    assert_eq!(block_on(store.start_tool_call(dead, user.id, "c", "t")).unwrap(), Started::LeaseLost);
+    assert!(!block_on(store.finish_step(dead, state, &answer("x", "stop"), None, &batch(1, "x"))).unwrap());
     assert!(!fixture.end(dead, RunState::Complete, "stop"));
     assert!(block_on(store.log(run.id, 0)).unwrap().is_empty());
     assert_eq!(fixture.texts(&user, conversation), ["hello"]);
@@ -127,9 +128,10 @@ fn a_tool_call_is_started_once(place: Place) {
     let call = ToolCall { id: "call_1".into(), name: "clock".into(), arguments: "{}".into() };
     let asked = NewMessage { tool_calls: vec![call.clone()], ..answer("", "tool_calls") };
     let store = &fixture.store;
-    assert!(block_on(store.finish_step(lease, RunState::ToolExecution, &asked, &batch(3, "r"))).unwrap());
-    assert!(block_on(store.start_tool_call(lease, "call_1", "clock")).unwrap());
-    assert!(!block_on(store.start_tool_call(lease, "call_1", "clock")).unwrap());
+    assert!(block_on(store.finish_step(lease, RunState::ToolExecution, &asked, None, &batch(3, "r"))).unwrap());
+    for started in [Started::First, Started::Again] {
+        assert_eq!(block_on(store.start_tool_call(lease, user.id, "call_1", "clock")).unwrap(), started);
+    }
     let result = NewMessage {
         role: MessageRole::Tool,
         tool_call_id: Some("call_1".into()),

@@ -137,6 +137,26 @@ pub(crate) fn rows() -> Vec<String> {
     sql
 }
 
+/// The tables of the third schema.
+pub(crate) const TOOL_TABLES: [&str; 5] =
+    ["tool_policies", "approvals", "rate_limits", "audit_events", "tool_listings"];
+
+/// Rows in every table of the third schema, beside those of the first.
+pub(crate) fn tool_rows() -> Vec<String> {
+    [
+        "INSERT INTO tool_policies VALUES ('', 'mail:*', 'ask', 1)",
+        "INSERT INTO tool_policies VALUES ('u1', 'mail:send', 'allow', 2)",
+        "INSERT INTO approvals VALUES ('r-u1', 'c1', 'u1', 'mail', 'send', 1, 2, NULL, NULL)",
+        "INSERT INTO approvals VALUES ('r-u1', 'c2', 'u1', 'mail', 'send', 1, 2, 'deny', 3)",
+        "INSERT INTO rate_limits VALUES ('user ä', 9007199254740993)",
+        "INSERT INTO audit_events VALUES ('a1', 1, 'gone', 'tool.call', 'mail:send', 'r-u1', 'c1', 'ok', NULL)",
+        "INSERT INTO audit_events VALUES ('a2', 1, 'u1', 'tool.call', 'mail:send', NULL, NULL, 'denied', '')",
+        "INSERT INTO tool_listings VALUES ('weather', '[{\"name\": \"a\\nb\"}]', 1, 60000)",
+    ]
+    .map(str::to_owned)
+    .into()
+}
+
 /// What is in a table, in an order of its own.
 pub(crate) fn content(place: &Place, table: &str) -> Vec<Vec<Value>> {
     let mut rows: Vec<Vec<Value>> =

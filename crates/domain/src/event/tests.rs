@@ -1,0 +1,113 @@
+//! Frames as they are written and read.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const RUN_ID: &str = "01990000-0000-7000-8000-000000000000";
+
+fn log(pieces: &[String]) -> String {
+    let (mut id, mut frames) = (0, String::new());
+    for (index, content) in pieces.iter().enumerate() {
+        let token_count = index as u64 + 1;
+        Event::Token { content, token_count }.write(&mut id, RUN_ID, Timestamp::from_millis(0), &mut frames);
+    }
+    frames
+}
+
+fn said(frames_text: &str) -> String {
+    frames(frames_text).map(|frame| frame.content()).collect()
+}
+
+#[test]
+fn a_token_has_the_documented_form() {
+    let (mut id, mut out) = (4, String::new());
+    Event::Token { content: "Hé\n", token_count: 2 }.write(
+        &mut id,
+        RUN_ID,
+        Timestamp::from_millis(1_767_225_600_000),
+        &mut out,
+    );
+    assert_eq!(
+        out,
+        format!(
+            "id: 7\nevent: token\ndata: {{\"type\":\"token\",\"content\":\"Hé\\n\",\"metadata\":{{\"token_count\":2,\
+             \"run_id\":\"{RUN_ID}\",\"timestamp\":\"2026-01-01T00:00:00.000Z\"}}}}\n\n"
+        )
+    );
+}
+
+#[test]
+fn what_is_not_logged_has_no_id() {
+    let (mut id, mut out) = (4, String::new());
+    Event::Retrying { attempt: 2, retry_after_ms: 1500 }.write(&mut id, RUN_ID, Timestamp::from_millis(0), &mut out);
+    assert_eq!(id, 4);
+    assert!(out.starts_with("event: state\n"), "{out}");
+    assert_eq!(frames(&out).count(), 0);
+}
+
+#[test]
+fn progress_starts_anew_after_a_tool_event() {
+    let (mut id, mut out) = (0, String::new());
+    let at = Timestamp::from_millis(0);
+    Event::Thinking { content: "hm" }.write(&mut id, RUN_ID, at, &mut out);
+    Event::Token { content: "a", token_count: 1 }.write(&mut id, RUN_ID, at, &mut out);
+    Event::ToolRequest { name: "t", call_id: "c", arguments: &Value::Null }.write(&mut id, RUN_ID, at, &mut out);
+    Event::Token { content: "b", token_count: 2 }.write(&mut id, RUN_ID, at, &mut out);
+    let mut progress = Progress::default();
+    progress.read(&out);
+    assert_eq!(progress, Progress { last_id: 5, token_count: 2, text: "b".into(), ..Progress::default() });
+}
+
+#[test]
+fn a_question_for_approval_is_logged_and_its_call_remembered() {
+    let (mut id, mut out) = (4, String::new());
+    let arguments = serde_json::json!({"to": "a@example.org"});
+    Event::ToolApproval {
+        name: "mail_send",
+        call_id: "c1",
+        server: "mail",
+        title: "Send mail",
+        arguments: &arguments,
+        expires_at: Timestamp::from_millis(1_767_225_600_000),
+    }
+    .write(&mut id, RUN_ID, Timestamp::from_millis(0), &mut out);
+    let frame = frames(&out).next().unwrap();
+    assert_eq!((frame.id, frame.event, frame.content().as_str()), (5, "tool_approval", "mail_send"));
+    let data: Value = serde_json::from_str(frame.data).unwrap();
+    assert_eq!(
+        data["metadata"],
+        serde_json::json!({
+            "call_id": "c1", "name": "mail_send", "server": "mail", "title": "Send mail", "arguments": {"to": "a@example.org"},
+            "expires_at": "2026-01-01T00:00:00.000Z", "run_id": RUN_ID, "timestamp": "1970-01-01T00:00:00.000Z",
+        })
+    );
+    let mut progress = Progress { text: "before".into(), last_id: 4, ..Progress::default() };
+    progress.read(&out);
+    assert_eq!(progress, Progress { last_id: 5, approvals_asked: vec!["c1".into()], ..Progress::default() });
+}
+
+proptest! {
+    /// Wherever a reader left off, and however the text was cut, it gets the rest and nothing twice.
+    #[test]
+    fn a_reader_gets_exactly_what_it_has_not_seen(
+        pieces in prop::collection::vec("\\PC{1,12}|[\\n\"\\\\é漢🦀]{1,4}", 1..12),
+        seen in 0_usize..200,
+    ) {
+        let whole: String = pieces.concat();
+        let seen = seen.min(whole.chars().count());
+        let frames_text = log(&pieces);
+        let rest = after(&frames_text, seen as u64);
+        let expected: String = whole.chars().skip(seen).collect();
+        prop_assert_eq!(said(&rest), expected);
+        prop_assert!(frames(&rest).all(|frame| frame.id > seen as u64));
+    }
+
+    /// The log is never trusted to be well formed.
+    #[test]
+    fn rubbish_is_passed_over(text in "\\PC{0,200}|(id: [0-9]{1,30}\n|event: token\n|data: .{0,9}\n|\n){0,20}", seen: u64) {
+        let _ = after(&text, seen);
+        let mut progress = Progress::default();
+        progress.read(&text);
+    }
+}

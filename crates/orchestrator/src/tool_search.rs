@@ -1,0 +1,190 @@
+//! Which tools the model is offered. All of them, unless their definitions would fill too much of its context: then it gets one tool to
+//! search them with, and what it finds in a run it can call from then on. Searching is a pure function, answered here: it needs no approval.
+
+use std::collections::{HashMap, HashSet};
+
+use domain::{Id, Message, MessageRole, ToolCall};
+use serde::Deserialize;
+use serde_json::{json, value::RawValue};
+
+use crate::{ToolAnswer, ToolDefinition, prompt_builder::tool_cost};
+
+/// The tool to search with.
+pub const NAME: &str = "search_tools";
+
+/// What definitions may take of a context. More costs every round, and models choose worse among many.
+const MAX_DEFINITIONS_PERCENT: u64 = 10;
+/// What a search finds at most.
+const MAX_FOUND: usize = 8;
+/// More than anybody searches for.
+const MAX_QUERY_CHARS: usize = 500;
+/// Enough of a description to choose by.
+const MAX_DESCRIPTION_CHARS: usize = 300;
+/// A word in a tool's name says more than one in its description.
+const NAME_WEIGHT: f64 = 3.0;
+/// Of Okapi BM25, the usual values: how soon a repeated word counts no more, and how much a long description counts against it.
+const K1: f64 = 1.2;
+const B: f64 = 0.75;
+
+const DESCRIPTION: &str = "Finds tools. There are more tools than are listed here: say in a few words what a tool should do, and those \
+that fit can be called from then on.";
+const SCHEMA: &str = r#"{"type":"object","properties":{"query":{"type":"string","description":"What the tool should do, in a few words."}},"required":["query"]}"#;
+
+/// The tools of a run.
+#[derive(Debug)]
+pub struct Tools {
+    all: Vec<ToolDefinition>,
+    /// Instead of all, when they are too many.
+    search: Option<ToolDefinition>,
+    max_tokens: u64,
+}
+
+#[derive(Deserialize)]
+struct Arguments {
+    query: String,
+}
+
+/// A search's result, as far as it is read again.
+#[derive(Deserialize)]
+struct Found<'a> {
+    #[serde(borrow)]
+    tools: Vec<FoundTool<'a>>,
+}
+
+#[derive(Deserialize)]
+struct FoundTool<'a> {
+    name: std::borrow::Cow<'a, str>,
+}
+
+impl Tools {
+    /// All tools there are, and how much the model's context holds.
+    #[must_use]
+    pub fn new(all: Vec<ToolDefinition>, context_window_tokens: u64) -> Self {
+        let max_tokens = context_window_tokens / 100 * MAX_DEFINITIONS_PERCENT;
+        let too_many = all.iter().map(tool_cost).sum::<u64>() > max_tokens;
+        let search = too_many.then(|| ToolDefinition {
+            name: NAME.to_owned(),
+            description: DESCRIPTION.to_owned(),
+            // The constant is JSON; null is a schema too.
+            input_schema: RawValue::from_string(SCHEMA.to_owned()).unwrap_or_else(|_| RawValue::NULL.to_owned()),
+        });
+        Self { all, search, max_tokens }
+    }
+
+    /// What the model is offered in the next round of a run that has written these messages.
+    #[must_use]
+    pub fn offered(&self, messages: &[Message], run_id: Id) -> Vec<&ToolDefinition> {
+        let Some(search) = &self.search else { return self.all.iter().collect() };
+        let mut offered = vec![search];
+        let mut tokens = 0;
+        let mut seen = HashSet::new();
+        // What was found last is needed most; the best of it is offered however long it is.
+        for name in found(messages, run_id).into_iter().rev().flatten() {
+            let Some(tool) = self.all.iter().find(|tool| tool.name == name && tool.name != NAME) else { continue };
+            if seen.contains(&name) || (tokens > 0 && tokens + tool_cost(tool) > self.max_tokens) {
+                continue;
+            }
+            tokens += tool_cost(tool);
+            seen.insert(name);
+            offered.push(tool);
+        }
+        offered
+    }
+
+    /// The answer to a call of the search. `None`: it is a call of another tool.
+    #[must_use]
+    pub fn answer(&self, call: &ToolCall) -> Option<ToolAnswer> {
+        if self.search.is_none() || call.name != NAME {
+            return None;
+        }
+        let Ok(Arguments { query }) = serde_json::from_str(&call.arguments) else {
+            return Some(ToolAnswer::failed(r#"Send {"query": "..."}: say in a few words what the tool should do."#));
+        };
+        let found: Vec<_> = search(&self.all, &query)
+            .into_iter()
+            .map(|tool| {
+                let description: String = tool.description.chars().take(MAX_DESCRIPTION_CHARS).collect();
+                json!({ "name": tool.name, "description": description })
+            })
+            .collect();
+        let note = if found.is_empty() {
+            "Nothing fits. Try other words, or answer without a tool."
+        } else {
+            "These can be called now."
+        };
+        Some(ToolAnswer::Result { content: json!({ "tools": found, "note": note }).to_string(), is_error: false })
+    }
+}
+
+/// The names that each search of a run found, in order.
+fn found(messages: &[Message], run_id: Id) -> Vec<Vec<String>> {
+    let of_run = || messages.iter().filter(|message| message.run_id == run_id);
+    let calls = of_run().flat_map(|message| &message.tool_calls).filter(|call| call.name == NAME);
+    let searches: HashSet<&str> = calls.map(|call| call.id.as_str()).collect();
+    let results = of_run().filter(|message| {
+        message.role == MessageRole::Tool && message.tool_call_id.as_deref().is_some_and(|id| searches.contains(id))
+    });
+    let found = results.filter_map(|message| serde_json::from_str::<Found<'_>>(&message.content).ok());
+    found.map(|found| found.tools.into_iter().map(|tool| tool.name.into_owned()).collect()).collect()
+}
+
+/// The tools that fit a query best, the best first, by Okapi BM25 over the words of their names and descriptions.
+#[must_use]
+pub fn search<'a>(tools: &'a [ToolDefinition], query: &str) -> Vec<&'a ToolDefinition> {
+    let query: String = query.chars().take(MAX_QUERY_CHARS).collect();
+    let asked: HashSet<String> = words(&query).collect();
+    let mut documents = Vec::with_capacity(tools.len());
+    let (mut holding, mut total_length) = (HashMap::<&str, f64>::new(), 0.0);
+    for tool in tools {
+        let (mut frequencies, mut length) = (HashMap::<&str, f64>::new(), 0.0);
+        let named = words(&tool.name).map(|word| (word, NAME_WEIGHT));
+        for (word, weight) in named.chain(words(&tool.description).map(|word| (word, 1.0))) {
+            length += weight;
+            if let Some(word) = asked.get(&word) {
+                *frequencies.entry(word).or_default() += weight;
+            }
+        }
+        for word in frequencies.keys() {
+            *holding.entry(word).or_default() += 1.0;
+        }
+        total_length += length;
+        documents.push((tool, frequencies, length));
+    }
+    let count = documents.len() as f64;
+    let score = |frequencies: &HashMap<&str, f64>, length: f64| -> f64 {
+        let of_word = |(word, frequency): (&&str, &f64)| {
+            let holding = holding.get(word).copied().unwrap_or_default();
+            let rarity = (1.0 + (count - holding + 0.5) / (holding + 0.5)).ln();
+            rarity * frequency * (K1 + 1.0) / (frequency + K1 * (1.0 - B + B * length * count / total_length))
+        };
+        frequencies.iter().map(of_word).sum()
+    };
+    let mut scored: Vec<(f64, &ToolDefinition)> =
+        documents.iter().map(|(tool, frequencies, length)| (score(frequencies, *length), *tool)).collect();
+    scored.retain(|(score, _)| *score > 0.0);
+    scored.sort_by(|(a, one), (b, other)| b.total_cmp(a).then_with(|| one.name.cmp(&other.name)));
+    scored.into_iter().take(MAX_FOUND).map(|(_, tool)| tool).collect()
+}
+
+/// The words of a text, in lower case and without the endings that most often differ: `listEvents`, `list_events` and `lists an event`
+/// have two in common.
+fn words(text: &str) -> impl Iterator<Item = String> {
+    let (mut apart, mut after_lower) = (String::with_capacity(text.len()), false);
+    for character in text.chars() {
+        if after_lower && character.is_uppercase() {
+            apart.push(' ');
+        }
+        after_lower = character.is_lowercase();
+        apart.extend(if character.is_alphanumeric() { character } else { ' ' }.to_lowercase());
+    }
+    let words: Vec<String> = apart.split_whitespace().map(|word| stem(word).to_owned()).collect();
+    words.into_iter()
+}
+
+fn stem(word: &str) -> &str {
+    let stem = ["ing", "es", "ed", "s", "e"].iter().find_map(|ending| word.strip_suffix(ending));
+    stem.filter(|stem| stem.chars().count() > 2).unwrap_or(word)
+}
+
+#[cfg(test)]
+mod tests;

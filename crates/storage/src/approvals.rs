@@ -1,0 +1,94 @@
+//! Approvals: what a person is asked about a call, and what they decide. Nobody has to wake the run that waits: whoever reads it finds
+//! that no question is open (see [`crate::runs`]).
+
+use domain::{Decision, Id, Timestamp};
+
+use crate::{Database, Statement, StorageError, Store, runs, runs::Lease, tool_policies::MAX_POLICIES};
+
+/// What came of a decision.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Decided {
+    /// It counts.
+    Decided,
+    /// It had been decided, so.
+    AlreadyDecided(Decision),
+    /// The question was too old, or the run has ended.
+    Expired,
+    /// There is no such question, or none of theirs.
+    NotFound,
+}
+
+impl<D: Database> Store<D> {
+    /// Asks the person about a call of their run. Returns when it will be too late to answer: asked a second time, as the first time.
+    /// `None`: the lease is lost, or the run is not theirs.
+    ///
+    /// # Errors
+    /// Whatever the database says, as everywhere in this crate.
+    pub async fn ask_approval(
+        &self,
+        lease: Lease,
+        user_id: Id,
+        call_id: &str,
+        server: &str,
+        tool: &str,
+        lifetime_ms: i64,
+    ) -> Result<Option<Timestamp>, StorageError> {
+        const QUERY: &str = "ask_approval";
+        let sql = "INSERT INTO approvals (run_id, call_id, user_id, server, tool, created_at, expires_at)
+                   SELECT id, ?4, user_id, ?5, ?6, now_ms(), now_ms() + ?7
+                   FROM runs WHERE id = ?1 AND lease_owner = ?2 AND user_id = ?3
+                   ON CONFLICT (run_id, call_id) DO UPDATE SET expires_at = approvals.expires_at RETURNING expires_at";
+        let parameters = [
+            lease.run_id.into(),
+            lease.owner.into(),
+            user_id.into(),
+            call_id.into(),
+            server.into(),
+            tool.into(),
+            lifetime_ms.into(),
+        ];
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters).repeatably()).await?;
+        rows.first().map(|row| row.columns(QUERY).timestamp()).transpose()
+    }
+
+    /// Stores a person's decision about a call of their run, with the record of it. To allow always also says so in a policy for this tool of
+    /// this server, unless one of theirs denies it, there are [`MAX_POLICIES`] already, or its name could be read as a pattern.
+    ///
+    /// # Errors
+    /// As [`Self::ask_approval`].
+    pub async fn decide_approval(
+        &self,
+        user_id: Id,
+        run_id: Id,
+        call_id: &str,
+        decision: Decision,
+    ) -> Result<Decided, StorageError> {
+        let sql = format!(
+            "INSERT INTO approval_decisions (run_id, call_id, user_id, pattern, decision, may_add, audit_id, decided_at)
+             SELECT run_id, call_id, user_id, server || ':' || tool, ?4,
+                 CASE WHEN (SELECT COUNT(*) FROM tool_policies WHERE tool_policies.user_id = ?3) < {MAX_POLICIES} THEN 1 ELSE 0 END,
+                 ?5, now_ms()
+             FROM approvals WHERE run_id = ?1 AND call_id = ?2 AND user_id = ?3 AND decision IS NULL AND expires_at > now_ms()
+               AND EXISTS (SELECT 1 FROM runs WHERE runs.id = ?1 AND runs.state IN {}) RETURNING run_id",
+            runs::ACTIVE
+        );
+        let parameters = [run_id.into(), call_id.into(), user_id.into(), decision.as_str().into(), Id::new().into()];
+        let statement = Statement::new("decide_approval", sql, parameters).durably().repeatably();
+        if !self.database.query(statement).await?.is_empty() {
+            return Ok(Decided::Decided);
+        }
+        self.why_not_decided(user_id, run_id, call_id).await
+    }
+
+    async fn why_not_decided(&self, user_id: Id, run_id: Id, call_id: &str) -> Result<Decided, StorageError> {
+        const QUERY: &str = "why_not_decided";
+        let sql = "SELECT decision FROM approvals WHERE run_id = ?1 AND call_id = ?2 AND user_id = ?3";
+        let parameters = [run_id.into(), call_id.into(), user_id.into()];
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
+        let Some(row) = rows.first() else { return Ok(Decided::NotFound) };
+        Ok(match row.columns(QUERY).optional_text()?.and_then(Decision::parse) {
+            Some(decision) => Decided::AlreadyDecided(decision),
+            None => Decided::Expired,
+        })
+    }
+}

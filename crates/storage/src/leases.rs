@@ -1,0 +1,139 @@
+//! What the runs of an instance do together, a statement for all of them: they log what they said, keep their leases and hear whether they
+//! may go on. One that lost its lease changes nothing by it.
+
+use domain::RunState;
+
+use crate::{
+    Database, Row, Statement, StorageError, Store, Value,
+    runs::{Batch, Lease},
+};
+
+/// Whether an executor may go on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Leave {
+    /// Go on.
+    Granted,
+    /// The person wants it stopped.
+    CancelRequested,
+    /// Somebody else has the run, or it is gone: write nothing more.
+    LeaseLost,
+}
+
+/// Events of a run for its log, if its lease still holds.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Who logs.
+    pub lease: Lease,
+    /// Where the run is.
+    pub state: RunState,
+    /// What is logged.
+    pub batch: Batch,
+}
+
+/// Runs that one statement looks after: more than an instance usually has, few enough for a statement of a few hundred KiB.
+pub const MAX_LEASES: usize = 64;
+
+/// `(VALUES ...)` with a row of `width` parameters for each of at least `count` things. Few different lengths, so that a database that
+/// remembers prepared statements knows them all; the rows too many must be filled with nulls.
+fn values(count: usize, row: impl Fn(usize) -> String, width: usize) -> (String, usize) {
+    let count = count.next_power_of_two();
+    let rows: Vec<String> = (0..count).map(|at| row(at * width + 1)).collect();
+    (rows.join(", "), count * width)
+}
+
+/// Whether each of `leases` holds, from rows of the lease and whether the run is to stop.
+fn leaves(query: &'static str, leases: impl Iterator<Item = Lease>, rows: &[Row]) -> Result<Vec<Leave>, StorageError> {
+    let mut held = Vec::with_capacity(rows.len());
+    for row in rows {
+        let mut columns = row.columns(query);
+        held.push((Lease { run_id: columns.id()?, owner: columns.id()? }, columns.flag()?));
+    }
+    let leave = |lease: Lease| match held.iter().find(|(holds, _)| *holds == lease) {
+        None => Leave::LeaseLost,
+        Some((_, true)) => Leave::CancelRequested,
+        Some((_, false)) => Leave::Granted,
+    };
+    Ok(leases.map(leave).collect())
+}
+
+/// The leases as a table `held`, and its parameters.
+fn held(leases: &[Lease]) -> (String, Vec<Value>) {
+    let (values, width) = values(leases.len(), |at| format!("(?{at}, ?{})", at + 1), 2);
+    let mut parameters: Vec<Value> =
+        leases.iter().flat_map(|lease| [lease.run_id.into(), lease.owner.into()]).collect();
+    parameters.resize(width, Value::Null);
+    (format!("WITH held (run_id, owner) AS (VALUES {values})"), parameters)
+}
+
+impl<D: Database> Store<D> {
+    /// Logs events of several runs, the same ones twice if it must, and hears whether they may go on, in one statement. At most [`MAX_LEASES`].
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn append_events(&self, entries: &[Entry]) -> Result<Vec<Leave>, StorageError> {
+        const QUERY: &str = "append_events";
+        if entries.is_empty() {
+            return Ok(Vec::new());
+        }
+        let row = |at: usize| format!("(?{at}, ?{}, CAST(?{} AS bigint), ?{}, ?{})", at + 1, at + 2, at + 3, at + 4);
+        let (values, width) = values(entries.len(), row, 5);
+        let mut parameters = Vec::with_capacity(width);
+        for Entry { lease, state, batch } in entries {
+            parameters.extend([
+                lease.run_id.into(),
+                lease.owner.into(),
+                batch.last_id.into(),
+                state.as_str().into(),
+                batch.frames.as_str().into(),
+            ]);
+        }
+        parameters.resize(width, Value::Null);
+        let sql = format!(
+            "WITH entry (run_id, owner, last_id, state, frames) AS (VALUES {values})
+             INSERT INTO run_events (run_id, last_id, state, frames)
+             SELECT runs.id, entry.last_id, entry.state, entry.frames
+             FROM entry JOIN runs ON runs.id = entry.run_id AND runs.lease_owner = entry.owner
+             WHERE 1 = 1 ON CONFLICT (run_id, last_id) DO UPDATE SET frames = excluded.frames
+             RETURNING run_id, (SELECT lease_owner FROM runs WHERE runs.id = run_id),
+                 (SELECT cancel_requested FROM runs WHERE runs.id = run_id)"
+        );
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters).repeatably()).await?;
+        leaves(QUERY, entries.iter().map(|entry| entry.lease), &rows)
+    }
+
+    /// Hears whether runs may go on when there is nothing to log. At most [`MAX_LEASES`].
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn check_leases(&self, leases: &[Lease]) -> Result<Vec<Leave>, StorageError> {
+        const QUERY: &str = "check_leases";
+        if leases.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (held, parameters) = held(leases);
+        let sql = format!(
+            "{held} SELECT runs.id, lease_owner, cancel_requested
+             FROM held JOIN runs ON runs.id = held.run_id AND lease_owner = held.owner"
+        );
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters).repeatably()).await?;
+        leaves(QUERY, leases.iter().copied(), &rows)
+    }
+
+    /// Keeps leases for another `lease_ms`. At most [`MAX_LEASES`].
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn renew_leases(&self, leases: &[Lease], lease_ms: i64) -> Result<Vec<Leave>, StorageError> {
+        const QUERY: &str = "renew_leases";
+        if leases.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (held, parameters) = held(leases);
+        let sql = format!(
+            "{held} UPDATE runs SET lease_expires_at = now_ms() + {lease_ms} FROM held
+             WHERE runs.id = held.run_id AND lease_owner = held.owner RETURNING runs.id, lease_owner, cancel_requested"
+        );
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters).repeatably()).await?;
+        leaves(QUERY, leases.iter().copied(), &rows)
+    }
+}

@@ -1,0 +1,151 @@
+//! What the installation and a person say about tools. What the patterns mean is not known here.
+
+use domain::{Decision, Effect, Id, Timestamp};
+
+use crate::{Database, Row, Statement, StorageError, Store, Value, database::Columns};
+
+/// Policies of one person, or of the installation: they are read at every call, and nobody reviews more.
+pub const MAX_POLICIES: usize = 500;
+
+/// The owner of what the whole installation says.
+const INSTALLATION: &str = "";
+
+/// What is said about the tools that a pattern names.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ToolPolicy {
+    /// Whether the installation says it, not the person.
+    pub installation: bool,
+    /// `server:tool`, with `*` for anything.
+    pub pattern: String,
+    /// What holds for them.
+    pub effect: Effect,
+}
+
+/// Whether a call was asked about, and what was decided.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Approval {
+    /// The server that the question named. An approval is for this server's tool and no other.
+    pub server: String,
+    /// The tool that the question named.
+    pub tool: String,
+    /// What the person decided.
+    pub decision: Option<Decision>,
+    /// When the question became or becomes too old.
+    pub expires_at: Timestamp,
+    /// Nobody decided in time.
+    pub expired: bool,
+}
+
+/// All that decides whether a person's call may be made.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct ToolPermission {
+    /// What the installation and the person say, what denies first.
+    pub policies: Vec<ToolPolicy>,
+    /// Of the call, if it was asked about.
+    pub approval: Option<Approval>,
+}
+
+/// Policies of a person and the installation. If there were too many, those would be missing that allow.
+fn policies() -> String {
+    let limit = 2 * MAX_POLICIES;
+    format!(
+        "SELECT user_id, pattern, effect FROM tool_policies WHERE user_id IN ('{INSTALLATION}', ?1)
+         ORDER BY CASE effect WHEN 'deny' THEN 0 WHEN 'ask' THEN 1 ELSE 2 END, user_id, pattern LIMIT {limit}"
+    )
+}
+
+fn read(columns: &mut Columns<'_>) -> Result<ToolPolicy, StorageError> {
+    Ok(ToolPolicy {
+        installation: columns.text()? == INSTALLATION,
+        pattern: columns.text()?.to_owned(),
+        effect: columns.read("an effect", Effect::parse)?,
+    })
+}
+
+fn owner(user_id: Option<Id>) -> Value {
+    user_id.map_or_else(|| INSTALLATION.into(), Value::from)
+}
+
+impl<D: Database> Store<D> {
+    /// What decides whether a person may have a tool called; `call` is a run of theirs and the model's id of the call.
+    ///
+    /// # Errors
+    /// Whatever the database says, as everywhere in this crate.
+    pub async fn tool_permission(&self, user_id: Id, call: Option<(Id, &str)>) -> Result<ToolPermission, StorageError> {
+        const QUERY: &str = "tool_permission";
+        let policies = policies();
+        let sql = format!(
+            "SELECT 1, user_id, pattern, effect, 0, 0 FROM ({policies}) AS policies
+             UNION ALL
+             SELECT 0, server, tool, COALESCE(decision, ''), expires_at,
+                 CASE WHEN decision IS NULL AND expires_at <= now_ms() THEN 1 ELSE 0 END
+             FROM approvals WHERE run_id = ?2 AND call_id = ?3 AND user_id = ?1"
+        );
+        let (run_id, call_id) = call.unzip();
+        let rows =
+            self.database.query(Statement::new(QUERY, sql, [user_id.into(), run_id.into(), call_id.into()])).await?;
+        let mut permission = ToolPermission::default();
+        for row in &rows {
+            let mut columns = row.columns(QUERY);
+            if columns.flag()? {
+                permission.policies.push(read(&mut columns)?);
+            } else {
+                permission.approval = Some(Approval {
+                    server: columns.text()?.to_owned(),
+                    tool: columns.text()?.to_owned(),
+                    decision: columns.read("a decision or nothing", |text| match text {
+                        "" => Some(None),
+                        decision => Decision::parse(decision).map(Some),
+                    })?,
+                    expires_at: columns.timestamp()?,
+                    expired: columns.flag()?,
+                });
+            }
+        }
+        Ok(permission)
+    }
+
+    /// What the installation and a person say about tools.
+    ///
+    /// # Errors
+    /// As [`Self::tool_permission`].
+    pub async fn tool_policies(&self, user_id: Id) -> Result<Vec<ToolPolicy>, StorageError> {
+        const QUERY: &str = "tool_policies";
+        let rows = self.database.query(Statement::new(QUERY, policies(), [user_id.into()])).await?;
+        rows.iter().map(|row: &Row| read(&mut row.columns(QUERY))).collect()
+    }
+
+    /// Says something about the tools that a pattern names, instead of what was said before: for a person, or for the whole installation.
+    /// `false`: there are [`MAX_POLICIES`] already.
+    ///
+    /// # Errors
+    /// As [`Self::tool_permission`].
+    pub async fn set_tool_policy(
+        &self,
+        user_id: Option<Id>,
+        pattern: &str,
+        effect: Effect,
+    ) -> Result<bool, StorageError> {
+        let sql = format!(
+            "INSERT INTO tool_policies (user_id, pattern, effect, created_at) SELECT ?1, ?2, ?3, now_ms()
+             WHERE EXISTS (SELECT 1 FROM tool_policies WHERE user_id = ?1 AND pattern = ?2)
+                OR (SELECT COUNT(*) FROM tool_policies WHERE user_id = ?1) < {MAX_POLICIES}
+             ON CONFLICT (user_id, pattern) DO UPDATE SET effect = excluded.effect, created_at = excluded.created_at
+             RETURNING pattern"
+        );
+        let parameters = [owner(user_id), pattern.into(), effect.as_str().into()];
+        let statement = Statement::new("set_tool_policy", sql, parameters).durably().repeatably();
+        Ok(!self.database.query(statement).await?.is_empty())
+    }
+
+    /// Says nothing more about the tools that a pattern names.
+    ///
+    /// # Errors
+    /// As [`Self::tool_permission`].
+    pub async fn delete_tool_policy(&self, user_id: Option<Id>, pattern: &str) -> Result<(), StorageError> {
+        let sql = "DELETE FROM tool_policies WHERE user_id = ?1 AND pattern = ?2";
+        let statement = Statement::new("delete_tool_policy", sql, [owner(user_id), pattern.into()]);
+        self.database.query(statement.durably().repeatably()).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,186 @@
+//! Policies, rate limits, the record of what was done, and what remote servers said they have.
+
+use domain::Effect;
+use storage::{
+    Database, DatabaseError, Statement, Store, Value,
+    audit::AuditEvent,
+    rate_limits::{Limit, RetryAfterMs},
+    tool_policies::MAX_POLICIES,
+};
+
+use crate::{
+    fixture::Fixture,
+    places::{Place, Real, block_on},
+};
+
+crate::on_each_database! {
+    policies_are_the_installations_and_ones_own,
+    there_is_an_end_to_policies_and_what_denies_is_read_first,
+    a_limit_gives_its_burst_and_then_its_rate,
+    of_several_limits_all_are_taken_or_none,
+    a_limit_is_exact_however_many_ask_at_once,
+    limits_that_are_full_again_are_forgotten,
+    what_was_recorded_cannot_be_changed_or_deleted,
+    a_listing_counts_until_its_time_has_passed_and_the_last_one_stays,
+}
+
+fn policies_are_the_installations_and_ones_own(place: Place) {
+    let fixture = Fixture::new(place);
+    let (user, other) = (fixture.user("a@example.org"), fixture.user("b@example.org"));
+    let set = |user_id, pattern, effect| {
+        assert!(block_on(fixture.store.set_tool_policy(user_id, pattern, effect)).unwrap());
+    };
+    set(None, "mail:*", Effect::Ask);
+    set(Some(user.id), "mail:send", Effect::Ask);
+    set(Some(user.id), "mail:send", Effect::Allow);
+    set(Some(other.id), "*", Effect::Deny);
+    let read = || {
+        let permission = block_on(fixture.store.tool_permission(user.id, None)).unwrap();
+        assert_eq!(permission.policies, block_on(fixture.store.tool_policies(user.id)).unwrap());
+        let policies = permission.policies.into_iter();
+        policies.map(|policy| (policy.installation, policy.pattern, policy.effect)).collect::<Vec<_>>()
+    };
+    let installations = (true, "mail:*".to_owned(), Effect::Ask);
+    assert_eq!(read(), [installations.clone(), (false, "mail:send".to_owned(), Effect::Allow)]);
+    block_on(fixture.store.delete_tool_policy(Some(user.id), "mail:*")).unwrap();
+    block_on(fixture.store.delete_tool_policy(Some(user.id), "mail:send")).unwrap();
+    assert_eq!(read(), [installations]);
+    block_on(fixture.store.delete_tool_policy(None, "mail:*")).unwrap();
+    assert_eq!(read(), []);
+}
+
+fn there_is_an_end_to_policies_and_what_denies_is_read_first(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = fixture.user("a@example.org");
+    let set = |pattern: &str, effect| block_on(fixture.store.set_tool_policy(Some(user.id), pattern, effect)).unwrap();
+    for n in 1..MAX_POLICIES {
+        assert!(set(&format!("a:{n}"), Effect::Allow));
+    }
+    assert!(set("z:z", Effect::Deny));
+    assert!(!set("z:one_more", Effect::Deny));
+    assert!(set("a:1", Effect::Ask), "what is there can be changed");
+    let policies = block_on(fixture.store.tool_policies(user.id)).unwrap();
+    assert_eq!((policies.len(), policies[0].effect, policies[1].effect), (MAX_POLICIES, Effect::Deny, Effect::Ask));
+}
+
+fn limit(key: &str, per_minute: u32, burst: u32) -> Limit {
+    Limit { key: key.into(), per_minute, burst }
+}
+
+fn take(store: &Store<Real>, limits: &[Limit]) -> Result<(), RetryAfterMs> {
+    block_on(store.take_rate(limits)).unwrap()
+}
+
+/// Lets time pass for a limit, as far as anybody can tell.
+fn rest(fixture: &Fixture, ms: i64) {
+    let sql = "UPDATE rate_limits SET full_at = full_at - CAST(?1 AS bigint) * 1000";
+    block_on(fixture.another_connection().query(Statement::new("t", sql, [ms.into()]))).unwrap();
+}
+
+fn a_limit_gives_its_burst_and_then_its_rate(place: Place) {
+    let fixture = Fixture::new(place);
+    let slow = [limit("a", 1, 3)];
+    for _ in 0..3 {
+        assert_eq!(take(&fixture.store, &slow), Ok(()));
+    }
+    for _ in 0..2 {
+        let RetryAfterMs(wait) = take(&fixture.store, &slow).unwrap_err();
+        assert!((30_000..=60_000).contains(&wait), "{wait}");
+    }
+    rest(&fixture, 60_000);
+    assert_eq!(take(&fixture.store, &slow), Ok(()));
+    assert!(take(&fixture.store, &slow).is_err());
+    rest(&fixture, 3_600_000);
+    for _ in 0..3 {
+        assert_eq!(take(&fixture.store, &slow), Ok(()));
+    }
+    assert!(take(&fixture.store, &slow).is_err(), "rest is saved up to the burst and no further");
+    assert_eq!(take(&fixture.store, &[]), Ok(()));
+}
+
+fn of_several_limits_all_are_taken_or_none(place: Place) {
+    let fixture = Fixture::new(place);
+    assert_eq!(take(&fixture.store, &[limit("few", 1, 1)]), Ok(()));
+    for _ in 0..20 {
+        assert!(take(&fixture.store, &[limit("many", 1, 5), limit("few", 1, 1)]).is_err());
+    }
+    for _ in 0..5 {
+        assert_eq!(take(&fixture.store, &[limit("many", 1, 5)]), Ok(()));
+    }
+    assert!(take(&fixture.store, &[limit("many", 1, 5)]).is_err());
+}
+
+fn a_limit_is_exact_however_many_ask_at_once(place: Place) {
+    let fixture = Fixture::new(place);
+    let taken: usize = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..6)
+            .map(|n| {
+                let store = Store::new(fixture.another_connection());
+                scope.spawn(move || {
+                    let own = limit(&format!("own {n}"), 1, 30);
+                    // In either order, and neither waits for the other for ever.
+                    let mut limits = [own.clone(), limit("shared", 1, 20)];
+                    if n % 2 == 0 {
+                        limits.reverse();
+                    }
+                    let taken = (0..10).filter(|_| take(&store, &limits).is_ok()).count();
+                    let left = (0..30).filter(|_| take(&store, std::slice::from_ref(&own)).is_ok()).count();
+                    assert_eq!(taken + left, 30, "what was refused took nothing of the other limit");
+                    taken
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    assert_eq!(taken, 20);
+}
+
+fn limits_that_are_full_again_are_forgotten(place: Place) {
+    let fixture = Fixture::new(place);
+    for n in 0..40 {
+        assert_eq!(take(&fixture.store, &[limit(&n.to_string(), 60, 1)]), Ok(()));
+    }
+    rest(&fixture, 3_600_000);
+    for _ in 0..6 {
+        assert_eq!(take(&fixture.store, &[limit("busy", 60, 10)]), Ok(()));
+    }
+    let count = Statement::new("t", "SELECT COUNT(*) FROM rate_limits", []);
+    assert_eq!(block_on(fixture.another_connection().query(count)).unwrap()[0].0, [Value::Integer(1)]);
+}
+
+fn what_was_recorded_cannot_be_changed_or_deleted(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = fixture.user("a@example.org");
+    let event = AuditEvent {
+        user_id: user.id,
+        action: "tool.call",
+        subject: "mail:send",
+        run_id: None,
+        call_id: Some("c1"),
+        outcome: "ok",
+        detail: None,
+    };
+    block_on(fixture.store.append_audit(&event)).unwrap();
+    let query = |sql: &str| block_on(fixture.another_connection().query(Statement::new("t", sql.to_owned(), [])));
+    for sql in ["UPDATE audit_events SET outcome = 'denied'", "DELETE FROM audit_events"] {
+        let refused = query(sql).unwrap_err();
+        let DatabaseError::Refused { message, .. } = refused else { panic!("{refused}") };
+        assert!(message.contains("audit events are never"), "{message}");
+    }
+    query("DELETE FROM users").unwrap();
+    let rows = query("SELECT user_id, outcome, detail FROM audit_events").unwrap();
+    assert_eq!(rows[0].0, [Value::from(user.id), "ok".into(), Value::Null]);
+}
+
+fn a_listing_counts_until_its_time_has_passed_and_the_last_one_stays(place: Place) {
+    let fixture = Fixture::new(place);
+    let read = || {
+        let listings = block_on(fixture.store.tool_listings()).unwrap().into_iter();
+        listings.map(|listing| (listing.server, listing.listing, listing.fresh)).collect::<Vec<_>>()
+    };
+    let expected = |listing: &str, fresh| [("weather".to_owned(), listing.to_owned(), fresh)];
+    block_on(fixture.store.save_tool_listing("weather", "[1]", 60_000)).unwrap();
+    assert_eq!(read(), expected("[1]", true));
+    block_on(fixture.store.save_tool_listing("weather", "[2]", -1)).unwrap();
+    assert_eq!(read(), expected("[2]", false));
+}
