@@ -21,7 +21,11 @@ use web::{
     log::{Level, log},
 };
 
-use crate::{COMPONENT, config::Provider};
+use crate::{
+    COMPONENT,
+    config::Provider,
+    tools::{Tools, ToolsError},
+};
 
 /// The runs that this instance executes.
 static LEDGER: Ledger = Ledger::new();
@@ -33,12 +37,18 @@ static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
 pub(crate) struct SpinHost {
     app: App<SpinDatabase>,
     provider: Provider,
+    tools: Tools,
     traceparent: Option<HeaderValue>,
 }
 
 impl SpinHost {
-    pub(crate) fn new(app: App<SpinDatabase>, provider: Provider, traceparent: Option<HeaderValue>) -> Self {
-        Self { app, provider, traceparent }
+    pub(crate) const fn new(
+        app: App<SpinDatabase>,
+        provider: Provider,
+        tools: Tools,
+        traceparent: Option<HeaderValue>,
+    ) -> Self {
+        Self { app, provider, tools, traceparent }
     }
 
     fn request(&self, body: Vec<u8>) -> Result<Request<Bytes>, http::Error> {
@@ -61,6 +71,10 @@ fn unreachable(error: HttpError) -> Unreachable {
         HttpError::Request(_) => Unreachable::NotAllowed(format!("openai_base_url or openai_api_key: {error}")),
         HttpError::Connection(_) => Unreachable::Connection(error.to_string()),
     }
+}
+
+fn tools_failed(message: &str, error: &ToolsError) {
+    log(COMPONENT, Level::Error, message, serde_json::json!({ "cause": error.to_string() }));
 }
 
 /// `Retry-After` in seconds (RFC 9110, section 10.2.3). A date, which providers do not send, counts as none.
@@ -91,13 +105,21 @@ impl Host for SpinHost {
         })
     }
 
-    /// No tool provider is installed yet.
     async fn tools(&self) -> Vec<ToolDefinition> {
-        Vec::new()
+        match self.tools.offered().await {
+            Ok(definitions) => definitions,
+            Err(error) => {
+                tools_failed("the tools cannot be listed", &error);
+                Vec::new()
+            }
+        }
     }
 
-    async fn call_tool(&self, _: Lease, call: &ToolCall) -> ToolAnswer {
-        ToolAnswer::failed(format!("There is no tool named {}.", call.name))
+    async fn call_tool(&self, lease: Lease, call: &ToolCall) -> ToolAnswer {
+        self.tools.call(lease, call).await.unwrap_or_else(|error| {
+            tools_failed("a tool cannot be called", &error);
+            ToolAnswer::failed("The tools do not answer. Whether this call took effect is not known.")
+        })
     }
 
     fn now(&self) -> Duration {

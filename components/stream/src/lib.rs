@@ -6,6 +6,7 @@ mod config;
 mod events;
 mod host;
 mod reader;
+mod tools;
 
 use axum::{Router, routing::get};
 use platform::{Answer, Request};

@@ -12,7 +12,7 @@ use axum::{
 use bytes::Bytes;
 use domain::Id;
 use futures::{SinkExt, StreamExt, channel::mpsc};
-use http::{HeaderValue, header};
+use http::{HeaderMap, HeaderValue, header};
 use mcp::{Description, Failure, Outcome, Reply, Settings, ToolCall};
 use problem::Problem;
 use send_wrapper::SendWrapper;
@@ -48,11 +48,11 @@ pub(crate) async fn one(
 }
 
 async fn answer(tools: Tools, server: Option<String>, request: Request) -> Result<Response> {
-    let user_id = caller(&tools, server.as_deref(), &request).await?;
+    let (head, body) = request.into_parts();
+    let user_id = caller(&tools, server.as_deref(), &head.headers).await?;
     if server.as_ref().is_some_and(|name| !tools.config.servers.iter().any(|server| server.name == *name)) {
         return Err(Problem::not_found().into());
     }
-    let (head, body) = request.into_parts();
     let body = to_bytes(body, MAX_BYTES).await.map_err(|_| Problem::too_large(MAX_BYTES))?;
     let listed = tools.listed().await?;
     let gateway = Gateway { listed: Rc::clone(&listed), tools, server, user_id };
@@ -64,15 +64,15 @@ async fn answer(tools: Tools, server: Option<String>, request: Request) -> Resul
 }
 
 /// Whose token it is. Who has none is told where to learn how to get one (RFC 9728, section 5.1).
-async fn caller(tools: &Tools, server: Option<&str>, request: &Request) -> Result<Id> {
+async fn caller(tools: &Tools, server: Option<&str>, headers: &HeaderMap) -> Result<Id> {
     let challenge = |error: Error| {
-        let url = metadata::url(&tools.config, request.headers(), server);
+        let url = metadata::url(&tools.config, headers, server);
         match HeaderValue::from_str(&format!("Bearer resource_metadata=\"{url}\"")) {
             Ok(value) => error.with_header(header::WWW_AUTHENTICATE, value),
             Err(_) => error,
         }
     };
-    let token = web::session::bearer(request.headers()).ok_or_else(|| challenge(Problem::unauthenticated().into()))?;
+    let token = web::session::bearer(headers).ok_or_else(|| challenge(Problem::unauthenticated().into()))?;
     let caller = tools.authenticate(token).await.map_err(challenge)?;
     Ok(caller.user_id)
 }

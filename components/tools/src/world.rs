@@ -107,7 +107,7 @@ impl World for CallWorld<'_> {
     }
 
     async fn cache(&self, key: &str, outcome: &Outcome, ttl_ms: u64) {
-        if serde_json::to_vec(outcome).map_or(true, |bytes| bytes.len() > MAX_CACHED_BYTES) {
+        if toolbox::text_for_model(outcome).len() > MAX_CACHED_BYTES {
             return;
         }
         let Some(until) = Instant::now().checked_add(Duration::from_millis(ttl_ms)) else { return };

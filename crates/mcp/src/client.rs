@@ -80,13 +80,16 @@ impl ClientOptions {
     }
 }
 
+/// From method and params of a request to its result; `None` if it cannot be answered.
+pub type AnswerInput = dyn Fn(&str, &Value) -> Option<Value>;
+
 /// Answers what a server asks back during a call.
 #[derive(Clone)]
 pub struct InputHandler {
     /// What is declared, such as `{"elicitation": {}}`.
     pub capabilities: Map,
-    /// From method and params of a request to its result. `None`: it cannot be answered.
-    pub answer: Rc<dyn Fn(&str, &Value) -> Option<Value>>,
+    /// How it is answered.
+    pub answer: Rc<AnswerInput>,
 }
 
 /// How far a call is.

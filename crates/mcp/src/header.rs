@@ -2,7 +2,7 @@
 //!
 //! 2026-07-28, "Streamable HTTP", "Request Metadata". Both halves use the same functions, so they agree.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, slice};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -130,7 +130,7 @@ fn collect(schema: &Value, path: Option<&[String]>, found: &mut Vec<Parameter>) 
             ("const" | "enum" | "default" | "examples", _) => {}
             ("properties", Value::Object(properties)) => {
                 for (name, property) in properties {
-                    let path = path.map(|path| [path, &[name.clone()]].concat());
+                    let path = path.map(|path| [path, slice::from_ref(name)].concat());
                     collect(property, path.as_deref(), found)?;
                 }
             }

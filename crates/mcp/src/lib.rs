@@ -11,8 +11,8 @@ mod server;
 mod wire;
 
 pub use client::{
-    BodyStream, CallResult, Client, ClientError, ClientOptions, InputHandler, Listing, Progress, RefusedTool,
-    Transport, TransportError,
+    AnswerInput, BodyStream, CallResult, Client, ClientError, ClientOptions, InputHandler, Listing, Progress,
+    RefusedTool, Transport, TransportError,
 };
 pub use model::{
     Annotations, Content, Implementation, LogLevel, Map, Prompt, PromptArgument, PromptMessage, Resource, ResourceBody,

@@ -20,11 +20,7 @@ use crate::{Failure, sleep};
 ///
 /// # Errors
 /// [`Failure::TimedOut`], or [`Failure::UpstreamFailed`] in words that name the host.
-pub async fn send(
-    request: Request<Vec<u8>>,
-    max_bytes: usize,
-    limit: Duration,
-) -> Result<Response<Vec<u8>>, Failure> {
+pub async fn send(request: Request<Vec<u8>>, max_bytes: usize, limit: Duration) -> Result<Response<Vec<u8>>, Failure> {
     let host = request.uri().authority().map(ToString::to_string).unwrap_or_default();
     match select(pin!(exchange(request, max_bytes, &host)), pin!(sleep(limit))).await {
         Either::Left((answer, _)) => answer,

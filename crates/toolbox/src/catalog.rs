@@ -1,9 +1,6 @@
 //! The tools of all servers under the names that models and clients of the gateway see. A name is looked up in a table, never taken apart.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
@@ -33,23 +30,22 @@ pub struct Catalog {
     refused: Vec<Refused>,
 }
 
-/// A server or a tool that is not in the catalog.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Refused {
-    /// The server, cut.
-    pub server: String,
-    /// The tool, cut; `None`: all of the server.
-    pub tool: Option<String>,
-    /// Why.
-    pub reason: Reason,
+/// A server or a tool that is not in the catalog, its names cut.
+#[derive(Debug)]
+struct Refused {
+    server: String,
+    /// `None`: all of the server.
+    tool: Option<String>,
+    reason: Reason,
 }
 
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.tool {
-            Some(tool) => write!(f, "tool {tool:?} of server {:?}: {}", self.server, self.reason),
-            None => write!(f, "server {:?}: {}", self.server, self.reason),
-        }
+impl Refused {
+    fn name(&self) -> String {
+        let name = match &self.tool {
+            Some(tool) => format!("{}:{tool}", self.server),
+            None => self.server.clone(),
+        };
+        name.escape_debug().to_string()
     }
 }
 
@@ -155,15 +151,14 @@ impl Catalog {
         self.tools.iter().map(|(name, tool)| (name.as_str(), tool))
     }
 
-    /// The tools of one server, likewise.
-    pub fn of_server(&self, server: &str) -> impl Iterator<Item = (&str, &Tool)> {
-        self.iter().filter(move |(_, tool)| tool.server == server)
+    /// The tools of one server, in the same order.
+    pub fn of_server(&self, server: &str) -> impl Iterator<Item = &Tool> {
+        self.tools.values().filter(move |tool| tool.server == server)
     }
 
-    /// What is not in it, and why.
-    #[must_use]
-    pub fn refused(&self) -> &[Refused] {
-        &self.refused
+    /// What is not in it, `server` or `server:tool`, and why in words.
+    pub fn refused(&self) -> impl Iterator<Item = (String, String)> {
+        self.refused.iter().map(|refused| (refused.name(), refused.reason.to_string()))
     }
 }
 

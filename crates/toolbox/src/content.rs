@@ -1,9 +1,8 @@
-//! What a tool gives back, and what a model reads of it: text, bounded.
+//! What a model reads of what a tool gives back: text, bounded.
 
 use std::fmt::Write;
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use mcp::{Content, Outcome, ResourceBody};
 
 use crate::cut;
 
@@ -12,108 +11,17 @@ pub const MAX_RESULT_CHARS: usize = 100_000;
 /// The longest address, name or media type in a line about something that is not text.
 const MAX_LABEL_CHARS: usize = 200;
 
-/// What a tool gives back.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Outcome {
-    /// Its parts.
-    pub content: Vec<Block>,
-    /// The same for programs, if the tool has it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub structured_content: Option<Value>,
-    /// Whether the tool says that it failed.
-    #[serde(default)]
-    pub is_error: bool,
-}
-
-impl Outcome {
-    /// A failure in words.
-    #[must_use]
-    pub fn failure(words: impl Into<String>) -> Self {
-        Self { content: vec![Block::Text { text: words.into() }], structured_content: None, is_error: true }
-    }
-
-    /// What a model reads of it.
-    #[must_use]
-    pub fn text_for_model(&self) -> String {
-        text_for_model(&self.content, self.structured_content.as_ref())
-    }
-}
-
-/// A part of a result, spelled as the Model Context Protocol does (`ContentBlock`).
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
-pub enum Block {
-    /// Text.
-    Text {
-        /// The text.
-        text: String,
-    },
-    /// An image.
-    Image {
-        /// Base64.
-        data: String,
-        /// Its media type.
-        mime_type: String,
-    },
-    /// A recording.
-    Audio {
-        /// Base64.
-        data: String,
-        /// Its media type.
-        mime_type: String,
-    },
-    /// Something that can be read at its server.
-    ResourceLink {
-        /// Its address.
-        uri: String,
-        /// Its name.
-        name: String,
-        /// Its media type, if known.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        mime_type: Option<String>,
-        /// Its size in bytes, if known.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        size: Option<u64>,
-    },
-    /// Something that was read.
-    Resource {
-        /// What it is.
-        resource: Resource,
-    },
-    /// A kind that is not known here.
-    #[serde(other, skip_serializing)]
-    Other,
-}
-
-/// Something that was read.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Resource {
-    /// Its address.
-    pub uri: String,
-    /// Its media type, if known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mime_type: Option<String>,
-    /// Its text, if it is text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub text: Option<String>,
-    /// Its bytes in base64, if it is not.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub blob: Option<String>,
-}
-
 /// What a model reads of a result: its texts, a line in brackets for what is not text, the structured result if there is no text, and in
 /// brackets what was left out. At most [`MAX_RESULT_CHARS`] and that last line.
 #[must_use]
-pub fn text_for_model(blocks: &[Block], structured: Option<&Value>) -> String {
-    let mut parts: Vec<String> = blocks.iter().map(words).collect();
-    let has_text = blocks.iter().any(|block| match block {
-        Block::Text { text } => !text.trim().is_empty(),
-        Block::Resource { resource } => resource.text.is_some(),
+pub fn text_for_model(outcome: &Outcome) -> String {
+    let mut parts: Vec<String> = outcome.content.iter().map(words).collect();
+    let has_text = outcome.content.iter().any(|content| match content {
+        Content::Text { text } => !text.trim().is_empty(),
+        Content::Resource { resource } => matches!(resource.body, ResourceBody::Text(_)),
         _ => false,
     });
-    if let Some(structured) = structured.filter(|_| !has_text) {
+    if let Some(structured) = outcome.structured.as_ref().filter(|_| !has_text) {
         parts.push(structured.to_string());
     }
     parts.retain(|part| !part.is_empty());
@@ -130,32 +38,40 @@ pub fn text_for_model(blocks: &[Block], structured: Option<&Value>) -> String {
     text
 }
 
-fn words(block: &Block) -> String {
-    match block {
-        Block::Text { text } => text.clone(),
-        Block::Image { data, mime_type } => format!("[image {}, {}]", label(mime_type), size(decoded_bytes(data))),
-        Block::Audio { data, mime_type } => format!("[audio {}, {}]", label(mime_type), size(decoded_bytes(data))),
-        Block::ResourceLink { uri, name, mime_type, size: bytes } => {
-            let mut line = format!("[resource {} ({})", label(name), label(uri));
-            if let Some(mime_type) = mime_type {
+fn words(content: &Content) -> String {
+    match content {
+        Content::Text { text } => text.clone(),
+        Content::Image { data, mime_type } => format!("[image {}, {}]", label(mime_type), size(decoded_bytes(data))),
+        Content::Audio { data, mime_type } => format!("[audio {}, {}]", label(mime_type), size(decoded_bytes(data))),
+        Content::ResourceLink(resource) => {
+            let mut line = format!("[resource {} ({})", label(&resource.name), label(&resource.uri));
+            if let Some(mime_type) = &resource.mime_type {
                 let _ = write!(line, ", {}", label(mime_type));
             }
-            if let Some(bytes) = bytes {
-                let _ = write!(line, ", {}", size(*bytes));
+            if let Some(bytes) = resource.size {
+                let _ = write!(line, ", {}", size(bytes));
             }
             line.push(']');
             line
         }
-        Block::Resource { resource } => match &resource.text {
-            Some(text) => format!("[resource {}]\n{text}", label(&resource.uri)),
-            None => {
+        Content::Resource { resource } => match &resource.body {
+            ResourceBody::Text(text) => format!("[resource {}]\n{text}", label(&resource.uri)),
+            ResourceBody::Blob(blob) => {
                 let mime_type = resource.mime_type.as_deref().unwrap_or("application/octet-stream");
-                let bytes = decoded_bytes(resource.blob.as_deref().unwrap_or_default());
-                format!("[resource {}, {}, {}]", label(&resource.uri), label(mime_type), size(bytes))
+                format!("[resource {}, {}, {}]", label(&resource.uri), label(mime_type), size(decoded_bytes(blob)))
             }
         },
-        Block::Other => "[something of a kind that is not known here]".to_owned(),
+        Content::Other => "[something of a kind that is not known here]".to_owned(),
     }
+}
+
+/// How many bytes a result takes when it is written down.
+#[must_use]
+pub fn written_bytes(outcome: &Outcome) -> usize {
+    let bytes = |json: serde_json::Result<Vec<u8>>| json.map_or(usize::MAX, |json| json.len());
+    let known = outcome.content.iter().filter(|content| **content != Content::Other);
+    let structured = outcome.structured.as_ref().map_or(0, |structured| bytes(serde_json::to_vec(structured)));
+    known.map(|content| bytes(serde_json::to_vec(content))).fold(structured, usize::saturating_add)
 }
 
 /// A text on one line, so that it cannot look like more than a label.

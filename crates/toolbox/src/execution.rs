@@ -8,14 +8,14 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    AuditCode, CallFailure, Catalog, Effect, Failure, Outcome, Policy, ServerName, Tool, arguments, cut, decide,
-    schema::canonical,
+    AuditCode, CallFailure, Catalog, Effect, Failure, Outcome, Policy, ServerName, Tool, arguments,
+    content::written_bytes, cut, decide, schema::canonical,
 };
 
 /// A tool that takes longer has hung, as far as the person who waits is concerned.
-pub const CALL_LIMIT: Duration = Duration::from_secs(60);
+pub const CALL_LIMIT: Duration = Duration::from_secs(55);
 /// The largest result, with its images: as much as our own servers send.
-pub const MAX_OUTCOME_BYTES: usize = 4 * 1024 * 1024;
+pub const MAX_OUTCOME_BYTES: usize = mcp::MAX_OUTCOME_BYTES;
 
 /// What a call needs of the world. One value of it is one call, by one user.
 #[expect(async_fn_in_trait, reason = "guests have one thread, so nobody needs these futures to be Send")]
@@ -26,8 +26,9 @@ pub trait World {
     /// The policies that hold, and how far the approval of this call is.
     async fn permission(&self, tool: &Tool) -> Result<Permission, Self::Error>;
 
-    /// Asks the person about this call. When the question expires, in milliseconds since 1970. Asked again: the same.
-    async fn ask_approval(&self, tool: &Tool) -> Result<i64, Self::Error>;
+    /// Asks the person about this call. When the question expires, in milliseconds since 1970. Asked again: the same. `None`: the run is
+    /// somebody else's by now.
+    async fn ask_approval(&self, tool: &Tool) -> Result<Option<i64>, Self::Error>;
 
     /// Takes one call from what may be made. `Err`: none is left; how many milliseconds until one is.
     async fn take_rate(&self, tool: &Tool) -> Result<Result<(), u64>, Self::Error>;
@@ -112,7 +113,7 @@ pub struct AuditEntry {
 pub enum Execution {
     /// A result, be it a failure in words.
     Result {
-        /// The result; [`Outcome::text_for_model`] is what the model reads.
+        /// The result; [`crate::text_for_model`] is what the model reads.
         outcome: Outcome,
         /// What it is.
         code: AuditCode,
@@ -191,7 +192,7 @@ async fn permit<W: World>(world: &W, tool: &Tool) -> Result<Option<Execution>, W
         (Effect::Ask, Approval::Expired) => Failure::Expired(tool),
         (Effect::Ask, Approval::Pending { expires_at_ms }) => return Ok(Some(needed(tool, expires_at_ms))),
         (Effect::Ask, Approval::None) if world.can_ask() => {
-            let expires_at_ms = world.ask_approval(tool).await?;
+            let Some(expires_at_ms) = world.ask_approval(tool).await? else { return Ok(Some(Execution::LeaseLost)) };
             audit(world, tool, AuditCode::ApprovalAsked).await;
             return Ok(Some(needed(tool, expires_at_ms)));
         }
@@ -210,8 +211,7 @@ async fn call<W: World>(world: &W, tool: &Tool, arguments: Map<String, Value>) -
         Either::Right(((), _)) => return Err(CallFailure::TimedOut),
     };
     // The transport reads no more either; what is counted here is what is kept.
-    let bytes = serde_json::to_vec(&outcome).map_or(usize::MAX, |json| json.len());
-    if bytes > MAX_OUTCOME_BYTES { Err(CallFailure::TooLarge) } else { Ok(outcome) }
+    if written_bytes(&outcome) > MAX_OUTCOME_BYTES { Err(CallFailure::TooLarge) } else { Ok(outcome) }
 }
 
 async fn refuse<W: World>(world: &W, failure: &Failure<'_>) -> Execution {
@@ -231,7 +231,7 @@ async fn refuse<W: World>(world: &W, failure: &Failure<'_>) -> Execution {
         | Failure::NotRepeated(tool)
         | Failure::Call(tool, _) => audit(world, tool, code).await,
     }
-    Execution::Result { outcome: Outcome::failure(failure.to_string()), code }
+    Execution::Result { outcome: Outcome::error(failure.to_string()), code }
 }
 
 async fn finish<W: World>(world: &W, tool: &Tool, outcome: Outcome, code: AuditCode) -> Execution {

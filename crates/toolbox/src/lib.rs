@@ -1,7 +1,7 @@
 //! The tools there are, and the one way a call takes: [`execute`].
 //!
-//! Pure: who lists the tools, keeps the policies and makes the calls is behind the port [`World`]. Nothing here knows MCP's messages, a
-//! database or Spin. Tools and schemas are other people's, so everything about them is bounded.
+//! Pure: who lists the tools, keeps the policies and makes the calls is behind the port [`World`]. Of MCP
+//! it knows what a result is made of, and of its messages, a database or Spin nothing. Tools and schemas are other people's, so everything about them is bounded.
 
 pub mod arguments;
 pub mod catalog;
@@ -10,15 +10,18 @@ pub mod execution;
 pub mod failure;
 pub mod policy;
 pub mod schema;
+pub mod wire;
 
 use serde_json::value::RawValue;
 
 pub use arguments::{InvalidArguments, validate};
 pub use catalog::Catalog;
-pub use content::{Block, Outcome, text_for_model};
+pub use content::text_for_model;
+pub use domain::Effect;
 pub use execution::{Approval, AuditEntry, Execution, Permission, Started, World, execute};
 pub use failure::{AuditCode, CallFailure, Failure};
-pub use policy::{Effect, Policy, decide};
+pub use mcp::Outcome;
+pub use policy::{Policy, decide};
 
 /// The name of a server, given by the installation's configuration, never by the server itself.
 pub type ServerName = String;

@@ -2,44 +2,16 @@
 //!
 //! In a pattern `*` stands for any characters of its side of the first `:`, and every other character for itself.
 
+use domain::Effect;
 use wildmatch::WildMatchPattern;
 
-use crate::Tool;
+use crate::{Tool, cut};
 
 /// The longest pattern: a server's name and a tool's, and some `*`.
 pub const MAX_PATTERN_CHARS: usize = 256;
 
 /// `*` alone is a wildcard: no name has a NUL in it. Takes at most as many steps as pattern times name has characters.
 type Glob = WildMatchPattern<'*', '\0'>;
-
-/// What happens to a call. In order of strictness.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Effect {
-    /// It is made.
-    Allow,
-    /// It is made when the person says so.
-    Ask,
-    /// It is not made.
-    Deny,
-}
-
-impl Effect {
-    /// Reads a written effect.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Allow, Self::Ask, Self::Deny].into_iter().find(|effect| effect.as_str() == text)
-    }
-
-    /// The written form.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Allow => "allow",
-            Self::Ask => "ask",
-            Self::Deny => "deny",
-        }
-    }
-}
 
 /// A pattern and its effect.
 #[derive(Clone, Debug)]
@@ -65,6 +37,19 @@ pub enum InvalidPattern {
     /// It has control characters.
     #[error("a pattern has no control characters")]
     Control,
+    /// In a list, what holds is not said before it.
+    #[error("a policy is allow, ask or deny and a pattern")]
+    Effect,
+}
+
+/// An entry of a list that is no policy.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("\"{entry}\": {cause}")]
+pub struct InvalidPolicy {
+    /// The entry, cut.
+    pub entry: String,
+    /// What is wrong with it.
+    pub cause: InvalidPattern,
 }
 
 impl Policy {
@@ -94,6 +79,27 @@ impl Policy {
     #[must_use]
     pub fn matches(&self, tool: &Tool) -> bool {
         self.server.matches(&tool.server) && self.tool.matches(&tool.name)
+    }
+
+    /// Reads a list as an operator writes it: `allow calendar:list_*, deny mail:*`.
+    ///
+    /// # Errors
+    /// What is wrong with the first that is wrong.
+    pub fn parse_list(text: &str) -> Result<Vec<Self>, InvalidPolicy> {
+        let entry = |entry: &str| {
+            let wrong = |cause| InvalidPolicy { entry: cut(entry, MAX_PATTERN_CHARS), cause };
+            let (effect, pattern) =
+                entry.split_once(char::is_whitespace).ok_or_else(|| wrong(InvalidPattern::Effect))?;
+            let effect = Effect::parse(effect).ok_or_else(|| wrong(InvalidPattern::Effect))?;
+            Self::parse(pattern.trim(), effect).map_err(wrong)
+        };
+        text.split(',').map(str::trim).filter(|text| !text.is_empty()).map(entry).collect()
+    }
+
+    /// What holds when policies cannot be read.
+    #[must_use]
+    pub fn deny_everything() -> Self {
+        Self { server: Glob::new("*"), tool: Glob::new("*"), effect: Effect::Deny, weight: (0, false) }
     }
 
     const fn is_exact(&self) -> bool {
@@ -132,5 +138,8 @@ pub fn decide(tool: &Tool, installation: &[Policy], user: &[Policy]) -> Effect {
 }
 
 fn most_specific<'p>(tool: &Tool, policies: &'p [Policy]) -> Option<&'p Policy> {
-    policies.iter().filter(|policy| policy.matches(tool)).max_by_key(|policy| (policy.weight, policy.effect))
+    policies
+        .iter()
+        .filter(|policy| policy.matches(tool))
+        .max_by_key(|policy| (policy.weight, policy.effect != Effect::Allow))
 }

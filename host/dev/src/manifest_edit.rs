@@ -1,4 +1,5 @@
-//! Adds a tool server to the text of `spin.toml`: comments and everything else stay as a person wrote them.
+//! Adds a tool server to the text of `spin.toml`, and a folder to what `Cargo.toml` leaves out: comments and everything else stay as a
+//! person wrote them.
 //! Must not read or write files.
 
 use std::ops::Range;
@@ -12,6 +13,7 @@ const SECTION: &str = "\n# ---- ";
 /// What is to be found for a tool server to be added.
 const HOSTS: [&str; 3] = ["component", "tools", "allowed_outbound_hosts"];
 const LIST: [&str; 4] = ["component", "tools", "variables", "tool_servers"];
+const EXCLUDE: [&str; 2] = ["workspace", "exclude"];
 
 /// The manifest with `section`, which describes the component `mcp-<name>`, behind the other tool servers; `tools` may reach it
 /// and lists it.
@@ -19,12 +21,12 @@ pub(crate) fn with_tool_server(manifest: &str, name: &str, section: &str) -> any
     let document = DeTable::parse(manifest).context("spin.toml is not TOML")?;
     let mut insertions = Vec::new();
 
-    let (hosts, span) = find(document.get_ref(), &HOSTS)?;
+    let (hosts, span) = find(document.get_ref(), &HOSTS).context("in spin.toml")?;
     let DeValue::Array(hosts) = hosts else { bail!("{} is no list", HOSTS.join(".")) };
     let last = hosts.iter().last().map(|host| host.span());
     append(manifest, span, last, &format!("\"http://mcp-{name}.spin.internal\""), &mut insertions)?;
 
-    let (list, span) = find(document.get_ref(), &LIST)?;
+    let (list, span) = find(document.get_ref(), &LIST).context("in spin.toml")?;
     let DeValue::String(list) = list else { bail!("{} is no text", LIST.join(".")) };
     if list.contains("{{") {
         bail!("{} is a template, so nothing can be added to it", LIST.join("."));
@@ -40,18 +42,35 @@ pub(crate) fn with_tool_server(manifest: &str, name: &str, section: &str) -> any
         None => (manifest.len(), format!("{}\n{section}", if manifest.ends_with('\n') { "" } else { "\n" })),
     });
 
-    // From the end, so that positions stay right.
-    insertions.sort_by_key(|(position, _)| std::cmp::Reverse(*position));
-    let mut edited = manifest.to_owned();
-    for (position, text) in insertions {
-        edited.insert_str(position, &text);
-    }
+    let edited = insert(manifest, insertions);
     check(&edited, name).context("spin.toml has a form in which nothing can be added; add the tool server by hand")?;
     Ok(edited)
 }
 
+/// The workspace's manifest with a folder that is no package of it, though a pattern in `members` says so.
+pub(crate) fn without_member(workspace: &str, folder: &str) -> anyhow::Result<String> {
+    let document = DeTable::parse(workspace).context("Cargo.toml is not TOML")?;
+    let (list, span) = find(document.get_ref(), &EXCLUDE).context("in Cargo.toml")?;
+    let DeValue::Array(list) = list else { bail!("{} is no list", EXCLUDE.join(".")) };
+    let mut insertions = Vec::new();
+    append(workspace, span, list.iter().last().map(|item| item.span()), &format!("{folder:?}"), &mut insertions)?;
+    let edited = insert(workspace, insertions);
+    DeTable::parse(&edited).context("Cargo.toml has a form in which nothing can be added")?;
+    Ok(edited)
+}
+
+fn insert(text: &str, mut insertions: Vec<(usize, String)>) -> String {
+    // From the end, so that positions stay right.
+    insertions.sort_by_key(|(position, _)| std::cmp::Reverse(*position));
+    let mut edited = text.to_owned();
+    for (position, text) in insertions {
+        edited.insert_str(position, &text);
+    }
+    edited
+}
+
 fn find<'a, 'i>(table: &'a DeTable<'i>, path: &[&str]) -> anyhow::Result<(&'a DeValue<'i>, Range<usize>)> {
-    let missing = || format!("spin.toml has no {}", path.join("."));
+    let missing = || format!("there is no {}", path.join("."));
     let (key, rest) = path.split_first().with_context(missing)?;
     let (_, value) = table.iter().find(|(known, _)| known.get_ref() == key).with_context(missing)?;
     match value.get_ref() {
@@ -115,7 +134,7 @@ fn check(edited: &str, name: &str) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::with_tool_server;
+    use super::{with_tool_server, without_member};
 
     const NEW: &str = "[component.mcp-dice]\nsource = \"dice.wasm\"\n";
 
@@ -167,6 +186,14 @@ mod tests {
         let template = with_tool_server(&manifest("[]", "\"{{ tool_servers }}\""), "dice", NEW);
         assert!(template.unwrap_err().to_string().contains("template"));
         let missing = with_tool_server("[component.ui]\n", "dice", NEW);
-        assert!(missing.unwrap_err().to_string().contains("has no component.tools.allowed_outbound_hosts"));
+        assert!(format!("{:#}", missing.unwrap_err()).contains("there is no component.tools"));
+    }
+
+    #[test]
+    fn a_folder_is_left_out_of_the_workspace() {
+        let before = "[workspace]\nexclude = [] # why\nmembers = [\"a/*\"]\n";
+        let one = without_member(before, "a/b").unwrap();
+        assert_eq!(one, before.replace("[]", "[\"a/b\"]"));
+        assert_eq!(without_member(&one, "a/c").unwrap(), before.replace("[]", "[\"a/b\", \"a/c\"]"));
     }
 }

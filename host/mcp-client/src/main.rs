@@ -2,7 +2,7 @@
 //!
 //! `mcp-client URL`. The suite says in `MCP_CONFORMANCE_SCENARIO` what to do and in `MCP_CONFORMANCE_CONTEXT` with what.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, rc::Rc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
@@ -16,6 +16,9 @@ use serde_json::{Value, json, value::to_raw_value};
 
 /// As much as the product takes.
 const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
+
+/// Longer than any scenario takes; servers may keep their client waiting for ever.
+const DEADLINE: Duration = Duration::from_secs(8);
 
 /// Calls the tools of an MCP server.
 #[derive(Parser)]
@@ -67,7 +70,10 @@ fn accept(method: &str, params: &Value) -> Option<Value> {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
+    tokio::time::timeout(DEADLINE, run(Args::parse())).await?
+}
+
+async fn run(args: Args) -> anyhow::Result<()> {
     let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
     let software = Implementation {
         name: env!("CARGO_PKG_NAME").to_owned(),
@@ -91,6 +97,11 @@ async fn main() -> anyhow::Result<()> {
         ("" | "initialize", _) => {
             println!("{}", serde_json::to_string_pretty(&listing.tools)?);
             Vec::new()
+        }
+        ("json-schema-2020-12-preservation", _) => {
+            let schema = listing.tools.iter().find(|tool| tool.name == "json_schema_2020_12_tool");
+            let schema = schema.map(|tool| &tool.input_schema).context("the tool with the schema is missing")?;
+            vec![("json_schema_echo".to_owned(), json!({"schema": schema}))]
         }
         _ => listing.tools.iter().map(|tool| (tool.name.clone(), arguments(tool))).collect(),
     };

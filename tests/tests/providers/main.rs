@@ -115,6 +115,7 @@ async fn a_provider_in_python_answers() -> Result<()> {
     // An instance begins with what the build left in memory: chance must not be part of that.
     let before = served.call("roll", json!({ "dice": "20d1000" })).await?;
     served.host.restart()?;
+    served.app = App::of(&served.host);
     assert_ne!(served.call("roll", json!({ "dice": "20d1000" })).await?, before);
     Ok(())
 }

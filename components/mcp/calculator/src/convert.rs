@@ -71,6 +71,7 @@ mod tests {
             ("kg", "m", "mass"),
             ("parsnip", "m", "not known"),
             ("USD", "EUR", "currencies"),
+            ("gb", "MB", "capitals"),
             ("m", &"x".repeat(1_000), "not known"),
         ] {
             let Err(said) = converts("1", from, to) else { panic!("{from} became {to}") };

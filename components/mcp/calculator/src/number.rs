@@ -53,7 +53,8 @@ impl Number {
 
     /// A result of binary64.
     pub(crate) fn float(value: f64) -> Result<Self, Error> {
-        let value = BigRational::from_float(value).ok_or("The result is not a number, or too large for this function.")?;
+        let value =
+            BigRational::from_float(value).ok_or("The result is not a number, or too large for this function.")?;
         Ok(Self { value, digits: Some(FLOAT_DIGITS) })
     }
 
@@ -136,9 +137,16 @@ impl Number {
         // These stay small, however large the exponent.
         if root.value.numer().bits() <= 1 && root.value.denom().is_one() {
             let negative = root.value.is_negative() && power.is_even();
-            return Ok(if power.is_zero() { Self::from(1) } else if negative { root.neg() } else { root });
+            return Ok(if power.is_zero() {
+                Self::from(1)
+            } else if negative {
+                root.neg()
+            } else {
+                root
+            });
         }
-        let times = power.abs().to_u64().filter(|times| root.bits().saturating_sub(1).saturating_mul(*times) <= BITS_MAX);
+        let times =
+            power.abs().to_u64().filter(|times| root.bits().saturating_sub(1).saturating_mul(*times) <= BITS_MAX);
         let Some(times) = times.and_then(|times| u32::try_from(times).ok()) else { return too_large() };
         let value = Pow::pow(&root.value, times);
         root.with(if power.is_negative() { value.recip() } else { value }).bounded()

@@ -148,7 +148,8 @@ impl Week {
         let mut passed = 0;
         let mut to = self.add_worked(from, add)?;
         // One more day for each holiday on the way, in the order in which they are met; the way gets longer meanwhile.
-        let mut ahead: Vec<_> = holidays.iter().filter(|day| if backward { **day < from } else { **day > from }).collect();
+        let mut ahead: Vec<_> =
+            holidays.iter().filter(|day| if backward { **day < from } else { **day > from }).collect();
         if backward {
             ahead.reverse();
         }
@@ -204,7 +205,9 @@ mod tests {
 
     fn count(from: &str, to: &str, holidays: &[&str]) -> i64 {
         let holidays = holidays.iter().map(|day| (*day).to_owned()).collect();
-        run(BusinessDays { from: from.into(), to: Some(to.into()), holidays, ..Default::default() }).unwrap().business_days
+        run(BusinessDays { from: from.into(), to: Some(to.into()), holidays, ..Default::default() })
+            .unwrap()
+            .business_days
     }
 
     fn add(from: &str, add: i64, holidays: &[&str]) -> String {
@@ -217,7 +220,7 @@ mod tests {
         assert_eq!(count("2026-03-02", "2026-03-31", &[]), 22);
         assert_eq!(count("2026-03-07", "2026-03-08", &[]), 0);
         assert_eq!(count("2026-12-21", "2026-12-31", &["2026-12-25", "2026-12-25", "2026-12-26"]), 8);
-        assert_eq!(count("-9999-01-01", "9999-12-31", &[]), 5_217_800);
+        assert_eq!(count("-009999-01-01", "9999-12-31", &[]), 5_217_490);
     }
 
     #[test]
@@ -229,7 +232,7 @@ mod tests {
         assert_eq!(add("2026-12-29", -1, &["2026-12-25", "2026-12-28"]), "2026-12-24");
         assert_eq!(add("2026-12-25", 0, &["2026-12-25"]), "2026-12-28");
         assert_eq!(add("2026-12-24", 0, &[]), "2026-12-24");
-        assert_eq!(add("2026-01-01", 2_000_000, &[]), "9692-02-18");
+        assert_eq!(add("2026-01-01", 2_000_000, &[]), "9692-02-21");
     }
 
     #[test]

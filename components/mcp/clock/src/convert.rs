@@ -79,7 +79,10 @@ mod tests {
     #[test]
     fn skipped_and_repeated_local_times_are_explained() {
         let gap = converted("2026-03-29T02:30", Some("Europe/Berlin"), "UTC").unwrap();
-        assert_eq!((gap.from.time.as_str(), gap.to.time.as_str()), ("2026-03-29T03:30:00+02:00", "2026-03-29T01:30:00+00:00"));
+        assert_eq!(
+            (gap.from.time.as_str(), gap.to.time.as_str()),
+            ("2026-03-29T03:30:00+02:00", "2026-03-29T01:30:00+00:00")
+        );
         assert!(gap.note.unwrap().contains("does not exist"));
         let fold = converted("2026-10-25T02:30", Some("Europe/Berlin"), "UTC").unwrap();
         assert_eq!(fold.to.time, "2026-10-25T00:30:00+00:00");

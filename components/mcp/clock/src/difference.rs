@@ -82,7 +82,9 @@ fn point(moment: Moment, zone: Option<&TimeZone>, notes: &mut Vec<String>) -> Re
         Moment::Civil(civil) => civil,
     };
     let Some(zone) = zone else {
-        return moment::invalid("One of the times has an offset and the other has none: say in `time_zone` where it is.");
+        return moment::invalid(
+            "One of the times has an offset and the other has none: say in `time_zone` where it is.",
+        );
     };
     let (zoned, note) = moment::resolve(civil, zone.clone())?;
     notes.extend(note);

@@ -47,23 +47,23 @@ pub(crate) fn invalid<T>(words: impl Into<String>) -> Result<T, Failure> {
 
 /// Beyond what jiff, and RFC 3339, can write.
 pub(crate) fn out_of_range<E>(_: E) -> Failure {
-    Failure::InvalidArguments("That leaves the calendar, which has the years -9999 to 9999: use smaller numbers.".into())
+    Failure::InvalidArguments(
+        "That leaves the calendar, which has the years -9999 to 9999: use smaller numbers.".into(),
+    )
 }
 
 /// A zone by its name or offset.
 pub(crate) fn zone(name: &str) -> Result<TimeZone, Failure> {
     if name.len() <= TEXT_BYTES_MAX {
         let offset = || Pieces::parse(format!("2000-01-01T00:00{name}").as_bytes()).ok()?.to_numeric_offset();
-        let known = if name.starts_with(['+', '-']) {
-            offset().map(TimeZone::fixed)
-        } else {
-            TimeZone::get(name).ok()
-        };
+        let known = if name.starts_with(['+', '-']) { offset().map(TimeZone::fixed) } else { TimeZone::get(name).ok() };
         if let Some(zone) = known {
             return Ok(zone);
         }
     }
-    invalid("The time zone is not known: use an IANA name such as Europe/Berlin, America/New_York or UTC, or an offset such as +02:00.")
+    invalid(
+        "The time zone is not known: use an IANA name such as Europe/Berlin, America/New_York or UTC, or an offset such as +02:00.",
+    )
 }
 
 /// Reads a time. `default_zone` is for what says no offset; what says one is shown in `default_zone` if there is one.

@@ -26,12 +26,12 @@ impl Messages {
         Self { body, budget: max_bytes, events, waiting: Vec::new().into_iter(), ended: false }
     }
 
-    /// The next message; `None` at the end. Events without data or without a message in them are nothing.
+    /// The next message; `None` at the end. Events without a message in them are nothing: some servers keep a stream alive that way.
     pub(crate) async fn next(&mut self) -> Result<Option<Message>, ClientError> {
         loop {
             for text in self.waiting.by_ref() {
-                if !text.trim_start().is_empty() {
-                    return parse(text.as_bytes()).map(Some);
+                if let Ok(message) = parse(text.as_bytes()) {
+                    return Ok(Some(message));
                 }
             }
             if self.ended {

@@ -5,7 +5,7 @@ use serde_json::{Value, value::RawValue};
 
 use super::{
     Client, ClientError, Progress, Transport,
-    exchange::{Call, OnProgress, raw},
+    exchange::{Call, OnProgress, raw, reborrow},
 };
 use crate::{
     header,
@@ -124,13 +124,6 @@ impl<T: Transport> Client<T> {
                 state: kind.request_state,
             })),
         }
-    }
-}
-
-fn reborrow<'a>(on_progress: &'a mut Option<OnProgress<'_>>) -> Option<OnProgress<'a>> {
-    match on_progress {
-        Some(on_progress) => Some(&mut **on_progress),
-        None => None,
     }
 }
 

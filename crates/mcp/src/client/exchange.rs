@@ -29,8 +29,16 @@ pub(crate) type Params = BTreeMap<&'static str, Box<RawValue>>;
 /// What is told about progress.
 pub(crate) type OnProgress<'a> = &'a mut dyn FnMut(Progress);
 
+/// Lends it for one request.
+pub(crate) fn reborrow<'a>(on_progress: &'a mut Option<OnProgress<'_>>) -> Option<OnProgress<'a>> {
+    match on_progress {
+        Some(on_progress) => Some(&mut **on_progress),
+        None => None,
+    }
+}
+
 /// A request to be sent.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Call<'a> {
     pub(crate) method: &'static str,
     pub(crate) params: Params,
@@ -169,19 +177,18 @@ impl<T: Transport> Client<T> {
     pub(crate) async fn exchange(
         &self,
         call: Call<'_>,
-        on_progress: Option<OnProgress<'_>>,
+        mut on_progress: Option<OnProgress<'_>>,
     ) -> Result<Box<RawValue>, ClientError> {
         match self.connect().await? {
             Era::Modern => self.exchange_modern(call, on_progress).await,
             Era::Legacy => {
-                let again = Call { name: call.name, params: call.params.clone(), ..Call::new(call.method) };
-                let again = Call { meta: call.meta.clone(), ..again };
+                let again = call.clone();
                 let had_session = self.connection.borrow().session.is_some();
-                match self.exchange_legacy(call, on_progress).await {
+                match self.exchange_legacy(call, reborrow(&mut on_progress)).await {
                     // The session has ended. Nothing was done in it, so this may be sent again.
                     Err(ClientError::Http { status: StatusCode::NOT_FOUND, .. }) if had_session => {
                         self.initialize().await?;
-                        self.exchange_legacy(again, None).await
+                        self.exchange_legacy(again, on_progress).await
                     }
                     answer => answer,
                 }

@@ -189,13 +189,13 @@ fn era(headers: &HeaderMap, method: &str, meta: Option<&Map>) -> Result<Era, Ref
         Some(_) => return Err(malformed(format!("Invalid params: {META_VERSION} is not a text"))),
     };
     match (said.as_ref(), meant) {
+        // Whatever a client's header says before there is a version, `initialize` negotiates.
+        (_, None) if method == "initialize" => Ok(Era::Legacy),
         (None, Some(_)) => Err(mismatch(format!("{HEADER_VERSION} is missing"))),
         (Some(said), Some(meant)) if said != meant => {
             Err(mismatch(format!("{HEADER_VERSION} is {said:?}, the body says {meant:?}")))
         }
         (Some(said), _) if said == MODERN_VERSION => Ok(Era::Modern),
-        // Whatever an older client's header says before there is a version, `initialize` negotiates.
-        (Some(_), None) if method == "initialize" => Ok(Era::Legacy),
         (Some(said), _) => check_version(said).map(|()| Era::Legacy),
         (None, None) => Ok(Era::Legacy),
     }

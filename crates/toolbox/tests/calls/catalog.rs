@@ -21,8 +21,12 @@ fn names(catalog: &Catalog) -> Vec<&str> {
     catalog.iter().map(|(name, _)| name).collect()
 }
 
-fn reasons(catalog: &Catalog) -> Vec<Reason> {
-    catalog.refused().iter().map(|refused| refused.reason.clone()).collect()
+fn reasons(catalog: &Catalog) -> Vec<String> {
+    catalog.refused().map(|(_, reason)| reason).collect()
+}
+
+fn words<const N: usize>(reasons: [Reason; N]) -> Vec<String> {
+    reasons.iter().map(ToString::to_string).collect()
 }
 
 #[test]
@@ -33,8 +37,8 @@ fn a_tool_is_named_after_its_server_and_found_by_that_name() {
         catalog.find("mail_send").map(|tool| (tool.server.as_str(), tool.name.as_str())),
         Some(("mail", "send"))
     );
-    assert!(catalog.find("mail_sen").is_none() && catalog.refused().is_empty());
-    assert_eq!(catalog.of_server("mail").map(|(name, _)| name).collect::<Vec<_>>(), ["mail_read", "mail_send"]);
+    assert!(catalog.find("mail_sen").is_none() && catalog.refused().count() == 0);
+    assert_eq!(catalog.of_server("mail").map(|tool| &tool.name).collect::<Vec<_>>(), ["read", "send"]);
 }
 
 #[test]
@@ -60,14 +64,14 @@ fn a_long_name_is_cut_and_stays_apart_from_its_like() {
 fn tools_that_come_to_the_same_name_are_all_refused() {
     let catalog = catalog(&[("a", &["b_c", "x"]), ("a_b", &["c"]), ("a.b", &["c"])]);
     assert_eq!(names(&catalog), ["a_x"]);
-    assert_eq!(reasons(&catalog), vec![Reason::SameName("a_b_c".to_owned()); 3]);
+    assert_eq!(reasons(&catalog), vec![Reason::SameName("a_b_c".to_owned()).to_string(); 3]);
 }
 
 #[test]
 fn a_server_named_twice_is_refused_and_the_others_stay() {
     let catalog = catalog(&[("a", &["x"]), ("b", &["x"]), ("a", &["y"])]);
     assert_eq!(names(&catalog), ["b_x"]);
-    assert_eq!(reasons(&catalog), [Reason::SameServer, Reason::SameServer]);
+    assert_eq!(reasons(&catalog), words([Reason::SameServer, Reason::SameServer]));
 }
 
 #[test]
@@ -79,18 +83,19 @@ fn names_that_are_none_are_refused() {
         ("ok", &["", " ", "*", "new\nline", "turned\u{202e}around", &long, "fine:name", "名前"]),
     ]);
     assert_eq!(names(&catalog), ["ok___", "ok_fine_name"]);
-    assert_eq!(catalog.refused().len(), 8);
-    assert!(catalog.refused().iter().all(|refused| !refused.to_string().contains('\n')), "{:?}", catalog.refused());
+    assert_eq!(catalog.refused().count(), 8);
+    let refused: Vec<_> = catalog.refused().map(|(name, _)| name).collect();
+    assert!(refused.contains(&"ok:new\\nline".to_owned()) && refused.contains(&"a:b".to_owned()), "{refused:?}");
 }
 
 #[test]
 fn there_are_only_so_many_servers_and_tools() {
     let servers = (0..=MAX_SERVERS).map(|index| (format!("s{index}"), vec![tool("", "x")])).collect();
     let catalog = Catalog::new(servers);
-    assert_eq!((catalog.iter().count(), reasons(&catalog)), (MAX_SERVERS, vec![Reason::TooManyServers]));
+    assert_eq!((catalog.iter().count(), reasons(&catalog)), (MAX_SERVERS, words([Reason::TooManyServers])));
     let tools = (0..=MAX_TOOLS + 5).map(|index| tool("", &index.to_string())).collect();
     let catalog = Catalog::new(vec![("s".to_owned(), tools)]);
-    assert_eq!((catalog.iter().count(), reasons(&catalog)), (MAX_TOOLS, vec![Reason::TooManyTools]));
+    assert_eq!((catalog.iter().count(), reasons(&catalog)), (MAX_TOOLS, words([Reason::TooManyTools])));
 }
 
 #[test]
@@ -100,7 +105,7 @@ fn descriptions_are_cut_and_large_schemas_refused() {
     let odd = Tool { input_schema: raw(&serde_json::json!([])), ..tool("", "odd") };
     let catalog = Catalog::new(vec![("s".to_owned(), vec![wordy, huge, odd])]);
     assert_eq!(catalog.find("s_wordy").unwrap().description.chars().count(), MAX_DESCRIPTION_CHARS + 1);
-    assert_eq!(reasons(&catalog), [Reason::SchemaTooLarge, Reason::NotASchema]);
+    assert_eq!(reasons(&catalog), words([Reason::SchemaTooLarge, Reason::NotASchema]));
 }
 
 proptest! {
@@ -120,8 +125,9 @@ proptest! {
             prop_assert!(seen.insert(name.to_owned()));
         }
         let total: usize = servers.iter().map(|(_, names)| names.len()).sum();
-        let refused_servers = catalog.refused().iter().any(|refused| refused.tool.is_none());
-        prop_assert!(refused_servers || catalog.iter().count() + catalog.refused().len() == total, "nothing gets lost");
+        let (listed, refused) = (catalog.iter().count(), catalog.refused().count());
+        let whole = servers.iter().all(|(server, names)| names.is_empty() || catalog.of_server(server).count() > 0);
+        prop_assert!(!whole || listed + refused >= total, "nothing gets lost");
         let again = make();
         prop_assert_eq!(names(&catalog), names(&again));
     }

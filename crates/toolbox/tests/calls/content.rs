@@ -1,11 +1,20 @@
 //! What a model reads of a result.
 
+use mcp::Content;
 use serde_json::{Value, json};
-use toolbox::{Outcome, content::MAX_RESULT_CHARS};
+use toolbox::{
+    Outcome,
+    content::{MAX_RESULT_CHARS, written_bytes},
+    text_for_model,
+};
+
+fn outcome(content: &Value, structured: Option<Value>) -> Outcome {
+    let content: Vec<Content> = serde_json::from_value(content.clone()).unwrap();
+    Outcome { content, structured, is_error: false }
+}
 
 fn read(content: &Value, structured: Option<Value>) -> String {
-    let outcome: Outcome = serde_json::from_value(json!({"content": content})).unwrap();
-    Outcome { structured_content: structured, ..outcome }.text_for_model()
+    text_for_model(&outcome(content, structured))
 }
 
 #[test]
@@ -52,12 +61,8 @@ fn a_label_cannot_pass_for_more() {
 }
 
 #[test]
-fn an_outcome_is_spelled_as_the_protocol_spells_it() {
-    let written = json!({
-        "content": [{"type": "image", "data": "AAAA", "mimeType": "image/png"}, {"type": "resource_link", "uri": "u", "name": "n"}],
-        "structuredContent": {"a": 1},
-        "isError": false,
-    });
-    let outcome: Outcome = serde_json::from_value(written.clone()).unwrap();
-    assert_eq!(serde_json::to_value(outcome).unwrap(), written);
+fn all_of_a_result_counts_for_its_size() {
+    let content = json!([{"type": "image", "data": "A".repeat(1_000), "mimeType": "image/png"}, {"type": "hologram"}]);
+    let bytes = written_bytes(&outcome(&content, Some(json!("B".repeat(1_000)))));
+    assert!((2_000..2_100).contains(&bytes), "{bytes}");
 }

@@ -6,6 +6,7 @@ use toolbox::{
     Effect::{Allow, Ask, Deny},
     Execution, Outcome, Started, Tool,
     execution::{CALL_LIMIT, MAX_OUTCOME_BYTES},
+    text_for_model,
 };
 
 use crate::{
@@ -50,7 +51,7 @@ fn a_call_goes_its_way() {
 fn a_tool_nobody_has_is_audited_too() {
     let world = allowed();
     let Ok(Execution::Result { outcome, code }) = world.try_execute(&send(), &"x".repeat(500), "") else { panic!() };
-    assert!(outcome.is_error && outcome.text_for_model().starts_with("There is no tool named xxx"));
+    assert!(outcome.is_error && text_for_model(&outcome).starts_with("There is no tool named xxx"));
     assert_eq!(code, AuditCode::UnknownTool);
     let entry = world.audited.take().remove(0);
     assert_eq!((entry.server, entry.tool.chars().count(), entry.code), (None, 129, AuditCode::UnknownTool));
@@ -147,6 +148,9 @@ fn who_lost_the_lease_calls_nothing() {
     let world = Scripted { started: Started::LeaseLost, ..allowed() };
     assert_eq!(world.execute(&send(), TO), Execution::LeaseLost);
     assert_eq!((world.steps(), world.codes()), (vec!["permission", "rate", "start"], vec![]));
+    let world = Scripted { installation: vec![], ..world };
+    assert_eq!(world.execute(&send(), TO), Execution::LeaseLost, "nor asks anybody");
+    assert_eq!((world.steps(), world.codes()), (vec!["permission", "ask"], vec![]));
 }
 
 #[test]
@@ -169,7 +173,7 @@ fn results_of_other_tools_and_failures_are_not_kept() {
         world.execute(&tool, arguments);
         assert!(!world.steps().contains(&"cache"), "{}", tool.name);
     }
-    let failed = Outcome::failure("no");
+    let failed = Outcome::error("no");
     let world = Scripted { tools: Tools::Answer(failed), ..allowed() };
     let tool = Tool { result_ttl_ms: Some(60_000), ..read() };
     assert_eq!(world.words(&tool, ""), ("no".to_owned(), AuditCode::ToolError, true));

@@ -88,11 +88,21 @@ fn patterns_are_checked() {
 }
 
 #[test]
-fn effects_are_written_and_read() {
-    for effect in [Allow, Ask, Deny] {
-        assert_eq!(Effect::parse(effect.as_str()), Some(effect));
-    }
-    assert_eq!(Effect::parse("Allow"), None);
+fn an_operators_list_is_read_or_said_to_be_wrong() {
+    let list = Policy::parse_list(" allow calendar:list_*, deny mail:*,\nask  a b:c , ").unwrap();
+    let effect = |server, name| decide(&tool(server, name), &list, &[]);
+    assert_eq!((list.len(), effect("calendar", "list_events"), effect("mail", "send")), (3, Allow, Deny));
+    assert!(list[2].matches(&tool("a b", "c")));
+    assert!(Policy::parse_list("").unwrap().is_empty());
+    let wrong = |text| Policy::parse_list(text).unwrap_err().to_string();
+    assert_eq!(wrong("ask a:b, permit c:d"), "\"permit c:d\": a policy is allow, ask or deny and a pattern");
+    assert_eq!(wrong("deny"), "\"deny\": a policy is allow, ask or deny and a pattern");
+    assert!(wrong("deny mail").starts_with("\"deny mail\": a pattern has the form server:tool"));
+}
+
+#[test]
+fn what_cannot_be_read_denies_everything() {
+    assert_eq!(decide(&tool("mail", "send"), &[Policy::deny_everything()], &policies(&[("mail:send", Allow)])), Deny);
 }
 
 /// What a pattern means, as plainly as it can be said.

@@ -12,8 +12,8 @@ use futures::{
 };
 use serde_json::{Map, Value};
 use toolbox::{
-    Approval, AuditCode, AuditEntry, Block, CallFailure, Catalog, Effect, Execution, Outcome, Permission, Policy,
-    Started, Tool, World, execute,
+    Approval, AuditCode, AuditEntry, CallFailure, Catalog, Effect, Execution, Outcome, Permission, Policy, Started,
+    Tool, World, execute, text_for_model,
 };
 
 /// What the store says when it fails.
@@ -66,7 +66,7 @@ pub(crate) fn world() -> Scripted {
 }
 
 pub(crate) fn answer(text: &str) -> Outcome {
-    Outcome { content: vec![Block::Text { text: text.to_owned() }], ..Outcome::default() }
+    Outcome::text(text)
 }
 
 impl Scripted {
@@ -84,7 +84,7 @@ impl Scripted {
     /// Makes a call, and gives what the model reads and what it is.
     pub(crate) fn words(&self, tool: &Tool, arguments: &str) -> (String, AuditCode, bool) {
         match self.execute(tool, arguments) {
-            Execution::Result { outcome, code } => (outcome.text_for_model(), code, outcome.is_error),
+            Execution::Result { outcome, code } => (text_for_model(&outcome), code, outcome.is_error),
             other => panic!("{other:?}"),
         }
     }
@@ -118,9 +118,9 @@ impl World for Scripted {
         Ok(Permission { installation, user, approval: self.approval })
     }
 
-    async fn ask_approval(&self, _: &Tool) -> Result<i64, StoreFailed> {
+    async fn ask_approval(&self, _: &Tool) -> Result<Option<i64>, StoreFailed> {
         self.step("ask");
-        Ok(1_000)
+        Ok((self.started != Started::LeaseLost).then_some(1_000))
     }
 
     async fn take_rate(&self, _: &Tool) -> Result<Result<(), u64>, StoreFailed> {

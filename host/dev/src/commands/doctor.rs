@@ -90,7 +90,7 @@ fn checks(repo: &Repo) -> Vec<Check> {
             &["python3"],
             None,
             false,
-            "optional: for checking deploy/, and for trying the API with the official SDK",
+            "optional: for tools written in Python, for checking deploy/, and for trying the API with the official SDK",
         ),
         Check {
             name: "port 3000",

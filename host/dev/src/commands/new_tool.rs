@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 
 use crate::manifest::Manifest;
-use crate::manifest_edit::with_tool_server;
+use crate::manifest_edit::{with_tool_server, without_member};
 use crate::python;
 use crate::repo::Repo;
 
@@ -47,6 +47,9 @@ pub(crate) fn run(repo: &Repo, arguments: &Arguments) -> anyhow::Result<ExitCode
         println!("made {file}");
     }
     let Arguments { name, language } = arguments;
+    if *language != Language::Rust {
+        println!("added to Cargo.toml: components/mcp/{name} is no package of the workspace");
+    }
     println!(
         "added to spin.toml: the component mcp-{name}, which may reach nothing; `tools` lists it and may reach it"
     );
@@ -67,10 +70,17 @@ fn make(repo: &Repo, name: &str, language: Language) -> anyhow::Result<Vec<Strin
         bail!("`{name}` is taken: spin.toml has the component mcp-{name}. Nothing was changed");
     }
     let edited = with_tool_server(&manifest, name, &section(name, language)).context("nothing was changed")?;
-    let files = match language {
-        Language::Rust => RUST,
-        Language::Python => PYTHON,
+    let (files, workspace) = match language {
+        Language::Rust => (RUST, None),
+        Language::Python => {
+            let workspace = std::fs::read_to_string(repo.path("Cargo.toml")).context("cannot read Cargo.toml")?;
+            (PYTHON, Some(without_member(&workspace, &folder).context("nothing was changed")?))
+        }
     };
+    // Before there is a folder that Cargo cannot read.
+    if let Some(workspace) = workspace {
+        std::fs::write(repo.path("Cargo.toml"), workspace).context("cannot write Cargo.toml")?;
+    }
     let mut made = Vec::new();
     for (file, template) in files {
         let file = format!("{folder}/{file}");
@@ -186,8 +196,9 @@ mod tests {
 
     fn repo() -> (tempfile::TempDir, Repo) {
         let folder = tempfile::tempdir().unwrap();
-        let manifest = std::fs::read_to_string(Repo::of_this_program().path("spin.toml")).unwrap();
-        std::fs::write(folder.path().join("spin.toml"), manifest).unwrap();
+        for file in ["spin.toml", "Cargo.toml"] {
+            std::fs::copy(Repo::of_this_program().path(file), folder.path().join(file)).unwrap();
+        }
         let repo = Repo::at(folder.path());
         (folder, repo)
     }
@@ -216,6 +227,7 @@ mod tests {
         let providers = Manifest::read(&repo).unwrap().providers().unwrap();
         let [luck] = providers.as_slice() else { panic!("{providers:?}") };
         assert_eq!((luck.folder.as_str(), luck.file.as_str()), ("components/mcp/luck", "target/python/luck.wasm"));
+        assert!(read(&repo, "Cargo.toml").contains("exclude = [\"components/mcp/luck\""));
         assert!(luck.command.ends_with("-o target/python/luck.wasm"), "{}", luck.command);
     }
 
