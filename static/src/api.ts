@@ -2,7 +2,7 @@
  * Every request to the server: the only place that calls `fetch`. The session lives in HttpOnly cookies; this code never
  * sees a token. An access cookie that ran out is renewed once, here, and the request sent again.
  */
-import type { Conversation, Message, Page, Problem, Run, Session, User } from "./types.ts";
+import type { Conversation, Decision, Effect, Message, Page, Problem, Run, Session, Tool, User } from "./types.ts";
 
 /** A request that failed. `status` 0: the server could not be reached. `message` is for the person. */
 export class ApiError extends Error {
@@ -60,6 +60,9 @@ export const runs = {
   get: (id: string) => send<Run>("GET", runPath(id)),
   cancel: (id: string) => send<Run>("POST", `${runPath(id)}/cancel`),
   retry: (id: string) => send<{ run: Run }>("POST", `${runPath(id)}/retry`),
+  /** Saying the same again does no harm. */
+  decide: (id: string, callId: string, decision: Decision) =>
+    send<unknown>("POST", `${runPath(id)}/approvals`, { call_id: callId, decision }),
   /** The event stream after `lastEventId`, or null when the run has ended and everything was seen. */
   async events(
     id: string,
@@ -73,6 +76,12 @@ export const runs = {
     if (!response.ok || response.body === null) throw await problemOf(response);
     return response.body;
   },
+};
+
+export const tools = {
+  list: (cursor: string | null) => send<Page<Tool>>("GET", `/api/tools${query({ cursor })}`),
+  setPolicy: (pattern: string, effect: Effect) => send<unknown>("PUT", "/api/tools/policies", { pattern, effect }),
+  removePolicy: (pattern: string) => send<void>("DELETE", `/api/tools/policies${query({ pattern })}`),
 };
 
 const conversationPath = (id: string) => `/api/conversations/${encodeURIComponent(id)}`;

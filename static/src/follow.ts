@@ -25,6 +25,8 @@ export async function followRun(runId: string, follower: Follower, signal: Abort
   let ended = false;
   while (!ended && !signal.aborted) {
     let waitMs = 0;
+    let failed = true;
+    const startedAt = performance.now();
     try {
       ended = await readOnce(runId, lastEventId, signal, {
         onConnection: follower.onConnection,
@@ -34,13 +36,17 @@ export async function followRun(runId: string, follower: Follower, signal: Abort
           follower.onEvent(event, id);
         },
       });
+      failed = false;
     } catch (error) {
       if (signal.aborted) return;
       if (error instanceof ApiError && !isPassing(error)) throw error;
       if (error instanceof ApiError) waitMs = error.retryAfterMs ?? 0;
     }
     if (ended || signal.aborted) return;
-    follower.onConnection(false);
+    // A connection that held was no failure: a run may wait for the person much longer than a connection lasts.
+    if (performance.now() - startedAt > LONGEST_RETRY_MS) retryMs = FIRST_RETRY_MS;
+    // The server ends a connection that gets old; only when that goes on is it worth a word.
+    if (failed || retryMs > FIRST_RETRY_MS) follower.onConnection(false);
     await wait(Math.max(waitMs, retryMs * (0.75 + Math.random() / 2)), signal);
     retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS);
   }

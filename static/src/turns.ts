@@ -9,7 +9,9 @@ export type ToolPart = {
   callId: string;
   name: string;
   arguments: unknown;
-  /** null while the tool works. */
+  /** That the person was asked whether it may be called; null if that was never the question. */
+  approval: { server: string; title: string; expiresAt: string } | null;
+  /** null while the tool works, or the person has not decided. */
   result: { text: string; isError: boolean; durationMs: number | null } | null;
 };
 
@@ -19,7 +21,7 @@ export type Part = { kind: "text"; text: string } | { kind: "thinking"; text: st
 export type UserTurn = { kind: "user"; id: string; text: string; sending: boolean };
 
 /** What the person is told about an answer. `ended` is every end but an error; `finishReason` says which. */
-export type Phase = "waiting" | "retrying" | "writing" | "tools" | "ended" | "error";
+export type Phase = "waiting" | "retrying" | "writing" | "tools" | "approval" | "ended" | "error";
 
 export type AnswerTurn = {
   kind: "answer";
@@ -57,6 +59,14 @@ export function isRunning(answer: AnswerTurn): boolean {
   return answer.phase !== "ended" && answer.phase !== "error";
 }
 
+/** The calls that the person was asked about and that have no result yet. Whether they decided, only they know. */
+export function askedFor(answer: AnswerTurn): ToolPart[] {
+  if (!isRunning(answer)) return [];
+  return answer.parts.filter(
+    (part) => part.kind === "tool" && part.approval !== null && part.result === null,
+  ) as ToolPart[];
+}
+
 /** The answer as plain text, for the clipboard. */
 export function answerText(answer: AnswerTurn): string {
   return answer.parts.flatMap((part) => (part.kind === "text" ? [part.text] : [])).join("\n\n");
@@ -89,6 +99,7 @@ export function turnsOf(messages: Message[], liveRunId: string | null): Turn[] {
         callId: call.id,
         name: call.name,
         arguments: parsed(call.arguments),
+        approval: null,
         result: null,
       });
     }
@@ -133,10 +144,11 @@ function applyContent(answer: AnswerTurn, { type, content, metadata }: RunEvent)
       return { ...answer, phase: "writing", parts: append(answer.parts, "thinking", content) };
     case "tool_request":
       return { ...answer, phase: "tools", parts: requestTool(answer.parts, content, metadata) };
+    case "tool_approval":
+      return { ...answer, phase: "approval", parts: askAbout(answer.parts, content, metadata) };
     case "tool_result": {
       const parts = answerTool(answer.parts, content, metadata);
-      const working = parts.some((part) => part.kind === "tool" && part.result === null);
-      return { ...answer, phase: working ? "tools" : "waiting", parts, stepStart: parts.length };
+      return { ...answer, phase: working(parts), parts, stepStart: parts.length };
     }
     case "state":
       return applyState(answer, content, metadata);
@@ -150,13 +162,18 @@ function applyContent(answer: AnswerTurn, { type, content, metadata }: RunEvent)
 }
 
 function applyState(answer: AnswerTurn, state: string, metadata: Record<string, unknown>): AnswerTurn {
-  if (state === "processing") return { ...answer, phase: "waiting", retryAfterMs: null };
+  if (state === "processing") return { ...answer, phase: working(answer.parts), retryAfterMs: null };
   if (state === "retrying") return { ...answer, phase: "retrying", retryAfterMs: number(metadata["retry_after_ms"]) };
   if (state === "restarted") {
     const parts = answer.parts.filter((part, index) => index < answer.stepStart || part.kind === "tool");
     return { ...answer, phase: "waiting", parts };
   }
   return answer;
+}
+
+/** What is going on while the model says nothing. */
+function working(parts: Part[]): Phase {
+  return parts.some((part) => part.kind === "tool" && part.result === null) ? "tools" : "waiting";
 }
 
 /** Text goes on in the last part if that is of the same kind. */
@@ -170,7 +187,22 @@ function requestTool(parts: Part[], name: string, metadata: Record<string, unkno
   const callId = text(metadata["call_id"]);
   // A run that another host took over asks again for a call that it had not finished: the same call, not a second one.
   if (parts.some((part) => part.kind === "tool" && part.callId === callId)) return parts;
-  return [...parts, { kind: "tool", callId, name, arguments: metadata["arguments"], result: null }];
+  return [...parts, { kind: "tool", callId, name, arguments: metadata["arguments"], approval: null, result: null }];
+}
+
+/** What the person decides about is what this event says, whatever the request for the call said before. */
+function askAbout(before: Part[], name: string, metadata: Record<string, unknown>): Part[] {
+  const parts = requestTool(before, name, metadata);
+  const approval = {
+    server: text(metadata["server"]),
+    title: text(metadata["title"]),
+    expiresAt: text(metadata["expires_at"]),
+  };
+  return parts.map((part) =>
+    part.kind === "tool" && part.callId === text(metadata["call_id"])
+      ? { ...part, name, arguments: metadata["arguments"], approval }
+      : part,
+  );
 }
 
 function answerTool(parts: Part[], content: string, metadata: Record<string, unknown>): Part[] {

@@ -49,6 +49,28 @@ export type Run = {
 /** One event of a run. `metadata` differs by type: docs/api.md has the table. */
 export type RunEvent = { type: string; content: string; metadata: Record<string, unknown> };
 
+/** What the person says when they are asked whether a tool may be called. */
+export type Decision = "allow_once" | "allow_always" | "deny";
+
+/** What is to happen when a model wants to use a tool. */
+export type Effect = "allow" | "ask" | "deny";
+
+export type Tool = {
+  server: string;
+  name: string;
+  title: string | null;
+  description: string;
+  read_only: boolean;
+  destructive: boolean;
+  /** Whether its server is somebody else's. */
+  remote: boolean;
+  /** What happens, all rules considered. */
+  policy: Effect;
+  /** What this person chose for this tool. */
+  own_policy: Effect | null;
+  input_schema: unknown;
+};
+
 /** RFC 9457. */
 export type Problem = {
   type: string;

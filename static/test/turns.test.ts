@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type AnswerTurn, answerText, applyEvent, newAnswer, turnsOf } from "../src/turns.ts";
+import { type AnswerTurn, answerText, applyEvent, askedFor, newAnswer, type ToolPart, turnsOf } from "../src/turns.ts";
 import type { Message } from "../src/types.ts";
 
 type Said = [id: number | null, type: string, content: string, metadata?: Record<string, unknown>];
@@ -36,6 +36,7 @@ test("a run's events become its parts in order", () => {
       callId: "c1",
       name: "now",
       arguments: { zone: "UTC" },
+      approval: null,
       result: { text: "noon", isError: false, durationMs: 12 },
     },
     { kind: "text", text: " world" },
@@ -76,6 +77,75 @@ test("a call that is asked for again after a takeover is one call", () => {
     [3, "tool_request", "now", CALL],
   ]);
   assert.equal(answer.parts.length, 1);
+});
+
+const ASKED = {
+  call_id: "c1",
+  name: "notes_add",
+  server: "notes",
+  title: "Add a note",
+  arguments: { text: "milk" },
+  expires_at: "2026-01-01T00:10:00.000Z",
+};
+const WAITING: Said[] = [
+  [1, "token", "One moment."],
+  [2, "tool_request", "notes_add", { call_id: "c1", arguments: "{malformed" }],
+  [3, "tool_request", "now", { call_id: "c2", arguments: {} }],
+  [4, "tool_result", "noon", { call_id: "c2", name: "now", is_error: false, duration_ms: 3 }],
+  [5, "tool_approval", "notes_add", ASKED],
+];
+const calls = (answer: AnswerTurn) => askedFor(answer).map((part) => part.callId);
+
+test("a call that the person is asked about waits, with what would be called", () => {
+  const answer = told(WAITING);
+  assert.equal(answer.phase, "approval");
+  assert.deepEqual(askedFor(answer), [
+    {
+      kind: "tool",
+      callId: "c1",
+      name: "notes_add",
+      arguments: { text: "milk" },
+      approval: { server: "notes", title: "Add a note", expiresAt: "2026-01-01T00:10:00.000Z" },
+      result: null,
+    },
+  ]);
+});
+
+test("a question that is told again after a lost connection or a takeover is one question", () => {
+  const again = told([...WAITING, [6, "tool_request", "notes_add", CALL], [7, "tool_approval", "notes_add", ASKED]]);
+  assert.deepEqual(again.parts, told(WAITING).parts);
+  assert.deepEqual(told(WAITING, told(WAITING)).parts, told(WAITING).parts);
+});
+
+test("a question whose request was not seen is asked all the same", () => {
+  assert.deepEqual(calls(told([[5, "tool_approval", "notes_add", ASKED]])), ["c1"]);
+});
+
+test("several questions are open until each has its result", () => {
+  const two = told([...WAITING, [6, "tool_approval", "mail_send", { ...ASKED, call_id: "c3" }]]);
+  assert.deepEqual(calls(two), ["c1", "c3"]);
+  const one = told([[7, "tool_result", "sent", { call_id: "c3", is_error: false, duration_ms: 9 }]], two);
+  assert.deepEqual(calls(one), ["c1"]);
+  assert.equal(one.phase, "tools");
+  const none = told([[8, "tool_result", "The person did not allow it.", { call_id: "c1", is_error: true }]], one);
+  assert.deepEqual(calls(none), []);
+  assert.equal(none.phase, "waiting");
+});
+
+test("a decided call is at work when the run goes on, and keeps its place", () => {
+  const going = told([[null, "state", "processing"]], told(WAITING));
+  assert.equal(going.phase, "tools");
+  const done = told([[6, "tool_result", "Added.", { call_id: "c1", is_error: false, duration_ms: 4 }]], going);
+  assert.deepEqual(
+    done.parts.map((part) => (part.kind === "tool" ? [part.name, part.result?.text] : part.text)),
+    ["One moment.", ["notes_add", "Added."], ["now", "noon"]],
+  );
+});
+
+test("nobody is asked any more when the answer has been stopped", () => {
+  const stopped = told([[6, "complete", "", { finish_reason: "cancelled" }]], told(WAITING));
+  assert.deepEqual(calls(stopped), []);
+  assert.equal((stopped.parts[1] as ToolPart).result, null);
 });
 
 test("a busy provider is told, and forgotten when the answer comes", () => {
@@ -126,6 +196,7 @@ test("the messages of one run are one answer, with the results at their calls", 
       callId: "c1",
       name: "now",
       arguments: {},
+      approval: null,
       result: { text: "noon", isError: false, durationMs: null },
     },
     { kind: "text", text: "It is noon." },

@@ -32,9 +32,17 @@ const WATCH: &str = r#"read -r _ || { kill -9 "$1"; rm -rf "$2"; }"#;
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     variables: Vec<(String, String)>,
+    manifest: Option<PathBuf>,
 }
 
 impl Options {
+    /// Serves another manifest than the app's. What is compiled for it is kept where the app's is.
+    #[must_use]
+    pub fn manifest(mut self, path: &Path) -> Self {
+        self.manifest = Some(path.to_owned());
+        self
+    }
+
     /// Sets a variable of the manifest.
     #[must_use]
     pub fn variable(mut self, name: &str, value: &str) -> Self {
@@ -124,7 +132,11 @@ impl Host {
         let mut command = Command::new(&program);
         command.args(["up", "--quiet", "--listen", &self.address]);
         command.args([OsString::from("--state-dir"), self.state.path().into()]);
-        command.args([OsString::from("--from"), setting("EA_MANIFEST", "spin.toml").into()]);
+        let manifest = self.options.manifest.clone().unwrap_or_else(|| setting("EA_MANIFEST", "spin.toml"));
+        command.args([OsString::from("--from"), manifest.into()]);
+        if self.options.manifest.is_some() {
+            command.args([OsString::from("--cache-dir"), repository().join("target/embedded-host").into()]);
+        }
         if env::var("EA_INSTANCE_REUSE").is_ok_and(|reuse| reuse == "1") {
             command.args(["--max-instance-reuse-count", "1"]);
         }

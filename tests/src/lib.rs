@@ -21,6 +21,7 @@ mod host;
 mod model;
 mod person;
 mod store;
+mod tools;
 mod wait;
 
 pub use app::{App, anonymous, journal, shared};
@@ -29,6 +30,7 @@ pub use host::{Exit, Host, Options, host, repository};
 pub use model::{Asked, Journal, Model, start as start_model, unique};
 pub use person::{Person, Turn, array, problem, text};
 pub use store::{is_postgres, own_server};
+pub use tools::Outside;
 pub use wait::{LIMIT, until, within};
 
 /// Prints that a test cannot run here and why.

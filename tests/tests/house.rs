@@ -33,7 +33,13 @@ struct Rights<'a> {
 /// The server that `database_url` may name.
 const DATABASE: &str = "postgres://{{ database_host }}";
 
-/// What each may reach: hosts, SQLite databases, key-value stores. A change of rights is a change here.
+/// What the ids of tool servers begin with; the adapter they all are; the folder of what is composed into it.
+const TOOL_SERVER: &str = "mcp-";
+const ADAPTER: &str = "mcp-server";
+const PROVIDERS: &str = "components/mcp";
+
+/// What each may reach: hosts, SQLite databases, key-value stores. A change of rights is a change here. A tool server that is not
+/// here may reach nothing, and `tools` may reach all tool servers.
 fn rights() -> Vec<Rights<'static>> {
     let component = |component, hosts: &[&'static str], databases: &[&'static str]| Rights {
         component,
@@ -45,8 +51,12 @@ fn rights() -> Vec<Rights<'static>> {
         component("auth", &[DATABASE], &["default"]),
         component("chat", &[DATABASE], &["default"]),
         component("ops", &[DATABASE], &["default"]),
-        component("stream", &[DATABASE, "https://*:*", "http://127.0.0.1:*", "http://localhost:*"], &["default"]),
-        component("tools", &[DATABASE], &["default"]),
+        component(
+            "stream",
+            &[DATABASE, "http://tools.spin.internal", "https://*:*", "http://127.0.0.1:*", "http://localhost:*"],
+            &["default"],
+        ),
+        component("tools", &[DATABASE, "{{ remote_mcp_host }}"], &["default"]),
         component("ui", &[], &[]),
     ]
 }
@@ -134,6 +144,17 @@ fn pure_crates_know_nothing_of_the_outside() -> Result<()> {
 }
 
 #[test]
+fn tool_providers_know_nothing_of_the_house_but_their_contract() -> Result<()> {
+    let ours: BTreeSet<_> = packages()?.into_iter().map(|package| package.name).collect();
+    for package in packages_in(PROVIDERS)? {
+        let used: Vec<_> = package.dependencies.intersection(&ours).collect();
+        assert_eq!(used, ["tool-provider"], "{}", package.name);
+        assert!(!package.dependencies.contains("spin-sdk"), "{} knows Spin", package.name);
+    }
+    Ok(())
+}
+
+#[test]
 fn only_components_and_one_crate_know_spin() -> Result<()> {
     let components: BTreeSet<_> = packages_in("components")?.into_iter().map(|package| package.name).collect();
     for package in packages()?.iter().filter(|package| package.dependencies.contains("spin-sdk")) {
@@ -167,21 +188,48 @@ fn a_component_has_one_name_everywhere() -> Result<()> {
         assert_eq!(folder, package.name, "the folder is called otherwise than the package");
         packages.insert(package.name);
     }
-    let named: BTreeSet<String> = components.keys().map(|name| (*name).to_owned()).collect();
+    assert!(packages.remove(ADAPTER), "there is no adapter");
+    let (servers, others): (Vec<_>, Vec<_>) = components.into_iter().partition(|(name, _)| name.starts_with(TOOL_SERVER));
+    let named: BTreeSet<String> = others.iter().map(|(name, _)| (*name).to_owned()).collect();
     assert_eq!(named, packages, "spin.toml and components/ differ");
-    for (name, component) in components {
-        let source = component.get("source").and_then(toml::Value::as_str);
-        let expected = format!("target/wasm32-wasip2/release/{}.wasm", name.replace('-', "_"));
-        assert_eq!(source, Some(expected.as_str()), "{name}");
+    for (name, component) in others {
+        assert_eq!(text_at(component, &["source"]), Some(wasm(name)), "{name}");
+    }
+    for (name, component) in servers {
+        assert_eq!(text_at(component, &["source"]), Some(wasm(ADAPTER)), "{name}");
+        let folder = name.strip_prefix(TOOL_SERVER).unwrap_or_default();
+        let folder = repository().join(PROVIDERS).join(folder);
+        assert!(folder.is_dir(), "{name} has no folder {}", shown(&folder));
+        if folder.join("Cargo.toml").exists() {
+            let path = text_at(component, &["dependencies", "edge-assistant:tools/provider@1.0.0", "path"]);
+            assert_eq!(path, Some(wasm(name)), "{name}");
+        }
+    }
+    for package in packages_in(PROVIDERS)? {
+        let folder = package.folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        assert_eq!(package.name, format!("{TOOL_SERVER}{folder}"), "the folder is called otherwise than the package");
     }
     Ok(())
+}
+
+fn wasm(package: &str) -> String {
+    format!("target/wasm32-wasip2/release/{}.wasm", package.replace('-', "_"))
+}
+
+fn text_at(value: &toml::Value, path: &[&str]) -> Option<String> {
+    let found = path.iter().try_fold(value, |value, key| value.get(*key));
+    found.and_then(toml::Value::as_str).map(str::to_owned)
 }
 
 #[test]
 fn components_have_the_rights_that_are_written_here() -> Result<()> {
     let manifest = manifest()?;
-    let granted: Vec<_> = components(&manifest)?
-        .into_iter()
+    let components = components(&manifest)?;
+    let servers: Vec<_> = components.keys().filter(|name| name.starts_with(TOOL_SERVER)).copied().collect();
+    let addresses: Vec<_> = servers.iter().map(|name| format!("http://{name}.spin.internal")).collect();
+    let names: Vec<_> = servers.iter().filter_map(|name| name.strip_prefix(TOOL_SERVER)).collect();
+    let mut granted: Vec<_> = components
+        .iter()
         .map(|(name, component)| Rights {
             component: name,
             hosts: list(component, "allowed_outbound_hosts"),
@@ -189,7 +237,19 @@ fn components_have_the_rights_that_are_written_here() -> Result<()> {
             stores: list(component, "key_value_stores"),
         })
         .collect();
+    for rights in granted.iter_mut().filter(|rights| rights.component == "tools") {
+        let reached: BTreeSet<&str> = rights.hosts.iter().copied().filter(|host| host.contains("//mcp-")).collect();
+        assert_eq!(reached, addresses.iter().map(String::as_str).collect(), "tools reaches other servers than there are");
+        rights.hosts.retain(|host| !host.contains("//mcp-"));
+    }
+    granted.retain(|rights| {
+        let nothing = rights.hosts.is_empty() && rights.databases.is_empty() && rights.stores.is_empty();
+        !(nothing && rights.component.starts_with(TOOL_SERVER))
+    });
     assert_eq!(granted, rights(), "rights changed: if that is meant, change them here with a reason in the commit");
+    let listed = components.get("tools").and_then(|tools| text_at(tools, &["variables", "tool_servers"])).unwrap_or_default();
+    let listed: BTreeSet<&str> = listed.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+    assert_eq!(listed, names.into_iter().collect(), "tool_servers of tools lists other servers than there are");
     Ok(())
 }
 
@@ -200,13 +260,17 @@ fn components_see_only_variables_that_the_application_declares() -> Result<()> {
     for (name, component) in components(&manifest)? {
         let variables = component.get("variables").and_then(toml::Value::as_table);
         for (key, value) in variables.into_iter().flatten() {
+            // What is written out is no variable of the application.
+            if !value.as_str().is_some_and(|value| value.contains("{{")) {
+                continue;
+            }
             assert_eq!(value.as_str(), Some(format!("{{{{ {key} }}}}").as_str()), "{name}: {key} is called otherwise");
             assert!(declared.contains_key(key), "{name}: {key} is not declared");
         }
     }
     let secrets = declared
         .iter()
-        .filter(|(name, _)| name.ends_with("_key") || name.ends_with("_secret") || *name == "database_url");
+        .filter(|(name, _)| name.ends_with("_key") || name.ends_with("_secret") || ["database_url", "remote_mcp_servers"].contains(&name.as_str()));
     for (name, variable) in secrets {
         assert_eq!(variable.get("secret").and_then(toml::Value::as_bool), Some(true), "{name} is a secret");
     }

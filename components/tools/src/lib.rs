@@ -1,24 +1,28 @@
-//! Tools: the one place they are listed and executed from.
+//! Tools: the one place they are listed and executed from, for the model and for programs that speak MCP.
+//!
+//! Which way a call takes is the crate `toolbox`; how servers are spoken to is the crate `mcp`; here they meet the database and Spin.
 
-use axum::{Router, extract::State, routing::get};
-use platform::{Answer, Request, SpinDatabase};
-use serde::Serialize;
-use web::{App, Json, Session};
+mod calls;
+mod config;
+mod gateway;
+mod list;
+mod listings;
+mod metadata;
+mod offers;
+mod policies;
+mod router;
+mod servers;
+mod world;
+
+use platform::{Answer, Request};
+
+use crate::config::Config;
 
 /// This component's id in `spin.toml` and in the log.
 const COMPONENT: &str = "tools";
 
-#[derive(Serialize)]
-struct Tools {
-    items: Vec<serde_json::Value>,
-}
-
 /// Spin calls this for every request.
 #[spin_sdk::http_service]
 async fn handle(request: Request) -> Answer {
-    platform::serve(COMPONENT, request, async |app| Router::new().route("/api/tools", get(list)).with_state(app)).await
-}
-
-async fn list(State(_): State<App<SpinDatabase>>, _: Session) -> Json<Tools> {
-    Json(Tools { items: Vec::new() })
+    platform::serve(COMPONENT, request, async |app| router::router(app, Config::read().await)).await
 }

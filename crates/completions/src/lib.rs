@@ -5,7 +5,6 @@
 
 pub mod request;
 pub mod round;
-pub mod sse;
 mod wire;
 
 pub use request::{RequestMessage, RequestTool, chat_request};

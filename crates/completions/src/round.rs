@@ -1,9 +1,8 @@
 //! One answer of the model, put together from its stream.
 
-use crate::{
-    sse::{Decoder, EventTooLong},
-    wire::{Chunk, Delta, ToolCallDelta},
-};
+use sse::{Decoder, EventTooLong};
+
+use crate::wire::{Chunk, Delta, ToolCallDelta};
 
 /// The longest answer kept, reasoning included: ten times what models write today, and small beside an instance's memory.
 pub const MAX_ANSWER_BYTES: usize = 2 * 1024 * 1024;

@@ -9,9 +9,10 @@ pub mod postgres;
 pub mod sqlite;
 pub mod variables;
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, pin::pin, time::Duration};
 
 use axum::Router;
+use futures::future::{Either, select};
 use http::Response;
 pub use spin_sdk::http::Request;
 use web::App;
@@ -52,4 +53,12 @@ pub fn spawn(task: impl Future<Output = ()> + 'static) {
 /// Waits.
 pub async fn sleep(duration: Duration) {
     spin_sdk::time::sleep(duration).await;
+}
+
+/// Awaits something for so long at most; `None` when it takes longer, and what it had open is closed.
+pub async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
+    match select(pin!(future), pin!(sleep(limit))).await {
+        Either::Left((output, _)) => Some(output),
+        Either::Right(_) => None,
+    }
 }

@@ -4,6 +4,7 @@ use axum::{
     body::Body,
     response::{IntoResponse, Response},
 };
+use http::{HeaderName, HeaderValue};
 use identity::{IdentityError, signup::InvalidField};
 use problem::Problem;
 use storage::{DatabaseError, StorageError};
@@ -14,6 +15,14 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// A problem on its way out. Boxed, so that the good case stays small.
 #[derive(Clone, Debug)]
 pub struct Error(Box<Problem>);
+
+impl Error {
+    /// The same with a header more.
+    #[must_use]
+    pub fn with_header(self, name: HeaderName, value: HeaderValue) -> Self {
+        Self(Box::new(self.0.with_header(name, value)))
+    }
+}
 
 impl IntoResponse for Error {
     /// The status and the problem as an extension: only [`crate::serve`] knows the request's id, so it writes the body.

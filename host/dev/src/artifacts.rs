@@ -1,6 +1,6 @@
 //! What the app is made of, built when it is stale: the page, the guests, the host, the scripted model.
-//! The page comes first, because the `ui` guest carries it. Cargo knows itself what is stale; for the page, a hash of
-//! its sources says so.
+//! The page comes first, because the `ui` guest carries it. Cargo knows itself what is stale; for the page and for tool
+//! providers in other languages, a hash of their sources says so.
 
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -8,17 +8,20 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Provider};
 use crate::npm::{install, npm};
 use crate::prerequisites;
+use crate::python;
 use crate::repo::Repo;
 use crate::step::Step;
 
 /// The page's folder.
 pub(crate) const PAGE: &str = "static";
-/// What in the page's folder is made from the rest.
-const MADE: [&str; 2] = ["node_modules", "dist"];
-/// More sources than the page has: a hash that runs into something else stops here instead of reading for ever.
+/// What every tool provider is made from beside its own folder.
+const CONTRACT: &str = "wit";
+/// What in a folder of sources is made from the rest, or fetched.
+const MADE: [&str; 3] = ["node_modules", "dist", "__pycache__"];
+/// More sources than the page or a provider has: a hash that runs into something else stops here instead of reading for ever.
 const SOURCES_MAX: usize = 5_000;
 
 /// One build at a time, also when several `cargo dev` run in the same working copy. Released when dropped.
@@ -49,7 +52,7 @@ pub(crate) fn app(repo: &Repo, manifest: &Manifest) -> anyhow::Result<()> {
 pub(crate) fn page(repo: &Repo) -> anyhow::Result<()> {
     install(repo, PAGE)?;
     let stamp = repo.own("page.stamp");
-    let sources = hash_of_sources(&repo.path(PAGE))?;
+    let sources = hash_of_sources(repo, &[PAGE])?;
     let page = repo.path("static/dist/index.html");
     if std::fs::read_to_string(&stamp).is_ok_and(|built| built == sources) && newer(&stamp, &page) {
         return Ok(());
@@ -64,12 +67,18 @@ pub(crate) fn page(repo: &Repo) -> anyhow::Result<()> {
     std::fs::write(&stamp, sources).with_context(|| format!("cannot write {}", stamp.display()))
 }
 
-/// The guests: `target/wasm32-wasip2/release/*.wasm`.
+/// The guests: `target/wasm32-wasip2/release/*.wasm`, and tool providers that are not in Rust.
 pub(crate) fn guests(repo: &Repo, manifest: &Manifest) -> anyhow::Result<()> {
+    packages(repo, &manifest.packages())?;
+    manifest.providers()?.iter().try_for_each(|made| provider(repo, made))
+}
+
+/// Guests that Cargo builds.
+pub(crate) fn packages(repo: &Repo, packages: &[String]) -> anyhow::Result<()> {
     let mut cargo = repo.cargo();
     cargo.args(["build", "--target", prerequisites::WASM_TARGET, "--release"]);
-    for package in manifest.packages() {
-        cargo.args(["--package", &package]);
+    for package in packages {
+        cargo.args(["--package", package]);
     }
     Step {
         log: "components",
@@ -78,6 +87,31 @@ pub(crate) fn guests(repo: &Repo, manifest: &Manifest) -> anyhow::Result<()> {
         remedy: "correct what the compiler names, then start again.",
     }
     .run(repo, &mut cargo)
+}
+
+/// A tool provider that Cargo does not build, when it is stale.
+pub(crate) fn provider(repo: &Repo, provider: &Provider) -> anyhow::Result<()> {
+    let Provider { name, folder, file, command } = provider;
+    let stamp = repo.own(format!("provider-{name}.stamp"));
+    let sources = format!("{}\n{command}", hash_of_sources(repo, &[folder, CONTRACT])?);
+    let made = repo.path(file);
+    if std::fs::read_to_string(&stamp).is_ok_and(|built| built == sources) && newer(&stamp, &made) {
+        return Ok(());
+    }
+    if python::makes(file) {
+        python::is_there(repo).with_context(|| format!("the tool {name} is written in Python"))?;
+    }
+    if let Some(parent) = made.parent() {
+        std::fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+    }
+    Step {
+        log: &format!("provider-{name}"),
+        doing: &format!("building the tool {name}"),
+        done: &format!("built the tool {name}"),
+        remedy: &format!("correct what the log names in {folder}/, then start again."),
+    }
+    .run(repo, repo.command("sh").args(["-c", command]).env("CARGO_TARGET_DIR", repo.target("")))?;
+    std::fs::write(&stamp, sources).with_context(|| format!("cannot write {}", stamp.display()))
 }
 
 /// The host that serves on a machine without Spin: `target/host/embedded-host`.
@@ -120,10 +154,10 @@ fn newer(file: &Path, than: &Path) -> bool {
     matches!((modified(file), modified(than)), (Ok(file), Ok(than)) if file >= than)
 }
 
-/// A hash over the names and contents of the page's sources.
-fn hash_of_sources(folder: &Path) -> anyhow::Result<String> {
+/// A hash over the names and contents of all files in these folders.
+fn hash_of_sources(repo: &Repo, folders: &[&str]) -> anyhow::Result<String> {
     let mut files = Vec::new();
-    let mut folders = vec![folder.to_path_buf()];
+    let mut folders: Vec<PathBuf> = folders.iter().map(|folder| repo.path(folder)).collect();
     while let Some(next) = folders.pop() {
         for entry in std::fs::read_dir(&next).with_context(|| format!("cannot list {}", next.display()))? {
             let entry = entry?;
@@ -133,7 +167,7 @@ fn hash_of_sources(folder: &Path) -> anyhow::Result<String> {
             if entry.file_type()?.is_dir() { folders.push(entry.path()) } else { files.push(entry.path()) }
         }
         if files.len() + folders.len() > SOURCES_MAX {
-            bail!("{} holds more than {SOURCES_MAX} files: move what is no source out of it", folder.display());
+            bail!("{} holds more than {SOURCES_MAX} files: move what is no source out of it", next.display());
         }
     }
     files.sort();

@@ -9,6 +9,7 @@ mod database;
 mod environment;
 mod host;
 mod manifest;
+mod manifest_edit;
 mod npm;
 mod prerequisites;
 mod python;
@@ -36,6 +37,8 @@ enum Command {
     Up(commands::up::Arguments),
     /// Run the tests, all rings or the named ones
     Test(commands::test::Arguments),
+    /// Begin a new tool: a provider that works, and its lines in spin.toml
+    NewTool(commands::new_tool::Arguments),
     /// Say what this machine lacks and how to get it
     Doctor,
     /// Serve the scripted model, an OpenAI-compatible server that answers from a script
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Up(arguments) => commands::up::run(&repo, &arguments),
         Command::Test(arguments) => commands::test::run(&repo, &arguments),
+        Command::NewTool(arguments) => commands::new_tool::run(&repo, &arguments),
         Command::Doctor => commands::doctor::run(&repo),
         Command::Model(arguments) => commands::model::run(&repo, &arguments),
         Command::Bench(arguments) => commands::bench::run(&repo, &arguments),

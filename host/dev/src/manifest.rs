@@ -1,13 +1,29 @@
 //! What `spin.toml` says about building: which packages make the wasm files, which variables are secret.
 //! Must not interpret routes or capabilities: that is the host's.
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use toml::{Table, Value};
 
 use crate::repo::Repo;
 
 /// Where the manifest expects the guests.
 const GUESTS: &str = "target/wasm32-wasip2/release/";
+/// Where it expects what anything makes.
+const TARGET: &str = "target/";
+/// What the ids of tool servers begin with.
+const TOOL_SERVER: &str = "mcp-";
+
+/// A tool provider that Cargo does not build.
+#[derive(Debug)]
+pub(crate) struct Provider {
+    pub(crate) name: String,
+    /// Its sources.
+    pub(crate) folder: String,
+    /// The component to be made.
+    pub(crate) file: String,
+    /// What makes it, for a shell at the root.
+    pub(crate) command: String,
+}
 
 /// The manifest, read.
 pub(crate) struct Manifest(Table);
@@ -18,7 +34,7 @@ impl Manifest {
         Self::parse(&text)
     }
 
-    fn parse(text: &str) -> anyhow::Result<Self> {
+    pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
         Ok(Self(text.parse().context("spin.toml is not TOML")?))
     }
 
@@ -26,12 +42,44 @@ impl Manifest {
     /// A package is called as its file, with dashes: `mcp_clock.wasm` is `mcp-clock`.
     pub(crate) fn packages(&self) -> Vec<String> {
         let mut packages = Vec::new();
-        for component in self.0.get("component").and_then(Value::as_table).into_iter().flatten() {
-            collect(component.1, &mut packages);
+        for (_, component) in self.components() {
+            collect(component, &mut packages);
         }
         packages.sort();
         packages.dedup();
         packages
+    }
+
+    /// The providers that tool servers are composed with and that are not Cargo's: the component's build command makes them.
+    pub(crate) fn providers(&self) -> anyhow::Result<Vec<Provider>> {
+        let mut providers = Vec::new();
+        for (id, component) in self.components() {
+            let Some(name) = id.strip_prefix(TOOL_SERVER) else { continue };
+            let dependencies = component.get("dependencies").and_then(Value::as_table);
+            let paths =
+                dependencies.into_iter().flatten().filter_map(|(_, dependency)| dependency.get("path")?.as_str());
+            for file in paths.filter(|path| path.starts_with(TARGET) && !path.starts_with(GUESTS)) {
+                let command = component.get("build").and_then(|build| build.get("command")).and_then(Value::as_str);
+                let Some(command) = command else {
+                    bail!("spin.toml does not say what makes {file}: give [component.{id}.build] a `command`");
+                };
+                providers.push(Provider {
+                    name: name.to_owned(),
+                    folder: format!("components/mcp/{name}"),
+                    file: file.to_owned(),
+                    command: command.to_owned(),
+                });
+            }
+        }
+        Ok(providers)
+    }
+
+    pub(crate) fn has_component(&self, id: &str) -> bool {
+        self.components().any(|(known, _)| known == id)
+    }
+
+    fn components(&self) -> impl Iterator<Item = (&String, &Value)> {
+        self.0.get("component").and_then(Value::as_table).into_iter().flatten()
     }
 
     /// Whether the variable is declared as secret.
@@ -69,11 +117,25 @@ mod tests {
         source = "target/wasm32-wasip2/release/mcp_server.wasm"
         [component.shipped]
         source = "vendor/shipped.wasm"
+        [component.mcp-luck]
+        source = "target/wasm32-wasip2/release/mcp_server.wasm"
+        dependencies = { "a:b/c@1.0.0" = { path = "target/python/luck.wasm" }, "a:b/d@1.0.0" = { path = "vendor/d.wasm" } }
+        build = { command = "make luck" }
     "#;
 
     #[test]
     fn packages_are_those_of_sources_and_dependencies_once_each() {
         assert_eq!(Manifest::parse(TEXT).unwrap().packages(), ["mcp-clock", "mcp-server"]);
+    }
+
+    #[test]
+    fn what_cargo_does_not_make_is_made_by_the_command_of_its_component() {
+        let providers = Manifest::parse(TEXT).unwrap().providers().unwrap();
+        let [luck] = providers.as_slice() else { panic!("{providers:?}") };
+        assert_eq!((luck.name.as_str(), luck.file.as_str()), ("luck", "target/python/luck.wasm"));
+        assert_eq!((luck.folder.as_str(), luck.command.as_str()), ("components/mcp/luck", "make luck"));
+        let error = Manifest::parse(&TEXT.replace("make luck", "").replace("command", "other")).unwrap().providers();
+        assert!(error.unwrap_err().to_string().contains("[component.mcp-luck.build]"));
     }
 
     #[test]

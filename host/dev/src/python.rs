@@ -1,4 +1,4 @@
-//! Python packages of a folder, in an environment of their own, installed when its lock file changed.
+//! Python packages of a folder, in an environment of their own, installed when its lock file changed; how a tool provider in Python is built.
 //! Must not touch the Python of the machine.
 
 use std::path::PathBuf;
@@ -13,6 +13,8 @@ use crate::step::Step;
 const PYTHON_MIN: [u32; 2] = [3, 11];
 /// Pinned packages with their hashes; a copy in the environment says what it was made from.
 const LOCK: &str = "requirements.txt";
+/// Where tool providers in Python are put, with their environments beside them.
+const PROVIDERS: &str = "target/python/";
 
 /// `python <script>` in the folder's environment, run at the root.
 pub(crate) fn python(repo: &Repo, folder: &str, script: &str) -> Command {
@@ -57,6 +59,32 @@ pub(crate) fn install(repo: &Repo, folder: &str) -> anyhow::Result<()> {
         .run(repo, command)?;
     }
     std::fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))
+}
+
+/// What makes a tool provider out of `app.py` and `requirements.txt` in a folder, in an environment of its own; for a shell at the
+/// root, and for `spin.toml`, so that `spin build` does the same.
+pub(crate) fn provider_command(folder: &str, name: &str) -> String {
+    let (environment, file) = (format!("{PROVIDERS}{name}"), provider_file(name));
+    [
+        format!("python3 -m venv {environment}"),
+        format!("{environment}/bin/pip install --quiet --no-deps --require-hashes --requirement {folder}/{LOCK}"),
+        // Nobody wants compiled files beside the sources. VIRTUAL_ENV says where the packages are that the provider uses.
+        format!(
+            "PYTHONDONTWRITEBYTECODE=1 VIRTUAL_ENV={environment} {environment}/bin/componentize-py -d wit -w tool-provider \
+             componentize -p {folder} app -o {file}"
+        ),
+    ]
+    .join(" && ")
+}
+
+/// Where such a provider is put.
+pub(crate) fn provider_file(name: &str) -> String {
+    format!("{PROVIDERS}{name}.wasm")
+}
+
+/// Whether a file is made by Python.
+pub(crate) fn makes(file: &str) -> bool {
+    file.starts_with(PROVIDERS)
 }
 
 fn environment(repo: &Repo, folder: &str) -> PathBuf {

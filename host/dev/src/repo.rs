@@ -19,6 +19,11 @@ impl Repo {
         Self { root: package.ancestors().nth(2).unwrap_or(package).to_path_buf() }
     }
 
+    #[cfg(test)]
+    pub(crate) fn at(root: &Path) -> Self {
+        Self { root: root.to_path_buf() }
+    }
+
     pub(crate) fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
         self.root.join(relative)
     }

@@ -1,12 +1,18 @@
-/** The address bar: `/` is a new chat, `/c/<id>` a conversation. Knows nothing of what is shown there. */
+/**
+ * The address bar: `/` is a new chat, `/c/<id>` a conversation, `/settings/tools` says which tools may be used. Knows
+ * nothing of what is shown there.
+ */
 import { signal } from "@preact/signals";
 
-export type Route = { page: "new" } | { page: "conversation"; id: string } | { page: "unknown" };
+export type Route = { page: "new" } | { page: "conversation"; id: string } | { page: "tools" } | { page: "unknown" };
+
+export const TOOLS_PATH = "/settings/tools";
 
 export const route = signal<Route>(parsePath(location.pathname));
 
 export function parsePath(path: string): Route {
   if (path === "/") return { page: "new" };
+  if (path === TOOLS_PATH) return { page: "tools" };
   const id = /^\/c\/([0-9a-f-]{36})\/?$/.exec(path)?.[1];
   return id === undefined ? { page: "unknown" } : { page: "conversation", id };
 }

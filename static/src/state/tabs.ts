@@ -1,6 +1,11 @@
 /** What the tabs of one browser tell each other. Carries no content: a tab that hears of a change asks the server. */
+import type { Decision } from "../types.ts";
 
-export type TabNews = { kind: "signed_in" } | { kind: "signed_out" } | { kind: "changed"; conversationId: string };
+export type TabNews =
+  | { kind: "signed_in" }
+  | { kind: "signed_out" }
+  | { kind: "changed"; conversationId: string }
+  | { kind: "decided"; runId: string; callId: string; decision: Decision };
 
 const channel = new BroadcastChannel("ea.tabs");
 

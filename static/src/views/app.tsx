@@ -1,16 +1,19 @@
 /** The whole page: who is signed in decides what it is, the address decides what it shows. */
 import { untracked, useSignalEffect } from "@preact/signals";
 import { useEffect } from "preact/hooks";
+import { forgetDecisions, undecided } from "../state/approvals.ts";
 import { clear, conversation, open, refresh } from "../state/chat.ts";
 import { forgetList, loadList } from "../state/list.ts";
 import { navigate, route } from "../state/route.ts";
 import { resume, session } from "../state/session.ts";
 import { onTabNews } from "../state/tabs.ts";
+import { forgetTools } from "../state/tools.ts";
 import { Announcer } from "./announce.tsx";
 import { ChatView } from "./chat.tsx";
 import { Logo } from "./icons.tsx";
 import { LoginView } from "./login.tsx";
 import { Shell } from "./shell.tsx";
+import { ToolSettings } from "./tool-settings.tsx";
 
 export function App() {
   useEffect(() => {
@@ -34,6 +37,8 @@ export function App() {
     if (signedIn) void loadList();
     else {
       forgetList();
+      forgetTools();
+      forgetDecisions();
       clear();
     }
   }, [signedIn]);
@@ -48,8 +53,14 @@ export function App() {
   });
 
   useSignalEffect(() => {
-    const title = session.value.at === "in" ? conversation.value?.title : undefined;
-    document.title = title ? `${title} · Edge Assistant` : "Edge Assistant";
+    const parts = ["Edge Assistant"];
+    if (session.value.at === "in") {
+      const title = route.value.page === "tools" ? "Tools" : conversation.value?.title;
+      if (title) parts.unshift(title);
+      // What a person sees of a tab they have left.
+      if (undecided.value.length > 0) parts.unshift("Waiting for you");
+    }
+    document.title = parts.join(" · ");
   });
 
   return (
@@ -88,10 +99,6 @@ function Page() {
     case "out":
       return <LoginView />;
     case "in":
-      return (
-        <Shell user={state.user}>
-          <ChatView />
-        </Shell>
-      );
+      return <Shell user={state.user}>{route.value.page === "tools" ? <ToolSettings /> : <ChatView />}</Shell>;
   }
 }

@@ -1,6 +1,7 @@
 /** The conversation on the screen: its title, its turns, and where to write. */
 import { useSignalEffect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
+import { undecided } from "../state/approvals.ts";
 import {
   chat,
   connected,
@@ -16,12 +17,13 @@ import {
 } from "../state/chat.ts";
 import { NEW_CHAT } from "../state/drafts.ts";
 import { follow, route } from "../state/route.ts";
-import type { Phase } from "../turns.ts";
+import type { Phase, ToolPart } from "../turns.ts";
 import { announce } from "./announce.tsx";
-import { Composer } from "./composer.tsx";
+import { goToApproval } from "./approval.tsx";
+import { Composer, WAITING_ID } from "./composer.tsx";
+import { Header } from "./header.tsx";
 import { Icon } from "./icons.tsx";
 import { useEnd } from "./scroll.ts";
-import { drawerOpen } from "./shell.tsx";
 import { Answer, UserMessage } from "./turn.tsx";
 
 export function ChatView() {
@@ -43,7 +45,7 @@ export function ChatView() {
   if (state.at === "missing" || state.at === "failed") return <NotShown />;
   return (
     <>
-      <Header />
+      <ChatHeader />
       <div
         ref={scroller}
         class={`relative min-h-0 overflow-y-auto ${empty ? "flex-[0_1_34%] content-end" : "flex-1"}`}
@@ -71,6 +73,7 @@ export function ChatView() {
             Connection lost. Reconnecting…
           </p>
         )}
+        <WaitingForPerson />
         {problem.value !== null && (
           <p
             class="mb-2 flex items-start gap-2.5 rounded-xl bg-danger-tint px-3.5 py-2 text-sm text-danger"
@@ -94,20 +97,9 @@ export function ChatView() {
   );
 }
 
-function Header() {
-  const title = conversation.value?.title || (conversation.value ? "New chat" : "");
+function ChatHeader() {
   return (
-    <header class="flex h-14 shrink-0 items-center gap-2 px-3 sm:px-6">
-      <button
-        type="button"
-        class="ghost-button md:hidden"
-        aria-label="Show conversations"
-        aria-expanded={drawerOpen.value}
-        onClick={() => (drawerOpen.value = true)}
-      >
-        <Icon name="menu" size={20} />
-      </button>
-      <h1 class="min-w-0 flex-1 truncate text-sm font-medium">{title || <span class="sr-only">New chat</span>}</h1>
+    <Header title={conversation.value?.title || (conversation.value ? "New chat" : "")}>
       {isScripted() && (
         <span class="shrink-0 rounded-full bg-notice-tint px-2.5 py-1 text-xs font-medium text-notice" title={SCRIPTED}>
           Scripted model
@@ -116,7 +108,29 @@ function Header() {
       <a href="/" class="ghost-button md:hidden" aria-label="New chat" onClick={(event) => follow(event, "/")}>
         <Icon name="plus" size={20} />
       </a>
-    </header>
+    </Header>
+  );
+}
+
+/** Beside the composer, so that it is seen wherever one has scrolled to. */
+function WaitingForPerson() {
+  const calls = undecided.value;
+  if (calls.length === 0) return null;
+  return (
+    <p
+      id={WAITING_ID}
+      class="mb-2 flex items-center gap-2.5 rounded-xl bg-notice-tint py-1.5 pr-1.5 pl-3.5 text-sm text-notice"
+    >
+      <Icon name="hand" />
+      <span class="min-w-0 flex-1 py-1">
+        {calls.length === 1
+          ? "The assistant waits for your decision about a tool."
+          : `The assistant waits for your decision about ${calls.length} tool calls.`}
+      </span>
+      <button type="button" class="ghost-button shrink-0 px-2.5 font-medium text-notice" onClick={goToApproval}>
+        Review
+      </button>
+    </p>
   );
 }
 
@@ -214,7 +228,7 @@ function NotShown() {
   const missing = state.at === "missing";
   return (
     <>
-      <Header />
+      <ChatHeader />
       <div class="grid flex-1 place-items-center p-6">
         <div class="grid max-w-sm justify-items-center gap-4 text-center">
           <p class="text-xl font-semibold">
@@ -249,10 +263,19 @@ const SPOKEN: Partial<Record<Phase, string>> = {
 /** What happens to the answer, in words, for those who do not see it. The text itself is for them to read at their pace. */
 function useSpokenStatus(): void {
   const before = useRef<Phase | null>(null);
+  const asked = useRef(0);
   useSignalEffect(() => {
     const phase = live.value?.phase ?? null;
     if (!connected.value) announce("Connection lost. Reconnecting.");
     else if (phase !== before.current && phase !== null && SPOKEN[phase]) announce(SPOKEN[phase]);
     before.current = phase;
+    const calls = undecided.value;
+    if (calls.length > asked.current) announce(question(calls));
+    asked.current = calls.length;
   });
+}
+
+function question(calls: ToolPart[]): string {
+  const names = calls.map(({ name, approval }) => `${approval?.title || name} on ${approval?.server}`).join("; ");
+  return `The assistant asks whether it may use ${calls.length === 1 ? "a tool" : `${calls.length} tools`}: ${names}.`;
 }

@@ -1,8 +1,12 @@
 /** Where one writes. Enter sends, Shift+Enter makes a new line; a draft survives a reload, and a failed sending. */
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { undecided } from "../state/approvals.ts";
 import { busy, running, say, sending, stop, stopping } from "../state/chat.ts";
 import { readDraft, writeDraft } from "../state/drafts.ts";
 import { Icon } from "./icons.tsx";
+
+/** Of the notice that says what the answer waits for. */
+export const WAITING_ID = "waiting-for-person";
 
 export function Composer({ draftId, disabled }: { draftId: string; disabled: boolean }) {
   const [text, setText] = useState("");
@@ -44,7 +48,8 @@ export function Composer({ draftId, disabled }: { draftId: string; disabled: boo
         rows={1}
         class="max-h-[40vh] min-w-0 flex-1 resize-none bg-transparent py-2 leading-6 outline-none placeholder:text-soft"
         aria-label="Message"
-        placeholder="Ask anything"
+        aria-describedby={undecided.value.length > 0 ? WAITING_ID : undefined}
+        placeholder={undecided.value.length > 0 ? "Waiting for your decision" : "Ask anything"}
         value={text}
         enterkeyhint="send"
         onInput={(event) => {

@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import { describe } from "../api.ts";
 import { conversation } from "../state/chat.ts";
 import { conversations, hasMore, listError, loading, loadList, loadMore } from "../state/list.ts";
-import { conversationPath, follow, route } from "../state/route.ts";
+import { conversationPath, follow, route, TOOLS_PATH } from "../state/route.ts";
 import { logOut } from "../state/session.ts";
 import type { Conversation, User } from "../types.ts";
 import { announce } from "./announce.tsx";
@@ -130,16 +130,26 @@ function Account({ user }: { user: User }) {
   const name = user.name || user.email;
   const leave = () => void logOut().catch((error: unknown) => announce(describe(error)));
   return (
-    <div class="flex items-center gap-3 border-t border-line px-4 py-3">
+    <div class="flex items-center gap-1 border-t border-line px-4 py-3">
       <span
         class="grid size-8 shrink-0 place-items-center rounded-full bg-brand-tint text-sm font-semibold text-brand"
         aria-hidden="true"
       >
         {name.slice(0, 1).toUpperCase()}
       </span>
-      <span class="min-w-0 flex-1 truncate text-sm" title={user.email}>
+      <span class="ml-2 min-w-0 flex-1 truncate text-sm" title={user.email}>
         {name}
       </span>
+      <a
+        href={TOOLS_PATH}
+        class="ghost-button"
+        aria-label="Tools"
+        title="Tools"
+        aria-current={route.value.page === "tools" ? "page" : undefined}
+        onClick={(event) => leaveTo(event, TOOLS_PATH)}
+      >
+        <Icon name="tool" />
+      </a>
       <button type="button" class="ghost-button" aria-label="Log out" title="Log out" onClick={leave}>
         <Icon name="leave" />
       </button>

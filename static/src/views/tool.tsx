@@ -1,73 +1,171 @@
 /** A tool that the model used: its name and state at a glance, what went in and what came out on demand. */
+import type { ComponentChildren } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { visible } from "../arguments.ts";
+import { duration } from "../durations.ts";
+import { type Deciding, deciding, isOpen } from "../state/approvals.ts";
 import type { ToolPart } from "../turns.ts";
+import { ApprovalCard, DECIDED, goToApproval } from "./approval.tsx";
+import { Arguments, LongText } from "./arguments.tsx";
 import { Icon } from "./icons.tsx";
 
 /** A result may be very long; the whole of it is the model's business. */
 const MAX_SHOWN_CHARS = 20_000;
+/** What is over sooner needs no progress. */
+const SHOW_PROGRESS_AFTER_MS = 2_000;
 
-export function ToolCard({ part }: { part: ToolPart }) {
-  const { name, result } = part;
+type Props = { part: ToolPart; runId: string; running: boolean };
+
+/** The question whether it may be called, as long as that is open; then the call. */
+export function ToolCall({ part, runId, running }: Props) {
+  const place = useRef<HTMLDivElement>(null);
+  const state = deciding(runId, part.callId);
+  const asks = running && part.approval !== null && part.result === null && isOpen(state);
+  // On to the next question, or else to what has become of this one. Not if the person has left for another page.
+  const goOn = () => {
+    if (place.current?.isConnected && !goToApproval()) place.current.querySelector("summary")?.focus();
+  };
+  return (
+    <div ref={place} class="min-w-0">
+      {asks ? (
+        <ApprovalCard part={part} runId={runId} onLeft={goOn} />
+      ) : (
+        <ToolCard part={part} running={running} state={state} />
+      )}
+    </div>
+  );
+}
+
+function ToolCard({ part, running, state }: { part: ToolPart; running: boolean; state: Deciding }) {
+  const { approval, result } = part;
+  const works = running && result === null && !isRefused(state);
+  const elapsedMs = useElapsed(works);
+  const name = visible(part.name);
   return (
     <details class="min-w-0 overflow-hidden rounded-xl border border-line bg-raised">
-      <summary class="flex items-center gap-2.5 px-3.5 py-2.5 text-sm hover:bg-hover">
+      <summary class="relative flex items-center gap-2.5 px-3.5 py-2.5 text-sm hover:bg-hover">
         <span class="text-soft">
           <Icon name="tool" />
         </span>
-        <span class="min-w-0 truncate font-mono text-[0.8rem]">{name}</span>
+        <span class="min-w-0 truncate">
+          {approval?.title ? <bdi class="font-medium">{visible(approval.title)}</bdi> : <Mono>{name}</Mono>}
+        </span>
         <span class="ml-auto flex shrink-0 items-center gap-2 text-xs text-soft">
-          <State result={result} />
+          <State result={result} works={works} elapsedMs={elapsedMs} state={state} />
           <span class="chevron">
             <Icon name="chevron" size={14} />
           </span>
         </span>
+        {works && elapsedMs > SHOW_PROGRESS_AFTER_MS && <span class="progress" aria-hidden="true" />}
       </summary>
       <div class="grid grid-cols-1 gap-3 border-t border-line px-3.5 py-3">
-        <Text label="Arguments" text={asText(part.arguments)} />
-        {result !== null && <Text label={result.isError ? "Error" : "Result"} text={result.text} />}
+        {approval !== null && (
+          <p class="text-sm break-words text-soft">
+            <Mono>{name}</Mono> on the server <bdi class="text-ink">{visible(approval.server)}</bdi>.{" "}
+            {decidedWords(state)}
+          </p>
+        )}
+        <Labelled label="Arguments">
+          <Arguments value={part.arguments} />
+        </Labelled>
+        {result !== null && (
+          <Labelled label={result.isError ? "Error" : "Result"}>
+            {result.text === "" ? (
+              <p class="text-sm text-soft">Nothing came back</p>
+            ) : (
+              <LongText text={visible(result.text)} mono limit={MAX_SHOWN_CHARS} />
+            )}
+          </Labelled>
+        )}
       </div>
     </details>
   );
 }
 
-function State({ result }: { result: ToolPart["result"] }) {
-  if (result === null) {
+/** Whether it is known already that the tool will not be called, though its result has not come. */
+function isRefused(state: Deciding): boolean {
+  return state.at === "expired" || (state.at === "decided" && state.decision === "deny");
+}
+
+function decidedWords(state: Deciding): string {
+  switch (state.at) {
+    case "decided":
+      return `${DECIDED[state.decision]} by you.`;
+    case "elsewhere":
+      return "Somebody signed in as you decided this in another place.";
+    case "expired":
+      return "The time to decide was over, so it was not called.";
+    default:
+      return "You were asked whether it may be used.";
+  }
+}
+
+type StateProps = { result: ToolPart["result"]; works: boolean; elapsedMs: number; state: Deciding };
+
+function State({ result, works, elapsedMs, state }: StateProps) {
+  if (isRefused(state)) {
+    return (
+      <Words icon="cross" danger={false}>
+        {state.at === "expired" ? "Expired" : "Denied"}
+      </Words>
+    );
+  }
+  if (works) {
+    const allowed = state.at === "decided" ? `${DECIDED[state.decision]}, running` : "Running";
     return (
       <>
         <span class="spinner" aria-hidden="true" />
-        Running
+        {elapsedMs > SHOW_PROGRESS_AFTER_MS ? `Running for ${Math.floor(elapsedMs / 1000)} s` : allowed}
       </>
     );
   }
+  if (result === null) {
+    return (
+      <Words icon="cross" danger={false}>
+        Not finished
+      </Words>
+    );
+  }
   return (
-    <span class={`flex items-center gap-1.5 ${result.isError ? "text-danger" : ""}`}>
-      <Icon name={result.isError ? "cross" : "check"} size={15} />
+    <Words icon={result.isError ? "cross" : "check"} danger={result.isError}>
       {result.isError ? "Failed" : "Done"}
       {result.durationMs !== null && ` in ${duration(result.durationMs)}`}
+    </Words>
+  );
+}
+
+function Words({ icon, danger, children }: { icon: "check" | "cross"; danger: boolean; children: ComponentChildren }) {
+  return (
+    <span class={`flex items-center gap-1.5 ${danger ? "text-danger" : ""}`}>
+      <Icon name={icon} size={15} />
+      <span>{children}</span>
     </span>
   );
 }
 
-function Text({ label, text }: { label: string; text: string }) {
-  const cut = text.length > MAX_SHOWN_CHARS;
+function Mono({ children }: { children: string }) {
+  return <span class="font-mono text-[0.8rem]">{children}</span>;
+}
+
+function Labelled({ label, children }: { label: string; children: ComponentChildren }) {
   return (
     <div class="min-w-0">
       <p class="mb-1 text-xs font-medium text-soft">{label}</p>
-      <pre
-        class="max-h-72 overflow-auto rounded-lg bg-sunken px-3 py-2 font-mono text-xs leading-5 break-words whitespace-pre-wrap"
-        tabIndex={0}
-        role="group"
-        aria-label={label}
-      >
-        {cut ? `${text.slice(0, MAX_SHOWN_CHARS)}\n… ${text.length - MAX_SHOWN_CHARS} more characters` : text}
-      </pre>
+      <div class="max-h-72 overflow-auto rounded-lg bg-sunken px-3 py-2" tabIndex={0} role="group" aria-label={label}>
+        {children}
+      </div>
     </div>
   );
 }
 
-function asText(value: unknown): string {
-  return typeof value === "string" ? value : (JSON.stringify(value, null, 2) ?? "");
-}
-
-function duration(ms: number): string {
-  return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
+/** How long it has worked while it was on the screen. */
+function useElapsed(works: boolean): number {
+  const [elapsedMs, setElapsedMs] = useState(0);
+  useEffect(() => {
+    if (!works) return;
+    const startedAt = performance.now();
+    const timer = setInterval(() => setElapsedMs(performance.now() - startedAt), 500);
+    return () => (clearInterval(timer), setElapsedMs(0));
+  }, [works]);
+  return elapsedMs;
 }

@@ -5,7 +5,7 @@ import { type AnswerTurn, answerText, isRunning, type Part, type UserTurn } from
 import { CopyButton } from "./copy.tsx";
 import { Icon } from "./icons.tsx";
 import { Markdown } from "./markdown.tsx";
-import { ToolCard } from "./tool.tsx";
+import { ToolCall } from "./tool.tsx";
 
 export function UserMessage({ turn }: { turn: UserTurn }) {
   return (
@@ -28,7 +28,13 @@ export function Answer({ answer, canRetry }: { answer: AnswerTurn; canRetry: boo
       <h2 class="sr-only">Assistant</h2>
       <div class="grid grid-cols-1 gap-4">
         {answer.parts.map((part, index) => (
-          <PartView key={index} part={part} growing={running && index === answer.parts.length - 1} />
+          <PartView
+            key={index}
+            part={part}
+            runId={answer.runId}
+            running={running}
+            growing={running && index === answer.parts.length - 1}
+          />
         ))}
         <Status answer={answer} canRetry={canRetry} />
       </div>
@@ -41,7 +47,9 @@ export function Answer({ answer, canRetry }: { answer: AnswerTurn; canRetry: boo
   );
 }
 
-function PartView({ part, growing }: { part: Part; growing: boolean }) {
+type PartProps = { part: Part; runId: string; running: boolean; growing: boolean };
+
+function PartView({ part, runId, running, growing }: PartProps) {
   switch (part.kind) {
     case "text":
       return <Markdown text={part.text} growing={growing} />;
@@ -61,7 +69,7 @@ function PartView({ part, growing }: { part: Part; growing: boolean }) {
         </details>
       );
     case "tool":
-      return <ToolCard part={part} />;
+      return <ToolCall part={part} runId={runId} running={running} />;
   }
 }
 

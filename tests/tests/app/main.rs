@@ -9,6 +9,8 @@ mod auth;
 mod errors;
 mod host;
 mod isolation;
+mod mcp;
 mod model;
 mod operations;
 mod page;
+mod tools;

@@ -6,5 +6,6 @@ pub(crate) mod export_db;
 pub(crate) mod import_db;
 pub(crate) mod migrate;
 pub(crate) mod model;
+pub(crate) mod new_tool;
 pub(crate) mod test;
 pub(crate) mod up;

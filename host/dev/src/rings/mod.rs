@@ -6,7 +6,7 @@ pub(crate) mod counts;
 use std::process::Command;
 
 use crate::artifacts;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Provider};
 use crate::npm::{install, npm};
 use crate::prerequisites;
 use crate::python;
@@ -16,6 +16,8 @@ use crate::repo::Repo;
 const BROWSER: &str = "tests/browser";
 /// Where the checks of the deployment files lie.
 const DEPLOY: &str = "tests/deploy";
+/// Where the tool providers that `cargo dev new-tool` begins with lie, one folder for each language.
+const PROVIDERS: &str = "tests/providers";
 /// What the app ring is told: the host's program, the manifest, and how often an instance may be used again.
 const HOST_VARIABLE: &str = "EA_HOST";
 const MANIFEST_VARIABLE: &str = "EA_MANIFEST";
@@ -40,7 +42,7 @@ pub(crate) enum Readiness {
 }
 
 /// All rings, the quick ones first.
-pub(crate) const RINGS: [Ring; 9] = [
+pub(crate) const RINGS: [Ring; 10] = [
     Ring {
         name: "crates",
         about: "libraries, the scripted model and this program",
@@ -88,6 +90,22 @@ pub(crate) const RINGS: [Ring; 9] = [
         folder: "host/embedded",
         prepare: |repo, _| prerequisites::wasm_target(repo).map(|()| Readiness::Ready),
         commands: |repo, _| vec![cargo_test(repo, &["--profile", "host", "--package", "embedded-host"])],
+    },
+    Ring {
+        name: "providers",
+        about: "a tool provider in each language, composed with the adapter and called over MCP",
+        folder: PROVIDERS,
+        prepare: the_providers,
+        commands: |repo, _| {
+            let test = || cargo_test(repo, &["--package", "tests", "--test", "providers"]);
+            let (mut shared, mut fresh) = (test(), test());
+            for test in [&mut shared, &mut fresh] {
+                test.env(HOST_VARIABLE, artifacts::program(repo, "embedded-host"));
+                test.env_remove(REUSE_VARIABLE).env_remove(STORE_VARIABLE);
+            }
+            fresh.env(REUSE_VARIABLE, "1");
+            vec![shared, fresh]
+        },
     },
     Ring {
         name: "app",
@@ -140,6 +158,20 @@ fn a_python(repo: &Repo, _: &Manifest) -> anyhow::Result<Readiness> {
         return Ok(Readiness::Skip(format!("{reason:#}")));
     }
     python::install(repo, DEPLOY)?;
+    Ok(Readiness::Ready)
+}
+
+/// Without Python, its test says that it is skipped.
+fn the_providers(repo: &Repo, _: &Manifest) -> anyhow::Result<Readiness> {
+    prerequisites::wasm_target(repo)?;
+    let _built = artifacts::lock(repo)?;
+    artifacts::packages(repo, &["mcp-server".to_owned(), "fixture-letters".to_owned()])?;
+    if python::is_there(repo).is_ok() {
+        let (name, folder) = ("fixture-dice".to_owned(), format!("{PROVIDERS}/python"));
+        let (file, command) = (python::provider_file(&name), python::provider_command(&folder, &name));
+        artifacts::provider(repo, &Provider { name, folder, file, command })?;
+    }
+    artifacts::host(repo)?;
     Ok(Readiness::Ready)
 }
 

@@ -1,11 +1,13 @@
-//! Server-sent events from bytes as they come: WHATWG HTML, section 9.2.6, for the one field that completions use, `data`.
+//! Server-sent events from bytes as they come: WHATWG HTML, section 9.2.6, for the one field that completions and MCP use, `data`.
+//!
+//! Pure: bytes in, data out. What the data means, and connecting again, is not its business.
 //!
 //! Lines may end in LF, CRLF or CR, chunks may end anywhere, a character's bytes and a line's end included. Nothing is buffered beyond the
 //! event that is being read, and that has a limit.
 
 use memchr::memchr2;
 
-/// The longest event taken: far beyond any chunk of a completion, and small beside an instance's memory.
+/// The longest event taken: far beyond any chunk of a completion, as much as a tool's result may have, and small beside an instance's memory.
 pub const MAX_EVENT_BYTES: usize = 4 * 1024 * 1024;
 
 /// An event went on for too long; the stream is of no use any more.

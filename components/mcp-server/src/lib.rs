@@ -1,0 +1,55 @@
+//! The adapter: speaks the Model Context Protocol over HTTP for the one provider it is composed with.
+//!
+//! What the protocol is, the crate `mcp` knows; here it meets HTTP and the contract in `wit/`. The adapter decides nothing: who may call
+//! what is settled by `tools`, the only component that may reach this one.
+
+mod bindings;
+mod from_provider;
+mod provider;
+mod to_provider;
+
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use http::{Response, StatusCode};
+use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited, StreamBody};
+use spin_sdk::http::Request;
+
+use provider::Composed;
+
+/// A call's arguments are written by a model or by a program; this is more than either writes.
+const MAX_REQUEST_BYTES: usize = 1024 * 1024;
+
+type Events = StreamBody<futures::stream::LocalBoxStream<'static, Result<http_body::Frame<Bytes>, Infallible>>>;
+type Body = Either<Full<Bytes>, Events>;
+
+/// Spin calls this for every request.
+#[spin_sdk::http_service]
+async fn handle(request: Request) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    match Limited::new(body, MAX_REQUEST_BYTES).collect().await {
+        Ok(body) => {
+            let request = http::Request::from_parts(head, body.to_bytes());
+            mcp::respond(&Composed, &mcp::Settings::default(), request).await.map(body_of)
+        }
+        Err(error) if error.is::<LengthLimitError>() => refused(StatusCode::PAYLOAD_TOO_LARGE),
+        Err(_) => refused(StatusCode::BAD_REQUEST),
+    }
+}
+
+fn body_of(body: mcp::Body) -> Body {
+    match body {
+        mcp::Body::Empty => Either::Left(Full::default()),
+        mcp::Body::Json(bytes) => Either::Left(Full::from(bytes)),
+        mcp::Body::Events(events) => {
+            Either::Right(StreamBody::new(events.map(|bytes| Ok(http_body::Frame::data(bytes))).boxed_local()))
+        }
+    }
+}
+
+fn refused(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Either::Left(Full::default()));
+    *response.status_mut() = status;
+    response
+}

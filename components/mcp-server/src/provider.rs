@@ -1,0 +1,80 @@
+//! The composed provider as the crate `mcp` wants one.
+
+use std::cell::OnceCell;
+
+use futures::StreamExt;
+use mcp::{
+    Answer, Completion, CompletionReference, CompletionRequest, Context, Description, Failure, Map, PromptContent,
+    Reply, ResourceContents, ToolCall,
+};
+
+use crate::{bindings::provider as wit, from_provider, to_provider};
+
+thread_local! {
+    /// Does not depend on who calls, and the provider lives as long as this instance.
+    static DESCRIPTION: OnceCell<Description> = const { OnceCell::new() };
+}
+
+/// The one provider there is.
+pub(crate) struct Composed;
+
+impl Composed {
+    async fn remembered() -> Description {
+        if let Some(description) = DESCRIPTION.with(|known| known.get().cloned()) {
+            return description;
+        }
+        let description = from_provider::description(wit::describe().await);
+        DESCRIPTION.with(|known| known.get_or_init(|| description).clone())
+    }
+}
+
+impl mcp::Provider for Composed {
+    async fn describe(&self) -> Result<Description, Failure> {
+        Ok(Self::remembered().await)
+    }
+
+    async fn call_tool(&self, call: ToolCall) -> Result<Reply, Failure> {
+        let ToolCall { name, arguments, context } = call;
+        let call =
+            wit::ToolCall { name, arguments: arguments.get().to_owned(), context: to_provider::context(&context) };
+        match wit::call_tool(call).await.map_err(from_provider::failure)? {
+            wit::Reply::Done(outcome) => Ok(Reply::Done(from_provider::outcome(outcome))),
+            wit::Reply::NeedsInput(request) => Ok(Reply::NeedsInput(from_provider::input_needed(request))),
+            wit::Reply::Live(notices) => {
+                let notices =
+                    futures::stream::unfold(notices, async |mut notices| Some((notices.next().await?, notices)));
+                Ok(Reply::Live(Box::pin(notices.map(from_provider::notice))))
+            }
+        }
+    }
+
+    async fn read_resource(&self, uri: &str, context: Context) -> Result<Answer<Vec<ResourceContents>>, Failure> {
+        let context = to_provider::context(&context);
+        match wit::read_resource(uri.to_owned(), context).await.map_err(from_provider::failure)? {
+            wit::ResourceReply::Done(contents) => {
+                Ok(Answer::Done(contents.into_iter().map(from_provider::contents).collect()))
+            }
+            wit::ResourceReply::NeedsInput(request) => Ok(Answer::NeedsInput(from_provider::input_needed(request))),
+        }
+    }
+
+    async fn get_prompt(&self, name: &str, arguments: Map, context: Context) -> Result<Answer<PromptContent>, Failure> {
+        let arguments = serde_json::Value::Object(arguments).to_string();
+        let context = to_provider::context(&context);
+        match wit::get_prompt(name.to_owned(), arguments, context).await.map_err(from_provider::failure)? {
+            wit::PromptReply::Done(prompt) => Ok(Answer::Done(from_provider::prompt(prompt))),
+            wit::PromptReply::NeedsInput(request) => Ok(Answer::NeedsInput(from_provider::input_needed(request))),
+        }
+    }
+
+    async fn complete(&self, request: CompletionRequest) -> Result<Completion, Failure> {
+        let of = match request.reference {
+            CompletionReference::Prompt(name) => name,
+            CompletionReference::Resource(uri) => uri,
+        };
+        let request = wit::CompletionRequest { of, argument: request.argument, value: request.value };
+        let wit::Completion { values, total, has_more } =
+            wit::complete(request).await.map_err(from_provider::failure)?;
+        Ok(Completion { values, total, has_more })
+    }
+}

@@ -1,0 +1,142 @@
+//! The tools, which another component lists and executes.
+
+use std::{
+    cell::RefCell,
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use domain::{Id, Timestamp, ToolCall};
+use futures::{Stream, StreamExt};
+use http::{HeaderValue, Request, StatusCode, header};
+use orchestrator::{ToolAnswer, ToolDefinition};
+use platform::http_client::{self, HttpError};
+use serde::de::DeserializeOwned;
+use storage::runs::Lease;
+use toolbox::wire::{CALLS_PATH, Call, Called, OFFERS_PATH, Offer, Offers};
+
+/// The component, as `spin.toml` lets us call it.
+const TOOLS: &str = "http://tools.spin.internal";
+
+/// How long offers are believed. `tools` decides at every call anyway; what is stale here is only what the model is told.
+const OFFERS_AGE: Duration = Duration::from_secs(30);
+/// People whose offers are remembered: about as many as an instance serves at once.
+const MAX_REMEMBERED: usize = 32;
+/// Thousands of definitions, or a result of the longest kind.
+const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
+
+thread_local! {
+    /// What was offered to whom. An entry is found only by the id of a verified caller.
+    static OFFERED: RefCell<VecDeque<(Id, Instant, Vec<ToolDefinition>)>> = const { RefCell::new(VecDeque::new()) };
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ToolsError {
+    /// The component cannot be asked.
+    #[error("tools cannot be asked")]
+    Http(#[from] HttpError),
+    /// It answered otherwise than with 200.
+    #[error("tools answered {0}")]
+    Status(StatusCode),
+    /// It said too much.
+    #[error("tools answered too much")]
+    TooLarge,
+    /// It said something else than was asked.
+    #[error("tools answered rubbish")]
+    Json(#[from] serde_json::Error),
+}
+
+/// On whose behalf `tools` is asked.
+pub(crate) struct Tools {
+    user_id: Id,
+    authorization: HeaderValue,
+    traceparent: Option<HeaderValue>,
+}
+
+impl Tools {
+    /// With the caller's own token, which `tools` verifies again.
+    pub(crate) const fn new(user_id: Id, authorization: HeaderValue, traceparent: Option<HeaderValue>) -> Self {
+        Self { user_id, authorization, traceparent }
+    }
+
+    /// What the model may be offered.
+    ///
+    /// # Errors
+    /// [`ToolsError`].
+    pub(crate) async fn offered(&self) -> Result<Vec<ToolDefinition>, ToolsError> {
+        if let Some(known) = self.remembered() {
+            return Ok(known);
+        }
+        let offers: Offers = self.ask(Request::get(format!("{TOOLS}{OFFERS_PATH}")), Bytes::new()).await?;
+        let definition = |Offer { name, description, input_schema }| ToolDefinition { name, description, input_schema };
+        let definitions: Vec<_> = offers.items.into_iter().map(definition).collect();
+        self.remember(definitions.clone());
+        Ok(definitions)
+    }
+
+    /// Has a call made, if it may be.
+    ///
+    /// # Errors
+    /// [`ToolsError`]: nobody knows whether it was made.
+    pub(crate) async fn call(&self, lease: Lease, call: &ToolCall) -> Result<ToolAnswer, ToolsError> {
+        let call = Call {
+            run_id: lease.run_id.to_string().into(),
+            lease_owner: lease.owner.to_string().into(),
+            call_id: call.id.as_str().into(),
+            name: call.name.as_str().into(),
+            arguments: call.arguments.as_str().into(),
+        };
+        let body = Bytes::from(serde_json::to_vec(&call)?);
+        Ok(match self.ask(Request::post(format!("{TOOLS}{CALLS_PATH}")), body).await? {
+            Called::Result { content, is_error } => ToolAnswer::Result { content, is_error },
+            Called::ApprovalNeeded { server, title, expires_at_ms } => {
+                ToolAnswer::ApprovalNeeded { server, title, expires_at: Timestamp::from_millis(expires_at_ms) }
+            }
+            Called::LeaseLost => ToolAnswer::LeaseLost,
+        })
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, request: http::request::Builder, body: Bytes) -> Result<T, ToolsError> {
+        let mut request = request
+            .header(header::AUTHORIZATION, &self.authorization)
+            .header(header::CONTENT_TYPE, "application/json");
+        if let Some(traceparent) = &self.traceparent {
+            request = request.header("traceparent", traceparent);
+        }
+        let response = http_client::send(request.body(body).map_err(HttpError::from)?).await?;
+        if response.status != StatusCode::OK {
+            return Err(ToolsError::Status(response.status));
+        }
+        Ok(serde_json::from_slice(&read(response.body).await?)?)
+    }
+
+    fn remembered(&self) -> Option<Vec<ToolDefinition>> {
+        OFFERED.with_borrow(|offered| {
+            let known = offered.iter().find(|(user_id, since, _)| *user_id == self.user_id && since.elapsed() < OFFERS_AGE);
+            known.map(|(_, _, definitions)| definitions.clone())
+        })
+    }
+
+    fn remember(&self, definitions: Vec<ToolDefinition>) {
+        OFFERED.with_borrow_mut(|offered| {
+            offered.retain(|(user_id, _, _)| *user_id != self.user_id);
+            if offered.len() >= MAX_REMEMBERED {
+                offered.pop_front();
+            }
+            offered.push_back((self.user_id, Instant::now(), definitions));
+        });
+    }
+}
+
+async fn read(mut body: impl Stream<Item = Result<Bytes, HttpError>> + Unpin) -> Result<Vec<u8>, ToolsError> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = body.next().await {
+        bytes.extend_from_slice(&chunk?);
+        if bytes.len() > MAX_ANSWER_BYTES {
+            return Err(ToolsError::TooLarge);
+        }
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,57 @@
+//! What an operator can set about tools.
+
+use platform::variables::variable;
+use toolbox::Policy;
+use web::log::{Level, log};
+
+use crate::{COMPONENT, servers::Server};
+
+/// The brief's thirty requests a minute and person.
+const CALLS_PER_MINUTE: u32 = 30;
+/// The brief's five executions a minute, for tools that may change something.
+const CHANGES_PER_MINUTE: u32 = 5;
+
+/// The configuration of `tools`.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Config {
+    /// All servers, those composed first.
+    pub(crate) servers: Vec<Server>,
+    /// What holds for everybody.
+    pub(crate) policies: Vec<Policy>,
+    /// Calls of a person in a minute.
+    pub(crate) calls_per_minute: u32,
+    /// Calls of a person in a minute of one tool that may change something.
+    pub(crate) changes_per_minute: u32,
+    /// Where the installation is; empty when it need not know.
+    pub(crate) public_url: String,
+}
+
+impl Config {
+    /// Reads the variables that `spin.toml` grants. What is wrong with them is logged, `/ready` says it too, and what would loosen a rule is
+    /// left out: policies that cannot be read deny everything.
+    pub(crate) async fn read() -> Self {
+        let composed = variable("tool_servers").await;
+        let mut servers: Vec<Server> =
+            composed.split(',').map(str::trim).filter(|name| !name.is_empty()).filter_map(Server::composed).collect();
+        match Server::remote(&variable("remote_mcp_servers").await) {
+            Ok(remote) => servers.extend(remote),
+            Err(place) => wrong("remote_mcp_servers", &place),
+        }
+        let policies = Policy::parse_list(&variable("tool_policies").await).unwrap_or_else(|error| {
+            wrong("tool_policies", &error.to_string());
+            vec![Policy::deny_everything()]
+        });
+        let number = async |name, default| variable(name).await.parse().unwrap_or(default);
+        Self {
+            servers,
+            policies,
+            calls_per_minute: number("tool_calls_per_minute", CALLS_PER_MINUTE).await,
+            changes_per_minute: number("tool_changes_per_minute", CHANGES_PER_MINUTE).await,
+            public_url: variable("public_url").await.trim_end_matches('/').to_owned(),
+        }
+    }
+}
+
+fn wrong(name: &str, cause: &str) {
+    log(COMPONENT, Level::Error, "a variable cannot be read", serde_json::json!({ "variable": name, "cause": cause }));
+}

@@ -1,0 +1,170 @@
+//! `POST /mcp` and `POST /mcp/{server}`: the same tools for MCP clients outside, behind the same rules.
+//!
+//! A client proves who it is with a bearer token of ours, which goes no further. A cookie is not enough: any page could send it along.
+
+use std::rc::Rc;
+
+use axum::{
+    body::{Body, to_bytes},
+    extract::{Path, Request, State},
+    response::Response,
+};
+use bytes::Bytes;
+use domain::Id;
+use futures::{SinkExt, StreamExt, channel::mpsc};
+use http::{HeaderValue, header};
+use mcp::{Description, Failure, Outcome, Reply, Settings, ToolCall};
+use problem::Problem;
+use send_wrapper::SendWrapper;
+use toolbox::{Effect, Execution, Tool, execute};
+use web::{Authenticator, Error, Result};
+
+use crate::{
+    listings::Listed,
+    metadata, policies,
+    router::{Tools, here},
+    world::CallWorld,
+};
+
+/// A request; arguments are most of it.
+const MAX_BYTES: usize = 1024 * 1024;
+/// Events that may wait for a slow client.
+const MAX_WAITING: usize = 16;
+/// How long clients may keep a list. It is one person's, and policies change.
+const TTL_MS: u64 = 60_000;
+
+/// `/mcp`.
+pub(crate) async fn all(State(tools): State<Tools>, request: Request) -> Result<Response> {
+    answer(tools, None, request).await
+}
+
+/// `/mcp/{server}`.
+pub(crate) async fn one(
+    State(tools): State<Tools>,
+    Path(server): Path<String>,
+    request: Request,
+) -> Result<Response> {
+    answer(tools, Some(server), request).await
+}
+
+async fn answer(tools: Tools, server: Option<String>, request: Request) -> Result<Response> {
+    let user_id = caller(&tools, server.as_deref(), &request).await?;
+    if server.as_ref().is_some_and(|name| !tools.config.servers.iter().any(|server| server.name == *name)) {
+        return Err(Problem::not_found().into());
+    }
+    let (head, body) = request.into_parts();
+    let body = to_bytes(body, MAX_BYTES).await.map_err(|_| Problem::too_large(MAX_BYTES))?;
+    let listed = tools.listed().await?;
+    let gateway = Gateway { listed: Rc::clone(&listed), tools, server, user_id };
+    let response = here(async move {
+        let settings = Settings::default();
+        mcp::respond(&gateway, &settings, Request::from_parts(head, body)).await.map(SendWrapper::new)
+    });
+    Ok(response.await.map(|body| body_of(body.take())))
+}
+
+/// Whose token it is. Who has none is told where to learn how to get one (RFC 9728, section 5.1).
+async fn caller(tools: &Tools, server: Option<&str>, request: &Request) -> Result<Id> {
+    let challenge = |error: Error| {
+        let url = metadata::url(&tools.config, request.headers(), server);
+        match HeaderValue::from_str(&format!("Bearer resource_metadata=\"{url}\"")) {
+            Ok(value) => error.with_header(header::WWW_AUTHENTICATE, value),
+            Err(_) => error,
+        }
+    };
+    let token = web::session::bearer(request.headers()).ok_or_else(|| challenge(Problem::unauthenticated().into()))?;
+    let caller = tools.authenticate(token).await.map_err(challenge)?;
+    Ok(caller.user_id)
+}
+
+fn body_of(body: mcp::Body) -> Body {
+    match body {
+        mcp::Body::Empty => Body::empty(),
+        mcp::Body::Json(bytes) => Body::from(bytes),
+        mcp::Body::Events(mut events) => {
+            let (mut sender, receiver) = mpsc::channel::<Bytes>(MAX_WAITING);
+            platform::spawn(async move {
+                while let Some(event) = events.next().await {
+                    // The client has left.
+                    if sender.send(event).await.is_err() {
+                        return;
+                    }
+                }
+            });
+            Body::from_stream(receiver.map(Ok::<_, std::convert::Infallible>))
+        }
+    }
+}
+
+/// All servers, or one of them, as one server to one caller.
+struct Gateway {
+    tools: Tools,
+    listed: Rc<Listed>,
+    server: Option<String>,
+    user_id: Id,
+}
+
+impl Gateway {
+    /// The tools by the names under which they are offered here: their own at their own server, else those that models use.
+    fn offered(&self) -> impl Iterator<Item = (&str, &str, &Tool)> {
+        let mine = |tool: &Tool| self.server.as_ref().is_none_or(|server| tool.server == *server);
+        self.listed.catalog.iter().filter(move |(_, tool)| mine(tool)).map(|(name, tool)| {
+            let shown = if self.server.is_some() { tool.name.as_str() } else { name };
+            (shown, name, tool)
+        })
+    }
+}
+
+impl mcp::Provider for Gateway {
+    async fn describe(&self) -> Result<Description, Failure> {
+        let unavailable = |_| Failure::Internal("The tools cannot be listed at the moment.".to_owned());
+        let rules = policies::of(&self.tools, self.user_id).await.map_err(unavailable)?;
+        let allowed = self.offered().filter(|(.., tool)| rules.effect(tool) != Effect::Deny);
+        Ok(Description {
+            name: self.server.clone().unwrap_or_else(|| "edge-assistant".to_owned()),
+            title: Some("Edge Assistant".to_owned()),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            tools: allowed.map(|(shown, _, tool)| definition(shown, tool)).collect(),
+            ttl_ms: Some(TTL_MS),
+            private: true,
+            ..Description::default()
+        })
+    }
+
+    async fn call_tool(&self, call: ToolCall) -> Result<Reply, Failure> {
+        let Some((_, name, _)) = self.offered().find(|(shown, ..)| *shown == call.name) else {
+            return Err(Failure::Unknown(call.name));
+        };
+        let world = CallWorld { tools: &self.tools, user_id: self.user_id, run: None, id: Id::new().to_string() };
+        match execute(&world, &self.listed.catalog, name, call.arguments.get()).await {
+            Ok(Execution::Result { outcome, .. }) => Ok(Reply::Done(outcome)),
+            // Only runs can wait, and only runs have leases.
+            Ok(Execution::ApprovalNeeded { .. } | Execution::LeaseLost) => {
+                Ok(Reply::Done(Outcome::error("This call needs a person's approval, which cannot be had here.")))
+            }
+            Err(error) => {
+                let fields = serde_json::json!({ "tool": name, "cause": error.to_string() });
+                web::log::log(crate::COMPONENT, web::log::Level::Error, "a call cannot be judged", fields);
+                Err(Failure::Internal("The call cannot be made at the moment. Try again later.".to_owned()))
+            }
+        }
+    }
+}
+
+fn definition(name: &str, tool: &Tool) -> mcp::Tool {
+    mcp::Tool {
+        name: name.to_owned(),
+        title: tool.title.clone(),
+        description: Some(tool.description.clone()),
+        input_schema: tool.input_schema.clone(),
+        output_schema: tool.output_schema.clone(),
+        annotations: mcp::Annotations {
+            title: None,
+            read_only: Some(tool.annotations.read_only),
+            destructive: Some(tool.annotations.destructive),
+            idempotent: Some(tool.annotations.idempotent),
+            open_world: Some(tool.annotations.open_world),
+        },
+        meta: None,
+    }
+}

@@ -1,0 +1,54 @@
+//! `GET /api/tools`: the tools there are, for people and programs, with what holds for each.
+
+use axum::extract::State;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use toolbox::{Effect, Tool};
+use web::{Json, Result, Session};
+
+use crate::{policies, router::Tools};
+
+#[derive(Serialize)]
+pub(crate) struct ToolList {
+    items: Vec<ToolBody>,
+    next_cursor: Option<String>,
+}
+
+#[expect(clippy::struct_excessive_bools, reason = "independent statements, as the protocol has them")]
+#[derive(Serialize)]
+struct ToolBody {
+    server: String,
+    name: String,
+    title: String,
+    description: String,
+    input_schema: Box<RawValue>,
+    read_only: bool,
+    destructive: bool,
+    idempotent: bool,
+    open_world: bool,
+    remote: bool,
+    /// What holds for the caller.
+    policy: Effect,
+    /// What the caller has said about exactly this tool.
+    own_policy: Option<Effect>,
+}
+
+pub(crate) async fn list(State(tools): State<Tools>, session: Session) -> Result<Json<ToolList>> {
+    let listed = tools.listed().await?;
+    let rules = policies::of(&tools, session.user_id()).await?;
+    let body = |(_, tool): (&str, &Tool)| ToolBody {
+        server: tool.server.clone(),
+        name: tool.name.clone(),
+        title: tool.title().to_owned(),
+        description: tool.description.clone(),
+        input_schema: tool.input_schema.clone(),
+        read_only: tool.annotations.read_only,
+        destructive: tool.annotations.destructive,
+        idempotent: tool.annotations.idempotent,
+        open_world: tool.annotations.open_world,
+        remote: tool.remote,
+        policy: rules.effect(tool),
+        own_policy: rules.own(tool),
+    };
+    Ok(Json(ToolList { items: listed.catalog.iter().map(body).collect(), next_cursor: None }))
+}

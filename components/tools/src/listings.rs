@@ -1,0 +1,156 @@
+//! What the servers have: asked for seldom, kept when a server is down.
+//!
+//! Composed servers change only with a deployment, so an instance remembers what they said. What servers elsewhere said is kept in the
+//! database too: their last good list outlives an instance and an outage.
+
+use std::{
+    cell::RefCell,
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use futures::future::join_all;
+use mcp::Listing;
+use platform::SpinDatabase;
+use serde::{Deserialize, Serialize};
+use storage::{StorageError, Store, tool_listings::ToolListing};
+use toolbox::{Annotations, Catalog, Tool};
+use web::log::{Level, log};
+
+use crate::{COMPONENT, config::Config, servers::Server};
+
+/// A server that takes longer to say what it has is down.
+const LIMIT: Duration = Duration::from_secs(5);
+/// How long an instance believes what it knows. Instances live for seconds when nobody asks.
+const AGE: Duration = Duration::from_secs(60);
+/// How long when a server did not answer.
+const AGE_WITHOUT: Duration = Duration::from_secs(5);
+/// The shortest and the longest time for which a list elsewhere is believed, whatever its server says.
+const REMOTE_TTL_MS: std::ops::RangeInclusive<u64> = 10_000..=3_600_000;
+/// For servers that do not say.
+const REMOTE_DEFAULT_TTL_MS: u64 = 300_000;
+
+/// Where the adapter says what the protocol has no place for.
+const META_TOOL: &str = "edge-assistant/tool";
+
+/// What all servers have.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    /// Their tools, by the names that models use.
+    pub(crate) catalog: Catalog,
+    until: Instant,
+}
+
+thread_local! {
+    static LISTED: RefCell<Option<Rc<Listed>>> = const { RefCell::new(None) };
+}
+
+/// A listing as it is kept in the database.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    tools: Vec<mcp::Tool>,
+    legacy: bool,
+}
+
+/// What an adapter adds to a tool.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Extra {
+    cache_ms: Option<u64>,
+}
+
+/// What all servers have, as far as is known.
+///
+/// # Errors
+/// Only when servers elsewhere are configured: whatever the database says.
+pub(crate) async fn listed(config: &Config, store: &Store<SpinDatabase>) -> Result<Rc<Listed>, StorageError> {
+    let known = LISTED.with_borrow(Clone::clone);
+    if let Some(known) = known.as_ref().filter(|known| known.until > Instant::now()) {
+        return Ok(Rc::clone(known));
+    }
+    let kept = if config.servers.iter().any(|server| server.remote) { store.tool_listings().await? } else { Vec::new() };
+    let lists = join_all(config.servers.iter().map(|server| async {
+        let kept = kept.iter().find(|kept| server.remote && kept.server == server.name);
+        (server.name.clone(), list(server, kept, store).await)
+    }));
+    let lists = lists.await;
+    let complete = lists.iter().all(|(_, list)| list.is_some());
+    let tools = |(server, list): (String, Option<Vec<Tool>>)| {
+        let before = || known.as_ref().map(|known| known.catalog.of_server(&server).cloned().collect());
+        (server.clone(), list.or_else(before).unwrap_or_default())
+    };
+    let catalog = Catalog::new(lists.into_iter().map(tools).collect());
+    for (name, reason) in catalog.refused() {
+        log(COMPONENT, Level::Warn, "a tool is left out", serde_json::json!({ "tool": name, "cause": reason }));
+    }
+    let listed = Rc::new(Listed { catalog, until: Instant::now() + if complete { AGE } else { AGE_WITHOUT } });
+    LISTED.set(Some(Rc::clone(&listed)));
+    Ok(listed)
+}
+
+/// `None`: the server is down, and nothing is known of it.
+async fn list(server: &Server, kept: Option<&ToolListing>, store: &Store<SpinDatabase>) -> Option<Vec<Tool>> {
+    let last = kept.and_then(|kept| serde_json::from_str::<Kept>(&kept.listing).ok());
+    if let Some(last) = last.as_ref().filter(|_| kept.is_some_and(|kept| kept.fresh)) {
+        return Some(tools(server, &last.tools));
+    }
+    let era = last.as_ref().map(|last| if last.legacy { mcp::Era::Legacy } else { mcp::Era::Modern });
+    let cause = match platform::within(LIMIT, server.client(era).list_tools()).await {
+        Some(Ok(listing)) => return Some(taken(server, listing, store).await),
+        Some(Err(error)) => error.to_string(),
+        None => "it did not answer in time".to_owned(),
+    };
+    log(
+        COMPONENT,
+        Level::Warn,
+        "a tool server cannot be listed",
+        serde_json::json!({ "server": server.name, "cause": cause, "last_known_tools": last.as_ref().map(|last| last.tools.len()) }),
+    );
+    last.map(|last| tools(server, &last.tools))
+}
+
+async fn taken(server: &Server, listing: Listing, store: &Store<SpinDatabase>) -> Vec<Tool> {
+    for refused in &listing.refused {
+        let fields = serde_json::json!({ "server": server.name, "tool": refused.name, "cause": refused.reason });
+        log(COMPONENT, Level::Warn, "a tool is left out", fields);
+    }
+    if server.remote {
+        let ttl_ms = listing.ttl_ms.unwrap_or(REMOTE_DEFAULT_TTL_MS).clamp(*REMOTE_TTL_MS.start(), *REMOTE_TTL_MS.end());
+        let kept = Kept { tools: listing.tools.clone(), legacy: listing.era == mcp::Era::Legacy };
+        if let Ok(json) = serde_json::to_string(&kept)
+            && let Err(error) = store.save_tool_listing(&server.name, &json, i64::try_from(ttl_ms).unwrap_or(i64::MAX)).await
+        {
+            let fields = serde_json::json!({ "server": server.name, "cause": error.to_string() });
+            log(COMPONENT, Level::Warn, "a listing cannot be kept", fields);
+        }
+    }
+    tools(server, &listing.tools)
+}
+
+fn tools(server: &Server, tools: &[mcp::Tool]) -> Vec<Tool> {
+    tools.iter().map(|tool| of_server(server, tool)).collect()
+}
+
+fn of_server(server: &Server, tool: &mcp::Tool) -> Tool {
+    // What a server elsewhere says there is other people's, and no adapter's.
+    let extra = tool.meta.as_ref().filter(|_| !server.remote).and_then(|meta| meta.get(META_TOOL));
+    let extra: Extra = extra.and_then(|extra| Extra::deserialize(extra).ok()).unwrap_or_default();
+    let annotations = &tool.annotations;
+    let defaults = Annotations::default();
+    Tool {
+        server: server.name.clone(),
+        name: tool.name.clone(),
+        title: tool.title.clone().or_else(|| annotations.title.clone()),
+        description: tool.description.clone().unwrap_or_default(),
+        input_schema: tool.input_schema.clone(),
+        output_schema: tool.output_schema.clone(),
+        annotations: Annotations {
+            read_only: annotations.read_only.unwrap_or(defaults.read_only),
+            destructive: annotations.destructive.unwrap_or(defaults.destructive),
+            idempotent: annotations.idempotent.unwrap_or(defaults.idempotent),
+            open_world: annotations.open_world.unwrap_or(defaults.open_world),
+        },
+        remote: server.remote,
+        result_ttl_ms: extra.cache_ms,
+    }
+}

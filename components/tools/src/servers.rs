@@ -1,0 +1,93 @@
+//! The servers there are: those composed in `spin.toml`, and those elsewhere that the operator names.
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use http::{HeaderValue, Request, Response, Uri};
+use mcp::{BodyStream, Client, ClientOptions, Era, Implementation, Transport, TransportError};
+use platform::http_client::{self, HttpError};
+use serde::Deserialize;
+
+/// An answer that is longer is no answer: what the model sees of it is far less.
+const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
+
+/// A server of tools.
+#[derive(Clone, Debug)]
+pub(crate) struct Server {
+    /// What its tools' names begin with.
+    pub(crate) name: String,
+    url: Uri,
+    authorization: Option<HeaderValue>,
+    /// Whether it is somebody else's.
+    pub(crate) remote: bool,
+}
+
+/// An entry of `remote_mcp_servers`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Remote {
+    name: String,
+    url: String,
+    #[serde(default)]
+    authorization: Option<String>,
+}
+
+impl Server {
+    /// The server that `spin.toml` composes under the id `mcp-<name>`.
+    pub(crate) fn composed(name: &str) -> Option<Self> {
+        let url = format!("http://mcp-{name}.spin.internal/mcp").parse().ok()?;
+        Some(Self { name: name.to_owned(), url, authorization: None, remote: false })
+    }
+
+    /// The servers in `remote_mcp_servers`, or what is wrong with it, without its secrets.
+    pub(crate) fn remote(json: &str) -> Result<Vec<Self>, String> {
+        if json.is_empty() {
+            return Ok(Vec::new());
+        }
+        let list: Vec<Remote> = serde_json::from_str(json).map_err(|error| format!("line {}, column {}", error.line(), error.column()))?;
+        let server = |remote: Remote| {
+            let url: Uri = remote.url.parse().map_err(|_| format!("the url of {:?}", remote.name))?;
+            let authorization = remote.authorization.map(|value| {
+                let mut value = HeaderValue::from_str(&value).map_err(|_| format!("the authorization of {:?}", remote.name))?;
+                value.set_sensitive(true);
+                Ok::<_, String>(value)
+            });
+            Ok(Self { url, authorization: authorization.transpose()?, name: remote.name, remote: true })
+        };
+        list.into_iter().map(server).collect()
+    }
+
+    /// A client of it. What is composed speaks the newest revision; of others we know only what we have heard.
+    pub(crate) fn client(&self, era: Option<Era>) -> Client<Http> {
+        let software = Implementation {
+            name: "edge-assistant".to_owned(),
+            title: None,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let options = ClientOptions {
+            authorization: self.authorization.clone(),
+            era: if self.remote { era } else { Some(Era::Modern) },
+            ..ClientOptions::new(software, MAX_ANSWER_BYTES)
+        };
+        Client::new(Http, self.url.clone(), options)
+    }
+}
+
+/// Spin's outbound HTTP.
+pub(crate) struct Http;
+
+impl Transport for Http {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<BodyStream>, TransportError> {
+        let answer = http_client::send(request).await.map_err(failed)?;
+        let mut response = Response::new(Box::pin(answer.body.map_err(failed)) as BodyStream);
+        *response.status_mut() = answer.status;
+        *response.headers_mut() = answer.headers;
+        Ok(response)
+    }
+}
+
+fn failed(error: HttpError) -> TransportError {
+    match error {
+        HttpError::Denied | HttpError::Request(_) => TransportError::NotAllowed(error.to_string()),
+        HttpError::Connection(_) => TransportError::Connection(error.to_string()),
+    }
+}

@@ -1,0 +1,199 @@
+//! What a call needs of the world: the database, the servers, time. One value for each call.
+
+use std::{
+    cell::RefCell,
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use domain::Id;
+use mcp::{CallResult, Client, ClientError, Map, TransportError};
+use serde_json::{Value, json, value::RawValue};
+use storage::{
+    StorageError,
+    audit::AuditEvent,
+    rate_limits::{Limit, RetryAfterMs},
+    runs::Lease,
+};
+use toolbox::{Approval, AuditEntry, CallFailure, Outcome, Permission, Started, Tool, World, execution::CALL_LIMIT};
+use web::log::{Level, log};
+
+use crate::{COMPONENT, policies::Rules, router::Tools, servers::Http};
+
+/// How long a person may think about a call.
+const APPROVAL_LIFETIME_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// Outcomes that an instance remembers. It lives for seconds when nobody asks.
+const MAX_CACHED: usize = 64;
+/// The largest that is remembered.
+const MAX_CACHED_BYTES: usize = 64 * 1024;
+
+/// Where the adapter finds what the protocol has no place for.
+const META_CALL: &str = "edge-assistant/call";
+
+thread_local! {
+    /// By person and key; never for anybody else.
+    static CACHE: RefCell<VecDeque<(Id, String, Instant, Outcome)>> = const { RefCell::new(VecDeque::new()) };
+}
+
+/// A call's place in a run.
+pub(crate) struct RunCall {
+    pub(crate) lease: Lease,
+    pub(crate) call_id: String,
+}
+
+/// A call and who has it made.
+pub(crate) struct CallWorld<'a> {
+    pub(crate) tools: &'a Tools,
+    pub(crate) user_id: Id,
+    /// `None`: a program calls, through the gateway.
+    pub(crate) run: Option<RunCall>,
+    /// The same for every attempt at the same call.
+    pub(crate) id: String,
+}
+
+impl CallWorld<'_> {
+    fn client(&self, tool: &Tool) -> Result<Client<Http>, CallFailure> {
+        let server = self.tools.config.servers.iter().find(|server| server.name == tool.server);
+        // Whoever listed a tool of this server had it configured a moment ago.
+        let server = server.ok_or_else(|| CallFailure::Unreachable("it is no longer configured".to_owned()))?;
+        Ok(server.client(None))
+    }
+}
+
+impl World for CallWorld<'_> {
+    type Error = StorageError;
+
+    async fn permission(&self, tool: &Tool) -> Result<Permission, StorageError> {
+        let call = self.run.as_ref().map(|run| (run.lease.run_id, run.call_id.as_str()));
+        let found = self.tools.store().tool_permission(self.user_id, call).await?;
+        let rules = Rules::new(&self.tools.config.policies, found.policies);
+        // What was decided about another tool says nothing about this one.
+        let approval = found.approval.filter(|approval| approval.server == tool.server && approval.tool == tool.name);
+        let approval = approval.map_or(Approval::None, |approval| match approval.decision {
+            Some(decision) if decision.allows() => Approval::Allowed,
+            Some(_) => Approval::Denied,
+            None if approval.expired => Approval::Expired,
+            None => Approval::Pending { expires_at_ms: approval.expires_at.as_millis() },
+        });
+        Ok(Permission { installation: rules.installation, user: rules.user, approval })
+    }
+
+    async fn ask_approval(&self, tool: &Tool) -> Result<Option<i64>, StorageError> {
+        let Some(RunCall { lease, call_id }) = &self.run else { return Ok(None) };
+        let store = self.tools.store();
+        let asked =
+            store.ask_approval(*lease, self.user_id, call_id, &tool.server, &tool.name, APPROVAL_LIFETIME_MS).await?;
+        Ok(asked.map(|expires_at| expires_at.as_millis()))
+    }
+
+    async fn take_rate(&self, tool: &Tool) -> Result<Result<(), u64>, StorageError> {
+        let config = &self.tools.config;
+        let limit = |key: String, per_minute: u32| Limit { key, per_minute, burst: per_minute };
+        let mut limits = vec![limit(format!("tools:{}", self.user_id), config.calls_per_minute)];
+        if !tool.annotations.read_only {
+            let key = format!("tool:{}:{}:{}", self.user_id, tool.server, tool.name);
+            limits.push(limit(key, config.changes_per_minute));
+        }
+        Ok(self.tools.store().take_rate(&limits).await?.map_err(|RetryAfterMs(wait)| wait))
+    }
+
+    async fn cached(&self, key: &str) -> Option<Outcome> {
+        CACHE.with_borrow(|cache| {
+            let now = Instant::now();
+            let known = cache.iter().find(|(user, known, until, _)| *user == self.user_id && known == key && *until > now);
+            known.map(|(.., outcome)| outcome.clone())
+        })
+    }
+
+    async fn cache(&self, key: &str, outcome: &Outcome, ttl_ms: u64) {
+        if serde_json::to_vec(outcome).map_or(true, |bytes| bytes.len() > MAX_CACHED_BYTES) {
+            return;
+        }
+        let Some(until) = Instant::now().checked_add(Duration::from_millis(ttl_ms)) else { return };
+        CACHE.with_borrow_mut(|cache| {
+            if cache.len() >= MAX_CACHED {
+                cache.pop_front();
+            }
+            cache.push_back((self.user_id, key.to_owned(), until, outcome.clone()));
+        });
+    }
+
+    async fn start(&self, tool: &Tool) -> Result<Started, StorageError> {
+        let Some(RunCall { lease, call_id }) = &self.run else { return Ok(Started::First) };
+        let started = self.tools.store().start_tool_call(*lease, self.user_id, call_id, &tool.name).await?;
+        Ok(match started {
+            storage::tool_calls::Started::First => Started::First,
+            storage::tool_calls::Started::Again => Started::Again,
+            storage::tool_calls::Started::LeaseLost => Started::LeaseLost,
+        })
+    }
+
+    async fn call(&self, tool: &Tool, arguments: Map) -> Result<Outcome, CallFailure> {
+        let client = self.client(tool)?;
+        let definition = mcp::Tool {
+            name: tool.name.clone(),
+            title: None,
+            description: None,
+            input_schema: tool.input_schema.clone(),
+            output_schema: None,
+            annotations: mcp::Annotations::default(),
+            meta: None,
+        };
+        let arguments = RawValue::from_string(Value::Object(arguments).to_string())
+            .map_err(|error| CallFailure::InvalidArguments(error.to_string()))?;
+        let mut meta = Map::new();
+        if !tool.remote {
+            let deadline_ms = u64::try_from(CALL_LIMIT.as_millis()).unwrap_or(u64::MAX);
+            meta.insert(META_CALL.to_owned(), json!({ "id": self.id, "deadlineMs": deadline_ms }));
+        }
+        let CallResult { content, structured, is_error } =
+            client.call_tool(&definition, &arguments, meta, None).await.map_err(failed)?;
+        Ok(Outcome { content, structured, is_error })
+    }
+
+    async fn audit(&self, entry: AuditEntry) -> Result<(), StorageError> {
+        let subject = format!("{}:{}", entry.server.as_deref().unwrap_or("?"), entry.tool);
+        let event = AuditEvent {
+            user_id: self.user_id,
+            action: "tool.call",
+            subject: &subject,
+            run_id: self.run.as_ref().map(|run| run.lease.run_id),
+            call_id: self.run.as_ref().map(|run| run.call_id.as_str()),
+            outcome: entry.code.as_str(),
+            detail: None,
+        };
+        let stored = self.tools.store().append_audit(&event).await;
+        if let Err(error) = &stored {
+            let fields = json!({ "tool": subject, "outcome": event.outcome, "cause": error.to_string() });
+            log(COMPONENT, Level::Error, "a call cannot be recorded", fields);
+        }
+        stored
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        platform::sleep(duration).await;
+    }
+
+    fn can_ask(&self) -> bool {
+        self.run.is_some()
+    }
+}
+
+/// What a server or the way to it did wrong. Its own words are other people's: the crate `toolbox` cuts them.
+fn failed(error: ClientError) -> CallFailure {
+    match error {
+        ClientError::Transport(TransportError::TimedOut) => CallFailure::TimedOut,
+        ClientError::Transport(error) => CallFailure::Unreachable(error.to_string()),
+        ClientError::TooLarge => CallFailure::TooLarge,
+        ClientError::Protocol { code: -32602, message, .. } => CallFailure::InvalidArguments(message),
+        ClientError::Protocol { code: -32601, .. } => CallFailure::Unknown,
+        ClientError::Http { status, .. } if status.is_server_error() => {
+            CallFailure::Upstream(format!("its server broke off the call ({status})"))
+        }
+        ClientError::Http { status, .. } if status == http::StatusCode::UNAUTHORIZED => {
+            CallFailure::NotConfigured("its server wants an authorization that it was not given".to_owned())
+        }
+        other => CallFailure::Upstream(other.to_string()),
+    }
+}

@@ -1,0 +1,149 @@
+//! A call of a tool, with the rounds that it may take until the server has all it wants to know.
+
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
+
+use super::{
+    Client, ClientError, Progress, Transport,
+    exchange::{Call, OnProgress, raw},
+};
+use crate::{
+    header,
+    model::{Content, Map, Tool},
+    provider::InputNeeded,
+    wire::{Era, HEADER_MISMATCH},
+};
+
+/// How often a server may ask back during one call. More is no dialogue but a loop.
+const MAX_ROUNDS: usize = 8;
+
+/// A tool's result.
+#[derive(Clone, PartialEq, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CallResult {
+    /// For the model.
+    #[serde(default)]
+    pub content: Vec<Content>,
+    /// For programs.
+    #[serde(rename = "structuredContent", default)]
+    pub structured: Option<Value>,
+    /// The tool failed, and `content` says how.
+    #[serde(default)]
+    pub is_error: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Kind {
+    #[serde(default)]
+    result_type: Option<String>,
+    #[serde(default)]
+    input_requests: Map,
+    #[serde(default)]
+    request_state: Option<String>,
+}
+
+impl<T: Transport> Client<T> {
+    /// Calls a tool of the listing. `arguments` is a JSON object and is sent as it is; `meta` becomes `_meta`, with the protocol's own keys added.
+    /// Progress is asked for if somebody wants to hear it.
+    ///
+    /// # Errors
+    /// [`ClientError`]. A tool that failed is a result with `is_error`.
+    pub async fn call_tool(
+        &self,
+        tool: &Tool,
+        arguments: &RawValue,
+        meta: Map,
+        mut on_progress: Option<&mut dyn FnMut(Progress)>,
+    ) -> Result<CallResult, ClientError> {
+        let answer = self.rounds(tool, arguments, &meta, reborrow(&mut on_progress)).await;
+        if !matches!(answer, Err(ClientError::Protocol { code: HEADER_MISMATCH, .. })) {
+            return answer;
+        }
+        // The definition has changed: the call is made once more by the new one. Nothing has been done yet.
+        let listing = self.list_tools().await?;
+        match listing.tools.iter().find(|new| new.name == tool.name) {
+            Some(tool) => self.rounds(tool, arguments, &meta, on_progress).await,
+            None => answer,
+        }
+    }
+
+    async fn rounds(
+        &self,
+        tool: &Tool,
+        arguments: &RawValue,
+        meta: &Map,
+        mut on_progress: Option<OnProgress<'_>>,
+    ) -> Result<CallResult, ClientError> {
+        let headers = match self.connect().await? {
+            Era::Modern => parameter_headers(tool, arguments)?,
+            Era::Legacy => Vec::new(),
+        };
+        let mut input: Option<(Map, Option<String>)> = None;
+        for _ in 0..MAX_ROUNDS {
+            let mut call = Call::new("tools/call");
+            call.name = Some(&tool.name);
+            call.meta = meta.clone();
+            call.headers.clone_from(&headers);
+            call.params.insert("name", raw(&tool.name)?);
+            call.params.insert("arguments", arguments.to_owned());
+            if let Some((responses, state)) = &input {
+                if !responses.is_empty() {
+                    call.params.insert("inputResponses", raw(responses)?);
+                }
+                if let Some(state) = state {
+                    call.params.insert("requestState", raw(state)?);
+                }
+            }
+            let result = self.exchange(call, reborrow(&mut on_progress)).await?;
+            let malformed = |error: serde_json::Error| ClientError::Malformed(error.to_string());
+            let kind: Kind = serde_json::from_str(result.get()).map_err(malformed)?;
+            match kind.result_type.as_deref() {
+                None | Some("complete") => return serde_json::from_str(result.get()).map_err(malformed),
+                Some("input_required") => input = Some(self.give(kind)?),
+                Some(other) => return Err(ClientError::Malformed(format!("resultType {other:?}"))),
+            }
+        }
+        Err(ClientError::Malformed(format!("input was asked for {MAX_ROUNDS} times")))
+    }
+
+    /// Answers everything that is asked, or nothing.
+    fn give(&self, kind: Kind) -> Result<(Map, Option<String>), ClientError> {
+        let answer = |request: &Value| {
+            let input = self.options.input.as_ref()?;
+            (input.answer)(request.get("method")?.as_str()?, request.get("params").unwrap_or(&Value::Null))
+        };
+        let responses: Option<Map> =
+            kind.input_requests.iter().map(|(key, request)| Some((key.clone(), answer(request)?))).collect();
+        match responses {
+            Some(responses) if !responses.is_empty() || kind.request_state.is_some() => {
+                Ok((responses, kind.request_state))
+            }
+            _ => Err(ClientError::InputRequired(InputNeeded {
+                requests: kind.input_requests,
+                state: kind.request_state,
+            })),
+        }
+    }
+}
+
+fn reborrow<'a>(on_progress: &'a mut Option<OnProgress<'_>>) -> Option<OnProgress<'a>> {
+    match on_progress {
+        Some(on_progress) => Some(&mut **on_progress),
+        None => None,
+    }
+}
+
+fn parameter_headers(
+    tool: &Tool,
+    arguments: &RawValue,
+) -> Result<Vec<(http::HeaderName, http::HeaderValue)>, ClientError> {
+    let parameters = header::parameters(&tool.input_schema).map_err(ClientError::Request)?;
+    if parameters.is_empty() {
+        return Ok(Vec::new());
+    }
+    let arguments: Map =
+        serde_json::from_str(arguments.get()).map_err(|error| ClientError::Request(error.to_string()))?;
+    let said = parameters.iter().filter_map(|it| Some((it.header.clone(), it.header_value(&arguments)?)));
+    Ok(said.collect())
+}

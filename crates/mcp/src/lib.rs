@@ -1,0 +1,26 @@
+//! The Model Context Protocol over HTTP, both sides: revision 2026-07-28, which is stateless, and 2025-11-25 with its `initialize`.
+//!
+//! Pure: a request goes in and an answer comes out ([`respond`]), or a call goes in and requests go out through a [`Transport`]
+//! ([`Client`]). Who listens, who sends, who may call what and for how long is not decided here. Why not `rmcp`: docs/adr/0012.
+
+mod client;
+mod header;
+mod model;
+mod provider;
+mod server;
+mod wire;
+
+pub use client::{
+    BodyStream, CallResult, Client, ClientError, ClientOptions, InputHandler, Listing, Progress, RefusedTool,
+    Transport, TransportError,
+};
+pub use model::{
+    Annotations, Content, Implementation, LogLevel, Map, Prompt, PromptArgument, PromptMessage, Resource, ResourceBody,
+    ResourceContents, ResourceTemplate, Role, Tool,
+};
+pub use provider::{
+    Answer, Completion, CompletionReference, CompletionRequest, Context, Description, Failure, InputNeeded, Notice,
+    Outcome, PromptContent, Provider, Reply, ToolCall,
+};
+pub use server::{Body, MAX_OUTCOME_BYTES, Settings, respond};
+pub use wire::{Era, LEGACY_VERSION, MODERN_VERSION, SUPPORTED_VERSIONS};

@@ -1,0 +1,161 @@
+//! The server half: one POST of a client and its answer, in either revision. Stateless: nothing outlives the request.
+
+mod call;
+mod input;
+mod methods;
+mod request;
+mod results;
+
+use std::pin::Pin;
+
+use bytes::Bytes;
+use futures::Stream;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use serde_json::Value;
+
+use crate::{
+    provider::Provider,
+    wire::{self, INVALID_REQUEST, Message, PARSE_ERROR, RpcError},
+};
+
+/// The largest result of a tool, as sent: what the client half takes in one event, and far beyond what a model reads.
+pub const MAX_OUTCOME_BYTES: usize = 4 * 1024 * 1024;
+
+/// Who may ask.
+#[derive(Clone, Default, Debug)]
+pub struct Settings {
+    /// Values of `Host` that are answered, as they are sent (`localhost:3000`). `None`: all, because something in front has looked.
+    pub allowed_hosts: Option<Vec<String>>,
+    /// Origins, other than the host's own, whose pages may ask (`https://example.com`).
+    pub allowed_origins: Vec<String>,
+}
+
+/// The body of an answer.
+pub enum Body {
+    /// None.
+    Empty,
+    /// `application/json`.
+    Json(Vec<u8>),
+    /// `text/event-stream`, to be sent piece by piece as they come. Drop it when the client has left: that ends the call.
+    Events(Pin<Box<dyn Stream<Item = Bytes>>>),
+}
+
+/// A request that is not served.
+pub(crate) struct Refusal {
+    pub(crate) status: StatusCode,
+    pub(crate) error: RpcError,
+}
+
+impl Refusal {
+    pub(crate) fn new(status: StatusCode, code: i64, message: impl Into<String>) -> Self {
+        Self { status, error: RpcError::new(code, message) }
+    }
+
+    /// An error within the protocol: HTTP has nothing to say about it.
+    pub(crate) fn within(code: i64, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::OK, code, message)
+    }
+
+    pub(crate) fn with_data(mut self, data: Value) -> Self {
+        self.error.data = Some(data);
+        self
+    }
+}
+
+/// Answers a request. The caller has limited its size.
+pub async fn respond<P: Provider>(provider: &P, settings: &Settings, request: Request<Bytes>) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    let host = head.uri.authority().map(http::uri::Authority::as_str);
+    if !is_allowed(settings, &head.headers, host) {
+        return empty(StatusCode::FORBIDDEN);
+    }
+    if head.method != Method::POST {
+        let mut response = empty(StatusCode::METHOD_NOT_ALLOWED);
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+        return response;
+    }
+    // A page may send other types across origins without asking first.
+    if head.headers.contains_key(header::CONTENT_TYPE) && !crate::header::is(&head.headers, "application/json") {
+        return empty(StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    }
+    match message(&body) {
+        Err(refusal) => refused(None, &refusal),
+        Ok(Message { method: None, .. }) => empty(StatusCode::ACCEPTED),
+        Ok(Message { id: None, .. }) => match request::check_version_header(&head.headers) {
+            Ok(()) => empty(StatusCode::ACCEPTED),
+            Err(refusal) => refused(None, &refusal),
+        },
+        Ok(Message { method: Some(method), id: Some(id), params, .. }) => {
+            match methods::dispatch(provider, &head.headers, &method, &id, params.as_deref()).await {
+                Ok(body) => ok(body),
+                Err(refusal) => refused(Some(&id), &refusal),
+            }
+        }
+    }
+}
+
+/// Reads one message. The id of a request is a text or a whole number.
+fn message(body: &[u8]) -> Result<Message, Refusal> {
+    let invalid = |why: &str| Refusal::new(StatusCode::BAD_REQUEST, INVALID_REQUEST, why);
+    if body.trim_ascii_start().starts_with(b"[") {
+        return Err(invalid("Batches are not supported"));
+    }
+    let message: Message = serde_json::from_slice(body).map_err(|error| {
+        let code = if error.is_data() { INVALID_REQUEST } else { PARSE_ERROR };
+        Refusal::new(StatusCode::BAD_REQUEST, code, format!("Not a message: {error}"))
+    })?;
+    if message.jsonrpc != "2.0" {
+        return Err(invalid("Not JSON-RPC 2.0"));
+    }
+    if message.method.is_none() {
+        let is_response = message.result.is_some() || message.error.is_some();
+        return if is_response { Ok(message) } else { Err(invalid("Neither a request nor a response")) };
+    }
+    match &message.id {
+        None | Some(Value::String(_)) => Ok(message),
+        Some(Value::Number(id)) if id.is_i64() || id.is_u64() => Ok(message),
+        Some(_) => Err(invalid("An id is a text or a whole number")),
+    }
+}
+
+/// Keeps pages of other origins out, also those whose name now leads here (DNS rebinding).
+fn is_allowed(settings: &Settings, headers: &HeaderMap, authority: Option<&str>) -> bool {
+    let host = headers.get(header::HOST).map_or(Ok(authority.unwrap_or_default()), HeaderValue::to_str);
+    let Ok(host) = host else { return false };
+    let host_is_ours =
+        settings.allowed_hosts.as_ref().is_none_or(|hosts| hosts.iter().any(|ours| ours.eq_ignore_ascii_case(host)));
+    let Some(origin) = headers.get(header::ORIGIN) else { return host_is_ours };
+    let Ok(origin) = origin.to_str() else { return false };
+    let own = origin.split_once("://").is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host));
+    host_is_ours && (own || settings.allowed_origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin)))
+}
+
+fn empty(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::Empty);
+    *response.status_mut() = status;
+    response
+}
+
+fn ok(body: Body) -> Response<Body> {
+    let headers: &[_] = match &body {
+        Body::Empty => &[],
+        Body::Json(_) => &[(header::CONTENT_TYPE, "application/json")],
+        Body::Events(_) => &[
+            (header::CONTENT_TYPE, "text/event-stream"),
+            (header::CACHE_CONTROL, "no-store"),
+            // Proxies are to pass events on as they come.
+            (header::HeaderName::from_static("x-accel-buffering"), "no"),
+        ],
+    };
+    let headers: HeaderMap =
+        headers.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect();
+    let mut response = Response::new(body);
+    *response.headers_mut() = headers;
+    response
+}
+
+fn refused(id: Option<&Value>, refusal: &Refusal) -> Response<Body> {
+    let mut response = ok(Body::Json(wire::error(id, &refusal.error)));
+    *response.status_mut() = refusal.status;
+    response
+}

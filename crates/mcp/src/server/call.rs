@@ -1,0 +1,154 @@
+//! `tools/call`, at once or as a stream.
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt, stream};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{
+    Body, Refusal, input,
+    request::{Asked, mismatch},
+    results::Frame,
+};
+use crate::{
+    header,
+    model::{LogLevel, Map},
+    provider::{Description, Failure, Notice, Outcome, Provider, Reply, ToolCall},
+    wire::{self, Era, INVALID_PARAMS, PROGRESS_TOKEN},
+};
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ProgressParams<'a> {
+    progress_token: &'a Value,
+    progress: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+}
+
+#[derive(Serialize)]
+struct LogParams {
+    level: LogLevel,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logger: Option<String>,
+    data: Value,
+}
+
+/// What a stream of notices becomes messages with.
+struct Streaming {
+    frame: Frame,
+    progress_token: Option<Value>,
+    progress: Option<f64>,
+    log_level: Option<LogLevel>,
+}
+
+pub(crate) async fn call_tool<P: Provider>(
+    provider: &P,
+    mut asked: Asked<'_>,
+    frame: Frame,
+    description: Option<&Description>,
+) -> Result<Body, Refusal> {
+    let accepts_events = asked.accepts_events();
+    let name = asked.params.name.take().ok_or_else(|| Refusal::within(INVALID_PARAMS, "Invalid params: no name"))?;
+    let arguments = super::methods::arguments(asked.params.arguments.take())?;
+    // Legacy clients send no such headers.
+    if let Some(tool) = description.and_then(|it| it.tools.iter().find(|tool| tool.name == name)) {
+        // What cannot be followed is not asked of clients either: they leave such a tool out.
+        let parameters = header::parameters(&tool.input_schema).unwrap_or_default();
+        if !parameters.is_empty() {
+            let arguments: Map = serde_json::from_str(arguments.get()).unwrap_or_default();
+            parameters.iter().try_for_each(|it| it.check(asked.headers, &arguments)).map_err(mismatch)?;
+        }
+    }
+    let context = asked.context();
+    let streaming = Streaming {
+        frame,
+        progress_token: context.meta.get(PROGRESS_TOKEN).filter(|_| context.wants_progress).cloned(),
+        progress: None,
+        log_level: context.log_level,
+    };
+    let capabilities = context.client_capabilities.clone();
+    match provider.call_tool(ToolCall { name, arguments, context }).await {
+        Ok(Reply::Done(outcome)) => Ok(Body::Json(streaming.frame.outcome(outcome))),
+        Ok(Reply::Live(notices)) if accepts_events => Ok(Body::Events(Box::pin(events(streaming, notices)))),
+        Ok(Reply::Live(mut notices)) => loop {
+            match notices.next().await {
+                Some(Notice::Done(end)) => return finish(&streaming.frame, end).map(Body::Json),
+                Some(_) => {}
+                None => return finish(&streaming.frame, Err(no_end())).map(Body::Json),
+            }
+        },
+        Ok(Reply::NeedsInput(needed)) if streaming.frame.era == Era::Modern => {
+            input::required(&streaming.frame, needed, &capabilities).map(Body::Json)
+        }
+        Ok(Reply::NeedsInput(_)) => {
+            let words = "This tool asks back, which it can do only with clients of the revision 2026-07-28.";
+            Ok(Body::Json(streaming.frame.outcome(Outcome::error(words))))
+        }
+        Err(failure) => finish(&streaming.frame, Err(failure)).map(Body::Json),
+    }
+}
+
+fn no_end() -> Failure {
+    Failure::Internal("The tool ended without a result.".to_owned())
+}
+
+/// The last message of a call.
+fn finish(frame: &Frame, end: Result<Outcome, Failure>) -> Result<Vec<u8>, Refusal> {
+    match end {
+        Ok(outcome) => Ok(frame.outcome(outcome)),
+        Err(Failure::Unknown(name)) => Err(Refusal::within(INVALID_PARAMS, format!("Unknown tool: {name}"))),
+        Err(failure @ Failure::InvalidState(_)) => Err(Refusal::within(INVALID_PARAMS, failure.to_string())),
+        Err(Failure::MissingCapability(required)) if frame.era == Era::Modern => {
+            Err(input::missing_capability(frame.era, required))
+        }
+        Err(failure) => Ok(frame.outcome(Outcome::error(failure.to_string()))),
+    }
+}
+
+/// Notices as server-sent events, the answer as the last.
+fn events(streaming: Streaming, notices: impl Stream<Item = Notice> + Unpin) -> impl Stream<Item = Bytes> {
+    stream::unfold(Some((streaming, notices)), |state| async {
+        let (mut streaming, mut notices) = state?;
+        loop {
+            let end = match notices.next().await {
+                Some(Notice::Done(end)) => end,
+                None => Err(no_end()),
+                Some(notice) => match streaming.notification(notice) {
+                    Some(message) => return Some((event(&message), Some((streaming, notices)))),
+                    None => continue,
+                },
+            };
+            let frame = &streaming.frame;
+            let message = finish(frame, end).unwrap_or_else(|refusal| wire::error(Some(&frame.id), &refusal.error));
+            return Some((event(&message), None));
+        }
+    })
+}
+
+impl Streaming {
+    /// What is passed on of a notice: progress if it was asked for and goes up, log lines if they are bad enough.
+    fn notification(&mut self, notice: Notice) -> Option<Vec<u8>> {
+        match notice {
+            Notice::Progress { progress, total, message } => {
+                let progress_token = self.progress_token.as_ref()?;
+                if self.progress.is_some_and(|before| progress <= before) || !progress.is_finite() {
+                    return None;
+                }
+                self.progress = Some(progress);
+                let params = ProgressParams { progress_token, progress, total, message };
+                Some(wire::call(None, "notifications/progress", params))
+            }
+            Notice::Log { level, logger, data } => (level >= self.log_level?)
+                .then(|| wire::call(None, "notifications/message", LogParams { level, logger, data })),
+            Notice::Done(_) => None,
+        }
+    }
+}
+
+/// One event. JSON as it is written here has no line ends.
+pub(crate) fn event(message: &[u8]) -> Bytes {
+    [b"data: ", message, b"\n\n"].concat().into()
+}

@@ -1,0 +1,105 @@
+//! Results as each revision wants them.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::{
+    model::Implementation,
+    provider::{Description, Outcome},
+    server::MAX_OUTCOME_BYTES,
+    wire::{self, Era, META_SERVER_INFO},
+};
+
+/// For how long and for whom a result may be kept.
+#[derive(Clone, Copy)]
+pub(crate) struct Cache {
+    pub(crate) ttl_ms: u64,
+    pub(crate) private: bool,
+}
+
+impl Cache {
+    /// What is right for anything that nobody knows more about.
+    pub(crate) const NEVER: Self = Self { ttl_ms: 0, private: true };
+
+    pub(crate) fn of(description: &Description) -> Self {
+        Self { ttl_ms: description.ttl_ms.unwrap_or(0), private: description.private }
+    }
+}
+
+/// Everything that makes a result a message.
+#[derive(Clone)]
+pub(crate) struct Frame {
+    pub(crate) era: Era,
+    pub(crate) id: Value,
+    /// Who answers; only modern results say so.
+    pub(crate) server: Option<Implementation>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Stamped<R> {
+    #[serde(flatten)]
+    result: R,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ttl_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_scope: Option<&'static str>,
+    #[serde(rename = "_meta", skip_serializing_if = "Option::is_none")]
+    meta: Option<Value>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CallToolResult<'a> {
+    content: &'a [crate::Content],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    structured_content: Option<&'a Value>,
+    is_error: bool,
+}
+
+impl Frame {
+    /// A complete result. `cache` is for those that the modern revision calls cacheable.
+    pub(crate) fn complete(&self, result: impl Serialize, cache: Option<Cache>) -> Vec<u8> {
+        self.stamp(result, "complete", cache)
+    }
+
+    pub(crate) fn input_required(&self, result: impl Serialize) -> Vec<u8> {
+        self.stamp(result, "input_required", None)
+    }
+
+    fn stamp(&self, result: impl Serialize, result_type: &'static str, cache: Option<Cache>) -> Vec<u8> {
+        let cache = cache.filter(|_| self.era == Era::Modern);
+        let server = self.server.as_ref().filter(|_| self.era == Era::Modern);
+        let stamped = Stamped {
+            result,
+            result_type: (self.era == Era::Modern).then_some(result_type),
+            ttl_ms: cache.map(|cache| cache.ttl_ms),
+            cache_scope: cache.map(|cache| if cache.private { "private" } else { "public" }),
+            meta: server.map(|server| json!({META_SERVER_INFO: server})),
+        };
+        wire::result(&self.id, stamped)
+    }
+
+    pub(crate) fn outcome(&self, mut outcome: Outcome) -> Vec<u8> {
+        if outcome.content.is_empty()
+            && let Some(structured) = &outcome.structured
+        {
+            outcome.content.push(crate::Content::text(structured.to_string()));
+        }
+        let message = self.complete(
+            CallToolResult {
+                content: &outcome.content,
+                // Before 2026-07-28 it could only be an object.
+                structured_content: outcome.structured.as_ref().filter(|it| self.era == Era::Modern || it.is_object()),
+                is_error: outcome.is_error,
+            },
+            None,
+        );
+        if message.len() <= MAX_OUTCOME_BYTES {
+            return message;
+        }
+        self.outcome(Outcome::error(format!("The result is larger than {MAX_OUTCOME_BYTES} bytes and was not sent.")))
+    }
+}

@@ -1,0 +1,118 @@
+//! JSON-RPC 2.0 as the protocol uses it: versions, names, codes, and the messages themselves.
+
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Value, value::RawValue};
+
+/// The stateless revision.
+pub const MODERN_VERSION: &str = "2026-07-28";
+/// The last revision that begins with `initialize`.
+pub const LEGACY_VERSION: &str = "2025-11-25";
+/// What the server half speaks, best first. 2025-06-18 differs in nothing that is sent here; older ones want batches.
+pub const SUPPORTED_VERSIONS: [&str; 3] = [MODERN_VERSION, LEGACY_VERSION, "2025-06-18"];
+
+/// The two ways of speaking that the specification tells apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Era {
+    /// 2026-07-28: every request says which version it is and what the client can do.
+    Modern,
+    /// 2025-11-25 and before: `initialize` first.
+    Legacy,
+}
+
+pub(crate) const PARSE_ERROR: i64 = -32700;
+pub(crate) const INVALID_REQUEST: i64 = -32600;
+pub(crate) const METHOD_NOT_FOUND: i64 = -32601;
+pub(crate) const INVALID_PARAMS: i64 = -32602;
+pub(crate) const INTERNAL_ERROR: i64 = -32603;
+/// A resource that is not there, before 2026-07-28.
+pub(crate) const LEGACY_RESOURCE_NOT_FOUND: i64 = -32002;
+pub(crate) const HEADER_MISMATCH: i64 = -32020;
+pub(crate) const MISSING_CAPABILITY: i64 = -32021;
+pub(crate) const UNSUPPORTED_VERSION: i64 = -32022;
+
+pub(crate) const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+pub(crate) const META_CLIENT_INFO: &str = "io.modelcontextprotocol/clientInfo";
+pub(crate) const META_CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+pub(crate) const META_LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
+pub(crate) const META_SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
+pub(crate) const META_SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
+pub(crate) const PROGRESS_TOKEN: &str = "progressToken";
+
+pub(crate) const HEADER_VERSION: &str = "mcp-protocol-version";
+pub(crate) const HEADER_METHOD: &str = "mcp-method";
+pub(crate) const HEADER_NAME: &str = "mcp-name";
+pub(crate) const HEADER_SESSION: &str = "mcp-session-id";
+
+/// Anything that comes in.
+#[derive(Deserialize)]
+pub(crate) struct Message {
+    #[serde(default)]
+    pub(crate) jsonrpc: String,
+    /// `Some(Null)` is an id that is `null`, which no message may have.
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) id: Option<Value>,
+    #[serde(default)]
+    pub(crate) method: Option<String>,
+    #[serde(default)]
+    pub(crate) params: Option<Box<RawValue>>,
+    #[serde(default)]
+    pub(crate) result: Option<Box<RawValue>>,
+    #[serde(default)]
+    pub(crate) error: Option<RpcError>,
+}
+
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
+/// An error as JSON-RPC has it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct RpcError {
+    pub(crate) code: i64,
+    #[serde(default)]
+    pub(crate) message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) data: Option<Value>,
+}
+
+impl RpcError {
+    pub(crate) fn new(code: i64, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), data: None }
+    }
+}
+
+/// What goes out.
+#[derive(Serialize)]
+pub(crate) struct Outgoing<'a, T: Serialize> {
+    jsonrpc: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a Value>,
+    #[serde(flatten)]
+    content: Content<'a, T>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Content<'a, T> {
+    Call { method: &'a str, params: T },
+    Result { result: T },
+    Error { error: T },
+}
+
+fn to_vec<T: Serialize>(id: Option<&Value>, content: Content<'_, T>) -> Vec<u8> {
+    // Maps have string keys and nothing here fails by itself, so there is no other way than success.
+    serde_json::to_vec(&Outgoing { jsonrpc: "2.0", id, content }).unwrap_or_default()
+}
+
+/// A request, or with no id a notification.
+pub(crate) fn call(id: Option<&Value>, method: &str, params: impl Serialize) -> Vec<u8> {
+    to_vec(id, Content::Call { method, params })
+}
+
+pub(crate) fn result(id: &Value, result: impl Serialize) -> Vec<u8> {
+    to_vec(Some(id), Content::Result { result })
+}
+
+pub(crate) fn error(id: Option<&Value>, error: &RpcError) -> Vec<u8> {
+    to_vec(id, Content::Error { error })
+}

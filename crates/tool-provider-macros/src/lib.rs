@@ -1,0 +1,145 @@
+//! The attribute `#[tool]`: what a function says about itself becomes a tool's definition. `tool-provider` re-exports it and documents it.
+//!
+//! Must not know WIT: what it writes speaks to traits of `tool-provider` only.
+
+use proc_macro::TokenStream;
+use proc_macro2::TokenStream as Tokens;
+use quote::{ToTokens, quote};
+use syn::{
+    Attribute, Error, Expr, ExprLit, FnArg, ItemFn, Lit, LitInt, LitStr, Meta, Result, ReturnType, Type,
+    parse_macro_input,
+};
+
+const KNOWN: &str =
+    "known are: title = \"...\", secret = \"...\", cache_ms = 60_000, read_only, additive, idempotent, closed_world";
+
+/// What stands in `#[tool(...)]`.
+#[derive(Default)]
+struct Settings {
+    title: Option<LitStr>,
+    secrets: Vec<LitStr>,
+    cache_ms: Option<LitInt>,
+    read_only: bool,
+    idempotent: bool,
+    closed_world: bool,
+    additive: bool,
+}
+
+/// See `tool_provider::tool`.
+#[proc_macro_attribute]
+pub fn tool(settings: TokenStream, item: TokenStream) -> TokenStream {
+    let mut read = Settings::default();
+    let parser = syn::meta::parser(|meta| read.read(&meta));
+    parse_macro_input!(settings with parser);
+    let function = parse_macro_input!(item as ItemFn);
+    expand(&read, &function).unwrap_or_else(Error::into_compile_error).into()
+}
+
+impl Settings {
+    fn read(&mut self, meta: &syn::meta::ParseNestedMeta<'_>) -> Result<()> {
+        let flags = [
+            ("read_only", &mut self.read_only),
+            ("idempotent", &mut self.idempotent),
+            ("closed_world", &mut self.closed_world),
+            ("additive", &mut self.additive),
+        ];
+        for (name, flag) in flags {
+            if meta.path.is_ident(name) {
+                *flag = true;
+                return Ok(());
+            }
+        }
+        if meta.path.is_ident("title") {
+            self.title = Some(meta.value()?.parse()?);
+        } else if meta.path.is_ident("secret") {
+            self.secrets.push(meta.value()?.parse()?);
+        } else if meta.path.is_ident("cache_ms") {
+            self.cache_ms = Some(meta.value()?.parse()?);
+        } else {
+            return Err(meta.error(KNOWN));
+        }
+        Ok(())
+    }
+}
+
+fn expand(settings: &Settings, function: &ItemFn) -> Result<Tokens> {
+    let (name, visibility) = (&function.sig.ident, &function.vis);
+    if function.sig.asyncness.is_none() {
+        return Err(Error::new_spanned(&function.sig, "a tool is an `async fn`"));
+    }
+    let description = doc(&function.attrs);
+    if description.is_empty() {
+        return Err(Error::new_spanned(
+            &function.sig,
+            "say in a doc comment what the tool does and when to use it: the model reads it",
+        ));
+    }
+    let mut types = function.sig.inputs.iter().map(|input| match input {
+        FnArg::Typed(typed) => Ok(&*typed.ty),
+        FnArg::Receiver(receiver) => Err(Error::new_spanned(receiver, "a tool is a free function")),
+    });
+    let arguments = types.next().transpose()?.ok_or_else(|| {
+        Error::new_spanned(&function.sig, "a tool takes its arguments as one struct, and may take `&Context` after it")
+    })?;
+    let context = types.next().transpose()?.map(|_: &Type| quote!(, context));
+    let ReturnType::Type(_, answer) = &function.sig.output else {
+        return Err(Error::new_spanned(&function.sig, "a tool returns `Result<_, Failure>`"));
+    };
+    let title = option(settings.title.as_ref());
+    let cache_ms = option(settings.cache_ms.as_ref());
+    let Settings { secrets, read_only, idempotent, closed_world, additive, .. } = settings;
+    let text = name.to_string();
+    Ok(quote! {
+        #function
+
+        #[allow(non_camel_case_types, missing_docs, unreachable_pub)]
+        #[doc(hidden)]
+        #visibility struct #name {}
+
+        impl ::tool_provider::Tool for #name {
+            const NAME: &'static str = #text;
+
+            fn definition() -> ::tool_provider::Definition {
+                ::tool_provider::Definition {
+                    name: #text,
+                    title: #title,
+                    description: #description,
+                    input_schema: ::tool_provider::schema::<#arguments>(),
+                    output_schema: <#answer as ::tool_provider::IntoAnswer>::schema(),
+                    secrets: &[#(#secrets),*],
+                    cache_ms: #cache_ms,
+                    read_only: #read_only,
+                    destructive: !#read_only && !#additive,
+                    idempotent: #read_only || #idempotent,
+                    open_world: !#closed_world,
+                }
+            }
+
+            #[allow(unused_variables)]
+            async fn call(
+                arguments: &str,
+                context: &::tool_provider::Context,
+            ) -> ::core::result::Result<::tool_provider::Answer, ::tool_provider::Failure> {
+                let arguments = ::tool_provider::arguments(arguments)?;
+                ::tool_provider::IntoAnswer::into_answer(#name(arguments #context).await)
+            }
+        }
+    })
+}
+
+fn option(literal: Option<&impl ToTokens>) -> Tokens {
+    literal
+        .map_or_else(|| quote!(::core::option::Option::None), |literal| quote!(::core::option::Option::Some(#literal)))
+}
+
+/// The text of a doc comment.
+fn doc(attributes: &[Attribute]) -> String {
+    let lines = attributes.iter().filter_map(|attribute| match &attribute.meta {
+        Meta::NameValue(pair) if pair.path.is_ident("doc") => match &pair.value {
+            Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Some(text.value().trim().to_owned()),
+            _ => None,
+        },
+        _ => None,
+    });
+    lines.collect::<Vec<_>>().join("\n").trim().to_owned()
+}

@@ -1,0 +1,67 @@
+//! What a tool's function may return, and what becomes of it.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::{Failure, schema};
+
+/// A call's result: text for the model and the person, and the same as JSON if there is any.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Answer {
+    /// The text.
+    pub text: String,
+    /// A JSON object.
+    pub structured: Option<String>,
+}
+
+/// A result with fields. The model reads it as JSON; its schema is part of the tool's definition.
+#[derive(Clone, Debug)]
+pub struct Structured<T>(pub T);
+
+/// What may come out of a tool's function: `Result` of a `String`, an [`Answer`] or a [`Structured`].
+pub trait IntoAnswer {
+    /// JSON Schema of the structured part.
+    fn schema() -> Option<String> {
+        None
+    }
+
+    /// The result.
+    ///
+    /// # Errors
+    /// The function's own, or that the result cannot be written as JSON.
+    fn into_answer(self) -> Result<Answer, Failure>;
+}
+
+impl<T: IntoAnswer> IntoAnswer for Result<T, Failure> {
+    fn schema() -> Option<String> {
+        T::schema()
+    }
+
+    fn into_answer(self) -> Result<Answer, Failure> {
+        self?.into_answer()
+    }
+}
+
+impl IntoAnswer for Answer {
+    fn into_answer(self) -> Result<Answer, Failure> {
+        Ok(self)
+    }
+}
+
+impl IntoAnswer for String {
+    fn into_answer(self) -> Result<Answer, Failure> {
+        Ok(Answer { text: self, structured: None })
+    }
+}
+
+impl<T: Serialize + JsonSchema> IntoAnswer for Structured<T> {
+    fn schema() -> Option<String> {
+        Some(schema::<T>())
+    }
+
+    fn into_answer(self) -> Result<Answer, Failure> {
+        let text = serde_json::to_string(&self.0)
+            .map_err(|error| Failure::UpstreamFailed(format!("The result cannot be written as JSON: {error}.")))?;
+        Ok(Answer { structured: Some(text.clone()), text })
+    }
+}

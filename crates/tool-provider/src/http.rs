@@ -1,0 +1,67 @@
+//! The way out: HTTP requests to what `allowed_outbound_hosts` of the tool's section in `spin.toml` allows. Redirects are answers, not followed.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    time::Duration,
+};
+
+use futures::future::{Either, select};
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use wasip3::{
+    http::{client, types::ErrorCode},
+    http_compat::{http_from_wasi_response, http_into_wasi_request},
+};
+
+use crate::{Failure, sleep};
+
+/// Sends a request and reads the whole answer, of at most `max_bytes`, within `limit`. A status of 4xx or 5xx is an answer.
+///
+/// # Errors
+/// [`Failure::TimedOut`], or [`Failure::UpstreamFailed`] in words that name the host.
+pub async fn send(
+    request: Request<Vec<u8>>,
+    max_bytes: usize,
+    limit: Duration,
+) -> Result<Response<Vec<u8>>, Failure> {
+    let host = request.uri().authority().map(ToString::to_string).unwrap_or_default();
+    match select(pin!(exchange(request, max_bytes, &host)), pin!(sleep(limit))).await {
+        Either::Left((answer, _)) => answer,
+        Either::Right(((), _)) => Err(Failure::TimedOut),
+    }
+}
+
+async fn exchange(request: Request<Vec<u8>>, max_bytes: usize, host: &str) -> Result<Response<Vec<u8>>, Failure> {
+    let failed = |code: ErrorCode| {
+        Failure::UpstreamFailed(match code {
+            ErrorCode::HttpRequestDenied => format!("this tool may not reach {host}"),
+            other => format!("{host} does not answer: {other}"),
+        })
+    };
+    let request = request.map(|body| Full::new(bytes::Bytes::from(body)));
+    let request = http_into_wasi_request(request).map_err(failed)?;
+    let response = polled_twice(client::send(request)).await.map_err(failed)?;
+    let (head, body) = http_from_wasi_response(response).map_err(failed)?.into_parts();
+    match Limited::new(body, max_bytes).collect().await {
+        Ok(body) => Ok(Response::from_parts(head, body.to_bytes().to_vec())),
+        Err(error) if error.is::<LengthLimitError>() => {
+            Err(Failure::UpstreamFailed(format!("the answer of {host} is longer than {max_bytes} bytes")))
+        }
+        Err(_) => Err(Failure::UpstreamFailed(format!("{host} broke off its answer"))),
+    }
+}
+
+/// Sending spawns a task that writes the body, and the runtime polls what was spawned only with the next event: polled a second time right
+/// after the first, the future sees to it that there is one.
+async fn polled_twice<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let mut polled = false;
+    poll_fn(|context| {
+        if !std::mem::replace(&mut polled, true) {
+            context.waker().wake_by_ref();
+        }
+        future.as_mut().poll(context)
+    })
+    .await
+}

@@ -1,0 +1,69 @@
+//! For authors of tools in Rust: a typed function with doc comments becomes a tool.
+//!
+//! ```ignore
+//! //! Dice.
+//! use tool_provider::{Failure, provider, tool};
+//!
+//! #[derive(serde::Deserialize, schemars::JsonSchema)]
+//! struct Roll {
+//!     /// How many sides the die has.
+//!     sides: u32,
+//! }
+//!
+//! /// Rolls a die. Use it whenever chance should decide.
+//! #[tool(title = "Roll a die", read_only, closed_world)]
+//! async fn roll(arguments: Roll) -> Result<String, Failure> { ... }
+//!
+//! provider! { name: "dice", title: "Dice", tools: [roll] }
+//! ```
+//!
+//! The contract is `wit/provider.wit`; this crate only makes it pleasant, and must not add to it. It knows nothing of MCP or HTTP.
+
+mod answer;
+mod context;
+mod definition;
+pub mod http;
+
+#[doc(hidden)]
+#[allow(missing_docs, unsafe_code, unreachable_pub, clippy::all, clippy::pedantic, clippy::restriction)]
+pub mod bindings {
+    wasip3::wit_bindgen::generate!({
+        path: "../../wit",
+        world: "tool-provider",
+        runtime_path: "::tool_provider::wasip3::wit_bindgen::rt",
+        pub_export_macro: true,
+        export_macro_name: "export_provider",
+        default_bindings_module: "tool_provider::bindings",
+    });
+}
+#[doc(hidden)]
+pub mod provider;
+
+// The bindings name their runtime by this crate's name, inside and outside.
+extern crate self as tool_provider;
+
+pub use answer::{Answer, IntoAnswer, Structured};
+pub use context::Context;
+pub use definition::{Definition, Tool, arguments, schema};
+pub use tool_provider_macros::tool;
+#[doc(hidden)]
+pub use wasip3;
+
+/// Why a call failed. The words reach the model and the person: say what to do next.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Failure {
+    /// Arguments that fit the schema and still make no sense.
+    InvalidArguments(String),
+    /// A secret or a setting is missing.
+    NotConfigured(String),
+    /// Whatever the tool uses did not do its part.
+    UpstreamFailed(String),
+    /// It took too long.
+    TimedOut,
+}
+
+/// Waits.
+pub async fn sleep(duration: std::time::Duration) {
+    let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+    wasip3::clocks::monotonic_clock::wait_for(nanoseconds).await;
+}

@@ -1,0 +1,252 @@
+//! The way of a call: find, validate, permit, ask, limit, look into the cache, write down, call, audit. For the model and for clients of the
+//! gateway alike, and there is no other.
+
+use std::{pin::pin, time::Duration};
+
+use futures::future::{Either, select};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    AuditCode, CallFailure, Catalog, Effect, Failure, Outcome, Policy, ServerName, Tool, arguments, cut, decide,
+    schema::canonical,
+};
+
+/// A tool that takes longer has hung, as far as the person who waits is concerned.
+pub const CALL_LIMIT: Duration = Duration::from_secs(60);
+/// The largest result, with its images: as much as our own servers send.
+pub const MAX_OUTCOME_BYTES: usize = 4 * 1024 * 1024;
+
+/// What a call needs of the world. One value of it is one call, by one user.
+#[expect(async_fn_in_trait, reason = "guests have one thread, so nobody needs these futures to be Send")]
+pub trait World {
+    /// The store failed, so nothing can be said about the call.
+    type Error;
+
+    /// The policies that hold, and how far the approval of this call is.
+    async fn permission(&self, tool: &Tool) -> Result<Permission, Self::Error>;
+
+    /// Asks the person about this call. When the question expires, in milliseconds since 1970. Asked again: the same.
+    async fn ask_approval(&self, tool: &Tool) -> Result<i64, Self::Error>;
+
+    /// Takes one call from what may be made. `Err`: none is left; how many milliseconds until one is.
+    async fn take_rate(&self, tool: &Tool) -> Result<Result<(), u64>, Self::Error>;
+
+    /// A result kept for this key. A cache that cannot be read has none. Keys know nothing of users: results that are one user's are kept
+    /// under that user's name.
+    async fn cached(&self, key: &str) -> Option<Outcome>;
+
+    /// Keeps a result. What goes wrong is the world's to log.
+    async fn cache(&self, key: &str, outcome: &Outcome, ttl_ms: u64);
+
+    /// Writes down that the call is about to be made. For clients that are no run: always [`Started::First`].
+    async fn start(&self, tool: &Tool) -> Result<Started, Self::Error>;
+
+    /// Makes the call. Reads no more than [`MAX_OUTCOME_BYTES`]. Dropped when [`CALL_LIMIT`] is over.
+    async fn call(&self, tool: &Tool, arguments: Map<String, Value>) -> Result<Outcome, CallFailure>;
+
+    /// Appends to the audit. What goes wrong is the world's to log: the result is not lost over it.
+    async fn audit(&self, entry: AuditEntry) -> Result<(), Self::Error>;
+
+    /// Waits.
+    async fn sleep(&self, duration: Duration);
+
+    /// Whether this call can wait for a person. A run can; an outside client cannot.
+    fn can_ask(&self) -> bool;
+}
+
+/// What is known about whether a call may be made.
+#[derive(Clone, Debug, Default)]
+pub struct Permission {
+    /// The installation's policies.
+    pub installation: Vec<Policy>,
+    /// The user's.
+    pub user: Vec<Policy>,
+    /// The approval of this very call.
+    pub approval: Approval,
+}
+
+/// How far the approval of a call is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Approval {
+    /// Nobody was asked.
+    #[default]
+    None,
+    /// The person was asked and has not decided.
+    Pending {
+        /// Milliseconds since 1970.
+        expires_at_ms: i64,
+    },
+    /// The person said yes.
+    Allowed,
+    /// The person said no.
+    Denied,
+    /// The person did not decide in time.
+    Expired,
+}
+
+/// Whether a call was written down before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Started {
+    /// It was not.
+    First,
+    /// It was.
+    Again,
+    /// The run is somebody else's by now.
+    LeaseLost,
+}
+
+/// What is kept about a call. No content: not its arguments, not its result.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AuditEntry {
+    /// The server; `None`: there is no such tool.
+    pub server: Option<ServerName>,
+    /// The tool's name there, or what was asked for.
+    pub tool: String,
+    /// What it came to.
+    pub code: AuditCode,
+}
+
+/// What a call came to.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Execution {
+    /// A result, be it a failure in words.
+    Result {
+        /// The result; [`Outcome::text_for_model`] is what the model reads.
+        outcome: Outcome,
+        /// What it is.
+        code: AuditCode,
+    },
+    /// The person has to decide first.
+    ApprovalNeeded {
+        /// The server.
+        server: ServerName,
+        /// The tool's name for people.
+        title: String,
+        /// Until when, in milliseconds since 1970.
+        expires_at_ms: i64,
+    },
+    /// The run is somebody else's by now; nothing was done.
+    LeaseLost,
+}
+
+/// Makes a call, unless something is against it.
+///
+/// # Errors
+/// The world's. Nothing was called then.
+pub async fn execute<W: World>(
+    world: &W,
+    catalog: &Catalog,
+    name: &str,
+    arguments: &str,
+) -> Result<Execution, W::Error> {
+    let Some(tool) = catalog.find(name) else {
+        return Ok(refuse(world, &Failure::UnknownTool(name)).await);
+    };
+    let arguments = match arguments::validate(&tool.input_schema, arguments) {
+        Ok(arguments) => arguments,
+        Err(cause) => return Ok(refuse(world, &Failure::InvalidArguments(tool, cause)).await),
+    };
+    if let Some(otherwise) = permit(world, tool).await? {
+        return Ok(otherwise);
+    }
+    if let Err(retry_after_ms) = world.take_rate(tool).await? {
+        return Ok(refuse(world, &Failure::TooMany(tool, retry_after_ms)).await);
+    }
+    let ttl_ms = tool.result_ttl_ms.filter(|ttl_ms| *ttl_ms > 0 && tool.annotations.read_only);
+    let cache = ttl_ms.map(|ttl_ms| (cache_key(tool, &arguments), ttl_ms));
+    if let Some((key, _)) = &cache
+        && let Some(outcome) = world.cached(key).await
+    {
+        return Ok(finish(world, tool, outcome, AuditCode::Cached).await);
+    }
+    match world.start(tool).await? {
+        Started::LeaseLost => return Ok(Execution::LeaseLost),
+        Started::Again if !(tool.annotations.idempotent || tool.annotations.read_only) => {
+            return Ok(refuse(world, &Failure::NotRepeated(tool)).await);
+        }
+        Started::First | Started::Again => {}
+    }
+    match call(world, tool, arguments).await {
+        Err(cause) => Ok(refuse(world, &Failure::Call(tool, cause)).await),
+        Ok(outcome) if outcome.is_error => Ok(finish(world, tool, outcome, AuditCode::ToolError).await),
+        Ok(outcome) => {
+            if let Some((key, ttl_ms)) = &cache {
+                world.cache(key, &outcome, *ttl_ms).await;
+            }
+            Ok(finish(world, tool, outcome, AuditCode::Ok).await)
+        }
+    }
+}
+
+/// Whether the call may be made: `None`, or what is to be answered instead.
+async fn permit<W: World>(world: &W, tool: &Tool) -> Result<Option<Execution>, W::Error> {
+    let permission = world.permission(tool).await?;
+    let effect = decide(tool, &permission.installation, &permission.user);
+    let failure = match (effect, permission.approval) {
+        (Effect::Deny, _) => Failure::Denied(tool),
+        // Who was asked about this very call and said no is not overruled by what holds for others.
+        (_, Approval::Denied) => Failure::Declined(tool),
+        (Effect::Allow, _) | (Effect::Ask, Approval::Allowed) => return Ok(None),
+        (Effect::Ask, Approval::Expired) => Failure::Expired(tool),
+        (Effect::Ask, Approval::Pending { expires_at_ms }) => return Ok(Some(needed(tool, expires_at_ms))),
+        (Effect::Ask, Approval::None) if world.can_ask() => {
+            let expires_at_ms = world.ask_approval(tool).await?;
+            audit(world, tool, AuditCode::ApprovalAsked).await;
+            return Ok(Some(needed(tool, expires_at_ms)));
+        }
+        (Effect::Ask, Approval::None) => Failure::CannotAsk(tool),
+    };
+    Ok(Some(refuse(world, &failure).await))
+}
+
+fn needed(tool: &Tool, expires_at_ms: i64) -> Execution {
+    Execution::ApprovalNeeded { server: tool.server.clone(), title: tool.title().to_owned(), expires_at_ms }
+}
+
+async fn call<W: World>(world: &W, tool: &Tool, arguments: Map<String, Value>) -> Result<Outcome, CallFailure> {
+    let outcome = match select(pin!(world.call(tool, arguments)), pin!(world.sleep(CALL_LIMIT))).await {
+        Either::Left((outcome, _)) => outcome?,
+        Either::Right(((), _)) => return Err(CallFailure::TimedOut),
+    };
+    // The transport reads no more either; what is counted here is what is kept.
+    let bytes = serde_json::to_vec(&outcome).map_or(usize::MAX, |json| json.len());
+    if bytes > MAX_OUTCOME_BYTES { Err(CallFailure::TooLarge) } else { Ok(outcome) }
+}
+
+async fn refuse<W: World>(world: &W, failure: &Failure<'_>) -> Execution {
+    let code = failure.code();
+    match failure {
+        Failure::UnknownTool(name) => {
+            let entry = AuditEntry { server: None, tool: cut(name, crate::catalog::MAX_TOOL_NAME_CHARS), code };
+            // Logged by the world.
+            let _ = world.audit(entry).await;
+        }
+        Failure::InvalidArguments(tool, _)
+        | Failure::Denied(tool)
+        | Failure::CannotAsk(tool)
+        | Failure::Declined(tool)
+        | Failure::Expired(tool)
+        | Failure::TooMany(tool, _)
+        | Failure::NotRepeated(tool)
+        | Failure::Call(tool, _) => audit(world, tool, code).await,
+    }
+    Execution::Result { outcome: Outcome::failure(failure.to_string()), code }
+}
+
+async fn finish<W: World>(world: &W, tool: &Tool, outcome: Outcome, code: AuditCode) -> Execution {
+    audit(world, tool, code).await;
+    Execution::Result { outcome, code }
+}
+
+async fn audit<W: World>(world: &W, tool: &Tool, code: AuditCode) {
+    // Logged by the world.
+    let _ = world.audit(AuditEntry { server: Some(tool.server.clone()), tool: tool.name.clone(), code }).await;
+}
+
+/// The same for the same call, in whatever order and form its arguments were written.
+fn cache_key(tool: &Tool, arguments: &Map<String, Value>) -> String {
+    let mut text = format!("{}\0{}\0", tool.server, tool.name);
+    canonical(&Value::Object(arguments.clone()), &mut text);
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}

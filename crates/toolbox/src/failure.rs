@@ -1,0 +1,183 @@
+//! Everything that a call can come to, in words for the model and the person, and in codes for the audit. The one place for both.
+
+use std::fmt;
+
+use crate::{InvalidArguments, Tool, cut, policy::exact_pattern};
+
+/// The longest piece of somebody else's words in a failure.
+const MAX_CAUSE_CHARS: usize = 2_000;
+
+/// The world could not make a call.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum CallFailure {
+    /// The server does not know the tool, though it listed it.
+    #[error("its server no longer has it")]
+    Unknown,
+    /// The server does not take the arguments.
+    #[error("its server does not take these arguments: {0}")]
+    InvalidArguments(String),
+    /// The server lacks a setting, an account or the like.
+    #[error("it is not set up here: {0}")]
+    NotConfigured(String),
+    /// What the tool itself relies on failed.
+    #[error("it failed: {0}")]
+    Upstream(String),
+    /// It took too long.
+    #[error("it did not answer in time; whether it took effect is not known")]
+    TimedOut,
+    /// Its answer is too large.
+    #[error("its answer is too large; ask for less")]
+    TooLarge,
+    /// Its server cannot be reached.
+    #[error("its server cannot be reached: {0}")]
+    Unreachable(String),
+}
+
+/// Why a call has no result of its tool.
+#[derive(Debug)]
+pub enum Failure<'t> {
+    /// There is no such tool.
+    UnknownTool(&'t str),
+    /// The arguments are not what the tool takes.
+    InvalidArguments(&'t Tool, InvalidArguments),
+    /// A policy forbids it.
+    Denied(&'t Tool),
+    /// A person would have to be asked, and cannot be.
+    CannotAsk(&'t Tool),
+    /// The person said no.
+    Declined(&'t Tool),
+    /// The person said nothing in time.
+    Expired(&'t Tool),
+    /// There were too many calls.
+    TooMany(&'t Tool, u64),
+    /// It was begun before, by somebody who did not live to see its end.
+    NotRepeated(&'t Tool),
+    /// It was made, and failed.
+    Call(&'t Tool, CallFailure),
+}
+
+impl fmt::Display for Failure<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownTool(name) => write!(f, "There is no tool named {}.", cut(name, 128)),
+            Self::InvalidArguments(tool, cause) => {
+                write!(f, "The arguments for {} are not valid, so it was not called:\n{cause}", tool.title())
+            }
+            Self::Denied(tool) => write!(f, "{} is not allowed here. It was not called.", tool.title()),
+            Self::CannotAsk(tool) => write!(
+                f,
+                "{} needs a person's approval, and nobody can be asked here. It was not called. Who wants it to be callable from here \
+                 sets the tool policy {} to allow.",
+                tool.title(),
+                exact_pattern(tool)
+            ),
+            Self::Declined(tool) => {
+                write!(
+                    f,
+                    "The person declined this call of {}. It was not made; do not make it again unasked.",
+                    tool.title()
+                )
+            }
+            Self::Expired(tool) => {
+                write!(f, "Nobody approved this call of {} in time. It was not made.", tool.title())
+            }
+            Self::TooMany(tool, retry_after_ms) => {
+                let seconds = retry_after_ms.div_ceil(1_000).max(1);
+                write!(
+                    f,
+                    "There were too many tool calls, so {} was not called. Try again in {seconds} s.",
+                    tool.title()
+                )
+            }
+            Self::NotRepeated(tool) => write!(
+                f,
+                "This call of {} was begun before a restart, and nobody knows whether it took effect. It was not made again.",
+                tool.title()
+            ),
+            Self::Call(tool, cause) => write!(f, "{}: {}.", tool.title(), cut(&cause.to_string(), MAX_CAUSE_CHARS)),
+        }
+    }
+}
+
+/// What a call came to, for the audit and for metrics.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[expect(missing_docs, reason = "the codes say it, and `Failure` says more")]
+pub enum AuditCode {
+    /// The tool answered.
+    Ok,
+    /// The tool answered that it failed.
+    ToolError,
+    /// An answer was given again.
+    Cached,
+    /// A person was asked.
+    ApprovalAsked,
+    UnknownTool,
+    InvalidArguments,
+    Denied,
+    CannotAsk,
+    Declined,
+    Expired,
+    TooMany,
+    NotRepeated,
+    GoneTool,
+    RefusedArguments,
+    NotConfigured,
+    UpstreamFailed,
+    TimedOut,
+    TooLarge,
+    Unreachable,
+}
+
+impl AuditCode {
+    /// The written form.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::ToolError => "tool_error",
+            Self::Cached => "cached",
+            Self::ApprovalAsked => "approval_asked",
+            Self::UnknownTool => "unknown_tool",
+            Self::InvalidArguments => "invalid_arguments",
+            Self::Denied => "denied",
+            Self::CannotAsk => "cannot_ask",
+            Self::Declined => "declined",
+            Self::Expired => "approval_expired",
+            Self::TooMany => "rate_limited",
+            Self::NotRepeated => "not_repeated",
+            Self::GoneTool => "gone_tool",
+            Self::RefusedArguments => "refused_arguments",
+            Self::NotConfigured => "not_configured",
+            Self::UpstreamFailed => "upstream_failed",
+            Self::TimedOut => "timed_out",
+            Self::TooLarge => "too_large",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}
+
+impl Failure<'_> {
+    /// Its code.
+    #[must_use]
+    pub const fn code(&self) -> AuditCode {
+        match self {
+            Self::UnknownTool(_) => AuditCode::UnknownTool,
+            Self::InvalidArguments(..) => AuditCode::InvalidArguments,
+            Self::Denied(_) => AuditCode::Denied,
+            Self::CannotAsk(_) => AuditCode::CannotAsk,
+            Self::Declined(_) => AuditCode::Declined,
+            Self::Expired(_) => AuditCode::Expired,
+            Self::TooMany(..) => AuditCode::TooMany,
+            Self::NotRepeated(_) => AuditCode::NotRepeated,
+            Self::Call(_, cause) => match cause {
+                CallFailure::Unknown => AuditCode::GoneTool,
+                CallFailure::InvalidArguments(_) => AuditCode::RefusedArguments,
+                CallFailure::NotConfigured(_) => AuditCode::NotConfigured,
+                CallFailure::Upstream(_) => AuditCode::UpstreamFailed,
+                CallFailure::TimedOut => AuditCode::TimedOut,
+                CallFailure::TooLarge => AuditCode::TooLarge,
+                CallFailure::Unreachable(_) => AuditCode::Unreachable,
+            },
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! The tools there are, and the one way a call takes: [`execute`].
+//!
+//! Pure: who lists the tools, keeps the policies and makes the calls is behind the port [`World`]. Nothing here knows MCP's messages, a
+//! database or Spin. Tools and schemas are other people's, so everything about them is bounded.
+
+pub mod arguments;
+pub mod catalog;
+pub mod content;
+pub mod execution;
+pub mod failure;
+pub mod policy;
+pub mod schema;
+
+use serde_json::value::RawValue;
+
+pub use arguments::{InvalidArguments, validate};
+pub use catalog::Catalog;
+pub use content::{Block, Outcome, text_for_model};
+pub use execution::{Approval, AuditEntry, Execution, Permission, Started, World, execute};
+pub use failure::{AuditCode, CallFailure, Failure};
+pub use policy::{Effect, Policy, decide};
+
+/// The name of a server, given by the installation's configuration, never by the server itself.
+pub type ServerName = String;
+
+/// A tool, as its server lists it.
+#[derive(Clone, Debug)]
+pub struct Tool {
+    /// The server that has it.
+    pub server: ServerName,
+    /// Its name there.
+    pub name: String,
+    /// Its name for people.
+    pub title: Option<String>,
+    /// What it does, for the model.
+    pub description: String,
+    /// JSON Schema of its arguments.
+    pub input_schema: Box<RawValue>,
+    /// JSON Schema of its structured result.
+    pub output_schema: Option<Box<RawValue>>,
+    /// What it says about itself.
+    pub annotations: Annotations,
+    /// Whether its server is somebody else's, so that what it says about itself is only said.
+    pub remote: bool,
+    /// How long a result may be given again for the same arguments, if the listing says so. Milliseconds.
+    pub result_ttl_ms: Option<u64>,
+}
+
+impl Tool {
+    /// Its name for people.
+    #[must_use]
+    pub fn title(&self) -> &str {
+        self.title.as_deref().unwrap_or(&self.name)
+    }
+}
+
+/// What a tool says about itself (Model Context Protocol, `ToolAnnotations`). The default is what holds when it says nothing.
+#[expect(clippy::struct_excessive_bools, reason = "four independent statements, as the protocol has them")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Annotations {
+    /// It changes nothing.
+    pub read_only: bool,
+    /// It may destroy something.
+    pub destructive: bool,
+    /// A second call with the same arguments changes nothing more.
+    pub idempotent: bool,
+    /// It deals with more than a closed set of things: the web, people.
+    pub open_world: bool,
+}
+
+impl Default for Annotations {
+    fn default() -> Self {
+        Self { read_only: false, destructive: true, idempotent: false, open_world: true }
+    }
+}
+
+/// A text cut to a number of characters, with a sign that it was.
+fn cut(text: &str, max_chars: usize) -> String {
+    match text.char_indices().nth(max_chars) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}

@@ -1,0 +1,136 @@
+//! Who may call what without being asked: policies of the installation and of the user, compared with a tool's `server:tool`.
+//!
+//! In a pattern `*` stands for any characters of its side of the first `:`, and every other character for itself.
+
+use wildmatch::WildMatchPattern;
+
+use crate::Tool;
+
+/// The longest pattern: a server's name and a tool's, and some `*`.
+pub const MAX_PATTERN_CHARS: usize = 256;
+
+/// `*` alone is a wildcard: no name has a NUL in it. Takes at most as many steps as pattern times name has characters.
+type Glob = WildMatchPattern<'*', '\0'>;
+
+/// What happens to a call. In order of strictness.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Effect {
+    /// It is made.
+    Allow,
+    /// It is made when the person says so.
+    Ask,
+    /// It is not made.
+    Deny,
+}
+
+impl Effect {
+    /// Reads a written effect.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Allow, Self::Ask, Self::Deny].into_iter().find(|effect| effect.as_str() == text)
+    }
+
+    /// The written form.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Ask => "ask",
+            Self::Deny => "deny",
+        }
+    }
+}
+
+/// A pattern and its effect.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    server: Glob,
+    tool: Glob,
+    effect: Effect,
+    weight: Weight,
+}
+
+/// How specific a pattern is: its literal characters, then whether there is nothing else in it.
+type Weight = (usize, bool);
+
+/// A pattern that is none.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum InvalidPattern {
+    /// It has not the form.
+    #[error("a pattern has the form server:tool, and * in either stands for anything")]
+    Form,
+    /// It is too long.
+    #[error("a pattern has at most {MAX_PATTERN_CHARS} characters")]
+    TooLong,
+    /// It has control characters.
+    #[error("a pattern has no control characters")]
+    Control,
+}
+
+impl Policy {
+    /// Reads a pattern.
+    ///
+    /// # Errors
+    /// [`InvalidPattern`].
+    pub fn parse(pattern: &str, effect: Effect) -> Result<Self, InvalidPattern> {
+        if pattern.chars().count() > MAX_PATTERN_CHARS {
+            return Err(InvalidPattern::TooLong);
+        }
+        if pattern.chars().any(char::is_control) {
+            return Err(InvalidPattern::Control);
+        }
+        match pattern.split_once(':') {
+            Some((server, tool)) if !server.is_empty() && !tool.is_empty() => Ok(Self {
+                server: Glob::new(server),
+                tool: Glob::new(tool),
+                effect,
+                weight: (pattern.chars().filter(|c| *c != '*').count(), !pattern.contains('*')),
+            }),
+            _ => Err(InvalidPattern::Form),
+        }
+    }
+
+    /// Whether it is about a tool.
+    #[must_use]
+    pub fn matches(&self, tool: &Tool) -> bool {
+        self.server.matches(&tool.server) && self.tool.matches(&tool.name)
+    }
+
+    const fn is_exact(&self) -> bool {
+        self.weight.1
+    }
+}
+
+/// The pattern that is about exactly one tool. No name of a tool has a `*`, and none of a server a `:` (see [`crate::catalog`]).
+#[must_use]
+pub fn exact_pattern(tool: &Tool) -> String {
+    format!("{}:{}", tool.server, tool.name)
+}
+
+/// What happens to calls of a tool.
+///
+/// - A deny of either wins.
+/// - Within the user's policies, and within the installation's, the most specific wins; of equals the strictest.
+/// - The user's wins over the installation's, except that an allow does not loosen the installation's ask, unless it names exactly this tool,
+///   which is what a person writes who was asked and said "always".
+/// - If nobody says anything, tools that only read are allowed where we can believe them, and the others asked for.
+#[must_use]
+pub fn decide(tool: &Tool, installation: &[Policy], user: &[Policy]) -> Effect {
+    if installation.iter().chain(user).any(|policy| policy.effect == Effect::Deny && policy.matches(tool)) {
+        return Effect::Deny;
+    }
+    match (most_specific(tool, installation), most_specific(tool, user)) {
+        (Some(installation), Some(user))
+            if installation.effect == Effect::Ask && user.effect == Effect::Allow && !user.is_exact() =>
+        {
+            Effect::Ask
+        }
+        (_, Some(policy)) | (Some(policy), None) => policy.effect,
+        (None, None) if tool.annotations.read_only && !tool.remote => Effect::Allow,
+        (None, None) => Effect::Ask,
+    }
+}
+
+fn most_specific<'p>(tool: &Tool, policies: &'p [Policy]) -> Option<&'p Policy> {
+    policies.iter().filter(|policy| policy.matches(tool)).max_by_key(|policy| (policy.weight, policy.effect))
+}

@@ -1,0 +1,81 @@
+//! Checks a JSON value against a JSON Schema that somebody else wrote: every step is counted, and there are only so many (docs/adr/0013).
+//!
+//! Knows 2020-12, 2019-09, draft-07 and draft-06. Fetches nothing. `format` and the content keywords are annotations, as in 2020-12; a
+//! `pattern` that needs more than a linear-time engine has is not checked, because who wrote it checks it too.
+
+mod checker;
+mod keywords;
+mod references;
+mod report;
+
+use std::fmt;
+
+use serde_json::Value;
+
+pub(crate) use self::keywords::canonical;
+use self::{checker::Checker, report::Problems};
+
+/// The longest piece of a schema or a value that is quoted in a problem.
+const MAX_QUOTED_CHARS: usize = 80;
+
+/// What is wrong with a value, and where in it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Problem {
+    /// JSON Pointer (RFC 6901) into the value; empty for all of it.
+    pub path: String,
+    /// What is wrong there.
+    pub what: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.path.as_str() {
+            "" => write!(f, "{}", self.what),
+            path => write!(f, "{path}: {}", self.what),
+        }
+    }
+}
+
+/// The schema does not allow to say whether a value fits.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Unusable {
+    /// It is written in a dialect not known here.
+    #[error("its dialect {0} is not supported")]
+    Dialect(String),
+    /// It refers to something outside, or to nothing.
+    #[error("its reference {0} leads nowhere inside it, and none is followed outside")]
+    Reference(String),
+    /// It takes too long.
+    #[error("it takes too long to check")]
+    TooLong,
+    /// It is nested too deeply, or without end.
+    #[error("it is nested too deeply")]
+    TooDeep,
+    /// A schema is an object or a boolean.
+    #[error("it is not a schema")]
+    NotASchema,
+}
+
+/// Checks a value. No problems: it fits.
+///
+/// # Errors
+/// [`Unusable`].
+pub fn check(schema: &Value, instance: &Value) -> Result<Vec<Problem>, Unusable> {
+    let dialect = schema.get("$schema").and_then(Value::as_str).unwrap_or("2020-12");
+    let has = |name: &str| dialect.contains(name);
+    let reference_is_alone = has("draft-07") || has("draft-06");
+    if !(reference_is_alone || has("2020-12") || has("2019-09")) {
+        return Err(Unusable::Dialect(shortened(dialect)));
+    }
+    let mut problems = Problems::default();
+    Checker::new(schema, reference_is_alone).whole(instance, &mut problems)?;
+    Ok(problems.into_first())
+}
+
+/// A text cut to what is quoted.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(MAX_QUOTED_CHARS) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}

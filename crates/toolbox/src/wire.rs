@@ -1,0 +1,69 @@
+//! What `stream` and `tools` say to each other, inside the house. Not for anybody else: clients speak MCP or the public API.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// Where `tools` lists what a model may be offered, for the caller whose token comes along.
+pub const OFFERS_PATH: &str = "/internal/offers";
+
+/// Where `tools` executes a call of a run.
+pub const CALLS_PATH: &str = "/internal/calls";
+
+/// The tools a model may be offered.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Offers {
+    /// In a stable order.
+    pub items: Vec<Offer>,
+}
+
+/// A tool as a model gets to know it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Offer {
+    /// The name by which it is called.
+    pub name: String,
+    /// What it does.
+    pub description: String,
+    /// JSON Schema of its arguments.
+    pub input_schema: Box<RawValue>,
+}
+
+/// A call that a run's executor wants made.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Call<'a> {
+    /// The run, as an id.
+    pub run_id: Cow<'a, str>,
+    /// Who executes it: the owner of its lease.
+    pub lease_owner: Cow<'a, str>,
+    /// The model's id for the call.
+    pub call_id: Cow<'a, str>,
+    /// The tool's name, as offered.
+    pub name: Cow<'a, str>,
+    /// What the model wrote.
+    pub arguments: Cow<'a, str>,
+}
+
+/// What came of it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Called {
+    /// A result, or what went wrong, in words.
+    Result {
+        /// For the model and the person.
+        content: String,
+        /// Whether it went wrong.
+        is_error: bool,
+    },
+    /// The person must decide first.
+    ApprovalNeeded {
+        /// Where the tool is.
+        server: String,
+        /// What people call it.
+        title: String,
+        /// Until when they may, in milliseconds since 1970.
+        expires_at_ms: i64,
+    },
+    /// Somebody else executes the run.
+    LeaseLost,
+}

@@ -1,0 +1,250 @@
+//! Every rule of a call.
+
+use serde_json::json;
+use toolbox::{
+    Annotations, Approval, AuditCode, AuditEntry, CallFailure,
+    Effect::{Allow, Ask, Deny},
+    Execution, Outcome, Started, Tool,
+    execution::{CALL_LIMIT, MAX_OUTCOME_BYTES},
+};
+
+use crate::{
+    raw, tool,
+    world::{Scripted, StoreFailed, Tools, answer, world},
+};
+
+fn send() -> Tool {
+    let schema = json!({"type": "object", "properties": {"to": {"type": "string"}}, "required": ["to"]});
+    Tool { input_schema: raw(&schema), title: Some("Send mail".to_owned()), ..tool("mail", "send") }
+}
+
+fn read() -> Tool {
+    Tool { annotations: Annotations { read_only: true, ..Annotations::default() }, ..tool("mail", "read") }
+}
+
+const TO: &str = r#"{"to": "a@example.org"}"#;
+
+fn allowed() -> Scripted {
+    Scripted { installation: vec![("*:*", Allow)], ..world() }
+}
+
+/// What is said, and that it is an error that was audited under this code, and that nothing was called.
+fn refused(world: &Scripted, tool: &Tool, arguments: &str, code: AuditCode) -> String {
+    let (words, found, is_error) = world.words(tool, arguments);
+    assert_eq!((found, is_error, world.codes()), (code, true, vec![code]), "{words}");
+    assert!(!world.steps().contains(&"call"));
+    words
+}
+
+#[test]
+fn a_call_goes_its_way() {
+    let world = allowed();
+    assert_eq!(world.words(&send(), TO), ("done".to_owned(), AuditCode::Ok, false));
+    assert_eq!(world.steps(), ["permission", "rate", "start", "call", "audit"]);
+    let entry = AuditEntry { server: Some("mail".to_owned()), tool: "send".to_owned(), code: AuditCode::Ok };
+    assert_eq!(world.audited.take(), [entry]);
+    assert_eq!(serde_json::to_value(world.called_with.take()).unwrap(), json!([{"to": "a@example.org"}]));
+}
+
+#[test]
+fn a_tool_nobody_has_is_audited_too() {
+    let world = allowed();
+    let Ok(Execution::Result { outcome, code }) = world.try_execute(&send(), &"x".repeat(500), "") else { panic!() };
+    assert!(outcome.is_error && outcome.text_for_model().starts_with("There is no tool named xxx"));
+    assert_eq!(code, AuditCode::UnknownTool);
+    let entry = world.audited.take().remove(0);
+    assert_eq!((entry.server, entry.tool.chars().count(), entry.code), (None, 129, AuditCode::UnknownTool));
+}
+
+#[test]
+fn arguments_that_do_not_fit_are_said_before_anybody_is_asked() {
+    let world = world();
+    let words = refused(&world, &send(), r#"{"to": 1}"#, AuditCode::InvalidArguments);
+    assert_eq!(
+        words,
+        "The arguments for Send mail are not valid, so it was not called:\n/to: must be a string, not a number"
+    );
+    assert!(!world.steps().contains(&"permission"));
+}
+
+#[test]
+fn what_is_denied_is_not_called_even_if_it_was_approved() {
+    for approval in [Approval::None, Approval::Allowed] {
+        let world = Scripted { user: vec![("mail:*", Deny)], approval, ..allowed() };
+        let words = refused(&world, &send(), TO, AuditCode::Denied);
+        assert_eq!(words, "Send mail is not allowed here. It was not called.");
+    }
+}
+
+#[test]
+fn a_person_is_asked_and_the_call_waits() {
+    let world = world();
+    let needed =
+        Execution::ApprovalNeeded { server: "mail".to_owned(), title: "Send mail".to_owned(), expires_at_ms: 1_000 };
+    assert_eq!(world.execute(&send(), TO), needed);
+    assert_eq!((world.codes(), world.steps()), (vec![AuditCode::ApprovalAsked], vec!["permission", "ask", "audit"]));
+}
+
+#[test]
+fn who_was_asked_is_not_asked_again() {
+    let world = Scripted { approval: Approval::Pending { expires_at_ms: 77 }, ..world() };
+    assert!(matches!(world.execute(&send(), TO), Execution::ApprovalNeeded { expires_at_ms: 77, .. }));
+    assert_eq!(world.steps(), ["permission"]);
+}
+
+#[test]
+fn an_approved_call_is_made() {
+    let world = Scripted { approval: Approval::Allowed, ..world() };
+    assert_eq!(world.words(&send(), TO), ("done".to_owned(), AuditCode::Ok, false));
+}
+
+#[test]
+fn a_declined_call_is_not_made_whatever_is_allowed_since() {
+    for installation in [vec![], vec![("*:*", Allow)]] {
+        let world = Scripted { approval: Approval::Denied, installation, ..world() };
+        let words = refused(&world, &send(), TO, AuditCode::Declined);
+        assert!(words.starts_with("The person declined this call of Send mail."), "{words}");
+    }
+}
+
+#[test]
+fn a_question_nobody_answered_ends_the_call() {
+    let world = Scripted { approval: Approval::Expired, ..world() };
+    let words = refused(&world, &send(), TO, AuditCode::Expired);
+    assert_eq!(words, "Nobody approved this call of Send mail in time. It was not made.");
+}
+
+#[test]
+fn a_client_that_cannot_wait_is_told_what_to_allow() {
+    let world = Scripted { can_ask: false, user: vec![("mail:*", Ask)], ..world() };
+    let words = refused(&world, &send(), TO, AuditCode::CannotAsk);
+    assert!(words.contains("sets the tool policy mail:send to allow"), "{words}");
+}
+
+#[test]
+fn too_many_calls_are_told_when_to_come_again() {
+    let world = Scripted { rate: Err(1_200), ..allowed() };
+    let words = refused(&world, &send(), TO, AuditCode::TooMany);
+    assert_eq!(words, "There were too many tool calls, so Send mail was not called. Try again in 2 s.");
+    assert!(!world.steps().contains(&"start"));
+}
+
+#[test]
+fn a_call_begun_before_is_made_again_only_if_that_does_no_harm() {
+    let world = Scripted { started: Started::Again, ..allowed() };
+    let words = refused(&world, &send(), TO, AuditCode::NotRepeated);
+    assert!(words.contains("nobody knows whether it took effect"), "{words}");
+    let idempotent =
+        Tool { annotations: Annotations { idempotent: true, ..Annotations::default() }, ..tool("mail", "file") };
+    for tool in [idempotent, read()] {
+        let world = Scripted { started: Started::Again, ..allowed() };
+        assert_eq!(world.words(&tool, "").1, AuditCode::Ok);
+    }
+}
+
+#[test]
+fn who_lost_the_lease_calls_nothing() {
+    let world = Scripted { started: Started::LeaseLost, ..allowed() };
+    assert_eq!(world.execute(&send(), TO), Execution::LeaseLost);
+    assert_eq!((world.steps(), world.codes()), (vec!["permission", "rate", "start"], vec![]));
+}
+
+#[test]
+fn results_are_kept_for_tools_that_read_and_say_so() {
+    let tool = Tool { result_ttl_ms: Some(60_000), ..read() };
+    let world = allowed();
+    assert_eq!(world.words(&tool, r#"{"a": 1, "b": 2}"#).1, AuditCode::Ok);
+    assert_eq!(world.steps(), ["permission", "rate", "cached", "start", "call", "cache", "audit"]);
+    assert_eq!(world.words(&tool, r#"{"b":2.0,"a":1}"#), ("done".to_owned(), AuditCode::Cached, false));
+    assert_eq!(world.steps(), ["permission", "rate", "cached", "audit"]);
+    assert_eq!(world.words(&tool, r#"{"a": 1}"#).1, AuditCode::Ok, "other arguments");
+}
+
+#[test]
+fn results_of_other_tools_and_failures_are_not_kept() {
+    let writes = Tool { result_ttl_ms: Some(60_000), ..send() };
+    let silent = read();
+    for (tool, arguments) in [(writes, TO), (silent, "")] {
+        let world = allowed();
+        world.execute(&tool, arguments);
+        assert!(!world.steps().contains(&"cache"), "{}", tool.name);
+    }
+    let failed = Outcome::failure("no");
+    let world = Scripted { tools: Tools::Answer(failed), ..allowed() };
+    let tool = Tool { result_ttl_ms: Some(60_000), ..read() };
+    assert_eq!(world.words(&tool, ""), ("no".to_owned(), AuditCode::ToolError, true));
+    assert!(!world.steps().contains(&"cache"));
+}
+
+#[test]
+fn a_denied_tool_gives_nothing_from_the_cache() {
+    let tool = Tool { result_ttl_ms: Some(60_000), ..read() };
+    let mut world = allowed();
+    world.execute(&tool, "");
+    world.user = vec![("mail:*", Deny)];
+    assert_eq!(world.words(&tool, "").1, AuditCode::Denied);
+}
+
+#[test]
+fn a_tool_that_hangs_is_given_up() {
+    let world = Scripted { tools: Tools::Hang, ..allowed() };
+    let (words, code, is_error) = world.words(&send(), TO);
+    assert_eq!((code, is_error, world.slept.get()), (AuditCode::TimedOut, true, CALL_LIMIT));
+    assert_eq!(words, "Send mail: it did not answer in time; whether it took effect is not known.");
+}
+
+#[test]
+fn a_result_that_is_too_large_is_not_taken() {
+    let world = Scripted { tools: Tools::Answer(answer(&"x".repeat(MAX_OUTCOME_BYTES))), ..allowed() };
+    assert_eq!(world.words(&send(), TO).1, AuditCode::TooLarge);
+}
+
+#[test]
+fn every_failure_of_a_call_is_a_result_with_words_and_a_code() {
+    let failures = [
+        (CallFailure::Unknown, "Send mail: its server no longer has it.", AuditCode::GoneTool),
+        (
+            CallFailure::InvalidArguments("no such box".to_owned()),
+            "Send mail: its server does not take these arguments: no such box.",
+            AuditCode::RefusedArguments,
+        ),
+        (
+            CallFailure::NotConfigured("no account".to_owned()),
+            "Send mail: it is not set up here: no account.",
+            AuditCode::NotConfigured,
+        ),
+        (CallFailure::Upstream("HTTP 500".to_owned()), "Send mail: it failed: HTTP 500.", AuditCode::UpstreamFailed),
+        (
+            CallFailure::TimedOut,
+            "Send mail: it did not answer in time; whether it took effect is not known.",
+            AuditCode::TimedOut,
+        ),
+        (CallFailure::TooLarge, "Send mail: its answer is too large; ask for less.", AuditCode::TooLarge),
+        (
+            CallFailure::Unreachable("connection refused".to_owned()),
+            "Send mail: its server cannot be reached: connection refused.",
+            AuditCode::Unreachable,
+        ),
+    ];
+    for (failure, words, code) in failures {
+        let world = Scripted { tools: Tools::Fail(failure), ..allowed() };
+        assert_eq!(world.words(&send(), TO), (words.to_owned(), code, true));
+        assert_eq!(world.codes(), [code]);
+    }
+    let long = CallFailure::Upstream("x".repeat(1_000_000));
+    let world = Scripted { tools: Tools::Fail(long), ..allowed() };
+    assert!(world.words(&send(), TO).0.len() < 3_000, "somebody else's words are cut");
+}
+
+#[test]
+fn an_audit_that_fails_does_not_lose_the_result() {
+    let world = Scripted { audit_fails: true, ..allowed() };
+    assert_eq!(world.words(&send(), TO), ("done".to_owned(), AuditCode::Ok, false));
+}
+
+#[test]
+fn nothing_is_called_when_the_store_fails() {
+    let world = Scripted { permission_fails: true, ..allowed() };
+    assert_eq!(world.try_execute(&send(), "mail_send", TO), Err(StoreFailed));
+    assert_eq!(world.steps(), ["permission"]);
+}

@@ -1,0 +1,39 @@
+//! Tools from the outside: their names, who may call them, what they take and give, and the whole way of a call in a scripted world.
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on fails"
+)]
+
+mod arguments;
+mod catalog;
+mod content;
+mod execution;
+mod hostile_schemas;
+mod policy;
+mod world;
+
+use serde_json::{Value, value::RawValue};
+use toolbox::{Annotations, Tool};
+
+/// A tool of which nothing is known but its name.
+fn tool(server: &str, name: &str) -> Tool {
+    Tool {
+        server: server.to_owned(),
+        name: name.to_owned(),
+        title: None,
+        description: String::new(),
+        input_schema: raw(&serde_json::json!({"type": "object"})),
+        output_schema: None,
+        annotations: Annotations::default(),
+        remote: false,
+        result_ttl_ms: None,
+    }
+}
+
+fn raw(value: &Value) -> Box<RawValue> {
+    serde_json::value::to_raw_value(value).unwrap()
+}

@@ -1,0 +1,172 @@
+//! A world that does as it is told, and remembers what it was asked.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    time::Duration,
+};
+
+use futures::{
+    executor::block_on,
+    future::{pending, ready},
+};
+use serde_json::{Map, Value};
+use toolbox::{
+    Approval, AuditCode, AuditEntry, Block, CallFailure, Catalog, Effect, Execution, Outcome, Permission, Policy,
+    Started, Tool, World, execute,
+};
+
+/// What the store says when it fails.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct StoreFailed;
+
+/// How the tool behaves.
+pub(crate) enum Tools {
+    Answer(Outcome),
+    Fail(CallFailure),
+    Hang,
+}
+
+pub(crate) struct Scripted {
+    pub(crate) tools: Tools,
+    pub(crate) installation: Vec<(&'static str, Effect)>,
+    pub(crate) user: Vec<(&'static str, Effect)>,
+    pub(crate) approval: Approval,
+    pub(crate) can_ask: bool,
+    pub(crate) rate: Result<(), u64>,
+    pub(crate) started: Started,
+    pub(crate) audit_fails: bool,
+    pub(crate) permission_fails: bool,
+    /// What happened, in order.
+    pub(crate) steps: RefCell<Vec<&'static str>>,
+    pub(crate) audited: RefCell<Vec<AuditEntry>>,
+    pub(crate) called_with: RefCell<Vec<Map<String, Value>>>,
+    pub(crate) slept: Cell<Duration>,
+    pub(crate) kept: RefCell<HashMap<String, Outcome>>,
+}
+
+/// A world in which everything goes well, and nobody has said anything about tools.
+pub(crate) fn world() -> Scripted {
+    Scripted {
+        tools: Tools::Answer(answer("done")),
+        installation: Vec::new(),
+        user: Vec::new(),
+        approval: Approval::None,
+        can_ask: true,
+        rate: Ok(()),
+        started: Started::First,
+        audit_fails: false,
+        permission_fails: false,
+        steps: RefCell::default(),
+        audited: RefCell::default(),
+        called_with: RefCell::default(),
+        slept: Cell::default(),
+        kept: RefCell::default(),
+    }
+}
+
+pub(crate) fn answer(text: &str) -> Outcome {
+    Outcome { content: vec![Block::Text { text: text.to_owned() }], ..Outcome::default() }
+}
+
+impl Scripted {
+    /// Makes a call in it.
+    pub(crate) fn execute(&self, tool: &Tool, arguments: &str) -> Execution {
+        let name = toolbox::catalog::model_name(&tool.server, &tool.name);
+        self.try_execute(tool, &name, arguments).unwrap()
+    }
+
+    pub(crate) fn try_execute(&self, tool: &Tool, name: &str, arguments: &str) -> Result<Execution, StoreFailed> {
+        let catalog = Catalog::new(vec![(tool.server.clone(), vec![tool.clone()])]);
+        block_on(execute(self, &catalog, name, arguments))
+    }
+
+    /// Makes a call, and gives what the model reads and what it is.
+    pub(crate) fn words(&self, tool: &Tool, arguments: &str) -> (String, AuditCode, bool) {
+        match self.execute(tool, arguments) {
+            Execution::Result { outcome, code } => (outcome.text_for_model(), code, outcome.is_error),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn codes(&self) -> Vec<AuditCode> {
+        self.audited.borrow().iter().map(|entry| entry.code).collect()
+    }
+
+    pub(crate) fn steps(&self) -> Vec<&'static str> {
+        self.steps.take()
+    }
+
+    fn step(&self, step: &'static str) {
+        self.steps.borrow_mut().push(step);
+    }
+}
+
+fn policies(written: &[(&str, Effect)]) -> Vec<Policy> {
+    written.iter().map(|(pattern, effect)| Policy::parse(pattern, *effect).unwrap()).collect()
+}
+
+impl World for Scripted {
+    type Error = StoreFailed;
+
+    async fn permission(&self, _: &Tool) -> Result<Permission, StoreFailed> {
+        self.step("permission");
+        if self.permission_fails {
+            return Err(StoreFailed);
+        }
+        let (installation, user) = (policies(&self.installation), policies(&self.user));
+        Ok(Permission { installation, user, approval: self.approval })
+    }
+
+    async fn ask_approval(&self, _: &Tool) -> Result<i64, StoreFailed> {
+        self.step("ask");
+        Ok(1_000)
+    }
+
+    async fn take_rate(&self, _: &Tool) -> Result<Result<(), u64>, StoreFailed> {
+        self.step("rate");
+        Ok(self.rate)
+    }
+
+    async fn cached(&self, key: &str) -> Option<Outcome> {
+        self.step("cached");
+        self.kept.borrow().get(key).cloned()
+    }
+
+    async fn cache(&self, key: &str, outcome: &Outcome, ttl_ms: u64) {
+        assert!(ttl_ms > 0);
+        self.step("cache");
+        self.kept.borrow_mut().insert(key.to_owned(), outcome.clone());
+    }
+
+    async fn start(&self, _: &Tool) -> Result<Started, StoreFailed> {
+        self.step("start");
+        Ok(self.started)
+    }
+
+    async fn call(&self, _: &Tool, arguments: Map<String, Value>) -> Result<Outcome, CallFailure> {
+        self.step("call");
+        self.called_with.borrow_mut().push(arguments);
+        match &self.tools {
+            Tools::Answer(outcome) => Ok(outcome.clone()),
+            Tools::Fail(failure) => Err(failure.clone()),
+            Tools::Hang => pending().await,
+        }
+    }
+
+    async fn audit(&self, entry: AuditEntry) -> Result<(), StoreFailed> {
+        self.step("audit");
+        self.audited.borrow_mut().push(entry);
+        if self.audit_fails { Err(StoreFailed) } else { Ok(()) }
+    }
+
+    /// Time passes at once when there is nothing else to wait for.
+    async fn sleep(&self, duration: Duration) {
+        self.slept.set(duration);
+        ready(()).await;
+    }
+
+    fn can_ask(&self) -> bool {
+        self.can_ask
+    }
+}

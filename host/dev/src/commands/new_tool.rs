@@ -1,0 +1,246 @@
+//! `cargo dev new-tool`: a tool provider to begin with, and its lines in `spin.toml`. Writes nothing over.
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use clap::ValueEnum;
+
+use crate::manifest::Manifest;
+use crate::manifest_edit::with_tool_server;
+use crate::python;
+use crate::repo::Repo;
+
+/// The name comes first in its tools' names, which models get with at most 64 characters.
+const NAME_MAX_CHARS: usize = 32;
+/// The package `mcp-server` is the adapter.
+const RESERVED: &str = "server";
+
+/// The templates are providers that the tests compose and call, so they work. Their names are replaced.
+const RUST: [(&str, &str); 2] = [
+    ("Cargo.toml", include_str!("../../../../tests/providers/rust/Cargo.toml")),
+    ("src/lib.rs", include_str!("../../../../tests/providers/rust/src/lib.rs")),
+];
+const PYTHON: [(&str, &str); 2] = [
+    ("app.py", include_str!("../../../../tests/providers/python/app.py")),
+    ("requirements.txt", include_str!("../../../../tests/providers/python/requirements.txt")),
+];
+
+/// What is to be made.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Lower-case letters, digits and dashes; its tools are called <NAME>_<tool>
+    name: String,
+    /// What to write it in
+    #[arg(long, value_enum, default_value_t = Language::Rust)]
+    language: Language,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Language {
+    Rust,
+    Python,
+}
+
+pub(crate) fn run(repo: &Repo, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let made = make(repo, &arguments.name, arguments.language)?;
+    for file in &made {
+        println!("made {file}");
+    }
+    let Arguments { name, language } = arguments;
+    println!(
+        "added to spin.toml: the component mcp-{name}, which may reach nothing; `tools` lists it and may reach it"
+    );
+    println!("\n{}", next(name, *language));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes everything, or changes nothing.
+fn make(repo: &Repo, name: &str, language: Language) -> anyhow::Result<Vec<String>> {
+    check(name)?;
+    let path = repo.path("spin.toml");
+    let manifest = std::fs::read_to_string(&path).context("cannot read spin.toml")?;
+    let folder = format!("components/mcp/{name}");
+    if repo.path(&folder).exists() {
+        bail!("`{name}` is taken: there is {folder}. Nothing was changed");
+    }
+    if Manifest::parse(&manifest)?.has_component(&format!("mcp-{name}")) {
+        bail!("`{name}` is taken: spin.toml has the component mcp-{name}. Nothing was changed");
+    }
+    let edited = with_tool_server(&manifest, name, &section(name, language)).context("nothing was changed")?;
+    let files = match language {
+        Language::Rust => RUST,
+        Language::Python => PYTHON,
+    };
+    let mut made = Vec::new();
+    for (file, template) in files {
+        let file = format!("{folder}/{file}");
+        let full = repo.path(&file);
+        if let Some(parent) = full.parent() {
+            std::fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+        }
+        std::fs::write(&full, named(template, name)).with_context(|| format!("cannot write {}", full.display()))?;
+        made.push(file);
+    }
+    std::fs::write(&path, edited).context("cannot write spin.toml")?;
+    Ok(made)
+}
+
+fn check(name: &str) -> anyhow::Result<()> {
+    let is_well_formed = name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.split('-').all(|part| !part.is_empty())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+    if !is_well_formed {
+        bail!(
+            "`{name}` cannot be a tool's name: use lower-case letters, digits and single dashes, a letter first, such as `word-count`"
+        );
+    }
+    if name.len() > NAME_MAX_CHARS {
+        bail!(
+            "`{name}` is too long: use at most {NAME_MAX_CHARS} characters, since they come first in the names of its tools"
+        );
+    }
+    if name == RESERVED {
+        bail!("`{RESERVED}` is taken: mcp-{RESERVED} is the adapter. Choose another name");
+    }
+    Ok(())
+}
+
+/// A template under another name.
+fn named(template: &str, name: &str) -> String {
+    let title = title(name);
+    [
+        ("name = \"fixture-letters\"", format!("name = \"mcp-{name}\"")),
+        ("name: \"letters\", title: \"Letters\"", format!("name: \"{name}\", title: \"{title}\"")),
+        ("name=\"dice\"", format!("name=\"{name}\"")),
+        ("title=\"Dice\"", format!("title=\"{title}\"")),
+    ]
+    .iter()
+    .fold(template.to_owned(), |text, (from, to)| text.replace(from, to))
+}
+
+/// `word-count` is `Word count` to people.
+fn title(name: &str) -> String {
+    let words = name.replace('-', " ");
+    let mut chars = words.chars();
+    chars.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(chars).collect()
+}
+
+/// The lines of `spin.toml` that make the adapter with this provider in it a component.
+fn section(name: &str, language: Language) -> String {
+    let adapter = "cargo build --target wasm32-wasip2 --release --package mcp-server";
+    let (provider, command, sources) = match language {
+        Language::Rust => (
+            format!("target/wasm32-wasip2/release/mcp_{}.wasm", name.replace('-', "_")),
+            format!("{adapter} --package mcp-{name}"),
+            "*.rs",
+        ),
+        Language::Python => {
+            let file = python::provider_file(name);
+            let command = python::provider_command(&format!("components/mcp/{name}"), name);
+            (file, format!("{adapter} && {command}"), "*")
+        }
+    };
+    format!(
+        r#"[[trigger.http]]
+route = {{ private = true }}
+component = "mcp-{name}"
+
+[component.mcp-{name}]
+source = "target/wasm32-wasip2/release/mcp_server.wasm"
+dependencies_inherit_configuration = true
+[component.mcp-{name}.dependencies]
+"edge-assistant:tools/provider@1.0.0" = {{ path = "{provider}" }}
+[component.mcp-{name}.build]
+command = "{command}"
+watch = ["components/mcp-server/**/*.rs", "components/mcp/{name}/**/{sources}", "crates/**/*.rs", "wit/*.wit"]
+"#
+    )
+}
+
+fn next(name: &str, language: Language) -> String {
+    let (file, question, call) = match language {
+        Language::Rust => (
+            "src/lib.rs",
+            "How many r are in strawberry?",
+            format!(r#"CALL {name}_count {{"text": "strawberry", "wanted": "r"}}"#),
+        ),
+        Language::Python => ("app.py", "Roll 3d6+2 for me.", format!(r#"CALL {name}_roll {{"dice": "3d6+2"}}"#)),
+    };
+    let test = match language {
+        Language::Rust => "\n  cargo dev test components      runs its tests",
+        Language::Python => "",
+    };
+    format!(
+        "What next: it works as it is; make it yours in components/mcp/{name}/{file}.{test}\n  \
+         cargo dev up                   builds and serves it; ask in the chat: {question}\n\
+         Without a model's key, the scripted model calls tools by order:\n  \
+         cargo dev up --variable openai_model=scripted-obey=1\n\
+         and say: {call}\n\
+         docs/tools.md is the guide."
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn repo() -> (tempfile::TempDir, Repo) {
+        let folder = tempfile::tempdir().unwrap();
+        let manifest = std::fs::read_to_string(Repo::of_this_program().path("spin.toml")).unwrap();
+        std::fs::write(folder.path().join("spin.toml"), manifest).unwrap();
+        let repo = Repo::at(folder.path());
+        (folder, repo)
+    }
+
+    fn read(repo: &Repo, file: &str) -> String {
+        std::fs::read_to_string(repo.path(file)).unwrap()
+    }
+
+    #[test]
+    fn a_provider_in_rust_is_a_package_and_a_component() {
+        let (_folder, repo) = repo();
+        let made = make(&repo, "word-count2", Language::Rust).unwrap();
+        assert_eq!(made, ["components/mcp/word-count2/Cargo.toml", "components/mcp/word-count2/src/lib.rs"]);
+        assert!(read(&repo, &made[0]).contains("name = \"mcp-word-count2\""));
+        assert!(read(&repo, &made[1]).contains("name: \"word-count2\", title: \"Word count2\""));
+        let manifest = Manifest::read(&repo).unwrap();
+        assert!(manifest.packages().contains(&"mcp-word-count2".to_owned()));
+        assert!(manifest.providers().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_provider_in_python_is_built_by_the_command_of_its_component() {
+        let (_folder, repo) = repo();
+        let made = make(&repo, "luck", Language::Python).unwrap();
+        assert!(read(&repo, &made[0]).contains("name=\"luck\",\n            title=\"Luck\""));
+        let providers = Manifest::read(&repo).unwrap().providers().unwrap();
+        let [luck] = providers.as_slice() else { panic!("{providers:?}") };
+        assert_eq!((luck.folder.as_str(), luck.file.as_str()), ("components/mcp/luck", "target/python/luck.wasm"));
+        assert!(luck.command.ends_with("-o target/python/luck.wasm"), "{}", luck.command);
+    }
+
+    #[test]
+    fn a_second_time_changes_nothing_and_says_so() {
+        let (_folder, repo) = repo();
+        make(&repo, "dice", Language::Rust).unwrap();
+        std::fs::write(repo.path("components/mcp/dice/src/lib.rs"), "mine").unwrap();
+        let before = read(&repo, "spin.toml");
+        for language in [Language::Rust, Language::Python] {
+            let error = make(&repo, "dice", language).unwrap_err().to_string();
+            assert!(error.contains("taken") && error.contains("Nothing was changed"), "{error}");
+        }
+        assert_eq!(read(&repo, "spin.toml"), before);
+        assert_eq!(read(&repo, "components/mcp/dice/src/lib.rs"), "mine");
+        assert!(!repo.path("components/mcp/dice/app.py").exists());
+    }
+
+    #[test]
+    fn names_that_cannot_be_are_refused() {
+        for name in ["", "Dice", "a_b", "-a", "a-", "a--b", "1a", "dé", "a/b", "server", &"a".repeat(33)] {
+            assert!(check(name).is_err(), "{name}");
+        }
+        for name in ["a", "word-count", "a1", &"a".repeat(32)] {
+            assert!(check(name).is_ok(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Adds a tool server to the text of `spin.toml`: comments and everything else stay as a person wrote them.
+//! Must not read or write files.
+
+use std::ops::Range;
+
+use anyhow::{Context as _, bail};
+use toml::de::{DeTable, DeValue};
+
+/// What the line above all tool servers begins with, and the lines above other sections.
+const TOOL_SERVERS: &str = "# ---- Tool servers";
+const SECTION: &str = "\n# ---- ";
+/// What is to be found for a tool server to be added.
+const HOSTS: [&str; 3] = ["component", "tools", "allowed_outbound_hosts"];
+const LIST: [&str; 4] = ["component", "tools", "variables", "tool_servers"];
+
+/// The manifest with `section`, which describes the component `mcp-<name>`, behind the other tool servers; `tools` may reach it
+/// and lists it.
+pub(crate) fn with_tool_server(manifest: &str, name: &str, section: &str) -> anyhow::Result<String> {
+    let document = DeTable::parse(manifest).context("spin.toml is not TOML")?;
+    let mut insertions = Vec::new();
+
+    let (hosts, span) = find(document.get_ref(), &HOSTS)?;
+    let DeValue::Array(hosts) = hosts else { bail!("{} is no list", HOSTS.join(".")) };
+    let last = hosts.iter().last().map(|host| host.span());
+    append(manifest, span, last, &format!("\"http://mcp-{name}.spin.internal\""), &mut insertions)?;
+
+    let (list, span) = find(document.get_ref(), &LIST)?;
+    let DeValue::String(list) = list else { bail!("{} is no text", LIST.join(".")) };
+    if list.contains("{{") {
+        bail!("{} is a template, so nothing can be added to it", LIST.join("."));
+    }
+    let comma = if list.trim().is_empty() { "" } else { ", " };
+    // In front of the closing quote.
+    insertions.push((span.end.saturating_sub(1), format!("{comma}{name}")));
+
+    let servers = manifest.find(TOOL_SERVERS).unwrap_or(manifest.len());
+    let next = manifest.get(servers..).and_then(|rest| rest.find(SECTION));
+    insertions.push(match next {
+        Some(next) => (servers + next + 1, format!("{section}\n")),
+        None => (manifest.len(), format!("{}\n{section}", if manifest.ends_with('\n') { "" } else { "\n" })),
+    });
+
+    // From the end, so that positions stay right.
+    insertions.sort_by_key(|(position, _)| std::cmp::Reverse(*position));
+    let mut edited = manifest.to_owned();
+    for (position, text) in insertions {
+        edited.insert_str(position, &text);
+    }
+    check(&edited, name).context("spin.toml has a form in which nothing can be added; add the tool server by hand")?;
+    Ok(edited)
+}
+
+fn find<'a, 'i>(table: &'a DeTable<'i>, path: &[&str]) -> anyhow::Result<(&'a DeValue<'i>, Range<usize>)> {
+    let missing = || format!("spin.toml has no {}", path.join("."));
+    let (key, rest) = path.split_first().with_context(missing)?;
+    let (_, value) = table.iter().find(|(known, _)| known.get_ref() == key).with_context(missing)?;
+    match value.get_ref() {
+        _ if rest.is_empty() => Ok((value.get_ref(), value.span())),
+        DeValue::Table(table) => find(table, rest).with_context(missing),
+        _ => bail!(missing()),
+    }
+}
+
+/// Behind the last item of a list, on a line of its own if that has one.
+fn append(
+    text: &str,
+    list: Range<usize>,
+    last: Option<Range<usize>>,
+    item: &str,
+    insertions: &mut Vec<(usize, String)>,
+) -> anyhow::Result<()> {
+    let Some(last) = last else {
+        insertions.push((list.start + 1, item.to_owned()));
+        return Ok(());
+    };
+    let (before, after) = (text.get(..last.start), text.get(last.end..list.end));
+    let (before, after) = before.zip(after).context("a list ends before its items")?;
+    let indent = before.rsplit('\n').next().unwrap_or_default();
+    if !indent.trim().is_empty() {
+        insertions.push((last.end, format!(", {item}")));
+        return Ok(());
+    }
+    match after.find('\n') {
+        // Behind the last item's comma and comment.
+        Some(end) => {
+            insertions.push((last.end + end, format!("\n{indent}{item},")));
+            if !after.trim_start().starts_with(',') {
+                insertions.push((last.end, ",".to_owned()));
+            }
+        }
+        None => insertions.push((last.end, format!(",\n{indent}{item}"))),
+    }
+    Ok(())
+}
+
+/// What was edited must be what was meant.
+fn check(edited: &str, name: &str) -> anyhow::Result<()> {
+    let document = DeTable::parse(edited)?;
+    let id = format!("mcp-{name}");
+    find(document.get_ref(), &["component", &id, "source"])?;
+    let (hosts, _) = find(document.get_ref(), &HOSTS)?;
+    let host = format!("http://{id}.spin.internal");
+    let is_host = |item: &DeValue<'_>| matches!(item, DeValue::String(text) if *text == host);
+    let DeValue::Array(hosts) = hosts else { bail!("{} is no list", HOSTS.join(".")) };
+    if !hosts.iter().any(|item| is_host(item.get_ref())) {
+        bail!("{host} is not in {}", HOSTS.join("."));
+    }
+    let (list, _) = find(document.get_ref(), &LIST)?;
+    let DeValue::String(list) = list else { bail!("{} is no text", LIST.join(".")) };
+    if !list.split(',').any(|listed| listed.trim() == name) {
+        bail!("{name} is not in {}", LIST.join("."));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_tool_server;
+
+    const NEW: &str = "[component.mcp-dice]\nsource = \"dice.wasm\"\n";
+
+    fn manifest(hosts: &str, servers: &str) -> String {
+        format!(
+            "# Why.\n[component.tools] # here\nallowed_outbound_hosts = {hosts}\n[component.tools.variables]\ntool_servers = {servers}\n\n\
+             # ---- Tool servers: private. ----\n\n[component.mcp-clock]\nsource = \"clock.wasm\"\n\n# ---- Operations ----\n\n[component.ops]\n"
+        )
+    }
+
+    #[test]
+    fn the_rest_stays_as_it_is() {
+        let before = manifest("[\n  \"a\",\n  # why b\n  \"b\", # and this\n]", "\"clock\"");
+        let expected = manifest(
+            "[\n  \"a\",\n  # why b\n  \"b\", # and this\n  \"http://mcp-dice.spin.internal\",\n]",
+            "\"clock, dice\"",
+        )
+        .replace("# ---- Operations", &format!("{NEW}\n# ---- Operations"));
+        assert_eq!(with_tool_server(&before, "dice", NEW).unwrap(), expected);
+    }
+
+    #[test]
+    fn lists_of_any_form_take_one_more() {
+        for (hosts, expected) in [
+            ("[]", "[\"http://mcp-dice.spin.internal\"]"),
+            ("[\"a\"]", "[\"a\", \"http://mcp-dice.spin.internal\"]"),
+            ("[\"a\", ]", "[\"a\", \"http://mcp-dice.spin.internal\", ]"),
+            ("[\n  \"a\"\n]", "[\n  \"a\",\n  \"http://mcp-dice.spin.internal\",\n]"),
+            ("[\n  \"a\" # b\n]", "[\n  \"a\", # b\n  \"http://mcp-dice.spin.internal\",\n]"),
+            ("[\n  \"a\"]", "[\n  \"a\",\n  \"http://mcp-dice.spin.internal\"]"),
+        ] {
+            let edited = with_tool_server(&manifest(hosts, "\"\""), "dice", NEW).unwrap();
+            assert!(edited.contains(&format!("hosts = {expected}\n")), "{hosts}: {edited}");
+            assert!(edited.contains("tool_servers = \"dice\"\n"), "{edited}");
+        }
+    }
+
+    #[test]
+    fn the_last_section_takes_it_at_the_end() {
+        let (before, _) =
+            manifest("[]", "'clock'").split_once("\n\n# ---- Op").map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+        let edited = with_tool_server(&before, "dice", NEW).unwrap();
+        assert!(edited.ends_with(&format!("clock.wasm\"\n\n{NEW}")), "{edited}");
+        assert!(edited.contains("tool_servers = 'clock, dice'"), "{edited}");
+    }
+
+    #[test]
+    fn what_cannot_be_edited_is_refused_with_the_reason() {
+        let template = with_tool_server(&manifest("[]", "\"{{ tool_servers }}\""), "dice", NEW);
+        assert!(template.unwrap_err().to_string().contains("template"));
+        let missing = with_tool_server("[component.ui]\n", "dice", NEW);
+        assert!(missing.unwrap_err().to_string().contains("has no component.tools.allowed_outbound_hosts"));
+    }
+}

@@ -1,0 +1,134 @@
+//! The client half of the crate `mcp` on a machine: lists a server's tools and calls them, as the conformance suite's scenarios want.
+//!
+//! `mcp-client URL`. The suite says in `MCP_CONFORMANCE_SCENARIO` what to do and in `MCP_CONFORMANCE_CONTEXT` with what.
+
+use std::{cell::RefCell, rc::Rc};
+
+use anyhow::{Context as _, bail};
+use bytes::Bytes;
+use clap::Parser;
+use futures::StreamExt;
+use mcp::{
+    BodyStream, Client, ClientError, ClientOptions, Implementation, InputHandler, Listing, Map, Transport,
+    TransportError,
+};
+use serde_json::{Value, json, value::to_raw_value};
+
+/// As much as the product takes.
+const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
+
+/// Calls the tools of an MCP server.
+#[derive(Parser)]
+struct Args {
+    /// What to do: the name of a client scenario of the suite. Without one the tools are listed.
+    #[arg(long, env = "MCP_CONFORMANCE_SCENARIO")]
+    scenario: Option<String>,
+    /// What the scenario needs, as JSON.
+    #[arg(long, env = "MCP_CONFORMANCE_CONTEXT", default_value = "{}")]
+    context: String,
+    /// The server.
+    url: http::Uri,
+}
+
+struct Http(reqwest::Client);
+
+impl Transport for Http {
+    async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<BodyStream>, TransportError> {
+        let connection = |error: reqwest::Error| TransportError::Connection(error.to_string());
+        let request = request.try_into().map_err(connection)?;
+        let mut response = self.0.execute(request).await.map_err(connection)?;
+        let mut answer = http::Response::builder().status(response.status());
+        if let Some(headers) = answer.headers_mut() {
+            headers.extend(response.headers_mut().drain());
+        }
+        let body: BodyStream = Box::pin(response.bytes_stream().map(move |chunk| chunk.map_err(connection)));
+        answer.body(body).map_err(|error| TransportError::Connection(error.to_string()))
+    }
+}
+
+/// Accepts every form with its defaults.
+fn accept(method: &str, params: &Value) -> Option<Value> {
+    if method != "elicitation/create" {
+        return None;
+    }
+    let properties = params.get("requestedSchema")?.get("properties")?.as_object()?;
+    let content: Map = properties
+        .iter()
+        .filter_map(|(name, schema)| {
+            let placeholder = match schema.get("type")?.as_str()? {
+                "boolean" => Some(json!(true)),
+                _ => None,
+            };
+            Some((name.clone(), schema.get("default").cloned().or(placeholder)?))
+        })
+        .collect();
+    Some(json!({"action": "accept", "content": content}))
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
+    let software = Implementation {
+        name: env!("CARGO_PKG_NAME").to_owned(),
+        title: None,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let scenario = args.scenario.as_deref().unwrap_or_default();
+    let mut options = ClientOptions::new(software, MAX_ANSWER_BYTES);
+    if matches!(scenario, "elicitation-sep1034-client-defaults" | "sep-2322-client-request-state") {
+        let capabilities = Map::from_iter([("elicitation".to_owned(), json!({"form": {"applyDefaults": true}}))]);
+        options.input = Some(InputHandler { capabilities, answer: Rc::new(accept) });
+    }
+    let client = Client::new(Http(http), args.url, options);
+    let listing = client.list_tools().await?;
+    for refused in &listing.refused {
+        eprintln!("{}: {}", refused.name, refused.reason);
+    }
+    let context: Value = serde_json::from_str(&args.context).context("MCP_CONFORMANCE_CONTEXT")?;
+    let calls: Vec<(String, Value)> = match (scenario, context.get("toolCalls")) {
+        (_, Some(Value::Array(calls))) => calls.iter().filter_map(planned).collect(),
+        ("" | "initialize", _) => {
+            println!("{}", serde_json::to_string_pretty(&listing.tools)?);
+            Vec::new()
+        }
+        _ => listing.tools.iter().map(|tool| (tool.name.clone(), arguments(tool))).collect(),
+    };
+    for (name, arguments) in calls {
+        call(&client, &listing, &name, &arguments).await?;
+    }
+    Ok(())
+}
+
+fn planned(call: &Value) -> Option<(String, Value)> {
+    Some((call.get("name")?.as_str()?.to_owned(), call.get("arguments").cloned().unwrap_or_else(|| json!({}))))
+}
+
+/// Arguments that fit the required properties of simple schemas.
+fn arguments(tool: &mcp::Tool) -> Value {
+    let schema: Value = serde_json::from_str(tool.input_schema.get()).unwrap_or_default();
+    let required = schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    let filled = required.map(|name| {
+        let kind = schema.get("properties").and_then(|it| it.get(name)?.get("type")?.as_str()).unwrap_or("string");
+        let value = match kind {
+            "number" | "integer" => json!(2),
+            "boolean" => json!(true),
+            _ => json!("test"),
+        };
+        (name.to_owned(), value)
+    });
+    Value::Object(filled.collect())
+}
+
+async fn call(client: &Client<Http>, listing: &Listing, name: &str, arguments: &Value) -> anyhow::Result<()> {
+    let Some(tool) = listing.tools.iter().find(|tool| tool.name == name) else { bail!("there is no tool {name}") };
+    let seen = RefCell::new(0);
+    let mut on_progress = |_| *seen.borrow_mut() += 1;
+    match client.call_tool(tool, &to_raw_value(arguments)?, Map::new(), Some(&mut on_progress)).await {
+        Ok(result) => println!("{name}: {result:?} after {} notices of progress", seen.borrow()),
+        // One tool's refusal is no reason to leave the others uncalled.
+        Err(error @ ClientError::Protocol { .. }) => eprintln!("{name}: {error}"),
+        Err(error) => return Err(error).with_context(|| name.to_owned()),
+    }
+    Ok(())
+}

@@ -1,0 +1,70 @@
+/** The tools there are and what the person wants to happen when a model asks for one. */
+import { signal } from "@preact/signals";
+import { tools as api, describe } from "../api.ts";
+import type { Effect, Tool } from "../types.ts";
+import { endedBy } from "./session.ts";
+
+export type ToolList = { at: "loading" } | { at: "failed"; reason: string } | { at: "ready"; items: Tool[] };
+
+export const toolList = signal<ToolList>({ at: "loading" });
+/** For each tool (by its pattern) whose choice is being saved, or could not be: why. */
+export const saving = signal<ReadonlyMap<string, { at: "sending" } | { at: "failed"; reason: string }>>(new Map());
+
+/** More pages than an installation has tools. */
+const MAX_PAGES = 20;
+
+/** How rules name one tool. */
+export function patternOf(tool: Tool): string {
+  return `${tool.server}:${tool.name}`;
+}
+
+/** What is already shown stays while it is asked for again. */
+export async function loadTools(): Promise<void> {
+  if (toolList.value.at === "failed") toolList.value = { at: "loading" };
+  try {
+    toolList.value = { at: "ready", items: await allTools() };
+  } catch (error) {
+    if (!endedBy(error)) toolList.value = { at: "failed", reason: describe(error) };
+  }
+}
+
+/** Saves what the person chose for a tool; null is what the installation has for it. True when the server has it. */
+export async function choose(tool: Tool, effect: Effect | null): Promise<boolean> {
+  const pattern = patternOf(tool);
+  if (saving.value.get(pattern)?.at === "sending") return false;
+  note(pattern, { at: "sending" });
+  try {
+    await (effect === null ? api.removePolicy(pattern) : api.setPolicy(pattern, effect));
+  } catch (error) {
+    if (!endedBy(error)) note(pattern, { at: "failed", reason: describe(error) });
+    return false;
+  }
+  // Only the server knows what all rules together come to.
+  await loadTools();
+  note(pattern, null);
+  return true;
+}
+
+export function forgetTools(): void {
+  toolList.value = { at: "loading" };
+  saving.value = new Map();
+}
+
+async function allTools(): Promise<Tool[]> {
+  const items: Tool[] = [];
+  let cursor: string | null = null;
+  for (let page = 0; page < MAX_PAGES; page++) {
+    const answer = await api.list(cursor);
+    items.push(...answer.items);
+    cursor = answer.next_cursor;
+    if (cursor === null || cursor === undefined) break;
+  }
+  return items;
+}
+
+function note(pattern: string, state: { at: "sending" } | { at: "failed"; reason: string } | null): void {
+  const next = new Map(saving.value);
+  if (state === null) next.delete(pattern);
+  else next.set(pattern, state);
+  saving.value = next;
+}

@@ -1,0 +1,118 @@
+/** Asks the person whether a tool may be called, and says exactly what would be called. Says nothing of what came of it. */
+import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { visible } from "../arguments.ts";
+import { timeLeft } from "../durations.ts";
+import { decide, deciding } from "../state/approvals.ts";
+import type { ToolPart } from "../turns.ts";
+import type { Decision } from "../types.ts";
+import { announce } from "./announce.tsx";
+import { Arguments } from "./arguments.tsx";
+import { Icon } from "./icons.tsx";
+
+export const DECIDED: Record<Decision, string> = {
+  allow_once: "Allowed once",
+  allow_always: "Always allowed",
+  deny: "Denied",
+};
+
+/** Brings the keyboard, and with it the view, to the first question that is open. False: there is none. */
+export function goToApproval(): boolean {
+  const card = document.querySelector<HTMLElement>("[data-approval]");
+  card?.focus();
+  return card !== null;
+}
+
+export function ApprovalCard({ part, runId, onLeft }: { part: ToolPart; runId: string; onLeft: () => void }) {
+  const card = useRef<HTMLElement>(null);
+  const id = useId();
+  const state = deciding(runId, part.callId);
+  const waiting = state.at === "sending";
+  const server = visible(part.approval?.server ?? "");
+  const name = visible(part.name);
+  const title = visible(part.approval?.title || part.name);
+
+  // The card goes when the question is answered, here or elsewhere: whoever was in it is not left nowhere.
+  useLayoutEffect(() => {
+    const element = card.current;
+    return () => {
+      if (element?.contains(document.activeElement)) queueMicrotask(onLeft);
+    };
+  }, []);
+
+  const choose = async (decision: Decision) => {
+    if (await decide(runId, part.callId, decision)) announce(`${DECIDED[decision]}: ${title}`);
+  };
+  const button = (decision: Decision, label: string, look: string) => (
+    <button
+      type="button"
+      class={`${look} aria-disabled:opacity-60`}
+      // Not `disabled`: that would take the keyboard away, and give it to nothing.
+      aria-disabled={waiting}
+      aria-describedby={id}
+      onClick={(event) => {
+        // The second half of a double click may fall on the next card.
+        if (!waiting && event.detail < 2) void choose(decision);
+      }}
+    >
+      {waiting && state.decision === decision && <span class="spinner" aria-hidden="true" />}
+      {label}
+    </button>
+  );
+
+  return (
+    <section
+      ref={card}
+      data-approval
+      tabIndex={-1}
+      aria-labelledby={id}
+      class="min-w-0 overflow-hidden rounded-xl border-2 border-notice bg-raised"
+    >
+      <div class="flex flex-wrap items-center gap-x-2.5 gap-y-0.5 bg-notice-tint px-4 py-2.5 text-sm text-notice">
+        <Icon name="hand" />
+        <h3 id={id} class="min-w-0 flex-1 basis-48 font-semibold break-words">
+          May the assistant use “<bdi>{title}</bdi>”?
+        </h3>
+        <Expiry at={part.approval?.expiresAt ?? ""} />
+      </div>
+      <div class="grid grid-cols-1 gap-3.5 px-4 py-3.5">
+        <p class="text-sm break-words">
+          It would call <code class="font-mono text-[0.8rem] font-semibold">{name}</code> on the server{" "}
+          <bdi class="font-semibold">{server}</bdi>, with:
+        </p>
+        {/* Not a box that scrolls: what is below its edge would be allowed unseen. */}
+        <div class="rounded-lg bg-sunken px-3.5 py-2.5" role="group" aria-label="Arguments">
+          <Arguments value={part.arguments} />
+        </div>
+        {state.at === "failed" && (
+          <p class="rounded-lg bg-danger-tint px-3.5 py-2 text-sm text-danger" role="alert">
+            Your decision was not confirmed. {state.reason}
+          </p>
+        )}
+        <div class="flex flex-wrap gap-2.5 *:max-sm:flex-1 *:max-sm:basis-full">
+          {button("allow_once", "Allow once", "main-button")}
+          {button("allow_always", "Always allow", "plain-button")}
+          {button("deny", "Deny", "plain-button")}
+        </div>
+        <p class="text-xs leading-5 text-soft">
+          “Always allow” is for every later call of this tool, whatever the arguments. You can take it back under Tools.
+        </p>
+      </div>
+    </section>
+  );
+}
+
+/** How long there is to decide. By this device's clock, so it only informs: whether it is too late, the server says. */
+function Expiry({ at }: { at: string }) {
+  const end = Date.parse(at);
+  const [now, setNow] = useState(Date.now());
+  useEffect(() => {
+    const timer = setInterval(() => setNow(Date.now()), 1000);
+    return () => clearInterval(timer);
+  }, []);
+  if (Number.isNaN(end)) return null;
+  return (
+    <span class="shrink-0 text-xs">
+      {end > now ? `Expires in ${timeLeft(end - now)}` : "The time to decide is over"}
+    </span>
+  );
+}

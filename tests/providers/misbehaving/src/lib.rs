@@ -1,0 +1,95 @@
+//! Fixture: a provider that does what providers must not, and one thing that changes the world outside.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use tool_provider::{Answer, Context, Failure, http::send, provider, tool};
+
+provider! {
+    name: "misbehaving",
+    title: "Misbehaving",
+    tools: [write, secret_write, trap, hang, occupy, flood, rubbish, reach, fail],
+}
+
+/// More than any answer of the tests' servers.
+const MAX_ANSWER_BYTES: usize = 4_096;
+const LIMIT: Duration = Duration::from_secs(5);
+/// Far more than a result may have.
+const FLOOD_BYTES: usize = 100 * 1024 * 1024;
+
+#[derive(Deserialize, JsonSchema)]
+struct Nothing {}
+
+#[derive(Deserialize, JsonSchema)]
+struct Address {
+    /// Where to.
+    url: String,
+}
+
+async fn post(url: &str, id: &str) -> Result<String, Failure> {
+    let request = http::Request::post(url).body(id.as_bytes().to_vec());
+    let request = request.map_err(|error| Failure::InvalidArguments(error.to_string()))?;
+    let answer = send(request, MAX_ANSWER_BYTES, LIMIT).await?;
+    Ok(format!("{} {}", answer.status().as_u16(), String::from_utf8_lossy(answer.body())))
+}
+
+/// Posts the id of the call to an address.
+#[tool(title = "Write something")]
+async fn write(arguments: Address, context: &Context) -> Result<String, Failure> {
+    post(&arguments.url, &context.id).await
+}
+
+/// As `write`, with a secret.
+#[tool(secret = "password")]
+async fn secret_write(arguments: Address, context: &Context) -> Result<String, Failure> {
+    context.secret("password")?;
+    post(&arguments.url, &context.id).await
+}
+
+/// Traps.
+#[tool(read_only)]
+async fn trap(_: Nothing) -> Result<String, Failure> {
+    std::process::abort()
+}
+
+/// Never answers.
+#[tool(read_only)]
+async fn hang(_: Nothing) -> Result<String, Failure> {
+    loop {
+        tool_provider::sleep(LIMIT).await;
+    }
+}
+
+/// Never stops computing.
+#[tool(read_only)]
+async fn occupy(_: Nothing) -> Result<String, Failure> {
+    let mut number = 0_u64;
+    loop {
+        number = std::hint::black_box(number.wrapping_add(1));
+    }
+}
+
+/// Answers with 100 MiB.
+#[tool(read_only)]
+async fn flood(_: Nothing) -> Result<String, Failure> {
+    Ok("x".repeat(FLOOD_BYTES))
+}
+
+/// Answers with a structured result that is no JSON.
+#[tool(read_only)]
+async fn rubbish(_: Nothing) -> Result<Answer, Failure> {
+    Ok(Answer { text: "rubbish".to_owned(), structured: Some("{no json".to_owned()) })
+}
+
+/// Reaches for a host that it was not granted.
+#[tool(read_only)]
+async fn reach(_: Nothing) -> Result<String, Failure> {
+    post("http://192.0.2.1/", "").await
+}
+
+/// Fails as it should.
+#[tool(read_only)]
+async fn fail(_: Nothing) -> Result<String, Failure> {
+    Err(Failure::UpstreamFailed("the other side is down for maintenance until noon".to_owned()))
+}

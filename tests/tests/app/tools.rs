@@ -1,0 +1,5 @@
+//! Tools in a chat: called, asked about, and misbehaving.
+
+mod approval;
+mod calls;
+mod misbehaving;
