@@ -87,7 +87,7 @@ pub enum Event<'a> {
         usage: Option<Usage>,
         /// The answer's message, unless nothing was written.
         message_id: Option<Id>,
-        /// How often the run was claimed; above 1 it was taken over.
+        /// How often the run was claimed since its last finished step; above 1 it was taken over, or waited for the person.
         attempt: u64,
     },
     /// The answer is being written again: what was said since the last tool event does not count.

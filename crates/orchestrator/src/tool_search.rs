@@ -61,7 +61,11 @@ impl Tools {
     #[must_use]
     pub fn new(all: Vec<ToolDefinition>, context_window_tokens: u64) -> Self {
         let max_tokens = context_window_tokens / 100 * MAX_DEFINITIONS_PERCENT;
-        let too_many = all.iter().map(tool_cost).sum::<u64>() > max_tokens;
+        let mut tokens = 0;
+        let too_many = all.iter().any(|tool| {
+            tokens += tool_cost(tool);
+            tokens > max_tokens
+        });
         let search = too_many.then(|| ToolDefinition {
             name: NAME.to_owned(),
             description: DESCRIPTION.to_owned(),

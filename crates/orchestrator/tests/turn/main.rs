@@ -308,6 +308,7 @@ async fn a_call_that_may_have_been_made_is_not_made_again_unless_that_does_no_ha
         assert_eq!(world.calls().len(), expected);
         assert_eq!(second.types(), ["state", "tool_result", "token", "complete"]);
         assert_eq!(second.data()[1]["metadata"]["is_error"], !idempotent);
+        assert_eq!(second.data()[3]["metadata"]["usage"]["total_tokens"], 14, "what the dead executor used is counted");
         assert_eq!(world.asked().len(), 2, "the model's round was a finished step");
     }
 }
