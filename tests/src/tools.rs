@@ -40,7 +40,10 @@ fn manifest() -> Result<PathBuf> {
     let text = fs::read_to_string(repository.join("spin.toml"))? + SECTION;
     let mut changed = text.clone();
     for (from, to) in [
-        ("\"http://mcp-clock.spin.internal\"", "\"http://mcp-clock.spin.internal\", \"http://mcp-misbehaving.spin.internal\""),
+        (
+            "\"http://mcp-clock.spin.internal\"",
+            "\"http://mcp-clock.spin.internal\", \"http://mcp-misbehaving.spin.internal\"",
+        ),
         ("tool_servers = \"clock", "tool_servers = \"misbehaving, clock"),
     ] {
         ensure!(changed.contains(from), "spin.toml has no {from}");

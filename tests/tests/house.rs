@@ -189,7 +189,8 @@ fn a_component_has_one_name_everywhere() -> Result<()> {
         packages.insert(package.name);
     }
     assert!(packages.remove(ADAPTER), "there is no adapter");
-    let (servers, others): (Vec<_>, Vec<_>) = components.into_iter().partition(|(name, _)| name.starts_with(TOOL_SERVER));
+    let (servers, others): (Vec<_>, Vec<_>) =
+        components.into_iter().partition(|(name, _)| name.starts_with(TOOL_SERVER));
     let named: BTreeSet<String> = others.iter().map(|(name, _)| (*name).to_owned()).collect();
     assert_eq!(named, packages, "spin.toml and components/ differ");
     for (name, component) in others {
@@ -239,7 +240,11 @@ fn components_have_the_rights_that_are_written_here() -> Result<()> {
         .collect();
     for rights in granted.iter_mut().filter(|rights| rights.component == "tools") {
         let reached: BTreeSet<&str> = rights.hosts.iter().copied().filter(|host| host.contains("//mcp-")).collect();
-        assert_eq!(reached, addresses.iter().map(String::as_str).collect(), "tools reaches other servers than there are");
+        assert_eq!(
+            reached,
+            addresses.iter().map(String::as_str).collect(),
+            "tools reaches other servers than there are"
+        );
         rights.hosts.retain(|host| !host.contains("//mcp-"));
     }
     granted.retain(|rights| {
@@ -247,7 +252,8 @@ fn components_have_the_rights_that_are_written_here() -> Result<()> {
         !(nothing && rights.component.starts_with(TOOL_SERVER))
     });
     assert_eq!(granted, rights(), "rights changed: if that is meant, change them here with a reason in the commit");
-    let listed = components.get("tools").and_then(|tools| text_at(tools, &["variables", "tool_servers"])).unwrap_or_default();
+    let listed =
+        components.get("tools").and_then(|tools| text_at(tools, &["variables", "tool_servers"])).unwrap_or_default();
     let listed: BTreeSet<&str> = listed.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
     assert_eq!(listed, names.into_iter().collect(), "tool_servers of tools lists other servers than there are");
     Ok(())
@@ -268,9 +274,11 @@ fn components_see_only_variables_that_the_application_declares() -> Result<()> {
             assert!(declared.contains_key(key), "{name}: {key} is not declared");
         }
     }
-    let secrets = declared
-        .iter()
-        .filter(|(name, _)| name.ends_with("_key") || name.ends_with("_secret") || ["database_url", "remote_mcp_servers"].contains(&name.as_str()));
+    let secrets = declared.iter().filter(|(name, _)| {
+        name.ends_with("_key")
+            || name.ends_with("_secret")
+            || ["database_url", "remote_mcp_servers"].contains(&name.as_str())
+    });
     for (name, variable) in secrets {
         assert_eq!(variable.get("secret").and_then(toml::Value::as_bool), Some(true), "{name} is a secret");
     }

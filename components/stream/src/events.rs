@@ -10,7 +10,7 @@ use orchestrator::{Opened, response_streamer::PREAMBLE};
 use platform::SpinDatabase;
 use problem::Problem;
 use serde::Deserialize;
-use web::{AccessToken, App, PathId, Query, Result, Session};
+use web::{App, PathId, Query, Result, Session};
 
 use crate::{config, host::SpinHost, reader, tools::Tools};
 
@@ -22,16 +22,13 @@ pub(crate) struct Resume {
 pub(crate) async fn events(
     State(app): State<App<SpinDatabase>>,
     session: Session,
-    AccessToken(token): AccessToken,
     PathId(run_id): PathId,
     Query(resume): Query<Resume>,
     headers: HeaderMap,
 ) -> Result<Response> {
     let seen = last_event_id(&headers, resume)?;
     let traceparent = headers.get("traceparent").cloned();
-    let mut authorization = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| Problem::unauthenticated())?;
-    authorization.set_sensitive(true);
-    let tools = Tools::new(session.user_id(), authorization, traceparent.clone());
+    let tools = Tools::new(session.user_id(), traceparent.clone());
     let host = SpinHost::new(app, config::provider().await, tools, traceparent);
     let reading = match orchestrator::open(&host, session.user_id(), run_id, seen).await? {
         Opened::NotFound => return Err(Problem::not_found().into()),

@@ -105,8 +105,8 @@ impl Host for SpinHost {
         })
     }
 
-    async fn tools(&self) -> Vec<ToolDefinition> {
-        match self.tools.offered().await {
+    async fn tools(&self, lease: Lease) -> Vec<ToolDefinition> {
+        match self.tools.offered(lease).await {
             Ok(definitions) => definitions,
             Err(error) => {
                 tools_failed("the tools cannot be listed", &error);

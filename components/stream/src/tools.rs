@@ -12,9 +12,9 @@ use futures::{Stream, StreamExt};
 use http::{HeaderValue, Request, StatusCode, header};
 use orchestrator::{ToolAnswer, ToolDefinition};
 use platform::http_client::{self, HttpError};
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 use storage::runs::Lease;
-use toolbox::wire::{CALLS_PATH, Call, Called, OFFERS_PATH, Offer, Offers};
+use toolbox::wire::{CALLS_PATH, Call, Called, Executor, OFFERS_PATH, Offer, Offers};
 
 /// The component, as `spin.toml` lets us call it.
 const TOOLS: &str = "http://tools.spin.internal";
@@ -51,25 +51,24 @@ pub(crate) enum ToolsError {
 /// On whose behalf `tools` is asked.
 pub(crate) struct Tools {
     user_id: Id,
-    authorization: HeaderValue,
     traceparent: Option<HeaderValue>,
 }
 
 impl Tools {
-    /// With the caller's own token, which `tools` verifies again.
-    pub(crate) const fn new(user_id: Id, authorization: HeaderValue, traceparent: Option<HeaderValue>) -> Self {
-        Self { user_id, authorization, traceparent }
+    /// For a run of this person. `tools` learns who it is from the run's lease, which outlives their token.
+    pub(crate) const fn new(user_id: Id, traceparent: Option<HeaderValue>) -> Self {
+        Self { user_id, traceparent }
     }
 
     /// What the model may be offered.
     ///
     /// # Errors
     /// [`ToolsError`].
-    pub(crate) async fn offered(&self) -> Result<Vec<ToolDefinition>, ToolsError> {
+    pub(crate) async fn offered(&self, lease: Lease) -> Result<Vec<ToolDefinition>, ToolsError> {
         if let Some(known) = self.remembered() {
             return Ok(known);
         }
-        let offers: Offers = self.ask(Request::get(format!("{TOOLS}{OFFERS_PATH}")), Bytes::new()).await?;
+        let offers: Offers = self.ask(OFFERS_PATH, &executor(lease)).await?;
         let definition = |Offer { name, description, input_schema }| ToolDefinition { name, description, input_schema };
         let definitions: Vec<_> = offers.items.into_iter().map(definition).collect();
         self.remember(definitions.clone());
@@ -82,14 +81,12 @@ impl Tools {
     /// [`ToolsError`]: nobody knows whether it was made.
     pub(crate) async fn call(&self, lease: Lease, call: &ToolCall) -> Result<ToolAnswer, ToolsError> {
         let call = Call {
-            run_id: lease.run_id.to_string().into(),
-            lease_owner: lease.owner.to_string().into(),
+            executor: executor(lease),
             call_id: call.id.as_str().into(),
             name: call.name.as_str().into(),
             arguments: call.arguments.as_str().into(),
         };
-        let body = Bytes::from(serde_json::to_vec(&call)?);
-        Ok(match self.ask(Request::post(format!("{TOOLS}{CALLS_PATH}")), body).await? {
+        Ok(match self.ask(CALLS_PATH, &call).await? {
             Called::Result { content, is_error } => ToolAnswer::Result { content, is_error },
             Called::ApprovalNeeded { server, title, expires_at_ms } => {
                 ToolAnswer::ApprovalNeeded { server, title, expires_at: Timestamp::from_millis(expires_at_ms) }
@@ -98,13 +95,12 @@ impl Tools {
         })
     }
 
-    async fn ask<T: DeserializeOwned>(&self, request: http::request::Builder, body: Bytes) -> Result<T, ToolsError> {
-        let mut request = request
-            .header(header::AUTHORIZATION, &self.authorization)
-            .header(header::CONTENT_TYPE, "application/json");
+    async fn ask<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ToolsError> {
+        let mut request = Request::post(format!("{TOOLS}{path}")).header(header::CONTENT_TYPE, "application/json");
         if let Some(traceparent) = &self.traceparent {
             request = request.header("traceparent", traceparent);
         }
+        let body = Bytes::from(serde_json::to_vec(body)?);
         let response = http_client::send(request.body(body).map_err(HttpError::from)?).await?;
         if response.status != StatusCode::OK {
             return Err(ToolsError::Status(response.status));
@@ -114,7 +110,8 @@ impl Tools {
 
     fn remembered(&self) -> Option<Vec<ToolDefinition>> {
         OFFERED.with_borrow(|offered| {
-            let known = offered.iter().find(|(user_id, since, _)| *user_id == self.user_id && since.elapsed() < OFFERS_AGE);
+            let known =
+                offered.iter().find(|(user_id, since, _)| *user_id == self.user_id && since.elapsed() < OFFERS_AGE);
             known.map(|(_, _, definitions)| definitions.clone())
         })
     }
@@ -128,6 +125,10 @@ impl Tools {
             offered.push_back((self.user_id, Instant::now(), definitions));
         });
     }
+}
+
+fn executor(lease: Lease) -> Executor<'static> {
+    Executor { run_id: lease.run_id.to_string().into(), lease_owner: lease.owner.to_string().into() }
 }
 
 async fn read(mut body: impl Stream<Item = Result<Bytes, HttpError>> + Unpin) -> Result<Vec<u8>, ToolsError> {

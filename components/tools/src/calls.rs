@@ -6,9 +6,9 @@ use problem::Problem;
 use storage::runs::Lease;
 use toolbox::{
     Execution, execute,
-    wire::{Call, Called},
+    wire::{Call, Called, Executor},
 };
-use web::{Json, Result, Session};
+use web::{Json, Result};
 
 use crate::{
     router::{Tools, here},
@@ -20,16 +20,14 @@ const MAX_BYTES: usize = 1024 * 1024;
 
 pub(crate) async fn call(
     State(tools): State<Tools>,
-    session: Session,
     Json(call): Json<Call<'static>, MAX_BYTES>,
 ) -> Result<Json<Called>> {
-    let id = |text: &str| text.parse::<Id>().map_err(|_| Problem::not_found());
-    let lease = Lease { run_id: id(&call.run_id)?, owner: id(&call.lease_owner)? };
+    let Some((lease, user_id)) = lease(&tools, &call.executor).await? else { return Ok(Json(Called::LeaseLost)) };
     let listed = tools.listed().await?;
     let world = CallWorld {
         tools: &tools,
-        user_id: session.user_id(),
-        id: format!("{}:{}", call.run_id, call.call_id),
+        user_id,
+        id: format!("{}:{}", lease.run_id, call.call_id),
         run: Some(RunCall { lease, call_id: call.call_id.into_owned() }),
     };
     let execution = here(execute(&world, &listed.catalog, &call.name, &call.arguments)).await?;
@@ -42,4 +40,12 @@ pub(crate) async fn call(
         }
         Execution::LeaseLost => Called::LeaseLost,
     }))
+}
+
+/// The lease that the executor holds, and whose run it is on. Only who executes a run knows the owner of its lease, and people's own
+/// tokens may expire before their runs end (docs/adr/0016).
+pub(crate) async fn lease(tools: &Tools, executor: &Executor<'_>) -> Result<Option<(Lease, Id)>> {
+    let id = |text: &str| text.parse::<Id>().map_err(|_| Problem::not_found());
+    let lease = Lease { run_id: id(&executor.run_id)?, owner: id(&executor.lease_owner)? };
+    Ok(tools.store().holder_of(lease).await?.map(|user_id| (lease, user_id)))
 }

@@ -39,11 +39,7 @@ pub(crate) async fn all(State(tools): State<Tools>, request: Request) -> Result<
 }
 
 /// `/mcp/{server}`.
-pub(crate) async fn one(
-    State(tools): State<Tools>,
-    Path(server): Path<String>,
-    request: Request,
-) -> Result<Response> {
+pub(crate) async fn one(State(tools): State<Tools>, Path(server): Path<String>, request: Request) -> Result<Response> {
     answer(tools, Some(server), request).await
 }
 

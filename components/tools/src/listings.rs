@@ -68,7 +68,8 @@ pub(crate) async fn listed(config: &Config, store: &Store<SpinDatabase>) -> Resu
     if let Some(known) = known.as_ref().filter(|known| known.until > Instant::now()) {
         return Ok(Rc::clone(known));
     }
-    let kept = if config.servers.iter().any(|server| server.remote) { store.tool_listings().await? } else { Vec::new() };
+    let kept =
+        if config.servers.iter().any(|server| server.remote) { store.tool_listings().await? } else { Vec::new() };
     let lists = join_all(config.servers.iter().map(|server| async {
         let kept = kept.iter().find(|kept| server.remote && kept.server == server.name);
         (server.name.clone(), list(server, kept, store).await)
@@ -115,10 +116,12 @@ async fn taken(server: &Server, listing: Listing, store: &Store<SpinDatabase>) -
         log(COMPONENT, Level::Warn, "a tool is left out", fields);
     }
     if server.remote {
-        let ttl_ms = listing.ttl_ms.unwrap_or(REMOTE_DEFAULT_TTL_MS).clamp(*REMOTE_TTL_MS.start(), *REMOTE_TTL_MS.end());
+        let ttl_ms =
+            listing.ttl_ms.unwrap_or(REMOTE_DEFAULT_TTL_MS).clamp(*REMOTE_TTL_MS.start(), *REMOTE_TTL_MS.end());
         let kept = Kept { tools: listing.tools.clone(), legacy: listing.era == mcp::Era::Legacy };
         if let Ok(json) = serde_json::to_string(&kept)
-            && let Err(error) = store.save_tool_listing(&server.name, &json, i64::try_from(ttl_ms).unwrap_or(i64::MAX)).await
+            && let Err(error) =
+                store.save_tool_listing(&server.name, &json, i64::try_from(ttl_ms).unwrap_or(i64::MAX)).await
         {
             let fields = serde_json::json!({ "server": server.name, "cause": error.to_string() });
             log(COMPONENT, Level::Warn, "a listing cannot be kept", fields);

@@ -1,17 +1,22 @@
-//! What a model may be offered: everything that is not denied to the caller.
+//! `POST /internal/offers`, for `stream`: what a run's model may be offered, which is everything that is not denied to the person.
 
 use axum::extract::State;
-use toolbox::wire::{Offer, Offers};
-use web::{Json, Result, Session};
+use toolbox::{
+    Effect, Tool,
+    wire::{Executor, Offer, Offers},
+};
+use web::{Json, Result};
 
-use crate::{policies, router::Tools};
+use crate::{calls, policies, router::Tools};
 
-/// `GET /internal/offers`, for `stream`.
-pub(crate) async fn list(State(tools): State<Tools>, session: Session) -> Result<Json<Offers>> {
+pub(crate) async fn list(State(tools): State<Tools>, Json(executor): Json<Executor<'static>>) -> Result<Json<Offers>> {
+    let Some((_, user_id)) = calls::lease(&tools, &executor).await? else {
+        return Ok(Json(Offers { items: Vec::new() }));
+    };
     let listed = tools.listed().await?;
-    let rules = policies::of(&tools, session.user_id()).await?;
-    let allowed = listed.catalog.iter().filter(|(_, tool)| rules.effect(tool) != toolbox::Effect::Deny);
-    let offer = |(name, tool): (&str, &toolbox::Tool)| Offer {
+    let rules = policies::of(&tools, user_id).await?;
+    let allowed = listed.catalog.iter().filter(|(_, tool)| rules.effect(tool) != Effect::Deny);
+    let offer = |(name, tool): (&str, &Tool)| Offer {
         name: name.to_owned(),
         description: tool.description.clone(),
         input_schema: tool.input_schema.clone(),

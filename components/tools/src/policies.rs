@@ -22,7 +22,11 @@ impl Rules {
     /// From what the operator configured and what is stored.
     pub(crate) fn new(configured: &[Policy], stored: Vec<ToolPolicy>) -> Self {
         let (installation, own): (Vec<_>, Vec<_>) = stored.into_iter().partition(|policy| policy.installation);
-        Self { installation: configured.iter().cloned().chain(read(&installation)).collect(), user: read(&own).collect(), own }
+        Self {
+            installation: configured.iter().cloned().chain(read(&installation)).collect(),
+            user: read(&own).collect(),
+            own,
+        }
     }
 
     /// What happens when the caller has a tool called.

@@ -52,7 +52,7 @@ pub(crate) fn here<F: Future>(future: F) -> SendWrapper<F> {
     SendWrapper::new(future)
 }
 
-/// The routes. Those below `/internal` have no trigger in `spin.toml`, so nobody outside reaches them; they want a session all the same.
+/// The routes. Those below `/internal` have no trigger in `spin.toml`, so nobody outside reaches them; they want the lease of a run.
 pub(crate) fn router(app: App<SpinDatabase>, config: Config) -> Router {
     Router::new()
         .route("/api/tools", get(list::list))
@@ -62,7 +62,7 @@ pub(crate) fn router(app: App<SpinDatabase>, config: Config) -> Router {
         .route("/.well-known/oauth-protected-resource", get(metadata::all))
         .route("/.well-known/oauth-protected-resource/mcp", get(metadata::all))
         .route("/.well-known/oauth-protected-resource/mcp/{server}", get(metadata::one))
-        .route(OFFERS_PATH, get(offers::list))
+        .route(OFFERS_PATH, post(offers::list))
         .route(CALLS_PATH, post(calls::call))
         .with_state(Tools { app, config: Arc::new(config) })
 }

@@ -43,11 +43,13 @@ impl Server {
         if json.is_empty() {
             return Ok(Vec::new());
         }
-        let list: Vec<Remote> = serde_json::from_str(json).map_err(|error| format!("line {}, column {}", error.line(), error.column()))?;
+        let list: Vec<Remote> =
+            serde_json::from_str(json).map_err(|error| format!("line {}, column {}", error.line(), error.column()))?;
         let server = |remote: Remote| {
             let url: Uri = remote.url.parse().map_err(|_| format!("the url of {:?}", remote.name))?;
             let authorization = remote.authorization.map(|value| {
-                let mut value = HeaderValue::from_str(&value).map_err(|_| format!("the authorization of {:?}", remote.name))?;
+                let mut value =
+                    HeaderValue::from_str(&value).map_err(|_| format!("the authorization of {:?}", remote.name))?;
                 value.set_sensitive(true);
                 Ok::<_, String>(value)
             });

@@ -101,7 +101,8 @@ impl World for CallWorld<'_> {
     async fn cached(&self, key: &str) -> Option<Outcome> {
         CACHE.with_borrow(|cache| {
             let now = Instant::now();
-            let known = cache.iter().find(|(user, known, until, _)| *user == self.user_id && known == key && *until > now);
+            let known =
+                cache.iter().find(|(user, known, until, _)| *user == self.user_id && known == key && *until > now);
             known.map(|(.., outcome)| outcome.clone())
         })
     }

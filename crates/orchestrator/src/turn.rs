@@ -111,7 +111,7 @@ impl Turn<'_> {
     ) -> Result<Rounds, Stopped> {
         let (host, run) = (session.host(), session.run);
         let Settings { context_window_tokens, system_prompt, silence } = self.settings;
-        let tools = Tools::new(host.tools().await, *context_window_tokens);
+        let tools = Tools::new(host.tools(session.lease()).await, *context_window_tokens);
         loop {
             let max_bytes = max_context_bytes(*context_window_tokens);
             let messages = host.store().context(run, MAX_MESSAGES, max_bytes).await.map_err(Interrupted::from)?;

@@ -1,7 +1,7 @@
 //! What the runs of an instance do together, a statement for all of them: they log what they said, keep their leases and hear whether they
 //! may go on. One that lost its lease changes nothing by it.
 
-use domain::RunState;
+use domain::{Id, RunState};
 
 use crate::{
     Database, Row, Statement, StorageError, Store, Value,
@@ -117,6 +117,17 @@ impl<D: Database> Store<D> {
         );
         let rows = self.database.query(Statement::new(QUERY, sql, parameters).repeatably()).await?;
         leaves(QUERY, leases.iter().copied(), &rows)
+    }
+
+    /// Whose run somebody executes; `None` if they do not, or no longer.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn holder_of(&self, lease: Lease) -> Result<Option<Id>, StorageError> {
+        const QUERY: &str = "holder_of";
+        let sql = "SELECT user_id FROM runs WHERE id = ?1 AND lease_owner = ?2";
+        let rows = self.database.query(Statement::new(QUERY, sql, [lease.run_id.into(), lease.owner.into()])).await?;
+        rows.first().map(|row| row.columns(QUERY).id()).transpose()
     }
 
     /// Keeps leases for another `lease_ms`. At most [`MAX_LEASES`].

@@ -5,11 +5,20 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// Where `tools` lists what a model may be offered, for the caller whose token comes along.
+/// Where `tools` lists what a run's model may be offered.
 pub const OFFERS_PATH: &str = "/internal/offers";
 
 /// Where `tools` executes a call of a run.
 pub const CALLS_PATH: &str = "/internal/calls";
+
+/// Who asks: the executor of a run. Nobody else knows the owner of its lease, so this says for whom it is, too.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Executor<'a> {
+    /// The run, as an id.
+    pub run_id: Cow<'a, str>,
+    /// The owner of its lease.
+    pub lease_owner: Cow<'a, str>,
+}
 
 /// The tools a model may be offered.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -32,10 +41,8 @@ pub struct Offer {
 /// A call that a run's executor wants made.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Call<'a> {
-    /// The run, as an id.
-    pub run_id: Cow<'a, str>,
-    /// Who executes it: the owner of its lease.
-    pub lease_owner: Cow<'a, str>,
+    /// Who wants it.
+    pub executor: Executor<'a>,
     /// The model's id for the call.
     pub call_id: Cow<'a, str>,
     /// The tool's name, as offered.

@@ -14,4 +14,4 @@ pub use app::App;
 pub use error::{Error, Result};
 pub use extract::{Json, PathId, Query};
 pub use serve::serve;
-pub use session::{AccessToken, Authenticator, Session};
+pub use session::{Authenticator, Session};

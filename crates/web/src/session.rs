@@ -39,32 +39,15 @@ impl<S: Authenticator> FromRequestParts<S> for Session {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
-        let AccessToken(token) = AccessToken::from_request_parts(parts, state).await?;
+        let token = match bearer(&parts.headers) {
+            Some(token) => token.to_owned(),
+            None => {
+                let token = cookie(&parts.headers, ACCESS_COOKIE).ok_or_else(Problem::unauthenticated)?;
+                check_origin(&parts.method, &parts.headers)?;
+                token
+            }
+        };
         Ok(Self(state.authenticate(&token).await?))
-    }
-}
-
-/// The caller's token as it came, to be passed on to another component of ours, which verifies it. It proves nothing by itself:
-/// take a [`Session`] too.
-#[derive(Clone)]
-pub struct AccessToken(pub String);
-
-impl std::fmt::Debug for AccessToken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("AccessToken")
-    }
-}
-
-impl<S: Sync> FromRequestParts<S> for AccessToken {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
-        if let Some(token) = bearer(&parts.headers) {
-            return Ok(Self(token.to_owned()));
-        }
-        let token = cookie(&parts.headers, ACCESS_COOKIE).ok_or_else(Problem::unauthenticated)?;
-        check_origin(&parts.method, &parts.headers)?;
-        Ok(Self(token))
     }
 }
 

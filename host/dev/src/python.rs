@@ -68,9 +68,9 @@ pub(crate) fn provider_command(folder: &str, name: &str) -> String {
     [
         format!("python3 -m venv {environment}"),
         format!("{environment}/bin/pip install --quiet --no-deps --require-hashes --requirement {folder}/{LOCK}"),
-        // Nobody wants compiled files beside the sources. VIRTUAL_ENV says where the packages are that the provider uses.
+        // VIRTUAL_ENV says where the packages are that the provider uses.
         format!(
-            "PYTHONDONTWRITEBYTECODE=1 VIRTUAL_ENV={environment} {environment}/bin/componentize-py -d wit -w tool-provider \
+            "VIRTUAL_ENV={environment} {environment}/bin/componentize-py -d wit -w tool-provider \
              componentize -p {folder} app -o {file}"
         ),
     ]

@@ -45,7 +45,8 @@ async fn both_revisions_list_and_call_the_same_tools() -> Result<()> {
     let person = Person::new().await?;
     let discovered = result(modern(&person, "/mcp", "server/discover", json!({})).await?).await?;
     assert!(array(&discovered, "/supportedVersions")?.contains(&json!("2026-07-28")));
-    let hello = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
+    let hello =
+        json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
     let initialized = result(legacy(&person, "/mcp", "initialize", hello).await?).await?;
     assert_eq!(initialized["protocolVersion"], "2025-11-25");
     let names = |list: &Value| -> Result<Vec<Value>> {
@@ -62,7 +63,16 @@ async fn both_revisions_list_and_call_the_same_tools() -> Result<()> {
     for called in [
         result(modern(&person, "/mcp", "tools/call", call.clone()).await?).await?,
         result(legacy(&person, "/mcp", "tools/call", call).await?).await?,
-        result(modern(&person, "/mcp/clock", "tools/call", json!({"name": "now", "arguments": {"time_zone": "Asia/Tokyo"}})).await?).await?,
+        result(
+            modern(
+                &person,
+                "/mcp/clock",
+                "tools/call",
+                json!({"name": "now", "arguments": {"time_zone": "Asia/Tokyo"}}),
+            )
+            .await?,
+        )
+        .await?,
     ] {
         assert_eq!(called["isError"], false, "{called}");
         assert!(called["content"][0]["text"].as_str().context("no text")?.contains("Tokyo"));
@@ -77,7 +87,8 @@ async fn whoever_has_no_token_is_told_where_to_learn_how_to_get_one() -> Result<
     let challenge = refused.headers()["www-authenticate"].to_str()?.to_owned();
     problem(refused, 401, "unauthenticated").await?;
     let url = challenge.split('"').nth(1).context("no address")?.to_owned();
-    let path = url.split_once("//").and_then(|(_, rest)| rest.find('/').and_then(|at| rest.get(at..))).context("no path")?;
+    let path =
+        url.split_once("//").and_then(|(_, rest)| rest.find('/').and_then(|at| rest.get(at..))).context("no path")?;
     let metadata: Value = anonymous(Method::GET, path)?.send().await?.json().await?;
     assert!(metadata["resource"].as_str().is_some_and(|resource| resource.ends_with("/mcp")), "{metadata}");
     assert_eq!(metadata["bearer_methods_supported"], json!(["header"]));

@@ -371,7 +371,7 @@ impl Host for World {
         Ok(ModelAnswer { status, retry_after, body })
     }
 
-    async fn tools(&self) -> Vec<ToolDefinition> {
+    async fn tools(&self, _: Lease) -> Vec<ToolDefinition> {
         self.tools.clone()
     }
 
