@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use tests::{App, Event, Host, Outside, Person, Turn, problem, start_model, until};
+use tests::{App, Event, Host, Outside, Person, Turn, problem, start_model};
 
 const MODEL: &str = "scripted-tool=misbehaving_write-delay=0-ttft=0";
 
@@ -132,12 +132,8 @@ async fn a_page_that_gives_orders_leads_to_a_question_at_most() -> Result<()> {
     // This model does whatever it reads.
     let content = json!({"url": outside.url()}).to_string();
     let turn = person.ask("scripted-tool=misbehaving_page-obey=1-delay=0-ttft=0", &content).await?;
-    person.run_in(&turn.run, "awaiting_approval").await?;
-    until("the question", async || {
-        let log = person.events(&turn.run).await?.through(|event| event.kind() == "tool_approval").await;
-        Ok(log.is_ok().then_some(()))
-    })
-    .await?;
+    let events = person.events(&turn.run).await?.through(|event| event.kind() == "tool_approval").await?;
+    assert_eq!(events.last().map(Event::content), Some("misbehaving_write"));
     assert!(outside.posted().is_empty());
     Ok(())
 }
