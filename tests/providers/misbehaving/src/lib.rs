@@ -9,7 +9,7 @@ use tool_provider::{Answer, Context, Failure, http::send, provider, tool};
 provider! {
     name: "misbehaving",
     title: "Misbehaving",
-    tools: [write, secret_write, trap, hang, occupy, flood, rubbish, reach, fail, page],
+    tools: [write, note, secret_write, trap, hang, occupy, flood, rubbish, reach, fail, page],
 }
 
 /// More than any answer of the tests' servers.
@@ -38,6 +38,18 @@ async fn post(url: &str, id: &str) -> Result<String, Failure> {
 #[tool(title = "Write something")]
 async fn write(arguments: Address, context: &Context) -> Result<String, Failure> {
     post(&arguments.url, &context.id).await
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Note {
+    /// What to note.
+    text: String,
+}
+
+/// Notes something, for nobody to see.
+#[tool(title = "Take a note", additive)]
+async fn note(arguments: Note) -> Result<String, Failure> {
+    Ok(format!("noted {} letters", arguments.text.chars().count()))
 }
 
 /// As `write`, with a secret.
