@@ -37,7 +37,8 @@ pub(crate) fn prepare(repo: &Repo) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(repo.path("spin.toml")).context("cannot read spin.toml")?;
     let text = with_tool_server(&text, NAME, SECTION)?;
     // It lies elsewhere, so its paths must be whole.
-    let text = text.replace("\"target/", &format!("\"{}/", repo.target("").display().to_string().trim_end_matches('/')));
+    let text =
+        text.replace("\"target/", &format!("\"{}/", repo.target("").display().to_string().trim_end_matches('/')));
     let path = manifest(repo);
     std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
 }
