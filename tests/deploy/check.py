@@ -135,7 +135,7 @@ class TheAppAndItsManifest(unittest.TestCase):
                     self.assertIn("valueFrom", variable, "a secret must not stand in a manifest")
 
     def test_probes_ask_routes_that_the_app_has(self):
-        routes = {trigger["route"] for trigger in spin_toml()["trigger"]["http"]}
+        routes = [trigger["route"] for trigger in spin_toml()["trigger"]["http"]]
         for probe in spinapp()["spec"]["checks"].values():
             self.assertIn(probe["httpGet"]["path"], routes)
 

@@ -42,9 +42,18 @@ pub(crate) fn lock(repo: &Repo) -> anyhow::Result<BuildLock> {
 
 /// Everything that serving takes.
 pub(crate) fn app(repo: &Repo, manifest: &Manifest) -> anyhow::Result<()> {
+    app_and(repo, manifest, &[])
+}
+
+/// The same, and guests beside it. One build for all: cargo unites the features of what is built together, so that two builds would
+/// each undo what the other made.
+pub(crate) fn app_and(repo: &Repo, manifest: &Manifest, more_guests: &[&str]) -> anyhow::Result<()> {
     prerequisites::wasm_target(repo)?;
     page(repo)?;
-    guests(repo, manifest)?;
+    let mut packages = manifest.packages();
+    packages.extend(more_guests.iter().map(|package| (*package).to_owned()));
+    guests(repo, &packages)?;
+    manifest.providers()?.iter().try_for_each(|made| provider(repo, made))?;
     host(repo)
 }
 
@@ -67,14 +76,8 @@ pub(crate) fn page(repo: &Repo) -> anyhow::Result<()> {
     std::fs::write(&stamp, sources).with_context(|| format!("cannot write {}", stamp.display()))
 }
 
-/// The guests: `target/wasm32-wasip2/release/*.wasm`, and tool providers that are not in Rust.
-pub(crate) fn guests(repo: &Repo, manifest: &Manifest) -> anyhow::Result<()> {
-    packages(repo, &manifest.packages())?;
-    manifest.providers()?.iter().try_for_each(|made| provider(repo, made))
-}
-
-/// Guests that Cargo builds.
-pub(crate) fn packages(repo: &Repo, packages: &[String]) -> anyhow::Result<()> {
+/// The guests that Cargo builds: `target/wasm32-wasip2/release/*.wasm`.
+fn guests(repo: &Repo, packages: &[String]) -> anyhow::Result<()> {
     let mut cargo = repo.cargo();
     cargo.args(["build", "--target", prerequisites::WASM_TARGET, "--release"]);
     for package in packages {
@@ -127,6 +130,12 @@ pub(crate) fn model(repo: &Repo) -> anyhow::Result<()> {
 /// The benchmark: `target/host/bench`.
 pub(crate) fn bench(repo: &Repo) -> anyhow::Result<()> {
     native(repo, "bench", "bench", "the benchmark")
+}
+
+/// MCP clients for the ring `conformance`: ours, `target/host/mcp-client`, and one of other people, `target/host/rmcp-client`.
+pub(crate) fn mcp_clients(repo: &Repo) -> anyhow::Result<()> {
+    native(repo, "mcp-client", "mcp-client", "the MCP client")?;
+    native(repo, "rmcp-client", "rmcp-client", "the MCP client of others")
 }
 
 /// What migrates and copies databases: `target/host/database`.

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 
-use crate::artifacts;
 use crate::manifest_edit::with_tool_server;
 use crate::repo::Repo;
 
@@ -31,9 +30,11 @@ pub(crate) fn manifest(repo: &Repo) -> PathBuf {
     repo.own("fixtures.toml")
 }
 
-/// Builds the tools and writes the manifest.
-pub(crate) fn prepare(repo: &Repo) -> anyhow::Result<()> {
-    artifacts::packages(repo, &["mcp-server".to_owned(), format!("mcp-{NAME}")])?;
+/// Guests that only tests use.
+pub(crate) const GUESTS: [&str; 3] = ["conformance-component", "fixture-letters", "mcp-misbehaving"];
+
+/// Writes the manifest.
+pub(crate) fn write_manifest(repo: &Repo) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(repo.path("spin.toml")).context("cannot read spin.toml")?;
     let text = with_tool_server(&text, NAME, SECTION)?;
     // It lies elsewhere, so its paths must be whole.

@@ -18,9 +18,14 @@ const PROVIDERS: &str = "target/python/";
 
 /// `python <script>` in the folder's environment, run at the root.
 pub(crate) fn python(repo: &Repo, folder: &str, script: &str) -> Command {
-    let mut command = repo.command(environment(repo, folder).join("bin/python"));
+    let mut command = repo.command(program(repo, folder));
     command.arg(repo.path(folder).join(script));
     command
+}
+
+/// The Python of the folder's environment.
+pub(crate) fn program(repo: &Repo, folder: &str) -> PathBuf {
+    environment(repo, folder).join("bin/python")
 }
 
 /// Makes sure that this machine has a Python that can make environments; the error says what is missing.

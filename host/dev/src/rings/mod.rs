@@ -19,6 +19,9 @@ const BROWSER: &str = "tests/browser";
 const DEPLOY: &str = "tests/deploy";
 /// Where the tool providers that `cargo dev new-tool` begins with lie, one folder for each language.
 const PROVIDERS: &str = "tests/providers";
+/// Where the protocol's own suite is run from, and other people's MCP clients.
+const CONFORMANCE: &str = "tests/conformance";
+const CLIENTS: &str = "tests/conformance/clients";
 /// What the app ring is told: the host's program, the manifest, the same with tools that misbehave, and how often an instance may be used
 /// again.
 const HOST_VARIABLE: &str = "EA_HOST";
@@ -26,6 +29,10 @@ const MANIFEST_VARIABLE: &str = "EA_MANIFEST";
 const FIXTURES_VARIABLE: &str = "EA_FIXTURES_MANIFEST";
 const REUSE_VARIABLE: &str = "EA_INSTANCE_REUSE";
 const STORE_VARIABLE: &str = "EA_STORE";
+/// What the conformance ring is told beside: MCP clients.
+const CLIENT_VARIABLE: &str = "MCP_CLIENT_COMMAND";
+const PYTHON_VARIABLE: &str = "EA_PYTHON";
+const RMCP_VARIABLE: &str = "EA_RMCP_CLIENT";
 
 /// One ring.
 pub(crate) struct Ring {
@@ -45,7 +52,7 @@ pub(crate) enum Readiness {
 }
 
 /// All rings, the quick ones first.
-pub(crate) const RINGS: [Ring; 10] = [
+pub(crate) const RINGS: [Ring; 11] = [
     Ring {
         name: "crates",
         about: "libraries, the scripted model and this program",
@@ -140,6 +147,24 @@ pub(crate) const RINGS: [Ring; 10] = [
         },
     },
     Ring {
+        name: "conformance",
+        about: "MCP: the protocol's own suite, server and client, and other people's clients against the app",
+        folder: CONFORMANCE,
+        prepare: the_app_and_clients,
+        commands: |repo, _| {
+            let script = |name| {
+                let mut npm = npm(repo, CONFORMANCE);
+                npm.args(["run", name]).env(HOST_VARIABLE, artifacts::program(repo, "embedded-host"));
+                npm
+            };
+            let (mut suite, mut clients) = (script("test"), script("clients"));
+            suite.env(CLIENT_VARIABLE, artifacts::program(repo, "mcp-client")).env_remove("MCP_SERVER_URL");
+            clients.env(PYTHON_VARIABLE, python::program(repo, CLIENTS));
+            clients.env(RMCP_VARIABLE, artifacts::program(repo, "rmcp-client"));
+            vec![suite, clients]
+        },
+    },
+    Ring {
         name: "browser",
         about: "the whole app as a person sees it, in Chromium",
         folder: BROWSER,
@@ -166,23 +191,21 @@ fn a_python(repo: &Repo, _: &Manifest) -> anyhow::Result<Readiness> {
 }
 
 /// Without Python, its test says that it is skipped.
-fn the_providers(repo: &Repo, _: &Manifest) -> anyhow::Result<Readiness> {
-    prerequisites::wasm_target(repo)?;
+fn the_providers(repo: &Repo, manifest: &Manifest) -> anyhow::Result<Readiness> {
+    the_app(repo, manifest)?;
     let _built = artifacts::lock(repo)?;
-    artifacts::packages(repo, &["mcp-server".to_owned(), "fixture-letters".to_owned()])?;
     if python::is_there(repo).is_ok() {
         let (name, folder) = ("fixture-dice".to_owned(), format!("{PROVIDERS}/python"));
         let (file, command) = (python::provider_file(&name), python::provider_command(&folder, &name));
         artifacts::provider(repo, &Provider { name, folder, file, command })?;
     }
-    artifacts::host(repo)?;
     Ok(Readiness::Ready)
 }
 
 fn the_app(repo: &Repo, manifest: &Manifest) -> anyhow::Result<Readiness> {
     let _built = artifacts::lock(repo)?;
-    artifacts::app(repo, manifest)?;
-    fixtures::prepare(repo)?;
+    artifacts::app_and(repo, manifest, &fixtures::GUESTS)?;
+    fixtures::write_manifest(repo)?;
     Ok(Readiness::Ready)
 }
 
@@ -192,6 +215,18 @@ fn the_app_and_python(repo: &Repo, manifest: &Manifest) -> anyhow::Result<Readin
         return Ok(Readiness::Skip(format!("{reason:#}")));
     }
     the_app(repo, manifest)
+}
+
+/// Without Python, the tests of its client say that they are skipped.
+fn the_app_and_clients(repo: &Repo, manifest: &Manifest) -> anyhow::Result<Readiness> {
+    the_app(repo, manifest)?;
+    let _built = artifacts::lock(repo)?;
+    artifacts::mcp_clients(repo)?;
+    install(repo, CONFORMANCE)?;
+    if python::is_there(repo).is_ok() {
+        python::install(repo, CLIENTS)?;
+    }
+    Ok(Readiness::Ready)
 }
 
 fn the_app_and_a_browser(repo: &Repo, manifest: &Manifest) -> anyhow::Result<Readiness> {
