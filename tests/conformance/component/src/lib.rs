@@ -57,7 +57,9 @@ impl contract::Guest for Component {
         let plain = content::prompt(&name, &arguments).map(Answer::Done);
         match plain.or_else(|| asking::prompt(&name, asked.input(&arguments))) {
             Some(Answer::Done(prompt)) => Ok(contract::PromptReply::Done(to_contract::prompt(prompt))),
-            Some(Answer::NeedsInput(needed)) => Ok(contract::PromptReply::NeedsInput(to_contract::input_needed(needed))),
+            Some(Answer::NeedsInput(needed)) => {
+                Ok(contract::PromptReply::NeedsInput(to_contract::input_needed(needed)))
+            }
             None => Err(to_contract::failure(Failure::Unknown(name))),
         }
     }

@@ -1,0 +1,50 @@
+// The embedded host as a child process, in a state folder of its own.
+import { spawn } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const HOST = process.env.EA_HOST ?? join(ROOT, "target/host/embedded-host");
+// Compiling the components for the first time is slow on a small machine.
+const START_LIMIT_MS = 180_000;
+
+/** Serves a manifest; gives the address and what ends it. */
+export async function serve(manifest, ...options) {
+  const state = await mkdtemp(join(tmpdir(), "edge-assistant-"));
+  const places = ["--state-dir", state, "--cache-dir", join(ROOT, "target/embedded-host")];
+  const args = ["up", "--from", join(ROOT, manifest), "--listen", "127.0.0.1:0", "--quiet", ...places, ...options];
+  const host = spawn(HOST, args, { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] });
+  const ended = new Promise((resolve) => host.once("close", resolve));
+  const end = async () => {
+    host.kill();
+    await ended;
+    await rm(state, { recursive: true });
+  };
+  try {
+    return { url: await address(host), end };
+  } catch (error) {
+    await end();
+    throw error;
+  }
+}
+
+function address(host) {
+  return new Promise((resolve, reject) => {
+    let said = "";
+    const timer = setTimeout(() => reject(new Error(`${HOST} did not say that it serves:\n${said}`)), START_LIMIT_MS);
+    host.once("error", (error) => reject(new Error(`${HOST} could not be started: ${error.message}`)));
+    host.once("close", (code) => reject(new Error(`${HOST} ended with ${code}:\n${said}`)));
+    for (const stream of [host.stdout, host.stderr]) {
+      createInterface({ input: stream }).on("line", (line) => {
+        said += `${line}\n`;
+        const at = /^Serving (http:\S+)/.exec(line);
+        if (at === null) return;
+        clearTimeout(timer);
+        resolve(at[1].replace(/\/$/, ""));
+      });
+    }
+  });
+}
