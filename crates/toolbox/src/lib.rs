@@ -9,6 +9,7 @@ pub mod content;
 pub mod execution;
 pub mod failure;
 pub mod policy;
+pub mod redaction;
 pub mod schema;
 pub mod wire;
 
@@ -22,6 +23,7 @@ pub use execution::{Approval, AuditEntry, Execution, Permission, Started, World,
 pub use failure::{AuditCode, CallFailure, Failure};
 pub use mcp::Outcome;
 pub use policy::{Policy, decide};
+pub use redaction::Redaction;
 
 /// The name of a server, given by the installation's configuration, never by the server itself.
 pub type ServerName = String;
