@@ -9,6 +9,12 @@ use tool_provider::{Answer, Context, Failure, http::send, provider, tool};
 provider! {
     name: "misbehaving",
     title: "Misbehaving",
+    secrets: [tool_provider::provider::Secret {
+        name: "password",
+        title: "Password",
+        description: "Any will do.",
+        visible: false,
+    }],
     tools: [write, secret_write, trap, hang, occupy, flood, rubbish, reach, fail, page],
 }
 
