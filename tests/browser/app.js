@@ -12,6 +12,8 @@ import { chromium } from "playwright-core";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const HOST = process.env.EA_HOST ?? join(ROOT, "target/host/embedded-host");
+/** The app with tools that ask, which `cargo dev test` writes. */
+const MANIFEST = process.env.EA_FIXTURES_MANIFEST ?? join(ROOT, "target/dev/fixtures.toml");
 const CHROMIUM = process.env.EA_CHROMIUM ?? "/usr/bin/chromium";
 /** Compiling the components for the first time is slow on a small machine. */
 const START_LIMIT_MS = 180_000;
@@ -39,7 +41,7 @@ export function useApp() {
   before(async () => {
     if (!process.env.EA_URL) {
       stateDir = await mkdtemp(join(tmpdir(), "edge-assistant-"));
-      host = spawn(HOST, ["up", "--listen", "127.0.0.1:0", "--state-dir", stateDir, "--model-server", "--quiet"], {
+      host = spawn(HOST, ["up", "--from", MANIFEST, "--listen", "127.0.0.1:0", "--state-dir", stateDir, "--model-server", "--quiet"], {
         cwd: ROOT,
         stdio: ["ignore", "pipe", "pipe"],
       });

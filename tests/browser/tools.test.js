@@ -18,7 +18,7 @@ import {
 useApp();
 
 /** As models see it: a tool that is not declared read-only, so that a person is asked first. */
-const APPROVAL_TOOL = "fixture_write";
+const APPROVAL_TOOL = "misbehaving_note";
 /** What it is called with: arguments that its schema accepts. */
 const ARGUMENTS = { text: "buy milk and bread" };
 const MODEL = `scripted-tool=${APPROVAL_TOOL}-delay=1`;

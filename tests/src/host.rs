@@ -93,7 +93,7 @@ pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(|| PathBuf::from(".."), Path::to_owned)
 }
 
-fn setting(name: &str, default: &str) -> PathBuf {
+pub(crate) fn setting(name: &str, default: &str) -> PathBuf {
     env::var_os(name).map_or_else(|| repository().join(default), PathBuf::from)
 }
 

@@ -8,6 +8,7 @@
 //! | --- | --- |
 //! | `EA_HOST` | the embedded host; `target/host/embedded-host` unless given |
 //! | `EA_MANIFEST` | the app's manifest; `spin.toml` of this repository unless given |
+//! | `EA_FIXTURES_MANIFEST` | the same with tools that misbehave; `target/dev/fixtures.toml` unless given |
 //! | `EA_STORE=postgres` | hosts keep everything in PostgreSQL, each in a database of its own |
 //! | `EA_INSTANCE_REUSE=1` | a new component instance for each request |
 //! | `EA_URL` | an app that runs already, for example on Spin; what has to start or stop a host is skipped then |

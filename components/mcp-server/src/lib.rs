@@ -12,7 +12,7 @@ use std::convert::Infallible;
 
 use bytes::Bytes;
 use futures::StreamExt;
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited, StreamBody};
 use spin_sdk::http::Request;
 
@@ -24,10 +24,16 @@ const MAX_REQUEST_BYTES: usize = 1024 * 1024;
 type Events = StreamBody<futures::stream::LocalBoxStream<'static, Result<http_body::Frame<Bytes>, Infallible>>>;
 type Body = Either<Full<Bytes>, Events>;
 
+/// Names of the machine itself.
+const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+
 /// Spin calls this for every request.
 #[spin_sdk::http_service]
 async fn handle(request: Request) -> Response<Body> {
     let (head, body) = request.into_parts();
+    if !may_ask(&head.headers) {
+        return refused(StatusCode::FORBIDDEN);
+    }
     match Limited::new(body, MAX_REQUEST_BYTES).collect().await {
         Ok(body) => {
             let request = http::Request::from_parts(head, body.to_bytes());
@@ -36,6 +42,14 @@ async fn handle(request: Request) -> Response<Body> {
         Err(error) if error.is::<LengthLimitError>() => refused(StatusCode::PAYLOAD_TOO_LARGE),
         Err(_) => refused(StatusCode::BAD_REQUEST),
     }
+}
+
+/// Programs name no origin; a browser names that of the page. Who serves an adapter on their own machine must not have it asked by any page
+/// whose name was made to lead there (DNS rebinding).
+fn may_ask(headers: &HeaderMap) -> bool {
+    let Some(origin) = headers.get(header::ORIGIN) else { return true };
+    let origin = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
+    origin.as_ref().and_then(Uri::host).is_some_and(|host| LOOPBACK.contains(&host))
 }
 
 fn body_of(body: mcp::Body) -> Body {

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use platform::{instance, variables::variable};
 use serde::Serialize;
+use toolbox::{Policy, RemoteServer};
 use url::Url;
 use web::{
     Json,
@@ -46,6 +47,13 @@ pub(crate) async fn ready() -> Response {
         Check::new("openai_model", required("openai_model", &variable("openai_model").await)),
         Check::new("context_window_tokens", context_window(&variable("context_window_tokens").await)),
         Check::new("signup", signup(&variable("signup").await)),
+        Check::new("tool_policies", tool_policies(&variable("tool_policies").await)),
+        Check::new("remote_mcp_servers", remote_mcp_servers(&variable("remote_mcp_servers").await)),
+        Check::new("tool_calls_per_minute", number("tool_calls_per_minute", &variable("tool_calls_per_minute").await)),
+        Check::new(
+            "tool_changes_per_minute",
+            number("tool_changes_per_minute", &variable("tool_changes_per_minute").await),
+        ),
     ];
     let ready = checks.iter().all(|check| check.detail.is_none());
     let (code, status) = if ready { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not_ready") };
@@ -86,6 +94,23 @@ fn context_window(value: &str) -> Result<(), String> {
     }
 }
 
+fn tool_policies(value: &str) -> Result<(), String> {
+    let read = Policy::parse_list(value);
+    read.map(drop).map_err(|error| format!("tool_policies cannot be read, so all tools are denied: {error}"))
+}
+
+fn remote_mcp_servers(value: &str) -> Result<(), String> {
+    let read = RemoteServer::parse_list(value);
+    read.map(drop).map_err(|error| format!("remote_mcp_servers cannot be read, so there are none: {error}"))
+}
+
+fn number(name: &str, value: &str) -> Result<(), String> {
+    match value.parse::<u32>() {
+        Ok(number) if number > 0 => Ok(()),
+        _ => Err(format!("{name} must be a number above 0; its default is used")),
+    }
+}
+
 fn signup(value: &str) -> Result<(), String> {
     match value {
         "open" | "closed" => Ok(()),
@@ -104,5 +129,8 @@ mod tests {
         assert!(base_url("http://127.0.0.1:4010/v1").is_ok());
         assert!(context_window("12").is_err() && context_window("many").is_err() && context_window("128000").is_ok());
         assert!(signup("opne").is_err() && signup("closed").is_ok());
+        assert!(tool_policies("allow clock:*, deny mail:*").is_ok() && tool_policies("clock:*").is_err());
+        assert!(remote_mcp_servers("").is_ok() && remote_mcp_servers("wiki").is_err());
+        assert!(number("n", "5").is_ok() && number("n", "0").is_err() && number("n", "few").is_err());
     }
 }

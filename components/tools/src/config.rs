@@ -1,7 +1,7 @@
 //! What an operator can set about tools.
 
 use platform::variables::variable;
-use toolbox::Policy;
+use toolbox::{Policy, RemoteServer};
 use web::log::{Level, log};
 
 use crate::{COMPONENT, keys::MasterKey, servers::Server};
@@ -35,9 +35,9 @@ impl Config {
         let composed = variable("tool_servers").await;
         let mut servers: Vec<Server> =
             composed.split(',').map(str::trim).filter(|name| !name.is_empty()).filter_map(Server::composed).collect();
-        match Server::remote(&variable("remote_mcp_servers").await) {
-            Ok(remote) => servers.extend(remote),
-            Err(place) => wrong("remote_mcp_servers", &place),
+        match RemoteServer::parse_list(&variable("remote_mcp_servers").await) {
+            Ok(remote) => servers.extend(remote.into_iter().map(Server::remote)),
+            Err(error) => wrong("remote_mcp_servers", &error.to_string()),
         }
         let policies = Policy::parse_list(&variable("tool_policies").await).unwrap_or_else(|error| {
             wrong("tool_policies", &error.to_string());

@@ -5,7 +5,7 @@ use futures::TryStreamExt;
 use http::{HeaderValue, Request, Response, Uri};
 use mcp::{BodyStream, Client, ClientOptions, Era, Implementation, Transport, TransportError};
 use platform::http_client::{self, HttpError};
-use serde::Deserialize;
+use toolbox::RemoteServer;
 
 /// An answer that is longer is no answer: what the model sees of it is far less.
 const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
@@ -21,16 +21,6 @@ pub(crate) struct Server {
     pub(crate) remote: bool,
 }
 
-/// An entry of `remote_mcp_servers`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Remote {
-    name: String,
-    url: String,
-    #[serde(default)]
-    authorization: Option<String>,
-}
-
 impl Server {
     /// The server that `spin.toml` composes under the id `mcp-<name>`.
     pub(crate) fn composed(name: &str) -> Option<Self> {
@@ -38,24 +28,10 @@ impl Server {
         Some(Self { name: name.to_owned(), url, authorization: None, remote: false })
     }
 
-    /// The servers in `remote_mcp_servers`, or what is wrong with it, without its secrets.
-    pub(crate) fn remote(json: &str) -> Result<Vec<Self>, String> {
-        if json.is_empty() {
-            return Ok(Vec::new());
-        }
-        let list: Vec<Remote> =
-            serde_json::from_str(json).map_err(|error| format!("line {}, column {}", error.line(), error.column()))?;
-        let server = |remote: Remote| {
-            let url: Uri = remote.url.parse().map_err(|_| format!("the url of {:?}", remote.name))?;
-            let authorization = remote.authorization.map(|value| {
-                let mut value =
-                    HeaderValue::from_str(&value).map_err(|_| format!("the authorization of {:?}", remote.name))?;
-                value.set_sensitive(true);
-                Ok::<_, String>(value)
-            });
-            Ok(Self { url, authorization: authorization.transpose()?, name: remote.name, remote: true })
-        };
-        list.into_iter().map(server).collect()
+    /// A server that `remote_mcp_servers` names.
+    pub(crate) fn remote(server: RemoteServer) -> Self {
+        let RemoteServer { name, url, authorization } = server;
+        Self { name, url, authorization, remote: true }
     }
 
     /// A client of it. What is composed speaks the newest revision; of others we know only what we have heard.

@@ -45,6 +45,7 @@ extern crate self as tool_provider;
 pub use answer::{Answer, IntoAnswer, Structured};
 pub use context::Context;
 pub use definition::{Definition, Tool, arguments, schema};
+pub use provider::Secret;
 pub use tool_provider_macros::tool;
 #[doc(hidden)]
 pub use wasip3;

@@ -10,6 +10,7 @@ pub mod execution;
 pub mod failure;
 pub mod policy;
 pub mod redaction;
+pub mod remote;
 pub mod schema;
 pub mod wire;
 
@@ -24,6 +25,7 @@ pub use failure::{AuditCode, CallFailure, Failure};
 pub use mcp::Outcome;
 pub use policy::{Policy, decide};
 pub use redaction::Redaction;
+pub use remote::RemoteServer;
 
 /// The name of a server, given by the installation's configuration, never by the server itself.
 pub type ServerName = String;

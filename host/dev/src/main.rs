@@ -7,6 +7,7 @@ mod artifacts;
 mod commands;
 mod database;
 mod environment;
+mod fixtures;
 mod host;
 mod manifest;
 mod manifest_edit;

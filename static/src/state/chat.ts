@@ -189,8 +189,9 @@ async function load(id: string): Promise<void> {
     // What the person has begun meanwhile is newer than this.
     if (signal.aborted || busy.value) return;
     const last = messages.at(-1);
-    // A message without an answer, or one that failed: the events of its run tell what became of it.
-    const failed = last?.role === "user" || last?.finish_reason === "error";
+    // No answer, or one that failed: the events of its run tell what became of it.
+    const unanswered = last !== undefined && (last.role !== "assistant" || last.finish_reason === "tool_calls");
+    const failed = unanswered || last?.finish_reason === "error";
     const runId = current.active_run_id ?? (failed ? last.run_id : null);
     conversation.value = current;
     turns.value = turnsOf(messages, runId);

@@ -6,6 +6,7 @@ pub(crate) mod counts;
 use std::process::Command;
 
 use crate::artifacts;
+use crate::fixtures;
 use crate::manifest::{Manifest, Provider};
 use crate::npm::{install, npm};
 use crate::prerequisites;
@@ -18,9 +19,11 @@ const BROWSER: &str = "tests/browser";
 const DEPLOY: &str = "tests/deploy";
 /// Where the tool providers that `cargo dev new-tool` begins with lie, one folder for each language.
 const PROVIDERS: &str = "tests/providers";
-/// What the app ring is told: the host's program, the manifest, and how often an instance may be used again.
+/// What the app ring is told: the host's program, the manifest, the same with tools that misbehave, and how often an instance may be used
+/// again.
 const HOST_VARIABLE: &str = "EA_HOST";
 const MANIFEST_VARIABLE: &str = "EA_MANIFEST";
+const FIXTURES_VARIABLE: &str = "EA_FIXTURES_MANIFEST";
 const REUSE_VARIABLE: &str = "EA_INSTANCE_REUSE";
 const STORE_VARIABLE: &str = "EA_STORE";
 
@@ -144,6 +147,7 @@ pub(crate) const RINGS: [Ring; 10] = [
         commands: |repo, _| {
             let mut npm = npm(repo, BROWSER);
             npm.arg("test").env(HOST_VARIABLE, artifacts::program(repo, "embedded-host"));
+            npm.env(FIXTURES_VARIABLE, fixtures::manifest(repo));
             vec![npm]
         },
     },
@@ -178,6 +182,7 @@ fn the_providers(repo: &Repo, _: &Manifest) -> anyhow::Result<Readiness> {
 fn the_app(repo: &Repo, manifest: &Manifest) -> anyhow::Result<Readiness> {
     let _built = artifacts::lock(repo)?;
     artifacts::app(repo, manifest)?;
+    fixtures::prepare(repo)?;
     Ok(Readiness::Ready)
 }
 
@@ -208,7 +213,7 @@ fn app_test(repo: &Repo) -> Command {
     // These tests wait for the app more than they compute.
     let mut test = cargo_test(repo, &["--package", "tests", "--", "--test-threads=8"]);
     test.env(HOST_VARIABLE, artifacts::program(repo, "embedded-host"));
-    test.env(MANIFEST_VARIABLE, repo.path("spin.toml"));
+    test.env(MANIFEST_VARIABLE, repo.path("spin.toml")).env(FIXTURES_VARIABLE, fixtures::manifest(repo));
     test.env_remove(REUSE_VARIABLE).env_remove(STORE_VARIABLE);
     test
 }

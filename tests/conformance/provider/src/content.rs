@@ -118,3 +118,8 @@ pub fn prompt(name: &str, arguments: &Map) -> Option<PromptContent> {
     let messages = contents.into_iter().map(|content| PromptMessage { role: Role::User, content }).collect();
     Some(PromptContent { description: None, messages })
 }
+
+/// Proposes values for any argument.
+pub fn completions(typed: &str) -> Vec<String> {
+    ["paris", "park", "party"].into_iter().filter(|value| value.starts_with(typed)).map(str::to_owned).collect()
+}

@@ -65,8 +65,7 @@ impl Provider for Fixture {
     }
 
     async fn complete(&self, request: CompletionRequest) -> Result<Completion, Failure> {
-        let values = ["paris", "park", "party"].into_iter().filter(|value| value.starts_with(&request.value));
-        let values: Vec<String> = values.map(str::to_owned).collect();
+        let values = content::completions(&request.value);
         Ok(Completion { total: u64::try_from(values.len()).ok(), values, has_more: false })
     }
 }

@@ -1,0 +1,99 @@
+//! Servers elsewhere, as the operator names them: `remote_mcp_servers`.
+
+use http::{HeaderValue, Uri};
+use serde::Deserialize;
+
+use crate::ServerName;
+
+/// A server of somebody else.
+#[derive(Clone, Debug)]
+pub struct RemoteServer {
+    /// What its tools' names begin with here.
+    pub name: ServerName,
+    /// Its MCP endpoint.
+    pub url: Uri,
+    /// Sent as `Authorization`; shown to nobody.
+    pub authorization: Option<HeaderValue>,
+}
+
+/// What is wrong with the list. Says where, and never what stands there: it has secrets in it.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum InvalidRemote {
+    /// It is no list of servers.
+    #[error("it must be a JSON list of {{\"name\", \"url\", \"authorization\"?}}; line {line}, column {column} is not")]
+    Json {
+        /// From 1.
+        line: usize,
+        /// From 1.
+        column: usize,
+    },
+    /// An address is none.
+    #[error("the url of {0:?} is no http or https address")]
+    Url(ServerName),
+    /// An authorization cannot be sent.
+    #[error("the authorization of {0:?} has characters that no header can have")]
+    Authorization(ServerName),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    name: String,
+    url: String,
+    #[serde(default)]
+    authorization: Option<String>,
+}
+
+impl RemoteServer {
+    /// Reads the list; an empty text is an empty list.
+    ///
+    /// # Errors
+    /// [`InvalidRemote`].
+    pub fn parse_list(json: &str) -> Result<Vec<Self>, InvalidRemote> {
+        if json.trim().is_empty() {
+            return Ok(Vec::new());
+        }
+        let entries: Vec<Entry> = serde_json::from_str(json)
+            .map_err(|error| InvalidRemote::Json { line: error.line(), column: error.column() })?;
+        entries.into_iter().map(Self::read).collect()
+    }
+
+    fn read(entry: Entry) -> Result<Self, InvalidRemote> {
+        let Entry { name, url, authorization } = entry;
+        let uri: Uri = url.parse().map_err(|_| InvalidRemote::Url(name.clone()))?;
+        if !matches!(uri.scheme_str(), Some("http" | "https")) {
+            return Err(InvalidRemote::Url(name));
+        }
+        let authorization = match authorization.map(|text| HeaderValue::from_str(&text)) {
+            None => None,
+            Some(Err(_)) => return Err(InvalidRemote::Authorization(name)),
+            Some(Ok(mut value)) => {
+                value.set_sensitive(true);
+                Some(value)
+            }
+        };
+        Ok(Self { name, url: uri, authorization })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_is_named_without_its_secrets() {
+        let list = r#"[{"name":"wiki","url":"https://wiki.example.org/mcp","authorization":"Bearer abc"},{"name":"n","url":"http://h/"}]"#;
+        let servers = RemoteServer::parse_list(list).unwrap();
+        assert_eq!((servers.len(), servers[0].name.as_str(), servers[0].url.path()), (2, "wiki", "/mcp"));
+        assert!(!format!("{servers:?}").contains("abc"));
+        assert!(RemoteServer::parse_list(" ").unwrap().is_empty());
+        for (wrong, named) in [
+            (r#"[{"name":"a","url":"https://h","authorisation":"abc"}]"#, "line 1"),
+            (r#"[{"name":"a","url":"abc"}]"#, "\"a\""),
+            (r#"[{"name":"a","url":"https://h","authorization":"abc\n"}]"#, "\"a\""),
+        ] {
+            let error = RemoteServer::parse_list(wrong).unwrap_err().to_string();
+            assert!(error.contains(named) && !error.contains("abc"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! The app with a tool server more, for tests: its tools do what tools must not, and one changes the world outside.
+//! `target/dev/fixtures.toml` is `spin.toml` with that server in it. Must not touch `spin.toml` itself.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+use crate::artifacts;
+use crate::manifest_edit::with_tool_server;
+use crate::repo::Repo;
+
+/// The server's name; its package is `mcp-<name>`.
+const NAME: &str = "misbehaving";
+
+/// Its section. It may reach this machine, where tests have servers of their own.
+const SECTION: &str = r#"
+[[trigger.http]]
+route = { private = true }
+component = "mcp-misbehaving"
+
+[component.mcp-misbehaving]
+source = "target/wasm32-wasip2/release/mcp_server.wasm"
+allowed_outbound_hosts = ["http://127.0.0.1:*"]
+dependencies_inherit_configuration = true
+[component.mcp-misbehaving.dependencies]
+"edge-assistant:tools/provider@1.0.0" = { path = "target/wasm32-wasip2/release/mcp_misbehaving.wasm" }
+"#;
+
+/// Where the manifest is.
+pub(crate) fn manifest(repo: &Repo) -> PathBuf {
+    repo.own("fixtures.toml")
+}
+
+/// Builds the tools and writes the manifest.
+pub(crate) fn prepare(repo: &Repo) -> anyhow::Result<()> {
+    artifacts::packages(repo, &["mcp-server".to_owned(), format!("mcp-{NAME}")])?;
+    let text = std::fs::read_to_string(repo.path("spin.toml")).context("cannot read spin.toml")?;
+    let text = with_tool_server(&text, NAME, SECTION)?;
+    // It lies elsewhere, so its paths must be whole.
+    let text =
+        text.replace("\"target/", &format!("\"{}/", repo.target("").display().to_string().trim_end_matches('/')));
+    let path = manifest(repo);
+    std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+}
