@@ -9,7 +9,7 @@ use tool_provider::{Answer, Context, Failure, http::send, provider, tool};
 provider! {
     name: "misbehaving",
     title: "Misbehaving",
-    secrets: [tool_provider::provider::Secret {
+    secrets: [tool_provider::Secret {
         name: "password",
         title: "Password",
         description: "Any will do.",
