@@ -2,7 +2,7 @@
  * Every request to the server: the only place that calls `fetch`. The session lives in HttpOnly cookies; this code never
  * sees a token. An access cookie that ran out is renewed once, here, and the request sent again.
  */
-import type { Conversation, Decision, Effect, Message, Page, Problem, Run, Session, Tool, User } from "./types.ts";
+import type { Conversation, Decision, Effect, Message, Page, Problem, Run, Secret, Session, Tool, User } from "./types.ts";
 
 /** A request that failed. `status` 0: the server could not be reached. `message` is for the person. */
 export class ApiError extends Error {
@@ -81,6 +81,11 @@ export const runs = {
 export const tools = {
   list: (cursor: string | null) => send<Page<Tool>>("GET", `/api/tools${query({ cursor })}`),
   setPolicy: (pattern: string, effect: Effect) => send<unknown>("PUT", "/api/tools/policies", { pattern, effect }),
+  secrets: () => send<{ items: Secret[] }>("GET", "/api/tools/secrets"),
+  setSecret: (server: string, name: string, value: string) =>
+    send<Secret>("PUT", "/api/tools/secrets", { server, name, value }),
+  removeSecret: (server: string, name: string) =>
+    send<void>("DELETE", `/api/tools/secrets${query({ server, name })}`),
   removePolicy: (pattern: string) => send<void>("DELETE", `/api/tools/policies${query({ pattern })}`),
 };
 

@@ -71,6 +71,20 @@ export type Tool = {
   input_schema: unknown;
 };
 
+/** What a server's tools need from the person. */
+export type Secret = {
+  server: string;
+  name: string;
+  title: string;
+  /** Where to get it. */
+  description: string;
+  /** Whether it may be shown again: an address, not a password. */
+  visible: boolean;
+  is_set: boolean;
+  /** Only if it is visible and set. */
+  value?: string;
+};
+
 /** RFC 9457. */
 export type Problem = {
   type: string;

@@ -169,6 +169,12 @@ impl Host {
         Ok(())
     }
 
+    /// Sets a variable of the manifest, from the next start on.
+    pub fn set_variable(&mut self, name: &str, value: &str) {
+        self.options.variables.retain(|(known, _)| known != name);
+        self.options.variables.push((name.to_owned(), value.to_owned()));
+    }
+
     /// Where it serves.
     #[must_use]
     pub fn url(&self) -> String {

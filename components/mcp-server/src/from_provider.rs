@@ -10,7 +10,8 @@ use serde_json::{Value, json, value::RawValue};
 
 use crate::bindings::provider as wit;
 
-/// Where `tools` finds what the protocol has no place for: `{"secrets": [name], "cacheMs": 60000}` of a tool.
+/// Where `tools` finds what the protocol has no place for:
+/// `{"secrets": [{"name", "title", "description", "visible"}], "cacheMs": 60000}` of a tool.
 const META_TOOL: &str = "edge-assistant/tool";
 
 /// How long lists stay as they are: as long as this deployment. Clients that remember them should notice the next one soon.
@@ -24,7 +25,7 @@ pub(crate) fn description(description: wit::Description) -> Description {
         version: description.version,
         instructions: description.instructions,
         // A tool whose schema is no JSON cannot be called by anybody.
-        tools: description.tools.into_iter().filter_map(tool).collect(),
+        tools: description.tools.into_iter().filter_map(|entry| tool(entry, &description.secrets)).collect(),
         resources: description.resources.into_iter().map(resource).collect(),
         templates: description.templates.into_iter().map(template).collect(),
         prompts: description.prompts.into_iter().map(listed_prompt).collect(),
@@ -35,10 +36,11 @@ pub(crate) fn description(description: wit::Description) -> Description {
     }
 }
 
-fn tool(tool: wit::Tool) -> Option<Tool> {
+fn tool(tool: wit::Tool, declared: &[wit::Secret]) -> Option<Tool> {
     let mut meta = Map::new();
     if !tool.secrets.is_empty() || tool.cache_ms.is_some() {
-        meta.insert(META_TOOL.to_owned(), json!({ "secrets": tool.secrets, "cacheMs": tool.cache_ms }));
+        let secrets: Vec<Value> = tool.secrets.iter().map(|name| secret(name, declared)).collect();
+        meta.insert(META_TOOL.to_owned(), json!({ "secrets": secrets, "cacheMs": tool.cache_ms }));
     }
     Some(Tool {
         name: tool.name,
@@ -55,6 +57,16 @@ fn tool(tool: wit::Tool) -> Option<Tool> {
         },
         meta: (!meta.is_empty()).then_some(meta),
     })
+}
+
+/// What a person must enter. What a tool names and its provider does not describe can be entered all the same, unseen.
+fn secret(name: &str, declared: &[wit::Secret]) -> Value {
+    match declared.iter().find(|secret| secret.name == name) {
+        Some(wit::Secret { name, title, description, visible }) => {
+            json!({ "name": name, "title": title, "description": description, "visible": visible })
+        }
+        None => json!({ "name": name, "title": name, "description": "", "visible": false }),
+    }
 }
 
 fn resource(entry: wit::ResourceEntry) -> Resource {

@@ -26,6 +26,7 @@ pub(crate) async fn call(
     let listed = tools.listed().await?;
     let world = CallWorld {
         tools: &tools,
+        listed: &listed,
         user_id,
         id: format!("{}:{}", lease.run_id, call.call_id),
         run: Some(RunCall { lease, call_id: call.call_id.into_owned() }),

@@ -4,7 +4,7 @@ use platform::variables::variable;
 use toolbox::{Policy, RemoteServer};
 use web::log::{Level, log};
 
-use crate::{COMPONENT, servers::Server};
+use crate::{COMPONENT, keys::MasterKey, servers::Server};
 
 /// The brief's thirty requests a minute and person.
 const CALLS_PER_MINUTE: u32 = 30;
@@ -22,6 +22,8 @@ pub(crate) struct Config {
     pub(crate) calls_per_minute: u32,
     /// Calls of a person in a minute of one tool that may change something.
     pub(crate) changes_per_minute: u32,
+    /// What people's secrets are sealed with.
+    pub(crate) master_key: MasterKey,
     /// Where the installation is; empty when it need not know.
     pub(crate) public_url: String,
 }
@@ -41,12 +43,17 @@ impl Config {
             wrong("tool_policies", &error.to_string());
             vec![Policy::deny_everything()]
         });
+        let master_key = MasterKey::new(variable("master_key").await);
+        if let Some(error) = master_key.fault() {
+            wrong("master_key", &error.to_string());
+        }
         let number = async |name, default| variable(name).await.parse().unwrap_or(default);
         Self {
             servers,
             policies,
             calls_per_minute: number("tool_calls_per_minute", CALLS_PER_MINUTE).await,
             changes_per_minute: number("tool_changes_per_minute", CHANGES_PER_MINUTE).await,
+            master_key,
             public_url: variable("public_url").await.trim_end_matches('/').to_owned(),
         }
     }

@@ -131,7 +131,13 @@ impl mcp::Provider for Gateway {
         let Some((_, name, _)) = self.offered().find(|(shown, ..)| *shown == call.name) else {
             return Err(Failure::Unknown(call.name));
         };
-        let world = CallWorld { tools: &self.tools, user_id: self.user_id, run: None, id: Id::new().to_string() };
+        let world = CallWorld {
+            tools: &self.tools,
+            listed: &self.listed,
+            user_id: self.user_id,
+            run: None,
+            id: Id::new().to_string(),
+        };
         match execute(&world, &self.listed.catalog, name, call.arguments.get()).await {
             Ok(Execution::Result { outcome, .. }) => Ok(Reply::Done(outcome)),
             // Only runs can wait, and only runs have leases.

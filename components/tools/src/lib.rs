@@ -5,12 +5,14 @@
 mod calls;
 mod config;
 mod gateway;
+mod keys;
 mod list;
 mod listings;
 mod metadata;
 mod offers;
 mod policies;
 mod router;
+mod secrets;
 mod servers;
 mod world;
 

@@ -5,6 +5,7 @@
 
 use std::{
     cell::RefCell,
+    collections::BTreeSet,
     rc::Rc,
     time::{Duration, Instant},
 };
@@ -33,13 +34,59 @@ const REMOTE_DEFAULT_TTL_MS: u64 = 300_000;
 /// Where the adapter says what the protocol has no place for.
 const META_TOOL: &str = "edge-assistant/tool";
 
+/// The secrets that a tool may name; a form with more is filled in by nobody.
+const MAX_SECRETS_OF_TOOL: usize = 16;
+/// The longest name of a secret that is known here, title and description: those longer are left out, or cut.
+pub(crate) const MAX_SECRET_NAME_CHARS: usize = 64;
+const MAX_SECRET_TITLE_CHARS: usize = 100;
+const MAX_SECRET_DESCRIPTION_CHARS: usize = 1_000;
+
 /// What all servers have.
 #[derive(Debug)]
 pub(crate) struct Listed {
     /// Their tools, by the names that models use.
     pub(crate) catalog: Catalog,
+    /// Server, tool, and a secret that it needs.
+    secrets: Vec<(String, String, Secret)>,
     until: Instant,
 }
+
+impl Listed {
+    /// The secrets that a tool needs.
+    pub(crate) fn secrets_of(&self, tool: &Tool) -> impl Iterator<Item = &Secret> {
+        let of_tool = |(server, name, _): &&(String, String, Secret)| *server == tool.server && *name == tool.name;
+        self.secrets.iter().filter(of_tool).map(|(.., secret)| secret)
+    }
+
+    /// The tools of a server, with the secrets they need.
+    fn of_server(&self, server: &str) -> Vec<ListedTool> {
+        let tools = self.catalog.of_server(server);
+        tools.map(|tool| (tool.clone(), self.secrets_of(tool).cloned().collect())).collect()
+    }
+
+    /// The secrets that tools of each server need, each once.
+    pub(crate) fn secrets(&self) -> Vec<(&str, &Secret)> {
+        let mut seen = BTreeSet::new();
+        let all = self.secrets.iter().map(|(server, _, secret)| (server.as_str(), secret));
+        all.filter(|(server, secret)| seen.insert((*server, secret.name.as_str()))).collect()
+    }
+}
+
+/// What a person must enter once.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Secret {
+    /// As the tools of its server name it.
+    pub(crate) name: String,
+    /// For people.
+    pub(crate) title: String,
+    /// Where to get it.
+    pub(crate) description: String,
+    /// Whether whoever entered it may see it again.
+    pub(crate) visible: bool,
+}
+
+/// A tool and the secrets that it needs.
+type ListedTool = (Tool, Vec<Secret>);
 
 thread_local! {
     static LISTED: RefCell<Option<Rc<Listed>>> = const { RefCell::new(None) };
@@ -57,6 +104,7 @@ struct Kept {
 #[serde(rename_all = "camelCase", default)]
 struct Extra {
     cache_ms: Option<u64>,
+    secrets: Vec<Secret>,
 }
 
 /// What all servers have, as far as is known.
@@ -76,21 +124,27 @@ pub(crate) async fn listed(config: &Config, store: &Store<SpinDatabase>) -> Resu
     }));
     let lists = lists.await;
     let complete = lists.iter().all(|(_, list)| list.is_some());
-    let tools = |(server, list): (String, Option<Vec<Tool>>)| {
-        let before = || known.as_ref().map(|known| known.catalog.of_server(&server).cloned().collect());
-        (server.clone(), list.or_else(before).unwrap_or_default())
+    let mut secrets = Vec::new();
+    let tools = |(server, list): (String, Option<Vec<ListedTool>>)| {
+        let before = || known.as_ref().map(|known| known.of_server(&server));
+        let tools = list.or_else(before).unwrap_or_default().into_iter().map(|(tool, named)| {
+            secrets.extend(named.into_iter().map(|secret| (server.clone(), tool.name.clone(), secret)));
+            tool
+        });
+        let tools = tools.collect();
+        (server, tools)
     };
     let catalog = Catalog::new(lists.into_iter().map(tools).collect());
     for (name, reason) in catalog.refused() {
         log(COMPONENT, Level::Warn, "a tool is left out", serde_json::json!({ "tool": name, "cause": reason }));
     }
-    let listed = Rc::new(Listed { catalog, until: Instant::now() + if complete { AGE } else { AGE_WITHOUT } });
+    let listed = Rc::new(Listed { catalog, secrets, until: Instant::now() + if complete { AGE } else { AGE_WITHOUT } });
     LISTED.set(Some(Rc::clone(&listed)));
     Ok(listed)
 }
 
 /// `None`: the server is down, and nothing is known of it.
-async fn list(server: &Server, kept: Option<&ToolListing>, store: &Store<SpinDatabase>) -> Option<Vec<Tool>> {
+async fn list(server: &Server, kept: Option<&ToolListing>, store: &Store<SpinDatabase>) -> Option<Vec<ListedTool>> {
     let last = kept.and_then(|kept| serde_json::from_str::<Kept>(&kept.listing).ok());
     if let Some(last) = last.as_ref().filter(|_| kept.is_some_and(|kept| kept.fresh)) {
         return Some(tools(server, &last.tools));
@@ -110,7 +164,7 @@ async fn list(server: &Server, kept: Option<&ToolListing>, store: &Store<SpinDat
     last.map(|last| tools(server, &last.tools))
 }
 
-async fn taken(server: &Server, listing: Listing, store: &Store<SpinDatabase>) -> Vec<Tool> {
+async fn taken(server: &Server, listing: Listing, store: &Store<SpinDatabase>) -> Vec<ListedTool> {
     for refused in &listing.refused {
         let fields = serde_json::json!({ "server": server.name, "tool": refused.name, "cause": refused.reason });
         log(COMPONENT, Level::Warn, "a tool is left out", fields);
@@ -130,17 +184,18 @@ async fn taken(server: &Server, listing: Listing, store: &Store<SpinDatabase>) -
     tools(server, &listing.tools)
 }
 
-fn tools(server: &Server, tools: &[mcp::Tool]) -> Vec<Tool> {
+fn tools(server: &Server, tools: &[mcp::Tool]) -> Vec<ListedTool> {
     tools.iter().map(|tool| of_server(server, tool)).collect()
 }
 
-fn of_server(server: &Server, tool: &mcp::Tool) -> Tool {
+fn of_server(server: &Server, tool: &mcp::Tool) -> ListedTool {
     // What a server elsewhere says there is other people's, and no adapter's.
     let extra = tool.meta.as_ref().filter(|_| !server.remote).and_then(|meta| meta.get(META_TOOL));
     let extra: Extra = extra.and_then(|extra| Extra::deserialize(extra).ok()).unwrap_or_default();
     let annotations = &tool.annotations;
     let defaults = Annotations::default();
-    Tool {
+    let secrets = extra.secrets.into_iter().filter_map(secret).take(MAX_SECRETS_OF_TOOL).collect();
+    let tool = Tool {
         server: server.name.clone(),
         name: tool.name.clone(),
         title: tool.title.clone().or_else(|| annotations.title.clone()),
@@ -155,5 +210,16 @@ fn of_server(server: &Server, tool: &mcp::Tool) -> Tool {
         },
         remote: server.remote,
         result_ttl_ms: extra.cache_ms,
-    }
+    };
+    (tool, secrets)
+}
+
+/// A secret as it is shown; a provider may be written in any language and say rubbish.
+fn secret(secret: Secret) -> Option<Secret> {
+    let cut = |text: &str, max_chars: usize| text.chars().take(max_chars).collect::<String>();
+    let Secret { name, title, description, visible } = secret;
+    let named =
+        !name.trim().is_empty() && name.chars().count() <= MAX_SECRET_NAME_CHARS && !name.contains(char::is_control);
+    let title = if title.trim().is_empty() { name.clone() } else { cut(&title, MAX_SECRET_TITLE_CHARS) };
+    named.then(|| Secret { name, title, description: cut(&description, MAX_SECRET_DESCRIPTION_CHARS), visible })
 }

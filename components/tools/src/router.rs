@@ -18,7 +18,7 @@ use crate::{
     config::Config,
     gateway, list,
     listings::{self, Listed},
-    metadata, offers, policies,
+    metadata, offers, policies, secrets,
 };
 
 /// The router's state.
@@ -57,6 +57,7 @@ pub(crate) fn router(app: App<SpinDatabase>, config: Config) -> Router {
     Router::new()
         .route("/api/tools", get(list::list))
         .route("/api/tools/policies", get(policies::list).put(policies::set).delete(policies::delete))
+        .route("/api/tools/secrets", get(secrets::list).put(secrets::set).delete(secrets::delete))
         .route("/mcp", any(gateway::all))
         .route("/mcp/{server}", any(gateway::one))
         .route("/.well-known/oauth-protected-resource", get(metadata::all))

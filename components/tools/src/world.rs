@@ -15,10 +15,12 @@ use storage::{
     rate_limits::{Limit, RetryAfterMs},
     runs::Lease,
 };
-use toolbox::{Approval, AuditEntry, CallFailure, Outcome, Permission, Started, Tool, World, execution::CALL_LIMIT};
+use toolbox::{
+    Approval, AuditEntry, CallFailure, Outcome, Permission, Redaction, Started, Tool, World, execution::CALL_LIMIT,
+};
 use web::log::{Level, log};
 
-use crate::{COMPONENT, policies::Rules, router::Tools, servers::Http};
+use crate::{COMPONENT, listings::Listed, policies::Rules, router::Tools, secrets, servers::Http};
 
 /// How long a person may think about a call.
 const APPROVAL_LIFETIME_MS: i64 = 24 * 60 * 60 * 1000;
@@ -45,6 +47,7 @@ pub(crate) struct RunCall {
 /// A call and who has it made.
 pub(crate) struct CallWorld<'a> {
     pub(crate) tools: &'a Tools,
+    pub(crate) listed: &'a Listed,
     pub(crate) user_id: Id,
     /// `None`: a program calls, through the gateway.
     pub(crate) run: Option<RunCall>,
@@ -143,14 +146,23 @@ impl World for CallWorld<'_> {
         };
         let arguments = RawValue::from_string(Value::Object(arguments).to_string())
             .map_err(|error| CallFailure::InvalidArguments(error.to_string()))?;
+        let secrets = secrets::passed(self.tools, self.listed, self.user_id, tool).await?;
+        let hidden = secrets.iter().filter(|secret| !secret.visible);
+        let redaction = Redaction::new(hidden.map(|secret| secret.value.as_str()));
         let mut meta = Map::new();
         if !tool.remote {
             let deadline_ms = u64::try_from(CALL_LIMIT.as_millis()).unwrap_or(u64::MAX);
-            meta.insert(META_CALL.to_owned(), json!({ "id": self.id, "deadlineMs": deadline_ms }));
+            let secrets: Map =
+                secrets.into_iter().map(|secret| (secret.name, Value::from(secret.value.as_str()))).collect();
+            let call = json!({ "id": self.id, "deadlineMs": deadline_ms, "secrets": secrets });
+            meta.insert(META_CALL.to_owned(), call);
         }
-        let CallResult { content, structured, is_error } =
-            client.call_tool(&definition, &arguments, meta, None).await.map_err(failed)?;
-        Ok(Outcome { content, structured, is_error })
+        match client.call_tool(&definition, &arguments, meta, None).await {
+            Ok(CallResult { content, structured, is_error }) => {
+                Ok(redaction.outcome(Outcome { content, structured, is_error }))
+            }
+            Err(error) => Err(redaction.failure(failed(error))),
+        }
     }
 
     async fn audit(&self, entry: AuditEntry) -> Result<(), StorageError> {

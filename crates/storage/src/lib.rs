@@ -20,6 +20,7 @@ pub mod signing_keys;
 pub mod tool_calls;
 pub mod tool_listings;
 pub mod tool_policies;
+pub mod tool_secrets;
 pub mod users;
 
 pub use database::{Database, DatabaseError, Dialect, Outcome, Row, Statement, Value};

@@ -46,6 +46,12 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../../migrations/0004_tool_commands.sqlite.sql"),
         postgres: include_str!("../../../migrations/0004_tool_commands.postgres.sql"),
     },
+    Migration {
+        version: 5,
+        name: "0005_tool_secrets",
+        sqlite: include_str!("../../../migrations/0005_tool_secrets.sql"),
+        postgres: include_str!("../../../migrations/0005_tool_secrets.sql"),
+    },
 ];
 
 /// Any number that nobody else who shares the database locks: "edge" in ASCII.

@@ -1,11 +1,11 @@
 //! What a tool may know of the call beside its arguments. Never who calls.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use crate::Failure;
 
 /// A call's circumstances.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Context {
     /// The same for every attempt at the same call.
     pub id: String,
@@ -17,6 +17,19 @@ pub struct Context {
     pub secrets: Vec<(String, String)>,
 }
 
+impl fmt::Debug for Context {
+    /// Without the values of secrets: whoever prints a context to find a fault does not mean those.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let secrets: Vec<&str> = self.secrets.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("Context")
+            .field("id", &self.id)
+            .field("locale", &self.locale)
+            .field("deadline", &self.deadline)
+            .field("secrets", &secrets)
+            .finish()
+    }
+}
+
 impl Context {
     /// A secret that the tool named in `#[tool(secret = "...")]`.
     ///
@@ -26,6 +39,6 @@ impl Context {
         let found = self.secrets.iter().find(|(known, _)| known == name);
         found
             .map(|(_, value)| value.as_str())
-            .ok_or_else(|| Failure::NotConfigured(format!("Enter \"{name}\" in the settings of this tool first.")))
+            .ok_or_else(|| Failure::NotConfigured(format!("Enter \"{name}\" under Tools in the settings first.")))
     }
 }

@@ -9,6 +9,7 @@ pub mod content;
 pub mod execution;
 pub mod failure;
 pub mod policy;
+pub mod redaction;
 pub mod remote;
 pub mod schema;
 pub mod wire;
@@ -23,6 +24,7 @@ pub use execution::{Approval, AuditEntry, Execution, Permission, Started, World,
 pub use failure::{AuditCode, CallFailure, Failure};
 pub use mcp::Outcome;
 pub use policy::{Policy, decide};
+pub use redaction::Redaction;
 pub use remote::RemoteServer;
 
 /// The name of a server, given by the installation's configuration, never by the server itself.

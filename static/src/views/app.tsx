@@ -5,6 +5,7 @@ import { forgetDecisions, undecided } from "../state/approvals.ts";
 import { clear, conversation, open, refresh } from "../state/chat.ts";
 import { forgetList, loadList } from "../state/list.ts";
 import { navigate, route } from "../state/route.ts";
+import { forgetSecrets } from "../state/secrets.ts";
 import { resume, session } from "../state/session.ts";
 import { onTabNews } from "../state/tabs.ts";
 import { forgetTools } from "../state/tools.ts";
@@ -38,6 +39,7 @@ export function App() {
     else {
       forgetList();
       forgetTools();
+      forgetSecrets();
       forgetDecisions();
       clear();
     }

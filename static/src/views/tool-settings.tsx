@@ -1,12 +1,14 @@
 /** Which tools there are, and whether the assistant may use them: the person's choice for each. */
 import { useEffect, useId, useState } from "preact/hooks";
 import { readParameters, visible } from "../arguments.ts";
+import { loadSecrets } from "../state/secrets.ts";
 import { choose, loadTools, patternOf, saving, toolList } from "../state/tools.ts";
 import type { Effect, Tool } from "../types.ts";
 import { announce } from "./announce.tsx";
 import { LongText } from "./arguments.tsx";
 import { Header } from "./header.tsx";
 import { Icon } from "./icons.tsx";
+import { SecretsFault, ToolSecrets } from "./tool-secrets.tsx";
 
 /** Fewer than this are seen at a glance. */
 const SEARCH_FROM = 10;
@@ -19,7 +21,10 @@ const EFFECTS: { effect: Effect; label: string; words: string }[] = [
 const WORDS = Object.fromEntries(EFFECTS.map(({ effect, words }) => [effect, words])) as Record<Effect, string>;
 
 export function ToolSettings() {
-  useEffect(() => void loadTools(), []);
+  useEffect(() => {
+    void loadTools();
+    void loadSecrets();
+  }, []);
   return (
     <>
       <Header title="Tools" />
@@ -72,6 +77,7 @@ function List() {
               onInput={(event) => setSearch(event.currentTarget.value)}
             />
           )}
+          <SecretsFault />
           {found.length === 0 && <p class="mt-6">No tool fits “{search.trim()}”.</p>}
           {byServer(found).map(([server, tools]) => (
             <Server key={server} name={server} tools={tools} />
@@ -90,6 +96,7 @@ function Server({ name, tools }: { name: string; tools: Tool[] }) {
         <bdi class="min-w-0 break-words">{visible(name)}</bdi>
         {tools.some((tool) => tool.remote) && <Badge>Remote server</Badge>}
       </h2>
+      <ToolSecrets server={name} />
       <ul class="mt-2.5 divide-y divide-line rounded-xl border border-line bg-raised">
         {tools.map((tool) => (
           <Row key={tool.name} tool={tool} />

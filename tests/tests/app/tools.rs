@@ -3,3 +3,4 @@
 mod approval;
 mod calls;
 mod misbehaving;
+mod secrets;

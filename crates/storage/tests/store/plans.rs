@@ -12,6 +12,7 @@ use storage::{
     migration::migrate,
     rate_limits::Limit,
     runs::{Batch, Ending},
+    tool_secrets::ToolSecret,
 };
 
 use crate::{
@@ -24,13 +25,14 @@ crate::on_each_database! {
 }
 
 /// The tables that grow with use.
-const GROWING: [&str; 9] = [
+const GROWING: [&str; 10] = [
     "conversations",
     "messages",
     "runs",
     "run_events",
     "tool_calls",
     "tool_policies",
+    "tool_secrets",
     "approvals",
     "rate_limits",
     "audit_events",
@@ -129,6 +131,11 @@ fn do_what_people_do(store: &Store<Recorder<'_>>) {
         }
         store.set_tool_policy(Some(user_id), "clock:*", Effect::Ask).await.unwrap();
         store.delete_tool_policy(Some(user_id), "clock:*").await.unwrap();
+        let secret = ToolSecret { server: "mail".into(), name: "password".into(), sealed: "x".into() };
+        store.set_tool_secret(user_id, &secret).await.unwrap();
+        store.tool_secrets_of(user_id, "mail").await.unwrap();
+        store.tool_secrets(user_id).await.unwrap();
+        store.delete_tool_secret(user_id, "mail", "password").await.unwrap();
         let limits = ["installation", "user", "session"].map(|key| Limit { key: key.into(), per_minute: 1, burst: 1 });
         for _ in 0..2 {
             let _ = store.take_rate(&limits).await.unwrap();
@@ -234,6 +241,14 @@ fn fill(database: &Real) {
             format!(
                 "INSERT INTO tool_policies (user_id, pattern, effect, created_at)
                  SELECT {}, CAST(i AS text), 'allow', i FROM n",
+                id_sql(USER, &format!("i % {USERS} + 1"))
+            ),
+        ),
+        (
+            USERS * 100,
+            format!(
+                "INSERT INTO tool_secrets (user_id, server, name, sealed, updated_at)
+                 SELECT {}, 'mail', CAST(i AS text), 'x', i FROM n",
                 id_sql(USER, &format!("i % {USERS} + 1"))
             ),
         ),

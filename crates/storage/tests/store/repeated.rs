@@ -9,6 +9,7 @@ use storage::{
     leases::{Entry, Leave},
     messages::{Appended, IncomingMessage, NewMessage},
     runs::Ending,
+    tool_secrets::ToolSecret,
 };
 
 use crate::{
@@ -67,6 +68,11 @@ fn a_turn_whose_every_answer_was_lost_once_is_stored_once(place: Place) {
     assert!(block_on(store.set_tool_policy(None, "*", Effect::Ask)).unwrap());
     assert_eq!(block_on(store.tool_policies(user.id)).unwrap().len(), 2);
     block_on(store.delete_tool_policy(None, "*")).unwrap();
+    let secret = ToolSecret { server: "mail".into(), name: "password".into(), sealed: "x".into() };
+    assert!(block_on(store.set_tool_secret(user.id, &secret)).unwrap());
+    block_on(store.delete_tool_secret(user.id, "mail", "password")).unwrap();
+    block_on(store.add_generated_master_key("k")).unwrap();
+    assert_eq!(block_on(store.generated_master_key()).unwrap().as_deref(), Some("k"));
     let done = AuditEvent {
         user_id: user.id,
         action: "tool.call",

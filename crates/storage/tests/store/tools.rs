@@ -6,6 +6,7 @@ use storage::{
     audit::AuditEvent,
     rate_limits::{Limit, RetryAfterMs},
     tool_policies::MAX_POLICIES,
+    tool_secrets::{MAX_SECRETS, ToolSecret},
 };
 
 use crate::{
@@ -22,6 +23,9 @@ crate::on_each_database! {
     limits_that_are_full_again_are_forgotten,
     what_was_recorded_cannot_be_changed_or_deleted,
     a_listing_counts_until_its_time_has_passed_and_the_last_one_stays,
+    secrets_are_ones_own_and_can_be_replaced_and_deleted,
+    there_is_an_end_to_secrets,
+    the_first_generated_master_key_stays,
 }
 
 fn policies_are_the_installations_and_ones_own(place: Place) {
@@ -183,4 +187,52 @@ fn a_listing_counts_until_its_time_has_passed_and_the_last_one_stays(place: Plac
     assert_eq!(read(), expected("[1]", true));
     block_on(fixture.store.save_tool_listing("weather", "[2]", -1)).unwrap();
     assert_eq!(read(), expected("[2]", false));
+}
+
+fn secret(server: &str, name: &str, sealed: &str) -> ToolSecret {
+    ToolSecret { server: server.to_owned(), name: name.to_owned(), sealed: sealed.to_owned() }
+}
+
+fn secrets_are_ones_own_and_can_be_replaced_and_deleted(place: Place) {
+    let fixture = Fixture::new(place);
+    let (user, other) = (fixture.user("a@example.org"), fixture.user("b@example.org"));
+    let set = |user_id, secret| assert!(block_on(fixture.store.set_tool_secret(user_id, &secret)).unwrap());
+    set(user.id, secret("mail", "password", "1"));
+    set(user.id, secret("mail", "password", "2"));
+    set(user.id, secret("mail", "address", "3"));
+    set(user.id, secret("web", "key", "4"));
+    set(other.id, secret("mail", "password", "5"));
+    let mail = [secret("mail", "address", "3"), secret("mail", "password", "2")];
+    assert_eq!(block_on(fixture.store.tool_secrets_of(user.id, "mail")).unwrap(), mail);
+    let all = [mail[0].clone(), mail[1].clone(), secret("web", "key", "4")];
+    assert_eq!(block_on(fixture.store.tool_secrets(user.id)).unwrap(), all);
+    for _ in 0..2 {
+        block_on(fixture.store.delete_tool_secret(user.id, "mail", "password")).unwrap();
+    }
+    assert_eq!(block_on(fixture.store.tool_secrets_of(user.id, "mail")).unwrap(), mail[..1]);
+    assert_eq!(block_on(fixture.store.tool_secrets(other.id)).unwrap(), [secret("mail", "password", "5")]);
+    let delete = Statement::new("t", "DELETE FROM users WHERE id = ?1", [other.id.into()]);
+    block_on(fixture.another_connection().query(delete)).unwrap();
+    assert_eq!(block_on(fixture.store.tool_secrets(other.id)).unwrap(), [], "they go with the person");
+}
+
+fn there_is_an_end_to_secrets(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = fixture.user("a@example.org");
+    let set = |name: &str| block_on(fixture.store.set_tool_secret(user.id, &secret("mail", name, "x"))).unwrap();
+    for n in 0..MAX_SECRETS {
+        assert!(set(&n.to_string()));
+    }
+    assert!(!set("one more"));
+    assert!(set("1"), "what is there can be changed");
+    assert_eq!(block_on(fixture.store.tool_secrets(user.id)).unwrap().len(), MAX_SECRETS);
+}
+
+fn the_first_generated_master_key_stays(place: Place) {
+    let fixture = Fixture::new(place);
+    assert_eq!(block_on(fixture.store.generated_master_key()).unwrap(), None);
+    for key in ["first", "second"] {
+        block_on(fixture.store.add_generated_master_key(key)).unwrap();
+        assert_eq!(block_on(fixture.store.generated_master_key()).unwrap().as_deref(), Some("first"));
+    }
 }

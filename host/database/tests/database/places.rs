@@ -157,6 +157,19 @@ pub(crate) fn tool_rows() -> Vec<String> {
     .into()
 }
 
+/// The tables of the fifth schema.
+pub(crate) const SECRET_TABLES: [&str; 2] = ["tool_secrets", "generated_keys"];
+
+/// Rows in every table of the fifth schema, beside those of the first.
+pub(crate) fn secret_rows() -> Vec<String> {
+    [
+        "INSERT INTO tool_secrets VALUES ('u1', 'mail', 'password', 'v1.0123.AbC-_', 1)",
+        "INSERT INTO generated_keys VALUES ('master', 'AA+/==', 1)",
+    ]
+    .map(str::to_owned)
+    .into()
+}
+
 /// What is in a table, in an order of its own.
 pub(crate) fn content(place: &Place, table: &str) -> Vec<Vec<Value>> {
     let mut rows: Vec<Vec<Value>> =

@@ -9,6 +9,12 @@ use tool_provider::{Answer, Context, Failure, http::send, provider, tool};
 provider! {
     name: "misbehaving",
     title: "Misbehaving",
+    secrets: [tool_provider::Secret {
+        name: "password",
+        title: "Password",
+        description: "Any will do.",
+        visible: false,
+    }],
     tools: [write, note, secret_write, trap, hang, occupy, flood, rubbish, reach, fail, page],
 }
 
@@ -27,8 +33,8 @@ struct Address {
     url: String,
 }
 
-async fn post(url: &str, id: &str) -> Result<String, Failure> {
-    let request = http::Request::post(url).body(id.as_bytes().to_vec());
+async fn post(url: &str, body: &str) -> Result<String, Failure> {
+    let request = http::Request::post(url).body(body.as_bytes().to_vec());
     let request = request.map_err(|error| Failure::InvalidArguments(error.to_string()))?;
     let answer = send(request, MAX_ANSWER_BYTES, LIMIT).await?;
     Ok(format!("{} {}", answer.status().as_u16(), String::from_utf8_lossy(answer.body())))
@@ -52,11 +58,11 @@ async fn note(arguments: Note) -> Result<String, Failure> {
     Ok(format!("noted {} letters", arguments.text.chars().count()))
 }
 
-/// As `write`, with a secret.
-#[tool(secret = "password")]
+/// Posts a secret to an address, and repeats it.
+#[tool(title = "Write a secret", secret = "password")]
 async fn secret_write(arguments: Address, context: &Context) -> Result<String, Failure> {
-    context.secret("password")?;
-    post(&arguments.url, &context.id).await
+    let password = context.secret("password")?;
+    Ok(format!("{} with {password}", post(&arguments.url, password).await?))
 }
 
 /// Traps.

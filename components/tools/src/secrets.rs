@@ -1,0 +1,208 @@
+//! What people entrust to tools: `/api/tools/secrets`, and what a call gets of it.
+//!
+//! Only who entered a value sees it again, and only if its provider says that it may be shown. It goes to the server that declared it.
+
+use axum::extract::State;
+use domain::Id;
+use http::StatusCode;
+use problem::Problem;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use storage::{
+    audit::AuditEvent,
+    tool_secrets::{MAX_SECRETS, ToolSecret},
+};
+use toolbox::{CallFailure, Tool, catalog::MAX_SERVER_NAME_CHARS};
+use vault::{Keys, MAX_TEXT_BYTES, Owner, VaultError};
+use web::{
+    Json, Query, Result, Session,
+    log::{Level, log},
+};
+use zeroize::Zeroizing;
+
+use crate::{
+    COMPONENT, keys,
+    listings::{Listed, MAX_SECRET_NAME_CHARS, Secret},
+    router::Tools,
+};
+
+/// JSON may write a byte with six; and the rest.
+const MAX_BODY_BYTES: usize = 6 * MAX_TEXT_BYTES + 4 * 1024;
+
+#[derive(Serialize)]
+pub(crate) struct SecretList {
+    items: Vec<SecretBody>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct SecretBody {
+    server: String,
+    name: String,
+    title: String,
+    description: String,
+    visible: bool,
+    /// It was entered, and can still be read.
+    is_set: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<String>,
+}
+
+impl SecretBody {
+    fn new(server: &str, secret: &Secret, value: Option<&str>) -> Self {
+        Self {
+            server: server.to_owned(),
+            name: secret.name.clone(),
+            title: secret.title.clone(),
+            description: secret.description.clone(),
+            visible: secret.visible,
+            is_set: value.is_some(),
+            value: value.filter(|_| secret.visible).map(str::to_owned),
+        }
+    }
+}
+
+/// `GET /api/tools/secrets`: what the tools there are need, and whether the caller has entered it.
+pub(crate) async fn list(State(tools): State<Tools>, session: Session) -> Result<Json<SecretList>> {
+    let listed = tools.listed().await?;
+    let declared = listed.secrets();
+    if declared.is_empty() {
+        return Ok(Json(SecretList { items: Vec::new() }));
+    }
+    let user_id = session.user_id();
+    let kept = tools.store().tool_secrets(user_id).await?;
+    let keys = if kept.is_empty() { None } else { keys::existing(&tools).await? };
+    let body = |(server, secret): (&str, &Secret)| {
+        let kept = kept.iter().find(|kept| kept.server == server && kept.name == secret.name);
+        let value = kept.and_then(|kept| open(keys.as_ref(), user_id, kept).ok());
+        SecretBody::new(server, secret, value.as_ref().map(|value| value.as_str()))
+    };
+    Ok(Json(SecretList { items: declared.into_iter().map(body).collect() }))
+}
+
+/// Without `Debug`, as everything here that has a value in it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewSecret {
+    server: String,
+    name: String,
+    value: String,
+}
+
+/// `PUT /api/tools/secrets`.
+pub(crate) async fn set(
+    State(tools): State<Tools>,
+    session: Session,
+    Json(new): Json<NewSecret, MAX_BODY_BYTES>,
+) -> Result<Json<SecretBody>> {
+    let NewSecret { server, name, value } = new;
+    let value = Zeroizing::new(value);
+    let listed = tools.listed().await?;
+    let declared = listed.secrets();
+    if !declared.iter().any(|(known, _)| *known == server) {
+        return Err(Problem::invalid_field("server", "No tools of a server of this name need a secret.").into());
+    }
+    let Some((_, secret)) = declared.into_iter().find(|(known, secret)| *known == server && secret.name == name) else {
+        return Err(Problem::invalid_field("name", "No tool of this server needs a secret of this name.").into());
+    };
+    if value.is_empty() {
+        return Err(Problem::invalid_field("value", "Enter something, or delete the secret.").into());
+    }
+    if value.len() > MAX_TEXT_BYTES {
+        return Err(Problem::invalid_field("value", format!("At most {MAX_TEXT_BYTES} bytes.")).into());
+    }
+    let user_id = session.user_id();
+    let keys = keys::to_seal(&tools).await?;
+    let owner = Owner { user_id: &user_id.to_string(), server: &server, name: &name };
+    let sealed = keys.seal(&owner, &value).map_err(Problem::internal)?;
+    let kept = ToolSecret { server: server.clone(), name: name.clone(), sealed };
+    if !tools.store().set_tool_secret(user_id, &kept).await? {
+        let detail = format!("You have entered {MAX_SECRETS} secrets already. Delete one first.");
+        return Err(Problem::conflict("too_many_secrets", detail).into());
+    }
+    audit(&tools, user_id, "secret.set", &server, &name).await?;
+    Ok(Json(SecretBody::new(&server, secret, Some(&value))))
+}
+
+#[derive(Deserialize)]
+pub(crate) struct OldSecret {
+    server: String,
+    name: String,
+}
+
+/// `DELETE /api/tools/secrets?server=&name=`. Also of a server that is not there any more.
+pub(crate) async fn delete(
+    State(tools): State<Tools>,
+    session: Session,
+    Query(old): Query<OldSecret>,
+) -> Result<StatusCode> {
+    let OldSecret { server, name } = old;
+    let possible = |text: &str, max_chars: usize| text.chars().count() <= max_chars && !text.contains(char::is_control);
+    // Nothing else was ever stored.
+    if possible(&server, MAX_SERVER_NAME_CHARS) && possible(&name, MAX_SECRET_NAME_CHARS) {
+        tools.store().delete_tool_secret(session.user_id(), &server, &name).await?;
+        audit(&tools, session.user_id(), "secret.delete", &server, &name).await?;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn audit(tools: &Tools, user_id: Id, action: &str, server: &str, name: &str) -> Result<()> {
+    let subject = format!("{server}:{name}");
+    let event =
+        AuditEvent { user_id, action, subject: &subject, run_id: None, call_id: None, outcome: "ok", detail: None };
+    Ok(tools.store().append_audit(&event).await?)
+}
+
+fn open(keys: Option<&Keys>, user_id: Id, kept: &ToolSecret) -> Result<Zeroizing<String>, VaultError> {
+    let owner = Owner { user_id: &user_id.to_string(), server: &kept.server, name: &kept.name };
+    keys.ok_or(VaultError::NoKey)?.open(&owner, &kept.sealed)
+}
+
+/// A value on its way to a tool. Without `Debug`.
+pub(crate) struct Passed {
+    pub(crate) name: String,
+    pub(crate) value: Zeroizing<String>,
+    /// It may be shown to whoever entered it, so results may repeat it: it is a user's name or an address.
+    pub(crate) visible: bool,
+}
+
+/// What a call of this tool gets: of the secrets that it names, those that the person entered. Whether it can do without the others,
+/// it knows itself.
+pub(crate) async fn passed(
+    tools: &Tools,
+    listed: &Listed,
+    user_id: Id,
+    tool: &Tool,
+) -> Result<Vec<Passed>, CallFailure> {
+    let named: Vec<&Secret> = listed.secrets_of(tool).collect();
+    // What a server elsewhere says it needs is never listed; that nothing is sent there does not depend on it.
+    if named.is_empty() || tool.remote {
+        return Ok(Vec::new());
+    }
+    let failed = |cause: &dyn std::error::Error, words: &str| {
+        let fields = json!({ "server": tool.server, "tool": tool.name, "cause": cause.to_string() });
+        log(COMPONENT, Level::Error, "secrets cannot be read", fields);
+        CallFailure::Upstream(words.to_owned())
+    };
+    let kept = tools.store().tool_secrets_of(user_id, &tool.server).await;
+    let kept = kept.map_err(|error| failed(&error, "its secrets cannot be read at the moment; try again later"))?;
+    let kept: Vec<_> = kept
+        .iter()
+        .filter_map(|kept| named.iter().find(|secret| secret.name == kept.name).map(|secret| (*secret, kept)))
+        .collect();
+    if kept.is_empty() {
+        return Ok(Vec::new());
+    }
+    let keys = keys::existing(tools).await;
+    let keys = keys.map_err(|error| failed(&error, "its secrets cannot be read here; tell whoever runs this"))?;
+    let opened = |(secret, kept): (&Secret, &ToolSecret)| match open(keys.as_ref(), user_id, kept) {
+        Ok(value) => Ok(Passed { name: secret.name.clone(), value, visible: secret.visible }),
+        Err(error) => {
+            let fields = json!({ "server": kept.server, "secret": kept.name, "cause": error.to_string() });
+            log(COMPONENT, Level::Warn, "a secret cannot be opened", fields);
+            let words =
+                format!("\"{}\" can no longer be read; enter it again under Tools in the settings", secret.title);
+            Err(CallFailure::NotConfigured(words))
+        }
+    };
+    kept.into_iter().map(opened).collect()
+}

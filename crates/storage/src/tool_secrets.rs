@@ -1,0 +1,112 @@
+//! What people entrusted to tools, sealed, and the key that was made to seal it when none is configured. Nothing is opened here.
+
+use domain::Id;
+
+use crate::{Database, Row, Statement, StorageError, Store};
+
+/// Secrets of one person: they are read and opened together, and nobody has more accounts with tools.
+pub const MAX_SECRETS: usize = 200;
+
+/// What the key in `generated_keys` is for.
+const MASTER: &str = "master";
+
+/// A secret as it is kept.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ToolSecret {
+    /// The server whose tools get it.
+    pub server: String,
+    /// Its name there.
+    pub name: String,
+    /// The value, sealed.
+    pub sealed: String,
+}
+
+impl<D: Database> Store<D> {
+    /// A person's secrets for one server.
+    ///
+    /// # Errors
+    /// Whatever the database says, as everywhere in this crate.
+    pub async fn tool_secrets_of(&self, user_id: Id, server: &str) -> Result<Vec<ToolSecret>, StorageError> {
+        const QUERY: &str = "tool_secrets_of";
+        let sql = format!(
+            "SELECT server, name, sealed FROM tool_secrets WHERE user_id = ?1 AND server = ?2
+             ORDER BY name LIMIT {MAX_SECRETS}"
+        );
+        let rows = self.database.query(Statement::new(QUERY, sql, [user_id.into(), server.into()])).await?;
+        rows.iter().map(|row| read(QUERY, row)).collect()
+    }
+
+    /// All of a person's secrets.
+    ///
+    /// # Errors
+    /// As [`Self::tool_secrets_of`].
+    pub async fn tool_secrets(&self, user_id: Id) -> Result<Vec<ToolSecret>, StorageError> {
+        const QUERY: &str = "tool_secrets";
+        let sql = format!(
+            "SELECT server, name, sealed FROM tool_secrets WHERE user_id = ?1 ORDER BY server, name LIMIT {MAX_SECRETS}"
+        );
+        let rows = self.database.query(Statement::new(QUERY, sql, [user_id.into()])).await?;
+        rows.iter().map(|row| read(QUERY, row)).collect()
+    }
+
+    /// Keeps a person's secret, instead of the one of this name before. `false`: there are [`MAX_SECRETS`] already.
+    ///
+    /// # Errors
+    /// As [`Self::tool_secrets_of`].
+    pub async fn set_tool_secret(&self, user_id: Id, secret: &ToolSecret) -> Result<bool, StorageError> {
+        let sql = format!(
+            "INSERT INTO tool_secrets (user_id, server, name, sealed, updated_at) SELECT ?1, ?2, ?3, ?4, now_ms()
+             WHERE EXISTS (SELECT 1 FROM tool_secrets WHERE user_id = ?1 AND server = ?2 AND name = ?3)
+                OR (SELECT COUNT(*) FROM tool_secrets WHERE user_id = ?1) < {MAX_SECRETS}
+             ON CONFLICT (user_id, server, name) DO UPDATE SET sealed = excluded.sealed, updated_at = excluded.updated_at
+             RETURNING name"
+        );
+        let ToolSecret { server, name, sealed } = secret;
+        let parameters = [user_id.into(), server.as_str().into(), name.as_str().into(), sealed.as_str().into()];
+        let statement = Statement::new("set_tool_secret", sql, parameters).durably().repeatably();
+        Ok(!self.database.query(statement).await?.is_empty())
+    }
+
+    /// Forgets a person's secret.
+    ///
+    /// # Errors
+    /// As [`Self::tool_secrets_of`].
+    pub async fn delete_tool_secret(&self, user_id: Id, server: &str, name: &str) -> Result<(), StorageError> {
+        let sql = "DELETE FROM tool_secrets WHERE user_id = ?1 AND server = ?2 AND name = ?3";
+        let statement = Statement::new("delete_tool_secret", sql, [user_id.into(), server.into(), name.into()]);
+        self.database.query(statement.durably().repeatably()).await?;
+        Ok(())
+    }
+
+    /// The master key that was made on first use, if one was.
+    ///
+    /// # Errors
+    /// As [`Self::tool_secrets_of`].
+    pub async fn generated_master_key(&self) -> Result<Option<String>, StorageError> {
+        const QUERY: &str = "generated_master_key";
+        let sql = "SELECT key FROM generated_keys WHERE purpose = ?1";
+        let rows = self.database.query(Statement::new(QUERY, sql, [MASTER.into()])).await?;
+        rows.first().map(|row| Ok(row.columns(QUERY).text()?.to_owned())).transpose()
+    }
+
+    /// Keeps a master key that was made on first use, unless another instance was first: what is kept counts.
+    ///
+    /// # Errors
+    /// As [`Self::tool_secrets_of`].
+    pub async fn add_generated_master_key(&self, key: &str) -> Result<(), StorageError> {
+        let sql = "INSERT INTO generated_keys (purpose, key, created_at) VALUES (?1, ?2, now_ms())
+                   ON CONFLICT (purpose) DO NOTHING";
+        let statement = Statement::new("add_generated_master_key", sql, [MASTER.into(), key.into()]);
+        self.database.query(statement.durably().repeatably()).await?;
+        Ok(())
+    }
+}
+
+fn read(query: &'static str, row: &Row) -> Result<ToolSecret, StorageError> {
+    let mut columns = row.columns(query);
+    Ok(ToolSecret {
+        server: columns.text()?.to_owned(),
+        name: columns.text()?.to_owned(),
+        sealed: columns.text()?.to_owned(),
+    })
+}

@@ -1,0 +1,295 @@
+//! Seals and opens small texts: what people entrust to tools, as it lies in the database.
+//!
+//! Pure: where keys and sealed texts are kept is not known here. `XChaCha20-Poly1305` (draft-irtf-cfrg-xchacha-03), whose nonces are long
+//! enough to be drawn at random. A sealed text opens for its owner only, since who that is goes into it as additional data.
+
+use std::fmt;
+
+use base64::{
+    Engine,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
+};
+use chacha20poly1305::{
+    KeyInit, XChaCha20Poly1305,
+    aead::{Aead, Payload},
+};
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+/// 256 bits, as the cipher wants them.
+pub const KEY_BYTES: usize = 32;
+/// The longest text that is sealed: credentials are shorter, and all of a person's are read at once.
+pub const MAX_TEXT_BYTES: usize = 4 * 1024;
+/// Keys that are configured at once: the one in use and those it replaces.
+pub const MAX_KEYS: usize = 16;
+
+/// What sealed texts begin with: the cipher, the form of the additional data, and how it is all written down.
+const VERSION: &str = "v1";
+/// Drawn anew for each text.
+const NONCE_BYTES: usize = 24;
+/// What the cipher adds (Poly1305).
+const TAG_BYTES: usize = 16;
+/// The longest sealed text there can be, so that rubbish is not decoded: base64 makes four of three.
+const MAX_SEALED_BYTES: usize = 64 + (NONCE_BYTES + MAX_TEXT_BYTES + TAG_BYTES) * 4 / 3;
+/// Of the hash of a key: enough to tell apart the few there are, and says nothing about them.
+const ID_BYTES: usize = 8;
+
+/// What went wrong. Never says what was sealed, nor a key.
+#[derive(Debug, thiserror::Error)]
+pub enum VaultError {
+    /// A key is not what it must be.
+    #[error("key {0} is no base64 of {KEY_BYTES} bytes")]
+    Key(usize),
+    /// There is none.
+    #[error("there is no key")]
+    NoKey,
+    /// There are too many.
+    #[error("there are more than {MAX_KEYS} keys")]
+    TooManyKeys,
+    /// Too long to be sealed.
+    #[error("the text is longer than {MAX_TEXT_BYTES} bytes")]
+    TooLong,
+    /// It was sealed with a key that is not there.
+    #[error("it was sealed with the key {0}, which is not there")]
+    UnknownKey(String),
+    /// It is nothing that was sealed for this owner with one of the keys: changed, somebody else's, or rubbish.
+    #[error("it cannot be opened")]
+    Unopenable,
+    /// The host gave no random bytes.
+    #[error("no random bytes")]
+    Random(#[from] getrandom::Error),
+    /// The cipher refused, which it does for texts far longer than any here.
+    #[error("the text cannot be sealed")]
+    Cipher,
+}
+
+/// Whose a sealed text is, and what.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Owner<'a> {
+    /// The person's id.
+    pub user_id: &'a str,
+    /// The server whose tools get it.
+    pub server: &'a str,
+    /// Its name there.
+    pub name: &'a str,
+}
+
+impl Owner<'_> {
+    /// Each part with its length before it, so that no two owners come to the same bytes.
+    fn additional_data(&self) -> Vec<u8> {
+        let mut data = VERSION.as_bytes().to_vec();
+        for part in [self.user_id, self.server, self.name] {
+            data.extend_from_slice(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
+            data.extend_from_slice(part.as_bytes());
+        }
+        data
+    }
+}
+
+/// A key. It forgets itself when it is dropped, and `Debug` does not write it.
+struct Key {
+    id: String,
+    cipher: XChaCha20Poly1305,
+}
+
+impl Key {
+    fn parse(text: &str) -> Option<Self> {
+        let bytes = Zeroizing::new(BASE64_STANDARD.decode(text.trim()).ok()?);
+        let cipher = XChaCha20Poly1305::new_from_slice(&bytes).ok()?;
+        let hash = Sha256::digest(&*bytes);
+        Some(Self { id: hash.iter().take(ID_BYTES).map(|byte| format!("{byte:02x}")).collect(), cipher })
+    }
+}
+
+/// The keys of an installation: the first seals, all of them open.
+pub struct Keys {
+    first: Key,
+    others: Vec<Key>,
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.all().map(|key| &key.id)).finish()
+    }
+}
+
+impl Keys {
+    /// Reads keys in base64, comma-separated.
+    ///
+    /// # Errors
+    /// [`VaultError::NoKey`], [`VaultError::TooManyKeys`], or [`VaultError::Key`] with the place of the one that is none, from 1.
+    pub fn parse(text: &str) -> Result<Self, VaultError> {
+        let mut keys = Vec::new();
+        for (index, part) in text.split(',').map(str::trim).filter(|part| !part.is_empty()).enumerate() {
+            if index >= MAX_KEYS {
+                return Err(VaultError::TooManyKeys);
+            }
+            keys.push(Key::parse(part).ok_or(VaultError::Key(index.saturating_add(1)))?);
+        }
+        let mut keys = keys.into_iter();
+        Ok(Self { first: keys.next().ok_or(VaultError::NoKey)?, others: keys.collect() })
+    }
+
+    /// A new key in base64, as [`Self::parse`] reads it.
+    ///
+    /// # Errors
+    /// [`VaultError::Random`].
+    pub fn generate() -> Result<Zeroizing<String>, VaultError> {
+        let mut key = Zeroizing::new([0; KEY_BYTES]);
+        getrandom::fill(key.as_mut())?;
+        Ok(Zeroizing::new(BASE64_STANDARD.encode(key.as_ref())))
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Key> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+
+    /// The id of the key that seals: part of its hash, so it may be shown.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.first.id
+    }
+
+    /// Seals a text for its owner. What comes out is ASCII without spaces, and different each time.
+    ///
+    /// # Errors
+    /// [`VaultError::TooLong`], [`VaultError::Random`].
+    pub fn seal(&self, owner: &Owner<'_>, text: &str) -> Result<String, VaultError> {
+        if text.len() > MAX_TEXT_BYTES {
+            return Err(VaultError::TooLong);
+        }
+        let mut nonce = [0; NONCE_BYTES];
+        getrandom::fill(&mut nonce)?;
+        let payload = Payload { msg: text.as_bytes(), aad: &owner.additional_data() };
+        let sealed = self.first.cipher.encrypt(&nonce.into(), payload).map_err(|_| VaultError::Cipher)?;
+        let written = BASE64_URL_SAFE_NO_PAD.encode([nonce.as_slice(), &sealed].concat());
+        Ok(format!("{VERSION}.{}.{written}", self.first.id))
+    }
+
+    /// Opens what was sealed for this owner.
+    ///
+    /// # Errors
+    /// [`VaultError::UnknownKey`], [`VaultError::Unopenable`].
+    pub fn open(&self, owner: &Owner<'_>, sealed: &str) -> Result<Zeroizing<String>, VaultError> {
+        let (id, bytes) = parts(sealed).ok_or(VaultError::Unopenable)?;
+        let key = self.all().find(|key| key.id == id).ok_or_else(|| VaultError::UnknownKey(id.to_owned()))?;
+        let (nonce, sealed) = bytes.split_first_chunk::<NONCE_BYTES>().ok_or(VaultError::Unopenable)?;
+        let payload = Payload { msg: sealed, aad: &owner.additional_data() };
+        let text = key.cipher.decrypt(&(*nonce).into(), payload).map_err(|_| VaultError::Unopenable)?;
+        String::from_utf8(text).map(Zeroizing::new).map_err(|_| VaultError::Unopenable)
+    }
+}
+
+/// The key's id, and nonce and ciphertext.
+fn parts(sealed: &str) -> Option<(&str, Vec<u8>)> {
+    if sealed.len() > MAX_SEALED_BYTES {
+        return None;
+    }
+    let (id, bytes) = sealed.strip_prefix(VERSION)?.strip_prefix('.')?.split_once('.')?;
+    let well_formed = id.len() == ID_BYTES * 2 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    well_formed.then_some((id, BASE64_URL_SAFE_NO_PAD.decode(bytes).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWNER: Owner<'_> = Owner { user_id: "u1", server: "mail", name: "password" };
+
+    /// Sealed by another implementation (`PyCryptodome`), with the bytes 0 to 31 as the key.
+    const SEALED_EARLIER: &str =
+        "v1.630dcd2966c43366.QEFCQ0RFRkdISUpLTE1OT1BRUlNUVVZXt1Z3ArWDDTbnm_XNyiHOlMJ17sMRFI3L11PxAWE";
+
+    fn key() -> String {
+        Keys::generate().unwrap().to_string()
+    }
+
+    fn keys(texts: &[&str]) -> Keys {
+        Keys::parse(&texts.join(", ")).unwrap()
+    }
+
+    #[test]
+    fn opens_what_it_sealed_and_seals_differently_each_time() {
+        let keys = keys(&[&key()]);
+        for text in ["", "correct horse", "pässwörd 🌱\n", &"x".repeat(MAX_TEXT_BYTES)] {
+            let (sealed, again) = (keys.seal(&OWNER, text).unwrap(), keys.seal(&OWNER, text).unwrap());
+            assert_ne!(sealed, again);
+            assert!(sealed.starts_with(&format!("v1.{}.", keys.id())) && sealed.is_ascii());
+            assert!(text.is_empty() || !sealed.contains(text));
+            assert_eq!(keys.open(&OWNER, &sealed).unwrap().as_str(), text);
+        }
+        let long = keys.seal(&OWNER, &"x".repeat(MAX_TEXT_BYTES + 1));
+        assert!(matches!(long, Err(VaultError::TooLong)));
+    }
+
+    #[test]
+    fn a_key_made_earlier_opens_what_it_sealed_then() {
+        let keys = Keys::parse("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").unwrap();
+        assert_eq!(keys.id(), "630dcd2966c43366");
+        assert_eq!(keys.open(&OWNER, SEALED_EARLIER).unwrap().as_str(), "correct horse");
+    }
+
+    #[test]
+    fn opens_for_its_owner_only() {
+        let keys = keys(&[&key()]);
+        let sealed = keys.seal(&OWNER, "correct horse").unwrap();
+        for other in [
+            Owner { user_id: "u2", ..OWNER },
+            Owner { server: "mai", name: "lpassword", ..OWNER },
+            Owner { server: "web", ..OWNER },
+            Owner { name: "user", ..OWNER },
+        ] {
+            assert!(matches!(keys.open(&other, &sealed), Err(VaultError::Unopenable)), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_changed_anywhere_does_not_open() {
+        let keys = keys(&[&key()]);
+        let sealed = keys.seal(&OWNER, "correct horse").unwrap();
+        for place in 0..sealed.len() {
+            let mut changed = sealed.clone().into_bytes();
+            changed[place] = if changed[place] == b'A' { b'B' } else { b'A' };
+            assert!(keys.open(&OWNER, &String::from_utf8(changed).unwrap()).is_err(), "{place}");
+            assert!(keys.open(&OWNER, sealed.get(..place).unwrap()).is_err(), "{place}");
+        }
+    }
+
+    #[test]
+    fn after_a_rotation_the_old_key_opens_and_the_new_one_seals() {
+        let (old, new) = (key(), key());
+        let sealed = keys(&[&old]).seal(&OWNER, "correct horse").unwrap();
+        let both = keys(&[&new, &old]);
+        assert_eq!(both.open(&OWNER, &sealed).unwrap().as_str(), "correct horse");
+        let resealed = both.seal(&OWNER, "correct horse").unwrap();
+        let only_new = keys(&[&new]);
+        assert_eq!(only_new.open(&OWNER, &resealed).unwrap().as_str(), "correct horse");
+        let unknown = only_new.open(&OWNER, &sealed).unwrap_err();
+        assert!(matches!(&unknown, VaultError::UnknownKey(id) if id == keys(&[&old]).id()), "{unknown}");
+    }
+
+    #[test]
+    fn rubbish_is_neither_a_key_nor_sealed() {
+        for (text, place) in [("?", 1), ("c2hvcnQ=", 1), (&*format!("{}, x", key()), 2)] {
+            assert!(matches!(Keys::parse(text), Err(VaultError::Key(n)) if n == place), "{text}");
+        }
+        assert!(matches!(Keys::parse(" , "), Err(VaultError::NoKey)));
+        let many = vec![key(); MAX_KEYS + 1].join(",");
+        assert!(matches!(Keys::parse(&many), Err(VaultError::TooManyKeys)));
+        let keys = keys(&[&key()]);
+        let id = keys.id().to_owned();
+        for rubbish in ["", ".", "v1", "v1..", "v2.a.b", &format!("v1.{id}."), &format!("v1.{id}.AAAA"), "🌱.🌱.🌱"]
+        {
+            assert!(matches!(keys.open(&OWNER, rubbish), Err(VaultError::Unopenable)), "{rubbish}");
+        }
+        let huge = format!("v1.{id}.{}", "A".repeat(1024 * 1024));
+        assert!(matches!(keys.open(&OWNER, &huge), Err(VaultError::Unopenable)));
+    }
+
+    #[test]
+    fn keys_are_not_written_by_debug() {
+        let key = key();
+        let written = format!("{:?}", keys(&[&key]));
+        assert!(!written.contains(key.trim_end_matches('=')), "{written}");
+    }
+}

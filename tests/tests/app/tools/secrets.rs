@@ -1,0 +1,144 @@
+//! What a person entrusts to tools: entered once, used by the tool, seen by nobody.
+
+use anyhow::{Context as _, Result, ensure};
+use reqwest::{Method, Response, StatusCode};
+use serde_json::{Value, json};
+use tests::{App, Event, Outside, Person, array, problem, start_model};
+
+const MODEL: &str = "scripted-tool=misbehaving_secret_write-delay=0-ttft=0-test=secrets";
+const PATH: &str = "/api/tools/secrets";
+const OF_PASSWORD: &str = "/api/tools/secrets?server=misbehaving&name=password";
+const VALUE: &str = "correct \"horse\" bättery";
+
+/// 32 bytes in base64.
+const FIRST_KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+const SECOND_KEY: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
+
+async fn put(person: &Person, server: &str, name: &str, value: &str) -> Result<Response> {
+    let body = json!({"server": server, "name": name, "value": value});
+    Ok(person.request(Method::PUT, PATH).json(&body).send().await?)
+}
+
+/// The only secret there is, as the person sees it.
+async fn listed(person: &Person) -> Result<Value> {
+    let [item] = array(&person.get(PATH).await?, "/items")?.try_into().map_err(|_| anyhow::anyhow!("not one item"))?;
+    Ok(item)
+}
+
+/// Has the tool called, and approves it.
+async fn called(person: &Person, outside: &Outside) -> Result<(String, Vec<Event>)> {
+    let turn = person.ask(MODEL, &json!({"url": outside.url()}).to_string()).await?;
+    let mut events = person.events(&turn.run).await?.through(|event| event.kind() == "tool_approval").await?;
+    let asked = events.last().context("nobody was asked")?;
+    let decision = json!({"call_id": asked.metadata("call_id"), "decision": "allow_once"});
+    let decided = person.post(&format!("/api/runs/{}/approvals", turn.run), &decision).await?;
+    ensure!(decided.status() == StatusCode::OK, "deciding: {}", decided.status());
+    let rest = person.events_after(&turn.run, asked.id).await?.context("nothing more came")?;
+    events.extend(rest.all().await?);
+    Ok((turn.conversation, events))
+}
+
+fn result(events: &[Event]) -> Result<(&str, bool)> {
+    let result = events.iter().find(|event| event.kind() == "tool_result").context("no result")?;
+    Ok((result.content(), result.metadata("is_error") == &json!(true)))
+}
+
+#[tokio::test]
+async fn a_secret_reaches_its_tool_and_nobody_else() -> Result<()> {
+    let model = start_model()?;
+    let Some((mut host, app)) = App::own(model.options().with_misbehaving_tools()?)? else {
+        tests::skip!("needs tools of its own")
+    };
+    let (outside, mut person, other) =
+        (Outside::start().await?, Person::in_app(&app).await?, Person::in_app(&app).await?);
+    let unset = json!({
+        "server": "misbehaving", "name": "password", "title": "Password", "description": "Any will do.",
+        "visible": false, "is_set": false,
+    });
+    assert_eq!(listed(&person).await?, unset);
+    let (_, events) = called(&person, &outside).await?;
+    let (words, is_error) = result(&events)?;
+    assert!(is_error && words.contains("Enter \"password\""), "{words}");
+    assert!(outside.posted().is_empty());
+
+    let entered = put(&person, "misbehaving", "password", VALUE).await?;
+    assert_eq!(entered.status(), StatusCode::OK);
+    let entered: Value = entered.json().await?;
+    assert_eq!((&entered["is_set"], entered.get("value")), (&json!(true), None));
+    assert_eq!((listed(&person).await?, listed(&other).await?), (entered, unset.clone()));
+
+    // The key was made on first use, and lasts.
+    host.restart()?;
+    person.app = App::of(&host);
+    let (conversation, events) = called(&person, &outside).await?;
+    let (words, is_error) = result(&events)?;
+    assert!(!is_error && words.contains("with [secret]"), "{words}");
+    assert_eq!(outside.posted(), [VALUE]);
+    let prompts: Vec<Value> = model.journal().read("secrets").await?.into_iter().map(|asked| asked.request).collect();
+    assert!(prompts.len() >= 4, "the model was asked {} times", prompts.len());
+    let said = events.iter().map(|event| event.data.clone());
+    let seen: Vec<Value> = said.chain(person.messages(&conversation).await?).chain(prompts).collect();
+    for seen in seen {
+        let seen = seen.to_string();
+        assert!(!seen.contains("horse") && !seen.contains("bättery"), "{seen}");
+    }
+
+    for _ in 0..2 {
+        assert_eq!(person.request(Method::DELETE, OF_PASSWORD).send().await?.status(), StatusCode::NO_CONTENT);
+    }
+    assert_eq!(listed(&person).await?, unset);
+    let (_, events) = called(&person, &outside).await?;
+    assert!(result(&events)?.1);
+    assert_eq!(outside.posted().len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn only_what_a_tool_needs_can_be_entered() -> Result<()> {
+    let Some((_host, app)) = App::own(start_model()?.options().with_misbehaving_tools()?)? else {
+        tests::skip!("needs tools of its own")
+    };
+    let person = Person::in_app(&app).await?;
+    let long = "x".repeat(4 * 1024 + 1);
+    for (server, name, value, field) in [
+        ("clock", "password", "x", "server"),
+        ("nothing", "password", "x", "server"),
+        ("misbehaving", "key", "x", "name"),
+        ("misbehaving", "password", "", "value"),
+        ("misbehaving", "password", &long, "value"),
+    ] {
+        let refused = problem(put(&person, server, name, value).await?, 422, "invalid_field").await?;
+        assert_eq!(refused["field"], field, "{refused}");
+    }
+    assert_eq!(listed(&person).await?["is_set"], false);
+    let longest = "\n".repeat(4 * 1024);
+    assert_eq!(put(&person, "misbehaving", "password", &longest).await?.status(), StatusCode::OK);
+    problem(app.request(Method::GET, PATH).send().await?, 401, "unauthenticated").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn keys_can_be_changed_and_who_loses_them_is_told() -> Result<()> {
+    let options = start_model()?.options().with_misbehaving_tools()?.variable("master_key", FIRST_KEY);
+    let Some((mut host, app)) = App::own(options)? else { tests::skip!("needs tools of its own") };
+    let (outside, mut person) = (Outside::start().await?, Person::in_app(&app).await?);
+    assert_eq!(put(&person, "misbehaving", "password", VALUE).await?.status(), StatusCode::OK);
+
+    host.set_variable("master_key", &format!("{SECOND_KEY}, {FIRST_KEY}"));
+    host.restart()?;
+    person.app = App::of(&host);
+    assert_eq!(listed(&person).await?["is_set"], true);
+
+    host.set_variable("master_key", SECOND_KEY);
+    host.restart()?;
+    person.app = App::of(&host);
+    assert_eq!(listed(&person).await?["is_set"], false);
+    let (_, events) = called(&person, &outside).await?;
+    let (words, is_error) = result(&events)?;
+    assert!(is_error && words.contains("enter it again"), "{words}");
+    assert!(outside.posted().is_empty());
+    assert_eq!(put(&person, "misbehaving", "password", VALUE).await?.status(), StatusCode::OK);
+    let (_, events) = called(&person, &outside).await?;
+    assert!(!result(&events)?.1);
+    Ok(())
+}
