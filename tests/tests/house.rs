@@ -50,6 +50,8 @@ fn rights() -> Vec<Rights<'static>> {
     vec![
         component("auth", &[DATABASE], &["default"]),
         component("chat", &[DATABASE], &["default"]),
+        component("mcp-calendar", &["{{ calendar_host }}"], &[]),
+        component("mcp-web", &["https://*:443", "{{ search_host }}"], &[]),
         component("ops", &[DATABASE], &["default"]),
         component(
             "stream",

@@ -7,7 +7,8 @@ use std::{
 };
 
 use futures::future::{Either, select};
-use http::{Request, Response};
+use http::{Request, Response, header};
+use http_body::Body as _;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use wasip3::{
     http::{client, types::ErrorCode},
@@ -32,10 +33,24 @@ async fn exchange(request: Request<Vec<u8>>, max_bytes: usize, host: &str) -> Re
     let failed = |code: ErrorCode| {
         Failure::UpstreamFailed(match code {
             ErrorCode::HttpRequestDenied => format!("this tool may not reach {host}"),
+            ErrorCode::DnsError(_) | ErrorCode::DnsTimeout | ErrorCode::DestinationNotFound => {
+                format!("there is no host {host}")
+            }
+            ErrorCode::TlsCertificateError | ErrorCode::TlsProtocolError | ErrorCode::TlsAlertReceived(_) => {
+                format!("{host} cannot prove who it is")
+            }
+            ErrorCode::ConnectionRefused | ErrorCode::ConnectionTimeout | ErrorCode::DestinationUnavailable => {
+                format!("{host} cannot be reached")
+            }
             other => format!("{host} does not answer: {other}"),
         })
     };
-    let request = request.map(|body| Full::new(bytes::Bytes::from(body)));
+    let mut request = request.map(|body| Full::new(bytes::Bytes::from(body)));
+    // Without it the body goes out in chunks, which some servers take for none.
+    let length = request.body().size_hint().exact().filter(|length| *length > 0);
+    if let Some(length) = length.filter(|_| !request.headers().contains_key(header::CONTENT_LENGTH)) {
+        request.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+    }
     let request = http_into_wasi_request(request).map_err(failed)?;
     let response = polled_twice(client::send(request)).await.map_err(failed)?;
     let (head, body) = http_from_wasi_response(response).map_err(failed)?.into_parts();

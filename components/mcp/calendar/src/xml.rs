@@ -1,0 +1,196 @@
+//! Answers of WebDAV servers (`multistatus`, RFC 4918 section 14.16), as far as calendars need them. Entities that a document declares
+//! itself are not resolved; there is nothing recursive here.
+
+use quick_xml::{NsReader, escape::resolve_predefined_entity, events::Event, name::ResolveResult};
+
+/// Namespaces.
+const DAV: &str = "DAV:";
+const CALDAV: &str = "urn:ietf:params:xml:ns:caldav";
+
+/// Elements in elements: a multistatus needs eight.
+const DEPTH_MAX: usize = 32;
+
+/// Entries of one answer: a calendar of this many objects in a time range is beyond what a model can read.
+const ENTRIES_MAX: usize = 5_000;
+
+/// What the server says of one resource. Of the properties, only those it has.
+#[derive(Default, PartialEq, Eq, Debug)]
+pub(crate) struct Entry {
+    pub(crate) href: String,
+    pub(crate) etag: Option<String>,
+    pub(crate) display_name: Option<String>,
+    pub(crate) description: Option<String>,
+    pub(crate) calendar_data: Option<String>,
+    pub(crate) principal: Option<String>,
+    pub(crate) home: Option<String>,
+    pub(crate) is_collection: bool,
+    pub(crate) is_calendar: bool,
+    /// Of `supported-calendar-component-set`; empty if the server does not say.
+    pub(crate) components: Vec<String>,
+    /// Of `current-user-privilege-set`; empty if the server does not say.
+    pub(crate) privileges: Vec<String>,
+}
+
+/// Reads a multistatus; `None` if it is none, or is not well-formed.
+pub(crate) fn multistatus(text: &str) -> Option<Vec<Entry>> {
+    let mut reader = NsReader::from_str(text);
+    // From the root to where we are: the local names, those of other namespaces empty.
+    let mut path: Vec<String> = Vec::new();
+    let (mut entries, mut entry, mut pending) = (Vec::new(), Entry::default(), Entry::default());
+    let (mut status, mut words) = (String::new(), String::new());
+    let mut is_multistatus = false;
+    loop {
+        let (namespace, event) = reader.read_resolved_event().ok()?;
+        let is_empty = matches!(event, Event::Empty(_));
+        match event {
+            Event::Start(start) | Event::Empty(start) => {
+                let known =
+                    matches!(&namespace, ResolveResult::Bound(space) if [DAV, CALDAV].contains(&space.as_ref()));
+                let name = if known { start.local_name().as_ref().to_owned() } else { String::new() };
+                path.push(name);
+                if path.len() > DEPTH_MAX {
+                    return None;
+                }
+                words.clear();
+                is_multistatus |= path == ["multistatus"];
+                if path == ["multistatus", "response", "propstat"] {
+                    pending = Entry::default();
+                    status.clear();
+                }
+                if let [.., "supported-calendar-component-set", "comp"] = names(&path).as_slice() {
+                    let name = start.try_get_attribute("name").ok().flatten();
+                    pending.components.extend(name.map(|name| name.value.to_ascii_uppercase()));
+                }
+                if is_empty {
+                    element(&path, "", &mut pending);
+                    path.pop();
+                }
+            }
+            Event::End(_) => {
+                let text = words.trim();
+                match names(&path).as_slice() {
+                    ["multistatus", "response", "href"] => entry.href = text.to_owned(),
+                    ["multistatus", "response", "propstat", "status"] => status = text.to_owned(),
+                    ["multistatus", "response", "propstat"] if is_ok(&status) => entry.take(&mut pending),
+                    ["multistatus", "response"] => {
+                        if entries.len() == ENTRIES_MAX {
+                            return None;
+                        }
+                        entries.push(std::mem::take(&mut entry));
+                    }
+                    ["multistatus", "response", "propstat", "prop", ..] => element(&path, text, &mut pending),
+                    _ => {}
+                }
+                path.pop();
+                words.clear();
+            }
+            Event::Text(text) => words.push_str(&text.xml10_content()),
+            Event::CData(text) => words.push_str(&text.xml10_content()),
+            Event::GeneralRef(reference) => match reference.resolve_char_ref().ok()? {
+                Some(character) => words.push(character),
+                None => words.push_str(resolve_predefined_entity(&reference.xml10_content())?),
+            },
+            Event::Eof => break,
+            Event::DocType(_) => return None,
+            _ => {}
+        }
+    }
+    is_multistatus.then_some(entries)
+}
+
+fn names(path: &[String]) -> Vec<&str> {
+    path.iter().map(String::as_str).collect()
+}
+
+/// `HTTP/1.1 200 OK`.
+fn is_ok(status: &str) -> bool {
+    status.split(' ').nth(1).is_some_and(|code| code.starts_with('2'))
+}
+
+/// An element inside `prop` has ended.
+fn element(path: &[String], text: &str, entry: &mut Entry) {
+    let names = names(path);
+    let Some(path) = names.strip_prefix(&["multistatus", "response", "propstat", "prop"]) else { return };
+    let words = || Some(text.to_owned()).filter(|text| !text.is_empty());
+    match path {
+        ["getetag"] => entry.etag = words(),
+        ["displayname"] => entry.display_name = words(),
+        ["calendar-description"] => entry.description = words(),
+        ["calendar-data"] => entry.calendar_data = words(),
+        ["current-user-principal", "href"] => entry.principal = words(),
+        // Of several homes, the first.
+        ["calendar-home-set", "href"] if entry.home.is_none() => entry.home = words(),
+        ["resourcetype", "collection"] => entry.is_collection = true,
+        ["resourcetype", "calendar"] => entry.is_calendar = true,
+        ["current-user-privilege-set", "privilege", name] => entry.privileges.push((*name).to_owned()),
+        _ => {}
+    }
+}
+
+impl Entry {
+    /// Adds the properties of another `propstat`.
+    fn take(&mut self, other: &mut Self) {
+        let other = std::mem::take(other);
+        let texts = [
+            (&mut self.etag, other.etag),
+            (&mut self.display_name, other.display_name),
+            (&mut self.description, other.description),
+            (&mut self.calendar_data, other.calendar_data),
+            (&mut self.principal, other.principal),
+            (&mut self.home, other.home),
+        ];
+        for (mine, theirs) in texts {
+            *mine = theirs.or(mine.take());
+        }
+        self.is_collection |= other.is_collection;
+        self.is_calendar |= other.is_calendar;
+        self.components.extend(other.components);
+        self.privileges.extend(other.privileges);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(prop: &str) -> Entry {
+        let text = format!(
+            r#"<?xml version="1.0"?><d:multistatus xmlns:d="DAV:" xmlns:c="urn:ietf:params:xml:ns:caldav" xmlns:x="other:">
+            <d:response><d:href>/a%20b/</d:href>
+            <d:propstat><d:prop><d:displayname/></d:prop><d:status>HTTP/1.1 404 Not Found</d:status></d:propstat>
+            <d:propstat><d:prop>{prop}</d:prop><d:status>HTTP/1.1 200 OK</d:status></d:propstat></d:response></d:multistatus>"#
+        );
+        multistatus(&text).unwrap().remove(0)
+    }
+
+    #[test]
+    fn properties_are_told_by_their_namespace() {
+        let entry = one(
+            r#"<x:displayname>no</x:displayname><displayname xmlns="DAV:">A &amp; &#x42;<![CDATA[ <c>]]></displayname>
+            <d:resourcetype><d:collection/><c:calendar></c:calendar></d:resourcetype>
+            <c:supported-calendar-component-set><c:comp name="VEVENT"/></c:supported-calendar-component-set>
+            <d:current-user-privilege-set><d:privilege><d:write/></d:privilege></d:current-user-privilege-set>
+            <c:calendar-home-set><d:href>/home/</d:href><d:href>/second/</d:href></c:calendar-home-set>"#,
+        );
+        assert_eq!((entry.href.as_str(), entry.display_name.as_deref()), ("/a%20b/", Some("A & B <c>")));
+        assert!(entry.is_collection && entry.is_calendar);
+        assert_eq!((entry.components, entry.privileges), (vec!["VEVENT".to_owned()], vec!["write".to_owned()]));
+        assert_eq!(entry.home.as_deref(), Some("/home/"));
+    }
+
+    #[test]
+    fn a_property_that_was_not_found_is_not_there() {
+        assert_eq!(one("<d:getetag>\"1\"</d:getetag>").display_name, None);
+    }
+
+    #[test]
+    fn what_is_no_multistatus_is_nothing() {
+        let bomb = r#"<!DOCTYPE d [<!ENTITY a "aaaa">]><d:multistatus xmlns:d="DAV:">&a;</d:multistatus>"#;
+        let unknown = r#"<d:multistatus xmlns:d="DAV:">&a;</d:multistatus>"#;
+        let deep = format!(r#"<d:multistatus xmlns:d="DAV:">{}"#, "<a>".repeat(100_000));
+        for text in [bomb, unknown, &deep, "<html><body>Sign in</body></html>", "", "{}", "<a"] {
+            assert_eq!(multistatus(text), None);
+        }
+        assert_eq!(multistatus(r#"<multistatus xmlns="DAV:"/>"#), Some(Vec::new()));
+    }
+}

@@ -1,0 +1,205 @@
+//! `fetch`: a page as text.
+
+use std::{
+    fmt::Write,
+    time::{Duration, Instant},
+};
+
+use http::{Response, StatusCode, header};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tool_provider::{Answer, Failure, IntoAnswer, schema, tool};
+use url::{Host, Url};
+
+use crate::{
+    address, charset, html,
+    outside::{Outside, World},
+};
+
+/// What is read of an answer: the longest articles of an encyclopedia have half of it. The worst of that size takes a fifth of a second.
+const MAX_BYTES: usize = 2 << 20;
+/// Redirects that are followed: what it takes to get from an old address to the canonical one, twice.
+const MAX_REDIRECTS: usize = 5;
+/// For all of it, redirects included. The caller waits for 60 s.
+const TIME_LIMIT: Duration = Duration::from_secs(15);
+/// What a call gives at most: some 5,000 tokens, so that a few pages fit into a small context.
+const MAX_CHARS: usize = 20_000;
+/// What we can make text of, for servers that can choose.
+const ACCEPT: &str =
+    "text/html,application/xhtml+xml,text/markdown;q=0.9,text/plain;q=0.8,application/json;q=0.8,*/*;q=0.1";
+/// Types of other kinds than `text/*` that are text.
+const TEXT_TYPES: [&str; 7] = [
+    "application/json",
+    "application/ld+json",
+    "application/xml",
+    "application/javascript",
+    "application/x-ndjson",
+    "application/yaml",
+    "application/toml",
+];
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Fetch {
+    /// The address, such as `https://www.rust-lang.org/learn`.
+    #[schemars(length(min = 1, max = 2048))]
+    url: String,
+    /// How many characters of the text to leave out: `next_offset` of an earlier result, to read on.
+    #[serde(default)]
+    offset: u32,
+}
+
+/// A part of a page's text. The model reads it as it is; programs get the fields.
+#[derive(Serialize, JsonSchema, PartialEq, Eq, Debug)]
+pub(crate) struct Part {
+    /// Of the page; empty if it has none.
+    title: String,
+    /// Where the text is from, after redirects.
+    url: String,
+    /// Markdown if the page is HTML.
+    text: String,
+    /// How many characters the whole text has.
+    characters: usize,
+    /// If there is more: the `offset` to read on with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_offset: Option<usize>,
+}
+
+/// Reads a page of the public web, as text without navigation and scripts. Use it for an address that the person names, or that a search
+/// found, before you tell what is on the page. Long pages come in parts: call it again with `next_offset` as `offset`.
+/// HTML, plain text, JSON, XML and the like; no PDF, no pictures. Pages that only scripts fill are empty.
+#[tool(title = "Read a page", read_only, cache_ms = 300_000)]
+pub(crate) async fn fetch(arguments: Fetch) -> Result<Part, Failure> {
+    read(&arguments, &Outside).await
+}
+
+impl IntoAnswer for Part {
+    fn schema() -> Option<String> {
+        Some(schema::<Self>())
+    }
+
+    fn into_answer(self) -> Result<Answer, Failure> {
+        let structured = serde_json::to_string(&self)
+            .map_err(|error| Failure::UpstreamFailed(format!("The page cannot be written as JSON: {error}.")))?;
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        if !self.title.is_empty() {
+            let _ = writeln!(text, "Title: {}", self.title);
+        }
+        let _ = writeln!(text, "Address: {}\n", self.url);
+        text.push_str(if self.text.is_empty() { "(no text)" } else { &self.text });
+        if let Some(next) = self.next_offset {
+            let _ = write!(text, "\n\n(next_offset: {next} of {} characters)", self.characters);
+        }
+        Ok(Answer { text, structured: Some(structured) })
+    }
+}
+
+async fn read(arguments: &Fetch, world: &impl World) -> Result<Part, Failure> {
+    let url = Url::parse(arguments.url.trim()).map_err(|error| {
+        Failure::InvalidArguments(format!(
+            "This is not an address: {error}. Write one like https://www.rust-lang.org/learn."
+        ))
+    })?;
+    let (url, answer) = follow(url, world).await?;
+    let (title, text) = text_of(&url, &answer)?;
+    let characters = text.chars().count();
+    let offset = usize::try_from(arguments.offset).unwrap_or(usize::MAX);
+    if offset > 0 && offset >= characters {
+        return Err(Failure::InvalidArguments(format!(
+            "The text ends before offset {offset}: it has {characters} characters."
+        )));
+    }
+    let end = offset.saturating_add(MAX_CHARS);
+    let text = text.chars().skip(offset).take(MAX_CHARS).collect();
+    Ok(Part { title, url: url.into(), text, characters, next_offset: (end < characters).then_some(end) })
+}
+
+/// The answer, and where it is from.
+async fn follow(url: Url, world: &impl World) -> Result<(Url, Response<Vec<u8>>), Failure> {
+    let start = Instant::now();
+    let mut next = url;
+    for _ in 0..=MAX_REDIRECTS {
+        let url = address::checked(next)?;
+        if let Some(Host::Domain(name)) = url.host() {
+            for address in world.addresses(name).await?.unwrap_or_default() {
+                address::public(address)?;
+            }
+        }
+        let left = TIME_LIMIT.saturating_sub(start.elapsed());
+        let answer = world.get(&url, ACCEPT, MAX_BYTES, left).await?;
+        let status = answer.status();
+        let location = answer.headers().get(header::LOCATION);
+        let Some(location) = location.filter(|_| is_redirect(status)) else {
+            if status.is_success() {
+                return Ok((url, answer));
+            }
+            return Err(Failure::UpstreamFailed(format!("{url} answered {status}")));
+        };
+        // Servers write UTF-8 here, which is not allowed, and browsers read it.
+        next = std::str::from_utf8(location.as_bytes())
+            .ok()
+            .and_then(|location| url.join(location).ok())
+            .ok_or_else(|| Failure::UpstreamFailed(format!("{url} redirects to something that is no address")))?;
+    }
+    Err(Failure::UpstreamFailed(format!("the page redirects more than {MAX_REDIRECTS} times, last to {next}")))
+}
+
+fn is_redirect(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+/// Title and text of an answer.
+fn text_of(url: &Url, answer: &Response<Vec<u8>>) -> Result<(String, String), Failure> {
+    let header = |name| answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let encoding = header(header::CONTENT_ENCODING);
+    if !(encoding.is_empty() || encoding.eq_ignore_ascii_case("identity")) {
+        return Err(Failure::UpstreamFailed(format!("{url} is compressed ({encoding}) without having been asked to")));
+    }
+    let content_type = header(header::CONTENT_TYPE);
+    let mut parts = content_type.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default().to_ascii_lowercase();
+    let named = parts.find_map(|part| {
+        let (name, value) = part.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
+    });
+    let bytes = answer.body().as_slice();
+    let is_html = match essence.as_str() {
+        "text/html" | "application/xhtml+xml" => true,
+        "" => looks_like_html(bytes),
+        text if text.starts_with("text/")
+            || text.ends_with("+json")
+            || text.ends_with("+xml")
+            || TEXT_TYPES.contains(&text) =>
+        {
+            false
+        }
+        other => {
+            return Err(Failure::UpstreamFailed(format!(
+                "{url} is {}, which cannot be read: only HTML, plain text, JSON and XML",
+                other.chars().take(100).collect::<String>()
+            )));
+        }
+    };
+    // UTF-16 has zeros, and a byte order mark.
+    if essence.is_empty() && bytes.contains(&0) {
+        return Err(Failure::UpstreamFailed(format!("{url} does not say what it is, and is not text")));
+    }
+    let text = charset::decode(bytes, named, is_html);
+    if is_html {
+        let page = html::read(&text, url);
+        return Ok((page.title, page.text));
+    }
+    Ok((String::new(), text))
+}
+
+/// Where a server says nothing, pages begin with a tag that says so.
+fn looks_like_html(bytes: &[u8]) -> bool {
+    let start = bytes.trim_ascii_start();
+    ["<!doctype html", "<html", "<head", "<body"]
+        .iter()
+        .any(|tag| start.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag.as_bytes())))
+}
+
+#[cfg(test)]
+mod tests;

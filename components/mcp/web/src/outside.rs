@@ -1,0 +1,68 @@
+//! The way out: what `fetch` and `search` need of the world, and the world.
+
+use std::{net::IpAddr, time::Duration};
+
+use http::{Request, Response, header};
+use tool_provider::{
+    Failure, http as outgoing,
+    wasip3::sockets::{
+        ip_name_lookup::{ErrorCode, resolve_addresses},
+        types::IpAddress,
+    },
+};
+use url::Url;
+
+/// Some sites turn away who does not say what it is.
+const USER_AGENT: &str =
+    concat!("Mozilla/5.0 (compatible; EdgeAssistant/", env!("CARGO_PKG_VERSION"), "; reads pages for a person)");
+
+/// What the tools need of the world.
+pub(crate) trait World {
+    /// Sends a GET and reads the whole answer. Redirects are answers.
+    async fn get(
+        &self,
+        url: &Url,
+        accept: &'static str,
+        max_bytes: usize,
+        limit: Duration,
+    ) -> Result<Response<Vec<u8>>, Failure>;
+
+    /// Where a name leads; `None` if the host does not say.
+    async fn addresses(&self, name: &str) -> Result<Option<Vec<IpAddr>>, Failure>;
+}
+
+/// The real one.
+pub(crate) struct Outside;
+
+impl World for Outside {
+    async fn get(
+        &self,
+        url: &Url,
+        accept: &'static str,
+        max_bytes: usize,
+        limit: Duration,
+    ) -> Result<Response<Vec<u8>>, Failure> {
+        let request = Request::get(url.as_str())
+            .header(header::USER_AGENT, USER_AGENT)
+            .header(header::ACCEPT, accept)
+            .body(Vec::new())
+            .map_err(|_| Failure::InvalidArguments("This address cannot be requested.".to_owned()))?;
+        outgoing::send(request, max_bytes, limit).await
+    }
+
+    async fn addresses(&self, name: &str) -> Result<Option<Vec<IpAddr>>, Failure> {
+        match resolve_addresses(name.to_owned()).await {
+            Ok(addresses) => Ok(Some(addresses.into_iter().map(address).collect())),
+            // What hosts say that let no component look names up.
+            Err(ErrorCode::AccessDenied | ErrorCode::PermanentResolverFailure) => Ok(None),
+            Err(_) => Err(Failure::UpstreamFailed(format!("there is no host called {name}"))),
+        }
+    }
+}
+
+fn address(address: IpAddress) -> IpAddr {
+    match address {
+        IpAddress::Ipv4((a, b, c, d)) => IpAddr::from([a, b, c, d]),
+        IpAddress::Ipv6((a, b, c, d, e, f, g, h)) => IpAddr::from([a, b, c, d, e, f, g, h]),
+    }
+}
