@@ -27,6 +27,17 @@ $$;
 
 CREATE TRIGGER decide_approval INSTEAD OF INSERT ON approval_decisions FOR EACH ROW EXECUTE FUNCTION decide_approval();
 
+CREATE FUNCTION close_question() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE approvals SET expires_at = LEAST(expires_at, NEW.created_at)
+    WHERE run_id = NEW.run_id AND call_id = NEW.tool_call_id AND decision IS NULL;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER close_question AFTER INSERT ON messages FOR EACH ROW WHEN (NEW.tool_call_id IS NOT NULL)
+    EXECUTE FUNCTION close_question();
+
 CREATE VIEW rate_takes AS
 SELECT CAST(NULL AS text) AS limits, CAST(NULL AS bigint) AS now_us, CAST(NULL AS bigint) AS retry_after_us
 WHERE 1 = 0;

@@ -21,6 +21,13 @@ BEGIN
     VALUES (NEW.audit_id, NEW.decided_at, NEW.user_id, 'approval.decide', NEW.pattern, NEW.run_id, NEW.call_id, NEW.decision);
 END;
 
+-- A question whose call has a result is answered, whatever became of the person: it does not keep its run waiting.
+CREATE TRIGGER close_question AFTER INSERT ON messages WHEN NEW.tool_call_id IS NOT NULL
+BEGIN
+    UPDATE approvals SET expires_at = MIN(expires_at, NEW.created_at)
+    WHERE run_id = NEW.run_id AND call_id = NEW.tool_call_id AND decision IS NULL;
+END;
+
 -- One of each of several limits, or none of any. limits is a JSON array of objects with key, interval_us and tolerance_us; retry_after_us
 -- is above zero when one of them has nothing left, by the rows as the statement found them.
 CREATE VIEW rate_takes AS

@@ -14,7 +14,10 @@ use orchestrator::{ToolAnswer, ToolDefinition};
 use platform::http_client::{self, HttpError};
 use serde::{Serialize, de::DeserializeOwned};
 use storage::runs::Lease;
-use toolbox::wire::{CALLS_PATH, Call, Called, Executor, OFFERS_PATH, Offer, Offers};
+use toolbox::{
+    arguments::MAX_ARGUMENTS_BYTES,
+    wire::{CALLS_PATH, Call, Called, Executor, OFFERS_PATH, Offer, Offers},
+};
 
 /// The component, as `spin.toml` lets us call it.
 const TOOLS: &str = "http://tools.spin.internal";
@@ -35,7 +38,7 @@ thread_local! {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ToolsError {
     /// The component cannot be asked.
-    #[error("tools cannot be asked")]
+    #[error("tools cannot be asked: {0}")]
     Http(#[from] HttpError),
     /// It answered otherwise than with 200.
     #[error("tools answered {0}")]
@@ -44,7 +47,7 @@ pub(crate) enum ToolsError {
     #[error("tools answered too much")]
     TooLarge,
     /// It said something else than was asked.
-    #[error("tools answered rubbish")]
+    #[error("tools answered rubbish: {0}")]
     Json(#[from] serde_json::Error),
 }
 
@@ -80,6 +83,10 @@ impl Tools {
     /// # Errors
     /// [`ToolsError`]: nobody knows whether it was made.
     pub(crate) async fn call(&self, lease: Lease, call: &ToolCall) -> Result<ToolAnswer, ToolsError> {
+        if call.arguments.len() > MAX_ARGUMENTS_BYTES {
+            let words = format!("The arguments are longer than {MAX_ARGUMENTS_BYTES} bytes, so it was not called.");
+            return Ok(ToolAnswer::failed(words));
+        }
         let call = Call {
             executor: executor(lease),
             call_id: call.id.as_str().into(),

@@ -3,9 +3,11 @@
 use axum::extract::State;
 use domain::Id;
 use problem::Problem;
-use storage::runs::Lease;
+use storage::{leases::Holder, runs::Lease};
 use toolbox::{
-    Execution, execute,
+    Execution,
+    arguments::MAX_ARGUMENTS_BYTES,
+    execute,
     wire::{Call, Called, Executor},
 };
 use web::{Json, Result};
@@ -15,21 +17,23 @@ use crate::{
     world::{CallWorld, RunCall},
 };
 
-/// The longest arguments that `toolbox` reads, escaped in JSON, and the rest.
-const MAX_BYTES: usize = 1024 * 1024;
+/// The longest arguments that `toolbox` reads, in which JSON may write a byte with six, and the rest.
+const MAX_BYTES: usize = 6 * MAX_ARGUMENTS_BYTES + 16 * 1024;
 
 pub(crate) async fn call(
     State(tools): State<Tools>,
     Json(call): Json<Call<'static>, MAX_BYTES>,
 ) -> Result<Json<Called>> {
-    let Some((lease, user_id)) = lease(&tools, &call.executor).await? else { return Ok(Json(Called::LeaseLost)) };
+    let Some((lease, holder)) = lease(&tools, &call.executor, &call.call_id).await? else {
+        return Ok(Json(Called::LeaseLost));
+    };
     let listed = tools.listed().await?;
     let world = CallWorld {
         tools: &tools,
         listed: &listed,
-        user_id,
+        user_id: holder.user_id,
         id: format!("{}:{}", lease.run_id, call.call_id),
-        run: Some(RunCall { lease, call_id: call.call_id.into_owned() }),
+        run: Some(RunCall { lease, call_id: call.call_id.into_owned(), begun: holder.begun }),
     };
     let execution = here(execute(&world, &listed.catalog, &call.name, &call.arguments)).await?;
     Ok(Json(match execution {
@@ -45,8 +49,8 @@ pub(crate) async fn call(
 
 /// The lease that the executor holds, and whose run it is on. Only who executes a run knows the owner of its lease, and people's own
 /// tokens may expire before their runs end (docs/adr/0016).
-pub(crate) async fn lease(tools: &Tools, executor: &Executor<'_>) -> Result<Option<(Lease, Id)>> {
-    let id = |text: &str| text.parse::<Id>().map_err(|_| Problem::not_found());
+pub(crate) async fn lease(tools: &Tools, executor: &Executor<'_>, call_id: &str) -> Result<Option<(Lease, Holder)>> {
+    let id = |text: &str| -> Result<Id> { text.parse().map_err(|_| Problem::not_found().into()) };
     let lease = Lease { run_id: id(&executor.run_id)?, owner: id(&executor.lease_owner)? };
-    Ok(tools.store().holder_of(lease).await?.map(|user_id| (lease, user_id)))
+    Ok(tools.store().holder_of(lease, call_id).await?.map(|holder| (lease, holder)))
 }

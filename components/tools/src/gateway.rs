@@ -113,7 +113,11 @@ impl Gateway {
 
 impl mcp::Provider for Gateway {
     async fn describe(&self) -> Result<Description, Failure> {
-        let unavailable = |_| Failure::Internal("The tools cannot be listed at the moment.".to_owned());
+        let unavailable = |error: Error| {
+            let fields = serde_json::json!({ "cause": error.causes() });
+            web::log::log(crate::COMPONENT, web::log::Level::Error, "the tools cannot be listed", fields);
+            Failure::Internal("The tools cannot be listed at the moment. Try again later.".to_owned())
+        };
         let rules = policies::of(&self.tools, self.user_id).await.map_err(unavailable)?;
         let allowed = self.offered().filter(|(.., tool)| rules.effect(tool) != Effect::Deny);
         Ok(Description {

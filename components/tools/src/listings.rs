@@ -24,6 +24,10 @@ use crate::{COMPONENT, config::Config, servers::Server};
 const LIMIT: Duration = Duration::from_secs(5);
 /// How long an instance believes what it knows. Instances live for seconds when nobody asks.
 const AGE: Duration = Duration::from_secs(60);
+/// How long servers elsewhere are left alone after one of them did not answer; until then its last list counts.
+const REMOTE_PAUSE_MS: i64 = 60_000;
+/// Lines about one listing in the log.
+const MAX_REFUSED_LOGGED: usize = 10;
 /// How long when a server did not answer.
 const AGE_WITHOUT: Duration = Duration::from_secs(5);
 /// The shortest and the longest time for which a list elsewhere is believed, whatever its server says.
@@ -96,7 +100,6 @@ thread_local! {
 #[derive(Serialize, Deserialize)]
 struct Kept {
     tools: Vec<mcp::Tool>,
-    legacy: bool,
 }
 
 /// What an adapter adds to a tool.
@@ -149,10 +152,10 @@ async fn list(server: &Server, kept: Option<&ToolListing>, store: &Store<SpinDat
     if let Some(last) = last.as_ref().filter(|_| kept.is_some_and(|kept| kept.fresh)) {
         return Some(tools(server, &last.tools));
     }
-    let era = last.as_ref().map(|last| if last.legacy { mcp::Era::Legacy } else { mcp::Era::Modern });
-    let cause = match platform::within(LIMIT, server.client(era).list_tools()).await {
+    let cause = match platform::within(LIMIT, server.client(None).list_tools()).await {
         Some(Ok(listing)) => return Some(taken(server, listing, store).await),
-        Some(Err(error)) => error.to_string(),
+        // Other people's words: they may be long, and repeat what they were sent.
+        Some(Err(error)) => server.masked(&error.to_string()),
         None => "it did not answer in time".to_owned(),
     };
     log(
@@ -161,27 +164,34 @@ async fn list(server: &Server, kept: Option<&ToolListing>, store: &Store<SpinDat
         "a tool server cannot be listed",
         serde_json::json!({ "server": server.name, "cause": cause, "last_known_tools": last.as_ref().map(|last| last.tools.len()) }),
     );
+    if let Some(kept) = kept {
+        // Not every answer is to wait for a server that is down.
+        keep(server, &kept.listing, REMOTE_PAUSE_MS, store).await;
+    }
     last.map(|last| tools(server, &last.tools))
 }
 
 async fn taken(server: &Server, listing: Listing, store: &Store<SpinDatabase>) -> Vec<ListedTool> {
-    for refused in &listing.refused {
-        let fields = serde_json::json!({ "server": server.name, "tool": refused.name, "cause": refused.reason });
+    for refused in listing.refused.iter().take(MAX_REFUSED_LOGGED) {
+        let fields = serde_json::json!({ "server": server.name, "tool": server.masked(&refused.name), "cause": server.masked(&refused.reason) });
         log(COMPONENT, Level::Warn, "a tool is left out", fields);
     }
     if server.remote {
         let ttl_ms =
             listing.ttl_ms.unwrap_or(REMOTE_DEFAULT_TTL_MS).clamp(*REMOTE_TTL_MS.start(), *REMOTE_TTL_MS.end());
-        let kept = Kept { tools: listing.tools.clone(), legacy: listing.era == mcp::Era::Legacy };
-        if let Ok(json) = serde_json::to_string(&kept)
-            && let Err(error) =
-                store.save_tool_listing(&server.name, &json, i64::try_from(ttl_ms).unwrap_or(i64::MAX)).await
-        {
-            let fields = serde_json::json!({ "server": server.name, "cause": error.to_string() });
-            log(COMPONENT, Level::Warn, "a listing cannot be kept", fields);
+        let kept = Kept { tools: listing.tools.clone() };
+        if let Ok(json) = serde_json::to_string(&kept) {
+            keep(server, &json, i64::try_from(ttl_ms).unwrap_or(i64::MAX), store).await;
         }
     }
     tools(server, &listing.tools)
+}
+
+async fn keep(server: &Server, listing: &str, ttl_ms: i64, store: &Store<SpinDatabase>) {
+    if let Err(error) = store.save_tool_listing(&server.name, listing, ttl_ms).await {
+        let fields = serde_json::json!({ "server": server.name, "cause": error.to_string() });
+        log(COMPONENT, Level::Warn, "a listing cannot be kept", fields);
+    }
 }
 
 fn tools(server: &Server, tools: &[mcp::Tool]) -> Vec<ListedTool> {

@@ -2,6 +2,7 @@
 
 use axum::extract::{Path, State};
 use http::{HeaderMap, header};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use web::Json;
 
@@ -42,7 +43,7 @@ pub(crate) fn url(config: &Config, headers: &HeaderMap, server: Option<&str>) ->
 }
 
 fn path(server: Option<&str>) -> String {
-    server.map_or_else(|| "/mcp".to_owned(), |server| format!("/mcp/{server}"))
+    server.map_or_else(|| "/mcp".to_owned(), |server| format!("/mcp/{}", utf8_percent_encode(server, NON_ALPHANUMERIC)))
 }
 
 /// Where the installation is, as the operator says, or else as the request does: a development host has no other name.

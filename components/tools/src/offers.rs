@@ -1,6 +1,7 @@
 //! `POST /internal/offers`, for `stream`: what a run's model may be offered, which is everything that is not denied to the person.
 
 use axum::extract::State;
+use problem::Problem;
 use toolbox::{
     Effect, Tool,
     wire::{Executor, Offer, Offers},
@@ -10,11 +11,10 @@ use web::{Json, Result};
 use crate::{calls, policies, router::Tools};
 
 pub(crate) async fn list(State(tools): State<Tools>, Json(executor): Json<Executor<'static>>) -> Result<Json<Offers>> {
-    let Some((_, user_id)) = calls::lease(&tools, &executor).await? else {
-        return Ok(Json(Offers { items: Vec::new() }));
-    };
+    // Whoever lost the lease hears so soon enough; an empty list would be remembered.
+    let Some((_, holder)) = calls::lease(&tools, &executor, "").await? else { return Err(Problem::not_found().into()) };
     let listed = tools.listed().await?;
-    let rules = policies::of(&tools, user_id).await?;
+    let rules = policies::of(&tools, holder.user_id).await?;
     let allowed = listed.catalog.iter().filter(|(_, tool)| rules.effect(tool) != Effect::Deny);
     let offer = |(name, tool): (&str, &Tool)| Offer {
         name: name.to_owned(),

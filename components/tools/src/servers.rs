@@ -10,6 +10,9 @@ use toolbox::RemoteServer;
 /// An answer that is longer is no answer: what the model sees of it is far less.
 const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 
+/// The longest piece of a server's words that goes on.
+const MAX_WORDS_CHARS: usize = 500;
+
 /// A server of tools.
 #[derive(Clone, Debug)]
 pub(crate) struct Server {
@@ -32,6 +35,17 @@ impl Server {
     pub(crate) fn remote(server: RemoteServer) -> Self {
         let RemoteServer { name, url, authorization } = server;
         Self { name, url, authorization, remote: true }
+    }
+
+    /// A server's own words, fit for a log and for a model: short, and without what we prove ourselves with.
+    pub(crate) fn masked(&self, words: &str) -> String {
+        let words: String = words.chars().take(MAX_WORDS_CHARS).collect();
+        let authorization = self.authorization.as_ref().and_then(|value| value.to_str().ok());
+        let secret = authorization.map(|value| value.rsplit(' ').next().unwrap_or(value));
+        match secret.filter(|secret| !secret.is_empty()) {
+            Some(secret) => words.replace(secret, "[secret]"),
+            None => words,
+        }
     }
 
     /// A client of it. What is composed speaks the newest revision; of others we know only what we have heard.

@@ -42,6 +42,8 @@ thread_local! {
 pub(crate) struct RunCall {
     pub(crate) lease: Lease,
     pub(crate) call_id: String,
+    /// Somebody has begun it before.
+    pub(crate) begun: bool,
 }
 
 /// A call and who has it made.
@@ -71,9 +73,9 @@ impl World for CallWorld<'_> {
         let call = self.run.as_ref().map(|run| (run.lease.run_id, run.call_id.as_str()));
         let found = self.tools.store().tool_permission(self.user_id, call).await?;
         let rules = Rules::new(&self.tools.config.policies, found.policies);
-        // What was decided about another tool says nothing about this one.
-        let approval = found.approval.filter(|approval| approval.server == tool.server && approval.tool == tool.name);
-        let approval = approval.map_or(Approval::None, |approval| match approval.decision {
+        let approval = found.approval.map_or(Approval::None, |approval| match approval.decision {
+            // What was decided about another tool says nothing about this one, and the question cannot be asked anew.
+            _ if (&approval.server, &approval.tool) != (&tool.server, &tool.name) => Approval::Expired,
             Some(decision) if decision.allows() => Approval::Allowed,
             Some(_) => Approval::Denied,
             None if approval.expired => Approval::Expired,
@@ -83,7 +85,7 @@ impl World for CallWorld<'_> {
     }
 
     async fn ask_approval(&self, tool: &Tool) -> Result<Option<i64>, StorageError> {
-        let Some(RunCall { lease, call_id }) = &self.run else { return Ok(None) };
+        let Some(RunCall { lease, call_id, .. }) = &self.run else { return Ok(None) };
         let store = self.tools.store();
         let asked =
             store.ask_approval(*lease, self.user_id, call_id, &tool.server, &tool.name, APPROVAL_LIFETIME_MS).await?;
@@ -94,7 +96,7 @@ impl World for CallWorld<'_> {
         let config = &self.tools.config;
         let limit = |key: String, per_minute: u32| Limit { key, per_minute, burst: per_minute };
         let mut limits = vec![limit(format!("tools:{}", self.user_id), config.calls_per_minute)];
-        if !tool.annotations.read_only {
+        if !tool.reads_only() {
             let key = format!("tool:{}:{}:{}", self.user_id, tool.server, tool.name);
             limits.push(limit(key, config.changes_per_minute));
         }
@@ -111,7 +113,7 @@ impl World for CallWorld<'_> {
     }
 
     async fn cache(&self, key: &str, outcome: &Outcome, ttl_ms: u64) {
-        if toolbox::text_for_model(outcome).len() > MAX_CACHED_BYTES {
+        if toolbox::content::written_bytes(outcome) > MAX_CACHED_BYTES {
             return;
         }
         let Some(until) = Instant::now().checked_add(Duration::from_millis(ttl_ms)) else { return };
@@ -124,7 +126,7 @@ impl World for CallWorld<'_> {
     }
 
     async fn start(&self, tool: &Tool) -> Result<Started, StorageError> {
-        let Some(RunCall { lease, call_id }) = &self.run else { return Ok(Started::First) };
+        let Some(RunCall { lease, call_id, .. }) = &self.run else { return Ok(Started::First) };
         let started = self.tools.store().start_tool_call(*lease, self.user_id, call_id, &tool.name).await?;
         Ok(match started {
             storage::tool_calls::Started::First => Started::First,
@@ -186,6 +188,10 @@ impl World for CallWorld<'_> {
 
     async fn sleep(&self, duration: Duration) {
         platform::sleep(duration).await;
+    }
+
+    fn begun(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| run.begun)
     }
 
     fn can_ask(&self) -> bool {

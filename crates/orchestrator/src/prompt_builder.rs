@@ -23,7 +23,7 @@ const MAX_ANSWER_TOKENS: u64 = 16_384;
 pub const MAX_MESSAGES: u32 = 1_000;
 
 /// Stands in for the result of a call that was never finished.
-const NO_RESULT: &str = "(This call was not finished.)";
+const NO_RESULT: &str = "(This call has no result. Nobody knows whether it took effect.)";
 
 /// A request, and what it is expected to cost.
 #[derive(Clone, Debug)]

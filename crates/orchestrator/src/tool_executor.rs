@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// A tool that takes longer has hung, as far as the person who waits is concerned. Whoever makes the call gives up sooner.
-const CALL_LIMIT: Duration = Duration::from_secs(60);
+const CALL_LIMIT: Duration = Duration::from_secs(75);
 
 /// The longest result kept; what the model sees of it is less.
 const MAX_RESULT_CHARS: usize = 1_000_000;

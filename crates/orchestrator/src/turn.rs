@@ -1,6 +1,6 @@
 //! A run from its claim to its end: rounds of asking the model and calling tools, until it answers.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use completions::Round;
 use domain::{
@@ -26,6 +26,9 @@ use crate::{
 
 /// Rounds of one run, whoever executes it. In the last one the model gets no tools, so that it must answer with what it has.
 const MAX_ROUNDS: usize = 12;
+
+/// How long a person waits for their answer to begin because tools cannot be listed.
+const TOOLS_LIMIT: Duration = Duration::from_secs(10);
 
 /// How far an executor brought a run; with the reader and its place, if somebody must go on serving it.
 pub(crate) enum Outcome<R> {
@@ -111,7 +114,12 @@ impl Turn<'_> {
     ) -> Result<Rounds, Stopped> {
         let (host, run) = (session.host(), session.run);
         let Settings { context_window_tokens, system_prompt, silence } = self.settings;
-        let tools = Tools::new(host.tools(session.lease()).await, *context_window_tokens);
+        let listed = match session.attend(TOOLS_LIMIT, host.tools(session.lease())).await {
+            // An answer without tools beats none.
+            Err(Interrupted::TimedOut) => Vec::new(),
+            listed => listed?,
+        };
+        let tools = Tools::new(listed, *context_window_tokens);
         loop {
             let max_bytes = max_context_bytes(*context_window_tokens);
             let messages = host.store().context(run, MAX_MESSAGES, max_bytes).await.map_err(Interrupted::from)?;

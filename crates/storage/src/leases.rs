@@ -19,6 +19,15 @@ pub enum Leave {
     LeaseLost,
 }
 
+/// Who has a run executed, as far as one of its calls is concerned.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Holder {
+    /// Whose run it is.
+    pub user_id: Id,
+    /// The call was begun before, and nobody knows whether it took effect.
+    pub begun: bool,
+}
+
 /// Events of a run for its log, if its lease still holds.
 #[derive(Clone, Debug)]
 pub struct Entry {
@@ -119,15 +128,19 @@ impl<D: Database> Store<D> {
         leaves(QUERY, leases.iter().copied(), &rows)
     }
 
-    /// Whose run somebody executes; `None` if they do not, or no longer.
+    /// Whose run somebody executes, and whether a call of it was begun before; `None` if they do not, or no longer.
     ///
     /// # Errors
     /// As [`Self::run`].
-    pub async fn holder_of(&self, lease: Lease) -> Result<Option<Id>, StorageError> {
+    pub async fn holder_of(&self, lease: Lease, call_id: &str) -> Result<Option<Holder>, StorageError> {
         const QUERY: &str = "holder_of";
-        let sql = "SELECT user_id FROM runs WHERE id = ?1 AND lease_owner = ?2";
-        let rows = self.database.query(Statement::new(QUERY, sql, [lease.run_id.into(), lease.owner.into()])).await?;
-        rows.first().map(|row| row.columns(QUERY).id()).transpose()
+        let sql = "SELECT user_id, CASE WHEN EXISTS (SELECT 1 FROM tool_calls WHERE run_id = ?1 AND call_id = ?3) THEN 1 ELSE 0 END
+                   FROM runs WHERE id = ?1 AND lease_owner = ?2";
+        let parameters = [lease.run_id.into(), lease.owner.into(), call_id.into()];
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let mut columns = row.columns(QUERY);
+        Ok(Some(Holder { user_id: columns.id()?, begun: columns.flag()? }))
     }
 
     /// Keeps leases for another `lease_ms`. At most [`MAX_LEASES`].

@@ -232,7 +232,7 @@ impl<D: Database> Store<D> {
                  FROM messages WHERE conversation_id = ?1 ORDER BY position DESC LIMIT ?4
              ) AS messages
              WHERE (running - size < CAST(?5 AS bigint) OR position >= asked)
-               AND NOT (position > asked AND run_id <> ?2 AND finish_reason IN ('error', 'cancelled'))
+               AND NOT (position > asked AND run_id <> ?2 AND COALESCE(finish_reason, '') IN ('error', 'cancelled'))
              ORDER BY position"
         );
         let parameters = [

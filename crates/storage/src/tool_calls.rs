@@ -28,7 +28,8 @@ impl<D: Database> Store<D> {
         name: &str,
     ) -> Result<Started, StorageError> {
         let sql = "INSERT INTO tool_calls (run_id, call_id, name, started_at)
-                   SELECT id, ?4, ?5, now_ms() FROM runs WHERE id = ?1 AND lease_owner = ?2 AND user_id = ?3
+                   SELECT id, ?4, ?5, now_ms() FROM runs
+                   WHERE id = ?1 AND lease_owner = ?2 AND user_id = ?3 AND cancel_requested = 0
                    ON CONFLICT DO NOTHING RETURNING call_id";
         let parameters = [lease.run_id.into(), lease.owner.into(), user_id.into(), call_id.into(), name.into()];
         let started = self.database.query(Statement::new("start_tool_call", sql, parameters).durably()).await?;

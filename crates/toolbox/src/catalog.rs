@@ -10,6 +10,8 @@ use crate::{ServerName, Tool, arguments::MAX_SCHEMA_BYTES, cut};
 pub const MAX_SERVERS: usize = 64;
 /// The most tools of all servers; beyond, a catalog of megabytes would be made for every request.
 pub const MAX_TOOLS: usize = 1_000;
+/// Schemas of one server together, so that no server fills what a model's prompt or an answer of ours can hold.
+pub const MAX_SERVER_SCHEMA_BYTES: usize = 512 * 1024;
 /// The longest description kept; the rest is cut. OpenAI documents 1,024 for functions, and accepts more.
 pub const MAX_DESCRIPTION_CHARS: usize = 2_000;
 /// The longest title kept; people read it in a question.
@@ -70,6 +72,9 @@ pub enum Reason {
     /// There are too many servers.
     #[error("there are more than {MAX_SERVERS} servers")]
     TooManyServers,
+    /// Its server's schemas are too large together.
+    #[error("the input schemas of its server are longer than {MAX_SERVER_SCHEMA_BYTES} bytes together")]
+    SchemasTooLarge,
     /// There are too many tools.
     #[error("there are more than {MAX_TOOLS} tools")]
     TooManyTools,
@@ -102,7 +107,13 @@ impl Catalog {
                 continue;
             }
             server_count = server_count.saturating_add(1);
+            let mut schema_bytes = 0_usize;
             for tool in tools {
+                schema_bytes = schema_bytes.saturating_add(tool.input_schema.get().len());
+                if schema_bytes > MAX_SERVER_SCHEMA_BYTES {
+                    catalog.refuse(&server, Some(&tool.name), Reason::SchemasTooLarge);
+                    break;
+                }
                 if tool_count >= MAX_TOOLS {
                     catalog.refuse(&server, None, Reason::TooManyTools);
                     break;

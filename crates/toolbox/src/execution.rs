@@ -52,6 +52,9 @@ pub trait World {
     /// Waits.
     async fn sleep(&self, duration: Duration);
 
+    /// Whether this very call was begun before, by somebody who did not live to see its end.
+    fn begun(&self) -> bool;
+
     /// Whether this call can wait for a person. A run can; an outside client cannot.
     fn can_ask(&self) -> bool;
 }
@@ -141,20 +144,30 @@ pub async fn execute<W: World>(
     name: &str,
     arguments: &str,
 ) -> Result<Execution, W::Error> {
-    let Some(tool) = catalog.find(name) else {
+    let found = catalog.find(name);
+    // First of all: whatever else is against it by now, nobody may be told that this call was not made.
+    if world.begun() && !found.is_some_and(Tool::may_repeat) {
+        return Ok(refuse(world, &Failure::NotRepeated(name, found)).await);
+    }
+    let Some(tool) = found else {
         return Ok(refuse(world, &Failure::UnknownTool(name)).await);
     };
     let arguments = match arguments::validate(&tool.input_schema, arguments) {
         Ok(arguments) => arguments,
         Err(cause) => return Ok(refuse(world, &Failure::InvalidArguments(tool, cause)).await),
     };
-    if let Some(otherwise) = permit(world, tool).await? {
-        return Ok(otherwise);
-    }
-    if let Err(retry_after_ms) = world.take_rate(tool).await? {
+    let permitted = match permit(world, tool).await? {
+        Ok(permitted) => permitted,
+        Err(otherwise) => return Ok(otherwise),
+    };
+    // A person's yes to this very call is not to be lost, and what was begun has been counted.
+    if permitted == Permitted::Unasked
+        && !world.begun()
+        && let Err(retry_after_ms) = world.take_rate(tool).await?
+    {
         return Ok(refuse(world, &Failure::TooMany(tool, retry_after_ms)).await);
     }
-    let ttl_ms = tool.result_ttl_ms.filter(|ttl_ms| *ttl_ms > 0 && tool.annotations.read_only);
+    let ttl_ms = tool.result_ttl_ms.filter(|ttl_ms| *ttl_ms > 0 && tool.reads_only());
     let cache = ttl_ms.map(|ttl_ms| (cache_key(tool, &arguments), ttl_ms));
     if let Some((key, _)) = &cache
         && let Some(outcome) = world.cached(key).await
@@ -163,8 +176,8 @@ pub async fn execute<W: World>(
     }
     match world.start(tool).await? {
         Started::LeaseLost => return Ok(Execution::LeaseLost),
-        Started::Again if !(tool.annotations.idempotent || tool.annotations.read_only) => {
-            return Ok(refuse(world, &Failure::NotRepeated(tool)).await);
+        Started::Again if !tool.may_repeat() => {
+            return Ok(refuse(world, &Failure::NotRepeated(name, Some(tool))).await);
         }
         Started::First | Started::Again => {}
     }
@@ -180,25 +193,35 @@ pub async fn execute<W: World>(
     }
 }
 
-/// Whether the call may be made: `None`, or what is to be answered instead.
-async fn permit<W: World>(world: &W, tool: &Tool) -> Result<Option<Execution>, W::Error> {
+/// Why a call may be made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Permitted {
+    /// Nobody need be asked.
+    Unasked,
+    /// The person said yes to this very call.
+    Approved,
+}
+
+/// Whether the call may be made, or what is to be answered instead.
+async fn permit<W: World>(world: &W, tool: &Tool) -> Result<Result<Permitted, Execution>, W::Error> {
     let permission = world.permission(tool).await?;
     let effect = decide(tool, &permission.installation, &permission.user);
     let failure = match (effect, permission.approval) {
         (Effect::Deny, _) => Failure::Denied(tool),
         // Who was asked about this very call and said no is not overruled by what holds for others.
         (_, Approval::Denied) => Failure::Declined(tool),
-        (Effect::Allow, _) | (Effect::Ask, Approval::Allowed) => return Ok(None),
+        (_, Approval::Allowed) => return Ok(Ok(Permitted::Approved)),
+        (Effect::Allow, _) => return Ok(Ok(Permitted::Unasked)),
         (Effect::Ask, Approval::Expired) => Failure::Expired(tool),
-        (Effect::Ask, Approval::Pending { expires_at_ms }) => return Ok(Some(needed(tool, expires_at_ms))),
+        (Effect::Ask, Approval::Pending { expires_at_ms }) => return Ok(Err(needed(tool, expires_at_ms))),
         (Effect::Ask, Approval::None) if world.can_ask() => {
-            let Some(expires_at_ms) = world.ask_approval(tool).await? else { return Ok(Some(Execution::LeaseLost)) };
+            let Some(expires_at_ms) = world.ask_approval(tool).await? else { return Ok(Err(Execution::LeaseLost)) };
             audit(world, tool, AuditCode::ApprovalAsked).await;
-            return Ok(Some(needed(tool, expires_at_ms)));
+            return Ok(Err(needed(tool, expires_at_ms)));
         }
         (Effect::Ask, Approval::None) => Failure::CannotAsk(tool),
     };
-    Ok(Some(refuse(world, &failure).await))
+    Ok(Err(refuse(world, &failure).await))
 }
 
 fn needed(tool: &Tool, expires_at_ms: i64) -> Execution {
@@ -217,7 +240,7 @@ async fn call<W: World>(world: &W, tool: &Tool, arguments: Map<String, Value>) -
 async fn refuse<W: World>(world: &W, failure: &Failure<'_>) -> Execution {
     let code = failure.code();
     match failure {
-        Failure::UnknownTool(name) => {
+        Failure::UnknownTool(name) | Failure::NotRepeated(name, None) => {
             let entry = AuditEntry { server: None, tool: cut(name, crate::catalog::MAX_TOOL_NAME_CHARS), code };
             // Logged by the world.
             let _ = world.audit(entry).await;
@@ -228,7 +251,7 @@ async fn refuse<W: World>(world: &W, failure: &Failure<'_>) -> Execution {
         | Failure::Declined(tool)
         | Failure::Expired(tool)
         | Failure::TooMany(tool, _)
-        | Failure::NotRepeated(tool)
+        | Failure::NotRepeated(_, Some(tool))
         | Failure::Call(tool, _) => audit(world, tool, code).await,
     }
     Execution::Result { outcome: Outcome::error(failure.to_string()), code }

@@ -50,8 +50,8 @@ pub enum Failure<'t> {
     Expired(&'t Tool),
     /// There were too many calls.
     TooMany(&'t Tool, u64),
-    /// It was begun before, by somebody who did not live to see its end.
-    NotRepeated(&'t Tool),
+    /// It was begun before, by somebody who did not live to see its end. Its name, and the tool if there still is one.
+    NotRepeated(&'t str, Option<&'t Tool>),
     /// It was made, and failed.
     Call(&'t Tool, CallFailure),
 }
@@ -89,10 +89,10 @@ impl fmt::Display for Failure<'_> {
                     tool.title()
                 )
             }
-            Self::NotRepeated(tool) => write!(
+            Self::NotRepeated(name, tool) => write!(
                 f,
                 "This call of {} was begun before a restart, and nobody knows whether it took effect. It was not made again.",
-                tool.title()
+                tool.map_or_else(|| cut(name, 128), |tool| tool.title().to_owned())
             ),
             Self::Call(tool, cause) => write!(f, "{}: {}.", tool.title(), cut(&cause.to_string(), MAX_CAUSE_CHARS)),
         }
@@ -168,7 +168,7 @@ impl Failure<'_> {
             Self::Declined(_) => AuditCode::Declined,
             Self::Expired(_) => AuditCode::Expired,
             Self::TooMany(..) => AuditCode::TooMany,
-            Self::NotRepeated(_) => AuditCode::NotRepeated,
+            Self::NotRepeated(..) => AuditCode::NotRepeated,
             Self::Call(_, cause) => match cause {
                 CallFailure::Unknown => AuditCode::GoneTool,
                 CallFailure::InvalidArguments(_) => AuditCode::RefusedArguments,

@@ -54,6 +54,18 @@ pub struct Tool {
 }
 
 impl Tool {
+    /// Whether it changes nothing, as far as we believe what it says.
+    #[must_use]
+    pub const fn reads_only(&self) -> bool {
+        self.annotations.read_only && !self.remote
+    }
+
+    /// Whether a call that was begun may be made again, likewise.
+    #[must_use]
+    pub const fn may_repeat(&self) -> bool {
+        (self.annotations.read_only || self.annotations.idempotent) && !self.remote
+    }
+
     /// Its name for people.
     #[must_use]
     pub fn title(&self) -> &str {

@@ -17,6 +17,12 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub struct Error(Box<Problem>);
 
 impl Error {
+    /// For the log, where no answer is made of it.
+    #[must_use]
+    pub fn causes(&self) -> Option<String> {
+        self.0.causes()
+    }
+
     /// The same with a header more.
     #[must_use]
     pub fn with_header(self, name: HeaderName, value: HeaderValue) -> Self {

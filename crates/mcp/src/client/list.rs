@@ -15,6 +15,8 @@ use crate::{
 
 /// More pages than any list needs; each is bounded by [`super::ClientOptions::max_answer_bytes`].
 const MAX_PAGES: usize = 32;
+/// Definitions of all pages together: a hundred times what a model is told of one server.
+const MAX_LISTING_BYTES: usize = 4 * 1024 * 1024;
 /// More tools than any model could be told about.
 const MAX_TOOLS: usize = 2048;
 
@@ -79,7 +81,7 @@ impl<T: Transport> Client<T> {
             server: connection.server,
             instructions: connection.instructions,
         };
-        let mut cursor: Option<String> = None;
+        let (mut cursor, mut bytes): (Option<String>, usize) = (None, 0);
         for number in 0..MAX_PAGES {
             let mut call = Call::new("tools/list");
             if let Some(cursor) = &cursor {
@@ -92,7 +94,8 @@ impl<T: Transport> Client<T> {
             };
             let page: Page =
                 serde_json::from_str(page.get()).map_err(|error| ClientError::Malformed(error.to_string()))?;
-            if listing.tools.len() + listing.refused.len() + page.tools.len() > MAX_TOOLS {
+            bytes += page.tools.iter().map(|definition| definition.get().len()).sum::<usize>();
+            if bytes > MAX_LISTING_BYTES || listing.tools.len() + listing.refused.len() + page.tools.len() > MAX_TOOLS {
                 return Err(ClientError::TooLarge);
             }
             for definition in &page.tools {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Unusable,
-    keywords::{exact, list, missing, objection},
+    keywords::{MAX_LISTED, exact, list, missing, objection},
     references::References,
     report::{Path, Problems, none_fits},
     shortened,
@@ -262,7 +262,7 @@ impl<'s> Checker<'s> {
         let (properties, patterns) = (members("properties"), members("patternProperties"));
         let additional = keywords.get("additionalProperties");
         for (key, value) in object {
-            self.spend(1)?;
+            self.spend(1 + (key.len() >> 6))?;
             let inner = at.key(key);
             if let Some(schema) = keywords.get("propertyNames")
                 && self.fits(schema, &Value::from(key.as_str()), inner)?.is_err()
@@ -316,8 +316,12 @@ impl<'s> Checker<'s> {
             return self.check(schema, value, at.key(key), problems).map(drop);
         }
         problems.push(at.path, || {
-            let known: Vec<Value> =
-                known.into_iter().flat_map(Map::keys).map(|key| Value::from(key.as_str())).collect();
+            let known: Vec<Value> = known
+                .into_iter()
+                .flat_map(Map::keys)
+                .take(MAX_LISTED + 1)
+                .map(|key| Value::from(key.as_str()))
+                .collect();
             let known = if known.is_empty() { "none".to_owned() } else { list(&known) };
             format!("has no property {}; it may have: {known}", shortened(key))
         });
@@ -409,6 +413,8 @@ fn cost(keyword: &str, rule: &Value, instance: &Value) -> usize {
         "enum" | "const" if !instance.is_null() => size(rule),
         "uniqueItems" => size(instance),
         "required" | "type" => rule.as_array().map_or(1, Vec::len),
+        "dependentSchemas" | "dependentRequired" | "dependencies" => rule.as_object().map_or(1, Map::len),
+        "$ref" | "$dynamicRef" | "$recursiveRef" => rule.as_str().map_or(1, |text| text.len() >> 6).max(1),
         // Counting characters and the like is a thousand times faster than the rest, but not free.
         _ => instance.as_str().map_or(1, |text| text.len() >> 8).max(1),
     }

@@ -144,6 +144,36 @@ fn a_call_begun_before_is_made_again_only_if_that_does_no_harm() {
 }
 
 #[test]
+fn nobody_is_told_that_a_call_was_not_made_when_it_was_begun() {
+    let against = || {
+        [
+            Scripted { begun: true, rate: Err(1_000), ..allowed() },
+            Scripted { begun: true, installation: vec![("*:*", Deny)], ..world() },
+        ]
+    };
+    for world in against() {
+        refused(&world, &send(), TO, AuditCode::NotRepeated);
+        assert_eq!(world.words(&tool("mail", "gone"), "no json").1, AuditCode::NotRepeated);
+    }
+    let again = Scripted { begun: true, rate: Err(1_000), started: Started::Again, ..allowed() };
+    assert_eq!(again.words(&read(), "").1, AuditCode::Ok, "what was begun has been counted");
+}
+
+#[test]
+fn what_a_server_elsewhere_says_of_its_tool_is_only_said() {
+    let annotations = Annotations { read_only: true, idempotent: true, ..Annotations::default() };
+    let tool = Tool { annotations, remote: true, ..tool("mail", "file") };
+    let world = Scripted { started: Started::Again, ..allowed() };
+    assert_eq!(world.words(&tool, "").1, AuditCode::NotRepeated);
+}
+
+#[test]
+fn a_persons_yes_is_not_lost_to_a_limit() {
+    let world = Scripted { approval: Approval::Allowed, rate: Err(1_000), ..world() };
+    assert_eq!(world.words(&send(), TO).1, AuditCode::Ok);
+}
+
+#[test]
 fn who_lost_the_lease_calls_nothing() {
     let world = Scripted { started: Started::LeaseLost, ..allowed() };
     assert_eq!(world.execute(&send(), TO), Execution::LeaseLost);

@@ -35,6 +35,7 @@ pub(crate) struct Scripted {
     pub(crate) can_ask: bool,
     pub(crate) rate: Result<(), u64>,
     pub(crate) started: Started,
+    pub(crate) begun: bool,
     pub(crate) audit_fails: bool,
     pub(crate) permission_fails: bool,
     /// What happened, in order.
@@ -55,6 +56,7 @@ pub(crate) fn world() -> Scripted {
         can_ask: true,
         rate: Ok(()),
         started: Started::First,
+        begun: false,
         audit_fails: false,
         permission_fails: false,
         steps: RefCell::default(),
@@ -164,6 +166,10 @@ impl World for Scripted {
     async fn sleep(&self, duration: Duration) {
         self.slept.set(duration);
         ready(()).await;
+    }
+
+    fn begun(&self) -> bool {
+        self.begun
     }
 
     fn can_ask(&self) -> bool {

@@ -12,8 +12,8 @@ use crate::repo::Repo;
 
 /// The name comes first in its tools' names, which models get with at most 64 characters.
 const NAME_MAX_CHARS: usize = 32;
-/// The package `mcp-server` is the adapter.
-const RESERVED: &str = "server";
+/// Packages of the house that are called as a tool of that name would be.
+const RESERVED: [&str; 3] = ["server", "client", "misbehaving"];
 
 /// The templates are providers that the tests compose and call, so they work. Their names are replaced.
 const RUST: [(&str, &str); 2] = [
@@ -109,8 +109,8 @@ fn check(name: &str) -> anyhow::Result<()> {
             "`{name}` is too long: use at most {NAME_MAX_CHARS} characters, since they come first in the names of its tools"
         );
     }
-    if name == RESERVED {
-        bail!("`{RESERVED}` is taken: mcp-{RESERVED} is the adapter. Choose another name");
+    if RESERVED.contains(&name) {
+        bail!("`{name}` is taken: there is a package mcp-{name} already. Choose another name");
     }
     Ok(())
 }

@@ -1,3 +1,5 @@
+//! What becomes of pages, those that mean harm among them.
+
 use std::time::{Duration, Instant};
 
 use super::*;
