@@ -1,15 +1,16 @@
 //! What people are asked about their calls, what they decide, and what a run that waits does then.
 
-use domain::{Decision, Effect, Id, Run, RunState, Usage, User};
+use domain::{Decision, Effect, Id, MessageRole, Run, RunState, Usage, User};
 use storage::{
     Database, Statement, Value,
     approvals::Decided,
+    messages::NewMessage,
     runs::{Batch, Ending, Lease},
     tool_calls::Started,
 };
 
 use crate::{
-    fixture::{Fixture, LEASE_MS, batch, lease_of},
+    fixture::{Fixture, LEASE_MS, answer, batch, lease_of},
     places::{Place, block_on},
 };
 
@@ -18,6 +19,7 @@ crate::on_each_database! {
     a_run_that_waits_can_go_on_when_no_question_is_open,
     a_run_that_waits_keeps_what_it_used_and_its_state_is_told,
     the_first_decision_counts,
+    a_question_whose_call_has_a_result_keeps_nobody_waiting,
     to_allow_always_is_a_policy_unless_one_denies,
     a_question_of_a_run_that_ended_cannot_be_answered,
     cancelling_a_run_that_waits_lets_it_be_ended_at_once,
@@ -115,6 +117,25 @@ fn a_run_that_waits_keeps_what_it_used_and_its_state_is_told(place: Place) {
     let message = crate::fixture::answer("noon", "");
     assert!(block_on(fixture.store.finish_tool_call(lease, &message, false, &batch(9, "r"))).unwrap());
     assert_eq!((read().state, read().usage.unwrap().total_tokens), (RunState::ToolExecution, 3));
+}
+
+fn a_question_whose_call_has_a_result_keeps_nobody_waiting(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = fixture.user("a@example.org");
+    let (run, lease) = fixture.claimed(&user, fixture.conversation(&user));
+    ask(&fixture, &user, lease, "lost", HOUR_MS);
+    ask(&fixture, &user, lease, "open", HOUR_MS);
+    let result = NewMessage {
+        role: MessageRole::Tool,
+        tool_call_id: Some("lost".into()),
+        finish_reason: None,
+        ..answer("The tools do not answer.", "")
+    };
+    assert!(block_on(fixture.store.finish_tool_call(lease, &result, true, &batch(4, "s"))).unwrap());
+    wait(&fixture, lease);
+    assert!(!claimable(&fixture, &user, &run));
+    assert_eq!(decide(&fixture, &user, &run, "open", Decision::AllowOnce), Decided::Decided);
+    assert!(claimable(&fixture, &user, &run));
 }
 
 fn the_first_decision_counts(place: Place) {

@@ -20,6 +20,7 @@ crate::on_each_database! {
     a_broken_off_run_can_be_tried_again_and_the_new_one_does_not_see_the_old_answer,
     a_run_cannot_be_tried_again_when_the_conversation_has_moved_on,
     a_tool_call_is_started_once,
+    a_run_that_is_tried_again_knows_what_its_tools_have_done,
 }
 
 fn a_run_is_claimed_by_one_executor_until_its_lease_lapses(place: Place) {
@@ -118,6 +119,27 @@ fn a_run_cannot_be_tried_again_when_the_conversation_has_moved_on(place: Place) 
     let (_, lease) = fixture.claimed(&user, conversation);
     assert!(fixture.end(lease, RunState::Complete, "stop"));
     assert!(matches!(block_on(fixture.store.retry_run(user.id, failed.id)).unwrap(), Retried::NotRetryable));
+}
+
+fn a_run_that_is_tried_again_knows_what_its_tools_have_done(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = fixture.user("a@example.org");
+    let (run, lease) = fixture.claimed(&user, fixture.conversation(&user));
+    let call = ToolCall { id: "call_1".into(), name: "mail_send".into(), arguments: "{}".into() };
+    let asked = NewMessage { tool_calls: vec![call], ..answer("", "tool_calls") };
+    let result = NewMessage {
+        role: MessageRole::Tool,
+        tool_call_id: Some("call_1".into()),
+        finish_reason: None,
+        ..answer("sent", "")
+    };
+    let store = &fixture.store;
+    assert!(block_on(store.finish_step(lease, RunState::ToolExecution, &asked, None, &batch(3, "r"))).unwrap());
+    assert!(block_on(store.finish_tool_call(lease, &result, false, &batch(4, "s"))).unwrap());
+    assert!(fixture.end(lease, RunState::Error, "error"));
+    let Retried::Queued(second) = block_on(store.retry_run(user.id, run.id)).unwrap() else { panic!() };
+    let context = block_on(store.context(&second, 100, 1_000_000)).unwrap();
+    assert_eq!(context.iter().map(|message| message.content.as_str()).collect::<Vec<_>>(), ["hello", "", "sent"]);
 }
 
 fn a_tool_call_is_started_once(place: Place) {
