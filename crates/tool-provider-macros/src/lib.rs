@@ -132,7 +132,7 @@ fn option(literal: Option<&impl ToTokens>) -> Tokens {
         .map_or_else(|| quote!(::core::option::Option::None), |literal| quote!(::core::option::Option::Some(#literal)))
 }
 
-/// The text of a doc comment.
+/// The text of a doc comment: a line that goes on is joined to the one before, as Markdown has it; lists stay lists.
 fn doc(attributes: &[Attribute]) -> String {
     let lines = attributes.iter().filter_map(|attribute| match &attribute.meta {
         Meta::NameValue(pair) if pair.path.is_ident("doc") => match &pair.value {
@@ -141,5 +141,17 @@ fn doc(attributes: &[Attribute]) -> String {
         },
         _ => None,
     });
-    lines.collect::<Vec<_>>().join("\n").trim().to_owned()
+    let mut text = String::new();
+    for line in lines {
+        match line.as_str() {
+            "" => text.push_str("\n\n"),
+            line => {
+                if !text.is_empty() && !text.ends_with('\n') {
+                    text.push(if line.starts_with(['-', '*', '|']) { '\n' } else { ' ' });
+                }
+                text.push_str(line);
+            }
+        }
+    }
+    text.trim().to_owned()
 }
