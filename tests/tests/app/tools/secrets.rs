@@ -19,9 +19,11 @@ async fn put(person: &Person, server: &str, name: &str, value: &str) -> Result<R
     Ok(person.request(Method::PUT, PATH).json(&body).send().await?)
 }
 
-/// The only secret there is, as the person sees it.
+/// The only secret that the server needs, as the person sees it.
 async fn listed(person: &Person) -> Result<Value> {
-    let [item] = array(&person.get(PATH).await?, "/items")?.try_into().map_err(|_| anyhow::anyhow!("not one item"))?;
+    let mut items = array(&person.get(PATH).await?, "/items")?;
+    items.retain(|item| item["server"] == "misbehaving");
+    let [item] = items.try_into().map_err(|_| anyhow::anyhow!("not one item"))?;
     Ok(item)
 }
 

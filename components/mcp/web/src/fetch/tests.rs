@@ -1,3 +1,5 @@
+//! Pages as people and attackers serve them, without a network.
+
 use std::{cell::RefCell, collections::HashMap, net::IpAddr};
 
 use futures::executor::block_on;
