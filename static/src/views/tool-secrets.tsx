@@ -31,7 +31,7 @@ export function SecretsFault() {
 export function SecretForms({ secrets }: { secrets: Secret[] }) {
   const id = useId();
   return (
-    <section class="mt-2.5 rounded-xl border border-line bg-raised px-4 py-3.5" aria-labelledby={id}>
+    <div class="mt-2.5 rounded-xl border border-line bg-raised px-4 py-3.5" role="group" aria-labelledby={id}>
       <h3 id={id} class="text-sm font-medium">
         What these tools need from you
       </h3>
@@ -41,7 +41,7 @@ export function SecretForms({ secrets }: { secrets: Secret[] }) {
       {secrets.map((secret) => (
         <SecretForm key={keyOf(secret)} secret={secret} />
       ))}
-    </section>
+    </div>
   );
 }
 
