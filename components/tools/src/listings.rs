@@ -4,7 +4,7 @@
 //! database too: their last good list outlives an instance and an outage.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::BTreeSet,
     rc::Rc,
     time::{Duration, Instant},
@@ -22,6 +22,8 @@ use crate::{COMPONENT, config::Config, servers::Server};
 
 /// A server that takes longer to say what it has is down.
 const LIMIT: Duration = Duration::from_secs(5);
+/// How often whoever waits for another's question looks whether it is answered: a fraction of what asking takes.
+const LOOK: Duration = Duration::from_millis(2);
 /// How long an instance believes what it knows. Instances live for seconds when nobody asks.
 const AGE: Duration = Duration::from_secs(60);
 /// How long servers elsewhere are left alone after one of them did not answer; until then its last list counts.
@@ -94,6 +96,7 @@ type ListedTool = (Tool, Vec<Secret>);
 
 thread_local! {
     static LISTED: RefCell<Option<Rc<Listed>>> = const { RefCell::new(None) };
+    static ASKING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// A listing as it is kept in the database.
@@ -110,15 +113,43 @@ struct Extra {
     secrets: Vec<Secret>,
 }
 
+/// While this lives, somebody asks the servers; it ends with their request, however that ends.
+struct Asking;
+
+impl Asking {
+    fn begin() -> Self {
+        ASKING.set(true);
+        Self
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        ASKING.set(false);
+    }
+}
+
+fn fresh() -> Option<Rc<Listed>> {
+    LISTED.with_borrow(|known| known.clone().filter(|known| known.until > Instant::now()))
+}
+
 /// What all servers have, as far as is known.
 ///
 /// # Errors
 /// Only when servers elsewhere are configured: whatever the database says.
 pub(crate) async fn listed(config: &Config, store: &Store<SpinDatabase>) -> Result<Rc<Listed>, StorageError> {
-    let known = LISTED.with_borrow(Clone::clone);
-    if let Some(known) = known.as_ref().filter(|known| known.until > Instant::now()) {
-        return Ok(Rc::clone(known));
+    if let Some(fresh) = fresh() {
+        return Ok(fresh);
     }
+    // Of the sixteen that an instance serves one asks. Its tasks cannot wake each other, so the others look.
+    while ASKING.get() {
+        platform::sleep(LOOK).await;
+        if let Some(fresh) = fresh() {
+            return Ok(fresh);
+        }
+    }
+    let _asking = Asking::begin();
+    let known = LISTED.with_borrow(Clone::clone);
     let kept =
         if config.servers.iter().any(|server| server.remote) { store.tool_listings().await? } else { Vec::new() };
     let lists = join_all(config.servers.iter().map(|server| async {

@@ -58,11 +58,11 @@ fn accept(method: &str, params: &Value) -> Option<Value> {
     let content: Map = properties
         .iter()
         .filter_map(|(name, schema)| {
-            let placeholder = match schema.get("type")?.as_str()? {
+            let anything = match schema.get("type")?.as_str()? {
                 "boolean" => Some(json!(true)),
                 _ => None,
             };
-            Some((name.clone(), schema.get("default").cloned().or(placeholder)?))
+            Some((name.clone(), schema.get("default").cloned().or(anything)?))
         })
         .collect();
     Some(json!({"action": "accept", "content": content}))

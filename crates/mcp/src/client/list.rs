@@ -33,9 +33,9 @@ pub struct Listing {
     pub private: bool,
     /// How the server speaks; [`super::ClientOptions::era`] can be set to it the next time.
     pub era: Era,
-    /// Which software it says it is.
+    /// Which software it says it is, if it was asked: it is not when how it speaks was known before.
     pub server: Option<Implementation>,
-    /// What a model should know to use it. Other people's words.
+    /// What a model should know to use it, likewise. Other people's words.
     pub instructions: Option<String>,
 }
 
@@ -66,11 +66,7 @@ impl<T: Transport> Client<T> {
     /// # Errors
     /// [`ClientError`]. A server without tools has an empty list.
     pub async fn list_tools(&self) -> Result<Listing, ClientError> {
-        // Asked every time: what it says of itself is part of the listing, and it may have learnt another revision.
-        let era = match self.era() {
-            Some(Era::Legacy) => self.connect().await?,
-            _ => self.discover().await?,
-        };
+        let era = self.connect().await?;
         let connection = self.connection.borrow().clone();
         let mut listing = Listing {
             tools: Vec::new(),
