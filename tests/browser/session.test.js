@@ -53,10 +53,11 @@ test("the page never sees a token", async (t) => {
 
 test("a session that ran out is renewed once, though several tabs ask at the same time", async (t) => {
   const { context, page } = await person(t);
-  await context.clearCookies({ name: "ea_access" });
-  const tabs = [page, ...(await Promise.all([context.newPage(), context.newPage(), context.newPage()]))];
+  // The page that is open already may ask for something of its own accord at any moment, and counts like the others.
   let renewals = 0;
   context.on("request", (request) => request.url().endsWith("/auth/refresh") && renewals++);
+  await context.clearCookies({ name: "ea_access" });
+  const tabs = [page, ...(await Promise.all([context.newPage(), context.newPage(), context.newPage()]))];
   await Promise.all(tabs.map((tab) => tab.goto("/")));
   for (const tab of tabs) await composer(tab).waitFor();
   assert.equal(renewals, 1);
