@@ -10,7 +10,7 @@ export type ToolPart = {
   name: string;
   arguments: unknown;
   /** That the person was asked whether it may be called; null if that was never the question. */
-  approval: { server: string; title: string; expiresAt: string } | null;
+  approval: { server: string; title: string; expiresAt: string; alwaysAsks: boolean } | null;
   /** null while the tool works, or the person has not decided. */
   result: { text: string; isError: boolean; durationMs: number | null } | null;
 };
@@ -197,6 +197,7 @@ function askAbout(before: Part[], name: string, metadata: Record<string, unknown
     server: text(metadata["server"]),
     title: text(metadata["title"]),
     expiresAt: text(metadata["expires_at"]),
+    alwaysAsks: metadata["always_asks"] === true,
   };
   return parts.map((part) =>
     part.kind === "tool" && part.callId === text(metadata["call_id"])

@@ -67,6 +67,8 @@ export type Tool = {
   /** What happens, all rules considered. */
   policy: Effect;
   /** What this person chose for this tool. */
+  /** It is asked about whatever anybody allowed. */
+  always_asks: boolean;
   own_policy: Effect | null;
   input_schema: unknown;
 };

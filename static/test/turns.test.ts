@@ -86,6 +86,7 @@ const ASKED = {
   title: "Add a note",
   arguments: { text: "milk" },
   expires_at: "2026-01-01T00:10:00.000Z",
+  always_asks: true,
 };
 const WAITING: Said[] = [
   [1, "token", "One moment."],
@@ -105,7 +106,7 @@ test("a call that the person is asked about waits, with what would be called", (
       callId: "c1",
       name: "notes_add",
       arguments: { text: "milk" },
-      approval: { server: "notes", title: "Add a note", expiresAt: "2026-01-01T00:10:00.000Z" },
+      approval: { server: "notes", title: "Add a note", expiresAt: "2026-01-01T00:10:00.000Z", alwaysAsks: true },
       result: null,
     },
   ]);

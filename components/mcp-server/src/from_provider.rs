@@ -11,7 +11,7 @@ use serde_json::{Value, json, value::RawValue};
 use crate::bindings::provider as wit;
 
 /// Where `tools` finds what the protocol has no place for:
-/// `{"secrets": [{"name", "title", "description", "visible"}], "cacheMs": 60000}` of a tool.
+/// `{"secrets": [{"name", "title", "description", "visible"}], "cacheMs": 60000, "alwaysAsks": true}` of a tool.
 const META_TOOL: &str = "edge-assistant/tool";
 
 /// How long lists stay as they are: as long as this deployment. Clients that remember them should notice the next one soon.
@@ -38,9 +38,13 @@ pub(crate) fn description(description: wit::Description) -> Description {
 
 fn tool(tool: wit::Tool, declared: &[wit::Secret]) -> Option<Tool> {
     let mut meta = Map::new();
-    if !tool.secrets.is_empty() || tool.cache_ms.is_some() {
+    let always_asks = tool.annotations.always_asks;
+    if !tool.secrets.is_empty() || tool.cache_ms.is_some() || always_asks {
         let secrets: Vec<Value> = tool.secrets.iter().map(|name| secret(name, declared)).collect();
-        meta.insert(META_TOOL.to_owned(), json!({ "secrets": secrets, "cacheMs": tool.cache_ms }));
+        meta.insert(
+            META_TOOL.to_owned(),
+            json!({ "secrets": secrets, "cacheMs": tool.cache_ms, "alwaysAsks": always_asks }),
+        );
     }
     Some(Tool {
         name: tool.name,

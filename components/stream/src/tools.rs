@@ -95,8 +95,9 @@ impl Tools {
         };
         Ok(match self.ask(CALLS_PATH, &call).await? {
             Called::Result { content, is_error } => ToolAnswer::Result { content, is_error },
-            Called::ApprovalNeeded { server, title, expires_at_ms } => {
-                ToolAnswer::ApprovalNeeded { server, title, expires_at: Timestamp::from_millis(expires_at_ms) }
+            Called::ApprovalNeeded { server, title, always_asks, expires_at_ms } => {
+                let expires_at = Timestamp::from_millis(expires_at_ms);
+                ToolAnswer::ApprovalNeeded { server, title, always_asks, expires_at }
             }
             Called::LeaseLost => ToolAnswer::LeaseLost,
         })

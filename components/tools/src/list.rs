@@ -26,6 +26,8 @@ struct ToolBody {
     destructive: bool,
     idempotent: bool,
     open_world: bool,
+    /// It is asked about whatever anybody allowed.
+    always_asks: bool,
     remote: bool,
     /// What holds for the caller.
     policy: Effect,
@@ -46,6 +48,7 @@ pub(crate) async fn list(State(tools): State<Tools>, session: Session) -> Result
         destructive: tool.annotations.destructive,
         idempotent: tool.annotations.idempotent,
         open_world: tool.annotations.open_world,
+        always_asks: tool.always_asks,
         remote: tool.remote,
         policy: rules.effect(tool),
         own_policy: rules.own(tool),

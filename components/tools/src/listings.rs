@@ -111,6 +111,7 @@ struct Kept {
 struct Extra {
     cache_ms: Option<u64>,
     secrets: Vec<Secret>,
+    always_asks: bool,
 }
 
 /// While this lives, somebody asks the servers; it ends with their request, however that ends.
@@ -250,6 +251,7 @@ fn of_server(server: &Server, tool: &mcp::Tool) -> ListedTool {
             open_world: annotations.open_world.unwrap_or(defaults.open_world),
         },
         remote: server.remote,
+        always_asks: extra.always_asks,
         result_ttl_ms: extra.cache_ms,
     };
     (tool, secrets)

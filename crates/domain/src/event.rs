@@ -54,6 +54,8 @@ pub enum Event<'a> {
         title: &'a str,
         /// As in [`Self::ToolRequest`].
         arguments: &'a Value,
+        /// Nothing but this call can be allowed.
+        always_asks: bool,
         /// After this it is too late to decide.
         expires_at: Timestamp,
     },
@@ -128,6 +130,8 @@ struct Metadata<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    always_asks: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     is_error: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     duration_ms: Option<u64>,
@@ -190,7 +194,7 @@ impl Event<'_> {
                 name,
                 Metadata { call_id: Some(call_id), arguments: Some(arguments), ..Metadata::default() },
             ),
-            Self::ToolApproval { name, call_id, server, title, arguments, expires_at } => (
+            Self::ToolApproval { name, call_id, server, title, arguments, always_asks, expires_at } => (
                 "tool_approval",
                 name,
                 Metadata {
@@ -200,6 +204,7 @@ impl Event<'_> {
                     title: Some(title),
                     arguments: Some(arguments),
                     expires_at: Some(expires_at),
+                    always_asks: Some(always_asks),
                     ..Metadata::default()
                 },
             ),

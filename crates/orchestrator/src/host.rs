@@ -106,6 +106,8 @@ pub enum ToolAnswer {
         /// The tool, for the person.
         title: String,
         /// When it is too late.
+        /// Nothing but this call can be allowed.
+        always_asks: bool,
         expires_at: Timestamp,
     },
     /// It was not made: somebody else has the run.

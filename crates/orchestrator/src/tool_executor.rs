@@ -36,6 +36,7 @@ struct Question<'a> {
     call: &'a ToolCall,
     server: String,
     title: String,
+    always_asks: bool,
     expires_at: Timestamp,
 }
 
@@ -101,8 +102,8 @@ pub async fn execute<H: Host, R: Reader>(
                 let duration = session.host().now().saturating_sub(started);
                 store(session, call, content, is_error, duration).await?;
             }
-            ToolAnswer::ApprovalNeeded { server, title, expires_at } => {
-                questions.push(Question { call, server, title, expires_at });
+            ToolAnswer::ApprovalNeeded { server, title, always_asks, expires_at } => {
+                questions.push(Question { call, server, title, always_asks, expires_at });
             }
             ToolAnswer::LeaseLost => return Err(Interrupted::LeaseLost),
         }
@@ -111,11 +112,19 @@ pub async fn execute<H: Host, R: Reader>(
         session.step(RunStep::ToolsFinished)?;
         return Ok(Executed::Finished);
     }
-    for Question { call, server, title, expires_at } in questions {
+    for Question { call, server, title, always_asks, expires_at } in questions {
         if !asked.contains(&call.id) {
             let (arguments, name, call_id) = (shown_arguments(&call.arguments), &call.name, &call.id);
             let (server, title, arguments) = (&server, &title, &arguments);
-            session.outbox.write(&Event::ToolApproval { name, call_id, server, title, arguments, expires_at });
+            session.outbox.write(&Event::ToolApproval {
+                name,
+                call_id,
+                server,
+                title,
+                arguments,
+                always_asks,
+                expires_at,
+            });
         }
     }
     let state = RunState::AwaitingApproval;

@@ -10,8 +10,7 @@ use syn::{
     parse_macro_input,
 };
 
-const KNOWN: &str =
-    "known are: title = \"...\", secret = \"...\", cache_ms = 60_000, read_only, additive, idempotent, closed_world";
+const KNOWN: &str = "known are: title = \"...\", secret = \"...\", cache_ms = 60_000, read_only, additive, idempotent, closed_world, always_asks";
 
 /// What stands in `#[tool(...)]`.
 #[derive(Default)]
@@ -23,6 +22,7 @@ struct Settings {
     idempotent: bool,
     closed_world: bool,
     additive: bool,
+    always_asks: bool,
 }
 
 /// See `tool_provider::tool`.
@@ -42,6 +42,7 @@ impl Settings {
             ("idempotent", &mut self.idempotent),
             ("closed_world", &mut self.closed_world),
             ("additive", &mut self.additive),
+            ("always_asks", &mut self.always_asks),
         ];
         for (name, flag) in flags {
             if meta.path.is_ident(name) {
@@ -87,7 +88,7 @@ fn expand(settings: &Settings, function: &ItemFn) -> Result<Tokens> {
     };
     let title = option(settings.title.as_ref());
     let cache_ms = option(settings.cache_ms.as_ref());
-    let Settings { secrets, read_only, idempotent, closed_world, additive, .. } = settings;
+    let Settings { secrets, read_only, idempotent, closed_world, additive, always_asks, .. } = settings;
     let text = name.to_string();
     Ok(quote! {
         #function
@@ -112,6 +113,7 @@ fn expand(settings: &Settings, function: &ItemFn) -> Result<Tokens> {
                     destructive: !#read_only && !#additive,
                     idempotent: #read_only || #idempotent,
                     open_world: !#closed_world,
+                    always_asks: #always_asks,
                 }
             }
 

@@ -30,6 +30,8 @@ pub struct Definition {
     pub idempotent: bool,
     /// It reaches out to a world that others write to: everything that is not `closed_world`.
     pub open_world: bool,
+    /// The person is asked before every call, and nobody can allow it once and for all.
+    pub always_asks: bool,
 }
 
 /// Implemented by `#[tool]`.

@@ -141,6 +141,7 @@ fn tool(definition: Definition) -> contract::Tool {
             destructive: definition.destructive,
             idempotent: definition.idempotent,
             open_world: definition.open_world,
+            always_asks: definition.always_asks,
         },
         cache_ms: definition.cache_ms,
         secrets: definition.secrets.iter().map(|name| (*name).to_owned()).collect(),

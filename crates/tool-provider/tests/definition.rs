@@ -37,7 +37,7 @@ async fn roll(arguments: Roll, context: &Context) -> Result<Structured<Rolled>, 
 }
 
 /// Says nothing.
-#[tool(additive)]
+#[tool(additive, always_asks)]
 async fn silence(_: Roll) -> Result<String, Failure> {
     Ok(String::new())
 }
@@ -57,7 +57,7 @@ fn a_functions_comments_types_and_attributes_are_its_definition() {
     );
     assert_eq!((definition.secrets, definition.cache_ms), (&["seed"] as &[_], Some(1_000)));
     let hints = (definition.read_only, definition.destructive, definition.idempotent, definition.open_world);
-    assert_eq!(hints, (true, false, true, false));
+    assert_eq!((hints, definition.always_asks), ((true, false, true, false), false));
     let schema: serde_json::Value = serde_json::from_str(&definition.input_schema).unwrap();
     assert_eq!(schema.pointer("/required"), Some(&serde_json::json!(["sides"])));
     assert_eq!(schema.pointer("/properties/sides/description"), Some(&"How many sides the die has.".into()));
@@ -69,6 +69,7 @@ fn a_tool_that_says_nothing_of_itself_may_do_anything() {
     let definition = silence::definition();
     let hints = (definition.read_only, definition.destructive, definition.idempotent, definition.open_world);
     assert_eq!((hints, definition.output_schema), ((false, false, false, true), None));
+    assert!(definition.always_asks);
 }
 
 #[test]

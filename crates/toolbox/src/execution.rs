@@ -127,6 +127,8 @@ pub enum Execution {
         server: ServerName,
         /// The tool's name for people.
         title: String,
+        /// Whether it always asks, so that nothing but this call can be allowed.
+        always_asks: bool,
         /// Until when, in milliseconds since 1970.
         expires_at_ms: i64,
     },
@@ -225,7 +227,8 @@ async fn permit<W: World>(world: &W, tool: &Tool) -> Result<Result<Permitted, Ex
 }
 
 fn needed(tool: &Tool, expires_at_ms: i64) -> Execution {
-    Execution::ApprovalNeeded { server: tool.server.clone(), title: tool.title().to_owned(), expires_at_ms }
+    let (server, title) = (tool.server.clone(), tool.title().to_owned());
+    Execution::ApprovalNeeded { server, title, always_asks: tool.always_asks, expires_at_ms }
 }
 
 async fn call<W: World>(world: &W, tool: &Tool, arguments: Map<String, Value>) -> Result<Outcome, CallFailure> {

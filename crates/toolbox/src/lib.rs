@@ -49,6 +49,8 @@ pub struct Tool {
     pub annotations: Annotations,
     /// Whether its server is somebody else's, so that what it says about itself is only said.
     pub remote: bool,
+    /// Whether the person is asked before every call, whatever was allowed.
+    pub always_asks: bool,
     /// How long a result may be given again for the same arguments, if the listing says so. Milliseconds.
     pub result_ttl_ms: Option<u64>,
 }

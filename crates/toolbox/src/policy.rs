@@ -116,6 +116,7 @@ pub fn exact_pattern(tool: &Tool) -> String {
 /// What happens to calls of a tool.
 ///
 /// - A deny of either wins.
+/// - Of what is left, a tool that always asks does.
 /// - Within the user's policies, and within the installation's, the most specific wins; of equals the strictest.
 /// - The user's wins over the installation's, except that an allow does not loosen the installation's ask, unless it names exactly this tool,
 ///   which is what a person writes who was asked and said "always".
@@ -124,6 +125,9 @@ pub fn exact_pattern(tool: &Tool) -> String {
 pub fn decide(tool: &Tool, installation: &[Policy], user: &[Policy]) -> Effect {
     if installation.iter().chain(user).any(|policy| policy.effect == Effect::Deny && policy.matches(tool)) {
         return Effect::Deny;
+    }
+    if tool.always_asks {
+        return Effect::Ask;
     }
     match (most_specific(tool, installation), most_specific(tool, user)) {
         (Some(installation), Some(user))

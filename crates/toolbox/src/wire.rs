@@ -68,6 +68,8 @@ pub enum Called {
         server: String,
         /// What people call it.
         title: String,
+        /// Whether it always asks, so that nothing but this call can be allowed.
+        always_asks: bool,
         /// Until when they may, in milliseconds since 1970.
         expires_at_ms: i64,
     },

@@ -90,11 +90,13 @@ export function ApprovalCard({ part, runId, onLeft }: { part: ToolPart; runId: s
         )}
         <div class="flex flex-wrap gap-2.5 *:max-sm:flex-1 *:max-sm:basis-full">
           {button("allow_once", "Allow once", "main-button")}
-          {button("allow_always", "Always allow", "plain-button")}
+          {!part.approval?.alwaysAsks && button("allow_always", "Always allow", "plain-button")}
           {button("deny", "Deny", "plain-button")}
         </div>
         <p class="text-xs leading-5 text-soft">
-          “Always allow” is for every later call of this tool, whatever the arguments. You can take it back under Tools.
+          {part.approval?.alwaysAsks
+            ? "This tool asks before every call: only this one can be allowed."
+            : "“Always allow” is for every later call of this tool, whatever the arguments. You can take it back under Tools."}
         </p>
       </div>
     </section>

@@ -136,7 +136,7 @@ function Row({ tool }: { tool: Tool }) {
       </div>
       <div class="grid content-start gap-1.5">
         <div class="flex rounded-xl border border-line bg-sunken p-0.5" role="group" aria-label={`Use of ${title}`}>
-          {EFFECTS.map(({ effect, label }) => (
+          {EFFECTS.filter(({ effect }) => effect !== "allow" || !tool.always_asks).map(({ effect, label }) => (
             <button
               key={effect}
               type="button"
@@ -183,6 +183,7 @@ function Row({ tool }: { tool: Tool }) {
 
 /** Whose choice it is, and what comes of it if that is something else. */
 function standing(tool: Tool): string {
+  if (tool.always_asks && tool.policy === "ask") return "Asks before every call";
   if (tool.own_policy === null) return `Default: ${WORDS[tool.policy]}`;
   if (tool.own_policy === tool.policy) return "Your choice";
   return `Your choice, but the rules here say: ${WORDS[tool.policy]}`;

@@ -72,7 +72,7 @@ ROLL = Tool(
     ),
     # What calling it may do, honestly: what is not read_only asks the person first, and only what is idempotent is called again
     # when its outcome was lost. open_world is for tools that bring in what others wrote.
-    annotations=Annotations(read_only=True, destructive=False, idempotent=True, open_world=False),
+    annotations=Annotations(read_only=True, destructive=False, idempotent=True, open_world=False, always_asks=False),
     # Names of entries in `Description.secrets`; the call brings their values in `context.secrets`.
     secrets=[],
     # No: a second roll must not be the first one again.

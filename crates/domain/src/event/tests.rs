@@ -69,6 +69,7 @@ fn a_question_for_approval_is_logged_and_its_call_remembered() {
         server: "mail",
         title: "Send mail",
         arguments: &arguments,
+        always_asks: false,
         expires_at: Timestamp::from_millis(1_767_225_600_000),
     }
     .write(&mut id, RUN_ID, Timestamp::from_millis(0), &mut out);
@@ -79,7 +80,7 @@ fn a_question_for_approval_is_logged_and_its_call_remembered() {
         data["metadata"],
         serde_json::json!({
             "call_id": "c1", "name": "mail_send", "server": "mail", "title": "Send mail", "arguments": {"to": "a@example.org"},
-            "expires_at": "2026-01-01T00:00:00.000Z", "run_id": RUN_ID, "timestamp": "1970-01-01T00:00:00.000Z",
+            "expires_at": "2026-01-01T00:00:00.000Z", "always_asks": false, "run_id": RUN_ID, "timestamp": "1970-01-01T00:00:00.000Z",
         })
     );
     let mut progress = Progress { text: "before".into(), last_id: 4, ..Progress::default() };

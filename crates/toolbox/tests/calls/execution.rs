@@ -80,8 +80,12 @@ fn what_is_denied_is_not_called_even_if_it_was_approved() {
 #[test]
 fn a_person_is_asked_and_the_call_waits() {
     let world = world();
-    let needed =
-        Execution::ApprovalNeeded { server: "mail".to_owned(), title: "Send mail".to_owned(), expires_at_ms: 1_000 };
+    let needed = Execution::ApprovalNeeded {
+        server: "mail".to_owned(),
+        title: "Send mail".to_owned(),
+        always_asks: false,
+        expires_at_ms: 1_000,
+    };
     assert_eq!(world.execute(&send(), TO), needed);
     assert_eq!((world.codes(), world.steps()), (vec![AuditCode::ApprovalAsked], vec!["permission", "ask", "audit"]));
 }

@@ -30,6 +30,7 @@ fn tool(server: &str, name: &str) -> Tool {
         output_schema: None,
         annotations: Annotations::default(),
         remote: false,
+        always_asks: false,
         result_ttl_ms: None,
     }
 }

@@ -68,6 +68,15 @@ fn by_default_our_own_tools_that_only_read_are_allowed() {
 }
 
 #[test]
+fn a_tool_that_always_asks_can_be_denied_and_never_allowed() {
+    let tool = Tool { always_asks: true, ..tool("mail", "send") };
+    for allowed in [vec![], policies(&[("mail:send", Allow)])] {
+        assert_eq!(decide(&tool, &allowed, &allowed), Ask);
+        assert_eq!(decide(&tool, &allowed, &policies(&[("mail:*", Deny)])), Deny);
+    }
+}
+
+#[test]
 fn a_star_stays_on_its_side_of_the_colon() {
     let matches = |pattern: &str, server, name| Policy::parse(pattern, Allow).unwrap().matches(&tool(server, name));
     assert!(matches("*:*", "a", "b:c") && matches("a:b:c", "a", "b:c") && matches("a:*:c", "a", "b:c"));

@@ -22,6 +22,7 @@ pub(crate) fn tool(tool: Tool) -> wit::Tool {
             destructive: annotations.destructive.unwrap_or(true),
             idempotent: annotations.idempotent.unwrap_or(false),
             open_world: annotations.open_world.unwrap_or(true),
+            always_asks: false,
         },
         secrets: Vec::new(),
         cache_ms: None,

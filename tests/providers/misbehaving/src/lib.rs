@@ -15,7 +15,7 @@ provider! {
         description: "Any will do.",
         visible: false,
     }],
-    tools: [write, note, secret_write, trap, hang, occupy, flood, rubbish, reach, fail, page],
+    tools: [write, note, pay, secret_write, trap, hang, occupy, flood, rubbish, reach, fail, page],
 }
 
 /// More than any answer of the tests' servers.
@@ -56,6 +56,12 @@ struct Note {
 #[tool(title = "Take a note", additive)]
 async fn note(arguments: Note) -> Result<String, Failure> {
     Ok(format!("noted {} letters", arguments.text.chars().count()))
+}
+
+/// Pays for something, for nobody to see.
+#[tool(title = "Pay", additive, always_asks)]
+async fn pay(_: Nothing) -> Result<String, Failure> {
+    Ok("paid".to_owned())
 }
 
 /// Posts a secret to an address, and repeats it.

@@ -111,6 +111,29 @@ async fn whoever_allows_always_is_not_asked_again_until_they_change_their_mind()
 }
 
 #[tokio::test]
+async fn a_tool_that_always_asks_does_so_whatever_was_allowed() -> Result<()> {
+    let Some((_host, app)) = App::own(start_model()?.options().with_misbehaving_tools()?)? else {
+        tests::skip!("needs tools of its own")
+    };
+    let person = Person::in_app(&app).await?;
+    let policy = json!({"pattern": "misbehaving:pay", "effect": "allow"});
+    let set = person.request(Method::PUT, "/api/tools/policies").json(&policy).send().await?;
+    assert_eq!(set.status(), StatusCode::OK);
+    for _ in 0..2 {
+        let turn = person.ask("scripted-tool=misbehaving_pay-delay=0-ttft=0", "{}").await?;
+        let events = person.events(&turn.run).await?.through(|event| event.kind() == "tool_approval").await?;
+        let asked = events.last().context("nobody was asked")?;
+        assert_eq!(asked.metadata("always_asks"), &json!(true));
+        let body = json!({"call_id": asked.metadata("call_id"), "decision": "allow_always"});
+        let decided = person.post(&format!("/api/runs/{}/approvals", turn.run), &body).await?;
+        assert_eq!(decided.status(), StatusCode::OK);
+        let rest = person.events_after(&turn.run, asked.id).await?.context("nothing more came")?.all().await?;
+        assert_eq!(result(&rest)?.content(), "paid");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_run_that_waits_can_be_stopped_and_somebody_else_cannot_decide() -> Result<()> {
     let Some(waiting) = waiting().await? else { tests::skip!("needs tools of its own") };
     let other = Person::in_app(&waiting.person.app).await?;
