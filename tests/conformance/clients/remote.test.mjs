@@ -1,24 +1,38 @@
-// An MCP server elsewhere, as an operator adds one: the suite's fixture, in a process of its own. Its tools ask first whatever they say of
-// themselves, go by the policies of whoever calls, and are still listed when it is down.
+// MCP servers elsewhere, as an operator adds them, in processes of their own: the suite's fixture, and the protocol's own example of a
+// server, which speaks the revision before and keeps sessions. Their tools ask first whatever they say of themselves, go by the policies of
+// whoever calls, and are still listed when a server is down.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { createServer } from "node:net";
 import { createInterface } from "node:readline";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { ROOT, serve } from "../host.mjs";
+import { NODE, ROOT, serve } from "../host.mjs";
 
 const FIXTURE = process.env.EA_MCP_FIXTURE ?? join(ROOT, "target/host/mcp-fixture");
+const EVERYTHING = join(import.meta.dirname, "../node_modules/@modelcontextprotocol/server-everything/dist/index.js");
 const VERSION = "2026-07-28";
 
 let elsewhere;
+let everything;
 let host;
 let token;
 before(async () => {
   elsewhere = spawn(FIXTURE, [], { stdio: ["ignore", "pipe", "inherit"] });
   const [url] = await once(createInterface({ input: elsewhere.stdout }), "line");
-  const servers = JSON.stringify([{ name: "elsewhere", url, authorization: "Bearer not-to-be-seen" }]);
-  const variables = [`remote_mcp_servers=${servers}`, `remote_mcp_host=${new URL(url).origin}`];
+  const PORT = await freePort();
+  everything = spawn(NODE, [EVERYTHING, "streamableHttp"], {
+    stdio: ["ignore", "ignore", "pipe"],
+    env: { ...process.env, PORT },
+  });
+  // It says so when it listens.
+  await once(createInterface({ input: everything.stderr }).on("line", () => {}), "line");
+  const servers = JSON.stringify([
+    { name: "elsewhere", url, authorization: "Bearer not-to-be-seen" },
+    { name: "everything", url: `http://127.0.0.1:${PORT}/mcp` },
+  ]);
+  const variables = [`remote_mcp_servers=${servers}`, "remote_mcp_host=http://127.0.0.1:*"];
   // Each request meets a new instance, which knows only what the database does.
   const options = ["--model-server", "--max-instance-reuse-count", "1"];
   host = await serve("spin.toml", ...options, ...variables.flatMap((variable) => ["--variable", variable]));
@@ -28,6 +42,7 @@ before(async () => {
 });
 after(async () => {
   elsewhere?.kill();
+  everything?.kill();
   await host?.end();
 });
 
@@ -37,12 +52,22 @@ function ask(method, path, body, headers = {}) {
   return fetch(host.url + path, { method, ...json, headers: { ...json.headers, ...authorization, ...headers } });
 }
 
-async function listed() {
-  const { items } = await (await ask("GET", "/api/tools")).json();
-  return items.filter((tool) => tool.server === "elsewhere");
+/** A port that was free a moment ago. */
+async function freePort() {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address();
+  server.close();
+  await once(server, "close");
+  return port;
 }
 
-async function call(name) {
+async function listed(server = "elsewhere") {
+  const { items } = await (await ask("GET", "/api/tools")).json();
+  return items.filter((tool) => tool.server === server);
+}
+
+async function call(name, args = {}) {
   const meta = {
     "io.modelcontextprotocol/protocolVersion": VERSION,
     "io.modelcontextprotocol/clientInfo": { name: "test", version: "1" },
@@ -54,10 +79,10 @@ async function call(name) {
     "mcp-method": "tools/call",
     "mcp-name": name,
   };
-  const params = { name, arguments: {}, _meta: meta };
+  const params = { name, arguments: args, _meta: meta };
   const response = await ask("POST", "/mcp", { jsonrpc: "2.0", id: 1, method: "tools/call", params }, headers);
   const { result } = await response.json();
-  return { isError: result.isError, text: result.content[0].text };
+  return { isError: result.isError, text: result.content[0].text, structured: result.structuredContent };
 }
 
 test("its tools are listed under its name, and ask first", async () => {
@@ -76,6 +101,23 @@ test("a call goes by the policies of whoever calls, and is made with the operato
   assert.equal((await call("elsewhere_test_simple_text")).isError, false);
   const failed = await call("elsewhere_test_error_handling");
   assert.equal(failed.isError, true);
+});
+
+test("a server of the revision before, with sessions, is one like others", async () => {
+  const tools = await listed("everything");
+  assert.ok(tools.some(({ name }) => name === "echo"), JSON.stringify(tools.map(({ name }) => name)));
+  assert.ok(tools.every(({ policy, remote }) => policy === "ask" && remote));
+  const policy = await ask("PUT", "/api/tools/policies", { pattern: "everything:*", effect: "allow" });
+  assert.equal(policy.status, 200);
+  const echoed = await call("everything_echo", { message: "Hello" });
+  assert.deepEqual([echoed.isError, echoed.text], [false, "Echo: Hello"]);
+  const weather = await call("everything_get-structured-content", { location: "Chicago" });
+  assert.equal(typeof weather.structured?.temperature, "number", JSON.stringify(weather));
+  // It reports progress meanwhile, which comes before the answer.
+  const slow = await call("everything_trigger-long-running-operation", { duration: 1, steps: 4 });
+  assert.match(slow.text, /completed/);
+  const refused = await call("everything_echo", { message: 1 });
+  assert.equal(refused.isError, true);
 });
 
 test("when it is down its tools are still there, and a call says what is wrong", async () => {

@@ -7,6 +7,8 @@ use tests::{App, Event, Host, Person, Turn, said, start_model};
 use crate::on_postgres;
 
 const HOSTS: usize = 3;
+/// For a soak: `EA_KILLS=100 cargo dev test app-postgres`.
+const KILLS_VARIABLE: &str = "EA_KILLS";
 const PACED: &str = "scripted-chunks=40-delay=20-ttft=0";
 
 /// Hosts on an empty database, which nobody has asked for anything.
@@ -82,30 +84,42 @@ async fn a_queue_of_runs_is_taken_by_whichever_host_is_asked() -> Result<()> {
 #[tokio::test]
 async fn when_a_host_dies_all_its_readers_get_the_rest_elsewhere() -> Result<()> {
     on_postgres!();
-    let (mut hosts, apps) = hosts().await?;
-    let person = Person::in_app(&apps[0]).await?;
-    let turns = try_join_all((0..8).map(|_| person.ask(PACED, "Hello"))).await?;
-    let begun = try_join_all(turns.iter().map(|turn| async {
-        let mut events = person.events(&turn.run).await?;
-        let heard = events.through_tokens(8).await?;
-        anyhow::Ok((events, heard))
-    }))
-    .await?;
-    hosts[0].kill()?;
-    let ends = begun.into_iter().zip(&turns).enumerate().map(|(index, ((events, mut heard), turn))| {
-        let elsewhere = at(&person, &apps[1 + index % (HOSTS - 1)]);
-        async move {
-            heard.extend(events.until_broken().await);
-            let seen = heard.iter().filter_map(|event| event.id).max();
-            let rest = elsewhere.events_after(&turn.run, seen).await?.context("more was to come")?;
-            heard.extend(rest.all().await?);
-            whole(&heard)?;
-            assert_eq!(said(&heard), answer(&elsewhere, turn).await?);
-            anyhow::Ok(())
-        }
-    });
-    try_join_all(ends).await?;
+    let (mut hosts, _) = hosts().await?;
+    for kill in 0..kills()? {
+        let dying = kill % HOSTS;
+        let elsewhere: Vec<App> = (1..HOSTS).map(|step| App::of(&hosts[(dying + step) % HOSTS])).collect();
+        let person = Person::in_app(&App::of(&hosts[dying])).await?;
+        let turns = try_join_all((0..8).map(|_| person.ask(PACED, "Hello"))).await?;
+        // Each time at another place of the answer.
+        let pieces = 1 + (7 + 11 * kill) % 38;
+        let begun = try_join_all(turns.iter().map(|turn| async {
+            let mut events = person.events(&turn.run).await?;
+            let heard = events.through_tokens(pieces).await?;
+            anyhow::Ok((events, heard))
+        }))
+        .await?;
+        hosts[dying].kill()?;
+        let ends = begun.into_iter().zip(&turns).enumerate().map(|(index, ((events, mut heard), turn))| {
+            let elsewhere = at(&person, &elsewhere[index % elsewhere.len()]);
+            async move {
+                heard.extend(events.until_broken().await);
+                let seen = heard.iter().filter_map(|event| event.id).max();
+                let rest = elsewhere.events_after(&turn.run, seen).await?.context("more was to come")?;
+                heard.extend(rest.all().await?);
+                whole(&heard)?;
+                assert_eq!(said(&heard), answer(&elsewhere, turn).await?);
+                anyhow::Ok(())
+            }
+        });
+        try_join_all(ends).await.with_context(|| format!("kill {kill}, after {pieces} pieces"))?;
+        hosts[dying].restart()?;
+    }
     Ok(())
+}
+
+/// How often a host is killed under eight runs: twice, or as the environment says.
+fn kills() -> Result<usize> {
+    std::env::var(KILLS_VARIABLE).map_or(Ok(2), |text| text.parse().context(KILLS_VARIABLE))
 }
 
 async fn answer(person: &Person, turn: &Turn) -> Result<String> {
