@@ -105,9 +105,9 @@ pub enum ToolAnswer {
         server: String,
         /// The tool, for the person.
         title: String,
-        /// When it is too late.
         /// Nothing but this call can be allowed.
         always_asks: bool,
+        /// When it is too late.
         expires_at: Timestamp,
     },
     /// It was not made: somebody else has the run.

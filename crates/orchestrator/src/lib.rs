@@ -21,6 +21,7 @@ pub mod prompt_builder;
 pub mod request_handler;
 pub mod response_streamer;
 pub mod session_manager;
+mod tokens;
 pub mod tool_executor;
 pub mod tool_output;
 pub mod tool_search;

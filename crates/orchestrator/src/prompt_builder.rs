@@ -1,8 +1,8 @@
 //! What of a conversation the model sees. A pure function, with no memory of other conversations.
 //!
-//! The system prompt and the message that is being answered, with everything written in answer to it, are always there; what came
-//! before is taken from the newest backwards as far as the context holds. A turn is taken whole or not at all, so that no tool
-//! result stands without its call.
+//! The system prompt and the message that is being answered, with everything written in answer to it, are always there; only results of
+//! tools for which there is no room are cut, older rounds' first. What came before is taken from the newest backwards as far as the context
+//! holds. A turn is taken whole or not at all, so that no tool result stands without its call.
 
 use std::{borrow::Cow, collections::HashMap};
 
@@ -10,7 +10,7 @@ use completions::{RequestMessage, RequestTool, chat_request};
 use domain::{Id, Message, MessageRole};
 
 use crate::{
-    ToolDefinition,
+    ToolDefinition, tokens,
     tool_output::{self, FENCE_TOKENS},
 };
 
@@ -42,24 +42,6 @@ pub const fn max_context_bytes(context_window_tokens: u64) -> u64 {
     context_window_tokens.saturating_mul(6)
 }
 
-/// An estimate of a text's tokens: a bit more than four letters make one, two signs or digits do, and so do two letters of other
-/// alphabets; characters of the scripts beyond make about one each.
-///
-/// A real tokenizer carries megabytes of vocabulary, which every instance would have to load; the estimate is compared with the
-/// server's count in the log, and with a real tokenizer in the tests.
-#[must_use]
-pub fn estimate_tokens(text: &str) -> u64 {
-    let (mut letters, mut pairs, mut whole) = (0_u64, 0_u64, 0_u64);
-    for character in text.chars() {
-        match character {
-            'a'..='z' | 'A'..='Z' | ' ' => letters += 1,
-            '\0'..'\u{900}' => pairs += 1,
-            _ => whole += 1,
-        }
-    }
-    (letters * 10).div_ceil(44) + pairs.div_ceil(2) + whole
-}
-
 /// Builds the request of the next round of `run_id`. `messages` are in order; the one that is answered and all after it belong to the run.
 ///
 /// # Errors
@@ -77,10 +59,14 @@ pub fn build(
 
     let answer = MAX_ANSWER_TOKENS.min(context_window_tokens / 4);
     let system_prompt = with_rules(system_prompt, tools, messages);
-    let mut estimated_tokens = TOKENS_PER_MESSAGE + estimate_tokens(&system_prompt);
-    estimated_tokens +=
-        tools.iter().map(|tool| tool_cost(tool)).sum::<u64>() + kept.iter().map(message_cost).sum::<u64>();
+    let mut estimated_tokens = TOKENS_PER_MESSAGE + tokens::estimate(&system_prompt);
+    estimated_tokens += tools.iter().map(|tool| tool_cost(tool)).sum::<u64>();
+    estimated_tokens += kept.iter().map(|message| message_cost(message) - result_cost(message)).sum::<u64>();
     let mut budget = context_window_tokens.saturating_sub(answer).saturating_sub(estimated_tokens);
+    let room = room_of_results(kept, budget);
+    let results = room.values().sum();
+    budget = budget.saturating_sub(results);
+    estimated_tokens += results;
 
     let mut from = before.len();
     for turn in turns(before).into_iter().rev() {
@@ -98,8 +84,8 @@ pub fn build(
     if !system_prompt.is_empty() {
         request.push(RequestMessage::system(&system_prompt));
     }
-    write_messages(recent, &mut request);
-    write_messages(kept, &mut request);
+    write_messages(recent, &HashMap::new(), &mut request);
+    write_messages(kept, &room, &mut request);
     let offered: Vec<RequestTool<'_>> =
         tools.iter().map(|tool| RequestTool::new(&tool.name, &tool.description, &tool.input_schema)).collect();
     Ok(Prompt { body: chat_request(model, &request, &offered)?, estimated_tokens, omitted: from })
@@ -130,24 +116,46 @@ fn turns(messages: &[Message]) -> Vec<&[Message]> {
 
 fn message_cost(message: &Message) -> u64 {
     let calls: u64 =
-        message.tool_calls.iter().map(|call| estimate_tokens(&call.name) + estimate_tokens(&call.arguments)).sum();
+        message.tool_calls.iter().map(|call| tokens::estimate(&call.name) + tokens::estimate(&call.arguments)).sum();
     let text = match message.role {
-        MessageRole::Tool => FENCE_TOKENS + estimate_tokens(&tool_output::shown(&message.content)),
-        MessageRole::User | MessageRole::Assistant => estimate_tokens(&message.content),
+        MessageRole::Tool => FENCE_TOKENS + result_cost(message),
+        MessageRole::User | MessageRole::Assistant => tokens::estimate(&message.content),
     };
     TOKENS_PER_MESSAGE + text + calls
+}
+
+/// What a tool said, without its fence.
+fn result_cost(message: &Message) -> u64 {
+    if message.role == MessageRole::Tool { tokens::estimate(&tool_output::shown(&message.content)) } else { 0 }
+}
+
+/// How many tokens each result may have, by the message's index: what it has, while there is room. The newest round goes first, and those of
+/// one round share evenly what each cannot have whole.
+fn room_of_results(messages: &[Message], mut room: u64) -> HashMap<usize, u64> {
+    let results = messages.iter().enumerate().filter(|(_, message)| message.role == MessageRole::Tool);
+    let mut results: Vec<(usize, u64)> = results.map(|(at, message)| (at, result_cost(message))).collect();
+    for round in results.chunk_by_mut(|(at, _), (next, _)| at + 1 == *next).rev() {
+        // The shortest first: what they do not need is the others'.
+        round.sort_unstable_by_key(|(_, cost)| *cost);
+        let waiting = (1..=round.len() as u64).rev();
+        for ((_, cost), waiting) in round.iter_mut().zip(waiting) {
+            *cost = (*cost).min(room / waiting);
+            room -= *cost;
+        }
+    }
+    results.into_iter().collect()
 }
 
 /// What a definition costs in a prompt, in tokens.
 pub(crate) fn tool_cost(tool: &ToolDefinition) -> u64 {
     TOKENS_PER_MESSAGE
-        + estimate_tokens(&tool.name)
-        + estimate_tokens(&tool.description)
-        + estimate_tokens(tool.input_schema.get())
+        + tokens::estimate(&tool.name)
+        + tokens::estimate(&tool.description)
+        + tokens::estimate(tool.input_schema.get())
 }
 
 /// Servers refuse a call without its result and a result without its call; a run that broke off may have left either.
-fn write_messages<'a>(messages: &'a [Message], request: &mut Vec<RequestMessage<'a>>) {
+fn write_messages<'a>(messages: &'a [Message], room: &HashMap<usize, u64>, request: &mut Vec<RequestMessage<'a>>) {
     let mut open: HashMap<&str, &str> = HashMap::new();
     for (at, message) in messages.iter().enumerate() {
         match message.role {
@@ -161,7 +169,8 @@ fn write_messages<'a>(messages: &'a [Message], request: &mut Vec<RequestMessage<
             MessageRole::Tool => {
                 let answered = message.tool_call_id.as_deref().and_then(|id| open.remove_entry(id));
                 if let Some((id, name)) = answered {
-                    request.push(RequestMessage::tool(tool_output::fenced(name, &message.content), id));
+                    let max_tokens = room.get(&at).copied().unwrap_or(u64::MAX);
+                    request.push(RequestMessage::tool(tool_output::fenced(name, &message.content, max_tokens), id));
                 }
             }
         }
@@ -252,7 +261,31 @@ mod tests {
     #[test]
     fn what_the_run_wrote_since_the_question_is_always_there() {
         let messages = [message(MessageRole::User, "q"), calling(&["a"]), result("a")];
-        assert_eq!(shape(&messages, 0, 1), ["system:system", "user:q", "assistant:", FENCED]);
+        assert_eq!(shape(&messages, 0, 400), ["system:system", "user:q", "assistant:", FENCED]);
+        let cut = shape(&messages, 0, 1);
+        assert_eq!(cut[..3], ["system:system", "user:q", "assistant:"]);
+        assert!(cut[3].contains("left out"), "{cut:?}");
+    }
+
+    #[test]
+    fn results_for_which_there_is_no_room_are_cut_older_rounds_first_and_fairly() {
+        let long = |id| Message { content: "word ".repeat(2_000), ..result(id) };
+        let short = |id| Message { content: "few words".into(), ..result(id) };
+        let messages = [
+            message(MessageRole::User, "q"),
+            calling(&["a"]),
+            long("a"),
+            calling(&["b", "c", "d"]),
+            long("b"),
+            short("c"),
+            long("d"),
+        ];
+        let prompt = build("m", "s", &messages, messages[0].id, &[], 4_000).unwrap();
+        assert!(prompt.estimated_tokens <= 3_000, "a quarter is the answer's: {}", prompt.estimated_tokens);
+        let body: Value = serde_json::from_slice(&prompt.body).unwrap();
+        let words = |at: usize| body["messages"][at]["content"].as_str().unwrap().matches("word ").count();
+        assert_eq!((words(3), words(6)), (0, 0), "the older round, and one that has all it has");
+        assert!(words(5) > 500 && words(5).abs_diff(words(7)) < 10, "{} and {}", words(5), words(7));
     }
 
     #[test]
@@ -291,34 +324,6 @@ mod tests {
         assert_eq!(system(&with_result, &[], "Be kind.")["content"], *rules);
         assert_eq!(system(&with_result, &[], "")["content"], tool_output::RULES);
         assert_eq!(system(&with_result[..1], &[], "")["role"], "user");
-    }
-
-    #[test]
-    fn the_estimate_is_near_what_a_real_tokenizer_counts() {
-        let tokenizer = tiktoken_rs::o200k_base().unwrap();
-        let texts = [
-            (
-                "English",
-                "The quick brown fox jumps over the lazy dog, and nobody in the village was surprised to hear of it. ",
-            ),
-            (
-                "German",
-                "Die Gemeindeverwaltung bestätigte gestern, dass die Brücke über den Fluss frühestens im Herbst öffnet. ",
-            ),
-            ("Russian", "Вчера вечером мы долго гуляли по набережной и говорили о будущем. "),
-            ("Chinese", "今天天气很好，我们去公园散步，然后一起吃晚饭。"),
-            (
-                "Rust",
-                "fn main() {\n    let total: u64 = items.iter().map(|item| item.price * 2).sum();\n    println!(\"{total}\");\n}\n",
-            ),
-            ("JSON", "{\"id\": 17, \"name\": \"Ada Lovelace\", \"tags\": [\"a\", \"b\"], \"active\": true}\n"),
-        ];
-        for (name, text) in texts {
-            let text = text.repeat(20);
-            let counted = tokenizer.encode_ordinary(&text).len() as f64;
-            let ratio = estimate_tokens(&text) as f64 / counted;
-            assert!((0.7..=1.8).contains(&ratio), "{name}: {ratio:.2} of {counted}");
-        }
     }
 
     proptest! {

@@ -50,7 +50,7 @@ async fn a_call_that_the_person_declines_is_never_made_and_the_model_hears_of_it
     assert_eq!(reader.data()[4]["metadata"]["is_error"], true);
     assert!(world.calls().is_empty());
     let told = world.asked()[1]["messages"][3]["content"].as_str().unwrap().to_owned();
-    assert_eq!(told, tool_output::fenced("mail_send", "The person declined."));
+    assert_eq!(told, tool_output::fenced("mail_send", "The person declined.", u64::MAX));
     assert_eq!(world.run(run).await.state, RunState::Complete);
 }
 
