@@ -181,6 +181,8 @@ pub async fn execute<W: World>(
         Started::Again if !tool.may_repeat() => {
             return Ok(refuse(world, &Failure::NotRepeated(name, Some(tool))).await);
         }
+        // What a run does is written down by that; for others this is all there is.
+        Started::First if !world.can_ask() && !tool.reads_only() => audit(world, tool, AuditCode::Begun).await,
         Started::First | Started::Again => {}
     }
     match call(world, tool, arguments).await {

@@ -64,6 +64,13 @@ impl fmt::Display for Failure<'_> {
                 write!(f, "The arguments for {} are not valid, so it was not called:\n{cause}", tool.title())
             }
             Self::Denied(tool) => write!(f, "{} is not allowed here. It was not called.", tool.title()),
+            Self::CannotAsk(tool) if tool.always_asks => {
+                let title = tool.title();
+                write!(
+                    f,
+                    "{title} needs a person's approval every time, and nobody can be asked here. It was not called. It can be used in the chat."
+                )
+            }
             Self::CannotAsk(tool) => write!(
                 f,
                 "{} needs a person's approval, and nobody can be asked here. It was not called. Who wants it to be callable from here \
@@ -111,6 +118,8 @@ pub enum AuditCode {
     Cached,
     /// A person was asked.
     ApprovalAsked,
+    /// A call that may change something is about to be made for a client that may leave before it ends.
+    Begun,
     UnknownTool,
     InvalidArguments,
     Denied,
@@ -137,6 +146,7 @@ impl AuditCode {
             Self::ToolError => "tool_error",
             Self::Cached => "cached",
             Self::ApprovalAsked => "approval_asked",
+            Self::Begun => "begun",
             Self::UnknownTool => "unknown_tool",
             Self::InvalidArguments => "invalid_arguments",
             Self::Denied => "denied",

@@ -91,7 +91,7 @@ async fn when_a_host_dies_all_its_readers_get_the_rest_elsewhere() -> Result<()>
         let person = Person::in_app(&App::of(&hosts[dying])).await?;
         let turns = try_join_all((0..8).map(|_| person.ask(PACED, "Hello"))).await?;
         // Each time at another place of the answer.
-        let pieces = 1 + (7 + 11 * kill) % 38;
+        let pieces = 1 + (7 + 11 * kill) % 30;
         let begun = try_join_all(turns.iter().map(|turn| async {
             let mut events = person.events(&turn.run).await?;
             let heard = events.through_tokens(pieces).await?;
@@ -103,9 +103,12 @@ async fn when_a_host_dies_all_its_readers_get_the_rest_elsewhere() -> Result<()>
             let elsewhere = at(&person, &elsewhere[index % elsewhere.len()]);
             async move {
                 heard.extend(events.until_broken().await);
-                let seen = heard.iter().filter_map(|event| event.id).max();
-                let rest = elsewhere.events_after(&turn.run, seen).await?.context("more was to come")?;
-                heard.extend(rest.all().await?);
+                // On a busy machine one may have come to its end before the host died.
+                if heard.last().map(Event::kind) != Some("complete") {
+                    let seen = heard.iter().filter_map(|event| event.id).max();
+                    let rest = elsewhere.events_after(&turn.run, seen).await?.context("more was to come")?;
+                    heard.extend(rest.all().await?);
+                }
                 whole(&heard)?;
                 assert_eq!(said(&heard), answer(&elsewhere, turn).await?);
                 anyhow::Ok(())

@@ -120,10 +120,25 @@ fn a_question_nobody_answered_ends_the_call() {
 }
 
 #[test]
+fn what_a_client_changes_is_in_the_audit_before_it_can_leave() {
+    let world = Scripted { can_ask: false, ..allowed() };
+    world.execute(&send(), TO);
+    assert_eq!(world.codes(), [AuditCode::Begun, AuditCode::Ok]);
+    assert!(world.steps().ends_with(&["audit", "call", "audit"]), "{:?}", world.steps());
+    let reading = Scripted { can_ask: false, ..allowed() };
+    reading.execute(&read(), "{}");
+    assert_eq!(reading.codes(), [AuditCode::Ok]);
+}
+
+#[test]
 fn a_client_that_cannot_wait_is_told_what_to_allow() {
     let world = Scripted { can_ask: false, user: vec![("mail:*", Ask)], ..world() };
     let words = refused(&world, &send(), TO, AuditCode::CannotAsk);
     assert!(words.contains("sets the tool policy mail:send to allow"), "{words}");
+    let world = Scripted { can_ask: false, ..allowed() };
+    let always = Tool { always_asks: true, ..send() };
+    let words = refused(&world, &always, TO, AuditCode::CannotAsk);
+    assert!(words.contains("every time") && words.contains("in the chat"), "{words}");
 }
 
 #[test]
