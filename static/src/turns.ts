@@ -89,7 +89,8 @@ export function turnsOf(messages: Message[], liveRunId: string | null): Turn[] {
     }
     if (message.role === "tool") {
       const part = answer.parts.find((p) => p.kind === "tool" && p.callId === message.tool_call_id);
-      if (part?.kind === "tool") part.result = { text: message.content, isError: false, durationMs: null };
+      const isError = message.finish_reason === "tool_error";
+      if (part?.kind === "tool") part.result = { text: message.content, isError, durationMs: null };
       continue;
     }
     if (message.content !== "") answer.parts.push({ kind: "text", text: message.content });

@@ -187,6 +187,14 @@ const STORED = [
   message({ role: "assistant", content: "It is noon.", finish_reason: "stop" }),
 ];
 
+test("a stored result that says what went wrong is shown as that", () => {
+  const failed = STORED.map((m) => (m.role === "tool" ? { ...m, finish_reason: "tool_error" } : m));
+  const results = turnsOf(failed, null).flatMap((turn) =>
+    turn.kind === "answer" ? turn.parts.flatMap((part) => (part.kind === "tool" ? [part.result?.isError] : [])) : [],
+  );
+  assert.deepEqual(results, [true]);
+});
+
 test("the messages of one run are one answer, with the results at their calls", () => {
   const [question, answer, ...rest] = turnsOf(STORED, null);
   assert.deepEqual(question, { kind: "user", id: "m1", text: "What time is it?", sending: false });

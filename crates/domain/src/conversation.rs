@@ -56,6 +56,9 @@ impl MessageRole {
     }
 }
 
+/// The `finish_reason` of a tool's result that says what went wrong.
+pub const TOOL_ERROR: &str = "tool_error";
+
 /// One message.
 #[derive(Clone, Debug)]
 pub struct Message {
@@ -75,7 +78,7 @@ pub struct Message {
     pub tool_calls: Vec<ToolCall>,
     /// Which call this answers (tool only).
     pub tool_call_id: Option<String>,
-    /// Why the model stopped (assistant only): `stop`, `length`, `tool_calls`, `content_filter`, `cancelled`, `error`.
+    /// Why the model stopped: `stop`, `length`, `tool_calls`, `content_filter`, `cancelled`, `error`; of a tool's result [`TOOL_ERROR`] or none.
     pub finish_reason: Option<String>,
     /// When it was stored.
     pub created_at: Timestamp,

@@ -3,7 +3,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use domain::{Id, Message, MessageRole, RunState, RunStep, Timestamp, ToolCall, Usage, event::Event};
+use domain::{Id, Message, MessageRole, RunState, RunStep, TOOL_ERROR, Timestamp, ToolCall, Usage, event::Event};
 use serde_json::Value;
 use storage::{
     messages::NewMessage,
@@ -165,7 +165,7 @@ async fn store<H: Host, R: Reader>(
         content,
         tool_calls: Vec::new(),
         tool_call_id: Some(call.id.clone()),
-        finish_reason: None,
+        finish_reason: is_error.then(|| TOOL_ERROR.to_owned()),
     };
     session.finish_tool_call(&message, is_error).await
 }

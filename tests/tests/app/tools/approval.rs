@@ -66,6 +66,9 @@ async fn a_call_that_is_denied_is_not_made_and_the_model_is_told() -> Result<()>
     let rest = waiting.rest().await?;
     assert_eq!(result(&rest)?.metadata("is_error"), &json!(true));
     assert!(result(&rest)?.content().contains("declined"), "{}", result(&rest)?.content());
+    let messages = waiting.person.messages(&waiting.turn.conversation).await?;
+    let stored = messages.iter().find(|message| message["role"] == "tool").context("not stored")?;
+    assert_eq!(stored["finish_reason"], "tool_error", "who reads it later sees that it failed, too");
     assert!(waiting.outside.posted().is_empty());
     Ok(())
 }
