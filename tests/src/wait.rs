@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use tokio::time::Instant;
 
 /// Far longer than anything takes, so that only what never happens fails, on a busy machine too.
-pub const LIMIT: Duration = Duration::from_secs(20);
+pub const LIMIT: Duration = Duration::from_secs(60);
 
 /// How often a condition is looked at.
 const POLL: Duration = Duration::from_millis(10);

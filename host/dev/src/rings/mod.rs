@@ -246,7 +246,7 @@ fn cargo_test(repo: &Repo, arguments: &[&str]) -> Command {
 
 fn app_test(repo: &Repo) -> Command {
     // These tests wait for the app more than they compute.
-    let mut test = cargo_test(repo, &["--package", "tests", "--", "--test-threads=8"]);
+    let mut test = cargo_test(repo, &["--package", "tests", "--", "--test-threads=16"]);
     test.env(HOST_VARIABLE, artifacts::program(repo, "embedded-host"));
     test.env(MANIFEST_VARIABLE, repo.path("spin.toml")).env(FIXTURES_VARIABLE, fixtures::manifest(repo));
     test.env_remove(REUSE_VARIABLE).env_remove(STORE_VARIABLE);
