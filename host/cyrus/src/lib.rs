@@ -11,6 +11,7 @@ use std::{
     fs::{self, File},
     io::Write as _,
     net::{Ipv4Addr, TcpListener, TcpStream},
+    os::unix::process::CommandExt as _,
     path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -105,7 +106,7 @@ impl Cyrus {
         command.arg("-C").arg(path.join("imapd.conf")).arg("-M").arg(path.join("cyrus.conf"));
         command.arg("-p").arg(path.join("master.pid")).arg("-D");
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        let process = command.spawn().context("cannot start Cyrus")?;
+        let process = command.process_group(0).spawn().context("cannot start Cyrus")?;
         let url = format!("http://127.0.0.1:{http_port}");
         let mut server = Self { process, imap_port, url, sink, _folder: folder };
         let start = Instant::now();
@@ -139,8 +140,8 @@ impl Cyrus {
 
 impl Drop for Cyrus {
     fn drop(&mut self) {
-        // Asked to, it ends its services too; killed, it would leave them behind.
-        let _ = output("kill", &[&self.process.id().to_string()]);
+        // With its services, and not asked to: some of its programs then go on for ever, and their folder goes too.
+        let _ = output("kill", &["-KILL", "--", &format!("-{}", self.process.id())]);
         let _ = self.process.wait();
     }
 }

@@ -23,7 +23,7 @@ pub(crate) struct CreateDraft {
     #[serde(default)]
     #[schemars(length(max = 50), inner(length(max = 600)))]
     pub(crate) cc: Vec<String>,
-    /// Who gets a copy without the others knowing.
+    /// Who gets a copy without the others knowing. Such a draft can only be sent from another program.
     #[serde(default)]
     #[schemars(length(max = 50), inner(length(max = 600)))]
     pub(crate) bcc: Vec<String>,

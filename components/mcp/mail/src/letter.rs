@@ -60,8 +60,9 @@ impl Letter {
         recipients([&self.to, &self.cc, &self.bcc])
     }
 
-    /// The arguments with which `Email/set` makes a draft of it.
-    pub(crate) fn draft(&self, mailbox: &str) -> Value {
+    /// The arguments with which `Email/set` makes a draft of it. One that is sent at once, marked with a keyword, does not say who gets it
+    /// unknown to the others: not every server takes that out again.
+    pub(crate) fn draft(&self, mailbox: &str, sending: Option<&str>) -> Value {
         let body = self.body.replace("\r\n", "\n").replace('\r', "\n");
         let mut email = json!({
             "mailboxIds": { mailbox: true },
@@ -72,7 +73,12 @@ impl Letter {
             "bodyStructure": { "type": "text/plain", "partId": "text" },
             "bodyValues": { "text": { "value": body } },
         });
-        let lists = [("to", &self.to), ("cc", &self.cc), ("bcc", &self.bcc)].map(|(name, list)| (name, json!(list)));
+        let bcc = if sending.is_none() { self.bcc.as_slice() } else { &[] };
+        if let Some((keyword, keywords)) = sending.zip(email.pointer_mut("/keywords").and_then(Value::as_object_mut)) {
+            keywords.insert(keyword.into(), json!(true));
+        }
+        let lists =
+            [("to", self.to.as_slice()), ("cc", &self.cc), ("bcc", bcc)].map(|(name, list)| (name, json!(list)));
         let names = [("inReplyTo", &self.in_reply_to), ("references", &self.references)]
             .map(|(name, list)| (name, json!(list)));
         for (name, list) in lists.into_iter().chain(names) {
@@ -188,7 +194,7 @@ mod tests {
         assert!(letter("Hi\r\nBcc: eve@example.com", 1, "").check().is_err());
         assert!(letter(&"x".repeat(SUBJECT_CHARS_MAX + 1), 1, "").check().is_err());
         assert!(letter("Hi", 1, &"x".repeat(BODY_CHARS_MAX + 1)).check().is_err());
-        let draft = letter("Hi", 2, "a\r\nb").draft("d");
+        let draft = letter("Hi", 2, "a\r\nb").draft("d", None);
         assert_eq!((&draft["bodyValues"]["text"]["value"], draft.get("bcc")), (&json!("a\nb"), None));
     }
 }

@@ -2,13 +2,14 @@
 //!
 //! A mail's Message-ID is that of the call. Before anything is made, the newest mails of Drafts and Sent are looked through for it, in the state
 //! of which the new one is made (`ifInState`): two attempts at once cannot both make it. No search index is asked, since those lag.
+//! A draft that is being sent has the keyword `SENDING`. Who finds it does not send: not to send is better than to send twice.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tool_provider::{Context, Failure};
 
 use crate::{
-    email::{Address, Got as Emails},
+    email::{Address, Email, Got as Emails},
     jmap::{Account, Answers, SetError, unexpected},
     letter::{self, Letter},
     mailboxes::{self, Mailboxes},
@@ -19,10 +20,13 @@ use crate::{
 const RECENT_MAX: usize = 100;
 
 /// How often it is tried while other mails come in.
-const ATTEMPTS_MAX: usize = 4;
+pub(crate) const ATTEMPTS_MAX: usize = 4;
 
 const UNKNOWN: &str =
     "It is not known whether the mail was sent: look for it in the mailbox of sent mails before you try again.";
+
+/// On a draft while it is sent, and after an attempt of which nobody knows how it ended.
+const SENDING: &str = "edge-assistant-sending";
 
 /// An account that can write.
 pub(crate) struct Outbox<'a, T> {
@@ -74,11 +78,6 @@ struct Created {
     id: String,
 }
 
-#[derive(Deserialize)]
-struct Ids {
-    ids: Vec<String>,
-}
-
 impl<'a, T: Transport> Outbox<'a, T> {
     /// The account that the secrets name, and whose name it writes in.
     pub(crate) async fn open(context: &Context, transport: &'a T) -> Result<Self, Failure> {
@@ -118,7 +117,7 @@ impl<'a, T: Transport> Outbox<'a, T> {
             if let Some(earlier) = earlier {
                 return Ok(Stored { id: earlier.id, was_before: true });
             }
-            let answers = self.account.call(vec![self.create(letter, &state)?]).await?;
+            let answers = self.account.call(vec![self.create(letter, &state, false)?]).await?;
             if answers.error(0) != Some("stateMismatch") {
                 return Ok(Stored { id: created(&answers, 0, "draft")?, was_before: false });
             }
@@ -136,13 +135,12 @@ impl<'a, T: Transport> Outbox<'a, T> {
         for _ in 0..ATTEMPTS_MAX {
             let (state, earlier) = self.earlier(&letter.message_id).await?;
             match earlier {
-                // An attempt that made it and could not send it.
-                Some(earlier) if earlier.is_draft => return self.submit_stored(&earlier.id, &recipients).await,
+                Some(earlier) if earlier.is_draft => return Err(attempted(&earlier.id)),
                 Some(earlier) => return Ok(Stored { id: earlier.id, was_before: true }),
                 None => {}
             }
             // Both in one request: the second is not done if the first is not.
-            let calls = vec![self.create(letter, &state)?, self.submit("#draft", &recipients)?];
+            let calls = vec![self.create(letter, &state, true)?, self.submit("#draft", &recipients)?];
             let answers = self.account.call(calls).await.map_err(unknown)?;
             if answers.error(0) != Some("stateMismatch") {
                 let id = created(&answers, 0, "draft")?;
@@ -153,19 +151,27 @@ impl<'a, T: Transport> Outbox<'a, T> {
         Err(busy())
     }
 
-    /// Sends a draft as it is, unless it is on its way.
-    pub(crate) async fn submit_stored(&self, id: &str, recipients: &[String]) -> Result<Stored, Failure> {
-        let submit = self.submit(id, recipients)?;
-        let query = ("EmailSubmission/query", json!({ "filter": { "emailIds": [id] }, "limit": 1 }));
-        let answers = self.account.call(vec![query]).await?;
-        // A server may forget what it has sent.
-        if answers.read::<Ids>(0).is_ok_and(|found| !found.ids.is_empty()) {
-            self.file(id).await?;
-            return Ok(Stored { id: id.to_owned(), was_before: true });
+    /// Sends a draft as it is, as it was in a state; `None` if it is another one now.
+    pub(crate) async fn submit_stored(
+        &self,
+        draft: &Email,
+        state: &str,
+        recipients: &[String],
+    ) -> Result<Option<Stored>, Failure> {
+        let id = draft.id.as_str();
+        if draft.keywords.contains_key(SENDING) {
+            return Err(attempted(id));
         }
+        let submit = self.submit(id, recipients)?;
+        let update = json!({ id: { format!("keywords/{SENDING}"): true } });
+        let answers = self.account.call(vec![("Email/set", json!({ "ifInState": state, "update": update }))]).await?;
+        if answers.error(0) == Some("stateMismatch") {
+            return Ok(None);
+        }
+        answers.read::<Value>(0)?;
         let answers = self.account.call(vec![submit]).await.map_err(unknown)?;
         self.sent(&answers, 0, id).await?;
-        Ok(Stored { id: id.to_owned(), was_before: false })
+        Ok(Some(Stored { id: id.to_owned(), was_before: false }))
     }
 
     /// Whether the id is that of the mailbox of sent mails.
@@ -173,10 +179,9 @@ impl<'a, T: Transport> Outbox<'a, T> {
         self.mailboxes.role("sent") == Some(mailbox)
     }
 
-    /// Notes that a mail was answered. That it cannot be noted is no reason to say that the answer failed.
+    /// Notes that a mail was answered.
     pub(crate) async fn mark_answered(&self, id: &str) {
-        let update = json!({ "update": { id: { "keywords/$answered": true } } });
-        let _ = self.account.call(vec![("Email/set", update)]).await;
+        self.patch(id, json!({ "keywords/$answered": true })).await;
     }
 
     /// The mail with this Message-ID, and the state in which it was looked for.
@@ -207,9 +212,10 @@ impl<'a, T: Transport> Outbox<'a, T> {
         Ok((state, found.map(|email| Earlier { is_draft: email.is_draft(), id: email.id })))
     }
 
-    fn create(&self, letter: &Letter, state: &str) -> Result<(&'static str, Value), Failure> {
+    fn create(&self, letter: &Letter, state: &str, is_sending: bool) -> Result<(&'static str, Value), Failure> {
         let drafts = self.mailboxes.role("drafts").ok_or_else(no_drafts)?;
-        Ok(("Email/set", json!({ "ifInState": state, "create": { "draft": letter.draft(drafts) } })))
+        let draft = letter.draft(drafts, is_sending.then_some(SENDING));
+        Ok(("Email/set", json!({ "ifInState": state, "create": { "draft": draft } })))
     }
 
     fn submit(&self, email: &str, recipients: &[String]) -> Result<(&'static str, Value), Failure> {
@@ -226,19 +232,22 @@ impl<'a, T: Transport> Outbox<'a, T> {
 
     /// What makes a draft a mail that was sent.
     fn filed(&self) -> Value {
-        match self.mailboxes.role("sent") {
-            Some(sent) => json!({ "mailboxIds": { sent: true }, "keywords/$draft": null }),
-            None => json!({ "keywords/$draft": null }),
+        let mut patch = json!({ "keywords/$draft": null, format!("keywords/{SENDING}"): null });
+        if let Some((sent, patch)) = self.mailboxes.role("sent").zip(patch.as_object_mut()) {
+            patch.insert("mailboxIds".into(), json!({ sent: true }));
         }
+        patch
     }
 
-    async fn file(&self, id: &str) -> Result<(), Failure> {
-        self.account.call(vec![("Email/set", json!({ "update": { id: self.filed() } }))]).await.map(|_| ())
+    /// What is lost here changes only where the mail is shown.
+    async fn patch(&self, id: &str, patch: Value) {
+        let _ = self.account.call(vec![("Email/set", json!({ "update": { id: patch } }))]).await;
     }
 
     /// Whether it was sent; files it if the server has not.
     async fn sent(&self, answers: &Answers, position: usize, id: &str) -> Result<(), Failure> {
         if let Err(failure) = created(answers, position, "sending") {
+            self.patch(id, json!({ format!("keywords/{SENDING}"): null })).await;
             let (Failure::InvalidArguments(words) | Failure::UpstreamFailed(words)) = failure else {
                 return Err(failure);
             };
@@ -246,8 +255,7 @@ impl<'a, T: Transport> Outbox<'a, T> {
         }
         let filed = answers.beside(position, "Email/set").and_then(|answer| answer.get("updated")?.get(id));
         if filed.is_none() {
-            // It is on its way, whatever becomes of this.
-            let _ = self.file(id).await;
+            self.patch(id, self.filed()).await;
         }
         Ok(())
     }
@@ -275,10 +283,16 @@ fn unknown(failure: Failure) -> Failure {
     }
 }
 
+fn attempted(id: &str) -> Failure {
+    let words =
+        format!("An earlier attempt to send this mail is not over, or broke off: it is the draft `{id}`. {UNKNOWN}");
+    Failure::UpstreamFailed(words)
+}
+
 fn no_drafts() -> Failure {
     Failure::UpstreamFailed("There is no mailbox for drafts: make one at the server first.".into())
 }
 
-fn busy() -> Failure {
+pub(crate) fn busy() -> Failure {
     Failure::UpstreamFailed("So much goes on in this mailbox that the mail was not made: try again.".into())
 }

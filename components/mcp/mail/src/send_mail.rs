@@ -20,7 +20,7 @@ pub(crate) struct SendMail {
     #[serde(default)]
     #[schemars(length(max = 50), inner(length(max = 600)))]
     pub(crate) cc: Vec<String>,
-    /// Who gets a copy without the others knowing.
+    /// Who gets a copy without the others knowing. The copy in the mailbox of sent mails does not name them either.
     #[serde(default)]
     #[schemars(length(max = 50), inner(length(max = 600)))]
     pub(crate) bcc: Vec<String>,

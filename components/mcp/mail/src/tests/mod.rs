@@ -25,7 +25,7 @@ struct Native(reqwest::Client);
 
 impl Transport for Native {
     async fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, Failure> {
-        let failed = |error: reqwest::Error| Failure::UpstreamFailed(error.to_string());
+        let failed = |error: reqwest::Error| Failure::UpstreamFailed(format!("{error:?}"));
         let request = reqwest::Request::try_from(request).map_err(failed)?;
         let response = self.0.execute(request).await.map_err(failed)?;
         let mut answer = Response::builder().status(response.status());
@@ -35,7 +35,10 @@ impl Transport for Native {
 }
 
 fn native() -> Native {
-    Native(reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap())
+    // A connection for each request, as in the component.
+    let client =
+        reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().pool_max_idle_per_host(0);
+    Native(client.build().unwrap())
 }
 
 /// A server, and ada's tools.
