@@ -41,6 +41,9 @@ pub(crate) struct Mailboxes {
     list: Vec<(String, Mailbox)>,
 }
 
+/// Whether a text names a mailbox with a path.
+type Rule<'a> = &'a dyn Fn(&str, &Mailbox) -> bool;
+
 /// Asks for them.
 pub(crate) fn get() -> Call {
     let properties = ["id", "name", "parentId", "role", "totalEmails", "unreadEmails", "sortOrder"];
@@ -90,7 +93,7 @@ impl Mailboxes {
     pub(crate) fn find(&self, text: &str) -> Result<&str, Failure> {
         let text = text.trim();
         let is = |name: &str| name.to_lowercase() == text.to_lowercase();
-        let rules: [&dyn Fn(&str, &Mailbox) -> bool; 4] = [
+        let rules: [Rule<'_>; 4] = [
             &|_, mailbox| mailbox.id == text && is_id(text),
             &|_, mailbox| mailbox.role.as_deref().is_some_and(is),
             &|path, _| is(path),
