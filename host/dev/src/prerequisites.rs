@@ -41,27 +41,45 @@ pub(crate) fn has_wasm_target(repo: &Repo) -> anyhow::Result<bool> {
 
 /// Makes sure that there is a Chromium for the browser tests: Debian's, which root can install.
 pub(crate) fn chromium(repo: &Repo) -> anyhow::Result<()> {
-    let starts = |program: &str| {
-        let output = repo.command(program).arg("--version").output();
-        output.is_ok_and(|output| output.status.success())
-    };
-    if starts("chromium") {
+    if starts(repo, "chromium") {
         return Ok(());
     }
-    let is_root = repo.command("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n");
-    if !is_root || !starts("apt-get") {
-        bail!("Chromium is missing: install it (`sudo apt-get install chromium`), then start again");
-    }
-    Step {
+    let step = Step {
         log: "chromium",
         doing: "installing Chromium",
         done: "installed Chromium",
         remedy: "`apt-get install chromium` by hand, then start again.",
+    };
+    install(repo, "Chromium", "chromium", &step)
+}
+
+/// Makes sure that there is a Cyrus for the tests of mail and calendars, likewise.
+pub(crate) fn cyrus(repo: &Repo) -> anyhow::Result<()> {
+    if std::path::Path::new("/usr/sbin/cyrmaster").exists() {
+        return Ok(());
     }
-    .run(
-        repo,
-        repo.command("sh")
-            .args(["-c", "apt-get update && apt-get install --yes --no-install-recommends chromium"])
-            .env("DEBIAN_FRONTEND", "noninteractive"),
-    )
+    let step = Step {
+        log: "cyrus",
+        doing: "installing Cyrus",
+        done: "installed Cyrus",
+        remedy: "`apt-get install cyrus-imapd cyrus-caldav sasl2-bin libsasl2-modules` by hand, then start again.",
+    };
+    install(repo, "Cyrus", "cyrus-imapd cyrus-caldav sasl2-bin libsasl2-modules", &step)
+}
+
+fn starts(repo: &Repo, program: &str) -> bool {
+    let output = repo.command(program).arg("--version").output();
+    output.is_ok_and(|output| output.status.success())
+}
+
+/// Installs Debian's packages, as root. No service of theirs is started.
+fn install(repo: &Repo, name: &str, packages: &str, step: &Step<'_>) -> anyhow::Result<()> {
+    let is_root = repo.command("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n");
+    if !is_root || !starts(repo, "apt-get") {
+        bail!("{name} is missing: install it (`sudo apt-get install {packages}`), then start again");
+    }
+    let command = format!("apt-get update && apt-get install --yes --no-install-recommends {packages}");
+    let mut shell = repo.command("sh");
+    // Whoever asks for the runlevel is told the one in which services are off.
+    step.run(repo, shell.args(["-c", &command]).env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1"))
 }

@@ -2,5 +2,6 @@
 
 mod approval;
 mod calls;
+mod mail;
 mod misbehaving;
 mod secrets;

@@ -103,6 +103,8 @@ fn bound(calendar: &mut ICalendar, window: &Window) -> bool {
     let mut is_bounded = true;
     for event in calendar.components.iter_mut().filter(|component| is_event(component)) {
         let zone = date_time(event, &ICalendarProperty::Dtstart).and_then(|(_, tzid)| stamp::zone(tzid?));
+        // An occurrence that was changed is another revision than its series; calcard would show it beside the one it replaces.
+        event.entries.retain(|entry| entry.name != ICalendarProperty::Sequence);
         for entry in &mut event.entries {
             entry.values.retain_mut(|value| {
                 let ICalendarValue::RecurrenceRule(rule) = value else { return true };
@@ -335,6 +337,17 @@ mod tests {
         ] {
             let (found, _) = listed(&format!("RRULE:FREQ=DAILY;UNTIL={until}"));
             assert_eq!(found.last().map(String::as_str), Some(last), "{until}");
+        }
+    }
+
+    #[test]
+    fn a_changed_occurrence_replaces_its_own_whatever_its_revision() {
+        for sequence in ["SEQUENCE:1\n", ""] {
+            let (found, _) = listed(&format!(
+                "RRULE:FREQ=DAILY\nEND:VEVENT\nBEGIN:VEVENT\nUID:1\n{sequence}RECURRENCE-ID;TZID=Europe/Berlin:20260330T023000\n\
+                 DTSTART;TZID=Europe/Berlin:20260330T120000\nDTEND;TZID=Europe/Berlin:20260330T130000"
+            ));
+            assert_eq!(found, ["2026-03-28T02:30:00", "2026-03-29T03:30:00", "2026-03-30T12:00:00"]);
         }
     }
 

@@ -64,7 +64,7 @@ pub(crate) const RINGS: [Ring; 11] = [
         name: "components",
         about: "what of the components runs natively",
         folder: "components",
-        prepare: nothing,
+        prepare: servers_of_mail,
         commands: |repo, manifest| {
             let mut test = cargo_test(repo, &[]);
             for package in manifest.packages() {
@@ -179,6 +179,14 @@ pub(crate) const RINGS: [Ring; 11] = [
 ];
 
 fn nothing(_: &Repo, _: &Manifest) -> anyhow::Result<Readiness> {
+    Ok(Readiness::Ready)
+}
+
+/// Without Cyrus, the tests that need it say that they are skipped.
+fn servers_of_mail(repo: &Repo, _: &Manifest) -> anyhow::Result<Readiness> {
+    if let Err(reason) = prerequisites::cyrus(repo) {
+        eprintln!("tests with Cyrus are skipped: {reason:#}");
+    }
     Ok(Readiness::Ready)
 }
 

@@ -1,6 +1,7 @@
 //! The tools against a real CalDAV server: everything but the way out is what runs in the component.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod cyrus;
 mod reading;
 mod server;
 mod writing;
@@ -42,6 +43,13 @@ impl Transport for Native {
     }
 }
 
+fn native() -> Native {
+    // A connection for each request, as in the component.
+    let client =
+        reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().pool_max_idle_per_host(0);
+    Native { client: client.build().unwrap(), sent: RefCell::default() }
+}
+
 /// A server with a calendar "Work" of ada's, and her tools.
 struct World {
     transport: Native,
@@ -51,8 +59,7 @@ struct World {
 impl World {
     async fn start_or_skip() -> Option<Self> {
         let radicale = Radicale::start_or_skip()?;
-        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
-        let world = Self { transport: Native { client, sent: RefCell::default() }, radicale };
+        let world = Self { transport: native(), radicale };
         world.make_calendar("ada", "work", "Work").await;
         Some(world)
     }

@@ -1,0 +1,310 @@
+//! The server: where it is, whose account, and requests to it (RFC 8620). Its words for what went wrong say what to do.
+//!
+//! The person's password goes to the server in their settings and to no other, whatever an answer or a model says.
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use tool_provider::{Context, Failure};
+use url::Url;
+
+use crate::transport::Transport;
+
+/// Addresses, names and passwords: longer ones are not what they should be.
+const SECRET_BYTES_MAX: usize = 1_000;
+
+/// From `.well-known/jmap` to the session is one redirect, sometimes two.
+const REDIRECTS_MAX: usize = 3;
+
+/// The longest id there is (RFC 8620 section 1.2).
+const ID_BYTES_MAX: usize = 255;
+
+/// What a server says about a fault of its own is repeated so far.
+const WORDS_CHARS_MAX: usize = 300;
+
+const WELL_KNOWN: &str = "/.well-known/jmap";
+
+const CORE: &str = "urn:ietf:params:jmap:core";
+const MAIL: &str = "urn:ietf:params:jmap:mail";
+const SUBMISSION: &str = "urn:ietf:params:jmap:submission";
+
+/// A person's account, found by its session.
+pub(crate) struct Account<'a, T> {
+    way: Way<'a, T>,
+    api: Url,
+    id: String,
+    /// It can send, and knows identities.
+    pub(crate) can_submit: bool,
+}
+
+/// What goes with every request.
+struct Way<'a, T> {
+    transport: &'a T,
+    url: Url,
+    authorization: HeaderValue,
+}
+
+/// RFC 8620 section 2.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Session {
+    api_url: String,
+    #[serde(default)]
+    capabilities: serde_json::Map<String, Value>,
+    #[serde(default)]
+    primary_accounts: serde_json::Map<String, Value>,
+}
+
+/// A method and its arguments; the account is added.
+pub(crate) type Call = (&'static str, Value);
+
+/// What the methods of one request answered.
+pub(crate) struct Answers(Vec<(String, Value, String)>);
+
+/// What `Foo/set` did not do (RFC 8620 section 5.3).
+#[derive(Deserialize, Default, Clone, Debug)]
+pub(crate) struct SetError {
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    #[serde(default)]
+    pub(crate) description: Option<String>,
+}
+
+impl<'a, T: Transport> Account<'a, T> {
+    /// The account that the secrets name.
+    pub(crate) async fn open(context: &Context, transport: &'a T) -> Result<Self, Failure> {
+        let way = Way::new(context, transport)?;
+        let (url, session) = way.session().await?;
+        let api = way.own(url.join(&session.api_url).map_err(unexpected)?)?;
+        let id = session.primary_accounts.get(MAIL).and_then(Value::as_str).ok_or_else(|| {
+            Failure::NotConfigured("This account of the server has no mail: enter another user name or token.".into())
+        })?;
+        let can_submit = session.capabilities.contains_key(SUBMISSION);
+        Ok(Self { way, api, id: id.to_owned(), can_submit })
+    }
+
+    /// Makes several calls in one request; a later one may refer to what an earlier one answers, which has its position as its name.
+    pub(crate) async fn call(&self, calls: Vec<Call>) -> Result<Answers, Failure> {
+        let named = |(position, (method, mut arguments)): (usize, Call)| {
+            if let Some(fields) = arguments.as_object_mut() {
+                fields.insert("accountId".into(), json!(self.id));
+            }
+            json!([method, arguments, position.to_string()])
+        };
+        let calls: Vec<_> = calls.into_iter().enumerate().map(named).collect();
+        let using: &[&str] = if self.can_submit { &[CORE, MAIL, SUBMISSION] } else { &[CORE, MAIL] };
+        let body = json!({ "using": using, "methodCalls": calls }).to_string();
+        let response = self.way.send(&Method::POST, &self.api, body).await?;
+        if response.status() != StatusCode::OK {
+            return Err(refused(&response));
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Answered {
+            method_responses: Vec<(String, Value, String)>,
+        }
+        let answered: Answered = serde_json::from_slice(response.body()).map_err(unexpected)?;
+        Ok(Answers(answered.method_responses))
+    }
+}
+
+impl Answers {
+    /// What the call at this position answered.
+    pub(crate) fn read<R: DeserializeOwned>(&self, position: usize) -> Result<R, Failure> {
+        match self.at(position) {
+            Some((name, answer)) if name != "error" => R::deserialize(answer).map_err(unexpected),
+            Some((_, error)) => Err(method_failed(error)),
+            None => Err(unexpected("it left out an answer")),
+        }
+    }
+
+    /// The kind of the error that a call at this position ended in.
+    pub(crate) fn error(&self, position: usize) -> Option<&str> {
+        let (name, error) = self.at(position)?;
+        (name == "error").then(|| error.get("type").and_then(Value::as_str).unwrap_or_default())
+    }
+
+    /// What a call did beside its own answer, under another method's name (RFC 8621 section 7.5).
+    pub(crate) fn beside(&self, position: usize, method: &str) -> Option<&Value> {
+        let of = |id: &String| id.parse() == Ok(position);
+        self.0.iter().find(|(name, _, id)| of(id) && name == method).map(|(_, answer, _)| answer)
+    }
+
+    fn at(&self, position: usize) -> Option<(&str, &Value)> {
+        let found = self.0.iter().find(|(_, _, id)| id.parse() == Ok(position));
+        found.map(|(name, answer, _)| (name.as_str(), answer))
+    }
+}
+
+impl<'a, T: Transport> Way<'a, T> {
+    fn new(context: &Context, transport: &'a T) -> Result<Self, Failure> {
+        let address = context.secret("url")?.trim();
+        let (user, password) = (context.secret("username").unwrap_or_default().trim(), context.secret("password")?);
+        let is_long = [address, user, password].iter().any(|secret| secret.len() > SECRET_BYTES_MAX);
+        // In Basic authentication a colon ends the name (RFC 7617).
+        if is_long || user.contains(':') {
+            return Err(Failure::NotConfigured(
+                "The user name or another setting of this tool cannot be right.".into(),
+            ));
+        }
+        let address = if address.contains("://") { address.to_owned() } else { format!("https://{address}") };
+        let url = Url::parse(&address).ok();
+        let url =
+            url.filter(|url| matches!(url.scheme(), "https" | "http") && url.username().is_empty() && url.has_host());
+        let Some(url) = url else {
+            let words = "The address in the settings of this tool is none: it looks like https://mail.example.com/.";
+            return Err(Failure::NotConfigured(words.into()));
+        };
+        let credentials = match user {
+            "" => format!("Bearer {}", password.trim()),
+            user => format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}"))),
+        };
+        let mut authorization = HeaderValue::try_from(credentials)
+            .map_err(|_| Failure::NotConfigured("The API token has characters that no token has.".into()))?;
+        authorization.set_sensitive(true);
+        Ok(Self { transport, url, authorization })
+    }
+
+    /// The session, and where it is: at the address itself, or where the server says (RFC 8620 section 2.2).
+    async fn session(&self) -> Result<(Url, Session), Failure> {
+        let well_known = self.url.join(WELL_KNOWN).map_err(unexpected)?;
+        // What is at the root of a mail server is a page for people.
+        let own = (self.url.path() != "/").then(|| self.url.clone());
+        for start in own.into_iter().chain([well_known]) {
+            if let Some(found) = self.explore(start).await? {
+                return Ok(found);
+            }
+        }
+        Err(no_jmap())
+    }
+
+    /// The session at an address; `None` if there is none.
+    async fn explore(&self, mut url: Url) -> Result<Option<(Url, Session)>, Failure> {
+        for _ in 0..=REDIRECTS_MAX {
+            let response = self.send(&Method::GET, &url, String::new()).await?;
+            if response.status().is_redirection() {
+                let to = response.headers().get(header::LOCATION).and_then(|to| to.to_str().ok());
+                let Some(to) = to.and_then(|to| url.join(to).ok()) else { return Ok(None) };
+                url = self.own(to)?;
+                continue;
+            }
+            return match response.status() {
+                StatusCode::OK => Ok(serde_json::from_slice(response.body()).ok().map(|session| (url, session))),
+                StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::GONE => Ok(None),
+                _ => Err(refused(&response)),
+            };
+        }
+        Ok(None)
+    }
+
+    /// An address that the server gave, if it is the server's own.
+    fn own(&self, url: Url) -> Result<Url, Failure> {
+        if url.origin() == self.url.origin() {
+            return Ok(url);
+        }
+        Err(Failure::NotConfigured(format!(
+            "The mail server sends on to {}: enter that as the address in the settings of this tool, if you trust it with the password.",
+            url.origin().ascii_serialization()
+        )))
+    }
+
+    async fn send(&self, method: &Method, url: &Url, body: String) -> Result<Response<Vec<u8>>, Failure> {
+        let mut request = Request::builder().method(method).uri(url.as_str());
+        request = request.header(header::ACCEPT, "application/json");
+        // Without a length, the host sends a body in chunks, which some servers take for none.
+        if !body.is_empty() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+            request = request.header(header::CONTENT_LENGTH, body.len());
+        }
+        let request = request.header(header::AUTHORIZATION, self.authorization.clone());
+        self.transport.send(request.body(body.into_bytes()).map_err(unexpected)?).await
+    }
+}
+
+impl SetError {
+    /// In words for the model.
+    pub(crate) fn words(&self) -> String {
+        let said = self.description.as_deref().map(bounded).filter(|said| !said.is_empty());
+        match (self.kind.as_str(), said) {
+            ("notFound", _) => "there is no such mail".into(),
+            ("forbidden", _) => "the server does not allow it".into(),
+            ("forbiddenFrom" | "forbiddenMailFrom", _) => {
+                "the server does not let this account send from that address".into()
+            }
+            ("forbiddenToSend", _) => "the server does not let this account send".into(),
+            ("invalidRecipients", _) => "the server takes mail for one of the recipients to be impossible".into(),
+            ("tooManyRecipients", _) => "there are more recipients than the server takes".into(),
+            ("tooLarge", _) => "the mail is larger than the server takes".into(),
+            ("overQuota", _) => "there is no room left in the mailbox".into(),
+            (kind, Some(said)) => format!("the server says {kind}: {said}"),
+            (kind, None) => format!("the server says {}", bounded(kind)),
+        }
+    }
+}
+
+/// Whether a text can name something there, so that it can stand in a request.
+pub(crate) fn is_id(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    !text.is_empty() && text.len() <= ID_BYTES_MAX && text.bytes().all(allowed)
+}
+
+/// Refuses what cannot name a mail.
+pub(crate) fn check_id(id: &str) -> Result<(), Failure> {
+    if is_id(id) { Ok(()) } else { Err(no_such_mail()) }
+}
+
+pub(crate) fn no_such_mail() -> Failure {
+    Failure::InvalidArguments("There is no such mail: `search_mail` gives the ids that there are.".into())
+}
+
+pub(crate) fn unexpected(error: impl std::fmt::Display) -> Failure {
+    Failure::UpstreamFailed(format!("The mail server's answer is not understood: {error}."))
+}
+
+fn no_jmap() -> Failure {
+    Failure::NotConfigured(
+        "There is no JMAP server at the address in the settings of this tool: look for the JMAP address in your mail provider's help."
+            .into(),
+    )
+}
+
+fn bounded(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(WORDS_CHARS_MAX).collect()
+}
+
+fn method_failed(error: &Value) -> Failure {
+    let kind = error.get("type").and_then(Value::as_str).unwrap_or_default();
+    let said = error.get("description").and_then(Value::as_str).unwrap_or_default();
+    match kind {
+        "accountNotFound" | "accountReadOnly" | "accountNotSupportedByMethod" | "forbidden" => {
+            Failure::UpstreamFailed("The mail server does not allow that in this account.".into())
+        }
+        "serverUnavailable" | "rateLimit" => too_much(),
+        "unsupportedFilter" | "unsupportedSort" => {
+            Failure::UpstreamFailed("The mail server cannot search in that way: leave out a condition.".into())
+        }
+        kind => {
+            Failure::UpstreamFailed(format!("The mail server did not do that: {}. {}", bounded(kind), bounded(said)))
+        }
+    }
+}
+
+fn too_much() -> Failure {
+    Failure::UpstreamFailed("The mail server has too much to do: try again in some minutes.".into())
+}
+
+fn refused(response: &Response<Vec<u8>>) -> Failure {
+    match response.status() {
+        StatusCode::UNAUTHORIZED => Failure::NotConfigured(
+            "The mail server does not take the user name and password, or the API token: enter them again in the settings of this tool. \
+             Many providers want an app password."
+                .into(),
+        ),
+        StatusCode::FORBIDDEN => Failure::UpstreamFailed(
+            "The mail server does not allow that: the password or token may not be meant for JMAP mail.".into(),
+        ),
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => too_much(),
+        status => Failure::UpstreamFailed(format!("The mail server did not do that: its answer was {status}.")),
+    }
+}

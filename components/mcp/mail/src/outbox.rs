@@ -1,0 +1,298 @@
+//! Drafts stored and mails sent (RFC 8621 sections 4.6 and 7), each at most once, however often a call is repeated.
+//!
+//! A mail's Message-ID is that of the call. Before anything is made, the newest mails of Drafts and Sent are looked through for it, in the state
+//! of which the new one is made (`ifInState`): two attempts at once cannot both make it. No search index is asked, since those lag.
+//! A draft that is being sent has the keyword `SENDING`. Who finds it does not send: not to send is better than to send twice.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tool_provider::{Context, Failure};
+
+use crate::{
+    email::{Address, Email, Got as Emails},
+    jmap::{Account, Answers, SetError, unexpected},
+    letter::{self, Letter},
+    mailboxes::{self, Mailboxes},
+    transport::Transport,
+};
+
+/// The newest mails of Drafts and Sent that are looked through; an earlier attempt was minutes ago.
+const RECENT_MAX: usize = 100;
+
+/// How often it is tried while other mails come in.
+pub(crate) const ATTEMPTS_MAX: usize = 4;
+
+const UNKNOWN: &str =
+    "It is not known whether the mail was sent: look for it in the mailbox of sent mails before you try again.";
+
+/// On a draft while it is sent, and after an attempt of which nobody knows how it ended.
+const SENDING: &str = "edge-assistant-sending";
+
+/// An account that can write.
+pub(crate) struct Outbox<'a, T> {
+    pub(crate) account: Account<'a, T>,
+    mailboxes: Mailboxes,
+    identity: Option<String>,
+    /// Whom mails are from.
+    pub(crate) from: Address,
+}
+
+/// What became of a mail.
+pub(crate) struct Stored {
+    pub(crate) id: String,
+    /// An earlier attempt at the same call did it.
+    pub(crate) was_before: bool,
+}
+
+/// A mail that a call has made before.
+struct Earlier {
+    id: String,
+    is_draft: bool,
+}
+
+/// RFC 8621 section 6.
+#[derive(Deserialize, Clone)]
+struct Identity {
+    id: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    email: String,
+}
+
+#[derive(Deserialize)]
+struct Identities {
+    list: Vec<Identity>,
+}
+
+/// The answer to `Foo/set`, of the one thing that was asked for.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Set {
+    created: Option<std::collections::BTreeMap<String, Created>>,
+    not_created: Option<std::collections::BTreeMap<String, SetError>>,
+}
+
+#[derive(Deserialize)]
+struct Created {
+    id: String,
+}
+
+impl<'a, T: Transport> Outbox<'a, T> {
+    /// The account that the secrets name, and whose name it writes in.
+    pub(crate) async fn open(context: &Context, transport: &'a T) -> Result<Self, Failure> {
+        let account = Account::open(context, transport).await?;
+        let mut calls = vec![mailboxes::get()];
+        if account.can_submit {
+            calls.push(("Identity/get", json!({ "ids": null })));
+        }
+        let answers = account.call(calls).await?;
+        let mailboxes = answers.read::<mailboxes::Got>(0)?.into();
+        let identities = if account.can_submit { answers.read::<Identities>(1)?.list } else { Vec::new() };
+        let wanted = context.secret("address").map(str::trim).ok().filter(|address| !address.is_empty());
+        let username = context.secret("username").map(str::trim).ok().filter(|name| name.contains('@'));
+        let is = |identity: &&Identity| wanted.is_none_or(|wanted| identity.email.eq_ignore_ascii_case(wanted));
+        // One of `*@example.com` is for any address there, and some servers do not say theirs.
+        let is_address =
+            |identity: &&Identity| letter::address(&identity.email).is_ok() && !identity.email.starts_with('*');
+        let known = identities.iter().find(|identity| is(identity) && is_address(identity));
+        let identity =
+            known.or_else(|| identities.iter().find(|identity| !is_address(identity))).or(identities.first());
+        let email = known.map(|identity| identity.email.as_str()).or(wanted).or(username);
+        let Some(from) = email.and_then(|email| letter::address(email).ok()) else {
+            return Err(Failure::NotConfigured(
+                "The mail server does not say what your address is: enter \"address\" under Tools in the settings first.".into(),
+            ));
+        };
+        let name = known.map(|identity| crate::email::line(&identity.name)).filter(|name| !name.is_empty());
+        let identity = identity.map(|identity| identity.id.clone());
+        Ok(Self { account, mailboxes, identity, from: Address { name: name.or(from.name), email: from.email } })
+    }
+
+    /// Keeps a letter as a draft.
+    pub(crate) async fn store(&self, letter: &Letter) -> Result<Stored, Failure> {
+        letter.check()?;
+        for _ in 0..ATTEMPTS_MAX {
+            let (state, earlier) = self.earlier(&letter.message_id).await?;
+            if let Some(earlier) = earlier {
+                return Ok(Stored { id: earlier.id, was_before: true });
+            }
+            let answers = self.account.call(vec![self.create(letter, &state, false)?]).await?;
+            if answers.error(0) != Some("stateMismatch") {
+                return Ok(Stored { id: created(&answers, 0, "draft")?, was_before: false });
+            }
+        }
+        Err(busy())
+    }
+
+    /// Sends a letter, and keeps it in Sent.
+    pub(crate) async fn send(&self, letter: &Letter) -> Result<Stored, Failure> {
+        letter.check()?;
+        let recipients = letter.recipients();
+        if recipients.is_empty() {
+            return letter::invalid("Say in `to` whom the mail goes to.");
+        }
+        for _ in 0..ATTEMPTS_MAX {
+            let (state, earlier) = self.earlier(&letter.message_id).await?;
+            match earlier {
+                Some(earlier) if earlier.is_draft => return Err(attempted(&earlier.id)),
+                Some(earlier) => return Ok(Stored { id: earlier.id, was_before: true }),
+                None => {}
+            }
+            // Both in one request: the second is not done if the first is not.
+            let calls = vec![self.create(letter, &state, true)?, self.submit("#draft", &recipients)?];
+            let answers = self.account.call(calls).await.map_err(unknown)?;
+            if answers.error(0) != Some("stateMismatch") {
+                let id = created(&answers, 0, "draft")?;
+                self.sent(&answers, 1, &id).await?;
+                return Ok(Stored { id, was_before: false });
+            }
+        }
+        Err(busy())
+    }
+
+    /// Sends a draft as it is, as it was in a state; `None` if it is another one now.
+    pub(crate) async fn submit_stored(
+        &self,
+        draft: &Email,
+        state: &str,
+        recipients: &[String],
+    ) -> Result<Option<Stored>, Failure> {
+        let id = draft.id.as_str();
+        if draft.keywords.contains_key(SENDING) {
+            return Err(attempted(id));
+        }
+        let submit = self.submit(id, recipients)?;
+        let update = json!({ id: { format!("keywords/{SENDING}"): true } });
+        let answers = self.account.call(vec![("Email/set", json!({ "ifInState": state, "update": update }))]).await?;
+        if answers.error(0) == Some("stateMismatch") {
+            return Ok(None);
+        }
+        answers.read::<Value>(0)?;
+        let answers = self.account.call(vec![submit]).await.map_err(unknown)?;
+        self.sent(&answers, 0, id).await?;
+        Ok(Some(Stored { id: id.to_owned(), was_before: false }))
+    }
+
+    /// Whether the id is that of the mailbox of sent mails.
+    pub(crate) fn is_sent(&self, mailbox: &str) -> bool {
+        self.mailboxes.role("sent") == Some(mailbox)
+    }
+
+    /// Notes that a mail was answered.
+    pub(crate) async fn mark_answered(&self, id: &str) {
+        self.patch(id, json!({ "keywords/$answered": true })).await;
+    }
+
+    /// The mail with this Message-ID, and the state in which it was looked for.
+    async fn earlier(&self, message_id: &str) -> Result<(String, Option<Earlier>), Failure> {
+        let places = ["drafts", "sent"].into_iter().filter_map(|role| self.mailboxes.role(role));
+        let conditions: Vec<_> = places.map(|mailbox| json!({ "inMailbox": mailbox })).collect();
+        if conditions.is_empty() {
+            return Err(no_drafts());
+        }
+        let query = json!({
+            "filter": { "operator": "OR", "conditions": conditions },
+            "sort": [{ "property": "receivedAt", "isAscending": false }],
+            "limit": RECENT_MAX,
+        });
+        let ids = json!({ "resultOf": "1", "name": "Email/query", "path": "/ids" });
+        let calls = vec![
+            // First, so that whatever comes while the others look is not in this state.
+            ("Email/get", json!({ "ids": [], "properties": ["id"] })),
+            ("Email/query", query),
+            ("Email/get", json!({ "#ids": ids, "properties": ["id", "messageId", "keywords"] })),
+        ];
+        let answers = self.account.call(calls).await?;
+        let state = answers.read::<Emails>(0)?.state;
+        let emails = answers.read::<Emails>(2)?.list.into_iter();
+        let is = |id: &Vec<String>| id.iter().any(|id| id == message_id);
+        let found =
+            emails.filter(|email| email.message_id.as_ref().is_some_and(is)).max_by_key(|email| !email.is_draft());
+        Ok((state, found.map(|email| Earlier { is_draft: email.is_draft(), id: email.id })))
+    }
+
+    fn create(&self, letter: &Letter, state: &str, is_sending: bool) -> Result<(&'static str, Value), Failure> {
+        let drafts = self.mailboxes.role("drafts").ok_or_else(no_drafts)?;
+        let draft = letter.draft(drafts, is_sending.then_some(SENDING));
+        Ok(("Email/set", json!({ "ifInState": state, "create": { "draft": draft } })))
+    }
+
+    fn submit(&self, email: &str, recipients: &[String]) -> Result<(&'static str, Value), Failure> {
+        let Some(identity) = &self.identity else {
+            return Err(Failure::UpstreamFailed("The mail server does not let this account send mails.".into()));
+        };
+        let recipients: Vec<_> = recipients.iter().map(|email| json!({ "email": email })).collect();
+        let envelope = json!({ "mailFrom": { "email": self.from.email }, "rcptTo": recipients });
+        let submission = json!({ "identityId": identity, "emailId": email, "envelope": envelope });
+        let arguments =
+            json!({ "create": { "sending": submission }, "onSuccessUpdateEmail": { "#sending": self.filed() } });
+        Ok(("EmailSubmission/set", arguments))
+    }
+
+    /// What makes a draft a mail that was sent.
+    fn filed(&self) -> Value {
+        let mut patch = json!({ "keywords/$draft": null, format!("keywords/{SENDING}"): null });
+        if let Some((sent, patch)) = self.mailboxes.role("sent").zip(patch.as_object_mut()) {
+            patch.insert("mailboxIds".into(), json!({ sent: true }));
+        }
+        patch
+    }
+
+    /// What is lost here changes only where the mail is shown.
+    async fn patch(&self, id: &str, patch: Value) {
+        let _ = self.account.call(vec![("Email/set", json!({ "update": { id: patch } }))]).await;
+    }
+
+    /// Whether it was sent; files it if the server has not.
+    async fn sent(&self, answers: &Answers, position: usize, id: &str) -> Result<(), Failure> {
+        if let Err(failure) = created(answers, position, "sending") {
+            self.patch(id, json!({ format!("keywords/{SENDING}"): null })).await;
+            let (Failure::InvalidArguments(words) | Failure::UpstreamFailed(words)) = failure else {
+                return Err(failure);
+            };
+            return Err(Failure::UpstreamFailed(format!("{words} It is kept as the draft `{id}`, and was not sent.")));
+        }
+        let filed = answers.beside(position, "Email/set").and_then(|answer| answer.get("updated")?.get(id));
+        if filed.is_none() {
+            self.patch(id, self.filed()).await;
+        }
+        Ok(())
+    }
+}
+
+fn created(answers: &Answers, position: usize, name: &str) -> Result<String, Failure> {
+    let set: Set = answers.read(position)?;
+    if let Some(created) = set.created.and_then(|mut created| created.remove(name)) {
+        return Ok(created.id);
+    }
+    match set.not_created.and_then(|mut errors| errors.remove(name)) {
+        Some(error) => {
+            Err(Failure::UpstreamFailed(format!("The mail server does not take the mail: {}.", error.words())))
+        }
+        None => Err(unexpected("it neither made the mail nor refused to")),
+    }
+}
+
+/// What was lost may have been done.
+fn unknown(failure: Failure) -> Failure {
+    match failure {
+        Failure::UpstreamFailed(words) => Failure::UpstreamFailed(format!("{words} {UNKNOWN}")),
+        Failure::TimedOut => Failure::UpstreamFailed(format!("The mail server took too long. {UNKNOWN}")),
+        other => other,
+    }
+}
+
+fn attempted(id: &str) -> Failure {
+    let words =
+        format!("An earlier attempt to send this mail is not over, or broke off: it is the draft `{id}`. {UNKNOWN}");
+    Failure::UpstreamFailed(words)
+}
+
+fn no_drafts() -> Failure {
+    Failure::UpstreamFailed("There is no mailbox for drafts: make one at the server first.".into())
+}
+
+pub(crate) fn busy() -> Failure {
+    Failure::UpstreamFailed("So much goes on in this mailbox that the mail was not made: try again.".into())
+}

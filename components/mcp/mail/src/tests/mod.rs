@@ -1,0 +1,108 @@
+//! The tools against a real server: everything but the way out is what runs in the component.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod reading;
+mod sending;
+mod settings;
+
+use std::time::Duration;
+
+use http::{Request, Response};
+use native_cyrus::{Cyrus, PEOPLE};
+use tool_provider::{Context, Failure};
+
+use crate::{
+    search_mail,
+    search_mail::{Hit, SearchMail},
+    transport::Transport,
+};
+
+/// How long the server may take to index what it got.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The machine's HTTP. Redirects are answers, as in the component.
+struct Native(reqwest::Client);
+
+impl Transport for Native {
+    async fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, Failure> {
+        let failed = |error: reqwest::Error| Failure::UpstreamFailed(format!("{error:?}"));
+        let request = reqwest::Request::try_from(request).map_err(failed)?;
+        let response = self.0.execute(request).await.map_err(failed)?;
+        let mut answer = Response::builder().status(response.status());
+        *answer.headers_mut().unwrap() = response.headers().clone();
+        Ok(answer.body(response.bytes().await.map_err(failed)?.to_vec()).unwrap())
+    }
+}
+
+fn native() -> Native {
+    // A connection for each request, as in the component.
+    let client =
+        reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().pool_max_idle_per_host(0);
+    Native(client.build().unwrap())
+}
+
+/// A server, and ada's tools.
+struct World {
+    transport: Native,
+    cyrus: Cyrus,
+}
+
+impl World {
+    fn start_or_skip() -> Option<Self> {
+        Cyrus::start_or_skip().map(|cyrus| Self { transport: native(), cyrus })
+    }
+
+    /// A mail to ada from Carol, on a day in March 2026 at ten.
+    fn deliver(&self, day: u32, head: &str, body: &str) {
+        let message = format!("From: Carol <carol@ext.example>\nTo: Ada <ada@localhost>\n{head}\n\n{body}\n");
+        self.cyrus.deliver(0, "INBOX", &format!("{day:02}-Mar-2026 10:00:00 +0000"), &message).unwrap();
+    }
+
+    /// A call with a name, of a person.
+    fn call_of(&self, person: usize, id: &str) -> Context {
+        let (name, password) = PEOPLE[person];
+        let secret = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let address = format!("{name}@localhost");
+        Context {
+            id: id.into(),
+            locale: "en".into(),
+            deadline: Duration::from_secs(60),
+            secrets: vec![
+                secret("url", &self.cyrus.url),
+                secret("username", name),
+                secret("password", password),
+                secret("address", &address),
+            ],
+        }
+    }
+
+    fn call(&self, id: &str) -> Context {
+        self.call_of(0, id)
+    }
+
+    async fn search(&self, arguments: SearchMail) -> Vec<Hit> {
+        search_mail::run(&arguments, &self.call("search"), &self.transport).await.unwrap().mails
+    }
+
+    /// The mails in a mailbox, the newest first.
+    async fn mails_in(&self, mailbox: &str) -> Vec<Hit> {
+        self.search(SearchMail { mailbox: Some(mailbox.into()), ..SearchMail::default() }).await
+    }
+
+    /// Waits until a word is indexed.
+    async fn indexed(&self, word: &str) {
+        let start = std::time::Instant::now();
+        while self.search(SearchMail { text: Some(word.into()), ..SearchMail::default() }).await.is_empty() {
+            assert!(start.elapsed() < PATIENCE, "{word} is not found");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+fn words<T>(result: Result<T, Failure>) -> String {
+    match result {
+        Ok(_) => panic!("it worked"),
+        Err(Failure::InvalidArguments(words) | Failure::NotConfigured(words) | Failure::UpstreamFailed(words)) => words,
+        Err(Failure::TimedOut) => panic!("it took too long"),
+    }
+}
