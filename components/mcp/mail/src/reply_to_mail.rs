@@ -40,6 +40,7 @@ pub(crate) struct ReplyToMail {
 #[tool(
     title = "Answer a mail",
     idempotent,
+    always_asks,
     secret = "url",
     secret = "username",
     secret = "password",

@@ -36,6 +36,7 @@ pub(crate) struct SendDraft {
 #[tool(
     title = "Send a draft",
     idempotent,
+    always_asks,
     secret = "url",
     secret = "username",
     secret = "password",
