@@ -1,0 +1,44 @@
+//! `files`: folders beside the manifest that a component may read, and never write.
+//!
+//! They are mounted as they lie, as `spin up --direct-mounts` does; without it Spin mounts a copy made at start. So single files, patterns
+//! and `exclude_files` are refused, and a file that is changed while the host runs is changed for the component too.
+
+use std::path::{Component, Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::manifest::Files;
+
+/// A folder that a component may read.
+#[derive(Debug)]
+pub(crate) struct Mount {
+    /// Where it lies.
+    pub(crate) folder: PathBuf,
+    /// Its path for the component.
+    pub(crate) path: String,
+}
+
+/// Finds the folders that a component's `files` name.
+pub(crate) fn mounts(files: &[Files], manifest_folder: &Path) -> Result<Vec<Mount>> {
+    let app = manifest_folder.canonicalize().context("cannot find the folder of the manifest")?;
+    let mount = |files: &Files| {
+        let (source, destination) = match files {
+            Files::Path(path) => (path, path),
+            Files::Placed(placed) => (&placed.source, &placed.destination),
+        };
+        if source.contains(['*', '?', '[']) {
+            bail!("the pattern {source:?} is not served by the embedded host: name a folder, or use Spin");
+        }
+        let folder = app.join(source).canonicalize().with_context(|| format!("there is no folder {source:?}"))?;
+        ensure!(
+            folder.is_dir(),
+            "the file {source:?} is not served by the embedded host: name its folder, or use Spin"
+        );
+        ensure!(folder.starts_with(&app), "{source:?} lies outside of the folder of the manifest");
+        let inside = Path::new(destination);
+        let plain = |part| matches!(part, Component::Normal(_) | Component::RootDir | Component::CurDir);
+        ensure!(inside.components().all(plain), "the destination {destination:?} leads outside");
+        Ok(Mount { folder, path: format!("/{}", destination.trim_start_matches('/')) })
+    };
+    files.iter().map(mount).collect()
+}
