@@ -20,7 +20,8 @@ pub(crate) struct Mount {
 
 /// Finds the folders that a component's `files` name.
 pub(crate) fn mounts(files: &[Files], manifest_folder: &Path) -> Result<Vec<Mount>> {
-    let app = manifest_folder.canonicalize().context("cannot find the folder of the manifest")?;
+    // `--from spin.toml` names a manifest without a folder.
+    let app = manifest_folder.join(".").canonicalize().context("cannot find the folder of the manifest")?;
     let mount = |files: &Files| {
         let (source, destination) = match files {
             Files::Path(path) => (path, path),
@@ -41,4 +42,15 @@ pub(crate) fn mounts(files: &[Files], manifest_folder: &Path) -> Result<Vec<Moun
         Ok(Mount { folder, path: format!("/{}", destination.trim_start_matches('/')) })
     };
     files.iter().map(mount).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_without_a_folder_lies_where_the_host_was_started() {
+        let found = mounts(&[Files::Path("src".to_owned())], Path::new("")).unwrap();
+        assert_eq!((found[0].folder.is_absolute(), found[0].path.as_str()), (true, "/src"));
+    }
 }

@@ -58,7 +58,7 @@ fn redirected(
     let (Some(base), Some(mut target)) = (base, target) else {
         return Err(refused("redirects to nowhere".to_owned()));
     };
-    if target.origin() != base.origin() {
+    if target.origin() != base.origin() || !target.username().is_empty() || target.password().is_some() {
         let host = target.host_str().unwrap_or("nowhere");
         return Err(refused(format!("redirects to another server, {host}, which is not followed")));
     }

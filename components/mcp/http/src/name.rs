@@ -30,9 +30,11 @@ pub(crate) fn argument(wanted: &str, place: &str, taken: &mut BTreeSet<String>) 
     named(&wanted, place, NAME_CHARS_MAX, taken)
 }
 
-/// A secret's name that none has yet.
-pub(crate) fn secret(wanted: &str, unique: &str, taken: &mut BTreeSet<String>) -> Option<String> {
-    named(wanted, unique, NAME_CHARS_MAX, taken)
+/// A secret's name that none has yet. With a `.`, which is in no other part of it: nothing that another document says can come to the same
+/// name, and get what a person entered for this one.
+pub(crate) fn secret(api: &str, scheme: &str, taken: &mut BTreeSet<String>) -> Option<String> {
+    let max_chars = NAME_CHARS_MAX.saturating_sub(api.len()).saturating_sub(1);
+    Some(format!("{api}.{}", named(scheme, scheme, max_chars, taken)?))
 }
 
 fn named(wanted: &str, unique: &str, max_chars: usize, taken: &mut BTreeSet<String>) -> Option<String> {

@@ -106,7 +106,8 @@ impl Operation {
         let server = server::address([operation, found.item, document])?;
         let requirement = shared.schemes.requirement(root, operation)?;
         let path = pieces(found.path)?;
-        let parameters = parameters(found, &path)?;
+        let mut parameters = parameters(found, &path)?;
+        parameters.retain(|parameter| !requirement.takes(parameter));
         let body = body::read(root, operation)?.filter(|_| !matches!(found.method, "get" | "head"));
 
         let mut properties = Map::new();

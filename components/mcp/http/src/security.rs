@@ -7,7 +7,10 @@ use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 use tool_provider::provider::contract;
 
-use crate::value::{self, cut, text};
+use crate::{
+    parameter::{Parameter, Place},
+    value::{self, cut, text},
+};
 
 /// The most schemes of a document.
 const SCHEMES_MAX: usize = 50;
@@ -60,6 +63,15 @@ impl Requirement {
         self.credentials.iter().flat_map(names).collect()
     }
 
+    /// Whether a parameter is a secret's place: who calls is for the person to say, not for the model.
+    pub(crate) fn takes(&self, parameter: &Parameter<'_>) -> bool {
+        self.credentials.iter().any(|credential| match (&credential.way, parameter.place) {
+            (Way::Header(name), Place::Header) => parameter.name.eq_ignore_ascii_case(name.as_str()),
+            (Way::Query(name), Place::Query) => parameter.name == *name,
+            _ => false,
+        })
+    }
+
     /// The secrets' titles, for people.
     pub(crate) fn titles(&self) -> String {
         let titles: Vec<String> = self.credentials.iter().map(|it| format!("\"{}\"", it.secret.title)).collect();
@@ -83,7 +95,7 @@ impl Schemes {
         for (id, scheme) in all.iter().take(SCHEMES_MAX) {
             let Some(scheme) = value::object(root, scheme) else { continue };
             let mut secret = |ending: &str, what: &str| {
-                let name = crate::name::secret(&format!("{api}_{id}{ending}"), id, &mut taken)?;
+                let name = crate::name::secret(api, &format!("{id}{ending}"), &mut taken)?;
                 let title = if all.len() > 1 { format!("{title}: {what} ({id})") } else { format!("{title}: {what}") };
                 Some(Secret { name, title: cut(&title, 90) })
             };

@@ -13,7 +13,7 @@ use crate::{
     transport::{ANSWER_BYTES_MAX, Transport},
 };
 
-const KEY: (&str, &str) = ("todo_APIKeyHeader", "a key to the list");
+const KEY: (&str, &str) = ("todo.APIKeyHeader", "a key to the list");
 
 /// The machine's HTTP. Redirects are answers, as in the component.
 struct Native(reqwest::Client);
@@ -137,23 +137,23 @@ async fn each_kind_of_secret_goes_where_the_description_says() {
     let missing = world.call_with("todo_list_todos", &json!({}), &context(&[])).await;
     let expected = "Enter \"Todo: key (APIKeyHeader)\" under Tools in the settings first.";
     assert_eq!(missing, Err(Failure::NotConfigured(expected.to_owned())));
-    let wrong = context(&[("todo_APIKeyHeader", "nonsense")]);
+    let wrong = context(&[("todo.APIKeyHeader", "nonsense")]);
     let wrong = words(world.call_with("todo_list_todos", &json!({}), &wrong).await);
     assert!(wrong.contains("403 Forbidden: check \"Todo: key (APIKeyHeader)\" under Tools"), "{wrong}");
     assert!(wrong.contains("This key opens nothing."), "{wrong}");
 
-    let token = context(&[("todo_HTTPBearer", "Bearer abc.def")]);
+    let token = context(&[("todo.HTTPBearer", "Bearer abc.def")]);
     let bearer = world.call_with("todo_bearer", &json!({}), &token).await.unwrap();
     assert_eq!(bearer.text, r#"{"token":"abc.def"}"#);
-    let both = context(&[("todo_HTTPBasic_username", "ada"), ("todo_HTTPBasic_password", "pass:word")]);
+    let both = context(&[("todo.HTTPBasic_username", "ada"), ("todo.HTTPBasic_password", "pass:word")]);
     let basic = world.call_with("todo_basic", &json!({}), &both).await.unwrap();
     assert_eq!(basic.text, r#"{"right":true,"who":"ada"}"#);
     let shown: Vec<(String, bool)> =
         world.catalog.offer().secrets.into_iter().map(|secret| (secret.name, secret.visible)).collect();
-    assert!(shown.contains(&("todo_HTTPBasic_username".to_owned(), true)), "{shown:?}");
-    assert!(shown.contains(&("todo_HTTPBasic_password".to_owned(), false)), "{shown:?}");
+    assert!(shown.contains(&("todo.HTTPBasic_username".to_owned(), true)), "{shown:?}");
+    assert!(shown.contains(&("todo.HTTPBasic_password".to_owned(), false)), "{shown:?}");
 
-    let token = context(&[("todo_APIKeyQuery", "hush hush")]);
+    let token = context(&[("todo.APIKeyQuery", "hush hush")]);
     world.call_with("todo_query_key", &json!({}), &token).await.unwrap();
     let broke = words(world.call_with("todo_query_key", &json!({ "fail": true }), &token).await);
     assert!(broke.contains("/echo-query answers 500") && !broke.contains("hush"), "{broke}");

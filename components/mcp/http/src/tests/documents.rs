@@ -43,7 +43,7 @@ fn yaml_of_3_1_becomes_tools() {
     assert_eq!(forecast.title.as_deref(), Some("The weather to come"));
     assert_eq!(forecast.description, "The weather to come\n\nTemperatures in degrees.\n\n(Weather)");
     assert!(forecast.annotations.read_only && forecast.annotations.open_world && !forecast.annotations.destructive);
-    assert_eq!((forecast.secrets.as_slice(), deleted.secrets.len()), (["weather_token".to_owned()].as_slice(), 0));
+    assert_eq!((forecast.secrets.as_slice(), deleted.secrets.len()), (["weather.token".to_owned()].as_slice(), 0));
     assert_eq!(deleted.name, "weather_delete_stations_id");
     let annotations = deleted.annotations;
     assert!(annotations.destructive && annotations.idempotent && !annotations.read_only);

@@ -4,7 +4,7 @@ use http::Request;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{context, names, paths, schema, words};
+use super::{catalog, context, names, paths, schema, words};
 use crate::request;
 
 /// The request of `GET /things/{id}` with these parameters beside.
@@ -53,6 +53,27 @@ fn headers_that_are_not_the_models_are_no_arguments() {
     let all: Vec<Value> = ["Authorization", "Host", "Content-Type", "Accept", "Cookie", "X-Own"].map(header).to_vec();
     let catalog = paths(&json!({ "/a": { "get": { "operationId": "a", "parameters": all } } }));
     assert_eq!(schema(&catalog, "api_a")["required"], json!(["X-Own"]));
+}
+
+#[test]
+fn a_secrets_place_is_no_argument_and_its_name_is_no_other_documents() {
+    let document = |scheme: &str| {
+        let parameters = json!([{ "name": "X-KEY", "in": "header", "required": true }, { "name": "q", "in": "query" }]);
+        json!({
+            "openapi": "3.0.0",
+            "servers": [{ "url": "https://api.example" }],
+            "paths": { "/a": { "get": { "parameters": parameters, "security": [{ scheme: [] }] } } },
+            "components": { "securitySchemes": { scheme: { "type": "apiKey", "in": "header", "name": "X-Key" } } },
+        })
+        .to_string()
+    };
+    let catalog = catalog(&[("shop", &document("v2_key")), ("shop_v2", &document("key"))]);
+    assert_eq!(schema(&catalog, "shop_get_a")["required"], json!([]));
+    let secrets: Vec<String> = catalog.offer().secrets.into_iter().map(|secret| secret.name).collect();
+    assert_eq!(secrets, ["shop.v2_key", "shop_v2.key"]);
+    let request =
+        request::build(catalog.find("shop_get_a").unwrap(), "{}", &context(&[("shop.v2_key", "mine")])).unwrap();
+    assert_eq!(request.headers().get_all("x-key").iter().collect::<Vec<_>>(), ["mine"]);
 }
 
 #[test]
