@@ -51,6 +51,7 @@ fn rights() -> Vec<Rights<'static>> {
         component("auth", &[DATABASE], &["default"]),
         component("chat", &[DATABASE], &["default"]),
         component("mcp-calendar", &["{{ calendar_host }}"], &[]),
+        component("mcp-http", &["{{ api_host }}"], &[]),
         component("mcp-mail", &["{{ mail_host }}"], &[]),
         component("mcp-web", &["https://*:443", "{{ search_host }}"], &[]),
         component("ops", &[DATABASE], &["default"]),

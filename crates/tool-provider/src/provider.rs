@@ -27,57 +27,109 @@ macro_rules! provider {
     ) => {
         mod provider_component {
             #![allow(missing_docs, unsafe_code, unused_mut, unused_assignments)]
-            use $crate::provider::{self, contract};
+            use $crate::provider::{self, Offer, contract};
 
-            struct Component;
+            struct Listed;
 
-            impl contract::Guest for Component {
-                async fn describe() -> contract::Description {
+            impl provider::Tools for Listed {
+                async fn offer() -> Offer {
                     let mut instructions = None;
-                    $(instructions = Some($instructions);)?
+                    $(instructions = Some($instructions.to_owned());)?
                     let mut secrets: Vec<contract::Secret> = Vec::new();
                     $(secrets = vec![$($secret.into()),*];)?
-                    let tools = vec![$(<super::$($tool)::+ as $crate::Tool>::definition()),+];
-                    provider::description($name, $title, env!("CARGO_PKG_VERSION"), instructions, secrets, tools)
+                    let tools = vec![$(<super::$($tool)::+ as $crate::Tool>::definition().into()),+];
+                    Offer { instructions, secrets, tools }
                 }
 
-                async fn call_tool(call: contract::ToolCall) -> Result<contract::Reply, contract::Failure> {
-                    let contract::ToolCall { name, arguments, context } = call;
-                    let context = provider::context(context);
-                    let answer = match name.as_str() {
+                async fn call(
+                    name: &str,
+                    arguments: &str,
+                    context: &$crate::Context,
+                ) -> Option<Result<$crate::Answer, $crate::Failure>> {
+                    match name {
                         $(<super::$($tool)::+ as $crate::Tool>::NAME => {
-                            <super::$($tool)::+ as $crate::Tool>::call(&arguments, &context).await
+                            Some(<super::$($tool)::+ as $crate::Tool>::call(arguments, context).await)
                         })+
-                        _ => return Err(contract::Failure::Unknown(name)),
-                    };
-                    provider::reply(answer)
-                }
-
-                async fn read_resource(
-                    uri: String,
-                    _: contract::Context,
-                ) -> Result<contract::ResourceReply, contract::Failure> {
-                    Err(contract::Failure::Unknown(uri))
-                }
-
-                async fn get_prompt(
-                    name: String,
-                    _: String,
-                    _: contract::Context,
-                ) -> Result<contract::PromptReply, contract::Failure> {
-                    Err(contract::Failure::Unknown(name))
-                }
-
-                async fn complete(
-                    request: contract::CompletionRequest,
-                ) -> Result<contract::Completion, contract::Failure> {
-                    Err(contract::Failure::Unknown(request.of))
+                        _ => None,
+                    }
                 }
             }
 
-            $crate::bindings::export_provider!(Component with_types_in $crate::bindings);
+            $crate::provider!(@component $name, $title, Listed);
         }
     };
+
+    // Tools that are known only when it runs: a type that implements `provider::Tools`.
+    (name: $name:literal, title: $title:literal, tools_of: $($tools:ident)::+ $(,)?) => {
+        mod provider_component {
+            #![allow(missing_docs, unsafe_code)]
+            use $crate::provider::{self, contract};
+
+            $crate::provider!(@component $name, $title, super::$($tools)::+);
+        }
+    };
+
+    (@component $name:literal, $title:literal, $tools:ty) => {
+        struct Component;
+
+        impl contract::Guest for Component {
+            async fn describe() -> contract::Description {
+                let offer = <$tools as provider::Tools>::offer().await;
+                provider::description($name, $title, env!("CARGO_PKG_VERSION"), offer)
+            }
+
+            async fn call_tool(call: contract::ToolCall) -> Result<contract::Reply, contract::Failure> {
+                let contract::ToolCall { name, arguments, context } = call;
+                let context = provider::context(context);
+                match <$tools as provider::Tools>::call(&name, &arguments, &context).await {
+                    Some(answer) => provider::reply(answer),
+                    None => Err(contract::Failure::Unknown(name)),
+                }
+            }
+
+            async fn read_resource(
+                uri: String,
+                _: contract::Context,
+            ) -> Result<contract::ResourceReply, contract::Failure> {
+                Err(contract::Failure::Unknown(uri))
+            }
+
+            async fn get_prompt(
+                name: String,
+                _: String,
+                _: contract::Context,
+            ) -> Result<contract::PromptReply, contract::Failure> {
+                Err(contract::Failure::Unknown(name))
+            }
+
+            async fn complete(request: contract::CompletionRequest) -> Result<contract::Completion, contract::Failure> {
+                Err(contract::Failure::Unknown(request.of))
+            }
+        }
+
+        $crate::bindings::export_provider!(Component with_types_in $crate::bindings);
+    };
+}
+
+/// What a provider has that offers tools and nothing else.
+#[derive(Debug)]
+pub struct Offer {
+    /// How to use the tools together, for the model.
+    pub instructions: Option<String>,
+    /// What a person must enter once.
+    pub secrets: Vec<contract::Secret>,
+    /// The tools.
+    pub tools: Vec<contract::Tool>,
+}
+
+/// The tools of a provider. `provider!` implements it for functions; `provider! { ..., tools_of: Type }` takes what implements it by hand,
+/// for tools that are known only when the provider runs.
+pub trait Tools {
+    /// What there is. Asked for seldom and remembered, so it must not depend on who calls.
+    fn offer() -> impl Future<Output = Offer>;
+
+    /// Makes a call; `None` when there is no tool of this name.
+    fn call(name: &str, arguments: &str, context: &Context) -> impl Future<Output = Option<Result<Answer, Failure>>>;
 }
 
 /// What a person must enter once.
@@ -106,21 +158,14 @@ impl From<Secret> for contract::Secret {
 
 /// The description of a provider that has tools and nothing else.
 #[must_use]
-pub fn description(
-    name: &str,
-    title: &str,
-    version: &str,
-    instructions: Option<&str>,
-    secrets: Vec<contract::Secret>,
-    tools: Vec<Definition>,
-) -> contract::Description {
+pub fn description(name: &str, title: &str, version: &str, offer: Offer) -> contract::Description {
     contract::Description {
         name: name.to_owned(),
         title: Some(title.to_owned()),
         version: version.to_owned(),
-        instructions: instructions.map(str::to_owned),
-        tools: tools.into_iter().map(tool).collect(),
-        secrets,
+        instructions: offer.instructions,
+        tools: offer.tools,
+        secrets: offer.secrets,
         resources: Vec::new(),
         templates: Vec::new(),
         prompts: Vec::new(),
@@ -129,22 +174,24 @@ pub fn description(
     }
 }
 
-fn tool(definition: Definition) -> contract::Tool {
-    contract::Tool {
-        name: definition.name.to_owned(),
-        title: definition.title.map(str::to_owned),
-        description: definition.description.to_owned(),
-        input_schema: definition.input_schema,
-        output_schema: definition.output_schema,
-        annotations: contract::Annotations {
-            read_only: definition.read_only,
-            destructive: definition.destructive,
-            idempotent: definition.idempotent,
-            open_world: definition.open_world,
-            always_asks: definition.always_asks,
-        },
-        cache_ms: definition.cache_ms,
-        secrets: definition.secrets.iter().map(|name| (*name).to_owned()).collect(),
+impl From<Definition> for contract::Tool {
+    fn from(definition: Definition) -> Self {
+        Self {
+            name: definition.name.to_owned(),
+            title: definition.title.map(str::to_owned),
+            description: definition.description.to_owned(),
+            input_schema: definition.input_schema,
+            output_schema: definition.output_schema,
+            annotations: contract::Annotations {
+                read_only: definition.read_only,
+                destructive: definition.destructive,
+                idempotent: definition.idempotent,
+                open_world: definition.open_world,
+                always_asks: definition.always_asks,
+            },
+            cache_ms: definition.cache_ms,
+            secrets: definition.secrets.iter().map(|name| (*name).to_owned()).collect(),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The app with a tool server more, for tests: its tools do what tools must not, and one changes the world outside.
-//! `target/dev/fixtures.toml` is `spin.toml` with that server in it. Must not touch `spin.toml` itself.
+//! `target/dev/fixtures.toml` is `spin.toml` with that server in it, and `target/dev/apis` has a document for `mcp-http`. Must not touch
+//! `spin.toml` itself.
 
 use std::path::PathBuf;
 
@@ -25,6 +26,10 @@ dependencies_inherit_configuration = true
 "edge-assistant:tools/provider@1.0.0" = { path = "target/wasm32-wasip2/release/mcp_misbehaving.wasm" }
 "#;
 
+/// The document, and the folder that the manifest names. It lies beside the manifest, as it must.
+const API: &str = "tests/apis/board.yaml";
+const APIS: &str = "apis";
+
 /// Where the manifest is.
 pub(crate) fn manifest(repo: &Repo) -> PathBuf {
     repo.own("fixtures.toml")
@@ -37,6 +42,8 @@ pub(crate) const GUESTS: [&str; 3] = ["conformance-component", "fixture-letters"
 pub(crate) fn write_manifest(repo: &Repo) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(repo.path("spin.toml")).context("cannot read spin.toml")?;
     let text = with_tool_server(&text, NAME, SECTION)?;
+    std::fs::create_dir_all(repo.own(APIS)).context("cannot make a folder for documents")?;
+    std::fs::copy(repo.path(API), repo.own(APIS).join("board.yaml")).with_context(|| format!("cannot copy {API}"))?;
     // It lies elsewhere, so its paths must be whole.
     let text =
         text.replace("\"target/", &format!("\"{}/", repo.target("").display().to_string().trim_end_matches('/')));

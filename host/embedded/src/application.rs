@@ -16,6 +16,7 @@ use wasmtime_wasi_http::p3::bindings::ServicePre;
 use crate::allowed_hosts::{AllowedHosts, chained_component};
 use crate::compile::compile_all;
 use crate::engine::{linker_for, new_engine, new_linker};
+use crate::files::mounts;
 use crate::grants::Grants;
 use crate::instance::{ComponentState, Ending, InstanceState, Limits};
 use crate::key_value::KeyValueFile;
@@ -158,6 +159,7 @@ impl<'a> Loading<'a> {
             id: id.to_owned(),
             environment: component.environment.clone().into_iter().collect(),
             variables,
+            files: mounts(&component.files, &self.options.manifest_folder).context("in files")?,
             allowed_hosts,
             key_value_stores: component.key_value_stores.iter().cloned().collect(),
             sqlite_databases: component.sqlite_databases.iter().cloned().collect(),

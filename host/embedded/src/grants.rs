@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 use crate::allowed_hosts::AllowedHosts;
+use crate::files::Mount;
 use crate::key_value::KeyValueFile;
 use crate::logs::{Log, host_line};
 use crate::postgres::Pools;
@@ -17,6 +18,8 @@ pub(crate) struct Grants {
     pub(crate) environment: Vec<(String, String)>,
     /// Its variables, filled in.
     pub(crate) variables: HashMap<String, String>,
+    /// Folders it may read.
+    pub(crate) files: Vec<Mount>,
     /// Where it may send requests.
     pub(crate) allowed_hosts: AllowedHosts,
     /// Labels of the stores it may open.

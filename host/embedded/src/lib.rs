@@ -10,6 +10,7 @@ mod bindings;
 mod compile;
 mod compose;
 mod engine;
+mod files;
 mod grants;
 mod instance;
 mod logs;

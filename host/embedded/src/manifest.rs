@@ -124,12 +124,13 @@ pub(crate) struct Component {
     /// Whether every dependency may use what this component may use.
     #[serde(default)]
     pub(crate) dependencies_inherit_configuration: bool,
+    /// Folders it may read.
     #[serde(default)]
-    files: toml::value::Array,
+    pub(crate) files: Vec<Files>,
     #[serde(default)]
     ai_models: Vec<String>,
-    #[serde(default, rename = "exclude_files")]
-    _exclude_files: Vec<String>,
+    #[serde(default)]
+    exclude_files: Vec<String>,
     #[serde(default, rename = "description")]
     _description: String,
     #[serde(default, rename = "targets")]
@@ -150,6 +151,26 @@ pub(crate) enum Source {
     Path(PathBuf),
     /// `{ url, digest }` or `{ registry, ... }`: Spin downloads these, this host does not.
     Remote(toml::Table),
+}
+
+/// One of the `files` of a component.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Files {
+    /// A folder, which has the same path for the component. In Spin also a file or a pattern.
+    Path(String),
+    /// A folder, and where the component finds it.
+    Placed(Placed),
+}
+
+/// `{ source, destination }`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Placed {
+    /// The folder, relative to the manifest.
+    pub(crate) source: String,
+    /// Its path for the component.
+    pub(crate) destination: String,
 }
 
 /// One of a component's dependencies.
@@ -230,7 +251,8 @@ impl Manifest {
             }
         }
         for (id, component) in &self.components {
-            let lacking = [("files", !component.files.is_empty()), ("ai_models", !component.ai_models.is_empty())];
+            let excluding = !component.files.is_empty() && !component.exclude_files.is_empty();
+            let lacking = [("exclude_files", excluding), ("ai_models", !component.ai_models.is_empty())];
             for (key, used) in lacking {
                 if used {
                     bail!("component.{id}.{key} is not served by the embedded host: leave it out, or use Spin");

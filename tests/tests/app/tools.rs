@@ -1,5 +1,6 @@
 //! Tools in a chat: called, asked about, and misbehaving.
 
+mod apis;
 mod approval;
 mod calls;
 mod mail;

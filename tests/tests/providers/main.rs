@@ -1,7 +1,10 @@
-//! Tool providers as `cargo dev new-tool` makes them, each composed with the adapter and called over MCP.
+//! Tool providers as `cargo dev new-tool` makes them, and the one that is made of documents, each composed with the adapter and called
+//! over MCP.
 //! `cargo dev test providers` builds and runs them; other rings leave them out.
 
 #![allow(clippy::indexing_slicing, reason = "of JSON alone, where what is missing is null")]
+
+mod api;
 
 use std::{fs, path::Path};
 
@@ -24,12 +27,16 @@ struct Served {
 
 /// Serves the adapter with a provider in it; `None` with `EA_URL`.
 fn serve(provider: &Path) -> Result<Option<Served>> {
-    let folder = tempfile::tempdir()?;
+    serve_with(provider, tempfile::tempdir()?, "")
+}
+
+/// The same from a folder with files in it, and with more lines about the component.
+fn serve_with(provider: &Path, folder: TempDir, more: &str) -> Result<Option<Served>> {
     let manifest = folder.path().join("spin.toml");
     let text = format!(
         "spin_manifest_version = 2\n[application]\nname = \"provider\"\n\
          [[trigger.http]]\nroute = \"/...\"\ncomponent = \"mcp-it\"\n\
-         [component.mcp-it]\nsource = {:?}\ndependencies_inherit_configuration = true\n\
+         [component.mcp-it]\nsource = {:?}\ndependencies_inherit_configuration = true\n{more}\n\
          [component.mcp-it.dependencies]\n\"edge-assistant:tools/provider@1.0.0\" = {{ path = {provider:?} }}\n",
         repository().join(ADAPTER),
     );

@@ -43,7 +43,15 @@ pub(crate) struct Sent {
 }
 
 /// Sends a new mail; what is sent cannot be called back. To answer a mail, use `reply_to_mail`.
-#[tool(title = "Send a mail", idempotent, always_asks, secret = "url", secret = "username", secret = "password", secret = "address")]
+#[tool(
+    title = "Send a mail",
+    idempotent,
+    always_asks,
+    secret = "url",
+    secret = "username",
+    secret = "password",
+    secret = "address"
+)]
 pub(crate) async fn send_mail(arguments: SendMail, context: &Context) -> Result<Structured<Sent>, Failure> {
     run(&arguments, context, &Outside).await.map(Structured)
 }

@@ -5,6 +5,7 @@
 
 mod composition;
 mod faults;
+mod files;
 mod harness;
 mod lifecycle;
 mod outbound;

@@ -30,6 +30,8 @@ async fn handle(request: Request) -> impl IntoResponse {
         "count" => Ok(count.to_string()),
         "headers" => Ok(headers(&request)),
         "variable" => variables::get(&query).await.map_err(|error| format!("{error:?}")),
+        "read" => std::fs::read_to_string(&query).map_err(|error| error.kind().to_string()),
+        "write" => std::fs::write(&query, "changed").map(|()| String::new()).map_err(|error| error.kind().to_string()),
         "environment" => Ok(std::env::var(&query).unwrap_or_default()),
         "sleep" => Ok(slept(&query).await),
         "get" => fetched(&query).await,

@@ -1,0 +1,55 @@
+//! The text of a document, JSON or YAML, as a JSON value of bounded size. Must not know OpenAPI beyond its version.
+
+use serde_json::Value;
+use serde_saphyr::{
+    budget, from_str_with_options, options,
+    options::{AliasLimits, DuplicateKeyPolicy},
+};
+
+/// What a document may have: every node has two bytes or more, and those of documents of two MiB have some ten.
+const NODES_MAX: usize = 400_000;
+/// How many nodes aliases may become. Anchors are rare in these documents, and what they hold is small.
+const ALIAS_NODES_MAX: usize = 100_000;
+/// How deep nodes may lie in each other. The deepest of large public APIs have a third.
+const DEPTH_MAX: usize = 64;
+
+/// Reads a document of OpenAPI 3.
+///
+/// # Errors
+/// In words, why it cannot be used.
+pub(crate) fn parse(text: &str) -> Result<Value, String> {
+    let text = text.trim_start_matches('\u{feff}');
+    let value = if text.trim_start().starts_with('{') {
+        // JSON with tabs is no YAML; YAML in braces is no JSON.
+        serde_json::from_str(text).or_else(|error| yaml(text).map_err(|_| format!("it is no JSON: {error}")))?
+    } else {
+        yaml(text)?
+    };
+    match value.get("openapi").and_then(Value::as_str) {
+        Some(version) if version.starts_with("3.") => Ok(value),
+        Some(version) => Err(format!("it is OpenAPI {}: 3.0 and 3.1 are read", crate::value::cut(version, 20))),
+        None if value.get("swagger").is_some() => Err("it is Swagger 2.0: convert it to OpenAPI 3".to_owned()),
+        None => Err("it has no `openapi: 3...`".to_owned()),
+    }
+}
+
+fn yaml(text: &str) -> Result<Value, String> {
+    let mut aliases = AliasLimits::default();
+    aliases.max_total_replayed_events = ALIAS_NODES_MAX;
+    let options = options! {
+        budget: budget! {
+            max_events: NODES_MAX.saturating_mul(2),
+            max_nodes: NODES_MAX,
+            max_depth: DEPTH_MAX,
+            flow_nesting_limit: DEPTH_MAX,
+            max_recorded_anchor_events: ALIAS_NODES_MAX,
+            max_total_scalar_bytes: crate::folder::DOCUMENT_BYTES_MAX.saturating_mul(2),
+            enforce_alias_anchor_ratio: false,
+        },
+        alias_limits: aliases,
+        // As in JSON.
+        duplicate_keys: DuplicateKeyPolicy::LastWins,
+        with_snippet: false,
+    };
+    from_str_with_options(text, options).map_err(|error| format!("it is no YAML: {error}"))
+}

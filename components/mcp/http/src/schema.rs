@@ -1,0 +1,232 @@
+//! The schemas of a document as JSON Schema 2020-12 that stands alone: references are replaced by what they lead to, the dialect of
+//! OpenAPI 3.0 by today's, and what is too large by less of it.
+//!
+//! Where something is left out, more fits than should, never less: the API checks what it gets anyway. So the keywords that exclude (`not`,
+//! `if`) go, and `oneOf` becomes `anyOf`, since parts that were cut may overlap.
+
+use serde_json::{Map, Value, json};
+
+use crate::value::{cut, list, referenced};
+
+/// The longest description of a part of a schema.
+pub(crate) const DESCRIPTION_CHARS_MAX: usize = 300;
+/// The largest default, example or constant.
+const EXAMPLE_BYTES_MAX: usize = 200;
+/// The most values of an `enum`; with more, any value of the type fits.
+const ENUM_MAX: usize = 200;
+/// How deep schemas may lie in each other: tried one after the other until the whole is small enough.
+const DEPTHS: [usize; 5] = [10, 6, 4, 2, 1];
+
+/// A schema as short as it must be to have at most `bytes_max` bytes.
+pub(crate) fn fitting(root: &Value, schema: &Value, bytes_max: usize) -> Value {
+    let tried = DEPTHS.iter().find_map(|depth| {
+        let mut reader = Reader { root, path: Vec::new(), bytes_left: bytes_max };
+        reader.schema(schema, *depth).filter(|schema| schema.to_string().len() <= bytes_max)
+    });
+    tried.unwrap_or_else(|| json!({}))
+}
+
+struct Reader<'d> {
+    root: &'d Value,
+    /// The references followed to get here.
+    path: Vec<&'d str>,
+    /// Roughly; counted so that the work ends too.
+    bytes_left: usize,
+}
+
+impl<'d> Reader<'d> {
+    /// `None`: it is too large.
+    fn schema(&mut self, schema: &'d Value, depth: usize) -> Option<Value> {
+        let object = match schema {
+            Value::Object(object) => object,
+            Value::Bool(true) => return Some(json!({})),
+            _ => return Some(json!({})),
+        };
+        self.spend(4)?;
+        let Some(depth) = depth.checked_sub(1) else { return Some(shallow(object)) };
+        let mut kept = Map::new();
+        if let Some(reference) = object.get("$ref").and_then(Value::as_str) {
+            if !self.path.contains(&reference)
+                && let Some(found) = referenced(self.root, reference)
+            {
+                self.path.push(reference);
+                // A reference is a name for a schema, not a level.
+                let read = self.schema(found, depth.saturating_add(usize::from(found.get("$ref").is_none())));
+                self.path.pop();
+                if let Value::Object(found) = read? {
+                    kept = found;
+                }
+            }
+            self.description(object, &mut kept)?;
+            return Some(Value::Object(kept));
+        }
+        let hidden = hidden(self.root, object);
+        for (keyword, rule) in object {
+            let rule = match (keyword.as_str(), rule) {
+                ("properties", Value::Object(properties)) => {
+                    let visible = properties.iter().filter(|(name, _)| !hidden.contains(&name.as_str()));
+                    Value::Object(self.each(visible, depth)?)
+                }
+                ("patternProperties" | "dependentSchemas", Value::Object(schemas)) => {
+                    Value::Object(self.each(schemas.iter(), depth)?)
+                }
+                ("additionalProperties", Value::Bool(_)) => rule.clone(),
+                ("items" | "additionalProperties", Value::Object(_)) => self.schema(rule, depth)?,
+                ("allOf" | "anyOf" | "prefixItems", Value::Array(schemas)) => self.all(schemas, depth)?,
+                // Handled below, with what they belong to.
+                ("required" | "type" | "enum" | "oneOf" | "example" | "examples" | "description", _) => continue,
+                ("default" | "const", _) if rule.to_string().len() <= EXAMPLE_BYTES_MAX => rule.clone(),
+                ("format" | "pattern" | "contentEncoding" | "contentMediaType", Value::String(_)) => rule.clone(),
+                (
+                    "minLength" | "maxLength" | "minItems" | "maxItems" | "minProperties" | "maxProperties"
+                    | "multipleOf",
+                    Value::Number(_),
+                )
+                | ("minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum", Value::Number(_))
+                | ("uniqueItems", Value::Bool(_)) => rule.clone(),
+                _ => continue,
+            };
+            self.keep(&mut kept, keyword, rule)?;
+        }
+        let required = list(object, "required").iter().filter_map(Value::as_str).filter(|name| !hidden.contains(name));
+        let required: Vec<&str> = required.collect();
+        if !required.is_empty() {
+            self.keep(&mut kept, "required", json!(required))?;
+        }
+        self.alternatives(object, depth, &mut kept)?;
+        exclusive(object, &mut kept);
+        self.types(object, &mut kept)?;
+        self.examples(object, &mut kept)?;
+        self.description(object, &mut kept)?;
+        Some(Value::Object(kept))
+    }
+
+    fn each(
+        &mut self,
+        schemas: impl Iterator<Item = (&'d String, &'d Value)>,
+        depth: usize,
+    ) -> Option<Map<String, Value>> {
+        let mut kept = Map::new();
+        for (name, schema) in schemas {
+            self.spend(name.len().saturating_add(4))?;
+            kept.insert(name.clone(), self.schema(schema, depth)?);
+        }
+        Some(kept)
+    }
+
+    fn all(&mut self, schemas: &'d [Value], depth: usize) -> Option<Value> {
+        schemas.iter().map(|schema| self.schema(schema, depth)).collect::<Option<Vec<_>>>().map(Value::Array)
+    }
+
+    /// `oneOf`, which may stand beside an `anyOf`.
+    fn alternatives(
+        &mut self,
+        object: &'d Map<String, Value>,
+        depth: usize,
+        kept: &mut Map<String, Value>,
+    ) -> Option<()> {
+        let one_of = list(object, "oneOf");
+        if !one_of.is_empty() && !kept.contains_key("anyOf") {
+            let schemas = self.all(one_of, depth)?;
+            kept.insert("anyOf".to_owned(), schemas);
+        }
+        Some(())
+    }
+
+    /// `type` and `enum`, with `null` where OpenAPI 3.0 says `nullable`.
+    fn types(&mut self, object: &'d Map<String, Value>, kept: &mut Map<String, Value>) -> Option<()> {
+        let is_nullable = crate::value::is_true(object, "nullable");
+        let named = match object.get("type") {
+            Some(Value::String(one)) => vec![one.as_str()],
+            Some(Value::Array(several)) => several.iter().filter_map(Value::as_str).collect(),
+            _ => Vec::new(),
+        };
+        let known = ["null", "boolean", "integer", "number", "string", "array", "object"];
+        let mut types: Vec<&str> = named.into_iter().filter(|name| known.contains(name)).collect();
+        if is_nullable && !types.is_empty() && !types.contains(&"null") {
+            types.push("null");
+        }
+        match types.as_slice() {
+            [] => {}
+            [one] => self.keep(kept, "type", json!(one))?,
+            several => self.keep(kept, "type", json!(several))?,
+        }
+        let values = list(object, "enum");
+        if !values.is_empty() && values.len() <= ENUM_MAX {
+            let mut values = values.to_vec();
+            if is_nullable && !values.contains(&Value::Null) {
+                values.push(Value::Null);
+            }
+            self.keep(kept, "enum", Value::Array(values))?;
+        }
+        // What stands beside `nullable` must not exclude it.
+        if is_nullable && types.is_empty() && (kept.contains_key("allOf") || kept.contains_key("anyOf")) {
+            let inner = Value::Object(std::mem::take(kept));
+            kept.insert("anyOf".to_owned(), json!([inner, { "type": "null" }]));
+        }
+        Some(())
+    }
+
+    fn examples(&mut self, object: &Map<String, Value>, kept: &mut Map<String, Value>) -> Option<()> {
+        let example = object.get("example").or_else(|| list(object, "examples").first());
+        match example.filter(|example| example.to_string().len() <= EXAMPLE_BYTES_MAX) {
+            Some(example) => self.keep(kept, "examples", json!([example])),
+            None => Some(()),
+        }
+    }
+
+    fn description(&mut self, object: &Map<String, Value>, kept: &mut Map<String, Value>) -> Option<()> {
+        match crate::value::text(object, "description") {
+            Some(words) => self.keep(kept, "description", cut(words, DESCRIPTION_CHARS_MAX).into()),
+            None => Some(()),
+        }
+    }
+
+    fn keep(&mut self, kept: &mut Map<String, Value>, keyword: &str, rule: Value) -> Option<()> {
+        // What lies deeper has been counted.
+        let bytes = match &rule {
+            Value::Object(_) => 0,
+            Value::Array(items) if items.iter().any(Value::is_object) => 0,
+            plain => plain.to_string().len(),
+        };
+        self.spend(bytes.saturating_add(keyword.len()).saturating_add(4))?;
+        kept.insert(keyword.to_owned(), rule);
+        Some(())
+    }
+
+    fn spend(&mut self, bytes: usize) -> Option<()> {
+        self.bytes_left = self.bytes_left.checked_sub(bytes)?;
+        Some(())
+    }
+}
+
+/// What can be said without looking inside: the type.
+fn shallow(object: &Map<String, Value>) -> Value {
+    match object.get("type").and_then(Value::as_str) {
+        Some(name @ ("boolean" | "integer" | "number" | "string" | "array" | "object"))
+            if !crate::value::is_true(object, "nullable") =>
+        {
+            json!({ "type": name })
+        }
+        _ => json!({}),
+    }
+}
+
+/// Properties that only answers have.
+fn hidden<'d>(root: &Value, object: &'d Map<String, Value>) -> Vec<&'d str> {
+    let is_hidden = |schema: &Value| {
+        crate::value::object(root, schema).is_some_and(|schema| crate::value::is_true(schema, "readOnly"))
+    };
+    crate::value::entries(object, "properties").filter(|(_, it)| is_hidden(it)).map(|(name, _)| name.as_str()).collect()
+}
+
+/// OpenAPI 3.0 has `exclusiveMinimum: true` beside `minimum`.
+fn exclusive(object: &Map<String, Value>, kept: &mut Map<String, Value>) {
+    for (exclusive, inclusive) in [("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")] {
+        if crate::value::is_true(object, exclusive)
+            && let Some(limit) = kept.remove(inclusive)
+        {
+            kept.insert(exclusive.to_owned(), limit);
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Calls of a real API by the document that it writes of itself.
+
+use std::time::{Duration, Instant};
+
+use http::{Request, Response};
+use serde_json::{Value, json};
+use tool_provider::{Answer, Context, Failure};
+
+use super::{catalog, context, names, schema, server::FastApi, words};
+use crate::{
+    call,
+    catalog::Catalog,
+    transport::{ANSWER_BYTES_MAX, Transport},
+};
+
+const KEY: (&str, &str) = ("todo.APIKeyHeader", "a key to the list");
+
+/// The machine's HTTP. Redirects are answers, as in the component.
+struct Native(reqwest::Client);
+
+impl Transport for Native {
+    async fn send(&self, request: Request<Vec<u8>>, limit: Duration) -> Result<Response<Vec<u8>>, Failure> {
+        let failed = |error: reqwest::Error| match error.is_timeout() {
+            true => Failure::TimedOut,
+            false => Failure::UpstreamFailed(error.without_url().to_string()),
+        };
+        let mut request = reqwest::Request::try_from(request).map_err(failed)?;
+        *request.timeout_mut() = Some(limit);
+        let response = self.0.execute(request).await.map_err(failed)?;
+        let mut answer = Response::builder().status(response.status());
+        *answer.headers_mut().unwrap() = response.headers().clone();
+        let body = response.bytes().await.map_err(failed)?.to_vec();
+        if body.len() > ANSWER_BYTES_MAX {
+            return Err(Failure::UpstreamFailed(format!("longer than {ANSWER_BYTES_MAX} bytes")));
+        }
+        Ok(answer.body(body).unwrap())
+    }
+}
+
+struct World {
+    catalog: Catalog,
+    transport: Native,
+    _server: FastApi,
+}
+
+impl World {
+    async fn start_or_skip() -> Option<Self> {
+        let server = FastApi::start_or_skip()?;
+        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
+        let document = client.get(format!("http://127.0.0.1:{}/openapi.json", server.port)).send().await.unwrap();
+        let catalog = catalog(&[("todo", &document.text().await.unwrap())]);
+        assert!(catalog.faults().is_empty(), "{:?}", catalog.faults());
+        Some(Self { catalog, transport: Native(client), _server: server })
+    }
+
+    /// A call as the house makes it: arguments that do not fit the schema never arrive.
+    async fn call_with(&self, tool: &str, arguments: &Value, context: &Context) -> Result<Answer, Failure> {
+        let operation = self.catalog.find(tool).expect(tool);
+        let checked = toolbox::schema::check(&schema(&self.catalog, tool), arguments).unwrap();
+        assert_eq!(checked, [], "{tool}");
+        call::call(operation, &arguments.to_string(), context, &self.transport).await
+    }
+
+    async fn call(&self, tool: &str, arguments: Value) -> Result<Answer, Failure> {
+        self.call_with(tool, &arguments, &context(&[KEY])).await
+    }
+
+    async fn json(&self, tool: &str, arguments: Value) -> Value {
+        serde_json::from_str(&self.call(tool, arguments).await.unwrap().text).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn an_api_is_read_and_changed_by_its_own_description() {
+    let Some(world) = World::start_or_skip().await else { return };
+    assert!(!names(&world.catalog).contains(&"todo_old".to_owned()), "what is deprecated is left out");
+    let draft = json!({ "body": { "title": "Buy milk", "tags": ["home", "a&b"] } });
+    let made = world.call("todo_create_todo", draft).await.unwrap();
+    assert_eq!(made.structured.as_deref(), Some(made.text.as_str()));
+    let made: Value = serde_json::from_str(&made.text).unwrap();
+    assert_eq!((&made["id"], &made["tags"][1]), (&json!(1), &json!("a&b")));
+    world.call("todo_create_todo", json!({ "body": { "title": "Sleep", "done": true } })).await.unwrap();
+
+    let all = world.call("todo_list_todos", json!({})).await.unwrap();
+    assert_eq!(all.structured, None, "a list is no object");
+    assert_eq!(serde_json::from_str::<Value>(&all.text).unwrap().as_array().unwrap().len(), 2);
+    for (filter, titles) in [
+        (json!({ "done": true }), json!(["Sleep"])),
+        (json!({ "tag": ["home", "a&b"] }), json!(["Buy milk"])),
+        (json!({ "done": null, "limit": 1 }), json!(["Buy milk"])),
+    ] {
+        let found = world.json("todo_list_todos", filter.clone()).await;
+        let found: Vec<&Value> = found.as_array().unwrap().iter().map(|todo| &todo["title"]).collect();
+        assert_eq!(json!(found), titles, "{filter}");
+    }
+
+    let updated = json!({ "id": 1, "body": { "title": "Buy bread", "due": "2030-01-01" } });
+    assert_eq!(world.json("todo_update_todo", updated).await["title"], "Buy bread");
+    assert_eq!(world.json("todo_get_todo", json!({ "id": 1 })).await["due"], "2030-01-01");
+    let deleted = world.call("todo_delete_todo", json!({ "id": 1 })).await.unwrap();
+    assert!(deleted.text.starts_with("The answer is 204 No Content without content."), "{}", deleted.text);
+    let gone = words(world.call("todo_get_todo", json!({ "id": 1 })).await);
+    assert_eq!(gone, r#"127.0.0.1/todos/{id} answers 404 Not Found. It says: {"detail":"There is no 1."}"#);
+}
+
+#[tokio::test]
+async fn forms_headers_and_texts_arrive_as_they_were_meant() {
+    let Some(world) = World::start_or_skip().await else { return };
+    let form = json!({ "body": { "name": "Ada & Söhne=1", "colour": ["red", "light blue"] } });
+    let sent = world.json("todo_send_form", form.clone()).await;
+    assert_eq!(sent, form["body"]);
+    let note = world.json("todo_get_note", json!({ "name": "Zoë?x=1#y", "X-Trace": "abc" })).await;
+    assert_eq!((&note["name"], &note["trace"]), (&json!("Zoë?x=1#y"), &json!("abc")));
+    assert_eq!(world.call("todo_text", json!({})).await.unwrap().text, "Grüße");
+    let broken = words(world.call("todo_get_note", json!({ "name": "x", "X-Trace": "a\r\nX-Key: b" })).await);
+    assert!(broken.contains("\"X-Trace\" has characters"), "{broken}");
+}
+
+#[tokio::test]
+async fn a_path_parameter_leads_nowhere_else() {
+    let Some(world) = World::start_or_skip().await else { return };
+    for name in
+        ["../admin", "..", ".", "a/../../admin", "..\\admin", "%2e%2e/admin", "x/%2E%2E/y", " .. /admin", "", "a\0b"]
+    {
+        let refused = words(world.call("todo_get_note", json!({ "name": name })).await);
+        assert!(refused.contains("\"name\" must not"), "{name}: {refused}");
+    }
+    let refused = words(world.call("todo_get_note", json!({ "name": "a/b" })).await);
+    assert!(refused.contains("404"), "the slash is sent encoded, and this server has no such note: {refused}");
+    let note = world.json("todo_get_note", json!({ "name": "a.b..c;d" })).await;
+    assert_eq!(note["raw"], "/notes/a.b..c%3Bd");
+}
+
+#[tokio::test]
+async fn each_kind_of_secret_goes_where_the_description_says() {
+    let Some(world) = World::start_or_skip().await else { return };
+    let missing = world.call_with("todo_list_todos", &json!({}), &context(&[])).await;
+    let expected = "Enter \"Todo: key (APIKeyHeader)\" under Tools in the settings first.";
+    assert_eq!(missing, Err(Failure::NotConfigured(expected.to_owned())));
+    let wrong = context(&[("todo.APIKeyHeader", "nonsense")]);
+    let wrong = words(world.call_with("todo_list_todos", &json!({}), &wrong).await);
+    assert!(wrong.contains("403 Forbidden: check \"Todo: key (APIKeyHeader)\" under Tools"), "{wrong}");
+    assert!(wrong.contains("This key opens nothing."), "{wrong}");
+
+    let token = context(&[("todo.HTTPBearer", "Bearer abc.def")]);
+    let bearer = world.call_with("todo_bearer", &json!({}), &token).await.unwrap();
+    assert_eq!(bearer.text, r#"{"token":"abc.def"}"#);
+    let both = context(&[("todo.HTTPBasic_username", "ada"), ("todo.HTTPBasic_password", "pass:word")]);
+    let basic = world.call_with("todo_basic", &json!({}), &both).await.unwrap();
+    assert_eq!(basic.text, r#"{"right":true,"who":"ada"}"#);
+    let shown: Vec<(String, bool)> =
+        world.catalog.offer().secrets.into_iter().map(|secret| (secret.name, secret.visible)).collect();
+    assert!(shown.contains(&("todo.HTTPBasic_username".to_owned(), true)), "{shown:?}");
+    assert!(shown.contains(&("todo.HTTPBasic_password".to_owned(), false)), "{shown:?}");
+
+    let token = context(&[("todo.APIKeyQuery", "hush hush")]);
+    world.call_with("todo_query_key", &json!({}), &token).await.unwrap();
+    let broke = words(world.call_with("todo_query_key", &json!({ "fail": true }), &token).await);
+    assert!(broke.contains("/echo-query answers 500") && !broke.contains("hush"), "{broke}");
+}
+
+#[tokio::test]
+async fn redirects_stay_at_the_server_and_end() {
+    let Some(world) = World::start_or_skip().await else { return };
+    assert_eq!(world.json("todo_moved", json!({})).await["name"], "moved");
+    let elsewhere = words(world.call("todo_elsewhere", json!({})).await);
+    assert!(
+        elsewhere.ends_with("redirects to another server, elsewhere.example, which is not followed"),
+        "{elsewhere}"
+    );
+    let round = words(world.call("todo_round", json!({})).await);
+    assert!(round.ends_with("/round redirects without end"), "{round}");
+    let posted = words(world.call("todo_posted", json!({})).await);
+    assert!(posted.ends_with("which is followed only for GET"), "{posted}");
+}
+
+#[tokio::test]
+async fn what_is_too_long_too_slow_or_no_text_is_said_so() {
+    let Some(world) = World::start_or_skip().await else { return };
+    let huge = words(world.call("todo_huge", json!({})).await);
+    assert!(huge.contains("longer than"), "{huge}");
+    let image = words(world.call("todo_image", json!({})).await);
+    assert_eq!(image, "127.0.0.1/image answers with 6 bytes of image/png, which is no text");
+    let busy = words(world.call("todo_busy", json!({})).await);
+    assert!(busy.contains("429 Too Many Requests: try again after 17 seconds. It says: slow down"), "{busy}");
+    let hurried = Context { deadline: Duration::from_secs(1), ..context(&[]) };
+    let start = Instant::now();
+    let slow = world.call_with("todo_slow", &json!({}), &hurried).await;
+    assert_eq!((slow, start.elapsed() < Duration::from_secs(1)), (Err(Failure::TimedOut), true));
+}

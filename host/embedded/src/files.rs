@@ -1,0 +1,56 @@
+//! `files`: folders beside the manifest that a component may read, and never write.
+//!
+//! They are mounted as they lie, as `spin up --direct-mounts` does; without it Spin mounts a copy made at start. So single files, patterns
+//! and `exclude_files` are refused, and a file that is changed while the host runs is changed for the component too.
+
+use std::path::{Component, Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::manifest::Files;
+
+/// A folder that a component may read.
+#[derive(Debug)]
+pub(crate) struct Mount {
+    /// Where it lies.
+    pub(crate) folder: PathBuf,
+    /// Its path for the component.
+    pub(crate) path: String,
+}
+
+/// Finds the folders that a component's `files` name.
+pub(crate) fn mounts(files: &[Files], manifest_folder: &Path) -> Result<Vec<Mount>> {
+    // `--from spin.toml` names a manifest without a folder.
+    let app = manifest_folder.join(".").canonicalize().context("cannot find the folder of the manifest")?;
+    let mount = |files: &Files| {
+        let (source, destination) = match files {
+            Files::Path(path) => (path, path),
+            Files::Placed(placed) => (&placed.source, &placed.destination),
+        };
+        if source.contains(['*', '?', '[']) {
+            bail!("the pattern {source:?} is not served by the embedded host: name a folder, or use Spin");
+        }
+        let folder = app.join(source).canonicalize().with_context(|| format!("there is no folder {source:?}"))?;
+        ensure!(
+            folder.is_dir(),
+            "the file {source:?} is not served by the embedded host: name its folder, or use Spin"
+        );
+        ensure!(folder.starts_with(&app), "{source:?} lies outside of the folder of the manifest");
+        let inside = Path::new(destination);
+        let plain = |part| matches!(part, Component::Normal(_) | Component::RootDir | Component::CurDir);
+        ensure!(inside.components().all(plain), "the destination {destination:?} leads outside");
+        Ok(Mount { folder, path: format!("/{}", destination.trim_start_matches('/')) })
+    };
+    files.iter().map(mount).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_without_a_folder_lies_where_the_host_was_started() {
+        let found = mounts(&[Files::Path("src".to_owned())], Path::new("")).unwrap();
+        assert_eq!((found[0].folder.is_absolute(), found[0].path.as_str()), (true, "/src"));
+    }
+}
