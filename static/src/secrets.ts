@@ -32,7 +32,8 @@ export function faultOf(value: string): string | null {
 
 /** Whether a server's tools have what they need. */
 export function standing(secrets: Secret[]): string {
-  const missing = secrets.filter((secret) => !secret.is_set).length;
-  if (missing === 0) return "Everything is entered.";
-  return missing === secrets.length ? "Not entered yet." : `${missing} of ${secrets.length} not entered yet.`;
+  const needed = secrets.filter((secret) => !secret.optional);
+  const missing = needed.filter((secret) => !secret.is_set).length;
+  if (missing === 0) return needed.length > 0 ? "Everything needed is entered." : "They can do without it.";
+  return missing === needed.length ? "Not entered yet." : `${missing} of ${needed.length} not entered yet.`;
 }

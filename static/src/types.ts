@@ -82,6 +82,8 @@ export type Secret = {
   description: string;
   /** Whether it may be shown again: an address, not a password. */
   visible: boolean;
+  /** Whether the tools can do without it. */
+  optional: boolean;
   is_set: boolean;
   /** Only if it is visible and set. */
   value?: string;

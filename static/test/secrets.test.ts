@@ -9,6 +9,7 @@ const secret = (server: string, name: string, more: Partial<Secret> = {}): Secre
   title: `The ${name}`,
   description: "",
   visible: false,
+  optional: false,
   is_set: false,
   ...more,
 });
@@ -42,5 +43,7 @@ test("a server says what is missing", () => {
   const [unset, set] = [secret("mail", "a"), secret("mail", "b", { is_set: true })];
   assert.equal(standing([unset]), "Not entered yet.");
   assert.equal(standing([unset, set]), "1 of 2 not entered yet.");
-  assert.equal(standing([set]), "Everything is entered.");
+  const optional = secret("mail", "c", { optional: true });
+  assert.equal(standing([set, optional]), "Everything needed is entered.");
+  assert.equal(standing([optional]), "They can do without it.");
 });

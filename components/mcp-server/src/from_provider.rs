@@ -11,7 +11,7 @@ use serde_json::{Value, json, value::RawValue};
 use crate::bindings::provider as wit;
 
 /// Where `tools` finds what the protocol has no place for:
-/// `{"secrets": [{"name", "title", "description", "visible"}], "cacheMs": 60000, "alwaysAsks": true}` of a tool.
+/// `{"secrets": [{"name", "title", "description", "visible", "optional"}], "cacheMs": 60000, "alwaysAsks": true}` of a tool.
 const META_TOOL: &str = "edge-assistant/tool";
 
 /// How long lists stay as they are: as long as this deployment. Clients that remember them should notice the next one soon.
@@ -66,10 +66,10 @@ fn tool(tool: wit::Tool, declared: &[wit::Secret]) -> Option<Tool> {
 /// What a person must enter. What a tool names and its provider does not describe can be entered all the same, unseen.
 fn secret(name: &str, declared: &[wit::Secret]) -> Value {
     match declared.iter().find(|secret| secret.name == name) {
-        Some(wit::Secret { name, title, description, visible }) => {
-            json!({ "name": name, "title": title, "description": description, "visible": visible })
+        Some(wit::Secret { name, title, description, visible, optional }) => {
+            json!({ "name": name, "title": title, "description": description, "visible": visible, "optional": optional })
         }
-        None => json!({ "name": name, "title": name, "description": "", "visible": false }),
+        None => json!({ "name": name, "title": name, "description": "", "visible": false, "optional": false }),
     }
 }
 

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use domain::ToolCall;
 use futures::{Stream, StreamExt};
 use http::{HeaderMap, HeaderValue, Request, header};
-use orchestrator::{Host, Ledger, ModelAnswer, ToolAnswer, ToolDefinition, Unreachable};
+use orchestrator::{Host, Ledger, ModelAnswer, Offered, ToolAnswer, Unreachable};
 use platform::{
     SpinDatabase,
     http_client::{self, HttpError},
@@ -105,12 +105,12 @@ impl Host for SpinHost {
         })
     }
 
-    async fn tools(&self, lease: Lease) -> Vec<ToolDefinition> {
+    async fn tools(&self, lease: Lease) -> Offered {
         match self.tools.offered(lease).await {
-            Ok(definitions) => definitions,
+            Ok(offered) => offered,
             Err(error) => {
                 tools_failed("the tools cannot be listed", &error);
-                Vec::new()
+                Offered::default()
             }
         }
     }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use domain::{Id, Timestamp, ToolCall};
 use futures::{Stream, StreamExt};
 use http::{HeaderValue, Request, StatusCode, header};
-use orchestrator::{ToolAnswer, ToolDefinition};
+use orchestrator::{Offered, ToolAnswer, ToolDefinition};
 use platform::http_client::{self, HttpError};
 use serde::{Serialize, de::DeserializeOwned};
 use storage::runs::Lease;
@@ -22,8 +22,9 @@ use toolbox::{
 /// The component, as `spin.toml` lets us call it.
 const TOOLS: &str = "http://tools.spin.internal";
 
-/// How long offers are believed. `tools` decides at every call anyway; what is stale here is only what the model is told.
-const OFFERS_AGE: Duration = Duration::from_secs(30);
+/// How long offers are believed: whoever enters a secret and goes back to their chat is to find its tools. `tools` decides at every call
+/// anyway; what is stale here is only what the model is told.
+const OFFERS_AGE: Duration = Duration::from_secs(5);
 /// People whose offers are remembered: about as many as an instance serves at once.
 const MAX_REMEMBERED: usize = 32;
 /// Thousands of definitions, or a result of the longest kind.
@@ -31,7 +32,7 @@ const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 
 thread_local! {
     /// What was offered to whom. An entry is found only by the id of a verified caller.
-    static OFFERED: RefCell<VecDeque<(Id, Instant, Vec<ToolDefinition>)>> = const { RefCell::new(VecDeque::new()) };
+    static OFFERED: RefCell<VecDeque<(Id, Instant, Offered)>> = const { RefCell::new(VecDeque::new()) };
 }
 
 /// Why there is no answer.
@@ -67,15 +68,16 @@ impl Tools {
     ///
     /// # Errors
     /// [`ToolsError`].
-    pub(crate) async fn offered(&self, lease: Lease) -> Result<Vec<ToolDefinition>, ToolsError> {
+    pub(crate) async fn offered(&self, lease: Lease) -> Result<Offered, ToolsError> {
         if let Some(known) = self.remembered() {
             return Ok(known);
         }
         let offers: Offers = self.ask(OFFERS_PATH, &executor(lease)).await?;
         let definition = |Offer { name, description, input_schema }| ToolDefinition { name, description, input_schema };
-        let definitions: Vec<_> = offers.items.into_iter().map(definition).collect();
-        self.remember(definitions.clone());
-        Ok(definitions)
+        let tools = offers.items.into_iter().map(definition).collect();
+        let offered = Offered { tools, unconfigured: offers.unconfigured };
+        self.remember(offered.clone());
+        Ok(offered)
     }
 
     /// Has a call made, if it may be.
@@ -116,21 +118,21 @@ impl Tools {
         Ok(serde_json::from_slice(&read(response.body).await?)?)
     }
 
-    fn remembered(&self) -> Option<Vec<ToolDefinition>> {
+    fn remembered(&self) -> Option<Offered> {
         OFFERED.with_borrow(|offered| {
             let known =
                 offered.iter().find(|(user_id, since, _)| *user_id == self.user_id && since.elapsed() < OFFERS_AGE);
-            known.map(|(_, _, definitions)| definitions.clone())
+            known.map(|(_, _, known)| known.clone())
         })
     }
 
-    fn remember(&self, definitions: Vec<ToolDefinition>) {
-        OFFERED.with_borrow_mut(|offered| {
-            offered.retain(|(user_id, _, _)| *user_id != self.user_id);
-            if offered.len() >= MAX_REMEMBERED {
-                offered.pop_front();
+    fn remember(&self, offered: Offered) {
+        OFFERED.with_borrow_mut(|known| {
+            known.retain(|(user_id, _, _)| *user_id != self.user_id);
+            if known.len() >= MAX_REMEMBERED {
+                known.pop_front();
             }
-            offered.push_back((self.user_id, Instant::now(), definitions));
+            known.push_back((self.user_id, Instant::now(), offered));
         });
     }
 }

@@ -64,6 +64,11 @@ impl Listed {
         self.secrets.iter().filter(of_tool).map(|(.., secret)| secret)
     }
 
+    /// Whether any tool needs one.
+    pub(crate) const fn has_secrets(&self) -> bool {
+        !self.secrets.is_empty()
+    }
+
     /// The tools of a server, with the secrets they need.
     fn of_server(&self, server: &str) -> Vec<ListedTool> {
         let tools = self.catalog.of_server(server);
@@ -89,6 +94,8 @@ pub(crate) struct Secret {
     pub(crate) description: String,
     /// Whether whoever entered it may see it again.
     pub(crate) visible: bool,
+    /// Whether the tools that name it can do without it.
+    pub(crate) optional: bool,
 }
 
 /// A tool and the secrets that it needs.
@@ -260,9 +267,10 @@ fn of_server(server: &Server, tool: &mcp::Tool) -> ListedTool {
 /// A secret as it is shown; a provider may be written in any language and say rubbish.
 fn secret(secret: Secret) -> Option<Secret> {
     let cut = |text: &str, max_chars: usize| text.chars().take(max_chars).collect::<String>();
-    let Secret { name, title, description, visible } = secret;
+    let Secret { name, title, description, visible, optional } = secret;
     let named =
         !name.trim().is_empty() && name.chars().count() <= MAX_SECRET_NAME_CHARS && !name.contains(char::is_control);
     let title = if title.trim().is_empty() { name.clone() } else { cut(&title, MAX_SECRET_TITLE_CHARS) };
-    named.then(|| Secret { name, title, description: cut(&description, MAX_SECRET_DESCRIPTION_CHARS), visible })
+    let description = cut(&description, MAX_SECRET_DESCRIPTION_CHARS);
+    named.then_some(Secret { name, title, description, visible, optional })
 }

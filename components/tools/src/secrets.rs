@@ -41,6 +41,7 @@ pub(crate) struct SecretBody {
     title: String,
     description: String,
     visible: bool,
+    optional: bool,
     /// It was entered, and can still be read.
     is_set: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,6 +56,7 @@ impl SecretBody {
             title: secret.title.clone(),
             description: secret.description.clone(),
             visible: secret.visible,
+            optional: secret.optional,
             is_set: value.is_some(),
             value: value.filter(|_| secret.visible).map(str::to_owned),
         }

@@ -28,7 +28,7 @@ pub trait Host {
     async fn ask_model(&self, body: Vec<u8>) -> Result<ModelAnswer<Self::Body>, Unreachable>;
 
     /// The tools that the person whose run it is may use. Empty when they cannot be listed: an answer without tools beats none.
-    async fn tools(&self, lease: Lease) -> Vec<ToolDefinition>;
+    async fn tools(&self, lease: Lease) -> Offered;
 
     /// Has a call of a run made, if the lease holds, it may be made and was not made before. What goes wrong is an answer too. It may be asked
     /// for the same call again when nobody knows what came of it.
@@ -76,6 +76,15 @@ pub enum Unreachable {
     /// The network does.
     #[error("{0}")]
     Connection(String),
+}
+
+/// What tools there are for a person.
+#[derive(Clone, Default, Debug)]
+pub struct Offered {
+    /// Those that can be called.
+    pub tools: Vec<ToolDefinition>,
+    /// Servers that have more, which want something of the person first.
+    pub unconfigured: Vec<String>,
 }
 
 /// A tool as the model may know it.

@@ -27,6 +27,6 @@ pub mod tool_output;
 pub mod tool_search;
 mod turn;
 
-pub use host::{Host, ModelAnswer, Reader, Settings, ToolAnswer, ToolDefinition, Unreachable};
+pub use host::{Host, ModelAnswer, Offered, Reader, Settings, ToolAnswer, ToolDefinition, Unreachable};
 pub use ledger::Ledger;
 pub use request_handler::{Opened, open};

@@ -1,13 +1,16 @@
 //! Which tools the model is offered. All of them, unless their definitions would fill too much of its context: then it gets one tool to
 //! search them with, and what it finds in a run it can call from then on. Searching is a pure function, answered here: it needs no approval.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+};
 
 use domain::{Id, Message, MessageRole, ToolCall};
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 
-use crate::{ToolAnswer, ToolDefinition, prompt_builder::tool_cost};
+use crate::{Offered, ToolAnswer, ToolDefinition, prompt_builder::tool_cost};
 
 /// The tool to search with.
 pub const NAME: &str = "search_tools";
@@ -37,6 +40,7 @@ pub struct Tools {
     /// Instead of all, when they are too many.
     search: Option<ToolDefinition>,
     max_tokens: u64,
+    unconfigured: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -53,13 +57,14 @@ struct Found<'a> {
 
 #[derive(Deserialize)]
 struct FoundTool<'a> {
-    name: std::borrow::Cow<'a, str>,
+    name: Cow<'a, str>,
 }
 
 impl Tools {
     /// All tools there are, and how much the model's context holds.
     #[must_use]
-    pub fn new(all: Vec<ToolDefinition>, context_window_tokens: u64) -> Self {
+    pub fn new(offered: Offered, context_window_tokens: u64) -> Self {
+        let Offered { tools: all, unconfigured } = offered;
         let max_tokens = context_window_tokens / 100 * MAX_DEFINITIONS_PERCENT;
         let mut tokens = 0;
         let too_many = all.iter().any(|tool| {
@@ -72,7 +77,19 @@ impl Tools {
             // The constant is JSON; null is a schema too.
             input_schema: RawValue::from_string(SCHEMA.to_owned()).unwrap_or_else(|_| RawValue::NULL.to_owned()),
         });
-        Self { all, search, max_tokens }
+        Self { all, search, max_tokens, unconfigured }
+    }
+
+    /// The system prompt, with what the model can say to a person who asks for what is not there yet.
+    #[must_use]
+    pub fn introduced<'a>(&self, system_prompt: &'a str) -> Cow<'a, str> {
+        if self.unconfigured.is_empty() {
+            return Cow::Borrowed(system_prompt);
+        }
+        let servers = self.unconfigured.join(", ");
+        let words =
+            format!("There are more tools when the person has entered what they need on the page Tools: {servers}.");
+        Cow::Owned(if system_prompt.is_empty() { words } else { format!("{system_prompt}\n\n{words}") })
     }
 
     /// What the model is offered in the next round of a run that has written these messages.

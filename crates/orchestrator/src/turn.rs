@@ -14,7 +14,7 @@ use storage::{
 };
 
 use crate::{
-    Host, Reader, Settings,
+    Host, Offered, Reader, Settings,
     error_handler::{self, Failure},
     llm_client::{self, Stopped, Told},
     prompt_builder::{self, MAX_MESSAGES, max_context_bytes},
@@ -116,10 +116,11 @@ impl Turn<'_> {
         let Settings { context_window_tokens, system_prompt, silence } = self.settings;
         let listed = match session.attend(TOOLS_LIMIT, host.tools(session.lease())).await {
             // An answer without tools beats none.
-            Err(Interrupted::TimedOut) => Vec::new(),
+            Err(Interrupted::TimedOut) => Offered::default(),
             listed => listed?,
         };
         let tools = Tools::new(listed, *context_window_tokens);
+        let system_prompt = tools.introduced(system_prompt);
         loop {
             let max_bytes = max_context_bytes(*context_window_tokens);
             let messages = host.store().context(run, MAX_MESSAGES, max_bytes).await.map_err(Interrupted::from)?;
@@ -137,7 +138,7 @@ impl Turn<'_> {
             let offered = if last { Vec::new() } else { tools.offered(&messages, run.id) };
             let prompt = prompt_builder::build(
                 &run.model,
-                system_prompt,
+                &system_prompt,
                 &messages,
                 run.message_id,
                 &offered,

@@ -143,6 +143,8 @@ pub struct Secret {
     pub description: &'static str,
     /// Whether it may be shown again to whoever entered it: an address, not a password.
     pub visible: bool,
+    /// Whether the tools that name it can do without it. A tool is offered to models once the others are entered.
+    pub optional: bool,
 }
 
 impl From<Secret> for contract::Secret {
@@ -152,6 +154,7 @@ impl From<Secret> for contract::Secret {
             title: secret.title.to_owned(),
             description: secret.description.to_owned(),
             visible: secret.visible,
+            optional: secret.optional,
         }
     }
 }

@@ -25,6 +25,8 @@ pub struct Executor<'a> {
 pub struct Offers {
     /// In a stable order.
     pub items: Vec<Offer>,
+    /// Servers that have more tools, which want something of the person first.
+    pub unconfigured: Vec<String>,
 }
 
 /// A tool as a model gets to know it.

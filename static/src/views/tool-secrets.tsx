@@ -93,6 +93,7 @@ function SecretForm({ secret }: { secret: Secret }) {
     <form class="mt-3.5 grid gap-1.5" autocomplete="off" onSubmit={(event) => void save(event)}>
       <label for={`${id}-value`} class="text-sm">
         <bdi class="break-words">{title}</bdi>
+        {secret.optional && <span class="text-soft">, optional</span>}
       </label>
       {secret.description && (
         <p id={`${id}-about`} class="text-xs leading-5 break-words text-soft">

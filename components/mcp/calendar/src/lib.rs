@@ -38,18 +38,21 @@ provider! {
             title: "Address",
             description: "Where the calendars are (CalDAV): https:// and the server's name, or the whole address that your provider's help gives.",
             visible: true,
+            optional: false,
         },
         tool_provider::provider::Secret {
             name: "username",
             title: "User name",
             description: "Your name at the calendar server; often your e-mail address.",
             visible: true,
+            optional: false,
         },
         tool_provider::provider::Secret {
             name: "password",
             title: "Password",
             description: "Your password there. Many providers want an app password, which you make in their security settings.",
             visible: false,
+            optional: false,
         },
     ],
     tools: [

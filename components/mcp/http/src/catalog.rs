@@ -70,7 +70,7 @@ impl Catalog {
         let share = ALL_SCHEMAS_BYTES_MAX.checked_div(count).unwrap_or(SCHEMA_BYTES_MAX);
         let schema_bytes_max = share.clamp(SCHEMA_BYTES_MIN, SCHEMA_BYTES_MAX);
         let shared = Shared { api, title: &title, schemes: &schemes, schema_bytes_max };
-        let mut needed = BTreeSet::new();
+        let mut named = BTreeMap::new();
         let (mut read, mut faults, mut told) = (0_usize, 0_usize, BTreeSet::new());
         let (mut first, known_faults) = (None, self.faults.len());
         for found in operation::all(root) {
@@ -89,7 +89,9 @@ impl Catalog {
                         continue;
                     }
                     self.schema_bytes = self.schema_bytes.saturating_add(bytes);
-                    needed.extend(operation.tool.secrets.iter().cloned());
+                    for name in &operation.tool.secrets {
+                        *named.entry(name.clone()).or_insert(true) &= operation.requirement.is_optional;
+                    }
                     self.operations.insert(operation.tool.name.clone(), operation);
                     read = read.saturating_add(1);
                 }
@@ -110,7 +112,7 @@ impl Catalog {
         if faults > told.len() {
             self.faults.push(format!("{api}: {faults} operations are left out in all."));
         }
-        self.secrets.extend(schemes.secrets(&needed));
+        self.secrets.extend(schemes.secrets(&named));
         let words = info.and_then(|info| value::text(info, "description").or_else(|| value::text(info, "summary")));
         let words =
             words.and_then(|words| words.lines().next()).map(|words| format!(": {}", cut(words, ABOUT_CHARS_MAX)));

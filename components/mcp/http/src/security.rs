@@ -107,6 +107,7 @@ impl Schemes {
                     title: user.title.clone(),
                     description: format!("Your name at {title}."),
                     visible: true,
+                    optional: false,
                 });
             }
             schemes.secrets.push(contract::Secret {
@@ -114,15 +115,20 @@ impl Schemes {
                 title: credential.secret.title.clone(),
                 description: words,
                 visible: false,
+                optional: false,
             });
             schemes.known.insert(id.clone(), credential);
         }
         schemes
     }
 
-    /// The secrets that some operation needs.
-    pub(crate) fn secrets(self, needed: &BTreeSet<String>) -> Vec<contract::Secret> {
-        self.secrets.into_iter().filter(|secret| needed.contains(&secret.name)).collect()
+    /// The secrets that some operation names, by whether all of those can do without it.
+    pub(crate) fn secrets(self, named: &BTreeMap<String, bool>) -> Vec<contract::Secret> {
+        let secret = |secret: contract::Secret| {
+            let optional = *named.get(&secret.name)?;
+            Some(contract::Secret { optional, ..secret })
+        };
+        self.secrets.into_iter().filter_map(secret).collect()
     }
 
     /// What an operation needs: of the alternatives, the first that can be served.

@@ -42,24 +42,28 @@ provider! {
             description: "Where the mail server is (JMAP): https:// and the server's name, or the whole address that your provider's help gives; \
                           Fastmail's is https://api.fastmail.com/jmap/session.",
             visible: true,
+            optional: false,
         },
         tool_provider::provider::Secret {
             name: "username",
             title: "User name",
             description: "Your name at the mail server; often your e-mail address. Leave it empty if your provider gave you an API token.",
             visible: true,
+            optional: true,
         },
         tool_provider::provider::Secret {
             name: "password",
             title: "Password or API token",
             description: "Your password there, or the API token. Many providers want one made for this, in their security settings.",
             visible: false,
+            optional: false,
         },
         tool_provider::provider::Secret {
             name: "address",
             title: "Your e-mail address",
             description: "What mails are sent from. Only needed if the server does not say it, or if you have several.",
             visible: true,
+            optional: true,
         },
     ],
     tools: [

@@ -15,7 +15,8 @@ use domain::{Decision, Effect, Id, Run, RunState, ToolCall, event};
 use futures::Stream;
 use native_sqlite::SqliteFile;
 use orchestrator::{
-    Host, Ledger, ModelAnswer, Opened, Reader, Settings, ToolAnswer, ToolDefinition, Unreachable, open, request_handler,
+    Host, Ledger, ModelAnswer, Offered, Opened, Reader, Settings, ToolAnswer, ToolDefinition, Unreachable, open,
+    request_handler,
 };
 use serde_json::{Value, json, value::RawValue};
 use storage::{
@@ -113,6 +114,7 @@ pub(crate) struct World {
     asked: RefCell<Vec<(Duration, Value)>>,
     dropped_at: Rc<Cell<Duration>>,
     tools: Vec<ToolDefinition>,
+    pub(crate) unconfigured: Vec<String>,
     idempotent: HashSet<String>,
     asking: HashSet<String>,
     tool_delay: Duration,
@@ -143,6 +145,7 @@ impl World {
             asked: RefCell::default(),
             dropped_at: Rc::default(),
             tools: Vec::new(),
+            unconfigured: Vec::new(),
             idempotent: HashSet::new(),
             asking: HashSet::new(),
             tool_delay: Duration::ZERO,
@@ -371,8 +374,8 @@ impl Host for World {
         Ok(ModelAnswer { status, retry_after, body })
     }
 
-    async fn tools(&self, _: Lease) -> Vec<ToolDefinition> {
-        self.tools.clone()
+    async fn tools(&self, _: Lease) -> Offered {
+        Offered { tools: self.tools.clone(), unconfigured: self.unconfigured.clone() }
     }
 
     async fn call_tool(&self, lease: Lease, call: &ToolCall) -> ToolAnswer {

@@ -14,6 +14,7 @@ provider! {
         title: "Password",
         description: "Any will do.",
         visible: false,
+        optional: false,
     }],
     tools: [write, note, pay, secret_write, trap, hang, occupy, flood, rubbish, reach, fail, page],
 }

@@ -55,7 +55,7 @@ async fn a_secret_reaches_its_tool_and_nobody_else() -> Result<()> {
         (Outside::start().await?, Person::in_app(&app).await?, Person::in_app(&app).await?);
     let unset = json!({
         "server": "misbehaving", "name": "password", "title": "Password", "description": "Any will do.",
-        "visible": false, "is_set": false,
+        "visible": false, "optional": false, "is_set": false,
     });
     assert_eq!(listed(&person).await?, unset);
     let (_, events) = called(&person, &outside).await?;
@@ -92,6 +92,32 @@ async fn a_secret_reaches_its_tool_and_nobody_else() -> Result<()> {
     let (_, events) = called(&person, &outside).await?;
     assert!(result(&events)?.1);
     assert_eq!(outside.posted().len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_tool_is_offered_once_the_person_has_entered_what_it_needs() -> Result<()> {
+    let model = start_model()?;
+    let Some((mut host, app)) = App::own(model.options().with_misbehaving_tools()?)? else {
+        tests::skip!("needs tools of its own")
+    };
+    let mut person = Person::in_app(&app).await?;
+    person.hear("scripted-delay=0-ttft=0-test=before", "Hello").await?;
+    assert_eq!(put(&person, "misbehaving", "password", VALUE).await?.status(), StatusCode::OK);
+    // What was offered a moment ago is believed for a moment; a new instance knows nothing.
+    host.restart()?;
+    person.app = App::of(&host);
+    person.hear("scripted-delay=0-ttft=0-test=after", "Hello").await?;
+    let asked = async |test: &str| anyhow::Ok(model.journal().read(test).await?.pop().context("not asked")?.request);
+    let offers = |request: &Value, name: &str| -> Result<bool> {
+        Ok(array(request, "/tools")?.iter().any(|tool| tool["function"]["name"] == name))
+    };
+    let (before, after) = (asked("before").await?, asked("after").await?);
+    assert!(!offers(&before, "misbehaving_secret_write")? && offers(&before, "clock_now")?, "{before}");
+    assert!(offers(&after, "misbehaving_secret_write")? && offers(&after, "clock_now")?, "{after}");
+    let told = |request: &Value| request["messages"][0]["content"].as_str().unwrap_or_default().to_owned();
+    assert!(told(&before).contains("on the page Tools: calendar, mail, misbehaving."), "{}", told(&before));
+    assert!(told(&after).contains("on the page Tools: calendar, mail."), "{}", told(&after));
     Ok(())
 }
 

@@ -148,8 +148,9 @@ async fn each_kind_of_secret_goes_where_the_description_says() {
     let both = context(&[("todo.HTTPBasic_username", "ada"), ("todo.HTTPBasic_password", "pass:word")]);
     let basic = world.call_with("todo_basic", &json!({}), &both).await.unwrap();
     assert_eq!(basic.text, r#"{"right":true,"who":"ada"}"#);
-    let shown: Vec<(String, bool)> =
-        world.catalog.offer().secrets.into_iter().map(|secret| (secret.name, secret.visible)).collect();
+    let secrets = world.catalog.offer().secrets;
+    assert!(secrets.iter().all(|secret| !secret.optional));
+    let shown: Vec<(String, bool)> = secrets.into_iter().map(|secret| (secret.name, secret.visible)).collect();
     assert!(shown.contains(&("todo.HTTPBasic_username".to_owned(), true)), "{shown:?}");
     assert!(shown.contains(&("todo.HTTPBasic_password".to_owned(), false)), "{shown:?}");
 

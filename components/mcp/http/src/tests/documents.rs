@@ -54,6 +54,7 @@ fn yaml_of_3_1_becomes_tools() {
     assert_eq!(schema(&catalog, "weather_forecast"), expected);
     assert_eq!(catalog.find("weather_forecast").unwrap().server.as_str(), "https://eu.weather.example/v2/");
     assert!(offer.secrets[0].description.contains("See the developer's page."));
+    assert!(offer.secrets[0].optional, "whoever has none can ask for a forecast all the same");
     let instructions = offer.instructions.unwrap();
     assert!(instructions.contains("never an instruction") && instructions.contains("weather: Weather: Forecasts."));
 }
