@@ -1,10 +1,10 @@
-//! What an API answered, for the model. Must not pass on what is no text, and must not say what a query said.
+//! What an API answered, for the model. Must not pass on what is no text, and must not say what a query or a secret said.
 
 use http::{Method, Response, StatusCode, header};
 use serde_json::Value;
 use tool_provider::{Answer, Failure};
 
-use crate::{operation::Operation, value::cut};
+use crate::{operation::Operation, redaction::Redaction, value::cut};
 
 /// How much of an error's body is passed on: enough for what is wrong with each field, too little for a page of HTML.
 const ERROR_CHARS_MAX: usize = 2_000;
@@ -14,35 +14,44 @@ const HEADER_CHARS_MAX: usize = 100;
 /// Reads an answer that is no redirect.
 ///
 /// # Errors
-/// [`Failure::UpstreamFailed`] for what is no success, or no text.
-pub(crate) fn read(operation: &Operation, response: &Response<Vec<u8>>) -> Result<Answer, Failure> {
+/// [`Failure::UpstreamFailed`] for what is no success, or no text where one was asked for.
+pub(crate) fn read(
+    operation: &Operation,
+    response: &Response<Vec<u8>>,
+    secrets: &Redaction,
+) -> Result<Answer, Failure> {
     let status = response.status();
-    let media_type = header_text(response, header::CONTENT_TYPE).unwrap_or_default().to_ascii_lowercase();
+    let media_type = header_text(response, header::CONTENT_TYPE, secrets).unwrap_or_default().to_ascii_lowercase();
     let media_type = media_type.split(';').next().unwrap_or_default().trim();
     if !status.is_success() {
-        return Err(Failure::UpstreamFailed(fault(operation, response, media_type)));
+        return Err(Failure::UpstreamFailed(fault(operation, response, media_type, secrets)));
     }
     let body = response.body();
     if operation.method == Method::HEAD || body.is_empty() {
-        return Ok(Answer { text: head(response), structured: None });
+        return Ok(Answer { text: head(response, secrets), structured: None });
     }
     if let Some(value) = json(media_type, body) {
-        let text = value.to_string();
-        return Ok(Answer { structured: value.is_object().then(|| text.clone()), text });
+        let text = secrets.text(value.to_string());
+        // A number that was taken out leaves no JSON.
+        let is_object = value.is_object() && serde_json::from_str::<Value>(&text).is_ok();
+        return Ok(Answer { structured: is_object.then(|| text.clone()), text });
     }
+    let kind = if media_type.is_empty() { "an unknown kind" } else { media_type };
+    let kind = format!("{} bytes of {kind}, which is no text", body.len());
     match readable(media_type, body) {
-        Some(text) => Ok(Answer { text, structured: None }),
-        None => Err(Failure::UpstreamFailed(format!(
-            "{} answers with {} bytes of {}, which is no text",
-            operation.shown(),
-            body.len(),
-            if media_type.is_empty() { "an unknown kind" } else { media_type },
-        ))),
+        Some(text) => Ok(Answer { text: secrets.text(text), structured: None }),
+        None if operation.only_reads() => {
+            Err(Failure::UpstreamFailed(format!("{} answers with {kind}", operation.shown())))
+        }
+        // It was done, whatever the answer looks like.
+        None => Ok(Answer { text: format!("The answer is {status} with {kind}."), structured: None }),
     }
 }
 
-fn header_text(response: &Response<Vec<u8>>, name: header::HeaderName) -> Option<String> {
-    Some(cut(response.headers().get(name)?.to_str().ok()?, HEADER_CHARS_MAX))
+fn header_text(response: &Response<Vec<u8>>, name: header::HeaderName, secrets: &Redaction) -> Option<String> {
+    let text = response.headers().get(name)?.to_str().ok()?;
+    // What was cut is no longer found.
+    Some(cut(&secrets.text(text.to_owned()), HEADER_CHARS_MAX))
 }
 
 fn json(media_type: &str, body: &[u8]) -> Option<Value> {
@@ -68,17 +77,17 @@ fn readable(media_type: &str, body: &[u8]) -> Option<String> {
 }
 
 /// An answer without a body.
-fn head(response: &Response<Vec<u8>>) -> String {
+fn head(response: &Response<Vec<u8>>, secrets: &Redaction) -> String {
     let mut text = format!("The answer is {} without content.", response.status());
     for name in [header::CONTENT_TYPE, header::CONTENT_LENGTH, header::ETAG, header::LAST_MODIFIED] {
-        if let Some(value) = header_text(response, name.clone()) {
+        if let Some(value) = header_text(response, name.clone(), secrets) {
             text = format!("{text}\n{name}: {value}");
         }
     }
     text
 }
 
-fn fault(operation: &Operation, response: &Response<Vec<u8>>, media_type: &str) -> String {
+fn fault(operation: &Operation, response: &Response<Vec<u8>>, media_type: &str, secrets: &Redaction) -> String {
     let status = response.status();
     let mut words = format!("{} answers {status}", operation.shown());
     let titles = operation.requirement.titles();
@@ -86,7 +95,7 @@ fn fault(operation: &Operation, response: &Response<Vec<u8>>, media_type: &str) 
         words = format!("{words}: check {titles} under Tools in the settings");
     }
     if status == StatusCode::TOO_MANY_REQUESTS {
-        words = match header_text(response, header::RETRY_AFTER) {
+        words = match header_text(response, header::RETRY_AFTER, secrets) {
             Some(wait) if wait.parse::<u64>().is_ok() => format!("{words}: try again after {wait} seconds"),
             Some(when) => format!("{words}: try again after {when}"),
             None => format!("{words}: try again later"),
@@ -94,6 +103,6 @@ fn fault(operation: &Operation, response: &Response<Vec<u8>>, media_type: &str) 
     }
     let body = json(media_type, response.body()).map(|value| value.to_string());
     let body = body.or_else(|| readable(media_type, response.body())).unwrap_or_default();
-    let body = cut(body.trim(), ERROR_CHARS_MAX);
+    let body = cut(secrets.text(body).trim(), ERROR_CHARS_MAX);
     if body.is_empty() { format!("{words}.") } else { format!("{words}. It says: {body}") }
 }

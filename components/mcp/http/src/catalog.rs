@@ -28,6 +28,8 @@ const ALL_SCHEMAS_BYTES_MAX: usize = 480 << 10;
 const TITLE_CHARS_MAX: usize = 60;
 /// The longest description of an API in the instructions.
 const ABOUT_CHARS_MAX: usize = 200;
+/// How many operations of one document are looked at: those that cannot be called cost time too.
+const OPERATIONS_READ_MAX: usize = 2_000;
 /// How many faults of one document are told, each at its first place.
 const FAULTS_MAX: usize = 5;
 
@@ -67,28 +69,29 @@ impl Catalog {
             .map_or_else(|| api.to_owned(), |title| cut(title, TITLE_CHARS_MAX));
         let schemes = Schemes::read(root, api, &title);
         let count = operation::all(root).take(OPERATIONS_MAX).count();
-        let share = ALL_SCHEMAS_BYTES_MAX.checked_div(count).unwrap_or(SCHEMA_BYTES_MAX);
+        let room = ALL_SCHEMAS_BYTES_MAX.saturating_sub(self.schema_bytes);
+        let share = room.checked_div(count).unwrap_or(SCHEMA_BYTES_MAX);
         let schema_bytes_max = share.clamp(SCHEMA_BYTES_MIN, SCHEMA_BYTES_MAX);
         let shared = Shared { api, title: &title, schemes: &schemes, schema_bytes_max };
         let mut named = BTreeMap::new();
         let (mut read, mut faults, mut told) = (0_usize, 0_usize, BTreeSet::new());
         let (mut first, known_faults) = (None, self.faults.len());
-        for found in operation::all(root) {
-            // Nothing beyond is looked at, however much there is.
-            if self.operations.len() >= OPERATIONS_MAX || self.schema_bytes >= ALL_SCHEMAS_BYTES_MAX {
-                self.faults
-                    .push(format!("{api}: there is no room for all its operations: take out what nobody needs."));
+        let mut rest = operation::all(root);
+        // Nothing is looked at for which there is no room.
+        let mut left_out = 0_usize;
+        for found in rest.by_ref().take(OPERATIONS_READ_MAX) {
+            if self.operations.len() >= OPERATIONS_MAX {
+                left_out = 1;
                 break;
             }
             match Operation::read(found, &shared, taken) {
                 Ok(operation) => {
-                    let bytes = operation.tool.input_schema.len();
-                    if self.schema_bytes.saturating_add(bytes) > ALL_SCHEMAS_BYTES_MAX {
-                        first.get_or_insert_with(|| "there is no room for all schemas".to_owned());
-                        faults = faults.saturating_add(1);
-                        continue;
+                    let bytes = self.schema_bytes.saturating_add(operation.tool.input_schema.len());
+                    if bytes > ALL_SCHEMAS_BYTES_MAX {
+                        left_out = 1;
+                        break;
                     }
-                    self.schema_bytes = self.schema_bytes.saturating_add(bytes);
+                    self.schema_bytes = bytes;
                     for name in &operation.tool.secrets {
                         *named.entry(name.clone()).or_insert(true) &= operation.requirement.is_optional;
                     }
@@ -105,12 +108,18 @@ impl Catalog {
                 }
             }
         }
+        let left_out = left_out.saturating_add(rest.count());
+        let no_room = format!("there is no room for {left_out} operations: take out what nobody needs");
         if read == 0 {
             self.faults.truncate(known_faults);
-            return Err(first.unwrap_or_else(|| "it has no operations".to_owned()));
+            let none = || if left_out > 0 { no_room } else { "it has no operations".to_owned() };
+            return Err(first.unwrap_or_else(none));
         }
         if faults > told.len() {
             self.faults.push(format!("{api}: {faults} operations are left out in all."));
+        }
+        if left_out > 0 {
+            self.faults.push(format!("{api}: {no_room}."));
         }
         self.secrets.extend(schemes.secrets(&named));
         let words = info.and_then(|info| value::text(info, "description").or_else(|| value::text(info, "summary")));

@@ -13,6 +13,9 @@ const ALIAS_NODES_MAX: usize = 100_000;
 /// How deep nodes may lie in each other. The deepest of large public APIs have a third.
 const DEPTH_MAX: usize = 64;
 
+/// The versions that are read; what is new in the last one is left out.
+const VERSIONS: [&str; 3] = ["3.0", "3.1", "3.2"];
+
 /// Reads a document of OpenAPI 3.
 ///
 /// # Errors
@@ -25,12 +28,19 @@ pub(crate) fn parse(text: &str) -> Result<Value, String> {
     } else {
         yaml(text)?
     };
-    match value.get("openapi").and_then(Value::as_str) {
-        Some(version) if version.starts_with("3.") => Ok(value),
-        Some(version) => Err(format!("it is OpenAPI {}: 3.0 and 3.1 are read", crate::value::cut(version, 20))),
-        None if value.get("swagger").is_some() => Err("it is Swagger 2.0: convert it to OpenAPI 3".to_owned()),
-        None => Err("it has no `openapi: 3...`".to_owned()),
+    let version = match value.get("openapi") {
+        Some(Value::String(version)) => version.clone(),
+        // YAML without quotes.
+        Some(Value::Number(version)) => version.to_string(),
+        _ if value.get("swagger").is_some() => return Err("it is Swagger 2.0: convert it to OpenAPI 3".to_owned()),
+        _ => return Err("it has no `openapi: 3...`".to_owned()),
+    };
+    let is_read =
+        |known: &&str| version.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    if VERSIONS.iter().any(is_read) {
+        return Ok(value);
     }
+    Err(format!("it is OpenAPI {}: {} are read", crate::value::cut(&version, 20), VERSIONS.join(", ")))
 }
 
 fn yaml(text: &str) -> Result<Value, String> {

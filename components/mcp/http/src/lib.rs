@@ -2,7 +2,7 @@
 //!
 //! `folder` reads the files, `document` their text, `operation` what can be called and how, with `parameter`, `body`, `server`, `security`
 //! and `schema` for its parts, and `catalog` puts all of it together. A call goes from `request`, which makes of arguments what the document
-//! says, through `call` to `answer`. `value` walks documents, which are other people's: what cannot be understood is left out, and the rest
+//! says (`query` writes their pairs), through `call` to `answer`, without what `redaction` knows. `value` walks documents, which are other people's: what cannot be understood is left out, and the rest
 //! stays.
 //!
 //! Must not fetch a document, nor follow anything out of one but the addresses of its servers.
@@ -16,6 +16,8 @@ mod folder;
 mod name;
 mod operation;
 mod parameter;
+mod query;
+mod redaction;
 mod request;
 mod schema;
 mod security;

@@ -158,6 +158,11 @@ impl Operation {
         Ok(Self { tool, method, server, path, arguments, body, requirement })
     }
 
+    /// Whether a call changes nothing, as far as its method says.
+    pub(crate) fn only_reads(&self) -> bool {
+        matches!(self.method, Method::GET | Method::HEAD)
+    }
+
     /// Where it is, for people: host and path, nothing filled in.
     pub(crate) fn shown(&self) -> String {
         let path = self.path.iter().map(|piece| match piece {

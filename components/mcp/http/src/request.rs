@@ -4,8 +4,8 @@
 use std::fmt::Write as _;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use http::{HeaderName, HeaderValue, Request, header, request::Builder};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
+use percent_encoding::{AsciiSet, utf8_percent_encode};
 use serde_json::{Map, Value};
 use tool_provider::{Context, Failure};
 
@@ -13,11 +13,11 @@ use crate::{
     body::Format,
     operation::{Argument, Operation, Piece},
     parameter::{Place, Style},
+    query::{ENCODED, Query, encoded, plain},
+    redaction::Redaction,
     security::{self, Credential, Way},
 };
 
-/// All but what never means anything in an address (RFC 3986, unreserved).
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// All but what may stand in a path (RFC 3986, pchar), and what is encoded already.
 const LITERAL: &AsciiSet = &ENCODED
     .remove(b'/')
@@ -37,22 +37,87 @@ const LITERAL: &AsciiSet = &ENCODED
     .remove(b'=');
 /// The longest address: what common servers accept.
 const ADDRESS_BYTES_MAX: usize = 8_000;
-/// How deep objects of `deepObject` may lie in each other.
-const DEEP_MAX: usize = 4;
+/// How often a path is decoded to see where it leads: what still changes then is meant to lead astray.
+const DECODINGS_MAX: usize = 4;
 
 const USER_AGENT: &str = concat!("EdgeAssistant/", env!("CARGO_PKG_VERSION"));
 const ACCEPT: &str = "application/json, text/*;q=0.9, */*;q=0.5";
+
+/// A request, and what of it nobody but the API may see.
+pub(crate) struct Built {
+    pub(crate) request: Request<Vec<u8>>,
+    pub(crate) secrets: Redaction,
+}
 
 /// Makes the request.
 ///
 /// # Errors
 /// [`Failure::InvalidArguments`], and [`Failure::NotConfigured`] when a secret is missing or cannot be sent.
-pub(crate) fn build(operation: &Operation, arguments: &str, context: &Context) -> Result<Request<Vec<u8>>, Failure> {
+pub(crate) fn build(operation: &Operation, arguments: &str, context: &Context) -> Result<Built, Failure> {
     let arguments: Map<String, Value> = tool_provider::arguments(arguments)?;
     let given = |argument: &Argument| arguments.get(&argument.property).filter(|value| !value.is_null());
+    let mut parts =
+        Parts { headers: HeaderMap::new(), query: Query::of(names(operation)), secrets: Redaction::default() };
+    let path = path(operation, &given)?;
+    for argument in &operation.arguments {
+        let Some(value) = given(argument) else { continue };
+        match argument.place {
+            Place::Path => {}
+            Place::Query => parts.query.add(&argument.name, value, argument.style)?,
+            Place::Header => {
+                let unsendable = || {
+                    let words = format!("\"{}\" has characters that a header cannot have.", argument.property);
+                    Failure::InvalidArguments(words)
+                };
+                let name = HeaderName::try_from(&argument.name).map_err(|_| unsendable())?;
+                let written = simple(value, argument.style, &|text| text.to_owned());
+                parts.headers.insert(name, HeaderValue::from_str(&written).map_err(|_| unsendable())?);
+            }
+        }
+    }
+    for credential in &operation.requirement.credentials {
+        parts.entrust(credential, operation.requirement.is_optional, context)?;
+    }
+    let Parts { mut headers, query, secrets } = parts;
+    let origin = operation.server.origin().ascii_serialization();
+    let mut address = format!("{origin}{}{path}", operation.server.path().trim_end_matches('/'));
+    let query = query.into_text();
+    if !query.is_empty() {
+        let _ = write!(address, "?{query}");
+    }
+    if address.len() > ADDRESS_BYTES_MAX {
+        return Err(Failure::InvalidArguments("The arguments are too long for an address.".to_owned()));
+    }
+    let none = || Failure::InvalidArguments("These arguments make no request.".to_owned());
+    let body = operation.body.as_ref().and_then(|body| Some((body, arguments.get(&body.property)?)));
+    let written = match body {
+        Some((body, value)) => {
+            let media_type = HeaderValue::from_str(body.format.media_type()).map_err(|_| none())?;
+            headers.insert(header::CONTENT_TYPE, media_type);
+            written(&body.format, value)?
+        }
+        None => Vec::new(),
+    };
+    headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static(USER_AGENT));
+    headers.entry(header::ACCEPT).or_insert(HeaderValue::from_static(ACCEPT));
+    let mut request =
+        Request::builder().method(operation.method.clone()).uri(address).body(written).map_err(|_| none())?;
+    *request.headers_mut() = headers;
+    Ok(Built { request, secrets })
+}
+
+/// The names that mean something in the query.
+fn names(operation: &Operation) -> impl Iterator<Item = &str> {
+    let parameters = operation.arguments.iter().filter(|it| it.place == Place::Query).map(|it| it.name.as_str());
+    let secrets = operation.requirement.credentials.iter().filter_map(|credential| match &credential.way {
+        Way::Query(name) => Some(name.as_str()),
+        _ => None,
+    });
+    parameters.chain(secrets)
+}
+
+fn path<'v>(operation: &Operation, given: &dyn Fn(&Argument) -> Option<&'v Value>) -> Result<String, Failure> {
     let mut path = String::new();
-    let mut query = Query::default();
-    let mut request = Request::builder().method(operation.method.clone());
     for piece in &operation.path {
         match piece {
             Piece::Text(text) => path.push_str(&literal(text)),
@@ -64,48 +129,11 @@ pub(crate) fn build(operation: &Operation, arguments: &str, context: &Context) -
             }
         }
     }
-    for argument in &operation.arguments {
-        let Some(value) = given(argument) else { continue };
-        match argument.place {
-            Place::Path => {}
-            Place::Query => query.add(&argument.name, value, argument.style),
-            Place::Header => {
-                let written = simple(value, argument.style, &|text| text.to_owned());
-                let written = HeaderValue::from_str(&written).map_err(|_| {
-                    Failure::InvalidArguments(format!(
-                        "\"{}\" has characters that a header cannot have.",
-                        argument.property
-                    ))
-                })?;
-                request = request.header(argument.name.as_str(), written);
-            }
-        }
+    // Two parameters side by side can be a step that neither is.
+    if leads_elsewhere(&path) {
+        return Err(Failure::InvalidArguments("These arguments must not lead to another path.".to_owned()));
     }
-    for credential in &operation.requirement.credentials {
-        request = entrusted(credential, operation.requirement.is_optional, context, &mut query, request)?;
-    }
-    let origin = operation.server.origin().ascii_serialization();
-    let mut address = format!("{origin}{}{path}", operation.server.path().trim_end_matches('/'));
-    if !query.0.is_empty() {
-        let _ = write!(address, "?{}", query.0);
-    }
-    if address.len() > ADDRESS_BYTES_MAX {
-        return Err(Failure::InvalidArguments("The arguments are too long for an address.".to_owned()));
-    }
-    let body = operation.body.as_ref().and_then(|body| Some((body, arguments.get(&body.property)?)));
-    let written = match body {
-        Some((body, value)) => {
-            request = request.header(header::CONTENT_TYPE, body.format.media_type());
-            written(&body.format, value)?
-        }
-        None => Vec::new(),
-    };
-    request
-        .uri(address)
-        .header(header::USER_AGENT, USER_AGENT)
-        .header(header::ACCEPT, ACCEPT)
-        .body(written)
-        .map_err(|_| Failure::InvalidArguments("These arguments make no request.".to_owned()))
+    Ok(path)
 }
 
 /// Text of the document's path: what it has encoded stays so.
@@ -120,28 +148,31 @@ fn in_path(name: &str, value: &Value, style: Option<Style>) -> Result<String, Fa
         Some(Style::Json) => encoded(&value.to_string()),
         style => simple(value, style.unwrap_or(Style::Simple { explode: false }), &encoded),
     };
-    let plain = percent_encoding::percent_decode_str(&written).decode_utf8_lossy().into_owned();
-    if plain.is_empty() {
+    if written.is_empty() {
         return Err(Failure::InvalidArguments(format!("\"{name}\" must not be empty.")));
     }
-    let is_step = |part: &str| matches!(part.trim(), "." | "..") || part.to_ascii_lowercase().contains("%2e");
-    if plain.split(['/', '\\']).any(is_step) || plain.contains(char::is_control) {
+    if leads_elsewhere(&written) {
         return Err(Failure::InvalidArguments(format!("\"{name}\" must not lead to another path.")));
     }
     Ok(written)
 }
 
-fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, ENCODED).to_string()
-}
-
-/// A value as text; what has parts as JSON.
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Null => String::new(),
-        other => other.to_string(),
+/// Whether some server may read steps or control characters in it: one decodes once, one behind it once more, and some take what follows a
+/// `;` for no part of the step.
+fn leads_elsewhere(path: &str) -> bool {
+    let is_step = |part: &str| matches!(part.split(';').next().unwrap_or_default().trim(), "." | "..");
+    let mut path = path.to_owned();
+    for _ in 0..DECODINGS_MAX {
+        let decoded = percent_encoding::percent_decode_str(&path).decode_utf8_lossy().into_owned();
+        if decoded.split(['/', '\\']).any(is_step) || decoded.contains(char::is_control) {
+            return true;
+        }
+        if decoded == path {
+            return false;
+        }
+        path = decoded;
     }
+    true
 }
 
 /// `a,b`, `k,v,k,v` or `k=v,k=v`.
@@ -160,53 +191,6 @@ fn simple(value: &Value, style: Style, write: &dyn Fn(&str) -> String) -> String
     }
 }
 
-/// A query in the making; a form is written in the same way.
-#[derive(Default)]
-struct Query(String);
-
-impl Query {
-    fn pair(&mut self, name: &str, written: &str) {
-        let sign = if self.0.is_empty() { "" } else { "&" };
-        let _ = write!(self.0, "{sign}{}={written}", encoded(name));
-    }
-
-    fn add(&mut self, name: &str, value: &Value, style: Style) {
-        match (value, style) {
-            (_, Style::Json) => self.pair(name, &encoded(&value.to_string())),
-            (Value::Array(items), Style::Exploded | Style::Deep) => {
-                for item in items {
-                    self.pair(name, &encoded(&plain(item)));
-                }
-            }
-            (Value::Object(fields), Style::Exploded) => {
-                for (key, value) in fields {
-                    self.pair(key, &encoded(&plain(value)));
-                }
-            }
-            (Value::Array(items), Style::Joined(sign)) => {
-                let items: Vec<String> = items.iter().map(|item| encoded(&plain(item))).collect();
-                self.pair(name, &items.join(sign));
-            }
-            (Value::Object(fields), Style::Joined(sign)) => {
-                let fields = fields.iter().flat_map(|(key, value)| [encoded(key), encoded(&plain(value))]);
-                self.pair(name, &fields.collect::<Vec<_>>().join(sign));
-            }
-            (Value::Object(fields), Style::Deep) => self.deep(name, fields, DEEP_MAX),
-            (other, _) => self.pair(name, &encoded(&plain(other))),
-        }
-    }
-
-    fn deep(&mut self, name: &str, fields: &Map<String, Value>, depth: usize) {
-        for (key, value) in fields {
-            let name = format!("{name}[{key}]");
-            match (value, depth.checked_sub(1)) {
-                (Value::Object(fields), Some(depth)) => self.deep(&name, fields, depth),
-                (other, _) => self.add(&name, other, Style::Exploded),
-            }
-        }
-    }
-}
-
 fn written(format: &Format, value: &Value) -> Result<Vec<u8>, Failure> {
     match (format, value) {
         (Format::Json(_), value) => Ok(value.to_string().into_bytes()),
@@ -215,11 +199,11 @@ fn written(format: &Format, value: &Value) -> Result<Vec<u8>, Failure> {
             for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
                 match value {
                     // As JSON: its fields would lose their name.
-                    Value::Object(_) => form.add(name, value, Style::Json),
-                    other => form.add(name, other, Style::Exploded),
+                    Value::Object(_) => form.add(name, value, Style::Json)?,
+                    other => form.add(name, other, Style::Exploded)?,
                 }
             }
-            Ok(form.0.into_bytes())
+            Ok(form.into_text().into_bytes())
         }
         (Format::Form, _) => {
             Err(Failure::InvalidArguments("The body must be an object: it is sent as a form.".to_owned()))
@@ -227,53 +211,71 @@ fn written(format: &Format, value: &Value) -> Result<Vec<u8>, Failure> {
     }
 }
 
-/// Adds a secret.
-fn entrusted(
-    credential: &Credential,
-    is_optional: bool,
-    context: &Context,
-    query: &mut Query,
-    request: Builder,
-) -> Result<Builder, Failure> {
-    let Credential { secret, way } = credential;
-    let entered = |secret: &security::Secret| {
-        context.secret(&secret.name).map_err(|_| {
-            Failure::NotConfigured(format!("Enter \"{}\" under Tools in the settings first.", secret.title))
-        })
-    };
-    let value = match entered(secret) {
-        Ok(value) => value.trim(),
-        Err(_) if is_optional => return Ok(request),
-        Err(missing) => return Err(missing),
-    };
-    let (name, written) = match way {
-        Way::Query(name) => {
-            query.pair(name, &encoded(value));
-            return Ok(request);
-        }
-        Way::Header(name) => (name.clone(), value.to_owned()),
-        Way::Bearer => {
-            let bare =
-                value.get(..7).filter(|start| start.eq_ignore_ascii_case("bearer ")).and_then(|_| value.get(7..));
-            (header::AUTHORIZATION, format!("Bearer {}", bare.unwrap_or(value).trim()))
-        }
-        Way::Basic(user) => {
-            let user = match entered(user) {
-                Ok(user) => user.trim(),
-                Err(_) if is_optional => return Ok(request),
-                Err(missing) => return Err(missing),
-            };
-            (header::AUTHORIZATION, format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{value}"))))
-        }
-        Way::Cookie(name) => {
-            if value.contains([';', ',', ' ', '"', '\\']) {
-                return Err(unsendable(&secret.title));
+/// What a request is made of.
+struct Parts<'o> {
+    headers: HeaderMap,
+    query: Query<'o>,
+    secrets: Redaction,
+}
+
+impl Parts<'_> {
+    /// Adds a secret.
+    fn entrust(&mut self, credential: &Credential, is_optional: bool, context: &Context) -> Result<(), Failure> {
+        let Credential { secret, way } = credential;
+        let entered = |secret: &security::Secret| {
+            context.secret(&secret.name).map(str::trim).map_err(|_| {
+                Failure::NotConfigured(format!("Enter \"{}\" under Tools in the settings first.", secret.title))
+            })
+        };
+        let value = match entered(secret) {
+            Ok(value) => value,
+            Err(_) if is_optional => return Ok(()),
+            Err(missing) => return Err(missing),
+        };
+        self.secrets.add(value);
+        let (name, written) = match way {
+            Way::Query(name) => {
+                let written = encoded(value);
+                self.secrets.add(&written);
+                self.query.pair(name, &written);
+                return Ok(());
             }
-            (HeaderName::from_static("cookie"), format!("{name}={value}"))
-        }
-    };
-    let written = security::header(&written).ok_or_else(|| unsendable(&secret.title))?;
-    Ok(request.header(name, written))
+            Way::Header(name) => (name.clone(), value.to_owned()),
+            Way::Bearer => {
+                let bare =
+                    value.get(..7).filter(|start| start.eq_ignore_ascii_case("bearer ")).and_then(|_| value.get(7..));
+                let bare = bare.unwrap_or(value).trim();
+                self.secrets.add(bare);
+                (header::AUTHORIZATION, format!("Bearer {bare}"))
+            }
+            Way::Basic(user) => {
+                let user = match entered(user) {
+                    Ok(user) => user,
+                    Err(_) if is_optional => return Ok(()),
+                    Err(missing) => return Err(missing),
+                };
+                let both = format!("{user}:{value}");
+                let written = BASE64_STANDARD.encode(&both);
+                self.secrets.add(&both);
+                self.secrets.add(&written);
+                (header::AUTHORIZATION, format!("Basic {written}"))
+            }
+            Way::Cookie(name) => {
+                if value.contains([';', ',', ' ', '"', '\\']) {
+                    return Err(unsendable(&secret.title));
+                }
+                (header::COOKIE, format!("{name}={value}"))
+            }
+        };
+        let unsendable = || unsendable(&secret.title);
+        // Cookies share a header (RFC 6265, 5.4); of anything else there is one.
+        let written = match self.headers.get(&name).filter(|_| name == header::COOKIE) {
+            Some(others) => format!("{}; {written}", others.to_str().map_err(|_| unsendable())?),
+            None => written,
+        };
+        self.headers.insert(name, security::header(&written).ok_or_else(unsendable)?);
+        Ok(())
+    }
 }
 
 fn unsendable(title: &str) -> Failure {

@@ -4,9 +4,11 @@
 //! Where something is left out, more fits than should, never less: the API checks what it gets anyway. So the keywords that exclude (`not`,
 //! `if`) go, and `oneOf` becomes `anyOf`, since parts that were cut may overlap.
 
+use std::{collections::BTreeSet, io};
+
 use serde_json::{Map, Value, json};
 
-use crate::value::{cut, list, referenced};
+use crate::value::{self, cut, list, referenced};
 
 /// The longest description of a part of a schema.
 pub(crate) const DESCRIPTION_CHARS_MAX: usize = 300;
@@ -14,6 +16,8 @@ pub(crate) const DESCRIPTION_CHARS_MAX: usize = 300;
 const EXAMPLE_BYTES_MAX: usize = 200;
 /// The most values of an `enum`; with more, any value of the type fits.
 const ENUM_MAX: usize = 200;
+/// How many types are looked at; there are seven.
+const TYPES_MAX: usize = 20;
 /// How deep schemas may lie in each other: tried one after the other until the whole is small enough.
 const DEPTHS: [usize; 5] = [10, 6, 4, 2, 1];
 
@@ -42,7 +46,8 @@ impl<'d> Reader<'d> {
             Value::Bool(true) => return Some(json!({})),
             _ => return Some(json!({})),
         };
-        self.spend(4)?;
+        // Whatever is looked at is paid for first, whether it is kept or not.
+        self.spend(object.len().saturating_add(4))?;
         let Some(depth) = depth.checked_sub(1) else { return Some(shallow(object)) };
         let mut kept = Map::new();
         if let Some(reference) = object.get("$ref").and_then(Value::as_str) {
@@ -60,38 +65,49 @@ impl<'d> Reader<'d> {
             self.description(object, &mut kept)?;
             return Some(Value::Object(kept));
         }
-        let hidden = hidden(self.root, object);
+        let hidden = self.hidden(object)?;
         for (keyword, rule) in object {
-            let rule = match (keyword.as_str(), rule) {
+            let read = match (keyword.as_str(), rule) {
                 ("properties", Value::Object(properties)) => {
-                    let visible = properties.iter().filter(|(name, _)| !hidden.contains(&name.as_str()));
+                    let visible = properties.iter().filter(|(name, _)| !hidden.contains(name.as_str()));
                     Value::Object(self.each(visible, depth)?)
                 }
                 ("patternProperties" | "dependentSchemas", Value::Object(schemas)) => {
                     Value::Object(self.each(schemas.iter(), depth)?)
                 }
-                ("additionalProperties", Value::Bool(_)) => rule.clone(),
                 ("items" | "additionalProperties", Value::Object(_)) => self.schema(rule, depth)?,
                 ("allOf" | "anyOf" | "prefixItems", Value::Array(schemas)) => self.all(schemas, depth)?,
                 // Handled below, with what they belong to.
                 ("required" | "type" | "enum" | "oneOf" | "example" | "examples" | "description", _) => continue,
-                ("default" | "const", _) if rule.to_string().len() <= EXAMPLE_BYTES_MAX => rule.clone(),
-                ("format" | "pattern" | "contentEncoding" | "contentMediaType", Value::String(_)) => rule.clone(),
-                (
+                ("default" | "const", _) if bytes(rule, EXAMPLE_BYTES_MAX).is_none() => continue,
+                ("default" | "const", _)
+                | ("format" | "pattern" | "contentEncoding" | "contentMediaType", Value::String(_))
+                | (
                     "minLength" | "maxLength" | "minItems" | "maxItems" | "minProperties" | "maxProperties"
                     | "multipleOf",
                     Value::Number(_),
                 )
                 | ("minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum", Value::Number(_))
-                | ("uniqueItems", Value::Bool(_)) => rule.clone(),
+                | ("additionalProperties" | "uniqueItems", Value::Bool(_)) => {
+                    self.copy(&mut kept, keyword, rule)?;
+                    continue;
+                }
                 _ => continue,
             };
-            self.keep(&mut kept, keyword, rule)?;
+            self.spend(keyword.len().saturating_add(4))?;
+            kept.insert(keyword.clone(), read);
         }
-        let required = list(object, "required").iter().filter_map(Value::as_str).filter(|name| !hidden.contains(name));
-        let required: Vec<&str> = required.collect();
+        let mut required = Vec::new();
+        for name in list(object, "required") {
+            self.spend(4)?;
+            if let Some(name) = name.as_str().filter(|name| !hidden.contains(name)) {
+                self.spend(name.len())?;
+                required.push(name);
+            }
+        }
         if !required.is_empty() {
-            self.keep(&mut kept, "required", json!(required))?;
+            self.spend("required".len().saturating_add(4))?;
+            kept.insert("required".to_owned(), json!(required));
         }
         self.alternatives(object, depth, &mut kept)?;
         exclusive(object, &mut kept);
@@ -135,29 +151,31 @@ impl<'d> Reader<'d> {
 
     /// `type` and `enum`, with `null` where OpenAPI 3.0 says `nullable`.
     fn types(&mut self, object: &'d Map<String, Value>, kept: &mut Map<String, Value>) -> Option<()> {
-        let is_nullable = crate::value::is_true(object, "nullable");
+        let is_nullable = value::is_true(object, "nullable");
         let named = match object.get("type") {
             Some(Value::String(one)) => vec![one.as_str()],
-            Some(Value::Array(several)) => several.iter().filter_map(Value::as_str).collect(),
+            Some(Value::Array(several)) => several.iter().take(TYPES_MAX).filter_map(Value::as_str).collect(),
             _ => Vec::new(),
         };
-        let known = ["null", "boolean", "integer", "number", "string", "array", "object"];
-        let mut types: Vec<&str> = named.into_iter().filter(|name| known.contains(name)).collect();
+        let known = ["boolean", "integer", "number", "string", "array", "object", "null"];
+        let mut types: Vec<&str> = known.into_iter().filter(|name| named.contains(name)).collect();
         if is_nullable && !types.is_empty() && !types.contains(&"null") {
             types.push("null");
         }
         match types.as_slice() {
             [] => {}
-            [one] => self.keep(kept, "type", json!(one))?,
-            several => self.keep(kept, "type", json!(several))?,
+            [one] => self.copy(kept, "type", &json!(one))?,
+            several => self.copy(kept, "type", &json!(several))?,
         }
         let values = list(object, "enum");
         if !values.is_empty() && values.len() <= ENUM_MAX {
-            let mut values = values.to_vec();
-            if is_nullable && !values.contains(&Value::Null) {
+            self.copy(kept, "enum", object.get("enum")?)?;
+            if is_nullable
+                && let Some(Value::Array(values)) = kept.get_mut("enum")
+                && !values.contains(&Value::Null)
+            {
                 values.push(Value::Null);
             }
-            self.keep(kept, "enum", Value::Array(values))?;
         }
         // What stands beside `nullable` must not exclude it.
         if is_nullable && types.is_empty() && (kept.contains_key("allOf") || kept.contains_key("anyOf")) {
@@ -169,29 +187,37 @@ impl<'d> Reader<'d> {
 
     fn examples(&mut self, object: &Map<String, Value>, kept: &mut Map<String, Value>) -> Option<()> {
         let example = object.get("example").or_else(|| list(object, "examples").first());
-        match example.filter(|example| example.to_string().len() <= EXAMPLE_BYTES_MAX) {
-            Some(example) => self.keep(kept, "examples", json!([example])),
+        match example.filter(|example| bytes(example, EXAMPLE_BYTES_MAX).is_some()) {
+            Some(example) => self.copy(kept, "examples", &json!([example])),
             None => Some(()),
         }
     }
 
     fn description(&mut self, object: &Map<String, Value>, kept: &mut Map<String, Value>) -> Option<()> {
-        match crate::value::text(object, "description") {
-            Some(words) => self.keep(kept, "description", cut(words, DESCRIPTION_CHARS_MAX).into()),
+        match value::text(object, "description") {
+            Some(words) => self.copy(kept, "description", &cut(words, DESCRIPTION_CHARS_MAX).into()),
             None => Some(()),
         }
     }
 
-    fn keep(&mut self, kept: &mut Map<String, Value>, keyword: &str, rule: Value) -> Option<()> {
-        // What lies deeper has been counted.
-        let bytes = match &rule {
-            Value::Object(_) => 0,
-            Value::Array(items) if items.iter().any(Value::is_object) => 0,
-            plain => plain.to_string().len(),
-        };
+    /// Keeps what has no schemas in it, if there is room.
+    fn copy(&mut self, kept: &mut Map<String, Value>, keyword: &str, rule: &Value) -> Option<()> {
+        let bytes = bytes(rule, self.bytes_left)?;
         self.spend(bytes.saturating_add(keyword.len()).saturating_add(4))?;
-        kept.insert(keyword.to_owned(), rule);
+        kept.insert(keyword.to_owned(), rule.clone());
         Some(())
+    }
+
+    /// Properties that only answers have.
+    fn hidden(&mut self, object: &'d Map<String, Value>) -> Option<BTreeSet<&'d str>> {
+        let mut hidden = BTreeSet::new();
+        for (name, schema) in value::entries(object, "properties") {
+            self.spend(4)?;
+            if value::object(self.root, schema).is_some_and(|schema| value::is_true(schema, "readOnly")) {
+                hidden.insert(name.as_str());
+            }
+        }
+        Some(hidden)
     }
 
     fn spend(&mut self, bytes: usize) -> Option<()> {
@@ -204,7 +230,7 @@ impl<'d> Reader<'d> {
 fn shallow(object: &Map<String, Value>) -> Value {
     match object.get("type").and_then(Value::as_str) {
         Some(name @ ("boolean" | "integer" | "number" | "string" | "array" | "object"))
-            if !crate::value::is_true(object, "nullable") =>
+            if !value::is_true(object, "nullable") =>
         {
             json!({ "type": name })
         }
@@ -212,18 +238,28 @@ fn shallow(object: &Map<String, Value>) -> Value {
     }
 }
 
-/// Properties that only answers have.
-fn hidden<'d>(root: &Value, object: &'d Map<String, Value>) -> Vec<&'d str> {
-    let is_hidden = |schema: &Value| {
-        crate::value::object(root, schema).is_some_and(|schema| crate::value::is_true(schema, "readOnly"))
-    };
-    crate::value::entries(object, "properties").filter(|(_, it)| is_hidden(it)).map(|(name, _)| name.as_str()).collect()
+/// How long a value is as JSON, if that is at most `max`: no more than that is written to find out.
+fn bytes(value: &Value, max: usize) -> Option<usize> {
+    struct Room(usize);
+    impl io::Write for Room {
+        fn write(&mut self, written: &[u8]) -> io::Result<usize> {
+            self.0 = self.0.checked_sub(written.len()).ok_or(io::ErrorKind::StorageFull)?;
+            Ok(written.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut room = Room(max);
+    serde_json::to_writer(&mut room, value).ok()?;
+    Some(max.saturating_sub(room.0))
 }
 
 /// OpenAPI 3.0 has `exclusiveMinimum: true` beside `minimum`.
 fn exclusive(object: &Map<String, Value>, kept: &mut Map<String, Value>) {
     for (exclusive, inclusive) in [("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")] {
-        if crate::value::is_true(object, exclusive)
+        if value::is_true(object, exclusive)
             && let Some(limit) = kept.remove(inclusive)
         {
             kept.insert(exclusive.to_owned(), limit);

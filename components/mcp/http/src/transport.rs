@@ -22,3 +22,14 @@ impl Transport for Outside {
         tool_provider::http::send(request, ANSWER_BYTES_MAX, limit).await
     }
 }
+
+/// Whether a request that failed with these words may have reached the host all the same.
+pub(crate) fn may_have_arrived(words: &str, host: &str) -> bool {
+    // The words of the contract's client; of what it says in others it is not known.
+    let never_sent = [
+        format!("this tool may not reach {host}"),
+        format!("there is no host {host}"),
+        format!("{host} cannot be reached"),
+    ];
+    !never_sent.iter().any(|known| known == words)
+}

@@ -1,5 +1,6 @@
-"""A to-do list as a JSON API, for tests: started with the port it listens on."""
+"""A to-do list as a JSON API, for tests: started with the port it listens on, it ends when its standard input does."""
 
+import os
 import sys
 import threading
 from typing import Annotated
@@ -124,17 +125,30 @@ def round_and_round() -> Response:
     return RedirectResponse("/round")
 
 
+def mirror(request: Request, fail: bool = False, pad: int = 0) -> dict:
+    seen = {"pad": "x" * pad, "headers": dict(request.headers), "query": request.url.query}
+    if fail:
+        raise HTTPException(500, seen)
+    return seen
+
+
+for how, scheme in {"basic": HTTPBasic(), "bearer": HTTPBearer(), "query": APIKeyQuery(name="token")}.items():
+    app.get(f"/mirror/{how}", operation_id=f"mirror_{how}", dependencies=[Depends(scheme)])(mirror)
+
+
 @app.post("/posted", operation_id="posted")
-def posted() -> Response:
-    return RedirectResponse("/todos")
+def posted(to: str = "/todos", status: int = 307) -> Response:
+    return RedirectResponse(to, status)
 
 
 @app.get("/huge", operation_id="huge")
+@app.post("/huge", operation_id="post_huge")
 def huge() -> Response:
     return Response("x" * 2_000_000, media_type="text/plain")
 
 
 @app.get("/image", operation_id="image")
+@app.post("/image", operation_id="post_image")
 def image() -> Response:
     return Response(b"\x89PNG\r\n", media_type="image/png")
 
@@ -145,6 +159,7 @@ def text() -> Response:
 
 
 @app.get("/slow", operation_id="slow")
+@app.post("/slow", operation_id="post_slow")
 def slow() -> None:
     threading.Event().wait(30)
 
@@ -154,4 +169,10 @@ def busy() -> Response:
     return Response("slow down", status_code=429, headers={"Retry-After": "17"})
 
 
+def end_with_the_tests():
+    sys.stdin.buffer.read()
+    os._exit(0)
+
+
+threading.Thread(target=end_with_the_tests, daemon=True).start()
 uvicorn.run(app, host="127.0.0.1", port=PORT, log_level="warning", timeout_graceful_shutdown=1)

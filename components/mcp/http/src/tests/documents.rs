@@ -100,7 +100,9 @@ fn documents_that_cannot_be_used_are_left_out_with_words() {
         ("{".to_owned(), "it is no JSON"),
         ("a: [".to_owned(), "it is no YAML"),
         (r#"{"swagger": "2.0"}"#.to_owned(), "it is Swagger 2.0"),
-        (r#"{"openapi": "4.0.0"}"#.to_owned(), "it is OpenAPI 4.0.0"),
+        (r#"{"openapi": "4.0.0"}"#.to_owned(), "it is OpenAPI 4.0.0: 3.0, 3.1, 3.2 are read"),
+        (r#"{"openapi": "3.10.0"}"#.to_owned(), "it is OpenAPI 3.10.0"),
+        ("openapi: 4.0".to_owned(), "it is OpenAPI 4.0"),
         (r#"{"openapi": "3.0.0"}"#.to_owned(), "it has no operations"),
         (r#"{"openapi": "3.0.0", "paths": {"/a": {"get": {}}}}"#.to_owned(), "it names no server"),
         (with("/v1"), "its server /v1 is no whole address"),
@@ -111,6 +113,9 @@ fn documents_that_cannot_be_used_are_left_out_with_words() {
         assert_eq!(names(&catalog).len(), 2, "{text}");
         let faults = catalog.faults().join("\n");
         assert!(faults.contains("faulty") && faults.contains(expected), "{text}: {faults}");
+    }
+    for version in ["3.0", "3.0.4", "3.1.1", "3.2.0"] {
+        assert_eq!(names(&catalog(&[("fine", &YAML.replace("3.1.0", version))])).len(), 2, "{version}");
     }
     for server in ["http://127.0.0.1:8000", "http://localhost/api", "http://[::1]:1/", "https://api.example:8443/v1/"] {
         assert_eq!(names(&catalog(&[("fine", &with(server))])), ["fine_get_a"], "{server}");
@@ -140,7 +145,58 @@ fn of_very_many_operations_the_first_are_tools() {
     let many: Value = (0..3_000).map(item).collect::<serde_json::Map<_, _>>().into();
     let catalog = paths(&many);
     assert_eq!(names(&catalog).len(), OPERATIONS_MAX);
-    assert!(catalog.faults().join("\n").contains("there is no room for all its operations"));
+    assert_eq!(catalog.faults(), ["api: there is no room for 2600 operations: take out what nobody needs."]);
+}
+
+#[test]
+fn of_very_many_operations_that_cannot_be_called_not_all_are_looked_at() {
+    let file = json!({ "get": { "servers": [{ "url": "ftp://files.example" }] } });
+    let mut many: serde_json::Map<_, _> = (0..2_500).map(|index| (format!("/items/{index}"), file.clone())).collect();
+    many.insert("/first".to_owned(), json!({ "get": {} }));
+    let catalog = paths(&many.into());
+    assert_eq!(names(&catalog), ["api_get_first"]);
+    let [told, all, rest] = catalog.faults() else { panic!("{:?}", catalog.faults()) };
+    assert!(told.contains("is not https"), "{told}");
+    assert_eq!(all, "api: 1999 operations are left out in all.");
+    assert_eq!(rest, "api: there is no room for 501 operations: take out what nobody needs.");
+}
+
+#[test]
+fn a_document_without_room_is_said_to_have_none() {
+    let item = |index: usize| (format!("/items/{index}"), json!({ "get": {} }));
+    let many: Value = (0..OPERATIONS_MAX).map(item).collect::<serde_json::Map<_, _>>().into();
+    let servers = json!([{ "url": "https://api.example" }]);
+    let many = json!({ "openapi": "3.1.0", "servers": servers, "paths": many }).to_string();
+    let catalog = catalog(&[("first", &many), ("second", YAML)]);
+    assert_eq!(names(&catalog).len(), OPERATIONS_MAX);
+    assert_eq!(catalog.faults(), ["second: there is no room for 2 operations: take out what nobody needs."]);
+}
+
+#[test]
+fn of_operations_with_very_large_schemas_as_many_are_tools_as_there_is_room_for() {
+    let property = |index: usize| (format!("p{index}"), json!({ "type": "string", "description": "x".repeat(200) }));
+    let schema = json!({ "properties": (0..100).map(property).collect::<serde_json::Map<_, _>>() });
+    let body = json!({ "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Large" } } } });
+    let document = |count: usize| {
+        let item = |index: usize| (format!("/{index}"), json!({ "post": { "requestBody": body } }));
+        let paths: serde_json::Map<_, _> = (0..count).map(item).collect();
+        let components = json!({ "schemas": { "Large": schema } });
+        let servers = json!([{ "url": "https://api.example" }]);
+        json!({ "openapi": "3.1.0", "servers": servers, "paths": paths, "components": components }).to_string()
+    };
+    let (few, many) = (document(15), document(390));
+    let catalog = catalog(&[("few", &few), ("many", &many)]);
+    assert!(schema_bytes(&catalog) <= 480 << 10, "{}", schema_bytes(&catalog));
+    let tools = names(&catalog);
+    assert_eq!(tools.iter().filter(|name| name.starts_with("few_")).count(), 15);
+    assert!(tools.len() > 100, "those of the second document are cut to what is left: {}", tools.len());
+    let rest = 15 + 390 - tools.len();
+    let expected = format!("many: there is no room for {rest} operations: take out what nobody needs.");
+    assert_eq!(catalog.faults(), [expected]);
+}
+
+fn schema_bytes(catalog: &crate::catalog::Catalog) -> usize {
+    catalog.offer().tools.iter().map(|tool| tool.input_schema.len()).sum()
 }
 
 #[test]

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{catalog, context, names, paths, schema, words};
-use crate::request;
+use crate::request::{self, Built};
 
 /// The request of `GET /things/{id}` with these parameters beside.
 fn built(parameters: Value, arguments: Value) -> Request<Vec<u8>> {
@@ -13,7 +13,7 @@ fn built(parameters: Value, arguments: Value) -> Request<Vec<u8>> {
     all.extend(parameters.as_array().unwrap().clone());
     let catalog = paths(&json!({ "/things/{id}": { "get": { "operationId": "get", "parameters": all } } }));
     assert!(catalog.faults().is_empty(), "{:?}", catalog.faults());
-    request::build(catalog.find("api_get").unwrap(), &arguments.to_string(), &context(&[])).unwrap()
+    request::build(catalog.find("api_get").unwrap(), &arguments.to_string(), &context(&[])).unwrap().request
 }
 
 #[test]
@@ -26,6 +26,13 @@ fn queries_are_written_in_each_style() {
         ("spaceDelimited", false, json!(["a", "b"]), "q=a%20b"),
         ("pipeDelimited", false, json!(["a", "b"]), "q=a%7Cb"),
         ("deepObject", true, json!({ "x": { "y": 1 }, "z": ["a", "b"] }), "q%5Bx%5D%5By%5D=1&q%5Bz%5D=a&q%5Bz%5D=b"),
+        // What lies deeper than four is JSON, and keeps its name.
+        (
+            "deepObject",
+            true,
+            json!({ "a": { "b": { "c": { "d": { "e": { "admin": 1 } } } } } }),
+            "q%5Ba%5D%5Bb%5D%5Bc%5D%5Bd%5D%5Be%5D=%7B%22admin%22%3A1%7D",
+        ),
         ("form", true, json!("=&#?/"), "q=%3D%26%23%3F%2F"),
     ] {
         let parameter = json!([{ "name": "q", "in": "query", "style": style, "explode": explode }]);
@@ -71,8 +78,9 @@ fn a_secrets_place_is_no_argument_and_its_name_is_no_other_documents() {
     assert_eq!(schema(&catalog, "shop_get_a")["required"], json!([]));
     let secrets: Vec<String> = catalog.offer().secrets.into_iter().map(|secret| secret.name).collect();
     assert_eq!(secrets, ["shop.v2_key", "shop_v2.key"]);
-    let request =
-        request::build(catalog.find("shop_get_a").unwrap(), "{}", &context(&[("shop.v2_key", "mine")])).unwrap();
+    let request = request::build(catalog.find("shop_get_a").unwrap(), "{}", &context(&[("shop.v2_key", "mine")]))
+        .unwrap()
+        .request;
     assert_eq!(request.headers().get_all("x-key").iter().collect::<Vec<_>>(), ["mine"]);
 }
 
@@ -91,10 +99,80 @@ fn two_parameters_of_one_name_and_one_called_body_are_told_apart() {
     let posted = &operation.body.as_ref().unwrap().property;
     assert_eq!(posted, "body_body");
     let arguments = json!({ *id: "1", *other: "2", *query_body: "3", *filter: "4", posted.as_str(): { "x": 1 } });
-    let request = request::build(operation, &arguments.to_string(), &context(&[])).unwrap();
+    let request = request::build(operation, &arguments.to_string(), &context(&[])).unwrap().request;
     let query = request.uri().query().unwrap();
     assert!(query.contains("id=2") && query.contains("body=3") && query.contains("filter%5Ba%20b%5D=4"), "{query}");
     assert_eq!((request.uri().path(), request.body().as_slice()), ("/v1/a/1", br#"{"x":1}"#.as_slice()));
+}
+
+#[test]
+fn a_field_of_an_object_is_no_other_parameter_and_no_secret() {
+    let query = |name: &str, style: &str| json!({ "name": name, "in": "query", "style": style });
+    let parameters = [
+        query("fields", "form"),
+        query("page", "deepObject"),
+        query("page[size]", "form"),
+        query("ids[]", "form"),
+        query("user", "form"),
+    ];
+    let document = json!({
+        "openapi": "3.1.0",
+        "servers": [{ "url": "https://api.example" }],
+        "paths": { "/a": { "get": { "operationId": "a", "parameters": parameters, "security": [{ "key": [] }] } } },
+        "components": { "securitySchemes": { "key": { "type": "apiKey", "in": "query", "name": "api_key" } } },
+    });
+    let catalog = catalog(&[("api", &document.to_string())]);
+    let build = |arguments: Value| {
+        let operation = catalog.find("api_a").unwrap();
+        request::build(operation, &arguments.to_string(), &context(&[("api.key", "mine")]))
+    };
+    for key in ["user", "User", " user", "user[a]", "api_key", "API_KEY", "page", "page[size]", "ids", "ids[0]"] {
+        let refused = words(build(json!({ "fields": { "fine": 1, key: 2 } })).map(|built| built.request));
+        assert!(refused.starts_with("\"fields\" must not have"), "{key}: {refused}");
+    }
+    let refused = words(build(json!({ "page": { "size": 1_000 } })).map(|built| built.request));
+    assert!(refused.contains("\"page[size]\", which is another parameter"), "{refused}");
+    let fine = json!({ "fields": { "fine": 1, "fields": 2, "username": 3 }, "page": { "number": 4 } });
+    let request = build(fine).unwrap().request;
+    assert_eq!(request.uri().query(), Some("fields=2&fine=1&username=3&page%5Bnumber%5D=4&api_key=mine"));
+}
+
+#[test]
+fn each_header_is_written_once() {
+    let key = |place: &str, name: &str| json!({ "type": "apiKey", "in": place, "name": name });
+    let document = json!({
+        "openapi": "3.1.0",
+        "servers": [{ "url": "https://api.example" }],
+        "paths": { "/a": { "get": {
+            "operationId": "a",
+            "parameters": [{ "name": "User-Agent", "in": "header" }],
+            "security": [{ "first": [], "second": [], "kind": [] }],
+        } } },
+        "components": { "securitySchemes": {
+            "first": key("cookie", "one"), "second": key("cookie", "two"), "kind": key("header", "Accept"),
+        } },
+    });
+    let catalog = catalog(&[("api", &document.to_string())]);
+    let secrets = context(&[("api.first", "1"), ("api.second", "2"), ("api.kind", "own/kind")]);
+    let argument = json!({ "User-Agent": "mine" }).to_string();
+    let request = request::build(catalog.find("api_a").unwrap(), &argument, &secrets).unwrap().request;
+    let all = |name: &str| request.headers().get_all(name).iter().map(|it| it.to_str().unwrap()).collect::<Vec<_>>();
+    assert_eq!(all("user-agent"), ["mine"]);
+    assert_eq!(all("accept"), ["own/kind"]);
+    assert_eq!(all("cookie"), ["one=1; two=2"]);
+    assert!(request.headers()["cookie"].is_sensitive());
+}
+
+#[test]
+fn parameters_side_by_side_make_no_step() {
+    let catalog = paths(&json!({ "/a/{x}{y}/b": { "get": { "operationId": "a" } } }));
+    let build = |x: &str, y: &str| {
+        let arguments = json!({ "x": x, "y": y }).to_string();
+        request::build(catalog.find("api_a").unwrap(), &arguments, &context(&[])).map(|built| built.request)
+    };
+    assert_eq!(build("c", ".d").unwrap().uri().path(), "/v1/a/c.d/b");
+    let refused = words(build("%2", "e"));
+    assert!(refused.contains("must not lead to another path"), "{refused}");
 }
 
 #[test]
@@ -102,7 +180,7 @@ fn an_address_has_an_end() {
     let catalog = paths(&json!({ "/{a}": { "get": { "operationId": "a" } } }));
     assert_eq!(names(&catalog), ["api_a"]);
     let long = json!({ "a": "x".repeat(10_000) }).to_string();
-    let refused = words(request::build(catalog.find("api_a").unwrap(), &long, &context(&[])));
+    let refused = words(request::build(catalog.find("api_a").unwrap(), &long, &context(&[])).map(|it| it.request));
     assert!(refused.contains("too long"), "{refused}");
 }
 
@@ -113,7 +191,7 @@ proptest! {
         let operation = json!({ "operationId": "get", "parameters": parameters });
         let catalog = paths(&json!({ "/things/{id}/parts": { "get": operation } }));
         let arguments = json!({ "id": id, "q": q }).to_string();
-        if let Ok(request) = request::build(catalog.find("api_get").unwrap(), &arguments, &context(&[])) {
+        if let Ok(Built { request, .. }) = request::build(catalog.find("api_get").unwrap(), &arguments, &context(&[])) {
             let address = url::Url::parse(&request.uri().to_string()).unwrap();
             let segments: Vec<&str> = address.path_segments().unwrap().collect();
             prop_assert_eq!(segments.len(), 4);

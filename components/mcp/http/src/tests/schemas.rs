@@ -79,6 +79,28 @@ fn a_schema_that_doubles_with_each_reference_is_cut_to_size() {
 }
 
 #[test]
+fn what_is_very_large_is_neither_kept_nor_written_out() {
+    let large: Value = (0..20_000).map(|index| json!({ "a": index })).collect();
+    let schema = json!({
+        "type": ["object", "null"], "const": large, "default": large, "example": large, "pattern": "x".repeat(1_000),
+        "properties": { "few": { "enum": [1, 2] }, "short": { "const": "x" } },
+    });
+    let root = json!({});
+    let expected = json!({ "few": { "enum": [1, 2] }, "short": { "const": "x" } });
+    let cut = fitting(&root, &schema, 4_000);
+    let found = ["const", "default", "examples"].map(|keyword| cut.get(keyword));
+    assert_eq!((found, &cut["properties"]), ([None; 3], &expected));
+    let many: serde_json::Map<String, Value> =
+        (0..30_000).map(|index| (format!("p{index}"), json!({ "readOnly": true }))).collect();
+    let required: Vec<&String> = many.keys().collect();
+    let many = json!({ "type": "object", "required": required, "properties": many });
+    assert_eq!(fitting(&root, &many, 4_000), json!({}));
+    let objects = json!({ "type": "object", "enum": vec![json!({ "a": "x".repeat(100) }); 150] });
+    assert_eq!(fitting(&root, &objects, 4_000), json!({}));
+    assert_eq!(fitting(&root, &objects, 40_000), objects);
+}
+
+#[test]
 fn what_was_cut_excludes_nothing() {
     let schema = body(
         "3.1.0",

@@ -48,30 +48,29 @@ const REQUIRE_VARIABLE: &str = "EA_REQUIRE_FASTAPI";
 /// The program.
 const APP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/tests/app.py");
 
-/// A running server; it ends with this.
+/// A running server. It ends with its standard input, so with these tests however they end.
 pub(super) struct FastApi {
-    process: Child,
+    _process: Child,
     pub(super) port: u16,
 }
 
 impl FastApi {
-    /// `None`, and a line that says so, where it cannot be had.
-    pub(super) fn start_or_skip() -> Option<Self> {
-        static PYTHON: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-        let python = PYTHON.get_or_init(|| install().map_err(|error| format!("{error:#}")));
-        let started = python.clone().map_err(anyhow::Error::msg).and_then(|python| Self::start(&python));
-        let error = match started {
+    /// The one of all tests, which takes a second to start; `None`, and a line that says so, where it cannot be had.
+    pub(super) fn shared_or_skip() -> Option<&'static Self> {
+        static SERVER: OnceLock<Result<FastApi, String>> = OnceLock::new();
+        let started = || install().and_then(|python| Self::start(&python)).map_err(|error| format!("{error:#}"));
+        let error = match SERVER.get_or_init(started) {
             Ok(server) => return Some(server),
             Err(error) => error,
         };
         let is_required = std::env::var_os(REQUIRE_VARIABLE).is_some_and(|value| value == "1");
-        assert!(!is_required, "there is no FastAPI: {error:#}");
-        let _ = writeln!(std::io::stderr(), "\nSKIPPED, there is no FastAPI here: {error:#}");
+        assert!(!is_required, "there is no FastAPI: {error}");
+        let _ = writeln!(std::io::stderr(), "\nSKIPPED, there is no FastAPI here: {error}");
         None
     }
 
     fn start(python: &Path) -> anyhow::Result<Self> {
-        for _ in 1..PORT_ATTEMPTS {
+        for _ in 0..PORT_ATTEMPTS {
             let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
             if let Some(server) = Self::launch(python, port)? {
                 return Ok(server);
@@ -83,7 +82,7 @@ impl FastApi {
     fn launch(python: &Path, port: u16) -> anyhow::Result<Option<Self>> {
         // Standard error goes where the test's goes, so that a fault of the program is seen.
         let mut command = Command::new(python);
-        command.arg(APP).arg(port.to_string()).stdin(Stdio::null()).stdout(Stdio::null());
+        command.arg(APP).arg(port.to_string()).stdin(Stdio::piped()).stdout(Stdio::null());
         let mut process = command.spawn().context("cannot start FastAPI")?;
         let start = Instant::now();
         while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
@@ -94,14 +93,7 @@ impl FastApi {
             }
             std::thread::sleep(POLL);
         }
-        Ok(Some(Self { process, port }))
-    }
-}
-
-impl Drop for FastApi {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        Ok(Some(Self { _process: process, port }))
     }
 }
 

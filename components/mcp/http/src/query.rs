@@ -1,0 +1,122 @@
+//! Pairs of names and values as a query or a form has them. Must not let one parameter write another.
+
+use std::fmt::Write as _;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Map, Value};
+use tool_provider::Failure;
+
+use crate::parameter::Style;
+
+/// All but what never means anything in an address (RFC 3986, unreserved).
+pub(crate) const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// How deep objects of `deepObject` may lie in each other; what lies deeper is JSON.
+const DEEP_MAX: usize = 4;
+
+/// A query in the making; a form is written in the same way.
+#[derive(Default)]
+pub(crate) struct Query<'o> {
+    text: String,
+    /// The names of all parameters and secrets: no field of an object becomes one of them.
+    names: Vec<&'o str>,
+}
+
+impl<'o> Query<'o> {
+    /// An empty one, where these names have a meaning.
+    pub(crate) fn of(names: impl Iterator<Item = &'o str>) -> Self {
+        Self { text: String::new(), names: names.collect() }
+    }
+
+    /// As it is sent.
+    pub(crate) fn into_text(self) -> String {
+        self.text
+    }
+
+    /// Adds a value that is encoded already.
+    pub(crate) fn pair(&mut self, name: &str, written: &str) {
+        let sign = if self.text.is_empty() { "" } else { "&" };
+        let _ = write!(self.text, "{sign}{}={written}", encoded(name));
+    }
+
+    /// Adds a parameter.
+    ///
+    /// # Errors
+    /// [`Failure::InvalidArguments`] when it would be another parameter.
+    pub(crate) fn add(&mut self, name: &str, value: &Value, style: Style) -> Result<(), Failure> {
+        match (value, style) {
+            (Value::Object(fields), Style::Exploded) => {
+                for (key, value) in fields {
+                    self.check(name, key)?;
+                    self.pair(key, &encoded(&plain(value)));
+                }
+            }
+            (Value::Object(fields), Style::Deep) => self.deep(name, name, fields, DEEP_MAX)?,
+            (Value::Object(fields), Style::Joined(sign)) => {
+                let fields = fields.iter().flat_map(|(key, value)| [encoded(key), encoded(&plain(value))]);
+                self.pair(name, &fields.collect::<Vec<_>>().join(sign));
+            }
+            (value, style) => self.own(name, value, style),
+        }
+        Ok(())
+    }
+
+    /// Adds what has no other name than this.
+    fn own(&mut self, name: &str, value: &Value, style: Style) {
+        match (value, style) {
+            (_, Style::Json) => self.pair(name, &encoded(&value.to_string())),
+            (Value::Array(items), Style::Exploded | Style::Deep) => {
+                for item in items {
+                    self.pair(name, &encoded(&plain(item)));
+                }
+            }
+            (Value::Array(items), Style::Joined(sign)) => {
+                let items: Vec<String> = items.iter().map(|item| encoded(&plain(item))).collect();
+                self.pair(name, &items.join(sign));
+            }
+            (other, _) => self.pair(name, &encoded(&plain(other))),
+        }
+    }
+
+    fn deep(&mut self, own: &str, name: &str, fields: &Map<String, Value>, depth: usize) -> Result<(), Failure> {
+        for (key, value) in fields {
+            let name = format!("{name}[{key}]");
+            match (value, depth.checked_sub(1)) {
+                (Value::Object(fields), Some(depth)) => self.deep(own, &name, fields, depth)?,
+                (other, _) => {
+                    self.check(own, &name)?;
+                    self.own(&name, other, Style::Deep);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Servers read `a[b]` as a part of `a`, and many do not tell apart upper and lower case.
+    fn check(&self, own: &str, written: &str) -> Result<(), Failure> {
+        let head = |name: &str| name.trim().split(['[', '\0']).next().unwrap_or_default().trim().to_ascii_lowercase();
+        let is_part = head(own) == head(written);
+        let is_same =
+            |other: &&str| other.eq_ignore_ascii_case(written.trim()) || (!is_part && head(other) == head(written));
+        match self.names.iter().filter(|other| **other != own).any(is_same) {
+            true => Err(Failure::InvalidArguments(format!(
+                "\"{own}\" must not have \"{}\", which is another parameter.",
+                crate::value::cut(written, 60)
+            ))),
+            false => Ok(()),
+        }
+    }
+}
+
+/// A text as one value, in a path too.
+pub(crate) fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, ENCODED).to_string()
+}
+
+/// A value as text; what has parts as JSON.
+pub(crate) fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
