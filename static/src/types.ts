@@ -66,9 +66,9 @@ export type Tool = {
   remote: boolean;
   /** What happens, all rules considered. */
   policy: Effect;
-  /** What this person chose for this tool. */
   /** It is asked about whatever anybody allowed. */
   always_asks: boolean;
+  /** What this person chose for this tool. */
   own_policy: Effect | null;
   input_schema: unknown;
 };

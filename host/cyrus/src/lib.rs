@@ -71,7 +71,7 @@ impl Cyrus {
         let packages = "apt-get install cyrus-imapd cyrus-caldav sasl2-bin libsasl2-modules";
         ensure!(Path::new(PROGRAM).exists(), "install it (Debian and Ubuntu, as root: {packages})");
         ensure!(output("id", &["-u"])?.trim() == "0", "it starts as root");
-        for _ in 1..PORT_ATTEMPTS {
+        for _ in 0..PORT_ATTEMPTS {
             let free = || Ok::<_, anyhow::Error>(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?);
             let (http, imap) = (free()?, free()?);
             let (http_port, imap_port) = (http.local_addr()?.port(), imap.local_addr()?.port());

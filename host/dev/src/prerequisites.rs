@@ -10,6 +10,9 @@ use crate::step::Step;
 /// What guests are compiled for.
 pub(crate) const WASM_TARGET: &str = "wasm32-wasip2";
 
+/// There where systemd runs: sd_booted(3).
+const SYSTEMD: &str = "/run/systemd/system";
+
 /// Installs the wasm target if it is missing.
 pub(crate) fn wasm_target(repo: &Repo) -> anyhow::Result<()> {
     if has_wasm_target(repo)? {
@@ -53,7 +56,7 @@ pub(crate) fn chromium(repo: &Repo) -> anyhow::Result<()> {
     install(repo, "Chromium", "chromium", &step)
 }
 
-/// Makes sure that there is a Cyrus for the tests of mail and calendars, likewise.
+/// Makes sure that there is a Cyrus for the tests of mail and calendars, likewise, but for machines that would go on to run it as a service.
 pub(crate) fn cyrus(repo: &Repo) -> anyhow::Result<()> {
     if std::path::Path::new("/usr/sbin/cyrmaster").exists() {
         return Ok(());
@@ -64,7 +67,14 @@ pub(crate) fn cyrus(repo: &Repo) -> anyhow::Result<()> {
         done: "installed Cyrus",
         remedy: "`apt-get install cyrus-imapd cyrus-caldav sasl2-bin libsasl2-modules` by hand, then start again.",
     };
-    install(repo, "Cyrus", "cyrus-imapd cyrus-caldav sasl2-bin libsasl2-modules", &step)
+    let packages = "cyrus-imapd cyrus-caldav sasl2-bin libsasl2-modules";
+    if std::path::Path::new(SYSTEMD).exists() {
+        bail!(
+            "Cyrus is missing, and its package would start a mail server here: install it (`sudo apt-get install {packages}`, then \
+             `sudo systemctl disable --now cyrus-imapd`), then start again"
+        );
+    }
+    install(repo, "Cyrus", packages, &step)
 }
 
 fn starts(repo: &Repo, program: &str) -> bool {
@@ -72,7 +82,7 @@ fn starts(repo: &Repo, program: &str) -> bool {
     output.is_ok_and(|output| output.status.success())
 }
 
-/// Installs Debian's packages, as root. No service of theirs is started.
+/// Installs Debian's packages, as root. No service of theirs is started where systemd does not run.
 fn install(repo: &Repo, name: &str, packages: &str, step: &Step<'_>) -> anyhow::Result<()> {
     let is_root = repo.command("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n");
     if !is_root || !starts(repo, "apt-get") {

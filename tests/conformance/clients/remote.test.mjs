@@ -26,8 +26,10 @@ before(async () => {
     stdio: ["ignore", "ignore", "pipe"],
     env: { ...process.env, PORT },
   });
-  // It says so when it listens.
-  await once(createInterface({ input: everything.stderr }).on("line", () => {}), "line");
+  await new Promise((resolve, reject) => {
+    createInterface({ input: everything.stderr }).on("line", (line) => line.includes("listening on port") && resolve());
+    everything.once("close", (code) => reject(new Error(`${EVERYTHING} ended with ${code}`)));
+  });
   const servers = JSON.stringify([
     { name: "elsewhere", url, authorization: "Bearer not-to-be-seen" },
     { name: "everything", url: `http://127.0.0.1:${PORT}/mcp` },

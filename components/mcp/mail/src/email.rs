@@ -40,6 +40,7 @@ pub(crate) struct Email {
     pub(crate) preview: Option<String>,
     pub(crate) has_attachment: bool,
     pub(crate) text_body: Option<Vec<Part>>,
+    pub(crate) html_body: Option<Vec<Part>>,
     pub(crate) attachments: Option<Vec<Part>>,
     pub(crate) body_values: Option<BTreeMap<String, BodyValue>>,
 }
@@ -93,17 +94,20 @@ impl Email {
 }
 
 impl Address {
-    /// `Name <address>`.
+    /// `Name <address>`, as `letter::address` reads it.
     pub(crate) fn show(&self) -> String {
         match self.name.as_deref().map(line).filter(|name| !name.is_empty()) {
+            Some(name) if name.contains([',', ';', '<', '>', '@', '"']) => {
+                format!("\"{}\" <{}>", name.replace('"', "'"), line(&self.email))
+            }
             Some(name) => format!("{name} <{}>", line(&self.email)),
             None => line(&self.email),
         }
     }
 
-    /// Two that are alike in this reach the same mailbox.
+    /// Two that are alike in this reach the same mailbox. Letters beyond ASCII are compared as they are: lower case makes some of them others.
     pub(crate) fn key(&self) -> String {
-        self.email.trim().to_lowercase()
+        self.email.trim().to_ascii_lowercase()
     }
 }
 

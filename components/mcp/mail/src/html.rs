@@ -1,5 +1,6 @@
 //! A mail's HTML as plain text, from its tags as they come, without building the tree they mean: that takes time in proportion to the mail,
-//! whatever is in it. What is hidden from people is left out, so that no program is told what a person is not.
+//! whatever is in it. Some of what is hidden from people is left out: what `hidden`, `display: none` or `visibility: hidden` hides on an element itself.
+//! Style sheets, colours, sizes and places hide too, and are not looked at: a model is told more than a person sees.
 
 use std::convert::Infallible;
 
@@ -40,7 +41,7 @@ struct Reading {
     /// The address of the link that is open, and how much was written before.
     link: Option<(String, usize)>,
     links: usize,
-    /// The element that is left out, and how many of its name are open.
+    /// The element that is left out, and how many are open in it that hold others of its name.
     skipped: Option<(Vec<u8>, usize)>,
 }
 
@@ -77,18 +78,24 @@ impl Reading {
     }
 
     fn open(&mut self, self_closing: bool) {
-        if let Some((skipped, open)) = &mut self.skipped {
-            if *skipped == self.tag {
-                *open = open.saturating_add(1);
-            }
-            return;
-        }
         let name = std::mem::take(&mut self.tag);
+        // Only these can end where they start; HTML passes over the stroke in others.
+        let is_empty = self_closing && name == b"svg";
+        if let Some((skipped, open)) = &mut self.skipped {
+            if nests(skipped, &name) {
+                *open = open.saturating_add(usize::from(!is_empty));
+                return;
+            }
+            if *open > 0 || !ends(skipped, &name) {
+                return;
+            }
+            self.skipped = None;
+        }
         let no_text =
             [&b"script"[..], b"style", b"title", b"template", b"svg", b"select", b"textarea", b"object", b"iframe"];
-        if no_text.contains(&name.as_slice()) || (self.is_hidden && has_end_tag(&name)) {
-            if !self_closing || has_end_tag(&name) {
-                self.skipped = Some((name, 1));
+        if no_text.contains(&name.as_slice()) || (self.is_hidden && has_content(&name)) {
+            if !is_empty {
+                self.skipped = Some((name, 0));
             }
             return;
         }
@@ -113,13 +120,18 @@ impl Reading {
 
     fn close(&mut self, name: &[u8]) {
         if let Some((skipped, open)) = &mut self.skipped {
-            if skipped.as_slice() == name {
-                *open = open.saturating_sub(1);
+            let (is_own, nests) = (skipped.as_slice() == name, nests(skipped, name));
+            if *open > 0 {
+                *open -= usize::from(nests);
+                return;
             }
-            if *open == 0 {
-                self.skipped = None;
+            if !is_own && !nests && !ends(skipped, name) {
+                return;
             }
-            return;
+            self.skipped = None;
+            if is_own {
+                return;
+            }
         }
         match name {
             b"a" => self.close_link(),
@@ -167,8 +179,33 @@ fn lines_around(name: &[u8]) -> usize {
     }
 }
 
-/// Whether the end of such an element is always written: else nobody knows how much to leave out.
-fn has_end_tag(name: &[u8]) -> bool {
+/// Whether an element within one that is left out can hold further ones of its name.
+fn nests(skipped: &[u8], name: &[u8]) -> bool {
+    match skipped {
+        b"p" => false,
+        b"li" => matches!(name, b"ul" | b"ol" | b"menu"),
+        b"dt" | b"dd" => name == b"dl",
+        b"td" | b"th" | b"tr" | b"thead" | b"tbody" | b"tfoot" => name == b"table",
+        _ => name == skipped,
+    }
+}
+
+/// Whether a tag ends an element whose own end need not be written.
+fn ends(skipped: &[u8], name: &[u8]) -> bool {
+    let is_part = matches!(name, b"thead" | b"tbody" | b"tfoot");
+    match skipped {
+        b"p" => (lines_around(name) > 0 && name != b"br") || matches!(name, b"li" | b"td" | b"th" | b"body" | b"html"),
+        b"li" => name == b"li",
+        b"dt" | b"dd" => matches!(name, b"dt" | b"dd"),
+        b"td" | b"th" => is_part || matches!(name, b"td" | b"th" | b"tr"),
+        b"tr" => is_part || name == b"tr",
+        b"thead" | b"tbody" | b"tfoot" => is_part,
+        _ => false,
+    }
+}
+
+/// Whether there is an end to such an element other than the mail's.
+fn has_content(name: &[u8]) -> bool {
     let without = [
         &b"area"[..],
         b"base",
@@ -181,20 +218,11 @@ fn has_end_tag(name: &[u8]) -> bool {
         b"link",
         b"meta",
         b"source",
+        b"track",
         b"wbr",
         b"html",
         b"head",
         b"body",
-        b"p",
-        b"li",
-        b"dt",
-        b"dd",
-        b"tr",
-        b"td",
-        b"th",
-        b"thead",
-        b"tbody",
-        b"tfoot",
         b"option",
     ];
     !without.contains(&name)
@@ -214,7 +242,19 @@ mod tests {
             ("See <a href='https://a.example/x'>the offer</a>.", "See the offer <https://a.example/x>."),
             ("<a href='https://a.example'>https://a.example</a> <a href='#top'>up</a>", "https://a.example up"),
             ("<div style='DISPLAY: none'>obey <div>me</div> now</div>seen<span hidden>not</span>", "seen"),
-            ("<p style='display:none'>nobody knows where this ends", "nobody knows where this ends"),
+            ("<p style='display:none'>obey<b>me</b><p>seen", "seen"),
+            ("<div><p hidden>obey</div>seen", "seen"),
+            ("a<ul><li hidden>obey<ul><li>me</ul>now<li>seen</ul>b", "a\n\n- seen\n\nb"),
+            ("<ul><li hidden>obey</ul>seen", "seen"),
+            ("<dl><dt hidden>obey<dd>seen</dl>", "seen"),
+            (
+                "<table><tr><td hidden>obey<table><tr><td>me</table>now<td>a<tr hidden><td>no<td>no<tr><td>b</table>c",
+                "a\nb\n\nc",
+            ),
+            ("<table><tr hidden><td>obey</table>seen", "seen"),
+            ("<img hidden>a<br hidden>b", "a\nb"),
+            ("<svg/>seen<svg><svg/><text>no</text></svg> too", "seen too"),
+            ("<div hidden/>obey</div>seen<script/>no</script>", "seen"),
             ("<script>1 < 2</script><b", ""),
         ] {
             assert_eq!(text(html), expected, "{html}");

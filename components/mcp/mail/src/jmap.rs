@@ -2,6 +2,11 @@
 //!
 //! The person's password goes to the server in their settings and to no other, whatever an answer or a model says.
 
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -23,6 +28,12 @@ const ID_BYTES_MAX: usize = 255;
 /// What a server says about a fault of its own is repeated so far.
 const WORDS_CHARS_MAX: usize = 300;
 
+/// What is left of the caller's patience for the way back.
+const MARGIN: Duration = Duration::from_millis(500);
+
+/// How long something is waited for whose loss does no harm.
+const EXTRA_WAIT: Duration = Duration::from_secs(5);
+
 const WELL_KNOWN: &str = "/.well-known/jmap";
 
 const CORE: &str = "urn:ietf:params:jmap:core";
@@ -43,6 +54,9 @@ struct Way<'a, T> {
     transport: &'a T,
     url: Url,
     authorization: HeaderValue,
+    start: Instant,
+    /// How long all requests together may take.
+    limit: Duration,
 }
 
 /// RFC 8620 section 2.
@@ -51,9 +65,16 @@ struct Way<'a, T> {
 struct Session {
     api_url: String,
     #[serde(default)]
-    capabilities: serde_json::Map<String, Value>,
+    accounts: BTreeMap<String, SessionAccount>,
     #[serde(default)]
     primary_accounts: serde_json::Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SessionAccount {
+    #[serde(default)]
+    account_capabilities: serde_json::Map<String, Value>,
 }
 
 /// A method and its arguments; the account is added.
@@ -80,12 +101,23 @@ impl<'a, T: Transport> Account<'a, T> {
         let id = session.primary_accounts.get(MAIL).and_then(Value::as_str).ok_or_else(|| {
             Failure::NotConfigured("This account of the server has no mail: enter another user name or token.".into())
         })?;
-        let can_submit = session.capabilities.contains_key(SUBMISSION);
+        // What the server can do, it need not let every account do.
+        let account = session.accounts.get(id);
+        let can_submit = account.is_some_and(|account| account.account_capabilities.contains_key(SUBMISSION));
         Ok(Self { way, api, id: id.to_owned(), can_submit })
     }
 
     /// Makes several calls in one request; a later one may refer to what an earlier one answers, which has its position as its name.
     pub(crate) async fn call(&self, calls: Vec<Call>) -> Result<Answers, Failure> {
+        self.call_within(calls, Duration::MAX).await
+    }
+
+    /// Makes calls whose loss does no harm: they hold up what was done before only for a moment, and are no reason to fail.
+    pub(crate) async fn call_beside(&self, calls: Vec<Call>) {
+        let _ = self.call_within(calls, EXTRA_WAIT).await;
+    }
+
+    async fn call_within(&self, calls: Vec<Call>, limit: Duration) -> Result<Answers, Failure> {
         let named = |(position, (method, mut arguments)): (usize, Call)| {
             if let Some(fields) = arguments.as_object_mut() {
                 fields.insert("accountId".into(), json!(self.id));
@@ -95,7 +127,7 @@ impl<'a, T: Transport> Account<'a, T> {
         let calls: Vec<_> = calls.into_iter().enumerate().map(named).collect();
         let using: &[&str] = if self.can_submit { &[CORE, MAIL, SUBMISSION] } else { &[CORE, MAIL] };
         let body = json!({ "using": using, "methodCalls": calls }).to_string();
-        let response = self.way.send(&Method::POST, &self.api, body).await?;
+        let response = self.way.send(&Method::POST, &self.api, body, limit).await?;
         if response.status() != StatusCode::OK {
             return Err(refused(&response));
         }
@@ -163,7 +195,8 @@ impl<'a, T: Transport> Way<'a, T> {
         let mut authorization = HeaderValue::try_from(credentials)
             .map_err(|_| Failure::NotConfigured("The API token has characters that no token has.".into()))?;
         authorization.set_sensitive(true);
-        Ok(Self { transport, url, authorization })
+        let limit = context.deadline.saturating_sub(MARGIN);
+        Ok(Self { transport, url, authorization, start: Instant::now(), limit })
     }
 
     /// The session, and where it is: at the address itself, or where the server says (RFC 8620 section 2.2).
@@ -182,7 +215,7 @@ impl<'a, T: Transport> Way<'a, T> {
     /// The session at an address; `None` if there is none.
     async fn explore(&self, mut url: Url) -> Result<Option<(Url, Session)>, Failure> {
         for _ in 0..=REDIRECTS_MAX {
-            let response = self.send(&Method::GET, &url, String::new()).await?;
+            let response = self.send(&Method::GET, &url, String::new(), Duration::MAX).await?;
             if response.status().is_redirection() {
                 let to = response.headers().get(header::LOCATION).and_then(|to| to.to_str().ok());
                 let Some(to) = to.and_then(|to| url.join(to).ok()) else { return Ok(None) };
@@ -209,7 +242,18 @@ impl<'a, T: Transport> Way<'a, T> {
         )))
     }
 
-    async fn send(&self, method: &Method, url: &Url, body: String) -> Result<Response<Vec<u8>>, Failure> {
+    /// The answer within this time, and within what the caller still waits.
+    async fn send(
+        &self,
+        method: &Method,
+        url: &Url,
+        body: String,
+        limit: Duration,
+    ) -> Result<Response<Vec<u8>>, Failure> {
+        let limit = self.limit.saturating_sub(self.start.elapsed()).min(limit);
+        if limit.is_zero() {
+            return Err(Failure::TimedOut);
+        }
         let mut request = Request::builder().method(method).uri(url.as_str());
         request = request.header(header::ACCEPT, "application/json");
         // Without a length, the host sends a body in chunks, which some servers take for none.
@@ -218,7 +262,7 @@ impl<'a, T: Transport> Way<'a, T> {
             request = request.header(header::CONTENT_LENGTH, body.len());
         }
         let request = request.header(header::AUTHORIZATION, self.authorization.clone());
-        self.transport.send(request.body(body.into_bytes()).map_err(unexpected)?).await
+        self.transport.send(request.body(body.into_bytes()).map_err(unexpected)?, limit).await
     }
 }
 

@@ -107,14 +107,21 @@ pub(crate) fn addresses(texts: &[String]) -> Result<Vec<Address>, Failure> {
 pub(crate) fn address(text: &str) -> Result<Address, Failure> {
     let text = text.trim();
     let (name, email) = match text.strip_suffix('>').and_then(|text| text.rsplit_once('<')) {
-        Some((name, email)) => (name.trim().trim_matches('"').trim(), email),
+        Some((name, email)) => (name.trim(), email),
         None => ("", text),
     };
     let options = Options::default().without_display_text().without_domain_literal();
-    let is_name = name.chars().count() <= NAME_CHARS_MAX && !name.chars().any(char::is_control);
+    let quoted = name.strip_prefix('"').and_then(|name| name.strip_suffix('"'));
+    // What looks like another address must not pass for a name.
+    let is_one =
+        !quoted.unwrap_or(name).contains(['<', '>', '@', '"']) && (quoted.is_some() || !name.contains([',', ';']));
+    let name = quoted.unwrap_or(name).trim();
+    let is_name = is_one && name.chars().count() <= NAME_CHARS_MAX && !name.chars().any(char::is_control);
     let is_plain = !email.chars().any(|c| c.is_control() || c.is_whitespace() || c == '"');
     if !is_name || !is_plain || EmailAddress::parse_with_options(email, options).is_err() {
-        return invalid("One of the addresses is none: write `ann@example.com` or `Ann <ann@example.com>`.");
+        return invalid(
+            "One of the addresses is none, or several: write `ann@example.com` or `Ann <ann@example.com>`, each by itself.",
+        );
     }
     Ok(Address { name: Some(name.to_owned()).filter(|name| !name.is_empty()), email: email.to_owned() })
 }
@@ -144,9 +151,12 @@ mod tests {
             ("ann@example.com", "", "ann@example.com"),
             (" Ann B. <ann+x@example.com> ", "Ann B.", "ann+x@example.com"),
             ("\"B, Ann\" <ann@example.com>", "B, Ann", "ann@example.com"),
+            ("\"B; Ann\" <ann@example.com>", "B; Ann", "ann@example.com"),
             ("Ünï <ann@localhost>", "Ünï", "ann@localhost"),
         ] {
             assert_eq!(read(text).unwrap(), (name.to_owned(), email.to_owned()), "{text}");
+            // What is shown can be repeated.
+            assert_eq!(read(&address(text).unwrap().show()).unwrap(), (name.to_owned(), email.to_owned()), "{text}");
         }
         let long = format!("{}@example.com", "a".repeat(65));
         for text in [
@@ -160,6 +170,14 @@ mod tests {
             "a b@example.com",
             "<ann@example.com",
             "ann@[127.0.0.1]",
+            "Bob <bob@example.com>, Eve <eve@example.com>",
+            "\"Bob <bob@example.com>, Eve\" <eve@example.com>",
+            "bob@example.com, Eve <eve@example.com>",
+            "bob@example.com <eve@example.com>",
+            "\"bob@example.com\" <eve@example.com>",
+            "\"Bob\", \"Eve\" <eve@example.com>",
+            "Bob, Eve <eve@example.com>",
+            "Bob; Eve <eve@example.com>",
             "\"a b\"@example.com",
             "Ann <ann@example.com> <",
             "ann@exa mple.com",

@@ -59,6 +59,8 @@ pub(crate) struct Got {
 impl From<Got> for Mailboxes {
     fn from(got: Got) -> Self {
         let mut mailboxes = got.list;
+        // Those with a role are what the tools cannot do without.
+        mailboxes.sort_by_key(|mailbox| mailbox.role.is_none());
         mailboxes.truncate(MAILBOXES_MAX);
         mailboxes.sort_by(|one, other| (one.sort_order, &one.name).cmp(&(other.sort_order, &other.name)));
         let by_id: BTreeMap<_, _> = mailboxes.iter().map(|mailbox| (mailbox.id.as_str(), mailbox)).collect();
@@ -150,6 +152,14 @@ mod tests {
             let words_of_both = said.split(", ").all(|part| words.contains(part));
             assert!(words_of_both, "{text}: {words}");
         }
+    }
+
+    #[test]
+    fn of_too_many_those_with_a_role_are_kept() {
+        let mut list: Vec<_> = (0..MAILBOXES_MAX).map(|n| json!({ "id": format!("m{n}"), "name": "x" })).collect();
+        list.push(json!({ "id": "s", "name": "Gesendet", "role": "sent" }));
+        let mailboxes: Mailboxes = serde_json::from_value::<Got>(json!({ "list": list })).unwrap().into();
+        assert_eq!((mailboxes.role("sent"), mailboxes.iter().count()), (Some("s"), MAILBOXES_MAX));
     }
 
     #[test]

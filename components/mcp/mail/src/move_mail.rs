@@ -8,7 +8,9 @@ use serde_json::{Map, Value, json};
 use tool_provider::{Context, Failure, Structured, tool};
 
 use crate::{
-    jmap::{Account, SetError, check_id, no_such_mail},
+    email,
+    jmap::{Account, SetError, check_id, no_such_mail, unexpected},
+    letter::invalid,
     mailboxes::{self, Mailboxes},
     transport::{Outside, Transport},
 };
@@ -16,12 +18,22 @@ use crate::{
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MoveMail {
-    /// The mails' ids, from `search_mail`.
+    /// The mails.
     #[schemars(length(min = 1, max = 50))]
-    pub(crate) ids: Vec<String>,
+    pub(crate) mails: Vec<Named>,
     /// Where they go: the mailbox's id, role, path or name. `archive` puts them away, `trash` throws them away, `inbox` gets them back.
     #[schemars(length(max = 500))]
     pub(crate) mailbox: String,
+}
+
+#[derive(Deserialize, JsonSchema, Clone)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Named {
+    /// Its id, from `search_mail`.
+    pub(crate) id: String,
+    /// Its subject, so that the person sees it when asked.
+    #[schemars(length(max = 500))]
+    pub(crate) subject: String,
 }
 
 #[derive(Serialize, JsonSchema, Debug)]
@@ -37,6 +49,8 @@ pub(crate) struct Changed {
 #[serde(rename_all = "camelCase")]
 struct Set {
     #[serde(default)]
+    updated: Option<BTreeMap<String, Value>>,
+    #[serde(default)]
     not_updated: Option<BTreeMap<String, SetError>>,
 }
 
@@ -51,10 +65,24 @@ pub(crate) async fn run<T: Transport>(
     context: &Context,
     transport: &T,
 ) -> Result<Changed, Failure> {
+    let ids: Vec<_> = arguments.mails.iter().map(|mail| mail.id.clone()).collect();
+    ids.iter().try_for_each(|id| check_id(id))?;
     let account = Account::open(context, transport).await?;
-    let mailboxes: Mailboxes = account.call(vec![mailboxes::get()]).await?.read::<mailboxes::Got>(0)?.into();
+    let get = ("Email/get", json!({ "ids": ids, "properties": ["id", "subject"] }));
+    let answers = account.call(vec![mailboxes::get(), get]).await?;
+    let mailboxes: Mailboxes = answers.read::<mailboxes::Got>(0)?.into();
     let mailbox = mailboxes.find(&arguments.mailbox)?;
-    update(&account, &arguments.ids, &json!({ "mailboxIds": { mailbox: true } })).await
+    let emails = answers.read::<email::Got>(1)?.list;
+    // What the person was asked about must be what is moved. What is not there is said when it is not moved.
+    for email in &emails {
+        let (id, subject) = (&email.id, email.subject());
+        if arguments.mails.iter().any(|mail| mail.id == *id && mail.subject.trim() != subject) {
+            let words =
+                format!("The subject of `{id}` is \"{subject}\": repeat that if it is meant; nothing was moved.");
+            return invalid(words);
+        }
+    }
+    update(&account, &ids, &json!({ "mailboxIds": { mailbox: true } })).await
 }
 
 /// Changes all these mails in the same way. Fails only if none could be changed.
@@ -66,13 +94,20 @@ pub(crate) async fn update<T: Transport>(
     ids.iter().try_for_each(|id| check_id(id))?;
     let update: Map<_, _> = ids.iter().map(|id| (id.clone(), patch.clone())).collect();
     let set: Set = account.call(vec![("Email/set", json!({ "update": update }))]).await?.read(0)?;
-    let errors = set.not_updated.unwrap_or_default();
-    if ids.iter().all(|id| errors.contains_key(id)) {
-        return Err(match errors.values().find(|error| error.kind != "notFound") {
-            Some(error) => Failure::UpstreamFailed(format!("Nothing was changed: {}.", error.words())),
-            None => no_such_mail(),
+    let (updated, errors) = (set.updated.unwrap_or_default(), set.not_updated.unwrap_or_default());
+    let (done, others): (Vec<_>, Vec<_>) =
+        ids.iter().cloned().partition(|id| updated.contains_key(id) && !errors.contains_key(id));
+    if done.is_empty() {
+        let is_there = |error: &&SetError| error.kind != "notFound";
+        return Err(match others.iter().find(|id| !errors.contains_key(*id)) {
+            Some(_) => unexpected("it does not say that it changed anything"),
+            None => match errors.values().find(is_there) {
+                Some(error) => Failure::UpstreamFailed(format!("Nothing was changed: {}.", error.words())),
+                None => no_such_mail(),
+            },
         });
     }
-    let done = ids.iter().filter(|id| !errors.contains_key(*id)).cloned().collect();
-    Ok(Changed { done, failed: errors.into_iter().map(|(id, error)| (id, error.words())).collect() })
+    let why = |id: &String| errors.get(id).map_or("the server does not say what became of it".into(), SetError::words);
+    let failed = others.into_iter().map(|id| (id.clone(), why(&id))).collect();
+    Ok(Changed { done, failed })
 }

@@ -4,6 +4,8 @@
 //! of which the new one is made (`ifInState`): two attempts at once cannot both make it. No search index is asked, since those lag.
 //! A draft that is being sent has the keyword `SENDING`. Who finds it does not send: not to send is better than to send twice.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tool_provider::{Context, Failure};
@@ -69,13 +71,25 @@ struct Identities {
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 struct Set {
-    created: Option<std::collections::BTreeMap<String, Created>>,
-    not_created: Option<std::collections::BTreeMap<String, SetError>>,
+    created: Option<BTreeMap<String, Created>>,
+    not_created: Option<BTreeMap<String, SetError>>,
+    updated: Option<BTreeMap<String, Value>>,
+    not_updated: Option<BTreeMap<String, SetError>>,
 }
 
 #[derive(Deserialize)]
 struct Created {
     id: String,
+}
+
+/// What became of the one thing that was to be made.
+enum Creation {
+    /// It has this id.
+    Done(String),
+    /// It certainly was not made.
+    Refused(Failure),
+    /// The answer does not say.
+    Unclear(Failure),
 }
 
 impl<'a, T: Transport> Outbox<'a, T> {
@@ -119,7 +133,10 @@ impl<'a, T: Transport> Outbox<'a, T> {
             }
             let answers = self.account.call(vec![self.create(letter, &state, false)?]).await?;
             if answers.error(0) != Some("stateMismatch") {
-                return Ok(Stored { id: created(&answers, 0, "draft")?, was_before: false });
+                return match creation(&answers, 0, "draft") {
+                    Creation::Done(id) => Ok(Stored { id, was_before: false }),
+                    Creation::Refused(failure) | Creation::Unclear(failure) => Err(failure),
+                };
             }
         }
         Err(busy())
@@ -143,7 +160,12 @@ impl<'a, T: Transport> Outbox<'a, T> {
             let calls = vec![self.create(letter, &state, true)?, self.submit("#draft", &recipients)?];
             let answers = self.account.call(calls).await.map_err(unknown)?;
             if answers.error(0) != Some("stateMismatch") {
-                let id = created(&answers, 0, "draft")?;
+                let id = match creation(&answers, 0, "draft") {
+                    Creation::Done(id) => id,
+                    Creation::Refused(failure) => return Err(failure),
+                    // It may have been made, and then sent by the second call.
+                    Creation::Unclear(failure) => return Err(unknown(failure)),
+                };
                 self.sent(&answers, 1, &id).await?;
                 return Ok(Stored { id, was_before: false });
             }
@@ -168,7 +190,23 @@ impl<'a, T: Transport> Outbox<'a, T> {
         if answers.error(0) == Some("stateMismatch") {
             return Ok(None);
         }
-        answers.read::<Value>(0)?;
+        // Without the mark, a second attempt would send it again.
+        let why = match answers.read::<Set>(0) {
+            Ok(Set { updated: Some(updated), .. }) if updated.contains_key(id) => None,
+            Ok(set) => {
+                let error = set.not_updated.and_then(|mut errors| errors.remove(id));
+                Some(error.map_or("the mail server does not say why".into(), |error| error.words()))
+            }
+            Err(Failure::UpstreamFailed(words)) => Some(words),
+            Err(failure) => return Err(failure),
+        };
+        if let Some(why) = why {
+            let words = format!(
+                "The draft `{id}` was not sent, because it could not be marked as being sent: {}.",
+                why.trim_end_matches('.')
+            );
+            return Err(Failure::UpstreamFailed(words));
+        }
         let answers = self.account.call(vec![submit]).await.map_err(unknown)?;
         self.sent(&answers, 0, id).await?;
         Ok(Some(Stored { id: id.to_owned(), was_before: false }))
@@ -239,19 +277,24 @@ impl<'a, T: Transport> Outbox<'a, T> {
         patch
     }
 
-    /// What is lost here changes only where the mail is shown.
+    /// What is lost here changes only where and how the mail is shown.
     async fn patch(&self, id: &str, patch: Value) {
-        let _ = self.account.call(vec![("Email/set", json!({ "update": { id: patch } }))]).await;
+        self.account.call_beside(vec![("Email/set", json!({ "update": { id: patch } }))]).await;
     }
 
-    /// Whether it was sent; files it if the server has not.
+    /// Whether it was sent; files it if the server has not. Of whose sending nothing is known keeps its mark.
     async fn sent(&self, answers: &Answers, position: usize, id: &str) -> Result<(), Failure> {
-        if let Err(failure) = created(answers, position, "sending") {
-            self.patch(id, json!({ format!("keywords/{SENDING}"): null })).await;
-            let (Failure::InvalidArguments(words) | Failure::UpstreamFailed(words)) = failure else {
-                return Err(failure);
-            };
-            return Err(Failure::UpstreamFailed(format!("{words} It is kept as the draft `{id}`, and was not sent.")));
+        match creation(answers, position, "sending") {
+            Creation::Done(_) => {}
+            Creation::Unclear(failure) => return Err(unknown(failure)),
+            Creation::Refused(failure) => {
+                self.patch(id, json!({ format!("keywords/{SENDING}"): null })).await;
+                let (Failure::InvalidArguments(words) | Failure::UpstreamFailed(words)) = failure else {
+                    return Err(failure);
+                };
+                let words = format!("{words} It is kept as the draft `{id}`, and was not sent.");
+                return Err(Failure::UpstreamFailed(words));
+            }
         }
         let filed = answers.beside(position, "Email/set").and_then(|answer| answer.get("updated")?.get(id));
         if filed.is_none() {
@@ -261,16 +304,22 @@ impl<'a, T: Transport> Outbox<'a, T> {
     }
 }
 
-fn created(answers: &Answers, position: usize, name: &str) -> Result<String, Failure> {
-    let set: Set = answers.read(position)?;
+/// What an answer says of it. An error of the whole method means that nothing was done, but for one (RFC 8620 section 3.6.2).
+fn creation(answers: &Answers, position: usize, name: &str) -> Creation {
+    let set: Set = match (answers.read(position), answers.error(position)) {
+        (Ok(set), _) => set,
+        (Err(failure), Some("serverPartialFail" | "") | None) => return Creation::Unclear(failure),
+        (Err(failure), Some(_)) => return Creation::Refused(failure),
+    };
     if let Some(created) = set.created.and_then(|mut created| created.remove(name)) {
-        return Ok(created.id);
+        return Creation::Done(created.id);
     }
     match set.not_created.and_then(|mut errors| errors.remove(name)) {
-        Some(error) => {
-            Err(Failure::UpstreamFailed(format!("The mail server does not take the mail: {}.", error.words())))
-        }
-        None => Err(unexpected("it neither made the mail nor refused to")),
+        Some(error) => Creation::Refused(Failure::UpstreamFailed(format!(
+            "The mail server does not take the mail: {}.",
+            error.words()
+        ))),
+        None => Creation::Unclear(unexpected("it neither made the mail nor refused to")),
     }
 }
 

@@ -9,7 +9,7 @@ use tool_provider::{Context, Failure, Structured, tool};
 use crate::{
     email::{self, Email, Got, line},
     html,
-    jmap::{Account, Call, check_id, no_such_mail},
+    jmap::{Account, Answers, Call, check_id, no_such_mail},
     mailboxes::{self, Mailboxes},
     moment,
     transport::{Outside, Transport},
@@ -24,11 +24,15 @@ const THREAD_TEXT_CHARS_MAX: usize = 4_000;
 /// The newest mails of a conversation that are read.
 const THREAD_MAILS_MAX: usize = 20;
 
-/// What is fetched of one body: 20 of them, and what JSON adds, fit into an answer of 4 MiB.
+/// What is fetched of each part of a text in a conversation: of 20 mails with one part each, it fits into an answer of 4 MiB, unless JSON has to
+/// escape much of it. For more, see `SMALL_BODY_BYTES_MAX`.
 const BODY_BYTES_MAX: usize = 128 << 10;
 
-/// What is fetched of the body of one mail that is read by itself.
+/// What is fetched of each part of a mail that is read by itself.
 const LONE_BODY_BYTES_MAX: usize = 1 << 20;
+
+/// What is fetched instead when that made too large an answer: most mails have one or two parts, some have dozens.
+const SMALL_BODY_BYTES_MAX: usize = 8 << 10;
 
 /// Attachments of one mail that are listed.
 const ATTACHMENTS_MAX: usize = 50;
@@ -116,21 +120,22 @@ pub(crate) async fn run<T: Transport>(arguments: &ReadMail, context: &Context, t
     check_id(&arguments.id)?;
     let zone = moment::zone(arguments.time_zone.as_deref())?;
     let account = Account::open(context, transport).await?;
-    let mut calls = vec![mailboxes::get(), get(std::slice::from_ref(&arguments.id), LONE_BODY_BYTES_MAX)];
-    if arguments.thread {
+    let mut notes = Vec::new();
+    let id = std::slice::from_ref(&arguments.id);
+    let answers = if arguments.thread {
         // Only its place: the mails themselves are asked for together.
-        let id = [&arguments.id];
-        calls = vec![mailboxes::get(), ("Email/get", json!({ "ids": id, "properties": ["id", "threadId"] }))];
+        let place = ("Email/get", json!({ "ids": id, "properties": ["id", "threadId"] }));
         let ids = json!({ "resultOf": "1", "name": "Email/get", "path": "/list/*/threadId" });
-        calls.push(("Thread/get", json!({ "#ids": ids })));
-    }
-    let answers = account.call(calls).await?;
+        account.call(vec![mailboxes::get(), place, ("Thread/get", json!({ "#ids": ids }))]).await?
+    } else {
+        let calls = |bytes_max| vec![mailboxes::get(), get(id, bytes_max)];
+        fetch(&account, calls, LONE_BODY_BYTES_MAX, &mut notes).await?
+    };
     let mailboxes: Mailboxes = answers.read::<mailboxes::Got>(0)?.into();
     let mut emails = answers.read::<Got>(1)?.list;
     if emails.is_empty() {
         return Err(no_such_mail());
     }
-    let mut notes = Vec::new();
     let mut chars_max = TEXT_CHARS_MAX;
     let mut offset = usize::try_from(arguments.offset.unwrap_or(0)).unwrap_or(usize::MAX);
     if arguments.thread {
@@ -140,7 +145,8 @@ pub(crate) async fn run<T: Transport>(arguments: &ReadMail, context: &Context, t
         if newest.len() < ids.len() {
             notes.push(format!("The conversation has {} mails; these are its newest {THREAD_MAILS_MAX}.", ids.len()));
         }
-        emails = account.call(vec![get(newest, BODY_BYTES_MAX)]).await?.read::<Got>(0)?.list;
+        let calls = |bytes_max| vec![get(newest, bytes_max)];
+        emails = fetch(&account, calls, BODY_BYTES_MAX, &mut notes).await?.read::<Got>(0)?.list;
         emails.sort_by_key(|email| newest.iter().position(|id| *id == email.id));
         (chars_max, offset) = (THREAD_TEXT_CHARS_MAX, 0);
     }
@@ -150,6 +156,24 @@ pub(crate) async fn run<T: Transport>(arguments: &ReadMail, context: &Context, t
         notes.push(words.into());
     }
     Ok(Read { mails, notes })
+}
+
+/// Fetches bodies, and only their beginnings if that fails: an answer that is too large ends like one that breaks off.
+async fn fetch<T: Transport>(
+    account: &Account<'_, T>,
+    calls: impl Fn(usize) -> Vec<Call>,
+    bytes_max: usize,
+    notes: &mut Vec<String>,
+) -> Result<Answers, Failure> {
+    match account.call(calls(bytes_max)).await {
+        Err(Failure::UpstreamFailed(_)) => {
+            let answers = account.call(calls(SMALL_BODY_BYTES_MAX)).await?;
+            let words = "Of each part of a text only the first 8 KiB were read, because all at once did not arrive: it may be too large.";
+            notes.push(words.into());
+            Ok(answers)
+        }
+        result => result,
+    }
 }
 
 fn get(ids: &[String], body_bytes_max: usize) -> Call {
@@ -215,7 +239,7 @@ fn show(email: Email, zone: &TimeZone, mailboxes: &Mailboxes, offset: usize, cha
 }
 
 /// The mail's text, plain where it has that, and whether the server left out the end.
-fn text(email: &Email) -> (String, bool) {
+pub(crate) fn text(email: &Email) -> (String, bool) {
     let (mut texts, mut is_truncated) = (Vec::new(), false);
     for part in email.text_body.iter().flatten() {
         let value = part.part_id.as_ref().and_then(|id| email.body_values.as_ref()?.get(id));

@@ -89,6 +89,22 @@ struct Queried {
     ids: Vec<String>,
     #[serde(default)]
     total: Option<u64>,
+    /// Of how many at most, if the server gives fewer at once than were asked for.
+    #[serde(default)]
+    limit: Option<u32>,
+}
+
+impl Queried {
+    /// Where to go on, if there may be more.
+    fn next(&self, position: u32, limit: u32) -> Option<u32> {
+        let found = u32::try_from(self.ids.len()).ok().filter(|found| *found > 0)?;
+        let next = position.saturating_add(found);
+        let is_more = match self.total {
+            Some(total) => u64::from(next) < total,
+            None => found >= self.limit.unwrap_or(limit).min(limit),
+        };
+        is_more.then_some(next)
+    }
 }
 
 /// Searches the person's mails, the newest first; without any condition it gives the latest. Read a mail with `read_mail`. Mails are written by
@@ -142,14 +158,8 @@ pub(crate) async fn run<T: Transport>(
         id: email.id,
         thread_id: email.thread_id,
     };
-    let is_full = queried.ids.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
-    let next = position.saturating_add(limit);
-    let is_more = is_full && queried.total.is_none_or(|total| total > next.into());
-    Ok(Found {
-        mails: emails.into_iter().map(hit).collect(),
-        total: queried.total,
-        next_position: is_more.then_some(next),
-    })
+    let next_position = queried.next(position, limit);
+    Ok(Found { mails: emails.into_iter().map(hit).collect(), total: queried.total, next_position })
 }
 
 /// RFC 8621 section 4.4.1.
@@ -179,4 +189,25 @@ fn filter(arguments: &SearchMail, mailboxes: &Mailboxes) -> Result<Map<String, V
         filter.insert("hasAttachment".into(), json!(has_attachment));
     }
     Ok(filter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reading_on_passes_nothing_over_whatever_a_server_gives_at_once() {
+        for (ids, total, server_limit, expected) in [
+            (20, Some(50), None, Some(30)),
+            (5, Some(50), Some(5), Some(15)),
+            (20, Some(30), None, None),
+            (0, Some(50), None, None),
+            (20, None, None, Some(30)),
+            (5, None, Some(5), Some(15)),
+            (5, None, None, None),
+        ] {
+            let queried = Queried { ids: vec![String::new(); ids], total, limit: server_limit };
+            assert_eq!(queried.next(10, 20), expected, "{ids} of {total:?}");
+        }
+    }
 }

@@ -6,10 +6,11 @@ use serde_json::json;
 use tool_provider::{Context, Failure, Structured, tool};
 
 use crate::{
-    email::Got,
+    email::{Address, Email, Got},
     jmap::{check_id, no_such_mail},
-    letter::{self, RECIPIENTS_MAX, invalid},
+    letter::{self, BODY_CHARS_MAX, RECIPIENTS_MAX, invalid},
     outbox::{ATTEMPTS_MAX, Outbox, Stored, busy},
+    read_mail::text,
     reply_to_mail::check,
     send_mail::Sent,
     transport::{Outside, Transport},
@@ -30,9 +31,32 @@ pub(crate) struct SendDraft {
     #[serde(default)]
     #[schemars(length(max = 50), inner(length(max = 600)))]
     pub(crate) cc: Vec<String>,
+    /// Its whole text, likewise, as `read_mail` gives it.
+    #[schemars(length(max = 100_000))]
+    pub(crate) body: String,
 }
 
-/// Sends a mail that is among the drafts, as it is; what is sent cannot be called back. Read it first with `read_mail`.
+/// What is fetched of a draft's text: all that `BODY_CHARS_MAX` characters can take.
+const BODY_BYTES_MAX: usize = 4 * BODY_CHARS_MAX;
+
+const PROPERTIES: [&str; 13] = [
+    "id",
+    "mailboxIds",
+    "keywords",
+    "from",
+    "to",
+    "cc",
+    "bcc",
+    "replyTo",
+    "subject",
+    "textBody",
+    "htmlBody",
+    "attachments",
+    "bodyValues",
+];
+
+/// Sends a mail that is among the drafts, as it is; what is sent cannot be called back. Read it first with `read_mail`. Only drafts of plain text,
+/// without attachments.
 #[tool(
     title = "Send a draft",
     idempotent,
@@ -55,8 +79,13 @@ pub(crate) async fn run<T: Transport>(
     let (to, cc) = (letter::addresses(&arguments.to)?, letter::addresses(&arguments.cc)?);
     let outbox = Outbox::open(context, transport).await?;
     for _ in 0..ATTEMPTS_MAX {
-        let properties = ["id", "mailboxIds", "keywords", "to", "cc", "bcc", "subject"];
-        let get = json!({ "ids": [arguments.id], "properties": properties });
+        let get = json!({
+            "ids": [arguments.id],
+            "properties": PROPERTIES,
+            "bodyProperties": ["partId", "type"],
+            "fetchTextBodyValues": true,
+            "maxBodyValueBytes": BODY_BYTES_MAX,
+        });
         let got = outbox.account.call(vec![("Email/get", get)]).await?.read::<Got>(0)?;
         let draft = got.list.into_iter().next().ok_or_else(no_such_mail)?;
         let (draft_to, draft_cc) = (draft.to.clone().unwrap_or_default(), draft.cc.clone().unwrap_or_default());
@@ -70,12 +99,18 @@ pub(crate) async fn run<T: Transport>(
             );
             return invalid(words);
         }
+        if plain(&arguments.body) != plain(&text(&draft).0) {
+            return invalid(
+                "The text of this draft is another: read it with `read_mail`, and repeat the whole of it in `body` if it is meant; nothing was sent.",
+            );
+        }
         if !draft.is_draft() {
             if draft.mailbox_ids.keys().any(|mailbox| outbox.is_sent(mailbox)) {
                 return Ok(Sent::new(Stored { id: draft.id, was_before: true }, recipients));
             }
             return invalid("That mail is no draft: to pass on what it says, write a new one with `send_mail`.");
         }
+        check_shown(&draft, &outbox.from)?;
         if draft.bcc.as_ref().is_some_and(|bcc| !bcc.is_empty()) {
             return invalid(
                 "Not every server keeps the `bcc` of a draft to itself: send it with `send_mail`, or from another program.",
@@ -89,4 +124,48 @@ pub(crate) async fn run<T: Transport>(
         }
     }
     Err(busy())
+}
+
+/// A text as it is compared: programs write line ends and what is left of a line's end as they like.
+fn plain(text: &str) -> String {
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
+    let lines = text.split('\n').map(|line| {
+        let line: String = line.chars().filter(|c| !c.is_control() || *c == '\t').collect();
+        line.trim_end().to_owned()
+    });
+    lines.collect::<Vec<_>>().join("\n").trim().to_owned()
+}
+
+/// Refuses a draft that has more than the person is asked about.
+fn check_shown(draft: &Email, own: &Address) -> Result<(), Failure> {
+    let elsewhere =
+        |words: &str| invalid(format!("This draft {words}: send it from another program; nothing was sent."));
+    match draft.from.as_deref() {
+        Some([from]) if from.key() == own.key() => {}
+        _ => return elsewhere(&format!("is not from {}, whom mails are sent from here", own.email)),
+    }
+    if draft.reply_to.as_ref().is_some_and(|addresses| !addresses.is_empty()) {
+        return elsewhere("has answers go elsewhere (`reply_to`)");
+    }
+    let mut parts = draft.text_body.iter().chain(&draft.html_body).flatten();
+    let is_attached = draft.attachments.as_ref().is_some_and(|parts| !parts.is_empty());
+    if is_attached || !parts.all(|part| part.kind.as_deref() == Some("text/plain")) {
+        return elsewhere("has attachments, or is more than plain text");
+    }
+    if text(draft).1 {
+        return elsewhere("is longer than is read here");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_compared_but_for_line_ends() {
+        assert_eq!(plain(" a \r\nb\t\rc\n\n"), plain("a\nb\nc"));
+        assert_ne!(plain("a b"), plain("a\nb"));
+        assert_ne!(plain("a"), plain("A"));
+    }
 }

@@ -5,23 +5,20 @@ use std::time::Duration;
 use http::{Request, Response};
 use tool_provider::Failure;
 
-/// What the largest answer may have: what a tool may return, and more than all that is asked for at once.
+/// What the largest answer may have: what a tool may return, and more than is asked for at once as a rule.
 pub(crate) const ANSWER_BYTES_MAX: usize = 4 << 20;
-
-/// How long one answer may take: three of them fit into the minute that a call has.
-const ANSWER_WAIT: Duration = Duration::from_secs(20);
 
 /// Sends requests.
 pub(crate) trait Transport {
-    /// The answer, whatever its status; redirects are answers.
-    async fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, Failure>;
+    /// The answer within this time, whatever its status; redirects are answers.
+    async fn send(&self, request: Request<Vec<u8>>, limit: Duration) -> Result<Response<Vec<u8>>, Failure>;
 }
 
 /// What `allowed_outbound_hosts` allows.
 pub(crate) struct Outside;
 
 impl Transport for Outside {
-    async fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, Failure> {
-        tool_provider::http::send(request, ANSWER_BYTES_MAX, ANSWER_WAIT).await
+    async fn send(&self, request: Request<Vec<u8>>, limit: Duration) -> Result<Response<Vec<u8>>, Failure> {
+        tool_provider::http::send(request, ANSWER_BYTES_MAX, limit).await
     }
 }

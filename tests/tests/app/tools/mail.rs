@@ -1,6 +1,8 @@
 //! A person's mail at a real server: read without asking, sent when the person agrees.
 
-use anyhow::{Context as _, Result};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
 use native_cyrus::{Cyrus, PEOPLE};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
@@ -9,15 +11,19 @@ use tests::{App, Event, Person, start_model};
 const SEARCH: &str = "scripted-tool=mail_search_mail-delay=0-ttft=0";
 const SEND: &str = "scripted-tool=mail_send_mail-delay=0-ttft=0";
 
+/// How long the server may take to index what it got.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 fn result(events: &[Event]) -> Result<&Event> {
-    events.iter().find(|event| event.kind() == "tool_result").context("no result")
+    events.iter().find(|event| event.kind() == "tool_result").with_context(|| format!("no result: {events:?}"))
 }
 
 #[tokio::test]
 async fn mail_is_found_and_sent_once_the_person_agrees() -> Result<()> {
     let Some(cyrus) = Cyrus::start_or_skip() else { return Ok(()) };
     cyrus.deliver(0, "INBOX", "02-Mar-2026 10:00:00 +0000", "From: carol@ext.example\nSubject: Tacos\n\nAt noon?\n")?;
-    let options = start_model()?.options().variable("mail_host", &cyrus.url);
+    // Searched again and again, until what has come is indexed.
+    let options = start_model()?.options().variable("mail_host", &cyrus.url).variable("tool_calls_per_minute", "10000");
     let Some((_host, app)) = App::own(options)? else { tests::skip!("needs settings of its own") };
     let person = Person::in_app(&app).await?;
     let (_, events) = person.hear(SEARCH, "{}").await?;
@@ -31,9 +37,16 @@ async fn mail_is_found_and_sent_once_the_person_agrees() -> Result<()> {
         let put = person.request(Method::PUT, "/api/tools/secrets").json(&body).send().await?;
         assert_eq!(put.status(), StatusCode::OK, "{secret}");
     }
-    let (_, events) = person.hear(SEARCH, r#"{"from": "carol", "after": "2026-03-01"}"#).await?;
-    let found = result(&events)?;
-    assert!(found.metadata("is_error") == &json!(false) && found.content().contains("Tacos"), "{}", found.content());
+    let start = Instant::now();
+    loop {
+        let (_, events) = person.hear(SEARCH, r#"{"from": "carol", "after": "2026-03-01"}"#).await?;
+        let found = result(&events)?;
+        assert_eq!(found.metadata("is_error"), &json!(false), "{}", found.content());
+        if found.content().contains("Tacos") {
+            break;
+        }
+        ensure!(start.elapsed() < PATIENCE, "the mail is not found: {}", found.content());
+    }
 
     let letter = json!({"to": ["carol@ext.example"], "subject": "Re: Tacos", "body": "Yes."});
     let turn = person.ask(SEND, &letter.to_string()).await?;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod reading;
+mod scripted;
 mod sending;
 mod settings;
 
@@ -24,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 struct Native(reqwest::Client);
 
 impl Transport for Native {
-    async fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, Failure> {
+    async fn send(&self, request: Request<Vec<u8>>, _: Duration) -> Result<Response<Vec<u8>>, Failure> {
         let failed = |error: reqwest::Error| Failure::UpstreamFailed(format!("{error:?}"));
         let request = reqwest::Request::try_from(request).map_err(failed)?;
         let response = self.0.execute(request).await.map_err(failed)?;

@@ -6,7 +6,7 @@ use crate::{
     list_mailboxes, mark_mail,
     mark_mail::MarkMail,
     move_mail,
-    move_mail::MoveMail,
+    move_mail::{MoveMail, Named},
     read_mail,
     read_mail::{Attachment, Mail, ReadMail},
 };
@@ -113,23 +113,30 @@ async fn mails_are_moved_and_marked() {
     let Some(world) = World::start_or_skip() else { return };
     world.deliver(2, "Subject: One", "one");
     world.deliver(3, "Subject: Two", "two");
-    let ids: Vec<_> = world.mails_in("inbox").await.into_iter().map(|hit| hit.id).collect();
-    let move_to = async |ids: &[String], mailbox: &str| {
-        let arguments = MoveMail { ids: ids.to_vec(), mailbox: mailbox.into() };
+    let found = world.mails_in("inbox").await;
+    let ids: Vec<_> = found.iter().map(|hit| hit.id.clone()).collect();
+    let all: Vec<_> = found.into_iter().map(|hit| Named { id: hit.id, subject: hit.subject }).collect();
+    let named = |id: &str, subject: &str| Named { id: id.into(), subject: subject.into() };
+    let move_to = async |mails: &[Named], mailbox: &str| {
+        let arguments = MoveMail { mails: mails.to_vec(), mailbox: mailbox.into() };
         move_mail::run(&arguments, &world.call("move"), &world.transport).await
     };
+    // What the person was asked about is what is moved.
+    let other = [all[0].clone(), named(&ids[1], "Two")];
+    assert!(words(move_to(&other, "trash").await).contains("is \"One\""));
+    assert_eq!(world.mails_in("inbox").await.len(), 2);
     for _ in 0..2 {
-        assert_eq!(move_to(&ids, "archive").await.unwrap().done, ids);
+        assert_eq!(move_to(&all, "archive").await.unwrap().done, ids);
         assert_eq!(world.mails_in("archive").await.len(), 2);
     }
-    let mixed = move_to(&[ids[0].clone(), "Mnone".into()], "Trash").await.unwrap();
+    let mixed = move_to(&[all[0].clone(), named("Mnone", "?")], "Trash").await.unwrap();
     assert_eq!((mixed.done, mixed.failed["Mnone"].as_str()), (vec![ids[0].clone()], "there is no such mail"));
     // What was thrown away is not found unless one looks there.
     assert_eq!(subjects(&world.search(SearchMail::default()).await), ["One"]);
     assert_eq!(subjects(&world.mails_in("trash").await), ["Two"]);
-    assert!(words(move_to(&["Mnone".into()], "inbox").await).contains("no such mail"));
-    assert!(words(move_to(&["../x".into()], "inbox").await).contains("no such mail"));
-    assert!(words(move_to(&ids, "Nowhere").await).contains("Inbox, "));
+    assert!(words(move_to(&[named("Mnone", "?")], "inbox").await).contains("no such mail"));
+    assert!(words(move_to(&[named("../x", "?")], "inbox").await).contains("no such mail"));
+    assert!(words(move_to(&all, "Nowhere").await).contains("Inbox, "));
     for (read, flagged, flags) in [
         (Some(true), Some(true), vec!["flagged"]),
         (None, Some(false), vec![]),

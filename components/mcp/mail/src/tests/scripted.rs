@@ -1,0 +1,349 @@
+//! What a server may answer and Cyrus does not: answers that say nothing, too much, or come too late.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::cell::RefCell;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    email::Got,
+    mark_mail,
+    mark_mail::MarkMail,
+    move_mail,
+    move_mail::{MoveMail, Named},
+    read_mail,
+    read_mail::ReadMail,
+    reply_to_mail,
+    reply_to_mail::ReplyToMail,
+    send_draft,
+    send_draft::SendDraft,
+    send_mail,
+    send_mail::SendMail,
+    transport::ANSWER_BYTES_MAX,
+};
+
+/// Each method that was called, with its arguments, and how long its answer was waited for.
+type Log = RefCell<Vec<(String, Value, Duration)>>;
+
+/// A server that follows a script: a method and its arguments make answers, each with its name.
+struct Scripted<F> {
+    script: F,
+    log: Log,
+}
+
+type Said = Vec<(&'static str, Value)>;
+
+impl<F: Fn(&str, &Value) -> Option<Said>> Scripted<F> {
+    fn new(script: F) -> Self {
+        Self { script, log: Log::default() }
+    }
+
+    /// The updates of mails that were asked for.
+    fn updates(&self) -> Vec<Value> {
+        let log = self.log.borrow();
+        log.iter().filter_map(|(_, arguments, _)| arguments.get("update").cloned()).collect()
+    }
+
+    fn count(&self, method: &str) -> usize {
+        self.log.borrow().iter().filter(|(name, _, _)| name == method).count()
+    }
+}
+
+impl<F: Fn(&str, &Value) -> Option<Said>> Transport for Scripted<F> {
+    async fn send(&self, request: Request<Vec<u8>>, limit: Duration) -> Result<Response<Vec<u8>>, Failure> {
+        let answer = |value: Value| Ok(Response::new(value.to_string().into_bytes()));
+        if request.body().is_empty() {
+            return answer(session(true));
+        }
+        let body: Value = serde_json::from_slice(request.body()).unwrap();
+        let mut answers = Vec::new();
+        for call in body["methodCalls"].as_array().unwrap() {
+            let method = call[0].as_str().unwrap();
+            self.log.borrow_mut().push((method.to_owned(), call[1].clone(), limit));
+            let said = (self.script)(method, &call[1]).unwrap_or_else(|| usual(method, &call[1]));
+            if said.iter().any(|(name, _)| *name == LATE) {
+                return Err(Failure::TimedOut);
+            }
+            answers.extend(said.into_iter().map(|(name, value)| json!([name, value, call[2]])));
+        }
+        let answers = json!({ "methodResponses": answers });
+        if answers.to_string().len() > ANSWER_BYTES_MAX {
+            return Err(Failure::UpstreamFailed("the answer is longer than it may be".into()));
+        }
+        answer(answers)
+    }
+}
+
+/// Instead of an answer that does not come.
+const LATE: &str = "late";
+
+const SENDING: &str = "keywords/edge-assistant-sending";
+
+fn session(can_submit: bool) -> Value {
+    let mut capabilities = json!({ "urn:ietf:params:jmap:mail": {} });
+    if can_submit {
+        capabilities["urn:ietf:params:jmap:submission"] = json!({});
+    }
+    json!({
+        "apiUrl": "/api",
+        "capabilities": { "urn:ietf:params:jmap:mail": {}, "urn:ietf:params:jmap:submission": {} },
+        "accounts": { "a": { "accountCapabilities": capabilities } },
+        "primaryAccounts": { "urn:ietf:params:jmap:mail": "a" },
+    })
+}
+
+/// The draft there is.
+fn draft() -> Value {
+    json!({
+        "id": "d",
+        "keywords": { "$draft": true },
+        "from": [{ "email": "ada@localhost" }],
+        "to": [{ "email": "dan@ext.example" }],
+        "subject": "Plan",
+        "textBody": [{ "partId": "1", "type": "text/plain" }],
+        "htmlBody": [{ "partId": "1", "type": "text/plain" }],
+        "attachments": [],
+        "bodyValues": { "1": { "value": "Let us." } },
+    })
+}
+
+/// What a server in order answers.
+fn usual(method: &str, arguments: &Value) -> Said {
+    let answer = match method {
+        "Mailbox/get" => {
+            json!({ "list": [{ "id": "D", "name": "D", "role": "drafts" }, { "id": "S", "name": "S", "role": "sent" }] })
+        }
+        "Identity/get" => json!({ "list": [{ "id": "I", "email": "ada@localhost" }] }),
+        "Email/get" if arguments["ids"] == json!(["d"]) => json!({ "state": "1", "list": [draft()] }),
+        "Email/get" => json!({ "state": "1", "list": [] }),
+        "Email/query" => json!({ "ids": [] }),
+        "Email/set" if arguments.get("create").is_some() => json!({ "created": { "draft": { "id": "n" } } }),
+        "Email/set" => {
+            let ids = arguments["update"].as_object().unwrap().keys();
+            json!({ "updated": ids.map(|id| (id.clone(), Value::Null)).collect::<serde_json::Map<_, _>>() })
+        }
+        "EmailSubmission/set" => json!({ "created": { "sending": { "id": "s" } } }),
+        other => panic!("{other}"),
+    };
+    vec![(method_name(method), answer)]
+}
+
+fn method_name(method: &str) -> &'static str {
+    let known = ["Mailbox/get", "Identity/get", "Email/get", "Email/query", "Email/set", "EmailSubmission/set"];
+    known.into_iter().find(|known| *known == method).unwrap()
+}
+
+fn call() -> Context {
+    let secret = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    Context {
+        id: "call".into(),
+        locale: "en".into(),
+        deadline: Duration::from_secs(50),
+        secrets: vec![secret("url", "https://mail.example"), secret("password", "a token")],
+    }
+}
+
+fn hello() -> SendMail {
+    SendMail { to: vec!["dan@ext.example".into()], subject: "Hi".into(), body: "Hi.".into(), ..SendMail::default() }
+}
+
+fn of_draft() -> SendDraft {
+    SendDraft {
+        id: "d".into(),
+        subject: "Plan".into(),
+        to: vec!["dan@ext.example".into()],
+        cc: Vec::new(),
+        body: "Let us.".into(),
+    }
+}
+
+const UNKNOWN: &str = "not known whether the mail was sent";
+
+#[tokio::test]
+async fn a_draft_that_cannot_be_marked_is_not_sent() {
+    let refused = json!({ "notUpdated": { "d": { "type": "tooManyKeywords" } } });
+    let error = ("error", json!({ "type": "accountReadOnly" }));
+    for (set, said) in [
+        (vec![("Email/set", refused)], "tooManyKeywords"),
+        (vec![("Email/set", json!({}))], "does not say why"),
+        (vec![("Email/set", json!({ "updated": { "e": null } }))], "does not say why"),
+        (vec![error], "does not allow"),
+        (vec![], "left out an answer"),
+    ] {
+        let server = Scripted::new(|method, _| (method == "Email/set").then(|| set.clone()));
+        let words = words(send_draft::run(&of_draft(), &call(), &server).await);
+        assert!(words.contains(said) && words.contains("was not sent"), "{words}");
+        assert_eq!(server.count("EmailSubmission/set"), 0);
+    }
+    let server = Scripted::new(|_, _| None);
+    assert!(!send_draft::run(&of_draft(), &call(), &server).await.unwrap().was_sent_before);
+}
+
+#[tokio::test]
+async fn only_a_mail_that_was_certainly_not_sent_can_be_sent_again() {
+    let refused = json!({ "notCreated": { "sending": { "type": "forbiddenToSend" } } });
+    let error = |kind: &str| vec![("error", json!({ "type": kind }))];
+    for (submission, is_known) in [
+        (vec![("EmailSubmission/set", refused)], true),
+        (error("forbidden"), true),
+        (error("serverPartialFail"), false),
+        (error(""), false),
+        (vec![], false),
+        (vec![("EmailSubmission/set", json!({}))], false),
+        (vec![("EmailSubmission/set", json!({ "created": { "sending": {} } }))], false),
+        (vec![("EmailSubmission/set", json!({ "notCreated": { "other": { "type": "x" } } }))], false),
+        (vec![("EmailSubmission/set", json!([]))], false),
+    ] {
+        let server = Scripted::new(|method, _| (method == "EmailSubmission/set").then(|| submission.clone()));
+        let sent = words(send_mail::run(&hello(), &call(), &server).await);
+        assert_eq!((sent.contains("was not sent"), sent.contains(UNKNOWN)), (is_known, !is_known), "{sent}");
+        assert_eq!(server.updates(), if is_known { vec![json!({ "n": { SENDING: null } })] } else { vec![] });
+        let drafted = words(send_draft::run(&of_draft(), &call(), &server).await);
+        assert_eq!((drafted.contains("was not sent"), drafted.contains(UNKNOWN)), (is_known, !is_known), "{drafted}");
+        assert_eq!(server.updates().contains(&json!({ "d": { SENDING: null } })), is_known);
+    }
+}
+
+#[tokio::test]
+async fn a_mail_of_whose_making_nothing_is_said_may_have_been_sent() {
+    for (made, is_known) in [
+        (vec![], false),
+        (vec![("Email/set", json!({}))], false),
+        (vec![("error", json!({ "type": "serverPartialFail" }))], false),
+        (vec![("error", json!({ "type": "forbidden" }))], true),
+        (vec![("Email/set", json!({ "notCreated": { "draft": { "type": "overQuota" } } }))], true),
+    ] {
+        let server = Scripted::new(|method, _| (method == "Email/set").then(|| made.clone()));
+        let words = words(send_mail::run(&hello(), &call(), &server).await);
+        assert_eq!(words.contains(UNKNOWN), !is_known, "{words}");
+    }
+}
+
+#[tokio::test]
+async fn a_draft_with_more_than_the_person_sees_is_not_sent() {
+    for (field, value, said) in [
+        ("attachments", json!([{ "partId": "2", "type": "image/png" }]), "attachments"),
+        ("htmlBody", json!([{ "partId": "2", "type": "text/html" }]), "plain text"),
+        ("from", json!([{ "email": "bob@localhost" }]), "not from ada@localhost"),
+        ("from", Value::Null, "not from ada@localhost"),
+        ("replyTo", json!([{ "email": "eve@ext.example" }]), "reply_to"),
+        ("bodyValues", json!({ "1": { "value": "Let us.", "isTruncated": true } }), "longer"),
+        ("bodyValues", json!({ "1": { "value": "Let us not." } }), "text of this draft is another"),
+    ] {
+        let server = Scripted::new(|method, arguments| {
+            let mut draft = draft();
+            draft[field] = value.clone();
+            let is = method == "Email/get" && arguments["ids"] == json!(["d"]);
+            is.then(|| vec![("Email/get", json!({ "state": "1", "list": [draft] }))])
+        });
+        let words = words(send_draft::run(&of_draft(), &call(), &server).await);
+        assert!(words.contains(said) && words.contains("nothing was sent"), "{words}");
+        assert_eq!((server.count("Email/set"), server.count("EmailSubmission/set")), (0, 0));
+    }
+}
+
+#[tokio::test]
+async fn only_what_the_server_says_was_changed_counts_as_changed() {
+    let some = json!({ "updated": { "d": null }, "notUpdated": { "e": { "type": "forbidden" } } });
+    for (set, done) in [(some, Some(1)), (json!({ "updated": { "d": {} } }), Some(1)), (json!({}), None)] {
+        let server = Scripted::new(|method, _| (method == "Email/set").then(|| vec![("Email/set", set.clone())]));
+        let named = |id: &str, subject: &str| Named { id: id.into(), subject: subject.into() };
+        let moving = MoveMail { mails: vec![named("d", "Plan"), named("e", "?")], mailbox: "sent".into() };
+        let moved = move_mail::run(&moving, &call(), &server).await;
+        assert_eq!(moved.ok().map(|changed| (changed.done.len(), changed.failed.len())), done.map(|n| (n, 1)));
+        let marking = MarkMail { ids: vec!["d".into(), "e".into()], read: Some(true), flagged: None };
+        assert_eq!(mark_mail::run(&marking, &call(), &server).await.ok().map(|changed| changed.done.len()), done);
+    }
+}
+
+#[tokio::test]
+async fn a_mail_too_large_for_one_answer_is_read_in_part() {
+    let server = Scripted::new(|method, arguments| {
+        let bytes = usize::try_from(arguments["maxBodyValueBytes"].as_u64().unwrap_or(0)).unwrap();
+        let mails = (0..20).map(|n| {
+            let mut mail = draft();
+            mail["id"] = json!(if n == 0 { "d".into() } else { format!("d{n}") });
+            let parts =
+                (0..8).map(|part| (part.to_string(), json!({ "value": "x".repeat(bytes), "isTruncated": true })));
+            mail["bodyValues"] = parts.collect::<serde_json::Map<_, _>>().into();
+            mail
+        });
+        match method {
+            "Email/get" if arguments["ids"].as_array().is_some_and(|ids| ids.len() > 1) => {
+                Some(vec![("Email/get", json!({ "list": mails.collect::<Vec<_>>() }))])
+            }
+            "Email/get" => Some(vec![("Email/get", json!({ "list": mails.take(1).collect::<Vec<_>>() }))]),
+            "Thread/get" => {
+                let ids: Vec<_> = mails.map(|mail| mail["id"].clone()).collect();
+                Some(vec![("Thread/get", json!({ "list": [{ "emailIds": ids }] }))])
+            }
+            _ => None,
+        }
+    });
+    for (thread, mails) in [(false, 1), (true, 20)] {
+        let reading = ReadMail { id: "d".into(), thread, ..ReadMail::default() };
+        let read = read_mail::run(&reading, &call(), &server).await.unwrap();
+        assert_eq!(read.mails.len(), mails);
+        assert!(read.mails[0].text.starts_with("xxx") && read.notes[0].contains("first 8 KiB"), "{:?}", read.notes);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_was_sent_is_told_even_if_it_cannot_be_noted() {
+    let mail =
+        json!({ "id": "m", "from": [{ "email": "dan@ext.example" }], "subject": "Plan", "messageId": ["x@ext"] });
+    assert!(serde_json::from_value::<Got>(json!({ "list": [mail] })).is_ok());
+    let server = Scripted::new(|method, arguments| match method {
+        "Email/get" if arguments["ids"] == json!(["m"]) => {
+            Some(vec![("Email/get", json!({ "state": "1", "list": [mail] }))])
+        }
+        "Email/set" if arguments.get("update").is_some() => Some(vec![(LATE, Value::Null)]),
+        _ => None,
+    });
+    let answer =
+        ReplyToMail { id: "m".into(), to: vec!["dan@ext.example".into()], body: "Yes.".into(), ..Default::default() };
+    assert!(!reply_to_mail::run(&answer, &call(), &server).await.unwrap().was_sent_before);
+    // What matters is waited for as long as the caller waits, the note only for a moment.
+    let log = server.log.borrow();
+    let waits = log.iter().map(|(method, arguments, wait)| (method.as_str(), arguments.get("update").is_some(), *wait));
+    for (method, is_note, wait) in waits {
+        let (least, most) = if is_note { (0, 5) } else { (40, 50) };
+        assert!((Duration::from_secs(least)..=Duration::from_secs(most)).contains(&wait), "{method}: {wait:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_caller_does_not_wait_for_is_not_asked() {
+    let server = Scripted::new(|_, _| None);
+    let hasty = Context { deadline: Duration::from_millis(100), ..call() };
+    assert!(matches!(send_mail::run(&hello(), &hasty, &server).await, Err(Failure::TimedOut)));
+    assert_eq!(server.log.borrow().len(), 0);
+}
+
+/// As `Scripted`, but for an account that cannot send at a server that can.
+struct Reader;
+
+impl Transport for Reader {
+    async fn send(&self, request: Request<Vec<u8>>, _: Duration) -> Result<Response<Vec<u8>>, Failure> {
+        if request.body().is_empty() {
+            return Ok(Response::new(session(false).to_string().into_bytes()));
+        }
+        let body: Value = serde_json::from_slice(request.body()).unwrap();
+        assert!(!body.to_string().contains("ubmission"), "{body}");
+        let calls = body["methodCalls"].as_array().unwrap().iter();
+        let answers = calls.flat_map(|call| {
+            let said = usual(call[0].as_str().unwrap(), &call[1]);
+            said.into_iter().map(|(name, answer)| json!([name, answer, call[2]])).collect::<Vec<_>>()
+        });
+        let answers: Vec<_> = answers.collect();
+        Ok(Response::new(json!({ "methodResponses": answers }).to_string().into_bytes()))
+    }
+}
+
+#[tokio::test]
+async fn an_account_that_cannot_send_is_not_asked_to_whatever_the_server_can() {
+    let mut call = call();
+    call.secrets.push(("address".into(), "ada@localhost".into()));
+    assert!(words(send_mail::run(&hello(), &call, &Reader).await).contains("does not let this account send"));
+}
