@@ -115,9 +115,12 @@ async fn a_tool_is_offered_once_the_person_has_entered_what_it_needs() -> Result
     let (before, after) = (asked("before").await?, asked("after").await?);
     assert!(!offers(&before, "misbehaving_secret_write")? && offers(&before, "clock_now")?, "{before}");
     assert!(offers(&after, "misbehaving_secret_write")? && offers(&after, "clock_now")?, "{after}");
-    let told = |request: &Value| request["messages"][0]["content"].as_str().unwrap_or_default().to_owned();
-    assert!(told(&before).contains("on the page Tools: calendar, mail, misbehaving."), "{}", told(&before));
-    assert!(told(&after).contains("on the page Tools: calendar, mail."), "{}", told(&after));
+    let told = |request: &Value| {
+        let words = request["messages"][0]["content"].as_str().unwrap_or_default();
+        let line = words.lines().find(|line| line.contains("on the page Tools")).unwrap_or_default();
+        (line.contains("calendar"), line.contains("misbehaving"))
+    };
+    assert_eq!((told(&before), told(&after)), ((true, true), (true, false)), "{before} {after}");
     Ok(())
 }
 
