@@ -61,7 +61,7 @@ pub fn build(
     let system_prompt = with_rules(system_prompt, tools, messages);
     let mut estimated_tokens = TOKENS_PER_MESSAGE + tokens::estimate(&system_prompt);
     estimated_tokens += tools.iter().map(|tool| tool_cost(tool)).sum::<u64>();
-    estimated_tokens += kept.iter().map(|message| message_cost(message) - result_cost(message)).sum::<u64>();
+    estimated_tokens += kept.iter().map(frame_cost).sum::<u64>();
     let mut budget = context_window_tokens.saturating_sub(answer).saturating_sub(estimated_tokens);
     let room = room_of_results(kept, budget);
     let results = room.values().sum();
@@ -115,10 +115,15 @@ fn turns(messages: &[Message]) -> Vec<&[Message]> {
 }
 
 fn message_cost(message: &Message) -> u64 {
+    frame_cost(message) + result_cost(message)
+}
+
+/// Everything but what a tool said.
+fn frame_cost(message: &Message) -> u64 {
     let calls: u64 =
         message.tool_calls.iter().map(|call| tokens::estimate(&call.name) + tokens::estimate(&call.arguments)).sum();
     let text = match message.role {
-        MessageRole::Tool => FENCE_TOKENS + result_cost(message),
+        MessageRole::Tool => FENCE_TOKENS,
         MessageRole::User | MessageRole::Assistant => tokens::estimate(&message.content),
     };
     TOKENS_PER_MESSAGE + text + calls

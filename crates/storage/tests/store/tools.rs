@@ -211,6 +211,8 @@ fn secrets_are_ones_own_and_can_be_replaced_and_deleted(place: Place) {
     }
     assert_eq!(block_on(fixture.store.tool_secrets_of(user.id, "mail")).unwrap(), mail[..1]);
     assert_eq!(block_on(fixture.store.tool_secrets(other.id)).unwrap(), [secret("mail", "password", "5")]);
+    let names = block_on(fixture.store.tool_secret_names(other.id)).unwrap();
+    assert_eq!(names, [("mail".to_owned(), "password".to_owned())]);
     let delete = Statement::new("t", "DELETE FROM users WHERE id = ?1", [other.id.into()]);
     block_on(fixture.another_connection().query(delete)).unwrap();
     assert_eq!(block_on(fixture.store.tool_secrets(other.id)).unwrap(), [], "they go with the person");
