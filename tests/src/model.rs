@@ -1,6 +1,13 @@
 //! The scripted model inside the test process, and its journal.
 
-use std::{sync::mpsc, thread, time::Duration};
+use std::{
+    sync::{
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -144,6 +151,9 @@ fn millis(timestamp: &str) -> Result<i64> {
 /// A name for a test's requests that no other test, nor an earlier run of this one, has.
 #[must_use]
 pub fn unique(name: &str) -> String {
+    // Two tests may ask within the same microsecond.
+    static ASKED: AtomicU64 = AtomicU64::new(0);
+    let asked = ASKED.fetch_add(1, Ordering::Relaxed);
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    format!("{name}{}", since.map_or(0, |since| since.as_micros()))
+    format!("{name}{}x{asked}", since.map_or(0, |since| since.as_micros()))
 }

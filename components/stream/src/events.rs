@@ -1,18 +1,20 @@
 //! `GET /api/runs/{id}/events`.
 
 use axum::{
-    body::Body,
     extract::State,
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use orchestrator::{Opened, response_streamer::PREAMBLE};
-use platform::SpinDatabase;
+use platform::{
+    SpinDatabase,
+    outlet::{self, Outflow},
+};
 use problem::Problem;
 use serde::Deserialize;
 use web::{App, PathId, Query, Result, Session};
 
-use crate::{config, host::SpinHost, reader, tools::Tools};
+use crate::{config, host::SpinHost, reader::BodyReader, tools::Tools};
 
 #[derive(Deserialize)]
 pub(crate) struct Resume {
@@ -36,13 +38,15 @@ pub(crate) async fn events(
         Opened::Events(reading) => reading,
     };
     let settings = config::settings().await;
-    let (reader, body) = reader::body(PREAMBLE);
-    platform::spawn(async move { orchestrator::request_handler::read(&host, &settings, reading, reader).await });
-    Ok(stream(body))
+    let outflow = outlet::spawn(PREAMBLE, async move |outlet| {
+        orchestrator::request_handler::read(&host, &settings, reading, BodyReader(outlet)).await;
+    });
+    Ok(stream(outflow))
 }
 
-fn stream(body: Body) -> Response {
-    let mut response = Response::new(body);
+fn stream(outflow: Outflow) -> Response {
+    let mut response = Response::default();
+    response.extensions_mut().insert(outflow);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -12,7 +12,7 @@ use storage::runs::Batch;
 use crate::Reader;
 
 /// A batch is logged when it has grown to this, or at the next tick.
-pub const BATCH_BYTES: usize = 4 * 1024;
+pub const BATCH_BYTES: usize = 16 * 1024;
 
 /// What a stream begins with, at once: it opens the reader's connection all the way, and says how soon to come back after a break.
 pub const PREAMBLE: &str = "retry: 1000\n\n";

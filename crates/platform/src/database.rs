@@ -21,7 +21,7 @@ impl SpinDatabase {
     pub async fn open() -> Result<Self, DatabaseError> {
         let url = variable("database_url").await;
         if url.is_empty() {
-            return Ok(Self::Sqlite(SpinSqlite::open()?));
+            return Ok(Self::Sqlite(SpinSqlite::open().await?));
         }
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             return Ok(Self::Postgres(SpinPostgres::new(&url)));

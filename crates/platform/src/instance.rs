@@ -2,7 +2,13 @@
 //!
 //! An instance serves people who have nothing to do with each other, so nothing of anybody's is ever kept here.
 
-use std::sync::OnceLock;
+use std::{
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use storage::{StorageError, migration::migrate};
 use web::{
@@ -14,18 +20,40 @@ use crate::SpinDatabase;
 
 static APP: OnceLock<App<SpinDatabase>> = OnceLock::new();
 
+/// Somebody opens the database.
+static OPENING: AtomicBool = AtomicBool::new(false);
+
+/// How often others look whether it is open: less than the opening takes.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// Ends the opening, however it ends: the next in line tries again.
+struct Opening;
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        OPENING.store(false, Ordering::Relaxed);
+    }
+}
+
 /// The instance's app; the first call opens the database and brings it up to date.
 ///
 /// # Errors
 /// Whatever keeps the database from being opened or migrated.
 pub async fn app(component: &'static str) -> Result<App<SpinDatabase>, StorageError> {
-    if let Some(app) = APP.get() {
-        return Ok(app.clone());
+    loop {
+        if let Some(app) = APP.get() {
+            return Ok(app.clone());
+        }
+        if !OPENING.swap(true, Ordering::Relaxed) {
+            break;
+        }
+        // A request cannot wake another one: the runtime knows events of the host only.
+        crate::sleep(LOOK).await;
     }
+    let _opening = Opening;
     let database = SpinDatabase::open().await?;
     for name in migrate(&database).await? {
         log(component, Level::Info, "applied a migration", std::collections::BTreeMap::from([("migration", name)]));
     }
-    // Two first requests may both come here; one connection too many is opened and closed again.
     Ok(APP.get_or_init(|| App::new(database)).clone())
 }

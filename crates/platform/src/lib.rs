@@ -5,24 +5,53 @@
 pub mod database;
 pub mod http_client;
 pub mod instance;
+pub mod outlet;
 pub mod postgres;
 pub mod sqlite;
 pub mod variables;
 
 use std::{future::Future, pin::pin, time::Duration};
 
-use axum::Router;
+use axum::{Router, body::Body};
 use futures::future::{Either, select};
-use http::Response;
+use http::{Response, header};
 pub use spin_sdk::http::Request;
+use spin_sdk::{
+    http::IntoResponse,
+    wasip3::http::types::{self, ErrorCode},
+};
 use web::App;
 
 pub use database::SpinDatabase;
 pub use postgres::SpinPostgres;
 pub use sqlite::SpinSqlite;
 
+use outlet::{Outflow, Readable};
+
 /// What a component's entry point returns.
-pub type Answer = Response<axum::body::Body>;
+pub struct Answer(Response<Body>);
+
+impl From<Response<Body>> for Answer {
+    fn from(response: Response<Body>) -> Self {
+        Self(response)
+    }
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Result<types::Response, ErrorCode> {
+        let (mut head, body) = self.0.into_parts();
+        let Some(Readable { body, ended }) = head.extensions.remove().and_then(|outflow: Outflow| outflow.take())
+        else {
+            return Response::from_parts(head, body).into_response();
+        };
+        // What the router says of the body that is left out.
+        head.headers.remove(header::CONTENT_LENGTH);
+        let refused = |error: types::HeaderError| ErrorCode::InternalError(Some(error.to_string()));
+        let (response, _) = types::Response::new(head.headers.try_into().map_err(refused)?, Some(body), ended);
+        response.set_status_code(head.status.as_u16()).map_err(|()| ErrorCode::InternalError(None))?;
+        Ok(response)
+    }
+}
 
 /// Answers a request with the router of a component that uses the database.
 pub async fn serve(
@@ -42,7 +71,7 @@ pub async fn serve(
 
 /// Answers a request with a router.
 pub async fn serve_router(component: &'static str, request: Request, router: Router) -> Answer {
-    web::serve(component, router, request.map(axum::body::Body::new)).await
+    Answer(web::serve(component, router, request.map(Body::new)).await)
 }
 
 /// Lets a task run on after the answer has been given. Spin keeps the instance until it ends.

@@ -16,6 +16,9 @@ use spin_sdk::sqlite::{
 };
 use storage::{Database, DatabaseError, Dialect, Outcome, Row, Statement, Value};
 
+/// What is written must refer to what there is.
+const FOREIGN_KEYS: &str = "PRAGMA foreign_keys = ON";
+
 /// The database that `spin.toml` grants as `default`.
 pub struct SpinSqlite {
     reading: Connection,
@@ -35,35 +38,41 @@ impl SpinSqlite {
     ///
     /// # Errors
     /// [`DatabaseError::Unavailable`] when it cannot, or is not granted.
-    pub fn open() -> Result<Self, DatabaseError> {
-        Ok(Self { reading: connect()?, writing: OnceLock::new(), durable: OnceLock::new() })
+    pub async fn open() -> Result<Self, DatabaseError> {
+        Ok(Self { reading: connect().await?, writing: OnceLock::new(), durable: OnceLock::new() })
     }
 
     /// Events are logged many times a second, and what the machine loses when it crashes is asked of the model again: those commits need
     /// not wait for the disk.
-    fn writing(&self) -> Result<&Connection, DatabaseError> {
-        opened(&self.writing, "PRAGMA synchronous = NORMAL")
+    async fn writing(&self) -> Result<&Connection, DatabaseError> {
+        opened(&self.writing, "PRAGMA synchronous = NORMAL").await
     }
 
-    fn durable(&self) -> Result<&Connection, DatabaseError> {
-        opened(&self.durable, "PRAGMA synchronous = FULL")
+    async fn durable(&self) -> Result<&Connection, DatabaseError> {
+        opened(&self.durable, "PRAGMA synchronous = FULL").await
     }
 }
 
-fn opened<'a>(connection: &'a OnceLock<Connection>, pragma: &'static str) -> Result<&'a Connection, DatabaseError> {
+/// A connection for what writes. Two who need the first may both open one; the second is closed again.
+async fn opened<'a>(
+    connection: &'a OnceLock<Connection>,
+    synchronous: &'static str,
+) -> Result<&'a Connection, DatabaseError> {
     if let Some(connection) = connection.get() {
         return Ok(connection);
     }
-    let new = connect()?;
-    execute(&new, pragma)?;
+    let new = connect().await?;
+    // SQLite forgets both with every connection.
+    for sql in [FOREIGN_KEYS, synchronous] {
+        run_async(&new, Statement::new("pragma", sql, [])).await?;
+    }
     Ok(connection.get_or_init(|| new))
 }
 
-fn connect() -> Result<Connection, DatabaseError> {
-    let connection = Connection::open("default").map_err(|error| DatabaseError::Unavailable(error.to_string()))?;
-    // SQLite forgets this with every connection.
-    execute(&connection, "PRAGMA foreign_keys = ON")?;
-    Ok(connection)
+/// Opens a connection without holding up the instance, which meanwhile takes another request: the host would begin one more for it.
+async fn connect() -> Result<Connection, DatabaseError> {
+    let connection = Connection::open_async("default".to_owned()).await;
+    connection.map_err(|error| DatabaseError::Unavailable(error.to_string()))
 }
 
 fn execute(connection: &Connection, sql: &'static str) -> Result<QueryResult, DatabaseError> {
@@ -132,12 +141,14 @@ impl Database for SpinSqlite {
         if statement.reads() {
             return run(&self.reading, statement);
         }
-        run_async(if statement.durable { self.durable()? } else { self.writing()? }, statement).await
+        run_async(if statement.durable { self.durable().await? } else { self.writing().await? }, statement).await
     }
 
     async fn transaction(&self, statements: Vec<Statement>) -> Result<Outcome, DatabaseError> {
         // On an error the connection is dropped, and with it whatever it had begun.
-        transaction(&connect()?, statements)
+        let connection = connect().await?;
+        execute(&connection, FOREIGN_KEYS)?;
+        transaction(&connection, statements)
     }
 }
 

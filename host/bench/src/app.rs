@@ -11,9 +11,6 @@ use serde_json::{Value, json};
 
 use crate::client::{Connection, request};
 
-/// What every message says.
-pub(crate) const MESSAGE: &str = "hello";
-
 /// Somebody with a session, on one kept-alive connection.
 pub(crate) struct Person {
     pub(crate) address: SocketAddr,
@@ -57,7 +54,7 @@ impl Person {
     /// Begins a turn in a conversation and gives the request for its events.
     pub(crate) async fn turn_in(&mut self, conversation: &str) -> anyhow::Result<Request<Full<Bytes>>> {
         let path = format!("/api/conversations/{conversation}/messages");
-        let sent = self.post(&path, &json!({"content": MESSAGE})).await?;
+        let sent = self.post(&path, &json!({"content": bench_guest::MESSAGE})).await?;
         self.get(&text(&sent, "/run/events_url")?)
     }
 

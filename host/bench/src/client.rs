@@ -12,7 +12,7 @@ use futures::future::{join_all, try_join_all};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::net::TcpStream;
 
 use crate::transcript::{Dialect, Reading, Transcript};
@@ -62,11 +62,14 @@ pub(crate) fn request(
     Ok(request.body(Full::from(body.map(Value::to_string).unwrap_or_default()))?)
 }
 
-/// What the model is asked, directly and by the relay.
+/// Where a model takes what it is asked.
+pub(crate) fn completions_url(model: SocketAddr) -> String {
+    format!("http://{model}/v1/chat/completions")
+}
+
+/// What the model is asked, directly and by the native relay.
 pub(crate) fn completion_request(address: SocketAddr, model: &str) -> anyhow::Result<Request<Full<Bytes>>> {
-    let messages = json!([{"role": "user", "content": crate::app::MESSAGE}]);
-    let body = json!({"model": model, "stream": true, "messages": messages});
-    request("POST", address, &format!("http://{address}/v1/chat/completions"), "bench", Some(&body))
+    request("POST", address, &completions_url(address), "bench", Some(&bench_guest::completion(model)))
 }
 
 /// Sends all requests at the same moment, each on a connection of its own, and reads the streams to their ends.

@@ -1,4 +1,4 @@
-//! The benchmark: what the app adds to a model's stream, beside a plain native relay that is given the same work.
+//! The benchmark: what the app adds to a model's stream, beside a plain relay that is given the same work, natively and as a component.
 //!
 //! One run, one machine, everything on loopback and each part in a process of its own, so that its CPU can be told
 //! apart. It knows of the app what `docs/api.md` says, and must not reach into it, but for `dataset`, which fills its tables.
@@ -31,7 +31,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Measure and report
-    Run(plan::Arguments),
+    Run(Box<plan::Arguments>),
     /// Serve the scripted model
     #[command(hide = true)]
     Model {

@@ -1,11 +1,13 @@
-//! What is measured and in which order: every case goes directly to the model, through the relay and through the app on each
+//! What is measured and in which order: every case goes directly to the model, through the relays and through the app on each
 //! database, one after the other and several times over, so that a busy moment of the machine hits all of them alike.
 
+use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail, ensure};
 use axum::body::Bytes;
 use axum::http::{Request, Uri};
 use http_body_util::Full;
@@ -44,6 +46,12 @@ enum Store {
     Both,
 }
 
+/// The relay, natively and as a component on the host that serves the app.
+pub(crate) const RELAY: &str = "relay";
+pub(crate) const COMPONENT: &str = "relay as a component";
+const COMPONENT_MANIFEST: &str = include_str!("../guest/spin.toml");
+/// Where it is put: a host keeps compiled components beside its manifest.
+const COMPONENT_MANIFEST_AT: &str = "target/dev/bench-guest.toml";
 /// Names of the app as a subject.
 pub(crate) const APP: &str = "app";
 pub(crate) const APP_ON_POSTGRES: &str = "app on PostgreSQL";
@@ -60,6 +68,9 @@ pub(crate) struct Arguments {
     /// Write all samples to this file too
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Measure streams only, of these cases, once: for a profiler, or to compare two builds
+    #[arg(long = "case", value_name = "STREAMS:DELAY_MS:ROUNDS")]
+    cases: Vec<Case>,
     /// Measure an app that runs already too, for example on Spin; it must ask the model at --model-listen
     #[arg(long, value_name = "http://ADDRESS", requires = "pid", requires = "model_listen")]
     url: Option<Uri>,
@@ -86,6 +97,17 @@ pub(crate) struct Case {
     /// A few streams use less CPU than the kernel's clock can tell, so they are repeated.
     #[serde(skip)]
     rounds: usize,
+}
+
+impl FromStr for Case {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        let numbers = text.split(':').map(str::parse).collect::<Result<Vec<u32>, _>>()?;
+        let [streams, delay_ms, rounds] = numbers[..] else { bail!("three numbers, for example 32:20:4") };
+        ensure!(streams > 0 && rounds > 0, "nothing to measure");
+        Ok(Self { streams: streams as usize, delay_ms: delay_ms.into(), rounds: rounds as usize })
+    }
 }
 
 /// From small to large: what a process took for a large case it keeps.
@@ -116,6 +138,8 @@ struct Subject {
     person: Option<Person>,
     /// In this order they end.
     _server: Option<Server>,
+    /// What a host without a store was given to keep things in.
+    _state: Option<TempDir>,
     store: Option<AppStore>,
 }
 
@@ -240,9 +264,10 @@ struct Cpu {
 pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut report = Report::new();
     let mut subjects = start_subjects(arguments, &mut report).await?;
-    let cases = CASES.into_iter().filter(|case| !arguments.quick || case.streams <= QUICK_STREAMS_MAX);
-    let cases: Vec<Case> = cases.collect();
-    let repetitions = if arguments.quick { 1 } else { REPETITIONS };
+    let quick = arguments.quick || !arguments.cases.is_empty();
+    let cases = CASES.into_iter().filter(|case| !quick || case.streams <= QUICK_STREAMS_MAX);
+    let cases = if arguments.cases.is_empty() { cases.collect() } else { arguments.cases.clone() };
+    let repetitions = if quick { 1 } else { REPETITIONS };
     for subject in &mut subjects {
         subject.measure(Case { streams: WARM_UP_STREAMS, delay_ms: 0, rounds: 1 }).await?;
     }
@@ -251,17 +276,19 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
             for subject in &mut subjects {
                 let sample = subject.measure(case).await?;
                 eprintln!(
-                    "{repetition}/{repetitions}  {:3} streams, {:2} ms apart, {:17} {sample}",
+                    "{repetition}/{repetitions}  {:3} streams, {:2} ms apart, {:20} {sample}",
                     case.streams, case.delay_ms, subject.name
                 );
                 report.add_streams(Streams { case, through: subject.name, samples: vec![sample] });
             }
         }
     }
-    for subject in subjects.iter_mut().filter(|subject| subject.postgres().is_some()) {
-        report.turn = subject.statements_of_a_turn(Case { streams: 1, delay_ms: PACE_MS, rounds: 1 }).await?;
+    if arguments.cases.is_empty() {
+        for subject in subjects.iter_mut().filter(|subject| subject.postgres().is_some()) {
+            report.turn = subject.statements_of_a_turn(Case { streams: 1, delay_ms: PACE_MS, rounds: 1 }).await?;
+        }
+        measure_rates(&subjects, quick, repetitions, &mut report).await?;
     }
-    measure_rates(&subjects, arguments.quick, repetitions, &mut report).await?;
     drop(subjects);
 
     println!("{report}");
@@ -269,7 +296,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let json = serde_json::to_string_pretty(&report)?;
         std::fs::write(file, json).with_context(|| format!("cannot write {}", file.display()))?;
     }
-    if !arguments.quick {
+    if !quick {
         report::refresh(&arguments.docs, &report)?;
     }
     Ok(())
@@ -282,7 +309,16 @@ async fn start_subjects(arguments: &Arguments, report: &mut Report) -> anyhow::R
     let model = start(&this, ["model".to_owned(), format!("--listen={listen}")]).await?;
     let relay = start(&this, ["relay".to_owned(), format!("--model={}", model.address)]).await?;
     let model_address = model.address;
-    let mut subjects = vec![served("direct", model, Dialect::Model)?, served("relay", relay, Dialect::App)?];
+    let state = tempfile::tempdir()?;
+    let url = format!("completions_url={}", client::completions_url(model_address));
+    std::fs::write(COMPONENT_MANIFEST_AT, COMPONENT_MANIFEST)
+        .with_context(|| format!("cannot write {COMPONENT_MANIFEST_AT}"))?;
+    let component = start_host(arguments, &state, ["--from", COMPONENT_MANIFEST_AT, "--variable", &url]).await?;
+    let mut subjects = vec![
+        served("direct", model, Dialect::Model)?,
+        served(RELAY, relay, Dialect::App)?,
+        Subject { _state: Some(state), ..served(COMPONENT, component, Dialect::App)? },
+    ];
     eprintln!("starting the app; the first start compiles its components, which can take a minute ...");
     if arguments.store != Store::Postgres {
         let state = tempfile::tempdir()?;
@@ -313,7 +349,16 @@ async fn start_subjects(arguments: &Arguments, report: &mut Report) -> anyhow::R
         let address: SocketAddr = authority.as_str().parse().with_context(|| format!("{url}: give an IP address"))?;
         let person = Some(Person::sign_up(address).await?);
         let (meter, dialect) = (Meter::of(pid)?, Dialect::App);
-        subjects.push(Subject { name: "app at --url", address, meter, dialect, person, _server: None, store: None });
+        subjects.push(Subject {
+            name: "app at --url",
+            address,
+            meter,
+            dialect,
+            person,
+            _server: None,
+            _state: None,
+            store: None,
+        });
     }
     Ok(subjects)
 }
@@ -333,15 +378,32 @@ async fn start_app(
     ];
     variables.extend(postgres.map(|postgres| format!("database_url={}", postgres.url())));
     variables.extend(arguments.variables.iter().cloned());
-    let mut host = ["up", "--listen=127.0.0.1:0", "--quiet", "--state-dir"].map(str::to_owned).to_vec();
-    host.push(state.path().display().to_string());
-    host.extend(variables.iter().map(|variable| format!("--variable={variable}")));
-    start(&arguments.host, host).await
+    start_host(arguments, state, variables.iter().flat_map(|variable| ["--variable", variable])).await
+}
+
+/// Starts a host that keeps what it keeps in `state`.
+async fn start_host<'a>(
+    arguments: &Arguments,
+    state: &'a TempDir,
+    options: impl IntoIterator<Item = &'a str>,
+) -> anyhow::Result<Server> {
+    let host = ["up", "--listen=127.0.0.1:0", "--quiet", "--state-dir"].map(OsStr::new);
+    let options = options.into_iter().map(OsStr::new);
+    start(&arguments.host, host.into_iter().chain([state.path().as_os_str()]).chain(options)).await
 }
 
 fn served(name: &'static str, server: Server, dialect: Dialect) -> anyhow::Result<Subject> {
     let meter = Meter::of(server.pid)?;
-    Ok(Subject { name, address: server.address, meter, dialect, person: None, _server: Some(server), store: None })
+    Ok(Subject {
+        name,
+        address: server.address,
+        meter,
+        dialect,
+        person: None,
+        _server: Some(server),
+        _state: None,
+        store: None,
+    })
 }
 
 /// What is asked again and again.

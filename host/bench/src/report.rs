@@ -9,7 +9,7 @@ use anyhow::{Context as _, ensure};
 use procfs::Current as _;
 use serde::Serialize;
 
-use crate::plan::{APP, APP_ON_POSTGRES, Case, TOKENS};
+use crate::plan::{APP, APP_ON_POSTGRES, COMPONENT, Case, RELAY, TOKENS};
 use crate::postgres::{Reason, Sent};
 use crate::rate::CONNECTIONS;
 use crate::transcript::Reading;
@@ -302,18 +302,27 @@ impl Report {
     }
 
     fn write_ratios(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "| app / relay | CPU a stream | first token, median | largest gap, p95 | peak memory |")?;
-        writeln!(f, "| --- | ---: | ---: | ---: | ---: |")?;
-        for app in self.streams.iter().filter(|row| row.through.starts_with("app")) {
-            let Some(relay) = self.of(app.case, "relay") else { continue };
+        writeln!(
+            f,
+            "| to the relay | CPU a stream | to the relay as a component | first token, median | largest gap, p95 | peak memory |"
+        )?;
+        writeln!(f, "| --- | ---: | ---: | ---: | ---: | ---: |")?;
+        for app in self.streams.iter().filter(|row| row.through.starts_with(APP) || row.through == COMPONENT) {
+            let (Some(relay), Some(component)) = (self.of(app.case, RELAY), self.of(app.case, COMPONENT)) else {
+                continue;
+            };
             let ratio = |field: fn(&Sample) -> f64| times(app.median(field), relay.median(field));
             writeln!(
                 f,
-                "| {}, {} streams, {} ms apart | {} | {} | {} | {} |",
+                "| {}, {} streams, {} ms apart | {} | {} | {} | {} | {} |",
                 app.through,
                 app.case.streams,
                 app.case.delay_ms,
                 ratio(|sample| sample.cpu_ms_per_stream),
+                times(
+                    app.median(|sample| sample.cpu_ms_per_stream),
+                    component.median(|sample| sample.cpu_ms_per_stream),
+                ),
                 ratio(|sample| sample.first_token_p50_ms),
                 ratio(|sample| sample.gap_p95_ms),
                 times(app.smallest_peak_mib(), relay.smallest_peak_mib()),
@@ -329,7 +338,7 @@ impl Report {
         )?;
         writeln!(f, "| --- | --- | ---: | ---: | ---: | ---: |")?;
         let native =
-            self.rates.iter().find(|rate| rate.through == "relay").map_or(0.0, |rate| quantile(&rate.per_second, 50));
+            self.rates.iter().find(|rate| rate.through == RELAY).map_or(0.0, |rate| quantile(&rate.per_second, 50));
         for Rate { what, through, per_second, cpu_us, database_cpu_us } in &self.rates {
             let (per_second, cpu_us) = (quantile(per_second, 50), quantile(cpu_us, 50));
             let share = times(per_second, native);

@@ -17,7 +17,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(repo: &Repo, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let manifest = Manifest::read(repo)?;
     let built = artifacts::lock(repo)?;
-    artifacts::app(repo, &manifest)?;
+    artifacts::app_and(repo, &manifest, &["bench-guest"])?;
     artifacts::bench(repo)?;
     drop(built);
     let mut bench = repo.command(artifacts::program(repo, "bench"));
