@@ -26,7 +26,8 @@ static OPENING: AtomicBool = AtomicBool::new(false);
 /// How often others look whether it is open: less than the opening takes.
 const LOOK: Duration = Duration::from_millis(1);
 
-/// Ends the opening, however it ends: the next in line tries again.
+/// Ends the opening, however it ends. Whoever waited for one that failed tries for themselves, all at once: one after the other, the last would
+/// wait as often as there are requests for a database that does not answer.
 struct Opening;
 
 impl Drop for Opening {
@@ -40,15 +41,17 @@ impl Drop for Opening {
 /// # Errors
 /// Whatever keeps the database from being opened or migrated.
 pub async fn app(component: &'static str) -> Result<App<SpinDatabase>, StorageError> {
-    loop {
+    if let Some(app) = APP.get() {
+        return Ok(app.clone());
+    }
+    if OPENING.swap(true, Ordering::Relaxed) {
+        // A request cannot wake another one: the runtime knows events of the host only.
+        while OPENING.load(Ordering::Relaxed) {
+            crate::sleep(LOOK).await;
+        }
         if let Some(app) = APP.get() {
             return Ok(app.clone());
         }
-        if !OPENING.swap(true, Ordering::Relaxed) {
-            break;
-        }
-        // A request cannot wake another one: the runtime knows events of the host only.
-        crate::sleep(LOOK).await;
     }
     let _opening = Opening;
     let database = SpinDatabase::open().await?;
