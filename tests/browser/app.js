@@ -1,6 +1,7 @@
 // The running app and a browser before it. A test gets a person: a browser of their own, signed up, with a page open.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,9 +13,12 @@ import { chromium } from "playwright-core";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const HOST = process.env.EA_HOST ?? join(ROOT, "target/host/embedded-host");
+/** The scripted model's program, for a host that does not bring it: Spin. */
+const MODEL = process.env.EA_MODEL;
 /** The app with tools that ask, which `cargo dev test` writes. */
 const MANIFEST = process.env.EA_FIXTURES_MANIFEST ?? join(ROOT, "target/dev/fixtures.toml");
-const CHROMIUM = process.env.EA_CHROMIUM ?? "/usr/bin/chromium";
+const CHROMIUM =
+  process.env.EA_CHROMIUM ?? ["/usr/bin/chromium-headless-shell", "/usr/bin/chromium"].find((path) => existsSync(path));
 /** Compiling the components for the first time is slow on a small machine. */
 const START_LIMIT_MS = 180_000;
 /** Longer than anything a test waits for takes on a busy machine. */
@@ -36,38 +40,45 @@ let people = 0;
 
 /** Starts what the tests of a file need, and ends it after them. */
 export function useApp() {
-  let host;
+  const servers = [];
   let stateDir;
+  const serve = (program, ...args) => {
+    servers.push(spawn(program, args, { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] }));
+    return served(program, servers.at(-1));
+  };
   before(async () => {
     if (!process.env.EA_URL) {
       stateDir = await mkdtemp(join(tmpdir(), "edge-assistant-"));
-      host = spawn(HOST, ["up", "--from", MANIFEST, "--listen", "127.0.0.1:0", "--state-dir", stateDir, "--model-server", "--quiet"], {
-        cwd: ROOT,
-        stdio: ["ignore", "pipe", "pipe"],
-      });
-      url = await served(host);
+      const model = MODEL ? await variablesOf(serve(MODEL, "--listen", "127.0.0.1:0")) : ["--model-server"];
+      const state = ["--listen", "127.0.0.1:0", "--state-dir", stateDir];
+      url = await serve(HOST, "up", "--from", MANIFEST, ...state, "--quiet", ...model);
     }
     browser = await chromium.launch({ executablePath: CHROMIUM, args: QUIET });
   });
   after(async () => {
     await browser?.close();
-    host?.kill();
+    for (const server of servers) server.kill();
     if (stateDir) await rm(stateDir, { recursive: true, force: true });
   });
 }
 
-function served(host) {
+async function variablesOf(model) {
+  const names = ["openai_model=scripted", "openai_models=scripted*", "openai_api_key=scripted", `openai_base_url=${await model}`];
+  return names.flatMap((variable) => ["--variable", variable]);
+}
+
+function served(program, server) {
   return new Promise((resolve, reject) => {
     let said = "";
-    const timer = setTimeout(() => reject(new Error(`${HOST} did not say that it serves:\n${said}`)), START_LIMIT_MS);
-    host.on("error", (error) =>
-      reject(new Error(`${HOST} could not be started (${error.message}). Run \`cargo dev test\`, which builds it.`)),
+    const timer = setTimeout(() => reject(new Error(`${program} did not say that it serves:\n${said}`)), START_LIMIT_MS);
+    server.on("error", (error) =>
+      reject(new Error(`${program} could not be started (${error.message}). Run \`cargo dev test\`, which builds it.`)),
     );
-    host.on("exit", (code) => reject(new Error(`${HOST} ended with ${code}:\n${said}`)));
-    for (const stream of [host.stdout, host.stderr]) {
+    server.on("exit", (code) => reject(new Error(`${program} ended with ${code}:\n${said}`)));
+    for (const stream of [server.stdout, server.stderr]) {
       createInterface({ input: stream }).on("line", (line) => {
         said += `${line}\n`;
-        const at = /^Serving (http:\S+)/.exec(line);
+        const at = /^Serving .*?(http:\S+)/.exec(line);
         if (at === null) return;
         clearTimeout(timer);
         resolve(at[1]);

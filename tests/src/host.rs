@@ -1,9 +1,10 @@
-//! The embedded host as a child process, in a state folder of its own.
+//! A host as a child process, in a state folder of its own: the embedded one, or Spin, which takes the same options.
 
 use std::{
     env,
     ffi::OsString,
     io::{BufRead as _, BufReader, Read as _},
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
     sync::{Arc, mpsc},
@@ -25,8 +26,9 @@ const EXIT_POLL: Duration = Duration::from_millis(10);
 /// The variable that says where a host keeps everything.
 const DATABASE_URL: &str = "database_url";
 
-/// Ends the host when the test process has gone, however it went: a static is never dropped.
-const WATCH: &str = r#"read -r _ || { kill -9 "$1"; rm -rf "$2"; }"#;
+/// Ends the host when the test process has gone, however it went: a static is never dropped. Spin serves in a process of its own, which does
+/// not end with the one that was started, so all of the group are ended.
+const WATCH: &str = r#"read -r _ || { kill -9 "-$1"; rm -rf "$2"; }"#;
 
 /// How a host is started.
 #[derive(Clone, Debug, Default)]
@@ -93,11 +95,21 @@ pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(|| PathBuf::from(".."), Path::to_owned)
 }
 
+fn program() -> PathBuf {
+    setting("EA_HOST", "target/host/embedded-host")
+}
+
 pub(crate) fn setting(name: &str, default: &str) -> PathBuf {
     env::var_os(name).map_or_else(|| repository().join(default), PathBuf::from)
 }
 
 impl Host {
+    /// Whether the host lets what runs end when it is told to stop. Spin does not.
+    #[must_use]
+    pub fn drains() -> bool {
+        program().ends_with("embedded-host")
+    }
+
     fn start(mut options: Options) -> Result<Self> {
         let named = options.variables.iter().any(|(name, _)| name == DATABASE_URL);
         if let Some(url) = store::new_database()?.filter(|_| !named) {
@@ -128,7 +140,7 @@ impl Host {
     /// When it does not serve.
     pub fn restart(&mut self) -> Result<()> {
         self.kill()?;
-        let program = setting("EA_HOST", "target/host/embedded-host");
+        let program = program();
         let mut command = Command::new(&program);
         command.args(["up", "--quiet", "--listen", &self.address]);
         command.args([OsString::from("--state-dir"), self.state.path().into()]);
@@ -144,12 +156,14 @@ impl Host {
             command.args(["--variable", &format!("{name}={value}")]);
         }
         let mut child = command
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .with_context(|| format!("cannot start {}: `cargo dev test` builds it", program.display()))?;
-        let watcher = watch(child.id(), self.state.path())?;
+        let id = child.id();
+        let watcher = watch(id, self.state.path())?;
         let stderr = child.stderr.take();
         let errors = thread::spawn(move || {
             let mut said = String::new();
@@ -161,7 +175,7 @@ impl Host {
         match stdout.and_then(served) {
             Some(address) => self.address = address,
             None => {
-                self.signal("KILL")?;
+                send("KILL", &format!("-{id}"))?;
                 let exit = self.wait()?;
                 bail!("the host did not serve within {START_LIMIT:?}; it said: {}", exit.errors);
             }
@@ -186,8 +200,8 @@ impl Host {
     /// # Errors
     /// When it does not end.
     pub fn kill(&mut self) -> Result<()> {
-        if let Some(process) = &mut self.process {
-            process.child.kill()?;
+        if let Some(process) = &self.process {
+            send("KILL", &format!("-{}", process.child.id()))?;
             self.wait()?;
         }
         Ok(())
@@ -198,14 +212,8 @@ impl Host {
     /// # Errors
     /// When it does not run.
     pub fn terminate(&mut self) -> Result<()> {
-        self.signal("TERM")
-    }
-
-    fn signal(&mut self, signal: &str) -> Result<()> {
         let process = self.process.as_ref().context("the host does not run")?;
-        let status = Command::new("kill").args(["-s", signal, &process.child.id().to_string()]).status()?;
-        anyhow::ensure!(status.success(), "the host could not be sent SIG{signal}");
-        Ok(())
+        send("TERM", &process.child.id().to_string())
     }
 
     /// Waits for its end.
@@ -229,6 +237,13 @@ impl Host {
         let errors = process.release();
         Ok(Exit { code: status.code(), errors })
     }
+}
+
+/// Sends a signal to a process, or to a group of them, whose number begins with a minus.
+fn send(signal: &str, to: &str) -> Result<()> {
+    let status = Command::new("kill").args(["-s", signal, "--", to]).status()?;
+    anyhow::ensure!(status.success(), "the host could not be sent SIG{signal}");
+    Ok(())
 }
 
 fn new_state() -> Result<TempDir> {

@@ -6,7 +6,7 @@
 //!
 //! | | |
 //! | --- | --- |
-//! | `EA_HOST` | the embedded host; `target/host/embedded-host` unless given |
+//! | `EA_HOST` | the host; `target/host/embedded-host` unless given. `spin` serves for the same tests |
 //! | `EA_MANIFEST` | the app's manifest; `spin.toml` of this repository unless given |
 //! | `EA_FIXTURES_MANIFEST` | the same with tools that misbehave; `target/dev/fixtures.toml` unless given |
 //! | `EA_STORE=postgres` | hosts keep everything in PostgreSQL, each in a database of its own |

@@ -1,7 +1,7 @@
 //! What the servers have: asked for seldom, kept when a server is down.
 //!
-//! Composed servers change only with a deployment, so an instance remembers what they said. What servers elsewhere said is kept in the
-//! database too: their last good list outlives an instance and an outage.
+//! An instance remembers what they said, and the database does: a list outlives an instance and an outage, and of all instances that find
+//! one too old, one asks its server. Composed servers change only with a deployment; waking them all is much of what a new instance would cost.
 
 use std::{
     cell::{Cell, RefCell},
@@ -36,6 +36,10 @@ const AGE_WITHOUT: Duration = Duration::from_secs(5);
 const REMOTE_TTL_MS: std::ops::RangeInclusive<u64> = 10_000..=3_600_000;
 /// For servers that do not say.
 const REMOTE_DEFAULT_TTL_MS: u64 = 300_000;
+/// How long the list of a composed server is believed: less than a new deployment, or an author who tries a change, takes to come to it.
+const COMPOSED_TTL_MS: i64 = 10_000;
+/// How long the others believe an old list while one of them asks: longer than that takes.
+const CLAIM_MS: i64 = 10_000;
 
 /// Where the adapter says what the protocol has no place for.
 const META_TOOL: &str = "edge-assistant/tool";
@@ -144,7 +148,7 @@ fn fresh() -> Option<Rc<Listed>> {
 /// What all servers have, as far as is known.
 ///
 /// # Errors
-/// Only when servers elsewhere are configured: whatever the database says.
+/// Whatever the database says.
 pub(crate) async fn listed(config: &Config, store: &Store<SpinDatabase>) -> Result<Rc<Listed>, StorageError> {
     if let Some(fresh) = fresh() {
         return Ok(fresh);
@@ -158,10 +162,10 @@ pub(crate) async fn listed(config: &Config, store: &Store<SpinDatabase>) -> Resu
     }
     let _asking = Asking::begin();
     let known = LISTED.with_borrow(Clone::clone);
-    let kept =
-        if config.servers.iter().any(|server| server.remote) { store.tool_listings().await? } else { Vec::new() };
+    let kept = kept(store).await?;
     let lists = join_all(config.servers.iter().map(|server| async {
-        let kept = kept.iter().find(|kept| server.remote && kept.server == server.name);
+        let name = server.kept_as();
+        let kept = kept.iter().find(|kept| kept.server == name);
         (server.name.clone(), list(server, kept, store).await)
     }));
     let lists = lists.await;
@@ -185,6 +189,18 @@ pub(crate) async fn listed(config: &Config, store: &Store<SpinDatabase>) -> Resu
     Ok(listed)
 }
 
+/// What is kept. Of what is too old, only what nobody else asks for anew is not fresh.
+async fn kept(store: &Store<SpinDatabase>) -> Result<Vec<ToolListing>, StorageError> {
+    let mut kept = store.tool_listings().await?;
+    if kept.iter().any(|kept| !kept.fresh) {
+        let ours = store.claim_tool_listings(CLAIM_MS).await?;
+        for kept in &mut kept {
+            kept.fresh |= !ours.contains(&kept.server);
+        }
+    }
+    Ok(kept)
+}
+
 /// `None`: the server is down, and nothing is known of it.
 async fn list(server: &Server, kept: Option<&ToolListing>, store: &Store<SpinDatabase>) -> Option<Vec<ListedTool>> {
     let last = kept.and_then(|kept| serde_json::from_str::<Kept>(&kept.listing).ok());
@@ -192,7 +208,7 @@ async fn list(server: &Server, kept: Option<&ToolListing>, store: &Store<SpinDat
         return Some(tools(server, &last.tools));
     }
     let cause = match platform::within(LIMIT, server.client(None).list_tools()).await {
-        Some(Ok(listing)) => return Some(taken(server, listing, store).await),
+        Some(Ok(listing)) => return Some(taken(server, listing, kept, store).await),
         // Other people's words: they may be long, and repeat what they were sent.
         Some(Err(error)) => server.masked(&error.to_string()),
         None => "it did not answer in time".to_owned(),
@@ -210,24 +226,35 @@ async fn list(server: &Server, kept: Option<&ToolListing>, store: &Store<SpinDat
     last.map(|last| tools(server, &last.tools))
 }
 
-async fn taken(server: &Server, listing: Listing, store: &Store<SpinDatabase>) -> Vec<ListedTool> {
+async fn taken(
+    server: &Server,
+    listing: Listing,
+    kept: Option<&ToolListing>,
+    store: &Store<SpinDatabase>,
+) -> Vec<ListedTool> {
     for refused in listing.refused.iter().take(MAX_REFUSED_LOGGED) {
         let fields = serde_json::json!({ "server": server.name, "tool": server.masked(&refused.name), "cause": server.masked(&refused.reason) });
         log(COMPONENT, Level::Warn, "a tool is left out", fields);
     }
-    if server.remote {
-        let ttl_ms =
-            listing.ttl_ms.unwrap_or(REMOTE_DEFAULT_TTL_MS).clamp(*REMOTE_TTL_MS.start(), *REMOTE_TTL_MS.end());
-        let kept = Kept { tools: listing.tools.clone() };
-        if let Ok(json) = serde_json::to_string(&kept) {
-            keep(server, &json, i64::try_from(ttl_ms).unwrap_or(i64::MAX), store).await;
+    let tools = tools(server, &listing.tools);
+    let ttl_ms = if server.remote { remote_ttl_ms(&listing) } else { COMPOSED_TTL_MS };
+    if let Ok(json) = serde_json::to_string(&Kept { tools: listing.tools }) {
+        // Whoever asks has claimed the old list, which counts again for as long.
+        let counts = ttl_ms <= CLAIM_MS && kept.is_some_and(|kept| kept.listing == json);
+        if !counts {
+            keep(server, &json, ttl_ms, store).await;
         }
     }
-    tools(server, &listing.tools)
+    tools
+}
+
+fn remote_ttl_ms(listing: &Listing) -> i64 {
+    let ttl_ms = listing.ttl_ms.unwrap_or(REMOTE_DEFAULT_TTL_MS);
+    i64::try_from(ttl_ms.clamp(*REMOTE_TTL_MS.start(), *REMOTE_TTL_MS.end())).unwrap_or(i64::MAX)
 }
 
 async fn keep(server: &Server, listing: &str, ttl_ms: i64, store: &Store<SpinDatabase>) {
-    if let Err(error) = store.save_tool_listing(&server.name, listing, ttl_ms).await {
+    if let Err(error) = store.save_tool_listing(&server.kept_as(), listing, ttl_ms).await {
         let fields = serde_json::json!({ "server": server.name, "cause": error.to_string() });
         log(COMPONENT, Level::Warn, "a listing cannot be kept", fields);
     }

@@ -37,6 +37,11 @@ impl Server {
         Self { name, url, authorization, remote: true }
     }
 
+    /// The name under which its listing is kept. Servers' names have no colon, so none is ever taken for one of another kind.
+    pub(crate) fn kept_as(&self) -> String {
+        if self.remote { self.name.clone() } else { format!("composed:{}", self.name) }
+    }
+
     /// A server's own words, fit for a log and for a model: short, and without what we prove ourselves with.
     pub(crate) fn masked(&self, words: &str) -> String {
         let words: String = words.chars().take(MAX_WORDS_CHARS).collect();

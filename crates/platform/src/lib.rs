@@ -13,7 +13,10 @@ pub mod variables;
 use std::{future::Future, pin::pin, time::Duration};
 
 use axum::{Router, body::Body};
-use futures::future::{Either, select};
+use futures::{
+    channel::oneshot,
+    future::{Either, select},
+};
 use http::{Response, header};
 pub use spin_sdk::http::Request;
 use spin_sdk::{
@@ -59,14 +62,17 @@ pub async fn serve(
     request: Request,
     router: impl AsyncFnOnce(App<SpinDatabase>) -> Router,
 ) -> Answer {
-    let router = match instance::app(component).await {
-        Ok(app) => router(app).await,
-        Err(error) => {
-            let error = web::Error::from(error);
-            Router::new().fallback(move || async move { error })
-        }
-    };
-    serve_router(component, request, router).await
+    accompanied(async {
+        let router = match instance::app(component).await {
+            Ok(app) => router(app).await,
+            Err(error) => {
+                let error = web::Error::from(error);
+                Router::new().fallback(move || async move { error })
+            }
+        };
+        serve_router(component, request, router).await
+    })
+    .await
 }
 
 /// Answers a request with a router.
@@ -77,6 +83,19 @@ pub async fn serve_router(component: &'static str, request: Request, router: Rou
 /// Lets a task run on after the answer has been given. Spin keeps the instance until it ends.
 pub fn spawn(task: impl Future<Output = ()> + 'static) {
     spin_sdk::wasip3::spawn(task);
+}
+
+/// Does what waits for the host several times, beside a task that sleeps until it is done. The runtime under the SDK (wit-bindgen 0.57) keeps the
+/// tasks of a request in a `FuturesUnordered`, which asks to be polled again whenever it has polled all it has: alone, each wait would cost one
+/// more way from the host to the guest and back (docs/adr/0018).
+pub async fn accompanied<T>(work: impl Future<Output = T>) -> T {
+    let (working, ended) = oneshot::channel::<()>();
+    spawn(async move {
+        let _ = ended.await;
+    });
+    let output = work.await;
+    drop(working);
+    output
 }
 
 /// Waits.

@@ -13,7 +13,6 @@ use std::{
     task::Poll,
 };
 
-use futures::channel::oneshot;
 use spin_sdk::wasip3::{
     http::types::{ErrorCode, Trailers},
     wit_bindgen::{FutureReader, FutureWriter, StreamReader, StreamWriter},
@@ -108,16 +107,7 @@ pub fn spawn<F: Future<Output = ()> + 'static>(first: &'static str, work: impl F
     let outlet = Outlet(Rc::default());
     outlet.0.borrow_mut().bytes.extend_from_slice(first.as_bytes());
     let work = work(outlet.clone());
-    let (working, work_ended) = oneshot::channel::<()>();
-    crate::spawn(async move {
-        both(&outlet, work, flow(&outlet, writer, end)).await;
-        drop(working);
-    });
-    // The runtime keeps tasks in a `FuturesUnordered`, which asks to be polled again when it has polled all it has. Beside one that sleeps,
-    // the work is never all there is.
-    crate::spawn(async move {
-        let _ = work_ended.await;
-    });
+    crate::spawn(crate::accompanied(async move { both(&outlet, work, flow(&outlet, writer, end)).await }));
     Outflow(Arc::new(Mutex::new(Some(Readable { body, ended }))))
 }
 

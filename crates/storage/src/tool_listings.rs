@@ -1,4 +1,4 @@
-//! What remote tool servers last said they have, so that an instance need not ask them all before it can answer.
+//! What tool servers last said they have, so that an instance need not ask them all before it can answer.
 
 use domain::Timestamp;
 
@@ -56,5 +56,18 @@ impl<D: Database> Store<D> {
         let parameters = [server.into(), listing.into(), ttl_ms.into()];
         self.database.query(Statement::new("save_tool_listing", sql, parameters).repeatably()).await?;
         Ok(())
+    }
+
+    /// Takes it on to ask the servers anew whose listings do not count any more: until `ttl_ms` from now these count for everybody else. Of several
+    /// who ask at once, each server is one's alone.
+    ///
+    /// # Errors
+    /// As [`Self::tool_listings`].
+    pub async fn claim_tool_listings(&self, ttl_ms: i64) -> Result<Vec<String>, StorageError> {
+        const QUERY: &str = "claim_tool_listings";
+        let sql = "UPDATE tool_listings SET ttl_ms = now_ms() - fetched_at + ?1
+                   WHERE fetched_at + ttl_ms <= now_ms() RETURNING server";
+        let rows = self.database.query(Statement::new(QUERY, sql, [ttl_ms.into()])).await?;
+        rows.iter().map(|row| Ok(row.columns(QUERY).text()?.to_owned())).collect()
     }
 }

@@ -42,18 +42,18 @@ pub(crate) fn has_wasm_target(repo: &Repo) -> anyhow::Result<bool> {
     Ok(std::path::Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir())
 }
 
-/// Makes sure that there is a Chromium for the browser tests: Debian's, which root can install.
+/// Makes sure that there is a Chromium for the browser tests: Debian's without windows, the smaller of its two, which root can install.
 pub(crate) fn chromium(repo: &Repo) -> anyhow::Result<()> {
-    if starts(repo, "chromium") {
+    if ["chromium-headless-shell", "chromium"].iter().any(|program| starts(repo, program)) {
         return Ok(());
     }
     let step = Step {
         log: "chromium",
         doing: "installing Chromium",
         done: "installed Chromium",
-        remedy: "`apt-get install chromium` by hand, then start again.",
+        remedy: "`apt-get install chromium-headless-shell` by hand, then start again.",
     };
-    install(repo, "Chromium", "chromium", &step)
+    install(repo, "Chromium", "chromium-headless-shell", &step)
 }
 
 /// Makes sure that there is a Cyrus for the tests of mail and calendars, likewise, but for machines that would go on to run it as a service.

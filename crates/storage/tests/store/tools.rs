@@ -23,6 +23,7 @@ crate::on_each_database! {
     limits_that_are_full_again_are_forgotten,
     what_was_recorded_cannot_be_changed_or_deleted,
     a_listing_counts_until_its_time_has_passed_and_the_last_one_stays,
+    a_listing_that_does_not_count_any_more_is_one_askers_to_renew,
     secrets_are_ones_own_and_can_be_replaced_and_deleted,
     there_is_an_end_to_secrets,
     the_first_generated_master_key_stays,
@@ -187,6 +188,16 @@ fn a_listing_counts_until_its_time_has_passed_and_the_last_one_stays(place: Plac
     assert_eq!(read(), expected("[1]", true));
     block_on(fixture.store.save_tool_listing("weather", "[2]", -1)).unwrap();
     assert_eq!(read(), expected("[2]", false));
+}
+
+fn a_listing_that_does_not_count_any_more_is_one_askers_to_renew(place: Place) {
+    let fixture = Fixture::new(place);
+    block_on(fixture.store.save_tool_listing("clock", "[1]", 60_000)).unwrap();
+    block_on(fixture.store.save_tool_listing("weather", "[2]", -1)).unwrap();
+    let claim = || block_on(fixture.store.claim_tool_listings(60_000)).unwrap();
+    assert_eq!((claim(), claim()), (vec!["weather".to_owned()], vec![]));
+    let listings = block_on(fixture.store.tool_listings()).unwrap();
+    assert!(listings.iter().all(|listing| listing.fresh), "meanwhile the last one counts: {listings:?}");
 }
 
 fn secret(server: &str, name: &str, sealed: &str) -> ToolSecret {

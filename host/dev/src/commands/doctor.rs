@@ -73,10 +73,10 @@ fn checks(repo: &Repo) -> Vec<Check> {
         tool("git", &["git"], None, true, "`apt-get install git`"),
         tool(
             "chromium",
-            &["chromium", "chromium-browser", "google-chrome"],
+            &["chromium-headless-shell", "chromium"],
             None,
             false,
-            "for the browser tests: `apt-get install chromium` (`cargo dev test` does it where it may)",
+            "for the browser tests: `apt-get install chromium-headless-shell` (`cargo dev test` does it where it may)",
         ),
         tool(
             "spin",

@@ -3,6 +3,7 @@
 
 pub(crate) mod counts;
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::artifacts;
@@ -110,7 +111,7 @@ pub(crate) const RINGS: [Ring; 11] = [
             let test = || cargo_test(repo, &["--package", "tests", "--test", "providers"]);
             let (mut shared, mut fresh) = (test(), test());
             for test in [&mut shared, &mut fresh] {
-                test.env(HOST_VARIABLE, artifacts::program(repo, "embedded-host"));
+                test.env(HOST_VARIABLE, the_host(repo));
                 test.env_remove(REUSE_VARIABLE).env_remove(STORE_VARIABLE);
             }
             fresh.env(REUSE_VARIABLE, "1");
@@ -154,7 +155,7 @@ pub(crate) const RINGS: [Ring; 11] = [
         commands: |repo, _| {
             let script = |name| {
                 let mut npm = npm(repo, CONFORMANCE);
-                npm.args(["run", name]).env(HOST_VARIABLE, artifacts::program(repo, "embedded-host"));
+                npm.args(["run", name]).env(HOST_VARIABLE, the_host(repo));
                 npm
             };
             let (mut suite, mut clients) = (script("test"), script("clients"));
@@ -171,8 +172,7 @@ pub(crate) const RINGS: [Ring; 11] = [
         prepare: the_app_and_a_browser,
         commands: |repo, _| {
             let mut npm = npm(repo, BROWSER);
-            npm.arg("test").env(HOST_VARIABLE, artifacts::program(repo, "embedded-host"));
-            npm.env(FIXTURES_VARIABLE, fixtures::manifest(repo));
+            npm.arg("test").env(HOST_VARIABLE, the_host(repo)).env(FIXTURES_VARIABLE, fixtures::manifest(repo));
             vec![npm]
         },
     },
@@ -245,6 +245,11 @@ fn the_app_and_a_browser(repo: &Repo, manifest: &Manifest) -> anyhow::Result<Rea
     the_app(repo, manifest)
 }
 
+/// What serves the app: the embedded host, unless the environment names another program that takes Spin's options, such as Spin.
+fn the_host(repo: &Repo) -> PathBuf {
+    std::env::var_os(HOST_VARIABLE).map_or_else(|| artifacts::program(repo, "embedded-host"), PathBuf::from)
+}
+
 /// `cargo test` that goes on after a failure, so that one run tells all of them.
 fn cargo_test(repo: &Repo, arguments: &[&str]) -> Command {
     let mut cargo = repo.cargo();
@@ -255,7 +260,7 @@ fn cargo_test(repo: &Repo, arguments: &[&str]) -> Command {
 fn app_test(repo: &Repo) -> Command {
     // These tests wait for the app more than they compute.
     let mut test = cargo_test(repo, &["--package", "tests", "--", "--test-threads=16"]);
-    test.env(HOST_VARIABLE, artifacts::program(repo, "embedded-host"));
+    test.env(HOST_VARIABLE, the_host(repo));
     test.env(MANIFEST_VARIABLE, repo.path("spin.toml")).env(FIXTURES_VARIABLE, fixtures::manifest(repo));
     test.env_remove(REUSE_VARIABLE).env_remove(STORE_VARIABLE);
     test

@@ -1,11 +1,17 @@
-//! The host is told to stop, with SIGTERM: it takes nothing new and lets what runs end.
+//! The host is told to stop, with SIGTERM: it takes nothing new and lets what runs end. Spin, which ends at once, leaves its runs to be taken
+//! over, as after a kill.
 
 use anyhow::Result;
-use tests::{App, Event, Person, said, start_model};
+use tests::{App, Event, Host, Options, Person, said, start_model};
+
+/// A host that drains, and its app; `None` if there is none.
+fn draining(options: Options) -> Result<Option<(Host, App)>> {
+    if Host::drains() { App::own(options) } else { Ok(None) }
+}
 
 #[tokio::test]
 async fn a_stream_is_finished_before_the_host_ends() -> Result<()> {
-    let Some((mut host, app)) = App::own(start_model()?.options())? else { tests::skip!("needs a host to stop") };
+    let Some((mut host, app)) = draining(start_model()?.options())? else { tests::skip!("needs a host that drains") };
     let person = Person::in_app(&app).await?;
     let turn = person.ask("scripted-chunks=60-delay=20-ttft=0", "Hello").await?;
     let mut events = person.events(&turn.run).await?;
@@ -24,7 +30,7 @@ async fn a_stream_is_finished_before_the_host_ends() -> Result<()> {
 
 #[tokio::test]
 async fn a_run_that_nobody_reads_is_finished_before_the_host_ends() -> Result<()> {
-    let Some((mut host, app)) = App::own(start_model()?.options())? else { tests::skip!("needs a host to stop") };
+    let Some((mut host, app)) = draining(start_model()?.options())? else { tests::skip!("needs a host that drains") };
     let person = Person::in_app(&app).await?;
     let turn = person.ask("scripted-chunks=60-delay=20-ttft=0", "Hello").await?;
     let mut events = person.events(&turn.run).await?;
@@ -41,7 +47,7 @@ async fn a_run_that_nobody_reads_is_finished_before_the_host_ends() -> Result<()
 
 #[tokio::test]
 async fn a_host_with_nothing_to_do_ends_at_once() -> Result<()> {
-    let Some((mut host, app)) = App::own(start_model()?.options())? else { tests::skip!("needs a host to stop") };
+    let Some((mut host, app)) = draining(start_model()?.options())? else { tests::skip!("needs a host that drains") };
     Person::in_app(&app).await?;
     host.terminate()?;
     let exit = host.wait()?;

@@ -12,19 +12,21 @@ async fn each_kind_of_misbehaviour_is_one_clear_result() -> Result<()> {
         tests::skip!("needs tools of its own")
     };
     let person = Person::in_app(&app).await?;
-    for (tool, told) in [
-        ("trap", "broke off"),
-        ("flood", "broke off"),
-        ("rubbish", "no JSON"),
-        ("reach", "may not reach 192.0.2.1"),
-        ("fail", "down for maintenance until noon"),
-    ] {
+    let cases: [(&str, &[&str]); 5] = [
+        ("trap", &["broke off"]),
+        // Where an instance may have more memory than the flood takes, the adapter sends no result of that length.
+        ("flood", &["broke off", "was not sent"]),
+        ("rubbish", &["no JSON"]),
+        ("reach", &["may not reach 192.0.2.1"]),
+        ("fail", &["down for maintenance until noon"]),
+    ];
+    for (tool, told) in cases {
         let model = format!("scripted-tool=misbehaving_{tool}-delay=0-ttft=0");
         let (_, events) = person.hear(&model, "{}").await?;
         let results: Vec<&Event> = events.iter().filter(|event| event.kind() == "tool_result").collect();
         let [result] = results.as_slice() else { anyhow::bail!("{tool}: {} results", results.len()) };
         assert_eq!(result.metadata("is_error"), &json!(true), "{tool}");
-        assert!(result.content().contains(told), "{tool}: {}", result.content());
+        assert!(told.iter().any(|told| result.content().contains(told)), "{tool}: {}", result.content());
         assert_eq!(events.last().map(Event::kind), Some("complete"), "{tool}");
     }
     Ok(())
