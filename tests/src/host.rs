@@ -272,6 +272,8 @@ fn watch(process: u32, state: &Path) -> Result<(Child, ChildStdin)> {
     let mut watcher = Command::new("sh")
         .args(["-c", WATCH, "watch", &process.to_string()])
         .arg(state)
+        // What ends the tests from a terminal ends their group, and must not end this.
+        .process_group(0)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

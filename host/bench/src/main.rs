@@ -51,7 +51,11 @@ enum Command {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
-        Command::Run(arguments) => plan::run(&arguments).await,
+        // Servers are in groups of their own: who stops the benchmark stops them by leaving it.
+        Command::Run(arguments) => tokio::select! {
+            ended = plan::run(&arguments) => ended,
+            _ = tokio::signal::ctrl_c() => anyhow::bail!("stopped"),
+        },
         Command::Model { listen } => scripted_model::serve_open(listen_and_tell(listen).await?).await,
         Command::Relay { model } => {
             relay::serve(listen_and_tell(SocketAddr::from(([127, 0, 0, 1], 0))).await?, model).await

@@ -83,7 +83,8 @@ pub(crate) struct Arguments {
     /// A variable for the app, as with `cargo dev up`
     #[arg(long = "variable", value_name = "NAME=VALUE")]
     variables: Vec<String>,
-    #[arg(long, hide = true, default_value = "target/host/embedded-host")]
+    /// What serves the app and the relay that is a component: `spin`, or another program with its options
+    #[arg(long, value_name = "PROGRAM", default_value = "target/host/embedded-host")]
     host: PathBuf,
     #[arg(long, hide = true, default_value = "docs/benchmarks.md")]
     docs: PathBuf,
@@ -393,7 +394,7 @@ async fn start_host<'a>(
 }
 
 fn served(name: &'static str, server: Server, dialect: Dialect) -> anyhow::Result<Subject> {
-    let meter = Meter::of(server.pid)?;
+    let meter = Meter::of_server(server.pid)?;
     Ok(Subject {
         name,
         address: server.address,

@@ -19,11 +19,19 @@ const QUIET: Duration = Duration::from_millis(60);
 /// Looks at the process; one that never falls quiet (three seconds) is measured as it is.
 const QUIET_LOOKS_MAX: usize = 50;
 
-/// A server of ours. It ends when this is dropped.
+/// A server of ours, or Spin. It ends when this is dropped.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) pid: u32,
     _child: Child,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Spin serves in a process that it starts: both are in one group.
+        let group = format!("-{}", self.pid);
+        let _ = std::process::Command::new("kill").args(["-s", "KILL", "--", &group]).status();
+    }
 }
 
 /// Starts a server and waits until it says where it listens.
@@ -38,6 +46,7 @@ pub(crate) async fn start(
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .kill_on_drop(true)
+        .process_group(0)
         .spawn()
         .with_context(|| format!("cannot start {name}: build it with `cargo dev bench`"))?;
     let output = child.stdout.take().context("its standard output is gone")?;
@@ -66,6 +75,14 @@ impl Meter {
     pub(crate) fn of(pid: u32) -> anyhow::Result<Self> {
         let process = Process::new(pid.try_into()?).with_context(|| format!("there is no process {pid}"))?;
         Ok(Self(process))
+    }
+
+    /// The process that serves: Spin starts one for that.
+    pub(crate) fn of_server(pid: u32) -> anyhow::Result<Self> {
+        let started = Process::new(pid.try_into()?)?;
+        let tasks = started.tasks()?.filter_map(Result::ok);
+        let child = tasks.filter_map(|task| task.children().ok()).flatten().next();
+        Self::of(child.unwrap_or(pid))
     }
 
     /// The process that started this one.
