@@ -21,7 +21,7 @@ const CLIENT_LIMIT_MS = 60_000;
 let host;
 let token;
 before(async () => {
-  host = await serve("spin.toml", "--model-server");
+  host = await serve("spin.toml");
   const response = await fetch(`${host.url}/auth/signup`, {
     method: "POST",
     headers: { "content-type": "application/json" },

@@ -36,7 +36,7 @@ before(async () => {
   ]);
   const variables = [`remote_mcp_servers=${servers}`, "remote_mcp_host=http://127.0.0.1:*"];
   // Each request meets a new instance, which knows only what the database does.
-  const options = ["--model-server", "--max-instance-reuse-count", "1"];
+  const options = ["--max-instance-reuse-count", "1"];
   host = await serve("spin.toml", ...options, ...variables.flatMap((variable) => ["--variable", variable]));
   const response = await ask("POST", "/auth/signup", { email: "a@example.org", password: "correct horse battery staple" });
   assert.equal(response.status, 201);
