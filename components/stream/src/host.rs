@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use domain::ToolCall;
-use futures::{Stream, StreamExt};
+use futures::{Stream, TryStreamExt as _};
 use http::{HeaderMap, HeaderValue, Request, header};
 use orchestrator::{Host, Ledger, ModelAnswer, Offered, ToolAnswer, Unreachable};
 use platform::{
@@ -21,11 +21,7 @@ use web::{
     log::{Level, log},
 };
 
-use crate::{
-    COMPONENT,
-    config::Provider,
-    tools::{Tools, ToolsError},
-};
+use crate::{COMPONENT, config::Provider, tools::Tools};
 
 /// The runs that this instance executes.
 static LEDGER: Ledger = Ledger::new();
@@ -73,10 +69,6 @@ fn unreachable(error: HttpError) -> Unreachable {
     }
 }
 
-fn tools_failed(message: &str, error: &ToolsError) {
-    log(COMPONENT, Level::Error, message, serde_json::json!({ "cause": error.to_string() }));
-}
-
 /// `Retry-After` in seconds (RFC 9110, section 10.2.3). A date, which providers do not send, counts as none.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds: f64 = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
@@ -101,15 +93,15 @@ impl Host for SpinHost {
         Ok(ModelAnswer {
             status: response.status.as_u16(),
             retry_after: retry_after(&response.headers),
-            body: Box::pin(response.body.map(|chunk| chunk.map_err(unreachable))),
+            body: Box::pin(response.body.map_err(unreachable)),
         })
     }
 
     async fn tools(&self, lease: Lease) -> Offered {
-        match self.tools.offered(lease).await {
+        match self.tools.offered(self.store(), lease).await {
             Ok(offered) => offered,
             Err(error) => {
-                tools_failed("the tools cannot be listed", &error);
+                error.log("the tools cannot be listed");
                 Offered::default()
             }
         }
@@ -117,7 +109,7 @@ impl Host for SpinHost {
 
     async fn call_tool(&self, lease: Lease, call: &ToolCall) -> ToolAnswer {
         self.tools.call(lease, call).await.unwrap_or_else(|error| {
-            tools_failed("a tool cannot be called", &error);
+            error.log("a tool cannot be called");
             ToolAnswer::failed("The tools do not answer. Whether this call took effect is not known.")
         })
     }

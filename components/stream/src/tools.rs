@@ -11,13 +11,20 @@ use domain::{Id, Timestamp, ToolCall};
 use futures::{Stream, StreamExt};
 use http::{HeaderValue, Request, StatusCode, header};
 use orchestrator::{Offered, ToolAnswer, ToolDefinition};
-use platform::http_client::{self, HttpError};
-use serde::{Serialize, de::DeserializeOwned};
-use storage::runs::Lease;
-use toolbox::{
-    arguments::MAX_ARGUMENTS_BYTES,
-    wire::{CALLS_PATH, Call, Called, Executor, OFFERS_PATH, Offer, Offers},
+use platform::{
+    SpinDatabase,
+    http_client::{self, HttpError},
 };
+use serde::{Serialize, de::DeserializeOwned};
+use storage::{StorageError, Store, runs::Lease};
+use toolbox::{
+    Offerable,
+    arguments::MAX_ARGUMENTS_BYTES,
+    wire::{CALLS_PATH, Call, Called, Executor, OFFERS_PATH, Offer},
+};
+use web::log::{Level, log};
+
+use crate::COMPONENT;
 
 /// The component, as `spin.toml` lets us call it.
 const TOOLS: &str = "http://tools.spin.internal";
@@ -25,6 +32,8 @@ const TOOLS: &str = "http://tools.spin.internal";
 /// How long offers are believed: whoever enters a secret and goes back to their chat is to find its tools. `tools` decides at every call
 /// anyway; what is stale here is only what the model is told.
 const OFFERS_AGE: Duration = Duration::from_secs(5);
+/// How long the others believe what is kept while one of them has it made anew: longer than that takes.
+const CLAIM_MS: i64 = 10_000;
 /// People whose offers are remembered: about as many as an instance serves at once.
 const MAX_REMEMBERED: usize = 32;
 /// Thousands of definitions, or a result of the longest kind.
@@ -47,9 +56,19 @@ pub(crate) enum ToolsError {
     /// It said too much.
     #[error("tools answered too much")]
     TooLarge,
-    /// It said something else than was asked.
+    /// It, or what it keeps, said something else than was asked.
     #[error("tools answered rubbish: {0}")]
     Json(#[from] serde_json::Error),
+    /// What it keeps cannot be read.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl ToolsError {
+    /// Says in the log what it keeps from being done.
+    pub(crate) fn log(&self, message: &str) {
+        log(COMPONENT, Level::Error, message, serde_json::json!({ "cause": self.to_string() }));
+    }
 }
 
 /// On whose behalf `tools` is asked.
@@ -68,11 +87,24 @@ impl Tools {
     ///
     /// # Errors
     /// [`ToolsError`].
-    pub(crate) async fn offered(&self, lease: Lease) -> Result<Offered, ToolsError> {
+    pub(crate) async fn offered(&self, store: &Store<SpinDatabase>, lease: Lease) -> Result<Offered, ToolsError> {
         if let Some(known) = self.remembered() {
             return Ok(known);
         }
-        let offers: Offers = self.ask(OFFERS_PATH, &executor(lease)).await?;
+        let kept = store.tool_offers(self.user_id).await?;
+        let old: Option<Offerable> = kept.offerable.as_deref().and_then(|json| serde_json::from_str(json).ok());
+        let old = old.map(|offerable| offerable.to(kept.stored(), &kept.secrets));
+        let offers = match old {
+            Some(old) if kept.fresh || !store.claim_offerable_tools(CLAIM_MS).await.unwrap_or(false) => old,
+            old => match (self.ask(OFFERS_PATH, &executor(lease)).await, old) {
+                // An old list beats none.
+                (Err(error), Some(old)) => {
+                    error.log("the tools cannot be listed anew");
+                    old
+                }
+                (asked, _) => asked?,
+            },
+        };
         let definition = |Offer { name, description, input_schema }| ToolDefinition { name, description, input_schema };
         let tools = offers.items.into_iter().map(definition).collect();
         let offered = Offered { tools, unconfigured: offers.unconfigured };

@@ -37,7 +37,7 @@ const REMOTE_TTL_MS: std::ops::RangeInclusive<u64> = 10_000..=3_600_000;
 /// For servers that do not say.
 const REMOTE_DEFAULT_TTL_MS: u64 = 300_000;
 /// How long the list of a composed server is believed: less than a new deployment, or an author who tries a change, takes to come to it.
-const COMPOSED_TTL_MS: i64 = 10_000;
+pub(crate) const COMPOSED_TTL_MS: i64 = 10_000;
 /// How long the others believe an old list while one of them asks: longer than that takes.
 const CLAIM_MS: i64 = 10_000;
 
@@ -66,11 +66,6 @@ impl Listed {
     pub(crate) fn secrets_of(&self, tool: &Tool) -> impl Iterator<Item = &Secret> {
         let of_tool = |(server, name, _): &&(String, String, Secret)| *server == tool.server && *name == tool.name;
         self.secrets.iter().filter(of_tool).map(|(.., secret)| secret)
-    }
-
-    /// Whether any tool needs one.
-    pub(crate) const fn has_secrets(&self) -> bool {
-        !self.secrets.is_empty()
     }
 
     /// The tools of a server, with the secrets they need.

@@ -1,39 +1,60 @@
-//! `POST /internal/offers`, for `stream`: what a run's model may be offered, which is everything that is not denied to the person and has of
-//! them what it needs. Definitions cost every request, and what cannot work yet confuses models.
-
-use std::collections::BTreeSet;
+//! `POST /internal/offers`, for `stream`: what a run's model may be offered. What of it holds for everybody is kept in the database, where `stream` finds
+//! it the next time.
 
 use axum::extract::State;
 use problem::Problem;
 use toolbox::{
-    Effect, Tool,
+    Effect, Offerable, OfferableTool, Tool,
     wire::{Executor, Offer, Offers},
 };
-use web::{Json, Result};
+use web::{
+    Json, Result,
+    log::{Level, log},
+};
 
-use crate::{calls, policies, router::Tools};
+use crate::{
+    COMPONENT, calls,
+    config::Config,
+    listings::{COMPOSED_TTL_MS, Listed},
+    router::Tools,
+};
+
+/// What is longer is not kept: reading it for every run would cost more than asking.
+const MAX_KEPT_BYTES: usize = 1024 * 1024;
 
 pub(crate) async fn list(State(tools): State<Tools>, Json(executor): Json<Executor<'static>>) -> Result<Json<Offers>> {
     // Whoever lost the lease hears so soon enough; an empty list would be remembered.
     let Some((_, holder)) = calls::lease(&tools, &executor, "").await? else { return Err(Problem::not_found().into()) };
-    let listed = tools.listed().await?;
-    let rules = policies::of(&tools, holder.user_id).await?;
-    let entered =
-        if listed.has_secrets() { tools.store().tool_secret_names(holder.user_id).await? } else { Vec::new() };
-    let is_configured = |tool: &Tool| {
-        let is_entered = |name: &str| entered.iter().any(|(server, entered)| *server == tool.server && entered == name);
-        listed.secrets_of(tool).all(|secret| secret.optional || is_entered(&secret.name))
+    let offerable = offerable(&tools.config, &*tools.listed().await?);
+    keep(&tools, &offerable).await;
+    let person = tools.store().tool_offers(holder.user_id).await?;
+    Ok(Json(offerable.to(person.stored(), &person.secrets)))
+}
+
+/// What may be offered to anybody: what the operator denies is not among it.
+fn offerable(config: &Config, listed: &Listed) -> Offerable {
+    let tool = |(name, tool): (&str, &Tool)| OfferableTool {
+        server: tool.server.clone(),
+        name: tool.name.clone(),
+        secrets: listed.secrets_of(tool).filter(|secret| !secret.optional).map(|secret| secret.name.clone()).collect(),
+        offer: Offer {
+            name: name.to_owned(),
+            description: tool.description.clone(),
+            input_schema: tool.input_schema.clone(),
+        },
     };
-    let allowed = listed.catalog.iter().filter(|(_, tool)| rules.effect(tool) != Effect::Deny);
-    let (usable, wanting): (Vec<_>, Vec<_>) = allowed.partition(|(_, tool)| is_configured(tool));
-    let offer = |(name, tool): (&str, &Tool)| Offer {
-        name: name.to_owned(),
-        description: tool.description.clone(),
-        input_schema: tool.input_schema.clone(),
+    let allowed =
+        listed.catalog.iter().filter(|(_, tool)| toolbox::decide(tool, &config.policies, &[]) != Effect::Deny);
+    Offerable { tools: allowed.map(tool).collect() }
+}
+
+/// It saves time later; nothing depends on it.
+async fn keep(tools: &Tools, offerable: &Offerable) {
+    let json = match serde_json::to_string(offerable) {
+        Ok(json) if json.len() <= MAX_KEPT_BYTES => json,
+        _ => return,
     };
-    let unconfigured: BTreeSet<_> = wanting.into_iter().map(|(_, tool)| tool.server.clone()).collect();
-    Ok(Json(Offers {
-        items: usable.into_iter().map(offer).collect(),
-        unconfigured: unconfigured.into_iter().collect(),
-    }))
+    if let Err(error) = tools.store().save_offerable_tools(&json, COMPOSED_TTL_MS).await {
+        log(COMPONENT, Level::Warn, "offers cannot be kept", serde_json::json!({ "cause": error.to_string() }));
+    }
 }

@@ -41,13 +41,8 @@ impl Rules {
     }
 }
 
-/// A pattern that an older version took and this one does not is as good as none; a deny among them is taken to deny everything.
 fn read(policies: &[ToolPolicy]) -> impl Iterator<Item = Policy> {
-    policies.iter().filter_map(|policy| {
-        Policy::parse(&policy.pattern, policy.effect)
-            .ok()
-            .or_else(|| (policy.effect == Effect::Deny).then(Policy::deny_everything))
-    })
+    policies.iter().filter_map(|policy| Policy::stored(&policy.pattern, policy.effect))
 }
 
 /// The rules for a caller.

@@ -135,7 +135,6 @@ impl<'a, H: Host, R: Reader> Session<'a, H, R> {
     }
 
     async fn on_tick(&mut self) -> Result<(), Interrupted> {
-        self.tick = Box::pin(self.host.sleep(TICK));
         let now = self.host.now();
         if now.saturating_sub(self.commented_at) >= KEEPALIVE {
             self.commented_at = now;
@@ -163,6 +162,8 @@ impl<'a, H: Host, R: Reader> Session<'a, H, R> {
 
     async fn report(&mut self, max_age: Duration) -> Result<(), Interrupted> {
         self.reported_at = self.host.now();
+        // Whoever reports anyway need not be woken for it.
+        self.tick = Box::pin(self.host.sleep(TICK));
         let ledger = self.host.ledger();
         if self.outbox.has_unlogged() {
             ledger.deposit(self.lease, self.state, self.outbox.take_batch());

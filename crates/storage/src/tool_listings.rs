@@ -1,11 +1,38 @@
 //! What tool servers last said they have, so that an instance need not ask them all before it can answer.
 
-use domain::Timestamp;
+use domain::{Effect, Id, Timestamp};
 
-use crate::{Database, Statement, StorageError, Store};
+use crate::{
+    Database, Statement, StorageError, Store,
+    tool_policies::{self, ToolPolicy},
+    tool_secrets::MAX_SECRETS,
+};
 
 /// Servers whose listings are read: more than an installation has.
 pub const MAX_LISTINGS: usize = 64;
+
+/// What all servers have together, as it may be offered, is kept beside their listings. No server has this name.
+const ALL: &str = "";
+
+/// What decides what a person's model is offered.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct ToolOffers {
+    /// What may be offered to anybody, as whoever stored it wrote it.
+    pub offerable: Option<String>,
+    /// Whether it still counts, by the database's clock.
+    pub fresh: bool,
+    /// What the installation and the person say, what denies first.
+    pub policies: Vec<ToolPolicy>,
+    /// Which secrets the person has entered: server and name.
+    pub secrets: Vec<(String, String)>,
+}
+
+impl ToolOffers {
+    /// What is said about tools: patterns and effects.
+    pub fn stored(&self) -> impl Iterator<Item = (&str, Effect)> {
+        self.policies.iter().map(|policy| (policy.pattern.as_str(), policy.effect))
+    }
+}
 
 /// A server's last good listing.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -29,7 +56,7 @@ impl<D: Database> Store<D> {
         const QUERY: &str = "tool_listings";
         let sql = format!(
             "SELECT server, listing, fetched_at, CASE WHEN fetched_at + ttl_ms > now_ms() THEN 1 ELSE 0 END
-             FROM tool_listings ORDER BY fetched_at DESC, server LIMIT {MAX_LISTINGS}"
+             FROM tool_listings WHERE server <> '{ALL}' ORDER BY fetched_at DESC, server LIMIT {MAX_LISTINGS}"
         );
         let rows = self.database.query(Statement::new(QUERY, sql, [])).await?;
         rows.iter()
@@ -65,9 +92,63 @@ impl<D: Database> Store<D> {
     /// As [`Self::tool_listings`].
     pub async fn claim_tool_listings(&self, ttl_ms: i64) -> Result<Vec<String>, StorageError> {
         const QUERY: &str = "claim_tool_listings";
-        let sql = "UPDATE tool_listings SET ttl_ms = now_ms() - fetched_at + ?1
-                   WHERE fetched_at + ttl_ms <= now_ms() RETURNING server";
+        let sql = format!(
+            "UPDATE tool_listings SET ttl_ms = now_ms() - fetched_at + ?1
+             WHERE fetched_at + ttl_ms <= now_ms() AND server <> '{ALL}' RETURNING server"
+        );
         let rows = self.database.query(Statement::new(QUERY, sql, [ttl_ms.into()])).await?;
         rows.iter().map(|row| Ok(row.columns(QUERY).text()?.to_owned())).collect()
+    }
+
+    /// What decides what a person's model is offered, in one statement.
+    ///
+    /// # Errors
+    /// As [`Self::tool_listings`].
+    pub async fn tool_offers(&self, user_id: Id) -> Result<ToolOffers, StorageError> {
+        const QUERY: &str = "tool_offers";
+        let policies = tool_policies::selected();
+        let sql = format!(
+            "SELECT 'offerable', listing, CASE WHEN fetched_at + ttl_ms > now_ms() THEN 'fresh' ELSE '' END, ''
+             FROM tool_listings WHERE server = '{ALL}'
+             UNION ALL SELECT 'policy', policies.user_id, policies.pattern, policies.effect FROM ({policies}) AS policies
+             UNION ALL SELECT 'secret', secrets.server, secrets.name, ''
+             FROM (SELECT server, name FROM tool_secrets WHERE user_id = ?1 LIMIT {MAX_SECRETS}) AS secrets"
+        );
+        let rows = self.database.query(Statement::new(QUERY, sql, [user_id.into()])).await?;
+        let mut offers = ToolOffers::default();
+        for row in &rows {
+            let mut columns = row.columns(QUERY);
+            match columns.text()? {
+                "policy" => offers.policies.push(tool_policies::read(&mut columns)?),
+                "secret" => offers.secrets.push((columns.text()?.to_owned(), columns.text()?.to_owned())),
+                _ => {
+                    offers.offerable = Some(columns.text()?.to_owned());
+                    offers.fresh = !columns.text()?.is_empty();
+                }
+            }
+        }
+        Ok(offers)
+    }
+
+    /// Stores what may be offered to anybody, which counts for `ttl_ms`.
+    ///
+    /// # Errors
+    /// As [`Self::tool_listings`].
+    pub async fn save_offerable_tools(&self, offerable: &str, ttl_ms: i64) -> Result<(), StorageError> {
+        self.save_tool_listing(ALL, offerable, ttl_ms).await
+    }
+
+    /// Takes it on to have that made anew if it does not count any more: until `ttl_ms` from now it counts for everybody else. Of several who ask at
+    /// once, one hears `true`.
+    ///
+    /// # Errors
+    /// As [`Self::tool_listings`].
+    pub async fn claim_offerable_tools(&self, ttl_ms: i64) -> Result<bool, StorageError> {
+        let sql = format!(
+            "UPDATE tool_listings SET ttl_ms = now_ms() - fetched_at + ?1
+             WHERE fetched_at + ttl_ms <= now_ms() AND server = '{ALL}' RETURNING server"
+        );
+        let rows = self.database.query(Statement::new("claim_offerable_tools", sql, [ttl_ms.into()])).await?;
+        Ok(!rows.is_empty())
     }
 }

@@ -46,7 +46,7 @@ pub struct ToolPermission {
 }
 
 /// Policies of a person and the installation. If there were too many, those would be missing that allow.
-fn policies() -> String {
+pub(crate) fn selected() -> String {
     let limit = 2 * MAX_POLICIES;
     format!(
         "SELECT user_id, pattern, effect FROM tool_policies WHERE user_id IN ('{INSTALLATION}', ?1)
@@ -54,7 +54,7 @@ fn policies() -> String {
     )
 }
 
-fn read(columns: &mut Columns<'_>) -> Result<ToolPolicy, StorageError> {
+pub(crate) fn read(columns: &mut Columns<'_>) -> Result<ToolPolicy, StorageError> {
     Ok(ToolPolicy {
         installation: columns.text()? == INSTALLATION,
         pattern: columns.text()?.to_owned(),
@@ -73,7 +73,7 @@ impl<D: Database> Store<D> {
     /// Whatever the database says, as everywhere in this crate.
     pub async fn tool_permission(&self, user_id: Id, call: Option<(Id, &str)>) -> Result<ToolPermission, StorageError> {
         const QUERY: &str = "tool_permission";
-        let policies = policies();
+        let policies = selected();
         let sql = format!(
             "SELECT 1, user_id, pattern, effect, 0, 0 FROM ({policies}) AS policies
              UNION ALL
@@ -111,7 +111,7 @@ impl<D: Database> Store<D> {
     /// As [`Self::tool_permission`].
     pub async fn tool_policies(&self, user_id: Id) -> Result<Vec<ToolPolicy>, StorageError> {
         const QUERY: &str = "tool_policies";
-        let rows = self.database.query(Statement::new(QUERY, policies(), [user_id.into()])).await?;
+        let rows = self.database.query(Statement::new(QUERY, selected(), [user_id.into()])).await?;
         rows.iter().map(|row: &Row| read(&mut row.columns(QUERY))).collect()
     }
 

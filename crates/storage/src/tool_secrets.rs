@@ -49,21 +49,6 @@ impl<D: Database> Store<D> {
         rows.iter().map(|row| read(QUERY, row)).collect()
     }
 
-    /// Of which servers a person has entered which secrets: server and name.
-    ///
-    /// # Errors
-    /// As [`Self::tool_secrets_of`].
-    pub async fn tool_secret_names(&self, user_id: Id) -> Result<Vec<(String, String)>, StorageError> {
-        const QUERY: &str = "tool_secret_names";
-        let sql = format!("SELECT server, name FROM tool_secrets WHERE user_id = ?1 LIMIT {MAX_SECRETS}");
-        let rows = self.database.query(Statement::new(QUERY, sql, [user_id.into()])).await?;
-        let name = |row: &Row| {
-            let mut columns = row.columns(QUERY);
-            Ok((columns.text()?.to_owned(), columns.text()?.to_owned()))
-        };
-        rows.iter().map(name).collect()
-    }
-
     /// Keeps a person's secret, instead of the one of this name before. `false`: there are [`MAX_SECRETS`] already.
     ///
     /// # Errors

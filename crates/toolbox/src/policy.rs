@@ -75,10 +75,27 @@ impl Policy {
         }
     }
 
+    /// Reads what was stored. A pattern that an older version took and this one does not is as good as none; a deny among them is taken to
+    /// deny everything.
+    #[must_use]
+    pub fn stored(pattern: &str, effect: Effect) -> Option<Self> {
+        Self::parse(pattern, effect).ok().or_else(|| (effect == Effect::Deny).then(Self::deny_everything))
+    }
+
     /// Whether it is about a tool.
     #[must_use]
     pub fn matches(&self, tool: &Tool) -> bool {
-        self.server.matches(&tool.server) && self.tool.matches(&tool.name)
+        self.names(&tool.server, &tool.name)
+    }
+
+    /// Whether it denies the tool of this name on a server.
+    #[must_use]
+    pub fn denies(&self, server: &str, name: &str) -> bool {
+        self.effect == Effect::Deny && self.names(server, name)
+    }
+
+    fn names(&self, server: &str, name: &str) -> bool {
+        self.server.matches(server) && self.tool.matches(name)
     }
 
     /// Reads a list as an operator writes it: `allow calendar:list_*, deny mail:*`.
@@ -123,7 +140,7 @@ pub fn exact_pattern(tool: &Tool) -> String {
 /// - If nobody says anything, tools that only read are allowed where we can believe them, and the others asked for.
 #[must_use]
 pub fn decide(tool: &Tool, installation: &[Policy], user: &[Policy]) -> Effect {
-    if installation.iter().chain(user).any(|policy| policy.effect == Effect::Deny && policy.matches(tool)) {
+    if installation.iter().chain(user).any(|policy| policy.denies(&tool.server, &tool.name)) {
         return Effect::Deny;
     }
     if tool.always_asks {

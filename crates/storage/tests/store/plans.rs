@@ -135,7 +135,7 @@ fn do_what_people_do(store: &Store<Recorder<'_>>) {
         store.set_tool_secret(user_id, &secret).await.unwrap();
         store.tool_secrets_of(user_id, "mail").await.unwrap();
         store.tool_secrets(user_id).await.unwrap();
-        store.tool_secret_names(user_id).await.unwrap();
+        store.tool_offers(user_id).await.unwrap();
         store.delete_tool_secret(user_id, "mail", "password").await.unwrap();
         let limits = ["installation", "user", "session"].map(|key| Limit { key: key.into(), per_minute: 1, burst: 1 });
         for _ in 0..2 {

@@ -5,6 +5,7 @@ use storage::{
     Database, DatabaseError, Statement, Store, Value,
     audit::AuditEvent,
     rate_limits::{Limit, RetryAfterMs},
+    tool_listings::ToolOffers,
     tool_policies::MAX_POLICIES,
     tool_secrets::{MAX_SECRETS, ToolSecret},
 };
@@ -24,6 +25,8 @@ crate::on_each_database! {
     what_was_recorded_cannot_be_changed_or_deleted,
     a_listing_counts_until_its_time_has_passed_and_the_last_one_stays,
     a_listing_that_does_not_count_any_more_is_one_askers_to_renew,
+    what_decides_offers_is_everybodys_tools_and_ones_own_policies_and_secrets,
+    what_may_be_offered_is_one_askers_to_renew_and_no_servers_listing,
     secrets_are_ones_own_and_can_be_replaced_and_deleted,
     there_is_an_end_to_secrets,
     the_first_generated_master_key_stays,
@@ -200,6 +203,40 @@ fn a_listing_that_does_not_count_any_more_is_one_askers_to_renew(place: Place) {
     assert!(listings.iter().all(|listing| listing.fresh), "meanwhile the last one counts: {listings:?}");
 }
 
+fn what_decides_offers_is_everybodys_tools_and_ones_own_policies_and_secrets(place: Place) {
+    let fixture = Fixture::new(place);
+    let (user, other) = (fixture.user("a@example.org"), fixture.user("b@example.org"));
+    let read = || block_on(fixture.store.tool_offers(user.id)).unwrap();
+    assert_eq!(read(), ToolOffers::default());
+    block_on(fixture.store.save_tool_listing("clock", "[1]", 60_000)).unwrap();
+    block_on(fixture.store.save_offerable_tools("[2]", 60_000)).unwrap();
+    for (owner, pattern, effect) in
+        [(None, "mail:*", Effect::Ask), (Some(user.id), "clock:*", Effect::Deny), (Some(other.id), "*:*", Effect::Deny)]
+    {
+        assert!(block_on(fixture.store.set_tool_policy(owner, pattern, effect)).unwrap());
+    }
+    for (owner, name) in [(user.id, "password"), (other.id, "address")] {
+        assert!(block_on(fixture.store.set_tool_secret(owner, &secret("mail", name, "x"))).unwrap());
+    }
+    let offers = read();
+    assert_eq!((offers.offerable.as_deref(), offers.fresh), (Some("[2]"), true));
+    assert_eq!(offers.stored().collect::<Vec<_>>(), [("clock:*", Effect::Deny), ("mail:*", Effect::Ask)]);
+    assert_eq!(offers.secrets, [("mail".to_owned(), "password".to_owned())]);
+}
+
+fn what_may_be_offered_is_one_askers_to_renew_and_no_servers_listing(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = fixture.user("a@example.org");
+    let claim = || block_on(fixture.store.claim_offerable_tools(60_000)).unwrap();
+    assert!(!claim(), "there is nothing to renew");
+    block_on(fixture.store.save_offerable_tools("[1]", -1)).unwrap();
+    assert_eq!(block_on(fixture.store.claim_tool_listings(60_000)).unwrap(), [""; 0]);
+    assert_eq!(block_on(fixture.store.tool_listings()).unwrap(), []);
+    assert!(!block_on(fixture.store.tool_offers(user.id)).unwrap().fresh);
+    assert_eq!((claim(), claim()), (true, false));
+    assert!(block_on(fixture.store.tool_offers(user.id)).unwrap().fresh, "meanwhile the last one counts");
+}
+
 fn secret(server: &str, name: &str, sealed: &str) -> ToolSecret {
     ToolSecret { server: server.to_owned(), name: name.to_owned(), sealed: sealed.to_owned() }
 }
@@ -222,8 +259,6 @@ fn secrets_are_ones_own_and_can_be_replaced_and_deleted(place: Place) {
     }
     assert_eq!(block_on(fixture.store.tool_secrets_of(user.id, "mail")).unwrap(), mail[..1]);
     assert_eq!(block_on(fixture.store.tool_secrets(other.id)).unwrap(), [secret("mail", "password", "5")]);
-    let names = block_on(fixture.store.tool_secret_names(other.id)).unwrap();
-    assert_eq!(names, [("mail".to_owned(), "password".to_owned())]);
     let delete = Statement::new("t", "DELETE FROM users WHERE id = ?1", [other.id.into()]);
     block_on(fixture.another_connection().query(delete)).unwrap();
     assert_eq!(block_on(fixture.store.tool_secrets(other.id)).unwrap(), [], "they go with the person");
