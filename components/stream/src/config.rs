@@ -1,9 +1,10 @@
-//! What an operator can set about models.
+//! What an operator can set about models, and about which tools they are offered.
 
 use std::time::Duration;
 
 use orchestrator::Settings;
 use platform::variables::variable;
+use toolbox::Policy;
 
 /// What most models hold at least; used when the variable makes no sense, which `/ready` says.
 const DEFAULT_CONTEXT_WINDOW_TOKENS: u64 = 128_000;
@@ -25,6 +26,11 @@ pub(crate) async fn provider() -> Provider {
     let key = variable("openai_api_key").await;
     let authorization = if key.is_empty() { key } else { format!("Bearer {key}") };
     Provider { url: format!("{}/chat/completions", base.trim_end_matches('/')), authorization }
+}
+
+/// What the operator says about tools. What cannot be read denies everything; `tools` says so in the log, and `/ready`.
+pub(crate) async fn tool_policies() -> Vec<Policy> {
+    Policy::parse_list(&variable("tool_policies").await).unwrap_or_else(|_| vec![Policy::deny_everything()])
 }
 
 /// How runs are executed.

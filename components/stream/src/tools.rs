@@ -20,11 +20,11 @@ use storage::{StorageError, Store, runs::Lease};
 use toolbox::{
     Offerable,
     arguments::MAX_ARGUMENTS_BYTES,
-    wire::{CALLS_PATH, Call, Called, Executor, OFFERS_PATH, Offer},
+    wire::{CALLS_PATH, Call, Called, Executor, OFFERS_PATH, Offer, Offers},
 };
 use web::log::{Level, log};
 
-use crate::COMPONENT;
+use crate::{COMPONENT, config};
 
 /// The component, as `spin.toml` lets us call it.
 const TOOLS: &str = "http://tools.spin.internal";
@@ -32,8 +32,13 @@ const TOOLS: &str = "http://tools.spin.internal";
 /// How long offers are believed: whoever enters a secret and goes back to their chat is to find its tools. `tools` decides at every call
 /// anyway; what is stale here is only what the model is told.
 const OFFERS_AGE: Duration = Duration::from_secs(5);
-/// How long the others believe what is kept while one of them has it made anew: longer than that takes.
+/// How long one has what is kept made anew before another tries: longer than that takes.
 const CLAIM_MS: i64 = 10_000;
+/// How often, and for how long, the others look for what that brings, when what is kept is of long ago.
+const LOOK: Duration = Duration::from_millis(20);
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Longer than `tools` waits for a server that is down, and with [`PATIENCE`] shorter than a run waits for its tools.
+const LIMIT: Duration = Duration::from_secs(8);
 /// People whose offers are remembered: about as many as an instance serves at once.
 const MAX_REMEMBERED: usize = 32;
 /// Thousands of definitions, or a result of the longest kind.
@@ -56,16 +61,19 @@ pub(crate) enum ToolsError {
     /// It said too much.
     #[error("tools answered too much")]
     TooLarge,
-    /// It, or what it keeps, said something else than was asked.
+    /// It took too long.
+    #[error("tools did not answer in time")]
+    Slow,
+    /// It said something else than was asked.
     #[error("tools answered rubbish: {0}")]
     Json(#[from] serde_json::Error),
-    /// What it keeps cannot be read.
+    /// The database failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
 
 impl ToolsError {
-    /// Says in the log what it keeps from being done.
+    /// Says in the log what could not be done because of it.
     pub(crate) fn log(&self, message: &str) {
         log(COMPONENT, Level::Error, message, serde_json::json!({ "cause": self.to_string() }));
     }
@@ -91,25 +99,45 @@ impl Tools {
         if let Some(known) = self.remembered() {
             return Ok(known);
         }
-        let kept = store.tool_offers(self.user_id).await?;
-        let old: Option<Offerable> = kept.offerable.as_deref().and_then(|json| serde_json::from_str(json).ok());
-        let old = old.map(|offerable| offerable.to(kept.stored(), &kept.secrets));
-        let offers = match old {
-            Some(old) if kept.fresh || !store.claim_offerable_tools(CLAIM_MS).await.unwrap_or(false) => old,
-            old => match (self.ask(OFFERS_PATH, &executor(lease)).await, old) {
-                // An old list beats none.
-                (Err(error), Some(old)) => {
-                    error.log("the tools cannot be listed anew");
-                    old
-                }
-                (asked, _) => asked?,
-            },
-        };
+        let offers = self.offers(store, lease).await?;
         let definition = |Offer { name, description, input_schema }| ToolDefinition { name, description, input_schema };
         let tools = offers.items.into_iter().map(definition).collect();
         let offered = Offered { tools, unconfigured: offers.unconfigured };
         self.remember(offered.clone());
         Ok(offered)
+    }
+
+    /// From what `tools` keeps, or from itself: of all who find that too old, one asks. The others believe it, unless it is of long ago: then they
+    /// wait for what the one brings.
+    async fn offers(&self, store: &Store<SpinDatabase>, lease: Lease) -> Result<Offers, ToolsError> {
+        let policies = config::tool_policies().await;
+        let began = Instant::now();
+        loop {
+            let kept = store.tool_offers(self.user_id).await?;
+            let old: Option<Offerable> = kept.offerable.as_deref().and_then(|json| serde_json::from_str(json).ok());
+            let old = old.map(|offerable| offerable.for_person(&policies, &kept.denied, &kept.secrets));
+            match old {
+                Some(old) if kept.fresh && kept.recent => return Ok(old),
+                Some(old) if !kept.fresh && claimed(store).await => return Ok(self.asked_or(old, lease).await),
+                Some(old) if kept.recent => return Ok(old),
+                Some(old) if began.elapsed() > PATIENCE => return Ok(self.asked_or(old, lease).await),
+                Some(_) => platform::sleep(LOOK).await,
+                None => return self.ask_for_offers(lease).await,
+            }
+        }
+    }
+
+    /// An old list beats none.
+    async fn asked_or(&self, old: Offers, lease: Lease) -> Offers {
+        self.ask_for_offers(lease).await.unwrap_or_else(|error| {
+            error.log("the tools cannot be listed anew");
+            old
+        })
+    }
+
+    async fn ask_for_offers(&self, lease: Lease) -> Result<Offers, ToolsError> {
+        let asked = platform::within(LIMIT, self.ask(OFFERS_PATH, &executor(lease))).await;
+        asked.unwrap_or(Err(ToolsError::Slow))
     }
 
     /// Has a call made, if it may be.
@@ -167,6 +195,14 @@ impl Tools {
             known.push_back((self.user_id, Instant::now(), offered));
         });
     }
+}
+
+/// Whether it is on us to ask.
+async fn claimed(store: &Store<SpinDatabase>) -> bool {
+    store.claim_offerable_tools(CLAIM_MS).await.unwrap_or_else(|error| {
+        ToolsError::from(error).log("nobody can be asked for the tools");
+        false
+    })
 }
 
 fn executor(lease: Lease) -> Executor<'static> {

@@ -37,7 +37,9 @@ const REMOTE_TTL_MS: std::ops::RangeInclusive<u64> = 10_000..=3_600_000;
 /// For servers that do not say.
 const REMOTE_DEFAULT_TTL_MS: u64 = 300_000;
 /// How long the list of a composed server is believed: less than a new deployment, or an author who tries a change, takes to come to it.
-pub(crate) const COMPOSED_TTL_MS: i64 = 10_000;
+const COMPOSED_TTL_MS: i64 = 10_000;
+/// What lacks a server that did not answer is made anew sooner.
+const INCOMPLETE_TTL_MS: i64 = 5_000;
 /// How long the others believe an old list while one of them asks: longer than that takes.
 const CLAIM_MS: i64 = 10_000;
 
@@ -58,6 +60,8 @@ pub(crate) struct Listed {
     pub(crate) catalog: Catalog,
     /// Server, tool, and a secret that it needs.
     secrets: Vec<(String, String, Secret)>,
+    /// No server's list is missing.
+    complete: bool,
     until: Instant,
 }
 
@@ -66,6 +70,11 @@ impl Listed {
     pub(crate) fn secrets_of(&self, tool: &Tool) -> impl Iterator<Item = &Secret> {
         let of_tool = |(server, name, _): &&(String, String, Secret)| *server == tool.server && *name == tool.name;
         self.secrets.iter().filter(of_tool).map(|(.., secret)| secret)
+    }
+
+    /// How long what is made of it is believed elsewhere.
+    pub(crate) const fn ttl_ms(&self) -> i64 {
+        if self.complete { COMPOSED_TTL_MS } else { INCOMPLETE_TTL_MS }
     }
 
     /// The tools of a server, with the secrets they need.
@@ -179,7 +188,12 @@ pub(crate) async fn listed(config: &Config, store: &Store<SpinDatabase>) -> Resu
     for (name, reason) in catalog.refused() {
         log(COMPONENT, Level::Warn, "a tool is left out", serde_json::json!({ "tool": name, "cause": reason }));
     }
-    let listed = Rc::new(Listed { catalog, secrets, until: Instant::now() + if complete { AGE } else { AGE_WITHOUT } });
+    let listed = Rc::new(Listed {
+        catalog,
+        secrets,
+        complete,
+        until: Instant::now() + if complete { AGE } else { AGE_WITHOUT },
+    });
     LISTED.set(Some(Rc::clone(&listed)));
     Ok(listed)
 }

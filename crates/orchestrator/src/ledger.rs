@@ -137,6 +137,11 @@ impl Ledger {
         Registered { ledger: self, lease }
     }
 
+    /// How long ago the last statement began.
+    pub fn age(&self, now: Duration) -> Duration {
+        now.saturating_sub(self.pages().written_at)
+    }
+
     /// Leaves events to be logged with the next statement.
     pub fn deposit(&self, lease: Lease, state: RunState, batch: Batch) {
         if let Some(page) = self.pages().runs.iter_mut().find(|page| page.lease == lease) {

@@ -135,12 +135,7 @@ impl<'a, H: Host, R: Reader> Session<'a, H, R> {
     }
 
     async fn on_tick(&mut self) -> Result<(), Interrupted> {
-        let now = self.host.now();
-        if now.saturating_sub(self.commented_at) >= KEEPALIVE {
-            self.commented_at = now;
-            self.outbox.keep_alive();
-        }
-        let speaks = now.saturating_sub(self.delivered_at) < TICK;
+        let speaks = self.host.now().saturating_sub(self.delivered_at) < TICK;
         self.report(if speaks { PERIOD } else { FRESH }).await
     }
 
@@ -161,14 +156,21 @@ impl<'a, H: Host, R: Reader> Session<'a, H, R> {
     }
 
     async fn report(&mut self, max_age: Duration) -> Result<(), Interrupted> {
-        self.reported_at = self.host.now();
-        // Whoever reports anyway need not be woken for it.
-        self.tick = Box::pin(self.host.sleep(TICK));
+        let now = self.host.now();
+        self.reported_at = now;
+        if now.saturating_sub(self.commented_at) >= KEEPALIVE {
+            self.commented_at = now;
+            self.outbox.keep_alive();
+        }
         let ledger = self.host.ledger();
         if self.outbox.has_unlogged() {
             ledger.deposit(self.lease, self.state, self.outbox.take_batch());
         }
-        granted(ledger.attend(self.host, self.lease, max_age).await)
+        let leave = ledger.attend(self.host, self.lease, max_age).await;
+        // A run that reports anyway need not be woken for it. What another's statement heard counts from then; one that hangs is not hurried.
+        let rest = TICK.checked_sub(ledger.age(self.host.now())).unwrap_or(TICK);
+        self.tick = Box::pin(self.host.sleep(rest));
+        granted(leave)
     }
 
     /// What is still to be logged, `last` being the newest of it.

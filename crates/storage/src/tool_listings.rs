@@ -1,12 +1,9 @@
-//! What tool servers last said they have, so that an instance need not ask them all before it can answer.
+//! What tool servers last said they have, so that an instance need not ask them all before it can answer; and what of it may be offered to
+//! whom.
 
-use domain::{Effect, Id, Timestamp};
+use domain::{Id, Timestamp};
 
-use crate::{
-    Database, Statement, StorageError, Store,
-    tool_policies::{self, ToolPolicy},
-    tool_secrets::MAX_SECRETS,
-};
+use crate::{Database, Statement, StorageError, Store, tool_policies, tool_secrets::MAX_SECRETS};
 
 /// Servers whose listings are read: more than an installation has.
 pub const MAX_LISTINGS: usize = 64;
@@ -14,24 +11,23 @@ pub const MAX_LISTINGS: usize = 64;
 /// What all servers have together, as it may be offered, is kept beside their listings. No server has this name.
 const ALL: &str = "";
 
+/// What may be offered is believed for so long at most, whoever has it made anew: the time between two messages in a lively installation, not
+/// the night after which another version answers.
+const RECENT_MS: i64 = 60_000;
+
 /// What decides what a person's model is offered.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct ToolOffers {
     /// What may be offered to anybody, as whoever stored it wrote it.
     pub offerable: Option<String>,
-    /// Whether it still counts, by the database's clock.
+    /// Whether it still counts, or somebody has it made anew, by the database's clock.
     pub fresh: bool,
-    /// What the installation and the person say, what denies first.
-    pub policies: Vec<ToolPolicy>,
+    /// Whether it is not much older than it counts.
+    pub recent: bool,
+    /// Patterns of the tools that the installation or the person denies.
+    pub denied: Vec<String>,
     /// Which secrets the person has entered: server and name.
     pub secrets: Vec<(String, String)>,
-}
-
-impl ToolOffers {
-    /// What is said about tools: patterns and effects.
-    pub fn stored(&self) -> impl Iterator<Item = (&str, Effect)> {
-        self.policies.iter().map(|policy| (policy.pattern.as_str(), policy.effect))
-    }
 }
 
 /// A server's last good listing.
@@ -108,9 +104,11 @@ impl<D: Database> Store<D> {
         const QUERY: &str = "tool_offers";
         let policies = tool_policies::selected();
         let sql = format!(
-            "SELECT 'offerable', listing, CASE WHEN fetched_at + ttl_ms > now_ms() THEN 'fresh' ELSE '' END, ''
+            "SELECT 'offerable', listing, CASE WHEN fetched_at + ttl_ms > now_ms() THEN 'fresh' ELSE '' END,
+                 CASE WHEN fetched_at + {RECENT_MS} > now_ms() THEN 'recent' ELSE '' END
              FROM tool_listings WHERE server = '{ALL}'
-             UNION ALL SELECT 'policy', policies.user_id, policies.pattern, policies.effect FROM ({policies}) AS policies
+             UNION ALL SELECT 'denied', policies.pattern, '', '' FROM ({policies}) AS policies
+             WHERE policies.effect = 'deny'
              UNION ALL SELECT 'secret', secrets.server, secrets.name, ''
              FROM (SELECT server, name FROM tool_secrets WHERE user_id = ?1 LIMIT {MAX_SECRETS}) AS secrets"
         );
@@ -119,11 +117,12 @@ impl<D: Database> Store<D> {
         for row in &rows {
             let mut columns = row.columns(QUERY);
             match columns.text()? {
-                "policy" => offers.policies.push(tool_policies::read(&mut columns)?),
+                "denied" => offers.denied.push(columns.text()?.to_owned()),
                 "secret" => offers.secrets.push((columns.text()?.to_owned(), columns.text()?.to_owned())),
                 _ => {
                     offers.offerable = Some(columns.text()?.to_owned());
                     offers.fresh = !columns.text()?.is_empty();
+                    offers.recent = !columns.text()?.is_empty();
                 }
             }
         }

@@ -54,7 +54,7 @@ pub(crate) fn selected() -> String {
     )
 }
 
-pub(crate) fn read(columns: &mut Columns<'_>) -> Result<ToolPolicy, StorageError> {
+fn read(columns: &mut Columns<'_>) -> Result<ToolPolicy, StorageError> {
     Ok(ToolPolicy {
         installation: columns.text()? == INSTALLATION,
         pattern: columns.text()?.to_owned(),

@@ -1,8 +1,8 @@
 //! What a model may be offered: everything that is not denied to the person and has of them what it needs. Definitions cost every request, and
 //! what cannot work yet confuses models.
 //!
-//! What holds for everybody is a [`Catalog`](crate::Catalog) of its own, which `tools` keeps in the database, so that `stream` need not ask
-//! it for every run. It is only what the model is told: every call is decided anew.
+//! What could be offered to anybody is kept in the database by `tools`, so that `stream` need not ask it for every run. It is only what the
+//! model is told: every call is decided anew.
 
 use std::collections::BTreeSet;
 
@@ -14,14 +14,14 @@ use crate::{
     wire::{Offer, Offers},
 };
 
-/// The tools that everybody is offered who wants them.
+/// The tools that could be offered to anybody.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Offerable {
     /// In a stable order.
     pub tools: Vec<OfferableTool>,
 }
 
-/// A tool that may be offered.
+/// A tool that could be offered.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct OfferableTool {
     /// The server that has it.
@@ -35,11 +35,12 @@ pub struct OfferableTool {
 }
 
 impl Offerable {
-    /// What is offered to a person for whom these policies are stored, and who has entered these secrets: server and name of each.
+    /// What is offered to a person: by the operator's policies, the patterns that they or the installation deny, and the secrets they have
+    /// entered (server and name of each).
     #[must_use]
-    pub fn to<'p>(self, stored: impl IntoIterator<Item = (&'p str, Effect)>, entered: &[(String, String)]) -> Offers {
-        let policies: Vec<Policy> =
-            stored.into_iter().filter_map(|(pattern, effect)| Policy::stored(pattern, effect)).collect();
+    pub fn for_person(self, configured: &[Policy], denied: &[String], entered: &[(String, String)]) -> Offers {
+        let denied = denied.iter().filter_map(|pattern| Policy::stored(pattern, Effect::Deny));
+        let policies: Vec<Policy> = configured.iter().cloned().chain(denied).collect();
         let mut unconfigured = BTreeSet::new();
         let mut items = Vec::new();
         for tool in self.tools {
@@ -84,34 +85,37 @@ mod tests {
         }
     }
 
-    fn names(offers: &Offers) -> Vec<&str> {
-        offers.items.iter().map(|offer| offer.name.as_str()).collect()
+    fn offers(configured: &str, denied: &[&str], entered: &[(&str, &str)]) -> (Vec<String>, Vec<String>) {
+        let configured = Policy::parse_list(configured).unwrap();
+        let denied: Vec<String> = denied.iter().map(|&pattern| pattern.into()).collect();
+        let entered: Vec<_> = entered.iter().map(|&(server, name)| (server.into(), name.into())).collect();
+        let offers = offerable().for_person(&configured, &denied, &entered);
+        (offers.items.into_iter().map(|offer| offer.name).collect(), offers.unconfigured)
     }
 
-    fn entered(names: &[(&str, &str)]) -> Vec<(String, String)> {
-        names.iter().map(|&(server, name)| (server.into(), name.into())).collect()
+    fn words(words: &[&str]) -> Vec<String> {
+        words.iter().map(|&word| word.into()).collect()
     }
 
     #[test]
-    fn what_wants_a_secret_is_offered_once_all_it_wants_is_entered_for_its_server() {
-        let offers = offerable().to([], &entered(&[("clock", "token")]));
-        assert_eq!((names(&offers), &*offers.unconfigured), (vec!["clock_now"], &["mail".to_owned()][..]));
-        let offers = offerable().to([], &entered(&[("mail", "token")]));
-        assert_eq!((names(&offers), &*offers.unconfigured), (vec!["clock_now", "mail_list"], &["mail".to_owned()][..]));
-        let offers = offerable().to([], &entered(&[("mail", "token"), ("mail", "key")]));
-        assert_eq!((names(&offers).len(), offers.unconfigured.len()), (3, 0));
+    fn what_wants_secrets_is_offered_once_all_are_entered_for_its_server() {
+        let mail = words(&["mail"]);
+        assert_eq!(offers("", &[], &[("clock", "token")]), (words(&["clock_now"]), mail.clone()));
+        assert_eq!(offers("", &[], &[("mail", "token")]), (words(&["clock_now", "mail_list"]), mail));
+        let all = words(&["clock_now", "mail_list", "mail_send"]);
+        assert_eq!(offers("", &[], &[("mail", "token"), ("mail", "key")]), (all, Vec::new()));
     }
 
     #[test]
     fn what_is_denied_is_neither_offered_nor_spoken_of() {
-        let offers = offerable().to([("mail:*", Effect::Deny)], &[]);
-        assert_eq!((names(&offers), offers.unconfigured.len()), (vec!["clock_now"], 0));
-        assert!(names(&offerable().to([("mail:*", Effect::Allow), ("clock:n*", Effect::Deny)], &[])).is_empty());
-    }
-
-    #[test]
-    fn a_policy_that_cannot_be_read_counts_only_if_it_denies() {
-        assert_eq!(names(&offerable().to([("rubbish", Effect::Allow)], &[])), ["clock_now"]);
-        assert!(names(&offerable().to([("rubbish", Effect::Deny)], &[])).is_empty());
+        let clock = (words(&["clock_now"]), Vec::new());
+        assert_eq!(offers("", &["mail:*"], &[]), clock);
+        assert_eq!(offers("deny mail:*, allow clock:*", &[], &[]), clock);
+        assert_eq!(offers("allow *:*", &["mail:*", "clock:n*"], &[]), (Vec::new(), Vec::new()));
+        assert_eq!(
+            offers("", &["rubbish"], &[]),
+            (Vec::new(), Vec::new()),
+            "a deny that cannot be read denies everything"
+        );
     }
 }

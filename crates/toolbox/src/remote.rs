@@ -27,6 +27,9 @@ pub enum InvalidRemote {
         /// From 1.
         column: usize,
     },
+    /// A server has no name.
+    #[error("a server has no name")]
+    Name,
     /// An address is none.
     #[error("the url of {0:?} is no http or https address")]
     Url(ServerName),
@@ -60,6 +63,9 @@ impl RemoteServer {
 
     fn read(entry: Entry) -> Result<Self, InvalidRemote> {
         let Entry { name, url, authorization } = entry;
+        if name.trim().is_empty() {
+            return Err(InvalidRemote::Name);
+        }
         let uri: Uri = url.parse().map_err(|_| InvalidRemote::Url(name.clone()))?;
         if !matches!(uri.scheme_str(), Some("http" | "https")) {
             return Err(InvalidRemote::Url(name));

@@ -5,4 +5,5 @@ mod approval;
 mod calls;
 mod mail;
 mod misbehaving;
+mod offers;
 mod secrets;

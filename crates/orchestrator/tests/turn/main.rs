@@ -108,6 +108,19 @@ async fn a_silent_stream_gets_comments() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stream_in_which_much_happens_that_readers_are_not_told_gets_comments() {
+    let calling = |arguments: &str| {
+        chunk(json!({"tool_calls": [{"index": 0, "id": "1", "function": {"name": "t", "arguments": arguments}}]}), None)
+    };
+    let pieces = (0..1_250).map(|_| (20, Ok(calling(" "))));
+    let ended = [(0, Ok(calling("{}"))), (0, Ok(chunk(json!({}), Some("tool_calls"))))];
+    let world = World::new([Answer::Stream(pieces.chain(ended).collect()), answer(&["done"])]);
+    let run = world.send("hi").await;
+    let reader = world.read(run, 0).await;
+    assert_eq!((reader.comments(), reader.text().as_str()), (2, "done"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn stop_reaches_the_model_within_a_fifth_of_a_second() {
     for begun in [false, true] {
         let beginning = if begun { vec![(0, Ok(text("half")))] } else { Vec::new() };

@@ -219,8 +219,8 @@ fn what_decides_offers_is_everybodys_tools_and_ones_own_policies_and_secrets(pla
         assert!(block_on(fixture.store.set_tool_secret(owner, &secret("mail", name, "x"))).unwrap());
     }
     let offers = read();
-    assert_eq!((offers.offerable.as_deref(), offers.fresh), (Some("[2]"), true));
-    assert_eq!(offers.stored().collect::<Vec<_>>(), [("clock:*", Effect::Deny), ("mail:*", Effect::Ask)]);
+    assert_eq!((offers.offerable.as_deref(), offers.fresh, offers.recent), (Some("[2]"), true, true));
+    assert_eq!(offers.denied, ["clock:*"]);
     assert_eq!(offers.secrets, [("mail".to_owned(), "password".to_owned())]);
 }
 
@@ -235,6 +235,9 @@ fn what_may_be_offered_is_one_askers_to_renew_and_no_servers_listing(place: Plac
     assert!(!block_on(fixture.store.tool_offers(user.id)).unwrap().fresh);
     assert_eq!((claim(), claim()), (true, false));
     assert!(block_on(fixture.store.tool_offers(user.id)).unwrap().fresh, "meanwhile the last one counts");
+    let age = "UPDATE tool_listings SET fetched_at = fetched_at - 60000";
+    block_on(fixture.another_connection().query(Statement::new("t", age, []))).unwrap();
+    assert!(!block_on(fixture.store.tool_offers(user.id)).unwrap().recent, "but not for ever");
 }
 
 fn secret(server: &str, name: &str, sealed: &str) -> ToolSecret {
