@@ -114,6 +114,11 @@ impl Tools {
         let began = Instant::now();
         loop {
             let kept = store.tool_offers(self.user_id).await?;
+            // Somebody is on it.
+            if kept.fresh && !kept.recent && began.elapsed() < PATIENCE {
+                platform::sleep(LOOK).await;
+                continue;
+            }
             let old: Option<Offerable> = kept.offerable.as_deref().and_then(|json| serde_json::from_str(json).ok());
             let old = old.map(|offerable| offerable.for_person(&policies, &kept.denied, &kept.secrets));
             match old {

@@ -95,6 +95,7 @@ mod tests {
         assert!(RemoteServer::parse_list(" ").unwrap().is_empty());
         for (wrong, named) in [
             (r#"[{"name":"a","url":"https://h","authorisation":"abc"}]"#, "line 1"),
+            (r#"[{"name":" ","url":"https://abc"}]"#, "no name"),
             (r#"[{"name":"a","url":"abc"}]"#, "\"a\""),
             (r#"[{"name":"a","url":"https://h","authorization":"abc\n"}]"#, "\"a\""),
         ] {
