@@ -2,7 +2,7 @@
 // the client half of the crate `mcp`.
 //
 // MCP_SERVER_URL is another server to test instead; it must offer what tests/conformance/provider offers. MCP_CLIENT_COMMAND is the client
-// (host/mcp-client). A required scenario passes if no check failed and at least one that is its own succeeded; those of the baseline must not
+// (clients/ours.rs). A required scenario passes if no check failed and at least one that is its own succeeded; those of the baseline must not
 // pass, so that it cannot go stale.
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -102,7 +102,7 @@ function report(title, required, baseline, checks) {
 const host = process.env.MCP_SERVER_URL ? null : await serve("tests/conformance/spin.toml");
 const targets = {
   server: process.env.MCP_SERVER_URL ?? `${host.url}/mcp`,
-  client: process.env.MCP_CLIENT_COMMAND ?? join(ROOT, "target/host/mcp-client"),
+  client: process.env.MCP_CLIENT_COMMAND ?? join(ROOT, "target/debug/mcp-client"),
 };
 const total = { pass: 0, fail: 0, todo: 0 };
 try {

@@ -132,12 +132,6 @@ pub(crate) fn bench(repo: &Repo) -> anyhow::Result<()> {
     native(repo, "bench", "bench", "the benchmark")
 }
 
-/// MCP clients for the ring `conformance`: ours, `target/host/mcp-client`, and one of other people, `target/host/rmcp-client`.
-pub(crate) fn mcp_clients(repo: &Repo) -> anyhow::Result<()> {
-    native(repo, "mcp-client", "mcp-client", "the MCP client")?;
-    native(repo, "rmcp-client", "rmcp-client", "the MCP client of others")
-}
-
 /// What migrates and copies databases: `target/host/database`.
 pub(crate) fn database(repo: &Repo) -> anyhow::Result<()> {
     native(repo, "database", "database", "the database program")

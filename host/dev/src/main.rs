@@ -17,6 +17,7 @@ mod python;
 mod repo;
 mod rings;
 mod step;
+mod test_programs;
 
 use std::process::ExitCode;
 

@@ -5,11 +5,11 @@ use std::fs::File;
 use std::io::{IsTerminal as _, Read as _};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{LazyLock, mpsc};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use indicatif::ProgressBar;
+use indicatif::{MultiProgress, ProgressBar};
 
 use crate::repo::Repo;
 
@@ -25,6 +25,14 @@ const LINES_SHOWN: usize = 30;
 const LOOK_MAX_BYTES: u64 = 1024 * 1024;
 /// What of a log's last line fits beside the rest on a terminal.
 const LAST_LINE_MAX_CHARS: usize = 60;
+
+/// What a terminal shows of all steps that run now.
+static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+
+/// Writes lines while steps may be running.
+pub(crate) fn aside(write: impl FnOnce()) {
+    BARS.suspend(write);
+}
 
 /// What a step is called.
 pub(crate) struct Step<'a> {
@@ -46,6 +54,11 @@ pub(crate) struct Ended {
 }
 
 impl Step<'_> {
+    /// Where the output goes.
+    pub(crate) fn log_file(&self, repo: &Repo) -> PathBuf {
+        repo.own(format!("{}.log", self.log))
+    }
+
     /// Runs the command; its failure is an error that shows the end of the log.
     pub(crate) fn run(&self, repo: &Repo, command: &mut Command) -> anyhow::Result<()> {
         let ended = self.attempt(repo, command)?;
@@ -66,7 +79,7 @@ impl Step<'_> {
 
     /// Runs the command and tells how it ended; an error means that it did not start.
     pub(crate) fn attempt(&self, repo: &Repo, command: &mut Command) -> anyhow::Result<Ended> {
-        let log = repo.own(format!("{}.log", self.log));
+        let log = self.log_file(repo);
         std::fs::create_dir_all(repo.own("")).context("cannot make the folder for logs")?;
         let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let began = Instant::now();
@@ -95,7 +108,7 @@ impl Step<'_> {
         let elapsed = began.elapsed();
         if success && elapsed >= SILENT {
             let crates = if crates > 0 { format!(" ({crates} crates)") } else { String::new() };
-            eprintln!("{} in {:.1} s{crates}", self.done, elapsed.as_secs_f32());
+            aside(|| eprintln!("{} in {:.1} s{crates}", self.done, elapsed.as_secs_f32()));
         }
         Ok(Ended { success, log, elapsed })
     }
@@ -116,7 +129,7 @@ struct Progress<'a> {
 
 impl<'a> Progress<'a> {
     fn new(doing: &'a str, log: File, began: Instant) -> Self {
-        let spinner = std::io::stderr().is_terminal().then(ProgressBar::new_spinner);
+        let spinner = std::io::stderr().is_terminal().then(|| BARS.add(ProgressBar::new_spinner()));
         let unfinished = Vec::new();
         Self { doing, log, began, announced: None, spinner, last_line: String::new(), unfinished, crates: 0 }
     }
@@ -154,7 +167,8 @@ impl<'a> Progress<'a> {
         let rest = self.unfinished.split_off(end + 1);
         let lines = std::mem::replace(&mut self.unfinished, rest);
         for line in String::from_utf8_lossy(&lines).lines().map(str::trim) {
-            if !line.contains(char::is_alphanumeric) {
+            // What Cargo tells other programs is not for a person.
+            if !line.contains(char::is_alphanumeric) || line.starts_with('{') {
                 continue;
             }
             self.crates += usize::from(line.starts_with("Compiling "));

@@ -150,3 +150,37 @@ fn libraries_are_used_in_one_direction() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// A package and its features, for everything the embedded host is built from along these edges of the graph.
+fn features_of_the_host(edges: &str) -> BTreeSet<String> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args([
+            "tree",
+            "--locked",
+            "--package",
+            "embedded-host",
+            "--prefix",
+            "none",
+            "--format",
+            "{p} {f}",
+            "--edges",
+            edges,
+        ])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).lines().map(|line| line.trim_end_matches(" (*)").to_owned()).collect()
+}
+
+#[test]
+fn the_host_is_compiled_once_for_use_and_for_its_tests() {
+    let (used, tested) = (features_of_the_host("normal"), features_of_the_host("normal,dev"));
+    let otherwise: Vec<&String> = used.difference(&tested).collect();
+    assert!(!used.is_empty());
+    assert!(
+        otherwise.is_empty(),
+        "a dependency of the host's tests adds a feature to these, so that they and all that needs them are compiled twice: {otherwise:?}"
+    );
+}

@@ -13,19 +13,19 @@ use wasmtime_wasi_http::WasiBody;
 use wasmtime_wasi_http::handler::{InstantiationError, ProxyHandler, TrapOrPanicError};
 use wasmtime_wasi_http::p3::bindings::ServicePre;
 
-use crate::allowed_hosts::{AllowedHosts, chained_component};
 use crate::compile::compile_all;
 use crate::engine::{linker_for, new_engine, new_linker};
-use crate::files::mounts;
 use crate::grants::Grants;
 use crate::instance::{ComponentState, Ending, InstanceState, Limits};
 use crate::key_value::KeyValueFile;
 use crate::logs::{Log, Output, host_line};
-use crate::manifest::{self, Manifest};
 use crate::outbound::{Network, Outbound, full};
 use crate::postgres::Pools;
-use crate::routes::{RouteMatch, Router, WELL_KNOWN_PREFIX};
-use crate::variables::Variables;
+use manifest::Manifest;
+use manifest::allowed_hosts::{AllowedHosts, chained_component};
+use manifest::files::mounts;
+use manifest::routes::{RouteMatch, Router, WELL_KNOWN_PREFIX};
+use manifest::variables::Variables;
 
 /// What is needed to load an application.
 #[derive(Debug)]

@@ -14,9 +14,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::application::{Application, Options};
 use crate::instance::Limits;
-use crate::manifest::Manifest;
 use crate::server::serve;
 use crate::sqlite::{Connection, DATABASE_FILE};
+use manifest::Manifest;
 
 /// Serves a Spin application on a machine without Spin. For development: production is Spin.
 #[derive(Debug, Parser)]

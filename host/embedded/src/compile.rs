@@ -13,7 +13,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::compose::compose;
-use crate::manifest::Manifest;
+use manifest::Manifest;
 
 /// Components compiled at once. Functions within one are compiled in parallel too, so more only costs memory.
 const AT_ONCE: usize = 2;

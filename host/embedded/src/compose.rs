@@ -6,10 +6,10 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use manifest::dependencies::matches_import;
+use manifest::{Component, Dependency, Inherit, LocalDependency};
 use wac_graph::types::{Package, SubtypeChecker, WorldId};
 use wac_graph::{CompositionGraph, EncodeOptions, NodeId};
-
-use crate::manifest::{Component, Dependency, Inherit, LocalDependency};
 
 /// The bytes of component `id`, with its dependencies in it. Paths are relative to `folder`.
 pub(crate) fn compose(folder: &Path, id: &str, component: &Component) -> Result<Vec<u8>> {
@@ -104,50 +104,4 @@ fn check_types(graph: &CompositionGraph, import: (WorldId, &str), export: (World
     SubtypeChecker::new(&mut Default::default())
         .is_subtype(*export_type, types, *import_type, types)
         .with_context(|| format!("the dependency's export {:?} does not fit the import {:?}", export.1, import.1))
-}
-
-/// Whether a dependency's name, `package[/interface][@version]` or a plain one, stands for an import.
-fn matches_import(name: &str, import: &str) -> bool {
-    let split = |text: &str| -> (String, Option<String>, Option<String>) {
-        let (path, version) = match text.split_once('@') {
-            Some((path, version)) => (path, Some(version.to_owned())),
-            None => (text, None),
-        };
-        match path.split_once('/') {
-            Some((package, interface)) => (package.to_owned(), Some(interface.to_owned()), version),
-            None => (path.to_owned(), None, version),
-        }
-    };
-    let (package, interface, version) = split(name);
-    let (import_package, import_interface, import_version) = split(import);
-    package == import_package
-        && (interface.is_none() || interface == import_interface)
-        && (version.is_none() || version == import_version)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_dependencys_name_matches_imports_as_in_spin() {
-        for (name, import) in [
-            ("foo:bar/baz@0.1.0", "foo:bar/baz@0.1.0"),
-            ("foo:bar/baz", "foo:bar/baz@0.1.0"),
-            ("foo:bar", "foo:bar/baz@0.1.0"),
-            ("foo:bar@0.1.0", "foo:bar/baz@0.1.0"),
-            ("foo-bar", "foo-bar"),
-        ] {
-            assert!(matches_import(name, import), "{name} {import}");
-        }
-        for (name, import) in [
-            ("foo:bar/baz@0.1.0", "foo:bar/baz"),
-            ("foo:bar/baz", "foo:bar/bub"),
-            ("foo:bar", "foo:bub/bib"),
-            ("foo:bar@0.1.0", "foo:bar/baz"),
-            ("foo:bar/baz", "foo-bar"),
-        ] {
-            assert!(!matches_import(name, import), "{name} {import}");
-        }
-    }
 }

@@ -22,10 +22,10 @@ use wasmtime_wasi_http::handler::{
 use wasmtime_wasi_http::p3::bindings::ServicePre;
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-use crate::files::Mount;
 use crate::grants::Grants;
 use crate::logs::host_line;
 use crate::outbound::Outbound;
+use manifest::files::Mount;
 
 /// All linear memories of one instance together. Hosted edges give 128 MiB; twice that leaves room to notice in
 /// development before production does.

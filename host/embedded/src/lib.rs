@@ -4,19 +4,15 @@
 //! work on it that does not work on Spin. Only [`cli`] is meant for others; `key_value`, `postgres` and `sqlite` are
 //! public because generated code names types of theirs.
 
-mod allowed_hosts;
 mod application;
 mod bindings;
 mod compile;
 mod compose;
 mod engine;
-mod files;
 mod grants;
 mod instance;
 mod logs;
-mod manifest;
 mod outbound;
-mod routes;
 mod row_stream;
 mod server;
 mod timeouts;

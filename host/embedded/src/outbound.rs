@@ -22,10 +22,10 @@ use rustls::{ClientConfig, RootCertStore};
 use tower_service::Service;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
-use crate::allowed_hosts::chained_component;
 use crate::grants::Grants;
 use crate::logs::host_line;
 use crate::timeouts::BetweenBytes;
+use manifest::allowed_hosts::chained_component;
 
 /// What a guest that sets no timeout gets, for each of connecting, the first byte and every further one; Spin's.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);

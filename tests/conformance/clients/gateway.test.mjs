@@ -9,7 +9,7 @@ import { ROOT, serve } from "../host.mjs";
 
 const VERSIONS = ["2026-07-28", "2025-11-25"];
 const PYTHON = process.env.EA_PYTHON ?? join(ROOT, "target/dev/python-tests-conformance-clients/bin/python");
-const RMCP = process.env.EA_RMCP_CLIENT ?? join(ROOT, "target/host/rmcp-client");
+const RMCP = process.env.EA_RMCP_CLIENT ?? join(ROOT, "target/debug/rmcp-client");
 const CLIENTS = {
   "Python SDK": [PYTHON, join(import.meta.dirname, "client.py")],
   "TypeScript SDK": [process.execPath, join(import.meta.dirname, "client.mjs")],

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { NODE, ROOT, serve } from "../host.mjs";
 
-const FIXTURE = process.env.EA_MCP_FIXTURE ?? join(ROOT, "target/host/mcp-fixture");
+const FIXTURE = process.env.EA_MCP_FIXTURE ?? join(ROOT, "target/debug/mcp-fixture");
 const EVERYTHING = join(import.meta.dirname, "../node_modules/@modelcontextprotocol/server-everything/dist/index.js");
 const VERSION = "2026-07-28";
 

@@ -1,6 +1,6 @@
 //! Tool providers as `cargo dev new-tool` makes them, and the one that is made of documents, each composed with the adapter and called
 //! over MCP.
-//! `cargo dev test providers` builds and runs them; other rings leave them out.
+//! `cargo dev test providers` builds what they need and runs them; other rings leave them out.
 
 #![allow(clippy::indexing_slicing, reason = "of JSON alone, where what is missing is null")]
 

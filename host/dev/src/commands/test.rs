@@ -1,6 +1,8 @@
 //! `cargo dev test`: runs the rings, says how each ended, and closes with one line that counts all test cases.
 
+use std::num::NonZero;
 use std::process::ExitCode;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -8,8 +10,8 @@ use anyhow::{Context as _, bail};
 use crate::manifest::Manifest;
 use crate::repo::Repo;
 use crate::rings::counts::{Counts, failures};
-use crate::rings::{RINGS, Readiness, Ring};
-use crate::step::Step;
+use crate::rings::{Part, RINGS, Readiness, Ring};
+use crate::step::{Step, aside};
 
 /// Which rings.
 #[derive(clap::Args)]
@@ -33,51 +35,97 @@ pub(crate) fn run(repo: &Repo, arguments: &Arguments) -> anyhow::Result<ExitCode
         bail!("there is no ring `{unknown}`: `cargo dev test --list` names them");
     }
     let manifest = Manifest::read(repo)?;
-    let mut total = Counts::default();
-    for ring in
-        RINGS.iter().filter(|ring| arguments.rings.is_empty() || arguments.rings.iter().any(|name| name == ring.name))
-    {
-        let began = Instant::now();
-        // A ring that cannot be built fails alone: the others still tell something.
-        let counts = run_ring(repo, &manifest, ring).unwrap_or_else(|error| {
-            eprintln!("error: ring {}: {error:#}", ring.name);
-            Counts { failed: 1, ..Counts::default() }
-        });
-        println!("{}", summary(ring.name, counts, began.elapsed()));
-        total += counts;
-    }
+    let is_meant = |ring: &&Ring| arguments.rings.is_empty() || arguments.rings.iter().any(|name| name == ring.name);
+    let rings: Vec<Chosen> = RINGS.iter().filter(is_meant).map(Chosen::new).collect();
+    let total = std::thread::scope(|scope| {
+        // Downloads of later rings come while earlier ones compile.
+        scope.spawn(|| rings.iter().for_each(|chosen| chosen.fetch(repo)));
+        run_rings(repo, &manifest, &rings)
+    });
     println!("{} passed, {} failed, {} skipped", total.passed, total.failed, total.skipped);
     Ok(if total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// A ring that is to run.
+struct Chosen {
+    ring: &'static Ring,
+    fetched: OnceLock<()>,
+}
+
+impl Chosen {
+    const fn new(ring: &'static Ring) -> Self {
+        Self { ring, fetched: OnceLock::new() }
+    }
+
+    /// Fetches what the ring needs, once, whoever comes first; the other waits. What fails is tried again when the ring is prepared, which
+    /// says so.
+    fn fetch(&self, repo: &Repo) {
+        self.fetched.get_or_init(|| drop((self.ring.fetch)(repo)));
+    }
+}
+
+fn run_rings(repo: &Repo, manifest: &Manifest, rings: &[Chosen]) -> Counts {
+    let mut total = Counts::default();
+    for chosen in rings {
+        let (ring, began) = (chosen.ring, Instant::now());
+        chosen.fetch(repo);
+        // A ring that cannot be built fails alone: the others still tell something.
+        let counts = run_ring(repo, manifest, ring).unwrap_or_else(|error| {
+            aside(|| eprintln!("error: ring {}: {error:#}", ring.name));
+            Counts { failed: 1, ..Counts::default() }
+        });
+        aside(|| println!("{}", summary(ring.name, counts, began.elapsed())));
+        total += counts;
+    }
+    total
+}
+
 fn run_ring(repo: &Repo, manifest: &Manifest, ring: &Ring) -> anyhow::Result<Counts> {
-    let mut counts = Counts::default();
-    let skipped = Counts { skipped: 1, ..counts };
+    let skipped = Counts { skipped: 1, ..Counts::default() };
     if !repo.path(ring.folder).is_dir() {
-        println!("ring {} is skipped: there is no folder {}/", ring.name, ring.folder);
+        aside(|| println!("ring {} is skipped: there is no folder {}/", ring.name, ring.folder));
         return Ok(skipped);
     }
     if let Readiness::Skip(reason) = (ring.prepare)(repo, manifest)? {
-        println!("ring {} is skipped: {reason}", ring.name);
+        aside(|| println!("ring {} is skipped: {reason}", ring.name));
         return Ok(skipped);
     }
-    for (index, mut command) in (ring.commands)(repo, manifest).into_iter().enumerate() {
-        let step = Step {
-            log: &format!("test-{}-{index}", ring.name),
-            doing: &format!("testing {}", ring.name),
-            done: &format!("tested {}", ring.name),
-            remedy: "see what the tests say.",
-        };
-        let ended = step.attempt(repo, &mut command)?;
-        let log = std::fs::read(&ended.log).with_context(|| format!("cannot read {}", ended.log.display()))?;
-        let log = String::from_utf8_lossy(&log);
-        let mut counted = Counts::of(&log);
-        if !ended.success {
-            // What did not compile, or does not type-check, has no case that could fail.
-            counted.failed = counted.failed.max(1);
-            eprintln!("\n{}\n\nThe whole log: {}\n", failures(&log).join("\n"), ended.log.display());
+    let waiting = Mutex::new((ring.parts)(repo, manifest)?.into_iter());
+    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let at_once = if ring.at_once { std::thread::available_parallelism().map_or(1, NonZero::get) } else { 1 };
+    let work = || -> anyhow::Result<Counts> {
+        let mut counts = Counts::default();
+        while let Some(part) = next() {
+            counts += run_part(repo, ring, part)?;
         }
-        counts += counted;
+        Ok(counts)
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..at_once).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().try_fold(Counts::default(), |mut counts, worker| {
+            let Ok(counted) = worker.join() else { bail!("a thread of ring {} ended", ring.name) };
+            counts += counted?;
+            Ok(counts)
+        })
+    })
+}
+
+fn run_part(repo: &Repo, ring: &Ring, mut part: Part) -> anyhow::Result<Counts> {
+    let name = format!("{} {}", ring.name, part.name);
+    let step = Step {
+        log: &format!("test-{}-{}", ring.name, part.name),
+        doing: &format!("testing {name}"),
+        done: &format!("tested {name}"),
+        remedy: "see what the tests say.",
+    };
+    let ended = step.attempt(repo, &mut part.command)?;
+    let log = std::fs::read(&ended.log).with_context(|| format!("cannot read {}", ended.log.display()))?;
+    let log = String::from_utf8_lossy(&log);
+    let mut counts = Counts::of(&log);
+    if !ended.success {
+        // What did not compile, or does not type-check, has no case that could fail.
+        counts.failed = counts.failed.max(1);
+        aside(|| eprintln!("\n{}\n\nThe whole log: {}\n", failures(&log).join("\n"), ended.log.display()));
     }
     Ok(counts)
 }

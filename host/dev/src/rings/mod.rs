@@ -13,6 +13,7 @@ use crate::npm::{install, npm};
 use crate::prerequisites;
 use crate::python;
 use crate::repo::Repo;
+use crate::test_programs::{self, APP_TESTS, PROVIDER_TESTS, TestProgram};
 
 /// Where the browser ring lies.
 const BROWSER: &str = "tests/browser";
@@ -41,8 +42,25 @@ pub(crate) struct Ring {
     pub(crate) about: &'static str,
     /// A ring without its folder does not exist yet.
     pub(crate) folder: &'static str,
+    /// Installs what comes from outside. Rings do it again when they are prepared, and then it is there.
+    pub(crate) fetch: fn(&Repo) -> anyhow::Result<()>,
     pub(crate) prepare: fn(&Repo, &Manifest) -> anyhow::Result<Readiness>,
-    pub(crate) commands: fn(&Repo, &Manifest) -> Vec<Command>,
+    pub(crate) parts: fn(&Repo, &Manifest) -> anyhow::Result<Vec<Part>>,
+    /// As many parts at once as there are processors; else one after the other.
+    pub(crate) at_once: bool,
+}
+
+/// What runs as one program.
+pub(crate) struct Part {
+    /// What it is called beside the ring's name, in a log's name too.
+    pub(crate) name: String,
+    pub(crate) command: Command,
+}
+
+impl Part {
+    fn new(name: &str, command: Command) -> Self {
+        Self { name: name.to_owned(), command }
+    }
 }
 
 /// Whether a ring can run here.
@@ -58,125 +76,165 @@ pub(crate) const RINGS: [Ring; 11] = [
         name: "crates",
         about: "libraries, the scripted model and this program",
         folder: "crates",
+        fetch: nothing_to_fetch,
         prepare: nothing,
-        commands: |repo, _| vec![cargo_test(repo, &[])],
+        parts: |repo, manifest| {
+            let packages = manifest.packages();
+            tests(repo, manifest, |program| program.package != APP_TESTS && !packages.contains(&program.package))
+        },
+        at_once: true,
     },
     Ring {
         name: "components",
         about: "what of the components runs natively",
         folder: "components",
+        fetch: prerequisites::cyrus,
         prepare: servers_of_mail,
-        commands: |repo, manifest| {
-            let mut test = cargo_test(repo, &[]);
-            for package in manifest.packages() {
-                test.args(["--package", &package]);
-            }
-            vec![test]
+        parts: |repo, manifest| {
+            let packages = manifest.packages();
+            tests(repo, manifest, |program| packages.contains(&program.package))
         },
+        at_once: true,
     },
     Ring {
         name: "page",
         about: "the page's types and unit tests",
         folder: artifacts::PAGE,
+        fetch: |repo| install(repo, artifacts::PAGE),
         prepare: |repo, _| install(repo, artifacts::PAGE).map(|()| Readiness::Ready),
-        commands: |repo, _| {
+        parts: |repo, _| {
             let script = |name| {
                 let mut npm = npm(repo, artifacts::PAGE);
                 npm.args(["run", "--if-present", name]);
-                npm
+                Part::new(name, npm)
             };
-            vec![script("check"), script("test")]
+            Ok(vec![script("check"), script("test")])
         },
+        at_once: false,
     },
     Ring {
         name: "deploy",
         about: "the deployment files, against the schemas of what reads them",
         folder: DEPLOY,
+        fetch: |repo| python::install(repo, DEPLOY),
         prepare: a_python,
-        commands: |repo, _| vec![python::python(repo, DEPLOY, "check.py")],
+        parts: |repo, _| Ok(vec![Part::new("check", python::python(repo, DEPLOY, "check.py"))]),
+        at_once: false,
     },
     Ring {
         name: "host",
         about: "the embedded host, with guests made for its tests",
         folder: "host/embedded",
+        fetch: nothing_to_fetch,
         prepare: |repo, _| prerequisites::wasm_target(repo).map(|()| Readiness::Ready),
-        commands: |repo, _| vec![cargo_test(repo, &["--profile", "host", "--package", "embedded-host"])],
+        parts: |repo, _| {
+            let mut test = repo.cargo();
+            test.args(["test", "--profile", "host", "--package", "embedded-host", "--tests"]);
+            Ok(vec![Part::new("tests", test)])
+        },
+        at_once: false,
     },
     Ring {
         name: "providers",
         about: "a tool provider in each language, composed with the adapter and called over MCP",
         folder: PROVIDERS,
+        fetch: nothing_to_fetch,
         prepare: the_providers,
-        commands: |repo, _| {
-            let test = || cargo_test(repo, &["--package", "tests", "--test", "providers"]);
-            let (mut shared, mut fresh) = (test(), test());
-            for test in [&mut shared, &mut fresh] {
-                test.env(HOST_VARIABLE, the_host(repo));
-                test.env_remove(REUSE_VARIABLE).env_remove(STORE_VARIABLE);
+        parts: |repo, manifest| {
+            let is_ours = |program: &TestProgram| program.package == APP_TESTS && program.target == PROVIDER_TESTS;
+            let mut parts = app_tests(repo, manifest, is_ours)?;
+            for mut part in app_tests(repo, manifest, is_ours)? {
+                part.name += "-fresh";
+                part.command.env(REUSE_VARIABLE, "1");
+                parts.push(part);
             }
-            fresh.env(REUSE_VARIABLE, "1");
-            vec![shared, fresh]
+            Ok(parts)
         },
+        at_once: false,
     },
     Ring {
         name: "app",
         about: "the whole app over HTTP, instances shared as in production",
         folder: "tests",
+        fetch: nothing_to_fetch,
         prepare: the_app,
-        commands: |repo, _| vec![app_test(repo)],
+        parts: app,
+        at_once: false,
     },
     Ring {
         name: "app-fresh",
         about: "the same with a new instance for each request",
         folder: "tests",
+        fetch: nothing_to_fetch,
         prepare: the_app,
-        commands: |repo, _| {
-            let mut test = app_test(repo);
-            test.env(REUSE_VARIABLE, "1");
-            vec![test]
+        parts: |repo, manifest| {
+            let mut parts = app(repo, manifest)?;
+            for part in &mut parts {
+                part.command.env(REUSE_VARIABLE, "1");
+            }
+            Ok(parts)
         },
+        at_once: false,
     },
     Ring {
         name: "app-postgres",
         about: "the same on a real PostgreSQL, and many hosts on one",
         folder: "tests",
+        fetch: nothing_to_fetch,
         prepare: the_app_and_python,
-        commands: |repo, _| {
-            let mut test = app_test(repo);
-            test.env(STORE_VARIABLE, "postgres");
-            vec![test]
+        parts: |repo, manifest| {
+            let mut parts = app(repo, manifest)?;
+            for part in &mut parts {
+                part.command.env(STORE_VARIABLE, "postgres");
+            }
+            Ok(parts)
         },
+        at_once: false,
     },
     Ring {
         name: "conformance",
         about: "MCP: the protocol's own suite, server and client, and other people's clients against the app",
         folder: CONFORMANCE,
+        fetch: |repo| {
+            install(repo, CONFORMANCE)?;
+            python::install(repo, CLIENTS)
+        },
         prepare: the_app_and_clients,
-        commands: |repo, _| {
+        parts: |repo, _| {
             let script = |name| {
                 let mut npm = npm(repo, CONFORMANCE);
                 npm.args(["run", name]).env(HOST_VARIABLE, the_host(repo));
                 npm
             };
             let (mut suite, mut clients) = (script("test"), script("clients"));
-            suite.env(CLIENT_VARIABLE, artifacts::program(repo, "mcp-client")).env_remove("MCP_SERVER_URL");
+            suite.env(CLIENT_VARIABLE, test_programs::program(repo, "mcp-client")).env_remove("MCP_SERVER_URL");
             clients.env(PYTHON_VARIABLE, python::program(repo, CLIENTS));
-            clients.env(RMCP_VARIABLE, artifacts::program(repo, "rmcp-client"));
-            vec![suite, clients]
+            clients.env(RMCP_VARIABLE, test_programs::program(repo, "rmcp-client"));
+            Ok(vec![Part::new("suite", suite), Part::new("clients", clients)])
         },
+        at_once: false,
     },
     Ring {
         name: "browser",
         about: "the whole app as a person sees it, in Chromium",
         folder: BROWSER,
+        fetch: |repo| {
+            prerequisites::chromium(repo)?;
+            install(repo, BROWSER)
+        },
         prepare: the_app_and_a_browser,
-        commands: |repo, _| {
+        parts: |repo, _| {
             let mut npm = npm(repo, BROWSER);
             npm.arg("test").env(HOST_VARIABLE, the_host(repo)).env(FIXTURES_VARIABLE, fixtures::manifest(repo));
-            vec![npm]
+            Ok(vec![Part::new("pages", npm)])
         },
+        at_once: false,
     },
 ];
+
+fn nothing_to_fetch(_: &Repo) -> anyhow::Result<()> {
+    Ok(())
+}
 
 fn nothing(_: &Repo, _: &Manifest) -> anyhow::Result<Readiness> {
     Ok(Readiness::Ready)
@@ -229,7 +287,7 @@ fn the_app_and_python(repo: &Repo, manifest: &Manifest) -> anyhow::Result<Readin
 fn the_app_and_clients(repo: &Repo, manifest: &Manifest) -> anyhow::Result<Readiness> {
     the_app(repo, manifest)?;
     let _built = artifacts::lock(repo)?;
-    artifacts::mcp_clients(repo)?;
+    test_programs::build(repo, manifest)?;
     install(repo, CONFORMANCE)?;
     if python::is_there(repo).is_ok() {
         python::install(repo, CLIENTS)?;
@@ -250,18 +308,27 @@ fn the_host(repo: &Repo) -> PathBuf {
     std::env::var_os(HOST_VARIABLE).map_or_else(|| artifacts::program(repo, "embedded-host"), PathBuf::from)
 }
 
-/// `cargo test` that goes on after a failure, so that one run tells all of them.
-fn cargo_test(repo: &Repo, arguments: &[&str]) -> Command {
-    let mut cargo = repo.cargo();
-    cargo.args(["test", "--no-fail-fast"]).args(arguments);
-    cargo
+/// Those of the programs that Cargo makes of tests which a ring is about.
+fn tests(repo: &Repo, manifest: &Manifest, is_ours: impl Fn(&TestProgram) -> bool) -> anyhow::Result<Vec<Part>> {
+    let _built = artifacts::lock(repo)?;
+    let programs = test_programs::build(repo, manifest)?;
+    let part = |program: &TestProgram| Part { name: program.name(), command: program.command(repo) };
+    Ok(programs.iter().filter(|program| is_ours(program)).map(part).collect())
 }
 
-fn app_test(repo: &Repo) -> Command {
-    // These tests wait for the app more than they compute.
-    let mut test = cargo_test(repo, &["--package", "tests", "--", "--test-threads=16"]);
-    test.env(HOST_VARIABLE, the_host(repo));
-    test.env(MANIFEST_VARIABLE, repo.path("spin.toml")).env(FIXTURES_VARIABLE, fixtures::manifest(repo));
-    test.env_remove(REUSE_VARIABLE).env_remove(STORE_VARIABLE);
-    test
+/// The same for tests of the whole app, which are told where it is.
+fn app_tests(repo: &Repo, manifest: &Manifest, is_ours: impl Fn(&TestProgram) -> bool) -> anyhow::Result<Vec<Part>> {
+    let mut parts = tests(repo, manifest, is_ours)?;
+    for Part { command, .. } in &mut parts {
+        // These tests wait for the app more than they compute.
+        command.arg("--test-threads=16");
+        command.env(HOST_VARIABLE, the_host(repo));
+        command.env(MANIFEST_VARIABLE, repo.path("spin.toml")).env(FIXTURES_VARIABLE, fixtures::manifest(repo));
+        command.env_remove(REUSE_VARIABLE).env_remove(STORE_VARIABLE);
+    }
+    Ok(parts)
+}
+
+fn app(repo: &Repo, manifest: &Manifest) -> anyhow::Result<Vec<Part>> {
+    app_tests(repo, manifest, |program| program.package == APP_TESTS && program.target != PROVIDER_TESTS)
 }

@@ -1,4 +1,4 @@
-//! The Rust SDK of the protocol, rmcp, as a client of the app: see gateway.test.mjs beside this folder. It has nothing of the crate `mcp`.
+//! The Rust SDK of the protocol, rmcp, as a client of the app: see gateway.test.mjs. It has nothing of the crate `mcp`.
 
 use std::env;
 

@@ -11,11 +11,11 @@ use url::Host;
 use crate::variables::Variables;
 
 /// What follows a component's id in the name by which other components call it.
-pub(crate) const CHAINING_SUFFIX: &str = ".spin.internal";
+pub const CHAINING_SUFFIX: &str = ".spin.internal";
 
 /// The hosts one component may send requests to.
 #[derive(Debug, Default)]
-pub(crate) struct AllowedHosts(Vec<AllowedHost>);
+pub struct AllowedHosts(Vec<AllowedHost>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct AllowedHost {
@@ -46,7 +46,7 @@ enum PortPattern {
 impl AllowedHosts {
     /// Parses a component's entries after filling in variables. `components` are all ids, which
     /// `http://*.spin.internal` stands for.
-    pub(crate) fn new(entries: &[String], variables: &Variables, components: &[&str]) -> Result<Self> {
+    pub fn new(entries: &[String], variables: &Variables, components: &[&str]) -> Result<Self> {
         let mut allowed = Vec::new();
         for entry in entries {
             let filled = variables.fill(entry)?;
@@ -68,7 +68,7 @@ impl AllowedHosts {
     }
 
     /// Whether a request to this absolute address may be sent.
-    pub(crate) fn allow(&self, uri: &Uri) -> bool {
+    pub fn allow(&self, uri: &Uri) -> bool {
         let (Some(scheme), Some(host)) = (uri.scheme_str(), uri.host()) else { return false };
         let Ok(host) = Host::parse(host) else { return false };
         let Some(port) = uri.port_u16().or_else(|| well_known_port(scheme)) else { return false };
@@ -76,7 +76,7 @@ impl AllowedHosts {
     }
 
     /// Whether requests to the application itself, without naming a host, may be sent.
-    pub(crate) fn allow_self(&self) -> bool {
+    pub fn allow_self(&self) -> bool {
         self.0.iter().any(|allowed| {
             let scheme = allowed.scheme.as_deref();
             matches!(allowed.host, HostPattern::Any | HostPattern::ToSelf)
@@ -86,7 +86,7 @@ impl AllowedHosts {
 }
 
 /// The component that an address calls by its `.spin.internal` name.
-pub(crate) fn chained_component(uri: &Uri) -> Option<&str> {
+pub fn chained_component(uri: &Uri) -> Option<&str> {
     uri.host()?.strip_suffix(CHAINING_SUFFIX).filter(|id| !id.contains('.'))
 }
 

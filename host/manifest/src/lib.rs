@@ -1,8 +1,15 @@
-//! The application manifest, `spin.toml` version 2: what of it this host reads.
+//! The application manifest, `spin.toml` version 2: what of it the embedded host reads, and what follows from it: values of variables,
+//! who answers which path, where a component may send requests, and what of the disk it may read.
 //!
-//! A key that Spin refuses is refused here too, so that a manifest that works on this host works on Spin. A key that
-//! Spin knows and this host does not serve is an error that says so. It must not resolve variables or open files
+//! A key that Spin refuses is refused here too, so that a manifest that works on the embedded host works on Spin. A key that
+//! Spin knows and the embedded host does not serve is an error that says so. It must not know how components run, nor open files
 //! other than the manifest.
+
+pub mod allowed_hosts;
+pub mod dependencies;
+pub mod files;
+pub mod routes;
+pub mod variables;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,28 +20,28 @@ use serde::Deserialize;
 /// A whole manifest.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Manifest {
+pub struct Manifest {
     spin_manifest_version: toml::Value,
     /// `[application]`.
-    pub(crate) application: Application,
+    pub application: Application,
     /// `[variables]`, by name.
     #[serde(default)]
-    pub(crate) variables: BTreeMap<String, Variable>,
+    pub variables: BTreeMap<String, Variable>,
     trigger: BTreeMap<String, Vec<toml::Table>>,
     /// `[component.<id>]`, by id.
     #[serde(default, rename = "component")]
-    pub(crate) components: BTreeMap<String, Component>,
+    pub components: BTreeMap<String, Component>,
     /// `[[trigger.http]]`, in the order written.
     #[serde(skip)]
-    pub(crate) triggers: Vec<HttpTrigger>,
+    pub triggers: Vec<HttpTrigger>,
 }
 
 /// `[application]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Application {
+pub struct Application {
     /// The application's name, for the first line printed.
-    pub(crate) name: String,
+    pub name: String,
     #[serde(default, rename = "version")]
     _version: String,
     #[serde(default, rename = "description")]
@@ -52,12 +59,12 @@ pub(crate) struct Application {
 /// One of `[variables]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Variable {
+pub struct Variable {
     /// Whether a start without a value fails.
     #[serde(default)]
-    pub(crate) required: bool,
+    pub required: bool,
     /// The value when nobody gives another.
-    pub(crate) default: Option<String>,
+    pub default: Option<String>,
     #[serde(default, rename = "secret")]
     _secret: bool,
     #[serde(default, rename = "description")]
@@ -67,11 +74,11 @@ pub(crate) struct Variable {
 /// One `[[trigger.http]]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct HttpTrigger {
+pub struct HttpTrigger {
     /// The path pattern, or that there is none.
-    pub(crate) route: Route,
+    pub route: Route,
     /// The id of the component that answers.
-    pub(crate) component: String,
+    pub component: String,
     #[serde(default, rename = "id")]
     _id: Option<String>,
     #[serde(default)]
@@ -87,7 +94,7 @@ struct Executor {
 /// The `route` of a trigger.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
-pub(crate) enum Route {
+pub enum Route {
     /// A path pattern: `/exact`, `/prefix/...`, `/:param`.
     Path(String),
     /// `{ private = true }`: reachable from other components only.
@@ -100,33 +107,33 @@ pub(crate) enum Route {
 /// One `[component.<id>]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Component {
+pub struct Component {
     /// The wasm file, relative to the manifest.
-    pub(crate) source: Source,
+    pub source: Source,
     /// Values the component may ask for; templates over `[variables]`.
     #[serde(default)]
-    pub(crate) variables: BTreeMap<String, String>,
+    pub variables: BTreeMap<String, String>,
     /// Its environment variables, as they are.
     #[serde(default)]
-    pub(crate) environment: BTreeMap<String, String>,
+    pub environment: BTreeMap<String, String>,
     /// Where it may send requests; templates over `[variables]`.
     #[serde(default)]
-    pub(crate) allowed_outbound_hosts: Vec<String>,
+    pub allowed_outbound_hosts: Vec<String>,
     /// Labels of the key-value stores it may open.
     #[serde(default)]
-    pub(crate) key_value_stores: Vec<String>,
+    pub key_value_stores: Vec<String>,
     /// Labels of the databases it may open.
     #[serde(default)]
-    pub(crate) sqlite_databases: Vec<String>,
+    pub sqlite_databases: Vec<String>,
     /// Components composed into it, by the import they satisfy.
     #[serde(default)]
-    pub(crate) dependencies: BTreeMap<String, Dependency>,
+    pub dependencies: BTreeMap<String, Dependency>,
     /// Whether every dependency may use what this component may use.
     #[serde(default)]
-    pub(crate) dependencies_inherit_configuration: bool,
+    pub dependencies_inherit_configuration: bool,
     /// Folders it may read.
     #[serde(default)]
-    pub(crate) files: Vec<Files>,
+    pub files: Vec<Files>,
     #[serde(default)]
     ai_models: Vec<String>,
     #[serde(default)]
@@ -146,7 +153,7 @@ pub(crate) struct Component {
 /// The `source` of a component.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-pub(crate) enum Source {
+pub enum Source {
     /// A file.
     Path(PathBuf),
     /// `{ url, digest }` or `{ registry, ... }`: Spin downloads these, this host does not.
@@ -156,7 +163,7 @@ pub(crate) enum Source {
 /// One of the `files` of a component.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-pub(crate) enum Files {
+pub enum Files {
     /// A folder, which has the same path for the component. In Spin also a file or a pattern.
     Path(String),
     /// A folder, and where the component finds it.
@@ -166,17 +173,17 @@ pub(crate) enum Files {
 /// `{ source, destination }`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Placed {
+pub struct Placed {
     /// The folder, relative to the manifest.
-    pub(crate) source: String,
+    pub source: String,
     /// Its path for the component.
-    pub(crate) destination: String,
+    pub destination: String,
 }
 
 /// One of a component's dependencies.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-pub(crate) enum Dependency {
+pub enum Dependency {
     /// A file.
     Local(LocalDependency),
     /// A version or a registry reference: Spin downloads these, this host does not.
@@ -186,19 +193,19 @@ pub(crate) enum Dependency {
 /// A dependency that is a file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct LocalDependency {
+pub struct LocalDependency {
     /// The wasm file, relative to the manifest.
-    pub(crate) path: PathBuf,
+    pub path: PathBuf,
     /// The export that satisfies the import, when their names differ.
-    pub(crate) export: Option<String>,
+    pub export: Option<String>,
     /// What of the component's permissions the dependency gets.
-    pub(crate) inherit_configuration: Option<Inherit>,
+    pub inherit_configuration: Option<Inherit>,
 }
 
 /// `inherit_configuration` of a dependency.
 #[derive(Debug, Deserialize, PartialEq, Eq)]
 #[serde(untagged)]
-pub(crate) enum Inherit {
+pub enum Inherit {
     /// All or nothing.
     All(bool),
     /// The named kinds only.
@@ -207,14 +214,14 @@ pub(crate) enum Inherit {
 
 impl Manifest {
     /// Reads and checks the manifest at `path`.
-    pub(crate) fn read(path: &Path) -> Result<Self> {
+    pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("cannot read the manifest {}: give another with --from", path.display()))?;
         Self::parse(&text).with_context(|| format!("{} is not a manifest this host can serve", path.display()))
     }
 
     /// Parses and checks a manifest.
-    pub(crate) fn parse(text: &str) -> Result<Self> {
+    pub fn parse(text: &str) -> Result<Self> {
         let mut manifest: Self = toml::from_str(text)?;
         let version = &manifest.spin_manifest_version;
         if version.as_integer() != Some(2) && version.as_str() != Some("2") {
@@ -275,7 +282,7 @@ impl Manifest {
 
 impl Source {
     /// The file, or an error that names `id`.
-    pub(crate) fn path(&self, id: &str) -> Result<&Path> {
+    pub fn path(&self, id: &str) -> Result<&Path> {
         match self {
             Self::Path(path) => Ok(path),
             Self::Remote(table) => {

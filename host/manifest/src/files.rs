@@ -7,19 +7,19 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::manifest::Files;
+use crate::Files;
 
 /// A folder that a component may read.
 #[derive(Debug)]
-pub(crate) struct Mount {
+pub struct Mount {
     /// Where it lies.
-    pub(crate) folder: PathBuf,
+    pub folder: PathBuf,
     /// Its path for the component.
-    pub(crate) path: String,
+    pub path: String,
 }
 
 /// Finds the folders that a component's `files` name.
-pub(crate) fn mounts(files: &[Files], manifest_folder: &Path) -> Result<Vec<Mount>> {
+pub fn mounts(files: &[Files], manifest_folder: &Path) -> Result<Vec<Mount>> {
     // `--from spin.toml` names a manifest without a folder.
     let app = manifest_folder.join(".").canonicalize().context("cannot find the folder of the manifest")?;
     let mount = |files: &Files| {

@@ -7,17 +7,17 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use anyhow::{Result, anyhow};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 
-use crate::manifest::{HttpTrigger, Route};
+use crate::{HttpTrigger, Route};
 
 /// What the host itself answers; routes under it are never reached.
-pub(crate) const WELL_KNOWN_PREFIX: &str = "/.well-known/spin/";
+pub const WELL_KNOWN_PREFIX: &str = "/.well-known/spin/";
 
 /// The address a component sees as its client when another component called it, as in Spin.
 const CHAINED_CLIENT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 /// All public routes.
 #[derive(Debug)]
-pub(crate) struct Router {
+pub struct Router {
     routes: routefinder::Router<Target>,
 }
 
@@ -32,9 +32,9 @@ struct Target {
 
 /// A path's component, and what is said about the match in the request's headers.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct RouteMatch {
+pub struct RouteMatch {
     /// The component's id.
-    pub(crate) component: String,
+    pub component: String,
     raw_route: String,
     based_route: String,
     path_info: String,
@@ -44,7 +44,7 @@ pub(crate) struct RouteMatch {
 
 impl Router {
     /// Builds the router; of two equal routes the later one wins, and the loser is told to `duplicate`.
-    pub(crate) fn new(triggers: &[HttpTrigger], mut duplicate: impl FnMut(&str, &str)) -> Result<Self> {
+    pub fn new(triggers: &[HttpTrigger], mut duplicate: impl FnMut(&str, &str)) -> Result<Self> {
         let mut targets: Vec<Target> = Vec::new();
         for trigger in triggers {
             let Route::Path(raw) = &trigger.route else { continue };
@@ -69,12 +69,12 @@ impl Router {
     }
 
     /// Every route as written, with its component.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.routes.iter().map(|(_, target)| (target.raw.as_str(), target.component.as_str()))
     }
 
     /// The match for a path that came from `client`, if any.
-    pub(crate) fn find(&self, path: &str, client: SocketAddr) -> Option<RouteMatch> {
+    pub fn find(&self, path: &str, client: SocketAddr) -> Option<RouteMatch> {
         let found = self.routes.best_match(path)?;
         let captures = found.captures();
         // Spin keeps the slashes around what a wildcard took; routefinder does not.
@@ -99,7 +99,7 @@ impl Router {
 
 impl RouteMatch {
     /// The match of a request from another component: as if by the route `/...`.
-    pub(crate) fn chained(component: &str, path: &str) -> Self {
+    pub fn chained(component: &str, path: &str) -> Self {
         Self {
             component: component.to_owned(),
             raw_route: "/...".to_owned(),
@@ -111,7 +111,7 @@ impl RouteMatch {
     }
 
     /// Sets the `spin-*` headers. What a client sent under these names is replaced.
-    pub(crate) fn set_headers(&self, uri: &Uri, headers: &mut HeaderMap) {
+    pub fn set_headers(&self, uri: &Uri, headers: &mut HeaderMap) {
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         let full_url = format!("{}://{host}{path}", uri.scheme_str().unwrap_or("http"));
@@ -146,7 +146,7 @@ mod tests {
     fn router(routes: &[&str]) -> Router {
         let triggers: String =
             routes.iter().map(|route| format!("[[trigger.http]]\nroute = {route:?}\ncomponent = \"c\"\n")).collect();
-        let manifest = crate::manifest::Manifest::parse(&format!(
+        let manifest = crate::Manifest::parse(&format!(
             "spin_manifest_version = 2\n[application]\nname = \"t\"\n{triggers}\n[component.c]\nsource = \"c.wasm\"\n"
         ))
         .unwrap();
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn of_two_equal_routes_the_later_one_answers() {
-        let manifest = crate::manifest::Manifest::parse(
+        let manifest = crate::Manifest::parse(
             "spin_manifest_version = 2\n[application]\nname = \"t\"\n\
              [[trigger.http]]\nroute = \"/a\"\ncomponent = \"one\"\n\
              [[trigger.http]]\nroute = \"/a\"\ncomponent = \"two\"\n\
