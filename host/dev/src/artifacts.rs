@@ -2,7 +2,6 @@
 //! The page comes first, because the `ui` guest carries it. Cargo knows itself what is stale; for the page and for tool
 //! providers in other languages, a hash of their sources says so.
 
-use std::fs::File;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 
@@ -12,7 +11,7 @@ use crate::manifest::{Manifest, Provider};
 use crate::npm::{install, npm};
 use crate::prerequisites;
 use crate::python;
-use crate::repo::Repo;
+use crate::repo::{Lock, Repo};
 use crate::step::Step;
 
 /// The page's folder.
@@ -24,20 +23,9 @@ const MADE: [&str; 3] = ["node_modules", "dist", "__pycache__"];
 /// More sources than the page or a provider has: a hash that runs into something else stops here instead of reading for ever.
 const SOURCES_MAX: usize = 5_000;
 
-/// One build at a time, also when several `cargo dev` run in the same working copy. Released when dropped.
-pub(crate) struct BuildLock {
-    _file: File,
-}
-
-/// Waits for the build of another `cargo dev` to end.
-pub(crate) fn lock(repo: &Repo) -> anyhow::Result<BuildLock> {
-    std::fs::create_dir_all(repo.own("")).context("cannot make target/dev")?;
-    let file = File::create(repo.own("lock")).context("cannot make target/dev/lock")?;
-    if file.try_lock().is_err() {
-        eprintln!("waiting for the build of another `cargo dev` to end ...");
-        file.lock().context("cannot lock target/dev/lock")?;
-    }
-    Ok(BuildLock { _file: file })
+/// One build at a time. Waits for that of another `cargo dev` to end.
+pub(crate) fn lock(repo: &Repo) -> anyhow::Result<Lock> {
+    repo.lock("lock", "the build")
 }
 
 /// Everything that serving takes.

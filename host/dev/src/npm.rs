@@ -18,11 +18,13 @@ pub(crate) fn npm(repo: &Repo, folder: &str) -> Command {
 
 /// Runs `npm ci` in a folder whose packages are stale.
 pub(crate) fn install(repo: &Repo, folder: &str) -> anyhow::Result<()> {
+    let name = format!("npm-{}", folder.replace('/', "-"));
+    let _lock = repo.lock(&format!("{name}.lock"), "an installation")?;
     if !stale(&repo.path(folder))? {
         return Ok(());
     }
     Step {
-        log: &format!("npm-{}", folder.replace('/', "-")),
+        log: &name,
         doing: &format!("installing the npm packages of {folder}/"),
         done: &format!("installed the npm packages of {folder}/"),
         remedy: "install Node.js 20 or newer, which brings npm (https://nodejs.org); if it is there, check that the \

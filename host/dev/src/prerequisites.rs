@@ -88,6 +88,8 @@ fn install(repo: &Repo, name: &str, packages: &str, step: &Step<'_>) -> anyhow::
     if !is_root || !starts(repo, "apt-get") {
         bail!("{name} is missing: install it (`sudo apt-get install {packages}`), then start again");
     }
+    // It has a lock itself, and gives up when that is taken.
+    let _lock = repo.lock("apt.lock", "an installation")?;
     let command = format!("apt-get update && apt-get install --yes --no-install-recommends {packages}");
     let mut shell = repo.command("sh");
     // Whoever asks for the runlevel is told the one in which services are off.

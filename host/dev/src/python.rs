@@ -41,6 +41,8 @@ pub(crate) fn is_there(repo: &Repo) -> anyhow::Result<()> {
 
 /// Installs the packages of a folder whose environment is not made from its lock file.
 pub(crate) fn install(repo: &Repo, folder: &str) -> anyhow::Result<()> {
+    let name = folder.replace('/', "-");
+    let _lock = repo.lock(&format!("python-{name}.lock"), "an installation")?;
     let environment = environment(repo, folder);
     let lock = repo.path(folder).join(LOCK);
     let wanted = std::fs::read(&lock).with_context(|| format!("cannot read {}", lock.display()))?;
@@ -48,7 +50,7 @@ pub(crate) fn install(repo: &Repo, folder: &str) -> anyhow::Result<()> {
     if std::fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
         return Ok(());
     }
-    let name = folder.replace('/', "-");
+    is_there(repo)?;
     let mut make = repo.command("python3");
     make.args(["-m", "venv", "--clear"]).arg(&environment);
     let mut fill = repo.command(environment.join("bin/python"));

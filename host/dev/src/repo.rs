@@ -1,8 +1,13 @@
 //! Where things lie in the repository, and commands that run at its root. Must not know what is built or why.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use anyhow::Context as _;
+
+use crate::step::aside;
 
 /// The folder under the target directory that holds this program's logs and stamps.
 const OWN_FOLDER: &str = "dev";
@@ -10,6 +15,11 @@ const OWN_FOLDER: &str = "dev";
 /// The working copy that this program was compiled from.
 pub(crate) struct Repo {
     root: PathBuf,
+}
+
+/// Nobody else does the same in this working copy until this is dropped, no other `cargo dev` either.
+pub(crate) struct Lock {
+    _file: File,
 }
 
 impl Repo {
@@ -36,6 +46,18 @@ impl Repo {
     /// A file of this program's own, such as a log.
     pub(crate) fn own(&self, name: impl AsRef<Path>) -> PathBuf {
         self.target(OWN_FOLDER).join(name)
+    }
+
+    /// Waits until nobody else holds the lock of this name; `what` says on what a person waits: "the build".
+    pub(crate) fn lock(&self, name: &str, what: &str) -> anyhow::Result<Lock> {
+        std::fs::create_dir_all(self.own("")).context("cannot make target/dev")?;
+        let path = self.own(name);
+        let file = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        if file.try_lock().is_err() {
+            aside(|| eprintln!("waiting for {what} of another `cargo dev` to end ..."));
+            file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
+        }
+        Ok(Lock { _file: file })
     }
 
     /// A command that runs at the root.

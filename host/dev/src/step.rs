@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::{IsTerminal as _, Read as _};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{LazyLock, mpsc};
 use std::time::{Duration, Instant};
 
@@ -48,7 +48,7 @@ pub(crate) struct Step<'a> {
 
 /// A step that has ended.
 pub(crate) struct Ended {
-    pub(crate) success: bool,
+    pub(crate) status: ExitStatus,
     pub(crate) log: PathBuf,
     pub(crate) elapsed: Duration,
 }
@@ -62,9 +62,10 @@ impl Step<'_> {
     /// Runs the command; its failure is an error that shows the end of the log.
     pub(crate) fn run(&self, repo: &Repo, command: &mut Command) -> anyhow::Result<()> {
         let ended = self.attempt(repo, command)?;
-        if !ended.success {
-            let log = std::fs::read_to_string(&ended.log).unwrap_or_default();
-            let lines: Vec<&str> = log.lines().collect();
+        if !ended.status.success() {
+            let log = std::fs::read(&ended.log).unwrap_or_default();
+            let log = String::from_utf8_lossy(&log);
+            let lines: Vec<&str> = log.lines().filter(|line| is_for_a_person(line)).collect();
             let tail = lines.get(lines.len().saturating_sub(LINES_SHOWN)..).unwrap_or_default().join("\n");
             bail!(
                 "{} failed after {:.1} s.\n\n{tail}\n\nThe whole log: {}\nWhat to do: {}",
@@ -103,15 +104,20 @@ impl Step<'_> {
         }
         let crates = progress.finish();
         let Ok(status) = waiter.join() else { bail!("{}: the wait for it failed", self.doing) };
-        let success = status?.success();
+        let status = status?;
 
         let elapsed = began.elapsed();
-        if success && elapsed >= SILENT {
+        if status.success() && elapsed >= SILENT {
             let crates = if crates > 0 { format!(" ({crates} crates)") } else { String::new() };
             aside(|| eprintln!("{} in {:.1} s{crates}", self.done, elapsed.as_secs_f32()));
         }
-        Ok(Ended { success, log, elapsed })
+        Ok(Ended { status, log, elapsed })
     }
+}
+
+/// Cargo's JSON is for other programs.
+fn is_for_a_person(line: &str) -> bool {
+    !line.starts_with('{')
 }
 
 /// What a person sees of a step that runs.
@@ -167,8 +173,7 @@ impl<'a> Progress<'a> {
         let rest = self.unfinished.split_off(end + 1);
         let lines = std::mem::replace(&mut self.unfinished, rest);
         for line in String::from_utf8_lossy(&lines).lines().map(str::trim) {
-            // What Cargo tells other programs is not for a person.
-            if !line.contains(char::is_alphanumeric) || line.starts_with('{') {
+            if !line.contains(char::is_alphanumeric) || !is_for_a_person(line) {
                 continue;
             }
             self.crates += usize::from(line.starts_with("Compiling "));

@@ -5,8 +5,9 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use serde::Deserialize;
 
 use crate::manifest::Manifest;
@@ -18,10 +19,14 @@ pub(crate) const APP_TESTS: &str = "tests";
 /// Their target for providers, which needs what only its ring builds.
 pub(crate) const PROVIDER_TESTS: &str = "providers";
 
+/// What each line of Cargo's about something it made begins with.
+const ARTIFACT: &str = "compiler-artifact";
+
 /// One program.
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TestProgram {
     pub(crate) package: String,
-    /// What tests of it are in: the library or program itself, or a file or folder under `tests/`.
+    /// Cargo's target: the library or program itself, or a file or folder under `tests/`.
     pub(crate) target: String,
     kind: String,
     file: PathBuf,
@@ -29,16 +34,24 @@ pub(crate) struct TestProgram {
 }
 
 impl TestProgram {
-    /// One that no other has: the package's for its library, with `bin` or what is under `tests/` behind it for others.
+    /// One that no other has: the package's for its library, with the target behind it for others.
     pub(crate) fn name(&self) -> String {
         match self.kind.as_str() {
-            "bin" => format!("{}-bin", self.package),
-            "test" => format!("{}-{}", self.package, self.target),
+            "bin" | "test" => format!("{}.{}.{}", self.package, self.kind, self.target),
             _ => self.package.clone(),
         }
     }
 
-    /// The program as `cargo test` would run it.
+    /// What runs this one alone.
+    pub(crate) fn again(&self) -> String {
+        match self.kind.as_str() {
+            "bin" | "test" => format!("cargo test --package {} --{} {}", self.package, self.kind, self.target),
+            _ => format!("cargo test --package {} --lib", self.package),
+        }
+    }
+
+    /// The program as `cargo test` would run it. What else it wants of the environment, such as where shared libraries are, is there because
+    /// `cargo dev` is `cargo run`.
     pub(crate) fn command(&self, repo: &Repo) -> Command {
         let mut command = repo.command(&self.file);
         command.current_dir(&self.folder).env("CARGO_MANIFEST_DIR", &self.folder);
@@ -65,7 +78,13 @@ struct Package {
     manifest_path: PathBuf,
 }
 
-/// A line of what `cargo test --message-format json` says, as far as it matters here.
+/// A line of what `cargo test --message-format json` says.
+#[derive(Deserialize)]
+struct Line {
+    reason: String,
+}
+
+/// One about something it made, as far as it matters here.
 #[derive(Deserialize)]
 struct Artifact {
     package_id: String,
@@ -85,8 +104,21 @@ struct Profile {
     test: bool,
 }
 
-/// Builds what is stale. By package and target.
-pub(crate) fn build(repo: &Repo, manifest: &Manifest) -> anyhow::Result<Vec<TestProgram>> {
+/// What came of the build of this run: what is edited meanwhile is for the next one.
+static BUILT: OnceLock<Option<Vec<TestProgram>>> = OnceLock::new();
+
+/// All programs, by package and target. The first caller builds what is stale, and hears what is wrong with it.
+pub(crate) fn build(repo: &Repo, manifest: &Manifest) -> anyhow::Result<&'static [TestProgram]> {
+    let mut error = None;
+    let built = BUILT.get_or_init(|| build_all(repo, manifest).map_err(|why| error = Some(why)).ok());
+    match (built, error) {
+        (Some(programs), _) => Ok(programs),
+        (None, Some(error)) => Err(error),
+        (None, None) => bail!("the tests were not built: see above"),
+    }
+}
+
+fn build_all(repo: &Repo, manifest: &Manifest) -> anyhow::Result<Vec<TestProgram>> {
     let metadata = metadata(repo)?;
     let mut cargo = repo.cargo();
     cargo.args(["test", "--no-run", "--message-format", "json-render-diagnostics"]);
@@ -102,8 +134,8 @@ pub(crate) fn build(repo: &Repo, manifest: &Manifest) -> anyhow::Result<Vec<Test
     };
     step.run(repo, &mut cargo)?;
     let log = step.log_file(repo);
-    let log = std::fs::read_to_string(&log).with_context(|| format!("cannot read {}", log.display()))?;
-    metadata.programs(&log)
+    let log = std::fs::read(&log).with_context(|| format!("cannot read {}", log.display()))?;
+    metadata.programs(&String::from_utf8_lossy(&log))
 }
 
 fn metadata(repo: &Repo) -> anyhow::Result<Metadata> {
@@ -124,7 +156,11 @@ impl Metadata {
         let packages: HashMap<&str, &Package> =
             self.packages.iter().map(|package| (package.id.as_str(), package)).collect();
         let mut programs = Vec::new();
-        for line in log.lines().filter(|line| line.starts_with(r#"{"reason":"compiler-artifact""#)) {
+        for line in log.lines().filter(|line| line.starts_with('{')) {
+            let Line { reason } = serde_json::from_str(line).context("cargo says something unknown")?;
+            if reason != ARTIFACT {
+                continue;
+            }
             let artifact: Artifact = serde_json::from_str(line).context("cargo says something unknown")?;
             let package = packages.get(artifact.package_id.as_str());
             let (Some(file), Some(package), true) = (artifact.executable, package, artifact.profile.test) else {
@@ -142,5 +178,35 @@ impl Metadata {
         // Cargo tells of them in the order in which they are ready.
         programs.sort_by(|a, b| (&a.package, &a.target).cmp(&(&b.package, &b.target)));
         Ok(programs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const METADATA: &str = r#"{"workspace_default_members":["path+file:///w/crates/sse#0.1.0"],"packages":[
+        {"id":"path+file:///w/crates/sse#0.1.0","name":"sse","manifest_path":"/w/crates/sse/Cargo.toml","targets":[]},
+        {"id":"path+file:///w/tests#0.1.0","name":"tests","manifest_path":"/w/tests/Cargo.toml","targets":[]}]}"#;
+
+    /// Cargo's lines, cut short: a library's tests, a dependency, a program that tests start, tests of their own, the end.
+    const LOG: &str = r#"   Compiling sse v0.1.0 (/w/crates/sse)
+{"reason":"compiler-artifact","package_id":"path+file:///w/tests#0.1.0","target":{"kind":["test"],"name":"app"},"profile":{"test":true},"executable":"/t/app-1"}
+{"reason":"compiler-artifact","package_id":"registry+https://example.com#memchr@2.8.3","target":{"kind":["lib"],"name":"memchr"},"profile":{"test":false},"executable":null}
+{"reason":"compiler-artifact","package_id":"path+file:///w/tests#0.1.0","target":{"kind":["bin"],"name":"mcp-client"},"profile":{"test":false},"executable":"/t/mcp-client"}
+{"reason":"compiler-artifact","package_id":"path+file:///w/crates/sse#0.1.0","target":{"kind":["lib"],"name":"sse"},"profile":{"test":true},"executable":"/t/sse-1"}
+{"reason":"build-finished","success":true}
+"#;
+
+    #[test]
+    fn programs_are_those_that_cargo_made_of_tests() {
+        let metadata: Metadata = serde_json::from_str(METADATA).unwrap();
+        assert_eq!(metadata.default_members(), ["sse"]);
+        let programs = metadata.programs(LOG).unwrap();
+        let told: Vec<_> = programs.iter().map(|program| (program.name(), program.again())).collect();
+        let expected =
+            [("sse", "cargo test --package sse --lib"), ("tests.test.app", "cargo test --package tests --test app")];
+        assert_eq!(told, expected.map(|(name, again)| (name.to_owned(), again.to_owned())));
+        assert_eq!(programs[0].folder, Path::new("/w/crates/sse"));
     }
 }

@@ -1,4 +1,5 @@
-//! What we depend on: only registries, only licences that go together with ours, and libraries in one direction.
+//! What we depend on: only registries, only licences that go together with ours, and libraries in one direction. And that the host is compiled
+//! once.
 //! The advisory databases are not read here: they need a network that a build must not depend on.
 
 #![allow(

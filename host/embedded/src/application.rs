@@ -8,6 +8,11 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use http::uri::Scheme;
 use http::{Request, Response, StatusCode, Uri, header};
+use manifest::Manifest;
+use manifest::allowed_hosts::{AllowedHosts, chained_component};
+use manifest::files::mounts;
+use manifest::routes::{RouteMatch, Router, WELL_KNOWN_PREFIX};
+use manifest::variables::Variables;
 use wasmtime::component::{Component, Linker};
 use wasmtime_wasi_http::WasiBody;
 use wasmtime_wasi_http::handler::{InstantiationError, ProxyHandler, TrapOrPanicError};
@@ -21,11 +26,6 @@ use crate::key_value::KeyValueFile;
 use crate::logs::{Log, Output, host_line};
 use crate::outbound::{Network, Outbound, full};
 use crate::postgres::Pools;
-use manifest::Manifest;
-use manifest::allowed_hosts::{AllowedHosts, chained_component};
-use manifest::files::mounts;
-use manifest::routes::{RouteMatch, Router, WELL_KNOWN_PREFIX};
-use manifest::variables::Variables;
 
 /// What is needed to load an application.
 #[derive(Debug)]

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser};
+use manifest::Manifest;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -16,7 +17,6 @@ use crate::application::{Application, Options};
 use crate::instance::Limits;
 use crate::server::serve;
 use crate::sqlite::{Connection, DATABASE_FILE};
-use manifest::Manifest;
 
 /// Serves a Spin application on a machine without Spin. For development: production is Spin.
 #[derive(Debug, Parser)]

@@ -9,11 +9,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use manifest::Manifest;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::compose::compose;
-use manifest::Manifest;
 
 /// Components compiled at once. Functions within one are compiled in parallel too, so more only costs memory.
 const AT_ONCE: usize = 2;

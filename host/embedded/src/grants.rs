@@ -3,11 +3,12 @@
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
+use manifest::allowed_hosts::AllowedHosts;
+use manifest::files::Mount;
+
 use crate::key_value::KeyValueFile;
 use crate::logs::{Log, host_line};
 use crate::postgres::Pools;
-use manifest::allowed_hosts::AllowedHosts;
-use manifest::files::Mount;
 
 /// A component's permissions and configuration.
 #[derive(Debug)]

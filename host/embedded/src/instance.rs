@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use manifest::files::Mount;
 use tokio::time::Sleep;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
@@ -25,7 +26,6 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use crate::grants::Grants;
 use crate::logs::host_line;
 use crate::outbound::Outbound;
-use manifest::files::Mount;
 
 /// All linear memories of one instance together. Hosted edges give 128 MiB; twice that leaves room to notice in
 /// development before production does.

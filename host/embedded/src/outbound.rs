@@ -18,6 +18,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use manifest::allowed_hosts::chained_component;
 use rustls::{ClientConfig, RootCertStore};
 use tower_service::Service;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
@@ -25,7 +26,6 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 use crate::grants::Grants;
 use crate::logs::host_line;
 use crate::timeouts::BetweenBytes;
-use manifest::allowed_hosts::chained_component;
 
 /// What a guest that sets no timeout gets, for each of connecting, the first byte and every further one; Spin's.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);

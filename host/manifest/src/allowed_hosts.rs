@@ -1,7 +1,7 @@
 //! `allowed_outbound_hosts`: Spin's syntax and Spin's answer to "may this component send a request there?".
 //!
 //! Entries are `scheme://host[:port]`, each part with `*`; the host also `*.domain`, an address range or `self`; the
-//! port also `from..to`. It decides only: asking, logging and sending are `outbound`'s.
+//! port also `from..to`. It decides only: asking, logging and sending are the host's.
 
 use anyhow::{Context, Result, bail};
 use http::Uri;
@@ -11,7 +11,7 @@ use url::Host;
 use crate::variables::Variables;
 
 /// What follows a component's id in the name by which other components call it.
-pub const CHAINING_SUFFIX: &str = ".spin.internal";
+const CHAINING_SUFFIX: &str = ".spin.internal";
 
 /// The hosts one component may send requests to.
 #[derive(Debug, Default)]
@@ -46,6 +46,9 @@ enum PortPattern {
 impl AllowedHosts {
     /// Parses a component's entries after filling in variables. `components` are all ids, which
     /// `http://*.spin.internal` stands for.
+    ///
+    /// # Errors
+    /// An entry that Spin refuses too, or one with an unknown variable.
     pub fn new(entries: &[String], variables: &Variables, components: &[&str]) -> Result<Self> {
         let mut allowed = Vec::new();
         for entry in entries {
@@ -68,6 +71,7 @@ impl AllowedHosts {
     }
 
     /// Whether a request to this absolute address may be sent.
+    #[must_use]
     pub fn allow(&self, uri: &Uri) -> bool {
         let (Some(scheme), Some(host)) = (uri.scheme_str(), uri.host()) else { return false };
         let Ok(host) = Host::parse(host) else { return false };
@@ -76,6 +80,7 @@ impl AllowedHosts {
     }
 
     /// Whether requests to the application itself, without naming a host, may be sent.
+    #[must_use]
     pub fn allow_self(&self) -> bool {
         self.0.iter().any(|allowed| {
             let scheme = allowed.scheme.as_deref();
@@ -86,6 +91,7 @@ impl AllowedHosts {
 }
 
 /// The component that an address calls by its `.spin.internal` name.
+#[must_use]
 pub fn chained_component(uri: &Uri) -> Option<&str> {
     uri.host()?.strip_suffix(CHAINING_SUFFIX).filter(|id| !id.contains('.'))
 }

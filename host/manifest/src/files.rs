@@ -19,6 +19,9 @@ pub struct Mount {
 }
 
 /// Finds the folders that a component's `files` name.
+///
+/// # Errors
+/// A folder that is not there or lies outside of the manifest's, and what the embedded host does not serve.
 pub fn mounts(files: &[Files], manifest_folder: &Path) -> Result<Vec<Mount>> {
     // `--from spin.toml` names a manifest without a folder.
     let app = manifest_folder.join(".").canonicalize().context("cannot find the folder of the manifest")?;

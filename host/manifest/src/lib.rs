@@ -214,6 +214,9 @@ pub enum Inherit {
 
 impl Manifest {
     /// Reads and checks the manifest at `path`.
+    ///
+    /// # Errors
+    /// As [`Self::parse`], and when the file cannot be read.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("cannot read the manifest {}: give another with --from", path.display()))?;
@@ -221,6 +224,9 @@ impl Manifest {
     }
 
     /// Parses and checks a manifest.
+    ///
+    /// # Errors
+    /// What is no manifest, what Spin refuses, and what the embedded host does not serve.
     pub fn parse(text: &str) -> Result<Self> {
         let mut manifest: Self = toml::from_str(text)?;
         let version = &manifest.spin_manifest_version;
@@ -281,7 +287,10 @@ impl Manifest {
 }
 
 impl Source {
-    /// The file, or an error that names `id`.
+    /// The file.
+    ///
+    /// # Errors
+    /// When it is to be downloaded; the message names `id`.
     pub fn path(&self, id: &str) -> Result<&Path> {
         match self {
             Self::Path(path) => Ok(path),

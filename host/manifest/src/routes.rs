@@ -44,6 +44,9 @@ pub struct RouteMatch {
 
 impl Router {
     /// Builds the router; of two equal routes the later one wins, and the loser is told to `duplicate`.
+    ///
+    /// # Errors
+    /// A route that is no pattern.
     pub fn new(triggers: &[HttpTrigger], mut duplicate: impl FnMut(&str, &str)) -> Result<Self> {
         let mut targets: Vec<Target> = Vec::new();
         for trigger in triggers {
@@ -74,6 +77,7 @@ impl Router {
     }
 
     /// The match for a path that came from `client`, if any.
+    #[must_use]
     pub fn find(&self, path: &str, client: SocketAddr) -> Option<RouteMatch> {
         let found = self.routes.best_match(path)?;
         let captures = found.captures();

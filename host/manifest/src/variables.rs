@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use crate::Variable;
 
 /// What an environment variable's name starts with, as in Spin.
-pub const ENVIRONMENT_PREFIX: &str = "SPIN_VARIABLE_";
+const ENVIRONMENT_PREFIX: &str = "SPIN_VARIABLE_";
 
 /// The values of `[variables]`.
 #[derive(Debug, Default)]
@@ -58,6 +58,9 @@ impl Variables {
     }
 
     /// Fills in a template: text with `{{ name }}` in it.
+    ///
+    /// # Errors
+    /// A name that is not declared, or braces that do not close.
     pub fn fill(&self, template: &str) -> Result<String> {
         let mut filled = String::new();
         let mut rest = template;

@@ -76,7 +76,7 @@ async fn main() -> anyhow::Result<()> {
 async fn run(args: Args) -> anyhow::Result<()> {
     let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
     let software = Implementation {
-        name: env!("CARGO_PKG_NAME").to_owned(),
+        name: env!("CARGO_BIN_NAME").to_owned(),
         title: None,
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };

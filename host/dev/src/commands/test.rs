@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 
 use crate::manifest::Manifest;
 use crate::repo::Repo;
@@ -69,7 +69,7 @@ fn run_rings(repo: &Repo, manifest: &Manifest, rings: &[Chosen]) -> Counts {
     for chosen in rings {
         let (ring, began) = (chosen.ring, Instant::now());
         chosen.fetch(repo);
-        // A ring that cannot be built fails alone: the others still tell something.
+        // The others still tell something.
         let counts = run_ring(repo, manifest, ring).unwrap_or_else(|error| {
             aside(|| eprintln!("error: ring {}: {error:#}", ring.name));
             Counts { failed: 1, ..Counts::default() }
@@ -90,7 +90,9 @@ fn run_ring(repo: &Repo, manifest: &Manifest, ring: &Ring) -> anyhow::Result<Cou
         aside(|| println!("ring {} is skipped: {reason}", ring.name));
         return Ok(skipped);
     }
-    let waiting = Mutex::new((ring.parts)(repo, manifest)?.into_iter());
+    let parts = (ring.parts)(repo, manifest)?;
+    ensure!(!parts.is_empty(), "nothing is in it: look at the names in host/dev/src/test_programs.rs");
+    let waiting = Mutex::new(parts.into_iter());
     let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
     let at_once = if ring.at_once { std::thread::available_parallelism().map_or(1, NonZero::get) } else { 1 };
     let work = || -> anyhow::Result<Counts> {
@@ -122,10 +124,12 @@ fn run_part(repo: &Repo, ring: &Ring, mut part: Part) -> anyhow::Result<Counts> 
     let log = std::fs::read(&ended.log).with_context(|| format!("cannot read {}", ended.log.display()))?;
     let log = String::from_utf8_lossy(&log);
     let mut counts = Counts::of(&log);
-    if !ended.success {
-        // What did not compile, or does not type-check, has no case that could fail.
+    if !ended.status.success() {
+        // What did not compile, or does not type-check, or died, has no case that failed.
         counts.failed = counts.failed.max(1);
-        aside(|| eprintln!("\n{}\n\nThe whole log: {}\n", failures(&log).join("\n"), ended.log.display()));
+        let again = part.again.unwrap_or_else(|| format!("cargo dev test {}", ring.name));
+        let (failures, status, log) = (failures(&log).join("\n"), ended.status, ended.log.display());
+        aside(|| eprintln!("\n{failures}\n\n{name} ended with {status}. The whole log: {log}\nOnce more: {again}\n"));
     }
     Ok(counts)
 }

@@ -1,5 +1,5 @@
 //! The rings of tests, from the ones that run in milliseconds to a person's view in a browser.
-//! A ring says how it is made ready and which commands it is; `commands/test.rs` runs them and counts.
+//! A ring says how it is made ready and which parts it has; `commands/test.rs` runs them and counts.
 
 pub(crate) mod counts;
 
@@ -13,6 +13,7 @@ use crate::npm::{install, npm};
 use crate::prerequisites;
 use crate::python;
 use crate::repo::Repo;
+use crate::step::aside;
 use crate::test_programs::{self, APP_TESTS, PROVIDER_TESTS, TestProgram};
 
 /// Where the browser ring lies.
@@ -55,11 +56,13 @@ pub(crate) struct Part {
     /// What it is called beside the ring's name, in a log's name too.
     pub(crate) name: String,
     pub(crate) command: Command,
+    /// What runs it alone, where that is not `cargo dev test` with the ring's name.
+    pub(crate) again: Option<String>,
 }
 
 impl Part {
     fn new(name: &str, command: Command) -> Self {
-        Self { name: name.to_owned(), command }
+        Self { name: name.to_owned(), command, again: None }
     }
 }
 
@@ -243,7 +246,7 @@ fn nothing(_: &Repo, _: &Manifest) -> anyhow::Result<Readiness> {
 /// Without Cyrus, the tests that need it say that they are skipped.
 fn servers_of_mail(repo: &Repo, _: &Manifest) -> anyhow::Result<Readiness> {
     if let Err(reason) = prerequisites::cyrus(repo) {
-        eprintln!("tests with Cyrus are skipped: {reason:#}");
+        aside(|| eprintln!("tests with Cyrus are skipped: {reason:#}"));
     }
     Ok(Readiness::Ready)
 }
@@ -312,16 +315,19 @@ fn the_host(repo: &Repo) -> PathBuf {
 fn tests(repo: &Repo, manifest: &Manifest, is_ours: impl Fn(&TestProgram) -> bool) -> anyhow::Result<Vec<Part>> {
     let _built = artifacts::lock(repo)?;
     let programs = test_programs::build(repo, manifest)?;
-    let part = |program: &TestProgram| Part { name: program.name(), command: program.command(repo) };
+    let part = |program: &TestProgram| Part {
+        name: program.name(),
+        command: program.command(repo),
+        again: Some(program.again()),
+    };
     Ok(programs.iter().filter(|program| is_ours(program)).map(part).collect())
 }
 
 /// The same for tests of the whole app, which are told where it is.
 fn app_tests(repo: &Repo, manifest: &Manifest, is_ours: impl Fn(&TestProgram) -> bool) -> anyhow::Result<Vec<Part>> {
     let mut parts = tests(repo, manifest, is_ours)?;
-    for Part { command, .. } in &mut parts {
-        // These tests wait for the app more than they compute.
-        command.arg("--test-threads=16");
+    for Part { command, again, .. } in &mut parts {
+        *again = None;
         command.env(HOST_VARIABLE, the_host(repo));
         command.env(MANIFEST_VARIABLE, repo.path("spin.toml")).env(FIXTURES_VARIABLE, fixtures::manifest(repo));
         command.env_remove(REUSE_VARIABLE).env_remove(STORE_VARIABLE);
@@ -330,5 +336,11 @@ fn app_tests(repo: &Repo, manifest: &Manifest, is_ours: impl Fn(&TestProgram) ->
 }
 
 fn app(repo: &Repo, manifest: &Manifest) -> anyhow::Result<Vec<Part>> {
-    app_tests(repo, manifest, |program| program.package == APP_TESTS && program.target != PROVIDER_TESTS)
+    let is_ours = |program: &TestProgram| program.package == APP_TESTS && program.target != PROVIDER_TESTS;
+    let mut parts = app_tests(repo, manifest, is_ours)?;
+    for part in &mut parts {
+        // These tests wait for the app more than they compute.
+        part.command.arg("--test-threads=16");
+    }
+    Ok(parts)
 }
