@@ -39,7 +39,11 @@ pub(crate) fn run(repo: &Repo, arguments: &Arguments) -> anyhow::Result<ExitCode
     let rings: Vec<Chosen> = RINGS.iter().filter(is_meant).map(Chosen::new).collect();
     let total = std::thread::scope(|scope| {
         // Downloads of later rings come while earlier ones compile.
-        scope.spawn(|| rings.iter().for_each(|chosen| chosen.fetch(repo)));
+        scope.spawn(|| {
+            for chosen in &rings {
+                chosen.fetch(repo);
+            }
+        });
         run_rings(repo, &manifest, &rings)
     });
     println!("{} passed, {} failed, {} skipped", total.passed, total.failed, total.skipped);
@@ -49,46 +53,50 @@ pub(crate) fn run(repo: &Repo, arguments: &Arguments) -> anyhow::Result<ExitCode
 /// A ring that is to run.
 struct Chosen {
     ring: &'static Ring,
-    fetched: OnceLock<()>,
+    fetched: OnceLock<anyhow::Result<Readiness>>,
 }
 
 impl Chosen {
-    const fn new(ring: &'static Ring) -> Self {
+    fn new(ring: &'static Ring) -> Self {
         Self { ring, fetched: OnceLock::new() }
     }
 
-    /// Fetches what the ring needs, once, whoever comes first; the other waits. What fails is tried again when the ring is prepared, which
-    /// says so.
-    fn fetch(&self, repo: &Repo) {
-        self.fetched.get_or_init(|| drop((self.ring.fetch)(repo)));
+    /// Fetches what the ring needs, once, whoever comes first; the other waits.
+    fn fetch(&self, repo: &Repo) -> &anyhow::Result<Readiness> {
+        self.fetched.get_or_init(|| {
+            let folder = self.ring.folder;
+            if !repo.path(folder).is_dir() {
+                return Ok(Readiness::Skip(format!("there is no folder {folder}/")));
+            }
+            (self.ring.fetch)(repo)
+        })
     }
 }
 
 fn run_rings(repo: &Repo, manifest: &Manifest, rings: &[Chosen]) -> Counts {
     let mut total = Counts::default();
     for chosen in rings {
-        let (ring, began) = (chosen.ring, Instant::now());
-        chosen.fetch(repo);
+        let (name, began) = (chosen.ring.name, Instant::now());
         // The others still tell something.
-        let counts = run_ring(repo, manifest, ring).unwrap_or_else(|error| {
-            aside(|| eprintln!("error: ring {}: {error:#}", ring.name));
+        let counts = run_ring(repo, manifest, chosen).unwrap_or_else(|error| {
+            aside(|| eprintln!("error: ring {name}: {error:#}"));
             Counts { failed: 1, ..Counts::default() }
         });
-        aside(|| println!("{}", summary(ring.name, counts, began.elapsed())));
+        aside(|| println!("{}", summary(name, counts, began.elapsed())));
         total += counts;
     }
     total
 }
 
-fn run_ring(repo: &Repo, manifest: &Manifest, ring: &Ring) -> anyhow::Result<Counts> {
-    let skipped = Counts { skipped: 1, ..Counts::default() };
-    if !repo.path(ring.folder).is_dir() {
-        aside(|| println!("ring {} is skipped: there is no folder {}/", ring.name, ring.folder));
-        return Ok(skipped);
-    }
-    if let Readiness::Skip(reason) = (ring.prepare)(repo, manifest)? {
-        aside(|| println!("ring {} is skipped: {reason}", ring.name));
-        return Ok(skipped);
+fn run_ring(repo: &Repo, manifest: &Manifest, chosen: &Chosen) -> anyhow::Result<Counts> {
+    let ring = chosen.ring;
+    match chosen.fetch(repo) {
+        Ok(Readiness::Ready) => {}
+        Ok(Readiness::Skip(reason)) => {
+            aside(|| println!("ring {} is skipped: {reason}", ring.name));
+            return Ok(Counts { skipped: 1, ..Counts::default() });
+        }
+        Err(error) => bail!("{error:#}"),
     }
     let parts = (ring.parts)(repo, manifest)?;
     ensure!(!parts.is_empty(), "nothing is in it: look at the names in host/dev/src/test_programs.rs");

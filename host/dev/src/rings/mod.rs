@@ -43,9 +43,9 @@ pub(crate) struct Ring {
     pub(crate) about: &'static str,
     /// A ring without its folder does not exist yet.
     pub(crate) folder: &'static str,
-    /// Installs what comes from outside. Rings do it again when they are prepared, and then it is there.
-    pub(crate) fetch: fn(&Repo) -> anyhow::Result<()>,
-    pub(crate) prepare: fn(&Repo, &Manifest) -> anyhow::Result<Readiness>,
+    /// Installs what comes from outside. This may happen while another ring is built.
+    pub(crate) fetch: fn(&Repo) -> anyhow::Result<Readiness>,
+    /// Builds what is stale and says what is to be run.
     pub(crate) parts: fn(&Repo, &Manifest) -> anyhow::Result<Vec<Part>>,
     /// As many parts at once as there are processors; else one after the other.
     pub(crate) at_once: bool,
@@ -79,8 +79,7 @@ pub(crate) const RINGS: [Ring; 11] = [
         name: "crates",
         about: "libraries, the scripted model and this program",
         folder: "crates",
-        fetch: nothing_to_fetch,
-        prepare: nothing,
+        fetch: nothing,
         parts: |repo, manifest| {
             let packages = manifest.packages();
             tests(repo, manifest, |program| program.package != APP_TESTS && !packages.contains(&program.package))
@@ -91,8 +90,7 @@ pub(crate) const RINGS: [Ring; 11] = [
         name: "components",
         about: "what of the components runs natively",
         folder: "components",
-        fetch: prerequisites::cyrus,
-        prepare: servers_of_mail,
+        fetch: servers_of_mail,
         parts: |repo, manifest| {
             let packages = manifest.packages();
             tests(repo, manifest, |program| packages.contains(&program.package))
@@ -103,8 +101,7 @@ pub(crate) const RINGS: [Ring; 11] = [
         name: "page",
         about: "the page's types and unit tests",
         folder: artifacts::PAGE,
-        fetch: |repo| install(repo, artifacts::PAGE),
-        prepare: |repo, _| install(repo, artifacts::PAGE).map(|()| Readiness::Ready),
+        fetch: |repo| install(repo, artifacts::PAGE).map(|()| Readiness::Ready),
         parts: |repo, _| {
             let script = |name| {
                 let mut npm = npm(repo, artifacts::PAGE);
@@ -119,8 +116,7 @@ pub(crate) const RINGS: [Ring; 11] = [
         name: "deploy",
         about: "the deployment files, against the schemas of what reads them",
         folder: DEPLOY,
-        fetch: |repo| python::install(repo, DEPLOY),
-        prepare: a_python,
+        fetch: |repo| needs(python::is_there(repo), || python::install(repo, DEPLOY)),
         parts: |repo, _| Ok(vec![Part::new("check", python::python(repo, DEPLOY, "check.py"))]),
         at_once: false,
     },
@@ -128,8 +124,7 @@ pub(crate) const RINGS: [Ring; 11] = [
         name: "host",
         about: "the embedded host, with guests made for its tests",
         folder: "host/embedded",
-        fetch: nothing_to_fetch,
-        prepare: |repo, _| prerequisites::wasm_target(repo).map(|()| Readiness::Ready),
+        fetch: |repo| prerequisites::wasm_target(repo).map(|()| Readiness::Ready),
         parts: |repo, _| {
             let mut test = repo.cargo();
             test.args(["test", "--profile", "host", "--package", "embedded-host", "--tests"]);
@@ -141,12 +136,12 @@ pub(crate) const RINGS: [Ring; 11] = [
         name: "providers",
         about: "a tool provider in each language, composed with the adapter and called over MCP",
         folder: PROVIDERS,
-        fetch: nothing_to_fetch,
-        prepare: the_providers,
+        fetch: nothing,
         parts: |repo, manifest| {
-            let is_ours = |program: &TestProgram| program.package == APP_TESTS && program.target == PROVIDER_TESTS;
-            let mut parts = app_tests(repo, manifest, is_ours)?;
-            for mut part in app_tests(repo, manifest, is_ours)? {
+            the_app(repo, manifest)?;
+            a_provider_in_python(repo)?;
+            let mut parts = app_tests(repo, manifest, true)?;
+            for mut part in app_tests(repo, manifest, true)? {
                 part.name += "-fresh";
                 part.command.env(REUSE_VARIABLE, "1");
                 parts.push(part);
@@ -159,51 +154,36 @@ pub(crate) const RINGS: [Ring; 11] = [
         name: "app",
         about: "the whole app over HTTP, instances shared as in production",
         folder: "tests",
-        fetch: nothing_to_fetch,
-        prepare: the_app,
-        parts: app,
+        fetch: nothing,
+        parts: |repo, manifest| app(repo, manifest, None),
         at_once: false,
     },
     Ring {
         name: "app-fresh",
         about: "the same with a new instance for each request",
         folder: "tests",
-        fetch: nothing_to_fetch,
-        prepare: the_app,
-        parts: |repo, manifest| {
-            let mut parts = app(repo, manifest)?;
-            for part in &mut parts {
-                part.command.env(REUSE_VARIABLE, "1");
-            }
-            Ok(parts)
-        },
+        fetch: nothing,
+        parts: |repo, manifest| app(repo, manifest, Some((REUSE_VARIABLE, "1"))),
         at_once: false,
     },
     Ring {
         name: "app-postgres",
         about: "the same on a real PostgreSQL, and many hosts on one",
         folder: "tests",
-        fetch: nothing_to_fetch,
-        prepare: the_app_and_python,
-        parts: |repo, manifest| {
-            let mut parts = app(repo, manifest)?;
-            for part in &mut parts {
-                part.command.env(STORE_VARIABLE, "postgres");
-            }
-            Ok(parts)
-        },
+        // PostgreSQL comes out of a Python package.
+        fetch: |repo| needs(python::is_there(repo), || Ok(())),
+        parts: |repo, manifest| app(repo, manifest, Some((STORE_VARIABLE, "postgres"))),
         at_once: false,
     },
     Ring {
         name: "conformance",
         about: "MCP: the protocol's own suite, server and client, and other people's clients against the app",
         folder: CONFORMANCE,
-        fetch: |repo| {
-            install(repo, CONFORMANCE)?;
-            python::install(repo, CLIENTS)
-        },
-        prepare: the_app_and_clients,
-        parts: |repo, _| {
+        fetch: clients,
+        parts: |repo, manifest| {
+            the_app(repo, manifest)?;
+            let _built = artifacts::lock(repo)?;
+            test_programs::build(repo, manifest)?;
             let script = |name| {
                 let mut npm = npm(repo, CONFORMANCE);
                 npm.args(["run", name]).env(HOST_VARIABLE, the_host(repo));
@@ -221,12 +201,9 @@ pub(crate) const RINGS: [Ring; 11] = [
         name: "browser",
         about: "the whole app as a person sees it, in Chromium",
         folder: BROWSER,
-        fetch: |repo| {
-            prerequisites::chromium(repo)?;
-            install(repo, BROWSER)
-        },
-        prepare: the_app_and_a_browser,
-        parts: |repo, _| {
+        fetch: |repo| needs(prerequisites::chromium(repo), || install(repo, BROWSER)),
+        parts: |repo, manifest| {
+            the_app(repo, manifest)?;
             let mut npm = npm(repo, BROWSER);
             npm.arg("test").env(HOST_VARIABLE, the_host(repo)).env(FIXTURES_VARIABLE, fixtures::manifest(repo));
             Ok(vec![Part::new("pages", npm)])
@@ -235,62 +212,28 @@ pub(crate) const RINGS: [Ring; 11] = [
     },
 ];
 
-fn nothing_to_fetch(_: &Repo) -> anyhow::Result<()> {
-    Ok(())
-}
-
-fn nothing(_: &Repo, _: &Manifest) -> anyhow::Result<Readiness> {
+fn nothing(_: &Repo) -> anyhow::Result<Readiness> {
     Ok(Readiness::Ready)
 }
 
+/// A ring that is skipped without something, and installs more where it is there.
+fn needs(there: anyhow::Result<()>, install: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<Readiness> {
+    match there {
+        Ok(()) => install().map(|()| Readiness::Ready),
+        Err(reason) => Ok(Readiness::Skip(format!("{reason:#}"))),
+    }
+}
+
 /// Without Cyrus, the tests that need it say that they are skipped.
-fn servers_of_mail(repo: &Repo, _: &Manifest) -> anyhow::Result<Readiness> {
+fn servers_of_mail(repo: &Repo) -> anyhow::Result<Readiness> {
     if let Err(reason) = prerequisites::cyrus(repo) {
         aside(|| eprintln!("tests with Cyrus are skipped: {reason:#}"));
     }
     Ok(Readiness::Ready)
 }
 
-fn a_python(repo: &Repo, _: &Manifest) -> anyhow::Result<Readiness> {
-    if let Err(reason) = python::is_there(repo) {
-        return Ok(Readiness::Skip(format!("{reason:#}")));
-    }
-    python::install(repo, DEPLOY)?;
-    Ok(Readiness::Ready)
-}
-
-/// Without Python, its test says that it is skipped.
-fn the_providers(repo: &Repo, manifest: &Manifest) -> anyhow::Result<Readiness> {
-    the_app(repo, manifest)?;
-    let _built = artifacts::lock(repo)?;
-    if python::is_there(repo).is_ok() {
-        let (name, folder) = ("fixture-dice".to_owned(), format!("{PROVIDERS}/python"));
-        let (file, command) = (python::provider_file(&name), python::provider_command(&folder, &name));
-        artifacts::provider(repo, &Provider { name, folder, file, command })?;
-    }
-    Ok(Readiness::Ready)
-}
-
-fn the_app(repo: &Repo, manifest: &Manifest) -> anyhow::Result<Readiness> {
-    let _built = artifacts::lock(repo)?;
-    artifacts::app_and(repo, manifest, &fixtures::GUESTS)?;
-    fixtures::write_manifest(repo)?;
-    Ok(Readiness::Ready)
-}
-
-/// PostgreSQL comes out of a Python package.
-fn the_app_and_python(repo: &Repo, manifest: &Manifest) -> anyhow::Result<Readiness> {
-    if let Err(reason) = python::is_there(repo) {
-        return Ok(Readiness::Skip(format!("{reason:#}")));
-    }
-    the_app(repo, manifest)
-}
-
 /// Without Python, the tests of its client say that they are skipped.
-fn the_app_and_clients(repo: &Repo, manifest: &Manifest) -> anyhow::Result<Readiness> {
-    the_app(repo, manifest)?;
-    let _built = artifacts::lock(repo)?;
-    test_programs::build(repo, manifest)?;
+fn clients(repo: &Repo) -> anyhow::Result<Readiness> {
     install(repo, CONFORMANCE)?;
     if python::is_there(repo).is_ok() {
         python::install(repo, CLIENTS)?;
@@ -298,12 +241,21 @@ fn the_app_and_clients(repo: &Repo, manifest: &Manifest) -> anyhow::Result<Readi
     Ok(Readiness::Ready)
 }
 
-fn the_app_and_a_browser(repo: &Repo, manifest: &Manifest) -> anyhow::Result<Readiness> {
-    if let Err(reason) = prerequisites::chromium(repo) {
-        return Ok(Readiness::Skip(format!("{reason:#}")));
+fn the_app(repo: &Repo, manifest: &Manifest) -> anyhow::Result<()> {
+    let _built = artifacts::lock(repo)?;
+    artifacts::app_and(repo, manifest, &fixtures::GUESTS)?;
+    fixtures::write_manifest(repo)
+}
+
+/// Without Python, its test says that it is skipped.
+fn a_provider_in_python(repo: &Repo) -> anyhow::Result<()> {
+    if python::is_there(repo).is_err() {
+        return Ok(());
     }
-    install(repo, BROWSER)?;
-    the_app(repo, manifest)
+    let _built = artifacts::lock(repo)?;
+    let (name, folder) = ("fixture-dice".to_owned(), format!("{PROVIDERS}/python"));
+    let (file, command) = (python::provider_file(&name), python::provider_command(&folder, &name));
+    artifacts::provider(repo, &Provider { name, folder, file, command })
 }
 
 /// What serves the app: the embedded host, unless the environment names another program that takes Spin's options, such as Spin.
@@ -323,10 +275,13 @@ fn tests(repo: &Repo, manifest: &Manifest, is_ours: impl Fn(&TestProgram) -> boo
     Ok(programs.iter().filter(|program| is_ours(program)).map(part).collect())
 }
 
-/// The same for tests of the whole app, which are told where it is.
-fn app_tests(repo: &Repo, manifest: &Manifest, is_ours: impl Fn(&TestProgram) -> bool) -> anyhow::Result<Vec<Part>> {
-    let mut parts = tests(repo, manifest, is_ours)?;
+/// The same for tests of the whole app, which are told where it is; those of providers or the others.
+fn app_tests(repo: &Repo, manifest: &Manifest, of_providers: bool) -> anyhow::Result<Vec<Part>> {
+    let mut parts = tests(repo, manifest, |program| {
+        program.package == APP_TESTS && (program.target == PROVIDER_TESTS) == of_providers
+    })?;
     for Part { command, again, .. } in &mut parts {
+        // Alone, they would not be told.
         *again = None;
         command.env(HOST_VARIABLE, the_host(repo));
         command.env(MANIFEST_VARIABLE, repo.path("spin.toml")).env(FIXTURES_VARIABLE, fixtures::manifest(repo));
@@ -335,12 +290,13 @@ fn app_tests(repo: &Repo, manifest: &Manifest, is_ours: impl Fn(&TestProgram) ->
     Ok(parts)
 }
 
-fn app(repo: &Repo, manifest: &Manifest) -> anyhow::Result<Vec<Part>> {
-    let is_ours = |program: &TestProgram| program.package == APP_TESTS && program.target != PROVIDER_TESTS;
-    let mut parts = app_tests(repo, manifest, is_ours)?;
-    for part in &mut parts {
+/// The tests of the app, with what a ring tells them more.
+fn app(repo: &Repo, manifest: &Manifest, more: Option<(&str, &str)>) -> anyhow::Result<Vec<Part>> {
+    the_app(repo, manifest)?;
+    let mut parts = app_tests(repo, manifest, false)?;
+    for Part { command, .. } in &mut parts {
         // These tests wait for the app more than they compute.
-        part.command.arg("--test-threads=16");
+        command.arg("--test-threads=16").envs(more);
     }
     Ok(parts)
 }
