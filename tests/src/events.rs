@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use anyhow::{Context, Result, bail, ensure};
+use memchr::memmem;
 use reqwest::Response;
 use serde_json::Value;
 
@@ -166,7 +167,7 @@ impl Events {
 
     fn take(&mut self, chunk: &[u8]) -> Result<()> {
         self.bytes.extend_from_slice(chunk);
-        while let Some(end) = self.bytes.windows(2).position(|pair| pair == b"\n\n") {
+        while let Some(end) = memmem::find(&self.bytes, b"\n\n") {
             let block: Vec<u8> = self.bytes.drain(..end + 2).collect();
             let block = String::from_utf8(block).context("an event is no UTF-8")?;
             self.block(block.trim_end_matches('\n'))?;

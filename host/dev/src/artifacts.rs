@@ -4,6 +4,7 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use anyhow::{Context as _, bail};
 
@@ -26,6 +27,29 @@ const SOURCES_MAX: usize = 5_000;
 /// One build at a time. Waits for that of another `cargo dev` to end.
 pub(crate) fn lock(repo: &Repo) -> anyhow::Result<Lock> {
     repo.lock("lock", "the build")
+}
+
+/// What one run of this program builds once, whoever asks: what is edited meanwhile is for the next run.
+pub(crate) struct Once<T> {
+    what: &'static str,
+    built: OnceLock<Option<T>>,
+}
+
+impl<T> Once<T> {
+    pub(crate) const fn new(what: &'static str) -> Self {
+        Self { what, built: OnceLock::new() }
+    }
+
+    /// The first who asks builds it, and hears what is wrong with it.
+    pub(crate) fn get(&self, build: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<&T> {
+        let mut error = None;
+        let built = self.built.get_or_init(|| build().map_err(|why| error = Some(why)).ok());
+        match (built, error) {
+            (Some(built), _) => Ok(built),
+            (None, Some(error)) => Err(error),
+            (None, None) => bail!("{} could not be built: see above", self.what),
+        }
+    }
 }
 
 /// Everything that serving takes.

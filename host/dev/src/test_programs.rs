@@ -4,11 +4,11 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::OnceLock;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use cargo_metadata::{Message, MetadataCommand, PackageId, TargetKind};
 
+use crate::artifacts::Once;
 use crate::manifest::Manifest;
 use crate::repo::Repo;
 use crate::step::Step;
@@ -17,6 +17,8 @@ use crate::step::Step;
 pub(crate) const APP_TESTS: &str = "tests";
 /// Their target for providers, which needs what only its ring builds.
 pub(crate) const PROVIDER_TESTS: &str = "providers";
+/// Their target that measures gaps of milliseconds.
+pub(crate) const PACE_TESTS: &str = "pace";
 
 /// One program.
 pub(crate) struct TestProgram {
@@ -61,18 +63,10 @@ pub(crate) fn program(repo: &Repo, name: &str) -> PathBuf {
     repo.target("debug").join(name)
 }
 
-/// What came of the build of this run: what is edited meanwhile is for the next one.
-static BUILT: OnceLock<Option<Vec<TestProgram>>> = OnceLock::new();
-
-/// All programs, by package and target. The first caller builds what is stale, and hears what is wrong with it.
+/// All programs, by package and target. The first caller builds what is stale.
 pub(crate) fn build(repo: &Repo, manifest: &Manifest) -> anyhow::Result<&'static [TestProgram]> {
-    let mut error = None;
-    let built = BUILT.get_or_init(|| build_all(repo, manifest).map_err(|why| error = Some(why)).ok());
-    match (built, error) {
-        (Some(programs), _) => Ok(programs),
-        (None, Some(error)) => Err(error),
-        (None, None) => bail!("the tests were not built: see above"),
-    }
+    static PROGRAMS: Once<Vec<TestProgram>> = Once::new("the tests");
+    PROGRAMS.get(|| build_all(repo, manifest)).map(Vec::as_slice)
 }
 
 fn build_all(repo: &Repo, manifest: &Manifest) -> anyhow::Result<Vec<TestProgram>> {

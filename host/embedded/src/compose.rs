@@ -58,7 +58,8 @@ fn compose_all(folder: &Path, id: &str, component: &Component, bytes: Vec<u8>) -
         let alias = graph.alias_instance_export(root, export)?;
         graph.export(alias, export)?;
     }
-    Ok(graph.encode(EncodeOptions::default())?)
+    // What is wrong with the whole is found when it is compiled, which happens once; this happens at every start.
+    Ok(graph.encode(EncodeOptions { validate: false, ..EncodeOptions::default() })?)
 }
 
 fn instantiate(graph: &mut CompositionGraph, name: &str, bytes: Vec<u8>) -> Result<(WorldId, NodeId)> {

@@ -73,51 +73,111 @@ impl Chosen {
     }
 }
 
+/// Rings that may run beside each other do, the others one after the other.
 fn run_rings(repo: &Repo, manifest: &Manifest, rings: &[Chosen]) -> Counts {
     let mut total = Counts::default();
-    for chosen in rings {
-        let (name, began) = (chosen.ring.name, Instant::now());
-        // The others still tell something.
-        let counts = run_ring(repo, manifest, chosen).unwrap_or_else(|error| {
-            aside(|| eprintln!("error: ring {name}: {error:#}"));
-            Counts { failed: 1, ..Counts::default() }
-        });
-        aside(|| println!("{}", summary(name, counts, began.elapsed())));
-        total += counts;
+    for neighbours in rings.chunk_by(|one, next| one.ring.at_once && next.ring.at_once) {
+        total += run_neighbours(repo, manifest, neighbours);
     }
     total
 }
 
-fn run_ring(repo: &Repo, manifest: &Manifest, chosen: &Chosen) -> anyhow::Result<Counts> {
+fn run_neighbours(repo: &Repo, manifest: &Manifest, rings: &[Chosen]) -> Counts {
+    let (ready, parts): (Vec<_>, Vec<_>) = rings.iter().map(|chosen| make_ready(repo, manifest, chosen)).unzip();
+    let parts = ready.iter().zip(parts).flat_map(|(ring, parts)| parts.into_iter().map(move |part| (ring, part)));
+    let (alone, beside): (Vec<_>, Vec<_>) = parts.partition(|(_, part)| part.alone);
+    let at_once = rings.iter().any(|chosen| chosen.ring.at_once);
+    let at_once = if at_once { std::thread::available_parallelism().map_or(1, NonZero::get) } else { 1 };
+    for (parts, at_once) in [(beside, at_once), (alone, 1)] {
+        let waiting = Mutex::new(parts.into_iter());
+        let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+        std::thread::scope(|scope| {
+            for _ in 0..at_once {
+                scope.spawn(|| {
+                    while let Some((ring, part)) = next() {
+                        ring.run(repo, part);
+                    }
+                });
+            }
+        });
+    }
+    let mut total = Counts::default();
+    for ring in ready {
+        total += ring.counts();
+    }
+    total
+}
+
+/// A ring and its parts. One that cannot be made ready has failed; the others still tell something.
+fn make_ready(repo: &Repo, manifest: &Manifest, chosen: &Chosen) -> (Running, Vec<Part>) {
+    let (ring, began) = (chosen.ring, Instant::now());
+    let (counts, parts) = prepare(repo, manifest, chosen).unwrap_or_else(|error| (failed(ring, &error), Vec::new()));
+    (Running::new(ring, counts, parts.len(), began.elapsed()), parts)
+}
+
+fn failed(ring: &Ring, error: &anyhow::Error) -> Counts {
+    aside(|| eprintln!("error: ring {}: {error:#}", ring.name));
+    Counts { failed: 1, ..Counts::default() }
+}
+
+/// What a ring consists of, or, with nothing to run, why it counts as skipped.
+fn prepare(repo: &Repo, manifest: &Manifest, chosen: &Chosen) -> anyhow::Result<(Counts, Vec<Part>)> {
     let ring = chosen.ring;
     match chosen.fetch(repo) {
         Ok(Readiness::Ready) => {}
         Ok(Readiness::Skip(reason)) => {
             aside(|| println!("ring {} is skipped: {reason}", ring.name));
-            return Ok(Counts { skipped: 1, ..Counts::default() });
+            return Ok((Counts { skipped: 1, ..Counts::default() }, Vec::new()));
         }
         Err(error) => bail!("{error:#}"),
     }
     let parts = (ring.parts)(repo, manifest)?;
     ensure!(!parts.is_empty(), "nothing is in it: look at the names in host/dev/src/test_programs.rs");
-    let waiting = Mutex::new(parts.into_iter());
-    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
-    let at_once = if ring.at_once { std::thread::available_parallelism().map_or(1, NonZero::get) } else { 1 };
-    let work = || -> anyhow::Result<Counts> {
-        let mut counts = Counts::default();
-        while let Some(part) = next() {
-            counts += run_part(repo, ring, part)?;
+    Ok((Counts::default(), parts))
+}
+
+/// A ring some of whose parts may have ended.
+struct Running {
+    ring: &'static Ring,
+    so_far: Mutex<SoFar>,
+}
+
+struct SoFar {
+    counts: Counts,
+    /// Parts that have not ended.
+    left: usize,
+    /// Of all that has been done for it, some of it perhaps at the same time.
+    elapsed: Duration,
+}
+
+impl Running {
+    fn new(ring: &'static Ring, counts: Counts, left: usize, elapsed: Duration) -> Self {
+        let ring = Self { ring, so_far: Mutex::new(SoFar { counts, left, elapsed }) };
+        if left == 0 {
+            ring.tell(counts, elapsed);
         }
-        Ok(counts)
-    };
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..at_once).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().try_fold(Counts::default(), |mut counts, worker| {
-            let Ok(counted) = worker.join() else { bail!("a thread of ring {} ended", ring.name) };
-            counts += counted?;
-            Ok(counts)
-        })
-    })
+        ring
+    }
+
+    fn run(&self, repo: &Repo, part: Part) {
+        let began = Instant::now();
+        let counts = run_part(repo, self.ring, part).unwrap_or_else(|error| failed(self.ring, &error));
+        let mut so_far = self.so_far.lock().unwrap_or_else(PoisonError::into_inner);
+        so_far.counts += counts;
+        so_far.left -= 1;
+        so_far.elapsed += began.elapsed();
+        if so_far.left == 0 {
+            self.tell(so_far.counts, so_far.elapsed);
+        }
+    }
+
+    fn tell(&self, counts: Counts, elapsed: Duration) {
+        aside(|| println!("{}", summary(self.ring.name, counts, elapsed)));
+    }
+
+    fn counts(self) -> Counts {
+        self.so_far.into_inner().unwrap_or_else(PoisonError::into_inner).counts
+    }
 }
 
 fn run_part(repo: &Repo, ring: &Ring, mut part: Part) -> anyhow::Result<Counts> {

@@ -6,7 +6,7 @@ pub(crate) mod counts;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::artifacts;
+use crate::artifacts::{self, Once};
 use crate::fixtures;
 use crate::manifest::{Manifest, Provider};
 use crate::npm::{install, npm};
@@ -14,7 +14,7 @@ use crate::prerequisites;
 use crate::python;
 use crate::repo::Repo;
 use crate::step::aside;
-use crate::test_programs::{self, APP_TESTS, PROVIDER_TESTS, TestProgram};
+use crate::test_programs::{self, APP_TESTS, PACE_TESTS, PROVIDER_TESTS, TestProgram};
 
 /// Where the browser ring lies.
 const BROWSER: &str = "tests/browser";
@@ -47,7 +47,7 @@ pub(crate) struct Ring {
     pub(crate) fetch: fn(&Repo) -> anyhow::Result<Readiness>,
     /// Builds what is stale and says what is to be run.
     pub(crate) parts: fn(&Repo, &Manifest) -> anyhow::Result<Vec<Part>>,
-    /// As many parts at once as there are processors; else one after the other.
+    /// As many parts at once as there are processors, those of its neighbours that may too among them; else one after the other.
     pub(crate) at_once: bool,
 }
 
@@ -58,11 +58,13 @@ pub(crate) struct Part {
     pub(crate) command: Command,
     /// What runs it alone, where that is not `cargo dev test` with the ring's name.
     pub(crate) again: Option<String>,
+    /// It measures time: nothing runs beside it.
+    pub(crate) alone: bool,
 }
 
 impl Part {
     fn new(name: &str, command: Command) -> Self {
-        Self { name: name.to_owned(), command, again: None }
+        Self { name: name.to_owned(), command, again: None, alone: false }
     }
 }
 
@@ -73,7 +75,7 @@ pub(crate) enum Readiness {
     Skip(String),
 }
 
-/// All rings, the quick ones first.
+/// All rings. Those of the embedded host and the app come after the quick ones.
 pub(crate) const RINGS: [Ring; 11] = [
     Ring {
         name: "crates",
@@ -110,7 +112,7 @@ pub(crate) const RINGS: [Ring; 11] = [
             };
             Ok(vec![script("check"), script("test")])
         },
-        at_once: false,
+        at_once: true,
     },
     Ring {
         name: "deploy",
@@ -118,7 +120,7 @@ pub(crate) const RINGS: [Ring; 11] = [
         folder: DEPLOY,
         fetch: |repo| needs(python::is_there(repo), || python::install(repo, DEPLOY)),
         parts: |repo, _| Ok(vec![Part::new("check", python::python(repo, DEPLOY, "check.py"))]),
-        at_once: false,
+        at_once: true,
     },
     Ring {
         name: "host",
@@ -131,6 +133,20 @@ pub(crate) const RINGS: [Ring; 11] = [
             Ok(vec![Part::new("tests", test)])
         },
         at_once: false,
+    },
+    // The longest, and it waits the most: the others run beside it.
+    Ring {
+        name: "browser",
+        about: "the whole app as a person sees it, in Chromium",
+        folder: BROWSER,
+        fetch: |repo| needs(prerequisites::chromium(repo), || install(repo, BROWSER)),
+        parts: |repo, manifest| {
+            the_app(repo, manifest)?;
+            let mut npm = npm(repo, BROWSER);
+            npm.arg("test").env(HOST_VARIABLE, the_host(repo)).env(FIXTURES_VARIABLE, fixtures::manifest(repo));
+            Ok(vec![Part::new("pages", npm)])
+        },
+        at_once: true,
     },
     Ring {
         name: "providers",
@@ -148,7 +164,7 @@ pub(crate) const RINGS: [Ring; 11] = [
             }
             Ok(parts)
         },
-        at_once: false,
+        at_once: true,
     },
     Ring {
         name: "app",
@@ -156,7 +172,7 @@ pub(crate) const RINGS: [Ring; 11] = [
         folder: "tests",
         fetch: nothing,
         parts: |repo, manifest| app(repo, manifest, None),
-        at_once: false,
+        at_once: true,
     },
     Ring {
         name: "app-fresh",
@@ -164,7 +180,7 @@ pub(crate) const RINGS: [Ring; 11] = [
         folder: "tests",
         fetch: nothing,
         parts: |repo, manifest| app(repo, manifest, Some((REUSE_VARIABLE, "1"))),
-        at_once: false,
+        at_once: true,
     },
     Ring {
         name: "app-postgres",
@@ -173,7 +189,7 @@ pub(crate) const RINGS: [Ring; 11] = [
         // PostgreSQL comes out of a Python package.
         fetch: |repo| needs(python::is_there(repo), || Ok(())),
         parts: |repo, manifest| app(repo, manifest, Some((STORE_VARIABLE, "postgres"))),
-        at_once: false,
+        at_once: true,
     },
     Ring {
         name: "conformance",
@@ -195,20 +211,7 @@ pub(crate) const RINGS: [Ring; 11] = [
             clients.env(RMCP_VARIABLE, test_programs::program(repo, "rmcp-client"));
             Ok(vec![Part::new("suite", suite), Part::new("clients", clients)])
         },
-        at_once: false,
-    },
-    Ring {
-        name: "browser",
-        about: "the whole app as a person sees it, in Chromium",
-        folder: BROWSER,
-        fetch: |repo| needs(prerequisites::chromium(repo), || install(repo, BROWSER)),
-        parts: |repo, manifest| {
-            the_app(repo, manifest)?;
-            let mut npm = npm(repo, BROWSER);
-            npm.arg("test").env(HOST_VARIABLE, the_host(repo)).env(FIXTURES_VARIABLE, fixtures::manifest(repo));
-            Ok(vec![Part::new("pages", npm)])
-        },
-        at_once: false,
+        at_once: true,
     },
 ];
 
@@ -242,9 +245,13 @@ fn clients(repo: &Repo) -> anyhow::Result<Readiness> {
 }
 
 fn the_app(repo: &Repo, manifest: &Manifest) -> anyhow::Result<()> {
-    let _built = artifacts::lock(repo)?;
-    artifacts::app_and(repo, manifest, &fixtures::GUESTS)?;
-    fixtures::write_manifest(repo)
+    static APP: Once<()> = Once::new("the app");
+    APP.get(|| {
+        let _built = artifacts::lock(repo)?;
+        artifacts::app_and(repo, manifest, &fixtures::GUESTS)?;
+        fixtures::write_manifest(repo)
+    })?;
+    Ok(())
 }
 
 /// Without Python, its test says that it is skipped.
@@ -271,6 +278,7 @@ fn tests(repo: &Repo, manifest: &Manifest, is_ours: impl Fn(&TestProgram) -> boo
         name: program.name(),
         command: program.command(repo),
         again: Some(program.again()),
+        alone: program.target == PACE_TESTS,
     };
     Ok(programs.iter().filter(|program| is_ours(program)).map(part).collect())
 }
