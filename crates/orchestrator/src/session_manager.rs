@@ -1,7 +1,12 @@
 //! Holds a run: its lease, its state, its log. Everything that takes time is awaited through [`Session::attend`], which meanwhile gives
 //! events to the [`Ledger`](crate::Ledger) in batches and hears from it that the person wants to stop.
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use domain::{Run, RunState, RunStep, Usage, run::InvalidTransition};
 use futures::future::{Either, select};
@@ -113,17 +118,23 @@ impl<'a, H: Host, R: Reader> Session<'a, H, R> {
         Ok(())
     }
 
-    /// Awaits something, at most for `limit`, and looks after the run meanwhile.
+    /// Awaits something, at most for `limit`, and looks after the run meanwhile. It goes on while the run is looked after: it may have one of
+    /// the database's connections, and looking after the run may take another. If it waited, those who have one could wait for those who
+    /// want one, for ever.
     ///
     /// # Errors
     /// [`Interrupted`]; the future is dropped, and with it whatever it had open.
     pub async fn attend<T>(&mut self, limit: Duration, future: impl Future<Output = T>) -> Result<T, Interrupted> {
-        let mut future = std::pin::pin!(future);
+        let mut future = pin!(future);
         let mut deadline = None;
         loop {
             match select(future.as_mut(), self.tick.as_mut()).await {
                 Either::Left((output, _)) => return Ok(output),
-                Either::Right(((), _)) => self.on_tick().await?,
+                Either::Right(((), _)) => {}
+            }
+            match select(future.as_mut(), pin!(self.on_tick())).await {
+                Either::Left((output, ticking)) => return ticking.await.map(|()| output),
+                Either::Right((ticked, _)) => ticked?,
             }
             // The clock is asked only from the first tick on: most waits are shorter.
             let now = self.host.now();

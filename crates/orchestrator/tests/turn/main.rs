@@ -121,6 +121,16 @@ async fn a_stream_in_which_much_happens_that_readers_are_not_told_gets_comments(
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_run_that_wants_a_connection_lets_go_on_what_has_one() {
+    let longer_than_a_tick = 250;
+    let world = World::new([tool_call(&[("1", "t", "{}")]), answer(&["done"])]).with_tool("t", false);
+    let world = world.with_one_connection(longer_than_a_tick);
+    let run = world.send("hi").await;
+    let read = tokio::time::timeout(Duration::from_secs(60), world.read(run, 0)).await;
+    assert_eq!(read.expect("each waits for the other").text(), "done");
+}
+
+#[tokio::test(start_paused = true)]
 async fn stop_reaches_the_model_within_a_fifth_of_a_second() {
     for begun in [false, true] {
         let beginning = if begun { vec![(0, Ok(text("half")))] } else { Vec::new() };

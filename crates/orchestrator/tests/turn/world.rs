@@ -28,7 +28,7 @@ use storage::{
     tool_calls::Started,
     users::NewUser,
 };
-use tokio::time::Instant;
+use tokio::{sync::Semaphore, time::Instant};
 
 /// What the model does when it is asked: chunks with the milliseconds before each, or nothing of the kind.
 pub(crate) enum Answer {
@@ -72,13 +72,15 @@ pub(crate) fn tool_call(calls: &[(&str, &str, &str)]) -> Answer {
 pub(crate) struct Distant {
     file: SqliteFile,
     round_trip_ms: u64,
+    connections: Semaphore,
     started: Instant,
     away: Range<Duration>,
 }
 
 impl Distant {
     fn new(file: SqliteFile) -> Self {
-        Self { file, round_trip_ms: 0, started: Instant::now(), away: Duration::ZERO..Duration::ZERO }
+        let connections = Semaphore::new(Semaphore::MAX_PERMITS);
+        Self { file, round_trip_ms: 0, connections, started: Instant::now(), away: Duration::ZERO..Duration::ZERO }
     }
 }
 
@@ -91,6 +93,7 @@ impl Database for Distant {
         if self.away.contains(&self.started.elapsed()) {
             return Err(DatabaseError::Unavailable("away".into()));
         }
+        let _connection = self.connections.acquire().await.unwrap();
         if self.round_trip_ms > 0 {
             let trips = if statement.name == "append_events" { 4 } else { 1 };
             tokio::time::sleep(Duration::from_millis(self.round_trip_ms * trips)).await;
@@ -174,6 +177,12 @@ impl World {
 
     pub(crate) fn with_distant_database(self, round_trip_ms: u64) -> Self {
         let distant = Distant { round_trip_ms, ..Distant::new(self.file()) };
+        Self { store: Store::new(distant), ..self }
+    }
+
+    /// Whoever wants a connection to this one while another has it waits without limit.
+    pub(crate) fn with_one_connection(self, round_trip_ms: u64) -> Self {
+        let distant = Distant { round_trip_ms, connections: Semaphore::new(1), ..Distant::new(self.file()) };
         Self { store: Store::new(distant), ..self }
     }
 
