@@ -1,7 +1,8 @@
 //! Spin's PostgreSQL behind the storage port.
 //!
 //! A connection is taken for a statement and given back after it: Spin keeps 64 for an address, all instances of a host share them, and
-//! who finds none waits. So none is ever held while a model, a tool or a reader is waited for.
+//! who finds none waits without limit. So none is ever held while a model, a tool, a reader or another connection is waited for: a future
+//! that may have one is polled until it is done.
 //!
 //! A statement that did nothing, because others were in its way or the server was not there, is tried again; one whose answer was lost
 //! only if it says of itself that it may be ([`Statement::repeatable`]).
