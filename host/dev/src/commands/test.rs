@@ -85,22 +85,19 @@ fn run_rings(repo: &Repo, manifest: &Manifest, rings: &[Chosen]) -> Counts {
 fn run_neighbours(repo: &Repo, manifest: &Manifest, rings: &[Chosen]) -> Counts {
     let (ready, parts): (Vec<_>, Vec<_>) = rings.iter().map(|chosen| make_ready(repo, manifest, chosen)).unzip();
     let parts = ready.iter().zip(parts).flat_map(|(ring, parts)| parts.into_iter().map(move |part| (ring, part)));
-    let (alone, beside): (Vec<_>, Vec<_>) = parts.partition(|(_, part)| part.alone);
     let at_once = rings.iter().any(|chosen| chosen.ring.at_once);
     let at_once = if at_once { std::thread::available_parallelism().map_or(1, NonZero::get) } else { 1 };
-    for (parts, at_once) in [(beside, at_once), (alone, 1)] {
-        let waiting = Mutex::new(parts.into_iter());
-        let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
-        std::thread::scope(|scope| {
-            for _ in 0..at_once {
-                scope.spawn(|| {
-                    while let Some((ring, part)) = next() {
-                        ring.run(repo, part);
-                    }
-                });
-            }
-        });
-    }
+    let waiting = Mutex::new(parts);
+    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+    std::thread::scope(|scope| {
+        for _ in 0..at_once {
+            scope.spawn(|| {
+                while let Some((ring, part)) = next() {
+                    ring.run(repo, part);
+                }
+            });
+        }
+    });
     let mut total = Counts::default();
     for ring in ready {
         total += ring.counts();

@@ -14,7 +14,7 @@ use crate::prerequisites;
 use crate::python;
 use crate::repo::Repo;
 use crate::step::aside;
-use crate::test_programs::{self, APP_TESTS, PACE_TESTS, PROVIDER_TESTS, TestProgram};
+use crate::test_programs::{self, APP_TESTS, PROVIDER_TESTS, TestProgram};
 
 /// Where the browser ring lies.
 const BROWSER: &str = "tests/browser";
@@ -58,13 +58,11 @@ pub(crate) struct Part {
     pub(crate) command: Command,
     /// What runs it alone, where that is not `cargo dev test` with the ring's name.
     pub(crate) again: Option<String>,
-    /// It measures time: nothing runs beside it.
-    pub(crate) alone: bool,
 }
 
 impl Part {
     fn new(name: &str, command: Command) -> Self {
-        Self { name: name.to_owned(), command, again: None, alone: false }
+        Self { name: name.to_owned(), command, again: None }
     }
 }
 
@@ -75,7 +73,7 @@ pub(crate) enum Readiness {
     Skip(String),
 }
 
-/// All rings. Those of the embedded host and the app come after the quick ones.
+/// All rings, the quick ones first. Those of the app have the machine to themselves: they measure pauses, and have both processors busy.
 pub(crate) const RINGS: [Ring; 11] = [
     Ring {
         name: "crates",
@@ -134,20 +132,6 @@ pub(crate) const RINGS: [Ring; 11] = [
         },
         at_once: false,
     },
-    // The longest, and it waits the most: the others run beside it.
-    Ring {
-        name: "browser",
-        about: "the whole app as a person sees it, in Chromium",
-        folder: BROWSER,
-        fetch: |repo| needs(prerequisites::chromium(repo), || install(repo, BROWSER)),
-        parts: |repo, manifest| {
-            the_app(repo, manifest)?;
-            let mut npm = npm(repo, BROWSER);
-            npm.arg("test").env(HOST_VARIABLE, the_host(repo)).env(FIXTURES_VARIABLE, fixtures::manifest(repo));
-            Ok(vec![Part::new("pages", npm)])
-        },
-        at_once: true,
-    },
     Ring {
         name: "providers",
         about: "a tool provider in each language, composed with the adapter and called over MCP",
@@ -164,7 +148,7 @@ pub(crate) const RINGS: [Ring; 11] = [
             }
             Ok(parts)
         },
-        at_once: true,
+        at_once: false,
     },
     Ring {
         name: "app",
@@ -172,7 +156,7 @@ pub(crate) const RINGS: [Ring; 11] = [
         folder: "tests",
         fetch: nothing,
         parts: |repo, manifest| app(repo, manifest, None),
-        at_once: true,
+        at_once: false,
     },
     Ring {
         name: "app-fresh",
@@ -180,7 +164,7 @@ pub(crate) const RINGS: [Ring; 11] = [
         folder: "tests",
         fetch: nothing,
         parts: |repo, manifest| app(repo, manifest, Some((REUSE_VARIABLE, "1"))),
-        at_once: true,
+        at_once: false,
     },
     Ring {
         name: "app-postgres",
@@ -189,7 +173,7 @@ pub(crate) const RINGS: [Ring; 11] = [
         // PostgreSQL comes out of a Python package.
         fetch: |repo| needs(python::is_there(repo), || Ok(())),
         parts: |repo, manifest| app(repo, manifest, Some((STORE_VARIABLE, "postgres"))),
-        at_once: true,
+        at_once: false,
     },
     Ring {
         name: "conformance",
@@ -210,6 +194,19 @@ pub(crate) const RINGS: [Ring; 11] = [
             clients.env(PYTHON_VARIABLE, python::program(repo, CLIENTS));
             clients.env(RMCP_VARIABLE, test_programs::program(repo, "rmcp-client"));
             Ok(vec![Part::new("suite", suite), Part::new("clients", clients)])
+        },
+        at_once: true,
+    },
+    Ring {
+        name: "browser",
+        about: "the whole app as a person sees it, in Chromium",
+        folder: BROWSER,
+        fetch: |repo| needs(prerequisites::chromium(repo), || install(repo, BROWSER)),
+        parts: |repo, manifest| {
+            the_app(repo, manifest)?;
+            let mut npm = npm(repo, BROWSER);
+            npm.arg("test").env(HOST_VARIABLE, the_host(repo)).env(FIXTURES_VARIABLE, fixtures::manifest(repo));
+            Ok(vec![Part::new("pages", npm)])
         },
         at_once: true,
     },
@@ -278,7 +275,6 @@ fn tests(repo: &Repo, manifest: &Manifest, is_ours: impl Fn(&TestProgram) -> boo
         name: program.name(),
         command: program.command(repo),
         again: Some(program.again()),
-        alone: program.target == PACE_TESTS,
     };
     Ok(programs.iter().filter(|program| is_ours(program)).map(part).collect())
 }

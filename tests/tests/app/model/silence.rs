@@ -39,8 +39,10 @@ async fn a_model_that_is_slow_but_not_silent_is_heard_to_the_end() -> Result<()>
 
 #[tokio::test]
 async fn a_model_that_is_not_there_is_looked_for_four_times_and_the_person_is_told() -> Result<()> {
-    // A port that was free a moment ago.
-    let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    // A port that nobody listens at and nobody else can have.
+    let port = tokio::net::TcpSocket::new_v4()?;
+    port.bind("127.0.0.1:0".parse()?)?;
+    let address = port.local_addr()?;
     let Some((_host, app)) = App::own(Options::asking(&format!("http://{address}")))? else {
         tests::skip!("needs a host of its own")
     };
