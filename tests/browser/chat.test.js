@@ -253,6 +253,21 @@ test("what is typed while a conversation loads is not lost", async (t) => {
   assert.equal(await composer(page).inputValue(), "I type fast");
 });
 
+test("Enter while a conversation loads sends as soon as it has loaded", async (t) => {
+  const { page } = await person(t);
+  const id = await createConversation(page, "scripted-delay=1");
+  let release;
+  const held = new Promise((resolve) => (release = resolve));
+  await page.route(`**/api/conversations/${id}`, async (route) => (await held, route.fallback()));
+  await page.goto(`/c/${id}`);
+  await say(page, "I type fast");
+  release();
+  await answered(page);
+  const [message] = await storedMessages(page, id);
+  assert.equal(message.content, "I type fast");
+  assert.equal(await composer(page).inputValue(), "");
+});
+
 test("back and forward go through conversations, and each keeps its draft", async (t) => {
   const { page } = await person(t);
   const first = await openConversation(page, "scripted-delay=1");

@@ -11,6 +11,8 @@ export const WAITING_ID = "waiting-for-person";
 export function Composer({ draftId, disabled }: { draftId: string; disabled: boolean }) {
   const [text, setText] = useState("");
   const field = useRef<HTMLTextAreaElement>(null);
+  /** Enter was pressed while the conversation was still loading, and nothing was typed since. */
+  const early = useRef(false);
 
   useEffect(() => {
     // While a first message is on its way the new chat becomes a conversation; its draft is that message.
@@ -29,11 +31,17 @@ export function Composer({ draftId, disabled }: { draftId: string; disabled: boo
 
   const send = async () => {
     const said = text.trim();
+    early.current = disabled;
     if (said === "" || busy.peek() || disabled) return;
     setText("");
     const sent = await say(said);
     if (!sent) setText((typed) => (typed === "" ? said : typed));
   };
+
+  useEffect(() => {
+    if (early.current && !disabled) void send();
+  }, [disabled]);
+  useEffect(() => () => void (early.current = false), [draftId]);
 
   return (
     <form
@@ -53,6 +61,7 @@ export function Composer({ draftId, disabled }: { draftId: string; disabled: boo
         value={text}
         enterkeyhint="send"
         onInput={(event) => {
+          early.current = false;
           setText(event.currentTarget.value);
           writeDraft(draftId, event.currentTarget.value);
         }}
