@@ -176,6 +176,19 @@ pub(crate) const RINGS: [Ring; 11] = [
         at_once: false,
     },
     Ring {
+        name: "browser",
+        about: "the whole app as a person sees it, in Chromium",
+        folder: BROWSER,
+        fetch: |repo| needs(prerequisites::chromium(repo), || install(repo, BROWSER)),
+        parts: |repo, manifest| {
+            the_app(repo, manifest)?;
+            let mut npm = npm(repo, BROWSER);
+            npm.arg("test").env(HOST_VARIABLE, the_host(repo)).env(FIXTURES_VARIABLE, fixtures::manifest(repo));
+            Ok(vec![Part::new("pages", npm)])
+        },
+        at_once: true,
+    },
+    Ring {
         name: "conformance",
         about: "MCP: the protocol's own suite, server and client, and other people's clients against the app",
         folder: CONFORMANCE,
@@ -194,19 +207,6 @@ pub(crate) const RINGS: [Ring; 11] = [
             clients.env(PYTHON_VARIABLE, python::program(repo, CLIENTS));
             clients.env(RMCP_VARIABLE, test_programs::program(repo, "rmcp-client"));
             Ok(vec![Part::new("suite", suite), Part::new("clients", clients)])
-        },
-        at_once: true,
-    },
-    Ring {
-        name: "browser",
-        about: "the whole app as a person sees it, in Chromium",
-        folder: BROWSER,
-        fetch: |repo| needs(prerequisites::chromium(repo), || install(repo, BROWSER)),
-        parts: |repo, manifest| {
-            the_app(repo, manifest)?;
-            let mut npm = npm(repo, BROWSER);
-            npm.arg("test").env(HOST_VARIABLE, the_host(repo)).env(FIXTURES_VARIABLE, fixtures::manifest(repo));
-            Ok(vec![Part::new("pages", npm)])
         },
         at_once: true,
     },

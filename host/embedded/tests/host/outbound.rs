@@ -1,7 +1,7 @@
 //! Requests of guests to the network: bodies pass as they come, and a dropped body closes its connection.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::harness::{Host, next_piece, until, web};
 
@@ -83,7 +83,10 @@ async fn when_the_reader_leaves_the_next_piece_closes_the_upstreams_connection()
 #[tokio::test]
 async fn an_upstream_that_is_not_there_is_an_error_the_guest_can_name() {
     let host = Host::start(&web(GRANTS));
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    // Nobody listens at it, and nobody else can have it.
+    let port = TcpSocket::new_v4().unwrap();
+    port.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let closed = port.local_addr().unwrap();
     let answer = host.get(&format!("/get?http://{closed}/")).await;
     assert_eq!(answer, (502, "ErrorCode::ConnectionRefused".to_owned()));
     host.logged(&format!("GET http://{closed}/ failed")).await;
