@@ -240,13 +240,19 @@ test("a conversation is renamed and deleted, the latter after a question", async
   await page.getByText("There is no such conversation").waitFor();
 });
 
-test("what is typed while a conversation loads is not lost", async (t) => {
-  const { page } = await person(t);
+/** Opens a new conversation that goes on loading until it is released. */
+async function openHeld(page) {
   const id = await createConversation(page, "scripted-delay=1");
   let release;
   const held = new Promise((resolve) => (release = resolve));
   await page.route(`**/api/conversations/${id}`, async (route) => (await held, route.fallback()));
   await page.goto(`/c/${id}`);
+  return { id, release };
+}
+
+test("what is typed while a conversation loads is not lost", async (t) => {
+  const { page } = await person(t);
+  const { release } = await openHeld(page);
   await composer(page).fill("I type fast");
   release();
   await page.getByText("What shall we work on?").waitFor();
@@ -255,11 +261,7 @@ test("what is typed while a conversation loads is not lost", async (t) => {
 
 test("Enter while a conversation loads sends as soon as it has loaded", async (t) => {
   const { page } = await person(t);
-  const id = await createConversation(page, "scripted-delay=1");
-  let release;
-  const held = new Promise((resolve) => (release = resolve));
-  await page.route(`**/api/conversations/${id}`, async (route) => (await held, route.fallback()));
-  await page.goto(`/c/${id}`);
+  const { id, release } = await openHeld(page);
   await say(page, "I type fast");
   release();
   await answered(page);
