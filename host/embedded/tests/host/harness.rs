@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use tempfile::TempDir;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 /// How long a condition may take to come true: generous, since a failing test is the only one that waits for it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -205,6 +205,14 @@ fn spawn(folder: &TempDir, manifest: &str, flags: &[&str]) -> (Child, Arc<Mutex<
         }
     });
     (child, log)
+}
+
+/// An address at which nobody listens, and which nobody else can have while the socket is held.
+pub(crate) fn nobody() -> (TcpSocket, SocketAddr) {
+    let held = TcpSocket::new_v4().unwrap();
+    held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = held.local_addr().unwrap();
+    (held, address)
 }
 
 /// Waits until a condition holds.

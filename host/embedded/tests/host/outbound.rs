@@ -1,9 +1,9 @@
 //! Requests of guests to the network: bodies pass as they come, and a dropped body closes its connection.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpStream};
 
-use crate::harness::{Host, next_piece, until, web};
+use crate::harness::{Host, next_piece, nobody, until, web};
 
 const GRANTS: &str = "allowed_outbound_hosts = [\"http://127.0.0.1:*\"]";
 
@@ -83,10 +83,7 @@ async fn when_the_reader_leaves_the_next_piece_closes_the_upstreams_connection()
 #[tokio::test]
 async fn an_upstream_that_is_not_there_is_an_error_the_guest_can_name() {
     let host = Host::start(&web(GRANTS));
-    // Nobody listens at it, and nobody else can have it.
-    let port = TcpSocket::new_v4().unwrap();
-    port.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let closed = port.local_addr().unwrap();
+    let (_held, closed) = nobody();
     let answer = host.get(&format!("/get?http://{closed}/")).await;
     assert_eq!(answer, (502, "ErrorCode::ConnectionRefused".to_owned()));
     host.logged(&format!("GET http://{closed}/ failed")).await;

@@ -10,11 +10,11 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_postgres::NoTls;
 use tokio_rustls::TlsAcceptor;
 
-use crate::harness::{Host, read, until, web};
+use crate::harness::{Host, nobody, read, until, web};
 
 /// One server for all tests that do not stop it; each has its own database. It ends with this process.
 fn database() -> Option<String> {
@@ -176,10 +176,7 @@ async fn an_address_that_is_not_granted_is_refused() {
 
 #[tokio::test]
 async fn a_server_that_is_not_there_is_an_error_for_the_guest() {
-    // Nobody listens at it, and nobody else can have it.
-    let port = TcpSocket::new_v4().unwrap();
-    port.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let taken = port.local_addr().unwrap();
+    let (_held, taken) = nobody();
     let host = host(&format!("postgres://user:secret@{taken}/db"));
     for how in ["", "sync"] {
         let (status, told) = run(&host, how, "SELECT 1").await;
