@@ -270,6 +270,24 @@ test("Enter while a conversation loads sends as soon as it has loaded", async (t
   assert.equal(await composer(page).inputValue(), "");
 });
 
+test("Enter while a conversation loads sends nothing once the person types on or goes elsewhere", async (t) => {
+  const { page } = await person(t);
+  const other = await openConversation(page, "scripted-delay=1");
+  await composer(page).fill("half a thought");
+  const { id, release } = await openHeld(page);
+  await say(page, "I type fast");
+  await page.locator(`a[href="/c/${other}"]`).click();
+  await page.getByText("What shall we work on?").waitFor();
+  assert.equal(await composer(page).inputValue(), "half a thought");
+  await page.locator(`a[href="/c/${id}"]`).click();
+  await say(page, "I type faster");
+  await composer(page).fill("I type on");
+  release();
+  await page.getByText("What shall we work on?").waitFor();
+  assert.equal(await composer(page).inputValue(), "I type on");
+  assert.deepEqual([await storedMessages(page, id), await storedMessages(page, other)], [[], []]);
+});
+
 test("back and forward go through conversations, and each keeps its draft", async (t) => {
   const { page } = await person(t);
   const first = await openConversation(page, "scripted-delay=1");
