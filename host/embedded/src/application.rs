@@ -18,6 +18,7 @@ use wasmtime_wasi_http::WasiBody;
 use wasmtime_wasi_http::handler::{InstantiationError, ProxyHandler, TrapOrPanicError};
 use wasmtime_wasi_http::p3::bindings::ServicePre;
 
+use crate::cache::Cache;
 use crate::compile::compile_all;
 use crate::engine::{linker_for, new_engine, new_linker};
 use crate::grants::Grants;
@@ -62,9 +63,10 @@ impl Application {
         })?;
         let loading = Loading::new(options, manifest, &variables)?;
         let grants = loading.grants()?;
-        let engine = new_engine(&make_folder(&options.cache_folder)?)?;
+        let engine = new_engine()?;
         let linker = new_linker(&engine)?;
-        let compiled = compile_all(&engine, &options.manifest_folder, manifest)?;
+        let cache = Cache::new(engine, make_folder(&options.cache_folder)?);
+        let compiled = compile_all(&cache, &options.manifest_folder, manifest)?;
         let network = Network::new();
         let ending = Ending::default();
         let mut components = HashMap::new();

@@ -1,5 +1,5 @@
 //! Compiles all components, two at a time, and says what it is doing when that takes long. What was compiled before
-//! comes from the engine's cache.
+//! comes from the cache.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -8,11 +8,11 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use manifest::Manifest;
-use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use crate::cache::Cache;
 use crate::compose::compose;
 
 /// Components compiled at once. Functions within one are compiled in parallel too, so more only costs memory.
@@ -27,7 +27,7 @@ enum Progress {
 }
 
 /// Compiles every component of the manifest in `folder`; the result is by id.
-pub(crate) fn compile_all(engine: &Engine, folder: &Path, manifest: &Manifest) -> Result<BTreeMap<String, Component>> {
+pub(crate) fn compile_all(cache: &Cache, folder: &Path, manifest: &Manifest) -> Result<BTreeMap<String, Component>> {
     let waiting = Mutex::new(manifest.components.iter());
     let (sender, progress) = channel();
     std::thread::scope(|scope| {
@@ -38,11 +38,7 @@ pub(crate) fn compile_all(engine: &Engine, folder: &Path, manifest: &Manifest) -
                     let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
                     let Some((id, component)) = next else { break };
                     let _ = sender.send(Progress::Started(id.clone()));
-                    let compiled = compose(folder, id, component).and_then(|bytes| {
-                        Component::new(engine, bytes)
-                            .map_err(anyhow::Error::from)
-                            .with_context(|| format!("component {id:?} cannot be compiled"))
-                    });
+                    let compiled = compose(folder, id, component).and_then(|bytes| cache.component(id, &bytes));
                     let _ = sender.send(Progress::Finished(id.clone(), compiled));
                 }
             });

@@ -1,12 +1,9 @@
-//! The wasmtime engine and the linker: limits of the pool, the cache of compiled components, and which interfaces
-//! guests may import.
-
-use std::path::Path;
+//! The wasmtime engine and the linker: limits of the pool, and which interfaces guests may import.
 
 use anyhow::{Context, Result};
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Linker, ResourceType};
-use wasmtime::{Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::bindings::spin;
 use crate::instance::{EPOCH_TICK, InstanceState, Spin};
@@ -24,18 +21,10 @@ const TABLE_KEEP_RESIDENT_BYTES: usize = 1 << 19;
 const NOT_SERVED: [&str; 7] =
     ["spin:mysql/", "spin:redis/", "spin:mqtt/", "fermyon:spin/", "wasi:keyvalue/", "wasi:config/", "wasi:otel/"];
 
-/// An engine whose compiled components are kept in `cache_folder` (absolute), and whose guests yield on every tick.
-pub(crate) fn new_engine(cache_folder: &Path) -> Result<Engine> {
-    let mut cache = CacheConfig::new();
-    cache.with_directory(cache_folder);
-    // Compressing an often used entry once more, harder, saves a few megabytes of disk and costs seconds of the CPU that serves.
-    cache.with_optimized_compression_usage_counter_threshold(u64::MAX);
-    let cache = Cache::new(cache)
-        .map_err(anyhow::Error::from)
-        .with_context(|| format!("cannot use {} for compiled components", cache_folder.display()))?;
+/// An engine whose guests yield on every tick.
+pub(crate) fn new_engine() -> Result<Engine> {
     let mut config = Config::new();
     config.wasm_component_model(true).wasm_component_model_async(true).epoch_interruption(true);
-    config.cache(Some(cache));
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
     let engine = Engine::new(&config)
         .map_err(anyhow::Error::from)

@@ -6,6 +6,7 @@
 
 mod application;
 mod bindings;
+mod cache;
 mod compile;
 mod compose;
 mod engine;

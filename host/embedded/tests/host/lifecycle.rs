@@ -62,3 +62,32 @@ async fn a_second_start_does_not_compile_again() {
     assert_eq!(second.ok("/count").await, "1");
     assert!(took < Duration::from_secs(1), "{took:?}");
 }
+
+#[tokio::test]
+async fn what_was_compiled_and_then_spoiled_is_compiled_again() {
+    let cache = tempfile::tempdir().unwrap();
+    let flags = ["--cache-dir", cache.path().to_str().unwrap()];
+    let files = || std::fs::read_dir(cache.path()).unwrap().map(|file| file.unwrap().path());
+    drop(Host::start_with(&web(""), &flags));
+    let lengths: Vec<_> = files().map(|file| file.metadata().unwrap().len()).collect();
+    assert!(!lengths.is_empty());
+    for file in files() {
+        std::fs::write(file, "half of it").unwrap();
+    }
+    assert_eq!(Host::start_with(&web(""), &flags).ok("/count").await, "1");
+    assert_eq!(files().map(|file| file.metadata().unwrap().len()).collect::<Vec<_>>(), lengths);
+}
+
+#[tokio::test]
+async fn what_was_compiled_long_ago_makes_room() {
+    let cache = tempfile::tempdir().unwrap();
+    let old = cache.path().join("old.cwasm");
+    let file = std::fs::File::create(&old).unwrap();
+    // It has a length, and takes no space.
+    file.set_len(2 << 30).unwrap();
+    file.set_modified(std::time::UNIX_EPOCH).unwrap();
+    let host = Host::start_with(&web(""), &["--cache-dir", cache.path().to_str().unwrap()]);
+    assert_eq!(host.ok("/count").await, "1");
+    assert!(!old.exists());
+    assert_ne!(std::fs::read_dir(cache.path()).unwrap().count(), 0);
+}
