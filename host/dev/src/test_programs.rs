@@ -17,6 +17,8 @@ use crate::step::Step;
 pub(crate) const APP_TESTS: &str = "tests";
 /// Their target for providers, which needs what only its ring builds.
 pub(crate) const PROVIDER_TESTS: &str = "providers";
+/// Their target that measures.
+pub(crate) const PACE_TESTS: &str = "pace";
 
 /// One program.
 pub(crate) struct TestProgram {

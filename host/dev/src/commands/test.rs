@@ -87,7 +87,18 @@ fn run_neighbours(repo: &Repo, manifest: &Manifest, rings: &[Chosen]) -> Counts 
     let parts = ready.iter().zip(parts).flat_map(|(ring, parts)| parts.into_iter().map(move |part| (ring, part)));
     let at_once = rings.iter().any(|chosen| chosen.ring.at_once);
     let at_once = if at_once { std::thread::available_parallelism().map_or(1, NonZero::get) } else { 1 };
-    let waiting = Mutex::new(parts);
+    let (measuring, others): (Vec<_>, Vec<_>) = parts.partition(|(_, part)| part.measures);
+    run_parts(repo, others, at_once);
+    run_parts(repo, measuring, 1);
+    let mut total = Counts::default();
+    for ring in ready {
+        total += ring.counts();
+    }
+    total
+}
+
+fn run_parts(repo: &Repo, parts: Vec<(&Running, Part)>, at_once: usize) {
+    let waiting = Mutex::new(parts.into_iter());
     let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
     std::thread::scope(|scope| {
         for _ in 0..at_once {
@@ -98,11 +109,6 @@ fn run_neighbours(repo: &Repo, manifest: &Manifest, rings: &[Chosen]) -> Counts 
             });
         }
     });
-    let mut total = Counts::default();
-    for ring in ready {
-        total += ring.counts();
-    }
-    total
 }
 
 /// A ring and its parts. One that cannot be made ready has failed; the others still tell something.

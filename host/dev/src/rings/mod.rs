@@ -14,7 +14,7 @@ use crate::prerequisites;
 use crate::python;
 use crate::repo::Repo;
 use crate::step::aside;
-use crate::test_programs::{self, APP_TESTS, PROVIDER_TESTS, TestProgram};
+use crate::test_programs::{self, APP_TESTS, PACE_TESTS, PROVIDER_TESTS, TestProgram};
 
 /// Where the browser ring lies.
 const BROWSER: &str = "tests/browser";
@@ -56,13 +56,15 @@ pub(crate) struct Part {
     /// What it is called beside the ring's name, in a log's name too.
     pub(crate) name: String,
     pub(crate) command: Command,
-    /// What runs it alone, where that is not `cargo dev test` with the ring's name.
+    /// What runs only this, where that is not `cargo dev test` with the ring's name.
     pub(crate) again: Option<String>,
+    /// It measures: the machine is its own, after everything else that may run at once.
+    pub(crate) measures: bool,
 }
 
 impl Part {
     fn new(name: &str, command: Command) -> Self {
-        Self { name: name.to_owned(), command, again: None }
+        Self { name: name.to_owned(), command, again: None, measures: false }
     }
 }
 
@@ -73,7 +75,7 @@ pub(crate) enum Readiness {
     Skip(String),
 }
 
-/// All rings, the quick ones first. Those of the app have the machine to themselves: they measure pauses, and have both processors busy.
+/// All rings, the quick ones first. The host's has the machine to itself, because it compiles; of those behind it, the longest begins first.
 pub(crate) const RINGS: [Ring; 11] = [
     Ring {
         name: "crates",
@@ -133,6 +135,19 @@ pub(crate) const RINGS: [Ring; 11] = [
         at_once: false,
     },
     Ring {
+        name: "browser",
+        about: "the whole app as a person sees it, in Chromium",
+        folder: BROWSER,
+        fetch: |repo| needs(prerequisites::chromium(repo), || install(repo, BROWSER)),
+        parts: |repo, manifest| {
+            the_app(repo, manifest)?;
+            let mut npm = npm(repo, BROWSER);
+            npm.arg("test").env(HOST_VARIABLE, the_host(repo)).env(FIXTURES_VARIABLE, fixtures::manifest(repo));
+            Ok(vec![Part::new("pages", npm)])
+        },
+        at_once: true,
+    },
+    Ring {
         name: "providers",
         about: "a tool provider in each language, composed with the adapter and called over MCP",
         folder: PROVIDERS,
@@ -148,7 +163,7 @@ pub(crate) const RINGS: [Ring; 11] = [
             }
             Ok(parts)
         },
-        at_once: false,
+        at_once: true,
     },
     Ring {
         name: "app",
@@ -156,7 +171,7 @@ pub(crate) const RINGS: [Ring; 11] = [
         folder: "tests",
         fetch: nothing,
         parts: |repo, manifest| app(repo, manifest, None),
-        at_once: false,
+        at_once: true,
     },
     Ring {
         name: "app-fresh",
@@ -164,7 +179,7 @@ pub(crate) const RINGS: [Ring; 11] = [
         folder: "tests",
         fetch: nothing,
         parts: |repo, manifest| app(repo, manifest, Some((REUSE_VARIABLE, "1"))),
-        at_once: false,
+        at_once: true,
     },
     Ring {
         name: "app-postgres",
@@ -173,19 +188,6 @@ pub(crate) const RINGS: [Ring; 11] = [
         // PostgreSQL comes out of a Python package.
         fetch: |repo| needs(python::is_there(repo), || Ok(())),
         parts: |repo, manifest| app(repo, manifest, Some((STORE_VARIABLE, "postgres"))),
-        at_once: false,
-    },
-    Ring {
-        name: "browser",
-        about: "the whole app as a person sees it, in Chromium",
-        folder: BROWSER,
-        fetch: |repo| needs(prerequisites::chromium(repo), || install(repo, BROWSER)),
-        parts: |repo, manifest| {
-            the_app(repo, manifest)?;
-            let mut npm = npm(repo, BROWSER);
-            npm.arg("test").env(HOST_VARIABLE, the_host(repo)).env(FIXTURES_VARIABLE, fixtures::manifest(repo));
-            Ok(vec![Part::new("pages", npm)])
-        },
         at_once: true,
     },
     Ring {
@@ -275,6 +277,7 @@ fn tests(repo: &Repo, manifest: &Manifest, is_ours: impl Fn(&TestProgram) -> boo
         name: program.name(),
         command: program.command(repo),
         again: Some(program.again()),
+        measures: program.package == APP_TESTS && program.target == PACE_TESTS,
     };
     Ok(programs.iter().filter(|program| is_ours(program)).map(part).collect())
 }
