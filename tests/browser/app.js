@@ -171,10 +171,10 @@ export async function say(page, text) {
   await composer(page).press("Enter");
 }
 
-/** Waits for the end of the last answer and gives its text. */
+/** Waits for the end of the answer to what was said last, and gives its text. */
 export async function answered(page) {
-  await page.locator("article[aria-busy=false]").last().waitFor();
-  await page.getByRole("button", { name: "Copy the answer" }).last().waitFor();
+  const last = page.locator("article").last().and(page.locator("[aria-busy=false]"));
+  await last.getByRole("button", { name: "Copy the answer" }).waitFor();
   return textOf(page);
 }
 

@@ -288,6 +288,26 @@ test("Enter while a conversation loads sends nothing once the person types on or
   assert.deepEqual([await storedMessages(page, id), await storedMessages(page, other)], [[], []]);
 });
 
+test("what is sent in the moment in which another conversation is opened is said there", async (t) => {
+  const { page } = await person(t);
+  const other = await openConversation(page, "scripted-delay=1");
+  const id = await openConversation(page, "scripted-delay=1");
+  // Nothing has been painted in between.
+  await page.evaluate(async (path) => {
+    document.querySelector(`a[href="${path}"]`).click();
+    await null;
+    const field = document.querySelector("textarea");
+    Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value").set.call(field, "I am fast");
+    field.dispatchEvent(new InputEvent("input", { bubbles: true }));
+    await null;
+    field.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true, cancelable: true }));
+  }, `/c/${other}`);
+  await answered(page);
+  const [message] = await storedMessages(page, other);
+  assert.equal(message.content, "I am fast");
+  assert.deepEqual(await storedMessages(page, id), []);
+});
+
 test("back and forward go through conversations, and each keeps its draft", async (t) => {
   const { page } = await person(t);
   const first = await openConversation(page, "scripted-delay=1");

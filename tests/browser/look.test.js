@@ -79,6 +79,24 @@ test("a phone has room for everything", async (t) => {
   await page.waitForFunction(() => !document.querySelector("aside").inert);
   await page.keyboard.press("Escape");
   await page.waitForFunction(() => document.querySelector("aside").inert);
+
+  // Before the drawer has been painted.
+  await page.getByRole("button", { name: "Show conversations" }).focus();
+  await page.evaluate(
+    () =>
+      new Promise((resolve) => {
+        const drawer = document.querySelector("aside");
+        new MutationObserver((_, seen) => {
+          seen.disconnect();
+          drawer.dispatchEvent(new KeyboardEvent("keydown", { key: "Escape", bubbles: true }));
+          resolve();
+        }).observe(drawer, { attributeFilter: ["inert"] });
+        document.activeElement.click();
+      }),
+  );
+  await page.waitForFunction(
+    () => document.querySelector("aside").inert && document.activeElement.ariaLabel === "Show conversations",
+  );
 });
 
 test("the keyboard alone is enough", async (t) => {

@@ -1,5 +1,5 @@
 /** The whole page: who is signed in decides what it is, the address decides what it shows. */
-import { untracked, useSignalEffect } from "@preact/signals";
+import { effect, untracked, useSignalEffect } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { forgetDecisions, undecided } from "../state/approvals.ts";
 import { clear, conversation, open, refresh } from "../state/chat.ts";
@@ -45,14 +45,19 @@ export function App() {
     }
   }, [signedIn]);
 
-  useSignalEffect(() => {
-    const current = route.value;
-    if (session.value.at !== "in") return;
-    untracked(() => {
-      if (current.page === "unknown") navigate("/", { replace: true });
-      else void open(current.page === "conversation" ? current.id : null);
-    });
-  });
+  // At once, not with the next frame: an address must not be seen, or written to, with what belongs to the one before.
+  useEffect(
+    () =>
+      effect(() => {
+        const current = route.value;
+        if (session.value.at !== "in") return;
+        untracked(() => {
+          if (current.page === "unknown") navigate("/", { replace: true });
+          else void open(current.page === "conversation" ? current.id : null);
+        });
+      }),
+    [],
+  );
 
   useSignalEffect(() => {
     const parts = ["Edge Assistant"];

@@ -1,7 +1,7 @@
 /** The frame: the list of conversations beside the chat, or, on a narrow screen, in a drawer over it. */
 import { signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { route } from "../state/route.ts";
 import type { User } from "../types.ts";
 import { Sidebar } from "./sidebar.tsx";
@@ -20,7 +20,8 @@ export function Shell({ user, children }: { user: User; children: ComponentChild
   const covered = !wide.value && drawerOpen.value;
 
   useEffect(() => void (drawerOpen.value = false), [current]);
-  useEffect(() => {
+  // At once, not after the next frame: Escape must not come too early, and what is covered loses its focus with that frame.
+  useLayoutEffect(() => {
     if (!covered) return;
     const opener = document.activeElement;
     drawer.current?.querySelector<HTMLElement>("a, button")?.focus();
