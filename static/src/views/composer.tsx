@@ -14,7 +14,8 @@ export function Composer({ draftId, disabled }: { draftId: string; disabled: boo
   /** Enter was pressed while the conversation was still loading, and nothing was typed since. */
   const early = useRef(false);
 
-  useEffect(() => {
+  // Before the next frame: what is written belongs to what is shown above it.
+  useLayoutEffect(() => {
     // While a first message is on its way the new chat becomes a conversation; its draft is that message.
     if (!sending.peek()) setText(readDraft(draftId));
     // Where there is a keyboard on the screen, focus would push the conversation away.
@@ -41,7 +42,7 @@ export function Composer({ draftId, disabled }: { draftId: string; disabled: boo
   useEffect(() => {
     if (early.current && !disabled) void send();
   }, [disabled]);
-  useEffect(() => () => void (early.current = false), [draftId]);
+  useLayoutEffect(() => () => void (early.current = false), [draftId]);
 
   return (
     <form
