@@ -38,7 +38,8 @@ pub struct Up {
     /// Where databases, key-value stores and logs lie; beside the manifest unless given.
     #[arg(long)]
     state_dir: Option<PathBuf>,
-    /// Where compiled components are kept; in `target/` beside the manifest unless given.
+    /// Where compiled components are kept, a folder that only those who are trusted may write into; in `target/` beside the manifest unless
+    /// given.
     #[arg(long)]
     cache_dir: Option<PathBuf>,
     /// A variable, `name=value`, or `@file` with a JSON or TOML table of them.

@@ -79,15 +79,19 @@ async fn what_was_compiled_and_then_spoiled_is_compiled_again() {
 }
 
 #[tokio::test]
-async fn what_was_compiled_long_ago_makes_room() {
+async fn what_was_compiled_long_ago_makes_room_and_nothing_else_does() {
     let cache = tempfile::tempdir().unwrap();
-    let old = cache.path().join("old.cwasm");
-    let file = std::fs::File::create(&old).unwrap();
-    // It has a length, and takes no space.
-    file.set_len(2 << 30).unwrap();
-    file.set_modified(std::time::UNIX_EPOCH).unwrap();
+    let old = |name| {
+        let path = cache.path().join(name);
+        let file = std::fs::File::create(&path).unwrap();
+        // It has a length, and takes no space.
+        file.set_len(2 << 30).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH).unwrap();
+        path
+    };
+    let (compiled, notes) = (old("old.cwasm"), old("notes.txt"));
     let host = Host::start_with(&web(""), &["--cache-dir", cache.path().to_str().unwrap()]);
     assert_eq!(host.ok("/count").await, "1");
-    assert!(!old.exists());
-    assert_ne!(std::fs::read_dir(cache.path()).unwrap().count(), 0);
+    assert!(!compiled.exists() && notes.exists());
+    assert_eq!(std::fs::read_dir(cache.path()).unwrap().count(), 2);
 }
