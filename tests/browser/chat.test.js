@@ -235,6 +235,7 @@ test("a conversation is renamed and deleted, the latter after a question", async
   await list.getByRole("button", { name: /Delete/ }).click();
   await page.getByRole("button", { name: "Delete", exact: true }).click();
   await page.waitForURL((url) => url.pathname === "/");
+  await page.waitForFunction(() => document.activeElement?.tagName === "TEXTAREA");
   assert.equal(await list.getByRole("link", { name: "The better name" }).count(), 0);
   await page.goto(`/c/${id}`);
   await page.getByText("There is no such conversation").waitFor();

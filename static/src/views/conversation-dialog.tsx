@@ -30,8 +30,9 @@ export function ConversationDialog({ asked: { to, item }, onClose }: { asked: As
     setError(null);
     try {
       if (to === "rename") await renameTo(item.id, title);
-      else await removeIt(item.id);
+      else await remove(item.id);
       dialog.current?.close();
+      if (to === "delete") removed(item.id);
     } catch (cause) {
       if (!endedBy(cause)) setError(describe(cause));
       setWaiting(false);
@@ -89,8 +90,8 @@ async function renameTo(id: string, title: string): Promise<void> {
   announce("Renamed");
 }
 
-async function removeIt(id: string): Promise<void> {
-  await remove(id);
+/** Once the dialog is closed: before, the new chat could not take the focus. */
+function removed(id: string): void {
   if (conversation.value?.id === id) navigate("/", { replace: true });
   announce("Deleted");
 }
