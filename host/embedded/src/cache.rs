@@ -19,7 +19,7 @@ use wasmtime::component::Component;
 use crate::logs::host_line;
 
 /// What is kept on disk, the longest unused goes first. The app takes 64 MB, of which a change to one component
-/// replaces a tenth: an afternoon of those, and the app as it was before.
+/// replaces a seventh at most: an afternoon of those, and the app as it was before.
 const MAX_KEPT_BYTES: u64 = 1 << 30;
 
 /// What names end with: those of compiled components, and of those that are not whole yet.

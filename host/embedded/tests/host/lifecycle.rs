@@ -1,5 +1,6 @@
 //! Work that outlives its reader, stopping, and starting again.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::harness::{Host, next_piece, read, until, web};
@@ -67,15 +68,18 @@ async fn a_second_start_does_not_compile_again() {
 async fn what_was_compiled_and_then_spoiled_is_compiled_again() {
     let cache = tempfile::tempdir().unwrap();
     let flags = ["--cache-dir", cache.path().to_str().unwrap()];
-    let files = || std::fs::read_dir(cache.path()).unwrap().map(|file| file.unwrap().path());
+    let lengths = || -> BTreeMap<_, _> {
+        let files = std::fs::read_dir(cache.path()).unwrap().map(|file| file.unwrap());
+        files.map(|file| (file.path(), file.metadata().unwrap().len())).collect()
+    };
     drop(Host::start_with(&web(""), &flags));
-    let lengths: Vec<_> = files().map(|file| file.metadata().unwrap().len()).collect();
-    assert!(!lengths.is_empty());
-    for file in files() {
+    let whole = lengths();
+    assert!(!whole.is_empty());
+    for file in whole.keys() {
         std::fs::write(file, "half of it").unwrap();
     }
     assert_eq!(Host::start_with(&web(""), &flags).ok("/count").await, "1");
-    assert_eq!(files().map(|file| file.metadata().unwrap().len()).collect::<Vec<_>>(), lengths);
+    assert_eq!(lengths(), whole);
 }
 
 #[tokio::test]
