@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use domain::ToolCall;
 use futures::{Stream, TryStreamExt as _};
-use http::{HeaderMap, HeaderValue, Request, header};
+use http::{HeaderValue, Request, header};
 use orchestrator::{Host, Ledger, ModelAnswer, Offered, ToolAnswer, Unreachable};
 use platform::{
     SpinDatabase,
@@ -69,12 +69,6 @@ fn unreachable(error: HttpError) -> Unreachable {
     }
 }
 
-/// `Retry-After` in seconds (RFC 9110, section 10.2.3). A date, which providers do not send, counts as none.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds: f64 = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Duration::try_from_secs_f64(seconds).ok()
-}
-
 impl Host for SpinHost {
     type Database = SpinDatabase;
     type Body = Pin<Box<dyn Stream<Item = Result<Bytes, Unreachable>>>>;
@@ -87,12 +81,16 @@ impl Host for SpinHost {
         &LEDGER
     }
 
+    fn authorization(&self) -> &str {
+        &self.provider.authorization
+    }
+
     async fn ask_model(&self, body: Vec<u8>) -> Result<ModelAnswer<Self::Body>, Unreachable> {
         let request = self.request(body).map_err(|error| unreachable(error.into()))?;
         let response = http_client::send(request).await.map_err(unreachable)?;
         Ok(ModelAnswer {
             status: response.status.as_u16(),
-            retry_after: retry_after(&response.headers),
+            headers: response.headers,
             body: Box::pin(response.body.map_err(unreachable)),
         })
     }

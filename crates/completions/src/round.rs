@@ -1,17 +1,23 @@
 //! One answer of the model, put together from its stream.
 
-use sse::{Decoder, EventTooLong};
+use std::borrow::Cow;
 
-use crate::wire::{Chunk, Delta, ToolCallDelta};
+use serde_json::{Map, Value};
+use sse::EventTooLong;
+
+use crate::{
+    body::{Body, Payload},
+    calls::{Assembly, ToolCallRequest},
+    kept::Kept,
+    provider_error::ProviderError,
+    thinking::Thinking,
+    wire::{Choice, Chunk, Delta},
+};
 
 /// The longest answer kept, reasoning included: ten times what models write today, and small beside an instance's memory.
 pub const MAX_ANSWER_BYTES: usize = 2 * 1024 * 1024;
-/// More calls at once than any model makes on purpose.
-pub const MAX_TOOL_CALLS: usize = 32;
-/// The arguments of all calls together.
-pub const MAX_ARGUMENTS_BYTES: usize = 512 * 1024;
-/// A provider's own words are shown up to this length.
-const MAX_MESSAGE_CHARS: usize = 300;
+/// No request and no answer has more tokens; what says so is no count.
+const MAX_TOKENS: u64 = 1_000_000_000_000;
 
 /// What the model has just said.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -22,19 +28,8 @@ pub enum Piece {
     Reasoning(String),
 }
 
-/// A call that the model asks for. The arguments are its words and may be no JSON.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct ToolCallRequest {
-    /// The model's id for it; made up from its place when the server gives none.
-    pub id: String,
-    /// The tool.
-    pub name: String,
-    /// JSON text.
-    pub arguments: String,
-}
-
 /// Tokens as the provider counts them.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, serde::Deserialize)]
 pub struct Usage {
     /// In the request.
     pub prompt_tokens: u64,
@@ -42,33 +37,48 @@ pub struct Usage {
     pub completion_tokens: u64,
 }
 
-/// Why an answer is of no use, or of no more use.
+/// Why an answer is of no use, or of no more use. None of its texts holds what came.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum CompletionError {
     /// See there.
     #[error(transparent)]
     EventTooLong(#[from] EventTooLong),
-    /// A line of data that is no chunk.
-    #[error("the model's server sent something that is no completion chunk: {0}")]
-    Malformed(String),
+    /// What began like an object and is none.
+    #[error("the model's server sent something that is no completion chunk")]
+    Malformed,
+    /// More calls than any model makes, or arguments without end.
+    #[error("the model asks for more calls of tools, or longer ones, than this installation makes")]
+    CallsTooLong,
     /// The provider reports an error in the middle.
-    #[error("the model's provider reported an error: {message}")]
-    Provider {
-        /// Its words, cut.
-        message: String,
-    },
+    #[error("the model's provider reported an error")]
+    Provider(Box<ProviderError>),
     /// The answer is longer than is kept.
     #[error("the answer is longer than this installation keeps")]
     AnswerTooLong,
     /// The stream ended in the middle.
     #[error("the model's server ended the stream in the middle of the answer")]
     Unfinished,
+    /// A page for browsers.
+    #[error("the address answers with a web page")]
+    WebPage,
+    /// Not one object in it.
+    #[error("the address answers with something that is no completion")]
+    Foreign,
 }
 
 /// An answer on its way.
 #[derive(Clone, Default, Debug)]
 pub struct Round {
-    decoder: Decoder,
+    body: Body,
+    thinking: Thinking,
+    assembly: Assembly,
+    kept: Kept,
+    /// The name under which the server sends reasoning.
+    reasoning_field: Option<&'static str>,
+    /// Where in the reasoning that between tags begins.
+    tagged_from: Option<usize>,
+    /// The choice that is read.
+    choice: Option<i64>,
     done: bool,
     /// The text so far.
     pub text: String,
@@ -76,7 +86,7 @@ pub struct Round {
     pub reasoning: String,
     /// The calls so far; whole when the round is.
     pub tool_calls: Vec<ToolCallRequest>,
-    /// Why the model stopped, once it has.
+    /// Why the model stopped, once it has: `stop`, `length`, `content_filter` or `tool_calls`.
     pub finish_reason: Option<String>,
     /// If the server told.
     pub usage: Option<Usage>,
@@ -89,224 +99,241 @@ impl Round {
         !(self.text.is_empty() && self.reasoning.is_empty() && self.tool_calls.is_empty())
     }
 
-    /// Whether `[DONE]` came: nothing worth reading follows.
+    /// Whether nothing worth reading follows: `[DONE]` came, or rubbish after the end.
     #[must_use]
     pub const fn is_done(&self) -> bool {
         self.done
     }
 
+    /// What of the answer is to be sent back to the same server with it, by the names of the message's fields: `reasoning_content`,
+    /// `reasoning_details`, and so on. `content` has the parts that stand before the text. Calls have their own.
+    #[must_use]
+    pub fn kept(&self) -> Map<String, Value> {
+        let mut kept = self.kept.fields();
+        if let Some(field) = self.reasoning_field {
+            kept.insert(field.to_owned(), Value::from(self.reasoning.as_str()));
+        }
+        kept
+    }
+
     /// Reads a chunk of the body and appends what the model said in it.
     ///
     /// # Errors
-    /// [`CompletionError`]; what was said before stays in the round.
+    /// [`CompletionError`]; what was said before stays in the round. Once the model has said why it stopped, nothing is an error any more.
     pub fn feed(&mut self, bytes: &[u8], pieces: &mut Vec<Piece>) -> Result<(), CompletionError> {
-        let mut events = Vec::new();
-        self.decoder.feed(bytes, &mut events)?;
-        self.read(&events, pieces)
+        let mut body = std::mem::take(&mut self.body);
+        let read = body.feed(bytes, |payload| self.read(payload, pieces));
+        self.body = body;
+        self.unless_finished(read)
     }
 
-    /// The body ended.
+    /// The body ended, or nobody wants more of it. May be called again.
     ///
     /// # Errors
-    /// [`CompletionError::Unfinished`] unless the model said why it stopped, or the server that it is done.
+    /// [`CompletionError`] unless the model said why it stopped, or the server that it is done.
     pub fn finish(&mut self, pieces: &mut Vec<Piece>) -> Result<(), CompletionError> {
-        let mut events = Vec::new();
-        self.decoder.finish(&mut events);
-        self.read(&events, pieces)?;
-        if self.done || self.finish_reason.is_some() { Ok(()) } else { Err(CompletionError::Unfinished) }
+        let mut body = std::mem::take(&mut self.body);
+        let read = if self.done { Ok(()) } else { body.finish(|payload| self.read(payload, pieces)) };
+        self.body = body;
+        self.close(pieces);
+        self.unless_finished(read)?;
+        let is_whole = self.body.is_one_object() && self.has_begun();
+        if self.done || self.finish_reason.is_some() || is_whole {
+            return Ok(());
+        }
+        Err(if self.body.is_foreign() { CompletionError::Foreign } else { CompletionError::Unfinished })
     }
 
-    fn read(&mut self, events: &[String], pieces: &mut Vec<Piece>) -> Result<(), CompletionError> {
-        for data in events {
-            match data.trim() {
-                "" => {}
-                "[DONE]" => self.done = true,
-                data => self.read_chunk(data, pieces)?,
+    fn unless_finished(&mut self, read: Result<(), CompletionError>) -> Result<(), CompletionError> {
+        if read.is_err() && self.finish_reason.is_some() {
+            self.done = true;
+            return Ok(());
+        }
+        read
+    }
+
+    /// Gives out what was held back, and drops what never became a call.
+    fn close(&mut self, pieces: &mut Vec<Piece>) {
+        let mut held = Vec::new();
+        let open = self.thinking.finish(&mut held);
+        self.say(&held);
+        pieces.append(&mut held);
+        self.tool_calls.retain(|call| !call.name.is_empty());
+        // A tag that is never closed was no tag, unless there was no time to close it.
+        let is_over = self.finish_reason.as_deref().map_or(self.done, |reason| reason == STOP);
+        if let (Some(tag), Some(from)) = (open, self.tagged_from)
+            && self.text.is_empty()
+            && self.tool_calls.is_empty()
+            && is_over
+        {
+            let text = format!("<{tag}>{}", self.reasoning.get(from..).unwrap_or_default());
+            self.say_text(text, pieces);
+        }
+    }
+
+    fn read(&mut self, payload: Payload<'_>, pieces: &mut Vec<Piece>) -> Result<(), CompletionError> {
+        match payload {
+            _ if self.done => Ok(()),
+            Payload::Chunk(chunk) => self.read_chunk(chunk, pieces),
+            Payload::Done => {
+                self.done = true;
+                Ok(())
             }
+            Payload::ErrorWords(words) => Err(CompletionError::Provider(Box::new(ProviderError::in_words(words)))),
+            Payload::Unreadable => Err(CompletionError::Malformed),
+            Payload::WebPage => Err(CompletionError::WebPage),
+        }
+    }
+
+    fn read_chunk(&mut self, chunk: Chunk<'_>, pieces: &mut Vec<Piece>) -> Result<(), CompletionError> {
+        let is_count = |usage: &Usage| usage.prompt_tokens.max(usage.completion_tokens) <= MAX_TOKENS;
+        self.usage = chunk.usage.filter(is_count).or(self.usage);
+        // We ask for one answer; a server that sends several at once gets its first read.
+        let first = || chunk.choices.iter().filter_map(|choice| choice.index).min();
+        self.choice = self.choice.or_else(first);
+        let ours = self.choice;
+        let choice = chunk.choices.into_iter().find(|choice| choice.index.is_none() || choice.index == ours);
+        if let Some(choice) = choice {
+            self.read_choice(choice, pieces)?;
+        }
+        chunk.error.map_or(Ok(()), |error| Err(CompletionError::Provider(Box::new(error))))
+    }
+
+    fn read_choice(&mut self, choice: Choice<'_>, pieces: &mut Vec<Piece>) -> Result<(), CompletionError> {
+        let mut delta = choice.delta.unwrap_or_default();
+        if choice.is_whole && self.has_begun() {
+            self.leave_new(&mut delta, choice.finish_reason.is_some());
+        }
+        self.read_delta(delta, pieces)?;
+        if let Some(error) = choice.error {
+            return Err(CompletionError::Provider(Box::new(error)));
+        }
+        match choice.finish_reason.as_deref().map(reason) {
+            Some(Reason::Known(reason)) => self.finish_reason = Some(reason.to_owned()),
+            Some(Reason::BrokeOff) => return Err(CompletionError::Unfinished),
+            Some(Reason::None) | None => {}
         }
         Ok(())
     }
 
-    fn read_chunk(&mut self, data: &str, pieces: &mut Vec<Piece>) -> Result<(), CompletionError> {
-        let chunk: Chunk<'_> =
-            serde_json::from_str(data).map_err(|error| CompletionError::Malformed(error.to_string()))?;
-        if let Some(error) = chunk.error.filter(|error| !error.is_null()) {
-            return Err(CompletionError::Provider { message: provider_message(&error) });
+    /// Leaves of a message what it adds to those before it. Some servers send what comes next, some everything so far, some everything at the end.
+    fn leave_new(&self, message: &mut Delta<'_>, is_last: bool) {
+        let leave = |said: &mut Option<Cow<'_, str>>, held: &str| {
+            let Some(text) = said else { return };
+            let is_repeated = is_last && text.ends_with(held);
+            if let Some(new) = text.strip_prefix(held).filter(|new| !new.is_empty() && !held.is_empty()) {
+                *text = Cow::Owned(new.to_owned());
+            } else if is_repeated && !held.is_empty() {
+                *said = None;
+            }
+        };
+        leave(&mut message.content, &self.text);
+        for reasoning in [&mut message.reasoning_content, &mut message.reasoning, &mut message.thought] {
+            leave(reasoning, &self.reasoning);
         }
-        if let Some(usage) = chunk.usage {
-            self.usage = Some(Usage { prompt_tokens: usage.prompt_tokens, completion_tokens: usage.completion_tokens });
+        if !self.tool_calls.is_empty() {
+            message.tool_calls = None;
         }
-        // We ask for one answer; a server that sends several at once gets its first read.
-        let Some(choice) = chunk.choices.into_iter().find(|choice| choice.index == 0) else { return Ok(()) };
-        self.read_delta(choice.delta.unwrap_or_default(), pieces)?;
-        if choice.finish_reason.is_some() {
-            self.finish_reason = choice.finish_reason;
-        }
-        Ok(())
     }
 
     fn read_delta(&mut self, delta: Delta<'_>, pieces: &mut Vec<Piece>) -> Result<(), CompletionError> {
-        // Servers that know both names for reasoning send the same under each.
-        let reasoning = delta.reasoning_content.or(delta.reasoning).filter(|text| !text.is_empty());
-        if let Some(text) = reasoning {
+        let spoken = |text: &Cow<'_, str>| !text.is_empty();
+        // Servers that know several names for reasoning send the same under each.
+        let named = delta.reasoning_content.filter(spoken).map(|text| (Some("reasoning_content"), text));
+        let named = named.or_else(|| delta.reasoning.filter(spoken).map(|text| (Some("reasoning"), text)));
+        if let Some((field, text)) = named.or_else(|| delta.thought.filter(spoken).map(|text| (None, text))) {
+            self.reasoning_field = self.reasoning_field.or(field);
             self.reasoning.push_str(&text);
             pieces.push(Piece::Reasoning(text.into_owned()));
         }
-        for text in [delta.content, delta.refusal].into_iter().flatten().filter(|text| !text.is_empty()) {
-            self.text.push_str(&text);
-            pieces.push(Piece::Text(text.into_owned()));
+        if let Some(text) = delta.content.filter(spoken) {
+            if self.thinking.is_over() {
+                self.say_text(text.into_owned(), pieces);
+            } else {
+                self.tagged_from = self.tagged_from.or(Some(self.reasoning.len()));
+                let mut split = Vec::new();
+                self.thinking.read(&text, &mut split);
+                self.say(&split);
+                pieces.append(&mut split);
+            }
+        }
+        if let Some(text) = delta.refusal.filter(spoken) {
+            self.say_text(text.into_owned(), pieces);
+        }
+        let parts = Some(delta.thinking_parts).filter(|parts| !parts.is_empty()).map(Value::Array);
+        for (field, value) in [
+            ("reasoning_details", delta.reasoning_details),
+            ("thinking_blocks", delta.thinking_blocks),
+            ("extra_content", delta.extra_content),
+            ("content", parts),
+        ] {
+            if let Some(value) = value {
+                self.kept.read(field, value);
+            }
         }
         if self.text.len() + self.reasoning.len() > MAX_ANSWER_BYTES {
             return Err(CompletionError::AnswerTooLong);
         }
-        delta.tool_calls.unwrap_or_default().into_iter().try_for_each(|call| self.read_tool_call(call))
+        let calls = &mut self.tool_calls;
+        delta.tool_calls.unwrap_or_default().into_iter().try_for_each(|call| self.assembly.read(calls, call))
     }
 
-    /// Fragments belong together by index; a server that leaves it out begins a new call with each id.
-    fn read_tool_call(&mut self, delta: ToolCallDelta) -> Result<(), CompletionError> {
-        let index = match (delta.index, &delta.id) {
-            (Some(index), _) => index,
-            (None, Some(_)) => self.tool_calls.len(),
-            (None, None) => self.tool_calls.len().saturating_sub(1),
-        };
-        if index >= MAX_TOOL_CALLS {
-            return Err(CompletionError::Malformed(format!("more than {MAX_TOOL_CALLS} tool calls at once")));
+    fn say_text(&mut self, text: String, pieces: &mut Vec<Piece>) {
+        self.text.push_str(&text);
+        pieces.push(Piece::Text(text));
+    }
+
+    fn say(&mut self, pieces: &[Piece]) {
+        for piece in pieces {
+            match piece {
+                Piece::Text(text) => self.text.push_str(text),
+                Piece::Reasoning(text) => self.reasoning.push_str(text),
+            }
         }
-        while self.tool_calls.len() <= index {
-            let id = format!("call_{}", self.tool_calls.len());
-            self.tool_calls.push(ToolCallRequest { id, ..ToolCallRequest::default() });
-        }
-        let held: usize = self.tool_calls.iter().map(|call| call.arguments.len() + call.name.len()).sum();
-        let Some(call) = self.tool_calls.get_mut(index) else { return Ok(()) };
-        if let Some(id) = delta.id.filter(|id| !id.is_empty()) {
-            call.id = id;
-        }
-        let function = delta.function.unwrap_or(crate::wire::FunctionDelta { name: None, arguments: None });
-        let (name, arguments) = (function.name.unwrap_or_default(), function.arguments.unwrap_or_default());
-        if held + name.len() + arguments.len() > MAX_ARGUMENTS_BYTES {
-            return Err(CompletionError::Malformed("tool arguments without end".to_owned()));
-        }
-        call.name.push_str(&name);
-        call.arguments.push_str(&arguments);
-        Ok(())
     }
 }
 
-/// The words of an error object, whatever its form: `{"message"}`, `{"error":{"message"}}` or a string.
-#[must_use]
-pub fn provider_message(error: &serde_json::Value) -> String {
-    let inner = error.get("error").unwrap_or(error);
-    let message = inner.get("message").unwrap_or(inner);
-    let text = message.as_str().map_or_else(|| message.to_string(), str::to_owned);
-    text.chars().take(MAX_MESSAGE_CHARS).collect()
+/// What a server says about why the model stopped.
+enum Reason {
+    /// In OpenAI's word for it.
+    Known(&'static str),
+    /// It did not, it was stopped by a fault.
+    BrokeOff,
+    /// Nothing.
+    None,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The model has said all it wanted.
+const STOP: &str = "stop";
 
-    fn read(body: &str) -> (Round, Vec<Piece>, Result<(), CompletionError>) {
-        let (mut round, mut pieces) = (Round::default(), Vec::new());
-        let mut result = round.feed(body.as_bytes(), &mut pieces);
-        if result.is_ok() {
-            result = round.finish(&mut pieces);
-        }
-        (round, pieces, result)
-    }
-
-    fn delta(json: &str) -> String {
-        format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{json}}}]}}\n\n")
-    }
-
-    #[test]
-    fn reads_an_answer_as_openai_writes_it() {
-        let body = concat!(
-            "data: {\"id\":\"x\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\",\"refusal\":null},\"finish_reason\":null}],\"usage\":null}\n\n",
-            "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"He\"},\"finish_reason\":null}]}\n\n",
-            "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"llo\"},\"finish_reason\":null}]}\n\n",
-            "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n",
-            "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":2,\"total_tokens\":7}}\n\n",
-            "data: [DONE]\n\n",
-        );
-        let (round, pieces, result) = read(body);
-        assert_eq!(result, Ok(()));
-        assert_eq!(pieces, [Piece::Text("He".into()), Piece::Text("llo".into())]);
-        assert_eq!((round.text.as_str(), round.finish_reason.as_deref()), ("Hello", Some("stop")));
-        assert_eq!(round.usage, Some(Usage { prompt_tokens: 5, completion_tokens: 2 }));
-        assert!(round.is_done());
-    }
-
-    #[test]
-    fn reasoning_has_two_names_and_counts_once() {
-        let body = delta(r#"{"reasoning_content":"a"}"#)
-            + &delta(r#"{"reasoning":"b"}"#)
-            + &delta(r#"{"reasoning":"c","reasoning_content":"c"}"#)
-            + "data: [DONE]\n\n";
-        assert_eq!(read(&body).0.reasoning, "abc");
-    }
-
-    #[test]
-    fn tool_calls_come_in_fragments_and_in_parallel() {
-        let body = delta(
-            r#"{"tool_calls":[{"index":0,"id":"c1","type":"function","function":{"name":"clock","arguments":""}}]}"#,
-        ) + &delta(r#"{"tool_calls":[{"index":1,"id":"c2","function":{"name":"web","arguments":"{\"u"}}]}"#)
-            + &delta(
-                r#"{"tool_calls":[{"index":0,"function":{"arguments":"{}"}},{"index":1,"function":{"arguments":"\":1}"}}]}"#,
-            )
-            + "data: [DONE]\n\n";
-        let (round, _, _) = read(&body);
-        let call = |id: &str, name: &str, arguments: &str| ToolCallRequest {
-            id: id.into(),
-            name: name.into(),
-            arguments: arguments.into(),
-        };
-        assert_eq!(round.tool_calls, [call("c1", "clock", "{}"), call("c2", "web", "{\"u\":1}")]);
-    }
-
-    #[test]
-    fn servers_that_leave_out_indexes_or_ids_are_understood() {
-        let body = delta(r#"{"tool_calls":[{"id":"a","function":{"name":"x","arguments":"{"}}]}"#)
-            + &delta(r#"{"tool_calls":[{"function":{"arguments":"}"}}]}"#)
-            + &delta(r#"{"tool_calls":[{"id":"b","function":{"name":"y"}}]}"#)
-            + &delta(r#"{"tool_calls":[{"index":2,"function":{"name":"z"}}]}"#)
-            + "data: [DONE]\n\n";
-        let (round, _, _) = read(&body);
-        let seen: Vec<_> = round.tool_calls.iter().map(|call| (call.id.as_str(), call.arguments.as_str())).collect();
-        assert_eq!(seen, [("a", "{}"), ("b", ""), ("call_2", "")]);
-    }
-
-    #[test]
-    fn a_refusal_is_an_answer() {
-        let (round, ..) = read(&(delta(r#"{"refusal":"I will not."}"#) + "data: [DONE]\n\n"));
-        assert_eq!(round.text, "I will not.");
-    }
-
-    #[test]
-    fn an_error_in_the_middle_is_told_in_the_providers_words() {
-        for error in [
-            r#"{"message":"overloaded","type":"x","code":529}"#,
-            r#""overloaded""#,
-            r#"{"error":{"message":"overloaded"}}"#,
-        ] {
-            let (round, _, result) = read(&format!("{}data: {{\"error\":{error}}}\n\n", delta(r#"{"content":"a"}"#)));
-            assert_eq!(result, Err(CompletionError::Provider { message: "overloaded".into() }));
-            assert_eq!(round.text, "a");
-        }
-    }
-
-    #[test]
-    fn a_stream_that_stops_in_the_middle_is_unfinished_and_a_missing_done_is_not() {
-        assert_eq!(read(&delta(r#"{"content":"a"}"#)).2, Err(CompletionError::Unfinished));
-        let finished = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_reason\":\"length\"}]}\n\n";
-        assert_eq!(read(finished).2, Ok(()));
-        assert!(matches!(read("data: {nonsense\n\n").2, Err(CompletionError::Malformed(_))));
-    }
-
-    #[test]
-    fn nothing_grows_without_end() {
-        let long = delta(&format!(r#"{{"content":"{}"}}"#, "x".repeat(MAX_ANSWER_BYTES + 1)));
-        assert_eq!(read(&long).2, Err(CompletionError::AnswerTooLong));
-        let calls = delta(r#"{"tool_calls":[{"index":4000000000,"function":{"name":"x"}}]}"#);
-        assert!(matches!(read(&calls).2, Err(CompletionError::Malformed(_))));
+/// Every server has words of its own. One that is not known is still an end.
+fn reason(word: &str) -> Reason {
+    match word.to_ascii_lowercase().as_str() {
+        "" | "null" | "none" | "unspecified" | "finish_reason_unspecified" => Reason::None,
+        "error"
+        | "abort"
+        | "aborted"
+        | "cancelled"
+        | "canceled"
+        | "insufficient_system_resource"
+        | "network_error"
+        | "server_error"
+        | "internal_error"
+        | "timeout"
+        | "other"
+        | "unknown" => Reason::BrokeOff,
+        "length"
+        | "max_tokens"
+        | "max_output_tokens"
+        | "max_length"
+        | "model_length"
+        | "token_limit"
+        | "model_context_window_exceeded"
+        | "context_length"
+        | "incomplete" => Reason::Known("length"),
+        "content_filter" | "content-filter" | "safety" | "recitation" | "blocklist" | "prohibited_content" | "spii"
+        | "sensitive" | "moderation" | "refusal" | "image_safety" => Reason::Known("content_filter"),
+        "tool_calls" | "tool_call" | "tool_use" | "function_call" => Reason::Known("tool_calls"),
+        _ => Reason::Known(STOP),
     }
 }

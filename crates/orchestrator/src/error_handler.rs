@@ -1,13 +1,16 @@
 //! What an error means: whether the same request may be sent again, when, and what to tell the person.
 //!
-//! Providers' own words are shown only where they cannot hold a secret of the operator's.
+//! What a server says when it refuses is read in [`crate::refusal`].
 
 use std::time::Duration;
 
-use completions::CompletionError;
+use completions::{CompletionError, ProviderError, Withheld};
 use domain::RunFailure;
 
-use crate::Unreachable;
+use crate::{
+    Unreachable,
+    refusal::{self, Refusal},
+};
 
 /// Requests for one round, the first included.
 pub const MAX_ATTEMPTS: u32 = 4;
@@ -17,10 +20,7 @@ pub const MAX_EXECUTORS: u64 = 10;
 /// The first pause; each next one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// A person waits this long for an answer to begin, hardly longer: what asks for a longer pause is told to the person instead.
-const MAX_PAUSE: Duration = Duration::from_secs(30);
-
-/// Not asked again by itself, because the person has waited long enough.
-const SILENT: &str = "model_silent";
+pub(crate) const MAX_PAUSE: Duration = Duration::from_secs(30);
 
 /// Something went wrong with the model.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -29,23 +29,43 @@ pub struct Failure {
     pub code: &'static str,
     /// For the person: what happened and what to do.
     pub message: String,
-    /// Whether it may pass by itself.
+    /// Whether it may pass by itself in a moment, so that the same request is sent again.
     pub transient: bool,
+    /// Whether the person may hope for more by asking again, now or in a while.
+    pub retryable: bool,
     /// What the server asked for.
     pub retry_after: Option<Duration>,
-    /// For the log.
+    /// For the log: nothing that the server said.
     pub cause: String,
+    /// What the server refuses, if it said that it does.
+    pub refusal: Option<Refusal>,
+    /// What it said. It may hold anything, so it is in no log, and [`Withheld`] stands before a person.
+    pub said: Box<ProviderError>,
 }
 
 impl Failure {
-    fn new(code: &'static str, transient: bool, message: impl Into<String>, cause: impl Into<String>) -> Self {
-        Self { code, message: message.into(), transient, retry_after: None, cause: cause.into() }
+    /// One that the server did not speak of.
+    pub(crate) fn new(
+        code: &'static str,
+        transient: bool,
+        message: impl Into<String>,
+        cause: impl Into<String>,
+    ) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            transient,
+            retryable: transient,
+            retry_after: None,
+            cause: cause.into(),
+            refusal: None,
+            said: Box::default(),
+        }
     }
 
-    /// Whether the person may hope for more by asking again, now or in a while.
-    #[must_use]
-    pub fn is_retryable(&self) -> bool {
-        self.transient || self.code == SILENT
+    /// Not asked again by itself: each request is paid for, or the person has waited long enough.
+    fn for_the_person_to_repeat(code: &'static str, message: impl Into<String>, cause: impl Into<String>) -> Self {
+        Self { retryable: true, ..Self::new(code, false, message, cause) }
     }
 
     /// As it is kept with the run.
@@ -90,54 +110,55 @@ pub fn unreachable(error: &Unreachable, begun: bool) -> Failure {
     }
 }
 
-/// The server answered with something else than a stream.
-#[must_use]
-pub fn refused(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Failure {
-    let words = serde_json::from_slice(body).map_or_else(
-        |_| String::from_utf8_lossy(body).chars().take(300).collect(),
-        |json| completions::round::provider_message(&json),
-    );
-    let cause = format!("status {status}: {words}");
-    let failure = match status {
-        401 | 403 => Failure::new(
-            "model_unauthorized",
-            false,
-            "The model's provider does not accept this installation's key. Whoever runs it must set another.",
-            cause,
-        ),
-        404 => Failure::new("model_not_found", false, "The model's provider does not know this model.", cause),
-        408 | 425 | 429 => {
-            Failure::new("model_busy", true, "The model is too busy right now. Try again in a while.", cause)
-        }
-        500.. => Failure::new("model_error", true, "The model's provider has a problem right now. Try again.", cause),
-        _ => Failure::new("model_refused", false, format!("The model's provider refused the request: {words}"), cause),
-    };
-    Failure { retry_after, ..failure }
-}
-
 /// What came is no whole answer.
 #[must_use]
-pub fn incomplete(error: &CompletionError) -> Failure {
+pub fn incomplete(error: &CompletionError, withheld: &Withheld<'_>) -> Failure {
     let cause = error.to_string();
     match error {
-        CompletionError::Provider { message } => {
-            Failure::new("model_error", true, format!("The model's provider reported: {message}"), cause)
-        }
+        CompletionError::Provider(error) => refusal::reported(error, withheld),
         CompletionError::AnswerTooLong => {
             Failure::new("answer_too_long", false, "The answer grew too long and was cut.", cause)
         }
+        CompletionError::CallsTooLong => Failure::for_the_person_to_repeat(
+            "model_malformed",
+            "The model wanted to use more tools at once than it may. Try again.",
+            cause,
+        ),
         CompletionError::Unfinished => broke_off(&cause),
-        CompletionError::Malformed(_) | CompletionError::EventTooLong(_) => {
-            Failure::new("model_malformed", true, "The model's server sent something unreadable. Try again.", cause)
-        }
+        CompletionError::Malformed | CompletionError::EventTooLong(_) => Failure::for_the_person_to_repeat(
+            "model_malformed",
+            "The model's server sent something unreadable. Try again.",
+            cause,
+        ),
+        CompletionError::WebPage => refusal::no_model_server(
+            "This address answers with a web page, not as a model server. An administrator should check openai_base_url.",
+            cause,
+        ),
+        CompletionError::Foreign => refusal::no_model_server(
+            "This address does not answer as a model server does. An administrator should check openai_base_url.",
+            cause,
+        ),
     }
+}
+
+/// The answer is over, and there is nothing in it.
+#[must_use]
+pub fn said_nothing(finish_reason: Option<&str>) -> Failure {
+    let message = match finish_reason {
+        Some("length") => "The model used all its room before it said anything. Try again, or ask for less.",
+        Some("content_filter") => "The model's provider held the answer back. Try to ask in another way.",
+        _ => "The model said nothing. Try again.",
+    };
+    let cause = format!("an answer without text, finish reason {}", finish_reason.unwrap_or("none"));
+    Failure::for_the_person_to_repeat("model_empty", message, cause)
 }
 
 /// Nothing came for too long.
 #[must_use]
 pub fn silent(silence: Duration) -> Failure {
     let cause = format!("nothing for {} s", silence.as_secs_f32());
-    Failure::new(SILENT, false, "The model stopped answering. What it wrote is kept; try again.", cause)
+    let message = "The model stopped answering. What it wrote is kept; try again.";
+    Failure::for_the_person_to_repeat("model_silent", message, cause)
 }
 
 fn broke_off(cause: &str) -> Failure {
@@ -146,35 +167,34 @@ fn broke_off(cause: &str) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderMap;
+
     use super::*;
+
+    fn refused(status: u16, retry_after_s: Option<u64>) -> Failure {
+        let headers: HeaderMap =
+            retry_after_s.map(|after| (http::header::RETRY_AFTER, after.into())).into_iter().collect();
+        refusal::refused(status, &headers, b"", &Withheld::default())
+    }
 
     #[test]
     fn what_may_pass_is_tried_again_with_longer_pauses_and_not_for_ever() {
-        let busy = refused(503, None, b"");
+        let busy = refused(503, None);
         let pauses: Vec<_> = (2..=5).map(|next| busy.pause_before(next).map(|pause| pause.as_millis())).collect();
         assert_eq!(pauses, [Some(500), Some(1000), Some(2000), None]);
     }
 
     #[test]
     fn the_server_says_when_to_come_back_unless_nobody_would_wait_that_long() {
-        let after = |seconds| refused(429, Some(Duration::from_secs(seconds)), b"").pause_before(2);
-        assert_eq!(after(3), Some(Duration::from_secs(3)));
-        assert_eq!(after(3_600), None);
+        assert_eq!(refused(429, Some(3)).pause_before(2), Some(Duration::from_secs(3)));
+        assert_eq!(refused(429, Some(3_600)).pause_before(2), None);
     }
 
     #[test]
     fn what_will_not_pass_is_not_tried_again() {
-        for status in [400, 401, 403, 404, 422] {
-            assert_eq!(refused(status, None, b"").pause_before(2), None, "{status}");
+        for status in [301, 307, 400, 401, 402, 403, 404, 405, 411, 413, 422, 501] {
+            assert_eq!(refused(status, None).pause_before(2), None, "{status}");
         }
         assert_eq!(unreachable(&Unreachable::NotAllowed("x".into()), false).pause_before(2), None);
-    }
-
-    #[test]
-    fn a_rejected_key_is_not_shown_to_the_person() {
-        let failure = refused(401, None, br#"{"error":{"message":"Incorrect API key provided: sk-abc"}}"#);
-        assert!(!failure.message.contains("sk-abc"));
-        let failure = refused(400, None, br#"{"error":{"message":"too many tokens"}}"#);
-        assert!(failure.message.contains("too many tokens"));
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use domain::{Timestamp, ToolCall};
 use futures::Stream;
+use http::HeaderMap;
 use serde_json::value::RawValue;
 use storage::{Database, Store, runs::Lease};
 
@@ -23,6 +24,9 @@ pub trait Host {
 
     /// The runs of this instance.
     fn ledger(&self) -> &Ledger;
+
+    /// What proves to the model's server who asks, as it is sent; may be empty. Nobody is shown it.
+    fn authorization(&self) -> &str;
 
     /// Sends a request to the model's server and waits for the head of its answer.
     async fn ask_model(&self, body: Vec<u8>) -> Result<ModelAnswer<Self::Body>, Unreachable>;
@@ -61,8 +65,8 @@ pub trait Reader {
 pub struct ModelAnswer<B> {
     /// The HTTP status.
     pub status: u16,
-    /// What `Retry-After` says, if it does.
-    pub retry_after: Option<Duration>,
+    /// Its headers.
+    pub headers: HeaderMap,
     /// The body as it comes.
     pub body: B,
 }

@@ -10,7 +10,7 @@
 //! | [`response_streamer`] | writes events, once for the log and once for the reader |
 //! | [`error_handler`] | says what an error means: try again, or what to tell the person |
 //!
-//! [`ledger`] is what the runs of an instance share, [`tool_search`] chooses what tools the model is offered, [`tool_output`] fences what they
+//! [`refusal`] reads what a model's server says when it refuses, [`ledger`] is what the runs of an instance share, [`tool_search`] chooses what tools the model is offered, [`tool_output`] fences what they
 //! said. Pure: everything outside comes through the [`Host`] port, so all of it runs in tests without Spin.
 
 pub mod error_handler;
@@ -18,6 +18,7 @@ pub mod host;
 pub mod ledger;
 pub mod llm_client;
 pub mod prompt_builder;
+pub mod refusal;
 pub mod request_handler;
 pub mod response_streamer;
 pub mod session_manager;

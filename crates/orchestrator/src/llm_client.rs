@@ -5,18 +5,23 @@
 
 use std::time::Duration;
 
-use completions::{Piece, Round};
+use bytes::Bytes;
+use completions::{Piece, Round, Withheld};
 use domain::{RunStep, event::Event, event::Progress};
 use futures::StreamExt;
 
 use crate::{
-    Host, ModelAnswer, Reader,
+    Host, ModelAnswer, Reader, Unreachable,
     error_handler::{self, Failure},
+    refusal,
     session_manager::{Interrupted, Session},
 };
 
 /// An error's body is read up to this length: enough for the provider's words.
 const MAX_ERROR_BYTES: usize = 16 * 1024;
+
+/// What comes after the model has said why it stopped: the usage, at once if at all. Some servers leave the connection open.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// How an attempt to hear the model ended before its time.
 #[derive(Debug)]
@@ -121,24 +126,30 @@ async fn ask_once<H: Host, R: Reader>(
     let host = session.host();
     let answer = within(session.attend(silence, host.ask_model(body.to_vec())).await, silence)?;
     let mut answer = answer.map_err(|error| Stopped::Failed(error_handler::unreachable(&error, false)))?;
-    if answer.status != 200 {
-        return Err(Stopped::Failed(refusal(session, answer, silence).await?));
+    let withheld = Withheld { authorization: host.authorization(), request: body };
+    if !(200..300).contains(&answer.status) {
+        return Err(Stopped::Failed(refused(session, answer, &withheld, silence).await?));
     }
     let mut pieces = Vec::new();
-    while !round.is_done() {
-        let chunk = within(session.attend(silence, answer.body.next()).await, silence)?;
-        let ended = chunk.is_none();
-        let heard = match chunk {
-            Some(Ok(bytes)) => round.feed(&bytes, &mut pieces),
+    let mut finished_at = None;
+    loop {
+        let chunk = if round.is_done() { None } else { next(session, &mut answer.body, finished_at, silence).await? };
+        let (heard, ended) = match chunk {
+            Some(Ok(bytes)) => (round.feed(&bytes, &mut pieces), false),
+            // What comes after the end cannot spoil it.
+            Some(Err(_)) if finished_at.is_some() => (round.finish(&mut pieces), true),
             Some(Err(error)) => {
                 return Err(Stopped::Failed(error_handler::unreachable(&error, round.has_begun())));
             }
-            None => round.finish(&mut pieces),
+            None => (round.finish(&mut pieces), true),
         };
+        if round.finish_reason.is_some() && (finished_at.is_none() || !pieces.is_empty()) {
+            finished_at = Some(host.now());
+        }
         // What was said before an error was said.
         pass_on(session, &mut pieces, round, told)?;
         session.deliver().await?;
-        heard.map_err(|error| Stopped::Failed(error_handler::incomplete(&error)))?;
+        heard.map_err(|error| Stopped::Failed(error_handler::incomplete(&error, &withheld)))?;
         if ended {
             break;
         }
@@ -149,6 +160,26 @@ async fn ask_once<H: Host, R: Reader>(
     Ok(())
 }
 
+/// What comes next of the answer; nothing when it has ended, or when it has said why it stopped and only the connection goes on.
+async fn next<H: Host, R: Reader>(
+    session: &mut Session<'_, H, R>,
+    body: &mut H::Body,
+    finished_at: Option<Duration>,
+    silence: Duration,
+) -> Result<Option<Result<Bytes, Unreachable>>, Stopped> {
+    let Some(finished_at) = finished_at else {
+        return within(session.attend(silence, body.next()).await, silence);
+    };
+    let grace = finished_at.saturating_add(GRACE).saturating_sub(session.host().now());
+    if grace.is_zero() {
+        return Ok(None);
+    }
+    match session.attend(grace, body.next()).await {
+        Err(Interrupted::TimedOut) => Ok(None),
+        heard => Ok(heard?),
+    }
+}
+
 /// A wait that was too long is the model's failure.
 fn within<T>(result: Result<T, Interrupted>, silence: Duration) -> Result<T, Stopped> {
     result.map_err(|interrupted| match interrupted {
@@ -157,12 +188,13 @@ fn within<T>(result: Result<T, Interrupted>, silence: Duration) -> Result<T, Sto
     })
 }
 
-async fn refusal<H: Host, R: Reader>(
+async fn refused<H: Host, R: Reader>(
     session: &mut Session<'_, H, R>,
     answer: ModelAnswer<H::Body>,
+    withheld: &Withheld<'_>,
     silence: Duration,
 ) -> Result<Failure, Interrupted> {
-    let ModelAnswer { status, retry_after, mut body } = answer;
+    let ModelAnswer { status, headers, mut body } = answer;
     let read = async {
         let mut bytes = Vec::new();
         while let Some(Ok(chunk)) = body.next().await {
@@ -177,7 +209,7 @@ async fn refusal<H: Host, R: Reader>(
         Err(Interrupted::TimedOut) => Vec::new(),
         other => other?,
     };
-    Ok(error_handler::refused(status, retry_after, &bytes))
+    Ok(refusal::refused(status, &headers, &bytes, withheld))
 }
 
 fn pass_on<H: Host, R: Reader>(

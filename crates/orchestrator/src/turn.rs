@@ -153,7 +153,8 @@ impl Turn<'_> {
             self.count(round);
             heard?;
             if round.tool_calls.is_empty() || last {
-                return Ok(Rounds::Answered);
+                let nothing = || error_handler::said_nothing(round.finish_reason.as_deref());
+                return if is_blank(&round.text) { Err(Stopped::Failed(nothing())) } else { Ok(Rounds::Answered) };
             }
             self.finish_round(session, round, call_ids).await?;
         }
@@ -224,7 +225,7 @@ impl Turn<'_> {
         finish_reason: &str,
         step: RunStep,
     ) -> Result<(), Interrupted> {
-        let nothing = text.is_empty() && step == RunStep::Cancel;
+        let nothing = is_blank(&text) && step == RunStep::Cancel;
         let message = (!nothing).then(|| answer(text, finish_reason));
         let event = Event::Complete {
             finish_reason,
@@ -243,7 +244,7 @@ impl Turn<'_> {
         text: String,
         failure: &Failure,
     ) -> Result<(), Interrupted> {
-        let message = (!text.is_empty()).then(|| answer(text, "error"));
+        let message = (!is_blank(&text)).then(|| answer(text, "error"));
         session.host().log(
             "a run failed",
             serde_json::json!({ "run_id": session.run.id, "code": failure.code, "cause": failure.cause }),
@@ -252,7 +253,7 @@ impl Turn<'_> {
         session.outbox.write(&Event::Error {
             message: &failure.message,
             code: failure.code,
-            retryable: failure.is_retryable(),
+            retryable: failure.retryable,
         });
         self.finish(session, RunStep::Fail, message, Some(failure)).await
     }
@@ -289,6 +290,11 @@ impl Turn<'_> {
 /// Rounds of a run that ended with calls.
 fn rounds_finished(messages: &[Message], run_id: Id) -> usize {
     messages.iter().filter(|message| message.run_id == run_id && message.role == MessageRole::Assistant).count()
+}
+
+/// Nothing that a person could read, and that some servers would refuse to hear again.
+fn is_blank(text: &str) -> bool {
+    text.trim().is_empty()
 }
 
 fn answer(content: String, finish_reason: &str) -> NewMessage {

@@ -15,25 +15,27 @@ pub const MAX_EVENT_BYTES: usize = 4 * 1024 * 1024;
 #[error("an event of the stream is longer than {MAX_EVENT_BYTES} bytes")]
 pub struct EventTooLong;
 
-/// Reads events from chunks.
+/// Reads lines from chunks.
 #[derive(Clone, Default, Debug)]
-pub struct Decoder {
+pub struct Lines {
     /// The beginning of a line whose end has not come yet.
-    line: Vec<u8>,
-    /// The `data` of the event that is being read; absent before its first `data` line.
-    data: Option<String>,
+    held: Vec<u8>,
     /// The last byte was a CR: an LF right after it belongs to it.
     after_cr: bool,
     /// Something was read, so a byte order mark can no longer come.
     begun: bool,
 }
 
-impl Decoder {
-    /// Reads a chunk and appends the data of every event that it completes.
+impl Lines {
+    /// Reads a chunk and hands over every line that it completes, without its end.
     ///
     /// # Errors
-    /// [`EventTooLong`].
-    pub fn feed(&mut self, mut chunk: &[u8], events: &mut Vec<String>) -> Result<(), EventTooLong> {
+    /// [`EventTooLong`], and what `read` says; the rest of the chunk is not read then.
+    pub fn feed<E: From<EventTooLong>>(
+        &mut self,
+        mut chunk: &[u8],
+        mut read: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
         if self.after_cr && !chunk.is_empty() {
             self.after_cr = false;
             chunk = chunk.strip_prefix(b"\n").unwrap_or(chunk);
@@ -41,13 +43,6 @@ impl Decoder {
         while let Some(end) = memchr2(b'\n', b'\r', chunk) {
             let (line, rest) = chunk.split_at(end);
             self.check(line.len())?;
-            if self.line.is_empty() {
-                self.read_line(line, events);
-            } else {
-                let mut whole = std::mem::take(&mut self.line);
-                whole.extend_from_slice(line);
-                self.read_line(&whole, events);
-            }
             chunk = match rest {
                 [b'\r', b'\n', rest @ ..] | [b'\n', rest @ ..] => rest,
                 [b'\r'] => {
@@ -57,49 +52,90 @@ impl Decoder {
                 [_, rest @ ..] => rest,
                 [] => &[],
             };
+            if self.held.is_empty() {
+                read(self.without_mark(line))?;
+            } else {
+                let mut whole = std::mem::take(&mut self.held);
+                whole.extend_from_slice(line);
+                read(self.without_mark(&whole))?;
+            }
         }
         self.check(chunk.len())?;
-        self.line.extend_from_slice(chunk);
+        self.held.extend_from_slice(chunk);
         Ok(())
+    }
+
+    /// The stream ended: what there is of a last line without its end.
+    pub fn finish(&mut self) -> Vec<u8> {
+        let line = std::mem::take(&mut self.held);
+        self.without_mark(&line).to_vec()
+    }
+
+    fn check(&self, more: usize) -> Result<(), EventTooLong> {
+        if self.held.len() + more > MAX_EVENT_BYTES { Err(EventTooLong) } else { Ok(()) }
+    }
+
+    fn without_mark<'a>(&mut self, line: &'a [u8]) -> &'a [u8] {
+        if std::mem::replace(&mut self.begun, true) { line } else { line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line) }
+    }
+}
+
+/// Reads events from chunks.
+#[derive(Clone, Default, Debug)]
+pub struct Decoder {
+    lines: Lines,
+    /// The `data` of the event that is being read; absent before its first `data` line.
+    data: Option<String>,
+}
+
+impl Decoder {
+    /// Reads a chunk and appends the data of every event that it completes.
+    ///
+    /// # Errors
+    /// [`EventTooLong`].
+    pub fn feed(&mut self, chunk: &[u8], events: &mut Vec<String>) -> Result<(), EventTooLong> {
+        let Self { lines, data } = self;
+        lines.feed(chunk, |line| read_line(line, data, events))?;
+        let held = lines.held.len() + data.as_ref().map_or(0, String::len);
+        if held > MAX_EVENT_BYTES { Err(EventTooLong) } else { Ok(()) }
     }
 
     /// The stream ended. An event without its blank line counts all the same: some servers leave the last one out.
     pub fn finish(&mut self, events: &mut Vec<String>) {
-        let line = std::mem::take(&mut self.line);
-        self.read_line(&line, events);
+        // An event that is too long by its last line ends with the stream all the same.
+        let _ = read_line(&self.lines.finish(), &mut self.data, events);
         events.extend(self.data.take());
     }
+}
 
-    fn check(&self, more: usize) -> Result<(), EventTooLong> {
-        let held = self.line.len() + self.data.as_ref().map_or(0, String::len);
-        if held + more > MAX_EVENT_BYTES { Err(EventTooLong) } else { Ok(()) }
+fn read_line(line: &[u8], data: &mut Option<String>, events: &mut Vec<String>) -> Result<(), EventTooLong> {
+    if line.is_empty() {
+        events.extend(data.take());
+        return Ok(());
     }
+    let Some(value) = field(line, b"data") else { return Ok(()) };
+    if data.as_ref().map_or(0, String::len) + value.len() > MAX_EVENT_BYTES {
+        return Err(EventTooLong);
+    }
+    let text = String::from_utf8_lossy(value);
+    match data {
+        Some(data) => {
+            data.push('\n');
+            data.push_str(&text);
+        }
+        None => *data = Some(text.into_owned()),
+    }
+    Ok(())
+}
 
-    fn read_line(&mut self, line: &[u8], events: &mut Vec<String>) {
-        let line = if std::mem::replace(&mut self.begun, true) {
-            line
-        } else {
-            line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line)
-        };
-        if line.is_empty() {
-            events.extend(self.data.take());
-            return;
-        }
-        let Some(value) = line.strip_prefix(b"data") else { return };
-        let value = match value {
-            [] => value,
-            [b':', b' ', value @ ..] | [b':', value @ ..] => value,
-            // Another field whose name begins alike.
-            _ => return,
-        };
-        let text = String::from_utf8_lossy(value);
-        match &mut self.data {
-            Some(data) => {
-                data.push('\n');
-                data.push_str(&text);
-            }
-            None => self.data = Some(text.into_owned()),
-        }
+/// The value of a field, if the line is of that field.
+#[must_use]
+pub fn field<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    match line.strip_prefix(name)? {
+        [] => Some(&[]),
+        [b':', b' ', value @ ..] | [b':', value @ ..] => Some(value),
+        // Another field whose name begins alike.
+        _ => None,
     }
 }
 

@@ -13,6 +13,7 @@ use std::{
 use bytes::Bytes;
 use domain::{Decision, Effect, Id, Run, RunState, ToolCall, event};
 use futures::Stream;
+use http::HeaderMap;
 use native_sqlite::SqliteFile;
 use orchestrator::{
     Host, Ledger, ModelAnswer, Offered, Opened, Reader, Settings, ToolAnswer, ToolDefinition, Unreachable, open,
@@ -366,12 +367,19 @@ impl Host for World {
         &self.ledger
     }
 
+    fn authorization(&self) -> &str {
+        "Bearer planted-key"
+    }
+
     async fn ask_model(&self, body: Vec<u8>) -> Result<ModelAnswer<Body>, Unreachable> {
         self.asked.borrow_mut().push((self.started.elapsed(), serde_json::from_slice(&body).unwrap()));
         let next = self.script.borrow_mut().pop_front().expect("the model is asked more often than the test expects");
-        let (status, retry_after, pieces) = match next {
-            Answer::Stream(pieces) => (200, None, pieces),
-            Answer::Refuse(status, retry_after, body) => (status, retry_after, vec![(0, Ok(body))]),
+        let (status, headers, pieces) = match next {
+            Answer::Stream(pieces) => (200, HeaderMap::new(), pieces),
+            Answer::Refuse(status, retry_after, body) => {
+                let after = retry_after.map(|after| (http::header::RETRY_AFTER, after.as_secs().into()));
+                (status, after.into_iter().collect(), vec![(0, Ok(body))])
+            }
             Answer::Unreachable => return Err(Unreachable::Connection("refused".into())),
         };
         let stream = futures::stream::unfold(VecDeque::from(pieces), async |mut pieces| {
@@ -380,7 +388,7 @@ impl Host for World {
             Some((piece.map(Bytes::from).map_err(Unreachable::Connection), pieces))
         });
         let body = Body { stream: Box::pin(stream), dropped_at: Rc::clone(&self.dropped_at), started: self.started };
-        Ok(ModelAnswer { status, retry_after, body })
+        Ok(ModelAnswer { status, headers, body })
     }
 
     async fn tools(&self, _: Lease) -> Offered {

@@ -1,0 +1,208 @@
+//! The body of an answer, line by line: events with `data`, JSON without events, and what is neither.
+//!
+//! Servers send one line of data, data over several lines, a JSON object a line, one object for the whole answer, a page for browsers. An object
+//! is read as soon as it is whole, whether or not the event's blank line has come. What it says is not decided here.
+
+use sse::{EventTooLong, Lines, MAX_EVENT_BYTES, field};
+
+use crate::{
+    nesting::Nesting,
+    wire::{self, Chunk, Parsed},
+};
+
+/// What a piece of the body is.
+pub(crate) enum Payload<'a> {
+    /// An object as JSON.
+    Chunk(Chunk<'a>),
+    /// The words of an event `error` that are no JSON.
+    ErrorWords(&'a str),
+    /// `[DONE]`.
+    Done,
+    /// What began like an object and is none.
+    Unreadable,
+    /// Something for browsers.
+    WebPage,
+}
+
+/// A body as it comes.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Body {
+    lines: Lines,
+    /// An object over several lines, as far as it has come.
+    pending: Vec<u8>,
+    nesting: Nesting,
+    /// `pending` is of an event, which ends with a blank line.
+    in_event: bool,
+    /// The event that is being read is named `error`.
+    names_error: bool,
+    objects: u64,
+    has_events: bool,
+    has_other: bool,
+}
+
+impl Body {
+    /// Whether there was no object in it, but something else.
+    pub(crate) const fn is_foreign(&self) -> bool {
+        self.has_other && self.objects == 0
+    }
+
+    /// Whether it is JSON as an answer has it that was not streamed.
+    pub(crate) const fn is_one_object(&self) -> bool {
+        self.objects == 1 && !self.has_events
+    }
+
+    /// Reads a chunk and hands over what it completes.
+    pub(crate) fn feed<E: From<EventTooLong>>(
+        &mut self,
+        bytes: &[u8],
+        mut read: impl FnMut(Payload<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut lines = std::mem::take(&mut self.lines);
+        let result = lines.feed(bytes, |line| self.read_line(line.trim_ascii(), &mut read));
+        self.lines = lines;
+        result
+    }
+
+    /// The body ended.
+    pub(crate) fn finish<E: From<EventTooLong>>(
+        &mut self,
+        mut read: impl FnMut(Payload<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let line = self.lines.finish();
+        self.read_line(line.trim_ascii(), &mut read)?;
+        let in_event = self.in_event;
+        self.flush(&mut |payload| match payload {
+            // The connection broke off within an event.
+            Payload::Unreadable if in_event => Ok(()),
+            payload => read(payload),
+        })
+    }
+
+    fn read_line<E: From<EventTooLong>>(
+        &mut self,
+        line: &[u8],
+        read: &mut impl FnMut(Payload<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if line.is_empty() {
+            self.names_error = false;
+            return if self.in_event { self.flush(read) } else { Ok(()) };
+        }
+        if let Some(value) = data(line) {
+            self.has_events = true;
+            return self.read_data(value, read);
+        }
+        match line {
+            _ if !self.pending.is_empty() && !self.in_event => self.append(line, read),
+            _ if is_done(line) => read(Payload::Done),
+            [b'{' | b'[', ..] => self.read_object(line, false, read),
+            [b'<', ..] if self.objects == 0 => read(Payload::WebPage),
+            [b':', ..] => Ok(()),
+            _ => {
+                if let Some(name) = field(line, b"event") {
+                    self.names_error = name.trim_ascii() == b"error";
+                } else if field(line, b"id").or(field(line, b"retry")).is_none() {
+                    self.has_other = true;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn read_data<E: From<EventTooLong>>(
+        &mut self,
+        value: &[u8],
+        read: &mut impl FnMut(Payload<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if is_done(value) {
+            self.flush(read)?;
+            return read(Payload::Done);
+        }
+        if !self.pending.is_empty() && self.in_event {
+            return self.append(value, read);
+        }
+        match value {
+            [] => Ok(()),
+            [b'{' | b'[', ..] => self.read_object(value, true, read),
+            _ if self.names_error => {
+                let words = String::from_utf8_lossy(value);
+                // The provider's words may be one JSON text.
+                read(Payload::ErrorWords(&serde_json::from_str::<String>(&words).unwrap_or(words.into_owned())))
+            }
+            // Signs of life.
+            b"null" | [b':', ..] => Ok(()),
+            _ => {
+                self.has_other = true;
+                Ok(())
+            }
+        }
+    }
+
+    fn read_object<E: From<EventTooLong>>(
+        &mut self,
+        value: &[u8],
+        in_event: bool,
+        read: &mut impl FnMut(Payload<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if self.hand_over(wire::parse(value, self.names_error), read)? {
+            return Ok(());
+        }
+        self.in_event = in_event;
+        self.nesting = Nesting::default();
+        self.append(value, read)
+    }
+
+    /// `false`: there is more to come of it.
+    fn hand_over<E: From<EventTooLong>>(
+        &mut self,
+        parsed: Parsed<'_>,
+        read: &mut impl FnMut(Payload<'_>) -> Result<(), E>,
+    ) -> Result<bool, E> {
+        self.objects += u64::from(matches!(parsed, Parsed::Chunk(_) | Parsed::Chunks(_)));
+        match parsed {
+            Parsed::Chunk(chunk) => read(Payload::Chunk(chunk))?,
+            Parsed::Chunks(chunks) => chunks.into_iter().try_for_each(|chunk| read(Payload::Chunk(chunk)))?,
+            Parsed::Unreadable => read(Payload::Unreadable)?,
+            Parsed::Incomplete => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn append<E: From<EventTooLong>>(
+        &mut self,
+        line: &[u8],
+        read: &mut impl FnMut(Payload<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if self.pending.len() + line.len() > MAX_EVENT_BYTES {
+            self.pending = Vec::new();
+            return Err(EventTooLong.into());
+        }
+        self.pending.extend_from_slice(line);
+        self.pending.push(b'\n');
+        self.nesting.read(line);
+        if self.nesting.is_whole() { self.flush(read) } else { Ok(()) }
+    }
+
+    /// Reads what is pending, whole or not.
+    fn flush<E: From<EventTooLong>>(&mut self, read: &mut impl FnMut(Payload<'_>) -> Result<(), E>) -> Result<(), E> {
+        let pending = std::mem::take(&mut self.pending);
+        self.in_event = false;
+        if pending.is_empty() {
+            return Ok(());
+        }
+        if self.hand_over(wire::parse(&pending, self.names_error), read)? { Ok(()) } else { read(Payload::Unreadable) }
+    }
+}
+
+/// The value of a line of data. Some proxies write the field's name twice.
+fn data(line: &[u8]) -> Option<&[u8]> {
+    let mut value = field(line, b"data")?.trim_ascii();
+    while let Some(within) = value.strip_prefix(b"data:") {
+        value = within.trim_ascii();
+    }
+    Some(value)
+}
+
+fn is_done(value: &[u8]) -> bool {
+    let value = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
+    value.eq_ignore_ascii_case(b"[DONE]")
+}

@@ -1,0 +1,144 @@
+//! Calls of tools, put together from their fragments.
+//!
+//! OpenAI numbers calls by `index`, names one and identifies it once, and sends its arguments in pieces. Others leave out the index, give every
+//! call the same one, repeat name or id in every fragment, or make up a new id for each. A fragment belongs to the call that its id or index
+//! says, unless it cannot: because it begins a call itself and that one is whole.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
+
+use crate::{nesting::Nesting, round::CompletionError, wire::CallDelta};
+
+/// More calls at once than any model makes on purpose.
+pub(crate) const MAX_TOOL_CALLS: usize = 32;
+/// The arguments of all calls together.
+pub(crate) const MAX_ARGUMENTS_BYTES: usize = 512 * 1024;
+
+/// A call that the model asks for. The arguments are its words and may be no JSON.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct ToolCallRequest {
+    /// The model's id for it; made up from its place when the server gives none.
+    pub id: String,
+    /// The tool.
+    pub name: String,
+    /// JSON text.
+    pub arguments: String,
+    /// What the server sent along with it and wants back unchanged, by the fields' names.
+    pub kept: Map<String, Value>,
+}
+
+/// What is known of each call besides.
+#[derive(Clone, Default, Debug)]
+struct Place {
+    index: Option<i64>,
+    has_id: bool,
+    nesting: Nesting,
+}
+
+/// Puts calls together.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Assembly {
+    places: Vec<Place>,
+    bytes: usize,
+}
+
+impl Assembly {
+    /// Reads a fragment.
+    pub(crate) fn read(
+        &mut self,
+        calls: &mut Vec<ToolCallRequest>,
+        delta: CallDelta<'_>,
+    ) -> Result<(), CompletionError> {
+        let function = delta.function.unwrap_or_default();
+        let id = delta.id.filter(|id| !id.is_empty());
+        let name = function.name.filter(|name| !name.is_empty());
+        let arguments = function.arguments.unwrap_or_default();
+        self.bytes += name.as_deref().map_or(0, str::len) + arguments.len();
+        if self.bytes > MAX_ARGUMENTS_BYTES {
+            return Err(CompletionError::CallsTooLong);
+        }
+        let fragment = Fragment { index: delta.index, id, name, arguments };
+        let at = match self.belongs_to(calls, &fragment) {
+            Some(at) => at,
+            None if calls.len() >= MAX_TOOL_CALLS => return Err(CompletionError::CallsTooLong),
+            None => {
+                calls.push(ToolCallRequest { id: format!("call_{}", calls.len()), ..ToolCallRequest::default() });
+                self.places.push(Place::default());
+                calls.len() - 1
+            }
+        };
+        let (Some(call), Some(place)) = (calls.get_mut(at), self.places.get_mut(at)) else { return Ok(()) };
+        place.index = fragment.index.or(place.index);
+        if let Some(id) = fragment.id
+            && !place.has_id
+        {
+            place.has_id = true;
+            call.id = id.into_owned();
+        }
+        if let Some(name) = fragment.name {
+            add_name(call, &name);
+        }
+        place.nesting.read(fragment.arguments.as_bytes());
+        call.arguments.push_str(&fragment.arguments);
+        for (field, value) in [
+            ("extra_content", delta.extra_content),
+            ("provider_specific_fields", delta.provider_specific_fields),
+            ("thought_signature", delta.thought_signature),
+        ] {
+            if let Some(value) = value.filter(|value| !value.is_null()) {
+                call.kept.insert(field.to_owned(), value);
+            }
+        }
+        Ok(())
+    }
+
+    /// The call that a fragment goes on with; `None`: it begins one.
+    fn belongs_to(&self, calls: &[ToolCallRequest], fragment: &Fragment<'_>) -> Option<usize> {
+        let last = calls.len().checked_sub(1)?;
+        let by_id = fragment
+            .id
+            .as_deref()
+            .and_then(|id| self.position(|at, place| place.has_id && calls.get(at).is_some_and(|call| call.id == id)));
+        let by_index = fragment.index.and_then(|index| self.position(|_, place| place.index == Some(index)));
+        let at = match (by_id, by_index) {
+            (Some(at), _) | (None, Some(at)) => at,
+            // A number that was not there before, and nothing that says whose.
+            (None, None) if fragment.index.is_some() && (fragment.id.is_some() || fragment.name.is_some()) => {
+                return None;
+            }
+            (None, None) => last,
+        };
+        let (call, place) = (calls.get(at)?, self.places.get(at)?);
+        let is_other = by_id.is_none() && fragment.id.is_some() && place.has_id;
+        let begins = match &fragment.name {
+            // Another id, and a tool: another call.
+            Some(_) if is_other => true,
+            // The same tool once more with arguments of its own, after some that were whole.
+            Some(_) => place.nesting.is_whole() && fragment.arguments.trim_start().starts_with('{'),
+            // An id for each fragment, as some servers make up.
+            None => is_other && (place.nesting.is_whole() || call.name.is_empty()) && !fragment.arguments.is_empty(),
+        };
+        (!begins).then_some(at)
+    }
+
+    fn position(&self, is_it: impl Fn(usize, &Place) -> bool) -> Option<usize> {
+        self.places.iter().enumerate().rev().find(|(at, place)| is_it(*at, place)).map(|(at, _)| at)
+    }
+}
+
+struct Fragment<'a> {
+    index: Option<i64>,
+    id: Option<Cow<'a, str>>,
+    name: Option<Cow<'a, str>>,
+    arguments: Cow<'a, str>,
+}
+
+/// A name comes once, in pieces before the arguments, or whole again with every fragment.
+fn add_name(call: &mut ToolCallRequest, name: &str) {
+    if name.starts_with(&call.name) {
+        name.clone_into(&mut call.name);
+    } else if call.arguments.is_empty() {
+        call.name.push_str(name);
+    }
+}

@@ -1,0 +1,235 @@
+//! A chunk that is not as it should be, read field by field. What cannot be understood is left out; nothing here fails.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
+
+use crate::{
+    provider_error::ProviderError,
+    round::Usage,
+    wire::{CallDelta, Choice, Chunk, Delta, FunctionDelta},
+};
+
+/// Parts within parts are read this deep: servers nest them twice.
+const MAX_DEPTH: u32 = 8;
+/// Counts of tokens beyond this are no counts.
+const MAX_TOKENS: f64 = 1e12;
+
+/// What there is in a JSON value: a chunk, a list of them, or nothing.
+pub(crate) fn chunks(value: Value, names_error: bool) -> Vec<Chunk<'static>> {
+    match value {
+        Value::Array(items) => items.into_iter().map(|item| chunk(item, names_error)).collect(),
+        value => vec![chunk(value, names_error)],
+    }
+}
+
+fn chunk(value: Value, names_error: bool) -> Chunk<'static> {
+    let listed = match value.get("choices") {
+        Some(Value::Array(choices)) => choices.iter().any(Value::is_object),
+        Some(choice) => choice.is_object(),
+        None => false,
+    };
+    // Some servers send what is said without a list of choices.
+    let is_message = |message: &Value| message.get("role").or_else(|| message.get("content")).is_some();
+    let alone = !listed && value.get("message").is_some_and(is_message);
+    let error = ProviderError::in_chunk(&value, listed || alone, names_error);
+    let Value::Object(mut fields) = value else { return Chunk { error, ..Chunk::default() } };
+    let usage = [fields.get("usage"), fields.get("x_groq").and_then(|groq| groq.get("usage"))];
+    let usage = usage.into_iter().flatten().find_map(usage_in);
+    let choices = match fields.remove("choices") {
+        _ if alone => vec![choice(fields)],
+        Some(Value::Array(choices)) => choices.into_iter().filter_map(object).map(choice).collect(),
+        Some(Value::Object(fields)) => vec![choice(fields)],
+        _ => Vec::new(),
+    };
+    Chunk { choices, usage, error, ..Chunk::default() }
+}
+
+fn choice(mut fields: Map<String, Value>) -> Choice<'static> {
+    let index = fields.get("index").and_then(whole_number);
+    let reasons = ["finish_reason", "finishReason", "stop_reason", "done_reason"];
+    let reason = |fields: &Map<String, Value>| reasons.iter().find_map(|name| word(fields.get(*name)?));
+    let within = fields.get("delta").and_then(Value::as_object).and_then(reason);
+    let finish_reason = reason(&fields).or(within).map(Cow::Owned);
+    let error = fields.get("error").and_then(ProviderError::in_choice);
+    let mut is_whole = false;
+    let mut said = fields.remove("delta").map(delta).unwrap_or_default();
+    if !said.says_something()
+        && let Some(message) = fields.remove("message").map(delta)
+        && message.says_something()
+    {
+        (said, is_whole) = (message, true);
+    }
+    if !said.says_something() {
+        let beside = delta(Value::Object(fields));
+        said = if beside.says_something() { beside } else { said };
+    }
+    Choice { index, delta: Some(said), is_whole, finish_reason, error, ..Choice::default() }
+}
+
+fn delta(value: Value) -> Delta<'static> {
+    let mut said = Said::default();
+    let Value::Object(mut fields) = value else {
+        // What is said, without a field around it.
+        said.read(&value, MAX_DEPTH);
+        return said.into_delta(Delta::default());
+    };
+    if let Some(content) =
+        ["content", "text", "output_text"].iter().find_map(|name| fields.get(*name).filter(|value| !value.is_null()))
+    {
+        said.read(content, MAX_DEPTH);
+    }
+    let named = |name: &str| fields.get(name).map(|value| text_in(value, MAX_DEPTH)).filter(|text| !text.is_empty());
+    let first = |names: &[&str]| names.iter().find_map(|name| named(name)).map(Cow::Owned);
+    let thought = first(&["thinking", "thought", "reasoning_text", "reasoning_details", "thinking_blocks"]);
+    let (reasoning_content, reasoning) = (first(&["reasoning_content"]), first(&["reasoning"]));
+    let refusal = first(&["refusal"]);
+    let called = ["tool_calls", "toolCalls", "function_call"]
+        .iter()
+        .find_map(|name| fields.remove(*name).filter(|calls| !calls.is_null()));
+    said.calls.extend(called.map(calls).unwrap_or_default());
+    let delta = Delta {
+        reasoning_content,
+        reasoning,
+        thought,
+        refusal,
+        reasoning_details: fields.remove("reasoning_details"),
+        thinking_blocks: fields.remove("thinking_blocks"),
+        extra_content: fields.remove("extra_content"),
+        ..Delta::default()
+    };
+    said.into_delta(delta)
+}
+
+/// What is said in parts.
+#[derive(Default)]
+struct Said {
+    text: String,
+    reasoning: String,
+    thinking_parts: Vec<Value>,
+    calls: Vec<CallDelta<'static>>,
+}
+
+impl Said {
+    fn read(&mut self, content: &Value, depth: u32) {
+        match content {
+            Value::Array(parts) if depth > 0 => parts.iter().for_each(|part| self.read(part, depth - 1)),
+            Value::Object(part) => {
+                let kind = part.get("type").and_then(Value::as_str).unwrap_or_default();
+                if kind.contains("think") || kind.contains("reason") || part.contains_key("thinking") {
+                    self.reasoning.push_str(&text_in(content, depth));
+                    self.thinking_parts.push(content.clone());
+                } else if kind.starts_with("tool_") {
+                    self.calls.extend(call(part.clone()));
+                } else {
+                    self.text.push_str(&text_in(content, depth));
+                }
+            }
+            other => self.text.push_str(&text_in(other, depth)),
+        }
+    }
+
+    fn into_delta(self, delta: Delta<'static>) -> Delta<'static> {
+        let some = |text: String| Some(text).filter(|text| !text.is_empty()).map(Cow::Owned);
+        Delta {
+            content: some(self.text),
+            thought: some(self.reasoning).or(delta.thought),
+            tool_calls: Some(self.calls).filter(|calls| !calls.is_empty()),
+            thinking_parts: self.thinking_parts,
+            ..delta
+        }
+    }
+}
+
+/// The text in a value, however it is wrapped.
+fn text_in(value: &Value, depth: u32) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        Value::Array(parts) if depth > 0 => parts.iter().map(|part| text_in(part, depth - 1)).collect(),
+        Value::Object(part) if depth > 0 => {
+            let fields = ["text", "thinking", "reasoning", "content", "summary", "refusal", "output_text", "value"];
+            let texts = fields.iter().filter_map(|name| part.get(*name)).map(|value| text_in(value, depth - 1));
+            texts.into_iter().find(|text| !text.is_empty()).unwrap_or_default()
+        }
+        _ => String::new(),
+    }
+}
+
+fn calls(value: Value) -> Vec<CallDelta<'static>> {
+    match value {
+        Value::Array(calls) => calls.into_iter().filter_map(object).filter_map(call).collect(),
+        Value::Object(fields) => call(fields).into_iter().collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn call(mut fields: Map<String, Value>) -> Option<CallDelta<'static>> {
+    let mut function = fields.remove("function").and_then(object).unwrap_or_default();
+    let index = [fields.get("index"), function.get("index")].into_iter().flatten().find_map(whole_number);
+    let id = word_in(&fields, &["id", "call_id", "tool_call_id"]);
+    let name = function.get("name").or_else(|| fields.get("name")).and_then(word);
+    let named = ["arguments", "input", "args", "parameters"];
+    let arguments = named.iter().find_map(|name| function.remove(*name).or_else(|| fields.remove(*name)));
+    let arguments = arguments.and_then(|arguments| match arguments {
+        Value::String(text) => Some(text),
+        Value::Null => None,
+        other => Some(other.to_string()),
+    });
+    if id.is_none() && name.is_none() && arguments.is_none() {
+        return None;
+    }
+    Some(CallDelta {
+        index,
+        id: id.map(Cow::Owned),
+        function: Some(FunctionDelta { name: name.map(Cow::Owned), arguments: arguments.map(Cow::Owned) }),
+        extra_content: fields.remove("extra_content"),
+        provider_specific_fields: fields.remove("provider_specific_fields"),
+        thought_signature: fields.remove("thought_signature"),
+    })
+}
+
+/// Tokens, if both counts make sense, or one and the sum.
+fn usage_in(usage: &Value) -> Option<Usage> {
+    let count = |names: [&str; 2]| names.iter().find_map(|name| tokens(usage.get(*name)?));
+    let (prompt, completion) =
+        (count(["prompt_tokens", "input_tokens"]), count(["completion_tokens", "output_tokens"]));
+    let rest = |part: u64| count(["total_tokens", "totalTokens"])?.checked_sub(part);
+    let prompt_tokens = prompt.or_else(|| rest(completion?))?;
+    Some(Usage { prompt_tokens, completion_tokens: completion.or_else(|| rest(prompt_tokens))? })
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "checked to be a whole number within bounds"
+)]
+fn tokens(value: &Value) -> Option<u64> {
+    let number = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok())?;
+    let counts = number.fract() == 0.0 && (0.0..=MAX_TOKENS).contains(&number);
+    counts.then_some(number as u64)
+}
+
+fn whole_number(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| value.as_str()?.trim().parse().ok())
+}
+
+/// A text, or a number as text; neither when it is empty.
+fn word(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+fn word_in(fields: &Map<String, Value>, names: &[&str]) -> Option<String> {
+    names.iter().find_map(|name| word(fields.get(*name)?))
+}
+
+fn object(value: Value) -> Option<Map<String, Value>> {
+    match value {
+        Value::Object(fields) => Some(fields),
+        _ => None,
+    }
+}

@@ -1,0 +1,279 @@
+//! What a model's server refuses, from its status, its headers and its words, and what to tell the person: what it says, and the next step.
+//!
+//! Its words go to the person without what must not be seen, and never into the log, where there is a status and a code that is known here.
+
+use std::time::{Duration, SystemTime};
+
+use completions::{ProviderError, Withheld};
+use http::{HeaderMap, header};
+
+use crate::error_handler::{Failure, MAX_PAUSE};
+
+/// What is refused, as far as somebody can do something about it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// A request with more tokens than the model reads.
+    TooLong,
+    /// More of what was paid for: waiting a moment does not help.
+    Quota,
+    /// More requests just now.
+    Busy,
+    /// The key.
+    Key,
+    /// Whoever asks or what they ask: a country, a rule about contents, a proxy.
+    Forbidden,
+    /// The model.
+    Model,
+    /// Nothing: there is no model's server at this address.
+    Address,
+    /// To answer here: it has moved.
+    Moved,
+    /// The form of the request: a field, a role, a schema. Its words may say which: [`ProviderError::names`].
+    Request,
+    /// Nothing: it has a fault of its own.
+    Fault,
+    /// It reports an error that nothing here knows.
+    Unknown,
+}
+
+/// The person has nothing left; no pause helps.
+const NOTHING_LEFT: [&str; 9] = [
+    "insufficient_quota",
+    "billing",
+    "insufficient_balance",
+    "insufficient balance",
+    "insufficient_credits",
+    "insufficient credits",
+    "credit balance",
+    "payment_required",
+    "access_terminated",
+];
+/// There will be more, but hardly within a minute.
+const NOTHING_LEFT_TODAY: [&str; 8] =
+    ["quota", "per day", "per-day", "per_day", "daily", "per month", "monthly", "usage limit"];
+const TOO_LONG: [&str; 16] = [
+    "context_length_exceeded",
+    "context_window_exceeded",
+    "maximum context length",
+    "context length",
+    "context window",
+    "context size",
+    "context_length",
+    "prompt is too long",
+    "prompt too long",
+    "input is too long",
+    "input too long",
+    "too many tokens",
+    "reduce the length",
+    "request_too_large",
+    "max_model_len",
+    "input token count",
+];
+const KEY: [&str; 7] = [
+    "invalid_api_key",
+    "incorrect_api_key",
+    "api_key_invalid",
+    "authentication_error",
+    "invalid_authentication",
+    "unauthenticated",
+    "invalid api key",
+];
+const MODEL: [&str; 5] =
+    ["model_not_found", "model_not_available", "unknown_model", "deploymentnotfound", "invalid_model"];
+const CONTENTS: [&str; 6] = [
+    "content_policy",
+    "content_filter",
+    "moderation",
+    "flagged",
+    "responsibleaipolicyviolation",
+    "unsupported_country",
+];
+const BUSY: [&str; 5] = ["rate_limit", "rate limit", "too_many_requests", "overloaded", "resource_exhausted"];
+const FAULT: [&str; 7] = [
+    "server_error",
+    "internal_error",
+    "api_error",
+    "bad_gateway",
+    "service_unavailable",
+    "unavailable",
+    "gateway_timeout",
+];
+/// What says no more than a status does.
+const BARE: [&str; 4] = ["not found", "404", "no route", "cannot post"];
+
+/// The server answered with a status that is no answer.
+#[must_use]
+pub fn refused(status: u16, headers: &HeaderMap, body: &[u8], withheld: &Withheld<'_>) -> Failure {
+    let said = ProviderError::from_body(body);
+    let retry_after = retry_after(headers);
+    let refusal = refusal(Some(status), &said, retry_after);
+    let location = headers.get(header::LOCATION).and_then(|location| location.to_str().ok());
+    failure(refusal, Some(status), said, retry_after, location, withheld)
+}
+
+/// The server reported an error where the answer should have been, or in the middle of it.
+#[must_use]
+pub fn reported(said: &ProviderError, withheld: &Withheld<'_>) -> Failure {
+    failure(refusal(said.status, said, None), said.status, said.clone(), None, None, withheld)
+}
+
+/// What answers is something else.
+pub(crate) fn no_model_server(message: &str, cause: impl Into<String>) -> Failure {
+    Failure { refusal: Some(Refusal::Address), ..Failure::new("model_address", false, message, cause) }
+}
+
+fn refusal(status: Option<u16>, said: &ProviderError, retry_after: Option<Duration>) -> Refusal {
+    let comes_back = retry_after.is_some_and(|pause| pause <= MAX_PAUSE);
+    let is_limit = matches!(status, None | Some(400 | 403 | 429));
+    match status {
+        Some(300..400) => Refusal::Moved,
+        Some(401) => Refusal::Key,
+        Some(402) => Refusal::Quota,
+        Some(429) | None if said.is_about(&["context_length_exceeded"]) => Refusal::TooLong,
+        Some(413) => Refusal::TooLong,
+        None | Some(400 | 422 | 500) if said.is_about(&TOO_LONG) => Refusal::TooLong,
+        _ if is_limit && said.is_about(&NOTHING_LEFT) => Refusal::Quota,
+        None | Some(429) if !comes_back && said.is_about(&NOTHING_LEFT_TODAY) => Refusal::Quota,
+        None | Some(400 | 403) if said.is_about(&KEY) => Refusal::Key,
+        None | Some(400 | 403 | 404) if is_about_model(said) => Refusal::Model,
+        Some(404 | 405 | 410) if says_nothing(said) => Refusal::Address,
+        Some(408 | 425 | 429 | 529) => Refusal::Busy,
+        Some(403 | 451) => Refusal::Forbidden,
+        Some(501 | 505) => Refusal::Request,
+        Some(500..) => Refusal::Fault,
+        None | Some(400) if said.is_about(&CONTENTS) => Refusal::Forbidden,
+        Some(_) => Refusal::Request,
+        None if said.is_about(&BUSY) => Refusal::Busy,
+        None if said.is_about(&FAULT) => Refusal::Fault,
+        None if said.is_about(&["invalid_request"]) => Refusal::Request,
+        None => Refusal::Unknown,
+    }
+}
+
+fn is_about_model(said: &ProviderError) -> bool {
+    let is_missing = [
+        "not exist",
+        "not found",
+        "no such",
+        "unknown",
+        "not available",
+        "not a valid model",
+        "invalid model",
+        "not supported",
+    ];
+    said.is_about(&MODEL) || (said.words.to_lowercase().contains("model") && said.is_about(&is_missing))
+}
+
+/// Whether it says no more than that nothing is there.
+fn says_nothing(said: &ProviderError) -> bool {
+    let words = said.words.to_lowercase();
+    said.is_page || words.is_empty() || (words.len() < 60 && BARE.iter().any(|bare| words.contains(bare)))
+}
+
+fn failure(
+    refusal: Refusal,
+    status: Option<u16>,
+    said: ProviderError,
+    retry_after: Option<Duration>,
+    location: Option<&str>,
+    withheld: &Withheld<'_>,
+) -> Failure {
+    let words = withheld.shown(&said.words);
+    let number = status.map(|status| format!(" ({status})")).unwrap_or_default();
+    // What happened, in its words where there are any.
+    let because = |what: &str, next: &str| match (words.as_str(), said.is_page) {
+        ("", true) => format!("{what}{number}, with a web page. {next}"),
+        ("", false) => format!("{what}{number}. {next}"),
+        (words, _) => format!("{what}: {} {next}", sentence(words)),
+    };
+    let administrator = "An administrator should check openai_base_url.";
+    let (code, message) = match refusal {
+        Refusal::TooLong => (
+            "model_refused",
+            because(
+                "This is more than the model can read at once",
+                "Begin a new conversation, or ask for less at once.",
+            ),
+        ),
+        Refusal::Quota => (
+            "model_quota",
+            because(
+                "The model's provider gives this installation no more",
+                "An administrator should look at its plan and billing there.",
+            ),
+        ),
+        Refusal::Busy => ("model_busy", because("The model is too busy right now", "Try again in a while.")),
+        Refusal::Key => {
+            ("model_unauthorized", "The model's provider refused the key. An administrator can set another.".to_owned())
+        }
+        Refusal::Forbidden if said.is_page => (
+            "model_forbidden",
+            format!(
+                "Something between here and the model refused the request{number}, with a web page. An administrator should look at proxies and firewalls."
+            ),
+        ),
+        Refusal::Forbidden => ("model_forbidden", because("The model's provider refused to answer", "")),
+        Refusal::Model => {
+            ("model_not_found", because("The model's provider does not know this model", "Choose another one."))
+        }
+        Refusal::Address if said.is_page => (
+            "model_address",
+            format!("This address answers with a web page{number}, not as a model server. {administrator}"),
+        ),
+        Refusal::Address => {
+            ("model_address", format!("No model server answers at this address{number}. {administrator}"))
+        }
+        Refusal::Moved => {
+            let place = location.map(|location| format!(" to {}", withheld.shown(bare(location)))).unwrap_or_default();
+            (
+                "model_moved",
+                format!(
+                    "The model's server has moved{place}{number}. An administrator must set that address as openai_base_url."
+                ),
+            )
+        }
+        Refusal::Request => ("model_refused", because("The model's provider refused the request", "")),
+        Refusal::Fault => ("model_error", because("The model's provider has a problem right now", "Try again.")),
+        Refusal::Unknown => ("model_error", because("The model's provider reported an error", "Try again.")),
+    };
+    let transient = matches!(refusal, Refusal::Busy | Refusal::Fault);
+    let cause = cause(status, &said);
+    Failure {
+        retryable: transient || refusal == Refusal::Unknown,
+        retry_after,
+        refusal: Some(refusal),
+        said: Box::new(said),
+        ..Failure::new(code, transient, message.trim_end(), cause)
+    }
+}
+
+/// For the log: a status, and those codes that are known here. Whatever else the server says may hold what people said.
+fn cause(status: Option<u16>, said: &ProviderError) -> String {
+    let known =
+        [&NOTHING_LEFT[..], &TOO_LONG, &KEY, &MODEL, &CONTENTS, &BUSY, &FAULT, &["invalid_request_error"]].concat();
+    let codes = said.codes.iter().map(|code| code.to_lowercase()).filter(|code| known.contains(&code.as_str()));
+    let status = status.map_or_else(|| "an error in the stream".to_owned(), |status| format!("status {status}"));
+    std::iter::once(status).chain(codes).collect::<Vec<_>>().join(", ")
+}
+
+fn sentence(words: &str) -> String {
+    if words.ends_with(['.', '!', '?', '\u{2026}', '\u{3002}']) { words.to_owned() } else { format!("{words}.") }
+}
+
+/// An address without what may be secret in it.
+fn bare(location: &str) -> &str {
+    location.split(['?', '#']).next().unwrap_or_default()
+}
+
+/// `Retry-After` (RFC 9110, section 10.2.3), in seconds or as a date. What is over counts as none.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name: header::HeaderName| headers.get(name)?.to_str().ok().map(str::trim);
+    let after = text(header::RETRY_AFTER)?;
+    if let Ok(seconds) = after.parse() {
+        return Duration::try_from_secs_f64(seconds).ok();
+    }
+    let date = httpdate::parse_http_date(after).ok()?;
+    // By the server's clock, if it tells: ours may be another.
+    let now = text(header::DATE).and_then(|now| httpdate::parse_http_date(now).ok()).unwrap_or_else(SystemTime::now);
+    date.duration_since(now).ok().filter(|pause| !pause.is_zero())
+}
