@@ -157,6 +157,7 @@ fn is_about_model(said: &ProviderError) -> bool {
         "no such",
         "unknown",
         "not available",
+        "not_found_error",
         "not a valid model",
         "invalid model",
         "not supported",

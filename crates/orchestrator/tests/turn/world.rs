@@ -124,6 +124,7 @@ pub(crate) struct World {
     tool_delay: Duration,
     tool_answer: RefCell<Option<ToolAnswer>>,
     calls: RefCell<Vec<String>>,
+    logged: RefCell<String>,
 }
 
 impl World {
@@ -155,6 +156,7 @@ impl World {
             tool_delay: Duration::ZERO,
             tool_answer: RefCell::default(),
             calls: RefCell::default(),
+            logged: RefCell::default(),
         }
     }
 
@@ -304,6 +306,11 @@ impl World {
         self.calls.borrow().clone()
     }
 
+    /// What operators can read.
+    pub(crate) fn log_lines(&self) -> String {
+        self.logged.borrow().clone()
+    }
+
     pub(crate) fn dropped_at(&self) -> Duration {
         self.dropped_at.get()
     }
@@ -426,7 +433,9 @@ impl Host for World {
         tokio::time::sleep(duration).await;
     }
 
-    fn log(&self, _: &str, _: Value) {}
+    fn log(&self, message: &str, fields: Value) {
+        self.logged.borrow_mut().push_str(&format!("{message} {fields}\n"));
+    }
 }
 
 /// What a reader heard.
