@@ -2,7 +2,7 @@
  * Every request to the server: the only place that calls `fetch`. The session lives in HttpOnly cookies; this code never
  * sees a token. An access cookie that ran out is renewed once, here, and the request sent again.
  */
-import type { Conversation, Decision, Effect, Message, Page, Problem, Run, Secret, Session, Tool, User } from "./types.ts";
+import type { Conversation, Decision, Effect, Message, Page, Problem, Run, Secret, Session, Tool, ToolProblem, User } from "./types.ts";
 
 /** A request that failed. `status` 0: the server could not be reached. `message` is for the person. */
 export class ApiError extends Error {
@@ -79,7 +79,7 @@ export const runs = {
 };
 
 export const tools = {
-  list: (cursor: string | null) => send<Page<Tool>>("GET", `/api/tools${query({ cursor })}`),
+  list: (cursor: string | null) => send<Page<Tool> & { problems: ToolProblem[] }>("GET", `/api/tools${query({ cursor })}`),
   setPolicy: (pattern: string, effect: Effect) => send<unknown>("PUT", "/api/tools/policies", { pattern, effect }),
   secrets: () => send<{ items: Secret[] }>("GET", "/api/tools/secrets"),
   setSecret: (server: string, name: string, value: string) =>

@@ -73,6 +73,16 @@ export type Tool = {
   input_schema: unknown;
 };
 
+/** What is missing of a server's tools, and why. */
+export type ToolProblem = {
+  server: string;
+  /** Absent when it is about the server. */
+  tool: string | null;
+  message: string;
+  /** What to do, for those who can. */
+  advice: string | null;
+};
+
 /** What a server's tools need from the person. */
 export type Secret = {
   server: string;

@@ -28,12 +28,15 @@ pub(crate) async fn call(
         return Ok(Json(Called::LeaseLost));
     };
     let listed = tools.listed().await?;
+    // A tool that is no longer there may have read anything.
+    let has_read_private =
+        holder.called.iter().any(|name| listed.catalog.find(name).is_none_or(|tool| tool.reads_private));
     let world = CallWorld {
         tools: &tools,
         listed: &listed,
         user_id: holder.user_id,
         id: format!("{}:{}", lease.run_id, call.call_id),
-        run: Some(RunCall { lease, call_id: call.call_id.into_owned(), begun: holder.begun }),
+        run: Some(RunCall { lease, call_id: call.call_id.into_owned(), begun: holder.begun, has_read_private }),
     };
     let execution = here(execute(&world, &listed.catalog, &call.name, &call.arguments)).await?;
     Ok(Json(match execution {

@@ -105,7 +105,7 @@ impl Gateway {
     fn offered(&self) -> impl Iterator<Item = (&str, &str, &Tool)> {
         let mine = |tool: &Tool| self.server.as_ref().is_none_or(|server| tool.server == *server);
         self.listed.catalog.iter().filter(move |(_, tool)| mine(tool)).map(|(name, tool)| {
-            let shown = if self.server.is_some() { tool.name.as_str() } else { name };
+            let shown = if self.server.is_some() && is_plain(&tool.name) { tool.name.as_str() } else { name };
             (shown, name, tool)
         })
     }
@@ -155,6 +155,11 @@ impl mcp::Provider for Gateway {
             }
         }
     }
+}
+
+/// Whether every client takes the name (Model Context Protocol, "Tool Names"): some refuse a whole list for one that is not.
+fn is_plain(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
 }
 
 fn definition(name: &str, tool: &Tool) -> mcp::Tool {

@@ -3,6 +3,7 @@
 //! Which way a call takes is the crate `toolbox`; how servers are spoken to is the crate `mcp`; here they meet the database and Spin.
 
 mod calls;
+mod clients;
 mod config;
 mod gateway;
 mod keys;

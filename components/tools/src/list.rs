@@ -1,17 +1,29 @@
 //! `GET /api/tools`: the tools there are, for people and programs, with what holds for each.
 
 use axum::extract::State;
+use domain::UserRole;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use toolbox::{Effect, Tool};
 use web::{Json, Result, Session};
 
-use crate::{policies, router::Tools};
+use crate::{listings::Problem, policies, router::Tools};
 
 #[derive(Serialize)]
 pub(crate) struct ToolList {
     items: Vec<ToolBody>,
     next_cursor: Option<String>,
+    problems: Vec<ProblemBody>,
+}
+
+/// What is missing, and why.
+#[derive(Serialize)]
+struct ProblemBody {
+    server: String,
+    tool: Option<String>,
+    message: String,
+    /// What to do, for whoever can.
+    advice: Option<String>,
 }
 
 #[expect(clippy::struct_excessive_bools, reason = "independent statements, as the protocol has them")]
@@ -53,5 +65,13 @@ pub(crate) async fn list(State(tools): State<Tools>, session: Session) -> Result
         policy: rules.effect(tool),
         own_policy: rules.own(tool),
     };
-    Ok(Json(ToolList { items: listed.catalog.iter().map(body).collect(), next_cursor: None }))
+    let is_admin = session.0.role == UserRole::Admin;
+    let problem = |problem: &Problem| ProblemBody {
+        server: problem.server.clone(),
+        tool: problem.tool.clone(),
+        message: problem.message.clone(),
+        advice: problem.advice.clone().filter(|_| is_admin),
+    };
+    let problems = listed.problems.iter().map(problem).collect();
+    Ok(Json(ToolList { items: listed.catalog.iter().map(body).collect(), next_cursor: None, problems }))
 }

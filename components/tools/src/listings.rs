@@ -15,10 +15,10 @@ use mcp::Listing;
 use platform::SpinDatabase;
 use serde::{Deserialize, Serialize};
 use storage::{StorageError, Store, tool_listings::ToolListing};
-use toolbox::{Annotations, Catalog, Tool};
+use toolbox::{Annotations, Catalog, Fault, Tool};
 use web::log::{Level, log};
 
-use crate::{COMPONENT, config::Config, servers::Server};
+use crate::{COMPONENT, clients, config::Config, servers::Server};
 
 /// A server that takes longer to say what it has is down.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -28,8 +28,12 @@ const LOOK: Duration = Duration::from_millis(2);
 const AGE: Duration = Duration::from_secs(60);
 /// How long servers elsewhere are left alone after one of them did not answer; until then its last list counts.
 const REMOTE_PAUSE_MS: i64 = 60_000;
+/// The same when nothing is known of it yet: somebody may be setting it up.
+const FIRST_PAUSE_MS: i64 = 10_000;
 /// Lines about one listing in the log.
 const MAX_REFUSED_LOGGED: usize = 10;
+/// What is said about one server: more is read by nobody.
+const MAX_PROBLEMS: usize = 50;
 /// How long when a server did not answer.
 const AGE_WITHOUT: Duration = Duration::from_secs(5);
 /// The shortest and the longest time for which a list elsewhere is believed, whatever its server says.
@@ -58,6 +62,8 @@ const MAX_SECRET_DESCRIPTION_CHARS: usize = 1_000;
 pub(crate) struct Listed {
     /// Their tools, by the names that models use.
     pub(crate) catalog: Catalog,
+    /// What a person should know about what is missing.
+    pub(crate) problems: Vec<Problem>,
     /// Server, tool, and a secret that it needs.
     secrets: Vec<(String, String, Secret)>,
     /// No server's list is missing.
@@ -109,6 +115,40 @@ pub(crate) struct Secret {
 /// A tool and the secrets that it needs.
 type ListedTool = (Tool, Vec<Secret>);
 
+/// What is wrong with a server or a tool, in words.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct Problem {
+    pub(crate) server: String,
+    /// `None`: the server itself.
+    pub(crate) tool: Option<String>,
+    /// For everybody.
+    pub(crate) message: String,
+    /// For whoever runs the installation.
+    pub(crate) advice: Option<String>,
+}
+
+impl Problem {
+    fn away(server: &Server, fault: &Fault) -> Self {
+        let advice = Some(fault.advice(server.remote).to_owned());
+        Self { server: server.name.clone(), tool: None, message: fault.what(), advice }
+    }
+
+    fn of_tool(server: &str, tool: Option<&str>, reason: &str) -> Self {
+        let message = match tool {
+            Some(_) => format!("This tool is left out: {reason}."),
+            None => format!("Not all of it is here: {reason}."),
+        };
+        Self { server: server.to_owned(), tool: tool.map(str::to_owned), message, advice: None }
+    }
+}
+
+/// What a server was heard to have.
+struct Heard {
+    /// `None`: nothing is known of it.
+    tools: Option<Vec<ListedTool>>,
+    problems: Vec<Problem>,
+}
+
 thread_local! {
     static LISTED: RefCell<Option<Rc<Listed>>> = const { RefCell::new(None) };
     static ASKING: Cell<bool> = const { Cell::new(false) };
@@ -118,6 +158,20 @@ thread_local! {
 #[derive(Serialize, Deserialize)]
 struct Kept {
     tools: Vec<mcp::Tool>,
+    /// Why it could not be asked since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fault: Option<Fault>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    problems: Vec<Problem>,
+}
+
+impl Kept {
+    fn heard(self, server: &Server) -> Heard {
+        let is_unknown = self.fault.is_some() && self.tools.is_empty();
+        let away = self.fault.iter().map(|fault| Problem::away(server, fault));
+        let problems = away.chain(self.problems).collect();
+        Heard { tools: (!is_unknown).then(|| tools(server, &self.tools)), problems }
+    }
 }
 
 /// What an adapter adds to a tool.
@@ -173,11 +227,12 @@ pub(crate) async fn listed(config: &Config, store: &Store<SpinDatabase>) -> Resu
         (server.name.clone(), list(server, kept, store).await)
     }));
     let lists = lists.await;
-    let complete = lists.iter().all(|(_, list)| list.is_some());
-    let mut secrets = Vec::new();
-    let tools = |(server, list): (String, Option<Vec<ListedTool>>)| {
+    let complete = lists.iter().all(|(_, heard)| heard.tools.is_some());
+    let (mut secrets, mut problems) = (Vec::new(), Vec::new());
+    let tools = |(server, heard): (String, Heard)| {
+        problems.extend(heard.problems);
         let before = || known.as_ref().map(|known| known.of_server(&server));
-        let tools = list.or_else(before).unwrap_or_default().into_iter().map(|(tool, named)| {
+        let tools = heard.tools.or_else(before).unwrap_or_default().into_iter().map(|(tool, named)| {
             secrets.extend(named.into_iter().map(|secret| (server.clone(), tool.name.clone(), secret)));
             tool
         });
@@ -185,11 +240,14 @@ pub(crate) async fn listed(config: &Config, store: &Store<SpinDatabase>) -> Resu
         (server, tools)
     };
     let catalog = Catalog::new(lists.into_iter().map(tools).collect());
-    for (name, reason) in catalog.refused() {
+    for refused in catalog.refused() {
+        let (name, reason) = (refused.name(), refused.reason.to_string());
         log(COMPONENT, Level::Warn, "a tool is left out", serde_json::json!({ "tool": name, "cause": reason }));
+        problems.push(Problem::of_tool(&refused.server, refused.tool.as_deref(), &reason));
     }
     let listed = Rc::new(Listed {
         catalog,
+        problems,
         secrets,
         complete,
         until: Instant::now() + if complete { AGE } else { AGE_WITHOUT },
@@ -210,51 +268,65 @@ async fn kept(store: &Store<SpinDatabase>) -> Result<Vec<ToolListing>, StorageEr
     Ok(kept)
 }
 
-/// `None`: the server is down, and nothing is known of it.
-async fn list(server: &Server, kept: Option<&ToolListing>, store: &Store<SpinDatabase>) -> Option<Vec<ListedTool>> {
+async fn list(server: &Server, kept: Option<&ToolListing>, store: &Store<SpinDatabase>) -> Heard {
     let last = kept.and_then(|kept| serde_json::from_str::<Kept>(&kept.listing).ok());
-    if let Some(last) = last.as_ref().filter(|_| kept.is_some_and(|kept| kept.fresh)) {
-        return Some(tools(server, &last.tools));
-    }
-    let cause = match platform::within(LIMIT, server.client(None).list_tools()).await {
-        Some(Ok(listing)) => return Some(taken(server, listing, kept, store).await),
-        // Other people's words: they may be long, and repeat what they were sent.
-        Some(Err(error)) => server.masked(&error.to_string()),
-        None => "it did not answer in time".to_owned(),
+    let last = match last {
+        Some(last) if kept.is_some_and(|kept| kept.fresh) => return last.heard(server),
+        last => last,
     };
+    let client = Rc::new(server.client(None));
+    let listed = platform::within(LIMIT, client.list_tools()).await;
+    clients::close(client);
+    let (fault, cause) = match listed {
+        Some(Ok(listing)) => return taken(server, listing, kept, store).await,
+        // Other people's words: they may be long, and repeat what they were sent.
+        Some(Err(error)) => {
+            let cause = server.masked(&error.to_string());
+            (Fault::new(&error, &cause), cause)
+        }
+        None => (Fault::Silent, "it did not answer in time".to_owned()),
+    };
+    let pause_ms = if last.is_some() { REMOTE_PAUSE_MS } else { FIRST_PAUSE_MS };
+    let last = last.unwrap_or(Kept { tools: Vec::new(), fault: None, problems: Vec::new() });
     log(
         COMPONENT,
         Level::Warn,
         "a tool server cannot be listed",
-        serde_json::json!({ "server": server.name, "cause": cause, "last_known_tools": last.as_ref().map(|last| last.tools.len()) }),
+        serde_json::json!({ "server": server.name, "cause": cause, "last_known_tools": last.tools.len() }),
     );
-    if let Some(kept) = kept {
+    let last = Kept { fault: Some(fault), ..last };
+    if let Ok(json) = serde_json::to_string(&last) {
         // Not every answer is to wait for a server that is down.
-        keep(server, &kept.listing, REMOTE_PAUSE_MS, store).await;
+        keep(server, &json, pause_ms, store).await;
     }
-    last.map(|last| tools(server, &last.tools))
+    last.heard(server)
 }
 
-async fn taken(
-    server: &Server,
-    listing: Listing,
-    kept: Option<&ToolListing>,
-    store: &Store<SpinDatabase>,
-) -> Vec<ListedTool> {
+async fn taken(server: &Server, listing: Listing, kept: Option<&ToolListing>, store: &Store<SpinDatabase>) -> Heard {
     for refused in listing.refused.iter().take(MAX_REFUSED_LOGGED) {
         let fields = serde_json::json!({ "server": server.name, "tool": server.masked(&refused.name), "cause": server.masked(&refused.reason) });
         log(COMPONENT, Level::Warn, "a tool is left out", fields);
     }
-    let tools = tools(server, &listing.tools);
     let ttl_ms = if server.remote { remote_ttl_ms(&listing) } else { COMPOSED_TTL_MS };
-    if let Ok(json) = serde_json::to_string(&Kept { tools: listing.tools }) {
+    let kept_now = Kept { problems: problems(server, &listing), tools: listing.tools, fault: None };
+    if let Ok(json) = serde_json::to_string(&kept_now) {
         // Whoever asks has claimed the old list, which counts again for as long.
         let counts = ttl_ms <= CLAIM_MS && kept.is_some_and(|kept| kept.listing == json);
         if !counts {
             keep(server, &json, ttl_ms, store).await;
         }
     }
-    tools
+    kept_now.heard(server)
+}
+
+/// What a person should know about a list: that it may go on, and which of its tools cannot be used.
+fn problems(server: &Server, listing: &Listing) -> Vec<Problem> {
+    let cut = listing.cut.as_ref().map(|cut| Problem::of_tool(&server.name, None, &server.masked(&cut.to_string())));
+    let refused = listing.refused.iter().map(|refused| {
+        let name = server.masked(&refused.name);
+        Problem::of_tool(&server.name, Some(&name), &server.masked(&refused.reason))
+    });
+    cut.into_iter().chain(refused).take(MAX_PROBLEMS).collect()
 }
 
 fn remote_ttl_ms(listing: &Listing) -> i64 {
@@ -279,7 +351,7 @@ fn of_server(server: &Server, tool: &mcp::Tool) -> ListedTool {
     let extra: Extra = extra.and_then(|extra| Extra::deserialize(extra).ok()).unwrap_or_default();
     let annotations = &tool.annotations;
     let defaults = Annotations::default();
-    let secrets = extra.secrets.into_iter().filter_map(secret).take(MAX_SECRETS_OF_TOOL).collect();
+    let secrets: Vec<Secret> = extra.secrets.into_iter().filter_map(secret).take(MAX_SECRETS_OF_TOOL).collect();
     let tool = Tool {
         server: server.name.clone(),
         name: tool.name.clone(),
@@ -294,6 +366,7 @@ fn of_server(server: &Server, tool: &mcp::Tool) -> ListedTool {
             open_world: annotations.open_world.unwrap_or(defaults.open_world),
         },
         remote: server.remote,
+        reads_private: if server.remote { server.is_authorized() } else { !secrets.is_empty() },
         always_asks: extra.always_asks,
         result_ttl_ms: extra.cache_ms,
     };

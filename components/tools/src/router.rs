@@ -59,7 +59,10 @@ pub(crate) fn router(app: App<SpinDatabase>, config: Config) -> Router {
         .route("/api/tools/policies", get(policies::list).put(policies::set).delete(policies::delete))
         .route("/api/tools/secrets", get(secrets::list).put(secrets::set).delete(secrets::delete))
         .route("/mcp", any(gateway::all))
+        // Many clients put a slash behind an address.
+        .route("/mcp/", any(gateway::all))
         .route("/mcp/{server}", any(gateway::one))
+        .route("/mcp/{server}/", any(gateway::one))
         .route("/.well-known/oauth-protected-resource", get(metadata::all))
         .route("/.well-known/oauth-protected-resource/mcp", get(metadata::all))
         .route("/.well-known/oauth-protected-resource/mcp/{server}", get(metadata::one))

@@ -1,10 +1,13 @@
 //! The servers there are: those composed in `spin.toml`, and those elsewhere that the operator names.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures::TryStreamExt;
 use http::{HeaderValue, Request, Response, Uri};
 use mcp::{BodyStream, Client, ClientOptions, Era, Implementation, Transport, TransportError};
 use platform::http_client::{self, HttpError};
+use spin_sdk::wasip3::http::types::ErrorCode;
 use toolbox::RemoteServer;
 
 /// An answer that is longer is no answer: what the model sees of it is far less.
@@ -53,6 +56,11 @@ impl Server {
         }
     }
 
+    /// Whether what it gives back is not everybody's: it is proven to it who asks.
+    pub(crate) const fn is_authorized(&self) -> bool {
+        self.authorization.is_some()
+    }
+
     /// A client of it. What is composed speaks the newest revision; of others we know only what we have heard.
     pub(crate) fn client(&self, era: Option<Era>) -> Client<Http> {
         let software = Implementation {
@@ -80,11 +88,30 @@ impl Transport for Http {
         *response.headers_mut() = answer.headers;
         Ok(response)
     }
+
+    async fn sleep(&self, duration: Duration) {
+        platform::sleep(duration).await;
+    }
 }
 
 fn failed(error: HttpError) -> TransportError {
-    match error {
-        HttpError::Denied | HttpError::Request(_) => TransportError::NotAllowed(error.to_string()),
-        HttpError::Connection(_) => TransportError::Connection(error.to_string()),
+    let words = error.to_string();
+    let code = match error {
+        HttpError::Denied | HttpError::Request(_) => return TransportError::NotAllowed(words),
+        HttpError::Connection(code) => code,
+    };
+    match code {
+        // What `*.spin.internal` names and is not part of the application.
+        ErrorCode::DestinationNotFound => TransportError::Absent,
+        ErrorCode::DnsError(_) | ErrorCode::DnsTimeout => TransportError::NoName(words),
+        ErrorCode::ConnectionRefused | ErrorCode::DestinationUnavailable => TransportError::Refused(words),
+        ErrorCode::TlsProtocolError | ErrorCode::TlsCertificateError | ErrorCode::TlsAlertReceived(_) => {
+            TransportError::Tls(words)
+        }
+        ErrorCode::DestinationIpProhibited => TransportError::NotAllowed(words),
+        ErrorCode::ConnectionTimeout | ErrorCode::ConnectionReadTimeout | ErrorCode::HttpResponseTimeout => {
+            TransportError::TimedOut
+        }
+        _ => TransportError::Connection(words),
     }
 }

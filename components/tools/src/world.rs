@@ -7,7 +7,7 @@ use std::{
 };
 
 use domain::Id;
-use mcp::{CallResult, Client, ClientError, Map, TransportError};
+use mcp::{CallResult, ClientError, Map, TransportError};
 use serde_json::{Value, json, value::RawValue};
 use storage::{
     StorageError,
@@ -20,7 +20,14 @@ use toolbox::{
 };
 use web::log::{Level, log};
 
-use crate::{COMPONENT, listings::Listed, policies::Rules, router::Tools, secrets, servers::Http};
+use crate::{
+    COMPONENT,
+    clients::{self, Lent},
+    listings::Listed,
+    policies::Rules,
+    router::Tools,
+    secrets,
+};
 
 /// How long a person may think about a call.
 const APPROVAL_LIFETIME_MS: i64 = 24 * 60 * 60 * 1000;
@@ -44,6 +51,8 @@ pub(crate) struct RunCall {
     pub(crate) call_id: String,
     /// Somebody has begun it before.
     pub(crate) begun: bool,
+    /// The conversation has read something private.
+    pub(crate) has_read_private: bool,
 }
 
 /// A call and who has it made.
@@ -58,11 +67,11 @@ pub(crate) struct CallWorld<'a> {
 }
 
 impl CallWorld<'_> {
-    fn client(&self, tool: &Tool) -> Result<Client<Http>, CallFailure> {
+    fn client(&self, tool: &Tool) -> Result<Lent, CallFailure> {
         let server = self.tools.config.servers.iter().find(|server| server.name == tool.server);
         // Whoever listed a tool of this server had it configured a moment ago.
         let server = server.ok_or_else(|| CallFailure::Unreachable("it is no longer configured".to_owned()))?;
-        Ok(server.client(None))
+        Ok(clients::lend(server, self.user_id))
     }
 }
 
@@ -135,7 +144,7 @@ impl World for CallWorld<'_> {
         })
     }
 
-    async fn call(&self, tool: &Tool, arguments: Map) -> Result<Outcome, CallFailure> {
+    async fn call(&self, tool: &Tool, arguments: &str) -> Result<Outcome, CallFailure> {
         let client = self.client(tool)?;
         let definition = mcp::Tool {
             name: tool.name.clone(),
@@ -146,7 +155,7 @@ impl World for CallWorld<'_> {
             annotations: mcp::Annotations::default(),
             meta: None,
         };
-        let arguments = RawValue::from_string(Value::Object(arguments).to_string())
+        let arguments = RawValue::from_string(arguments.to_owned())
             .map_err(|error| CallFailure::InvalidArguments(error.to_string()))?;
         let secrets = secrets::passed(self.tools, self.listed, self.user_id, tool).await?;
         let hidden = secrets.iter().filter(|secret| !secret.visible);
@@ -197,6 +206,15 @@ impl World for CallWorld<'_> {
     fn can_ask(&self) -> bool {
         self.run.is_some()
     }
+
+    fn has_read_private(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| run.has_read_private)
+    }
+
+    async fn written_by_person(&self) -> Result<Vec<String>, StorageError> {
+        let Some(run) = &self.run else { return Ok(Vec::new()) };
+        self.tools.store().written_by_person(run.lease.run_id, self.user_id).await
+    }
 }
 
 /// What a server or the way to it did wrong. Its own words are other people's: the crate `toolbox` cuts them.
@@ -212,6 +230,9 @@ fn failed(error: ClientError) -> CallFailure {
         }
         ClientError::Http { status, .. } if status == http::StatusCode::UNAUTHORIZED => {
             CallFailure::NotConfigured("its server wants an authorization that it was not given".to_owned())
+        }
+        ClientError::Malformed(_) => {
+            CallFailure::Upstream(format!("{error}; whether the call took effect is not known"))
         }
         other => CallFailure::Upstream(other.to_string()),
     }

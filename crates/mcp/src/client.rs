@@ -7,11 +7,13 @@ mod answer;
 mod call;
 mod exchange;
 mod list;
+mod redirect;
 
 use std::{
     cell::{Cell, RefCell},
     pin::Pin,
     rc::Rc,
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -20,7 +22,7 @@ use http::{HeaderValue, StatusCode, Uri};
 use serde_json::Value;
 
 pub use call::CallResult;
-pub use list::{Listing, RefusedTool};
+pub use list::{Cut, Listing, RefusedTool};
 
 use crate::{
     model::{Implementation, Map},
@@ -36,11 +38,18 @@ pub type BodyStream = Pin<Box<dyn Stream<Item = Result<Bytes, TransportError>>>>
 pub trait Transport {
     /// Sends a request and waits for the head of its answer. Must not follow redirects: they could lead anywhere.
     async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<BodyStream>, TransportError>;
+
+    /// Waits.
+    async fn sleep(&self, duration: Duration);
 }
 
 impl<T: Transport> Transport for &T {
     async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<BodyStream>, TransportError> {
         (**self).send(request).await
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        (**self).sleep(duration).await;
     }
 }
 
@@ -50,7 +59,19 @@ pub enum TransportError {
     /// It may not be sent there.
     #[error("not allowed: {0}")]
     NotAllowed(String),
-    /// There was no connection, or it broke.
+    /// Nobody knows where that is.
+    #[error("its name leads nowhere: {0}")]
+    NoName(String),
+    /// Nobody is there who takes connections.
+    #[error("nobody takes connections there: {0}")]
+    Refused(String),
+    /// No secure connection could be agreed upon: a certificate that is not trusted, mostly.
+    #[error("no secure connection: {0}")]
+    Tls(String),
+    /// No component of the application has this name.
+    #[error("there is no such server here")]
+    Absent,
+    /// There was no connection for some other reason, or it broke.
     #[error("no connection: {0}")]
     Connection(String),
     /// It took too long.
@@ -119,6 +140,17 @@ pub enum ClientError {
         /// Its `WWW-Authenticate`.
         www_authenticate: Option<HeaderValue>,
     },
+    /// The server is elsewhere, or says so.
+    #[error("the server answered {status} and points to {location}")]
+    Moved {
+        /// Its status.
+        status: StatusCode,
+        /// Its `Location`, cut.
+        location: String,
+    },
+    /// The session has ended, though it was begun anew.
+    #[error("the server ends every session at once")]
+    SessionEnded,
     /// An error of the protocol.
     #[error("the server answered error {code}: {message}")]
     Protocol {
@@ -150,6 +182,8 @@ pub enum ClientError {
 pub struct Client<T> {
     transport: T,
     url: Uri,
+    /// Where the server has said it is, within its origin.
+    moved: RefCell<Option<Uri>>,
     options: ClientOptions,
     connection: RefCell<Connection>,
     next_id: Cell<u64>,
@@ -171,7 +205,12 @@ impl<T: Transport> Client<T> {
     /// A client of the server at `url`. Nothing is sent yet.
     pub fn new(transport: T, url: Uri, options: ClientOptions) -> Self {
         let connection = RefCell::new(Connection { era: options.era, ..Connection::default() });
-        Self { transport, url, options, connection, next_id: Cell::new(1) }
+        Self { transport, url, moved: RefCell::default(), options, connection, next_id: Cell::new(1) }
+    }
+
+    /// Whether the server keeps a session for this client, which [`Self::close`] ends.
+    pub fn has_session(&self) -> bool {
+        self.connection.borrow().session.is_some()
     }
 
     /// How the server speaks, as far as is known.

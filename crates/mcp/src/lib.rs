@@ -5,13 +5,14 @@
 
 mod client;
 mod header;
+mod lenient;
 mod model;
 mod provider;
 mod server;
 mod wire;
 
 pub use client::{
-    AnswerInput, BodyStream, CallResult, Client, ClientError, ClientOptions, InputHandler, Listing, Progress,
+    AnswerInput, BodyStream, CallResult, Client, ClientError, ClientOptions, Cut, InputHandler, Listing, Progress,
     RefusedTool, Transport, TransportError,
 };
 pub use model::{

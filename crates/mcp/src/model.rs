@@ -1,53 +1,82 @@
 //! What servers offer and answer, as both revisions of the schema spell it.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, value::RawValue};
+
+use crate::lenient;
 
 /// A JSON object.
 pub type Map = serde_json::Map<String, Value>;
 
-/// A tool, as `tools/list` has it. Schemas are kept byte for byte and a `$ref` in them is never followed.
+/// A tool, as `tools/list` has it. Schemas are kept byte for byte and a `$ref` in them is never followed. Without a name there is none; all else
+/// that is missing, `null` or of the wrong kind is taken for not said.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Tool {
     /// The name by which it is called.
     pub name: String,
     /// The name for people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "lenient::field", skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
     /// What it does, for the model.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "lenient::field", skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// JSON Schema of the arguments; 2020-12 unless it says otherwise.
+    /// JSON Schema of the arguments; 2020-12 unless it says otherwise. Nothing is checked of it here. Unsaid: `{}`.
+    #[serde(default = "unsaid")]
     pub input_schema: Box<RawValue>,
     /// JSON Schema of the structured result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_schema: Option<Box<RawValue>>,
     /// Hints about what a call does.
-    #[serde(default, skip_serializing_if = "Annotations::is_empty")]
+    #[serde(default, deserialize_with = "lenient::field", skip_serializing_if = "Annotations::is_empty")]
     pub annotations: Annotations,
     /// `_meta`.
-    #[serde(rename = "_meta", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "_meta", default, deserialize_with = "lenient::field", skip_serializing_if = "Option::is_none")]
     pub meta: Option<Map>,
+}
+
+fn unsaid() -> Box<RawValue> {
+    // The text is JSON; null says as little.
+    RawValue::from_string("{}".to_owned()).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
 /// Hints of a server about its tool. They are not promises: a server that is not trusted may say anything.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Annotations {
     /// The older place of a tool's title.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "lenient::field", skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
     /// Changes nothing. Unsaid means no.
-    #[serde(rename = "readOnlyHint", default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "readOnlyHint",
+        default,
+        deserialize_with = "lenient::field",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub read_only: Option<bool>,
     /// May destroy something. Unsaid means yes.
-    #[serde(rename = "destructiveHint", default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "destructiveHint",
+        default,
+        deserialize_with = "lenient::field",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub destructive: Option<bool>,
     /// Calling it again with the same arguments changes nothing more. Unsaid means no.
-    #[serde(rename = "idempotentHint", default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "idempotentHint",
+        default,
+        deserialize_with = "lenient::field",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub idempotent: Option<bool>,
     /// Reaches beyond a closed set of things. Unsaid means yes.
-    #[serde(rename = "openWorldHint", default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "openWorldHint",
+        default,
+        deserialize_with = "lenient::field",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub open_world: Option<bool>,
 }
 
@@ -58,7 +87,7 @@ impl Annotations {
 }
 
 /// A piece of a result or of a prompt.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
 pub enum Content {
     /// Text.
@@ -87,12 +116,31 @@ pub enum Content {
         /// The resource.
         resource: ResourceContents,
     },
-    /// A kind that neither revision knows. Never sent.
-    #[serde(other, skip_serializing)]
-    Other,
+    /// A kind that neither revision knows, or one without what makes it one. Never sent: [`Self::known`] says it in words.
+    #[serde(skip_serializing)]
+    Other(String),
+}
+
+impl<'de> Deserialize<'de> for Content {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Value::deserialize(deserializer).map(lenient::content)
+    }
 }
 
 impl Content {
+    /// As it can be sent on: in words, if it was not understood.
+    #[must_use]
+    pub fn known(self) -> Self {
+        match self {
+            Self::Other(kind) if kind.is_empty() => Self::text("[something without a type was not understood]"),
+            Self::Other(kind) => {
+                let kind: String = kind.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+                Self::text(format!("[something of the type {kind:?} was not understood]"))
+            }
+            known => known,
+        }
+    }
+
     /// Text.
     pub fn text(text: impl Into<String>) -> Self {
         Self::Text { text: text.into() }

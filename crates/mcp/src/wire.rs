@@ -3,6 +3,8 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, value::RawValue};
 
+use crate::lenient;
+
 /// The stateless revision.
 pub const MODERN_VERSION: &str = "2026-07-28";
 /// The last revision that begins with `initialize`.
@@ -46,12 +48,12 @@ pub(crate) const HEADER_SESSION: &str = "mcp-session-id";
 /// Anything that comes in.
 #[derive(Deserialize)]
 pub(crate) struct Message {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::field")]
     pub(crate) jsonrpc: String,
-    /// `Some(Null)` is an id that is `null`, which no message may have.
+    /// `Some(Null)` is an id that is `null`, which no message may have, and which some errors do.
     #[serde(default, deserialize_with = "present")]
     pub(crate) id: Option<Value>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::field")]
     pub(crate) method: Option<String>,
     #[serde(default)]
     pub(crate) params: Option<Box<RawValue>>,
@@ -61,18 +63,56 @@ pub(crate) struct Message {
     pub(crate) error: Option<RpcError>,
 }
 
+impl Message {
+    /// Whether it answers the request of this number. Some servers make a text of it, or a fraction.
+    pub(crate) fn answers(&self, id: u64) -> bool {
+        match &self.id {
+            Some(Value::Number(number)) => number.as_u64() == Some(id) || number.as_f64() == Some(id as f64),
+            Some(Value::String(text)) => text.trim() == id.to_string(),
+            _ => false,
+        }
+    }
+
+    /// Whether it does not say what it answers.
+    pub(crate) fn is_unnamed(&self) -> bool {
+        matches!(self.id, None | Some(Value::Null))
+    }
+}
+
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }
 
 /// An error as JSON-RPC has it.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize)]
 pub(crate) struct RpcError {
     pub(crate) code: i64,
-    #[serde(default)]
     pub(crate) message: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) data: Option<Value>,
+}
+
+impl<'de> Deserialize<'de> for RpcError {
+    /// Whatever a server takes for an error: a text, an object without a code, a code as a text.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let fields = match Value::deserialize(deserializer)? {
+            Value::Object(fields) => fields,
+            Value::String(message) => return Ok(Self::new(INTERNAL_ERROR, message)),
+            other => return Ok(Self::new(INTERNAL_ERROR, other.to_string())),
+        };
+        let code = match fields.get("code") {
+            Some(Value::Number(code)) => code.as_i64().or_else(|| code.as_f64().map(|code| code as i64)),
+            Some(Value::String(code)) => code.trim().parse().ok(),
+            _ => None,
+        };
+        let message = match fields.get("message") {
+            Some(Value::String(message)) => message.clone(),
+            None | Some(Value::Null) => String::new(),
+            Some(other) => other.to_string(),
+        };
+        let data = fields.get("data").filter(|data| !data.is_null()).cloned();
+        Ok(Self { code: code.unwrap_or(INTERNAL_ERROR), message, data })
+    }
 }
 
 impl RpcError {
@@ -99,9 +139,12 @@ enum Content<'a, T> {
     Error { error: T },
 }
 
+/// What is said instead of a message that cannot be written: never nothing.
+const UNWRITABLE: &[u8] =
+    br#"{"jsonrpc":"2.0","id":null,"error":{"code":-32603,"message":"The answer cannot be written as JSON"}}"#;
+
 fn to_vec<T: Serialize>(id: Option<&Value>, content: Content<'_, T>) -> Vec<u8> {
-    // Maps have string keys and nothing here fails by itself, so there is no other way than success.
-    serde_json::to_vec(&Outgoing { jsonrpc: "2.0", id, content }).unwrap_or_default()
+    serde_json::to_vec(&Outgoing { jsonrpc: "2.0", id, content }).unwrap_or_else(|_| UNWRITABLE.to_vec())
 }
 
 /// A request, or with no id a notification.

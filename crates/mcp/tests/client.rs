@@ -4,15 +4,16 @@
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
+    time::Duration,
 };
 
 use bytes::Bytes;
 use conformance_provider::Fixture;
-use futures::{StreamExt, executor::block_on, stream};
+use futures::{StreamExt, executor::block_on, future::pending, stream};
 use http::{HeaderMap, Request, Response, StatusCode};
 use mcp::{
-    Body, BodyStream, CallResult, Client, ClientError, ClientOptions, Content, Era, Implementation, InputHandler, Map,
-    Settings, Tool, Transport, TransportError, respond,
+    Body, BodyStream, CallResult, Client, ClientError, ClientOptions, Content, Cut, Era, Implementation, InputHandler,
+    Map, Settings, Tool, Transport, TransportError, respond,
 };
 use serde_json::{Value, json, value::to_raw_value};
 
@@ -35,6 +36,10 @@ impl Transport for Wired {
                 Body::Events(events) => Box::pin(events.map(Ok)),
             }
         }))
+    }
+
+    async fn sleep(&self, _: Duration) {
+        pending().await
     }
 }
 
@@ -61,6 +66,10 @@ impl<F: Fn(&str, &HeaderMap, &Value) -> Response<BodyStream>> Transport for Scri
         let response = (self.script)(&method, request.headers(), &message);
         self.seen.borrow_mut().push(message);
         Ok(response)
+    }
+
+    async fn sleep(&self, _: Duration) {
+        pending().await
     }
 }
 
@@ -265,7 +274,8 @@ fn pages_are_followed_to_an_end() {
     let listing = block_on(client(paged(3)).list_tools()).unwrap();
     assert_eq!(listing.tools.iter().map(|tool| tool.name.as_str()).collect::<Vec<_>>(), ["t0", "t1", "t2"]);
     assert_eq!(listing.ttl_ms, Some(998));
-    assert_eq!(block_on(client(paged(usize::MAX)).list_tools()).unwrap_err(), ClientError::TooLarge);
+    let endless = block_on(client(paged(usize::MAX)).list_tools()).unwrap();
+    assert_eq!((endless.tools.len(), endless.cut), (32, Some(Cut::Pages)));
 }
 
 #[test]
@@ -277,15 +287,16 @@ fn definitions_are_kept_as_they_are_and_bad_ones_left_out() {
         r#"{"type":"object","items":{"properties":{"a":{"type":"string","x-mcp-header":"A"}}}}"#,
         r#"{"type":"object","properties":{"x-mcp-header":{"type":"array","default":{"x-mcp-header":1}}}}"#,
     ];
-    let tools: Vec<_> = schemas.iter().map(|schema| format!(r#"{{"name":"t","inputSchema":{schema}}}"#)).collect();
-    let list = format!(r#"{{"tools":[{},{{"name":"none"}}]}}"#, tools.join(","));
+    let definition = |(at, schema): (usize, &&str)| format!(r#"{{"name":"t{at}","inputSchema":{schema}}}"#);
+    let tools: Vec<_> = schemas.iter().enumerate().map(definition).collect();
+    let list = format!(r#"{{"tools":[{},{{"title":"none"}}]}}"#, tools.join(","));
     let server = Scripted::new(move |method, _, message| match method {
         "server/discover" => discovered(message),
         _ => answer(200, "application/json", &format!(r#"{{"jsonrpc":"2.0","id":{},"result":{list}}}"#, message["id"])),
     });
     let listing = block_on(client(&server).list_tools()).unwrap();
     assert_eq!(listing.tools.iter().map(|tool| tool.input_schema.get()).collect::<Vec<_>>(), [good, schemas[3]]);
-    assert_eq!(listing.refused.iter().map(|refused| refused.name.as_str()).collect::<Vec<_>>(), ["t", "t", "none"]);
+    assert_eq!(listing.refused.iter().map(|refused| refused.name.as_str()).collect::<Vec<_>>(), ["t1", "t2", ""]);
 }
 
 #[test]

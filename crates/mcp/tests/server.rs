@@ -344,7 +344,10 @@ fn contents_are_spelled_as_the_schema_has_them() {
     assert_eq!(serde_json::to_value(&contents).unwrap(), expected);
     let read: Vec<Content> = serde_json::from_value(expected).unwrap();
     assert_eq!(read, contents);
-    assert_eq!(serde_json::from_value::<Content>(json!({"type": "hologram", "x": 1})).unwrap(), Content::Other);
+    assert_eq!(
+        serde_json::from_value::<Content>(json!({"type": "hologram", "x": 1})).unwrap(),
+        Content::Other("hologram".to_owned())
+    );
 }
 
 proptest::proptest! {

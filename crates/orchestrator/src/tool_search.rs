@@ -1,5 +1,5 @@
-//! Which tools the model is offered. All of them, unless their definitions would fill too much of its context: then it gets one tool to
-//! search them with, and what it finds in a run it can call from then on. Searching is a pure function, answered here: it needs no approval.
+//! Which tools the model is offered. All of them, unless they are more than servers of models take or their definitions would fill too much of
+//! its context: then it gets one tool to search them with, and what it finds in a run it can call from then on. Searching is a pure function, answered here: it needs no approval.
 
 use std::{
     borrow::Cow,
@@ -17,6 +17,8 @@ pub const NAME: &str = "search_tools";
 
 /// What definitions may take of a context. More costs every round, and models choose worse among many.
 const MAX_DEFINITIONS_PERCENT: u64 = 10;
+/// How many tools are offered at once: servers of models take 128 (OpenAI, "tools"), and some fewer than they say; the rest is for our own.
+const MAX_OFFERED: usize = 120;
 /// What a search finds at most.
 const MAX_FOUND: usize = 8;
 /// More than anybody searches for.
@@ -67,10 +69,13 @@ impl Tools {
         let Offered { tools: all, unconfigured } = offered;
         let max_tokens = context_window_tokens / 100 * MAX_DEFINITIONS_PERCENT;
         let mut tokens = 0;
-        let too_many = all.iter().any(|tool| {
-            tokens += tool_cost(tool);
-            tokens > max_tokens
-        });
+        let mut too_long = || {
+            all.iter().any(|tool| {
+                tokens += tool_cost(tool);
+                tokens > max_tokens
+            })
+        };
+        let too_many = all.len() > MAX_OFFERED || too_long();
         let search = too_many.then(|| ToolDefinition {
             name: NAME.to_owned(),
             description: DESCRIPTION.to_owned(),
@@ -102,7 +107,8 @@ impl Tools {
         // What was found last is needed most; the best of it is offered however long it is.
         for name in found(messages, run_id).into_iter().rev().flatten() {
             let Some(tool) = self.all.iter().find(|tool| tool.name == name && tool.name != NAME) else { continue };
-            if seen.contains(&name) || (tokens > 0 && tokens + tool_cost(tool) > self.max_tokens) {
+            let fits = offered.len() < MAX_OFFERED && (tokens == 0 || tokens + tool_cost(tool) <= self.max_tokens);
+            if seen.contains(&name) || !fits {
                 continue;
             }
             tokens += tool_cost(tool);

@@ -96,8 +96,13 @@ impl Decoder {
     pub fn feed(&mut self, chunk: &[u8], events: &mut Vec<String>) -> Result<(), EventTooLong> {
         let Self { lines, data } = self;
         lines.feed(chunk, |line| read_line(line, data, events))?;
-        let held = lines.held.len() + data.as_ref().map_or(0, String::len);
-        if held > MAX_EVENT_BYTES { Err(EventTooLong) } else { Ok(()) }
+        if self.held() > MAX_EVENT_BYTES { Err(EventTooLong) } else { Ok(()) }
+    }
+
+    /// How many bytes are held of the event that is being read.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.lines.held.len() + self.data.as_ref().map_or(0, String::len)
     }
 
     /// The stream ended. An event without its blank line counts all the same: some servers leave the last one out.

@@ -20,13 +20,18 @@ pub enum Leave {
 }
 
 /// Who has a run executed, as far as one of its calls is concerned.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Holder {
     /// Whose run it is.
     pub user_id: Id,
     /// The call was begun before, and nobody knows whether it took effect.
     pub begun: bool,
+    /// The tools that were called in this conversation so far, by the names that the model has for them. At most [`MAX_CALLED`].
+    pub called: Vec<String>,
 }
+
+/// More tools than a conversation could have called of those there are at one time.
+pub const MAX_CALLED: usize = 1_000;
 
 /// Events of a run for its log, if its lease still holds.
 #[derive(Clone, Debug)]
@@ -128,19 +133,33 @@ impl<D: Database> Store<D> {
         leaves(QUERY, leases.iter().copied(), &rows)
     }
 
-    /// Whose run somebody executes, and whether a call of it was begun before; `None` if they do not, or no longer.
+    /// Whose run somebody executes, whether a call of it was begun before, and what its conversation has called; `None` if they do not, or no
+    /// longer.
     ///
     /// # Errors
     /// As [`Self::run`].
     pub async fn holder_of(&self, lease: Lease, call_id: &str) -> Result<Option<Holder>, StorageError> {
         const QUERY: &str = "holder_of";
-        let sql = "SELECT user_id, CASE WHEN EXISTS (SELECT 1 FROM tool_calls WHERE run_id = ?1 AND call_id = ?3) THEN 1 ELSE 0 END
-                   FROM runs WHERE id = ?1 AND lease_owner = ?2";
+        let sql = format!(
+            "SELECT DISTINCT runs.user_id,
+                 CASE WHEN EXISTS (SELECT 1 FROM tool_calls WHERE run_id = ?1 AND call_id = ?3) THEN 1 ELSE 0 END,
+                 COALESCE(called.name, '')
+             FROM runs JOIN runs AS any_run ON any_run.conversation_id = runs.conversation_id
+             LEFT JOIN tool_calls AS called ON called.run_id = any_run.id
+             WHERE runs.id = ?1 AND runs.lease_owner = ?2 LIMIT {MAX_CALLED}"
+        );
         let parameters = [lease.run_id.into(), lease.owner.into(), call_id.into()];
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
-        let Some(row) = rows.first() else { return Ok(None) };
-        let mut columns = row.columns(QUERY);
-        Ok(Some(Holder { user_id: columns.id()?, begun: columns.flag()? }))
+        let mut holder: Option<Holder> = None;
+        for row in &rows {
+            let mut columns = row.columns(QUERY);
+            let (user_id, begun, name) = (columns.id()?, columns.flag()?, columns.text()?);
+            let holder = holder.get_or_insert(Holder { user_id, begun, called: Vec::new() });
+            if !name.is_empty() {
+                holder.called.push(name.to_owned());
+            }
+        }
+        Ok(holder)
     }
 
     /// Keeps leases for another `lease_ms`. At most [`MAX_LEASES`].

@@ -15,7 +15,27 @@ pub enum Started {
     LeaseLost,
 }
 
+/// Messages of a person that are looked through for what a call says: those that a model still knows, and more.
+const MAX_WRITTEN: usize = 100;
+/// How much of each: a page of text.
+const MAX_WRITTEN_CHARS: usize = 20_000;
+
 impl<D: Database> Store<D> {
+    /// What the person has written in the conversation of their run, the newest first.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn written_by_person(&self, run_id: Id, user_id: Id) -> Result<Vec<String>, StorageError> {
+        const QUERY: &str = "written_by_person";
+        let sql = format!(
+            "SELECT substr(content, 1, {MAX_WRITTEN_CHARS}) FROM messages
+             WHERE conversation_id = (SELECT conversation_id FROM runs WHERE id = ?1 AND user_id = ?2) AND role = 'user'
+             ORDER BY position DESC LIMIT {MAX_WRITTEN}"
+        );
+        let rows = self.database.query(Statement::new(QUERY, sql, [run_id.into(), user_id.into()])).await?;
+        rows.iter().map(|row| Ok(row.columns(QUERY).text()?.to_owned())).collect()
+    }
+
     /// Writes down that a call of the person's run is about to be made.
     ///
     /// # Errors

@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value, value::RawValue};
 
+use self::unambiguous::Unambiguous;
 use crate::schema::{self, Problem, Unusable};
+
+mod unambiguous;
 
 /// More than this is no call but a document; a long mail or a page of code is a tenth of it.
 pub const MAX_ARGUMENTS_BYTES: usize = 256 * 1024;
@@ -18,6 +21,9 @@ pub enum InvalidArguments {
     /// They are no JSON, or JSON nested more than 128 deep.
     #[error("they are not valid JSON: {0}")]
     NotJson(#[source] serde_json::Error),
+    /// A name is there twice: one reader takes the first, another the last, and nobody could say what was approved.
+    #[error("they have a name twice in one object: {0}")]
+    Twice(#[source] serde_json::Error),
     /// They are JSON, but no object.
     #[error("they must be a JSON object")]
     NotAnObject,
@@ -33,6 +39,15 @@ fn lines(problems: &[Problem]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
+/// The arguments as the tool gets them: what the model wrote, byte for byte, so that numbers and their order stay as a person approved them.
+#[must_use]
+pub fn as_sent(arguments: &str) -> &str {
+    match arguments.trim() {
+        "" => "{}",
+        text => text,
+    }
+}
+
 /// Reads the arguments and checks them. An empty text is an empty object.
 ///
 /// # Errors
@@ -41,10 +56,9 @@ pub fn validate(schema: &RawValue, arguments: &str) -> Result<Map<String, Value>
     if arguments.len() > MAX_ARGUMENTS_BYTES {
         return Err(InvalidArguments::TooLong);
     }
-    let instance = match arguments.trim() {
-        "" => Value::Object(Map::new()),
-        text => serde_json::from_str(text).map_err(InvalidArguments::NotJson)?,
-    };
+    let text = as_sent(arguments);
+    let instance: Value = serde_json::from_str(text).map_err(InvalidArguments::NotJson)?;
+    serde_json::from_str::<Unambiguous>(text).map_err(InvalidArguments::Twice)?;
     if !instance.is_object() {
         return Err(InvalidArguments::NotAnObject);
     }

@@ -1,17 +1,27 @@
 //! The tools of all servers under the names that models and clients of the gateway see. A name is looked up in a table, never taken apart.
+//!
+//! What one server lists costs no other server anything: each has its share of what there is room for, and its names.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod names;
+mod shares;
 
-use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, HashSet};
 
-use crate::{ServerName, Tool, arguments::MAX_SCHEMA_BYTES, cut};
+use crate::{
+    ServerName, Tool, cut,
+    schema::{Unfit, repaired},
+};
+
+pub use names::model_name;
 
 /// The most servers; the work of listing them grows with each.
 pub const MAX_SERVERS: usize = 64;
 /// The most tools of all servers; beyond, a catalog of megabytes would be made for every request.
 pub const MAX_TOOLS: usize = 1_000;
-/// Schemas of one server together, so that no server fills what a model's prompt or an answer of ours can hold.
-pub const MAX_SERVER_SCHEMA_BYTES: usize = 512 * 1024;
+/// What is shown of all tools together, schemas and descriptions: half of what is read at once of a list of offers.
+pub const MAX_BYTES: usize = 4 * 1024 * 1024;
+/// The same of one server, so that no server fills what a model's prompt or an answer of ours can hold.
+pub const MAX_SERVER_BYTES: usize = 512 * 1024;
 /// The longest description kept; the rest is cut. OpenAI documents 1,024 for functions, and accepts more.
 pub const MAX_DESCRIPTION_CHARS: usize = 2_000;
 /// The longest title kept; people read it in a question.
@@ -22,8 +32,6 @@ pub const MAX_SERVER_NAME_CHARS: usize = 64;
 pub const MAX_TOOL_NAME_CHARS: usize = 128;
 /// The longest name that a model sees (OpenAI, function names).
 pub const MAX_MODEL_NAME_BYTES: usize = 64;
-/// The digits of the hash that a name that was cut ends in: two in four thousand millions are alike, and are then refused.
-const HASH_DIGITS: usize = 8;
 
 /// The tools there are.
 #[derive(Debug, Default)]
@@ -33,16 +41,20 @@ pub struct Catalog {
 }
 
 /// A server or a tool that is not in the catalog, its names cut.
-#[derive(Debug)]
-struct Refused {
-    server: String,
-    /// `None`: all of the server.
-    tool: Option<String>,
-    reason: Reason,
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// The server.
+    pub server: String,
+    /// The tool; `None`: all of the server, or so many of its tools as the reason says.
+    pub tool: Option<String>,
+    /// Why.
+    pub reason: Reason,
 }
 
 impl Refused {
-    fn name(&self) -> String {
+    /// `server` or `server:tool`, for a log.
+    #[must_use]
+    pub fn name(&self) -> String {
         let name = match &self.tool {
             Some(tool) => format!("{}:{tool}", self.server),
             None => self.server.clone(),
@@ -61,29 +73,33 @@ pub enum Reason {
     #[error("its name is longer than {0} characters")]
     NameTooLong(usize),
     /// Its name has characters that could mislead whoever reads it, or a pattern that it is compared with.
-    #[error("its name has characters other than letters, digits, spaces and signs, or a '*', or as a server's a ':'")]
+    #[error(
+        "its name has characters that are not shown or change the direction of writing, or a '*', or as a server's a ':'"
+    )]
     Name,
-    /// Another server has this name.
-    #[error("another server has this name")]
+    /// A server before it has this name.
+    #[error("another server has this name and comes first")]
     SameServer,
-    /// Another tool comes to the same name for models.
+    /// A tool before it on the same server has this name.
+    #[error("another tool of its server has this name and comes first")]
+    SameTool,
+    /// Another tool comes to the same name for models, of whatever length.
     #[error("another tool has the name {0} too")]
     SameName(String),
     /// There are too many servers.
     #[error("there are more than {MAX_SERVERS} servers")]
     TooManyServers,
-    /// Its server's schemas are too large together.
-    #[error("the input schemas of its server are longer than {MAX_SERVER_SCHEMA_BYTES} bytes together")]
-    SchemasTooLarge,
-    /// There are too many tools.
-    #[error("there are more than {MAX_TOOLS} tools")]
-    TooManyTools,
-    /// Its schema is too large.
-    #[error("its input schema is longer than {MAX_SCHEMA_BYTES} bytes")]
-    SchemaTooLarge,
-    /// Its schema is not an object.
-    #[error("its input schema is not an object")]
-    NotASchema,
+    /// Its server's share of what there is room for is used up.
+    #[error("{0} of its tools are left out: their schemas and descriptions are too long together")]
+    TooLong(usize),
+    /// Its server's share of the tools there may be is used up.
+    #[error(
+        "{0} of its tools are left out: there is room for {MAX_TOOLS} tools of all servers, and each server has a share"
+    )]
+    TooManyTools(usize),
+    /// Its schema cannot be used.
+    #[error(transparent)]
+    Schema(#[from] Unfit),
 }
 
 impl Catalog {
@@ -91,58 +107,74 @@ impl Catalog {
     #[must_use]
     pub fn new(servers: Vec<(ServerName, Vec<Tool>)>) -> Self {
         let mut catalog = Self::default();
-        let mut names: BTreeMap<String, usize> = BTreeMap::new();
-        for (name, _) in &servers {
-            let count = names.entry(name.clone()).or_default();
-            *count = count.saturating_add(1);
-        }
-        let mut taken: BTreeSet<String> = BTreeSet::new();
-        let (mut server_count, mut tool_count) = (0_usize, 0_usize);
+        let mut usable: Vec<(ServerName, Vec<Tool>)> = Vec::new();
         for (server, tools) in servers {
             let fault = name_fault(&server, MAX_SERVER_NAME_CHARS, &['*', ':'])
-                .or_else(|| (names.get(&server) != Some(&1)).then_some(Reason::SameServer))
-                .or_else(|| (server_count >= MAX_SERVERS).then_some(Reason::TooManyServers));
-            if let Some(reason) = fault {
-                catalog.refuse(&server, None, reason);
-                continue;
+                .or_else(|| usable.iter().any(|(known, _)| *known == server).then_some(Reason::SameServer))
+                .or_else(|| (usable.len() >= MAX_SERVERS).then_some(Reason::TooManyServers));
+            match fault {
+                Some(reason) => catalog.refuse(&server, None, reason),
+                None => {
+                    let tools = catalog.usable(&server, tools);
+                    usable.push((server, tools));
+                }
             }
-            server_count = server_count.saturating_add(1);
-            let mut schema_bytes = 0_usize;
-            for tool in tools {
-                schema_bytes = schema_bytes.saturating_add(tool.input_schema.get().len());
-                if schema_bytes > MAX_SERVER_SCHEMA_BYTES {
-                    catalog.refuse(&server, Some(&tool.name), Reason::SchemasTooLarge);
-                    break;
-                }
-                if tool_count >= MAX_TOOLS {
-                    catalog.refuse(&server, None, Reason::TooManyTools);
-                    break;
-                }
-                tool_count = tool_count.saturating_add(1);
-                catalog.add(&server, tool, &mut taken);
+        }
+        catalog.share(&mut usable);
+        let tools: Vec<Tool> = usable.into_iter().flat_map(|(_, tools)| tools).collect();
+        let names = names::of(&tools);
+        for (tool, name) in tools.into_iter().zip(names) {
+            match catalog.tools.get(&name) {
+                None => _ = catalog.tools.insert(name, tool),
+                Some(_) => catalog.refuse(&tool.server, Some(&tool.name), Reason::SameName(name)),
             }
         }
         catalog
     }
 
-    fn add(&mut self, server: &str, mut tool: Tool, taken: &mut BTreeSet<String>) {
-        if let Some(reason) = tool_fault(&tool) {
-            self.refuse(server, Some(&tool.name), reason);
-            return;
+    /// What of a server's tools can be used, each as it is shown.
+    fn usable(&mut self, server: &str, tools: Vec<Tool>) -> Vec<Tool> {
+        let mut names = HashSet::new();
+        let mut usable = Vec::with_capacity(tools.len());
+        for tool in tools {
+            let name = tool.name.clone();
+            let fault = name_fault(&name, MAX_TOOL_NAME_CHARS, &['*'])
+                .or_else(|| (!names.insert(name.clone())).then_some(Reason::SameTool));
+            match fault.map_or_else(|| shown(server, tool).map_err(Reason::from), Err) {
+                Ok(shown) => usable.push(shown),
+                Err(reason) => self.refuse(server, Some(&name), reason),
+            }
         }
-        server.clone_into(&mut tool.server);
-        tool.description = cut(&tool.description, MAX_DESCRIPTION_CHARS);
-        tool.title = tool.title.map(|title| cut(&title, MAX_TITLE_CHARS)).filter(|title| !title.trim().is_empty());
-        tool.output_schema = tool.output_schema.filter(|schema| schema.get().len() <= MAX_SCHEMA_BYTES);
-        let name = model_name(server, &tool.name);
-        if taken.insert(name.clone()) {
-            self.tools.insert(name, tool);
-            return;
+        usable
+    }
+
+    /// Leaves out what is more than each server's share.
+    fn share(&mut self, servers: &mut [(ServerName, Vec<Tool>)]) {
+        let counts: Vec<usize> = servers.iter().map(|(_, tools)| tools.len()).collect();
+        for ((server, tools), share) in servers.iter_mut().zip(shares::of(&counts, MAX_TOOLS)) {
+            let left_out = tools.len().saturating_sub(share);
+            tools.truncate(share);
+            if left_out > 0 {
+                self.refuse(server, None, Reason::TooManyTools(left_out));
+            }
         }
-        if let Some(other) = self.tools.remove(&name) {
-            self.refuse(&other.server, Some(&other.name), Reason::SameName(name.clone()));
+        let bytes: Vec<usize> =
+            servers.iter().map(|(_, tools)| tools.iter().map(bytes_of).sum::<usize>().min(MAX_SERVER_BYTES)).collect();
+        for ((server, tools), share) in servers.iter_mut().zip(shares::of(&bytes, MAX_BYTES)) {
+            let before = tools.len();
+            let mut used = 0_usize;
+            // One that is too long does not keep out the shorter ones after it.
+            tools.retain(|tool| {
+                let with_it = used.saturating_add(bytes_of(tool));
+                let fits = with_it <= share;
+                used = if fits { with_it } else { used };
+                fits
+            });
+            let left_out = before.saturating_sub(tools.len());
+            if left_out > 0 {
+                self.refuse(server, None, Reason::TooLong(left_out));
+            }
         }
-        self.refuse(server, Some(&tool.name), Reason::SameName(name));
     }
 
     fn refuse(&mut self, server: &str, tool: Option<&str>, reason: Reason) {
@@ -167,44 +199,51 @@ impl Catalog {
         self.tools.values().filter(move |tool| tool.server == server)
     }
 
-    /// What is not in it, `server` or `server:tool`, and why in words.
-    pub fn refused(&self) -> impl Iterator<Item = (String, String)> {
-        self.refused.iter().map(|refused| (refused.name(), refused.reason.to_string()))
+    /// What is not in it, and why.
+    #[must_use]
+    pub fn refused(&self) -> &[Refused] {
+        &self.refused
     }
 }
 
-/// The name that models see: letters, digits, `_` and `-`, at most 64.
-#[must_use]
-pub fn model_name(server: &str, tool: &str) -> String {
-    let allowed = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
-    let mut name: String = server.chars().chain(['_']).chain(tool.chars()).map(allowed).collect();
-    if name.len() > MAX_MODEL_NAME_BYTES {
-        let hash = Sha256::digest(format!("{server}\0{tool}"));
-        let digits: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-        name.truncate(MAX_MODEL_NAME_BYTES.saturating_sub(HASH_DIGITS).saturating_sub(1));
-        name.push('_');
-        name.extend(digits.chars().take(HASH_DIGITS));
-    }
-    name
+/// A tool as it is shown: cut, and with a schema that every model's server takes.
+fn shown(server: &str, mut tool: Tool) -> Result<Tool, Unfit> {
+    tool.input_schema = repaired(&tool.input_schema)?;
+    server.clone_into(&mut tool.server);
+    // What is not printed costs six characters each where it is written as JSON.
+    let printed = |text: &str| text.replace(|c: char| c.is_control() && !matches!(c, '\n' | '\t'), " ");
+    tool.description = cut(&printed(&tool.description), MAX_DESCRIPTION_CHARS);
+    tool.title = tool.title.map(|title| cut(&printed(&title), MAX_TITLE_CHARS));
+    tool.title = tool.title.filter(|title| !title.trim().is_empty());
+    // Clients of the gateway refuse a whole list for one schema of a result that is none.
+    tool.output_schema = tool.output_schema.filter(|schema| repaired(schema).is_ok());
+    Ok(tool)
 }
 
-fn tool_fault(tool: &Tool) -> Option<Reason> {
-    let schema = tool.input_schema.get();
-    name_fault(&tool.name, MAX_TOOL_NAME_CHARS, &['*'])
-        .or_else(|| (schema.len() > MAX_SCHEMA_BYTES).then_some(Reason::SchemaTooLarge))
-        .or_else(|| (!schema.trim_start().starts_with('{')).then_some(Reason::NotASchema))
+fn bytes_of(tool: &Tool) -> usize {
+    let output = tool.output_schema.as_ref().map_or(0, |schema| schema.get().len());
+    tool.input_schema.get().len().saturating_add(tool.description.len()).saturating_add(output)
 }
 
 fn name_fault(name: &str, max_chars: usize, forbidden: &[char]) -> Option<Reason> {
-    // Letters and digits of any alphabet, but nothing invisible and nothing that turns the direction of writing around.
-    let printable = |c: char| c.is_alphanumeric() || c.is_ascii_graphic() || c == ' ';
     if name.trim().is_empty() {
         Some(Reason::NoName)
     } else if name.chars().count() > max_chars {
         Some(Reason::NameTooLong(max_chars))
-    } else if name.chars().any(|c| !printable(c) || forbidden.contains(&c)) {
+    } else if name.chars().any(|c| misleads(c) || forbidden.contains(&c)) {
         Some(Reason::Name)
     } else {
         None
     }
+}
+
+/// Whether a character is not shown, or turns the direction of writing around. What joins letters or signs to one is part of words.
+fn misleads(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}'
+                | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
+                | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}'
+        )
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use mcp::{Content, Outcome, ResourceBody};
+use serde_json::Value;
 
 use crate::cut;
 
@@ -11,8 +12,8 @@ pub const MAX_RESULT_CHARS: usize = 100_000;
 /// The longest address, name or media type in a line about something that is not text.
 const MAX_LABEL_CHARS: usize = 200;
 
-/// What a model reads of a result: its texts, a line in brackets for what is not text, the structured result if there is no text, and in
-/// brackets what was left out. At most [`MAX_RESULT_CHARS`] and that last line.
+/// What a model reads of a result: its texts, a line in brackets for what is not text, the structured result if there is no text or if it says
+/// more about a failure, and in brackets what was left out. At most [`MAX_RESULT_CHARS`] and that last line.
 #[must_use]
 pub fn text_for_model(outcome: &Outcome) -> String {
     let mut parts: Vec<String> = outcome.content.iter().map(words).collect();
@@ -21,7 +22,15 @@ pub fn text_for_model(outcome: &Outcome) -> String {
         Content::Resource { resource } => matches!(resource.body, ResourceBody::Text(_)),
         _ => false,
     });
-    if let Some(structured) = outcome.structured.as_ref().filter(|_| !has_text) {
+    // Texts of a success are to say the same (MCP, "Structured Content"); those of a failure are mostly one line.
+    let is_said = |structured: &Value| match outcome.is_error {
+        false => has_text,
+        true => outcome.content.iter().any(|content| match content {
+            Content::Text { text } => serde_json::from_str::<Value>(text).is_ok_and(|said| said == *structured),
+            _ => false,
+        }),
+    };
+    if let Some(structured) = outcome.structured.as_ref().filter(|structured| !is_said(structured)) {
         parts.push(structured.to_string());
     }
     parts.retain(|part| !part.is_empty());
@@ -61,7 +70,10 @@ fn words(content: &Content) -> String {
                 format!("[resource {}, {}, {}]", label(&resource.uri), label(mime_type), size(decoded_bytes(blob)))
             }
         },
-        Content::Other => "[something of a kind that is not known here]".to_owned(),
+        other @ Content::Other(_) => match other.clone().known() {
+            Content::Text { text } => text,
+            _ => String::new(),
+        },
     }
 }
 
@@ -69,7 +81,7 @@ fn words(content: &Content) -> String {
 #[must_use]
 pub fn written_bytes(outcome: &Outcome) -> usize {
     let bytes = |json: serde_json::Result<Vec<u8>>| json.map_or(usize::MAX, |json| json.len());
-    let known = outcome.content.iter().filter(|content| **content != Content::Other);
+    let known = outcome.content.iter().filter(|content| !matches!(content, Content::Other(_)));
     let structured = outcome.structured.as_ref().map_or(0, |structured| bytes(serde_json::to_vec(structured)));
     known.map(|content| bytes(serde_json::to_vec(content))).fold(structured, usize::saturating_add)
 }

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     AuditCode, CallFailure, Catalog, Effect, Failure, Outcome, Policy, ServerName, Tool, arguments,
-    content::written_bytes, cut, decide, schema::canonical,
+    content::written_bytes, cut, decide, exposure::says_only, policy::decide_exposed, schema::canonical,
 };
 
 /// A tool that takes longer has hung, as far as the person who waits is concerned.
@@ -43,8 +43,8 @@ pub trait World {
     /// Writes down that the call is about to be made. For clients that are no run: always [`Started::First`].
     async fn start(&self, tool: &Tool) -> Result<Started, Self::Error>;
 
-    /// Makes the call. Reads no more than [`MAX_OUTCOME_BYTES`]. Dropped when [`CALL_LIMIT`] is over.
-    async fn call(&self, tool: &Tool, arguments: Map<String, Value>) -> Result<Outcome, CallFailure>;
+    /// Makes the call with these arguments, byte for byte. Reads no more than [`MAX_OUTCOME_BYTES`]. Dropped when [`CALL_LIMIT`] is over.
+    async fn call(&self, tool: &Tool, arguments: &str) -> Result<Outcome, CallFailure>;
 
     /// Appends to the audit. What goes wrong is the world's to log: the result is not lost over it.
     async fn audit(&self, entry: AuditEntry) -> Result<(), Self::Error>;
@@ -57,6 +57,12 @@ pub trait World {
 
     /// Whether this call can wait for a person. A run can; an outside client cannot.
     fn can_ask(&self) -> bool;
+
+    /// Whether something private was read before in this conversation, which this call could carry out.
+    fn has_read_private(&self) -> bool;
+
+    /// What the person has written in this conversation. Asked for only when it matters.
+    async fn written_by_person(&self) -> Result<Vec<String>, Self::Error>;
 }
 
 /// What is known about whether a call may be made.
@@ -154,11 +160,12 @@ pub async fn execute<W: World>(
     let Some(tool) = found else {
         return Ok(refuse(world, &Failure::UnknownTool(name)).await);
     };
+    let sent = arguments::as_sent(arguments);
     let arguments = match arguments::validate(&tool.input_schema, arguments) {
         Ok(arguments) => arguments,
         Err(cause) => return Ok(refuse(world, &Failure::InvalidArguments(tool, cause)).await),
     };
-    let permitted = match permit(world, tool).await? {
+    let permitted = match permit(world, tool, &arguments).await? {
         Ok(permitted) => permitted,
         Err(otherwise) => return Ok(otherwise),
     };
@@ -169,7 +176,8 @@ pub async fn execute<W: World>(
     {
         return Ok(refuse(world, &Failure::TooMany(tool, retry_after_ms)).await);
     }
-    let ttl_ms = tool.result_ttl_ms.filter(|ttl_ms| *ttl_ms > 0 && tool.reads_only());
+    // What was read of something private is to be on record for each conversation that reads it.
+    let ttl_ms = tool.result_ttl_ms.filter(|ttl_ms| *ttl_ms > 0 && tool.reads_only() && !tool.reads_private);
     let cache = ttl_ms.map(|ttl_ms| (cache_key(tool, &arguments), ttl_ms));
     if let Some((key, _)) = &cache
         && let Some(outcome) = world.cached(key).await
@@ -185,7 +193,7 @@ pub async fn execute<W: World>(
         Started::First if !world.can_ask() && !tool.reads_only() => audit(world, tool, AuditCode::Begun).await,
         Started::First | Started::Again => {}
     }
-    match call(world, tool, arguments).await {
+    match call(world, tool, sent).await {
         Err(cause) => Ok(refuse(world, &Failure::Call(tool, cause)).await),
         Ok(outcome) if outcome.is_error => Ok(finish(world, tool, outcome, AuditCode::ToolError).await),
         Ok(outcome) => {
@@ -207,9 +215,24 @@ enum Permitted {
 }
 
 /// Whether the call may be made, or what is to be answered instead.
-async fn permit<W: World>(world: &W, tool: &Tool) -> Result<Result<Permitted, Execution>, W::Error> {
+async fn permit<W: World>(
+    world: &W,
+    tool: &Tool,
+    arguments: &Map<String, Value>,
+) -> Result<Result<Permitted, Execution>, W::Error> {
     let permission = world.permission(tool).await?;
-    let effect = decide(tool, &permission.installation, &permission.user);
+    let mut effect = decide(tool, &permission.installation, &permission.user);
+    if effect == Effect::Allow
+        && permission.approval != Approval::Allowed
+        && world.has_read_private()
+        && decide_exposed(tool, &permission.installation, &permission.user) == Effect::Ask
+    {
+        // A schema that cannot be read proposes nothing.
+        let schema = serde_json::from_str(tool.input_schema.get()).unwrap_or_default();
+        if !says_only(arguments, &schema, &world.written_by_person().await?) {
+            effect = Effect::Ask;
+        }
+    }
     let failure = match (effect, permission.approval) {
         (Effect::Deny, _) => Failure::Denied(tool),
         // Who was asked about this very call and said no is not overruled by what holds for others.
@@ -233,7 +256,7 @@ fn needed(tool: &Tool, expires_at_ms: i64) -> Execution {
     Execution::ApprovalNeeded { server, title, always_asks: tool.always_asks, expires_at_ms }
 }
 
-async fn call<W: World>(world: &W, tool: &Tool, arguments: Map<String, Value>) -> Result<Outcome, CallFailure> {
+async fn call<W: World>(world: &W, tool: &Tool, arguments: &str) -> Result<Outcome, CallFailure> {
     let outcome = match select(pin!(world.call(tool, arguments)), pin!(world.sleep(CALL_LIMIT))).await {
         Either::Left((outcome, _)) => outcome?,
         Either::Right(((), _)) => return Err(CallFailure::TimedOut),

@@ -7,7 +7,9 @@ pub mod arguments;
 pub mod catalog;
 pub mod content;
 pub mod execution;
+pub mod exposure;
 pub mod failure;
+pub mod fault;
 pub mod offers;
 pub mod policy;
 pub mod redaction;
@@ -23,6 +25,7 @@ pub use content::text_for_model;
 pub use domain::Effect;
 pub use execution::{Approval, AuditEntry, Execution, Permission, Started, World, execute};
 pub use failure::{AuditCode, CallFailure, Failure};
+pub use fault::Fault;
 pub use mcp::Outcome;
 pub use offers::{Offerable, OfferableTool};
 pub use policy::{Policy, decide};
@@ -51,6 +54,8 @@ pub struct Tool {
     pub annotations: Annotations,
     /// Whether its server is somebody else's, so that what it says about itself is only said.
     pub remote: bool,
+    /// Whether what it gives back is a person's or the installation's own: it is passed secrets, or its server an authorization.
+    pub reads_private: bool,
     /// Whether the person is asked before every call, whatever was allowed.
     pub always_asks: bool,
     /// How long a result may be given again for the same arguments, if the listing says so. Milliseconds.

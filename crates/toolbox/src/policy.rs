@@ -5,7 +5,7 @@
 use domain::Effect;
 use wildmatch::WildMatchPattern;
 
-use crate::{Tool, cut};
+use crate::{Tool, cut, exposure::is_heard_by_others};
 
 /// The longest pattern: a server's name and a tool's, and some `*`.
 pub const MAX_PATTERN_CHARS: usize = 256;
@@ -156,6 +156,18 @@ pub fn decide(tool: &Tool, installation: &[Policy], user: &[Policy]) -> Effect {
         (None, None) if tool.annotations.read_only && !tool.remote => Effect::Allow,
         (None, None) => Effect::Ask,
     }
+}
+
+/// What happens to calls of a tool after something private was read, as far as they say what the person did not write: where others hear them,
+/// the person is asked, unless a policy allows exactly this tool.
+#[must_use]
+pub fn decide_exposed(tool: &Tool, installation: &[Policy], user: &[Policy]) -> Effect {
+    let effect = decide(tool, installation, user);
+    let is_named = || {
+        let mut policies = installation.iter().chain(user);
+        policies.any(|policy| policy.is_exact() && policy.effect == Effect::Allow && policy.matches(tool))
+    };
+    if effect == Effect::Allow && is_heard_by_others(tool) && !is_named() { Effect::Ask } else { effect }
 }
 
 fn most_specific<'p>(tool: &Tool, policies: &'p [Policy]) -> Option<&'p Policy> {

@@ -103,7 +103,7 @@ impl Redaction {
                     self.text(text);
                 }
             }
-            Content::Other => {}
+            Content::Other(kind) => self.text(kind),
         }
     }
 

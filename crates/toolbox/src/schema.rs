@@ -1,19 +1,23 @@
 //! Checks a JSON value against a JSON Schema that somebody else wrote: every step is counted, and there are only so many (docs/adr/0013).
 //!
-//! Knows 2020-12, 2019-09, draft-07 and draft-06. Fetches nothing. `format` and the content keywords are annotations, as in 2020-12; a
+//! Knows 2020-12, 2019-09, draft-07 and draft-06; what else a schema says it is written in is read as the nearest of these, and [`repaired`]
+//! makes draft-04 readable. Fetches nothing. `format` and the content keywords are annotations, as in 2020-12; a
 //! `pattern` that needs more than a linear-time engine has is not checked, because who wrote it checks it too.
 
 mod checker;
 mod keywords;
 mod references;
+mod repair;
 mod report;
 
 use std::fmt;
 
 use serde_json::Value;
 
+pub use self::repair::{MAX_DEPTH, Unfit, repaired};
+
 pub(crate) use self::keywords::canonical;
-use self::{checker::Checker, report::Problems};
+use self::{checker::Checker, repair::Dialect, report::Problems};
 
 /// The longest piece of a schema or a value that is quoted in a problem.
 const MAX_QUOTED_CHARS: usize = 80;
@@ -39,9 +43,6 @@ impl fmt::Display for Problem {
 /// The schema does not allow to say whether a value fits.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Unusable {
-    /// It is written in a dialect not known here.
-    #[error("its dialect {0} is not supported")]
-    Dialect(String),
     /// It refers to something outside, or to nothing.
     #[error("its reference {0} leads nowhere inside it, and none is followed outside")]
     Reference(String),
@@ -61,14 +62,8 @@ pub enum Unusable {
 /// # Errors
 /// [`Unusable`].
 pub fn check(schema: &Value, instance: &Value) -> Result<Vec<Problem>, Unusable> {
-    let dialect = schema.get("$schema").and_then(Value::as_str).unwrap_or("2020-12");
-    let has = |name: &str| dialect.contains(name);
-    let reference_is_alone = has("draft-07") || has("draft-06");
-    if !(reference_is_alone || has("2020-12") || has("2019-09")) {
-        return Err(Unusable::Dialect(shortened(dialect)));
-    }
     let mut problems = Problems::default();
-    Checker::new(schema, reference_is_alone).whole(instance, &mut problems)?;
+    Checker::new(schema, Dialect::of(schema).reference_is_alone()).whole(instance, &mut problems)?;
     Ok(problems.into_first())
 }
 

@@ -1,10 +1,11 @@
 /** The tools there are and what the person wants to happen when a model asks for one. */
 import { signal } from "@preact/signals";
 import { tools as api, describe } from "../api.ts";
-import type { Effect, Tool } from "../types.ts";
+import type { Effect, Tool, ToolProblem } from "../types.ts";
 import { endedBy } from "./session.ts";
 
-export type ToolList = { at: "loading" } | { at: "failed"; reason: string } | { at: "ready"; items: Tool[] };
+export type ToolList =
+  { at: "loading" } | { at: "failed"; reason: string } | { at: "ready"; items: Tool[]; problems: ToolProblem[] };
 
 export const toolList = signal<ToolList>({ at: "loading" });
 /** For each tool (by its pattern) whose choice is being saved, or could not be: why. */
@@ -22,7 +23,7 @@ export function patternOf(tool: Tool): string {
 export async function loadTools(): Promise<void> {
   if (toolList.value.at === "failed") toolList.value = { at: "loading" };
   try {
-    toolList.value = { at: "ready", items: await allTools() };
+    toolList.value = { at: "ready", ...(await allTools()) };
   } catch (error) {
     if (!endedBy(error)) toolList.value = { at: "failed", reason: describe(error) };
   }
@@ -50,16 +51,18 @@ export function forgetTools(): void {
   saving.value = new Map();
 }
 
-async function allTools(): Promise<Tool[]> {
+async function allTools(): Promise<{ items: Tool[]; problems: ToolProblem[] }> {
   const items: Tool[] = [];
+  let problems: ToolProblem[] = [];
   let cursor: string | null = null;
   for (let page = 0; page < MAX_PAGES; page++) {
     const answer = await api.list(cursor);
     items.push(...answer.items);
+    problems = answer.problems ?? [];
     cursor = answer.next_cursor;
     if (cursor === null || cursor === undefined) break;
   }
-  return items;
+  return { items, problems };
 }
 
 function note(pattern: string, state: { at: "sending" } | { at: "failed"; reason: string } | null): void {

@@ -3,7 +3,7 @@ import { useEffect, useId, useState } from "preact/hooks";
 import { readParameters, visible } from "../arguments.ts";
 import { loadSecrets } from "../state/secrets.ts";
 import { choose, loadTools, patternOf, saving, toolList } from "../state/tools.ts";
-import type { Effect, Tool } from "../types.ts";
+import type { Effect, Tool, ToolProblem } from "../types.ts";
 import { announce } from "./announce.tsx";
 import { LongText } from "./arguments.tsx";
 import { Header } from "./header.tsx";
@@ -63,7 +63,14 @@ function List() {
         </div>
       );
     case "ready": {
-      if (list.items.length === 0) return <p class="mt-6">There are no tools here yet.</p>;
+      if (list.items.length === 0) {
+        return (
+          <>
+            <Problems problems={list.problems} />
+            <p class="mt-6">There are no tools here yet.</p>
+          </>
+        );
+      }
       const found = list.items.filter((tool) => matches(tool, search));
       return (
         <>
@@ -77,6 +84,7 @@ function List() {
               onInput={(event) => setSearch(event.currentTarget.value)}
             />
           )}
+          <Problems problems={list.problems} />
           <SecretsFault />
           {found.length === 0 && <p class="mt-6">No tool fits “{search.trim()}”.</p>}
           {byServer(found).map(([server, tools]) => (
@@ -86,6 +94,34 @@ function List() {
       );
     }
   }
+}
+
+/** What is missing, so that nobody looks for it in vain. */
+function Problems({ problems }: { problems: ToolProblem[] }) {
+  const id = useId();
+  if (problems.length === 0) return null;
+  return (
+    <section class="mt-5 rounded-xl border border-line bg-raised px-4 py-3.5 text-sm leading-6" aria-labelledby={id}>
+      <h2 id={id} class="font-semibold">
+        Not everything is here
+      </h2>
+      <ul class="mt-1.5 grid gap-2">
+        {problems.map(({ server, tool, message, advice }, index) => (
+          <li key={index} class="min-w-0 break-words">
+            <bdi class="font-medium">{visible(server)}</bdi>
+            {tool !== null && (
+              <>
+                {" "}
+                <bdi class="font-mono text-xs">{visible(tool)}</bdi>
+              </>
+            )}
+            : {visible(message)}
+            {advice !== null && <span class="block text-soft">{advice}</span>}
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
 }
 
 function Server({ name, tools }: { name: string; tools: Tool[] }) {

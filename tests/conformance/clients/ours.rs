@@ -47,6 +47,10 @@ impl Transport for Http {
         let body: BodyStream = Box::pin(response.bytes_stream().map(move |chunk| chunk.map_err(connection)));
         answer.body(body).map_err(|error| TransportError::Connection(error.to_string()))
     }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
 }
 
 /// Accepts every form with its defaults.

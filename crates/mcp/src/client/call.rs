@@ -8,7 +8,7 @@ use super::{
     exchange::{Call, OnProgress, raw, reborrow},
 };
 use crate::{
-    header,
+    header, lenient,
     model::{Content, Map, Tool},
     provider::InputNeeded,
     wire::{Era, HEADER_MISMATCH},
@@ -18,28 +18,40 @@ use crate::{
 const MAX_ROUNDS: usize = 8;
 
 /// A tool's result.
-#[derive(Clone, PartialEq, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, PartialEq, Debug)]
 pub struct CallResult {
     /// For the model.
-    #[serde(default)]
     pub content: Vec<Content>,
     /// For programs.
-    #[serde(rename = "structuredContent", default)]
     pub structured: Option<Value>,
     /// The tool failed, and `content` says how.
-    #[serde(default)]
     pub is_error: bool,
 }
 
-#[derive(Deserialize)]
+impl CallResult {
+    /// Whatever a server answers: the call was made, so nothing of it is refused that can be read at all.
+    fn read(result: Value) -> Self {
+        let Value::Object(mut fields) = result else {
+            return Self { content: lenient::contents(result), structured: None, is_error: false };
+        };
+        let mut take = |key: &str| fields.remove(key).filter(|value| !value.is_null());
+        Self {
+            content: take("content").map(lenient::contents).unwrap_or_default(),
+            // As the first revision had it.
+            structured: take("structuredContent").or_else(|| take("toolResult")),
+            is_error: take("isError").is_some_and(|flag| lenient::flag(&flag)),
+        }
+    }
+}
+
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Kind {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::field")]
     result_type: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::field")]
     input_requests: Map,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::field")]
     request_state: Option<String>,
 }
 
@@ -96,10 +108,13 @@ impl<T: Transport> Client<T> {
                 }
             }
             let result = self.exchange(call, reborrow(&mut on_progress)).await?;
-            let malformed = |error: serde_json::Error| ClientError::Malformed(error.to_string());
-            let kind: Kind = serde_json::from_str(result.get()).map_err(malformed)?;
+            // What is no object says nothing of its kind.
+            let kind: Kind = serde_json::from_str(result.get()).unwrap_or_default();
             match kind.result_type.as_deref() {
-                None | Some("complete") => return serde_json::from_str(result.get()).map_err(malformed),
+                None | Some("complete") => {
+                    let result = serde_json::from_str(result.get());
+                    return result.map(CallResult::read).map_err(|error| ClientError::Malformed(error.to_string()));
+                }
                 Some("input_required") => input = Some(self.give(kind)?),
                 Some(other) => return Err(ClientError::Malformed(format!("resultType {other:?}"))),
             }

@@ -1,9 +1,10 @@
 //! One request and its answer, in either era; and finding out which.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, pin::pin, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Request, StatusCode, header};
+use futures::future::{Either, select};
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use serde_json::{
     Value,
@@ -11,18 +12,24 @@ use serde_json::{
 };
 
 use super::{
-    Client, ClientError, Connection, Progress, Transport,
+    Client, ClientError, Connection, Progress, Transport, TransportError,
     answer::{self, Messages},
 };
 use crate::{
     header::encode,
+    lenient,
     model::{Implementation, Map},
     wire::{
-        self, Era, HEADER_METHOD, HEADER_NAME, HEADER_SESSION, HEADER_VERSION, LEGACY_VERSION,
+        self, Era, HEADER_METHOD, HEADER_NAME, HEADER_SESSION, HEADER_VERSION, INVALID_REQUEST, LEGACY_VERSION,
         META_CLIENT_CAPABILITIES, META_CLIENT_INFO, META_VERSION, METHOD_NOT_FOUND, MODERN_VERSION, Message,
-        PROGRESS_TOKEN, RpcError, UNSUPPORTED_VERSION,
+        PARSE_ERROR, PROGRESS_TOKEN, RpcError, UNSUPPORTED_VERSION,
     },
 };
+
+/// A server that knows `server/discover` has its answer at hand; one that does not may leave it unanswered.
+const DISCOVERY_LIMIT: Duration = Duration::from_secs(2);
+/// The longest id of somebody else's that is repeated.
+const MAX_ID_CHARS: usize = 40;
 
 /// Params of a request by name; raw, so that arguments stay as they are.
 pub(crate) type Params = BTreeMap<&'static str, Box<RawValue>>;
@@ -64,22 +71,24 @@ pub(crate) fn raw(value: &impl Serialize) -> Result<Box<RawValue>, ClientError> 
 #[serde(rename_all = "camelCase")]
 struct Discovered {
     supported_versions: Vec<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::field")]
     instructions: Option<String>,
-    #[serde(rename = "_meta", default)]
+    #[serde(rename = "_meta", default, deserialize_with = "lenient::field")]
     meta: Map,
     /// Where drafts had it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::field")]
     server_info: Option<Implementation>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Initialized {
-    protocol_version: String,
-    #[serde(default)]
+    /// Unsaid: the one that was asked for.
+    #[serde(default, deserialize_with = "lenient::field")]
+    protocol_version: Option<String>,
+    #[serde(default, deserialize_with = "lenient::field")]
     instructions: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::field")]
     server_info: Option<Implementation>,
 }
 
@@ -98,28 +107,34 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    /// Asks the server what it is. What is not a modern answer is taken for a legacy server's.
+    /// Asks the server what it is. What is not a modern answer is taken for a legacy server's, and silence too.
     pub(crate) async fn discover(&self) -> Result<Era, ClientError> {
-        let mut answer = self.exchange_modern(Call::new("server/discover"), None).await;
-        if let Err(ClientError::Protocol { code: UNSUPPORTED_VERSION, data, .. }) = &answer {
-            let supported = data.as_ref().and_then(|data| data.get("supported")).cloned().unwrap_or_default();
-            let supported: Vec<String> = serde_json::from_value(supported).unwrap_or_default();
-            if !supported.iter().any(|version| version == MODERN_VERSION) {
-                return self.fall_back(supported).await;
-            }
-            answer = self.exchange_modern(Call::new("server/discover"), None).await;
-        }
+        let discovery = pin!(self.ask_what_it_is());
+        let answer = match select(discovery, pin!(self.transport.sleep(DISCOVERY_LIMIT))).await {
+            Either::Left((answer, _)) => answer,
+            Either::Right(((), _)) => Err(TransportError::TimedOut.into()),
+        };
         match answer {
             Ok(result) => match serde_json::from_str::<Discovered>(result.get()) {
                 Ok(discovered) => self.discovered(discovered).await,
                 // Some servers answer anything with something.
                 Err(_) => self.initialize().await,
             },
-            Err(ClientError::Protocol { code, .. }) if !is_modern(code) => self.initialize().await,
-            Err(ClientError::Http { status, .. }) if may_be_legacy(status) => self.initialize().await,
-            Err(ClientError::Malformed(_)) => self.initialize().await,
-            Err(error) => Err(error),
+            Err(ClientError::Version(supported)) => self.fall_back(supported).await,
+            Err(error) if would_answer_nothing_else(&error) => Err(error),
+            Err(_) => self.initialize().await,
         }
+    }
+
+    async fn ask_what_it_is(&self) -> Result<Box<RawValue>, ClientError> {
+        let answer = self.exchange_modern(Call::new("server/discover"), None).await;
+        let Err(ClientError::Protocol { code: UNSUPPORTED_VERSION, data, .. }) = &answer else { return answer };
+        let supported = data.as_ref().and_then(|data| data.get("supported")).cloned().unwrap_or_default();
+        let supported: Vec<String> = serde_json::from_value(supported).unwrap_or_default();
+        if !supported.iter().any(|version| version == MODERN_VERSION) {
+            return Err(ClientError::Version(supported));
+        }
+        self.exchange_modern(Call::new("server/discover"), None).await
     }
 
     async fn discovered(&self, discovered: Discovered) -> Result<Era, ClientError> {
@@ -154,7 +169,7 @@ impl<T: Transport> Client<T> {
         let result = self.exchange_legacy(call, None).await?;
         let initialized: Initialized =
             serde_json::from_str(result.get()).map_err(|error| ClientError::Malformed(error.to_string()))?;
-        let version = initialized.protocol_version;
+        let version = initialized.protocol_version.unwrap_or_else(|| LEGACY_VERSION.to_owned());
         if version.as_str() >= MODERN_VERSION || version.as_str() < "2024" {
             return Err(ClientError::Version(vec![version]));
         }
@@ -165,8 +180,22 @@ impl<T: Transport> Client<T> {
             connection.instructions = initialized.instructions;
         }
         let body = wire::call(None, "notifications/initialized", Map::new());
-        let response = self.transport.send(self.legacy_request(body)?).await?;
-        if response.status().is_success() { Ok(Era::Legacy) } else { Err(http_error(&response)) }
+        // What it answers to what needs no answer does not matter: if it cannot go on, it says so next.
+        self.send(self.legacy_request(body)?).await?;
+        Ok(Era::Legacy)
+    }
+
+    /// Ends the session, if the server keeps one. Whether it listens is its affair: many answer 405. The client can be used on and begins anew.
+    pub async fn close(&self) {
+        if !self.has_session() {
+            return;
+        }
+        if let Ok(mut request) = self.legacy_request(Vec::new()) {
+            *request.method_mut() = Method::DELETE;
+            request.headers_mut().remove(header::CONTENT_TYPE);
+            *self.connection.borrow_mut() = Connection { era: Some(Era::Legacy), ..Connection::default() };
+            let _ = self.send(request).await;
+        }
     }
 
     pub(crate) fn capabilities(&self) -> Map {
@@ -183,10 +212,9 @@ impl<T: Transport> Client<T> {
             Era::Modern => self.exchange_modern(call, on_progress).await,
             Era::Legacy => {
                 let again = call.clone();
-                let had_session = self.connection.borrow().session.is_some();
                 match self.exchange_legacy(call, reborrow(&mut on_progress)).await {
-                    // The session has ended. Nothing was done in it, so this may be sent again.
-                    Err(ClientError::Http { status: StatusCode::NOT_FOUND, .. }) if had_session => {
+                    // Nothing was done in it, so this may be sent again.
+                    Err(ClientError::SessionEnded) => {
                         self.initialize().await?;
                         self.exchange_legacy(again, on_progress).await
                     }
@@ -206,7 +234,7 @@ impl<T: Transport> Client<T> {
         call.meta.insert(META_CLIENT_CAPABILITIES.to_owned(), self.capabilities().into());
         let software = serde_json::to_value(&self.options.software).unwrap_or_default();
         call.meta.insert(META_CLIENT_INFO.to_owned(), software);
-        let body = body(&id, &mut call, on_progress.is_some())?;
+        let body = body(id, &mut call, on_progress.is_some())?;
         let mut request = self.request(body)?;
         let headers = request.headers_mut();
         headers.insert(HEADER_VERSION, HeaderValue::from_static(MODERN_VERSION));
@@ -216,8 +244,8 @@ impl<T: Transport> Client<T> {
             headers.insert(HEADER_NAME, value);
         }
         headers.extend(call.headers);
-        let response = self.transport.send(request).await?;
-        self.read(&id, response, on_progress).await
+        let response = self.send(request).await?;
+        self.read(id, response, on_progress).await
     }
 
     async fn exchange_legacy(
@@ -227,12 +255,12 @@ impl<T: Transport> Client<T> {
     ) -> Result<Box<RawValue>, ClientError> {
         let id = self.take_id();
         let initializing = call.method == "initialize";
-        let body = body(&id, &mut call, on_progress.is_some())?;
-        let response = self.transport.send(self.legacy_request(body)?).await?;
+        let body = body(id, &mut call, on_progress.is_some())?;
+        let response = self.send(self.legacy_request(body)?).await?;
         if initializing {
             self.connection.borrow_mut().session = response.headers().get(HEADER_SESSION).cloned();
         }
-        self.read(&id, response, on_progress).await
+        self.read(id, response, on_progress).await
     }
 
     fn legacy_request(&self, body: Vec<u8>) -> Result<Request<Bytes>, ClientError> {
@@ -248,7 +276,8 @@ impl<T: Transport> Client<T> {
     }
 
     fn request(&self, body: Vec<u8>) -> Result<Request<Bytes>, ClientError> {
-        let mut request = Request::post(self.url.clone())
+        let url = self.moved.borrow().clone().unwrap_or_else(|| self.url.clone());
+        let mut request = Request::post(url)
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::ACCEPT, "application/json, text/event-stream");
         if let Some(authorization) = &self.options.authorization {
@@ -257,38 +286,31 @@ impl<T: Transport> Client<T> {
         request.body(Bytes::from(body)).map_err(|error| ClientError::Request(error.to_string()))
     }
 
-    fn take_id(&self) -> Value {
+    fn take_id(&self) -> u64 {
         let id = self.next_id.get();
         self.next_id.set(id.wrapping_add(1));
-        id.into()
+        id
     }
 
     /// Reads up to the answer to `id`. Dropping the rest closes the connection.
     async fn read(
         &self,
-        id: &Value,
+        id: u64,
         response: http::Response<super::BodyStream>,
         mut on_progress: Option<OnProgress<'_>>,
     ) -> Result<Box<RawValue>, ClientError> {
         let status = response.status();
         if !status.is_success() {
-            let refusal = http_error(&response);
-            if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-                return Err(refusal);
-            }
-            let (head, body) = response.into_parts();
-            let message = answer::error_message(&head.headers, body).await;
-            return Err(match message.and_then(|message| message.error) {
-                // A session's end is said with any body.
-                Some(error) if status != StatusCode::NOT_FOUND || error.code == METHOD_NOT_FOUND => protocol(error),
-                _ => refusal,
-            });
+            return Err(self.refusal(response).await);
         }
         let (head, body) = response.into_parts();
         let mut messages = Messages::new(&head.headers, body, self.options.max_answer_bytes);
+        // What does not say what it answers counts if nothing else comes.
+        let mut unnamed = None;
         while let Some(message) = messages.next().await? {
+            let (answers, is_unnamed) = (message.answers(id), message.is_unnamed());
             match message {
-                Message { method: Some(method), id: None, params, .. } => {
+                Message { method: Some(method), params, .. } if is_unnamed => {
                     if let ("notifications/progress", Some(on_progress)) = (method.as_str(), &mut on_progress)
                         && let Some(progress) = progress(id, params.as_deref())
                     {
@@ -298,14 +320,50 @@ impl<T: Transport> Client<T> {
                 Message { method: Some(method), id: Some(asked), params, .. } => {
                     self.reply(&asked, &method, params.as_deref()).await?;
                 }
-                Message { error: Some(error), .. } => return Err(protocol(error)),
-                Message { result: Some(result), id: answered, .. } if answered.as_ref() == Some(id) => {
-                    return Ok(result);
+                // It could not read the request, so it cannot say which it was.
+                Message { error: Some(error), .. }
+                    if answers || is_unnamed && matches!(error.code, PARSE_ERROR | INVALID_REQUEST) =>
+                {
+                    return Err(protocol(error));
+                }
+                Message { result: Some(result), .. } if answers => return Ok(result),
+                Message { error: Some(error), .. } if is_unnamed => unnamed = Some(Err(protocol(error))),
+                Message { result: Some(result), .. } if is_unnamed => unnamed = Some(Ok(result)),
+                Message { result: None, .. } if answers => {
+                    return Err(ClientError::Malformed("it has neither a result nor an error".to_owned()));
+                }
+                Message { id: Some(other), result, error, .. } if result.is_some() || error.is_some() => {
+                    let other: String = other.to_string().chars().take(MAX_ID_CHARS).collect();
+                    let words = format!("it answers a request {other} that was not made; ours was {id}");
+                    unnamed.get_or_insert(Err(ClientError::Malformed(words)));
                 }
                 _ => {}
             }
         }
-        Err(ClientError::Malformed("the stream ended without an answer".to_owned()))
+        let nothing = || Err(ClientError::Malformed(format!("it is {status} and ends without a result")));
+        unnamed.unwrap_or_else(nothing)
+    }
+
+    /// Why a request was not served.
+    async fn refusal(&self, response: http::Response<super::BodyStream>) -> ClientError {
+        let (status, refusal) = (response.status(), http_error(&response));
+        if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            return refusal;
+        }
+        let had_session = self.has_session();
+        let (head, body) = response.into_parts();
+        let error = answer::error_message(&head.headers, body).await.and_then(|message| message.error);
+        let is_of_session = |error: &RpcError| error.message.to_lowercase().contains("session");
+        match error {
+            Some(error) if status == StatusCode::NOT_FOUND && error.code == METHOD_NOT_FOUND => protocol(error),
+            // A session's end is said with any body, and by some servers with 400.
+            _ if status == StatusCode::NOT_FOUND && had_session => ClientError::SessionEnded,
+            Some(error) if status == StatusCode::BAD_REQUEST && had_session && is_of_session(&error) => {
+                ClientError::SessionEnded
+            }
+            Some(error) if status != StatusCode::NOT_FOUND => protocol(error),
+            _ => refusal,
+        }
     }
 
     /// Answers what a legacy server asks on the stream of a call. A modern one must not ask, and is not answered.
@@ -322,24 +380,24 @@ impl<T: Transport> Client<T> {
             Some(answer) => wire::result(id, answer),
             None => wire::error(Some(id), &RpcError::new(METHOD_NOT_FOUND, "Method not found")),
         };
-        self.transport.send(self.legacy_request(body)?).await?;
+        self.send(self.legacy_request(body)?).await?;
         Ok(())
     }
 }
 
-fn body(id: &Value, call: &mut Call<'_>, wants_progress: bool) -> Result<Vec<u8>, ClientError> {
+fn body(id: u64, call: &mut Call<'_>, wants_progress: bool) -> Result<Vec<u8>, ClientError> {
     if wants_progress {
-        call.meta.insert(PROGRESS_TOKEN.to_owned(), id.clone());
+        call.meta.insert(PROGRESS_TOKEN.to_owned(), id.into());
     }
     if !call.meta.is_empty() {
         call.params.insert("_meta", raw(&call.meta)?);
     }
-    Ok(wire::call(Some(id), call.method, &call.params))
+    Ok(wire::call(Some(&id.into()), call.method, &call.params))
 }
 
-fn progress(id: &Value, params: Option<&RawValue>) -> Option<Progress> {
+fn progress(id: u64, params: Option<&RawValue>) -> Option<Progress> {
     let params: Value = serde_json::from_str(params?.get()).ok()?;
-    if params.get(PROGRESS_TOKEN) != Some(id) {
+    if params.get(PROGRESS_TOKEN) != Some(&id.into()) {
         return None;
     }
     serde_json::from_value(params).ok()
@@ -354,20 +412,14 @@ fn http_error<B>(response: &http::Response<B>) -> ClientError {
     ClientError::Http { status: response.status(), www_authenticate }
 }
 
-/// Errors that only modern servers know.
-fn is_modern(code: i64) -> bool {
-    (UNSUPPORTED_VERSION..=wire::HEADER_MISMATCH).contains(&code)
-}
-
-/// Answers of legacy servers to a request without a session or of an unknown method.
-fn may_be_legacy(status: StatusCode) -> bool {
-    matches!(
-        status,
-        StatusCode::BAD_REQUEST
-            | StatusCode::NOT_FOUND
-            | StatusCode::METHOD_NOT_ALLOWED
-            | StatusCode::NOT_ACCEPTABLE
-            | StatusCode::CONFLICT
-            | StatusCode::UNPROCESSABLE_ENTITY
-    )
+/// Whether a server that answers so would answer `initialize` no better: it is modern, wants a login, or is not to be reached.
+fn would_answer_nothing_else(error: &ClientError) -> bool {
+    match error {
+        ClientError::Protocol { code, .. } => (UNSUPPORTED_VERSION..=wire::HEADER_MISMATCH).contains(code),
+        ClientError::Http { status, .. } => *status == StatusCode::UNAUTHORIZED,
+        // One that breaks the connection may do so for a method that it does not know.
+        ClientError::Transport(error) => !matches!(error, TransportError::Connection(_) | TransportError::TimedOut),
+        ClientError::Moved { .. } | ClientError::Request(_) => true,
+        _ => false,
+    }
 }

@@ -1,14 +1,13 @@
 //! The tools of a server.
 
+use std::collections::HashMap;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{
-    Client, ClientError, Transport,
-    exchange::{Call, raw},
-};
+use super::{Client, ClientError, Transport, exchange::Call};
 use crate::{
-    header,
+    header, lenient,
     model::{Implementation, Tool},
     wire::{Era, METHOD_NOT_FOUND},
 };
@@ -23,10 +22,12 @@ const MAX_TOOLS: usize = 2048;
 /// What a server has.
 #[derive(Clone, Debug)]
 pub struct Listing {
-    /// Its tools, in its order.
+    /// Its tools, in its order, each name once.
     pub tools: Vec<Tool>,
     /// Those that cannot be used.
     pub refused: Vec<RefusedTool>,
+    /// Why there may be more than these.
+    pub cut: Option<Cut>,
     /// For how long this stays so, in milliseconds. `None`: the server does not say, as legacy ones cannot.
     pub ttl_ms: Option<u64>,
     /// This is for this authorization only and not to be shown to others.
@@ -48,20 +49,48 @@ pub struct RefusedTool {
     pub reason: String,
 }
 
+/// Why a list may not be whole.
+#[derive(Clone, PartialEq, Debug, thiserror::Error)]
+pub enum Cut {
+    /// The server goes round in a circle.
+    #[error("the server sends the same page again and again")]
+    Circle,
+    /// There are too many pages.
+    #[error("the list has more than {MAX_PAGES} pages")]
+    Pages,
+    /// There are too many tools.
+    #[error("the list has more than {MAX_TOOLS} tools")]
+    Tools,
+    /// The definitions are too long.
+    #[error("the list is longer than {MAX_LISTING_BYTES} bytes")]
+    Bytes,
+    /// A page that is not the first cannot be had.
+    #[error("its page {number} cannot be read: {cause}")]
+    Page {
+        /// Which, from 1.
+        number: usize,
+        /// Why.
+        cause: ClientError,
+    },
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Page {
-    tools: Vec<Box<RawValue>>,
     #[serde(default)]
-    next_cursor: Option<String>,
+    tools: Option<Vec<Box<RawValue>>>,
+    /// Anything: it is opaque and goes back as it came.
     #[serde(default)]
+    next_cursor: Option<Box<RawValue>>,
+    #[serde(default, deserialize_with = "lenient::field")]
     ttl_ms: Option<i64>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::field")]
     cache_scope: Option<String>,
 }
 
 impl<T: Transport> Client<T> {
-    /// Lists the server's tools, all pages of them, and what it says about itself.
+    /// Lists the server's tools, all pages of them, and what it says about itself. What comes after a page that cannot be read or that is one too
+    /// many is missing, and [`Listing::cut`] says so.
     ///
     /// # Errors
     /// [`ClientError`]. A server without tools has an empty list.
@@ -71,45 +100,83 @@ impl<T: Transport> Client<T> {
         let mut listing = Listing {
             tools: Vec::new(),
             refused: Vec::new(),
+            cut: None,
             ttl_ms: None,
             private: false,
             era,
             server: connection.server,
             instructions: connection.instructions,
         };
-        let (mut cursor, mut bytes): (Option<String>, usize) = (None, 0);
-        for number in 0..MAX_PAGES {
-            let mut call = Call::new("tools/list");
-            if let Some(cursor) = &cursor {
-                call.params.insert("cursor", raw(cursor)?);
-            }
-            let page = match self.exchange(call, None).await {
+        let mut definitions: HashMap<String, Box<RawValue>> = HashMap::new();
+        let mut cursors: Vec<Box<RawValue>> = Vec::new();
+        let mut bytes = 0_usize;
+        for number in 1..=MAX_PAGES {
+            let page = match self.page(cursors.last().map(AsRef::as_ref)).await {
                 Ok(page) => page,
-                Err(ClientError::Protocol { code: METHOD_NOT_FOUND, .. }) if number == 0 => return Ok(listing),
-                Err(error) => return Err(error),
-            };
-            let page: Page =
-                serde_json::from_str(page.get()).map_err(|error| ClientError::Malformed(error.to_string()))?;
-            bytes += page.tools.iter().map(|definition| definition.get().len()).sum::<usize>();
-            if bytes > MAX_LISTING_BYTES || listing.tools.len() + listing.refused.len() + page.tools.len() > MAX_TOOLS {
-                return Err(ClientError::TooLarge);
-            }
-            for definition in &page.tools {
-                match read(definition, era) {
-                    Ok(tool) => listing.tools.push(tool),
-                    Err(refused) => listing.refused.push(refused),
+                Err(ClientError::Protocol { code: METHOD_NOT_FOUND, .. }) if number == 1 => return Ok(listing),
+                Err(error) if number == 1 => return Err(error),
+                Err(cause) => {
+                    listing.cut = Some(Cut::Page { number, cause });
+                    return Ok(listing);
                 }
+            };
+            for definition in page.tools.unwrap_or_default() {
+                bytes += definition.get().len();
+                listing.cut = match () {
+                    () if bytes > MAX_LISTING_BYTES => Some(Cut::Bytes),
+                    () if listing.tools.len() + listing.refused.len() >= MAX_TOOLS => Some(Cut::Tools),
+                    () => None,
+                };
+                if listing.cut.is_some() {
+                    return Ok(listing);
+                }
+                listing.add(definition, &mut definitions);
             }
             // The whole is fresh for as long as its shortest-lived page; less than nothing is nothing.
             let ttl_ms = page.ttl_ms.map(|ttl_ms| u64::try_from(ttl_ms).unwrap_or(0));
-            listing.ttl_ms = if number == 0 { ttl_ms } else { listing.ttl_ms.min(ttl_ms) };
+            listing.ttl_ms = if number == 1 { ttl_ms } else { listing.ttl_ms.min(ttl_ms) };
             listing.private |= page.cache_scope.as_deref() == Some("private");
-            match page.next_cursor {
-                Some(next) if cursor.as_ref() != Some(&next) => cursor = Some(next),
-                _ => return Ok(listing),
+            // Servers end their lists with no cursor, and some with an empty one.
+            let Some(next) = page.next_cursor.filter(|cursor| !matches!(cursor.get(), "\"\"" | "false")) else {
+                return Ok(listing);
+            };
+            if cursors.iter().any(|cursor| cursor.get() == next.get()) {
+                listing.cut = Some(Cut::Circle);
+                return Ok(listing);
             }
+            cursors.push(next);
         }
-        Err(ClientError::TooLarge)
+        listing.cut = Some(Cut::Pages);
+        Ok(listing)
+    }
+
+    async fn page(&self, cursor: Option<&RawValue>) -> Result<Page, ClientError> {
+        let mut call = Call::new("tools/list");
+        if let Some(cursor) = cursor {
+            call.params.insert("cursor", cursor.to_owned());
+        }
+        let page = self.exchange(call, None).await?;
+        serde_json::from_str(page.get()).map_err(|error| ClientError::Malformed(error.to_string()))
+    }
+}
+
+impl Listing {
+    /// Adds a tool. One that is listed again as it was is the same; another of its name is none, for nobody could say which is called.
+    fn add(&mut self, definition: Box<RawValue>, known: &mut HashMap<String, Box<RawValue>>) {
+        match read(&definition, self.era) {
+            Err(refused) => self.refused.push(refused),
+            Ok(tool) => match known.get(&tool.name) {
+                Some(same) if same.get() == definition.get() => {}
+                Some(_) => {
+                    let reason = "another tool of this name is listed before it".to_owned();
+                    self.refused.push(RefusedTool { name: tool.name, reason });
+                }
+                None => {
+                    known.insert(tool.name.clone(), definition);
+                    self.tools.push(tool);
+                }
+            },
+        }
     }
 }
 

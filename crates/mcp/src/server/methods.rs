@@ -149,10 +149,11 @@ fn initialized<'a>(description: &'a Description, asked_for: Option<&'a str>) -> 
     }
 }
 
-/// Lists are whole, so no cursor was ever given out.
+/// Lists are whole, so no cursor was ever given out. An empty one is how some clients ask for the first page.
 fn whole(asked: &Asked<'_>) -> Result<(), Refusal> {
-    match asked.params.cursor {
+    match &asked.params.cursor {
         None => Ok(()),
+        Some(Value::String(cursor)) if cursor.is_empty() => Ok(()),
         Some(_) => Err(Refusal::within(INVALID_PARAMS, "Invalid cursor")),
     }
 }

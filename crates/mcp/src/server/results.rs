@@ -83,18 +83,18 @@ impl Frame {
     }
 
     pub(crate) fn outcome(&self, mut outcome: Outcome) -> Vec<u8> {
-        if outcome.content.is_empty()
-            && let Some(structured) = &outcome.structured
-        {
-            outcome.content.push(crate::Content::text(structured.to_string()));
+        outcome.content = outcome.content.into_iter().map(crate::Content::known).collect();
+        // Before 2026-07-28 it could only be an object.
+        let sent = outcome.structured.as_ref().filter(|it| self.era == Era::Modern || it.is_object());
+        let in_words = outcome.structured.as_ref().filter(|_| outcome.content.is_empty() || sent.is_none());
+        if let Some(text) = in_words.map(ToString::to_string) {
+            let text = crate::Content::text(text);
+            if !outcome.content.contains(&text) {
+                outcome.content.push(text);
+            }
         }
         let message = self.complete(
-            CallToolResult {
-                content: &outcome.content,
-                // Before 2026-07-28 it could only be an object.
-                structured_content: outcome.structured.as_ref().filter(|it| self.era == Era::Modern || it.is_object()),
-                is_error: outcome.is_error,
-            },
+            CallToolResult { content: &outcome.content, structured_content: sent, is_error: outcome.is_error },
             None,
         );
         if message.len() <= MAX_OUTCOME_BYTES {

@@ -161,6 +161,19 @@ fn tools_that_are_few_are_all_offered_and_there_is_nothing_to_search() {
 }
 
 #[test]
+fn tools_are_counted_as_well_as_measured() {
+    let small = |count: usize| {
+        let named = |mut tool: ToolDefinition, at: usize| {
+            tool.name = format!("t{at}");
+            tool
+        };
+        tools().into_iter().zip(0..count).map(|(tool, at)| named(tool, at)).collect::<Vec<_>>()
+    };
+    let offered = |count| having(small(count), 10_000_000).offered(&[], Id::new()).len();
+    assert_eq!((offered(120), offered(121), offered(200)), (120, 1, 1));
+}
+
+#[test]
 fn what_a_run_found_is_offered_from_then_on_and_to_no_other_run() {
     let (tools, run_id) = (having(tools(), WINDOW), Id::new());
     let [asked, found] = searched(&tools, run_id, "list emails");

@@ -123,6 +123,8 @@ fn do_what_people_do(store: &Store<Recorder<'_>>) {
         for _ in 0..2 {
             store.start_tool_call(lease, user_id, "call", "clock").await.unwrap();
         }
+        store.holder_of(lease, "call").await.unwrap().unwrap();
+        store.written_by_person(run.id, user_id).await.unwrap();
         store.finish_step(lease, RunState::Streaming, &answer("a", "stop"), None, &batch(100, "frames")).await.unwrap();
         store.tool_permission(user_id, Some((run.id, "call"))).await.unwrap();
         store.ask_approval(lease, user_id, "call", "clock", "now", 60_000).await.unwrap().unwrap();

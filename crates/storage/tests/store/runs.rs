@@ -1,8 +1,8 @@
 //! Who executes a run, what it leaves behind, and how it ends.
 
-use domain::{MessageRole, RunState, ToolCall};
+use domain::{Id, MessageRole, RunState, ToolCall};
 use storage::{
-    leases::Leave,
+    leases::{Holder, Leave},
     messages::{NewMessage, Retried},
     tool_calls::Started,
 };
@@ -19,6 +19,7 @@ crate::on_each_database! {
     cancelling_reaches_the_executor_and_says_when_there_is_none,
     a_broken_off_run_can_be_tried_again_and_the_new_one_does_not_see_the_old_answer,
     a_run_cannot_be_tried_again_when_the_conversation_has_moved_on,
+    what_a_conversation_has_called_and_its_person_written_is_known_to_who_executes_its_run,
     a_tool_call_is_started_once,
     a_run_that_is_tried_again_knows_what_its_tools_have_done,
 }
@@ -140,6 +141,30 @@ fn a_run_that_is_tried_again_knows_what_its_tools_have_done(place: Place) {
     let Retried::Queued(second) = block_on(store.retry_run(user.id, run.id)).unwrap() else { panic!() };
     let context = block_on(store.context(&second, 100, 1_000_000)).unwrap();
     assert_eq!(context.iter().map(|message| message.content.as_str()).collect::<Vec<_>>(), ["hello", "", "sent"]);
+}
+
+fn what_a_conversation_has_called_and_its_person_written_is_known_to_who_executes_its_run(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = fixture.user("a@example.org");
+    let conversation = fixture.conversation(&user);
+    let store = &fixture.store;
+    let (_, first) = fixture.claimed(&user, conversation);
+    assert_eq!(block_on(store.holder_of(first, "c")).unwrap().unwrap().called, Vec::<String>::new());
+    for (call, name) in [("c1", "mail_read"), ("c2", "mail_read"), ("c3", "clock_now")] {
+        block_on(store.start_tool_call(first, user.id, call, name)).unwrap();
+    }
+    assert!(fixture.end(first, RunState::Complete, "complete"));
+    let (run, second) = fixture.claimed(&user, conversation);
+    let mut holder = block_on(store.holder_of(second, "c1")).unwrap().unwrap();
+    holder.called.sort();
+    let called = vec!["clock_now".to_owned(), "mail_read".to_owned()];
+    assert_eq!(holder, Holder { user_id: user.id, begun: false, called });
+    let (_, elsewhere) = fixture.claimed(&user, fixture.conversation(&user));
+    assert_eq!(block_on(store.holder_of(elsewhere, "c1")).unwrap().unwrap().called, Vec::<String>::new());
+    assert_eq!(block_on(store.holder_of(lease_of(&run), "c1")).unwrap(), None);
+    let written = block_on(store.written_by_person(run.id, user.id)).unwrap();
+    assert_eq!(written, ["hello", "hello"]);
+    assert!(block_on(store.written_by_person(run.id, Id::new())).unwrap().is_empty());
 }
 
 fn a_tool_call_is_started_once(place: Place) {

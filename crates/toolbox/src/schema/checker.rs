@@ -271,7 +271,9 @@ impl<'s> Checker<'s> {
             }
             let (mut evaluated, mut unsure) = (false, false);
             if let Some(schema) = properties.and_then(|properties| properties.get(key)) {
-                self.check(schema, value, inner, problems)?;
+                if !(value.is_null() && takes_null(schema)) {
+                    self.check(schema, value, inner, problems)?;
+                }
                 evaluated = true;
             }
             for (pattern, schema) in patterns.into_iter().flatten() {
@@ -395,6 +397,11 @@ impl<'s> Checker<'s> {
         self.spend(text.len().saturating_mul(steps_a_letter))?;
         Ok(self.patterns.get(pattern).and_then(Option::as_ref).map(|(regex, _)| regex.is_match(text)))
     }
+}
+
+/// Whether a property may be `null` though its type does not say so: because that is its default, or by the word that OpenAPI has for it.
+fn takes_null(schema: &Value) -> bool {
+    schema.get("default") == Some(&Value::Null) || schema.get("nullable") == Some(&Value::Bool(true))
 }
 
 fn compile(pattern: &str) -> Option<(Regex, usize)> {

@@ -26,7 +26,7 @@ impl<'s> References<'s> {
                 Value::Array(items) => rest.extend(items),
                 Value::Object(keywords) => {
                     names.read(value, keywords);
-                    rest.extend(keywords.iter().filter(|(key, _)| !is_data(key)).map(|(_, value)| value));
+                    rest.extend(schemas(keywords));
                 }
                 _ => {}
             }
@@ -74,6 +74,11 @@ impl<'s> References<'s> {
 
 fn name<'s>(names: &mut HashMap<&'s str, Option<&'s Value>>, key: &'s str, schema: &'s Value) {
     names.entry(key).and_modify(|found| *found = None).or_insert(Some(schema));
+}
+
+/// What lies in a schema and may be one, or hold some.
+pub(super) fn schemas(keywords: &serde_json::Map<String, Value>) -> impl Iterator<Item = &Value> {
+    keywords.iter().filter(|(keyword, _)| !is_data(keyword)).map(|(_, value)| value)
 }
 
 /// Whether a keyword's value is data, in which nothing is a schema.

@@ -36,6 +36,28 @@ fn what_is_no_object_is_said() {
 }
 
 #[test]
+fn null_is_taken_where_it_is_the_default_or_said_to_be_allowed() {
+    let schema = json!({"properties": {
+        "a": {"type": "string", "default": null},
+        "b": {"type": "integer", "nullable": true},
+        "c": {"type": "string", "default": "x"},
+        "d": {"type": "object", "properties": {"e": {"enum": ["f"], "default": null}}},
+    }});
+    assert!(validate(&raw(&schema), r#"{"a": null, "b": null, "d": {"e": null}}"#).is_ok());
+    assert_eq!(told(&schema, r#"{"c": null}"#), "/c: must be a string, not null");
+    assert_eq!(told(&schema, r#"{"a": 1}"#), "/a: must be a string, not a number");
+}
+
+#[test]
+fn a_name_that_is_there_twice_is_refused_wherever_it_is() {
+    for twice in [r#"{"to": "a", "to": "b"}"#, r#"{"a": [{"b": {"to": 1, "x": 2, "t\u006f": 1}}]}"#] {
+        let words = told(&json!({}), twice);
+        assert!(words.starts_with("they have a name twice in one object: to"), "{words}");
+    }
+    assert!(validate(&raw(&json!({})), r#"{"to": {"to": 1}, "x": [{"to": 1}, {"to": 2.5e3}, true, null]}"#).is_ok());
+}
+
+#[test]
 fn each_problem_is_said_with_its_place() {
     let schema = json!({
         "type": "object",
@@ -106,7 +128,7 @@ fn references_stay_inside() {
 }
 
 #[test]
-fn older_drafts_are_known_and_others_are_named() {
+fn older_drafts_are_known_and_others_read_as_well_as_can_be() {
     let draft_07 = json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
         "definitions": {"text": {"type": "string"}},
@@ -116,8 +138,10 @@ fn older_drafts_are_known_and_others_are_named() {
     assert!(validate(&raw(&draft_07), r#"{"a": "beside a reference nothing counts", "pair": [null]}"#).is_ok());
     assert_eq!(told(&draft_07, r#"{"a": ""}"#), "lacks the required \"pair\", which a needs");
     assert_eq!(told(&draft_07, r#"{"pair": [null, 1]}"#), "/pair/1: is not allowed");
-    let other = json!({"$schema": "http://json-schema.org/draft-03/schema#"});
-    assert!(told(&other, "{}").contains("its dialect http://json-schema.org/draft-03/schema# is not supported"));
+    for other in ["http://json-schema.org/draft-03/schema#", "https://example.org/mine", ""] {
+        let other = json!({"$schema": other, "properties": {"a": {"type": "string"}}});
+        assert_eq!(told(&other, r#"{"a": 1}"#), "/a: must be a string, not a number");
+    }
 }
 
 /// Schemas of every keyword we know, with references that lead somewhere.

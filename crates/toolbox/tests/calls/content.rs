@@ -33,7 +33,7 @@ fn texts_are_read_in_order_and_the_rest_is_named() {
         read(&content, Some(json!({"not": "needed"}))),
         "before\n[image image/png, 12 KiB]\n[audio audio/wav, 3 bytes]\n[resource a (file:///a.txt), text/plain, 2 MiB]\n\
          [resource file:///b.txt]\ninside\n[resource file:///c, application/pdf, 2 bytes]\n\
-         [something of a kind that is not known here]\nafter"
+         [something of the type \"hologram\" was not understood]\nafter"
     );
 }
 
@@ -44,6 +44,16 @@ fn the_structured_result_is_read_when_there_is_no_text() {
     let image = json!([{"type": "image", "data": "AAAA", "mimeType": "image/png"}]);
     assert_eq!(read(&image, Some(json!({"a": 1}))), "[image image/png, 3 bytes]\n{\"a\":1}");
     assert_eq!(read(&json!([]), None), "[nothing]");
+}
+
+#[test]
+fn of_a_failure_the_structure_is_read_too_unless_its_text_says_the_same() {
+    let failed = |text: &str| {
+        let outcome = outcome(&json!([{"type": "text", "text": text}]), Some(json!({"code": 7})));
+        text_for_model(&Outcome { is_error: true, ..outcome })
+    };
+    assert_eq!(failed("It failed."), "It failed.\n{\"code\":7}");
+    assert_eq!(failed(r#"{ "code": 7 }"#), r#"{ "code": 7 }"#);
 }
 
 #[test]

@@ -44,7 +44,16 @@ fn a_call_goes_its_way() {
     assert_eq!(world.steps(), ["permission", "rate", "start", "call", "audit"]);
     let entry = AuditEntry { server: Some("mail".to_owned()), tool: "send".to_owned(), code: AuditCode::Ok };
     assert_eq!(world.audited.take(), [entry]);
-    assert_eq!(serde_json::to_value(world.called_with.take()).unwrap(), json!([{"to": "a@example.org"}]));
+    assert_eq!(world.called_with.take(), [TO]);
+}
+
+#[test]
+fn what_is_called_is_what_the_model_wrote_byte_for_byte() {
+    let world = allowed();
+    let written = r#"{"n": 12345678901234567890123, "price": 10.10,  "z": 1, "a": "\u00e9"}"#;
+    assert_eq!(world.words(&tool("s", "t"), &format!(" {written}\n")).1, AuditCode::Ok);
+    assert_eq!(world.words(&tool("s", "t"), "").1, AuditCode::Ok);
+    assert_eq!(world.called_with.take(), [written, "{}"]);
 }
 
 #[test]

@@ -11,7 +11,9 @@
 mod arguments;
 mod catalog;
 mod content;
+mod corpus;
 mod execution;
+mod exposure;
 mod hostile_schemas;
 mod policy;
 mod world;
@@ -30,6 +32,7 @@ fn tool(server: &str, name: &str) -> Tool {
         output_schema: None,
         annotations: Annotations::default(),
         remote: false,
+        reads_private: false,
         always_asks: false,
         result_ttl_ms: None,
     }

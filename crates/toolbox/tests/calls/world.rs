@@ -10,7 +10,6 @@ use futures::{
     executor::block_on,
     future::{pending, ready},
 };
-use serde_json::{Map, Value};
 use toolbox::{
     Approval, AuditCode, AuditEntry, CallFailure, Catalog, Effect, Execution, Outcome, Permission, Policy, Started,
     Tool, World, execute, text_for_model,
@@ -36,12 +35,15 @@ pub(crate) struct Scripted {
     pub(crate) rate: Result<(), u64>,
     pub(crate) started: Started,
     pub(crate) begun: bool,
+    pub(crate) has_read_private: bool,
+    /// By the person.
+    pub(crate) written: Vec<&'static str>,
     pub(crate) audit_fails: bool,
     pub(crate) permission_fails: bool,
     /// What happened, in order.
     pub(crate) steps: RefCell<Vec<&'static str>>,
     pub(crate) audited: RefCell<Vec<AuditEntry>>,
-    pub(crate) called_with: RefCell<Vec<Map<String, Value>>>,
+    pub(crate) called_with: RefCell<Vec<String>>,
     pub(crate) slept: Cell<Duration>,
     pub(crate) kept: RefCell<HashMap<String, Outcome>>,
 }
@@ -57,6 +59,8 @@ pub(crate) fn world() -> Scripted {
         rate: Ok(()),
         started: Started::First,
         begun: false,
+        has_read_private: false,
+        written: Vec::new(),
         audit_fails: false,
         permission_fails: false,
         steps: RefCell::default(),
@@ -146,9 +150,9 @@ impl World for Scripted {
         Ok(self.started)
     }
 
-    async fn call(&self, _: &Tool, arguments: Map<String, Value>) -> Result<Outcome, CallFailure> {
+    async fn call(&self, _: &Tool, arguments: &str) -> Result<Outcome, CallFailure> {
         self.step("call");
-        self.called_with.borrow_mut().push(arguments);
+        self.called_with.borrow_mut().push(arguments.to_owned());
         match &self.tools {
             Tools::Answer(outcome) => Ok(outcome.clone()),
             Tools::Fail(failure) => Err(failure.clone()),
@@ -174,5 +178,14 @@ impl World for Scripted {
 
     fn can_ask(&self) -> bool {
         self.can_ask
+    }
+
+    fn has_read_private(&self) -> bool {
+        self.has_read_private
+    }
+
+    async fn written_by_person(&self) -> Result<Vec<String>, StoreFailed> {
+        self.step("written");
+        Ok(self.written.iter().map(|&text| text.to_owned()).collect())
     }
 }

@@ -1,0 +1,196 @@
+//! Makes of a tool's schema one that every model's server takes: an object with properties, lists that say what is in them, no keyword of a
+//! wrong type. Where the meaning is plain it is written out; where it is not, the tool is left out rather than a guess made, for a server that
+//! checks refuses a whole request for one schema.
+//!
+//! What is written so may allow more than what was sent, never less: the tool's own server checks too.
+
+mod forms;
+mod keywords;
+
+use serde_json::{Map, Value, value::RawValue};
+
+use super::{references::References, shortened};
+use crate::arguments::MAX_SCHEMA_BYTES;
+
+/// How deep schemas may lie in each other. Those of people's tools are up to ten deep; servers that go through them recursively have limits
+/// that nobody documents.
+pub const MAX_DEPTH: usize = 32;
+/// How often a reference may lead to a reference.
+const MAX_REFERENCES: usize = 16;
+
+/// Why a tool's schema cannot be used.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Unfit {
+    /// It is too long.
+    #[error("its input schema is longer than {MAX_SCHEMA_BYTES} bytes")]
+    TooLarge,
+    /// It is nested too deeply.
+    #[error("its input schema is nested more than {MAX_DEPTH} deep")]
+    TooDeep,
+    /// It is no JSON that can be read.
+    #[error("its input schema cannot be read: {0}")]
+    NotJson(String),
+    /// What it allows is no object, which arguments are.
+    #[error("its input schema does not describe an object")]
+    NotAnObject,
+    /// It refers to something that is not in it.
+    #[error("its input schema refers to {0}, which is not in it")]
+    Reference(String),
+}
+
+/// The schema as it can be shown to any model's server: as it was sent, if nothing is wrong with it.
+///
+/// # Errors
+/// [`Unfit`].
+pub fn repaired(schema: &RawValue) -> Result<Box<RawValue>, Unfit> {
+    if schema.get().len() > MAX_SCHEMA_BYTES {
+        return Err(Unfit::TooLarge);
+    }
+    let (sent, is_text) = read(schema.get())?;
+    let dialect = Dialect::of(&sent);
+    let mut root = resolved(&sent, dialect)?;
+    root = keywords::tidy(root, dialect, 0)?;
+    forms::merge(&mut root)?;
+    object(&mut root)?;
+    let mut repaired = Value::Object(root);
+    check_references(&repaired)?;
+    if repaired == sent && !is_text && dialect != Dialect::Draft4 {
+        return Ok(schema.to_owned());
+    }
+    // It is in no older dialect any more.
+    if let Value::Object(root) = &mut repaired {
+        root.remove("$schema");
+    }
+    RawValue::from_string(repaired.to_string()).map_err(|error| Unfit::NotJson(error.to_string()))
+}
+
+/// What keywords mean.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Dialect {
+    /// Draft-04 and before: a schema's name is `id`.
+    Draft4,
+    /// Draft-06 and 07: what stands beside a `$ref` does not count, as in those before.
+    Draft7,
+    /// All others, named or not.
+    New,
+}
+
+impl Dialect {
+    pub(super) fn of(schema: &Value) -> Self {
+        let named = schema.get("$schema").and_then(Value::as_str).unwrap_or_default();
+        let has = |name: &str| named.contains(name);
+        match () {
+            () if has("draft-03") || has("draft-04") || has("draft-05") => Self::Draft4,
+            () if has("draft-06") || has("draft-07") => Self::Draft7,
+            () => Self::New,
+        }
+    }
+
+    /// Whether what stands beside a `$ref` does not count.
+    pub(super) fn reference_is_alone(self) -> bool {
+        self != Self::New
+    }
+}
+
+/// The schema, or what it plainly stands for: servers write an empty object as a list (PHP), as nothing, and as a text.
+fn read(text: &str) -> Result<(Value, bool), Unfit> {
+    let read = |text: &str| serde_json::from_str::<Value>(text).map_err(|error| Unfit::NotJson(error.to_string()));
+    match read(text)? {
+        Value::String(inner) => Ok((read(&inner)?, true)),
+        schema => Ok((schema, false)),
+    }
+}
+
+/// The keywords of the schema, those of what it refers to included.
+fn resolved(sent: &Value, dialect: Dialect) -> Result<Map<String, Value>, Unfit> {
+    let mut root = match sent {
+        Value::Object(keywords) => keywords.clone(),
+        Value::Null | Value::Bool(true) => return Ok(Map::new()),
+        Value::Array(items) if items.is_empty() => return Ok(Map::new()),
+        _ => return Err(Unfit::NotAnObject),
+    };
+    let references = References::of(sent);
+    for _ in 0..MAX_REFERENCES {
+        let Some(Value::String(reference)) = root.remove("$ref") else { return Ok(root) };
+        let target = follow(&references, &reference, sent)?;
+        let Value::Object(target) = target else { return Err(Unfit::NotAnObject) };
+        if dialect.reference_is_alone() {
+            root.retain(|keyword, _| matches!(keyword.as_str(), "$defs" | "definitions" | "$schema"));
+        }
+        for (keyword, value) in target {
+            root.entry(keyword.clone()).or_insert_with(|| value.clone());
+        }
+    }
+    Err(Unfit::Reference("itself".to_owned()))
+}
+
+fn follow<'s>(references: &References<'s>, reference: &str, root: &'s Value) -> Result<&'s Value, Unfit> {
+    let found = references.follow(reference, root);
+    found.map(|(found, _)| found).map_err(|_| Unfit::Reference(shortened(reference)))
+}
+
+/// Says that it is an object with properties, if nothing says otherwise.
+fn object(root: &mut Map<String, Value>) -> Result<(), Unfit> {
+    let is_object = match root.get("type") {
+        None => true,
+        Some(Value::String(kind)) => kind == "object",
+        Some(Value::Array(kinds)) => kinds.iter().any(|kind| kind == "object"),
+        Some(_) => false,
+    };
+    if !is_object {
+        return Err(Unfit::NotAnObject);
+    }
+    root.insert("type".to_owned(), "object".into());
+    let required: Vec<String> =
+        root.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(text).collect();
+    if let Value::Object(properties) = root.entry("properties".to_owned()).or_insert_with(|| Value::Object(Map::new()))
+    {
+        // What must be there and is not described may be anything.
+        for name in required {
+            properties.entry(name).or_insert_with(|| Value::Object(Map::new()));
+        }
+    }
+    Ok(())
+}
+
+fn text(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_owned)
+}
+
+/// Whether every reference leads to something else than references.
+fn check_references(root: &Value) -> Result<(), Unfit> {
+    let references = References::of(root);
+    let mut rest = vec![(root, root)];
+    while let Some((schema, base)) = rest.pop() {
+        match schema {
+            Value::Array(items) => rest.extend(items.iter().map(|item| (item, base))),
+            Value::Object(keywords) => {
+                let is_resource = keywords.get("$id").and_then(Value::as_str).is_some_and(|id| !id.starts_with('#'));
+                let base = if is_resource { schema } else { base };
+                if let Some(Value::String(reference)) = keywords.get("$ref") {
+                    check_reference(&references, reference, base)?;
+                }
+                rest.extend(super::references::schemas(keywords).map(|value| (value, base)));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn check_reference(references: &References<'_>, reference: &str, base: &Value) -> Result<(), Unfit> {
+    let lost = || Unfit::Reference(shortened(reference));
+    let (mut next, mut base) = (reference.to_owned(), base);
+    for _ in 0..MAX_REFERENCES {
+        let (found, within) = references.follow(&next, base).map_err(|_| lost())?;
+        match found {
+            Value::Object(keywords) => match keywords.get("$ref") {
+                Some(Value::String(reference)) => (next, base) = (reference.clone(), within),
+                _ => return Ok(()),
+            },
+            Value::Bool(_) => return Ok(()),
+            _ => return Err(lost()),
+        }
+    }
+    Err(lost())
+}

@@ -1,0 +1,290 @@
+//! Each keyword by itself, in every schema within a schema.
+
+use std::collections::HashSet;
+
+use serde_json::{Map, Number, Value, json};
+
+use super::{Dialect, MAX_DEPTH, Unfit};
+use crate::schema::canonical;
+
+/// The keywords of a schema, each of the type it must have. What is of another type and means nothing plain is left out.
+pub(super) fn tidy(keywords: Map<String, Value>, dialect: Dialect, depth: usize) -> Result<Map<String, Value>, Unfit> {
+    if depth > MAX_DEPTH {
+        return Err(Unfit::TooDeep);
+    }
+    let inside = Inside { dialect, depth: depth.saturating_add(1) };
+    let is_alone = dialect.reference_is_alone() && keywords.get("$ref").is_some_and(Value::is_string);
+    let mut tidy = Map::new();
+    for (keyword, value) in keywords {
+        if is_alone && !may_stand_beside_a_reference(&keyword) {
+            continue;
+        }
+        if let Some(value) = inside.keyword(&keyword, value)? {
+            tidy.insert(keyword, value);
+        }
+    }
+    rename_id(&mut tidy, dialect);
+    exclusive_limits(&mut tidy);
+    required_properties(&mut tidy);
+    items(&mut tidy);
+    Ok(tidy)
+}
+
+fn may_stand_beside_a_reference(keyword: &str) -> bool {
+    matches!(keyword, "$ref" | "$defs" | "definitions" | "title" | "description" | "default" | "examples")
+        || keyword.starts_with("x-")
+}
+
+/// Where schemas within the one that is tidied are.
+#[derive(Clone, Copy)]
+struct Inside {
+    dialect: Dialect,
+    depth: usize,
+}
+
+impl Inside {
+    fn keyword(self, keyword: &str, value: Value) -> Result<Option<Value>, Unfit> {
+        Ok(match keyword {
+            "type" => kinds(&value),
+            "properties" | "patternProperties" | "$defs" | "definitions" | "dependentSchemas" | "dependencies" => {
+                match value {
+                    Value::Object(schemas) => Some(Value::Object(self.named(keyword, schemas)?)),
+                    _ => None,
+                }
+            }
+            "dependentRequired" => Some(value).filter(Value::is_object),
+            // Where it is a list, `items` below makes `prefixItems` of it.
+            "items" => match value {
+                Value::Array(schemas) => Some(Value::Array(self.list(schemas)?)),
+                value => Some(self.schema(value)?),
+            },
+            "prefixItems" | "anyOf" | "oneOf" | "allOf" => match value {
+                Value::Array(schemas) if !schemas.is_empty() => Some(Value::Array(self.list(schemas)?)),
+                value @ Value::Object(_) => Some(Value::Array(self.list(vec![value])?)),
+                _ => None,
+            },
+            "additionalProperties" | "unevaluatedProperties" | "unevaluatedItems" | "additionalItems" => match value {
+                Value::Bool(allowed) => Some(Value::Bool(allowed)),
+                Value::String(text) => boolean(&text),
+                value @ Value::Object(_) => Some(self.schema(value)?),
+                _ => None,
+            },
+            "not" | "if" | "then" | "else" | "contains" | "propertyNames" | "contentSchema" => match value {
+                value @ (Value::Object(_) | Value::Bool(_)) => Some(self.schema(value)?),
+                _ => None,
+            },
+            "required" => required(value),
+            "enum" => choices(value),
+            "examples" => match value {
+                Value::Null => None,
+                examples @ Value::Array(_) => Some(examples),
+                one => Some(json!([one])),
+            },
+            "minLength" | "maxLength" | "minItems" | "maxItems" | "minProperties" | "maxProperties" | "minContains"
+            | "maxContains" => {
+                number(value).filter(|number| number.as_u64().is_some() || whole(number)).map(Value::Number)
+            }
+            "minimum" | "maximum" => number(value).map(Value::Number),
+            "exclusiveMinimum" | "exclusiveMaximum" => match value {
+                // As draft-04 has it; `exclusive_limits` reads it.
+                Value::Bool(exclusive) => Some(Value::Bool(exclusive)),
+                value => number(value).map(Value::Number),
+            },
+            "multipleOf" => {
+                number(value).filter(|number| number.as_f64().is_some_and(|number| number > 0.0)).map(Value::Number)
+            }
+            "uniqueItems" | "deprecated" | "readOnly" | "writeOnly" | "nullable" | "$recursiveAnchor" => match value {
+                Value::Bool(set) => Some(Value::Bool(set)),
+                Value::String(text) => boolean(&text),
+                _ => None,
+            },
+            "title" | "description" | "format" | "pattern" | "$schema" | "$id" | "$ref" | "$anchor"
+            | "$dynamicAnchor" | "$dynamicRef" | "$recursiveRef" | "$comment" | "contentEncoding"
+            | "contentMediaType" => Some(value).filter(Value::is_string),
+            _ => Some(value),
+        })
+    }
+
+    /// A schema where one belongs. What is none says nothing.
+    fn schema(self, value: Value) -> Result<Value, Unfit> {
+        let keywords = match value {
+            Value::Object(keywords) => keywords,
+            Value::Bool(false) => return Ok(json!({"not": {}})),
+            // `{"name": "string"}` is how some write `{"name": {"type": "string"}}`.
+            Value::String(name) => match kind(&name) {
+                Some(kind) => Map::from_iter([("type".to_owned(), Value::from(kind))]),
+                None => Map::new(),
+            },
+            _ => Map::new(),
+        };
+        tidy(keywords, self.dialect, self.depth).map(Value::Object)
+    }
+
+    fn list(self, schemas: Vec<Value>) -> Result<Vec<Value>, Unfit> {
+        schemas.into_iter().map(|schema| self.schema(schema)).collect()
+    }
+
+    fn named(self, keyword: &str, schemas: Map<String, Value>) -> Result<Map<String, Value>, Unfit> {
+        let named = schemas.into_iter().map(|(name, value)| {
+            let value = match value {
+                // A list of other properties' names.
+                names @ Value::Array(_) if keyword == "dependencies" => names,
+                // Whether the property must be there is read where the properties are.
+                Value::Object(schema) if schema.get("required").is_some_and(Value::is_boolean) => {
+                    let required = schema.get("required").cloned();
+                    let mut schema = tidy(schema, self.dialect, self.depth)?;
+                    required.map(|required| schema.insert("required".to_owned(), required));
+                    Value::Object(schema)
+                }
+                value => self.schema(value)?,
+            };
+            Ok((name, value))
+        });
+        named.collect()
+    }
+}
+
+/// One of the seven types, also by the names that Python and others have for them.
+fn kind(name: &str) -> Option<&'static str> {
+    Some(match name.trim().to_ascii_lowercase().as_str() {
+        "string" | "str" | "text" => "string",
+        "integer" | "int" | "long" => "integer",
+        "number" | "float" | "double" | "decimal" => "number",
+        "boolean" | "bool" => "boolean",
+        "object" | "dict" | "map" => "object",
+        "array" | "list" | "tuple" => "array",
+        "null" | "none" => "null",
+        _ => return None,
+    })
+}
+
+fn kinds(value: &Value) -> Option<Value> {
+    match value {
+        Value::String(name) => kind(name).map(Value::from),
+        Value::Array(names) => {
+            // Of a type that is not known nothing can be said, so nothing is.
+            let kinds: Option<Vec<&str>> = names.iter().map(|name| kind(name.as_str()?)).collect();
+            let mut seen = HashSet::new();
+            let kinds: Vec<&str> = kinds?.into_iter().filter(|kind| seen.insert(*kind)).collect();
+            (!kinds.is_empty()).then(|| Value::from(kinds))
+        }
+        _ => None,
+    }
+}
+
+fn boolean(text: &str) -> Option<Value> {
+    text.trim().to_ascii_lowercase().parse::<bool>().ok().map(Value::Bool)
+}
+
+/// A number, also as a text.
+fn number(value: Value) -> Option<Number> {
+    match value {
+        Value::Number(number) => Some(number),
+        Value::String(text) => match serde_json::from_str(text.trim()) {
+            Ok(Value::Number(number)) => Some(number),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn whole(number: &Number) -> bool {
+    number.as_f64().is_some_and(|number| number >= 0.0 && number.fract() == 0.0)
+}
+
+/// The names of what must be there, each once.
+fn required(value: Value) -> Option<Value> {
+    let names = match value {
+        Value::Array(names) => names,
+        name @ Value::String(_) => vec![name],
+        _ => return None,
+    };
+    let mut seen = HashSet::new();
+    let names = names.into_iter().filter(|name| name.as_str().is_some_and(|name| seen.insert(name.to_owned())));
+    Some(Value::Array(names.collect()))
+}
+
+/// A choice of nothing is none that was meant.
+fn choices(value: Value) -> Option<Value> {
+    let Value::Array(values) = value else { return None };
+    let mut seen = HashSet::new();
+    let mut is_new = |value: &Value| {
+        let mut text = String::new();
+        canonical(value, &mut text);
+        seen.insert(text)
+    };
+    let values: Vec<Value> = values.into_iter().filter(|value| is_new(value)).collect();
+    (!values.is_empty()).then_some(Value::Array(values))
+}
+
+/// Until draft-04, a schema's name was `id`.
+fn rename_id(keywords: &mut Map<String, Value>, dialect: Dialect) {
+    if dialect == Dialect::Draft4
+        && let Some(Value::String(id)) = keywords.remove("id")
+    {
+        keywords.entry("$id".to_owned()).or_insert(Value::String(id));
+    }
+}
+
+/// Until draft-04, a limit was exclusive when something beside it said so.
+fn exclusive_limits(keywords: &mut Map<String, Value>) {
+    for (exclusive, limit) in [("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")] {
+        if let Some(Value::Bool(is_exclusive)) = keywords.get(exclusive) {
+            let is_exclusive = *is_exclusive;
+            keywords.remove(exclusive);
+            if is_exclusive && let Some(limit) = keywords.remove(limit) {
+                keywords.insert(exclusive.to_owned(), limit);
+            }
+        }
+    }
+}
+
+/// Until draft-03, a property said by itself that it must be there, and many still write so.
+fn required_properties(keywords: &mut Map<String, Value>) {
+    let mut names = Vec::new();
+    if let Some(Value::Object(properties)) = keywords.get_mut("properties") {
+        for (name, property) in properties {
+            let Value::Object(property) = property else { continue };
+            if property.get("required").is_some_and(Value::is_boolean)
+                && property.remove("required") == Some(Value::Bool(true))
+            {
+                names.push(Value::from(name.as_str()));
+            }
+        }
+    }
+    if names.is_empty() {
+        return;
+    }
+    if let Value::Array(required) = keywords.entry("required".to_owned()).or_insert_with(|| Value::Array(Vec::new())) {
+        for name in names {
+            if !required.contains(&name) {
+                required.push(name);
+            }
+        }
+    }
+}
+
+/// Says what is in a list. Until 2020-12, `items` with a list was what `prefixItems` is now, and `additionalItems` what `items` is.
+fn items(keywords: &mut Map<String, Value>) {
+    let rest = keywords.remove("additionalItems");
+    if let Some(Value::Array(prefix)) = keywords.get_mut("items") {
+        let prefix = std::mem::take(prefix);
+        let rest = match rest {
+            Some(rest @ Value::Object(_)) => rest,
+            Some(Value::Bool(false)) => json!({"not": {}}),
+            _ => json!({}),
+        };
+        keywords.insert("items".to_owned(), rest);
+        if !prefix.is_empty() {
+            keywords.entry("prefixItems".to_owned()).or_insert(Value::Array(prefix));
+        }
+    }
+    let is_list = match keywords.get("type") {
+        Some(Value::String(kind)) => kind == "array",
+        Some(Value::Array(kinds)) => kinds.iter().any(|kind| kind == "array"),
+        _ => false,
+    };
+    if is_list {
+        keywords.entry("items".to_owned()).or_insert_with(|| json!({}));
+    }
+}

