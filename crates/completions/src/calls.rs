@@ -79,17 +79,8 @@ impl Assembly {
         if let Some(name) = fragment.name {
             add_name(call, &name);
         }
-        place.nesting.read(fragment.arguments.as_bytes());
-        call.arguments.push_str(&fragment.arguments);
-        for (field, value) in [
-            ("extra_content", delta.extra_content),
-            ("provider_specific_fields", delta.provider_specific_fields),
-            ("thought_signature", delta.thought_signature),
-        ] {
-            if let Some(value) = value.filter(|value| !value.is_null()) {
-                call.kept.insert(field.to_owned(), value);
-            }
-        }
+        add_arguments(call, &mut place.nesting, &fragment.arguments);
+        call.kept.extend(delta.kept.into_iter().map(|(field, value)| (field.to_owned(), value)));
         Ok(())
     }
 
@@ -114,8 +105,11 @@ impl Assembly {
         let begins = match &fragment.name {
             // Another id, and a tool: another call.
             Some(_) if is_other => true,
-            // The same tool once more with arguments of its own, after some that were whole.
-            Some(_) => place.nesting.is_whole() && fragment.arguments.trim_start().starts_with('{'),
+            // The same tool once more with arguments of its own, after some that were whole; not the same call once more.
+            Some(_) => {
+                let is_repeated = by_id.is_some() && place.index == fragment.index && fragment.repeats(call);
+                place.nesting.is_whole() && fragment.arguments.trim_start().starts_with('{') && !is_repeated
+            }
             // An id for each fragment, as some servers make up.
             None => is_other && (place.nesting.is_whole() || call.name.is_empty()) && !fragment.arguments.is_empty(),
         };
@@ -132,6 +126,27 @@ struct Fragment<'a> {
     id: Option<Cow<'a, str>>,
     name: Option<Cow<'a, str>>,
     arguments: Cow<'a, str>,
+}
+
+impl Fragment<'_> {
+    fn repeats(&self, call: &ToolCallRequest) -> bool {
+        self.arguments.trim() == call.arguments.trim()
+    }
+}
+
+/// Arguments come in pieces. Some servers begin with an empty object that means nothing, some end with all of them once more.
+fn add_arguments(call: &mut ToolCallRequest, nesting: &mut Nesting, arguments: &str) {
+    if nesting.is_whole() && arguments.trim_start().starts_with('{') {
+        if arguments.trim() == call.arguments.trim() {
+            return;
+        }
+        if call.arguments.trim() == "{}" {
+            call.arguments.clear();
+            *nesting = Nesting::default();
+        }
+    }
+    nesting.read(arguments.as_bytes());
+    call.arguments.push_str(arguments);
 }
 
 /// A name comes once, in pieces before the arguments, or whole again with every fragment.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::{
     provider_error::ProviderError,
     round::Usage,
-    wire::{CallDelta, Choice, Chunk, Delta, FunctionDelta},
+    wire::{CallDelta, Choice, Chunk, Delta, FunctionDelta, Rare},
 };
 
 /// Parts within parts are read this deep: servers nest them twice.
@@ -33,6 +33,8 @@ fn chunk(value: Value, names_error: bool) -> Chunk<'static> {
     let is_message = |message: &Value| message.get("role").or_else(|| message.get("content")).is_some();
     let alone = !listed && value.get("message").is_some_and(is_message);
     let error = ProviderError::in_chunk(&value, listed || alone, names_error);
+    let known = ["choices", "usage", "error", "message"];
+    let is_foreign = !is_sign_of_life(&value) && known.iter().all(|name| value.get(*name).is_none());
     let Value::Object(mut fields) = value else { return Chunk { error, ..Chunk::default() } };
     let usage = [fields.get("usage"), fields.get("x_groq").and_then(|groq| groq.get("usage"))];
     let usage = usage.into_iter().flatten().find_map(usage_in);
@@ -42,7 +44,13 @@ fn chunk(value: Value, names_error: bool) -> Chunk<'static> {
         Some(Value::Object(fields)) => vec![choice(fields)],
         _ => Vec::new(),
     };
-    Chunk { choices, usage, error, ..Chunk::default() }
+    Chunk { choices, usage, error, is_foreign, ..Chunk::default() }
+}
+
+/// Whether it says no more than that the connection lives.
+pub(crate) fn is_sign_of_life(chunk: &Value) -> bool {
+    let kind = chunk.get("type").or_else(|| chunk.get("object")).and_then(Value::as_str).unwrap_or_default();
+    chunk.as_object().is_some_and(Map::is_empty) || ["ping", "heartbeat", "keepalive", "keep-alive"].contains(&kind)
 }
 
 fn choice(mut fields: Map<String, Value>) -> Choice<'static> {
@@ -82,8 +90,10 @@ fn delta(value: Value) -> Delta<'static> {
     let named = |name: &str| fields.get(name).map(|value| text_in(value, MAX_DEPTH)).filter(|text| !text.is_empty());
     let first = |names: &[&str]| names.iter().find_map(|name| named(name)).map(Cow::Owned);
     let thought = first(&["thinking", "thought", "reasoning_text", "reasoning_details", "thinking_blocks"]);
+    let thought = thought.map(Cow::into_owned).unwrap_or_default();
     let (reasoning_content, reasoning) = (first(&["reasoning_content"]), first(&["reasoning"]));
     let refusal = first(&["refusal"]);
+    let kept = kept(&mut fields, &["reasoning_details", "thinking_blocks", "extra_content"]);
     let called = ["tool_calls", "toolCalls", "function_call"]
         .iter()
         .find_map(|name| fields.remove(*name).filter(|calls| !calls.is_null()));
@@ -91,11 +101,8 @@ fn delta(value: Value) -> Delta<'static> {
     let delta = Delta {
         reasoning_content,
         reasoning,
-        thought,
         refusal,
-        reasoning_details: fields.remove("reasoning_details"),
-        thinking_blocks: fields.remove("thinking_blocks"),
-        extra_content: fields.remove("extra_content"),
+        rare: Some(Box::new(Rare { thought, kept })),
         ..Delta::default()
     };
     said.into_delta(delta)
@@ -130,15 +137,26 @@ impl Said {
     }
 
     fn into_delta(self, delta: Delta<'static>) -> Delta<'static> {
-        let some = |text: String| Some(text).filter(|text| !text.is_empty()).map(Cow::Owned);
+        let mut rare = delta.rare.unwrap_or_default();
+        if !self.reasoning.is_empty() {
+            rare.thought = self.reasoning;
+        }
+        if !self.thinking_parts.is_empty() {
+            rare.kept.push(("content", Value::Array(self.thinking_parts)));
+        }
         Delta {
-            content: some(self.text),
-            thought: some(self.reasoning).or(delta.thought),
+            content: Some(self.text).filter(|text| !text.is_empty()).map(Cow::Owned),
             tool_calls: Some(self.calls).filter(|calls| !calls.is_empty()),
-            thinking_parts: self.thinking_parts,
+            rare: Some(rare),
             ..delta
         }
     }
+}
+
+/// Takes out what a server wants back.
+fn kept(fields: &mut Map<String, Value>, names: &[&'static str]) -> Vec<(&'static str, Value)> {
+    let taken = names.iter().filter_map(|name| Some((*name, fields.remove(*name)?)));
+    taken.filter(|(_, value)| !value.is_null()).collect()
 }
 
 /// The text in a value, however it is wrapped.
@@ -148,7 +166,8 @@ fn text_in(value: &Value, depth: u32) -> String {
         Value::Number(number) => number.to_string(),
         Value::Array(parts) if depth > 0 => parts.iter().map(|part| text_in(part, depth - 1)).collect(),
         Value::Object(part) if depth > 0 => {
-            let fields = ["text", "thinking", "reasoning", "content", "summary", "refusal", "output_text", "value"];
+            let fields =
+                ["text", "parts", "thinking", "reasoning", "content", "summary", "refusal", "output_text", "value"];
             let texts = fields.iter().filter_map(|name| part.get(*name)).map(|value| text_in(value, depth - 1));
             texts.into_iter().find(|text| !text.is_empty()).unwrap_or_default()
         }
@@ -183,9 +202,8 @@ fn call(mut fields: Map<String, Value>) -> Option<CallDelta<'static>> {
         index,
         id: id.map(Cow::Owned),
         function: Some(FunctionDelta { name: name.map(Cow::Owned), arguments: arguments.map(Cow::Owned) }),
-        extra_content: fields.remove("extra_content"),
-        provider_specific_fields: fields.remove("provider_specific_fields"),
-        thought_signature: fields.remove("thought_signature"),
+        kept: kept(&mut fields, &["extra_content", "provider_specific_fields", "thought_signature"]),
+        ..CallDelta::default()
     })
 }
 

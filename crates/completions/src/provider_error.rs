@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::repair::repaired;
+use crate::{loose, repair::repaired};
 
 /// Errors within errors are read this deep: gateways pass on what other gateways passed on.
 const MAX_DEPTH: u32 = 6;
@@ -77,14 +77,16 @@ impl ProviderError {
         let reported = ["error", "errors"].iter().any(|name| fields.get(*name).is_some_and(says_something));
         let named = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
         let is_error = names_error || [named("object"), named("type"), named("status")].contains(&"error");
-        let is_sign_of_life = ["ping", "heartbeat", "keepalive", "keep-alive"].contains(&named("type"));
         let has_words = || {
             ["message", "detail", "error_description", "error_message", "msg"]
                 .iter()
                 .any(|name| fields.get(*name).is_some_and(says_something))
         };
+        // A chunk has no words beside its choices: an object that has some instead of choices is an error.
+        let has_words = || !fields.contains_key("choices") && has_words();
         let empty_error = || fields.get("error").is_some_and(Value::is_object);
-        let found = reported || (!has_choices && (is_error || (!is_sign_of_life && (has_words() || empty_error()))));
+        let found = reported
+            || (!has_choices && (is_error || (!loose::is_sign_of_life(chunk) && (has_words() || empty_error()))));
         found.then(|| Self::read(chunk, MAX_DEPTH))
     }
 

@@ -79,6 +79,10 @@ pub struct Round {
     tagged_from: Option<usize>,
     /// The choice that is read.
     choice: Option<i64>,
+    /// There was a choice in it.
+    is_completion: bool,
+    /// There was something in it that no completion has.
+    is_foreign: bool,
     done: bool,
     /// The text so far.
     pub text: String,
@@ -141,7 +145,8 @@ impl Round {
         if self.done || self.finish_reason.is_some() || is_whole {
             return Ok(());
         }
-        Err(if self.body.is_foreign() { CompletionError::Foreign } else { CompletionError::Unfinished })
+        let is_foreign = !self.is_completion && (self.is_foreign || self.body.is_foreign());
+        Err(if is_foreign { CompletionError::Foreign } else { CompletionError::Unfinished })
     }
 
     fn unless_finished(&mut self, read: Result<(), CompletionError>) -> Result<(), CompletionError> {
@@ -193,10 +198,11 @@ impl Round {
         self.choice = self.choice.or_else(first);
         let ours = self.choice;
         let choice = chunk.choices.into_iter().find(|choice| choice.index.is_none() || choice.index == ours);
-        if let Some(choice) = choice {
-            self.read_choice(choice, pieces)?;
-        }
-        chunk.error.map_or(Ok(()), |error| Err(CompletionError::Provider(Box::new(error))))
+        self.is_completion |= choice.is_some();
+        self.is_foreign |= chunk.is_foreign;
+        let read = choice.map_or(Ok(()), |choice| self.read_choice(choice, pieces));
+        // What the provider says of an error says more than what follows from it.
+        chunk.error.map_or(read, |error| Err(CompletionError::Provider(Box::new(error))))
     }
 
     fn read_choice(&mut self, choice: Choice<'_>, pieces: &mut Vec<Piece>) -> Result<(), CompletionError> {
@@ -228,7 +234,7 @@ impl Round {
             }
         };
         leave(&mut message.content, &self.text);
-        for reasoning in [&mut message.reasoning_content, &mut message.reasoning, &mut message.thought] {
+        for reasoning in [&mut message.reasoning_content, &mut message.reasoning] {
             leave(reasoning, &self.reasoning);
         }
         if !self.tool_calls.is_empty() {
@@ -238,10 +244,12 @@ impl Round {
 
     fn read_delta(&mut self, delta: Delta<'_>, pieces: &mut Vec<Piece>) -> Result<(), CompletionError> {
         let spoken = |text: &Cow<'_, str>| !text.is_empty();
+        let rare = delta.rare.map(|rare| *rare).unwrap_or_default();
+        let thought = Some(Cow::from(rare.thought)).filter(spoken);
         // Servers that know several names for reasoning send the same under each.
         let named = delta.reasoning_content.filter(spoken).map(|text| (Some("reasoning_content"), text));
         let named = named.or_else(|| delta.reasoning.filter(spoken).map(|text| (Some("reasoning"), text)));
-        if let Some((field, text)) = named.or_else(|| delta.thought.filter(spoken).map(|text| (None, text))) {
+        if let Some((field, text)) = named.or_else(|| thought.map(|text| (None, text))) {
             self.reasoning_field = self.reasoning_field.or(field);
             self.reasoning.push_str(&text);
             pieces.push(Piece::Reasoning(text.into_owned()));
@@ -260,16 +268,8 @@ impl Round {
         if let Some(text) = delta.refusal.filter(spoken) {
             self.say_text(text.into_owned(), pieces);
         }
-        let parts = Some(delta.thinking_parts).filter(|parts| !parts.is_empty()).map(Value::Array);
-        for (field, value) in [
-            ("reasoning_details", delta.reasoning_details),
-            ("thinking_blocks", delta.thinking_blocks),
-            ("extra_content", delta.extra_content),
-            ("content", parts),
-        ] {
-            if let Some(value) = value {
-                self.kept.read(field, value);
-            }
+        for (field, value) in rare.kept {
+            self.kept.read(field, value);
         }
         if self.text.len() + self.reasoning.len() > MAX_ANSWER_BYTES {
             return Err(CompletionError::AnswerTooLong);

@@ -29,6 +29,9 @@ pub(crate) struct Chunk<'a> {
     pub(crate) usage: Option<Usage>,
     #[serde(skip)]
     pub(crate) error: Option<ProviderError>,
+    /// It says something, and nothing that a completion would.
+    #[serde(skip)]
+    pub(crate) is_foreign: bool,
     #[serde(rename = "error")]
     pub(crate) has_error: Option<IgnoredAny>,
 }
@@ -61,15 +64,21 @@ pub(crate) struct Delta<'a> {
     pub(crate) refusal: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     pub(crate) tool_calls: Option<Vec<CallDelta<'a>>>,
-    pub(crate) reasoning_details: Option<Value>,
-    pub(crate) thinking_blocks: Option<Value>,
-    pub(crate) extra_content: Option<Value>,
-    /// Reasoning under another name.
+    /// What only some servers send.
     #[serde(skip)]
-    pub(crate) thought: Option<Cow<'a, str>>,
-    /// Parts of the content that are the model's reasoning.
-    #[serde(skip)]
-    pub(crate) thinking_parts: Vec<Value>,
+    pub(crate) rare: Option<Box<Rare>>,
+    pub(crate) reasoning_details: Option<IgnoredAny>,
+    pub(crate) thinking_blocks: Option<IgnoredAny>,
+    pub(crate) extra_content: Option<IgnoredAny>,
+}
+
+/// What only some servers send.
+#[derive(Default)]
+pub(crate) struct Rare {
+    /// Reasoning under another name than OpenAI's followers use.
+    pub(crate) thought: String,
+    /// Fields of the message that they want back, by their names.
+    pub(crate) kept: Vec<(&'static str, Value)>,
 }
 
 #[derive(Default, Deserialize)]
@@ -79,9 +88,20 @@ pub(crate) struct CallDelta<'a> {
     pub(crate) id: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     pub(crate) function: Option<FunctionDelta<'a>>,
-    pub(crate) extra_content: Option<Value>,
-    pub(crate) provider_specific_fields: Option<Value>,
-    pub(crate) thought_signature: Option<Value>,
+    /// Fields that the server wants back, by their names.
+    #[serde(skip)]
+    pub(crate) kept: Vec<(&'static str, Value)>,
+    pub(crate) extra_content: Option<IgnoredAny>,
+    pub(crate) provider_specific_fields: Option<IgnoredAny>,
+    pub(crate) thought_signature: Option<IgnoredAny>,
+}
+
+impl CallDelta<'_> {
+    const fn is_ordinary(&self) -> bool {
+        let has_kept =
+            self.extra_content.is_some() || self.provider_specific_fields.is_some() || self.thought_signature.is_some();
+        self.function.is_some() && !has_kept
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -107,28 +127,33 @@ fn arguments<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Optio
 impl Delta<'_> {
     /// Whether the model says something in it.
     pub(crate) fn says_something(&self) -> bool {
-        let said = [&self.content, &self.reasoning_content, &self.reasoning, &self.thought, &self.refusal];
+        let said = [&self.content, &self.reasoning_content, &self.reasoning, &self.refusal];
         said.into_iter().flatten().any(|text| !text.is_empty())
             || self.tool_calls.as_ref().is_some_and(|calls| !calls.is_empty())
+            || self.rare.as_ref().is_some_and(|rare| !rare.thought.is_empty())
+    }
+
+    fn is_ordinary(&self) -> bool {
+        let called = self.tool_calls.as_deref().unwrap_or_default();
+        let has_rare =
+            self.reasoning_details.is_some() || self.thinking_blocks.is_some() || self.extra_content.is_some();
+        !has_rare && self.says_something() && called.iter().all(CallDelta::is_ordinary)
     }
 }
 
 impl Chunk<'_> {
     /// Whether the model says something in it, and nothing else needs a closer look.
     fn is_ordinary(&self) -> bool {
-        self.has_error.is_none()
-            && !self.choices.is_empty()
-            && self.choices.iter().all(|choice| {
-                let said = choice.delta.as_ref().filter(|delta| delta.says_something());
-                let called = said.and_then(|delta| delta.tool_calls.as_deref()).unwrap_or_default();
-                choice.has_error.is_none() && said.is_some() && called.iter().all(|call| call.function.is_some())
-            })
+        let is_ordinary =
+            |choice: &Choice<'_>| choice.has_error.is_none() && choice.delta.as_ref().is_some_and(Delta::is_ordinary);
+        self.has_error.is_none() && !self.choices.is_empty() && self.choices.iter().all(is_ordinary)
     }
 }
 
 /// Reads a text that should be a chunk. `names_error`: the server says that it is an error.
 pub(crate) fn parse(bytes: &[u8], names_error: bool) -> Parsed<'_> {
-    if let Ok(chunk) = serde_json::from_slice::<Chunk<'_>>(bytes)
+    if let Ok(text) = std::str::from_utf8(bytes)
+        && let Ok(chunk) = serde_json::from_str::<Chunk<'_>>(text)
         && chunk.is_ordinary()
         && !names_error
     {
@@ -139,10 +164,10 @@ pub(crate) fn parse(bytes: &[u8], names_error: bool) -> Parsed<'_> {
         Err(error) if error.classify() == Category::Eof => Parsed::Incomplete,
         Err(_) => {
             let text = repaired(&String::from_utf8_lossy(bytes));
-            let values: Result<Vec<Value>, _> = serde_json::Deserializer::from_str(&text).into_iter().collect();
-            values.map_or(Parsed::Unreadable, |values| {
-                Parsed::Chunks(values.into_iter().flat_map(|value| loose::chunks(value, names_error)).collect())
-            })
+            // What follows an object on its line does not cost it.
+            let values = serde_json::Deserializer::from_str(&text).into_iter().map_while(Result::ok);
+            let chunks: Vec<_> = values.flat_map(|value: Value| loose::chunks(value, names_error)).collect();
+            if chunks.is_empty() { Parsed::Unreadable } else { Parsed::Chunks(chunks) }
         }
     }
 }

@@ -138,7 +138,7 @@ fn refusal(status: Option<u16>, said: &ProviderError, retry_after: Option<Durati
         None | Some(400 | 403 | 404) if is_about_model(said) => Refusal::Model,
         Some(404 | 405 | 410) if says_nothing(said) => Refusal::Address,
         Some(408 | 425 | 429 | 529) => Refusal::Busy,
-        Some(403 | 451) => Refusal::Forbidden,
+        Some(403 | 407 | 451) => Refusal::Forbidden,
         Some(501 | 505) => Refusal::Request,
         Some(500..) => Refusal::Fault,
         None | Some(400) if said.is_about(&CONTENTS) => Refusal::Forbidden,

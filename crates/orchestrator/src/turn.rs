@@ -202,7 +202,9 @@ impl Turn<'_> {
     ) -> Result<(), Interrupted> {
         match stopped {
             Ok(()) => {
-                let reason = round.finish_reason.as_deref().unwrap_or("stop").to_owned();
+                // A model that asked for tools and may have none, or for none that has a name, has stopped.
+                let reason = round.finish_reason.filter(|reason| reason != "tool_calls");
+                let reason = reason.unwrap_or_else(|| "stop".to_owned());
                 self.complete(session, round.text, &reason, RunStep::Finish).await
             }
             Err(Stopped::Interrupted(Interrupted::Cancelled)) => {
