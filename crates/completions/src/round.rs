@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 use sse::EventTooLong;
 
@@ -163,7 +164,9 @@ impl Round {
         let open = self.thinking.finish(&mut held);
         self.say(&held);
         pieces.append(&mut held);
-        self.tool_calls.retain(|call| !call.name.is_empty());
+        let was_cut = self.finish_reason.as_deref() == Some(LENGTH);
+        let is_whole = |call: &ToolCallRequest| !was_cut || serde_json::from_str::<IgnoredAny>(&call.arguments).is_ok();
+        self.tool_calls.retain(|call| !call.name.is_empty() && is_whole(call));
         // A tag that is never closed was no tag, unless there was no time to close it.
         let is_over = self.finish_reason.as_deref().map_or(self.done, |reason| reason == STOP);
         if let (Some(tag), Some(from)) = (open, self.tagged_from)
@@ -303,6 +306,8 @@ enum Reason {
     None,
 }
 
+/// The model had no more room.
+const LENGTH: &str = "length";
 /// The model has said all it wanted.
 const STOP: &str = "stop";
 
@@ -330,7 +335,7 @@ fn reason(word: &str) -> Reason {
         | "token_limit"
         | "model_context_window_exceeded"
         | "context_length"
-        | "incomplete" => Reason::Known("length"),
+        | "incomplete" => Reason::Known(LENGTH),
         "content_filter" | "content-filter" | "safety" | "recitation" | "blocklist" | "prohibited_content" | "spii"
         | "sensitive" | "moderation" | "refusal" | "image_safety" => Reason::Known("content_filter"),
         "tool_calls" | "tool_call" | "tool_use" | "function_call" => Reason::Known("tool_calls"),

@@ -20,6 +20,9 @@ use crate::{
 /// An error's body is read up to this length: enough for the provider's words.
 const MAX_ERROR_BYTES: usize = 16 * 1024;
 
+/// It comes with its head; some servers leave the connection open behind it.
+const ERROR_PATIENCE: Duration = Duration::from_secs(5);
+
 /// What comes after the model has said why it stopped: the usage, at once if at all. Some servers leave the connection open.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -128,7 +131,7 @@ async fn ask_once<H: Host, R: Reader>(
     let mut answer = answer.map_err(|error| Stopped::Failed(error_handler::unreachable(&error, false)))?;
     let withheld = Withheld { authorization: host.authorization(), request: body };
     if !(200..300).contains(&answer.status) {
-        return Err(Stopped::Failed(refused(session, answer, &withheld, silence).await?));
+        return Err(Stopped::Failed(refused(session, answer, &withheld).await?));
     }
     let mut pieces = Vec::new();
     let mut finished_at = None;
@@ -192,23 +195,21 @@ async fn refused<H: Host, R: Reader>(
     session: &mut Session<'_, H, R>,
     answer: ModelAnswer<H::Body>,
     withheld: &Withheld<'_>,
-    silence: Duration,
 ) -> Result<Failure, Interrupted> {
     let ModelAnswer { status, headers, mut body } = answer;
-    let read = async {
-        let mut bytes = Vec::new();
-        while let Some(Ok(chunk)) = body.next().await {
-            bytes.extend(chunk.iter().take(MAX_ERROR_BYTES - bytes.len()));
-            if bytes.len() >= MAX_ERROR_BYTES {
-                break;
-            }
+    let (host, mut bytes) = (session.host(), Vec::new());
+    let until = host.now().saturating_add(ERROR_PATIENCE);
+    while bytes.len() < MAX_ERROR_BYTES {
+        let left = until.saturating_sub(host.now());
+        if left.is_zero() {
+            break;
         }
-        bytes
-    };
-    let bytes = match session.attend(silence, read).await {
-        Err(Interrupted::TimedOut) => Vec::new(),
-        other => other?,
-    };
+        match session.attend(left, body.next()).await {
+            Ok(Some(Ok(chunk))) => bytes.extend(chunk.iter().take(MAX_ERROR_BYTES - bytes.len())),
+            Ok(Some(Err(_)) | None) | Err(Interrupted::TimedOut) => break,
+            Err(other) => return Err(other),
+        }
+    }
     Ok(refusal::refused(status, &headers, &bytes, withheld))
 }
 

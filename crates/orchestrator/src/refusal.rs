@@ -203,7 +203,7 @@ fn failure(
                 "An administrator should look at its plan and billing there.",
             ),
         ),
-        Refusal::Busy => ("model_busy", because("The model is too busy right now", "Try again in a while.")),
+        Refusal::Busy => ("model_busy", because("The model is too busy right now", &again(retry_after))),
         Refusal::Key => {
             ("model_unauthorized", "The model's provider refused the key. An administrator can set another.".to_owned())
         }
@@ -255,6 +255,13 @@ fn cause(status: Option<u16>, said: &ProviderError) -> String {
     let codes = said.codes.iter().map(|code| code.to_lowercase()).filter(|code| known.contains(&code.as_str()));
     let status = status.map_or_else(|| "an error in the stream".to_owned(), |status| format!("status {status}"));
     std::iter::once(status).chain(codes).collect::<Vec<_>>().join(", ")
+}
+
+fn again(retry_after: Option<Duration>) -> String {
+    match retry_after.map(|pause| pause.as_secs().div_ceil(60)) {
+        Some(minutes @ 2..) => format!("Try again in {minutes} minutes."),
+        Some(_) | None => "Try again in a while.".to_owned(),
+    }
 }
 
 fn sentence(words: &str) -> String {

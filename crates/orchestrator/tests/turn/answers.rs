@@ -145,3 +145,23 @@ async fn a_request_that_a_server_repeats_is_not_told_again() {
     let told = told["content"].as_str().unwrap();
     assert!(told.contains("Cannot read") && !told.contains("treasure"), "{told}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_told_though_the_connection_stays_open() {
+    let world = World::new([Answer::RefuseAndStay(400, json!({"error": {"message": "not so"}}).to_string())]);
+    let run = world.send("hi").await;
+    assert!(world.read(run, 0).await.data()[1]["content"].as_str().unwrap().contains("not so"));
+    assert!(world.now() < Duration::from_secs(7), "{:?}", world.now());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_was_cut_off_is_not_made() {
+    let call = |id: &str, arguments: &str| json!({"index": id.len(), "id": id, "function": {"name": "t", "arguments": arguments}});
+    let calls = chunk(json!({"tool_calls": [call("a", "{}"), call("bb", "{\"a\":")]}), None);
+    let cut = chunk(json!({"tool_calls": [call("a", "{\"a\":")]}), None);
+    let world = World::new([stream(&[&calls, &end("length")]), stream(&[&cut, &end("length")])]).with_tool("t", false);
+    let run = world.send("hi").await;
+    let events = world.read(run, 0).await.data();
+    assert_eq!(world.calls(), ["a"]);
+    assert!(events.last().unwrap()["content"].as_str().unwrap().contains("used all its room"), "{events:?}");
+}

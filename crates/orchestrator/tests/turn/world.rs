@@ -35,6 +35,7 @@ use tokio::{sync::Semaphore, time::Instant};
 pub(crate) enum Answer {
     Stream(Vec<(u64, Result<String, String>)>),
     Refuse(u16, Option<Duration>, String),
+    RefuseAndStay(u16, String),
     Unreachable,
 }
 
@@ -386,6 +387,9 @@ impl Host for World {
             Answer::Refuse(status, retry_after, body) => {
                 let after = retry_after.map(|after| (http::header::RETRY_AFTER, after.as_secs().into()));
                 (status, after.into_iter().collect(), vec![(0, Ok(body))])
+            }
+            Answer::RefuseAndStay(status, body) => {
+                (status, HeaderMap::new(), vec![(0, Ok(body)), (3_600_000, Ok(String::new()))])
             }
             Answer::Unreachable => return Err(Unreachable::Connection("refused".into())),
         };
