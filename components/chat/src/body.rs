@@ -46,6 +46,8 @@ pub(crate) struct MessageBody {
     tool_call_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     finish_reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning: Option<String>,
     created_at: Timestamp,
 }
 
@@ -60,6 +62,7 @@ impl From<Message> for MessageBody {
             tool_calls: message.tool_calls,
             tool_call_id: message.tool_call_id,
             finish_reason: message.finish_reason,
+            reasoning: message.reasoning,
             created_at: message.created_at,
         }
     }

@@ -97,7 +97,7 @@ mod tests {
             let run_id: Id = sent["run"]["id"].as_str().unwrap().parse().unwrap();
             let (store, lease) = (self.fixture.app.store(), Lease { run_id, owner: Id::new() });
             block_on(async {
-                store.claim(lease, 60_000).await.unwrap().unwrap();
+                store.claim(lease, 60_000, "").await.unwrap().unwrap();
                 for (call_id, lifetime_ms) in calls {
                     let asked = store.ask_approval(lease, self.user_id, call_id, "mail", "send", *lifetime_ms);
                     asked.await.unwrap().unwrap();

@@ -50,7 +50,7 @@ pub(crate) async fn cancel<D: Database>(
 /// What was written stays: the log of an executor that died becomes the answer.
 async fn end_unattended<D: Database>(chat: &Chat<D>, run: &domain::Run) -> Result<()> {
     let lease = Lease { run_id: run.id, owner: Id::new() };
-    let Some(claim) = chat.store().claim(lease, CANCEL_LEASE_MS).await? else { return Ok(()) };
+    let Some(claim) = chat.store().claim(lease, CANCEL_LEASE_MS, "").await? else { return Ok(()) };
     let progress = chat.store().progress(run.id).await?;
     let message = (!progress.text.is_empty()).then(|| NewMessage {
         id: Id::new(),
@@ -59,6 +59,8 @@ async fn end_unattended<D: Database>(chat: &Chat<D>, run: &domain::Run) -> Resul
         tool_calls: Vec::new(),
         tool_call_id: None,
         finish_reason: Some("cancelled".to_owned()),
+        reasoning: Some(progress.thinking).filter(|reasoning| !reasoning.is_empty()),
+        echo: None,
     });
     let mut batch = Batch { last_id: progress.last_id, ..Batch::default() };
     let message_id = message.as_ref().map(|message| message.id);

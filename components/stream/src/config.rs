@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use completions::Address;
 use orchestrator::Settings;
 use platform::variables::variable;
 use toolbox::Policy;
@@ -14,8 +15,8 @@ const DEFAULT_SILENCE: Duration = Duration::from_secs(120);
 /// Where the model is.
 #[derive(Clone, Debug)]
 pub(crate) struct Provider {
-    /// Of `chat/completions`.
-    pub(crate) url: String,
+    /// Its address.
+    pub(crate) address: Address,
     /// `Bearer ...`, or empty for a server that wants none.
     pub(crate) authorization: String,
 }
@@ -25,7 +26,7 @@ pub(crate) async fn provider() -> Provider {
     let base = variable("openai_base_url").await;
     let key = variable("openai_api_key").await;
     let authorization = if key.is_empty() { key } else { format!("Bearer {key}") };
-    Provider { url: format!("{}/chat/completions", base.trim_end_matches('/')), authorization }
+    Provider { address: Address::new(&base), authorization }
 }
 
 /// What the operator says about tools. What cannot be read denies everything; `tools` says so in the log, and `/ready`.

@@ -48,7 +48,7 @@ impl SpinHost {
     }
 
     fn request(&self, body: Vec<u8>) -> Result<Request<Bytes>, http::Error> {
-        let mut request = Request::post(&self.provider.url)
+        let mut request = Request::post(&self.provider.address.url)
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::ACCEPT, "text/event-stream");
         if !self.provider.authorization.is_empty() {
@@ -83,6 +83,10 @@ impl Host for SpinHost {
 
     fn authorization(&self) -> &str {
         &self.provider.authorization
+    }
+
+    fn model_server(&self) -> &str {
+        &self.provider.address.server
     }
 
     async fn ask_model(&self, body: Vec<u8>) -> Result<ModelAnswer<Self::Body>, Unreachable> {

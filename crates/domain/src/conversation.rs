@@ -80,6 +80,10 @@ pub struct Message {
     pub tool_call_id: Option<String>,
     /// Why the model stopped: `stop`, `length`, `tool_calls`, `content_filter`, `cancelled`, `error`; of a tool's result [`TOOL_ERROR`] or none.
     pub finish_reason: Option<String>,
+    /// What the model thought before it said this; for people, and for servers that want it back.
+    pub reasoning: Option<String>,
+    /// What its server sent along for itself, to be sent back with it: JSON that nobody but whoever builds requests reads.
+    pub echo: Option<String>,
     /// When it was stored.
     pub created_at: Timestamp,
 }

@@ -94,6 +94,11 @@ pub enum Event<'a> {
     },
     /// The answer is being written again: what was said since the last tool event does not count.
     Restarted,
+    /// The model's server could not take all that was to be sent, and was asked with less.
+    Shortened {
+        /// For the person: what is missing.
+        message: &'a str,
+    },
     /// Work began. Not logged.
     Processing,
     /// The provider was busy; the same request is sent again. Not logged.
@@ -150,6 +155,8 @@ struct Metadata<'a> {
     attempt: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a str>,
     run_id: &'a str,
     timestamp: Option<Timestamp>,
 }
@@ -166,6 +173,7 @@ impl Event<'_> {
             | Self::ToolApproval { .. }
             | Self::ToolResult { .. }
             | Self::Error { .. }
+            | Self::Shortened { .. }
             | Self::Complete { .. } => Some(1),
             Self::Restarted => Some(RESTART_GAP),
             Self::Processing | Self::Retrying { .. } => None,
@@ -234,6 +242,9 @@ impl Event<'_> {
                 },
             ),
             Self::Restarted => ("state", "restarted", Metadata::default()),
+            Self::Shortened { message } => {
+                ("state", "shortened", Metadata { message: Some(message), ..Metadata::default() })
+            }
             Self::Processing => ("state", "processing", Metadata::default()),
             Self::Retrying { attempt, retry_after_ms } => (
                 "state",

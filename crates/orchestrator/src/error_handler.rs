@@ -22,6 +22,12 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// A person waits this long for an answer to begin, hardly longer: what asks for a longer pause is told to the person instead.
 pub(crate) const MAX_PAUSE: Duration = Duration::from_secs(30);
 
+/// Told when the model's server took less than there was.
+pub(crate) const SHORTENED: &str =
+    "This conversation is longer than the model can read. Its beginning was left out of what the model was sent.";
+/// Told when it took no tools.
+pub(crate) const WITHOUT_TOOLS: &str = "The model's server does not take our tools. The model answers without them.";
+
 /// Something went wrong with the model.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Failure {

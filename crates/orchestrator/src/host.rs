@@ -28,6 +28,9 @@ pub trait Host {
     /// What proves to the model's server who asks, as it is sent; may be empty. Nobody is shown it.
     fn authorization(&self) -> &str;
 
+    /// The model's server, by its address without what may be secret in it.
+    fn model_server(&self) -> &str;
+
     /// Sends a request to the model's server and waits for the head of its answer.
     async fn ask_model(&self, body: Vec<u8>) -> Result<ModelAnswer<Self::Body>, Unreachable>;
 

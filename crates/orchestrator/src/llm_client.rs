@@ -6,14 +6,15 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use completions::{Piece, Round, Withheld};
+use completions::{Dialect, Lesson, Piece, Round, Withheld, learning};
 use domain::{RunStep, event::Event, event::Progress};
 use futures::StreamExt;
 
 use crate::{
     Host, ModelAnswer, Reader, Unreachable,
     error_handler::{self, Failure},
-    refusal,
+    prompt_builder::Prompt,
+    refusal::{self, Refusal},
     session_manager::{Interrupted, Session},
 };
 
@@ -33,6 +34,8 @@ pub enum Stopped {
     Interrupted(Interrupted),
     /// The model failed.
     Failed(Failure),
+    /// Its server refused the request, and wants it otherwise. With what to say if that does not help.
+    Refused(Box<(Lesson, Failure)>),
 }
 
 impl From<Interrupted> for Stopped {
@@ -55,10 +58,10 @@ impl Told {
         Self { text: progress.text, reasoning: progress.thinking }
     }
 
-    /// What was told before and has not been said again.
+    /// What was told before and has not been said again: text and reasoning.
     #[must_use]
-    pub fn remaining_text(&self) -> &str {
-        &self.text
+    pub fn remaining(&self) -> (&str, &str) {
+        (&self.text, &self.reasoning)
     }
 
     const fn is_empty(&self) -> bool {
@@ -83,23 +86,32 @@ impl Told {
     }
 }
 
-/// Sends a request and hears the answer to its end. What was said is in `round`, whole or not.
+/// Sends a request and hears the answer to its end. What was said is in `round`, whole or not. What is refused for how it is written is not sent
+/// again here, busy or not.
 ///
 /// # Errors
 /// [`Stopped`].
 pub async fn ask<H: Host, R: Reader>(
     session: &mut Session<'_, H, R>,
-    body: &[u8],
+    prompt: &Prompt,
+    dialect: &Dialect,
     round: &mut Round,
     told: &mut Told,
     silence: Duration,
 ) -> Result<(), Stopped> {
     let mut attempt = 1;
     loop {
-        let failure = match ask_once(session, body, round, told, silence).await {
+        let failure = match ask_once(session, &prompt.body, round, told, silence).await {
             Err(Stopped::Failed(failure)) if !round.has_begun() => failure,
             other => return other,
         };
+        let lesson = failure
+            .refusal
+            .and_then(Refusal::about)
+            .and_then(|about| learning::lesson(about, &failure.said, dialect, &prompt.sent));
+        if let Some(lesson) = lesson {
+            return Err(Stopped::Refused(Box::new((lesson, failure))));
+        }
         attempt += 1;
         let Some(pause) = failure.pause_before(attempt) else { return Err(Stopped::Failed(failure)) };
         session.host().log(

@@ -6,7 +6,7 @@
 
 use std::{borrow::Cow, collections::HashMap};
 
-use completions::{RequestMessage, RequestTool, chat_request};
+use completions::{Answer, Call, ChatRequest, Dialect, Part, Sent, Tool};
 use domain::{Id, Message, MessageRole};
 
 use crate::{
@@ -25,11 +25,36 @@ pub const MAX_MESSAGES: u32 = 1_000;
 /// Stands in for the result of a call that was never finished.
 const NO_RESULT: &str = "(This call has no result. Nobody knows whether it took effect.)";
 
+/// What a model is to be asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// The model.
+    pub model: &'a str,
+    /// Where it is, by its server's name.
+    pub server: &'a str,
+    /// How that wants its requests.
+    pub dialect: &'a Dialect,
+    /// What the installation tells it.
+    pub system_prompt: &'a str,
+    /// The conversation in order; the message that is answered and all after it belong to the run.
+    pub messages: &'a [Message],
+    /// The message that is answered.
+    pub asked: Id,
+    /// What can be called.
+    pub tools: &'a [&'a ToolDefinition],
+    /// Whether it may be, in this round.
+    pub may_call: bool,
+    /// What the context holds.
+    pub context_window_tokens: u64,
+}
+
 /// A request, and what it is expected to cost.
 #[derive(Clone, Debug)]
 pub struct Prompt {
     /// JSON for the model's server.
     pub body: Vec<u8>,
+    /// What its server could refuse of it.
+    pub sent: Sent,
     /// Our estimate of its tokens, to be compared with the server's count.
     pub estimated_tokens: u64,
     /// Messages that were left out.
@@ -42,23 +67,17 @@ pub const fn max_context_bytes(context_window_tokens: u64) -> u64 {
     context_window_tokens.saturating_mul(6)
 }
 
-/// Builds the request of the next round of `run_id`. `messages` are in order; the one that is answered and all after it belong to the run.
+/// Builds the request of the next round of a run.
 ///
 /// # Errors
 /// When a value cannot be written as JSON, which strings always can.
-pub fn build(
-    model: &str,
-    system_prompt: &str,
-    messages: &[Message],
-    asked: Id,
-    tools: &[&ToolDefinition],
-    context_window_tokens: u64,
-) -> Result<Prompt, serde_json::Error> {
-    let first_kept = messages.iter().position(|message| message.id == asked).unwrap_or(0);
+pub fn build(question: &Question<'_>) -> Result<Prompt, serde_json::Error> {
+    let &Question { model, server, dialect, messages, tools, may_call, context_window_tokens, .. } = question;
+    let first_kept = messages.iter().position(|message| message.id == question.asked).unwrap_or(0);
     let (before, kept) = messages.split_at_checked(first_kept).unwrap_or((&[], messages));
 
     let answer = MAX_ANSWER_TOKENS.min(context_window_tokens / 4);
-    let system_prompt = with_rules(system_prompt, tools, messages);
+    let system_prompt = with_rules(question.system_prompt, tools, messages);
     let mut estimated_tokens = TOKENS_PER_MESSAGE + tokens::estimate(&system_prompt);
     estimated_tokens += tools.iter().map(|tool| tool_cost(tool)).sum::<u64>();
     estimated_tokens += kept.iter().map(frame_cost).sum::<u64>();
@@ -80,15 +99,17 @@ pub fn build(
     }
     let recent = before.get(from..).unwrap_or_default();
 
-    let mut request = Vec::with_capacity(recent.len() + kept.len() + 1);
-    if !system_prompt.is_empty() {
-        request.push(RequestMessage::system(&system_prompt));
-    }
-    write_messages(recent, &HashMap::new(), &mut request);
-    write_messages(kept, &room, &mut request);
-    let offered: Vec<RequestTool<'_>> =
-        tools.iter().map(|tool| RequestTool::new(&tool.name, &tool.description, &tool.input_schema)).collect();
-    Ok(Prompt { body: chat_request(model, &request, &offered)?, estimated_tokens, omitted: from })
+    let mut parts = Vec::with_capacity(recent.len() + kept.len());
+    add_parts(recent, &HashMap::new(), &mut parts);
+    add_parts(kept, &room, &mut parts);
+    let tools = tools.iter().map(|tool| Tool {
+        name: &tool.name,
+        description: &tool.description,
+        parameters: &tool.input_schema,
+    });
+    let request = ChatRequest { model, server, instructions: &system_prompt, parts, tools: tools.collect(), may_call };
+    let (body, sent) = request.write(dialect)?;
+    Ok(Prompt { body, sent: Sent { estimated_tokens, ..sent }, estimated_tokens, omitted: from })
 }
 
 /// The installation's instructions, and how to read what tools say, if there can be any of it.
@@ -126,12 +147,17 @@ fn frame_cost(message: &Message) -> u64 {
         MessageRole::Tool => FENCE_TOKENS,
         MessageRole::User | MessageRole::Assistant => tokens::estimate(&message.content),
     };
-    TOKENS_PER_MESSAGE + text + calls
+    // What may be sent back of what came along.
+    let along = match &message.echo {
+        Some(echo) => tokens::estimate(echo) + message.reasoning.as_deref().map_or(0, tokens::estimate),
+        None => 0,
+    };
+    TOKENS_PER_MESSAGE + text + calls + along
 }
 
 /// What a tool said, without its fence.
 fn result_cost(message: &Message) -> u64 {
-    if message.role == MessageRole::Tool { tokens::estimate(&tool_output::shown(&message.content)) } else { 0 }
+    if message.role == MessageRole::Tool { tokens::estimate(tool_output::shown(&message.content)) } else { 0 }
 }
 
 /// How many tokens each result may have, by the message's index: what it has, while there is room. The newest round goes first, and those of
@@ -159,33 +185,40 @@ pub(crate) fn tool_cost(tool: &ToolDefinition) -> u64 {
         + tokens::estimate(tool.input_schema.get())
 }
 
-/// Servers refuse a call without its result and a result without its call; a run that broke off may have left either.
-fn write_messages<'a>(messages: &'a [Message], room: &HashMap<usize, u64>, request: &mut Vec<RequestMessage<'a>>) {
-    let mut open: HashMap<&str, &str> = HashMap::new();
+/// Each call with its result: a run that broke off may have left calls without one, and results may have come in another order.
+fn add_parts<'a>(messages: &'a [Message], room: &HashMap<usize, u64>, parts: &mut Vec<Part<'a>>) {
     for (at, message) in messages.iter().enumerate() {
         match message.role {
-            MessageRole::User => request.push(RequestMessage::user(&message.content)),
-            MessageRole::Assistant => {
-                let calls = message.tool_calls.iter();
-                let calls = calls.map(|call| (call.id.as_str(), call.name.as_str(), call.arguments.as_str()));
-                request.push(RequestMessage::assistant(&message.content, calls));
-                open = message.tool_calls.iter().map(|call| (call.id.as_str(), call.name.as_str())).collect();
-            }
-            MessageRole::Tool => {
-                let answered = message.tool_call_id.as_deref().and_then(|id| open.remove_entry(id));
-                if let Some((id, name)) = answered {
-                    let max_tokens = room.get(&at).copied().unwrap_or(u64::MAX);
-                    request.push(RequestMessage::tool(tool_output::fenced(name, &message.content, max_tokens), id));
-                }
-            }
-        }
-        let more_results = messages.get(at + 1).is_some_and(|next| next.role == MessageRole::Tool);
-        if !more_results {
-            let mut missing: Vec<&str> = open.drain().map(|(id, _)| id).collect();
-            missing.sort_unstable();
-            request.extend(missing.into_iter().map(|id| RequestMessage::tool(NO_RESULT, id)));
+            MessageRole::User => parts.push(Part::User(Cow::Borrowed(&message.content))),
+            MessageRole::Assistant => parts.push(Part::Answer(Answer {
+                text: Cow::Borrowed(&message.content),
+                reasoning: message.reasoning.as_deref(),
+                echo: message.echo.as_deref().and_then(|echo| serde_json::from_str(echo).ok()),
+                calls: calls(at, message, messages, room),
+            })),
+            // They are with their calls.
+            MessageRole::Tool => {}
         }
     }
+}
+
+/// The calls of the message at `at`, with the results that follow it.
+fn calls<'a>(at: usize, message: &'a Message, messages: &'a [Message], room: &HashMap<usize, u64>) -> Vec<Call<'a>> {
+    let results = messages.iter().enumerate().skip(at + 1).take_while(|(_, message)| message.role == MessageRole::Tool);
+    let mut results: Vec<(usize, &Message)> = results.collect();
+    let calls = message.tool_calls.iter().enumerate();
+    calls
+        .map(|(number, call)| {
+            let answers = |(_, result): &(usize, &Message)| result.tool_call_id.as_deref() == Some(&call.id);
+            let result = results.iter().position(answers).map(|found| results.remove(found));
+            let result = result.map_or(Cow::Borrowed(NO_RESULT), |(at, result)| {
+                let max_tokens = room.get(&at).copied().unwrap_or(u64::MAX);
+                Cow::Owned(tool_output::fenced(result.id, &call.name, &result.content, max_tokens))
+            });
+            let key = format!("{}/{number}", message.id);
+            Call { key, id: &call.id, name: &call.name, arguments: &call.arguments, result }
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -207,6 +240,8 @@ mod tests {
             tool_calls: Vec::new(),
             tool_call_id: None,
             finish_reason: None,
+            reasoning: None,
+            echo: None,
             created_at: Timestamp::from_millis(0),
         }
     }
@@ -220,14 +255,43 @@ mod tests {
         Message { tool_call_id: Some(id.into()), ..message(MessageRole::Tool, "result") }
     }
 
-    const FENCED: &str = "tool:<tool_output name=\"t\">\nresult\n</tool_output>";
+    const FENCED: &str = "tool:<tool_output_WORD name=\"t\">\nresult\n</tool_output_WORD>";
+
+    fn prompt(
+        system_prompt: &str,
+        messages: &[Message],
+        asked: usize,
+        tools: &[&ToolDefinition],
+        window: u64,
+    ) -> Prompt {
+        build(&Question {
+            model: "m",
+            server: "s",
+            dialect: &Dialect::default(),
+            system_prompt,
+            messages,
+            asked: messages[asked].id,
+            tools,
+            may_call: true,
+            context_window_tokens: window,
+        })
+        .unwrap()
+    }
+
+    /// Fences with the same word everywhere.
+    fn unworded(text: &str) -> String {
+        let mut pieces = text.split("tool_output_");
+        let first = pieces.next().unwrap_or_default().to_owned();
+        pieces.fold(first, |text, piece| text + "tool_output_WORD" + piece.get(12..).unwrap_or_default())
+    }
 
     fn shape(messages: &[Message], asked: usize, window: u64) -> Vec<String> {
-        let prompt = build("m", "system", messages, messages[asked].id, &[], window).unwrap();
+        let prompt = prompt("system", messages, asked, &[], window);
         let body: Value = serde_json::from_slice(&prompt.body).unwrap();
         // Fences and the rules about them have tests of their own.
-        let text =
-            |value: &Value| value.as_str().unwrap_or_default().replace(&format!("\n\n{}", tool_output::RULES), "");
+        let text = |value: &Value| {
+            unworded(&value.as_str().unwrap_or_default().replace(&format!("\n\n{}", tool_output::RULES), ""))
+        };
         body["messages"]
             .as_array()
             .unwrap()
@@ -285,7 +349,7 @@ mod tests {
             short("c"),
             long("d"),
         ];
-        let prompt = build("m", "s", &messages, messages[0].id, &[], 4_000).unwrap();
+        let prompt = prompt("s", &messages, 0, &[], 4_000);
         assert!(prompt.estimated_tokens <= 3_000, "a quarter is the answer's: {}", prompt.estimated_tokens);
         let body: Value = serde_json::from_slice(&prompt.body).unwrap();
         let words = |at: usize| body["messages"][at]["content"].as_str().unwrap().matches("word ").count();
@@ -305,12 +369,20 @@ mod tests {
         let unfinished = format!("tool:{NO_RESULT}");
         assert_eq!(
             shape(&messages, 4, 10_000),
-            ["system:system", "user:q", "assistant:", FENCED, &unfinished, "user:n"]
+            [
+                "system:system",
+                "user:q",
+                "assistant:",
+                &unfinished,
+                FENCED,
+                "assistant:(No answer was written.)",
+                "user:n"
+            ]
         );
     }
 
     fn system(messages: &[Message], tools: &[&ToolDefinition], system_prompt: &str) -> Value {
-        let prompt = build("m", system_prompt, messages, messages[0].id, tools, 10_000).unwrap();
+        let prompt = prompt(system_prompt, messages, 0, tools, 10_000);
         serde_json::from_slice::<Value>(&prompt.body).unwrap()["messages"][0].take()
     }
 
@@ -345,9 +417,9 @@ mod tests {
                 })
                 .collect();
             let asked = (messages.len() - 1) & !1;
-            let prompt = build("m", "s", &messages, messages[asked].id, &[], window).unwrap();
-            let alone = build("m", "s", &messages[asked..], messages[asked].id, &[], window).unwrap();
-            prop_assert!(prompt.estimated_tokens <= window.max(alone.estimated_tokens));
+            let all = prompt("s", &messages, asked, &[], window);
+            let alone = prompt("s", &messages[asked..], 0, &[], window);
+            prop_assert!(all.estimated_tokens <= window.max(alone.estimated_tokens));
         }
     }
 }

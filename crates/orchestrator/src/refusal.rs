@@ -4,7 +4,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use completions::{ProviderError, Withheld};
+use completions::{ProviderError, Withheld, learning::About};
 use http::{HeaderMap, header};
 
 use crate::error_handler::{Failure, MAX_PAUSE};
@@ -34,6 +34,20 @@ pub enum Refusal {
     Fault,
     /// It reports an error that nothing here knows.
     Unknown,
+}
+
+impl Refusal {
+    /// What may be wrong with how the request was written.
+    #[must_use]
+    pub const fn about(self) -> Option<About> {
+        match self {
+            Self::TooLong => Some(About::Length),
+            // What a model does not support is said of the model, too.
+            Self::Request | Self::Model | Self::Unknown => Some(About::Form),
+            Self::Fault => Some(About::Fault),
+            Self::Quota | Self::Busy | Self::Key | Self::Forbidden | Self::Address | Self::Moved => None,
+        }
+    }
 }
 
 /// The person has nothing left; no pause helps.

@@ -65,7 +65,7 @@ enum First {
 /// Whatever the database says.
 pub async fn open<H: Host>(host: &H, user_id: Id, run_id: Id, seen: u64) -> Result<Opened, StorageError> {
     let lease = Lease { run_id, owner: Id::new() };
-    if let Some(claim) = host.store().claim_new(user_id, lease, LEASE_MS).await? {
+    if let Some(claim) = host.store().claim_new(user_id, lease, LEASE_MS, host.model_server()).await? {
         let first = First::Claimed(lease, Box::new(claim));
         return Ok(Opened::Events(Reading { user_id, run_id, seen, first }));
     }
@@ -156,7 +156,7 @@ async fn claim_and_execute<H: Host, R: Reader>(
     seen: u64,
 ) -> Option<(R, u64)> {
     let lease = Lease { run_id, owner: Id::new() };
-    match host.store().claim(lease, LEASE_MS).await {
+    match host.store().claim(lease, LEASE_MS, host.model_server()).await {
         Ok(Some(claim)) => execute(host, settings, lease, &claim, reader, seen).await,
         Ok(None) => Some((reader, seen)),
         Err(error) => {

@@ -166,6 +166,8 @@ async fn store<H: Host, R: Reader>(
         tool_calls: Vec::new(),
         tool_call_id: Some(call.id.clone()),
         finish_reason: is_error.then(|| TOOL_ERROR.to_owned()),
+        reasoning: None,
+        echo: None,
     };
     session.finish_tool_call(&message, is_error).await
 }

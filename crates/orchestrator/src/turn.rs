@@ -2,11 +2,12 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use completions::Round;
+use completions::{Cut, Dialect, Echo, Lesson, Round};
 use domain::{
     Id, Message, MessageRole, RunState, RunStep, ToolCall, Usage,
     event::{Event, Progress},
 };
+use serde_json::{Map, Value};
 use storage::{
     StorageError,
     messages::NewMessage,
@@ -17,14 +18,14 @@ use crate::{
     Host, Offered, Reader, Settings,
     error_handler::{self, Failure},
     llm_client::{self, Stopped, Told},
-    prompt_builder::{self, MAX_MESSAGES, max_context_bytes},
+    prompt_builder::{self, MAX_MESSAGES, Question, max_context_bytes},
     response_streamer::Outbox,
     session_manager::{Interrupted, Session},
     tool_executor::{self, Executed},
     tool_search::Tools,
 };
 
-/// Rounds of one run, whoever executes it. In the last one the model gets no tools, so that it must answer with what it has.
+/// Rounds of one run, whoever executes it. In the last one the model may call none, so that it must answer with what it has.
 const MAX_ROUNDS: usize = 12;
 
 /// How long a person waits for their answer to begin because tools cannot be listed.
@@ -48,9 +49,20 @@ enum Rounds {
     Waiting,
 }
 
+/// How often a run asks in another way. Each time it asks for less than before, and there is not more than this to leave out.
+const MAX_ADAPTATIONS: u32 = 12;
+
 /// What a run knows beside its session.
 struct Turn<'a> {
     settings: &'a Settings,
+    /// How the model's server wants its requests, as far as anybody knows.
+    dialect: Dialect,
+    adaptations: u32,
+    /// Whether more was learned than is kept.
+    learned: bool,
+    /// A request that was too long: what it was expected to cost, and what to say if there is no shorter one.
+    too_long: Option<(u64, Failure)>,
+    told_shortened: bool,
     attempt: u64,
     usage: Option<Usage>,
     estimated_tokens: u64,
@@ -76,7 +88,18 @@ pub(crate) async fn execute<H: Host, R: Reader>(
     let mut session = Session::new(host, run, lease, outbox);
     session.outbox.tell(&Event::Processing);
     let approvals_asked = std::mem::take(&mut progress.approvals_asked);
-    let mut turn = Turn { settings, attempt: claim.attempt, usage: run.usage, estimated_tokens: 0, approvals_asked };
+    let mut turn = Turn {
+        settings,
+        dialect: claim.dialect.as_deref().map(Dialect::from_json).unwrap_or_default(),
+        adaptations: 0,
+        learned: false,
+        too_long: None,
+        told_shortened: false,
+        attempt: claim.attempt,
+        usage: run.usage,
+        estimated_tokens: 0,
+        approvals_asked,
+    };
     let (mut round, mut told) = (Round::default(), Told::new(progress));
     let stopped = if claim.cancel_requested {
         Err(Stopped::Interrupted(Interrupted::Cancelled))
@@ -122,7 +145,8 @@ impl Turn<'_> {
         let tools = Tools::new(listed, *context_window_tokens);
         let system_prompt = tools.introduced(system_prompt);
         loop {
-            let max_bytes = max_context_bytes(*context_window_tokens);
+            let window = self.dialect.context_tokens.unwrap_or(u64::MAX).min(*context_window_tokens);
+            let max_bytes = max_context_bytes(window);
             let messages = host.store().context(run, MAX_MESSAGES, max_bytes).await.map_err(Interrupted::from)?;
             let pending = tool_executor::pending(&messages, run.id);
             if !pending.is_empty() {
@@ -135,28 +159,96 @@ impl Turn<'_> {
                 }
             }
             let last = rounds_finished(&messages, run.id) + 1 >= MAX_ROUNDS;
-            let offered = if last { Vec::new() } else { tools.offered(&messages, run.id) };
-            let prompt = prompt_builder::build(
-                &run.model,
-                &system_prompt,
-                &messages,
-                run.message_id,
-                &offered,
-                *context_window_tokens,
-            )
+            let prompt = prompt_builder::build(&Question {
+                model: &run.model,
+                server: host.model_server(),
+                dialect: &self.dialect,
+                system_prompt: &system_prompt,
+                messages: &messages,
+                asked: run.message_id,
+                tools: &tools.offered(&messages, run.id),
+                may_call: !last,
+                context_window_tokens: window,
+            })
             .map_err(|error| Interrupted::from(StorageError::from(error)))?;
+            if let Some((refused, failure)) = self.too_long.take()
+                && prompt.estimated_tokens >= refused
+            {
+                return Err(Stopped::Failed(failure));
+            }
+            if prompt.omitted > 0 && self.dialect.context_tokens.is_some() {
+                self.tell_shortened(session);
+            }
             let call_ids = tool_executor::call_ids(&messages, run.id);
             drop(messages);
             self.estimated_tokens += prompt.estimated_tokens;
             *round = Round::default();
-            let heard = llm_client::ask(session, &prompt.body, round, told, *silence).await;
+            let heard = llm_client::ask(session, &prompt, &self.dialect, round, told, *silence).await;
             self.count(round);
+            if let Err(Stopped::Refused(refused)) = heard {
+                let (lesson, failure) = *refused;
+                self.adapt(session, lesson, failure, prompt.estimated_tokens)?;
+                continue;
+            }
+            if round.has_begun() {
+                self.remember(session).await;
+            }
             heard?;
             if round.tool_calls.is_empty() || last {
                 let nothing = || error_handler::said_nothing(round.finish_reason.as_deref());
                 return if is_blank(&round.text) { Err(Stopped::Failed(nothing())) } else { Ok(Rounds::Answered) };
             }
             self.finish_round(session, round, call_ids).await?;
+        }
+    }
+
+    /// The next request is written as the server wants it. The person is told what they will miss, and of nothing else.
+    fn adapt<H: Host, R: Reader>(
+        &mut self,
+        session: &mut Session<'_, H, R>,
+        lesson: Lesson,
+        failure: Failure,
+        refused_tokens: u64,
+    ) -> Result<(), Stopped> {
+        self.adaptations += 1;
+        if self.adaptations > MAX_ADAPTATIONS {
+            return Err(Stopped::Failed(failure));
+        }
+        let dialect = lesson.dialect.to_json();
+        session.host().log(
+            "asking the model in another way",
+            serde_json::json!({ "run_id": session.run.id, "code": failure.code, "dialect": dialect }),
+        );
+        match lesson.cut {
+            Some(Cut::Beginning) => {
+                self.tell_shortened(session);
+                self.too_long = Some((refused_tokens, failure));
+            }
+            Some(Cut::Tools) => session.outbox.write(&Event::Shortened { message: error_handler::WITHOUT_TOOLS }),
+            None => {}
+        }
+        self.dialect = lesson.dialect;
+        self.learned = true;
+        Ok(())
+    }
+
+    /// Once in a run.
+    fn tell_shortened<H: Host, R: Reader>(&mut self, session: &mut Session<'_, H, R>) {
+        if !std::mem::replace(&mut self.told_shortened, true) {
+            session.outbox.write(&Event::Shortened { message: error_handler::SHORTENED });
+        }
+    }
+
+    /// What was learned has helped, and is kept for the next run. Whoever cannot keep it learns it again.
+    async fn remember<H: Host, R: Reader>(&mut self, session: &Session<'_, H, R>) {
+        if !std::mem::take(&mut self.learned) {
+            return;
+        }
+        let (host, model) = (session.host(), &session.run.model);
+        let kept = host.store().save_model_dialect(host.model_server(), model, &self.dialect.to_json()).await;
+        if let Err(error) = kept {
+            let cause = error.to_string();
+            host.log("how the model wants its requests cannot be kept", serde_json::json!({ "cause": cause }));
         }
     }
 
@@ -177,6 +269,7 @@ impl Turn<'_> {
     ) -> Result<(), Interrupted> {
         session.step(RunStep::CallTools)?;
         let round = std::mem::take(round);
+        let echo = echo(&round, session.host().model_server(), &session.run.model);
         let mut calls: Vec<ToolCall> = round
             .tool_calls
             .into_iter()
@@ -188,7 +281,7 @@ impl Turn<'_> {
             let event = Event::ToolRequest { name: &call.name, call_id: &call.id, arguments: &arguments };
             session.outbox.write(&event);
         }
-        let message = NewMessage { tool_calls: calls, ..answer(round.text, "tool_calls") };
+        let message = NewMessage { tool_calls: calls, echo, ..answer(round.text, round.reasoning, "tool_calls") };
         session.finish_step(&message, self.usage).await
     }
 
@@ -205,17 +298,20 @@ impl Turn<'_> {
                 // A model that asked for tools and may have none, or for none that has a name, has stopped.
                 let reason = round.finish_reason.filter(|reason| reason != "tool_calls");
                 let reason = reason.unwrap_or_else(|| "stop".to_owned());
-                self.complete(session, round.text, &reason, RunStep::Finish).await
+                self.complete(session, round.text, round.reasoning, &reason, RunStep::Finish).await
             }
             Err(Stopped::Interrupted(Interrupted::Cancelled)) => {
-                // An executor that died may have said more than the model has repeated so far.
-                let text = format!("{}{}", round.text, told.remaining_text());
-                self.complete(session, text, "cancelled", RunStep::Cancel).await
+                let (text, reasoning) = said(round, told);
+                self.complete(session, text, reasoning, "cancelled", RunStep::Cancel).await
             }
             Err(Stopped::Interrupted(other)) => Err(other),
+            Err(Stopped::Refused(refused)) => {
+                let (text, reasoning) = said(round, told);
+                self.fail(session, text, reasoning, &refused.1).await
+            }
             Err(Stopped::Failed(failure)) => {
-                let text = format!("{}{}", round.text, told.remaining_text());
-                self.fail(session, text, &failure).await
+                let (text, reasoning) = said(round, told);
+                self.fail(session, text, reasoning, &failure).await
             }
         }
     }
@@ -224,11 +320,12 @@ impl Turn<'_> {
         &self,
         session: &mut Session<'_, H, R>,
         text: String,
+        reasoning: String,
         finish_reason: &str,
         step: RunStep,
     ) -> Result<(), Interrupted> {
         let nothing = is_blank(&text) && step == RunStep::Cancel;
-        let message = (!nothing).then(|| answer(text, finish_reason));
+        let message = (!nothing).then(|| answer(text, reasoning, finish_reason));
         let event = Event::Complete {
             finish_reason,
             usage: self.usage,
@@ -244,9 +341,10 @@ impl Turn<'_> {
         &self,
         session: &mut Session<'_, H, R>,
         text: String,
+        reasoning: String,
         failure: &Failure,
     ) -> Result<(), Interrupted> {
-        let message = (!is_blank(&text)).then(|| answer(text, "error"));
+        let message = (!is_blank(&text)).then(|| answer(text, reasoning, "error"));
         session.host().log(
             "a run failed",
             serde_json::json!({ "run_id": session.run.id, "code": failure.code, "cause": failure.cause }),
@@ -299,7 +397,30 @@ fn is_blank(text: &str) -> bool {
     text.trim().is_empty()
 }
 
-fn answer(content: String, finish_reason: &str) -> NewMessage {
+/// What the server may want back with the round's calls.
+fn echo(round: &Round, server: &str, model: &str) -> Option<String> {
+    let mut fields = round.kept();
+    // The reasoning is stored for itself.
+    let is_reasoning = |(_, value): &(&String, &Value)| value.as_str() == Some(&round.reasoning);
+    let reasoning = fields.iter().find(is_reasoning).map(|(name, _)| name.clone());
+    if let Some(name) = &reasoning {
+        fields.remove(name);
+    }
+    let calls: Vec<_> = round.tool_calls.iter().map(|call| call.kept.clone()).collect();
+    if reasoning.is_none() && fields.is_empty() && calls.iter().all(Map::is_empty) {
+        return None;
+    }
+    let (server, model) = (server.to_owned(), model.to_owned());
+    serde_json::to_string(&Echo { server, model, reasoning, fields, calls }).ok()
+}
+
+/// Text and reasoning. An executor that died may have said more than the model has repeated so far.
+fn said(round: Round, told: &Told) -> (String, String) {
+    let (text, reasoning) = told.remaining();
+    (round.text + text, round.reasoning + reasoning)
+}
+
+fn answer(content: String, reasoning: String, finish_reason: &str) -> NewMessage {
     NewMessage {
         id: Id::new(),
         role: MessageRole::Assistant,
@@ -307,5 +428,7 @@ fn answer(content: String, finish_reason: &str) -> NewMessage {
         tool_calls: Vec::new(),
         tool_call_id: None,
         finish_reason: Some(finish_reason.to_owned()),
+        reasoning: Some(reasoning).filter(|reasoning| !reasoning.is_empty()),
+        echo: None,
     }
 }

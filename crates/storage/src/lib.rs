@@ -13,6 +13,7 @@ pub mod database;
 pub mod leases;
 pub mod messages;
 pub mod migration;
+pub mod model_dialects;
 pub mod rate_limits;
 pub mod runs;
 pub mod sessions;

@@ -19,6 +19,10 @@ pub struct NewMessage {
     pub tool_call_id: Option<String>,
     /// Why the model stopped.
     pub finish_reason: Option<String>,
+    /// What the model thought before it said this.
+    pub reasoning: Option<String>,
+    /// See [`Message::echo`].
+    pub echo: Option<String>,
 }
 
 /// A person's message on its way in.
@@ -57,7 +61,7 @@ pub struct MessagePage {
 }
 
 const COLUMNS: &str = "messages.id, messages.conversation_id, messages.run_id, messages.position, messages.role,
-    messages.content, messages.tool_calls, messages.tool_call_id, messages.finish_reason, messages.created_at";
+    messages.content, messages.tool_calls, messages.tool_call_id, messages.finish_reason, messages.echo, messages.created_at";
 
 fn read(query: &'static str, row: &Row) -> Result<Message, StorageError> {
     let mut columns = row.columns(query);
@@ -74,7 +78,9 @@ fn read(query: &'static str, row: &Row) -> Result<Message, StorageError> {
         },
         tool_call_id: columns.optional_text()?.map(str::to_owned),
         finish_reason: columns.optional_text()?.map(str::to_owned),
+        echo: columns.optional_text()?.map(str::to_owned),
         created_at: columns.timestamp()?,
+        reasoning: columns.optional_text()?.map(str::to_owned),
     })
 }
 
@@ -129,6 +135,8 @@ impl<D: Database> Store<D> {
             tool_calls: Vec::new(),
             tool_call_id: None,
             finish_reason: None,
+            reasoning: None,
+            echo: None,
             created_at,
         };
         let run = Run {
@@ -168,7 +176,7 @@ impl<D: Database> Store<D> {
     ) -> Result<Option<Appended>, StorageError> {
         const QUERY: &str = "message_sent_before";
         let sql = format!(
-            "SELECT {COLUMNS} FROM messages JOIN conversations ON conversations.id = messages.conversation_id
+            "SELECT {COLUMNS}, NULL FROM messages JOIN conversations ON conversations.id = messages.conversation_id
              WHERE messages.conversation_id = ?1 AND (idempotency_key = ?2 OR messages.id = ?4) AND conversations.user_id = ?3"
         );
         let key = incoming.idempotency_key;
@@ -197,12 +205,13 @@ impl<D: Database> Store<D> {
     ) -> Result<MessagePage, StorageError> {
         const QUERY: &str = "messages";
         let sql = format!(
-            "SELECT {COLUMNS}, last FROM (
-                 SELECT messages.*, SUM(size) OVER (ORDER BY position) AS running,
+            "SELECT {COLUMNS}, reasoning, last FROM (
+                 SELECT messages.*, SUM(size + COALESCE(octet_length(reasoning), 0)) OVER (ORDER BY position) AS running,
                      (SELECT MAX(position) FROM messages WHERE conversation_id = ?1) AS last
                  FROM messages JOIN conversations ON conversations.id = messages.conversation_id
                  WHERE conversation_id = ?1 AND user_id = ?2 AND position > ?3 ORDER BY position LIMIT ?4
-             ) AS messages WHERE running - size < CAST(?5 AS bigint) ORDER BY position"
+             ) AS messages
+             WHERE running - size - COALESCE(octet_length(reasoning), 0) < CAST(?5 AS bigint) ORDER BY position"
         );
         let parameters =
             [conversation_id.into(), user_id.into(), after.into(), i64::from(limit).into(), max_bytes.into()];
@@ -219,14 +228,15 @@ impl<D: Database> Store<D> {
     /// What a run may need to know, in order: the message it answers and all it has written so far, and before those the newest
     /// messages, up to about `max_bytes` of text and `limit` messages.
     ///
-    /// An answer to the same message that was broken off is left out: this run writes it anew.
+    /// An answer to the same message that was broken off is left out: this run writes it anew. Of the reasoning, which may be much more than
+    /// was said, there is only what came before calls: no server wants more back.
     ///
     /// # Errors
     /// As [`Self::append_message`].
     pub async fn context(&self, run: &Run, limit: u32, max_bytes: u64) -> Result<Vec<Message>, StorageError> {
         const QUERY: &str = "context";
         let sql = format!(
-            "SELECT {COLUMNS} FROM (
+            "SELECT {COLUMNS}, CASE WHEN tool_calls IS NOT NULL THEN reasoning END FROM (
                  SELECT messages.*, SUM(size) OVER (ORDER BY position DESC) AS running,
                      (SELECT position FROM messages WHERE id = ?3) AS asked
                  FROM messages WHERE conversation_id = ?1 ORDER BY position DESC LIMIT ?4

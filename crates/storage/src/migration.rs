@@ -52,6 +52,12 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../../migrations/0005_tool_secrets.sql"),
         postgres: include_str!("../../../migrations/0005_tool_secrets.sql"),
     },
+    Migration {
+        version: 6,
+        name: "0006_model_dialects",
+        sqlite: include_str!("../../../migrations/0006_model_dialects.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0006_model_dialects.postgres.sql"),
+    },
 ];
 
 /// Any number that nobody else who shares the database locks: "edge" in ASCII.

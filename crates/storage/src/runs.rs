@@ -5,7 +5,9 @@
 
 use domain::{Id, Run, RunFailure, RunState, Usage, event::Progress};
 
-use crate::{Database, Row, Statement, StorageError, Store, Value, database::Columns, messages::NewMessage};
+use crate::{
+    Database, Row, Statement, StorageError, Store, Value, database::Columns, messages::NewMessage, model_dialects,
+};
 
 /// Who executes which run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,6 +27,8 @@ pub struct Claim {
     pub attempt: u64,
     /// Somebody already asked to stop it.
     pub cancel_requested: bool,
+    /// What was learned of how the server wants requests for the run's model, as whoever stored it wrote it.
+    pub dialect: Option<String>,
 }
 
 /// What a reader of a run's events gets at once.
@@ -153,22 +157,25 @@ struct Step<'a> {
 }
 
 fn step(lease: Lease, step: &Step<'_>) -> Result<Statement, StorageError> {
-    let sql = "INSERT INTO run_steps (run_id, lease_owner, state, last_id, frames, message_id, conversation_id, position, role, content,
-                   tool_calls, tool_call_id, is_error, finish_reason, size, final_state, error_code, error_message, prompt_tokens,
-                   completion_tokens, created_at)
+    let sql = "INSERT INTO executor_steps (run_id, lease_owner, state, last_id, frames, message_id, conversation_id, position, role,
+                   content, tool_calls, tool_call_id, is_error, finish_reason, size, final_state, error_code, error_message,
+                   prompt_tokens, completion_tokens, reasoning, echo, created_at)
                SELECT runs.id, runs.lease_owner, ?3, ?4, ?5, ?6, runs.conversation_id,
                    (SELECT COALESCE(MAX(position), 0) + 1 FROM messages WHERE messages.conversation_id = runs.conversation_id),
                    ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, COALESCE(?17, runs.prompt_tokens),
-                   COALESCE(?18, runs.completion_tokens), now_ms()
+                   COALESCE(?18, runs.completion_tokens), ?19, ?20, now_ms()
                FROM runs WHERE runs.id = ?1 AND runs.lease_owner = ?2 RETURNING run_id";
     let message = step.message;
     let tool_calls = match message {
         Some(message) if !message.tool_calls.is_empty() => Some(serde_json::to_string(&message.tool_calls)?),
         _ => None,
     };
-    let size = message.map_or(0, |message| message.content.len()) + tool_calls.as_ref().map_or(0, String::len);
+    let echo = message.and_then(|message| message.echo.as_deref());
+    let size = message.map_or(0, |message| message.content.len())
+        + tool_calls.as_ref().map_or(0, String::len)
+        + echo.map_or(0, str::len);
     let failure = step.ending.and_then(|ending| ending.failure.as_ref());
-    let parameters: [Value; 18] = [
+    let parameters: [Value; 20] = [
         lease.run_id.into(),
         lease.owner.into(),
         step.state.as_str().into(),
@@ -187,6 +194,8 @@ fn step(lease: Lease, step: &Step<'_>) -> Result<Statement, StorageError> {
         failure.map(|failure| failure.message.as_str()).into(),
         step.usage.map(|usage| usage.prompt_tokens).into(),
         step.usage.map(|usage| usage.completion_tokens).into(),
+        message.and_then(|message| message.reasoning.as_deref()).into(),
+        echo.into(),
     ];
     Ok(Statement::new("run_step", sql, parameters).durably().repeatably())
 }
@@ -229,24 +238,31 @@ impl<D: Database> Store<D> {
         Ok(tail)
     }
 
-    /// Takes a run that nobody executes, for `lease_ms`. `None`: somebody does, or it has ended.
+    /// Takes a run that nobody executes, for `lease_ms`; whoever does asks the model at `server`. `None`: somebody does, or it has ended.
     ///
     /// # Errors
     /// As [`Self::run`].
-    pub async fn claim(&self, lease: Lease, lease_ms: i64) -> Result<Option<Claim>, StorageError> {
-        self.claim_if("claim", &format!("({CLAIMABLE} OR lease_owner = ?2)"), lease, lease_ms, None).await
+    pub async fn claim(&self, lease: Lease, lease_ms: i64, server: &str) -> Result<Option<Claim>, StorageError> {
+        self.claim_if("claim", &format!("({CLAIMABLE} OR lease_owner = ?2)"), lease, lease_ms, server, None).await
     }
 
     /// Takes the owner's run if nobody ever has: it has no log yet, so there is nothing to read before executing it.
     ///
     /// # Errors
     /// As [`Self::run`].
-    pub async fn claim_new(&self, user_id: Id, lease: Lease, lease_ms: i64) -> Result<Option<Claim>, StorageError> {
+    pub async fn claim_new(
+        &self,
+        user_id: Id,
+        lease: Lease,
+        lease_ms: i64,
+        server: &str,
+    ) -> Result<Option<Claim>, StorageError> {
         self.claim_if(
             "claim_new",
-            "(state = 'queued' AND attempt = 0 OR lease_owner = ?2) AND user_id = ?4",
+            "(state = 'queued' AND attempt = 0 OR lease_owner = ?2) AND user_id = ?5",
             lease,
             lease_ms,
+            server,
             Some(user_id),
         )
         .await
@@ -258,14 +274,16 @@ impl<D: Database> Store<D> {
         condition: &str,
         lease: Lease,
         lease_ms: i64,
+        server: &str,
         user_id: Option<Id>,
     ) -> Result<Option<Claim>, StorageError> {
         let sql = format!(
             "UPDATE runs SET state = 'processing', lease_owner = ?2, lease_expires_at = now_ms() + ?3,
                  attempt = attempt + 1, updated_at = now_ms()
-             WHERE id = ?1 AND {condition} RETURNING {STORED_COLUMNS}, attempt, cancel_requested"
+             WHERE id = ?1 AND {condition} RETURNING {STORED_COLUMNS}, attempt, cancel_requested, {}",
+            model_dialects::OF_RUN
         );
-        let mut parameters: Vec<Value> = vec![lease.run_id.into(), lease.owner.into(), lease_ms.into()];
+        let mut parameters: Vec<Value> = vec![lease.run_id.into(), lease.owner.into(), lease_ms.into(), server.into()];
         parameters.extend(user_id.map(Value::from));
         let rows = self.database.query(Statement::new(query, sql, parameters).repeatably()).await?;
         rows.first()
@@ -273,7 +291,9 @@ impl<D: Database> Store<D> {
                 let mut columns = row.columns(query);
                 let run = read_columns(&mut columns)?;
                 let attempt = u64::try_from(columns.integer()?).unwrap_or_default();
-                Ok(Claim { run, attempt, cancel_requested: columns.flag()? })
+                let cancel_requested = columns.flag()?;
+                let dialect = columns.optional_text()?.map(str::to_owned);
+                Ok(Claim { run, attempt, cancel_requested, dialect })
             })
             .transpose()
     }

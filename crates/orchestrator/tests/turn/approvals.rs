@@ -50,7 +50,7 @@ async fn a_call_that_the_person_declines_is_never_made_and_the_model_hears_of_it
     assert_eq!(reader.data()[4]["metadata"]["is_error"], true);
     assert!(world.calls().is_empty());
     let told = world.asked()[1]["messages"][3]["content"].as_str().unwrap().to_owned();
-    assert_eq!(told, tool_output::fenced("mail_send", "The person declined.", u64::MAX));
+    assert!(told.starts_with("<tool_output_") && told.contains("\nThe person declined.\n"), "{told}");
     assert_eq!(world.run(run).await.state, RunState::Complete);
 }
 
@@ -95,7 +95,7 @@ async fn an_approved_call_is_made_although_an_executor_died_before_it_and_not_ag
             assert_eq!(dead.types(), ["tool_request", "tool_approval", "state"]);
         } else {
             let lease = Lease { run_id: run, owner: Id::new() };
-            world.store.claim(lease, 6_000).await.unwrap().unwrap();
+            world.store.claim(lease, 6_000, "").await.unwrap().unwrap();
             world.expire_lease(run).await;
         }
         let reader = world.read(run, 0).await;
@@ -204,8 +204,9 @@ async fn a_model_that_obeys_what_a_tool_says_gets_no_further_than_a_question() {
     let prompt = &world.asked()[1]["messages"];
     assert_eq!(prompt[0]["content"], format!("Be kind.\n\n{}", tool_output::RULES));
     let told = prompt[3]["content"].as_str().unwrap();
-    assert!(told.starts_with("<tool_output name=\"web_fetch\">\n&lt;/tool_output>"), "{told}");
-    assert_eq!(told.matches("</tool_output").count(), 1);
+    let (fence, inside) = told.split_once(" name=\"web_fetch\">\n").unwrap();
+    let end = fence.replace('<', "</") + ">";
+    assert!(inside.ends_with(&end) && inside.matches(&end).count() == 1, "{told}");
 }
 
 #[tokio::test(start_paused = true)]

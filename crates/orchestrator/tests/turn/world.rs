@@ -3,9 +3,11 @@
 use std::{
     cell::{Cell, RefCell},
     collections::{HashSet, VecDeque},
+    fs,
     ops::Range,
     pin::Pin,
     rc::Rc,
+    sync::OnceLock,
     task::{Context, Poll},
     time::Duration,
 };
@@ -19,7 +21,7 @@ use orchestrator::{
     Host, Ledger, ModelAnswer, Offered, Opened, Reader, Settings, ToolAnswer, ToolDefinition, Unreachable, open,
     request_handler,
 };
-use serde_json::{Value, json, value::RawValue};
+use serde_json::{Value, json};
 use storage::{
     Database, DatabaseError, Dialect, Outcome, Row, Statement, Store,
     approvals::Decided,
@@ -31,12 +33,32 @@ use storage::{
 };
 use tokio::{sync::Semaphore, time::Instant};
 
+/// What of a request is refused, with the status and the words.
+type Refuses = dyn Fn(&Value) -> Option<(u16, String)>;
+
 /// What the model does when it is asked: chunks with the milliseconds before each, or nothing of the kind.
 pub(crate) enum Answer {
     Stream(Vec<(u64, Result<String, String>)>),
     Refuse(u16, Option<Duration>, String),
     RefuseAndStay(u16, String),
     Unreachable,
+}
+
+/// A database of the newest schema with nothing in it, made once.
+fn migrated() -> &'static [u8] {
+    static EMPTY: OnceLock<Vec<u8>> = OnceLock::new();
+    EMPTY.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db");
+        let file = SqliteFile::open(&path).unwrap();
+        let checkpoint = Statement::new("checkpoint", "PRAGMA wal_checkpoint(TRUNCATE)", []);
+        futures::executor::block_on(async {
+            migrate(&file).await.unwrap();
+            file.query(checkpoint).await.unwrap();
+        });
+        drop(file);
+        fs::read(path).unwrap()
+    })
 }
 
 /// A chunk as OpenAI writes it.
@@ -126,14 +148,18 @@ pub(crate) struct World {
     tool_answer: RefCell<Option<ToolAnswer>>,
     calls: RefCell<Vec<String>>,
     logged: RefCell<String>,
+    /// What the model's server refuses, with the status and the words it does so with.
+    refuses: Box<Refuses>,
+    /// What it says when the script is over.
+    afterwards: Option<String>,
 }
 
 impl World {
     pub(crate) fn new(script: impl IntoIterator<Item = Answer>) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("db"), migrated()).unwrap();
         let file = SqliteFile::open(&folder.path().join("db")).unwrap();
         let (store, user, conversation) = futures::executor::block_on(async {
-            migrate(&file).await.unwrap();
             let store = Store::new(Distant::new(file));
             let user = NewUser { email: "a@example.org", name: "", password_hash: "x" };
             let user = store.create_user(user).await.unwrap().unwrap().id;
@@ -158,14 +184,28 @@ impl World {
             tool_answer: RefCell::default(),
             calls: RefCell::default(),
             logged: RefCell::default(),
+            refuses: Box::new(|_| None),
+            afterwards: None,
         }
     }
 
-    pub(crate) fn with_tool(mut self, name: &str, idempotent: bool) -> Self {
+    pub(crate) fn refusing(self, refuses: impl Fn(&Value) -> Option<(u16, String)> + 'static) -> Self {
+        Self { refuses: Box::new(refuses), ..self }
+    }
+
+    pub(crate) fn answering_afterwards(self, text: &str) -> Self {
+        Self { afterwards: Some(text.to_owned()), ..self }
+    }
+
+    pub(crate) fn with_tool(self, name: &str, idempotent: bool) -> Self {
+        self.with_tool_of_schema(name, idempotent, &json!({"type": "object"}))
+    }
+
+    pub(crate) fn with_tool_of_schema(mut self, name: &str, idempotent: bool, schema: &Value) -> Self {
         self.tools.push(ToolDefinition {
             name: name.into(),
             description: "A tool.".into(),
-            input_schema: RawValue::from_string(r#"{"type":"object"}"#.into()).unwrap(),
+            input_schema: serde_json::value::to_raw_value(schema).unwrap(),
         });
         if idempotent {
             self.idempotent.insert(name.into());
@@ -206,6 +246,31 @@ impl World {
 
     pub(crate) fn file(&self) -> SqliteFile {
         SqliteFile::open(&self.folder.path().join("db")).unwrap()
+    }
+
+    /// Rows of the conversation that an earlier version wrote.
+    pub(crate) async fn remember(&self, rows: &[Value]) {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        for (position, row) in rows.iter().enumerate() {
+            let sql =
+                "INSERT INTO messages (id, conversation_id, run_id, position, role, content, tool_calls, tool_call_id,
+                           finish_reason, size, created_at) VALUES (?1, ?2, ?1, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0)";
+            let content = text(&row["content"]).unwrap_or_default();
+            let tool_calls = row.get("tool_calls").map(Value::to_string);
+            let size = (content.len() + tool_calls.as_ref().map_or(0, String::len)) as u64;
+            let parameters: [storage::Value; 9] = [
+                Id::new().into(),
+                self.conversation.into(),
+                (position as i64 + 1).into(),
+                text(&row["role"]).unwrap().into(),
+                content.into(),
+                tool_calls.into(),
+                text(&row["tool_call_id"]).into(),
+                text(&row["finish_reason"]).into(),
+                size.into(),
+            ];
+            self.file().query(Statement::new("remember", sql, parameters)).await.unwrap();
+        }
     }
 
     pub(crate) async fn send(&self, content: &str) -> Id {
@@ -379,9 +444,18 @@ impl Host for World {
         "Bearer planted-key"
     }
 
+    fn model_server(&self) -> &str {
+        "https://model.example/v1"
+    }
+
     async fn ask_model(&self, body: Vec<u8>) -> Result<ModelAnswer<Body>, Unreachable> {
-        self.asked.borrow_mut().push((self.started.elapsed(), serde_json::from_slice(&body).unwrap()));
-        let next = self.script.borrow_mut().pop_front().expect("the model is asked more often than the test expects");
+        let request: Value = serde_json::from_slice(&body).unwrap();
+        let refused = (self.refuses)(&request);
+        self.asked.borrow_mut().push((self.started.elapsed(), request));
+        let next = refused.map(|(status, body)| Answer::Refuse(status, None, body));
+        let next = next.or_else(|| self.script.borrow_mut().pop_front());
+        let next = next.or_else(|| self.afterwards.as_deref().map(|text| answer(&[text])));
+        let next = next.expect("the model is asked more often than the test expects");
         let (status, headers, pieces) = match next {
             Answer::Stream(pieces) => (200, HeaderMap::new(), pieces),
             Answer::Refuse(status, retry_after, body) => {

@@ -91,7 +91,7 @@ fn a_run_that_waits_can_go_on_when_no_question_is_open(place: Place) {
     ask(&fixture, &user, lease, "late", -1);
     wait(&fixture, lease);
     let next = lease_of(&run);
-    let claim = || block_on(fixture.store.claim(next, LEASE_MS)).unwrap();
+    let claim = || block_on(fixture.store.claim(next, LEASE_MS, "")).unwrap();
     for (call, decision) in [("c1", Decision::Deny), ("c2", Decision::AllowOnce)] {
         assert!(!claimable(&fixture, &user, &run) && claim().is_none());
         assert_eq!(decide(&fixture, &user, &run, call, decision), Decided::Decided);
@@ -99,7 +99,7 @@ fn a_run_that_waits_can_go_on_when_no_question_is_open(place: Place) {
     assert!(claimable(&fixture, &user, &run));
     assert_eq!(claim().unwrap().attempt, 2);
     assert!(!claimable(&fixture, &user, &run));
-    assert!(block_on(fixture.store.claim(lease_of(&run), LEASE_MS)).unwrap().is_none());
+    assert!(block_on(fixture.store.claim(lease_of(&run), LEASE_MS, "")).unwrap().is_none());
 }
 
 fn a_run_that_waits_keeps_what_it_used_and_its_state_is_told(place: Place) {
@@ -111,7 +111,7 @@ fn a_run_that_waits_keeps_what_it_used_and_its_state_is_told(place: Place) {
     assert_eq!(block_on(fixture.store.tail(user.id, run.id, 0)).unwrap().unwrap().state, RunState::AwaitingApproval);
     decide(&fixture, &user, &run, "c1", Decision::AllowOnce);
     let lease = lease_of(&run);
-    let claim = block_on(fixture.store.claim(lease, LEASE_MS)).unwrap().unwrap();
+    let claim = block_on(fixture.store.claim(lease, LEASE_MS, "")).unwrap().unwrap();
     assert_eq!(claim.run.usage.unwrap().total_tokens, 3);
     assert_eq!(read().state, RunState::Processing, "though the last it logged was that it waits");
     let message = crate::fixture::answer("noon", "");
@@ -213,7 +213,7 @@ fn cancelling_a_run_that_waits_lets_it_be_ended_at_once(place: Place) {
     let request = block_on(fixture.store.request_cancel(user.id, run.id)).unwrap().unwrap();
     assert_eq!((request.run.state, request.claimable), (RunState::AwaitingApproval, true));
     let lease = lease_of(&run);
-    assert!(block_on(fixture.store.claim(lease, LEASE_MS)).unwrap().unwrap().cancel_requested);
+    assert!(block_on(fixture.store.claim(lease, LEASE_MS, "")).unwrap().unwrap().cancel_requested);
     assert!(fixture.end(lease, RunState::Cancelled, "cancelled"));
 }
 

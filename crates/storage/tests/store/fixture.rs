@@ -56,7 +56,7 @@ impl Fixture {
     pub(crate) fn claimed(&self, user: &User, conversation_id: Id) -> (Run, Lease) {
         let (_, run) = self.send(user, conversation_id, "hello");
         let lease = lease_of(&run);
-        block_on(self.store.claim(lease, LEASE_MS)).unwrap().unwrap();
+        block_on(self.store.claim(lease, LEASE_MS, "")).unwrap().unwrap();
         (run, lease)
     }
 
@@ -90,6 +90,8 @@ pub(crate) fn answer(content: &str, finish_reason: &str) -> NewMessage {
         tool_calls: Vec::new(),
         tool_call_id: None,
         finish_reason: Some(finish_reason.into()),
+        reasoning: None,
+        echo: None,
     }
 }
 

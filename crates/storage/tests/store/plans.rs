@@ -104,8 +104,8 @@ fn do_what_people_do(store: &Store<Recorder<'_>>) {
         store.append_message(user_id, conversation_id, &incoming).await.unwrap();
 
         let lease = lease_of(&run);
-        store.claim_new(user_id, lease, LEASE_MS).await.unwrap().unwrap();
-        store.claim(lease, LEASE_MS).await.unwrap();
+        store.claim_new(user_id, lease, LEASE_MS, "s").await.unwrap().unwrap();
+        store.claim(lease, LEASE_MS, "s").await.unwrap();
         let context = store.context(&run, 200, 1_000_000).await.unwrap();
         assert!(context.len() > 20);
         let entry = |last_id| Entry { lease, state: RunState::Streaming, batch: batch(last_id, "frames") };

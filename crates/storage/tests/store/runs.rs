@@ -29,7 +29,7 @@ fn a_run_is_claimed_by_one_executor_until_its_lease_lapses(place: Place) {
     let user = fixture.user("a@example.org");
     let (_, run) = fixture.send(&user, fixture.conversation(&user), "hello");
     let (first, second) = (lease_of(&run), lease_of(&run));
-    let claim = |lease, lease_ms| block_on(fixture.store.claim(lease, lease_ms)).unwrap();
+    let claim = |lease, lease_ms| block_on(fixture.store.claim(lease, lease_ms, "")).unwrap();
     assert_eq!(claim(first, LAPSED_MS).unwrap().attempt, 1);
     assert!(block_on(fixture.store.tail(user.id, run.id, 0)).unwrap().unwrap().claimable);
     assert_eq!(claim(second, LEASE_MS).unwrap().attempt, 2);
@@ -43,8 +43,8 @@ fn an_executor_that_lost_its_lease_can_write_nothing(place: Place) {
     let conversation = fixture.conversation(&user);
     let (_, run) = fixture.send(&user, conversation, "hello");
     let (dead, alive) = (lease_of(&run), lease_of(&run));
-    block_on(fixture.store.claim(dead, LAPSED_MS)).unwrap().unwrap();
-    block_on(fixture.store.claim(alive, LEASE_MS)).unwrap().unwrap();
+    block_on(fixture.store.claim(dead, LAPSED_MS, "")).unwrap().unwrap();
+    block_on(fixture.store.claim(alive, LEASE_MS, "")).unwrap().unwrap();
     let store = &fixture.store;
     let state = RunState::Streaming;
     assert_eq!(fixture.log(dead, state, batch(1, "x")), Leave::LeaseLost);
@@ -106,7 +106,7 @@ fn a_broken_off_run_can_be_tried_again_and_the_new_one_does_not_see_the_old_answ
     assert_eq!(context.iter().map(|message| message.content.as_str()).collect::<Vec<_>>(), ["hello"]);
 
     let lease = lease_of(&second);
-    block_on(fixture.store.claim(lease, LEASE_MS)).unwrap().unwrap();
+    block_on(fixture.store.claim(lease, LEASE_MS, "")).unwrap().unwrap();
     assert!(fixture.end(lease, RunState::Complete, "stop"));
     assert!(matches!(retry(), Retried::NotRetryable), "it has been answered since");
 }

@@ -1,0 +1,300 @@
+//! What a refusal says about how a server wants its requests. Read generously: to ask once more in another way costs a moment, an answer that
+//! never comes costs a conversation. What was learned counts only once a request that heeds it was accepted; that is for the caller to see.
+
+use crate::{
+    dialect::{CallIds, Dialect, Field, Instructions, NoText, Schemas, SentBack},
+    provider_error::ProviderError,
+};
+
+/// No prompt is shortened to less than this by what a server said: a number that small is something else.
+const MIN_TOKENS: u64 = 256;
+
+/// What a refusal is about, as far as its status and codes tell.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum About {
+    /// The request is longer than the model can read.
+    Length,
+    /// Something in it, which the words may name.
+    Form,
+    /// Nothing that is told; engines that fail in a model's template answer so.
+    Fault,
+}
+
+/// What of a request could be complained about.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct Sent {
+    /// Fields that need not have been there.
+    pub fields: Vec<Field>,
+    /// There were instructions.
+    pub instructions: bool,
+    /// There were calls and their results.
+    pub calls: bool,
+    /// There were calls without text.
+    pub calls_without_text: bool,
+    /// Reasoning was sent back.
+    pub reasoning: bool,
+    /// What came along with calls was sent back.
+    pub extras: bool,
+    /// What it was expected to cost.
+    pub estimated_tokens: u64,
+}
+
+/// How to ask again.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Lesson {
+    /// In this way.
+    pub dialect: Dialect,
+    /// Without this, which the person will miss.
+    pub cut: Option<Cut>,
+}
+
+/// What a request has to do without.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cut {
+    /// The beginning of the conversation.
+    Beginning,
+    /// The tools.
+    Tools,
+}
+
+/// What to do otherwise, if anything comes to mind that was not tried before.
+#[must_use]
+pub fn lesson(about: About, said: &ProviderError, dialect: &Dialect, sent: &Sent) -> Option<Lesson> {
+    let param = said.param.as_deref().unwrap_or_default();
+    let complaint = Complaint { words: format!("{} {param}", said.words).to_lowercase() };
+    let learned = match about {
+        About::Length => complaint.too_long(dialect, sent),
+        About::Fault => complaint.instructions(dialect, sent).or_else(|| complaint.tools(dialect, sent)),
+        About::Form => complaint
+            .field(dialect, sent)
+            .or_else(|| complaint.signatures(dialect, sent))
+            .or_else(|| complaint.reasoning(dialect, sent))
+            .or_else(|| complaint.instructions(dialect, sent))
+            .or_else(|| complaint.no_text(dialect, sent))
+            .or_else(|| complaint.call_ids(dialect, sent))
+            .or_else(|| complaint.schemas(dialect, sent))
+            .or_else(|| complaint.tools(dialect, sent)),
+    }?;
+    let cut = if learned.context_tokens != dialect.context_tokens {
+        Some(Cut::Beginning)
+    } else if dialect.sends(Field::Tools) && !learned.sends(Field::Tools) {
+        Some(Cut::Tools)
+    } else {
+        None
+    };
+    Some(Lesson { dialect: learned, cut })
+}
+
+/// What a server said, in lower case. It may hold anything, so it goes nowhere.
+struct Complaint {
+    words: String,
+}
+
+impl Complaint {
+    /// Half of it, or what the server says it has room for, if that is less.
+    fn too_long(&self, dialect: &Dialect, sent: &Sent) -> Option<Dialect> {
+        let half = sent.estimated_tokens / 2;
+        let tokens =
+            self.room(sent.estimated_tokens).filter(|room| *room < sent.estimated_tokens).map_or(half, |room| {
+                // What was counted as too much must become less whatever the estimate says.
+                room.min(sent.estimated_tokens.saturating_sub(sent.estimated_tokens / 8))
+            });
+        let known = dialect.context_tokens.unwrap_or(u64::MAX);
+        (tokens >= MIN_TOKENS && tokens < known).then(|| Dialect { context_tokens: Some(tokens), ..dialect.clone() })
+    }
+
+    /// The room that the server says there is, in our tokens: it may have counted more or fewer of them than we did.
+    fn room(&self, estimated: u64) -> Option<u64> {
+        let numbers: Vec<u64> = self
+            .words
+            .split(|character: char| !character.is_ascii_digit() && character != ',' && character != '_')
+            .filter_map(|digits| digits.replace([',', '_'], "").parse().ok())
+            .filter(|number| (MIN_TOKENS..1 << 32).contains(number))
+            .collect();
+        let counted = numbers.iter().copied().max()?;
+        let Some(limit) = numbers.into_iter().filter(|number| *number < counted).max() else { return Some(counted) };
+        Some(limit.saturating_mul(estimated) / counted)
+    }
+
+    fn field(&self, dialect: &Dialect, sent: &Sent) -> Option<Dialect> {
+        let named = |field: &Field| match field {
+            Field::StreamOptions => self.names(&["stream_options", "stream options", "include_usage"]),
+            Field::ToolChoice => self.names(&["tool_choice", "tool choice"]),
+            Field::Stream => self.names(&["stream", "streaming"]) && self.refuses(),
+            Field::Tools => false,
+        };
+        let field = Field::ALL.into_iter().filter(|field| sent.fields.contains(field)).find(named)?;
+        Some(without(dialect, field))
+    }
+
+    fn signatures(&self, dialect: &Dialect, sent: &Sent) -> Option<Dialect> {
+        let names = self.says(&["thought_signature", "thought signature", "thoughtsignature", "extra_content"]);
+        let extras = names.then(|| self.sent_back(dialect.extras, sent.calls, sent.extras))??;
+        Some(Dialect { extras, ..dialect.clone() })
+    }
+
+    fn reasoning(&self, dialect: &Dialect, sent: &Sent) -> Option<Dialect> {
+        let names = self.says(&["reasoning", "thinking"]);
+        let reasoning = names.then(|| self.sent_back(dialect.reasoning, sent.calls, sent.reasoning))??;
+        Some(Dialect { reasoning, ..dialect.clone() })
+    }
+
+    fn sent_back(&self, now: SentBack, could: bool, was: bool) -> Option<SentBack> {
+        let wanted =
+            self.says(&[
+                "missing",
+                "must be",
+                "must contain",
+                "must include",
+                "must have",
+                "required",
+                "requires",
+                "pass",
+                "expected",
+            ]) && !self.says(&["not permitted", "not allowed", "unexpected", "must be removed", "must be empty"]);
+        match now {
+            SentBack::AsItCame if wanted && could => Some(SentBack::Always),
+            SentBack::AsItCame | SentBack::Always if !wanted && was => Some(SentBack::Never),
+            _ => None,
+        }
+    }
+
+    fn instructions(&self, dialect: &Dialect, sent: &Sent) -> Option<Dialect> {
+        let about_system = self.names(&["system", "developer"])
+            && self.says(&["role", "message", "prompt", "instruction"])
+            && self.refuses();
+        // "Input should be 'user', 'assistant' or 'tool'"
+        let lists_others = self.names(&["role"]) && self.names(&["user"]) && !self.names(&["system"]) && self.refuses();
+        if !sent.instructions || !(about_system || (lists_others && !self.says(&["alternat"]))) {
+            return None;
+        }
+        let instructions = match dialect.instructions {
+            Instructions::System if self.names(&["developer"]) && !self.says(&["developer instruction"]) => {
+                Instructions::Developer
+            }
+            Instructions::System | Instructions::Developer => Instructions::User,
+            Instructions::User => return None,
+        };
+        Some(Dialect { instructions, ..dialect.clone() })
+    }
+
+    fn no_text(&self, dialect: &Dialect, sent: &Sent) -> Option<Dialect> {
+        let about_it = self.names(&["content"])
+            && self
+                .says(&["null", "none", "nil", "empty", "blank", "missing", "required", "string", "invalid", "must"]);
+        let no_text = match dialect.no_text {
+            NoText::Null => NoText::Empty,
+            NoText::Empty => NoText::LeftOut,
+            NoText::LeftOut => return None,
+        };
+        (about_it && sent.calls_without_text).then(|| Dialect { no_text, ..dialect.clone() })
+    }
+
+    fn call_ids(&self, dialect: &Dialect, sent: &Sent) -> Option<Dialect> {
+        let named = self.names(&["tool_call_id", "tool call id", "tool_call_ids", "call_id", "call id"])
+            || (self.says(&["tool_call", "tool call"]) && self.names(&["id", "ids"]));
+        let other = named && sent.calls && dialect.call_ids == CallIds::Nine;
+        other.then(|| Dialect { call_ids: CallIds::AsGiven, ..dialect.clone() })
+    }
+
+    fn schemas(&self, dialect: &Dialect, sent: &Sent) -> Option<Dialect> {
+        if !sent.fields.contains(&Field::Tools) || !self.about_schemas() {
+            return None;
+        }
+        match dialect.schemas {
+            Schemas::Full => Some(Dialect { schemas: Schemas::Plain, ..dialect.clone() }),
+            // Nothing simpler can be offered; an answer without tools beats none.
+            Schemas::Plain => Some(without(dialect, Field::Tools)),
+        }
+    }
+
+    fn about_schemas(&self) -> bool {
+        let keywords = [
+            "schema",
+            "parameters",
+            "properties",
+            "additionalproperties",
+            "$schema",
+            "$ref",
+            "$defs",
+            "ref",
+            "definitions",
+            "anyof",
+            "oneof",
+            "allof",
+            "prefixitems",
+            "patternproperties",
+            "nesting",
+            "nested",
+        ];
+        let weaker = ["format", "items", "enum", "const", "type", "default", "description", "depth"];
+        let about_tools = self.says(&["tool", "function", "parameter", "propert"]);
+        self.names(&keywords) || self.says(&["schema", "function_declarations"]) || (about_tools && self.names(&weaker))
+    }
+
+    fn tools(&self, dialect: &Dialect, sent: &Sent) -> Option<Dialect> {
+        let tools =
+            self.names(&["tool", "tools", "tool_calls", "tool_use", "function", "functions", "function_call", "jinja"]);
+        let refused = tools && (self.refuses() || self.says(&["requires", "no endpoints", "enable"]));
+        let roles = self.says(&["alternat"]) || (self.names(&["role", "roles"]) && self.refuses());
+        let has_tools = sent.fields.contains(&Field::Tools) || sent.calls;
+        (has_tools && (refused || (roles && sent.calls)) && dialect.sends(Field::Tools))
+            .then(|| without(dialect, Field::Tools))
+    }
+
+    fn refuses(&self) -> bool {
+        self.says(&[
+            "support",
+            "unknown",
+            "unrecognized",
+            "unrecognised",
+            "unexpected",
+            "not permitted",
+            "not allowed",
+            "invalid",
+            "extra",
+            "not enabled",
+            "not available",
+            "unavailable",
+            "must be",
+            "should be",
+            "cannot",
+            "can't",
+            "only",
+            "not accept",
+            "does not",
+            "disabled",
+            "forbidden",
+            "one of",
+            "not valid",
+            "verified",
+        ])
+    }
+
+    /// Whether one of these stands in the words.
+    fn says(&self, parts: &[&str]) -> bool {
+        parts.iter().any(|part| self.words.contains(part))
+    }
+
+    /// Whether one of these stands in the words as a name of its own.
+    fn names(&self, names: &[&str]) -> bool {
+        let joins = |character: char| character.is_alphanumeric() || character == '_';
+        names.iter().any(|name| {
+            self.words.match_indices(name).any(|(at, _)| {
+                let before = self.words.get(..at).and_then(|text| text.chars().next_back());
+                let after = self.words.get(at + name.len()..).and_then(|text| text.chars().next());
+                !before.is_some_and(joins) && !after.is_some_and(joins)
+            })
+        })
+    }
+}
+
+fn without(dialect: &Dialect, field: Field) -> Dialect {
+    let mut dialect = dialect.clone();
+    dialect.left_out.insert(field);
+    if field == Field::Stream {
+        // It says how to stream.
+        dialect.left_out.insert(Field::StreamOptions);
+    }
+    dialect
+}

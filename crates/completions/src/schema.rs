@@ -1,0 +1,265 @@
+//! A tool's schema for servers that know few keywords: types, properties, what is required, items, lists of words. What more the author wrote is
+//! told in the description, where the model reads it; arguments are checked against the whole schema anyway, by whoever makes the call.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value, value::RawValue};
+
+/// Servers that refuse long descriptions take this many characters.
+const MAX_DESCRIPTION_CHARS: usize = 1_024;
+/// What is told of one keyword.
+const MAX_NOTE_CHARS: usize = 300;
+/// Servers that refuse deep schemas take this many levels.
+const MAX_DEPTH: usize = 5;
+/// References inside references make a small schema as large as they like; this is larger than any that a person wrote.
+const MAX_SCHEMAS: usize = 1_000;
+
+/// Says nothing about the arguments, or what is said elsewhere here. Properties that are not named are for the tool to refuse.
+const SILENT: [&str; 17] = [
+    "$schema",
+    "$id",
+    "$comment",
+    "$anchor",
+    "$defs",
+    "$dynamicAnchor",
+    "$vocabulary",
+    "definitions",
+    "title",
+    "deprecated",
+    "readOnly",
+    "writeOnly",
+    "type",
+    "description",
+    "properties",
+    "required",
+    "items",
+];
+
+/// A schema in the least words. `None`: it has no properties, so that there is nothing to say.
+#[must_use]
+pub fn plain(schema: &RawValue) -> Option<Box<RawValue>> {
+    let root: Value = serde_json::from_str(schema.get()).ok()?;
+    let mut reader = Reader { root: &root, schemas_left: MAX_SCHEMAS, references: Vec::new() };
+    let mut plain = reader.read(&root, 0);
+    plain.get("properties").and_then(Value::as_object).filter(|properties| !properties.is_empty())?;
+    plain.insert("type".to_owned(), "object".into());
+    serde_json::value::to_raw_value(&plain).ok()
+}
+
+/// A description that is not too long.
+#[must_use]
+pub fn plain_description(description: &str) -> Cow<'_, str> {
+    description
+        .char_indices()
+        .nth(MAX_DESCRIPTION_CHARS)
+        .map_or(Cow::Borrowed(description), |(end, _)| description.get(..end).unwrap_or_default().into())
+}
+
+struct Reader<'a> {
+    root: &'a Value,
+    schemas_left: usize,
+    /// Those that are being followed.
+    references: Vec<&'a str>,
+}
+
+impl<'a> Reader<'a> {
+    fn read(&mut self, schema: &'a Value, depth: usize) -> Map<String, Value> {
+        let Some(schema) = schema.as_object() else { return typed("string", "Any JSON value.") };
+        if depth > MAX_DEPTH || self.schemas_left == 0 {
+            let r#type = own_type(schema).unwrap_or("object");
+            let mut cut = typed(r#type, &shortened(&Value::Object(schema.clone())));
+            complete(&mut cut);
+            return cut;
+        }
+        self.schemas_left -= 1;
+        let mut plain = Map::new();
+        let mut notes = Vec::new();
+        for (keyword, value) in schema {
+            match (keyword.as_str(), value) {
+                ("$ref" | "$dynamicRef", Value::String(reference)) => self.follow(reference, depth, &mut plain),
+                ("allOf", Value::Array(all)) => all.iter().for_each(|one| merge(&mut plain, self.read(one, depth + 1))),
+                ("anyOf" | "oneOf", Value::Array(any)) => self.choose(any, depth, &mut plain, &mut notes),
+                ("enum", Value::Array(values)) => one_of(values, &mut plain, &mut notes),
+                ("const", value) => one_of(std::slice::from_ref(value), &mut plain, &mut notes),
+                ("additionalProperties" | "unevaluatedProperties", Value::Bool(_)) => {}
+                ("nullable", Value::Bool(nullable)) => notes.extend(nullable.then(|| "or null".to_owned())),
+                (extension, _) if extension.starts_with("x-") || SILENT.contains(&extension) => {}
+                (keyword, value) => notes.push(format!("{keyword}: {}", shortened(value))),
+            }
+        }
+        self.own_words(schema, depth, &mut plain, &mut notes);
+        describe(schema, notes, &mut plain);
+        plain
+    }
+
+    /// What the schema says beside what it refers to.
+    fn own_words(
+        &mut self,
+        schema: &'a Map<String, Value>,
+        depth: usize,
+        plain: &mut Map<String, Value>,
+        notes: &mut Vec<String>,
+    ) {
+        if let Some(Value::Array(types)) = schema.get("type") {
+            let mut others =
+                types.iter().filter_map(Value::as_str).filter(|name| Some(*name) != own_type(schema)).peekable();
+            if others.peek().is_some() {
+                notes.push(format!("or {}", others.collect::<Vec<_>>().join(" or ")));
+            }
+        }
+        if let Some(own) = own_type(schema) {
+            plain.insert("type".to_owned(), own.into());
+        }
+        if let Some(Value::Object(properties)) = schema.get("properties") {
+            let read = properties.iter().map(|(name, property)| (name.clone(), self.read(property, depth + 1).into()));
+            let read: Map<String, Value> = read.collect();
+            merge(plain, Map::from_iter([("properties".to_owned(), read.into())]));
+        }
+        if let Some(required) = schema.get("required").filter(|required| required.is_array()) {
+            merge(plain, Map::from_iter([("required".to_owned(), required.clone())]));
+        }
+        match schema.get("items") {
+            Some(items @ Value::Object(_)) => {
+                plain.insert("items".to_owned(), self.read(items, depth + 1).into());
+            }
+            Some(items @ Value::Array(_)) => notes.push(format!("items: {}", shortened(items))),
+            _ => {}
+        }
+        complete(plain);
+    }
+
+    fn follow(&mut self, reference: &'a str, depth: usize, plain: &mut Map<String, Value>) {
+        let target = reference.strip_prefix('#').and_then(|pointer| self.root.pointer(pointer));
+        match target {
+            Some(target) if !self.references.contains(&reference) => {
+                self.references.push(reference);
+                merge(plain, self.read(target, depth + 1));
+                self.references.pop();
+            }
+            found => {
+                let r#type = found.and_then(Value::as_object).and_then(own_type).unwrap_or("object");
+                let name = reference.rsplit('/').next().unwrap_or(reference);
+                merge(plain, typed(r#type, &format!("{name} again, as above.")));
+            }
+        }
+    }
+
+    /// The first of several that a value may be; the others are told.
+    fn choose(&mut self, any: &'a [Value], depth: usize, plain: &mut Map<String, Value>, notes: &mut Vec<String>) {
+        let is_null = |one: &&Value| one.get("type").and_then(Value::as_str) == Some("null");
+        let (nulls, others): (Vec<&Value>, Vec<&Value>) = any.iter().partition(is_null);
+        if !nulls.is_empty() {
+            notes.push("or null".to_owned());
+        }
+        let words: Option<Vec<Value>> =
+            others.iter().map(|one| one.get("const").filter(|word| word.is_string()).cloned()).collect();
+        if let Some(words) = words.filter(|words| !words.is_empty()) {
+            one_of(&words, plain, notes);
+            return;
+        }
+        let Some((first, rest)) = others.split_first() else { return };
+        merge(plain, self.read(first, depth + 1));
+        notes.extend(rest.iter().map(|other| format!("or {}", shortened(other))));
+    }
+}
+
+/// The type that a schema names, the first if there are several that are something.
+fn own_type(schema: &Map<String, Value>) -> Option<&str> {
+    match schema.get("type") {
+        Some(Value::String(name)) => Some(name),
+        Some(Value::Array(types)) => types.iter().filter_map(Value::as_str).find(|name| *name != "null"),
+        _ if schema.contains_key("properties") => Some("object"),
+        _ if schema.contains_key("items") => Some("array"),
+        _ => None,
+    }
+}
+
+fn typed(r#type: &str, description: &str) -> Map<String, Value> {
+    Map::from_iter([("type".to_owned(), r#type.into()), ("description".to_owned(), description.into())])
+}
+
+/// Words are a list that servers know; of other values the model reads in the description.
+fn one_of(values: &[Value], plain: &mut Map<String, Value>, notes: &mut Vec<String>) {
+    let words = values.iter().all(|value| value.as_str().is_some_and(|word| !word.is_empty()));
+    if words && !values.is_empty() {
+        plain.insert("enum".to_owned(), values.into());
+    } else {
+        notes.push(format!("one of: {}", values.iter().map(shortened).collect::<Vec<_>>().join(", ")));
+    }
+    let kind = match values.first() {
+        Some(Value::String(_)) => "string",
+        Some(Value::Number(number)) if number.is_f64() => "number",
+        Some(Value::Number(_)) => "integer",
+        Some(Value::Bool(_)) => "boolean",
+        _ => return,
+    };
+    plain.insert("type".to_owned(), kind.into());
+}
+
+/// What must be said of a type is said, and nothing that servers refuse.
+fn complete(plain: &mut Map<String, Value>) {
+    let known = ["object", "array", "string", "integer", "number", "boolean"];
+    let named = plain.get("type").and_then(Value::as_str).filter(|name| known.contains(name)).map(str::to_owned);
+    let kind = named.unwrap_or_else(|| "string".to_owned());
+    plain.insert("type".to_owned(), kind.as_str().into());
+    if kind != "string" {
+        plain.remove("enum");
+    }
+    let properties = plain.get("properties").and_then(Value::as_object).filter(|_| kind == "object");
+    let names: Vec<String> = properties.map(|properties| properties.keys().cloned().collect()).unwrap_or_default();
+    if names.is_empty() {
+        plain.remove("properties");
+    }
+    if let Some(Value::Array(required)) = plain.get_mut("required") {
+        required.retain(|name| name.as_str().is_some_and(|name| names.iter().any(|known| known == name)));
+    }
+    if plain.get("required").and_then(Value::as_array).is_none_or(Vec::is_empty) {
+        plain.remove("required");
+    }
+    match kind.as_str() {
+        "array" if !plain.contains_key("items") => {
+            plain.insert("items".to_owned(), typed("string", "Any JSON value.").into());
+        }
+        "array" => {}
+        _ => {
+            plain.remove("items");
+        }
+    }
+}
+
+fn describe(schema: &Map<String, Value>, notes: Vec<String>, plain: &mut Map<String, Value>) {
+    let own = ["description", "title"].iter().find_map(|keyword| schema.get(*keyword).and_then(Value::as_str));
+    let referred = plain.get("description").and_then(Value::as_str);
+    let mut description = own.or(referred).unwrap_or_default().trim().to_owned();
+    if !notes.is_empty() {
+        if !description.is_empty() {
+            description.push(' ');
+        }
+        description.push_str(&format!("({})", notes.join("; ")));
+    }
+    if description.is_empty() {
+        plain.remove("description");
+    } else {
+        plain.insert("description".to_owned(), plain_description(&description).into());
+    }
+}
+
+/// Puts what several schemas say of one value together.
+fn merge(into: &mut Map<String, Value>, other: Map<String, Value>) {
+    for (keyword, value) in other {
+        match (into.get_mut(&keyword), value) {
+            (Some(Value::Object(known)), Value::Object(more)) if keyword == "properties" => known.extend(more),
+            (Some(Value::Array(known)), Value::Array(more)) if keyword == "required" => {
+                let new: Vec<Value> = more.into_iter().filter(|name| !known.contains(name)).collect();
+                known.extend(new);
+            }
+            (_, value) => {
+                into.insert(keyword, value);
+            }
+        }
+    }
+}
+
+fn shortened(value: &Value) -> String {
+    value.to_string().chars().take(MAX_NOTE_CHARS).collect()
+}

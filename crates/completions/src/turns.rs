@@ -1,0 +1,92 @@
+//! The order that servers want a conversation in: the person begins, then they and the model take turns, and results of tools come before the
+//! model's next words. What is out of order, because an answer failed, broke off or said nothing, is put in order here; nothing else is changed.
+
+use std::borrow::Cow;
+
+use crate::request::{Answer, Call, Part};
+
+/// Stands where the model should have answered to results of tools, and did not.
+const NOT_ANSWERED: &str = "(No answer was written.)";
+/// Stands for a conversation in which nothing was asked.
+const NOTHING_ASKED: &str = "(Nothing was written.)";
+
+/// The parts in order. `in_words`: calls and their results are told in words, for servers that know no tools.
+pub(crate) fn in_order(parts: Vec<Part<'_>>, in_words: bool) -> Vec<Part<'_>> {
+    let mut ordered = Vec::with_capacity(parts.len());
+    for part in parts {
+        match part {
+            Part::User(text) => add_words(&mut ordered, text),
+            Part::Answer(answer) if in_words && !answer.calls.is_empty() => {
+                let (said, results) = told(answer);
+                add_answer(&mut ordered, said);
+                add_words(&mut ordered, results.into());
+            }
+            Part::Answer(answer) => add_answer(&mut ordered, answer),
+        }
+    }
+    // An answer behind which nothing was asked is the one that is to be written anew.
+    while ordered.last().is_some_and(|part| matches!(part, Part::Answer(answer) if answer.calls.is_empty())) {
+        ordered.pop();
+    }
+    if ordered.is_empty() {
+        ordered.push(Part::User(Cow::Borrowed(NOTHING_ASKED)));
+    }
+    ordered
+}
+
+fn add_words<'a>(ordered: &mut Vec<Part<'a>>, text: Cow<'a, str>) {
+    if text.trim().is_empty() {
+        return;
+    }
+    match ordered.last_mut() {
+        // Their last words were not answered.
+        Some(Part::User(before)) => {
+            let before = before.to_mut();
+            before.push_str("\n\n");
+            before.push_str(&text);
+            return;
+        }
+        Some(Part::Answer(answer)) if !answer.calls.is_empty() => {
+            ordered.push(Part::Answer(Answer { text: Cow::Borrowed(NOT_ANSWERED), ..Answer::default() }));
+        }
+        Some(Part::Answer(_)) | None => {}
+    }
+    ordered.push(Part::User(text));
+}
+
+fn add_answer<'a>(ordered: &mut Vec<Part<'a>>, mut answer: Answer<'a>) {
+    if answer.calls.is_empty() && answer.text.trim().is_empty() {
+        return;
+    }
+    match ordered.last_mut() {
+        // The beginning of the conversation was left out in the middle of a turn.
+        None => return,
+        Some(Part::Answer(before)) if before.calls.is_empty() => {
+            let mut text = std::mem::take(&mut before.text).into_owned();
+            if !answer.text.trim().is_empty() {
+                text.push_str("\n\n");
+                text.push_str(&answer.text);
+            }
+            answer.text = text.into();
+            ordered.pop();
+        }
+        Some(_) => {}
+    }
+    ordered.push(Part::Answer(answer));
+}
+
+/// Calls as the model's words, and their results as somebody else's.
+fn told(answer: Answer<'_>) -> (Answer<'_>, String) {
+    let mut text = answer.text.trim_end().to_owned();
+    let mut results = String::new();
+    for Call { name, arguments, result, .. } in answer.calls {
+        for told in [&mut text, &mut results] {
+            if !told.is_empty() {
+                told.push_str("\n\n");
+            }
+        }
+        text.push_str(&format!("I call the tool {name}: {}", crate::names::as_arguments(arguments)));
+        results.push_str(&format!("The tool {name} answers:\n{result}"));
+    }
+    (Answer { text: text.into(), ..Answer::default() }, results)
+}
