@@ -164,7 +164,8 @@ impl Complaint {
             && self.says(&["role", "message", "prompt", "instruction"])
             && self.refuses();
         // "Input should be 'user', 'assistant' or 'tool'"
-        let lists_others = self.names(&["role"]) && self.names(&["user"]) && !self.names(&["system"]) && self.refuses();
+        let lists = self.says(&["should be", "must be", "one of", "expected"]);
+        let lists_others = self.names(&["role"]) && self.names(&["user"]) && !self.names(&["system"]) && lists;
         if !sent.instructions || !(about_system || (lists_others && !self.says(&["alternat"]))) {
             return None;
         }
