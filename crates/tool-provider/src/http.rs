@@ -1,4 +1,5 @@
-//! The way out: HTTP requests to what `allowed_outbound_hosts` of the tool's section in `spin.toml` allows. Redirects are answers, not followed.
+//! The way out: HTTP requests to what `allowed_outbound_hosts` of the tool's section in `spin.toml` allows, and never to another part of the
+//! installation, whoever gave the address and whatever is allowed. Redirects are answers, not followed.
 
 use std::{
     future::{Future, poll_fn},
@@ -15,7 +16,7 @@ use wasip3::{
     http_compat::{http_from_wasi_response, http_into_wasi_request},
 };
 
-use crate::{Failure, sleep};
+use crate::{Failure, address, sleep};
 
 /// Sends a request and reads the whole answer, of at most `max_bytes`, within `limit`. A status of 4xx or 5xx is an answer.
 ///
@@ -23,6 +24,9 @@ use crate::{Failure, sleep};
 /// [`Failure::TimedOut`], or [`Failure::UpstreamFailed`] in words that name the host.
 pub async fn send(request: Request<Vec<u8>>, max_bytes: usize, limit: Duration) -> Result<Response<Vec<u8>>, Failure> {
     let host = request.uri().authority().map(ToString::to_string).unwrap_or_default();
+    if request.uri().host().is_none_or(address::is_inside) {
+        return Err(Failure::UpstreamFailed(format!("this tool may not reach {host}")));
+    }
     match select(pin!(exchange(request, max_bytes, &host)), pin!(sleep(limit))).await {
         Either::Left((answer, _)) => answer,
         Either::Right(((), _)) => Err(Failure::TimedOut),

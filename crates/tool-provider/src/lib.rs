@@ -19,6 +19,7 @@
 //!
 //! The contract is `wit/provider.wit`; this crate only makes it pleasant, and must not add to it. It knows nothing of MCP or HTTP.
 
+pub mod address;
 mod answer;
 mod context;
 mod definition;

@@ -1,5 +1,6 @@
 //! Tools in a chat: called, asked about, and misbehaving.
 
+mod addresses;
 mod apis;
 mod approval;
 mod calls;

@@ -4,7 +4,7 @@
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use tool_provider::{Context, Failure};
+use tool_provider::{Context, Failure, address};
 use url::Url;
 
 use crate::{
@@ -72,15 +72,7 @@ impl<'a, T: Transport> Server<'a, T> {
                 "The user name or another setting of this tool cannot be right.".into(),
             ));
         }
-        let address = if address.contains("://") { address.to_owned() } else { format!("https://{address}") };
-        let url = Url::parse(&address).ok();
-        let url =
-            url.filter(|url| matches!(url.scheme(), "https" | "http") && url.username().is_empty() && url.has_host());
-        let Some(url) = url else {
-            let words =
-                "The address in the settings of this tool is none: it looks like https://calendar.example.com/.";
-            return Err(Failure::NotConfigured(words.into()));
-        };
+        let url = address::entered(address, "https://calendar.example.com/")?;
         let credentials = BASE64_STANDARD.encode(format!("{user}:{password}"));
         let mut authorization = HeaderValue::try_from(format!("Basic {credentials}")).map_err(unexpected)?;
         authorization.set_sensitive(true);

@@ -1,6 +1,7 @@
 //! The address of an API, from the document's `servers`. Must not accept one that secrets could be read on the way to.
 
 use serde_json::{Map, Value};
+use tool_provider::address;
 use url::{Host, Url};
 
 use crate::value::{self, text};
@@ -35,6 +36,9 @@ fn usable(server: &Map<String, Value>) -> Result<Url, String> {
     let shown = value::cut(&address, 100);
     let url = Url::parse(&address)
         .map_err(|_| format!("its server {shown} is no whole address: write https:// and the server's name"))?;
+    if url.host_str().is_some_and(address::is_inside) {
+        return Err(format!("its server {shown} is a part of this installation, where no tool may go"));
+    }
     let is_loopback = match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),

@@ -11,7 +11,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use tool_provider::{Context, Failure};
+use tool_provider::{Context, Failure, address};
 use url::Url;
 
 use crate::transport::Transport;
@@ -180,14 +180,7 @@ impl<'a, T: Transport> Way<'a, T> {
                 "The user name or another setting of this tool cannot be right.".into(),
             ));
         }
-        let address = if address.contains("://") { address.to_owned() } else { format!("https://{address}") };
-        let url = Url::parse(&address).ok();
-        let url =
-            url.filter(|url| matches!(url.scheme(), "https" | "http") && url.username().is_empty() && url.has_host());
-        let Some(url) = url else {
-            let words = "The address in the settings of this tool is none: it looks like https://mail.example.com/.";
-            return Err(Failure::NotConfigured(words.into()));
-        };
+        let url = address::entered(address, "https://mail.example.com/")?;
         let credentials = match user {
             "" => format!("Bearer {}", password.trim()),
             user => format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}"))),

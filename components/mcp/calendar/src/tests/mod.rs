@@ -50,6 +50,18 @@ fn native() -> Native {
     Native { client: client.build().unwrap(), sent: RefCell::default() }
 }
 
+/// A call with a name, of a person who entered this address.
+fn call_at(id: &str, person: usize, address: &str) -> Context {
+    let (name, password) = PEOPLE[person];
+    let secret = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    Context {
+        id: id.into(),
+        locale: "en".into(),
+        deadline: Duration::from_secs(60),
+        secrets: vec![secret("url", address), secret("username", name), secret("password", password)],
+    }
+}
+
 /// A server with a calendar "Work" of ada's, and her tools.
 struct World {
     transport: Native,
@@ -93,20 +105,12 @@ impl World {
         self.raw(0, "GET", id, String::new()).await.text().await.unwrap()
     }
 
-    /// A call with a name, of a person who entered this address.
     fn call_at(&self, id: &str, person: usize, address: &str) -> Context {
-        let (name, password) = PEOPLE[person];
-        let secret = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        Context {
-            id: id.into(),
-            locale: "en".into(),
-            deadline: Duration::from_secs(60),
-            secrets: vec![secret("url", address), secret("username", name), secret("password", password)],
-        }
+        call_at(id, person, address)
     }
 
     fn call(&self, id: &str) -> Context {
-        self.call_at(id, 0, &self.radicale.url)
+        call_at(id, 0, &self.radicale.url)
     }
 
     async fn create(&self, arguments: CreateEvent) -> Created {

@@ -38,6 +38,16 @@ async fn what_is_wrong_with_the_settings_is_said() {
 }
 
 #[tokio::test]
+async fn no_address_leads_into_this_installation() {
+    let transport = native();
+    for address in ["https://ops.spin.internal/ready", "OPS.Spin.Internal.", "http://self.alt:3000/"] {
+        let said = words(list_calendars::run(&call_at("list", 0, address), &transport).await);
+        assert!(said.contains("part of this installation"), "{address}: {said}");
+    }
+    assert!(transport.sent.borrow().is_empty());
+}
+
+#[tokio::test]
 async fn what_is_no_caldav_server_is_said_and_no_other_gets_the_password() {
     let Some(world) = World::start_or_skip().await else { return };
     for (answer, said) in [

@@ -108,6 +108,9 @@ fn documents_that_cannot_be_used_are_left_out_with_words() {
         (with("/v1"), "its server /v1 is no whole address"),
         (with("http://api.example"), "is not https"),
         (with("https://user:password@api.example"), "has a password"),
+        (with("https://ops.spin.internal/"), "is a part of this installation"),
+        (with("https://OPS.spin%2Einternal.:443/"), "is a part of this installation"),
+        (with("http://self.alt/"), "is a part of this installation"),
     ] {
         let catalog = catalog(&[("fine", YAML), ("faulty", &text)]);
         assert_eq!(names(&catalog).len(), 2, "{text}");

@@ -76,6 +76,37 @@ async fn serve<F: Future>(answer: &str, call: impl FnOnce(String) -> F) -> (F::O
     (output, got)
 }
 
+/// No server is asked.
+struct Nowhere;
+
+impl Transport for Nowhere {
+    async fn send(&self, request: Request<Vec<u8>>, _: Duration) -> Result<Response<Vec<u8>>, Failure> {
+        panic!("{} was asked", request.uri())
+    }
+}
+
+#[tokio::test]
+async fn no_address_leads_into_this_installation() {
+    for address in ["https://ops.spin.internal/ready", "OPS.Spin.Internal.", "http://self.alt:3000/"] {
+        let said = words(list_mailboxes::run(&at(address, "ada"), &Nowhere).await);
+        assert!(said.contains("part of this installation"), "{address}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_cannot_send_the_password_into_this_installation() {
+    let session = r#"{"apiUrl":"https://ops.spin.internal/","primaryAccounts":{"urn:ietf:params:jmap:mail":"a"}}"#;
+    let session = format!("200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{session}", session.len());
+    let redirect = "307 Away\r\nconnection: close\r\nlocation: //ops.spin.internal/\r\ncontent-length: 0\r\n\r\n";
+    for answer in [session.as_str(), redirect] {
+        let transport = native();
+        let (listed, got) =
+            serve(answer, async |address| list_mailboxes::run(&at(&address, "ada"), &transport).await).await;
+        assert!(words(listed).contains("sends on to"), "{got}");
+        assert_eq!(got.matches("GET ").count(), 1, "{got}");
+    }
+}
+
 #[tokio::test]
 async fn what_is_no_jmap_server_is_said_and_no_other_gets_the_password() {
     let session = r#"{"apiUrl":"http://localhost:1/api","primaryAccounts":{"urn:ietf:params:jmap:mail":"a"}}"#;

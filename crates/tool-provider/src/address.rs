@@ -1,0 +1,194 @@
+//! Where an address leads that somebody else gave: a person, a page, a redirect, a server's answer. Two questions, each with one answer for
+//! all tools; and what a person enters, read in one place. Must not look a name up.
+//!
+//! [`is_inside`]: does it name a part of this installation? Spin and the embedded host hand a request for `https://ops.spin.internal` to the
+//! component `ops` in the same process, whatever the scheme, and a grant such as `https://*:443` covers that name. So what a person may
+//! enter is refused in words where it is read, and [`crate::http::send`] sends no request there at all.
+//!
+//! [`is_public`]: can everybody on the Internet reach this IP address? Whether a tool must ask that is its own rule.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use percent_encoding::percent_decode_str;
+use url::Url;
+
+use crate::Failure;
+
+/// The names under which components of an application reach each other, and the application itself: these, and all below them.
+const INSIDE: [&str; 2] = ["spin.internal", "self.alt"];
+
+/// Whether a host is a part of this installation, or names it.
+#[must_use]
+pub fn is_inside(host: &str) -> bool {
+    // As a resolver takes it: a dot at the end, case, and what is encoded mean nothing.
+    let host = percent_decode_str(host).decode_utf8_lossy().to_ascii_lowercase();
+    let host = host.trim().trim_end_matches('.');
+    INSIDE.iter().any(|name| host.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')))
+}
+
+/// The address of a server that a person entered in the settings of a tool; without a scheme it is https. `example` is what one looks like.
+///
+/// # Errors
+/// [`Failure::NotConfigured`], when it is none, has a name or a password in it, or leads into this installation.
+pub fn entered(address: &str, example: &str) -> Result<Url, Failure> {
+    let address = address.trim();
+    let address = if address.contains("://") { address.to_owned() } else { format!("https://{address}") };
+    let is_usable = |url: &Url| {
+        matches!(url.scheme(), "https" | "http")
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.has_host()
+    };
+    let Some(url) = Url::parse(&address).ok().filter(is_usable) else {
+        let words = format!("The address in the settings of this tool is none: it looks like {example}.");
+        return Err(Failure::NotConfigured(words));
+    };
+    if url.host_str().is_some_and(is_inside) {
+        return Err(Failure::NotConfigured(format!(
+            "The address in the settings of this tool names a part of this installation, where no tool may go: enter that of your own \
+             server. It looks like {example}."
+        )));
+    }
+    Ok(url)
+}
+
+/// Whether everybody on the Internet can reach an address, by the registries of special-purpose addresses (RFC 6890 and what followed).
+#[must_use]
+pub fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => is_public_v4(address),
+        IpAddr::V6(address) => is_public_v6(address),
+    }
+}
+
+fn is_public_v4(address: Ipv4Addr) -> bool {
+    let [a, b, c, _] = address.octets();
+    let reserved = a == 0
+        || (a == 100 && (64..128).contains(&b)) // carriers' NAT
+        || (a == 192 && b == 0 && c == 0) // protocol assignments
+        || (a == 192 && b == 88 && c == 99) // relays of 6to4
+        || (a == 198 && (18..20).contains(&b)) // benchmarks
+        || a >= 240;
+    !(reserved
+        || address.is_private()
+        || address.is_loopback()
+        || address.is_link_local()
+        || address.is_documentation()
+        || address.is_multicast())
+}
+
+/// Global unicast is 2000::/3, without what is reserved in it. Addresses that carry one of IPv4 are as public as that.
+fn is_public_v6(address: Ipv6Addr) -> bool {
+    let [a, b, c, d, e, f, high, low] = address.segments();
+    let [g, h] = high.to_be_bytes();
+    let [i, j] = low.to_be_bytes();
+    let last = Ipv4Addr::new(g, h, i, j);
+    let mapped = [a, b, c, d, e, f] == [0, 0, 0, 0, 0, 0xffff];
+    let translated = [a, b, c, d, e, f] == [0x64, 0xff9b, 0, 0, 0, 0];
+    if mapped || translated {
+        return is_public_v4(last);
+    }
+    let reserved = (a == 0x2001 && (b < 0x200 || b == 0xdb8)) // protocol assignments, Teredo among them; documentation
+        || a == 0x2002 // 6to4
+        || (a == 0x3fff && b < 0x1000); // documentation
+    (0x2000..0x4000).contains(&a) && !reserved
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_names_a_part_of_this_installation_is_inside_however_it_is_written() {
+        for host in [
+            "ops.spin.internal",
+            "OPS.Spin.INTERNAL",
+            "ops.spin.internal.",
+            "ops.spin.internal..",
+            "a.b.spin.internal",
+            "spin.internal",
+            ".spin.internal",
+            "%6fps.spin%2einternal",
+            " ops.spin.internal ",
+            "self.alt",
+            "SELF.ALT.",
+            "x.self.alt",
+        ] {
+            assert!(is_inside(host), "{host}");
+        }
+        for host in [
+            "",
+            "internal",
+            "myspin.internal",
+            "spin.internal.example.com",
+            "ops.spin.internal.example.com",
+            "myself.alt",
+            "mail.corp.internal",
+            "127.0.0.1",
+            "[::1]",
+        ] {
+            assert!(!is_inside(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn what_a_person_enters_is_an_address_of_a_server_elsewhere() {
+        let entered = |address| entered(address, "https://mail.example.com/");
+        for (address, read) in [
+            (" mail.example.com ", "https://mail.example.com/"),
+            ("http://127.0.0.1:8080/jmap", "http://127.0.0.1:8080/jmap"),
+            ("https://mail.corp.internal", "https://mail.corp.internal/"),
+            ("HTTPS://Mail.Example.COM.", "https://mail.example.com./"),
+        ] {
+            assert_eq!(entered(address).unwrap().as_str(), read, "{address}");
+        }
+        let words = |address| match entered(address) {
+            Err(Failure::NotConfigured(words)) => words,
+            other => panic!("{address}: {other:?}"),
+        };
+        for address in ["", "ftp://mail.example.com/", "https://me@mail.example.com/", "https://:x@mail.example.com", "https://"] {
+            assert!(words(address).contains("is none"), "{address}");
+        }
+        for address in [
+            "https://ops.spin.internal/ready",
+            "http://ops.spin.internal",
+            "ops.spin.internal",
+            "https://OPS.SPIN.INTERNAL:443/ready",
+            "https://ops.spin.internal:3000/",
+            "https://ops.spin.internal./ready",
+            "https://%6Fps.spin%2Einternal/ready",
+            "https://ｏps.spin。internal/ready",
+            "https://ⓞps.ˢpin.internal/ready",
+            "https://o\tps.spin.internal/ready",
+            "https:\\\\ops.spin.internal\\ready://",
+            "https:///ops.spin.internal/",
+            "http://self.alt/api",
+            "https://a.self.alt./",
+        ] {
+            let said = words(address);
+            assert!(said.contains("part of this installation") && said.contains("https://mail.example.com/"), "{address}: {said}");
+        }
+    }
+
+    #[test]
+    fn neighbours_of_reserved_ranges_are_public() {
+        for address in [
+            "100.63.255.255",
+            "100.128.0.0",
+            "172.15.0.1",
+            "172.32.0.1",
+            "169.253.0.1",
+            "192.0.1.1",
+            "198.17.0.1",
+            "198.20.0.1",
+            "223.255.255.255",
+            "64:ff9b::8.8.8.8",
+            "::ffff:8.8.8.8",
+            "2001:200::1",
+            "2001:4860:4860::8888",
+            "2a00::1",
+        ] {
+            assert!(is_public(address.parse().unwrap()), "{address}");
+        }
+    }
+}
