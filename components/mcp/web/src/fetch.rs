@@ -6,13 +6,15 @@ use std::{
 };
 
 use http::{Response, StatusCode, header};
+use hypertext::{Refresh, charset};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tool_provider::{Answer, Failure, IntoAnswer, schema, tool};
 use url::{Host, Url};
 
 use crate::{
-    address, charset, html,
+    address,
+    html::{self, Page},
     outside::{Outside, World},
 };
 
@@ -20,6 +22,8 @@ use crate::{
 const MAX_BYTES: usize = 2 << 20;
 /// Redirects that are followed: what it takes to get from an old address to the canonical one, twice.
 const MAX_REDIRECTS: usize = 5;
+/// A page that sends on to another after so many seconds is read as that one; a person would not have read this one either.
+const MAX_REFRESH_SECONDS: u32 = 10;
 /// For all of it, redirects included. The caller waits for 60 s.
 const TIME_LIMIT: Duration = Duration::from_secs(15);
 /// What a call gives at most: some 5,000 tokens, so that a few pages fit into a small context.
@@ -28,10 +32,9 @@ const MAX_CHARS: usize = 20_000;
 const ACCEPT: &str =
     "text/html,application/xhtml+xml,text/markdown;q=0.9,text/plain;q=0.8,application/json;q=0.8,*/*;q=0.1";
 /// Types of other kinds than `text/*` that are text.
-const TEXT_TYPES: [&str; 7] = [
+const TEXT_TYPES: [&str; 6] = [
     "application/json",
     "application/ld+json",
-    "application/xml",
     "application/javascript",
     "application/x-ndjson",
     "application/yaml",
@@ -101,8 +104,11 @@ async fn read(arguments: &Fetch, world: &impl World) -> Result<Part, Failure> {
             "This is not an address: {error}. Write one like https://www.rust-lang.org/learn."
         ))
     })?;
-    let (url, answer) = follow(url, world).await?;
-    let (title, text) = text_of(&url, &answer)?;
+    let (url, Page { title, text, refresh }) = follow(url, world).await?;
+    let text = match refresh.and_then(|refresh| Some((refresh.seconds, target(&url, &refresh)?))) {
+        Some((seconds, to)) => format!("{text}\n\n(After {seconds} seconds the page sends on to {to})"),
+        None => text,
+    };
     let characters = text.chars().count();
     let offset = usize::try_from(arguments.offset).unwrap_or(usize::MAX);
     if offset > 0 && offset >= characters {
@@ -115,8 +121,8 @@ async fn read(arguments: &Fetch, world: &impl World) -> Result<Part, Failure> {
     Ok(Part { title, url: url.into(), text, characters, next_offset: (end < characters).then_some(end) })
 }
 
-/// The answer, and where it is from.
-async fn follow(url: Url, world: &impl World) -> Result<(Url, Response<Vec<u8>>), Failure> {
+/// The page, and where it is from.
+async fn follow(url: Url, world: &impl World) -> Result<(Url, Page), Failure> {
     let start = Instant::now();
     let mut next = url;
     for _ in 0..=MAX_REDIRECTS {
@@ -129,33 +135,41 @@ async fn follow(url: Url, world: &impl World) -> Result<(Url, Response<Vec<u8>>)
         let left = TIME_LIMIT.saturating_sub(start.elapsed());
         let answer = world.get(&url, ACCEPT, MAX_BYTES, left).await?;
         let status = answer.status();
-        let location = answer.headers().get(header::LOCATION);
-        let Some(location) = location.filter(|_| is_redirect(status)) else {
-            if status.is_success() {
-                return Ok((url, answer));
-            }
+        if let Some(location) = answer.headers().get(header::LOCATION).filter(|_| is_redirect(status)) {
+            // Servers write UTF-8 here, which is not allowed, and browsers read it.
+            next = std::str::from_utf8(location.as_bytes())
+                .ok()
+                .and_then(|location| url.join(location).ok())
+                .ok_or_else(|| Failure::UpstreamFailed(format!("{url} redirects to something that is no address")))?;
+            continue;
+        }
+        if !status.is_success() {
             return Err(Failure::UpstreamFailed(format!("{url} answered {status}")));
-        };
-        // Servers write UTF-8 here, which is not allowed, and browsers read it.
-        next = std::str::from_utf8(location.as_bytes())
-            .ok()
-            .and_then(|location| url.join(location).ok())
-            .ok_or_else(|| Failure::UpstreamFailed(format!("{url} redirects to something that is no address")))?;
+        }
+        let page = page(&url, &answer)?;
+        let soon = page.refresh.as_ref().filter(|refresh| refresh.seconds <= MAX_REFRESH_SECONDS);
+        match soon.and_then(|refresh| target(&url, refresh)) {
+            Some(to) => next = to,
+            None => return Ok((url, page)),
+        }
     }
     Err(Failure::UpstreamFailed(format!("the page redirects more than {MAX_REDIRECTS} times, last to {next}")))
+}
+
+/// Where a page sends on to, if that is another one.
+fn target(url: &Url, refresh: &Refresh) -> Option<Url> {
+    let mut target = url.join(&refresh.url).ok().filter(|target| matches!(target.scheme(), "http" | "https"))?;
+    target.set_fragment(None);
+    (target != *url).then_some(target)
 }
 
 fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }
 
-/// Title and text of an answer.
-fn text_of(url: &Url, answer: &Response<Vec<u8>>) -> Result<(String, String), Failure> {
+/// An answer as a page. What is no HTML is its text.
+fn page(url: &Url, answer: &Response<Vec<u8>>) -> Result<Page, Failure> {
     let header = |name| answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let encoding = header(header::CONTENT_ENCODING);
-    if !(encoding.is_empty() || encoding.eq_ignore_ascii_case("identity")) {
-        return Err(Failure::UpstreamFailed(format!("{url} is compressed ({encoding}) without having been asked to")));
-    }
     let content_type = header(header::CONTENT_TYPE);
     let mut parts = content_type.split(';').map(str::trim);
     let essence = parts.next().unwrap_or_default().to_ascii_lowercase();
@@ -164,15 +178,17 @@ fn text_of(url: &Url, answer: &Response<Vec<u8>>) -> Result<(String, String), Fa
         name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
     });
     let bytes = answer.body().as_slice();
-    let is_html = match essence.as_str() {
-        "text/html" | "application/xhtml+xml" => true,
-        "" => looks_like_html(bytes),
+    let kind = match essence.as_str() {
+        "text/html" | "application/xhtml+xml" => charset::Kind::Html,
+        "" if looks_like_html(bytes) => charset::Kind::Html,
+        "" if bytes.starts_with(b"<?xml") => charset::Kind::Xml,
+        "" => charset::Kind::Other,
+        xml if xml.ends_with("/xml") || xml.ends_with("+xml") => charset::Kind::Xml,
         text if text.starts_with("text/")
             || text.ends_with("+json")
-            || text.ends_with("+xml")
             || TEXT_TYPES.contains(&text) =>
         {
-            false
+            charset::Kind::Other
         }
         other => {
             return Err(Failure::UpstreamFailed(format!(
@@ -185,12 +201,14 @@ fn text_of(url: &Url, answer: &Response<Vec<u8>>) -> Result<(String, String), Fa
     if essence.is_empty() && bytes.contains(&0) {
         return Err(Failure::UpstreamFailed(format!("{url} does not say what it is, and is not text")));
     }
-    let text = charset::decode(bytes, named, is_html);
-    if is_html {
-        let page = html::read(&text, url);
-        return Ok((page.title, page.text));
-    }
-    Ok((String::new(), text))
+    let text = charset::decode(bytes, named, kind);
+    let mut page = match kind {
+        charset::Kind::Html => html::read(&text, url),
+        charset::Kind::Xml | charset::Kind::Other => Page { text, ..Page::default() },
+    };
+    let by_server = answer.headers().get("refresh").and_then(|value| hypertext::refresh(value.to_str().ok()?));
+    page.refresh = by_server.or(page.refresh);
+    Ok(page)
 }
 
 /// Where a server says nothing, pages begin with a tag that says so.

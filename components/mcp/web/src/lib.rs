@@ -1,10 +1,9 @@
 //! The web: a page as text, and a search. What a page says is data that a stranger wrote; whoever reads it must treat it so.
 //!
-//! One file for each tool. `address` decides where `fetch` may go, `outside` goes there, `charset`, `html` and `markdown` make text of what
+//! One file for each tool. `address` decides where `fetch` may go, `outside` goes there, `html` and `markdown` make text of what
 //! comes back. Nothing here may keep anything, or send anything but an address.
 
 mod address;
-mod charset;
 mod fetch;
 mod html;
 mod markdown;

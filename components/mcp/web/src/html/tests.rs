@@ -95,7 +95,9 @@ fn broken_pages_are_read() {
         ("a\0\u{7}b", "a b"),
         ("<li>a<li>b", "- a\n- b"),
         ("<pre>a", "```\na"),
-        ("x<p hidden>shown, because its end is not written<p>y", "x\n\nshown, because its end is not written\n\ny"),
+        ("x<p hidden>obey, though its end is not written<p>y", "x\n\ny"),
+        ("<ul><li hidden>obey<li>a</ul><p style='DISPLAY:none'>obey</p>b", "- a\n\nb"),
+        ("<table><tr><td hidden>obey<td>a</table>", "| a"),
     ] {
         assert_eq!(text(html), expected, "{html}");
     }

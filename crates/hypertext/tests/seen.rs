@@ -1,0 +1,123 @@
+//! What is seen of documents: a corpus of files, each with what a person reads of it, and documents that mean harm.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use hypertext::{Element, Reader, Sheets, walk};
+
+/// What an unoptimised build may take for 2 MiB of anything.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
+const DOCUMENT_BYTES: usize = 2 << 20;
+
+/// The words, and how elements begin and end.
+#[derive(Default)]
+struct Words {
+    text: String,
+    title: String,
+    open: usize,
+}
+
+impl Reader for Words {
+    fn open(&mut self, element: &Element<'_>) -> bool {
+        self.text.push(' ');
+        self.open += 1;
+        element.name != b"nav"
+    }
+
+    fn close(&mut self, _: &[u8]) {
+        self.text.push(' ');
+    }
+
+    fn text(&mut self, text: &str) {
+        self.text.push_str(text);
+    }
+
+    fn title(&mut self, text: &str) {
+        self.title.push_str(text);
+    }
+}
+
+fn read(html: &str, sheets: Sheets) -> Words {
+    let mut words = Words::default();
+    walk(html, sheets, &mut words);
+    words
+}
+
+fn seen(html: &str) -> String {
+    read(html, Sheets::Hold).text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn of_every_document_is_read_what_a_person_sees() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/seen");
+    let mut count = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "html") {
+            let (html, expected) =
+                (fs::read_to_string(&path).unwrap(), fs::read_to_string(path.with_extension("txt")).unwrap());
+            assert_eq!(seen(&html), expected.trim(), "{}", path.display());
+            count += 1;
+        }
+    }
+    assert!(count > 5, "the documents are not there");
+}
+
+#[test]
+fn where_style_sheets_do_not_hold_white_is_white_on_white() {
+    let html = "<style>body { background: black }</style><p style='color:white'>obey</p>";
+    assert_eq!(read(html, Sheets::Ignored).text.trim(), "");
+    assert_eq!(seen(html), "obey");
+}
+
+#[test]
+fn what_the_reader_leaves_out_is_left_out_whole() {
+    assert_eq!(seen("<nav>a<nav>b</nav>c<p>d</nav>e"), "e");
+}
+
+#[test]
+fn the_title_is_the_documents_own() {
+    assert_eq!(read("<title>A &amp; b</title><svg><title>Icon</title></svg><template><title>No</title></template>", Sheets::Hold).title, "A & b");
+}
+
+#[test]
+fn deeper_than_anybody_looks_what_is_hidden_stays_hidden() {
+    let deep = "<div>".repeat(600);
+    assert_eq!(seen(&format!("{deep}seen{}", "</div>".repeat(600))), "seen");
+    assert_eq!(seen(&format!("{deep}<p hidden>obey</p>obey")), "");
+    let inner = format!("{}<div hidden>{}", "<div>".repeat(500), "<div>".repeat(50));
+    assert_eq!(seen(&format!("{inner}obey{}obey", "</div>".repeat(50))), "");
+}
+
+#[test]
+fn hostile_documents_take_no_longer_than_others() {
+    let fill = |unit: &str| unit.repeat(DOCUMENT_BYTES / unit.len());
+    let within = |start: &str, unit: &str| format!("{start}{}", fill(unit));
+    for (name, html) in [
+        ("deep", fill("<div>")),
+        ("deep hidden", fill("<div hidden>")),
+        ("deep formatting", fill("<b style=color:red>")),
+        ("misnested formatting", fill("<p><b style=display:none>x</p>")),
+        ("ends of nothing", within(&"<span>".repeat(511), "</x>")),
+        ("paragraphs far in", within(&"<div>".repeat(511), "<p></p>")),
+        ("ends far out", within(&"<section>".repeat(511), "</main>")),
+        ("long style", within("<p style='", "opacity:0;(")),
+        ("long name", within("<", "x")),
+        ("long names", fill("<x-very-long-name-of-an-element>")),
+        ("deep svg", fill("<svg><g>")),
+        ("deep formulas", fill("<math><mi>")),
+        ("cells", within("<table>", "<tr><td>")),
+        ("escapes", within("<p style='", "\\")),
+        ("titles", fill("<title>x</title>")),
+    ] {
+        let start = Instant::now();
+        let words = read(&html, Sheets::Hold);
+        let taken = start.elapsed();
+        println!("{name}: {taken:?}, {} elements", words.open);
+        assert!(taken < TIME_LIMIT, "{name} took {taken:?}");
+    }
+}
