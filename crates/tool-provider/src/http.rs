@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures::future::{Either, select};
-use http::{Request, Response, header};
+use http::{Method, Request, Response, header};
 use http_body::Body as _;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use wasip3::{
@@ -50,8 +50,10 @@ async fn exchange(request: Request<Vec<u8>>, max_bytes: usize, host: &str) -> Re
         })
     };
     let mut request = request.map(|body| Full::new(bytes::Bytes::from(body)));
-    // Without it the body goes out in chunks, which some servers take for none.
-    let length = request.body().size_hint().exact().filter(|length| *length > 0);
+    // Without it the body goes out in chunks, which some servers take for none; and some want to be told that there is none where there could
+    // be one (411).
+    let may_have_body = matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH);
+    let length = request.body().size_hint().exact().filter(|length| *length > 0 || may_have_body);
     if let Some(length) = length.filter(|_| !request.headers().contains_key(header::CONTENT_LENGTH)) {
         request.headers_mut().insert(header::CONTENT_LENGTH, length.into());
     }
@@ -59,12 +61,25 @@ async fn exchange(request: Request<Vec<u8>>, max_bytes: usize, host: &str) -> Re
     let response = polled_twice(client::send(request)).await.map_err(failed)?;
     let (head, body) = http_from_wasi_response(response).map_err(failed)?.into_parts();
     match Limited::new(body, max_bytes).collect().await {
-        Ok(body) => Ok(Response::from_parts(head, body.to_bytes().to_vec())),
+        Ok(body) => unpacked(Response::from_parts(head, body.to_bytes().to_vec()), max_bytes, host),
         Err(error) if error.is::<LengthLimitError>() => {
             Err(Failure::UpstreamFailed(format!("the answer of {host} is longer than {max_bytes} bytes")))
         }
         Err(_) => Err(Failure::UpstreamFailed(format!("{host} broke off its answer"))),
     }
+}
+
+/// The answer as it was before the server packed it. Nobody asked for that; servers do it all the same.
+fn unpacked(response: Response<Vec<u8>>, max_bytes: usize, host: &str) -> Result<Response<Vec<u8>>, Failure> {
+    let (mut head, body) = response.into_parts();
+    let codings: Vec<_> = head.headers.get_all(header::CONTENT_ENCODING).iter().filter_map(|it| it.to_str().ok()).collect();
+    let body = unpack::whole(&codings.join(","), body, max_bytes)
+        .map_err(|fault| Failure::UpstreamFailed(format!("{host} {fault}")))?;
+    // They are about what was sent. Of a body that is not there they say what it would have been.
+    if !body.is_empty() && head.headers.remove(header::CONTENT_ENCODING).is_some() {
+        head.headers.remove(header::CONTENT_LENGTH);
+    }
+    Ok(Response::from_parts(head, body))
 }
 
 /// Sending spawns a task that writes the body, and the runtime polls what was spawned only with the next event: polled a second time right
