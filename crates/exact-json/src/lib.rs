@@ -122,7 +122,10 @@ mod tests {
         ] {
             assert_eq!(Json::read(text).unwrap().to_string(), text);
         }
-        assert_eq!(Json::read(" { \"b\" : [ 1.50 , 2 ] ,\n\"a\":0 } ").unwrap().to_string(), "{\"a\":0,\"b\":[1.50,2]}");
+        assert_eq!(
+            Json::read(" { \"b\" : [ 1.50 , 2 ] ,\n\"a\":0 } ").unwrap().to_string(),
+            "{\"a\":0,\"b\":[1.50,2]}"
+        );
     }
 
     #[test]
@@ -134,12 +137,26 @@ mod tests {
 
     #[test]
     fn what_is_no_json_is_refused() {
-        for text in ["", "{", "01", "1.", "+1", "nul", "[1,]", "{\"a\":01}", "{\"a\" 1}", "\"a", "1 2", "{\"a\":\"\u{1}\"}", "NaN"] {
+        for text in [
+            "",
+            "{",
+            "01",
+            "1.",
+            "+1",
+            "nul",
+            "[1,]",
+            "{\"a\":01}",
+            "{\"a\" 1}",
+            "\"a",
+            "1 2",
+            "{\"a\":\"\u{1}\"}",
+            "NaN",
+        ] {
             assert!(Json::read(text).is_err(), "{text}");
         }
         let deep = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         assert!(Json::read(&deep(127)).is_ok());
-        for depth in [129, 100_000] {
+        for depth in [129, 10_000] {
             assert!(Json::read(&deep(depth)).is_err(), "{depth}");
         }
     }

@@ -124,7 +124,9 @@ mod tests {
         for faint in ["transparent", "#0000", "#00000010", "rgba(0, 0, 0, 0.05)", "rgb(0 0 0 / 5%)"] {
             assert!(Colour::read(faint).unwrap().is_faint(), "{faint}");
         }
-        for unknown in ["", "#", "#ff", "#ggg", "tomato", "hsl(0 0% 100%)", "rgb(a,b,c)", "rgb(", "var(--white)", "#ffü"] {
+        for unknown in
+            ["", "#", "#ff", "#ggg", "tomato", "hsl(0 0% 100%)", "rgb(a,b,c)", "rgb(", "var(--white)", "#ffü"]
+        {
             assert_eq!(Colour::read(unknown), None, "{unknown}");
         }
         assert_eq!(Colour::of_attribute(" FFFFFF "), Some(Colour::WHITE));

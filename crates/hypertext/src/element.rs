@@ -240,8 +240,5 @@ pub(crate) fn ends_foreign(name: &[u8]) -> bool {
 
 /// Elements of SVG and formulas in which HTML may stand.
 pub(crate) fn holds_html(name: &[u8]) -> bool {
-    matches!(
-        name,
-        b"foreignobject" | b"desc" | b"title" | b"annotation-xml" | b"mi" | b"mo" | b"mn" | b"ms" | b"mtext"
-    )
+    matches!(name, b"foreignobject" | b"desc" | b"title" | b"annotation-xml" | b"mi" | b"mo" | b"mn" | b"ms" | b"mtext")
 }

@@ -422,7 +422,14 @@ mod tests {
     fn what_others_may_take_back_is_told_apart() {
         assert_eq!(Style::read("visibility:HIDDEN").is_invisible, Some(true));
         assert_eq!(Style::read("visibility:hidden;visibility:visible").is_invisible, Some(false));
-        for tiny in ["font-size:0", "font-size:0px!important", "font-size: 1px", "font-size:.01em", "font:0/0 a", "font-size:0%"] {
+        for tiny in [
+            "font-size:0",
+            "font-size:0px!important",
+            "font-size: 1px",
+            "font-size:.01em",
+            "font:0/0 a",
+            "font-size:0%",
+        ] {
             assert_eq!(Style::read(tiny).size, Some(Size::Tiny), "{tiny}");
         }
         assert_eq!(Style::read("font:italic 700 13px/1.5 Arial").size, Some(Size::Readable));

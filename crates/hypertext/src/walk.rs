@@ -178,7 +178,8 @@ impl<R: Reader> Walk<'_, R> {
         match name {
             // Scripts show a page that begins hidden.
             b"html" | b"body" | b"head" if !is_foreign => {
-                self.root = self.root.with(&Style { colour: style.colour, background: style.background, ..Style::default() });
+                self.root =
+                    self.root.with(&Style { colour: style.colour, background: style.background, ..Style::default() });
                 return;
             }
             _ => {}
@@ -229,7 +230,9 @@ impl<R: Reader> Walk<'_, R> {
             }
             b"tr" => self.find(is([b"tr"]), is([b"table", b"template"])),
             b"td" | b"th" => self.find(is([b"td", b"th"]), is([b"tr", b"table", b"template"])),
-            b"thead" | b"tbody" | b"tfoot" => self.find(is([b"thead", b"tbody", b"tfoot"]), is([b"table", b"template"])),
+            b"thead" | b"tbody" | b"tfoot" => {
+                self.find(is([b"thead", b"tbody", b"tfoot"]), is([b"table", b"template"]))
+            }
             b"button" => self.find(is([b"button"]), |frame| frame.kind.is_scope),
             b"a" | b"nobr" => return self.end_formatting(Name::of(name)),
             name if element::is_heading(name) => {
@@ -298,9 +301,7 @@ impl<R: Reader> Walk<'_, R> {
                 self.find(|frame| frame.name.with(element::is_heading), |frame| frame.kind.is_scope)
             }
             name if element::kind(name).is_formatting => return self.end_formatting(own),
-            name if element::kind(name).is_special => {
-                self.find(|frame| frame.name == own, |frame| frame.kind.is_scope)
-            }
+            name if element::kind(name).is_special => self.find(|frame| frame.name == own, |frame| frame.kind.is_scope),
             _ => self.find(|frame| frame.name == own, |frame| frame.kind.is_special),
         };
         if let Some(index) = found {
@@ -310,8 +311,7 @@ impl<R: Reader> Walk<'_, R> {
 
     /// Ends an element that others may have begun in and go on.
     fn end_formatting(&mut self, name: Name) {
-        let found =
-            self.find(|frame| frame.name == name && frame.kind.is_formatting, |frame| frame.kind.is_scope);
+        let found = self.find(|frame| frame.name == name && frame.kind.is_formatting, |frame| frame.kind.is_scope);
         let inner = found.and_then(|index| self.frames.get(index.saturating_add(1)..)).unwrap_or_default();
         if inner.iter().any(|frame| frame.kind.is_special) {
             self.remove(found);
@@ -354,8 +354,11 @@ impl<R: Reader> Walk<'_, R> {
         let is_cut_off = |frame: &&Frame| frame.kind.is_formatting && frame.style.may_hide();
         let own = ended.iter().skip(1).take_while(|frame| !frame.kind.is_marker);
         let is_marker = ended.first().is_some_and(|frame| frame.kind.is_marker);
-        let going_on: Vec<Frame> =
-            if is_marker { Vec::new() } else { own.filter(is_cut_off).copied().take(GOING_ON_MAX.saturating_add(1)).collect() };
+        let going_on: Vec<Frame> = if is_marker {
+            Vec::new()
+        } else {
+            own.filter(is_cut_off).copied().take(GOING_ON_MAX.saturating_add(1)).collect()
+        };
         while self.frames.len() > index {
             if let Some(frame) = self.frames.pop().filter(|frame| frame.is_told) {
                 frame.name.with(|name| self.reader.close(name));

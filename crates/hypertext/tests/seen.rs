@@ -81,7 +81,14 @@ fn what_the_reader_leaves_out_is_left_out_whole() {
 
 #[test]
 fn the_title_is_the_documents_own() {
-    assert_eq!(read("<title>A &amp; b</title><svg><title>Icon</title></svg><template><title>No</title></template>", Sheets::Hold).title, "A & b");
+    assert_eq!(
+        read(
+            "<title>A &amp; b</title><svg><title>Icon</title></svg><template><title>No</title></template>",
+            Sheets::Hold
+        )
+        .title,
+        "A & b"
+    );
 }
 
 #[test]

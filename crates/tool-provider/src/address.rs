@@ -146,7 +146,9 @@ mod tests {
             Err(Failure::NotConfigured(words)) => words,
             other => panic!("{address}: {other:?}"),
         };
-        for address in ["", "ftp://mail.example.com/", "https://me@mail.example.com/", "https://:x@mail.example.com", "https://"] {
+        for address in
+            ["", "ftp://mail.example.com/", "https://me@mail.example.com/", "https://:x@mail.example.com", "https://"]
+        {
             assert!(words(address).contains("is none"), "{address}");
         }
         for address in [
@@ -166,7 +168,10 @@ mod tests {
             "https://a.self.alt./",
         ] {
             let said = words(address);
-            assert!(said.contains("part of this installation") && said.contains("https://mail.example.com/"), "{address}: {said}");
+            assert!(
+                said.contains("part of this installation") && said.contains("https://mail.example.com/"),
+                "{address}: {said}"
+            );
         }
     }
 

@@ -52,7 +52,7 @@ async fn exchange(request: Request<Vec<u8>>, max_bytes: usize, host: &str) -> Re
     let mut request = request.map(|body| Full::new(bytes::Bytes::from(body)));
     // Without it the body goes out in chunks, which some servers take for none; and some want to be told that there is none where there could
     // be one (411).
-    let may_have_body = matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH);
+    let may_have_body = !matches!(*request.method(), Method::GET | Method::HEAD);
     let length = request.body().size_hint().exact().filter(|length| *length > 0 || may_have_body);
     if let Some(length) = length.filter(|_| !request.headers().contains_key(header::CONTENT_LENGTH)) {
         request.headers_mut().insert(header::CONTENT_LENGTH, length.into());
@@ -72,7 +72,8 @@ async fn exchange(request: Request<Vec<u8>>, max_bytes: usize, host: &str) -> Re
 /// The answer as it was before the server packed it. Nobody asked for that; servers do it all the same.
 fn unpacked(response: Response<Vec<u8>>, max_bytes: usize, host: &str) -> Result<Response<Vec<u8>>, Failure> {
     let (mut head, body) = response.into_parts();
-    let codings: Vec<_> = head.headers.get_all(header::CONTENT_ENCODING).iter().filter_map(|it| it.to_str().ok()).collect();
+    let codings: Vec<_> =
+        head.headers.get_all(header::CONTENT_ENCODING).iter().filter_map(|it| it.to_str().ok()).collect();
     let body = unpack::whole(&codings.join(","), body, max_bytes)
         .map_err(|fault| Failure::UpstreamFailed(format!("{host} {fault}")))?;
     // They are about what was sent. Of a body that is not there they say what it would have been.

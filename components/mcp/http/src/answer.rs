@@ -1,7 +1,8 @@
 //! What an API answered, for the model. Must not pass on what is no text, and must not say what a query or a secret said.
 
+use exact_json::Json;
 use http::{Method, Response, StatusCode, header};
-use serde_json::Value;
+use hypertext::charset;
 use tool_provider::{Answer, Failure};
 
 use crate::{operation::Operation, redaction::Redaction, value::cut};
@@ -21,24 +22,27 @@ pub(crate) fn read(
     secrets: &Redaction,
 ) -> Result<Answer, Failure> {
     let status = response.status();
-    let media_type = header_text(response, header::CONTENT_TYPE, secrets).unwrap_or_default().to_ascii_lowercase();
-    let media_type = media_type.split(';').next().unwrap_or_default().trim();
+    let content_type = header_text(response, header::CONTENT_TYPE, secrets).unwrap_or_default().to_ascii_lowercase();
+    let mut parts = content_type.split(';').map(str::trim);
+    let media_type = parts.next().unwrap_or_default();
+    let charset = parts.find_map(|part| part.strip_prefix("charset=")).map(|name| name.trim_matches('"'));
+    let written = Written { media_type, charset, body: response.body() };
     if !status.is_success() {
-        return Err(Failure::UpstreamFailed(fault(operation, response, media_type, secrets)));
+        return Err(Failure::UpstreamFailed(fault(operation, response, &written, secrets)));
     }
     let body = response.body();
     if operation.method == Method::HEAD || body.is_empty() {
         return Ok(Answer { text: head(response, secrets), structured: None });
     }
-    if let Some(value) = json(media_type, body) {
+    if let Some(value) = written.json() {
         let text = secrets.text(value.to_string());
         // A number that was taken out leaves no JSON.
-        let is_object = value.is_object() && serde_json::from_str::<Value>(&text).is_ok();
+        let is_object = matches!(value, Json::Object(_)) && Json::read(&text).is_ok();
         return Ok(Answer { structured: is_object.then(|| text.clone()), text });
     }
     let kind = if media_type.is_empty() { "an unknown kind" } else { media_type };
     let kind = format!("{} bytes of {kind}, which is no text", body.len());
-    match readable(media_type, body) {
+    match written.text() {
         Some(text) => Ok(Answer { text: secrets.text(text), structured: None }),
         None if operation.only_reads() => {
             Err(Failure::UpstreamFailed(format!("{} answers with {kind}", operation.shown())))
@@ -54,26 +58,45 @@ fn header_text(response: &Response<Vec<u8>>, name: header::HeaderName, secrets: 
     Some(cut(&secrets.text(text.to_owned()), HEADER_CHARS_MAX))
 }
 
-fn json(media_type: &str, body: &[u8]) -> Option<Value> {
-    let is_json = media_type.is_empty() || media_type == "application/json" || media_type.ends_with("+json");
-    is_json.then(|| serde_json::from_slice(body).ok())?
+/// A body, and what its server says of it.
+struct Written<'r> {
+    /// In lower case, without its parameters.
+    media_type: &'r str,
+    charset: Option<&'r str>,
+    body: &'r [u8],
 }
 
-/// The body as text, if it is some.
-fn readable(media_type: &str, body: &[u8]) -> Option<String> {
-    let (kind, subtype) = media_type.split_once('/').unwrap_or((media_type, ""));
-    let is_text = kind == "text"
-        || subtype.ends_with("+xml")
-        || subtype.ends_with("json")
-        || subtype.ends_with("yaml")
-        || matches!(
-            subtype,
-            "xml" | "javascript" | "graphql" | "sql" | "toml" | "x-ndjson" | "jsonl" | "x-www-form-urlencoded"
-        );
-    if is_text {
-        return Some(String::from_utf8_lossy(body).into_owned());
+impl Written<'_> {
+    fn json(&self) -> Option<Json> {
+        let is_json =
+            self.media_type.is_empty() || self.media_type == "application/json" || self.media_type.ends_with("+json");
+        // It need not be told to be UTF-8 (RFC 8259); a byte order mark is no part of it, and sent all the same.
+        is_json.then(|| Json::read(&self.decoded()).ok())?
     }
-    media_type.is_empty().then(|| String::from_utf8(body.to_vec()).ok())?
+
+    /// The body as text, if it is some.
+    fn text(&self) -> Option<String> {
+        let (kind, subtype) = self.media_type.split_once('/').unwrap_or((self.media_type, ""));
+        let is_text = kind == "text"
+            || subtype.ends_with("+xml")
+            || subtype.ends_with("json")
+            || subtype.ends_with("yaml")
+            || matches!(
+                subtype,
+                "xml" | "javascript" | "graphql" | "sql" | "toml" | "x-ndjson" | "jsonl" | "x-www-form-urlencoded"
+            );
+        let is_like_text = || self.media_type.is_empty() && std::str::from_utf8(self.body).is_ok();
+        (is_text || is_like_text()).then(|| self.decoded())
+    }
+
+    fn decoded(&self) -> String {
+        let kind = match self.media_type {
+            "text/html" | "application/xhtml+xml" => charset::Kind::Html,
+            xml if xml.ends_with("/xml") || xml.ends_with("+xml") => charset::Kind::Xml,
+            _ => charset::Kind::Other,
+        };
+        charset::decode(self.body, self.charset, kind)
+    }
 }
 
 /// An answer without a body.
@@ -87,7 +110,7 @@ fn head(response: &Response<Vec<u8>>, secrets: &Redaction) -> String {
     text
 }
 
-fn fault(operation: &Operation, response: &Response<Vec<u8>>, media_type: &str, secrets: &Redaction) -> String {
+fn fault(operation: &Operation, response: &Response<Vec<u8>>, written: &Written<'_>, secrets: &Redaction) -> String {
     let status = response.status();
     let mut words = format!("{} answers {status}", operation.shown());
     let titles = operation.requirement.titles();
@@ -101,8 +124,7 @@ fn fault(operation: &Operation, response: &Response<Vec<u8>>, media_type: &str, 
             None => format!("{words}: try again later"),
         };
     }
-    let body = json(media_type, response.body()).map(|value| value.to_string());
-    let body = body.or_else(|| readable(media_type, response.body())).unwrap_or_default();
+    let body = written.json().map(|value| value.to_string()).or_else(|| written.text()).unwrap_or_default();
     let body = cut(secrets.text(body).trim(), ERROR_CHARS_MAX);
     if body.is_empty() { format!("{words}.") } else { format!("{words}. It says: {body}") }
 }

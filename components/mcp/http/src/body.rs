@@ -1,5 +1,7 @@
 //! The body of an operation: of the media types that its document offers, one that can be written. Files cannot.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use crate::value::{self, is_true, text};
@@ -28,7 +30,7 @@ impl Format {
 pub(crate) struct Body<'d> {
     pub(crate) format: Format,
     pub(crate) is_required: bool,
-    pub(crate) description: Option<&'d str>,
+    pub(crate) description: Option<Cow<'d, str>>,
     pub(crate) schema: Option<&'d Value>,
 }
 
@@ -38,6 +40,11 @@ pub(crate) struct Body<'d> {
 /// In words, why the operation cannot be called.
 pub(crate) fn read<'d>(root: &'d Value, operation: &'d Map<String, Value>) -> Result<Option<Body<'d>>, String> {
     let Some(body) = operation.get("requestBody") else { return Ok(None) };
+    if let Some(place) = value::outside(body) {
+        let words = format!("JSON as {} says, which is not read here.", value::cut(place, 100));
+        let format = Format::Json("application/json".to_owned());
+        return Ok(Some(Body { format, is_required: false, description: Some(words.into()), schema: None }));
+    }
     let body = value::object(root, body).ok_or("its body leads nowhere")?;
     let is_required = is_true(body, "required");
     let mut offered: Vec<(Format, &Value)> = value::entries(body, "content")
@@ -50,7 +57,7 @@ pub(crate) fn read<'d>(root: &'d Value, operation: &'d Map<String, Value>) -> Re
     });
     match offered.into_iter().next() {
         Some((format, content)) => {
-            let (description, schema) = (text(body, "description"), content.get("schema"));
+            let (description, schema) = (text(body, "description").map(Cow::Borrowed), content.get("schema"));
             Ok(Some(Body { format, is_required, description, schema }))
         }
         None if is_required => Err("its body is neither JSON nor a form of texts".to_owned()),

@@ -11,7 +11,7 @@ use tool_provider::provider::{Offer, contract};
 use crate::{
     document,
     folder::ApiFile,
-    operation::{self, Operation, Shared},
+    operation::{self, Found, Operation, Shared},
     security::Schemes,
     value::{self, cut},
 };
@@ -75,6 +75,7 @@ impl Catalog {
         let shared = Shared { api, title: &title, schemes: &schemes, schema_bytes_max };
         let mut named = BTreeMap::new();
         let (mut read, mut faults, mut told) = (0_usize, 0_usize, BTreeSet::new());
+        let mut partly = Vec::new();
         let (mut first, known_faults) = (None, self.faults.len());
         let mut rest = operation::all(root);
         // Nothing is looked at for which there is no room.
@@ -95,6 +96,9 @@ impl Catalog {
                     for name in &operation.tool.secrets {
                         *named.entry(name.clone()).or_insert(true) &= operation.requirement.is_optional;
                     }
+                    if let Some(part) = operation.left_out.first().filter(|_| partly.len() < FAULTS_MAX) {
+                        partly.push(format!("{api}, {}: {part}, which is not read.", place(&found)));
+                    }
                     self.operations.insert(operation.tool.name.clone(), operation);
                     read = read.saturating_add(1);
                 }
@@ -102,8 +106,7 @@ impl Catalog {
                     faults = faults.saturating_add(1);
                     first.get_or_insert_with(|| fault.clone());
                     if told.len() < FAULTS_MAX && told.insert(fault.clone()) {
-                        let place = format!("{} {}", found.method.to_ascii_uppercase(), cut(found.path, 100));
-                        self.faults.push(format!("{api}, {}: {fault}.", place.escape_debug()));
+                        self.faults.push(format!("{api}, {}: {fault}.", place(&found)));
                     }
                 }
             }
@@ -121,6 +124,11 @@ impl Catalog {
         if left_out > 0 {
             self.faults.push(format!("{api}: {no_room}."));
         }
+        for (path, reference) in operation::elsewhere(root).take(FAULTS_MAX) {
+            let words = format!("{}: it is described in another file, {}", cut(path, 100), cut(reference, 100));
+            self.faults.push(format!("{api}, {}, which is not read.", words.escape_debug()));
+        }
+        self.faults.extend(partly);
         self.secrets.extend(schemes.secrets(&named));
         let words = info.and_then(|info| value::text(info, "description").or_else(|| value::text(info, "summary")));
         let words =
@@ -163,4 +171,9 @@ impl Catalog {
     pub(crate) fn faults(&self) -> &[String] {
         &self.faults
     }
+}
+
+/// Where an operation stands, for the log.
+fn place(found: &Found<'_>) -> String {
+    format!("{} {}", found.method.to_ascii_uppercase(), cut(found.path, 100)).escape_debug().to_string()
 }

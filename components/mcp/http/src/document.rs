@@ -3,7 +3,7 @@
 use serde_json::Value;
 use serde_saphyr::{
     budget, from_str_with_options, options,
-    options::{AliasLimits, DuplicateKeyPolicy},
+    options::{AliasLimits, DuplicateKeyPolicy, NonFiniteFloatPolicy},
 };
 
 /// What a document may have: every node has two bytes or more, and those of documents of two MiB have some ten.
@@ -59,6 +59,12 @@ fn yaml(text: &str) -> Result<Value, String> {
         alias_limits: aliases,
         // As in JSON.
         duplicate_keys: DuplicateKeyPolicy::LastWins,
+        // YAML 1.2, core schema, which OpenAPI prescribes: `no` and `on` are words, `0123` and `1_000` no numbers.
+        strict_booleans: true,
+        leading_zero_numbers_as_strings: true,
+        underscored_numbers_as_strings: true,
+        // JSON has no `.inf`: one of them is no reason to do without the document.
+        non_finite_float_policy: NonFiniteFloatPolicy::AsString,
         with_snippet: false,
     };
     from_str_with_options(text, options).map_err(|error| format!("it is no YAML: {error}"))

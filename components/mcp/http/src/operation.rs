@@ -23,6 +23,9 @@ const DESCRIPTION_CHARS_MAX: usize = 1_000;
 const TITLE_CHARS_MAX: usize = 100;
 /// The longest path, before anything is filled in.
 const PATH_BYTES_MAX: usize = 1_000;
+/// How many references to other files are told, and how much of each.
+const ELSEWHERE_SHOWN_MAX: usize = 3;
+const REFERENCE_CHARS_MAX: usize = 100;
 /// The smallest room for the schema of one argument, so that its type is said in any case.
 const ARGUMENT_BYTES_MIN: usize = 256;
 
@@ -36,6 +39,8 @@ pub(crate) struct Operation {
     pub(crate) arguments: Vec<Argument>,
     pub(crate) body: Option<BodyArgument>,
     pub(crate) requirement: Requirement,
+    /// What of it cannot be used, in words for the log.
+    pub(crate) left_out: Vec<String>,
 }
 
 /// A piece of a path.
@@ -81,6 +86,12 @@ pub(crate) struct Shared<'d> {
     pub(crate) schema_bytes_max: usize,
 }
 
+/// The paths of a document whose operations are in another file, and where that is.
+pub(crate) fn elsewhere(root: &Value) -> impl Iterator<Item = (&str, &str)> {
+    let paths = root.get("paths").and_then(Value::as_object).into_iter().flatten();
+    paths.filter_map(|(path, item)| Some((path.as_str(), value::outside(item)?)))
+}
+
 /// All operations of a document that are not on their way out.
 pub(crate) fn all(root: &Value) -> impl Iterator<Item = Found<'_>> {
     let paths = root.get("paths").and_then(Value::as_object).into_iter().flatten();
@@ -106,7 +117,7 @@ impl Operation {
         let server = server::address([operation, found.item, document])?;
         let requirement = shared.schemes.requirement(root, operation)?;
         let path = pieces(found.path)?;
-        let mut parameters = parameters(found, &path)?;
+        let (mut parameters, elsewhere) = parameters(found, &path)?;
         parameters.retain(|parameter| !requirement.takes(parameter));
         let body = body::read(root, operation)?.filter(|_| !matches!(found.method, "get" | "head"));
 
@@ -142,7 +153,7 @@ impl Operation {
         let body = match body {
             None => None,
             Some(body) => {
-                let property = add("body", "body", body.schema, body.description, body.is_required);
+                let property = add("body", "body", body.schema, body.description.as_deref(), body.is_required);
                 Some(BodyArgument { property: property.ok_or("its body is a parameter too")?, format: body.format })
             }
         };
@@ -153,9 +164,11 @@ impl Operation {
         if input_schema.len() > shared.schema_bytes_max.saturating_add(ARGUMENT_BYTES_MIN.saturating_mul(count)) {
             return Err("its arguments are too many".to_owned());
         }
-        let tool = tool(found, shared, input_schema, requirement.names(), taken).ok_or("it is there twice")?;
+        let secrets = requirement.names();
+        let tool = tool(found, shared, input_schema, secrets, &elsewhere, taken).ok_or("it is there twice")?;
         let method = Method::from_bytes(found.method.to_ascii_uppercase().as_bytes()).map_err(|_| "no method")?;
-        Ok(Self { tool, method, server, path, arguments, body, requirement })
+        let left_out = elsewhere.iter().map(|place| format!("its parameter in another file, {place}")).collect();
+        Ok(Self { tool, method, server, path, arguments, body, requirement, left_out })
     }
 
     /// Whether a call changes nothing, as far as its method says.
@@ -179,6 +192,7 @@ fn tool(
     shared: &Shared<'_>,
     input_schema: String,
     secrets: Vec<String>,
+    elsewhere: &[String],
     taken: &mut BTreeSet<String>,
 ) -> Option<contract::Tool> {
     let Found { operation, path, method, .. } = found;
@@ -190,10 +204,16 @@ fn tool(
         words = format!("{words}\n\n{description}");
     }
     let read_only = matches!(method, "get" | "head");
+    let mut words = cut(&words, DESCRIPTION_CHARS_MAX);
+    if !elsewhere.is_empty() {
+        // The model is to know that there is more than it can say.
+        let places: Vec<_> = elsewhere.iter().take(ELSEWHERE_SHOWN_MAX).map(String::as_str).collect();
+        words = format!("{words}\n\n(Parameters that other files describe cannot be given: {}.)", places.join(", "));
+    }
     Some(contract::Tool {
         name,
         title: Some(cut(summary, TITLE_CHARS_MAX)),
-        description: format!("{}\n\n({})", cut(&words, DESCRIPTION_CHARS_MAX), shared.title),
+        description: format!("{words}\n\n({})", shared.title),
         input_schema,
         output_schema: None,
         annotations: contract::Annotations {
@@ -227,11 +247,19 @@ fn pieces(path: &str) -> Result<Vec<Piece>, String> {
     Ok(pieces)
 }
 
-/// Those of the operation, those of its path that it does not have itself, and those of the path that nobody described.
-fn parameters<'d>(found: Found<'d>, path: &[Piece]) -> Result<Vec<Parameter<'d>>, String> {
+/// Those of the operation, those of its path that it does not have itself, and those of the path that nobody described; and where those are
+/// described that are in other files.
+fn parameters<'d>(found: Found<'d>, path: &[Piece]) -> Result<(Vec<Parameter<'d>>, Vec<String>), String> {
     let mut read: Vec<Parameter<'d>> = Vec::new();
+    let mut elsewhere: Vec<String> = Vec::new();
     let own = value::list(found.operation, "parameters").iter().chain(value::list(found.item, "parameters"));
     for parameter in own {
+        if let Some(place) = value::outside(parameter) {
+            if elsewhere.len() < PARAMETERS_MAX {
+                elsewhere.push(cut(place, REFERENCE_CHARS_MAX));
+            }
+            continue;
+        }
         let Read::Parameter(parameter) = parameter::read(found.root, parameter)? else { continue };
         if parameter.place == Place::Path && !path.contains(&Piece::Parameter(parameter.name.clone())) {
             continue;
@@ -258,5 +286,5 @@ fn parameters<'d>(found: Found<'d>, path: &[Piece]) -> Result<Vec<Parameter<'d>>
     }
     // Where two have one name, the path's keeps it.
     read.sort_by_key(|parameter| parameter.place != Place::Path);
-    Ok(read)
+    Ok((read, elsewhere))
 }

@@ -1,9 +1,9 @@
 //! Pairs of names and values as a query or a form has them. Must not let one parameter write another.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
+use exact_json::Json;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::{Map, Value};
 use tool_provider::Failure;
 
 use crate::parameter::Style;
@@ -42,16 +42,16 @@ impl<'o> Query<'o> {
     ///
     /// # Errors
     /// [`Failure::InvalidArguments`] when it would be another parameter.
-    pub(crate) fn add(&mut self, name: &str, value: &Value, style: Style) -> Result<(), Failure> {
+    pub(crate) fn add(&mut self, name: &str, value: &Json, style: Style) -> Result<(), Failure> {
         match (value, style) {
-            (Value::Object(fields), Style::Exploded) => {
+            (Json::Object(fields), Style::Exploded) => {
                 for (key, value) in fields {
                     self.check(name, key)?;
                     self.pair(key, &encoded(&plain(value)));
                 }
             }
-            (Value::Object(fields), Style::Deep) => self.deep(name, name, fields, DEEP_MAX)?,
-            (Value::Object(fields), Style::Joined(sign)) => {
+            (Json::Object(fields), Style::Deep) => self.deep(name, name, fields, DEEP_MAX)?,
+            (Json::Object(fields), Style::Joined(sign)) => {
                 let fields = fields.iter().flat_map(|(key, value)| [encoded(key), encoded(&plain(value))]);
                 self.pair(name, &fields.collect::<Vec<_>>().join(sign));
             }
@@ -61,15 +61,15 @@ impl<'o> Query<'o> {
     }
 
     /// Adds what has no other name than this.
-    fn own(&mut self, name: &str, value: &Value, style: Style) {
+    fn own(&mut self, name: &str, value: &Json, style: Style) {
         match (value, style) {
             (_, Style::Json) => self.pair(name, &encoded(&value.to_string())),
-            (Value::Array(items), Style::Exploded | Style::Deep) => {
+            (Json::Array(items), Style::Exploded | Style::Deep) => {
                 for item in items {
                     self.pair(name, &encoded(&plain(item)));
                 }
             }
-            (Value::Array(items), Style::Joined(sign)) => {
+            (Json::Array(items), Style::Joined(sign)) => {
                 let items: Vec<String> = items.iter().map(|item| encoded(&plain(item))).collect();
                 self.pair(name, &items.join(sign));
             }
@@ -77,11 +77,11 @@ impl<'o> Query<'o> {
         }
     }
 
-    fn deep(&mut self, own: &str, name: &str, fields: &Map<String, Value>, depth: usize) -> Result<(), Failure> {
+    fn deep(&mut self, own: &str, name: &str, fields: &BTreeMap<String, Json>, depth: usize) -> Result<(), Failure> {
         for (key, value) in fields {
             let name = format!("{name}[{key}]");
             match (value, depth.checked_sub(1)) {
-                (Value::Object(fields), Some(depth)) => self.deep(own, &name, fields, depth)?,
+                (Json::Object(fields), Some(depth)) => self.deep(own, &name, fields, depth)?,
                 (other, _) => {
                     self.check(own, &name)?;
                     self.own(&name, other, Style::Deep);
@@ -113,10 +113,10 @@ pub(crate) fn encoded(text: &str) -> String {
 }
 
 /// A value as text; what has parts as JSON.
-pub(crate) fn plain(value: &Value) -> String {
+pub(crate) fn plain(value: &Json) -> String {
     match value {
-        Value::String(text) => text.clone(),
-        Value::Null => String::new(),
+        Json::String(text) => text.clone(),
+        Json::Null => String::new(),
         other => other.to_string(),
     }
 }

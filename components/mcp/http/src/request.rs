@@ -4,9 +4,9 @@
 use std::fmt::Write as _;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use exact_json::Json;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
 use percent_encoding::{AsciiSet, utf8_percent_encode};
-use serde_json::{Map, Value};
 use tool_provider::{Context, Failure};
 
 use crate::{
@@ -54,7 +54,10 @@ pub(crate) struct Built {
 /// # Errors
 /// [`Failure::InvalidArguments`], and [`Failure::NotConfigured`] when a secret is missing or cannot be sent.
 pub(crate) fn build(operation: &Operation, arguments: &str, context: &Context) -> Result<Built, Failure> {
-    let arguments: Map<String, Value> = tool_provider::arguments(arguments)?;
+    let unfit = |words: String| Failure::InvalidArguments(format!("The arguments do not fit: {words}."));
+    let Json::Object(arguments) = Json::read(arguments).map_err(|error| unfit(error.to_string()))? else {
+        return Err(unfit("they are no object".to_owned()));
+    };
     let given = |argument: &Argument| arguments.get(&argument.property).filter(|value| !value.is_null());
     let mut parts =
         Parts { headers: HeaderMap::new(), query: Query::of(names(operation)), secrets: Redaction::default() };
@@ -116,7 +119,7 @@ fn names(operation: &Operation) -> impl Iterator<Item = &str> {
     parameters.chain(secrets)
 }
 
-fn path<'v>(operation: &Operation, given: &dyn Fn(&Argument) -> Option<&'v Value>) -> Result<String, Failure> {
+fn path<'v>(operation: &Operation, given: &dyn Fn(&Argument) -> Option<&'v Json>) -> Result<String, Failure> {
     let mut path = String::new();
     for piece in &operation.path {
         match piece {
@@ -124,7 +127,7 @@ fn path<'v>(operation: &Operation, given: &dyn Fn(&Argument) -> Option<&'v Value
             Piece::Parameter(name) => {
                 let of_path = |it: &&Argument| it.place == Place::Path && it.name == *name;
                 let argument = operation.arguments.iter().find(of_path);
-                let value = argument.and_then(given).unwrap_or(&Value::Null);
+                let value = argument.and_then(given).unwrap_or(&Json::Null);
                 path.push_str(&in_path(name, value, argument.map(|it| it.style))?);
             }
         }
@@ -143,7 +146,7 @@ fn literal(text: &str) -> String {
 
 /// A value in a path. Servers and proxies differ in what they make of an encoded `/`, and resolve dots before or after: so none of
 /// what could be read as a step elsewhere is sent.
-fn in_path(name: &str, value: &Value, style: Option<Style>) -> Result<String, Failure> {
+fn in_path(name: &str, value: &Json, style: Option<Style>) -> Result<String, Failure> {
     let written = match style {
         Some(Style::Json) => encoded(&value.to_string()),
         style => simple(value, style.unwrap_or(Style::Simple { explode: false }), &encoded),
@@ -176,30 +179,31 @@ fn leads_elsewhere(path: &str) -> bool {
 }
 
 /// `a,b`, `k,v,k,v` or `k=v,k=v`.
-fn simple(value: &Value, style: Style, write: &dyn Fn(&str) -> String) -> String {
-    let write = |value: &Value| write(&plain(value));
+fn simple(value: &Json, style: Style, write: &dyn Fn(&str) -> String) -> String {
+    let write = |value: &Json| write(&plain(value));
     match (value, style) {
-        (Value::Array(items), Style::Simple { .. }) => items.iter().map(write).collect::<Vec<_>>().join(","),
-        (Value::Object(fields), Style::Simple { explode }) => {
+        (Json::Array(items), Style::Simple { .. }) => items.iter().map(write).collect::<Vec<_>>().join(","),
+        (Json::Object(fields), Style::Simple { explode }) => {
             let sign = if explode { "=" } else { "," };
-            let fields =
-                fields.iter().map(|(key, value)| format!("{}{sign}{}", write(&key.as_str().into()), write(value)));
+            let fields = fields
+                .iter()
+                .map(|(key, value)| format!("{}{sign}{}", write(&Json::String(key.clone())), write(value)));
             fields.collect::<Vec<_>>().join(",")
         }
-        (Value::Array(_) | Value::Object(_), Style::Json) => value.to_string(),
+        (Json::Array(_) | Json::Object(_), Style::Json) => value.to_string(),
         (other, _) => write(other),
     }
 }
 
-fn written(format: &Format, value: &Value) -> Result<Vec<u8>, Failure> {
+fn written(format: &Format, value: &Json) -> Result<Vec<u8>, Failure> {
     match (format, value) {
         (Format::Json(_), value) => Ok(value.to_string().into_bytes()),
-        (Format::Form, Value::Object(fields)) => {
+        (Format::Form, Json::Object(fields)) => {
             let mut form = Query::default();
             for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
                 match value {
                     // As JSON: its fields would lose their name.
-                    Value::Object(_) => form.add(name, value, Style::Json)?,
+                    Json::Object(_) => form.add(name, value, Style::Json)?,
                     other => form.add(name, other, Style::Exploded)?,
                 }
             }

@@ -12,6 +12,8 @@ use crate::value::{self, cut, list, referenced};
 
 /// The longest description of a part of a schema.
 pub(crate) const DESCRIPTION_CHARS_MAX: usize = 300;
+/// How much of a reference to another file is repeated.
+const REFERENCE_CHARS_MAX: usize = 100;
 /// The largest default, example or constant.
 const EXAMPLE_BYTES_MAX: usize = 200;
 /// The most values of an `enum`; with more, any value of the type fits.
@@ -62,6 +64,10 @@ impl<'d> Reader<'d> {
                     kept = found;
                 }
             }
+            if let Some(place) = value::outside(schema) {
+                let words = format!("As {} says, which is not read here.", cut(place, REFERENCE_CHARS_MAX));
+                self.copy(&mut kept, "description", &words.into())?;
+            }
             self.description(object, &mut kept)?;
             return Some(Value::Object(kept));
         }
@@ -80,8 +86,11 @@ impl<'d> Reader<'d> {
                 // Handled below, with what they belong to.
                 ("required" | "type" | "enum" | "oneOf" | "example" | "examples" | "description", _) => continue,
                 ("default" | "const", _) if bytes(rule, EXAMPLE_BYTES_MAX).is_none() => continue,
-                ("default" | "const", _)
-                | ("format" | "pattern" | "contentEncoding" | "contentMediaType", Value::String(_))
+                ("default" | "const", _) => {
+                    self.copy(&mut kept, keyword, &fitted(object, rule))?;
+                    continue;
+                }
+                ("format" | "pattern" | "contentEncoding" | "contentMediaType", Value::String(_))
                 | (
                     "minLength" | "maxLength" | "minItems" | "maxItems" | "minProperties" | "maxProperties"
                     | "multipleOf",
@@ -169,7 +178,8 @@ impl<'d> Reader<'d> {
         }
         let values = list(object, "enum");
         if !values.is_empty() && values.len() <= ENUM_MAX {
-            self.copy(kept, "enum", object.get("enum")?)?;
+            let values: Vec<Value> = values.iter().map(|value| fitted(object, value)).collect();
+            self.copy(kept, "enum", &values.into())?;
             if is_nullable
                 && let Some(Value::Array(values)) = kept.get_mut("enum")
                 && !values.contains(&Value::Null)
@@ -188,7 +198,7 @@ impl<'d> Reader<'d> {
     fn examples(&mut self, object: &Map<String, Value>, kept: &mut Map<String, Value>) -> Option<()> {
         let example = object.get("example").or_else(|| list(object, "examples").first());
         match example.filter(|example| bytes(example, EXAMPLE_BYTES_MAX).is_some()) {
-            Some(example) => self.copy(kept, "examples", &json!([example])),
+            Some(example) => self.copy(kept, "examples", &json!([fitted(object, example)])),
             None => Some(()),
         }
     }
@@ -223,6 +233,19 @@ impl<'d> Reader<'d> {
     fn spend(&mut self, bytes: usize) -> Option<()> {
         self.bytes_left = self.bytes_left.checked_sub(bytes)?;
         Some(())
+    }
+}
+
+/// A value where only words fit: YAML without quotes has numbers and truth values among them.
+fn fitted(object: &Map<String, Value>, value: &Value) -> Value {
+    let is_word = match object.get("type") {
+        Some(Value::String(name)) => name == "string",
+        Some(Value::Array(names)) => names.iter().take(TYPES_MAX).all(|name| name == "string" || name == "null"),
+        _ => false,
+    };
+    match value {
+        Value::Number(_) | Value::Bool(_) if is_word => value.to_string().into(),
+        other => other.clone(),
     }
 }
 

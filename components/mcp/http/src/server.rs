@@ -30,10 +30,16 @@ pub(crate) fn address(levels: [&Map<String, Value>; 3]) -> Result<Url, String> {
 fn usable(server: &Map<String, Value>) -> Result<Url, String> {
     let mut address = text(server, "url").unwrap_or("/").to_owned();
     for (name, variable) in value::entries(server, "variables").take(VARIABLES_MAX) {
-        let default = variable.get("default").and_then(Value::as_str).unwrap_or_default();
-        address = address.replace(&format!("{{{name}}}"), default);
+        // A port is often written as a number.
+        let first = || variable.get("enum").and_then(Value::as_array).and_then(|values| values.first());
+        if let Some(chosen) = variable.get("default").or_else(first).and_then(value::plain) {
+            address = address.replace(&format!("{{{name}}}"), &chosen);
+        }
     }
     let shown = value::cut(&address, 100);
+    if address.contains(['{', '}']) {
+        return Err(format!("its server {shown} has a variable without a default"));
+    }
     let url = Url::parse(&address)
         .map_err(|_| format!("its server {shown} is no whole address: write https:// and the server's name"))?;
     if url.host_str().is_some_and(address::is_inside) {

@@ -25,14 +25,32 @@ pub(crate) fn referenced<'d>(root: &'d Value, reference: &str) -> Option<&'d Val
     root.pointer(&percent_decode_str(pointer).decode_utf8().ok()?)
 }
 
+/// The place of a reference that leads out of the document.
+pub(crate) fn outside(value: &Value) -> Option<&str> {
+    value.get("$ref").and_then(Value::as_str).filter(|reference| !reference.starts_with('#'))
+}
+
 /// The text at a key, without space around; an empty one is none.
 pub(crate) fn text<'d>(object: &'d Map<String, Value>, key: &str) -> Option<&'d str> {
     object.get(key)?.as_str().map(str::trim).filter(|text| !text.is_empty())
 }
 
-/// Whether the key says `true`.
+/// Whether the key says `true`; in YAML, also in the words that once meant it.
 pub(crate) fn is_true(object: &Map<String, Value>, key: &str) -> bool {
-    object.get(key) == Some(&Value::Bool(true))
+    match object.get(key) {
+        Some(Value::Bool(value)) => *value,
+        Some(Value::String(word)) => ["true", "yes", "on"].iter().any(|known| known.eq_ignore_ascii_case(word)),
+        _ => false,
+    }
+}
+
+/// A word, a number, or a truth value as text.
+pub(crate) fn plain(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
+        _ => None,
+    }
 }
 
 /// The list at a key; none is empty.

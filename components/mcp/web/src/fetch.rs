@@ -184,10 +184,7 @@ fn page(url: &Url, answer: &Response<Vec<u8>>) -> Result<Page, Failure> {
         "" if bytes.starts_with(b"<?xml") => charset::Kind::Xml,
         "" => charset::Kind::Other,
         xml if xml.ends_with("/xml") || xml.ends_with("+xml") => charset::Kind::Xml,
-        text if text.starts_with("text/")
-            || text.ends_with("+json")
-            || TEXT_TYPES.contains(&text) =>
-        {
+        text if text.starts_with("text/") || text.ends_with("+json") || TEXT_TYPES.contains(&text) => {
             charset::Kind::Other
         }
         other => {

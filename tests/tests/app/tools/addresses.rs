@@ -6,12 +6,16 @@ use serde_json::json;
 use tests::{App, Person, start_model};
 
 /// A component that answers everybody, and one that only components reach.
-const INSIDE: [&str; 3] =
-    ["https://ops.spin.internal/ready", "https://OPS.spin%2Einternal.:443/ready", "https://mcp-clock.spin.internal/mcp"];
+const INSIDE: [&str; 3] = [
+    "https://ops.spin.internal/ready",
+    "https://OPS.spin%2Einternal.:443/ready",
+    "https://mcp-clock.spin.internal/mcp",
+];
 
 #[tokio::test]
 async fn no_address_of_a_person_or_a_model_leads_to_the_apps_own_components() -> Result<()> {
-    let options = start_model()?.options().variable("mail_host", "https://*:443").variable("calendar_host", "https://*:443");
+    let options =
+        start_model()?.options().variable("mail_host", "https://*:443").variable("calendar_host", "https://*:443");
     let Some((_host, app)) = App::own(options)? else { tests::skip!("needs settings of its own") };
     let person = Person::in_app(&app).await?;
     let told = async |tool: &str, arguments: &str| -> Result<String> {
