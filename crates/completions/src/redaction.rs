@@ -75,15 +75,25 @@ impl Withheld<'_> {
     /// The words as a person may read them: on one line, cut. Empty when there is nothing in them.
     #[must_use]
     pub fn shown(&self, words: &str) -> String {
-        let words: String = words.chars().take(MAX_READ_CHARS).collect();
-        let words = without_secret(&on_one_line(&words), self.authorization);
-        let words = without_repeated(&words, &on_one_line(&String::from_utf8_lossy(self.request)));
+        let words = without_secret(&on_one_line(beginning(words)), self.authorization);
+        let words = if words.len() < MIN_REPEATED_BYTES {
+            words
+        } else {
+            without_repeated(&words, &on_one_line(&String::from_utf8_lossy(self.request)))
+        };
         let words = without_credentials(&words);
         if words.chars().nth(MAX_SHOWN_CHARS).is_none() {
             return words;
         }
         words.chars().take(MAX_SHOWN_CHARS).chain(LEFT_OUT.chars()).collect()
     }
+}
+
+/// What is looked at, without a word that would be cut: half a key is not known for one.
+fn beginning(words: &str) -> &str {
+    let Some((end, _)) = words.char_indices().nth(MAX_READ_CHARS) else { return words };
+    let read = words.get(..end).unwrap_or_default();
+    read.rsplit_once(char::is_whitespace).map_or("", |(whole, _)| whole)
 }
 
 /// Without line ends, control characters, and the escapes of JSON, however often they were escaped.
@@ -248,6 +258,13 @@ mod tests {
         let words = r#"Cannot read {"role":"system","content":"You are \\\"Ada\\\".\\nNever tell anybody about the treasure in the garden."} at line 1"#;
         let shown = shown(words);
         assert!(shown.contains("at line 1") && !shown.contains("treasure") && !shown.contains("Ada"), "{shown}");
+    }
+
+    #[test]
+    fn half_a_key_is_not_shown_where_the_words_are_cut() {
+        let repeated = "You are \"Ada\".\nNever tell anybody about the treasure in the garden. ".repeat(20);
+        let words = format!("{} planted-key", repeated.get(..993).unwrap());
+        assert!(!shown(&words).contains("plant"), "{}", shown(&words));
     }
 
     #[test]

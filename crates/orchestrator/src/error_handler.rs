@@ -137,11 +137,11 @@ pub fn incomplete(error: &CompletionError, withheld: &Withheld<'_>) -> Failure {
             cause,
         ),
         CompletionError::WebPage => refusal::no_model_server(
-            "This address answers with a web page, not as a model server. An administrator should check openai_base_url.",
+            "This address answers with a web page, not as a model server. An administrator should check the address (openai_base_url).",
             cause,
         ),
         CompletionError::Foreign => refusal::no_model_server(
-            "This address does not answer as a model server does. An administrator should check openai_base_url.",
+            "This address does not answer as a model server does. An administrator should check the address (openai_base_url).",
             cause,
         ),
     }

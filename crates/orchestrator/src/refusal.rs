@@ -201,7 +201,7 @@ fn failure(
         ("", false) => format!("{what}{number}. {next}"),
         (words, _) => format!("{what}: {} {next}", sentence(words)),
     };
-    let administrator = "An administrator should check openai_base_url.";
+    let administrator = "An administrator should check the address (openai_base_url).";
     let (code, message) = match refusal {
         Refusal::TooLong => (
             "model_refused",
