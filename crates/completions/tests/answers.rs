@@ -48,7 +48,7 @@ struct Understood {
     said: (String, String),
 }
 
-fn read(chunks: &[&[u8]]) -> Understood {
+fn hear(chunks: &[&[u8]]) -> (Round, Vec<Piece>, Result<(), CompletionError>) {
     let (mut round, mut pieces) = (Round::default(), Vec::new());
     let mut result = Ok(());
     for chunk in chunks {
@@ -58,6 +58,11 @@ fn read(chunks: &[&[u8]]) -> Understood {
         }
     }
     let result = result.and_then(|()| round.finish(&mut pieces));
+    (round, pieces, result)
+}
+
+fn read(chunks: &[&[u8]]) -> Understood {
+    let (round, pieces, result) = hear(chunks);
     let said = |wanted: fn(&Piece) -> Option<&str>| pieces.iter().filter_map(wanted).collect::<String>();
     let text = said(|piece| if let Piece::Text(text) = piece { Some(text) } else { None });
     let reasoning = said(|piece| if let Piece::Reasoning(text) = piece { Some(text) } else { None });
@@ -245,14 +250,6 @@ proptest! {
 
 /// As [`read`], for bytes of which nobody knows how they end.
 fn read_loosely(chunks: &[&[u8]]) -> (String, String, usize, bool) {
-    let (mut round, mut pieces) = (Round::default(), Vec::new());
-    let mut result = Ok(());
-    for chunk in chunks {
-        result = round.feed(chunk, &mut pieces);
-        if result.is_err() || round.is_done() {
-            break;
-        }
-    }
-    let result = result.and_then(|()| round.finish(&mut pieces));
+    let (round, _, result) = hear(chunks);
     (round.text, round.reasoning, round.tool_calls.len(), result.is_ok())
 }
