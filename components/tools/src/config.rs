@@ -16,6 +16,8 @@ const CHANGES_PER_MINUTE: u32 = 5;
 pub(crate) struct Config {
     /// All servers, those composed first.
     pub(crate) servers: Vec<Server>,
+    /// Why the servers elsewhere are not among them, if they cannot be read.
+    pub(crate) unread: Option<String>,
     /// What holds for everybody.
     pub(crate) policies: Vec<Policy>,
     /// Calls of a person in a minute.
@@ -35,9 +37,13 @@ impl Config {
         let composed = variable("tool_servers").await;
         let mut servers: Vec<Server> =
             composed.split(',').map(str::trim).filter(|name| !name.is_empty()).filter_map(Server::composed).collect();
+        let mut unread = None;
         match RemoteServer::parse_list(&variable("remote_mcp_servers").await) {
             Ok(remote) => servers.extend(remote.into_iter().map(Server::remote)),
-            Err(error) => wrong("remote_mcp_servers", &error.to_string()),
+            Err(error) => {
+                wrong("remote_mcp_servers", &error.to_string());
+                unread = Some(error.to_string());
+            }
         }
         let policies = Policy::parse_list(&variable("tool_policies").await).unwrap_or_else(|error| {
             wrong("tool_policies", &error.to_string());
@@ -50,6 +56,7 @@ impl Config {
         let number = async |name, default| variable(name).await.parse().unwrap_or(default);
         Self {
             servers,
+            unread,
             policies,
             calls_per_minute: number("tool_calls_per_minute", CALLS_PER_MINUTE).await,
             changes_per_minute: number("tool_changes_per_minute", CHANGES_PER_MINUTE).await,

@@ -133,6 +133,13 @@ impl Problem {
         Self { server: server.name.clone(), tool: None, message: fault.what(), advice }
     }
 
+    /// None of the servers elsewhere is there.
+    fn unread(cause: &str) -> Self {
+        let message = "The list of servers elsewhere cannot be read, so there are none.".to_owned();
+        let advice = Some(format!("Correct remote_mcp_servers: {cause}."));
+        Self { server: "remote_mcp_servers".to_owned(), tool: None, message, advice }
+    }
+
     fn of_tool(server: &str, tool: Option<&str>, reason: &str) -> Self {
         let message = match tool {
             Some(_) => format!("This tool is left out: {reason}."),
@@ -228,7 +235,8 @@ pub(crate) async fn listed(config: &Config, store: &Store<SpinDatabase>) -> Resu
     }));
     let lists = lists.await;
     let complete = lists.iter().all(|(_, heard)| heard.tools.is_some());
-    let (mut secrets, mut problems) = (Vec::new(), Vec::new());
+    let mut secrets = Vec::new();
+    let mut problems: Vec<Problem> = config.unread.iter().map(|cause| Problem::unread(cause)).collect();
     let tools = |(server, heard): (String, Heard)| {
         problems.extend(heard.problems);
         let before = || known.as_ref().map(|known| known.of_server(&server));

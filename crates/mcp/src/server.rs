@@ -97,6 +97,7 @@ pub async fn respond<P: Provider>(provider: &P, settings: &Settings, request: Re
 /// Reads one message. The id of a request is a text or a whole number.
 fn message(body: &[u8]) -> Result<Message, Refusal> {
     let invalid = |why: &str| Refusal::new(StatusCode::BAD_REQUEST, INVALID_REQUEST, why);
+    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
     if body.trim_ascii_start().starts_with(b"[") {
         return Err(invalid("Batches are not supported"));
     }

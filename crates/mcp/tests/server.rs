@@ -350,6 +350,34 @@ fn contents_are_spelled_as_the_schema_has_them() {
     );
 }
 
+#[test]
+fn what_clients_of_others_add_changes_nothing() {
+    let listed = send(legacy("tools/list", json!({"cursor": ""})));
+    assert!(listed.json()["result"]["tools"].as_array().is_some_and(|tools| !tools.is_empty()));
+    let listed = send(modern("tools/list", json!({"cursor": null})));
+    assert!(listed.json()["result"]["tools"].is_array());
+    let marked = "\u{feff}{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}";
+    assert!(send(post(marked)).json()["result"].is_object());
+    assert_eq!(send(legacy("tools/list", json!({"cursor": "x"}))).code(), -32602);
+}
+
+#[test]
+fn a_result_is_sent_whole_whatever_is_in_it() {
+    let odd = Once(|| {
+        let content = vec![Content::text("no"), Content::Other("video".to_owned())];
+        Ok(Reply::Done(Outcome { content, structured: Some(json!([7])), is_error: true }))
+    });
+    let call = json!({"name": "t", "arguments": {}});
+    let unknown = json!({"type": "text", "text": "[something of the type \"video\" was not understood]"});
+    let new = send_with(&odd, &Settings::default(), modern("tools/call", call.clone())).json();
+    assert_eq!(new["result"]["content"], json!([{"type": "text", "text": "no"}, unknown]));
+    assert_eq!((&new["result"]["structuredContent"], &new["result"]["isError"]), (&json!([7]), &json!(true)));
+    // An older client knows only objects there, and gets the rest in words.
+    let old = send_with(&odd, &Settings::default(), legacy("tools/call", call)).json();
+    assert_eq!(old["result"]["content"][2], json!({"type": "text", "text": "[7]"}));
+    assert!(old["result"].get("structuredContent").is_none());
+}
+
 proptest::proptest! {
     #[test]
     fn no_body_makes_it_panic(body in proptest::prelude::any::<Vec<u8>>()) {

@@ -158,18 +158,32 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    /// `initialize`, as revisions up to 2025-11-25 want it.
+    /// `initialize`, as revisions up to 2025-11-25 want it. A server that refuses the version instead of naming its own is asked with its own.
     async fn initialize(&self) -> Result<Era, ClientError> {
+        match self.initialize_with(LEGACY_VERSION).await {
+            Err(ClientError::Protocol { data: Some(data), code, message }) => {
+                let supported = data.get("supported").and_then(Value::as_array).into_iter().flatten();
+                let older = supported.filter_map(Value::as_str).filter(|version| *version < LEGACY_VERSION).max();
+                match older.map(str::to_owned) {
+                    Some(version) => self.initialize_with(&version).await,
+                    None => Err(ClientError::Protocol { data: Some(data), code, message }),
+                }
+            }
+            other => other,
+        }
+    }
+
+    async fn initialize_with(&self, version: &str) -> Result<Era, ClientError> {
         *self.connection.borrow_mut() = Connection { era: Some(Era::Legacy), ..Connection::default() };
         let mut call = Call::new("initialize");
         let capabilities = self.capabilities();
-        call.params.insert("protocolVersion", raw(&LEGACY_VERSION)?);
+        call.params.insert("protocolVersion", raw(&version)?);
         call.params.insert("capabilities", raw(&capabilities)?);
         call.params.insert("clientInfo", raw(&self.options.software)?);
         let result = self.exchange_legacy(call, None).await?;
         let initialized: Initialized =
             serde_json::from_str(result.get()).map_err(|error| ClientError::Malformed(error.to_string()))?;
-        let version = initialized.protocol_version.unwrap_or_else(|| LEGACY_VERSION.to_owned());
+        let version = initialized.protocol_version.unwrap_or_else(|| version.to_owned());
         if version.as_str() >= MODERN_VERSION || version.as_str() < "2024" {
             return Err(ClientError::Version(vec![version]));
         }
@@ -258,7 +272,8 @@ impl<T: Transport> Client<T> {
         let body = body(id, &mut call, on_progress.is_some())?;
         let response = self.send(self.legacy_request(body)?).await?;
         if initializing {
-            self.connection.borrow_mut().session = response.headers().get(HEADER_SESSION).cloned();
+            let session = response.headers().get(HEADER_SESSION).filter(|session| !session.is_empty());
+            self.connection.borrow_mut().session = session.cloned();
         }
         self.read(id, response, on_progress).await
     }

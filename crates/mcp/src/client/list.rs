@@ -1,11 +1,16 @@
 //! The tools of a server.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    pin::{Pin, pin},
+    time::Duration,
+};
 
+use futures::future::{Either, select};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Client, ClientError, Transport, exchange::Call};
+use super::{Client, ClientError, Transport, TransportError, exchange::Call};
 use crate::{
     header, lenient,
     model::{Implementation, Tool},
@@ -16,6 +21,8 @@ use crate::{
 const MAX_PAGES: usize = 32;
 /// Definitions of all pages together: a hundred times what a model is told of one server.
 const MAX_LISTING_BYTES: usize = 4 * 1024 * 1024;
+/// How long pages after the first are waited for, all together: a little less than whoever lists waits for the whole.
+const PAGES_LIMIT: Duration = Duration::from_secs(4);
 /// More tools than any model could be told about.
 const MAX_TOOLS: usize = 2048;
 
@@ -110,8 +117,14 @@ impl<T: Transport> Client<T> {
         let mut definitions: HashMap<String, Box<RawValue>> = HashMap::new();
         let mut cursors: Vec<Box<RawValue>> = Vec::new();
         let mut bytes = 0_usize;
+        let mut over = pin!(self.transport.sleep(PAGES_LIMIT));
         for number in 1..=MAX_PAGES {
-            let page = match self.page(cursors.last().map(AsRef::as_ref)).await {
+            let cursor = cursors.last().map(AsRef::as_ref);
+            let page = match number {
+                1 => self.page(cursor).await,
+                _ => self.page_before(over.as_mut(), cursor).await,
+            };
+            let page = match page {
                 Ok(page) => page,
                 Err(ClientError::Protocol { code: METHOD_NOT_FOUND, .. }) if number == 1 => return Ok(listing),
                 Err(error) if number == 1 => return Err(error),
@@ -148,6 +161,18 @@ impl<T: Transport> Client<T> {
         }
         listing.cut = Some(Cut::Pages);
         Ok(listing)
+    }
+
+    /// A page, unless something else comes before it.
+    async fn page_before(
+        &self,
+        over: Pin<&mut impl Future<Output = ()>>,
+        cursor: Option<&RawValue>,
+    ) -> Result<Page, ClientError> {
+        match select(pin!(self.page(cursor)), over).await {
+            Either::Left((page, _)) => page,
+            Either::Right(((), _)) => Err(TransportError::TimedOut.into()),
+        }
     }
 
     async fn page(&self, cursor: Option<&RawValue>) -> Result<Page, ClientError> {
