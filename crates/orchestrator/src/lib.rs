@@ -27,6 +27,7 @@ pub mod tool_executor;
 pub mod tool_output;
 pub mod tool_search;
 mod turn;
+mod unpacking;
 
 pub use host::{Host, ModelAnswer, Offered, Reader, Settings, ToolAnswer, ToolDefinition, Unreachable};
 pub use ledger::Ledger;

@@ -6,9 +6,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use completions::{Dialect, Lesson, Piece, Round, Withheld, learning};
+use completions::{CompletionError, Dialect, Lesson, Piece, Round, Withheld, learning};
 use domain::{RunStep, event::Event, event::Progress};
 use futures::StreamExt;
+use unpack::Unreadable;
 
 use crate::{
     Host, ModelAnswer, Reader, Unreachable,
@@ -16,6 +17,7 @@ use crate::{
     prompt_builder::Prompt,
     refusal::{self, Refusal},
     session_manager::{Interrupted, Session},
+    unpacking::Unpacking,
 };
 
 /// An error's body is read up to this length: enough for the provider's words.
@@ -145,18 +147,23 @@ async fn ask_once<H: Host, R: Reader>(
     if !(200..300).contains(&answer.status) {
         return Err(Stopped::Failed(refused(session, answer, &withheld).await?));
     }
-    let mut pieces = Vec::new();
+    let (mut unpacking, mut pieces) = (Unpacking::new(&answer.headers), Vec::new());
     let mut finished_at = None;
     loop {
         let chunk = if round.is_done() { None } else { next(session, &mut answer.body, finished_at, silence).await? };
         let (heard, ended) = match chunk {
-            Some(Ok(bytes)) => (round.feed(&bytes, &mut pieces), false),
+            Some(Ok(bytes)) => (unpacking.read(&bytes, |plain| round.feed(plain, &mut pieces), unreadable), false),
             // What comes after the end cannot spoil it.
             Some(Err(_)) if finished_at.is_some() => (round.finish(&mut pieces), true),
             Some(Err(error)) => {
                 return Err(Stopped::Failed(error_handler::unreachable(&error, round.has_begun())));
             }
             None => (round.finish(&mut pieces), true),
+        };
+        let (heard, ended) = match heard {
+            // Nor can what cannot be unpacked.
+            Err(_) if round.finish_reason.is_some() => (round.finish(&mut pieces), true),
+            heard => (heard, ended),
         };
         if round.finish_reason.is_some() && (finished_at.is_none() || !pieces.is_empty()) {
             finished_at = Some(host.now());
@@ -173,6 +180,14 @@ async fn ask_once<H: Host, R: Reader>(
         restart(session, round, told);
     }
     Ok(())
+}
+
+/// What it means for an answer that it cannot be unpacked.
+fn unreadable(error: Unreadable) -> CompletionError {
+    match error {
+        Unreadable::TooLong(_) => CompletionError::AnswerTooLong,
+        Unreadable::Unknown(_) | Unreadable::Broken(_) => CompletionError::Malformed,
+    }
 }
 
 /// What comes next of the answer; nothing when it has ended, or when it has said why it stopped and only the connection goes on.
@@ -209,7 +224,7 @@ async fn refused<H: Host, R: Reader>(
     withheld: &Withheld<'_>,
 ) -> Result<Failure, Interrupted> {
     let ModelAnswer { status, headers, mut body } = answer;
-    let (host, mut bytes) = (session.host(), Vec::new());
+    let (host, mut unpacking, mut bytes) = (session.host(), Unpacking::new(&headers), Vec::new());
     let until = host.now().saturating_add(ERROR_PATIENCE);
     while bytes.len() < MAX_ERROR_BYTES {
         let left = until.saturating_sub(host.now());
@@ -217,7 +232,15 @@ async fn refused<H: Host, R: Reader>(
             break;
         }
         match session.attend(left, body.next()).await {
-            Ok(Some(Ok(chunk))) => bytes.extend(chunk.iter().take(MAX_ERROR_BYTES - bytes.len())),
+            Ok(Some(Ok(chunk))) => {
+                let keep = |plain: &[u8]| {
+                    bytes.extend(plain.iter().take(MAX_ERROR_BYTES.saturating_sub(bytes.len())));
+                    Ok(())
+                };
+                if unpacking.read(&chunk, keep, unreadable).is_err() {
+                    break;
+                }
+            }
             Ok(Some(Err(_)) | None) | Err(Interrupted::TimedOut) => break,
             Err(other) => return Err(other),
         }

@@ -1,6 +1,6 @@
 //! Answers that end otherwise than they should, and what of a server's words goes where. What single bytes mean is in the crate `completions`.
 
-use std::time::Duration;
+use std::{io::Write as _, time::Duration};
 
 use domain::RunState;
 use serde_json::json;
@@ -164,4 +164,48 @@ async fn a_call_that_was_cut_off_is_not_made() {
     let events = world.read(run, 0).await.data();
     assert_eq!(world.calls(), ["a"]);
     assert!(events.last().unwrap()["content"].as_str().unwrap().contains("used all its room"), "{events:?}");
+}
+
+fn gzip(text: &str) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_comes_packed_is_read_whether_or_not_its_head_says_so() {
+    let body = [text("Hel"), text("lo"), end("stop"), "data: [DONE]\n\n".to_owned()].concat();
+    for (coding, packed) in
+        [(Some("gzip"), gzip(&body)), (None, gzip(&body)), (Some("gzip"), body.clone().into_bytes())]
+    {
+        for size in [1, 7, packed.len()] {
+            let world = World::new([Answer::Packed(200, coding, packed.clone(), size)]);
+            let run = world.send("hi").await;
+            assert_eq!(world.read(run, 0).await.text(), "Hello", "{coding:?} in pieces of {size}");
+        }
+    }
+    let refusal = gzip(&json!({"error": {"message": "not so"}}).to_string());
+    let world = World::new([Answer::Packed(400, Some("gzip"), refusal, 10)]);
+    let run = world.send("hi").await;
+    assert!(world.read(run, 0).await.data()[1]["content"].as_str().unwrap().contains("not so"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_unpacked_is_said_once_and_costs_nothing_that_was_finished() {
+    let finished = [text("x"), end("stop")].concat();
+    let mut broken = gzip(&finished);
+    broken.truncate(broken.len() - 8);
+    broken.extend(b"rubbish of sixteen bytes");
+    let world = World::new([Answer::Packed(200, Some("gzip"), broken, 5)]);
+    let run = world.send("hi").await;
+    assert_eq!(world.read(run, 0).await.types(), ["state", "token", "complete"]);
+
+    let bomb = gzip(&" ".repeat(70_000_000));
+    for (coding, body) in
+        [("zstd", vec![1, 2]), ("gzip", b"\x1f\x8bnothing that was ever packed".to_vec()), ("gzip", bomb)]
+    {
+        let world = World::new([Answer::Packed(200, Some(coding), body, 64 * 1024)]);
+        let run = world.send("hi").await;
+        assert_eq!(world.read(run, 0).await.types(), ["state", "error"]);
+    }
 }

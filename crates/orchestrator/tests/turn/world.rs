@@ -41,6 +41,8 @@ pub(crate) enum Answer {
     Stream(Vec<(u64, Result<String, String>)>),
     Refuse(u16, Option<Duration>, String),
     RefuseAndStay(u16, String),
+    /// Bytes, in pieces of so many, with this `Content-Encoding` if it is said.
+    Packed(u16, Option<&'static str>, Vec<u8>, usize),
     Unreachable,
 }
 
@@ -407,6 +409,23 @@ impl World {
     }
 }
 
+impl World {
+    fn answer(
+        &self,
+        status: u16,
+        headers: HeaderMap,
+        pieces: VecDeque<(u64, Result<Bytes, String>)>,
+    ) -> ModelAnswer<Body> {
+        let stream = futures::stream::unfold(pieces, async |mut pieces| {
+            let (delay_ms, piece) = pieces.pop_front()?;
+            tokio::time::sleep(Duration::from_millis(delay_ms)).await;
+            Some((piece.map_err(Unreachable::Connection), pieces))
+        });
+        let body = Body { stream: Box::pin(stream), dropped_at: Rc::clone(&self.dropped_at), started: self.started };
+        ModelAnswer { status, headers, body }
+    }
+}
+
 /// A body that says when it was dropped.
 pub(crate) struct Body {
     stream: Pin<Box<dyn Stream<Item = Result<Bytes, Unreachable>>>>,
@@ -465,15 +484,15 @@ impl Host for World {
             Answer::RefuseAndStay(status, body) => {
                 (status, HeaderMap::new(), vec![(0, Ok(body)), (3_600_000, Ok(String::new()))])
             }
+            Answer::Packed(status, coding, body, size) => {
+                let coding = coding.map(|coding| (http::header::CONTENT_ENCODING, coding.parse().unwrap()));
+                let pieces = body.chunks(size).map(|piece| (0, Ok(Bytes::copy_from_slice(piece))));
+                return Ok(self.answer(status, coding.into_iter().collect(), pieces.collect()));
+            }
             Answer::Unreachable => return Err(Unreachable::Connection("refused".into())),
         };
-        let stream = futures::stream::unfold(VecDeque::from(pieces), async |mut pieces| {
-            let (delay_ms, piece) = pieces.pop_front()?;
-            tokio::time::sleep(Duration::from_millis(delay_ms)).await;
-            Some((piece.map(Bytes::from).map_err(Unreachable::Connection), pieces))
-        });
-        let body = Body { stream: Box::pin(stream), dropped_at: Rc::clone(&self.dropped_at), started: self.started };
-        Ok(ModelAnswer { status, headers, body })
+        let pieces = pieces.into_iter().map(|(delay_ms, piece)| (delay_ms, piece.map(Bytes::from)));
+        Ok(self.answer(status, headers, pieces.collect()))
     }
 
     async fn tools(&self, _: Lease) -> Offered {
