@@ -78,6 +78,16 @@ impl Person {
         self.app.request(method, path).bearer_auth(&self.token)
     }
 
+    /// The same person as a program that holds a token of theirs for the gateway.
+    ///
+    /// # Errors
+    /// When no such token is made.
+    pub async fn program(&self) -> Result<Self> {
+        let response = within("a token", self.request(Method::POST, "/auth/mcp-token").send()).await??;
+        ensure!(response.status() == StatusCode::CREATED, "making a token: {}", told(response).await);
+        Ok(Self { token: text(&response.json().await?, "/access_token")?, ..self.clone() })
+    }
+
     /// What GET answers, which must be 200.
     ///
     /// # Errors

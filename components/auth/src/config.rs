@@ -18,8 +18,6 @@ pub(crate) struct Config {
     pub(crate) signup: Signup,
     /// A private key as PEM, or empty.
     pub(crate) signing_key: String,
-    /// Where people reach us; `https://` makes cookies secure behind a proxy that ends TLS.
-    pub(crate) public_url: String,
 }
 
 impl Config {
@@ -29,7 +27,6 @@ impl Config {
             // What is not plainly open is closed: a typing error must not let strangers in. `/ready` names it.
             signup: if variable("signup").await == "open" { Signup::Open } else { Signup::Closed },
             signing_key: variable("signing_key").await,
-            public_url: variable("public_url").await,
         }
     }
 }

@@ -8,16 +8,13 @@ use web::session::ACCESS_COOKIE;
 /// The cookie that carries the refresh token. Only `/auth` ever sees it.
 pub(crate) const REFRESH_COOKIE: &str = "ea_refresh";
 
-/// Whether the person came over https: by our public address, or by what Spin says of the request itself.
-pub(crate) fn is_secure(public_url: &str, headers: &HeaderMap) -> bool {
-    let full_url = headers.get("spin-full-url").and_then(|url| url.to_str().ok()).unwrap_or_default();
-    public_url.starts_with("https://") || full_url.starts_with("https://")
-}
+/// A week longer than the session: who comes back too late is told that the session has expired, instead of nothing.
+const REFRESH_COOKIE_S: i64 = refresh_token::LIFETIME_MS / 1000 + 7 * 24 * 60 * 60;
 
 /// Both cookies, to be set.
 pub(crate) fn set(headers: &mut HeaderMap, access: String, refresh: String, secure: bool) {
     append(headers, ACCESS_COOKIE, access, "/", i64::try_from(session_token::LIFETIME_S).unwrap_or(0), secure);
-    append(headers, REFRESH_COOKIE, refresh, "/auth", refresh_token::LIFETIME_MS / 1000, secure);
+    append(headers, REFRESH_COOKIE, refresh, "/auth", REFRESH_COOKIE_S, secure);
 }
 
 /// Both cookies, to be forgotten.

@@ -1,7 +1,9 @@
-//! The key that tokens are signed with: from configuration, else made on first use and kept in the database.
+//! The key that tokens are signed with: from configuration, else made on first use and kept in the database. With it comes the database's
+//! clock, by which all hosts make and check tokens.
 
 use std::collections::BTreeMap;
 
+use domain::Timestamp;
 use identity::Issuer;
 use storage::{Database, Store, signing_keys::SigningKey};
 use web::{
@@ -11,15 +13,15 @@ use web::{
 
 use crate::COMPONENT;
 
-/// The issuer of this installation.
-pub(crate) async fn issuer(store: &Store<impl Database>, configured: &str) -> Result<Issuer> {
+/// The issuer of this installation, and what time it is.
+pub(crate) async fn issuer(store: &Store<impl Database>, configured: &str) -> Result<(Issuer, Timestamp)> {
     if !configured.is_empty() {
         let issuer = Issuer::from_pem(configured)?;
-        publish(store, &issuer).await?;
-        return Ok(issuer);
+        let now = publish(store, &issuer).await?;
+        return Ok((issuer, now));
     }
-    if let Some(issuer) = kept(store).await? {
-        return Ok(issuer);
+    if let Some(kept) = kept(store).await? {
+        return Ok(kept);
     }
     let issuer = Issuer::generate();
     let private_key = Some(issuer.private_key());
@@ -32,20 +34,22 @@ pub(crate) async fn issuer(store: &Store<impl Database>, configured: &str) -> Re
         BTreeMap::from([("key_id", &key.id)]),
     );
     // Another instance may have been first: what is kept counts.
-    Ok(kept(store).await?.unwrap_or(issuer))
+    Ok(kept(store).await?.unwrap_or_else(|| (issuer, Timestamp::now())))
 }
 
-async fn kept(store: &Store<impl Database>) -> Result<Option<Issuer>> {
-    let Some(key) = store.own_signing_key().await? else { return Ok(None) };
-    Ok(key.private_key.as_deref().map(Issuer::from_pem).transpose()?)
+async fn kept(store: &Store<impl Database>) -> Result<Option<(Issuer, Timestamp)>> {
+    let Some((key, now)) = store.own_signing_key().await? else { return Ok(None) };
+    let issuer = key.private_key.as_deref().map(Issuer::from_pem).transpose()?;
+    Ok(issuer.map(|issuer| (issuer, now)))
 }
 
 /// Verifiers look for public keys in the database, wherever the private one comes from.
-async fn publish(store: &Store<impl Database>, issuer: &Issuer) -> Result<()> {
-    let known = store.public_keys().await?;
+async fn publish(store: &Store<impl Database>, issuer: &Issuer) -> Result<Timestamp> {
+    let (known, mut now) = store.public_keys().await?;
     if known.iter().all(|key| key.id != issuer.id()) {
         let key = SigningKey { id: issuer.id().to_owned(), public_key: issuer.public_key(), private_key: None };
         store.add_signing_key(&key).await?;
+        now = store.public_keys().await?.1;
     }
-    Ok(())
+    Ok(now.unwrap_or_else(Timestamp::now))
 }

@@ -4,9 +4,8 @@ use axum::{
     Router,
     routing::{get, post},
 };
-use identity::Caller;
 use storage::{Database, Store};
-use web::{App, Authenticator, Result};
+use web::{App, Authenticator};
 
 use crate::{config::Config, conversations, messages, runs};
 
@@ -30,8 +29,10 @@ impl<D: Database> Chat<D> {
 }
 
 impl<D: Database> Authenticator for Chat<D> {
-    async fn authenticate(&self, token: &str) -> Result<Caller> {
-        self.app.authenticate(token).await
+    type Database = D;
+
+    fn app(&self) -> &App<D> {
+        &self.app
     }
 }
 

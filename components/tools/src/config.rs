@@ -26,8 +26,6 @@ pub(crate) struct Config {
     pub(crate) changes_per_minute: u32,
     /// What people's secrets are sealed with.
     pub(crate) master_key: MasterKey,
-    /// Where the installation is; empty when it need not know.
-    pub(crate) public_url: String,
 }
 
 impl Config {
@@ -61,7 +59,6 @@ impl Config {
             calls_per_minute: number("tool_calls_per_minute", CALLS_PER_MINUTE).await,
             changes_per_minute: number("tool_changes_per_minute", CHANGES_PER_MINUTE).await,
             master_key,
-            public_url: variable("public_url").await.trim_end_matches('/').to_owned(),
         }
     }
 }

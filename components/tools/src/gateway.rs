@@ -1,11 +1,12 @@
 //! `POST /mcp` and `POST /mcp/{server}`: the same tools for MCP clients outside, behind the same rules.
 //!
-//! A client proves who it is with a bearer token of ours, which goes no further. A cookie is not enough: any page could send it along.
+//! A client proves who it is with a bearer token of ours that opens the gateway and nothing else, and goes no further. A cookie is not enough:
+//! any page could send it along.
 
 use std::rc::Rc;
 
 use axum::{
-    body::{Body, to_bytes},
+    body::Body,
     extract::{Path, Request, State},
     response::Response,
 };
@@ -13,6 +14,7 @@ use bytes::Bytes;
 use domain::Id;
 use futures::{SinkExt, StreamExt, channel::mpsc};
 use http::{HeaderMap, HeaderValue, header};
+use identity::Purpose;
 use mcp::{Description, Failure, Outcome, Reply, Settings, ToolCall};
 use problem::Problem;
 use send_wrapper::SendWrapper;
@@ -49,7 +51,7 @@ async fn answer(tools: Tools, server: Option<String>, request: Request) -> Resul
     if server.as_ref().is_some_and(|name| !tools.config.servers.iter().any(|server| server.name == *name)) {
         return Err(Problem::not_found().into());
     }
-    let body = to_bytes(body, MAX_BYTES).await.map_err(|_| Problem::too_large(MAX_BYTES))?;
+    let body = Bytes::from(web::body::read(&head.headers, body, MAX_BYTES).await?.into_bytes());
     let listed = tools.listed().await?;
     let gateway = Gateway { listed: Rc::clone(&listed), tools, server, user_id };
     let response = here(async move {
@@ -62,14 +64,14 @@ async fn answer(tools: Tools, server: Option<String>, request: Request) -> Resul
 /// Whose token it is. Who has none is told where to learn how to get one (RFC 9728, section 5.1).
 async fn caller(tools: &Tools, server: Option<&str>, headers: &HeaderMap) -> Result<Id> {
     let challenge = |error: Error| {
-        let url = metadata::url(&tools.config, headers, server);
+        let Some(url) = metadata::url(tools, headers, server) else { return error };
         match HeaderValue::from_str(&format!("Bearer resource_metadata=\"{url}\"")) {
             Ok(value) => error.with_header(header::WWW_AUTHENTICATE, value),
             Err(_) => error,
         }
     };
     let token = web::session::bearer(headers).ok_or_else(|| challenge(Problem::unauthenticated().into()))?;
-    let caller = tools.authenticate(token).await.map_err(challenge)?;
+    let caller = tools.app().authenticate(token, Purpose::Gateway).await.map_err(challenge)?;
     Ok(caller.user_id)
 }
 

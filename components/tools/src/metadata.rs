@@ -1,17 +1,18 @@
 //! What the gateway is to OAuth: a protected resource, described for clients that have no token yet (RFC 9728).
 
 use axum::extract::{Path, State};
-use http::{HeaderMap, header};
+use http::{HeaderMap, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use problem::Problem;
 use serde::Serialize;
-use web::Json;
+use web::{Authenticator as _, Json, Result};
 
-use crate::{config::Config, router::Tools};
+use crate::router::Tools;
 
 /// All that is not unreserved (RFC 3986, section 2.3): a client compares the resource with the address it asked, letter by letter.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// RFC 9728, section 2. No authorization server is named: tokens come from `/auth/login` of this installation.
+/// RFC 9728, section 2. No authorization server is named: tokens come from `/auth/mcp-token` of this installation.
 #[derive(Serialize)]
 pub(crate) struct Metadata {
     resource: String,
@@ -20,39 +21,40 @@ pub(crate) struct Metadata {
 }
 
 /// For `/mcp`.
-pub(crate) async fn all(State(tools): State<Tools>, headers: HeaderMap) -> Json<Metadata> {
-    Json(metadata(&tools.config, &headers, None))
+pub(crate) async fn all(State(tools): State<Tools>, headers: HeaderMap) -> Result<Json<Metadata>> {
+    metadata(&tools, &headers, None)
 }
 
 /// For `/mcp/{server}`.
-pub(crate) async fn one(State(tools): State<Tools>, Path(server): Path<String>, headers: HeaderMap) -> Json<Metadata> {
-    Json(metadata(&tools.config, &headers, Some(&server)))
+pub(crate) async fn one(
+    State(tools): State<Tools>,
+    Path(server): Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<Metadata>> {
+    metadata(&tools, &headers, Some(&server))
 }
 
-fn metadata(config: &Config, headers: &HeaderMap, server: Option<&str>) -> Metadata {
-    Metadata {
-        resource: format!("{}{}", here(config, headers), path(server)),
+fn metadata(tools: &Tools, headers: &HeaderMap, server: Option<&str>) -> Result<Json<Metadata>> {
+    let here = tools.app().site().address(headers).ok_or_else(|| {
+        let detail =
+            "This installation has not been told its address. Whoever runs it can set the variable public_url.";
+        Problem::new(StatusCode::NOT_FOUND, "not_found", detail)
+    })?;
+    Ok(Json(Metadata {
+        resource: format!("{here}{}", path(server)),
         resource_name: "Edge Assistant",
         bearer_methods_supported: ["header"],
-    }
+    }))
 }
 
-/// Where the metadata of an endpoint is (RFC 9728, section 3.1).
-pub(crate) fn url(config: &Config, headers: &HeaderMap, server: Option<&str>) -> String {
-    format!("{}/.well-known/oauth-protected-resource{}", here(config, headers), path(server))
+/// Where the metadata of an endpoint is (RFC 9728, section 3.1); `None` when nobody knows our address.
+pub(crate) fn url(tools: &Tools, headers: &HeaderMap, server: Option<&str>) -> Option<String> {
+    let here = tools.app().site().address(headers)?;
+    Some(format!("{here}/.well-known/oauth-protected-resource{}", path(server)))
 }
 
 fn path(server: Option<&str>) -> String {
     server.map_or_else(|| "/mcp".to_owned(), |server| format!("/mcp/{}", utf8_percent_encode(server, RESERVED)))
-}
-
-/// Where the installation is, as the operator says, or else as the request does: a development host has no other name.
-fn here(config: &Config, headers: &HeaderMap) -> String {
-    if !config.public_url.is_empty() {
-        return config.public_url.clone();
-    }
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-    format!("http://{host}")
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@ use axum::{
     Router,
     routing::{any, get, post},
 };
-use identity::Caller;
 use platform::SpinDatabase;
 use send_wrapper::SendWrapper;
 use storage::Store;
@@ -42,8 +41,10 @@ impl Tools {
 }
 
 impl Authenticator for Tools {
-    async fn authenticate(&self, token: &str) -> Result<Caller> {
-        self.app.authenticate(token).await
+    type Database = SpinDatabase;
+
+    fn app(&self) -> &App<SpinDatabase> {
+        &self.app
     }
 }
 

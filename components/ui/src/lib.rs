@@ -4,7 +4,6 @@
 //! here does not exist.
 
 mod assets;
-mod negotiation;
 mod serving;
 
 pub use serving::{Asked, answer};

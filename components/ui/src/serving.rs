@@ -1,14 +1,12 @@
 //! What is answered to a request for the page or one of its files: a function of the request and nothing else.
 
 use bytes::Bytes;
+use content_encoding::{Encoding, choose};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use problem::{Problem, REQUEST_ID};
 use uuid::Uuid;
 
-use crate::{
-    assets::{self, Asset, Encoded, PAGE},
-    negotiation::{Encoding, choose},
-};
+use crate::assets::{self, Asset, Encoded, PAGE};
 
 /// What was asked.
 #[derive(Clone, Copy, Debug)]

@@ -1,14 +1,15 @@
-//! Who somebody is: passwords, session tokens, refresh tokens, and the rules for addresses and names.
+//! Who somebody is: passwords, access tokens, refresh tokens, and the rules for addresses and names.
 //!
 //! Pure: it stores nothing and reads no clock but the one that tokens are checked against. Nobody is who a header says they are;
 //! only a token that verifies here says so.
 
+pub mod address;
 pub mod password;
 pub mod refresh_token;
 pub mod session_token;
 pub mod signup;
 
-pub use session_token::{Caller, Issuer, Verifier};
+pub use session_token::{Caller, Issuer, Purpose, Verifier};
 
 /// What can go wrong in here.
 #[derive(Debug, thiserror::Error)]

@@ -225,7 +225,9 @@ impl Ledger {
         for entries in round.entries.chunks(MAX_LEASES) {
             match host.store().append_events(entries).await {
                 // One of them may be of a conversation that is just being deleted: the others have nothing to do with it.
-                Err(StorageError::Database(DatabaseError::Refused { .. })) if entries.len() > 1 => {
+                Err(StorageError::Database(DatabaseError::Refused { .. } | DatabaseError::Orphaned { .. }))
+                    if entries.len() > 1 =>
+                {
                     for entry in entries {
                         let entry = std::slice::from_ref(entry);
                         self.logged(host.now(), entry, host.store().append_events(entry).await);

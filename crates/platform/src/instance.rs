@@ -12,11 +12,11 @@ use std::{
 
 use storage::{StorageError, migration::migrate};
 use web::{
-    App,
+    App, Site,
     log::{Level, log},
 };
 
-use crate::SpinDatabase;
+use crate::{SpinDatabase, variables::variable};
 
 static APP: OnceLock<App<SpinDatabase>> = OnceLock::new();
 
@@ -58,5 +58,6 @@ pub async fn app(component: &'static str) -> Result<App<SpinDatabase>, StorageEr
     for name in migrate(&database).await? {
         log(component, Level::Info, "applied a migration", std::collections::BTreeMap::from([("migration", name)]));
     }
-    Ok(APP.get_or_init(|| App::new(database)).clone())
+    let site = Site::new(&variable("public_url").await);
+    Ok(APP.get_or_init(|| App::new(database, site)).clone())
 }

@@ -14,10 +14,10 @@ use spin_sdk::sqlite::{
     self, Error,
     wit::sqlite::{Connection, QueryResult},
 };
-use storage::{Database, DatabaseError, Dialect, Outcome, Row, Statement, Value};
-
-/// What is written must refer to what there is.
-const FOREIGN_KEYS: &str = "PRAGMA foreign_keys = ON";
+use storage::{
+    Database, DatabaseError, Dialect, Outcome, Row, Statement, Value,
+    database::{SQLITE_PRAGMAS, sqlite_error},
+};
 
 /// The database that `spin.toml` grants as `default`.
 pub struct SpinSqlite {
@@ -62,8 +62,7 @@ async fn opened<'a>(
         return Ok(connection);
     }
     let new = connect().await?;
-    // SQLite forgets both with every connection.
-    for sql in [FOREIGN_KEYS, synchronous] {
+    for sql in SQLITE_PRAGMAS.into_iter().chain([synchronous]) {
         run_async(&new, Statement::new("pragma", sql, [])).await?;
     }
     Ok(connection.get_or_init(|| new))
@@ -81,9 +80,7 @@ fn execute(connection: &Connection, sql: &'static str) -> Result<QueryResult, Da
 
 fn failed(query: &'static str, error: Error) -> DatabaseError {
     match error {
-        Error::Io(message) if !(message.contains("locked") || message.contains("busy")) => {
-            DatabaseError::Refused { query, message }
-        }
+        Error::Io(message) if !(message.contains("locked") || message.contains("busy")) => sqlite_error(query, message),
         other => DatabaseError::Unavailable(other.to_string()),
     }
 }
@@ -147,7 +144,9 @@ impl Database for SpinSqlite {
     async fn transaction(&self, statements: Vec<Statement>) -> Result<Outcome, DatabaseError> {
         // On an error the connection is dropped, and with it whatever it had begun.
         let connection = connect().await?;
-        execute(&connection, FOREIGN_KEYS)?;
+        for sql in SQLITE_PRAGMAS {
+            execute(&connection, sql)?;
+        }
         transaction(&connection, statements)
     }
 }

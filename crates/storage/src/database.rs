@@ -42,6 +42,12 @@ pub enum DatabaseError {
     /// It went away before it answered: nobody knows whether the statement was carried out.
     #[error("the database's answer was lost: {0}")]
     Lost(String),
+    /// What it refers to is not there (any more): an account that is gone, most often.
+    #[error("what {query} refers to does not exist")]
+    Orphaned {
+        /// Which query.
+        query: &'static str,
+    },
     /// It refused the statement.
     #[error("the database refused {query}: {message}")]
     Refused {
@@ -65,9 +71,23 @@ pub fn postgres_error(query: &'static str, sqlstate: &str, message: &str) -> Dat
     match (sqlstate, sqlstate.get(..2)) {
         ("57P01" | "57P02", _) | (_, Some("08")) => DatabaseError::Lost(message),
         ("25006" | "55P03", _) | (_, Some("40" | "53" | "57")) => DatabaseError::Unavailable(message),
+        ("23503", _) => DatabaseError::Orphaned { query },
         _ => DatabaseError::Refused { query, message },
     }
 }
+
+/// What SQLite's words mean when it refuses a statement.
+#[must_use]
+pub fn sqlite_error(query: &'static str, message: String) -> DatabaseError {
+    if message.contains("FOREIGN KEY constraint failed") {
+        return DatabaseError::Orphaned { query };
+    }
+    DatabaseError::Refused { query, message }
+}
+
+/// What SQLite forgets with every connection that writes: what is written must refer to what there is, and what is deleted is overwritten, so
+/// that nobody finds it in the file's free pages.
+pub const SQLITE_PRAGMAS: [&str; 2] = ["PRAGMA foreign_keys = ON", "PRAGMA secure_delete = ON"];
 
 /// Which SQL a database speaks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -58,6 +58,12 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../../migrations/0006_model_dialects.sqlite.sql"),
         postgres: include_str!("../../../migrations/0006_model_dialects.postgres.sql"),
     },
+    Migration {
+        version: 7,
+        name: "0007_sessions",
+        sqlite: include_str!("../../../migrations/0007_sessions.sql"),
+        postgres: include_str!("../../../migrations/0007_sessions.sql"),
+    },
 ];
 
 /// Any number that nobody else who shares the database locks: "edge" in ASCII.

@@ -1,19 +1,44 @@
-//! Sessions: families of refresh tokens of which only the newest works.
+//! Sessions: families of refresh tokens of which only the newest works, and for a moment the one before it.
 
 use domain::{Id, User};
 
 use crate::{Database, Statement, StorageError, Store};
 
+/// What is kept of a refresh token.
+#[derive(Clone, Debug)]
+pub struct TokenHashes {
+    /// Of the whole secret.
+    pub token: String,
+    /// Of the part that all tokens of a session share.
+    pub family: String,
+}
+
+/// How long a refresh token lasts, and how long after it was used it may come once more.
+#[derive(Clone, Copy, Debug)]
+pub struct Lifetimes {
+    /// The session ends when it is not refreshed for so long.
+    pub session_ms: i64,
+    /// An answer may be lost, and several requests may refresh at once: the token before the newest does no harm for so long.
+    pub grace_ms: i64,
+}
+
 /// What came of presenting a refresh token.
 #[derive(Clone, Debug)]
 pub enum Rotation {
-    /// It was the newest; another has taken its place.
+    /// Its successor is the newest now, or was already.
     Rotated(User),
     /// It had been used before: whoever has it may have stolen it, so the session is over.
     Reused,
-    /// There is no such session, or it is over.
+    /// The session was ended before.
+    Ended,
+    /// Nobody refreshed the session for too long.
+    Expired,
+    /// There is no such session, or it is not a token of it.
     Unknown,
 }
+
+/// Whether a token is of the session in the row. What an earlier release wrote names no family: there the session's id must do.
+const OF_FAMILY: &str = "(token_hash = ?2 OR previous_hash = ?2 OR family_hash = ?3 OR family_hash IS NULL)";
 
 impl<D: Database> Store<D> {
     /// Begins a session.
@@ -24,54 +49,81 @@ impl<D: Database> Store<D> {
         &self,
         session_id: Id,
         user_id: Id,
-        token_hash: &str,
+        token: &TokenHashes,
         lifetime_ms: i64,
     ) -> Result<(), StorageError> {
-        let sql = "INSERT INTO sessions (id, user_id, token_hash, created_at, expires_at)
-                   VALUES (?1, ?2, ?3, now_ms(), now_ms() + ?4)";
-        let parameters = [session_id.into(), user_id.into(), token_hash.into(), lifetime_ms.into()];
+        let sql = "INSERT INTO sessions (id, user_id, token_hash, family_hash, created_at, expires_at)
+                   VALUES (?1, ?2, ?3, ?4, now_ms(), now_ms() + ?5)";
+        let TokenHashes { token, family } = token;
+        let parameters =
+            [session_id.into(), user_id.into(), token.as_str().into(), family.as_str().into(), lifetime_ms.into()];
         self.database.query(Statement::new("create_session", sql, parameters)).await?;
         Ok(())
     }
 
-    /// Exchanges a refresh token for the next, or ends the session if it was used before.
+    /// Exchanges a refresh token for its successor, or ends the session if it was used too long ago. One statement, so that of many who
+    /// come at once all get the same, at whatever host.
     ///
     /// # Errors
     /// Whatever the database says.
     pub async fn rotate_session(
         &self,
         session_id: Id,
-        old_hash: &str,
-        new_hash: &str,
-        lifetime_ms: i64,
+        token: &TokenHashes,
+        successor_hash: &str,
+        lifetimes: Lifetimes,
     ) -> Result<Rotation, StorageError> {
         const QUERY: &str = "rotate_session";
-        let sql = "UPDATE sessions SET token_hash = ?3, expires_at = now_ms() + ?4
-                   WHERE id = ?1 AND token_hash = ?2 AND revoked_at IS NULL AND expires_at > now_ms() RETURNING user_id";
-        let parameters = [session_id.into(), old_hash.into(), new_hash.into(), lifetime_ms.into()];
-        let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
-        if let Some(row) = rows.first() {
-            let user = self.user(row.columns(QUERY).id()?).await?;
-            return Ok(user.map_or(Rotation::Unknown, Rotation::Rotated));
+        // The successor must be the newest still: another release may have put another token there.
+        let good = "token_hash = ?2 OR (previous_hash = ?2 AND token_hash = ?4 AND rotated_at > now_ms() - ?6)";
+        let sql = format!(
+            "UPDATE sessions SET
+                 revoked_at = CASE WHEN {good} THEN NULL ELSE now_ms() END,
+                 expires_at = CASE WHEN {good} THEN now_ms() + ?5 ELSE expires_at END,
+                 rotated_at = CASE WHEN token_hash = ?2 THEN now_ms() ELSE rotated_at END,
+                 family_hash = CASE WHEN {good} THEN ?3 ELSE family_hash END,
+                 previous_hash = CASE WHEN {good} THEN ?2 ELSE previous_hash END,
+                 token_hash = CASE WHEN {good} THEN ?4 ELSE token_hash END
+             WHERE id = ?1 AND revoked_at IS NULL AND expires_at > now_ms() AND {OF_FAMILY} RETURNING user_id, revoked_at"
+        );
+        let parameters = [
+            session_id.into(),
+            token.token.as_str().into(),
+            token.family.as_str().into(),
+            successor_hash.into(),
+            lifetimes.session_ms.into(),
+            lifetimes.grace_ms.into(),
+        ];
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters).repeatably()).await?;
+        let Some(row) = rows.first() else { return self.why_not(session_id, token).await };
+        let mut columns = row.columns(QUERY);
+        let user_id = columns.id()?;
+        if columns.optional_integer()?.is_some() {
+            return Ok(Rotation::Reused);
         }
-        let sql = "UPDATE sessions SET revoked_at = now_ms()
-                   WHERE id = ?1 AND token_hash <> ?2 AND revoked_at IS NULL AND expires_at > now_ms() RETURNING id";
-        let revoked = self
-            .database
-            .query(Statement::new("revoke_reused_session", sql, [session_id.into(), old_hash.into()]))
-            .await?;
-        Ok(if revoked.is_empty() { Rotation::Unknown } else { Rotation::Reused })
+        Ok(self.user(user_id).await?.map_or(Rotation::Unknown, Rotation::Rotated))
     }
 
-    /// Ends a session, if the token is its newest. Ending what has ended changes nothing.
+    /// Why a token cannot be exchanged.
+    async fn why_not(&self, session_id: Id, token: &TokenHashes) -> Result<Rotation, StorageError> {
+        const QUERY: &str = "why_not_rotated";
+        let sql = format!("SELECT revoked_at FROM sessions WHERE id = ?1 AND {OF_FAMILY}");
+        let parameters = [session_id.into(), token.token.as_str().into(), token.family.as_str().into()];
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
+        let Some(row) = rows.first() else { return Ok(Rotation::Unknown) };
+        let revoked = row.columns(QUERY).optional_integer()?.is_some();
+        Ok(if revoked { Rotation::Ended } else { Rotation::Expired })
+    }
+
+    /// Ends a session, with whichever of its tokens. Ending what has ended changes nothing.
     ///
     /// # Errors
     /// Whatever the database says.
-    pub async fn end_session(&self, session_id: Id, token_hash: &str) -> Result<(), StorageError> {
-        let sql = "UPDATE sessions SET revoked_at = now_ms() WHERE id = ?1 AND token_hash = ?2 AND revoked_at IS NULL";
-        self.database
-            .query(Statement::new("end_session", sql, [session_id.into(), token_hash.into()]).repeatably())
-            .await?;
+    pub async fn end_session(&self, session_id: Id, token: &TokenHashes) -> Result<(), StorageError> {
+        let sql =
+            format!("UPDATE sessions SET revoked_at = now_ms() WHERE id = ?1 AND revoked_at IS NULL AND {OF_FAMILY}");
+        let parameters = [session_id.into(), token.token.as_str().into(), token.family.as_str().into()];
+        self.database.query(Statement::new("end_session", sql, parameters).repeatably()).await?;
         Ok(())
     }
 }

@@ -1,6 +1,8 @@
 //! The keys that session tokens are signed with. Only `auth` asks for private ones.
 
-use crate::{Database, Row, Statement, StorageError, Store};
+use domain::Timestamp;
+
+use crate::{Database, Statement, StorageError, Store, database::Columns};
 
 /// A key pair; keys are PEM texts.
 #[derive(Clone)]
@@ -45,32 +47,44 @@ impl<D: Database> Store<D> {
         Ok(())
     }
 
-    /// The oldest key made on first use, with its private half.
+    /// The oldest key made on first use, with its private half, and the database's clock: what is signed says its time.
     ///
     /// # Errors
     /// Whatever the database says.
-    pub async fn own_signing_key(&self) -> Result<Option<SigningKey>, StorageError> {
+    pub async fn own_signing_key(&self) -> Result<Option<(SigningKey, Timestamp)>, StorageError> {
         const QUERY: &str = "own_signing_key";
-        let sql = "SELECT id, public_key, private_key FROM signing_keys
+        let sql = "SELECT now_ms(), id, public_key, private_key FROM signing_keys
                    WHERE private_key IS NOT NULL AND retired_at IS NULL ORDER BY created_at, id LIMIT 1";
         let rows = self.database.query(Statement::new(QUERY, sql, [])).await?;
-        rows.first().map(|row| read(QUERY, row)).transpose()
+        let read_row = |columns: &mut Columns<'_>| -> Result<_, StorageError> {
+            let now = columns.timestamp()?;
+            Ok((read(columns)?, now))
+        };
+        rows.first().map(|row| read_row(&mut row.columns(QUERY))).transpose()
     }
 
-    /// Every key that tokens may still be signed with, without private halves.
+    /// Every key that tokens may still be signed with, without private halves, and the database's clock, which tokens are checked against;
+    /// none while there is no key.
     ///
     /// # Errors
     /// Whatever the database says.
-    pub async fn public_keys(&self) -> Result<Vec<SigningKey>, StorageError> {
+    pub async fn public_keys(&self) -> Result<(Vec<SigningKey>, Option<Timestamp>), StorageError> {
         const QUERY: &str = "public_keys";
-        let sql = "SELECT id, public_key, NULL FROM signing_keys WHERE retired_at IS NULL ORDER BY created_at, id";
+        let sql =
+            "SELECT now_ms(), id, public_key, NULL FROM signing_keys WHERE retired_at IS NULL ORDER BY created_at, id";
         let rows = self.database.query(Statement::new(QUERY, sql, [])).await?;
-        rows.iter().map(|row| read(QUERY, row)).collect()
+        let mut now = None;
+        let mut keys = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let mut columns = row.columns(QUERY);
+            now = Some(columns.timestamp()?);
+            keys.push(read(&mut columns)?);
+        }
+        Ok((keys, now))
     }
 }
 
-fn read(query: &'static str, row: &Row) -> Result<SigningKey, StorageError> {
-    let mut columns = row.columns(query);
+fn read(columns: &mut Columns<'_>) -> Result<SigningKey, StorageError> {
     Ok(SigningKey {
         id: columns.text()?.to_owned(),
         public_key: columns.text()?.to_owned(),

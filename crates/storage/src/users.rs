@@ -7,7 +7,7 @@ use crate::{Database, Row, Statement, StorageError, Store, database::Columns};
 /// An account to be made.
 #[derive(Clone, Debug)]
 pub struct NewUser<'a> {
-    /// Lower-cased.
+    /// In its one spelling.
     pub email: &'a str,
     /// May be empty.
     pub name: &'a str,
@@ -58,14 +58,22 @@ impl<D: Database> Store<D> {
         rows.first().map(|row: &Row| read(&mut row.columns(QUERY))).transpose()
     }
 
-    /// The account with this address and its password hash, if it has a password.
+    /// The account with this address and its password hash, if it has a password. `older` is how an earlier release may have kept the
+    /// address that was entered; whoever has that very account means it.
     ///
     /// # Errors
     /// As [`Self::create_user`].
-    pub async fn user_by_email(&self, email: &str) -> Result<Option<(User, Option<String>)>, StorageError> {
+    pub async fn user_by_email(
+        &self,
+        email: &str,
+        older: &str,
+    ) -> Result<Option<(User, Option<String>)>, StorageError> {
         const QUERY: &str = "user_by_email";
-        let sql = format!("SELECT {COLUMNS}, password_hash FROM users WHERE email = ?1");
-        let rows = self.database.query(Statement::new(QUERY, sql, [email.into()])).await?;
+        let sql = format!(
+            "SELECT {COLUMNS}, password_hash FROM users WHERE email IN (?1, ?2)
+             ORDER BY CASE WHEN email = ?2 THEN 0 ELSE 1 END LIMIT 1"
+        );
+        let rows = self.database.query(Statement::new(QUERY, sql, [email.into(), older.into()])).await?;
         rows.first()
             .map(|row| {
                 let mut columns = row.columns(QUERY);

@@ -6,11 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use identity::{Caller, Verifier, session_token::InvalidToken};
+use http::{HeaderValue, StatusCode, header};
+use identity::{Caller, Purpose, Verifier, session_token::InvalidToken};
 use problem::Problem;
 use storage::{Database, Store};
 
-use crate::{Authenticator, Result};
+use crate::{Authenticator, Result, site::Site};
 
 /// An unknown key makes us look for new ones, but not more often than this: tokens with invented keys cost nothing else.
 const KEYS_LOOKUP_INTERVAL: Duration = Duration::from_secs(1);
@@ -27,6 +28,7 @@ pub struct App<D> {
 
 struct Inner<D> {
     store: Store<D>,
+    site: Site,
     keys: Mutex<Option<(Instant, Arc<Verifier>)>>,
     verified: Mutex<Verified>,
 }
@@ -36,20 +38,23 @@ struct Inner<D> {
 /// Only the very same token finds its entry, and none is believed for longer than [`TRUST`].
 #[derive(Default)]
 struct Verified {
-    entries: VecDeque<(String, Caller, Instant)>,
+    entries: VecDeque<(String, Purpose, Caller, Instant)>,
 }
 
 impl Verified {
-    fn find(&self, token: &str) -> Option<Caller> {
-        let entry = self.entries.iter().find(|(known, _, since)| known == token && since.elapsed() < TRUST);
-        entry.map(|(_, caller, _)| *caller)
+    fn find(&self, token: &str, purpose: Purpose) -> Option<Caller> {
+        let entry = self
+            .entries
+            .iter()
+            .find(|(known, opens, _, since)| known == token && *opens == purpose && since.elapsed() < TRUST);
+        entry.map(|(_, _, caller, _)| *caller)
     }
 
-    fn remember(&mut self, token: &str, caller: Caller) {
+    fn remember(&mut self, token: &str, purpose: Purpose, caller: Caller) {
         if self.entries.len() >= MAX_VERIFIED {
             self.entries.pop_front();
         }
-        self.entries.push_back((token.to_owned(), caller, Instant::now()));
+        self.entries.push_back((token.to_owned(), purpose, caller, Instant::now()));
     }
 }
 
@@ -66,11 +71,16 @@ impl<D> std::fmt::Debug for App<D> {
 }
 
 impl<D: Database> App<D> {
-    /// Over a database that is up to date.
-    pub fn new(database: D) -> Self {
-        Self {
-            inner: Arc::new(Inner { store: Store::new(database), keys: Mutex::new(None), verified: Mutex::default() }),
-        }
+    /// Over a database that is up to date, for an installation that people reach at a site.
+    pub fn new(database: D, site: Site) -> Self {
+        let (store, keys, verified) = (Store::new(database), Mutex::new(None), Mutex::default());
+        Self { inner: Arc::new(Inner { store, site, keys, verified }) }
+    }
+
+    /// Where people reach us.
+    #[must_use]
+    pub fn site(&self) -> &Site {
+        &self.inner.site
     }
 
     /// The store.
@@ -88,32 +98,57 @@ impl<D: Database> App<D> {
     }
 
     async fn look_up_keys(&self) -> Result<Arc<Verifier>> {
-        let keys = self.store().public_keys().await?;
+        let (keys, now) = self.store().public_keys().await?;
         let verifier = Verifier::new(keys.iter().map(|key| (key.id.as_str(), key.public_key.as_str())));
-        let verifier = Arc::new(verifier);
+        let verifier = Arc::new(match now {
+            Some(now) => verifier.by_clock(now),
+            None => verifier,
+        });
         let entry = Some((Instant::now(), Arc::clone(&verifier)));
         *self.inner.keys.lock().unwrap_or_else(PoisonError::into_inner) = entry;
         Ok(verifier)
     }
-}
 
-impl<D: Database> Authenticator for App<D> {
-    async fn authenticate(&self, token: &str) -> Result<Caller> {
-        if let Some(caller) = self.verified().find(token) {
+    /// Whose token it is.
+    ///
+    /// # Errors
+    /// 401 when it does not hold, or opens something else.
+    pub async fn authenticate(&self, token: &str, purpose: Purpose) -> Result<Caller> {
+        if let Some(caller) = self.verified().find(token, purpose) {
             return Ok(caller);
         }
         let (since, verifier) = match self.known_keys() {
             Some((since, verifier)) => (Some(since), verifier),
             None => (None, self.look_up_keys().await?),
         };
-        let verified = match verifier.verify(token) {
+        let verified = match verifier.verify(token, purpose) {
             Err(InvalidToken::UnknownKey) if since.is_some_and(|since| since.elapsed() > KEYS_LOOKUP_INTERVAL) => {
-                self.look_up_keys().await?.verify(token)
+                self.look_up_keys().await?.verify(token, purpose)
             }
             verified => verified,
         };
-        let caller = verified.map_err(|error| Problem::unauthenticated().with_cause(error))?;
-        self.verified().remember(token, caller);
+        let caller = verified.map_err(|error| refused(&error, purpose).with_cause(error))?;
+        self.verified().remember(token, purpose, caller);
         Ok(caller)
+    }
+}
+
+fn refused(error: &InvalidToken, purpose: Purpose) -> Problem {
+    let detail = match (error, purpose) {
+        (InvalidToken::OtherPurpose, Purpose::Session) => "This token opens the gateway /mcp and nothing else.",
+        (InvalidToken::OtherPurpose, Purpose::Gateway) => {
+            "The gateway takes a token of its own kind: POST /auth/mcp-token makes one, with the token that you sent here."
+        }
+        _ => return Problem::unauthenticated(),
+    };
+    Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
+        .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+}
+
+impl<D: Database> Authenticator for App<D> {
+    type Database = D;
+
+    fn app(&self) -> &Self {
+        self
     }
 }

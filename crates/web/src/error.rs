@@ -52,6 +52,8 @@ impl From<StorageError> for Error {
             StorageError::Database(DatabaseError::Unavailable(_) | DatabaseError::Lost(_)) => {
                 Problem::unavailable(error)
             }
+            // A token outlives its account by minutes at most; the person behind it is then nobody.
+            StorageError::Database(DatabaseError::Orphaned { .. }) => Problem::unauthenticated().with_cause(error),
             _ => Problem::internal(error),
         }
         .into()

@@ -1,7 +1,7 @@
 //! Bodies, path ids and queries, read within limits.
 
 use axum::{
-    body::{Body, to_bytes},
+    body::Body,
     extract::{FromRequest, FromRequestParts, RawPathParams, Request},
     response::{IntoResponse, Response},
 };
@@ -10,7 +10,7 @@ use http::{HeaderValue, StatusCode, header, request::Parts};
 use problem::Problem;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Error, Result};
+use crate::{Error, Result, body::read};
 
 /// A body of JSON, at most `MAX` bytes long. The default suits everything but messages.
 #[derive(Debug)]
@@ -25,27 +25,15 @@ impl<S: Send + Sync, T: DeserializeOwned, const MAX: usize> FromRequest<S> for J
         if !essence.eq_ignore_ascii_case("application/json") {
             return Err(Problem::unsupported_media_type().into());
         }
-        let bytes = read(request, MAX).await?;
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| Problem::invalid_json(invalid(&error)).into())
+        let (head, body) = request.into_parts();
+        let body = read(&head.headers, body, MAX).await?;
+        serde_json::from_slice(&body).map(Self).map_err(|error| Problem::invalid_json(invalid(&error)).into())
     }
 }
 
 /// serde's words name our fields and types; they help whoever wrote the program.
 fn invalid(error: &serde_json::Error) -> String {
     if error.is_data() { format!("The JSON does not fit: {error}.") } else { format!("This is no JSON: {error}.") }
-}
-
-async fn read(request: Request, max: usize) -> Result<axum::body::Bytes> {
-    let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    if declared.is_some_and(|length: usize| length > max) {
-        return Err(Problem::too_large(max).into());
-    }
-    to_bytes(request.into_body(), max).await.map_err(|error| {
-        // axum folds both cases into one error; what it wraps tells them apart.
-        let too_long = std::error::Error::source(&error).is_some_and(|cause| cause.to_string().contains("limit"));
-        if too_long { Problem::too_large(max) } else { Problem::invalid_json("The body broke off.").with_cause(error) }
-            .into()
-    })
 }
 
 impl<T: Serialize, const MAX: usize> IntoResponse for Json<T, MAX> {

@@ -4,14 +4,18 @@
 //! Knows axum and HTTP, not Spin: routers built on it run natively in tests.
 
 pub mod app;
+pub mod body;
+mod compression;
 pub mod error;
 pub mod extract;
 pub mod log;
 pub mod serve;
 pub mod session;
+pub mod site;
 
 pub use app::App;
 pub use error::{Error, Result};
 pub use extract::{Json, PathId, Query};
 pub use serve::serve;
 pub use session::{Authenticator, Session};
+pub use site::Site;

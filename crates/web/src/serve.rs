@@ -9,10 +9,16 @@ use problem::{Problem, REQUEST_ID};
 use serde::Serialize;
 use tower_service::Service;
 
-use crate::log::{Level, log};
+use crate::{
+    compression,
+    log::{Level, log},
+};
 
 /// Ids from outside are taken over up to this length, so that they can be logged.
 const MAX_REQUEST_ID_BYTES: usize = 64;
+
+/// Of an address, a method and a cause so much is logged: clients send kilobytes of each, and a log is read by people.
+const MAX_LOGGED_BYTES: usize = 512;
 
 #[derive(Serialize)]
 struct Access<'a> {
@@ -36,8 +42,9 @@ pub async fn serve(component: &'static str, mut router: Router, mut request: Req
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         request.headers_mut().insert(REQUEST_ID, value);
     }
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let (method, path) = (shown(request.method().as_str()), shown(request.uri().path()));
     let trace_id = trace_id(request.headers()).map(str::to_owned);
+    let encoding = compression::wanted(request.headers());
 
     let mut response = match router.call(request).await {
         Ok(response) => response,
@@ -52,22 +59,32 @@ pub async fn serve(component: &'static str, mut router: Router, mut request: Req
         }
     } else if let Ok(value) = HeaderValue::from_str(&request_id) {
         response.headers_mut().insert(REQUEST_ID, value);
+        response = compression::compressed(response, encoding).await;
     }
     response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 
     let access = Access {
         request_id: &request_id,
         trace_id: trace_id.as_deref(),
-        method: method.as_str(),
+        method: &method,
         path: &path,
         status: response.status().as_u16(),
         duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         code: problem.as_ref().map(Problem::code),
-        cause: problem.as_ref().and_then(Problem::causes),
+        cause: problem.as_ref().and_then(Problem::causes).map(|cause| shown(&cause)),
     };
     let level = if response.status().is_server_error() { Level::Error } else { Level::Info };
     log(component, level, "request", access);
     response
+}
+
+/// As it is logged.
+fn shown(text: &str) -> String {
+    if text.len() <= MAX_LOGGED_BYTES {
+        return text.to_owned();
+    }
+    let end = text.floor_char_boundary(MAX_LOGGED_BYTES);
+    format!("{}… ({} bytes)", text.get(..end).unwrap_or_default(), text.len())
 }
 
 /// The router's own answers to what it does not know.

@@ -1,26 +1,25 @@
 //! Who asks: the bearer token or the session cookie, verified. A handler that takes a [`Session`] cannot be reached without one.
 
-use std::future::Future;
-
 use axum::extract::FromRequestParts;
 use cookie::Cookie;
 use domain::Id;
-use http::{HeaderMap, Method, StatusCode, header, request::Parts};
-use identity::Caller;
+use http::{HeaderMap, header, request::Parts};
+use identity::{Caller, Purpose};
 use problem::Problem;
+use storage::Database;
 
-use crate::{Error, Result};
+use crate::{App, Error, Result};
 
 /// The cookie that carries the access token.
 pub const ACCESS_COOKIE: &str = "ea_access";
 
 /// A router's state that can tell whose a token is.
 pub trait Authenticator: Send + Sync {
-    /// Whose it is.
-    ///
-    /// # Errors
-    /// 401 when it does not hold.
-    fn authenticate(&self, token: &str) -> impl Future<Output = Result<Caller>> + Send;
+    /// What the app keeps things in.
+    type Database: Database;
+
+    /// Knows the keys.
+    fn app(&self) -> &App<Self::Database>;
 }
 
 /// The verified caller.
@@ -39,15 +38,16 @@ impl<S: Authenticator> FromRequestParts<S> for Session {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let app = state.app();
         let token = match bearer(&parts.headers) {
             Some(token) => token.to_owned(),
             None => {
                 let token = cookie(&parts.headers, ACCESS_COOKIE).ok_or_else(Problem::unauthenticated)?;
-                check_origin(&parts.method, &parts.headers)?;
+                app.site().check_origin(&parts.method, &parts.headers)?;
                 token
             }
         };
-        Ok(Self(state.authenticate(&token).await?))
+        Ok(Self(app.authenticate(&token, Purpose::Session).await?))
     }
 }
 
@@ -67,22 +67,4 @@ pub fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
         .filter_map(std::result::Result::ok)
         .find(|cookie| cookie.name() == name)
         .map(|cookie| cookie.value().to_owned())
-}
-
-/// A browser sends cookies along for other people's pages too; a change must come from ours.
-///
-/// # Errors
-/// 403 when the page that asks is on another host.
-pub fn check_origin(method: &Method, headers: &HeaderMap) -> Result<()> {
-    if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
-        return Ok(());
-    }
-    let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
-    if origin.is_some() && origin == host {
-        return Ok(());
-    }
-    Err(Problem::new(StatusCode::FORBIDDEN, "cross_origin", "This request came from another site and was refused.")
-        .into())
 }

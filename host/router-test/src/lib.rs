@@ -8,14 +8,14 @@ use axum::{
     Router,
     body::{Body, to_bytes},
 };
-use domain::User;
+use domain::{Timestamp, User};
 use futures::executor::block_on;
 use http::{HeaderMap, Method, Request, StatusCode, header};
-use identity::Issuer;
+use identity::{Issuer, Purpose};
 use native_sqlite::SqliteFile;
 use serde_json::Value;
 use storage::{migration::migrate, signing_keys::SigningKey, users::NewUser};
-use web::App;
+use web::{App, Site};
 
 /// Longer than any answer of ours.
 const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
@@ -49,7 +49,7 @@ impl Default for Fixture {
         let key = SigningKey { id: issuer.id().to_owned(), public_key: issuer.public_key(), private_key };
         let app = block_on(async {
             migrate(&file).await.expect("a new file can be migrated");
-            let app = App::new(file);
+            let app = App::new(file, Site::default());
             app.store().add_first_signing_key(&key).await.expect("a key can be kept");
             app
         });
@@ -58,13 +58,19 @@ impl Default for Fixture {
 }
 
 impl Fixture {
-    /// Makes an account, and a token for it.
+    /// Makes an account, and a token of its session.
     #[must_use]
     pub fn person(&self, email: &str) -> (User, String) {
         let user = NewUser { email, name: "", password_hash: "none" };
         let user = block_on(self.app.store().create_user(user)).expect("it answers").expect("the address is free");
-        let token = self.issuer.issue(&user).expect("a token can be signed");
+        let token = self.token(&user, Purpose::Session);
         (user, token)
+    }
+
+    /// A token of an account.
+    #[must_use]
+    pub fn token(&self, user: &User, purpose: Purpose) -> String {
+        self.issuer.issue(user, purpose, Timestamp::now()).expect("a token can be signed")
     }
 }
 

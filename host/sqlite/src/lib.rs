@@ -7,7 +7,10 @@ use std::{
 };
 
 use rusqlite::{Connection, TransactionBehavior, types::ValueRef};
-use storage::{Database, DatabaseError, Dialect, Outcome, Row, Statement, Value};
+use storage::{
+    Database, DatabaseError, Dialect, Outcome, Row, Statement, Value,
+    database::{SQLITE_PRAGMAS, sqlite_error},
+};
 
 /// A SQLite file.
 #[derive(Debug)]
@@ -28,7 +31,7 @@ impl SqliteFile {
 
 fn connect(path: &Path) -> Result<Connection, DatabaseError> {
     let connection = Connection::open(path).map_err(|error| unavailable(&error))?;
-    connection.pragma_update(None, "foreign_keys", true).map_err(|error| unavailable(&error))?;
+    connection.execute_batch(&SQLITE_PRAGMAS.join(";")).map_err(|error| unavailable(&error))?;
     Ok(connection)
 }
 
@@ -37,7 +40,7 @@ fn unavailable(error: &rusqlite::Error) -> DatabaseError {
 }
 
 fn run(connection: &Connection, statement: &Statement) -> Result<Vec<Row>, DatabaseError> {
-    let refused = |error: rusqlite::Error| DatabaseError::Refused { query: statement.name, message: error.to_string() };
+    let refused = |error: rusqlite::Error| sqlite_error(statement.name, error.to_string());
     let mut prepared = connection.prepare_cached(&Dialect::Sqlite.render(&statement.sql)).map_err(refused)?;
     let width = prepared.column_count();
     let parameters = rusqlite::params_from_iter(statement.parameters.iter().map(|value| match value {

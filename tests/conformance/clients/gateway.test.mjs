@@ -28,7 +28,10 @@ before(async () => {
     body: JSON.stringify({ email: "client@example.org", password: "correct horse battery staple" }),
   });
   assert.equal(response.status, 201, await response.clone().text());
-  token = (await response.json()).access_token;
+  const authorization = `Bearer ${(await response.json()).access_token}`;
+  const made = await fetch(`${host.url}/auth/mcp-token`, { method: "POST", headers: { authorization } });
+  assert.equal(made.status, 201, await made.clone().text());
+  token = (await made.json()).access_token;
 });
 after(() => host?.end());
 

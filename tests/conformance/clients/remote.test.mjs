@@ -18,6 +18,7 @@ let elsewhere;
 let everything;
 let host;
 let token;
+let programsToken;
 before(async () => {
   elsewhere = spawn(FIXTURE, [], { stdio: ["ignore", "pipe", "inherit"] });
   const [url] = await once(createInterface({ input: elsewhere.stdout }), "line");
@@ -41,6 +42,7 @@ before(async () => {
   const response = await ask("POST", "/auth/signup", { email: "a@example.org", password: "correct horse battery staple" });
   assert.equal(response.status, 201);
   token = (await response.json()).access_token;
+  programsToken = (await (await ask("POST", "/auth/mcp-token")).json()).access_token;
 });
 after(async () => {
   elsewhere?.kill();
@@ -76,6 +78,7 @@ async function call(name, args = {}) {
     "io.modelcontextprotocol/clientCapabilities": {},
   };
   const headers = {
+    authorization: `Bearer ${programsToken}`,
     accept: "application/json, text/event-stream",
     "mcp-protocol-version": VERSION,
     "mcp-method": "tools/call",

@@ -65,7 +65,6 @@ async fn what_is_nowhere_is_404() -> Result<()> {
         "/auth",
         "/auth/none",
         "/.well-known/none",
-        "/mcp/none",
     ] {
         problem(person.request(Method::GET, path).send().await?, 404, "not_found").await.context(path)?;
     }

@@ -42,7 +42,7 @@ async fn result(response: Response) -> Result<Value> {
 
 #[tokio::test]
 async fn both_revisions_list_and_call_the_same_tools() -> Result<()> {
-    let person = Person::new().await?;
+    let person = Person::new().await?.program().await?;
     let discovered = result(modern(&person, "/mcp", "server/discover", json!({})).await?).await?;
     assert!(array(&discovered, "/supportedVersions")?.contains(&json!("2026-07-28")));
     let hello =
@@ -92,7 +92,7 @@ async fn whoever_has_no_token_is_told_where_to_learn_how_to_get_one() -> Result<
     let metadata: Value = anonymous(Method::GET, path)?.send().await?.json().await?;
     assert!(metadata["resource"].as_str().is_some_and(|resource| resource.ends_with("/mcp")), "{metadata}");
     assert_eq!(metadata["bearer_methods_supported"], json!(["header"]));
-    let person = Person::new().await?;
+    let person = Person::new().await?.program().await?;
     let cookie = format!("ea_access={}", person.token);
     let with_cookie = anonymous(Method::POST, "/mcp")?.header("cookie", cookie).json(&body).send().await?;
     problem(with_cookie, 401, "unauthenticated").await?;
@@ -101,7 +101,7 @@ async fn whoever_has_no_token_is_told_where_to_learn_how_to_get_one() -> Result<
 
 #[tokio::test]
 async fn other_methods_other_servers_and_unknown_tools_are_refused_as_the_protocol_says() -> Result<()> {
-    let person = Person::new().await?;
+    let person = Person::new().await?.program().await?;
     for method in [Method::GET, Method::DELETE] {
         let response = person.request(method, "/mcp").send().await?;
         assert_eq!((response.status().as_u16(), response.headers()["allow"].to_str()?), (405, "POST"));
@@ -110,5 +110,30 @@ async fn other_methods_other_servers_and_unknown_tools_are_refused_as_the_protoc
     let unknown = modern(&person, "/mcp", "tools/call", json!({"name": "nothing"})).await?;
     let unknown: Value = unknown.json().await?;
     assert_eq!(unknown["error"]["code"], -32602);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_programs_token_opens_the_gateway_alone_and_a_sessions_token_the_rest() -> Result<()> {
+    let person = Person::new().await?;
+    let program = person.program().await?;
+    let refused = modern(&person, "/mcp", "tools/list", json!({})).await?;
+    let told = problem(refused, 401, "unauthenticated").await?;
+    assert!(told["detail"].as_str().is_some_and(|detail| detail.contains("/auth/mcp-token")), "{told}");
+    let policy = json!({"pattern": "*:*", "effect": "allow"});
+    for (method, path) in [
+        (Method::PUT, "/api/tools/policies"),
+        (Method::GET, "/api/tools"),
+        (Method::PUT, "/api/tools/secrets"),
+        (Method::GET, "/api/conversations"),
+        (Method::POST, "/auth/mcp-token"),
+        (Method::GET, "/auth/me"),
+        (Method::GET, "/api/runs/01990000-0000-7000-8000-000000000000/events"),
+    ] {
+        let response = program.request(method, path).json(&policy).send().await?;
+        problem(response, 401, "unauthenticated").await.context(path)?;
+    }
+    assert_eq!(person.get("/api/tools/policies").await?["items"], json!([]));
+    result(modern(&program, "/mcp", "tools/list", json!({})).await?).await?;
     Ok(())
 }

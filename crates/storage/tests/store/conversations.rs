@@ -26,6 +26,32 @@ crate::on_each_database! {
     deleting_a_conversation_takes_everything_with_it,
 }
 
+#[test]
+fn what_was_deleted_is_not_left_in_the_file() {
+    let place = Place::sqlite();
+    let Place::Sqlite(folder) = &place else { panic!("no folder") };
+    let path = folder.path().join("sqlite_db.db");
+    let fixture = Fixture::new(place);
+    let ada = fixture.user("ada@example.org");
+    let (short, long) = ("a word to the wise", "a word to the wise ".repeat(1_000));
+    let conversations = [short, long.as_str()].map(|content| {
+        let conversation = fixture.conversation(&ada);
+        fixture.send(&ada, conversation, content);
+        conversation
+    });
+    let is_in_file = || {
+        let checkpoint = Statement::new("checkpoint", "PRAGMA wal_checkpoint(TRUNCATE)", []);
+        block_on(fixture.another_connection().query(checkpoint)).unwrap();
+        let file = std::fs::read(&path).unwrap();
+        file.windows(short.len()).any(|bytes| bytes == short.as_bytes())
+    };
+    assert!(is_in_file());
+    for conversation in conversations {
+        assert!(block_on(fixture.store.delete_conversation(ada.id, conversation)).unwrap());
+    }
+    assert!(!is_in_file());
+}
+
 fn what_is_somebody_elses_is_not_found(place: Place) {
     let fixture = Fixture::new(place);
     let (ada, eve) = (fixture.user("ada@example.org"), fixture.user("eve@example.org"));

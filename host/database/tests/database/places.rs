@@ -118,7 +118,8 @@ pub(crate) fn rows() -> Vec<String> {
     for id in people {
         sql.extend([
             format!("INSERT INTO users VALUES ('{id}', '{id}@example.org', '', 'user', NULL, 9007199254740993)"),
-            format!("INSERT INTO sessions VALUES ('s-{id}', '{id}', 'hash', 1, {}, NULL)", i64::MAX),
+            format!("INSERT INTO sessions (id, user_id, token_hash, created_at, expires_at, revoked_at)
+                     VALUES ('s-{id}', '{id}', 'hash', 1, {}, NULL)", i64::MAX),
             format!("INSERT INTO conversations VALUES ('c-{id}', '{id}', 'It''s \"grün\" 🌱 \\ /', NULL, 1, -1)"),
             format!(
                 "INSERT INTO runs VALUES ('r-{id}', 'c-{id}', '{id}', 'm-{id}', 'm', 'queued', 0, NULL, 0, 0, NULL, NULL, 1, 2, 3, 4)"
@@ -127,7 +128,9 @@ pub(crate) fn rows() -> Vec<String> {
         ]);
         for position in 1..=300 {
             sql.push(format!(
-                "INSERT INTO messages VALUES ('m-{id}-{position}', 'c-{id}', 'r-{id}', {position}, 'user', 'one\n\ttwo\r\n', NULL, NULL,
+                "INSERT INTO messages (id, conversation_id, run_id, position, role, content, tool_calls, tool_call_id, finish_reason,
+                     idempotency_key, size, created_at)
+                 VALUES ('m-{id}-{position}', 'c-{id}', 'r-{id}', {position}, 'user', 'one\n\ttwo\r\n', NULL, NULL,
                      NULL, 'k{position}', 9, {position})"
             ));
             sql.push(format!("INSERT INTO run_events VALUES ('r-{id}', {position}, 'streaming', 'data: {{}}\n\n')"));

@@ -135,6 +135,9 @@ async fn a_token_of_ours_holds_only_in_its_time_and_for_its_purpose() -> Result<
     let mut not_yet = ours();
     not_yet.invalid_before = hour(&not_yet, 1);
     refused(&app, &key.sign(not_yet)?).await?;
+    let mut endless = ours();
+    endless.expires_at = None;
+    refused(&app, &key.sign(endless)?).await?;
     refused(&app, &key.sign(ours().with_audience("mcp"))?).await?;
     refused(&app, &key.sign(ours().with_issuer("somebody else"))?).await?;
     refused(&app, &key.sign(ours().with_subject("nobody"))?).await?;

@@ -1,19 +1,23 @@
-//! Which encoding a client gets: `Accept-Encoding`, RFC 9110 section 12.5.3.
+//! Which encoding a client gets: `Accept-Encoding`, RFC 9110 section 12.5.3. Encodes nothing itself.
 
-/// An encoding that files are kept in.
+/// An encoding of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Encoding {
+pub enum Encoding {
+    /// RFC 7932.
     Brotli,
+    /// RFC 1952.
     Gzip,
+    /// None.
     Identity,
 }
 
 impl Encoding {
     /// Best first: of equally welcome encodings the first is taken.
-    pub(crate) const ALL: [Self; 3] = [Self::Brotli, Self::Gzip, Self::Identity];
+    pub const ALL: [Self; 3] = [Self::Brotli, Self::Gzip, Self::Identity];
 
     /// Its name in `Content-Encoding`.
-    pub(crate) const fn token(self) -> &'static str {
+    #[must_use]
+    pub const fn token(self) -> &'static str {
         match self {
             Self::Brotli => "br",
             Self::Gzip => "gzip",
@@ -30,7 +34,7 @@ const FULL_WEIGHT: u16 = 1000;
 
 /// The best of the encodings that are there, as the client weighs them. Identity when nothing else is welcome, even if
 /// it was refused: a page that can be read is better than a 406.
-pub(crate) fn choose(accept_encoding: &str, is_there: impl Fn(Encoding) -> bool) -> Encoding {
+pub fn choose(accept_encoding: &str, is_there: impl Fn(Encoding) -> bool) -> Encoding {
     let mut best = (Encoding::Identity, 0);
     for encoding in Encoding::ALL {
         let weight = weight(accept_encoding, encoding);

@@ -1,0 +1,172 @@
+//! Accounts and sessions, as requests.
+
+use http::{HeaderValue, header};
+use router_test::{Answer, Fixture, request};
+use serde_json::{Value, json};
+
+use super::*;
+
+fn send(fixture: &Fixture, signup: Signup, path: &str, body: Option<&Value>, cookie: Option<&str>) -> Answer {
+    let config = Config { signup, signing_key: String::new() };
+    let method =
+        if path == "/auth/me" || (path == "/auth/signup" && body.is_none()) { Method::GET } else { Method::POST };
+    let mut request = request(method, path, None, body);
+    if let Some(cookie) = cookie {
+        request.headers_mut().insert(header::COOKIE, HeaderValue::from_str(cookie).unwrap());
+    }
+    router_test::send(router(fixture.app.clone(), config), request)
+}
+
+fn sign_up(fixture: &Fixture) -> Answer {
+    let body = json!({"email": "Ada@Example.org", "password": "correct horse", "name": "Ada"});
+    send(fixture, Signup::Open, "/auth/signup", Some(&body), None)
+}
+
+/// The cookies of an answer as a browser would send them back.
+fn cookies(answer: &Answer) -> String {
+    let values = answer.headers.get_all(header::SET_COOKIE).iter().map(|value| value.to_str().unwrap());
+    values.filter_map(|cookie| cookie.split(';').next()).collect::<Vec<_>>().join("; ")
+}
+
+#[test]
+fn who_signs_up_is_signed_in() {
+    let fixture = Fixture::default();
+    let answer = sign_up(&fixture);
+    assert_eq!((answer.status, &answer.json["user"]["email"]), (StatusCode::CREATED, &json!("ada@example.org")));
+    assert_eq!((&answer.json["token_type"], &answer.json["expires_in"]), (&json!("Bearer"), &json!(900)));
+    for cookie in answer.headers.get_all(header::SET_COOKIE) {
+        let cookie = cookie.to_str().unwrap();
+        assert!(cookie.contains("HttpOnly; SameSite=Lax") && !cookie.contains("Secure"), "{cookie}");
+    }
+    let me = send(&fixture, Signup::Open, "/auth/me", None, Some(&cookies(&answer)));
+    assert_eq!(me.json, answer.json["user"]);
+    assert_eq!(sign_up(&fixture).json["code"], "email_taken");
+}
+
+#[test]
+fn a_wrong_password_and_an_unknown_address_look_the_same() {
+    let fixture = Fixture::default();
+    sign_up(&fixture);
+    let log_in = |email: &str, password: &str| {
+        let body = json!({"email": email, "password": password});
+        send(&fixture, Signup::Open, "/auth/login", Some(&body), None)
+    };
+    assert_eq!(log_in("ada@example.org", "correct horse").status, StatusCode::OK);
+    let (wrong, unknown) = (log_in("ada@example.org", "x"), log_in("eve@example.org", "x"));
+    assert_eq!((wrong.status.as_u16(), &wrong.json["code"]), (401, &json!("invalid_credentials")));
+    assert_eq!((wrong.status, &wrong.json["detail"]), (unknown.status, &unknown.json["detail"]));
+}
+
+fn refresh(fixture: &Fixture, cookies: &str) -> Answer {
+    send(fixture, Signup::Open, "/auth/refresh", None, Some(cookies))
+}
+
+fn log_out(fixture: &Fixture, cookies: &str) -> Answer {
+    send(fixture, Signup::Open, "/auth/logout", None, Some(cookies))
+}
+
+#[test]
+fn a_refresh_whose_answer_was_lost_can_be_asked_for_again() {
+    let fixture = Fixture::default();
+    let first = cookies(&sign_up(&fixture));
+    let (second, again) = (refresh(&fixture, &first), refresh(&fixture, &first));
+    assert_eq!((second.status, again.status), (StatusCode::OK, StatusCode::OK));
+    let token = |answer: &Answer| cookies(answer).split("; ").nth(1).map(str::to_owned);
+    assert!(token(&second).is_some() && token(&second) == token(&again));
+    assert_ne!(token(&second), first.split("; ").nth(1).map(str::to_owned));
+    // What was used before that may have been stolen.
+    let third = refresh(&fixture, &cookies(&again));
+    assert_eq!(third.status, StatusCode::OK);
+    assert_eq!(refresh(&fixture, &first).json["code"], "session_revoked");
+    assert_eq!(refresh(&fixture, &cookies(&third)).json["code"], "session_ended");
+}
+
+#[test]
+fn who_logs_out_with_whichever_cookie_cannot_come_back_with_any() {
+    let fixture = Fixture::default();
+    let body = json!({"email": "ada@example.org", "password": "correct horse"});
+    sign_up(&fixture);
+    for presented in 0..3 {
+        let mut family = vec![cookies(&send(&fixture, Signup::Open, "/auth/login", Some(&body), None))];
+        for used in 0..2 {
+            family.push(cookies(&refresh(&fixture, &family[used])));
+        }
+        let out = log_out(&fixture, &family[presented]);
+        assert_eq!((out.status, cookies(&out).as_str()), (StatusCode::NO_CONTENT, "ea_access=; ea_refresh="));
+        for cookies in &family {
+            let refused = refresh(&fixture, cookies);
+            assert_eq!((refused.status.as_u16(), &refused.json["code"]), (401, &json!("session_ended")));
+        }
+    }
+    assert_eq!(refresh(&fixture, "ea_refresh=rubbish").json["code"], "unauthenticated");
+}
+
+#[test]
+fn a_program_gets_a_token_that_opens_nothing_here() {
+    let fixture = Fixture::default();
+    let session = cookies(&sign_up(&fixture));
+    let made = send(&fixture, Signup::Open, "/auth/mcp-token", None, Some(&session));
+    assert_eq!((made.status, &made.json["token_type"]), (StatusCode::CREATED, &json!("Bearer")));
+    assert_eq!(made.json["expires_in"], 900);
+    let token = made.json["access_token"].as_str().unwrap();
+    for (method, path) in [(Method::GET, "/auth/me"), (Method::POST, "/auth/mcp-token")] {
+        let config = Config { signup: Signup::Open, signing_key: String::new() };
+        let refused = router_test::send(router(fixture.app.clone(), config), request(method, path, Some(token), None));
+        assert_eq!((refused.status.as_u16(), &refused.json["code"]), (401, &json!("unauthenticated")), "{path}");
+        assert!(refused.json["detail"].as_str().unwrap().contains("/mcp"), "{}", refused.json);
+    }
+    let refused = send(&fixture, Signup::Open, "/auth/me", None, Some(&format!("ea_access={token}")));
+    assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
+}
+
+#[test]
+fn whether_an_account_can_be_made_is_known_before_anybody_fills_in_a_form() {
+    let fixture = Fixture::default();
+    let state = |signup| send(&fixture, signup, "/auth/signup", None, None).json;
+    assert_eq!(state(Signup::Closed), json!({"open": true, "first": true}));
+    assert_eq!(state(Signup::Open), json!({"open": true, "first": true}));
+    sign_up(&fixture);
+    assert_eq!(state(Signup::Closed), json!({"open": false, "first": false}));
+    assert_eq!(state(Signup::Open), json!({"open": true, "first": false}));
+}
+
+#[test]
+fn cookies_are_secure_when_a_proxy_says_that_the_person_came_over_https() {
+    let fixture = Fixture::default();
+    let body = json!({"email": "ada@example.org", "password": "correct horse"});
+    let mut request = request(Method::POST, "/auth/signup", None, Some(&body));
+    request.headers_mut().insert("x-forwarded-proto", HeaderValue::from_static("https"));
+    let config = Config { signup: Signup::Open, signing_key: String::new() };
+    let answer = router_test::send(router(fixture.app.clone(), config), request);
+    let secure = answer.headers.get_all(header::SET_COOKIE).iter();
+    assert_eq!(secure.filter(|cookie| cookie.to_str().unwrap().contains("; Secure")).count(), 2);
+}
+
+#[test]
+fn a_closed_installation_takes_its_first_account_and_no_other() {
+    let fixture = Fixture::default();
+    let sign_up = |email: &str| {
+        let body = json!({"email": email, "password": "correct horse"});
+        send(&fixture, Signup::Closed, "/auth/signup", Some(&body), None)
+    };
+    assert_eq!(sign_up("a@example.org").json["user"]["role"], "admin");
+    assert_eq!(
+        (sign_up("b@example.org").status.as_u16(), &sign_up("b@example.org").json["code"]),
+        (403, &json!("signup_closed"))
+    );
+}
+
+#[test]
+fn each_field_that_cannot_be_taken_is_named() {
+    let fixture = Fixture::default();
+    for (field, body) in [
+        ("email", json!({"email": "ada", "password": "correct horse"})),
+        ("email", json!({"email": "\u{430}da@example.org", "password": "correct horse"})),
+        ("password", json!({"email": "a@b.c", "password": "short"})),
+        ("password", json!({"email": "a@b.c", "password": "Password1"})),
+        ("name", json!({"email": "a@b.c", "password": "correct horse", "name": "x".repeat(101)})),
+    ] {
+        let answer = send(&fixture, Signup::Open, "/auth/signup", Some(&body), None);
+        assert_eq!((answer.status.as_u16(), &answer.json["field"]), (422, &json!(field)));
+    }
+}

@@ -1,0 +1,171 @@
+//! Bodies of requests, read within limits: those of one body, and those of all that an instance holds at once.
+
+use std::{
+    ops::Deref,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http_body_util::BodyExt as _;
+use problem::Problem;
+
+use crate::Result;
+
+/// Long bodies that an instance holds at once: four of the longest. With what is made of them that is half of the 128 MiB that hosted edges
+/// give an instance; sixteen of the longest would not fit.
+const MAX_HELD_BYTES: usize = 24 * 1024 * 1024;
+
+/// A body up to this length is taken without counting: sixteen of them are a megabyte.
+const SMALL_BYTES: usize = 64 * 1024;
+
+static HELD: Held = Held(AtomicUsize::new(0));
+
+/// How many bytes of long bodies are held.
+struct Held(AtomicUsize);
+
+/// What one body takes up; it is given back when this is dropped.
+struct Room<'a> {
+    held: &'a Held,
+    bytes: usize,
+}
+
+impl<'a> Room<'a> {
+    const fn new(held: &'a Held) -> Self {
+        Self { held, bytes: 0 }
+    }
+
+    /// Makes room for so many bytes altogether. `false`: there is none.
+    fn fits(&mut self, bytes: usize) -> bool {
+        let more = if bytes > SMALL_BYTES { bytes.saturating_sub(self.bytes) } else { 0 };
+        let take = |held: usize| held.checked_add(more).filter(|held| *held <= MAX_HELD_BYTES);
+        let taken = self.held.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok();
+        self.bytes += if taken { more } else { 0 };
+        taken
+    }
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        self.held.0.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// A body that was read. It counts as held until it is dropped.
+pub struct Body<'a> {
+    bytes: Vec<u8>,
+    _room: Room<'a>,
+}
+
+impl Body<'_> {
+    /// Its bytes, for what wants them for itself.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
+impl Deref for Body<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl std::fmt::Debug for Body<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // People's words are nobody else's business.
+        f.debug_struct("Body").field("bytes", &self.bytes.len()).finish_non_exhaustive()
+    }
+}
+
+/// The body of a request, at most `max` bytes long.
+///
+/// # Errors
+/// 413 when it is longer, at once if it says so; 503 when too many others are held; 400 when it breaks off.
+pub async fn read(headers: &HeaderMap, body: axum::body::Body, max: usize) -> Result<Body<'static>> {
+    read_into(&HELD, headers, body, max).await
+}
+
+async fn read_into<'a>(
+    held: &'a Held,
+    headers: &HeaderMap,
+    mut body: axum::body::Body,
+    max: usize,
+) -> Result<Body<'a>> {
+    let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let declared = declared.unwrap_or(0);
+    if declared > max {
+        return Err(Problem::too_large(max).into());
+    }
+    let mut room = Room::new(held);
+    // In one piece and once: what comes in small ones would take up several times its length, and twice that when it is put together.
+    let mut bytes = Vec::new();
+    if !room.fits(declared) || bytes.try_reserve_exact(declared).is_err() {
+        return Err(busy().into());
+    }
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Problem::invalid_json("The body broke off.").with_cause(error))?;
+        let Ok(data) = frame.into_data() else { continue };
+        let length = bytes.len().saturating_add(data.len());
+        if length > max {
+            return Err(Problem::too_large(max).into());
+        }
+        if length > declared && (!room.fits(length) || bytes.try_reserve(data.len()).is_err()) {
+            return Err(busy().into());
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(Body { bytes, _room: room })
+}
+
+fn busy() -> Problem {
+    let detail = "Too many long messages arrive at the moment. Nothing was stored; send it again.";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+        .with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::executor::block_on;
+
+    use super::*;
+
+    const LONGEST: usize = 6 * 1024 * 1024;
+
+    fn read(held: &Held, declared: Option<usize>, length: usize, max: usize) -> Result<Body<'_>> {
+        let declared = declared.map(|declared| (header::CONTENT_LENGTH, declared.into()));
+        let body = axum::body::Body::from(vec![b'x'; length]);
+        block_on(read_into(held, &declared.into_iter().collect(), body, max))
+    }
+
+    fn status(body: Result<Body<'_>>) -> u16 {
+        axum::response::IntoResponse::into_response(body.unwrap_err()).status().as_u16()
+    }
+
+    #[test]
+    fn an_instance_holds_four_of_the_longest_bodies_and_any_short_one() {
+        let held = Held(AtomicUsize::new(0));
+        let read = |declared, length| read(&held, declared, length, LONGEST);
+        for declared in [Some(LONGEST), None] {
+            let mut bodies: Vec<_> = (0..4).map(|_| read(declared, LONGEST).unwrap()).collect();
+            assert!(bodies.iter().all(|body| body.len() == LONGEST));
+            assert_eq!(status(read(declared, LONGEST)), 503);
+            assert_eq!(status(read(Some(SMALL_BYTES + 1), SMALL_BYTES + 1)), 503);
+            assert_eq!(read(Some(SMALL_BYTES), SMALL_BYTES).unwrap().len(), SMALL_BYTES);
+            bodies.pop();
+            assert!(read(declared, LONGEST).is_ok());
+        }
+        assert_eq!(held.0.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn a_body_that_is_too_long_is_refused_before_it_is_read_if_it_says_so() {
+        let held = Held(AtomicUsize::new(0));
+        let read = |declared, length| read(&held, declared, length, 10);
+        assert_eq!(status(read(Some(11), 0)), 413);
+        assert_eq!(status(read(None, 11)), 413);
+        assert_eq!(status(read(Some(1), 11)), 413);
+        assert_eq!(&*read(Some(1), 10).unwrap(), b"xxxxxxxxxx");
+    }
+}

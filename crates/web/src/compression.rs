@@ -1,0 +1,106 @@
+//! Answers in JSON, compressed for whoever asks for it: a page of messages is a fifth as long. What streams is never touched.
+
+use std::io::Write as _;
+
+use axum::body::{Body, HttpBody as _, to_bytes};
+use content_encoding::{Encoding, choose};
+use flate2::{Compression, write::GzEncoder};
+use http::{HeaderMap, HeaderValue, Response, header};
+
+/// Below this it fits into a packet or two as it is. It also leaves out answers with a token in them.
+const MIN_BYTES: u64 = 2 * 1024;
+
+/// Longer than any of our answers.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
+
+/// What the client would rather have, of what is made here: gzip, which everybody reads. Brotli's encoder is a megabyte of code.
+pub(crate) fn wanted(headers: &HeaderMap) -> Encoding {
+    let values = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    choose(&values.collect::<Vec<_>>().join(","), |encoding| encoding != Encoding::Brotli)
+}
+
+/// The answer in that encoding, if it is worth it.
+pub(crate) async fn compressed(mut response: Response<Body>, encoding: Encoding) -> Response<Body> {
+    let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
+    // What streams has no length.
+    let is_long = response.body().size_hint().exact().is_some_and(|length| length >= MIN_BYTES);
+    if !is_json || !is_long || response.headers().contains_key(header::CONTENT_ENCODING) {
+        return response;
+    }
+    response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    if encoding != Encoding::Gzip {
+        return response;
+    }
+    let (mut head, body) = response.into_parts();
+    let Ok(bytes) = to_bytes(body, MAX_BYTES).await else {
+        // A body that is there as a whole neither breaks off nor is longer than anything of ours.
+        return Response::from_parts(head, Body::empty());
+    };
+    let Some(gzip) = gzip(&bytes) else { return Response::from_parts(head, Body::from(bytes)) };
+    head.headers.remove(header::CONTENT_LENGTH);
+    head.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(Encoding::Gzip.token()));
+    Response::from_parts(head, Body::from(gzip))
+}
+
+/// The fastest level: an instance does nothing else meanwhile.
+fn gzip(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).ok()?;
+    encoder.finish().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use axum::{Router, routing::get};
+    use flate2::read::GzDecoder;
+    use futures::executor::block_on;
+    use http::Request;
+
+    use super::*;
+    use crate::Json;
+
+    fn answer(path: &str, accept: &str) -> (HeaderMap, Vec<u8>) {
+        let streamed = || async {
+            let pieces = futures::stream::iter([Ok::<_, std::convert::Infallible>("x".repeat(10_000))]);
+            ([(header::CONTENT_TYPE, "application/json")], Body::from_stream(pieces))
+        };
+        let router = Router::new()
+            .route("/long", get(|| async { Json::<_>("word ".repeat(10_000)) }))
+            .route("/short", get(|| async { Json::<_>("word") }))
+            .route("/text", get(|| async { "word ".repeat(10_000) }))
+            .route("/stream", get(streamed));
+        let request = Request::get(path).header(header::ACCEPT_ENCODING, accept).body(Body::empty()).unwrap();
+        block_on(async {
+            let (head, body) = crate::serve("test", router, request).await.into_parts();
+            (head.headers, to_bytes(body, MAX_BYTES).await.unwrap().to_vec())
+        })
+    }
+
+    #[test]
+    fn a_long_answer_is_compressed_for_whoever_asks() {
+        let (_, plain) = answer("/long", "");
+        for accept in ["gzip", "br, gzip;q=0.5", "deflate, *"] {
+            let (headers, body) = answer("/long", accept);
+            assert_eq!(headers[header::CONTENT_ENCODING], "gzip");
+            assert_eq!(headers[header::VARY], "Accept-Encoding");
+            assert!(body.len() * 10 < plain.len(), "{} of {}", body.len(), plain.len());
+            let mut read = Vec::new();
+            GzDecoder::new(body.as_slice()).read_to_end(&mut read).unwrap();
+            assert_eq!(read, plain, "{accept}");
+        }
+        for accept in ["", "br", "identity", "gzip;q=0"] {
+            let (headers, body) = answer("/long", accept);
+            assert!(!headers.contains_key(header::CONTENT_ENCODING) && body == plain, "{accept}");
+            assert_eq!(headers[header::VARY], "Accept-Encoding");
+        }
+    }
+
+    #[test]
+    fn what_is_short_no_json_or_still_being_written_stays_as_it_is() {
+        for path in ["/short", "/text", "/stream"] {
+            assert!(!answer(path, "gzip").0.contains_key(header::CONTENT_ENCODING), "{path}");
+        }
+    }
+}

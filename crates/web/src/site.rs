@@ -1,0 +1,161 @@
+//! Where people reach the installation, and whether a request came that way: over https, from our own pages.
+//!
+//! What a proxy says of the request can only make us stricter, so whoever makes it up gains nothing.
+
+use http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use problem::Problem;
+
+use crate::Result;
+
+/// What proxies say about the scheme, as they all do, and as RFC 7239 has it.
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// What Spin says about the request itself.
+const SPIN_FULL_URL: HeaderName = HeaderName::from_static("spin-full-url");
+
+/// The installation as people see it.
+#[derive(Clone, Default, Debug)]
+pub struct Site {
+    /// Without a slash at its end; empty when nobody said.
+    public_url: String,
+}
+
+impl Site {
+    /// At an address, which may be empty.
+    #[must_use]
+    pub fn new(public_url: &str) -> Self {
+        Self { public_url: public_url.trim_end_matches('/').to_owned() }
+    }
+
+    /// Whether the person came over https: by our public address, or by what Spin or a proxy says of the request.
+    #[must_use]
+    pub fn is_https(&self, headers: &HeaderMap) -> bool {
+        let is_https = |url: &str| url.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"));
+        is_https(&self.public_url)
+            || text(headers, &SPIN_FULL_URL).is_some_and(is_https)
+            || forwarded_proto(headers).is_some_and(|proto| proto.eq_ignore_ascii_case("https"))
+    }
+
+    /// Where programs reach the installation: as the operator says, or, on the machine itself, as the request does. Any other name in a
+    /// request proves nothing.
+    #[must_use]
+    pub fn address(&self, headers: &HeaderMap) -> Option<String> {
+        if !self.public_url.is_empty() {
+            return Some(self.public_url.clone());
+        }
+        let host = text(headers, &header::HOST).filter(|host| is_loopback(host))?;
+        let scheme = if self.is_https(headers) { "https" } else { "http" };
+        Some(format!("{scheme}://{host}"))
+    }
+
+    /// A browser sends cookies along for other people's pages too; a change must come from ours.
+    ///
+    /// # Errors
+    /// 403 when the page that asks is on another host, or was not protected while we are.
+    pub fn check_origin(&self, method: &Method, headers: &HeaderMap) -> Result<()> {
+        if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
+            return Ok(());
+        }
+        let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
+        let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+        let host = text(headers, &header::HOST);
+        let ours = origin.is_some_and(|(scheme, from)| {
+            Some(from) == host && (scheme == "https" || (scheme == "http" && !self.is_https(headers)))
+        });
+        if ours {
+            return Ok(());
+        }
+        let detail = "This request came from another site and was refused.";
+        Err(Problem::new(StatusCode::FORBIDDEN, "cross_origin", detail).into())
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// The scheme that the person used: the first one named, as every proxy adds its own behind.
+fn forwarded_proto(headers: &HeaderMap) -> Option<&str> {
+    if let Some(protos) = text(headers, &X_FORWARDED_PROTO) {
+        return protos.split(',').next().map(str::trim);
+    }
+    let first = text(headers, &header::FORWARDED)?.split(',').next()?;
+    let pairs = first.split(';').filter_map(|pair| pair.split_once('='));
+    let mut protos = pairs.filter(|(name, _)| name.trim().eq_ignore_ascii_case("proto"));
+    protos.next().map(|(_, proto)| proto.trim().trim_matches('"'))
+}
+
+/// A name that only the machine itself has: `localhost`, `127.0.0.1:3000`, `[::1]:3000`.
+fn is_loopback(host: &str) -> bool {
+    let name = if host.starts_with('[') {
+        host.split_inclusive(']').next().unwrap_or_default()
+    } else {
+        host.split(':').next().unwrap_or_default()
+    };
+    name == "[::1]"
+        || name.eq_ignore_ascii_case("localhost")
+        || name.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn whether_the_person_came_over_https_is_said_by_the_operator_the_host_or_a_proxy() {
+        let site = Site::new("");
+        for secure in [
+            [("x-forwarded-proto", "https")],
+            [("x-forwarded-proto", "HTTPS, http")],
+            [("forwarded", "for=192.0.2.1;Proto=\"https\", for=10.0.0.1;proto=http")],
+            [("spin-full-url", "https://chat.example.org/")],
+        ] {
+            assert!(site.is_https(&headers(&secure)), "{secure:?}");
+        }
+        for plain in [
+            [("x-forwarded-proto", "http, https")],
+            [("x-forwarded-proto", "")],
+            [("forwarded", "for=192.0.2.1")],
+            [("spin-full-url", "http://127.0.0.1:3000/")],
+        ] {
+            assert!(!site.is_https(&headers(&plain)), "{plain:?}");
+            assert!(Site::new("https://chat.example.org").is_https(&headers(&plain)));
+        }
+    }
+
+    #[test]
+    fn a_change_comes_from_our_own_page_and_over_https_if_we_are() {
+        let (open, secure) = (Site::new(""), Site::new("https://chat.example.org/"));
+        let check = |site: &Site, pairs: &[(&'static str, &'static str)]| {
+            site.check_origin(&Method::POST, &headers(pairs)).is_ok()
+        };
+        let host = ("host", "chat.example.org");
+        let (https, http) = (("origin", "https://chat.example.org"), ("origin", "http://chat.example.org"));
+        assert!(check(&open, &[host, https]) && check(&open, &[host, http]) && check(&open, &[host]));
+        assert!(check(&secure, &[host, https]) && check(&secure, &[host]));
+        assert!(!check(&secure, &[host, http]));
+        assert!(!check(&open, &[host, http, ("x-forwarded-proto", "https")]));
+        for other in ["https://evil.example", "null", "https://x@chat.example.org", "ftp://chat.example.org", ""] {
+            assert!(!check(&open, &[host, ("origin", other)]), "{other}");
+        }
+        assert!(!check(&open, &[("origin", "https://chat.example.org")]), "no host");
+    }
+
+    #[test]
+    fn a_name_that_came_with_the_request_is_believed_on_the_machine_itself_alone() {
+        let at = |site: &Site, host: &'static str| site.address(&headers(&[("host", host)]));
+        let open = Site::new("");
+        for host in ["localhost:3000", "127.0.0.1:3000", "[::1]:3000", "LOCALHOST", "127.1.2.3"] {
+            assert_eq!(at(&open, host), Some(format!("http://{host}")));
+        }
+        for host in ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "[::1", "10.0.0.1", ""] {
+            assert_eq!(at(&open, host), None, "{host}");
+        }
+        assert_eq!(at(&Site::new("https://chat.example.org/"), "evil.example").unwrap(), "https://chat.example.org");
+    }
+}
