@@ -1,6 +1,8 @@
 //! What an operator can set about accounts.
 
+use identity::Issuer;
 use platform::variables::variable;
+use web::settings::{Check, web_address};
 
 /// Who may make an account.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,5 +30,55 @@ impl Config {
             signup: if variable("signup").await == "open" { Signup::Open } else { Signup::Closed },
             signing_key: variable("signing_key").await,
         }
+    }
+}
+
+/// What is wrong with them, for `/ready`.
+pub(crate) async fn checks() -> Vec<Check> {
+    vec![
+        Check::new("signup", signup(&variable("signup").await)),
+        Check::new("public_url", public_url(&variable("public_url").await)),
+        Check::new("signing_key", signing_key(&variable("signing_key").await)),
+    ]
+}
+
+fn signup(value: &str) -> Result<(), String> {
+    match value {
+        "open" | "closed" => Ok(()),
+        _ => Err("signup must be open or closed; it is treated as closed.".to_owned()),
+    }
+}
+
+fn public_url(value: &str) -> Result<(), String> {
+    let at_the_root = web_address(value).is_some_and(|address| address.path() == "/" && address.query().is_none());
+    if value.is_empty() || at_the_root {
+        return Ok(());
+    }
+    Err("public_url must be https:// (or http://) and a host, without a path: https://chat.example.org.".to_owned())
+}
+
+/// The words of the error could hold a part of the key.
+fn signing_key(value: &str) -> Result<(), String> {
+    if value.is_empty() || Issuer::from_pem(value).is_ok() {
+        return Ok(());
+    }
+    Err("signing_key is no Ed25519 private key in PEM, so nobody can log in. Make one: openssl genpkey -algorithm ed25519.".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_is_found_and_what_is_right_passes() {
+        assert!(signup("opne").is_err() && signup("").is_err() && signup("open").is_ok() && signup("closed").is_ok());
+        for right in ["", "https://chat.example.org", "http://127.0.0.1:3000/"] {
+            assert_eq!(public_url(right), Ok(()), "{right}");
+        }
+        for wrong in ["chat.example.org", "https://chat.example.org/chat", "ftp://chat.example.org", "https://"] {
+            assert!(public_url(wrong).is_err(), "{wrong}");
+        }
+        assert!(signing_key("secret words").is_err_and(|detail| !detail.contains("secret words")));
+        assert_eq!((signing_key(""), signing_key(&Issuer::generate().private_key())), (Ok(()), Ok(())));
     }
 }

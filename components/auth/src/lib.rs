@@ -16,5 +16,5 @@ const COMPONENT: &str = "auth";
 #[spin_sdk::http_service]
 async fn handle(request: Request) -> Answer {
     let config = config::Config::read().await;
-    platform::serve(COMPONENT, request, async move |app| routes::router(app, config)).await
+    platform::serve(COMPONENT, request, config::checks, async move |app| routes::router(app, config)).await
 }

@@ -1,6 +1,7 @@
 //! What an operator can set about conversations.
 
 use platform::variables::variable;
+use web::settings::{self, Check};
 
 /// The configuration of `chat`.
 #[derive(Clone, Debug)]
@@ -25,6 +26,11 @@ impl Config {
                 None => !pattern.is_empty() && model == pattern,
             })
     }
+}
+
+/// What is wrong with them, for `/ready`.
+pub(crate) async fn checks() -> Vec<Check> {
+    vec![settings::required("openai_model", &variable("openai_model").await)]
 }
 
 #[cfg(test)]

@@ -19,5 +19,5 @@ const COMPONENT: &str = "chat";
 #[spin_sdk::http_service]
 async fn handle(request: Request) -> Answer {
     let config = config::Config::read().await;
-    platform::serve(COMPONENT, request, async move |app| router::router(app, config)).await
+    platform::serve(COMPONENT, request, config::checks, async move |app| router::router(app, config)).await
 }

@@ -1,6 +1,7 @@
 //! Operations: whether the process answers, and whether it can work.
 
 mod readiness;
+mod settings;
 
 use axum::{Router, routing::get};
 use platform::{Answer, Request};

@@ -1,22 +1,40 @@
-//! `/ready`: the database answers and the configuration makes sense. Says which part does not, and what to do.
+//! `/ready`: the database works, and every setting makes sense. Says which does not, and what to do.
+//!
+//! Each component checks the settings it is given (`web::settings`); here they are asked and the answers put together.
 
-use std::collections::BTreeMap;
+use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
-use platform::{instance, variables::variable};
+use bytes::Bytes;
+use futures::{TryStreamExt as _, future::join_all, join};
+use http::{Request, StatusCode};
+use platform::{
+    http_client::{self, HttpError},
+    instance,
+    variables::variable,
+    within,
+};
 use serde::Serialize;
-use toolbox::{Policy, RemoteServer};
-use url::Url;
+use storage::StorageError;
 use web::{
     Json,
     log::{Level, log},
+    settings::{self, Check, Status},
 };
 
-use crate::COMPONENT;
+use crate::{COMPONENT, settings::Settings};
 
-/// Below this nothing but a greeting fits.
-const MIN_CONTEXT_WINDOW_TOKENS: u64 = 1_000;
+/// The components that have settings of their own, in the order in which they are told.
+const COMPONENTS: [&str; 4] = ["stream", "chat", "auth", "tools"];
+
+/// Whoever asks waits for five seconds at most, as Kubernetes' probes here do; a database that takes longer than this helps nobody.
+const LIMIT: Duration = Duration::from_secs(2);
+
+/// A component says a few hundred bytes of its settings.
+const MAX_CHECKS_BYTES: usize = 64 * 1024;
+
+/// PostgreSQL's `server_version_num` of version 15, the oldest that is tested.
+const MIN_POSTGRES: i64 = 150_000;
 
 #[derive(Serialize)]
 struct Readiness {
@@ -24,113 +42,100 @@ struct Readiness {
     checks: Vec<Check>,
 }
 
-#[derive(Serialize)]
-struct Check {
-    name: &'static str,
-    status: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<String>,
-}
-
-impl Check {
-    fn new(name: &'static str, result: Result<(), String>) -> Self {
-        let status = if result.is_ok() { "ok" } else { "failed" };
-        Self { name, status, detail: result.err() }
-    }
+/// Why a component said nothing.
+#[derive(Debug, thiserror::Error)]
+enum Unanswered {
+    #[error("no answer within {LIMIT:?}")]
+    Slow,
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    #[error("status {0}")]
+    Status(StatusCode),
+    #[error("the answer is too long")]
+    TooLong,
+    #[error("the answer cannot be read")]
+    Json(#[from] serde_json::Error),
 }
 
 pub(crate) async fn ready() -> Response {
-    let checks = vec![
-        Check::new("database", database().await),
-        Check::new("openai_base_url", base_url(&variable("openai_base_url").await)),
-        Check::new("openai_api_key", required("openai_api_key", &variable("openai_api_key").await)),
-        Check::new("openai_model", required("openai_model", &variable("openai_model").await)),
-        Check::new("context_window_tokens", context_window(&variable("context_window_tokens").await)),
-        Check::new("signup", signup(&variable("signup").await)),
-        Check::new("tool_policies", tool_policies(&variable("tool_policies").await)),
-        Check::new("remote_mcp_servers", remote_mcp_servers(&variable("remote_mcp_servers").await)),
-        Check::new("tool_calls_per_minute", number("tool_calls_per_minute", &variable("tool_calls_per_minute").await)),
-        Check::new(
-            "tool_changes_per_minute",
-            number("tool_changes_per_minute", &variable("tool_changes_per_minute").await),
-        ),
-    ];
-    let ready = checks.iter().all(|check| check.detail.is_none());
-    let (code, status) = if ready { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not_ready") };
+    let (database, own, others) = join!(database(), own(), join_all(COMPONENTS.map(asked)));
+    let mut checks = vec![database];
+    checks.extend(own);
+    checks.extend(others.into_iter().flatten());
+    let failed: Vec<&str> =
+        checks.iter().filter(|check| check.status == Status::Failed).map(|check| &*check.name).collect();
+    let (code, status) = if failed.is_empty() {
+        (StatusCode::OK, "ready")
+    } else {
+        log(COMPONENT, Level::Error, "not ready", serde_json::json!({ "failed": failed }));
+        (StatusCode::SERVICE_UNAVAILABLE, "not_ready")
+    };
     (code, Json::<_>(Readiness { status, checks })).into_response()
 }
 
-/// The database's own words may name its server and its accounts: they are for the log.
-async fn database() -> Result<(), String> {
-    let answered = match instance::app(COMPONENT).await {
-        Ok(app) => app.store().ping().await,
-        Err(error) => Err(error),
+/// Whether it takes what is written. Its own words may name its server and its accounts: they are for the log.
+async fn database() -> Check {
+    let answered = within(LIMIT, async { instance::app(COMPONENT).await?.store().ping().await }).await;
+    Check::new(
+        "database",
+        match answered {
+            Some(Ok(Some(version))) if version < MIN_POSTGRES => {
+                Err(format!("PostgreSQL 15 or later is needed; this one is {}.", version / 10_000))
+            }
+            Some(Ok(_)) => Ok(()),
+            Some(Err(error)) => Err(unusable(&error)),
+            None => Err(format!("The database did not answer within {} s.", LIMIT.as_secs())),
+        },
+    )
+}
+
+fn unusable(error: &StorageError) -> String {
+    log(COMPONENT, Level::Error, "the database cannot be used", serde_json::json!({ "cause": error.to_string() }));
+    match error {
+        StorageError::MigrationChanged { .. } => error.to_string(),
+        _ => "The database cannot be used: the log says why.".to_owned(),
+    }
+}
+
+async fn own() -> Vec<Check> {
+    let mut hosts = Vec::new();
+    for name in ["calendar_host", "mail_host", "api_host", "remote_mcp_host"] {
+        hosts.push((name, variable(name).await));
+    }
+    let settings = Settings {
+        database_url: variable("database_url").await,
+        database_host: variable("database_host").await,
+        search_url: variable("search_url").await,
+        search_host: variable("search_host").await,
+        hosts,
     };
-    answered.map_err(|error| {
-        let cause = BTreeMap::from([("cause", error.to_string())]);
-        log(COMPONENT, Level::Error, "the database does not answer", cause);
-        "The database does not answer: the log says why.".to_owned()
-    })
+    settings.checks()
 }
 
-fn required(name: &str, value: &str) -> Result<(), String> {
-    if value.is_empty() {
-        return Err(format!("{name} is not set: set SPIN_VARIABLE_{}", name.to_uppercase()));
-    }
-    Ok(())
-}
-
-fn base_url(value: &str) -> Result<(), String> {
-    match Url::parse(value) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(()),
-        _ => Err("openai_base_url is no http or https address: set SPIN_VARIABLE_OPENAI_BASE_URL, for example to https://api.openai.com/v1".to_owned()),
+async fn asked(component: &'static str) -> Vec<Check> {
+    match within(LIMIT, ask(component)).await.unwrap_or(Err(Unanswered::Slow)) {
+        Ok(checks) => checks,
+        Err(error) => {
+            let fields = serde_json::json!({ "asked": component, "cause": error.to_string() });
+            log(COMPONENT, Level::Error, "a component does not say whether its settings are right", fields);
+            vec![Check::new(component, Err(format!("The component {component} does not answer: the log says why.")))]
+        }
     }
 }
 
-fn context_window(value: &str) -> Result<(), String> {
-    match value.parse::<u64>() {
-        Ok(tokens) if tokens >= MIN_CONTEXT_WINDOW_TOKENS => Ok(()),
-        _ => Err(format!("context_window_tokens must be a number of at least {MIN_CONTEXT_WINDOW_TOKENS}")),
+async fn ask(component: &str) -> Result<Vec<Check>, Unanswered> {
+    let address = format!("http://{component}.spin.internal{}", settings::PATH);
+    let request = Request::get(address).body(Bytes::new()).map_err(HttpError::from)?;
+    let mut response = http_client::send(request).await?;
+    if response.status != StatusCode::OK {
+        return Err(Unanswered::Status(response.status));
     }
-}
-
-fn tool_policies(value: &str) -> Result<(), String> {
-    let read = Policy::parse_list(value);
-    read.map(drop).map_err(|error| format!("tool_policies cannot be read, so all tools are denied: {error}"))
-}
-
-fn remote_mcp_servers(value: &str) -> Result<(), String> {
-    let read = RemoteServer::parse_list(value);
-    read.map(drop).map_err(|error| format!("remote_mcp_servers cannot be read, so there are none: {error}"))
-}
-
-fn number(name: &str, value: &str) -> Result<(), String> {
-    match value.parse::<u32>() {
-        Ok(number) if number > 0 => Ok(()),
-        _ => Err(format!("{name} must be a number above 0; its default is used")),
+    let mut body = Vec::new();
+    while let Some(chunk) = response.body.try_next().await? {
+        body.extend_from_slice(&chunk);
+        if body.len() > MAX_CHECKS_BYTES {
+            return Err(Unanswered::TooLong);
+        }
     }
-}
-
-fn signup(value: &str) -> Result<(), String> {
-    match value {
-        "open" | "closed" => Ok(()),
-        _ => Err("signup must be open or closed; it is treated as closed".to_owned()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_wrong_setting_is_named_with_what_to_do() {
-        assert!(required("openai_api_key", "").unwrap_err().contains("SPIN_VARIABLE_OPENAI_API_KEY"));
-        assert!(base_url("localhost:80/v1").is_err() && base_url("ftp://x").is_err() && base_url("").is_err());
-        assert!(base_url("http://127.0.0.1:4010/v1").is_ok());
-        assert!(context_window("12").is_err() && context_window("many").is_err() && context_window("128000").is_ok());
-        assert!(signup("opne").is_err() && signup("closed").is_ok());
-        assert!(tool_policies("allow clock:*, deny mail:*").is_ok() && tool_policies("clock:*").is_err());
-        assert!(remote_mcp_servers("").is_ok() && remote_mcp_servers("wiki").is_err());
-        assert!(number("n", "5").is_ok() && number("n", "0").is_err() && number("n", "few").is_err());
-    }
+    Ok(serde_json::from_slice(&body)?)
 }

@@ -17,7 +17,7 @@ const COMPONENT: &str = "stream";
 /// Spin calls this for every request.
 #[spin_sdk::http_service]
 async fn handle(request: Request) -> Answer {
-    platform::serve(COMPONENT, request, async |app| {
+    platform::serve(COMPONENT, request, config::checks, async |app| {
         Router::new().route("/api/runs/{id}/events", get(events::events)).with_state(app)
     })
     .await

@@ -2,7 +2,10 @@
 
 use platform::variables::variable;
 use toolbox::{Policy, RemoteServer};
-use web::log::{Level, log};
+use web::{
+    log::{Level, log},
+    settings::{self, AllowedHost, Check},
+};
 
 use crate::{COMPONENT, keys::MasterKey, servers::Server};
 
@@ -65,4 +68,53 @@ impl Config {
 
 fn wrong(name: &str, cause: &str) {
     log(COMPONENT, Level::Error, "a variable cannot be read", serde_json::json!({ "variable": name, "cause": cause }));
+}
+
+/// What is wrong with them, for `/ready`.
+pub(crate) async fn checks() -> Vec<Check> {
+    let remote = remote_servers(&variable("remote_mcp_servers").await, &variable("remote_mcp_host").await);
+    let policies = Policy::parse_list(&variable("tool_policies").await)
+        .map(drop)
+        .map_err(|error| format!("tool_policies cannot be read, so all tools are denied: {error}."));
+    let master_key = MasterKey::new(variable("master_key").await).fault().map_or(Ok(()), |error| {
+        Err(format!(
+            "master_key cannot be read, so nobody's secrets can be opened: {error}. Make one: openssl rand -base64 32."
+        ))
+    });
+    let number = async |name, default: u32| {
+        settings::number(name, &variable(name).await, 1, &format!("{default} is used where it is no number"))
+    };
+    vec![
+        Check::new("remote_mcp_servers", remote),
+        Check::new("tool_policies", policies),
+        number("tool_calls_per_minute", CALLS_PER_MINUTE).await,
+        number("tool_changes_per_minute", CHANGES_PER_MINUTE).await,
+        Check::new("master_key", master_key),
+    ]
+}
+
+fn remote_servers(value: &str, host: &str) -> Result<(), String> {
+    let servers = RemoteServer::parse_list(value)
+        .map_err(|error| format!("remote_mcp_servers cannot be read, so there are none: {error}."))?;
+    let Some(allowed) = AllowedHost::parse(host) else { return Ok(()) };
+    match servers.iter().find(|server| !allowed.allows(&server.url)) {
+        None => Ok(()),
+        Some(server) => {
+            Err(format!("remote_mcp_host does not allow the address of {} in remote_mcp_servers.", server.name))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_remote_server_must_be_where_requests_may_go() {
+        let servers = r#"[{"name":"wiki","url":"https://wiki.example.org/mcp"}]"#;
+        assert_eq!(remote_servers("", "https://none.invalid"), Ok(()));
+        assert_eq!(remote_servers(servers, "https://*:*"), Ok(()));
+        assert!(remote_servers(servers, "https://none.invalid").is_err_and(|detail| detail.contains("wiki")));
+        assert!(remote_servers("wiki", "https://*:*").is_err());
+    }
 }

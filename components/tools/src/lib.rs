@@ -27,5 +27,5 @@ const COMPONENT: &str = "tools";
 /// Spin calls this for every request.
 #[spin_sdk::http_service]
 async fn handle(request: Request) -> Answer {
-    platform::serve(COMPONENT, request, async |app| router::router(app, Config::read().await)).await
+    platform::serve(COMPONENT, request, config::checks, async |app| router::router(app, Config::read().await)).await
 }

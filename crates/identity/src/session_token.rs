@@ -81,12 +81,14 @@ impl Issuer {
         Self::with(Ed25519KeyPair::generate())
     }
 
-    /// With a key from configuration (PKCS#8 PEM) or from [`Self::private_key`].
+    /// With a key from configuration (PKCS#8 PEM) or from [`Self::private_key`]. Files of environment variables hold no line breaks: a PEM
+    /// whose lines are joined by spaces or by `\n` is read too.
     ///
     /// # Errors
     /// [`IdentityError::Key`].
     pub fn from_pem(pem: &str) -> Result<Self, IdentityError> {
-        Ok(Self::with(Ed25519KeyPair::from_pem(pem).map_err(|error| IdentityError::Key(error.to_string()))?))
+        let pem = with_lines(pem);
+        Ok(Self::with(Ed25519KeyPair::from_pem(&pem).map_err(|error| IdentityError::Key(error.to_string()))?))
     }
 
     /// The id of a key is its thumbprint (RFC 7638), so the same key has the same id everywhere.
@@ -220,6 +222,15 @@ impl Verifier {
         let user_id = claims.subject.and_then(|subject| subject.parse().ok()).ok_or(InvalidToken::Refused)?;
         Ok(Caller { user_id, role: claims.custom.role })
     }
+}
+
+/// A PEM (RFC 7468, section 2) with its boundaries on lines of their own.
+fn with_lines(pem: &str) -> String {
+    let pem = pem.replace("\\n", "\n");
+    let parts: Vec<&str> = pem.split("-----").map(str::trim).filter(|part| !part.is_empty()).collect();
+    let [begin, base64, end] = parts.as_slice() else { return pem };
+    let base64: String = base64.split_whitespace().collect();
+    format!("-----{begin}-----\n{base64}\n-----{end}-----\n")
 }
 
 #[cfg(test)]

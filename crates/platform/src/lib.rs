@@ -23,7 +23,10 @@ use spin_sdk::{
     http::IntoResponse,
     wasip3::http::types::{self, ErrorCode},
 };
-use web::App;
+use web::{
+    App,
+    settings::{self, Check},
+};
 
 pub use database::SpinDatabase;
 pub use postgres::SpinPostgres;
@@ -56,12 +59,17 @@ impl IntoResponse for Answer {
     }
 }
 
-/// Answers a request with the router of a component that uses the database.
+/// Answers a request with the router of a component that uses the database. What the component says of its own settings it also says while
+/// there is no database.
 pub async fn serve(
     component: &'static str,
     request: Request,
+    checks: impl AsyncFnOnce() -> Vec<Check>,
     router: impl AsyncFnOnce(App<SpinDatabase>) -> Router,
 ) -> Answer {
+    if request.uri().path() == settings::PATH {
+        return serve_router(component, request, settings::router(checks().await)).await;
+    }
     accompanied(async {
         let router = match instance::app(component).await {
             Ok(app) => router(app).await,

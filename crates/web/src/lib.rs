@@ -11,6 +11,7 @@ pub mod extract;
 pub mod log;
 pub mod serve;
 pub mod session;
+pub mod settings;
 pub mod site;
 
 pub use app::App;

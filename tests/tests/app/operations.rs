@@ -28,7 +28,17 @@ async fn ready_says_that_every_part_is() -> Result<()> {
 
 #[tokio::test]
 async fn not_ready_names_every_setting_that_is_wrong_and_how_to_set_it() -> Result<()> {
-    let options = Options::default().variable("openai_base_url", "nonsense").variable("signup", "opne");
+    let wrong = [
+        ("openai_base_url", "nonsense", "SPIN_VARIABLE_OPENAI_BASE_URL"),
+        ("openai_api_key", "", "SPIN_VARIABLE_OPENAI_API_KEY"),
+        ("model_silence_ms", "soon", "number"),
+        ("signup", "opne", "closed"),
+        ("public_url", "chat.example.org", "https://"),
+        ("signing_key", "words that are no key", "openssl genpkey"),
+        ("tool_policies", "clock", "denied"),
+        ("master_key", "words that are no key", "openssl rand"),
+    ];
+    let options = wrong.iter().fold(Options::default(), |options, (name, value, _)| options.variable(name, value));
     let Some((_host, app)) = App::own(options)? else { tests::skip!("needs a host of its own") };
     let response = app.request(Method::GET, "/ready").send().await?;
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
@@ -36,13 +46,32 @@ async fn not_ready_names_every_setting_that_is_wrong_and_how_to_set_it() -> Resu
     assert_eq!(body["status"], "not_ready");
     let failed: Vec<Value> = array(&body, "/checks")?.into_iter().filter(|check| check["status"] != "ok").collect();
     let names: Vec<_> = failed.iter().map(|check| check["name"].as_str().unwrap_or_default()).collect();
-    assert_eq!(names, ["openai_base_url", "openai_api_key", "signup"]);
-    for (check, word) in failed.iter().zip(["SPIN_VARIABLE_OPENAI_BASE_URL", "SPIN_VARIABLE_OPENAI_API_KEY", "closed"])
-    {
-        assert!(text(check, "/detail")?.contains(word), "{check}");
+    assert_eq!(names, wrong.map(|(name, ..)| name));
+    for (check, (_, _, word)) in failed.iter().zip(wrong) {
+        let detail = text(check, "/detail")?;
+        assert!(detail.contains(word) && !detail.contains("words that are no key"), "{check}");
     }
     // The process answers all the same, and strangers stay out.
     assert_eq!(app.request(Method::GET, "/health").send().await?.status(), StatusCode::OK);
+    Ok(())
+}
+
+#[tokio::test]
+async fn plain_http_to_another_machine_is_named_unless_the_manifest_allows_it() -> Result<()> {
+    let options =
+        Options::default().variable("openai_base_url", "http://192.0.2.1/v1").variable("openai_api_key", "test");
+    let Some((_host, app)) = App::own(options)? else { tests::skip!("needs a host of its own") };
+    let body: Value = app.request(Method::GET, "/ready").send().await?.json().await?;
+    let failed: Vec<Value> = array(&body, "/checks")?.into_iter().filter(|check| check["status"] != "ok").collect();
+    assert_eq!(failed.len(), 1, "{failed:?}");
+    assert!(text(&failed[0], "/detail")?.contains("allowed_outbound_hosts"), "{failed:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_components_say_of_their_settings_is_not_for_everybody() -> Result<()> {
+    let response = anonymous(Method::GET, "/internal/settings")?.send().await?;
+    assert!(!response.text().await?.contains("signing_key"));
     Ok(())
 }
 

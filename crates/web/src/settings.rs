@@ -1,0 +1,208 @@
+//! What a component says of its own settings, and the checks that several components share. `ops` gathers the answers for `/ready`.
+//!
+//! It reads no variable: each component does that in its `config.rs`. What is said is public, so it names settings and never quotes a secret.
+
+use std::{borrow::Cow, net::IpAddr, ops::Range};
+
+use axum::{Router, routing::get};
+use http::Uri;
+use serde::{Deserialize, Serialize};
+
+use crate::Json;
+
+/// Where a component answers with its checks. No trigger in `spin.toml` leads there, so nobody outside reaches it.
+pub const PATH: &str = "/internal/settings";
+
+/// What came of a check.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// It is as it should be.
+    Ok,
+    /// It is not; the detail says what to do.
+    Failed,
+}
+
+/// One setting, or one part of the installation, and whether it is right.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Check {
+    /// The variable, or the part.
+    pub name: Cow<'static, str>,
+    /// The result.
+    pub status: Status,
+    /// What is wrong and what to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+impl Check {
+    /// From what a check found.
+    #[must_use]
+    pub fn new(name: impl Into<Cow<'static, str>>, result: Result<(), String>) -> Self {
+        let status = if result.is_ok() { Status::Ok } else { Status::Failed };
+        Self { name: name.into(), status, detail: result.err() }
+    }
+}
+
+/// Answers with a component's checks at [`PATH`].
+pub fn router(checks: Vec<Check>) -> Router {
+    Router::new().route(PATH, get(async move || Json::<_>(checks)))
+}
+
+/// A setting without which nothing works.
+pub fn required(name: &'static str, value: &str) -> Check {
+    let missing = || format!("{name} is not set: set {}.", environment(name));
+    Check::new(name, if value.is_empty() { Err(missing()) } else { Ok(()) })
+}
+
+/// A number of at least `least`; `otherwise` says what is used instead of one that cannot be read.
+pub fn number(name: &'static str, value: &str, least: u64, otherwise: &str) -> Check {
+    let right = value.parse::<u64>().is_ok_and(|number| number >= least);
+    Check::new(
+        name,
+        if right { Ok(()) } else { Err(format!("{name} must be a number of at least {least}; {otherwise}.")) },
+    )
+}
+
+/// An `http` or `https` address.
+pub fn address(name: &'static str, value: &str, example: &str) -> Check {
+    let wrong = || format!("{name} is no http or https address: set {}, for example to {example}.", environment(name));
+    Check::new(name, web_address(value).map(drop).ok_or_else(wrong))
+}
+
+/// An address read as one of the web's.
+#[must_use]
+pub fn web_address(value: &str) -> Option<Uri> {
+    let uri: Uri = value.parse().ok()?;
+    let plain =
+        uri.authority().is_some_and(|authority| !authority.as_str().contains('@') && !authority.host().is_empty());
+    (matches!(uri.scheme_str(), Some("http" | "https")) && plain).then_some(uri)
+}
+
+/// Where a component may send requests, in the form of Spin's `allowed_outbound_hosts`: `scheme://host:port`, each part `*` for any; the host
+/// also `*.domain` or a range of addresses such as `10.0.0.0/8`, the port also `from..to`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AllowedHost<'a> {
+    scheme: &'a str,
+    host: &'a str,
+    ports: Option<Range<u16>>,
+}
+
+impl<'a> AllowedHost<'a> {
+    /// `None`: Spin would refuse it.
+    #[must_use]
+    pub fn parse(value: &'a str) -> Option<Self> {
+        let (scheme, rest) = value.trim_end_matches('/').split_once("://")?;
+        let (host, port) = match rest.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, port),
+            _ => (rest, ""),
+        };
+        let ports = match (port, scheme) {
+            ("", "https") => Some(443..444),
+            ("", "http") => Some(80..81),
+            ("", _) => return None,
+            ("*", _) => None,
+            (port, _) => Some(match port.split_once("..") {
+                Some((from, to)) => from.parse().ok()?..to.parse().ok()?,
+                None => port.parse().ok()?..port.parse::<u16>().ok()?.saturating_add(1),
+            }),
+        };
+        let name = range(host).map_or(host, |(address, _)| address);
+        let host_fits = !name.is_empty() && !name.contains(['/', '@', '?', '#', ' ', ',']);
+        (["*", "http", "https"].contains(&scheme) && host_fits).then_some(Self { scheme, host, ports })
+    }
+
+    /// Whether a request to this address may be sent. A range of addresses allows every address: the host looks closer.
+    #[must_use]
+    pub fn allows(&self, address: &Uri) -> bool {
+        let (Some(scheme), Some(host)) = (address.scheme_str(), address.host()) else { return false };
+        let port = address.port_u16().unwrap_or(if scheme == "https" { 443 } else { 80 });
+        let host_fits = match self.host.strip_prefix("*.") {
+            Some(domain) => host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.')),
+            None => self.host == "*" || self.host.eq_ignore_ascii_case(host) || range(self.host).is_some(),
+        };
+        let port_fits = self.ports.as_ref().is_none_or(|ports| ports.contains(&port));
+        (self.scheme == "*" || self.scheme == scheme) && host_fits && port_fits
+    }
+}
+
+/// A range of addresses: an address and how many of its bits count.
+fn range(host: &str) -> Option<(&str, u8)> {
+    let (address, bits) = host.split_once('/')?;
+    let known = address.parse::<IpAddr>().is_ok();
+    bits.parse().ok().filter(|_| known).map(|bits| (address, bits))
+}
+
+/// A variable that stands in `allowed_outbound_hosts`.
+pub fn allowed_host(name: &'static str, value: &str) -> Check {
+    let wrong = || {
+        format!(
+            "{name} must be scheme://host:port without a path, for example https://example.org:443; nothing can be reached through it."
+        )
+    };
+    Check::new(name, AllowedHost::parse(value).map(drop).ok_or_else(wrong))
+}
+
+/// The environment variable that sets a variable.
+#[must_use]
+pub fn environment(name: &str) -> String {
+    format!("SPIN_VARIABLE_{}", name.to_uppercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(check: &Check) -> bool {
+        check.status == Status::Failed
+    }
+
+    #[test]
+    fn a_setting_that_is_missing_is_named_with_its_environment_variable() {
+        assert!(required("openai_api_key", "").detail.unwrap().contains("SPIN_VARIABLE_OPENAI_API_KEY"));
+        assert!(!failed(&required("openai_api_key", "k")));
+    }
+
+    #[test]
+    fn numbers_have_a_least() {
+        let check = |value| failed(&number("n", value, 5, "7 is used"));
+        assert_eq!(["5", "128000", "4", "-5", "many", ""].map(check), [false, false, true, true, true, true]);
+    }
+
+    #[test]
+    fn an_address_has_a_scheme_and_a_host_and_no_password() {
+        let check = |value| failed(&address("a", value, "https://x"));
+        for wrong in ["", "chat.example.org", "localhost:80/v1", "ftp://x", "https://", "https://me:secret@x/v1"] {
+            assert!(check(wrong), "{wrong}");
+        }
+        for right in ["https://api.example.org/v1?api-version=x", "http://127.0.0.1:4010/v1", "http://[::1]:11434"] {
+            assert!(!check(right), "{right}");
+        }
+    }
+
+    #[test]
+    fn an_allowed_host_is_read_and_decides_as_spin_does() {
+        for wrong in [
+            "",
+            "example.org",
+            "https://",
+            "https://x/path",
+            "https://x:port",
+            "ftp://x",
+            "*://x",
+            "https://a, https://b",
+        ] {
+            assert_eq!(AllowedHost::parse(wrong), None, "{wrong}");
+        }
+        let allows = |pattern, address: &str| AllowedHost::parse(pattern).unwrap().allows(&address.parse().unwrap());
+        assert!(allows("https://*:443", "https://mail.example.org/jmap"));
+        assert!(!allows("https://*:443", "https://mail.example.org:8443/jmap"));
+        assert!(!allows("https://*:443", "http://mail.example.org/jmap"));
+        assert!(allows("https://Example.org", "https://example.org/"));
+        assert!(allows("*://*.example.org:*", "http://a.example.org:81/"));
+        assert!(!allows("*://*.example.org:*", "http://example.org:81/"));
+        assert!(allows("http://[::1]:5232", "http://[::1]:5232/x"));
+        assert!(allows("http://10.0.0.0/8:8000..9000", "http://10.1.2.3:8080/x"));
+        assert!(!allows("http://10.0.0.0/8:8000..9000", "http://10.1.2.3:9000/x"));
+    }
+}
