@@ -10,7 +10,7 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
 use crate::{Id, Timestamp, Usage};
 
@@ -19,7 +19,7 @@ use crate::{Id, Timestamp, Usage};
 pub const RESTART_GAP: u64 = 10_000_000;
 
 /// What can happen in a run, as its readers see it.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Debug)]
 pub enum Event<'a> {
     /// A piece of the answer.
     Token {
@@ -39,8 +39,8 @@ pub enum Event<'a> {
         name: &'a str,
         /// The model's id for the call.
         call_id: &'a str,
-        /// An object; a string when the model wrote no valid JSON.
-        arguments: &'a Value,
+        /// An object, with its numbers as the model wrote them; a string when it wrote no valid JSON.
+        arguments: &'a RawValue,
     },
     /// A call waits for the person's decision, and the run with it.
     ToolApproval {
@@ -53,7 +53,7 @@ pub enum Event<'a> {
         /// The tool, for the person.
         title: &'a str,
         /// As in [`Self::ToolRequest`].
-        arguments: &'a Value,
+        arguments: &'a RawValue,
         /// Nothing but this call can be allowed.
         always_asks: bool,
         /// After this it is too late to decide.
@@ -131,7 +131,7 @@ struct Metadata<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     title: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    arguments: Option<&'a Value>,
+    arguments: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]

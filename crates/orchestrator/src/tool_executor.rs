@@ -1,10 +1,14 @@
 //! Has the calls made that the model asks for, one after the other. Whether a call may be made, and whether it was before, is known where it is
 //! made; here is known what the run does meanwhile. Calls that need the person's approval hold up no others of the round.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
 use domain::{Id, Message, MessageRole, RunState, RunStep, TOOL_ERROR, Timestamp, ToolCall, Usage, event::Event};
-use serde_json::Value;
+use exact_json::Json;
+use serde_json::value::RawValue;
 use storage::{
     messages::NewMessage,
     runs::{Batch, Ending},
@@ -68,14 +72,16 @@ pub fn make_unique(calls: &mut [ToolCall], taken: &mut HashSet<String>) {
     }
 }
 
-/// The arguments as an event shows them: an object if the model wrote one, else its words.
+/// The arguments as an event shows them: an object if the model wrote one, else its words. Numbers are as they were written, since that is
+/// what the tool gets.
 #[must_use]
-pub fn shown_arguments(arguments: &str) -> Value {
-    match serde_json::from_str(arguments) {
-        Ok(Value::Object(object)) => Value::Object(object),
-        _ if arguments.trim().is_empty() => Value::Object(serde_json::Map::new()),
-        _ => Value::String(arguments.to_owned()),
-    }
+pub fn shown_arguments(arguments: &str) -> Box<RawValue> {
+    let shown = match Json::read(arguments) {
+        Ok(object @ Json::Object(_)) => object,
+        _ if arguments.trim().is_empty() => Json::Object(BTreeMap::new()),
+        _ => Json::String(arguments.to_owned()),
+    };
+    RawValue::from_string(shown.to_string()).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
 /// Has the calls made and stores their results as they come. The person has been asked before about the calls in `asked`, and the run has used

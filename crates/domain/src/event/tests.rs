@@ -52,7 +52,7 @@ fn progress_starts_anew_after_a_tool_event() {
     let at = Timestamp::from_millis(0);
     Event::Thinking { content: "hm" }.write(&mut id, RUN_ID, at, &mut out);
     Event::Token { content: "a", token_count: 1 }.write(&mut id, RUN_ID, at, &mut out);
-    Event::ToolRequest { name: "t", call_id: "c", arguments: &Value::Null }.write(&mut id, RUN_ID, at, &mut out);
+    Event::ToolRequest { name: "t", call_id: "c", arguments: RawValue::NULL }.write(&mut id, RUN_ID, at, &mut out);
     Event::Token { content: "b", token_count: 2 }.write(&mut id, RUN_ID, at, &mut out);
     let mut progress = Progress::default();
     progress.read(&out);
@@ -62,7 +62,7 @@ fn progress_starts_anew_after_a_tool_event() {
 #[test]
 fn a_question_for_approval_is_logged_and_its_call_remembered() {
     let (mut id, mut out) = (4, String::new());
-    let arguments = serde_json::json!({"to": "a@example.org"});
+    let arguments = RawValue::from_string(r#"{"to":"a@example.org","sum":10.10}"#.into()).unwrap();
     Event::ToolApproval {
         name: "mail_send",
         call_id: "c1",
@@ -74,12 +74,13 @@ fn a_question_for_approval_is_logged_and_its_call_remembered() {
     }
     .write(&mut id, RUN_ID, Timestamp::from_millis(0), &mut out);
     let frame = frames(&out).next().unwrap();
+    assert!(frame.data.contains("\"sum\":10.10}"), "as it is written: {}", frame.data);
     assert_eq!((frame.id, frame.event, frame.content().as_str()), (5, "tool_approval", "mail_send"));
     let data: Value = serde_json::from_str(frame.data).unwrap();
     assert_eq!(
         data["metadata"],
         serde_json::json!({
-            "call_id": "c1", "name": "mail_send", "server": "mail", "title": "Send mail", "arguments": {"to": "a@example.org"},
+            "call_id": "c1", "name": "mail_send", "server": "mail", "title": "Send mail", "arguments": {"to": "a@example.org", "sum": 10.1},
             "expires_at": "2026-01-01T00:00:00.000Z", "always_asks": false, "run_id": RUN_ID, "timestamp": "1970-01-01T00:00:00.000Z",
         })
     );
