@@ -103,8 +103,11 @@ impl Assembly {
         let (call, place) = (calls.get(at)?, self.places.get(at)?);
         let is_other = by_id.is_none() && fragment.id.is_some() && place.has_id;
         let begins = match &fragment.name {
-            // Another id, and a tool: another call.
-            Some(_) if is_other => true,
+            // Another id, and a tool: another call, unless the last one's arguments are to go on.
+            Some(_) if is_other => {
+                let goes_on = !fragment.arguments.is_empty() && !fragment.arguments.trim_start().starts_with('{');
+                call.arguments.is_empty() || place.nesting.is_whole() || !goes_on
+            }
             // The same tool once more with arguments of its own, after some that were whole; not the same call once more.
             Some(_) => {
                 let is_repeated = by_id.is_some() && place.index == fragment.index && fragment.repeats(call);

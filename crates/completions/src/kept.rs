@@ -26,44 +26,57 @@ impl Kept {
         if value.is_null() || self.is_too_long {
             return;
         }
-        self.bytes += value.to_string().len();
+        self.bytes += match (self.fields.get_mut(name), value) {
+            (Some(Value::Array(held)), Value::Array(items)) => items.into_iter().map(|item| add(held, item)).sum(),
+            (_, value) => {
+                let bytes = value.to_string().len();
+                self.fields.insert(name.to_owned(), value);
+                bytes
+            }
+        };
         if self.bytes > MAX_BYTES {
             (self.is_too_long, self.fields) = (true, Map::new());
-            return;
-        }
-        match (self.fields.get_mut(name), value) {
-            (Some(Value::Array(held)), Value::Array(items)) => items.into_iter().for_each(|item| add(held, item)),
-            (_, value) => {
-                self.fields.insert(name.to_owned(), value);
-            }
         }
     }
 }
 
-/// Adds an item, or goes on with the one that it is a piece of.
-fn add(held: &mut Vec<Value>, item: Value) {
-    let goes_on = |last: &Value| {
-        let same = |field: &str| last.get(field) == item.get(field);
-        let is_open = last.get("signature").is_none_or(Value::is_null) || item.get("index").is_some();
-        same("type") && same("index") && is_open
-    };
-    match (held.last_mut().filter(|last| goes_on(last)), item) {
+/// Adds an item, or goes on with the one that it is a piece of. How many bytes it adds.
+fn add(held: &mut Vec<Value>, item: Value) -> usize {
+    match (held.last_mut().filter(|last| goes_on(last, &item)), item) {
         (Some(Value::Object(last)), Value::Object(fields)) => {
-            for (name, value) in fields {
-                match (last.get_mut(&name), value) {
-                    (_, Value::Null) => {}
-                    (Some(Value::String(text)), Value::String(more)) if IN_PIECES.contains(&name.as_str()) => {
-                        text.push_str(&more);
-                    }
-                    (Some(Value::Array(parts)), Value::Array(more)) => {
-                        more.into_iter().for_each(|part| add(parts, part))
-                    }
-                    (_, value) => {
-                        last.insert(name, value);
-                    }
-                }
-            }
+            fields.into_iter().map(|(name, value)| add_field(last, name, value)).sum()
         }
-        (_, item) => held.push(item),
+        (_, item) => {
+            let bytes = item.to_string().len();
+            held.push(item);
+            bytes
+        }
+    }
+}
+
+/// Whether an item is a piece of the last one. What is encrypted comes whole, unless numbers say otherwise.
+fn goes_on(last: &Value, item: &Value) -> bool {
+    let same = |field: &str| last.get(field) == item.get(field);
+    let given = |value: &Value, field: &str| value.get(field).filter(|value| !value.is_null()).cloned();
+    let is_other = given(last, "id").zip(given(item, "id")).is_some_and(|(last, item)| last != item);
+    let kind = item.get("type").and_then(Value::as_str).unwrap_or_default();
+    let is_open = given(last, "signature").is_none() && !kind.contains("encrypted") && !kind.contains("redacted");
+    same("type") && same("index") && !is_other && (is_open || given(item, "index").is_some())
+}
+
+fn add_field(last: &mut Map<String, Value>, name: String, value: Value) -> usize {
+    match (last.get_mut(&name), value) {
+        (_, Value::Null) => 0,
+        (Some(Value::String(text)), Value::String(more)) if IN_PIECES.contains(&name.as_str()) => {
+            text.push_str(&more);
+            more.len()
+        }
+        (Some(Value::Array(parts)), Value::Array(more)) => more.into_iter().map(|part| add(parts, part)).sum(),
+        (held, value) => {
+            let is_known = held.is_some_and(|held| *held == value);
+            let bytes = if is_known { 0 } else { value.to_string().len() };
+            last.insert(name, value);
+            bytes
+        }
     }
 }

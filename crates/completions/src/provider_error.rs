@@ -83,7 +83,10 @@ impl ProviderError {
                 .any(|name| fields.get(*name).is_some_and(says_something))
         };
         // A chunk has no words beside its choices: an object that has some instead of choices is an error.
-        let has_words = || !fields.contains_key("choices") && has_words();
+        let status = named("status").to_lowercase();
+        let is_well = !status.is_empty() && !status.contains("err") && !status.contains("fail");
+        let is_chunk = fields.contains_key("choices") || fields.contains_key("usage");
+        let has_words = || !is_chunk && !is_well && has_words();
         let empty_error = || fields.get("error").is_some_and(Value::is_object);
         let found = reported
             || (!has_choices && (is_error || (!loose::is_sign_of_life(chunk) && (has_words() || empty_error()))));

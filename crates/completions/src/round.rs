@@ -324,9 +324,7 @@ fn reason(word: &str) -> Reason {
         | "network_error"
         | "server_error"
         | "internal_error"
-        | "timeout"
-        | "other"
-        | "unknown" => Reason::BrokeOff,
+        | "timeout" => Reason::BrokeOff,
         "length"
         | "max_tokens"
         | "max_output_tokens"

@@ -145,6 +145,17 @@ fn nothing_grows_without_end() {
         round.feed(chunk.as_bytes(), &mut pieces).unwrap();
     }
     assert!(round.kept().is_empty(), "half of it would be refused");
+    let mut round = Round::default();
+    for _ in 0..10_000 {
+        let detail = json!([{ "type": "reasoning.text", "text": "word ", "index": 0, "format": "x" }]);
+        let chunk = event(&json!({ "choices": [{ "delta": { "reasoning_details": detail } }] }));
+        round.feed(chunk.as_bytes(), &mut pieces).unwrap();
+    }
+    assert_eq!(
+        round.kept()["reasoning_details"][0]["text"].as_str().unwrap().len(),
+        50_000,
+        "pieces count as what they add"
+    );
 }
 
 /// What servers put where something else should be.
@@ -230,6 +241,24 @@ proptest! {
         delta[field] = odd;
         let understood = read(&[event(&json!({ "choices": [{ "index": 0, "delta": delta }] })).as_bytes()]);
         prop_assert!(understood.said.0.starts_with("said"));
+    }
+
+    #[test]
+    fn an_ordinary_chunk_and_one_with_an_odd_field_say_the_same(
+        deltas in prop::collection::vec((any_of(&DELTA_FIELDS), prop::option::of("[a-z<>]{0,6}")), 1..4),
+    ) {
+        let body = |usage: &Value| {
+            let chunk = |(delta, text): &(Value, Option<String>)| {
+                let mut delta = delta.clone();
+                if let Some(text) = text {
+                    delta["content"] = Value::from(text.as_str());
+                }
+                event(&json!({ "choices": [{ "index": 0, "delta": delta }], "usage": usage }))
+            };
+            deltas.iter().map(chunk).collect::<String>()
+        };
+        let (ordinary, odd) = (body(&Value::Null), body(&json!("odd")));
+        prop_assert_eq!(read_loosely(&[ordinary.as_bytes()]), read_loosely(&[odd.as_bytes()]));
     }
 
     #[test]
