@@ -46,6 +46,8 @@ pub struct Lesson {
     pub dialect: Dialect,
     /// Without this, which the person will miss.
     pub cut: Option<Cut>,
+    /// Whether it will be so the next time, too. A fault may have been one.
+    pub lasts: bool,
 }
 
 /// What a request has to do without.
@@ -82,7 +84,7 @@ pub fn lesson(about: About, said: &ProviderError, dialect: &Dialect, sent: &Sent
     } else {
         None
     };
-    Some(Lesson { dialect: learned, cut })
+    Some(Lesson { dialect: learned, cut, lasts: about != About::Fault })
 }
 
 /// What a server said, in lower case. It may hold anything, so it goes nowhere.

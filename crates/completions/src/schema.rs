@@ -139,7 +139,8 @@ impl<'a> Reader<'a> {
             found => {
                 let r#type = found.and_then(Value::as_object).and_then(own_type).unwrap_or("object");
                 let name = reference.rsplit('/').next().unwrap_or(reference);
-                merge(plain, typed(r#type, &format!("{name} again, as above.")));
+                let description = found.map_or_else(|| name.to_owned(), |_| format!("{name} again, as above."));
+                merge(plain, typed(r#type, &description));
             }
         }
     }
@@ -262,4 +263,137 @@ fn merge(into: &mut Map<String, Value>, other: Map<String, Value>) {
 
 fn shortened(value: &Value) -> String {
     value.to_string().chars().take(MAX_NOTE_CHARS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn simplified(schema: &Value) -> Option<Value> {
+        plain(&serde_json::value::to_raw_value(schema).unwrap()).map(|plain| serde_json::from_str(plain.get()).unwrap())
+    }
+
+    fn property(schema: &Value) -> Value {
+        let schema = json!({"type": "object", "properties": {"p": schema}, "$defs": {
+            "tree": {"type": "object", "properties": {"left": {"$ref": "#/$defs/tree"}}},
+            "word": {"type": "string", "description": "A word."}}});
+        simplified(&schema).unwrap()["properties"]["p"].take()
+    }
+
+    #[test]
+    fn what_few_servers_know_is_told_in_words() {
+        for (schema, plain) in [
+            (json!({"type": "string", "title": "T", "$comment": "c"}), json!({"type": "string", "description": "T"})),
+            (
+                json!({"type": ["integer", "null"], "minimum": 1, "description": "How many."}),
+                json!({"type": "integer", "description": "How many. (minimum: 1; or null)"}),
+            ),
+            (json!({"type": ["string", "integer"]}), json!({"type": "string", "description": "(or integer)"})),
+            (json!({"enum": ["a", "b"]}), json!({"type": "string", "enum": ["a", "b"]})),
+            (json!({"enum": [1, 2]}), json!({"type": "integer", "description": "(one of: 1, 2)"})),
+            (json!({"const": "a"}), json!({"type": "string", "enum": ["a"]})),
+            (json!({"oneOf": [{"const": "a"}, {"const": "b"}]}), json!({"type": "string", "enum": ["a", "b"]})),
+            (
+                json!({"anyOf": [{"type": "integer"}, {"format": "date", "type": "string"}, {"type": "null"}]}),
+                json!({"type": "integer", "description": "(or null; or {\"format\":\"date\",\"type\":\"string\"})"}),
+            ),
+            (
+                json!({"allOf": [{"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]},
+                    {"properties": {"b": {"type": "number"}}, "required": ["b"]}]}),
+                json!({"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "number"}}, "required": ["a", "b"]}),
+            ),
+            (json!({"$ref": "#/$defs/word"}), json!({"type": "string", "description": "A word."})),
+            (
+                json!({"$ref": "#/$defs/tree"}),
+                json!({"type": "object", "properties": {"left": {"type": "object", "description": "tree again, as above."}}}),
+            ),
+            (json!({"$ref": "#/$defs/none"}), json!({"type": "object", "description": "none"})),
+            (json!({"type": "object", "properties": {}, "additionalProperties": false}), json!({"type": "object"})),
+            (
+                json!({"type": "array"}),
+                json!({"type": "array", "items": {"type": "string", "description": "Any JSON value."}}),
+            ),
+            (
+                json!({"type": "array", "items": {"type": "integer", "format": "int32"}, "maxItems": 3}),
+                json!({"type": "array", "items": {"type": "integer", "description": "(format: \"int32\")"}, "description": "(maxItems: 3)"}),
+            ),
+            (json!(true), json!({"type": "string", "description": "Any JSON value."})),
+            (json!({}), json!({"type": "string"})),
+        ] {
+            assert_eq!(property(&schema), plain, "{schema}");
+        }
+    }
+
+    #[test]
+    fn a_tool_without_arguments_has_no_schema() {
+        for schema in [json!({"type": "object"}), json!({"type": "object", "properties": {}}), json!({}), json!(null)] {
+            assert_eq!(simplified(&schema), None);
+        }
+    }
+
+    #[test]
+    fn references_in_references_stay_small() {
+        let mut definitions = Map::new();
+        for level in 0..20 {
+            let next = json!({"$ref": format!("#/$defs/{}", level + 1)});
+            let schema = json!({"type": "object", "properties": {"a": next, "b": next, "c": next, "d": next}});
+            definitions.insert(level.to_string(), schema);
+        }
+        let schema = json!({"type": "object", "properties": {"p": {"$ref": "#/$defs/0"}}, "$defs": definitions});
+        assert!(simplified(&schema).unwrap().to_string().len() < 1_000_000);
+    }
+
+    fn schema() -> impl Strategy<Value = Value> {
+        let types = prop::sample::select(vec!["string", "object", "array", "integer", "null", "odd"]);
+        let leaf = prop_oneof![
+            types.clone().prop_map(|name| json!({ "type": name })),
+            prop::collection::vec(types, 0..3).prop_map(|names| json!({ "type": names })),
+            Just(json!({"$ref": "#"})),
+            Just(json!({"enum": ["", 1, null]})),
+            Just(json!(false)),
+        ];
+        leaf.prop_recursive(6, 40, 4, |inner| {
+            prop_oneof![
+                prop::collection::btree_map("[a-c]", inner.clone(), 0..3).prop_map(|properties| {
+                    json!({"type": "object", "properties": properties, "required": ["a", "z", 1], "additionalProperties": {}})
+                }),
+                inner.clone().prop_map(|items| json!({"type": "array", "items": items, "minItems": 1})),
+                prop::collection::vec(inner.clone(), 0..3).prop_map(|any| json!({ "anyOf": any })),
+                prop::collection::vec(inner, 0..3).prop_map(|all| json!({ "allOf": all, "if": {} })),
+            ]
+        })
+    }
+
+    /// Only what every server knows, and nothing empty.
+    fn assert_plain(schema: &Value, depth: usize) {
+        assert!(depth <= MAX_DEPTH + 2, "{schema}");
+        let fields = schema.as_object().unwrap();
+        let known = ["type", "description", "properties", "required", "items", "enum"];
+        assert!(fields.keys().all(|name| known.contains(&name.as_str())), "{schema}");
+        let kinds = ["object", "array", "string", "integer", "number", "boolean"];
+        assert!(kinds.contains(&schema["type"].as_str().unwrap()), "{schema}");
+        assert_eq!(schema["type"] == "array", fields.contains_key("items"), "{schema}");
+        if let Some(properties) = fields.get("properties") {
+            let properties = properties.as_object().unwrap();
+            assert!(!properties.is_empty() && schema["type"] == "object", "{schema}");
+            properties.values().for_each(|property| assert_plain(property, depth + 1));
+        }
+        for name in schema["required"].as_array().into_iter().flatten() {
+            assert!(schema["properties"].get(name.as_str().unwrap()).is_some(), "{schema}");
+        }
+        if let Some(items) = fields.get("items") {
+            assert_plain(items, depth + 1);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_schema_says_it_becomes_plain(schema in schema()) {
+            let schema = json!({"type": "object", "properties": {"p": schema}});
+            assert_plain(&simplified(&schema).unwrap(), 0);
+        }
+    }
 }

@@ -24,7 +24,7 @@ pub(crate) const MAX_PAUSE: Duration = Duration::from_secs(30);
 
 /// Told when the model's server took less than there was.
 pub(crate) const SHORTENED: &str =
-    "This conversation is longer than the model can read. Its beginning was left out of what the model was sent.";
+    "This conversation is longer than the model can read. The oldest part of it was left out.";
 /// Told when it took no tools.
 pub(crate) const WITHOUT_TOOLS: &str = "The model's server does not take our tools. The model answers without them.";
 

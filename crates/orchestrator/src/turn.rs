@@ -171,13 +171,12 @@ impl Turn<'_> {
                 context_window_tokens: window,
             })
             .map_err(|error| Interrupted::from(StorageError::from(error)))?;
-            if let Some((refused, failure)) = self.too_long.take()
-                && prompt.estimated_tokens >= refused
-            {
-                return Err(Stopped::Failed(failure));
-            }
-            if prompt.omitted > 0 && self.dialect.context_tokens.is_some() {
-                self.tell_shortened(session);
+            let too_long = self.too_long.take();
+            let shortened = too_long.is_some() || (prompt.omitted > 0 && self.dialect.context_tokens.is_some());
+            match too_long {
+                Some((refused, failure)) if prompt.estimated_tokens >= refused => return Err(Stopped::Failed(failure)),
+                _ if shortened => self.tell_shortened(session),
+                _ => {}
             }
             let call_ids = tool_executor::call_ids(&messages, run.id);
             drop(messages);
@@ -220,15 +219,12 @@ impl Turn<'_> {
             serde_json::json!({ "run_id": session.run.id, "code": failure.code, "dialect": dialect }),
         );
         match lesson.cut {
-            Some(Cut::Beginning) => {
-                self.tell_shortened(session);
-                self.too_long = Some((refused_tokens, failure));
-            }
+            Some(Cut::Beginning) => self.too_long = Some((refused_tokens, failure)),
             Some(Cut::Tools) => session.outbox.write(&Event::Shortened { message: error_handler::WITHOUT_TOOLS }),
             None => {}
         }
         self.dialect = lesson.dialect;
-        self.learned = true;
+        self.learned = lesson.lasts;
         Ok(())
     }
 

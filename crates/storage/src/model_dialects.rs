@@ -3,10 +3,11 @@
 use crate::{Database, Statement, StorageError, Store};
 
 /// What is known for the model of a run and the server `?4`, read with the run: no statement of its own on the way of a turn. It is believed
-/// for a week: by then the server may have been replaced by a better one, and learning costs one refused request.
+/// for a day: by then the server may have been replaced by a better one, or something else have been wrong, and learning costs one refused
+/// request.
 pub(crate) const OF_RUN: &str =
     "(SELECT dialect FROM model_dialects WHERE server = ?4 AND model_dialects.model = runs.model
-    AND learned_at > now_ms() - 604800000)";
+    AND learned_at > now_ms() - 86400000)";
 
 impl<D: Database> Store<D> {
     /// Keeps what was learned of how a server wants requests for a model, instead of what was known before.

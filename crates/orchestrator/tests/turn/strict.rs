@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde_json::{Map, Value};
 
 /// What is wrong with a request, if anything is. Its answers and calls may have the fields `also`, and roles and
-/// contents be those.
+/// contents be those, or in `parts`.
 pub(crate) fn complaint(request: &Value, also: &[String]) -> Option<String> {
     check(request, also).err()
 }
@@ -39,7 +39,8 @@ fn check(request: &Value, also: &[String]) -> Result<(), String> {
             next = "user";
             continue;
         };
-        if !message["content"].is_null() && !is_also(&message["content"]) {
+        let is_in_parts = message["content"].is_array() && is_also(&"parts".into());
+        if !(message["content"].is_null() || is_also(&message["content"]) || is_in_parts) {
             text(message)?;
         }
         let calls = calls.as_array().filter(|calls| !calls.is_empty()).ok_or("no calls in tool_calls")?;

@@ -1,7 +1,8 @@
 //! Who executes a run, what it leaves behind, and how it ends.
 
-use domain::{Id, MessageRole, RunState, ToolCall};
+use domain::{Id, Message, MessageRole, RunState, ToolCall};
 use storage::{
+    Database, Statement,
     leases::{Holder, Leave},
     messages::{NewMessage, Retried},
     tool_calls::Started,
@@ -14,6 +15,8 @@ use crate::{
 
 crate::on_each_database! {
     a_run_is_claimed_by_one_executor_until_its_lease_lapses,
+    who_claims_a_run_reads_what_was_learned_of_its_models_server,
+    reasoning_is_stored_with_its_message_and_context_has_it_with_calls_alone,
     an_executor_that_lost_its_lease_can_write_nothing,
     the_log_tells_the_state_until_the_run_ends,
     cancelling_reaches_the_executor_and_says_when_there_is_none,
@@ -189,4 +192,45 @@ fn a_tool_call_is_started_once(place: Place) {
     let page = block_on(store.messages(user.id, conversation, 1, 10, 1_000)).unwrap();
     assert_eq!(page.messages[0].tool_calls, [call]);
     assert_eq!(page.messages[1].tool_call_id.as_deref(), Some("call_1"));
+}
+
+fn who_claims_a_run_reads_what_was_learned_of_its_models_server(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = fixture.user("a@example.org");
+    let (_, run) = fixture.send(&user, fixture.conversation(&user), "hello");
+    let store = &fixture.store;
+    for dialect in ["old", "new"] {
+        block_on(store.save_model_dialect("here", &run.model, dialect)).unwrap();
+    }
+    block_on(store.save_model_dialect("here", "another model", "not this")).unwrap();
+    let lease = lease_of(&run);
+    let claim = block_on(store.claim_new(user.id, lease, LEASE_MS, "here")).unwrap().unwrap();
+    assert_eq!(claim.dialect.as_deref(), Some("new"));
+    let claim = |server| block_on(store.claim(lease, LEASE_MS, server)).unwrap().unwrap();
+    assert_eq!(claim("here").dialect.as_deref(), Some("new"));
+    assert_eq!(claim("elsewhere").dialect, None);
+    let aged = Statement::new("t", "UPDATE model_dialects SET learned_at = learned_at - 100000000", []);
+    block_on(fixture.another_connection().query(aged)).unwrap();
+    assert_eq!(claim("here").dialect, None, "it is believed for a day");
+}
+
+fn reasoning_is_stored_with_its_message_and_context_has_it_with_calls_alone(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = fixture.user("a@example.org");
+    let conversation = fixture.conversation(&user);
+    let (run, lease) = fixture.claimed(&user, conversation);
+    let call = ToolCall { id: "call_1".into(), name: "clock".into(), arguments: "{}".into() };
+    let thought = |text: &str| NewMessage { reasoning: Some("hm".repeat(500)), ..answer(text, "stop") };
+    let asked = NewMessage { tool_calls: vec![call], echo: Some("{}".into()), ..thought("") };
+    let store = &fixture.store;
+    assert!(block_on(store.finish_step(lease, RunState::ToolExecution, &asked, None, &batch(3, "r"))).unwrap());
+    assert!(block_on(store.finish_step(lease, RunState::Streaming, &thought("done"), None, &batch(4, "s"))).unwrap());
+    let kept = |messages: Vec<Message>| -> Vec<_> {
+        messages.into_iter().map(|message| (message.reasoning.map_or(0, |text| text.len()), message.echo)).collect()
+    };
+    let page = |max_bytes| block_on(store.messages(user.id, conversation, 0, 10, max_bytes)).unwrap().messages;
+    assert_eq!(kept(page(10_000)), [(0, None), (1_000, Some("{}".to_owned())), (1_000, None)]);
+    assert_eq!(page(500).len(), 2, "what was thought fills a page, too");
+    let context = block_on(store.context(&run, 10, 500)).unwrap();
+    assert_eq!(kept(context), [(0, None), (1_000, Some("{}".to_owned())), (0, None)]);
 }
