@@ -8,13 +8,18 @@ use tool_provider::{Context, Failure, Structured, tool};
 
 use crate::{
     create_event::Created,
-    dav::{Object, Precondition, Server, changed_meanwhile},
+    dav::{Object, Server},
     document::{Document, Event},
+    etag,
     moment::{self, Moment, invalid},
-    occurrences, recurrence,
+    objects::Precondition,
+    recurrence,
+    refusal::changed_meanwhile,
     stamp::Stamp,
+    target::{self, Target},
     times::{self, not_understood},
     transport::{Outside, Transport},
+    zones::ALL_YEARS,
 };
 
 #[derive(Deserialize, JsonSchema, Default)]
@@ -65,7 +70,7 @@ pub(crate) async fn run<T: Transport>(
     let object = server.event(&arguments.id).await?;
     check_version(arguments.etag.as_deref(), object.etag.as_deref())?;
     let text = changed(arguments, &object, Timestamp::now())?;
-    let etag = arguments.etag.as_deref().or(object.etag.as_deref());
+    let etag = object.etag.as_deref().or(arguments.etag.as_deref());
     let etag = server.put(&arguments.id, Precondition::Unchanged(etag), text).await?;
     let calendar = arguments.id.rsplit_once('/').map_or("/".into(), |(calendar, _)| format!("{calendar}/"));
     Ok(Created { id: arguments.id.clone(), etag, calendar })
@@ -74,17 +79,9 @@ pub(crate) async fn run<T: Transport>(
 /// Says so before anything is done, if the event is not the one that was read.
 pub(crate) fn check_version(read: Option<&str>, found: Option<&str>) -> Result<(), Failure> {
     match (read, found) {
-        (Some(read), Some(found)) if read != found => Err(changed_meanwhile()),
+        (Some(read), Some(found)) if !etag::is_same(read, found) => Err(changed_meanwhile()),
         _ => Ok(()),
     }
-}
-
-/// An occurrence of this event, by what `list_events` calls it: when it is after the rule.
-pub(crate) fn find_occurrence(object: &Object, name: &str) -> Result<Stamp, Failure> {
-    if let Some(stamp) = Stamp::parse(None, name).filter(|stamp| occurrences::has(object, stamp, name)) {
-        return Ok(stamp);
-    }
-    invalid("There is no such occurrence: `list_events` says in `occurrence` which there are.")
 }
 
 /// Notes when an event was changed, and, if its times were, that it is another revision (RFC 5545 section 3.8.7.4).
@@ -102,33 +99,36 @@ pub(crate) fn touch(event: &mut Event, now: Timestamp, is_moved: bool) {
 }
 
 fn changed(arguments: &ChangeEvent, object: &Object, now: Timestamp) -> Result<String, Failure> {
-    let mut document = Document::parse(&object.text)?;
-    let is_recurring = document.is_recurring();
-    let occurrence = arguments.occurrence.as_deref().filter(|_| is_recurring);
-    if is_recurring && occurrence.is_none() && !arguments.whole_series {
-        return invalid("This event repeats: say which `occurrence`, or `whole_series`.");
-    }
-    let meant = occurrence.map(|name| find_occurrence(object, name)).transpose()?;
-    if let Some(name) = occurrence.filter(|_| !arguments.whole_series) {
-        if arguments.recurrence.is_some() {
-            return invalid("One occurrence has no `recurrence`: use `whole_series`.");
+    let mut document = Document::parse(&object.text, ALL_YEARS)?;
+    target::check_single(&document)?;
+    target::check(&document)?;
+    match target::find(&document, arguments.occurrence.as_deref(), arguments.whole_series)? {
+        Target::One(one) => {
+            if arguments.recurrence.is_some() {
+                return invalid("One occurrence has no `recurrence`: use `whole_series`.");
+            }
+            let index = match one.changed.last() {
+                Some(index) => *index,
+                None => {
+                    let series =
+                        one.master.and_then(|master| document.events().nth(master)).ok_or_else(not_understood)?;
+                    let event = series.one(&one.original, &one.times);
+                    document.add(event);
+                    document.events().count().saturating_sub(1)
+                }
+            };
+            change(document.event_mut(index).ok_or_else(not_understood)?, arguments, None, now)?;
         }
-        if document.event_mut(Some(name)).is_none() {
-            let original = meant.clone().ok_or_else(not_understood)?;
-            let event = document.event_mut(None).ok_or_else(not_understood)?.at(&original)?;
-            document.add(event);
+        Target::Whole(whole) => {
+            let is_moved = arguments.start.is_some() || arguments.recurrence.is_some();
+            if whole.is_recurring && is_moved && whole.has_exceptions {
+                return invalid(
+                    "Some occurrences were changed, deleted or added by themselves, which would be lost: move the occurrences one by one, or the series in another program.",
+                );
+            }
+            let meant = whole.meant.as_ref().filter(|_| whole.is_recurring);
+            change(document.event_mut(whole.index).ok_or_else(not_understood)?, arguments, meant, now)?;
         }
-        let event = document.event_mut(Some(name)).ok_or_else(not_understood)?;
-        change(event, arguments, None, now)?;
-    } else {
-        let is_moved = arguments.start.is_some() || arguments.recurrence.is_some();
-        if is_recurring && is_moved && document.has_exceptions() {
-            return invalid(
-                "Some occurrences were changed or deleted by themselves, which would be lost: move the occurrences one by one, or the series in another program.",
-            );
-        }
-        let event = document.event_mut(None).ok_or_else(not_understood)?;
-        change(event, arguments, meant.as_ref().filter(|_| is_recurring), now)?;
     }
     document.define_zones();
     Ok(document.text())
@@ -150,7 +150,7 @@ fn change(event: &mut Event, arguments: &ChangeEvent, meant: Option<&Stamp>, now
     let start = event.stamp("DTSTART").ok_or_else(not_understood)?;
     match arguments.recurrence.as_deref().map(str::trim) {
         None => {}
-        Some("") => event.remove(&["RRULE", "RDATE", "EXDATE"]),
+        Some("") => event.remove(&["RRULE", "RDATE", "EXDATE", "EXRULE"]),
         Some(rule) => event.set("RRULE", &format!("RRULE:{}", recurrence::rule(rule, &start)?)),
     }
     touch(event, now, is_moved || arguments.recurrence.is_some());
@@ -175,22 +175,21 @@ fn move_event(event: &mut Event, arguments: &ChangeEvent, meant: Option<&Stamp>)
         Some(text) => new_start(moment::read(text)?, zone.as_ref(), &old)?,
         None => old.clone(),
     };
-    let end = if has_end {
+    let mut end = if has_end {
         let zone = zone.clone().or_else(|| old.zone());
         Some(times::end(&start, arguments.end.as_deref(), arguments.duration_minutes, zone.as_ref())?)
     } else {
         None
     };
-    let mut end = end;
     if is_series && arguments.start.is_some() {
         // What was said about one occurrence is done to the first.
         let Some(meant) = meant else { return invalid("Name the `occurrence` that is to begin at `start`.") };
-        let is_other_day = start.civil().date() != meant.civil().date();
-        if is_other_day && arguments.recurrence.is_none() {
-            return invalid("A series that moves to other days needs the `recurrence` that it gets.");
-        }
-        let first = start.with(times::moved(old.civil(), &old.with(meant.civil()), &start)?);
+        let first = recurrence::first_moved(&old, meant, &start)?;
         end = end.map(|end| Ok::<_, Failure>(end.with(times::moved(first.civil(), &start, &end)?))).transpose()?;
+        if arguments.recurrence.is_none() {
+            let rule = recurrence::moved(event.value("RRULE").as_deref(), &old, meant, &start, &first)?;
+            event.set("RRULE", &format!("RRULE:{rule}"));
+        }
         start = first;
     }
     times::set(event, &start, end)?;
@@ -200,10 +199,18 @@ fn move_event(event: &mut Event, arguments: &ChangeEvent, meant: Option<&Stamp>)
 /// In the zone that is named, or else the event's.
 fn new_start(moment: Moment, zone: Option<&TimeZone>, old: &Stamp) -> Result<Stamp, Failure> {
     match (moment, zone, old) {
-        (Moment::Civil(civil), None, Stamp::Zoned(..) | Stamp::Floating(_)) => Ok(old.with(civil)),
+        (Moment::Civil(civil), None, Stamp::Floating(_)) => Ok(old.with(civil)),
+        (Moment::Civil(civil), None, Stamp::Zoned(..)) => match old.zone() {
+            // As the clocks show it, also if they skip it.
+            Some(zone) => Ok(old.with(moment.in_zone(&zone)?.datetime())),
+            None => Ok(old.with(civil)),
+        },
         (Moment::Point(point), None, Stamp::Zoned(..)) => {
             let zone = old.zone().ok_or_else(not_understood)?;
-            Ok(old.with(zone.to_datetime(point)))
+            Ok(old.at(&point.to_zoned(zone)))
+        }
+        (Moment::Point(_), None, Stamp::Floating(_)) => {
+            invalid("The times of this event have no time zone: give `start` without an offset, or `time_zone` too.")
         }
         _ => Stamp::of_moment(moment, zone),
     }

@@ -8,13 +8,16 @@ use sha2::{Digest as _, Sha256};
 use tool_provider::{Context, Failure, Structured, tool};
 
 use crate::{
-    dav::{Calendar, Precondition, Server, changed_meanwhile},
+    dav::{Calendar, Server},
     document::{Document, text_line},
     moment::{self, invalid},
+    objects::Precondition,
     recurrence,
+    refusal::changed_meanwhile,
     stamp::Stamp,
     times,
     transport::{Outside, Transport},
+    zones::ALL_YEARS,
 };
 
 /// Bytes of the hash that names an event: no two calls share them.
@@ -132,7 +135,7 @@ fn event(arguments: &CreateEvent, uid: &str, now: Timestamp) -> Result<String, F
         lines.extend(text.map(|text| text_line(property, text)));
     }
     lines.extend(["END:VEVENT", "END:VCALENDAR", ""].map(str::to_owned));
-    let mut document = Document::parse(&lines.join("\r\n"))?;
+    let mut document = Document::parse(&lines.join("\r\n"), ALL_YEARS)?;
     document.define_zones();
     Ok(document.text())
 }

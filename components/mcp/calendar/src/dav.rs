@@ -4,10 +4,12 @@
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use percent_encoding::percent_decode_str;
 use tool_provider::{Context, Failure, address};
 use url::Url;
 
 use crate::{
+    refusal::{no_caldav, refused, sent_on, unexpected},
     transport::Transport,
     xml::{self, Entry},
 };
@@ -26,7 +28,7 @@ pub(crate) const CALENDARS_MAX: usize = 30;
 
 const WELL_KNOWN: &str = "/.well-known/caldav";
 
-const FIND: &str = r#"<d:propfind xmlns:d="DAV:" xmlns:c="urn:ietf:params:xml:ns:caldav"><d:prop><d:resourcetype/><d:displayname/><d:getetag/><d:current-user-principal/><d:current-user-privilege-set/><c:calendar-home-set/><c:calendar-description/><c:supported-calendar-component-set/></d:prop></d:propfind>"#;
+pub(crate) const FIND: &str = r#"<d:propfind xmlns:d="DAV:" xmlns:c="urn:ietf:params:xml:ns:caldav"><d:prop><d:resourcetype/><d:displayname/><d:getetag/><d:current-user-principal/><d:current-user-privilege-set/><c:calendar-home-set/><c:calendar-description/><c:supported-calendar-component-set/></d:prop></d:propfind>"#;
 
 /// A person's account there.
 pub(crate) struct Server<'a, T> {
@@ -50,14 +52,6 @@ pub(crate) struct Object {
     pub(crate) id: String,
     pub(crate) etag: Option<String>,
     pub(crate) text: String,
-}
-
-/// What a write may find there.
-pub(crate) enum Precondition<'a> {
-    /// Nothing.
-    Absent,
-    /// This version, or any if the server has no versions.
-    Unchanged(Option<&'a str>),
 }
 
 impl<'a, T: Transport> Server<'a, T> {
@@ -91,7 +85,7 @@ impl<'a, T: Transport> Server<'a, T> {
         if !entry.is_calendar || !has_events {
             return None;
         }
-        let id = self.resolve(&entry.href).ok()?.path().to_owned();
+        let id = entry.href.clone();
         let last = id.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned();
         let writes = ["write", "write-content", "bind", "all"];
         Some(Calendar {
@@ -122,13 +116,17 @@ impl<'a, T: Transport> Server<'a, T> {
         Err(no_caldav())
     }
 
-    /// A resource, and then what is in it; `None` if there is no WebDAV.
+    /// A resource, and then what is in it, by their paths; `None` if there is no WebDAV.
     async fn explore(&self, mut url: Url) -> Result<Option<Vec<Entry>>, Failure> {
         for _ in 0..REDIRECTS_MAX {
             let response = self.send(&method("PROPFIND")?, &url, &[("depth", "1")], FIND.to_owned()).await?;
             if response.status().is_redirection() {
                 let Some(to) = response.headers().get(header::LOCATION).and_then(|to| to.to_str().ok()) else { break };
-                url = self.resolve(url.join(to).map_err(unexpected)?.as_str())?;
+                let to = url.join(to).map_err(unexpected)?;
+                if to.origin() != self.url.origin() {
+                    return Err(sent_on(&to));
+                }
+                url = to;
                 continue;
             }
             if response.status() == StatusCode::UNAUTHORIZED {
@@ -137,87 +135,27 @@ impl<'a, T: Transport> Server<'a, T> {
             if response.status() != StatusCode::MULTI_STATUS {
                 break;
             }
-            let mut entries = xml::multistatus(&String::from_utf8_lossy(response.body()));
+            let Some(mut entries) = xml::multistatus(response.body()).map(|answer| answer.entries) else { break };
+            entries.retain_mut(|entry| match self.member(&url, &entry.href) {
+                Some(path) if xml::is_ok(entry.status) => {
+                    entry.href = path.path().to_owned();
+                    true
+                }
+                _ => false,
+            });
+            for entry in &mut entries {
+                for place in [&mut entry.principal, &mut entry.home].into_iter().flatten() {
+                    *place = url.join(place).map_err(unexpected)?.into();
+                }
+            }
             // The resource itself first: what is said of those in it need not hold when they are asked themselves.
-            let is_other = |entry: &Entry| {
-                let path = self.resolve(&entry.href).map(|url| url.path().trim_end_matches('/').to_owned());
-                path.is_ok_and(|path| path != url.path().trim_end_matches('/'))
-            };
-            entries.iter_mut().for_each(|entries| entries.sort_by_key(is_other));
-            return Ok(entries);
+            entries.sort_by_key(|entry| !is_same_place(&entry.href, url.path()));
+            return Ok(Some(entries));
         }
         Ok(None)
     }
 
-    /// Asks a calendar for objects; `query` is a `calendar-query`.
-    pub(crate) async fn query(&self, calendar: &str, query: String) -> Result<Vec<Object>, Failure> {
-        let url = self.of_id(calendar)?;
-        let response = self.send(&method("REPORT")?, &url, &[("depth", "1")], query).await?;
-        if response.status() != StatusCode::MULTI_STATUS {
-            return Err(refused(&response));
-        }
-        let entries = xml::multistatus(&String::from_utf8_lossy(response.body())).ok_or_else(no_caldav)?;
-        let object = |entry: Entry| {
-            let id = self.resolve(&entry.href).ok()?.path().to_owned();
-            Some(Object { id, etag: entry.etag, text: entry.calendar_data? })
-        };
-        Ok(entries.into_iter().filter_map(object).collect())
-    }
-
-    /// One event, as it was stored. Refuses calendars and other folders, which some servers give as one large object.
-    pub(crate) async fn event(&self, id: &str) -> Result<Object, Failure> {
-        let url = self.of_id(id)?;
-        let etag = self.version(&url).await?;
-        let response = self.send(&Method::GET, &url, &[], String::new()).await?;
-        if response.status() != StatusCode::OK {
-            return Err(refused(&response));
-        }
-        let etag = self::etag(&response).or(etag);
-        let text = String::from_utf8(response.into_body())
-            .map_err(|_| Failure::UpstreamFailed("The calendar server's event is not UTF-8.".into()))?;
-        Ok(Object { id: url.path().to_owned(), etag, text })
-    }
-
-    /// Stores an object, and says its version.
-    pub(crate) async fn put(&self, id: &str, when: Precondition<'_>, text: String) -> Result<Option<String>, Failure> {
-        let url = self.of_id(id)?;
-        let mut headers = vec![("content-type", "text/calendar; charset=utf-8")];
-        headers.extend(when.header());
-        let response = self.send(&Method::PUT, &url, &headers, text).await?;
-        if !response.status().is_success() {
-            return Err(refused(&response));
-        }
-        // A server that changes what it is given says no version (RFC 4791 section 5.3.4).
-        match self::etag(&response) {
-            Some(etag) => Ok(Some(etag)),
-            None => self.version(&url).await,
-        }
-    }
-
-    /// Deletes an event, of this version if one is named.
-    pub(crate) async fn delete(&self, id: &str, etag: Option<&str>) -> Result<(), Failure> {
-        let url = self.of_id(id)?;
-        let found = self.version(&url).await?;
-        let when = Precondition::Unchanged(etag.or(found.as_deref()));
-        let headers: Vec<_> = when.header().into_iter().collect();
-        let response = self.send(&Method::DELETE, &url, &headers, String::new()).await?;
-        if response.status().is_success() { Ok(()) } else { Err(refused(&response)) }
-    }
-
-    /// The version of an event. A calendar is none: nothing here may delete or replace one.
-    async fn version(&self, url: &Url) -> Result<Option<String>, Failure> {
-        let response = self.send(&method("PROPFIND")?, url, &[("depth", "0")], FIND.to_owned()).await?;
-        if response.status() != StatusCode::MULTI_STATUS {
-            return Err(refused(&response));
-        }
-        let entries = xml::multistatus(&String::from_utf8_lossy(response.body())).ok_or_else(no_caldav)?;
-        match entries.into_iter().next() {
-            Some(entry) if !entry.is_collection && !entry.is_calendar => Ok(entry.etag),
-            _ => Err(Failure::InvalidArguments("That is the id of a calendar, not of an event.".into())),
-        }
-    }
-
-    async fn send(
+    pub(crate) async fn send(
         &self,
         method: &Method,
         url: &Url,
@@ -240,20 +178,28 @@ impl<'a, T: Transport> Server<'a, T> {
         self.transport.send(request).await
     }
 
-    /// An address that the server gave, if it is the server's own.
+    /// An address that the server gave, if it is the server's own. Some know their own name and not by which scheme or port they are
+    /// reached from outside.
     fn resolve(&self, href: &str) -> Result<Url, Failure> {
         let url = self.url.join(href).map_err(unexpected)?;
-        if url.origin() == self.url.origin() {
-            return Ok(url);
+        if url.host() == self.url.host() {
+            return self.member(&self.url, href).ok_or_else(no_caldav);
         }
-        Err(Failure::NotConfigured(format!(
-            "The calendar server sends on to {}: enter that as the address in the settings of this tool, if you trust it with the password.",
-            url.origin().ascii_serialization()
-        )))
+        Err(sent_on(&url))
+    }
+
+    /// What a resource at `base` calls another in the same answer. Only its path is believed: requests go to the person's server.
+    pub(crate) fn member(&self, base: &Url, href: &str) -> Option<Url> {
+        let found = base.join(href.trim()).ok().filter(|url| url.has_host() && !href.trim().is_empty())?;
+        let mut own = self.url.clone();
+        own.set_path(found.path());
+        own.set_query(None);
+        own.set_fragment(None);
+        Some(own)
     }
 
     /// What a model names.
-    fn of_id(&self, id: &str) -> Result<Url, Failure> {
+    pub(crate) fn of_id(&self, id: &str) -> Result<Url, Failure> {
         let is_path = id.starts_with('/') && id.len() <= ID_BYTES_MAX && !id.contains(['?', '#']);
         let url = is_path.then(|| self.resolve(id).ok()).flatten();
         url.ok_or_else(|| {
@@ -264,64 +210,12 @@ impl<'a, T: Transport> Server<'a, T> {
     }
 }
 
-impl Precondition<'_> {
-    fn header(&self) -> Option<(&'static str, &str)> {
-        match self {
-            Self::Absent => Some(("if-none-match", "*")),
-            Self::Unchanged(etag) => etag.map(|etag| ("if-match", etag)),
-        }
-    }
-}
-
-fn method(name: &str) -> Result<Method, Failure> {
+pub(crate) fn method(name: &str) -> Result<Method, Failure> {
     Method::from_bytes(name.as_bytes()).map_err(unexpected)
 }
 
-fn etag(response: &Response<Vec<u8>>) -> Option<String> {
-    Some(response.headers().get(header::ETAG)?.to_str().ok()?.to_owned())
-}
-
-/// The event is another one than was read.
-pub(crate) fn changed_meanwhile() -> Failure {
-    Failure::InvalidArguments(
-        "The event was changed meanwhile: read it again with `list_events`, and use the etag that it has now.".into(),
-    )
-}
-
-fn no_caldav() -> Failure {
-    Failure::NotConfigured(
-        "There is no CalDAV server at the address in the settings of this tool: look for the CalDAV address in your calendar provider's help."
-            .into(),
-    )
-}
-
-fn unexpected(error: impl std::fmt::Display) -> Failure {
-    Failure::UpstreamFailed(format!("The calendar server cannot be asked that way: {error}."))
-}
-
-fn refused(response: &Response<Vec<u8>>) -> Failure {
-    match response.status() {
-        StatusCode::UNAUTHORIZED => Failure::NotConfigured(
-            "The calendar server does not take the user name and password: enter them again in the settings of this tool. \
-             Many providers want an app password."
-                .into(),
-        ),
-        StatusCode::FORBIDDEN => Failure::UpstreamFailed(
-            "The calendar server does not allow that: the calendar is somebody else's, or may only be read. \
-             `list_calendars` says which may be written to."
-                .into(),
-        ),
-        StatusCode::NOT_FOUND | StatusCode::GONE => Failure::InvalidArguments(
-            "There is no such calendar or event: `list_calendars` and `list_events` say which there are.".into(),
-        ),
-        StatusCode::PRECONDITION_FAILED => changed_meanwhile(),
-        StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => no_caldav(),
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-            Failure::UpstreamFailed("The calendar server has too much to do: try again in some minutes.".into())
-        }
-        StatusCode::INSUFFICIENT_STORAGE => {
-            Failure::UpstreamFailed("The calendar server has no room left: delete something there first.".into())
-        }
-        status => Failure::UpstreamFailed(format!("The calendar server did not do that: its answer was {status}.")),
-    }
+/// Whether two paths name one place: some servers escape more than others.
+pub(crate) fn is_same_place(one: &str, other: &str) -> bool {
+    let plain = |path: &str| percent_decode_str(path.trim_end_matches('/')).collect::<Vec<_>>();
+    plain(one) == plain(other)
 }

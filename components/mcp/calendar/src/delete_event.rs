@@ -6,12 +6,14 @@ use serde::Deserialize;
 use tool_provider::{Context, Failure, tool};
 
 use crate::{
-    change_event::{check_version, find_occurrence, touch},
-    dav::{Precondition, Server},
+    change_event::{check_version, touch},
+    dav::Server,
     document::Document,
     moment::invalid,
-    times::not_understood,
+    objects::Precondition,
+    target::{self, One, Target},
     transport::{Outside, Transport},
+    zones::ALL_YEARS,
 };
 
 #[derive(Deserialize, JsonSchema, Default)]
@@ -43,30 +45,39 @@ pub(crate) async fn run<T: Transport>(
     let server = Server::new(context, transport)?;
     let object = server.event(&arguments.id).await?;
     check_version(arguments.etag.as_deref(), object.etag.as_deref())?;
-    let mut document = Document::parse(&object.text)?;
-    let is_recurring = document.is_recurring();
+    let mut document = Document::parse(&object.text, ALL_YEARS)?;
     let etag = arguments.etag.as_deref().or(object.etag.as_deref());
-    match arguments.occurrence.as_deref().filter(|_| is_recurring) {
-        _ if arguments.whole_series || !is_recurring => {
-            server.delete(&arguments.id, etag).await?;
-            Ok("The event is deleted.".into())
+    target::check_single(&document)?;
+    let found = if arguments.whole_series {
+        None
+    } else {
+        match target::find(&document, arguments.occurrence.as_deref(), false)? {
+            Target::One(one) => Some(one),
+            Target::Whole(_) => None,
         }
-        None => invalid("This event repeats: say which `occurrence`, or `whole_series`."),
-        Some(occurrence) => {
-            let times = find_occurrence(&object, occurrence)?;
-            document.remove(occurrence);
-            // An occurrence that its rule does not make is gone with its own event.
-            if let Some(event) = document.event_mut(None) {
-                let start = event.stamp("DTSTART").ok_or_else(not_understood)?;
-                event.add(&start.with(times.civil()).line("EXDATE"));
-                touch(event, Timestamp::now(), true);
-            }
-            if document.events().next().is_none() {
-                server.delete(&arguments.id, etag).await?;
-            } else {
-                server.put(&arguments.id, Precondition::Unchanged(etag), document.text()).await?;
-            }
-            Ok("This occurrence is deleted; the others stay.".into())
-        }
+    };
+    let Some(one) = found else {
+        server.delete(&arguments.id, etag).await?;
+        return Ok("The event is deleted.".into());
+    };
+    leave_out(&mut document, &one)?;
+    if document.events().next().is_none() {
+        server.delete(&arguments.id, etag).await?;
+    } else {
+        server.put(&arguments.id, Precondition::Unchanged(etag), document.text()).await?;
     }
+    Ok("This occurrence is deleted; the others stay.".into())
+}
+
+fn leave_out(document: &mut Document, one: &One) -> Result<(), Failure> {
+    if one.is_range {
+        return invalid("The times after this one were changed with it: delete it in another program.");
+    }
+    if let Some(event) = one.master.and_then(|master| document.event_mut(master)) {
+        event.add(&one.original.line("EXDATE"));
+        touch(event, Timestamp::now(), true);
+    }
+    // An occurrence that its rule does not make is gone with its own event.
+    document.remove(&one.changed);
+    Ok(())
 }

@@ -1,21 +1,27 @@
 //! An iCalendar object as lines, to change some of them and leave all others byte for byte as they were. Must not understand more
 //! than which line belongs to which event.
 
+use std::{ops::RangeInclusive, rc::Rc};
+
 use calcard::icalendar::{ICalendar, ICalendarEntry, ICalendarProperty};
 use tool_provider::Failure;
 
-use crate::{stamp::Stamp, times};
+use crate::{
+    extent::Times,
+    line::{self, Line},
+    stamp::Stamp,
+    zones::{Zone, Zones},
+};
 
-/// A property, or the beginning or end of a component: with its folds and its line ending.
+/// Values of one property of an event, such as the exceptions of a series: some of every day for 27 years.
+const VALUES_MAX: usize = 10_000;
+
+/// The lines of a VEVENT, `BEGIN` and `END` among them, and the zones that they may name.
 #[derive(Clone, Debug)]
-struct Line {
-    raw: String,
-    name: String,
+pub(crate) struct Event {
+    lines: Vec<Line>,
+    zones: Rc<Zones>,
 }
-
-/// The lines of a VEVENT, `BEGIN` and `END` among them.
-#[derive(Clone, Debug)]
-pub(crate) struct Event(Vec<Line>);
 
 #[derive(Debug)]
 enum Block {
@@ -27,61 +33,30 @@ enum Block {
 #[derive(Debug)]
 pub(crate) struct Document(Vec<Block>);
 
-impl Line {
-    fn new(raw: String) -> Self {
-        let name = raw.split([':', ';', '\r', '\n']).next().unwrap_or_default().trim().to_ascii_uppercase();
-        Self { raw, name }
-    }
-
-    /// Without folds (RFC 5545 section 3.1).
-    fn unfolded(&self) -> String {
-        let mut line = String::with_capacity(self.raw.len());
-        for (index, part) in self.raw.lines().enumerate() {
-            let part = part.trim_end_matches('\r');
-            line.push_str(if index == 0 { part } else { part.get(1..).unwrap_or_default() });
-        }
-        line
-    }
-
-    /// Parameters and value: the value begins at the first colon that is not in quotes.
-    fn split(&self) -> (String, String) {
-        let line = self.unfolded();
-        let mut is_quoted = false;
-        let colon = line.find(|character| {
-            is_quoted ^= character == '"';
-            character == ':' && !is_quoted
-        });
-        let (head, value) = colon.and_then(|colon| line.split_at_checked(colon)).unwrap_or((&line, ""));
-        let parameters = head.split_once(';').map_or("", |(_, parameters)| parameters);
-        (parameters.to_owned(), value.strip_prefix(':').unwrap_or(value).to_owned())
-    }
-
-    fn is(&self, name: &str, value: &str) -> bool {
-        self.name == name && self.split().1.trim().eq_ignore_ascii_case(value)
-    }
+/// A value of a property that has several.
+#[derive(Clone, Debug)]
+pub(crate) struct Value {
+    pub(crate) text: String,
+    zone: Option<Zone>,
+    kind: Option<String>,
 }
 
 impl Document {
-    /// Reads an object; fails if no event is in it.
-    pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
-        let mut lines: Vec<Line> = Vec::new();
-        for physical in text.split_inclusive('\n') {
-            match lines.last_mut() {
-                Some(line) if physical.starts_with([' ', '\t']) => line.raw.push_str(physical),
-                _ => lines.push(Line::new(physical.to_owned())),
-            }
-        }
+    /// Reads an object; fails if no event is in it. Of zones that it defines, these years are looked at.
+    pub(crate) fn parse(text: &str, years: RangeInclusive<i16>) -> Result<Self, Failure> {
+        let lines = line::lines(text.trim_start_matches('\u{feff}'));
+        let zones = Rc::new(Zones::read(lines.iter(), years));
         let (mut blocks, mut event) = (Vec::new(), None::<Event>);
         for line in lines {
             if event.is_none() && line.is("BEGIN", "VEVENT") {
-                event = Some(Event(vec![line]));
+                event = Some(Event { lines: vec![line], zones: Rc::clone(&zones) });
                 continue;
             }
             let is_end = line.is("END", "VEVENT");
             match event.as_mut() {
                 None => blocks.push(Block::Other(line)),
-                Some(lines) => {
-                    lines.0.push(line);
+                Some(open) => {
+                    open.lines.push(line);
                     if is_end {
                         blocks.extend(event.take().map(Block::Event));
                     }
@@ -99,8 +74,8 @@ impl Document {
         let mut text = String::new();
         for block in &self.0 {
             match block {
-                Block::Other(line) => text.push_str(&line.raw),
-                Block::Event(event) => event.0.iter().for_each(|line| text.push_str(&line.raw)),
+                Block::Other(line) => text.push_str(line.raw()),
+                Block::Event(event) => event.lines.iter().for_each(|line| text.push_str(line.raw())),
             }
         }
         text
@@ -113,22 +88,13 @@ impl Document {
         })
     }
 
-    pub(crate) fn is_recurring(&self) -> bool {
-        self.events().any(|event| ["RRULE", "RDATE", "RECURRENCE-ID"].iter().any(|name| event.has(name)))
-    }
-
-    /// Whether an occurrence was changed or deleted by itself.
-    pub(crate) fn has_exceptions(&self) -> bool {
-        self.events().any(|event| event.has("RECURRENCE-ID") || event.has("EXDATE"))
-    }
-
-    /// The event itself, or the occurrence that was changed by itself.
-    pub(crate) fn event_mut(&mut self, occurrence: Option<&str>) -> Option<&mut Event> {
+    /// One of the events, by its place among them.
+    pub(crate) fn event_mut(&mut self, index: usize) -> Option<&mut Event> {
         let mut events = self.0.iter_mut().filter_map(|block| match block {
             Block::Event(event) => Some(event),
             Block::Other(_) => None,
         });
-        events.find(|event| event.value("RECURRENCE-ID").as_deref() == occurrence)
+        events.nth(index)
     }
 
     /// Adds an event behind the last.
@@ -137,10 +103,14 @@ impl Document {
         self.0.insert(last.map_or(self.0.len(), |last| last + 1), Block::Event(event));
     }
 
-    /// Removes an occurrence that was changed by itself.
-    pub(crate) fn remove(&mut self, occurrence: &str) {
+    /// Removes events by their places among them.
+    pub(crate) fn remove(&mut self, indices: &[usize]) {
+        let mut index = 0;
         self.0.retain(|block| match block {
-            Block::Event(event) => event.value("RECURRENCE-ID").as_deref() != Some(occurrence),
+            Block::Event(_) => {
+                index += 1;
+                !indices.contains(&(index - 1))
+            }
             Block::Other(_) => true,
         });
     }
@@ -174,8 +144,8 @@ impl Event {
     /// Which lines are the event's own, and not of an alarm in it.
     fn own(&self) -> impl Iterator<Item = (usize, &Line)> {
         let mut depth = 0_usize;
-        self.0.iter().enumerate().filter(move |(_, line)| {
-            match line.name.as_str() {
+        self.lines.iter().enumerate().filter(move |(_, line)| {
+            match line.name() {
                 "BEGIN" => depth += 1,
                 "END" => depth = depth.saturating_sub(1),
                 _ => return depth == 1,
@@ -184,42 +154,81 @@ impl Event {
         })
     }
 
+    fn named(&self, name: &str) -> impl Iterator<Item = &Line> {
+        self.own().map(|(_, line)| line).filter(move |line| line.name() == name)
+    }
+
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.own().any(|(_, line)| line.name == name)
+        self.named(name).next().is_some()
     }
 
     pub(crate) fn value(&self, name: &str) -> Option<String> {
-        self.own().find(|(_, line)| line.name == name).map(|(_, line)| line.split().1.trim().to_owned())
+        self.named(name).next().map(Line::value)
+    }
+
+    /// A text for people.
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
+        self.named(name).next().map(Line::text)
+    }
+
+    pub(crate) fn parameter(&self, name: &str, parameter: &str) -> Option<String> {
+        self.named(name).next().and_then(|line| line.parameter(parameter))
     }
 
     /// A date or time.
     pub(crate) fn stamp(&self, name: &str) -> Option<Stamp> {
-        let (parameters, value) = self.own().find(|(_, line)| line.name == name)?.1.split();
-        let tzid = parameters.split(';').find_map(|parameter| {
-            let (name, value) = parameter.split_once('=')?;
-            name.eq_ignore_ascii_case("TZID").then(|| value.trim_matches('"').to_owned())
-        });
-        Stamp::parse(tzid.as_deref(), &value)
+        let line = self.named(name).next()?;
+        let value = Value { text: line.value(), zone: self.zone_of(line), kind: line.parameter("VALUE") };
+        value.stamp(&value.text)
+    }
+
+    /// The values of all properties of a name.
+    pub(crate) fn values(&self, name: &str) -> Vec<Value> {
+        let mut values = Vec::new();
+        for line in self.named(name) {
+            let (zone, kind) = (self.zone_of(line), line.parameter("VALUE"));
+            let value = |text: &str| Value { text: text.trim().to_owned(), zone: zone.clone(), kind: kind.clone() };
+            values.extend(line.value().split(',').map(value));
+        }
+        values.truncate(VALUES_MAX);
+        values
+    }
+
+    /// The lines of a name, as rules have them.
+    pub(crate) fn rules(&self, name: &str) -> Vec<String> {
+        self.named(name).map(Line::value).collect()
+    }
+
+    fn zone_of(&self, line: &Line) -> Option<Zone> {
+        line.parameter("TZID").map(|tzid| self.zones.zone(&tzid))
     }
 
     /// Replaces a property where it stands, or adds it; `line` is without its end.
     pub(crate) fn set(&mut self, name: &str, line: &str) {
         let line = Line::new(format!("{line}\r\n"));
-        let found = self.own().find(|(_, line)| line.name == name).map(|(index, _)| index);
-        match found.and_then(|index| self.0.get_mut(index)) {
+        let mut found: Vec<_> = self.own().filter(|(_, line)| line.name() == name).map(|(index, _)| index).collect();
+        let others = found.split_off(found.len().min(1));
+        others.into_iter().rev().for_each(|index| drop(self.lines.remove(index)));
+        match found.first().and_then(|index| self.lines.get_mut(*index)) {
             Some(old) => *old = line,
             None => self.push(line),
         }
     }
 
-    /// One occurrence of this event, to be changed by itself.
-    pub(crate) fn at(&self, original: &Stamp) -> Result<Self, Failure> {
+    /// One time of this event, to be changed by itself. It is as long as it was in the series.
+    pub(crate) fn one(&self, original: &Stamp, times: &Times) -> Self {
         let mut event = self.clone();
-        event.remove(&["RRULE", "RDATE", "EXDATE", "EXRULE"]);
-        let start = self.stamp("DTSTART").ok_or_else(times::not_understood)?.with(original.civil());
-        times::set(&mut event, &start, None)?;
-        event.set("RECURRENCE-ID", &start.line("RECURRENCE-ID"));
-        Ok(event)
+        let has_length = ["DTEND", "DURATION"].iter().any(|name| event.has(name));
+        event.remove(&["RRULE", "RDATE", "EXDATE", "EXRULE", "DTEND", "DURATION"]);
+        event.set("DTSTART", &original.line("DTSTART"));
+        if let (true, Some((_, last))) = (has_length, times.days) {
+            let after = last.tomorrow().unwrap_or(last);
+            event.set("DTEND", &Stamp::Date(after).line("DTEND"));
+        } else if times.days.is_none() && times.start < times.end {
+            event.set("DTEND", &original.at(&times.end).line("DTEND"));
+        }
+        event.set("RECURRENCE-ID", &original.line("RECURRENCE-ID"));
+        event
     }
 
     /// Adds a property before the first alarm, or the end.
@@ -228,15 +237,15 @@ impl Event {
     }
 
     fn push(&mut self, line: Line) {
-        let inner = self.0.iter().skip(1).position(|line| matches!(line.name.as_str(), "BEGIN" | "END"));
-        self.0.insert(inner.map_or(self.0.len(), |inner| inner + 1), line);
+        let inner = self.lines.iter().skip(1).position(|line| matches!(line.name(), "BEGIN" | "END"));
+        self.lines.insert(inner.map_or(self.lines.len(), |inner| inner + 1), line);
     }
 
     pub(crate) fn remove(&mut self, names: &[&str]) {
         let indices: Vec<_> =
-            self.own().filter(|(_, line)| names.contains(&line.name.as_str())).map(|(index, _)| index).collect();
+            self.own().filter(|(_, line)| names.contains(&line.name())).map(|(index, _)| index).collect();
         for index in indices.into_iter().rev() {
-            self.0.remove(index);
+            self.lines.remove(index);
         }
     }
 
@@ -244,6 +253,15 @@ impl Event {
     pub(crate) fn set_text(&mut self, property: ICalendarProperty, text: &str) {
         let name = property.as_str().to_owned();
         if text.is_empty() { self.remove(&[&name]) } else { self.set(&name, &text_line(property, text)) }
+    }
+}
+
+impl Value {
+    /// A text of this value, or a part of it, as a date or time. What is said to be a day is one, also where it is written with a time.
+    pub(crate) fn stamp(&self, text: &str) -> Option<Stamp> {
+        let stamp = Stamp::parse(self.zone.clone(), text)?;
+        let is_day = self.kind.as_deref().is_some_and(|kind| kind.eq_ignore_ascii_case("DATE"));
+        Some(if is_day { Stamp::Date(stamp.civil().date()) } else { stamp })
     }
 }
 
@@ -259,14 +277,15 @@ pub(crate) fn text_line(property: ICalendarProperty, text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::zones::ALL_YEARS;
 
     const TEXT: &str = "BEGIN:VCALENDAR\r\nX-WR-CALNAME:a\r\nBEGIN:VEVENT\r\nSUMMARY;LANGUAGE=\"x:y\":Long\r\n  er\r\nX-ODD;A=\"b:c\":1\r\n 2\r\nDTSTART;TZID=\"Europe/Berlin\":20260309T090000\r\nBEGIN:VALARM\r\nSUMMARY:Ring\r\nEND:VALARM\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
 
     #[test]
     fn what_is_not_changed_stays_byte_for_byte() {
-        let mut document = Document::parse(TEXT).unwrap();
+        let mut document = Document::parse(TEXT, ALL_YEARS).unwrap();
         assert_eq!(document.text(), TEXT);
-        let event = document.event_mut(None).unwrap();
+        let event = document.event_mut(0).unwrap();
         assert_eq!(event.value("SUMMARY").as_deref(), Some("Long er"));
         event.set_text(ICalendarProperty::Summary, "One; two, \\ three\nfour");
         event.set_text(ICalendarProperty::Location, "Room");
@@ -274,18 +293,18 @@ mod tests {
             .replace("SUMMARY;LANGUAGE=\"x:y\":Long\r\n  er", "SUMMARY:One\\; two\\, \\\\ three\\nfour")
             .replace("BEGIN:VALARM", "LOCATION:Room\r\nBEGIN:VALARM");
         assert_eq!(document.text(), expected);
-        document.event_mut(None).unwrap().set_text(ICalendarProperty::Location, "");
+        document.event_mut(0).unwrap().set_text(ICalendarProperty::Location, "");
         assert!(!document.text().contains("LOCATION") && document.text().contains("SUMMARY:Ring"));
     }
 
     #[test]
     fn long_and_foreign_texts_are_folded_between_characters() {
-        let mut document = Document::parse(TEXT).unwrap();
+        let mut document = Document::parse(TEXT, ALL_YEARS).unwrap();
         let title = "Ünïcödé ☃ 🕐 ".repeat(40);
-        document.event_mut(None).unwrap().set_text(ICalendarProperty::Summary, title.trim());
+        document.event_mut(0).unwrap().set_text(ICalendarProperty::Summary, title.trim());
         let text = document.text();
         assert!(text.lines().all(|line| line.len() <= 76), "{text}");
-        let read = Document::parse(&text).unwrap().events().next().unwrap().value("SUMMARY");
+        let read = Document::parse(&text, ALL_YEARS).unwrap().events().next().unwrap().value("SUMMARY");
         assert_eq!(read.as_deref(), Some(title.trim()));
     }
 
@@ -297,7 +316,7 @@ mod tests {
 
     #[test]
     fn a_zone_that_is_named_gets_defined_once() {
-        let mut document = Document::parse(TEXT).unwrap();
+        let mut document = Document::parse(TEXT, ALL_YEARS).unwrap();
         document.define_zones();
         document.define_zones();
         let text = document.text();
@@ -308,7 +327,7 @@ mod tests {
     #[test]
     fn what_is_no_event_is_refused() {
         for text in ["", "BEGIN:VEVENT\r\n", "BEGIN:VCALENDAR\r\nBEGIN:VTODO\r\nEND:VTODO\r\nEND:VCALENDAR\r\n"] {
-            assert!(Document::parse(text).is_err());
+            assert!(Document::parse(text, ALL_YEARS).is_err());
         }
     }
 }

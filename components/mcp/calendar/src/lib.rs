@@ -1,8 +1,9 @@
 //! Calendars by CalDAV (RFC 4791): what a person has planned, when they are free, and events made, changed and deleted.
 //!
 //! One file for each tool. Each tool is a thin function around one that takes the way out as a parameter (`transport`), so that tests
-//! drive it against a real server. `dav` speaks HTTP and WebDAV, `xml` reads the answers, `occurrences` reads iCalendar (RFC 5545) and
-//! repeats what recurs, `document` changes iCalendar line by line so that whatever is not understood stays, `moment` reads and writes times.
+//! drive it against a real server. The server: `dav` finds calendars, `objects` reads and writes events, `xml` reads the answers.
+//! iCalendar (RFC 5545): `document` has its lines, and changes some so that whatever is not understood stays; `series` says which times
+//! an event has, by `rule`, `repeat`, `extent` and `zones`; `target` says what a change is about. `moment` is how the model writes times.
 //!
 //! Must not reach anything but the server in the person's settings, and must not send their password to another.
 
@@ -11,19 +12,29 @@ mod create_event;
 mod dav;
 mod delete_event;
 mod document;
+mod etag;
+mod extent;
 mod free_busy;
+mod line;
 mod list_calendars;
 mod list_events;
 mod moment;
+mod objects;
 mod occurrences;
 mod recurrence;
+mod refusal;
+mod repeat;
+mod rule;
+mod series;
 mod stamp;
+mod target;
 #[cfg(test)]
 mod tests;
 mod times;
 mod transport;
 mod window;
 mod xml;
+mod zones;
 
 use tool_provider::provider;
 

@@ -1,7 +1,5 @@
 //! Dates and times as properties of iCalendar have them (RFC 5545 sections 3.3.4 and 3.3.5), with the zone they name.
 
-use std::str::FromStr as _;
-
 use jiff::{
     SignedDuration, ToSpan as _, Zoned,
     civil::{Date, DateTime},
@@ -9,7 +7,13 @@ use jiff::{
 };
 use tool_provider::Failure;
 
-use crate::moment::{self, Moment};
+use crate::{
+    moment::{self, Moment},
+    zones::Zone,
+};
+
+/// The longest form has sixteen.
+const VALUE_BYTES_MAX: usize = 20;
 
 const DATE: &str = "%Y%m%d";
 const TIME: &str = "%Y%m%dT%H%M%S";
@@ -19,37 +23,42 @@ const TIME: &str = "%Y%m%dT%H%M%S";
 pub(crate) enum Stamp {
     Date(Date),
     Utc(DateTime),
-    /// By a TZID, which need not be an IANA name.
-    Zoned(String, DateTime),
+    /// By a TZID.
+    Zoned(Zone, DateTime),
     /// Wherever one is.
     Floating(DateTime),
 }
 
-/// The zone that a TZID means: IANA's names, those of Windows, and some that programs put before IANA's.
-pub(crate) fn zone(tzid: &str) -> Option<TimeZone> {
-    let name = || Some(calcard::common::timezone::Tz::from_str(tzid).ok()?.name()?.into_owned());
-    TimeZone::get(tzid).ok().or_else(|| TimeZone::get(&name()?).ok())
+/// `20260329T143000`. Some programs write the end of a day as `T240000`.
+fn civil(value: &str) -> Option<DateTime> {
+    match value.split_once(['T', 't'])? {
+        (date, "240000" | "2400") => Some(Date::strptime(DATE, date).ok()?.tomorrow().ok()?.into()),
+        (date, time) => DateTime::strptime(TIME, format!("{date}T{time}")).ok(),
+    }
 }
 
 impl Stamp {
-    /// Reads a value and its TZID.
-    pub(crate) fn parse(tzid: Option<&str>, value: &str) -> Option<Self> {
+    /// Reads a value and the zone of its TZID.
+    pub(crate) fn parse(zone: Option<Zone>, value: &str) -> Option<Self> {
         let value = value.trim();
-        if let Some(utc) = value.strip_suffix('Z') {
-            return DateTime::strptime(TIME, utc).ok().map(Self::Utc);
+        if value.len() > VALUE_BYTES_MAX || !value.is_ascii() {
+            return None;
+        }
+        if let Some(utc) = value.strip_suffix(['Z', 'z']) {
+            return civil(utc).map(Self::Utc);
         }
         if let Ok(date) = Date::strptime(DATE, value) {
             return Some(Self::Date(date));
         }
-        let civil = DateTime::strptime(TIME, value).ok()?;
-        Some(tzid.map_or(Self::Floating(civil), |tzid| Self::Zoned(tzid.to_owned(), civil)))
+        let civil = civil(value)?;
+        Some(zone.map_or(Self::Floating(civil), |zone| Self::Zoned(zone, civil)))
     }
 
     /// What a model wrote. A point in time is written in the zone, a time without one needs it.
     pub(crate) fn of_moment(moment: Moment, zone: Option<&TimeZone>) -> Result<Self, Failure> {
         let named = |civil, zone: &TimeZone| match zone.iana_name() {
             Some("UTC" | "Etc/UTC") | None => Self::Utc(civil),
-            Some(name) => Self::Zoned(name.to_owned(), civil),
+            Some(name) => Self::Zoned(Zone { name: name.to_owned(), rules: Some(zone.clone()) }, civil),
         };
         match (moment, zone) {
             (Moment::Date(date), _) => Ok(Self::Date(date)),
@@ -58,7 +67,10 @@ impl Stamp {
             (Moment::Civil(_), None) => {
                 moment::invalid("Say in `time_zone` where that time is meant, or give its offset.")
             }
-            (Moment::Point(point), Some(zone)) => Ok(named(zone.to_datetime(point), zone)),
+            (Moment::Point(point), Some(zone)) => {
+                let zoned = point.to_zoned(zone.clone());
+                Ok(named(zoned.datetime(), zone).at(&zoned))
+            }
             (Moment::Point(point), None) => Ok(Self::Utc(TimeZone::UTC.to_datetime(point))),
         }
     }
@@ -77,8 +89,10 @@ impl Stamp {
         let value = self.value();
         match self {
             Self::Date(_) => format!("{name};VALUE=DATE:{value}"),
-            Self::Zoned(tzid, _) if tzid.contains([':', ';', ',']) => format!("{name};TZID=\"{tzid}\":{value}"),
-            Self::Zoned(tzid, _) => format!("{name};TZID={tzid}:{value}"),
+            Self::Zoned(zone, _) if zone.name.contains([':', ';', ',']) => {
+                format!("{name};TZID=\"{}\":{value}", zone.name)
+            }
+            Self::Zoned(zone, _) => format!("{name};TZID={}:{value}", zone.name),
             _ => format!("{name}:{value}"),
         }
     }
@@ -100,8 +114,28 @@ impl Stamp {
         match self {
             Self::Date(_) => Self::Date(civil.date()),
             Self::Utc(_) => Self::Utc(civil),
-            Self::Zoned(tzid, _) => Self::Zoned(tzid.clone(), civil),
+            Self::Zoned(zone, _) => Self::Zoned(zone.clone(), civil),
             Self::Floating(_) => Self::Floating(civil),
+        }
+    }
+
+    /// The same form at a point in time; in UTC if it is in an hour that the clocks repeat and its form means the first of them.
+    pub(crate) fn at(&self, point: &Zoned) -> Self {
+        let Some(zone) = self.zone() else { return self.with(point.datetime()) };
+        let written = self.with(point.with_time_zone(zone.clone()).datetime());
+        match written.begin(&zone) {
+            Ok(begin) if begin.timestamp() != point.timestamp() => {
+                Self::Utc(TimeZone::UTC.to_datetime(point.timestamp()))
+            }
+            _ => written,
+        }
+    }
+
+    /// The same moment in the form of another. Of days and of times without a zone, what is written.
+    pub(crate) fn like(&self, form: &Self) -> Result<Self, Failure> {
+        match (self.zone(), form.zone()) {
+            (Some(own), Some(zone)) => Ok(form.with(self.begin(&own)?.with_time_zone(zone).datetime())),
+            _ => Ok(form.with(self.civil())),
         }
     }
 
@@ -109,7 +143,7 @@ impl Stamp {
     pub(crate) fn zone(&self) -> Option<TimeZone> {
         match self {
             Self::Utc(_) => Some(TimeZone::UTC),
-            Self::Zoned(tzid, _) => zone(tzid),
+            Self::Zoned(zone, _) => zone.rules.clone(),
             Self::Date(_) | Self::Floating(_) => None,
         }
     }
@@ -128,7 +162,7 @@ impl Stamp {
         }
         let zone = self.zone().unwrap_or(TimeZone::UTC);
         let begin = self.begin(&zone)?;
-        Ok(self.with(begin.checked_add(length).map_err(moment::out_of_range)?.datetime()))
+        Ok(self.at(&begin.checked_add(length).map_err(moment::out_of_range)?))
     }
 }
 
@@ -149,19 +183,13 @@ mod tests {
             ),
             (Some("a:b"), "20260329T143000", "DTSTART;TZID=\"a:b\":20260329T143000"),
         ] {
-            let stamp = Stamp::parse(tzid, value).unwrap();
+            let zone = tzid.map(|tzid: &str| Zone { name: tzid.to_owned(), rules: None });
+            let stamp = Stamp::parse(zone, value).unwrap();
             assert_eq!((stamp.value().as_str(), stamp.line("DTSTART").as_str()), (value, line));
         }
-        for value in ["", "2026", "20260230", "20260329T", "20260329T2500", "99999999T999999Z", "🕐"] {
+        for value in ["", "2026", "20260230", "20260329T", "20260329T2500", "99999999T999999Z", "🕐", "99991231T240000"]
+        {
             assert_eq!(Stamp::parse(None, value), None, "{value}");
         }
-    }
-
-    #[test]
-    fn zones_have_names_of_several_fashions() {
-        for tzid in ["Europe/Berlin", "W. Europe Standard Time"] {
-            assert_eq!(zone(tzid).unwrap().iana_name(), Some("Europe/Berlin"), "{tzid}");
-        }
-        assert_eq!(zone("My own zone"), None);
     }
 }

@@ -51,6 +51,11 @@ pub(crate) fn set(event: &mut Event, start: &Stamp, new_end: Option<Stamp>) -> R
                 "Give `end` or `duration_minutes` too: it had times and gets days, or had days and gets times.",
             );
         }
+        // What ended before it began has no length.
+        (None, Some(end)) if is_before(&end, &old)? => {
+            event.remove(&["DTEND"]);
+            None
+        }
         (None, Some(end)) => Some(shift(&end, &old, start)?),
         // By DURATION, or none.
         (None, None) => None,
@@ -61,6 +66,11 @@ pub(crate) fn set(event: &mut Event, start: &Stamp, new_end: Option<Stamp>) -> R
         event.set("DTEND", &end.line("DTEND"));
     }
     Ok(())
+}
+
+fn is_before(end: &Stamp, start: &Stamp) -> Result<bool, Failure> {
+    let here = TimeZone::UTC;
+    Ok(end.begin(&here)?.timestamp() <= start.begin(&here)?.timestamp())
 }
 
 /// An end as long after `start` as it was after `old`: if both name one zone, by what the clocks show.

@@ -4,10 +4,10 @@ use jiff::{Timestamp, ToSpan as _, Zoned, tz::TimeZone};
 use tool_provider::Failure;
 
 use crate::{
-    dav::Server,
+    dav::{CALENDARS_MAX, Object, Server},
     moment::{self, Moment, invalid},
     occurrences::{self, Occurrence},
-    stamp::Stamp,
+    repeat::Budget,
     transport::Transport,
 };
 
@@ -17,6 +17,9 @@ const DAYS_MAX: i64 = 400;
 /// Events of one answer: each has some 300 characters, of which the model reads 100,000.
 pub(crate) const EVENTS_MAX: usize = 500;
 
+/// What an answer lacks, each in a sentence or two: more are not read.
+const NOTES_MAX: usize = 20;
+
 /// From here on to there.
 pub(crate) struct Window {
     pub(crate) from: Zoned,
@@ -25,6 +28,7 @@ pub(crate) struct Window {
 }
 
 /// What is in a window.
+#[derive(Default)]
 pub(crate) struct Found {
     /// By their start.
     pub(crate) occurrences: Vec<Occurrence>,
@@ -53,40 +57,41 @@ impl Window {
         Ok(Self { from, to, zone })
     }
 
-    /// Days enough to have a time in them, wherever it is meant.
-    pub(crate) fn around(stamp: &Stamp) -> Option<Self> {
-        let middle = stamp.begin(&TimeZone::UTC).ok()?;
-        let (from, to) = (middle.checked_sub(48.hours()).ok()?, middle.checked_add(48.hours()).ok()?);
-        Some(Self { from, to, zone: TimeZone::UTC })
-    }
-
     /// Reads one calendar, or all of them.
     pub(crate) async fn read<T: Transport>(
         &self,
         server: &Server<'_, T>,
         calendar: Option<&str>,
     ) -> Result<Found, Failure> {
-        let ids = match calendar {
-            Some(id) => vec![id.to_owned()],
-            None => server.calendars().await?.into_iter().map(|calendar| calendar.id).collect(),
+        let (ids, is_all) = match calendar {
+            Some(id) => (vec![id.to_owned()], false),
+            None => (server.calendars().await?.into_iter().map(|calendar| calendar.id).collect(), true),
         };
-        let (mut occurrences, mut notes, mut is_cut) = (Vec::new(), Vec::new(), false);
+        let mut found = Found::default();
+        let (mut refusal, mut has_answer) = (None, false);
+        // Calendars that are not read are in the notes, or in the error.
+        let budget = Budget::default();
+        if ids.len() == CALENDARS_MAX && is_all {
+            found.note(format!("Only the first {CALENDARS_MAX} calendars were looked at. Name another in `calendar`."));
+        }
         for id in ids {
-            for object in server.query(&id, self.query()?).await? {
-                let (found, note) = occurrences::read(&object, &id, self);
-                occurrences.extend(found);
-                notes.extend(note.filter(|note| !notes.contains(note)));
-            }
-            occurrences.sort_by(|one: &Occurrence, other| (&one.start, &one.id).cmp(&(&other.start, &other.id)));
-            if occurrences.len() > EVENTS_MAX {
-                occurrences.truncate(EVENTS_MAX);
-                is_cut = true;
+            match server.query(&id, self.query()?).await {
+                Ok(answer) => {
+                    has_answer = true;
+                    answer.notes.into_iter().for_each(|note| found.note(note));
+                    answer.objects.iter().for_each(|object| found.add(object, &id, self, &budget));
+                }
+                Err(failure) if is_all => {
+                    found.note(format!("The calendar {id} could not be read and is left out. {}", words(&failure)));
+                    refusal = refusal.or(Some(failure));
+                }
+                Err(failure) => return Err(failure),
             }
         }
-        if is_cut {
-            notes.push(format!("There are more events than these first {EVENTS_MAX}: ask for less time at once."));
+        match refusal.filter(|_| !has_answer) {
+            Some(refusal) => Err(refusal),
+            None => Ok(found.finish()),
         }
-        Ok(Found { occurrences, notes, is_cut })
     }
 
     /// A `calendar-query` (RFC 4791 section 7.8). A day more at both ends: of a day or a time without a zone the server does not know
@@ -100,5 +105,49 @@ impl Window {
             utc(from),
             utc(to)
         ))
+    }
+}
+
+impl Found {
+    fn add(&mut self, object: &Object, calendar: &str, window: &Window, budget: &Budget) {
+        let (occurrences, notes) = occurrences::read(object, calendar, window, budget);
+        self.occurrences.extend(occurrences);
+        notes.into_iter().for_each(|note| self.note(note));
+        // Now and then: what is far more than is shown is not kept.
+        if self.occurrences.len() > 4 * EVENTS_MAX {
+            self.cut();
+        }
+    }
+
+    fn note(&mut self, note: String) {
+        let is_new = !self.notes.contains(&note);
+        match self.notes.len() {
+            _ if !is_new => {}
+            NOTES_MAX => self.notes.push("There are more notes of this kind.".into()),
+            length if length < NOTES_MAX => self.notes.push(note),
+            _ => {}
+        }
+    }
+
+    fn cut(&mut self) {
+        self.occurrences.sort_by(|one, other| (&one.start, &one.id).cmp(&(&other.start, &other.id)));
+        self.is_cut |= self.occurrences.len() > EVENTS_MAX;
+        self.occurrences.truncate(EVENTS_MAX);
+    }
+
+    fn finish(mut self) -> Self {
+        self.cut();
+        if self.is_cut {
+            let note = format!("There are more events than these first {EVENTS_MAX}: ask for less time at once.");
+            self.notes.push(note);
+        }
+        self
+    }
+}
+
+fn words(failure: &Failure) -> &str {
+    match failure {
+        Failure::InvalidArguments(words) | Failure::NotConfigured(words) | Failure::UpstreamFailed(words) => words,
+        Failure::TimedOut => "Its server did not answer in time.",
     }
 }

@@ -1,6 +1,7 @@
 //! Answers of WebDAV servers (`multistatus`, RFC 4918 section 14.16), as far as calendars need them. Entities that a document declares
 //! itself are not resolved; there is nothing recursive here.
 
+use crate::line::join_characters;
 use quick_xml::{NsReader, escape::resolve_predefined_entity, events::Event, name::ResolveResult};
 
 /// Namespaces.
@@ -17,6 +18,12 @@ const ENTRIES_MAX: usize = 5_000;
 #[derive(Default, PartialEq, Eq, Debug)]
 pub(crate) struct Entry {
     pub(crate) href: String,
+    /// Others of which the same is said.
+    pub(crate) others: Vec<String>,
+    /// Of the resource as a whole, if the server says one.
+    pub(crate) status: Option<u16>,
+    /// Of its calendar data, if it could not be given.
+    pub(crate) data_status: Option<u16>,
     pub(crate) etag: Option<String>,
     pub(crate) display_name: Option<String>,
     pub(crate) description: Option<String>,
@@ -31,12 +38,21 @@ pub(crate) struct Entry {
     pub(crate) privileges: Vec<String>,
 }
 
+/// What a server says of several resources.
+#[derive(Default, PartialEq, Eq, Debug)]
+pub(crate) struct Multistatus {
+    pub(crate) entries: Vec<Entry>,
+    /// There are more than `ENTRIES_MAX`.
+    pub(crate) is_cut: bool,
+}
+
 /// Reads a multistatus; `None` if it is none, or is not well-formed.
-pub(crate) fn multistatus(text: &str) -> Option<Vec<Entry>> {
-    let mut reader = NsReader::from_str(text);
+pub(crate) fn multistatus(bytes: &[u8]) -> Option<Multistatus> {
+    let text = String::from_utf8_lossy(&join_characters(bytes)).into_owned();
+    let mut reader = NsReader::from_str(text.trim_start_matches('\u{feff}').trim_start());
     // From the root to where we are: the local names, those of other namespaces empty.
     let mut path: Vec<String> = Vec::new();
-    let (mut entries, mut entry, mut pending) = (Vec::new(), Entry::default(), Entry::default());
+    let (mut found, mut entry, mut pending) = (Multistatus::default(), Entry::default(), Entry::default());
     let (mut status, mut words) = (String::new(), String::new());
     let mut is_multistatus = false;
     loop {
@@ -69,14 +85,18 @@ pub(crate) fn multistatus(text: &str) -> Option<Vec<Entry>> {
             Event::End(_) => {
                 let text = words.trim();
                 match names(&path).as_slice() {
-                    ["multistatus", "response", "href"] => entry.href = text.to_owned(),
+                    // Of one that failed, a server may name several.
+                    ["multistatus", "response", "href"] if entry.href.is_empty() => entry.href = text.to_owned(),
+                    ["multistatus", "response", "href"] => entry.others.push(text.to_owned()),
+                    ["multistatus", "response", "status"] => entry.status = code(text),
                     ["multistatus", "response", "propstat", "status"] => status = text.to_owned(),
-                    ["multistatus", "response", "propstat"] if is_ok(&status) => entry.take(&mut pending),
+                    ["multistatus", "response", "propstat"] => entry.take(&mut pending, code(&status)),
                     ["multistatus", "response"] => {
-                        if entries.len() == ENTRIES_MAX {
-                            return None;
+                        if found.entries.len() == ENTRIES_MAX {
+                            found.is_cut = true;
+                            return Some(found);
                         }
-                        entries.push(std::mem::take(&mut entry));
+                        found.entries.push(std::mem::take(&mut entry));
                     }
                     ["multistatus", "response", "propstat", "prop", ..] => element(&path, text, &mut pending),
                     _ => {}
@@ -86,25 +106,32 @@ pub(crate) fn multistatus(text: &str) -> Option<Vec<Entry>> {
             }
             Event::Text(text) => words.push_str(&text.xml10_content()),
             Event::CData(text) => words.push_str(&text.xml10_content()),
-            Event::GeneralRef(reference) => match reference.resolve_char_ref().ok()? {
-                Some(character) => words.push(character),
-                None => words.push_str(resolve_predefined_entity(&reference.xml10_content())?),
+            Event::GeneralRef(reference) => match reference.resolve_char_ref() {
+                Ok(Some(character)) => words.push(character),
+                Ok(None) => words.push_str(resolve_predefined_entity(&reference.xml10_content())?),
+                // The number of no character spoils no list.
+                Err(_) => words.push(char::REPLACEMENT_CHARACTER),
             },
             Event::Eof => break,
             Event::DocType(_) => return None,
             _ => {}
         }
     }
-    is_multistatus.then_some(entries)
+    is_multistatus.then_some(found)
 }
 
 fn names(path: &[String]) -> Vec<&str> {
     path.iter().map(String::as_str).collect()
 }
 
-/// `HTTP/1.1 200 OK`.
-fn is_ok(status: &str) -> bool {
-    status.split(' ').nth(1).is_some_and(|code| code.starts_with('2'))
+/// `HTTP/1.1 200 OK`, and what servers make of it.
+fn code(status: &str) -> Option<u16> {
+    status.split_whitespace().find(|word| word.len() == 3)?.parse().ok()
+}
+
+/// Where nothing is said, all is well.
+pub(crate) fn is_ok(status: Option<u16>) -> bool {
+    status.is_none_or(|code| (200..300).contains(&code))
 }
 
 /// An element inside `prop` has ended.
@@ -116,7 +143,7 @@ fn element(path: &[String], text: &str, entry: &mut Entry) {
         ["getetag"] => entry.etag = words(),
         ["displayname"] => entry.display_name = words(),
         ["calendar-description"] => entry.description = words(),
-        ["calendar-data"] => entry.calendar_data = words(),
+        ["calendar-data"] => entry.calendar_data = Some(text.to_owned()),
         ["current-user-principal", "href"] => entry.principal = words(),
         // Of several homes, the first.
         ["calendar-home-set", "href"] if entry.home.is_none() => entry.home = words(),
@@ -129,8 +156,12 @@ fn element(path: &[String], text: &str, entry: &mut Entry) {
 
 impl Entry {
     /// Adds the properties of another `propstat`.
-    fn take(&mut self, other: &mut Self) {
+    fn take(&mut self, other: &mut Self, status: Option<u16>) {
         let other = std::mem::take(other);
+        if !is_ok(status) {
+            self.data_status = self.data_status.or(status.filter(|_| other.calendar_data.is_some()));
+            return;
+        }
         let texts = [
             (&mut self.etag, other.etag),
             (&mut self.display_name, other.display_name),
@@ -160,7 +191,7 @@ mod tests {
             <d:propstat><d:prop><d:displayname/></d:prop><d:status>HTTP/1.1 404 Not Found</d:status></d:propstat>
             <d:propstat><d:prop>{prop}</d:prop><d:status>HTTP/1.1 200 OK</d:status></d:propstat></d:response></d:multistatus>"#
         );
-        multistatus(&text).unwrap().remove(0)
+        multistatus(text.as_bytes()).unwrap().entries.remove(0)
     }
 
     #[test]
@@ -189,8 +220,8 @@ mod tests {
         let unknown = r#"<d:multistatus xmlns:d="DAV:">&a;</d:multistatus>"#;
         let deep = format!(r#"<d:multistatus xmlns:d="DAV:">{}"#, "<a>".repeat(100_000));
         for text in [bomb, unknown, &deep, "<html><body>Sign in</body></html>", "", "{}", "<a"] {
-            assert_eq!(multistatus(text), None);
+            assert_eq!(multistatus(text.as_bytes()), None);
         }
-        assert_eq!(multistatus(r#"<multistatus xmlns="DAV:"/>"#), Some(Vec::new()));
+        assert_eq!(multistatus(br#"<multistatus xmlns="DAV:"/>"#), Some(Multistatus::default()));
     }
 }

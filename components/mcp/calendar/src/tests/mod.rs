@@ -1,8 +1,11 @@
 //! The tools against a real CalDAV server: everything but the way out is what runs in the component.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod corpus;
 mod cyrus;
+mod hostile;
 mod reading;
+mod scripted;
 mod server;
 mod writing;
 

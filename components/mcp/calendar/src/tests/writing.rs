@@ -75,7 +75,7 @@ async fn a_change_in_between_is_seen_by_the_server() {
     let Some(world) = World::start_or_skip().await else { return };
     let id = world.store("foreign", FOREIGN).await;
     let server = crate::dav::Server::new(&world.call("put"), &world.transport).unwrap();
-    let stale = crate::dav::Precondition::Unchanged(Some("\"stale\""));
+    let stale = crate::objects::Precondition::Unchanged(Some("\"stale\""));
     assert!(words(server.put(&id, stale, world.text(&id).await).await).contains("read it again"));
     assert!(words(server.delete(&id, Some("\"stale\"")).await).contains("read it again"));
 }

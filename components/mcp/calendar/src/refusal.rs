@@ -1,0 +1,100 @@
+//! What a server's refusals mean to a person, and what to do next. What servers say themselves is not shown: it may be anything.
+
+use http::{Response, StatusCode, header};
+use tool_provider::Failure;
+use url::Url;
+
+/// An address in an error: longer ones are not typed.
+const LOCATION_CHARS_MAX: usize = 200;
+
+/// The event is another one than was read.
+pub(crate) fn changed_meanwhile() -> Failure {
+    Failure::InvalidArguments(
+        "The event was changed meanwhile: read it again with `list_events`, and use the etag that it has now.".into(),
+    )
+}
+
+pub(crate) fn no_caldav() -> Failure {
+    Failure::NotConfigured(
+        "There is no CalDAV server at the address in the settings of this tool: look for the CalDAV address in your calendar provider's help."
+            .into(),
+    )
+}
+
+pub(crate) fn unexpected(error: impl std::fmt::Display) -> Failure {
+    Failure::UpstreamFailed(format!("The calendar server cannot be asked that way: {error}."))
+}
+
+pub(crate) fn refused(response: &Response<Vec<u8>>) -> Failure {
+    match response.status() {
+        StatusCode::UNAUTHORIZED => Failure::NotConfigured(
+            "The calendar server does not take the user name and password: enter them again in the settings of this tool. \
+             Many providers want an app password."
+                .into(),
+        ),
+        StatusCode::FORBIDDEN | StatusCode::CONFLICT if says(response, "no-uid-conflict") => Failure::UpstreamFailed(
+            "The calendar server already has this event in another place, and takes it only once.".into(),
+        ),
+        StatusCode::FORBIDDEN | StatusCode::CONFLICT if says(response, "valid-calendar-") => Failure::UpstreamFailed(
+            "The calendar server does not take an event like this one: change it in another program.".into(),
+        ),
+        StatusCode::FORBIDDEN => Failure::UpstreamFailed(
+            "The calendar server does not allow that: the calendar is somebody else's, or may only be read. \
+             `list_calendars` says which may be written to."
+                .into(),
+        ),
+        StatusCode::NOT_FOUND | StatusCode::GONE => Failure::InvalidArguments(
+            "There is no such calendar or event: `list_calendars` and `list_events` say which there are.".into(),
+        ),
+        StatusCode::PRECONDITION_FAILED => changed_meanwhile(),
+        StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => no_caldav(),
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+            Failure::UpstreamFailed("The calendar server has too much to do: try again in some minutes.".into())
+        }
+        status if status.is_redirection() => {
+            let to = response.headers().get(header::LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("another place");
+            Failure::UpstreamFailed(format!(
+                "The calendar server sends on to {}: enter the address there in the settings of this tool.",
+                shortened(to)
+            ))
+        }
+        StatusCode::INSUFFICIENT_STORAGE => {
+            Failure::UpstreamFailed("The calendar server has no room left: delete something there first.".into())
+        }
+        status => Failure::UpstreamFailed(format!("The calendar server did not do that: its answer was {status}.")),
+    }
+}
+
+/// Of a question for events.
+pub(crate) fn refused_report(response: &Response<Vec<u8>>) -> Failure {
+    let is_much = matches!(response.status(), StatusCode::INSUFFICIENT_STORAGE | StatusCode::PAYLOAD_TOO_LARGE);
+    if is_much || says(response, "number-of-matches-within-limits") {
+        return Failure::UpstreamFailed(
+            "The calendar server does not give so many events at once: ask for less time at once.".into(),
+        );
+    }
+    refused(response)
+}
+
+/// An answer that says nothing.
+pub(crate) fn unreadable() -> Failure {
+    Failure::UpstreamFailed(
+        "The calendar server's answer is empty or cannot be read: try again in some minutes.".into(),
+    )
+}
+
+pub(crate) fn sent_on(to: &Url) -> Failure {
+    Failure::NotConfigured(format!(
+        "The calendar server sends on to {}: enter that as the address in the settings of this tool, if you trust it with the password.",
+        to.origin().ascii_serialization()
+    ))
+}
+
+/// Whether the answer names a condition (RFC 4918 section 16).
+fn says(response: &Response<Vec<u8>>, name: &str) -> bool {
+    response.body().windows(name.len()).any(|part| part == name.as_bytes())
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().filter(|character| !character.is_control()).take(LOCATION_CHARS_MAX).collect()
+}

@@ -1,0 +1,385 @@
+//! An event with its repetitions, its exceptions and what was changed of it (RFC 5545 section 3.8.5): which times it has. Must not write.
+
+use std::collections::BTreeMap;
+
+use jiff::{
+    SignedDuration, Timestamp, Zoned,
+    civil::{Date, DateTime, Time},
+    tz::TimeZone,
+};
+
+use crate::{
+    document::{Document, Event, Value},
+    extent::{self, Extent, Length, Times},
+    repeat::{self, Budget},
+    rule::{Fault, Rule},
+    stamp::Stamp,
+};
+
+/// A time without a zone may be meant half a day away, and an hour that clocks skip moves.
+const MARGIN: SignedDuration = SignedDuration::from_hours(48);
+
+/// What could not be followed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Doubt {
+    Times,
+    Zone,
+    Rule(Fault),
+    Cut,
+}
+
+/// All that an object says of one event.
+pub(crate) struct Series<'a> {
+    here: &'a TimeZone,
+    /// The event itself, and its place in the object; an invitation to one time of somebody's series has none.
+    pub(crate) master: Option<(usize, &'a Event)>,
+    extent: Option<Extent>,
+    /// By which time of the series they replace.
+    pub(crate) changed: Vec<Changed<'a>>,
+    names: Named<usize>,
+}
+
+/// A time of a series that was changed by itself (RECURRENCE-ID).
+pub(crate) struct Changed<'a> {
+    /// Places in the object: of several changes of one time, the last counts.
+    pub(crate) indices: Vec<usize>,
+    pub(crate) event: &'a Event,
+    /// Which one: in the form that the series begins in.
+    pub(crate) original: Stamp,
+    /// It holds for those that follow, too.
+    pub(crate) is_range: bool,
+}
+
+/// One time of it.
+pub(crate) struct Instance<'a> {
+    /// When it would be if nothing had been changed.
+    pub(crate) original: Stamp,
+    /// Says what it is.
+    pub(crate) event: &'a Event,
+    pub(crate) times: Times,
+}
+
+/// Values by the times of a series that they name: points, or days whatever the time.
+struct Named<V> {
+    points: BTreeMap<Timestamp, V>,
+    days: BTreeMap<Date, V>,
+}
+
+impl<'a> Series<'a> {
+    /// The events of an object, by their UID.
+    pub(crate) fn all(document: &'a Document, here: &'a TimeZone) -> Vec<Self> {
+        let mut series: Vec<(Option<String>, Self)> = Vec::new();
+        let events = || document.events().enumerate();
+        for (index, event) in events().filter(|(_, event)| !event.has("RECURRENCE-ID")) {
+            series.push((event.value("UID"), Self::new(Some((index, event)), here)));
+        }
+        for (index, event) in events().filter(|(_, event)| event.has("RECURRENCE-ID")) {
+            let uid = event.value("UID");
+            let place = series.iter().position(|(known, _)| *known == uid).unwrap_or_else(|| {
+                series.push((uid, Self::new(None, here)));
+                series.len() - 1
+            });
+            if let Some((_, series)) = series.get_mut(place) {
+                series.change(index, event);
+            }
+        }
+        series.into_iter().map(|(_, series)| series).collect()
+    }
+
+    fn new(master: Option<(usize, &'a Event)>, here: &'a TimeZone) -> Self {
+        let extent = master.and_then(|(_, event)| Extent::of(event, here));
+        Self { here, master, extent, changed: Vec::new(), names: Named::default() }
+    }
+
+    /// Of several changes of one time, the newest counts.
+    fn change(&mut self, index: usize, event: &'a Event) {
+        let Some(written) = event.stamp("RECURRENCE-ID") else { return };
+        let original = self.original(&written);
+        let range = event.parameter("RECURRENCE-ID", "RANGE");
+        let is_range = range.is_some_and(|range| range.eq_ignore_ascii_case("THISANDFUTURE"));
+        let changed = Changed { indices: vec![index], event, original, is_range };
+        let known = self.changed.iter_mut().find(|known| known.original == changed.original);
+        let revision = |event: &Event| {
+            let sequence = event.value("SEQUENCE").and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+            (sequence, event.value("DTSTAMP"))
+        };
+        match known {
+            Some(known) if revision(known.event) > revision(event) => known.indices.insert(0, index),
+            Some(known) => {
+                let mut indices = std::mem::take(&mut known.indices);
+                indices.push(index);
+                *known = Changed { indices, ..changed };
+            }
+            None => {
+                self.names.add(
+                    &written,
+                    self.extent.as_ref().map(|extent| &extent.start),
+                    self.here,
+                    self.changed.len(),
+                );
+                self.changed.push(changed);
+            }
+        }
+    }
+
+    /// A time of the series in the form of its start. A day among times is at the time of the start, a time among days is its day.
+    fn original(&self, written: &Stamp) -> Stamp {
+        let Some(start) = self.extent.as_ref().map(|extent| &extent.start) else { return written.clone() };
+        match (start, written) {
+            (Stamp::Date(_), _) => Stamp::Date(day_of(written, self.here)),
+            (_, Stamp::Date(date)) => start.with(date.to_datetime(start.civil().time())),
+            (_, Stamp::Floating(civil)) => start.with(*civil),
+            _ => {
+                let zone = start.zone().unwrap_or_else(|| self.here.clone());
+                let civil = written.begin(self.here).map(|begin| begin.with_time_zone(zone).datetime());
+                civil.map_or_else(|_| written.clone(), |civil| start.with(civil))
+            }
+        }
+    }
+
+    /// Whether there is more than one time, or one of more.
+    pub(crate) fn is_recurring(&self) -> bool {
+        let repeats = |(_, event): (usize, &Event)| event.has("RRULE") || event.has("RDATE");
+        !self.changed.is_empty() || self.master.is_some_and(repeats)
+    }
+
+    /// Where a time is changed by itself.
+    pub(crate) fn changed_at(&self, original: &Stamp) -> Option<&Changed<'a>> {
+        self.names.find(original, self.here).and_then(|index| self.changed.get(*index))
+    }
+
+    /// A time of the series by the name it is shown with, and when it is.
+    pub(crate) fn find(&self, name: &str) -> Option<(Stamp, Times)> {
+        let changed = self.changed.iter().find(|changed| changed.original.value() == name);
+        let written = match changed {
+            Some(changed) => changed.original.clone(),
+            None => Stamp::parse(None, name)?,
+        };
+        let meant = written.begin(self.here).ok()?;
+        let (instances, _) = self.instances(&meant, &meant, &Budget::default());
+        let found = instances.into_iter().find(|instance| instance.original.value() == name)?;
+        Some((found.original, found.times))
+    }
+
+    /// All times that may touch a stretch of time, and what of them is in doubt. Some are outside.
+    pub(crate) fn instances(&self, from: &Zoned, to: &Zoned, budget: &Budget) -> (Vec<Instance<'a>>, Vec<Doubt>) {
+        let mut doubts = Vec::new();
+        let mut instances = Vec::new();
+        if let (Some((_, event)), Some(extent)) = (self.master, &self.extent) {
+            let ranges = self.ranges();
+            for (original, length) in self.originals(event, extent, (from, to), &ranges, budget, &mut doubts) {
+                let is_changed = self.names.find(&original, self.here).is_some();
+                if !is_changed {
+                    instances.extend(self.instance(original, length.as_ref(), event, extent, &ranges));
+                }
+            }
+        } else if self.master.is_some() {
+            doubts.push(Doubt::Times);
+        }
+        for changed in &self.changed {
+            let own = Extent::of(changed.event, self.here);
+            let times = match (&own, &self.extent) {
+                (Some(own), _) => own.at(&own.start, self.here),
+                // It says nothing of its time: the series does.
+                (None, Some(extent)) => extent.at(&changed.original, self.here),
+                (None, None) => None,
+            };
+            match times {
+                Some(times) => {
+                    instances.push(Instance { original: changed.original.clone(), event: changed.event, times });
+                }
+                None => doubts.push(Doubt::Times),
+            }
+        }
+        let starts = self.extent.iter().map(|extent| extent.start.clone());
+        let starts = starts.chain(self.changed.iter().filter_map(|changed| changed.event.stamp("DTSTART")));
+        if starts.into_iter().any(|start| matches!(&start, Stamp::Zoned(zone, _) if zone.rules.is_none())) {
+            doubts.push(Doubt::Zone);
+        }
+        (instances, doubts)
+    }
+
+    /// From which time on the series was changed, and by how much; in order.
+    fn ranges(&self) -> Vec<(DateTime, SignedDuration, &Changed<'a>)> {
+        let range = |changed: &'_ &Changed<'a>| changed.is_range;
+        let shift = |changed: &Changed<'a>| {
+            let start = changed.event.stamp("DTSTART")?;
+            Some(changed.original.civil().duration_until(start.civil()))
+        };
+        let mut ranges: Vec<_> = self
+            .changed
+            .iter()
+            .filter(range)
+            .map(|changed| (changed.original.civil(), shift(changed).unwrap_or_default(), changed))
+            .collect();
+        ranges.sort_by_key(|(from, _, _)| *from);
+        ranges
+    }
+
+    /// A time that was not changed by itself; perhaps with all that follow one.
+    fn instance(
+        &self,
+        original: Stamp,
+        length: Option<&Length>,
+        event: &'a Event,
+        extent: &Extent,
+        ranges: &[(DateTime, SignedDuration, &Changed<'a>)],
+    ) -> Option<Instance<'a>> {
+        let range = ranges.iter().rev().find(|(from, _, _)| *from <= original.civil());
+        let Some((_, shift, changed)) = range else {
+            let times = length.unwrap_or(&extent.length).at(&original, self.here)?;
+            return Some(Instance { original, event, times });
+        };
+        let own = Extent::of(changed.event, self.here);
+        let form = own.as_ref().map_or(&original, |own| &own.start);
+        let start = form.with(original.civil().checked_add(*shift).ok()?);
+        let times = own.as_ref().unwrap_or(extent).at(&start, self.here)?;
+        Some(Instance { original, event: changed.event, times })
+    }
+
+    /// The times that rules and dates make, without exceptions; each with its length if that is its own.
+    fn originals(
+        &self,
+        event: &Event,
+        extent: &Extent,
+        (from, to): (&Zoned, &Zoned),
+        ranges: &[(DateTime, SignedDuration, &Changed<'a>)],
+        budget: &Budget,
+        doubts: &mut Vec<Doubt>,
+    ) -> Vec<(Stamp, Option<Length>)> {
+        let start = &extent.start;
+        let zone = start.zone().unwrap_or_else(|| self.here.clone());
+        let reach = extent.at(start, self.here).map(|times| times.end.duration_since(&times.start)).unwrap_or_default();
+        let shift = ranges.iter().map(|(_, shift, changed)| {
+            let length = Extent::of(changed.event, self.here).and_then(|own| own.at(&own.start, self.here));
+            shift.abs() + length.map(|times| times.end.duration_since(&times.start)).unwrap_or_default()
+        });
+        let margin = MARGIN + reach + shift.max().unwrap_or_default();
+        let first = from.with_time_zone(zone.clone()).datetime().checked_sub(margin).unwrap_or(DateTime::MIN);
+        let last = to.with_time_zone(zone.clone()).datetime().checked_add(margin).unwrap_or(DateTime::MAX);
+
+        let named = |name: &str, doubts: &mut Vec<Doubt>| {
+            let mut times = Vec::new();
+            for text in event.rules(name) {
+                match Rule::parse(&text).and_then(|rule| self.of_days(rule)) {
+                    Ok(rule) => {
+                        let until = rule.until.as_ref().and_then(|until| until_of(until, start, &zone, self.here));
+                        let last = until.map_or(last, |until| until.min(last));
+                        let found = repeat::times(&rule, start.civil(), first, last, budget);
+                        times.extend(found.times);
+                        doubts.extend(found.is_cut.then_some(Doubt::Cut));
+                    }
+                    Err(fault) => doubts.push(Doubt::Rule(fault)),
+                }
+            }
+            times
+        };
+        let repeated = named("RRULE", doubts);
+        let mut originals: Vec<_> =
+            [start.civil()].into_iter().chain(repeated).map(|civil| (start.with(civil), None)).collect();
+        for value in event.values("RDATE") {
+            match self.date(&value) {
+                Some(date) => originals.push(date),
+                None => doubts.push(Doubt::Times),
+            }
+        }
+        let mut excluded = Named::default();
+        for value in event.values("EXDATE") {
+            match value.stamp(&value.text) {
+                Some(stamp) => excluded.add(&stamp, Some(start), self.here, ()),
+                None => doubts.push(Doubt::Times),
+            }
+        }
+        for civil in named("EXRULE", doubts) {
+            excluded.add(&start.with(civil), Some(start), self.here, ());
+        }
+        let mut seen = Named::default();
+        originals.retain(|(original, _)| {
+            let is_new = seen.find(original, self.here).is_none() && excluded.find(original, self.here).is_none();
+            seen.add(original, Some(start), self.here, ());
+            is_new
+        });
+        originals
+    }
+
+    /// A rule of what has no times has none.
+    fn of_days(&self, mut rule: Rule) -> Result<Rule, Fault> {
+        if self.extent.as_ref().is_some_and(|extent| extent.start.is_date()) {
+            if rule.frequency == crate::rule::Frequency::Hourly {
+                return Err(Fault::Unknown);
+            }
+            (rule.hours, rule.minutes, rule.seconds) = (Vec::new(), Vec::new(), Vec::new());
+        }
+        Ok(rule)
+    }
+
+    /// A value of an RDATE: a time, a day, or a period with its own length.
+    fn date(&self, value: &Value) -> Option<(Stamp, Option<Length>)> {
+        let (begin, end) =
+            value.text.split_once('/').map_or((value.text.as_str(), None), |(begin, end)| (begin, Some(end)));
+        let begin = value.stamp(begin)?;
+        let length = match end {
+            None => None,
+            Some(end) => Some(match extent::duration(end) {
+                Some(span) => Length::Nominal(span),
+                None => Length::until(&begin, &value.stamp(end)?, self.here)?,
+            }),
+        };
+        Some((self.original(&begin), length))
+    }
+}
+
+/// The last civil time of a rule, as the clocks of the event show it. A day is in it.
+pub(crate) fn until_of(until: &Stamp, start: &Stamp, zone: &TimeZone, here: &TimeZone) -> Option<DateTime> {
+    Some(match (until, start) {
+        (Stamp::Date(date), _) => date.to_datetime(Time::constant(23, 59, 59, 0)),
+        (_, Stamp::Date(_)) => until.civil(),
+        (Stamp::Utc(_), _) => until.begin(here).ok()?.with_time_zone(zone.clone()).datetime(),
+        _ => until.civil(),
+    })
+}
+
+/// Which day is meant, of a series of days: midnight somewhere is the day that is written, or here.
+fn day_of(written: &Stamp, here: &TimeZone) -> Date {
+    let civil = written.civil();
+    let shown = written.begin(here).map(|begin| begin.with_time_zone(here.clone()).datetime());
+    match (written, shown) {
+        (Stamp::Utc(_) | Stamp::Zoned(..), Ok(shown)) if civil.time() != Time::midnight() => shown.date(),
+        _ => civil.date(),
+    }
+}
+
+impl<V> Default for Named<V> {
+    fn default() -> Self {
+        Self { points: BTreeMap::new(), days: BTreeMap::new() }
+    }
+}
+
+impl<V> Named<V> {
+    /// `start` is that of the series.
+    fn add(&mut self, written: &Stamp, start: Option<&Stamp>, here: &TimeZone, value: V) {
+        match (start, written) {
+            (_, Stamp::Date(date)) => drop(self.days.insert(*date, value)),
+            (Some(Stamp::Date(_)), _) => drop(self.days.insert(day_of(written, here), value)),
+            // A time without a zone has that of the series.
+            (Some(start), Stamp::Floating(civil)) => self.point(&start.with(*civil), here, value),
+            _ => self.point(written, here, value),
+        }
+    }
+
+    fn point(&mut self, stamp: &Stamp, here: &TimeZone, value: V) {
+        if let Ok(begin) = stamp.begin(here) {
+            self.points.insert(begin.timestamp(), value);
+        }
+    }
+
+    fn find(&self, original: &Stamp, here: &TimeZone) -> Option<&V> {
+        if !self.days.is_empty()
+            && let Some(value) = self.days.get(&original.civil().date())
+        {
+            return Some(value);
+        }
+        let point = || Some(original.begin(here).ok()?.timestamp());
+        self.points.get(&(!self.points.is_empty()).then(point)??)
+    }
+}
