@@ -7,12 +7,12 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use tool_provider::{Context, Failure};
 
 use super::{
+    call_at,
     scripted::{CALENDAR, Etags, Scripted},
     words,
 };
@@ -125,10 +125,7 @@ fn shown(event: &Event) -> String {
 }
 
 fn context() -> Context {
-    let secret = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    let secrets =
-        vec![secret("url", "https://cal.example.com/"), secret("username", "ada"), secret("password", "a secret")];
-    Context { id: "call".into(), locale: "en".into(), deadline: Duration::from_secs(60), secrets }
+    call_at("call", 0, "https://cal.example.com/")
 }
 
 /// Every wanted part is in a note of its own, or no notes at all.

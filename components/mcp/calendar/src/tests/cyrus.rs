@@ -8,7 +8,7 @@ use crate::{
     change_event::ChangeEvent, delete_event, delete_event::DeleteEvent, free_busy, free_busy::FreeBusy, list_calendars,
 };
 
-fn call(cyrus: &Cyrus, address: &str) -> Context {
+pub(super) fn call(cyrus: &Cyrus, address: &str) -> Context {
     let (name, password) = native_cyrus::PEOPLE[0];
     let secret = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let secrets =

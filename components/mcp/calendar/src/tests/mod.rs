@@ -1,6 +1,7 @@
 //! The tools against a real CalDAV server: everything but the way out is what runs in the component.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod agreement;
 mod corpus;
 mod cyrus;
 mod hostile;
