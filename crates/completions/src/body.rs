@@ -58,7 +58,7 @@ impl Body {
         mut read: impl FnMut(Payload<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut lines = std::mem::take(&mut self.lines);
-        let result = lines.feed(bytes, |line| self.read_line(line.trim_ascii(), &mut read));
+        let result = lines.feed(bytes, |line| self.read_line(bare(line), &mut read));
         self.lines = lines;
         result
     }
@@ -69,7 +69,7 @@ impl Body {
         mut read: impl FnMut(Payload<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let line = self.lines.finish();
-        self.read_line(line.trim_ascii(), &mut read)?;
+        self.read_line(bare(&line), &mut read)?;
         let in_event = self.in_event;
         self.flush(&mut |payload| match payload {
             // The connection broke off within an event.
@@ -90,6 +90,11 @@ impl Body {
         if let Some(value) = data(line) {
             self.has_events = true;
             return self.read_data(value, read);
+        }
+        // Some servers name the field as others name the event.
+        if let Some(value) = field(line, b"error") {
+            (self.has_events, self.names_error) = (true, true);
+            return self.read_data(value.trim_ascii(), read);
         }
         match line {
             _ if !self.pending.is_empty() && !self.in_event => self.append(line, read),
@@ -123,11 +128,8 @@ impl Body {
         match value {
             [] => Ok(()),
             [b'{' | b'[', ..] => self.read_object(value, true, read),
-            _ if self.names_error => {
-                let words = String::from_utf8_lossy(value);
-                // The provider's words may be one JSON text.
-                read(Payload::ErrorWords(&serde_json::from_str::<String>(&words).unwrap_or(words.into_owned())))
-            }
+            [b'"', ..] => self.read_text(value, read),
+            _ if self.names_error => read(Payload::ErrorWords(&String::from_utf8_lossy(value))),
             // Signs of life.
             b"null" | [b':', ..] => Ok(()),
             _ => {
@@ -135,6 +137,19 @@ impl Body {
                 Ok(())
             }
         }
+    }
+
+    /// Reads a JSON text: an object that was written as JSON twice, or words.
+    fn read_text<E: From<EventTooLong>>(
+        &mut self,
+        value: &[u8],
+        read: &mut impl FnMut(Payload<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let text: String = serde_json::from_slice(value).unwrap_or_default();
+        if text.trim_start().starts_with('{') {
+            return self.hand_over(wire::parse(text.trim().as_bytes(), self.names_error), read).map(|_| ());
+        }
+        if self.names_error { read(Payload::ErrorWords(&text)) } else { Ok(()) }
     }
 
     fn read_object<E: From<EventTooLong>>(
@@ -191,6 +206,11 @@ impl Body {
         }
         if self.hand_over(wire::parse(&pending, self.names_error), read)? { Ok(()) } else { read(Payload::Unreadable) }
     }
+}
+
+/// A line without what is around it. Some servers begin every piece with a byte order mark.
+fn bare(line: &[u8]) -> &[u8] {
+    line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line).trim_ascii()
 }
 
 /// The value of a line of data. Some proxies write the field's name twice.

@@ -14,8 +14,9 @@ const MAX_CHARS: usize = 3_000;
 const MAX_CODES: usize = 16;
 
 /// Where errors have their words, the best first.
-const WORDS: [&str; 12] = [
+const WORDS: [&str; 13] = [
     "message",
+    "Message",
     "msg",
     "error_description",
     "detail",
@@ -29,7 +30,8 @@ const WORDS: [&str; 12] = [
     "error_code",
 ];
 /// Where they have codes.
-const CODES: [&str; 7] = ["code", "type", "status", "reason", "error_code", "status_code", "statusCode"];
+const CODES: [&str; 9] =
+    ["code", "type", "status", "reason", "error_code", "error_type", "status_code", "statusCode", "__type"];
 
 /// An error in a provider's words.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]

@@ -63,8 +63,19 @@ const NOTHING_LEFT: [&str; 9] = [
     "access_terminated",
 ];
 /// There will be more, but hardly within a minute.
-const NOTHING_LEFT_TODAY: [&str; 8] =
-    ["quota", "per day", "per-day", "per_day", "daily", "per month", "monthly", "usage limit"];
+const NOTHING_LEFT_TODAY: [&str; 11] = [
+    "quota",
+    "per day",
+    "per-day",
+    "per_day",
+    "daily",
+    "24 hours",
+    "per week",
+    "weekly",
+    "per month",
+    "monthly",
+    "usage limit",
+];
 const TOO_LONG: [&str; 16] = [
     "context_length_exceeded",
     "context_window_exceeded",
@@ -102,7 +113,8 @@ const CONTENTS: [&str; 6] = [
     "responsibleaipolicyviolation",
     "unsupported_country",
 ];
-const BUSY: [&str; 5] = ["rate_limit", "rate limit", "too_many_requests", "overloaded", "resource_exhausted"];
+const BUSY: [&str; 6] =
+    ["rate_limit", "rate limit", "too_many_requests", "throttling", "overloaded", "resource_exhausted"];
 const FAULT: [&str; 7] = [
     "server_error",
     "internal_error",
