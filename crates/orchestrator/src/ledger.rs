@@ -21,11 +21,15 @@ use crate::Host;
 /// model's server, since a run that speaks hears of it with its next piece.
 pub const PERIOD: Duration = Duration::from_millis(150);
 
-/// How often leases are renewed: three renewals may be late or lost.
-const RENEW: Duration = Duration::from_millis(1_500);
+/// How often leases are renewed: four renewals may be late or lost.
+const RENEW: Duration = Duration::from_millis(1_000);
 
 /// How long a run belongs to an executor that says nothing: after that, whoever reads its events takes it over.
 pub const LEASE_MS: i64 = 6_000;
+
+/// A reader whose own connection broke has a reason to think that the executor is gone. If a lease has no more than this left, two renewals
+/// are missing as well, and that reader does not wait for the third.
+pub const DOUBTFUL_LEASE_MS: i64 = 3_000;
 
 /// Without a renewal for this long, leases cannot be relied on any more.
 const PATIENCE: Duration = Duration::from_millis(5_500);

@@ -12,7 +12,7 @@ use storage::{
 
 use crate::{
     Host, Reader, Settings,
-    ledger::LEASE_MS,
+    ledger::{DOUBTFUL_LEASE_MS, LEASE_MS},
     response_streamer::KEEPALIVE,
     session_manager::{self, Interrupted},
     turn::{self, Outcome},
@@ -79,6 +79,8 @@ pub async fn open<H: Host>(host: &H, user_id: Id, run_id: Id, seen: u64) -> Resu
 /// Serves a reader until the run has ended or the reader has left. A run that was claimed goes on without readers.
 pub async fn read<H: Host, R: Reader>(host: &H, settings: &Settings, reading: Reading, mut reader: R) {
     let Reading { user_id, run_id, mut seen, first } = reading;
+    // It came back with the last id it had: its connection broke.
+    let came_back = seen > 0;
     let mut found = match first {
         First::Found(tail) => Ok(Some(tail)),
         First::Claimed(lease, claim) => match execute(host, settings, lease, &claim, reader, seen).await {
@@ -119,8 +121,9 @@ pub async fn read<H: Host, R: Reader>(host: &H, settings: &Settings, reading: Re
         if tail.state.is_terminal() {
             return;
         }
-        if tail.claimable {
-            match claim_and_execute(host, settings, run_id, reader, seen).await {
+        let doubtful = came_back && tail.lease_left_ms.is_some_and(|left_ms| left_ms < DOUBTFUL_LEASE_MS);
+        if tail.claimable || doubtful {
+            match claim_and_execute(host, settings, run_id, reader, seen, came_back).await {
                 Some(returned) => (reader, seen) = returned,
                 None => return,
             }
@@ -154,9 +157,11 @@ async fn claim_and_execute<H: Host, R: Reader>(
     run_id: Id,
     reader: R,
     seen: u64,
+    came_back: bool,
 ) -> Option<(R, u64)> {
     let lease = Lease { run_id, owner: Id::new() };
-    match host.store().claim(lease, LEASE_MS, host.model_server()).await {
+    let left_ms = if came_back { DOUBTFUL_LEASE_MS } else { 0 };
+    match host.store().claim_early(lease, LEASE_MS, left_ms, host.model_server()).await {
         Ok(Some(claim)) => execute(host, settings, lease, &claim, reader, seen).await,
         Ok(None) => Some((reader, seen)),
         Err(error) => {

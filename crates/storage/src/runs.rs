@@ -38,6 +38,8 @@ pub struct Tail {
     pub state: RunState,
     /// Nobody executes it.
     pub claimable: bool,
+    /// How long the lease of whoever executes it still holds, in milliseconds.
+    pub lease_left_ms: Option<i64>,
     /// Batches of frames, each with the id of its last event.
     pub batches: Vec<(u64, String)>,
 }
@@ -219,7 +221,9 @@ impl<D: Database> Store<D> {
     pub async fn tail(&self, user_id: Id, id: Id, last_seen: u64) -> Result<Option<Tail>, StorageError> {
         const QUERY: &str = "tail";
         let sql = format!(
-            "SELECT runs.state, CASE WHEN {CLAIMABLE} THEN 1 ELSE 0 END, run_events.last_id, run_events.frames
+            "SELECT runs.state, CASE WHEN {CLAIMABLE} THEN 1 ELSE 0 END,
+                 CASE WHEN runs.state = 'processing' THEN runs.lease_expires_at - now_ms() END,
+                 run_events.last_id, run_events.frames
              FROM runs LEFT JOIN run_events ON run_events.run_id = runs.id AND run_events.last_id > ?3
              WHERE runs.id = ?1 AND runs.user_id = ?2 ORDER BY run_events.last_id LIMIT {TAIL_BATCHES}"
         );
@@ -229,8 +233,8 @@ impl<D: Database> Store<D> {
         for row in &rows {
             let mut columns = row.columns(QUERY);
             let state = columns.read("a run's state", RunState::parse)?;
-            let claimable = columns.flag()?;
-            let tail = tail.get_or_insert(Tail { state, claimable, batches: Vec::new() });
+            let (claimable, lease_left_ms) = (columns.flag()?, columns.optional_integer()?);
+            let tail = tail.get_or_insert(Tail { state, claimable, lease_left_ms, batches: Vec::new() });
             if let (Some(last_id), Some(frames)) = (columns.optional_integer()?, columns.optional_text()?) {
                 tail.batches.push((u64::try_from(last_id).unwrap_or_default(), frames.to_owned()));
             }
@@ -243,7 +247,23 @@ impl<D: Database> Store<D> {
     /// # Errors
     /// As [`Self::run`].
     pub async fn claim(&self, lease: Lease, lease_ms: i64, server: &str) -> Result<Option<Claim>, StorageError> {
-        self.claim_if("claim", &format!("({CLAIMABLE} OR lease_owner = ?2)"), lease, lease_ms, server, None).await
+        self.claim_early(lease, lease_ms, 0, server).await
+    }
+
+    /// As [`Self::claim`], and takes it too from an executor whose lease holds for less than `left_ms`.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn claim_early(
+        &self,
+        lease: Lease,
+        lease_ms: i64,
+        left_ms: i64,
+        server: &str,
+    ) -> Result<Option<Claim>, StorageError> {
+        let silent = format!("runs.state = 'processing' AND runs.lease_expires_at < now_ms() + {left_ms}");
+        let condition = format!("({CLAIMABLE} OR {silent} OR lease_owner = ?2)");
+        self.claim_if("claim", &condition, lease, lease_ms, server, None).await
     }
 
     /// Takes the owner's run if nobody ever has: it has no log yet, so there is nothing to read before executing it.

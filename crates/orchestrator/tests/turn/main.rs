@@ -261,6 +261,21 @@ async fn who_takes_over_a_dead_executor_goes_on_where_its_readers_are() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_reader_whose_own_connection_broke_does_not_wait_for_the_whole_lease() {
+    let world = World::new([
+        Answer::Stream(vec![(0, Ok(text("one "))), (3_600_000, Ok(text("never")))]),
+        answer(&["one ", "two"]),
+    ]);
+    let run = world.send("hi").await;
+    let first = world.read_and_die(run, Duration::from_secs(1)).await;
+    world.shorten_lease(run, 2_500).await;
+    let came_back = world.now();
+    assert_eq!(world.read(run, first.last_id()).await.text(), "two");
+    assert!(world.now() - came_back < Duration::from_secs(1), "it waited for {:?}", world.now() - came_back);
+    assert!(world.run(run).await.state.is_terminal());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_run_that_ten_executors_died_of_is_given_up_and_keeps_what_was_said() {
     let never = || Answer::Stream(vec![(0, Ok(text("Once "))), (3_600_000, Ok(text("never")))]);
     let world = World::new((0..11).map(|_| never()));

@@ -308,6 +308,12 @@ impl World {
         self.file().query(Statement::new("expire", sql, [run.into()])).await.unwrap();
     }
 
+    /// As when its executor has not been heard of for some seconds.
+    pub(crate) async fn shorten_lease(&self, run: Id, left_ms: i64) {
+        let sql = "UPDATE runs SET lease_expires_at = now_ms() + ?2 WHERE id = ?1";
+        self.file().query(Statement::new("shorten", sql, [run.into(), left_ms.into()])).await.unwrap();
+    }
+
     /// Makes every question too old.
     pub(crate) async fn expire_questions(&self) {
         let sql = "UPDATE approvals SET expires_at = 0";

@@ -17,6 +17,7 @@ crate::on_each_database! {
     a_run_is_claimed_by_one_executor_until_its_lease_lapses,
     who_claims_a_run_reads_what_was_learned_of_its_models_server,
     reasoning_is_stored_with_its_message_and_context_has_it_with_calls_alone,
+    a_run_is_taken_early_from_an_executor_whose_lease_has_little_left,
     an_executor_that_lost_its_lease_can_write_nothing,
     the_log_tells_the_state_until_the_run_ends,
     cancelling_reaches_the_executor_and_says_when_there_is_none,
@@ -38,6 +39,19 @@ fn a_run_is_claimed_by_one_executor_until_its_lease_lapses(place: Place) {
     assert_eq!(claim(second, LEASE_MS).unwrap().attempt, 2);
     assert!(claim(first, LEASE_MS).is_none());
     assert!(!block_on(fixture.store.tail(user.id, run.id, 0)).unwrap().unwrap().claimable);
+}
+
+fn a_run_is_taken_early_from_an_executor_whose_lease_has_little_left(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = fixture.user("a@example.org");
+    let (_, run) = fixture.send(&user, fixture.conversation(&user), "hello");
+    let left_ms = || block_on(fixture.store.tail(user.id, run.id, 0)).unwrap().unwrap().lease_left_ms;
+    assert_eq!(left_ms(), None);
+    block_on(fixture.store.claim(lease_of(&run), LEASE_MS, "")).unwrap().unwrap();
+    assert!(left_ms().is_some_and(|left_ms| left_ms > LEASE_MS / 2 && left_ms <= LEASE_MS));
+    let early = |left_ms| block_on(fixture.store.claim_early(lease_of(&run), LEASE_MS, left_ms, "")).unwrap();
+    assert!(early(LEASE_MS / 2).is_none());
+    assert_eq!(early(LEASE_MS + 1_000).unwrap().attempt, 2);
 }
 
 fn an_executor_that_lost_its_lease_can_write_nothing(place: Place) {
