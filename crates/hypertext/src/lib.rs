@@ -3,13 +3,14 @@
 //! [`walk`] goes through HTML and tells a [`Reader`] the elements and the text that are seen; what is hidden from people, so that only a
 //! program would read it, is left out. [`charset`] makes text of bytes, [`refresh`] reads where a page sends on to.
 //!
-//! Knows inline styles and attributes, no style sheets and no scripts: what those hide is read, and what they show is not. Must not fetch
-//! anything, and does not write text itself, since each reader wants another form.
+//! Knows attributes, inline styles and the plain rules of style sheets in the document itself; no sheets elsewhere and no scripts: what those
+//! hide is read, and what they show is not. Must not fetch anything, and does not write text itself, since each reader wants another form.
 
 pub mod charset;
 mod colour;
 mod element;
 mod refresh;
+mod sheet;
 mod style;
 mod tag;
 mod visibility;

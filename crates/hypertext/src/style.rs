@@ -16,6 +16,8 @@ const OPACITY_MIN: f32 = 0.1;
 pub(crate) struct Style {
     /// It and all in it is not there.
     pub(crate) is_gone: bool,
+    /// It is not there, whatever else is said of it.
+    pub(crate) is_gone_for_good: bool,
     /// It has a box, whatever the attribute `hidden` says.
     pub(crate) is_displayed: bool,
     /// Whether it is invisible; those in it may say otherwise.
@@ -52,7 +54,22 @@ impl Style {
             || is_plain(self.background)
     }
 
-    /// Reads an attribute.
+    /// What holds when this is said later.
+    pub(crate) fn then(self, later: &Self) -> Self {
+        let is_gone_for_good = self.is_gone_for_good || later.is_gone_for_good;
+        let is_gone = is_gone_for_good || later.is_gone || (self.is_gone && !later.is_displayed);
+        Self {
+            is_gone,
+            is_gone_for_good,
+            is_displayed: !is_gone && (later.is_displayed || self.is_displayed),
+            is_invisible: later.is_invisible.or(self.is_invisible),
+            size: later.size.or(self.size),
+            colour: later.colour.or(self.colour),
+            background: later.background.or(self.background),
+        }
+    }
+
+    /// Reads an attribute, or what a rule says.
     pub(crate) fn read(text: &str) -> Self {
         let text = plain(text);
         let mut declared = Declared::default();
@@ -60,6 +77,7 @@ impl Style {
             for (name, value, is_important) in declarations(&text) {
                 if is_important == important {
                     declared.declare(name, value);
+                    declared.is_display_important |= important && name == "display";
                 }
             }
         }
@@ -71,6 +89,7 @@ impl Style {
 #[derive(Default)]
 struct Declared<'s> {
     display: Option<&'s str>,
+    is_display_important: bool,
     is_invisible: Option<bool>,
     opacity: Option<f32>,
     filter: &'s str,
@@ -167,6 +186,7 @@ impl<'s> Declared<'s> {
                 || is_cut_out
                 || is_nothing
                 || is_filtered,
+            is_gone_for_good: self.is_display_important && self.display == Some("none"),
             is_displayed: self.display.is_some_and(|display| display != "none"),
             is_invisible: self.is_invisible,
             size: self.size,
@@ -286,7 +306,7 @@ fn words(value: &str) -> impl Iterator<Item = &str> {
 }
 
 /// In lower case, without comments and escapes, and with one kind of white space.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text.chars().peekable();
     while let Some(c) = rest.next() {

@@ -3,6 +3,7 @@
 use crate::{
     colour::Colour,
     element,
+    sheet::Sheet,
     style::{Ink, Style},
     walk::Element,
 };
@@ -15,6 +16,8 @@ pub(crate) struct Tag {
     alt: Option<String>,
     role: Option<String>,
     style: Option<String>,
+    id: Option<String>,
+    class: Option<String>,
     aria_hidden: Option<String>,
     http_equiv: Option<String>,
     content: Option<String>,
@@ -46,6 +49,8 @@ impl Tag {
             b"alt" => &mut self.alt,
             b"role" => &mut self.role,
             b"style" => &mut self.style,
+            b"id" => &mut self.id,
+            b"class" => &mut self.class,
             b"aria-hidden" => &mut self.aria_hidden,
             b"http-equiv" => &mut self.http_equiv,
             b"content" => &mut self.content,
@@ -71,14 +76,16 @@ impl Tag {
         self.name == b"link" && rel.split_ascii_whitespace().any(|word| word.eq_ignore_ascii_case("stylesheet"))
     }
 
-    /// What it says of whether it is seen.
-    pub(crate) fn style(&self) -> Style {
+    /// What it and the document's own style sheets say of whether it is seen.
+    pub(crate) fn style(&self, sheet: &Sheet) -> Style {
         let name = self.name.as_slice();
         // Words stay apart, whatever a line's end looks like.
         if name == b"br" {
             return Style::default();
         }
-        let mut style = self.style.as_deref().map(Style::read).unwrap_or_default();
+        let own = self.style.as_deref().map(Style::read).unwrap_or_default();
+        let (id, class) = (self.id.as_deref().unwrap_or_default(), self.class.as_deref().unwrap_or_default());
+        let mut style = sheet.style(name, id, class).then(&own);
         style.is_gone |= element::is_never_shown(name, self.is_open) || (self.is_hidden && !style.is_displayed);
         let ink = |text: &String| Colour::of_attribute(text).map_or(Ink::Other, Ink::Plain);
         let colour = match name {

@@ -14,6 +14,7 @@ use html5gum::{
 
 use crate::{
     element::{self, Kind, Name},
+    sheet::Sheet,
     style::Style,
     tag::Tag,
     visibility::Visibility,
@@ -79,6 +80,7 @@ pub fn walk(html: &str, sheets: Sheets, reader: &mut impl Reader) {
         attribute: Vec::new(),
         overflow: 0,
         is_lost: false,
+        sheet: Sheet::of(html),
         has_sheets: false,
         has_doctype: false,
         sheets,
@@ -104,6 +106,8 @@ struct Walk<'r, R> {
     overflow: usize,
     /// Nobody knows any more what is hidden: all of the rest counts as hidden.
     is_lost: bool,
+    /// What the document has of them in itself, and whether it has any.
+    sheet: Sheet,
     has_sheets: bool,
     has_doctype: bool,
     sheets: Sheets,
@@ -174,7 +178,7 @@ impl<R: Reader> Walk<'_, R> {
         }
         let is_foreign = self.is_in_foreign();
         self.has_sheets |= name == b"style" || tag.is_sheet();
-        let mut style = tag.style();
+        let mut style = tag.style(&self.sheet);
         match name {
             // Scripts show a page that begins hidden.
             b"html" | b"body" | b"head" if !is_foreign => {

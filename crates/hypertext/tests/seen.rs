@@ -120,6 +120,18 @@ fn hostile_documents_take_no_longer_than_others() {
         ("cells", within("<table>", "<tr><td>")),
         ("escapes", within("<p style='", "\\")),
         ("titles", fill("<title>x</title>")),
+        ("sheets", fill("<style>.a{display:none}</style>")),
+        ("open sheets", fill("<style>")),
+        ("open blocks", within("<style>", "@media all{")),
+        ("open comments", fill("<!--")),
+        (
+            "many rules and many elements",
+            format!(
+                "<style>{}</style>{}",
+                (0..4_000).map(|n| format!(".a.b{n}{{opacity:0}}p.a.c{n}{{opacity:0}}")).collect::<String>(),
+                "<p class='a b c'>".repeat(5_000)
+            ),
+        ),
     ] {
         let start = Instant::now();
         let words = read(&html, Sheets::Hold);

@@ -1,5 +1,5 @@
 //! A mail's HTML as plain text: what is seen of it (`hypertext`), in time that is in proportion to the mail, whatever is in it.
-//! Programs for mail differ in which style sheets they follow; what these hide or show is not known here.
+//! Programs for mail differ in which style sheets they follow; what is hidden in one of them may be shown in another, and is left out.
 
 use hypertext::{Element, Reader, Sheets};
 

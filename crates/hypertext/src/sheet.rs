@@ -1,0 +1,182 @@
+//! The style sheets that a document has in itself (`<style>`), as far as one can say without its tree what they hide: rules for an element by
+//! its name, its id and its classes. What depends on other elements, on the state of one or on the device hides nothing here.
+
+use std::collections::HashMap;
+
+use crate::style::Style;
+
+/// How many rules are kept that can hide something. Large pages with their styles in themselves have some hundred.
+const RULES_MAX: usize = 2_000;
+/// How many classes of an element are looked at.
+const CLASSES_MAX: usize = 30;
+/// How deep blocks such as `@media` are looked into.
+const DEPTH_MAX: usize = 3;
+/// The blocks whose rules hold for everybody who looks at a screen.
+const FOR_ALL: [&str; 6] = ["@media all", "@media screen", "@media only screen", "@media only all", "@layer", "@scope"];
+
+/// The rules of a document that may hide something, or show it again.
+#[derive(Default)]
+pub(crate) struct Sheet {
+    rules: Vec<(Selector, Style)>,
+    /// Where in the list a rule is, by its text; and which are about a class, a name, or an id.
+    known: HashMap<String, usize>,
+    places: HashMap<String, Vec<usize>>,
+}
+
+/// `p#id.one.two`; each part as it is written.
+struct Selector {
+    parts: Vec<String>,
+}
+
+impl Sheet {
+    /// Those of all `<style>` of a document; also of those that follow what they are about.
+    pub(crate) fn of(html: &str) -> Self {
+        let mut sheet = Self::default();
+        for text in styles(html) {
+            sheet.read(&crate::style::plain(text), DEPTH_MAX);
+        }
+        sheet
+    }
+
+    fn read(&mut self, text: &str, depth: usize) {
+        let mut rest = text;
+        while let Some((before, block)) = rest.split_once('{') {
+            // What stands before a `;` is a rule by itself, such as `@import`.
+            let prelude = before.rsplit(';').next().unwrap_or_default().trim();
+            let end = block_end(block);
+            let body = block.get(..end).unwrap_or_default();
+            rest = block.get(end.saturating_add(1)..).unwrap_or_default();
+            if prelude.starts_with('@') {
+                let is_for_all = FOR_ALL.iter().any(|start| {
+                    prelude.strip_prefix(start).is_some_and(|rest| start.starts_with("@l") || rest.trim().is_empty())
+                });
+                if let Some(depth) = depth.checked_sub(1).filter(|_| is_for_all) {
+                    self.read(body, depth);
+                }
+                continue;
+            }
+            let style = Style::read(body);
+            if style.may_hide() || style.is_displayed || style.size.is_some() {
+                prelude.split(',').for_each(|selector| self.add(selector.trim(), style));
+            }
+        }
+    }
+
+    fn add(&mut self, selector: &str, style: Style) {
+        if let Some((_, known)) = self.known.get(selector).and_then(|at| self.rules.get_mut(*at)) {
+            *known = known.then(&style);
+            return;
+        }
+        let Some(parsed) = Selector::read(selector).filter(|_| self.rules.len() < RULES_MAX) else { return };
+        let at = self.rules.len();
+        if let Some(last) = parsed.parts.last() {
+            self.places.entry(last.clone()).or_default().push(at);
+        }
+        self.known.insert(selector.to_owned(), at);
+        self.rules.push((parsed, style));
+    }
+
+    /// What is said of an element by its name, its id and its classes.
+    pub(crate) fn style(&self, name: &[u8], id: &str, classes: &str) -> Style {
+        let mut style = Style::default();
+        if self.rules.is_empty() {
+            return style;
+        }
+        let classes = classes.split_ascii_whitespace().take(CLASSES_MAX).map(|class| format!(".{class}"));
+        let mut parts: Vec<String> = classes.collect();
+        parts.push(String::from_utf8_lossy(name).into_owned());
+        if !id.is_empty() {
+            parts.push(format!("#{id}"));
+        }
+        // Style sheets of pages without a doctype do not tell apart upper and lower case.
+        parts.iter_mut().for_each(|part| part.make_ascii_lowercase());
+        let mut found: Vec<usize> = parts.iter().filter_map(|part| self.places.get(part)).flatten().copied().collect();
+        found.sort_unstable();
+        found.dedup();
+        for (selector, said) in found.into_iter().filter_map(|at| self.rules.get(at)) {
+            if selector.parts.iter().all(|part| parts.contains(part)) {
+                style = style.then(said);
+            }
+        }
+        style
+    }
+}
+
+impl Selector {
+    /// `None`: it says more than this, or nothing.
+    fn read(text: &str) -> Option<Self> {
+        let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '#');
+        if text.is_empty() || !text.chars().all(is_plain) {
+            return None;
+        }
+        let mut parts: Vec<String> = Vec::new();
+        for c in text.chars() {
+            match parts.last_mut() {
+                Some(part) if !matches!(c, '.' | '#') => part.push(c),
+                _ => parts.push(c.to_string()),
+            }
+        }
+        // `.` and `#` with nothing behind.
+        parts.iter().all(|part| part.len() > 1 || !part.starts_with(['.', '#'])).then_some(Self { parts })
+    }
+}
+
+/// Where a block ends that has just begun.
+fn block_end(block: &str) -> usize {
+    let (mut depth, mut quote) = (0_usize, None);
+    for (at, c) in block.char_indices() {
+        match (quote, c) {
+            (Some(_), '\n') => quote = None,
+            (Some(open), c) if open == c => quote = None,
+            (Some(_), _) => {}
+            (None, '"' | '\'') => quote = Some(c),
+            (None, '{') => depth = depth.saturating_add(1),
+            (None, '}') if depth == 0 => return at,
+            (None, '}') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    block.len()
+}
+
+/// The texts of all `<style>`, without those in comments and scripts.
+fn styles(html: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    let mut rest = html;
+    while let Some((_, tag)) = rest.split_once('<') {
+        let begins = |name: &str| {
+            tag.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
+                && tag.as_bytes().get(name.len()).is_none_or(|next| !next.is_ascii_alphanumeric())
+        };
+        if let Some(comment) = tag.strip_prefix("!--") {
+            rest =
+                if comment.starts_with('>') { comment } else { comment.split_once("-->").map_or("", |(_, rest)| rest) };
+        } else if begins("script") {
+            rest = until_end(tag, "</script").1;
+        } else if begins("style") {
+            let Some((attributes, text)) = tag.split_once('>') else { break };
+            let (text, after) = until_end(text, "</style");
+            // For paper, or for narrow screens.
+            if !attributes.to_ascii_lowercase().contains("media") {
+                found.push(text);
+            }
+            rest = after;
+        } else {
+            rest = tag;
+        }
+    }
+    found
+}
+
+/// What stands before an end tag, and what follows.
+fn until_end<'h>(text: &'h str, end: &str) -> (&'h str, &'h str) {
+    let mut from = 0;
+    while let Some(at) = text.get(from..).and_then(|rest| rest.find("</")).map(|at| from.saturating_add(at)) {
+        let after = at.saturating_add(end.len());
+        if text.get(at..after).is_some_and(|tag| tag.eq_ignore_ascii_case(end)) {
+            return (text.get(..at).unwrap_or_default(), text.get(after..).unwrap_or_default());
+        }
+        from = at.saturating_add(2);
+    }
+    (text, "")
+}
