@@ -25,15 +25,23 @@ const TIME_MAX: Duration = Duration::from_millis(200);
 /// Of the power of ten in a number such as 1e400.
 const EXPONENT_DIGITS_MAX: usize = 6;
 
+/// Of a remainder with a negative number there are two, and people mean either.
+const REMAINDER_NOTE: &str = "The remainder has the sign of the divisor, as in mathematics and Python. Where it has the sign of the dividend, as in C and JavaScript, it is another.";
+
 /// The value of an expression.
 pub(crate) fn evaluate(text: &str) -> Result<Number, Error> {
+    evaluate_with_note(text).map(|(value, _)| value)
+}
+
+/// The value of an expression, and what there is to say about its meaning.
+pub(crate) fn evaluate_with_note(text: &str) -> Result<(Number, Option<&'static str>), Error> {
     if text.chars().nth(CHARS_MAX).is_some() {
         return Err(format!("The expression is too long: at most {CHARS_MAX} characters. Compute it in parts."));
     }
-    let mut reader = Reader { rest: text, depth: 0, until: Instant::now() + TIME_MAX };
+    let mut reader = Reader { rest: text, depth: 0, until: Instant::now() + TIME_MAX, note: None };
     let value = reader.sum()?;
     match reader.peek() {
-        None => Ok(value),
+        None => Ok((value, reader.note)),
         Some(',') => Err("Write numbers without thousands separators and with a point: 1000.5, not 1,000.5.".into()),
         Some('=') => Err("Write one expression without `=`.".into()),
         Some(')') => Err("There is a `)` without a `(`.".into()),
@@ -45,6 +53,7 @@ struct Reader<'a> {
     rest: &'a str,
     depth: usize,
     until: Instant,
+    note: Option<&'static str>,
 }
 
 /// A value, and whether it was written as a percentage: `200 + 10%` is 220.
@@ -92,7 +101,7 @@ impl<'a> Reader<'a> {
     /// Whether what comes next is a number, a name or a bracket.
     fn operand_follows(&self, after: usize) -> bool {
         let rest = self.rest.get(after..).unwrap_or_default().trim_start();
-        let mut next = Reader { rest, depth: 0, until: self.until };
+        let mut next = Reader { rest, depth: 0, until: self.until, note: None };
         let is_word = next.take_word("of") || next.take_word("mod");
         !is_word && rest.starts_with(|next: char| next.is_alphanumeric() || next == '(' || next == '.')
     }
@@ -143,10 +152,27 @@ impl<'a> Reader<'a> {
             value = match operator {
                 '*' => value.mul(&operand)?,
                 '/' => value.div(&operand)?,
-                _ => value.modulo(&operand)?,
+                _ => self.remainder(&value, &operand)?,
             };
             share = false;
         }
+    }
+
+    fn remainder(&mut self, value: &Number, divisor: &Number) -> Result<Number, Error> {
+        let remainder = value.modulo(divisor)?;
+        if !remainder.is_zero() && value.is_negative() != divisor.is_negative() {
+            self.note = Some(REMAINDER_NOTE);
+        }
+        Ok(remainder)
+    }
+
+    /// Whether `5 % -3` may be meant as a remainder or as a percentage, from which something is taken. Only a sign that stands apart from
+    /// a percentage that does not (`10% - 3`) is clear.
+    fn is_unclear(&self, before: &str) -> bool {
+        let after = self.rest.get(1..).unwrap_or_default();
+        let is_sign = after.trim_start().starts_with(['-', '+', '−', '–']);
+        let is_apart = before.starts_with(|next: char| next.is_whitespace());
+        is_sign && (is_apart || !after.starts_with(|next: char| next.is_whitespace()))
     }
 
     fn sign(&mut self) -> Result<Term, Error> {
@@ -171,7 +197,13 @@ impl<'a> Reader<'a> {
         let mut value = self.primary()?;
         let mut share = false;
         loop {
+            let before = self.rest;
             match self.peek() {
+                Some('%') if self.is_unclear(before) => {
+                    return Err(
+                        "It is not clear what % means before a sign: write mod(5, -3) for the remainder, or (5%) - 3 for a percentage.".into(),
+                    );
+                }
                 Some('!') => {
                     self.in_time()?;
                     value = functions::factorial(&value)?;
@@ -216,6 +248,9 @@ impl<'a> Reader<'a> {
                 if self.take(&['(']).is_some() {
                     let arguments = self.deeper(Self::arguments)?;
                     self.in_time()?;
+                    if let ("mod", [value, divisor]) = (name.as_str(), arguments.as_slice()) {
+                        return self.remainder(value, divisor);
+                    }
                     return functions::call(&name, &arguments);
                 }
                 functions::constant(&name).ok_or_else(|| {
@@ -236,11 +271,14 @@ impl<'a> Reader<'a> {
     }
 
     fn close(&mut self) -> Result<(), Error> {
-        match (self.take(&[')']), self.peek()) {
-            (Some(_), _) => Ok(()),
-            (None, Some(',')) => Err("Write numbers without thousands separators: 1000.5, not 1,000.5.".into()),
-            (None, None) => Err("A `)` is missing at the end.".into()),
-            (None, Some(found)) => Err(format!("There is no operator before {found:?}, or a `)` is missing.")),
+        // What is behind it stays as it is: a space there may matter.
+        if self.take(&[')']).is_some() {
+            return Ok(());
+        }
+        match self.peek() {
+            Some(',') => Err("Write numbers without thousands separators: 1000.5, not 1,000.5.".into()),
+            None => Err("A `)` is missing at the end.".into()),
+            Some(found) => Err(format!("There is no operator before {found:?}, or a `)` is missing.")),
         }
     }
 
@@ -350,6 +388,27 @@ mod tests {
         assert_eq!(exact("7 % 3"), "1");
         assert_eq!(exact("-7 mod 3"), "2");
         assert_eq!(exact("round(19.99 * (1 + 19%), 2)"), "23.79");
+    }
+
+    #[test]
+    fn what_a_remainder_of_negative_numbers_means_is_said() {
+        for (text, result) in
+            [("-7 % 3", "2"), ("7 mod -3", "-2"), ("mod(7, -3)", "-2"), ("1 + (-7.5 mod 2)", "1.5"), ("7 % (-3)", "-2")]
+        {
+            let (value, note) = evaluate_with_note(text).unwrap();
+            assert_eq!(value.write(), (result.into(), true), "{text}");
+            assert!(note.unwrap().contains("sign of the divisor"), "{text}");
+        }
+        for text in ["7 mod 3", "-7 mod -3", "-6 mod 3", "mod(-6, 3)", "7 % 3", "10% - 3"] {
+            assert_eq!(evaluate_with_note(text).unwrap().1, None, "{text}");
+        }
+        for text in ["5 % -3", "5%-3", "5 % - 3", "5 % +3", "5 % −3", "200 + 5 % -3", "(5) % -3"] {
+            assert!(evaluate(text).unwrap_err().contains("mod(5, -3)"), "{text}");
+        }
+        assert_eq!(exact("10% - 3"), "-2.9");
+        assert_eq!(exact("200 + 10% - 5"), "215");
+        assert_eq!(exact("200 + 10% -5"), "215");
+        assert_eq!(exact("(10%)-3"), "-2.9");
     }
 
     #[test]

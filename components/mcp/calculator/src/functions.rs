@@ -90,7 +90,6 @@ fn of_one(name: &str, x: &Number) -> Result<Number, Error> {
 fn of_two(name: &str, x: &Number, y: &Number) -> Result<Number, Error> {
     match name {
         "root" => x.root(whole(y, "The index of a root", u32::MAX)?),
-        "mod" => x.modulo(y),
         "pow" => x.pow(y),
         "log" => logarithm(x, y),
         "round" => {

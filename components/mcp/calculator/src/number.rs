@@ -116,6 +116,14 @@ impl Number {
         self.sub(&other.mul(&quotient.with(quotient.value.floor()))?)
     }
 
+    pub(crate) fn is_zero(&self) -> bool {
+        self.value.is_zero()
+    }
+
+    pub(crate) fn is_negative(&self) -> bool {
+        self.value.is_negative()
+    }
+
     pub(crate) fn neg(&self) -> Self {
         self.with(-&self.value)
     }

@@ -224,27 +224,136 @@ const CURRENCIES: &[&str] = &[
     "btc",
 ];
 
+/// Symbols that take the prefixes of the SI, and what a prefix counts for in them: twice in an area.
+const PREFIXED: &[(&str, i64)] = &[
+    ("m", 1),
+    ("m2", 2),
+    ("m3", 3),
+    ("l", 1),
+    ("L", 1),
+    ("g", 1),
+    ("t", 1),
+    ("K", 1),
+    ("m/s", 1),
+    ("s", 1),
+    ("J", 1),
+    ("Wh", 1),
+    ("cal", 1),
+    ("eV", 1),
+    ("W", 1),
+    ("Pa", 1),
+    ("bar", 1),
+    ("N", 1),
+    ("rad", 1),
+    ("Hz", 1),
+    ("B", 1),
+    ("bit", 1),
+    ("b", 1),
+    ("bit/s", 1),
+    ("bps", 1),
+    ("B/s", 1),
+];
+
+/// Names that do.
+const PREFIXED_NAMES: &[&str] = &[
+    "metre",
+    "meter",
+    "litre",
+    "liter",
+    "gram",
+    "gramme",
+    "tonne",
+    "second",
+    "joule",
+    "watt",
+    "pascal",
+    "newton",
+    "hertz",
+    "byte",
+    "bit",
+    "kelvin",
+    "electronvolt",
+    "calorie",
+    "radian",
+];
+
+/// Symbol, name and power of ten (SI brochure, table 7).
+const PREFIXES: &[(&str, &str, i64)] = &[
+    ("Q", "quetta", 30),
+    ("R", "ronna", 27),
+    ("Y", "yotta", 24),
+    ("Z", "zetta", 21),
+    ("E", "exa", 18),
+    ("P", "peta", 15),
+    ("T", "tera", 12),
+    ("G", "giga", 9),
+    ("M", "mega", 6),
+    ("k", "kilo", 3),
+    ("h", "hecto", 2),
+    ("da", "deca", 1),
+    ("d", "deci", -1),
+    ("c", "centi", -2),
+    ("m", "milli", -3),
+    ("µ", "micro", -6),
+    ("u", "micro", -6),
+    ("n", "nano", -9),
+    ("p", "pico", -12),
+    ("f", "femto", -15),
+    ("a", "atto", -18),
+    ("z", "zepto", -21),
+    ("y", "yocto", -24),
+    ("r", "ronto", -27),
+    ("q", "quecto", -30),
+];
+
+/// A unit, perhaps with a prefix.
+#[derive(Clone, Copy, Debug)]
+struct Found {
+    unit: &'static Unit,
+    /// Of ten.
+    power: i64,
+}
+
 /// An amount in another unit.
 pub(crate) fn convert(amount: &Number, from: &str, to: &str) -> Result<Number, Error> {
-    let (from, to) = (find(from)?, find(to)?);
-    if from.0 != to.0 {
-        return Err(format!(
-            "Units of {} cannot be converted to units of {}: give two units of the same kind.",
-            words(from.0),
-            words(to.0)
-        ));
+    let (source, target) = (find(from)?, find(to)?);
+    if source.unit.0 != target.unit.0 {
+        return Err(otherwise(from, source, target).or_else(|| otherwise(to, target, source)).unwrap_or_else(|| {
+            format!(
+                "Units of {} cannot be converted to units of {}: give two units of the same kind.",
+                words(source.unit.0),
+                words(target.unit.0)
+            )
+        }));
     }
-    let base = if is_reciprocal(from) {
-        expression::evaluate(from.1)?.div(amount)?
+    let base = if is_reciprocal(source.unit) {
+        source.factor()?.div(amount)?
     } else {
-        amount.add(&zero(from)?)?.mul(&expression::evaluate(from.1)?)?
+        amount.add(&zero(source.unit)?)?.mul(&source.factor()?)?
     };
-    let factor = expression::evaluate(to.1)?;
-    if is_reciprocal(to) { factor.div(&base) } else { base.div(&factor)?.sub(&zero(to)?) }
+    if source.unit.0 == Temperature && base.is_negative() {
+        return Err("That is below absolute zero, which is 0 K, -273.15 °C or -459.67 °F.".into());
+    }
+    let factor = target.factor()?;
+    if is_reciprocal(target.unit) { factor.div(&base) } else { base.div(&factor)?.sub(&zero(target.unit)?) }
+}
+
+/// What else a symbol may mean, if that is a unit of the other's kind: `c` is the speed of light, and is written for degrees.
+fn otherwise(name: &str, found: Found, other: Found) -> Option<Error> {
+    let lower = name.trim().to_lowercase();
+    let is_meant = |unit: &&Unit| unit.0 == other.unit.0 && unit.2.iter().any(|known| known.to_lowercase() == lower);
+    let meant = UNITS.iter().find(is_meant)?;
+    Some(format!(
+        "{:?} is {}, which cannot be converted to {}. If you mean another unit, write {:?}.",
+        name.trim(),
+        found.unit.2.last()?,
+        words(other.unit.0),
+        meant.2.get(1).or(meant.2.first())?
+    ))
 }
 
 fn is_reciprocal(unit: &Unit) -> bool {
-    unit.2.first() == Some(&RECIPROCAL)
+    unit.2.contains(&RECIPROCAL)
 }
 
 fn zero(unit: &Unit) -> Result<Number, Error> {
@@ -252,28 +361,46 @@ fn zero(unit: &Unit) -> Result<Number, Error> {
     found.map_or(Ok(Number::from(0)), |(_, zero)| expression::evaluate(zero))
 }
 
-/// Symbols mean different things in capitals (`Mb`, `mW`); what is no symbol as it stands may be written in any case if that is clear.
-fn find(name: &str) -> Result<&'static Unit, Error> {
+impl Found {
+    fn factor(self) -> Result<Number, Error> {
+        expression::evaluate(self.unit.1)?.mul(&Number::from(10).pow(&Number::from(self.power))?)
+    }
+}
+
+/// Symbols mean different things in capitals (`Mm`, `mW`, `Mb`); what is no symbol as it stands may be written in any case if that is
+/// clear, and never changes a prefix.
+fn find(name: &str) -> Result<Found, Error> {
     let name = name.trim();
     if name.chars().nth(NAME_CHARS_MAX).is_some() {
         return Err("The unit is not known: its name is too long.".into());
     }
     let name = name.replace('²', "2").replace('³', "3").replace("^2", "2").replace("^3", "3").replace('μ', "µ");
+    if let Some(unit) = symbol(&name) {
+        return Ok(Found { unit, power: 0 });
+    }
+    if let Some(found) = with_prefix(&name) {
+        return Ok(found);
+    }
     let lower = name.to_lowercase();
     let singular = lower.strip_suffix('s').filter(|singular| singular.chars().nth(2).is_some());
-    let exact = UNITS.iter().find(|unit| unit.2.contains(&name.as_str()));
-    if let Some(unit) = exact {
-        return Ok(unit);
-    }
     for wanted in [Some(lower.as_str()), singular].into_iter().flatten() {
-        let fits = |unit: &&Unit| unit.2.iter().any(|known| known.to_lowercase() == wanted);
-        let mut found = UNITS.iter().filter(fits);
-        match (found.next(), found.next()) {
-            (Some(unit), None) => return Ok(unit),
-            (Some(one), Some(another)) => {
+        let known = UNITS.iter().flat_map(|unit| unit.2.iter().map(move |known| (unit, *known)));
+        let mut found: Vec<_> = known.filter(|(_, known)| known.to_lowercase() == wanted).collect();
+        if let Some((_, known)) = found.iter().find(|(_, known)| is_another_prefix(&name, known)) {
+            return Err(format!(
+                "{name:?} is not clear: write {known:?} if you mean that. Mind the capitals: m is a thousandth, M a million; n a billionth, N newton; p a trillionth, P a quadrillion."
+            ));
+        }
+        found.dedup_by_key(|(unit, _)| std::ptr::from_ref::<Unit>(*unit));
+        match found.as_slice() {
+            [] => {}
+            [(unit, _)] => return Ok(Found { unit, power: 0 }),
+            [(one, _), (another, _), ..] => {
                 return Err(format!("{name:?} may be {:?} or {:?}: mind the capitals.", one.2, another.2));
             }
-            (None, _) => {}
+        }
+        if let Some(found) = with_prefix_name(wanted) {
+            return Ok(found);
         }
     }
     if CURRENCIES.contains(&singular.unwrap_or(&lower)) || CURRENCIES.contains(&lower.as_str()) {
@@ -282,6 +409,37 @@ fn find(name: &str) -> Result<&'static Unit, Error> {
     Err(format!(
         "The unit {name:?} is not known: use a symbol or an English name, such as km, lb, °C, US gallon, km/h, kWh, psi or GiB."
     ))
+}
+
+fn symbol(name: &str) -> Option<&'static Unit> {
+    UNITS.iter().find(|unit| unit.2.contains(&name))
+}
+
+fn with_prefix(name: &str) -> Option<Found> {
+    PREFIXES.iter().find_map(|(prefix, _, power)| {
+        let rest = name.strip_prefix(prefix)?;
+        let (_, times) = PREFIXED.iter().find(|(symbol, _)| *symbol == rest)?;
+        let unit = symbol(rest)?;
+        // There are no parts of a bit.
+        let is_possible = *power > 0 || !matches!(unit.0, Data | DataRate);
+        is_possible.then_some(Found { unit, power: power * times })
+    })
+}
+
+fn with_prefix_name(name: &str) -> Option<Found> {
+    PREFIXES.iter().find_map(|(_, prefix, power)| {
+        let rest = name.strip_prefix(prefix)?;
+        let unit = symbol(PREFIXED_NAMES.iter().find(|name| **name == rest)?)?;
+        Some(Found { unit, power: *power })
+    })
+}
+
+/// Whether a symbol differs from one that is known in the capital of its prefix, which then is another, or of what may be one.
+fn is_another_prefix(name: &str, known: &str) -> bool {
+    let (Some(first), Some(own)) = (name.chars().next(), known.chars().next()) else { return false };
+    let rest = known.strip_prefix(own).unwrap_or_default();
+    let is_prefixed = rest.is_empty() || PREFIXED.iter().any(|(symbol, _)| *symbol == rest);
+    first != own && is_prefixed && "mpnyzrq".contains(own.to_ascii_lowercase())
 }
 
 fn words(kind: Kind) -> &'static str {
@@ -319,8 +477,16 @@ mod tests {
         for unit in UNITS {
             assert!(expression::evaluate(unit.1).is_ok(), "{unit:?}");
             for name in unit.2 {
-                assert!(std::ptr::eq(find(name).unwrap(), unit), "{name}");
+                let found = find(name).unwrap();
+                assert!(std::ptr::eq(found.unit, unit) && found.power == 0, "{name}");
             }
+        }
+    }
+
+    #[test]
+    fn what_takes_prefixes_is_in_the_table() {
+        for name in PREFIXED.iter().map(|(symbol, _)| symbol).chain(PREFIXED_NAMES) {
+            assert!(symbol(name).is_some(), "{name}");
         }
     }
 }
