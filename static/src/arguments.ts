@@ -1,50 +1,92 @@
 /**
- * What a tool is called with, for a person to read before they allow it. The text comes from a model that may have been
- * talked into something: nothing here may make it look like other than it is. Pure.
+ * What a tool is called with, for a person to read before they allow it: all of it, as it is written in the JSON text. The
+ * text comes from a model that may have been talked into something. Pure.
  */
+import { type Json, readJson } from "./json.ts";
+import { unmistakable, visible, wholly } from "./visible.ts";
 
-/** `lines`: one for each element of a flat list. `json`: indented, for what is nested deeper than a line can say. */
-export type Shown = { as: "text" | "json"; text: string } | { as: "lines"; lines: string[] } | { as: "empty" };
+/** `text`: a text by itself. `lines`: one for each element of a flat list. `json`: all else, indented. */
+export type Shown = { as: "text" | "json"; text: string } | { as: "lines"; lines: string[] };
 
-export type Argument = { name: string; value: Shown };
+/** `again`: the name was given before. Which of the values counts is up to whoever reads them. */
+export type Argument = { name: string; value: Shown; again: boolean };
 
 /** One row for each argument; a text if the model wrote no object, which no tool accepts. */
-export function readArguments(value: unknown): Argument[] | string {
-  if (value === null || value === undefined) return [];
-  if (typeof value !== "object" || Array.isArray(value)) {
-    return visible(typeof value === "string" ? value : JSON.stringify(value));
+export function readArguments(text: string): Argument[] | string {
+  if (text.trim() === "") return [];
+  const json = readJson(text);
+  if (json?.kind !== "object") return unmistakable(text);
+  const names = new Set<string>();
+  return json.entries.map(({ name, value }) => {
+    const again = names.has(name);
+    names.add(name);
+    return { name: oneLine(name), value: show(value), again };
+  });
+}
+
+function show(json: Json): Shown {
+  if (json.kind === "string" && isText(json.text)) return { as: "text", text: wholly(json.text) };
+  if (json.kind === "array" && json.items.length > 0 && json.items.every(isLine))
+    return { as: "lines", lines: json.items.map(line) };
+  return { as: "json", text: unmistakable(indented(json, "")) };
+}
+
+/** Whether a text is told from a number or a word of JSON without its quotes. */
+function isText(text: string): boolean {
+  return text !== "" && readJson(text)?.kind !== "plain" && !/^".*"$/s.test(text);
+}
+
+/** Whether an element of a list is one line, that cannot look like two. */
+function isLine(json: Json): boolean {
+  return json.kind === "plain" || (json.kind === "string" && isText(json.text) && !json.text.includes("\n"));
+}
+
+function line(json: Json): string {
+  return json.kind === "string" ? wholly(json.text) : indented(json, "");
+}
+
+function indented(json: Json, indent: string): string {
+  const deeper = `${indent}  `;
+  const list = (open: string, parts: string[], close: string) =>
+    parts.length === 0 ? open + close : `${open}\n${parts.map((part) => deeper + part).join(",\n")}\n${indent}${close}`;
+  switch (json.kind) {
+    case "plain":
+      return json.text;
+    case "string":
+      return JSON.stringify(json.text);
+    case "array":
+      return list("[", json.items.map((item) => indented(item, deeper)), "]");
+    case "object": {
+      const parts = json.entries.map(({ name, value }) => `${JSON.stringify(name)}: ${indented(value, deeper)}`);
+      return list("{", parts, "}");
+    }
   }
-  return Object.entries(value).map(([name, item]) => ({ name: visible(name), value: show(item) }));
 }
 
-function show(value: unknown): Shown {
-  if (isEmpty(value)) return { as: "empty" };
-  if (isPlain(value)) return { as: "text", text: visible(String(value)) };
-  if (Array.isArray(value) && value.every((item) => isPlain(item) && !isEmpty(item)))
-    return { as: "lines", lines: value.map((item) => visible(String(item))) };
-  return { as: "json", text: visible(JSON.stringify(value, null, 2)) };
+function oneLine(name: string): string {
+  return name === "" ? '""' : wholly(name).replace(/[\n\t]/g, (char) => JSON.stringify(char).slice(1, -1));
 }
 
-function isPlain(value: unknown): boolean {
-  return value === null || typeof value !== "object";
-}
+/** A piece is smaller than any screen: about six lines where there is least room. */
+const PIECE_CHARS = 200;
+const PIECE_LINES = 5;
 
-function isEmpty(value: unknown): boolean {
-  return value === "" || (Array.isArray(value) && value.length === 0);
-}
-
-/**
- * Characters that cannot be seen, or that turn the text around them (Unicode TR36, "bidirectional text spoofing"). The
- * joiners U+200C and U+200D stay: scripts and emoji need them. Surrogates without a partner are no text at all.
- */
-const DECEPTIVE =
-  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}\p{Cs}]/gu;
-
-/** The text with such characters written out. Line feeds and tabs stay. */
-export function visible(text: string): string {
-  return text
-    .replaceAll("\r\n", "\n")
-    .replace(DECEPTIVE, (char) => `⟨U+${char.codePointAt(0)!.toString(16).toUpperCase().padStart(4, "0")}⟩`);
+/** The text in pieces, of which each can be on the screen as a whole. Together they are the text. */
+export function piecesOf(text: string): string[] {
+  const pieces: string[] = [];
+  let lines = 0;
+  let from = 0;
+  for (let at = 0; at < text.length; at++) {
+    if (text[at] === "\n") lines += 1;
+    // Not between the halves of a character.
+    const cut = (at + 1 - from >= PIECE_CHARS && !/[\ud800-\udbff]/.test(text[at]!)) || lines === PIECE_LINES;
+    if (!cut) continue;
+    pieces.push(text.slice(from, at + 1));
+    from = at + 1;
+    lines = 0;
+  }
+  if (from < text.length) pieces.push(text.slice(from));
+  return pieces;
 }
 
 /** The parameters of a tool, from its JSON Schema: as much of it as a person wants to know. */

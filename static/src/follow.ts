@@ -3,7 +3,8 @@
  * Knows nothing of what is on the screen.
  */
 import { ApiError, runs } from "./api.ts";
-import { type SseEvent, SseParser } from "./sse.ts";
+import { readEvent } from "./events.ts";
+import { SseParser } from "./sse.ts";
 import type { RunEvent } from "./types.ts";
 
 /** The server sends a comment every 10 s; two missing ones and a margin mean that the connection is dead. */
@@ -83,7 +84,7 @@ async function readOnce(
       if (done) return false;
       heard();
       for (const sse of parser.push(value)) {
-        const event = parse(sse);
+        const event = readEvent(sse.data);
         if (event === null) continue;
         follower.onEvent(event, sse.id);
         if (event.type === "complete" || event.type === "error") return true;
@@ -92,14 +93,6 @@ async function readOnce(
   } finally {
     clearTimeout(timer);
     silence.abort();
-  }
-}
-
-function parse(sse: SseEvent): RunEvent | null {
-  try {
-    return JSON.parse(sse.data) as RunEvent;
-  } catch {
-    return null; // not one of ours: the id of the next one tells where to go on
   }
 }
 

@@ -8,7 +8,8 @@ export type ToolPart = {
   kind: "tool";
   callId: string;
   name: string;
-  arguments: unknown;
+  /** As the model wrote them: JSON, or what it took for it. */
+  arguments: string;
   /** That the person was asked whether it may be called; null if that was never the question. */
   approval: { server: string; title: string; expiresAt: string; alwaysAsks: boolean } | null;
   /** null while the tool works, or the person has not decided. */
@@ -99,7 +100,7 @@ export function turnsOf(messages: Message[], liveRunId: string | null): Turn[] {
         kind: "tool",
         callId: call.id,
         name: call.name,
-        arguments: parsed(call.arguments),
+        arguments: call.arguments,
         approval: null,
         result: null,
       });
@@ -188,7 +189,8 @@ function requestTool(parts: Part[], name: string, metadata: Record<string, unkno
   const callId = text(metadata["call_id"]);
   // A run that another host took over asks again for a call that it had not finished: the same call, not a second one.
   if (parts.some((part) => part.kind === "tool" && part.callId === callId)) return parts;
-  return [...parts, { kind: "tool", callId, name, arguments: metadata["arguments"], approval: null, result: null }];
+  const call = { callId, name, arguments: text(metadata["arguments"]) };
+  return [...parts, { kind: "tool", ...call, approval: null, result: null }];
 }
 
 /** What the person decides about is what this event says, whatever the request for the call said before. */
@@ -202,7 +204,7 @@ function askAbout(before: Part[], name: string, metadata: Record<string, unknown
   };
   return parts.map((part) =>
     part.kind === "tool" && part.callId === text(metadata["call_id"])
-      ? { ...part, name, arguments: metadata["arguments"], approval }
+      ? { ...part, name, arguments: text(metadata["arguments"]), approval }
       : part,
   );
 }
@@ -211,16 +213,6 @@ function answerTool(parts: Part[], content: string, metadata: Record<string, unk
   const callId = text(metadata["call_id"]);
   const result = { text: content, isError: metadata["is_error"] === true, durationMs: number(metadata["duration_ms"]) };
   return parts.map((part) => (part.kind === "tool" && part.callId === callId ? { ...part, result } : part));
-}
-
-/** Stored arguments are the model's own JSON text, which may be none. */
-function parsed(value: unknown): unknown {
-  if (typeof value !== "string") return value;
-  try {
-    return JSON.parse(value);
-  } catch {
-    return value;
-  }
 }
 
 function text(value: unknown): string {

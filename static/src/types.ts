@@ -16,7 +16,7 @@ export type Conversation = {
 };
 
 /** Arguments are JSON as the model wrote it: text, which may be malformed. */
-export type ToolCall = { id: string; name: string; arguments: unknown };
+export type ToolCall = { id: string; name: string; arguments: string };
 
 export type Message = {
   id: string;
@@ -46,7 +46,7 @@ export type Run = {
   usage: { prompt_tokens: number; completion_tokens: number; total_tokens: number } | null;
 };
 
-/** One event of a run. `metadata` differs by type: docs/api.md has the table. */
+/** One event of a run. `metadata` differs by type: docs/api.md has the table. `arguments` is their text (`events.ts`). */
 export type RunEvent = { type: string; content: string; metadata: Record<string, unknown> };
 
 /** What the person says when they are asked whether a tool may be called. */

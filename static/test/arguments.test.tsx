@@ -1,61 +1,131 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { renderToString } from "preact-render-to-string";
-import { readArguments, readParameters, visible } from "../src/arguments.ts";
+import { piecesOf, readArguments, readParameters } from "../src/arguments.ts";
 import { duration, timeLeft } from "../src/durations.ts";
+import { readEvent } from "../src/events.ts";
+import { unmistakable, visible } from "../src/visible.ts";
 import { Arguments } from "../src/views/arguments.tsx";
 
-const html = (value: unknown) => renderToString(<Arguments value={value} />);
+const html = (text: string) => renderToString(<Arguments text={text} />);
+const whole = (text: string) => renderToString(<Arguments text={text} whole />);
+/** What a person reads of it. */
+const read = (drawn: string) => drawn.replace(/<[^>]*>/g, "").replaceAll("&quot;", '"').replaceAll("&lt;", "<").replaceAll("&amp;", "&");
+const shown = (text: string) => {
+  const rows = readArguments(text);
+  assert.ok(typeof rows !== "string", text);
+  return rows.map(({ name, value }) => [name, value.as, value.as === "lines" ? value.lines : value.text]);
+};
 
 test("arguments are names and values, and only what is nested is JSON", () => {
-  assert.deepEqual(
-    readArguments({
-      text: "a b",
-      count: 3,
-      sure: false,
-      none: null,
-      blank: "",
-      tags: ["a", 2],
-      list: [],
-      deep: { a: [1] },
-    }),
-    [
-      { name: "text", value: { as: "text", text: "a b" } },
-      { name: "count", value: { as: "text", text: "3" } },
-      { name: "sure", value: { as: "text", text: "false" } },
-      { name: "none", value: { as: "text", text: "null" } },
-      { name: "blank", value: { as: "empty" } },
-      { name: "tags", value: { as: "lines", lines: ["a", "2"] } },
-      { name: "list", value: { as: "empty" } },
-      { name: "deep", value: { as: "json", text: '{\n  "a": [\n    1\n  ]\n}' } },
-    ],
-  );
+  const text = '{"text":"a b","count":3,"sure":false,"none":null,"tags":["a",2],"list":[],"deep":{"a":[1]}}';
+  assert.deepEqual(shown(text), [
+    ["text", "text", "a b"],
+    ["count", "json", "3"],
+    ["sure", "json", "false"],
+    ["none", "json", "null"],
+    ["tags", "lines", ["a", "2"]],
+    ["list", "json", "[]"],
+    ["deep", "json", '{\n  "a": [\n    1\n  ]\n}'],
+  ]);
+});
+
+test("numbers are shown as they are written, wherever they are", () => {
+  const numbers = ["12345678901234567890", "123456789012345678901234567890.10", "1.10", "-0", "1E400", "0.1e-7"];
+  for (const number of numbers) {
+    assert.deepEqual(shown(`{"n": ${number}}`), [["n", "json", number]]);
+    assert.deepEqual(shown(`{"n": [${number}, "x"]}`), [["n", "lines", [number, "x"]]]);
+    assert.match(read(whole(`{"deep": {"n": [${number}, {}]}}`)), new RegExp(`\\s${number.replace(".", "\\.")},`));
+  }
+});
+
+test("a name that is given twice is there twice, and it is said", () => {
+  assert.deepEqual(shown('{"to":"ada","to":"eve"}'), [
+    ["to", "text", "ada"],
+    ["to", "text", "eve"],
+  ]);
+  assert.equal(whole('{"to":"ada","to":"eve"}').match(/given more than once/g)?.length, 1);
+  assert.match(read(whole('{"deep":{"to":"ada","to":"eve"}}')), /"to": "ada",\s+"to": "eve"/);
+});
+
+test("a text is told from what it could be taken for", () => {
+  assert.deepEqual(shown('{"a":"3","b":"null","c":"","d":"\\"x\\"","e":["1",1]}'), [
+    ["a", "json", '"3"'],
+    ["b", "json", '"null"'],
+    ["c", "json", '""'],
+    ["d", "json", '"\\"x\\""'],
+    ["e", "json", '[\n  "1",\n  1\n]'],
+  ]);
+  assert.deepEqual(shown('{"a":" x\\n","b":["one\\ntwo","three"]}'), [
+    ["a", "text", "⟨U+0020⟩x⟨U+000A⟩"],
+    ["b", "json", '[\n  "one\\ntwo",\n  "three"\n]'],
+  ]);
 });
 
 test("what a model wrote instead of an object is shown as it is", () => {
-  assert.equal(readArguments('{"a": '), '{"a": ');
-  assert.equal(readArguments([1]), "[1]");
-  assert.deepEqual(readArguments(undefined), []);
-  assert.match(html({}), /No arguments/);
+  for (const text of ['{"a": ', "[1]", "{'a': 1}", '{"a":1} x', "[".repeat(100_000)]) assert.equal(readArguments(text), text);
+  assert.deepEqual(readArguments(""), []);
+  assert.match(html("{}"), /No arguments/);
 });
 
-test("characters that hide or turn text are written out", () => {
-  assert.equal(visible("pay 10\u202e001 \u200bEUR\u0000"), "pay 10⟨U+202E⟩001 ⟨U+200B⟩EUR⟨U+0000⟩");
-  assert.equal(visible("tag\u{e0041} half\ud800"), "tag⟨U+E0041⟩ half⟨U+D800⟩");
-  const plain = "line\n\tnext ü 漢 שלום 👩‍🚀 می‌خواهم";
-  assert.equal(visible(plain), plain);
-  assert.doesNotMatch(html({ "k\u202e": "v\u202e", deep: { a: "\u202e" }, list: ["\u202e"] }), /\u202e/);
+test("the arguments in an event are read as they are written there", () => {
+  const data = (args: string) =>
+    `{"type":"tool_approval","content":"t","metadata":{"call_id":"c","arguments":${args},"timestamp":"x"}}`;
+  for (const text of ['{"n":12345678901234567890}', '{"n": 1.10, "n":2}', '{"metadata":{"arguments":1}}', "{}"])
+    assert.equal(readEvent(data(text))?.metadata["arguments"], text);
+  assert.equal(readEvent(data('"{\\"a\\": "'))?.metadata["arguments"], '{"a": ');
+  assert.equal(readEvent("rubbish"), null);
+  assert.equal(readEvent('{"type":"token","content":"x","metadata":null}')?.content, "x");
+});
+
+const HIDING = [
+  0x00, 0x0d, 0x7f, 0x85, 0xa0, 0xad, 0x034f, 0x061c, 0x115f, 0x1160, 0x17b4, 0x180e, 0x2000, 0x2007, 0x200b, 0x200c, 0x200d, 0x200e,
+  0x2028, 0x202e, 0x202f, 0x2060, 0x2066, 0x206f, 0x2800, 0x3000, 0x3164, 0xd800, 0xe000, 0xfe00, 0xfe0f, 0xfeff, 0xffa0, 0xfff9,
+  0xfffc, 0xffff, 0x1bca0, 0x1d159, 0x1d173, 0xe0001, 0xe0041, 0xe007f, 0xe0100, 0xe01ef, 0x10ffff,
+];
+
+test("characters that hide, turn or imitate text are written out", () => {
+  for (const code of HIDING) {
+    const name = `⟨U+${code.toString(16).toUpperCase().padStart(4, "0")}⟩`;
+    assert.equal(visible(`a${String.fromCodePoint(code)}b`), `a${name}b`);
+    const drawn = read(whole(JSON.stringify({ [`k${String.fromCodePoint(code)}k`]: `v${String.fromCodePoint(code)}v` })));
+    assert.equal(drawn, `k${name}kv${name}v`);
+  }
+  assert.equal(visible("😀\ufe0f\ufe0f❤\u200d"), "😀\ufe0f⟨U+FE0F⟩❤⟨U+200D⟩");
+});
+
+test("text in which joiners and selectors have a meaning stays as it is", () => {
+  for (const plain of ["line\n\tnext ü 漢 שלום", "👩‍🚀 ❤️ 👨‍👩‍👧 3️⃣ 👍🏽", "می‌خواهم", "क्‍ष", "naïve e\u0301"])
+    assert.equal(visible(plain), plain);
+});
+
+test("a letter among others that it looks like is named", () => {
+  assert.equal(unmistakable("p\u0430ypal.com"), "p\u0430⟨U+0430⟩ypal.com");
+  assert.equal(unmistakable("Привет, мир! αβγ ok"), "Привет, мир! αβγ ok");
 });
 
 test("HTML in arguments stays text", () => {
-  assert.doesNotMatch(html({ "<b>": '<img src=x onerror="alert(1)">' }), /<(b|img)/);
+  assert.doesNotMatch(html(JSON.stringify({ "<b>": '<img src=x onerror="alert(1)">' })), /<(b|img)/);
 });
 
-test("a long value is folded and says how long it is, a short one is whole", () => {
-  assert.match(html({ text: "x".repeat(5000) }), /Show all 5,000 characters/);
-  assert.match(html({ text: "line\n".repeat(50) }), /Show all 250 characters/);
-  assert.doesNotMatch(html({ text: "x".repeat(300) }), /Show all/);
-  assert.doesNotMatch(html({ text: "x".repeat(279) + "👩" + "x".repeat(200) }), /[\ud800-\udbff](?![\udc00-\udfff])/);
+test("what a person is asked about is there to its end, in pieces that fit on a screen", () => {
+  const text = `${"long ".repeat(2000)}👩${"x\n".repeat(500)}end`;
+  const list = Array.from({ length: 40 }, (_, index) => `item ${index}`);
+  const drawn = whole(JSON.stringify({ text, list }));
+  assert.equal(read(drawn), `text${text}list${list.join("")}`);
+  assert.doesNotMatch(drawn, /Show all/);
+  const pieces = piecesOf(text);
+  assert.equal(pieces.join(""), text);
+  assert.ok(pieces.every((piece) => piece.length <= 201 && piece.split("\n").length <= 6));
+  assert.ok(pieces.every((piece) => !/\p{Cs}/u.test(piece)));
+});
+
+test("a long value of a call that was made is folded and says how long it is, a short one is whole", () => {
+  const of = (text: string) => html(JSON.stringify({ text }));
+  assert.match(of("x".repeat(5000)), /Show all 5,000 characters/);
+  assert.match(of("line\n".repeat(50) + "x"), /Show all 251 characters/);
+  assert.doesNotMatch(of("x".repeat(300)), /Show all/);
+  assert.doesNotMatch(of("x".repeat(279) + "👩" + "x".repeat(200)), /[\ud800-\udbff](?![\udc00-\udfff])/);
 });
 
 test("a tool's parameters are read from any schema", () => {

@@ -13,7 +13,7 @@ function told(events: Said[], from: AnswerTurn = newAnswer("run")): AnswerTurn {
   );
 }
 
-const CALL = { call_id: "c1", arguments: { zone: "UTC" } };
+const CALL = { call_id: "c1", arguments: '{"zone":"UTC"}' };
 const RESULT = { call_id: "c1", name: "now", is_error: false, duration_ms: 12 };
 const RUN: Said[] = [
   [null, "state", "processing"],
@@ -35,7 +35,7 @@ test("a run's events become its parts in order", () => {
       kind: "tool",
       callId: "c1",
       name: "now",
-      arguments: { zone: "UTC" },
+      arguments: '{"zone":"UTC"}',
       approval: null,
       result: { text: "noon", isError: false, durationMs: 12 },
     },
@@ -84,14 +84,14 @@ const ASKED = {
   name: "notes_add",
   server: "notes",
   title: "Add a note",
-  arguments: { text: "milk" },
+  arguments: '{"text":"milk"}',
   expires_at: "2026-01-01T00:10:00.000Z",
   always_asks: true,
 };
 const WAITING: Said[] = [
   [1, "token", "One moment."],
   [2, "tool_request", "notes_add", { call_id: "c1", arguments: "{malformed" }],
-  [3, "tool_request", "now", { call_id: "c2", arguments: {} }],
+  [3, "tool_request", "now", { call_id: "c2", arguments: "{}" }],
   [4, "tool_result", "noon", { call_id: "c2", name: "now", is_error: false, duration_ms: 3 }],
   [5, "tool_approval", "notes_add", ASKED],
 ];
@@ -105,7 +105,7 @@ test("a call that the person is asked about waits, with what would be called", (
       kind: "tool",
       callId: "c1",
       name: "notes_add",
-      arguments: { text: "milk" },
+      arguments: '{"text":"milk"}',
       approval: { server: "notes", title: "Add a note", expiresAt: "2026-01-01T00:10:00.000Z", alwaysAsks: true },
       result: null,
     },
@@ -204,7 +204,7 @@ test("the messages of one run are one answer, with the results at their calls", 
       kind: "tool",
       callId: "c1",
       name: "now",
-      arguments: {},
+      arguments: "{}",
       approval: null,
       result: { text: "noon", isError: false, durationMs: null },
     },

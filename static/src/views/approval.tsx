@@ -1,13 +1,14 @@
 /** Asks the person whether a tool may be called, and says exactly what would be called. Says nothing of what came of it. */
 import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { visible } from "../arguments.ts";
 import { timeLeft } from "../durations.ts";
 import { decide, deciding } from "../state/approvals.ts";
 import type { ToolPart } from "../turns.ts";
 import type { Decision } from "../types.ts";
+import { unmistakable } from "../visible.ts";
 import { announce } from "./announce.tsx";
 import { Arguments } from "./arguments.tsx";
 import { Icon } from "./icons.tsx";
+import { useSeen } from "./seen.ts";
 
 export const DECIDED: Record<Decision, string> = {
   allow_once: "Allowed once",
@@ -25,11 +26,25 @@ export function goToApproval(): boolean {
 export function ApprovalCard({ part, runId, onLeft }: { part: ToolPart; runId: string; onLeft: () => void }) {
   const card = useRef<HTMLElement>(null);
   const id = useId();
+  /** It did not fit on the screen at once. */
+  const begun = useRef(false);
   const state = deciding(runId, part.callId);
   const waiting = state.at === "sending";
-  const server = visible(part.approval?.server ?? "");
-  const name = visible(part.name);
-  const title = visible(part.approval?.title || part.name);
+  const server = unmistakable(part.approval?.server ?? "");
+  const name = unmistakable(part.name);
+  const title = unmistakable(part.approval?.title || part.name);
+  const seen = useSeen(card, part.arguments);
+  const unseen = seen.left !== 0;
+
+  useEffect(() => {
+    if (unseen) {
+      begun.current = seen.left !== null;
+    } else if (begun.current) {
+      announce("All of it was shown. You can decide now.");
+      // The button that showed the rest is gone. On to none that decides: it might be pressed once more.
+      if (document.activeElement === document.body) card.current?.focus({ preventScroll: true });
+    }
+  }, [unseen, seen.left]);
 
   // The card goes when the question is answered, here or elsewhere: whoever was in it is not left nowhere.
   useLayoutEffect(() => {
@@ -42,22 +57,26 @@ export function ApprovalCard({ part, runId, onLeft }: { part: ToolPart; runId: s
   const choose = async (decision: Decision) => {
     if (await decide(runId, part.callId, decision)) announce(`${DECIDED[decision]}: ${title}`);
   };
-  const button = (decision: Decision, label: string, look: string) => (
+  const button = (decision: Decision, label: string, look: string) => {
+    const blocked = unseen && decision !== "deny";
+    return (
     <button
       type="button"
       class={`${look} aria-disabled:opacity-60`}
       // Not `disabled`: that would take the keyboard away, and give it to nothing.
-      aria-disabled={waiting}
-      aria-describedby={id}
+      aria-disabled={waiting || blocked}
+      aria-describedby={blocked ? `${id} ${id}-why` : id}
       onClick={(event) => {
+        if (blocked) seen.showNext();
         // The second half of a double click may fall on the next card.
-        if (!waiting && event.detail < 2) void choose(decision);
+        else if (!waiting && event.detail < 2) void choose(decision);
       }}
     >
       {waiting && state.decision === decision && <span class="spinner" aria-hidden="true" />}
       {label}
     </button>
-  );
+    );
+  };
 
   return (
     <section
@@ -70,19 +89,36 @@ export function ApprovalCard({ part, runId, onLeft }: { part: ToolPart; runId: s
       <div class="flex flex-wrap items-center gap-x-2.5 gap-y-0.5 bg-notice-tint px-4 py-2.5 text-sm text-notice">
         <Icon name="hand" />
         <h3 id={id} class="min-w-0 flex-1 basis-48 font-semibold break-words">
-          May the assistant use “<bdi>{title}</bdi>”?
+          May the assistant use “<bdi data-piece>{title}</bdi>”?
         </h3>
         <Expiry at={part.approval?.expiresAt ?? ""} />
       </div>
       <div class="grid grid-cols-1 gap-3.5 px-4 py-3.5">
         <p class="text-sm break-words">
-          It would call <code class="font-mono text-[0.8rem] font-semibold">{name}</code> on the server{" "}
-          <bdi class="font-semibold">{server}</bdi>, with:
+          It would call{" "}
+          <code class="font-mono text-[0.8rem] font-semibold" data-piece>
+            {name}
+          </code>{" "}
+          on the server{" "}
+          <bdi class="font-semibold" data-piece>
+            {server}
+          </bdi>
+          , with:
         </p>
         {/* Not a box that scrolls: what is below its edge would be allowed unseen. */}
         <div class="rounded-lg bg-sunken px-3.5 py-2.5" role="group" aria-label="Arguments">
-          <Arguments value={part.arguments} />
+          <Arguments text={part.arguments} whole />
         </div>
+        {seen.left !== null && unseen && (
+          <div class="flex flex-wrap items-center gap-x-4 gap-y-2 rounded-lg bg-notice-tint px-3.5 py-2 text-sm text-notice">
+            <p id={`${id}-why`} class="min-w-0 flex-1 basis-60">
+              You can allow this once all of it was on the screen. Some of it was not yet.
+            </p>
+            <button type="button" class="plain-button text-ink" onClick={seen.showNext}>
+              Show what is left
+            </button>
+          </div>
+        )}
         {state.at === "failed" && (
           <p class="rounded-lg bg-danger-tint px-3.5 py-2 text-sm text-danger" role="alert">
             Your decision was not confirmed. {state.reason}

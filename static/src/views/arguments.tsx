@@ -1,22 +1,28 @@
-/** What a tool is called with, as names and values; what is long is folded, never left out. */
+/** What a tool is called with, as names and values. What is long is folded, unless it is to be shown `whole`. */
 import { useState } from "preact/hooks";
-import { readArguments, type Shown } from "../arguments.ts";
+import { piecesOf, readArguments, type Shown } from "../arguments.ts";
 
 /** What is read at a glance: about six lines on a narrow screen, or a small object. */
 const FOLD_CHARS = 280;
 const FOLD_LINES = 10;
 
-export function Arguments({ value }: { value: unknown }) {
-  const rows = readArguments(value);
-  if (typeof rows === "string") return <LongText text={rows} mono />;
+type Props = { text: string; whole?: boolean };
+
+export function Arguments({ text, whole = false }: Props) {
+  const rows = readArguments(text);
+  const Text = whole ? WholeText : LongText;
+  if (typeof rows === "string") return <Text text={rows} mono />;
   if (rows.length === 0) return <p class="text-sm text-soft">No arguments</p>;
   return (
     <dl class="grid grid-cols-1 gap-x-4 gap-y-2 text-sm sm:grid-cols-[minmax(5rem,max-content)_minmax(0,1fr)]">
-      {rows.map((row) => (
-        <div key={row.name} class="contents">
-          <dt class="max-w-full text-soft break-words sm:max-w-40">{row.name}</dt>
+      {rows.map((row, index) => (
+        <div key={index} class="contents">
+          <dt class="max-w-full text-soft break-words sm:max-w-40">
+            <Text text={row.name} />
+            {row.again && <span class="block text-xs font-medium text-danger">This name is given more than once</span>}
+          </dt>
           <dd class="min-w-0 max-sm:mb-1">
-            <Value shown={row.value} />
+            <Value shown={row.value} Text={Text} />
           </dd>
         </div>
       ))}
@@ -24,39 +30,59 @@ export function Arguments({ value }: { value: unknown }) {
   );
 }
 
-function Value({ shown }: { shown: Shown }) {
+function Value({ shown, Text }: { shown: Shown; Text: typeof WholeText | typeof LongText }) {
   switch (shown.as) {
-    case "empty":
-      return <span class="text-soft">empty</span>;
     case "text":
-      return <LongText text={shown.text} />;
+      return <Text text={shown.text} />;
     case "json":
-      return <LongText text={shown.text} mono />;
+      return <Text text={shown.text} mono />;
     case "lines":
-      return <LongText text={shown.lines.map((line) => `• ${line}`).join("\n")} />;
+      return Text === WholeText ? (
+        <ul class="list-disc pl-5">
+          {shown.lines.map((line, index) => (
+            <li key={index}>
+              <WholeText text={line} />
+            </li>
+          ))}
+        </ul>
+      ) : (
+        <LongText text={shown.lines.map((line) => `• ${line}`).join("\n")} />
+      );
   }
 }
 
+type TextProps = { text: string; mono?: boolean };
+
+const look = (mono: boolean) => `block break-words whitespace-pre-wrap ${mono ? "font-mono text-xs leading-5" : ""}`;
+
+/** All of a text, in pieces that `useSeen` can tell of whether they were on the screen. */
+export function WholeText({ text, mono = false }: TextProps) {
+  return (
+    <span dir="auto" class={look(mono)}>
+      {piecesOf(text).map((piece, index) => (
+        <span key={index} data-piece>
+          {piece}
+        </span>
+      ))}
+    </span>
+  );
+}
+
 /** A text whose end is shown on demand. `limit`: what even then is not shown, because nobody would read it. */
-export function LongText({ text, mono = false, limit = Infinity }: { text: string; mono?: boolean; limit?: number }) {
+export function LongText({ text, mono = false, limit = Infinity }: TextProps & { limit?: number }) {
   const [open, setOpen] = useState(false);
   const short = fold(text);
   const shown = open ? text.slice(0, limit) : short;
   const left = text.length - shown.length;
   return (
     <>
-      <span dir="auto" class={`block break-words whitespace-pre-wrap ${mono ? "font-mono text-xs leading-5" : ""}`}>
+      <span dir="auto" class={look(mono)}>
         {shown}
         {left > 0 && "…"}
       </span>
       {open && left > 0 && <span class="block text-xs text-soft">{characters(left)} more are not shown</span>}
       {short.length < text.length && (
-        <button
-          type="button"
-          class="mt-0.5 text-xs font-medium text-brand underline underline-offset-3"
-          aria-expanded={open}
-          onClick={() => setOpen(!open)}
-        >
+        <button type="button" class="text-button mt-0.5 text-xs" aria-expanded={open} onClick={() => setOpen(!open)}>
           {open ? "Show less" : `Show all ${characters(text.length)}`}
         </button>
       )}

@@ -1,10 +1,10 @@
 /** What a server's tools need from the person before they work: an address, a password. Entered here, and not shown again. */
 import type { TargetedInputEvent } from "preact";
 import { useId, useState } from "preact/hooks";
-import { visible } from "../arguments.ts";
 import { faultOf, keyOf, secretsOf, standing } from "../secrets.ts";
 import { loadSecrets, removeSecret, saveSecret, savingSecrets, secretList } from "../state/secrets.ts";
 import type { Secret } from "../types.ts";
+import { visible } from "../visible.ts";
 import { announce } from "./announce.tsx";
 
 /** The secrets of one server; nothing if its tools need none. */

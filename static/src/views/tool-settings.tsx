@@ -1,9 +1,10 @@
 /** Which tools there are, and whether the assistant may use them: the person's choice for each. */
 import { useEffect, useId, useState } from "preact/hooks";
-import { readParameters, visible } from "../arguments.ts";
+import { readParameters } from "../arguments.ts";
 import { loadSecrets } from "../state/secrets.ts";
 import { choose, loadTools, patternOf, saving, toolList } from "../state/tools.ts";
 import type { Effect, Tool, ToolProblem } from "../types.ts";
+import { visible } from "../visible.ts";
 import { announce } from "./announce.tsx";
 import { LongText } from "./arguments.tsx";
 import { Header } from "./header.tsx";

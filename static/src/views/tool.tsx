@@ -1,10 +1,10 @@
 /** A tool that the model used: its name and state at a glance, what went in and what came out on demand. */
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { visible } from "../arguments.ts";
 import { duration } from "../durations.ts";
 import { type Deciding, deciding, isOpen } from "../state/approvals.ts";
 import type { ToolPart } from "../turns.ts";
+import { visible } from "../visible.ts";
 import { ApprovalCard, DECIDED, goToApproval } from "./approval.tsx";
 import { Arguments, LongText } from "./arguments.tsx";
 import { Icon } from "./icons.tsx";
@@ -66,7 +66,7 @@ function ToolCard({ part, running, state }: { part: ToolPart; running: boolean; 
           </p>
         )}
         <Labelled label="Arguments">
-          <Arguments value={part.arguments} />
+          <Arguments text={part.arguments} />
         </Labelled>
         {result !== null && (
           <Labelled label={result.isError ? "Error" : "Result"}>
