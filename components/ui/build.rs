@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 const DIST: &str = "../../static/dist";
 
-/// The page has some ten files. More means that something else was put there.
+/// The page has some thirty files, most of them fonts for formulas. More means that something else was put there.
 const MAX_FILES: usize = 500;
 
 /// What there is when the page was not built.

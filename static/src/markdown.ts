@@ -1,42 +1,77 @@
 /**
- * Markdown as blocks of tokens. Never makes HTML: what draws the tokens makes elements, so a model's text cannot become
- * markup, whatever it says. Pure.
+ * Markdown as blocks of tokens: CommonMark with tables, strikethrough, math, task lists and footnotes. Never makes HTML: what
+ * draws the tokens makes elements, so a model's text cannot become markup, whatever it says. Pure.
  */
-import MarkdownIt, { type Token } from "markdown-it";
+import Markdown, { type MarkdownIt, type StateCore, type Token } from "markdown-it";
+import cjkFriendly from "markdown-it-cjk-friendly";
+import footnotes from "markdown-it-footnote";
+import { math } from "./math.ts";
 
-/** A top-level element of the text: a paragraph, a list, a code block... `key` is where it starts. */
+/** A top-level element of the text: a paragraph, a list, a code block... `key` is where it starts; footnotes have -1. */
 export type Block = { key: number; tokens: Token[] };
 
 export type Parsed = { source: string; blocks: Block[] };
 
-const markdown = new MarkdownIt({ html: false, linkify: true, typographer: false });
+/** More footnotes than a book has on its pages: the work for them grows with their square. */
+const MAX_FOOTNOTES = 500;
 
-/** Only what opens a page or a mail; no javascript:, data:, file: or paths on this server. */
-markdown.validateLink = isSafeLink;
-// "readme.md" and "main.rs" are files here, not hosts: only what is written with its scheme becomes a link by itself.
-markdown.linkify.set({ fuzzyLink: false, fuzzyEmail: false, fuzzyIP: false });
+/** For a text that grows: what a footnote says may not have come yet. */
+const growing = reader();
+const whole = reader().use(footnotes);
+// `^[…]` is an exponent far more often than a footnote.
+whole.inline.ruler.disable("footnote_inline");
+
+function reader(): MarkdownIt {
+  const markdown = new Markdown({ html: false, linkify: true, typographer: false });
+  /** Only what opens a page or a mail; no javascript:, data:, file: or paths on this server. */
+  markdown.validateLink = isSafeLink;
+  markdown.normalizeLinkText = linkText;
+  // "readme.md" and "main.rs" are files here, not hosts: only what is written with its scheme becomes a link by itself.
+  markdown.linkify.set({ fuzzyLink: false, fuzzyEmail: false, fuzzyIP: false });
+  markdown.core.ruler.after("inline", "tasks", tasks);
+  return markdown.use(cjkFriendly).use(math);
+}
 
 export function isSafeLink(url: string): boolean {
   return /^(https?:\/\/|mailto:)/i.test(url.trim());
 }
 
+/** A link that shows its address shows whose it is: letters that look like others stay in the form that tells. */
+function linkText(url: string): string {
+  try {
+    const { protocol, host } = new URL(url);
+    const rest = /^\w+:\/\/[^/?#]*(.*)$/s.exec(url)?.[1];
+    return host === "" || rest === undefined ? url : `${protocol}//${host}${rest}`;
+  } catch {
+    return url;
+  }
+}
+
 /** The whole text. */
 export function parseMarkdown(source: string): Parsed {
   const text = normalise(source);
-  return { source: text, blocks: blocksOf(text, 0) };
+  const marks = text.split("[^", MAX_FOOTNOTES + 2).length - 1;
+  return { source: text, blocks: blocksOf(marks > 0 && marks <= MAX_FOOTNOTES ? whole : growing, text, 0) };
 }
 
 /**
- * A text that grows: gives the blocks that were finished before as the same objects and parses only the last one again.
- * (In CommonMark no later line changes a block that is closed, but for link definitions: those are resolved across
- * blocks when the text is complete and parsed whole.)
+ * A text that grows: gives the blocks that were finished before as the same objects and parses only the rest again. (No later
+ * line changes a block that is closed, but for link definitions: those, and footnotes, are resolved across blocks when the
+ * text is complete and parsed whole.)
  */
 export function parseGrowing(source: string, before: Parsed | null): Parsed {
   const text = normalise(source);
   if (before !== null && before.source === text) return before;
-  const last = before?.blocks.at(-1);
-  if (before === null || last === undefined || !text.startsWith(before.source)) return parseMarkdown(text);
-  return { source: text, blocks: [...before.blocks.slice(0, -1), ...blocksOf(text.slice(last.key), last.key)] };
+  const finished = before !== null && text.startsWith(before.source) ? finishedOf(before) : [];
+  const from = before?.blocks[finished.length]?.key ?? 0;
+  return { source: text, blocks: [...finished, ...blocksOf(growing, text.slice(from), from)] };
+}
+
+/** All but the last; nor a list before a line that is being written: it may become its next item. */
+function finishedOf({ source, blocks }: Parsed): Block[] {
+  const [list, line] = blocks.slice(-2);
+  const isItem = line !== undefined && line.key > source.lastIndexOf("\n") && /_list_open$/.test(list?.tokens[0]?.type ?? "");
+  return blocks.slice(0, isItem ? -2 : -1);
 }
 
 /** Line ends as markdown-it counts them, so that its line numbers are ours. */
@@ -44,7 +79,7 @@ function normalise(source: string): string {
   return source.includes("\r") ? source.replace(/\r\n?/g, "\n") : source;
 }
 
-function blocksOf(text: string, offset: number): Block[] {
+function blocksOf(markdown: MarkdownIt, text: string, offset: number): Block[] {
   const blocks: Block[] = [];
   let line = 0;
   let position = 0;
@@ -53,11 +88,25 @@ function blocksOf(text: string, offset: number): Block[] {
     if (open === null) {
       const start = token.map?.[0] ?? line;
       for (; line < start; line++) position = text.indexOf("\n", position) + 1;
-      open = { key: offset + position, tokens: [] };
+      open = { key: token.type === "footnote_block_open" ? -1 : offset + position, tokens: [] };
       blocks.push(open);
     }
     open.tokens.push(token);
-    if (token.level === 0 && token.nesting <= 0) open = null;
+    // Footnotes come last, whatever their levels say.
+    if (token.level === 0 && token.nesting <= 0 && open.key >= 0) open = null;
   }
   return blocks;
+}
+
+/** `[ ]` and `[x]` at the beginning of an item of a list: the item's `meta` says whether it is done. */
+function tasks(state: StateCore): void {
+  state.tokens.forEach((token, index) => {
+    const item = state.tokens[index - 2];
+    const first = token.children?.[0];
+    if (item?.type !== "list_item_open" || first?.type !== "text") return;
+    const box = /^\[([ xX])\](?=\s|$)\s?/.exec(first.content);
+    if (box === null) return;
+    item.meta = { done: box[1] !== " " };
+    first.content = first.content.slice(box[0].length);
+  });
 }

@@ -7,7 +7,7 @@ import { Markdown } from "../src/views/markdown.tsx";
 const html = (text: string) => renderToString(<Markdown text={text} growing={false} />);
 
 test("what a model writes becomes elements, and its HTML stays text", () => {
-  assert.match(html("**bold** and `code`"), /<p><strong>bold<\/strong> and <code>code<\/code><\/p>/);
+  assert.match(html("**bold** and `code`"), /<p dir="auto"><strong>bold<\/strong> and <code dir="auto">code<\/code><\/p>/);
   const attack = html('<img src=x onerror="alert(1)"> <script>alert(1)</script>\n\n<iframe src="//x"></iframe>');
   assert.doesNotMatch(attack, /<(img|script|iframe)/);
   assert.match(attack, /&lt;img/);
@@ -50,8 +50,15 @@ test("code is shown as it is, with its language", () => {
 
 test("a table keeps its alignment without inline styles", () => {
   const drawn = html("| a | b |\n| --- | --: |\n| 1 | 2 |");
-  assert.match(drawn, /<td class="text-right">2<\/td>/);
+  assert.match(drawn, /<td class="text-right" dir="auto">2<\/td>/);
   assert.doesNotMatch(drawn, /style=/);
+});
+
+test("a text that is made to take long does not", () => {
+  const started = performance.now();
+  for (const text of ["\\(", "$a ", "$$ a\n", "\\[ ![a](b) ", "[^1]", "[^1]: x\n", "**粗", "- [x] ", "^[", "$$\n"])
+    parseMarkdown(text.repeat(20_000));
+  assert.ok(performance.now() - started < 10_000);
 });
 
 const LONG = `# Title

@@ -1,14 +1,17 @@
 /** Draws markdown: tokens become elements, from a list of what is allowed. No HTML string exists on the way. */
 import { type ComponentChildren, h, type VNode } from "preact";
-import { useRef } from "preact/hooks";
+import { useId, useRef } from "preact/hooks";
 import type { Token } from "markdown-it";
 import { type Block, isSafeLink, type Parsed, parseGrowing, parseMarkdown } from "../markdown.ts";
+import type { MathMeta } from "../math.ts";
 import { CodeBlock } from "./code.tsx";
+import { Formula } from "./formula.tsx";
 
 /** `growing`: the text is still being written. */
 export function Markdown({ text, growing }: { text: string; growing: boolean }) {
   const before = useRef<Parsed | null>(null);
   const drawn = useRef(new WeakMap<Block, VNode>());
+  const id = useId();
   const parsed = growing ? parseGrowing(text, before.current) : complete(text, before.current);
   before.current = parsed;
   return (
@@ -18,7 +21,7 @@ export function Markdown({ text, growing }: { text: string; growing: boolean }) 
         // The same element object as before makes Preact skip a finished block.
         const known = last ? undefined : drawn.current.get(block);
         if (known !== undefined) return known;
-        const vnode = <Finished key={block.key} tokens={block.tokens} growing={last} />;
+        const vnode = <Finished key={block.key} tokens={block.tokens} growing={last} id={id} />;
         if (!last) drawn.current.set(block, vnode);
         return vnode;
       })}
@@ -35,8 +38,11 @@ function complete(text: string, before: Parsed | null): Parsed {
   return parsed;
 }
 
-function Finished({ tokens, growing }: { tokens: Token[]; growing: boolean }) {
-  return <>{draw(tokens, growing)}</>;
+/** `id`: of the text, which the ids of its footnotes begin with. */
+type Context = { growing: boolean; id: string };
+
+function Finished({ tokens, ...context }: { tokens: Token[] } & Context) {
+  return <>{draw(tokens, context)}</>;
 }
 
 /** Elements that are drawn as they are. Headings move down: the page has its own h1 and h2. */
@@ -48,9 +54,6 @@ const TAGS: Record<string, string> = {
   h4: "h6",
   h5: "h6",
   h6: "h6",
-  ul: "ul",
-  li: "li",
-  blockquote: "blockquote",
   thead: "thead",
   tbody: "tbody",
   tr: "tr",
@@ -59,58 +62,115 @@ const TAGS: Record<string, string> = {
   s: "s",
 };
 
-type Open = { token: Token; children: ComponentChildren[] };
+/** Of these, what stands beside the text (a bullet, a line, columns) is on the side where its text begins. */
+const CONTAINERS = new Set(["ul", "ol", "blockquote", "table"]);
 
-function draw(tokens: Token[], growing: boolean): ComponentChildren[] {
+type Open = { token: Token; children: ComponentChildren[]; dir: Direction };
+type Direction = "ltr" | "rtl" | "auto";
+
+function draw(tokens: Token[], context: Context): ComponentChildren[] {
   const root: ComponentChildren[] = [];
   const stack: Open[] = [];
   const add = (child: ComponentChildren) => (stack.at(-1)?.children ?? root).push(child);
-  for (const token of tokens) {
+  tokens.forEach((token, index) => {
     if (token.nesting === 1) {
-      stack.push({ token, children: [] });
+      const dir = CONTAINERS.has(token.tag) ? directionOf(tokens, index) : "auto";
+      stack.push({ token, children: [], dir });
     } else if (token.nesting === -1) {
       const open = stack.pop();
-      if (open !== undefined) add(element(open));
+      if (open !== undefined) add(element(open, context));
     } else {
-      add(leaf(token, growing));
+      add(leaf(token, context));
     }
-  }
+  });
   return root;
 }
 
-function element({ token, children }: Open): ComponentChildren {
+function element({ token, children, dir }: Open, { id }: Context): ComponentChildren {
   if (token.hidden) return children; // the paragraphs of a tight list
+  switch (token.type) {
+    case "footnote_block_open":
+      return (
+        <section class="footnotes" role="doc-endnotes" aria-label="Footnotes">
+          <ol>{children}</ol>
+        </section>
+      );
+    case "footnote_open":
+      return (
+        <li id={noteId(id, token)} dir="auto" tabIndex={-1}>
+          {children}
+        </li>
+      );
+  }
   switch (token.tag) {
+    case "ul":
+    case "blockquote":
+      return h(token.tag, { dir }, children);
     case "ol":
-      return <ol start={Number(token.attrGet("start") ?? 1)}>{children}</ol>;
+      return (
+        <ol start={Number(token.attrGet("start") ?? 1)} dir={dir}>
+          {children}
+        </ol>
+      );
+    case "li":
+      return (
+        <li dir="auto" class={token.meta === null ? undefined : "task"}>
+          {token.meta !== null && <Box done={token.meta["done"] === true} />}
+          {children}
+        </li>
+      );
     case "table":
       return (
         <div class="md-table" tabIndex={0} role="group" aria-label="Table">
-          <table>{children}</table>
+          <table dir={dir}>{children}</table>
         </div>
       );
     case "th":
     case "td":
-      return h(token.tag, { class: alignment(token) }, children);
+      return h(token.tag, { class: alignment(token), dir: "auto" }, children);
     case "a":
       return <Link href={attribute(token, "href")}>{children}</Link>;
     default: {
       const tag = TAGS[token.tag];
-      return tag === undefined ? children : h(tag, null, children);
+      if (tag === undefined) return children;
+      return h(tag, token.block && !tag.startsWith("t") ? { dir: "auto" } : null, children);
     }
   }
 }
 
-function leaf(token: Token, growing: boolean): ComponentChildren {
+function leaf(token: Token, context: Context): ComponentChildren {
+  const { growing, id } = context;
   switch (token.type) {
     case "inline":
-      return draw(token.children ?? [], growing);
+      return draw(token.children ?? [], context);
     case "fence":
       return <CodeBlock language={token.info.trim().split(/\s+/)[0] ?? ""} code={token.content} growing={growing} />;
     case "code_block":
       return <CodeBlock language="" code={token.content} growing={growing} />;
     case "code_inline":
-      return <code>{token.content}</code>;
+      return <code dir="auto">{token.content}</code>;
+    case "math_inline":
+    case "math_block":
+      return <Formula tex={token.content} {...(token.meta as unknown as MathMeta)} />;
+    case "footnote_ref": {
+      const number = Number(token.meta?.["id"]) + 1;
+      return (
+        <sup id={referenceId(id, token)} tabIndex={-1}>
+          <Jump to={noteId(id, token)} role="doc-noteref" label={`Footnote ${number}`}>
+            {number}
+          </Jump>
+        </sup>
+      );
+    }
+    case "footnote_anchor":
+      return (
+        <>
+          {" "}
+          <Jump to={referenceId(id, token)} role="doc-backlink" label="Back to the text">
+            ↩
+          </Jump>
+        </>
+      );
     case "image":
       // Not loaded: asking another server for a picture would tell it what the model was made to write in the address.
       return <Link href={attribute(token, "src")}>Image: {token.content || "without a description"}</Link>;
@@ -123,6 +183,35 @@ function leaf(token: Token, growing: boolean): ComponentChildren {
     default:
       return token.content;
   }
+}
+
+/** An item of a list of things to do. */
+function Box({ done }: { done: boolean }) {
+  return <input type="checkbox" checked={done} disabled aria-label={done ? "Done" : "Not done"} />;
+}
+
+function noteId(id: string, token: Token): string {
+  return `${id}-note-${token.meta?.["id"]}`;
+}
+
+/** A footnote may be referred to several times. */
+function referenceId(id: string, token: Token): string {
+  return `${noteId(id, token)}-${token.meta?.["subId"]}`;
+}
+
+type JumpProps = { to: string; role: "doc-noteref" | "doc-backlink"; label: string; children: ComponentChildren };
+
+/** To another place in the same text. The address of the page stays. */
+function Jump({ to, role, label, children }: JumpProps) {
+  const jump = (event: MouseEvent) => {
+    event.preventDefault();
+    document.getElementById(to)?.focus();
+  };
+  return (
+    <a href={`#${to}`} role={role} aria-label={label} onClick={jump}>
+      {children}
+    </a>
+  );
 }
 
 function Link({ href, children }: { href: string; children: ComponentChildren }) {
@@ -141,5 +230,18 @@ function attribute(token: Token, name: string): string {
 function alignment(token: Token): string {
   const style = attribute(token, "style");
   if (style.includes("right")) return "text-right";
-  return style.includes("center") ? "text-center" : "text-left";
+  if (style.includes("left")) return "text-left";
+  return style.includes("center") ? "text-center" : "text-start";
+}
+
+const RIGHT_TO_LEFT = /[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}\p{Script=Adlam}]/u;
+
+/** As `dir="auto"` finds it, which sees nothing of children that have a `dir` of their own. */
+function directionOf(tokens: Token[], at: number): Direction {
+  for (let index = at + 1; index < tokens.length && tokens[index]!.level > tokens[at]!.level; index++) {
+    const { type, content } = tokens[index]!;
+    const letter = type === "inline" ? /\p{L}/u.exec(content)?.[0] : undefined;
+    if (letter !== undefined) return RIGHT_TO_LEFT.test(letter) ? "rtl" : "ltr";
+  }
+  return "auto";
 }
