@@ -1,8 +1,26 @@
 /**
  * Every request to the server: the only place that calls `fetch`. The session lives in HttpOnly cookies; this code never
- * sees a token. An access cookie that ran out is renewed once, here, and the request sent again.
+ * sees a token. An access cookie that ran out is renewed once, here, and the request sent again. So is what got no answer, or
+ * that of a proxy whose server is away: all of it does no harm a second time, but for what says `once`.
  */
-import type { Conversation, Decision, Effect, Message, Page, Problem, Run, Secret, Session, Tool, ToolProblem, User } from "./types.ts";
+import { isOffline, pause } from "./network.ts";
+import { begin } from "./overdue.ts";
+import type {
+  Conversation,
+  Decision,
+  Effect,
+  Message,
+  Model,
+  Page,
+  Problem,
+  Run,
+  Secret,
+  Session,
+  SignUpState,
+  Tool,
+  ToolProblem,
+  User,
+} from "./types.ts";
 
 /** A request that failed. `status` 0: the server could not be reached. `message` is for the person. */
 export class ApiError extends Error {
@@ -33,36 +51,46 @@ export function describe(error: unknown): string {
 }
 
 export const auth = {
+  signupState: () => send<SignUpState>("GET", "/auth/signup", { renew: false }),
   signup: (body: { email: string; password: string; name?: string }) =>
-    send<Session>("POST", "/auth/signup", body, false),
-  login: (body: { email: string; password: string }) => send<Session>("POST", "/auth/login", body, false),
-  logout: () => send<void>("POST", "/auth/logout", undefined, false),
+    send<Session>("POST", "/auth/signup", { body, renew: false, once: true }),
+  login: (body: { email: string; password: string }) =>
+    send<Session>("POST", "/auth/login", { body, renew: false }),
+  logout: () => send<void>("POST", "/auth/logout", { renew: false }),
   me: () => send<User>("GET", "/auth/me"),
 };
 
 export const conversations = {
   list: (cursor: string | null) =>
     send<Page<Conversation>>("GET", `/api/conversations${query({ limit: "50", cursor })}`),
-  create: () => send<Conversation>("POST", "/api/conversations", {}),
+  /** One that was made without our hearing of it stays empty. */
+  create: (signal: AbortSignal) => send<Conversation>("POST", "/api/conversations", { body: {}, signal }),
   get: (id: string) => send<Conversation>("GET", conversationPath(id)),
-  rename: (id: string, title: string) => send<Conversation>("PATCH", conversationPath(id), { title }),
+  rename: (id: string, title: string) => send<Conversation>("PATCH", conversationPath(id), { body: { title } }),
   remove: (id: string) => send<void>("DELETE", conversationPath(id)),
-  messages: (id: string, cursor: string | null) =>
-    send<Page<Message>>("GET", `${conversationPath(id)}/messages${query({ limit: "200", cursor })}`),
-  /** Safe to send again with the same key: the server answers with what it stored the first time. */
-  say: (id: string, content: string, idempotencyKey: string) =>
-    send<{ message: Message; run: Run }>("POST", `${conversationPath(id)}/messages`, { content }, true, {
-      "Idempotency-Key": idempotencyKey,
+  /** The newest messages, or those before a cursor; newest first. */
+  messages: (id: string, cursor: string | null, limit: number) =>
+    send<Page<Message>>("GET", `${conversationPath(id)}/messages${query({ order: "desc", limit: `${limit}`, cursor })}`),
+  /** The server answers with what it stored the first time that it saw the key. */
+  say: (id: string, content: string, idempotencyKey: string, signal: AbortSignal) =>
+    send<{ message: Message; run: Run }>("POST", `${conversationPath(id)}/messages`, {
+      body: { content },
+      headers: { "Idempotency-Key": idempotencyKey },
+      signal,
     }),
+};
+
+export const models = {
+  list: () => send<Page<Model>>("GET", "/api/models"),
 };
 
 export const runs = {
   get: (id: string) => send<Run>("GET", runPath(id)),
   cancel: (id: string) => send<Run>("POST", `${runPath(id)}/cancel`),
+  /** A second time it is refused with `run_active`. */
   retry: (id: string) => send<{ run: Run }>("POST", `${runPath(id)}/retry`),
-  /** Saying the same again does no harm. */
   decide: (id: string, callId: string, decision: Decision) =>
-    send<unknown>("POST", `${runPath(id)}/approvals`, { call_id: callId, decision }),
+    send<unknown>("POST", `${runPath(id)}/approvals`, { body: { call_id: callId, decision } }),
   /** The event stream after `lastEventId`, or null when the run has ended and everything was seen. */
   async events(
     id: string,
@@ -71,7 +99,8 @@ export const runs = {
   ): Promise<ReadableStream<Uint8Array<ArrayBuffer>> | null> {
     const headers: Record<string, string> = { Accept: "text/event-stream" };
     if (lastEventId !== null) headers["Last-Event-ID"] = lastEventId;
-    const response = await request(`${runPath(id)}/events`, { headers, signal, cache: "no-store" }, true);
+    const init: RequestInit = { headers, signal, cache: "no-store" };
+    const response = await renewing(() => reach(`${runPath(id)}/events`, init));
     if (response.status === 204) return null;
     if (!response.ok || response.body === null) throw await problemOf(response);
     return response.body;
@@ -80,10 +109,11 @@ export const runs = {
 
 export const tools = {
   list: (cursor: string | null) => send<Page<Tool> & { problems: ToolProblem[] }>("GET", `/api/tools${query({ cursor })}`),
-  setPolicy: (pattern: string, effect: Effect) => send<unknown>("PUT", "/api/tools/policies", { pattern, effect }),
+  setPolicy: (pattern: string, effect: Effect) =>
+    send<unknown>("PUT", "/api/tools/policies", { body: { pattern, effect } }),
   secrets: () => send<{ items: Secret[] }>("GET", "/api/tools/secrets"),
   setSecret: (server: string, name: string, value: string) =>
-    send<Secret>("PUT", "/api/tools/secrets", { server, name, value }),
+    send<Secret>("PUT", "/api/tools/secrets", { body: { server, name, value } }),
   removeSecret: (server: string, name: string) =>
     send<void>("DELETE", `/api/tools/secrets${query({ server, name })}`),
   removePolicy: (pattern: string) => send<void>("DELETE", `/api/tools/policies${query({ pattern })}`),
@@ -97,64 +127,135 @@ function query(values: Record<string, string | null>): string {
   return given.length > 0 ? `?${new URLSearchParams(given)}` : "";
 }
 
-async function send<T>(
-  method: string,
-  path: string,
-  body?: unknown,
-  renew = true,
-  headers: Record<string, string> = {},
-): Promise<T> {
-  const init: RequestInit = { method, headers };
+type Options = {
+  body?: unknown;
+  headers?: Record<string, string>;
+  signal?: AbortSignal;
+  /** Whether a session that ran out is renewed first. */
+  renew?: boolean;
+  /** Whether it must not be sent a second time. */
+  once?: boolean;
+};
+
+async function send<T>(method: string, path: string, options: Options = {}): Promise<T> {
+  const { body, headers = {}, signal, renew = true, once = false } = options;
+  const init: RequestInit = { method, headers, signal: signal ?? null };
   if (body !== undefined) {
     init.body = JSON.stringify(body);
     init.headers = { ...headers, "Content-Type": "application/json" };
   }
-  const response = await request(path, init, renew);
-  if (!response.ok) throw await problemOf(response);
-  if (response.status === 204) return undefined as T;
-  return (await response.json()) as T;
+  const end = begin();
+  try {
+    const attempt = () => (once ? limited(path, init) : persistently(path, init));
+    const response = await (renew ? renewing(attempt) : attempt());
+    if (!response.ok) throw await problemOf(response);
+    if (response.status === 204) return undefined as T;
+    return (await response.json().catch((error: unknown) => Promise.reject(broken(error, init)))) as T;
+  } finally {
+    end();
+  }
 }
 
-async function request(path: string, init: RequestInit, renew: boolean): Promise<Response> {
-  const response = await reach(path, init);
-  if (response.status !== 401 || !renew) return response;
-  return (await renewSession()) ? reach(path, init) : response;
+async function renewing(attempt: () => Promise<Response>): Promise<Response> {
+  const response = await attempt();
+  if (response.status !== 401) return response;
+  const refusal = await renewSession();
+  if (refusal !== null) throw refusal;
+  return attempt();
+}
+
+/** Before each further try. A host that is restarted behind a proxy is missed for a few seconds. */
+const PAUSES_MS = [250, 1_000, 2_500, 5_000];
+/** What a server asks us to wait at most; beyond it the person is told instead. */
+const LONGEST_PAUSE_MS = 10_000;
+/** A proxy whose server is away, or a server that cannot take any more. */
+const AWAY = new Set([502, 503, 504]);
+
+async function persistently(path: string, init: RequestInit): Promise<Response> {
+  for (let tried = 0; ; tried++) {
+    const pauseMs = PAUSES_MS[tried];
+    let askedMs = 0;
+    try {
+      const response = await limited(path, init);
+      askedMs = retryAfterMs(response) ?? 0;
+      // The first time it was done, and only the answer to it was lost.
+      if (tried > 0 && init.method === "DELETE" && response.status === 404) return new Response(null, { status: 204 });
+      if (!AWAY.has(response.status) || pauseMs === undefined || askedMs > LONGEST_PAUSE_MS) return response;
+      await response.body?.cancel();
+    } catch (error) {
+      if (!(error instanceof ApiError) || pauseMs === undefined || isOffline()) throw error;
+    }
+    await pause(Math.max(askedMs, (pauseMs ?? 0) * (0.75 + Math.random() / 2)), init.signal ?? undefined);
+  }
+}
+
+/** Longer than the server takes for anything. */
+const TRY_LIMIT_MS = 10_000;
+/** And for what is sent with it, over a slow line: 20 kB a second. */
+const SENDING_MS_PER_CHAR = 1 / 20;
+
+/** One try, which ends. */
+function limited(path: string, init: RequestInit): Promise<Response> {
+  const size = typeof init.body === "string" ? init.body.length : 0;
+  const limit = AbortSignal.timeout(TRY_LIMIT_MS + size * SENDING_MS_PER_CHAR);
+  return reach(path, { ...init, signal: init.signal ? AbortSignal.any([init.signal, limit]) : limit });
 }
 
 async function reach(path: string, init: RequestInit): Promise<Response> {
   try {
     return await fetch(path, init);
   } catch (error) {
-    if (error instanceof DOMException && error.name === "AbortError") throw error;
-    throw new ApiError(0, "unreachable", "The server could not be reached. Check your connection and try again.");
+    throw broken(error, init);
   }
+}
+
+/** A connection that broke, as what the person is told; what was ended on purpose stays what it is. */
+function broken(error: unknown, init: RequestInit): unknown {
+  if (init.signal?.aborted && error instanceof DOMException && error.name === "AbortError") return error;
+  return new ApiError(
+    0,
+    "unreachable",
+    isOffline()
+      ? "You are offline. Try again when you are connected."
+      : "The server could not be reached. Check your connection and try again.",
+  );
+}
+
+/** `Retry-After` (RFC 9110, section 10.2.3): seconds or a date. */
+function retryAfterMs(response: Response): number | null {
+  const value = response.headers.get("Retry-After");
+  if (value === null) return null;
+  const ms = /^\d+$/.test(value.trim()) ? Number(value) * 1000 : Date.parse(value) - Date.now();
+  return ms > 0 ? ms : null;
 }
 
 async function problemOf(response: Response): Promise<ApiError> {
   const problem = (await response.json().catch(() => ({}))) as Partial<Problem>;
-  const retryAfterS = Number(response.headers.get("Retry-After"));
   return new ApiError(
     response.status,
     problem.code ?? "unexpected",
     problem.detail ?? `The server answered ${response.status} and did not say why. Try again.`,
     problem.field ?? null,
-    retryAfterS > 0 ? retryAfterS * 1000 : null,
+    retryAfterMs(response),
   );
 }
 
-let renewal: Promise<boolean> | null = null;
+let renewal: Promise<ApiError | null> | null = null;
 
 /**
- * Renews the session, unless another tab has just done so. A refresh token works once, and using one twice ends the
- * session: so one at a time in this tab, and one at a time among the tabs. Whether another was first, only the server
- * knows for certain: what tabs store for each other may arrive late.
+ * Renews the session, unless another tab has just done so; gives back why that is not possible. A refresh token works once,
+ * and using one twice ends the session (but for a moment, in which its answer may have been lost): so one at a time in this
+ * tab, and one at a time among the tabs. Whether another was first, only the server knows for certain: what tabs store for
+ * each other may arrive late.
  */
-function renewSession(): Promise<boolean> {
+function renewSession(): Promise<ApiError | null> {
   renewal ??= exclusively(async () => {
-    if ((await reach("/auth/me", {})).ok) return true;
-    const response = await reach("/auth/refresh", { method: "POST" });
-    if (!response.ok && response.status !== 401) throw await problemOf(response);
-    return response.ok;
+    if ((await persistently("/auth/me", {})).ok) return null;
+    const response = await persistently("/auth/refresh", { method: "POST" });
+    if (response.ok) return null;
+    const refusal = await problemOf(response);
+    if (refusal.status !== 401) throw refusal;
+    return refusal;
   }).finally(() => (renewal = null));
   return renewal;
 }

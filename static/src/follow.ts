@@ -4,13 +4,19 @@
  */
 import { ApiError, runs } from "./api.ts";
 import { readEvent } from "./events.ts";
+import { isOffline, onNetwork, pause } from "./network.ts";
 import { SseParser } from "./sse.ts";
 import type { RunEvent } from "./types.ts";
 
-/** The server sends a comment every 10 s; two missing ones and a margin mean that the connection is dead. */
-const SILENCE_LIMIT_MS = 25_000;
+/** The server sends a comment every 10 s: without one, and a margin for the way, the connection is dead. */
+const SILENCE_LIMIT_MS = 13_000;
+/** The server answers at once. Until it does, this is how long a person is left without a word. */
+const OPENING_LIMIT_MS = 4_000;
+/** After the first try, which comes at once. */
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 15_000;
+/** Of many readers whose host went away, not all come back in the same moment. */
+const SPREAD_MS = 100;
 
 export type Follower = {
   /** Events in order. May contain some that were given before: the ids tell. */
@@ -22,35 +28,42 @@ export type Follower = {
 /** Resolves when the run has ended or `signal` aborts; rejects with what cannot be repaired by trying again. */
 export async function followRun(runId: string, follower: Follower, signal: AbortSignal): Promise<void> {
   let lastEventId: string | null = null;
-  let retryMs = FIRST_RETRY_MS;
-  let ended = false;
-  while (!ended && !signal.aborted) {
+  let failures = 0;
+  while (!signal.aborted) {
     let waitMs = 0;
-    let failed = true;
+    let broke = true;
     const startedAt = performance.now();
     try {
-      ended = await readOnce(runId, lastEventId, signal, {
+      const ended = await readOnce(runId, lastEventId, signal, {
         onConnection: follower.onConnection,
         onEvent(event, id) {
           lastEventId = id ?? lastEventId;
-          retryMs = FIRST_RETRY_MS;
+          failures = 0;
           follower.onEvent(event, id);
         },
       });
-      failed = false;
+      if (ended) return;
+      broke = false;
     } catch (error) {
       if (signal.aborted) return;
       if (error instanceof ApiError && !isPassing(error)) throw error;
       if (error instanceof ApiError) waitMs = error.retryAfterMs ?? 0;
     }
-    if (ended || signal.aborted) return;
+    if (signal.aborted) return;
     // A connection that held was no failure: a run may wait for the person much longer than a connection lasts.
-    if (performance.now() - startedAt > LONGEST_RETRY_MS) retryMs = FIRST_RETRY_MS;
+    if (performance.now() - startedAt > LONGEST_RETRY_MS) failures = 0;
     // The server ends a connection that gets old; only when that goes on is it worth a word.
-    if (failed || retryMs > FIRST_RETRY_MS) follower.onConnection(false);
-    await wait(Math.max(waitMs, retryMs * (0.75 + Math.random() / 2)), signal);
-    retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS);
+    if (broke || failures > 0) follower.onConnection(false);
+    await pause(Math.max(waitMs, backoffMs(failures)), signal);
+    failures += 1;
   }
+}
+
+/** At once, since a connection that broke says nothing about the next; then longer and longer, since one that is refused does. */
+function backoffMs(failures: number): number {
+  if (isOffline()) return LONGEST_RETRY_MS;
+  if (failures === 0) return Math.random() * SPREAD_MS;
+  return Math.min(FIRST_RETRY_MS * 2 ** (failures - 1), LONGEST_RETRY_MS) * (0.75 + Math.random() / 2);
 }
 
 /** Whether trying again may help: no connection, too many requests, or trouble on the server's side. */
@@ -66,15 +79,19 @@ async function readOnce(
   follower: Follower,
 ): Promise<boolean> {
   const silence = new AbortController();
-  let timer = 0;
+  const lost = () => silence.abort();
+  let timer: ReturnType<typeof setTimeout>;
   const heard = () => {
     clearTimeout(timer);
-    timer = window.setTimeout(() => silence.abort(), SILENCE_LIMIT_MS);
+    timer = setTimeout(lost, SILENCE_LIMIT_MS);
   };
   const signal = AbortSignal.any([outer, silence.signal]);
+  const opening = setTimeout(() => follower.onConnection(false), OPENING_LIMIT_MS);
+  const stop = onNetwork("offline", lost);
   heard();
   try {
     const body = await runs.events(runId, lastEventId, signal);
+    clearTimeout(opening);
     follower.onConnection(true);
     if (body === null) return true;
     const parser = new SseParser();
@@ -85,28 +102,15 @@ async function readOnce(
       heard();
       for (const sse of parser.push(value)) {
         const event = readEvent(sse.data);
-        if (event === null) continue;
+        if (event === null) continue; // not one of ours: the id of the next one tells where to go on
         follower.onEvent(event, sse.id);
         if (event.type === "complete" || event.type === "error") return true;
       }
     }
   } finally {
-    clearTimeout(timer);
+    clearTimeout(timer!);
+    clearTimeout(opening);
+    stop();
     silence.abort();
   }
-}
-
-/** Waits, but not longer than until the browser says that the network is back. */
-function wait(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      window.removeEventListener("online", done);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    window.addEventListener("online", done);
-    signal.addEventListener("abort", done);
-  });
 }

@@ -94,6 +94,7 @@ export function turnsOf(messages: Message[], liveRunId: string | null): Turn[] {
       if (part?.kind === "tool") part.result = { text: message.content, isError, durationMs: null };
       continue;
     }
+    if (message.reasoning) answer.parts.push({ kind: "thinking", text: message.reasoning });
     if (message.content !== "") answer.parts.push({ kind: "text", text: message.content });
     for (const call of message.tool_calls ?? []) {
       answer.parts.push({

@@ -4,6 +4,11 @@ export type User = { id: string; email: string; name: string | null; role: "admi
 
 export type Session = { access_token: string; token_type: "Bearer"; expires_in: number; user: User };
 
+/** `first`: there is no account yet, so the next one is the administrator's. */
+export type SignUpState = { open: boolean; first: boolean };
+
+export type Model = { id: string; default: boolean };
+
 export type Page<T> = { items: T[]; next_cursor: string | null };
 
 export type Conversation = {
@@ -24,6 +29,8 @@ export type Message = {
   run_id: string;
   role: "user" | "assistant" | "tool";
   content: string;
+  /** What the model thought before it said that. */
+  reasoning?: string | null;
   tool_calls?: ToolCall[] | null;
   tool_call_id?: string | null;
   finish_reason?: string | null;

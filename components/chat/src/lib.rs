@@ -7,6 +7,7 @@ mod config;
 mod conversations;
 mod listing;
 mod messages;
+mod models;
 mod router;
 mod runs;
 

@@ -12,6 +12,7 @@ const MAX_LIMIT: u32 = 200;
 pub(crate) struct Listing {
     limit: Option<u32>,
     cursor: Option<String>,
+    order: Option<String>,
 }
 
 impl Listing {
@@ -20,6 +21,15 @@ impl Listing {
         match self.limit.unwrap_or(default) {
             limit if (1..=MAX_LIMIT).contains(&limit) => Ok(limit),
             _ => Err(Problem::invalid_field("limit", "Use a number from 1 to 200.").into()),
+        }
+    }
+
+    /// Whether the newest come first; the oldest do unless asked otherwise.
+    pub(crate) fn newest_first(&self) -> Result<bool> {
+        match self.order.as_deref() {
+            None | Some("asc") => Ok(false),
+            Some("desc") => Ok(true),
+            Some(_) => Err(Problem::invalid_field("order", "Use asc or desc.").into()),
         }
     }
 

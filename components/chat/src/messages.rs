@@ -44,8 +44,13 @@ pub(crate) async fn list<D: Database>(
     Query(listing): Query<Listing>,
 ) -> Result<Json<Page<MessageBody>>> {
     let limit = listing.limit(DEFAULT_LIMIT)?;
-    let after = listing.cursor(|text| text.parse().ok())?.unwrap_or(0);
-    let page = chat.store().messages(session.user_id(), id, after, limit, MAX_PAGE_BYTES).await?;
+    let place = listing.cursor(|text| text.parse().ok())?;
+    let (store, user_id) = (chat.store(), session.user_id());
+    let page = if listing.newest_first()? {
+        store.newest_messages(user_id, id, place.unwrap_or(i64::MAX), limit, MAX_PAGE_BYTES).await?
+    } else {
+        store.messages(user_id, id, place.unwrap_or(0), limit, MAX_PAGE_BYTES).await?
+    };
     if page.messages.is_empty() && chat.store().conversation(session.user_id(), id).await?.is_none() {
         return Err(Problem::not_found().into());
     }

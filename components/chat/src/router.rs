@@ -7,7 +7,7 @@ use axum::{
 use storage::{Database, Store};
 use web::{App, Authenticator};
 
-use crate::{config::Config, conversations, messages, runs};
+use crate::{config::Config, conversations, messages, models, runs};
 
 /// The router's state.
 pub(crate) struct Chat<D> {
@@ -45,6 +45,7 @@ pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config) -> Rout
             get(conversations::read::<D>).patch(conversations::update::<D>).delete(conversations::delete::<D>),
         )
         .route("/api/conversations/{id}/messages", get(messages::list::<D>).post(messages::send::<D>))
+        .route("/api/models", get(models::list::<D>))
         .route("/api/runs/{id}", get(runs::read::<D>))
         .route("/api/runs/{id}/approvals", post(runs::decide::<D>))
         .route("/api/runs/{id}/cancel", post(runs::cancel::<D>))
@@ -223,6 +224,36 @@ mod tests {
     }
 
     #[test]
+    fn messages_come_oldest_first_or_newest_first_page_by_page() {
+        let test = Test::new();
+        let path = format!("/api/conversations/{}/messages", test.conversation());
+        for content in ["one", "two", "three"] {
+            let sent = test.send(Method::POST, &path, Some(json!({"content": content}))).json;
+            test.send(Method::POST, &format!("/api/runs/{}/cancel", sent["run"]["id"].as_str().unwrap()), None);
+        }
+        let contents = |order: &str| {
+            let (mut contents, mut cursor) = (Vec::new(), String::new());
+            loop {
+                let page = test.send(Method::GET, &format!("{path}?limit=2{order}{cursor}"), None).json;
+                contents.extend(page["items"].as_array().unwrap().iter().map(|item| item["content"].clone()));
+                let Some(next) = page["next_cursor"].as_str() else { return contents };
+                cursor = format!("&cursor={next}");
+            }
+        };
+        assert_eq!(contents(""), ["one", "two", "three"]);
+        assert_eq!(contents("&order=asc"), ["one", "two", "three"]);
+        assert_eq!(contents("&order=desc"), ["three", "two", "one"]);
+    }
+
+    #[test]
+    fn the_model_that_answers_is_known_before_anything_is_asked() {
+        let models = Test::new().send(Method::GET, "/api/models", None);
+        assert_eq!(models.json, json!({"items": [{"id": "m", "default": true}], "next_cursor": null}));
+        let anybody = send(Test::new().router(), request(Method::GET, "/api/models", None, None));
+        assert_eq!(anybody.status, StatusCode::UNAUTHORIZED);
+    }
+
+    #[test]
     fn what_cannot_be_taken_is_answered_in_words() {
         let test = Test::new();
         let messages = format!("/api/conversations/{}/messages", test.conversation());
@@ -241,7 +272,12 @@ mod tests {
         assert_eq!(code(&raw("application/json", long)), (413, "too_large"));
         assert_eq!(code(&raw("application/json", "x".repeat(8 * 1024 * 1024))), (413, "too_large"));
         assert_eq!(code(&raw("application/json", json!({"content": "  "}).to_string())), (422, "invalid_field"));
-        for path in ["/api/conversations?limit=0", "/api/conversations?limit=x", "/api/conversations?cursor=x"] {
+        for path in [
+            "/api/conversations?limit=0",
+            "/api/conversations?limit=x",
+            "/api/conversations?cursor=x",
+            &format!("{messages}?order=x"),
+        ] {
             assert_eq!(test.send(Method::GET, path, None).status, StatusCode::UNPROCESSABLE_ENTITY, "{path}");
         }
         for path in ["/api/nothing", "/api/conversations/no-id", "/api/runs/1"] {

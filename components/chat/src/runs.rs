@@ -115,7 +115,7 @@ pub(crate) async fn decide<D: Database>(
         // Sent a second time, or in two tabs.
         Decided::AlreadyDecided(before) if before == decision => {}
         Decided::AlreadyDecided(_) => {
-            return Err(Problem::conflict("already_decided", "This was decided before, otherwise.").into());
+            return Err(Problem::conflict("already_decided", "You already decided differently.").into());
         }
         Decided::Expired => {
             let detail = "It is too late to decide: nobody waits for this call any more.";

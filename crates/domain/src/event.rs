@@ -9,7 +9,7 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap as _};
 use serde_json::{Value, value::RawValue};
 
 use crate::{Id, Timestamp, Usage};
@@ -39,8 +39,8 @@ pub enum Event<'a> {
         name: &'a str,
         /// The model's id for the call.
         call_id: &'a str,
-        /// An object, with its numbers as the model wrote them; a string when it wrote no valid JSON.
-        arguments: &'a RawValue,
+        /// What it is to be called with, as the model wrote it.
+        arguments: &'a str,
     },
     /// A call waits for the person's decision, and the run with it.
     ToolApproval {
@@ -53,7 +53,7 @@ pub enum Event<'a> {
         /// The tool, for the person.
         title: &'a str,
         /// As in [`Self::ToolRequest`].
-        arguments: &'a RawValue,
+        arguments: &'a str,
         /// Nothing but this call can be allowed.
         always_asks: bool,
         /// After this it is too late to decide.
@@ -131,7 +131,7 @@ struct Metadata<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     title: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    arguments: Option<&'a RawValue>,
+    arguments: Option<Arguments<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -159,6 +159,27 @@ struct Metadata<'a> {
     message: Option<&'a str>,
     run_id: &'a str,
     timestamp: Option<Timestamp>,
+}
+
+/// An object in the model's own letters, since a person is asked about it: a number that was read would be rounded, and a name that is there
+/// twice would be there once. What is no object is a string.
+struct Arguments<'a>(&'a str);
+
+impl Serialize for Arguments<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = self.0.trim();
+        if text.is_empty() {
+            return serializer.serialize_map(Some(0))?.end();
+        }
+        if !text.starts_with('{') || serde_json::from_str::<&RawValue>(text).is_err() {
+            return serializer.serialize_str(self.0);
+        }
+        // JSON has line ends between its parts only, where a space says the same; here one would end the event.
+        match RawValue::from_string(text.replace(['\n', '\r'], " ")) {
+            Ok(object) => object.serialize(serializer),
+            Err(error) => Err(serde::ser::Error::custom(error)),
+        }
+    }
 }
 
 impl Event<'_> {
@@ -200,7 +221,7 @@ impl Event<'_> {
             Self::ToolRequest { name, call_id, arguments } => (
                 "tool_request",
                 name,
-                Metadata { call_id: Some(call_id), arguments: Some(arguments), ..Metadata::default() },
+                Metadata { call_id: Some(call_id), arguments: Some(Arguments(arguments)), ..Metadata::default() },
             ),
             Self::ToolApproval { name, call_id, server, title, arguments, always_asks, expires_at } => (
                 "tool_approval",
@@ -210,7 +231,7 @@ impl Event<'_> {
                     name: Some(name),
                     server: Some(server),
                     title: Some(title),
-                    arguments: Some(arguments),
+                    arguments: Some(Arguments(arguments)),
                     expires_at: Some(expires_at),
                     always_asks: Some(always_asks),
                     ..Metadata::default()

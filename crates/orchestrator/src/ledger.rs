@@ -1,5 +1,5 @@
-//! The runs that an instance executes, together: what they say is logged, their leases are kept and the wishes to stop them are heard in
-//! one statement for all of them, made by whichever of them first finds that it is time. A statement costs far more than a row.
+//! Batches database work for all runs of an instance; whichever run's timer fires first sends it. One statement logs what they say, keeps
+//! their leases and reads who is to stop: a statement costs far more than a row.
 //!
 //! It knows nothing of what a run does. A run that ends takes out what still waits here and stores it with its answer.
 

@@ -1,14 +1,9 @@
 //! Has the calls made that the model asks for, one after the other. Whether a call may be made, and whether it was before, is known where it is
 //! made; here is known what the run does meanwhile. Calls that need the person's approval hold up no others of the round.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    time::Duration,
-};
+use std::{collections::HashSet, time::Duration};
 
 use domain::{Id, Message, MessageRole, RunState, RunStep, TOOL_ERROR, Timestamp, ToolCall, Usage, event::Event};
-use exact_json::Json;
-use serde_json::value::RawValue;
 use storage::{
     messages::NewMessage,
     runs::{Batch, Ending},
@@ -72,18 +67,6 @@ pub fn make_unique(calls: &mut [ToolCall], taken: &mut HashSet<String>) {
     }
 }
 
-/// The arguments as an event shows them: an object if the model wrote one, else its words. Numbers are as they were written, since that is
-/// what the tool gets.
-#[must_use]
-pub fn shown_arguments(arguments: &str) -> Box<RawValue> {
-    let shown = match Json::read(arguments) {
-        Ok(object @ Json::Object(_)) => object,
-        _ if arguments.trim().is_empty() => Json::Object(BTreeMap::new()),
-        _ => Json::String(arguments.to_owned()),
-    };
-    RawValue::from_string(shown.to_string()).unwrap_or_else(|_| RawValue::NULL.to_owned())
-}
-
 /// Has the calls made and stores their results as they come. The person has been asked before about the calls in `asked`, and the run has used
 /// `usage` so far.
 ///
@@ -120,8 +103,8 @@ pub async fn execute<H: Host, R: Reader>(
     }
     for Question { call, server, title, always_asks, expires_at } in questions {
         if !asked.contains(&call.id) {
-            let (arguments, name, call_id) = (shown_arguments(&call.arguments), &call.name, &call.id);
-            let (server, title, arguments) = (&server, &title, &arguments);
+            let (arguments, name, call_id) = (&call.arguments, &call.name, &call.id);
+            let (server, title) = (&server, &title);
             session.outbox.write(&Event::ToolApproval {
                 name,
                 call_id,

@@ -273,8 +273,7 @@ impl Turn<'_> {
             .collect();
         tool_executor::make_unique(&mut calls, &mut call_ids);
         for call in &calls {
-            let arguments = tool_executor::shown_arguments(&call.arguments);
-            let event = Event::ToolRequest { name: &call.name, call_id: &call.id, arguments: &arguments };
+            let event = Event::ToolRequest { name: &call.name, call_id: &call.id, arguments: &call.arguments };
             session.outbox.write(&event);
         }
         let message = NewMessage { tool_calls: calls, echo, ..answer(round.text, round.reasoning, "tool_calls") };

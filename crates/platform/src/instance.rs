@@ -23,7 +23,7 @@ static APP: OnceLock<App<SpinDatabase>> = OnceLock::new();
 /// Somebody opens the database.
 static OPENING: AtomicBool = AtomicBool::new(false);
 
-/// How often others look whether it is open: less than the opening takes.
+/// Poll interval while another request opens the database: less than the opening takes.
 const LOOK: Duration = Duration::from_millis(1);
 
 /// Ends the opening, however it ends. Whoever waited for one that failed tries for themselves, all at once: one after the other, the last would

@@ -10,7 +10,7 @@ use crate::{Database, Statement, StorageError, Store, runs, runs::Lease, tool_po
 pub enum Decided {
     /// It counts.
     Decided,
-    /// It had been decided, so.
+    /// Already decided; this was the decision.
     AlreadyDecided(Decision),
     /// The question was too old, or the run has ended.
     Expired,

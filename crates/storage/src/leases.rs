@@ -115,7 +115,7 @@ impl<D: Database> Store<D> {
         leaves(QUERY, entries.iter().map(|entry| entry.lease), &rows)
     }
 
-    /// Hears whether runs may go on when there is nothing to log. At most [`MAX_LEASES`].
+    /// Checks the leases of runs that have nothing to log: whether each may go on. At most [`MAX_LEASES`].
     ///
     /// # Errors
     /// As [`Self::run`].

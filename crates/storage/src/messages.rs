@@ -56,7 +56,7 @@ pub enum Appended {
 pub struct MessagePage {
     /// In order.
     pub messages: Vec<Message>,
-    /// The position after which there are more.
+    /// The position behind which, in that order, there are more.
     pub next: Option<i64>,
 }
 
@@ -215,13 +215,48 @@ impl<D: Database> Store<D> {
         );
         let parameters =
             [conversation_id.into(), user_id.into(), after.into(), i64::from(limit).into(), max_bytes.into()];
-        let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
-        let messages = rows.iter().map(|row| read(QUERY, row)).collect::<Result<Vec<_>, _>>()?;
+        self.message_page(Statement::new(QUERY, sql, parameters)).await
+    }
+
+    /// The same the other way round: newest first, before a position.
+    ///
+    /// # Errors
+    /// As [`Self::append_message`].
+    pub async fn newest_messages(
+        &self,
+        user_id: Id,
+        conversation_id: Id,
+        before: i64,
+        limit: u32,
+        max_bytes: u64,
+    ) -> Result<MessagePage, StorageError> {
+        const QUERY: &str = "newest_messages";
+        let sql = format!(
+            "SELECT {COLUMNS}, last FROM (
+                 SELECT messages.*, SUM(size) OVER (ORDER BY position DESC) AS running,
+                     (SELECT MIN(position) FROM messages WHERE conversation_id = ?1) AS last
+                 FROM messages JOIN conversations ON conversations.id = messages.conversation_id
+                 WHERE conversation_id = ?1 AND user_id = ?2 AND position < ?3 ORDER BY position DESC LIMIT ?4
+             ) AS messages WHERE running - size < CAST(?5 AS bigint) ORDER BY position DESC"
+        );
+        let parameters =
+            [conversation_id.into(), user_id.into(), before.into(), i64::from(limit).into(), max_bytes.into()];
+        self.message_page(Statement::new(QUERY, sql, parameters)).await
+    }
+
+    /// Each row ends with the position of the last message there is in this order.
+    async fn message_page(&self, statement: Statement) -> Result<MessagePage, StorageError> {
+        let query = statement.name;
+        let rows = self.database.query(statement).await?;
+        let messages = rows.iter().map(|row| read(query, row)).collect::<Result<Vec<_>, _>>()?;
         let last = match rows.last().and_then(|row| row.0.last()) {
-            Some(crate::Value::Integer(last)) => *last,
-            _ => 0,
+            Some(crate::Value::Integer(last)) => Some(*last),
+            _ => None,
         };
-        let next = messages.last().map(|message| message.position).filter(|position| *position < last);
+        let next = messages
+            .last()
+            .map(|message| message.position)
+            .filter(|position| last.is_some_and(|last| last != *position));
         Ok(MessagePage { messages, next })
     }
 

@@ -1,7 +1,8 @@
 /** The conversation on the screen: loading it, sending, following the answer, stopping and trying again. */
-import { computed, signal } from "@preact/signals";
+import { batch, computed, signal } from "@preact/signals";
 import { ApiError, conversations as api, describe, runs } from "../api.ts";
 import { followRun } from "../follow.ts";
+import { loadPiece, type Piece, withNewest } from "../history.ts";
 import {
   type AnswerTurn,
   applyEvent,
@@ -12,7 +13,8 @@ import {
   type Turn,
   turnsOf,
 } from "../turns.ts";
-import type { Conversation, Message, Run } from "../types.ts";
+import type { Conversation } from "../types.ts";
+import { type Copy, findCopy, keepCopy } from "./copies.ts";
 import { draftKey, moveDraft, NEW_CHAT, readDraft, writeDraft } from "./drafts.ts";
 import { eachFrame } from "./frames.ts";
 import { upsert } from "./list.ts";
@@ -25,7 +27,7 @@ export type ChatState =
 
 export const chat = signal<ChatState>(beginning());
 export const conversation = signal<Conversation | null>(null);
-/** What is finished; the answer that is being written, or was written last, is `live`. */
+/** What is finished, of what was loaded; the answer that is being written, or was written last, is `live`. */
 export const turns = signal<Turn[]>([]);
 export const live = signal<AnswerTurn | null>(null);
 /** False while the connection to a running answer is lost and being made again. */
@@ -34,10 +36,21 @@ export const sending = signal(false);
 export const stopping = signal(false);
 /** Why the last thing the person asked for did not happen. */
 export const problem = signal<string | null>(null);
-/** The name of the model that answers; null until an answer was asked for. */
-export const model = signal<string | null>(localStorage.getItem("ea.model"));
+/** When what is shown was loaded, if it may be older than what the server has; null otherwise. */
+export const copyFrom = signal<Date | null>(null);
+/** The name of the model that answers here; null until it has. */
+const model = signal<string | null>(null);
+/** The one that answers unless a conversation names another; null until the server has said so. */
+export const defaultModel = signal<string | null>(null);
+export const answeringModel = computed(() => conversation.value?.model ?? model.value ?? defaultModel.value);
 
 /** These change seldom, unlike `live`, which changes with every frame of an answer: what depends on it is drawn as often. */
+export const liveRunId = computed(() => live.value?.runId ?? null);
+/** Of the answer at the end, if nothing was said after it. */
+export const lastRunId = computed(() => {
+  const last = turns.value.at(-1);
+  return liveRunId.value ?? (last?.kind === "answer" ? last.runId : null);
+});
 export const running = computed(() => live.value !== null && isRunning(live.value));
 export const busy = computed(() => sending.value || running.value);
 export const isEmpty = computed(() => {
@@ -51,13 +64,22 @@ export const retryable = computed(() => {
   return !busy.value && last?.kind === "answer" && isBroken(last) ? last.runId : null;
 });
 
-/** 200 messages each: a longer conversation shows its first 4,000 messages. */
-const MAX_MESSAGE_PAGES = 20;
+/** Where what came before `turns` is; null if that is the beginning. */
+const before = signal<Piece["before"]>(null);
+/** How many of the turns are on the page: what nobody looks at costs as much as what somebody does. */
+const room = signal(0);
+const ROOM_TURNS = 60;
+export const shownTurns = computed(() => turns.value.slice(-room.value));
+export const hasEarlier = computed(() => turns.value.length > room.value || before.value !== null);
+export const loadingEarlier = signal(false);
 
 /** Ends what the conversation shown before was waiting for. */
 let leaving = new AbortController();
 /** Ends the reading of the run that is shown: two readers of one run would mix their events. */
 let following = new AbortController();
+/** Ends the sending of a message that the person does not want to wait for. */
+let giveUp = new AbortController();
+let loadedAt = new Date();
 
 /** Shows a conversation; null is the empty page of a new one. */
 export async function open(id: string | null): Promise<void> {
@@ -72,43 +94,114 @@ function beginning(): ChatState {
 }
 
 export function clear(): void {
+  const copy = asCopy();
+  if (copy !== null) keepCopy(copy);
   leaving.abort();
   leaving = new AbortController();
-  chat.value = beginning();
-  conversation.value = null;
-  turns.value = [];
-  live.value = null;
-  connected.value = true;
-  sending.value = false;
-  stopping.value = false;
-  problem.value = null;
+  batch(() => {
+    chat.value = beginning();
+    conversation.value = null;
+    model.value = null;
+    turns.value = [];
+    live.value = null;
+    before.value = null;
+    room.value = ROOM_TURNS;
+    connected.value = true;
+    sending.value = false;
+    stopping.value = false;
+    loadingEarlier.value = false;
+    copyFrom.value = null;
+    problem.value = null;
+  });
+}
+
+/** What is shown, to be shown again when the server cannot be reached. */
+function asCopy(): Copy | null {
+  if (conversation.value === null || chat.value.at !== "ready" || busy.value) return null;
+  const shown = live.value === null ? turns.value : [...turns.value, live.value];
+  return { conversation: conversation.value, turns: shown, before: before.value, loadedAt };
 }
 
 /** Asks whether something happened elsewhere, and shows it. What is already here does not flicker. */
 export async function refresh(): Promise<void> {
   const shown = conversation.value;
-  if (shown === null || busy.value) return;
+  if (shown === null || busy.value || chat.value.at !== "ready") return;
   const { signal } = leaving;
-  const current = await api.get(shown.id).catch(() => null);
-  if (current === null || signal.aborted || busy.value) return;
-  if (current.updated_at !== shown.updated_at || current.active_run_id !== null) await load(shown.id);
+  try {
+    const current = await api.get(shown.id);
+    if (signal.aborted || busy.value) return;
+    if (current.updated_at !== shown.updated_at || current.active_run_id !== null) await load(shown.id);
+    else confirmed();
+  } catch (error) {
+    if (!signal.aborted && !endedBy(error) && isUnreachable(error)) copyFrom.value = loadedAt;
+  }
+}
+
+/** The network is gone: what is shown is what there was. */
+export function goOffline(): void {
+  if (chat.value.at === "ready" && conversation.value !== null && !busy.value) copyFrom.value = loadedAt;
+}
+
+function confirmed(): void {
+  loadedAt = new Date();
+  copyFrom.value = null;
+}
+
+/** Shows what came before what is shown. */
+export async function loadEarlier(): Promise<void> {
+  const id = conversation.value?.id;
+  if (loadingEarlier.value || id === undefined) return;
+  if (turns.value.length > room.value || before.value === null) {
+    room.value += ROOM_TURNS;
+    return;
+  }
+  const { signal } = leaving;
+  loadingEarlier.value = true;
+  problem.value = null;
+  try {
+    const piece = await loadPiece(id, before.value);
+    if (signal.aborted) return;
+    const earlier = turnsOf(piece.messages, null);
+    batch(() => {
+      turns.value = [...earlier, ...turns.value];
+      room.value = Math.max(room.value + earlier.length, turns.value.length);
+      before.value = piece.before;
+    });
+  } catch (error) {
+    if (!signal.aborted) await explain(error);
+  }
+  if (!signal.aborted) loadingEarlier.value = false;
+}
+
+/** All of it, for paper. */
+export async function loadWhole(): Promise<void> {
+  for (let left = Infinity; hasEarlier.value && turns.value.length + room.value !== left; ) {
+    left = turns.value.length + room.value;
+    await loadEarlier();
+  }
 }
 
 /** Sends a message, making the conversation first if there is none. False: it was not, and `problem` says why. */
 export async function say(text: string): Promise<boolean> {
   if (busy.value) return false;
   const { signal } = leaving;
+  giveUp = new AbortController();
+  const wish = giveUp.signal;
   const shown = turns.value;
   const previous = live.value;
+  const isNew = conversation.value === null;
   const draft = conversation.value?.id ?? NEW_CHAT;
   const key = draftKey(draft, text);
-  sending.value = true;
-  problem.value = null;
-  turns.value = [...shown, ...(previous ? [previous] : []), { kind: "user", id: key, text, sending: true }];
-  live.value = null;
+  batch(() => {
+    sending.value = true;
+    problem.value = null;
+    turns.value = [...shown, ...(previous ? [previous] : []), { kind: "user", id: key, text, sending: true }];
+    live.value = null;
+    room.value = ROOM_TURNS;
+  });
   try {
-    const { id } = conversation.value ?? (await start(signal));
-    const { message, run } = await api.say(id, text, key);
+    const { id } = conversation.value ?? (await start(signal, wish));
+    const { message, run } = await api.say(id, text, key, wish);
     if (readDraft(id) === text) writeDraft(id, "");
     tellTabs({ kind: "changed", conversationId: id });
     if (signal.aborted) return true;
@@ -118,26 +211,33 @@ export async function say(text: string): Promise<boolean> {
       await load(id);
       return true;
     }
-    turns.value = turns.value.map((turn) =>
-      turn.kind === "user" && turn.id === key ? { ...turn, id: message.id, sending: false } : turn,
-    );
-    sending.value = false;
+    batch(() => {
+      turns.value = turns.value.map((turn) =>
+        turn.kind === "user" && turn.id === key ? { ...turn, id: message.id, sending: false } : turn,
+      );
+      sending.value = false;
+      void attach(run.id);
+    });
     void renew(id, signal);
-    void attach(run.id);
-    remember(run);
+    if (!isNew) void catchUp(id, run.id, signal);
+    model.value = run.model;
     return true;
   } catch (error) {
     // The person has gone elsewhere; the draft waits where it belongs.
     if (signal.aborted) return true;
-    sending.value = false;
-    turns.value = shown;
-    live.value = previous;
-    await explain(error);
+    batch(() => {
+      sending.value = false;
+      turns.value = shown;
+      live.value = previous;
+    });
+    if (wish.aborted) problem.value = "You stopped the sending. Your message is back where you wrote it.";
+    else await explain(error);
     return false;
   }
 }
 
 export async function stop(): Promise<void> {
+  if (sending.value) return giveUp.abort();
   const runId = live.value?.runId;
   if (runId === undefined || stopping.value) return;
   stopping.value = true;
@@ -160,18 +260,20 @@ export async function retry(): Promise<void> {
     const { run } = await runs.retry(runId);
     tellTabs({ kind: "changed", conversationId: id });
     if (signal.aborted) return;
-    const before = live.value === null ? [...turns.value] : [...turns.value, live.value];
-    dropBroken(before);
-    turns.value = before;
-    void attach(run.id);
-    remember(run);
+    const kept = live.value === null ? [...turns.value] : [...turns.value, live.value];
+    dropBroken(kept);
+    batch(() => {
+      turns.value = kept;
+      void attach(run.id);
+    });
+    model.value = run.model;
   } catch (error) {
     if (!signal.aborted) await explain(error);
   }
 }
 
-async function start(signal: AbortSignal): Promise<Conversation> {
-  const created = await api.create();
+async function start(signal: AbortSignal, wish: AbortSignal): Promise<Conversation> {
+  const created = await api.create(wish);
   moveDraft(NEW_CHAT, created.id);
   upsert(created);
   if (signal.aborted) return created;
@@ -184,40 +286,66 @@ async function start(signal: AbortSignal): Promise<Conversation> {
 async function load(id: string): Promise<void> {
   const { signal } = leaving;
   try {
-    const current = await api.get(id);
-    const messages = await allMessages(id);
+    const [current, piece] = await Promise.all([api.get(id), loadPiece(id)]);
     // What the person has begun meanwhile is newer than this.
     if (signal.aborted || busy.value) return;
-    const last = messages.at(-1);
+    const last = piece.messages.at(-1);
     // No answer, or one that failed: the events of its run tell what became of it.
     const unanswered = last !== undefined && (last.role !== "assistant" || last.finish_reason === "tool_calls");
     const failed = unanswered || last?.finish_reason === "error";
     const runId = current.active_run_id ?? (failed ? last.run_id : null);
-    conversation.value = current;
-    turns.value = turnsOf(messages, runId);
-    live.value = null;
-    chat.value = { at: "ready" };
+    batch(() => {
+      conversation.value = current;
+      show(piece, runId);
+      chat.value = { at: "ready" };
+      confirmed();
+      if (runId !== null && live.value === null) void attach(runId);
+    });
     upsert(current);
-    if (runId !== null) void attach(runId);
     const anyRunId = runId ?? last?.run_id;
-    if (anyRunId !== undefined) remember(await runs.get(anyRunId));
+    if (anyRunId !== undefined) model.value = (await runs.get(anyRunId)).model;
   } catch (error) {
-    if (signal.aborted || endedBy(error) || chat.value.at === "ready") return;
+    if (signal.aborted || endedBy(error)) return;
+    if (chat.value.at === "ready") {
+      if (isUnreachable(error)) copyFrom.value = loadedAt;
+      return;
+    }
+    const copy = isUnreachable(error) ? findCopy(id) : undefined;
+    if (copy !== undefined) return showCopy(copy);
     const missing = error instanceof ApiError && error.status === 404;
     chat.value = missing ? { at: "missing" } : { at: "failed", reason: describe(error) };
   }
 }
 
-async function allMessages(id: string): Promise<Message[]> {
-  const messages: Message[] = [];
-  let cursor: string | null = null;
-  for (let page = 0; page < MAX_MESSAGE_PAGES; page++) {
-    const { items, next_cursor } = await api.messages(id, cursor);
-    messages.push(...items);
-    cursor = next_cursor;
-    if (cursor === null) break;
+/** The newest piece takes its place. What the run wrote is left to its events; they may be here already. */
+function show(piece: Piece, runId: string | null): void {
+  const newest = turnsOf(piece.messages, runId);
+  const seen = live.value === null ? turns.value : [...turns.value, live.value];
+  const merged = withNewest(seen, newest);
+  turns.value = merged ?? newest;
+  if (merged === null) before.value = piece.before;
+  if (live.value?.runId !== runId) live.value = null;
+}
+
+function showCopy(copy: Copy): void {
+  batch(() => {
+    conversation.value = copy.conversation;
+    turns.value = copy.turns;
+    before.value = copy.before;
+    loadedAt = copy.loadedAt;
+    copyFrom.value = copy.loadedAt;
+    chat.value = { at: "ready" };
+  });
+}
+
+/** What was said in another place before the message that was just sent. */
+async function catchUp(id: string, runId: string, signal: AbortSignal): Promise<void> {
+  try {
+    const piece = await loadPiece(id);
+    if (!signal.aborted && live.value?.runId === runId) batch(() => show(piece, runId));
+  } catch {
+    // It is missing for now; the next look around finds it.
   }
-  return messages;
 }
 
 /** Shows a run from its first event to its end. */
@@ -255,10 +383,13 @@ async function attach(runId: string): Promise<void> {
 
 /** The run has ended and its events did not say how: what it left behind does. */
 async function conclude(id: string, runId: string, signal: AbortSignal): Promise<void> {
-  const [run, messages] = await Promise.all([runs.get(runId), allMessages(id)]);
+  const [run, piece] = await Promise.all([runs.get(runId), loadPiece(id)]);
   if (signal.aborted) return;
-  turns.value = turnsOf(messages, run.error === null ? null : runId);
-  live.value = run.error === null ? null : { ...newAnswer(runId), phase: "error", error: run.error };
+  batch(() => {
+    live.value = null;
+    show(piece, run.error === null ? null : runId);
+    if (run.error !== null) live.value = { ...newAnswer(runId), phase: "error", error: run.error };
+  });
 }
 
 /** The title and the place in the list after something was said. */
@@ -266,20 +397,21 @@ async function renew(id: string, signal: AbortSignal): Promise<void> {
   try {
     const current = await api.get(id);
     upsert(current);
-    if (!signal.aborted) conversation.value = current;
+    if (signal.aborted) return;
+    conversation.value = current;
+    confirmed();
   } catch {
     // Only the title is older than it could be; what matters has its own errors.
   }
 }
 
-function remember(run: Run): void {
-  model.value = run.model;
-  if (run.model !== null) localStorage.setItem("ea.model", run.model);
+function isUnreachable(error: unknown): boolean {
+  return error instanceof ApiError && error.status === 0;
 }
 
 async function explain(error: unknown): Promise<void> {
   if (endedBy(error)) return;
   problem.value = describe(error);
-  // Another tab was faster: show what it did.
+  // Another tab was faster, or the answer to our own request was lost: show what is going on.
   if (error instanceof ApiError && error.code === "run_active") await refresh();
 }

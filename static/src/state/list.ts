@@ -2,6 +2,7 @@
 import { signal } from "@preact/signals";
 import { conversations as api, describe } from "../api.ts";
 import type { Conversation } from "../types.ts";
+import { forgetCopy } from "./copies.ts";
 import { endedBy } from "./session.ts";
 import { tellTabs } from "./tabs.ts";
 
@@ -42,6 +43,7 @@ export async function rename(id: string, title: string): Promise<Conversation> {
 
 export async function remove(id: string): Promise<void> {
   await api.remove(id);
+  forgetCopy(id);
   conversations.value = without(id);
   tellTabs({ kind: "changed", conversationId: id });
 }

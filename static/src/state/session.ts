@@ -6,17 +6,29 @@ import { forgetDrafts, ownDrafts } from "./drafts.ts";
 import { onTabNews, tellTabs } from "./tabs.ts";
 
 export type SessionState =
-  { at: "asking" } | { at: "out" } | { at: "in"; user: User } | { at: "unreachable"; reason: string };
+  /** `reason`: why, if the person did not want it. */
+  { at: "asking" } | { at: "out"; reason: string | null } | { at: "in"; user: User } | { at: "unreachable"; reason: string };
 
 export const session = signal<SessionState>({ at: "asking" });
+
+const ENDINGS: Record<string, string> = {
+  session_expired: "You were away for a long time, so you were logged out. Log in to go on.",
+  session_ended: "You logged out in another place, or your session was ended. Log in to go on.",
+  session_revoked: "Your session was used in two places at once, so it was ended to be safe. Log in to go on.",
+};
+const ENDED = "Your session has ended. Log in to go on.";
 
 /** Asks the server who we are. */
 export async function resume(): Promise<void> {
   try {
     arrive(await auth.me());
   } catch (error) {
-    const out = error instanceof ApiError && error.status === 401;
-    session.value = out ? { at: "out" } : { at: "unreachable", reason: describe(error) };
+    if (error instanceof ApiError && error.status === 401) {
+      // Nobody is told that they were logged out who was not logged in.
+      session.value = { at: "out", reason: ENDINGS[error.code] ?? null };
+    } else {
+      session.value = { at: "unreachable", reason: describe(error) };
+    }
   }
 }
 
@@ -38,7 +50,7 @@ export async function logOut(): Promise<void> {
 /** For whoever catches an error: a session that cannot be renewed brings the login page. True when it was that. */
 export function endedBy(error: unknown): boolean {
   if (!(error instanceof ApiError) || error.status !== 401) return false;
-  session.value = { at: "out" };
+  session.value = { at: "out", reason: `${ENDINGS[error.code] ?? ENDED} What you were writing is still there.` };
   return true;
 }
 
@@ -54,7 +66,7 @@ function arrive(user: User): void {
 
 function leave(): void {
   forgetDrafts();
-  session.value = { at: "out" };
+  session.value = { at: "out", reason: null };
 }
 
 onTabNews((news) => {

@@ -1,8 +1,11 @@
 /** The whole page: who is signed in decides what it is, the address decides what it shows. */
 import { effect, untracked, useSignalEffect } from "@preact/signals";
 import { useEffect } from "preact/hooks";
+import { models } from "../api.ts";
+import { isOverdue } from "../overdue.ts";
 import { forgetDecisions, undecided } from "../state/approvals.ts";
-import { clear, conversation, open, refresh } from "../state/chat.ts";
+import { clear, conversation, defaultModel, goOffline, hasEarlier, loadWhole, open, refresh } from "../state/chat.ts";
+import { forgetCopies } from "../state/copies.ts";
 import { forgetList, loadList } from "../state/list.ts";
 import { navigate, route } from "../state/route.ts";
 import { forgetSecrets } from "../state/secrets.ts";
@@ -16,16 +19,26 @@ import { LoginView } from "./login.tsx";
 import { Shell } from "./shell.tsx";
 import { ToolSettings } from "./tool-settings.tsx";
 
+/** How long what was said on another device may be missing here. */
+const LOOK_AROUND_MS = 20_000;
+
 export function App() {
   useEffect(() => {
     void resume();
+    const isLooking = () => document.visibilityState === "visible" && session.peek().at === "in";
     const lookAround = () => {
-      if (document.visibilityState !== "visible" || session.peek().at !== "in") return;
+      if (!isLooking()) return;
       void loadList();
       void refresh();
     };
     document.addEventListener("visibilitychange", lookAround);
     window.addEventListener("online", lookAround);
+    window.addEventListener("offline", goOffline);
+    setInterval(() => isLooking() && void refresh(), LOOK_AROUND_MS);
+    document.addEventListener("keydown", (event) => void printWhole(event));
+    // A file that is dropped would be opened in place of the page.
+    for (const kind of ["dragover", "drop"] as const)
+      document.addEventListener(kind, (event) => event.dataTransfer?.types.includes("Files") && event.preventDefault());
     onTabNews((news) => {
       if (news.kind !== "changed" || session.peek().at !== "in") return;
       void loadList();
@@ -35,13 +48,16 @@ export function App() {
 
   const signedIn = session.value.at === "in";
   useEffect(() => {
-    if (signedIn) void loadList();
-    else {
+    if (signedIn) {
+      void loadList();
+      void askForModel();
+    } else {
       forgetList();
       forgetTools();
       forgetSecrets();
       forgetDecisions();
       clear();
+      forgetCopies();
     }
   }, [signedIn]);
 
@@ -73,9 +89,40 @@ export function App() {
   return (
     <>
       <Page />
+      <Overdue />
       <Announcer />
     </>
   );
+}
+
+/** The server does not answer: said, wherever one is. */
+function Overdue() {
+  return (
+    <div role="status" class="fixed inset-x-0 top-2 z-30 mx-auto w-fit max-w-[calc(100vw-1rem)] print:hidden">
+      {isOverdue.value && (
+        <p class="notice shadow-md">
+          <span class="spinner" aria-hidden="true" />
+          The server does not answer. Still trying…
+        </p>
+      )}
+    </div>
+  );
+}
+
+/** Before the first message: a person should know that a script answers. */
+async function askForModel(): Promise<void> {
+  const { items } = await models.list().catch(() => ({ items: [] }));
+  const model = items.find((item) => item.default);
+  if (model !== undefined) defaultModel.value = model.id;
+}
+
+/** Only what is on the page is printed, and of a long conversation that is its end. */
+async function printWhole(event: KeyboardEvent): Promise<void> {
+  if (event.key.toLowerCase() !== "p" || !(event.ctrlKey || event.metaKey) || !hasEarlier.peek()) return;
+  event.preventDefault();
+  await loadWhole();
+  // Once it has been drawn.
+  setTimeout(() => window.print());
 }
 
 function Page() {

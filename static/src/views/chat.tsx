@@ -1,23 +1,32 @@
 /** The conversation on the screen: its title, its turns, and where to write. */
 import { useSignalEffect } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { keyOf } from "../history.ts";
+import { isOffline } from "../network.ts";
 import { undecided } from "../state/approvals.ts";
 import {
+  answeringModel,
   chat,
   connected,
   conversation,
+  copyFrom,
+  hasEarlier,
   isEmpty,
+  lastRunId,
   live,
-  model,
+  liveRunId,
+  loadEarlier,
+  loadingEarlier,
   open,
   problem,
   retryable,
   say,
+  shownTurns,
   turns,
 } from "../state/chat.ts";
 import { NEW_CHAT } from "../state/drafts.ts";
 import { follow, route } from "../state/route.ts";
-import type { Phase, ToolPart } from "../turns.ts";
+import type { AnswerTurn, Phase, ToolPart } from "../turns.ts";
 import { announce } from "./announce.tsx";
 import { goToApproval } from "./approval.tsx";
 import { Composer, WAITING_ID } from "./composer.tsx";
@@ -48,18 +57,21 @@ export function ChatView() {
       <ChatHeader />
       <div
         ref={scroller}
+        data-scroller
         class={`relative min-h-0 overflow-y-auto ${empty ? "flex-[0_1_34%] content-end" : "flex-1"}`}
         tabIndex={-1}
       >
-        <div class="mx-auto w-full max-w-[46rem] px-4 pt-6 pb-8 sm:px-6">
+        <div class="mx-auto w-full max-w-[46rem] px-4 pt-6 pb-8 short:pt-2 short:pb-3 sm:px-6">
           {state.at === "loading" ? <Loading /> : empty ? <Greeting /> : <Turns />}
         </div>
       </div>
-      <div class={`relative mx-auto w-full max-w-[46rem] px-3 pb-3 sm:px-6 sm:pb-5 ${empty ? "" : "fade-above"}`}>
+      <div
+        class={`relative mx-auto w-full max-w-[46rem] px-3 pb-3 short:max-h-[60%] short:overflow-y-auto short:pb-1 sm:px-6 sm:pb-5 ${empty ? "" : "fade-above"}`}
+      >
         {!end.atEnd.value && !empty && (
           <button
             type="button"
-            class="absolute -top-12 left-1/2 grid size-9 -translate-x-1/2 place-items-center rounded-full border border-line bg-raised shadow-md hover:bg-hover"
+            class="absolute -top-12 left-1/2 grid size-9 -translate-x-1/2 place-items-center rounded-full border border-line bg-raised shadow-md hover:bg-hover pointer-coarse:size-11 short:hidden"
             aria-label="Jump to the end"
             title="Jump to the end"
             onClick={() => end.jump()}
@@ -68,15 +80,16 @@ export function ChatView() {
           </button>
         )}
         {!connected.value && (
-          <p class="mb-2 flex items-center justify-center gap-2.5 rounded-xl bg-notice-tint px-3.5 py-2 text-sm text-notice">
+          <p class="notice mb-2 justify-center">
             <span class="spinner" aria-hidden="true" />
             Connection lost. Reconnecting…
           </p>
         )}
+        <OldCopy />
         <WaitingForPerson />
         {problem.value !== null && (
           <p
-            class="mb-2 flex items-start gap-2.5 rounded-xl bg-danger-tint px-3.5 py-2 text-sm text-danger"
+            class="mb-2 flex items-start gap-2.5 rounded-xl border border-transparent bg-danger-tint px-3.5 py-2 text-sm text-danger"
             role="alert"
           >
             <span class="min-w-0 flex-1 py-1.5">{problem}</span>
@@ -112,6 +125,18 @@ function ChatHeader() {
   );
 }
 
+/** What is shown may be older than what there is. */
+function OldCopy() {
+  const from = copyFrom.value;
+  if (from === null) return null;
+  const time = from.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  return (
+    <p class="notice mb-2 justify-center" role="status">
+      {isOffline() ? "You are offline." : "The server cannot be reached."} This is the copy from {time}.
+    </p>
+  );
+}
+
 /** Beside the composer, so that it is seen wherever one has scrolled to. */
 function WaitingForPerson() {
   const calls = undecided.value;
@@ -119,7 +144,7 @@ function WaitingForPerson() {
   return (
     <p
       id={WAITING_ID}
-      class="mb-2 flex items-center gap-2.5 rounded-xl bg-notice-tint py-1.5 pr-1.5 pl-3.5 text-sm text-notice"
+      class="notice mb-2 py-1 pr-1"
     >
       <Icon name="hand" />
       <span class="min-w-0 flex-1 py-1">
@@ -138,7 +163,7 @@ const SCRIPTED =
   "Answers come from a built-in script, not from a language model. Set OPENAI_API_KEY and start again to talk to a real one.";
 
 function isScripted(): boolean {
-  return (conversation.value?.model ?? model.value ?? "").startsWith("scripted");
+  return answeringModel.value?.startsWith("scripted") ?? false;
 }
 
 function Greeting() {
@@ -189,27 +214,50 @@ function Examples() {
 }
 
 function Turns() {
-  const shown = turns.value;
-  const retryRun = retryable.value;
+  const list = useRef<HTMLDivElement>(null);
+  const runId = liveRunId.value;
+  const first = shownTurns.value[0];
+  const box = list.current?.closest("[data-scroller]");
+  // As it is before this drawing: what comes or goes above must not move what is being read.
+  const fromEnd = box ? box.scrollHeight - box.scrollTop : 0;
+  useLayoutEffect(() => {
+    if (box) box.scrollTop = box.scrollHeight - fromEnd;
+  }, [first && keyOf(first)]);
   return (
-    <div class="grid grid-cols-1 gap-8">
-      {shown.map((turn, index) =>
+    <div ref={list} class="grid grid-cols-1 gap-8">
+      <Earlier />
+      {shownTurns.value.map((turn) =>
         turn.kind === "user" ? (
           <UserMessage key={turn.id} turn={turn} />
         ) : (
-          <Answer key={`${turn.runId} ${index}`} answer={turn} canRetry={turn.runId === retryRun} />
+          <AnswerPlace key={turn.runId} runId={turn.runId} finished={turn} />
         ),
       )}
-      <LiveAnswer />
+      {runId !== null && <AnswerPlace key={runId} runId={runId} finished={null} />}
     </div>
   );
 }
 
-/** On its own, so that a token draws this one again and nothing else. */
-function LiveAnswer() {
-  const answer = live.value;
+/**
+ * On its own, so that a token draws this answer again and nothing else; and the same one when the answer is finished, so that
+ * what the person opened in it stays open.
+ */
+function AnswerPlace({ runId, finished }: { runId: string; finished: AnswerTurn | null }) {
+  const answer = finished ?? live.value;
   if (answer === null) return null;
-  return <Answer key={answer.runId} answer={answer} canRetry={answer.runId === retryable.value} />;
+  return <Answer answer={answer} canRetry={runId === retryable.value} isLast={runId === lastRunId.value} />;
+}
+
+function Earlier() {
+  if (!hasEarlier.value) return null;
+  return (
+    <div class="justify-self-center">
+      <button type="button" class="plain-button" aria-disabled={loadingEarlier.value} onClick={() => void loadEarlier()}>
+        {loadingEarlier.value ? "Loading…" : "Show earlier messages"}
+      </button>
+      <p class="print-only">Earlier messages are not on this page. Show them, and print again.</p>
+    </div>
+  );
 }
 
 function Loading() {
@@ -232,7 +280,11 @@ function NotShown() {
       <div class="grid flex-1 place-items-center p-6">
         <div class="grid max-w-sm justify-items-center gap-4 text-center">
           <p class="text-xl font-semibold">
-            {missing ? "There is no such conversation" : "The conversation could not be loaded"}
+            {missing
+              ? "There is no such conversation"
+              : isOffline()
+                ? "You are offline"
+                : "The conversation could not be loaded"}
           </p>
           <p class="text-soft">
             {state.at === "failed" ? state.reason : "It may have been deleted, or belong to another account."}

@@ -1,18 +1,32 @@
 /** Where one writes. Enter sends, Shift+Enter makes a new line; a draft survives a reload, and a failed sending. */
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { undecided } from "../state/approvals.ts";
-import { busy, running, say, sending, stop, stopping } from "../state/chat.ts";
+import { busy, say, sending, stop, stopping } from "../state/chat.ts";
 import { readDraft, writeDraft } from "../state/drafts.ts";
 import { Icon } from "./icons.tsx";
 
 /** Of the notice that says what the answer waits for. */
 export const WAITING_ID = "waiting-for-person";
 
+const FIELD_ID = "composer";
+const BUTTON_ID = "composer-button";
+
+/** To where one writes; where that would bring a keyboard onto the screen, to the button beside it. */
+export function focusComposer(): void {
+  const fine = window.matchMedia("(pointer: fine)").matches;
+  document.getElementById(fine ? FIELD_ID : BUTTON_ID)?.focus();
+}
+
+const STILL_WRITING = "The answer is still being written. Your message stays here: send it afterwards, or stop the answer.";
+const NO_PICTURES = "Pictures and other files cannot be sent yet, only text.";
+
 export function Composer({ draftId, disabled }: { draftId: string; disabled: boolean }) {
   const [text, setText] = useState("");
   const field = useRef<HTMLTextAreaElement>(null);
   /** Enter was pressed while the conversation was still loading, and nothing was typed since. */
   const early = useRef(false);
+  /** Why what the person wanted did not happen. */
+  const [note, setNote] = useState("");
 
   // Before the next frame: what is written belongs to what is shown above it.
   useLayoutEffect(() => {
@@ -33,7 +47,9 @@ export function Composer({ draftId, disabled }: { draftId: string; disabled: boo
   const send = async () => {
     const said = text.trim();
     early.current = disabled;
-    if (said === "" || busy.peek() || disabled) return;
+    if (said === "" || disabled) return;
+    if (busy.peek()) return setNote(STILL_WRITING);
+    setNote("");
     setText("");
     const sent = await say(said);
     if (!sent) setText((typed) => (typed === "" ? said : typed));
@@ -43,19 +59,37 @@ export function Composer({ draftId, disabled }: { draftId: string; disabled: boo
     if (early.current && !disabled) void send();
   }, [disabled]);
   useLayoutEffect(() => () => void (early.current = false), [draftId]);
+  // What it says is over.
+  useEffect(() => setNote(""), [draftId, busy.value]);
 
+  const refuseFiles = (event: Event, data: DataTransfer | null) => {
+    // A table from a spreadsheet comes as text and as a picture of it.
+    if (data === null || data.files.length === 0 || data.types.includes("text/plain")) return;
+    event.preventDefault();
+    setNote(NO_PICTURES);
+  };
+
+  const stops = busy.value;
+  const empty = text.trim() === "" || disabled;
   return (
+    <>
+      <p role="status" class={note === "" ? "sr-only" : "notice mb-2"}>
+        {note}
+      </p>
     <form
-      class="flex items-end gap-2 rounded-3xl border border-line bg-raised p-2 pl-4.5 shadow-sm transition-shadow focus-within:border-brand focus-within:shadow-md"
+      class="flex items-end gap-2 rounded-3xl border border-line bg-raised p-2 ps-4.5 shadow-sm short:p-0.5 short:ps-4 transition-shadow focus-within:border-brand focus-within:shadow-md"
       onSubmit={(event) => {
         event.preventDefault();
         void send();
       }}
+      onDrop={(event) => refuseFiles(event, event.dataTransfer)}
     >
       <textarea
         ref={field}
+        id={FIELD_ID}
+        dir="auto"
         rows={1}
-        class="max-h-[40vh] min-w-0 flex-1 resize-none bg-transparent py-2 leading-6 outline-none placeholder:text-soft"
+        class="max-h-[40vh] min-w-0 flex-1 resize-none bg-transparent py-2 leading-6 outline-none short:max-h-24 placeholder:text-soft"
         aria-label="Message"
         aria-describedby={undecided.value.length > 0 ? WAITING_ID : undefined}
         placeholder={undecided.value.length > 0 ? "Waiting for your decision" : "Ask anything"}
@@ -63,9 +97,11 @@ export function Composer({ draftId, disabled }: { draftId: string; disabled: boo
         enterkeyhint="send"
         onInput={(event) => {
           early.current = false;
+          setNote("");
           setText(event.currentTarget.value);
           writeDraft(draftId, event.currentTarget.value);
         }}
+        onPaste={(event) => refuseFiles(event, event.clipboardData)}
         onKeyDown={(event) => {
           // During composition Enter chooses a word; 229 is how Safari says so.
           if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
@@ -73,28 +109,23 @@ export function Composer({ draftId, disabled }: { draftId: string; disabled: boo
           void send();
         }}
       />
-      {running.value ? (
-        <button
-          type="button"
-          class="grid size-10 shrink-0 place-items-center rounded-full bg-ink text-paper hover:opacity-85 disabled:opacity-50"
-          aria-label={stopping.value ? "Stopping" : "Stop"}
-          title="Stop"
-          disabled={stopping.value}
-          onClick={() => void stop()}
-        >
-          <span class="size-3 rounded-[3px] bg-paper" />
-        </button>
-      ) : (
-        <button
-          type="submit"
-          class="grid size-10 shrink-0 place-items-center rounded-full bg-brand text-paper transition-colors hover:bg-brand-strong disabled:bg-hover disabled:text-soft"
-          aria-label="Send"
-          title="Send"
-          disabled={text.trim() === "" || sending.value || disabled}
-        >
-          <Icon name="send" size={20} />
-        </button>
-      )}
+      {/* One button, which is not taken from under the keyboard when an answer begins or ends. */}
+      <button
+        id={BUTTON_ID}
+        type={stops ? "button" : "submit"}
+        class={`grid size-10 shrink-0 place-items-center rounded-full pointer-coarse:size-11 ${stops ? "stop-button" : "send-button"}`}
+        aria-label={stops ? (stopping.value ? "Stopping" : "Stop") : "Send"}
+        title={stops ? "Stop" : "Send"}
+        aria-disabled={stops ? stopping.value : empty}
+        onClick={(event) => {
+          if (!stops) return;
+          event.preventDefault();
+          void stop();
+        }}
+      >
+        {stops ? <span class="size-3 rounded-[3px]" /> : <Icon name="send" size={20} />}
+      </button>
     </form>
+    </>
   );
 }

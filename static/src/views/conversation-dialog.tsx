@@ -55,6 +55,7 @@ export function ConversationDialog({ asked: { to, item }, onClose }: { asked: As
           <input
             class="field"
             name="title"
+            dir="auto"
             aria-label="New name"
             defaultValue={item.title}
             maxLength={MAX_TITLE_CHARS}
@@ -62,7 +63,7 @@ export function ConversationDialog({ asked: { to, item }, onClose }: { asked: As
           />
         ) : (
           <p class="text-soft">
-            “<span class="break-words text-ink">{item.title || "New chat"}</span>” and everything in it will be gone for
+            “<bdi class="break-words text-ink">{item.title || "New chat"}</bdi>” and everything in it will be gone for
             good.
           </p>
         )}

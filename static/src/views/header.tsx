@@ -5,7 +5,7 @@ import { drawerOpen } from "./shell.tsx";
 
 export function Header({ title, children }: { title: string; children?: ComponentChildren }) {
   return (
-    <header class="flex h-14 shrink-0 items-center gap-2 px-3 sm:px-6">
+    <header class="flex h-14 shrink-0 items-center gap-2 px-3 short:h-9 sm:px-6 print:h-auto">
       <button
         type="button"
         class="ghost-button md:hidden"
@@ -15,7 +15,7 @@ export function Header({ title, children }: { title: string; children?: Componen
       >
         <Icon name="menu" size={20} />
       </button>
-      <h1 class="min-w-0 flex-1 truncate text-sm font-medium">{title || <span class="sr-only">New chat</span>}</h1>
+      <h1 dir="auto" class="min-w-0 flex-1 truncate text-sm font-medium">{title || <span class="sr-only">New chat</span>}</h1>
       {children}
     </header>
   );

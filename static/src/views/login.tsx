@@ -1,17 +1,27 @@
 /** Signing up and logging in: one form, two words. Errors stand at the field they are about. */
+import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
-import { ApiError, describe } from "../api.ts";
-import { logIn, signUp } from "../state/session.ts";
+import { ApiError, auth, describe } from "../api.ts";
+import { logIn, session, signUp } from "../state/session.ts";
+import type { SignUpState } from "../types.ts";
 import { Logo } from "./icons.tsx";
 
 type Trouble = { field: string | null; text: string };
 
+/** Until the server has said so: an installation that has people and takes more. */
+const USUAL: SignUpState = { open: true, first: false };
+
 export function LoginView() {
+  const [accounts, setAccounts] = useState(USUAL);
   const [isNew, setNew] = useState(false);
   const [trouble, setTrouble] = useState<Trouble | null>(null);
   const [waiting, setWaiting] = useState(false);
   const form = useRef<HTMLFormElement>(null);
 
+  useEffect(() => {
+    // Not known, the form says it when it is sent.
+    void auth.signupState().then(setAccounts, () => undefined);
+  }, []);
   useEffect(() => form.current?.querySelector<HTMLElement>("[aria-invalid=true]")?.focus(), [trouble]);
 
   const submit = async (event: SubmitEvent) => {
@@ -30,18 +40,23 @@ export function LoginView() {
   };
 
   const at = (field: string) => (trouble?.field === field ? trouble.text : null);
+  const reason = session.value.at === "out" ? session.value.reason : null;
+  if (accounts.first && !isNew) return <FirstView start={() => setNew(true)} />;
   return (
-    <main class="grid h-full place-items-center overflow-y-auto px-5 py-10">
+    <main class="grid h-full place-items-center overflow-y-auto px-5 py-10 short:py-3">
       <div class="w-full max-w-[23rem]">
-        <div class="mb-8 grid justify-items-center gap-5 text-center">
-          <Logo size={48} />
-          <div>
-            <h1 class="text-2xl font-semibold tracking-tight">{isNew ? "Create your account" : "Welcome back"}</h1>
-            <p class="mt-1.5 text-soft">
-              {isNew ? "An email address and a password are enough." : "Log in to go on with your conversations."}
-            </p>
-          </div>
-        </div>
+        <Greeting title={isNew ? "Create your account" : "Welcome back"}>
+          {isNew
+            ? accounts.first
+              ? "It is the first one here, and the administrator’s. An email address and a password are enough."
+              : "An email address and a password are enough."
+            : "Log in to go on with your conversations."}
+        </Greeting>
+        {reason !== null && (
+          <p class="notice mb-6" role="status">
+            {reason}
+          </p>
+        )}
         <form ref={form} class="grid gap-4" onSubmit={(event) => void submit(event as SubmitEvent)}>
           {isNew && <Field name="name" label="Name" hint="optional" autocomplete="name" error={at("name")} />}
           <Field
@@ -70,20 +85,52 @@ export function LoginView() {
           </button>
         </form>
         <p class="mt-7 text-center text-sm text-soft">
-          {isNew ? "Already have an account?" : "New here?"}{" "}
-          <button
-            type="button"
-            class="font-medium text-brand underline underline-offset-3 hover:text-brand-strong"
-            onClick={() => {
-              setNew(!isNew);
-              setTrouble(null);
-            }}
-          >
-            {isNew ? "Log in" : "Create an account"}
-          </button>
+          {accounts.first ? null : isNew ? "Already have an account?" : accounts.open ? "New here?" : CLOSED}{" "}
+          {(accounts.open || isNew) && !accounts.first && (
+            <button
+              type="button"
+              class="text-button"
+              onClick={() => {
+                setNew(!isNew);
+                setTrouble(null);
+              }}
+            >
+              {isNew ? "Log in" : "Create an account"}
+            </button>
+          )}
         </p>
       </div>
     </main>
+  );
+}
+
+const CLOSED = "This installation takes no new accounts. Ask whoever runs it for one.";
+
+/** A new installation: nobody can log in. */
+function FirstView({ start }: { start: () => void }) {
+  return (
+    <main class="grid h-full place-items-center overflow-y-auto px-5 py-10 short:py-3">
+      <div class="grid w-full max-w-[23rem] justify-items-center">
+        <Greeting title="Welcome to Edge Assistant">
+          There is no account here yet. Whoever makes the first one is the administrator of this installation.
+        </Greeting>
+        <button type="button" class="main-button h-11" onClick={start}>
+          Create an account
+        </button>
+      </div>
+    </main>
+  );
+}
+
+function Greeting({ title, children }: { title: string; children: ComponentChildren }) {
+  return (
+    <div class="mb-8 grid justify-items-center gap-5 text-center">
+      <Logo size={48} />
+      <div>
+        <h1 class="text-2xl font-semibold tracking-tight">{title}</h1>
+        <p class="mt-1.5 text-soft">{children}</p>
+      </div>
+    </div>
   );
 }
 

@@ -6,7 +6,6 @@ import { conversations, hasMore, listError, loading, loadList, loadMore } from "
 import { conversationPath, follow, route, TOOLS_PATH } from "../state/route.ts";
 import { logOut } from "../state/session.ts";
 import type { Conversation, User } from "../types.ts";
-import { announce } from "./announce.tsx";
 import { type Asked, ConversationDialog } from "./conversation-dialog.tsx";
 import { Icon, Logo } from "./icons.tsx";
 import { drawerOpen } from "./shell.tsx";
@@ -47,7 +46,7 @@ function List({ ask }: { ask: (asked: Asked) => void }) {
         <p>{listError}</p>
         <button
           type="button"
-          class="mt-2 font-medium text-brand underline underline-offset-3"
+          class="text-button mt-2"
           onClick={() => void loadList()}
         >
           Try again
@@ -87,13 +86,15 @@ function Item({ item, ask }: { item: Conversation; ask: (asked: Asked) => void }
   const at = route.value;
   const current = at.page === "conversation" && at.id === item.id;
   const title = (current ? conversation.value?.title : null) || item.title || "New chat";
-  // A finger cannot hover: there, the conversation that is open has its buttons at hand.
-  const touch = current ? "pointer-coarse:static pointer-coarse:opacity-100" : "pointer-coarse:hidden";
+  // A finger cannot hover: there, one button brings the others.
+  const [open, setOpen] = useState(false);
+  const touch = open ? "pointer-coarse:static pointer-coarse:opacity-100" : "pointer-coarse:hidden";
   return (
     <li class={`group relative flex items-center rounded-lg ${current ? "bg-hover" : "hover:bg-hover"}`}>
       <a
         href={conversationPath(item.id)}
-        class={`min-w-0 flex-1 truncate rounded-lg px-2.5 py-2 text-sm ${current ? "font-medium" : ""}`}
+        dir="auto"
+        class={`min-w-0 flex-1 truncate rounded-lg px-2.5 py-2 text-sm pointer-coarse:py-3 ${current ? "font-medium" : ""}`}
         aria-current={current ? "page" : undefined}
         title={title}
         onClick={(event) => leaveTo(event, conversationPath(item.id))}
@@ -122,22 +123,41 @@ function Item({ item, ask }: { item: Conversation; ask: (asked: Asked) => void }
           <Icon name="trash" size={16} />
         </button>
       </div>
+      <button
+        type="button"
+        class="ghost-button hidden pointer-coarse:inline-flex"
+        aria-label={`More about “${title}”`}
+        aria-expanded={open}
+        onClick={() => setOpen(!open)}
+      >
+        <Icon name={open ? "close" : "more"} size={16} />
+      </button>
     </li>
   );
 }
 
 function Account({ user }: { user: User }) {
   const name = user.name || user.email;
-  const leave = () => void logOut().catch((error: unknown) => announce(describe(error)));
+  const [trouble, setTrouble] = useState<string | null>(null);
+  const leave = () => {
+    setTrouble(null);
+    void logOut().catch((error: unknown) => setTrouble(describe(error)));
+  };
   return (
-    <div class="flex items-center gap-1 border-t border-line px-4 py-3">
+    <div class="border-t border-line px-4 py-3 short:py-1">
+      {trouble !== null && (
+        <p class="mb-2 text-sm text-danger" role="alert">
+          You are still logged in. {trouble}
+        </p>
+      )}
+    <div class="flex items-center gap-1">
       <span
         class="grid size-8 shrink-0 place-items-center rounded-full bg-brand-tint text-sm font-semibold text-brand"
         aria-hidden="true"
       >
         {name.slice(0, 1).toUpperCase()}
       </span>
-      <span class="ml-2 min-w-0 flex-1 truncate text-sm" title={user.email}>
+      <span dir="auto" class="ml-2 min-w-0 flex-1 truncate text-sm" title={user.email}>
         {name}
       </span>
       <a
@@ -153,6 +173,7 @@ function Account({ user }: { user: User }) {
       <button type="button" class="ghost-button" aria-label="Log out" title="Log out" onClick={leave}>
         <Icon name="leave" />
       </button>
+    </div>
     </div>
   );
 }

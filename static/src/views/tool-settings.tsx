@@ -177,7 +177,7 @@ function Row({ tool }: { tool: Tool }) {
             <button
               key={effect}
               type="button"
-              class={`h-8 flex-1 rounded-[0.6rem] text-sm transition-colors aria-disabled:opacity-60 ${
+              class={`h-8 flex-1 rounded-[0.6rem] text-sm pointer-coarse:h-11 transition-colors aria-disabled:opacity-60 ${
                 (tool.own_policy ?? tool.policy) === effect
                   ? "bg-brand font-medium text-paper"
                   : "text-soft hover:bg-hover hover:text-ink"
@@ -195,7 +195,7 @@ function Row({ tool }: { tool: Tool }) {
           {tool.own_policy !== null && !waiting && (
             <button
               type="button"
-              class="shrink-0 font-medium text-brand underline underline-offset-3"
+              class="text-button shrink-0"
               aria-label={`Use the default for ${title}`}
               onClick={(event) => {
                 // The button goes; its neighbours are where one goes on.

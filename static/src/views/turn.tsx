@@ -1,7 +1,8 @@
 /** One turn of a conversation: what a person said, or an answer with its reasoning, its tools and how it ended. */
 import { useEffect, useState } from "preact/hooks";
-import { retry } from "../state/chat.ts";
+import { busy, retry, say } from "../state/chat.ts";
 import { type AnswerTurn, answerText, isRunning, type Part, type UserTurn } from "../turns.ts";
+import { focusComposer } from "./composer.tsx";
 import { CopyButton } from "./copy.tsx";
 import { Icon } from "./icons.tsx";
 import { Markdown } from "./markdown.tsx";
@@ -9,9 +10,10 @@ import { ToolCall } from "./tool.tsx";
 
 export function UserMessage({ turn }: { turn: UserTurn }) {
   return (
-    <article class="ml-auto max-w-[85%]">
+    <article class="turn ml-auto max-w-[85%]">
       <h2 class="sr-only">You</h2>
       <p
+        dir="auto"
         class={`rounded-3xl rounded-br-lg bg-brand-tint px-4.5 py-2.5 leading-7 break-words whitespace-pre-wrap ${turn.sending ? "opacity-60" : ""}`}
       >
         {turn.text}
@@ -20,11 +22,13 @@ export function UserMessage({ turn }: { turn: UserTurn }) {
   );
 }
 
-export function Answer({ answer, canRetry }: { answer: AnswerTurn; canRetry: boolean }) {
+type AnswerProps = { answer: AnswerTurn; canRetry: boolean; isLast: boolean };
+
+export function Answer({ answer, canRetry, isLast }: AnswerProps) {
   const running = isRunning(answer);
   const text = answerText(answer);
   return (
-    <article class="group min-w-0" aria-busy={running}>
+    <article class="turn group min-w-0" aria-busy={running}>
       <h2 class="sr-only">Assistant</h2>
       <div class="grid grid-cols-1 gap-4">
         {answer.parts.map((part, index) => (
@@ -36,7 +40,7 @@ export function Answer({ answer, canRetry }: { answer: AnswerTurn; canRetry: boo
             growing={running && index === answer.parts.length - 1}
           />
         ))}
-        <Status answer={answer} canRetry={canRetry} />
+        <Status answer={answer} canRetry={canRetry} isLast={isLast} />
       </div>
       {!running && text !== "" && (
         <div class="mt-2 -ml-1.5 flex">
@@ -63,7 +67,10 @@ function PartView({ part, runId, running, growing }: PartProps) {
               <Icon name="chevron" size={14} />
             </span>
           </summary>
-          <p class="mt-2 border-l-2 border-line pl-4 text-sm leading-6 break-words whitespace-pre-wrap text-soft">
+          <p
+            dir="auto"
+            class="mt-2 border-s-2 border-line ps-4 text-sm leading-6 break-words whitespace-pre-wrap text-soft"
+          >
             {part.text}
           </p>
         </details>
@@ -73,7 +80,7 @@ function PartView({ part, runId, running, growing }: PartProps) {
   }
 }
 
-function Status({ answer, canRetry }: { answer: AnswerTurn; canRetry: boolean }) {
+function Status({ answer, canRetry, isLast }: AnswerProps) {
   switch (answer.phase) {
     case "waiting":
       return (
@@ -92,13 +99,13 @@ function Status({ answer, canRetry }: { answer: AnswerTurn; canRetry: boolean })
         >
           <span class="flex min-w-0 flex-1 basis-60 items-start gap-2.5 break-words">
             <Icon name="warning" />
-            <span class="min-w-0">{answer.error?.message || "The answer could not be finished."}</span>
+            <bdi class="min-w-0">{answer.error?.message || "The answer could not be finished."}</bdi>
           </span>
           {canRetry && <RetryButton />}
         </div>
       );
     case "ended":
-      return <Ending reason={answer.finishReason} canRetry={canRetry} />;
+      return <Ending reason={answer.finishReason} canRetry={canRetry} isLast={isLast} />;
     default:
       return null;
   }
@@ -111,28 +118,41 @@ const ENDINGS: Record<string, string> = {
   content_filter: "The model's provider withheld the rest of this answer.",
 };
 
-function Ending({ reason, canRetry }: { reason: string | null; canRetry: boolean }) {
+type EndingProps = { reason: string | null; canRetry: boolean; isLast: boolean };
+
+function Ending({ reason, canRetry, isLast }: EndingProps) {
   const words = ENDINGS[reason ?? ""];
   if (words === undefined) return null;
   return (
     <div class="flex flex-wrap items-center gap-x-4 gap-y-2 text-sm text-soft">
       <span>{words}</span>
       {canRetry && <RetryButton />}
+      {reason === "length" && isLast && <AgainButton label="Continue" act={() => say(CONTINUE)} />}
     </div>
   );
 }
 
+/** What a person would write, too. */
+const CONTINUE = "Continue where you stopped.";
+
 function RetryButton() {
+  return <AgainButton label="Retry" act={retry} />;
+}
+
+/** It goes when the answer comes: whoever pressed it is not left nowhere. */
+function AgainButton({ label, act }: { label: string; act: () => Promise<unknown> }) {
   const [waiting, setWaiting] = useState(false);
+  const press = async () => {
+    if (waiting) return;
+    setWaiting(true);
+    await act();
+    setWaiting(false);
+    if (busy.peek()) focusComposer();
+  };
   return (
-    <button
-      type="button"
-      class="plain-button h-9 px-3 text-ink"
-      disabled={waiting}
-      onClick={() => (setWaiting(true), void retry().finally(() => setWaiting(false)))}
-    >
+    <button type="button" class="plain-button h-9 px-3 text-ink" aria-disabled={waiting} onClick={() => void press()}>
       <Icon name="retry" size={16} />
-      Retry
+      {label}
     </button>
   );
 }

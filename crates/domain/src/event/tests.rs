@@ -52,7 +52,7 @@ fn progress_starts_anew_after_a_tool_event() {
     let at = Timestamp::from_millis(0);
     Event::Thinking { content: "hm" }.write(&mut id, RUN_ID, at, &mut out);
     Event::Token { content: "a", token_count: 1 }.write(&mut id, RUN_ID, at, &mut out);
-    Event::ToolRequest { name: "t", call_id: "c", arguments: RawValue::NULL }.write(&mut id, RUN_ID, at, &mut out);
+    Event::ToolRequest { name: "t", call_id: "c", arguments: "" }.write(&mut id, RUN_ID, at, &mut out);
     Event::Token { content: "b", token_count: 2 }.write(&mut id, RUN_ID, at, &mut out);
     let mut progress = Progress::default();
     progress.read(&out);
@@ -62,13 +62,12 @@ fn progress_starts_anew_after_a_tool_event() {
 #[test]
 fn a_question_for_approval_is_logged_and_its_call_remembered() {
     let (mut id, mut out) = (4, String::new());
-    let arguments = RawValue::from_string(r#"{"to":"a@example.org","sum":10.10}"#.into()).unwrap();
     Event::ToolApproval {
         name: "mail_send",
         call_id: "c1",
         server: "mail",
         title: "Send mail",
-        arguments: &arguments,
+        arguments: r#"{"to":"a@example.org","sum":10.10}"#,
         always_asks: false,
         expires_at: Timestamp::from_millis(1_767_225_600_000),
     }
@@ -87,6 +86,32 @@ fn a_question_for_approval_is_logged_and_its_call_remembered() {
     let mut progress = Progress { text: "before".into(), last_id: 4, ..Progress::default() };
     progress.read(&out);
     assert_eq!(progress, Progress { last_id: 5, approvals_asked: vec!["c1".into()], ..Progress::default() });
+}
+
+#[test]
+fn arguments_are_told_in_the_letters_of_the_model() {
+    let told = |arguments: &str| {
+        let (mut id, mut out) = (0, String::new());
+        Event::ToolRequest { name: "t", call_id: "c", arguments }.write(
+            &mut id,
+            RUN_ID,
+            Timestamp::from_millis(0),
+            &mut out,
+        );
+        let data = frames(&out).next().unwrap().data.to_owned();
+        let (_, rest) = data.split_once("\"arguments\":").unwrap();
+        rest.split_once(",\"run_id\"").unwrap().0.to_owned()
+    };
+    for written in
+        [r#"{"n": 12345678901234567890123.10, "n":1.0e2}"#, r#"{"s":"\u0041\ud83d\n","deep":{"a":[1.50,-0]}}"#, "{}"]
+    {
+        assert_eq!(told(written), written);
+    }
+    assert_eq!(told(" {\n\"a\":\r\n 1}\n"), r#"{ "a":   1}"#);
+    assert_eq!(told(" "), "{}");
+    for none in [r#"{"a": "#, "[1]", "12", "{}{}", "{\"a\":\"\n\"}"] {
+        assert_eq!(told(none), serde_json::to_string(none).unwrap());
+    }
 }
 
 proptest! {

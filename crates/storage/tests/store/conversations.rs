@@ -22,6 +22,7 @@ crate::on_each_database! {
     a_message_sent_many_times_at_once_is_stored_once,
     one_of_many_messages_sent_at_once_is_stored_and_the_others_wait,
     a_page_of_messages_is_cut_by_size_but_never_empty,
+    messages_are_paged_from_the_newest_to_the_oldest,
     the_context_has_the_newest_messages_that_fit_and_always_the_question,
     deleting_a_conversation_takes_everything_with_it,
 }
@@ -170,6 +171,29 @@ fn a_page_of_messages_is_cut_by_size_but_never_empty(place: Place) {
     assert_eq!((first.messages.len(), first.next), (3, Some(3)), "5 + 100 bytes, and the one that crosses the line");
     assert_eq!((second.messages.len(), second.next), (2, None));
     assert_eq!(block_on(fixture.store.messages(user.id, conversation, 1, 1, 1)).unwrap().messages.len(), 1);
+}
+
+fn messages_are_paged_from_the_newest_to_the_oldest(place: Place) {
+    let fixture = Fixture::new(place);
+    let (user, stranger) = (fixture.user("a@example.org"), fixture.user("b@example.org"));
+    let conversation = fixture.conversation(&user);
+    for _ in 0..3 {
+        let (_, lease) = fixture.claimed(&user, conversation);
+        assert!(fixture.end(lease, RunState::Complete, "stop"));
+    }
+    let read = |owner: Id, before, limit, max_bytes| {
+        block_on(fixture.store.newest_messages(owner, conversation, before, limit, max_bytes)).unwrap()
+    };
+    let mut places = Vec::new();
+    let mut before = Some(i64::MAX);
+    while let Some(place) = before {
+        let page = read(user.id, place, 4, 1_000_000);
+        places.extend(page.messages.iter().map(|message| message.position));
+        before = page.next;
+    }
+    assert_eq!(places, [6, 5, 4, 3, 2, 1]);
+    assert_eq!(read(user.id, i64::MAX, 200, 1).messages.len(), 1, "a page of long messages ends early");
+    assert!(read(stranger.id, i64::MAX, 200, 1_000_000).messages.is_empty());
 }
 
 fn the_context_has_the_newest_messages_that_fit_and_always_the_question(place: Place) {

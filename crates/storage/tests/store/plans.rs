@@ -99,6 +99,7 @@ fn do_what_people_do(store: &Store<Recorder<'_>>) {
         store.conversations(user_id, Some(place), 50).await.unwrap();
         store.conversation(user_id, conversation_id).await.unwrap().unwrap();
         store.messages(user_id, conversation_id, 0, 100, 1_000_000).await.unwrap();
+        store.newest_messages(user_id, conversation_id, i64::MAX, 100, 1_000_000).await.unwrap();
         let sent = store.append_message(user_id, conversation_id, &incoming).await.unwrap();
         let Appended::Stored(_, run) = sent else { panic!("not stored: {sent:?}") };
         store.append_message(user_id, conversation_id, &incoming).await.unwrap();

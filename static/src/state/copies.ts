@@ -1,0 +1,31 @@
+/** The conversations that were open in this tab, to be read when the server cannot be reached. Gone with the tab. */
+import type { Piece } from "../history.ts";
+import type { Turn } from "../turns.ts";
+import type { Conversation } from "../types.ts";
+
+export type Copy = { conversation: Conversation; turns: Turn[]; before: Piece["before"]; loadedAt: Date };
+
+/** What one goes back to. */
+const MAX_COPIES = 10;
+
+const copies = new Map<string, Copy>();
+
+export function keepCopy(copy: Copy): void {
+  const { id } = copy.conversation;
+  copies.delete(id);
+  copies.set(id, copy);
+  const [oldest] = copies.keys();
+  if (copies.size > MAX_COPIES && oldest !== undefined) copies.delete(oldest);
+}
+
+export function findCopy(id: string): Copy | undefined {
+  return copies.get(id);
+}
+
+export function forgetCopy(id: string): void {
+  copies.delete(id);
+}
+
+export function forgetCopies(): void {
+  copies.clear();
+}
