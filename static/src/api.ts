@@ -102,7 +102,10 @@ export const runs = {
     const init: RequestInit = { headers, signal, cache: "no-store" };
     const response = await renewing(() => reach(`${runPath(id)}/events`, init));
     if (response.status === 204) return null;
-    if (!response.ok || response.body === null) throw await problemOf(response);
+    if (!response.ok || response.body === null) {
+      const text = await response.text().catch(() => "");
+      throw problemOf({ status: response.status, headers: response.headers, text });
+    }
     return response.body;
   },
 };
@@ -147,41 +150,42 @@ async function send<T>(method: string, path: string, options: Options = {}): Pro
   const end = begin();
   try {
     const attempt = () => (once ? limited(path, init) : persistently(path, init));
-    const response = await (renew ? renewing(attempt) : attempt());
-    if (!response.ok) throw await problemOf(response);
-    if (response.status === 204) return undefined as T;
-    return (await response.json().catch((error: unknown) => Promise.reject(broken(error, init)))) as T;
+    const answer = await (renew ? renewing(attempt) : attempt());
+    if (answer.status >= 400) throw problemOf(answer);
+    return (answer.text === "" ? undefined : JSON.parse(answer.text)) as T;
   } finally {
     end();
   }
 }
 
-async function renewing(attempt: () => Promise<Response>): Promise<Response> {
-  const response = await attempt();
-  if (response.status !== 401) return response;
+async function renewing<T extends { status: number }>(attempt: () => Promise<T>): Promise<T> {
+  const answer = await attempt();
+  if (answer.status !== 401) return answer;
   const refusal = await renewSession();
   if (refusal !== null) throw refusal;
   return attempt();
 }
 
-/** Before each further try. A host that is restarted behind a proxy is missed for a few seconds. */
-const PAUSES_MS = [250, 1_000, 2_500, 5_000];
+/** Before each further try. Proxies take a host for dead for ten seconds after it was restarted. */
+const PAUSES_MS = [250, 1_000, 2_500, 5_000, 5_000];
 /** What a server asks us to wait at most; beyond it the person is told instead. */
 const LONGEST_PAUSE_MS = 10_000;
 /** A proxy whose server is away, or a server that cannot take any more. */
 const AWAY = new Set([502, 503, 504]);
 
-async function persistently(path: string, init: RequestInit): Promise<Response> {
+/** An answer that came to its end. */
+type Answer = { status: number; headers: Headers; text: string };
+
+async function persistently(path: string, init: RequestInit): Promise<Answer> {
   for (let tried = 0; ; tried++) {
     const pauseMs = PAUSES_MS[tried];
     let askedMs = 0;
     try {
-      const response = await limited(path, init);
-      askedMs = retryAfterMs(response) ?? 0;
+      const answer = await limited(path, init);
       // The first time it was done, and only the answer to it was lost.
-      if (tried > 0 && init.method === "DELETE" && response.status === 404) return new Response(null, { status: 204 });
-      if (!AWAY.has(response.status) || pauseMs === undefined || askedMs > LONGEST_PAUSE_MS) return response;
-      await response.body?.cancel();
+      if (tried > 0 && init.method === "DELETE" && answer.status === 404) return { ...answer, status: 204, text: "" };
+      askedMs = retryAfterMs(answer) ?? 0;
+      if (!AWAY.has(answer.status) || pauseMs === undefined || askedMs > LONGEST_PAUSE_MS) return answer;
     } catch (error) {
       if (!(error instanceof ApiError) || pauseMs === undefined || isOffline()) throw error;
     }
@@ -195,10 +199,16 @@ const TRY_LIMIT_MS = 10_000;
 const SENDING_MS_PER_CHAR = 1 / 20;
 
 /** One try, which ends. */
-function limited(path: string, init: RequestInit): Promise<Response> {
+async function limited(path: string, init: RequestInit): Promise<Answer> {
   const size = typeof init.body === "string" ? init.body.length : 0;
-  const limit = AbortSignal.timeout(TRY_LIMIT_MS + size * SENDING_MS_PER_CHAR);
-  return reach(path, { ...init, signal: init.signal ? AbortSignal.any([init.signal, limit]) : limit });
+  const limit = AbortSignal.timeout(TRY_LIMIT_MS + Math.ceil(size * SENDING_MS_PER_CHAR));
+  const signal = init.signal ? AbortSignal.any([init.signal, limit]) : limit;
+  const response = await reach(path, { ...init, signal });
+  try {
+    return { status: response.status, headers: response.headers, text: await response.text() };
+  } catch (error) {
+    throw broken(error, init);
+  }
 }
 
 async function reach(path: string, init: RequestInit): Promise<Response> {
@@ -222,22 +232,36 @@ function broken(error: unknown, init: RequestInit): unknown {
 }
 
 /** `Retry-After` (RFC 9110, section 10.2.3): seconds or a date. */
-function retryAfterMs(response: Response): number | null {
-  const value = response.headers.get("Retry-After");
+function retryAfterMs({ headers }: { headers: Headers }): number | null {
+  const value = headers.get("Retry-After");
   if (value === null) return null;
   const ms = /^\d+$/.test(value.trim()) ? Number(value) * 1000 : Date.parse(value) - Date.now();
   return ms > 0 ? ms : null;
 }
 
-async function problemOf(response: Response): Promise<ApiError> {
-  const problem = (await response.json().catch(() => ({}))) as Partial<Problem>;
+function problemOf(answer: Answer): ApiError {
+  const { status } = answer;
+  const problem = parsed(answer.text);
   return new ApiError(
-    response.status,
+    status,
     problem.code ?? "unexpected",
-    problem.detail ?? `The server answered ${response.status} and did not say why. Try again.`,
+    problem.detail ??
+      (AWAY.has(status)
+        ? `The server is away for the moment: what stands before it answers ${status}. Try again soon.`
+        : `The server answered ${status} and did not say why. Try again.`),
     problem.field ?? null,
-    retryAfterMs(response),
+    retryAfterMs(answer),
   );
+}
+
+/** What is no problem of ours says nothing. */
+function parsed(text: string): Partial<Problem> {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null ? value : {};
+  } catch {
+    return {};
+  }
 }
 
 let renewal: Promise<ApiError | null> | null = null;
@@ -250,17 +274,16 @@ let renewal: Promise<ApiError | null> | null = null;
  */
 function renewSession(): Promise<ApiError | null> {
   renewal ??= exclusively(async () => {
-    if ((await persistently("/auth/me", {})).ok) return null;
-    const response = await persistently("/auth/refresh", { method: "POST" });
-    if (response.ok) return null;
-    const refusal = await problemOf(response);
-    if (refusal.status !== 401) throw refusal;
-    return refusal;
+    if ((await persistently("/auth/me", {})).status < 400) return null;
+    const answer = await persistently("/auth/refresh", { method: "POST" });
+    if (answer.status < 400) return null;
+    if (answer.status !== 401) throw problemOf(answer);
+    return problemOf(answer);
   }).finally(() => (renewal = null));
   return renewal;
 }
 
 function exclusively<T>(work: () => Promise<T>): Promise<T> {
   // Absent on plain http to another machine: there, each tab is on its own.
-  return "locks" in navigator ? navigator.locks.request("ea.renew", work) : work();
+  return globalThis.navigator?.locks ? navigator.locks.request("ea.renew", work) : work();
 }

@@ -192,6 +192,13 @@ export async function assertAccessible(page, where) {
   assert.deepEqual(found, [], where);
 }
 
+/** An answer to put in place of the server's: something failed there, which the page does not try again by itself. */
+export const internal = {
+  status: 500,
+  contentType: "application/problem+json",
+  body: JSON.stringify({ status: 500, code: "internal", detail: "Out of order." }),
+};
+
 /** Waits until a condition holds, looking again and again: for what no event of the page tells. */
 export async function eventually(condition, what) {
   const until = Date.now() + WAIT_LIMIT_MS;

@@ -7,6 +7,7 @@ import {
   composer,
   createConversation,
   eventually,
+  internal,
   openConversation,
   person,
   say,
@@ -164,14 +165,14 @@ test("reasoning is kept apart from the answer", async (t) => {
 test("a message that could not be sent stays in the composer, and is stored once however often it is sent", async (t) => {
   const { page } = await person(t);
   const id = await openConversation(page, "scripted-delay=1");
-  let tries = 0;
   await page.route("**/messages", async (route) => {
-    if (route.request().method() !== "POST" || ++tries > 1) return route.fallback();
-    await route.fetch(); // the server has it, its answer is lost
-    await route.abort();
+    if (route.request().method() !== "POST") return route.fallback();
+    await route.fetch(); // the server has it, but says otherwise
+    await route.fulfill(internal);
   });
   await say(page, "Only once");
   await page.getByRole("alert").waitFor();
+  await page.unroute("**/messages");
   assert.equal(await composer(page).inputValue(), "Only once");
   await page.reload();
   await answered(page);

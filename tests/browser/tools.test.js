@@ -7,6 +7,7 @@ import {
   assertAccessible,
   composer,
   eventually,
+  internal,
   logIn,
   openConversation,
   person,
@@ -171,13 +172,14 @@ test("a decision that does not arrive is told in words and can be made again", a
   const { page } = it;
   let release;
   const held = new Promise((resolve) => (release = resolve));
-  await page.route("**/approvals", async (route) => (await held, route.abort()), { times: 1 });
+  await page.route("**/approvals", async (route) => (await held, route.fulfill(internal)));
   await choice(page, "Allow once").click();
   for (const name of ["Allow once", "Always allow", "Deny"])
     await eventually(() => choice(page, name).isDisabled(), `${name} to be out of reach`);
   release();
   await question(page).getByRole("alert").waitFor();
-  assert.match(await question(page).getByRole("alert").innerText(), /not confirmed.*could not be reached/s);
+  assert.match(await question(page).getByRole("alert").innerText(), /not confirmed.*Out of order/s);
+  await page.unroute("**/approvals");
   await choice(page, "Allow once").click();
   await answered(page);
   await call(page).waitFor();
@@ -253,9 +255,10 @@ test("the use of each tool is chosen, kept, and goes back to the default", async
   const label = (effect) => effect[0].toUpperCase() + effect.slice(1);
   await pressed(label(tool.policy)).waitFor();
 
-  await page.route("**/api/tools/policies", (route) => route.abort(), { times: 1 });
+  await page.route("**/api/tools/policies", (route) => route.fulfill(internal));
   await group.getByRole("button", { name: "Deny" }).click();
-  await page.getByRole("alert").getByText("could not be reached").waitFor();
+  await page.getByRole("alert").getByText("Out of order").waitFor();
+  await page.unroute("**/api/tools/policies");
   await pressed(label(tool.policy)).waitFor();
 
   await group.getByRole("button", { name: "Deny" }).click();
@@ -274,9 +277,10 @@ test("the use of each tool is chosen, kept, and goes back to the default", async
 
 test("a list of tools that cannot be had says so, and is had on trying again", async (t) => {
   const { page } = await person(t);
-  await page.route("**/api/tools", (route) => route.abort(), { times: 1 });
+  await page.route("**/api/tools", (route) => route.fulfill(internal));
   await page.getByRole("link", { name: "Tools" }).click();
   await page.getByRole("alert").getByText("could not be listed").waitFor();
+  await page.unroute("**/api/tools");
   await page.getByRole("button", { name: "Try again" }).click();
   await eventually(async () => (await page.getByRole("alert").count()) === 0, "the list");
 });
