@@ -1,6 +1,6 @@
 /** The messages of a conversation, page by page, newest first. A page begins with what a person said: no answer is cut in two. */
 import { conversations as api } from "./api.ts";
-import type { AnswerTurn, Turn } from "./turns.ts";
+import type { Turn } from "./turns.ts";
 import type { Message } from "./types.ts";
 
 /** What fills some screens. */
@@ -45,11 +45,8 @@ export function keyOf(turn: Turn): string {
   return turn.kind === "user" ? turn.id : turn.runId;
 }
 
+/** An answer that ended does not change, and who saw it being written knows more of it than is stored. */
 function isSame(a: Turn, b: Turn): boolean {
   if (a.kind === "user" || b.kind === "user") return a.kind === b.kind;
-  return a.finishReason === b.finishReason && length(a) === length(b);
-}
-
-function length({ parts }: AnswerTurn): number {
-  return parts.reduce((sum, part) => sum + 1 + (part.kind === "tool" ? 0 : part.text.length), 0);
+  return a.phase === "ended" && a.finishReason === b.finishReason;
 }

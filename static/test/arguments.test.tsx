@@ -4,6 +4,7 @@ import { renderToString } from "preact-render-to-string";
 import { piecesOf, readArguments, readParameters } from "../src/arguments.ts";
 import { duration, timeLeft } from "../src/durations.ts";
 import { readEvent } from "../src/events.ts";
+import { add, isWhole, type Span } from "../src/spans.ts";
 import { unmistakable, visible } from "../src/visible.ts";
 import { Arguments } from "../src/views/arguments.tsx";
 
@@ -118,6 +119,12 @@ test("what a person is asked about is there to its end, in pieces that fit on a 
   assert.equal(pieces.join(""), text);
   assert.ok(pieces.every((piece) => piece.length <= 201 && piece.split("\n").length <= 6));
   assert.ok(pieces.every((piece) => !/\p{Cs}/u.test(piece)));
+});
+
+test("parts that were seen become the whole, in whatever order they were seen", () => {
+  const seen = (...parts: Span[]) => isWhole(parts.reduce<Span[]>(add, []));
+  assert.ok(seen([0, 0.5], [0.4, 1]) && seen([0.7, 1], [0, 0.3], [0.3, 0.7]) && seen([0.01, 0.99]));
+  assert.ok(!seen() && !seen([0, 0.9]) && !seen([0.1, 1]) && !seen([0, 0.4], [0.6, 1]));
 });
 
 test("a long value of a call that was made is folded and says how long it is, a short one is whole", () => {

@@ -8,6 +8,7 @@ import {
   createConversation,
   eventually,
   internal,
+  logIn,
   openConversation,
   person,
   say,
@@ -160,6 +161,128 @@ test("reasoning is kept apart from the answer", async (t) => {
   assert.doesNotMatch(text, /Step 1 of the script/);
   await page.getByText("Thinking").click();
   await page.getByText("Step 1 of the script.").waitFor();
+});
+
+test("what was opened in an answer stays open, and nothing of it is made anew, when the next one is asked for", async (t) => {
+  const { page } = await person(t);
+  await openConversation(page, "scripted-reasoning=5-delay=1");
+  await say(page, "Think first");
+  await answered(page);
+  await page.getByText("Thinking").click();
+  await answers(page)
+    .first()
+    .evaluate((answer) => answer.querySelectorAll("*").forEach((element) => (element.isOld = true)));
+  await say(page, "Once more");
+  await eventually(async () => (await answers(page).count()) === 2, "the second answer");
+  await answered(page);
+  const first = answers(page).first();
+  assert.ok(await first.locator("details").evaluate((details) => details.open));
+  assert.ok(await first.evaluate((answer) => [...answer.querySelectorAll("*")].every((element) => element.isOld)));
+});
+
+test("the keyboard is not left nowhere when an answer is stopped and tried again", async (t) => {
+  const { page } = await person(t);
+  await openConversation(page, SLOW);
+  await say(page, "Stop me");
+  await stopButton(page).focus();
+  await page.keyboard.press("Enter");
+  await page.getByText("You stopped this answer.").waitFor();
+  await page.waitForFunction(() => document.activeElement.ariaLabel === "Send");
+  await page.getByRole("button", { name: "Retry" }).focus();
+  await page.keyboard.press("Enter");
+  await stopButton(page).waitFor();
+  await page.waitForFunction(() => document.activeElement.tagName === "TEXTAREA");
+});
+
+test("what was said on another device is there once one speaks here", async (t) => {
+  const { page, account } = await person(t);
+  const id = await openConversation(page, "scripted-delay=1");
+  await say(page, "From the desktop");
+  await answered(page);
+  const { page: phone } = await person(t, { signedUp: false });
+  await phone.goto(`/c/${id}`);
+  await logIn(phone, account);
+  await answered(phone);
+  await say(phone, "From the phone");
+  await answered(phone);
+  await say(page, "From the desktop again");
+  await page.getByRole("article").getByText("From the phone").first().waitFor();
+  await answered(page);
+  const said = await page.getByRole("article").filter({ hasText: "From the" }).allInnerTexts();
+  assert.deepEqual(
+    said.map((text) => /From the [a-z ]+/.exec(text)[0]).slice(0, 5).filter((text, index, all) => all.indexOf(text) === index),
+    ["From the desktop", "From the phone", "From the desktop again"],
+  );
+});
+
+test("of a long conversation the newest is there at once, and the rest on demand, above what is being read", async (t) => {
+  const { page } = await person(t);
+  const id = await openConversation(page, null);
+  const all = Array.from({ length: 500 }, (_, index) => ({
+    ...{ id: `m${index}`, conversation_id: id, run_id: `r${index >> 1}`, created_at: "2026-01-01T00:00:00Z" },
+    ...(index % 2 === 0 ? { role: "user" } : { role: "assistant", finish_reason: "stop" }),
+    content: `Number ${index}. ${"Some **words**. ".repeat(20)}`,
+  })).reverse();
+  await page.route("**/messages?*", (route) => {
+    const query = new URL(route.request().url()).searchParams;
+    const [from, limit] = [Number(query.get("cursor")), Number(query.get("limit"))];
+    const next = from + limit < all.length ? String(from + limit) : null;
+    return route.fulfill({ json: { items: all.slice(from, from + limit), next_cursor: next } });
+  });
+  await page.reload();
+  await page.getByText("Number 499.").waitFor();
+  assert.ok((await page.getByRole("article").count()) <= 60);
+  const earlier = page.getByRole("button", { name: "Show earlier messages" });
+  await earlier.scrollIntoViewIfNeeded();
+  const first = page.getByRole("article").first();
+  const text = (await first.textContent()).match(/Number \d+\./)[0];
+  const before = (await page.getByText(text).boundingBox()).y;
+  await earlier.click();
+  await eventually(async () => !(await first.textContent()).includes(text), "earlier messages");
+  assert.ok(Math.abs((await page.getByText(text).boundingBox()).y - before) < 60, "what was read stays in its place");
+  assert.ok((await page.getByRole("article").count()) <= 120);
+});
+
+test("a server that does not answer is told within five seconds, and need not be waited for", async (t) => {
+  const { page } = await person(t);
+  const id = await openConversation(page, "scripted-delay=1");
+  await page.route("**/messages", (route) => (route.request().method() === "POST" ? undefined : route.fallback()));
+  await say(page, "Is anybody there?");
+  await page.getByText("The server does not answer").waitFor({ timeout: 5_000 });
+  await stopButton(page).click();
+  await page.getByRole("alert").getByText("Your message is back").waitFor();
+  assert.equal(await composer(page).inputValue(), "Is anybody there?");
+  await page.unroute("**/messages");
+  await composer(page).press("Enter");
+  await answered(page);
+  assert.equal((await storedMessages(page, id)).filter((message) => message.role === "user").length, 1);
+});
+
+test("what cannot be sent now, or at all, is said and stays", async (t) => {
+  const { page } = await person(t);
+  await openConversation(page, "scripted-chunks=2000-delay=50");
+  await say(page, "Talk");
+  await stopButton(page).waitFor();
+  await say(page, "And another thing");
+  await page.getByText("still being written").waitFor();
+  assert.equal(await composer(page).inputValue(), "And another thing");
+  await stopButton(page).click();
+  await page.getByText("You stopped this answer.").waitFor();
+  assert.equal(await page.getByText("still being written").count(), 0);
+  await composer(page).evaluate((field) => {
+    const clipboardData = new DataTransfer();
+    clipboardData.items.add(new File(["x"], "x.png", { type: "image/png" }));
+    field.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true }));
+  });
+  await page.getByText("Pictures and other files cannot be sent").waitFor();
+});
+
+test("an answer that was cut off is gone on with", async (t) => {
+  const { page } = await person(t);
+  await openConversation(page, "scripted-finish=length-delay=1");
+  await say(page, "Be brief");
+  await page.getByRole("button", { name: "Continue" }).click();
+  await page.getByText("Continue where you stopped.").waitFor();
 });
 
 test("a message that could not be sent stays in the composer, and is stored once however often it is sent", async (t) => {

@@ -50,6 +50,51 @@ for (const colorScheme of ["light", "dark"]) {
   });
 }
 
+test("formulas are drawn under the page's own policy, with its own fonts", async (t) => {
+  const { page } = await person(t);
+  await openConversation(page, "scripted-echo=1-delay=5");
+  await say(page, "With $\\sqrt{x^2}$ and \\[\\left(\\begin{matrix} a \\\\ b \\\\ c \\end{matrix}\\right)\\] and $\\frac{1}{$ for $5");
+  await answered(page);
+  await answers(page).last().locator(".katex").nth(1).waitFor();
+  assert.match(await answers(page).last().innerText(), /\$\\frac\{1\}\{\$ for \$5/);
+  await page.waitForFunction(() => [...document.fonts].some((font) => font.family === "KaTeX_Main" && font.status === "loaded"));
+  await assertAccessible(page, "formulas");
+});
+
+test("with colours of the person's own everything that can be pressed has an edge", async (t) => {
+  const { page } = await person(t, { forcedColors: "active" });
+  await openConversation(page, "scripted-chunks=2000-delay=50");
+  await say(page, "Talk");
+  const stop = page.getByRole("button", { name: "Stop" });
+  const look = (locator) =>
+    locator.evaluate((element) => [getComputedStyle(element).borderTopStyle, getComputedStyle(element).backgroundColor]);
+  assert.equal((await look(stop))[0], "solid");
+  assert.notEqual((await look(stop.locator("span")))[1], (await look(stop))[1], "the mark on it");
+  await stop.click();
+  await page.getByRole("link", { name: "Tools" }).click();
+  const choices = page.getByRole("group", { name: /^Use of/ }).first().getByRole("button");
+  await choices.first().waitFor();
+  const [chosen, other] = [choices.and(page.locator("[aria-pressed=true]")), choices.and(page.locator("[aria-pressed=false]"))];
+  assert.notEqual((await look(chosen))[1], (await look(other.first()))[1]);
+});
+
+test("there is room to read at 400 % zoom, and a whole conversation on paper", async (t) => {
+  const { page } = await person(t, { viewport: { width: 320, height: 256 } });
+  await openConversation(page, "scripted-echo=1-delay=1");
+  await say(page, RICH.repeat(5));
+  await answered(page);
+  const box = page.locator("[data-scroller]");
+  assert.ok((await box.evaluate((element) => element.clientHeight)) >= 128, "half of the screen");
+  await page.emulateMedia({ media: "print" });
+  const [shown, whole, below] = await box.evaluate((element) => [
+    element.clientHeight,
+    element.scrollHeight,
+    document.documentElement.scrollHeight,
+  ]);
+  assert.ok(shown >= whole && below >= whole, `${shown} of ${whole} on ${below}`);
+  assert.equal(await composer(page).isVisible(), false);
+});
+
 test("dark follows the system", async (t) => {
   const { page } = await person(t, { signedUp: false });
   const paper = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
@@ -70,9 +115,23 @@ test("a phone has room for everything", async (t) => {
     .evaluate((answer) => answer.getBoundingClientRect().right);
   assert.ok(widest <= 360, `the answer ends at ${widest}`);
 
+  await openConversation(page, "scripted-delay=1");
   await page.getByRole("button", { name: "Show conversations" }).click();
   const list = page.getByRole("complementary", { name: "Conversations" });
-  await list.getByRole("link", { name: "New chat" }).click();
+  await list.getByRole("button", { name: /^More about “# A heading/ }).click();
+  const small = await page.evaluate(() =>
+    [...document.querySelectorAll("button, aside a")]
+      .filter((element) => element.checkVisibility({ visibilityProperty: true }))
+      .map((element) => [element.ariaLabel ?? element.textContent, element.getBoundingClientRect()])
+      .filter(([, { width, height }]) => width > 0 && (width < 43.5 || height < 43.5))
+      .map(([name, { width, height }]) => `${name}: ${width} by ${height}`),
+  );
+  assert.deepEqual(small, [], "too small for a finger");
+  await list.getByRole("button", { name: /^Rename “# A heading/ }).click();
+  await page.getByRole("textbox", { name: "New name" }).fill("Renamed by a finger");
+  await page.getByRole("button", { name: "Rename", exact: true }).click();
+  await list.getByRole("link", { name: "Renamed by a finger" }).waitFor();
+  await list.getByRole("link", { name: "New chat" }).first().click();
   await page.getByText("What shall we work on?").waitFor();
   await page.waitForFunction(() => document.querySelector("aside").inert);
   await page.getByRole("button", { name: "Show conversations" }).click();

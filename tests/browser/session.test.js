@@ -63,6 +63,18 @@ test("a session that ran out is renewed once, though several tabs ask at the sam
   assert.equal(renewals, 1);
 });
 
+test("why one is logged out, or still logged in, is said to everybody", async (t) => {
+  const { context, page } = await person(t);
+  await context.setOffline(true);
+  await page.getByRole("button", { name: "Log out" }).click();
+  await page.getByRole("alert").getByText("You are still logged in. You are offline.").waitFor();
+  await context.setOffline(false);
+  await composer(page).fill("half a thought");
+  await context.clearCookies();
+  await composer(page).press("Enter");
+  await page.getByText(/Log in to go on\. What you were writing is still there/).waitFor();
+});
+
 test("logging out in one tab logs out the others", async (t) => {
   const { context, page } = await person(t);
   const other = await context.newPage();

@@ -32,7 +32,7 @@ const call = (page) => answers(page).last().locator("details", { hasText: "Done"
 const spoken = (page) => page.locator('[aria-live="polite"]').innerText();
 
 /** A person before a question; null (and the test is skipped) where there is no tool to be asked about. */
-async function asked(t, { model = MODEL, ...options } = {}) {
+async function asked(t, { model = MODEL, said = JSON.stringify(ARGUMENTS), ...options } = {}) {
   const somebody = await person(t, options);
   const tool = (await listed(somebody.page)).find((item) => nameOf(item) === APPROVAL_TOOL);
   if (tool === undefined) {
@@ -40,7 +40,7 @@ async function asked(t, { model = MODEL, ...options } = {}) {
     return null;
   }
   const id = await openConversation(somebody.page, model);
-  await say(somebody.page, JSON.stringify(ARGUMENTS));
+  await say(somebody.page, said);
   await question(somebody.page).first().waitFor();
   return { ...somebody, id, tool };
 }
@@ -74,6 +74,28 @@ test("a question says what would be called, where, and with what, and a reload a
   await call(page).locator("summary").first().click();
   await call(page).getByRole("group", { name: "Result" }).waitFor();
   await call(page).getByText("Allowed once by you.").waitFor();
+});
+
+test("what does not fit on the screen is allowed only once all of it was there, with the keyboard too", async (t) => {
+  const text = Array.from({ length: 120 }, (_, line) => `${line}: pa\u{e0100}y 12345678901234567890`).join("\n");
+  const it = await asked(t, { said: JSON.stringify({ text }) });
+  if (it === null) return;
+  const { page } = it;
+  const allow = choice(page, "Allow once");
+  await page.getByText("Some of it was not yet.").waitFor();
+  assert.ok(await allow.isDisabled());
+  assert.ok(await choice(page, "Deny").isEnabled());
+  const shown = await question(page).innerText();
+  assert.ok(shown.includes("0: pa⟨U+E0100⟩y 12345678901234567890") && shown.includes("119: pa⟨U+E0100⟩y"));
+  await page.getByRole("button", { name: "Review" }).focus();
+  await page.keyboard.press("Enter");
+  for (let pages = 0; pages < 20 && (await allow.isDisabled()); pages++) {
+    await page.keyboard.press("PageDown");
+    await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 150)));
+  }
+  await allow.click();
+  await answered(page);
+  await call(page).waitFor();
 });
 
 test("a call that is denied is not made, and the answer goes on", async (t) => {

@@ -19,7 +19,9 @@ export const DECIDED: Record<Decision, string> = {
 /** Brings the keyboard, and with it the view, to the first question that is open. False: there is none. */
 export function goToApproval(): boolean {
   const card = document.querySelector<HTMLElement>("[data-approval]");
-  card?.focus();
+  // From its beginning, also where it is higher than the screen.
+  card?.scrollIntoView({ block: "start" });
+  card?.focus({ preventScroll: true });
   return card !== null;
 }
 

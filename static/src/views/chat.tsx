@@ -147,7 +147,7 @@ function WaitingForPerson() {
       class="notice mb-2 py-1 pr-1"
     >
       <Icon name="hand" />
-      <span class="min-w-0 flex-1 py-1">
+      <span class="min-w-0 flex-1 py-1 short:truncate short:py-0">
         {calls.length === 1
           ? "The assistant waits for your decision about a tool."
           : `The assistant waits for your decision about ${calls.length} tool calls.`}
@@ -223,17 +223,19 @@ function Turns() {
   useLayoutEffect(() => {
     if (box) box.scrollTop = box.scrollHeight - fromEnd;
   }, [first && keyOf(first)]);
+  const drawn = shownTurns.value.map((turn) =>
+    turn.kind === "user" ? (
+      <UserMessage key={turn.id} turn={turn} />
+    ) : (
+      <AnswerPlace key={turn.runId} runId={turn.runId} finished={turn} />
+    ),
+  );
+  // In one list with the others, in which it keeps its place when it is one of them.
+  if (runId !== null) drawn.push(<AnswerPlace key={runId} runId={runId} finished={null} />);
   return (
     <div ref={list} class="grid grid-cols-1 gap-8">
       <Earlier />
-      {shownTurns.value.map((turn) =>
-        turn.kind === "user" ? (
-          <UserMessage key={turn.id} turn={turn} />
-        ) : (
-          <AnswerPlace key={turn.runId} runId={turn.runId} finished={turn} />
-        ),
-      )}
-      {runId !== null && <AnswerPlace key={runId} runId={runId} finished={null} />}
+      {drawn}
     </div>
   );
 }

@@ -1,12 +1,7 @@
 /** Whether all of something was on the screen, be it once and piece by piece. */
 import type { RefObject } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-
-/** Of a piece that fits. Less than all of it: edges fall between pixels. */
-const WHOLE = 0.98;
-/** Of the screen, for a piece that does not fit: where there is room for two lines only. */
-const FULL = 0.6;
-const STEPS = Array.from({ length: 21 }, (_, step) => step / 20);
+import { add, isWhole, type Span } from "../spans.ts";
 
 export type Seen = {
   /** How many pieces are left; null before the first look. */
@@ -18,36 +13,54 @@ export type Seen = {
 /** Watches the elements marked `data-piece` in what `ref` names, until each was on the screen. `what` changes with them. */
 export function useSeen(ref: RefObject<HTMLElement | null>, what: unknown): Seen {
   const [left, setLeft] = useState<number | null>(null);
-  const unseen = useRef(new Set<Element>());
+  /** Of each piece that is left: the parts that were seen, from 0 at its upper edge to 1 at its lower. */
+  const unseen = useRef(new Map<Element, Span[]>());
   useEffect(() => {
-    const pieces = new Set(ref.current?.querySelectorAll("[data-piece]"));
+    const pieces = new Map<Element, Span[]>();
+    ref.current?.querySelectorAll("[data-piece]").forEach((piece) => pieces.set(piece, []));
     unseen.current = pieces;
-    if (pieces.size === 0) setLeft(0);
+    const scroller = ref.current?.closest("[data-scroller]") ?? null;
+    const near = new Set<Element>();
+    const look = () => {
+      const room = scroller?.getBoundingClientRect() ?? { top: 0, bottom: window.innerHeight };
+      for (const piece of near) {
+        const { top, bottom, height } = piece.getBoundingClientRect();
+        const seen = pieces.get(piece) ?? [];
+        const part = [(Math.max(top, room.top) - top) / height, (Math.min(bottom, room.bottom) - top) / height] as const;
+        if (part[0] < part[1]) pieces.set(piece, add(seen, part));
+        if (!isWhole(pieces.get(piece) ?? [])) continue;
+        pieces.delete(piece);
+        near.delete(piece);
+        observer.unobserve(piece);
+      }
+      setLeft(pieces.size);
+    };
+    // Says which are near enough to be measured; how much of them is seen, it tells too late while one scrolls fast.
     const observer = new IntersectionObserver(
       (entries) => {
-        for (const entry of entries) {
-          if (!isSeen(entry)) continue;
-          pieces.delete(entry.target);
-          observer.unobserve(entry.target);
+        for (const { target, isIntersecting } of entries) {
+          if (isIntersecting && pieces.has(target)) near.add(target);
+          else near.delete(target);
         }
-        setLeft(pieces.size);
+        look();
       },
-      { root: ref.current?.closest("[data-scroller]") ?? null, threshold: STEPS },
+      { root: scroller },
     );
-    for (const piece of pieces) observer.observe(piece);
-    return () => observer.disconnect();
+    for (const piece of pieces.keys()) observer.observe(piece);
+    if (pieces.size === 0) setLeft(0);
+    scroller?.addEventListener("scroll", look, { passive: true });
+    window.addEventListener("resize", look);
+    return () => {
+      observer.disconnect();
+      scroller?.removeEventListener("scroll", look);
+      window.removeEventListener("resize", look);
+    };
   }, [what]);
   return {
     left,
     showNext() {
-      const [next] = unseen.current;
+      const [next] = unseen.current.keys();
       next?.scrollIntoView({ block: "start" });
     },
   };
-}
-
-function isSeen({ intersectionRatio, intersectionRect, boundingClientRect, rootBounds }: IntersectionObserverEntry) {
-  if (intersectionRatio >= WHOLE) return true;
-  const room = rootBounds?.height ?? window.innerHeight;
-  return boundingClientRect.height > room * 0.9 && intersectionRect.height >= room * FULL;
 }

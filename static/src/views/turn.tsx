@@ -14,7 +14,7 @@ export function UserMessage({ turn }: { turn: UserTurn }) {
       <h2 class="sr-only">You</h2>
       <p
         dir="auto"
-        class={`rounded-3xl rounded-br-lg bg-brand-tint px-4.5 py-2.5 leading-7 break-words whitespace-pre-wrap ${turn.sending ? "opacity-60" : ""}`}
+        class={`plaintext rounded-3xl rounded-br-lg bg-brand-tint px-4.5 py-2.5 leading-7 break-words whitespace-pre-wrap ${turn.sending ? "opacity-60" : ""}`}
       >
         {turn.text}
       </p>
@@ -69,7 +69,7 @@ function PartView({ part, runId, running, growing }: PartProps) {
           </summary>
           <p
             dir="auto"
-            class="mt-2 border-s-2 border-line ps-4 text-sm leading-6 break-words whitespace-pre-wrap text-soft"
+            class="plaintext mt-2 border-s-2 border-line ps-4 text-sm leading-6 break-words whitespace-pre-wrap text-soft"
           >
             {part.text}
           </p>
