@@ -66,11 +66,17 @@ export const retryable = computed(() => {
 
 /** Where what came before `turns` is; null if that is the beginning. */
 const before = signal<Piece["before"]>(null);
-/** How many of the turns are on the page: what nobody looks at costs as much as what somebody does. */
+/** How many of the turns are to be on the page: what nobody looks at costs as much as what somebody does. */
+const limit = signal(0);
+const LIMIT_TURNS = 60;
+/** How many are on it: the last ones at once, those before them a few at a time, so that nothing has to wait for them. */
 const room = signal(0);
-const ROOM_TURNS = 60;
-export const shownTurns = computed(() => turns.value.slice(-room.value));
-export const hasEarlier = computed(() => turns.value.length > room.value || before.value !== null);
+const FIRST_TURNS = 6;
+const MORE_TURNS = 2;
+export const shownTurns = computed(() => turns.value.slice(-Math.max(room.value, 1)));
+/** Whether there is more to be shown without anybody asking for it. */
+export const isFilling = computed(() => room.value < Math.min(limit.value, turns.value.length));
+export const hasEarlier = computed(() => turns.value.length > limit.value || before.value !== null);
 export const loadingEarlier = signal(false);
 
 /** Ends what the conversation shown before was waiting for. */
@@ -105,7 +111,8 @@ export function clear(): void {
     turns.value = [];
     live.value = null;
     before.value = null;
-    room.value = ROOM_TURNS;
+    limit.value = LIMIT_TURNS;
+    room.value = FIRST_TURNS;
     connected.value = true;
     sending.value = false;
     stopping.value = false;
@@ -147,13 +154,18 @@ function confirmed(): void {
   copyFrom.value = null;
 }
 
+/** Shows some more of what is to be shown; or all of it, for paper. */
+export function fill(whole = false): void {
+  if (isFilling.value) room.value = whole ? limit.value : room.value + MORE_TURNS;
+}
+
 /** Shows what came before what is shown. */
 export async function loadEarlier(): Promise<void> {
   const id = conversation.value?.id;
   if (loadingEarlier.value || id === undefined) return;
-  if (turns.value.length > room.value || before.value === null) {
-    room.value += ROOM_TURNS;
-    return;
+  if (turns.value.length > limit.value || before.value === null) {
+    limit.value += LIMIT_TURNS;
+    return fill();
   }
   const { signal } = leaving;
   loadingEarlier.value = true;
@@ -164,8 +176,9 @@ export async function loadEarlier(): Promise<void> {
     const earlier = turnsOf(piece.messages, null);
     batch(() => {
       turns.value = [...earlier, ...turns.value];
-      room.value = Math.max(room.value + earlier.length, turns.value.length);
+      limit.value = turns.value.length;
       before.value = piece.before;
+      fill();
     });
   } catch (error) {
     if (!signal.aborted) await explain(error);
@@ -175,10 +188,11 @@ export async function loadEarlier(): Promise<void> {
 
 /** All of it, for paper. */
 export async function loadWhole(): Promise<void> {
-  for (let left = Infinity; hasEarlier.value && turns.value.length + room.value !== left; ) {
-    left = turns.value.length + room.value;
+  for (let known = -1; hasEarlier.value && known !== turns.value.length + limit.value; ) {
+    known = turns.value.length + limit.value;
     await loadEarlier();
   }
+  fill(true);
 }
 
 /** Sends a message, making the conversation first if there is none. False: it was not, and `problem` says why. */
@@ -197,7 +211,8 @@ export async function say(text: string): Promise<boolean> {
     problem.value = null;
     turns.value = [...shown, ...(previous ? [previous] : []), { kind: "user", id: key, text, sending: true }];
     live.value = null;
-    room.value = ROOM_TURNS;
+    limit.value = LIMIT_TURNS;
+    room.value = Math.min(room.value + 2, LIMIT_TURNS);
   });
   try {
     const { id } = conversation.value ?? (await start(signal, wish));

@@ -1,10 +1,11 @@
 /** The whole page: who is signed in decides what it is, the address decides what it shows. */
 import { effect, untracked, useSignalEffect } from "@preact/signals";
+import { options } from "preact";
 import { useEffect } from "preact/hooks";
 import { models } from "../api.ts";
 import { isOverdue } from "../overdue.ts";
 import { forgetDecisions, undecided } from "../state/approvals.ts";
-import { clear, conversation, defaultModel, goOffline, hasEarlier, loadWhole, open, refresh } from "../state/chat.ts";
+import { clear, conversation, defaultModel, fill, goOffline, hasEarlier, loadWhole, open, refresh } from "../state/chat.ts";
 import { forgetCopies } from "../state/copies.ts";
 import { forgetList, loadList } from "../state/list.ts";
 import { navigate, route } from "../state/route.ts";
@@ -36,6 +37,9 @@ export function App() {
     window.addEventListener("offline", goOffline);
     setInterval(() => isLooking() && void refresh(), LOOK_AROUND_MS);
     document.addEventListener("keydown", (event) => void printWhole(event));
+    // From a menu: what is here is drawn before the browser goes on.
+    window.addEventListener("beforeprint", () => atOnce(() => fill(true)));
+    window.matchMedia("print").addEventListener("change", () => fill(true));
     // A file that is dropped would be opened in place of the page.
     for (const kind of ["dragover", "drop"] as const)
       document.addEventListener(kind, (event) => event.dataTransfer?.types.includes("Files") && event.preventDefault());
@@ -123,6 +127,14 @@ async function printWhole(event: KeyboardEvent): Promise<void> {
   await loadWhole();
   // Once it has been drawn.
   setTimeout(() => window.print());
+}
+
+function atOnce(change: () => void): void {
+  const usual = options.debounceRendering;
+  options.debounceRendering = (draw) => draw();
+  change();
+  if (usual === undefined) delete options.debounceRendering;
+  else options.debounceRendering = usual;
 }
 
 function Page() {

@@ -10,8 +10,10 @@ import {
   connected,
   conversation,
   copyFrom,
+  fill,
   hasEarlier,
   isEmpty,
+  isFilling,
   lastRunId,
   live,
   liveRunId,
@@ -223,6 +225,8 @@ function Turns() {
   useLayoutEffect(() => {
     if (box) box.scrollTop = box.scrollHeight - fromEnd;
   }, [first && keyOf(first)]);
+  const filling = isFilling.value;
+  useEffect(() => (filling ? whenIdle(() => fill()) : undefined), [filling, shownTurns.value.length]);
   const drawn = shownTurns.value.map((turn) =>
     turn.kind === "user" ? (
       <UserMessage key={turn.id} turn={turn} />
@@ -238,6 +242,16 @@ function Turns() {
       {drawn}
     </div>
   );
+}
+
+/** Between what the person does. Not every browser knows when that is. */
+function whenIdle(work: () => void): () => void {
+  if (typeof requestIdleCallback === "undefined") {
+    const timer = setTimeout(work, 30);
+    return () => clearTimeout(timer);
+  }
+  const request = requestIdleCallback(work, { timeout: 300 });
+  return () => cancelIdleCallback(request);
 }
 
 /**
