@@ -32,6 +32,8 @@ export type AnswerTurn = {
   phase: Phase;
   finishReason: string | null;
   error: { code: string; message: string } | null;
+  /** What the person should know of how it came about. */
+  note: string | null;
   /** While `retrying`: how long the provider asked us to wait. */
   retryAfterMs: number | null;
   /** The id of the last event applied, to resume after it and to apply nothing twice. */
@@ -50,6 +52,7 @@ export function newAnswer(runId: string): AnswerTurn {
     phase: "waiting",
     finishReason: null,
     error: null,
+    note: null,
     retryAfterMs: null,
     lastEventId: null,
     stepStart: 0,
@@ -167,6 +170,7 @@ function applyContent(answer: AnswerTurn, { type, content, metadata }: RunEvent)
 function applyState(answer: AnswerTurn, state: string, metadata: Record<string, unknown>): AnswerTurn {
   if (state === "processing") return { ...answer, phase: working(answer.parts), retryAfterMs: null };
   if (state === "retrying") return { ...answer, phase: "retrying", retryAfterMs: number(metadata["retry_after_ms"]) };
+  if (state === "shortened") return { ...answer, note: text(metadata["message"]) || null };
   if (state === "restarted") {
     const parts = answer.parts.filter((part, index) => index < answer.stepStart || part.kind === "tool");
     return { ...answer, phase: "waiting", parts };

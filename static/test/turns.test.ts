@@ -156,6 +156,11 @@ test("a busy provider is told, and forgotten when the answer comes", () => {
   assert.equal(told([[1, "token", "Hi"]], busy).phase, "writing");
 });
 
+test("what a person should know of how an answer came about stays with it", () => {
+  const answer = told([[1, "state", "shortened", { message: "Older messages were left out." }], ...RUN]);
+  assert.equal(answer.note, "Older messages were left out.");
+});
+
 test("an error ends the answer and keeps what was written", () => {
   const answer = told([
     [2, "token", "Hi"],
@@ -186,6 +191,14 @@ const STORED = [
   message({ role: "tool", tool_call_id: "c1", content: "noon" }),
   message({ role: "assistant", content: "It is noon.", finish_reason: "stop" }),
 ];
+
+test("what the model thought is there after a reload, before what it said", () => {
+  const [answer] = turnsOf([message({ role: "assistant", reasoning: "Hmm", content: "Hello" })], null);
+  assert.deepEqual(answer?.kind === "answer" && answer.parts, [
+    { kind: "thinking", text: "Hmm" },
+    { kind: "text", text: "Hello" },
+  ]);
+});
 
 test("a stored result that says what went wrong is shown as that", () => {
   const failed = STORED.map((m) => (m.role === "tool" ? { ...m, finish_reason: "tool_error" } : m));

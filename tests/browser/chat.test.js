@@ -161,6 +161,9 @@ test("reasoning is kept apart from the answer", async (t) => {
   assert.doesNotMatch(text, /Step 1 of the script/);
   await page.getByText("Thinking").click();
   await page.getByText("Step 1 of the script.").waitFor();
+  await page.reload();
+  await page.getByText("Thinking").click();
+  await page.getByText("Step 1 of the script.").waitFor();
 });
 
 test("what was opened in an answer stays open, and nothing of it is made anew, when the next one is asked for", async (t) => {

@@ -84,6 +84,19 @@ fn read(query: &'static str, row: &Row) -> Result<Message, StorageError> {
     })
 }
 
+/// A page of messages in an order. Each row ends with the position of the last message there is in it.
+fn message_page(order: &str, beyond: &str, last: &str) -> String {
+    format!(
+        "SELECT {COLUMNS}, reasoning, last FROM (
+             SELECT messages.*, SUM(size + COALESCE(octet_length(reasoning), 0)) OVER (ORDER BY position {order}) AS running,
+                 (SELECT {last}(position) FROM messages WHERE conversation_id = ?1) AS last
+             FROM messages JOIN conversations ON conversations.id = messages.conversation_id
+             WHERE conversation_id = ?1 AND user_id = ?2 AND position {beyond} ?3 ORDER BY position {order} LIMIT ?4
+         ) AS messages
+         WHERE running - size - COALESCE(octet_length(reasoning), 0) < CAST(?5 AS bigint) ORDER BY position {order}"
+    )
+}
+
 impl<D: Database> Store<D> {
     /// Stores a person's message and queues the run that answers it, both or neither.
     ///
@@ -203,19 +216,12 @@ impl<D: Database> Store<D> {
         limit: u32,
         max_bytes: u64,
     ) -> Result<MessagePage, StorageError> {
-        const QUERY: &str = "messages";
-        let sql = format!(
-            "SELECT {COLUMNS}, reasoning, last FROM (
-                 SELECT messages.*, SUM(size + COALESCE(octet_length(reasoning), 0)) OVER (ORDER BY position) AS running,
-                     (SELECT MAX(position) FROM messages WHERE conversation_id = ?1) AS last
-                 FROM messages JOIN conversations ON conversations.id = messages.conversation_id
-                 WHERE conversation_id = ?1 AND user_id = ?2 AND position > ?3 ORDER BY position LIMIT ?4
-             ) AS messages
-             WHERE running - size - COALESCE(octet_length(reasoning), 0) < CAST(?5 AS bigint) ORDER BY position"
+        let statement = Statement::new(
+            "messages",
+            message_page("ASC", ">", "MAX"),
+            [conversation_id.into(), user_id.into(), after.into(), i64::from(limit).into(), max_bytes.into()],
         );
-        let parameters =
-            [conversation_id.into(), user_id.into(), after.into(), i64::from(limit).into(), max_bytes.into()];
-        self.message_page(Statement::new(QUERY, sql, parameters)).await
+        self.message_page(statement).await
     }
 
     /// The same the other way round: newest first, before a position.
@@ -230,21 +236,14 @@ impl<D: Database> Store<D> {
         limit: u32,
         max_bytes: u64,
     ) -> Result<MessagePage, StorageError> {
-        const QUERY: &str = "newest_messages";
-        let sql = format!(
-            "SELECT {COLUMNS}, last FROM (
-                 SELECT messages.*, SUM(size) OVER (ORDER BY position DESC) AS running,
-                     (SELECT MIN(position) FROM messages WHERE conversation_id = ?1) AS last
-                 FROM messages JOIN conversations ON conversations.id = messages.conversation_id
-                 WHERE conversation_id = ?1 AND user_id = ?2 AND position < ?3 ORDER BY position DESC LIMIT ?4
-             ) AS messages WHERE running - size < CAST(?5 AS bigint) ORDER BY position DESC"
+        let statement = Statement::new(
+            "newest_messages",
+            message_page("DESC", "<", "MIN"),
+            [conversation_id.into(), user_id.into(), before.into(), i64::from(limit).into(), max_bytes.into()],
         );
-        let parameters =
-            [conversation_id.into(), user_id.into(), before.into(), i64::from(limit).into(), max_bytes.into()];
-        self.message_page(Statement::new(QUERY, sql, parameters)).await
+        self.message_page(statement).await
     }
 
-    /// Each row ends with the position of the last message there is in this order.
     async fn message_page(&self, statement: Statement) -> Result<MessagePage, StorageError> {
         let query = statement.name;
         let rows = self.database.query(statement).await?;
@@ -253,11 +252,8 @@ impl<D: Database> Store<D> {
             Some(crate::Value::Integer(last)) => Some(*last),
             _ => None,
         };
-        let next = messages
-            .last()
-            .map(|message| message.position)
-            .filter(|position| last.is_some_and(|last| last != *position));
-        Ok(MessagePage { messages, next })
+        let read = messages.last().map(|message| message.position);
+        Ok(MessagePage { messages, next: read.filter(|position| last != Some(*position)) })
     }
 
     /// What a run may need to know, in order: the message it answers and all it has written so far, and before those the newest

@@ -31,6 +31,7 @@ export function Answer({ answer, canRetry, isLast }: AnswerProps) {
     <article class="turn group min-w-0" aria-busy={running}>
       <h2 class="sr-only">Assistant</h2>
       <div class="grid grid-cols-1 gap-4">
+        {answer.note !== null && <p class="text-sm text-soft">{answer.note}</p>}
         {answer.parts.map((part, index) => (
           <PartView
             key={index}

@@ -76,7 +76,7 @@ fn content(content: Content) -> wit::Content {
         Content::Resource { resource } => wit::Content::Resource(contents(resource)),
         // Not in the contract, and not in the fixture.
         Content::ResourceLink(resource) => wit::Content::Text(resource.uri),
-        Content::Other => wit::Content::Text(String::new()),
+        Content::Other(kind) => wit::Content::Text(kind),
     }
 }
 
