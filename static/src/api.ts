@@ -170,6 +170,8 @@ async function renewing<T extends { status: number }>(attempt: () => Promise<T>)
 const PAUSES_MS = [250, 1_000, 2_500, 5_000, 5_000];
 /** What a server asks us to wait at most; beyond it the person is told instead. */
 const LONGEST_PAUSE_MS = 10_000;
+/** After this no further try is begun: a network that takes everything and gives nothing back is dead. */
+const PATIENCE_MS = 20_000;
 /** A proxy whose server is away, or a server that cannot take any more. */
 const AWAY = new Set([502, 503, 504]);
 
@@ -177,17 +179,19 @@ const AWAY = new Set([502, 503, 504]);
 type Answer = { status: number; headers: Headers; text: string };
 
 async function persistently(path: string, init: RequestInit): Promise<Answer> {
+  const startedAt = performance.now();
   for (let tried = 0; ; tried++) {
     const pauseMs = PAUSES_MS[tried];
+    const isLast = () => pauseMs === undefined || performance.now() - startedAt > PATIENCE_MS;
     let askedMs = 0;
     try {
       const answer = await limited(path, init);
       // The first time it was done, and only the answer to it was lost.
       if (tried > 0 && init.method === "DELETE" && answer.status === 404) return { ...answer, status: 204, text: "" };
       askedMs = retryAfterMs(answer) ?? 0;
-      if (!AWAY.has(answer.status) || pauseMs === undefined || askedMs > LONGEST_PAUSE_MS) return answer;
+      if (!AWAY.has(answer.status) || isLast() || askedMs > LONGEST_PAUSE_MS) return answer;
     } catch (error) {
-      if (!(error instanceof ApiError) || pauseMs === undefined || isOffline()) throw error;
+      if (!(error instanceof ApiError) || isLast() || isOffline()) throw error;
     }
     await pause(Math.max(askedMs, (pauseMs ?? 0) * (0.75 + Math.random() / 2)), init.signal ?? undefined);
   }

@@ -1,7 +1,7 @@
 // A person comes, goes, and comes back.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { answered, composer, logIn, openConversation, person, say, useApp } from "./app.js";
+import { answered, assertAccessible, composer, logIn, openConversation, person, say, useApp } from "./app.js";
 
 useApp();
 
@@ -61,6 +61,23 @@ test("a session that ran out is renewed once, though several tabs ask at the sam
   await Promise.all(tabs.map((tab) => tab.goto("/")));
   for (const tab of tabs) await composer(tab).waitFor();
   assert.equal(renewals, 1);
+});
+
+test("a new installation says whose the first account is, and one that is closed offers none", async (t) => {
+  const { page } = await person(t, { signedUp: false });
+  const greet = async (state) => {
+    await page.route("**/auth/signup", (route) => route.fulfill({ json: state }), { times: 1 });
+    await page.reload();
+  };
+  await greet({ open: true, first: true });
+  await page.getByText("Whoever makes the first one is the administrator").waitFor();
+  assert.equal(await page.getByText("Welcome back").count(), 0);
+  await assertAccessible(page, "a new installation");
+  await page.getByRole("button", { name: "Create an account" }).click();
+  await page.getByText("It is the first one here").waitFor();
+  await greet({ open: false, first: false });
+  await page.getByText("This installation takes no new accounts.").waitFor();
+  assert.equal(await page.getByRole("button", { name: "Create an account" }).count(), 0);
 });
 
 test("why one is logged out, or still logged in, is said to everybody", async (t) => {
