@@ -218,34 +218,6 @@ test("what was said on another device is there once one speaks here", async (t) 
   );
 });
 
-test("of a long conversation the newest is there at once, and the rest on demand, above what is being read", async (t) => {
-  const { page } = await person(t);
-  const id = await openConversation(page, null);
-  const all = Array.from({ length: 500 }, (_, index) => ({
-    ...{ id: `m${index}`, conversation_id: id, run_id: `r${index >> 1}`, created_at: "2026-01-01T00:00:00Z" },
-    ...(index % 2 === 0 ? { role: "user" } : { role: "assistant", finish_reason: "stop" }),
-    content: `Number ${index}. ${"Some **words**. ".repeat(20)}`,
-  })).reverse();
-  await page.route("**/messages?*", (route) => {
-    const query = new URL(route.request().url()).searchParams;
-    const [from, limit] = [Number(query.get("cursor")), Number(query.get("limit"))];
-    const next = from + limit < all.length ? String(from + limit) : null;
-    return route.fulfill({ json: { items: all.slice(from, from + limit), next_cursor: next } });
-  });
-  await page.reload();
-  await page.getByText("Number 499.").waitFor();
-  const drawn = (count) => eventually(async () => (await page.getByRole("article").count()) === count, `${count} messages`);
-  await drawn(50);
-  const earlier = page.getByRole("button", { name: "Show earlier messages" });
-  await earlier.scrollIntoViewIfNeeded();
-  const first = page.getByRole("article").first();
-  const text = (await first.textContent()).match(/Number \d+\./)[0];
-  const before = (await page.getByText(text).boundingBox()).y;
-  await earlier.click();
-  await drawn(100);
-  assert.ok(Math.abs((await page.getByText(text).boundingBox()).y - before) < 60, "what was read stays in its place");
-});
-
 test("a server that does not answer is told within five seconds, and need not be waited for", async (t) => {
   const { page } = await person(t);
   const id = await openConversation(page, "scripted-delay=1");
