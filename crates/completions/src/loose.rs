@@ -32,7 +32,7 @@ fn chunk(value: Value, names_error: bool) -> Chunk<'static> {
     // Some servers send what is said without a list of choices.
     let is_message = |message: &Value| message.get("role").or_else(|| message.get("content")).is_some();
     let alone = !listed && value.get("message").is_some_and(is_message);
-    let error = ProviderError::in_chunk(&value, listed || alone, names_error);
+    let error = ProviderError::in_chunk(&value, listed || alone, names_error).map(Box::new);
     let known = ["choices", "usage", "error", "message"];
     let is_foreign = !is_sign_of_life(&value) && known.iter().all(|name| value.get(*name).is_none());
     let Value::Object(mut fields) = value else { return Chunk { error, ..Chunk::default() } };
@@ -59,7 +59,7 @@ fn choice(mut fields: Map<String, Value>) -> Choice<'static> {
     let reason = |fields: &Map<String, Value>| reasons.iter().find_map(|name| word(fields.get(*name)?));
     let within = fields.get("delta").and_then(Value::as_object).and_then(reason);
     let finish_reason = reason(&fields).or(within).map(Cow::Owned);
-    let error = fields.get("error").and_then(ProviderError::in_choice);
+    let error = fields.get("error").and_then(ProviderError::in_choice).map(Box::new);
     let mut is_whole = false;
     let mut said = fields.remove("delta").map(delta).unwrap_or_default();
     if !said.says_something()

@@ -205,7 +205,7 @@ impl Round {
         self.is_foreign |= chunk.is_foreign;
         let read = choice.map_or(Ok(()), |choice| self.read_choice(choice, pieces));
         // What the provider says of an error says more than what follows from it.
-        chunk.error.map_or(read, |error| Err(CompletionError::Provider(Box::new(error))))
+        chunk.error.map_or(read, |error| Err(CompletionError::Provider(error)))
     }
 
     fn read_choice(&mut self, choice: Choice<'_>, pieces: &mut Vec<Piece>) -> Result<(), CompletionError> {
@@ -215,7 +215,7 @@ impl Round {
         }
         self.read_delta(delta, pieces)?;
         if let Some(error) = choice.error {
-            return Err(CompletionError::Provider(Box::new(error)));
+            return Err(CompletionError::Provider(error));
         }
         match choice.finish_reason.as_deref().map(reason) {
             Some(Reason::Known(reason)) => self.finish_reason = Some(reason.to_owned()),

@@ -28,7 +28,7 @@ pub(crate) struct Chunk<'a> {
     pub(crate) choices: Vec<Choice<'a>>,
     pub(crate) usage: Option<Usage>,
     #[serde(skip)]
-    pub(crate) error: Option<ProviderError>,
+    pub(crate) error: Option<Box<ProviderError>>,
     /// It says something, and nothing that a completion would.
     #[serde(skip)]
     pub(crate) is_foreign: bool,
@@ -47,7 +47,7 @@ pub(crate) struct Choice<'a> {
     #[serde(borrow, default)]
     pub(crate) finish_reason: Option<Cow<'a, str>>,
     #[serde(skip)]
-    pub(crate) error: Option<ProviderError>,
+    pub(crate) error: Option<Box<ProviderError>>,
     #[serde(rename = "error")]
     pub(crate) has_error: Option<IgnoredAny>,
 }
