@@ -201,17 +201,9 @@ impl Complaint {
     }
 
     fn schemas(&self, dialect: &Dialect, sent: &Sent) -> Option<Dialect> {
-        if !sent.fields.contains(&Field::Tools) || !self.about_schemas() {
+        if !sent.fields.contains(&Field::Tools) {
             return None;
         }
-        match dialect.schemas {
-            Schemas::Full => Some(Dialect { schemas: Schemas::Plain, ..dialect.clone() }),
-            // Nothing simpler can be offered; an answer without tools beats none.
-            Schemas::Plain => Some(without(dialect, Field::Tools)),
-        }
-    }
-
-    fn about_schemas(&self) -> bool {
         let keywords = [
             "schema",
             "parameters",
@@ -232,7 +224,17 @@ impl Complaint {
         ];
         let weaker = ["format", "items", "enum", "const", "type", "default", "description", "depth"];
         let about_tools = self.says(&["tool", "function", "parameter", "propert"]);
-        self.names(&keywords) || self.says(&["schema", "function_declarations"]) || (about_tools && self.names(&weaker))
+        let named = self.names(&keywords)
+            || self.says(&["schema", "function_declarations"])
+            || (about_tools && self.names(&weaker));
+        // Some name the keyword alone, and one says of all schemas that it does not like that they are an invalid argument.
+        let meant = (self.names(&weaker) && self.refuses()) || self.says(&["invalid argument"]);
+        match dialect.schemas {
+            Schemas::Full if named || meant => Some(Dialect { schemas: Schemas::Plain, ..dialect.clone() }),
+            // Nothing simpler can be offered; an answer without tools beats none.
+            Schemas::Plain if named => Some(without(dialect, Field::Tools)),
+            Schemas::Full | Schemas::Plain => None,
+        }
     }
 
     fn tools(&self, dialect: &Dialect, sent: &Sent) -> Option<Dialect> {

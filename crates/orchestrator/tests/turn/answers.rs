@@ -5,7 +5,10 @@ use std::{io::Write as _, time::Duration};
 use domain::RunState;
 use serde_json::json;
 
-use crate::world::{Answer, World, chunk, text};
+use crate::{
+    script::{Answer, chunk, text},
+    world::World,
+};
 
 fn stream(pieces: &[&str]) -> Answer {
     Answer::Stream(pieces.iter().map(|piece| (5, Ok((*piece).to_owned()))).collect())

@@ -7,7 +7,10 @@ use orchestrator::{Opened, ToolAnswer, open, tool_output};
 use serde_json::json;
 use storage::runs::Lease;
 
-use crate::world::{World, answer, tool_call};
+use crate::{
+    script::{answer, tool_call},
+    world::World,
+};
 
 fn sending() -> World {
     World::new([tool_call(&[("c1", "mail_send", r#"{"to":"b@example.org"}"#)]), answer(&["Sent."])])

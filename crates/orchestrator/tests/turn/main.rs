@@ -10,7 +10,10 @@
 
 mod answers;
 mod approvals;
+mod distant;
+mod heard;
 mod properties;
+mod script;
 mod servers;
 mod strict;
 mod world;
@@ -19,9 +22,10 @@ use std::time::Duration;
 
 use domain::{Id, MessageRole, RunState};
 use orchestrator::ToolAnswer;
+use script::{Answer, answer, chunk, text, tool_call};
 use serde_json::json;
 use storage::{Database, Statement};
-use world::{Answer, World, answer, chunk, text, tool_call};
+use world::World;
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_is_relayed_logged_and_stored_alike() {

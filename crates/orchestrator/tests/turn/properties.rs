@@ -3,10 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::{
-    strict,
-    world::{Answer, World},
-};
+use crate::{script::Answer, strict, world::World};
 
 /// What servers put into a field of their answers, sense or nonsense.
 fn words() -> impl Strategy<Value = String> {

@@ -10,8 +10,9 @@ use std::{fs, path::Path};
 use serde_json::{Value, json};
 
 use crate::{
+    script::{Answer, answer, chunk},
     strict,
-    world::{Answer, World, answer, chunk},
+    world::World,
 };
 
 #[tokio::test(start_paused = true)]

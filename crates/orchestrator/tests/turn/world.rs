@@ -7,130 +7,35 @@ use std::{
     ops::Range,
     pin::Pin,
     rc::Rc,
-    sync::OnceLock,
     task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
-use domain::{Decision, Effect, Id, Run, RunState, ToolCall, event};
+use domain::{Decision, Effect, Id, Run, RunState, ToolCall};
 use futures::Stream;
 use http::HeaderMap;
 use native_sqlite::SqliteFile;
 use orchestrator::{
-    Host, Ledger, ModelAnswer, Offered, Opened, Reader, Settings, ToolAnswer, ToolDefinition, Unreachable, open,
+    Host, Ledger, ModelAnswer, Offered, Opened, Settings, ToolAnswer, ToolDefinition, Unreachable, open,
     request_handler,
 };
 use serde_json::{Value, json};
 use storage::{
-    Database, DatabaseError, Dialect, Outcome, Row, Statement, Store,
+    Database, Statement, Store,
     approvals::Decided,
     messages::{Appended, IncomingMessage},
-    migration::migrate,
     runs::Lease,
     tool_calls::Started,
     users::NewUser,
 };
 use tokio::{sync::Semaphore, time::Instant};
 
-/// What of a request is refused, with the status and the words.
-type Refuses = dyn Fn(&Value) -> Option<(u16, String)>;
-
-/// What the model does when it is asked: chunks with the milliseconds before each, or nothing of the kind.
-pub(crate) enum Answer {
-    Stream(Vec<(u64, Result<String, String>)>),
-    Refuse(u16, Option<Duration>, String),
-    RefuseAndStay(u16, String),
-    /// Bytes, in pieces of so many, with this `Content-Encoding` if it is said.
-    Packed(u16, Option<&'static str>, Vec<u8>, usize),
-    Unreachable,
-}
-
-/// A database of the newest schema with nothing in it, made once.
-fn migrated() -> &'static [u8] {
-    static EMPTY: OnceLock<Vec<u8>> = OnceLock::new();
-    EMPTY.get_or_init(|| {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("db");
-        let file = SqliteFile::open(&path).unwrap();
-        let checkpoint = Statement::new("checkpoint", "PRAGMA wal_checkpoint(TRUNCATE)", []);
-        futures::executor::block_on(async {
-            migrate(&file).await.unwrap();
-            file.query(checkpoint).await.unwrap();
-        });
-        drop(file);
-        fs::read(path).unwrap()
-    })
-}
-
-/// A chunk as OpenAI writes it.
-pub(crate) fn chunk(delta: Value, finish: Option<&str>) -> String {
-    format!("data: {}\n\n", json!({"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}))
-}
-
-pub(crate) fn text(content: &str) -> String {
-    chunk(json!({ "content": content }), None)
-}
-
-fn ended(mut pieces: Vec<(u64, Result<String, String>)>, finish: &str) -> Answer {
-    pieces.push((0, Ok(chunk(json!({}), Some(finish)))));
-    let usage = json!({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4}});
-    pieces.push((0, Ok(format!("data: {usage}\n\ndata: [DONE]\n\n"))));
-    Answer::Stream(pieces)
-}
-
-pub(crate) fn answer(pieces: &[&str]) -> Answer {
-    ended(pieces.iter().map(|piece| (5, Ok(text(piece)))).collect(), "stop")
-}
-
-pub(crate) fn tool_call(calls: &[(&str, &str, &str)]) -> Answer {
-    let calls: Vec<Value> = calls
-        .iter()
-        .enumerate()
-        .map(|(index, (id, name, arguments))| {
-            json!({"index": index, "id": id, "type": "function", "function": {"name": name, "arguments": arguments}})
-        })
-        .collect();
-    ended(vec![(5, Ok(chunk(json!({ "tool_calls": calls }), None)))], "tool_calls")
-}
-
-/// A database that takes its time, as one at the other end of a network does; for events longer than for all else.
-pub(crate) struct Distant {
-    file: SqliteFile,
-    round_trip_ms: u64,
-    connections: Semaphore,
-    started: Instant,
-    away: Range<Duration>,
-}
-
-impl Distant {
-    fn new(file: SqliteFile) -> Self {
-        let connections = Semaphore::new(Semaphore::MAX_PERMITS);
-        Self { file, round_trip_ms: 0, connections, started: Instant::now(), away: Duration::ZERO..Duration::ZERO }
-    }
-}
-
-impl Database for Distant {
-    fn dialect(&self) -> Dialect {
-        self.file.dialect()
-    }
-
-    async fn query(&self, statement: Statement) -> Result<Vec<Row>, DatabaseError> {
-        if self.away.contains(&self.started.elapsed()) {
-            return Err(DatabaseError::Unavailable("away".into()));
-        }
-        let _connection = self.connections.acquire().await.unwrap();
-        if self.round_trip_ms > 0 {
-            let trips = if statement.name == "append_events" { 4 } else { 1 };
-            tokio::time::sleep(Duration::from_millis(self.round_trip_ms * trips)).await;
-        }
-        self.file.query(statement).await
-    }
-
-    async fn transaction(&self, statements: Vec<Statement>) -> Result<Outcome, DatabaseError> {
-        self.file.transaction(statements).await
-    }
-}
+use crate::{
+    distant::{Distant, migrated},
+    heard::Heard,
+    script::{Answer, Refuses, answer},
+};
 
 pub(crate) struct World {
     pub(crate) store: Store<Distant>,
@@ -538,66 +443,5 @@ impl Host for World {
 
     fn log(&self, message: &str, fields: Value) {
         self.logged.borrow_mut().push_str(&format!("{message} {fields}\n"));
-    }
-}
-
-/// What a reader heard.
-#[derive(Clone)]
-pub(crate) struct Heard {
-    frames: Rc<RefCell<String>>,
-    patience: Rc<Cell<usize>>,
-}
-
-impl Default for Heard {
-    fn default() -> Self {
-        Self { frames: Rc::default(), patience: Rc::new(Cell::new(usize::MAX)) }
-    }
-}
-
-impl Reader for Heard {
-    fn send(&mut self, frames: &str) -> bool {
-        if self.patience.get() == 0 {
-            return false;
-        }
-        self.patience.set(self.patience.get() - 1);
-        self.frames.borrow_mut().push_str(frames);
-        true
-    }
-}
-
-impl Heard {
-    /// What has an id.
-    pub(crate) fn logged(&self) -> String {
-        event::frames(&self.frames.borrow()).map(|frame| frame.text).collect()
-    }
-
-    pub(crate) fn ids(&self) -> Vec<u64> {
-        event::frames(&self.frames.borrow()).map(|frame| frame.id).collect()
-    }
-
-    pub(crate) fn last_id(&self) -> u64 {
-        self.ids().last().copied().unwrap_or_default()
-    }
-
-    pub(crate) fn text(&self) -> String {
-        let frames = self.frames.borrow();
-        event::frames(&frames).filter(|frame| frame.event == "token").map(|frame| frame.content()).collect()
-    }
-
-    pub(crate) fn data(&self) -> Vec<Value> {
-        let frames = self.frames.borrow();
-        frames
-            .lines()
-            .filter_map(|line| line.strip_prefix("data: "))
-            .map(|data| serde_json::from_str(data).unwrap())
-            .collect()
-    }
-
-    pub(crate) fn types(&self) -> Vec<String> {
-        self.data().iter().map(|data| data["type"].as_str().unwrap().to_owned()).collect()
-    }
-
-    pub(crate) fn comments(&self) -> usize {
-        self.frames.borrow().lines().filter(|line| line.starts_with(':')).count()
     }
 }

@@ -1,0 +1,63 @@
+//! The database of a world: a file, empty at first, that answers as slowly as is wanted, or not at all.
+
+use std::{fs, ops::Range, sync::OnceLock, time::Duration};
+
+use native_sqlite::SqliteFile;
+use storage::{Database, DatabaseError, Dialect, Outcome, Row, Statement, migration::migrate};
+use tokio::{sync::Semaphore, time::Instant};
+
+/// A database of the newest schema with nothing in it, made once.
+pub(crate) fn migrated() -> &'static [u8] {
+    static EMPTY: OnceLock<Vec<u8>> = OnceLock::new();
+    EMPTY.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db");
+        let file = SqliteFile::open(&path).unwrap();
+        let checkpoint = Statement::new("checkpoint", "PRAGMA wal_checkpoint(TRUNCATE)", []);
+        futures::executor::block_on(async {
+            migrate(&file).await.unwrap();
+            file.query(checkpoint).await.unwrap();
+        });
+        drop(file);
+        fs::read(path).unwrap()
+    })
+}
+
+/// A database that takes its time, as one at the other end of a network does; for events longer than for all else.
+pub(crate) struct Distant {
+    pub(crate) file: SqliteFile,
+    pub(crate) round_trip_ms: u64,
+    pub(crate) connections: Semaphore,
+    pub(crate) started: Instant,
+    /// From its beginning on.
+    pub(crate) away: Range<Duration>,
+}
+
+impl Distant {
+    pub(crate) fn new(file: SqliteFile) -> Self {
+        let connections = Semaphore::new(Semaphore::MAX_PERMITS);
+        Self { file, round_trip_ms: 0, connections, started: Instant::now(), away: Duration::ZERO..Duration::ZERO }
+    }
+}
+
+impl Database for Distant {
+    fn dialect(&self) -> Dialect {
+        self.file.dialect()
+    }
+
+    async fn query(&self, statement: Statement) -> Result<Vec<Row>, DatabaseError> {
+        if self.away.contains(&self.started.elapsed()) {
+            return Err(DatabaseError::Unavailable("away".into()));
+        }
+        let _connection = self.connections.acquire().await.unwrap();
+        if self.round_trip_ms > 0 {
+            let trips = if statement.name == "append_events" { 4 } else { 1 };
+            tokio::time::sleep(Duration::from_millis(self.round_trip_ms * trips)).await;
+        }
+        self.file.query(statement).await
+    }
+
+    async fn transaction(&self, statements: Vec<Statement>) -> Result<Outcome, DatabaseError> {
+        self.file.transaction(statements).await
+    }
+}
