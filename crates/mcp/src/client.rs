@@ -7,6 +7,7 @@ mod answer;
 mod call;
 mod exchange;
 mod list;
+mod packed;
 mod redirect;
 
 use std::{

@@ -341,6 +341,30 @@ fn answers_are_read_up_to_a_limit() {
 }
 
 #[test]
+fn an_answer_that_comes_packed_is_read_up_to_the_limit() {
+    let packed = |text: &str| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        std::io::Write::write_all(&mut encoder, text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    };
+    for (text, is_read) in [("hi".to_owned(), true), ("x".repeat(1_000_000), false)] {
+        let server = Scripted::new(|method, _, message| match method {
+            "server/discover" => discovered(message),
+            _ => {
+                let content = json!([{"type": "text", "text": text}]);
+                let answered = json!({"jsonrpc": "2.0", "id": message["id"], "result": {"content": content}});
+                let chunks: Vec<_> =
+                    packed(&answered.to_string()).chunks(7).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
+                let body: BodyStream = Box::pin(stream::iter(chunks));
+                let head = Response::builder().header("content-type", "application/json");
+                head.header("content-encoding", "gzip").body(body).unwrap()
+            }
+        });
+        assert_eq!(call(&client(&server), &tool(&json!({})), &json!({})).is_ok(), is_read);
+    }
+}
+
+#[test]
 fn a_stream_is_read_up_to_its_answer() {
     let server = Scripted::new(|method, _, message| match method {
         "server/discover" => discovered(message),

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode, Uri, header};
 use url::Url;
 
-use super::{BodyStream, Client, ClientError, Transport};
+use super::{BodyStream, Client, ClientError, Transport, packed};
 
 /// More is a loop.
 const MAX_REDIRECTS: usize = 3;
@@ -18,7 +18,9 @@ impl<T: Transport> Client<T> {
         loop {
             let response = self.transport.send(request.clone()).await?;
             let (status, location) = (response.status(), response.headers().get(header::LOCATION));
-            let Some(location) = location.filter(|_| status.is_redirection()) else { return Ok(response) };
+            let Some(location) = location.filter(|_| status.is_redirection()) else {
+                return Ok(packed::unpacked(response, self.options.max_answer_bytes)?);
+            };
             let location = String::from_utf8_lossy(location.as_bytes()).into_owned();
             redirects += 1;
             match target(request.uri(), status, &location).filter(|_| redirects <= MAX_REDIRECTS) {
