@@ -34,7 +34,7 @@ const TOOLS: &str = "http://tools.spin.internal";
 const OFFERS_AGE: Duration = Duration::from_secs(5);
 /// How long one has what is kept made anew before another tries: longer than that takes.
 const CLAIM_MS: i64 = 10_000;
-/// How often, and for how long, the others look for what that brings, when what is kept is of long ago.
+/// Poll interval of requests that wait for another's refresh, and how long they wait, when what is kept is of long ago.
 const LOOK: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Longer than `tools` waits for a server that is down, and with [`PATIENCE`] shorter than a run waits for its tools.

@@ -22,7 +22,7 @@ use crate::{COMPONENT, clients, config::Config, servers::Server};
 
 /// A server that takes longer to say what it has is down.
 const LIMIT: Duration = Duration::from_secs(5);
-/// How often whoever waits for another's question looks whether it is answered: a fraction of what asking takes.
+/// Poll interval while another request asks the servers: a fraction of what asking takes.
 const LOOK: Duration = Duration::from_millis(2);
 /// How long an instance believes what it knows. Instances live for seconds when nobody asks.
 const AGE: Duration = Duration::from_secs(60);

@@ -164,6 +164,7 @@ function Field({ name, label, type = "text", hint, autocomplete, required = fals
         // Preact types inputs one type at a time; these three take the same attributes.
         type={type as "text"}
         class="field"
+        dir="auto"
         autocomplete={autocomplete}
         required={required}
         aria-invalid={error !== null}

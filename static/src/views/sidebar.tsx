@@ -13,7 +13,7 @@ import { drawerOpen } from "./shell.tsx";
 export function Sidebar({ user }: { user: User }) {
   const [asked, setAsked] = useState<Asked | null>(null);
   return (
-    <div class="flex h-full flex-col">
+    <div class="flex h-full flex-col short:overflow-y-auto">
       <div class="flex items-center gap-2.5 px-4 pt-4 pb-3">
         <Logo />
         <span class="font-semibold tracking-tight">Edge Assistant</span>
@@ -24,7 +24,7 @@ export function Sidebar({ user }: { user: User }) {
           New chat
         </a>
       </div>
-      <nav class="min-h-0 flex-1 overflow-y-auto px-3 pb-3" aria-label="Your conversations">
+      <nav class="min-h-0 flex-1 overflow-y-auto px-3 pb-3 short:flex-none short:overflow-visible" aria-label="Your conversations">
         <List ask={setAsked} />
       </nav>
       <Account user={user} />

@@ -102,7 +102,7 @@ function SecretForm({ secret }: { secret: Secret }) {
       )}
       <div class="flex flex-wrap items-center gap-2">
         {secret.visible ? (
-          <input {...field} type="text" autocomplete="off" value={value} />
+          <input {...field} type="text" dir="auto" autocomplete="off" value={value} />
         ) : (
           // A password manager would offer the password of this page.
           <input {...field} type="password" autocomplete="new-password" value={value} />

@@ -78,6 +78,7 @@ function List() {
           {list.items.length >= SEARCH_FROM && (
             <input
               type="search"
+              dir="auto"
               class="field mt-5"
               aria-label="Search tools"
               placeholder="Search"
