@@ -54,8 +54,7 @@ export const auth = {
   signupState: () => send<SignUpState>("GET", "/auth/signup", { renew: false }),
   signup: (body: { email: string; password: string; name?: string }) =>
     send<Session>("POST", "/auth/signup", { body, renew: false, once: true }),
-  login: (body: { email: string; password: string }) =>
-    send<Session>("POST", "/auth/login", { body, renew: false }),
+  login: (body: { email: string; password: string }) => send<Session>("POST", "/auth/login", { body, renew: false }),
   logout: () => send<void>("POST", "/auth/logout", { renew: false }),
   me: () => send<User>("GET", "/auth/me"),
 };
@@ -70,7 +69,10 @@ export const conversations = {
   remove: (id: string) => send<void>("DELETE", conversationPath(id)),
   /** The newest messages, or those before a cursor; newest first. */
   messages: (id: string, cursor: string | null, limit: number) =>
-    send<Page<Message>>("GET", `${conversationPath(id)}/messages${query({ order: "desc", limit: `${limit}`, cursor })}`),
+    send<Page<Message>>(
+      "GET",
+      `${conversationPath(id)}/messages${query({ order: "desc", limit: `${limit}`, cursor })}`,
+    ),
   /** The server answers with what it stored the first time that it saw the key. */
   say: (id: string, content: string, idempotencyKey: string, signal: AbortSignal) =>
     send<{ message: Message; run: Run }>("POST", `${conversationPath(id)}/messages`, {
@@ -111,14 +113,14 @@ export const runs = {
 };
 
 export const tools = {
-  list: (cursor: string | null) => send<Page<Tool> & { problems: ToolProblem[] }>("GET", `/api/tools${query({ cursor })}`),
+  list: (cursor: string | null) =>
+    send<Page<Tool> & { problems: ToolProblem[] }>("GET", `/api/tools${query({ cursor })}`),
   setPolicy: (pattern: string, effect: Effect) =>
     send<unknown>("PUT", "/api/tools/policies", { body: { pattern, effect } }),
   secrets: () => send<{ items: Secret[] }>("GET", "/api/tools/secrets"),
   setSecret: (server: string, name: string, value: string) =>
     send<Secret>("PUT", "/api/tools/secrets", { body: { server, name, value } }),
-  removeSecret: (server: string, name: string) =>
-    send<void>("DELETE", `/api/tools/secrets${query({ server, name })}`),
+  removeSecret: (server: string, name: string) => send<void>("DELETE", `/api/tools/secrets${query({ server, name })}`),
   removePolicy: (pattern: string) => send<void>("DELETE", `/api/tools/policies${query({ pattern })}`),
 };
 

@@ -55,7 +55,11 @@ function indented(json: Json, indent: string): string {
     case "string":
       return JSON.stringify(json.text);
     case "array":
-      return list("[", json.items.map((item) => indented(item, deeper)), "]");
+      return list(
+        "[",
+        json.items.map((item) => indented(item, deeper)),
+        "]",
+      );
     case "object": {
       const parts = json.entries.map(({ name, value }) => `${JSON.stringify(name)}: ${indented(value, deeper)}`);
       return list("{", parts, "}");

@@ -70,7 +70,8 @@ export function parseGrowing(source: string, before: Parsed | null): Parsed {
 /** All but the last; nor a list before a line that is being written: it may become its next item. */
 function finishedOf({ source, blocks }: Parsed): Block[] {
   const [list, line] = blocks.slice(-2);
-  const isItem = line !== undefined && line.key > source.lastIndexOf("\n") && /_list_open$/.test(list?.tokens[0]?.type ?? "");
+  const isItem =
+    line !== undefined && line.key > source.lastIndexOf("\n") && /_list_open$/.test(list?.tokens[0]?.type ?? "");
   return blocks.slice(0, isItem ? -2 : -1);
 }
 

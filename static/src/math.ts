@@ -102,7 +102,11 @@ function money(state: StateInline, silent: boolean): boolean {
   if (end < 0 || end >= posMax || /\s/.test(src[end - 1]!) || /[\p{N}$]/u.test(src[end + 1] ?? "")) return false;
   const tex = src.slice(pos + 1, end);
   // An amount and words: `$5 for one, 6$ for two`. A price list: `$HOME/$USER`.
-  if (/^[\d.,]+(\s+|[-–/(]\s*)\p{L}{2,}/u.test(tex) || /\p{L}/u.test(src[end + 1] ?? "") && !/[\\^_={}]|^\p{L}$/u.test(tex)) return false;
+  if (
+    /^[\d.,]+(\s+|[-–/(]\s*)\p{L}{2,}/u.test(tex) ||
+    (/\p{L}/u.test(src[end + 1] ?? "") && !/[\\^_={}]|^\p{L}$/u.test(tex))
+  )
+    return false;
   return push(state, silent, pos + 1, end, end + 1, false);
 }
 

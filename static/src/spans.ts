@@ -10,7 +10,8 @@ export function add(spans: Span[], part: Span): Span[] {
   const merged: Span[] = [];
   for (const span of [...spans, part].sort((a, b) => a[0] - b[0])) {
     const last = merged.at(-1);
-    if (last !== undefined && span[0] <= last[1] + MARGIN) merged[merged.length - 1] = [last[0], Math.max(last[1], span[1])];
+    if (last !== undefined && span[0] <= last[1] + MARGIN)
+      merged[merged.length - 1] = [last[0], Math.max(last[1], span[1])];
     else merged.push(span);
   }
   return merged;

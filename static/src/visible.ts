@@ -4,7 +4,22 @@
  */
 
 /** Scripts whose words need joiners between their letters. */
-const JOINED = ["Arab", "Syrc", "Deva", "Beng", "Guru", "Gujr", "Orya", "Taml", "Telu", "Knda", "Mlym", "Sinh", "Khmr", "Mymr"]
+const JOINED = [
+  "Arab",
+  "Syrc",
+  "Deva",
+  "Beng",
+  "Guru",
+  "Gujr",
+  "Orya",
+  "Taml",
+  "Telu",
+  "Knda",
+  "Mlym",
+  "Sinh",
+  "Khmr",
+  "Mymr",
+]
   .map((script) => `\\p{Script_Extensions=${script}}`)
   .join("");
 
@@ -32,7 +47,8 @@ export function visible(text: string): string {
 const WORD = /[\p{L}\p{M}\p{N}_]+/gu;
 const LATIN = /\p{Script=Latin}/u;
 /** Scripts with letters that look like Latin ones. */
-const ALIKE = /[\p{Script=Cyrillic}\p{Script=Greek}\p{Script=Armenian}\p{Script=Cherokee}\p{Script=Coptic}\p{Script=Lisu}]/gu;
+const ALIKE =
+  /[\p{Script=Cyrillic}\p{Script=Greek}\p{Script=Armenian}\p{Script=Cherokee}\p{Script=Coptic}\p{Script=Lisu}]/gu;
 
 /** As `visible`, and letters that stand among others which they look like are named, too: `pаypal` with a Cyrillic а. */
 export function unmistakable(text: string): string {

@@ -42,7 +42,10 @@ for (const [name, away] of [
   ["503", json(503, { code: "unavailable" }, { "Retry-After": "0" })],
   ["504", html(504)],
   ["a broken connection", breaks],
-  ["an answer that breaks off", (response) => (response.writeHead(201, { "Content-Length": "99" }).write("{"), response.socket?.destroySoon())],
+  [
+    "an answer that breaks off",
+    (response) => (response.writeHead(201, { "Content-Length": "99" }).write("{"), response.socket?.destroySoon()),
+  ],
 ] as [string, Answer][]) {
   test(`a message that met ${name} is sent again with the same key`, async () => {
     answers = [away, json(201, { message: { id: "m" }, run: { id: "r" } })];

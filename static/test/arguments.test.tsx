@@ -11,7 +11,12 @@ import { Arguments } from "../src/views/arguments.tsx";
 const html = (text: string) => renderToString(<Arguments text={text} />);
 const whole = (text: string) => renderToString(<Arguments text={text} whole />);
 /** What a person reads of it. */
-const read = (drawn: string) => drawn.replace(/<[^>]*>/g, "").replaceAll("&quot;", '"').replaceAll("&lt;", "<").replaceAll("&amp;", "&");
+const read = (drawn: string) =>
+  drawn
+    .replace(/<[^>]*>/g, "")
+    .replaceAll("&quot;", '"')
+    .replaceAll("&lt;", "<")
+    .replaceAll("&amp;", "&");
 const shown = (text: string) => {
   const rows = readArguments(text);
   assert.ok(typeof rows !== "string", text);
@@ -64,7 +69,8 @@ test("a text is told from what it could be taken for", () => {
 });
 
 test("what a model wrote instead of an object is shown as it is", () => {
-  for (const text of ['{"a": ', "[1]", "{'a': 1}", '{"a":1} x', "[".repeat(100_000)]) assert.equal(readArguments(text), text);
+  for (const text of ['{"a": ', "[1]", "{'a': 1}", '{"a":1} x', "[".repeat(100_000)])
+    assert.equal(readArguments(text), text);
   assert.deepEqual(readArguments(""), []);
   assert.match(html("{}"), /No arguments/);
 });
@@ -80,16 +86,19 @@ test("the arguments in an event are read as they are written there", () => {
 });
 
 const HIDING = [
-  0x00, 0x0d, 0x7f, 0x85, 0xa0, 0xad, 0x034f, 0x061c, 0x115f, 0x1160, 0x17b4, 0x180e, 0x2000, 0x2007, 0x200b, 0x200c, 0x200d, 0x200e,
-  0x2028, 0x202e, 0x202f, 0x2060, 0x2066, 0x206f, 0x2800, 0x3000, 0x3164, 0xd800, 0xe000, 0xfe00, 0xfe0f, 0xfeff, 0xffa0, 0xfff9,
-  0xfffc, 0xffff, 0x1bca0, 0x1d159, 0x1d173, 0xe0001, 0xe0041, 0xe007f, 0xe0100, 0xe01ef, 0x10ffff,
+  0x00, 0x0d, 0x7f, 0x85, 0xa0, 0xad, 0x034f, 0x061c, 0x115f, 0x1160, 0x17b4, 0x180e, 0x2000, 0x2007, 0x200b, 0x200c,
+  0x200d, 0x200e, 0x2028, 0x202e, 0x202f, 0x2060, 0x2066, 0x206f, 0x2800, 0x3000, 0x3164, 0xd800, 0xe000, 0xfe00,
+  0xfe0f, 0xfeff, 0xffa0, 0xfff9, 0xfffc, 0xffff, 0x1bca0, 0x1d159, 0x1d173, 0xe0001, 0xe0041, 0xe007f, 0xe0100,
+  0xe01ef, 0x10ffff,
 ];
 
 test("characters that hide, turn or imitate text are written out", () => {
   for (const code of HIDING) {
     const name = `⟨U+${code.toString(16).toUpperCase().padStart(4, "0")}⟩`;
     assert.equal(visible(`a${String.fromCodePoint(code)}b`), `a${name}b`);
-    const drawn = read(whole(JSON.stringify({ [`k${String.fromCodePoint(code)}k`]: `v${String.fromCodePoint(code)}v` })));
+    const drawn = read(
+      whole(JSON.stringify({ [`k${String.fromCodePoint(code)}k`]: `v${String.fromCodePoint(code)}v` })),
+    );
     assert.equal(drawn, `k${name}kv${name}v`);
   }
   assert.equal(visible("😀\ufe0f\ufe0f❤\u200d"), "😀\ufe0f⟨U+FE0F⟩❤⟨U+200D⟩");

@@ -15,7 +15,10 @@ for (const name of readdirSync(folder).filter((file) => file.endsWith(".md"))) {
 
   test(`${name} is drawn as ${page}`, () => {
     // One element a line, so that differences are read easily.
-    const drawn = renderToString(<Markdown text={text} growing={false} />).replace(/<(?:p|[uo]l|li|table|t[rdh]|section|blockquote)\b/g, "\n$&");
+    const drawn = renderToString(<Markdown text={text} growing={false} />).replace(
+      /<(?:p|[uo]l|li|table|t[rdh]|section|blockquote)\b/g,
+      "\n$&",
+    );
     assert.equal(`${drawn}\n`, read(page));
   });
 

@@ -38,12 +38,22 @@ async function all(): Promise<Piece[]> {
 test("page by page everything comes once, and no answer is cut in two", async () => {
   for (const length of [1, 3, 7]) {
     const messages = Array.from({ length: 300 }, (_, index) =>
-      message(index, index % length === 0 ? "user" : index % 2 === 0 ? "assistant" : "tool", Math.floor(index / length)),
+      message(
+        index,
+        index % length === 0 ? "user" : index % 2 === 0 ? "assistant" : "tool",
+        Math.floor(index / length),
+      ),
     );
     serve(messages);
     const pieces = await all();
-    assert.deepEqual(pieces.flatMap((piece) => piece.messages.map(({ id }) => id)), messages.map(({ id }) => id));
-    assert.ok(pieces.every((piece) => piece.messages[0]?.role === "user"), `answers of ${length}`);
+    assert.deepEqual(
+      pieces.flatMap((piece) => piece.messages.map(({ id }) => id)),
+      messages.map(({ id }) => id),
+    );
+    assert.ok(
+      pieces.every((piece) => piece.messages[0]?.role === "user"),
+      `answers of ${length}`,
+    );
   }
 });
 
@@ -51,7 +61,9 @@ test("an answer that is longer than a page is loaded as a whole, and the first p
   const long = Array.from({ length: 130 }, (_, index) => message(index, index === 0 ? "user" : "assistant", 0));
   serve(long);
   assert.equal((await loadPiece("c")).messages.length, 130);
-  const asked = serve(Array.from({ length: 5_000 }, (_, index) => message(index, index % 2 ? "assistant" : "user", index >> 1)));
+  const asked = serve(
+    Array.from({ length: 5_000 }, (_, index) => message(index, index % 2 ? "assistant" : "user", index >> 1)),
+  );
   const { messages } = await loadPiece("c");
   assert.equal(messages.at(-1)?.id, "m4999");
   assert.equal(asked.length, 1);

@@ -7,7 +7,10 @@ import { Markdown } from "../src/views/markdown.tsx";
 const html = (text: string) => renderToString(<Markdown text={text} growing={false} />);
 
 test("what a model writes becomes elements, and its HTML stays text", () => {
-  assert.match(html("**bold** and `code`"), /<p dir="auto"><strong>bold<\/strong> and <code dir="auto">code<\/code><\/p>/);
+  assert.match(
+    html("**bold** and `code`"),
+    /<p dir="auto"><strong>bold<\/strong> and <code dir="auto">code<\/code><\/p>/,
+  );
   const attack = html('<img src=x onerror="alert(1)"> <script>alert(1)</script>\n\n<iframe src="//x"></iframe>');
   assert.doesNotMatch(attack, /<(img|script|iframe)/);
   assert.match(attack, /&lt;img/);

@@ -63,14 +63,22 @@ export function useApp() {
 }
 
 async function variablesOf(model) {
-  const names = ["openai_model=scripted", "openai_models=scripted*", "openai_api_key=scripted", `openai_base_url=${await model}`];
+  const names = [
+    "openai_model=scripted",
+    "openai_models=scripted*",
+    "openai_api_key=scripted",
+    `openai_base_url=${await model}`,
+  ];
   return names.flatMap((variable) => ["--variable", variable]);
 }
 
 function served(program, server) {
   return new Promise((resolve, reject) => {
     let said = "";
-    const timer = setTimeout(() => reject(new Error(`${program} did not say that it serves:\n${said}`)), START_LIMIT_MS);
+    const timer = setTimeout(
+      () => reject(new Error(`${program} did not say that it serves:\n${said}`)),
+      START_LIMIT_MS,
+    );
     server.on("error", (error) =>
       reject(new Error(`${program} could not be started (${error.message}). Run \`cargo dev test\`, which builds it.`)),
     );

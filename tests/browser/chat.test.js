@@ -213,7 +213,10 @@ test("what was said on another device is there once one speaks here", async (t) 
   await answered(page);
   const said = await page.getByRole("article").filter({ hasText: "From the" }).allInnerTexts();
   assert.deepEqual(
-    said.map((text) => /From the [a-z ]+/.exec(text)[0]).slice(0, 5).filter((text, index, all) => all.indexOf(text) === index),
+    said
+      .map((text) => /From the [a-z ]+/.exec(text)[0])
+      .slice(0, 5)
+      .filter((text, index, all) => all.indexOf(text) === index),
     ["From the desktop", "From the phone", "From the desktop again"],
   );
 });

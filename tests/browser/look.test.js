@@ -63,11 +63,16 @@ for (const colorScheme of ["light", "dark"]) {
 test("formulas are drawn under the page's own policy, with its own fonts", async (t) => {
   const { page } = await person(t);
   await openConversation(page, "scripted-echo=1-delay=5");
-  await say(page, "With $\\sqrt{x^2}$ and \\[\\left(\\begin{matrix} a \\\\ b \\\\ c \\end{matrix}\\right)\\] and $\\frac{1}{$ for $5");
+  await say(
+    page,
+    "With $\\sqrt{x^2}$ and \\[\\left(\\begin{matrix} a \\\\ b \\\\ c \\end{matrix}\\right)\\] and $\\frac{1}{$ for $5",
+  );
   await answered(page);
   await answers(page).last().locator(".katex").nth(1).waitFor();
   assert.match(await answers(page).last().innerText(), /\$\\frac\{1\}\{\$ for \$5/);
-  await page.waitForFunction(() => [...document.fonts].some((font) => font.family === "KaTeX_Main" && font.status === "loaded"));
+  await page.waitForFunction(() =>
+    [...document.fonts].some((font) => font.family === "KaTeX_Main" && font.status === "loaded"),
+  );
   await assertAccessible(page, "formulas");
 });
 
@@ -77,14 +82,23 @@ test("with colours of the person's own everything that can be pressed has an edg
   await say(page, "Talk");
   const stop = page.getByRole("button", { name: "Stop" });
   const look = (locator) =>
-    locator.evaluate((element) => [getComputedStyle(element).borderTopStyle, getComputedStyle(element).backgroundColor]);
+    locator.evaluate((element) => [
+      getComputedStyle(element).borderTopStyle,
+      getComputedStyle(element).backgroundColor,
+    ]);
   assert.equal((await look(stop))[0], "solid");
   assert.notEqual((await look(stop.locator("span")))[1], (await look(stop))[1], "the mark on it");
   await stop.click();
   await page.getByRole("link", { name: "Tools" }).click();
-  const choices = page.getByRole("group", { name: /^Use of/ }).first().getByRole("button");
+  const choices = page
+    .getByRole("group", { name: /^Use of/ })
+    .first()
+    .getByRole("button");
   await choices.first().waitFor();
-  const [chosen, other] = [choices.and(page.locator("[aria-pressed=true]")), choices.and(page.locator("[aria-pressed=false]"))];
+  const [chosen, other] = [
+    choices.and(page.locator("[aria-pressed=true]")),
+    choices.and(page.locator("[aria-pressed=false]")),
+  ];
   assert.notEqual((await look(chosen))[1], (await look(other.first()))[1]);
 });
 
@@ -121,7 +135,8 @@ test("of a long conversation the newest is there at once, and the rest on demand
   });
   await page.reload();
   await page.getByText("Number 499.").waitFor();
-  const drawn = (count) => eventually(async () => (await page.getByRole("article").count()) === count, `${count} messages`);
+  const drawn = (count) =>
+    eventually(async () => (await page.getByRole("article").count()) === count, `${count} messages`);
   await drawn(50);
   const earlier = page.getByRole("button", { name: "Show earlier messages" });
   await earlier.scrollIntoViewIfNeeded();

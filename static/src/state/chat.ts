@@ -188,7 +188,7 @@ export async function loadEarlier(): Promise<void> {
 
 /** All of it, for paper. */
 export async function loadWhole(): Promise<void> {
-  for (let known = -1; hasEarlier.value && known !== turns.value.length + limit.value; ) {
+  for (let known = -1; hasEarlier.value && known !== turns.value.length + limit.value;) {
     known = turns.value.length + limit.value;
     await loadEarlier();
   }

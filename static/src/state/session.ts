@@ -7,7 +7,10 @@ import { onTabNews, tellTabs } from "./tabs.ts";
 
 export type SessionState =
   /** `reason`: why, if the person did not want it. */
-  { at: "asking" } | { at: "out"; reason: string | null } | { at: "in"; user: User } | { at: "unreachable"; reason: string };
+  | { at: "asking" }
+  | { at: "out"; reason: string | null }
+  | { at: "in"; user: User }
+  | { at: "unreachable"; reason: string };
 
 export const session = signal<SessionState>({ at: "asking" });
 

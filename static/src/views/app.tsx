@@ -5,7 +5,17 @@ import { useEffect } from "preact/hooks";
 import { models } from "../api.ts";
 import { isOverdue } from "../overdue.ts";
 import { forgetDecisions, undecided } from "../state/approvals.ts";
-import { clear, conversation, defaultModel, fill, goOffline, hasEarlier, loadWhole, open, refresh } from "../state/chat.ts";
+import {
+  clear,
+  conversation,
+  defaultModel,
+  fill,
+  goOffline,
+  hasEarlier,
+  loadWhole,
+  open,
+  refresh,
+} from "../state/chat.ts";
 import { forgetCopies } from "../state/copies.ts";
 import { forgetList, loadList } from "../state/list.ts";
 import { navigate, route } from "../state/route.ts";

@@ -62,21 +62,21 @@ export function ApprovalCard({ part, runId, onLeft }: { part: ToolPart; runId: s
   const button = (decision: Decision, label: string, look: string) => {
     const blocked = unseen && decision !== "deny";
     return (
-    <button
-      type="button"
-      class={`${look} aria-disabled:opacity-60`}
-      // Not `disabled`: that would take the keyboard away, and give it to nothing.
-      aria-disabled={waiting || blocked}
-      aria-describedby={blocked ? `${id} ${id}-why` : id}
-      onClick={(event) => {
-        if (blocked) seen.showNext();
-        // The second half of a double click may fall on the next card.
-        else if (!waiting && event.detail < 2) void choose(decision);
-      }}
-    >
-      {waiting && state.decision === decision && <span class="spinner" aria-hidden="true" />}
-      {label}
-    </button>
+      <button
+        type="button"
+        class={`${look} aria-disabled:opacity-60`}
+        // Not `disabled`: that would take the keyboard away, and give it to nothing.
+        aria-disabled={waiting || blocked}
+        aria-describedby={blocked ? `${id} ${id}-why` : id}
+        onClick={(event) => {
+          if (blocked) seen.showNext();
+          // The second half of a double click may fall on the next card.
+          else if (!waiting && event.detail < 2) void choose(decision);
+        }}
+      >
+        {waiting && state.decision === decision && <span class="spinner" aria-hidden="true" />}
+        {label}
+      </button>
     );
   };
 

@@ -53,7 +53,8 @@ function Value({ shown, Text }: { shown: Shown; Text: typeof WholeText | typeof 
 
 type TextProps = { text: string; mono?: boolean };
 
-const look = (mono: boolean) => `plaintext block break-words whitespace-pre-wrap ${mono ? "font-mono text-xs leading-5" : ""}`;
+const look = (mono: boolean) =>
+  `plaintext block break-words whitespace-pre-wrap ${mono ? "font-mono text-xs leading-5" : ""}`;
 
 /** All of a text, in pieces that `useSeen` can tell of whether they were on the screen. */
 export function WholeText({ text, mono = false }: TextProps) {

@@ -144,10 +144,7 @@ function WaitingForPerson() {
   const calls = undecided.value;
   if (calls.length === 0) return null;
   return (
-    <p
-      id={WAITING_ID}
-      class="notice mb-2 py-1 pr-1"
-    >
+    <p id={WAITING_ID} class="notice mb-2 py-1 pr-1">
       <Icon name="hand" />
       <span class="min-w-0 flex-1 py-1 short:truncate short:py-0">
         {calls.length === 1
@@ -268,7 +265,12 @@ function Earlier() {
   if (!hasEarlier.value) return null;
   return (
     <div class="justify-self-center">
-      <button type="button" class="plain-button" aria-disabled={loadingEarlier.value} onClick={() => void loadEarlier()}>
+      <button
+        type="button"
+        class="plain-button"
+        aria-disabled={loadingEarlier.value}
+        onClick={() => void loadEarlier()}
+      >
         {loadingEarlier.value ? "Loading…" : "Show earlier messages"}
       </button>
       <p class="print-only">Earlier messages are not on this page. Show them, and print again.</p>

@@ -17,7 +17,8 @@ export function focusComposer(): void {
   document.getElementById(fine ? FIELD_ID : BUTTON_ID)?.focus();
 }
 
-const STILL_WRITING = "The answer is still being written. Your message stays here: send it afterwards, or stop the answer.";
+const STILL_WRITING =
+  "The answer is still being written. Your message stays here: send it afterwards, or stop the answer.";
 const NO_PICTURES = "Pictures and other files cannot be sent yet, only text.";
 
 export function Composer({ draftId, disabled }: { draftId: string; disabled: boolean }) {
@@ -76,56 +77,56 @@ export function Composer({ draftId, disabled }: { draftId: string; disabled: boo
       <p role="status" class={note === "" ? "sr-only" : "notice mb-2"}>
         {note}
       </p>
-    <form
-      class="flex items-end gap-2 rounded-3xl border border-line bg-raised p-2 ps-4.5 shadow-sm short:p-0.5 short:ps-4 transition-shadow focus-within:border-brand focus-within:shadow-md"
-      onSubmit={(event) => {
-        event.preventDefault();
-        void send();
-      }}
-      onDrop={(event) => refuseFiles(event, event.dataTransfer)}
-    >
-      <textarea
-        ref={field}
-        id={FIELD_ID}
-        dir="auto"
-        rows={1}
-        class="max-h-[40vh] min-w-0 flex-1 resize-none bg-transparent py-2 leading-6 outline-none short:max-h-24 placeholder:text-soft"
-        aria-label="Message"
-        aria-describedby={undecided.value.length > 0 ? WAITING_ID : undefined}
-        placeholder={undecided.value.length > 0 ? "Waiting for your decision" : "Ask anything"}
-        value={text}
-        enterkeyhint="send"
-        onInput={(event) => {
-          early.current = false;
-          setNote("");
-          setText(event.currentTarget.value);
-          writeDraft(draftId, event.currentTarget.value);
-        }}
-        onPaste={(event) => refuseFiles(event, event.clipboardData)}
-        onKeyDown={(event) => {
-          // During composition Enter chooses a word; 229 is how Safari says so.
-          if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+      <form
+        class="flex items-end gap-2 rounded-3xl border border-line bg-raised p-2 ps-4.5 shadow-sm short:p-0.5 short:ps-4 transition-shadow focus-within:border-brand focus-within:shadow-md"
+        onSubmit={(event) => {
           event.preventDefault();
           void send();
         }}
-      />
-      {/* One button, which is not taken from under the keyboard when an answer begins or ends. */}
-      <button
-        id={BUTTON_ID}
-        type={stops ? "button" : "submit"}
-        class={`grid size-10 shrink-0 place-items-center rounded-full pointer-coarse:size-11 ${stops ? "stop-button" : "send-button"}`}
-        aria-label={stops ? (stopping.value ? "Stopping" : "Stop") : "Send"}
-        title={stops ? "Stop" : "Send"}
-        aria-disabled={stops ? stopping.value : empty}
-        onClick={(event) => {
-          if (!stops) return;
-          event.preventDefault();
-          void stop();
-        }}
+        onDrop={(event) => refuseFiles(event, event.dataTransfer)}
       >
-        {stops ? <span class="size-3 rounded-[3px]" /> : <Icon name="send" size={20} />}
-      </button>
-    </form>
+        <textarea
+          ref={field}
+          id={FIELD_ID}
+          dir="auto"
+          rows={1}
+          class="max-h-[40vh] min-w-0 flex-1 resize-none bg-transparent py-2 leading-6 outline-none short:max-h-24 placeholder:text-soft"
+          aria-label="Message"
+          aria-describedby={undecided.value.length > 0 ? WAITING_ID : undefined}
+          placeholder={undecided.value.length > 0 ? "Waiting for your decision" : "Ask anything"}
+          value={text}
+          enterkeyhint="send"
+          onInput={(event) => {
+            early.current = false;
+            setNote("");
+            setText(event.currentTarget.value);
+            writeDraft(draftId, event.currentTarget.value);
+          }}
+          onPaste={(event) => refuseFiles(event, event.clipboardData)}
+          onKeyDown={(event) => {
+            // During composition Enter chooses a word; 229 is how Safari says so.
+            if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+            event.preventDefault();
+            void send();
+          }}
+        />
+        {/* One button, which is not taken from under the keyboard when an answer begins or ends. */}
+        <button
+          id={BUTTON_ID}
+          type={stops ? "button" : "submit"}
+          class={`grid size-10 shrink-0 place-items-center rounded-full pointer-coarse:size-11 ${stops ? "stop-button" : "send-button"}`}
+          aria-label={stops ? (stopping.value ? "Stopping" : "Stop") : "Send"}
+          title={stops ? "Stop" : "Send"}
+          aria-disabled={stops ? stopping.value : empty}
+          onClick={(event) => {
+            if (!stops) return;
+            event.preventDefault();
+            void stop();
+          }}
+        >
+          {stops ? <span class="size-3 rounded-[3px]" /> : <Icon name="send" size={20} />}
+        </button>
+      </form>
     </>
   );
 }

@@ -15,7 +15,9 @@ export function Header({ title, children }: { title: string; children?: Componen
       >
         <Icon name="menu" size={20} />
       </button>
-      <h1 dir="auto" class="min-w-0 flex-1 truncate text-sm font-medium">{title || <span class="sr-only">New chat</span>}</h1>
+      <h1 dir="auto" class="min-w-0 flex-1 truncate text-sm font-medium">
+        {title || <span class="sr-only">New chat</span>}
+      </h1>
       {children}
     </header>
   );

@@ -234,7 +234,8 @@ function alignment(token: Token): string {
   return style.includes("center") ? "text-center" : "text-start";
 }
 
-const RIGHT_TO_LEFT = /[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}\p{Script=Adlam}]/u;
+const RIGHT_TO_LEFT =
+  /[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}\p{Script=Adlam}]/u;
 
 /** As `dir="auto"` finds it, which sees nothing of children that have a `dir` of their own. */
 function directionOf(tokens: Token[], at: number): Direction {

@@ -26,7 +26,10 @@ export function useSeen(ref: RefObject<HTMLElement | null>, what: unknown): Seen
       for (const piece of near) {
         const { top, bottom, height } = piece.getBoundingClientRect();
         const seen = pieces.get(piece) ?? [];
-        const part = [(Math.max(top, room.top) - top) / height, (Math.min(bottom, room.bottom) - top) / height] as const;
+        const part = [
+          (Math.max(top, room.top) - top) / height,
+          (Math.min(bottom, room.bottom) - top) / height,
+        ] as const;
         if (part[0] < part[1]) pieces.set(piece, add(seen, part));
         if (!isWhole(pieces.get(piece) ?? [])) continue;
         pieces.delete(piece);

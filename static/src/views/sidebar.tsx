@@ -24,7 +24,10 @@ export function Sidebar({ user }: { user: User }) {
           New chat
         </a>
       </div>
-      <nav class="min-h-0 flex-1 overflow-y-auto px-3 pb-3 short:flex-none short:overflow-visible" aria-label="Your conversations">
+      <nav
+        class="min-h-0 flex-1 overflow-y-auto px-3 pb-3 short:flex-none short:overflow-visible"
+        aria-label="Your conversations"
+      >
         <List ask={setAsked} />
       </nav>
       <Account user={user} />
@@ -44,11 +47,7 @@ function List({ ask }: { ask: (asked: Asked) => void }) {
     return (
       <div class="px-2 py-3 text-sm text-soft" role="alert">
         <p>{listError}</p>
-        <button
-          type="button"
-          class="text-button mt-2"
-          onClick={() => void loadList()}
-        >
+        <button type="button" class="text-button mt-2" onClick={() => void loadList()}>
           Try again
         </button>
       </div>
@@ -150,30 +149,30 @@ function Account({ user }: { user: User }) {
           You are still logged in. {trouble}
         </p>
       )}
-    <div class="flex items-center gap-1">
-      <span
-        class="grid size-8 shrink-0 place-items-center rounded-full bg-brand-tint text-sm font-semibold text-brand"
-        aria-hidden="true"
-      >
-        {name.slice(0, 1).toUpperCase()}
-      </span>
-      <span dir="auto" class="ml-2 min-w-0 flex-1 truncate text-sm" title={user.email}>
-        {name}
-      </span>
-      <a
-        href={TOOLS_PATH}
-        class="ghost-button"
-        aria-label="Tools"
-        title="Tools"
-        aria-current={route.value.page === "tools" ? "page" : undefined}
-        onClick={(event) => leaveTo(event, TOOLS_PATH)}
-      >
-        <Icon name="tool" />
-      </a>
-      <button type="button" class="ghost-button" aria-label="Log out" title="Log out" onClick={leave}>
-        <Icon name="leave" />
-      </button>
-    </div>
+      <div class="flex items-center gap-1">
+        <span
+          class="grid size-8 shrink-0 place-items-center rounded-full bg-brand-tint text-sm font-semibold text-brand"
+          aria-hidden="true"
+        >
+          {name.slice(0, 1).toUpperCase()}
+        </span>
+        <span dir="auto" class="ml-2 min-w-0 flex-1 truncate text-sm" title={user.email}>
+          {name}
+        </span>
+        <a
+          href={TOOLS_PATH}
+          class="ghost-button"
+          aria-label="Tools"
+          title="Tools"
+          aria-current={route.value.page === "tools" ? "page" : undefined}
+          onClick={(event) => leaveTo(event, TOOLS_PATH)}
+        >
+          <Icon name="tool" />
+        </a>
+        <button type="button" class="ghost-button" aria-label="Log out" title="Log out" onClick={leave}>
+          <Icon name="leave" />
+        </button>
+      </div>
     </div>
   );
 }
