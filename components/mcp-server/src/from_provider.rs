@@ -24,8 +24,7 @@ pub(crate) fn description(description: wit::Description) -> Description {
         title: description.title,
         version: description.version,
         instructions: description.instructions,
-        // A tool whose schema is no JSON cannot be called by anybody.
-        tools: description.tools.into_iter().filter_map(|entry| tool(entry, &description.secrets)).collect(),
+        tools: description.tools.into_iter().map(|entry| tool(entry, &description.secrets)).collect(),
         resources: description.resources.into_iter().map(resource).collect(),
         templates: description.templates.into_iter().map(template).collect(),
         prompts: description.prompts.into_iter().map(listed_prompt).collect(),
@@ -36,7 +35,7 @@ pub(crate) fn description(description: wit::Description) -> Description {
     }
 }
 
-fn tool(tool: wit::Tool, declared: &[wit::Secret]) -> Option<Tool> {
+fn tool(tool: wit::Tool, declared: &[wit::Secret]) -> Tool {
     let mut meta = Map::new();
     let always_asks = tool.annotations.always_asks;
     if !tool.secrets.is_empty() || tool.cache_ms.is_some() || always_asks {
@@ -46,12 +45,12 @@ fn tool(tool: wit::Tool, declared: &[wit::Secret]) -> Option<Tool> {
             json!({ "secrets": secrets, "cacheMs": tool.cache_ms, "alwaysAsks": always_asks }),
         );
     }
-    Some(Tool {
+    Tool {
         name: tool.name,
         title: tool.title,
         description: Some(tool.description),
-        input_schema: RawValue::from_string(tool.input_schema).ok()?,
-        output_schema: tool.output_schema.map(RawValue::from_string).transpose().ok()?,
+        input_schema: schema(tool.input_schema),
+        output_schema: tool.output_schema.and_then(|schema| RawValue::from_string(schema).ok()),
         annotations: Annotations {
             title: None,
             read_only: Some(tool.annotations.read_only),
@@ -60,7 +59,13 @@ fn tool(tool: wit::Tool, declared: &[wit::Secret]) -> Option<Tool> {
             open_world: Some(tool.annotations.open_world),
         },
         meta: (!meta.is_empty()).then_some(meta),
-    })
+    }
+}
+
+/// A schema; one that is no JSON stays a text, of which `tools` says what is wrong with it.
+fn schema(text: String) -> Box<RawValue> {
+    let as_text = || serde_json::value::to_raw_value(&text).unwrap_or_else(|_| RawValue::NULL.to_owned());
+    RawValue::from_string(text.clone()).unwrap_or_else(|_| as_text())
 }
 
 /// What a person must enter. What a tool names and its provider does not describe can be entered all the same, unseen.

@@ -172,7 +172,7 @@ impl World for CallWorld<'_> {
             Ok(CallResult { content, structured, is_error }) => {
                 Ok(redaction.outcome(Outcome { content, structured, is_error }))
             }
-            Err(error) => Err(redaction.failure(failed(error))),
+            Err(error) => Err(redaction.failure(failed(tool, error))),
         }
     }
 
@@ -218,7 +218,7 @@ impl World for CallWorld<'_> {
 }
 
 /// What a server or the way to it did wrong. Its own words are other people's: the crate `toolbox` cuts them.
-fn failed(error: ClientError) -> CallFailure {
+fn failed(tool: &Tool, error: ClientError) -> CallFailure {
     match error {
         ClientError::Transport(TransportError::TimedOut) => CallFailure::TimedOut,
         ClientError::Transport(error) => CallFailure::Unreachable(error.to_string()),
@@ -231,7 +231,7 @@ fn failed(error: ClientError) -> CallFailure {
         ClientError::Http { status, .. } if status == http::StatusCode::UNAUTHORIZED => {
             CallFailure::NotConfigured("its server wants an authorization that it was not given".to_owned())
         }
-        ClientError::Malformed(_) => {
+        ClientError::Malformed(_) if !tool.reads_only() => {
             CallFailure::Upstream(format!("{error}; whether the call took effect is not known"))
         }
         other => CallFailure::Upstream(other.to_string()),

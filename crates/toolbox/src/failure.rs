@@ -101,6 +101,9 @@ impl fmt::Display for Failure<'_> {
                 "This call of {} was begun before a restart, and nobody knows whether it took effect. It was not made again.",
                 tool.map_or_else(|| cut(name, 128), |tool| tool.title().to_owned())
             ),
+            Self::Call(tool, CallFailure::TimedOut) if tool.reads_only() => {
+                write!(f, "{}: it did not answer in time. It only reads, so it can be called again.", tool.title())
+            }
             Self::Call(tool, cause) => write!(f, "{}: {}.", tool.title(), cut(&cause.to_string(), MAX_CAUSE_CHARS)),
         }
     }

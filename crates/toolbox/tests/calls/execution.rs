@@ -253,6 +253,11 @@ fn a_tool_that_hangs_is_given_up() {
     let (words, code, is_error) = world.words(&send(), TO);
     assert_eq!((code, is_error, world.slept.get()), (AuditCode::TimedOut, true, CALL_LIMIT));
     assert_eq!(words, "Send mail: it did not answer in time; whether it took effect is not known.");
+    let world = Scripted { tools: Tools::Hang, ..allowed() };
+    assert_eq!(
+        world.words(&read(), "").0,
+        "read: it did not answer in time. It only reads, so it can be called again."
+    );
 }
 
 #[test]
