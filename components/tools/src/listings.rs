@@ -11,11 +11,11 @@ use std::{
 };
 
 use futures::future::join_all;
-use mcp::Listing;
+use mcp::{Listing, RefusedTool};
 use platform::SpinDatabase;
 use serde::{Deserialize, Serialize};
 use storage::{StorageError, Store, tool_listings::ToolListing};
-use toolbox::{Annotations, Catalog, Fault, Tool};
+use toolbox::{Annotations, Catalog, Fault, Tool, catalog::mend};
 use web::log::{Level, log};
 
 use crate::{COMPONENT, clients, config::Config, servers::Server};
@@ -165,6 +165,9 @@ thread_local! {
 #[derive(Serialize, Deserialize)]
 struct Kept {
     tools: Vec<mcp::Tool>,
+    /// Their schemas are as they are shown.
+    #[serde(default)]
+    mended: bool,
     /// Why it could not be asked since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     fault: Option<Fault>,
@@ -177,7 +180,8 @@ impl Kept {
         let is_unknown = self.fault.is_some() && self.tools.is_empty();
         let away = self.fault.iter().map(|fault| Problem::away(server, fault));
         let problems = away.chain(self.problems).collect();
-        Heard { tools: (!is_unknown).then(|| tools(server, &self.tools)), problems }
+        let tools = || self.tools.iter().map(|tool| of_server(server, tool, self.mended)).collect();
+        Heard { tools: (!is_unknown).then(tools), problems }
     }
 }
 
@@ -295,7 +299,7 @@ async fn list(server: &Server, kept: Option<&ToolListing>, store: &Store<SpinDat
         None => (Fault::Silent, "it did not answer in time".to_owned()),
     };
     let pause_ms = if last.is_some() { REMOTE_PAUSE_MS } else { FIRST_PAUSE_MS };
-    let last = last.unwrap_or(Kept { tools: Vec::new(), fault: None, problems: Vec::new() });
+    let last = last.unwrap_or(Kept { tools: Vec::new(), mended: true, fault: None, problems: Vec::new() });
     log(
         COMPONENT,
         Level::Warn,
@@ -310,13 +314,27 @@ async fn list(server: &Server, kept: Option<&ToolListing>, store: &Store<SpinDat
     last.heard(server)
 }
 
-async fn taken(server: &Server, listing: Listing, kept: Option<&ToolListing>, store: &Store<SpinDatabase>) -> Heard {
+async fn taken(
+    server: &Server,
+    mut listing: Listing,
+    kept: Option<&ToolListing>,
+    store: &Store<SpinDatabase>,
+) -> Heard {
+    let refused = &mut listing.refused;
+    listing.tools.retain_mut(|tool| {
+        let unfit = mend(tool).err();
+        let left_out = unfit.map(|unfit| RefusedTool { name: tool.name.clone(), reason: unfit.to_string() });
+        let is_fit = left_out.is_none();
+        refused.extend(left_out);
+        is_fit
+    });
     for refused in listing.refused.iter().take(MAX_REFUSED_LOGGED) {
         let fields = serde_json::json!({ "server": server.name, "tool": server.masked(&refused.name), "cause": server.masked(&refused.reason) });
         log(COMPONENT, Level::Warn, "a tool is left out", fields);
     }
     let ttl_ms = if server.remote { remote_ttl_ms(&listing) } else { COMPOSED_TTL_MS };
-    let kept_now = Kept { problems: problems(server, &listing), tools: listing.tools, fault: None };
+    let problems = problems(server, &listing);
+    let kept_now = Kept { tools: listing.tools, mended: true, fault: None, problems };
     if let Ok(json) = serde_json::to_string(&kept_now) {
         // Whoever asks has claimed the old list, which counts again for as long.
         let counts = ttl_ms <= CLAIM_MS && kept.is_some_and(|kept| kept.listing == json);
@@ -349,11 +367,7 @@ async fn keep(server: &Server, listing: &str, ttl_ms: i64, store: &Store<SpinDat
     }
 }
 
-fn tools(server: &Server, tools: &[mcp::Tool]) -> Vec<ListedTool> {
-    tools.iter().map(|tool| of_server(server, tool)).collect()
-}
-
-fn of_server(server: &Server, tool: &mcp::Tool) -> ListedTool {
+fn of_server(server: &Server, tool: &mcp::Tool, is_mended: bool) -> ListedTool {
     // What a server elsewhere says there is other people's, and no adapter's.
     let extra = tool.meta.as_ref().filter(|_| !server.remote).and_then(|meta| meta.get(META_TOOL));
     let extra: Extra = extra.and_then(|extra| Extra::deserialize(extra).ok()).unwrap_or_default();
@@ -367,6 +381,7 @@ fn of_server(server: &Server, tool: &mcp::Tool) -> ListedTool {
         description: tool.description.clone().unwrap_or_default(),
         input_schema: tool.input_schema.clone(),
         output_schema: tool.output_schema.clone(),
+        is_mended,
         annotations: Annotations {
             read_only: annotations.read_only.unwrap_or(defaults.read_only),
             destructive: annotations.destructive.unwrap_or(defaults.destructive),

@@ -206,17 +206,29 @@ impl Catalog {
     }
 }
 
+/// Gives a tool schemas that every model's server and every client takes. It is done once for a list, and kept with it.
+///
+/// # Errors
+/// [`Unfit`]: it cannot be shown to any.
+pub fn mend(tool: &mut mcp::Tool) -> Result<(), Unfit> {
+    tool.input_schema = repaired(&tool.input_schema)?;
+    // Clients of the gateway refuse a whole list for one schema of a result that is none.
+    tool.output_schema = tool.output_schema.take().filter(|schema| repaired(schema).is_ok());
+    Ok(())
+}
+
 /// A tool as it is shown: cut, and with a schema that every model's server takes.
 fn shown(server: &str, mut tool: Tool) -> Result<Tool, Unfit> {
-    tool.input_schema = repaired(&tool.input_schema)?;
+    if !tool.is_mended {
+        tool.input_schema = repaired(&tool.input_schema)?;
+        tool.output_schema = tool.output_schema.filter(|schema| repaired(schema).is_ok());
+    }
     server.clone_into(&mut tool.server);
     // What is not printed costs six characters each where it is written as JSON.
     let printed = |text: &str| text.replace(|c: char| c.is_control() && !matches!(c, '\n' | '\t'), " ");
     tool.description = cut(&printed(&tool.description), MAX_DESCRIPTION_CHARS);
     tool.title = tool.title.map(|title| cut(&printed(&title), MAX_TITLE_CHARS));
     tool.title = tool.title.filter(|title| !title.trim().is_empty());
-    // Clients of the gateway refuse a whole list for one schema of a result that is none.
-    tool.output_schema = tool.output_schema.filter(|schema| repaired(schema).is_ok());
     Ok(tool)
 }
 

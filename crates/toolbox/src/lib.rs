@@ -50,6 +50,8 @@ pub struct Tool {
     pub input_schema: Box<RawValue>,
     /// JSON Schema of its structured result.
     pub output_schema: Option<Box<RawValue>>,
+    /// Whether [`catalog::mend`] has seen to both.
+    pub is_mended: bool,
     /// What it says about itself.
     pub annotations: Annotations,
     /// Whether its server is somebody else's, so that what it says about itself is only said.

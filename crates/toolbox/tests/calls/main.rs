@@ -30,6 +30,7 @@ fn tool(server: &str, name: &str) -> Tool {
         description: String::new(),
         input_schema: raw(&serde_json::json!({"type": "object"})),
         output_schema: None,
+        is_mended: false,
         annotations: Annotations::default(),
         remote: false,
         reads_private: false,
