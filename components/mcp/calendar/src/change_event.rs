@@ -183,6 +183,9 @@ fn move_event(event: &mut Event, arguments: &ChangeEvent, meant: Option<&Stamp>)
     };
     if is_series && arguments.start.is_some() {
         // What was said about one occurrence is done to the first.
+        if matches!((&old, &start), (Stamp::Zoned(..), Stamp::Utc(_))) && arguments.time_zone.is_none() {
+            return Err(repeated_hour());
+        }
         let Some(meant) = meant else { return invalid("Name the `occurrence` that is to begin at `start`.") };
         let first = recurrence::first_moved(&old, meant, &start)?;
         end = end.map(|end| Ok::<_, Failure>(end.with(times::moved(first.civil(), &start, &end)?))).transpose()?;
@@ -194,6 +197,14 @@ fn move_event(event: &mut Event, arguments: &ChangeEvent, meant: Option<&Stamp>)
     }
     times::set(event, &start, end)?;
     Ok(true)
+}
+
+/// A series that begins in the second of such hours could only be written in UTC, and would move when the clocks change.
+pub(crate) fn repeated_hour() -> Failure {
+    Failure::InvalidArguments(
+        "The series would begin in an hour that the clocks repeat: give `start` without an offset, and `time_zone`."
+            .into(),
+    )
 }
 
 /// In the zone that is named, or else the event's.

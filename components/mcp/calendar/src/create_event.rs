@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use tool_provider::{Context, Failure, Structured, tool};
 
 use crate::{
+    change_event::repeated_hour,
     dav::{Calendar, Server},
     document::{Document, text_line},
     moment::{self, invalid},
@@ -44,7 +45,8 @@ pub(crate) struct CreateEvent {
     pub(crate) location: Option<String>,
     #[schemars(length(max = 8_000))]
     pub(crate) description: Option<String>,
-    /// How it repeats: RRULE text of RFC 5545, such as `FREQ=WEEKLY;BYDAY=MO;UNTIL=20261231`.
+    /// How it repeats: RRULE text of RFC 5545, such as `FREQ=WEEKLY;BYDAY=MO;UNTIL=20261231`. Give `time_zone` too: without, its time is
+    /// fixed in UTC, and moves where clocks change.
     pub(crate) recurrence: Option<String>,
 }
 
@@ -126,6 +128,10 @@ fn event(arguments: &CreateEvent, uid: &str, now: Timestamp) -> Result<String, F
         text_line(ICalendarProperty::Summary, &arguments.title),
     ];
     if let Some(rule) = &arguments.recurrence {
+        let is_written_in_utc = matches!(start, Stamp::Utc(_));
+        if is_written_in_utc && zone.as_ref().is_some_and(|zone| !matches!(zone.iana_name(), Some("UTC" | "Etc/UTC"))) {
+            return Err(repeated_hour());
+        }
         lines.push(format!("RRULE:{}", recurrence::rule(rule, &start)?));
     }
     for (property, text) in

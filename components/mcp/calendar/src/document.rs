@@ -188,7 +188,7 @@ impl Event {
         for line in self.named(name) {
             let (zone, kind) = (self.zone_of(line), line.parameter("VALUE"));
             let value = |text: &str| Value { text: text.trim().to_owned(), zone: zone.clone(), kind: kind.clone() };
-            values.extend(line.value().split(',').map(value));
+            values.extend(line.value().split(',').filter(|text| !text.trim().is_empty()).map(value));
         }
         values.truncate(VALUES_MAX);
         values

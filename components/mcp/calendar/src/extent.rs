@@ -43,9 +43,10 @@ impl Extent {
             (Stamp::Date(_), None, Some(duration)) => Length::Days(whole_days(duration)),
             (Stamp::Date(_), None, None) => Length::Days(1),
             (_, Some(end), _) => {
-                // A day as the end of a time has the zone of its start.
+                // A day, or a time without a zone, has that of the start.
                 let own = start.zone().unwrap_or_else(|| here.clone());
-                let end = end.begin(if end.is_date() { &own } else { here }).ok()?;
+                let is_bare = matches!(end, Stamp::Date(_) | Stamp::Floating(_));
+                let end = end.begin(if is_bare { &own } else { here }).ok()?;
                 Length::Exact(end.timestamp().duration_since(start.begin(here).ok()?.timestamp()))
             }
             (_, None, Some(duration)) => Length::Nominal(duration),

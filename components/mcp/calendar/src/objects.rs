@@ -1,5 +1,7 @@
 //! Events at the server, as objects: asked for, read, stored and deleted.
 
+use std::time::{Duration, Instant};
+
 use http::{Method, Response, StatusCode, header};
 use tool_provider::Failure;
 use url::Url;
@@ -15,6 +17,9 @@ use crate::{
 
 /// Events that are fetched one by one, from a server that lists and does not give them: each takes a request, and the call has a minute.
 const FETCHES_MAX: usize = 100;
+
+/// After so long no other is fetched: half of the call's minute.
+const FETCHING_MAX: Duration = Duration::from_secs(30);
 
 /// What a calendar has in it.
 #[derive(Default, Debug)]
@@ -67,8 +72,12 @@ impl<T: Transport> Server<'_, T> {
                 _ => {}
             }
         }
-        let others = missing.split_off(missing.len().min(FETCHES_MAX));
-        for (place, etag) in missing {
+        let (begun, mut unasked) = (Instant::now(), 0);
+        for (number, (place, etag)) in missing.into_iter().enumerate() {
+            if number >= FETCHES_MAX || begun.elapsed() > FETCHING_MAX {
+                unasked += 1;
+                continue;
+            }
             match self.get(&place).await {
                 Ok((own, text)) => {
                     answer.objects.push(Object { id: place.path().to_owned(), etag: etag.or(own), text });
@@ -77,7 +86,7 @@ impl<T: Transport> Server<'_, T> {
                 Err(_) => failed.push(0),
             }
         }
-        answer.say(calendar, is_partial, &failed, others.len());
+        answer.say(calendar, is_partial, &failed, unasked);
         Ok(answer)
     }
 

@@ -7,6 +7,7 @@ use jiff::{Zoned, civil::Date};
 use crate::{
     dav::Object,
     document::{Document, Event},
+    line,
     repeat::Budget,
     rule::Fault,
     series::{Doubt, Instance, Series},
@@ -18,6 +19,9 @@ const SHOWN_CHARS_MAX: usize = 1_000;
 
 /// Titles in notes.
 const TITLE_CHARS_MAX: usize = 60;
+
+/// Components that are no events.
+const OTHERS: [&str; 4] = ["VTODO", "VJOURNAL", "VFREEBUSY", "VAVAILABILITY"];
 
 /// Something that happens once.
 #[derive(Clone, Debug)]
@@ -51,7 +55,10 @@ pub(crate) fn read(
     budget: &Budget,
 ) -> (Vec<Occurrence>, Vec<String>) {
     let Ok(document) = Document::parse(&object.text, years(window)) else {
-        return (Vec::new(), vec![format!("{} is not understood and left out.", object.id)]);
+        // Some servers give tasks too, though they were asked for events.
+        let is_other = OTHERS.iter().any(|other| line::lines(&object.text).iter().any(|line| line.is("BEGIN", other)));
+        let note = || format!("{} is not understood and left out.", object.id);
+        return (Vec::new(), if is_other { Vec::new() } else { vec![note()] });
     };
     let (mut found, mut notes) = (Vec::new(), Vec::new());
     for series in Series::all(&document, &window.zone) {

@@ -12,8 +12,14 @@ use jiff::{
 
 use crate::rule::{Frequency, Nth, Rule};
 
-/// Periods of all rules of one answer: some 100 ms. A rule that has to be counted day by day since 1990 is a fifteenth of it.
+/// Periods that every rule has for itself: a daily one, for the longest window and more. No invitation can take them from another.
+const PERIODS_FREE: u32 = 1_000;
+
+/// Periods beyond those, of all rules of one answer: some 100 ms.
 const PERIODS_MAX: u32 = 200_000;
+
+/// Of them, those of one rule: what has to be counted day by day, for 130 years.
+const PERIODS_OF_RULE_MAX: u32 = 50_000;
 
 /// Times that one rule may name in a window: every hour of more than a year.
 const TIMES_MAX: usize = 10_000;
@@ -56,8 +62,11 @@ pub(crate) fn times(rule: &Rule, start: DateTime, from: DateTime, to: DateTime, 
     let mut left = rule.count.unwrap_or(u32::MAX);
     let mut is_first = true;
     let mut index = if rule.count.is_some() { 0 } else { rule.period_of(start, from) };
+    let mut periods = 0_u32;
     while let Some(period) = rule.period(start, index).filter(|period| *period <= to) {
-        if !budget.take() || found.times.len() >= TIMES_MAX {
+        periods = periods.saturating_add(1);
+        let is_allowed = periods <= PERIODS_FREE || (periods <= PERIODS_OF_RULE_MAX && budget.take());
+        if !is_allowed || found.times.len() >= TIMES_MAX {
             found.is_cut = true;
             break;
         }

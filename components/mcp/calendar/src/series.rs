@@ -19,6 +19,9 @@ use crate::{
 /// A time without a zone may be meant half a day away, and an hour that clocks skip moves.
 const MARGIN: SignedDuration = SignedDuration::from_hours(48);
 
+/// Changes of all that follows, of one series: nobody makes more.
+const RANGES_MAX: usize = 100;
+
 /// What could not be followed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Doubt {
@@ -37,6 +40,8 @@ pub(crate) struct Series<'a> {
     /// By which time of the series they replace.
     pub(crate) changed: Vec<Changed<'a>>,
     names: Named<usize>,
+    /// Of the changes, by their originals.
+    places: BTreeMap<String, usize>,
 }
 
 /// A time of a series that was changed by itself (RECURRENCE-ID).
@@ -68,27 +73,28 @@ struct Named<V> {
 impl<'a> Series<'a> {
     /// The events of an object, by their UID.
     pub(crate) fn all(document: &'a Document, here: &'a TimeZone) -> Vec<Self> {
-        let mut series: Vec<(Option<String>, Self)> = Vec::new();
+        let mut all: Vec<Self> = Vec::new();
+        let mut places: BTreeMap<Option<String>, usize> = BTreeMap::new();
         let events = || document.events().enumerate();
         for (index, event) in events().filter(|(_, event)| !event.has("RECURRENCE-ID")) {
-            series.push((event.value("UID"), Self::new(Some((index, event)), here)));
+            places.entry(event.value("UID")).or_insert(all.len());
+            all.push(Self::new(Some((index, event)), here));
         }
         for (index, event) in events().filter(|(_, event)| event.has("RECURRENCE-ID")) {
-            let uid = event.value("UID");
-            let place = series.iter().position(|(known, _)| *known == uid).unwrap_or_else(|| {
-                series.push((uid, Self::new(None, here)));
-                series.len() - 1
+            let place = *places.entry(event.value("UID")).or_insert_with(|| {
+                all.push(Self::new(None, here));
+                all.len() - 1
             });
-            if let Some((_, series)) = series.get_mut(place) {
+            if let Some(series) = all.get_mut(place) {
                 series.change(index, event);
             }
         }
-        series.into_iter().map(|(_, series)| series).collect()
+        all
     }
 
     fn new(master: Option<(usize, &'a Event)>, here: &'a TimeZone) -> Self {
         let extent = master.and_then(|(_, event)| Extent::of(event, here));
-        Self { here, master, extent, changed: Vec::new(), names: Named::default() }
+        Self { here, master, extent, changed: Vec::new(), names: Named::default(), places: BTreeMap::new() }
     }
 
     /// Of several changes of one time, the newest counts.
@@ -98,7 +104,8 @@ impl<'a> Series<'a> {
         let range = event.parameter("RECURRENCE-ID", "RANGE");
         let is_range = range.is_some_and(|range| range.eq_ignore_ascii_case("THISANDFUTURE"));
         let changed = Changed { indices: vec![index], event, original, is_range };
-        let known = self.changed.iter_mut().find(|known| known.original == changed.original);
+        let place = *self.places.entry(changed.original.line("")).or_insert(self.changed.len());
+        let known = self.changed.get_mut(place);
         let revision = |event: &Event| {
             let sequence = event.value("SEQUENCE").and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
             (sequence, event.value("DTSTAMP"))
@@ -210,6 +217,7 @@ impl<'a> Series<'a> {
             .changed
             .iter()
             .filter(range)
+            .take(RANGES_MAX)
             .map(|changed| (changed.original.civil(), shift(changed).unwrap_or_default(), changed))
             .collect();
         ranges.sort_by_key(|(from, _, _)| *from);

@@ -63,18 +63,21 @@ impl Window {
         server: &Server<'_, T>,
         calendar: Option<&str>,
     ) -> Result<Found, Failure> {
-        let (ids, is_all) = match calendar {
-            Some(id) => (vec![id.to_owned()], false),
-            None => (server.calendars().await?.into_iter().map(|calendar| calendar.id).collect(), true),
+        let (calendars, is_all): (Vec<_>, _) = match calendar {
+            Some(id) => (vec![(id.to_owned(), String::new())], false),
+            None => {
+                let all = server.calendars().await?;
+                (all.into_iter().map(|calendar| (calendar.id, calendar.name)).collect(), true)
+            }
         };
         let mut found = Found::default();
         let (mut refusal, mut has_answer) = (None, false);
         // Calendars that are not read are in the notes, or in the error.
         let budget = Budget::default();
-        if ids.len() == CALENDARS_MAX && is_all {
+        if calendars.len() == CALENDARS_MAX && is_all {
             found.note(format!("Only the first {CALENDARS_MAX} calendars were looked at. Name another in `calendar`."));
         }
-        for id in ids {
+        for (id, name) in calendars {
             match server.query(&id, self.query()?).await {
                 Ok(answer) => {
                     has_answer = true;
@@ -82,7 +85,10 @@ impl Window {
                     answer.objects.iter().for_each(|object| found.add(object, &id, self, &budget));
                 }
                 Err(failure) if is_all => {
-                    found.note(format!("The calendar {id} could not be read and is left out. {}", words(&failure)));
+                    found.note(format!(
+                        "The calendar \"{name}\" ({id}) could not be read and is left out. {}",
+                        words(&failure)
+                    ));
                     refusal = refusal.or(Some(failure));
                 }
                 Err(failure) => return Err(failure),

@@ -17,8 +17,11 @@ use crate::{
 };
 
 /// Zones of one object, and changes of offset in one: more are not from a calendar program.
-const DEFINITIONS_MAX: usize = 20;
-const OBSERVANCES_MAX: usize = 200;
+const DEFINITIONS_MAX: usize = 10;
+const OBSERVANCES_MAX: usize = 100;
+
+/// Rules of one of them: each is looked at for a few years.
+const RULES_MAX: usize = 4;
 
 /// Offsets of one zone: its file has a byte to name them.
 const OFFSETS_MAX: usize = 200;
@@ -76,10 +79,15 @@ impl Zones {
         Self { definitions, years }
     }
 
-    /// IANA's names are IANA's zones: what programs write beside them is often cut short. Other names are what the object says.
+    /// IANA's names of places are IANA's zones: what programs write beside them is often cut short. Other names are what the object says;
+    /// `EST` and `GMT` are IANA's too, and mean more in an object that defines them.
     pub(crate) fn zone(&self, tzid: &str) -> Zone {
-        let rules = registered(tzid).or_else(|| self.defined(tzid)).or_else(|| usual(tzid));
-        Zone { name: tzid.to_owned(), rules }
+        let rules = if tzid.contains('/') {
+            registered(tzid).or_else(|| self.defined(tzid))
+        } else {
+            self.defined(tzid).or_else(|| registered(tzid))
+        };
+        Zone { name: tzid.to_owned(), rules: rules.or_else(|| usual(tzid)) }
     }
 
     fn defined(&self, tzid: &str) -> Option<TimeZone> {
@@ -127,7 +135,9 @@ impl Definition {
             ("DTSTART", Some(observance)) => observance.start = local(&value),
             ("TZOFFSETFROM", Some(observance)) => observance.from = offset(&value),
             ("TZOFFSETTO", Some(observance)) => observance.to = offset(&value),
-            ("RRULE", Some(observance)) => observance.rules.extend(Rule::parse(&value)),
+            ("RRULE", Some(observance)) if observance.rules.len() < RULES_MAX => {
+                observance.rules.extend(Rule::parse(&value));
+            }
             ("RDATE", Some(observance)) => observance.dates.extend(value.split(',').filter_map(local)),
             _ => {}
         }
@@ -142,7 +152,7 @@ impl Definition {
                 first = Some((start, from));
             }
             let point = |civil: DateTime| Some((seconds(civil)? - i64::from(from), to));
-            changes.extend(observance.onsets(start, from, years).into_iter().filter_map(point));
+            changes.extend(observance.onsets(start, from, years)?.into_iter().filter_map(point));
         }
         changes.sort_unstable();
         changes.dedup_by_key(|(point, _)| *point);
@@ -151,8 +161,8 @@ impl Definition {
 }
 
 impl Observance {
-    /// When it begins, again and again, as clocks show it before.
-    fn onsets(&self, start: DateTime, from: i32, years: &RangeInclusive<i16>) -> Vec<DateTime> {
+    /// When it begins, again and again, as clocks show it before; none if that is more often than zones do.
+    fn onsets(&self, start: DateTime, from: i32, years: &RangeInclusive<i16>) -> Option<Vec<DateTime>> {
         let mut onsets = vec![start];
         onsets.extend(&self.dates);
         for rule in &self.rules {
@@ -167,9 +177,13 @@ impl Observance {
             let (Ok(begin), Ok(end)) = (Date::new(first_year, 1, 1), Date::new(last_year, 12, 31)) else { continue };
             let end = end.to_datetime(jiff::civil::Time::MAX);
             let end = until.map_or(end, |until| until.min(end));
-            onsets.extend(repeat::times(rule, start, begin.into(), end, &Budget::default()).times);
+            let found = repeat::times(rule, start, begin.into(), end, &Budget::new(0));
+            if found.is_cut {
+                return None;
+            }
+            onsets.extend(found.times);
         }
-        onsets
+        Some(onsets)
     }
 }
 
