@@ -5,6 +5,7 @@ use content_encoding::{Encoding, choose};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use problem::{Problem, REQUEST_ID};
 use uuid::Uuid;
+use web::Site;
 
 use crate::assets::{self, Asset, Encoded, PAGE};
 
@@ -15,7 +16,9 @@ pub struct Asked<'a> {
     pub method: &'a Method,
     /// The path of the address, as it came.
     pub path: &'a str,
-    /// Of these, `Accept-Encoding`, `If-None-Match` and `X-Request-Id` count.
+    /// Where people reach the installation.
+    pub site: &'a Site,
+    /// Of these, `Host`, `Accept-Encoding`, `If-None-Match` and `X-Request-Id` count.
     pub headers: &'a HeaderMap,
 }
 
@@ -83,6 +86,10 @@ fn find(asked: &Asked<'_>) -> Result<&'static Asset, Box<Problem>> {
     }
     if asked.method != Method::GET && asked.method != Method::HEAD {
         return Err(Problem::method_not_allowed("GET, HEAD").into());
+    }
+    if !asked.site.is_ours(asked.headers) {
+        let detail = format!("This installation is at {}. Open it there.", asked.site.public_url());
+        return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, "misdirected", detail).into());
     }
     let is_file = asked.path.rsplit('/').next().is_some_and(|name| name.contains('.'));
     assets::find(if is_file { asked.path } else { PAGE }).ok_or_else(|| Problem::not_found().into())

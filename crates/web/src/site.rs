@@ -47,6 +47,23 @@ impl Site {
         Some(format!("{scheme}://{host}"))
     }
 
+    /// Whether a request is meant for us: it names our public host, or one that no page on the internet has, such as the machine's own address.
+    #[must_use]
+    pub fn is_ours(&self, headers: &HeaderMap) -> bool {
+        let Some((_, ours)) = self.public_url.split_once("://") else { return true };
+        let Some(host) = text(headers, &header::HOST).map(name_of) else { return true };
+        host.strip_suffix('.').unwrap_or(host).eq_ignore_ascii_case(name_of(ours))
+            || host.starts_with('[')
+            || !host.contains('.')
+            || host.parse::<std::net::Ipv4Addr>().is_ok()
+    }
+
+    /// The public address; empty when nobody said.
+    #[must_use]
+    pub fn public_url(&self) -> &str {
+        &self.public_url
+    }
+
     /// A browser sends cookies along for other people's pages too; a change must come from ours.
     ///
     /// # Errors
@@ -84,13 +101,15 @@ fn forwarded_proto(headers: &HeaderMap) -> Option<&str> {
     protos.next().map(|(_, proto)| proto.trim().trim_matches('"'))
 }
 
+/// A host without its port; an address of IPv6 in its brackets.
+fn name_of(host: &str) -> &str {
+    let end = if host.starts_with('[') { host.find(']').map(|end| end + 1) } else { host.find([':', '/']) };
+    end.and_then(|end| host.get(..end)).unwrap_or(host)
+}
+
 /// A name that only the machine itself has: `localhost`, `127.0.0.1:3000`, `[::1]:3000`.
 fn is_loopback(host: &str) -> bool {
-    let name = if host.starts_with('[') {
-        host.split_inclusive(']').next().unwrap_or_default()
-    } else {
-        host.split(':').next().unwrap_or_default()
-    };
+    let name = name_of(host);
     name == "[::1]"
         || name.eq_ignore_ascii_case("localhost")
         || name.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback())
@@ -157,5 +176,26 @@ mod tests {
             assert_eq!(at(&open, host), None, "{host}");
         }
         assert_eq!(at(&Site::new("https://chat.example.org/"), "evil.example").unwrap(), "https://chat.example.org");
+    }
+
+    #[test]
+    fn a_request_is_meant_for_our_public_host_or_for_the_machine_it_reached() {
+        let ours = |public_url: &str, host: &'static str| Site::new(public_url).is_ours(&headers(&[("host", host)]));
+        for host in [
+            "chat.example.org",
+            "CHAT.example.org:443",
+            "chat.example.org.",
+            "127.0.0.1:3000",
+            "10.1.2.3",
+            "[::1]:3000",
+            "localhost",
+            "edge-assistant",
+        ] {
+            assert!(ours("https://chat.example.org", host), "{host}");
+        }
+        for host in ["evil.example", "evil.example:443", "chat.example.org.evil.example", "127.0.0.1.evil.example"] {
+            assert!(!ours("https://chat.example.org:8443", host), "{host}");
+            assert!(ours("", host), "{host}: nobody said where we are");
+        }
     }
 }

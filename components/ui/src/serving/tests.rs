@@ -7,7 +7,7 @@ fn ask(method: &Method, path: &str, headers: &[(&str, &str)]) -> Response<Bytes>
         .iter()
         .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap()))
         .collect();
-    answer(&Asked { method, path, headers: &headers })
+    answer(&Asked { method, path, site: &Site::new("https://chat.example.org"), headers: &headers })
 }
 
 fn get(path: &str) -> Response<Bytes> {
@@ -30,6 +30,16 @@ fn every_address_of_the_app_is_the_page() {
     for path in ["/index.html", "/c/01990000-0000-7000-8000-000000000000", "/no/such/page", "/apiary", ""] {
         assert_eq!(get(path).body(), page.body(), "{path}");
     }
+}
+
+#[test]
+fn the_page_is_at_its_own_address() {
+    let ask = |host| ask(&Method::GET, "/", &[("host", host)]);
+    for host in ["chat.example.org", "127.0.0.1:3000"] {
+        assert_eq!(ask(host).status(), StatusCode::OK, "{host}");
+    }
+    let elsewhere = ask("evil.example");
+    assert_eq!((elsewhere.status().as_u16(), problem_code(&elsewhere).as_str()), (421, "misdirected"));
 }
 
 #[test]
