@@ -22,6 +22,9 @@ const MARGIN: SignedDuration = SignedDuration::from_hours(48);
 /// Changes of all that follows, of one series: nobody makes more.
 const RANGES_MAX: usize = 100;
 
+/// Rules of one event: there should be one (RFC 5545 section 3.8.5.3), and old programs write a few.
+const RULES_MAX: usize = 8;
+
 /// What could not be followed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Doubt {
@@ -42,6 +45,8 @@ pub(crate) struct Series<'a> {
     names: Named<usize>,
     /// Of the changes, by their originals.
     places: BTreeMap<String, usize>,
+    /// A change of some time that is not understood.
+    has_unknown_change: bool,
 }
 
 /// A time of a series that was changed by itself (RECURRENCE-ID).
@@ -94,12 +99,23 @@ impl<'a> Series<'a> {
 
     fn new(master: Option<(usize, &'a Event)>, here: &'a TimeZone) -> Self {
         let extent = master.and_then(|(_, event)| Extent::of(event, here));
-        Self { here, master, extent, changed: Vec::new(), names: Named::default(), places: BTreeMap::new() }
+        Self {
+            here,
+            master,
+            extent,
+            changed: Vec::new(),
+            names: Named::default(),
+            places: BTreeMap::new(),
+            has_unknown_change: false,
+        }
     }
 
     /// Of several changes of one time, the newest counts.
     fn change(&mut self, index: usize, event: &'a Event) {
-        let Some(written) = event.stamp("RECURRENCE-ID") else { return };
+        let Some(written) = event.stamp("RECURRENCE-ID") else {
+            self.has_unknown_change = true;
+            return;
+        };
         let original = self.original(&written);
         let range = event.parameter("RECURRENCE-ID", "RANGE");
         let is_range = range.is_some_and(|range| range.eq_ignore_ascii_case("THISANDFUTURE"));
@@ -171,6 +187,7 @@ impl<'a> Series<'a> {
     /// All times that may touch a stretch of time, and what of them is in doubt. Some are outside.
     pub(crate) fn instances(&self, from: &Zoned, to: &Zoned, budget: &Budget) -> (Vec<Instance<'a>>, Vec<Doubt>) {
         let mut doubts = Vec::new();
+        doubts.extend(self.has_unknown_change.then_some(Doubt::Times));
         let mut instances = Vec::new();
         if let (Some((_, event)), Some(extent)) = (self.master, &self.extent) {
             let ranges = self.ranges();
@@ -188,8 +205,8 @@ impl<'a> Series<'a> {
             let times = match (&own, &self.extent) {
                 (Some(own), _) => own.at(&own.start, self.here),
                 // It says nothing of its time: the series does.
-                (None, Some(extent)) => extent.at(&changed.original, self.here),
-                (None, None) => None,
+                (None, Some(extent)) if !changed.event.has("DTSTART") => extent.at(&changed.original, self.here),
+                (None, _) => None,
             };
             match times {
                 Some(times) => {
@@ -268,8 +285,10 @@ impl<'a> Series<'a> {
 
         let named = |name: &str, doubts: &mut Vec<Doubt>| {
             let mut times = Vec::new();
-            for text in event.rules(name) {
-                match Rule::parse(&text).and_then(|rule| self.of_days(rule)) {
+            let texts = event.rules(name);
+            doubts.extend((texts.len() > RULES_MAX).then_some(Doubt::Cut));
+            for text in texts.iter().take(RULES_MAX) {
+                match Rule::parse(text).and_then(|rule| self.of_days(rule)) {
                     Ok(rule) => {
                         let until = rule.until.as_ref().and_then(|until| until_of(until, start, &zone, self.here));
                         let last = until.map_or(last, |until| until.min(last));
