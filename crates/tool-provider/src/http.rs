@@ -9,7 +9,6 @@ use std::{
 
 use futures::future::{Either, select};
 use http::{Method, Request, Response, header};
-use http_body::Body as _;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use wasip3::{
     http::{client, types::ErrorCode},
@@ -49,14 +48,7 @@ async fn exchange(request: Request<Vec<u8>>, max_bytes: usize, host: &str) -> Re
             other => format!("{host} does not answer: {other}"),
         })
     };
-    let mut request = request.map(|body| Full::new(bytes::Bytes::from(body)));
-    // Without it the body goes out in chunks, which some servers take for none; and some want to be told that there is none where there could
-    // be one (411).
-    let may_have_body = !matches!(*request.method(), Method::GET | Method::HEAD);
-    let length = request.body().size_hint().exact().filter(|length| *length > 0 || may_have_body);
-    if let Some(length) = length.filter(|_| !request.headers().contains_key(header::CONTENT_LENGTH)) {
-        request.headers_mut().insert(header::CONTENT_LENGTH, length.into());
-    }
+    let request = with_length(request).map(|body| Full::new(bytes::Bytes::from(body)));
     let request = http_into_wasi_request(request).map_err(failed)?;
     let response = polled_twice(client::send(request)).await.map_err(failed)?;
     let (head, body) = http_from_wasi_response(response).map_err(failed)?.into_parts();
@@ -67,6 +59,17 @@ async fn exchange(request: Request<Vec<u8>>, max_bytes: usize, host: &str) -> Re
         }
         Err(_) => Err(Failure::UpstreamFailed(format!("{host} broke off its answer"))),
     }
+}
+
+/// The request with the length of its body. Without it the body goes out in chunks, which some servers take for none; and some want to be told
+/// that there is none where there could be one (411).
+fn with_length(mut request: Request<Vec<u8>>) -> Request<Vec<u8>> {
+    let may_have_body = !matches!(*request.method(), Method::GET | Method::HEAD);
+    let length = request.body().len();
+    if may_have_body || length > 0 {
+        request.headers_mut().entry(header::CONTENT_LENGTH).or_insert(length.into());
+    }
+    request
 }
 
 /// The answer as it was before the server packed it. Nobody asked for that; servers do it all the same.
@@ -95,4 +98,69 @@ async fn polled_twice<F: Future>(future: F) -> F::Output {
         future.as_mut().poll(context)
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::executor::block_on;
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_sent_to_a_part_of_this_installation() {
+        for address in [
+            "https://ops.spin.internal/ready",
+            "http://OPS.Spin.Internal.:3000/",
+            "http://me:secret@tools.spin.internal/internal/calls",
+            "http://self.alt/",
+        ] {
+            let request = Request::post(address).body(Vec::new()).unwrap();
+            let sent = block_on(send(request, 10, Duration::ZERO));
+            assert!(
+                matches!(&sent, Err(Failure::UpstreamFailed(words)) if words.contains("may not reach")),
+                "{sent:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_request_says_how_long_its_body_is_also_if_there_is_none() {
+        for (method, body, length) in [
+            (Method::POST, "", Some("0")),
+            (Method::PATCH, "", Some("0")),
+            (Method::DELETE, "", Some("0")),
+            (Method::PUT, "ab", Some("2")),
+            (Method::GET, "", None),
+            (Method::HEAD, "", None),
+        ] {
+            let request = Request::builder().method(&method).body(body.as_bytes().to_vec()).unwrap();
+            let request = with_length(request);
+            let said = request.headers().get(header::CONTENT_LENGTH).map(|length| length.to_str().unwrap());
+            assert_eq!(said, length, "{method}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_unpacked_is_said_with_the_hosts_name() {
+        let answer = |coding: &str, body: &[u8]| {
+            Response::builder()
+                .header("content-encoding", coding)
+                .header("content-length", 2)
+                .body(body.to_vec())
+                .unwrap()
+        };
+        let unpacked = |answer| unpacked(answer, 3, "api.example");
+        let plain = unpacked(answer("identity", b"ab")).unwrap();
+        assert_eq!((plain.body().as_slice(), plain.headers().get(header::CONTENT_ENCODING)), (&b"ab"[..], None));
+        for (coding, body, words) in [("zstd", "ab", "zstd"), ("br", "ab", "broken"), ("gzip", "abcd", "longer than 3")]
+        {
+            let Err(Failure::UpstreamFailed(said)) = unpacked(answer(coding, body.as_bytes())) else {
+                panic!("{coding} was read")
+            };
+            assert!(said.starts_with("api.example ") && said.contains(words), "{said}");
+        }
+        // The answer to HEAD has no body, and says of it what it would be.
+        let head = unpacked(answer("gzip", b"")).unwrap();
+        assert_eq!(head.headers()[header::CONTENT_ENCODING], "gzip");
+    }
 }
