@@ -35,6 +35,7 @@ fn chunk(value: Value, names_error: bool) -> Chunk<'static> {
     let error = ProviderError::in_chunk(&value, listed || alone, names_error).map(Box::new);
     let known = ["choices", "usage", "error", "message"];
     let is_foreign = !is_sign_of_life(&value) && known.iter().all(|name| value.get(*name).is_none());
+    let is_completion = alone || value.get("choices").is_some();
     let Value::Object(mut fields) = value else { return Chunk { error, ..Chunk::default() } };
     let usage = [fields.get("usage"), fields.get("x_groq").and_then(|groq| groq.get("usage"))];
     let usage = usage.into_iter().flatten().find_map(usage_in);
@@ -44,7 +45,7 @@ fn chunk(value: Value, names_error: bool) -> Chunk<'static> {
         Some(Value::Object(fields)) => vec![choice(fields)],
         _ => Vec::new(),
     };
-    Chunk { choices, usage, error, is_foreign, ..Chunk::default() }
+    Chunk { choices, usage, error, is_completion, is_foreign, ..Chunk::default() }
 }
 
 /// Whether it says no more than that the connection lives.

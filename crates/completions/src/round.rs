@@ -80,7 +80,7 @@ pub struct Round {
     tagged_from: Option<usize>,
     /// The choice that is read.
     choice: Option<i64>,
-    /// There was a choice in it.
+    /// There was a place in it for what the model says.
     is_completion: bool,
     /// There was something in it that no completion has.
     is_foreign: bool,
@@ -142,11 +142,12 @@ impl Round {
         self.body = body;
         self.close(pieces);
         self.unless_finished(read)?;
-        let is_whole = self.body.is_one_object() && self.has_begun();
+        let is_whole = self.body.is_one_object() && self.is_completion;
         if self.done || self.finish_reason.is_some() || is_whole {
             return Ok(());
         }
-        let is_foreign = !self.is_completion && (self.is_foreign || self.body.is_foreign());
+        let is_other = self.is_foreign || self.body.is_foreign() || self.body.is_one_object();
+        let is_foreign = !self.is_completion && is_other;
         Err(if is_foreign { CompletionError::Foreign } else { CompletionError::Unfinished })
     }
 
@@ -201,7 +202,7 @@ impl Round {
         self.choice = self.choice.or_else(first);
         let ours = self.choice;
         let choice = chunk.choices.into_iter().find(|choice| choice.index.is_none() || choice.index == ours);
-        self.is_completion |= choice.is_some();
+        self.is_completion |= chunk.is_completion || choice.is_some();
         self.is_foreign |= chunk.is_foreign;
         let read = choice.map_or(Ok(()), |choice| self.read_choice(choice, pieces));
         // What the provider says of an error says more than what follows from it.

@@ -29,6 +29,9 @@ pub(crate) struct Chunk<'a> {
     pub(crate) usage: Option<Usage>,
     #[serde(skip)]
     pub(crate) error: Option<Box<ProviderError>>,
+    /// It has a place for what the model says, be it empty.
+    #[serde(skip)]
+    pub(crate) is_completion: bool,
     /// It says something, and nothing that a completion would.
     #[serde(skip)]
     pub(crate) is_foreign: bool,
