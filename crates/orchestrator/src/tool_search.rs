@@ -85,6 +85,12 @@ impl Tools {
         Self { all, search, max_tokens, unconfigured }
     }
 
+    /// The same for a model whose context turned out to hold less.
+    #[must_use]
+    pub fn fitting(self, context_window_tokens: u64) -> Self {
+        Self::new(Offered { tools: self.all, unconfigured: self.unconfigured }, context_window_tokens)
+    }
+
     /// The system prompt, with what the model can say to a person who asks for what is not there yet.
     #[must_use]
     pub fn introduced<'a>(&self, system_prompt: &'a str) -> Cow<'a, str> {

@@ -136,16 +136,16 @@ impl Turn<'_> {
         told: &mut Told,
     ) -> Result<Rounds, Stopped> {
         let (host, run) = (session.host(), session.run);
-        let Settings { context_window_tokens, system_prompt, silence } = self.settings;
+        let Settings { system_prompt, silence, .. } = self.settings;
         let listed = match session.attend(TOOLS_LIMIT, host.tools(session.lease())).await {
             // An answer without tools beats none.
             Err(Interrupted::TimedOut) => Offered::default(),
             listed => listed?,
         };
-        let tools = Tools::new(listed, *context_window_tokens);
+        let mut tools = Tools::new(listed, self.window());
         let system_prompt = tools.introduced(system_prompt);
         loop {
-            let window = self.dialect.context_tokens.unwrap_or(u64::MAX).min(*context_window_tokens);
+            let window = self.window();
             let max_bytes = max_context_bytes(window);
             let messages = host.store().context(run, MAX_MESSAGES, max_bytes).await.map_err(Interrupted::from)?;
             let pending = tool_executor::pending(&messages, run.id);
@@ -187,6 +187,7 @@ impl Turn<'_> {
             if let Err(Stopped::Refused(refused)) = heard {
                 let (lesson, failure) = *refused;
                 self.adapt(session, lesson, failure, prompt.estimated_tokens)?;
+                tools = tools.fitting(self.window());
                 continue;
             }
             if round.has_begun() {
@@ -199,6 +200,11 @@ impl Turn<'_> {
             }
             self.finish_round(session, round, call_ids).await?;
         }
+    }
+
+    /// What the model's context holds, in tokens.
+    fn window(&self) -> u64 {
+        self.dialect.context_tokens.unwrap_or(u64::MAX).min(self.settings.context_window_tokens)
     }
 
     /// The next request is written as the server wants it. The person is told what they will miss, and of nothing else.

@@ -52,12 +52,13 @@ impl Heard {
         event::frames(&frames).filter(|frame| frame.event == "token").map(|frame| frame.content()).collect()
     }
 
+    /// Each event's data. Half of a surrogate pair, as a model may write it into arguments, is JSON and no text here: nothing.
     pub(crate) fn data(&self) -> Vec<Value> {
         let frames = self.frames.borrow();
         frames
             .lines()
             .filter_map(|line| line.strip_prefix("data: "))
-            .map(|data| serde_json::from_str(data).unwrap())
+            .map(|data| serde_json::from_str(data).unwrap_or_default())
             .collect()
     }
 
