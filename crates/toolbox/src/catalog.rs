@@ -28,8 +28,9 @@ pub const MAX_DESCRIPTION_CHARS: usize = 2_000;
 pub const MAX_TITLE_CHARS: usize = 100;
 /// The longest name of a server.
 pub const MAX_SERVER_NAME_CHARS: usize = 64;
-/// The longest name of a tool (Model Context Protocol, "Tool Names").
-pub const MAX_TOOL_NAME_CHARS: usize = 128;
+/// The longest name of a tool. The Model Context Protocol ("Tool Names") says 128, and not everybody keeps to it; this is what fits into the
+/// pattern of a policy beside the longest name of a server.
+pub const MAX_TOOL_NAME_CHARS: usize = 191;
 /// The longest name that a model sees (OpenAI, function names).
 pub const MAX_MODEL_NAME_BYTES: usize = 64;
 

@@ -96,7 +96,7 @@ fn of_two_of_the_same_name_the_first_stays() {
 
 #[test]
 fn names_that_are_none_are_refused() {
-    let long = "x".repeat(129);
+    let long = "x".repeat(192);
     let catalog = catalog(&[
         ("", &["x"]),
         ("a:b", &["x"]),

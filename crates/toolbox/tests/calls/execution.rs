@@ -63,7 +63,7 @@ fn a_tool_nobody_has_is_audited_too() {
     assert!(outcome.is_error && text_for_model(&outcome).starts_with("There is no tool named xxx"));
     assert_eq!(code, AuditCode::UnknownTool);
     let entry = world.audited.take().remove(0);
-    assert_eq!((entry.server, entry.tool.chars().count(), entry.code), (None, 129, AuditCode::UnknownTool));
+    assert_eq!((entry.server, entry.tool.chars().count(), entry.code), (None, 192, AuditCode::UnknownTool));
 }
 
 #[test]
