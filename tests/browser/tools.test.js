@@ -85,6 +85,9 @@ test("what does not fit on the screen is allowed only once all of it was there, 
   await page.getByText("Some of it was not yet.").waitFor();
   assert.ok(await allow.isDisabled());
   assert.ok(await choice(page, "Deny").isEnabled());
+  await allow.focus();
+  await page.keyboard.press("Enter");
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), "Show what is left");
   const shown = await question(page).innerText();
   assert.ok(shown.includes("0: pa⟨U+E0100⟩y 12345678901234567890") && shown.includes("119: pa⟨U+E0100⟩y"));
   await page.getByRole("button", { name: "Review" }).focus();

@@ -28,6 +28,8 @@ export function goToApproval(): boolean {
 export function ApprovalCard({ part, runId, onLeft }: { part: ToolPart; runId: string; onLeft: () => void }) {
   const card = useRef<HTMLElement>(null);
   const id = useId();
+  /** The button that shows what was not yet on the screen. */
+  const rest = useRef<HTMLButtonElement>(null);
   /** It did not fit on the screen at once. */
   const begun = useRef(false);
   const state = deciding(runId, part.callId);
@@ -69,7 +71,8 @@ export function ApprovalCard({ part, runId, onLeft }: { part: ToolPart; runId: s
         aria-disabled={waiting || blocked}
         aria-describedby={blocked ? `${id} ${id}-why` : id}
         onClick={(event) => {
-          if (blocked) seen.showNext();
+          // Not on with it from here: pressed once more than needed, this button would decide.
+          if (blocked) rest.current?.focus();
           // The second half of a double click may fall on the next card.
           else if (!waiting && event.detail < 2) void choose(decision);
         }}
@@ -116,7 +119,7 @@ export function ApprovalCard({ part, runId, onLeft }: { part: ToolPart; runId: s
             <p id={`${id}-why`} class="min-w-0 flex-1 basis-60">
               You can allow this once all of it was on the screen. Some of it was not yet.
             </p>
-            <button type="button" class="plain-button text-ink" onClick={seen.showNext}>
+            <button ref={rest} type="button" class="plain-button text-ink" onClick={seen.showNext}>
               Show what is left
             </button>
           </div>
