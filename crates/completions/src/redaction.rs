@@ -9,6 +9,8 @@ use regex_lite::Regex;
 const MAX_SHOWN_CHARS: usize = 300;
 /// Looked at; beyond it nothing can be shown.
 const MAX_READ_CHARS: usize = 1_000;
+/// Of the request, from either end: it is searched for every word.
+const MAX_REQUEST_BYTES: usize = 64 * 1024;
 /// There instead of a credential.
 const SECRET: &str = "[secret]";
 /// There instead of what repeats the request.
@@ -76,17 +78,21 @@ impl Withheld<'_> {
     #[must_use]
     pub fn shown(&self, words: &str) -> String {
         let words = without_secret(&on_one_line(beginning(words)), self.authorization);
-        let words = if words.len() < MIN_REPEATED_BYTES {
-            words
-        } else {
-            without_repeated(&words, &on_one_line(&String::from_utf8_lossy(self.request)))
-        };
+        let words =
+            if words.len() < MIN_REPEATED_BYTES { words } else { without_repeated(&words, &ends(self.request)) };
         let words = without_credentials(&words);
         if words.chars().nth(MAX_SHOWN_CHARS).is_none() {
             return words;
         }
         words.chars().take(MAX_SHOWN_CHARS).chain(LEFT_OUT.chars()).collect()
     }
+}
+
+/// The request's beginning, where the instructions are, and its end, where the newest words are.
+fn ends(request: &[u8]) -> String {
+    let (beginning, rest) = request.split_at_checked(MAX_REQUEST_BYTES).unwrap_or((request, &[]));
+    let end = rest.get(rest.len().saturating_sub(MAX_REQUEST_BYTES)..).unwrap_or_default();
+    [beginning, end].map(|part| on_one_line(&String::from_utf8_lossy(part))).join("\n")
 }
 
 /// What is looked at, without a word that would be cut: half a key is not known for one.
