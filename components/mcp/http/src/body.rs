@@ -40,7 +40,7 @@ pub(crate) struct Body<'d> {
 /// In words, why the operation cannot be called.
 pub(crate) fn read<'d>(root: &'d Value, operation: &'d Map<String, Value>) -> Result<Option<Body<'d>>, String> {
     let Some(body) = operation.get("requestBody") else { return Ok(None) };
-    if let Some(place) = value::outside(body) {
+    if let Some(place) = value::outside(root, body) {
         let words = format!("JSON as {} says, which is not read here.", value::cut(place, 100));
         let format = Format::Json("application/json".to_owned());
         return Ok(Some(Body { format, is_required: false, description: Some(words.into()), schema: None }));

@@ -89,7 +89,7 @@ pub(crate) struct Shared<'d> {
 /// The paths of a document whose operations are in another file, and where that is.
 pub(crate) fn elsewhere(root: &Value) -> impl Iterator<Item = (&str, &str)> {
     let paths = root.get("paths").and_then(Value::as_object).into_iter().flatten();
-    paths.filter_map(|(path, item)| Some((path.as_str(), value::outside(item)?)))
+    paths.filter_map(move |(path, item)| Some((path.as_str(), value::outside(root, item)?)))
 }
 
 /// All operations of a document that are not on their way out.
@@ -254,7 +254,7 @@ fn parameters<'d>(found: Found<'d>, path: &[Piece]) -> Result<(Vec<Parameter<'d>
     let mut elsewhere: Vec<String> = Vec::new();
     let own = value::list(found.operation, "parameters").iter().chain(value::list(found.item, "parameters"));
     for parameter in own {
-        if let Some(place) = value::outside(parameter) {
+        if let Some(place) = value::outside(found.root, parameter) {
             if elsewhere.len() < PARAMETERS_MAX {
                 elsewhere.push(cut(place, REFERENCE_CHARS_MAX));
             }

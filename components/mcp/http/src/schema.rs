@@ -64,7 +64,7 @@ impl<'d> Reader<'d> {
                     kept = found;
                 }
             }
-            if let Some(place) = value::outside(schema) {
+            if let Some(place) = value::outside(self.root, schema) {
                 let words = format!("As {} says, which is not read here.", cut(place, REFERENCE_CHARS_MAX));
                 self.copy(&mut kept, "description", &words.into())?;
             }

@@ -25,9 +25,17 @@ pub(crate) fn referenced<'d>(root: &'d Value, reference: &str) -> Option<&'d Val
     root.pointer(&percent_decode_str(pointer).decode_utf8().ok()?)
 }
 
-/// The place of a reference that leads out of the document.
-pub(crate) fn outside(value: &Value) -> Option<&str> {
-    value.get("$ref").and_then(Value::as_str).filter(|reference| !reference.starts_with('#'))
+/// Where a value is that lies outside of the document, behind however many references in it.
+pub(crate) fn outside<'d>(root: &'d Value, value: &'d Value) -> Option<&'d str> {
+    let mut value = value;
+    for _ in 0..REFERENCES_MAX {
+        let reference = value.get("$ref")?.as_str()?;
+        if !reference.starts_with('#') {
+            return Some(reference);
+        }
+        value = referenced(root, reference)?;
+    }
+    None
 }
 
 /// The text at a key, without space around; an empty one is none.
