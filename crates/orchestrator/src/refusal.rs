@@ -103,8 +103,18 @@ const KEY: [&str; 7] = [
     "unauthenticated",
     "invalid api key",
 ];
-const MODEL: [&str; 5] =
-    ["model_not_found", "model_not_available", "unknown_model", "deploymentnotfound", "invalid_model"];
+const MODEL: [&str; 10] = [
+    "model_not_found",
+    "model_not_available",
+    "unknown_model",
+    "deploymentnotfound",
+    "invalid_model",
+    "unknown model",
+    "no such model",
+    "invalid model",
+    "not a valid model",
+    "model does not exist",
+];
 const CONTENTS: [&str; 6] = [
     "content_policy",
     "content_filter",
@@ -161,7 +171,7 @@ fn refusal(status: Option<u16>, said: &ProviderError, retry_after: Option<Durati
         _ if is_limit && said.is_about(&NOTHING_LEFT) => Refusal::Quota,
         None | Some(429) if !comes_back && said.is_about(&NOTHING_LEFT_TODAY) => Refusal::Quota,
         None | Some(400 | 403) if said.is_about(&KEY) => Refusal::Key,
-        None | Some(400 | 403 | 404) if is_about_model(said) => Refusal::Model,
+        None | Some(400 | 403 | 404) if is_about_model(status, said) => Refusal::Model,
         Some(404 | 405 | 410) if says_nothing(said) => Refusal::Address,
         Some(408 | 425 | 429 | 529) => Refusal::Busy,
         Some(403 | 407 | 451) => Refusal::Forbidden,
@@ -176,19 +186,11 @@ fn refusal(status: Option<u16>, said: &ProviderError, retry_after: Option<Durati
     }
 }
 
-fn is_about_model(said: &ProviderError) -> bool {
-    let is_missing = [
-        "not exist",
-        "not found",
-        "no such",
-        "unknown",
-        "not available",
-        "not_found_error",
-        "not a valid model",
-        "invalid model",
-        "not supported",
-    ];
-    said.is_about(&MODEL) || (said.words.to_lowercase().contains("model") && said.is_about(&is_missing))
+/// Whether it is the model that is refused. Much else is said of models, so only a status that says that something is missing makes hints enough.
+fn is_about_model(status: Option<u16>, said: &ProviderError) -> bool {
+    let is_missing = matches!(status, Some(403 | 404)) && said.words.to_lowercase().contains("model");
+    said.is_about(&MODEL)
+        || (is_missing && said.is_about(&["not exist", "not found", "no such", "not available", "not_found_error"]))
 }
 
 /// Whether it says no more than that nothing is there.
