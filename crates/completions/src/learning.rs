@@ -37,6 +37,10 @@ pub struct Sent {
     pub extras: bool,
     /// What it was expected to cost.
     pub estimated_tokens: u64,
+    /// What of that could be left out.
+    pub omittable_tokens: u64,
+    /// What is kept free for the answer at most.
+    pub answer_tokens: u64,
 }
 
 /// How to ask again.
@@ -93,16 +97,20 @@ struct Complaint {
 }
 
 impl Complaint {
-    /// Half of it, or what the server says it has room for, if that is less.
+    /// What the server says it has room for; or half of what can be left out, and if nothing can, half of it all.
     fn too_long(&self, dialect: &Dialect, sent: &Sent) -> Option<Dialect> {
-        let half = sent.estimated_tokens / 2;
-        let tokens =
-            self.room(sent.estimated_tokens).filter(|room| *room < sent.estimated_tokens).map_or(half, |room| {
-                // What was counted as too much must become less whatever the estimate says.
-                room.min(sent.estimated_tokens.saturating_sub(sent.estimated_tokens / 8))
-            });
+        let Sent { estimated_tokens: estimated, omittable_tokens: omittable, .. } = *sent;
+        let tokens = self.room(estimated).filter(|room| *room < estimated).map_or_else(
+            || {
+                let prompt =
+                    if omittable > 0 { estimated - omittable.div_ceil(2).min(estimated) } else { estimated / 2 };
+                prompt + sent.answer_tokens.min(prompt / 3)
+            },
+            // What was counted as too much must become less whatever the estimate says.
+            |room| room.min(estimated - estimated / 8),
+        );
         let known = dialect.context_tokens.unwrap_or(u64::MAX);
-        (tokens >= MIN_TOKENS && tokens < known).then(|| Dialect { context_tokens: Some(tokens), ..dialect.clone() })
+        (tokens < known).then(|| Dialect { context_tokens: Some(tokens), ..dialect.clone() })
     }
 
     /// The room that the server says there is, in our tokens: it may have counted more or fewer of them than we did.
@@ -111,7 +119,8 @@ impl Complaint {
             .words
             .split(|character: char| !character.is_ascii_digit() && character != ',' && character != '_')
             .filter_map(|digits| digits.replace([',', '_'], "").parse().ok())
-            .filter(|number| (MIN_TOKENS..1 << 32).contains(number))
+            // Dates, names of models.
+            .filter(|number| (MIN_TOKENS..=estimated.saturating_mul(8)).contains(number))
             .collect();
         let counted = numbers.iter().copied().max()?;
         let Some(limit) = numbers.into_iter().filter(|number| *number < counted).max() else { return Some(counted) };
@@ -142,21 +151,23 @@ impl Complaint {
     }
 
     fn sent_back(&self, now: SentBack, could: bool, was: bool) -> Option<SentBack> {
-        let wanted =
-            self.says(&[
-                "missing",
-                "must be",
-                "must contain",
-                "must include",
-                "must have",
-                "required",
-                "requires",
-                "pass",
-                "expected",
-            ]) && !self.says(&["not permitted", "not allowed", "unexpected", "must be removed", "must be empty"]);
+        let refused = [
+            "not permitted",
+            "not allowed",
+            "not be ",
+            "not support",
+            "unsupported",
+            "unexpected",
+            "unknown",
+            "unrecognized",
+            "extra inputs",
+            "remove",
+            "must be empty",
+        ];
+        let wanted = ["missing", "must", "required", "requires", "pass", "expected", "include"];
         match now {
-            SentBack::AsItCame if wanted && could => Some(SentBack::Always),
-            SentBack::AsItCame | SentBack::Always if !wanted && was => Some(SentBack::Never),
+            SentBack::AsItCame if could && self.says(&wanted) && !self.says(&refused) => Some(SentBack::Always),
+            SentBack::AsItCame | SentBack::Always if was => Some(SentBack::Never),
             _ => None,
         }
     }

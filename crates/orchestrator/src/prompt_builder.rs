@@ -87,6 +87,7 @@ pub fn build(question: &Question<'_>) -> Result<Prompt, serde_json::Error> {
     budget = budget.saturating_sub(results);
     estimated_tokens += results;
 
+    let mut omittable_tokens = results;
     let mut from = before.len();
     for turn in turns(before).into_iter().rev() {
         let cost: u64 = turn.iter().map(message_cost).sum();
@@ -95,6 +96,7 @@ pub fn build(question: &Question<'_>) -> Result<Prompt, serde_json::Error> {
         }
         budget -= cost;
         estimated_tokens += cost;
+        omittable_tokens += cost;
         from -= turn.len();
     }
     let recent = before.get(from..).unwrap_or_default();
@@ -109,7 +111,12 @@ pub fn build(question: &Question<'_>) -> Result<Prompt, serde_json::Error> {
     });
     let request = ChatRequest { model, server, instructions: &system_prompt, parts, tools: tools.collect(), may_call };
     let (body, sent) = request.write(dialect)?;
-    Ok(Prompt { body, sent: Sent { estimated_tokens, ..sent }, estimated_tokens, omitted: from })
+    Ok(Prompt {
+        body,
+        sent: Sent { estimated_tokens, omittable_tokens, answer_tokens: MAX_ANSWER_TOKENS, ..sent },
+        estimated_tokens,
+        omitted: from,
+    })
 }
 
 /// The installation's instructions, and how to read what tools say, if there can be any of it.

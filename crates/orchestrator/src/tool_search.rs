@@ -68,20 +68,23 @@ impl Tools {
     pub fn new(offered: Offered, context_window_tokens: u64) -> Self {
         let Offered { tools: all, unconfigured } = offered;
         let max_tokens = context_window_tokens / 100 * MAX_DEFINITIONS_PERCENT;
-        let mut tokens = 0;
-        let mut too_long = || {
-            all.iter().any(|tool| {
-                tokens += tool_cost(tool);
-                tokens > max_tokens
-            })
-        };
-        let too_many = all.len() > MAX_OFFERED || too_long();
-        let search = too_many.then(|| ToolDefinition {
+        let search = ToolDefinition {
             name: NAME.to_owned(),
             description: DESCRIPTION.to_owned(),
             // The constant is JSON; null is a schema too.
             input_schema: RawValue::from_string(SCHEMA.to_owned()).unwrap_or_else(|_| RawValue::NULL.to_owned()),
-        });
+        };
+        // What is shorter than the search for it is better offered, however little there is room for.
+        let worth_it = max_tokens.max(tool_cost(&search));
+        let mut tokens = 0;
+        let mut too_long = || {
+            all.iter().any(|tool| {
+                tokens += tool_cost(tool);
+                tokens > worth_it
+            })
+        };
+        let too_many = all.len() > MAX_OFFERED || too_long();
+        let search = too_many.then_some(search);
         Self { all, search, max_tokens, unconfigured }
     }
 

@@ -128,6 +128,7 @@ fn breaks(rule: &str, request: &Value) -> bool {
             let length = messages.iter().filter_map(|message| message["content"].as_str()).map(str::len).sum::<usize>();
             length > about.parse().unwrap()
         }
+        "messages" => messages.len() > about.parse().unwrap(),
         "larger" => request.to_string().len() > about.parse().unwrap(),
         "always" => true,
         other => panic!("there is no rule {other}"),
