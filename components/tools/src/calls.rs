@@ -8,6 +8,7 @@ use toolbox::{
     Execution,
     arguments::MAX_ARGUMENTS_BYTES,
     execute,
+    exposure::may_have_read_private,
     wire::{Call, Called, Executor},
 };
 use web::{Json, Result};
@@ -28,15 +29,19 @@ pub(crate) async fn call(
         return Ok(Json(Called::LeaseLost));
     };
     let listed = tools.listed().await?;
-    // A tool that is no longer there may have read anything.
-    let has_read_private =
-        holder.called.iter().any(|name| listed.catalog.find(name).is_none_or(|tool| tool.reads_private));
+    let has_read_private = may_have_read_private(&listed.catalog, &holder.called);
     let world = CallWorld {
         tools: &tools,
         listed: &listed,
         user_id: holder.user_id,
         id: format!("{}:{}", lease.run_id, call.call_id),
-        run: Some(RunCall { lease, call_id: call.call_id.into_owned(), begun: holder.begun, has_read_private }),
+        run: Some(RunCall {
+            lease,
+            call_id: call.call_id.into_owned(),
+            name: call.name.to_string(),
+            begun: holder.begun,
+            has_read_private,
+        }),
     };
     let execution = here(execute(&world, &listed.catalog, &call.name, &call.arguments)).await?;
     Ok(Json(match execution {

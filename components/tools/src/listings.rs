@@ -140,12 +140,17 @@ impl Problem {
         Self { server: "remote_mcp_servers".to_owned(), tool: None, message, advice }
     }
 
-    fn of_tool(server: &str, tool: Option<&str>, reason: &str) -> Self {
-        let message = match tool {
-            Some(_) => format!("This tool is left out: {reason}."),
-            None => format!("Not all of it is here: {reason}."),
-        };
+    /// A tool, or all of a server.
+    fn left_out(server: &str, tool: Option<&str>, reason: &str) -> Self {
+        let what = if tool.is_some() { "tool" } else { "server" };
+        let message = format!("This {what} is left out: {reason}.");
         Self { server: server.to_owned(), tool: tool.map(str::to_owned), message, advice: None }
+    }
+
+    /// Some of a server's tools.
+    fn in_part(server: &str, reason: &str) -> Self {
+        let message = format!("Not all of it is here: {reason}.");
+        Self { server: server.to_owned(), tool: None, message, advice: None }
     }
 }
 
@@ -255,7 +260,10 @@ pub(crate) async fn listed(config: &Config, store: &Store<SpinDatabase>) -> Resu
     for refused in catalog.refused() {
         let (name, reason) = (refused.name(), refused.reason.to_string());
         log(COMPONENT, Level::Warn, "a tool is left out", serde_json::json!({ "tool": name, "cause": reason }));
-        problems.push(Problem::of_tool(&refused.server, refused.tool.as_deref(), &reason));
+        problems.push(match refused.reason.is_of_part() {
+            true => Problem::in_part(&refused.server, &reason),
+            false => Problem::left_out(&refused.server, refused.tool.as_deref(), &reason),
+        });
     }
     let listed = Rc::new(Listed {
         catalog,
@@ -347,10 +355,10 @@ async fn taken(
 
 /// What a person should know about a list: that it may go on, and which of its tools cannot be used.
 fn problems(server: &Server, listing: &Listing) -> Vec<Problem> {
-    let cut = listing.cut.as_ref().map(|cut| Problem::of_tool(&server.name, None, &server.masked(&cut.to_string())));
+    let cut = listing.cut.as_ref().map(|cut| Problem::in_part(&server.name, &server.masked(&cut.to_string())));
     let refused = listing.refused.iter().map(|refused| {
         let name = server.masked(&refused.name);
-        Problem::of_tool(&server.name, Some(&name), &server.masked(&refused.reason))
+        Problem::left_out(&server.name, Some(&name), &server.masked(&refused.reason))
     });
     cut.into_iter().chain(refused).take(MAX_PROBLEMS).collect()
 }

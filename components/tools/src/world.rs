@@ -49,6 +49,8 @@ thread_local! {
 pub(crate) struct RunCall {
     pub(crate) lease: Lease,
     pub(crate) call_id: String,
+    /// The tool, as the model calls it.
+    pub(crate) name: String,
     /// Somebody has begun it before.
     pub(crate) begun: bool,
     /// The conversation has read something private.
@@ -134,9 +136,9 @@ impl World for CallWorld<'_> {
         });
     }
 
-    async fn start(&self, tool: &Tool) -> Result<Started, StorageError> {
-        let Some(RunCall { lease, call_id, .. }) = &self.run else { return Ok(Started::First) };
-        let started = self.tools.store().start_tool_call(*lease, self.user_id, call_id, &tool.name).await?;
+    async fn start(&self, _: &Tool) -> Result<Started, StorageError> {
+        let Some(RunCall { lease, call_id, name, .. }) = &self.run else { return Ok(Started::First) };
+        let started = self.tools.store().start_tool_call(*lease, self.user_id, call_id, name).await?;
         Ok(match started {
             storage::tool_calls::Started::First => Started::First,
             storage::tool_calls::Started::Again => Started::Again,

@@ -103,6 +103,14 @@ pub enum Reason {
     Schema(#[from] Unfit),
 }
 
+impl Reason {
+    /// Whether it is about a part of a server's tools, and the rest is there.
+    #[must_use]
+    pub const fn is_of_part(&self) -> bool {
+        matches!(self, Self::TooLong(_) | Self::TooManyTools(_))
+    }
+}
+
 impl Catalog {
     /// Makes the catalog. What cannot be in it is in [`Self::refused`], and does no harm to the rest.
     #[must_use]

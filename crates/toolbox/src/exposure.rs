@@ -7,10 +7,24 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use crate::Tool;
+use crate::{Catalog, Tool};
 
 /// Whole numbers below this carry too little: how many results are wanted, which page.
 const HARMLESS_BELOW: u64 = 100;
+
+/// Whether one of these calls, on record by the names that the model had for their tools, may have read something private. Older records have a
+/// tool's own name, which several servers may have. A tool that is no longer there may have read anything.
+#[must_use]
+pub fn may_have_read_private(catalog: &Catalog, called: &[String]) -> bool {
+    let is_private = |name: &String| match catalog.find(name) {
+        Some(tool) => tool.reads_private,
+        None => {
+            let mut alike = catalog.iter().map(|(_, tool)| tool).filter(|tool| tool.name == *name).peekable();
+            alike.peek().is_none() || alike.any(|tool| tool.reads_private)
+        }
+    };
+    called.iter().any(is_private)
+}
 
 /// Whether others hear what a tool is given. What people's own accounts hear is the person's, wherever these are; of a server elsewhere nothing
 /// is known.

@@ -2,9 +2,10 @@
 
 use serde_json::json;
 use toolbox::{
-    Annotations, Approval, AuditCode,
+    Annotations, Approval, AuditCode, Catalog,
     Effect::{self, Allow, Ask},
     Execution, Policy, Tool,
+    exposure::may_have_read_private,
     policy::decide_exposed,
 };
 
@@ -103,6 +104,18 @@ fn only_a_policy_that_names_the_tool_allows_it_unasked() {
     }
     let denied = [Policy::parse("web:*", Effect::Deny).unwrap()];
     assert_eq!(decide_exposed(&fetch(), &[Policy::parse("web:fetch", Allow).unwrap()], &denied), Effect::Deny);
+}
+
+#[test]
+fn what_was_called_before_is_private_if_any_of_it_was() {
+    let private = Tool { reads_private: true, ..tool("mail", "read") };
+    let list = |server: &str, tools: &[Tool]| (server.to_owned(), tools.to_vec());
+    let catalog = Catalog::new(vec![list("mail", &[private]), list("clock", &[tool("clock", "now")])]);
+    let read = |called: &[&str]| {
+        may_have_read_private(&catalog, &called.iter().map(|&name| name.to_owned()).collect::<Vec<_>>())
+    };
+    assert!(!read(&[]) && !read(&["clock_now"]) && !read(&["now", "clock_now"]));
+    assert!(read(&["clock_now", "mail_read"]) && read(&["read"]) && read(&["gone"]));
 }
 
 #[test]
