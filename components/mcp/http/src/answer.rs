@@ -3,6 +3,7 @@
 use exact_json::Json;
 use http::{Method, Response, StatusCode, header};
 use hypertext::charset;
+use serde_json::Value;
 use tool_provider::{Answer, Failure};
 
 use crate::{operation::Operation, redaction::Redaction, value::cut};
@@ -36,8 +37,9 @@ pub(crate) fn read(
     }
     if let Some(value) = written.json() {
         let text = secrets.text(value.to_string());
-        // A number that was taken out leaves no JSON.
-        let is_object = matches!(value, Json::Object(_)) && Json::read(&text).is_ok();
+        // Whoever reads fields may round numbers, and then gets none; a number that was taken out leaves no JSON.
+        let is_same = || serde_json::from_str::<Value>(&text).is_ok_and(|value| value.to_string() == text);
+        let is_object = matches!(value, Json::Object(_)) && is_same();
         return Ok(Answer { structured: is_object.then(|| text.clone()), text });
     }
     let kind = if media_type.is_empty() { "an unknown kind" } else { media_type };

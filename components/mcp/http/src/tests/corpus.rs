@@ -84,6 +84,9 @@ struct Answer {
     /// Its bytes, one for each character below 256.
     body: String,
     text: String,
+    /// Whether it has fields too.
+    #[serde(default)]
+    is_structured: bool,
 }
 
 #[test]
@@ -102,11 +105,11 @@ fn calls_say_what_was_meant_and_answers_are_told_as_they_came() {
             let built = request::build(operation, call.arguments.get(), &context(&[])).unwrap();
             assert_eq!(built.request.uri().to_string(), format!("https://api.example/v1{}", call.sent), "{shown}");
             assert_eq!(String::from_utf8_lossy(built.request.body()), call.body, "{shown}");
-            if let Some(Answer { content_type, body, text }) = call.answer {
+            if let Some(Answer { content_type, body, text, is_structured }) = call.answer {
                 let bytes: Vec<u8> = body.chars().map(|c| u8::try_from(c).unwrap()).collect();
                 let response = Response::builder().header("content-type", content_type).body(bytes).unwrap();
                 let told = answer::read(operation, &response, &Redaction::default()).unwrap();
-                assert_eq!(told.text, text, "{shown}");
+                assert_eq!((told.text, told.structured.is_some()), (text, is_structured), "{shown}");
             }
         }
     }
