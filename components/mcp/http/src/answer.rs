@@ -38,7 +38,8 @@ pub(crate) fn read(
     if let Some(value) = written.json() {
         let text = secrets.text(value.to_string());
         // Whoever reads fields may round numbers, and then gets none; a number that was taken out leaves no JSON.
-        let is_same = || serde_json::from_str::<Value>(&text).is_ok_and(|value| value.to_string() == text);
+        let rounded = || serde_json::from_str::<Value>(&text).map(|value| value.to_string());
+        let is_same = || rounded().is_ok_and(|rounded| rounded == text);
         let is_object = matches!(value, Json::Object(_)) && is_same();
         return Ok(Answer { structured: is_object.then(|| text.clone()), text });
     }
