@@ -17,4 +17,4 @@ mod visibility;
 mod walk;
 
 pub use refresh::{Refresh, refresh};
-pub use walk::{Element, Reader, Sheets, walk};
+pub use walk::{Element, Reader, Sheets, seen, walk};

@@ -5,7 +5,7 @@
 //! do not say so follows the standard (HTML, "tree construction") as far as it decides what is hidden; where this is less exact, it hides
 //! more than a browser, not less.
 
-use std::convert::Infallible;
+use std::{borrow::Cow, convert::Infallible};
 
 use html5gum::{
     Span, Tokenizer,
@@ -150,14 +150,11 @@ impl<R: Reader> Walk<'_, R> {
     fn text(&mut self, value: &[u8]) {
         let is_black_on_white = self.sheets == Sheets::Ignored || !self.has_sheets;
         let text = String::from_utf8_lossy(value);
+        let text = seen(&text);
         if self.frames.last().is_some_and(|frame| frame.is_title) {
             self.reader.title(&text);
         } else if !self.is_lost && self.within().shows_text(is_black_on_white) {
-            if text.contains(is_unseen) {
-                self.reader.text(&text.replace(is_unseen, ""));
-            } else {
-                self.reader.text(&text);
-            }
+            self.reader.text(&text);
         }
     }
 
@@ -385,7 +382,9 @@ fn is<const N: usize>(names: [&[u8]; N]) -> impl Fn(&Frame) -> bool {
     move |frame| names.contains(&frame.name)
 }
 
-/// Characters that repeat a text invisibly (Unicode, "Tags").
-fn is_unseen(c: char) -> bool {
-    ('\u{e0000}'..='\u{e007f}').contains(&c)
+/// A text without the characters that repeat one invisibly (Unicode, "Tags"), of whatever kind the document is.
+#[must_use]
+pub fn seen(text: &str) -> Cow<'_, str> {
+    let is_unseen = |c: char| ('\u{e0000}'..='\u{e007f}').contains(&c);
+    if text.contains(is_unseen) { Cow::Owned(text.replace(is_unseen, "")) } else { Cow::Borrowed(text) }
 }

@@ -247,7 +247,9 @@ pub(crate) fn text(email: &Email) -> (String, bool) {
         is_truncated |= value.is_truncated;
         let text = match part.kind.as_deref() {
             Some("text/html") => html::text(&value.value),
-            _ => value.value.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect(),
+            _ => {
+                hypertext::seen(&value.value).chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
+            }
         };
         texts.push(text.trim().to_owned());
     }
@@ -271,7 +273,7 @@ mod tests {
     #[test]
     fn a_long_text_is_read_in_parts() {
         let mailboxes = serde_json::from_value::<mailboxes::Got>(json!({ "list": [] })).unwrap().into();
-        let part = |offset| show(email("dé\r\nux\u{1b}[31m"), &TimeZone::UTC, &mailboxes, offset, 6);
+        let part = |offset| show(email("dé\r\nu\u{e0041}x\u{1b}[31m"), &TimeZone::UTC, &mailboxes, offset, 6);
         let (first, second, beyond) = (part(0), part(6), part(600));
         assert_eq!((first.text.as_str(), first.next_offset), ("dé\nux[", Some(6)));
         assert_eq!((second.text.as_str(), second.next_offset), ("31m\n\nu", Some(12)));

@@ -201,7 +201,9 @@ fn page(url: &Url, answer: &Response<Vec<u8>>) -> Result<Page, Failure> {
     let text = charset::decode(bytes, named, kind);
     let mut page = match kind {
         charset::Kind::Html => html::read(&text, url),
-        charset::Kind::Xml | charset::Kind::Other => Page { text, ..Page::default() },
+        charset::Kind::Xml | charset::Kind::Other => {
+            Page { text: hypertext::seen(&text).into_owned(), ..Page::default() }
+        }
     };
     let by_server = answer.headers().get("refresh").and_then(|value| hypertext::refresh(value.to_str().ok()?));
     page.refresh = by_server.or(page.refresh);

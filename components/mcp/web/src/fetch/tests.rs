@@ -216,6 +216,7 @@ fn text_is_given_as_it_is_and_other_things_are_refused_by_name() {
     }
     assert_eq!(one(&[], b" <!DOCTYPE HTML><p>x").unwrap().text, "x");
     assert_eq!(one(&[], b"x <p>").unwrap().text, "x <p>");
+    assert_eq!(one(&[], "x\u{e0041}\u{e0042} y".as_bytes()).unwrap().text, "x y", "what nobody sees");
     assert!(matches!(one(&[], b"\x7fELF\0"), Err(Failure::UpstreamFailed(_))));
     let latin = b"<?xml version='1.0' encoding='ISO-8859-1'?><a>\xfc</a>";
     for kind in [&[("content-type", "application/atom+xml")][..], &[("content-type", "text/xml")], &[]] {
