@@ -34,6 +34,7 @@ const WATCH: &str = r#"read -r _ || { kill -9 "-$1"; rm -rf "$2"; }"#;
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     variables: Vec<(String, String)>,
+    environment: Vec<(&'static str, &'static str)>,
     manifest: Option<PathBuf>,
 }
 
@@ -42,6 +43,13 @@ impl Options {
     #[must_use]
     pub fn manifest(mut self, path: &Path) -> Self {
         self.manifest = Some(path.to_owned());
+        self
+    }
+
+    /// Sets a variable of the host's environment.
+    #[must_use]
+    pub fn environment(mut self, name: &'static str, value: &'static str) -> Self {
+        self.environment.push((name, value));
         self
     }
 
@@ -156,6 +164,7 @@ impl Host {
             command.args(["--variable", &format!("{name}={value}")]);
         }
         let mut child = command
+            .envs(self.options.environment.iter().copied())
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

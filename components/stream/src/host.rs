@@ -10,7 +10,7 @@ use bytes::Bytes;
 use domain::ToolCall;
 use futures::{Stream, TryStreamExt as _};
 use http::{HeaderValue, Request, header};
-use orchestrator::{Host, Ledger, ModelAnswer, Offered, ToolAnswer, Unreachable};
+use orchestrator::{Host, Ledger, ModelAnswer, Offered, Severity, ToolAnswer, Unreachable};
 use platform::{
     SpinDatabase,
     http_client::{self, HttpError},
@@ -100,7 +100,7 @@ impl Host for SpinHost {
     }
 
     async fn tools(&self, lease: Lease) -> Offered {
-        match self.tools.offered(self.store(), lease).await {
+        match self.tools.offered(&self.app, lease).await {
             Ok(offered) => offered,
             Err(error) => {
                 error.log("the tools cannot be listed");
@@ -124,7 +124,11 @@ impl Host for SpinHost {
         platform::sleep(duration).await;
     }
 
-    fn log(&self, message: &str, fields: serde_json::Value) {
-        log(COMPONENT, Level::Info, message, fields);
+    fn log(&self, severity: Severity, message: &str, fields: serde_json::Value) {
+        let level = match severity {
+            Severity::Info => Level::Info,
+            Severity::Error => Level::Error,
+        };
+        log(COMPONENT, level, message, fields);
     }
 }

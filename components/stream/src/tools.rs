@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use domain::{Id, Timestamp, ToolCall};
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, channel::oneshot};
 use http::{HeaderValue, Request, StatusCode, header};
 use orchestrator::{Offered, ToolAnswer, ToolDefinition};
 use platform::{
@@ -22,7 +22,10 @@ use toolbox::{
     arguments::MAX_ARGUMENTS_BYTES,
     wire::{CALLS_PATH, Call, Called, Executor, OFFERS_PATH, Offer, Offers},
 };
-use web::log::{Level, log};
+use web::{
+    App,
+    log::{Level, log},
+};
 
 use crate::{COMPONENT, config};
 
@@ -34,10 +37,14 @@ const TOOLS: &str = "http://tools.spin.internal";
 const OFFERS_AGE: Duration = Duration::from_secs(5);
 /// How long one has what is kept made anew before another tries: longer than that takes.
 const CLAIM_MS: i64 = 10_000;
-/// Poll interval of requests that wait for another's refresh, and how long they wait, when what is kept is of long ago.
-const LOOK: Duration = Duration::from_millis(20);
+/// How often, at first and in the end, a turn looks for what another has made: a fraction of what that takes, and not too much for the thousand
+/// that may wait at once.
+const LOOKS: std::ops::RangeInclusive<Duration> = Duration::from_millis(5)..=Duration::from_millis(160);
+/// For how long, when there is an old list: a person waits for it.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Longer than `tools` waits for a server that is down, and with [`PATIENCE`] shorter than a run waits for its tools.
+/// And when there is none yet, which is once in an installation's life. Shorter than a run waits for its tools.
+const FIRST_PATIENCE: Duration = Duration::from_secs(8);
+/// Longer than `tools` waits for a server that is down.
 const LIMIT: Duration = Duration::from_secs(8);
 /// People whose offers are remembered: about as many as an instance serves at once.
 const MAX_REMEMBERED: usize = 32;
@@ -80,6 +87,7 @@ impl ToolsError {
 }
 
 /// On whose behalf `tools` is asked.
+#[derive(Clone)]
 pub(crate) struct Tools {
     user_id: Id,
     traceparent: Option<HeaderValue>,
@@ -95,11 +103,11 @@ impl Tools {
     ///
     /// # Errors
     /// [`ToolsError`].
-    pub(crate) async fn offered(&self, store: &Store<SpinDatabase>, lease: Lease) -> Result<Offered, ToolsError> {
+    pub(crate) async fn offered(&self, app: &App<SpinDatabase>, lease: Lease) -> Result<Offered, ToolsError> {
         if let Some(known) = self.remembered() {
             return Ok(known);
         }
-        let offers = self.offers(store, lease).await?;
+        let offers = self.offers(app, lease).await?;
         let definition = |Offer { name, description, input_schema }| ToolDefinition { name, description, input_schema };
         let tools = offers.items.into_iter().map(definition).collect();
         let offered = Offered { tools, unconfigured: offers.unconfigured };
@@ -107,37 +115,54 @@ impl Tools {
         Ok(offered)
     }
 
-    /// From what `tools` keeps, or from itself: of all who find that too old, one asks. The others believe it, unless it is of long ago: then they
-    /// wait for what the one brings.
-    async fn offers(&self, store: &Store<SpinDatabase>, lease: Lease) -> Result<Offers, ToolsError> {
+    /// From what `tools` keeps, which the turn only reads. Of all who find that missing or too old, one has it made anew, beside its turn. The
+    /// others believe the old list, unless it is of long ago: then they wait a moment for the new one. Nobody asks because others were slow: a
+    /// thousand turns may begin at once, and each question wakes every server.
+    async fn offers(&self, app: &App<SpinDatabase>, lease: Lease) -> Result<Offers, ToolsError> {
         let policies = config::tool_policies().await;
         let began = Instant::now();
+        let mut look = *LOOKS.start();
         loop {
-            let kept = store.tool_offers(self.user_id).await?;
-            // Somebody is on it.
-            if kept.fresh && !kept.recent && began.elapsed() < PATIENCE {
-                platform::sleep(LOOK).await;
-                continue;
-            }
+            let kept = app.store().tool_offers(self.user_id).await?;
             let old: Option<Offerable> = kept.offerable.as_deref().and_then(|json| serde_json::from_str(json).ok());
             let old = old.map(|offerable| offerable.for_person(&policies, &kept.denied, &kept.secrets));
-            match old {
-                Some(old) if kept.fresh && kept.recent => return Ok(old),
-                Some(old) if !kept.fresh && claimed(store).await => return Ok(self.asked_or(old, lease).await),
-                Some(old) if kept.recent => return Ok(old),
-                Some(old) if began.elapsed() > PATIENCE => return Ok(self.asked_or(old, lease).await),
-                Some(_) => platform::sleep(LOOK).await,
-                None => return self.ask_for_offers(lease).await,
+            let waited = began.elapsed();
+            match &old {
+                // It is too long to be kept.
+                None if kept.recent && kept.fresh => return self.ask_for_offers(lease).await,
+                None if waited >= FIRST_PATIENCE => return Err(ToolsError::Slow),
+                _ => {}
             }
+            let renewed = match kept.fresh {
+                true => None,
+                false => platform::within(PATIENCE, self.renewed(app.clone(), lease)).await.flatten(),
+            };
+            match (renewed, old) {
+                (Some(Ok(new)), _) => return Ok(new),
+                (_, Some(old)) if kept.recent || waited >= PATIENCE => return Ok(old),
+                (Some(Err(error)), None) => return Err(error),
+                _ => {}
+            }
+            platform::sleep(look).await;
+            look = (look * 2).min(*LOOKS.end());
         }
     }
 
-    /// An old list beats none.
-    async fn asked_or(&self, old: Offers, lease: Lease) -> Offers {
-        self.ask_for_offers(lease).await.unwrap_or_else(|error| {
-            error.log("the tools cannot be listed anew");
-            old
-        })
+    /// Has the offers made anew, if nobody else does. `None`: somebody does. It goes on when nobody waits for it any more.
+    fn renewed(
+        &self,
+        app: App<SpinDatabase>,
+        lease: Lease,
+    ) -> impl Future<Output = Option<Result<Offers, ToolsError>>> + use<> {
+        let (tell, told) = oneshot::channel();
+        let this = self.clone();
+        platform::spawn(async move {
+            if claimed(app.store()).await {
+                // Whoever does not hear of it finds it kept.
+                let _ = tell.send(this.ask_for_offers(lease).await);
+            }
+        });
+        async { told.await.ok() }
     }
 
     async fn ask_for_offers(&self, lease: Lease) -> Result<Offers, ToolsError> {

@@ -280,7 +280,12 @@ pub(crate) async fn listed(config: &Config, store: &Store<SpinDatabase>) -> Resu
 async fn kept(store: &Store<SpinDatabase>) -> Result<Vec<ToolListing>, StorageError> {
     let mut kept = store.tool_listings().await?;
     if kept.iter().any(|kept| !kept.fresh) {
-        let ours = store.claim_tool_listings(CLAIM_MS).await?;
+        // Old lists beat none: whoever cannot claim them, because others write, believes them.
+        let ours = store.claim_tool_listings(CLAIM_MS).await.unwrap_or_else(|error| {
+            let fields = serde_json::json!({ "cause": error.to_string() });
+            log(COMPONENT, Level::Warn, "nobody can be asked for the tools", fields);
+            Vec::new()
+        });
         for kept in &mut kept {
             kept.fresh |= !ours.contains(&kept.server);
         }

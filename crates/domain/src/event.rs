@@ -99,6 +99,13 @@ pub enum Event<'a> {
         /// For the person: what is missing.
         message: &'a str,
     },
+    /// What is said cannot be kept; the stream ends, and whoever reads the run later may have it go on. Not logged.
+    Unkept {
+        /// For the person.
+        message: &'a str,
+        /// For programs.
+        code: &'a str,
+    },
     /// Work began. Not logged.
     Processing,
     /// The provider was busy; the same request is sent again. Not logged.
@@ -197,7 +204,7 @@ impl Event<'_> {
             | Self::Shortened { .. }
             | Self::Complete { .. } => Some(1),
             Self::Restarted => Some(RESTART_GAP),
-            Self::Processing | Self::Retrying { .. } => None,
+            Self::Unkept { .. } | Self::Processing | Self::Retrying { .. } => None,
         }
     }
 
@@ -250,6 +257,9 @@ impl Event<'_> {
             ),
             Self::Error { message, code, retryable } => {
                 ("error", message, Metadata { code: Some(code), retryable: Some(retryable), ..Metadata::default() })
+            }
+            Self::Unkept { message, code } => {
+                ("error", message, Metadata { code: Some(code), retryable: Some(true), ..Metadata::default() })
             }
             Self::Complete { finish_reason, usage, message_id, attempt } => (
                 "complete",

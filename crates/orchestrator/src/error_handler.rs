@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use completions::{CompletionError, ProviderError, Withheld};
 use domain::RunFailure;
+use storage::runs::ABANDONED_CODE;
 
 use crate::{
     Unreachable,
@@ -97,6 +98,12 @@ pub fn given_up(executors: u64) -> Failure {
     let cause = format!("{executors} executors began this run and none finished it");
     let message = "This answer was begun again and again and never finished. Try a shorter question or another model.";
     Failure::new("run_given_up", false, message, cause)
+}
+
+/// Nobody came for the answer in time.
+#[must_use]
+pub fn abandoned(failure: &RunFailure) -> Failure {
+    Failure::new(ABANDONED_CODE, true, failure.message.as_str(), "nobody read the run within a day")
 }
 
 /// The server could not be reached, or the connection broke.

@@ -48,7 +48,16 @@ pub trait Host {
     async fn sleep(&self, duration: Duration);
 
     /// Tells the operator what happened to a run; `fields` is a JSON object.
-    fn log(&self, message: &str, fields: serde_json::Value);
+    fn log(&self, severity: Severity, message: &str, fields: serde_json::Value);
+}
+
+/// How much an operator wants to know of something.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Severity {
+    /// It happened.
+    Info,
+    /// Something failed.
+    Error,
 }
 
 /// Where live events go.

@@ -12,7 +12,7 @@ use futures::StreamExt;
 use unpack::Unreadable;
 
 use crate::{
-    Host, ModelAnswer, Reader, Unreachable,
+    Host, ModelAnswer, Reader, Severity, Unreachable,
     error_handler::{self, Failure},
     prompt_builder::Prompt,
     refusal::{self, Refusal},
@@ -117,6 +117,7 @@ pub async fn ask<H: Host, R: Reader>(
         attempt += 1;
         let Some(pause) = failure.pause_before(attempt) else { return Err(Stopped::Failed(failure)) };
         session.host().log(
+            Severity::Info,
             "asking the model again",
             serde_json::json!({
                 "run_id": session.run.id, "attempt": attempt, "pause_ms": millis(pause), "code": failure.code, "cause": failure.cause,

@@ -11,7 +11,7 @@ use storage::{
 };
 
 use crate::{
-    Host, Reader, Settings,
+    Host, Reader, Settings, Severity,
     ledger::{DOUBTFUL_LEASE_MS, LEASE_MS},
     response_streamer::KEEPALIVE,
     session_manager::{self, Interrupted},
@@ -99,6 +99,7 @@ pub async fn read<H: Host, R: Reader>(host: &H, settings: &Settings, reading: Re
             Ok(None) => return,
             Err(error) => {
                 host.log(
+                    Severity::Error,
                     "a run's events cannot be read",
                     serde_json::json!({ "run_id": run_id, "cause": error.to_string() }),
                 );
@@ -165,7 +166,8 @@ async fn claim_and_execute<H: Host, R: Reader>(
         Ok(Some(claim)) => execute(host, settings, lease, &claim, reader, seen).await,
         Ok(None) => Some((reader, seen)),
         Err(error) => {
-            host.log("a run cannot be claimed", serde_json::json!({ "run_id": run_id, "cause": error.to_string() }));
+            let fields = serde_json::json!({ "run_id": run_id, "cause": error.to_string() });
+            host.log(Severity::Error, "a run cannot be claimed", fields);
             host.sleep(FAULT_PAUSE).await;
             Some((reader, seen))
         }
@@ -187,6 +189,7 @@ async fn execute<H: Host, R: Reader>(
         Outcome::Interrupted(interrupted, _) => {
             let cause = cause(&interrupted);
             host.log(
+                Severity::Error,
                 "a run was left to whoever reads it next",
                 serde_json::json!({ "run_id": lease.run_id, "cause": cause }),
             );

@@ -11,7 +11,7 @@ use std::{
 use domain::{Run, RunState, RunStep, Usage, run::InvalidTransition};
 use futures::future::{Either, select};
 use storage::{
-    StorageError,
+    DatabaseError, StorageError,
     leases::Leave,
     messages::NewMessage,
     runs::{Batch, Ending, Lease},
@@ -51,6 +51,14 @@ pub enum Interrupted {
     /// A step that the state does not allow: a mistake in this crate.
     #[error(transparent)]
     Transition(#[from] InvalidTransition),
+}
+
+impl Interrupted {
+    /// Whether nothing can be stored any more until somebody sees to it.
+    pub(crate) fn is_unwritable(&self) -> bool {
+        let Self::Storage(error) = self else { return false };
+        matches!(**error, StorageError::Database(DatabaseError::Unwritable(_)))
+    }
 }
 
 impl From<StorageError> for Interrupted {

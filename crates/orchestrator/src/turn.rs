@@ -15,7 +15,7 @@ use storage::{
 };
 
 use crate::{
-    Host, Offered, Reader, Settings,
+    Host, Offered, Reader, Settings, Severity,
     error_handler::{self, Failure},
     llm_client::{self, Stopped, Told},
     prompt_builder::{self, MAX_MESSAGES, Question, max_context_bytes},
@@ -27,6 +27,10 @@ use crate::{
 
 /// Rounds of one run, whoever executes it. In the last one the model may call none, so that it must answer with what it has.
 const MAX_ROUNDS: usize = 12;
+
+/// What a person is told whose answer cannot be stored.
+const UNWRITABLE: &str = "What is said cannot be stored: the disk of this installation is full, or may only be read. Whoever runs it has to see \
+                          to it; then open this conversation again, and the answer goes on.";
 
 /// How long a person waits for their answer to begin because tools cannot be listed.
 const TOOLS_LIMIT: Duration = Duration::from_secs(10);
@@ -103,6 +107,8 @@ pub(crate) async fn execute<H: Host, R: Reader>(
     let (mut round, mut told) = (Round::default(), Told::new(progress));
     let stopped = if claim.cancel_requested {
         Err(Stopped::Interrupted(Interrupted::Cancelled))
+    } else if let Some(abandoned) = &run.failure {
+        Err(Stopped::Failed(error_handler::abandoned(abandoned)))
     } else if claim.attempt > error_handler::MAX_EXECUTORS {
         Err(Stopped::Failed(error_handler::given_up(error_handler::MAX_EXECUTORS)))
     } else {
@@ -114,7 +120,12 @@ pub(crate) async fn execute<H: Host, R: Reader>(
     };
     match turn.end(&mut session, round, &told, stopped).await {
         Ok(()) => Outcome::Ended,
-        Err(interrupted) => Outcome::Interrupted(interrupted, session.outbox.into_reader()),
+        Err(interrupted) => {
+            if interrupted.is_unwritable() {
+                session.outbox.tell(&Event::Unkept { message: UNWRITABLE, code: "unwritable" });
+            }
+            Outcome::Interrupted(interrupted, session.outbox.into_reader())
+        }
     }
 }
 
@@ -124,7 +135,11 @@ async fn progress<H: Host>(host: &H, claim: &Claim) -> Result<Progress, Interrup
         return Ok(Progress::default());
     }
     let progress = host.store().progress(claim.run.id).await?;
-    host.log("took a run up again", serde_json::json!({ "run_id": claim.run.id, "attempt": claim.attempt }));
+    host.log(
+        Severity::Info,
+        "took a run up again",
+        serde_json::json!({ "run_id": claim.run.id, "attempt": claim.attempt }),
+    );
     Ok(progress)
 }
 
@@ -221,6 +236,7 @@ impl Turn<'_> {
         }
         let dialect = lesson.dialect.to_json();
         session.host().log(
+            Severity::Info,
             "asking the model in another way",
             serde_json::json!({ "run_id": session.run.id, "code": failure.code, "dialect": dialect }),
         );
@@ -250,7 +266,11 @@ impl Turn<'_> {
         let kept = host.store().save_model_dialect(host.model_server(), model, &self.dialect.to_json()).await;
         if let Err(error) = kept {
             let cause = error.to_string();
-            host.log("how the model wants its requests cannot be kept", serde_json::json!({ "cause": cause }));
+            host.log(
+                Severity::Error,
+                "how the model wants its requests cannot be kept",
+                serde_json::json!({ "cause": cause }),
+            );
         }
     }
 
@@ -347,6 +367,7 @@ impl Turn<'_> {
     ) -> Result<(), Interrupted> {
         let message = (!is_blank(&text)).then(|| answer(text, reasoning, "error"));
         session.host().log(
+            Severity::Error,
             "a run failed",
             serde_json::json!({ "run_id": session.run.id, "code": failure.code, "cause": failure.cause }),
         );
@@ -375,6 +396,7 @@ impl Turn<'_> {
         };
         session.finish(step, ending).await?;
         session.host().log(
+            Severity::Info,
             "a run ended",
             serde_json::json!({
                 "run_id": session.run.id,

@@ -1,14 +1,8 @@
 //! The one way out: HTTP requests to what `spin.toml` allows.
 
-use std::{
-    future::{Future, poll_fn},
-    pin::pin,
-};
-
 use bytes::Bytes;
-use futures::Stream;
+use futures::{Stream, TryStreamExt as _};
 use http::{HeaderMap, Request, StatusCode};
-use http_body_util::Full;
 use spin_sdk::{http::body::IncomingBodyExt, wasip3::http::types::ErrorCode};
 
 /// An answer whose body is still coming. Dropping the body closes the connection at once.
@@ -44,31 +38,14 @@ impl From<ErrorCode> for HttpError {
     }
 }
 
-/// Sends a request and returns as soon as the head of the answer is there.
+/// Sends a request, which says how long its body is, and returns as soon as the head of the answer is there.
 ///
 /// # Errors
 /// [`HttpError`]; a status of 4xx or 5xx is an answer.
 pub async fn send(
     request: Request<Bytes>,
 ) -> Result<Response<impl Stream<Item = Result<Bytes, HttpError>> + Send + Unpin + use<>>, HttpError> {
-    use futures::TryStreamExt as _;
-    let response = polled_twice(spin_sdk::http::send(request.map(Full::new))).await?;
-    let (head, body) = response.into_parts();
+    let (head, body) = outgoing::send(request).await?.into_parts();
     let body = body.stream().map_err(HttpError::from);
     Ok(Response { status: head.status, headers: head.headers, body: Box::pin(body) })
-}
-
-/// Polls a future a second time right after the first. Sending spawns a task that writes the request's body, and the runtime under the SDK
-/// (wit-bindgen 0.57) polls what was spawned only with the next event: without this, a request made by a task that has nothing else going
-/// on would lie until its next timer.
-async fn polled_twice<F: Future>(future: F) -> F::Output {
-    let mut future = pin!(future);
-    let mut polled = false;
-    poll_fn(|context| {
-        if !std::mem::replace(&mut polled, true) {
-            context.waker().wake_by_ref();
-        }
-        future.as_mut().poll(context)
-    })
-    .await
 }

@@ -27,15 +27,24 @@ const PAUSES: [Duration; 5] = [
     Duration::from_millis(1_200),
 ];
 
+/// For how long, and how often, a statement waits for a connection that the server has no room for: others give theirs back after milliseconds, and
+/// those that nobody uses after [`DEFAULTS`]. Longer than a lease, since nothing was done, and shorter than people wait.
+const QUEUE_PATIENCE: Duration = Duration::from_secs(20);
+const QUEUE_PAUSE: Duration = Duration::from_millis(250);
+
+/// What PostgreSQL says when it has no room for another connection (53300), of all, of a role or a database, or but for administrators.
+const NO_ROOM: [&str; 3] = ["too many clients", "too many connections", "connection slots are reserved"];
+
 /// Added to the address unless it says otherwise. Times are in seconds; a statement of ours takes milliseconds. A transaction that an
-/// instance left open when it trapped would else keep its locks, and catch whoever is given its connection next.
+/// instance left open when it trapped would else keep its locks, and catch whoever is given its connection next. Spin keeps connections for each
+/// component, and never closes one: those that one component needed at its busiest hour, the others would miss.
 const DEFAULTS: [(&str, &str); 4] = [
     ("application_name", "edge-assistant"),
     ("connect_timeout", "5"),
     ("tcp_user_timeout", "3"),
     (
         "options",
-        "-c%20statement_timeout%3D5s%20-c%20lock_timeout%3D3s%20-c%20idle_in_transaction_session_timeout%3D10s",
+        "-c%20statement_timeout%3D5s%20-c%20lock_timeout%3D3s%20-c%20idle_in_transaction_session_timeout%3D10s%20-c%20idle_session_timeout%3D60s",
     ),
 ];
 
@@ -161,9 +170,26 @@ fn failed(query: &'static str, error: spin_sdk::pg::Error) -> DatabaseError {
 }
 
 /// How long to wait before each further attempt from now on.
-fn pauses() -> impl Iterator<Item = Duration> + Send {
-    let started = Instant::now();
-    PAUSES.into_iter().take_while(move |_| started.elapsed() < PATIENCE)
+struct Pauses {
+    started: Instant,
+    next: std::array::IntoIter<Duration, 5>,
+}
+
+impl Pauses {
+    fn new() -> Self {
+        Self { started: Instant::now(), next: PAUSES.into_iter() }
+    }
+
+    /// After an attempt that did nothing.
+    fn after(&mut self, error: &DatabaseError) -> Option<Duration> {
+        let waited = self.started.elapsed();
+        match error {
+            DatabaseError::Unavailable(words) if NO_ROOM.iter().any(|no_room| words.contains(no_room)) => {
+                Some(QUEUE_PAUSE).filter(|_| waited < QUEUE_PATIENCE)
+            }
+            _ => self.next.next().filter(|_| waited < PATIENCE),
+        }
+    }
 }
 
 impl Database for SpinPostgres {
@@ -172,24 +198,28 @@ impl Database for SpinPostgres {
     }
 
     async fn query(&self, statement: Statement) -> Result<Vec<Row>, DatabaseError> {
-        let mut pauses = pauses();
+        let mut pauses = Pauses::new();
         loop {
-            match (self.once(&statement).await, pauses.next()) {
-                (Err(DatabaseError::Unavailable(_)), Some(pause)) => sleep(pause).await,
-                (Err(DatabaseError::Lost(_)), Some(pause)) if statement.repeatable => sleep(pause).await,
-                (result, _) => return result,
-            }
+            let error = match self.once(&statement).await {
+                Err(error @ DatabaseError::Unavailable(_)) => error,
+                Err(error @ DatabaseError::Lost(_)) if statement.repeatable => error,
+                result => return result,
+            };
+            let Some(pause) = pauses.after(&error) else { return Err(error) };
+            sleep(pause).await;
         }
     }
 
     async fn transaction(&self, statements: Vec<Statement>) -> Result<Outcome, DatabaseError> {
-        let mut pauses = pauses();
+        let mut pauses = Pauses::new();
         loop {
-            match (self.transaction_once(&statements).await, pauses.next()) {
+            let error = match self.transaction_once(&statements).await {
                 // A migration that was carried out has taken its row: it is refused the second time.
-                (Err(DatabaseError::Unavailable(_) | DatabaseError::Lost(_)), Some(pause)) => sleep(pause).await,
-                (result, _) => return result,
-            }
+                Err(error @ (DatabaseError::Unavailable(_) | DatabaseError::Lost(_))) => error,
+                result => return result,
+            };
+            let Some(pause) = pauses.after(&error) else { return Err(error) };
+            sleep(pause).await;
         }
     }
 }

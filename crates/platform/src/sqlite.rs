@@ -19,6 +19,10 @@ use storage::{
     database::{SQLITE_PRAGMAS, sqlite_error},
 };
 
+/// How often a write is sent that finds the database locked, each time for the five seconds that Spin waits for the lock: SQLite lets writers in
+/// in no order, and in a burst one may be passed over. Whoever waits longer than that is told.
+const WRITES: u32 = 3;
+
 /// The database that `spin.toml` grants as `default`.
 pub struct SpinSqlite {
     reading: Connection,
@@ -80,7 +84,7 @@ fn execute(connection: &Connection, sql: &'static str) -> Result<QueryResult, Da
 
 fn failed(query: &'static str, error: Error) -> DatabaseError {
     match error {
-        Error::Io(message) if !(message.contains("locked") || message.contains("busy")) => sqlite_error(query, message),
+        Error::Io(message) => sqlite_error(query, message),
         other => DatabaseError::Unavailable(other.to_string()),
     }
 }
@@ -138,7 +142,14 @@ impl Database for SpinSqlite {
         if statement.reads() {
             return run(&self.reading, statement);
         }
-        run_async(if statement.durable { self.durable().await? } else { self.writing().await? }, statement).await
+        let connection = if statement.durable { self.durable().await? } else { self.writing().await? };
+        for _ in 1..WRITES {
+            match run_async(connection, statement.clone()).await {
+                Err(DatabaseError::Unavailable(_)) => {}
+                result => return result,
+            }
+        }
+        run_async(connection, statement).await
     }
 
     async fn transaction(&self, statements: Vec<Statement>) -> Result<Outcome, DatabaseError> {

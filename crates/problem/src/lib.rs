@@ -106,6 +106,13 @@ impl Problem {
             .with_cause(cause)
     }
 
+    /// 507: nothing can be stored.
+    pub fn unwritable(cause: impl Error + Send + Sync + 'static) -> Self {
+        let detail = "Nothing could be stored: the disk of this installation is full, or may only be read. Whoever runs it has to see to it; \
+                      then try again.";
+        Self::new(StatusCode::INSUFFICIENT_STORAGE, "unwritable", detail).with_cause(cause)
+    }
+
     /// Adds what the log should know and the person need not.
     #[must_use]
     pub fn with_cause(mut self, cause: impl Error + Send + Sync + 'static) -> Self {

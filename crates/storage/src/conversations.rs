@@ -2,12 +2,17 @@
 
 use domain::{Conversation, Id, Timestamp};
 
-use crate::{Database, Row, Statement, StorageError, Store};
+use crate::{
+    Database, Row, Statement, StorageError, Store,
+    runs::{ABANDONED, ACTIVE},
+};
 
-const COLUMNS: &str =
-    "conversations.id, title, conversations.model, conversations.created_at, conversations.updated_at,
-    (SELECT runs.id FROM runs WHERE runs.conversation_id = conversations.id
-     AND runs.state IN ('queued', 'processing', 'awaiting_approval'))";
+fn selected_columns() -> String {
+    format!(
+        "conversations.id, title, conversations.model, conversations.created_at, conversations.updated_at,
+         (SELECT runs.id FROM runs WHERE runs.conversation_id = conversations.id AND runs.state IN {ACTIVE} AND NOT {ABANDONED})"
+    )
+}
 
 fn read(query: &'static str, row: &Row) -> Result<Conversation, StorageError> {
     let mut columns = row.columns(query);
@@ -46,7 +51,7 @@ impl<D: Database> Store<D> {
     /// As [`Self::create_conversation`].
     pub async fn conversation(&self, user_id: Id, id: Id) -> Result<Option<Conversation>, StorageError> {
         const QUERY: &str = "conversation";
-        let sql = format!("SELECT {COLUMNS} FROM conversations WHERE id = ?1 AND user_id = ?2");
+        let sql = format!("SELECT {} FROM conversations WHERE id = ?1 AND user_id = ?2", selected_columns());
         let rows = self.database.query(Statement::new(QUERY, sql, [id.into(), user_id.into()])).await?;
         rows.first().map(|row| read(QUERY, row)).transpose()
     }
@@ -71,8 +76,9 @@ impl<D: Database> Store<D> {
             None => "",
         };
         let sql = format!(
-            "SELECT {COLUMNS} FROM conversations WHERE user_id = ?1 {place}
-             ORDER BY conversations.updated_at DESC, conversations.id DESC LIMIT ?2"
+            "SELECT {} FROM conversations WHERE user_id = ?1 {place}
+             ORDER BY conversations.updated_at DESC, conversations.id DESC LIMIT ?2",
+            selected_columns()
         );
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
         rows.iter().map(|row| read(QUERY, row)).collect()
@@ -92,7 +98,8 @@ impl<D: Database> Store<D> {
         const QUERY: &str = "update_conversation";
         let sql = format!(
             "UPDATE conversations SET title = COALESCE(?3, title), model = COALESCE(?4, model), updated_at = now_ms()
-             WHERE id = ?1 AND user_id = ?2 RETURNING {COLUMNS}"
+             WHERE id = ?1 AND user_id = ?2 RETURNING {}",
+            selected_columns()
         );
         let parameters = [id.into(), user_id.into(), title.into(), model.into()];
         let rows = self.database.query(Statement::new(QUERY, sql, parameters).repeatably()).await?;

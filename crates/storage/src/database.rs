@@ -48,6 +48,9 @@ pub enum DatabaseError {
         /// Which query.
         query: &'static str,
     },
+    /// It has no room left, or may only be read: nothing was stored, and nothing will be until somebody sees to it.
+    #[error("the database cannot be written to: {0}")]
+    Unwritable(String),
     /// It refused the statement.
     #[error("the database refused {query}: {message}")]
     Refused {
@@ -69,6 +72,7 @@ pub fn postgres_error(query: &'static str, sqlstate: &str, message: &str) -> Dat
         _ => format!("{message} (SQLSTATE {sqlstate})"),
     };
     match (sqlstate, sqlstate.get(..2)) {
+        ("53100", _) => DatabaseError::Unwritable(message),
         ("57P01" | "57P02", _) | (_, Some("08")) => DatabaseError::Lost(message),
         ("25006" | "55P03", _) | (_, Some("40" | "53" | "57")) => DatabaseError::Unavailable(message),
         ("23503", _) => DatabaseError::Orphaned { query },
@@ -76,13 +80,20 @@ pub fn postgres_error(query: &'static str, sqlstate: &str, message: &str) -> Dat
     }
 }
 
-/// What SQLite's words mean when it refuses a statement.
+/// What SQLite's words mean when it refuses a statement; Spin passes on nothing else. That others are in the way passes; that a disk is full or may
+/// only be read does not: then SQLite cannot make the files it needs beside the database, either.
 #[must_use]
 pub fn sqlite_error(query: &'static str, message: String) -> DatabaseError {
-    if message.contains("FOREIGN KEY constraint failed") {
-        return DatabaseError::Orphaned { query };
+    let says = |words: &[&str]| words.iter().any(|words| message.contains(words));
+    if says(&["locked", "busy"]) {
+        DatabaseError::Unavailable(message)
+    } else if says(&["disk is full", "readonly database", "unable to open database file"]) {
+        DatabaseError::Unwritable(message)
+    } else if says(&["FOREIGN KEY constraint failed"]) {
+        DatabaseError::Orphaned { query }
+    } else {
+        DatabaseError::Refused { query, message }
     }
-    DatabaseError::Refused { query, message }
 }
 
 /// What SQLite forgets with every connection that writes: what is written must refer to what there is, and what is deleted is overwritten, so

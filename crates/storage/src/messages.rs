@@ -108,6 +108,20 @@ impl<D: Database> Store<D> {
         conversation_id: Id,
         incoming: &IncomingMessage<'_>,
     ) -> Result<Appended, StorageError> {
+        match self.try_append(user_id, conversation_id, incoming).await? {
+            Appended::RunActive if self.end_abandoned(user_id, conversation_id).await? => {
+                self.try_append(user_id, conversation_id, incoming).await
+            }
+            appended => Ok(appended),
+        }
+    }
+
+    async fn try_append(
+        &self,
+        user_id: Id,
+        conversation_id: Id,
+        incoming: &IncomingMessage<'_>,
+    ) -> Result<Appended, StorageError> {
         const QUERY: &str = "send_message";
         let (message_id, run_id) = (Id::new(), Id::new());
         let sql = format!(
@@ -296,6 +310,9 @@ impl<D: Database> Store<D> {
         let Some(failed) = self.run(user_id, run_id).await? else { return Ok(Retried::NotFound) };
         if !matches!(failed.state, RunState::Error | RunState::Cancelled) {
             return Ok(Retried::NotRetryable);
+        }
+        if failed.failure.as_ref().is_some_and(|failure| failure.code == runs::ABANDONED_CODE) {
+            self.end_abandoned(user_id, failed.conversation_id).await?;
         }
         let sql = format!(
             "INSERT INTO runs (id, conversation_id, user_id, message_id, model, state, attempt, lease_expires_at,

@@ -105,6 +105,15 @@ const CLAIMABLE: &str = "(runs.state = 'queued' OR (runs.state = 'processing' AN
     OR (runs.state = 'awaiting_approval' AND (runs.cancel_requested = 1 OR NOT EXISTS (SELECT 1 FROM approvals
         WHERE approvals.run_id = runs.id AND approvals.decision IS NULL AND approvals.expires_at > now_ms()))))";
 
+/// Nobody came for it within a day: whoever asked has gone, and does not want to find an answer to what they asked then. Such a run counts as
+/// failed wherever it is looked at, and is ended by whoever needs it to be: its reader, or the next message of its conversation.
+pub(crate) const ABANDONED: &str = "((runs.state = 'queued' AND runs.updated_at + 86400000 <= now_ms())
+    OR (runs.state = 'processing' AND runs.lease_expires_at + 86400000 <= now_ms()))";
+
+/// What is said of it. Literals of SQL, so no apostrophe.
+pub const ABANDONED_CODE: &str = "run_abandoned";
+const ABANDONED_MESSAGE: &str = "Nobody came back for this answer within a day, so it was given up. Ask again.";
+
 /// Between claim and end the log knows the state, the row does not: one statement less at every step. A run that has been taken up again
 /// does not wait any more, though that was the last that it logged.
 const STATE: &str =
@@ -139,10 +148,17 @@ fn read_columns(columns: &mut Columns<'_>) -> Result<Run, StorageError> {
     })
 }
 
+/// What a run failed with.
+fn failure() -> (String, String) {
+    let or = |column: &str, said: &str| format!("CASE WHEN {ABANDONED} THEN '{said}' ELSE runs.{column} END");
+    (or("error_code", ABANDONED_CODE), or("error_message", ABANDONED_MESSAGE))
+}
+
 fn selected_columns() -> String {
+    let (code, message) = failure();
     format!(
-        "runs.id, runs.conversation_id, runs.message_id, {STATE}, runs.model, runs.created_at, runs.updated_at,
-         runs.error_code, runs.error_message, runs.prompt_tokens, runs.completion_tokens"
+        "runs.id, runs.conversation_id, runs.message_id, CASE WHEN {ABANDONED} THEN 'error' ELSE {STATE} END, runs.model,
+         runs.created_at, runs.updated_at, {code}, {message}, runs.prompt_tokens, runs.completion_tokens"
     )
 }
 
@@ -242,7 +258,8 @@ impl<D: Database> Store<D> {
         Ok(tail)
     }
 
-    /// Takes a run that nobody executes, for `lease_ms`; whoever does asks the model at `server`. `None`: somebody does, or it has ended.
+    /// Takes a run that nobody executes, for `lease_ms`; whoever does asks the model at `server`. `None`: somebody does, or it has ended. One that
+    /// nobody came for in time has a failure already: it is to be ended, not executed.
     ///
     /// # Errors
     /// As [`Self::run`].
@@ -297,8 +314,9 @@ impl<D: Database> Store<D> {
         server: &str,
         user_id: Option<Id>,
     ) -> Result<Option<Claim>, StorageError> {
+        let (code, message) = failure();
         let sql = format!(
-            "UPDATE runs SET state = 'processing', lease_owner = ?2, lease_expires_at = now_ms() + ?3,
+            "UPDATE runs SET state = 'processing', error_code = {code}, error_message = {message}, lease_owner = ?2, lease_expires_at = now_ms() + ?3,
                  attempt = attempt + 1, updated_at = now_ms()
              WHERE id = ?1 AND {condition} RETURNING {STORED_COLUMNS}, attempt, cancel_requested, {}",
             model_dialects::OF_RUN
@@ -316,6 +334,21 @@ impl<D: Database> Store<D> {
                 Ok(Claim { run, attempt, cancel_requested, dialect })
             })
             .transpose()
+    }
+
+    /// Ends what nobody came for in a conversation of the owner's. Whether there was any.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub(crate) async fn end_abandoned(&self, user_id: Id, conversation_id: Id) -> Result<bool, StorageError> {
+        let sql = format!(
+            "UPDATE runs SET state = 'error', error_code = '{ABANDONED_CODE}', error_message = '{ABANDONED_MESSAGE}',
+                 lease_owner = NULL, updated_at = now_ms()
+             WHERE conversation_id = ?1 AND user_id = ?2 AND {ABANDONED} RETURNING id"
+        );
+        let parameters = [conversation_id.into(), user_id.into()];
+        let ended = self.database.query(Statement::new("end_abandoned", sql, parameters).repeatably()).await?;
+        Ok(!ended.is_empty())
     }
 
     /// What a run has said and done according to its log, for whoever takes it over or ends it.

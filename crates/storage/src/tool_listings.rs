@@ -18,7 +18,7 @@ const RECENT_MS: i64 = 60_000;
 /// What decides what a person's model is offered.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct ToolOffers {
-    /// What may be offered to anybody, as whoever stored it wrote it.
+    /// What may be offered to anybody, as whoever stored it wrote it. Empty: it is being made for the first time, or it was too long to keep.
     pub offerable: Option<String>,
     /// Whether it still counts, or somebody has it made anew, by the database's clock.
     pub fresh: bool,
@@ -137,15 +137,16 @@ impl<D: Database> Store<D> {
         self.save_tool_listing(ALL, offerable, ttl_ms).await
     }
 
-    /// Takes it on to have that made anew if it does not count any more: until `ttl_ms` from now it counts for everybody else. Of several who ask at
-    /// once, one hears `true`.
+    /// Takes it on to have that made, if there is none or it does not count any more: until `ttl_ms` from now it counts for everybody else, an
+    /// empty text if there was none. Of several who ask at once, one hears `true`.
     ///
     /// # Errors
     /// As [`Self::tool_listings`].
     pub async fn claim_offerable_tools(&self, ttl_ms: i64) -> Result<bool, StorageError> {
         let sql = format!(
-            "UPDATE tool_listings SET ttl_ms = now_ms() - fetched_at + ?1
-             WHERE fetched_at + ttl_ms <= now_ms() AND server = '{ALL}' RETURNING server"
+            "INSERT INTO tool_listings (server, listing, fetched_at, ttl_ms) VALUES ('{ALL}', '', 0, now_ms() + ?1)
+             ON CONFLICT (server) DO UPDATE SET ttl_ms = now_ms() - tool_listings.fetched_at + ?1
+             WHERE tool_listings.fetched_at + tool_listings.ttl_ms <= now_ms() RETURNING server"
         );
         let rows = self.database.query(Statement::new("claim_offerable_tools", sql, [ttl_ms.into()])).await?;
         Ok(!rows.is_empty())

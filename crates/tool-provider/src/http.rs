@@ -1,19 +1,12 @@
 //! The way out: HTTP requests to what `allowed_outbound_hosts` of the tool's section in `spin.toml` allows, and never to another part of the
 //! installation, whoever gave the address and whatever is allowed. Redirects are answers, not followed.
 
-use std::{
-    future::{Future, poll_fn},
-    pin::pin,
-    time::Duration,
-};
+use std::{pin::pin, time::Duration};
 
 use futures::future::{Either, select};
-use http::{Method, Request, Response, header};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use wasip3::{
-    http::{client, types::ErrorCode},
-    http_compat::{http_from_wasi_response, http_into_wasi_request},
-};
+use http::{Request, Response, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use wasip3::http::types::ErrorCode;
 
 use crate::{Failure, address, sleep};
 
@@ -48,10 +41,7 @@ async fn exchange(request: Request<Vec<u8>>, max_bytes: usize, host: &str) -> Re
             other => format!("{host} does not answer: {other}"),
         })
     };
-    let request = with_length(request).map(|body| Full::new(bytes::Bytes::from(body)));
-    let request = http_into_wasi_request(request).map_err(failed)?;
-    let response = polled_twice(client::send(request)).await.map_err(failed)?;
-    let (head, body) = http_from_wasi_response(response).map_err(failed)?.into_parts();
+    let (head, body) = outgoing::send(request.map(Into::into)).await.map_err(failed)?.into_parts();
     match Limited::new(body, max_bytes).collect().await {
         Ok(body) => unpacked(Response::from_parts(head, body.to_bytes().to_vec()), max_bytes, host),
         Err(error) if error.is::<LengthLimitError>() => {
@@ -59,17 +49,6 @@ async fn exchange(request: Request<Vec<u8>>, max_bytes: usize, host: &str) -> Re
         }
         Err(_) => Err(Failure::UpstreamFailed(format!("{host} broke off its answer"))),
     }
-}
-
-/// The request with the length of its body. Without it the body goes out in chunks, which some servers take for none; and some want to be told
-/// that there is none where there could be one (411).
-fn with_length(mut request: Request<Vec<u8>>) -> Request<Vec<u8>> {
-    let may_have_body = !matches!(*request.method(), Method::GET | Method::HEAD);
-    let length = request.body().len();
-    if may_have_body || length > 0 {
-        request.headers_mut().entry(header::CONTENT_LENGTH).or_insert(length.into());
-    }
-    request
 }
 
 /// The answer as it was before the server packed it. Nobody asked for that; servers do it all the same.
@@ -84,20 +63,6 @@ fn unpacked(response: Response<Vec<u8>>, max_bytes: usize, host: &str) -> Result
         head.headers.remove(header::CONTENT_LENGTH);
     }
     Ok(Response::from_parts(head, body))
-}
-
-/// Sending spawns a task that writes the body, and the runtime polls what was spawned only with the next event: polled a second time right
-/// after the first, the future sees to it that there is one.
-async fn polled_twice<F: Future>(future: F) -> F::Output {
-    let mut future = pin!(future);
-    let mut polled = false;
-    poll_fn(|context| {
-        if !std::mem::replace(&mut polled, true) {
-            context.waker().wake_by_ref();
-        }
-        future.as_mut().poll(context)
-    })
-    .await
 }
 
 #[cfg(test)]
@@ -120,23 +85,6 @@ mod tests {
                 matches!(&sent, Err(Failure::UpstreamFailed(words)) if words.contains("may not reach")),
                 "{sent:?}"
             );
-        }
-    }
-
-    #[test]
-    fn a_request_says_how_long_its_body_is_also_if_there_is_none() {
-        for (method, body, length) in [
-            (Method::POST, "", Some("0")),
-            (Method::PATCH, "", Some("0")),
-            (Method::DELETE, "", Some("0")),
-            (Method::PUT, "ab", Some("2")),
-            (Method::GET, "", None),
-            (Method::HEAD, "", None),
-        ] {
-            let request = Request::builder().method(&method).body(body.as_bytes().to_vec()).unwrap();
-            let request = with_length(request);
-            let said = request.headers().get(header::CONTENT_LENGTH).map(|length| length.to_str().unwrap());
-            assert_eq!(said, length, "{method}");
         }
     }
 

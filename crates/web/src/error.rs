@@ -54,6 +54,7 @@ impl From<StorageError> for Error {
             }
             // A token outlives its account by minutes at most; the person behind it is then nobody.
             StorageError::Database(DatabaseError::Orphaned { .. }) => Problem::unauthenticated().with_cause(error),
+            StorageError::Database(DatabaseError::Unwritable(_)) => Problem::unwritable(error),
             _ => Problem::internal(error),
         }
         .into()
@@ -69,5 +70,21 @@ impl From<IdentityError> for Error {
 impl From<InvalidField> for Error {
     fn from(error: InvalidField) -> Self {
         Problem::invalid_field(error.field, error.message).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_said_to_be_one_and_not_to_be_our_fault() {
+        let full = DatabaseError::Unwritable("database or disk is full".to_owned());
+        let error = Error::from(StorageError::from(full)).into_response();
+        assert_eq!(error.status(), 507);
+        let problem = error.extensions().get::<Problem>().unwrap().to_response("id").into_body();
+        let said = String::from_utf8(problem).unwrap();
+        assert!(said.contains("the disk of this installation is full"), "{said}");
+        assert!(!said.contains("database"), "the cause is for the log: {said}");
     }
 }

@@ -1,6 +1,8 @@
 //! Where a database is: a folder or an address.
 
 use std::fmt;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
@@ -52,8 +54,9 @@ impl Place {
         let applied = match self {
             Self::Sqlite(path) => {
                 let folder = path.parent().unwrap_or(Path::new(""));
-                std::fs::create_dir_all(folder)
-                    .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+                // People's conversations lie in it, and keys.
+                let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+                made.with_context(|| format!("cannot make the folder {}", folder.display()))?;
                 let database = SqliteFile::open(path).with_context(|| format!("cannot open {self}"))?;
                 migrate(&database).await
             }

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use http::uri::Scheme;
-use http::{Request, Response, StatusCode, Uri, header};
+use http::{HeaderValue, Request, Response, StatusCode, Uri, header};
 use manifest::Manifest;
 use manifest::allowed_hosts::{AllowedHosts, chained_component};
 use manifest::files::mounts;
@@ -21,12 +22,15 @@ use wasmtime_wasi_http::p3::bindings::ServicePre;
 use crate::cache::Cache;
 use crate::compile::compile_all;
 use crate::engine::{linker_for, new_engine, new_linker};
+use crate::gate::Gate;
 use crate::grants::Grants;
 use crate::instance::{ComponentState, Ending, InstanceState, Limits};
 use crate::key_value::KeyValueFile;
 use crate::logs::{Log, Output, host_line};
 use crate::outbound::{Network, Outbound, full};
 use crate::postgres::Pools;
+use crate::private;
+use crate::sqlite::DATABASE_FILE;
 
 /// What is needed to load an application.
 #[derive(Debug)]
@@ -41,6 +45,12 @@ pub(crate) struct Options {
     pub(crate) variables: HashMap<String, String>,
     /// When instances take requests and when they end.
     pub(crate) limits: Limits,
+    /// Component instances alive at once.
+    pub(crate) max_instances: u32,
+    /// How long a request waits for an instance.
+    pub(crate) patience: Duration,
+    /// Whether small pieces sent to the outside wait for acknowledgements.
+    pub(crate) outbound_nagle: bool,
     /// Whether guests' output stays off the terminal.
     pub(crate) quiet: bool,
 }
@@ -50,6 +60,7 @@ pub(crate) struct Application {
     router: Router,
     components: Arc<HashMap<String, ProxyHandler<ComponentState>>>,
     network: Network,
+    gate: Gate,
     /// For ending it.
     pub(crate) ending: Ending,
 }
@@ -63,11 +74,11 @@ impl Application {
         })?;
         let loading = Loading::new(options, manifest, &variables)?;
         let grants = loading.grants()?;
-        let engine = new_engine()?;
+        let engine = new_engine(options.max_instances)?;
         let linker = new_linker(&engine)?;
-        let cache = Cache::new(engine, make_folder(&options.cache_folder)?);
+        let cache = Cache::new(engine, made(&options.cache_folder, |path| std::fs::create_dir_all(path))?);
         let compiled = compile_all(&cache, &options.manifest_folder, manifest)?;
-        let network = Network::new();
+        let network = Network::new(options.outbound_nagle);
         let ending = Ending::default();
         let mut components = HashMap::new();
         for trigger in &manifest.triggers {
@@ -92,7 +103,8 @@ impl Application {
                 Some(answer(&handler, &found, request).await)
             })
         }));
-        Ok(Self { router, components, network, ending })
+        let gate = Gate::new(ending.instances.clone(), options.max_instances, options.patience);
+        Ok(Self { router, components, network, gate, ending })
     }
 
     /// Every public route and its component.
@@ -109,14 +121,17 @@ impl Application {
     pub(crate) async fn handle(&self, mut request: Request<WasiBody>, client: SocketAddr) -> Response<WasiBody> {
         let path = request.uri().path();
         if let Some(well_known) = path.strip_prefix(WELL_KNOWN_PREFIX) {
-            return if well_known == "health" { Response::new(full(b"OK")) } else { status(StatusCode::NOT_FOUND) };
+            return if well_known == "health" { Response::new(full("OK")) } else { status(StatusCode::NOT_FOUND) };
         }
         let Some(found) = self.router.find(path, client) else { return status(StatusCode::NOT_FOUND) };
         let Some(handler) = self.components.get(&found.component) else { return status(StatusCode::NOT_FOUND) };
         if let Err(reason) = set_absolute_uri(&mut request) {
-            host_line(&found.component, &format!("a request was refused: {reason}"));
-            return status(StatusCode::INTERNAL_SERVER_ERROR);
+            return problem(StatusCode::BAD_REQUEST, "invalid_host", &format!("The request is refused: {reason}."));
         }
+        let Some(_admitted) = self.gate.admit().await else {
+            host_line(&found.component, "503: too many instances are at work");
+            return busy();
+        };
         answer(handler, &found, request).await
     }
 }
@@ -133,8 +148,8 @@ struct Loading<'a> {
 
 impl<'a> Loading<'a> {
     fn new(options: &'a Options, manifest: &'a Manifest, variables: &'a Variables) -> Result<Self> {
-        let state_folder = make_folder(&options.state_folder)?;
-        let log_folder = make_folder(&state_folder.join("logs"))?;
+        let state_folder = made(&options.state_folder, private::make_folder)?;
+        let log_folder = made(&state_folder.join("logs"), private::make_folder)?;
         let key_value_file = KeyValueFile::open(&state_folder)?;
         Ok(Self { options, manifest, variables, state_folder, log_folder, key_value_file })
     }
@@ -152,6 +167,10 @@ impl<'a> Loading<'a> {
         let mut variables = HashMap::new();
         for (name, template) in &component.variables {
             variables.insert(name.clone(), self.variables.fill(template)?);
+        }
+        if !component.sqlite_databases.is_empty() {
+            // Whether it can be made, SQLite says.
+            let _ = private::open_file(&self.state_folder.join(DATABASE_FILE));
         }
         let ids: Vec<&str> = self.manifest.components.keys().map(String::as_str).collect();
         let allowed_hosts = AllowedHosts::new(&component.allowed_outbound_hosts, self.variables, &ids)
@@ -174,10 +193,8 @@ impl<'a> Loading<'a> {
     }
 }
 
-fn make_folder(path: &Path) -> Result<PathBuf> {
-    std::fs::create_dir_all(path)
-        .and_then(|()| path.canonicalize())
-        .with_context(|| format!("cannot make the folder {}", path.display()))
+fn made(path: &Path, make: impl FnOnce(&Path) -> std::io::Result<()>) -> Result<PathBuf> {
+    make(path).and_then(|()| path.canonicalize()).with_context(|| format!("cannot make the folder {}", path.display()))
 }
 
 fn service(id: &str, component: &Component, linker: &Linker<InstanceState>) -> Result<ServicePre<InstanceState>> {
@@ -191,7 +208,8 @@ fn service(id: &str, component: &Component, linker: &Linker<InstanceState>) -> R
         .with_context(|| format!("component {id:?} has an http trigger and does not export wasi:http/handler@0.3.0"))
 }
 
-/// Hands a request to a component. Whatever goes wrong is a 500 with an empty body, as in Spin.
+/// Hands a request to a component. Whatever the component does wrong is a 500 with an empty body, as in Spin; that there is no room for an
+/// instance is not its fault.
 async fn answer(
     handler: &ProxyHandler<ComponentState>,
     found: &RouteMatch,
@@ -205,19 +223,40 @@ async fn answer(
             let id = &found.component;
             // Why the instance ended was said when it ended.
             if !error.is::<TrapOrPanicError>() {
-                let reason = match error.downcast_ref::<InstantiationError<()>>() {
-                    Some(failed) => format!("no instance could be started: {:#}", failed.error),
-                    None => format!("it answered with an error: {error:#}"),
-                };
-                host_line(id, &format!("500 for {}: {reason}", uri.path()));
+                if let Some(failed) = error.downcast_ref::<InstantiationError<()>>() {
+                    host_line(id, &format!("503 for {}: no instance could be started: {:#}", uri.path(), failed.error));
+                    return busy();
+                }
+                host_line(id, &format!("500 for {}: it answered with an error: {error:#}", uri.path()));
             }
             status(StatusCode::INTERNAL_SERVER_ERROR)
         }
     }
 }
 
+/// There is no room: whoever comes again in a moment may find some.
+fn busy() -> Response<WasiBody> {
+    let detail = "The service is too busy. Try again in a moment.";
+    let mut response = problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}
+
+/// A problem in the form in which the application answers them (RFC 9457), where it is not asked.
+fn problem(code: StatusCode, name: &str, detail: &str) -> Response<WasiBody> {
+    let title = code.canonical_reason().unwrap_or_default();
+    let body = serde_json::json!({
+        "type": "about:blank", "title": title, "status": code.as_u16(), "detail": detail, "code": name,
+    });
+    let mut response = status(code);
+    *response.body_mut() = full(body.to_string());
+    let media_type = HeaderValue::from_static("application/problem+json");
+    response.headers_mut().insert(header::CONTENT_TYPE, media_type);
+    response
+}
+
 fn status(status: StatusCode) -> Response<WasiBody> {
-    let mut response = Response::new(full(b""));
+    let mut response = Response::new(full(""));
     *response.status_mut() = status;
     response
 }

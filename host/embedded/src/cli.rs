@@ -14,7 +14,9 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::application::{Application, Options};
+use crate::connections::ClientLimits;
 use crate::instance::Limits;
+use crate::private::make_folder;
 use crate::server::serve;
 use crate::sqlite::{Connection, DATABASE_FILE};
 
@@ -54,12 +56,26 @@ pub struct Up {
     /// Requests at once in an instance.
     #[arg(long, default_value_t = 16)]
     max_instance_concurrent_reuse_count: usize,
+    /// Component instances alive at once. When half of them are at work, further requests wait for as long as a client may be waited for; then they
+    /// are answered 503.
+    #[arg(long, default_value_t = 1_000)]
+    max_instances: u32,
     /// How long an instance without work is kept, for example 1s or 250ms.
     #[arg(long, default_value = "1s", value_parser = parse_duration)]
     idle_instance_timeout: Duration,
     /// How long a guest may compute without waiting for anything; Spin has no such limit.
     #[arg(long, default_value = "30s", value_parser = parse_duration)]
     max_cpu_time: Duration,
+    /// How long a client may take for the head of a request, or take nothing of an answer; and what it has for a body beside a second for each
+    /// 1,024 bytes.
+    #[arg(long, default_value = "30s", value_parser = parse_duration)]
+    client_patience: Duration,
+    /// Connections at once. For one more the host ends the one that has waited longest for its client.
+    #[arg(long, default_value_t = 4_096)]
+    max_connections: usize,
+    /// Leave Nagle's algorithm on for requests to the outside, as Spin does: what is sent in small pieces then waits for acknowledgements.
+    #[arg(long, env = "EMBEDDED_HOST_OUTBOUND_NAGLE", value_parser = clap::builder::BoolishValueParser::new())]
+    outbound_nagle: bool,
     /// Keep guests' output off the terminal; it is in the logs all the same.
     #[arg(long)]
     quiet: bool,
@@ -99,14 +115,18 @@ impl Up {
                 idle_timeout: self.idle_instance_timeout,
                 cpu_time: self.max_cpu_time,
             },
+            max_instances: self.max_instances.max(2),
+            patience: self.client_patience,
+            outbound_nagle: self.outbound_nagle,
             quiet: self.quiet,
         };
+        let limits = ClientLimits { connections: self.max_connections.max(1), patience: self.client_patience };
         run_sql(&options.state_folder, &self.sqlite)?;
         let name = manifest.application.name.clone();
         let application = tokio::task::spawn_blocking(move || Application::load(&manifest, &options)).await??;
         application.set_address(address);
         announce(&name, address, &application);
-        serve(listener, Arc::new(application), stop_signal()?).await;
+        serve(listener, Arc::new(application), limits, stop_signal()?).await;
         Ok(())
     }
 }
@@ -199,8 +219,7 @@ fn run_sql(state_folder: &Path, statements: &[String]) -> Result<()> {
     if statements.is_empty() {
         return Ok(());
     }
-    std::fs::create_dir_all(state_folder)
-        .with_context(|| format!("cannot make the folder {}", state_folder.display()))?;
+    make_folder(state_folder).with_context(|| format!("cannot make the folder {}", state_folder.display()))?;
     let database = Connection::open(&state_folder.join(DATABASE_FILE))?;
     for entry in statements {
         let sql = match entry.strip_prefix('@') {

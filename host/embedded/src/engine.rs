@@ -9,9 +9,6 @@ use crate::bindings::spin;
 use crate::instance::{EPOCH_TICK, InstanceState, Spin};
 use crate::logs::host_line;
 
-/// Component instances alive at once; Spin's number. When they are used up a request is answered 500 at once.
-const MAX_INSTANCES: u32 = 1_000;
-
 /// What a kept slot of the pool may leave resident, so that reuse does not fault every page in again; Spin's numbers.
 const MEMORY_KEEP_RESIDENT_BYTES: usize = 2 << 20;
 const TABLE_KEEP_RESIDENT_BYTES: usize = 1 << 19;
@@ -22,13 +19,13 @@ const NOT_SERVED: [&str; 7] =
     ["spin:mysql/", "spin:redis/", "spin:mqtt/", "fermyon:spin/", "wasi:keyvalue/", "wasi:config/", "wasi:otel/"];
 
 /// An engine whose guests yield on every tick.
-pub(crate) fn new_engine() -> Result<Engine> {
+pub(crate) fn new_engine(max_instances: u32) -> Result<Engine> {
     let mut config = Config::new();
     config.wasm_component_model(true).wasm_component_model_async(true).epoch_interruption(true);
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
-    let engine = Engine::new(&config)
-        .map_err(anyhow::Error::from)
-        .context("cannot reserve address space for 1,000 instances: allow more virtual memory (ulimit -v unlimited)")?;
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(max_instances)));
+    let engine = Engine::new(&config).map_err(anyhow::Error::from).context(
+        "cannot reserve address space for so many instances: allow more virtual memory (ulimit -v unlimited)",
+    )?;
     let ticking = engine.weak();
     std::thread::spawn(move || {
         while let Some(engine) = ticking.upgrade() {
@@ -41,13 +38,13 @@ pub(crate) fn new_engine() -> Result<Engine> {
 }
 
 /// The proportions are Spin's: a composed component has several core instances, memories and tables.
-fn pool() -> PoolingAllocationConfig {
+fn pool(max_instances: u32) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::default();
-    pool.total_component_instances(MAX_INSTANCES)
-        .total_core_instances(4 * MAX_INSTANCES)
-        .total_memories(MAX_INSTANCES)
-        .total_tables(2 * MAX_INSTANCES)
-        .total_stacks(MAX_INSTANCES)
+    pool.total_component_instances(max_instances)
+        .total_core_instances(4 * max_instances)
+        .total_memories(max_instances)
+        .total_tables(2 * max_instances)
+        .total_stacks(max_instances)
         .table_elements(100_000)
         .max_component_instance_size(10 << 20)
         .max_core_instance_size(10 << 20)

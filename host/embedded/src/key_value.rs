@@ -10,6 +10,7 @@ use wasmtime::component::{Accessor, FutureReader, Resource, StreamReader};
 
 use crate::bindings::spin::key_value::key_value::{self as wit, Error};
 use crate::instance::{Spin, SpinView};
+use crate::private::open_file;
 use crate::row_stream::RowStream;
 
 /// The file of the store `default`, as Spin calls it.
@@ -37,6 +38,8 @@ impl KeyValueFile {
     pub(crate) fn open(state_folder: &Path) -> Result<Self> {
         let path = state_folder.join(STORE_FILE);
         let open = || {
+            // Whether it can be made, SQLite says.
+            let _ = open_file(&path);
             let connection = rusqlite::Connection::open(&path)?;
             connection.execute_batch(
                 "CREATE TABLE IF NOT EXISTS spin_key_value (

@@ -12,6 +12,8 @@ use anyhow::{Context, Result};
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 
+use crate::private::open_file;
+
 /// Lines longer than this are cut into several: a guest must not make the host hold an endless one.
 const MAX_LINE_BYTES: usize = 64 * 1024;
 
@@ -50,11 +52,7 @@ impl Log {
             Output::Stderr => "stderr",
         };
         let path = folder.join(format!("{component}_{name}.txt"));
-        let file = File::options()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .with_context(|| format!("cannot open the log {}", path.display()))?;
+        let file = open_file(&path).with_context(|| format!("cannot open the log {}", path.display()))?;
         Ok(Self(Arc::new(Shared { component: component.to_owned(), output, file: Mutex::new(file), quiet })))
     }
 

@@ -61,10 +61,10 @@ type Sent = Result<(Response<WasiBody>, Box<dyn Future<Output = Result<(), Error
 
 impl Network {
     /// A client with nothing sent yet.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(nagle: bool) -> Self {
         let mut http = HttpConnector::new();
         http.enforce_http(false);
-        http.set_nodelay(true);
+        http.set_nodelay(!nagle);
         let https = HttpsConnectorBuilder::new()
             .with_tls_config(ClientConfig::builder().with_root_certificates(trusted_roots()).with_no_client_auth())
             .https_or_http()
@@ -73,12 +73,6 @@ impl Network {
         let client =
             Client::builder(TokioExecutor::new()).pool_max_idle_per_host(MAX_IDLE_CONNECTIONS).build(Connector(https));
         Self { client, chain: Arc::default(), own_address: Arc::default() }
-    }
-}
-
-impl Default for Network {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -260,6 +254,6 @@ fn client_error(error: &hyper_util::client::legacy::Error) -> Error {
 }
 
 /// A whole small body.
-pub(crate) fn full(bytes: &'static [u8]) -> WasiBody {
-    http_body_util::Full::new(Bytes::from_static(bytes)).map_err(|never| match never {}).boxed_unsync()
+pub(crate) fn full(bytes: impl Into<Bytes>) -> WasiBody {
+    http_body_util::Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }

@@ -11,58 +11,65 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio_io_timeout::TimeoutStream;
 use wasmtime_wasi_http::Error;
 
 use crate::application::Application;
+use crate::connections::{Arriving, ClientLimits, Leaving, Places};
 
 /// How long requests and guests' background work may go on after the host was told to stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Connections at once; further ones wait to be accepted. Far above what a browser and a test suite open, below the
-/// usual limit of open files.
-const MAX_CONNECTIONS: usize = 4_096;
-
-/// How long a client may take to send a request's head.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// Serves until `stop` completes, then drains: no new connections, and up to 10 s for what is running.
-pub(crate) async fn serve(listener: TcpListener, application: Arc<Application>, stop: impl Future<Output = ()>) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    application: Arc<Application>,
+    limits: ClientLimits,
+    stop: impl Future<Output = ()>,
+) {
     let connections = GracefulShutdown::new();
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let places = Places::new(limits.connections);
     let mut stop = std::pin::pin!(stop);
     loop {
         let accepted = async {
-            let slot = slots.clone().acquire_owned().await;
-            (listener.accept().await, slot)
+            let accepted = listener.accept().await?;
+            Ok::<_, std::io::Error>((accepted, places.take().await))
         };
-        let (accepted, slot) = tokio::select! {
+        let accepted = tokio::select! {
             accepted = accepted => accepted,
             () = &mut stop => break,
         };
-        let Ok((stream, client)) = accepted else {
+        let Ok(((stream, client), place)) = accepted else {
             // Out of file descriptors, most likely: connections that end give them back.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
         let _ = stream.set_nodelay(true);
-        let application = application.clone();
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(limits.patience));
+        let place = Arc::new(place);
+        let (application, its_place) = (application.clone(), place.clone());
         let service = service_fn(move |request: hyper::Request<Incoming>| {
-            let application = application.clone();
+            let (application, place) = (application.clone(), its_place.clone());
+            place.serves();
             async move {
-                let request = request.map(|body| body.map_err(Error::from).boxed_unsync());
-                Ok::<_, std::convert::Infallible>(application.handle(request, client).await)
+                let arriving =
+                    |body: Incoming| Arriving::new(body.map_err(Error::from), place.clone(), limits.patience);
+                let response = application.handle(request.map(|body| arriving(body).boxed_unsync()), client).await;
+                Ok::<_, std::convert::Infallible>(response.map(|body| Leaving::new(body, place)))
             }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_TIMEOUT)
-            .serve_connection(TokioIo::new(stream), service);
+            .header_read_timeout(limits.patience)
+            .serve_connection(TokioIo::new(Box::pin(stream)), service);
         let connection = connections.watch(connection);
         tokio::spawn(async move {
-            // A client that leaves is no failure of ours.
-            let _ = connection.await;
-            drop(slot);
+            tokio::select! {
+                // A client that leaves is no failure of ours.
+                _ = connection => {}
+                () = place.lost() => {}
+            }
         });
     }
     drop(listener);

@@ -2,6 +2,8 @@
 //! against the real database. Blocking, one caller at a time; the app itself goes through Spin.
 
 use std::{
+    fs::OpenOptions,
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
@@ -12,6 +14,9 @@ use storage::{
     database::{SQLITE_PRAGMAS, sqlite_error},
 };
 
+/// People's conversations are in it, and keys.
+const FILE_MODE: u32 = 0o600;
+
 /// A SQLite file.
 #[derive(Debug)]
 pub struct SqliteFile {
@@ -20,11 +25,13 @@ pub struct SqliteFile {
 }
 
 impl SqliteFile {
-    /// Opens or makes the file.
+    /// Opens or makes the file; what is made, its owner alone reads.
     ///
     /// # Errors
     /// [`DatabaseError::Unavailable`] when it cannot.
     pub fn open(path: &Path) -> Result<Self, DatabaseError> {
+        // Whether it can be made, SQLite says.
+        let _ = OpenOptions::new().create(true).append(true).mode(FILE_MODE).open(path);
         Ok(Self { path: path.to_owned(), connection: Mutex::new(connect(path)?) })
     }
 }

@@ -9,6 +9,7 @@ mod auth;
 mod errors;
 mod host;
 mod isolation;
+mod load;
 mod mcp;
 mod model;
 mod operations;

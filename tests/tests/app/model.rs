@@ -2,4 +2,5 @@
 
 mod failures;
 mod others;
+mod segments;
 mod silence;

@@ -31,12 +31,15 @@ pub(crate) struct Distant {
     pub(crate) started: Instant,
     /// From its beginning on.
     pub(crate) away: Range<Duration>,
+    /// From then on the disk may only be read.
+    pub(crate) read_only_from: Duration,
 }
 
 impl Distant {
     pub(crate) fn new(file: SqliteFile) -> Self {
         let connections = Semaphore::new(Semaphore::MAX_PERMITS);
-        Self { file, round_trip_ms: 0, connections, started: Instant::now(), away: Duration::ZERO..Duration::ZERO }
+        let away = Duration::ZERO..Duration::ZERO;
+        Self { file, round_trip_ms: 0, connections, started: Instant::now(), away, read_only_from: Duration::MAX }
     }
 }
 
@@ -53,6 +56,9 @@ impl Database for Distant {
         if self.round_trip_ms > 0 {
             let trips = if statement.name == "append_events" { 4 } else { 1 };
             tokio::time::sleep(Duration::from_millis(self.round_trip_ms * trips)).await;
+        }
+        if self.started.elapsed() >= self.read_only_from {
+            self.file.query(Statement::new("t", "PRAGMA query_only = ON", [])).await?;
         }
         self.file.query(statement).await
     }

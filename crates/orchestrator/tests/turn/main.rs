@@ -81,6 +81,23 @@ async fn a_request_that_the_model_refuses_is_not_repeated_and_its_reason_is_told
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_that_cannot_be_stored_ends_with_words_and_goes_on_when_it_can() {
+    let pieces = |pieces: &[&str]| Answer::Stream(pieces.iter().map(|piece| (400, Ok(text(piece)))).collect());
+    let world = World::new([pieces(&["one", "two", "three"]), answer(&["onetwothree"])]);
+    let world = world.with_disk_read_only_from(Duration::from_millis(600));
+    let run = world.send("hi").await;
+    let reader = world.read(run, 0).await;
+    assert_eq!(reader.types(), ["state", "token", "token", "error"]);
+    let error = &reader.data()[3];
+    assert!(error["content"].as_str().unwrap().contains("disk of this installation is full"), "{error}");
+    assert_eq!((&error["metadata"]["code"], &error["metadata"]["retryable"]), (&json!("unwritable"), &json!(true)));
+    assert_eq!(reader.last_id(), 6, "it is no event of the log: whoever comes again misses nothing");
+    let world = world.with_disk_read_only_from(Duration::MAX);
+    world.expire_lease(run).await;
+    assert_eq!(world.read(run, 6).await.text(), "three");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_connection_that_breaks_in_the_middle_keeps_what_was_written_and_is_not_asked_again() {
     let world = World::new([Answer::Stream(vec![(0, Ok(text("half"))), (5, Err("reset".into()))])]);
     let run = world.send("hi").await;

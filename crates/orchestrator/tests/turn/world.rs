@@ -17,7 +17,7 @@ use futures::Stream;
 use http::HeaderMap;
 use native_sqlite::SqliteFile;
 use orchestrator::{
-    Host, Ledger, ModelAnswer, Offered, Opened, Settings, ToolAnswer, ToolDefinition, Unreachable, open,
+    Host, Ledger, ModelAnswer, Offered, Opened, Settings, Severity, ToolAnswer, ToolDefinition, Unreachable, open,
     request_handler,
 };
 use serde_json::{Value, json};
@@ -143,6 +143,12 @@ impl World {
         Self { store: Store::new(distant), ..self }
     }
 
+    /// From then on the disk may only be read.
+    pub(crate) fn with_disk_read_only_from(self, read_only_from: Duration) -> Self {
+        let distant = Distant { read_only_from, ..Distant::new(self.file()) };
+        Self { store: Store::new(distant), ..self }
+    }
+
     pub(crate) fn with_slow_tools(self, tool_delay: Duration) -> Self {
         Self { tool_delay, ..self }
     }
@@ -209,7 +215,7 @@ impl World {
 
     /// Makes the run claimable, as when its executor died a while ago.
     pub(crate) async fn expire_lease(&self, run: Id) {
-        let sql = "UPDATE runs SET lease_expires_at = 0 WHERE id = ?1";
+        let sql = "UPDATE runs SET lease_expires_at = now_ms() - 1 WHERE id = ?1";
         self.file().query(Statement::new("expire", sql, [run.into()])).await.unwrap();
     }
 
@@ -441,7 +447,7 @@ impl Host for World {
         tokio::time::sleep(duration).await;
     }
 
-    fn log(&self, message: &str, fields: Value) {
+    fn log(&self, _: Severity, message: &str, fields: Value) {
         self.logged.borrow_mut().push_str(&format!("{message} {fields}\n"));
     }
 }

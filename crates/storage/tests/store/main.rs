@@ -12,6 +12,7 @@ mod accounts;
 mod approvals;
 mod conversations;
 mod fixture;
+mod full;
 mod migrations;
 mod places;
 mod plans;

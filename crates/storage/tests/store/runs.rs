@@ -1,10 +1,10 @@
 //! Who executes a run, what it leaves behind, and how it ends.
 
-use domain::{Id, Message, MessageRole, RunState, ToolCall};
+use domain::{Id, Message, MessageRole, Run, RunState, ToolCall};
 use storage::{
     Database, Statement,
     leases::{Holder, Leave},
-    messages::{NewMessage, Retried},
+    messages::{Appended, NewMessage, Retried},
     tool_calls::Started,
 };
 
@@ -24,6 +24,8 @@ crate::on_each_database! {
     a_broken_off_run_can_be_tried_again_and_the_new_one_does_not_see_the_old_answer,
     a_run_cannot_be_tried_again_when_the_conversation_has_moved_on,
     what_a_conversation_has_called_and_its_person_written_is_known_to_who_executes_its_run,
+    what_nobody_comes_for_within_a_day_has_failed_and_is_in_nobodys_way,
+    whoever_comes_too_late_ends_what_they_find,
     a_tool_call_is_started_once,
     a_run_that_is_tried_again_knows_what_its_tools_have_done,
 }
@@ -182,6 +184,63 @@ fn what_a_conversation_has_called_and_its_person_written_is_known_to_who_execute
     let written = block_on(store.written_by_person(run.id, user.id)).unwrap();
     assert_eq!(written, ["hello", "hello"]);
     assert!(block_on(store.written_by_person(run.id, Id::new())).unwrap().is_empty());
+}
+
+/// Lets a day pass, all but `ms`, for everything there is.
+fn pass_a_day_but(fixture: &Fixture, ms: i64) {
+    let sql =
+        "UPDATE runs SET updated_at = updated_at - 86400000 + ?1, lease_expires_at = lease_expires_at - 86400000 + ?1";
+    block_on(fixture.another_connection().query(Statement::new("t", sql, [ms.into()]))).unwrap();
+}
+
+fn what_nobody_comes_for_within_a_day_has_failed_and_is_in_nobodys_way(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = fixture.user("a@example.org");
+    for executed in [false, true] {
+        let conversation = fixture.conversation(&user);
+        let (_, run) = fixture.send(&user, conversation, "hello");
+        if executed {
+            block_on(fixture.store.claim(lease_of(&run), 0, "")).unwrap().unwrap();
+        }
+        let read = || block_on(fixture.store.run(user.id, run.id)).unwrap().unwrap();
+        let active = || block_on(fixture.store.conversation(user.id, conversation)).unwrap().unwrap().active_run_id;
+        pass_a_day_but(&fixture, 60_000);
+        assert!(!read().state.is_terminal());
+        assert_eq!(active(), Some(run.id));
+        assert!(matches!(fixture.append(&user, conversation, "again", None), Appended::RunActive));
+        pass_a_day_but(&fixture, 86_400_000 - 60_000);
+        let failed = read();
+        assert_eq!(failed.state, RunState::Error);
+        assert_eq!(failed.failure.unwrap().code, "run_abandoned");
+        assert_eq!(active(), None);
+        if executed {
+            fixture.send(&user, conversation, "again");
+        } else {
+            let retried = block_on(fixture.store.retry_run(user.id, run.id)).unwrap();
+            assert!(matches!(retried, Retried::Queued(_)), "{retried:?}");
+        }
+        assert_eq!(read().state, RunState::Error);
+    }
+}
+
+fn whoever_comes_too_late_ends_what_they_find(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = fixture.user("a@example.org");
+    let claimed = |run: &Run| block_on(fixture.store.claim(lease_of(run), LAPSED_MS, "")).unwrap().unwrap().run.failure;
+    let (_, run) = fixture.send(&user, fixture.conversation(&user), "hello");
+    let (_, executed) = fixture.send(&user, fixture.conversation(&user), "hello");
+    assert!(claimed(&executed).is_none());
+    pass_a_day_but(&fixture, 60_000);
+    assert!(claimed(&executed).is_none());
+    pass_a_day_but(&fixture, 0);
+    let lease = lease_of(&run);
+    let first = block_on(fixture.store.claim_new(user.id, lease, LEASE_MS, "")).unwrap().unwrap().run;
+    let again = block_on(fixture.store.claim_new(user.id, lease, LEASE_MS, "")).unwrap().unwrap().run;
+    for run in [first, again] {
+        assert_eq!(run.failure.unwrap().code, "run_abandoned");
+    }
+    assert_eq!(claimed(&executed).unwrap().code, "run_abandoned");
+    assert!(claimed(&executed).is_some(), "whoever ended nothing did not make it new");
 }
 
 fn a_tool_call_is_started_once(place: Place) {

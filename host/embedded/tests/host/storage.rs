@@ -7,6 +7,33 @@ use crate::harness::{Host, web};
 const GRANTS: &str = "sqlite_databases = [\"default\"]\nkey_value_stores = [\"default\"]";
 
 #[tokio::test]
+async fn what_lies_in_the_state_folder_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    let manifest = web(GRANTS);
+    let mut host = Host::start(&manifest);
+    let state = host.folder.path().join(".spin");
+    for _ in 0..2 {
+        host.ok("/sqlite?note").await;
+        host.ok("/sqlite-sync?PRAGMA%20journal_mode=WAL").await;
+        assert_eq!(mode(&state), 0o700);
+        let mut files: Vec<_> = std::fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.extend(std::fs::read_dir(state.join("logs")).unwrap().map(|entry| entry.unwrap().path()));
+        assert!(files.len() > 4, "{files:?}");
+        for file in files.iter().filter(|path| path.is_file()) {
+            assert_eq!(mode(file), 0o600, "{}", file.display());
+        }
+        // What an earlier version left open is closed.
+        host.signal("TERM");
+        host.ended().await;
+        std::fs::set_permissions(&state, std::fs::Permissions::from_mode(0o755)).unwrap();
+        std::fs::set_permissions(state.join("sqlite_db.db"), std::fs::Permissions::from_mode(0o644)).unwrap();
+        let folder = std::mem::replace(&mut host.folder, tempfile::tempdir().unwrap());
+        host = Host::start_in(folder, &manifest, &[]);
+    }
+}
+
+#[tokio::test]
 async fn every_kind_of_value_survives_a_round_trip() {
     let host = Host::start(&web(GRANTS));
     let expected = "id,note,size,raw,NULL [RowResult { values: [Value::Integer(1), Value::Text(\"n\"), \

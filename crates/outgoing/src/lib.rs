@@ -1,0 +1,113 @@
+//! An HTTP request with a whole body, as a guest sends it: its length is said, and it is written before the host has a turn to send the head, so
+//! that both can leave in one piece. It knows the standard's interface and no host; limits and errors are the caller's.
+//!
+//! What `wasip3` makes of a request says no length, and writes the body only after the head has gone: a server hears of it in three pieces, and
+//! where neither side sets `TCP_NODELAY` the second waits for the acknowledgement of the first, 40 ms.
+
+use std::{
+    future::Future,
+    pin::{Pin, pin},
+};
+
+use bytes::Bytes;
+use futures::future::{Either, select};
+use http::{HeaderMap, Method, Request, Response, header, request::Parts};
+use wasip3::{
+    http::{
+        client,
+        types::{ErrorCode, Headers, Request as Outgoing, Trailers},
+    },
+    http_compat::{IncomingResponseBody, http_from_wasi_response},
+    spawn,
+    wit_bindgen::{FutureWriter, StreamWriter},
+    wit_future, wit_stream,
+};
+
+type Ended = Result<Option<Trailers>, ErrorCode>;
+
+/// Sends a request and returns as soon as the head of the answer is there. A status of 4xx or 5xx is an answer; redirects are not followed.
+///
+/// # Errors
+/// Whatever the host says.
+pub async fn send(request: Request<Bytes>) -> Result<Response<IncomingResponseBody>, ErrorCode> {
+    let (mut head, body) = request.into_parts();
+    say_length(&head.method, &mut head.headers, body.len());
+    let (writer, contents) = wit_stream::new();
+    let (end, ended) = wit_future::new(|| Err(ErrorCode::ConnectionTerminated));
+    let (request, _) = Outgoing::new(fields(&head.headers)?, Some(contents), ended, None);
+    address(&request, &head)?;
+    let writing: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(write(body, writer, end));
+    // The body is written in the same breath as the request is sent, before the host has had a turn.
+    let response = match select(pin!(client::send(request)), writing).await {
+        Either::Left((response, writing)) => {
+            // Whoever answers before they have read all may still read the rest.
+            spawn(writing);
+            response?
+        }
+        Either::Right(((), sending)) => sending.await?,
+    };
+    http_from_wasi_response(response)
+}
+
+/// Says how long the body is, where that is not said yet. An empty body of any method but these would else go out in chunks, which some servers
+/// answer with 411 (RFC 9110, sections 8.6 and 15.5.12).
+fn say_length(method: &Method, headers: &mut HeaderMap, length: usize) {
+    let says_none = length == 0 && matches!(*method, Method::GET | Method::HEAD);
+    if !says_none {
+        headers.entry(header::CONTENT_LENGTH).or_insert_with(|| length.into());
+    }
+}
+
+fn fields(headers: &HeaderMap) -> Result<Headers, ErrorCode> {
+    let field = |(name, value): (&http::HeaderName, &http::HeaderValue)| (name.to_string(), value.as_bytes().to_vec());
+    // The interface has the host in the address.
+    let fields: Vec<_> = headers.iter().filter(|(name, _)| **name != header::HOST).map(field).collect();
+    Headers::from_list(&fields).map_err(|error| ErrorCode::InternalError(Some(error.to_string())))
+}
+
+fn address(request: &Outgoing, head: &Parts) -> Result<(), ErrorCode> {
+    let uri = &head.uri;
+    request.set_method(&(&head.method).into()).map_err(|()| ErrorCode::HttpRequestMethodInvalid)?;
+    request.set_scheme(uri.scheme().map(Into::into).as_ref()).map_err(|()| ErrorCode::HttpRequestUriInvalid)?;
+    let authority = uri.authority().map(http::uri::Authority::as_str);
+    request.set_authority(authority).map_err(|()| ErrorCode::HttpRequestUriInvalid)?;
+    let path = uri.path_and_query().map(http::uri::PathAndQuery::as_str);
+    request.set_path_with_query(path).map_err(|()| ErrorCode::HttpRequestUriInvalid)
+}
+
+async fn write(body: Bytes, mut writer: StreamWriter<u8>, end: FutureWriter<Ended>) {
+    let unread = if body.is_empty() { Vec::new() } else { writer.write_all(body.into()).await };
+    drop(writer);
+    if unread.is_empty() {
+        // Whoever does not hear of the end has all they want.
+        let _ = end.write(Ok(None)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(method: &Method, length: usize, named: Option<&str>) -> Option<String> {
+        let mut headers = HeaderMap::new();
+        if let Some(named) = named {
+            headers.insert(header::CONTENT_LENGTH, named.parse().unwrap());
+        }
+        say_length(method, &mut headers, length);
+        headers.get(header::CONTENT_LENGTH).map(|value| value.to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn a_request_says_how_long_its_body_is() {
+        let propfind = Method::from_bytes(b"PROPFIND").unwrap();
+        for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS, propfind] {
+            assert_eq!(said(&method, 0, None).as_deref(), Some("0"), "{method}");
+            assert_eq!(said(&method, 17, None).as_deref(), Some("17"), "{method}");
+        }
+        for method in [Method::GET, Method::HEAD] {
+            assert_eq!(said(&method, 0, None), None, "{method} has no body to speak of");
+            assert_eq!(said(&method, 17, None).as_deref(), Some("17"), "{method}");
+        }
+        assert_eq!(said(&Method::POST, 17, Some("17")).as_deref(), Some("17"), "said once");
+    }
+}
