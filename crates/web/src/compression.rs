@@ -1,6 +1,6 @@
 //! Answers in JSON, compressed for whoever asks for it: a page of messages is a fifth as long. What streams is never touched.
 
-use std::io::Write as _;
+use std::{future::poll_fn, io::Write as _, mem, task::Poll};
 
 use axum::body::{Body, HttpBody as _, to_bytes};
 use content_encoding::{Encoding, choose};
@@ -12,6 +12,9 @@ const MIN_BYTES: u64 = 2 * 1024;
 
 /// Longer than any of our answers.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
+
+/// Compressed without a pause: some ten milliseconds of a guest, for which others at the same instance wait.
+const PIECE_BYTES: usize = 256 * 1024;
 
 /// What the client would rather have, of what is made here: gzip, which everybody reads. Brotli's encoder is a megabyte of code.
 pub(crate) fn wanted(headers: &HeaderMap) -> Encoding {
@@ -36,17 +39,33 @@ pub(crate) async fn compressed(mut response: Response<Body>, encoding: Encoding)
         // A body that is there as a whole neither breaks off nor is longer than anything of ours.
         return Response::from_parts(head, Body::empty());
     };
-    let Some(gzip) = gzip(&bytes) else { return Response::from_parts(head, Body::from(bytes)) };
+    let Some(gzip) = gzip(&bytes).await else { return Response::from_parts(head, Body::from(bytes)) };
     head.headers.remove(header::CONTENT_LENGTH);
     head.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(Encoding::Gzip.token()));
     Response::from_parts(head, Body::from(gzip))
 }
 
-/// The fastest level: an instance does nothing else meanwhile.
-fn gzip(bytes: &[u8]) -> Option<Vec<u8>> {
+/// At the fastest level: an instance does little else meanwhile.
+async fn gzip(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(bytes).ok()?;
+    for piece in bytes.chunks(PIECE_BYTES) {
+        encoder.write_all(piece).ok()?;
+        let_others_on().await;
+    }
     encoder.finish().ok()
+}
+
+/// A guest has one thread.
+async fn let_others_on() {
+    let mut waited = false;
+    poll_fn(|context| {
+        if mem::replace(&mut waited, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 #[cfg(test)]
@@ -67,7 +86,7 @@ mod tests {
             ([(header::CONTENT_TYPE, "application/json")], Body::from_stream(pieces))
         };
         let router = Router::new()
-            .route("/long", get(|| async { Json::<_>("word ".repeat(10_000)) }))
+            .route("/long", get(|| async { Json::<_>("word ".repeat(200_000)) }))
             .route("/short", get(|| async { Json::<_>("word") }))
             .route("/text", get(|| async { "word ".repeat(10_000) }))
             .route("/stream", get(streamed));

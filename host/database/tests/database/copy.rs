@@ -8,12 +8,12 @@ use std::sync::mpsc;
 
 use serde_json::Value;
 
-use crate::places::{Place, SECRET_TABLES, TABLES, TOOL_TABLES, content, rows, said, secret_rows, tool_rows};
+use crate::places::{LATER_TABLES, Place, TABLES, TOOL_TABLES, content, later_rows, rows, said, tool_rows};
 
 /// A migrated database with rows in every table.
 fn filled(place: Place) -> Place {
     place.succeed(&["migrate"]);
-    place.execute([rows(), tool_rows(), secret_rows()].concat());
+    place.execute([rows(), tool_rows(), later_rows()].concat());
     place
 }
 
@@ -46,7 +46,7 @@ fn a_copy_of_a_copy_is_the_same_on_either_database() {
         copy.succeed(&["import", &path(&folder, "given")]);
         last = copy.export(&folder.path().join(format!("{}", index + 1)));
         assert_eq!(without_time(&last), first);
-        for table in TABLES.iter().chain(&TOOL_TABLES).chain(&SECRET_TABLES) {
+        for table in TABLES.iter().chain(&TOOL_TABLES).chain(&LATER_TABLES) {
             assert_eq!(content(&copy, table), content(&original, table), "{table}");
         }
     }

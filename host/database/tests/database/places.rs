@@ -160,12 +160,15 @@ pub(crate) fn tool_rows() -> Vec<String> {
     .into()
 }
 
-/// The tables of the fifth schema.
-pub(crate) const SECRET_TABLES: [&str; 2] = ["tool_secrets", "generated_keys"];
+/// The tables of later schemas.
+pub(crate) const LATER_TABLES: [&str; 3] = ["tool_secrets", "generated_keys", "model_dialects"];
 
-/// Rows in every table of the fifth schema, beside those of the first.
-pub(crate) fn secret_rows() -> Vec<String> {
+/// Rows in every table of later schemas, beside those of the first, and values in the columns that they added.
+pub(crate) fn later_rows() -> Vec<String> {
     [
+        "UPDATE sessions SET family_hash = 'family', previous_hash = 'before', rotated_at = 2 WHERE user_id = 'u1'",
+        "UPDATE messages SET reasoning = 'hm\n', echo = '{}' WHERE id = 'm-u1-1'",
+        "INSERT INTO model_dialects VALUES ('https://api.example.org', 'm', '{}', 1)",
         "INSERT INTO tool_secrets VALUES ('u1', 'mail', 'password', 'v1.0123.AbC-_', 1)",
         "INSERT INTO generated_keys VALUES ('master', 'AA+/==', 1)",
     ]
