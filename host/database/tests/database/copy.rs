@@ -220,7 +220,9 @@ fn an_export_is_of_one_moment_while_the_app_writes() {
             let id = format!("w{number:06}");
             vec![
                 format!("INSERT INTO users VALUES ('{id}', '{id}', '', 'user', NULL, 1)"),
-                format!("INSERT INTO sessions VALUES ('{id}', '{id}', 'hash', 1, 1, NULL)"),
+                format!(
+                    "INSERT INTO sessions (id, user_id, token_hash, created_at, expires_at) VALUES ('{id}', '{id}', 'hash', 1, 1)"
+                ),
             ]
         };
         std::thread::scope(|scope| {
