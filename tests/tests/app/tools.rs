@@ -4,6 +4,7 @@ mod addresses;
 mod apis;
 mod approval;
 mod calls;
+mod elsewhere;
 mod mail;
 mod misbehaving;
 mod offers;
