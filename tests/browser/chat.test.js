@@ -114,7 +114,7 @@ test("stop ends the answer and keeps what was written", async (t) => {
 
 test("an error is told in words, also after a reload, and can be tried again", async (t) => {
   const { page } = await person(t);
-  await openConversation(page, `scripted-fail=400-failures=1-test=browser${Date.now()}`);
+  await openConversation(page, `scripted-fail=401-failures=1-test=browser${Date.now()}`);
   await say(page, "Fail once");
   await page.getByRole("alert").waitFor();
   await page.reload();

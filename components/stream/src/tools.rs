@@ -39,11 +39,11 @@ const OFFERS_AGE: Duration = Duration::from_secs(5);
 const CLAIM_MS: i64 = 10_000;
 /// How often, at first and in the end, a turn looks for what another has made: a fraction of what that takes, and not too much for the thousand
 /// that may wait at once.
-const LOOKS: std::ops::RangeInclusive<Duration> = Duration::from_millis(5)..=Duration::from_millis(160);
+const LOOKS: std::ops::RangeInclusive<Duration> = Duration::from_millis(5)..=Duration::from_millis(500);
 /// For how long, when there is an old list: a person waits for it.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// And when there is none yet, which is once in an installation's life. Shorter than a run waits for its tools.
-const FIRST_PATIENCE: Duration = Duration::from_secs(8);
+const FIRST_PATIENCE: Duration = Duration::from_millis(9_500);
 /// Longer than `tools` waits for a server that is down.
 const LIMIT: Duration = Duration::from_secs(8);
 /// People whose offers are remembered: about as many as an instance serves at once.

@@ -24,8 +24,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 pub(crate) const MAX_PAUSE: Duration = Duration::from_secs(30);
 
 /// Told when the model's server took less than there was.
-pub(crate) const SHORTENED: &str =
-    "This conversation is longer than the model can read. The oldest part of it was left out.";
+pub(crate) const SHORTENED: &str = "This is more than the model can read at once. The oldest part of the conversation, or the list of tools, was shortened.";
 /// Told when it took no tools.
 pub(crate) const WITHOUT_TOOLS: &str = "The model's server does not take our tools. The model answers without them.";
 

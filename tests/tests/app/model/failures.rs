@@ -102,8 +102,10 @@ async fn nobody_is_kept_waiting_for_a_model_that_is_busy_for_long() -> Result<()
 }
 
 #[tokio::test]
-async fn a_refused_request_is_not_repeated_and_the_reason_is_told() -> Result<()> {
-    let heard = hear(&journal!(), "fail=400", 1).await?;
+async fn a_request_that_is_too_long_is_sent_once_more_with_less_and_the_reason_is_told() -> Result<()> {
+    let heard = hear(&journal!(), "fail=400", 2).await?;
+    let sizes: Vec<usize> = heard.asked.iter().map(|asked| asked.request.to_string().len()).collect();
+    assert!(sizes.is_sorted_by(|first, second| first > second), "{sizes:?}");
     assert!(heard.end()?.content().contains("maximum context length"), "{:?}", heard.end()?);
     heard.failed("model_refused").await
 }
