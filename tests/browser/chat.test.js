@@ -246,7 +246,7 @@ test("what cannot be sent now, or at all, is said and stays", async (t) => {
   assert.equal(await composer(page).inputValue(), "And another thing");
   await stopButton(page).click();
   await page.getByText("You stopped this answer.").waitFor();
-  assert.equal(await page.getByText("still being written").count(), 0);
+  await page.getByText("still being written").waitFor({ state: "detached" });
   await composer(page).evaluate((field) => {
     const clipboardData = new DataTransfer();
     clipboardData.items.add(new File(["x"], "x.png", { type: "image/png" }));

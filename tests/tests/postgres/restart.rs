@@ -63,6 +63,6 @@ async fn a_server_that_database_host_does_not_name_is_not_asked_and_not_told_of(
     let ready = app.request(reqwest::Method::GET, "/ready").send().await?;
     assert_eq!(ready.status(), 503);
     let told = ready.text().await?;
-    assert!(told.contains("The database does not answer") && !told.contains("127.0.0.1"), "{told}");
+    assert!(told.contains("database_host does not allow the server") && !told.contains("127.0.0.1"), "{told}");
     Ok(())
 }
