@@ -26,10 +26,11 @@ export function useSeen(ref: RefObject<HTMLElement | null>, what: unknown): Seen
       for (const piece of near) {
         const { top, bottom, height } = piece.getBoundingClientRect();
         const seen = pieces.get(piece) ?? [];
-        const part = [
-          (Math.max(top, room.top) - top) / height,
-          (Math.min(bottom, room.bottom) - top) / height,
-        ] as const;
+        // What has no height is seen as soon as it is near.
+        const part =
+          height > 0
+            ? ([(Math.max(top, room.top) - top) / height, (Math.min(bottom, room.bottom) - top) / height] as const)
+            : ([0, 1] as const);
         if (part[0] < part[1]) pieces.set(piece, add(seen, part));
         if (!isWhole(pieces.get(piece) ?? [])) continue;
         pieces.delete(piece);
