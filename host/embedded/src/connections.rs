@@ -73,9 +73,8 @@ impl Places {
         let shared = &self.0;
         let mut taken = shared.taken();
         if taken.len() >= shared.limit {
-            let awaited = |client: &Arc<Client>| client.awaited.load(Ordering::Relaxed);
-            let longest =
-                (0..taken.len()).filter(|at| awaited(&taken[*at]) > 0).min_by_key(|at| awaited(&taken[*at]))?;
+            let since = taken.iter().map(|client| client.awaited.load(Ordering::Relaxed)).enumerate();
+            let (longest, _) = since.filter(|(_, awaited)| *awaited > 0).min_by_key(|(_, awaited)| *awaited)?;
             taken.swap_remove(longest).leave.cancel();
         }
         let client = Arc::new(Client { awaited: AtomicU64::new(shared.now()), leave: CancellationToken::new() });
