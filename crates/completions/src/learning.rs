@@ -9,6 +9,27 @@ use crate::{
 /// No prompt is shortened to less than this by what a server said: a number that small is something else.
 const MIN_TOKENS: u64 = 256;
 
+/// No server counts a prompt as more than so many times what it takes: a number that is smaller still is no room.
+const MAX_OVERRUN: u64 = 16;
+
+/// A refusal that was passed on often begins with its status, and no model reads so little.
+const STATUSES: std::ops::Range<u64> = 400..600;
+
+/// How a server says that it does not stream.
+const STREAMING_REFUSED: [&str; 11] = [
+    "support",
+    "not allowed",
+    "not permitted",
+    "disabled",
+    "not enabled",
+    "not available",
+    "verified",
+    "must be",
+    "should be",
+    "extra",
+    "unrecognized",
+];
+
 /// What a refusal is about, as far as its status and codes tell.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum About {
@@ -121,9 +142,12 @@ impl Complaint {
             .filter_map(|digits| digits.replace([',', '_'], "").parse().ok())
             // Dates, names of models.
             .filter(|number| (MIN_TOKENS..=estimated.saturating_mul(8)).contains(number))
+            .filter(|number| !STATUSES.contains(number))
             .collect();
         let counted = numbers.iter().copied().max()?;
-        let Some(limit) = numbers.into_iter().filter(|number| *number < counted).max() else { return Some(counted) };
+        // A year stands beside them, and is no room.
+        let limits = numbers.into_iter().filter(|number| *number < counted && *number >= counted / MAX_OVERRUN);
+        let Some(limit) = limits.max() else { return Some(counted) };
         Some(limit.saturating_mul(estimated) / counted)
     }
 
@@ -131,7 +155,8 @@ impl Complaint {
         let named = |field: &Field| match field {
             Field::StreamOptions => self.names(&["stream_options", "stream options", "include_usage"]),
             Field::ToolChoice => self.names(&["tool_choice", "tool choice"]),
-            Field::Stream => self.names(&["stream", "streaming"]) && self.refuses(),
+            // A stream that broke is called unexpected, invalid and more: only what speaks of the wish for one counts.
+            Field::Stream => self.names(&["stream", "streaming"]) && self.says(&STREAMING_REFUSED),
             Field::Tools => false,
         };
         let field = Field::ALL.into_iter().filter(|field| sent.fields.contains(field)).find(named)?;

@@ -61,6 +61,8 @@ impl ProviderError {
         let events = || text.lines().filter_map(|line| json(line.strip_prefix("data:").unwrap_or(line)));
         match json(text).or_else(|| events().find(|value| value.is_object() || value.is_array())) {
             Some(value) => Self::read(&value, MAX_DEPTH),
+            // JSON that was cut is no words, and may hold what the person wrote.
+            None if text.starts_with(['{', '[']) => Self::default(),
             None => Self::in_words(text),
         }
     }

@@ -100,10 +100,10 @@ pub(crate) struct CallDelta<'a> {
 }
 
 impl CallDelta<'_> {
-    const fn is_ordinary(&self) -> bool {
+    fn is_ordinary(&self) -> bool {
         let has_kept =
             self.extra_content.is_some() || self.provider_specific_fields.is_some() || self.thought_signature.is_some();
-        self.function.is_some() && !has_kept
+        self.function.as_ref().is_some_and(|function| function.arguments.is_some()) && !has_kept
     }
 }
 

@@ -430,6 +430,8 @@ impl Progress {
                     self.token_count += 1;
                 }
                 "thinking" => self.thinking.push_str(&frame.content()),
+                // Of these, one alone takes back what was said.
+                "state" if frame.content() != "restarted" => {}
                 other => {
                     self.text.clear();
                     self.thinking.clear();

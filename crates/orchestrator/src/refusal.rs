@@ -161,6 +161,8 @@ pub(crate) fn no_model_server(message: &str, cause: impl Into<String>) -> Failur
 fn refusal(status: Option<u16>, said: &ProviderError, retry_after: Option<Duration>) -> Refusal {
     let comes_back = retry_after.is_some_and(|pause| pause <= MAX_PAUSE);
     let is_limit = matches!(status, None | Some(400 | 403 | 429));
+    // It names a tool or one of its properties, which may be called anything.
+    let is_form = status == Some(400) && said.is_about(&["schema", "function", "tools[", "parameter"]);
     match status {
         Some(300..400) => Refusal::Moved,
         Some(401) => Refusal::Key,
@@ -168,7 +170,7 @@ fn refusal(status: Option<u16>, said: &ProviderError, retry_after: Option<Durati
         Some(429) | None if said.is_about(&["context_length_exceeded"]) => Refusal::TooLong,
         Some(413) => Refusal::TooLong,
         None | Some(400 | 422 | 500) if said.is_about(&TOO_LONG) => Refusal::TooLong,
-        _ if is_limit && said.is_about(&NOTHING_LEFT) => Refusal::Quota,
+        _ if is_limit && !is_form && said.is_about(&NOTHING_LEFT) => Refusal::Quota,
         None | Some(429) if !comes_back && said.is_about(&NOTHING_LEFT_TODAY) => Refusal::Quota,
         None | Some(400 | 403) if said.is_about(&KEY) => Refusal::Key,
         None | Some(400 | 403 | 404) if is_about_model(status, said) => Refusal::Model,
@@ -177,7 +179,7 @@ fn refusal(status: Option<u16>, said: &ProviderError, retry_after: Option<Durati
         Some(403 | 407 | 451) => Refusal::Forbidden,
         Some(501 | 505) => Refusal::Request,
         Some(500..) => Refusal::Fault,
-        None | Some(400) if said.is_about(&CONTENTS) => Refusal::Forbidden,
+        None | Some(400) if !is_form && said.is_about(&CONTENTS) => Refusal::Forbidden,
         Some(_) => Refusal::Request,
         None if said.is_about(&BUSY) => Refusal::Busy,
         None if said.is_about(&FAULT) => Refusal::Fault,

@@ -27,6 +27,9 @@ const WAITING_POLL: Duration = Duration::from_secs(1);
 /// After a fault of the database a reader waits this long before it looks again.
 const FAULT_PAUSE: Duration = Duration::from_secs(1);
 
+/// How long a reader who came back doubts that the executor is alive: longer than a lease, so that it sees whether it is renewed.
+const DOUBT: Duration = Duration::from_secs(10);
+
 /// A reader of the log who takes nothing for this long is let go: an open connection alone keeps nothing of ours busy.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -79,8 +82,8 @@ pub async fn open<H: Host>(host: &H, user_id: Id, run_id: Id, seen: u64) -> Resu
 /// Serves a reader until the run has ended or the reader has left. A run that was claimed goes on without readers.
 pub async fn read<H: Host, R: Reader>(host: &H, settings: &Settings, reading: Reading, mut reader: R) {
     let Reading { user_id, run_id, mut seen, first } = reading;
-    // It came back with the last id it had: its connection broke.
-    let came_back = seen > 0;
+    // It came back with the last id it had: its connection broke a moment ago.
+    let doubts_until = (seen > 0).then(|| host.now().saturating_add(DOUBT));
     let mut found = match first {
         First::Found(tail) => Ok(Some(tail)),
         First::Claimed(lease, claim) => match execute(host, settings, lease, &claim, reader, seen).await {
@@ -122,9 +125,10 @@ pub async fn read<H: Host, R: Reader>(host: &H, settings: &Settings, reading: Re
         if tail.state.is_terminal() {
             return;
         }
-        let doubtful = came_back && tail.lease_left_ms.is_some_and(|left_ms| left_ms < DOUBTFUL_LEASE_MS);
+        let doubts = doubts_until.is_some_and(|until| host.now() < until);
+        let doubtful = doubts && tail.lease_left_ms.is_some_and(|left_ms| left_ms < DOUBTFUL_LEASE_MS);
         if tail.claimable || doubtful {
-            match claim_and_execute(host, settings, run_id, reader, seen, came_back).await {
+            match claim_and_execute(host, settings, run_id, reader, seen, doubts).await {
                 Some(returned) => (reader, seen) = returned,
                 None => return,
             }
@@ -158,10 +162,10 @@ async fn claim_and_execute<H: Host, R: Reader>(
     run_id: Id,
     reader: R,
     seen: u64,
-    came_back: bool,
+    doubts: bool,
 ) -> Option<(R, u64)> {
     let lease = Lease { run_id, owner: Id::new() };
-    let left_ms = if came_back { DOUBTFUL_LEASE_MS } else { 0 };
+    let left_ms = if doubts { DOUBTFUL_LEASE_MS } else { 0 };
     match host.store().claim_early(lease, LEASE_MS, left_ms, host.model_server()).await {
         Ok(Some(claim)) => execute(host, settings, lease, &claim, reader, seen).await,
         Ok(None) => Some((reader, seen)),

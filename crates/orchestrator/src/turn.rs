@@ -64,6 +64,8 @@ struct Turn<'a> {
     adaptations: u32,
     /// Whether more was learned than is kept.
     learned: bool,
+    /// Whether all of what was learned holds for later runs too.
+    lasting: bool,
     /// A request that was too long: what it was expected to cost, and what to say if there is no shorter one.
     too_long: Option<(u64, Failure)>,
     told_shortened: bool,
@@ -97,6 +99,7 @@ pub(crate) async fn execute<H: Host, R: Reader>(
         dialect: claim.dialect.as_deref().map(Dialect::from_json).unwrap_or_default(),
         adaptations: 0,
         learned: false,
+        lasting: true,
         too_long: None,
         told_shortened: false,
         attempt: claim.attempt,
@@ -246,7 +249,8 @@ impl Turn<'_> {
             None => {}
         }
         self.dialect = lesson.dialect;
-        self.learned = lesson.lasts;
+        self.lasting &= lesson.lasts;
+        self.learned = self.lasting;
         Ok(())
     }
 

@@ -60,6 +60,20 @@ fn progress_starts_anew_after_a_tool_event() {
 }
 
 #[test]
+fn what_was_said_still_holds_after_a_request_was_shortened_and_not_after_a_restart() {
+    let at = Timestamp::from_millis(0);
+    let read = |events: &[Event<'_>]| {
+        let (mut id, mut out, mut progress) = (0, String::new(), Progress::default());
+        events.iter().for_each(|event| event.write(&mut id, RUN_ID, at, &mut out));
+        progress.read(&out);
+        progress.text
+    };
+    let said = Event::Token { content: "a", token_count: 1 };
+    assert_eq!(read(&[said.clone(), Event::Shortened { message: "m" }]), "a");
+    assert_eq!(read(&[said, Event::Restarted]), "");
+}
+
+#[test]
 fn a_question_for_approval_is_logged_and_its_call_remembered() {
     let (mut id, mut out) = (4, String::new());
     Event::ToolApproval {

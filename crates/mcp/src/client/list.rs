@@ -25,6 +25,8 @@ const MAX_LISTING_BYTES: usize = 4 * 1024 * 1024;
 const PAGES_LIMIT: Duration = Duration::from_secs(4);
 /// More tools than any model could be told about.
 const MAX_TOOLS: usize = 2048;
+/// A cursor is kept, and sent back: those of real servers have some hundred bytes.
+const MAX_CURSOR_BYTES: usize = 4 * 1024;
 
 /// What a server has.
 #[derive(Clone, Debug)]
@@ -155,6 +157,10 @@ impl<T: Transport> Client<T> {
             };
             if cursors.iter().any(|cursor| cursor.get() == next.get()) {
                 listing.cut = Some(Cut::Circle);
+                return Ok(listing);
+            }
+            if next.get().len() > MAX_CURSOR_BYTES {
+                listing.cut = Some(Cut::Bytes);
                 return Ok(listing);
             }
             cursors.push(next);

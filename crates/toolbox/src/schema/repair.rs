@@ -18,12 +18,18 @@ pub const MAX_DEPTH: usize = 32;
 /// How often a reference may lead to a reference.
 const MAX_REFERENCES: usize = 16;
 
+/// What a whole may be a combination of. Each form may refer to another part of the schema, which is copied for it.
+const MAX_FORMS: usize = 100;
+
 /// Why a tool's schema cannot be used.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Unfit {
     /// It is too long.
     #[error("its input schema is longer than {MAX_SCHEMA_BYTES} bytes")]
     TooLarge,
+    /// It has too many forms.
+    #[error("its input schema has more than {MAX_FORMS} forms")]
+    TooManyForms,
     /// It is nested too deeply.
     #[error("its input schema is nested more than {MAX_DEPTH} deep")]
     TooDeep,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::{MAX_REFERENCES, References, Unfit, follow, object};
+use super::{MAX_FORMS, MAX_REFERENCES, References, Unfit, follow, object};
 
 /// What says more about the whole than its properties, and that model's servers do not take there.
 const REFUSED: [&str; 6] = ["enum", "const", "not", "if", "then", "else"];
@@ -18,6 +18,9 @@ pub(super) fn merge(root: &mut Map<String, Value>) -> Result<(), Unfit> {
         root.remove(keyword);
     }
     if let Some(Value::Array(forms)) = root.remove("allOf") {
+        if forms.len() > MAX_FORMS {
+            return Err(Unfit::TooManyForms);
+        }
         for form in forms {
             let form = as_object(form, &references, &whole)?.ok_or(Unfit::NotAnObject)?;
             // What one of them does not know another may.
@@ -34,6 +37,9 @@ pub(super) fn merge(root: &mut Map<String, Value>) -> Result<(), Unfit> {
     }
     for keyword in ["anyOf", "oneOf"] {
         let Some(Value::Array(forms)) = root.remove(keyword) else { continue };
+        if forms.len() > MAX_FORMS {
+            return Err(Unfit::TooManyForms);
+        }
         let forms: Result<Vec<_>, _> = forms.into_iter().map(|form| as_object(form, &references, &whole)).collect();
         // Forms that are no objects are none that arguments could have.
         let forms: Vec<_> = forms?.into_iter().flatten().collect();
