@@ -55,7 +55,8 @@ export const auth = {
   signup: (body: { email: string; password: string; name?: string }) =>
     send<Session>("POST", "/auth/signup", { body, renew: false, once: true }),
   login: (body: { email: string; password: string }) => send<Session>("POST", "/auth/login", { body, renew: false }),
-  logout: () => send<void>("POST", "/auth/logout", { renew: false }),
+  // Not while another tab renews the session: the cookies of its answer would outlive the log-out.
+  logout: () => exclusively(() => send<void>("POST", "/auth/logout", { renew: false })),
   me: () => send<User>("GET", "/auth/me"),
 };
 

@@ -58,9 +58,19 @@ export function unmistakable(text: string): string {
   return visible(named);
 }
 
+/** What nobody sees at the edge of a text. */
+const EDGE = " \n\t";
+
 /** A text by itself: spaces and lines at its ends, which nobody sees, are written out as well. */
 export function wholly(text: string): string {
-  return unmistakable(text).replace(/^[ \n\t]+|[ \n\t]+$/g, (ends) => Array.from(ends, written).join(""));
+  const shown = unmistakable(text);
+  // By hand: an expression that looks for the end of a text tries again at each of a hundred thousand spaces within it.
+  let from = 0;
+  let to = shown.length;
+  while (from < to && EDGE.includes(shown.charAt(from))) from++;
+  while (from < to && EDGE.includes(shown.charAt(to - 1))) to--;
+  const ends = (part: string) => Array.from(part, written).join("");
+  return ends(shown.slice(0, from)) + shown.slice(from, to) + ends(shown.slice(to));
 }
 
 function written(char: string): string {

@@ -47,13 +47,18 @@ impl Server {
 
     /// A server's own words, fit for a log and for a model: short, and without what we prove ourselves with.
     pub(crate) fn masked(&self, words: &str) -> String {
-        let words: String = words.chars().take(MAX_WORDS_CHARS).collect();
-        let authorization = self.authorization.as_ref().and_then(|value| value.to_str().ok());
-        let secret = authorization.map(|value| value.rsplit(' ').next().unwrap_or(value));
-        match secret.filter(|secret| !secret.is_empty()) {
+        let words = match self.secret() {
             Some(secret) => words.replace(secret, "[secret]"),
-            None => words,
-        }
+            None => words.to_owned(),
+        };
+        // Not before: half a secret would not be found.
+        words.chars().take(MAX_WORDS_CHARS).collect()
+    }
+
+    /// What we prove ourselves with, without the word before it.
+    pub(crate) fn secret(&self) -> Option<&str> {
+        let value = self.authorization.as_ref()?.to_str().ok()?;
+        value.rsplit(' ').next().filter(|secret| !secret.is_empty())
     }
 
     /// Whether what it gives back is not everybody's: it is proven to it who asks.

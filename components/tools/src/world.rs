@@ -20,14 +20,7 @@ use toolbox::{
 };
 use web::log::{Level, log};
 
-use crate::{
-    COMPONENT,
-    clients::{self, Lent},
-    listings::Listed,
-    policies::Rules,
-    router::Tools,
-    secrets,
-};
+use crate::{COMPONENT, clients, listings::Listed, policies::Rules, router::Tools, secrets, servers::Server};
 
 /// How long a person may think about a call.
 const APPROVAL_LIFETIME_MS: i64 = 24 * 60 * 60 * 1000;
@@ -69,11 +62,10 @@ pub(crate) struct CallWorld<'a> {
 }
 
 impl CallWorld<'_> {
-    fn client(&self, tool: &Tool) -> Result<Lent, CallFailure> {
+    fn server(&self, tool: &Tool) -> Result<&Server, CallFailure> {
         let server = self.tools.config.servers.iter().find(|server| server.name == tool.server);
         // Whoever listed a tool of this server had it configured a moment ago.
-        let server = server.ok_or_else(|| CallFailure::Unreachable("it is no longer configured".to_owned()))?;
-        Ok(clients::lend(server, self.user_id))
+        server.ok_or_else(|| CallFailure::Unreachable("it is no longer configured".to_owned()))
     }
 }
 
@@ -147,7 +139,8 @@ impl World for CallWorld<'_> {
     }
 
     async fn call(&self, tool: &Tool, arguments: &str) -> Result<Outcome, CallFailure> {
-        let client = self.client(tool)?;
+        let server = self.server(tool)?;
+        let client = clients::lend(server, self.user_id);
         let definition = mcp::Tool {
             name: tool.name.clone(),
             title: None,
@@ -160,8 +153,9 @@ impl World for CallWorld<'_> {
         let arguments = RawValue::from_string(arguments.to_owned())
             .map_err(|error| CallFailure::InvalidArguments(error.to_string()))?;
         let secrets = secrets::passed(self.tools, self.listed, self.user_id, tool).await?;
-        let hidden = secrets.iter().filter(|secret| !secret.visible);
-        let redaction = Redaction::new(hidden.map(|secret| secret.value.as_str()));
+        let hidden = secrets.iter().filter(|secret| !secret.visible).map(|secret| secret.value.as_str());
+        // A server may repeat the request that it refuses.
+        let redaction = Redaction::new(hidden.chain(server.secret()));
         let mut meta = Map::new();
         if !tool.remote {
             let deadline_ms = u64::try_from(CALL_LIMIT.as_millis()).unwrap_or(u64::MAX);
