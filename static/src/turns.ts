@@ -11,7 +11,7 @@ export type ToolPart = {
   /** As the model wrote them: JSON, or what it took for it. */
   arguments: string;
   /** That the person was asked whether it may be called; null if that was never the question. */
-  approval: { server: string; title: string; expiresAt: string; alwaysAsks: boolean } | null;
+  approval: { server: string; title: string; expiresAt: string; alwaysAsks: boolean; mayDisclose: boolean } | null;
   /** null while the tool works, or the person has not decided. */
   result: { text: string; isError: boolean; durationMs: number | null } | null;
 };
@@ -206,6 +206,7 @@ function askAbout(before: Part[], name: string, metadata: Record<string, unknown
     title: text(metadata["title"]),
     expiresAt: text(metadata["expires_at"]),
     alwaysAsks: metadata["always_asks"] === true,
+    mayDisclose: metadata["may_disclose"] === true,
   };
   return parts.map((part) =>
     part.kind === "tool" && part.callId === text(metadata["call_id"])

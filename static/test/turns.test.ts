@@ -87,6 +87,7 @@ const ASKED = {
   arguments: '{"text":"milk"}',
   expires_at: "2026-01-01T00:10:00.000Z",
   always_asks: true,
+  may_disclose: true,
 };
 const WAITING: Said[] = [
   [1, "token", "One moment."],
@@ -106,7 +107,7 @@ test("a call that the person is asked about waits, with what would be called", (
       callId: "c1",
       name: "notes_add",
       arguments: '{"text":"milk"}',
-      approval: { server: "notes", title: "Add a note", expiresAt: "2026-01-01T00:10:00.000Z", alwaysAsks: true },
+      approval: { server: "notes", title: "Add a note", expiresAt: "2026-01-01T00:10:00.000Z", alwaysAsks: true, mayDisclose: true },
       result: null,
     },
   ]);

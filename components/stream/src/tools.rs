@@ -187,9 +187,9 @@ impl Tools {
         };
         Ok(match self.ask(CALLS_PATH, &call).await? {
             Called::Result { content, is_error } => ToolAnswer::Result { content, is_error },
-            Called::ApprovalNeeded { server, title, always_asks, expires_at_ms } => {
+            Called::ApprovalNeeded { server, title, always_asks, may_disclose, expires_at_ms } => {
                 let expires_at = Timestamp::from_millis(expires_at_ms);
-                ToolAnswer::ApprovalNeeded { server, title, always_asks, expires_at }
+                ToolAnswer::ApprovalNeeded { server, title, always_asks, may_disclose, expires_at }
             }
             Called::LeaseLost => ToolAnswer::LeaseLost,
         })

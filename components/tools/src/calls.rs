@@ -48,8 +48,8 @@ pub(crate) async fn call(
         Execution::Result { outcome, .. } => {
             Called::Result { is_error: outcome.is_error, content: toolbox::text_for_model(&outcome) }
         }
-        Execution::ApprovalNeeded { server, title, always_asks, expires_at_ms } => {
-            Called::ApprovalNeeded { server, title, always_asks, expires_at_ms }
+        Execution::ApprovalNeeded { server, title, always_asks, may_disclose, expires_at_ms } => {
+            Called::ApprovalNeeded { server, title, always_asks, may_disclose, expires_at_ms }
         }
         Execution::LeaseLost => Called::LeaseLost,
     }))

@@ -56,6 +56,8 @@ pub enum Event<'a> {
         arguments: &'a str,
         /// Nothing but this call can be allowed.
         always_asks: bool,
+        /// Whether it is asked about because others would hear something in it that may be private.
+        may_disclose: bool,
         /// After this it is too late to decide.
         expires_at: Timestamp,
     },
@@ -144,6 +146,8 @@ struct Metadata<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     always_asks: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    may_disclose: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     is_error: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     duration_ms: Option<u64>,
@@ -230,7 +234,7 @@ impl Event<'_> {
                 name,
                 Metadata { call_id: Some(call_id), arguments: Some(Arguments(arguments)), ..Metadata::default() },
             ),
-            Self::ToolApproval { name, call_id, server, title, arguments, always_asks, expires_at } => (
+            Self::ToolApproval { name, call_id, server, title, arguments, always_asks, may_disclose, expires_at } => (
                 "tool_approval",
                 name,
                 Metadata {
@@ -241,6 +245,7 @@ impl Event<'_> {
                     arguments: Some(Arguments(arguments)),
                     expires_at: Some(expires_at),
                     always_asks: Some(always_asks),
+                    may_disclose: Some(may_disclose),
                     ..Metadata::default()
                 },
             ),

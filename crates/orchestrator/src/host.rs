@@ -132,6 +132,8 @@ pub enum ToolAnswer {
         title: String,
         /// Nothing but this call can be allowed.
         always_asks: bool,
+        /// Whether it is asked about because others would hear something in it that may be private.
+        may_disclose: bool,
         /// When it is too late.
         expires_at: Timestamp,
     },

@@ -36,6 +36,7 @@ struct Question<'a> {
     server: String,
     title: String,
     always_asks: bool,
+    may_disclose: bool,
     expires_at: Timestamp,
 }
 
@@ -91,8 +92,8 @@ pub async fn execute<H: Host, R: Reader>(
                 let duration = session.host().now().saturating_sub(started);
                 store(session, call, content, is_error, duration).await?;
             }
-            ToolAnswer::ApprovalNeeded { server, title, always_asks, expires_at } => {
-                questions.push(Question { call, server, title, always_asks, expires_at });
+            ToolAnswer::ApprovalNeeded { server, title, always_asks, may_disclose, expires_at } => {
+                questions.push(Question { call, server, title, always_asks, may_disclose, expires_at });
             }
             ToolAnswer::LeaseLost => return Err(Interrupted::LeaseLost),
         }
@@ -101,7 +102,7 @@ pub async fn execute<H: Host, R: Reader>(
         session.step(RunStep::ToolsFinished)?;
         return Ok(Executed::Finished);
     }
-    for Question { call, server, title, always_asks, expires_at } in questions {
+    for Question { call, server, title, always_asks, may_disclose, expires_at } in questions {
         if !asked.contains(&call.id) {
             let (arguments, name, call_id) = (&call.arguments, &call.name, &call.id);
             let (server, title) = (&server, &title);
@@ -112,6 +113,7 @@ pub async fn execute<H: Host, R: Reader>(
                 title,
                 arguments,
                 always_asks,
+                may_disclose,
                 expires_at,
             });
         }

@@ -18,6 +18,7 @@ use futures::{
     future::{Either, select},
 };
 use http::{Response, header};
+use send_wrapper::SendWrapper;
 pub use spin_sdk::http::Request;
 use spin_sdk::{
     http::IntoResponse,
@@ -25,6 +26,7 @@ use spin_sdk::{
 };
 use web::{
     App,
+    arriving::{Arriving, Wait},
     settings::{self, Check},
 };
 
@@ -85,7 +87,9 @@ pub async fn serve(
 
 /// Answers a request with a router.
 pub async fn serve_router(component: &'static str, request: Request, router: Router) -> Answer {
-    Answer(web::serve(component, router, request.map(Body::new)).await)
+    let wait = |duration| Box::pin(SendWrapper::new(sleep(duration))) as Wait;
+    let arriving = |body| Body::new(Arriving::new(Body::new(body), wait));
+    Answer(web::serve(component, router, request.map(arriving)).await)
 }
 
 /// Lets a task run on after the answer has been given. Spin keeps the instance until it ends.

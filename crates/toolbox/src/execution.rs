@@ -135,6 +135,8 @@ pub enum Execution {
         title: String,
         /// Whether it always asks, so that nothing but this call can be allowed.
         always_asks: bool,
+        /// Whether it is asked about because others would hear something in it that may be private.
+        may_disclose: bool,
         /// Until when, in milliseconds since 1970.
         expires_at_ms: i64,
     },
@@ -222,6 +224,7 @@ async fn permit<W: World>(
 ) -> Result<Result<Permitted, Execution>, W::Error> {
     let permission = world.permission(tool).await?;
     let mut effect = decide(tool, &permission.installation, &permission.user);
+    let mut may_disclose = false;
     if effect == Effect::Allow
         && permission.approval != Approval::Allowed
         && world.has_read_private()
@@ -231,6 +234,7 @@ async fn permit<W: World>(
         let schema = serde_json::from_str(tool.input_schema.get()).unwrap_or_default();
         if !says_only(arguments, &schema, &world.written_by_person().await?) {
             effect = Effect::Ask;
+            may_disclose = true;
         }
     }
     let failure = match (effect, permission.approval) {
@@ -240,20 +244,22 @@ async fn permit<W: World>(
         (_, Approval::Allowed) => return Ok(Ok(Permitted::Approved)),
         (Effect::Allow, _) => return Ok(Ok(Permitted::Unasked)),
         (Effect::Ask, Approval::Expired) => Failure::Expired(tool),
-        (Effect::Ask, Approval::Pending { expires_at_ms }) => return Ok(Err(needed(tool, expires_at_ms))),
+        (Effect::Ask, Approval::Pending { expires_at_ms }) => {
+            return Ok(Err(needed(tool, may_disclose, expires_at_ms)));
+        }
         (Effect::Ask, Approval::None) if world.can_ask() => {
             let Some(expires_at_ms) = world.ask_approval(tool).await? else { return Ok(Err(Execution::LeaseLost)) };
             audit(world, tool, AuditCode::ApprovalAsked).await;
-            return Ok(Err(needed(tool, expires_at_ms)));
+            return Ok(Err(needed(tool, may_disclose, expires_at_ms)));
         }
         (Effect::Ask, Approval::None) => Failure::CannotAsk(tool),
     };
     Ok(Err(refuse(world, &failure).await))
 }
 
-fn needed(tool: &Tool, expires_at_ms: i64) -> Execution {
+fn needed(tool: &Tool, may_disclose: bool, expires_at_ms: i64) -> Execution {
     let (server, title) = (tool.server.clone(), tool.title().to_owned());
-    Execution::ApprovalNeeded { server, title, always_asks: tool.always_asks, expires_at_ms }
+    Execution::ApprovalNeeded { server, title, always_asks: tool.always_asks, may_disclose, expires_at_ms }
 }
 
 async fn call<W: World>(world: &W, tool: &Tool, arguments: &str) -> Result<Outcome, CallFailure> {

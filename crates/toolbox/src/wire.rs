@@ -72,6 +72,8 @@ pub enum Called {
         title: String,
         /// Whether it always asks, so that nothing but this call can be allowed.
         always_asks: bool,
+        /// Whether it is asked about because others would hear something in it that may be private.
+        may_disclose: bool,
         /// Until when they may, in milliseconds since 1970.
         expires_at_ms: i64,
     },

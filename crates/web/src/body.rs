@@ -1,4 +1,5 @@
-//! Bodies of requests, read within limits: those of one body, and those of all that an instance holds at once.
+//! Bodies of requests, read within limits: those of one body, and those of all that an instance holds at once. How long one may take:
+//! `arriving.rs`.
 
 use std::{
     ops::Deref,
@@ -9,7 +10,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::BodyExt as _;
 use problem::Problem;
 
-use crate::Result;
+use crate::{Result, arriving::TooSlow};
 
 /// Long bodies that an instance holds at once: four of the longest. With what is made of them that is half of the 128 MiB that hosted edges
 /// give an instance; sixteen of the longest would not fit.
@@ -17,6 +18,9 @@ const MAX_HELD_BYTES: usize = 24 * 1024 * 1024;
 
 /// A body up to this length is taken without counting: sixteen of them are a megabyte.
 const SMALL_BYTES: usize = 64 * 1024;
+
+/// Room for so much is made at first, and then for twice as much as came: what a request only announces costs nothing.
+const FIRST_BYTES: usize = SMALL_BYTES;
 
 static HELD: Held = Held(AtomicUsize::new(0));
 
@@ -82,7 +86,7 @@ impl std::fmt::Debug for Body<'_> {
 /// The body of a request, at most `max` bytes long.
 ///
 /// # Errors
-/// 413 when it is longer, at once if it says so; 503 when too many others are held; 400 when it breaks off.
+/// 413 when it is longer, at once if it says so; 503 when too many others are held; 408 when it comes too slowly; 400 when it breaks off.
 pub async fn read(headers: &HeaderMap, body: axum::body::Body, max: usize) -> Result<Body<'static>> {
     read_into(&HELD, headers, body, max).await
 }
@@ -99,24 +103,33 @@ async fn read_into<'a>(
         return Err(Problem::too_large(max).into());
     }
     let mut room = Room::new(held);
-    // In one piece and once: what comes in small ones would take up several times its length, and twice that when it is put together.
     let mut bytes = Vec::new();
-    if !room.fits(declared) || bytes.try_reserve_exact(declared).is_err() {
-        return Err(busy().into());
-    }
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Problem::invalid_json("The body broke off.").with_cause(error))?;
-        let Ok(data) = frame.into_data() else { continue };
+        let Ok(data) = frame.map_err(broken_off)?.into_data() else { continue };
         let length = bytes.len().saturating_add(data.len());
         if length > max {
             return Err(Problem::too_large(max).into());
         }
-        if length > declared && (!room.fits(length) || bytes.try_reserve(data.len()).is_err()) {
-            return Err(busy().into());
+        if length > bytes.capacity() {
+            let doubled = bytes.capacity().saturating_mul(2).max(FIRST_BYTES);
+            let wanted = if length <= declared { doubled.min(declared) } else { doubled.min(max) }.max(length);
+            let more = wanted.saturating_sub(bytes.len());
+            if !room.fits(wanted) || bytes.try_reserve_exact(more).is_err() {
+                return Err(busy().into());
+            }
         }
         bytes.extend_from_slice(&data);
     }
     Ok(Body { bytes, _room: room })
+}
+
+fn broken_off(error: axum::Error) -> Problem {
+    let cause = error.into_inner();
+    if cause.is::<TooSlow>() {
+        let detail = "The request came too slowly. Nothing was stored; send it again.";
+        return Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", detail);
+    }
+    Problem::invalid_json("The body broke off.").with_cause(axum::Error::new(cause))
 }
 
 fn busy() -> Problem {
@@ -127,7 +140,7 @@ fn busy() -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use futures::executor::block_on;
+    use futures::{FutureExt as _, StreamExt as _, executor::block_on, stream};
 
     use super::*;
 
@@ -157,6 +170,29 @@ mod tests {
             assert!(read(declared, LONGEST).is_ok());
         }
         assert_eq!(held.0.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn what_a_body_only_announces_takes_no_room() {
+        let held = Held(AtomicUsize::new(0));
+        let announced = [(header::CONTENT_LENGTH, LONGEST.into())].into_iter().collect();
+        let mut coming: Vec<_> = (0..100)
+            .map(|_| {
+                let begins = stream::iter([Ok::<_, axum::BoxError>("begins")]).chain(stream::pending());
+                Box::pin(read_into(&held, &announced, axum::body::Body::from_stream(begins), LONGEST))
+            })
+            .collect();
+        assert!(coming.iter_mut().all(|body| body.now_or_never().is_none()));
+        assert!(read(&held, Some(LONGEST), LONGEST, LONGEST).is_ok());
+    }
+
+    #[test]
+    fn a_body_that_comes_too_slowly_is_refused_as_such() {
+        let held = Held(AtomicUsize::new(0));
+        for (error, refused) in [(axum::BoxError::from(TooSlow), 408), (axum::BoxError::from("gone"), 400)] {
+            let body = axum::body::Body::from_stream(stream::iter([Err::<&str, _>(error)]));
+            assert_eq!(status(block_on(read_into(&held, &HeaderMap::new(), body, LONGEST))), refused);
+        }
     }
 
     #[test]

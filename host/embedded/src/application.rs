@@ -128,11 +128,13 @@ impl Application {
         if let Err(reason) = set_absolute_uri(&mut request) {
             return problem(StatusCode::BAD_REQUEST, "invalid_host", &format!("The request is refused: {reason}."));
         }
-        let Some(_admitted) = self.gate.admit().await else {
+        let Some(admitted) = self.gate.admit().await else {
             host_line(&found.component, "503: too many instances are at work");
             return busy();
         };
-        answer(handler, &found, request).await
+        let response = answer(handler, &found, request.map(|body| admitted.watch(body))).await;
+        admitted.placed();
+        response
     }
 }
 

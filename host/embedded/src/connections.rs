@@ -18,6 +18,12 @@ use wasmtime_wasi_http::Error;
 /// keep a connection for ever.
 const BODY_BYTES_PER_SECOND: u64 = 1_024;
 
+/// A client has so long to take a piece of an answer before its place may go to somebody else. Whoever reads takes it at once.
+const TAKING_MS: u64 = 1_000;
+
+/// How often whoever waits for a place looks again: nobody tells when a client begins to keep the host waiting.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// What clients may do.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ClientLimits {
@@ -40,7 +46,7 @@ struct Shared {
 
 /// Who has a place.
 struct Client {
-    /// Since when it has been waited for, in milliseconds after the host began, and one more; 0: it is not.
+    /// From when on it keeps the host waiting, in milliseconds after the host began, and one more; 0: it does not.
     awaited: AtomicU64,
     leave: CancellationToken,
 }
@@ -58,14 +64,14 @@ impl Places {
     }
 
     /// A place for a connection that was just accepted. If all are taken, that of the client that has been waited for longest; if none is, the
-    /// next that becomes free.
+    /// first that becomes free or whose client has to be waited for.
     pub(crate) async fn take(&self) -> Place {
         loop {
             let freed = self.0.freed.notified();
             if let Some(place) = self.try_take() {
                 return place;
             }
-            freed.await;
+            let _ = tokio::time::timeout(LOOK, freed).await;
         }
     }
 
@@ -74,7 +80,8 @@ impl Places {
         let mut taken = shared.taken();
         if taken.len() >= shared.limit {
             let since = taken.iter().map(|client| client.awaited.load(Ordering::Relaxed)).enumerate();
-            let (longest, _) = since.filter(|(_, awaited)| *awaited > 0).min_by_key(|(_, awaited)| *awaited)?;
+            let waiting = since.filter(|(_, awaited)| (1..=shared.now()).contains(awaited));
+            let (longest, _) = waiting.min_by_key(|(_, awaited)| *awaited)?;
             taken.swap_remove(longest).leave.cancel();
         }
         let client = Arc::new(Client { awaited: AtomicU64::new(shared.now()), leave: CancellationToken::new() });
@@ -97,6 +104,12 @@ impl Place {
     /// The client has to send something: a head, or more of a body.
     fn awaits_client(&self) {
         self.client.awaited.store(self.shared.now(), Ordering::Relaxed);
+    }
+
+    /// The client has to take what it was sent.
+    fn awaits_reader(&self) {
+        let taken = self.shared.now().saturating_add(TAKING_MS);
+        self.client.awaited.store(taken, Ordering::Relaxed);
     }
 
     /// It is on the host.
@@ -171,7 +184,7 @@ impl<B: Body<Data = Bytes, Error = Error> + Unpin> Body for Arriving<B> {
     }
 }
 
-/// The body of an answer: after it, the client is waited for again.
+/// The body of an answer: after it, the client is waited for again, and between its pieces if it does not take them.
 pub(crate) struct Leaving<B> {
     body: B,
     place: Arc<Place>,
@@ -198,7 +211,13 @@ impl<B: Body + Unpin> Body for Leaving<B> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        // The next piece is asked for when there is room: the client has taken enough of those before.
+        self.place.serves();
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if polled.is_ready() {
+            self.place.awaits_reader();
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

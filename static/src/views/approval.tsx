@@ -110,6 +110,12 @@ export function ApprovalCard({ part, runId, onLeft }: { part: ToolPart; runId: s
           </bdi>
           , with:
         </p>
+        {part.approval?.mayDisclose && (
+          <p class="text-sm font-semibold break-words">
+            Others would hear this. It says things that you did not write, and something private was read before: look whether they
+            belong to it.
+          </p>
+        )}
         {/* Not a box that scrolls: what is below its edge would be allowed unseen. */}
         <div class="rounded-lg bg-sunken px-3.5 py-2.5" role="group" aria-label="Arguments">
           <Arguments text={part.arguments} whole />
@@ -137,7 +143,9 @@ export function ApprovalCard({ part, runId, onLeft }: { part: ToolPart; runId: s
         <p class="text-xs leading-5 text-soft">
           {part.approval?.alwaysAsks
             ? "This tool asks before every call: only this one can be allowed."
-            : "“Always allow” is for every later call of this tool, whatever the arguments. You can take it back under Tools."}
+            : part.approval?.mayDisclose
+              ? "“Always allow” is for every later call of this tool, whatever was read before it. You can take it back under Tools."
+              : "“Always allow” is for every later call of this tool, whatever the arguments. You can take it back under Tools."}
         </p>
       </div>
     </section>

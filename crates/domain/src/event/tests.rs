@@ -83,6 +83,7 @@ fn a_question_for_approval_is_logged_and_its_call_remembered() {
         title: "Send mail",
         arguments: r#"{"to":"a@example.org","sum":10.10}"#,
         always_asks: false,
+        may_disclose: true,
         expires_at: Timestamp::from_millis(1_767_225_600_000),
     }
     .write(&mut id, RUN_ID, Timestamp::from_millis(0), &mut out);
@@ -94,7 +95,7 @@ fn a_question_for_approval_is_logged_and_its_call_remembered() {
         data["metadata"],
         serde_json::json!({
             "call_id": "c1", "name": "mail_send", "server": "mail", "title": "Send mail", "arguments": {"to": "a@example.org", "sum": 10.1},
-            "expires_at": "2026-01-01T00:00:00.000Z", "always_asks": false, "run_id": RUN_ID, "timestamp": "1970-01-01T00:00:00.000Z",
+            "expires_at": "2026-01-01T00:00:00.000Z", "always_asks": false, "may_disclose": true, "run_id": RUN_ID, "timestamp": "1970-01-01T00:00:00.000Z",
         })
     );
     let mut progress = Progress { text: "before".into(), last_id: 4, ..Progress::default() };

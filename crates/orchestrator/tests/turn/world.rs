@@ -321,7 +321,7 @@ impl World {
         let asked = self.store.ask_approval(lease, self.user, &call.id, "world", &call.name, 3_600_000).await.unwrap();
         Some(asked.map_or(ToolAnswer::LeaseLost, |expires_at| {
             let (server, title) = ("world".to_owned(), format!("Title of {}", call.name));
-            ToolAnswer::ApprovalNeeded { server, title, always_asks: false, expires_at }
+            ToolAnswer::ApprovalNeeded { server, title, always_asks: false, may_disclose: false, expires_at }
         }))
     }
 }

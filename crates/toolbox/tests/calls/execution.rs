@@ -93,6 +93,7 @@ fn a_person_is_asked_and_the_call_waits() {
         server: "mail".to_owned(),
         title: "Send mail".to_owned(),
         always_asks: false,
+        may_disclose: false,
         expires_at_ms: 1_000,
     };
     assert_eq!(world.execute(&send(), TO), needed);

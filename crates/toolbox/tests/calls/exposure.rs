@@ -32,7 +32,10 @@ fn exposed(written: &[&'static str]) -> Scripted {
 
 fn is_asked(world: &Scripted, tool: &Tool, arguments: &str) -> bool {
     match world.execute(tool, arguments) {
-        Execution::ApprovalNeeded { .. } => true,
+        Execution::ApprovalNeeded { may_disclose, .. } => {
+            assert!(may_disclose, "and why is said");
+            true
+        }
         Execution::Result { code: AuditCode::Ok, .. } => false,
         other => panic!("{other:?}"),
     }

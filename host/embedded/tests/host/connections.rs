@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures::future::join_all;
+use http_body_util::BodyExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -60,6 +61,36 @@ async fn clients_that_are_waited_for_make_room_for_others_the_longest_first() {
     host.ok("/headers").await;
     until_closed(first).await;
     drop(held);
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_makes_room_for_others() {
+    let host = Host::start_with(&web(""), &["--max-connections", "3"]);
+    let asked = "GET /much HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let reading_nothing = join_all((0..3).map(|_| sending(&host, asked))).await;
+    host.ok("/headers").await;
+    drop(reading_nothing);
+}
+
+#[tokio::test]
+async fn whoever_reads_an_answer_keeps_the_place() {
+    let host = Host::start_with(&web(""), &["--max-connections", "3"]);
+    // It sends something every 10 ms.
+    let mut reading = host.open("/background?note").await.into_body();
+    for _ in 0..2 {
+        let others = join_all((0..4).map(|_| host.ok("/sleep?300"))).await;
+        assert_eq!(others, ["slept"; 4]);
+    }
+    assert!(reading.frame().await.unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn bodies_that_come_slowly_keep_nobody_out() {
+    let host = Host::start_with(&web(""), &["--max-instances", "8"]);
+    let head = "POST /length HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\nfour";
+    let slow = join_all((0..8).map(|_| sending(&host, head))).await;
+    host.ok("/count").await;
+    drop(slow);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::SinkExt;
-use spin_sdk::http::body::stream;
+use spin_sdk::http::body::{IncomingBodyExt, stream};
 use spin_sdk::http::{BoxBody, FullBody, IntoResponse, Request, Response, StatusCode, box_body};
 use spin_sdk::sqlite::{Connection, Value};
 use spin_sdk::wasip3::{http_compat::IncomingBody, spawn};
@@ -24,7 +24,9 @@ async fn handle(request: Request) -> impl IntoResponse {
     let last = path.rsplit('/').next().unwrap_or_default();
     let told = match last {
         "echo" => return Response::new(box_body(request.into_body())),
+        "length" => length(request).await,
         "stream" => return streaming(),
+        "much" => return much(),
         "background" => return background(query),
         "pass" => return pass(&query).await,
         "count" => Ok(count.to_string()),
@@ -84,6 +86,26 @@ fn streaming() -> Response<BoxBody> {
                 break;
             }
             sleep(Duration::from_millis(50)).await;
+        }
+    });
+    Response::new(box_body(body))
+}
+
+/// The length of the body, once all of it has come.
+async fn length(request: Request) -> Result<String, String> {
+    let body = request.into_body().bytes().await.map_err(|error| format!("{error:?}"))?;
+    Ok(body.len().to_string())
+}
+
+/// More than the system keeps for a client that does not read: 64 MiB.
+fn much() -> Response<BoxBody> {
+    let (mut sender, body) = stream::<String>();
+    spawn(async move {
+        let piece = "much ".repeat(13_107);
+        for _ in 0..1_024 {
+            if sender.send(piece.clone()).await.is_err() {
+                break;
+            }
         }
     });
     Response::new(box_body(body))
