@@ -2,6 +2,8 @@
 //! `arriving.rs`.
 
 use std::{
+    error::Error,
+    iter::successors,
     ops::Deref,
     sync::atomic::{AtomicUsize, Ordering},
 };
@@ -124,12 +126,12 @@ async fn read_into<'a>(
 }
 
 fn broken_off(error: axum::Error) -> Problem {
-    let cause = error.into_inner();
-    if cause.is::<TooSlow>() {
+    let mut causes = successors(error.source(), |&cause| cause.source());
+    if causes.any(|cause| cause.is::<TooSlow>()) {
         let detail = "The request came too slowly. Nothing was stored; send it again.";
         return Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", detail);
     }
-    Problem::invalid_json("The body broke off.").with_cause(axum::Error::new(cause))
+    Problem::invalid_json("The body broke off.").with_cause(error)
 }
 
 fn busy() -> Problem {
