@@ -82,6 +82,8 @@ pub struct Round {
     choice: Option<i64>,
     /// There was a place in it for what the model says.
     is_completion: bool,
+    /// Words of the server after which nothing has come yet: an error, if nothing comes.
+    doubt: Option<Box<ProviderError>>,
     /// There was something in it that no completion has.
     is_foreign: bool,
     done: bool,
@@ -108,6 +110,12 @@ impl Round {
     #[must_use]
     pub const fn is_done(&self) -> bool {
         self.done
+    }
+
+    /// The server's last words, if they may be an error: for whoever waits for more in vain.
+    #[must_use]
+    pub fn doubt(&self) -> Option<CompletionError> {
+        self.doubt.clone().map(CompletionError::Provider)
     }
 
     /// What of the answer is to be sent back to the same server with it, by the names of the message's fields: `reasoning_content`,
@@ -142,6 +150,9 @@ impl Round {
         self.body = body;
         self.close(pieces);
         self.unless_finished(read)?;
+        if let Some(doubt) = self.doubt().filter(|_| self.finish_reason.is_none() || !self.has_begun()) {
+            return Err(doubt);
+        }
         let is_whole = self.body.is_one_object() && self.is_completion;
         if self.done || self.finish_reason.is_some() || is_whole {
             return Ok(());
@@ -200,11 +211,25 @@ impl Round {
         // We ask for one answer; a server that sends several at once gets its first read.
         let first = || chunk.choices.iter().filter_map(|choice| choice.index).min();
         self.choice = self.choice.or_else(first);
-        let ours = self.choice;
-        let choice = chunk.choices.into_iter().find(|choice| choice.index.is_none() || choice.index == ours);
-        self.is_completion |= chunk.is_completion || choice.is_some();
+        self.is_completion |= chunk.is_completion || !chunk.choices.is_empty();
         self.is_foreign |= chunk.is_foreign;
-        let read = choice.map_or(Ok(()), |choice| self.read_choice(choice, pieces));
+        let (ours, mut has_read, mut spoke) = (self.choice, false, false);
+        let mut read = Ok(());
+        for choice in chunk.choices {
+            // Some put the text into one choice and the calls into another that has no number, or the same.
+            let calls = || choice.delta.as_ref().is_some_and(|delta| delta.tool_calls.is_some());
+            let is_ours = match choice.index {
+                Some(_) => choice.index == ours,
+                None => !has_read || (self.tool_calls.is_empty() && calls()),
+            };
+            if is_ours && read.is_ok() {
+                has_read = true;
+                spoke |= choice.delta.as_ref().is_some_and(Delta::says_something);
+                read = self.read_choice(choice, pieces);
+            }
+        }
+        let doubt = self.doubt.take().filter(|_| !spoke);
+        self.doubt = chunk.doubt.filter(|_| self.finish_reason.is_none()).or(doubt);
         // What the provider says of an error says more than what follows from it.
         chunk.error.map_or(read, |error| Err(CompletionError::Provider(error)))
     }
@@ -278,8 +303,7 @@ impl Round {
         if self.text.len() + self.reasoning.len() > MAX_ANSWER_BYTES {
             return Err(CompletionError::AnswerTooLong);
         }
-        let calls = &mut self.tool_calls;
-        delta.tool_calls.unwrap_or_default().into_iter().try_for_each(|call| self.assembly.read(calls, call))
+        self.assembly.read_all(&mut self.tool_calls, delta.tool_calls.unwrap_or_default())
     }
 
     fn say_text(&mut self, text: String, pieces: &mut Vec<Piece>) {
@@ -314,7 +338,9 @@ const STOP: &str = "stop";
 
 /// Every server has words of its own. One that is not known is still an end.
 fn reason(word: &str) -> Reason {
-    match word.to_ascii_lowercase().as_str() {
+    let word = word.to_ascii_lowercase();
+    // Some say behind it what was filtered, or what went wrong.
+    match word.split(':').next().unwrap_or_default() {
         "" | "null" | "none" | "unspecified" | "finish_reason_unspecified" => Reason::None,
         "error"
         | "abort"
@@ -325,18 +351,37 @@ fn reason(word: &str) -> Reason {
         | "network_error"
         | "server_error"
         | "internal_error"
-        | "timeout" => Reason::BrokeOff,
+        | "engine_error"
+        | "timeout"
+        | "malformed_function_call"
+        | "malformed_response"
+        | "unexpected_tool_call" => Reason::BrokeOff,
         "length"
         | "max_tokens"
         | "max_output_tokens"
+        | "max_completion_tokens"
         | "max_length"
         | "model_length"
         | "token_limit"
+        | "error_limit"
         | "model_context_window_exceeded"
         | "context_length"
         | "incomplete" => Reason::Known(LENGTH),
-        "content_filter" | "content-filter" | "safety" | "recitation" | "blocklist" | "prohibited_content" | "spii"
-        | "sensitive" | "moderation" | "refusal" | "image_safety" => Reason::Known("content_filter"),
+        "content_filter"
+        | "content-filter"
+        | "content_filtered"
+        | "guardrail_intervened"
+        | "error_toxic"
+        | "safety"
+        | "recitation"
+        | "blocklist"
+        | "prohibited_content"
+        | "spii"
+        | "sensitive"
+        | "moderation"
+        | "model_armor"
+        | "refusal"
+        | "image_safety" => Reason::Known("content_filter"),
         "tool_calls" | "tool_call" | "tool_use" | "function_call" => Reason::Known("tool_calls"),
         _ => Reason::Known(STOP),
     }
