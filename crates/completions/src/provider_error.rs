@@ -8,6 +8,8 @@ use crate::repair::repaired;
 
 /// Errors within errors are read this deep: gateways pass on what other gateways passed on.
 const MAX_DEPTH: u32 = 6;
+/// JSON that is nested deeper is not mended: no parser reads it.
+const MAX_NESTING: usize = 128;
 /// Words beyond this are not looked at: ten times what a person is shown.
 const MAX_CHARS: usize = 3_000;
 /// More codes than any error has.
@@ -86,6 +88,8 @@ pub struct ProviderError {
     pub status: Option<u16>,
     /// The field of the request that it is about.
     pub param: Option<String>,
+    /// When to come back, where it has a field for that: `12s`.
+    pub retry_after: Option<String>,
     /// It is a page for browsers.
     pub is_page: bool,
 }
@@ -215,10 +219,13 @@ impl ProviderError {
             error.codes.extend(raw.codes);
         }
         let details = fields.get("details").and_then(Value::as_array).into_iter().flatten();
-        let codes = CODES
-            .iter()
-            .filter_map(|name| field(fields, name))
-            .chain(details.filter_map(|detail| detail.get("reason")));
+        // As Google writes them: a reason, a limit that was reached, when there is more.
+        let limit = |detail: &Value| detail.get("violations")?.as_array()?.first()?.get("quotaId").cloned();
+        let of_details: Vec<_> =
+            details.clone().flat_map(|detail| [detail.get("reason").cloned(), limit(detail)]).flatten().collect();
+        let delay = details.filter_map(|detail| detail.get("retryDelay")?.as_str()).next();
+        error.retry_after = error.retry_after.or_else(|| delay.map(str::to_owned));
+        let codes = CODES.iter().filter_map(|name| field(fields, name)).chain(&of_details);
         for code in codes {
             let code = code.as_str().map_or_else(|| code.to_string(), str::to_owned);
             // Amazon's begin with where they are defined.
@@ -379,6 +386,9 @@ fn cut(text: &str) -> Option<Value> {
             '"' => in_string = true,
             '{' | '[' => {
                 open.push(if character == '{' { '}' } else { ']' });
+                if open.len() > MAX_NESTING {
+                    return None;
+                }
                 whole = (at + 1, open.clone());
             }
             '}' | ']' => {
