@@ -10,6 +10,9 @@ use crate::{
     wire::{self, Chunk, Parsed},
 };
 
+/// The mark of the end.
+const DONE: &[u8] = b"[DONE]";
+
 /// What a piece of the body is.
 pub(crate) enum Payload<'a> {
     /// An object as JSON.
@@ -237,7 +240,8 @@ fn is_of_events(line: &[u8]) -> bool {
         || ["event", "id", "retry"].iter().any(|name| field(line, name.as_bytes()).is_some())
 }
 
+/// Whether it is the mark of the end, whatever comes behind it.
 fn is_done(value: &[u8]) -> bool {
     let value = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
-    value.eq_ignore_ascii_case(b"[DONE]")
+    value.get(..DONE.len()).is_some_and(|beginning| beginning.eq_ignore_ascii_case(DONE))
 }

@@ -184,6 +184,20 @@ impl Fragment<'_> {
     }
 }
 
+/// What became of a call that is whole, without what its server should have taken off.
+pub(crate) fn tidy(call: &mut ToolCallRequest) {
+    // The model's own marks, and the place where its tools are.
+    let name = call.name.split("<|").next().unwrap_or_default();
+    call.name = name.strip_prefix("functions.").unwrap_or(name).trim().to_owned();
+    // Some write the arguments as JSON twice.
+    if call.arguments.trim_start().starts_with('"')
+        && let Ok(text) = serde_json::from_str::<String>(&call.arguments)
+        && text.trim_start().starts_with('{')
+    {
+        call.arguments = text;
+    }
+}
+
 fn is_another(name: &str, next: &str) -> bool {
     !name.is_empty() && !next.starts_with(name) && next.starts_with(|first: char| first.is_alphabetic())
 }

@@ -64,6 +64,8 @@ pub enum About {
     Length,
     /// Something in it, which the words may name.
     Form,
+    /// What it would cost.
+    Price,
     /// Nothing that is known here; the words may name something in it all the same.
     Unknown,
     /// Nothing that is told; engines that fail in a model's template answer so.
@@ -113,9 +115,11 @@ pub fn lesson(about: About, said: &ProviderError, dialect: &Dialect, sent: &Sent
     let complaint = Complaint { words: format!("{} {param}", said.words).to_lowercase() };
     let learned = match about {
         About::Length => complaint.shorter_answer(dialect, sent).or_else(|| complaint.too_long(dialect, sent)),
+        About::Price => complaint.affordable(dialect, sent),
         About::Fault => complaint
             .answer_limit(dialect)
             .or_else(|| complaint.instructions(dialect, sent))
+            .or_else(|| complaint.no_text(dialect, sent))
             .or_else(|| complaint.tools(dialect, sent)),
         About::Form | About::Unknown => complaint
             .answer_limit(dialect)
@@ -255,6 +259,19 @@ impl Complaint {
         (is_named && fewer >= MIN_ANSWER_TOKENS).then(|| Dialect { answer_tokens: Some(fewer), ..dialect.clone() })
     }
 
+    /// One that reckons with the longest answer that there could be, and says for how much of it there is money.
+    fn affordable(&self, dialect: &Dialect, sent: &Sent) -> Option<Dialect> {
+        let (_, after) = self.words.split_once("only afford ").filter(|_| self.names(&["max_tokens"]))?;
+        let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
+        let tokens = digits.parse().ok().filter(|tokens| *tokens >= MIN_ANSWER_TOKENS)?;
+        let answer_limit = match dialect.answer_limit {
+            AnswerLimit::Untold => AnswerLimit::MaxTokens,
+            told => told,
+        };
+        let is_less = sent.answer_limit.is_none_or(|told| tokens < told);
+        is_less.then(|| Dialect { answer_limit, answer_tokens: Some(tokens), ..dialect.clone() })
+    }
+
     fn field(&self, dialect: &Dialect, sent: &Sent) -> Option<Dialect> {
         let named = |field: &Field| match field {
             Field::StreamOptions => self.names(&["stream_options", "stream options", "include_usage"]),
@@ -322,9 +339,11 @@ impl Complaint {
     }
 
     fn no_text(&self, dialect: &Dialect, sent: &Sent) -> Option<Dialect> {
-        let about_it = self.names(&["content"])
+        let named = self.names(&["content"])
             && self
                 .says(&["null", "none", "nil", "empty", "blank", "missing", "required", "string", "invalid", "must"]);
+        // So say a template's engine and a parser that do not say where.
+        let about_it = named || self.says(&["nullvalue", "nonetype", "did not match any variant"]);
         let no_text = match dialect.no_text {
             NoText::Null => NoText::Empty,
             NoText::Empty => NoText::LeftOut,

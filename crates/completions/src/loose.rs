@@ -211,6 +211,11 @@ fn calls(value: Value) -> Vec<CallDelta<'static>> {
     match value {
         Value::Array(calls) => calls.into_iter().filter_map(object).filter_map(call).collect(),
         Value::Object(fields) => call(fields).into_iter().collect(),
+        // A list that was written as JSON twice.
+        Value::String(text) => match serde_json::from_str(&text) {
+            Ok(Value::Array(calls)) => calls.into_iter().filter_map(object).filter_map(call).collect(),
+            _ => Vec::new(),
+        },
         _ => Vec::new(),
     }
 }

@@ -283,7 +283,7 @@ fn outcome(fields: &Map<String, Value>) -> Outcome {
         match text.trim() {
             "" | "null" => {}
             _ if number.is_some_and(|number| number == 0 || (200..300).contains(&number)) => outcome = Outcome::Well,
-            text if WELL.contains(&text) => outcome = Outcome::Well,
+            text if is_well(text) => outcome = Outcome::Well,
             // Any other state is one of something that goes on.
             text if name == "status" && number.is_none() && !is_bad(text) => outcome = Outcome::Well,
             _ => return Outcome::Bad,
@@ -301,18 +301,25 @@ fn is_failure(fields: &Map<String, Value>) -> bool {
 
 /// Whether what stands under the name of an error is one.
 fn is_error(value: &Value) -> bool {
-    let is_well = match value {
-        Value::Object(fields) => outcome(fields) == Outcome::Well,
-        Value::String(text) => WELL.contains(&text.trim().to_lowercase().as_str()),
+    let is_none = match value {
+        Value::Object(fields) => {
+            let words = ProviderError::read(value, MAX_DEPTH).words;
+            outcome(fields) == Outcome::Well && (words.is_empty() || is_well(&words))
+        }
+        Value::String(text) => is_well(text),
         _ => false,
     };
-    says_something(value) && !is_well
+    says_something(value) && !is_none
 }
 
 /// Whether a kind or a state is one of an error.
 fn is_bad(name: &str) -> bool {
     let name = name.to_lowercase();
-    ["err", "fail", "exception"].iter().any(|part| name.contains(part))
+    ["error", "fail", "exception"].iter().any(|part| name.contains(part)) || name.starts_with("err")
+}
+
+fn is_well(text: &str) -> bool {
+    WELL.contains(&text.trim().to_lowercase().as_str())
 }
 
 /// Whether it says no more than that the connection lives, or that things go their way.

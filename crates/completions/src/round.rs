@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 
+use memchr::memmem::find;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 use sse::EventTooLong;
 
 use crate::{
     body::{Body, Payload},
-    calls::{Assembly, ToolCallRequest},
+    calls::{self, Assembly, ToolCallRequest},
     kept::Kept,
     provider_error::ProviderError,
     thinking::Thinking,
@@ -27,6 +28,8 @@ pub enum Piece {
     Text(String),
     /// Text of its reasoning.
     Reasoning(String),
+    /// What was said so far was reasoning, as is known only now: the round has it in its place, with all that follows in the same chunk.
+    Reconsidered,
 }
 
 /// Tokens as the provider counts them.
@@ -176,6 +179,7 @@ impl Round {
         let open = self.thinking.finish(&mut held);
         self.say(&held);
         pieces.append(&mut held);
+        self.tool_calls.iter_mut().for_each(calls::tidy);
         let was_cut = self.finish_reason.as_deref() == Some(LENGTH);
         let is_whole = |call: &ToolCallRequest| !was_cut || serde_json::from_str::<IgnoredAny>(&call.arguments).is_ok();
         self.tool_calls.retain(|call| !call.name.is_empty() && is_whole(call));
@@ -284,6 +288,7 @@ impl Round {
             pieces.push(Piece::Reasoning(text.into_owned()));
         }
         if let Some(text) = delta.content.filter(spoken) {
+            let before = self.text.len();
             if self.thinking.is_over() {
                 self.say_text(text.into_owned(), pieces);
             } else {
@@ -293,6 +298,7 @@ impl Round {
                 self.say(&split);
                 pieces.append(&mut split);
             }
+            self.reconsider(before, pieces);
         }
         if let Some(text) = delta.refusal.filter(spoken) {
             self.say_text(text.into_owned(), pieces);
@@ -306,6 +312,27 @@ impl Round {
         self.assembly.read_all(&mut self.tool_calls, delta.tool_calls.unwrap_or_default())
     }
 
+    /// Some models begin with reasoning and close a tag that their server had opened for them. It stands on a line of its own.
+    fn reconsider(&mut self, before: usize, pieces: &mut Vec<Piece>) {
+        if !self.reasoning.is_empty() {
+            return;
+        }
+        // The tag may have come in pieces, and the end of its line behind it.
+        let from = before.saturating_sub(CLOSING.len() + 1);
+        let Some(at) = find(self.text.as_bytes().get(from..).unwrap_or_default(), CLOSING) else { return };
+        let Some((thought, rest)) = self.text.split_at_checked(from + at) else { return };
+        let rest = rest.get(CLOSING.len()..).unwrap_or_default();
+        let is_line = thought.trim_end_matches(' ').ends_with('\n') && rest.starts_with(['\n', '\r']);
+        // Whoever opens it as well talks about it.
+        if is_line && !thought.contains("<think") {
+            (self.reasoning, self.text) = (thought.to_owned(), rest.trim_start().to_owned());
+            if self.text.is_empty() {
+                self.thinking = Thinking::closed();
+            }
+            pieces.push(Piece::Reconsidered);
+        }
+    }
+
     fn say_text(&mut self, text: String, pieces: &mut Vec<Piece>) {
         self.text.push_str(&text);
         pieces.push(Piece::Text(text));
@@ -316,6 +343,7 @@ impl Round {
             match piece {
                 Piece::Text(text) => self.text.push_str(text),
                 Piece::Reasoning(text) => self.reasoning.push_str(text),
+                Piece::Reconsidered => {}
             }
         }
     }
@@ -331,6 +359,8 @@ enum Reason {
     None,
 }
 
+/// How reasoning ends that was written into the answer.
+const CLOSING: &[u8] = b"</think>";
 /// The model had no more room.
 const LENGTH: &str = "length";
 /// The model has said all it wanted.

@@ -78,6 +78,7 @@ impl Told {
             // It thought less than the last time.
             Piece::Text(_) => None,
             Piece::Reasoning(said) => self.reasoning.new_part(said),
+            Piece::Reconsidered => None,
         }
     }
 
@@ -297,7 +298,7 @@ fn pass_on<H: Host, R: Reader>(
     }
     session.step(RunStep::ModelAnswers)?;
     for piece in pieces.iter() {
-        let new = if told.is_empty() { Some(said(piece)) } else { told.new_part(piece) };
+        let new = if told.is_empty() { said(piece) } else { told.new_part(piece) };
         let Some(new) = new else {
             // Everything heard in this round so far is told again, the rest of this chunk included.
             restart(session, round, told);
@@ -307,15 +308,18 @@ fn pass_on<H: Host, R: Reader>(
             _ if new.is_empty() => {}
             Piece::Text(_) => session.outbox.write_token(new),
             Piece::Reasoning(_) => session.outbox.write(&Event::Thinking { content: new }),
+            Piece::Reconsidered => {}
         }
     }
     pieces.clear();
     Ok(())
 }
 
-fn said(piece: &Piece) -> &str {
+/// `None`: not what it seemed to be so far.
+fn said(piece: &Piece) -> Option<&str> {
     match piece {
-        Piece::Text(said) | Piece::Reasoning(said) => said,
+        Piece::Text(said) | Piece::Reasoning(said) => Some(said),
+        Piece::Reconsidered => None,
     }
 }
 

@@ -48,7 +48,8 @@ impl Refusal {
             Self::Request | Self::Model => Some(About::Form),
             Self::Unknown => Some(About::Unknown),
             Self::Fault => Some(About::Fault),
-            Self::Slip | Self::Quota | Self::Busy | Self::Key | Self::Forbidden | Self::Address | Self::Moved => None,
+            Self::Quota => Some(About::Price),
+            Self::Slip | Self::Busy | Self::Key | Self::Forbidden | Self::Address | Self::Moved => None,
         }
     }
 }
@@ -123,7 +124,7 @@ const TOO_LONG: [&str; 28] = [
     // "Too long", of a prompt.
     "超长",
 ];
-const KEY: [&str; 9] = [
+const KEY: [&str; 16] = [
     "invalid_api_key",
     "incorrect_api_key",
     "api_key_invalid",
@@ -133,6 +134,13 @@ const KEY: [&str; 9] = [
     "invalid api key",
     "invalid api-key",
     "invalidapikey",
+    "invalid apikey",
+    "incorrect api key",
+    "api key not valid",
+    "api key is invalid",
+    "invalid access token",
+    "access token invalid",
+    "login fail",
 ];
 const MODEL: [&str; 14] = [
     "model_not_found",
@@ -200,6 +208,8 @@ const FAULT: [&str; 7] = [
 ];
 /// What says no more than a status does.
 const BARE: [&str; 4] = ["not found", "404", "no route", "cannot post"];
+/// What a server says that has no such path.
+const WRONG_PATH: [&str; 4] = ["invalid url", "unknown request url", "unrecognized request url", "unexpected endpoint"];
 
 /// The server answered with a status that is no answer.
 #[must_use]
@@ -247,6 +257,9 @@ fn refusal(status: Option<u16>, said: &ProviderError, retry_after: Option<Durati
         None | Some(400 | 403) if said.is_about(&KEY) => Refusal::Key,
         None | Some(400 | 403 | 404) if is_about_model(status, said) => Refusal::Model,
         Some(404 | 405 | 410) if says_nothing(said) => Refusal::Address,
+        None | Some(404) if said.is_about(&WRONG_PATH) => Refusal::Address,
+        // What speaks HTTP, and not this: another port, a proxy.
+        Some(400) if said.is_page => Refusal::Address,
         // 409: the model is being loaded; 498: so says one whose cheaper machines are taken.
         Some(408 | 409 | 425 | 429 | 498 | 529) => Refusal::Busy,
         Some(403 | 407 | 451) => Refusal::Forbidden,

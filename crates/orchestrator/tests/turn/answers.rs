@@ -180,6 +180,17 @@ async fn a_reason_is_told_that_stands_before_or_behind_the_whole_request() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn reasoning_that_was_taken_for_an_answer_is_told_again_as_what_it_is() {
+    let world = World::new([stream(&[&text("hm,"), &text(" hm\n</think>"), &text("\n\nx"), &text("y"), &end("stop")])]);
+    let run = world.send("hi").await;
+    let events = world.read(run, 0).await;
+    assert_eq!(events.types(), ["state", "token", "token", "token", "state", "thinking", "token", "token", "complete"]);
+    assert_eq!(events.data()[4]["content"], "restarted");
+    assert_eq!(events.data()[5]["content"], "hm, hm\n");
+    assert_eq!(world.stored().await, ["hi", "xy"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn words_are_told_after_which_a_server_says_nothing_more() {
     let words = || (0, Ok("data: {\"message\":\"No machine is free\"}\n\n".to_owned()));
     for afterwards in [(3_600_000, Ok(String::new())), (0, Err("broken".to_owned()))] {
