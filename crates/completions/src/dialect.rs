@@ -85,6 +85,17 @@ pub enum Schemas {
     Plain,
 }
 
+/// What becomes of a model's own marks, such as `<|end|>`, in what was said.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Marks {
+    /// They are text.
+    #[default]
+    AsWritten,
+    /// They are broken up, so that no server takes them for marks.
+    Broken,
+}
+
 /// How a server is told how long an answer may be.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -116,6 +127,8 @@ pub struct Dialect {
     pub reasoning: SentBack,
     /// Whether what came along with calls is sent back.
     pub extras: SentBack,
+    /// What becomes of a model's marks.
+    pub marks: Marks,
     /// How it is told how long an answer may be.
     pub answer_limit: AnswerLimit,
     /// What its model writes at most, in tokens, if that is less than it is told.

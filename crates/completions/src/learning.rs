@@ -2,7 +2,7 @@
 //! never comes costs a conversation. What was learned counts only once a request that heeds it was accepted; that is for the caller to see.
 
 use crate::{
-    dialect::{AnswerLimit, CallIds, Dialect, Field, Instructions, NoText, Schemas, SentBack},
+    dialect::{AnswerLimit, CallIds, Dialect, Field, Instructions, Marks, NoText, Schemas, SentBack},
     provider_error::ProviderError,
 };
 
@@ -118,12 +118,14 @@ pub fn lesson(about: About, said: &ProviderError, dialect: &Dialect, sent: &Sent
         About::Price => complaint.affordable(dialect, sent),
         About::Fault => complaint
             .answer_limit(dialect)
+            .or_else(|| complaint.marks(dialect))
             .or_else(|| complaint.instructions(dialect, sent))
             .or_else(|| complaint.no_text(dialect, sent))
             .or_else(|| complaint.tools(dialect, sent)),
         About::Form | About::Unknown => complaint
             .answer_limit(dialect)
             .or_else(|| complaint.shorter_answer(dialect, sent))
+            .or_else(|| complaint.marks(dialect))
             .or_else(|| complaint.field(dialect, sent))
             .or_else(|| complaint.signatures(dialect, sent))
             .or_else(|| complaint.reasoning(dialect, sent))
@@ -272,6 +274,12 @@ impl Complaint {
         is_less.then(|| Dialect { answer_limit, answer_tokens: Some(tokens), ..dialect.clone() })
     }
 
+    /// One that takes what was said for marks of its model, and refuses that.
+    fn marks(&self, dialect: &Dialect) -> Option<Dialect> {
+        let other = dialect.marks == Marks::AsWritten && self.says(&["special token"]);
+        other.then(|| Dialect { marks: Marks::Broken, ..dialect.clone() })
+    }
+
     fn field(&self, dialect: &Dialect, sent: &Sent) -> Option<Dialect> {
         let named = |field: &Field| match field {
             Field::StreamOptions => self.names(&["stream_options", "stream options", "include_usage"]),
@@ -291,7 +299,7 @@ impl Complaint {
     }
 
     fn reasoning(&self, dialect: &Dialect, sent: &Sent) -> Option<Dialect> {
-        let names = self.says(&["reasoning", "thinking"]);
+        let names = self.says(&["reasoning", "thinking", "encrypted content", "encrypted_content"]);
         let reasoning = names.then(|| self.sent_back(dialect.reasoning, sent.calls, sent.reasoning))??;
         Some(Dialect { reasoning, ..dialect.clone() })
     }
@@ -399,7 +407,8 @@ impl Complaint {
     fn tools(&self, dialect: &Dialect, sent: &Sent) -> Option<Dialect> {
         let tools =
             self.names(&["tool", "tools", "tool_calls", "tool_use", "function", "functions", "function_call", "jinja"]);
-        let refused = tools && (self.refuses() || self.says(&["requires", "no endpoints", "enable"]));
+        let refused =
+            tools && (self.refuses() || self.says(&["requires", "no endpoints", "enable", "too many", "too long"]));
         let roles = self.says(&["alternat"]) || (self.names(&["role", "roles"]) && self.refuses());
         let has_tools = sent.fields.contains(&Field::Tools) || sent.calls;
         (has_tools && (refused || (roles && sent.calls)) && dialect.sends(Field::Tools))

@@ -219,7 +219,10 @@ pub fn refused(status: u16, headers: &HeaderMap, body: &[u8], withheld: &Withhel
         retry_after(headers).or_else(|| said.retry_after.as_deref().and_then(duration)).or_else(|| in_words(&said));
     let refusal = refusal(Some(status), &said, retry_after);
     let location = headers.get(header::LOCATION).and_then(|location| location.to_str().ok());
-    failure(refusal, Some(status), said, retry_after, location, withheld)
+    let failure = failure(refusal, Some(status), said, retry_after, location, withheld);
+    // Some say that the same request will fail again.
+    let is_final = headers.get("x-should-retry").is_some_and(|again| again == "false");
+    Failure { transient: failure.transient && !is_final, ..failure }
 }
 
 /// The server reported an error where the answer should have been, or in the middle of it.

@@ -133,6 +133,7 @@ fn breaks(rule: &str, request: &Value) -> bool {
             length > about.parse().unwrap()
         }
         "messages" => messages.len() > about.parse().unwrap(),
+        "says" => messages.iter().any(|message| message["content"].as_str().is_some_and(|text| text.contains(about))),
         "larger" => request.to_string().len() > about.parse().unwrap(),
         "always" => true,
         other => panic!("there is no rule {other}"),
