@@ -33,6 +33,8 @@ pub struct ToolCallRequest {
 struct Place {
     index: Option<i64>,
     has_id: bool,
+    /// Its name came once more.
+    is_named_again: bool,
     nesting: Nesting,
 }
 
@@ -66,7 +68,10 @@ impl Assembly {
             Some(at) => at,
             None if calls.len() >= MAX_TOOL_CALLS => return Err(CompletionError::CallsTooLong),
             None => {
-                calls.push(ToolCallRequest { id: format!("call_{}", calls.len()), ..ToolCallRequest::default() });
+                // Arguments alone are of the tool that was named twice.
+                let is_bare = fragment.name.is_none() && fragment.id.is_none();
+                let name = calls.last().filter(|_| is_bare).map(|call| call.name.clone()).unwrap_or_default();
+                calls.push(ToolCallRequest { id: format!("call_{}", calls.len()), name, ..ToolCallRequest::default() });
                 self.places.push(Place::default());
                 calls.len() - 1
             }
@@ -80,6 +85,7 @@ impl Assembly {
             call.id = id.into_owned();
         }
         if let Some(name) = fragment.name {
+            place.is_named_again |= call.name == name;
             add_name(call, &name);
         }
         add_arguments(call, &mut place.nesting, &fragment.arguments);
@@ -109,13 +115,10 @@ impl Assembly {
     fn make_room(&mut self, calls: &mut [ToolCallRequest], fragment: &Fragment<'_>) {
         let says_nothing = fragment.index.is_none() && fragment.id.is_none() && fragment.name.is_none();
         let is_full = self.places.last().is_some_and(|place| place.nesting.is_whole());
-        if !(says_nothing && is_full && fragment.arguments.trim_start().starts_with('{')) {
+        if !(says_nothing && is_full && calls.last().is_some_and(|last| fragment.is_of_another(last))) {
             return;
         }
-        let is_free = |(call, place): &(&ToolCallRequest, &Place)| {
-            call.arguments.is_empty() && !place.has_id && place.index.is_none()
-        };
-        let Some(free) = calls.iter().zip(&self.places).rposition(|pair| is_free(&pair)) else { return };
+        let Some(free) = calls.iter().rposition(|call| call.arguments.is_empty()) else { return };
         let (Some(calls), Some(places)) = (calls.get_mut(free..), self.places.get_mut(free..)) else { return };
         let taken = |(call, place): (&mut ToolCallRequest, &mut Place)| {
             (std::mem::take(&mut call.arguments), std::mem::take(&mut place.nesting))
@@ -158,6 +161,9 @@ impl Assembly {
                 let is_repeated = by_id.is_some() && place.index == fragment.index && fragment.repeats(call);
                 place.nesting.is_whole() && fragment.arguments.trim_start().starts_with('{') && !is_repeated
             }
+            None if place.is_named_again && fragment.id.is_none() => {
+                place.nesting.is_whole() && fragment.is_of_another(call)
+            }
             // An id for each fragment, as some servers make up.
             None => is_other && (place.nesting.is_whole() || call.name.is_empty()) && !fragment.arguments.is_empty(),
         };
@@ -181,6 +187,11 @@ struct Fragment<'a> {
 impl Fragment<'_> {
     fn repeats(&self, call: &ToolCallRequest) -> bool {
         self.arguments.trim() == call.arguments.trim()
+    }
+
+    /// Whether its arguments begin, and are others than a call's.
+    fn is_of_another(&self, call: &ToolCallRequest) -> bool {
+        self.arguments.trim_start().starts_with('{') && !self.repeats(call)
     }
 }
 
