@@ -15,6 +15,9 @@ pub(crate) const MAX_TOOL_CALLS: usize = 32;
 /// The arguments of all calls together.
 pub(crate) const MAX_ARGUMENTS_BYTES: usize = 512 * 1024;
 
+/// What some servers write before the arguments.
+const NO_ARGUMENTS: [&str; 3] = ["{}", "null", "\"\""];
+
 /// A call that the model asks for. The arguments are its words and may be no JSON.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct ToolCallRequest {
@@ -213,13 +216,13 @@ fn is_another(name: &str, next: &str) -> bool {
     !name.is_empty() && !next.starts_with(name) && next.starts_with(|first: char| first.is_alphabetic())
 }
 
-/// Arguments come in pieces. Some servers begin with an empty object that means nothing, some end with all of them once more.
+/// Arguments come in pieces. Some servers begin with what means nothing, some end with all of them once more.
 fn add_arguments(call: &mut ToolCallRequest, nesting: &mut Nesting, arguments: &str) {
-    if nesting.is_whole() && arguments.trim_start().starts_with('{') {
-        if arguments.trim() == call.arguments.trim() {
+    if arguments.trim_start().starts_with('{') {
+        if nesting.is_whole() && arguments.trim() == call.arguments.trim() {
             return;
         }
-        if call.arguments.trim() == "{}" {
+        if NO_ARGUMENTS.contains(&call.arguments.trim()) {
             call.arguments.clear();
             *nesting = Nesting::default();
         }
