@@ -3,10 +3,9 @@
  * Knows nothing of what is on the screen.
  */
 import { ApiError, runs } from "./api.ts";
-import { readEvent } from "./events.ts";
+import { readEvent, type RunEvent } from "./events.ts";
 import { isOffline, onNetwork, pause } from "./network.ts";
 import { SseParser } from "./sse.ts";
-import type { RunEvent } from "./types.ts";
 
 /** The server sends a comment every 10 s: without one, and a margin for the way, the connection is dead. */
 const SILENCE_LIMIT_MS = 13_000;
@@ -104,7 +103,7 @@ async function readOnce(
         const event = readEvent(sse.data);
         if (event === null) continue; // not one of ours: the id of the next one tells where to go on
         follower.onEvent(event, sse.id);
-        if (event.type === "complete" || event.type === "error") return true;
+        if (event.kind === "complete" || event.kind === "error") return true;
       }
     }
   } finally {

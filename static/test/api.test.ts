@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import { after, before, beforeEach, test } from "node:test";
 import { conversations, runs, tools } from "../src/api.ts";
 import { followRun } from "../src/follow.ts";
-import type { RunEvent } from "../src/types.ts";
+import type { RunEvent } from "../src/events.ts";
 
 type Answer = (response: ServerResponse, request: IncomingMessage) => void;
 
@@ -122,13 +122,13 @@ test("a stream whose connection broke goes on at once after the last event, and 
   await followRun(
     "r",
     {
-      onEvent: ({ type, content }: RunEvent) => seen.push(`${type} ${content}`),
+      onEvent: (event: RunEvent) => seen.push(event.kind === "token" ? `token ${event.text}` : event.kind),
       onConnection: (is) => seen.push(is ? "connected" : "lost"),
     },
     anyTime,
   );
   assert.ok(performance.now() - started < 450, "the shortest wait of one that fails again and again");
-  assert.deepEqual(seen, ["connected", "token a", "lost", "connected", "token b", "complete "]);
+  assert.deepEqual(seen, ["connected", "token a", "lost", "connected", "token b", "complete"]);
   assert.equal(asked[1]?.headers["last-event-id"], "1");
 });
 
