@@ -6,14 +6,18 @@ import { isOffline } from "../network.ts";
 import { undecided } from "../state/approvals.ts";
 import {
   answeringModel,
-  chat,
+  chatAt,
+  closeProblem,
   connected,
   conversation,
+  conversationId,
   copyFrom,
+  failure,
   fill,
   hasEarlier,
   isEmpty,
   isFilling,
+  last,
   lastRunId,
   live,
   liveRunId,
@@ -23,8 +27,8 @@ import {
   problem,
   retryable,
   say,
+  sent,
   shownTurns,
-  turns,
 } from "../state/chat.ts";
 import { NEW_CHAT } from "../state/drafts.ts";
 import { follow, route } from "../state/route.ts";
@@ -38,22 +42,22 @@ import { useEnd } from "./scroll.ts";
 import { Answer, UserMessage } from "./turn.tsx";
 
 export function ChatView() {
-  const state = chat.value;
-  const at = route.value;
+  const at = chatAt.value;
+  const address = route.value;
   const empty = isEmpty.value;
   const scroller = useRef<HTMLDivElement>(null);
   const end = useEnd(scroller);
   useSpokenStatus();
 
   // A new message of one's own is what one wants to see, wherever one was.
-  const sent = turns.value.at(-1);
+  const message = sent.value;
   useEffect(() => {
-    if (sent?.kind === "user" && sent.sending) end.jump();
-  }, [sent]);
-  const id = conversation.value?.id;
-  useEffect(() => end.jump("instant"), [id, state.at]);
+    if (message !== null) end.jump();
+  }, [message]);
+  const id = conversationId.value;
+  useEffect(() => end.jump("instant"), [id, at]);
 
-  if (state.at === "missing" || state.at === "failed") return <NotShown />;
+  if (at === "missing" || at === "failed") return <NotShown />;
   return (
     <>
       <ChatHeader />
@@ -64,7 +68,7 @@ export function ChatView() {
         tabIndex={-1}
       >
         <div class="mx-auto w-full max-w-[46rem] px-4 pt-6 pb-8 short:pt-2 short:pb-3 sm:px-6">
-          {state.at === "loading" ? <Loading /> : empty ? <Greeting /> : <Turns />}
+          {at === "loading" ? <Loading /> : empty ? <Greeting /> : <Turns />}
         </div>
       </div>
       <div
@@ -99,13 +103,13 @@ export function ChatView() {
               type="button"
               class="ghost-button text-danger"
               aria-label="Close this message"
-              onClick={() => (problem.value = null)}
+              onClick={closeProblem}
             >
               <Icon name="close" size={16} />
             </button>
           </p>
         )}
-        <Composer draftId={at.page === "conversation" ? at.id : NEW_CHAT} disabled={state.at === "loading"} />
+        <Composer draftId={address.page === "conversation" ? address.id : NEW_CHAT} disabled={at === "loading"} />
       </div>
       {empty && <Examples />}
     </>
@@ -289,9 +293,8 @@ function Loading() {
 }
 
 function NotShown() {
-  const state = chat.value;
-  const at = route.value;
-  const missing = state.at === "missing";
+  const address = route.value;
+  const missing = chatAt.value === "missing";
   return (
     <>
       <ChatHeader />
@@ -305,14 +308,14 @@ function NotShown() {
                 : "The conversation could not be loaded"}
           </p>
           <p class="text-soft">
-            {state.at === "failed" ? state.reason : "It may have been deleted, or belong to another account."}
+            {failure.value ?? "It may have been deleted, or belong to another account."}
           </p>
           {missing ? (
             <a href="/" class="main-button" onClick={(event) => follow(event, "/")}>
               New chat
             </a>
           ) : (
-            <button type="button" class="main-button" onClick={() => at.page === "conversation" && void open(at.id)}>
+            <button type="button" class="main-button" onClick={() => address.page === "conversation" && void open(address.id)}>
               Try again
             </button>
           )}
@@ -333,9 +336,13 @@ const SPOKEN: Partial<Record<Phase, string>> = {
 /** What happens to the answer, in words, for those who do not see it. The text itself is for them to read at their pace. */
 function useSpokenStatus(): void {
   const before = useRef<Phase | null>(null);
+  const heard = useRef<string | null>(null);
   const asked = useRef(0);
   useSignalEffect(() => {
-    const phase = live.value?.phase ?? null;
+    const answer = last.value;
+    // Of what had ended before it was opened, there is nothing to be said.
+    if (liveRunId.value !== null || answer?.runId !== heard.current) heard.current = liveRunId.value;
+    const phase = answer !== null && answer.runId === heard.current ? answer.phase : null;
     if (!connected.value) announce("Connection lost. Reconnecting.");
     else if (phase !== before.current && phase !== null && SPOKEN[phase]) announce(SPOKEN[phase]);
     before.current = phase;

@@ -1,7 +1,7 @@
 /** Asks before a conversation is deleted, and for its new name. */
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { describe } from "../api.ts";
-import { conversation } from "../state/chat.ts";
+import { conversationId, showRenamed } from "../state/chat.ts";
 import { remove, rename } from "../state/list.ts";
 import { navigate } from "../state/route.ts";
 import { endedBy } from "../state/session.ts";
@@ -86,13 +86,12 @@ export function ConversationDialog({ asked: { to, item }, onClose }: { asked: As
 }
 
 async function renameTo(id: string, title: string): Promise<void> {
-  const renamed = await rename(id, title);
-  if (conversation.value?.id === id) conversation.value = renamed;
+  showRenamed(await rename(id, title));
   announce("Renamed");
 }
 
 /** Once the dialog is closed: before, the new chat could not take the focus. */
 function removed(id: string): void {
-  if (conversation.value?.id === id) navigate("/", { replace: true });
+  if (conversationId.peek() === id) navigate("/", { replace: true });
   announce("Deleted");
 }
