@@ -4,7 +4,6 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import { after, before, beforeEach, test } from "node:test";
 import { conversations, runs, tools } from "../src/api.ts";
 import { followRun } from "../src/follow.ts";
-import type { RunEvent } from "../src/events.ts";
 
 type Answer = (response: ServerResponse, request: IncomingMessage) => void;
 
@@ -21,7 +20,10 @@ before(async () => {
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as { port: number };
   const send = globalThis.fetch;
-  globalThis.fetch = (path, init) => send(`http://127.0.0.1:${port}${String(path)}`, init);
+  globalThis.fetch = (path, init) => {
+    assert.ok(typeof path === "string");
+    return send(`http://127.0.0.1:${port}${path}`, init);
+  };
 });
 beforeEach(() => ((answers = []), (asked = [])));
 after(() => (server.closeAllConnections(), server.close()));
@@ -122,7 +124,7 @@ test("a stream whose connection broke goes on at once after the last event, and 
   await followRun(
     "r",
     {
-      onEvent: (event: RunEvent) => seen.push(event.kind === "token" ? `token ${event.text}` : event.kind),
+      onEvent: (it) => seen.push(it.kind === "token" ? `token ${it.text}` : it.kind),
       onConnection: (is) => seen.push(is ? "connected" : "lost"),
     },
     anyTime,

@@ -52,7 +52,7 @@ const talk = (count: number, first = 0): Message[] =>
 const after = (state: ChatState, ...events: ChatEvent[]): ChatState => events.reduce(reduce, state);
 function ready(state: ChatState): Ready {
   assert.equal(state.at, "ready");
-  return state as Ready;
+  return state;
 }
 const opened: ChatEvent = { type: "opened", id: "c" };
 const loaded = (messages: Message[], fields: Partial<Conversation> = {}, before: Piece["before"] = null): ChatEvent => ({

@@ -59,10 +59,10 @@ export const answers = new Map<string, Answer>();
 /** What was asked, in order. */
 export const asked: Asked[] = [];
 
-globalThis.fetch = async (input, init = {}) => {
+globalThis.fetch = async (path, init = {}) => {
+  assert.ok(typeof path === "string");
   if (!network.onLine) throw new TypeError("fetch failed");
   const { method = "GET", body, headers, signal = null } = init;
-  const path = String(input);
   const request = {
     method,
     path,

@@ -194,7 +194,8 @@ const STORED = [
 
 test("what the model thought is there after a reload, before what it said", () => {
   const [answer] = turnsOf([message({ role: "assistant", reasoning: "Hmm", content: "Hello" })], null);
-  assert.deepEqual(answer?.kind === "answer" && answer.parts, [
+  assert.ok(answer?.kind === "answer");
+  assert.deepEqual(answer.parts, [
     { kind: "thinking", text: "Hmm" },
     { kind: "text", text: "Hello" },
   ]);
@@ -211,8 +212,8 @@ test("a stored result that says what went wrong is shown as that", () => {
 test("the messages of one run are one answer, with the results at their calls", () => {
   const [question, answer, ...rest] = turnsOf(STORED, null);
   assert.deepEqual(question, { kind: "user", id: "m1", text: "What time is it?", sending: false });
-  assert.equal(answer?.kind, "answer");
-  assert.deepEqual(answer?.kind === "answer" && answer.parts, [
+  assert.ok(answer?.kind === "answer");
+  assert.deepEqual(answer.parts, [
     {
       kind: "tool",
       callId: "c1",

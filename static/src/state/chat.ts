@@ -82,11 +82,11 @@ type Page = { hasLeft: () => boolean; tell: (event: ChatEvent) => void };
 let leaving = new AbortController();
 
 function page(): Page {
-  const { signal } = leaving;
+  const { signal: left } = leaving;
   const tell = (event: ChatEvent) => {
-    if (!signal.aborted) dispatch(event);
+    if (!left.aborted) dispatch(event);
   };
-  return { hasLeft: () => signal.aborted, tell };
+  return { hasLeft: () => left.aborted, tell };
 }
 
 /** Ends the sending of a message that the person does not want to wait for. */
@@ -280,7 +280,7 @@ effect(() => {
 });
 
 /** Tells of a run from its first event to its end. */
-async function follow(runId: string, signal: AbortSignal): Promise<void> {
+async function follow(runId: string, over: AbortSignal): Promise<void> {
   const here = page();
   const id = conversationId.peek() ?? "";
   const frames = eachFrame<ChatEvent>(here.tell);
@@ -292,7 +292,7 @@ async function follow(runId: string, signal: AbortSignal): Promise<void> {
         onEvent: (event, eventId) => frames.push({ type: "heard", runId, event, id: eventId }),
         onConnection: (is) => here.tell({ type: "connection", runId, connected: is }),
       },
-      signal,
+      over,
     );
     frames.flush();
     // It has ended and its events did not say how: what it left behind does.

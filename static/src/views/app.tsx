@@ -141,6 +141,7 @@ async function printWhole(event: KeyboardEvent): Promise<void> {
 }
 
 function atOnce(change: () => void): void {
+  // oxlint-disable-next-line typescript/unbound-method -- Preact itself calls it without a `this`
   const usual = options.debounceRendering;
   options.debounceRendering = (draw) => draw();
   change();

@@ -46,18 +46,19 @@ export function ChatView() {
   const address = route.value;
   const empty = isEmpty.value;
   const scroller = useRef<HTMLDivElement>(null);
-  const end = useEnd(scroller);
+  const isShown = at !== "missing" && at !== "failed";
+  const { atEnd, jump } = useEnd(scroller, isShown);
   useSpokenStatus();
 
   // A new message of one's own is what one wants to see, wherever one was.
   const message = sent.value;
   useEffect(() => {
-    if (message !== null) end.jump();
-  }, [message]);
+    if (message !== null) jump();
+  }, [message, jump]);
   const id = conversationId.value;
-  useEffect(() => end.jump("instant"), [id, at]);
+  useEffect(() => jump("instant"), [id, at, jump]);
 
-  if (at === "missing" || at === "failed") return <NotShown />;
+  if (!isShown) return <NotShown />;
   return (
     <>
       <ChatHeader />
@@ -74,13 +75,13 @@ export function ChatView() {
       <div
         class={`relative mx-auto w-full max-w-[46rem] px-3 pb-3 short:max-h-[60%] short:overflow-y-auto short:pb-1 sm:px-6 sm:pb-5 ${empty ? "" : "fade-above"}`}
       >
-        {!end.atEnd.value && !empty && (
+        {!atEnd.value && !empty && (
           <button
             type="button"
             class="absolute -top-12 left-1/2 grid size-9 -translate-x-1/2 place-items-center rounded-full border border-line bg-raised shadow-md hover:bg-hover pointer-coarse:size-11 short:hidden"
             aria-label="Jump to the end"
             title="Jump to the end"
-            onClick={() => end.jump()}
+            onClick={() => jump()}
           >
             <Icon name="down" />
           </button>
@@ -219,15 +220,19 @@ function Examples() {
 function Turns() {
   const list = useRef<HTMLDivElement>(null);
   const runId = liveRunId.value;
-  const first = shownTurns.value[0];
+  const [first] = shownTurns.value;
+  const firstKey = first && keyOf(first);
+  const before = useRef(firstKey);
   const box = list.current?.closest("[data-scroller]");
   // As it is before this drawing: what comes or goes above must not move what is being read.
   const fromEnd = box ? box.scrollHeight - box.scrollTop : 0;
   useLayoutEffect(() => {
-    if (box) box.scrollTop = box.scrollHeight - fromEnd;
-  }, [first && keyOf(first)]);
+    if (box && firstKey !== before.current) box.scrollTop = box.scrollHeight - fromEnd;
+    before.current = firstKey;
+  });
   const filling = isFilling.value;
-  useEffect(() => (filling ? whenIdle(() => fill()) : undefined), [filling, shownTurns.value.length]);
+  const count = shownTurns.value.length;
+  useEffect(() => (filling ? whenIdle(() => fill()) : undefined), [filling, count]);
   const drawn = shownTurns.value.map((turn) =>
     turn.kind === "user" ? (
       <UserMessage key={turn.id} turn={turn} />

@@ -58,10 +58,11 @@ export function Composer({ draftId, disabled }: { draftId: string; disabled: boo
 
   useEffect(() => {
     if (early.current && !disabled) void send();
-  }, [disabled]);
+  });
   useLayoutEffect(() => () => void (early.current = false), [draftId]);
+  const stops = busy.value;
   // What it says is over.
-  useEffect(() => setNote(""), [draftId, busy.value]);
+  useEffect(() => setNote(""), [draftId, stops]);
 
   const refuseFiles = (event: Event, data: DataTransfer | null) => {
     // A table from a spreadsheet comes as text and as a picture of it.
@@ -70,7 +71,6 @@ export function Composer({ draftId, disabled }: { draftId: string; disabled: boo
     setNote(NO_PICTURES);
   };
 
-  const stops = busy.value;
   const empty = text.trim() === "" || disabled;
   return (
     <>

@@ -1,4 +1,5 @@
 /** Asks before a conversation is deleted, and for its new name. */
+import type { TargetedSubmitEvent } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { describe } from "../api.ts";
 import { conversationId, showRenamed } from "../state/chat.ts";
@@ -23,9 +24,10 @@ export function ConversationDialog({ asked: { to, item }, onClose }: { asked: As
     dialog.current?.querySelector("input")?.select();
   }, []);
 
-  const submit = async (event: SubmitEvent) => {
+  const submit = async (event: TargetedSubmitEvent<HTMLFormElement>) => {
     event.preventDefault();
-    const title = String(new FormData(event.currentTarget as HTMLFormElement).get("title") ?? "").trim();
+    const given = new FormData(event.currentTarget).get("title");
+    const title = typeof given === "string" ? given.trim() : "";
     setWaiting(true);
     setError(null);
     try {
@@ -47,7 +49,7 @@ export function ConversationDialog({ asked: { to, item }, onClose }: { asked: As
       onClose={onClose}
       onClick={(event) => event.target === dialog.current && dialog.current?.close()}
     >
-      <form class="grid gap-5" onSubmit={(event) => void submit(event as SubmitEvent)}>
+      <form class="grid gap-5" onSubmit={(event) => void submit(event)}>
         <h2 id={id} class="text-lg font-semibold">
           {to === "rename" ? "Rename conversation" : "Delete conversation?"}
         </h2>
