@@ -52,7 +52,7 @@ export function setOnline(is: boolean): void {
 }
 
 export type Asked = { method: string; path: string; body: unknown; headers: Headers; signal: AbortSignal | null };
-type Answer = (asked: Asked) => Response | Promise<Response>;
+export type Answer = (asked: Asked) => Response | Promise<Response>;
 
 /** How requests are answered, by method and path without a query; what is not here is not found. */
 export const answers = new Map<string, Answer>();
@@ -111,15 +111,23 @@ export class Events {
     this.#controller.enqueue(new TextEncoder().encode(`id: ${this.#id}\nevent: ${type}\ndata: ${data}\n\n`));
   }
 
-  /** The connection ends, and nothing says why. */
-  close(): void {
-    this.#controller?.close();
+  /** What the server says when there is nothing to be said. */
+  keepAwake(): void {
+    this.#controller?.enqueue(new TextEncoder().encode(": awake\n\n"));
   }
 
   get isHeard(): boolean {
     return this.#controller !== null;
   }
 }
+
+/** Has a network that is there, as far as anybody knows, and brings nothing. */
+export const dead: Answer = () => {
+  throw new TypeError("fetch failed");
+};
+
+/** Takes a request, and never says a word. */
+export const silent: Answer = () => new Promise(() => undefined);
 
 /** Waits for what follows from something, without a clock of its own. */
 export async function until(condition: () => boolean, what: string): Promise<void> {
