@@ -2,14 +2,19 @@
  * What is on the screen of a chat: which states there are, what belongs to each, and what leads from one to another. Pure: no
  * network, no clock, no document. What takes time is done in `state/chat.ts`, which tells here what came of it.
  *
- *     new ──created──────────────────────┐
- *      │                                 ▼
- *      └──opened──▶ loading ──loaded──▶ ready: idle ──sending──▶ sending ──sent──▶ answering ──heard──▶ idle
- *                    ├──copied──────────▲             ◀──unsent──┘                 ▲
- *                    ├──missing──▶ missing      idle ──retried, loaded─────────────┘
- *                    └──failed───▶ failed
- *
- * `opened` leads from everywhere to `new` or `loading`, and takes nothing along.
+ *     new         created ──▶ ready, sending
+ *     loading     loaded ───▶ ready, idle or answering
+ *                 copied ───▶ ready, idle
+ *                 failed ───▶ failed
+ *     ready
+ *       idle      sending ──▶ sending
+ *                 retried ──▶ answering
+ *                 loaded ───▶ answering, if a run is at work
+ *       sending   sent ─────▶ answering
+ *                 unsent ───▶ idle
+ *       answering heard ────▶ idle, with the last event
+ *                 concluded, broke ──▶ idle
+ *     whatever    opened ───▶ new or loading, and nothing is taken along
  */
 import type { RunEvent } from "./events.ts";
 import { type Piece, withNewest } from "./history.ts";
@@ -30,8 +35,8 @@ export type ChatState =
   /** The empty page of a conversation that does not exist yet. */
   | { at: "new"; now: Idle | Sending; problem: string | null }
   | { at: "loading" }
-  | { at: "missing" }
-  | { at: "failed"; reason: string }
+  /** `reason` null: there is no such conversation. */
+  | { at: "failed"; reason: string | null }
   | Ready;
 
 export type Ready = {
@@ -41,7 +46,7 @@ export type Ready = {
   turns: Turn[];
   /** Where what came before `turns` is; null if that is the beginning. */
   before: Piece["before"];
-  earlier: "idle" | "loading";
+  loadingEarlier: boolean;
   /** The first of the turns that is to be on the page: what nobody looks at costs as much as what somebody does. */
   wanted: number;
   /** The first that is on it: the last ones come at once, those before them a few at a time, so that nothing waits for them. */
@@ -68,8 +73,7 @@ export type ChatEvent =
   | { type: "opened"; id: string | null }
   /** The server says what there is: the conversation and its newest messages. */
   | { type: "loaded"; conversation: Conversation; piece: Piece; at: Date }
-  | { type: "missing" }
-  | { type: "failed"; reason: string }
+  | { type: "failed"; reason: string | null }
   /** It could not be reached, but this was on the screen before. */
   | { type: "copied"; copy: Ready }
   /** The conversation itself has changed: its title. */
@@ -83,10 +87,9 @@ export type ChatEvent =
   | { type: "filled"; whole: boolean }
   /** More of what is here is to be on the page. */
   | { type: "unfolded" }
-  /** What came before is asked for, is there, or could not be had. */
-  | { type: "earlier_asked" }
+  /** What came before is asked for (or could not be had); or is there. */
+  | { type: "earlier"; asked: boolean }
   | { type: "earlier_loaded"; piece: Piece }
-  | { type: "earlier_failed" }
   /** A message is on its way; its conversation was made; the server has it; it has not. */
   | { type: "sending"; key: string; text: string }
   | { type: "created"; conversation: Conversation; at: Date }
@@ -97,8 +100,8 @@ export type ChatEvent =
   /** What happens to the run that is followed. */
   | { type: "connection"; runId: string; connected: boolean }
   | { type: "heard"; runId: string; event: RunEvent; id: string | null }
-  | { type: "stop_asked" }
-  | { type: "stop_failed" }
+  /** It is to be stopped; or that could not be said. */
+  | { type: "stopping"; asked: boolean }
   /** Its newest messages: what was said in another place before it; or all there is, since its events did not say how it ended. */
   | { type: "caught_up"; runId: string; piece: Piece }
   | { type: "concluded"; runId: string; piece: Piece; error: Run["error"] }
@@ -118,7 +121,6 @@ export function reduce(state: ChatState, event: ChatEvent): ChatState {
       return inLoading(event) ?? state;
     case "ready":
       return inReady(state, event);
-    case "missing":
     case "failed":
       return state;
   }
@@ -146,8 +148,6 @@ function inLoading(event: ChatEvent): ChatState | null {
       return loaded(ready(event.conversation, event.at), event);
     case "copied":
       return { ...ready(event.copy.conversation, event.copy.loadedAt), ...newest(event.copy), stale: true };
-    case "missing":
-      return { at: "missing" };
     case "failed":
       return { at: "failed", reason: event.reason };
     default:
@@ -172,15 +172,13 @@ function inReady(state: Ready, event: ChatEvent): Ready {
       return { ...state, drawn: event.whole ? state.wanted : Math.max(state.wanted, state.drawn - MORE_TURNS) };
     case "unfolded":
       return { ...state, wanted: Math.max(0, state.wanted - MAX_TURNS) };
-    case "earlier_asked":
-      return { ...state, earlier: "loading", problem: null };
+    case "earlier":
+      return { ...state, loadingEarlier: event.asked, problem: null };
     case "earlier_loaded": {
       const turns = [...turnsOf(event.piece.messages, null), ...state.turns];
       const drawn = state.drawn + turns.length - state.turns.length;
-      return { ...state, turns, before: event.piece.before, wanted: 0, drawn, earlier: "idle" };
+      return { ...state, turns, before: event.piece.before, wanted: 0, drawn, loadingEarlier: false };
     }
-    case "earlier_failed":
-      return { ...state, earlier: "idle" };
     case "problem":
       return { ...state, problem: event.text };
     default:
@@ -239,10 +237,8 @@ function inAnswering(state: Ready, now: Answering, event: ChatEvent): Ready {
       return told(state, now, applyEvent(now.answer, event.event, event.id));
     case "broke":
       return told(state, now, { ...now.answer, phase: "error", error: { code: "", message: event.reason } });
-    case "stop_asked":
-      return { ...state, now: { ...now, stopping: true }, problem: null };
-    case "stop_failed":
-      return { ...state, now: { ...now, stopping: false } };
+    case "stopping":
+      return { ...state, now: { ...now, stopping: event.asked }, problem: null };
     case "caught_up":
       return withPiece(state, event.piece, event.runId);
     case "concluded": {
@@ -297,7 +293,7 @@ function ready(conversation: Conversation, loadedAt: Date): Ready {
     at: "ready",
     conversation,
     ...newest({ turns: [], before: null }),
-    earlier: "idle",
+    loadingEarlier: false,
     now: { at: "idle" },
     model: null,
     loadedAt,
@@ -313,7 +309,10 @@ const FIRST_TURNS = 6;
 const MORE_TURNS = 2;
 
 /** Turns from their end on. */
-function newest({ turns, before }: Pick<Ready, "turns" | "before">): Pick<Ready, "turns" | "before" | "wanted" | "drawn"> {
+function newest({
+  turns,
+  before,
+}: Pick<Ready, "turns" | "before">): Pick<Ready, "turns" | "before" | "wanted" | "drawn"> {
   const last = (count: number) => Math.max(0, turns.length - count);
   return { turns, before, wanted: last(MAX_TURNS), drawn: last(FIRST_TURNS) };
 }

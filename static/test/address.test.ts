@@ -34,7 +34,13 @@ test("a click stays in the page, unless it is one for another tab or window", ()
     follow(event as unknown as MouseEvent, "/settings/tools");
     return stayed;
   };
-  for (const fields of [{ ctrlKey: true }, { metaKey: true }, { shiftKey: true }, { button: 1 }, { defaultPrevented: true }])
+  for (const fields of [
+    { ctrlKey: true },
+    { metaKey: true },
+    { shiftKey: true },
+    { button: 1 },
+    { defaultPrevented: true },
+  ])
     assert.equal(click(fields), false);
   assert.equal(click({}), true);
   assert.deepEqual(route.value, { page: "tools" });

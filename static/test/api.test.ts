@@ -62,7 +62,10 @@ test("a refusal has the server's words, its code, the field it is about and how 
   const { status, code, message, field, retryAfterMs } = await asApiError(
     auth.signup({ email: "a@example.org", password: "x" }),
   );
-  assert.deepEqual([status, code, message, field, retryAfterMs], [422, "invalid_field", "Too short.", "password", 7_000]);
+  assert.deepEqual(
+    [status, code, message, field, retryAfterMs],
+    [422, "invalid_field", "Too short.", "password", 7_000],
+  );
 });
 
 for (const [name, refusal] of [

@@ -72,13 +72,16 @@ test("what another tab decided is decided here", async () => {
 test("the questions of the answer on the screen are open until they are decided, and only while it runs", async () => {
   const events = new Events();
   answers.set("GET /api/conversations/c", () => Response.json(conversationOf("c", { active_run_id: "r" })));
-  answers.set("GET /api/conversations/c/messages", () => Response.json({ items: said("c", "r", "Do"), next_cursor: null }));
+  answers.set("GET /api/conversations/c/messages", () =>
+    Response.json({ items: said("c", "r", "Do"), next_cursor: null }),
+  );
   answers.set("GET /api/runs/r", () => Response.json(runOf("r", "c")));
   answers.set("GET /api/runs/r/events", events.answer);
   answers.set(DECIDE, () => Response.json({}));
   await chat.open("c");
   await until(() => events.isHeard, "the run");
-  const ask = (callId: string) => events.say("tool_approval", "note", { call_id: callId, arguments: {}, server: "notes" });
+  const ask = (callId: string) =>
+    events.say("tool_approval", "note", { call_id: callId, arguments: {}, server: "notes" });
   ask("c1");
   ask("c2");
   const open = () => undecided.value.map(({ callId }) => callId);

@@ -1,7 +1,16 @@
 /** What is on the screen of a chat, event by event. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type ChatEvent, type ChatState, isBusy, lastAnswer, NEW, type Ready, reduce, retryableRun } from "../src/chat.ts";
+import {
+  type ChatEvent,
+  type ChatState,
+  isBusy,
+  lastAnswer,
+  NEW,
+  type Ready,
+  reduce,
+  retryableRun,
+} from "../src/chat.ts";
 import type { Piece } from "../src/history.ts";
 import { newAnswer, type Turn } from "../src/turns.ts";
 import type { Conversation, Message, Run } from "../src/types.ts";
@@ -55,7 +64,11 @@ function ready(state: ChatState): Ready {
   return state;
 }
 const opened: ChatEvent = { type: "opened", id: "c" };
-const loaded = (messages: Message[], fields: Partial<Conversation> = {}, before: Piece["before"] = null): ChatEvent => ({
+const loaded = (
+  messages: Message[],
+  fields: Partial<Conversation> = {},
+  before: Piece["before"] = null,
+): ChatEvent => ({
   type: "loaded",
   conversation: conversation(fields),
   piece: piece(messages, before),
@@ -79,7 +92,7 @@ const STATES: Record<string, ChatState> = {
   new: NEW,
   "new, sending": after(NEW, sending),
   loading: after(NEW, opened),
-  missing: after(NEW, opened, { type: "missing" }),
+  missing: after(NEW, opened, { type: "failed", reason: null }),
   failed: after(NEW, opened, { type: "failed", reason: "Out of order." }),
   idle,
   sending: after(idle, sending),
@@ -96,7 +109,6 @@ const EVENTS: { [T in ChatEvent["type"]]: { event: ChatEvent & { type: T }; wher
     event: { type: "loaded", conversation: conversation(), piece: piece(talk(1)), at: LATER },
     where: ["loading", "idle"],
   },
-  missing: { event: { type: "missing" }, where: ["loading"] },
   failed: { event: { type: "failed", reason: "So it is." }, where: ["loading"] },
   copied: { event: { type: "copied", copy: idle }, where: ["loading"] },
   renewed: { event: { type: "renewed", conversation: conversation({ title: "Other" }) }, where: READY },
@@ -105,9 +117,8 @@ const EVENTS: { [T in ChatEvent["type"]]: { event: ChatEvent & { type: T }; wher
   model: { event: { type: "model", model: "m" }, where: READY },
   filled: { event: { type: "filled", whole: true }, where: READY },
   unfolded: { event: { type: "unfolded" }, where: READY },
-  earlier_asked: { event: { type: "earlier_asked" }, where: READY },
+  earlier: { event: { type: "earlier", asked: true }, where: READY },
   earlier_loaded: { event: { type: "earlier_loaded", piece: piece(talk(1, 90)) }, where: READY },
-  earlier_failed: { event: { type: "earlier_failed" }, where: READY },
   sending: { event: { type: "sending", key: "k2", text: "Again" }, where: ["new", "idle"] },
   created: { event: { type: "created", conversation: conversation(), at: AT }, where: ["new, sending"] },
   sent: { event: { type: "sent", messageId: "m9", run: run("r9") }, where: ["sending"] },
@@ -118,8 +129,7 @@ const EVENTS: { [T in ChatEvent["type"]]: { event: ChatEvent & { type: T }; wher
     event: { type: "heard", runId: "r9", event: { kind: "token", text: "Hi" }, id: "1" },
     where: ["answering"],
   },
-  stop_asked: { event: { type: "stop_asked" }, where: ["answering"] },
-  stop_failed: { event: { type: "stop_failed" }, where: ["answering"] },
+  stopping: { event: { type: "stopping", asked: true }, where: ["answering"] },
   caught_up: { event: { type: "caught_up", runId: "r9", piece: piece(talk(2)) }, where: ["answering"] },
   concluded: {
     event: { type: "concluded", runId: "r9", piece: piece(talk(2)), error: null },
@@ -146,7 +156,11 @@ test("whatever was open, what is opened begins with nothing of it", () => {
 });
 
 test("of what was left, nothing comes through: it is another run's, or of no state that hears it", () => {
-  const other = after(NEW, { type: "opened", id: "d" }, loaded([message("m1", "d1")], { id: "d", active_run_id: "d1" }));
+  const other = after(
+    NEW,
+    { type: "opened", id: "d" },
+    loaded([message("m1", "d1")], { id: "d", active_run_id: "d1" }),
+  );
   for (const type of ["connection", "heard", "caught_up", "concluded", "broke"] as const)
     assert.equal(reduce(other, EVENTS[type].event), other, type);
 });
@@ -201,9 +215,11 @@ test("a gap between what is shown and what is new is not hidden", () => {
 });
 
 test("a copy is shown as old, and as what it is once the server says so", () => {
-  const copy = ready(reduce(STATES["loading"]!, { type: "copied", copy: { ...idle, problem: "x", earlier: "loading" } }));
+  const copy = ready(
+    reduce(STATES["loading"]!, { type: "copied", copy: { ...idle, problem: "x", loadingEarlier: true } }),
+  );
   assert.deepEqual([copy.turns, copy.stale, copy.loadedAt], [idle.turns, true, AT]);
-  assert.deepEqual([copy.problem, copy.earlier], [null, "idle"]);
+  assert.deepEqual([copy.problem, copy.loadingEarlier], [null, false]);
   const confirmed = ready(reduce(copy, { type: "confirmed", at: LATER }));
   assert.deepEqual([confirmed.stale, confirmed.loadedAt], [false, LATER]);
   assert.equal(ready(reduce(copy, loaded(talk(2)))).stale, false);
@@ -259,11 +275,15 @@ test("an error ends an answer, and so does not being able to follow it", () => {
 
 test("a lost connection and a wish to stop belong to the run, and go with it", () => {
   const state = ready(
-    after(STATES["answering"]!, { type: "connection", runId: "r9", connected: false }, { type: "stop_asked" }),
+    after(
+      STATES["answering"]!,
+      { type: "connection", runId: "r9", connected: false },
+      { type: "stopping", asked: true },
+    ),
   );
   assert.ok(state.now.at === "answering");
   assert.deepEqual([state.now.connected, state.now.stopping], [false, true]);
-  const failed = ready(reduce(state, { type: "stop_failed" }));
+  const failed = ready(reduce(state, { type: "stopping", asked: false }));
   assert.ok(failed.now.at === "answering" && !failed.now.stopping);
   assert.deepEqual(ready(reduce(state, complete("r9", 9, "cancelled"))).now, { at: "idle" });
 });
@@ -325,13 +345,15 @@ test("of many turns the last are on the page at once, and those before them litt
 });
 
 test("what came before is put before, without moving what is on the page", () => {
-  const state = ready(after(NEW, opened, loaded(talk(25, 25), {}, { cursor: "50", rest: [] }), { type: "earlier_asked" }));
-  assert.equal(state.earlier, "loading");
+  const state = ready(
+    after(NEW, opened, loaded(talk(25, 25), {}, { cursor: "50", rest: [] }), { type: "earlier", asked: true }),
+  );
+  assert.equal(state.loadingEarlier, true);
   const first = state.turns[state.drawn];
   const more = ready(reduce(state, { type: "earlier_loaded", piece: piece(talk(25)) }));
-  assert.deepEqual([more.turns.length, more.wanted, more.before, more.earlier], [100, 0, null, "idle"]);
+  assert.deepEqual([more.turns.length, more.wanted, more.before, more.loadingEarlier], [100, 0, null, false]);
   assert.equal(more.turns[more.drawn], first);
-  assert.equal(ready(reduce(state, { type: "earlier_failed" })).earlier, "idle");
+  assert.equal(ready(reduce(state, { type: "earlier", asked: false })).loadingEarlier, false);
 });
 
 test("a new message takes what is far above off the page", () => {

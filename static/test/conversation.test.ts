@@ -1,5 +1,18 @@
 /** The conversation on the screen: what happens when the person, the server and the network do what they do. */
-import { answers, asked, conversationOf, Events, held, otherTab, refusal, runOf, said, setOnline, settled, until } from "./tab.ts";
+import {
+  answers,
+  asked,
+  conversationOf,
+  Events,
+  held,
+  otherTab,
+  refusal,
+  runOf,
+  said,
+  setOnline,
+  settled,
+  until,
+} from "./tab.ts";
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 import * as chat from "../src/state/chat.ts";
@@ -79,7 +92,7 @@ test("a conversation is loading, and then there", async () => {
 
 test("a conversation that is not there is missing, and one that cannot be loaded says why, until it can", async () => {
   await chat.open(D);
-  assert.equal(chat.chatAt.value, "missing");
+  assert.deepEqual([chat.chatAt.value, chat.failure.value], ["failed", null]);
   serve(D, []);
   answers.set(`GET /api/conversations/${D}`, () => refusal(500, "internal", "Out of order."));
   await chat.open(D);
@@ -175,7 +188,9 @@ test("a message is on the screen at once, its draft is forgotten, and the other 
   takes(C, runOf("r2", C));
   serve(C, [...said(C, "r1", "Hello", "Hi"), ...said(C, "r2", "And?")], { updated_at: "2" });
   const events = serveRun(runOf("r2", C));
-  const news = new Promise((resolve) => otherTab.addEventListener("message", ({ data }) => resolve(data), { once: true }));
+  const news = new Promise((resolve) =>
+    otherTab.addEventListener("message", ({ data }) => resolve(data), { once: true }),
+  );
   writeDraft(C, "And?");
   const saying = chat.say("And?");
   assert.deepEqual([shown(), chat.isSending.value, chat.busy.value], [["Hello", "ended: Hi", "And?"], true, true]);
@@ -224,7 +239,9 @@ test("a message that could not be sent leaves all as it was, and is sent again w
   takes(C, runOf("r2", C));
   assert.equal(await chat.say("Only once"), true);
   assert.equal(chat.problem.value, null);
-  const keys = requests("POST", `/api/conversations/${C}/messages`).map(({ headers }) => headers.get("Idempotency-Key"));
+  const keys = requests("POST", `/api/conversations/${C}/messages`).map(({ headers }) =>
+    headers.get("Idempotency-Key"),
+  );
   assert.equal(new Set(keys).size, 1);
 });
 
@@ -344,7 +361,9 @@ test("what was read is there without a network, says how old it is, and is renew
 
 test("an older page is put before, asked for once, and missed in words", async () => {
   const page = (from: number, next: string | null) => {
-    const messages = Array.from({ length: 25 }, (_, n) => said(C, `r${from + n}`, `q${from + n}`, `a${from + n}`)).flat();
+    const messages = Array.from({ length: 25 }, (_, n) =>
+      said(C, `r${from + n}`, `q${from + n}`, `a${from + n}`),
+    ).flat();
     return Response.json({ items: messages.reverse(), next_cursor: next });
   };
   let broken = true;

@@ -37,7 +37,10 @@ test("a stream whose connection broke goes on at once after the last event, and 
 });
 
 test("a connection that the server ends because it is old is made again without a word", async () => {
-  answer(stream(event(1, "token", "a"), (response) => response.end()), ends);
+  answer(
+    stream(event(1, "token", "a"), (response) => response.end()),
+    ends,
+  );
   const { seen, ended } = follow();
   await ended;
   assert.deepEqual(seen, ["connected", "token a", "connected", "complete"]);
@@ -45,15 +48,19 @@ test("a connection that the server ends because it is old is made again without 
 });
 
 test("one goes on after the last event that had an id", async () => {
-  answer(stream(event(5, "token", "a") + event(null, "state", "processing"), (response) => response.end()), ends);
+  answer(
+    stream(event(5, "token", "a") + event(null, "state", "processing"), (response) => response.end()),
+    ends,
+  );
   await follow().ended;
   assert.deepEqual(resumedAfter(), [null, "5"]);
 });
 
 test("what is no event of ours is passed over", async () => {
   answer(
-    stream("id: 1\ndata: rubbish\n\n" + event(2, "weather", "sunny") + ": awake\n\n" + event(3, "complete", ""), (response) =>
-      response.end(),
+    stream(
+      "id: 1\ndata: rubbish\n\n" + event(2, "weather", "sunny") + ": awake\n\n" + event(3, "complete", ""),
+      (response) => response.end(),
     ),
   );
   const { seen, ended } = follow();

@@ -36,6 +36,7 @@ const wanted = computed(() => ready.value?.wanted ?? 0);
 const drawn = computed(() => ready.value?.drawn ?? 0);
 
 export const chatAt = computed(() => state.value.at);
+/** Why it could not be loaded; null: there is no such conversation. */
 export const failure = computed(() => (state.value.at === "failed" ? state.value.reason : null));
 export const conversation = computed(() => ready.value?.conversation ?? null);
 export const conversationId = computed(() => conversation.value?.id ?? null);
@@ -74,7 +75,7 @@ export const isEmpty = computed(
 export const isFilling = computed(() => drawn.value > wanted.value);
 const hasBefore = computed(() => ready.value !== null && ready.value.before !== null);
 export const hasEarlier = computed(() => wanted.value > 0 || hasBefore.value);
-export const loadingEarlier = computed(() => ready.value?.earlier === "loading");
+export const loadingEarlier = computed(() => ready.value?.loadingEarlier === true);
 
 /** What is open: what was begun for it tells what came of it, and is not heard any more once the person has gone elsewhere. */
 type Page = { hasLeft: () => boolean; tell: (event: ChatEvent) => void };
@@ -136,14 +137,14 @@ export function fill(whole = false): void {
 /** Shows what came before what is shown. */
 export async function loadEarlier(): Promise<void> {
   const shown = ready.peek();
-  if (shown === null || shown.earlier === "loading") return;
+  if (shown === null || shown.loadingEarlier) return;
   if (shown.wanted > 0 || shown.before === null) return dispatch({ type: "unfolded" });
   const here = page();
-  here.tell({ type: "earlier_asked" });
+  here.tell({ type: "earlier", asked: true });
   try {
     here.tell({ type: "earlier_loaded", piece: await loadPiece(shown.conversation.id, shown.before) });
   } catch (error) {
-    here.tell({ type: "earlier_failed" });
+    here.tell({ type: "earlier", asked: false });
     await explain(error, here);
   }
 }
@@ -187,7 +188,8 @@ export async function say(text: string): Promise<boolean> {
     // The person has gone elsewhere; the draft waits where it belongs.
     if (here.hasLeft()) return true;
     here.tell({ type: "unsent" });
-    if (wish.aborted) here.tell({ type: "problem", text: "You stopped the sending. Your message is back where you wrote it." });
+    if (wish.aborted)
+      here.tell({ type: "problem", text: "You stopped the sending. Your message is back where you wrote it." });
     else await explain(error, here);
     return false;
   }
@@ -198,11 +200,11 @@ export async function stop(): Promise<void> {
   const runId = liveRunId.peek();
   if (runId === null || stopping.peek()) return;
   const here = page();
-  here.tell({ type: "stop_asked" });
+  here.tell({ type: "stopping", asked: true });
   try {
     await runs.cancel(runId);
   } catch (error) {
-    here.tell({ type: "stop_failed" });
+    here.tell({ type: "stopping", asked: false });
     await explain(error, here);
   }
 }
@@ -256,8 +258,8 @@ async function load(id: string, here: Page): Promise<void> {
     const copy = unreachable ? findCopy(id) : undefined;
     if (unreachable) here.tell({ type: "unreachable" });
     if (copy !== undefined) here.tell({ type: "copied", copy });
-    else if (error instanceof ApiError && error.status === 404) here.tell({ type: "missing" });
-    else here.tell({ type: "failed", reason: describe(error) });
+    else
+      here.tell({ type: "failed", reason: error instanceof ApiError && error.status === 404 ? null : describe(error) });
   }
 }
 

@@ -46,7 +46,7 @@ export function ChatView() {
   const address = route.value;
   const empty = isEmpty.value;
   const scroller = useRef<HTMLDivElement>(null);
-  const isShown = at !== "missing" && at !== "failed";
+  const isShown = at !== "failed";
   const { atEnd, jump } = useEnd(scroller, isShown);
   useSpokenStatus();
 
@@ -299,7 +299,7 @@ function Loading() {
 
 function NotShown() {
   const address = route.value;
-  const missing = chatAt.value === "missing";
+  const missing = failure.value === null;
   return (
     <>
       <ChatHeader />
@@ -312,15 +312,17 @@ function NotShown() {
                 ? "You are offline"
                 : "The conversation could not be loaded"}
           </p>
-          <p class="text-soft">
-            {failure.value ?? "It may have been deleted, or belong to another account."}
-          </p>
+          <p class="text-soft">{failure.value ?? "It may have been deleted, or belong to another account."}</p>
           {missing ? (
             <a href="/" class="main-button" onClick={(event) => follow(event, "/")}>
               New chat
             </a>
           ) : (
-            <button type="button" class="main-button" onClick={() => address.page === "conversation" && void open(address.id)}>
+            <button
+              type="button"
+              class="main-button"
+              onClick={() => address.page === "conversation" && void open(address.id)}
+            >
               Try again
             </button>
           )}
