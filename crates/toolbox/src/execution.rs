@@ -165,7 +165,7 @@ pub async fn execute<W: World>(
         Ok(arguments) => arguments,
         Err(cause) => return Ok(refuse(world, &Failure::InvalidArguments(tool, cause)).await),
     };
-    let permitted = match permit(world, tool, &arguments).await? {
+    let permitted = match permit(world, tool, &arguments, sent).await? {
         Ok(permitted) => permitted,
         Err(otherwise) => return Ok(otherwise),
     };
@@ -219,6 +219,7 @@ async fn permit<W: World>(
     world: &W,
     tool: &Tool,
     arguments: &Map<String, Value>,
+    sent: &str,
 ) -> Result<Result<Permitted, Execution>, W::Error> {
     let permission = world.permission(tool).await?;
     let mut effect = decide(tool, &permission.installation, &permission.user);
@@ -229,7 +230,7 @@ async fn permit<W: World>(
     {
         // A schema that cannot be read proposes nothing.
         let schema = serde_json::from_str(tool.input_schema.get()).unwrap_or_default();
-        if !says_only(arguments, &schema, &world.written_by_person().await?) {
+        if !says_only(arguments, sent, &schema, &world.written_by_person().await?) {
             effect = Effect::Ask;
         }
     }
