@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use futures::future::{Either, select};
+use futures::{
+    FutureExt,
+    future::{Either, poll_immediate, select},
+};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -21,7 +24,8 @@ use crate::{
 const MAX_PAGES: usize = 32;
 /// Definitions of all pages together: a hundred times what a model is told of one server.
 const MAX_LISTING_BYTES: usize = 4 * 1024 * 1024;
-/// How long pages after the first are waited for, all together: a little less than whoever lists waits for the whole.
+/// How long pages after the first are waited for, counted from the very beginning: a little less than whoever lists waits for the whole. If the
+/// first takes longer, it alone is the list.
 const PAGES_LIMIT: Duration = Duration::from_secs(4);
 /// More tools than any model could be told about.
 const MAX_TOOLS: usize = 2048;
@@ -73,6 +77,9 @@ pub enum Cut {
     /// The definitions are too long.
     #[error("the list is longer than {MAX_LISTING_BYTES} bytes")]
     Bytes,
+    /// Where the next page begins is said in too many words.
+    #[error("the cursor of its next page is longer than {MAX_CURSOR_BYTES} bytes")]
+    Cursor,
     /// A page that is not the first cannot be had.
     #[error("its page {number} cannot be read: {cause}")]
     Page {
@@ -104,6 +111,9 @@ impl<T: Transport> Client<T> {
     /// # Errors
     /// [`ClientError`]. A server without tools has an empty list.
     pub async fn list_tools(&self) -> Result<Listing, ClientError> {
+        let mut over = pin!(self.transport.sleep(PAGES_LIMIT).fuse());
+        // Time passes from when it is first looked at.
+        let _ = poll_immediate(over.as_mut()).await;
         let era = self.connect().await?;
         let connection = self.connection.borrow().clone();
         let mut listing = Listing {
@@ -119,7 +129,6 @@ impl<T: Transport> Client<T> {
         let mut definitions: HashMap<String, Box<RawValue>> = HashMap::new();
         let mut cursors: Vec<Box<RawValue>> = Vec::new();
         let mut bytes = 0_usize;
-        let mut over = pin!(self.transport.sleep(PAGES_LIMIT));
         for number in 1..=MAX_PAGES {
             let cursor = cursors.last().map(AsRef::as_ref);
             let page = match number {
@@ -160,7 +169,7 @@ impl<T: Transport> Client<T> {
                 return Ok(listing);
             }
             if next.get().len() > MAX_CURSOR_BYTES {
-                listing.cut = Some(Cut::Bytes);
+                listing.cut = Some(Cut::Cursor);
                 return Ok(listing);
             }
             cursors.push(next);
