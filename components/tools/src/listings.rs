@@ -5,7 +5,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     rc::Rc,
     time::{Duration, Instant},
 };
@@ -15,10 +15,17 @@ use mcp::{Listing, RefusedTool};
 use platform::SpinDatabase;
 use serde::{Deserialize, Serialize};
 use storage::{StorageError, Store, tool_listings::ToolListing};
-use toolbox::{Annotations, Catalog, Fault, Tool, catalog::mend};
+use toolbox::{
+    Annotations, Catalog, Fault, Tool,
+    catalog::{Refused, mend},
+};
 use web::log::{Level, log};
 
-use crate::{COMPONENT, clients, config::Config, servers::Server};
+use crate::{
+    COMPONENT, clients,
+    config::Config,
+    servers::{Server, fit},
+};
 
 /// A server that takes longer to say what it has is down.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -257,14 +264,7 @@ pub(crate) async fn listed(config: &Config, store: &Store<SpinDatabase>) -> Resu
         (server, tools)
     };
     let catalog = Catalog::new(lists.into_iter().map(tools).collect());
-    for refused in catalog.refused() {
-        let (name, reason) = (refused.name(), refused.reason.to_string());
-        log(COMPONENT, Level::Warn, "a tool is left out", serde_json::json!({ "tool": name, "cause": reason }));
-        problems.push(match refused.reason.is_of_part() {
-            true => Problem::in_part(&refused.server, &reason),
-            false => Problem::left_out(&refused.server, refused.tool.as_deref(), &reason),
-        });
-    }
+    problems.extend(left_out(&catalog, &config.servers));
     let listed = Rc::new(Listed {
         catalog,
         problems,
@@ -274,6 +274,41 @@ pub(crate) async fn listed(config: &Config, store: &Store<SpinDatabase>) -> Resu
     });
     LISTED.set(Some(Rc::clone(&listed)));
     Ok(listed)
+}
+
+/// What cannot be in the catalog, logged and told within limits: what tools are called is other people's words, and there may be two thousand.
+fn left_out(catalog: &Catalog, servers: &[Server]) -> Vec<Problem> {
+    let mut by_server: BTreeMap<&str, Vec<&Refused>> = BTreeMap::new();
+    for refused in catalog.refused() {
+        by_server.entry(&refused.server).or_default().push(refused);
+    }
+    let problems_of = |(name, all): (&str, Vec<&Refused>)| {
+        let server = servers.iter().find(|server| server.name == name);
+        let masked = |words: &str| server.map_or_else(|| fit(words), |server| server.masked(words));
+        for refused in all.iter().take(MAX_REFUSED_LOGGED) {
+            let (tool, cause) = (masked(&refused.name()), masked(&refused.reason.to_string()));
+            log(COMPONENT, Level::Warn, "a tool is left out", serde_json::json!({ "tool": tool, "cause": cause }));
+        }
+        let problems = all.iter().map(|refused| {
+            let reason = masked(&refused.reason.to_string());
+            match refused.reason.is_of_part() {
+                true => Problem::in_part(&fit(name), &reason),
+                false => Problem::left_out(&fit(name), refused.tool.as_deref().map(masked).as_deref(), &reason),
+            }
+        });
+        first(&fit(name), problems.collect())
+    };
+    by_server.into_iter().flat_map(problems_of).collect()
+}
+
+/// Of what is wrong with a server, as much as anybody reads, and that there is more.
+fn first(server: &str, mut problems: Vec<Problem>) -> Vec<Problem> {
+    let more = problems.len().saturating_sub(MAX_PROBLEMS);
+    if more > 0 {
+        problems.truncate(MAX_PROBLEMS);
+        problems.push(Problem::in_part(server, &format!("{more} more of its tools are left out")));
+    }
+    problems
 }
 
 /// What is kept. Of what is too old, only what nobody else asks for anew is not fresh.
@@ -365,7 +400,7 @@ fn problems(server: &Server, listing: &Listing) -> Vec<Problem> {
         let name = server.masked(&refused.name);
         Problem::left_out(&server.name, Some(&name), &server.masked(&refused.reason))
     });
-    cut.into_iter().chain(refused).take(MAX_PROBLEMS).collect()
+    first(&server.name, cut.into_iter().chain(refused).collect())
 }
 
 fn remote_ttl_ms(listing: &Listing) -> i64 {
@@ -418,4 +453,50 @@ fn secret(secret: Secret) -> Option<Secret> {
     let title = if title.trim().is_empty() { name.clone() } else { cut(&title, MAX_SECRET_TITLE_CHARS) };
     let description = cut(&description, MAX_SECRET_DESCRIPTION_CHARS);
     named.then_some(Secret { name, title, description, visible, optional })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::value::RawValue;
+    use toolbox::RemoteServer;
+
+    use super::*;
+
+    fn tool(name: String) -> Tool {
+        Tool {
+            server: "wiki".to_owned(),
+            name,
+            title: None,
+            description: String::new(),
+            input_schema: RawValue::from_string(r#"{"type":"object"}"#.to_owned()).unwrap(),
+            output_schema: None,
+            is_mended: false,
+            annotations: Annotations::default(),
+            remote: true,
+            reads_private: false,
+            always_asks: false,
+            result_ttl_ms: None,
+        }
+    }
+
+    #[test]
+    fn what_is_told_of_tools_that_are_left_out_is_bounded_and_fit_to_be_shown() {
+        let list = r#"[{"name":"wiki","url":"https://h/mcp","authorization":"Bearer a-token-of-ours"}]"#;
+        let server = Server::remote(RemoteServer::parse_list(list).unwrap().remove(0));
+        let named = |n: usize| format!("\u{1b}[2J\n a-token-of-ours {n}{}", "x".repeat(5_000));
+        let tools = (0..200).map(|n| tool(named(n))).collect();
+        let catalog = Catalog::new(vec![("wiki".to_owned(), tools), ("a\u{1b}*".to_owned(), Vec::new())]);
+        let problems = left_out(&catalog, &[server]);
+        assert_eq!(problems.iter().filter(|problem| problem.tool.is_some()).count(), MAX_PROBLEMS);
+        let last = problems.last().unwrap();
+        assert_eq!((last.server.as_str(), &last.tool), ("wiki", &None));
+        assert!(last.message.contains("150 more"), "{}", last.message);
+        for problem in &problems {
+            let shown =
+                format!("{} {} {}", problem.server, problem.tool.as_deref().unwrap_or_default(), problem.message);
+            assert!(!shown.contains(char::is_control) && !shown.contains("a-token"), "{shown:?}");
+            assert!(shown.chars().count() < 600, "{shown}");
+        }
+        assert_eq!(problems.iter().filter(|problem| problem.server != "wiki").count(), 1);
+    }
 }
