@@ -1,12 +1,18 @@
 //! The style sheets that a document has in itself (`<style>`), as far as one can say without its tree what they hide: rules for an element by
 //! its name, its id and its classes. What depends on other elements, on the state of one or on the device hides nothing here.
 
-use std::collections::HashMap;
+use std::{
+    cell::Cell,
+    collections::{HashMap, HashSet},
+};
 
 use crate::style::Style;
 
 /// How many rules are kept that can hide something. Large pages with their styles in themselves have some hundred.
 const RULES_MAX: usize = 2_000;
+/// How many comparisons the rules and the elements of a document may cost: a twentieth of a second of them. Large pages need some hundred thousand.
+/// Of elements that come later, those count as hidden that a rule is about: no page can buy with its length that what it hides is read.
+const COMPARISONS_MAX: usize = 4_000_000;
 /// How many classes of an element are looked at.
 const CLASSES_MAX: usize = 30;
 /// How deep blocks such as `@media` are looked into.
@@ -21,6 +27,10 @@ pub(crate) struct Sheet {
     /// Where in the list a rule is, by its text; and which are about a class, a name, or an id.
     known: HashMap<String, usize>,
     places: HashMap<String, Vec<usize>>,
+    /// The same of those that are too many and may hide something.
+    unread: HashSet<String>,
+    /// How much may still be compared.
+    left: Cell<usize>,
 }
 
 /// `p#id.one.two`; each part as it is written.
@@ -31,7 +41,7 @@ struct Selector {
 impl Sheet {
     /// Those of all `<style>` of a document; also of those that follow what they are about.
     pub(crate) fn of(html: &str) -> Self {
-        let mut sheet = Self::default();
+        let mut sheet = Self { left: Cell::new(COMPARISONS_MAX), ..Self::default() };
         for text in styles(html) {
             sheet.read(&crate::style::plain(text), DEPTH_MAX);
         }
@@ -67,7 +77,11 @@ impl Sheet {
             *known = known.then(&style);
             return;
         }
-        let Some(parsed) = Selector::read(selector).filter(|_| self.rules.len() < RULES_MAX) else { return };
+        let Some(mut parsed) = Selector::read(selector) else { return };
+        if self.rules.len() >= RULES_MAX {
+            self.unread.extend(parsed.parts.pop().filter(|_| style.may_hide()));
+            return;
+        }
         let at = self.rules.len();
         if let Some(last) = parsed.parts.last() {
             self.places.entry(last.clone()).or_default().push(at);
@@ -90,15 +104,34 @@ impl Sheet {
         }
         // Style sheets of pages without a doctype do not tell apart upper and lower case.
         parts.iter_mut().for_each(|part| part.make_ascii_lowercase());
-        let mut found: Vec<usize> = parts.iter().filter_map(|part| self.places.get(part)).flatten().copied().collect();
+        let places: Vec<&Vec<usize>> = parts.iter().filter_map(|part| self.places.get(part)).collect();
+        let is_known =
+            !parts.iter().any(|part| self.unread.contains(part)) && self.pay(places.iter().map(|at| at.len()));
+        if !is_known {
+            return Style { is_gone: true, ..style };
+        }
+        let mut found: Vec<usize> = places.into_iter().flatten().copied().collect();
         found.sort_unstable();
         found.dedup();
         for (selector, said) in found.into_iter().filter_map(|at| self.rules.get(at)) {
+            if !self.pay([selector.parts.len().saturating_mul(parts.len())]) {
+                return Style { is_gone: true, ..style };
+            }
             if selector.parts.iter().all(|part| parts.contains(part)) {
                 style = style.then(said);
             }
         }
         style
+    }
+}
+
+impl Sheet {
+    /// Whether so much may still be compared. What costs nothing always may.
+    fn pay(&self, comparisons: impl IntoIterator<Item = usize>) -> bool {
+        let cost = comparisons.into_iter().fold(0_usize, usize::saturating_add);
+        let left = self.left.get().checked_sub(cost);
+        self.left.set(left.unwrap_or_default());
+        left.is_some()
     }
 }
 
