@@ -2,7 +2,7 @@
 //!
 //! What a body is, it says itself by its first sign; what its header says counts only where that says nothing.
 
-use std::{collections::VecDeque, fmt};
+use std::{cell::RefCell, collections::VecDeque, fmt, rc::Rc};
 
 use futures::StreamExt;
 use http::{HeaderMap, header};
@@ -13,7 +13,7 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::{BodyStream, ClientError};
-use crate::{header::is, wire::Message};
+use crate::{header::is, lenient, wire::Message};
 
 /// An error's body is read up to this: it is shown, at most, in part.
 pub(crate) const MAX_ERROR_BYTES: usize = 64 * 1024;
@@ -185,14 +185,42 @@ impl Messages {
     }
 }
 
-/// The messages of a text: one, or a list of them as servers before 2025-06-18 send it. None, if there is none in it.
+/// The messages of a text: one, one a line, or a list of them as servers before 2025-06-18 send it. None, if there is none in it.
 fn parse(text: &[u8]) -> Result<Vec<Message>, ClientError> {
     let text = String::from_utf8_lossy(text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text));
-    if !text.trim_start().starts_with('[') {
-        return Ok(serde_json::from_str(&text).ok().into_iter().collect());
+    // Of what is only passed on, nobody looks at the escapes before it is read.
+    if !lenient::may_have_half_a_sign(&text) {
+        let messages = parse_json(&text)?;
+        if !messages.is_empty() {
+            return Ok(messages);
+        }
     }
-    let Batch { messages, is_over } = serde_json::from_str(&text).unwrap_or_default();
-    if is_over { Err(ClientError::TooManyMessages) } else { Ok(messages) }
+    parse_json(&lenient::as_json(&text))
+}
+
+fn parse_json(text: &str) -> Result<Vec<Message>, ClientError> {
+    match text.trim_start().as_bytes().first() {
+        Some(b'[') => {
+            let Batch { messages, is_over } = serde_json::from_str(text).unwrap_or_default();
+            if is_over { Err(ClientError::TooManyMessages) } else { Ok(messages) }
+        }
+        // A gateway has packed it into a text.
+        Some(b'"') => {
+            let inner: Option<String> = serde_json::from_str(text).ok();
+            Ok(inner.and_then(|inner| serde_json::from_str(&inner).ok()).into_iter().collect())
+        }
+        _ => {
+            let mut messages = Vec::new();
+            for message in serde_json::Deserializer::from_str(text).into_iter::<Message>() {
+                let Ok(message) = message else { break };
+                if messages.len() >= MAX_BATCH {
+                    return Err(ClientError::TooManyMessages);
+                }
+                messages.push(message);
+            }
+            Ok(messages)
+        }
+    }
 }
 
 /// A list of messages, up to [`MAX_BATCH`]. What is none is left out.
@@ -230,13 +258,26 @@ impl<'de> Deserialize<'de> for Batch {
     }
 }
 
-/// The error that an answer of another status than 2xx has in its body, if it has one.
-pub(crate) async fn error_message(headers: &HeaderMap, body: BodyStream) -> Option<Message> {
-    let mut messages = Messages::new(headers, body, MAX_ERROR_BYTES);
+/// The error that an answer of another status than 2xx has in its body, if it has one, and the body's text.
+pub(crate) async fn error_message(headers: &HeaderMap, body: BodyStream) -> (Option<Message>, String) {
+    let seen = Rc::new(RefCell::new(Vec::new()));
+    let copied = Rc::clone(&seen);
+    let body = body.inspect(move |chunk| {
+        let mut copied = copied.borrow_mut();
+        if let Ok(chunk) = chunk
+            && copied.len() < MAX_ERROR_BYTES
+        {
+            copied.extend_from_slice(chunk);
+        }
+    });
+    let mut messages = Messages::new(headers, Box::pin(body), MAX_ERROR_BYTES);
+    let mut found = None;
     while let Ok(Some(message)) = messages.next().await {
         if message.error.is_some() {
-            return Some(message);
+            found = Some(message);
+            break;
         }
     }
-    None
+    let text = String::from_utf8_lossy(&seen.borrow()).into_owned();
+    (found, text)
 }

@@ -90,11 +90,11 @@ pub enum Cut {
     },
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Page {
     #[serde(default)]
-    tools: Option<Vec<Box<RawValue>>>,
+    tools: Option<Box<RawValue>>,
     /// Anything: it is opaque and goes back as it came.
     #[serde(default)]
     next_cursor: Option<Box<RawValue>>,
@@ -102,6 +102,34 @@ struct Page {
     ttl_ms: Option<i64>,
     #[serde(default, deserialize_with = "lenient::field")]
     cache_scope: Option<String>,
+}
+
+/// Tools that lie in an object of their name once more.
+#[derive(Deserialize)]
+struct Nested {
+    #[serde(default)]
+    tools: Vec<Box<RawValue>>,
+}
+
+impl Page {
+    /// Some servers forget the object around the list, or what is in it.
+    fn read(result: &RawValue) -> serde_json::Result<Self> {
+        if result.get().starts_with('[') {
+            return Ok(Self { tools: Some(result.to_owned()), ..Self::default() });
+        }
+        Ok(serde_json::from_str::<Option<Self>>(result.get())?.unwrap_or_default())
+    }
+
+    fn definitions(&self) -> serde_json::Result<Vec<Box<RawValue>>> {
+        let Some(tools) = &self.tools else { return Ok(Vec::new()) };
+        let mut definitions = if tools.get().starts_with('{') {
+            serde_json::from_str::<Nested>(tools.get())?.tools
+        } else {
+            serde_json::from_str(tools.get())?
+        };
+        definitions.retain(|definition: &Box<RawValue>| definition.get() != "null");
+        Ok(definitions)
+    }
 }
 
 impl<T: Transport> Client<T> {
@@ -135,7 +163,7 @@ impl<T: Transport> Client<T> {
                 1 => self.page(cursor).await,
                 _ => self.page_before(over.as_mut(), cursor).await,
             };
-            let page = match page {
+            let (page, listed) = match page {
                 Ok(page) => page,
                 Err(ClientError::Protocol { code: METHOD_NOT_FOUND, .. }) if number == 1 => return Ok(listing),
                 Err(error) if number == 1 => return Err(error),
@@ -144,7 +172,7 @@ impl<T: Transport> Client<T> {
                     return Ok(listing);
                 }
             };
-            for definition in page.tools.unwrap_or_default() {
+            for definition in listed {
                 bytes += definition.get().len();
                 listing.cut = match () {
                     () if bytes > MAX_LISTING_BYTES => Some(Cut::Bytes),
@@ -183,20 +211,21 @@ impl<T: Transport> Client<T> {
         &self,
         over: Pin<&mut impl Future<Output = ()>>,
         cursor: Option<&RawValue>,
-    ) -> Result<Page, ClientError> {
+    ) -> Result<(Page, Vec<Box<RawValue>>), ClientError> {
         match select(pin!(self.page(cursor)), over).await {
             Either::Left((page, _)) => page,
             Either::Right(((), _)) => Err(TransportError::TimedOut.into()),
         }
     }
 
-    async fn page(&self, cursor: Option<&RawValue>) -> Result<Page, ClientError> {
+    async fn page(&self, cursor: Option<&RawValue>) -> Result<(Page, Vec<Box<RawValue>>), ClientError> {
         let mut call = Call::new("tools/list");
         if let Some(cursor) = cursor {
             call.params.insert("cursor", cursor.to_owned());
         }
-        let page = self.exchange(call, None).await?;
-        serde_json::from_str(page.get()).map_err(|error| ClientError::Malformed(error.to_string()))
+        let result = self.exchange(call, None).await?;
+        let page = Page::read(&result).and_then(|page| page.definitions().map(|definitions| (page, definitions)));
+        page.map_err(|error| ClientError::Malformed(error.to_string()))
     }
 }
 
@@ -220,6 +249,20 @@ impl Listing {
     }
 }
 
+/// How a tool wants to be called (2025-11-25, "Tool-Level Negotiation").
+#[derive(Deserialize)]
+struct Executed {
+    #[serde(default, deserialize_with = "lenient::field")]
+    execution: Execution,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Execution {
+    #[serde(default)]
+    task_support: Option<String>,
+}
+
 fn read(definition: &RawValue, era: Era) -> Result<Tool, RefusedTool> {
     #[derive(Deserialize)]
     struct Named {
@@ -230,6 +273,13 @@ fn read(definition: &RawValue, era: Era) -> Result<Tool, RefusedTool> {
         RefusedTool { name, reason }
     };
     let tool: Tool = serde_json::from_str(definition.get()).map_err(|error| refused(error.to_string()))?;
+    let task = serde_json::from_str::<Executed>(definition.get()).ok().and_then(|tool| tool.execution.task_support);
+    if task.as_deref() == Some("required") {
+        return Err(RefusedTool {
+            name: tool.name,
+            reason: "it can only be called as a task, which is not done here".to_owned(),
+        });
+    }
     // Before 2026-07-28 the extension means nothing.
     if era == Era::Modern {
         header::parameters(&tool.input_schema).map_err(refused)?;
