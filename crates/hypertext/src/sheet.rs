@@ -20,6 +20,9 @@ const DEPTH_MAX: usize = 3;
 /// The blocks whose rules hold for everybody who looks at a screen.
 const FOR_ALL: [&str; 6] = ["@media all", "@media screen", "@media only screen", "@media only all", "@layer", "@scope"];
 
+/// Elements whose style sheets do not hold, and their ends.
+const UNREAD: [(&str, &str); 3] = [("script", "</script"), ("noscript", "</noscript"), ("template", "</template")];
+
 /// The rules of a document that may hide something, or show it again.
 #[derive(Default)]
 pub(crate) struct Sheet {
@@ -43,7 +46,8 @@ impl Sheet {
     pub(crate) fn of(html: &str) -> Self {
         let mut sheet = Self { left: Cell::new(COMPARISONS_MAX), ..Self::default() };
         for text in styles(html) {
-            sheet.read(&crate::style::plain(text), DEPTH_MAX);
+            // Signs of a comment in HTML mean nothing in a sheet (CSS Syntax 3, "CDO").
+            sheet.read(&crate::style::plain(text).replace("<!--", " ").replace("-->", " "), DEPTH_MAX);
         }
         sheet
     }
@@ -59,7 +63,7 @@ impl Sheet {
             if prelude.starts_with('@') {
                 let is_for_all = FOR_ALL.iter().any(|start| {
                     prelude.strip_prefix(start).is_some_and(|rest| start.starts_with("@l") || rest.trim().is_empty())
-                });
+                }) || (prelude.starts_with("@supports") && !prelude.contains("not"));
                 if let Some(depth) = depth.checked_sub(1).filter(|_| is_for_all) {
                     self.read(body, depth);
                 }
@@ -67,7 +71,7 @@ impl Sheet {
             }
             let style = Style::read(body);
             if style.may_hide() || style.is_displayed || style.size.is_some() {
-                prelude.split(',').for_each(|selector| self.add(selector.trim(), style));
+                prelude.split(',').for_each(|selector| self.add(&of_itself(selector), style));
             }
         }
     }
@@ -154,6 +158,15 @@ impl Selector {
     }
 }
 
+/// A selector without what every element stands in.
+fn of_itself(selector: &str) -> String {
+    let selector = selector.replace('>', " > ");
+    let parts: Vec<&str> = selector.split_whitespace().collect();
+    let outer = parts.iter().take_while(|part| matches!(**part, "html" | "body" | ":root" | "*" | ">")).count();
+    let inner = parts.get(outer..).filter(|inner| !inner.is_empty()).unwrap_or(&parts).join(" ");
+    inner.strip_prefix('*').filter(|rest| rest.starts_with(['.', '#'])).map_or_else(|| inner.clone(), str::to_owned)
+}
+
 /// Where a block ends that has just begun.
 fn block_end(block: &str) -> usize {
     let (mut depth, mut quote) = (0_usize, None);
@@ -172,7 +185,7 @@ fn block_end(block: &str) -> usize {
     block.len()
 }
 
-/// The texts of all `<style>`, without those in comments and scripts.
+/// The texts of all `<style>`, without those in comments, in scripts and where scripts replace them.
 fn styles(html: &str) -> Vec<&str> {
     let mut found = Vec::new();
     let mut rest = html;
@@ -184,13 +197,16 @@ fn styles(html: &str) -> Vec<&str> {
         if let Some(comment) = tag.strip_prefix("!--") {
             rest =
                 if comment.starts_with('>') { comment } else { comment.split_once("-->").map_or("", |(_, rest)| rest) };
-        } else if begins("script") {
-            rest = until_end(tag, "</script").1;
+        } else if let Some(end) = UNREAD.iter().find_map(|(name, end)| begins(name).then_some(*end)) {
+            rest = until_end(tag, end).1;
         } else if begins("style") {
             let Some((attributes, text)) = tag.split_once('>') else { break };
             let (text, after) = until_end(text, "</style");
+            let attributes = attributes.to_ascii_lowercase();
             // For paper, or for narrow screens.
-            if !attributes.to_ascii_lowercase().contains("media") {
+            let is_for_all = ["screen", "all"].iter().any(|medium| attributes.contains(medium))
+                && !["(", "not", "print"].iter().any(|other| attributes.contains(other));
+            if !attributes.contains("media") || is_for_all {
                 found.push(text);
             }
             rest = after;
