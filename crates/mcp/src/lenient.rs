@@ -1,6 +1,8 @@
 //! Reads what servers send as far as it makes sense: a hint that is `null`, a number where a text belongs or a piece of content without its
 //! media type costs that much and no more. What must be there to mean anything is still missed by whoever needs it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::{Value, value::RawValue};
 
@@ -47,6 +49,12 @@ pub(crate) fn as_json(text: &str) -> String {
         rest = rest.get(length..).unwrap_or_default();
     }
     json
+}
+
+/// An object of which each key is there once: the last counts. Not what lies within.
+pub(crate) fn each_key_once(json: &str) -> Option<String> {
+    let fields: BTreeMap<String, Box<RawValue>> = serde_json::from_str(json).ok()?;
+    serde_json::to_string(&fields).ok()
 }
 
 /// An escape at the beginning of a text as it may be written, and how long it is there.
@@ -101,11 +109,9 @@ pub(crate) fn content(value: Value) -> Content {
     };
     let get = |key: &str| piece.get(key).and_then(text);
     let kind = get("type").unwrap_or_default();
-    let media = || get("mimeType").unwrap_or_else(|| UNKNOWN_MEDIA.to_owned());
+    let media = || get("mimeType").or_else(|| get("mime_type")).unwrap_or_else(|| UNKNOWN_MEDIA.to_owned());
     let read = match kind.as_str() {
-        "image" => {
-            get("data").map(|data| Content::Image { data, mime_type: media() }).or_else(|| image_elsewhere(&piece))
-        }
+        "image" => get("data").map(|data| image(data, media())).or_else(|| image_elsewhere(&piece)),
         "image_url" => image_elsewhere(&piece),
         "audio" => get("data").map(|data| Content::Audio { data, mime_type: media() }),
         "resource_link" => link(&piece).map(Content::ResourceLink),
@@ -115,6 +121,14 @@ pub(crate) fn content(value: Value) -> Content {
         _ => get("text").map(|text| Content::Text { text }),
     };
     read.unwrap_or_else(|| Content::Other(kind.chars().take(MAX_KIND_CHARS).collect()))
+}
+
+/// An image; its type may stand in front of its data (RFC 2397).
+fn image(data: String, mime_type: String) -> Content {
+    match data.strip_prefix("data:").and_then(|address| address.split_once(";base64,")) {
+        Some((named, data)) => Content::Image { data: data.to_owned(), mime_type: named.to_owned() },
+        None => Content::Image { data, mime_type },
+    }
 }
 
 /// An image as models' servers have it: with its data in a part, or only its address.

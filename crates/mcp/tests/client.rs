@@ -458,3 +458,15 @@ fn an_address_is_asked_as_it_was_given_with_its_slash_or_without() {
         assert_eq!(*asked.borrow(), [address, address]);
     }
 }
+
+#[test]
+fn a_schema_is_read_under_either_of_its_names() {
+    for name in ["inputSchema", "input_schema"] {
+        let server = Scripted::new(|method, _, message| match method {
+            "server/discover" => discovered(message),
+            _ => result(message, &json!({"tools": [{"name": "it", name: {"type": "object", "required": ["a"]}}]})),
+        });
+        let listing = block_on(client(&server).list_tools()).unwrap();
+        assert_eq!(listing.tools[0].input_schema.get(), r#"{"required":["a"],"type":"object"}"#, "{name}");
+    }
+}

@@ -195,7 +195,11 @@ fn parse(text: &[u8]) -> Result<Vec<Message>, ClientError> {
             return Ok(messages);
         }
     }
-    parse_json(&lenient::as_json(&text))
+    let messages = parse_json(&lenient::as_json(&text))?;
+    if !messages.is_empty() {
+        return Ok(messages);
+    }
+    lenient::each_key_once(&text).map_or(Ok(Vec::new()), |text| parse_json(&text))
 }
 
 fn parse_json(text: &str) -> Result<Vec<Message>, ClientError> {

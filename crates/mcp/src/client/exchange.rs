@@ -431,7 +431,23 @@ fn protocol(mut error: RpcError) -> ClientError {
     if error.code == URL_ELICITATION_REQUIRED {
         error.message.push_str(&pages_to_open(error.data.as_ref()));
     }
+    if let Some(detail) = detail(error.data.as_ref()).filter(|detail| !error.message.contains(detail.as_str())) {
+        error.message = format!("{} ({detail})", error.message);
+    }
     ClientError::Protocol { code: error.code, message: error.message, data: error.data }
+}
+
+/// What an error says beside its message: some have nothing but "Internal error" in that.
+fn detail(data: Option<&Value>) -> Option<String> {
+    let said = match data? {
+        Value::String(text) => text,
+        Value::Object(fields) => {
+            ["detail", "details", "message", "error", "reason"].iter().find_map(|name| fields.get(*name)?.as_str())?
+        }
+        _ => return None,
+    };
+    let said: String = said.trim().chars().take(MAX_WORD_CHARS).collect();
+    (!said.is_empty()).then_some(said)
 }
 
 /// What a person has to open in a browser before this can be done, in the server's words.

@@ -122,12 +122,12 @@ impl Page {
 
     fn definitions(&self) -> serde_json::Result<Vec<Box<RawValue>>> {
         let Some(tools) = &self.tools else { return Ok(Vec::new()) };
-        let mut definitions = if tools.get().starts_with('{') {
+        let mut definitions: Vec<Box<RawValue>> = if tools.get().starts_with('{') {
             serde_json::from_str::<Nested>(tools.get())?.tools
         } else {
             serde_json::from_str(tools.get())?
         };
-        definitions.retain(|definition: &Box<RawValue>| definition.get() != "null");
+        definitions.retain(|definition| definition.get() != "null");
         Ok(definitions)
     }
 }
@@ -272,7 +272,13 @@ fn read(definition: &RawValue, era: Era) -> Result<Tool, RefusedTool> {
         let name = serde_json::from_str::<Named>(definition.get()).map(|named| named.name).unwrap_or_default();
         RefusedTool { name, reason }
     };
-    let tool: Tool = serde_json::from_str(definition.get()).map_err(|error| refused(error.to_string()))?;
+    let tool: Tool = match serde_json::from_str(definition.get()) {
+        Ok(tool) => tool,
+        Err(error) => {
+            let once = lenient::each_key_once(definition.get()).and_then(|once| serde_json::from_str(&once).ok());
+            once.ok_or_else(|| refused(error.to_string()))?
+        }
+    };
     let task = serde_json::from_str::<Executed>(definition.get()).ok().and_then(|tool| tool.execution.task_support);
     if task.as_deref() == Some("required") {
         return Err(RefusedTool {
