@@ -232,14 +232,18 @@ impl<T: Transport> Client<T> {
             Era::Modern => self.exchange_modern(call, on_progress).await,
             Era::Legacy => {
                 let again = call.clone();
-                match self.exchange_legacy(call, reborrow(&mut on_progress)).await {
-                    // Nothing was done in it, so this may be sent again.
-                    Err(ClientError::SessionEnded) => {
-                        self.initialize().await?;
-                        self.exchange_legacy(again, on_progress).await
-                    }
-                    answer => answer,
+                let answer = self.exchange_legacy(call, reborrow(&mut on_progress)).await;
+                let is_lost = match &answer {
+                    Err(ClientError::SessionEnded) => true,
+                    Err(ClientError::Protocol { message, .. }) => self.has_session() && has_lost_it(message),
+                    _ => false,
+                };
+                if !is_lost {
+                    return answer;
                 }
+                // Nothing was done in it, so this may be sent again.
+                self.initialize().await?;
+                self.exchange_legacy(again, on_progress).await
             }
         }
     }
@@ -281,14 +285,7 @@ impl<T: Transport> Client<T> {
             let session = response.headers().get(HEADER_SESSION).filter(|session| !session.is_empty());
             self.connection.borrow_mut().session = session.cloned();
         }
-        match self.read(id, response, on_progress).await {
-            Err(ClientError::Protocol { message, .. })
-                if self.has_session() && !initializing && has_lost_it(&message) =>
-            {
-                Err(ClientError::SessionEnded)
-            }
-            answer => answer,
-        }
+        self.read(id, response, on_progress).await
     }
 
     fn legacy_request(&self, body: Vec<u8>) -> Result<Request<Bytes>, ClientError> {
