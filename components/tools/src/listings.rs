@@ -5,7 +5,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     rc::Rc,
     time::{Duration, Instant},
 };
@@ -15,16 +15,14 @@ use mcp::{Listing, RefusedTool};
 use platform::SpinDatabase;
 use serde::{Deserialize, Serialize};
 use storage::{StorageError, Store, tool_listings::ToolListing};
-use toolbox::{
-    Annotations, Catalog, Fault, Tool,
-    catalog::{Refused, mend},
-};
+use toolbox::{Annotations, Catalog, Fault, Tool, catalog::mend};
 use web::log::{Level, log};
 
 use crate::{
     COMPONENT, clients,
     config::Config,
-    servers::{Server, fit},
+    problems::{self, MAX_REFUSED_LOGGED, Problem},
+    servers::Server,
 };
 
 /// A server that takes longer to say what it has is down.
@@ -37,10 +35,6 @@ const AGE: Duration = Duration::from_secs(60);
 const REMOTE_PAUSE_MS: i64 = 60_000;
 /// The same when nothing is known of it yet: somebody may be setting it up.
 const FIRST_PAUSE_MS: i64 = 10_000;
-/// Lines about one listing in the log.
-const MAX_REFUSED_LOGGED: usize = 10;
-/// What is said about one server: more is read by nobody.
-const MAX_PROBLEMS: usize = 50;
 /// How long when a server did not answer.
 const AGE_WITHOUT: Duration = Duration::from_secs(5);
 /// The shortest and the longest time for which a list elsewhere is believed, whatever its server says.
@@ -121,45 +115,6 @@ pub(crate) struct Secret {
 
 /// A tool and the secrets that it needs.
 type ListedTool = (Tool, Vec<Secret>);
-
-/// What is wrong with a server or a tool, in words.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(crate) struct Problem {
-    pub(crate) server: String,
-    /// `None`: the server itself.
-    pub(crate) tool: Option<String>,
-    /// For everybody.
-    pub(crate) message: String,
-    /// For whoever runs the installation.
-    pub(crate) advice: Option<String>,
-}
-
-impl Problem {
-    fn away(server: &Server, fault: &Fault) -> Self {
-        let advice = Some(fault.advice(server.remote).to_owned());
-        Self { server: server.name.clone(), tool: None, message: fault.what(), advice }
-    }
-
-    /// None of the servers elsewhere is there.
-    fn unread(cause: &str) -> Self {
-        let message = "The list of servers elsewhere cannot be read, so there are none.".to_owned();
-        let advice = Some(format!("Correct remote_mcp_servers: {cause}."));
-        Self { server: "remote_mcp_servers".to_owned(), tool: None, message, advice }
-    }
-
-    /// A tool, or all of a server.
-    fn left_out(server: &str, tool: Option<&str>, reason: &str) -> Self {
-        let what = if tool.is_some() { "tool" } else { "server" };
-        let message = format!("This {what} is left out: {reason}.");
-        Self { server: server.to_owned(), tool: tool.map(str::to_owned), message, advice: None }
-    }
-
-    /// Some of a server's tools.
-    fn in_part(server: &str, reason: &str) -> Self {
-        let message = format!("Not all of it is here: {reason}.");
-        Self { server: server.to_owned(), tool: None, message, advice: None }
-    }
-}
 
 /// What a server was heard to have.
 struct Heard {
@@ -264,7 +219,7 @@ pub(crate) async fn listed(config: &Config, store: &Store<SpinDatabase>) -> Resu
         (server, tools)
     };
     let catalog = Catalog::new(lists.into_iter().map(tools).collect());
-    problems.extend(left_out(&catalog, &config.servers));
+    problems.extend(problems::of_catalog(&catalog, &config.servers));
     let listed = Rc::new(Listed {
         catalog,
         problems,
@@ -274,41 +229,6 @@ pub(crate) async fn listed(config: &Config, store: &Store<SpinDatabase>) -> Resu
     });
     LISTED.set(Some(Rc::clone(&listed)));
     Ok(listed)
-}
-
-/// What cannot be in the catalog, logged and told within limits: what tools are called is other people's words, and there may be two thousand.
-fn left_out(catalog: &Catalog, servers: &[Server]) -> Vec<Problem> {
-    let mut by_server: BTreeMap<&str, Vec<&Refused>> = BTreeMap::new();
-    for refused in catalog.refused() {
-        by_server.entry(&refused.server).or_default().push(refused);
-    }
-    let problems_of = |(name, all): (&str, Vec<&Refused>)| {
-        let server = servers.iter().find(|server| server.name == name);
-        let masked = |words: &str| server.map_or_else(|| fit(words), |server| server.masked(words));
-        for refused in all.iter().take(MAX_REFUSED_LOGGED) {
-            let (tool, cause) = (masked(&refused.name()), masked(&refused.reason.to_string()));
-            log(COMPONENT, Level::Warn, "a tool is left out", serde_json::json!({ "tool": tool, "cause": cause }));
-        }
-        let problems = all.iter().map(|refused| {
-            let reason = masked(&refused.reason.to_string());
-            match refused.reason.is_of_part() {
-                true => Problem::in_part(&fit(name), &reason),
-                false => Problem::left_out(&fit(name), refused.tool.as_deref().map(masked).as_deref(), &reason),
-            }
-        });
-        first(&fit(name), problems.collect())
-    };
-    by_server.into_iter().flat_map(problems_of).collect()
-}
-
-/// Of what is wrong with a server, as much as anybody reads, and that there is more.
-fn first(server: &str, mut problems: Vec<Problem>) -> Vec<Problem> {
-    let more = problems.len().saturating_sub(MAX_PROBLEMS);
-    if more > 0 {
-        problems.truncate(MAX_PROBLEMS);
-        problems.push(Problem::in_part(server, &format!("{more} more of its tools are left out")));
-    }
-    problems
 }
 
 /// What is kept. Of what is too old, only what nobody else asks for anew is not fresh.
@@ -381,7 +301,7 @@ async fn taken(
         log(COMPONENT, Level::Warn, "a tool is left out", fields);
     }
     let ttl_ms = if server.remote { remote_ttl_ms(&listing) } else { COMPOSED_TTL_MS };
-    let problems = problems(server, &listing);
+    let problems = problems::of_listing(server, &listing);
     let kept_now = Kept { tools: listing.tools, mended: true, fault: None, problems };
     if let Ok(json) = serde_json::to_string(&kept_now) {
         // Whoever asks has claimed the old list, which counts again for as long.
@@ -391,16 +311,6 @@ async fn taken(
         }
     }
     kept_now.heard(server)
-}
-
-/// What a person should know about a list: that it may go on, and which of its tools cannot be used.
-fn problems(server: &Server, listing: &Listing) -> Vec<Problem> {
-    let cut = listing.cut.as_ref().map(|cut| Problem::in_part(&server.name, &server.masked(&cut.to_string())));
-    let refused = listing.refused.iter().map(|refused| {
-        let name = server.masked(&refused.name);
-        Problem::left_out(&server.name, Some(&name), &server.masked(&refused.reason))
-    });
-    first(&server.name, cut.into_iter().chain(refused).collect())
 }
 
 fn remote_ttl_ms(listing: &Listing) -> i64 {
@@ -453,50 +363,4 @@ fn secret(secret: Secret) -> Option<Secret> {
     let title = if title.trim().is_empty() { name.clone() } else { cut(&title, MAX_SECRET_TITLE_CHARS) };
     let description = cut(&description, MAX_SECRET_DESCRIPTION_CHARS);
     named.then_some(Secret { name, title, description, visible, optional })
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::value::RawValue;
-    use toolbox::RemoteServer;
-
-    use super::*;
-
-    fn tool(name: String) -> Tool {
-        Tool {
-            server: "wiki".to_owned(),
-            name,
-            title: None,
-            description: String::new(),
-            input_schema: RawValue::from_string(r#"{"type":"object"}"#.to_owned()).unwrap(),
-            output_schema: None,
-            is_mended: false,
-            annotations: Annotations::default(),
-            remote: true,
-            reads_private: false,
-            always_asks: false,
-            result_ttl_ms: None,
-        }
-    }
-
-    #[test]
-    fn what_is_told_of_tools_that_are_left_out_is_bounded_and_fit_to_be_shown() {
-        let list = r#"[{"name":"wiki","url":"https://h/mcp","authorization":"Bearer a-token-of-ours"}]"#;
-        let server = Server::remote(RemoteServer::parse_list(list).unwrap().remove(0));
-        let named = |n: usize| format!("\u{1b}[2J\n a-token-of-ours {n}{}", "x".repeat(5_000));
-        let tools = (0..200).map(|n| tool(named(n))).collect();
-        let catalog = Catalog::new(vec![("wiki".to_owned(), tools), ("a\u{1b}*".to_owned(), Vec::new())]);
-        let problems = left_out(&catalog, &[server]);
-        assert_eq!(problems.iter().filter(|problem| problem.tool.is_some()).count(), MAX_PROBLEMS);
-        let last = problems.last().unwrap();
-        assert_eq!((last.server.as_str(), &last.tool), ("wiki", &None));
-        assert!(last.message.contains("150 more"), "{}", last.message);
-        for problem in &problems {
-            let shown =
-                format!("{} {} {}", problem.server, problem.tool.as_deref().unwrap_or_default(), problem.message);
-            assert!(!shown.contains(char::is_control) && !shown.contains("a-token"), "{shown:?}");
-            assert!(shown.chars().count() < 600, "{shown}");
-        }
-        assert_eq!(problems.iter().filter(|problem| problem.server != "wiki").count(), 1);
-    }
 }
