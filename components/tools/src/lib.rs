@@ -12,6 +12,7 @@ mod listings;
 mod metadata;
 mod offers;
 mod policies;
+mod problems;
 mod router;
 mod secrets;
 mod servers;

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use toolbox::{Effect, Tool};
 use web::{Json, Result, Session};
 
-use crate::{listings::Problem, policies, router::Tools};
+use crate::{policies, problems::Problem, router::Tools};
 
 #[derive(Serialize)]
 pub(crate) struct ToolList {

@@ -18,7 +18,12 @@ use storage::{StorageError, Store, tool_listings::ToolListing};
 use toolbox::{Annotations, Catalog, Fault, Tool, catalog::mend};
 use web::log::{Level, log};
 
-use crate::{COMPONENT, clients, config::Config, servers::Server};
+use crate::{
+    COMPONENT, clients,
+    config::Config,
+    problems::{self, MAX_REFUSED_LOGGED, Problem},
+    servers::Server,
+};
 
 /// A server that takes longer to say what it has is down.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -30,10 +35,6 @@ const AGE: Duration = Duration::from_secs(60);
 const REMOTE_PAUSE_MS: i64 = 60_000;
 /// The same when nothing is known of it yet: somebody may be setting it up.
 const FIRST_PAUSE_MS: i64 = 10_000;
-/// Lines about one listing in the log.
-const MAX_REFUSED_LOGGED: usize = 10;
-/// What is said about one server: more is read by nobody.
-const MAX_PROBLEMS: usize = 50;
 /// How long when a server did not answer.
 const AGE_WITHOUT: Duration = Duration::from_secs(5);
 /// The shortest and the longest time for which a list elsewhere is believed, whatever its server says.
@@ -114,45 +115,6 @@ pub(crate) struct Secret {
 
 /// A tool and the secrets that it needs.
 type ListedTool = (Tool, Vec<Secret>);
-
-/// What is wrong with a server or a tool, in words.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(crate) struct Problem {
-    pub(crate) server: String,
-    /// `None`: the server itself.
-    pub(crate) tool: Option<String>,
-    /// For everybody.
-    pub(crate) message: String,
-    /// For whoever runs the installation.
-    pub(crate) advice: Option<String>,
-}
-
-impl Problem {
-    fn away(server: &Server, fault: &Fault) -> Self {
-        let advice = Some(fault.advice(server.remote).to_owned());
-        Self { server: server.name.clone(), tool: None, message: fault.what(), advice }
-    }
-
-    /// None of the servers elsewhere is there.
-    fn unread(cause: &str) -> Self {
-        let message = "The list of servers elsewhere cannot be read, so there are none.".to_owned();
-        let advice = Some(format!("Correct remote_mcp_servers: {cause}."));
-        Self { server: "remote_mcp_servers".to_owned(), tool: None, message, advice }
-    }
-
-    /// A tool, or all of a server.
-    fn left_out(server: &str, tool: Option<&str>, reason: &str) -> Self {
-        let what = if tool.is_some() { "tool" } else { "server" };
-        let message = format!("This {what} is left out: {reason}.");
-        Self { server: server.to_owned(), tool: tool.map(str::to_owned), message, advice: None }
-    }
-
-    /// Some of a server's tools.
-    fn in_part(server: &str, reason: &str) -> Self {
-        let message = format!("Not all of it is here: {reason}.");
-        Self { server: server.to_owned(), tool: None, message, advice: None }
-    }
-}
 
 /// What a server was heard to have.
 struct Heard {
@@ -257,14 +219,7 @@ pub(crate) async fn listed(config: &Config, store: &Store<SpinDatabase>) -> Resu
         (server, tools)
     };
     let catalog = Catalog::new(lists.into_iter().map(tools).collect());
-    for refused in catalog.refused() {
-        let (name, reason) = (refused.name(), refused.reason.to_string());
-        log(COMPONENT, Level::Warn, "a tool is left out", serde_json::json!({ "tool": name, "cause": reason }));
-        problems.push(match refused.reason.is_of_part() {
-            true => Problem::in_part(&refused.server, &reason),
-            false => Problem::left_out(&refused.server, refused.tool.as_deref(), &reason),
-        });
-    }
+    problems.extend(problems::of_catalog(&catalog, &config.servers));
     let listed = Rc::new(Listed {
         catalog,
         problems,
@@ -346,7 +301,7 @@ async fn taken(
         log(COMPONENT, Level::Warn, "a tool is left out", fields);
     }
     let ttl_ms = if server.remote { remote_ttl_ms(&listing) } else { COMPOSED_TTL_MS };
-    let problems = problems(server, &listing);
+    let problems = problems::of_listing(server, &listing);
     let kept_now = Kept { tools: listing.tools, mended: true, fault: None, problems };
     if let Ok(json) = serde_json::to_string(&kept_now) {
         // Whoever asks has claimed the old list, which counts again for as long.
@@ -356,16 +311,6 @@ async fn taken(
         }
     }
     kept_now.heard(server)
-}
-
-/// What a person should know about a list: that it may go on, and which of its tools cannot be used.
-fn problems(server: &Server, listing: &Listing) -> Vec<Problem> {
-    let cut = listing.cut.as_ref().map(|cut| Problem::in_part(&server.name, &server.masked(&cut.to_string())));
-    let refused = listing.refused.iter().map(|refused| {
-        let name = server.masked(&refused.name);
-        Problem::left_out(&server.name, Some(&name), &server.masked(&refused.reason))
-    });
-    cut.into_iter().chain(refused).take(MAX_PROBLEMS).collect()
 }
 
 fn remote_ttl_ms(listing: &Listing) -> i64 {

@@ -87,6 +87,10 @@ impl World for CallWorld<'_> {
         Ok(Permission { installation: rules.installation, user: rules.user, approval })
     }
 
+    async fn is_set_up(&self, tool: &Tool) -> Result<(), CallFailure> {
+        secrets::entered(self.tools, self.listed, self.user_id, tool).await
+    }
+
     async fn ask_approval(&self, tool: &Tool) -> Result<Option<i64>, StorageError> {
         let Some(RunCall { lease, call_id, .. }) = &self.run else { return Ok(None) };
         let store = self.tools.store();
