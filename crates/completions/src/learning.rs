@@ -43,7 +43,7 @@ const LIMITS: [&str; 17] = [
 const LIMITS_BEHIND: [&str; 4] = ["maximum", "tokens maximum", "limit", "context"];
 
 /// How a server says that it does not stream.
-const STREAMING_REFUSED: [&str; 11] = [
+const STREAMING_REFUSED: [&str; 9] = [
     "support",
     "not allowed",
     "not permitted",
@@ -51,8 +51,6 @@ const STREAMING_REFUSED: [&str; 11] = [
     "not enabled",
     "not available",
     "verified",
-    "must be",
-    "should be",
     "extra",
     "unrecognized",
 ];
@@ -121,19 +119,20 @@ pub fn lesson(about: About, said: &ProviderError, dialect: &Dialect, sent: &Sent
             .or_else(|| complaint.marks(dialect))
             .or_else(|| complaint.instructions(dialect, sent))
             .or_else(|| complaint.no_text(dialect, sent))
-            .or_else(|| complaint.tools(dialect, sent)),
+            .or_else(|| complaint.tools(about, dialect, sent)),
         About::Form | About::Unknown => complaint
-            .answer_limit(dialect)
+            .field(dialect, sent)
+            .or_else(|| complaint.answer_limit(dialect))
             .or_else(|| complaint.shorter_answer(dialect, sent))
             .or_else(|| complaint.marks(dialect))
-            .or_else(|| complaint.field(dialect, sent))
             .or_else(|| complaint.signatures(dialect, sent))
             .or_else(|| complaint.reasoning(dialect, sent))
             .or_else(|| complaint.instructions(dialect, sent))
             .or_else(|| complaint.no_text(dialect, sent))
             .or_else(|| complaint.call_ids(dialect, sent))
             .or_else(|| complaint.schemas(dialect, sent))
-            .or_else(|| complaint.tools(dialect, sent)),
+            .or_else(|| complaint.tools(about, dialect, sent)),
+        // Whoever refuses a field may list those that there are and must be.
     }?;
     let shortens = learned.context_tokens != dialect.context_tokens;
     Some(Lesson { dialect: learned, shortens, lasts: matches!(about, About::Length | About::Form) })
@@ -284,8 +283,12 @@ impl Complaint {
         let named = |field: &Field| match field {
             Field::StreamOptions => self.names(&["stream_options", "stream options", "include_usage"]),
             Field::ToolChoice => self.names(&["tool_choice", "tool choice"]),
-            // A stream that broke is called unexpected, invalid and more: only what speaks of the wish for one counts.
-            Field::Stream => self.names(&["stream", "streaming"]) && self.says(&STREAMING_REFUSED),
+            // A stream that broke is called unexpected, invalid and more: only what speaks of the wish for one counts. What must be beside
+            // one may be a limit.
+            Field::Stream => {
+                let must_be = self.says(&["must be", "should be"]) && !self.names(&["max_tokens"]);
+                self.names(&["stream", "streaming"]) && (must_be || self.says(&STREAMING_REFUSED))
+            }
             Field::Tools => false,
         };
         let field = Field::ALL.into_iter().filter(|field| sent.fields.contains(field)).find(named)?;
@@ -404,11 +407,12 @@ impl Complaint {
         }
     }
 
-    fn tools(&self, dialect: &Dialect, sent: &Sent) -> Option<Dialect> {
+    fn tools(&self, about: About, dialect: &Dialect, sent: &Sent) -> Option<Dialect> {
         let tools =
             self.names(&["tool", "tools", "tool_calls", "tool_use", "function", "functions", "function_call", "jinja"]);
-        let refused =
-            tools && (self.refuses() || self.says(&["requires", "no endpoints", "enable", "too many", "too long"]));
+        // A server that fails may have too much to do with functions of its own.
+        let too_many = about != About::Fault && self.names(&["tools", "functions"]) && self.says(&["too many"]);
+        let refused = tools && (self.refuses() || self.says(&["requires", "no endpoints", "enable"]) || too_many);
         let roles = self.says(&["alternat"]) || (self.names(&["role", "roles"]) && self.refuses());
         let has_tools = sent.fields.contains(&Field::Tools) || sent.calls;
         (has_tools && (refused || (roles && sent.calls)) && dialect.sends(Field::Tools))
