@@ -250,8 +250,14 @@ impl Complaint {
     /// One whose model cannot write as much as it was told that an answer may be.
     fn shorter_answer(&self, dialect: &Dialect, sent: &Sent) -> Option<Dialect> {
         let told = sent.answer_limit?;
-        let about_it =
-            self.says(&["max_tokens", "max_completion_tokens", "max tokens", "output tokens", "completion tokens"]);
+        let about_it = self.says(&[
+            "max_tokens",
+            "max_completion_tokens",
+            "max tokens",
+            "maximum tokens",
+            "output tokens",
+            "completion tokens",
+        ]);
         let too_much = [
             "too large",
             "too high",
@@ -265,7 +271,7 @@ impl Complaint {
             "larger than",
             "> ",
         ];
-        if !(about_it && self.says(&too_much) && self.names(&[&told.to_string()])) {
+        if !(about_it && self.says(&too_much)) {
             return None;
         }
         // 512 is a limit of many and no status.
@@ -273,7 +279,7 @@ impl Complaint {
         let fewer = self.numbers().into_iter().filter(|number| number.is_limit).map(|number| number.value);
         match fewer.filter(|number| (MIN_ANSWER_TOKENS..told).contains(number) && !is_status(*number)).max() {
             Some(fewer) => Some(Dialect { answer_tokens: Some(fewer), ..dialect.clone() }),
-            None => half(dialect, told),
+            None => half(dialect, told).filter(|_| self.names(&[&told.to_string()])),
         }
     }
 
@@ -439,10 +445,11 @@ impl Complaint {
     }
 
     fn tools(&self, about: About, dialect: &Dialect, sent: &Sent) -> Option<Dialect> {
-        let tools =
-            self.names(&["tool", "tools", "tool_calls", "tool_use", "function", "functions", "function_call", "jinja"]);
-        // A server that fails may have too much to do with functions of its own.
-        let too_many = about != About::Fault && self.names(&["tools", "functions"]) && self.says(&["too many"]);
+        // What fails may be a function that the server itself is, or has too much to do.
+        let of_ours = about != About::Fault;
+        let tools = self.names(&["tool", "tools", "tool_calls", "tool_use", "jinja"])
+            || (of_ours && self.names(&["function", "functions", "function_call"]));
+        let too_many = of_ours && self.names(&["tools", "functions"]) && self.says(&["too many"]);
         let refused = tools && (self.refuses() || self.says(&["requires", "no endpoints", "enable"]) || too_many);
         let roles = self.says(&["alternat"]) || (self.names(&["role", "roles"]) && self.refuses());
         let has_tools = sent.fields.contains(&Field::Tools) || sent.calls;
