@@ -388,7 +388,7 @@ impl<T: Transport> Client<T> {
         match error {
             Some(error) if status == StatusCode::NOT_FOUND && error.code == METHOD_NOT_FOUND => protocol(error),
             // Whether an answer to the request itself is about the session is told by its code.
-            Some(error) if is_ours && status != StatusCode::NOT_FOUND => protocol(error),
+            Some(error) if is_ours && !matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE) => protocol(error),
             error if self.ends_session(status, error.as_ref().map_or(&text, |error| &error.message), &text) => {
                 ClientError::SessionEnded
             }
