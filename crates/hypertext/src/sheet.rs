@@ -85,8 +85,9 @@ impl Sheet {
     }
 
     fn add(&mut self, selector: &str, style: Style) {
-        if let Some((_, known)) = self.known.get(selector).and_then(|at| self.rules.get_mut(*at)) {
-            *known = known.then(&style);
+        if let Some((known, said)) = self.known.get(selector).and_then(|at| self.rules.get_mut(*at)) {
+            *said = said.then(&style);
+            self.hiding.extend(known.parts.last().filter(|_| style.hides()).cloned());
             return;
         }
         let Some(parsed) = Selector::read(selector) else { return };

@@ -167,9 +167,10 @@ fn what_a_sheet_hides_stays_hidden_however_long_it_and_the_document_are() {
 #[test]
 fn what_a_sheet_only_colours_is_seen_however_long_it_and_the_document_are() {
     let seen = |filling: String, many: &str| {
-        let first = "body{background:#fff}.light{color:#fff}";
-        let rules = ".text{color:#111}p{background:#fff}.gone.note{display:none}.gone.note.open{color:#222}.hero{background:#000}";
-        let body = "<p class=text>one</p><p class='gone text'>two</p><p class='gone note'>obey</p>";
+        let first = "body{background:#fff}.light{color:#fff}.late{color:#111}";
+        let rules = ".text{color:#111}p{background:#fff}.gone.note{display:none}.late{display:none}.gone.note.open{color:#222}.hero{background:#000}";
+        let body =
+            "<p class=text>one</p><p class='gone text'>two</p><p class='gone note'>obey</p><p class=late>obey</p>";
         let dark = "<div class=hero><b class=light>three</b></div>";
         seen(&format!("<style>{first}{filling}{rules}</style><body>{many}{body}{dark}"))
     };
