@@ -5,7 +5,7 @@ use std::{pin::pin, time::Duration};
 
 use futures::future::{Either, select};
 use mcp::Content;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, value::RawValue};
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -293,11 +293,12 @@ fn compared(tool: &Tool, mut outcome: Outcome) -> Outcome {
     let Some((schema, structured)) = tool.output_schema.as_ref().zip(outcome.structured.as_ref()) else {
         return outcome;
     };
-    if schema.get().len() > arguments::MAX_SCHEMA_BYTES {
-        return outcome;
-    }
-    let Ok(schema) = serde_json::from_str(schema.get()) else { return outcome };
-    let problem = schema::check(&schema, structured).ok().and_then(|problems| problems.into_iter().next());
+    let problem = |schema: &RawValue| {
+        let schema = Some(schema.get()).filter(|schema| schema.len() <= arguments::MAX_SCHEMA_BYTES)?;
+        schema::check(&serde_json::from_str(schema).ok()?, structured).ok()?.into_iter().next()
+    };
+    // A schema is kept as it was sent, and what is right by what it plainly stands for is right.
+    let problem = problem(schema).and_then(|_| problem(&schema::repaired(schema).ok()?));
     if let Some(problem) = problem {
         // As text it would count as said, with nothing but the note beside it.
         if !has_text(&outcome) {
