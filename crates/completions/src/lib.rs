@@ -6,6 +6,7 @@
 pub mod address;
 mod body;
 mod calls;
+mod complaint;
 pub mod dialect;
 mod kept;
 pub mod learning;

@@ -9,6 +9,7 @@ mod exchange;
 mod list;
 mod packed;
 mod redirect;
+mod rejection;
 
 use std::{
     cell::{Cell, RefCell},

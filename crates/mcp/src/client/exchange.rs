@@ -14,6 +14,7 @@ use serde_json::{
 use super::{
     Client, ClientError, Connection, Progress, Transport, TransportError,
     answer::{self, Messages},
+    rejection::protocol,
 };
 use crate::{
     header::encode,
@@ -22,7 +23,7 @@ use crate::{
     wire::{
         self, Era, HEADER_METHOD, HEADER_NAME, HEADER_SESSION, HEADER_VERSION, INVALID_REQUEST, LEGACY_VERSION,
         META_CLIENT_CAPABILITIES, META_CLIENT_INFO, META_VERSION, METHOD_NOT_FOUND, MODERN_VERSION, Message,
-        PARSE_ERROR, PROGRESS_TOKEN, RpcError, UNSUPPORTED_VERSION, URL_ELICITATION_REQUIRED,
+        PARSE_ERROR, PROGRESS_TOKEN, RpcError, UNSUPPORTED_VERSION,
     },
 };
 
@@ -35,9 +36,6 @@ const SESSION_LOST: [&str; 5] =
 const SESSION_LOST_CODES: [i64; 3] = [-32000, -32001, INVALID_REQUEST];
 /// How a proxy says that its server has refused the request.
 const REFUSED_BEHIND: [&str; 2] = ["http 400", "http 404"];
-/// How many pages a person can be asked to open at once, and the longest address or words about one.
-const MAX_PAGES_TO_OPEN: usize = 3;
-const MAX_WORD_CHARS: usize = 500;
 /// The longest id of somebody else's that is repeated.
 const MAX_ID_CHARS: usize = 40;
 
@@ -455,37 +453,6 @@ fn progress(id: u64, params: Option<&RawValue>) -> Option<Progress> {
         return None;
     }
     serde_json::from_value(params).ok()
-}
-
-fn protocol(mut error: RpcError) -> ClientError {
-    if error.code == URL_ELICITATION_REQUIRED {
-        error.message.push_str(&pages_to_open(error.data.as_ref()));
-    }
-    if let Some(detail) = detail(error.data.as_ref()).filter(|detail| !error.message.contains(detail.as_str())) {
-        error.message = format!("{} ({detail})", error.message);
-    }
-    ClientError::Protocol { code: error.code, message: error.message, data: error.data }
-}
-
-/// What an error says beside its message: some have nothing but "Internal error" in that.
-fn detail(data: Option<&Value>) -> Option<String> {
-    let said = match data? {
-        Value::String(text) => text,
-        Value::Object(fields) => {
-            ["detail", "details", "message", "error", "reason"].iter().find_map(|name| fields.get(*name)?.as_str())?
-        }
-        _ => return None,
-    };
-    let said: String = said.trim().chars().take(MAX_WORD_CHARS).collect();
-    (!said.is_empty()).then_some(said)
-}
-
-/// What a person has to open in a browser before this can be done, in the server's words.
-fn pages_to_open(data: Option<&Value>) -> String {
-    let pages = data.and_then(|data| data.get("elicitations")).and_then(Value::as_array).into_iter().flatten();
-    let words = pages.take(MAX_PAGES_TO_OPEN).flat_map(|page| ["message", "url"].map(|key| page.get(key)));
-    let words = words.filter_map(|word| word?.as_str());
-    words.flat_map(|word| [" "].into_iter().chain([word])).flat_map(|word| word.chars().take(MAX_WORD_CHARS)).collect()
 }
 
 fn http_error<B>(response: &http::Response<B>) -> ClientError {

@@ -40,11 +40,13 @@ async fn called(person: &Person, outside: &Outside) -> Result<(String, Vec<Event
     Ok((turn.conversation, events))
 }
 
-/// Has the tool called by somebody who has not entered what it needs: that is said, and nobody is asked before.
-async fn refused(person: &Person, outside: &Outside) -> Result<()> {
+const UNSET: &str = "\"Password\" under Tools in the settings";
+
+/// Has the tool called by somebody whose entry it needs and does not have: that is said, and nobody is asked before.
+async fn refused(person: &Person, outside: &Outside, why: &str) -> Result<()> {
     let (_, events) = person.hear(MODEL, &json!({"url": outside.url()}).to_string()).await?;
     let (words, is_error) = result(&events)?;
-    ensure!(is_error && words.contains("\"Password\" under Tools in the settings"), "{words}");
+    ensure!(is_error && words.contains(why), "{words}");
     ensure!(!events.iter().any(|event| event.kind() == "tool_approval"), "somebody was asked");
     Ok(())
 }
@@ -67,7 +69,7 @@ async fn a_secret_reaches_its_tool_and_nobody_else() -> Result<()> {
         "visible": false, "optional": false, "is_set": false,
     });
     assert_eq!(listed(&person).await?, unset);
-    refused(&person, &outside).await?;
+    refused(&person, &outside, UNSET).await?;
     assert!(outside.posted().is_empty());
 
     let entered = put(&person, "misbehaving", "password", VALUE).await?;
@@ -96,7 +98,7 @@ async fn a_secret_reaches_its_tool_and_nobody_else() -> Result<()> {
         assert_eq!(person.request(Method::DELETE, OF_PASSWORD).send().await?.status(), StatusCode::NO_CONTENT);
     }
     assert_eq!(listed(&person).await?, unset);
-    refused(&person, &outside).await?;
+    refused(&person, &outside, UNSET).await?;
     assert_eq!(outside.posted().len(), 1);
     Ok(())
 }
@@ -170,9 +172,7 @@ async fn keys_can_be_changed_and_who_loses_them_is_told() -> Result<()> {
     host.restart()?;
     person.app = App::of(&host);
     assert_eq!(listed(&person).await?["is_set"], false);
-    let (_, events) = called(&person, &outside).await?;
-    let (words, is_error) = result(&events)?;
-    assert!(is_error && words.contains("enter it again"), "{words}");
+    refused(&person, &outside, "enter it again under Tools").await?;
     assert!(outside.posted().is_empty());
     assert_eq!(put(&person, "misbehaving", "password", VALUE).await?.status(), StatusCode::OK);
     let (_, events) = called(&person, &outside).await?;
