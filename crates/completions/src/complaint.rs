@@ -2,6 +2,7 @@
 
 use crate::{
     dialect::{AnswerLimit, CallIds, Dialect, Field, Instructions, Marks, NoText, Schemas, SentBack},
+    numbers::{Number, all_numbers, numbers},
     provider_error::ProviderError,
 };
 
@@ -19,30 +20,6 @@ pub(crate) const MIN_ANSWER_TOKENS: u64 = 256;
 
 /// What has no room beside a longer answer than this may have some beside a shorter one. Most answers are shorter anyway.
 const LONG_ANSWER_TOKENS: u64 = 2_048;
-
-/// What stands before a number that is a limit.
-const LIMITS: [&str; 17] = [
-    "maximum",
-    "limit",
-    "at most",
-    "context length",
-    "context window",
-    "context size",
-    "n_ctx",
-    "max_model_len",
-    "allowed",
-    "exceed",
-    "<=",
-    "less than",
-    "supports",
-    "up to",
-    "no more than",
-    "only",
-    "max size",
-];
-
-/// What stands behind one.
-const LIMITS_BEHIND: [&str; 4] = ["maximum", "tokens maximum", "limit", "context"];
 
 /// How a server says that it does not stream.
 const STREAMING_REFUSED: [&str; 9] = [
@@ -99,13 +76,6 @@ pub struct Sent {
     pub answer_limit: Option<u64>,
 }
 
-/// A number in what a server said.
-struct Number {
-    value: u64,
-    /// It is called a limit.
-    is_limit: bool,
-}
-
 /// What a server said, in lower case. It may hold anything, so it goes nowhere.
 pub(crate) struct Complaint {
     words: String,
@@ -135,7 +105,7 @@ impl Complaint {
 
     /// The room that the server says there is, in our tokens: it may have counted more or fewer of them than we did.
     fn room(&self, estimated: u64) -> Option<u64> {
-        let numbers = self.numbers();
+        let numbers = numbers(&self.words);
         // Dates, names of models.
         let is_count =
             |number: u64| (MIN_TOKENS..=estimated.saturating_mul(8)).contains(&number) && !STATUSES.contains(&number);
@@ -148,34 +118,6 @@ impl Complaint {
         let limit = called.or_else(|| numbers.iter().filter(is_limit).map(|number| number.value).max());
         let Some(limit) = limit else { return Some(counted) };
         Some(limit.saturating_mul(estimated) / counted)
-    }
-
-    /// The numbers in the words, those in brackets only if they stand there alone: there are sums of what stands outside.
-    fn numbers(&self) -> Vec<Number> {
-        Self::numbers_in(&without_sums(&self.words))
-    }
-
-    fn numbers_in(words: &str) -> Vec<Number> {
-        let (mut numbers, mut rest) = (Vec::new(), words);
-        let is_part = |character: char| character.is_ascii_digit() || character == ',' || character == '_';
-        while let Some(at) = rest.find(|character: char| character.is_ascii_digit()) {
-            let (before, from) = rest.split_at_checked(at).unwrap_or((rest, ""));
-            let end = from.find(|character: char| !is_part(character)).unwrap_or(from.len());
-            let (digits, after) = from.split_at_checked(end).unwrap_or((from, ""));
-            let next = after.find(|character: char| character.is_ascii_digit()).unwrap_or(after.len());
-            let behind = after.get(..next).unwrap_or_default();
-            // "128000 tokens maximum", but not the beginning of the next sentence.
-            let behind = behind.split(['.', ';', ',']).next().unwrap_or_default();
-            let is_of_name = before.ends_with(|character: char| character == '-' || character.is_ascii_alphabetic());
-            let is_limit = LIMITS.iter().any(|word| before.contains(word))
-                || before.trim_end().ends_with('>')
-                || LIMITS_BEHIND.iter().any(|word| behind.trim_start().starts_with(word));
-            if let Ok(value) = digits.replace([',', '_'], "").parse() {
-                numbers.push(Number { value, is_limit: is_limit && !is_of_name });
-            }
-            rest = after;
-        }
-        numbers
     }
 
     /// A server that wants to be told how long an answer may be, or under another name.
@@ -236,7 +178,7 @@ impl Complaint {
         }
         // 512 is a limit of many and no status.
         let is_status = |number: u64| STATUSES.contains(&number) && !number.is_power_of_two();
-        let fewer = self.numbers().into_iter().filter(|number| number.is_limit).map(|number| number.value);
+        let fewer = numbers(&self.words).into_iter().filter(|number| number.is_limit).map(|number| number.value);
         match fewer.filter(|number| (MIN_ANSWER_TOKENS..told).contains(number) && !is_status(*number)).max() {
             Some(fewer) => Some(Dialect { answer_tokens: Some(fewer), ..dialect.clone() }),
             None => half(dialect, told).filter(|_| self.names(&[&told.to_string()])),
@@ -246,7 +188,7 @@ impl Complaint {
     /// One that counts the longest answer with the prompt: to forget nothing is worth more than a long answer.
     pub(crate) fn no_room_for_answer(&self, dialect: &Dialect, sent: &Sent) -> Option<Dialect> {
         let told = sent.answer_limit.filter(|told| *told > LONG_ANSWER_TOKENS)?;
-        let counts_it = Self::numbers_in(&self.words).iter().any(|number| number.value == told)
+        let counts_it = all_numbers(&self.words).iter().any(|number| number.value == told)
             || self.says(&["completion", "max_tokens", "max_new_tokens", "output tokens"]);
         counts_it.then(|| half(dialect, told))?
     }
@@ -478,24 +420,4 @@ fn without(dialect: &Dialect, field: Field) -> Dialect {
         dialect.left_out.insert(Field::StreamOptions);
     }
     dialect
-}
-
-/// Words without brackets that have more than one number in them; all of them if there are no numbers elsewhere.
-fn without_sums(words: &str) -> String {
-    let count =
-        |text: &str| text.split(|character: char| !character.is_ascii_digit()).filter(|part| !part.is_empty()).count();
-    let (mut kept, mut rest) = (String::with_capacity(words.len()), words);
-    while let Some((before, (within, after))) =
-        rest.split_once('(').and_then(|(before, from)| Some((before, from.split_once(')')?)))
-    {
-        kept.push_str(before);
-        if count(within) < 2 {
-            kept.push('(');
-            kept.push_str(within);
-        }
-        kept.push(')');
-        rest = after;
-    }
-    kept.push_str(rest);
-    if count(&kept) == 0 { words.to_owned() } else { kept }
 }

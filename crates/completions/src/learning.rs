@@ -2,11 +2,7 @@
 //! never comes costs a conversation. What was learned counts only once a request that heeds it was accepted; that is for the caller to see.
 
 pub use crate::complaint::{About, Sent};
-use crate::{
-    complaint::Complaint,
-    dialect::{Dialect, Field},
-    provider_error::ProviderError,
-};
+use crate::{complaint::Complaint, dialect::Dialect, provider_error::ProviderError};
 
 /// How to ask again.
 #[derive(Clone, PartialEq, Eq, Debug)]

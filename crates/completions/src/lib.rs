@@ -13,6 +13,7 @@ pub mod learning;
 mod loose;
 mod names;
 mod nesting;
+mod numbers;
 mod provider_error;
 mod redaction;
 mod repair;
