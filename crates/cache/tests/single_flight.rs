@@ -1,5 +1,7 @@
 //! Work that many want at once, on paused time.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,

@@ -35,7 +35,7 @@ pub trait Host {
     async fn ask_model(&self, body: Vec<u8>) -> Result<ModelAnswer<Self::Body>, Unreachable>;
 
     /// The tools that the person whose run it is may use. Empty when they cannot be listed: an answer without tools beats none.
-    async fn tools(&self, lease: Lease) -> Offered;
+    async fn tools(&self) -> Offered;
 
     /// Has a call of a run made, if the lease holds, it may be made and was not made before. What goes wrong is an answer too. It may be asked
     /// for the same call again when nobody knows what came of it.

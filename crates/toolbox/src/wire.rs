@@ -3,10 +3,6 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
-
-/// Where `tools` lists what a run's model may be offered.
-pub const OFFERS_PATH: &str = "/internal/offers";
 
 /// Where `tools` executes a call of a run.
 pub const CALLS_PATH: &str = "/internal/calls";
@@ -18,26 +14,6 @@ pub struct Executor<'a> {
     pub run_id: Cow<'a, str>,
     /// The owner of its lease.
     pub lease_owner: Cow<'a, str>,
-}
-
-/// The tools a model may be offered.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Offers {
-    /// In a stable order.
-    pub items: Vec<Offer>,
-    /// Servers that have more tools, which want something of the person first.
-    pub unconfigured: Vec<String>,
-}
-
-/// A tool as a model gets to know it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Offer {
-    /// The name by which it is called.
-    pub name: String,
-    /// What it does.
-    pub description: String,
-    /// JSON Schema of its arguments.
-    pub input_schema: Box<RawValue>,
 }
 
 /// A call that a run's executor wants made.

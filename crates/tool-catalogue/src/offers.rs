@@ -8,11 +8,11 @@ use std::collections::BTreeSet;
 
 use domain::Effect;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use toolbox::Policy;
 
-use crate::{
-    Policy,
-    wire::{Offer, Offers},
-};
+/// Where `tools` says what may be offered to anybody. Nobody but `stream` gets there; it says nothing of any person.
+pub const OFFERS_PATH: &str = "/internal/offers";
 
 /// The tools that could be offered to anybody.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -32,6 +32,26 @@ pub struct OfferableTool {
     pub secrets: Vec<String>,
     /// What the model is told.
     pub offer: Offer,
+}
+
+/// The tools a person's model may be offered.
+#[derive(Clone, Default, Debug)]
+pub struct Offers {
+    /// In a stable order.
+    pub items: Vec<Offer>,
+    /// Servers that have more tools, which want something of the person first.
+    pub unconfigured: Vec<String>,
+}
+
+/// A tool as a model gets to know it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Offer {
+    /// The name by which it is called.
+    pub name: String,
+    /// What it does.
+    pub description: String,
+    /// JSON Schema of its arguments.
+    pub input_schema: Box<RawValue>,
 }
 
 impl Offerable {
