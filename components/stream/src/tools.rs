@@ -5,20 +5,20 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use domain::{Id, Timestamp, ToolCall};
+use domain::{Id, ToolCall};
 use futures::{Stream, StreamExt};
 use http::{HeaderValue, Request, StatusCode, header, request};
-use orchestrator::{Offered, ToolAnswer, ToolDefinition};
+use orchestrator::{Offered, ToolAnswer};
 use platform::{
     SpinClock, SpinDatabase,
     http_client::{self, HttpError},
 };
 use serde::de::DeserializeOwned;
 use storage::{StorageError, Store, runs::Lease};
-use tool_catalogue::{Age, Flight, OFFERS_PATH, Offer, Offerable, current};
+use tool_catalogue::{Age, Flight, OFFERS_PATH, Offerable, current};
 use toolbox::{
     arguments::MAX_ARGUMENTS_BYTES,
-    wire::{CALLS_PATH, Call, Called, Executor},
+    wire::{CALLS_PATH, Call, Executor},
 };
 use web::log::{Level, log};
 
@@ -93,10 +93,7 @@ impl Tools {
         let asking = ASKING.with(Clone::clone);
         let offerable = current(known, &asking, &SpinClock, || self.clone().ask_for_offers()).await;
         let offerable = offerable.unwrap_or_else(|| Err(Rc::new(ToolsError::Slow)))?;
-        let offers = Rc::unwrap_or_clone(offerable).for_person(&policies, &kept.denied, &kept.secrets);
-        let definition = |Offer { name, description, input_schema }| ToolDefinition { name, description, input_schema };
-        let tools = offers.items.into_iter().map(definition).collect();
-        Ok(Offered { tools, unconfigured: offers.unconfigured })
+        Ok(Rc::unwrap_or_clone(offerable).for_person(&policies, &kept.denied, &kept.secrets))
     }
 
     /// It is nobody's in particular, so nothing is said of whom it is for.
@@ -122,14 +119,7 @@ impl Tools {
         };
         let body = Bytes::from(serde_json::to_vec(&call)?);
         let request = Request::post(format!("{TOOLS}{CALLS_PATH}")).header(header::CONTENT_TYPE, "application/json");
-        Ok(match self.ask(request, body).await? {
-            Called::Result { content, is_error } => ToolAnswer::Result { content, is_error },
-            Called::ApprovalNeeded { server, title, always_asks, may_disclose, expires_at_ms } => {
-                let expires_at = Timestamp::from_millis(expires_at_ms);
-                ToolAnswer::ApprovalNeeded { server, title, always_asks, may_disclose, expires_at }
-            }
-            Called::LeaseLost => ToolAnswer::LeaseLost,
-        })
+        self.ask(request, body).await
     }
 
     async fn ask<T: DeserializeOwned>(&self, mut request: request::Builder, body: Bytes) -> Result<T, ToolsError> {

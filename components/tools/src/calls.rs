@@ -1,7 +1,7 @@
 //! `POST /internal/calls`, for `stream`: a call that a run's model wants.
 
 use axum::extract::State;
-use domain::Id;
+use domain::{Id, Timestamp, tool::ToolAnswer};
 use problem::Problem;
 use storage::{Database, leases::Holder, runs::Lease};
 use tool_catalogue::Host;
@@ -10,7 +10,7 @@ use toolbox::{
     arguments::MAX_ARGUMENTS_BYTES,
     execute,
     exposure::may_have_read_private,
-    wire::{Call, Called, Executor},
+    wire::{Call, Executor},
 };
 use web::{Json, Result};
 
@@ -25,9 +25,9 @@ const MAX_BYTES: usize = 6 * MAX_ARGUMENTS_BYTES + 16 * 1024;
 pub(crate) async fn call<D: Database + 'static, H: Host>(
     State(tools): State<Tools<D, H>>,
     Json(call): Json<Call<'static>, MAX_BYTES>,
-) -> Result<Json<Called>> {
+) -> Result<Json<ToolAnswer>> {
     let Some((lease, holder)) = lease(&tools, &call.executor, &call.call_id).await? else {
-        return Ok(Json(Called::LeaseLost));
+        return Ok(Json(ToolAnswer::LeaseLost));
     };
     let listed = tools.listed().await?;
     let has_read_private = may_have_read_private(&listed.catalog, &holder.called);
@@ -47,12 +47,13 @@ pub(crate) async fn call<D: Database + 'static, H: Host>(
     let execution = here(execute(&world, &listed.catalog, &call.name, &call.arguments)).await?;
     Ok(Json(match execution {
         Execution::Result { outcome, .. } => {
-            Called::Result { is_error: outcome.is_error, content: toolbox::text_for_model(&outcome) }
+            ToolAnswer::Result { is_error: outcome.is_error, content: toolbox::text_for_model(&outcome) }
         }
         Execution::ApprovalNeeded { server, title, always_asks, may_disclose, expires_at_ms } => {
-            Called::ApprovalNeeded { server, title, always_asks, may_disclose, expires_at_ms }
+            let expires_at = Timestamp::from_millis(expires_at_ms);
+            ToolAnswer::ApprovalNeeded { server, title, always_asks, may_disclose, expires_at }
         }
-        Execution::LeaseLost => Called::LeaseLost,
+        Execution::LeaseLost => ToolAnswer::LeaseLost,
     }))
 }
 

@@ -14,7 +14,8 @@ use storage::{
 };
 use tool_catalogue::{Host, Listed, Server};
 use toolbox::{
-    Approval, AuditEntry, CallFailure, Outcome, Permission, Redaction, Started, Tool, World, execution::CALL_LIMIT,
+    Approval, AuditEntry, CallFailure, Called, Outcome, Permission, Redaction, Started, Tool, World,
+    execution::CALL_LIMIT,
 };
 use web::log::{Level, log};
 
@@ -121,7 +122,7 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
         })
     }
 
-    async fn call(&self, tool: &Tool, arguments: &str) -> Result<Outcome, CallFailure> {
+    async fn call(&self, tool: &Tool, arguments: &str) -> Result<Called, CallFailure> {
         let server = self.server(tool)?;
         let client = self.tools.memory().sessions.lend(self.tools.host(), server, self.user_id);
         let definition = mcp::Tool {
@@ -148,8 +149,9 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
             meta.insert(META_CALL.to_owned(), call);
         }
         match client.call_tool(&definition, &arguments, meta, None).await {
-            Ok(CallResult { content, structured, is_error }) => {
-                Ok(redaction.outcome(Outcome { content, structured, is_error }))
+            Ok(CallResult { content, structured, is_error, failure }) => {
+                let outcome = redaction.outcome(Outcome { content, structured, is_error });
+                Ok(Called { outcome, failure: failure.filter(|_| !tool.remote) })
             }
             Err(error) => Err(redaction.failure(failed(tool, error))),
         }

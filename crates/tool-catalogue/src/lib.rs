@@ -22,7 +22,7 @@ pub use catalogue::{Catalogue, Memory, Servers};
 pub use fault::Fault;
 pub use freshness::{Age, Flight, current};
 pub use listed::{Listed, Problem};
-pub use offers::{OFFERS_PATH, Offer, Offerable, OfferableTool, Offers};
+pub use offers::{OFFERS_PATH, Offerable, OfferableTool};
 pub use remote::{InvalidRemote, RemoteServer};
 pub use secret::{MAX_SECRET_NAME_CHARS, Secret};
 pub use server::{Server, close};

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use domain::tool::ToolDefinition;
 use serde::{Deserialize, Serialize};
 use toolbox::{Catalog, Tool};
 
 use crate::{
     fault::Fault,
-    offers::{Offer, Offerable, OfferableTool},
+    offers::{Offerable, OfferableTool},
     secret::Secret,
     server::Server,
 };
@@ -74,7 +75,7 @@ impl Listed {
                 .filter(|secret| !secret.optional)
                 .map(|secret| secret.name.clone())
                 .collect(),
-            offer: Offer {
+            offer: ToolDefinition {
                 name: name.to_owned(),
                 description: tool.description.clone(),
                 input_schema: tool.input_schema.clone(),

@@ -4,6 +4,7 @@
 use std::{pin::pin, time::Duration};
 
 use futures::future::{Either, select};
+use mcp::FailureKind;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
@@ -44,7 +45,7 @@ pub trait World {
     async fn start(&self, tool: &Tool) -> Result<Started, Self::Error>;
 
     /// Makes the call with these arguments, byte for byte. Reads no more than [`MAX_OUTCOME_BYTES`]. Dropped when [`CALL_LIMIT`] is over.
-    async fn call(&self, tool: &Tool, arguments: &str) -> Result<Outcome, CallFailure>;
+    async fn call(&self, tool: &Tool, arguments: &str) -> Result<Called, CallFailure>;
 
     /// Appends to the audit. What goes wrong is the world's to log: the result is not lost over it.
     async fn audit(&self, entry: AuditEntry) -> Result<(), Self::Error>;
@@ -115,6 +116,21 @@ pub struct AuditEntry {
     pub tool: String,
     /// What it came to.
     pub code: AuditCode,
+}
+
+/// What a tool answered.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Called {
+    /// Its result.
+    pub outcome: Outcome,
+    /// If it failed, which kind of failure that is, as far as its server is believed.
+    pub failure: Option<FailureKind>,
+}
+
+impl From<Outcome> for Called {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, failure: None }
+    }
 }
 
 /// What a call came to.
@@ -197,8 +213,10 @@ pub async fn execute<W: World>(
     }
     match call(world, tool, sent).await {
         Err(cause) => Ok(refuse(world, &Failure::Call(tool, cause)).await),
-        Ok(outcome) if outcome.is_error => Ok(finish(world, tool, outcome, AuditCode::ToolError).await),
-        Ok(outcome) => {
+        Ok(Called { outcome, failure }) if outcome.is_error => {
+            Ok(finish(world, tool, outcome, failure.map_or(AuditCode::ToolError, AuditCode::of_tool)).await)
+        }
+        Ok(Called { outcome, .. }) => {
             if let Some((key, ttl_ms)) = &cache {
                 world.cache(key, &outcome, *ttl_ms).await;
             }
@@ -262,13 +280,13 @@ fn needed(tool: &Tool, may_disclose: bool, expires_at_ms: i64) -> Execution {
     Execution::ApprovalNeeded { server, title, always_asks: tool.always_asks, may_disclose, expires_at_ms }
 }
 
-async fn call<W: World>(world: &W, tool: &Tool, arguments: &str) -> Result<Outcome, CallFailure> {
-    let outcome = match select(pin!(world.call(tool, arguments)), pin!(world.sleep(CALL_LIMIT))).await {
-        Either::Left((outcome, _)) => outcome?,
+async fn call<W: World>(world: &W, tool: &Tool, arguments: &str) -> Result<Called, CallFailure> {
+    let called = match select(pin!(world.call(tool, arguments)), pin!(world.sleep(CALL_LIMIT))).await {
+        Either::Left((called, _)) => called?,
         Either::Right(((), _)) => return Err(CallFailure::TimedOut),
     };
     // The transport reads no more either; what is counted here is what is kept.
-    if written_bytes(&outcome) > MAX_OUTCOME_BYTES { Err(CallFailure::TooLarge) } else { Ok(outcome) }
+    if written_bytes(&called.outcome) > MAX_OUTCOME_BYTES { Err(CallFailure::TooLarge) } else { Ok(called) }
 }
 
 async fn refuse<W: World>(world: &W, failure: &Failure<'_>) -> Execution {

@@ -20,7 +20,7 @@ pub use arguments::{InvalidArguments, validate};
 pub use catalog::Catalog;
 pub use content::text_for_model;
 pub use domain::Effect;
-pub use execution::{Approval, AuditEntry, Execution, Permission, Started, World, execute};
+pub use execution::{Approval, AuditEntry, Called, Execution, Permission, Started, World, execute};
 pub use failure::{AuditCode, CallFailure, Failure};
 pub use mcp::Outcome;
 pub use policy::{Policy, decide};

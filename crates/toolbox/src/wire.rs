@@ -1,4 +1,5 @@
-//! What `stream` and `tools` say to each other, inside the house. Not for anybody else: clients speak MCP or the public API.
+//! What `stream` asks of `tools`, inside the house, and is answered with a [`domain::tool::ToolAnswer`]. Not for anybody else: clients speak
+//! MCP or the public API.
 
 use std::borrow::Cow;
 
@@ -27,32 +28,4 @@ pub struct Call<'a> {
     pub name: Cow<'a, str>,
     /// What the model wrote.
     pub arguments: Cow<'a, str>,
-}
-
-/// What came of it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Called {
-    /// A result, or what went wrong, in words.
-    Result {
-        /// For the model and the person.
-        content: String,
-        /// Whether it went wrong.
-        is_error: bool,
-    },
-    /// The person must decide first.
-    ApprovalNeeded {
-        /// Where the tool is.
-        server: String,
-        /// What people call it.
-        title: String,
-        /// Whether it always asks, so that nothing but this call can be allowed.
-        always_asks: bool,
-        /// Whether it is asked about because others would hear something in it that may be private.
-        may_disclose: bool,
-        /// Until when they may, in milliseconds since 1970.
-        expires_at_ms: i64,
-    },
-    /// Somebody else executes the run.
-    LeaseLost,
 }

@@ -27,6 +27,8 @@ pub struct ToolServer {
     pub takes: Option<Duration>,
     /// Why it cannot be reached.
     pub fault: Option<TransportError>,
+    /// What comes of every call, in these words, if it is to fail.
+    pub not_configured: Option<&'static str>,
 }
 
 impl ToolServer {
@@ -46,6 +48,9 @@ impl Provider for ToolServer {
     }
 
     async fn call_tool(&self, call: ToolCall) -> Result<Reply, Failure> {
+        if let Some(words) = self.not_configured {
+            return Err(Failure::NotConfigured(words.to_owned()));
+        }
         let meta = Value::Object(call.context.meta).to_string();
         Ok(Reply::Done(Outcome::text(format!("{} {} {meta}", call.name, call.arguments))))
     }

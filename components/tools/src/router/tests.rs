@@ -11,6 +11,7 @@ use native_sqlite::SqliteFile;
 use router_test::{Answer, Fixture, Surroundings, ToolServer, answer, paused, request};
 use serde_json::{Value, json};
 use storage::{
+    Database as _, Statement,
     messages::{Appended, IncomingMessage},
     runs::Lease,
 };
@@ -241,6 +242,29 @@ fn a_secret_goes_to_the_tool_that_names_it_and_never_comes_back() {
         assert!(said.contains("\"password\"") && !said.contains("sesame"), "{said}");
         let secrets = test.send(Method::GET, "/api/tools/secrets", None).await.json;
         assert_eq!((&secrets["items"][0]["is_set"], &secrets["items"][0]["value"]), (&json!(true), &Value::Null));
+    });
+}
+
+#[test]
+fn a_failure_of_ones_own_tools_is_recorded_by_its_kind_and_that_of_others_is_not_believed() {
+    paused(|outside| async move {
+        let test = Test::new(outside);
+        for (host, name) in [("mcp-clock.spin.internal", "now"), ("wiki.example.org", "read")] {
+            let tools = vec![tool(name, &json!({ "readOnlyHint": true }), &json!({}))];
+            test.outside.set(host, ToolServer { tools, not_configured: Some("no zone"), ..ToolServer::of(&[]) });
+        }
+        let allow = json!({ "pattern": "*:*", "effect": "allow" });
+        test.send(Method::PUT, "/api/tools/policies", Some(allow)).await;
+        let lease = test.lease().await;
+        for (call_id, name) in [("c1", "clock_now"), ("c2", "wiki_read")] {
+            let called = test.call(lease, call_id, name).await;
+            assert_eq!((&called["content"], &called["is_error"]), (&json!("Not configured: no zone"), &json!(true)));
+        }
+        let sql = "SELECT subject, outcome FROM audit_events WHERE action = 'tool.call' ORDER BY id";
+        let recorded = test.fixture.another_connection().query(Statement::new("t", sql, [])).await.unwrap();
+        let recorded: Vec<_> = recorded.into_iter().map(|row| row.0).collect();
+        let row = |subject: &str, outcome: &str| vec![subject.into(), outcome.into()];
+        assert_eq!(recorded, [row("clock:now", "not_configured"), row("wiki:read", "tool_error")]);
     });
 }
 

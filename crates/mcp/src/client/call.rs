@@ -10,8 +10,8 @@ use super::{
 use crate::{
     header, lenient,
     model::{Content, Map, Tool},
-    provider::InputNeeded,
-    wire::{Era, HEADER_MISMATCH},
+    provider::{FailureKind, InputNeeded},
+    wire::{Era, HEADER_MISMATCH, META_FAILURE},
 };
 
 /// How often a server may ask back during one call. More is no dialogue but a loop.
@@ -26,16 +26,21 @@ pub struct CallResult {
     pub structured: Option<Value>,
     /// The tool failed, and `content` says how.
     pub is_error: bool,
+    /// Which kind of failure that is, if the server says so. Anybody can say anything here.
+    pub failure: Option<FailureKind>,
 }
 
 impl CallResult {
     /// Whatever a server answers: the call was made, so nothing of it is refused that can be read at all.
     fn read(result: Value) -> Self {
         let Value::Object(mut fields) = result else {
-            return Self { content: lenient::contents(result), structured: None, is_error: false };
+            return Self { content: lenient::contents(result), structured: None, is_error: false, failure: None };
         };
         let mut take = |key: &str| fields.remove(key).filter(|value| !value.is_null());
+        let meta = take("_meta");
+        let failure = meta.as_ref().and_then(|meta| meta.get(META_FAILURE));
         Self {
+            failure: failure.and_then(|kind| FailureKind::deserialize(kind).ok()),
             content: take("content").map(lenient::contents).unwrap_or_default(),
             // As the first revision had it.
             structured: take("structuredContent").or_else(|| take("toolResult")),
