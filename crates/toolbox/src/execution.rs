@@ -4,13 +4,14 @@
 use std::{pin::pin, time::Duration};
 
 use futures::future::{Either, select};
+use json_schema::canonical;
 use mcp::FailureKind;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::{
     AuditCode, CallFailure, Catalog, Effect, Failure, Outcome, Policy, ServerName, Tool, arguments,
-    content::written_bytes, cut, decide, exposure::says_only, policy::decide_exposed, schema::canonical,
+    content::written_bytes, cut, decide, exposure::says_only, policy::decide_exposed,
 };
 
 /// A tool that takes longer has hung, as far as the person who waits is concerned.

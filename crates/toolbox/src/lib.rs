@@ -11,7 +11,6 @@ pub mod exposure;
 pub mod failure;
 pub mod policy;
 pub mod redaction;
-pub mod schema;
 pub mod wire;
 
 use serde_json::value::RawValue;

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde_json::{Map, Number, Value, json};
 
 use super::{Dialect, MAX_DEPTH, Unfit};
-use crate::schema::canonical;
+use crate::keywords::canonical;
 
 /// The keywords of a schema, each of the type it must have. What is of another type and means nothing plain is left out.
 pub(super) fn tidy(keywords: Map<String, Value>, dialect: Dialect, depth: usize) -> Result<Map<String, Value>, Unfit> {

@@ -14,10 +14,15 @@ use std::fmt;
 
 use serde_json::Value;
 
-pub use self::repair::{MAX_DEPTH, Unfit, repaired};
+pub use self::{
+    keywords::canonical,
+    repair::{MAX_DEPTH, Unfit, repaired},
+};
 
-pub(crate) use self::keywords::canonical;
 use self::{checker::Checker, repair::Dialect, report::Problems};
+
+/// The longest schema; the largest of common servers are a fifth of it.
+pub const MAX_SCHEMA_BYTES: usize = 64 * 1024;
 
 /// The longest piece of a schema or a value that is quoted in a problem.
 const MAX_QUOTED_CHARS: usize = 80;
