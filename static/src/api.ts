@@ -191,7 +191,7 @@ async function persistently(path: string, init: RequestInit): Promise<Answer> {
       const answer = await limited(path, init);
       // The first time it was done, and only the answer to it was lost.
       if (tried > 0 && init.method === "DELETE" && answer.status === 404) return { ...answer, status: 204, text: "" };
-      askedMs = retryAfterMs(answer) ?? 0;
+      askedMs = waitAskedMs(answer) ?? 0;
       if (!AWAY.has(answer.status) || isLast() || askedMs > LONGEST_PAUSE_MS) return answer;
     } catch (error) {
       if (!(error instanceof ApiError) || isLast() || isOffline()) throw error;
@@ -239,7 +239,7 @@ function broken(error: unknown, init: RequestInit): unknown {
 }
 
 /** `Retry-After` (RFC 9110, section 10.2.3): seconds or a date. */
-function retryAfterMs({ headers }: { headers: Headers }): number | null {
+function waitAskedMs({ headers }: { headers: Headers }): number | null {
   const value = headers.get("Retry-After");
   if (value === null) return null;
   const ms = /^\d+$/.test(value.trim()) ? Number(value) * 1000 : Date.parse(value) - Date.now();
@@ -257,7 +257,7 @@ function problemOf(answer: Answer): ApiError {
         ? `The server is away for the moment: what stands before it answers ${status}. Try again soon.`
         : `The server answered ${status} and did not say why. Try again.`),
     problem.field ?? null,
-    retryAfterMs(answer),
+    waitAskedMs(answer),
   );
 }
 
@@ -292,5 +292,5 @@ function renewSession(): Promise<ApiError | null> {
 
 function exclusively<T>(work: () => Promise<T>): Promise<T> {
   // Absent on plain http to another machine: there, each tab is on its own.
-  return globalThis.navigator?.locks ? navigator.locks.request("ea.renew", work) : work();
+  return typeof navigator !== "undefined" && "locks" in navigator ? navigator.locks.request("ea.renew", work) : work();
 }

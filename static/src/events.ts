@@ -1,21 +1,120 @@
-/** Reads the data of one event of a run. Pure. */
+/**
+ * The events of a run, as the server says them (docs/api.md), each with what the page wants of it. `test/events.json` has one
+ * of each, written by the code that sends them. Pure.
+ */
 import { rawAt } from "./json.ts";
-import type { RunEvent } from "./types.ts";
+
+export type RunEvent =
+  | { kind: "token"; text: string }
+  | { kind: "thinking"; text: string }
+  | { kind: "tool_request"; call: Call }
+  | { kind: "tool_approval"; call: Call; approval: Approval }
+  | { kind: "tool_result"; callId: string; text: string; isError: boolean; durationMs: number | null }
+  /** The last one of its stream, like `complete`. */
+  | { kind: "error"; code: string; message: string }
+  | { kind: "complete"; finishReason: string }
+  /** Work began. */
+  | { kind: "processing" }
+  | { kind: "retrying"; retryAfterMs: number | null }
+  /** What was said since the last tool event does not count. */
+  | { kind: "restarted" }
+  | { kind: "shortened"; message: string };
+
+/** `arguments`: as the model wrote them, byte for byte; JSON, or what it took for it. */
+export type Call = { callId: string; name: string; arguments: string };
+
+/** What a person is told who is asked whether a call may be made. */
+export type Approval = {
+  server: string;
+  title: string;
+  expiresAt: string;
+  alwaysAsks: boolean;
+  mayDisclose: boolean;
+};
+
+/** The event that the data of a frame tell of; null for what is none of those above. */
+export function readEvent(data: string): RunEvent | null {
+  const { type, content, metadata } = parse(data);
+  const said = text(content);
+  const of = isObject(metadata) ? metadata : {};
+  const call = () => ({ callId: text(of["call_id"]), name: said, arguments: argumentsIn(data, of["arguments"]) });
+  switch (type) {
+    case "token":
+    case "thinking":
+      return { kind: type, text: said };
+    case "tool_request":
+      return { kind: type, call: call() };
+    case "tool_approval":
+      return {
+        kind: type,
+        call: call(),
+        approval: {
+          server: text(of["server"]),
+          title: text(of["title"]),
+          expiresAt: text(of["expires_at"]),
+          alwaysAsks: of["always_asks"] === true,
+          mayDisclose: of["may_disclose"] === true,
+        },
+      };
+    case "tool_result":
+      return {
+        kind: type,
+        callId: text(of["call_id"]),
+        text: said,
+        isError: of["is_error"] === true,
+        durationMs: number(of["duration_ms"]),
+      };
+    case "error":
+      return { kind: type, code: text(of["code"]), message: said };
+    case "complete":
+      return { kind: type, finishReason: text(of["finish_reason"]) || "stop" };
+    case "state":
+      return readState(said, of);
+    default:
+      return null;
+  }
+}
+
+function readState(state: string, of: Record<string, unknown>): RunEvent | null {
+  switch (state) {
+    case "processing":
+    case "restarted":
+      return { kind: state };
+    case "retrying":
+      return { kind: state, retryAfterMs: number(of["retry_after_ms"]) };
+    case "shortened":
+      return { kind: state, message: text(of["message"]) };
+    default:
+      return null;
+  }
+}
 
 /**
- * The event; null for what is none of ours. `arguments` of a call become the text that the model wrote, byte for byte: as a
- * value of JavaScript its numbers would be rounded, and a name that is there twice would be there once.
+ * The letters of the model: as a value of JavaScript its numbers would be rounded, and a name that is there twice would be
+ * there once. A text there is what it wrote instead of an object.
  */
-export function readEvent(data: string): RunEvent | null {
+function argumentsIn(data: string, value: unknown): string {
+  if (value === undefined || typeof value === "string") return value ?? "";
+  return rawAt(data, ["metadata", "arguments"]) ?? JSON.stringify(value);
+}
+
+function parse(data: string): Record<string, unknown> {
   try {
-    const event = JSON.parse(data) as RunEvent;
-    if (typeof event.metadata !== "object" || event.metadata === null) return { ...event, metadata: {} };
-    if (!("arguments" in event.metadata)) return event;
-    const written = event.metadata["arguments"];
-    // A text there is what the model wrote instead of JSON.
-    const text = typeof written === "string" ? written : rawAt(data, ["metadata", "arguments"]);
-    return { ...event, metadata: { ...event.metadata, arguments: text ?? JSON.stringify(written) } };
+    const value: unknown = JSON.parse(data);
+    return isObject(value) ? value : {};
   } catch {
-    return null;
+    return {};
   }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
+}
+
+function text(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
+
+function number(value: unknown): number | null {
+  return typeof value === "number" ? value : null;
 }

@@ -3,10 +3,9 @@
  * Knows nothing of what is on the screen.
  */
 import { ApiError, runs } from "./api.ts";
-import { readEvent } from "./events.ts";
+import { readEvent, type RunEvent } from "./events.ts";
 import { isOffline, onNetwork, pause } from "./network.ts";
 import { SseParser } from "./sse.ts";
-import type { RunEvent } from "./types.ts";
 
 /** The server sends a comment every 10 s: without one, and a margin for the way, the connection is dead. */
 const SILENCE_LIMIT_MS = 13_000;
@@ -20,16 +19,17 @@ const SPREAD_MS = 100;
 
 export type Follower = {
   /** Events in order. May contain some that were given before: the ids tell. */
-  onEvent(event: RunEvent, id: string | null): void;
+  onEvent: (event: RunEvent, id: string | null) => void;
   /** The connection is there (true), or was lost and is being made again (false). */
-  onConnection(connected: boolean): void;
+  onConnection: (connected: boolean) => void;
 };
 
 /** Resolves when the run has ended or `signal` aborts; rejects with what cannot be repaired by trying again. */
 export async function followRun(runId: string, follower: Follower, signal: AbortSignal): Promise<void> {
   let lastEventId: string | null = null;
   let failures = 0;
-  while (!signal.aborted) {
+  const isOver = () => signal.aborted;
+  while (!isOver()) {
     let waitMs = 0;
     let broke = true;
     const startedAt = performance.now();
@@ -45,11 +45,11 @@ export async function followRun(runId: string, follower: Follower, signal: Abort
       if (ended) return;
       broke = false;
     } catch (error) {
-      if (signal.aborted) return;
+      if (isOver()) return;
       if (error instanceof ApiError && !isPassing(error)) throw error;
       if (error instanceof ApiError) waitMs = error.retryAfterMs ?? 0;
     }
-    if (signal.aborted) return;
+    if (isOver()) return;
     // A connection that held was no failure: a run may wait for the person much longer than a connection lasts.
     if (performance.now() - startedAt > LONGEST_RETRY_MS) failures = 0;
     // The server ends a connection that gets old; only when that goes on is it worth a word.
@@ -104,7 +104,7 @@ async function readOnce(
         const event = readEvent(sse.data);
         if (event === null) continue; // not one of ours: the id of the next one tells where to go on
         follower.onEvent(event, sse.id);
-        if (event.type === "complete" || event.type === "error") return true;
+        if (event.kind === "complete" || event.kind === "error") return true;
       }
     }
   } finally {

@@ -71,7 +71,7 @@ export function parseGrowing(source: string, before: Parsed | null): Parsed {
 function finishedOf({ source, blocks }: Parsed): Block[] {
   const [list, line] = blocks.slice(-2);
   const isItem =
-    line !== undefined && line.key > source.lastIndexOf("\n") && /_list_open$/.test(list?.tokens[0]?.type ?? "");
+    line !== undefined && line.key > source.lastIndexOf("\n") && list?.tokens[0]?.type.endsWith("_list_open") === true;
   return blocks.slice(0, isItem ? -2 : -1);
 }
 

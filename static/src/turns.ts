@@ -2,16 +2,13 @@
  * What a conversation looks like: stored messages and the events of a run become the same list of turns, so that an
  * answer looks the same while it is written and after a reload. Pure: no network, no clock, no document.
  */
-import type { Message, RunEvent } from "./types.ts";
+import type { Approval, Call, RunEvent } from "./events.ts";
+import type { Message } from "./types.ts";
 
-export type ToolPart = {
+export type ToolPart = Call & {
   kind: "tool";
-  callId: string;
-  name: string;
-  /** As the model wrote them: JSON, or what it took for it. */
-  arguments: string;
   /** That the person was asked whether it may be called; null if that was never the question. */
-  approval: { server: string; title: string; expiresAt: string; alwaysAsks: boolean; mayDisclose: boolean } | null;
+  approval: Approval | null;
   /** null while the tool works, or the person has not decided. */
   result: { text: string; isError: boolean; durationMs: number | null } | null;
 };
@@ -67,8 +64,8 @@ export function isRunning(answer: AnswerTurn): boolean {
 export function askedFor(answer: AnswerTurn): ToolPart[] {
   if (!isRunning(answer)) return [];
   return answer.parts.filter(
-    (part) => part.kind === "tool" && part.approval !== null && part.result === null,
-  ) as ToolPart[];
+    (part): part is ToolPart => part.kind === "tool" && part.approval !== null && part.result === null,
+  );
 }
 
 /** The answer as plain text, for the clipboard. */
@@ -130,10 +127,10 @@ export function dropBroken(turns: Turn[]): void {
   if (parts.length > 0) turns.push({ ...last, parts, phase: "ended", error: null, finishReason: null });
 }
 
-/** Applies one event. Gives back the same object when the event was seen before or is of a type not known here. */
+/** Applies one event. Gives back the same object when the event was seen before. */
 export function applyEvent(answer: AnswerTurn, event: RunEvent, id: string | null): AnswerTurn {
   if (!isRunning(answer) || (id !== null && !isAfter(id, answer.lastEventId))) return answer;
-  const next = applyContent(answer, event);
+  const next = changed(answer, event);
   return id === null ? next : { ...next, lastEventId: id };
 }
 
@@ -142,40 +139,38 @@ function isAfter(id: string, last: string | null): boolean {
   return last === null || Number(id) > Number(last);
 }
 
-function applyContent(answer: AnswerTurn, { type, content, metadata }: RunEvent): AnswerTurn {
-  switch (type) {
+function changed(answer: AnswerTurn, event: RunEvent): AnswerTurn {
+  switch (event.kind) {
     case "token":
-      return { ...answer, phase: "writing", parts: append(answer.parts, "text", content) };
+      return { ...answer, phase: "writing", parts: append(answer.parts, "text", event.text) };
     case "thinking":
-      return { ...answer, phase: "writing", parts: append(answer.parts, "thinking", content) };
+      return { ...answer, phase: "writing", parts: append(answer.parts, "thinking", event.text) };
     case "tool_request":
-      return { ...answer, phase: "tools", parts: requestTool(answer.parts, content, metadata) };
+      return { ...answer, phase: "tools", parts: request(answer.parts, event.call) };
     case "tool_approval":
-      return { ...answer, phase: "approval", parts: askAbout(answer.parts, content, metadata) };
+      return { ...answer, phase: "approval", parts: askAbout(answer.parts, event.call, event.approval) };
     case "tool_result": {
-      const parts = answerTool(answer.parts, content, metadata);
+      const { text, isError, durationMs } = event;
+      const parts = answer.parts.map((part) =>
+        isCall(part, event.callId) ? { ...part, result: { text, isError, durationMs } } : part,
+      );
       return { ...answer, phase: working(parts), parts, stepStart: parts.length };
     }
-    case "state":
-      return applyState(answer, content, metadata);
     case "error":
-      return { ...answer, phase: "error", error: { code: text(metadata["code"]), message: content } };
+      return { ...answer, phase: "error", error: { code: event.code, message: event.message } };
     case "complete":
-      return { ...answer, phase: "ended", finishReason: text(metadata["finish_reason"]) || "stop" };
-    default:
-      return answer;
+      return { ...answer, phase: "ended", finishReason: event.finishReason };
+    case "processing":
+      return { ...answer, phase: working(answer.parts), retryAfterMs: null };
+    case "retrying":
+      return { ...answer, phase: "retrying", retryAfterMs: event.retryAfterMs };
+    case "restarted": {
+      const parts = answer.parts.filter((part, index) => index < answer.stepStart || part.kind === "tool");
+      return { ...answer, phase: "waiting", parts };
+    }
+    case "shortened":
+      return { ...answer, note: event.message || null };
   }
-}
-
-function applyState(answer: AnswerTurn, state: string, metadata: Record<string, unknown>): AnswerTurn {
-  if (state === "processing") return { ...answer, phase: working(answer.parts), retryAfterMs: null };
-  if (state === "retrying") return { ...answer, phase: "retrying", retryAfterMs: number(metadata["retry_after_ms"]) };
-  if (state === "shortened") return { ...answer, note: text(metadata["message"]) || null };
-  if (state === "restarted") {
-    const parts = answer.parts.filter((part, index) => index < answer.stepStart || part.kind === "tool");
-    return { ...answer, phase: "waiting", parts };
-  }
-  return answer;
 }
 
 /** What is going on while the model says nothing. */
@@ -190,41 +185,17 @@ function append(parts: Part[], kind: "text" | "thinking", piece: string): Part[]
   return [...parts, { kind, text: piece }];
 }
 
-function requestTool(parts: Part[], name: string, metadata: Record<string, unknown>): Part[] {
-  const callId = text(metadata["call_id"]);
-  // A run that another host took over asks again for a call that it had not finished: the same call, not a second one.
-  if (parts.some((part) => part.kind === "tool" && part.callId === callId)) return parts;
-  const call = { callId, name, arguments: text(metadata["arguments"]) };
+function isCall(part: Part, callId: string): part is ToolPart {
+  return part.kind === "tool" && part.callId === callId;
+}
+
+/** A run that another host took over asks again for a call that it had not finished: the same call, not a second one. */
+function request(parts: Part[], call: Call): Part[] {
+  if (parts.some((part) => isCall(part, call.callId))) return parts;
   return [...parts, { kind: "tool", ...call, approval: null, result: null }];
 }
 
 /** What the person decides about is what this event says, whatever the request for the call said before. */
-function askAbout(before: Part[], name: string, metadata: Record<string, unknown>): Part[] {
-  const parts = requestTool(before, name, metadata);
-  const approval = {
-    server: text(metadata["server"]),
-    title: text(metadata["title"]),
-    expiresAt: text(metadata["expires_at"]),
-    alwaysAsks: metadata["always_asks"] === true,
-    mayDisclose: metadata["may_disclose"] === true,
-  };
-  return parts.map((part) =>
-    part.kind === "tool" && part.callId === text(metadata["call_id"])
-      ? { ...part, name, arguments: text(metadata["arguments"]), approval }
-      : part,
-  );
-}
-
-function answerTool(parts: Part[], content: string, metadata: Record<string, unknown>): Part[] {
-  const callId = text(metadata["call_id"]);
-  const result = { text: content, isError: metadata["is_error"] === true, durationMs: number(metadata["duration_ms"]) };
-  return parts.map((part) => (part.kind === "tool" && part.callId === callId ? { ...part, result } : part));
-}
-
-function text(value: unknown): string {
-  return typeof value === "string" ? value : "";
-}
-
-function number(value: unknown): number | null {
-  return typeof value === "number" ? value : null;
+function askAbout(parts: Part[], call: Call, approval: Approval): Part[] {
+  return request(parts, call).map((part) => (isCall(part, call.callId) ? { ...part, ...call, approval } : part));
 }

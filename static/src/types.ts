@@ -53,9 +53,6 @@ export type Run = {
   usage: { prompt_tokens: number; completion_tokens: number; total_tokens: number } | null;
 };
 
-/** One event of a run. `metadata` differs by type: docs/api.md has the table. `arguments` is their text (`events.ts`). */
-export type RunEvent = { type: string; content: string; metadata: Record<string, unknown> };
-
 /** What the person says when they are asked whether a tool may be called. */
 export type Decision = "allow_once" | "allow_always" | "deny";
 

@@ -19,8 +19,9 @@ const message = (index: number, role: Message["role"], run: number): Message => 
 function serve(messages: Message[]): string[] {
   const asked: string[] = [];
   globalThis.fetch = async (path) => {
-    const query = new URL(String(path), "http://x").searchParams;
-    asked.push(String(path));
+    assert.ok(typeof path === "string");
+    const query = new URL(path, "http://x").searchParams;
+    asked.push(path);
     const end = Number(query.get("cursor") ?? messages.length);
     const start = Math.max(0, end - Number(query.get("limit")));
     const items = query.get("order") === "desc" ? messages.slice(start, end).reverse() : [];

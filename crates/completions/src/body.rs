@@ -10,6 +10,9 @@ use crate::{
     wire::{self, Chunk, Parsed},
 };
 
+/// The mark of the end.
+const DONE: &[u8] = b"[DONE]";
+
 /// What a piece of the body is.
 pub(crate) enum Payload<'a> {
     /// An object as JSON.
@@ -35,6 +38,8 @@ pub(crate) struct Body {
     in_event: bool,
     /// The event that is being read is named `error`.
     names_error: bool,
+    /// It is named as the last one.
+    names_end: bool,
     objects: u64,
     has_events: bool,
     has_other: bool,
@@ -75,7 +80,8 @@ impl Body {
             // The connection broke off within an event.
             Payload::Unreadable if in_event => Ok(()),
             payload => read(payload),
-        })
+        })?;
+        if self.names_end { read(Payload::Done) } else { Ok(()) }
     }
 
     fn read_line<E: From<EventTooLong>>(
@@ -85,7 +91,10 @@ impl Body {
     ) -> Result<(), E> {
         if line.is_empty() {
             self.names_error = false;
-            return if self.in_event { self.flush(read) } else { Ok(()) };
+            if self.in_event {
+                self.flush(read)?;
+            }
+            return if std::mem::take(&mut self.names_end) { read(Payload::Done) } else { Ok(()) };
         }
         if let Some(value) = data(line) {
             self.has_events = true;
@@ -97,7 +106,8 @@ impl Body {
             return self.read_data(value.trim_ascii(), read);
         }
         match line {
-            _ if !self.pending.is_empty() && !self.in_event => self.append(line, read),
+            // Some write an object over several lines behind one `data:`.
+            _ if !self.pending.is_empty() && (!self.in_event || !is_of_events(line)) => self.append(line, read),
             _ if is_done(line) => read(Payload::Done),
             [b'{' | b'[', ..] => self.read_object(line, false, read),
             [b'<', ..] if self.objects == 0 => read(Payload::WebPage),
@@ -105,6 +115,7 @@ impl Body {
             _ => {
                 if let Some(name) = field(line, b"event") {
                     self.names_error = name.trim_ascii() == b"error";
+                    self.names_end = [&b"done"[..], b"end"].contains(&name.trim_ascii());
                 } else if field(line, b"id").or(field(line, b"retry")).is_none() {
                     self.has_other = true;
                 }
@@ -222,7 +233,15 @@ fn data(line: &[u8]) -> Option<&[u8]> {
     Some(value)
 }
 
+/// Whether a line can stand in the middle of an event without being of its data.
+fn is_of_events(line: &[u8]) -> bool {
+    line.starts_with(b":")
+        || is_done(line)
+        || ["event", "id", "retry"].iter().any(|name| field(line, name.as_bytes()).is_some())
+}
+
+/// Whether it is the mark of the end, whatever comes behind it.
 fn is_done(value: &[u8]) -> bool {
     let value = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
-    value.eq_ignore_ascii_case(b"[DONE]")
+    value.get(..DONE.len()).is_some_and(|beginning| beginning.eq_ignore_ascii_case(DONE))
 }

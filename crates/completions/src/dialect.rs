@@ -85,6 +85,30 @@ pub enum Schemas {
     Plain,
 }
 
+/// What becomes of a model's own marks, such as `<|end|>`, in what was said.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Marks {
+    /// They are text.
+    #[default]
+    AsWritten,
+    /// They are broken up, so that no server takes them for marks.
+    Broken,
+}
+
+/// How a server is told how long an answer may be.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnswerLimit {
+    /// It knows best.
+    #[default]
+    Untold,
+    /// `max_tokens`.
+    MaxTokens,
+    /// `max_completion_tokens`.
+    MaxCompletionTokens,
+}
+
 /// How a server wants its requests.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 #[serde(default)]
@@ -103,6 +127,12 @@ pub struct Dialect {
     pub reasoning: SentBack,
     /// Whether what came along with calls is sent back.
     pub extras: SentBack,
+    /// What becomes of a model's marks.
+    pub marks: Marks,
+    /// How it is told how long an answer may be.
+    pub answer_limit: AnswerLimit,
+    /// What its model writes at most, in tokens, if that is less than it is told.
+    pub answer_tokens: Option<u64>,
     /// What its model's context holds, in our estimate of tokens, if it is less than the operator says.
     pub context_tokens: Option<u64>,
 }

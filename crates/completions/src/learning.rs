@@ -2,7 +2,7 @@
 //! never comes costs a conversation. What was learned counts only once a request that heeds it was accepted; that is for the caller to see.
 
 use crate::{
-    dialect::{CallIds, Dialect, Field, Instructions, NoText, Schemas, SentBack},
+    dialect::{AnswerLimit, CallIds, Dialect, Field, Instructions, Marks, NoText, Schemas, SentBack},
     provider_error::ProviderError,
 };
 
@@ -14,6 +14,33 @@ const MAX_OVERRUN: u64 = 16;
 
 /// A refusal that was passed on often begins with its status, and no model reads so little.
 const STATUSES: std::ops::Range<u64> = 400..600;
+
+/// No answer is limited to less than this by what a server said: a few sentences.
+const MIN_ANSWER_TOKENS: u64 = 256;
+
+/// What stands before a number that is a limit.
+const LIMITS: [&str; 17] = [
+    "maximum",
+    "limit",
+    "at most",
+    "context length",
+    "context window",
+    "context size",
+    "n_ctx",
+    "max_model_len",
+    "allowed",
+    "exceed",
+    "<=",
+    "less than",
+    "supports",
+    "up to",
+    "no more than",
+    "only",
+    "max size",
+];
+
+/// What stands behind one.
+const LIMITS_BEHIND: [&str; 4] = ["maximum", "tokens maximum", "limit", "context"];
 
 /// How a server says that it does not stream.
 const STREAMING_REFUSED: [&str; 11] = [
@@ -37,6 +64,10 @@ pub enum About {
     Length,
     /// Something in it, which the words may name.
     Form,
+    /// What it would cost.
+    Price,
+    /// Nothing that is known here; the words may name something in it all the same.
+    Unknown,
     /// Nothing that is told; engines that fail in a model's template answer so.
     Fault,
 }
@@ -62,6 +93,8 @@ pub struct Sent {
     pub omittable_tokens: u64,
     /// What is kept free for the answer at most.
     pub answer_tokens: u64,
+    /// How long the answer was said to be at most.
+    pub answer_limit: Option<u64>,
 }
 
 /// How to ask again.
@@ -69,19 +102,10 @@ pub struct Sent {
 pub struct Lesson {
     /// In this way.
     pub dialect: Dialect,
-    /// Without this, which the person will miss.
-    pub cut: Option<Cut>,
+    /// Without the beginning of the conversation.
+    pub shortens: bool,
     /// Whether it will be so the next time, too. A fault may have been one.
     pub lasts: bool,
-}
-
-/// What a request has to do without.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Cut {
-    /// The beginning of the conversation.
-    Beginning,
-    /// The tools.
-    Tools,
 }
 
 /// What to do otherwise, if anything comes to mind that was not tried before.
@@ -90,10 +114,19 @@ pub fn lesson(about: About, said: &ProviderError, dialect: &Dialect, sent: &Sent
     let param = said.param.as_deref().unwrap_or_default();
     let complaint = Complaint { words: format!("{} {param}", said.words).to_lowercase() };
     let learned = match about {
-        About::Length => complaint.too_long(dialect, sent),
-        About::Fault => complaint.instructions(dialect, sent).or_else(|| complaint.tools(dialect, sent)),
-        About::Form => complaint
-            .field(dialect, sent)
+        About::Length => complaint.shorter_answer(dialect, sent).or_else(|| complaint.too_long(dialect, sent)),
+        About::Price => complaint.affordable(dialect, sent),
+        About::Fault => complaint
+            .answer_limit(dialect)
+            .or_else(|| complaint.marks(dialect))
+            .or_else(|| complaint.instructions(dialect, sent))
+            .or_else(|| complaint.no_text(dialect, sent))
+            .or_else(|| complaint.tools(dialect, sent)),
+        About::Form | About::Unknown => complaint
+            .answer_limit(dialect)
+            .or_else(|| complaint.shorter_answer(dialect, sent))
+            .or_else(|| complaint.marks(dialect))
+            .or_else(|| complaint.field(dialect, sent))
             .or_else(|| complaint.signatures(dialect, sent))
             .or_else(|| complaint.reasoning(dialect, sent))
             .or_else(|| complaint.instructions(dialect, sent))
@@ -102,14 +135,15 @@ pub fn lesson(about: About, said: &ProviderError, dialect: &Dialect, sent: &Sent
             .or_else(|| complaint.schemas(dialect, sent))
             .or_else(|| complaint.tools(dialect, sent)),
     }?;
-    let cut = if learned.context_tokens != dialect.context_tokens {
-        Some(Cut::Beginning)
-    } else if dialect.sends(Field::Tools) && !learned.sends(Field::Tools) {
-        Some(Cut::Tools)
-    } else {
-        None
-    };
-    Some(Lesson { dialect: learned, cut, lasts: about != About::Fault })
+    let shortens = learned.context_tokens != dialect.context_tokens;
+    Some(Lesson { dialect: learned, shortens, lasts: matches!(about, About::Length | About::Form) })
+}
+
+/// A number in what a server said.
+struct Number {
+    value: u64,
+    /// It is called a limit.
+    is_limit: bool,
 }
 
 /// What a server said, in lower case. It may hold anything, so it goes nowhere.
@@ -136,19 +170,114 @@ impl Complaint {
 
     /// The room that the server says there is, in our tokens: it may have counted more or fewer of them than we did.
     fn room(&self, estimated: u64) -> Option<u64> {
-        let numbers: Vec<u64> = self
-            .words
-            .split(|character: char| !character.is_ascii_digit() && character != ',' && character != '_')
-            .filter_map(|digits| digits.replace([',', '_'], "").parse().ok())
-            // Dates, names of models.
-            .filter(|number| (MIN_TOKENS..=estimated.saturating_mul(8)).contains(number))
-            .filter(|number| !STATUSES.contains(number))
-            .collect();
-        let counted = numbers.iter().copied().max()?;
+        let numbers = self.numbers();
+        // Dates, names of models.
+        let is_count =
+            |number: u64| (MIN_TOKENS..=estimated.saturating_mul(8)).contains(&number) && !STATUSES.contains(&number);
+        let numbers: Vec<_> = numbers.into_iter().filter(|number| is_count(number.value)).collect();
+        let counted = numbers.iter().map(|number| number.value).max()?;
         // A year stands beside them, and is no room.
-        let limits = numbers.into_iter().filter(|number| *number < counted && *number >= counted / MAX_OVERRUN);
-        let Some(limit) = limits.max() else { return Some(counted) };
+        let is_limit = |number: &&Number| number.value < counted && number.value >= counted / MAX_OVERRUN;
+        // What was counted is often told in parts, so what is called a limit comes first.
+        let called = numbers.iter().filter(is_limit).filter(|number| number.is_limit).map(|number| number.value).max();
+        let limit = called.or_else(|| numbers.iter().filter(is_limit).map(|number| number.value).max());
+        let Some(limit) = limit else { return Some(counted) };
         Some(limit.saturating_mul(estimated) / counted)
+    }
+
+    /// The numbers in the words, those in brackets only if they stand there alone: there are sums of what stands outside.
+    fn numbers(&self) -> Vec<Number> {
+        let words = without_sums(&self.words);
+        let (mut numbers, mut rest) = (Vec::new(), words.as_str());
+        let is_part = |character: char| character.is_ascii_digit() || character == ',' || character == '_';
+        while let Some(at) = rest.find(|character: char| character.is_ascii_digit()) {
+            let (before, from) = rest.split_at_checked(at).unwrap_or((rest, ""));
+            let end = from.find(|character: char| !is_part(character)).unwrap_or(from.len());
+            let (digits, after) = from.split_at_checked(end).unwrap_or((from, ""));
+            let next = after.find(|character: char| character.is_ascii_digit()).unwrap_or(after.len());
+            let behind = after.get(..next).unwrap_or_default();
+            // "128000 tokens maximum", but not the beginning of the next sentence.
+            let behind = behind.split(['.', ';', ',']).next().unwrap_or_default();
+            let is_limit = LIMITS.iter().any(|word| before.contains(word))
+                || LIMITS_BEHIND.iter().any(|word| behind.trim_start().starts_with(word));
+            if let Ok(value) = digits.replace([',', '_'], "").parse() {
+                numbers.push(Number { value, is_limit });
+            }
+            rest = after;
+        }
+        numbers
+    }
+
+    /// A server that wants to be told how long an answer may be, or under another name.
+    fn answer_limit(&self, dialect: &Dialect) -> Option<Dialect> {
+        let old = self.names(&["max_tokens", "max tokens", "maxtokens", "max_new_tokens"]);
+        let new = self.names(&["max_completion_tokens"]);
+        let wanted = [
+            "required",
+            "missing",
+            "must be set",
+            "must be provided",
+            "must be specified",
+            "must specify",
+            "not found",
+            "needs",
+            "need to",
+            "not provided",
+            "not specified",
+            "undefined",
+        ];
+        let answer_limit = match dialect.answer_limit {
+            AnswerLimit::Untold if old && self.says(&wanted) => AnswerLimit::MaxTokens,
+            AnswerLimit::Untold if new && self.says(&wanted) => AnswerLimit::MaxCompletionTokens,
+            AnswerLimit::MaxTokens if new && (self.refuses() || self.says(&["instead"])) => {
+                AnswerLimit::MaxCompletionTokens
+            }
+            _ => return None,
+        };
+        Some(Dialect { answer_limit, ..dialect.clone() })
+    }
+
+    /// One whose model cannot write as much as it was told that an answer may be.
+    fn shorter_answer(&self, dialect: &Dialect, sent: &Sent) -> Option<Dialect> {
+        let told = sent.answer_limit?;
+        let about_it =
+            self.says(&["max_tokens", "max_completion_tokens", "max tokens", "output tokens", "completion tokens"]);
+        let too_much = [
+            "too large",
+            "too high",
+            "too big",
+            "at most",
+            "less than or equal",
+            "exceed",
+            "maximum",
+            "<=",
+            "greater than",
+            "larger than",
+            "> ",
+        ];
+        let fewer = self.numbers().into_iter().map(|number| number.value);
+        let fewer = fewer.filter(|number| (MIN_ANSWER_TOKENS..told).contains(number)).max().unwrap_or(told / 2);
+        let is_named = about_it && self.says(&too_much) && self.names(&[&told.to_string()]);
+        (is_named && fewer >= MIN_ANSWER_TOKENS).then(|| Dialect { answer_tokens: Some(fewer), ..dialect.clone() })
+    }
+
+    /// One that reckons with the longest answer that there could be, and says for how much of it there is money.
+    fn affordable(&self, dialect: &Dialect, sent: &Sent) -> Option<Dialect> {
+        let (_, after) = self.words.split_once("only afford ").filter(|_| self.names(&["max_tokens"]))?;
+        let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
+        let tokens = digits.parse().ok().filter(|tokens| *tokens >= MIN_ANSWER_TOKENS)?;
+        let answer_limit = match dialect.answer_limit {
+            AnswerLimit::Untold => AnswerLimit::MaxTokens,
+            told => told,
+        };
+        let is_less = sent.answer_limit.is_none_or(|told| tokens < told);
+        is_less.then(|| Dialect { answer_limit, answer_tokens: Some(tokens), ..dialect.clone() })
+    }
+
+    /// One that takes what was said for marks of its model, and refuses that.
+    fn marks(&self, dialect: &Dialect) -> Option<Dialect> {
+        let other = dialect.marks == Marks::AsWritten && self.says(&["special token"]);
+        other.then(|| Dialect { marks: Marks::Broken, ..dialect.clone() })
     }
 
     fn field(&self, dialect: &Dialect, sent: &Sent) -> Option<Dialect> {
@@ -170,7 +299,7 @@ impl Complaint {
     }
 
     fn reasoning(&self, dialect: &Dialect, sent: &Sent) -> Option<Dialect> {
-        let names = self.says(&["reasoning", "thinking"]);
+        let names = self.says(&["reasoning", "thinking", "encrypted content", "encrypted_content"]);
         let reasoning = names.then(|| self.sent_back(dialect.reasoning, sent.calls, sent.reasoning))??;
         Some(Dialect { reasoning, ..dialect.clone() })
     }
@@ -218,9 +347,11 @@ impl Complaint {
     }
 
     fn no_text(&self, dialect: &Dialect, sent: &Sent) -> Option<Dialect> {
-        let about_it = self.names(&["content"])
+        let named = self.names(&["content"])
             && self
                 .says(&["null", "none", "nil", "empty", "blank", "missing", "required", "string", "invalid", "must"]);
+        // So say a template's engine and a parser that do not say where.
+        let about_it = named || self.says(&["nullvalue", "nonetype", "did not match any variant"]);
         let no_text = match dialect.no_text {
             NoText::Null => NoText::Empty,
             NoText::Empty => NoText::LeftOut,
@@ -276,7 +407,8 @@ impl Complaint {
     fn tools(&self, dialect: &Dialect, sent: &Sent) -> Option<Dialect> {
         let tools =
             self.names(&["tool", "tools", "tool_calls", "tool_use", "function", "functions", "function_call", "jinja"]);
-        let refused = tools && (self.refuses() || self.says(&["requires", "no endpoints", "enable"]));
+        let refused =
+            tools && (self.refuses() || self.says(&["requires", "no endpoints", "enable", "too many", "too long"]));
         let roles = self.says(&["alternat"]) || (self.names(&["role", "roles"]) && self.refuses());
         let has_tools = sent.fields.contains(&Field::Tools) || sent.calls;
         (has_tools && (refused || (roles && sent.calls)) && dialect.sends(Field::Tools))
@@ -338,4 +470,24 @@ fn without(dialect: &Dialect, field: Field) -> Dialect {
         dialect.left_out.insert(Field::StreamOptions);
     }
     dialect
+}
+
+/// Words without brackets that have more than one number in them; all of them if there are no numbers elsewhere.
+fn without_sums(words: &str) -> String {
+    let count =
+        |text: &str| text.split(|character: char| !character.is_ascii_digit()).filter(|part| !part.is_empty()).count();
+    let (mut kept, mut rest) = (String::with_capacity(words.len()), words);
+    while let Some((before, (within, after))) =
+        rest.split_once('(').and_then(|(before, from)| Some((before, from.split_once(')')?)))
+    {
+        kept.push_str(before);
+        if count(within) < 2 {
+            kept.push('(');
+            kept.push_str(within);
+        }
+        kept.push(')');
+        rest = after;
+    }
+    kept.push_str(rest);
+    if count(&kept) == 0 { words.to_owned() } else { kept }
 }

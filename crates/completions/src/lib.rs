@@ -25,7 +25,7 @@ mod wire;
 pub use address::Address;
 pub use calls::ToolCallRequest;
 pub use dialect::Dialect;
-pub use learning::{Cut, Lesson, Sent};
+pub use learning::{Lesson, Sent};
 pub use provider_error::ProviderError;
 pub use redaction::Withheld;
 pub use request::{Answer, Call, ChatRequest, Echo, Part, Tool};

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use crate::{
-    provider_error::ProviderError,
+    provider_error::{ProviderError, Reported, is_sign_of_life},
     round::Usage,
     wire::{CallDelta, Choice, Chunk, Delta, FunctionDelta, Rare},
 };
@@ -23,7 +23,27 @@ pub(crate) fn chunks(value: Value, names_error: bool) -> Vec<Chunk<'static>> {
     }
 }
 
+/// What some gateways put around an answer.
+const AROUND: [&str; 4] = ["data", "output", "result", "response"];
+
+/// An answer without what is around it.
+fn unwrapped(value: Value) -> Value {
+    let Value::Object(mut fields) = value else { return value };
+    let has_choices = |value: &Value| value.get("choices").is_some_and(Value::is_array);
+    let around = AROUND.into_iter().find(|name| fields.get(*name).is_some_and(has_choices));
+    match around.filter(|_| !fields.contains_key("choices")).and_then(|name| fields.remove(name)) {
+        Some(Value::Object(mut within)) => {
+            if let Some(usage) = fields.remove("usage") {
+                within.entry("usage").or_insert(usage);
+            }
+            Value::Object(within)
+        }
+        _ => Value::Object(fields),
+    }
+}
+
 fn chunk(value: Value, names_error: bool) -> Chunk<'static> {
+    let value = unwrapped(value);
     let listed = match value.get("choices") {
         Some(Value::Array(choices)) => choices.iter().any(Value::is_object),
         Some(choice) => choice.is_object(),
@@ -31,36 +51,47 @@ fn chunk(value: Value, names_error: bool) -> Chunk<'static> {
     };
     // Some servers send what is said without a list of choices.
     let is_message = |message: &Value| message.get("role").or_else(|| message.get("content")).is_some();
-    let alone = !listed && value.get("message").is_some_and(is_message);
-    let error = ProviderError::in_chunk(&value, listed || alone, names_error).map(Box::new);
+    let alone = !listed && ["message", "delta"].iter().filter_map(|name| value.get(*name)).any(is_message);
+    let (error, doubt) = match ProviderError::in_chunk(&value, listed || alone, names_error) {
+        Reported::Nothing => (None, None),
+        Reported::Perhaps(error) => (None, Some(Box::new(error))),
+        Reported::Error(error) => (Some(Box::new(error)), None),
+    };
     let known = ["choices", "usage", "error", "message"];
     let is_foreign = !is_sign_of_life(&value) && known.iter().all(|name| value.get(*name).is_none());
     let is_completion = alone || value.get("choices").is_some();
     let Value::Object(mut fields) = value else { return Chunk { error, ..Chunk::default() } };
-    let usage = [fields.get("usage"), fields.get("x_groq").and_then(|groq| groq.get("usage"))];
-    let usage = usage.into_iter().flatten().find_map(usage_in);
+    let of_choices =
+        fields.get("choices").and_then(Value::as_array).into_iter().flatten().map(|choice| choice.get("usage"));
+    let usage =
+        [fields.get("usage"), fields.get("x_groq").and_then(|groq| groq.get("usage"))].into_iter().chain(of_choices);
+    let usage = usage.flatten().find_map(usage_in);
     let choices = match fields.remove("choices") {
         _ if alone => vec![choice(fields)],
         Some(Value::Array(choices)) => choices.into_iter().filter_map(object).map(choice).collect(),
         Some(Value::Object(fields)) => vec![choice(fields)],
         _ => Vec::new(),
     };
-    Chunk { choices, usage, error, is_completion, is_foreign, ..Chunk::default() }
-}
-
-/// Whether it says no more than that the connection lives.
-pub(crate) fn is_sign_of_life(chunk: &Value) -> bool {
-    let kind = chunk.get("type").or_else(|| chunk.get("object")).and_then(Value::as_str).unwrap_or_default();
-    chunk.as_object().is_some_and(Map::is_empty) || ["ping", "heartbeat", "keepalive", "keep-alive"].contains(&kind)
+    Chunk { choices, usage, error, doubt, is_completion, is_foreign, ..Chunk::default() }
 }
 
 fn choice(mut fields: Map<String, Value>) -> Choice<'static> {
     let index = fields.get("index").and_then(whole_number);
     let reasons = ["finish_reason", "finishReason", "stop_reason", "done_reason"];
-    let reason = |fields: &Map<String, Value>| reasons.iter().find_map(|name| word(fields.get(*name)?));
+    // Some say it with an object: its type, or what went wrong.
+    let named = |reason: &Value| word(reason.get("type").unwrap_or(reason));
+    let reason = |fields: &Map<String, Value>| reasons.iter().find_map(|name| named(fields.get(*name)?));
     let within = fields.get("delta").and_then(Value::as_object).and_then(reason);
-    let finish_reason = reason(&fields).or(within).map(Cow::Owned);
-    let error = fields.get("error").and_then(ProviderError::in_choice).map(Box::new);
+    let finish_reason = reason(&fields).or(within);
+    let told = finish_reason.as_deref().and_then(|reason| reason.strip_prefix("error:")).map(Value::from);
+    let told = told.or_else(|| {
+        fields
+            .get("finish_reason")
+            .filter(|reason| reason.get("message").or_else(|| reason.get("error")).is_some())
+            .cloned()
+    });
+    let error = [fields.get("error"), told.as_ref()].into_iter().flatten().find_map(ProviderError::in_choice);
+    let (finish_reason, error) = (finish_reason.map(Cow::Owned), error.map(Box::new));
     let mut is_whole = false;
     let mut said = fields.remove("delta").map(delta).unwrap_or_default();
     if !said.says_something()
@@ -180,6 +211,11 @@ fn calls(value: Value) -> Vec<CallDelta<'static>> {
     match value {
         Value::Array(calls) => calls.into_iter().filter_map(object).filter_map(call).collect(),
         Value::Object(fields) => call(fields).into_iter().collect(),
+        // A list that was written as JSON twice.
+        Value::String(text) => match serde_json::from_str(&text) {
+            Ok(Value::Array(calls)) => calls.into_iter().filter_map(object).filter_map(call).collect(),
+            _ => Vec::new(),
+        },
         _ => Vec::new(),
     }
 }

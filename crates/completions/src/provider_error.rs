@@ -4,34 +4,78 @@
 
 use serde_json::{Map, Value};
 
-use crate::{loose, repair::repaired};
+use crate::repair::repaired;
 
 /// Errors within errors are read this deep: gateways pass on what other gateways passed on.
 const MAX_DEPTH: u32 = 6;
+/// JSON that is nested deeper is not mended: no parser reads it.
+const MAX_NESTING: usize = 128;
 /// Words beyond this are not looked at: ten times what a person is shown.
 const MAX_CHARS: usize = 3_000;
 /// More codes than any error has.
 const MAX_CODES: usize = 16;
 
-/// Where errors have their words, the best first.
-const WORDS: [&str; 13] = [
+/// Where errors have their words, the best first. Names are compared without their case, `_` and `-`: servers agree on the words, not on those.
+const WORDS: [&str; 14] = [
     "message",
-    "Message",
     "msg",
-    "error_description",
+    "errordescription",
     "detail",
     "description",
-    "error_message",
-    "errorMessage",
-    "error_msg",
+    "errormessage",
+    "errormsg",
+    "statusmsg",
+    "statusmessage",
     "reason",
     "title",
     "text",
-    "error_code",
+    "details",
+    "errorcode",
 ];
+/// Of these, what makes an object a message about something: the others are fields of much else.
+const CERTAIN_WORDS: usize = 9;
 /// Where they have codes.
-const CODES: [&str; 9] =
-    ["code", "type", "status", "reason", "error_code", "error_type", "status_code", "statusCode", "__type"];
+const CODES: [&str; 8] = ["code", "type", "status", "reason", "errorcode", "errortype", "statuscode", "errcode"];
+/// Of these, what says how it went when it stands beside words.
+const OUTCOMES: [&str; 5] = ["code", "status", "errorcode", "statuscode", "errcode"];
+/// What they say when all went well.
+const WELL: [&str; 7] = ["ok", "success", "succeeded", "successful", "true", "none", "null"];
+/// What stands around an error.
+const AROUND: [&str; 3] = ["baseresp", "response", "xgroq"];
+/// What an event is called that tells of the state of things, word by word.
+const STATES: [&str; 31] = [
+    "ping",
+    "pong",
+    "heartbeat",
+    "keepalive",
+    "alive",
+    "status",
+    "progress",
+    "queue",
+    "queued",
+    "queueing",
+    "queuing",
+    "waiting",
+    "wait",
+    "loading",
+    "pending",
+    "processing",
+    "started",
+    "starting",
+    "start",
+    "init",
+    "connected",
+    "connecting",
+    "info",
+    "notice",
+    "notification",
+    "log",
+    "debug",
+    "warning",
+    "metadata",
+    "update",
+    "comment",
+];
 
 /// An error in a provider's words.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -44,6 +88,8 @@ pub struct ProviderError {
     pub status: Option<u16>,
     /// The field of the request that it is about.
     pub param: Option<String>,
+    /// When to come back, where it has a field for that: `12s`.
+    pub retry_after: Option<String>,
     /// It is a page for browsers.
     pub is_page: bool,
 }
@@ -59,9 +105,10 @@ impl ProviderError {
         }
         // Some servers refuse in the form that they would have answered in.
         let events = || text.lines().filter_map(|line| json(line.strip_prefix("data:").unwrap_or(line)));
-        match json(text).or_else(|| events().find(|value| value.is_object() || value.is_array())) {
+        match json(text).or_else(|| events().find(|value| value.is_object() || value.is_array())).or_else(|| cut(text))
+        {
             Some(value) => Self::read(&value, MAX_DEPTH),
-            // JSON that was cut is no words, and may hold what the person wrote.
+            // What began as JSON is no words, and may hold what the person wrote.
             None if text.starts_with(['{', '[']) => Self::default(),
             None => Self::in_words(text),
         }
@@ -73,33 +120,41 @@ impl ProviderError {
     }
 
     /// The error in a chunk, if there is one.
-    pub(crate) fn in_chunk(chunk: &Value, has_choices: bool, names_error: bool) -> Option<Self> {
+    pub(crate) fn in_chunk(chunk: &Value, has_choices: bool, names_error: bool) -> Reported {
         let Some(fields) = chunk.as_object() else {
-            let words = chunk.as_str().filter(|_| names_error)?;
-            return Some(Self::in_words(words));
+            let words = chunk.as_str().filter(|_| names_error);
+            return words.map_or(Reported::Nothing, |words| Reported::Error(Self::in_words(words)));
         };
-        let reported = ["error", "errors"].iter().any(|name| fields.get(*name).is_some_and(says_something));
-        let named = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
-        let is_error = names_error || [named("object"), named("type"), named("status")].contains(&"error");
-        let has_words = || {
-            ["message", "detail", "error_description", "error_message", "msg"]
-                .iter()
-                .any(|name| fields.get(*name).is_some_and(says_something))
-        };
-        // A chunk has no words beside its choices: an object that has some instead of choices is an error.
-        let status = named("status").to_lowercase();
-        let is_well = !status.is_empty() && !status.contains("err") && !status.contains("fail");
-        let is_chunk = fields.contains_key("choices") || fields.contains_key("usage");
-        let has_words = || !is_chunk && !is_well && has_words();
-        let empty_error = || fields.get("error").is_some_and(Value::is_object);
-        let found = reported
-            || (!has_choices && (is_error || (!loose::is_sign_of_life(chunk) && (has_words() || empty_error()))));
-        found.then(|| Self::read(chunk, MAX_DEPTH))
+        let reported = ["error", "errors"].iter().any(|name| field(fields, name).is_some_and(is_error))
+            || field(fields, "xgroq").and_then(|groq| groq.get("error")).is_some_and(is_error)
+            || field(fields, "baseresp").and_then(Value::as_object).is_some_and(|base| outcome(base) == Outcome::Bad)
+            || field(fields, "response").and_then(|response| response.get("Error")).is_some_and(is_error);
+        if reported {
+            return Reported::Error(Self::read(chunk, MAX_DEPTH));
+        }
+        if has_choices {
+            return Reported::Nothing;
+        }
+        let kinds =
+            ["object", "type", "status"].map(|name| fields.get(name).and_then(Value::as_str).unwrap_or_default());
+        if names_error || kinds.iter().any(|kind| is_bad(kind)) || exception(fields).is_some() {
+            return Reported::Error(Self::read(chunk, MAX_DEPTH));
+        }
+        let has_words = WORDS.iter().take(CERTAIN_WORDS).any(|name| field(fields, name).is_some());
+        // A chunk has no words beside its choices: an object that has some instead may be an error.
+        let is_chunk = fields.get("choices").or_else(|| fields.get("usage")).is_some_and(says_something);
+        match outcome(fields) {
+            _ if is_sign_of_life(chunk) => Reported::Nothing,
+            Outcome::Bad if has_words || is_failure(fields) => Reported::Error(Self::read(chunk, MAX_DEPTH)),
+            Outcome::Unknown if has_words && !is_chunk => Reported::Perhaps(Self::read(chunk, MAX_DEPTH)),
+            Outcome::Unknown if fields.get("error").is_some_and(Value::is_object) => Reported::Perhaps(Self::default()),
+            Outcome::Bad | Outcome::Well | Outcome::Unknown => Reported::Nothing,
+        }
     }
 
     /// The error that stands beside what the model said.
     pub(crate) fn in_choice(error: &Value) -> Option<Self> {
-        says_something(error).then(|| Self::read(error, MAX_DEPTH))
+        is_error(error).then(|| Self::read(error, MAX_DEPTH))
     }
 
     /// Whether it is about this field of the request.
@@ -133,12 +188,19 @@ impl ProviderError {
     }
 
     fn read_fields(fields: &Map<String, Value>, depth: u32) -> Self {
-        let within =
-            |name: &str| fields.get(name).filter(|value| says_something(value)).map(|value| Self::read(value, depth));
-        let own = WORDS.iter().find_map(|name| within(name).filter(|error| !error.words.is_empty()));
-        let reported = ["error", "errors"].iter().find_map(|name| within(name));
+        let read = |value: &Value| Self::read(value, depth);
+        let own = WORDS.iter().filter_map(|name| field(fields, name)).map(read).find(|error| !error.words.is_empty());
+        let reported = ["error", "errors"].iter().find_map(|name| field(fields, name)).map(read);
+        let around = || AROUND.iter().filter_map(|name| field(fields, name)).map(read);
+        let reported = reported.or_else(|| around().find(|error| !error.words.is_empty()));
+        let reported = reported.or_else(|| {
+            let (name, value) = exception(fields)?;
+            let mut error = read(value);
+            error.codes.push(name.to_owned());
+            Some(error)
+        });
         // `{"error": "invalid_request", "message": "..."}`: the former is a code.
-        let code_instead = fields.get("error").and_then(Value::as_str).filter(|_| own.is_some());
+        let code_instead = field(fields, "error").and_then(Value::as_str).filter(|_| own.is_some());
         let mut error = match (reported, own) {
             (Some(reported), None) => reported,
             (Some(reported), Some(_)) if code_instead.is_none() && !reported.words.is_empty() => reported,
@@ -157,14 +219,21 @@ impl ProviderError {
             error.codes.extend(raw.codes);
         }
         let details = fields.get("details").and_then(Value::as_array).into_iter().flatten();
-        let codes =
-            CODES.iter().filter_map(|name| fields.get(*name)).chain(details.filter_map(|detail| detail.get("reason")));
+        // As Google writes them: a reason, a limit that was reached, when there is more.
+        let limit = |detail: &Value| detail.get("violations")?.as_array()?.first()?.get("quotaId").cloned();
+        let of_details: Vec<_> =
+            details.clone().flat_map(|detail| [detail.get("reason").cloned(), limit(detail)]).flatten().collect();
+        let delay = details.filter_map(|detail| detail.get("retryDelay")?.as_str()).next();
+        error.retry_after = error.retry_after.or_else(|| delay.map(str::to_owned));
+        let codes = CODES.iter().filter_map(|name| field(fields, name)).chain(&of_details);
         for code in codes {
             let code = code.as_str().map_or_else(|| code.to_string(), str::to_owned);
+            // Amazon's begin with where they are defined.
+            let code = code.rsplit('#').next().unwrap_or_default();
             if let Some(status) = code.parse().ok().filter(|status| (400..600).contains(status)) {
                 error.status.get_or_insert(status);
-            } else if is_code(&code) {
-                error.codes.push(code);
+            } else if is_code(code) {
+                error.codes.push(code.to_owned());
             }
         }
         error.codes.extend(code_instead.filter(|code| is_code(code)).map(str::to_owned));
@@ -181,6 +250,105 @@ fn is_code(text: &str) -> bool {
     (2..=64).contains(&text.len())
         && text.chars().all(is_part)
         && text.contains(|character: char| character.is_ascii_alphabetic())
+}
+
+/// What there is of an error in a chunk.
+pub(crate) enum Reported {
+    /// Nothing.
+    Nothing,
+    /// Words that are an error if nothing more comes: servers tell in the same form that they are busy loading.
+    Perhaps(ProviderError),
+    /// An error.
+    Error(ProviderError),
+}
+
+/// What the fields beside an object's words say of them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Well,
+    Bad,
+    Unknown,
+}
+
+fn outcome(fields: &Map<String, Value>) -> Outcome {
+    let mut outcome = match fields.get("success").and_then(Value::as_bool) {
+        Some(true) => Outcome::Well,
+        Some(false) => return Outcome::Bad,
+        None => Outcome::Unknown,
+    };
+    for name in OUTCOMES {
+        let Some(value) = fields.iter().find_map(|(key, value)| is_named(key, name).then_some(value)) else { continue };
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_lowercase);
+        let number = text.trim().parse::<i64>().ok();
+        match text.trim() {
+            "" | "null" => {}
+            _ if number.is_some_and(|number| number == 0 || (200..300).contains(&number)) => outcome = Outcome::Well,
+            text if is_well(text) => outcome = Outcome::Well,
+            // Any other state is one of something that goes on.
+            text if name == "status" && number.is_none() && !is_bad(text) => outcome = Outcome::Well,
+            _ => return Outcome::Bad,
+        }
+    }
+    outcome
+}
+
+/// Whether it says so without words.
+fn is_failure(fields: &Map<String, Value>) -> bool {
+    let is_status = |value: &Value| value.as_u64().is_some_and(|status| (400..600).contains(&status));
+    fields.get("success") == Some(&Value::Bool(false))
+        || OUTCOMES.iter().any(|name| field(fields, name).is_some_and(is_status))
+}
+
+/// Whether what stands under the name of an error is one.
+fn is_error(value: &Value) -> bool {
+    let is_none = match value {
+        Value::Object(fields) => {
+            let words = ProviderError::read(value, MAX_DEPTH).words;
+            outcome(fields) == Outcome::Well && (words.is_empty() || is_well(&words))
+        }
+        Value::String(text) => is_well(text),
+        _ => false,
+    };
+    says_something(value) && !is_none
+}
+
+/// Whether a kind or a state is one of an error.
+fn is_bad(name: &str) -> bool {
+    let name = name.to_lowercase();
+    ["error", "fail", "exception"].iter().any(|part| name.contains(part)) || name.starts_with("err")
+}
+
+fn is_well(text: &str) -> bool {
+    WELL.contains(&text.trim().to_lowercase().as_str())
+}
+
+/// Whether it says no more than that the connection lives, or that things go their way.
+pub(crate) fn is_sign_of_life(chunk: &Value) -> bool {
+    let Some(fields) = chunk.as_object() else { return false };
+    let kinds = ["type", "object", "event"].iter().filter_map(|name| fields.get(*name)?.as_str());
+    let is_state = |kind: &str| {
+        let kind = kind.to_lowercase();
+        let mut words = kind.split(|character: char| !character.is_alphanumeric());
+        !is_bad(&kind) && words.any(|word| STATES.contains(&word))
+    };
+    fields.is_empty() || kinds.into_iter().any(is_state)
+}
+
+/// An error under its own name: `{"throttlingException": {"message": "..."}}`.
+fn exception(fields: &Map<String, Value>) -> Option<(&str, &Value)> {
+    let is_exception = |name: &str| name.to_lowercase().ends_with("exception");
+    let (name, value) = fields.iter().find(|(name, value)| is_exception(name) && says_something(value))?;
+    Some((name, value))
+}
+
+/// What stands under a name, however that is written, if it says something.
+fn field<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    fields.iter().find_map(|(key, value)| (is_named(key, name) && says_something(value)).then_some(value))
+}
+
+fn is_named(key: &str, name: &str) -> bool {
+    let letters = key.bytes().filter(|byte| !b"_-".contains(byte)).map(|byte| byte.to_ascii_lowercase());
+    key == name || letters.eq(name.bytes())
 }
 
 fn says_something(value: &Value) -> bool {
@@ -200,4 +368,49 @@ fn json(text: &str) -> Option<Value> {
         return None;
     }
     serde_json::from_str(text).or_else(|_| serde_json::from_str(&repaired(text))).ok()
+}
+
+/// JSON that was cut, as far as it can be understood: closed where it ends, or after its last whole value.
+fn cut(text: &str) -> Option<Value> {
+    let text = text.strip_prefix("data:").unwrap_or(text).trim_start();
+    if !text.starts_with(['{', '[']) {
+        return None;
+    }
+    let (mut open, mut in_string, mut escaped) = (Vec::new(), false, false);
+    // Where the last whole value ends, and what was open there; where an escape begins that was not finished.
+    let (mut whole, mut escape) = ((0, Vec::new()), None);
+    for (at, character) in text.char_indices() {
+        if in_string {
+            match character {
+                _ if escaped => escaped = false,
+                '\\' => (escaped, escape) = (true, Some(at)),
+                '"' => in_string = false,
+                _ => {}
+            }
+            continue;
+        }
+        match character {
+            '"' => in_string = true,
+            '{' | '[' => {
+                open.push(if character == '{' { '}' } else { ']' });
+                if open.len() > MAX_NESTING {
+                    return None;
+                }
+                whole = (at + 1, open.clone());
+            }
+            '}' | ']' => {
+                open.pop();
+            }
+            ',' => whole = (at, open.clone()),
+            _ => {}
+        }
+    }
+    let closed = |text: &str, open: &[char]| {
+        let closed: String = text.chars().chain(open.iter().rev().copied()).collect();
+        json(&closed)
+    };
+    // `\u00` is cut within six characters of its beginning.
+    let end = escape.filter(|at| in_string && text.len() - at < 6).unwrap_or(text.len());
+    let as_text = in_string.then(|| closed(&format!("{}\"", text.get(..end)?), &open)).flatten();
+    as_text.or_else(|| closed(text.get(..whole.0)?, &whole.1))
 }

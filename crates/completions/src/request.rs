@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json, value::RawValue};
 
 use crate::{
-    dialect::{Dialect, Field, Instructions, NoText, Schemas, SentBack},
+    dialect::{AnswerLimit, Dialect, Field, Instructions, Marks, NoText, Schemas, SentBack},
     learning::Sent,
     names::{self, CallIds},
     schema, turns,
@@ -18,6 +18,9 @@ use crate::{
 
 /// Servers take no more tools.
 pub const MAX_TOOLS: usize = 128;
+
+/// The longest answer, in tokens, where a server wants to be told: as much as all but the oldest models write. One that writes less says so.
+const ANSWER_TOKENS: u64 = 8_192;
 
 /// The field of reasoning that a server wants back and that another model did not tell, and what stands in it.
 const REASONING: &str = "reasoning_content";
@@ -110,6 +113,8 @@ pub struct ChatRequest<'a> {
     pub tools: Vec<Tool<'a>>,
     /// Whether it may call anything in this answer.
     pub may_call: bool,
+    /// What its context has room for in this answer, in tokens.
+    pub answer_tokens: u64,
 }
 
 #[derive(Serialize)]
@@ -124,6 +129,10 @@ struct Body<'a> {
     tools: Vec<RequestTool<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_choice: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_completion_tokens: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -212,8 +221,28 @@ impl ChatRequest<'_> {
         ];
         sent.fields = fields.into_iter().filter_map(|(field, is_sent)| is_sent.then_some(field)).collect();
         let stream_options = usage.then_some(StreamOptions { include_usage: true });
-        let body = Body { model: self.model, messages, stream, stream_options, tools, tool_choice };
-        Ok((serde_json::to_vec(&body)?, sent))
+        let limit = ANSWER_TOKENS.min(dialect.answer_tokens.unwrap_or(u64::MAX)).min(self.answer_tokens).max(1);
+        let told = |how: AnswerLimit| (dialect.answer_limit == how).then_some(limit);
+        let (max_tokens, max_completion_tokens) =
+            (told(AnswerLimit::MaxTokens), told(AnswerLimit::MaxCompletionTokens));
+        sent.answer_limit = max_tokens.or(max_completion_tokens);
+        let body = Body {
+            model: self.model,
+            messages,
+            stream,
+            stream_options,
+            tools,
+            tool_choice,
+            max_tokens,
+            max_completion_tokens,
+        };
+        let body = serde_json::to_string(&body)?;
+        // Whoever reads it sees no difference.
+        let body = match dialect.marks {
+            Marks::AsWritten => body,
+            Marks::Broken => body.replace("<|", "<\u{200b}|"),
+        };
+        Ok((body.into_bytes(), sent))
     }
 }
 
@@ -397,6 +426,7 @@ mod tests {
             parts: vec![Part::User("Time?".into()), Part::Answer(Answer { calls: vec![call], ..Answer::default() })],
             tools: vec![Tool { name: "clock", description: "Tells the time.", parameters: &schema }],
             may_call: true,
+            answer_tokens: 1_000,
         };
         let (body, sent) = request.write(&Dialect::default()).unwrap();
         let body: Value = serde_json::from_slice(&body).unwrap();
@@ -438,8 +468,15 @@ mod tests {
             let call = Call { key: "k".into(), id: "c1", name: "t", arguments: "{}", result: Cow::Borrowed("r") };
             let answer = Answer { text: "x".into(), reasoning: Some("hm"), echo: Some(echo), calls: vec![call] };
             let parts = vec![Part::User("q".into()), Part::Answer(answer)];
-            let request =
-                ChatRequest { model: "m", server: "s", instructions: "", parts, tools: Vec::new(), may_call: true };
+            let request = ChatRequest {
+                model: "m",
+                server: "s",
+                instructions: "",
+                parts,
+                tools: Vec::new(),
+                may_call: true,
+                answer_tokens: 1_000,
+            };
             let (body, _) = request.write(&Dialect::default()).unwrap();
             serde_json::from_slice::<Value>(&body).unwrap()["messages"][1].take()
         };

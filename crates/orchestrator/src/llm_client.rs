@@ -20,8 +20,9 @@ use crate::{
     unpacking::Unpacking,
 };
 
-/// An error's body is read up to this length: enough for the provider's words.
-const MAX_ERROR_BYTES: usize = 16 * 1024;
+/// An error's body is read up to this length: some servers repeat the whole request before they say what is wrong with it. What is cut is
+/// understood as far as it came.
+const MAX_ERROR_BYTES: usize = 2 * 1024 * 1024;
 
 /// It comes with its head; some servers leave the connection open behind it.
 const ERROR_PATIENCE: Duration = Duration::from_secs(5);
@@ -49,41 +50,67 @@ impl From<Interrupted> for Stopped {
 /// What readers have already been told of the answer that is asked for again.
 #[derive(Debug)]
 pub struct Told {
-    text: String,
-    reasoning: String,
+    text: Repeated,
+    reasoning: Repeated,
 }
 
 impl Told {
     /// From the log.
     #[must_use]
     pub fn new(progress: Progress) -> Self {
-        Self { text: progress.text, reasoning: progress.thinking }
+        Self { text: Repeated::new(progress.text), reasoning: Repeated::new(progress.thinking) }
     }
 
     /// What was told before and has not been said again: text and reasoning.
     #[must_use]
     pub fn remaining(&self) -> (&str, &str) {
-        (&self.text, &self.reasoning)
+        (self.text.rest(), self.reasoning.rest())
     }
 
-    const fn is_empty(&self) -> bool {
-        self.text.is_empty() && self.reasoning.is_empty()
+    fn is_empty(&self) -> bool {
+        self.text.rest().is_empty() && self.reasoning.rest().is_empty()
     }
 
     /// What of a piece is new. `None`: the model says something else this time.
     fn new_part<'a>(&mut self, piece: &'a Piece) -> Option<&'a str> {
-        let (told, said) = match piece {
-            Piece::Text(said) if self.reasoning.is_empty() => (&mut self.text, said),
+        match piece {
+            Piece::Text(said) if self.reasoning.rest().is_empty() => self.text.new_part(said),
             // It thought less than the last time.
-            Piece::Text(_) => return None,
-            Piece::Reasoning(said) => (&mut self.reasoning, said),
-        };
-        if let Some(rest) = told.strip_prefix(said.as_str()) {
-            *told = rest.to_owned();
+            Piece::Text(_) => None,
+            Piece::Reasoning(said) => self.reasoning.new_part(said),
+            Piece::Reconsidered => None,
+        }
+    }
+
+    fn forget(&mut self) {
+        *self = Self::new(Progress::default());
+    }
+}
+
+/// A text that is said again piece by piece. It stays where it is: an answer may be long, and its pieces many.
+#[derive(Debug)]
+struct Repeated {
+    told: String,
+    /// How much of it was said again.
+    said: usize,
+}
+
+impl Repeated {
+    const fn new(told: String) -> Self {
+        Self { told, said: 0 }
+    }
+
+    fn rest(&self) -> &str {
+        self.told.get(self.said..).unwrap_or_default()
+    }
+
+    fn new_part<'a>(&mut self, said: &'a str) -> Option<&'a str> {
+        if self.rest().starts_with(said) {
+            self.said += said.len();
             return Some("");
         }
-        let new = said.strip_prefix(told.as_str())?;
-        told.clear();
+        let new = said.strip_prefix(self.rest())?;
+        self.said = self.told.len();
         Some(new)
     }
 }
@@ -151,7 +178,17 @@ async fn ask_once<H: Host, R: Reader>(
     let (mut unpacking, mut pieces) = (Unpacking::new(&answer.headers), Vec::new());
     let mut finished_at = None;
     loop {
-        let chunk = if round.is_done() { None } else { next(session, &mut answer.body, finished_at, silence).await? };
+        let chunk = match round.doubt() {
+            _ if round.is_done() => None,
+            None => next(session, &mut answer.body, finished_at, silence).await?,
+            // The server's last words say more than that nothing came after them.
+            Some(doubt) => match next(session, &mut answer.body, finished_at, silence).await {
+                Ok(Some(Err(_))) | Err(Stopped::Failed(_)) => {
+                    return Err(Stopped::Failed(error_handler::incomplete(&doubt, &withheld)));
+                }
+                heard => heard?,
+            },
+        };
         let (heard, ended) = match chunk {
             Some(Ok(bytes)) => (unpacking.read(&bytes, |plain| round.feed(plain, &mut pieces), unreadable), false),
             // What comes after the end cannot spoil it.
@@ -235,7 +272,8 @@ async fn refused<H: Host, R: Reader>(
         match session.attend(left, body.next()).await {
             Ok(Some(Ok(chunk))) => {
                 let keep = |plain: &[u8]| {
-                    bytes.extend(plain.iter().take(MAX_ERROR_BYTES.saturating_sub(bytes.len())));
+                    let room = MAX_ERROR_BYTES.saturating_sub(bytes.len()).min(plain.len());
+                    bytes.extend_from_slice(plain.get(..room).unwrap_or_default());
                     Ok(())
                 };
                 if unpacking.read(&chunk, keep, unreadable).is_err() {
@@ -260,7 +298,7 @@ fn pass_on<H: Host, R: Reader>(
     }
     session.step(RunStep::ModelAnswers)?;
     for piece in pieces.iter() {
-        let new = if told.is_empty() { Some(said(piece)) } else { told.new_part(piece) };
+        let new = if told.is_empty() { said(piece) } else { told.new_part(piece) };
         let Some(new) = new else {
             // Everything heard in this round so far is told again, the rest of this chunk included.
             restart(session, round, told);
@@ -270,27 +308,48 @@ fn pass_on<H: Host, R: Reader>(
             _ if new.is_empty() => {}
             Piece::Text(_) => session.outbox.write_token(new),
             Piece::Reasoning(_) => session.outbox.write(&Event::Thinking { content: new }),
+            Piece::Reconsidered => {}
         }
     }
     pieces.clear();
     Ok(())
 }
 
-fn said(piece: &Piece) -> &str {
+/// `None`: not what it seemed to be so far.
+fn said(piece: &Piece) -> Option<&str> {
     match piece {
-        Piece::Text(said) | Piece::Reasoning(said) => said,
+        Piece::Text(said) | Piece::Reasoning(said) => Some(said),
+        Piece::Reconsidered => None,
     }
 }
 
 /// What readers were told does not hold any more; this does.
 fn restart<H: Host, R: Reader>(session: &mut Session<'_, H, R>, round: &Round, told: &mut Told) {
-    told.text.clear();
-    told.reasoning.clear();
+    told.forget();
     session.outbox.write(&Event::Restarted);
     if !round.reasoning.is_empty() {
         session.outbox.write(&Event::Thinking { content: &round.reasoning });
     }
     if !round.text.is_empty() {
         session.outbox.write_token(&round.text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn a_long_answer_is_heard_again_in_time_that_grows_with_its_length() {
+        let pieces = 500_000;
+        let mut told = Told::new(Progress { text: "ab".repeat(pieces), ..Progress::default() });
+        let began = Instant::now();
+        for _ in 0..pieces {
+            assert_eq!(told.new_part(&Piece::Text("ab".to_owned())), Some(""));
+        }
+        assert_eq!(told.new_part(&Piece::Text("c".to_owned())), Some("c"));
+        assert!(told.is_empty() && began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     }
 }

@@ -109,7 +109,8 @@ pub fn build(question: &Question<'_>) -> Result<Prompt, serde_json::Error> {
         description: &tool.description,
         parameters: &tool.input_schema,
     });
-    let request = ChatRequest { model, server, instructions: &system_prompt, parts, tools: tools.collect(), may_call };
+    let (instructions, tools) = (system_prompt.as_ref(), tools.collect());
+    let request = ChatRequest { model, server, instructions, parts, tools, may_call, answer_tokens: answer };
     let (body, sent) = request.write(dialect)?;
     Ok(Prompt {
         body,

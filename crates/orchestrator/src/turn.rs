@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use completions::{Cut, Dialect, Echo, Lesson, Round};
+use completions::{Dialect, Echo, Lesson, Round, dialect::Field};
 use domain::{
     Id, Message, MessageRole, RunState, RunStep, ToolCall, Usage,
     event::{Event, Progress},
@@ -69,6 +69,7 @@ struct Turn<'a> {
     /// A request that was too long: what it was expected to cost, and what to say if there is no shorter one.
     too_long: Option<(u64, Failure)>,
     told_shortened: bool,
+    told_without_tools: bool,
     attempt: u64,
     usage: Option<Usage>,
     estimated_tokens: u64,
@@ -102,6 +103,7 @@ pub(crate) async fn execute<H: Host, R: Reader>(
         lasting: true,
         too_long: None,
         told_shortened: false,
+        told_without_tools: false,
         attempt: claim.attempt,
         usage: run.usage,
         estimated_tokens: 0,
@@ -177,6 +179,7 @@ impl Turn<'_> {
                 }
             }
             let last = rounds_finished(&messages, run.id) + 1 >= MAX_ROUNDS;
+            let offered = tools.offered(&messages, run.id);
             let prompt = prompt_builder::build(&Question {
                 model: &run.model,
                 server: host.model_server(),
@@ -184,7 +187,7 @@ impl Turn<'_> {
                 system_prompt: &system_prompt,
                 messages: &messages,
                 asked: run.message_id,
-                tools: &tools.offered(&messages, run.id),
+                tools: &offered,
                 may_call: !last,
                 context_window_tokens: window,
             })
@@ -195,6 +198,9 @@ impl Turn<'_> {
                 Some((refused, failure)) if prompt.estimated_tokens >= refused => return Err(Stopped::Failed(failure)),
                 _ if shortened => self.tell_shortened(session),
                 _ => {}
+            }
+            if !offered.is_empty() && !self.dialect.sends(Field::Tools) {
+                self.tell_without_tools(session);
             }
             let call_ids = tool_executor::call_ids(&messages, run.id);
             drop(messages);
@@ -243,10 +249,8 @@ impl Turn<'_> {
             "asking the model in another way",
             serde_json::json!({ "run_id": session.run.id, "code": failure.code, "dialect": dialect }),
         );
-        match lesson.cut {
-            Some(Cut::Beginning) => self.too_long = Some((refused_tokens, failure)),
-            Some(Cut::Tools) => session.outbox.write(&Event::Shortened { message: error_handler::WITHOUT_TOOLS }),
-            None => {}
+        if lesson.shortens {
+            self.too_long = Some((refused_tokens, failure));
         }
         self.dialect = lesson.dialect;
         self.lasting &= lesson.lasts;
@@ -258,6 +262,13 @@ impl Turn<'_> {
     fn tell_shortened<H: Host, R: Reader>(&mut self, session: &mut Session<'_, H, R>) {
         if !std::mem::replace(&mut self.told_shortened, true) {
             session.outbox.write(&Event::Shortened { message: error_handler::SHORTENED });
+        }
+    }
+
+    /// Once in a run, and in each: who reads this answer need not have seen the one for which it was learned.
+    fn tell_without_tools<H: Host, R: Reader>(&mut self, session: &mut Session<'_, H, R>) {
+        if !std::mem::replace(&mut self.told_without_tools, true) {
+            session.outbox.write(&Event::Shortened { message: error_handler::WITHOUT_TOOLS });
         }
     }
 

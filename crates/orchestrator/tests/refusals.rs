@@ -60,7 +60,7 @@ fn every_refusal_is_told_as_it_is_meant() {
         let message = &failure.message;
         check(failure.code == meant["code"], format!("code {}", failure.code));
         if let Some(refusal) = meant["refusal"].as_str() {
-            check(format!("{:?}", failure.refusal.unwrap()) == refusal, format!("{:?}", failure.refusal));
+            check(format!("{:?}", failure.refusal) == format!("Some({refusal})"), format!("{:?}", failure.refusal));
         }
         for part in meant["says"].as_array().into_iter().flatten() {
             check(message.contains(part.as_str().unwrap()), format!("does not say {part}: {message}"));
@@ -70,7 +70,7 @@ fn every_refusal_is_told_as_it_is_meant() {
         }
         check(!message.contains(KEY) && !message.contains("treasure"), format!("tells a secret: {message}"));
         check(
-            message.ends_with(['.', '\u{2026}']) && message.chars().count() < 600,
+            message.ends_with(['.', '\u{2026}', '\u{3002}']) && message.chars().count() < 600,
             format!("is no sentence: {message}"),
         );
         let again_ms = failure.pause_before(2).map(|pause| pause.as_millis() as u64);

@@ -18,6 +18,7 @@ mod repo;
 mod rings;
 mod step;
 mod test_programs;
+mod tool_servers;
 
 use std::process::ExitCode;
 
@@ -41,6 +42,10 @@ enum Command {
     Test(commands::test::Arguments),
     /// Begin a new tool: a provider that works, and its lines in spin.toml
     NewTool(commands::new_tool::Arguments),
+    /// Take a tool's lines out of spin.toml again; its folder stays
+    RemoveTool(commands::remove_tool::Arguments),
+    /// Say whether everything that has to name a tool server does
+    CheckTools,
     /// Say what this machine lacks and how to get it
     Doctor,
     /// Serve the scripted model, an OpenAI-compatible server that answers from a script
@@ -57,23 +62,28 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let repo = Repo::of_this_program();
-    let done = match Arguments::parse().command {
-        Command::Up(arguments) => commands::up::run(&repo, &arguments),
-        Command::Test(arguments) => commands::test::run(&repo, &arguments),
-        Command::NewTool(arguments) => commands::new_tool::run(&repo, &arguments),
-        Command::Doctor => commands::doctor::run(&repo),
-        Command::Model(arguments) => commands::model::run(&repo, &arguments),
-        Command::Bench(arguments) => commands::bench::run(&repo, &arguments),
-        Command::Migrate(arguments) => commands::migrate::run(&repo, &arguments),
-        Command::ExportDb(arguments) => commands::export_db::run(&repo, &arguments),
-        Command::ImportDb(arguments) => commands::import_db::run(&repo, &arguments),
-    };
-    match done {
+    match run(&Arguments::parse().command) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn run(command: &Command) -> anyhow::Result<ExitCode> {
+    let repo = Repo::here()?;
+    match command {
+        Command::Up(arguments) => commands::up::run(&repo, arguments),
+        Command::Test(arguments) => commands::test::run(&repo, arguments),
+        Command::NewTool(arguments) => commands::new_tool::run(&repo, arguments),
+        Command::RemoveTool(arguments) => commands::remove_tool::run(&repo, arguments),
+        Command::CheckTools => commands::check_tools::run(&repo),
+        Command::Doctor => commands::doctor::run(&repo),
+        Command::Model(arguments) => commands::model::run(&repo, arguments),
+        Command::Bench(arguments) => commands::bench::run(&repo, arguments),
+        Command::Migrate(arguments) => commands::migrate::run(&repo, arguments),
+        Command::ExportDb(arguments) => commands::export_db::run(&repo, arguments),
+        Command::ImportDb(arguments) => commands::import_db::run(&repo, arguments),
     }
 }

@@ -11,7 +11,7 @@ const GUESTS: &str = "target/wasm32-wasip2/release/";
 /// Where it expects what anything makes.
 const TARGET: &str = "target/";
 /// What the ids of tool servers begin with.
-const TOOL_SERVER: &str = "mcp-";
+pub(crate) const TOOL_SERVER: &str = "mcp-";
 
 /// A tool provider that Cargo does not build.
 #[derive(Debug)]
@@ -75,10 +75,20 @@ impl Manifest {
     }
 
     pub(crate) fn has_component(&self, id: &str) -> bool {
-        self.components().any(|(known, _)| known == id)
+        self.component(id).is_some()
     }
 
-    fn components(&self) -> impl Iterator<Item = (&String, &Value)> {
+    pub(crate) fn component(&self, id: &str) -> Option<&Value> {
+        self.0.get("component")?.get(id)
+    }
+
+    /// Whether it is served, to the public or to other components.
+    pub(crate) fn has_trigger(&self, id: &str) -> bool {
+        let triggers = self.0.get("trigger").and_then(|trigger| trigger.get("http")?.as_array());
+        triggers.into_iter().flatten().any(|trigger| trigger.get("component").and_then(Value::as_str) == Some(id))
+    }
+
+    pub(crate) fn components(&self) -> impl Iterator<Item = (&String, &Value)> {
         self.0.get("component").and_then(Value::as_table).into_iter().flatten()
     }
 

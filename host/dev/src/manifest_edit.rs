@@ -1,11 +1,12 @@
-//! Adds a tool server to the text of `spin.toml`, and a folder to what `Cargo.toml` leaves out: comments and everything else stay as a
-//! person wrote them.
+//! Adds a tool server to the text of `spin.toml` or takes it out, and a folder to what `Cargo.toml` leaves out: comments and everything else
+//! stay as a person wrote them.
 //! Must not read or write files.
 
 use std::ops::Range;
 
 use anyhow::{Context as _, bail};
 use toml::de::{DeTable, DeValue};
+use toml_edit::{Array, Decor, DocumentMut, Item};
 
 /// What the line above all tool servers begins with, and the lines above other sections.
 const TOOL_SERVERS: &str = "# ---- Tool servers";
@@ -45,6 +46,59 @@ pub(crate) fn with_tool_server(manifest: &str, name: &str, section: &str) -> any
     let edited = insert(manifest, insertions);
     check(&edited, name).context("spin.toml has a form in which nothing can be added; add the tool server by hand")?;
     Ok(edited)
+}
+
+/// The manifest without the component `mcp-<name>`, its trigger and what names it.
+pub(crate) fn without_tool_server(manifest: &str, name: &str) -> anyhow::Result<String> {
+    let id = format!("mcp-{name}");
+    let mut document: DocumentMut = manifest.parse().context("spin.toml is not TOML")?;
+    if document.get_mut("component").and_then(|components| components.as_table_mut()?.remove(&id)).is_none() {
+        bail!("spin.toml has no component {id}");
+    }
+    if let Some(triggers) =
+        document.get_mut("trigger").and_then(|trigger| trigger.get_mut("http")?.as_array_of_tables_mut())
+    {
+        triggers.retain(|trigger| trigger.get("component").and_then(Item::as_str) != Some(&id));
+    }
+    let Some(tools) = document.get_mut("component").and_then(|components| components.get_mut("tools")) else {
+        return Ok(document.to_string());
+    };
+    let host = format!("http://{id}.spin.internal");
+    if let Some(hosts) = tools.get_mut("allowed_outbound_hosts").and_then(Item::as_array_mut) {
+        take_out(hosts, &host);
+    }
+    let listed = tools.get_mut("variables").and_then(|variables| variables.get_mut("tool_servers"));
+    if let Some(listed) = listed.and_then(Item::as_value_mut)
+        && let Some(names) = listed.as_str()
+    {
+        let rest: Vec<&str> = names.split(',').map(str::trim).filter(|listed| *listed != name).collect();
+        let decor = listed.decor().clone();
+        *listed = rest.join(", ").into();
+        *listed.decor_mut() = decor;
+    }
+    Ok(document.to_string())
+}
+
+/// A list without an item and the comment behind that. What comes before an item is, for the library, also the comment behind the last one.
+fn take_out(list: &mut Array, item: &str) {
+    let Some(at) = list.iter().position(|known| known.as_str() == Some(item)) else { return };
+    let before = |decor: &Decor| decor.prefix().and_then(|before| before.as_str()).unwrap_or_default().to_owned();
+    let own = before(list.remove(at).decor());
+    let last_comment = own.split_once('\n').map(|(comment, _)| comment).unwrap_or_default();
+    let without_own = |text: &str| match text.split_once('\n') {
+        Some((_, rest)) => format!("{last_comment}\n{rest}"),
+        None => text.to_owned(),
+    };
+    match list.get_mut(at) {
+        Some(next) => {
+            let text = without_own(&before(next.decor()));
+            next.decor_mut().set_prefix(text);
+        }
+        None => {
+            let text = without_own(list.trailing().as_str().unwrap_or_default());
+            list.set_trailing(text);
+        }
+    }
 }
 
 /// The workspace's manifest with a folder that is no package of it, though a pattern in `members` says so.
@@ -134,7 +188,7 @@ fn check(edited: &str, name: &str) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{with_tool_server, without_member};
+    use super::{with_tool_server, without_member, without_tool_server};
 
     const NEW: &str = "[component.mcp-dice]\nsource = \"dice.wasm\"\n";
 
@@ -170,6 +224,17 @@ mod tests {
             assert!(edited.contains(&format!("hosts = {expected}\n")), "{hosts}: {edited}");
             assert!(edited.contains("tool_servers = \"dice\"\n"), "{edited}");
         }
+    }
+
+    #[test]
+    fn what_was_added_can_be_taken_out_again() {
+        let section = format!("[[trigger.http]]\nroute = {{ private = true }}\ncomponent = \"mcp-dice\"\n\n{NEW}");
+        for hosts in ["[]", "[\n  \"a\",\n  # why b\n  \"b\", # and this\n]"] {
+            let before = manifest(hosts, "\"clock\"");
+            let with = with_tool_server(&before, "dice", &section).unwrap();
+            assert_eq!(without_tool_server(&with, "dice").unwrap(), before);
+        }
+        assert!(without_tool_server(&manifest("[]", "\"\""), "dice").is_err());
     }
 
     #[test]

@@ -12,7 +12,10 @@ use crate::step::aside;
 /// The folder under the target directory that holds this program's logs and stamps.
 const OWN_FOLDER: &str = "dev";
 
-/// The working copy that this program was compiled from.
+/// What only the root of this repository has.
+const AT_ROOT: [&str; 2] = ["spin.toml", "host/dev/Cargo.toml"];
+
+/// The working copy that this program was started in.
 pub(crate) struct Repo {
     root: PathBuf,
 }
@@ -23,10 +26,15 @@ pub(crate) struct Lock {
 }
 
 impl Repo {
-    pub(crate) fn of_this_program() -> Self {
-        // This package is <root>/host/dev.
-        let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-        Self { root: package.ancestors().nth(2).unwrap_or(package).to_path_buf() }
+    /// Looked for when it runs: a copied working copy brings this program along, compiled elsewhere.
+    pub(crate) fn here() -> anyhow::Result<Self> {
+        // Cargo says where the package is that it runs: <root>/host/dev.
+        let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+        let here = std::env::current_dir().context("the current folder cannot be told")?;
+        let is_root = |folder: &&Path| AT_ROOT.iter().all(|file| folder.join(file).is_file());
+        let root = package.iter().map(PathBuf::as_path).chain([here.as_path()]).flat_map(Path::ancestors).find(is_root);
+        let root = root.with_context(|| format!("{} is not in a working copy of Edge Assistant", here.display()))?;
+        Ok(Self { root: root.to_path_buf() })
     }
 
     #[cfg(test)]

@@ -1,195 +1,158 @@
-/** The conversation on the screen: loading it, sending, following the answer, stopping and trying again. */
-import { batch, computed, signal } from "@preact/signals";
+/**
+ * The conversation on the screen: loading it, sending, following the answer, stopping and trying again. What there is to be
+ * shown, and when, is for `../chat.ts` to say; here is what takes time, and nothing is decided.
+ */
+import { computed, effect, signal, untracked } from "@preact/signals";
 import { ApiError, conversations as api, describe, runs } from "../api.ts";
+import { type ChatEvent, type ChatState, isBusy, lastAnswer, NEW, reduce, retryableRun } from "../chat.ts";
 import { followRun } from "../follow.ts";
-import { loadPiece, type Piece, withNewest } from "../history.ts";
-import {
-  type AnswerTurn,
-  applyEvent,
-  dropBroken,
-  isBroken,
-  isRunning,
-  newAnswer,
-  type Turn,
-  turnsOf,
-} from "../turns.ts";
+import { loadPiece } from "../history.ts";
+import type { Turn } from "../turns.ts";
 import type { Conversation } from "../types.ts";
-import { type Copy, findCopy, keepCopy } from "./copies.ts";
+import { findCopy, keepCopy } from "./copies.ts";
 import { draftKey, moveDraft, NEW_CHAT, readDraft, writeDraft } from "./drafts.ts";
 import { eachFrame } from "./frames.ts";
 import { upsert } from "./list.ts";
-import { conversationPath, navigate, route } from "./route.ts";
+import { conversationPath, navigate } from "./route.ts";
 import { endedBy } from "./session.ts";
 import { tellTabs } from "./tabs.ts";
 
-export type ChatState =
-  { at: "new" } | { at: "loading" } | { at: "missing" } | { at: "failed"; reason: string } | { at: "ready" };
+const state = signal<ChatState>(NEW);
 
-export const chat = signal<ChatState>(beginning());
-export const conversation = signal<Conversation | null>(null);
-/** What is finished, of what was loaded; the answer that is being written, or was written last, is `live`. */
-export const turns = signal<Turn[]>([]);
-export const live = signal<AnswerTurn | null>(null);
-/** False while the connection to a running answer is lost and being made again. */
-export const connected = signal(true);
-export const sending = signal(false);
-export const stopping = signal(false);
+function dispatch(event: ChatEvent): void {
+  state.value = reduce(state.peek(), event);
+}
+
+/**
+ * Parts of it, each of which changes seldom, unlike the whole, which changes with every frame of an answer: what depends on it
+ * is drawn as often.
+ */
+const ready = computed(() => (state.value.at === "ready" ? state.value : null));
+const now = computed(() => ("now" in state.value ? state.value.now : null));
+const answering = computed(() => (now.value?.at === "answering" ? now.value : null));
+const turns = computed<readonly Turn[]>(() => ready.value?.turns ?? NONE);
+const NONE: readonly Turn[] = [];
+const wanted = computed(() => ready.value?.wanted ?? 0);
+const drawn = computed(() => ready.value?.drawn ?? 0);
+
+export const chatAt = computed(() => state.value.at);
+/** Why it could not be loaded; null: there is no such conversation. */
+export const failure = computed(() => (state.value.at === "failed" ? state.value.reason : null));
+export const conversation = computed(() => ready.value?.conversation ?? null);
+export const conversationId = computed(() => conversation.value?.id ?? null);
 /** Why the last thing the person asked for did not happen. */
-export const problem = signal<string | null>(null);
+export const problem = computed(() => ("problem" in state.value ? state.value.problem : null));
 /** When what is shown was loaded, if it may be older than what the server has; null otherwise. */
-export const copyFrom = signal<Date | null>(null);
-/** The name of the model that answers here; null until it has. */
-const model = signal<string | null>(null);
-/** The one that answers unless a conversation names another; null until the server has said so. */
+export const copyFrom = computed(() => (ready.value?.stale === true ? ready.value.loadedAt : null));
+/** The model that answers unless a conversation names another; null until the server has said so. */
 export const defaultModel = signal<string | null>(null);
-export const answeringModel = computed(() => conversation.value?.model ?? model.value ?? defaultModel.value);
+export const answeringModel = computed(() => conversation.value?.model ?? ready.value?.model ?? defaultModel.value);
 
-/** These change seldom, unlike `live`, which changes with every frame of an answer: what depends on it is drawn as often. */
+export const isSending = computed(() => now.value?.at === "sending");
+/** The message that is on its way. */
+export const sent = computed(() => (ready.value?.now.at === "sending" ? ready.value.now.turn : null));
+export const busy = computed(() => isBusy(state.value));
+export const stopping = computed(() => answering.value?.stopping === true);
+/** False while the connection to a running answer is lost and being made again. */
+export const connected = computed(() => answering.value?.connected !== false);
+/** The answer that is being written. */
+export const live = computed(() => answering.value?.answer ?? null);
 export const liveRunId = computed(() => live.value?.runId ?? null);
-/** Of the answer at the end, if nothing was said after it. */
-export const lastRunId = computed(() => {
-  const last = turns.value.at(-1);
-  return liveRunId.value ?? (last?.kind === "answer" ? last.runId : null);
-});
-export const running = computed(() => live.value !== null && isRunning(live.value));
-export const busy = computed(() => sending.value || running.value);
-export const isEmpty = computed(() => {
-  const { at } = chat.value;
-  return at === "new" || (at === "ready" && turns.value.length === 0 && live.value === null);
-});
+/** The answer at the end, running or not. */
+export const last = computed(() => (ready.value === null ? null : lastAnswer(ready.value)));
+export const lastRunId = computed(() => last.value?.runId ?? null);
+export const retryable = computed(() => (ready.value === null ? null : retryableRun(ready.value)));
 
-/** The run that can be tried again: the last one, if it ended badly or was stopped. */
-export const retryable = computed(() => {
-  const last = live.value ?? turns.value.at(-1);
-  return !busy.value && last?.kind === "answer" && isBroken(last) ? last.runId : null;
+/** What is on the page, but for the answer that is being written. */
+export const shownTurns = computed(() => {
+  const shown = turns.value.slice(drawn.value);
+  return sent.value === null ? shown : [...shown, sent.value];
 });
-
-/** Where what came before `turns` is; null if that is the beginning. */
-const before = signal<Piece["before"]>(null);
-/** How many of the turns are to be on the page: what nobody looks at costs as much as what somebody does. */
-const limit = signal(0);
-const LIMIT_TURNS = 60;
-/** How many are on it: the last ones at once, those before them a few at a time, so that nothing has to wait for them. */
-const room = signal(0);
-const FIRST_TURNS = 6;
-const MORE_TURNS = 2;
-export const shownTurns = computed(() => turns.value.slice(-Math.max(room.value, 1)));
+export const isEmpty = computed(
+  () => chatAt.value === "new" || (chatAt.value === "ready" && turns.value.length === 0 && !busy.value),
+);
 /** Whether there is more to be shown without anybody asking for it. */
-export const isFilling = computed(() => room.value < Math.min(limit.value, turns.value.length));
-export const hasEarlier = computed(() => turns.value.length > limit.value || before.value !== null);
-export const loadingEarlier = signal(false);
+export const isFilling = computed(() => drawn.value > wanted.value);
+const hasBefore = computed(() => ready.value !== null && ready.value.before !== null);
+export const hasEarlier = computed(() => wanted.value > 0 || hasBefore.value);
+export const loadingEarlier = computed(() => ready.value?.loadingEarlier === true);
 
-/** Ends what the conversation shown before was waiting for. */
+/** What is open: what was begun for it tells what came of it, and is not heard any more once the person has gone elsewhere. */
+type Page = { hasLeft: () => boolean; tell: (event: ChatEvent) => void };
+
 let leaving = new AbortController();
-/** Ends the reading of the run that is shown: two readers of one run would mix their events. */
-let following = new AbortController();
+
+function page(): Page {
+  const { signal: left } = leaving;
+  const tell = (event: ChatEvent) => {
+    if (!left.aborted) dispatch(event);
+  };
+  return { hasLeft: () => left.aborted, tell };
+}
+
 /** Ends the sending of a message that the person does not want to wait for. */
 let giveUp = new AbortController();
-let loadedAt = new Date();
 
 /** Shows a conversation; null is the empty page of a new one. */
 export async function open(id: string | null): Promise<void> {
-  if (id !== null && conversation.value?.id === id && chat.value.at === "ready") return;
-  clear();
-  if (id !== null) await load(id);
+  if (id !== null && conversationId.value === id) return;
+  leave(id);
+  if (id !== null) await load(id, page());
 }
 
-/** What an address shows at first. */
-function beginning(): ChatState {
-  return { at: route.peek().page === "conversation" ? "loading" : "new" };
-}
-
-export function clear(): void {
-  const copy = asCopy();
-  if (copy !== null) keepCopy(copy);
+/** Nothing of what was open is shown or waited for any more. */
+export function leave(to: string | null = null): void {
+  const left = state.peek();
+  if (left.at === "ready" && !isBusy(left)) keepCopy(left);
   leaving.abort();
   leaving = new AbortController();
-  batch(() => {
-    chat.value = beginning();
-    conversation.value = null;
-    model.value = null;
-    turns.value = [];
-    live.value = null;
-    before.value = null;
-    limit.value = LIMIT_TURNS;
-    room.value = FIRST_TURNS;
-    connected.value = true;
-    sending.value = false;
-    stopping.value = false;
-    loadingEarlier.value = false;
-    copyFrom.value = null;
-    problem.value = null;
-  });
-}
-
-/** What is shown, to be shown again when the server cannot be reached. */
-function asCopy(): Copy | null {
-  if (conversation.value === null || chat.value.at !== "ready" || busy.value) return null;
-  const shown = live.value === null ? turns.value : [...turns.value, live.value];
-  return { conversation: conversation.value, turns: shown, before: before.value, loadedAt };
+  dispatch({ type: "opened", id: to });
 }
 
 /** Asks whether something happened elsewhere, and shows it. What is already here does not flicker. */
 export async function refresh(): Promise<void> {
-  const shown = conversation.value;
-  if (shown === null || busy.value || chat.value.at !== "ready") return;
-  const { signal } = leaving;
+  const shown = conversation.peek();
+  if (shown === null || busy.peek()) return;
+  const here = page();
   try {
     const current = await api.get(shown.id);
-    if (signal.aborted || busy.value) return;
-    if (current.updated_at !== shown.updated_at || current.active_run_id !== null) await load(shown.id);
-    else confirmed();
+    if (here.hasLeft() || busy.peek()) return;
+    if (current.updated_at !== shown.updated_at || current.active_run_id !== null) await load(shown.id, here);
+    else here.tell({ type: "confirmed", at: new Date() });
   } catch (error) {
-    if (!signal.aborted && !endedBy(error) && isUnreachable(error)) copyFrom.value = loadedAt;
+    if (!here.hasLeft() && !endedBy(error) && isUnreachable(error)) here.tell({ type: "unreachable" });
   }
 }
 
 /** The network is gone: what is shown is what there was. */
 export function goOffline(): void {
-  if (chat.value.at === "ready" && conversation.value !== null && !busy.value) copyFrom.value = loadedAt;
-}
-
-function confirmed(): void {
-  loadedAt = new Date();
-  copyFrom.value = null;
+  dispatch({ type: "unreachable" });
 }
 
 /** Shows some more of what is to be shown; or all of it, for paper. */
 export function fill(whole = false): void {
-  if (isFilling.value) room.value = whole ? limit.value : room.value + MORE_TURNS;
+  if (isFilling.peek()) dispatch({ type: "filled", whole });
 }
 
 /** Shows what came before what is shown. */
 export async function loadEarlier(): Promise<void> {
-  const id = conversation.value?.id;
-  if (loadingEarlier.value || id === undefined) return;
-  if (turns.value.length > limit.value || before.value === null) {
-    limit.value += LIMIT_TURNS;
-    return fill();
-  }
-  const { signal } = leaving;
-  loadingEarlier.value = true;
-  problem.value = null;
+  const shown = ready.peek();
+  if (shown === null || shown.loadingEarlier) return;
+  if (shown.wanted > 0 || shown.before === null) return dispatch({ type: "unfolded" });
+  const here = page();
+  here.tell({ type: "earlier", asked: true });
   try {
-    const piece = await loadPiece(id, before.value);
-    if (signal.aborted) return;
-    const earlier = turnsOf(piece.messages, null);
-    batch(() => {
-      turns.value = [...earlier, ...turns.value];
-      limit.value = turns.value.length;
-      before.value = piece.before;
-      fill();
-    });
+    here.tell({ type: "earlier_loaded", piece: await loadPiece(shown.conversation.id, shown.before) });
   } catch (error) {
-    if (!signal.aborted) await explain(error);
+    here.tell({ type: "earlier", asked: false });
+    await explain(error, here);
   }
-  if (!signal.aborted) loadingEarlier.value = false;
 }
 
 /** All of it, for paper. */
 export async function loadWhole(): Promise<void> {
-  for (let known = -1; hasEarlier.value && known !== turns.value.length + limit.value;) {
-    known = turns.value.length + limit.value;
+  for (let known = -1; hasEarlier.peek() && known !== turns.peek().length - wanted.peek();) {
+    known = turns.peek().length - wanted.peek();
     await loadEarlier();
   }
   fill(true);
@@ -197,224 +160,162 @@ export async function loadWhole(): Promise<void> {
 
 /** Sends a message, making the conversation first if there is none. False: it was not, and `problem` says why. */
 export async function say(text: string): Promise<boolean> {
-  if (busy.value) return false;
-  const { signal } = leaving;
+  if (now.peek()?.at !== "idle") return false;
+  const here = page();
   giveUp = new AbortController();
   const wish = giveUp.signal;
-  const shown = turns.value;
-  const previous = live.value;
-  const isNew = conversation.value === null;
-  const draft = conversation.value?.id ?? NEW_CHAT;
-  const key = draftKey(draft, text);
-  batch(() => {
-    sending.value = true;
-    problem.value = null;
-    turns.value = [...shown, ...(previous ? [previous] : []), { kind: "user", id: key, text, sending: true }];
-    live.value = null;
-    limit.value = LIMIT_TURNS;
-    room.value = Math.min(room.value + 2, LIMIT_TURNS);
-  });
+  const known = conversationId.peek();
+  const shown = turns.peek();
+  const key = draftKey(known ?? NEW_CHAT, text);
+  here.tell({ type: "sending", key, text });
   try {
-    const { id } = conversation.value ?? (await start(signal, wish));
+    const id = known ?? (await start(here, wish));
     const { message, run } = await api.say(id, text, key, wish);
     if (readDraft(id) === text) writeDraft(id, "");
     tellTabs({ kind: "changed", conversationId: id });
-    if (signal.aborted) return true;
+    if (here.hasLeft()) return true;
     if (shown.some((turn) => turn.kind === "user" && turn.id === message.id)) {
       // It had arrived the first time and only the answer to it was lost.
-      sending.value = false;
-      await load(id);
+      here.tell({ type: "unsent" });
+      await load(id, here);
       return true;
     }
-    batch(() => {
-      turns.value = turns.value.map((turn) =>
-        turn.kind === "user" && turn.id === key ? { ...turn, id: message.id, sending: false } : turn,
-      );
-      sending.value = false;
-      void attach(run.id);
-    });
-    void renew(id, signal);
-    if (!isNew) void catchUp(id, run.id, signal);
-    model.value = run.model;
+    here.tell({ type: "sent", messageId: message.id, run });
+    void renew(id, here);
+    if (known !== null) void catchUp(id, run.id, here);
     return true;
   } catch (error) {
     // The person has gone elsewhere; the draft waits where it belongs.
-    if (signal.aborted) return true;
-    batch(() => {
-      sending.value = false;
-      turns.value = shown;
-      live.value = previous;
-    });
-    if (wish.aborted) problem.value = "You stopped the sending. Your message is back where you wrote it.";
-    else await explain(error);
+    if (here.hasLeft()) return true;
+    here.tell({ type: "unsent" });
+    if (wish.aborted)
+      here.tell({ type: "problem", text: "You stopped the sending. Your message is back where you wrote it." });
+    else await explain(error, here);
     return false;
   }
 }
 
 export async function stop(): Promise<void> {
-  if (sending.value) return giveUp.abort();
-  const runId = live.value?.runId;
-  if (runId === undefined || stopping.value) return;
-  stopping.value = true;
-  problem.value = null;
+  if (isSending.peek()) return giveUp.abort();
+  const runId = liveRunId.peek();
+  if (runId === null || stopping.peek()) return;
+  const here = page();
+  here.tell({ type: "stopping", asked: true });
   try {
     await runs.cancel(runId);
   } catch (error) {
-    stopping.value = false;
-    await explain(error);
+    here.tell({ type: "stopping", asked: false });
+    await explain(error, here);
   }
 }
 
 export async function retry(): Promise<void> {
-  const runId = retryable.value;
-  const id = conversation.value?.id;
-  if (runId === null || id === undefined) return;
-  const { signal } = leaving;
-  problem.value = null;
+  const runId = retryable.peek();
+  const id = conversationId.peek();
+  if (runId === null || id === null) return;
+  const here = page();
+  closeProblem();
   try {
     const { run } = await runs.retry(runId);
     tellTabs({ kind: "changed", conversationId: id });
-    if (signal.aborted) return;
-    const kept = live.value === null ? [...turns.value] : [...turns.value, live.value];
-    dropBroken(kept);
-    batch(() => {
-      turns.value = kept;
-      void attach(run.id);
-    });
-    model.value = run.model;
+    here.tell({ type: "retried", run });
   } catch (error) {
-    if (!signal.aborted) await explain(error);
+    await explain(error, here);
   }
 }
 
-async function start(signal: AbortSignal, wish: AbortSignal): Promise<Conversation> {
+/** The person has read it. */
+export function closeProblem(): void {
+  dispatch({ type: "problem", text: null });
+}
+
+/** A conversation has another title; if it is this one, that is shown. */
+export function showRenamed(renamed: Conversation): void {
+  if (conversationId.peek() === renamed.id) dispatch({ type: "renewed", conversation: renamed });
+}
+
+async function start(here: Page, wish: AbortSignal): Promise<string> {
   const created = await api.create(wish);
   moveDraft(NEW_CHAT, created.id);
   upsert(created);
-  if (signal.aborted) return created;
-  conversation.value = created;
-  chat.value = { at: "ready" };
+  if (here.hasLeft()) return created.id;
+  here.tell({ type: "created", conversation: created, at: new Date() });
   navigate(conversationPath(created.id), { replace: true });
-  return created;
+  return created.id;
 }
 
-async function load(id: string): Promise<void> {
-  const { signal } = leaving;
+async function load(id: string, here: Page): Promise<void> {
   try {
     const [current, piece] = await Promise.all([api.get(id), loadPiece(id)]);
-    // What the person has begun meanwhile is newer than this.
-    if (signal.aborted || busy.value) return;
-    const last = piece.messages.at(-1);
-    // No answer, or one that failed: the events of its run tell what became of it.
-    const unanswered = last !== undefined && (last.role !== "assistant" || last.finish_reason === "tool_calls");
-    const failed = unanswered || last?.finish_reason === "error";
-    const runId = current.active_run_id ?? (failed ? last.run_id : null);
-    batch(() => {
-      conversation.value = current;
-      show(piece, runId);
-      chat.value = { at: "ready" };
-      confirmed();
-      if (runId !== null && live.value === null) void attach(runId);
-    });
+    if (here.hasLeft() || busy.peek()) return;
+    here.tell({ type: "loaded", conversation: current, piece, at: new Date() });
     upsert(current);
-    const anyRunId = runId ?? last?.run_id;
-    if (anyRunId !== undefined) model.value = (await runs.get(anyRunId)).model;
+    const runId = current.active_run_id ?? piece.messages.at(-1)?.run_id;
+    if (runId !== undefined) here.tell({ type: "model", model: (await runs.get(runId)).model });
   } catch (error) {
-    if (signal.aborted || endedBy(error)) return;
-    if (chat.value.at === "ready") {
-      if (isUnreachable(error)) copyFrom.value = loadedAt;
-      return;
-    }
-    const copy = isUnreachable(error) ? findCopy(id) : undefined;
-    if (copy !== undefined) return showCopy(copy);
-    const missing = error instanceof ApiError && error.status === 404;
-    chat.value = missing ? { at: "missing" } : { at: "failed", reason: describe(error) };
+    if (here.hasLeft() || endedBy(error)) return;
+    const unreachable = isUnreachable(error);
+    const copy = unreachable ? findCopy(id) : undefined;
+    if (unreachable) here.tell({ type: "unreachable" });
+    if (copy !== undefined) here.tell({ type: "copied", copy });
+    else
+      here.tell({ type: "failed", reason: error instanceof ApiError && error.status === 404 ? null : describe(error) });
   }
 }
 
-/** The newest piece takes its place. What the run wrote is left to its events; they may be here already. */
-function show(piece: Piece, runId: string | null): void {
-  const newest = turnsOf(piece.messages, runId);
-  const seen = live.value === null ? turns.value : [...turns.value, live.value];
-  const merged = withNewest(seen, newest);
-  turns.value = merged ?? newest;
-  if (merged === null) before.value = piece.before;
-  if (live.value?.runId !== runId) live.value = null;
-}
-
-function showCopy(copy: Copy): void {
-  batch(() => {
-    conversation.value = copy.conversation;
-    turns.value = copy.turns;
-    before.value = copy.before;
-    loadedAt = copy.loadedAt;
-    copyFrom.value = copy.loadedAt;
-    chat.value = { at: "ready" };
-  });
-}
-
 /** What was said in another place before the message that was just sent. */
-async function catchUp(id: string, runId: string, signal: AbortSignal): Promise<void> {
+async function catchUp(id: string, runId: string, here: Page): Promise<void> {
   try {
-    const piece = await loadPiece(id);
-    if (!signal.aborted && live.value?.runId === runId) batch(() => show(piece, runId));
+    here.tell({ type: "caught_up", runId, piece: await loadPiece(id) });
   } catch {
     // It is missing for now; the next look around finds it.
   }
 }
 
-/** Shows a run from its first event to its end. */
-async function attach(runId: string): Promise<void> {
-  following.abort();
-  following = new AbortController();
-  const signal = AbortSignal.any([leaving.signal, following.signal]);
-  const id = conversation.value?.id ?? "";
-  live.value = newAnswer(runId);
-  stopping.value = false;
-  const frames = eachFrame((apply: (answer: AnswerTurn) => AnswerTurn) => {
-    if (!signal.aborted && live.value?.runId === runId) live.value = apply(live.value);
-  });
+/** The run that is being answered is followed, whatever led there, and no longer than it is. */
+effect(() => {
+  const runId = liveRunId.value;
+  if (runId === null) return;
+  const following = new AbortController();
+  untracked(() => void follow(runId, following.signal));
+  return () => following.abort();
+});
+
+/** Tells of a run from its first event to its end. */
+async function follow(runId: string, over: AbortSignal): Promise<void> {
+  const here = page();
+  const id = conversationId.peek() ?? "";
+  const frames = eachFrame<ChatEvent>(here.tell);
+  const end = (event: ChatEvent) => (frames.push(event), frames.flush());
   try {
     await followRun(
       runId,
       {
-        onEvent: (event, eventId) => frames.push((answer) => applyEvent(answer, event, eventId)),
-        onConnection: (is) => (connected.value = is || signal.aborted),
+        onEvent: (event, eventId) => frames.push({ type: "heard", runId, event, id: eventId }),
+        onConnection: (is) => here.tell({ type: "connection", runId, connected: is }),
       },
-      signal,
+      over,
     );
     frames.flush();
-    if (!signal.aborted && running.value) await conclude(id, runId, signal);
+    // It has ended and its events did not say how: what it left behind does.
+    if (liveRunId.peek() === runId && !here.hasLeft()) {
+      const [{ error }, piece] = await Promise.all([runs.get(runId), loadPiece(id)]);
+      end({ type: "concluded", runId, piece, error });
+    }
   } catch (error) {
-    if (signal.aborted || endedBy(error)) return;
-    frames.push((answer) => ({ ...answer, phase: "error", error: { code: "", message: describe(error) } }));
-    frames.flush();
+    if (here.hasLeft() || endedBy(error)) return;
+    end({ type: "broke", runId, reason: describe(error) });
   }
-  if (signal.aborted) return;
-  stopping.value = false;
-  connected.value = true;
-  void renew(id, signal);
-}
-
-/** The run has ended and its events did not say how: what it left behind does. */
-async function conclude(id: string, runId: string, signal: AbortSignal): Promise<void> {
-  const [run, piece] = await Promise.all([runs.get(runId), loadPiece(id)]);
-  if (signal.aborted) return;
-  batch(() => {
-    live.value = null;
-    show(piece, run.error === null ? null : runId);
-    if (run.error !== null) live.value = { ...newAnswer(runId), phase: "error", error: run.error };
-  });
+  if (!here.hasLeft()) await renew(id, here);
 }
 
 /** The title and the place in the list after something was said. */
-async function renew(id: string, signal: AbortSignal): Promise<void> {
+async function renew(id: string, here: Page): Promise<void> {
   try {
     const current = await api.get(id);
     upsert(current);
-    if (signal.aborted) return;
-    conversation.value = current;
-    confirmed();
+    here.tell({ type: "renewed", conversation: current });
+    here.tell({ type: "confirmed", at: new Date() });
   } catch {
     // Only the title is older than it could be; what matters has its own errors.
   }
@@ -424,9 +325,9 @@ function isUnreachable(error: unknown): boolean {
   return error instanceof ApiError && error.status === 0;
 }
 
-async function explain(error: unknown): Promise<void> {
-  if (endedBy(error)) return;
-  problem.value = describe(error);
+async function explain(error: unknown, here: Page): Promise<void> {
+  if (here.hasLeft() || endedBy(error)) return;
+  here.tell({ type: "problem", text: describe(error) });
   // Another tab was faster, or the answer to our own request was lost: show what is going on.
   if (error instanceof ApiError && error.code === "run_active") await refresh();
 }

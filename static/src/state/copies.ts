@@ -1,16 +1,12 @@
 /** The conversations that were open in this tab, to be read when the server cannot be reached. Gone with the tab. */
-import type { Piece } from "../history.ts";
-import type { Turn } from "../turns.ts";
-import type { Conversation } from "../types.ts";
-
-export type Copy = { conversation: Conversation; turns: Turn[]; before: Piece["before"]; loadedAt: Date };
+import type { Ready } from "../chat.ts";
 
 /** What one goes back to. */
 const MAX_COPIES = 10;
 
-const copies = new Map<string, Copy>();
+const copies = new Map<string, Ready>();
 
-export function keepCopy(copy: Copy): void {
+export function keepCopy(copy: Ready): void {
   const { id } = copy.conversation;
   copies.delete(id);
   copies.set(id, copy);
@@ -18,7 +14,7 @@ export function keepCopy(copy: Copy): void {
   if (copies.size > MAX_COPIES && oldest !== undefined) copies.delete(oldest);
 }
 
-export function findCopy(id: string): Copy | undefined {
+export function findCopy(id: string): Ready | undefined {
   return copies.get(id);
 }
 

@@ -58,9 +58,9 @@ async function allTools(): Promise<{ items: Tool[]; problems: ToolProblem[] }> {
   for (let page = 0; page < MAX_PAGES; page++) {
     const answer = await api.list(cursor);
     items.push(...answer.items);
-    problems = answer.problems ?? [];
+    problems = answer.problems;
     cursor = answer.next_cursor;
-    if (cursor === null || cursor === undefined) break;
+    if (cursor === null) break;
   }
   return { items, problems };
 }

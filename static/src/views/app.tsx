@@ -6,12 +6,13 @@ import { models } from "../api.ts";
 import { isOverdue } from "../overdue.ts";
 import { forgetDecisions, undecided } from "../state/approvals.ts";
 import {
-  clear,
   conversation,
+  conversationId,
   defaultModel,
   fill,
   goOffline,
   hasEarlier,
+  leave,
   loadWhole,
   open,
   refresh,
@@ -56,7 +57,7 @@ export function App() {
     onTabNews((news) => {
       if (news.kind !== "changed" || session.peek().at !== "in") return;
       void loadList();
-      if (news.conversationId === conversation.peek()?.id) void refresh();
+      if (news.conversationId === conversationId.peek()) void refresh();
     });
   }, []);
 
@@ -70,7 +71,7 @@ export function App() {
       forgetTools();
       forgetSecrets();
       forgetDecisions();
-      clear();
+      leave();
       forgetCopies();
     }
   }, [signedIn]);
@@ -140,6 +141,7 @@ async function printWhole(event: KeyboardEvent): Promise<void> {
 }
 
 function atOnce(change: () => void): void {
+  // oxlint-disable-next-line typescript/unbound-method -- Preact itself calls it without a `this`
   const usual = options.debounceRendering;
   options.debounceRendering = (draw) => draw();
   change();

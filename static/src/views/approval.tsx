@@ -56,7 +56,7 @@ export function ApprovalCard({ part, runId, onLeft }: { part: ToolPart; runId: s
     return () => {
       if (element?.contains(document.activeElement)) queueMicrotask(onLeft);
     };
-  }, []);
+  }, [onLeft]);
 
   const choose = async (decision: Decision) => {
     if (await decide(runId, part.callId, decision)) announce(`${DECIDED[decision]}: ${title}`);
@@ -155,7 +155,7 @@ export function ApprovalCard({ part, runId, onLeft }: { part: ToolPart; runId: s
 /** How long there is to decide. By this device's clock, so it only informs: whether it is too late, the server says. */
 function Expiry({ at }: { at: string }) {
   const end = Date.parse(at);
-  const [now, setNow] = useState(Date.now());
+  const [now, setNow] = useState(() => Date.now());
   useEffect(() => {
     const timer = setInterval(() => setNow(Date.now()), 1000);
     return () => clearInterval(timer);

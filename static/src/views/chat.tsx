@@ -6,14 +6,18 @@ import { isOffline } from "../network.ts";
 import { undecided } from "../state/approvals.ts";
 import {
   answeringModel,
-  chat,
+  chatAt,
+  closeProblem,
   connected,
   conversation,
+  conversationId,
   copyFrom,
+  failure,
   fill,
   hasEarlier,
   isEmpty,
   isFilling,
+  last,
   lastRunId,
   live,
   liveRunId,
@@ -23,8 +27,8 @@ import {
   problem,
   retryable,
   say,
+  sent,
   shownTurns,
-  turns,
 } from "../state/chat.ts";
 import { NEW_CHAT } from "../state/drafts.ts";
 import { follow, route } from "../state/route.ts";
@@ -38,22 +42,23 @@ import { useEnd } from "./scroll.ts";
 import { Answer, UserMessage } from "./turn.tsx";
 
 export function ChatView() {
-  const state = chat.value;
-  const at = route.value;
+  const at = chatAt.value;
+  const address = route.value;
   const empty = isEmpty.value;
   const scroller = useRef<HTMLDivElement>(null);
-  const end = useEnd(scroller);
+  const isShown = at !== "failed";
+  const { atEnd, jump } = useEnd(scroller, isShown);
   useSpokenStatus();
 
   // A new message of one's own is what one wants to see, wherever one was.
-  const sent = turns.value.at(-1);
+  const message = sent.value;
   useEffect(() => {
-    if (sent?.kind === "user" && sent.sending) end.jump();
-  }, [sent]);
-  const id = conversation.value?.id;
-  useEffect(() => end.jump("instant"), [id, state.at]);
+    if (message !== null) jump();
+  }, [message, jump]);
+  const id = conversationId.value;
+  useEffect(() => jump("instant"), [id, at, jump]);
 
-  if (state.at === "missing" || state.at === "failed") return <NotShown />;
+  if (!isShown) return <NotShown />;
   return (
     <>
       <ChatHeader />
@@ -64,19 +69,19 @@ export function ChatView() {
         tabIndex={-1}
       >
         <div class="mx-auto w-full max-w-[46rem] px-4 pt-6 pb-8 short:pt-2 short:pb-3 sm:px-6">
-          {state.at === "loading" ? <Loading /> : empty ? <Greeting /> : <Turns />}
+          {at === "loading" ? <Loading /> : empty ? <Greeting /> : <Turns />}
         </div>
       </div>
       <div
         class={`relative mx-auto w-full max-w-[46rem] px-3 pb-3 short:max-h-[60%] short:overflow-y-auto short:pb-1 sm:px-6 sm:pb-5 ${empty ? "" : "fade-above"}`}
       >
-        {!end.atEnd.value && !empty && (
+        {!atEnd.value && !empty && (
           <button
             type="button"
             class="absolute -top-12 left-1/2 grid size-9 -translate-x-1/2 place-items-center rounded-full border border-line bg-raised shadow-md hover:bg-hover pointer-coarse:size-11 short:hidden"
             aria-label="Jump to the end"
             title="Jump to the end"
-            onClick={() => end.jump()}
+            onClick={() => jump()}
           >
             <Icon name="down" />
           </button>
@@ -99,13 +104,13 @@ export function ChatView() {
               type="button"
               class="ghost-button text-danger"
               aria-label="Close this message"
-              onClick={() => (problem.value = null)}
+              onClick={closeProblem}
             >
               <Icon name="close" size={16} />
             </button>
           </p>
         )}
-        <Composer draftId={at.page === "conversation" ? at.id : NEW_CHAT} disabled={state.at === "loading"} />
+        <Composer draftId={address.page === "conversation" ? address.id : NEW_CHAT} disabled={at === "loading"} />
       </div>
       {empty && <Examples />}
     </>
@@ -215,15 +220,19 @@ function Examples() {
 function Turns() {
   const list = useRef<HTMLDivElement>(null);
   const runId = liveRunId.value;
-  const first = shownTurns.value[0];
+  const [first] = shownTurns.value;
+  const firstKey = first && keyOf(first);
+  const before = useRef(firstKey);
   const box = list.current?.closest("[data-scroller]");
   // As it is before this drawing: what comes or goes above must not move what is being read.
   const fromEnd = box ? box.scrollHeight - box.scrollTop : 0;
   useLayoutEffect(() => {
-    if (box) box.scrollTop = box.scrollHeight - fromEnd;
-  }, [first && keyOf(first)]);
+    if (box && firstKey !== before.current) box.scrollTop = box.scrollHeight - fromEnd;
+    before.current = firstKey;
+  });
   const filling = isFilling.value;
-  useEffect(() => (filling ? whenIdle(() => fill()) : undefined), [filling, shownTurns.value.length]);
+  const count = shownTurns.value.length;
+  useEffect(() => (filling ? whenIdle(() => fill()) : undefined), [filling, count]);
   const drawn = shownTurns.value.map((turn) =>
     turn.kind === "user" ? (
       <UserMessage key={turn.id} turn={turn} />
@@ -289,9 +298,8 @@ function Loading() {
 }
 
 function NotShown() {
-  const state = chat.value;
-  const at = route.value;
-  const missing = state.at === "missing";
+  const address = route.value;
+  const missing = failure.value === null;
   return (
     <>
       <ChatHeader />
@@ -304,15 +312,17 @@ function NotShown() {
                 ? "You are offline"
                 : "The conversation could not be loaded"}
           </p>
-          <p class="text-soft">
-            {state.at === "failed" ? state.reason : "It may have been deleted, or belong to another account."}
-          </p>
+          <p class="text-soft">{failure.value ?? "It may have been deleted, or belong to another account."}</p>
           {missing ? (
             <a href="/" class="main-button" onClick={(event) => follow(event, "/")}>
               New chat
             </a>
           ) : (
-            <button type="button" class="main-button" onClick={() => at.page === "conversation" && void open(at.id)}>
+            <button
+              type="button"
+              class="main-button"
+              onClick={() => address.page === "conversation" && void open(address.id)}
+            >
               Try again
             </button>
           )}
@@ -333,9 +343,13 @@ const SPOKEN: Partial<Record<Phase, string>> = {
 /** What happens to the answer, in words, for those who do not see it. The text itself is for them to read at their pace. */
 function useSpokenStatus(): void {
   const before = useRef<Phase | null>(null);
+  const heard = useRef<string | null>(null);
   const asked = useRef(0);
   useSignalEffect(() => {
-    const phase = live.value?.phase ?? null;
+    const answer = last.value;
+    // Of what had ended before it was opened, there is nothing to be said.
+    if (liveRunId.value !== null || answer?.runId !== heard.current) heard.current = liveRunId.value;
+    const phase = answer !== null && answer.runId === heard.current ? answer.phase : null;
     if (!connected.value) announce("Connection lost. Reconnecting.");
     else if (phase !== before.current && phase !== null && SPOKEN[phase]) announce(SPOKEN[phase]);
     before.current = phase;

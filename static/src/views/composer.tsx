@@ -1,7 +1,7 @@
 /** Where one writes. Enter sends, Shift+Enter makes a new line; a draft survives a reload, and a failed sending. */
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { undecided } from "../state/approvals.ts";
-import { busy, say, sending, stop, stopping } from "../state/chat.ts";
+import { busy, isSending, say, stop, stopping } from "../state/chat.ts";
 import { readDraft, writeDraft } from "../state/drafts.ts";
 import { Icon } from "./icons.tsx";
 
@@ -32,7 +32,7 @@ export function Composer({ draftId, disabled }: { draftId: string; disabled: boo
   // Before the next frame: what is written belongs to what is shown above it.
   useLayoutEffect(() => {
     // While a first message is on its way the new chat becomes a conversation; its draft is that message.
-    if (!sending.peek()) setText(readDraft(draftId));
+    if (!isSending.peek()) setText(readDraft(draftId));
     // Where there is a keyboard on the screen, focus would push the conversation away.
     if (window.matchMedia("(pointer: fine)").matches) field.current?.focus();
   }, [draftId, disabled]);
@@ -58,10 +58,11 @@ export function Composer({ draftId, disabled }: { draftId: string; disabled: boo
 
   useEffect(() => {
     if (early.current && !disabled) void send();
-  }, [disabled]);
+  });
   useLayoutEffect(() => () => void (early.current = false), [draftId]);
+  const stops = busy.value;
   // What it says is over.
-  useEffect(() => setNote(""), [draftId, busy.value]);
+  useEffect(() => setNote(""), [draftId, stops]);
 
   const refuseFiles = (event: Event, data: DataTransfer | null) => {
     // A table from a spreadsheet comes as text and as a picture of it.
@@ -70,7 +71,6 @@ export function Composer({ draftId, disabled }: { draftId: string; disabled: boo
     setNote(NO_PICTURES);
   };
 
-  const stops = busy.value;
   const empty = text.trim() === "" || disabled;
   return (
     <>

@@ -1,7 +1,8 @@
 /** Asks before a conversation is deleted, and for its new name. */
+import type { TargetedSubmitEvent } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { describe } from "../api.ts";
-import { conversation } from "../state/chat.ts";
+import { conversationId, showRenamed } from "../state/chat.ts";
 import { remove, rename } from "../state/list.ts";
 import { navigate } from "../state/route.ts";
 import { endedBy } from "../state/session.ts";
@@ -23,9 +24,10 @@ export function ConversationDialog({ asked: { to, item }, onClose }: { asked: As
     dialog.current?.querySelector("input")?.select();
   }, []);
 
-  const submit = async (event: SubmitEvent) => {
+  const submit = async (event: TargetedSubmitEvent<HTMLFormElement>) => {
     event.preventDefault();
-    const title = String(new FormData(event.currentTarget as HTMLFormElement).get("title") ?? "").trim();
+    const given = new FormData(event.currentTarget).get("title");
+    const title = typeof given === "string" ? given.trim() : "";
     setWaiting(true);
     setError(null);
     try {
@@ -47,7 +49,7 @@ export function ConversationDialog({ asked: { to, item }, onClose }: { asked: As
       onClose={onClose}
       onClick={(event) => event.target === dialog.current && dialog.current?.close()}
     >
-      <form class="grid gap-5" onSubmit={(event) => void submit(event as SubmitEvent)}>
+      <form class="grid gap-5" onSubmit={(event) => void submit(event)}>
         <h2 id={id} class="text-lg font-semibold">
           {to === "rename" ? "Rename conversation" : "Delete conversation?"}
         </h2>
@@ -86,13 +88,12 @@ export function ConversationDialog({ asked: { to, item }, onClose }: { asked: As
 }
 
 async function renameTo(id: string, title: string): Promise<void> {
-  const renamed = await rename(id, title);
-  if (conversation.value?.id === id) conversation.value = renamed;
+  showRenamed(await rename(id, title));
   announce("Renamed");
 }
 
 /** Once the dialog is closed: before, the new chat could not take the focus. */
 function removed(id: string): void {
-  if (conversation.value?.id === id) navigate("/", { replace: true });
+  if (conversationId.peek() === id) navigate("/", { replace: true });
   announce("Deleted");
 }

@@ -5,12 +5,20 @@ import { Icon } from "./icons.tsx";
 
 const SHOW_RESULT_MS = 1_600;
 
+async function put(text: string): Promise<boolean> {
+  try {
+    // Absent on plain http to another machine.
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 export function CopyButton({ text, label, quiet = false }: { text: string; label: string; quiet?: boolean }) {
   const [result, setResult] = useState<"" | "Copied" | "Not copied">("");
   const copy = async () => {
-    // Absent on plain http to another machine.
-    const done = await Promise.resolve(navigator.clipboard?.writeText(text).then(() => true)).catch(() => false);
-    const said = done === true ? "Copied" : "Not copied";
+    const said = (await put(text)) ? "Copied" : "Not copied";
     setResult(said);
     announce(said);
     setTimeout(() => setResult(""), SHOW_RESULT_MS);

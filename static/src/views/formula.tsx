@@ -29,7 +29,7 @@ export function Formula({ tex, source, display, closed }: Props) {
     } catch {
       place.current?.replaceChildren(source);
     }
-  }, [draw, tex, display]);
+  }, [draw, tex, source, display]);
   // Once drawn, what is in it is not Preact's. The key makes another element of it, so that neither touches the other's.
   const content = draw === null ? source : null;
   const key = draw === null ? "tex" : "drawn";

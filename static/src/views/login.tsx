@@ -1,5 +1,5 @@
 /** Signing up and logging in: one form, two words. Errors stand at the field they are about. */
-import type { ComponentChildren } from "preact";
+import type { ComponentChildren, TargetedSubmitEvent } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { ApiError, auth, describe } from "../api.ts";
 import { logIn, session, signUp } from "../state/session.ts";
@@ -24,10 +24,13 @@ export function LoginView() {
   }, []);
   useEffect(() => form.current?.querySelector<HTMLElement>("[aria-invalid=true]")?.focus(), [trouble]);
 
-  const submit = async (event: SubmitEvent) => {
+  const submit = async (event: TargetedSubmitEvent<HTMLFormElement>) => {
     event.preventDefault();
-    const data = new FormData(event.currentTarget as HTMLFormElement);
-    const text = (name: string) => String(data.get(name) ?? "");
+    const data = new FormData(event.currentTarget);
+    const text = (name: string) => {
+      const value = data.get(name);
+      return typeof value === "string" ? value : "";
+    };
     setWaiting(true);
     setTrouble(null);
     try {
@@ -57,7 +60,7 @@ export function LoginView() {
             {reason}
           </p>
         )}
-        <form ref={form} class="grid gap-4" onSubmit={(event) => void submit(event as SubmitEvent)}>
+        <form ref={form} class="grid gap-4" onSubmit={(event) => void submit(event)}>
           {isNew && <Field name="name" label="Name" hint="optional" autocomplete="name" error={at("name")} />}
           <Field
             name="email"
@@ -162,6 +165,7 @@ function Field({ name, label, type = "text", hint, autocomplete, required = fals
         id={id}
         name={name}
         // Preact types inputs one type at a time; these three take the same attributes.
+        // oxlint-disable-next-line typescript/no-unnecessary-type-assertion -- TypeScript says that it is needed
         type={type as "text"}
         class="field"
         dir="auto"

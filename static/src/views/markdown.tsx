@@ -191,12 +191,12 @@ function Box({ done }: { done: boolean }) {
 }
 
 function noteId(id: string, token: Token): string {
-  return `${id}-note-${token.meta?.["id"]}`;
+  return `${id}-note-${Number(token.meta?.["id"])}`;
 }
 
 /** A footnote may be referred to several times. */
 function referenceId(id: string, token: Token): string {
-  return `${noteId(id, token)}-${token.meta?.["subId"]}`;
+  return `${noteId(id, token)}-${Number(token.meta?.["subId"])}`;
 }
 
 type JumpProps = { to: string; role: "doc-noteref" | "doc-backlink"; label: string; children: ComponentChildren };

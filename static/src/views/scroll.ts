@@ -1,14 +1,15 @@
 /** Keeps the end of a growing text in sight, until the person scrolls up to read. */
 import { type Signal, useSignal } from "@preact/signals";
 import type { RefObject } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useCallback, useEffect, useRef } from "preact/hooks";
 
 /** Closer than this counts as being at the end. */
 const END_MARGIN_PX = 60;
 
-export type End = { atEnd: Signal<boolean>; jump(behavior?: ScrollBehavior): void };
+export type End = { atEnd: Signal<boolean>; jump: (behavior?: ScrollBehavior) => void };
 
-export function useEnd(ref: RefObject<HTMLElement | null>): End {
+/** `isThere` changes with the element that `ref` names. */
+export function useEnd(ref: RefObject<HTMLElement | null>, isThere: boolean): End {
   const atEnd = useSignal(true);
   const following = useRef(true);
 
@@ -37,14 +38,15 @@ export function useEnd(ref: RefObject<HTMLElement | null>): End {
       sizes.disconnect();
       box.removeEventListener("scroll", onScroll);
     };
-  }, [ref.current]);
+  }, [ref, atEnd, isThere]);
 
-  return {
-    atEnd,
-    jump(behavior = "smooth") {
+  const jump = useCallback(
+    (behavior: ScrollBehavior = "smooth") => {
       following.current = true;
       const box = ref.current;
       box?.scrollTo({ top: box.scrollHeight, behavior });
     },
-  };
+    [ref],
+  );
+  return { atEnd, jump };
 }

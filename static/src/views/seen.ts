@@ -7,7 +7,7 @@ export type Seen = {
   /** How many pieces are left; null before the first look. */
   left: number | null;
   /** Brings the first piece that is left to the top of the screen. */
-  showNext(): void;
+  showNext: () => void;
 };
 
 /** Watches the elements marked `data-piece` in what `ref` names, until each was on the screen. `what` changes with them. */
@@ -59,7 +59,7 @@ export function useSeen(ref: RefObject<HTMLElement | null>, what: unknown): Seen
       scroller?.removeEventListener("scroll", look);
       window.removeEventListener("resize", look);
     };
-  }, [what]);
+  }, [ref, what]);
   return {
     left,
     showNext() {

@@ -58,9 +58,9 @@ function SecretForm({ secret }: { secret: Secret }) {
 
   const save = async (event: Event) => {
     event.preventDefault();
-    const fault = faultOf(value);
-    setFault(fault);
-    if (fault !== null || waiting) return;
+    const found = faultOf(value);
+    setFault(found);
+    if (found !== null || waiting) return;
     if (await saveSecret(secret, value)) {
       setTyped(null);
       announce(`${title}: saved`);

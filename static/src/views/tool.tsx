@@ -1,6 +1,6 @@
 /** A tool that the model used: its name and state at a glance, what went in and what came out on demand. */
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { duration } from "../durations.ts";
 import { type Deciding, deciding, isOpen } from "../state/approvals.ts";
 import type { ToolPart } from "../turns.ts";
@@ -22,9 +22,9 @@ export function ToolCall({ part, runId, running }: Props) {
   const state = deciding(runId, part.callId);
   const asks = running && part.approval !== null && part.result === null && isOpen(state);
   // On to the next question, or else to what has become of this one. Not if the person has left for another page.
-  const goOn = () => {
+  const goOn = useCallback(() => {
     if (place.current?.isConnected && !goToApproval()) place.current.querySelector("summary")?.focus();
-  };
+  }, []);
   return (
     <div ref={place} class="min-w-0">
       {asks ? (
@@ -95,7 +95,9 @@ function decidedWords(state: Deciding): string {
       return "Somebody signed in as you decided this in another place.";
     case "expired":
       return "The time to decide was over, so it was not called.";
-    default:
+    case "open":
+    case "sending":
+    case "failed":
       return "You were asked whether it may be used.";
   }
 }

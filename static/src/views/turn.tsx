@@ -107,7 +107,9 @@ function Status({ answer, canRetry, isLast }: AnswerProps) {
       );
     case "ended":
       return <Ending reason={answer.finishReason} canRetry={canRetry} isLast={isLast} />;
-    default:
+    case "writing":
+    case "tools":
+    case "approval":
       return null;
   }
 }

@@ -129,6 +129,98 @@ fn arguments_are_told_in_the_letters_of_the_model() {
     }
 }
 
+/// Names each kind of event once, so that one that is new cannot be left out of the examples.
+macro_rules! kinds {
+    ($($kind:ident),+ $(,)?) => {
+        const KINDS: &[&str] = &[$(stringify!($kind)),+];
+
+        fn kind_of(event: &Event<'_>) -> &'static str {
+            match event {
+                $(Event::$kind { .. } => stringify!($kind),)+
+            }
+        }
+    };
+}
+
+kinds!(
+    Token,
+    Thinking,
+    ToolRequest,
+    ToolApproval,
+    ToolResult,
+    Error,
+    Complete,
+    Restarted,
+    Shortened,
+    Unkept,
+    Processing,
+    Retrying,
+);
+
+/// One of each, with all that it can say.
+fn examples() -> Vec<Event<'static>> {
+    let arguments = r#"{"to":"a@example.org","sum":10.10}"#;
+    let usage = Usage { prompt_tokens: 12, completion_tokens: 3, total_tokens: 15 };
+    vec![
+        Event::Token { content: "Hé\n", token_count: 2 },
+        Event::Thinking { content: "Hmm" },
+        Event::ToolRequest { name: "mail_send", call_id: "c1", arguments },
+        Event::ToolApproval {
+            name: "mail_send",
+            call_id: "c1",
+            server: "mail",
+            title: "Send mail",
+            arguments,
+            always_asks: true,
+            may_disclose: true,
+            expires_at: Timestamp::from_millis(1_767_225_600_000),
+        },
+        Event::ToolResult { content: "No route", call_id: "c1", name: "mail_send", is_error: true, duration_ms: 340 },
+        Event::Error { message: "The model is away.", code: "model_unreachable", retryable: true },
+        Event::Complete {
+            finish_reason: "length",
+            usage: Some(usage),
+            message_id: Some(RUN_ID.parse().unwrap()),
+            attempt: 1,
+        },
+        Event::Restarted,
+        Event::Shortened { message: "Older messages were left out." },
+        Event::Unkept { message: "The disk is full.", code: "unwritable" },
+        Event::Processing,
+        Event::Retrying { attempt: 2, retry_after_ms: 1500 },
+    ]
+}
+
+/// What is sent of one kind, as the page's tests read it.
+#[derive(Serialize)]
+struct Example {
+    kind: &'static str,
+    frame: String,
+}
+
+/// The page has types of its own for what it is told. Its tests read this file, and this test says when that is not what is sent.
+#[test]
+fn the_pages_tests_have_one_of_each_event_as_it_is_sent() {
+    let mut id = 0;
+    let sent: Vec<Example> = examples()
+        .iter()
+        .map(|event| {
+            let mut frame = String::new();
+            event.write(&mut id, RUN_ID, Timestamp::from_millis(0), &mut frame);
+            Example { kind: kind_of(event), frame }
+        })
+        .collect();
+    assert_eq!(sent.iter().map(|example| example.kind).collect::<Vec<_>>(), KINDS);
+
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../static/test/events.json");
+    let written = serde_json::to_string_pretty(&sent).unwrap() + "\n";
+    if std::env::var_os("EA_RENEW").is_some() {
+        std::fs::write(path, &written).unwrap();
+    }
+    let kept = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(kept == written, "static/test/events.json is old: renew it with EA_RENEW=1 cargo test --package domain");
+}
+
 proptest! {
     /// Wherever a reader left off, and however the text was cut, it gets the rest and nothing twice.
     #[test]

@@ -158,6 +158,51 @@ async fn a_refusal_is_told_though_the_connection_stays_open() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_reason_is_told_that_stands_before_or_behind_the_whole_request() {
+    let diary = "Dear diary, today I met somebody. ";
+    let missing = |input: usize| {
+        format!(
+            r#"{{"detail":[{{"type":"missing","loc":["body","colour"],"msg":"Field required","input":{{"text":"{}"}}}}]}}"#,
+            diary.repeat(input)
+        )
+    };
+    let behind =
+        format!(r#"{{"request":{{"text":"{}"}},"detail":"body.colour: Field required"}}"#, diary.repeat(10_000));
+    let words = format!(r#"{{"error":{{"message":"body.colour: Field required in {}"}}}}"#, diary.repeat(100_000));
+    for body in [missing(1_000), missing(100_000), behind, words] {
+        let world = World::new([Answer::Refuse(422, None, body)]);
+        let run = world.send(&diary.repeat(20)).await;
+        let told = world.read(run, 0).await.data().pop().unwrap();
+        let told = told["content"].as_str().unwrap();
+        assert!(told.contains("body.colour: Field required") && !told.contains("somebody"), "{told}");
+        assert!(!world.log_lines().contains("diary"), "{}", world.log_lines());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn reasoning_that_was_taken_for_an_answer_is_told_again_as_what_it_is() {
+    let world = World::new([stream(&[&text("hm,"), &text(" hm\n</think>"), &text("\n\nx"), &text("y"), &end("stop")])]);
+    let run = world.send("hi").await;
+    let events = world.read(run, 0).await;
+    assert_eq!(events.types(), ["state", "token", "token", "token", "state", "thinking", "token", "token", "complete"]);
+    assert_eq!(events.data()[4]["content"], "restarted");
+    assert_eq!(events.data()[5]["content"], "hm, hm\n");
+    assert_eq!(world.stored().await, ["hi", "xy"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn words_are_told_after_which_a_server_says_nothing_more() {
+    let words = || (0, Ok("data: {\"message\":\"No machine is free\"}\n\n".to_owned()));
+    for afterwards in [(3_600_000, Ok(String::new())), (0, Err("broken".to_owned()))] {
+        let world = World::new([Answer::Stream(vec![(0, Ok(text("so"))), words(), afterwards])]);
+        let run = world.send("hi").await;
+        let told = world.read(run, 0).await.data().pop().unwrap();
+        assert!(told["content"].as_str().unwrap().contains("No machine is free"), "{told}");
+        assert_eq!(world.stored().await, ["hi", "so"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_that_was_cut_off_is_not_made() {
     let call = |id: &str, arguments: &str| json!({"index": id.len(), "id": id, "function": {"name": "t", "arguments": arguments}});
     let calls = chunk(json!({"tool_calls": [call("a", "{}"), call("bb", "{\"a\":")]}), None);

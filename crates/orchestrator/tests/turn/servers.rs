@@ -112,6 +112,10 @@ fn breaks(rule: &str, request: &Value) -> bool {
     match rule {
         "field" => request.get(about).is_some(),
         "no_field" => request.get(about).is_none(),
+        "above" => {
+            let (field, most) = about.split_once(':').unwrap();
+            request[field].as_u64().is_some_and(|value| value > most.parse().unwrap())
+        }
         "role" => messages.iter().any(|message| message["role"] == about),
         "null_beside_calls" => calling().any(|message| message.get("content") == Some(&Value::Null)),
         "empty_beside_calls" => calling().any(|message| message["content"] == ""),
@@ -129,6 +133,7 @@ fn breaks(rule: &str, request: &Value) -> bool {
             length > about.parse().unwrap()
         }
         "messages" => messages.len() > about.parse().unwrap(),
+        "says" => messages.iter().any(|message| message["content"].as_str().is_some_and(|text| text.contains(about))),
         "larger" => request.to_string().len() > about.parse().unwrap(),
         "always" => true,
         other => panic!("there is no rule {other}"),

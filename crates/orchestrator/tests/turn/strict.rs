@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-/// What is wrong with a request, if anything is. Its answers and calls may have the fields `also`, and roles and
+/// What is wrong with a request, if anything is. It, its answers and its calls may have the fields `also`, and roles and
 /// contents be those, or in `parts`.
 pub(crate) fn complaint(request: &Value, also: &[String]) -> Option<String> {
     check(request, also).err()
@@ -12,7 +12,8 @@ pub(crate) fn complaint(request: &Value, also: &[String]) -> Option<String> {
 
 fn check(request: &Value, also: &[String]) -> Result<(), String> {
     let fields = object(request, "the request")?;
-    only(fields, &["model", "messages", "stream", "stream_options", "tools", "tool_choice"])?;
+    let known = ["model", "messages", "stream", "stream_options", "tools", "tool_choice"];
+    only(fields, &also.iter().map(String::as_str).chain(known).collect::<Vec<_>>())?;
     let messages = request["messages"].as_array().ok_or("no messages")?;
     let mut rest = messages.iter().peekable();
     let is_also = |name: &Value| name.as_str().is_some_and(|name| also.iter().any(|also| also == name));

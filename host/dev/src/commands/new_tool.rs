@@ -9,10 +9,11 @@ use crate::manifest::Manifest;
 use crate::manifest_edit::{with_tool_server, without_member};
 use crate::python;
 use crate::repo::Repo;
+use crate::tool_servers::FOLDER;
 
 /// The name comes first in its tools' names, which models get with at most 64 characters.
 const NAME_MAX_CHARS: usize = 32;
-/// Packages of the house that are called as a tool of that name would be.
+/// Packages that are called as a tool of that name would be.
 const RESERVED: [&str; 3] = ["server", "client", "misbehaving"];
 
 /// The templates are providers that the tests compose and call, so they work. Their names are replaced.
@@ -62,12 +63,15 @@ fn make(repo: &Repo, name: &str, language: Language) -> anyhow::Result<Vec<Strin
     check(name)?;
     let path = repo.path("spin.toml");
     let manifest = std::fs::read_to_string(&path).context("cannot read spin.toml")?;
-    let folder = format!("components/mcp/{name}");
+    let folder = format!("{FOLDER}/{name}");
     if repo.path(&folder).exists() {
         bail!("`{name}` is taken: there is {folder}. Nothing was changed");
     }
-    if Manifest::parse(&manifest)?.has_component(&format!("mcp-{name}")) {
-        bail!("`{name}` is taken: spin.toml has the component mcp-{name}. Nothing was changed");
+    // A tool called as a part of the app is would be taken for it, in logs and in chats.
+    for id in [format!("mcp-{name}"), name.to_owned()] {
+        if Manifest::parse(&manifest)?.has_component(&id) {
+            bail!("`{name}` is taken: spin.toml has the component {id}. Nothing was changed");
+        }
     }
     let edited = with_tool_server(&manifest, name, &section(name, language)).context("nothing was changed")?;
     let (files, workspace) = match language {
@@ -197,7 +201,7 @@ mod tests {
     fn repo() -> (tempfile::TempDir, Repo) {
         let folder = tempfile::tempdir().unwrap();
         for file in ["spin.toml", "Cargo.toml"] {
-            std::fs::copy(Repo::of_this_program().path(file), folder.path().join(file)).unwrap();
+            std::fs::copy(Repo::here().unwrap().path(file), folder.path().join(file)).unwrap();
         }
         let repo = Repo::at(folder.path());
         (folder, repo)
@@ -244,6 +248,14 @@ mod tests {
         assert_eq!(read(&repo, "spin.toml"), before);
         assert_eq!(read(&repo, "components/mcp/dice/src/lib.rs"), "mine");
         assert!(!repo.path("components/mcp/dice/app.py").exists());
+    }
+
+    #[test]
+    fn no_tool_is_called_as_a_part_of_the_app_is() {
+        let (_folder, repo) = repo();
+        for name in ["chat", "tools", "clock"] {
+            assert!(make(&repo, name, Language::Rust).unwrap_err().to_string().contains("taken"), "{name}");
+        }
     }
 
     #[test]

@@ -1,12 +1,16 @@
 //! `cargo dev up`: builds what is stale, then becomes the host that serves the app.
 
+use std::net::{TcpListener, ToSocketAddrs as _};
 use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
 
 use crate::artifacts;
 use crate::environment::Environment;
 use crate::host::{Host, State, become_program, file_from_here};
 use crate::manifest::Manifest;
 use crate::repo::Repo;
+use crate::tool_servers;
 
 /// Spin's own flags, passed on to the host.
 #[derive(clap::Args)]
@@ -38,11 +42,18 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(repo: &Repo, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let manifest = Manifest::read(repo)?;
+    free(&arguments.listen)?;
+    for problem in tool_servers::problems(repo, &manifest)? {
+        eprintln!("warning: {problem}");
+    }
     let mut environment = Environment::read(repo)?;
     if arguments.model_server {
         environment.forget_the_model();
     } else {
         environment.map_short_names();
+    }
+    if !artifacts::program(repo, "embedded-host").exists() {
+        eprintln!("Nothing is built yet. That takes 6 to 13 minutes on two cores, once; later starts take seconds.");
     }
     let built = artifacts::lock(repo)?;
     artifacts::app(repo, &manifest)?;
@@ -72,4 +83,19 @@ pub(crate) fn run(repo: &Repo, arguments: &Arguments) -> anyhow::Result<ExitCode
         host.arg("--model-server");
     }
     become_program(host)
+}
+
+/// Whether the address can be served on: better said now than after minutes of building.
+fn free(address: &str) -> anyhow::Result<()> {
+    let addresses: Vec<_> = address
+        .to_socket_addrs()
+        .with_context(|| format!("--listen: `{address}` is no address and port, such as 127.0.0.1:3000"))?
+        .collect();
+    if let Err(error) = TcpListener::bind(addresses.as_slice()) {
+        bail!(
+            "cannot serve on {address}: {error}. End what serves there, or choose another address: `--listen 127.0.0.1:0` takes a free \
+             port"
+        );
+    }
+    Ok(())
 }

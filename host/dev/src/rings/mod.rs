@@ -101,7 +101,7 @@ pub(crate) const RINGS: [Ring; 11] = [
     },
     Ring {
         name: "page",
-        about: "the page's types and unit tests",
+        about: "the page's types, lints and unit tests",
         folder: artifacts::PAGE,
         fetch: |repo| install(repo, artifacts::PAGE).map(|()| Readiness::Ready),
         parts: |repo, _| {
@@ -110,7 +110,7 @@ pub(crate) const RINGS: [Ring; 11] = [
                 npm.args(["run", "--if-present", name]);
                 Part::new(name, npm)
             };
-            Ok(vec![script("check"), script("test")])
+            Ok(vec![script("check"), script("lint"), script("test")])
         },
         at_once: true,
     },

@@ -1,0 +1,28 @@
+//! `cargo dev remove-tool`: takes the lines that `new-tool` added out of `spin.toml` again. Deletes no file: a tool is somebody's work.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+
+use crate::manifest_edit::without_tool_server;
+use crate::repo::Repo;
+use crate::tool_servers::FOLDER;
+
+/// What is to be removed.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The tool's name, that of its folder
+    name: String,
+}
+
+pub(crate) fn run(repo: &Repo, Arguments { name }: &Arguments) -> anyhow::Result<ExitCode> {
+    let path = repo.path("spin.toml");
+    let manifest = std::fs::read_to_string(&path).context("cannot read spin.toml")?;
+    let edited = without_tool_server(&manifest, name).context("nothing was changed")?;
+    std::fs::write(&path, edited).context("cannot write spin.toml")?;
+    println!("taken out of spin.toml: the component mcp-{name}; `tools` neither lists it nor may reach it");
+    if repo.path(FOLDER).join(name).exists() {
+        println!("{FOLDER}/{name} is still there: delete it if it is no longer wanted");
+    }
+    Ok(ExitCode::SUCCESS)
+}

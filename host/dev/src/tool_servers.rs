@@ -1,0 +1,132 @@
+//! Whether everything that has to name a tool server does: `spin.toml` in four places, and the folder of its provider.
+//! Must not write, and must not build or start anything.
+
+use std::collections::BTreeSet;
+
+use anyhow::Context as _;
+
+use crate::manifest::{Manifest, TOOL_SERVER};
+use crate::repo::Repo;
+
+/// Where providers lie, each in a folder of its name.
+pub(crate) const FOLDER: &str = "components/mcp";
+
+/// What is wrong, each with what to do. Whoever reads it has written one of the places and forgotten another.
+pub(crate) fn problems(repo: &Repo, manifest: &Manifest) -> anyhow::Result<Vec<String>> {
+    let folder = repo.path(FOLDER);
+    let mut folders = BTreeSet::new();
+    for entry in std::fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))? {
+        let entry = entry?;
+        // What a removed tool leaves behind has no files.
+        if entry.file_type()?.is_dir() && entry.path().read_dir()?.next().is_some() {
+            folders.insert(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    Ok(misfits(manifest, &folders))
+}
+
+fn misfits(manifest: &Manifest, folders: &BTreeSet<String>) -> Vec<String> {
+    let tools = manifest.component("tools");
+    let listed = tools.and_then(|tools| tools.get("variables")?.get("tool_servers")?.as_str()).unwrap_or_default();
+    // A template says it somewhere else.
+    if listed.contains("{{") {
+        return Vec::new();
+    }
+    let listed: Vec<&str> = listed.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+    let hosts = tools.and_then(|tools| tools.get("allowed_outbound_hosts")?.as_array());
+    let reaches = |host: &str| hosts.into_iter().flatten().any(|allowed| allowed.as_str() == Some(host));
+    let components: Vec<&str> = manifest.components().filter_map(|(id, _)| id.strip_prefix(TOOL_SERVER)).collect();
+    let unlisted: Vec<&str> = components.iter().copied().filter(|name| !listed.contains(name)).collect();
+
+    let mut misfits = Vec::new();
+    for (at, name) in listed.iter().enumerate() {
+        if listed.iter().take(at).any(|before| before == name) {
+            misfits.push(format!("tool_servers in spin.toml names `{name}` twice: take one away"));
+        } else if !components.contains(name) {
+            let meant = match unlisted.as_slice() {
+                [] => "add one, or take the name away".to_owned(),
+                unlisted => format!("is one of these meant, which it does not name: {}?", unlisted.join(", ")),
+            };
+            misfits.push(format!(
+                "tool_servers in spin.toml names `{name}`, and there is no component `{TOOL_SERVER}{name}`: {meant}"
+            ));
+        } else if !reaches(&format!("http://{TOOL_SERVER}{name}.spin.internal")) {
+            misfits.push(format!(
+                "the component `tools` in spin.toml lists `{name}` and may not reach it: add \
+                 \"http://{TOOL_SERVER}{name}.spin.internal\" to its allowed_outbound_hosts"
+            ));
+        }
+    }
+    for name in &components {
+        if !listed.contains(name) {
+            misfits.push(format!(
+                "spin.toml has the component `{TOOL_SERVER}{name}`, and nobody gets its tools: add `{name}` to tool_servers of `tools`"
+            ));
+        }
+        if !manifest.has_trigger(&format!("{TOOL_SERVER}{name}")) {
+            misfits.push(format!(
+                "the component `{TOOL_SERVER}{name}` in spin.toml has no trigger, so it is not served: add [[trigger.http]] with \
+                 route = {{ private = true }} and component = \"{TOOL_SERVER}{name}\""
+            ));
+        }
+    }
+    for name in folders.iter().filter(|name| !components.contains(&name.as_str())) {
+        misfits.push(format!(
+            "{FOLDER}/{name} is no tool server: spin.toml has no component `{TOOL_SERVER}{name}`. `cargo dev new-tool` shows in a new \
+             folder which lines it takes; or move the folder away"
+        ));
+    }
+    misfits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WELL: &str = r#"
+        [[trigger.http]]
+        route = { private = true }
+        component = "mcp-clock"
+        [component.tools]
+        allowed_outbound_hosts = ["postgres://x", "http://mcp-clock.spin.internal"]
+        variables = { tool_servers = "clock" }
+        [component.mcp-clock]
+        source = "clock.wasm"
+    "#;
+
+    fn misfits_of(manifest: &str, folders: &[&str]) -> Vec<String> {
+        let folders = folders.iter().map(|&folder| folder.to_owned()).collect();
+        misfits(&Manifest::parse(manifest).unwrap(), &folders)
+    }
+
+    #[test]
+    fn what_fits_together_is_not_spoken_of() {
+        assert_eq!(misfits_of(WELL, &["clock"]), Vec::<String>::new());
+        let elsewhere = WELL.replace("\"clock\" }", "\"{{ servers }}\" }");
+        assert_eq!(misfits_of(&elsewhere, &["clock"]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn each_place_that_was_forgotten_is_named() {
+        for (from, to, expected) in [
+            ("= \"clock\" }", "= \"clok\" }", "is one of these meant, which it does not name: clock?"),
+            ("= \"clock\" }", "= \"clock, clock\" }", "names `clock` twice"),
+            ("= \"clock\" }", "= \"\" }", "add `clock` to tool_servers"),
+            (
+                ", \"http://mcp-clock.spin.internal\"",
+                "",
+                "add \"http://mcp-clock.spin.internal\" to its allowed_outbound_hosts",
+            ),
+            ("component = \"mcp-clock\"", "component = \"ui\"", "add [[trigger.http]]"),
+            ("[component.mcp-clock]", "[component.ui]", "there is no component `mcp-clock`"),
+        ] {
+            let misfits = misfits_of(&WELL.replace(from, to), &["clock"]);
+            assert!(misfits.iter().any(|misfit| misfit.contains(expected)), "{expected}: {misfits:?}");
+        }
+        let misfits = misfits_of(WELL, &["clock", "dice"]);
+        assert!(
+            matches!(misfits.as_slice(), [misfit] if misfit.contains("components/mcp/dice is no tool server")),
+            "{misfits:?}"
+        );
+    }
+}

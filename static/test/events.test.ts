@@ -1,0 +1,82 @@
+/** What the server's own code sends is what the page reads. */
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { test } from "node:test";
+import { readEvent, type RunEvent } from "../src/events.ts";
+import { SseParser } from "../src/sse.ts";
+
+/** One of each kind, written by a test of the crate `domain`, which says how to renew it. */
+const SENT = JSON.parse(await readFile(new URL("events.json", import.meta.url), "utf8")) as {
+  kind: string;
+  frame: string;
+}[];
+
+const call = { callId: "c1", name: "mail_send", arguments: '{"to":"a@example.org","sum":10.10}' };
+
+/** What the page makes of each. By the server's names: it has some more, which look the same from here. */
+const READ: Record<string, RunEvent> = {
+  Token: { kind: "token", text: "Hé\n" },
+  Thinking: { kind: "thinking", text: "Hmm" },
+  ToolRequest: { kind: "tool_request", call },
+  ToolApproval: {
+    kind: "tool_approval",
+    call,
+    approval: {
+      server: "mail",
+      title: "Send mail",
+      expiresAt: "2026-01-01T00:00:00.000Z",
+      alwaysAsks: true,
+      mayDisclose: true,
+    },
+  },
+  ToolResult: { kind: "tool_result", callId: "c1", text: "No route", isError: true, durationMs: 340 },
+  Error: { kind: "error", code: "model_unreachable", message: "The model is away." },
+  Complete: { kind: "complete", finishReason: "length" },
+  Restarted: { kind: "restarted" },
+  Shortened: { kind: "shortened", message: "Older messages were left out." },
+  Unkept: { kind: "error", code: "unwritable", message: "The disk is full." },
+  Processing: { kind: "processing" },
+  Retrying: { kind: "retrying", retryAfterMs: 1500 },
+};
+
+/** Does not compile while a kind is missing, or one is too much. */
+const KINDS: Record<RunEvent["kind"], true> = {
+  token: true,
+  thinking: true,
+  tool_request: true,
+  tool_approval: true,
+  tool_result: true,
+  error: true,
+  complete: true,
+  processing: true,
+  retrying: true,
+  restarted: true,
+  shortened: true,
+};
+
+for (const { kind, frame } of SENT) {
+  test(`the event ${kind} is read as it is sent`, () => {
+    const [event, ...more] = new SseParser().push(frame);
+    assert.deepEqual(more, []);
+    assert.deepEqual(readEvent(event?.data ?? ""), READ[kind] ?? `no reading of ${kind}: add it to the union`);
+  });
+}
+
+test("every kind of event that the page knows is one that is sent", () => {
+  assert.deepEqual(Object.keys(READ).sort(), SENT.map(({ kind }) => kind).sort());
+  assert.deepEqual(
+    new Set(SENT.map(({ frame }) => readEvent(new SseParser().push(frame)[0]?.data ?? "")?.kind)),
+    new Set(Object.keys(KINDS)),
+  );
+});
+
+test("what the page does not know is passed over, and what is missing of an event is not made up", () => {
+  for (const data of ["rubbish", "null", "[]", "{}", '{"type":"weather","content":"sunny"}', '{"type":"state"}'])
+    assert.equal(readEvent(data), null, data);
+  assert.deepEqual(readEvent('{"type":"token","content":"x","metadata":null}'), { kind: "token", text: "x" });
+  assert.deepEqual(readEvent('{"type":"complete"}'), { kind: "complete", finishReason: "stop" });
+  assert.deepEqual(readEvent('{"type":"tool_request","content":"t"}'), {
+    kind: "tool_request",
+    call: { callId: "", name: "t", arguments: "" },
+  });
+});

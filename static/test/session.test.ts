@@ -1,0 +1,117 @@
+/** Who is signed in, in this tab and the others, and what is left when nobody is. */
+import { answers, asked, otherTab, refusal, setOnline, settled, until } from "./tab.ts";
+import assert from "node:assert/strict";
+import { afterEach, test } from "node:test";
+import { ApiError } from "../src/api.ts";
+import { readDraft, writeDraft } from "../src/state/drafts.ts";
+import { endedBy, logIn, logOut, resume, session, signUp } from "../src/state/session.ts";
+import type { User } from "../src/types.ts";
+
+const ada: User = { id: "ada", email: "ada@example.org", name: "Ada", role: "user", created_at: "" };
+const eve: User = { ...ada, id: "eve" };
+const heard: unknown[] = [];
+otherTab.addEventListener("message", ({ data }) => heard.push(data));
+
+function isHere(user: User): void {
+  answers.set("GET /auth/me", () => Response.json(user));
+  for (const path of ["POST /auth/login", "POST /auth/signup"]) answers.set(path, () => Response.json({ user }));
+}
+
+afterEach(async () => {
+  await settled();
+  answers.clear();
+  heard.length = asked.length = 0;
+  session.value = { at: "asking" };
+  for (const key of Object.keys(sessionStorage)) sessionStorage.removeItem(key);
+});
+
+test("who comes back is known", async () => {
+  isHere(ada);
+  await resume();
+  assert.deepEqual(session.value, { at: "in", user: ada });
+});
+
+for (const [code, words] of [
+  ["unauthenticated", null],
+  ["session_expired", /away for a long time/],
+  ["session_ended", /logged out in another place/],
+  ["session_revoked", /used in two places/],
+] as const) {
+  test(`whoever comes with a session that is no more (${code}) is told ${words === null ? "nothing" : "why"}`, async () => {
+    for (const path of ["GET /auth/me", "POST /auth/refresh"]) answers.set(path, () => refusal(401, code, "No."));
+    await resume();
+    assert.ok(session.value.at === "out");
+    if (words === null) assert.equal(session.value.reason, null);
+    else assert.match(session.value.reason ?? "", words);
+  });
+}
+
+test("a server that is not there has logged nobody out", async () => {
+  setOnline(false);
+  await resume();
+  setOnline(true);
+  assert.ok(session.value.at === "unreachable");
+  assert.match(session.value.reason, /You are offline/);
+});
+
+test("logging in and signing up lead in, and the other tabs hear of it", async () => {
+  isHere(ada);
+  await logIn("ada@example.org", "secret");
+  assert.deepEqual(asked.at(-1)?.body, { email: "ada@example.org", password: "secret" });
+  await signUp("ada@example.org", "secret", "");
+  assert.deepEqual(asked.at(-1)?.body, { email: "ada@example.org", password: "secret" });
+  await signUp("ada@example.org", "secret", "Ada");
+  assert.deepEqual(asked.at(-1)?.body, { email: "ada@example.org", password: "secret", name: "Ada" });
+  assert.deepEqual(session.value, { at: "in", user: ada });
+  await until(() => heard.length === 3, "news");
+  assert.deepEqual(heard[0], { kind: "signed_in" });
+});
+
+test("logging out leaves no draft and tells the other tabs; where it cannot be told, one is still in", async () => {
+  isHere(ada);
+  await resume();
+  writeDraft("c", "a secret");
+  answers.set("POST /auth/logout", () => refusal(500, "internal", "Out of order."));
+  await assert.rejects(logOut(), /Out of order/);
+  assert.deepEqual([session.value.at, readDraft("c")], ["in", "a secret"]);
+  answers.set("POST /auth/logout", () => new Response(null, { status: 204 }));
+  await logOut();
+  assert.deepEqual(session.value, { at: "out", reason: null });
+  assert.deepEqual(Object.keys(sessionStorage), []);
+  await until(() => heard.length > 0, "news");
+  assert.deepEqual(heard, [{ kind: "signed_out" }]);
+});
+
+test("what another tab does with the session holds here, too", async () => {
+  isHere(ada);
+  otherTab.postMessage({ kind: "signed_in" });
+  await until(() => session.value.at === "in", "to be in");
+  asked.length = 0;
+  otherTab.postMessage({ kind: "signed_in" });
+  await settled();
+  assert.deepEqual(asked, []);
+  writeDraft("c", "a secret");
+  otherTab.postMessage({ kind: "signed_out" });
+  await until(() => session.value.at === "out", "to be out");
+  assert.equal(readDraft("c"), "");
+});
+
+test("a session that ends on the way keeps what was being written, for the same person", async () => {
+  isHere(ada);
+  await resume();
+  writeDraft("c", "half a thought");
+  assert.equal(endedBy(new ApiError(401, "session_expired", "No.")), true);
+  assert.ok(session.value.at === "out");
+  assert.match(session.value.reason ?? "", /away for a long time.*still there/);
+  await logIn("ada@example.org", "secret");
+  assert.equal(readDraft("c"), "half a thought");
+  isHere(eve);
+  await logIn("eve@example.org", "secret");
+  assert.equal(readDraft("c"), "");
+});
+
+test("other errors end no session", () => {
+  for (const error of [new ApiError(403, "forbidden", "No."), new ApiError(0, "unreachable", "Gone."), new Error("x")])
+    assert.equal(endedBy(error), false);
+  assert.equal(session.value.at, "asking");
+});

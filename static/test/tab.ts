@@ -1,0 +1,170 @@
+/**
+ * What a tab of a browser has and Node has not, before anything looks for it: to be imported first. And a server for it, as an
+ * answer to each request.
+ */
+import assert from "node:assert/strict";
+import type { Conversation, Message, Run } from "../src/types.ts";
+
+/** A `Storage` whose keys are its own, as in browsers. */
+class MemoryStorage {
+  [key: string]: unknown;
+  getItem(key: string): string | null {
+    return Object.hasOwn(this, key) ? String(this[key]) : null;
+  }
+  setItem(key: string, value: string): void {
+    this[key] = value;
+  }
+  removeItem(key: string): void {
+    delete this[key];
+  }
+}
+
+/** Does not keep the tests from ending. */
+class Channel extends BroadcastChannel {
+  constructor(name: string) {
+    super(name);
+    (this as unknown as { unref(): void }).unref();
+  }
+}
+
+const network = { onLine: true };
+const address = { pathname: "/" };
+const goTo = (_state: unknown, _title: string, path: string) => void (address.pathname = path);
+
+for (const [name, value] of Object.entries({
+  window: new EventTarget(),
+  navigator: network,
+  location: address,
+  history: { pushState: goTo, replaceState: goTo },
+  sessionStorage: new MemoryStorage(),
+  BroadcastChannel: Channel,
+  requestAnimationFrame: (draw: () => void) => setTimeout(draw),
+  cancelAnimationFrame: clearTimeout,
+}))
+  Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
+
+/** What another tab of the same browser is told, and how it tells something. */
+export const otherTab = new Channel("ea.tabs");
+
+export function setOnline(is: boolean): void {
+  network.onLine = is;
+  window.dispatchEvent(new Event(is ? "online" : "offline"));
+}
+
+export type Asked = { method: string; path: string; body: unknown; headers: Headers; signal: AbortSignal | null };
+export type Answer = (asked: Asked) => Response | Promise<Response>;
+
+/** How requests are answered, by method and path without a query; what is not here is not found. */
+export const answers = new Map<string, Answer>();
+/** What was asked, in order. */
+export const asked: Asked[] = [];
+
+globalThis.fetch = async (path, init = {}) => {
+  assert.ok(typeof path === "string");
+  if (!network.onLine) throw new TypeError("fetch failed");
+  const { method = "GET", body, headers, signal = null } = init;
+  const request = {
+    method,
+    path,
+    body: typeof body === "string" ? (JSON.parse(body) as unknown) : null,
+    headers: new Headers(headers),
+    signal,
+  };
+  asked.push(request);
+  const answer = answers.get(`${method} ${path.split("?")[0]}`);
+  if (answer === undefined) return refusal(404, "not_found", "There is no such thing.");
+  return Promise.race([answer(request), aborted(signal)]);
+};
+
+function aborted(signal: AbortSignal | null): Promise<never> {
+  return new Promise((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason as Error)));
+}
+
+export function refusal(status: number, code: string, detail: string): Response {
+  return Response.json({ status, code, detail }, { status });
+}
+
+/** An answer that waits until it is given. */
+export function held(): { answer: Answer; give: (response: Response) => void } {
+  let give: (response: Response) => void = () => undefined;
+  const response = new Promise<Response>((resolve) => (give = resolve));
+  return { answer: async () => (await response).clone(), give };
+}
+
+/** The events of a run, as a connection that stays open brings them. */
+export class Events {
+  #controller: ReadableStreamDefaultController<Uint8Array> | null = null;
+  #id = 0;
+
+  answer: Answer = ({ signal }) => {
+    const start = (controller: ReadableStreamDefaultController<Uint8Array>) => {
+      this.#controller = controller;
+      signal?.addEventListener("abort", () => controller.error(signal.reason));
+    };
+    return new Response(new ReadableStream({ start }), { headers: { "Content-Type": "text/event-stream" } });
+  };
+
+  say(type: string, content: string, metadata: object = {}): void {
+    assert.ok(this.#controller, "somebody listens");
+    this.#id += Math.max(1, content.length);
+    const data = JSON.stringify({ type, content, metadata });
+    this.#controller.enqueue(new TextEncoder().encode(`id: ${this.#id}\nevent: ${type}\ndata: ${data}\n\n`));
+  }
+
+  /** What the server says when there is nothing to be said. */
+  keepAwake(): void {
+    this.#controller?.enqueue(new TextEncoder().encode(": awake\n\n"));
+  }
+
+  get isHeard(): boolean {
+    return this.#controller !== null;
+  }
+}
+
+/** Has a network that is there, as far as anybody knows, and brings nothing. */
+export const dead: Answer = () => {
+  throw new TypeError("fetch failed");
+};
+
+/** Takes a request, and never says a word. */
+export const silent: Answer = () => new Promise(() => undefined);
+
+/** Waits for what follows from something, without a clock of its own. */
+export async function until(condition: () => boolean, what: string): Promise<void> {
+  const end = Date.now() + 10_000;
+  while (!condition()) {
+    assert.ok(Date.now() < end, `waited in vain: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}
+
+/** Until all that can follow without the network or the passing of time has followed. */
+export async function settled(): Promise<void> {
+  for (let turns = 0; turns < 5; turns++) await new Promise((resolve) => setTimeout(resolve));
+}
+
+export function conversationOf(id: string, fields: Partial<Conversation> = {}): Conversation {
+  return { id, title: `Title of ${id}`, model: null, created_at: "", updated_at: "1", active_run_id: null, ...fields };
+}
+
+export function runOf(id: string, conversationId: string, fields: Partial<Run> = {}): Run {
+  const links = { message_id: `m-${id}`, events_url: `/api/runs/${id}/events` };
+  const times = { created_at: "", updated_at: "" };
+  return { id, conversation_id: conversationId, ...links, ...times, ...RUN, ...fields };
+}
+
+const RUN: Pick<Run, "state" | "model" | "error" | "usage"> = {
+  state: "queued",
+  model: "scripted",
+  error: null,
+  usage: null,
+};
+
+/** What a person said, and the answer to it if there is one. */
+export function said(conversationId: string, runId: string, text: string, answer?: string): Message[] {
+  const of = { conversation_id: conversationId, run_id: runId, created_at: "" };
+  const messages: Message[] = [{ ...of, id: `m-${runId}`, role: "user", content: text }];
+  if (answer !== undefined)
+    messages.push({ ...of, id: `a-${runId}`, role: "assistant", content: answer, finish_reason: "stop" });
+  return messages;
+}
