@@ -66,3 +66,21 @@ pub(crate) async fn passed<D: Database + 'static, H: Host>(
     };
     kept.into_iter().map(opened).collect()
 }
+
+/// Whether the person has entered what this tool cannot do without, and it can be read.
+pub(crate) async fn entered<D: Database + 'static, H: Host>(
+    tools: &Tools<D, H>,
+    listed: &Listed,
+    user_id: Id,
+    tool: &Tool,
+) -> Result<(), CallFailure> {
+    let passed = passed(tools, listed, user_id, tool).await?;
+    let is_missing = |secret: &&Secret| !secret.optional && !passed.iter().any(|passed| passed.name == secret.name);
+    match listed.secrets_of(tool).filter(|_| !tool.remote).find(is_missing) {
+        None => Ok(()),
+        Some(secret) => {
+            let words = format!("enter \"{}\" under Tools in the settings first", secret.title);
+            Err(CallFailure::NotConfigured(words))
+        }
+    }
+}

@@ -19,7 +19,12 @@ use toolbox::{
 };
 use web::log::{Level, log};
 
-use crate::{config::COMPONENT, passed::passed, rules::Rules, state::Tools};
+use crate::{
+    config::COMPONENT,
+    passed::{entered, passed},
+    rules::Rules,
+    state::Tools,
+};
 
 /// How long a person may think about a call.
 const APPROVAL_LIFETIME_MS: i64 = 24 * 60 * 60 * 1000;
@@ -77,6 +82,10 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
             None => Approval::Pending { expires_at_ms: approval.expires_at.as_millis() },
         });
         Ok(Permission { installation: rules.installation, user: rules.user, approval })
+    }
+
+    async fn is_set_up(&self, tool: &Tool) -> Result<(), CallFailure> {
+        entered(self.tools, self.listed, self.user_id, tool).await
     }
 
     async fn ask_approval(&self, tool: &Tool) -> Result<Option<i64>, StorageError> {

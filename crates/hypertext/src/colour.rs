@@ -50,6 +50,9 @@ impl Colour {
             let [_, red, green, blue] = colour.to_be_bytes();
             return Some(Self([red, green, blue, 0xff]));
         }
+        if let Some(parts) = text.strip_prefix("hsla(").or_else(|| text.strip_prefix("hsl(")) {
+            return Self::hsl(parts.split(')').next()?);
+        }
         let parts = text.strip_prefix("rgba(").or_else(|| text.strip_prefix("rgb("))?;
         let parts = parts.split(')').next()?;
         let mut parts = parts.split([',', ' ', '/']).filter(|part| !part.is_empty());
@@ -61,6 +64,25 @@ impl Colour {
         };
         let (red, green, blue) = (next(255.0)?, next(255.0)?, next(255.0)?);
         Some(Self([red, green, blue, next(1.0).unwrap_or(0xff)]))
+    }
+
+    /// Hue, saturation and lightness (CSS Color 4, section 7.1).
+    fn hsl(parts: &str) -> Option<Self> {
+        let mut parts = parts.split([',', ' ', '/']).filter(|part| !part.is_empty());
+        let mut next = |whole: f32| {
+            let part = parts.next()?;
+            let (number, whole) = part.strip_suffix('%').map_or((part, whole), |percent| (percent, 100.0));
+            Some(number.trim_end_matches("deg").parse::<f32>().ok()? / whole)
+        };
+        let (hue, saturation, lightness) = (next(360.0)?, next(100.0)?.clamp(0.0, 1.0), next(100.0)?.clamp(0.0, 1.0));
+        let alpha = next(1.0).unwrap_or(1.0);
+        let part = |n: f32| {
+            let k = (n + hue.rem_euclid(1.0) * 12.0) % 12.0;
+            let strength = saturation * lightness.min(1.0 - lightness);
+            // From 0 to 255: the cast takes the rest to the nearest.
+            ((lightness - strength * (k - 3.0).min(9.0 - k).clamp(-1.0, 1.0)) * 255.0).round() as u8
+        };
+        Some(Self([part(0.0), part(8.0), part(4.0), (alpha * 255.0).round() as u8]))
     }
 
     /// A colour of an attribute, which may lack its `#`.
@@ -118,19 +140,21 @@ mod tests {
             "rgb(255 255 255 / 1)",
             "rgba(100%, 100%, 100%, 1)",
             "rgb(999, 255, 255)",
+            "hsl(0 0% 100%)",
+            "hsla(120deg, 50%, 100%, 1)",
         ] {
             assert_eq!(Colour::read(white), Some(Colour::WHITE), "{white}");
         }
         for faint in ["transparent", "#0000", "#00000010", "rgba(0, 0, 0, 0.05)", "rgb(0 0 0 / 5%)"] {
             assert!(Colour::read(faint).unwrap().is_faint(), "{faint}");
         }
-        for unknown in
-            ["", "#", "#ff", "#ggg", "tomato", "hsl(0 0% 100%)", "rgb(a,b,c)", "rgb(", "var(--white)", "#ffü"]
-        {
+        for unknown in ["", "#", "#ff", "#ggg", "tomato", "hsl(0 0%)", "rgb(a,b,c)", "rgb(", "var(--white)", "#ffü"] {
             assert_eq!(Colour::read(unknown), None, "{unknown}");
         }
         assert_eq!(Colour::of_attribute(" FFFFFF "), Some(Colour::WHITE));
         let read = |text| Colour::read(text).unwrap();
+        assert_eq!((read("hsl(120, 100%, 50%)"), read("hsl(240 100% 50%)")), (read("#0f0"), read("#00f")));
+        assert_eq!(read("hsl(30, 50%, 40%)"), read("#996633"));
         assert!(read("#fefdfc").is_like(Colour::WHITE) && read("#111").is_like(Colour::BLACK));
         assert!(!read("#ddd").is_like(Colour::WHITE) && !read("#fff").is_like(read("#fe0")));
     }

@@ -9,6 +9,7 @@
 pub mod charset;
 mod colour;
 mod element;
+mod length;
 mod refresh;
 mod sheet;
 mod style;

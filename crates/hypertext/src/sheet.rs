@@ -1,18 +1,27 @@
 //! The style sheets that a document has in itself (`<style>`), as far as one can say without its tree what they hide: rules for an element by
 //! its name, its id and its classes. What depends on other elements, on the state of one or on the device hides nothing here.
 
-use std::collections::HashMap;
+use std::{
+    cell::Cell,
+    collections::{HashMap, HashSet},
+};
 
 use crate::style::Style;
 
 /// How many rules are kept that can hide something. Large pages with their styles in themselves have some hundred.
 const RULES_MAX: usize = 2_000;
+/// How many comparisons the rules and the elements of a document may cost: a twentieth of a second of them. Large pages need some hundred thousand.
+/// Of elements that come later, those count as hidden that a rule is about: no page can buy with its length that what it hides is read.
+const COMPARISONS_MAX: usize = 4_000_000;
 /// How many classes of an element are looked at.
 const CLASSES_MAX: usize = 30;
 /// How deep blocks such as `@media` are looked into.
 const DEPTH_MAX: usize = 3;
 /// The blocks whose rules hold for everybody who looks at a screen.
 const FOR_ALL: [&str; 6] = ["@media all", "@media screen", "@media only screen", "@media only all", "@layer", "@scope"];
+
+/// Elements whose style sheets do not hold, and their ends.
+const UNREAD: [(&str, &str); 3] = [("script", "</script"), ("noscript", "</noscript"), ("template", "</template")];
 
 /// The rules of a document that may hide something, or show it again.
 #[derive(Default)]
@@ -21,6 +30,10 @@ pub(crate) struct Sheet {
     /// Where in the list a rule is, by its text; and which are about a class, a name, or an id.
     known: HashMap<String, usize>,
     places: HashMap<String, Vec<usize>>,
+    /// The same of those that are too many and may hide something.
+    unread: HashSet<String>,
+    /// How much may still be compared.
+    left: Cell<usize>,
 }
 
 /// `p#id.one.two`; each part as it is written.
@@ -31,9 +44,10 @@ struct Selector {
 impl Sheet {
     /// Those of all `<style>` of a document; also of those that follow what they are about.
     pub(crate) fn of(html: &str) -> Self {
-        let mut sheet = Self::default();
+        let mut sheet = Self { left: Cell::new(COMPARISONS_MAX), ..Self::default() };
         for text in styles(html) {
-            sheet.read(&crate::style::plain(text), DEPTH_MAX);
+            // Signs of a comment in HTML mean nothing in a sheet (CSS Syntax 3, "CDO").
+            sheet.read(&crate::style::plain(text).replace("<!--", " ").replace("-->", " "), DEPTH_MAX);
         }
         sheet
     }
@@ -49,7 +63,7 @@ impl Sheet {
             if prelude.starts_with('@') {
                 let is_for_all = FOR_ALL.iter().any(|start| {
                     prelude.strip_prefix(start).is_some_and(|rest| start.starts_with("@l") || rest.trim().is_empty())
-                });
+                }) || (prelude.starts_with("@supports") && !prelude.contains("not"));
                 if let Some(depth) = depth.checked_sub(1).filter(|_| is_for_all) {
                     self.read(body, depth);
                 }
@@ -57,7 +71,7 @@ impl Sheet {
             }
             let style = Style::read(body);
             if style.may_hide() || style.is_displayed || style.size.is_some() {
-                prelude.split(',').for_each(|selector| self.add(selector.trim(), style));
+                prelude.split(',').for_each(|selector| self.add(&of_itself(selector), style));
             }
         }
     }
@@ -67,7 +81,11 @@ impl Sheet {
             *known = known.then(&style);
             return;
         }
-        let Some(parsed) = Selector::read(selector).filter(|_| self.rules.len() < RULES_MAX) else { return };
+        let Some(mut parsed) = Selector::read(selector) else { return };
+        if self.rules.len() >= RULES_MAX {
+            self.unread.extend(parsed.parts.pop().filter(|_| style.may_hide()));
+            return;
+        }
         let at = self.rules.len();
         if let Some(last) = parsed.parts.last() {
             self.places.entry(last.clone()).or_default().push(at);
@@ -90,15 +108,34 @@ impl Sheet {
         }
         // Style sheets of pages without a doctype do not tell apart upper and lower case.
         parts.iter_mut().for_each(|part| part.make_ascii_lowercase());
-        let mut found: Vec<usize> = parts.iter().filter_map(|part| self.places.get(part)).flatten().copied().collect();
+        let places: Vec<&Vec<usize>> = parts.iter().filter_map(|part| self.places.get(part)).collect();
+        let is_known =
+            !parts.iter().any(|part| self.unread.contains(part)) && self.pay(places.iter().map(|at| at.len()));
+        if !is_known {
+            return Style { is_gone: true, ..style };
+        }
+        let mut found: Vec<usize> = places.into_iter().flatten().copied().collect();
         found.sort_unstable();
         found.dedup();
         for (selector, said) in found.into_iter().filter_map(|at| self.rules.get(at)) {
+            if !self.pay([selector.parts.len().saturating_mul(parts.len())]) {
+                return Style { is_gone: true, ..style };
+            }
             if selector.parts.iter().all(|part| parts.contains(part)) {
                 style = style.then(said);
             }
         }
         style
+    }
+}
+
+impl Sheet {
+    /// Whether so much may still be compared. What costs nothing always may.
+    fn pay(&self, comparisons: impl IntoIterator<Item = usize>) -> bool {
+        let cost = comparisons.into_iter().fold(0_usize, usize::saturating_add);
+        let left = self.left.get().checked_sub(cost);
+        self.left.set(left.unwrap_or_default());
+        left.is_some()
     }
 }
 
@@ -121,6 +158,15 @@ impl Selector {
     }
 }
 
+/// A selector without what every element stands in.
+fn of_itself(selector: &str) -> String {
+    let selector = selector.replace('>', " > ");
+    let parts: Vec<&str> = selector.split_whitespace().collect();
+    let outer = parts.iter().take_while(|part| matches!(**part, "html" | "body" | ":root" | "*" | ">")).count();
+    let inner = parts.get(outer..).filter(|inner| !inner.is_empty()).unwrap_or(&parts).join(" ");
+    inner.strip_prefix('*').filter(|rest| rest.starts_with(['.', '#'])).map_or_else(|| inner.clone(), str::to_owned)
+}
+
 /// Where a block ends that has just begun.
 fn block_end(block: &str) -> usize {
     let (mut depth, mut quote) = (0_usize, None);
@@ -139,7 +185,7 @@ fn block_end(block: &str) -> usize {
     block.len()
 }
 
-/// The texts of all `<style>`, without those in comments and scripts.
+/// The texts of all `<style>`, without those in comments, in scripts and where scripts replace them.
 fn styles(html: &str) -> Vec<&str> {
     let mut found = Vec::new();
     let mut rest = html;
@@ -151,13 +197,16 @@ fn styles(html: &str) -> Vec<&str> {
         if let Some(comment) = tag.strip_prefix("!--") {
             rest =
                 if comment.starts_with('>') { comment } else { comment.split_once("-->").map_or("", |(_, rest)| rest) };
-        } else if begins("script") {
-            rest = until_end(tag, "</script").1;
+        } else if let Some(end) = UNREAD.iter().find_map(|(name, end)| begins(name).then_some(*end)) {
+            rest = until_end(tag, end).1;
         } else if begins("style") {
             let Some((attributes, text)) = tag.split_once('>') else { break };
             let (text, after) = until_end(text, "</style");
+            let attributes = attributes.to_ascii_lowercase();
             // For paper, or for narrow screens.
-            if !attributes.to_ascii_lowercase().contains("media") {
+            let is_for_all = ["screen", "all"].iter().any(|medium| attributes.contains(medium))
+                && !["(", "not", "print"].iter().any(|other| attributes.contains(other));
+            if !attributes.contains("media") || is_for_all {
                 found.push(text);
             }
             rest = after;

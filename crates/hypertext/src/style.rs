@@ -1,6 +1,9 @@
 //! What the attribute `style` says of whether an element is seen (CSS, inline declarations). Must not know elements.
 
-use crate::colour::Colour;
+use crate::{
+    colour::Colour,
+    length::{is_all_inset, is_one_point, measure, number, pixels, words},
+};
 
 /// Smaller text, in pixels, is not read by anybody.
 const TINY_PX: f32 = 2.0;
@@ -8,6 +11,12 @@ const TINY_PX: f32 = 2.0;
 const EMPTY_PX: f32 = 1.0;
 /// Further away than this is not on the screen.
 const AWAY_PX: f32 = -500.0;
+/// And this far to the right nobody goes to look; downwards, long pages have their ends there.
+const FAR_RIGHT_PX: f32 = 5_000.0;
+/// A line that begins so far in begins outside of its box: all of it, in percent.
+const INDENT_PX: f32 = 1_000.0;
+/// Letters that are pushed together by more than their width lie on each other.
+const TOGETHER_PX: f32 = -10.0;
 /// Less of an element is not seen.
 const OPACITY_MIN: f32 = 0.1;
 
@@ -105,6 +114,11 @@ struct Declared<'s> {
     cuts_off: [bool; 2],
     is_empty: [bool; 4],
     is_away: [bool; 7],
+    /// Its text begins at its end.
+    is_indented: bool,
+    is_pushed_together: bool,
+    is_shrunk: bool,
+    is_moved: bool,
     clip: &'s str,
     clip_path: &'s str,
     transform: &'s str,
@@ -135,20 +149,39 @@ impl<'s> Declared<'s> {
             }
             "background-image" => self.has_image = value != "none",
             "background-clip" | "-webkit-background-clip" => self.is_letters = value.contains("text"),
-            "overflow" => self.cuts_off = [value.contains("hidden") || value.contains("clip"); 2],
-            "overflow-x" => set(&mut self.cuts_off, 0, matches!(value, "hidden" | "clip")),
-            "overflow-y" => set(&mut self.cuts_off, 1, matches!(value, "hidden" | "clip")),
+            "overflow" => self.cuts_off = [!value.contains("visible"); 2],
+            "overflow-x" => set(&mut self.cuts_off, 0, value != "visible"),
+            "overflow-y" => set(&mut self.cuts_off, 1, value != "visible"),
             "height" => set(&mut self.is_empty, 0, is_empty(value)),
             "max-height" => set(&mut self.is_empty, 1, is_empty(value)),
             "width" => set(&mut self.is_empty, 2, is_empty(value)),
             "max-width" => set(&mut self.is_empty, 3, is_empty(value)),
-            "left" => set(&mut self.is_away, 0, is_away(value)),
-            "right" => set(&mut self.is_away, 1, is_away(value)),
-            "top" => set(&mut self.is_away, 2, is_away(value)),
-            "bottom" => set(&mut self.is_away, 3, is_away(value)),
-            "text-indent" => set(&mut self.is_away, 4, is_away(value)),
-            "margin-left" => set(&mut self.is_away, 5, is_away(value)),
-            "margin-top" => set(&mut self.is_away, 6, is_away(value)),
+            "left" | "inset-inline-start" => set(&mut self.is_away, 0, is_away(value) || is_far_right(value)),
+            "right" | "inset-inline-end" => set(&mut self.is_away, 1, is_away(value)),
+            "top" | "inset-block-start" => set(&mut self.is_away, 2, is_away(value)),
+            "bottom" | "inset-block-end" => set(&mut self.is_away, 3, is_away(value)),
+            "inset" => {
+                for at in 0..4 {
+                    set(&mut self.is_away, at, words(value).any(is_away));
+                }
+            }
+            "text-indent" => {
+                set(&mut self.is_away, 4, is_away(value));
+                self.is_indented = pixels(value, 10.0).is_some_and(|px| px >= INDENT_PX);
+            }
+            "margin-left" | "margin-inline-start" => set(&mut self.is_away, 5, is_away(value)),
+            "margin-top" | "margin-block-start" => set(&mut self.is_away, 6, is_away(value)),
+            "margin" => {
+                // One to four of them, from the top around; what is not said is as on the other side.
+                let sides: Vec<&str> = words(value).filter(|side| !side.is_empty()).take(4).collect();
+                let left = sides.get(3).or_else(|| sides.get(1)).or_else(|| sides.first());
+                set(&mut self.is_away, 5, left.is_some_and(|left| is_away(left)));
+                set(&mut self.is_away, 6, sides.first().is_some_and(|top| is_away(top)));
+            }
+            "letter-spacing" => self.is_pushed_together = pixels(value, 0.0).is_some_and(|px| px <= TOGETHER_PX),
+            "scale" => self.is_shrunk = words(value).filter_map(number).any(|scale| scale == 0.0),
+            "zoom" => self.is_shrunk = number(value).is_some_and(|zoom| zoom > 0.0 && zoom < OPACITY_MIN),
+            "translate" => self.is_moved = words(value).any(is_away),
             "clip" => self.clip = value,
             "clip-path" | "-webkit-clip-path" => self.clip_path = value,
             "transform" | "-webkit-transform" => self.transform = value,
@@ -158,20 +191,26 @@ impl<'s> Declared<'s> {
 
     fn style(self) -> Style {
         let within = |value: &str, function: &str| value.split(function).nth(1).and_then(number);
-        let is_cut = self.cuts_off.contains(&true) && self.is_empty.contains(&true);
+        let is_cut = self.cuts_off.contains(&true) && (self.is_empty.contains(&true) || self.is_indented);
         let is_clipped = within(self.clip, "rect(").is_some_and(|top| top <= EMPTY_PX)
             && !self.clip.contains("auto")
             && self.clip.split([',', ' ', '(']).filter_map(number).all(|edge| edge <= EMPTY_PX);
-        let inset = self.clip_path.split("inset(").nth(1).and_then(measure);
-        let is_cut_out = inset.is_some_and(|(number, unit)| unit == "%" && number >= 50.0)
-            || within(self.clip_path, "circle(").is_some_and(|radius| radius <= 0.0);
+        let is_cut_out = self.clip_path.split("inset(").nth(1).is_some_and(is_all_inset)
+            || ["circle(", "ellipse("]
+                .iter()
+                .any(|function| within(self.clip_path, function).is_some_and(|radius| radius <= 0.0))
+            || self.clip_path.split("polygon(").nth(1).is_some_and(is_one_point);
         let is_nothing = ["scale(", "scalex(", "scaley(", "scale3d("]
             .iter()
             .any(|function| within(self.transform, function).is_some_and(|scale| scale == 0.0))
             || ["translate(", "translatex(", "translatey("]
                 .iter()
                 .filter_map(|function| pixels(self.transform.split(function).nth(1)?, 1.0))
-                .any(|px| px <= AWAY_PX);
+                .any(|px| px <= AWAY_PX)
+            // From the side there is nothing to see.
+            || ["rotatex(90deg", "rotatey(90deg", "rotatex(-90deg", "rotatey(-90deg"]
+                .iter()
+                .any(|turned| self.transform.contains(turned));
         let is_filtered = ["opacity(", "opacity="]
             .iter()
             .any(|function| within(self.filter, function).is_some_and(|opacity| opacity < OPACITY_MIN));
@@ -185,7 +224,10 @@ impl<'s> Declared<'s> {
                 || is_clipped
                 || is_cut_out
                 || is_nothing
-                || is_filtered,
+                || is_filtered
+                || self.is_pushed_together
+                || self.is_shrunk
+                || self.is_moved,
             is_gone_for_good: self.is_display_important && self.display == Some("none"),
             is_displayed: self.display.is_some_and(|display| display != "none"),
             is_invisible: self.is_invisible,
@@ -250,59 +292,8 @@ fn is_away(value: &str) -> bool {
     pixels(value, 5.0).is_some_and(|px| px <= AWAY_PX)
 }
 
-/// A length, roughly, where a percent has this many pixels.
-fn pixels(value: &str, percent_px: f32) -> Option<f32> {
-    let (number, unit) = measure(value)?;
-    let unit_px = match unit {
-        "em" | "rem" => 16.0,
-        "ex" | "ch" => 8.0,
-        "%" => percent_px,
-        "vw" | "vh" | "vmin" | "vmax" => 10.0,
-        "pt" => 1.33,
-        "pc" => 16.0,
-        "in" => 96.0,
-        "cm" => 37.8,
-        "mm" => 3.78,
-        _ => 1.0,
-    };
-    Some(number * unit_px)
-}
-
-/// The number that a value begins with.
-fn number(value: &str) -> Option<f32> {
-    measure(value).map(|(number, unit)| if unit == "%" { number / 100.0 } else { number })
-}
-
-fn measure(value: &str) -> Option<(f32, &str)> {
-    let value = value.trim_start();
-    let mut end = 0;
-    for (at, c) in value.char_indices() {
-        let belongs = match c {
-            '0'..='9' | '.' => true,
-            '+' | '-' => at == 0,
-            _ => false,
-        };
-        if !belongs {
-            break;
-        }
-        end = at.saturating_add(1);
-    }
-    let (number, rest) = value.split_at_checked(end)?;
-    let unit = rest.split(|c: char| !(c.is_ascii_alphabetic() || c == '%')).next().unwrap_or_default();
-    Some((number.parse().ok()?, unit))
-}
-
-/// The words of a value; what is in brackets belongs together.
-fn words(value: &str) -> impl Iterator<Item = &str> {
-    let mut depth = 0_usize;
-    value.split(move |c: char| {
-        match c {
-            '(' => depth = depth.saturating_add(1),
-            ')' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        c == ' ' && depth == 0
-    })
+fn is_far_right(value: &str) -> bool {
+    pixels(value, 1.0).is_some_and(|px| px >= FAR_RIGHT_PX)
 }
 
 /// In lower case, without comments and escapes, and with one kind of white space.

@@ -132,6 +132,18 @@ fn hostile_documents_take_no_longer_than_others() {
                 "<p class='a b c'>".repeat(5_000)
             ),
         ),
+        (
+            "many rules with the same end and many elements",
+            format!(
+                "<style>{}</style>{}",
+                (0..2_000).map(|n| format!(".b{n}.a.a.a.a{{opacity:0}}")).collect::<String>(),
+                "<p class='a b c d e f'>".repeat(8_000)
+            ),
+        ),
+        (
+            "a long rule and many elements",
+            format!("<style>{}{{opacity:0}}</style>{}", ".a".repeat(50_000), "<p class='a b'>".repeat(10_000)),
+        ),
     ] {
         let start = Instant::now();
         let words = read(&html, Sheets::Hold);
@@ -139,4 +151,15 @@ fn hostile_documents_take_no_longer_than_others() {
         println!("{name}: {taken:?}, {} elements", words.open);
         assert!(taken < TIME_LIMIT, "{name} took {taken:?}");
     }
+}
+
+#[test]
+fn what_a_sheet_hides_stays_hidden_however_long_it_and_the_document_are() {
+    let filling: String = (0..2_500).map(|n| format!(".f{n}.a{{opacity:0}}")).collect();
+    let sheet = format!("<style>{filling} .note{{display:none}}</style>");
+    assert_eq!(seen(&format!("{sheet}one<p class=note>obey</p><p class=other>two</p>")), "one two");
+    let filling: String = (0..1_500).map(|n| format!(".f{n}.a{{opacity:0}}")).collect();
+    let sheet = format!("<style>{filling} .note{{display:none}}</style>");
+    let many = "<i class=a></i>".repeat(5_000);
+    assert_eq!(seen(&format!("{sheet}{many}one<p class=note>obey</p><p class=other>two</p>")), "one two");
 }

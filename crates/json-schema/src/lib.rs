@@ -74,7 +74,12 @@ pub fn check(schema: &Value, instance: &Value) -> Result<Vec<Problem>, Unusable>
 
 /// A text cut to what is quoted.
 fn shortened(text: &str) -> String {
-    match text.char_indices().nth(MAX_QUOTED_CHARS) {
+    cut(text, MAX_QUOTED_CHARS)
+}
+
+/// A text cut to a number of characters, with a sign that it was.
+fn cut(text: &str, max_chars: usize) -> String {
+    match text.char_indices().nth(max_chars) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text.to_owned(),
     }

@@ -20,6 +20,10 @@ const MAX_REFERENCES: usize = 16;
 /// What a whole may be a combination of. Each form may refer to another part of the schema, which is copied for it.
 const MAX_FORMS: usize = 100;
 
+/// Where libraries put a schema, in an object around it; and what stands in none of these.
+const WRAPPERS: [&str; 5] = ["schema", "jsonSchema", "json_schema", "parameters", "inputSchema"];
+const KEYWORDS_OF_A_WHOLE: [&str; 6] = ["type", "properties", "$ref", "anyOf", "oneOf", "allOf"];
+
 /// Why a tool's schema cannot be used.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Unfit {
@@ -51,7 +55,7 @@ pub fn repaired(schema: &RawValue) -> Result<Box<RawValue>, Unfit> {
     if schema.get().len() > MAX_SCHEMA_BYTES {
         return Err(Unfit::TooLarge);
     }
-    let (sent, is_text) = read(schema.get())?;
+    let (sent, is_packed) = read(schema.get())?;
     let dialect = Dialect::of(&sent);
     let mut root = resolved(&sent, dialect)?;
     root = keywords::tidy(root, dialect, 0)?;
@@ -59,7 +63,7 @@ pub fn repaired(schema: &RawValue) -> Result<Box<RawValue>, Unfit> {
     object(&mut root)?;
     let mut repaired = Value::Object(root);
     check_references(&repaired)?;
-    if repaired == sent && !is_text && dialect != Dialect::Draft4 {
+    if repaired == sent && !is_packed && dialect != Dialect::Draft4 {
         return Ok(schema.to_owned());
     }
     // It is in no older dialect any more.
@@ -101,8 +105,22 @@ impl Dialect {
 fn read(text: &str) -> Result<(Value, bool), Unfit> {
     let read = |text: &str| serde_json::from_str::<Value>(text).map_err(|error| Unfit::NotJson(error.to_string()));
     match read(text)? {
-        Value::String(inner) => Ok((read(&inner)?, true)),
-        schema => Ok((schema, false)),
+        Value::String(inner) => Ok((unwrapped(read(&inner)?).0, true)),
+        schema => Ok(unwrapped(schema)),
+    }
+}
+
+/// What is in an object that has nothing but a schema in it, as libraries pass them about; and whether it is such a one.
+fn unwrapped(mut schema: Value) -> (Value, bool) {
+    let Value::Object(keywords) = &mut schema else { return (schema, false) };
+    if KEYWORDS_OF_A_WHOLE.iter().any(|keyword| keywords.contains_key(*keyword)) {
+        return (schema, false);
+    }
+    let has_properties = |inner: &Value| inner.get("properties").is_some_and(Value::is_object);
+    let wrapper = WRAPPERS.iter().find(|name| keywords.get(**name).is_some_and(has_properties));
+    match wrapper.and_then(|name| keywords.remove(*name)) {
+        Some(inner) => (inner, true),
+        None => (schema, false),
     }
 }
 

@@ -165,6 +165,9 @@ pub enum ClientError {
     /// The answer is longer than was allowed.
     #[error("the answer is too large")]
     TooLarge,
+    /// The answer is a list of more messages than are read.
+    #[error("the answer is a list of more than {} messages", answer::MAX_BATCH)]
+    TooManyMessages,
     /// The server asks for something that cannot be answered.
     #[error("the server asks for input that cannot be given")]
     InputRequired(InputNeeded),

@@ -28,6 +28,8 @@ pub(crate) const INVALID_PARAMS: i64 = -32602;
 pub(crate) const INTERNAL_ERROR: i64 = -32603;
 /// A resource that is not there, before 2026-07-28.
 pub(crate) const LEGACY_RESOURCE_NOT_FOUND: i64 = -32002;
+/// A person has to open a page first (2025-11-25, "URL Elicitation Required Error").
+pub(crate) const URL_ELICITATION_REQUIRED: i64 = -32042;
 pub(crate) const HEADER_MISMATCH: i64 = -32020;
 pub(crate) const MISSING_CAPABILITY: i64 = -32021;
 pub(crate) const UNSUPPORTED_VERSION: i64 = -32022;
@@ -59,7 +61,8 @@ pub(crate) struct Message {
     pub(crate) method: Option<String>,
     #[serde(default)]
     pub(crate) params: Option<Box<RawValue>>,
-    #[serde(default)]
+    /// `null` is a result: of a tool that gives back nothing.
+    #[serde(default, deserialize_with = "present")]
     pub(crate) result: Option<Box<RawValue>>,
     #[serde(default)]
     pub(crate) error: Option<RpcError>,
@@ -81,8 +84,8 @@ impl Message {
     }
 }
 
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(deserializer).map(Some)
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 /// An error as JSON-RPC has it.

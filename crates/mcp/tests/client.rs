@@ -383,3 +383,90 @@ fn a_stream_is_read_up_to_its_answer() {
     });
     assert!(matches!(call(&client(&silent), &tool(&json!({})), &json!({})), Err(ClientError::Malformed(_))));
 }
+
+/// A server that needs a second and a half for everything.
+struct Slow {
+    clock: Rc<Cell<Duration>>,
+    seen: RefCell<Vec<String>>,
+}
+
+impl Transport for Slow {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<BodyStream>, TransportError> {
+        self.clock.set(self.clock.get() + Duration::from_millis(1_500));
+        // Others may look at the clock before the answer is there.
+        turn().await;
+        let message: Value = serde_json::from_slice(request.body()).unwrap();
+        let method = message["method"].as_str().unwrap().to_owned();
+        let nth = self.seen.borrow().len();
+        self.seen.borrow_mut().push(method.clone());
+        let tools = json!([{"name": format!("tool_{nth}"), "inputSchema": {"type": "object"}}]);
+        Ok(match method.as_str() {
+            "server/discover" => discovered(&message),
+            _ => result(&message, &json!({"tools": tools, "nextCursor": nth.to_string()})),
+        })
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        let until = self.clock.get() + duration;
+        while self.clock.get() < until {
+            turn().await;
+        }
+    }
+}
+
+/// Lets others have their turn.
+async fn turn() {
+    let mut is_over = false;
+    futures::future::poll_fn(|context| {
+        context.waker().wake_by_ref();
+        if std::mem::replace(&mut is_over, true) { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+}
+
+#[test]
+fn the_time_for_later_pages_runs_from_the_beginning() {
+    let slow = Slow { clock: Rc::default(), seen: RefCell::default() };
+    let listing = block_on(client(&slow).list_tools()).unwrap();
+    assert_eq!(*slow.seen.borrow(), ["server/discover", "tools/list"]);
+    assert_eq!(slow.clock.get(), Duration::from_millis(4_500), "the third request was let go");
+    assert_eq!(listing.tools.len(), 1);
+    assert_eq!(listing.cut, Some(Cut::Page { number: 2, cause: TransportError::TimedOut.into() }));
+}
+
+#[test]
+fn an_address_is_asked_as_it_was_given_with_its_slash_or_without() {
+    for address in ["http://localhost/mcp", "http://localhost/mcp/", "http://localhost/", "http://localhost/mcp/?key=1"]
+    {
+        let asked = RefCell::new(Vec::new());
+        struct Noting<'a>(&'a RefCell<Vec<String>>);
+        impl Transport for Noting<'_> {
+            async fn send(&self, request: Request<Bytes>) -> Result<Response<BodyStream>, TransportError> {
+                self.0.borrow_mut().push(request.uri().to_string());
+                let message: Value = serde_json::from_slice(request.body()).unwrap();
+                Ok(match message["method"].as_str() {
+                    Some("server/discover") => discovered(&message),
+                    _ => result(&message, &json!({"tools": []})),
+                })
+            }
+
+            async fn sleep(&self, _: Duration) {
+                pending().await
+            }
+        }
+        block_on(Client::new(Noting(&asked), address.parse().unwrap(), options()).list_tools()).unwrap();
+        assert_eq!(*asked.borrow(), [address, address]);
+    }
+}
+
+#[test]
+fn a_schema_is_read_under_either_of_its_names() {
+    for name in ["inputSchema", "input_schema"] {
+        let server = Scripted::new(|method, _, message| match method {
+            "server/discover" => discovered(message),
+            _ => result(message, &json!({"tools": [{"name": "it", name: {"type": "object", "required": ["a"]}}]})),
+        });
+        let listing = block_on(client(&server).list_tools()).unwrap();
+        assert_eq!(listing.tools[0].input_schema.get(), r#"{"required":["a"],"type":"object"}"#, "{name}");
+    }
+}

@@ -157,7 +157,8 @@ fn what_servers_send_comes_to_what_is_right() {
         let server = Scripted { case: case.clone(), asked: RefCell::default(), sent: RefCell::default() };
         let software = Implementation { name: "test".to_owned(), title: None, version: "1".to_owned() };
         let options = ClientOptions::new(software, 100_000);
-        let client = Client::new(&server, "http://localhost/mcp".parse().unwrap(), options);
+        let url = case["url"].as_str().unwrap_or("http://localhost/mcp").parse().unwrap();
+        let client = Client::new(&server, url, options);
         let found = RefCell::new(None);
         let mut pool = LocalPool::new();
         // What hangs is let go, and found nothing.

@@ -11,15 +11,10 @@ use crate::{
     Host,
     fault::Fault,
     kept::Kept,
-    listed::Problem,
+    problems::{MAX_REFUSED_LOGGED, of_listing},
     server::{Server, close},
     timing::{ASK_LIMIT, MAX_REMOTE_TTL_MS, PAUSE_MS, REMOTE_TTL_MS, TTL_MS},
 };
-
-/// Lines about one listing in the log.
-const MAX_REFUSED_LOGGED: usize = 10;
-/// What is said about one server: more is read by nobody.
-const MAX_PROBLEMS: usize = 50;
 
 /// What is to be kept of a server, and how long that counts. `last` is what it said before: an old list beats none.
 pub(crate) async fn ask<H: Host>(host: &H, server: &Server, last: Option<Kept>) -> (Kept, i64) {
@@ -57,18 +52,8 @@ fn taken(host: &impl Host, server: &Server, mut listing: Listing) -> (Kept, i64)
         host.log("a tool is left out", fields);
     }
     let ttl_ms = if server.remote { remote_ttl_ms(&listing) } else { TTL_MS };
-    let problems = problems(server, &listing);
+    let problems = of_listing(server, &listing);
     (Kept { tools: listing.tools, mended: true, fault: None, problems }, ttl_ms)
-}
-
-/// What a person should know about a list: that it may go on, and which of its tools cannot be used.
-fn problems(server: &Server, listing: &Listing) -> Vec<Problem> {
-    let cut = listing.cut.as_ref().map(|cut| Problem::in_part(&server.name, &server.masked(&cut.to_string())));
-    let refused = listing.refused.iter().map(|refused| {
-        let name = server.masked(&refused.name);
-        Problem::left_out(&server.name, Some(&name), &server.masked(&refused.reason))
-    });
-    cut.into_iter().chain(refused).take(MAX_PROBLEMS).collect()
 }
 
 fn remote_ttl_ms(listing: &Listing) -> i64 {

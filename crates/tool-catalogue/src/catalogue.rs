@@ -18,7 +18,8 @@ use crate::{
     ask::ask,
     freshness::{Age, Flight, current},
     kept::Kept,
-    listed::{Listed, Problem},
+    listed::Listed,
+    problems::{self, Problem},
     server::Server,
     timing::TTL_MS,
 };
@@ -152,10 +153,7 @@ impl<D: Database + 'static, H: Host> Catalogue<D, H> {
         }
         let lists: Vec<_> = lists.into_iter().map(|(server, list, _)| (server, list)).collect();
         let listed = Rc::new(self.together(&lists));
-        for refused in listed.catalog.refused() {
-            let fields = json!({ "tool": refused.name(), "cause": refused.reason.to_string() });
-            self.host.log("a tool is left out", fields);
-        }
+        problems::log(&self.host, &listed.catalog, &self.servers.all);
         self.memory.remember(&Known { listed: Rc::clone(&listed), until_ms: self.until_ms(TTL_MS) });
         let (all, made) = (self.clone(), Rc::clone(&listed));
         self.host.spawn(async move { all.keep(new, &made).await });
@@ -165,7 +163,8 @@ impl<D: Database + 'static, H: Host> Catalogue<D, H> {
     fn together(&self, lists: &[(&Server, Kept)]) -> Listed {
         let unread = self.servers.unread.iter().map(|cause| Problem::unread(cause));
         let problems = unread.chain(lists.iter().flat_map(|(server, list)| list.problems(server))).collect();
-        Listed::new(lists.iter().map(|(server, list)| (server.name.clone(), list.listed(server))).collect(), problems)
+        let tools = lists.iter().map(|(server, list)| (server.name.clone(), list.listed(server)));
+        Listed::new(tools.collect(), problems, &self.servers.all)
     }
 
     fn until_ms(&self, counts_for_ms: i64) -> i64 {

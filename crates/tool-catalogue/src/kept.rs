@@ -5,7 +5,8 @@ use toolbox::{Annotations, Tool};
 
 use crate::{
     fault::Fault,
-    listed::{ListedTool, Problem},
+    listed::ListedTool,
+    problems::Problem,
     secret::{MAX_SECRETS_OF_TOOL, Secret},
     server::Server,
 };

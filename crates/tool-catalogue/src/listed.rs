@@ -3,12 +3,11 @@
 use std::collections::BTreeSet;
 
 use domain::tool::ToolDefinition;
-use serde::{Deserialize, Serialize};
 use toolbox::{Catalog, Tool};
 
 use crate::{
-    fault::Fault,
     offers::{Offerable, OfferableTool},
+    problems::{Problem, of_catalog},
     secret::Secret,
     server::Server,
 };
@@ -29,7 +28,11 @@ pub struct Listed {
 
 impl Listed {
     /// From what each server has, in the order in which they are configured, and what is known to be wrong.
-    pub(crate) fn new(servers: Vec<(String, Vec<ListedTool>)>, mut problems: Vec<Problem>) -> Self {
+    pub(crate) fn new(
+        servers: Vec<(String, Vec<ListedTool>)>,
+        mut problems: Vec<Problem>,
+        configured: &[Server],
+    ) -> Self {
         let mut secrets = Vec::new();
         let tools = |(server, tools): (String, Vec<ListedTool>)| {
             let tools = tools.into_iter().map(|(tool, named)| {
@@ -40,13 +43,7 @@ impl Listed {
             (server, tools)
         };
         let catalog = Catalog::new(servers.into_iter().map(tools).collect());
-        for refused in catalog.refused() {
-            let reason = refused.reason.to_string();
-            problems.push(match refused.reason.is_of_part() {
-                true => Problem::in_part(&refused.server, &reason),
-                false => Problem::left_out(&refused.server, refused.tool.as_deref(), &reason),
-            });
-        }
+        problems.extend(of_catalog(&catalog, configured));
         Self { catalog, problems, secrets }
     }
 
@@ -82,45 +79,5 @@ impl Listed {
             },
         };
         Offerable { tools: self.catalog.iter().map(tool).collect() }
-    }
-}
-
-/// What is wrong with a server or a tool, in words.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Problem {
-    /// The server.
-    pub server: String,
-    /// `None`: the server itself.
-    pub tool: Option<String>,
-    /// For everybody.
-    pub message: String,
-    /// For whoever runs the installation.
-    pub advice: Option<String>,
-}
-
-impl Problem {
-    pub(crate) fn away(server: &Server, fault: &Fault) -> Self {
-        let advice = Some(fault.advice(server.remote).to_owned());
-        Self { server: server.name.clone(), tool: None, message: fault.what(), advice }
-    }
-
-    /// None of the servers elsewhere is there.
-    pub(crate) fn unread(cause: &str) -> Self {
-        let message = "The list of servers elsewhere cannot be read, so there are none.".to_owned();
-        let advice = Some(format!("Correct remote_mcp_servers: {cause}."));
-        Self { server: "remote_mcp_servers".to_owned(), tool: None, message, advice }
-    }
-
-    /// A tool, or all of a server.
-    pub(crate) fn left_out(server: &str, tool: Option<&str>, reason: &str) -> Self {
-        let what = if tool.is_some() { "tool" } else { "server" };
-        let message = format!("This {what} is left out: {reason}.");
-        Self { server: server.to_owned(), tool: tool.map(str::to_owned), message, advice: None }
-    }
-
-    /// Some of a server's tools.
-    pub(crate) fn in_part(server: &str, reason: &str) -> Self {
-        let message = format!("Not all of it is here: {reason}.");
-        Self { server: server.to_owned(), tool: None, message, advice: None }
     }
 }

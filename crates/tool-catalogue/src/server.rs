@@ -53,7 +53,7 @@ impl Server {
             None => words.to_owned(),
         };
         // Not before: half a secret would not be found.
-        words.chars().take(MAX_WORDS_CHARS).collect()
+        fit(&words)
     }
 
     /// What we prove ourselves with, without the word before it.
@@ -93,5 +93,42 @@ pub fn close<H: Host>(host: &H, client: Rc<Client<H>>) {
             // A server is told as patiently as it is asked.
             within(&clock, ASK_LIMIT, client.close()).await;
         });
+    }
+}
+
+/// Somebody else's words, short and on one line.
+pub(crate) fn fit(words: &str) -> String {
+    words.chars().take(MAX_WORDS_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use mcp::Content;
+    use toolbox::{CallFailure, Outcome, Redaction};
+
+    use super::*;
+
+    fn server(authorization: &str) -> Server {
+        let list = serde_json::json!([{"name": "wiki", "url": "https://h/mcp", "authorization": authorization}]);
+        Server::remote(RemoteServer::parse_list(&list.to_string()).unwrap().remove(0))
+    }
+
+    #[test]
+    fn what_a_server_repeats_of_our_authorization_is_struck_out_of_its_words_and_its_results() {
+        for authorization in ["Bearer a-token-of-ours", "a-token-of-ours", "token  a-token-of-ours"] {
+            let server = server(authorization);
+            assert_eq!(server.masked("not a-token-of-ours!"), "not [secret]!", "{authorization}");
+            let redaction = Redaction::new(server.secret());
+            let said = Outcome {
+                content: vec![Content::text("you are Bearer a-token-of-ours")],
+                structured: Some(serde_json::json!({"headers": ["a-token-of-ours"]})),
+                is_error: false,
+            };
+            let told = redaction.outcome(said);
+            assert_eq!(told.content, [Content::text("you are Bearer [secret]")]);
+            assert_eq!(told.structured, Some(serde_json::json!({"headers": ["[secret]"]})));
+            let failure = redaction.failure(CallFailure::Upstream("403 for a-token-of-ours".to_owned()));
+            assert_eq!(failure, CallFailure::Upstream("403 for [secret]".to_owned()));
+        }
     }
 }

@@ -17,14 +17,9 @@ const MAX_LABEL_CHARS: usize = 200;
 #[must_use]
 pub fn text_for_model(outcome: &Outcome) -> String {
     let mut parts: Vec<String> = outcome.content.iter().map(words).collect();
-    let has_text = outcome.content.iter().any(|content| match content {
-        Content::Text { text } => !text.trim().is_empty(),
-        Content::Resource { resource } => matches!(resource.body, ResourceBody::Text(_)),
-        _ => false,
-    });
     // Texts of a success are to say the same (MCP, "Structured Content"); those of a failure are mostly one line.
     let is_said = |structured: &Value| match outcome.is_error {
-        false => has_text,
+        false => has_text(outcome),
         true => outcome.content.iter().any(|content| match content {
             Content::Text { text } => serde_json::from_str::<Value>(text).is_ok_and(|said| said == *structured),
             _ => false,
@@ -45,6 +40,15 @@ pub fn text_for_model(outcome: &Outcome) -> String {
         let _ = write!(text, "\n[{left_out} more characters were left out]");
     }
     text
+}
+
+/// Whether a result says something in a text.
+pub(crate) fn has_text(outcome: &Outcome) -> bool {
+    outcome.content.iter().any(|content| match content {
+        Content::Text { text } => !text.trim().is_empty(),
+        Content::Resource { resource } => matches!(resource.body, ResourceBody::Text(_)),
+        _ => false,
+    })
 }
 
 fn words(content: &Content) -> String {

@@ -5,19 +5,25 @@ use std::{pin::pin, time::Duration};
 
 use futures::future::{Either, select};
 use json_schema::canonical;
-use mcp::FailureKind;
+use mcp::{Content, FailureKind};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::{
     AuditCode, CallFailure, Catalog, Effect, Failure, Outcome, Policy, ServerName, Tool, arguments,
-    content::written_bytes, cut, decide, exposure::says_only, policy::decide_exposed,
+    content::{MAX_RESULT_CHARS, has_text, written_bytes},
+    cut, decide,
+    exposure::says_only,
+    policy::decide_exposed,
 };
 
 /// A tool that takes longer has hung, as far as the person who waits is concerned.
 pub const CALL_LIMIT: Duration = Duration::from_secs(55);
 /// The largest result, with its images: as much as our own servers send.
 pub const MAX_OUTCOME_BYTES: usize = mcp::MAX_OUTCOME_BYTES;
+
+/// The longest words about what is wrong with a result. The path to it is as long as whoever answers likes.
+const MAX_PROBLEM_CHARS: usize = 300;
 
 /// What a call needs of the world. One value of it is one call, by one user.
 #[expect(async_fn_in_trait, reason = "guests have one thread, so nobody needs these futures to be Send")]
@@ -27,6 +33,9 @@ pub trait World {
 
     /// The policies that hold, and how far the approval of this call is.
     async fn permission(&self, tool: &Tool) -> Result<Permission, Self::Error>;
+
+    /// Whether what the tool needs is there, as far as is known before the call. Nobody is asked to approve what cannot be done.
+    async fn is_set_up(&self, tool: &Tool) -> Result<(), CallFailure>;
 
     /// Asks the person about this call. When the question expires, in milliseconds since 1970. Asked again: the same. `None`: the run is
     /// somebody else's by now.
@@ -184,7 +193,7 @@ pub async fn execute<W: World>(
         Ok(arguments) => arguments,
         Err(cause) => return Ok(refuse(world, &Failure::InvalidArguments(tool, cause)).await),
     };
-    let permitted = match permit(world, tool, &arguments).await? {
+    let permitted = match permit(world, tool, &arguments, sent).await? {
         Ok(permitted) => permitted,
         Err(otherwise) => return Ok(otherwise),
     };
@@ -218,6 +227,7 @@ pub async fn execute<W: World>(
             Ok(finish(world, tool, outcome, failure.map_or(AuditCode::ToolError, AuditCode::of_tool)).await)
         }
         Ok(Called { outcome, .. }) => {
+            let outcome = compared(tool, outcome);
             if let Some((key, ttl_ms)) = &cache {
                 world.cache(key, &outcome, *ttl_ms).await;
             }
@@ -240,6 +250,7 @@ async fn permit<W: World>(
     world: &W,
     tool: &Tool,
     arguments: &Map<String, Value>,
+    sent: &str,
 ) -> Result<Result<Permitted, Execution>, W::Error> {
     let permission = world.permission(tool).await?;
     let mut effect = decide(tool, &permission.installation, &permission.user);
@@ -251,7 +262,7 @@ async fn permit<W: World>(
     {
         // A schema that cannot be read proposes nothing.
         let schema = serde_json::from_str(tool.input_schema.get()).unwrap_or_default();
-        if !says_only(arguments, &schema, &world.written_by_person().await?) {
+        if !says_only(arguments, sent, &schema, &world.written_by_person().await?) {
             effect = Effect::Ask;
             may_disclose = true;
         }
@@ -267,6 +278,9 @@ async fn permit<W: World>(
             return Ok(Err(needed(tool, may_disclose, expires_at_ms)));
         }
         (Effect::Ask, Approval::None) if world.can_ask() => {
+            if let Err(cause) = world.is_set_up(tool).await {
+                return Ok(Err(refuse(world, &Failure::Call(tool, cause)).await));
+            }
             let Some(expires_at_ms) = world.ask_approval(tool).await? else { return Ok(Err(Execution::LeaseLost)) };
             audit(world, tool, AuditCode::ApprovalAsked).await;
             return Ok(Err(needed(tool, may_disclose, expires_at_ms)));
@@ -288,6 +302,32 @@ async fn call<W: World>(world: &W, tool: &Tool, arguments: &str) -> Result<Calle
     };
     // The transport reads no more either; what is counted here is what is kept.
     if written_bytes(&called.outcome) > MAX_OUTCOME_BYTES { Err(CallFailure::TooLarge) } else { Ok(called) }
+}
+
+/// A result, and in words what is wrong with it, if it does not have the form that its tool announced. It is given all the same: the call was
+/// made. What cannot be compared within the limits is not.
+fn compared(tool: &Tool, mut outcome: Outcome) -> Outcome {
+    let Some((schema, structured)) = tool.output_schema.as_ref().zip(outcome.structured.as_ref()) else {
+        return outcome;
+    };
+    if schema.get().len() > json_schema::MAX_SCHEMA_BYTES {
+        return outcome;
+    }
+    let Ok(schema) = serde_json::from_str(schema.get()) else { return outcome };
+    let problem = json_schema::check(&schema, structured).ok().and_then(|problems| problems.into_iter().next());
+    if let Some(problem) = problem {
+        // As text it would count as said, with nothing but the note beside it.
+        if !has_text(&outcome) {
+            outcome.content.push(Content::text(cut(
+                &structured.to_string(),
+                MAX_RESULT_CHARS.saturating_sub(2 * MAX_PROBLEM_CHARS),
+            )));
+        }
+        let cause = cut(&problem.to_string(), MAX_PROBLEM_CHARS);
+        let note = format!("[the tool's answer does not have the form that it announced: {cause}]");
+        outcome.content.push(Content::text(note));
+    }
+    outcome
 }
 
 async fn refuse<W: World>(world: &W, failure: &Failure<'_>) -> Execution {

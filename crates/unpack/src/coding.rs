@@ -11,6 +11,9 @@ use crate::Unreadable;
 const MEMBERS_MAX: usize = 100;
 /// What is unpacked at once of brotli.
 const BUFFER_BYTES: usize = 4 << 10;
+/// The largest window of brotli, as a power of two: the decoder may take all of it at once, for a body of a few bytes. 4 MiB is what servers and
+/// their libraries use; only files that are larger than that, packed in advance, have more.
+const WINDOW_BITS_MAX: u32 = 22;
 /// What a gzip begins with.
 const GZIP_START: [u8; 2] = [0x1f, 0x8b];
 
@@ -40,6 +43,7 @@ impl Coding {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Fault {
     Broken(&'static str),
+    Window,
     TooLong,
 }
 
@@ -47,6 +51,7 @@ impl Fault {
     pub(crate) fn of(self, bytes_max: usize) -> Unreadable {
         match self {
             Self::Broken(coding) => Unreadable::Broken(coding),
+            Self::Window => Unreadable::Unknown(format!("br with a window of more than 2^{WINDOW_BITS_MAX} bytes")),
             Self::TooLong => Unreadable::TooLong(bytes_max),
         }
     }
@@ -106,7 +111,7 @@ impl Stage {
                 return Ok(Vec::new());
             }
             let start = std::mem::take(&mut self.start);
-            self.begin(&start);
+            self.begin(&start)?;
             return self.run(&start);
         }
         self.run(packed)
@@ -139,11 +144,14 @@ impl Stage {
         }
     }
 
-    fn begin(&mut self, start: &[u8]) {
+    fn begin(&mut self, start: &[u8]) -> Result<(), Fault> {
         let sink = match &mut self.state {
             State::New(sink) => Sink { bytes: std::mem::take(&mut sink.bytes), left: sink.left },
-            _ => return,
+            _ => return Ok(()),
         };
+        if self.coding == Coding::Brotli && start.first().is_some_and(|first| window_bits(*first) > WINDOW_BITS_MAX) {
+            return Err(Fault::Window);
+        }
         self.state = match self.coding {
             // Proxies unpack and leave the name.
             Coding::Gzip if !start.starts_with(&GZIP_START) => State::Plain(sink),
@@ -158,6 +166,7 @@ impl Stage {
                 State::Brotli(Box::new(decoder))
             }
         };
+        Ok(())
     }
 
     fn run(&mut self, mut packed: &[u8]) -> Result<Vec<u8>, Fault> {
@@ -235,6 +244,13 @@ impl Stage {
 
 fn fault(error: &io::Error, coding: &'static str) -> Fault {
     if error.kind() == io::ErrorKind::FileTooLarge { Fault::TooLong } else { Fault::Broken(coding) }
+}
+
+/// The size of the window that brotli's first byte names, where that is a large one (RFC 7932, section 9.1).
+fn window_bits(first: u8) -> u32 {
+    let large = u32::from(first >> 1 & 0b111);
+    // All others are at most 17.
+    if first & 1 == 1 && large != 0 { large.saturating_add(17) } else { 0 }
 }
 
 /// Whether it begins as zlib does (RFC 1950, section 2.2).

@@ -9,6 +9,8 @@ use coding::{Coding, Stage};
 
 /// How often a body may be packed. Once is what servers do, twice what a proxy makes of it.
 const CODINGS_MAX: usize = 2;
+/// How often of these with brotli, whose window is a hundred times that of the others. Nobody packs with it twice.
+const BROTLI_MAX: usize = 1;
 
 /// Why a body cannot be unpacked, in words that follow the server's name.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -42,7 +44,8 @@ impl Unpacker {
         for name in content_encoding.split(',').map(|name| name.trim().to_ascii_lowercase()) {
             codings.extend(Coding::named(&name).ok_or_else(unknown)?);
         }
-        if codings.len() > CODINGS_MAX {
+        let brotli = codings.iter().filter(|coding| **coding == Coding::Brotli).count();
+        if codings.len() > CODINGS_MAX || brotli > BROTLI_MAX {
             return Err(unknown());
         }
         let stages: Vec<Stage> = codings.into_iter().rev().map(|coding| Stage::new(coding, bytes_max)).collect();

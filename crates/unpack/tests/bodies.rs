@@ -34,8 +34,13 @@ fn deflate(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn brotli(bytes: &[u8]) -> Vec<u8> {
+    brotli_with(22, bytes)
+}
+
+/// With a window of so many bits.
+fn brotli_with(lgwin: i32, bytes: &[u8]) -> Vec<u8> {
     let mut packed = Vec::new();
-    let quick = brotli::enc::BrotliEncoderParams { quality: 2, ..Default::default() };
+    let quick = brotli::enc::BrotliEncoderParams { quality: 2, lgwin, ..Default::default() };
     brotli::BrotliCompress(&mut &*bytes, &mut packed, &quick).unwrap();
     packed
 }
@@ -131,4 +136,18 @@ fn what_cannot_be_read_is_said() {
     let last = wrong.len() - 6;
     wrong[last] ^= 1;
     assert_eq!(whole("gzip", wrong, BYTES_MAX), Err(Unreadable::Broken("gzip")), "its checksum is another one");
+}
+
+#[test]
+fn a_body_of_a_few_bytes_takes_no_window_of_megabytes() {
+    let text = TEXT.as_bytes();
+    for bits in 10..=22 {
+        assert_eq!(whole("br", brotli_with(bits, text), BYTES_MAX).unwrap(), text, "{bits} bits");
+    }
+    for bits in [23, 24] {
+        let read = whole("br", brotli_with(bits, text), BYTES_MAX);
+        assert!(matches!(&read, Err(Unreadable::Unknown(said)) if said.contains("window")), "{bits} bits: {read:?}");
+    }
+    let twice = whole("br, br", brotli(&brotli(text)), BYTES_MAX);
+    assert!(matches!(twice, Err(Unreadable::Unknown(_))), "{twice:?}");
 }

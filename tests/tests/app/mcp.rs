@@ -57,6 +57,10 @@ async fn both_revisions_list_and_call_the_same_tools() -> Result<()> {
     assert_eq!(names(&new)?, names(&old)?);
     assert!(names(&new)?.contains(&json!("clock_now")));
     assert_eq!(new["cacheScope"], "private");
+    for (slash, without) in [("/mcp/", "/mcp"), ("/mcp/clock/", "/mcp/clock")] {
+        let listed = async |path| result(modern(&person, path, "tools/list", json!({})).await?).await;
+        assert_eq!(names(&listed(slash).await?)?, names(&listed(without).await?)?);
+    }
     let one = result(modern(&person, "/mcp/clock", "tools/list", json!({})).await?).await?;
     assert!(names(&one)?.contains(&json!("now")));
     let call = json!({"name": "clock_now", "arguments": {"time_zone": "Asia/Tokyo"}});

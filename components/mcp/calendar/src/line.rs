@@ -1,6 +1,11 @@
 //! One line of iCalendar: a property with its parameters and its value (RFC 5545 section 3.1), kept as it was written. Must not know
 //! what a property means.
 
+/// Properties whose values are dates or times.
+const TIMES: [&str; 5] = ["DTSTART", "DTEND", "RECURRENCE-ID", "EXDATE", "RDATE"];
+/// How many colons a zone's name may have.
+const COLONS_MAX: usize = 8;
+
 /// A property, or the beginning or end of a component: with its folds and its line ending.
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
@@ -60,7 +65,9 @@ pub(crate) fn lines(text: &str) -> Vec<Line> {
 
 impl Line {
     pub(crate) fn new(raw: String) -> Self {
-        let name = raw.split([':', ';', '\r', '\n']).next().unwrap_or_default().trim().to_ascii_uppercase();
+        let name = raw.split([':', ';', '\r', '\n']).next().unwrap_or_default();
+        // Behind a group, as cards of addresses have it.
+        let name = name.rsplit('.').next().unwrap_or_default().trim().to_ascii_uppercase();
         Self { raw, name }
     }
 
@@ -95,14 +102,24 @@ impl Line {
         line
     }
 
-    /// Parameters and value: the value begins at the first colon that is not in quotes.
+    /// Parameters and value: the value begins at the first colon that is not in quotes. Some programs write zones with colons in their names
+    /// without quotes; of a time, it begins where a date does.
     fn split(&self) -> (String, String) {
         let line = self.unfolded();
         let mut is_quoted = false;
-        let colon = line.find(|character| {
-            is_quoted ^= character == '"';
-            character == ':' && !is_quoted
+        let mut colons = line.char_indices().filter(|(_, character)| {
+            is_quoted ^= *character == '"';
+            *character == ':' && !is_quoted
         });
+        let first = colons.next().map(|(colon, _)| colon);
+        let is_before_date =
+            |colon: &usize| line.get(*colon..).and_then(|rest| rest.strip_prefix(':')).is_some_and(begins_as_date);
+        let colon = match first {
+            Some(colon) if TIMES.contains(&self.name.as_str()) && !is_before_date(&colon) => {
+                colons.map(|(colon, _)| colon).take(COLONS_MAX).find(is_before_date).or(first)
+            }
+            first => first,
+        };
         let (head, value) = colon.and_then(|colon| line.split_at_checked(colon)).unwrap_or((&line, ""));
         let parameters = head.split_once(';').map_or("", |(_, parameters)| parameters);
         (parameters.to_owned(), value.strip_prefix(':').unwrap_or(value).to_owned())
@@ -150,6 +167,13 @@ impl Line {
     fn goes_on(&self) -> bool {
         self.raw.trim_end_matches(['\r', '\n']).ends_with('=') && self.is_quoted_printable()
     }
+}
+
+/// Four digits, and a digit or a dash.
+fn begins_as_date(text: &str) -> bool {
+    let mut bytes = text.trim_start().bytes();
+    bytes.by_ref().take(4).filter(u8::is_ascii_digit).count() == 4
+        && bytes.next().is_some_and(|byte| byte.is_ascii_digit() || byte == b'-')
 }
 
 fn unescaped(value: &str) -> String {

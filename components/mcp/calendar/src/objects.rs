@@ -1,6 +1,9 @@
 //! Events at the server, as objects: asked for, read, stored and deleted.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
 use http::{Method, Response, StatusCode, header};
 use tool_provider::Failure;
@@ -86,6 +89,9 @@ impl<T: Transport> Server<'_, T> {
                 Err(_) => failed.push(0),
             }
         }
+        // Some servers give an event twice.
+        let mut seen = HashSet::new();
+        answer.objects.retain(|object| seen.insert(object.id.clone()));
         answer.say(calendar, is_partial, &failed, unasked);
         Ok(answer)
     }

@@ -112,7 +112,8 @@ fn occurrence(instance: Instance<'_>, object: &Object, calendar: &str) -> Occurr
         description: shown("DESCRIPTION"),
         is_tentative: is("STATUS", "TENTATIVE"),
         is_cancelled: is("STATUS", "CANCELLED"),
-        is_transparent: is("TRANSP", "TRANSPARENT"),
+        is_transparent: is("TRANSP", "TRANSPARENT")
+            || (!event.has("TRANSP") && is("X-MICROSOFT-CDO-BUSYSTATUS", "FREE")),
     }
 }
 

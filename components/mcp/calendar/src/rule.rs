@@ -70,6 +70,10 @@ impl Rule {
         let mut parts: Vec<(&str, &str)> = Vec::new();
         for part in text.split(';').map(str::trim).filter(|part| !part.is_empty()) {
             let (name, value) = part.split_once('=').ok_or(Fault::Unknown)?;
+            // A part that says nothing is none.
+            if value.trim().is_empty() {
+                continue;
+            }
             if parts.iter().any(|(known, _)| *known == name) {
                 return Err(Fault::Unknown);
             }

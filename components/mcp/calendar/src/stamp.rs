@@ -9,11 +9,11 @@ use tool_provider::Failure;
 
 use crate::{
     moment::{self, Moment},
-    zones::Zone,
+    zones::{self, Zone},
 };
 
-/// The longest form has sixteen.
-const VALUE_BYTES_MAX: usize = 20;
+/// The longest form has sixteen; what some programs write instead, `2026-03-29T14:30:00.000+02:00`, twice as many.
+const VALUE_BYTES_MAX: usize = 32;
 
 const DATE: &str = "%Y%m%d";
 const TIME: &str = "%Y%m%dT%H%M%S";
@@ -29,11 +29,16 @@ pub(crate) enum Stamp {
     Floating(DateTime),
 }
 
-/// `20260329T143000`. Some programs write the end of a day as `T240000`.
-fn civil(value: &str) -> Option<DateTime> {
-    match value.split_once(['T', 't'])? {
-        (date, "240000" | "2400") => Some(Date::strptime(DATE, date).ok()?.tomorrow().ok()?.into()),
-        (date, time) => DateTime::strptime(TIME, format!("{date}T{time}")).ok(),
+/// `20260329T143000`. Some programs write the end of a day as `T240000`, some leave out the seconds or add parts of one, and some write dashes
+/// and colons as elsewhere (ISO 8601).
+fn civil(date: Date, time: &str) -> Option<DateTime> {
+    let whole = time.split_once(['.', ',']).map_or(time, |(whole, _)| whole).replace(':', "");
+    match whole.as_str() {
+        "240000" | "2400" => Some(date.tomorrow().ok()?.into()),
+        time => {
+            let seconds = if time.len() == 4 { "00" } else { "" };
+            DateTime::strptime(TIME, format!("{}T{time}{seconds}", date.strftime(DATE))).ok()
+        }
     }
 }
 
@@ -44,13 +49,17 @@ impl Stamp {
         if value.len() > VALUE_BYTES_MAX || !value.is_ascii() {
             return None;
         }
-        if let Some(utc) = value.strip_suffix(['Z', 'z']) {
-            return civil(utc).map(Self::Utc);
+        let (date, time) = value.split_once(['T', 't']).map_or((value, None), |(date, time)| (date, Some(time)));
+        let date = Date::strptime(DATE, date.replace('-', "")).ok()?;
+        let Some(time) = time else { return Some(Self::Date(date)) };
+        if let Some(utc) = time.strip_suffix(['Z', 'z']) {
+            return civil(date, utc).map(Self::Utc);
         }
-        if let Ok(date) = Date::strptime(DATE, value) {
-            return Some(Self::Date(date));
+        if let Some((time, offset)) = time.find(['+', '-']).and_then(|sign| time.split_at_checked(sign)) {
+            let east = SignedDuration::from_secs(zones::offset(offset)?.into());
+            return civil(date, time)?.checked_sub(east).ok().map(Self::Utc);
         }
-        let civil = civil(value)?;
+        let civil = civil(date, time)?;
         Some(zone.map_or(Self::Floating(civil), |zone| Self::Zoned(zone, civil)))
     }
 

@@ -87,7 +87,7 @@ impl Zones {
         } else {
             self.defined(tzid).or_else(|| registered(tzid))
         };
-        Zone { name: tzid.to_owned(), rules: rules.or_else(|| usual(tzid)) }
+        Zone { name: tzid.to_owned(), rules: rules.or_else(|| usual(tzid)).or_else(|| fixed(tzid)) }
     }
 
     fn defined(&self, tzid: &str) -> Option<TimeZone> {
@@ -187,14 +187,17 @@ impl Observance {
     }
 }
 
-/// `+0100`, `-033012`.
-fn offset(text: &str) -> Option<i32> {
+/// `+0100`, `-033012`, and as some write it, `+01:00` or `+1`.
+pub(crate) fn offset(text: &str) -> Option<i32> {
     let (sign, digits) = match text.split_at_checked(1)? {
         ("+", digits) => (1, digits),
         ("-", digits) => (-1, digits),
         _ => (1, text),
     };
-    let digits = digits.replace(':', "");
+    let mut digits = digits.replace(':', "");
+    if matches!(digits.len(), 1 | 2) {
+        digits = format!("{digits:0>2}00");
+    }
     let is_known = matches!(digits.len(), 4 | 6) && digits.bytes().all(|byte| byte.is_ascii_digit());
     let number: i32 = digits.parse().ok().filter(|_| is_known)?;
     let (hours, minutes, seconds) = if digits.len() == 4 {
@@ -208,6 +211,17 @@ fn offset(text: &str) -> Option<i32> {
 
 fn seconds(civil: DateTime) -> Option<i64> {
     Some(TimeZone::UTC.to_timestamp(civil).ok()?.as_second())
+}
+
+/// An offset instead of a name: `UTC+02:00`, `GMT-5`, `+05:30`; and what means none.
+fn fixed(tzid: &str) -> Option<TimeZone> {
+    let name = tzid.trim().to_ascii_uppercase();
+    if matches!(name.as_str(), "Z" | "TZONE://MICROSOFT/UTC") {
+        return Some(TimeZone::UTC);
+    }
+    let written = name.strip_prefix("UTC").or_else(|| name.strip_prefix("GMT")).unwrap_or(&name).trim();
+    let seconds = offset(written).filter(|_| written.starts_with(['+', '-']))?;
+    Some(TimeZone::fixed(jiff::tz::Offset::from_seconds(seconds).ok()?))
 }
 
 /// A zone as a file of the time zone database (TZif, RFC 9636), which is how `jiff` takes rules of one's own. `changes` are points in

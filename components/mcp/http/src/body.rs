@@ -68,7 +68,9 @@ pub(crate) fn read<'d>(root: &'d Value, operation: &'d Map<String, Value>) -> Re
 fn format(media_type: &str) -> Option<Format> {
     let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match essence.as_str() {
-        "application/json" | "*/*" | "application/*" => Some(Format::Json("application/json".to_owned())),
+        "application/json" | "text/json" | "application/x-json" | "*/*" | "application/*" => {
+            Some(Format::Json("application/json".to_owned()))
+        }
         "application/x-www-form-urlencoded" => Some(Format::Form),
         other if other.ends_with("+json") && http::HeaderValue::from_str(other).is_ok() => Some(Format::Json(essence)),
         _ => None,

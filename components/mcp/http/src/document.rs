@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use serde_saphyr::{
-    budget, from_str_with_options, options,
+    budget, options,
     options::{AliasLimits, DuplicateKeyPolicy, NonFiniteFloatPolicy},
 };
 
@@ -67,5 +67,5 @@ fn yaml(text: &str) -> Result<Value, String> {
         non_finite_float_policy: NonFiniteFloatPolicy::AsString,
         with_snippet: false,
     };
-    from_str_with_options(text, options).map_err(|error| format!("it is no YAML: {error}"))
+    crate::yaml::read(text, options).map_err(|error| format!("it is no YAML: {error}"))
 }

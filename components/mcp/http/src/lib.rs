@@ -26,6 +26,7 @@ mod server;
 mod tests;
 mod transport;
 mod value;
+mod yaml;
 
 use std::{cell::OnceCell, rc::Rc};
 

@@ -89,6 +89,9 @@ pub(crate) enum Read<'d> {
 /// # Errors
 /// In words, why the operation cannot be called.
 pub(crate) fn read<'d>(root: &'d Value, parameter: &'d Value) -> Result<Read<'d>, String> {
+    if parameter.is_null() {
+        return Ok(Read::LeftOut);
+    }
     let parameter = value::object(root, parameter).ok_or("a parameter leads nowhere")?;
     let name = parameter.get("name").and_then(Value::as_str).filter(|name| !name.is_empty());
     let name = name.ok_or("a parameter has no name")?;

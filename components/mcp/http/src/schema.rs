@@ -114,6 +114,14 @@ impl<'d> Reader<'d> {
                 required.push(name);
             }
         }
+        // Some say it at the property itself.
+        for (name, schema) in value::entries(object, "properties") {
+            let says_it = schema.as_object().is_some_and(|schema| value::is_true(schema, "required"));
+            if says_it && !hidden.contains(name.as_str()) && !required.contains(&name.as_str()) {
+                self.spend(name.len().saturating_add(4))?;
+                required.push(name);
+            }
+        }
         if !required.is_empty() {
             self.spend("required".len().saturating_add(4))?;
             kept.insert("required".to_owned(), json!(required));

@@ -5,7 +5,16 @@ use std::collections::HashSet;
 use serde_json::{Map, Number, Value, json};
 
 use super::{Dialect, MAX_DEPTH, Unfit};
-use crate::keywords::canonical;
+use crate::{cut, keywords::canonical};
+
+/// Where the names of all dialects are.
+const DIALECTS: &str = "json-schema.org/draft";
+/// What engines that need no more than linear time do not have in patterns, and what only Python has.
+const NOT_PLAIN: [&str; 16] = [
+    "(?=", "(?!", "(?<=", "(?<!", "(?>", "(?P=", "\\Z", "\\k<", "\\1", "\\2", "\\3", "\\4", "\\5", "\\6", "\\7", "\\8",
+];
+/// How much of such a pattern is said in words.
+const MAX_HINT_CHARS: usize = 200;
 
 /// The keywords of a schema, each of the type it must have. What is of another type and means nothing plain is left out.
 pub(super) fn tidy(keywords: Map<String, Value>, dialect: Dialect, depth: usize) -> Result<Map<String, Value>, Unfit> {
@@ -25,6 +34,9 @@ pub(super) fn tidy(keywords: Map<String, Value>, dialect: Dialect, depth: usize)
     }
     rename_id(&mut tidy, dialect);
     exclusive_limits(&mut tidy);
+    nullable(&mut tidy);
+    choices_of_the_type(&mut tidy);
+    pattern(&mut tidy);
     required_properties(&mut tidy);
     items(&mut tidy);
     Ok(tidy)
@@ -98,9 +110,13 @@ impl Inside {
                 Value::String(text) => boolean(&text),
                 _ => None,
             },
-            "title" | "description" | "format" | "pattern" | "$schema" | "$id" | "$ref" | "$anchor"
-            | "$dynamicAnchor" | "$dynamicRef" | "$recursiveRef" | "$comment" | "contentEncoding"
-            | "contentMediaType" => Some(value).filter(Value::is_string),
+            // What is no address names nothing.
+            "$id" => Some(value).filter(|id| id.as_str().is_some_and(|id| !id.contains(is_in_no_address))),
+            "$schema" => Some(value).filter(|name| name.as_str().is_some_and(|name| name.contains(DIALECTS))),
+            "title" | "description" | "format" | "pattern" | "$ref" | "$anchor" | "$dynamicAnchor" | "$dynamicRef"
+            | "$recursiveRef" | "$comment" | "contentEncoding" | "contentMediaType" => {
+                Some(value).filter(Value::is_string)
+            }
             _ => Some(value),
         })
     }
@@ -237,6 +253,97 @@ fn exclusive_limits(keywords: &mut Map<String, Value>) {
             }
         }
     }
+}
+
+/// OpenAPI 3.0 has a word of its own for what may be `null`.
+fn nullable(keywords: &mut Map<String, Value>) {
+    if keywords.get("nullable") != Some(&Value::Bool(true)) {
+        return;
+    }
+    keywords.remove("nullable");
+    let null = || json!({"type": "null"});
+    match keywords.get_mut("type") {
+        Some(Value::Array(kinds)) if kinds.iter().any(|kind| kind == "null") => {}
+        Some(Value::Array(kinds)) => kinds.push("null".into()),
+        Some(kind) => *kind = json!([kind.take(), "null"]),
+        None => {
+            for forms in ["anyOf", "oneOf"] {
+                if let Some(Value::Array(forms)) = keywords.get_mut(forms)
+                    && !forms.contains(&null())
+                {
+                    forms.push(null());
+                }
+            }
+            if let Some(one) = keywords.remove("$ref") {
+                keywords.entry("anyOf".to_owned()).or_insert_with(|| json!([{"$ref": one}, {"type": "null"}]));
+            } else if let Some(all) = keywords.remove("allOf") {
+                keywords.entry("anyOf".to_owned()).or_insert_with(|| json!([{"allOf": all}, {"type": "null"}]));
+            }
+        }
+    }
+    if let Some(Value::Array(choices)) = keywords.get_mut("enum")
+        && !choices.contains(&Value::Null)
+    {
+        choices.push(Value::Null);
+    }
+}
+
+/// Choices none of which is of the type that is said with them were written without quotes, or with: no value would fit.
+fn choices_of_the_type(keywords: &mut Map<String, Value>) {
+    let kind = keywords.get("type").and_then(Value::as_str).map(str::to_owned);
+    let Some(Value::Array(choices)) = keywords.get_mut("enum") else { return };
+    let as_kind = |choice: &Value| match (kind.as_deref(), choice) {
+        (Some("string"), Value::Number(_) | Value::Bool(_)) => Some(Value::from(choice.to_string())),
+        (Some("integer" | "number"), Value::String(_)) => number(choice.clone()).map(Value::Number),
+        (Some("boolean"), Value::String(text)) => boolean(text),
+        _ => None,
+    };
+    let meant: Option<Vec<Value>> = choices.iter().map(as_kind).collect();
+    if let Some(meant) = meant {
+        *choices = meant;
+    }
+}
+
+/// A pattern that an engine without look-around cannot read is said in words: some models' servers compile what they get.
+fn pattern(keywords: &mut Map<String, Value>) {
+    let Some(Value::String(pattern)) = keywords.get("pattern") else { return };
+    if is_plain(pattern) {
+        return;
+    }
+    let hint = format!("Pattern: {}", cut(pattern, MAX_HINT_CHARS));
+    keywords.remove("pattern");
+    let description = match keywords.get("description").and_then(Value::as_str) {
+        Some(words) => format!("{words}\n{hint}"),
+        None => hint,
+    };
+    keywords.insert("description".to_owned(), description.into());
+}
+
+/// Whether a pattern has nothing but what all engines read, as far as its signs say: its brackets are closed, and it looks neither around nor back.
+fn is_plain(pattern: &str) -> bool {
+    let (mut groups, mut is_in_class, mut rest) = (0_usize, false, pattern);
+    while let Some(c) = rest.chars().next() {
+        let is_odd = NOT_PLAIN.iter().any(|odd| rest.starts_with(odd)) && !is_in_class;
+        let length = if c == '\\' { rest.chars().take(2).map(char::len_utf8).sum() } else { c.len_utf8() };
+        match c {
+            '\\' if length == 1 => return false,
+            '[' => is_in_class = true,
+            ']' => is_in_class = false,
+            '(' if !is_in_class => groups = groups.saturating_add(1),
+            ')' if !is_in_class && groups == 0 => return false,
+            ')' if !is_in_class => groups = groups.saturating_sub(1),
+            _ => {}
+        }
+        if is_odd {
+            return false;
+        }
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    groups == 0 && !is_in_class
+}
+
+fn is_in_no_address(c: char) -> bool {
+    c.is_whitespace() || c.is_control() || matches!(c, '"' | '<' | '>' | '\\' | '^' | '`' | '{' | '|' | '}')
 }
 
 /// Until draft-03, a property said by itself that it must be there, and many still write so.

@@ -2,19 +2,26 @@
 //!
 //! What a body is, it says itself by its first sign; what its header says counts only where that says nothing.
 
-use std::collections::VecDeque;
+use std::{cell::RefCell, collections::VecDeque, fmt, rc::Rc};
 
 use futures::StreamExt;
 use http::{HeaderMap, header};
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, SeqAccess, Visitor},
+};
 use serde_json::value::RawValue;
 
 use super::{BodyStream, ClientError};
-use crate::{header::is, wire::Message};
+use crate::{header::is, lenient, wire::Message};
 
 /// An error's body is read up to this: it is shown, at most, in part.
 pub(crate) const MAX_ERROR_BYTES: usize = 64 * 1024;
 /// How many bytes are looked through for the end of an answer that has no blank line or whose connection stays open: four of the longest.
 const MAX_LOOKED_BYTES: usize = 16 * 1024 * 1024;
+/// How many messages a list of them may have. Servers that send lists answer one request and tell of some steps; read whole, three bytes of a
+/// list become two hundred.
+pub(crate) const MAX_BATCH: usize = 100;
 /// The longest piece of a media type that is repeated.
 const MAX_TYPE_CHARS: usize = 60;
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
@@ -27,7 +34,12 @@ pub(crate) struct Messages {
     /// How many may still be looked through.
     looks: usize,
     form: Form,
+    /// Texts that are whole and not read yet: read, they may be much larger.
+    texts: VecDeque<String>,
+    /// What was in the last one.
     waiting: VecDeque<Message>,
+    /// The last chunk ends as a message does.
+    may_be_whole: bool,
     ended: bool,
     says_events: bool,
     media_type: String,
@@ -49,7 +61,9 @@ impl Messages {
             budget: max_bytes,
             looks: MAX_LOOKED_BYTES,
             form: Form::Unknown(Vec::new()),
+            texts: VecDeque::new(),
             waiting: VecDeque::new(),
+            may_be_whole: false,
             ended: false,
             says_events: is(headers, "text/event-stream"),
             media_type: media_type.chars().take(MAX_TYPE_CHARS).collect(),
@@ -62,6 +76,14 @@ impl Messages {
             if let Some(message) = self.waiting.pop_front() {
                 return Ok(Some(message));
             }
+            if let Some(text) = self.texts.pop_front() {
+                self.waiting.extend(parse(text.as_bytes())?);
+                continue;
+            }
+            if std::mem::take(&mut self.may_be_whole) {
+                self.look_ahead()?;
+                continue;
+            }
             if self.ended {
                 return Ok(None);
             }
@@ -70,7 +92,7 @@ impl Messages {
                     let chunk = chunk?;
                     self.budget = self.budget.checked_sub(chunk.len()).ok_or(ClientError::TooLarge)?;
                     self.take(&chunk)?;
-                    self.look_ahead(&chunk);
+                    self.may_be_whole = matches!(chunk.trim_ascii_end().last(), Some(b'}' | b']'));
                 }
                 None => {
                     self.ended = true;
@@ -85,7 +107,7 @@ impl Messages {
             Form::Events(decoder) => {
                 let mut events = Vec::new();
                 decoder.feed(chunk, &mut events).map_err(|_| ClientError::TooLarge)?;
-                self.waiting.extend(events.iter().flat_map(|event| parse(event.as_bytes())));
+                self.texts.extend(events);
                 Ok(())
             }
             Form::Whole(whole) => {
@@ -116,27 +138,26 @@ impl Messages {
 
     /// Takes an answer that is whole, though what ends it has not come: a server may leave out an event's blank line, or the connection open.
     /// Nothing can follow the end of a JSON text but blanks.
-    fn look_ahead(&mut self, chunk: &[u8]) {
-        if !self.waiting.is_empty() || !matches!(chunk.trim_ascii_end().last(), Some(b'}' | b']')) {
-            return;
-        }
+    fn look_ahead(&mut self) -> Result<(), ClientError> {
         let messages = match &self.form {
-            Form::Unknown(_) => return,
+            Form::Unknown(_) => return Ok(()),
             Form::Whole(whole) => {
-                let Some(looks) = self.looks.checked_sub(whole.len()) else { return };
+                let Some(looks) = self.looks.checked_sub(whole.len()) else { return Ok(()) };
                 self.looks = looks;
-                parse(whole)
+                parse(whole)?
             }
             Form::Events(decoder) => {
-                let Some(looks) = self.looks.checked_sub(decoder.held()) else { return };
+                let Some(looks) = self.looks.checked_sub(decoder.held()) else { return Ok(()) };
                 self.looks = looks;
                 let mut events = Vec::new();
                 decoder.clone().finish(&mut events);
-                events.iter().flat_map(|event| parse(event.as_bytes())).collect()
+                // What has not ended is one event.
+                events.first().map(|event| parse(event.as_bytes())).transpose()?.unwrap_or_default()
             }
         };
         // What is no answer comes again, when it has ended.
         self.waiting.extend(messages.into_iter().filter(|message| message.method.is_none()));
+        Ok(())
     }
 
     fn finish(&mut self) -> Result<(), ClientError> {
@@ -145,11 +166,11 @@ impl Messages {
             Form::Events(decoder) => {
                 let mut events = Vec::new();
                 decoder.finish(&mut events);
-                self.waiting.extend(events.iter().flat_map(|event| parse(event.as_bytes())));
+                self.texts.extend(events);
                 Ok(())
             }
             Form::Whole(whole) => {
-                let messages = parse(whole);
+                let messages = parse(whole)?;
                 if messages.is_empty() {
                     let kind = match self.media_type.as_str() {
                         "" => "something without a type",
@@ -164,23 +185,103 @@ impl Messages {
     }
 }
 
-/// The messages of a text: one, or a list of them as servers before 2025-06-18 send it. None, if there is none in it.
-fn parse(text: &[u8]) -> Vec<Message> {
+/// The messages of a text: one, one a line, or a list of them as servers before 2025-06-18 send it. None, if there is none in it.
+fn parse(text: &[u8]) -> Result<Vec<Message>, ClientError> {
     let text = String::from_utf8_lossy(text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text));
-    if text.trim_start().starts_with('[') {
-        let messages: Vec<Box<RawValue>> = serde_json::from_str(&text).unwrap_or_default();
-        return messages.iter().filter_map(|message| serde_json::from_str(message.get()).ok()).collect();
-    }
-    serde_json::from_str(&text).ok().into_iter().collect()
-}
-
-/// The error that an answer of another status than 2xx has in its body, if it has one.
-pub(crate) async fn error_message(headers: &HeaderMap, body: BodyStream) -> Option<Message> {
-    let mut messages = Messages::new(headers, body, MAX_ERROR_BYTES);
-    while let Ok(Some(message)) = messages.next().await {
-        if message.error.is_some() {
-            return Some(message);
+    // Of what is only passed on, nobody looks at the escapes before it is read.
+    if !lenient::may_have_half_a_sign(&text) {
+        let messages = parse_json(&text)?;
+        if !messages.is_empty() {
+            return Ok(messages);
         }
     }
-    None
+    let messages = parse_json(&lenient::as_json(&text))?;
+    if !messages.is_empty() {
+        return Ok(messages);
+    }
+    lenient::each_key_once(&text).map_or(Ok(Vec::new()), |text| parse_json(&text))
+}
+
+fn parse_json(text: &str) -> Result<Vec<Message>, ClientError> {
+    match text.trim_start().as_bytes().first() {
+        Some(b'[') => {
+            let Batch { messages, is_over } = serde_json::from_str(text).unwrap_or_default();
+            if is_over { Err(ClientError::TooManyMessages) } else { Ok(messages) }
+        }
+        // A gateway has packed it into a text.
+        Some(b'"') => {
+            let inner: Option<String> = serde_json::from_str(text).ok();
+            Ok(inner.and_then(|inner| serde_json::from_str(&inner).ok()).into_iter().collect())
+        }
+        _ => {
+            let mut messages = Vec::new();
+            for message in serde_json::Deserializer::from_str(text).into_iter::<Message>() {
+                let Ok(message) = message else { break };
+                if messages.len() >= MAX_BATCH {
+                    return Err(ClientError::TooManyMessages);
+                }
+                messages.push(message);
+            }
+            Ok(messages)
+        }
+    }
+}
+
+/// A list of messages, up to [`MAX_BATCH`]. What is none is left out.
+#[derive(Default)]
+struct Batch {
+    messages: Vec<Message>,
+    is_over: bool,
+}
+
+impl<'de> Deserialize<'de> for Batch {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Items;
+
+        impl<'de> Visitor<'de> for Items {
+            type Value = Batch;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of messages")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Batch, A::Error> {
+                let mut batch = Batch::default();
+                for _ in 0..MAX_BATCH {
+                    let Some(item) = items.next_element::<Box<RawValue>>()? else { return Ok(batch) };
+                    batch.messages.extend(serde_json::from_str::<Message>(item.get()).ok());
+                }
+                while items.next_element::<IgnoredAny>()?.is_some() {
+                    batch.is_over = true;
+                }
+                Ok(batch)
+            }
+        }
+
+        deserializer.deserialize_seq(Items)
+    }
+}
+
+/// The error that an answer of another status than 2xx has in its body, if it has one, and the body's text.
+pub(crate) async fn error_message(headers: &HeaderMap, body: BodyStream) -> (Option<Message>, String) {
+    let seen = Rc::new(RefCell::new(Vec::new()));
+    let copied = Rc::clone(&seen);
+    let body = body.inspect(move |chunk| {
+        let mut copied = copied.borrow_mut();
+        if let Ok(chunk) = chunk
+            && copied.len() < MAX_ERROR_BYTES
+        {
+            copied.extend_from_slice(chunk);
+        }
+    });
+    let mut messages = Messages::new(headers, Box::pin(body), MAX_ERROR_BYTES);
+    let mut found = None;
+    while let Ok(Some(message)) = messages.next().await {
+        if message.error.is_some() {
+            found = Some(message);
+            break;
+        }
+    }
+    let text = String::from_utf8_lossy(&seen.borrow()).into_owned();
+    (found, text)
 }

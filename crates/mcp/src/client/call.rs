@@ -17,6 +17,18 @@ use crate::{
 /// How often a server may ask back during one call. More is no dialogue but a loop.
 const MAX_ROUNDS: usize = 8;
 
+/// What a result is made of, under all its names.
+const PARTS: [&str; 8] = [
+    "content",
+    "contents",
+    "structuredContent",
+    "structured_content",
+    "toolResult",
+    "tool_result",
+    "isError",
+    "is_error",
+];
+
 /// A tool's result.
 #[derive(Clone, PartialEq, Debug)]
 pub struct CallResult {
@@ -36,15 +48,28 @@ impl CallResult {
         let Value::Object(mut fields) = result else {
             return Self { content: lenient::contents(result), structured: None, is_error: false, failure: None };
         };
+        let is_of_protocol = PARTS.iter().any(|part| fields.contains_key(*part));
+        let meta = fields.remove("_meta");
+        let failure = meta.as_ref().and_then(|meta| FailureKind::deserialize(meta.get(META_FAILURE)?).ok());
+        fields.remove("resultType");
+        if !is_of_protocol && !fields.is_empty() {
+            // Only what the tool itself said.
+            return Self {
+                content: Vec::new(),
+                structured: Some(Value::Object(fields)),
+                is_error: false,
+                failure: None,
+            };
+        }
         let mut take = |key: &str| fields.remove(key).filter(|value| !value.is_null());
-        let meta = take("_meta");
-        let failure = meta.as_ref().and_then(|meta| meta.get(META_FAILURE));
+        let mut either = |key: &str, other: &str| take(key).or_else(|| take(other));
         Self {
-            failure: failure.and_then(|kind| FailureKind::deserialize(kind).ok()),
-            content: take("content").map(lenient::contents).unwrap_or_default(),
-            // As the first revision had it.
-            structured: take("structuredContent").or_else(|| take("toolResult")),
-            is_error: take("isError").is_some_and(|flag| lenient::flag(&flag)),
+            failure,
+            content: either("content", "contents").map(lenient::contents).unwrap_or_default(),
+            // As the first revision had it, and as Python's names are.
+            structured: either("structuredContent", "structured_content")
+                .or_else(|| either("toolResult", "tool_result")),
+            is_error: either("isError", "is_error").is_some_and(|flag| lenient::flag(&flag)),
         }
     }
 }

@@ -22,12 +22,18 @@ use crate::{
     wire::{
         self, Era, HEADER_METHOD, HEADER_NAME, HEADER_SESSION, HEADER_VERSION, INVALID_REQUEST, LEGACY_VERSION,
         META_CLIENT_CAPABILITIES, META_CLIENT_INFO, META_VERSION, METHOD_NOT_FOUND, MODERN_VERSION, Message,
-        PARSE_ERROR, PROGRESS_TOKEN, RpcError, UNSUPPORTED_VERSION,
+        PARSE_ERROR, PROGRESS_TOKEN, RpcError, UNSUPPORTED_VERSION, URL_ELICITATION_REQUIRED,
     },
 };
 
 /// A server that knows `server/discover` has its answer at hand; one that does not may leave it unanswered.
 const DISCOVERY_LIMIT: Duration = Duration::from_secs(2);
+/// How servers say that they do not know a session.
+const SESSION_LOST: [&str; 5] =
+    ["server not initialized", "session not found", "no valid session id", "invalid session id", "session has expired"];
+/// How many pages a person can be asked to open at once, and the longest address or words about one.
+const MAX_PAGES_TO_OPEN: usize = 3;
+const MAX_WORD_CHARS: usize = 500;
 /// The longest id of somebody else's that is repeated.
 const MAX_ID_CHARS: usize = 40;
 
@@ -226,14 +232,18 @@ impl<T: Transport> Client<T> {
             Era::Modern => self.exchange_modern(call, on_progress).await,
             Era::Legacy => {
                 let again = call.clone();
-                match self.exchange_legacy(call, reborrow(&mut on_progress)).await {
-                    // Nothing was done in it, so this may be sent again.
-                    Err(ClientError::SessionEnded) => {
-                        self.initialize().await?;
-                        self.exchange_legacy(again, on_progress).await
-                    }
-                    answer => answer,
+                let answer = self.exchange_legacy(call, reborrow(&mut on_progress)).await;
+                let is_lost = match &answer {
+                    Err(ClientError::SessionEnded) => true,
+                    Err(ClientError::Protocol { message, .. }) => self.has_session() && has_lost_it(message),
+                    _ => false,
+                };
+                if !is_lost {
+                    return answer;
                 }
+                // Nothing was done in it, so this may be sent again.
+                self.initialize().await?;
+                self.exchange_legacy(again, on_progress).await
             }
         }
     }
@@ -367,15 +377,11 @@ impl<T: Transport> Client<T> {
         }
         let had_session = self.has_session();
         let (head, body) = response.into_parts();
-        let error = answer::error_message(&head.headers, body).await.and_then(|message| message.error);
-        let is_of_session = |error: &RpcError| error.message.to_lowercase().contains("session");
+        let (message, text) = answer::error_message(&head.headers, body).await;
+        let error = message.and_then(|message| message.error);
         match error {
             Some(error) if status == StatusCode::NOT_FOUND && error.code == METHOD_NOT_FOUND => protocol(error),
-            // A session's end is said with any body, and by some servers with 400.
-            _ if status == StatusCode::NOT_FOUND && had_session => ClientError::SessionEnded,
-            Some(error) if status == StatusCode::BAD_REQUEST && had_session && is_of_session(&error) => {
-                ClientError::SessionEnded
-            }
+            _ if had_session && ends_session(status, &text) => ClientError::SessionEnded,
             Some(error) if status != StatusCode::NOT_FOUND => protocol(error),
             _ => refusal,
         }
@@ -418,8 +424,51 @@ fn progress(id: u64, params: Option<&RawValue>) -> Option<Progress> {
     serde_json::from_value(params).ok()
 }
 
-fn protocol(error: RpcError) -> ClientError {
+fn protocol(mut error: RpcError) -> ClientError {
+    if error.code == URL_ELICITATION_REQUIRED {
+        error.message.push_str(&pages_to_open(error.data.as_ref()));
+    }
+    if let Some(detail) = detail(error.data.as_ref()).filter(|detail| !error.message.contains(detail.as_str())) {
+        error.message = format!("{} ({detail})", error.message);
+    }
     ClientError::Protocol { code: error.code, message: error.message, data: error.data }
+}
+
+/// What an error says beside its message: some have nothing but "Internal error" in that.
+fn detail(data: Option<&Value>) -> Option<String> {
+    let said = match data? {
+        Value::String(text) => text,
+        Value::Object(fields) => {
+            ["detail", "details", "message", "error", "reason"].iter().find_map(|name| fields.get(*name)?.as_str())?
+        }
+        _ => return None,
+    };
+    let said: String = said.trim().chars().take(MAX_WORD_CHARS).collect();
+    (!said.is_empty()).then_some(said)
+}
+
+/// What a person has to open in a browser before this can be done, in the server's words.
+fn pages_to_open(data: Option<&Value>) -> String {
+    let pages = data.and_then(|data| data.get("elicitations")).and_then(Value::as_array).into_iter().flatten();
+    let words = pages.take(MAX_PAGES_TO_OPEN).flat_map(|page| ["message", "url"].map(|key| page.get(key)));
+    let words = words.filter_map(|word| word?.as_str());
+    words.flat_map(|word| [" "].into_iter().chain([word])).flat_map(|word| word.chars().take(MAX_WORD_CHARS)).collect()
+}
+
+/// Whether a refusal says that the session it was sent in is no more. A server has to say 404 then; some have other words for it.
+fn ends_session(status: StatusCode, text: &str) -> bool {
+    let text = text.to_lowercase();
+    match status {
+        StatusCode::NOT_FOUND | StatusCode::GONE => true,
+        StatusCode::BAD_REQUEST => text.contains("session") || text.contains("initialize"),
+        _ => has_lost_it(&text),
+    }
+}
+
+/// Whether a server says that it does not know the session, so that it has done nothing.
+fn has_lost_it(words: &str) -> bool {
+    let words = words.to_lowercase();
+    SESSION_LOST.iter().any(|lost| words.contains(lost))
 }
 
 fn http_error<B>(response: &http::Response<B>) -> ClientError {

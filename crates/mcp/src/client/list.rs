@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use futures::future::{Either, select};
+use futures::{
+    FutureExt,
+    future::{Either, poll_immediate, select},
+};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -21,7 +24,8 @@ use crate::{
 const MAX_PAGES: usize = 32;
 /// Definitions of all pages together: a hundred times what a model is told of one server.
 const MAX_LISTING_BYTES: usize = 4 * 1024 * 1024;
-/// How long pages after the first are waited for, all together: a little less than whoever lists waits for the whole.
+/// How long pages after the first are waited for, counted from the very beginning: a little less than whoever lists waits for the whole. If the
+/// first takes longer, it alone is the list.
 const PAGES_LIMIT: Duration = Duration::from_secs(4);
 /// More tools than any model could be told about.
 const MAX_TOOLS: usize = 2048;
@@ -73,6 +77,9 @@ pub enum Cut {
     /// The definitions are too long.
     #[error("the list is longer than {MAX_LISTING_BYTES} bytes")]
     Bytes,
+    /// Where the next page begins is said in too many words.
+    #[error("the cursor of its next page is longer than {MAX_CURSOR_BYTES} bytes")]
+    Cursor,
     /// A page that is not the first cannot be had.
     #[error("its page {number} cannot be read: {cause}")]
     Page {
@@ -83,11 +90,11 @@ pub enum Cut {
     },
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Page {
     #[serde(default)]
-    tools: Option<Vec<Box<RawValue>>>,
+    tools: Option<Box<RawValue>>,
     /// Anything: it is opaque and goes back as it came.
     #[serde(default)]
     next_cursor: Option<Box<RawValue>>,
@@ -97,6 +104,34 @@ struct Page {
     cache_scope: Option<String>,
 }
 
+/// Tools that lie in an object of their name once more.
+#[derive(Deserialize)]
+struct Nested {
+    #[serde(default)]
+    tools: Vec<Box<RawValue>>,
+}
+
+impl Page {
+    /// Some servers forget the object around the list, or what is in it.
+    fn read(result: &RawValue) -> serde_json::Result<Self> {
+        if result.get().starts_with('[') {
+            return Ok(Self { tools: Some(result.to_owned()), ..Self::default() });
+        }
+        Ok(serde_json::from_str::<Option<Self>>(result.get())?.unwrap_or_default())
+    }
+
+    fn definitions(&self) -> serde_json::Result<Vec<Box<RawValue>>> {
+        let Some(tools) = &self.tools else { return Ok(Vec::new()) };
+        let mut definitions: Vec<Box<RawValue>> = if tools.get().starts_with('{') {
+            serde_json::from_str::<Nested>(tools.get())?.tools
+        } else {
+            serde_json::from_str(tools.get())?
+        };
+        definitions.retain(|definition| definition.get() != "null");
+        Ok(definitions)
+    }
+}
+
 impl<T: Transport> Client<T> {
     /// Lists the server's tools, all pages of them, and what it says about itself. What comes after a page that cannot be read or that is one too
     /// many is missing, and [`Listing::cut`] says so.
@@ -104,6 +139,9 @@ impl<T: Transport> Client<T> {
     /// # Errors
     /// [`ClientError`]. A server without tools has an empty list.
     pub async fn list_tools(&self) -> Result<Listing, ClientError> {
+        let mut over = pin!(self.transport.sleep(PAGES_LIMIT).fuse());
+        // Time passes from when it is first looked at.
+        let _ = poll_immediate(over.as_mut()).await;
         let era = self.connect().await?;
         let connection = self.connection.borrow().clone();
         let mut listing = Listing {
@@ -119,14 +157,13 @@ impl<T: Transport> Client<T> {
         let mut definitions: HashMap<String, Box<RawValue>> = HashMap::new();
         let mut cursors: Vec<Box<RawValue>> = Vec::new();
         let mut bytes = 0_usize;
-        let mut over = pin!(self.transport.sleep(PAGES_LIMIT));
         for number in 1..=MAX_PAGES {
             let cursor = cursors.last().map(AsRef::as_ref);
             let page = match number {
                 1 => self.page(cursor).await,
                 _ => self.page_before(over.as_mut(), cursor).await,
             };
-            let page = match page {
+            let (page, listed) = match page {
                 Ok(page) => page,
                 Err(ClientError::Protocol { code: METHOD_NOT_FOUND, .. }) if number == 1 => return Ok(listing),
                 Err(error) if number == 1 => return Err(error),
@@ -135,7 +172,7 @@ impl<T: Transport> Client<T> {
                     return Ok(listing);
                 }
             };
-            for definition in page.tools.unwrap_or_default() {
+            for definition in listed {
                 bytes += definition.get().len();
                 listing.cut = match () {
                     () if bytes > MAX_LISTING_BYTES => Some(Cut::Bytes),
@@ -160,7 +197,7 @@ impl<T: Transport> Client<T> {
                 return Ok(listing);
             }
             if next.get().len() > MAX_CURSOR_BYTES {
-                listing.cut = Some(Cut::Bytes);
+                listing.cut = Some(Cut::Cursor);
                 return Ok(listing);
             }
             cursors.push(next);
@@ -174,20 +211,21 @@ impl<T: Transport> Client<T> {
         &self,
         over: Pin<&mut impl Future<Output = ()>>,
         cursor: Option<&RawValue>,
-    ) -> Result<Page, ClientError> {
+    ) -> Result<(Page, Vec<Box<RawValue>>), ClientError> {
         match select(pin!(self.page(cursor)), over).await {
             Either::Left((page, _)) => page,
             Either::Right(((), _)) => Err(TransportError::TimedOut.into()),
         }
     }
 
-    async fn page(&self, cursor: Option<&RawValue>) -> Result<Page, ClientError> {
+    async fn page(&self, cursor: Option<&RawValue>) -> Result<(Page, Vec<Box<RawValue>>), ClientError> {
         let mut call = Call::new("tools/list");
         if let Some(cursor) = cursor {
             call.params.insert("cursor", cursor.to_owned());
         }
-        let page = self.exchange(call, None).await?;
-        serde_json::from_str(page.get()).map_err(|error| ClientError::Malformed(error.to_string()))
+        let result = self.exchange(call, None).await?;
+        let page = Page::read(&result).and_then(|page| page.definitions().map(|definitions| (page, definitions)));
+        page.map_err(|error| ClientError::Malformed(error.to_string()))
     }
 }
 
@@ -211,6 +249,20 @@ impl Listing {
     }
 }
 
+/// How a tool wants to be called (2025-11-25, "Tool-Level Negotiation").
+#[derive(Deserialize)]
+struct Executed {
+    #[serde(default, deserialize_with = "lenient::field")]
+    execution: Execution,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Execution {
+    #[serde(default)]
+    task_support: Option<String>,
+}
+
 fn read(definition: &RawValue, era: Era) -> Result<Tool, RefusedTool> {
     #[derive(Deserialize)]
     struct Named {
@@ -220,7 +272,20 @@ fn read(definition: &RawValue, era: Era) -> Result<Tool, RefusedTool> {
         let name = serde_json::from_str::<Named>(definition.get()).map(|named| named.name).unwrap_or_default();
         RefusedTool { name, reason }
     };
-    let tool: Tool = serde_json::from_str(definition.get()).map_err(|error| refused(error.to_string()))?;
+    let tool: Tool = match serde_json::from_str(definition.get()) {
+        Ok(tool) => tool,
+        Err(error) => {
+            let once = lenient::each_key_once(definition.get()).and_then(|once| serde_json::from_str(&once).ok());
+            once.ok_or_else(|| refused(error.to_string()))?
+        }
+    };
+    let task = serde_json::from_str::<Executed>(definition.get()).ok().and_then(|tool| tool.execution.task_support);
+    if task.as_deref() == Some("required") {
+        return Err(RefusedTool {
+            name: tool.name,
+            reason: "it can only be called as a task, which is not done here".to_owned(),
+        });
+    }
     // Before 2026-07-28 the extension means nothing.
     if era == Era::Modern {
         header::parameters(&tool.input_schema).map_err(refused)?;

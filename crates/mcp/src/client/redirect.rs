@@ -48,6 +48,15 @@ fn target(asked: &Uri, status: StatusCode, location: &str) -> Option<Uri> {
             | StatusCode::PERMANENT_REDIRECT
     );
     let asked: Url = asked.to_string().parse().ok()?;
-    let target = asked.join(location).ok().filter(|target| same_request && target.origin() == asked.origin())?;
+    let mut target = asked.join(location).ok()?;
+    // A server behind a proxy often does not know that it is asked securely. It is asked again, as securely as before.
+    if (asked.scheme(), target.scheme()) == ("https", "http")
+        && (asked.host(), asked.port()) == (target.host(), target.port())
+    {
+        target.set_scheme("https").ok()?;
+    }
+    if !same_request || target.origin() != asked.origin() {
+        return None;
+    }
     target.as_str().parse().ok()
 }

@@ -1,11 +1,12 @@
 //! Every rule of a call.
 
-use mcp::FailureKind;
-use serde_json::json;
+use mcp::{Content, FailureKind};
+use serde_json::{Value, json};
 use toolbox::{
     Annotations, Approval, AuditCode, AuditEntry, CallFailure,
     Effect::{Allow, Ask, Deny},
     Execution, Outcome, Started, Tool,
+    content::MAX_RESULT_CHARS,
     execution::{CALL_LIMIT, MAX_OUTCOME_BYTES},
     text_for_model,
 };
@@ -99,6 +100,14 @@ fn a_person_is_asked_and_the_call_waits() {
     };
     assert_eq!(world.execute(&send(), TO), needed);
     assert_eq!((world.codes(), world.steps()), (vec![AuditCode::ApprovalAsked], vec!["permission", "ask", "audit"]));
+}
+
+#[test]
+fn nobody_is_asked_about_what_is_not_set_up() {
+    let world = Scripted { missing: Some("enter a password first"), ..world() };
+    let words = refused(&world, &send(), TO, AuditCode::NotConfigured);
+    assert!(words.contains("enter a password first"), "{words}");
+    assert!(!world.steps().contains(&"ask"));
 }
 
 #[test]
@@ -331,4 +340,33 @@ fn nothing_is_called_when_the_store_fails() {
     let world = Scripted { permission_fails: true, ..allowed() };
     assert_eq!(world.try_execute(&send(), "mail_send", TO), Err(StoreFailed));
     assert_eq!(world.steps(), ["permission"]);
+}
+
+#[test]
+fn a_result_of_another_form_than_was_announced_is_given_and_it_is_said() {
+    let schema = json!({"type": "object", "properties": {"count": {"type": "integer"}}, "required": ["count"]});
+    let listed = Tool { output_schema: Some(raw(&schema)), ..tool("remote", "count") };
+    let told = |content: Vec<Content>, structured: Value| {
+        let outcome = Outcome { content, structured: Some(structured), is_error: false };
+        let world = Scripted { tools: Tools::Answer(outcome), installation: vec![("*:*", Allow)], ..world() };
+        world.words(&listed, "{}")
+    };
+    let note = "the tool's answer does not have the form that it announced";
+    for (content, structured, said) in [
+        (vec![Content::text("three")], json!({"count": "three"}), "three"),
+        (vec![], json!({"count": "three"}), "{\"count\":\"three\"}"),
+        (vec![], json!({}), "{}"),
+        (vec![], json!([1]), "[1]"),
+    ] {
+        let (words, code, is_error) = told(content, structured);
+        assert!(words.starts_with(said) && words.contains(note), "{words}");
+        assert_eq!((code, is_error), (AuditCode::Ok, false));
+    }
+    assert_eq!(told(vec![Content::text("3")], json!({"count": 3})).0, "3");
+    let long = told(vec![], json!({"x".repeat(200_000): 1}));
+    assert!(long.0.contains(note) && long.0.chars().count() <= MAX_RESULT_CHARS, "{}", long.0.len());
+    let odd = Tool { output_schema: Some(raw(&json!({"$ref": "#/nowhere"}))), ..listed.clone() };
+    let outcome = Outcome { content: vec![], structured: Some(json!({"count": 3})), is_error: false };
+    let world = Scripted { tools: Tools::Answer(outcome), installation: vec![("*:*", Allow)], ..world() };
+    assert_eq!(world.words(&odd, "{}").0, "{\"count\":3}", "what cannot be compared is not");
 }

@@ -20,6 +20,7 @@ fn fetch() -> Tool {
         "url": {"type": "string"},
         "format": {"enum": ["text", "links"]},
         "pages": {"type": "integer"},
+        "any": {},
         "language": {"type": "string", "default": "en"},
     }});
     let annotations = Annotations { read_only: true, ..Annotations::default() };
@@ -135,4 +136,60 @@ fn what_is_private_is_read_anew_each_time_so_that_it_is_on_record() {
     world.execute(&private, "{}");
     world.execute(&private, "{}");
     assert_eq!(world.steps().iter().filter(|step| **step == "start").count(), 2);
+}
+
+#[test]
+fn what_can_be_said_without_words_of_ones_own_is_little_in_a_whole_call() {
+    let said = exposed(&[
+        "Look at https://example.org/news: is there anything about ÖBB Zürich on github, github?",
+        "柏林天气怎么样",
+    ]);
+    let many = |item: &str, count: usize| vec![item; count].join(",");
+    let tags: String = "secret".chars().filter_map(|c| char::from_u32(0xE_0000 + u32::from(c))).collect();
+    for other in [
+        // Signs, and what is not seen at all.
+        format!(r#"{{"url": "news {}"}}"#, "!?".repeat(9)),
+        format!(r#"{{"url": "{tags}"}}"#),
+        r#"{"url": "🍎🍐🍊🍋🍌"}"#.to_owned(),
+        format!(r#"{{"url": "news{}zürich"}}"#, " ".repeat(20)),
+        format!(r#"{{"url": "news", "{}": 1}}"#, "-".repeat(20)),
+        // Numbers, flags and empty things in lists.
+        format!(r#"{{"any": [{}]}}"#, many("23", 9)),
+        format!(r#"{{"any": [{}]}}"#, many("true,false", 9)),
+        format!(r#"{{"any": [{}]}}"#, many("null,\"\"", 9)),
+        format!(r#"{{"any": [{}]}}"#, many("[],{}", 9)),
+        // A little of each.
+        r#"{"url": "\"news\" (zürich)", "pages": 3, "format": "links", "language": "en", "any": [1, true, 4, 7, false]}"#.to_owned(),
+        // Letters that are large or small as somebody likes, words said again and again, and in whatever order.
+        r#"{"url": "nEwS zÜrIcH lOoK aNyThInG aBoUt"}"#.to_owned(),
+        format!(r#"{{"url": "{}"}}"#, ["News"; 20].join(" ")),
+        format!(r#"{{"url": "{}"}}"#, ["github"; 20].join(" ")),
+        format!(r#"{{"url": "{}"}}"#, ["天气"; 20].join(" ")),
+        r#"{"url": "zürich öbb about anything there is news org example https at look", "any": [9, 9, 9]}"#.to_owned(),
+        // The same arguments, written otherwise.
+        format!(r#"{{"url":{}"news"}}"#, " \n".repeat(10)),
+        r#"{"url": "\u006e\u0065\u0077\u0073 \u007a\u00fcr\u0069ch \u0061bo\u0075t \u0061\u006e\u0079\u0074\u0068\u0069\u006e\u0067"}"#
+            .to_owned(),
+    ] {
+        assert!(is_asked(&said, &fetch(), &other), "{other}");
+    }
+}
+
+#[test]
+fn ordinary_calls_go_on() {
+    let said = exposed(&[
+        "Gibt es auf heise.de etwas zu „Wiener Linien“? Schau auf https://example.org/a_b?x=1&y=2#top",
+        "What does github's page on O'Reilly say about version 2.10?",
+    ]);
+    for own in [
+        r#"{"url": "https://heise.de/"}"#,
+        r#"{"url": "https://example.org/a_b?x=1&y=2#top", "format": "text", "pages": 2}"#,
+        r#"{"url":"\"Wiener Linien\" heise","pages":10,"language":"en"}"#,
+        r#"{"url": "„Wiener Linien“"}"#,
+        "{\n  \"url\": \"wiener linien\",\n  \"pages\": 1\n}",
+        r#"{"url": "GitHub O'Reilly version 2.10", "any": null}"#,
+        r#"{"url": "Version 2.10: O'Reilly, GitHub"}"#,
+    ] {
+        assert!(!is_asked(&said, &fetch(), own), "{own}");
+    }
 }

@@ -39,6 +39,8 @@ pub(crate) struct Scripted {
     pub(crate) started: Started,
     pub(crate) begun: bool,
     pub(crate) has_read_private: bool,
+    /// What of the tool is missing.
+    pub(crate) missing: Option<&'static str>,
     /// By the person.
     pub(crate) written: Vec<&'static str>,
     pub(crate) audit_fails: bool,
@@ -63,6 +65,7 @@ pub(crate) fn world() -> Scripted {
         started: Started::First,
         begun: false,
         has_read_private: false,
+        missing: None,
         written: Vec::new(),
         audit_fails: false,
         permission_fails: false,
@@ -125,6 +128,10 @@ impl World for Scripted {
         }
         let (installation, user) = (policies(&self.installation), policies(&self.user));
         Ok(Permission { installation, user, approval: self.approval })
+    }
+
+    async fn is_set_up(&self, _: &Tool) -> Result<(), CallFailure> {
+        self.missing.map_or(Ok(()), |words| Err(CallFailure::NotConfigured(words.to_owned())))
     }
 
     async fn ask_approval(&self, _: &Tool) -> Result<Option<i64>, StoreFailed> {

@@ -54,7 +54,11 @@ async fn answer(State(asked): State<Asked>, headers: HeaderMap, Json(message): J
             tool("名前 🎉", json!({"anyOf": [{"type": "object"}]})),
             tool("dangling", json!({"type": "object", "properties": {"x": {"$ref": "#/$defs/x"}}})),
         ]}),
-        "tools/call" => json!({"content": [{"type": "text", "text": "called"}, {"type": "video"}], "isError": null}),
+        "tools/call" => {
+            let proof = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
+            let said = json!({"type": "text", "text": format!("called by {proof}")});
+            json!({"content": [said, {"type": "video"}], "structuredContent": [proof], "isError": null})
+        }
         _ => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     };
     let answered = Json(json!({"jsonrpc": "2.0", "id": message["id"].to_string(), "result": result}));
@@ -76,7 +80,7 @@ async fn whatever_one_of_them_is_the_chat_goes_on_and_people_are_told() -> Resul
     // A port that was somebody's a moment ago and is nobody's now.
     let gone = format!("http://{}/mcp", std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?);
     let servers = json!([
-        {"name": "odd", "url": url}, {"name": "locked", "url": locked}, {"name": "gone", "url": gone},
+        {"name": "odd", "url": url, "authorization": "Bearer a-token-of-ours"}, {"name": "locked", "url": locked}, {"name": "gone", "url": gone},
         {"name": "unknown", "url": "http://nowhere.invalid/mcp"}, {"name": "clock", "url": url},
     ]);
     let options = start_model()?.options();
@@ -101,7 +105,7 @@ async fn whatever_one_of_them_is_the_chat_goes_on_and_people_are_told() -> Resul
 
     let (_, events) = person.hear("scripted-tool=odd_a_b-delay=0-ttft=0", "{}").await?;
     let result = events.iter().find(|event: &&Event| event.kind() == "tool_result").context("no result")?;
-    assert_eq!(result.content(), "called\n[something of the type \"video\" was not understood]");
+    assert_eq!(result.content(), "called by Bearer [secret]\n[something of the type \"video\" was not understood]");
     assert_eq!(events.last().map(Event::kind), Some("complete"));
     let (_, events) = person.hear("scripted-tool=clock_now-delay=0-ttft=0", "{}").await?;
     let result = events.iter().find(|event: &&Event| event.kind() == "tool_result").context("no result")?;

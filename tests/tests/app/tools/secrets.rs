@@ -40,6 +40,15 @@ async fn called(person: &Person, outside: &Outside) -> Result<(String, Vec<Event
     Ok((turn.conversation, events))
 }
 
+/// Has the tool called by somebody who has not entered what it needs: that is said, and nobody is asked before.
+async fn refused(person: &Person, outside: &Outside) -> Result<()> {
+    let (_, events) = person.hear(MODEL, &json!({"url": outside.url()}).to_string()).await?;
+    let (words, is_error) = result(&events)?;
+    ensure!(is_error && words.contains("\"Password\" under Tools in the settings"), "{words}");
+    ensure!(!events.iter().any(|event| event.kind() == "tool_approval"), "somebody was asked");
+    Ok(())
+}
+
 fn result(events: &[Event]) -> Result<(&str, bool)> {
     let result = events.iter().find(|event| event.kind() == "tool_result").context("no result")?;
     Ok((result.content(), result.metadata("is_error") == &json!(true)))
@@ -58,9 +67,7 @@ async fn a_secret_reaches_its_tool_and_nobody_else() -> Result<()> {
         "visible": false, "optional": false, "is_set": false,
     });
     assert_eq!(listed(&person).await?, unset);
-    let (_, events) = called(&person, &outside).await?;
-    let (words, is_error) = result(&events)?;
-    assert!(is_error && words.contains("Enter \"password\""), "{words}");
+    refused(&person, &outside).await?;
     assert!(outside.posted().is_empty());
 
     let entered = put(&person, "misbehaving", "password", VALUE).await?;
@@ -89,8 +96,7 @@ async fn a_secret_reaches_its_tool_and_nobody_else() -> Result<()> {
         assert_eq!(person.request(Method::DELETE, OF_PASSWORD).send().await?.status(), StatusCode::NO_CONTENT);
     }
     assert_eq!(listed(&person).await?, unset);
-    let (_, events) = called(&person, &outside).await?;
-    assert!(result(&events)?.1);
+    refused(&person, &outside).await?;
     assert_eq!(outside.posted().len(), 1);
     Ok(())
 }

@@ -1,0 +1,81 @@
+//! Numbers, lengths and edges of CSS, roughly, as far as they say whether something is seen. Must not know properties.
+
+/// A length, roughly, where a percent has this many pixels.
+pub(crate) fn pixels(value: &str, percent_px: f32) -> Option<f32> {
+    let (number, unit) = measure(value)?;
+    let unit_px = match unit {
+        "em" | "rem" => 16.0,
+        "ex" | "ch" => 8.0,
+        "%" => percent_px,
+        "vw" | "vh" | "vmin" | "vmax" => 10.0,
+        "pt" => 1.33,
+        "pc" => 16.0,
+        "in" => 96.0,
+        "cm" => 37.8,
+        "mm" => 3.78,
+        _ => 1.0,
+    };
+    Some(number * unit_px)
+}
+
+/// The number that a value begins with.
+pub(crate) fn number(value: &str) -> Option<f32> {
+    measure(value).map(|(number, unit)| if unit == "%" { number / 100.0 } else { number })
+}
+
+pub(crate) fn measure(value: &str) -> Option<(f32, &str)> {
+    let value = value.trim_start();
+    let value = value.strip_prefix("calc(").map_or(value, str::trim_start);
+    let mut end = 0;
+    for (at, c) in value.char_indices() {
+        let belongs = match c {
+            '0'..='9' | '.' => true,
+            '+' | '-' => at == 0,
+            _ => false,
+        };
+        if !belongs {
+            break;
+        }
+        end = at.saturating_add(1);
+    }
+    let (number, rest) = value.split_at_checked(end)?;
+    let unit = rest.split(|c: char| !(c.is_ascii_alphabetic() || c == '%')).next().unwrap_or_default();
+    Some((number.parse().ok()?, unit))
+}
+
+/// The words of a value; what is in brackets belongs together.
+pub(crate) fn words(value: &str) -> impl Iterator<Item = &str> {
+    let mut depth = 0_usize;
+    value.split(move |c: char| {
+        match c {
+            '(' => depth = depth.saturating_add(1),
+            ')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        c == ' ' && depth == 0
+    })
+}
+
+/// Whether an `inset` leaves nothing, from its first edge on: they go around from the top, and what is not said is as on the other side.
+pub(crate) fn is_all_inset(edges: &str) -> bool {
+    let edges = edges.split(')').next().unwrap_or_default();
+    let edges: Vec<f32> = words(edges).filter(|edge| !edge.is_empty()).take(4).map(inset_percent).collect();
+    let at = |place: usize| edges.get(place).copied();
+    let top = at(0).unwrap_or(0.0);
+    let right = at(1).unwrap_or(top);
+    let (bottom, left) = (at(2).unwrap_or(top), at(3).unwrap_or(right));
+    top + bottom >= 100.0 || left + right >= 100.0
+}
+
+fn inset_percent(edge: &str) -> f32 {
+    measure(edge).filter(|(_, unit)| *unit == "%").map_or(0.0, |(number, _)| number)
+}
+
+/// Whether all corners of a polygon are where the first is.
+pub(crate) fn is_one_point(corners: &str) -> bool {
+    let corners = corners.split(')').next().unwrap_or_default();
+    let mut corners =
+        corners.split(',').map(str::trim).filter(|corner| corner.starts_with(|c: char| c.is_ascii_digit()));
+    let first = corners.next();
+    first.is_some() && corners.all(|corner| Some(corner) == first)
+}
