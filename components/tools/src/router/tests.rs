@@ -212,10 +212,10 @@ fn a_result_that_stays_true_is_given_again_to_the_same_person_for_as_long_as_its
 fn what_may_change_something_is_asked_about_and_where_nobody_can_be_asked_not_called() {
     paused(|outside| async move {
         let test = Test::new(outside);
-        let called = test.call(test.lease().await, "c1", "mail_send").await;
-        assert_eq!((&called["kind"], &called["server"]), (&json!("approval_needed"), &json!("mail")));
+        let called = test.call(test.lease().await, "c1", "wiki_read").await;
+        assert_eq!((&called["kind"], &called["server"]), (&json!("approval_needed"), &json!("wiki")));
         let token = test.fixture.token(&test.user, Purpose::Gateway);
-        let called = test.gateway(&token, "/mcp/mail", "tools/call", json!({ "name": "send" })).await.json;
+        let called = test.gateway(&token, "/mcp/wiki", "tools/call", json!({ "name": "read" })).await.json;
         assert_eq!(called["result"]["isError"], true);
         assert!(called["result"]["content"][0]["text"].as_str().unwrap().contains("nobody can be asked here"));
         assert_eq!(test.asked("tools/call"), 0);
