@@ -86,10 +86,12 @@ impl<D: Database + 'static, H: Host> Tools<D, H> {
 
     /// What the servers have.
     pub(crate) async fn listed(&self) -> Result<SendWrapper<Rc<Listed>>> {
-        let servers = Arc::clone(&self.config.servers);
-        let (host, memory) = (self.host().clone(), self.memory().catalogue.clone());
-        let catalogue = SendWrapper::new(Catalogue::new(servers, Arc::clone(self.app.store()), host, memory));
-        let listed = here(async move { catalogue.listed().await.map(SendWrapper::new) }).await;
+        let listed = here(async {
+            let (servers, store) = (Arc::clone(&self.config.servers), Arc::clone(self.app.store()));
+            let memory = self.memory().catalogue.clone();
+            Catalogue::new(servers, store, self.host().clone(), memory).listed().await.map(SendWrapper::new)
+        });
+        let listed = listed.await;
         listed.map_err(|error| match error {
             CatalogueError::Storage(error) => error.into(),
             CatalogueError::Slow => Problem::unavailable(error).into(),

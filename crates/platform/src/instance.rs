@@ -5,6 +5,7 @@
 use std::cell::OnceCell;
 
 use cache::SingleFlight;
+use send_wrapper::SendWrapper;
 use storage::{StorageError, migration::migrate};
 use web::{
     App, Site,
@@ -23,12 +24,15 @@ thread_local! {
 ///
 /// # Errors
 /// Whatever keeps the database from being opened or migrated. Everybody who waited hears it; whoever comes later tries anew.
-pub async fn app(component: &'static str) -> Result<App<SpinDatabase>, StorageError> {
-    if let Some(app) = APP.with(|app| app.get().cloned()) {
-        return Ok(app);
-    }
-    let opening = OPENING.with(Clone::clone);
-    opening.run(&SpinClock, || opened(component)).await
+pub fn app(component: &'static str) -> impl Future<Output = Result<App<SpinDatabase>, StorageError>> + Send {
+    // axum wants futures that may move to another thread. A guest has one, so none ever does.
+    SendWrapper::new(async move {
+        if let Some(app) = APP.with(|app| app.get().cloned()) {
+            return Ok(app);
+        }
+        let opening = OPENING.with(Clone::clone);
+        opening.run(&SpinClock, || opened(component)).await
+    })
 }
 
 async fn opened(component: &'static str) -> Result<App<SpinDatabase>, StorageError> {
