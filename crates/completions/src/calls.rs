@@ -158,7 +158,7 @@ impl Assembly {
                 call.arguments.is_empty() || place.nesting.is_whole() || !goes_on
             }
             // Another tool, where nothing else tells calls apart. A name may come in pieces, but none of them begins like a name.
-            Some(name) if fragment.id.is_none() && !fragment.is_numbered && is_another(&call.name, name) => true,
+            Some(name) if fragment.id.is_none() && !fragment.is_numbered && is_another(call, name) => true,
             // The same tool once more with arguments of its own, after some that were whole; not the same call once more.
             Some(_) => {
                 let is_repeated = by_id.is_some() && place.index == fragment.index && fragment.repeats(call);
@@ -212,8 +212,10 @@ pub(crate) fn tidy(call: &mut ToolCallRequest) {
     }
 }
 
-fn is_another(name: &str, next: &str) -> bool {
-    !name.is_empty() && !next.starts_with(name) && next.starts_with(|first: char| first.is_alphabetic())
+fn is_another(call: &ToolCallRequest, next: &str) -> bool {
+    // No name ends in the middle of its words.
+    let goes_on = call.name.is_empty() || (call.arguments.is_empty() && call.name.ends_with(['_', '-', '.']));
+    !goes_on && !next.starts_with(&call.name) && next.starts_with(|first: char| first.is_alphabetic())
 }
 
 /// Arguments come in pieces. Some servers begin with what means nothing, some end with all of them once more.

@@ -133,6 +133,9 @@ pub struct Dialect {
     pub answer_limit: AnswerLimit,
     /// What its model writes at most, in tokens, if that is less than it is told.
     pub answer_tokens: Option<u64>,
+    /// What an answer of this turn may have at most, in tokens: found by trying, or what its prompt leaves. Not kept.
+    #[serde(skip)]
+    pub answer_tokens_now: Option<u64>,
     /// What its model's context holds, in our estimate of tokens, if it is less than the operator says.
     pub context_tokens: Option<u64>,
 }

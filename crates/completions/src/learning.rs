@@ -15,8 +15,11 @@ const MAX_OVERRUN: u64 = 16;
 /// A refusal that was passed on often begins with its status, and no model reads so little.
 const STATUSES: std::ops::Range<u64> = 400..600;
 
-/// No answer is limited to less than this by what a server said: a few sentences.
-const MIN_ANSWER_TOKENS: u64 = 256;
+/// No answer is limited to less than this by what a server said or has room for: a few sentences.
+pub(crate) const MIN_ANSWER_TOKENS: u64 = 256;
+
+/// What has no room beside a longer answer than this may have some beside a shorter one. Most answers are shorter anyway.
+const LONG_ANSWER_TOKENS: u64 = 2_048;
 
 /// What stands before a number that is a limit.
 const LIMITS: [&str; 17] = [
@@ -43,7 +46,7 @@ const LIMITS: [&str; 17] = [
 const LIMITS_BEHIND: [&str; 4] = ["maximum", "tokens maximum", "limit", "context"];
 
 /// How a server says that it does not stream.
-const STREAMING_REFUSED: [&str; 11] = [
+const STREAMING_REFUSED: [&str; 9] = [
     "support",
     "not allowed",
     "not permitted",
@@ -51,8 +54,6 @@ const STREAMING_REFUSED: [&str; 11] = [
     "not enabled",
     "not available",
     "verified",
-    "must be",
-    "should be",
     "extra",
     "unrecognized",
 ];
@@ -64,6 +65,8 @@ pub enum About {
     Length,
     /// Something in it, which the words may name.
     Form,
+    /// A call that the model has written.
+    Call,
     /// What it would cost.
     Price,
     /// Nothing that is known here; the words may name something in it all the same.
@@ -114,26 +117,28 @@ pub fn lesson(about: About, said: &ProviderError, dialect: &Dialect, sent: &Sent
     let param = said.param.as_deref().unwrap_or_default();
     let complaint = Complaint { words: format!("{} {param}", said.words).to_lowercase() };
     let learned = match about {
-        About::Length => complaint.shorter_answer(dialect, sent).or_else(|| complaint.too_long(dialect, sent)),
+        About::Length => complaint.no_room_for_answer(dialect, sent).or_else(|| complaint.too_long(dialect, sent)),
+        About::Call => complaint.no_call_wanted(dialect, sent),
         About::Price => complaint.affordable(dialect, sent),
         About::Fault => complaint
             .answer_limit(dialect)
             .or_else(|| complaint.marks(dialect))
             .or_else(|| complaint.instructions(dialect, sent))
             .or_else(|| complaint.no_text(dialect, sent))
-            .or_else(|| complaint.tools(dialect, sent)),
+            .or_else(|| complaint.tools(about, dialect, sent)),
+        // Whoever refuses a field may list those that there are and must be.
         About::Form | About::Unknown => complaint
-            .answer_limit(dialect)
+            .field(dialect, sent)
+            .or_else(|| complaint.answer_limit(dialect))
             .or_else(|| complaint.shorter_answer(dialect, sent))
             .or_else(|| complaint.marks(dialect))
-            .or_else(|| complaint.field(dialect, sent))
             .or_else(|| complaint.signatures(dialect, sent))
             .or_else(|| complaint.reasoning(dialect, sent))
             .or_else(|| complaint.instructions(dialect, sent))
             .or_else(|| complaint.no_text(dialect, sent))
             .or_else(|| complaint.call_ids(dialect, sent))
             .or_else(|| complaint.schemas(dialect, sent))
-            .or_else(|| complaint.tools(dialect, sent)),
+            .or_else(|| complaint.tools(about, dialect, sent)),
     }?;
     let shortens = learned.context_tokens != dialect.context_tokens;
     Some(Lesson { dialect: learned, shortens, lasts: matches!(about, About::Length | About::Form) })
@@ -187,8 +192,11 @@ impl Complaint {
 
     /// The numbers in the words, those in brackets only if they stand there alone: there are sums of what stands outside.
     fn numbers(&self) -> Vec<Number> {
-        let words = without_sums(&self.words);
-        let (mut numbers, mut rest) = (Vec::new(), words.as_str());
+        Self::numbers_in(&without_sums(&self.words))
+    }
+
+    fn numbers_in(words: &str) -> Vec<Number> {
+        let (mut numbers, mut rest) = (Vec::new(), words);
         let is_part = |character: char| character.is_ascii_digit() || character == ',' || character == '_';
         while let Some(at) = rest.find(|character: char| character.is_ascii_digit()) {
             let (before, from) = rest.split_at_checked(at).unwrap_or((rest, ""));
@@ -198,10 +206,12 @@ impl Complaint {
             let behind = after.get(..next).unwrap_or_default();
             // "128000 tokens maximum", but not the beginning of the next sentence.
             let behind = behind.split(['.', ';', ',']).next().unwrap_or_default();
+            let is_of_name = before.ends_with(|character: char| character == '-' || character.is_ascii_alphabetic());
             let is_limit = LIMITS.iter().any(|word| before.contains(word))
+                || before.trim_end().ends_with('>')
                 || LIMITS_BEHIND.iter().any(|word| behind.trim_start().starts_with(word));
             if let Ok(value) = digits.replace([',', '_'], "").parse() {
-                numbers.push(Number { value, is_limit });
+                numbers.push(Number { value, is_limit: is_limit && !is_of_name });
             }
             rest = after;
         }
@@ -240,8 +250,14 @@ impl Complaint {
     /// One whose model cannot write as much as it was told that an answer may be.
     fn shorter_answer(&self, dialect: &Dialect, sent: &Sent) -> Option<Dialect> {
         let told = sent.answer_limit?;
-        let about_it =
-            self.says(&["max_tokens", "max_completion_tokens", "max tokens", "output tokens", "completion tokens"]);
+        let about_it = self.says(&[
+            "max_tokens",
+            "max_completion_tokens",
+            "max tokens",
+            "maximum tokens",
+            "output tokens",
+            "completion tokens",
+        ]);
         let too_much = [
             "too large",
             "too high",
@@ -255,10 +271,30 @@ impl Complaint {
             "larger than",
             "> ",
         ];
-        let fewer = self.numbers().into_iter().map(|number| number.value);
-        let fewer = fewer.filter(|number| (MIN_ANSWER_TOKENS..told).contains(number)).max().unwrap_or(told / 2);
-        let is_named = about_it && self.says(&too_much) && self.names(&[&told.to_string()]);
-        (is_named && fewer >= MIN_ANSWER_TOKENS).then(|| Dialect { answer_tokens: Some(fewer), ..dialect.clone() })
+        if !(about_it && self.says(&too_much)) {
+            return None;
+        }
+        // 512 is a limit of many and no status.
+        let is_status = |number: u64| STATUSES.contains(&number) && !number.is_power_of_two();
+        let fewer = self.numbers().into_iter().filter(|number| number.is_limit).map(|number| number.value);
+        match fewer.filter(|number| (MIN_ANSWER_TOKENS..told).contains(number) && !is_status(*number)).max() {
+            Some(fewer) => Some(Dialect { answer_tokens: Some(fewer), ..dialect.clone() }),
+            None => half(dialect, told).filter(|_| self.names(&[&told.to_string()])),
+        }
+    }
+
+    /// One that counts the longest answer with the prompt: to forget nothing is worth more than a long answer.
+    fn no_room_for_answer(&self, dialect: &Dialect, sent: &Sent) -> Option<Dialect> {
+        let told = sent.answer_limit.filter(|told| *told > LONG_ANSWER_TOKENS)?;
+        let counts_it = Self::numbers_in(&self.words).iter().any(|number| number.value == told)
+            || self.says(&["completion", "max_tokens", "max_new_tokens", "output tokens"]);
+        counts_it.then(|| half(dialect, told))?
+    }
+
+    /// One that refuses what its model did though it may not. It is told of that in no other way than that nothing is offered.
+    fn no_call_wanted(&self, dialect: &Dialect, sent: &Sent) -> Option<Dialect> {
+        let about_it = sent.fields.contains(&Field::ToolChoice) && self.says(&["tool choice is none"]);
+        about_it.then(|| without(dialect, Field::ToolChoice))
     }
 
     /// One that reckons with the longest answer that there could be, and says for how much of it there is money.
@@ -284,8 +320,12 @@ impl Complaint {
         let named = |field: &Field| match field {
             Field::StreamOptions => self.names(&["stream_options", "stream options", "include_usage"]),
             Field::ToolChoice => self.names(&["tool_choice", "tool choice"]),
-            // A stream that broke is called unexpected, invalid and more: only what speaks of the wish for one counts.
-            Field::Stream => self.names(&["stream", "streaming"]) && self.says(&STREAMING_REFUSED),
+            // A stream that broke is called unexpected, invalid and more: only what speaks of the wish for one counts. What must be beside
+            // one may be a limit.
+            Field::Stream => {
+                let must_be = self.says(&["must be", "should be"]) && !self.names(&["max_tokens"]);
+                self.names(&["stream", "streaming"]) && (must_be || self.says(&STREAMING_REFUSED))
+            }
             Field::Tools => false,
         };
         let field = Field::ALL.into_iter().filter(|field| sent.fields.contains(field)).find(named)?;
@@ -404,11 +444,13 @@ impl Complaint {
         }
     }
 
-    fn tools(&self, dialect: &Dialect, sent: &Sent) -> Option<Dialect> {
-        let tools =
-            self.names(&["tool", "tools", "tool_calls", "tool_use", "function", "functions", "function_call", "jinja"]);
-        let refused =
-            tools && (self.refuses() || self.says(&["requires", "no endpoints", "enable", "too many", "too long"]));
+    fn tools(&self, about: About, dialect: &Dialect, sent: &Sent) -> Option<Dialect> {
+        // What fails may be a function that the server itself is, or has too much to do.
+        let of_ours = about != About::Fault;
+        let tools = self.names(&["tool", "tools", "tool_calls", "tool_use", "jinja"])
+            || (of_ours && self.names(&["function", "functions", "function_call"]));
+        let too_many = of_ours && self.names(&["tools", "functions"]) && self.says(&["too many"]);
+        let refused = tools && (self.refuses() || self.says(&["requires", "no endpoints", "enable"]) || too_many);
         let roles = self.says(&["alternat"]) || (self.names(&["role", "roles"]) && self.refuses());
         let has_tools = sent.fields.contains(&Field::Tools) || sent.calls;
         (has_tools && (refused || (roles && sent.calls)) && dialect.sends(Field::Tools))
@@ -460,6 +502,12 @@ impl Complaint {
             })
         })
     }
+}
+
+/// Half of the answer that was told, in this turn: nobody said how much is right.
+fn half(dialect: &Dialect, told: u64) -> Option<Dialect> {
+    let half = told / 2;
+    (half >= MIN_ANSWER_TOKENS).then(|| Dialect { answer_tokens_now: Some(half), ..dialect.clone() })
 }
 
 fn without(dialect: &Dialect, field: Field) -> Dialect {

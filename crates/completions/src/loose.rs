@@ -26,12 +26,14 @@ pub(crate) fn chunks(value: Value, names_error: bool) -> Vec<Chunk<'static>> {
 /// What some gateways put around an answer.
 const AROUND: [&str; 4] = ["data", "output", "result", "response"];
 
-/// An answer without what is around it.
-fn unwrapped(value: Value) -> Value {
+/// An answer without what is around it, unless that is an error.
+fn unwrapped(value: Value, names_error: bool) -> Value {
+    let choices = |name: &str| value.get(name).and_then(|within| within.get("choices")?.as_array());
+    let around = AROUND.into_iter().find_map(|name| Some((name, choices(name)?)));
+    let Some((name, choices)) = around.filter(|_| value.get("choices").is_none()) else { return value };
+    let is_well = matches!(ProviderError::in_chunk(&value, !choices.is_empty(), names_error), Reported::Nothing);
     let Value::Object(mut fields) = value else { return value };
-    let has_choices = |value: &Value| value.get("choices").is_some_and(Value::is_array);
-    let around = AROUND.into_iter().find(|name| fields.get(*name).is_some_and(has_choices));
-    match around.filter(|_| !fields.contains_key("choices")).and_then(|name| fields.remove(name)) {
+    match is_well.then(|| fields.remove(name)).flatten() {
         Some(Value::Object(mut within)) => {
             if let Some(usage) = fields.remove("usage") {
                 within.entry("usage").or_insert(usage);
@@ -43,7 +45,7 @@ fn unwrapped(value: Value) -> Value {
 }
 
 fn chunk(value: Value, names_error: bool) -> Chunk<'static> {
-    let value = unwrapped(value);
+    let value = unwrapped(value, names_error);
     let listed = match value.get("choices") {
         Some(Value::Array(choices)) => choices.iter().any(Value::is_object),
         Some(choice) => choice.is_object(),

@@ -21,11 +21,11 @@ const WORDS: [&str; 14] = [
     "msg",
     "errordescription",
     "detail",
-    "description",
     "errormessage",
     "errormsg",
     "statusmsg",
     "statusmessage",
+    "description",
     "reason",
     "title",
     "text",
@@ -33,7 +33,7 @@ const WORDS: [&str; 14] = [
     "errorcode",
 ];
 /// Of these, what makes an object a message about something: the others are fields of much else.
-const CERTAIN_WORDS: usize = 9;
+const CERTAIN_WORDS: usize = 8;
 /// Where they have codes.
 const CODES: [&str; 8] = ["code", "type", "status", "reason", "errorcode", "errortype", "statuscode", "errcode"];
 /// Of these, what says how it went when it stands beside words.
@@ -137,13 +137,15 @@ impl ProviderError {
         }
         let kinds =
             ["object", "type", "status"].map(|name| fields.get(name).and_then(Value::as_str).unwrap_or_default());
-        if names_error || kinds.iter().any(|kind| is_bad(kind)) || exception(fields).is_some() {
+        if names_error || kinds.iter().any(|kind| kind.eq_ignore_ascii_case("error")) || exception(fields).is_some() {
             return Reported::Error(Self::read(chunk, MAX_DEPTH));
         }
         let has_words = WORDS.iter().take(CERTAIN_WORDS).any(|name| field(fields, name).is_some());
         // A chunk has no words beside its choices: an object that has some instead may be an error.
         let is_chunk = fields.get("choices").or_else(|| fields.get("usage")).is_some_and(says_something);
         match outcome(fields) {
+            // What failed may have been a tool of the server's, and the model goes on.
+            _ if kinds.iter().any(|kind| is_bad(kind)) => Reported::Perhaps(Self::read(chunk, MAX_DEPTH)),
             _ if is_sign_of_life(chunk) => Reported::Nothing,
             Outcome::Bad if has_words || is_failure(fields) => Reported::Error(Self::read(chunk, MAX_DEPTH)),
             Outcome::Unknown if has_words && !is_chunk => Reported::Perhaps(Self::read(chunk, MAX_DEPTH)),

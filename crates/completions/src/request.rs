@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json, value::RawValue};
 
 use crate::{
     dialect::{AnswerLimit, Dialect, Field, Instructions, Marks, NoText, Schemas, SentBack},
-    learning::Sent,
+    learning::{MIN_ANSWER_TOKENS, Sent},
     names::{self, CallIds},
     schema, turns,
 };
@@ -221,7 +221,8 @@ impl ChatRequest<'_> {
         ];
         sent.fields = fields.into_iter().filter_map(|(field, is_sent)| is_sent.then_some(field)).collect();
         let stream_options = usage.then_some(StreamOptions { include_usage: true });
-        let limit = ANSWER_TOKENS.min(dialect.answer_tokens.unwrap_or(u64::MAX)).min(self.answer_tokens).max(1);
+        let limits = [dialect.answer_tokens, dialect.answer_tokens_now, Some(self.answer_tokens)];
+        let limit = limits.into_iter().flatten().fold(ANSWER_TOKENS, u64::min).max(MIN_ANSWER_TOKENS);
         let told = |how: AnswerLimit| (dialect.answer_limit == how).then_some(limit);
         let (max_tokens, max_completion_tokens) =
             (told(AnswerLimit::MaxTokens), told(AnswerLimit::MaxCompletionTokens));
@@ -447,6 +448,22 @@ mod tests {
             })
         );
         assert_eq!(sent.fields, [Field::Stream, Field::StreamOptions, Field::Tools]);
+    }
+
+    #[test]
+    fn an_answer_has_room_for_some_sentences_however_little_its_context_holds() {
+        let request = ChatRequest {
+            model: "m",
+            server: "s",
+            instructions: "",
+            parts: vec![Part::User("q".into())],
+            tools: Vec::new(),
+            may_call: true,
+            answer_tokens: 10,
+        };
+        let dialect = Dialect { answer_limit: AnswerLimit::MaxTokens, ..Dialect::default() };
+        let (_, sent) = request.write(&dialect).unwrap();
+        assert_eq!(sent.answer_limit, Some(256));
     }
 
     #[test]

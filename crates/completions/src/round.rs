@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use memchr::memmem::find;
+use memchr::memmem::find_iter;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 use sse::EventTooLong;
@@ -81,6 +81,7 @@ pub struct Round {
     reasoning_field: Option<&'static str>,
     /// Where in the reasoning that between tags begins.
     tagged_from: Option<usize>,
+    closing: Closing,
     /// The choice that is read.
     choice: Option<i64>,
     /// There was a place in it for what the model says.
@@ -118,7 +119,7 @@ impl Round {
     /// The server's last words, if they may be an error: for whoever waits for more in vain.
     #[must_use]
     pub fn doubt(&self) -> Option<CompletionError> {
-        self.doubt.clone().map(CompletionError::Provider)
+        self.doubt.clone().filter(|_| self.finish_reason.is_none()).map(CompletionError::Provider)
     }
 
     /// What of the answer is to be sent back to the same server with it, by the names of the message's fields: `reasoning_content`,
@@ -153,8 +154,9 @@ impl Round {
         self.body = body;
         self.close(pieces);
         self.unless_finished(read)?;
-        if let Some(doubt) = self.doubt().filter(|_| self.finish_reason.is_none() || !self.has_begun()) {
-            return Err(doubt);
+        // A model that has stopped without a word was stopped by what its server said.
+        if let Some(doubt) = self.doubt.clone().filter(|_| self.finish_reason.is_none() || !self.has_begun()) {
+            return Err(CompletionError::Provider(doubt));
         }
         let is_whole = self.body.is_one_object() && self.is_completion;
         if self.done || self.finish_reason.is_some() || is_whole {
@@ -298,7 +300,7 @@ impl Round {
                 self.say(&split);
                 pieces.append(&mut split);
             }
-            self.reconsider(before, pieces);
+            self.look_for_closing(before);
         }
         if let Some(text) = delta.refusal.filter(spoken) {
             self.say_text(text.into_owned(), pieces);
@@ -309,28 +311,55 @@ impl Round {
         if self.text.len() + self.reasoning.len() > MAX_ANSWER_BYTES {
             return Err(CompletionError::AnswerTooLong);
         }
-        self.assembly.read_all(&mut self.tool_calls, delta.tool_calls.unwrap_or_default())
+        let read = self.assembly.read_all(&mut self.tool_calls, delta.tool_calls.unwrap_or_default());
+        self.reconsider(pieces);
+        read
     }
 
-    /// Some models begin with reasoning and close a tag that their server had opened for them. It stands on a line of its own.
-    fn reconsider(&mut self, before: usize, pieces: &mut Vec<Piece>) {
-        if !self.reasoning.is_empty() {
+    /// Some models begin with reasoning and close a tag that their server had opened for them. It stands on a line of its own. `before`: where
+    /// the text ended before its last piece.
+    fn look_for_closing(&mut self, before: usize) {
+        if self.closing != Closing::Awaited {
+            return;
+        }
+        // Reasoning that came in its own place, or between tags, is closed.
+        if !self.reasoning.is_empty() || self.thinking.was_opened() {
+            self.closing = Closing::RuledOut;
             return;
         }
         // The tag may have come in pieces, and the end of its line behind it.
         let from = before.saturating_sub(CLOSING.len() + 1);
-        let Some(at) = find(self.text.as_bytes().get(from..).unwrap_or_default(), CLOSING) else { return };
-        let Some((thought, rest)) = self.text.split_at_checked(from + at) else { return };
-        let rest = rest.get(CLOSING.len()..).unwrap_or_default();
-        let is_line = thought.trim_end_matches(' ').ends_with('\n') && rest.starts_with(['\n', '\r']);
-        // Whoever opens it as well talks about it.
-        if is_line && !thought.contains("<think") {
-            (self.reasoning, self.text) = (thought.to_owned(), rest.trim_start().to_owned());
-            if self.text.is_empty() {
-                self.thinking = Thinking::closed();
-            }
-            pieces.push(Piece::Reconsidered);
+        let is_line = |at: &usize| {
+            let Some((before, rest)) = self.text.split_at_checked(*at) else { return false };
+            let rest = rest.get(CLOSING.len()..).unwrap_or_default();
+            before.trim_end_matches(' ').ends_with('\n') && rest.starts_with(['\n', '\r'])
+        };
+        let tags = find_iter(self.text.as_bytes().get(from..).unwrap_or_default(), CLOSING);
+        let Some(at) = tags.map(|at| from + at).find(is_line) else { return };
+        let thought = self.text.get(..at).unwrap_or_default();
+        // Whoever opens it as well talks about it, and so does whoever shows it as code.
+        let is_shown = thought.contains("<think") || thought.matches(FENCE).count() % 2 == 1;
+        self.closing = if is_shown { Closing::RuledOut } else { Closing::Seen(at) };
+    }
+
+    /// What stands before a closing tag was reasoning if something follows. An answer that ends with the tag is an answer.
+    fn reconsider(&mut self, pieces: &mut Vec<Piece>) {
+        let Closing::Seen(at) = self.closing else { return };
+        if !self.reasoning.is_empty() {
+            self.closing = Closing::RuledOut;
+            return;
         }
+        let Some((thought, rest)) = self.text.split_at_checked(at) else { return };
+        let rest = rest.get(CLOSING.len()..).unwrap_or_default().trim_start();
+        if rest.is_empty() && self.tool_calls.is_empty() {
+            return;
+        }
+        self.closing = Closing::RuledOut;
+        (self.reasoning, self.text) = (thought.to_owned(), rest.to_owned());
+        if self.text.is_empty() {
+            self.thinking = Thinking::closed();
+        }
+        pieces.push(Piece::Reconsidered);
     }
 
     fn say_text(&mut self, text: String, pieces: &mut Vec<Piece>) {
@@ -359,8 +388,22 @@ enum Reason {
     None,
 }
 
+/// Whether a tag is closed that only the server can have opened. The first that may be one decides, so that no text is searched twice.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+enum Closing {
+    /// It may come.
+    #[default]
+    Awaited,
+    /// It is there in the text, and nothing behind it yet.
+    Seen(usize),
+    /// There is none.
+    RuledOut,
+}
+
 /// How reasoning ends that was written into the answer.
 const CLOSING: &[u8] = b"</think>";
+/// What stands before and behind code.
+const FENCE: &str = "```";
 /// The model had no more room.
 const LENGTH: &str = "length";
 /// The model has said all it wanted.

@@ -23,40 +23,49 @@ enum Place {
 
 /// Splits an answer as it comes.
 #[derive(Clone, Debug)]
-pub(crate) struct Thinking(Place);
+pub(crate) struct Thinking {
+    place: Place,
+    was_opened: bool,
+}
 
 impl Default for Thinking {
     fn default() -> Self {
-        Self(Place::Beginning(String::new()))
+        Self { place: Place::Beginning(String::new()), was_opened: false }
     }
 }
 
 impl Thinking {
     /// Right after a closing tag.
     pub(crate) const fn closed() -> Self {
-        Self(Place::After)
+        Self { place: Place::After, was_opened: true }
+    }
+
+    /// Whether there was an opening tag at the beginning.
+    pub(crate) const fn was_opened(&self) -> bool {
+        self.was_opened
     }
 
     /// Whether whatever comes is text, so that nothing need be looked for.
     pub(crate) const fn is_over(&self) -> bool {
-        matches!(self.0, Place::Answer)
+        matches!(self.place, Place::Answer)
     }
 
     /// Reads what comes next.
     pub(crate) fn read(&mut self, text: &str, pieces: &mut Vec<Piece>) {
-        match &mut self.0 {
+        match &mut self.place {
             Place::Beginning(held) => {
                 held.push_str(text);
                 let held = held.clone();
                 let begun = held.trim_start().to_lowercase();
                 let opened = TAGS.into_iter().find(|tag| begun.starts_with(&format!("<{tag}>")));
                 if let Some(tag) = opened {
-                    self.0 = Place::Within { tag, held: String::new(), has_begun: false };
+                    self.was_opened = true;
+                    self.place = Place::Within { tag, held: String::new(), has_begun: false };
                     self.read(held.split_once('>').map_or("", |(_, rest)| rest), pieces);
                 } else if held.len() > MAX_BEGINNING_BYTES
                     || !TAGS.iter().any(|tag| format!("<{tag}>").starts_with(&begun))
                 {
-                    self.0 = Place::Answer;
+                    self.place = Place::Answer;
                     pieces.push(Piece::Text(held));
                 }
             }
@@ -78,14 +87,14 @@ impl Thinking {
                     }
                 }
                 if let Some(rest) = rest {
-                    self.0 = Place::After;
+                    self.place = Place::After;
                     self.read(&rest, pieces);
                 }
             }
             Place::After => {
                 let text = text.trim_start();
                 if !text.is_empty() {
-                    self.0 = Place::Answer;
+                    self.place = Place::Answer;
                     pieces.push(Piece::Text(text.to_owned()));
                 }
             }
@@ -95,7 +104,7 @@ impl Thinking {
 
     /// The answer is over: gives out what was held back. The tag that was opened and never closed, if so.
     pub(crate) fn finish(&mut self, pieces: &mut Vec<Piece>) -> Option<&'static str> {
-        match std::mem::replace(&mut self.0, Place::Answer) {
+        match std::mem::replace(&mut self.place, Place::Answer) {
             Place::Beginning(held) if !held.is_empty() => pieces.push(Piece::Text(held)),
             Place::Within { tag, held, .. } => {
                 if !held.is_empty() {

@@ -161,6 +161,18 @@ fn nothing_grows_without_end() {
     );
 }
 
+/// A text in pieces of so many characters, over and over.
+fn cut(text: &str, sizes: &[usize]) -> Vec<String> {
+    let (mut characters, mut pieces) = (text.chars().peekable(), Vec::new());
+    for size in sizes.iter().cycle() {
+        if characters.peek().is_none() {
+            break;
+        }
+        pieces.push(characters.by_ref().take(*size).collect());
+    }
+    pieces
+}
+
 /// What servers put where something else should be.
 fn json() -> impl Strategy<Value = Value> {
     let words =
@@ -262,6 +274,40 @@ proptest! {
         };
         let (ordinary, odd) = (body(&Value::Null), body(&json!("odd")));
         prop_assert_eq!(read_loosely(&[ordinary.as_bytes()]), read_loosely(&[odd.as_bytes()]));
+    }
+
+    #[test]
+    fn an_ordinary_answer_is_understood_however_the_model_cuts_it(
+        words in prop::collection::vec(prop::sample::select(vec![
+            "A", "<", "think", "<br>", "\n", "```", "{}", "null", "[DONE]", "data: ", "error", "\u{1f600}", "</", "message",
+        ]), 0..12),
+        calls in prop::collection::vec((prop::sample::select(vec!["t", "tt", "t_", "get", "get_t"]), json()), 0..4),
+        sizes in prop::collection::vec(1_usize..6, 1..8),
+    ) {
+        let said = format!("So {}", words.concat());
+        let mut deltas: Vec<Value> = cut(&said, &sizes).into_iter().map(|piece| json!({ "content": piece })).collect();
+        let mut meant = Vec::new();
+        for (index, (name, value)) in calls.iter().enumerate() {
+            let (id, arguments) = (format!("id{index}"), json!({ "a": value }).to_string());
+            let fragment = |fields: Value| json!({ "tool_calls": [fields] });
+            deltas.push(fragment(
+                json!({ "index": index, "id": id, "type": "function", "function": { "name": name, "arguments": "" } }),
+            ));
+            let pieces = cut(&arguments, &sizes).into_iter();
+            deltas.extend(pieces.map(|piece| fragment(json!({ "index": index, "function": { "arguments": piece } }))));
+            meant.push(json!([id, name, arguments]));
+        }
+        let reason = if calls.is_empty() { "stop" } else { "tool_calls" };
+        let chunk = |delta: &Value, reason: Option<&str>| {
+            event(&json!({ "choices": [{ "index": 0, "delta": delta, "logprobs": null, "finish_reason": reason }], "usage": null }))
+        };
+        let body: String = deltas.iter().map(|delta| chunk(delta, None)).collect();
+        let usage = json!({ "choices": [], "usage": { "prompt_tokens": 1, "completion_tokens": 2 } });
+        let body = format!("{body}{}{}data: [DONE]\n\n", chunk(&json!({}), Some(reason)), event(&usage));
+        let round = read(&[body.as_bytes()]).round;
+        prop_assert_eq!(&round["text"], &json!(said));
+        prop_assert_eq!(&round["calls"], &json!(meant));
+        prop_assert_eq!((&round["end"], &round["usage"]), (&json!("complete"), &json!([1, 2])));
     }
 
     #[test]

@@ -49,7 +49,8 @@ impl Refusal {
             Self::Unknown => Some(About::Unknown),
             Self::Fault => Some(About::Fault),
             Self::Quota => Some(About::Price),
-            Self::Slip | Self::Busy | Self::Key | Self::Forbidden | Self::Address | Self::Moved => None,
+            Self::Slip => Some(About::Call),
+            Self::Busy | Self::Key | Self::Forbidden | Self::Address | Self::Moved => None,
         }
     }
 }
@@ -93,13 +94,14 @@ const NOTHING_LEFT_TODAY: [&str; 14] = [
     "monthly",
     "usage limit",
 ];
-const TOO_LONG: [&str; 28] = [
+const TOO_LONG: [&str; 29] = [
     "context_length_exceeded",
     "context_window_exceeded",
     "maximum context length",
     "context length",
     "context window",
     "context size",
+    "context limit",
     "context_length",
     "prompt is too long",
     "prompt too long",

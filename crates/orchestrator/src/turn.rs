@@ -247,14 +247,16 @@ impl Turn<'_> {
         session.host().log(
             Severity::Info,
             "asking the model in another way",
-            serde_json::json!({ "run_id": session.run.id, "code": failure.code, "dialect": dialect }),
+            serde_json::json!({ "run_id": session.run.id, "code": failure.code, "dialect": &dialect }),
         );
         if lesson.shortens {
             self.too_long = Some((refused_tokens, failure));
         }
+        // What is of this turn only is not written, and nothing new to keep.
+        let is_new = dialect != self.dialect.to_json();
         self.dialect = lesson.dialect;
         self.lasting &= lesson.lasts;
-        self.learned = self.lasting;
+        self.learned = self.lasting && (self.learned || is_new);
         Ok(())
     }
 

@@ -37,6 +37,15 @@ async fn an_answer_is_complete_once_the_model_said_so_though_the_connection_stay
 }
 
 #[tokio::test(start_paused = true)]
+async fn words_that_the_server_says_beside_an_answer_that_ends_do_not_count_when_the_connection_breaks() {
+    let words = "data: {\"message\":\"cached\"}\n\n";
+    let pieces = [text("x"), words.to_owned(), end("stop")].map(Ok).into_iter().chain([Err("reset".to_owned())]);
+    let world = World::new([Answer::Stream(pieces.map(|piece| (5, piece)).collect())]);
+    let run = world.send("hi").await;
+    assert_eq!(world.read(run, 0).await.types(), ["state", "token", "complete"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_the_answer_cost_is_waited_for_and_an_answer_that_goes_on_is_heard() {
     let usage = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4}}\n\n";
     let world = World::new([Answer::Stream(vec![
