@@ -2,7 +2,8 @@
 //!
 //! The only place where a request waits for another one's work. Tasks of different requests in one guest instance cannot wake each other: the
 //! runtime under the SDK (wit-bindgen 0.57) knows events of the host only, of the request that waits for them. So whoever waits looks again and
-//! again, with a short sleep between; only who began the work is woken by it. That one may be cancelled in the middle: then the next takes over.
+//! again, with a short sleep between. So does who began the work: its task is polled only with the next event of the host, which the sleep is.
+//! Whoever does the work may be cancelled in the middle: then the next takes over.
 
 use std::{
     cell::RefCell,
@@ -12,9 +13,7 @@ use std::{
     time::Duration,
 };
 
-use futures::channel::oneshot;
-
-use crate::{Clock, within};
+use crate::Clock;
 
 /// How often, at first and in the end, one who waits looks: a fraction of what opening a database or asking a server takes, and little enough
 /// for the fifteen who may wait in an instance.
@@ -38,21 +37,18 @@ enum State<T> {
     Lost,
 }
 
-/// Does the work. Dropped before it has landed, it is lost. Whoever began it is woken by either.
-struct Pilot<T> {
-    flight: Rc<Flight<T>>,
-    _over: oneshot::Sender<()>,
-}
+/// Does the work. Dropped before it has landed, it is lost.
+struct Pilot<T>(Rc<Flight<T>>);
 
 impl<T> Pilot<T> {
     fn land(self, outcome: T) {
-        *self.flight.state.borrow_mut() = State::Landed(outcome);
+        *self.0.state.borrow_mut() = State::Landed(outcome);
     }
 }
 
 impl<T> Drop for Pilot<T> {
     fn drop(&mut self) {
-        let mut state = self.flight.state.borrow_mut();
+        let mut state = self.0.state.borrow_mut();
         if matches!(*state, State::Flying) {
             *state = State::Lost;
         }
@@ -102,12 +98,7 @@ impl<T: Clone + 'static> SingleFlight<T> {
     /// thousand is not to wait for a thousand attempts. The work goes on when nobody waits for it any more.
     pub async fn run<F: Future<Output = T> + 'static>(&self, clock: &impl Clock, work: impl Fn() -> F) -> T {
         loop {
-            let (flight, over) = self.joined(clock, &work);
-            if let Some(over) = over {
-                // Beside a timer: a request that waits for nothing but its own tasks, of which this one has not begun, ends the instance
-                // (wit-bindgen 0.57). The channel says nothing else than that it is over.
-                let _ = within(clock, MAX_FLIGHT, over).await;
-            }
+            let flight = self.joined(clock, &work);
             let mut look = *LOOKS.start();
             while flight.is_flying(clock.now()) {
                 clock.sleep(look).await;
@@ -121,21 +112,16 @@ impl<T: Clone + 'static> SingleFlight<T> {
         }
     }
 
-    /// The flight there is, or a new one; that ends what comes with it.
-    fn joined<F: Future<Output = T> + 'static>(
-        &self,
-        clock: &impl Clock,
-        work: impl FnOnce() -> F,
-    ) -> (Rc<Flight<T>>, Option<oneshot::Receiver<()>>) {
+    /// The flight there is, or a new one.
+    fn joined<F: Future<Output = T> + 'static>(&self, clock: &impl Clock, work: impl FnOnce() -> F) -> Rc<Flight<T>> {
         let now = clock.now();
         if let Some(flight) = self.0.borrow().upgrade().filter(|flight| flight.is_flying(now)) {
-            return (flight, None);
+            return flight;
         }
         let flight = Rc::new(Flight { began: now, state: RefCell::new(State::Flying) });
         *self.0.borrow_mut() = Rc::downgrade(&flight);
-        let (ends, over) = oneshot::channel();
-        let (pilot, work) = (Pilot { flight: Rc::clone(&flight), _over: ends }, work());
+        let (pilot, work) = (Pilot(Rc::clone(&flight)), work());
         clock.spawn(async move { pilot.land(work.await) });
-        (flight, Some(over))
+        flight
     }
 }

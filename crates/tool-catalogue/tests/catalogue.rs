@@ -15,6 +15,8 @@ use tool_catalogue::{Catalogue, Listed, Memory, Offerable, RemoteServer, Server,
 /// How long lists count, and are used without counting.
 const FRESH: Duration = Duration::from_secs(10);
 const STALE: Duration = Duration::from_secs(60);
+/// Nobody waits longer for what is kept: it is read by one of those who come at once.
+const AT_ONCE: Duration = Duration::from_millis(5);
 
 /// An installation: a database, and what is outside.
 struct Installation {
@@ -91,7 +93,8 @@ fn a_new_installation_asks_each_server_once_for_all_who_come_at_once_and_keeps_w
         assert_eq!(outside.asked(), ["mcp-clock.spin.internal tools/list", "mcp-mail.spin.internal tools/list"]);
         assert_eq!(house.kept().await, ["clock_act", "mail_act"]);
         let (listed, took) = timed(&house.instance(), &outside).await;
-        assert_eq!((names(&listed).len(), took, outside.asked().len()), (2, Duration::ZERO, 0), "others read it");
+        assert_eq!((names(&listed).len(), outside.asked().len()), (2, 0), "others read it");
+        assert!(took < AT_ONCE, "{took:?}");
     });
 }
 
@@ -106,7 +109,8 @@ fn what_is_stale_is_used_at_once_and_made_anew_beside() {
         house.pass(FRESH).await;
         for instance in [&instance, &house.instance()] {
             let (listed, took) = timed(instance, &outside).await;
-            assert_eq!((names(&listed), took), (vec!["clock_act"], Duration::ZERO));
+            assert_eq!(names(&listed), ["clock_act"]);
+            assert!(took < AT_ONCE, "{took:?}");
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
         assert_eq!(names(&instance.listed().await.unwrap()), ["clock_act", "clock_more"]);
@@ -176,7 +180,8 @@ fn a_new_server_that_hangs_keeps_nobody_from_the_tools_of_the_others() {
         outside.set("wiki.example.org", ToolServer::of(&["read"]));
         house.pass(FRESH).await;
         let instance = house.instance();
-        assert_eq!(timed(&instance, &outside).await.1, Duration::ZERO, "from then on nobody waits for it");
+        let (_, took) = timed(&instance, &outside).await;
+        assert!(took < AT_ONCE, "from then on nobody waits for it: {took:?}");
         tokio::time::sleep(Duration::from_millis(200)).await;
         assert_eq!(names(&instance.listed().await.unwrap()), ["clock_act", "wiki_read"]);
     });
