@@ -23,9 +23,19 @@ pub(crate) fn number(value: &str) -> Option<f32> {
     measure(value).map(|(number, unit)| if unit == "%" { number / 100.0 } else { number })
 }
 
+/// A number that a value begins with, and its unit. What is calculated counts if there is nothing to calculate.
 pub(crate) fn measure(value: &str) -> Option<(f32, &str)> {
     let value = value.trim_start();
-    let value = value.strip_prefix("calc(").map_or(value, str::trim_start);
+    match value.strip_prefix("calc(") {
+        Some(inner) => {
+            let (number, unit, rest) = measured(inner.trim_start())?;
+            rest.trim_start().starts_with(')').then_some((number, unit))
+        }
+        None => measured(value).map(|(number, unit, _)| (number, unit)),
+    }
+}
+
+fn measured(value: &str) -> Option<(f32, &str, &str)> {
     let mut end = 0;
     for (at, c) in value.char_indices() {
         let belongs = match c {
@@ -39,12 +49,18 @@ pub(crate) fn measure(value: &str) -> Option<(f32, &str)> {
         end = at.saturating_add(1);
     }
     let (number, rest) = value.split_at_checked(end)?;
-    let unit = rest.split(|c: char| !(c.is_ascii_alphabetic() || c == '%')).next().unwrap_or_default();
-    Some((number.parse().ok()?, unit))
+    let end = rest.find(|c: char| !(c.is_ascii_alphabetic() || c == '%')).unwrap_or(rest.len());
+    let (unit, rest) = rest.split_at_checked(end)?;
+    Some((number.parse().ok()?, unit, rest))
 }
 
 /// The words of a value; what is in brackets belongs together.
 pub(crate) fn words(value: &str) -> impl Iterator<Item = &str> {
+    parts(value, ' ')
+}
+
+/// What stands between signs of this kind that are in no brackets.
+fn parts(value: &str, sign: char) -> impl Iterator<Item = &str> {
     let mut depth = 0_usize;
     value.split(move |c: char| {
         match c {
@@ -52,13 +68,29 @@ pub(crate) fn words(value: &str) -> impl Iterator<Item = &str> {
             ')' => depth = depth.saturating_sub(1),
             _ => {}
         }
-        c == ' ' && depth == 0
+        c == sign && depth == 0
     })
+}
+
+/// What a function is given, from behind the bracket with which that begins.
+fn given(text: &str) -> &str {
+    let mut depth = 0_usize;
+    let end = text.find(|c: char| {
+        match c {
+            '(' => depth = depth.saturating_add(1),
+            ')' if depth == 0 => return true,
+            ')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        false
+    });
+    end.and_then(|end| text.get(..end)).unwrap_or(text)
 }
 
 /// Whether an `inset` leaves nothing, from its first edge on: they go around from the top, and what is not said is as on the other side.
 pub(crate) fn is_all_inset(edges: &str) -> bool {
-    let edges = edges.split(')').next().unwrap_or_default();
+    // What stands behind `round` is how round its corners are.
+    let edges = given(edges).split(" round").next().unwrap_or_default();
     let edges: Vec<f32> = words(edges).filter(|edge| !edge.is_empty()).take(4).map(inset_percent).collect();
     let at = |place: usize| edges.get(place).copied();
     let top = at(0).unwrap_or(0.0);
@@ -71,11 +103,25 @@ fn inset_percent(edge: &str) -> f32 {
     measure(edge).filter(|(_, unit)| *unit == "%").map_or(0.0, |(number, _)| number)
 }
 
-/// Whether all corners of a polygon are where the first is.
+/// Whether all corners of a polygon are where the first is. Where one is that has to be calculated, nobody knows.
 pub(crate) fn is_one_point(corners: &str) -> bool {
-    let corners = corners.split(')').next().unwrap_or_default();
-    let mut corners =
-        corners.split(',').map(str::trim).filter(|corner| corner.starts_with(|c: char| c.is_ascii_digit()));
-    let first = corners.next();
-    first.is_some() && corners.all(|corner| Some(corner) == first)
+    let corners = parts(given(corners), ',').map(str::trim).filter(|corner| !matches!(*corner, "nonzero" | "evenodd"));
+    let corners: Option<Vec<_>> = corners.map(corner).collect();
+    corners.is_some_and(|corners| match corners.split_first() {
+        Some((first, others)) => !others.is_empty() && others.iter().all(|corner| corner == first),
+        None => false,
+    })
+}
+
+/// Where a corner is, if that is said in plain numbers.
+fn corner(corner: &str) -> Option<Vec<(f32, &str)>> {
+    let edges = words(corner).filter(|edge| !edge.is_empty());
+    edges
+        .map(|edge| match measured(edge)? {
+            // Nothing is nothing in every unit.
+            (0.0, _, "") => Some((0.0, "")),
+            (number, unit, "") => Some((number, unit)),
+            _ => None,
+        })
+        .collect()
 }

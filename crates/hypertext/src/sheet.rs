@@ -8,10 +8,14 @@ use std::{
 
 use crate::style::Style;
 
-/// How many rules are kept that can hide something. Large pages with their styles in themselves have some hundred.
+/// How many rules are kept that can hide something together with others, by colours, or show it again. Large pages with their styles in themselves
+/// have some hundred.
 const RULES_MAX: usize = 2_000;
+/// How many are kept with those that hide by themselves: some megabytes of them. If there are more, nothing is compared any more.
+const HIDING_RULES_MAX: usize = 10_000;
 /// How many comparisons the rules and the elements of a document may cost: a twentieth of a second of them. Large pages need some hundred thousand.
-/// Of elements that come later, those count as hidden that a rule is about: no page can buy with its length that what it hides is read.
+/// Of elements that come later, those count as hidden that a rule is about which hides by itself: no page can buy with its length that what it
+/// hides so is read.
 const COMPARISONS_MAX: usize = 4_000_000;
 /// How many classes of an element are looked at.
 const CLASSES_MAX: usize = 30;
@@ -30,7 +34,11 @@ pub(crate) struct Sheet {
     /// Where in the list a rule is, by its text; and which are about a class, a name, or an id.
     known: HashMap<String, usize>,
     places: HashMap<String, Vec<usize>>,
-    /// The same of those that are too many and may hide something.
+    /// Which classes, names and ids rules are about that hide by themselves.
+    hiding: HashSet<String>,
+    /// There are more of these than are kept.
+    is_overfull: bool,
+    /// Which of them other rules are about that are not kept, so that nobody knows what colours they have.
     unread: HashSet<String>,
     /// How much may still be compared.
     left: Cell<usize>,
@@ -63,7 +71,7 @@ impl Sheet {
             if prelude.starts_with('@') {
                 let is_for_all = FOR_ALL.iter().any(|start| {
                     prelude.strip_prefix(start).is_some_and(|rest| start.starts_with("@l") || rest.trim().is_empty())
-                }) || (prelude.starts_with("@supports") && !prelude.contains("not"));
+                }) || prelude.strip_prefix("@supports").is_some_and(is_supported_by_all);
                 if let Some(depth) = depth.checked_sub(1).filter(|_| is_for_all) {
                     self.read(body, depth);
                 }
@@ -77,19 +85,25 @@ impl Sheet {
     }
 
     fn add(&mut self, selector: &str, style: Style) {
-        if let Some((_, known)) = self.known.get(selector).and_then(|at| self.rules.get_mut(*at)) {
-            *known = known.then(&style);
+        if let Some((known, said)) = self.known.get(selector).and_then(|at| self.rules.get_mut(*at)) {
+            *said = said.then(&style);
+            self.hiding.extend(known.parts.last().filter(|_| style.hides()).cloned());
             return;
         }
-        let Some(mut parsed) = Selector::read(selector) else { return };
-        if self.rules.len() >= RULES_MAX {
-            self.unread.extend(parsed.parts.pop().filter(|_| style.may_hide()));
-            return;
-        }
+        let Some(parsed) = Selector::read(selector) else { return };
+        let Some(last) = parsed.parts.last() else { return };
         let at = self.rules.len();
-        if let Some(last) = parsed.parts.last() {
-            self.places.entry(last.clone()).or_default().push(at);
+        if style.hides() {
+            self.hiding.insert(last.clone());
+            if at >= HIDING_RULES_MAX {
+                self.is_overfull = true;
+                return;
+            }
+        } else if at >= RULES_MAX {
+            self.unread.insert(last.clone());
+            return;
         }
+        self.places.entry(last.clone()).or_default().push(at);
         self.known.insert(selector.to_owned(), at);
         self.rules.push((parsed, style));
     }
@@ -109,23 +123,23 @@ impl Sheet {
         // Style sheets of pages without a doctype do not tell apart upper and lower case.
         parts.iter_mut().for_each(|part| part.make_ascii_lowercase());
         let places: Vec<&Vec<usize>> = parts.iter().filter_map(|part| self.places.get(part)).collect();
-        let is_known =
-            !parts.iter().any(|part| self.unread.contains(part)) && self.pay(places.iter().map(|at| at.len()));
-        if !is_known {
-            return Style { is_gone: true, ..style };
+        let has_any = |of: &HashSet<String>| parts.iter().any(|part| of.contains(part));
+        let unknown = || Style { is_gone: has_any(&self.hiding), ..Style::default() }.of_unknown_colours();
+        if self.is_overfull || !self.pay(places.iter().map(|at| at.len())) {
+            return unknown();
         }
         let mut found: Vec<usize> = places.into_iter().flatten().copied().collect();
         found.sort_unstable();
         found.dedup();
         for (selector, said) in found.into_iter().filter_map(|at| self.rules.get(at)) {
             if !self.pay([selector.parts.len().saturating_mul(parts.len())]) {
-                return Style { is_gone: true, ..style };
+                return unknown();
             }
             if selector.parts.iter().all(|part| parts.contains(part)) {
                 style = style.then(said);
             }
         }
-        style
+        if has_any(&self.unread) { style.of_unknown_colours() } else { style }
     }
 }
 
@@ -158,11 +172,23 @@ impl Selector {
     }
 }
 
-/// A selector without what every element stands in.
+/// Whether a condition of `@supports` is one that all browsers meet, as far as that is known: what is asked of one maker's browsers is not, nor what
+/// must not be. Names of one's own (`--x`) are for all.
+fn is_supported_by_all(condition: &str) -> bool {
+    let condition = condition.replace(' ', "").replace("(--", "(");
+    !["not", "(-", "selector("].iter().any(|part| condition.contains(part))
+}
+
+/// A selector without what every element stands in. What has to stand in that directly depends on others, as `body > header` does.
 fn of_itself(selector: &str) -> String {
     let selector = selector.replace('>', " > ");
     let parts: Vec<&str> = selector.split_whitespace().collect();
     let outer = parts.iter().take_while(|part| matches!(**part, "html" | "body" | ":root" | "*" | ">")).count();
+    let outer = match parts.get(..outer) {
+        Some([.., "*", ">"]) => outer,
+        Some([.., ">"]) => outer.saturating_sub(1),
+        _ => outer,
+    };
     let inner = parts.get(outer..).filter(|inner| !inner.is_empty()).unwrap_or(&parts).join(" ");
     inner.strip_prefix('*').filter(|rest| rest.starts_with(['.', '#'])).map_or_else(|| inner.clone(), str::to_owned)
 }

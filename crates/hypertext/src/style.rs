@@ -7,6 +7,8 @@ use crate::{
 
 /// Smaller text, in pixels, is not read by anybody.
 const TINY_PX: f32 = 2.0;
+/// A percent of the size of text.
+const PERCENT_OF_TEXT_PX: f32 = 0.16;
 /// A box of this size holds no text.
 const EMPTY_PX: f32 = 1.0;
 /// Further away than this is not on the screen.
@@ -16,7 +18,11 @@ const FAR_RIGHT_PX: f32 = 5_000.0;
 /// A line that begins so far in begins outside of its box: all of it, in percent.
 const INDENT_PX: f32 = 1_000.0;
 /// Letters that are pushed together by more than their width lie on each other.
-const TOGETHER_PX: f32 = -10.0;
+const TOGETHER_EM: f32 = -0.625;
+/// How large letters are taken for whose size is not said beside how far they are apart: headlines are no larger.
+const HEADLINE_PX: f32 = 160.0;
+/// And at least so large, since a text in a box without size says its own.
+const LETTER_PX: f32 = 16.0;
 /// Less of an element is not seen.
 const OPACITY_MIN: f32 = 0.1;
 
@@ -36,6 +42,16 @@ pub(crate) struct Style {
     pub(crate) background: Option<Ink>,
 }
 
+/// What becomes of what is larger than its box.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+enum Overflow {
+    #[default]
+    Seen,
+    /// One can go there.
+    Scrolled,
+    Cut,
+}
+
 /// How large text is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Size {
@@ -53,14 +69,25 @@ pub(crate) enum Ink {
 }
 
 impl Style {
-    /// Whether it can hide text that stands in it.
+    /// Whether it can hide text that stands in it, be it with what is said of others.
     pub(crate) fn may_hide(&self) -> bool {
         let is_plain = |ink: Option<Ink>| matches!(ink, Some(Ink::Plain(_)));
-        self.is_gone
-            || self.is_invisible.is_some()
-            || self.size == Some(Size::Tiny)
-            || is_plain(self.colour)
-            || is_plain(self.background)
+        self.hides() || self.is_invisible.is_some() || is_plain(self.colour) || is_plain(self.background)
+    }
+
+    /// Whether it hides text whatever is said of others.
+    pub(crate) fn hides(&self) -> bool {
+        self.is_gone || self.is_invisible == Some(true) || self.size == Some(Size::Tiny) || self.is_faint()
+    }
+
+    fn is_faint(&self) -> bool {
+        matches!(self.colour, Some(Ink::Plain(colour)) if colour.is_faint())
+    }
+
+    /// The same in colours that nobody knows; what hides stays.
+    pub(crate) fn of_unknown_colours(self) -> Self {
+        let colour = if self.is_faint() { self.colour } else { Some(Ink::Other) };
+        Self { colour, background: Some(Ink::Other), ..self }
     }
 
     /// What holds when this is said later.
@@ -111,12 +138,21 @@ struct Declared<'s> {
     has_image: bool,
     /// The background is seen through the letters.
     is_letters: bool,
-    cuts_off: [bool; 2],
-    is_empty: [bool; 4],
-    is_away: [bool; 7],
+    overflow: [Overflow; 2],
+    /// Its height and its width, and how much of them there may be.
+    is_empty: [bool; 2],
+    is_empty_at_most: [bool; 2],
+    has_least: [bool; 2],
+    /// It takes what room there is.
+    grows: bool,
+    is_away: [bool; 5],
+    /// On its left and above it, in pixels.
+    margin: [f32; 2],
+    padding: [f32; 2],
     /// Its text begins at its end.
     is_indented: bool,
-    is_pushed_together: bool,
+    letter_spacing: &'s str,
+    font_px: Option<f32>,
     is_shrunk: bool,
     is_moved: bool,
     clip: &'s str,
@@ -136,9 +172,14 @@ impl<'s> Declared<'s> {
             "opacity" => self.opacity = number(value).or(self.opacity),
             "filter" => self.filter = value,
             "content-visibility" => self.content_visibility = value,
-            "font-size" => self.size = size(value).or(self.size),
+            "font-size" => self.font(value),
             // `italic 0/0 serif`: the size is what may have a line height behind it.
-            "font" => self.size = value.split(' ').find_map(|part| size(part.split('/').next()?)).or(self.size),
+            "font" => {
+                let mut parts = value.split(' ').filter_map(|part| part.split('/').next());
+                if let Some(part) = parts.find(|part| size(part).is_some()) {
+                    self.font(part);
+                }
+            }
             "color" => self.colour = ink(value).or(self.colour),
             "-webkit-text-fill-color" => self.fill = ink(value).or(self.fill),
             "background-color" => self.background = ink(value).or(self.background),
@@ -149,13 +190,20 @@ impl<'s> Declared<'s> {
             }
             "background-image" => self.has_image = value != "none",
             "background-clip" | "-webkit-background-clip" => self.is_letters = value.contains("text"),
-            "overflow" => self.cuts_off = [!value.contains("visible"); 2],
-            "overflow-x" => set(&mut self.cuts_off, 0, value != "visible"),
-            "overflow-y" => set(&mut self.cuts_off, 1, value != "visible"),
+            "overflow" => {
+                let mut axes = words(value).map(overflow);
+                let x = axes.next().unwrap_or_default();
+                self.overflow = [x, axes.next().unwrap_or(x)];
+            }
+            "overflow-x" => set(&mut self.overflow, 0, overflow(value)),
+            "overflow-y" => set(&mut self.overflow, 1, overflow(value)),
             "height" => set(&mut self.is_empty, 0, is_empty(value)),
-            "max-height" => set(&mut self.is_empty, 1, is_empty(value)),
-            "width" => set(&mut self.is_empty, 2, is_empty(value)),
-            "max-width" => set(&mut self.is_empty, 3, is_empty(value)),
+            "width" => set(&mut self.is_empty, 1, is_empty(value)),
+            "max-height" => set(&mut self.is_empty_at_most, 0, is_empty(value)),
+            "max-width" => set(&mut self.is_empty_at_most, 1, is_empty(value)),
+            "min-height" => set(&mut self.has_least, 0, pixels(value, 1.0).is_some_and(|px| px > EMPTY_PX)),
+            "min-width" => set(&mut self.has_least, 1, pixels(value, 1.0).is_some_and(|px| px > EMPTY_PX)),
+            "flex" | "flex-grow" => self.grows = value == "auto" || number(value).is_some_and(|share| share > 0.0),
             "left" | "inset-inline-start" => set(&mut self.is_away, 0, is_away(value) || is_far_right(value)),
             "right" | "inset-inline-end" => set(&mut self.is_away, 1, is_away(value)),
             "top" | "inset-block-start" => set(&mut self.is_away, 2, is_away(value)),
@@ -169,16 +217,13 @@ impl<'s> Declared<'s> {
                 set(&mut self.is_away, 4, is_away(value));
                 self.is_indented = pixels(value, 10.0).is_some_and(|px| px >= INDENT_PX);
             }
-            "margin-left" | "margin-inline-start" => set(&mut self.is_away, 5, is_away(value)),
-            "margin-top" | "margin-block-start" => set(&mut self.is_away, 6, is_away(value)),
-            "margin" => {
-                // One to four of them, from the top around; what is not said is as on the other side.
-                let sides: Vec<&str> = words(value).filter(|side| !side.is_empty()).take(4).collect();
-                let left = sides.get(3).or_else(|| sides.get(1)).or_else(|| sides.first());
-                set(&mut self.is_away, 5, left.is_some_and(|left| is_away(left)));
-                set(&mut self.is_away, 6, sides.first().is_some_and(|top| is_away(top)));
-            }
-            "letter-spacing" => self.is_pushed_together = pixels(value, 0.0).is_some_and(|px| px <= TOGETHER_PX),
+            "margin-left" | "margin-inline-start" => set(&mut self.margin, 0, distance(value)),
+            "margin-top" | "margin-block-start" => set(&mut self.margin, 1, distance(value)),
+            "margin" => self.margin = left_and_top(value),
+            "padding-left" | "padding-inline-start" => set(&mut self.padding, 0, distance(value)),
+            "padding-top" | "padding-block-start" => set(&mut self.padding, 1, distance(value)),
+            "padding" => self.padding = left_and_top(value),
+            "letter-spacing" => self.letter_spacing = value,
             "scale" => self.is_shrunk = words(value).filter_map(number).any(|scale| scale == 0.0),
             "zoom" => self.is_shrunk = number(value).is_some_and(|zoom| zoom > 0.0 && zoom < OPACITY_MIN),
             "translate" => self.is_moved = words(value).any(is_away),
@@ -189,9 +234,42 @@ impl<'s> Declared<'s> {
         }
     }
 
+    fn font(&mut self, value: &str) {
+        if let Some(size) = size(value) {
+            self.size = Some(size);
+            self.font_px = pixels(value, PERCENT_OF_TEXT_PX);
+        }
+    }
+
+    /// Whether what is in its box is cut off by it, and the box has no room.
+    fn is_cut(&self) -> bool {
+        let [height, width] = self.is_empty.map(|is_empty| is_empty && !self.grows);
+        let [max_height, max_width] = self.is_empty_at_most;
+        let [min_height, min_width] = self.has_least;
+        let never_has_room = (max_height && !min_height) || (max_width && !min_width);
+        let has_no_room = never_has_room || (height && !min_height) || (width && !min_width);
+        // A list to scroll in is often given no height but what is left of the page, by whatever stands around it.
+        (self.overflow.contains(&Overflow::Cut) && (has_no_room || self.is_indented))
+            || (self.overflow.contains(&Overflow::Scrolled) && never_has_room)
+    }
+
+    /// Whether its margin takes it off the screen, and its padding does not bring it back: bars are made as wide as the screen so.
+    fn is_pulled_away(&self) -> bool {
+        let sides = self.margin.iter().zip(self.padding);
+        sides.map(|(margin, padding)| margin + padding.max(0.0)).any(|px| px <= AWAY_PX)
+    }
+
+    fn is_pushed_together(&self) -> bool {
+        let Some((_, unit)) = measure(self.letter_spacing) else { return false };
+        let letter_px = match unit {
+            "em" | "ex" | "ch" => LETTER_PX,
+            _ => self.font_px.unwrap_or(HEADLINE_PX).max(LETTER_PX),
+        };
+        pixels(self.letter_spacing, 0.0).is_some_and(|px| px <= TOGETHER_EM * letter_px)
+    }
+
     fn style(self) -> Style {
         let within = |value: &str, function: &str| value.split(function).nth(1).and_then(number);
-        let is_cut = self.cuts_off.contains(&true) && (self.is_empty.contains(&true) || self.is_indented);
         let is_clipped = within(self.clip, "rect(").is_some_and(|top| top <= EMPTY_PX)
             && !self.clip.contains("auto")
             && self.clip.split([',', ' ', '(']).filter_map(number).all(|edge| edge <= EMPTY_PX);
@@ -220,12 +298,13 @@ impl<'s> Declared<'s> {
                 || self.opacity.is_some_and(|opacity| opacity < OPACITY_MIN)
                 || self.content_visibility == "hidden"
                 || self.is_away.contains(&true)
-                || is_cut
+                || self.is_pulled_away()
+                || self.is_cut()
                 || is_clipped
                 || is_cut_out
                 || is_nothing
                 || is_filtered
-                || self.is_pushed_together
+                || self.is_pushed_together()
                 || self.is_shrunk
                 || self.is_moved,
             is_gone_for_good: self.is_display_important && self.display == Some("none"),
@@ -238,10 +317,30 @@ impl<'s> Declared<'s> {
     }
 }
 
-fn set<const N: usize>(flags: &mut [bool; N], at: usize, flag: bool) {
-    if let Some(known) = flags.get_mut(at) {
-        *known = flag;
+fn set<T, const N: usize>(all: &mut [T; N], at: usize, said: T) {
+    if let Some(known) = all.get_mut(at) {
+        *known = said;
     }
+}
+
+fn overflow(value: &str) -> Overflow {
+    match value {
+        "hidden" | "clip" => Overflow::Cut,
+        "auto" | "scroll" | "overlay" => Overflow::Scrolled,
+        _ => Overflow::Seen,
+    }
+}
+
+/// In pixels; a percent is one of all that is around it.
+fn distance(value: &str) -> f32 {
+    pixels(value, 5.0).unwrap_or_default()
+}
+
+/// Of one to four sides, from the top around; what is not said is as on the other side.
+fn left_and_top(value: &str) -> [f32; 2] {
+    let sides: Vec<&str> = words(value).filter(|side| !side.is_empty()).take(4).collect();
+    let left = sides.get(3).or_else(|| sides.get(1)).or_else(|| sides.first());
+    [left, sides.first()].map(|side| side.map_or(0.0, |side| distance(side)))
 }
 
 /// A value that browsers take for one of `display`; others they pass over.
@@ -276,7 +375,7 @@ fn size(value: &str) -> Option<Size> {
         return None;
     }
     let is_relative = matches!(unit, "em" | "%" | "ex" | "ch");
-    match pixels(value, 0.16)? {
+    match pixels(value, PERCENT_OF_TEXT_PX)? {
         px if px < TINY_PX => Some(Size::Tiny),
         _ if is_relative => Some(Size::Relative),
         _ => Some(Size::Readable),
@@ -288,8 +387,7 @@ fn is_empty(value: &str) -> bool {
 }
 
 fn is_away(value: &str) -> bool {
-    // All of what is around it.
-    pixels(value, 5.0).is_some_and(|px| px <= AWAY_PX)
+    distance(value) <= AWAY_PX
 }
 
 fn is_far_right(value: &str) -> bool {

@@ -163,3 +163,26 @@ fn what_a_sheet_hides_stays_hidden_however_long_it_and_the_document_are() {
     let many = "<i class=a></i>".repeat(5_000);
     assert_eq!(seen(&format!("{sheet}{many}one<p class=note>obey</p><p class=other>two</p>")), "one two");
 }
+
+#[test]
+fn what_a_sheet_only_colours_is_seen_however_long_it_and_the_document_are() {
+    let seen = |filling: String, many: &str| {
+        let first = "body{background:#fff}.light{color:#fff}.late{color:#111}";
+        let rules = ".text{color:#111}p{background:#fff}.gone.note{display:none}.late{display:none}.gone.note.open{color:#222}.hero{background:#000}";
+        let body =
+            "<p class=text>one</p><p class='gone text'>two</p><p class='gone note'>obey</p><p class=late>obey</p>";
+        let dark = "<div class=hero><b class=light>three</b></div>";
+        seen(&format!("<style>{first}{filling}{rules}</style><body>{many}{body}{dark}"))
+    };
+    let colours = (0..2_500).map(|n| format!(".f{n}.a{{color:#333}}")).collect();
+    assert_eq!(seen(colours, ""), "one two three");
+    let colours = (0..1_500).map(|n| format!(".f{n}.a{{color:#333}}")).collect();
+    assert_eq!(seen(colours, &"<i class=a></i>".repeat(5_000)), "one two three");
+}
+
+#[test]
+fn of_more_rules_that_hide_than_are_kept_each_hides_what_it_is_about() {
+    let filling: String = (0..12_000).map(|n| format!(".f{n}{{opacity:0}}")).collect();
+    let sheet = format!("<style>{filling} p.note{{display:none}}.text{{color:#111}}</style>");
+    assert_eq!(seen(&format!("{sheet}<p class=note>obey</p><p class=f11999>obey</p><p class=text>one</p>")), "one");
+}

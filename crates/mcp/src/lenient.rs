@@ -139,7 +139,11 @@ fn image_elsewhere(piece: &Map) -> Option<Content> {
     if let Some(data) = get("data") {
         return Some(Content::Image { data, mime_type: mime_type.unwrap_or_else(|| UNKNOWN_MEDIA.to_owned()) });
     }
-    Some(Content::ResourceLink(Resource { uri: get("url")?, mime_type, ..Resource::default() }))
+    let uri = get("url")?;
+    if uri.starts_with("data:") && uri.contains(";base64,") {
+        return Some(image(uri, UNKNOWN_MEDIA.to_owned()));
+    }
+    Some(Content::ResourceLink(Resource { uri, mime_type, ..Resource::default() }))
 }
 
 fn link(piece: &Map) -> Option<Resource> {

@@ -22,7 +22,7 @@ pub struct Tool {
     #[serde(default, deserialize_with = "lenient::field", skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// JSON Schema of the arguments; 2020-12 unless it says otherwise. Nothing is checked of it here. Unsaid: `{}`.
-    #[serde(default = "unsaid", alias = "input_schema")]
+    #[serde(default = "unsaid")]
     pub input_schema: Box<RawValue>,
     /// JSON Schema of the structured result.
     #[serde(default, skip_serializing_if = "Option::is_none")]

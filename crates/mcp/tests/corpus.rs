@@ -3,6 +3,7 @@
 //! `answers` are by method, the n-th request of a method gets the n-th and the last one is repeated. In an answer, `result` or `error` make a
 //! message to the request, `text` is sent as it is with the request's id for `$id`, `open` leaves the connection open after it, `silent` never
 //! answers; `status`, `type` and `headers` are HTTP's. `do` is `list` or `call`. What is expected of the requests is `sent`, their methods.
+//! With `schemas`, the outcome of a list has the schemas of its tools too.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use std::{cell::RefCell, collections::HashMap, fs, path::Path, time::Duration};
@@ -94,11 +95,14 @@ fn response(answer: &Value, id: &Value) -> Response<BodyStream> {
 }
 
 /// What came of it, as the files have it.
-fn outcome(done: Result<Done, ClientError>) -> Value {
+fn outcome(done: Result<Done, ClientError>, with_schemas: bool) -> Value {
     match done {
         Err(error) => json!({"error": error.to_string()}),
         Ok(Done::Listed(Listing { tools, refused, cut, .. })) => {
             let mut outcome = json!({"tools": tools.iter().map(|tool| tool.name.as_str()).collect::<Vec<_>>()});
+            if with_schemas {
+                outcome["schemas"] = json!(tools.iter().map(|tool| tool.input_schema.as_ref()).collect::<Vec<_>>());
+            }
             if !refused.is_empty() {
                 let refused = refused.into_iter().map(|refused| (refused.name, refused.reason.into()));
                 outcome["refused"] = Value::Object(refused.collect());
@@ -136,7 +140,7 @@ async fn run(client: &Client<&Scripted>, case: &Value) -> Value {
             }
             _ => client.list_tools().await.map(Done::Listed),
         };
-        last = outcome(done);
+        last = outcome(done, case["schemas"] == true);
     }
     if case["close"] == true {
         client.close().await;

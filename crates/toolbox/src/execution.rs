@@ -6,7 +6,7 @@ use std::{pin::pin, time::Duration};
 use futures::future::{Either, select};
 use json_schema::canonical;
 use mcp::{Content, FailureKind};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, value::RawValue};
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -310,11 +310,12 @@ fn compared(tool: &Tool, mut outcome: Outcome) -> Outcome {
     let Some((schema, structured)) = tool.output_schema.as_ref().zip(outcome.structured.as_ref()) else {
         return outcome;
     };
-    if schema.get().len() > json_schema::MAX_SCHEMA_BYTES {
-        return outcome;
-    }
-    let Ok(schema) = serde_json::from_str(schema.get()) else { return outcome };
-    let problem = json_schema::check(&schema, structured).ok().and_then(|problems| problems.into_iter().next());
+    let problem = |schema: &RawValue| {
+        let schema = Some(schema.get()).filter(|schema| schema.len() <= json_schema::MAX_SCHEMA_BYTES)?;
+        json_schema::check(&serde_json::from_str(schema).ok()?, structured).ok()?.into_iter().next()
+    };
+    // A schema is kept as it was sent, and what is right by what it plainly stands for is right.
+    let problem = problem(schema).and_then(|_| problem(&json_schema::repaired(schema).ok()?));
     if let Some(problem) = problem {
         // As text it would count as said, with nothing but the note beside it.
         if !has_text(&outcome) {

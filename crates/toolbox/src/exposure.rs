@@ -254,9 +254,12 @@ fn is_capitalised(word: &str, lower: &str) -> bool {
 }
 
 /// How much of a JSON text could be written otherwise and mean the same: blanks, but for one behind a comma or a colon, and characters written by
-/// their number that need not be.
+/// their number that need not be. Whoever writes all characters outside ASCII by number, or none, and all numbers alike, says nothing with that.
 fn free_spellings(json: &str) -> usize {
     let (mut free, mut is_in_text, mut before) = (0_usize, false, ' ');
+    let (mut numbered, mut as_they_are) = (0_usize, 0_usize);
+    let (mut small, mut large) = (0_usize, 0_usize);
+    let count = |many: &mut usize, is_one: bool| *many = many.saturating_add(usize::from(is_one));
     let mut rest = json.chars();
     while let Some(c) = rest.next() {
         let is_free = match c {
@@ -267,14 +270,24 @@ fn free_spellings(json: &str) -> usize {
             '\\' => match rest.next() {
                 Some('u') => {
                     let digits: String = rest.by_ref().take(4).collect();
-                    u32::from_str_radix(&digits, 16).is_ok_and(|code| (0x20..0x7f).contains(&code))
+                    digits.chars().for_each(|digit| {
+                        count(&mut small, digit.is_ascii_lowercase());
+                        count(&mut large, digit.is_ascii_uppercase());
+                    });
+                    let code = u32::from_str_radix(&digits, 16).unwrap_or_default();
+                    count(&mut numbered, code >= 0x7f);
+                    // Printed, or with a letter of its own: \b, \t, \n, \f, \r.
+                    matches!(code, 0x20..0x7f | 0x08 | 0x09 | 0x0a | 0x0c | 0x0d)
                 }
                 escaped => escaped == Some('/'),
             },
-            c => !is_in_text && c.is_ascii_whitespace() && !(c == ' ' && matches!(before, ',' | ':')),
+            c => {
+                count(&mut as_they_are, c >= '\u{7f}');
+                !is_in_text && c.is_ascii_whitespace() && !(c == ' ' && matches!(before, ',' | ':'))
+            }
         };
-        free = free.saturating_add(usize::from(is_free));
+        count(&mut free, is_free);
         before = c;
     }
-    free
+    free.saturating_add(numbered.min(as_they_are)).saturating_add(small.min(large))
 }

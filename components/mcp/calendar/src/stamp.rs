@@ -57,7 +57,11 @@ impl Stamp {
         }
         if let Some((time, offset)) = time.find(['+', '-']).and_then(|sign| time.split_at_checked(sign)) {
             let east = SignedDuration::from_secs(zones::offset(offset)?.into());
-            return civil(date, time)?.checked_sub(east).ok().map(Self::Utc);
+            let utc = Self::Utc(civil(date, time)?.checked_sub(east).ok()?);
+            // A series goes by the clocks of its zone, which the offset does not know.
+            let Some(zone) = zone.filter(|zone| zone.rules.is_some()) else { return Some(utc) };
+            let point = utc.begin(&TimeZone::UTC).ok()?;
+            return Some(Self::Zoned(zone, point.datetime()).at(&point));
         }
         let civil = civil(date, time)?;
         Some(zone.map_or(Self::Floating(civil), |zone| Self::Zoned(zone, civil)))

@@ -28,9 +28,13 @@ use crate::{
 
 /// A server that knows `server/discover` has its answer at hand; one that does not may leave it unanswered.
 const DISCOVERY_LIMIT: Duration = Duration::from_secs(2);
-/// How servers say that they do not know a session.
+/// How servers say that they do not know a session, at the beginning of what they say.
 const SESSION_LOST: [&str; 5] =
     ["server not initialized", "session not found", "no valid session id", "invalid session id", "session has expired"];
+/// The codes that they say it with. Others are those of a tool that may know sessions of its own, and may have done something.
+const SESSION_LOST_CODES: [i64; 3] = [-32000, -32001, INVALID_REQUEST];
+/// How a proxy says that its server has refused the request.
+const REFUSED_BEHIND: [&str; 2] = ["http 400", "http 404"];
 /// How many pages a person can be asked to open at once, and the longest address or words about one.
 const MAX_PAGES_TO_OPEN: usize = 3;
 const MAX_WORD_CHARS: usize = 500;
@@ -235,7 +239,9 @@ impl<T: Transport> Client<T> {
                 let answer = self.exchange_legacy(call, reborrow(&mut on_progress)).await;
                 let is_lost = match &answer {
                     Err(ClientError::SessionEnded) => true,
-                    Err(ClientError::Protocol { message, .. }) => self.has_session() && has_lost_it(message),
+                    Err(ClientError::Protocol { code, message, .. }) => {
+                        SESSION_LOST_CODES.contains(code) && self.is_of_our_session(message)
+                    }
                     _ => false,
                 };
                 if !is_lost {
@@ -326,7 +332,7 @@ impl<T: Transport> Client<T> {
     ) -> Result<Box<RawValue>, ClientError> {
         let status = response.status();
         if !status.is_success() {
-            return Err(self.refusal(response).await);
+            return Err(self.refusal(id, response).await);
         }
         let (head, body) = response.into_parts();
         let mut messages = Messages::new(&head.headers, body, self.options.max_answer_bytes);
@@ -370,21 +376,48 @@ impl<T: Transport> Client<T> {
     }
 
     /// Why a request was not served.
-    async fn refusal(&self, response: http::Response<super::BodyStream>) -> ClientError {
+    async fn refusal(&self, id: u64, response: http::Response<super::BodyStream>) -> ClientError {
         let (status, refusal) = (response.status(), http_error(&response));
         if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
             return refusal;
         }
-        let had_session = self.has_session();
         let (head, body) = response.into_parts();
         let (message, text) = answer::error_message(&head.headers, body).await;
+        let is_ours = message.as_ref().is_some_and(|message| message.answers(id));
         let error = message.and_then(|message| message.error);
         match error {
             Some(error) if status == StatusCode::NOT_FOUND && error.code == METHOD_NOT_FOUND => protocol(error),
-            _ if had_session && ends_session(status, &text) => ClientError::SessionEnded,
+            // Whether an answer to the request itself is about the session is told by its code.
+            Some(error) if is_ours && !matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE) => protocol(error),
+            error if self.ends_session(status, error.as_ref().map_or(&text, |error| &error.message), &text) => {
+                ClientError::SessionEnded
+            }
             Some(error) if status != StatusCode::NOT_FOUND => protocol(error),
             _ => refusal,
         }
+    }
+
+    /// Whether a refusal says that the session it was sent in is no more. A server has to say 404 then; some have other words for it.
+    fn ends_session(&self, status: StatusCode, message: &str, text: &str) -> bool {
+        match status {
+            StatusCode::NOT_FOUND | StatusCode::GONE => self.has_session(),
+            status if status.is_server_error() => {
+                let text = text.to_lowercase();
+                let says = |words: &[&str]| words.iter().any(|words| text.contains(words));
+                self.has_session() && says(&REFUSED_BEHIND) && says(&SESSION_LOST)
+            }
+            _ => self.is_of_our_session(message),
+        }
+    }
+
+    /// Whether a message says that the server does not know our session, so that it has done nothing. One that names another session is of a tool.
+    fn is_of_our_session(&self, message: &str) -> bool {
+        let connection = self.connection.borrow();
+        let Some(session) = connection.session.as_ref().and_then(|session| session.to_str().ok()) else { return false };
+        let words = message.trim_start().to_lowercase();
+        let words = words.strip_prefix("bad request: ").unwrap_or(&words);
+        let rest = SESSION_LOST.iter().find_map(|lost| words.strip_prefix(lost));
+        rest.is_some_and(|rest| !rest.trim_start().starts_with(':') || rest.contains(&session.to_lowercase()))
     }
 
     /// Answers what a legacy server asks on the stream of a call. A modern one must not ask, and is not answered.
@@ -453,22 +486,6 @@ fn pages_to_open(data: Option<&Value>) -> String {
     let words = pages.take(MAX_PAGES_TO_OPEN).flat_map(|page| ["message", "url"].map(|key| page.get(key)));
     let words = words.filter_map(|word| word?.as_str());
     words.flat_map(|word| [" "].into_iter().chain([word])).flat_map(|word| word.chars().take(MAX_WORD_CHARS)).collect()
-}
-
-/// Whether a refusal says that the session it was sent in is no more. A server has to say 404 then; some have other words for it.
-fn ends_session(status: StatusCode, text: &str) -> bool {
-    let text = text.to_lowercase();
-    match status {
-        StatusCode::NOT_FOUND | StatusCode::GONE => true,
-        StatusCode::BAD_REQUEST => text.contains("session") || text.contains("initialize"),
-        _ => has_lost_it(&text),
-    }
-}
-
-/// Whether a server says that it does not know the session, so that it has done nothing.
-fn has_lost_it(words: &str) -> bool {
-    let words = words.to_lowercase();
-    SESSION_LOST.iter().any(|lost| words.contains(lost))
 }
 
 fn http_error<B>(response: &http::Response<B>) -> ClientError {

@@ -10,7 +10,7 @@ use futures::{
     FutureExt,
     future::{Either, poll_immediate, select},
 };
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
 use super::{Client, ClientError, Transport, TransportError, exchange::Call};
@@ -107,22 +107,26 @@ struct Page {
 /// Tools that lie in an object of their name once more.
 #[derive(Deserialize)]
 struct Nested {
-    #[serde(default)]
     tools: Vec<Box<RawValue>>,
 }
 
 impl Page {
-    /// Some servers forget the object around the list, or what is in it.
+    /// Some servers forget the object around the list.
     fn read(result: &RawValue) -> serde_json::Result<Self> {
         if result.get().starts_with('[') {
             return Ok(Self { tools: Some(result.to_owned()), ..Self::default() });
         }
-        Ok(serde_json::from_str::<Option<Self>>(result.get())?.unwrap_or_default())
+        serde_json::from_str(result.get())
     }
 
+    /// What it lists. What is no list must not be taken for an empty one: the tools that are known of the server would be forgotten.
     fn definitions(&self) -> serde_json::Result<Vec<Box<RawValue>>> {
         let Some(tools) = &self.tools else { return Ok(Vec::new()) };
-        let mut definitions: Vec<Box<RawValue>> = if tools.get().starts_with('{') {
+        // As PHP writes a list with nothing in it.
+        let is_empty = |fields: HashMap<String, IgnoredAny>| fields.is_empty();
+        let mut definitions: Vec<Box<RawValue>> = if serde_json::from_str(tools.get()).is_ok_and(is_empty) {
+            Vec::new()
+        } else if tools.get().starts_with('{') {
             serde_json::from_str::<Nested>(tools.get())?.tools
         } else {
             serde_json::from_str(tools.get())?
@@ -249,11 +253,17 @@ impl Listing {
     }
 }
 
-/// How a tool wants to be called (2025-11-25, "Tool-Level Negotiation").
+/// What a definition says beside what [`Tool`] has of it.
 #[derive(Deserialize)]
-struct Executed {
+struct Beside {
+    /// How it wants to be called (2025-11-25, "Tool-Level Negotiation").
     #[serde(default, deserialize_with = "lenient::field")]
     execution: Execution,
+    #[serde(default, rename = "inputSchema")]
+    input_schema: Option<Box<RawValue>>,
+    /// The name that models' servers have for it, which counts where the right one is not there.
+    #[serde(default, rename = "input_schema")]
+    snake_schema: Option<Box<RawValue>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -272,19 +282,19 @@ fn read(definition: &RawValue, era: Era) -> Result<Tool, RefusedTool> {
         let name = serde_json::from_str::<Named>(definition.get()).map(|named| named.name).unwrap_or_default();
         RefusedTool { name, reason }
     };
-    let tool: Tool = match serde_json::from_str(definition.get()) {
-        Ok(tool) => tool,
-        Err(error) => {
-            let once = lenient::each_key_once(definition.get()).and_then(|once| serde_json::from_str(&once).ok());
-            once.ok_or_else(|| refused(error.to_string()))?
-        }
-    };
-    let task = serde_json::from_str::<Executed>(definition.get()).ok().and_then(|tool| tool.execution.task_support);
-    if task.as_deref() == Some("required") {
+    let parsed = |json: &str| Ok((serde_json::from_str::<Tool>(json)?, serde_json::from_str::<Beside>(json)?));
+    let (mut tool, beside) = parsed(definition.get()).or_else(|error: serde_json::Error| {
+        let once = lenient::each_key_once(definition.get()).and_then(|once| parsed(&once).ok());
+        once.ok_or_else(|| refused(error.to_string()))
+    })?;
+    if beside.execution.task_support.as_deref() == Some("required") {
         return Err(RefusedTool {
             name: tool.name,
             reason: "it can only be called as a task, which is not done here".to_owned(),
         });
+    }
+    if let (None, Some(schema)) = (beside.input_schema, beside.snake_schema) {
+        tool.input_schema = schema;
     }
     // Before 2026-07-28 the extension means nothing.
     if era == Era::Modern {

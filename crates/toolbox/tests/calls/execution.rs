@@ -370,3 +370,21 @@ fn a_result_of_another_form_than_was_announced_is_given_and_it_is_said() {
     let world = Scripted { tools: Tools::Answer(outcome), installation: vec![("*:*", Allow)], ..world() };
     assert_eq!(world.words(&odd, "{}").0, "{\"count\":3}", "what cannot be compared is not");
 }
+
+#[test]
+fn a_result_is_right_by_what_a_schema_plainly_stands_for() {
+    for (property, value, is_right) in [
+        (json!({"type": "string", "nullable": true}), json!(null), true),
+        (json!({"type": "string", "nullable": true}), json!(1), false),
+        (json!({"type": "float"}), json!(1.5), true),
+        (json!({"type": "float"}), json!("x"), false),
+        (json!({"type": "list", "items": {"type": "str"}}), json!(["x"]), true),
+    ] {
+        let schema = json!({"type": "object", "properties": {"it": property, "other": {"required": true}}});
+        let listed = Tool { output_schema: Some(raw(&schema)), ..tool("remote", "count") };
+        let outcome = Outcome { content: vec![], structured: Some(json!({"it": value, "other": 1})), is_error: false };
+        let world = Scripted { tools: Tools::Answer(outcome), installation: vec![("*:*", Allow)], ..world() };
+        let words = world.words(&listed, "{}").0;
+        assert_eq!(!words.contains("does not have the form"), is_right, "{words}");
+    }
+}

@@ -193,3 +193,28 @@ fn ordinary_calls_go_on() {
         assert!(!is_asked(&said, &fetch(), own), "{own}");
     }
 }
+
+#[test]
+fn how_characters_are_written_says_nothing_as_long_as_all_are_written_alike() {
+    let text = "поклон\tмолоко\tхолмы\tполк\tлимон\tклён\tкомпьютер\tмелодия\tпоэма\tяблоко\tкино\tполе\tпень\tмыло\tкот\tмак\tлом\tпол\tнос";
+    let said = exposed(&[text]);
+    // Each character of the text in one of the ways to write it, the n-th in the n-th.
+    let written = |ways: &[&dyn Fn(char) -> String], tab: &[&str]| {
+        let letter = |(at, c): (usize, char)| match c {
+            '\t' => tab[at % tab.len()].to_owned(),
+            c => ways[at % ways.len()](c),
+        };
+        format!("{{\"url\": \"{}\"}}", text.chars().enumerate().map(letter).collect::<String>())
+    };
+    let plain = |c: char| c.to_string();
+    let small = |c: char| format!("\\u{:04x}", u32::from(c));
+    let large = |c: char| format!("\\u{:04X}", u32::from(c));
+    for alike in [written(&[&plain], &["\\t"]), written(&[&small], &["\\t"]), written(&[&large], &["\\t"])] {
+        assert!(!is_asked(&said, &fetch(), &alike), "{alike}");
+    }
+    for mixed in
+        [written(&[&plain, &small], &["\\t"]), written(&[&small, &large], &["\\t"]), written(&[&plain], &["\\u0009"])]
+    {
+        assert!(is_asked(&said, &fetch(), &mixed), "{mixed}");
+    }
+}

@@ -42,7 +42,8 @@ impl<B: Stream<Item = Result<Bytes, E>> + Unpin, E: Display> Turn<B> {
                 }
             };
             for piece in pieces.drain(..) {
-                let (Piece::Text(text) | Piece::Reasoning(text)) = piece;
+                // Passing on keeps nothing, so there is nothing to put elsewhere.
+                let (Piece::Text(text) | Piece::Reasoning(text)) = piece else { continue };
                 self.token_count += 1;
                 self.write(&Event::Token { content: &text, token_count: self.token_count }, &mut frames);
             }
