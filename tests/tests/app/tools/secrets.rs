@@ -170,7 +170,7 @@ async fn keys_can_be_changed_and_who_loses_them_is_told() -> Result<()> {
     host.restart()?;
     person.app = App::of(&host);
     assert_eq!(listed(&person).await?["is_set"], false);
-    let (_, events) = called(&person, &outside).await?;
+    let (_, events) = person.hear(MODEL, &json!({"url": outside.url()}).to_string()).await?;
     let (words, is_error) = result(&events)?;
     assert!(is_error && words.contains("enter it again"), "{words}");
     assert!(outside.posted().is_empty());
