@@ -99,7 +99,12 @@ impl Tools {
     /// It is nobody's in particular, so nothing is said of whom it is for.
     async fn ask_for_offers(self) -> Result<Rc<Offerable>, Rc<ToolsError>> {
         let request = Request::get(format!("{TOOLS}{OFFERS_PATH}"));
-        self.ask(request, Bytes::new()).await.map(Rc::new).map_err(Rc::new)
+        let asked = self.ask(request, Bytes::new()).await;
+        // Turns that go on with an old list would not say it.
+        asked
+            .inspect_err(|error: &ToolsError| error.log("the list of tools is not made anew"))
+            .map(Rc::new)
+            .map_err(Rc::new)
     }
 
     /// Has a call made, if it may be.

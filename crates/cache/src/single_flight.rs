@@ -1,8 +1,9 @@
 //! Work that is done once, however many want what comes of it at the same time.
 //!
-//! The only place where a request waits for another one's work. Tasks of different requests in one guest instance cannot wake each other: the
+//! The only place where a request waits for another one's work, but for statements about leases (the ledger of `orchestrator`). Tasks of different requests in one guest instance cannot wake each other: the
 //! runtime under the SDK (wit-bindgen 0.57) knows events of the host only, of the request that waits for them. So whoever waits looks again and
-//! again, with a short sleep between. So does who began the work: its task is polled only with the next event of the host, which the sleep is.
+//! again, with a short sleep between. So does who began work that goes on beside: its task is polled only with the next event of the host, which
+//! the sleep is.
 //! Whoever does the work may be cancelled in the middle: then the next takes over.
 
 use std::{
@@ -98,30 +99,58 @@ impl<T: Clone + 'static> SingleFlight<T> {
     /// thousand is not to wait for a thousand attempts. The work goes on when nobody waits for it any more.
     pub async fn run<F: Future<Output = T> + 'static>(&self, clock: &impl Clock, work: impl Fn() -> F) -> T {
         loop {
-            let flight = self.joined(clock, &work);
-            let mut look = *LOOKS.start();
-            while flight.is_flying(clock.now()) {
-                clock.sleep(look).await;
-                look = (look * 2).min(*LOOKS.end());
-            }
-            if let Some(outcome) = flight.outcome() {
+            if let Some(outcome) = landed(clock, &self.joined(clock, &work)).await {
                 return outcome;
             }
             // Not at once: a clock that drops every task would keep the instance for itself.
-            clock.sleep(look).await;
+            clock.sleep(*LOOKS.end()).await;
+        }
+    }
+
+    /// The same for work that whoever begins it needs before anything else, and does themselves: it does not go on when they are gone.
+    pub async fn run_here<F: Future<Output = T>>(&self, clock: &impl Clock, work: impl Fn() -> F) -> T {
+        loop {
+            let Some(flight) = self.flying(clock.now()) else {
+                let pilot = self.begun(clock.now());
+                let outcome = work().await;
+                pilot.land(outcome.clone());
+                return outcome;
+            };
+            if let Some(outcome) = landed(clock, &flight).await {
+                return outcome;
+            }
         }
     }
 
     /// The flight there is, or a new one.
     fn joined<F: Future<Output = T> + 'static>(&self, clock: &impl Clock, work: impl FnOnce() -> F) -> Rc<Flight<T>> {
         let now = clock.now();
-        if let Some(flight) = self.0.borrow().upgrade().filter(|flight| flight.is_flying(now)) {
+        if let Some(flight) = self.flying(now) {
             return flight;
         }
-        let flight = Rc::new(Flight { began: now, state: RefCell::new(State::Flying) });
-        *self.0.borrow_mut() = Rc::downgrade(&flight);
-        let (pilot, work) = (Pilot(Rc::clone(&flight)), work());
+        let pilot = self.begun(now);
+        let (flight, work) = (Rc::clone(&pilot.0), work());
         clock.spawn(async move { pilot.land(work.await) });
         flight
     }
+
+    fn flying(&self, now: Duration) -> Option<Rc<Flight<T>>> {
+        self.0.borrow().upgrade().filter(|flight| flight.is_flying(now))
+    }
+
+    fn begun(&self, now: Duration) -> Pilot<T> {
+        let flight = Rc::new(Flight { began: now, state: RefCell::new(State::Flying) });
+        *self.0.borrow_mut() = Rc::downgrade(&flight);
+        Pilot(flight)
+    }
+}
+
+/// What came of a flight; `None` if it was lost.
+async fn landed<T: Clone>(clock: &impl Clock, flight: &Flight<T>) -> Option<T> {
+    let mut look = *LOOKS.start();
+    while flight.is_flying(clock.now()) {
+        clock.sleep(look).await;
+        look = (look * 2).min(*LOOKS.end());
+    }
+    flight.outcome()
 }

@@ -31,7 +31,7 @@ pub fn app(component: &'static str) -> impl Future<Output = Result<App<SpinDatab
             return Ok(app);
         }
         let opening = OPENING.with(Clone::clone);
-        opening.run(&SpinClock, || opened(component)).await
+        opening.run_here(&SpinClock, || opened(component)).await
     })
 }
 

@@ -31,7 +31,8 @@ pub(crate) async fn ask<H: Host>(host: &H, server: &Server, last: Option<Kept>) 
         None => (Fault::Silent, "it did not answer in time".to_owned()),
     };
     // Not every answer is to wait for a server that is down.
-    let pause_ms = if last.is_some() { PAUSE_MS } else { TTL_MS };
+    let is_known = last.as_ref().is_some_and(|last| !last.tools.is_empty());
+    let pause_ms = if is_known { PAUSE_MS } else { TTL_MS };
     let last = last.unwrap_or(Kept::nothing());
     let fields = json!({ "server": server.name, "cause": cause, "last_known_tools": last.tools.len() });
     host.log("a tool server cannot be listed", fields);

@@ -109,12 +109,12 @@ impl<D: Database + 'static, H: Host> Catalogue<D, H> {
     /// [`CatalogueError`]: nothing is known.
     pub async fn listed(&self) -> Result<Rc<Listed>, CatalogueError> {
         let known = match self.memory.known() {
-            None => self.memory.0.reading.run(&self.host, || self.clone().read()).await?,
+            None => self.memory.0.reading.run_here(&self.host, || self.clone().read()).await?,
             known => known,
         };
         let now_ms = milliseconds(self.host.now());
         let known = known.map(|known| (known.listed, Age::of(known.until_ms.saturating_sub(now_ms))));
-        let made = current(known, &self.memory.0.asking, &self.host, || self.clone().renewed());
+        let made = current(known, &self.memory.0.asking, &self.host, || self.clone().renewed_or_said());
         made.await.unwrap_or(Err(CatalogueError::Slow))
     }
 
@@ -133,6 +133,14 @@ impl<D: Database + 'static, H: Host> Catalogue<D, H> {
         Ok(Some(known))
     }
 
+    /// Whoever goes on with an old list would not say that there is no new one.
+    async fn renewed_or_said(self) -> Result<Rc<Listed>, CatalogueError> {
+        let host = self.host.clone();
+        self.renewed()
+            .await
+            .inspect_err(|error| host.log("the list of tools is not made anew", json!({ "cause": error.to_string() })))
+    }
+
     /// Asks the servers whose lists count no more, and has kept what they say.
     async fn renewed(self) -> Result<Rc<Listed>, CatalogueError> {
         let kept = self.store.tool_listings().await?;
@@ -143,7 +151,7 @@ impl<D: Database + 'static, H: Host> Catalogue<D, H> {
                 (server, list, Some(ttl_ms))
             }
         }));
-        let lists = lists.await;
+        let lists = self.not_worse(lists.await).await?;
         let mut new = BTreeMap::new();
         for (server, list, ttl_ms) in &lists {
             if let (Some(ttl_ms), Ok(json)) = (ttl_ms, serde_json::to_string(list)) {
@@ -158,6 +166,26 @@ impl<D: Database + 'static, H: Host> Catalogue<D, H> {
         let (all, made) = (self.clone(), Rc::clone(&listed));
         self.host.spawn(async move { all.keep(new, &made).await });
         Ok(listed)
+    }
+
+    /// What another instance heard meanwhile of a server that did not answer us is better than that it did not.
+    async fn not_worse<'s>(
+        &self,
+        mut lists: Vec<(&'s Server, Kept, Option<i64>)>,
+    ) -> Result<Vec<(&'s Server, Kept, Option<i64>)>, StorageError> {
+        let is_away = |list: &Kept, ttl_ms: Option<i64>| ttl_ms.is_some() && list.fault.is_some();
+        if lists.iter().any(|(_, list, ttl_ms)| is_away(list, *ttl_ms)) {
+            let kept = self.store.tool_listings().await?;
+            for (server, list, ttl_ms) in &mut lists {
+                let newer = kept_of(server, &kept).filter(|(row, _)| row.counts_for_ms > 0);
+                if is_away(list, *ttl_ms)
+                    && let Some((_, newer)) = newer
+                {
+                    (*list, *ttl_ms) = (newer, None);
+                }
+            }
+        }
+        Ok(lists)
     }
 
     fn together(&self, lists: &[(&Server, Kept)]) -> Listed {
@@ -175,9 +203,11 @@ impl<D: Database + 'static, H: Host> Catalogue<D, H> {
     /// at the same time is waited for, never in a circle.
     async fn keep(&self, new: BTreeMap<String, (String, i64)>, listed: &Listed) {
         let offerable = serde_json::to_string(&listed.offerable()).ok().filter(|json| json.len() <= MAX_KEPT_BYTES);
-        let offerable = offerable.iter().map(|json| NewListing { server: OFFERABLE, listing: json, ttl_ms: TTL_MS });
+        // An empty text is no list: whoever finds it asks, and does not believe the one before.
+        let json = offerable.unwrap_or_default();
+        let offerable = [NewListing { server: OFFERABLE, listing: &json, ttl_ms: TTL_MS }];
         let new = new.iter().map(|(name, (json, ttl_ms))| NewListing { server: name, listing: json, ttl_ms: *ttl_ms });
-        let listings: Vec<_> = offerable.chain(new).collect();
+        let listings: Vec<_> = offerable.into_iter().chain(new).collect();
         if let Err(error) = self.store.save_tool_listings(&listings).await {
             self.host.log("what the tool servers have cannot be kept", json!({ "cause": error.to_string() }));
         }

@@ -13,7 +13,7 @@ use domain::{
 use serde::{Deserialize, Serialize};
 use toolbox::Policy;
 
-/// Where `tools` says what may be offered to anybody. Nobody but `stream` gets there; it says nothing of any person.
+/// Where `tools` says what may be offered to anybody. Nobody outside gets there; it says nothing of any person.
 pub const OFFERS_PATH: &str = "/internal/offers";
 
 /// The tools that could be offered to anybody.
