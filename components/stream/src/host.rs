@@ -1,15 +1,18 @@
 //! The orchestrator's port, on Spin.
 
-use std::{pin::Pin, time::Duration};
+use std::{
+    pin::Pin,
+    sync::LazyLock,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
-use cache::Clock as _;
 use domain::ToolCall;
 use futures::{Stream, TryStreamExt as _};
 use http::{HeaderValue, Request, header};
 use orchestrator::{Host, Ledger, ModelAnswer, Offered, Severity, ToolAnswer, Unreachable};
 use platform::{
-    SpinClock, SpinDatabase,
+    SpinDatabase,
     http_client::{self, HttpError},
 };
 use storage::{Store, runs::Lease};
@@ -22,6 +25,9 @@ use crate::{COMPONENT, config::Provider, tools::Tools};
 
 /// The runs that this instance executes.
 static LEDGER: Ledger = Ledger::new();
+
+/// When this instance first looked at its clock.
+static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Everything a run needs, for one reader.
 pub(crate) struct SpinHost {
@@ -93,8 +99,8 @@ impl Host for SpinHost {
         })
     }
 
-    async fn tools(&self) -> Offered {
-        match self.tools.offered(self.app.store()).await {
+    async fn tools(&self, lease: Lease) -> Offered {
+        match self.tools.offered(&self.app, lease).await {
             Ok(offered) => offered,
             Err(error) => {
                 error.log("the tools cannot be listed");
@@ -111,7 +117,7 @@ impl Host for SpinHost {
     }
 
     fn now(&self) -> Duration {
-        SpinClock.now()
+        STARTED.elapsed()
     }
 
     async fn sleep(&self, duration: Duration) {

@@ -1,33 +1,32 @@
 //! `POST /internal/calls`, for `stream`: a call that a run's model wants.
 
 use axum::extract::State;
-use domain::{Id, Timestamp, tool::ToolAnswer};
+use domain::Id;
 use problem::Problem;
-use storage::{Database, leases::Holder, runs::Lease};
-use tool_catalogue::Host;
+use storage::{leases::Holder, runs::Lease};
 use toolbox::{
     Execution,
     arguments::MAX_ARGUMENTS_BYTES,
     execute,
     exposure::may_have_read_private,
-    wire::{Call, Executor},
+    wire::{Call, Called, Executor},
 };
 use web::{Json, Result};
 
 use crate::{
-    state::{Tools, here},
+    router::{Tools, here},
     world::{CallWorld, RunCall},
 };
 
 /// The longest arguments that `toolbox` reads, in which JSON may write a byte with six, and the rest.
 const MAX_BYTES: usize = 6 * MAX_ARGUMENTS_BYTES + 16 * 1024;
 
-pub(crate) async fn call<D: Database + 'static, H: Host>(
-    State(tools): State<Tools<D, H>>,
+pub(crate) async fn call(
+    State(tools): State<Tools>,
     Json(call): Json<Call<'static>, MAX_BYTES>,
-) -> Result<Json<ToolAnswer>> {
+) -> Result<Json<Called>> {
     let Some((lease, holder)) = lease(&tools, &call.executor, &call.call_id).await? else {
-        return Ok(Json(ToolAnswer::LeaseLost));
+        return Ok(Json(Called::LeaseLost));
     };
     let listed = tools.listed().await?;
     let has_read_private = may_have_read_private(&listed.catalog, &holder.called);
@@ -47,23 +46,18 @@ pub(crate) async fn call<D: Database + 'static, H: Host>(
     let execution = here(execute(&world, &listed.catalog, &call.name, &call.arguments)).await?;
     Ok(Json(match execution {
         Execution::Result { outcome, .. } => {
-            ToolAnswer::Result { is_error: outcome.is_error, content: toolbox::text_for_model(&outcome) }
+            Called::Result { is_error: outcome.is_error, content: toolbox::text_for_model(&outcome) }
         }
         Execution::ApprovalNeeded { server, title, always_asks, may_disclose, expires_at_ms } => {
-            let expires_at = Timestamp::from_millis(expires_at_ms);
-            ToolAnswer::ApprovalNeeded { server, title, always_asks, may_disclose, expires_at }
+            Called::ApprovalNeeded { server, title, always_asks, may_disclose, expires_at_ms }
         }
-        Execution::LeaseLost => ToolAnswer::LeaseLost,
+        Execution::LeaseLost => Called::LeaseLost,
     }))
 }
 
 /// The lease that the executor holds, and whose run it is on. Only who executes a run knows the owner of its lease, and people's own
 /// tokens may expire before their runs end (docs/adr/0016).
-async fn lease<D: Database + 'static, H: Host>(
-    tools: &Tools<D, H>,
-    executor: &Executor<'_>,
-    call_id: &str,
-) -> Result<Option<(Lease, Holder)>> {
+pub(crate) async fn lease(tools: &Tools, executor: &Executor<'_>, call_id: &str) -> Result<Option<(Lease, Holder)>> {
     let id = |text: &str| -> Result<Id> { text.parse().map_err(|_| Problem::not_found().into()) };
     let lease = Lease { run_id: id(&executor.run_id)?, owner: id(&executor.lease_owner)? };
     Ok(tools.store().holder_of(lease, call_id).await?.map(|holder| (lease, holder)))

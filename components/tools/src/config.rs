@@ -1,19 +1,13 @@
 //! What an operator can set about tools.
 
-use std::sync::Arc;
-
 use platform::variables::variable;
-use tool_catalogue::{RemoteServer, Server, Servers};
-use toolbox::Policy;
+use toolbox::{Policy, RemoteServer};
 use web::{
     log::{Level, log},
     settings::{self, AllowedHost, Check},
 };
 
-use crate::master_key::MasterKey;
-
-/// This component's id in `spin.toml` and in the log.
-pub(crate) const COMPONENT: &str = "tools";
+use crate::{COMPONENT, keys::MasterKey, servers::Server};
 
 /// The brief's thirty requests a minute and person.
 const CALLS_PER_MINUTE: u32 = 30;
@@ -23,8 +17,10 @@ const CHANGES_PER_MINUTE: u32 = 5;
 /// The configuration of `tools`.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Config {
-    /// All servers.
-    pub(crate) servers: Arc<Servers>,
+    /// All servers, those composed first.
+    pub(crate) servers: Vec<Server>,
+    /// Why the servers elsewhere are not among them, if they cannot be read.
+    pub(crate) unread: Option<String>,
     /// What holds for everybody.
     pub(crate) policies: Vec<Policy>,
     /// Calls of a person in a minute.
@@ -40,13 +36,14 @@ impl Config {
     /// left out: policies that cannot be read deny everything.
     pub(crate) async fn read() -> Self {
         let composed = variable("tool_servers").await;
-        let all = composed.split(',').map(str::trim).filter(|name| !name.is_empty()).filter_map(Server::composed);
-        let mut servers = Servers { all: all.collect(), unread: None };
+        let mut servers: Vec<Server> =
+            composed.split(',').map(str::trim).filter(|name| !name.is_empty()).filter_map(Server::composed).collect();
+        let mut unread = None;
         match RemoteServer::parse_list(&variable("remote_mcp_servers").await) {
-            Ok(remote) => servers.all.extend(remote.into_iter().map(Server::remote)),
+            Ok(remote) => servers.extend(remote.into_iter().map(Server::remote)),
             Err(error) => {
                 wrong("remote_mcp_servers", &error.to_string());
-                servers.unread = Some(error.to_string());
+                unread = Some(error.to_string());
             }
         }
         let policies = Policy::parse_list(&variable("tool_policies").await).unwrap_or_else(|error| {
@@ -59,7 +56,8 @@ impl Config {
         }
         let number = async |name, default| variable(name).await.parse().unwrap_or(default);
         Self {
-            servers: Arc::new(servers),
+            servers,
+            unread,
             policies,
             calls_per_minute: number("tool_calls_per_minute", CALLS_PER_MINUTE).await,
             changes_per_minute: number("tool_changes_per_minute", CHANGES_PER_MINUTE).await,

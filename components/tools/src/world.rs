@@ -1,39 +1,42 @@
 //! What a call needs of the world: the database, the servers, time. One value for each call.
 
-use std::time::Duration;
+use std::{
+    cell::RefCell,
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
-use cache::Clock;
 use domain::Id;
 use mcp::{CallResult, ClientError, Map, TransportError};
 use serde_json::{Value, json, value::RawValue};
 use storage::{
-    Database, StorageError,
+    StorageError,
     audit::AuditEvent,
     rate_limits::{Limit, RetryAfterMs},
     runs::Lease,
 };
-use tool_catalogue::{Host, Listed, Server};
 use toolbox::{
-    Approval, AuditEntry, CallFailure, Called, Outcome, Permission, Redaction, Started, Tool, World,
-    execution::CALL_LIMIT,
+    Approval, AuditEntry, CallFailure, Outcome, Permission, Redaction, Started, Tool, World, execution::CALL_LIMIT,
 };
 use web::log::{Level, log};
 
-use crate::{
-    config::COMPONENT,
-    passed::{entered, passed},
-    rules::Rules,
-    state::Tools,
-};
+use crate::{COMPONENT, clients, listings::Listed, policies::Rules, router::Tools, secrets, servers::Server};
 
 /// How long a person may think about a call.
 const APPROVAL_LIFETIME_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// The largest result that an instance remembers.
+/// Outcomes that an instance remembers. It lives for seconds when nobody asks.
+const MAX_CACHED: usize = 64;
+/// The largest that is remembered.
 const MAX_CACHED_BYTES: usize = 64 * 1024;
 
 /// Where the adapter finds what the protocol has no place for.
 const META_CALL: &str = "edge-assistant/call";
+
+thread_local! {
+    /// By person and key; never for anybody else.
+    static CACHE: RefCell<VecDeque<(Id, String, Instant, Outcome)>> = const { RefCell::new(VecDeque::new()) };
+}
 
 /// A call's place in a run.
 pub(crate) struct RunCall {
@@ -48,8 +51,8 @@ pub(crate) struct RunCall {
 }
 
 /// A call and who has it made.
-pub(crate) struct CallWorld<'a, D, H> {
-    pub(crate) tools: &'a Tools<D, H>,
+pub(crate) struct CallWorld<'a> {
+    pub(crate) tools: &'a Tools,
     pub(crate) listed: &'a Listed,
     pub(crate) user_id: Id,
     /// `None`: a program calls, through the gateway.
@@ -58,15 +61,15 @@ pub(crate) struct CallWorld<'a, D, H> {
     pub(crate) id: String,
 }
 
-impl<D, H> CallWorld<'_, D, H> {
+impl CallWorld<'_> {
     fn server(&self, tool: &Tool) -> Result<&Server, CallFailure> {
-        let server = self.tools.config.servers.all.iter().find(|server| server.name == tool.server);
+        let server = self.tools.config.servers.iter().find(|server| server.name == tool.server);
         // Whoever listed a tool of this server had it configured a moment ago.
         server.ok_or_else(|| CallFailure::Unreachable("it is no longer configured".to_owned()))
     }
 }
 
-impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
+impl World for CallWorld<'_> {
     type Error = StorageError;
 
     async fn permission(&self, tool: &Tool) -> Result<Permission, StorageError> {
@@ -85,7 +88,7 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
     }
 
     async fn is_set_up(&self, tool: &Tool) -> Result<(), CallFailure> {
-        entered(self.tools, self.listed, self.user_id, tool).await
+        secrets::entered(self.tools, self.listed, self.user_id, tool).await
     }
 
     async fn ask_approval(&self, tool: &Tool) -> Result<Option<i64>, StorageError> {
@@ -108,17 +111,25 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
     }
 
     async fn cached(&self, key: &str) -> Option<Outcome> {
-        let key = (self.user_id, key.to_owned());
-        self.tools.memory().results.borrow().get(&key, self.tools.host().now()).cloned()
+        CACHE.with_borrow(|cache| {
+            let now = Instant::now();
+            let known =
+                cache.iter().find(|(user, known, until, _)| *user == self.user_id && known == key && *until > now);
+            known.map(|(.., outcome)| outcome.clone())
+        })
     }
 
     async fn cache(&self, key: &str, outcome: &Outcome, ttl_ms: u64) {
         if toolbox::content::written_bytes(outcome) > MAX_CACHED_BYTES {
             return;
         }
-        let until = self.tools.host().now().saturating_add(Duration::from_millis(ttl_ms));
-        let key = (self.user_id, key.to_owned());
-        self.tools.memory().results.borrow_mut().insert(key, outcome.clone(), until);
+        let Some(until) = Instant::now().checked_add(Duration::from_millis(ttl_ms)) else { return };
+        CACHE.with_borrow_mut(|cache| {
+            if cache.len() >= MAX_CACHED {
+                cache.pop_front();
+            }
+            cache.push_back((self.user_id, key.to_owned(), until, outcome.clone()));
+        });
     }
 
     async fn start(&self, _: &Tool) -> Result<Started, StorageError> {
@@ -131,9 +142,9 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
         })
     }
 
-    async fn call(&self, tool: &Tool, arguments: &str) -> Result<Called, CallFailure> {
+    async fn call(&self, tool: &Tool, arguments: &str) -> Result<Outcome, CallFailure> {
         let server = self.server(tool)?;
-        let client = self.tools.memory().sessions.lend(self.tools.host(), server, self.user_id);
+        let client = clients::lend(server, self.user_id);
         let definition = mcp::Tool {
             name: tool.name.clone(),
             title: None,
@@ -145,7 +156,7 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
         };
         let arguments = RawValue::from_string(arguments.to_owned())
             .map_err(|error| CallFailure::InvalidArguments(error.to_string()))?;
-        let secrets = passed(self.tools, self.listed, self.user_id, tool).await?;
+        let secrets = secrets::passed(self.tools, self.listed, self.user_id, tool).await?;
         let hidden = secrets.iter().filter(|secret| !secret.visible).map(|secret| secret.value.as_str());
         // A server may repeat the request that it refuses.
         let redaction = Redaction::new(hidden.chain(server.secret()));
@@ -158,9 +169,8 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
             meta.insert(META_CALL.to_owned(), call);
         }
         match client.call_tool(&definition, &arguments, meta, None).await {
-            Ok(CallResult { content, structured, is_error, failure }) => {
-                let outcome = redaction.outcome(Outcome { content, structured, is_error });
-                Ok(Called { outcome, failure: failure.filter(|_| !tool.remote) })
+            Ok(CallResult { content, structured, is_error }) => {
+                Ok(redaction.outcome(Outcome { content, structured, is_error }))
             }
             Err(error) => Err(redaction.failure(failed(tool, error))),
         }
@@ -186,7 +196,7 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
     }
 
     async fn sleep(&self, duration: Duration) {
-        Clock::sleep(self.tools.host(), duration).await;
+        platform::sleep(duration).await;
     }
 
     fn begun(&self) -> bool {

@@ -10,15 +10,13 @@ pub mod postgres;
 pub mod sqlite;
 pub mod variables;
 
-use std::{
-    future::Future,
-    sync::LazyLock,
-    time::{Duration, Instant},
-};
+use std::{future::Future, pin::pin, time::Duration};
 
 use axum::{Router, body::Body};
-use cache::Clock;
-use futures::channel::oneshot;
+use futures::{
+    channel::oneshot,
+    future::{Either, select},
+};
 use http::{Response, header};
 use send_wrapper::SendWrapper;
 pub use spin_sdk::http::Request;
@@ -119,26 +117,8 @@ pub async fn sleep(duration: Duration) {
 
 /// Awaits something for so long at most; `None` when it takes longer, and what it had open is closed.
 pub async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
-    cache::within(&SpinClock, limit, future).await
-}
-
-/// When this instance first looked at its clock.
-static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
-
-/// Spin's time and tasks.
-#[derive(Clone, Copy, Debug)]
-pub struct SpinClock;
-
-impl Clock for SpinClock {
-    fn now(&self) -> Duration {
-        STARTED.elapsed()
-    }
-
-    async fn sleep(&self, duration: Duration) {
-        sleep(duration).await;
-    }
-
-    fn spawn(&self, task: impl Future<Output = ()> + 'static) {
-        spawn(task);
+    match select(pin!(future), pin!(sleep(limit))).await {
+        Either::Left((output, _)) => Some(output),
+        Either::Right(_) => None,
     }
 }

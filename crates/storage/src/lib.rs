@@ -6,8 +6,6 @@
 //!
 //! Invariant: every query about something owned carries its owner's id; what belongs to somebody else is not found.
 
-use std::sync::Arc;
-
 pub mod approvals;
 pub mod audit;
 pub mod conversations;
@@ -34,8 +32,8 @@ pub struct Store<D> {
     database: D,
 }
 
-/// Why something could not be stored or read. Whoever waited for the same is told the same, so it can be cloned.
-#[derive(Clone, Debug, thiserror::Error)]
+/// Why something could not be stored or read.
+#[derive(Debug, thiserror::Error)]
 pub enum StorageError {
     /// The database said no, or nothing.
     #[error(transparent)]
@@ -52,7 +50,7 @@ pub enum StorageError {
     },
     /// A value could not be written as JSON.
     #[error("tool calls cannot be written as JSON")]
-    Json(#[source] Arc<serde_json::Error>),
+    Json(#[from] serde_json::Error),
     /// The database was made by something else.
     #[error(
         "migration {version} of this database differs from the one in this build: restore the file it was applied from, or restore a backup"
@@ -61,12 +59,6 @@ pub enum StorageError {
         /// Which migration.
         version: i64,
     },
-}
-
-impl From<serde_json::Error> for StorageError {
-    fn from(error: serde_json::Error) -> Self {
-        Self::Json(Arc::new(error))
-    }
 }
 
 impl<D: Database> Store<D> {

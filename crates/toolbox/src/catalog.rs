@@ -7,9 +7,10 @@ mod shares;
 
 use std::collections::{BTreeMap, HashSet};
 
-use json_schema::{Unfit, repaired};
-
-use crate::{ServerName, Tool, cut};
+use crate::{
+    ServerName, Tool, cut,
+    schema::{Unfit, repaired},
+};
 
 pub use names::model_name;
 

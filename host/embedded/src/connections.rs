@@ -18,8 +18,8 @@ use wasmtime_wasi_http::Error;
 /// keep a connection for ever.
 const BODY_BYTES_PER_SECOND: u64 = 1_024;
 
-/// A client has so long to take a piece of an answer before its place may go to somebody else. Whoever reads takes it at once.
-const TAKING_MS: u64 = 1_000;
+/// A client has so long to send or take something before its place may go to somebody else. Whoever is there does it at once.
+const GRACE_MS: u64 = 1_000;
 
 /// How often whoever waits for a place looks again: nobody tells when a client begins to keep the host waiting.
 const LOOK: Duration = Duration::from_millis(100);
@@ -46,7 +46,7 @@ struct Shared {
 
 /// Who has a place.
 struct Client {
-    /// From when on it keeps the host waiting, in milliseconds after the host began, and one more; 0: it does not.
+    /// Since when it has been waited for, in milliseconds after the host began, and one more; 0: it is not.
     awaited: AtomicU64,
     leave: CancellationToken,
 }
@@ -80,7 +80,7 @@ impl Places {
         let mut taken = shared.taken();
         if taken.len() >= shared.limit {
             let since = taken.iter().map(|client| client.awaited.load(Ordering::Relaxed)).enumerate();
-            let waiting = since.filter(|(_, awaited)| (1..=shared.now()).contains(awaited));
+            let waiting = since.filter(|(_, awaited)| *awaited > 0 && awaited.saturating_add(GRACE_MS) <= shared.now());
             let (longest, _) = waiting.min_by_key(|(_, awaited)| *awaited)?;
             taken.swap_remove(longest).leave.cancel();
         }
@@ -101,15 +101,9 @@ impl Shared {
 }
 
 impl Place {
-    /// The client has to send something: a head, or more of a body.
+    /// The client has to send something, a head or more of a body, or to take what it was sent.
     fn awaits_client(&self) {
         self.client.awaited.store(self.shared.now(), Ordering::Relaxed);
-    }
-
-    /// The client has to take what it was sent.
-    fn awaits_reader(&self) {
-        let taken = self.shared.now().saturating_add(TAKING_MS);
-        self.client.awaited.store(taken, Ordering::Relaxed);
     }
 
     /// It is on the host.
@@ -215,7 +209,7 @@ impl<B: Body + Unpin> Body for Leaving<B> {
         self.place.serves();
         let polled = Pin::new(&mut self.body).poll_frame(context);
         if polled.is_ready() {
-            self.place.awaits_reader();
+            self.place.awaits_client();
         }
         polled
     }

@@ -2,10 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use json_schema::{Unusable, check};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
-use toolbox::{InvalidArguments, validate};
+use toolbox::{
+    InvalidArguments,
+    schema::{Unusable, check},
+    validate,
+};
 
 use crate::raw;
 

@@ -11,6 +11,7 @@
 mod arguments;
 mod catalog;
 mod content;
+mod corpus;
 mod execution;
 mod exposure;
 mod hostile_schemas;

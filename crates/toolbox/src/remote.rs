@@ -2,7 +2,8 @@
 
 use http::{HeaderValue, Uri};
 use serde::Deserialize;
-use toolbox::ServerName;
+
+use crate::ServerName;
 
 /// A server of somebody else.
 #[derive(Clone, Debug)]
