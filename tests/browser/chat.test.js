@@ -187,6 +187,8 @@ test("the keyboard is not left nowhere when an answer is stopped and tried again
   const { page } = await person(t);
   await openConversation(page, "scripted-chunks=2000-delay=50");
   await say(page, "Stop me");
+  // Before that, the sending would be stopped and not the answer.
+  await eventually(async () => (await textOf(page).catch(() => "")) !== "", "the first words");
   await stopButton(page).focus();
   await page.keyboard.press("Enter");
   await page.getByText("You stopped this answer.").waitFor();
