@@ -53,7 +53,7 @@ pub(crate) fn run(repo: &Repo, arguments: &Arguments) -> anyhow::Result<ExitCode
         environment.map_short_names();
     }
     if !artifacts::program(repo, "embedded-host").exists() {
-        eprintln!("Nothing is built yet. That takes 6 to 13 minutes on two cores, once; later starts take seconds.");
+        eprintln!("Nothing is built yet. That takes up to 13 minutes on two cores, once; later starts take seconds.");
     }
     let built = artifacts::lock(repo)?;
     artifacts::app(repo, &manifest)?;
