@@ -24,5 +24,12 @@ pub(crate) fn run(repo: &Repo, Arguments { name }: &Arguments) -> anyhow::Result
     if repo.path(FOLDER).join(name).exists() {
         println!("{FOLDER}/{name} is still there: delete it if it is no longer wanted");
     }
+    // While the folder is there and no package, Cargo stumbles over it without that.
+    let folder = format!("{FOLDER}/{name}");
+    if std::fs::read_to_string(repo.path("Cargo.toml"))
+        .is_ok_and(|workspace| workspace.contains(&format!("{folder:?}")))
+    {
+        println!("Cargo.toml still leaves it out: once it is deleted, take {folder:?} out of `exclude`");
+    }
     Ok(ExitCode::SUCCESS)
 }

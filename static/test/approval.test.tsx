@@ -1,0 +1,18 @@
+/** What a person reads when a call waits for them. */
+import "./tab.ts";
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { renderToString } from "preact-render-to-string";
+import { ApprovalCard } from "../src/views/approval.tsx";
+
+const question = (mayDisclose: boolean) => {
+  const approval = { server: "web", title: "Read a page", expiresAt: "", alwaysAsks: false, mayDisclose };
+  const part = { kind: "tool", callId: "c1", name: "web_fetch", arguments: "{}", approval, result: null } as const;
+  return renderToString(<ApprovalCard part={part} runId="r1" onLeft={() => {}} />);
+};
+
+test("a question says that it is asked because others would hear what may be private", () => {
+  assert.match(question(true), /Others would hear this/);
+  assert.match(question(true), /whatever was read before it/);
+  assert.doesNotMatch(question(false), /Others would hear|read before/);
+});
