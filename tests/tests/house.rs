@@ -24,6 +24,9 @@ const FOR_AUTHORS: [&str; 2] = ["exact-json", "hypertext"];
 /// A file longer than this has more than one reason to exist.
 const FILE_MAX_LINES: usize = 500;
 
+/// Whose files import each other in one direction only.
+const LAYERED: [&str; 3] = ["components/tools/src", "crates/tool-catalogue/src", "crates/cache/src"];
+
 /// What a component may reach.
 #[derive(Debug, PartialEq)]
 struct Rights<'a> {
@@ -323,6 +326,60 @@ fn every_source_file_says_what_it_is_for_and_is_not_too_long() -> Result<()> {
             let lines = source.lines().count();
             assert!(lines <= FILE_MAX_LINES, "{} has {lines} lines", shown(&path));
         }
+    }
+    Ok(())
+}
+
+/// What a file imports of its own crate: the first name of each path behind `crate::`.
+fn imported(source: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for path in source.split("crate::").skip(1) {
+        let (mut depth, mut is_first) = (0_u32, true);
+        let mut name = String::new();
+        for letter in path.chars() {
+            if is_first && (letter.is_alphanumeric() || letter == '_') {
+                name.push(letter);
+                continue;
+            }
+            match letter {
+                '{' => depth += 1,
+                '}' if depth <= 1 => break,
+                '}' => depth -= 1,
+                ',' if depth == 1 => {
+                    names.insert(std::mem::take(&mut name));
+                    is_first = true;
+                    continue;
+                }
+                _ if depth == 0 => break,
+                _ => {}
+            }
+            is_first = is_first && name.is_empty();
+        }
+        names.insert(name);
+    }
+    names
+}
+
+#[test]
+fn files_of_layered_crates_import_only_those_below_them() -> Result<()> {
+    for folder in LAYERED {
+        let mut left = BTreeMap::new();
+        for path in files(&repository().join(folder), ".rs")? {
+            let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+            // What is common to a crate, and what only tests.
+            if !["lib", "tests"].contains(&name.as_str()) {
+                left.insert(name, imported(&fs::read_to_string(&path)?));
+            }
+        }
+        assert!(!left.is_empty(), "nothing in {folder}");
+        loop {
+            let names: BTreeSet<String> = left.keys().cloned().collect();
+            left.retain(|_, imported| !imported.is_disjoint(&names));
+            if left.len() == names.len() {
+                break;
+            }
+        }
+        assert!(left.is_empty(), "{folder} has circles of imports among {:?}", left.keys());
     }
     Ok(())
 }

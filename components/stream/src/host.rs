@@ -1,18 +1,15 @@
 //! The orchestrator's port, on Spin.
 
-use std::{
-    pin::Pin,
-    sync::LazyLock,
-    time::{Duration, Instant},
-};
+use std::{pin::Pin, time::Duration};
 
 use bytes::Bytes;
+use cache::Clock as _;
 use domain::ToolCall;
 use futures::{Stream, TryStreamExt as _};
 use http::{HeaderValue, Request, header};
 use orchestrator::{Host, Ledger, ModelAnswer, Offered, Severity, ToolAnswer, Unreachable};
 use platform::{
-    SpinDatabase,
+    SpinClock, SpinDatabase,
     http_client::{self, HttpError},
 };
 use storage::{Store, runs::Lease};
@@ -25,9 +22,6 @@ use crate::{COMPONENT, config::Provider, tools::Tools};
 
 /// The runs that this instance executes.
 static LEDGER: Ledger = Ledger::new();
-
-/// When this instance first looked at its clock.
-static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Everything a run needs, for one reader.
 pub(crate) struct SpinHost {
@@ -99,8 +93,8 @@ impl Host for SpinHost {
         })
     }
 
-    async fn tools(&self, lease: Lease) -> Offered {
-        match self.tools.offered(&self.app, lease).await {
+    async fn tools(&self) -> Offered {
+        match self.tools.offered(self.app.store()).await {
             Ok(offered) => offered,
             Err(error) => {
                 error.log("the tools cannot be listed");
@@ -117,7 +111,7 @@ impl Host for SpinHost {
     }
 
     fn now(&self) -> Duration {
-        STARTED.elapsed()
+        SpinClock.now()
     }
 
     async fn sleep(&self, duration: Duration) {

@@ -1,32 +1,33 @@
 //! `POST /internal/calls`, for `stream`: a call that a run's model wants.
 
 use axum::extract::State;
-use domain::Id;
+use domain::{Id, Timestamp, tool::ToolAnswer};
 use problem::Problem;
-use storage::{leases::Holder, runs::Lease};
+use storage::{Database, leases::Holder, runs::Lease};
+use tool_catalogue::Host;
 use toolbox::{
     Execution,
     arguments::MAX_ARGUMENTS_BYTES,
     execute,
     exposure::may_have_read_private,
-    wire::{Call, Called, Executor},
+    wire::{Call, Executor},
 };
 use web::{Json, Result};
 
 use crate::{
-    router::{Tools, here},
+    state::{Tools, here},
     world::{CallWorld, RunCall},
 };
 
 /// The longest arguments that `toolbox` reads, in which JSON may write a byte with six, and the rest.
 const MAX_BYTES: usize = 6 * MAX_ARGUMENTS_BYTES + 16 * 1024;
 
-pub(crate) async fn call(
-    State(tools): State<Tools>,
+pub(crate) async fn call<D: Database + 'static, H: Host>(
+    State(tools): State<Tools<D, H>>,
     Json(call): Json<Call<'static>, MAX_BYTES>,
-) -> Result<Json<Called>> {
+) -> Result<Json<ToolAnswer>> {
     let Some((lease, holder)) = lease(&tools, &call.executor, &call.call_id).await? else {
-        return Ok(Json(Called::LeaseLost));
+        return Ok(Json(ToolAnswer::LeaseLost));
     };
     let listed = tools.listed().await?;
     let has_read_private = may_have_read_private(&listed.catalog, &holder.called);
@@ -46,18 +47,23 @@ pub(crate) async fn call(
     let execution = here(execute(&world, &listed.catalog, &call.name, &call.arguments)).await?;
     Ok(Json(match execution {
         Execution::Result { outcome, .. } => {
-            Called::Result { is_error: outcome.is_error, content: toolbox::text_for_model(&outcome) }
+            ToolAnswer::Result { is_error: outcome.is_error, content: toolbox::text_for_model(&outcome) }
         }
         Execution::ApprovalNeeded { server, title, always_asks, may_disclose, expires_at_ms } => {
-            Called::ApprovalNeeded { server, title, always_asks, may_disclose, expires_at_ms }
+            let expires_at = Timestamp::from_millis(expires_at_ms);
+            ToolAnswer::ApprovalNeeded { server, title, always_asks, may_disclose, expires_at }
         }
-        Execution::LeaseLost => Called::LeaseLost,
+        Execution::LeaseLost => ToolAnswer::LeaseLost,
     }))
 }
 
 /// The lease that the executor holds, and whose run it is on. Only who executes a run knows the owner of its lease, and people's own
 /// tokens may expire before their runs end (docs/adr/0016).
-pub(crate) async fn lease(tools: &Tools, executor: &Executor<'_>, call_id: &str) -> Result<Option<(Lease, Holder)>> {
+async fn lease<D: Database + 'static, H: Host>(
+    tools: &Tools<D, H>,
+    executor: &Executor<'_>,
+    call_id: &str,
+) -> Result<Option<(Lease, Holder)>> {
     let id = |text: &str| -> Result<Id> { text.parse().map_err(|_| Problem::not_found().into()) };
     let lease = Lease { run_id: id(&executor.run_id)?, owner: id(&executor.lease_owner)? };
     Ok(tools.store().holder_of(lease, call_id).await?.map(|holder| (lease, holder)))

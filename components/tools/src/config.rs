@@ -1,13 +1,19 @@
 //! What an operator can set about tools.
 
+use std::sync::Arc;
+
 use platform::variables::variable;
-use toolbox::{Policy, RemoteServer};
+use tool_catalogue::{RemoteServer, Server, Servers};
+use toolbox::Policy;
 use web::{
     log::{Level, log},
     settings::{self, AllowedHost, Check},
 };
 
-use crate::{COMPONENT, keys::MasterKey, servers::Server};
+use crate::master_key::MasterKey;
+
+/// This component's id in `spin.toml` and in the log.
+pub(crate) const COMPONENT: &str = "tools";
 
 /// The brief's thirty requests a minute and person.
 const CALLS_PER_MINUTE: u32 = 30;
@@ -17,10 +23,8 @@ const CHANGES_PER_MINUTE: u32 = 5;
 /// The configuration of `tools`.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Config {
-    /// All servers, those composed first.
-    pub(crate) servers: Vec<Server>,
-    /// Why the servers elsewhere are not among them, if they cannot be read.
-    pub(crate) unread: Option<String>,
+    /// All servers.
+    pub(crate) servers: Arc<Servers>,
     /// What holds for everybody.
     pub(crate) policies: Vec<Policy>,
     /// Calls of a person in a minute.
@@ -36,14 +40,13 @@ impl Config {
     /// left out: policies that cannot be read deny everything.
     pub(crate) async fn read() -> Self {
         let composed = variable("tool_servers").await;
-        let mut servers: Vec<Server> =
-            composed.split(',').map(str::trim).filter(|name| !name.is_empty()).filter_map(Server::composed).collect();
-        let mut unread = None;
+        let all = composed.split(',').map(str::trim).filter(|name| !name.is_empty()).filter_map(Server::composed);
+        let mut servers = Servers { all: all.collect(), unread: None };
         match RemoteServer::parse_list(&variable("remote_mcp_servers").await) {
-            Ok(remote) => servers.extend(remote.into_iter().map(Server::remote)),
+            Ok(remote) => servers.all.extend(remote.into_iter().map(Server::remote)),
             Err(error) => {
                 wrong("remote_mcp_servers", &error.to_string());
-                unread = Some(error.to_string());
+                servers.unread = Some(error.to_string());
             }
         }
         let policies = Policy::parse_list(&variable("tool_policies").await).unwrap_or_else(|error| {
@@ -56,8 +59,7 @@ impl Config {
         }
         let number = async |name, default| variable(name).await.parse().unwrap_or(default);
         Self {
-            servers,
-            unread,
+            servers: Arc::new(servers),
             policies,
             calls_per_minute: number("tool_calls_per_minute", CALLS_PER_MINUTE).await,
             changes_per_minute: number("tool_changes_per_minute", CHANGES_PER_MINUTE).await,

@@ -18,13 +18,15 @@ use identity::Purpose;
 use mcp::{Description, Failure, Outcome, Reply, Settings, ToolCall};
 use problem::Problem;
 use send_wrapper::SendWrapper;
+use storage::Database;
+use tool_catalogue::{Host, Listed};
 use toolbox::{Effect, Execution, Tool, execute};
 use web::{Authenticator, Error, Result};
 
 use crate::{
-    listings::Listed,
-    metadata, policies,
-    router::{Tools, here},
+    config::COMPONENT,
+    metadata, rules,
+    state::{Tools, here},
     world::CallWorld,
 };
 
@@ -36,33 +38,48 @@ const MAX_WAITING: usize = 16;
 const TTL_MS: u64 = 60_000;
 
 /// `/mcp`.
-pub(crate) async fn all(State(tools): State<Tools>, request: Request) -> Result<Response> {
+pub(crate) async fn all<D: Database + 'static, H: Host>(
+    State(tools): State<Tools<D, H>>,
+    request: Request,
+) -> Result<Response> {
     answer(tools, None, request).await
 }
 
 /// `/mcp/{server}`.
-pub(crate) async fn one(State(tools): State<Tools>, Path(server): Path<String>, request: Request) -> Result<Response> {
+pub(crate) async fn one<D: Database + 'static, H: Host>(
+    State(tools): State<Tools<D, H>>,
+    Path(server): Path<String>,
+    request: Request,
+) -> Result<Response> {
     answer(tools, Some(server), request).await
 }
 
-async fn answer(tools: Tools, server: Option<String>, request: Request) -> Result<Response> {
+async fn answer<D: Database + 'static, H: Host>(
+    tools: Tools<D, H>,
+    server: Option<String>,
+    request: Request,
+) -> Result<Response> {
     let (head, body) = request.into_parts();
     let user_id = caller(&tools, server.as_deref(), &head.headers).await?;
-    if server.as_ref().is_some_and(|name| !tools.config.servers.iter().any(|server| server.name == *name)) {
+    if server.as_ref().is_some_and(|name| !tools.config.servers.all.iter().any(|server| server.name == *name)) {
         return Err(Problem::not_found().into());
     }
     let body = Bytes::from(web::body::read(&head.headers, body, MAX_BYTES).await?.into_bytes());
     let listed = tools.listed().await?;
-    let gateway = Gateway { listed: Rc::clone(&listed), tools, server, user_id };
+    let gateway = Gateway { listed: Rc::clone(&listed), tools: tools.clone(), server, user_id };
     let response = here(async move {
         let settings = Settings::default();
         mcp::respond(&gateway, &settings, Request::from_parts(head, body)).await.map(SendWrapper::new)
     });
-    Ok(response.await.map(|body| body_of(body.take())))
+    Ok(response.await.map(|body| body_of(tools.host(), body.take())))
 }
 
 /// Whose token it is. Who has none is told where to learn how to get one (RFC 9728, section 5.1).
-async fn caller(tools: &Tools, server: Option<&str>, headers: &HeaderMap) -> Result<Id> {
+async fn caller<D: Database + 'static, H: Host>(
+    tools: &Tools<D, H>,
+    server: Option<&str>,
+    headers: &HeaderMap,
+) -> Result<Id> {
     let challenge = |error: Error| {
         let Some(url) = metadata::url(tools, headers, server) else { return error };
         match HeaderValue::from_str(&format!("Bearer resource_metadata=\"{url}\"")) {
@@ -75,13 +92,13 @@ async fn caller(tools: &Tools, server: Option<&str>, headers: &HeaderMap) -> Res
     Ok(caller.user_id)
 }
 
-fn body_of(body: mcp::Body) -> Body {
+fn body_of(host: &impl Host, body: mcp::Body) -> Body {
     match body {
         mcp::Body::Empty => Body::empty(),
         mcp::Body::Json(bytes) => Body::from(bytes),
         mcp::Body::Events(mut events) => {
             let (mut sender, receiver) = mpsc::channel::<Bytes>(MAX_WAITING);
-            platform::spawn(async move {
+            host.spawn(async move {
                 while let Some(event) = events.next().await {
                     // The client has left.
                     if sender.send(event).await.is_err() {
@@ -95,14 +112,14 @@ fn body_of(body: mcp::Body) -> Body {
 }
 
 /// All servers, or one of them, as one server to one caller.
-struct Gateway {
-    tools: Tools,
+struct Gateway<D, H> {
+    tools: Tools<D, H>,
     listed: Rc<Listed>,
     server: Option<String>,
     user_id: Id,
 }
 
-impl Gateway {
+impl<D, H> Gateway<D, H> {
     /// The tools by the names under which they are offered here: their own at their own server, else those that models use.
     fn offered(&self) -> impl Iterator<Item = (&str, &str, &Tool)> {
         let mine = |tool: &Tool| self.server.as_ref().is_none_or(|server| tool.server == *server);
@@ -113,14 +130,14 @@ impl Gateway {
     }
 }
 
-impl mcp::Provider for Gateway {
+impl<D: Database + 'static, H: Host> mcp::Provider for Gateway<D, H> {
     async fn describe(&self) -> Result<Description, Failure> {
         let unavailable = |error: Error| {
             let fields = serde_json::json!({ "cause": error.causes() });
-            web::log::log(crate::COMPONENT, web::log::Level::Error, "the tools cannot be listed", fields);
+            web::log::log(COMPONENT, web::log::Level::Error, "the tools cannot be listed", fields);
             Failure::Internal("The tools cannot be listed at the moment. Try again later.".to_owned())
         };
-        let rules = policies::of(&self.tools, self.user_id).await.map_err(unavailable)?;
+        let rules = rules::of(&self.tools, self.user_id).await.map_err(unavailable)?;
         let allowed = self.offered().filter(|(.., tool)| rules.effect(tool) != Effect::Deny);
         Ok(Description {
             name: self.server.clone().unwrap_or_else(|| "edge-assistant".to_owned()),
@@ -152,7 +169,7 @@ impl mcp::Provider for Gateway {
             }
             Err(error) => {
                 let fields = serde_json::json!({ "tool": name, "cause": error.to_string() });
-                web::log::log(crate::COMPONENT, web::log::Level::Error, "a call cannot be judged", fields);
+                web::log::log(COMPONENT, web::log::Level::Error, "a call cannot be judged", fields);
                 Err(Failure::Internal("The call cannot be made at the moment. Try again later.".to_owned()))
             }
         }

@@ -2,42 +2,15 @@
 //!
 //! The kept one still opens what it sealed after others have been configured.
 
-use std::{cell::RefCell, fmt};
-
 use problem::Problem;
 use serde_json::json;
-use storage::StorageError;
+use storage::{Database, StorageError};
+use tool_catalogue::Host;
 use vault::{Keys, VaultError};
 use web::log::{Level, log};
 use zeroize::Zeroizing;
 
-use crate::{COMPONENT, router::Tools};
-
-/// The variable `master_key`.
-#[derive(Clone, Default)]
-pub(crate) struct MasterKey(Zeroizing<String>);
-
-impl fmt::Debug for MasterKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("MasterKey")
-    }
-}
-
-impl MasterKey {
-    /// As it is configured.
-    pub(crate) fn new(text: String) -> Self {
-        Self(Zeroizing::new(text))
-    }
-
-    /// What is wrong with it.
-    pub(crate) fn fault(&self) -> Option<VaultError> {
-        if self.is_empty() { None } else { Keys::parse(&self.0).err() }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.0.trim().is_empty()
-    }
-}
+use crate::{config::COMPONENT, state::Tools};
 
 /// Why there are no keys.
 #[derive(Debug, thiserror::Error)]
@@ -57,13 +30,8 @@ impl From<KeysError> for web::Error {
     }
 }
 
-thread_local! {
-    /// The key in the database, which never changes; the inner `None`: there was none when others were configured, so none will come.
-    static GENERATED: RefCell<Option<Option<Zeroizing<String>>>> = const { RefCell::new(None) };
-}
-
 /// The keys there are; `None`: none is configured, and none was needed yet.
-pub(crate) async fn existing(tools: &Tools) -> Result<Option<Keys>, KeysError> {
+pub(crate) async fn existing<D: Database + 'static, H: Host>(tools: &Tools<D, H>) -> Result<Option<Keys>, KeysError> {
     let configured = &tools.config.master_key;
     // Read it first: what is wrong with it must not be hidden by a database that is down.
     if let Some(error) = configured.fault() {
@@ -80,7 +48,7 @@ pub(crate) async fn existing(tools: &Tools) -> Result<Option<Keys>, KeysError> {
 }
 
 /// The keys there are, and if there are none, a new one.
-pub(crate) async fn to_seal(tools: &Tools) -> Result<Keys, KeysError> {
+pub(crate) async fn to_seal<D: Database + 'static, H: Host>(tools: &Tools<D, H>) -> Result<Keys, KeysError> {
     if let Some(keys) = existing(tools).await? {
         return Ok(keys);
     }
@@ -96,13 +64,15 @@ pub(crate) async fn to_seal(tools: &Tools) -> Result<Keys, KeysError> {
     Ok(keys)
 }
 
-async fn generated(tools: &Tools) -> Result<Option<Zeroizing<String>>, StorageError> {
-    if let Some(known) = GENERATED.with_borrow(Clone::clone) {
+async fn generated<D: Database + 'static, H: Host>(
+    tools: &Tools<D, H>,
+) -> Result<Option<Zeroizing<String>>, StorageError> {
+    if let Some(known) = tools.memory().generated_key.borrow().clone() {
         return Ok(known);
     }
     let found = tools.store().generated_master_key().await?.map(Zeroizing::new);
     if found.is_some() || !tools.config.master_key.is_empty() {
-        GENERATED.set(Some(found.clone()));
+        *tools.memory().generated_key.borrow_mut() = Some(found.clone());
     }
     Ok(found)
 }

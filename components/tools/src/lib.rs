@@ -1,32 +1,46 @@
 //! Tools: the one place they are listed and executed from, for the model and for programs that speak MCP.
 //!
-//! Which way a call takes is the crate `toolbox`; how servers are spoken to is the crate `mcp`; here they meet the database and Spin.
+//! Which tools there are is the crate `tool-catalogue`; which way a call takes, the crate `toolbox`; how servers are spoken to, the crate
+//! `mcp`. Here they meet the database, HTTP and Spin.
 
 mod calls;
-mod clients;
 mod config;
 mod gateway;
+mod host;
 mod keys;
 mod list;
-mod listings;
+mod master_key;
 mod metadata;
 mod offers;
+mod passed;
 mod policies;
-mod problems;
 mod router;
+mod rules;
 mod secrets;
-mod servers;
+mod sessions;
+mod state;
 mod world;
+
+use std::rc::Rc;
 
 use platform::{Answer, Request};
 
-use crate::config::Config;
+use crate::{
+    config::{COMPONENT, Config},
+    host::SpinHost,
+    state::{Memory, Tools},
+};
 
-/// This component's id in `spin.toml` and in the log.
-const COMPONENT: &str = "tools";
+thread_local! {
+    static MEMORY: Rc<Memory<SpinHost>> = Rc::default();
+}
 
 /// Spin calls this for every request.
 #[spin_sdk::http_service]
 async fn handle(request: Request) -> Answer {
-    platform::serve(COMPONENT, request, config::checks, async |app| router::router(app, Config::read().await)).await
+    platform::serve(COMPONENT, request, config::checks, async |app| {
+        let config = Config::read().await;
+        router::router(Tools::new(app, config, SpinHost, MEMORY.with(Rc::clone)))
+    })
+    .await
 }

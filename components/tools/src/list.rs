@@ -4,10 +4,12 @@ use axum::extract::State;
 use domain::UserRole;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use storage::Database;
+use tool_catalogue::{Host, Problem};
 use toolbox::{Effect, Tool};
 use web::{Json, Result, Session};
 
-use crate::{policies, problems::Problem, router::Tools};
+use crate::{rules, state::Tools};
 
 #[derive(Serialize)]
 pub(crate) struct ToolList {
@@ -47,9 +49,12 @@ struct ToolBody {
     own_policy: Option<Effect>,
 }
 
-pub(crate) async fn list(State(tools): State<Tools>, session: Session) -> Result<Json<ToolList>> {
+pub(crate) async fn list<D: Database + 'static, H: Host>(
+    State(tools): State<Tools<D, H>>,
+    session: Session,
+) -> Result<Json<ToolList>> {
     let listed = tools.listed().await?;
-    let rules = policies::of(&tools, session.user_id()).await?;
+    let rules = rules::of(&tools, session.user_id()).await?;
     let body = |(_, tool): (&str, &Tool)| ToolBody {
         server: tool.server.clone(),
         name: tool.name.clone(),

@@ -5,9 +5,11 @@ use http::{HeaderMap, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use problem::Problem;
 use serde::Serialize;
+use storage::Database;
+use tool_catalogue::Host;
 use web::{Authenticator as _, Json, Result};
 
-use crate::router::Tools;
+use crate::state::Tools;
 
 /// All that is not unreserved (RFC 3986, section 2.3): a client compares the resource with the address it asked, letter by letter.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -21,20 +23,27 @@ pub(crate) struct Metadata {
 }
 
 /// For `/mcp`.
-pub(crate) async fn all(State(tools): State<Tools>, headers: HeaderMap) -> Result<Json<Metadata>> {
+pub(crate) async fn all<D: Database + 'static, H: Host>(
+    State(tools): State<Tools<D, H>>,
+    headers: HeaderMap,
+) -> Result<Json<Metadata>> {
     metadata(&tools, &headers, None)
 }
 
 /// For `/mcp/{server}`.
-pub(crate) async fn one(
-    State(tools): State<Tools>,
+pub(crate) async fn one<D: Database + 'static, H: Host>(
+    State(tools): State<Tools<D, H>>,
     Path(server): Path<String>,
     headers: HeaderMap,
 ) -> Result<Json<Metadata>> {
     metadata(&tools, &headers, Some(&server))
 }
 
-fn metadata(tools: &Tools, headers: &HeaderMap, server: Option<&str>) -> Result<Json<Metadata>> {
+fn metadata<D: Database + 'static, H: Host>(
+    tools: &Tools<D, H>,
+    headers: &HeaderMap,
+    server: Option<&str>,
+) -> Result<Json<Metadata>> {
     let here = tools.app().site().address(headers).ok_or_else(|| {
         let detail =
             "This installation has not been told its address. Whoever runs it can set the variable public_url.";
@@ -48,7 +57,11 @@ fn metadata(tools: &Tools, headers: &HeaderMap, server: Option<&str>) -> Result<
 }
 
 /// Where the metadata of an endpoint is (RFC 9728, section 3.1); `None` when nobody knows our address.
-pub(crate) fn url(tools: &Tools, headers: &HeaderMap, server: Option<&str>) -> Option<String> {
+pub(crate) fn url<D: Database + 'static, H: Host>(
+    tools: &Tools<D, H>,
+    headers: &HeaderMap,
+    server: Option<&str>,
+) -> Option<String> {
     let here = tools.app().site().address(headers)?;
     Some(format!("{here}/.well-known/oauth-protected-resource{}", path(server)))
 }

@@ -1,54 +1,12 @@
-//! `POST /internal/offers`, for `stream`: what a run's model may be offered. What could be offered to anybody is kept in the database, where
-//! `stream` finds it the next time.
+//! `GET /internal/offers`, for `stream`: what could be offered to anybody. What is offered to whom, it finds out itself.
 
 use axum::extract::State;
-use problem::Problem;
-use toolbox::{
-    Offerable, OfferableTool, Tool,
-    wire::{Executor, Offer, Offers},
-};
-use web::{
-    Json, Result,
-    log::{Level, log},
-};
+use storage::Database;
+use tool_catalogue::{Host, Offerable};
+use web::{Json, Result};
 
-use crate::{COMPONENT, calls, listings::Listed, router::Tools};
+use crate::state::Tools;
 
-/// What is longer is not kept: reading it for every run would cost more than asking.
-const MAX_KEPT_BYTES: usize = 1024 * 1024;
-
-pub(crate) async fn list(State(tools): State<Tools>, Json(executor): Json<Executor<'static>>) -> Result<Json<Offers>> {
-    // Whoever lost the lease hears so soon enough; an empty list would be remembered.
-    let Some((_, holder)) = calls::lease(&tools, &executor, "").await? else { return Err(Problem::not_found().into()) };
-    let listed = tools.listed().await?;
-    let offerable = offerable(&listed);
-    keep(&tools, &offerable, listed.ttl_ms());
-    let person = tools.store().tool_offers(holder.user_id).await?;
-    Ok(Json(offerable.for_person(&tools.config.policies, &person.denied, &person.secrets)))
-}
-
-fn offerable(listed: &Listed) -> Offerable {
-    let tool = |(name, tool): (&str, &Tool)| OfferableTool {
-        server: tool.server.clone(),
-        name: tool.name.clone(),
-        secrets: listed.secrets_of(tool).filter(|secret| !secret.optional).map(|secret| secret.name.clone()).collect(),
-        offer: Offer {
-            name: name.to_owned(),
-            description: tool.description.clone(),
-            input_schema: tool.input_schema.clone(),
-        },
-    };
-    Offerable { tools: listed.catalog.iter().map(tool).collect() }
-}
-
-/// Keeps it for the runs to come; this one does not wait for it.
-fn keep(tools: &Tools, offerable: &Offerable, ttl_ms: i64) {
-    // An empty text is no list: whoever finds it asks.
-    let json = serde_json::to_string(offerable).ok().filter(|json| json.len() <= MAX_KEPT_BYTES).unwrap_or_default();
-    let tools = tools.clone();
-    platform::spawn(async move {
-        if let Err(error) = tools.store().save_offerable_tools(&json, ttl_ms).await {
-            log(COMPONENT, Level::Warn, "offers cannot be kept", serde_json::json!({ "cause": error.to_string() }));
-        }
-    });
+pub(crate) async fn list<D: Database + 'static, H: Host>(State(tools): State<Tools<D, H>>) -> Result<Json<Offerable>> {
+    Ok(Json(tools.listed().await?.offerable()))
 }

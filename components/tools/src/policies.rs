@@ -1,54 +1,19 @@
-//! What tools may do unasked: `/api/tools/policies`, and the rules that hold for a caller.
+//! What tools may do unasked: `/api/tools/policies`.
 
 use axum::extract::State;
 use domain::{Id, UserRole};
 use http::StatusCode;
 use problem::Problem;
 use serde::{Deserialize, Serialize};
-use storage::tool_policies::{MAX_POLICIES, ToolPolicy};
-use toolbox::{Effect, Policy, Tool, policy::exact_pattern};
+use storage::{
+    Database,
+    tool_policies::{MAX_POLICIES, ToolPolicy},
+};
+use tool_catalogue::Host;
+use toolbox::{Effect, Policy};
 use web::{Json, Query, Result, Session};
 
-use crate::router::Tools;
-
-/// The policies that hold for a caller.
-pub(crate) struct Rules {
-    pub(crate) installation: Vec<Policy>,
-    pub(crate) user: Vec<Policy>,
-    own: Vec<ToolPolicy>,
-}
-
-impl Rules {
-    /// From what the operator configured and what is stored.
-    pub(crate) fn new(configured: &[Policy], stored: Vec<ToolPolicy>) -> Self {
-        let (installation, own): (Vec<_>, Vec<_>) = stored.into_iter().partition(|policy| policy.installation);
-        Self {
-            installation: configured.iter().cloned().chain(read(&installation)).collect(),
-            user: read(&own).collect(),
-            own,
-        }
-    }
-
-    /// What happens when the caller has a tool called.
-    pub(crate) fn effect(&self, tool: &Tool) -> Effect {
-        toolbox::decide(tool, &self.installation, &self.user)
-    }
-
-    /// What the caller has said about exactly this tool.
-    pub(crate) fn own(&self, tool: &Tool) -> Option<Effect> {
-        let pattern = exact_pattern(tool);
-        self.own.iter().find(|policy| policy.pattern == pattern).map(|policy| policy.effect)
-    }
-}
-
-fn read(policies: &[ToolPolicy]) -> impl Iterator<Item = Policy> {
-    policies.iter().filter_map(|policy| Policy::stored(&policy.pattern, policy.effect))
-}
-
-/// The rules for a caller.
-pub(crate) async fn of(tools: &Tools, user_id: Id) -> Result<Rules> {
-    Ok(Rules::new(&tools.config.policies, tools.store().tool_policies(user_id).await?))
-}
+use crate::state::Tools;
 
 #[derive(Serialize)]
 pub(crate) struct PolicyList {
@@ -74,7 +39,10 @@ enum Scope {
 }
 
 /// `GET /api/tools/policies`: the caller's, and those of the installation.
-pub(crate) async fn list(State(tools): State<Tools>, session: Session) -> Result<Json<PolicyList>> {
+pub(crate) async fn list<D: Database + 'static, H: Host>(
+    State(tools): State<Tools<D, H>>,
+    session: Session,
+) -> Result<Json<PolicyList>> {
     let stored = tools.store().tool_policies(session.user_id()).await?;
     let body = |ToolPolicy { installation, pattern, effect }| {
         let scope = if installation { Scope::Installation } else { Scope::Own };
@@ -93,8 +61,8 @@ pub(crate) struct NewPolicy {
 }
 
 /// `PUT /api/tools/policies`.
-pub(crate) async fn set(
-    State(tools): State<Tools>,
+pub(crate) async fn set<D: Database + 'static, H: Host>(
+    State(tools): State<Tools<D, H>>,
     session: Session,
     Json(new): Json<NewPolicy>,
 ) -> Result<Json<PolicyBody>> {
@@ -116,8 +84,8 @@ pub(crate) struct OldPolicy {
 }
 
 /// `DELETE /api/tools/policies?pattern=`.
-pub(crate) async fn delete(
-    State(tools): State<Tools>,
+pub(crate) async fn delete<D: Database + 'static, H: Host>(
+    State(tools): State<Tools<D, H>>,
     session: Session,
     Query(old): Query<OldPolicy>,
 ) -> Result<StatusCode> {

@@ -1,30 +1,24 @@
-//! What people entrust to tools: `/api/tools/secrets`, and what a call gets of it.
+//! What people entrust to tools: `/api/tools/secrets`.
 //!
-//! Only who entered a value sees it again, and only if its provider says that it may be shown. It goes to the server that declared it.
+//! Only who entered a value sees it again, and only if its provider says that it may be shown.
 
 use axum::extract::State;
 use domain::Id;
 use http::StatusCode;
 use problem::Problem;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use storage::{
+    Database,
     audit::AuditEvent,
     tool_secrets::{MAX_SECRETS, ToolSecret},
 };
-use toolbox::{CallFailure, Tool, catalog::MAX_SERVER_NAME_CHARS};
-use vault::{Keys, MAX_TEXT_BYTES, Owner, VaultError};
-use web::{
-    Json, Query, Result, Session,
-    log::{Level, log},
-};
+use tool_catalogue::{Host, MAX_SECRET_NAME_CHARS, Secret};
+use toolbox::catalog::MAX_SERVER_NAME_CHARS;
+use vault::{MAX_TEXT_BYTES, Owner};
+use web::{Json, Query, Result, Session};
 use zeroize::Zeroizing;
 
-use crate::{
-    COMPONENT, keys,
-    listings::{Listed, MAX_SECRET_NAME_CHARS, Secret},
-    router::Tools,
-};
+use crate::{keys, passed::open, state::Tools};
 
 /// JSON may write a byte with six; and the rest.
 const MAX_BODY_BYTES: usize = 6 * MAX_TEXT_BYTES + 4 * 1024;
@@ -64,7 +58,10 @@ impl SecretBody {
 }
 
 /// `GET /api/tools/secrets`: what the tools there are need, and whether the caller has entered it.
-pub(crate) async fn list(State(tools): State<Tools>, session: Session) -> Result<Json<SecretList>> {
+pub(crate) async fn list<D: Database + 'static, H: Host>(
+    State(tools): State<Tools<D, H>>,
+    session: Session,
+) -> Result<Json<SecretList>> {
     let listed = tools.listed().await?;
     let declared = listed.secrets();
     if declared.is_empty() {
@@ -91,8 +88,8 @@ pub(crate) struct NewSecret {
 }
 
 /// `PUT /api/tools/secrets`.
-pub(crate) async fn set(
-    State(tools): State<Tools>,
+pub(crate) async fn set<D: Database + 'static, H: Host>(
+    State(tools): State<Tools<D, H>>,
     session: Session,
     Json(new): Json<NewSecret, MAX_BODY_BYTES>,
 ) -> Result<Json<SecretBody>> {
@@ -132,8 +129,8 @@ pub(crate) struct OldSecret {
 }
 
 /// `DELETE /api/tools/secrets?server=&name=`. Also of a server that is not there any more.
-pub(crate) async fn delete(
-    State(tools): State<Tools>,
+pub(crate) async fn delete<D: Database + 'static, H: Host>(
+    State(tools): State<Tools<D, H>>,
     session: Session,
     Query(old): Query<OldSecret>,
 ) -> Result<StatusCode> {
@@ -147,77 +144,15 @@ pub(crate) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn audit(tools: &Tools, user_id: Id, action: &str, server: &str, name: &str) -> Result<()> {
+async fn audit<D: Database + 'static, H: Host>(
+    tools: &Tools<D, H>,
+    user_id: Id,
+    action: &str,
+    server: &str,
+    name: &str,
+) -> Result<()> {
     let subject = format!("{server}:{name}");
     let event =
         AuditEvent { user_id, action, subject: &subject, run_id: None, call_id: None, outcome: "ok", detail: None };
     Ok(tools.store().append_audit(&event).await?)
-}
-
-fn open(keys: Option<&Keys>, user_id: Id, kept: &ToolSecret) -> Result<Zeroizing<String>, VaultError> {
-    let owner = Owner { user_id: &user_id.to_string(), server: &kept.server, name: &kept.name };
-    keys.ok_or(VaultError::NoKey)?.open(&owner, &kept.sealed)
-}
-
-/// A value on its way to a tool. Without `Debug`.
-pub(crate) struct Passed {
-    pub(crate) name: String,
-    pub(crate) value: Zeroizing<String>,
-    /// It may be shown to whoever entered it, so results may repeat it: it is a user's name or an address.
-    pub(crate) visible: bool,
-}
-
-/// What a call of this tool gets: of the secrets that it names, those that the person entered. Whether it can do without the others,
-/// it knows itself.
-pub(crate) async fn passed(
-    tools: &Tools,
-    listed: &Listed,
-    user_id: Id,
-    tool: &Tool,
-) -> Result<Vec<Passed>, CallFailure> {
-    let named: Vec<&Secret> = listed.secrets_of(tool).collect();
-    // What a server elsewhere says it needs is never listed; that nothing is sent there does not depend on it.
-    if named.is_empty() || tool.remote {
-        return Ok(Vec::new());
-    }
-    let failed = |cause: &dyn std::error::Error, words: &str| {
-        let fields = json!({ "server": tool.server, "tool": tool.name, "cause": cause.to_string() });
-        log(COMPONENT, Level::Error, "secrets cannot be read", fields);
-        CallFailure::Upstream(words.to_owned())
-    };
-    let kept = tools.store().tool_secrets_of(user_id, &tool.server).await;
-    let kept = kept.map_err(|error| failed(&error, "its secrets cannot be read at the moment; try again later"))?;
-    let kept: Vec<_> = kept
-        .iter()
-        .filter_map(|kept| named.iter().find(|secret| secret.name == kept.name).map(|secret| (*secret, kept)))
-        .collect();
-    if kept.is_empty() {
-        return Ok(Vec::new());
-    }
-    let keys = keys::existing(tools).await;
-    let keys = keys.map_err(|error| failed(&error, "its secrets cannot be read here; tell whoever runs this"))?;
-    let opened = |(secret, kept): (&Secret, &ToolSecret)| match open(keys.as_ref(), user_id, kept) {
-        Ok(value) => Ok(Passed { name: secret.name.clone(), value, visible: secret.visible }),
-        Err(error) => {
-            let fields = json!({ "server": kept.server, "secret": kept.name, "cause": error.to_string() });
-            log(COMPONENT, Level::Warn, "a secret cannot be opened", fields);
-            let words =
-                format!("\"{}\" can no longer be read; enter it again under Tools in the settings", secret.title);
-            Err(CallFailure::NotConfigured(words))
-        }
-    };
-    kept.into_iter().map(opened).collect()
-}
-
-/// Whether the person has entered what this tool cannot do without, and it can be read.
-pub(crate) async fn entered(tools: &Tools, listed: &Listed, user_id: Id, tool: &Tool) -> Result<(), CallFailure> {
-    let passed = passed(tools, listed, user_id, tool).await?;
-    let is_missing = |secret: &&Secret| !secret.optional && !passed.iter().any(|passed| passed.name == secret.name);
-    match listed.secrets_of(tool).filter(|_| !tool.remote).find(is_missing) {
-        None => Ok(()),
-        Some(secret) => {
-            let words = format!("enter \"{}\" under Tools in the settings first", secret.title);
-            Err(CallFailure::NotConfigured(words))
-        }
-    }
 }

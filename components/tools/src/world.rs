@@ -1,42 +1,39 @@
 //! What a call needs of the world: the database, the servers, time. One value for each call.
 
-use std::{
-    cell::RefCell,
-    collections::VecDeque,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
+use cache::Clock;
 use domain::Id;
 use mcp::{CallResult, ClientError, Map, TransportError};
 use serde_json::{Value, json, value::RawValue};
 use storage::{
-    StorageError,
+    Database, StorageError,
     audit::AuditEvent,
     rate_limits::{Limit, RetryAfterMs},
     runs::Lease,
 };
+use tool_catalogue::{Host, Listed, Server};
 use toolbox::{
-    Approval, AuditEntry, CallFailure, Outcome, Permission, Redaction, Started, Tool, World, execution::CALL_LIMIT,
+    Approval, AuditEntry, CallFailure, Called, Outcome, Permission, Redaction, Started, Tool, World,
+    execution::CALL_LIMIT,
 };
 use web::log::{Level, log};
 
-use crate::{COMPONENT, clients, listings::Listed, policies::Rules, router::Tools, secrets, servers::Server};
+use crate::{
+    config::COMPONENT,
+    passed::{entered, passed},
+    rules::Rules,
+    state::Tools,
+};
 
 /// How long a person may think about a call.
 const APPROVAL_LIFETIME_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// Outcomes that an instance remembers. It lives for seconds when nobody asks.
-const MAX_CACHED: usize = 64;
-/// The largest that is remembered.
+/// The largest result that an instance remembers.
 const MAX_CACHED_BYTES: usize = 64 * 1024;
 
 /// Where the adapter finds what the protocol has no place for.
 const META_CALL: &str = "edge-assistant/call";
-
-thread_local! {
-    /// By person and key; never for anybody else.
-    static CACHE: RefCell<VecDeque<(Id, String, Instant, Outcome)>> = const { RefCell::new(VecDeque::new()) };
-}
 
 /// A call's place in a run.
 pub(crate) struct RunCall {
@@ -51,8 +48,8 @@ pub(crate) struct RunCall {
 }
 
 /// A call and who has it made.
-pub(crate) struct CallWorld<'a> {
-    pub(crate) tools: &'a Tools,
+pub(crate) struct CallWorld<'a, D, H> {
+    pub(crate) tools: &'a Tools<D, H>,
     pub(crate) listed: &'a Listed,
     pub(crate) user_id: Id,
     /// `None`: a program calls, through the gateway.
@@ -61,15 +58,15 @@ pub(crate) struct CallWorld<'a> {
     pub(crate) id: String,
 }
 
-impl CallWorld<'_> {
+impl<D, H> CallWorld<'_, D, H> {
     fn server(&self, tool: &Tool) -> Result<&Server, CallFailure> {
-        let server = self.tools.config.servers.iter().find(|server| server.name == tool.server);
+        let server = self.tools.config.servers.all.iter().find(|server| server.name == tool.server);
         // Whoever listed a tool of this server had it configured a moment ago.
         server.ok_or_else(|| CallFailure::Unreachable("it is no longer configured".to_owned()))
     }
 }
 
-impl World for CallWorld<'_> {
+impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
     type Error = StorageError;
 
     async fn permission(&self, tool: &Tool) -> Result<Permission, StorageError> {
@@ -88,7 +85,7 @@ impl World for CallWorld<'_> {
     }
 
     async fn is_set_up(&self, tool: &Tool) -> Result<(), CallFailure> {
-        secrets::entered(self.tools, self.listed, self.user_id, tool).await
+        entered(self.tools, self.listed, self.user_id, tool).await
     }
 
     async fn ask_approval(&self, tool: &Tool) -> Result<Option<i64>, StorageError> {
@@ -111,25 +108,17 @@ impl World for CallWorld<'_> {
     }
 
     async fn cached(&self, key: &str) -> Option<Outcome> {
-        CACHE.with_borrow(|cache| {
-            let now = Instant::now();
-            let known =
-                cache.iter().find(|(user, known, until, _)| *user == self.user_id && known == key && *until > now);
-            known.map(|(.., outcome)| outcome.clone())
-        })
+        let key = (self.user_id, key.to_owned());
+        self.tools.memory().results.borrow().get(&key, self.tools.host().now()).cloned()
     }
 
     async fn cache(&self, key: &str, outcome: &Outcome, ttl_ms: u64) {
         if toolbox::content::written_bytes(outcome) > MAX_CACHED_BYTES {
             return;
         }
-        let Some(until) = Instant::now().checked_add(Duration::from_millis(ttl_ms)) else { return };
-        CACHE.with_borrow_mut(|cache| {
-            if cache.len() >= MAX_CACHED {
-                cache.pop_front();
-            }
-            cache.push_back((self.user_id, key.to_owned(), until, outcome.clone()));
-        });
+        let until = self.tools.host().now().saturating_add(Duration::from_millis(ttl_ms));
+        let key = (self.user_id, key.to_owned());
+        self.tools.memory().results.borrow_mut().insert(key, outcome.clone(), until);
     }
 
     async fn start(&self, _: &Tool) -> Result<Started, StorageError> {
@@ -142,9 +131,9 @@ impl World for CallWorld<'_> {
         })
     }
 
-    async fn call(&self, tool: &Tool, arguments: &str) -> Result<Outcome, CallFailure> {
+    async fn call(&self, tool: &Tool, arguments: &str) -> Result<Called, CallFailure> {
         let server = self.server(tool)?;
-        let client = clients::lend(server, self.user_id);
+        let client = self.tools.memory().sessions.lend(self.tools.host(), server, self.user_id);
         let definition = mcp::Tool {
             name: tool.name.clone(),
             title: None,
@@ -156,7 +145,7 @@ impl World for CallWorld<'_> {
         };
         let arguments = RawValue::from_string(arguments.to_owned())
             .map_err(|error| CallFailure::InvalidArguments(error.to_string()))?;
-        let secrets = secrets::passed(self.tools, self.listed, self.user_id, tool).await?;
+        let secrets = passed(self.tools, self.listed, self.user_id, tool).await?;
         let hidden = secrets.iter().filter(|secret| !secret.visible).map(|secret| secret.value.as_str());
         // A server may repeat the request that it refuses.
         let redaction = Redaction::new(hidden.chain(server.secret()));
@@ -169,8 +158,9 @@ impl World for CallWorld<'_> {
             meta.insert(META_CALL.to_owned(), call);
         }
         match client.call_tool(&definition, &arguments, meta, None).await {
-            Ok(CallResult { content, structured, is_error }) => {
-                Ok(redaction.outcome(Outcome { content, structured, is_error }))
+            Ok(CallResult { content, structured, is_error, failure }) => {
+                let outcome = redaction.outcome(Outcome { content, structured, is_error });
+                Ok(Called { outcome, failure: failure.filter(|_| !tool.remote) })
             }
             Err(error) => Err(redaction.failure(failed(tool, error))),
         }
@@ -196,7 +186,7 @@ impl World for CallWorld<'_> {
     }
 
     async fn sleep(&self, duration: Duration) {
-        platform::sleep(duration).await;
+        Clock::sleep(self.tools.host(), duration).await;
     }
 
     fn begun(&self) -> bool {

@@ -48,6 +48,29 @@ impl Serialize for Timestamp {
     }
 }
 
+/// A timestamp written as a number of milliseconds since 1970, for what is sent inside the house.
+pub mod milliseconds {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Timestamp;
+
+    /// As `serde(with)` wants it.
+    ///
+    /// # Errors
+    /// The serializer's.
+    pub fn serialize<S: Serializer>(timestamp: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+        timestamp.as_millis().serialize(serializer)
+    }
+
+    /// As `serde(with)` wants it.
+    ///
+    /// # Errors
+    /// The deserializer's.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+        i64::deserialize(deserializer).map(Timestamp::from_millis)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,9 @@
-//! What may be done with tools: the effect of a policy, and what a person decides about one call.
+//! Tools: what a model knows of them, what may be done with them, what a person decides about one call, and what comes of it.
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::time::{self, Timestamp};
 
 /// What a policy says about the tools it names.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -71,6 +74,62 @@ impl Decision {
     #[must_use]
     pub const fn allows(self) -> bool {
         matches!(self, Self::AllowOnce | Self::AllowAlways)
+    }
+}
+
+/// What tools there are for a person.
+#[derive(Clone, Default, Debug)]
+pub struct Offered {
+    /// Those that can be called.
+    pub tools: Vec<ToolDefinition>,
+    /// Servers that have more, which want something of the person first.
+    pub unconfigured: Vec<String>,
+}
+
+/// A tool as the model may know it. Kept and sent as it is here.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ToolDefinition {
+    /// Its name, unique here.
+    pub name: String,
+    /// What it does, for the model.
+    pub description: String,
+    /// JSON Schema of its arguments.
+    pub input_schema: Box<RawValue>,
+}
+
+/// What a call came to, for the run that wants it. Sent as it is here.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum ToolAnswer {
+    /// It was made, or will never be.
+    Result {
+        /// The result, or what went wrong, for the model and the person.
+        content: String,
+        /// Whether it went wrong.
+        is_error: bool,
+    },
+    /// It was not made: the person has been asked, and it is to be tried again when they have decided or it is too late.
+    ApprovalNeeded {
+        /// Where it would be made.
+        server: String,
+        /// The tool, for the person.
+        title: String,
+        /// Nothing but this call can be allowed.
+        always_asks: bool,
+        /// Whether it is asked about because others would hear something in it that may be private.
+        may_disclose: bool,
+        /// When it is too late.
+        #[serde(with = "time::milliseconds")]
+        expires_at: Timestamp,
+    },
+    /// It was not made: somebody else has the run.
+    LeaseLost,
+}
+
+impl ToolAnswer {
+    /// What went wrong.
+    pub fn failed(content: impl Into<String>) -> Self {
+        Self::Result { content: content.into(), is_error: true }
     }
 }
 

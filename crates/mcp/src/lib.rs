@@ -20,8 +20,8 @@ pub use model::{
     ResourceContents, ResourceTemplate, Role, Tool,
 };
 pub use provider::{
-    Answer, Completion, CompletionReference, CompletionRequest, Context, Description, Failure, InputNeeded, Notice,
-    Outcome, PromptContent, Provider, Reply, ToolCall,
+    Answer, Completion, CompletionReference, CompletionRequest, Context, Description, Failure, FailureKind,
+    InputNeeded, Notice, Outcome, PromptContent, Provider, Reply, ToolCall,
 };
 pub use server::{Body, MAX_OUTCOME_BYTES, Settings, respond};
 pub use wire::{Era, LEGACY_VERSION, MODERN_VERSION, SUPPORTED_VERSIONS};

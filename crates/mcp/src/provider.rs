@@ -3,6 +3,7 @@
 use std::pin::Pin;
 
 use futures::Stream;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 
 use crate::model::{Content, LogLevel, Map, Prompt, PromptMessage, Resource, ResourceContents, ResourceTemplate, Tool};
@@ -258,6 +259,37 @@ pub enum Failure {
     /// A fault of the provider's own.
     #[error("{0}")]
     Internal(String),
+}
+
+/// Which kind of failure a result with `isError` is. Not of the protocol, whose clients read the words: a server made of this crate says it in the
+/// result's `_meta`, for who knows the key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// [`Failure::InvalidArguments`].
+    InvalidArguments,
+    /// [`Failure::NotConfigured`].
+    NotConfigured,
+    /// [`Failure::UpstreamFailed`].
+    UpstreamFailed,
+    /// [`Failure::TimedOut`].
+    TimedOut,
+    /// [`Failure::TooLarge`].
+    TooLarge,
+}
+
+impl Failure {
+    /// Its kind, if it is one that is told as a result.
+    pub(crate) const fn kind(&self) -> Option<FailureKind> {
+        match self {
+            Self::InvalidArguments(_) => Some(FailureKind::InvalidArguments),
+            Self::NotConfigured(_) => Some(FailureKind::NotConfigured),
+            Self::UpstreamFailed(_) => Some(FailureKind::UpstreamFailed),
+            Self::TimedOut => Some(FailureKind::TimedOut),
+            Self::TooLarge => Some(FailureKind::TooLarge),
+            Self::Unknown(_) | Self::InvalidState(_) | Self::MissingCapability(_) | Self::Internal(_) => None,
+        }
+    }
 }
 
 fn capability_names(capabilities: &Map) -> String {

@@ -112,7 +112,7 @@ fn outcome(done: Result<Done, ClientError>, with_schemas: bool) -> Value {
             }
             outcome
         }
-        Ok(Done::Called(CallResult { content, structured, is_error })) => {
+        Ok(Done::Called(CallResult { content, structured, is_error, .. })) => {
             let content: Vec<_> = content.into_iter().map(mcp::Content::known).collect();
             let mut outcome = json!({"content": content, "is_error": is_error});
             if let Some(structured) = structured {

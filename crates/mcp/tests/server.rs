@@ -222,6 +222,7 @@ fn a_failed_tool_is_a_result_and_an_unknown_one_an_error() {
         let failed = call_once(|| Err(Failure::UpstreamFailed("no answer".to_owned())), request).json();
         assert_eq!(failed["result"]["isError"], true);
         assert_eq!(failed["result"]["content"][0]["text"], "The service behind this failed: no answer");
+        assert_eq!(failed["result"]["_meta"]["edge-assistant/failure"], "upstream_failed");
         assert_eq!(call_once(|| Err(Failure::Unknown("it".to_owned())), request).code(), -32602);
     }
 }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::{Timestamp, ToolCall};
+use domain::ToolCall;
+pub use domain::tool::{Offered, ToolAnswer, ToolDefinition};
 use futures::Stream;
 use http::HeaderMap;
-use serde_json::value::RawValue;
 use storage::{Database, Store, runs::Lease};
 
 use crate::Ledger;
@@ -35,7 +35,7 @@ pub trait Host {
     async fn ask_model(&self, body: Vec<u8>) -> Result<ModelAnswer<Self::Body>, Unreachable>;
 
     /// The tools that the person whose run it is may use. Empty when they cannot be listed: an answer without tools beats none.
-    async fn tools(&self, lease: Lease) -> Offered;
+    async fn tools(&self) -> Offered;
 
     /// Has a call of a run made, if the lease holds, it may be made and was not made before. What goes wrong is an answer too. It may be asked
     /// for the same call again when nobody knows what came of it.
@@ -92,60 +92,6 @@ pub enum Unreachable {
     /// The network does.
     #[error("{0}")]
     Connection(String),
-}
-
-/// What tools there are for a person.
-#[derive(Clone, Default, Debug)]
-pub struct Offered {
-    /// Those that can be called.
-    pub tools: Vec<ToolDefinition>,
-    /// Servers that have more, which want something of the person first.
-    pub unconfigured: Vec<String>,
-}
-
-/// A tool as the model may know it.
-#[derive(Clone, Debug)]
-pub struct ToolDefinition {
-    /// Its name, unique here.
-    pub name: String,
-    /// What it does, for the model.
-    pub description: String,
-    /// JSON Schema of its arguments.
-    pub input_schema: Box<RawValue>,
-}
-
-/// What a call came to.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum ToolAnswer {
-    /// It was made, or will never be.
-    Result {
-        /// The result, or what went wrong, for the model and the person.
-        content: String,
-        /// Whether it went wrong.
-        is_error: bool,
-    },
-    /// It was not made: the person has been asked, and it is to be tried again when they have decided or it is too late.
-    ApprovalNeeded {
-        /// Where it would be made.
-        server: String,
-        /// The tool, for the person.
-        title: String,
-        /// Nothing but this call can be allowed.
-        always_asks: bool,
-        /// Whether it is asked about because others would hear something in it that may be private.
-        may_disclose: bool,
-        /// When it is too late.
-        expires_at: Timestamp,
-    },
-    /// It was not made: somebody else has the run.
-    LeaseLost,
-}
-
-impl ToolAnswer {
-    /// What went wrong.
-    pub fn failed(content: impl Into<String>) -> Self {
-        Self::Result { content: content.into(), is_error: true }
-    }
 }
 
 /// What an operator can set about runs.

@@ -157,7 +157,7 @@ impl Turn<'_> {
     ) -> Result<Rounds, Stopped> {
         let (host, run) = (session.host(), session.run);
         let Settings { system_prompt, silence, .. } = self.settings;
-        let listed = match session.attend(TOOLS_LIMIT, host.tools(session.lease())).await {
+        let listed = match session.attend(TOOLS_LIMIT, host.tools()).await {
             // An answer without tools beats none.
             Err(Interrupted::TimedOut) => Offered::default(),
             listed => listed?,

@@ -10,13 +10,15 @@ pub mod postgres;
 pub mod sqlite;
 pub mod variables;
 
-use std::{future::Future, pin::pin, time::Duration};
+use std::{
+    future::Future,
+    sync::LazyLock,
+    time::{Duration, Instant},
+};
 
 use axum::{Router, body::Body};
-use futures::{
-    channel::oneshot,
-    future::{Either, select},
-};
+use cache::Clock;
+use futures::channel::oneshot;
 use http::{Response, header};
 use send_wrapper::SendWrapper;
 pub use spin_sdk::http::Request;
@@ -117,8 +119,26 @@ pub async fn sleep(duration: Duration) {
 
 /// Awaits something for so long at most; `None` when it takes longer, and what it had open is closed.
 pub async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
-    match select(pin!(future), pin!(sleep(limit))).await {
-        Either::Left((output, _)) => Some(output),
-        Either::Right(_) => None,
+    cache::within(&SpinClock, limit, future).await
+}
+
+/// When this instance first looked at its clock.
+static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// Spin's time and tasks.
+#[derive(Clone, Copy, Debug)]
+pub struct SpinClock;
+
+impl Clock for SpinClock {
+    fn now(&self) -> Duration {
+        STARTED.elapsed()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        sleep(duration).await;
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        spawn(task);
     }
 }

@@ -34,7 +34,7 @@ pub enum Outcome {
 }
 
 /// The database failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum DatabaseError {
     /// It cannot be reached, or is too busy, and did nothing. Trying again may help.
     #[error("the database is unavailable: {0}")]

@@ -6,6 +6,8 @@
 //!
 //! Invariant: every query about something owned carries its owner's id; what belongs to somebody else is not found.
 
+use std::sync::Arc;
+
 pub mod approvals;
 pub mod audit;
 pub mod conversations;
@@ -32,8 +34,8 @@ pub struct Store<D> {
     database: D,
 }
 
-/// Why something could not be stored or read.
-#[derive(Debug, thiserror::Error)]
+/// Why something could not be stored or read. Whoever waited for the same is told the same, so it can be cloned.
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StorageError {
     /// The database said no, or nothing.
     #[error(transparent)]
@@ -50,7 +52,7 @@ pub enum StorageError {
     },
     /// A value could not be written as JSON.
     #[error("tool calls cannot be written as JSON")]
-    Json(#[from] serde_json::Error),
+    Json(#[source] Arc<serde_json::Error>),
     /// The database was made by something else.
     #[error(
         "migration {version} of this database differs from the one in this build: restore the file it was applied from, or restore a backup"
@@ -59,6 +61,12 @@ pub enum StorageError {
         /// Which migration.
         version: i64,
     },
+}
+
+impl From<serde_json::Error> for StorageError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Json(Arc::new(error))
+    }
 }
 
 impl<D: Database> Store<D> {

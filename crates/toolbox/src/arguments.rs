@@ -1,16 +1,14 @@
 //! The arguments of a call: text from the model, an object that fits the tool's schema, or words that help the model to mend it.
 
+use json_schema::{MAX_SCHEMA_BYTES, Problem, Unusable};
 use serde_json::{Map, Value, value::RawValue};
 
 use self::unambiguous::Unambiguous;
-use crate::schema::{self, Problem, Unusable};
 
 mod unambiguous;
 
 /// More than this is no call but a document; a long mail or a page of code is a tenth of it.
 pub const MAX_ARGUMENTS_BYTES: usize = 256 * 1024;
-/// The longest schema; the largest of common servers are a fifth of it.
-pub const MAX_SCHEMA_BYTES: usize = 64 * 1024;
 
 /// Why arguments cannot be used, in words that a model can act on.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +65,7 @@ pub fn validate(schema: &RawValue, arguments: &str) -> Result<Map<String, Value>
         return Err(Unusable::TooLong.into());
     }
     let schema: Value = serde_json::from_str(schema).map_err(|_| Unusable::TooDeep)?;
-    let problems = schema::check(&schema, &instance)?;
+    let problems = json_schema::check(&schema, &instance)?;
     match instance {
         Value::Object(object) if problems.is_empty() => Ok(object),
         _ => Err(InvalidArguments::Unfit(problems)),

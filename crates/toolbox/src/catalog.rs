@@ -7,10 +7,9 @@ mod shares;
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::{
-    ServerName, Tool, cut,
-    schema::{Unfit, repaired},
-};
+use json_schema::{Unfit, repaired};
+
+use crate::{ServerName, Tool, cut};
 
 pub use names::model_name;
 

@@ -4,7 +4,8 @@
 use std::{pin::pin, time::Duration};
 
 use futures::future::{Either, select};
-use mcp::Content;
+use json_schema::canonical;
+use mcp::{Content, FailureKind};
 use serde_json::{Map, Value, value::RawValue};
 use sha2::{Digest, Sha256};
 
@@ -14,7 +15,6 @@ use crate::{
     cut, decide,
     exposure::says_only,
     policy::decide_exposed,
-    schema::{self, canonical},
 };
 
 /// A tool that takes longer has hung, as far as the person who waits is concerned.
@@ -55,7 +55,7 @@ pub trait World {
     async fn start(&self, tool: &Tool) -> Result<Started, Self::Error>;
 
     /// Makes the call with these arguments, byte for byte. Reads no more than [`MAX_OUTCOME_BYTES`]. Dropped when [`CALL_LIMIT`] is over.
-    async fn call(&self, tool: &Tool, arguments: &str) -> Result<Outcome, CallFailure>;
+    async fn call(&self, tool: &Tool, arguments: &str) -> Result<Called, CallFailure>;
 
     /// Appends to the audit. What goes wrong is the world's to log: the result is not lost over it.
     async fn audit(&self, entry: AuditEntry) -> Result<(), Self::Error>;
@@ -126,6 +126,21 @@ pub struct AuditEntry {
     pub tool: String,
     /// What it came to.
     pub code: AuditCode,
+}
+
+/// What a tool answered.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Called {
+    /// Its result.
+    pub outcome: Outcome,
+    /// If it failed, which kind of failure that is, as far as its server is believed.
+    pub failure: Option<FailureKind>,
+}
+
+impl From<Outcome> for Called {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, failure: None }
+    }
 }
 
 /// What a call came to.
@@ -208,8 +223,10 @@ pub async fn execute<W: World>(
     }
     match call(world, tool, sent).await {
         Err(cause) => Ok(refuse(world, &Failure::Call(tool, cause)).await),
-        Ok(outcome) if outcome.is_error => Ok(finish(world, tool, outcome, AuditCode::ToolError).await),
-        Ok(outcome) => {
+        Ok(Called { outcome, failure }) if outcome.is_error => {
+            Ok(finish(world, tool, outcome, failure.map_or(AuditCode::ToolError, AuditCode::of_tool)).await)
+        }
+        Ok(Called { outcome, .. }) => {
             let outcome = compared(tool, outcome);
             if let Some((key, ttl_ms)) = &cache {
                 world.cache(key, &outcome, *ttl_ms).await;
@@ -278,13 +295,13 @@ fn needed(tool: &Tool, may_disclose: bool, expires_at_ms: i64) -> Execution {
     Execution::ApprovalNeeded { server, title, always_asks: tool.always_asks, may_disclose, expires_at_ms }
 }
 
-async fn call<W: World>(world: &W, tool: &Tool, arguments: &str) -> Result<Outcome, CallFailure> {
-    let outcome = match select(pin!(world.call(tool, arguments)), pin!(world.sleep(CALL_LIMIT))).await {
-        Either::Left((outcome, _)) => outcome?,
+async fn call<W: World>(world: &W, tool: &Tool, arguments: &str) -> Result<Called, CallFailure> {
+    let called = match select(pin!(world.call(tool, arguments)), pin!(world.sleep(CALL_LIMIT))).await {
+        Either::Left((called, _)) => called?,
         Either::Right(((), _)) => return Err(CallFailure::TimedOut),
     };
     // The transport reads no more either; what is counted here is what is kept.
-    if written_bytes(&outcome) > MAX_OUTCOME_BYTES { Err(CallFailure::TooLarge) } else { Ok(outcome) }
+    if written_bytes(&called.outcome) > MAX_OUTCOME_BYTES { Err(CallFailure::TooLarge) } else { Ok(called) }
 }
 
 /// A result, and in words what is wrong with it, if it does not have the form that its tool announced. It is given all the same: the call was
@@ -294,11 +311,11 @@ fn compared(tool: &Tool, mut outcome: Outcome) -> Outcome {
         return outcome;
     };
     let problem = |schema: &RawValue| {
-        let schema = Some(schema.get()).filter(|schema| schema.len() <= arguments::MAX_SCHEMA_BYTES)?;
-        schema::check(&serde_json::from_str(schema).ok()?, structured).ok()?.into_iter().next()
+        let schema = Some(schema.get()).filter(|schema| schema.len() <= json_schema::MAX_SCHEMA_BYTES)?;
+        json_schema::check(&serde_json::from_str(schema).ok()?, structured).ok()?.into_iter().next()
     };
     // A schema is kept as it was sent, and what is right by what it plainly stands for is right.
-    let problem = problem(schema).and_then(|_| problem(&schema::repaired(schema).ok()?));
+    let problem = problem(schema).and_then(|_| problem(&json_schema::repaired(schema).ok()?));
     if let Some(problem) = problem {
         // As text it would count as said, with nothing but the note beside it.
         if !has_text(&outcome) {

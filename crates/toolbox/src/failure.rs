@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use mcp::FailureKind;
+
 use crate::{InvalidArguments, Tool, cut, policy::exact_pattern};
 
 /// The longest piece of somebody else's words in a failure.
@@ -141,6 +143,18 @@ pub enum AuditCode {
 }
 
 impl AuditCode {
+    /// Of a tool that says itself how it failed.
+    #[must_use]
+    pub const fn of_tool(failure: FailureKind) -> Self {
+        match failure {
+            FailureKind::InvalidArguments => Self::RefusedArguments,
+            FailureKind::NotConfigured => Self::NotConfigured,
+            FailureKind::UpstreamFailed => Self::UpstreamFailed,
+            FailureKind::TimedOut => Self::TimedOut,
+            FailureKind::TooLarge => Self::TooLarge,
+        }
+    }
+
     /// The written form.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

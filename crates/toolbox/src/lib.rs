@@ -9,12 +9,8 @@ pub mod content;
 pub mod execution;
 pub mod exposure;
 pub mod failure;
-pub mod fault;
-pub mod offers;
 pub mod policy;
 pub mod redaction;
-pub mod remote;
-pub mod schema;
 pub mod wire;
 
 use serde_json::value::RawValue;
@@ -23,14 +19,11 @@ pub use arguments::{InvalidArguments, validate};
 pub use catalog::Catalog;
 pub use content::text_for_model;
 pub use domain::Effect;
-pub use execution::{Approval, AuditEntry, Execution, Permission, Started, World, execute};
+pub use execution::{Approval, AuditEntry, Called, Execution, Permission, Started, World, execute};
 pub use failure::{AuditCode, CallFailure, Failure};
-pub use fault::Fault;
 pub use mcp::Outcome;
-pub use offers::{Offerable, OfferableTool};
 pub use policy::{Policy, decide};
 pub use redaction::Redaction;
-pub use remote::RemoteServer;
 
 /// The name of a server, given by the installation's configuration, never by the server itself.
 pub type ServerName = String;

@@ -1,11 +1,11 @@
 //! What every component that keeps or reads something needs: the store, and the keys that tokens are verified with.
 
 use std::{
-    collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
+use cache::Cache;
 use http::{HeaderValue, StatusCode, header};
 use identity::{Caller, Purpose, Verifier, session_token::InvalidToken};
 use problem::Problem;
@@ -27,36 +27,15 @@ pub struct App<D> {
 }
 
 struct Inner<D> {
-    store: Store<D>,
+    store: Arc<Store<D>>,
     site: Site,
     keys: Mutex<Option<(Instant, Arc<Verifier>)>>,
     verified: Mutex<Verified>,
+    started: Instant,
 }
 
-/// Tokens that verified, with whose they are. A signature costs a guest more than the rest of a small request.
-///
-/// Only the very same token finds its entry, and none is believed for longer than [`TRUST`].
-#[derive(Default)]
-struct Verified {
-    entries: VecDeque<(String, Purpose, Caller, Instant)>,
-}
-
-impl Verified {
-    fn find(&self, token: &str, purpose: Purpose) -> Option<Caller> {
-        let entry = self
-            .entries
-            .iter()
-            .find(|(known, opens, _, since)| known == token && *opens == purpose && since.elapsed() < TRUST);
-        entry.map(|(_, _, caller, _)| *caller)
-    }
-
-    fn remember(&mut self, token: &str, purpose: Purpose, caller: Caller) {
-        if self.entries.len() >= MAX_VERIFIED {
-            self.entries.pop_front();
-        }
-        self.entries.push_back((token.to_owned(), purpose, caller, Instant::now()));
-    }
-}
+/// Tokens that verified, with what they open and whose they are. A signature costs a guest more than the rest of a small request.
+type Verified = Cache<String, (Purpose, Caller)>;
 
 impl<D> Clone for App<D> {
     fn clone(&self) -> Self {
@@ -73,8 +52,9 @@ impl<D> std::fmt::Debug for App<D> {
 impl<D: Database> App<D> {
     /// Over a database that is up to date, for an installation that people reach at a site.
     pub fn new(database: D, site: Site) -> Self {
-        let (store, keys, verified) = (Store::new(database), Mutex::new(None), Mutex::default());
-        Self { inner: Arc::new(Inner { store, site, keys, verified }) }
+        let (keys, verified) = (Mutex::new(None), Mutex::new(Cache::new(MAX_VERIFIED)));
+        let (store, started) = (Arc::new(Store::new(database)), Instant::now());
+        Self { inner: Arc::new(Inner { store, site, keys, verified, started }) }
     }
 
     /// Where people reach us.
@@ -85,7 +65,7 @@ impl<D: Database> App<D> {
 
     /// The store.
     #[must_use]
-    pub fn store(&self) -> &Store<D> {
+    pub fn store(&self) -> &Arc<Store<D>> {
         &self.inner.store
     }
 
@@ -114,7 +94,10 @@ impl<D: Database> App<D> {
     /// # Errors
     /// 401 when it does not hold, or opens something else.
     pub async fn authenticate(&self, token: &str, purpose: Purpose) -> Result<Caller> {
-        if let Some(caller) = self.verified().find(token, purpose) {
+        let now = self.inner.started.elapsed();
+        // Only the very same token finds its entry.
+        let known = self.verified().get(token, now).copied();
+        if let Some((_, caller)) = known.filter(|(opens, _)| *opens == purpose) {
             return Ok(caller);
         }
         let (since, verifier) = match self.known_keys() {
@@ -128,7 +111,7 @@ impl<D: Database> App<D> {
             verified => verified,
         };
         let caller = verified.map_err(|error| refused(&error, purpose).with_cause(error))?;
-        self.verified().remember(token, purpose, caller);
+        self.verified().insert(token.to_owned(), (purpose, caller), now.saturating_add(TRUST));
         Ok(caller)
     }
 }

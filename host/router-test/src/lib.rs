@@ -1,8 +1,10 @@
 //! Runs a component's router natively, on a SQLite file of its own, as Spin would call it: a request in, an answer out.
 //!
-//! For the tests of components. What needs Spin itself is tested from outside.
+//! For the tests of components, and of what they are made of. What needs Spin itself is tested from outside.
 
 #![expect(clippy::expect_used, reason = "a test that cannot be set up fails")]
+
+mod surroundings;
 
 use axum::{
     Router,
@@ -17,6 +19,8 @@ use serde_json::Value;
 use storage::{migration::migrate, signing_keys::SigningKey, users::NewUser};
 use web::{App, Site};
 
+pub use surroundings::{Surroundings, ToolServer, paused};
+
 /// Longer than any answer of ours.
 const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
 
@@ -26,7 +30,7 @@ pub struct Fixture {
     /// Over a migrated file.
     pub app: App<SqliteFile>,
     issuer: Issuer,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// An answer, read to its end.
@@ -53,7 +57,7 @@ impl Default for Fixture {
             app.store().add_first_signing_key(&key).await.expect("a key can be kept");
             app
         });
-        Self { app, issuer, _folder: folder }
+        Self { app, issuer, folder }
     }
 }
 
@@ -65,6 +69,12 @@ impl Fixture {
         let user = block_on(self.app.store().create_user(user)).expect("it answers").expect("the address is free");
         let token = self.token(&user, Purpose::Session);
         (user, token)
+    }
+
+    /// The same database, as somebody else comes to it.
+    #[must_use]
+    pub fn another_connection(&self) -> SqliteFile {
+        SqliteFile::open(&self.folder.path().join("db")).expect("a file can be opened")
     }
 
     /// A token of an account.
@@ -90,13 +100,12 @@ pub fn request(method: Method, path: &str, token: Option<&str>, body: Option<&Va
 /// Sends a request through the whole of what a component does with one.
 #[must_use]
 pub fn send(router: Router, request: Request<Body>) -> Answer {
-    block_on(async {
-        let (head, body) = web::serve("test", router, request).await.into_parts();
-        let bytes = to_bytes(body, MAX_BODY_BYTES).await.expect("the body can be read");
-        Answer {
-            status: head.status,
-            headers: head.headers,
-            json: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
-        }
-    })
+    block_on(answer(router, request))
+}
+
+/// The same, where time is paused.
+pub async fn answer(router: Router, request: Request<Body>) -> Answer {
+    let (head, body) = web::serve("test", router, request).await.into_parts();
+    let bytes = to_bytes(body, MAX_BODY_BYTES).await.expect("the body can be read");
+    Answer { status: head.status, headers: head.headers, json: serde_json::from_slice(&bytes).unwrap_or(Value::Null) }
 }

@@ -10,8 +10,8 @@ use super::{
 use crate::{
     header, lenient,
     model::{Content, Map, Tool},
-    provider::InputNeeded,
-    wire::{Era, HEADER_MISMATCH},
+    provider::{FailureKind, InputNeeded},
+    wire::{Era, HEADER_MISMATCH, META_FAILURE},
 };
 
 /// How often a server may ask back during one call. More is no dialogue but a loop.
@@ -38,25 +38,33 @@ pub struct CallResult {
     pub structured: Option<Value>,
     /// The tool failed, and `content` says how.
     pub is_error: bool,
+    /// Which kind of failure that is, if the server says so. Anybody can say anything here.
+    pub failure: Option<FailureKind>,
 }
 
 impl CallResult {
     /// Whatever a server answers: the call was made, so nothing of it is refused that can be read at all.
     fn read(result: Value) -> Self {
         let Value::Object(mut fields) = result else {
-            return Self { content: lenient::contents(result), structured: None, is_error: false };
+            return Self { content: lenient::contents(result), structured: None, is_error: false, failure: None };
         };
         let is_of_protocol = PARTS.iter().any(|part| fields.contains_key(*part));
-        for key in ["_meta", "resultType"] {
-            fields.remove(key);
-        }
+        let meta = fields.remove("_meta");
+        let failure = meta.as_ref().and_then(|meta| FailureKind::deserialize(meta.get(META_FAILURE)?).ok());
+        fields.remove("resultType");
         if !is_of_protocol && !fields.is_empty() {
             // Only what the tool itself said.
-            return Self { content: Vec::new(), structured: Some(Value::Object(fields)), is_error: false };
+            return Self {
+                content: Vec::new(),
+                structured: Some(Value::Object(fields)),
+                is_error: false,
+                failure: None,
+            };
         }
         let mut take = |key: &str| fields.remove(key).filter(|value| !value.is_null());
         let mut either = |key: &str, other: &str| take(key).or_else(|| take(other));
         Self {
+            failure,
             content: either("content", "contents").map(lenient::contents).unwrap_or_default(),
             // As the first revision had it, and as Python's names are.
             structured: either("structuredContent", "structured_content")

@@ -104,7 +104,7 @@ fn finish(frame: &Frame, end: Result<Outcome, Failure>) -> Result<Vec<u8>, Refus
         Err(Failure::MissingCapability(required)) if frame.era == Era::Modern => {
             Err(input::missing_capability(frame.era, required))
         }
-        Err(failure) => Ok(frame.outcome(Outcome::error(failure.to_string()))),
+        Err(failure) => Ok(frame.failed(&failure)),
     }
 }
 

@@ -4,10 +4,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
-    model::Implementation,
-    provider::{Description, Outcome},
+    model::{Implementation, Map},
+    provider::{Description, Failure, FailureKind, Outcome},
     server::MAX_OUTCOME_BYTES,
-    wire::{self, Era, META_SERVER_INFO},
+    wire::{self, Era, META_FAILURE, META_SERVER_INFO},
 };
 
 /// For how long and for whom a result may be kept.
@@ -46,8 +46,8 @@ struct Stamped<R> {
     ttl_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cache_scope: Option<&'static str>,
-    #[serde(rename = "_meta", skip_serializing_if = "Option::is_none")]
-    meta: Option<Value>,
+    #[serde(rename = "_meta", skip_serializing_if = "Map::is_empty")]
+    meta: Map,
 }
 
 #[derive(Serialize)]
@@ -62,27 +62,45 @@ struct CallToolResult<'a> {
 impl Frame {
     /// A complete result. `cache` is for those that the modern revision calls cacheable.
     pub(crate) fn complete(&self, result: impl Serialize, cache: Option<Cache>) -> Vec<u8> {
-        self.stamp(result, "complete", cache)
+        self.stamp(result, "complete", cache, None)
     }
 
     pub(crate) fn input_required(&self, result: impl Serialize) -> Vec<u8> {
-        self.stamp(result, "input_required", None)
+        self.stamp(result, "input_required", None, None)
     }
 
-    fn stamp(&self, result: impl Serialize, result_type: &'static str, cache: Option<Cache>) -> Vec<u8> {
+    /// A call that failed, in words, and which kind of failure it is.
+    pub(crate) fn failed(&self, failure: &Failure) -> Vec<u8> {
+        self.result(Outcome::error(failure.to_string()), failure.kind())
+    }
+
+    fn stamp(
+        &self,
+        result: impl Serialize,
+        result_type: &'static str,
+        cache: Option<Cache>,
+        failure: Option<FailureKind>,
+    ) -> Vec<u8> {
         let cache = cache.filter(|_| self.era == Era::Modern);
         let server = self.server.as_ref().filter(|_| self.era == Era::Modern);
+        let mut meta = Map::new();
+        meta.extend(server.map(|server| (META_SERVER_INFO.to_owned(), json!(server))));
+        meta.extend(failure.map(|kind| (META_FAILURE.to_owned(), json!(kind))));
         let stamped = Stamped {
             result,
             result_type: (self.era == Era::Modern).then_some(result_type),
             ttl_ms: cache.map(|cache| cache.ttl_ms),
             cache_scope: cache.map(|cache| if cache.private { "private" } else { "public" }),
-            meta: server.map(|server| json!({META_SERVER_INFO: server})),
+            meta,
         };
         wire::result(&self.id, stamped)
     }
 
-    pub(crate) fn outcome(&self, mut outcome: Outcome) -> Vec<u8> {
+    pub(crate) fn outcome(&self, outcome: Outcome) -> Vec<u8> {
+        self.result(outcome, None)
+    }
+
+    fn result(&self, mut outcome: Outcome, failure: Option<FailureKind>) -> Vec<u8> {
         outcome.content = outcome.content.into_iter().map(crate::Content::known).collect();
         // Before 2026-07-28 it could only be an object.
         let sent = outcome.structured.as_ref().filter(|it| self.era == Era::Modern || it.is_object());
@@ -93,13 +111,12 @@ impl Frame {
                 outcome.content.push(text);
             }
         }
-        let message = self.complete(
-            CallToolResult { content: &outcome.content, structured_content: sent, is_error: outcome.is_error },
-            None,
-        );
+        let result = CallToolResult { content: &outcome.content, structured_content: sent, is_error: outcome.is_error };
+        let message = self.stamp(result, "complete", None, failure);
         if message.len() <= MAX_OUTCOME_BYTES {
             return message;
         }
-        self.outcome(Outcome::error(format!("The result is larger than {MAX_OUTCOME_BYTES} bytes and was not sent.")))
+        let words = format!("The result is larger than {MAX_OUTCOME_BYTES} bytes and was not sent.");
+        self.result(Outcome::error(words), Some(FailureKind::TooLarge))
     }
 }

@@ -412,7 +412,7 @@ impl Host for World {
         Ok(self.answer(status, headers, pieces.collect()))
     }
 
-    async fn tools(&self, _: Lease) -> Offered {
+    async fn tools(&self) -> Offered {
         Offered { tools: self.tools.clone(), unconfigured: self.unconfigured.clone() }
     }
 

@@ -9,6 +9,7 @@ use storage::{
     leases::{Entry, Leave},
     messages::{Appended, IncomingMessage, NewMessage},
     runs::Ending,
+    tool_listings::NewListing,
     tool_secrets::ToolSecret,
 };
 
@@ -86,7 +87,8 @@ fn a_turn_whose_every_answer_was_lost_once_is_stored_once(place: Place) {
     let audit = fixture.another_connection();
     let audit = block_on(audit.query(Statement::new("t", "SELECT action FROM audit_events ORDER BY id", []))).unwrap();
     assert_eq!(audit.len(), 2, "the decision and the call");
-    block_on(store.save_tool_listing("clock", "[]", 60_000)).unwrap();
+    let listings = ["clock", ""].map(|server| NewListing { server, listing: "[]", ttl_ms: 60_000 });
+    block_on(store.save_tool_listings(&listings)).unwrap();
     block_on(store.save_model_dialect("s", "m", "{}")).unwrap();
     let result = NewMessage { role: MessageRole::Tool, tool_call_id: Some("c".into()), ..answer("noon", "") };
     assert!(block_on(store.finish_tool_call(lease, &result, false, &batch(3, "c"))).unwrap());

@@ -5,7 +5,7 @@ use storage::{
     Database, DatabaseError, Statement, Store, Value,
     audit::AuditEvent,
     rate_limits::{Limit, RetryAfterMs},
-    tool_listings::ToolOffers,
+    tool_listings::{NewListing, OFFERABLE, ToolListing, ToolOffers},
     tool_policies::MAX_POLICIES,
     tool_secrets::{MAX_SECRETS, ToolSecret},
 };
@@ -24,9 +24,7 @@ crate::on_each_database! {
     limits_that_are_full_again_are_forgotten,
     what_was_recorded_cannot_be_changed_or_deleted,
     a_listing_counts_until_its_time_has_passed_and_the_last_one_stays,
-    a_listing_that_does_not_count_any_more_is_one_askers_to_renew,
     what_decides_offers_is_everybodys_tools_and_ones_own_policies_and_secrets,
-    what_may_be_offered_is_one_askers_to_renew_and_no_servers_listing,
     secrets_are_ones_own_and_can_be_replaced_and_deleted,
     there_is_an_end_to_secrets,
     the_first_generated_master_key_stays,
@@ -180,27 +178,26 @@ fn what_was_recorded_cannot_be_changed_or_deleted(place: Place) {
     assert_eq!(rows[0].0, [Value::from(user.id), "ok".into(), Value::Null]);
 }
 
+fn save(fixture: &Fixture, listings: &[(&str, &str, i64)]) {
+    let new = listings.iter().map(|&(server, listing, ttl_ms)| NewListing { server, listing, ttl_ms });
+    block_on(fixture.store.save_tool_listings(&new.collect::<Vec<_>>())).unwrap();
+}
+
 fn a_listing_counts_until_its_time_has_passed_and_the_last_one_stays(place: Place) {
     let fixture = Fixture::new(place);
     let read = || {
         let listings = block_on(fixture.store.tool_listings()).unwrap().into_iter();
-        listings.map(|listing| (listing.server, listing.listing, listing.fresh)).collect::<Vec<_>>()
+        let row = |row: ToolListing| (row.server, row.listing, row.counts_for_ms.div_euclid(60_000));
+        let mut rows: Vec<_> = listings.map(row).collect();
+        rows.sort();
+        rows
     };
-    let expected = |listing: &str, fresh| [("weather".to_owned(), listing.to_owned(), fresh)];
-    block_on(fixture.store.save_tool_listing("weather", "[1]", 60_000)).unwrap();
-    assert_eq!(read(), expected("[1]", true));
-    block_on(fixture.store.save_tool_listing("weather", "[2]", -1)).unwrap();
-    assert_eq!(read(), expected("[2]", false));
-}
-
-fn a_listing_that_does_not_count_any_more_is_one_askers_to_renew(place: Place) {
-    let fixture = Fixture::new(place);
-    block_on(fixture.store.save_tool_listing("clock", "[1]", 60_000)).unwrap();
-    block_on(fixture.store.save_tool_listing("weather", "[2]", -1)).unwrap();
-    let claim = || block_on(fixture.store.claim_tool_listings(60_000)).unwrap();
-    assert_eq!((claim(), claim()), (vec!["weather".to_owned()], vec![]));
-    let listings = block_on(fixture.store.tool_listings()).unwrap();
-    assert!(listings.iter().all(|listing| listing.fresh), "meanwhile the last one counts: {listings:?}");
+    let row = |server: &str, listing: &str, minutes| (server.to_owned(), listing.to_owned(), minutes);
+    save(&fixture, &[]);
+    save(&fixture, &[("clock", "[1]", 90_000), ("weather", "[1]", 150_000)]);
+    assert_eq!(read(), [row("clock", "[1]", 1), row("weather", "[1]", 2)]);
+    save(&fixture, &[("weather", "[2]", -30_000)]);
+    assert_eq!(read(), [row("clock", "[1]", 1), row("weather", "[2]", -1)]);
 }
 
 fn what_decides_offers_is_everybodys_tools_and_ones_own_policies_and_secrets(place: Place) {
@@ -208,8 +205,7 @@ fn what_decides_offers_is_everybodys_tools_and_ones_own_policies_and_secrets(pla
     let (user, other) = (fixture.user("a@example.org"), fixture.user("b@example.org"));
     let read = || block_on(fixture.store.tool_offers(user.id)).unwrap();
     assert_eq!(read(), ToolOffers::default());
-    block_on(fixture.store.save_tool_listing("clock", "[1]", 60_000)).unwrap();
-    block_on(fixture.store.save_offerable_tools("[2]", 60_000)).unwrap();
+    save(&fixture, &[("clock", "[1]", 60_000), (OFFERABLE, "[2]", 90_000)]);
     for (owner, pattern, effect) in
         [(None, "mail:*", Effect::Ask), (Some(user.id), "clock:*", Effect::Deny), (Some(other.id), "*:*", Effect::Deny)]
     {
@@ -219,27 +215,14 @@ fn what_decides_offers_is_everybodys_tools_and_ones_own_policies_and_secrets(pla
         assert!(block_on(fixture.store.set_tool_secret(owner, &secret("mail", name, "x"))).unwrap());
     }
     let offers = read();
-    assert_eq!((offers.offerable.as_deref(), offers.fresh, offers.recent), (Some("[2]"), true, true));
+    let offerable = offers.offerable.unwrap();
+    assert_eq!((offerable.listing.as_str(), offerable.counts_for_ms.div_euclid(60_000)), ("[2]", 1));
     assert_eq!(offers.denied, ["clock:*"]);
     assert_eq!(offers.secrets, [("mail".to_owned(), "password".to_owned())]);
-}
-
-fn what_may_be_offered_is_one_askers_to_renew_and_no_servers_listing(place: Place) {
-    let fixture = Fixture::new(place);
-    let user = fixture.user("a@example.org");
-    let claim = || block_on(fixture.store.claim_offerable_tools(60_000)).unwrap();
-    assert_eq!((claim(), claim()), (true, false), "of all who find none, one makes it");
-    let offers = block_on(fixture.store.tool_offers(user.id)).unwrap();
-    assert_eq!((offers.offerable.as_deref(), offers.fresh, offers.recent), (Some(""), true, false));
-    block_on(fixture.store.save_offerable_tools("[1]", -1)).unwrap();
-    assert_eq!(block_on(fixture.store.claim_tool_listings(60_000)).unwrap(), [""; 0]);
-    assert_eq!(block_on(fixture.store.tool_listings()).unwrap(), []);
-    assert!(!block_on(fixture.store.tool_offers(user.id)).unwrap().fresh);
-    assert_eq!((claim(), claim()), (true, false));
-    assert!(block_on(fixture.store.tool_offers(user.id)).unwrap().fresh, "meanwhile the last one counts");
-    let age = "UPDATE tool_listings SET fetched_at = fetched_at - 60000";
-    block_on(fixture.another_connection().query(Statement::new("t", age, []))).unwrap();
-    assert!(!block_on(fixture.store.tool_offers(user.id)).unwrap().recent, "but not for ever");
+    save(&fixture, &[(OFFERABLE, "[3]", -30_000)]);
+    assert_eq!(read().offerable.unwrap().counts_for_ms.div_euclid(60_000), -1);
+    let listings = block_on(fixture.store.tool_listings()).unwrap();
+    assert!(listings.iter().all(|listing| listing.server != OFFERABLE), "it is no server's: {listings:?}");
 }
 
 fn secret(server: &str, name: &str, sealed: &str) -> ToolSecret {

@@ -1,8 +1,9 @@
 //! What a model is told about its arguments; and that our reading of JSON Schema is that of a published validator.
 
+use json_schema::check;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use toolbox::{schema::check, validate};
+use toolbox::validate;
 
 use crate::raw;
 

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use json_schema::Unfit;
 use proptest::prelude::*;
 use serde_json::json;
 use toolbox::{
     Catalog, Tool,
     catalog::{MAX_DESCRIPTION_CHARS, MAX_MODEL_NAME_BYTES, MAX_SERVERS, MAX_TOOLS, Reason, Refused, model_name},
-    schema::Unfit,
 };
 
 use crate::{raw, tool};

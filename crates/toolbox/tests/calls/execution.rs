@@ -1,6 +1,6 @@
 //! Every rule of a call.
 
-use mcp::Content;
+use mcp::{Content, FailureKind};
 use serde_json::{Value, json};
 use toolbox::{
     Annotations, Approval, AuditCode, AuditEntry, CallFailure,
@@ -247,6 +247,21 @@ fn results_of_other_tools_and_failures_are_not_kept() {
     let tool = Tool { result_ttl_ms: Some(60_000), ..read() };
     assert_eq!(world.words(&tool, ""), ("no".to_owned(), AuditCode::ToolError, true));
     assert!(!world.steps().contains(&"cache"));
+}
+
+#[test]
+fn a_failure_that_a_tool_tells_the_kind_of_is_recorded_as_that() {
+    for (kind, code) in [
+        (FailureKind::InvalidArguments, AuditCode::RefusedArguments),
+        (FailureKind::NotConfigured, AuditCode::NotConfigured),
+        (FailureKind::UpstreamFailed, AuditCode::UpstreamFailed),
+        (FailureKind::TimedOut, AuditCode::TimedOut),
+        (FailureKind::TooLarge, AuditCode::TooLarge),
+    ] {
+        let world = Scripted { tools: Tools::Say(kind), ..allowed() };
+        assert_eq!(world.words(&read(), ""), ("no".to_owned(), code, true), "the words stay the tool's");
+        assert_eq!(world.codes(), [code]);
+    }
 }
 
 #[test]

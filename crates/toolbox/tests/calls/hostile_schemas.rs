@@ -2,13 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use json_schema::{Unusable, check};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
-use toolbox::{
-    InvalidArguments,
-    schema::{Unusable, check},
-    validate,
-};
+use toolbox::{InvalidArguments, validate};
 
 use crate::raw;
 

@@ -11,7 +11,6 @@
 mod arguments;
 mod catalog;
 mod content;
-mod corpus;
 mod execution;
 mod exposure;
 mod hostile_schemas;

@@ -10,9 +10,10 @@ use futures::{
     executor::block_on,
     future::{pending, ready},
 };
+use mcp::FailureKind;
 use toolbox::{
-    Approval, AuditCode, AuditEntry, CallFailure, Catalog, Effect, Execution, Outcome, Permission, Policy, Started,
-    Tool, World, execute, text_for_model,
+    Approval, AuditCode, AuditEntry, CallFailure, Called, Catalog, Effect, Execution, Outcome, Permission, Policy,
+    Started, Tool, World, execute, text_for_model,
 };
 
 /// What the store says when it fails.
@@ -22,6 +23,8 @@ pub(crate) struct StoreFailed;
 /// How the tool behaves.
 pub(crate) enum Tools {
     Answer(Outcome),
+    /// Answers that it failed.
+    Say(FailureKind),
     Fail(CallFailure),
     Hang,
 }
@@ -157,11 +160,12 @@ impl World for Scripted {
         Ok(self.started)
     }
 
-    async fn call(&self, _: &Tool, arguments: &str) -> Result<Outcome, CallFailure> {
+    async fn call(&self, _: &Tool, arguments: &str) -> Result<Called, CallFailure> {
         self.step("call");
         self.called_with.borrow_mut().push(arguments.to_owned());
         match &self.tools {
-            Tools::Answer(outcome) => Ok(outcome.clone()),
+            Tools::Answer(outcome) => Ok(outcome.clone().into()),
+            Tools::Say(failure) => Ok(Called { outcome: Outcome::error("no"), failure: Some(*failure) }),
             Tools::Fail(failure) => Err(failure.clone()),
             Tools::Hang => pending().await,
         }

@@ -70,7 +70,7 @@ impl World {
     /// A call as the house makes it: arguments that do not fit the schema never arrive.
     async fn call_with(&self, tool: &str, arguments: &Value, context: &Context) -> Result<Answer, Failure> {
         let operation = self.catalog.find(tool).expect(tool);
-        let checked = toolbox::schema::check(&schema(&self.catalog, tool), arguments).unwrap();
+        let checked = json_schema::check(&schema(&self.catalog, tool), arguments).unwrap();
         assert_eq!(checked, [], "{tool}");
         call::call(operation, &arguments.to_string(), context, &self.transport).await
     }

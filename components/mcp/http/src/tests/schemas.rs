@@ -21,7 +21,7 @@ fn body(version: &str, schemas: Value, body: Value) -> Value {
 }
 
 fn fits(schema: &Value, value: Value) -> bool {
-    toolbox::schema::check(schema, &value).unwrap().is_empty()
+    json_schema::check(schema, &value).unwrap().is_empty()
 }
 
 #[test]

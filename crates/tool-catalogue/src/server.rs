@@ -1,14 +1,12 @@
 //! The servers there are: those composed in `spin.toml`, and those elsewhere that the operator names.
 
-use std::time::Duration;
+use std::rc::Rc;
 
-use bytes::Bytes;
-use futures::TryStreamExt;
-use http::{HeaderValue, Request, Response, Uri};
-use mcp::{BodyStream, Client, ClientOptions, Era, Implementation, Transport, TransportError};
-use platform::http_client::{self, HttpError};
-use spin_sdk::wasip3::http::types::ErrorCode;
-use toolbox::RemoteServer;
+use cache::within;
+use http::{HeaderValue, Uri};
+use mcp::{Client, ClientOptions, Era, Implementation};
+
+use crate::{Host, remote::RemoteServer, timing::ASK_LIMIT};
 
 /// An answer that is longer is no answer: what the model sees of it is far less.
 const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
@@ -18,24 +16,26 @@ const MAX_WORDS_CHARS: usize = 500;
 
 /// A server of tools.
 #[derive(Clone, Debug)]
-pub(crate) struct Server {
+pub struct Server {
     /// What its tools' names begin with.
-    pub(crate) name: String,
+    pub name: String,
     url: Uri,
     authorization: Option<HeaderValue>,
     /// Whether it is somebody else's.
-    pub(crate) remote: bool,
+    pub remote: bool,
 }
 
 impl Server {
     /// The server that `spin.toml` composes under the id `mcp-<name>`.
-    pub(crate) fn composed(name: &str) -> Option<Self> {
+    #[must_use]
+    pub fn composed(name: &str) -> Option<Self> {
         let url = format!("http://mcp-{name}.spin.internal/mcp").parse().ok()?;
         Some(Self { name: name.to_owned(), url, authorization: None, remote: false })
     }
 
     /// A server that `remote_mcp_servers` names.
-    pub(crate) fn remote(server: RemoteServer) -> Self {
+    #[must_use]
+    pub fn remote(server: RemoteServer) -> Self {
         let RemoteServer { name, url, authorization } = server;
         Self { name, url, authorization, remote: true }
     }
@@ -46,7 +46,8 @@ impl Server {
     }
 
     /// A server's own words, fit for a log and for a model: short, and without what we prove ourselves with.
-    pub(crate) fn masked(&self, words: &str) -> String {
+    #[must_use]
+    pub fn masked(&self, words: &str) -> String {
         let words = match self.secret() {
             Some(secret) => words.replace(secret, "[secret]"),
             None => words.to_owned(),
@@ -56,18 +57,20 @@ impl Server {
     }
 
     /// What we prove ourselves with, without the word before it.
-    pub(crate) fn secret(&self) -> Option<&str> {
+    #[must_use]
+    pub fn secret(&self) -> Option<&str> {
         let value = self.authorization.as_ref()?.to_str().ok()?;
         value.rsplit(' ').next().filter(|secret| !secret.is_empty())
     }
 
     /// Whether what it gives back is not everybody's: it is proven to it who asks.
-    pub(crate) const fn is_authorized(&self) -> bool {
+    #[must_use]
+    pub const fn is_authorized(&self) -> bool {
         self.authorization.is_some()
     }
 
     /// A client of it. What is composed speaks the newest revision; of others we know only what we have heard.
-    pub(crate) fn client(&self, era: Option<Era>) -> Client<Http> {
+    pub fn client<H: Host>(&self, host: H) -> Client<H> {
         let software = Implementation {
             name: "edge-assistant".to_owned(),
             title: None,
@@ -75,55 +78,27 @@ impl Server {
         };
         let options = ClientOptions {
             authorization: self.authorization.clone(),
-            era: if self.remote { era } else { Some(Era::Modern) },
+            era: (!self.remote).then_some(Era::Modern),
             ..ClientOptions::new(software, MAX_ANSWER_BYTES)
         };
-        Client::new(Http, self.url.clone(), options)
+        Client::new(host, self.url.clone(), options)
+    }
+}
+
+/// Ends a client's session, if it has one; nobody waits for that.
+pub fn close<H: Host>(host: &H, client: Rc<Client<H>>) {
+    if client.has_session() {
+        let clock = host.clone();
+        host.spawn(async move {
+            // A server is told as patiently as it is asked.
+            within(&clock, ASK_LIMIT, client.close()).await;
+        });
     }
 }
 
 /// Somebody else's words, short and on one line.
 pub(crate) fn fit(words: &str) -> String {
     words.chars().take(MAX_WORDS_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
-/// Spin's outbound HTTP.
-pub(crate) struct Http;
-
-impl Transport for Http {
-    async fn send(&self, request: Request<Bytes>) -> Result<Response<BodyStream>, TransportError> {
-        let answer = http_client::send(request).await.map_err(failed)?;
-        let mut response = Response::new(Box::pin(answer.body.map_err(failed)) as BodyStream);
-        *response.status_mut() = answer.status;
-        *response.headers_mut() = answer.headers;
-        Ok(response)
-    }
-
-    async fn sleep(&self, duration: Duration) {
-        platform::sleep(duration).await;
-    }
-}
-
-fn failed(error: HttpError) -> TransportError {
-    let words = error.to_string();
-    let code = match error {
-        HttpError::Denied | HttpError::Request(_) => return TransportError::NotAllowed(words),
-        HttpError::Connection(code) => code,
-    };
-    match code {
-        // What `*.spin.internal` names and is not part of the application.
-        ErrorCode::DestinationNotFound => TransportError::Absent,
-        ErrorCode::DnsError(_) | ErrorCode::DnsTimeout => TransportError::NoName(words),
-        ErrorCode::ConnectionRefused | ErrorCode::DestinationUnavailable => TransportError::Refused(words),
-        ErrorCode::TlsProtocolError | ErrorCode::TlsCertificateError | ErrorCode::TlsAlertReceived(_) => {
-            TransportError::Tls(words)
-        }
-        ErrorCode::DestinationIpProhibited => TransportError::NotAllowed(words),
-        ErrorCode::ConnectionTimeout | ErrorCode::ConnectionReadTimeout | ErrorCode::HttpResponseTimeout => {
-            TransportError::TimedOut
-        }
-        _ => TransportError::Connection(words),
-    }
 }
 
 #[cfg(test)]

@@ -2,8 +2,7 @@
 
 use http::{HeaderValue, Uri};
 use serde::Deserialize;
-
-use crate::ServerName;
+use toolbox::ServerName;
 
 /// A server of somebody else.
 #[derive(Clone, Debug)]

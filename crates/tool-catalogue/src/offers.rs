@@ -6,13 +6,15 @@
 
 use std::collections::BTreeSet;
 
-use domain::Effect;
-use serde::{Deserialize, Serialize};
-
-use crate::{
-    Policy,
-    wire::{Offer, Offers},
+use domain::{
+    Effect,
+    tool::{Offered, ToolDefinition},
 };
+use serde::{Deserialize, Serialize};
+use toolbox::Policy;
+
+/// Where `tools` says what may be offered to anybody. Nobody outside gets there; it says nothing of any person.
+pub const OFFERS_PATH: &str = "/internal/offers";
 
 /// The tools that could be offered to anybody.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -31,18 +33,18 @@ pub struct OfferableTool {
     /// The secrets without which it does not work.
     pub secrets: Vec<String>,
     /// What the model is told.
-    pub offer: Offer,
+    pub offer: ToolDefinition,
 }
 
 impl Offerable {
     /// What is offered to a person: by the operator's policies, the patterns that they or the installation deny, and the secrets they have
     /// entered (server and name of each).
     #[must_use]
-    pub fn for_person(self, configured: &[Policy], denied: &[String], entered: &[(String, String)]) -> Offers {
+    pub fn for_person(self, configured: &[Policy], denied: &[String], entered: &[(String, String)]) -> Offered {
         let denied = denied.iter().filter_map(|pattern| Policy::stored(pattern, Effect::Deny));
         let policies: Vec<Policy> = configured.iter().cloned().chain(denied).collect();
         let mut unconfigured = BTreeSet::new();
-        let mut items = Vec::new();
+        let mut tools = Vec::new();
         for tool in self.tools {
             if policies.iter().any(|policy| policy.denies(&tool.server, &tool.name)) {
                 continue;
@@ -50,12 +52,12 @@ impl Offerable {
             let is_entered =
                 |name: &String| entered.iter().any(|(server, entered)| *server == tool.server && entered == name);
             if tool.secrets.iter().all(is_entered) {
-                items.push(tool.offer);
+                tools.push(tool.offer);
             } else {
                 unconfigured.insert(tool.server);
             }
         }
-        Offers { items, unconfigured: unconfigured.into_iter().collect() }
+        Offered { tools, unconfigured: unconfigured.into_iter().collect() }
     }
 }
 
@@ -70,7 +72,7 @@ mod tests {
             server: server.into(),
             name: name.into(),
             secrets: secrets.iter().map(|&name| name.into()).collect(),
-            offer: Offer {
+            offer: ToolDefinition {
                 name: format!("{server}_{name}"),
                 description: String::new(),
                 input_schema: RawValue::NULL.to_owned(),
@@ -90,7 +92,7 @@ mod tests {
         let denied: Vec<String> = denied.iter().map(|&pattern| pattern.into()).collect();
         let entered: Vec<_> = entered.iter().map(|&(server, name)| (server.into(), name.into())).collect();
         let offers = offerable().for_person(&configured, &denied, &entered);
-        (offers.items.into_iter().map(|offer| offer.name).collect(), offers.unconfigured)
+        (offers.tools.into_iter().map(|offer| offer.name).collect(), offers.unconfigured)
     }
 
     fn words(words: &[&str]) -> Vec<String> {

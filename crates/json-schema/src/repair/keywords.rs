@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde_json::{Map, Number, Value, json};
 
 use super::{Dialect, MAX_DEPTH, Unfit};
-use crate::{cut, schema::canonical};
+use crate::{cut, keywords::canonical};
 
 /// Where the names of all dialects are.
 const DIALECTS: &str = "json-schema.org/draft";

@@ -14,10 +14,15 @@ use std::fmt;
 
 use serde_json::Value;
 
-pub use self::repair::{MAX_DEPTH, Unfit, repaired};
+pub use self::{
+    keywords::canonical,
+    repair::{MAX_DEPTH, Unfit, repaired},
+};
 
-pub(crate) use self::keywords::canonical;
 use self::{checker::Checker, repair::Dialect, report::Problems};
+
+/// The longest schema; the largest of common servers are a fifth of it.
+pub const MAX_SCHEMA_BYTES: usize = 64 * 1024;
 
 /// The longest piece of a schema or a value that is quoted in a problem.
 const MAX_QUOTED_CHARS: usize = 80;
@@ -69,7 +74,12 @@ pub fn check(schema: &Value, instance: &Value) -> Result<Vec<Problem>, Unusable>
 
 /// A text cut to what is quoted.
 fn shortened(text: &str) -> String {
-    match text.char_indices().nth(MAX_QUOTED_CHARS) {
+    cut(text, MAX_QUOTED_CHARS)
+}
+
+/// A text cut to a number of characters, with a sign that it was.
+fn cut(text: &str, max_chars: usize) -> String {
+    match text.char_indices().nth(max_chars) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text.to_owned(),
     }

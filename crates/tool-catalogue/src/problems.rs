@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use mcp::Listing;
 use serde::{Deserialize, Serialize};
-use toolbox::{Catalog, Fault, catalog::Refused};
-use web::log::{Level, log};
+use serde_json::json;
+use toolbox::{Catalog, catalog::Refused};
 
 use crate::{
-    COMPONENT,
-    servers::{Server, fit},
+    Host,
+    fault::Fault,
+    server::{Server, fit},
 };
 
 /// Lines about one listing in the log.
@@ -19,14 +20,15 @@ const MAX_PROBLEMS: usize = 50;
 
 /// What is wrong with a server or a tool, in words.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(crate) struct Problem {
-    pub(crate) server: String,
+pub struct Problem {
+    /// The server.
+    pub server: String,
     /// `None`: the server itself.
-    pub(crate) tool: Option<String>,
+    pub tool: Option<String>,
     /// For everybody.
-    pub(crate) message: String,
+    pub message: String,
     /// For whoever runs the installation.
-    pub(crate) advice: Option<String>,
+    pub advice: Option<String>,
 }
 
 impl Problem {
@@ -56,19 +58,25 @@ impl Problem {
     }
 }
 
-/// What cannot be in the catalog, logged and told within limits: what tools are called is other people's words, and there may be two thousand.
-pub(crate) fn of_catalog(catalog: &Catalog, servers: &[Server]) -> Vec<Problem> {
+/// What cannot be in the catalog, by server.
+fn by_server(catalog: &Catalog) -> BTreeMap<&str, Vec<&Refused>> {
     let mut by_server: BTreeMap<&str, Vec<&Refused>> = BTreeMap::new();
     for refused in catalog.refused() {
         by_server.entry(&refused.server).or_default().push(refused);
     }
+    by_server
+}
+
+/// Words about a server, fit to be shown.
+fn masked(servers: &[Server], name: &str, words: &str) -> String {
+    let server = servers.iter().find(|server| server.name == name);
+    server.map_or_else(|| fit(words), |server| server.masked(words))
+}
+
+/// What cannot be in the catalog, told within limits: what tools are called is other people's words, and there may be two thousand.
+pub(crate) fn of_catalog(catalog: &Catalog, servers: &[Server]) -> Vec<Problem> {
     let problems_of = |(name, all): (&str, Vec<&Refused>)| {
-        let server = servers.iter().find(|server| server.name == name);
-        let masked = |words: &str| server.map_or_else(|| fit(words), |server| server.masked(words));
-        for refused in all.iter().take(MAX_REFUSED_LOGGED) {
-            let (tool, cause) = (masked(&refused.name()), masked(&refused.reason.to_string()));
-            log(COMPONENT, Level::Warn, "a tool is left out", serde_json::json!({ "tool": tool, "cause": cause }));
-        }
+        let masked = |words: &str| masked(servers, name, words);
         let problems = all.iter().map(|refused| {
             let reason = masked(&refused.reason.to_string());
             match refused.reason.is_of_part() {
@@ -78,7 +86,18 @@ pub(crate) fn of_catalog(catalog: &Catalog, servers: &[Server]) -> Vec<Problem> 
         });
         first(&fit(name), problems.collect())
     };
-    by_server.into_iter().flat_map(problems_of).collect()
+    by_server(catalog).into_iter().flat_map(problems_of).collect()
+}
+
+/// The same for the operator.
+pub(crate) fn log(host: &impl Host, catalog: &Catalog, servers: &[Server]) {
+    for (name, all) in by_server(catalog) {
+        for refused in all.iter().take(MAX_REFUSED_LOGGED) {
+            let (tool, cause) = (refused.name(), refused.reason.to_string());
+            let (tool, cause) = (masked(servers, name, &tool), masked(servers, name, &cause));
+            host.log("a tool is left out", json!({ "tool": tool, "cause": cause }));
+        }
+    }
 }
 
 /// Of what is wrong with a server, as much as anybody reads, and that there is more.
@@ -104,9 +123,10 @@ pub(crate) fn of_listing(server: &Server, listing: &Listing) -> Vec<Problem> {
 #[cfg(test)]
 mod tests {
     use serde_json::value::RawValue;
-    use toolbox::{Annotations, RemoteServer, Tool};
+    use toolbox::{Annotations, Tool};
 
     use super::*;
+    use crate::remote::RemoteServer;
 
     fn tool(name: String) -> Tool {
         Tool {

@@ -9,8 +9,7 @@ mod keywords;
 
 use serde_json::{Map, Value, value::RawValue};
 
-use super::{references::References, shortened};
-use crate::arguments::MAX_SCHEMA_BYTES;
+use super::{MAX_SCHEMA_BYTES, references::References, shortened};
 
 /// How deep schemas may lie in each other. Those of people's tools are up to ten deep; servers that go through them recursively have limits
 /// that nobody documents.

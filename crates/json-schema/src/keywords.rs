@@ -167,7 +167,7 @@ fn same(a: &Value, b: &Value) -> bool {
 }
 
 /// A text that two values have in common if they are the same. As deep as the JSON reader lets a value be, which is 128.
-pub(crate) fn canonical(value: &Value, text: &mut String) {
+pub fn canonical(value: &Value, text: &mut String) {
     match value {
         Value::Number(number) => {
             // Writing to a string does not fail.

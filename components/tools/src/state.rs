@@ -1,0 +1,113 @@
+//! What every route of this component has at hand: the app, the configuration, the world, and what the instance remembers.
+
+use std::{cell::RefCell, fmt, rc::Rc, sync::Arc};
+
+use cache::Cache;
+use domain::Id;
+use problem::Problem;
+use send_wrapper::SendWrapper;
+use storage::{Database, Store};
+use tool_catalogue::{Catalogue, CatalogueError, Host, Listed};
+use toolbox::Outcome;
+use web::{App, Authenticator, Result};
+use zeroize::Zeroizing;
+
+use crate::{config::Config, sessions::Sessions};
+
+/// Results that an instance remembers. It lives for seconds when nobody asks.
+const MAX_RESULTS: usize = 64;
+
+/// What an instance remembers between requests. What is somebody's is found under their id only.
+pub(crate) struct Memory<H> {
+    catalogue: tool_catalogue::Memory,
+    pub(crate) sessions: Sessions<H>,
+    /// By person and call.
+    pub(crate) results: RefCell<Cache<(Id, String), Outcome>>,
+    /// The key in the database, which never changes; the inner `None`: there was none when others were configured, so none will come.
+    pub(crate) generated_key: RefCell<Option<Option<Zeroizing<String>>>>,
+}
+
+impl<H> Default for Memory<H> {
+    fn default() -> Self {
+        Self {
+            catalogue: tool_catalogue::Memory::default(),
+            sessions: Sessions::default(),
+            results: RefCell::new(Cache::new(MAX_RESULTS)),
+            generated_key: RefCell::default(),
+        }
+    }
+}
+
+/// The router's state.
+pub(crate) struct Tools<D, H> {
+    app: App<D>,
+    pub(crate) config: Arc<Config>,
+    inside: SendWrapper<Inside<H>>,
+}
+
+#[derive(Clone)]
+struct Inside<H> {
+    host: H,
+    memory: Rc<Memory<H>>,
+}
+
+impl<D, H: Clone> Clone for Tools<D, H> {
+    fn clone(&self) -> Self {
+        let (app, config) = (self.app.clone(), Arc::clone(&self.config));
+        Self { app, config, inside: self.inside.clone() }
+    }
+}
+
+impl<D, H> fmt::Debug for Tools<D, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tools").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl<D: Database + 'static, H: Host> Tools<D, H> {
+    pub(crate) fn new(app: App<D>, config: Config, host: H, memory: Rc<Memory<H>>) -> Self {
+        Self { app, config: Arc::new(config), inside: SendWrapper::new(Inside { host, memory }) }
+    }
+
+    /// The store.
+    pub(crate) fn store(&self) -> &Store<D> {
+        self.app.store()
+    }
+
+    /// The world.
+    pub(crate) fn host(&self) -> &H {
+        &self.inside.host
+    }
+
+    /// What the instance remembers.
+    pub(crate) fn memory(&self) -> &Memory<H> {
+        &self.inside.memory
+    }
+
+    /// What the servers have.
+    pub(crate) async fn listed(&self) -> Result<SendWrapper<Rc<Listed>>> {
+        let listed = here(async {
+            let (servers, store) = (Arc::clone(&self.config.servers), Arc::clone(self.app.store()));
+            let memory = self.memory().catalogue.clone();
+            Catalogue::new(servers, store, self.host().clone(), memory).listed().await.map(SendWrapper::new)
+        });
+        let listed = listed.await;
+        listed.map_err(|error| match error {
+            CatalogueError::Storage(error) => error.into(),
+            CatalogueError::Slow => Problem::unavailable(error).into(),
+        })
+    }
+}
+
+impl<D: Database, H> Authenticator for Tools<D, H> {
+    type Database = D;
+
+    fn app(&self) -> &App<D> {
+        &self.app
+    }
+}
+
+/// axum wants futures that may move to another thread. A guest has one, so none ever does.
+pub(crate) fn here<F: Future>(future: F) -> SendWrapper<F> {
+    SendWrapper::new(future)
+}

@@ -1,0 +1,63 @@
+//! Asks one server what it has. Whatever it is or does, there is something to keep of it.
+
+use std::rc::Rc;
+
+use cache::within;
+use mcp::{Listing, RefusedTool};
+use serde_json::json;
+use toolbox::catalog::mend;
+
+use crate::{
+    Host,
+    fault::Fault,
+    kept::Kept,
+    problems::{MAX_REFUSED_LOGGED, of_listing},
+    server::{Server, close},
+    timing::{ASK_LIMIT, MAX_REMOTE_TTL_MS, PAUSE_MS, REMOTE_TTL_MS, TTL_MS},
+};
+
+/// What is to be kept of a server, and how long that counts. `last` is what it said before: an old list beats none.
+pub(crate) async fn ask<H: Host>(host: &H, server: &Server, last: Option<Kept>) -> (Kept, i64) {
+    let client = Rc::new(server.client(host.clone()));
+    let listed = within(host, ASK_LIMIT, client.list_tools()).await;
+    close(host, client);
+    let (fault, cause) = match listed {
+        Some(Ok(listing)) => return taken(host, server, listing),
+        // Other people's words: they may be long, and repeat what they were sent.
+        Some(Err(error)) => {
+            let cause = server.masked(&error.to_string());
+            (Fault::new(&error, &cause), cause)
+        }
+        None => (Fault::Silent, "it did not answer in time".to_owned()),
+    };
+    // Not every answer is to wait for a server that is down.
+    let is_known = last.as_ref().is_some_and(|last| !last.tools.is_empty());
+    let pause_ms = if is_known { PAUSE_MS } else { TTL_MS };
+    let last = last.unwrap_or(Kept::nothing());
+    let fields = json!({ "server": server.name, "cause": cause, "last_known_tools": last.tools.len() });
+    host.log("a tool server cannot be listed", fields);
+    (Kept { fault: Some(fault), ..last }, pause_ms)
+}
+
+fn taken(host: &impl Host, server: &Server, mut listing: Listing) -> (Kept, i64) {
+    let refused = &mut listing.refused;
+    listing.tools.retain_mut(|tool| {
+        let unfit = mend(tool).err();
+        let left_out = unfit.map(|unfit| RefusedTool { name: tool.name.clone(), reason: unfit.to_string() });
+        let is_fit = left_out.is_none();
+        refused.extend(left_out);
+        is_fit
+    });
+    for refused in listing.refused.iter().take(MAX_REFUSED_LOGGED) {
+        let fields = json!({ "server": server.name, "tool": server.masked(&refused.name), "cause": server.masked(&refused.reason) });
+        host.log("a tool is left out", fields);
+    }
+    let ttl_ms = if server.remote { remote_ttl_ms(&listing) } else { TTL_MS };
+    let problems = of_listing(server, &listing);
+    (Kept { tools: listing.tools, mended: true, fault: None, problems }, ttl_ms)
+}
+
+fn remote_ttl_ms(listing: &Listing) -> i64 {
+    let ttl_ms = listing.ttl_ms.map_or(REMOTE_TTL_MS, |ttl_ms| i64::try_from(ttl_ms).unwrap_or(i64::MAX));
+    ttl_ms.clamp(TTL_MS, MAX_REMOTE_TTL_MS)
+}

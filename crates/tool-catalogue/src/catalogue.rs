@@ -1,0 +1,226 @@
+//! What all servers have: asked for seldom, kept when a server is down.
+//!
+//! An instance remembers what they said, and the database does: a list outlives an instance and an outage. Servers are asked at once for all
+//! of an instance's requests, and only those whose lists count no more. What is kept is written after the answer, so nobody waits for that.
+
+use std::{cell::RefCell, collections::BTreeMap, fmt, rc::Rc, sync::Arc, time::Duration};
+
+use cache::SingleFlight;
+use futures::future::join_all;
+use serde_json::json;
+use storage::{
+    Database, StorageError, Store,
+    tool_listings::{NewListing, OFFERABLE, ToolListing},
+};
+
+use crate::{
+    CatalogueError, Host,
+    ask::ask,
+    freshness::{Age, Flight, current},
+    kept::Kept,
+    listed::Listed,
+    problems::{self, Problem},
+    server::Server,
+    timing::TTL_MS,
+};
+
+/// What may be offered is kept when it is no longer than this: reading more for every run would cost more than asking.
+const MAX_KEPT_BYTES: usize = 1024 * 1024;
+
+/// The servers there are.
+#[derive(Clone, Default, Debug)]
+pub struct Servers {
+    /// All of them, those composed first.
+    pub all: Vec<Server>,
+    /// Why the servers elsewhere are not among them, if they cannot be read.
+    pub unread: Option<String>,
+}
+
+/// What an instance remembers of all servers. Clones are the same memory.
+#[derive(Clone, Default)]
+pub struct Memory(Rc<Remembered>);
+
+#[derive(Default)]
+struct Remembered {
+    known: RefCell<Option<Known>>,
+    /// Somebody reads what is kept.
+    reading: SingleFlight<Result<Option<Known>, StorageError>>,
+    /// Somebody asks the servers.
+    asking: Flight<Rc<Listed>, CatalogueError>,
+}
+
+#[derive(Clone)]
+struct Known {
+    listed: Rc<Listed>,
+    /// By the instance's clock; lists that were kept before it began may be older than it is.
+    until_ms: i64,
+}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Memory").finish_non_exhaustive()
+    }
+}
+
+impl Memory {
+    fn known(&self) -> Option<Known> {
+        self.0.known.borrow().clone()
+    }
+
+    /// Of two lists, the one that counts for longer stays.
+    fn remember(&self, known: &Known) {
+        let mut remembered = self.0.known.borrow_mut();
+        if remembered.as_ref().is_none_or(|last| last.until_ms <= known.until_ms) {
+            *remembered = Some(known.clone());
+        }
+    }
+}
+
+/// What all servers have, for one request.
+pub struct Catalogue<D, H> {
+    servers: Arc<Servers>,
+    store: Arc<Store<D>>,
+    host: H,
+    memory: Memory,
+}
+
+impl<D, H: Clone> Clone for Catalogue<D, H> {
+    fn clone(&self) -> Self {
+        let (servers, store) = (Arc::clone(&self.servers), Arc::clone(&self.store));
+        Self { servers, store, host: self.host.clone(), memory: self.memory.clone() }
+    }
+}
+
+impl<D, H> fmt::Debug for Catalogue<D, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Catalogue").field("servers", &self.servers).finish_non_exhaustive()
+    }
+}
+
+impl<D: Database + 'static, H: Host> Catalogue<D, H> {
+    /// Over a database, the way to these servers, and what this instance remembers of them.
+    pub const fn new(servers: Arc<Servers>, store: Arc<Store<D>>, host: H, memory: Memory) -> Self {
+        Self { servers, store, host, memory }
+    }
+
+    /// What all servers have, as far as is known.
+    ///
+    /// # Errors
+    /// [`CatalogueError`]: nothing is known.
+    pub async fn listed(&self) -> Result<Rc<Listed>, CatalogueError> {
+        let known = match self.memory.known() {
+            None => self.memory.0.reading.run_here(&self.host, || self.clone().read()).await?,
+            known => known,
+        };
+        let now_ms = milliseconds(self.host.now());
+        let known = known.map(|known| (known.listed, Age::of(known.until_ms.saturating_sub(now_ms))));
+        let made = current(known, &self.memory.0.asking, &self.host, || self.clone().renewed_or_said());
+        made.await.unwrap_or(Err(CatalogueError::Slow))
+    }
+
+    /// What is kept; `None` when there is a server of which nothing is.
+    async fn read(self) -> Result<Option<Known>, StorageError> {
+        let kept = self.store.tool_listings().await?;
+        let mut counts_for_ms = TTL_MS;
+        let mut lists = Vec::with_capacity(self.servers.all.len());
+        for server in &self.servers.all {
+            let Some((row, list)) = kept_of(server, &kept) else { return Ok(None) };
+            counts_for_ms = counts_for_ms.min(row.counts_for_ms);
+            lists.push((server, list));
+        }
+        let known = Known { listed: Rc::new(self.together(&lists)), until_ms: self.until_ms(counts_for_ms) };
+        self.memory.remember(&known);
+        Ok(Some(known))
+    }
+
+    /// Whoever goes on with an old list would not say that there is no new one.
+    async fn renewed_or_said(self) -> Result<Rc<Listed>, CatalogueError> {
+        let host = self.host.clone();
+        self.renewed()
+            .await
+            .inspect_err(|error| host.log("the list of tools is not made anew", json!({ "cause": error.to_string() })))
+    }
+
+    /// Asks the servers whose lists count no more, and has kept what they say.
+    async fn renewed(self) -> Result<Rc<Listed>, CatalogueError> {
+        let kept = self.store.tool_listings().await?;
+        let lists = join_all(self.servers.all.iter().map(async |server| match kept_of(server, &kept) {
+            Some((row, list)) if row.counts_for_ms > 0 => (server, list, None),
+            last => {
+                let (list, ttl_ms) = ask(&self.host, server, last.map(|(_, list)| list)).await;
+                (server, list, Some(ttl_ms))
+            }
+        }));
+        let lists = self.not_worse(lists.await).await?;
+        let mut new = BTreeMap::new();
+        for (server, list, ttl_ms) in &lists {
+            if let (Some(ttl_ms), Ok(json)) = (ttl_ms, serde_json::to_string(list)) {
+                // Of two servers of one name the first has it.
+                new.entry(server.kept_as()).or_insert((json, *ttl_ms));
+            }
+        }
+        let lists: Vec<_> = lists.into_iter().map(|(server, list, _)| (server, list)).collect();
+        let listed = Rc::new(self.together(&lists));
+        problems::log(&self.host, &listed.catalog, &self.servers.all);
+        self.memory.remember(&Known { listed: Rc::clone(&listed), until_ms: self.until_ms(TTL_MS) });
+        let (all, made) = (self.clone(), Rc::clone(&listed));
+        self.host.spawn(async move { all.keep(new, &made).await });
+        Ok(listed)
+    }
+
+    /// What another instance heard meanwhile of a server that did not answer us is better than that it did not.
+    async fn not_worse<'s>(
+        &self,
+        mut lists: Vec<(&'s Server, Kept, Option<i64>)>,
+    ) -> Result<Vec<(&'s Server, Kept, Option<i64>)>, StorageError> {
+        let is_away = |list: &Kept, ttl_ms: Option<i64>| ttl_ms.is_some() && list.fault.is_some();
+        if lists.iter().any(|(_, list, ttl_ms)| is_away(list, *ttl_ms)) {
+            let kept = self.store.tool_listings().await?;
+            for (server, list, ttl_ms) in &mut lists {
+                let newer = kept_of(server, &kept).filter(|(row, _)| row.counts_for_ms > 0);
+                if is_away(list, *ttl_ms)
+                    && let Some((_, newer)) = newer
+                {
+                    (*list, *ttl_ms) = (newer, None);
+                }
+            }
+        }
+        Ok(lists)
+    }
+
+    fn together(&self, lists: &[(&Server, Kept)]) -> Listed {
+        let unread = self.servers.unread.iter().map(|cause| Problem::unread(cause));
+        let problems = unread.chain(lists.iter().flat_map(|(server, list)| list.problems(server))).collect();
+        let tools = lists.iter().map(|(server, list)| (server.name.clone(), list.listed(server)));
+        Listed::new(tools.collect(), problems, &self.servers.all)
+    }
+
+    fn until_ms(&self, counts_for_ms: i64) -> i64 {
+        milliseconds(self.host.now()).saturating_add(counts_for_ms)
+    }
+
+    /// Writes down what servers said, and what may be offered of all, in one statement. In the order of their names: whoever else writes them
+    /// at the same time is waited for, never in a circle.
+    async fn keep(&self, new: BTreeMap<String, (String, i64)>, listed: &Listed) {
+        let offerable = serde_json::to_string(&listed.offerable()).ok().filter(|json| json.len() <= MAX_KEPT_BYTES);
+        // An empty text is no list: whoever finds it asks, and does not believe the one before.
+        let json = offerable.unwrap_or_default();
+        let offerable = [NewListing { server: OFFERABLE, listing: &json, ttl_ms: TTL_MS }];
+        let new = new.iter().map(|(name, (json, ttl_ms))| NewListing { server: name, listing: json, ttl_ms: *ttl_ms });
+        let listings: Vec<_> = offerable.into_iter().chain(new).collect();
+        if let Err(error) = self.store.save_tool_listings(&listings).await {
+            self.host.log("what the tool servers have cannot be kept", json!({ "cause": error.to_string() }));
+        }
+    }
+}
+
+/// What is kept of a server, if it can be read.
+fn kept_of<'k>(server: &Server, kept: &'k [ToolListing]) -> Option<(&'k ToolListing, Kept)> {
+    let name = server.kept_as();
+    let row = kept.iter().find(|kept| kept.server == name)?;
+    Some((row, serde_json::from_str(&row.listing).ok()?))
+}
+
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,85 @@
+//! What one server said it has, as it is kept in the database, and how its tools are read from that.
+
+use serde::{Deserialize, Serialize};
+use toolbox::{Annotations, Tool};
+
+use crate::{
+    fault::Fault,
+    listed::ListedTool,
+    problems::Problem,
+    secret::{MAX_SECRETS_OF_TOOL, Secret},
+    server::Server,
+};
+
+/// Where the adapter says what the protocol has no place for.
+const META_TOOL: &str = "edge-assistant/tool";
+
+/// A server's list.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Kept {
+    pub(crate) tools: Vec<mcp::Tool>,
+    /// Their schemas are as they are shown.
+    #[serde(default)]
+    pub(crate) mended: bool,
+    /// Why it could not be asked since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) fault: Option<Fault>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) problems: Vec<Problem>,
+}
+
+impl Kept {
+    /// Of a server that has never said anything.
+    pub(crate) const fn nothing() -> Self {
+        Self { tools: Vec::new(), mended: true, fault: None, problems: Vec::new() }
+    }
+
+    /// The server's tools.
+    pub(crate) fn listed(&self, server: &Server) -> Vec<ListedTool> {
+        self.tools.iter().map(|tool| listed(server, tool, self.mended)).collect()
+    }
+
+    /// What a person should know of the server.
+    pub(crate) fn problems(&self, server: &Server) -> impl Iterator<Item = Problem> {
+        let away = self.fault.as_ref().map(|fault| Problem::away(server, fault));
+        away.into_iter().chain(self.problems.iter().cloned())
+    }
+}
+
+/// What an adapter adds to a tool.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Extra {
+    cache_ms: Option<u64>,
+    secrets: Vec<Secret>,
+    always_asks: bool,
+}
+
+fn listed(server: &Server, tool: &mcp::Tool, is_mended: bool) -> ListedTool {
+    // What a server elsewhere says there is other people's, and no adapter's.
+    let extra = tool.meta.as_ref().filter(|_| !server.remote).and_then(|meta| meta.get(META_TOOL));
+    let extra: Extra = extra.and_then(|extra| Extra::deserialize(extra).ok()).unwrap_or_default();
+    let annotations = &tool.annotations;
+    let defaults = Annotations::default();
+    let secrets: Vec<Secret> = extra.secrets.into_iter().filter_map(Secret::shown).take(MAX_SECRETS_OF_TOOL).collect();
+    let tool = Tool {
+        server: server.name.clone(),
+        name: tool.name.clone(),
+        title: tool.title.clone().or_else(|| annotations.title.clone()),
+        description: tool.description.clone().unwrap_or_default(),
+        input_schema: tool.input_schema.clone(),
+        output_schema: tool.output_schema.clone(),
+        is_mended,
+        annotations: Annotations {
+            read_only: annotations.read_only.unwrap_or(defaults.read_only),
+            destructive: annotations.destructive.unwrap_or(defaults.destructive),
+            idempotent: annotations.idempotent.unwrap_or(defaults.idempotent),
+            open_world: annotations.open_world.unwrap_or(defaults.open_world),
+        },
+        remote: server.remote,
+        reads_private: if server.remote { server.is_authorized() } else { !secrets.is_empty() },
+        always_asks: extra.always_asks,
+        result_ttl_ms: extra.cache_ms,
+    };
+    (tool, secrets)
+}

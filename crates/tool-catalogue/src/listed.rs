@@ -1,0 +1,83 @@
+//! What all servers have together, and what a person should know about what is missing.
+
+use std::collections::BTreeSet;
+
+use domain::tool::ToolDefinition;
+use toolbox::{Catalog, Tool};
+
+use crate::{
+    offers::{Offerable, OfferableTool},
+    problems::{Problem, of_catalog},
+    secret::Secret,
+    server::Server,
+};
+
+/// A tool and the secrets that it needs.
+pub(crate) type ListedTool = (Tool, Vec<Secret>);
+
+/// What all servers have.
+#[derive(Debug)]
+pub struct Listed {
+    /// Their tools, by the names that models use.
+    pub catalog: Catalog,
+    /// What a person should know about what is missing.
+    pub problems: Vec<Problem>,
+    /// Server, tool, and a secret that it needs.
+    secrets: Vec<(String, String, Secret)>,
+}
+
+impl Listed {
+    /// From what each server has, in the order in which they are configured, and what is known to be wrong.
+    pub(crate) fn new(
+        servers: Vec<(String, Vec<ListedTool>)>,
+        mut problems: Vec<Problem>,
+        configured: &[Server],
+    ) -> Self {
+        let mut secrets = Vec::new();
+        let tools = |(server, tools): (String, Vec<ListedTool>)| {
+            let tools = tools.into_iter().map(|(tool, named)| {
+                secrets.extend(named.into_iter().map(|secret| (server.clone(), tool.name.clone(), secret)));
+                tool
+            });
+            let tools = tools.collect();
+            (server, tools)
+        };
+        let catalog = Catalog::new(servers.into_iter().map(tools).collect());
+        problems.extend(of_catalog(&catalog, configured));
+        Self { catalog, problems, secrets }
+    }
+
+    /// The secrets that a tool needs.
+    pub fn secrets_of(&self, tool: &Tool) -> impl Iterator<Item = &Secret> {
+        let of_tool = |(server, name, _): &&(String, String, Secret)| *server == tool.server && *name == tool.name;
+        self.secrets.iter().filter(of_tool).map(|(.., secret)| secret)
+    }
+
+    /// The secrets that tools of each server need, each once.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<(&str, &Secret)> {
+        let mut seen = BTreeSet::new();
+        let all = self.secrets.iter().map(|(server, _, secret)| (server.as_str(), secret));
+        all.filter(|(server, secret)| seen.insert((*server, secret.name.as_str()))).collect()
+    }
+
+    /// What may be offered to anybody.
+    #[must_use]
+    pub fn offerable(&self) -> Offerable {
+        let tool = |(name, tool): (&str, &Tool)| OfferableTool {
+            server: tool.server.clone(),
+            name: tool.name.clone(),
+            secrets: self
+                .secrets_of(tool)
+                .filter(|secret| !secret.optional)
+                .map(|secret| secret.name.clone())
+                .collect(),
+            offer: ToolDefinition {
+                name: name.to_owned(),
+                description: tool.description.clone(),
+                input_schema: tool.input_schema.clone(),
+            },
+        };
+        Offerable { tools: self.catalog.iter().map(tool).collect() }
+    }
+}

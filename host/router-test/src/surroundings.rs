@@ -1,0 +1,154 @@
+//! What a component meets outside: tool servers that do as they are told, and paused time.
+
+use std::{cell::RefCell, collections::BTreeMap, future::pending, rc::Rc, time::Duration};
+
+use bytes::Bytes;
+use cache::Clock;
+use futures::{StreamExt as _, stream};
+use http::{Request, Response};
+use mcp::{
+    Body, BodyStream, Description, Failure, Outcome, Provider, Reply, Settings, Tool, ToolCall, Transport,
+    TransportError, respond,
+};
+use serde_json::{Value, json};
+use tokio::{
+    task::{LocalSet, spawn_local},
+    time::Instant,
+};
+
+/// A server of tools.
+#[derive(Clone, Default, Debug)]
+pub struct ToolServer {
+    /// Its tools, as the protocol writes them.
+    pub tools: Vec<Value>,
+    /// How long it says that they stay so.
+    pub ttl_ms: Option<u64>,
+    /// How long it takes for an answer. `None`: for ever.
+    pub takes: Option<Duration>,
+    /// Why it cannot be reached.
+    pub fault: Option<TransportError>,
+    /// What comes of every call, in these words, if it is to fail.
+    pub not_configured: Option<&'static str>,
+}
+
+impl ToolServer {
+    /// One that has these tools, which take no arguments, and is quick.
+    #[must_use]
+    pub fn of(names: &[&str]) -> Self {
+        let tool = |name: &&str| json!({ "name": name, "inputSchema": { "type": "object" } });
+        Self { tools: names.iter().map(tool).collect(), takes: Some(Duration::from_millis(20)), ..Self::default() }
+    }
+}
+
+impl Provider for ToolServer {
+    async fn describe(&self) -> Result<Description, Failure> {
+        let tools: Vec<Tool> =
+            self.tools.iter().map(|tool| serde_json::from_value(tool.clone()).expect("a tool")).collect();
+        Ok(Description { name: "scripted".into(), tools, ttl_ms: self.ttl_ms, ..Description::default() })
+    }
+
+    async fn call_tool(&self, call: ToolCall) -> Result<Reply, Failure> {
+        if let Some(words) = self.not_configured {
+            return Err(Failure::NotConfigured(words.to_owned()));
+        }
+        let meta = Value::Object(call.context.meta).to_string();
+        Ok(Reply::Done(Outcome::text(format!("{} {} {meta}", call.name, call.arguments))))
+    }
+}
+
+/// All that is outside. Clones are the same.
+#[derive(Clone)]
+pub struct Surroundings(Rc<Inside>);
+
+struct Inside {
+    started: Instant,
+    servers: RefCell<BTreeMap<String, ToolServer>>,
+    asked: RefCell<Vec<String>>,
+    logged: RefCell<String>,
+}
+
+impl std::fmt::Debug for Surroundings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Surroundings").finish_non_exhaustive()
+    }
+}
+
+/// Does something on paused time, which passes when all there is to do is to wait.
+pub fn paused<F: Future<Output = ()>>(test: impl FnOnce(Surroundings) -> F) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    LocalSet::new().block_on(&runtime.expect("a runtime can be made"), async {
+        let inside = Inside {
+            started: Instant::now(),
+            servers: RefCell::default(),
+            asked: RefCell::default(),
+            logged: RefCell::default(),
+        };
+        test(Surroundings(Rc::new(inside))).await;
+    });
+}
+
+impl Surroundings {
+    /// From now on there is this server at a host's name.
+    pub fn set(&self, host: &str, server: ToolServer) {
+        self.0.servers.borrow_mut().insert(host.to_owned(), server);
+    }
+
+    /// What was asked since the last time: host and method, in order.
+    pub fn asked(&self) -> Vec<String> {
+        self.0.asked.take()
+    }
+
+    /// What the operator was told.
+    #[must_use]
+    pub fn logged(&self) -> String {
+        self.0.logged.borrow().clone()
+    }
+}
+
+impl Clock for Surroundings {
+    fn now(&self) -> Duration {
+        self.0.started.elapsed()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        spawn_local(task);
+    }
+}
+
+impl Transport for Surroundings {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<BodyStream>, TransportError> {
+        let host = request.uri().host().unwrap_or_default().to_owned();
+        let message: Value = serde_json::from_slice(request.body()).unwrap_or_default();
+        let method = message.get("method").and_then(Value::as_str).unwrap_or(request.method().as_str()).to_owned();
+        self.0.asked.borrow_mut().push(format!("{host} {method}"));
+        let server = self.0.servers.borrow().get(&host).cloned();
+        let Some(server) = server else { return Err(TransportError::NoName(host)) };
+        match server.takes {
+            Some(takes) => tokio::time::sleep(takes).await,
+            None => pending().await,
+        }
+        if let Some(fault) = server.fault {
+            return Err(fault);
+        }
+        let answer = respond(&server, &Settings::default(), request).await;
+        Ok(answer.map(|body| match body {
+            Body::Empty => Box::pin(stream::empty()) as BodyStream,
+            Body::Json(json) => Box::pin(stream::iter([Ok(Bytes::from(json))])),
+            Body::Events(events) => Box::pin(events.map(Ok)),
+        }))
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+}
+
+impl tool_catalogue::Host for Surroundings {
+    fn log(&self, message: &str, fields: Value) {
+        self.0.logged.borrow_mut().push_str(&format!("{message} {fields}\n"));
+    }
+}
