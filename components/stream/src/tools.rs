@@ -2,20 +2,20 @@
 //!
 //! Nothing is written here on the way of a turn, and nobody waits here for others in a way of their own.
 
-use std::rc::Rc;
+use std::{rc::Rc, sync::Arc};
 
 use bytes::Bytes;
 use domain::{Id, ToolCall};
 use futures::{Stream, StreamExt};
-use http::{HeaderValue, Request, StatusCode, header, request};
+use http::{HeaderValue, Method, Request, StatusCode, header, request};
 use orchestrator::{Offered, ToolAnswer};
 use platform::{
     SpinClock, SpinDatabase,
     http_client::{self, HttpError},
 };
 use serde::de::DeserializeOwned;
-use storage::{StorageError, Store, runs::Lease};
-use tool_catalogue::{Age, Flight, OFFERS_PATH, Offerable, current};
+use storage::{StorageError, Store, runs::Lease, tool_listings::ToolOffers};
+use tool_catalogue::{CLAIM_MS, Flight, Found, OFFERS_PATH, Offerable, Source, current};
 use toolbox::{
     arguments::MAX_ARGUMENTS_BYTES,
     wire::{CALLS_PATH, Call, Executor},
@@ -31,8 +31,7 @@ const TOOLS: &str = "http://tools.spin.internal";
 const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 
 thread_local! {
-    /// One request of this instance asks for all: a thousand turns at once are some sixty instances of this component, whose sixty questions
-    /// are some four instances of `tools`, each of which asks every server once.
+    /// One request of this instance asks for all of it.
     static ASKING: Flight<Rc<Offerable>, Rc<ToolsError>> = Flight::default();
 }
 
@@ -83,28 +82,14 @@ impl Tools {
     ///
     /// # Errors
     /// [`ToolsError`].
-    pub(crate) async fn offered(&self, store: &Store<SpinDatabase>) -> Result<Offered, Rc<ToolsError>> {
+    pub(crate) async fn offered(&self, store: &Arc<Store<SpinDatabase>>) -> Result<Offered, Rc<ToolsError>> {
         let policies = config::tool_policies().await;
-        let kept = store.tool_offers(self.user_id).await.map_err(ToolsError::from)?;
-        let known = kept.offerable.and_then(|kept| {
-            let offerable: Offerable = serde_json::from_str(&kept.listing).ok()?;
-            Some((Rc::new(offerable), Age::of(kept.counts_for_ms)))
-        });
+        let offers = Offers { tools: self.clone(), store: Arc::clone(store) };
+        let (found, kept) = offers.read().await?;
         let asking = ASKING.with(Clone::clone);
-        let offerable = current(known, &asking, &SpinClock, || self.clone().ask_for_offers()).await;
+        let offerable = current(found, &asking, &SpinClock, &offers).await;
         let offerable = offerable.unwrap_or_else(|| Err(Rc::new(ToolsError::Slow)))?;
         Ok(Rc::unwrap_or_clone(offerable).for_person(&policies, &kept.denied, &kept.secrets))
-    }
-
-    /// It is nobody's in particular, so nothing is said of whom it is for.
-    async fn ask_for_offers(self) -> Result<Rc<Offerable>, Rc<ToolsError>> {
-        let request = Request::get(format!("{TOOLS}{OFFERS_PATH}"));
-        let asked = self.ask(request, Bytes::new()).await;
-        // Turns that go on with an old list would not say it.
-        asked
-            .inspect_err(|error: &ToolsError| error.log("the list of tools is not made anew"))
-            .map(Rc::new)
-            .map_err(Rc::new)
     }
 
     /// Has a call made, if it may be.
@@ -136,6 +121,52 @@ impl Tools {
             return Err(ToolsError::Status(response.status));
         }
         Ok(serde_json::from_slice(&read(response.body).await?)?)
+    }
+}
+
+/// What could be offered to anybody, as all instances share it.
+#[derive(Clone)]
+struct Offers {
+    tools: Tools,
+    store: Arc<Store<SpinDatabase>>,
+}
+
+impl Offers {
+    async fn read(&self) -> Result<(Found<Rc<Offerable>>, ToolOffers), Rc<ToolsError>> {
+        let kept = self.store.tool_offers(self.tools.user_id).await.map_err(ToolsError::from)?;
+        Ok((Offerable::found(&kept).map(Rc::new), kept))
+    }
+
+    /// It is nobody's in particular, so nothing is said of whom it is for.
+    async fn asked(&self, method: Method) -> Result<Rc<Offerable>, Rc<ToolsError>> {
+        let request = Request::builder().method(method).uri(format!("{TOOLS}{OFFERS_PATH}"));
+        let asked = self.tools.ask(request, Bytes::new()).await;
+        // Turns that go on with an old list would not say it.
+        asked
+            .inspect_err(|error: &ToolsError| error.log("the list of tools is not made anew"))
+            .map(Rc::new)
+            .map_err(Rc::new)
+    }
+}
+
+impl Source for Offers {
+    type Value = Rc<Offerable>;
+    type Error = Rc<ToolsError>;
+
+    async fn find(&self) -> Result<Found<Rc<Offerable>>, Rc<ToolsError>> {
+        Ok(self.read().await?.0)
+    }
+
+    async fn claim(&self) -> Result<bool, Rc<ToolsError>> {
+        Ok(self.store.claim_tool_listings(CLAIM_MS).await.map_err(ToolsError::from)?)
+    }
+
+    async fn make(&self) -> Result<Rc<Offerable>, Rc<ToolsError>> {
+        self.asked(Method::POST).await
+    }
+
+    async fn make_unkept(&self) -> Result<Rc<Offerable>, Rc<ToolsError>> {
+        self.asked(Method::GET).await
     }
 }
 

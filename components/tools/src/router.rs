@@ -31,7 +31,7 @@ pub(crate) fn router<D: Database + 'static, H: Host>(tools: Tools<D, H>) -> Rout
         .route("/.well-known/oauth-protected-resource", get(metadata::all::<D, H>))
         .route("/.well-known/oauth-protected-resource/mcp", get(metadata::all::<D, H>))
         .route("/.well-known/oauth-protected-resource/mcp/{server}", get(metadata::one::<D, H>))
-        .route(OFFERS_PATH, get(offers::list::<D, H>))
+        .route(OFFERS_PATH, get(offers::list::<D, H>).post(offers::make::<D, H>))
         .route(CALLS_PATH, post(calls::call::<D, H>))
         .with_state(tools)
 }

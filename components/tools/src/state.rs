@@ -86,17 +86,25 @@ impl<D: Database + 'static, H: Host> Tools<D, H> {
 
     /// What the servers have.
     pub(crate) async fn listed(&self) -> Result<SendWrapper<Rc<Listed>>> {
-        let listed = here(async {
-            let (servers, store) = (Arc::clone(&self.config.servers), Arc::clone(self.app.store()));
-            let memory = self.memory().catalogue.clone();
-            Catalogue::new(servers, store, self.host().clone(), memory).listed().await.map(SendWrapper::new)
-        });
-        let listed = listed.await;
-        listed.map_err(|error| match error {
-            CatalogueError::Storage(error) => error.into(),
-            CatalogueError::Slow => Problem::unavailable(error).into(),
-        })
+        here(async { said(self.catalogue().listed().await) }).await
     }
+
+    /// What the servers say now, for whoever has claimed to ask them.
+    pub(crate) async fn listed_anew(&self) -> Result<SendWrapper<Rc<Listed>>> {
+        here(async { said(self.catalogue().made_anew().await) }).await
+    }
+
+    fn catalogue(&self) -> Catalogue<D, H> {
+        let (servers, store) = (Arc::clone(&self.config.servers), Arc::clone(self.app.store()));
+        Catalogue::new(servers, store, self.host().clone(), self.memory().catalogue.clone())
+    }
+}
+
+fn said(listed: std::result::Result<Rc<Listed>, CatalogueError>) -> Result<SendWrapper<Rc<Listed>>> {
+    listed.map(SendWrapper::new).map_err(|error| match error {
+        CatalogueError::Storage(error) => error.into(),
+        CatalogueError::Slow => Problem::unavailable(error).into(),
+    })
 }
 
 impl<D: Database, H> Authenticator for Tools<D, H> {

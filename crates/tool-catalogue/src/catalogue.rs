@@ -16,12 +16,12 @@ use storage::{
 use crate::{
     CatalogueError, Host,
     ask::ask,
-    freshness::{Age, Flight, current},
+    freshness::{Age, Flight, Found, List, Source, current},
     kept::Kept,
     listed::Listed,
     problems::{self, Problem},
     server::Server,
-    timing::TTL_MS,
+    timing::{CLAIM_MS, TTL_MS},
 };
 
 /// What may be offered is kept when it is no longer than this: reading more for every run would cost more than asking.
@@ -44,7 +44,7 @@ pub struct Memory(Rc<Remembered>);
 struct Remembered {
     known: RefCell<Option<Known>>,
     /// Somebody reads what is kept.
-    reading: SingleFlight<Result<Option<Known>, StorageError>>,
+    reading: SingleFlight<Result<Found<Rc<Listed>>, StorageError>>,
     /// Somebody asks the servers.
     asking: Flight<Rc<Listed>, CatalogueError>,
 }
@@ -108,42 +108,46 @@ impl<D: Database + 'static, H: Host> Catalogue<D, H> {
     /// # Errors
     /// [`CatalogueError`]: nothing is known.
     pub async fn listed(&self) -> Result<Rc<Listed>, CatalogueError> {
-        let known = match self.memory.known() {
+        let found = match self.memory.known() {
             None => self.memory.0.reading.run_here(&self.host, || self.clone().read()).await?,
-            known => known,
+            Some(known) => Found { list: self.aged(known), is_claimed: false },
         };
-        let now_ms = milliseconds(self.host.now());
-        let known = known.map(|known| (known.listed, Age::of(known.until_ms.saturating_sub(now_ms))));
-        let made = current(known, &self.memory.0.asking, &self.host, || self.clone().renewed_or_said());
-        made.await.unwrap_or(Err(CatalogueError::Slow))
+        let listed = current(found, &self.memory.0.asking, &self.host, self).await;
+        listed.unwrap_or(Err(CatalogueError::Slow))
     }
 
-    /// What is kept; `None` when there is a server of which nothing is.
-    async fn read(self) -> Result<Option<Known>, StorageError> {
+    /// Asks the servers whose lists count no more, and has kept what they say. For whoever has claimed that ([`Source`]).
+    ///
+    /// # Errors
+    /// As [`Self::listed`].
+    pub async fn made_anew(&self) -> Result<Rc<Listed>, CatalogueError> {
+        self.clone().renewed().await
+    }
+
+    /// What is kept. Of a server that is new there may be nothing: then nobody goes on without it.
+    async fn read(self) -> Result<Found<Rc<Listed>>, StorageError> {
         let kept = self.store.tool_listings().await?;
         let mut counts_for_ms = TTL_MS;
         let mut lists = Vec::with_capacity(self.servers.all.len());
         for server in &self.servers.all {
-            let Some((row, list)) = kept_of(server, &kept) else { return Ok(None) };
+            let Some((row, list)) = kept_of(server, &kept.servers) else {
+                return Ok(Found { list: List::Nothing, is_claimed: kept.is_claimed });
+            };
             counts_for_ms = counts_for_ms.min(row.counts_for_ms);
             lists.push((server, list));
         }
         let known = Known { listed: Rc::new(self.together(&lists)), until_ms: self.until_ms(counts_for_ms) };
         self.memory.remember(&known);
-        Ok(Some(known))
+        Ok(Found { list: self.aged(known), is_claimed: kept.is_claimed })
     }
 
-    /// Whoever goes on with an old list would not say that there is no new one.
-    async fn renewed_or_said(self) -> Result<Rc<Listed>, CatalogueError> {
-        let host = self.host.clone();
-        self.renewed()
-            .await
-            .inspect_err(|error| host.log("the list of tools is not made anew", json!({ "cause": error.to_string() })))
+    fn aged(&self, known: Known) -> List<Rc<Listed>> {
+        List::Known(known.listed, Age::of(known.until_ms.saturating_sub(milliseconds(self.host.now()))))
     }
 
     /// Asks the servers whose lists count no more, and has kept what they say.
     async fn renewed(self) -> Result<Rc<Listed>, CatalogueError> {
-        let kept = self.store.tool_listings().await?;
+        let kept = self.store.tool_listings().await?.servers;
         let lists = join_all(self.servers.all.iter().map(async |server| match kept_of(server, &kept) {
             Some((row, list)) if row.counts_for_ms > 0 => (server, list, None),
             last => {
@@ -175,7 +179,7 @@ impl<D: Database + 'static, H: Host> Catalogue<D, H> {
     ) -> Result<Vec<(&'s Server, Kept, Option<i64>)>, StorageError> {
         let is_away = |list: &Kept, ttl_ms: Option<i64>| ttl_ms.is_some() && list.fault.is_some();
         if lists.iter().any(|(_, list, ttl_ms)| is_away(list, *ttl_ms)) {
-            let kept = self.store.tool_listings().await?;
+            let kept = self.store.tool_listings().await?.servers;
             for (server, list, ttl_ms) in &mut lists {
                 let newer = kept_of(server, &kept).filter(|(row, _)| row.counts_for_ms > 0);
                 if is_away(list, *ttl_ms)
@@ -203,7 +207,7 @@ impl<D: Database + 'static, H: Host> Catalogue<D, H> {
     /// at the same time is waited for, never in a circle.
     async fn keep(&self, new: BTreeMap<String, (String, i64)>, listed: &Listed) {
         let offerable = serde_json::to_string(&listed.offerable()).ok().filter(|json| json.len() <= MAX_KEPT_BYTES);
-        // An empty text is no list: whoever finds it asks, and does not believe the one before.
+        // An empty text: it is too long, so whoever finds it asks, and does not believe the one before.
         let json = offerable.unwrap_or_default();
         let offerable = [NewListing { server: OFFERABLE, listing: &json, ttl_ms: TTL_MS }];
         let new = new.iter().map(|(name, (json, ttl_ms))| NewListing { server: name, listing: json, ttl_ms: *ttl_ms });
@@ -211,6 +215,31 @@ impl<D: Database + 'static, H: Host> Catalogue<D, H> {
         if let Err(error) = self.store.save_tool_listings(&listings).await {
             self.host.log("what the tool servers have cannot be kept", json!({ "cause": error.to_string() }));
         }
+    }
+}
+
+impl<D: Database + 'static, H: Host> Source for Catalogue<D, H> {
+    type Value = Rc<Listed>;
+    type Error = CatalogueError;
+
+    async fn find(&self) -> Result<Found<Rc<Listed>>, CatalogueError> {
+        Ok(self.clone().read().await?)
+    }
+
+    async fn claim(&self) -> Result<bool, CatalogueError> {
+        Ok(self.store.claim_tool_listings(CLAIM_MS).await?)
+    }
+
+    async fn make(&self) -> Result<Rc<Listed>, CatalogueError> {
+        // Whoever goes on with an old list would not say that there is no new one.
+        self.made_anew().await.inspect_err(|error| {
+            self.host.log("the list of tools is not made anew", json!({ "cause": error.to_string() }));
+        })
+    }
+
+    /// Each server's list is kept by itself, so this never happens.
+    async fn make_unkept(&self) -> Result<Rc<Listed>, CatalogueError> {
+        self.make().await
     }
 }
 

@@ -21,13 +21,14 @@ mod timing;
 
 pub use catalogue::{Catalogue, Memory, Servers};
 pub use fault::Fault;
-pub use freshness::{Age, Flight, current};
+pub use freshness::{Age, Flight, Found, List, Source, current};
 pub use listed::Listed;
 pub use offers::{OFFERS_PATH, Offerable, OfferableTool};
 pub use problems::Problem;
 pub use remote::{InvalidRemote, RemoteServer};
 pub use secret::{MAX_SECRET_NAME_CHARS, Secret};
 pub use server::{Server, close};
+pub use timing::CLAIM_MS;
 
 /// What discovery needs of the world beside the database: the way to the servers, time, and somebody to tell.
 pub trait Host: mcp::Transport + cache::Clock + Clone + 'static {

@@ -11,7 +11,10 @@ use domain::{
     tool::{Offered, ToolDefinition},
 };
 use serde::{Deserialize, Serialize};
+use storage::tool_listings::ToolOffers;
 use toolbox::Policy;
+
+use crate::freshness::{Age, Found, List};
 
 /// Where `tools` says what may be offered to anybody. Nobody outside gets there; it says nothing of any person.
 pub const OFFERS_PATH: &str = "/internal/offers";
@@ -37,6 +40,21 @@ pub struct OfferableTool {
 }
 
 impl Offerable {
+    /// What is found of it where `tools` keeps it.
+    #[must_use]
+    pub fn found(kept: &ToolOffers) -> Found<Self> {
+        let list = match &kept.offerable {
+            Some(kept) if kept.listing.is_empty() => List::TooLong,
+            Some(kept) => match serde_json::from_str(&kept.listing) {
+                Ok(offerable) => List::Known(offerable, Age::of(kept.counts_for_ms)),
+                // Of another version.
+                Err(_) => List::Nothing,
+            },
+            None => List::Nothing,
+        };
+        Found { list, is_claimed: kept.is_claimed }
+    }
+
     /// What is offered to a person: by the operator's policies, the patterns that they or the installation deny, and the secrets they have
     /// entered (server and name of each).
     #[must_use]

@@ -1,6 +1,6 @@
 //! How long anything about discovery takes or is believed. Nowhere else are there such numbers.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 /// A server that takes longer to say what it has is down. Somebody may be waiting who knows of no tools at all.
 pub(crate) const ASK_LIMIT: Duration = Duration::from_secs(5);
@@ -28,3 +28,11 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
 /// And when there are none, which is once in an installation's life: longer than a server that is down is waited for, and less than a run waits
 /// for its tools.
 pub(crate) const FIRST_PATIENCE: Duration = Duration::from_millis(9_500);
+
+/// For how long one instance has it to itself to ask the servers: longer than that takes, and short enough for the next one to do it within
+/// [`FIRST_PATIENCE`], should it die. What composed servers say comes in a tenth of a second.
+pub const CLAIM_MS: i64 = 7_000;
+
+/// How often, at first and in the end, one who waits for another instance looks whether there is a list: each look is a statement, and two
+/// hundred may look at once.
+pub(crate) const LOOKS: RangeInclusive<Duration> = Duration::from_millis(20)..=Duration::from_millis(500);

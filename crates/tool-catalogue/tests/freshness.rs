@@ -2,61 +2,153 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
-use std::{cell::Cell, rc::Rc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    time::Duration,
+};
 
 use cache::Clock as _;
 use futures::future::join_all;
-use router_test::paused;
-use tool_catalogue::{Age, Flight, current};
+use router_test::{Surroundings, paused};
+use tool_catalogue::{Age, CLAIM_MS, Flight, Found, List, Source, current};
 
 type Made = Result<&'static str, &'static str>;
 
-/// What sixteen who come at once hear, how long the last of them waits, and how often it is made.
-fn sixteen(known: Option<Age>, takes: Duration, comes: Made) -> (Option<Made>, Duration, u32) {
+/// What all instances share: a list that takes some time to be made, and then says how often it was.
+#[derive(Clone)]
+struct Shared(Rc<Inside>);
+
+struct Inside {
+    outside: Surroundings,
+    list: RefCell<List<&'static str>>,
+    claimed_until: Cell<Duration>,
+    takes: Duration,
+    comes: Made,
+    made: Cell<u32>,
+    looks: Cell<u32>,
+}
+
+impl Source for Shared {
+    type Value = &'static str;
+    type Error = &'static str;
+
+    async fn find(&self) -> Result<Found<&'static str>, &'static str> {
+        self.0.looks.set(self.0.looks.get() + 1);
+        Ok(Found { list: self.0.list.borrow().clone(), is_claimed: self.0.claimed_until.get() > self.0.outside.now() })
+    }
+
+    async fn claim(&self) -> Result<bool, &'static str> {
+        let now = self.0.outside.now();
+        let is_free = self.0.claimed_until.get() <= now;
+        if is_free {
+            self.0.claimed_until.set(now + Duration::from_millis(CLAIM_MS.unsigned_abs()));
+        }
+        Ok(is_free)
+    }
+
+    async fn make(&self) -> Made {
+        let made = self.make_unkept().await?;
+        if !matches!(*self.0.list.borrow(), List::TooLong) {
+            self.0.list.replace(List::Known(made, Age::Fresh));
+        }
+        self.0.claimed_until.set(Duration::ZERO);
+        Ok(made)
+    }
+
+    async fn make_unkept(&self) -> Made {
+        self.0.made.set(self.0.made.get() + 1);
+        tokio::time::sleep(self.0.takes).await;
+        self.0.comes
+    }
+}
+
+/// What many hear who come at once, how long the last of them waits, and how often it was made in the end.
+struct Heard {
+    all: Option<Made>,
+    waited: Duration,
+    made: u32,
+    looks: u32,
+}
+
+/// In so many instances; sixteen come to each of a few, and one to each of many.
+fn heard(instances: usize, list: List<&'static str>, takes: Duration, comes: Made) -> Heard {
+    after(instances, list, takes, comes, Duration::ZERO)
+}
+
+/// The same when an instance has claimed it and died, so long before its claim ends.
+fn after(instances: usize, list: List<&'static str>, takes: Duration, comes: Made, claimed: Duration) -> Heard {
     let heard = Rc::new(Cell::new(None));
     let tell = Rc::clone(&heard);
+    let each = if instances > 10 { 1 } else { 16 };
     paused(|outside| async move {
-        let (flight, times) = (Flight::default(), Rc::new(Cell::new(0)));
-        let make = || {
-            times.set(times.get() + 1);
-            async move {
-                tokio::time::sleep(takes).await;
-                comes
-            }
-        };
-        let all = join_all((0..16).map(|_| current(known.map(|age| ("old", age)), &flight, &outside, make))).await;
+        let (list, claimed_until) = (RefCell::new(list), Cell::new(outside.now() + claimed));
+        let (made, looks) = (Cell::new(0), Cell::new(0));
+        let shared =
+            Shared(Rc::new(Inside { outside: outside.clone(), list, claimed_until, takes, comes, made, looks }));
+        let flights: Vec<_> = (0..instances).map(|_| Flight::default()).collect();
+        let all = flights.iter().flat_map(|flight| (0..each).map(move |_| flight)).map(async |flight| {
+            let found = shared.find().await.unwrap();
+            current(found, flight, &outside, &shared).await
+        });
+        let all = join_all(all).await;
         let waited = outside.now();
         assert!(all.iter().all(|one| *one == all[0]), "{all:?}");
-        tell.set(Some((all[0], waited, times.get())));
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let looks = shared.0.looks.get() - u32::try_from(each * instances).unwrap();
+        tell.set(Some(Heard { all: all[0], waited, made: shared.0.made.get(), looks }));
     });
     heard.take().unwrap()
 }
 
+const QUICK: Duration = Duration::from_millis(50);
+
 #[test]
-fn what_counts_is_used_and_what_counted_a_moment_ago_too_while_it_is_made_anew_once() {
-    let quick = Duration::from_millis(50);
-    assert_eq!(sixteen(Some(Age::Fresh), quick, Ok("new")), (Some(Ok("old")), Duration::ZERO, 0));
-    assert_eq!(sixteen(Some(Age::Stale), quick, Ok("new")), (Some(Ok("old")), Duration::ZERO, 1));
+fn what_counts_is_used_and_what_counted_a_moment_ago_too_while_one_of_all_instances_makes_it_anew() {
+    let fresh = heard(3, List::Known("old", Age::Fresh), QUICK, Ok("new"));
+    assert_eq!((fresh.all, fresh.waited, fresh.made), (Some(Ok("old")), Duration::ZERO, 0));
+    let stale = heard(3, List::Known("old", Age::Stale), QUICK, Ok("new"));
+    assert_eq!((stale.all, stale.waited, stale.made), (Some(Ok("old")), Duration::ZERO, 1));
+    assert!(stale.looks <= 1, "nobody waits for it: {}", stale.looks);
 }
 
 #[test]
 fn what_is_old_is_used_when_nothing_newer_comes_within_a_second() {
-    let (quick, slow) = (Duration::from_millis(50), Duration::from_secs(3));
-    let (heard, waited, times) = sixteen(Some(Age::Old), quick, Ok("new"));
-    assert_eq!((heard, times), (Some(Ok("new")), 1));
-    assert!(waited < Duration::from_millis(70), "{waited:?}");
-    assert_eq!(sixteen(Some(Age::Old), slow, Ok("new")), (Some(Ok("old")), Duration::from_secs(1), 1));
-    assert_eq!(sixteen(Some(Age::Old), quick, Err("down")).0, Some(Ok("old")));
+    let old = || List::Known("old", Age::Old);
+    let quick = heard(3, old(), QUICK, Ok("new"));
+    assert_eq!((quick.all, quick.made), (Some(Ok("new")), 1));
+    assert!(quick.waited < Duration::from_millis(150), "{:?}", quick.waited);
+    let slow = heard(3, old(), Duration::from_secs(3), Ok("new"));
+    assert_eq!((slow.all, slow.waited, slow.made), (Some(Ok("old")), Duration::from_secs(1), 1));
+    assert_eq!(heard(1, old(), QUICK, Err("down")).all, Some(Ok("old")));
 }
 
 #[test]
-fn where_nothing_is_known_everybody_waits_for_the_one_who_asks_and_hears_the_same() {
-    let (slow, never) = (Duration::from_secs(8), Duration::from_secs(30));
-    let (heard, waited, times) = sixteen(None, slow, Ok("new"));
-    assert_eq!((heard, waited.as_secs(), times), (Some(Ok("new")), 8, 1));
-    assert_eq!(sixteen(None, slow, Err("down")).0, Some(Err("down")));
-    let (heard, waited, times) = sixteen(None, never, Ok("new"));
-    assert_eq!((heard, waited < Duration::from_secs(10), times), (None, true, 1));
+fn where_nothing_is_known_all_instances_wait_for_the_one_that_asks_and_hear_the_same() {
+    for instances in [1, 200] {
+        let slow = heard(instances, List::Nothing, Duration::from_secs(4), Ok("new"));
+        assert_eq!((slow.all, slow.made), (Some(Ok("new")), 1), "{instances} instances");
+        assert!(slow.waited < Duration::from_secs(5), "{:?}", slow.waited);
+        assert!(slow.looks <= 16 * u32::try_from(instances).unwrap(), "{} looks", slow.looks);
+    }
+    let never = heard(3, List::Nothing, Duration::from_secs(30), Ok("new"));
+    assert_eq!((never.all, never.waited < Duration::from_secs(10)), (None, true));
+    assert_eq!(heard(1, List::Nothing, QUICK, Err("down")).all, Some(Err("down")));
+}
+
+#[test]
+fn another_instance_takes_over_from_one_that_has_died() {
+    let claimed = Duration::from_millis(CLAIM_MS.unsigned_abs());
+    let taken = after(20, List::Nothing, QUICK, Ok("new"), claimed);
+    assert_eq!((taken.all, taken.made), (Some(Ok("new")), 1));
+    assert!(taken.waited > claimed && taken.waited < Duration::from_millis(9_000), "{:?}", taken.waited);
+}
+
+#[test]
+fn what_is_too_long_to_be_kept_each_instance_makes_at_once() {
+    let long = heard(3, List::TooLong, QUICK, Ok("new"));
+    assert_eq!((long.all, long.made), (Some(Ok("new")), 3));
+    assert!(long.waited < QUICK * 2, "{:?}", long.waited);
 }
 
 #[test]

@@ -24,6 +24,7 @@ crate::on_each_database! {
     limits_that_are_full_again_are_forgotten,
     what_was_recorded_cannot_be_changed_or_deleted,
     a_listing_counts_until_its_time_has_passed_and_the_last_one_stays,
+    of_all_who_want_to_ask_the_servers_one_may_until_the_lists_are_kept_or_its_time_is_over,
     what_decides_offers_is_everybodys_tools_and_ones_own_policies_and_secrets,
     secrets_are_ones_own_and_can_be_replaced_and_deleted,
     there_is_an_end_to_secrets,
@@ -186,7 +187,7 @@ fn save(fixture: &Fixture, listings: &[(&str, &str, i64)]) {
 fn a_listing_counts_until_its_time_has_passed_and_the_last_one_stays(place: Place) {
     let fixture = Fixture::new(place);
     let read = || {
-        let listings = block_on(fixture.store.tool_listings()).unwrap().into_iter();
+        let listings = block_on(fixture.store.tool_listings()).unwrap().servers.into_iter();
         let row = |row: ToolListing| (row.server, row.listing, row.counts_for_ms.div_euclid(60_000));
         let mut rows: Vec<_> = listings.map(row).collect();
         rows.sort();
@@ -198,6 +199,24 @@ fn a_listing_counts_until_its_time_has_passed_and_the_last_one_stays(place: Plac
     assert_eq!(read(), [row("clock", "[1]", 1), row("weather", "[1]", 2)]);
     save(&fixture, &[("weather", "[2]", -30_000)]);
     assert_eq!(read(), [row("clock", "[1]", 1), row("weather", "[2]", -1)]);
+}
+
+fn of_all_who_want_to_ask_the_servers_one_may_until_the_lists_are_kept_or_its_time_is_over(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = fixture.user("a@example.org");
+    let claim = |for_ms| block_on(fixture.store.claim_tool_listings(for_ms)).unwrap();
+    let is_claimed = || {
+        let listings = block_on(fixture.store.tool_listings()).unwrap();
+        assert!(listings.servers.iter().all(|listing| listing.server == "clock"), "a claim is no server's list");
+        assert_eq!(block_on(fixture.store.tool_offers(user.id)).unwrap().is_claimed, listings.is_claimed);
+        listings.is_claimed
+    };
+    assert!(!is_claimed());
+    assert_eq!([claim(60_000), claim(60_000)], [true, false]);
+    assert!(is_claimed());
+    save(&fixture, &[("clock", "[1]", 60_000)]);
+    assert!(!is_claimed(), "the list is kept");
+    assert_eq!([claim(0), claim(60_000), claim(60_000)], [true, true, false], "the first one's time was over");
 }
 
 fn what_decides_offers_is_everybodys_tools_and_ones_own_policies_and_secrets(place: Place) {
@@ -221,7 +240,7 @@ fn what_decides_offers_is_everybodys_tools_and_ones_own_policies_and_secrets(pla
     assert_eq!(offers.secrets, [("mail".to_owned(), "password".to_owned())]);
     save(&fixture, &[(OFFERABLE, "[3]", -30_000)]);
     assert_eq!(read().offerable.unwrap().counts_for_ms.div_euclid(60_000), -1);
-    let listings = block_on(fixture.store.tool_listings()).unwrap();
+    let listings = block_on(fixture.store.tool_listings()).unwrap().servers;
     assert!(listings.iter().all(|listing| listing.server != OFFERABLE), "it is no server's: {listings:?}");
 }
 
