@@ -75,8 +75,9 @@ async fn a_request_says_its_length_and_leaves_in_one_piece() -> Result<()> {
         ensure!(!came.head.contains("transfer-encoding"), "{}", came.head);
         reads.push(came.reads);
     }
-    let whole = reads.iter().filter(|reads| **reads == 1).count();
-    // Which of two tasks goes first, a host's scheduler decides: now and then the head goes alone.
-    ensure!(whole * 2 > TURNS, "requests came in so many pieces: {reads:?}");
+    // Which of two tasks goes first, a host's scheduler decides: a head may go alone, for half of the requests on Spin where each has an
+    // instance of its own. Without a length they come in three pieces, and with a body that is late never in one.
+    let whole = reads.iter().any(|reads| *reads == 1);
+    ensure!(whole && reads.iter().all(|reads| *reads <= 2), "requests came in so many pieces: {reads:?}");
     Ok(())
 }
