@@ -1,8 +1,8 @@
-//! An HTTP request with a whole body, as a guest sends it: its length is said, and it is written before the host has a turn to send the head, so
-//! that both can leave in one piece. It knows the standard's interface and no host; limits and errors are the caller's.
+//! Sends an HTTP request with a whole body from a guest. It states the body's length and writes the body before the host can send the head, so
+//! that both can leave in one piece. It uses only the standard interface and knows no host. Limits and errors are the caller's.
 //!
-//! What `wasip3` makes of a request says no length, and writes the body only after the head has gone: a server hears of it in three pieces, and
-//! where neither side sets `TCP_NODELAY` the second waits for the acknowledgement of the first, 40 ms.
+//! A request of `wasip3` states no length and writes its body only after the head has left: the server receives three pieces. Where neither side
+//! sets `TCP_NODELAY`, the second piece waits 40 ms until the first is acknowledged.
 
 use std::{
     future::Future,
@@ -25,10 +25,10 @@ use wasip3::{
 
 type Ended = Result<Option<Trailers>, ErrorCode>;
 
-/// Sends a request and returns as soon as the head of the answer is there. A status of 4xx or 5xx is an answer; redirects are not followed.
+/// Sends a request and returns as soon as the head of the response arrives. A status of 4xx or 5xx is a response; redirects are not followed.
 ///
 /// # Errors
-/// Whatever the host says.
+/// The host's error.
 pub async fn send(request: Request<Bytes>) -> Result<Response<IncomingResponseBody>, ErrorCode> {
     let (mut head, body) = request.into_parts();
     say_length(&head.method, &mut head.headers, body.len());
@@ -37,10 +37,10 @@ pub async fn send(request: Request<Bytes>) -> Result<Response<IncomingResponseBo
     let (request, _) = Outgoing::new(fields(&head.headers)?, Some(contents), ended, None);
     address(&request, &head)?;
     let writing: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(write(body, writer, end));
-    // The body is written in the same breath as the request is sent, before the host has had a turn.
+    // The body is written while the request is sent, before the host runs.
     let response = match select(pin!(client::send(request)), writing).await {
         Either::Left((response, writing)) => {
-            // Whoever answers before they have read all may still read the rest.
+            // A server that responds before it has read the body may still read the rest.
             spawn(writing);
             response?
         }
@@ -49,8 +49,8 @@ pub async fn send(request: Request<Bytes>) -> Result<Response<IncomingResponseBo
     http_from_wasi_response(response)
 }
 
-/// Says how long the body is, where that is not said yet. An empty body of any method but these would else go out in chunks, which some servers
-/// answer with 411 (RFC 9110, sections 8.6 and 15.5.12).
+/// Adds the body's length if the headers do not state it. Without it, an empty body would be sent in chunks for all methods but these, and some
+/// servers refuse that with 411 (RFC 9110, sections 8.6 and 15.5.12).
 fn say_length(method: &Method, headers: &mut HeaderMap, length: usize) {
     let says_none = length == 0 && matches!(*method, Method::GET | Method::HEAD);
     if !says_none {
@@ -60,7 +60,7 @@ fn say_length(method: &Method, headers: &mut HeaderMap, length: usize) {
 
 fn fields(headers: &HeaderMap) -> Result<Headers, ErrorCode> {
     let field = |(name, value): (&http::HeaderName, &http::HeaderValue)| (name.to_string(), value.as_bytes().to_vec());
-    // The interface has the host in the address.
+    // In this interface the address contains the host.
     let fields: Vec<_> = headers.iter().filter(|(name, _)| **name != header::HOST).map(field).collect();
     Headers::from_list(&fields).map_err(|error| ErrorCode::InternalError(Some(error.to_string())))
 }
@@ -79,7 +79,7 @@ async fn write(body: Bytes, mut writer: StreamWriter<u8>, end: FutureWriter<Ende
     let unread = if body.is_empty() { Vec::new() } else { writer.write_all(body.into()).await };
     drop(writer);
     if unread.is_empty() {
-        // Whoever does not hear of the end has all they want.
+        // If the server does not take the end, it needs no more of the body.
         let _ = end.write(Ok(None)).await;
     }
 }

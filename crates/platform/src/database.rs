@@ -4,7 +4,7 @@ use storage::{Database, DatabaseError, Dialect, Outcome, Row, Statement};
 
 use crate::{SpinPostgres, SpinSqlite, variables::variable};
 
-/// Either of the databases Spin has.
+/// One of the two databases that Spin has.
 #[derive(Debug)]
 pub enum SpinDatabase {
     /// `database_url` is empty.
@@ -14,10 +14,10 @@ pub enum SpinDatabase {
 }
 
 impl SpinDatabase {
-    /// The one that is configured.
+    /// Opens the configured database.
     ///
     /// # Errors
-    /// [`DatabaseError::Unavailable`] when it cannot be opened, or `database_url` names no database we know.
+    /// [`DatabaseError::Unavailable`] when it cannot be opened, or `database_url` names an unknown kind of database.
     pub async fn open() -> Result<Self, DatabaseError> {
         let url = variable("database_url").await;
         if url.is_empty() {

@@ -1,11 +1,11 @@
-//! The one way out: HTTP requests to what `spin.toml` allows.
+//! Outgoing HTTP requests, to the hosts that `spin.toml` allows. There is no other way out.
 
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt as _};
 use http::{HeaderMap, Request, StatusCode};
 use spin_sdk::{http::body::IncomingBodyExt, wasip3::http::types::ErrorCode};
 
-/// An answer whose body is still coming. Dropping the body closes the connection at once.
+/// A response whose body is still arriving. Dropping the body closes the connection at once.
 pub struct Response<B> {
     /// Its status.
     pub status: StatusCode,
@@ -15,7 +15,7 @@ pub struct Response<B> {
     pub body: B,
 }
 
-/// Why there is no answer, or no more of it.
+/// Why there is no response, or why its body broke off.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
     /// `spin.toml` does not allow the address.
@@ -24,7 +24,7 @@ pub enum HttpError {
     /// The request could not be put together.
     #[error("the request is malformed: {0}")]
     Request(#[from] http::Error),
-    /// Nobody answered, or the connection broke.
+    /// No server responded, or the connection broke.
     #[error("{0}")]
     Connection(ErrorCode),
 }
@@ -38,10 +38,10 @@ impl From<ErrorCode> for HttpError {
     }
 }
 
-/// Sends a request, which says how long its body is, and returns as soon as the head of the answer is there.
+/// Sends a request with its content length, and returns as soon as the head of the response arrives.
 ///
 /// # Errors
-/// [`HttpError`]; a status of 4xx or 5xx is an answer.
+/// [`HttpError`]; a status of 4xx or 5xx is a response, not an error.
 pub async fn send(
     request: Request<Bytes>,
 ) -> Result<Response<impl Stream<Item = Result<Bytes, HttpError>> + Send + Unpin + use<>>, HttpError> {

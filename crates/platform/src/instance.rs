@@ -1,6 +1,6 @@
-//! What lives as long as an instance: the store on its one long-lived connection, and the keys.
+//! State with the lifetime of an instance: its store and its keys.
 //!
-//! An instance serves people who have nothing to do with each other, so nothing of anybody's is ever kept here.
+//! An instance serves unrelated people, so no person's data is ever kept here.
 
 use std::cell::OnceCell;
 
@@ -16,14 +16,14 @@ use crate::{SpinClock, SpinDatabase, variables::variable};
 
 thread_local! {
     static APP: OnceCell<App<SpinDatabase>> = const { OnceCell::new() };
-    /// Of those who come first, one opens the database.
+    /// The instance's first requests may come together; one of them opens the database.
     static OPENING: SingleFlight<Result<App<SpinDatabase>, StorageError>> = SingleFlight::default();
 }
 
-/// The instance's app; the first call opens the database and brings it up to date.
+/// The instance's app. The first call opens the database and applies missing migrations.
 ///
 /// # Errors
-/// Whatever keeps the database from being opened or migrated. Everybody who waited hears it; whoever comes later tries anew.
+/// The database could not be opened or migrated. All requests that waited get the error; later requests try again.
 pub fn app(component: &'static str) -> impl Future<Output = Result<App<SpinDatabase>, StorageError>> + Send {
     // axum wants futures that may move to another thread. A guest has one, so none ever does.
     SendWrapper::new(async move {

@@ -1,6 +1,7 @@
-//! Everything of Spin that the product touches: the one crate that knows the host.
+//! The only crate that knows Spin, the host.
 //!
-//! It adapts, and decides nothing: SQLite and PostgreSQL to the storage port, variables to strings, outbound HTTP, time, tasks that outlive an answer.
+//! It adapts and decides nothing: SQLite and PostgreSQL to the storage port, variables to strings, outbound HTTP, time, tasks that outlive a
+//! response.
 
 pub mod database;
 pub mod http_client;
@@ -54,7 +55,7 @@ impl IntoResponse for Answer {
         else {
             return Response::from_parts(head, body).into_response();
         };
-        // What the router says of the body that is left out.
+        // The router's value is for its own body, which is left out.
         head.headers.remove(header::CONTENT_LENGTH);
         let refused = |error: types::HeaderError| ErrorCode::InternalError(Some(error.to_string()));
         let (response, _) = types::Response::new(head.headers.try_into().map_err(refused)?, Some(body), ended);
@@ -63,8 +64,8 @@ impl IntoResponse for Answer {
     }
 }
 
-/// Answers a request with the router of a component that uses the database. What the component says of its own settings it also says while
-/// there is no database.
+/// Answers a request with the router of a component that uses the database. The component can report its own settings even while the database is
+/// unavailable.
 pub async fn serve(
     component: &'static str,
     request: Request,
@@ -94,14 +95,14 @@ pub async fn serve_router(component: &'static str, request: Request, router: Rou
     Answer(web::serve(component, router, request.map(arriving)).await)
 }
 
-/// Lets a task run on after the answer has been given. Spin keeps the instance until it ends.
+/// Lets a task continue after the response was sent. Spin keeps the instance until the task ends.
 pub fn spawn(task: impl Future<Output = ()> + 'static) {
     spin_sdk::wasip3::spawn(task);
 }
 
-/// Does what waits for the host several times, beside a task that sleeps until it is done. The runtime under the SDK (wit-bindgen 0.57) keeps the
-/// tasks of a request in a `FuturesUnordered`, which asks to be polled again whenever it has polled all it has: alone, each wait would cost one
-/// more way from the host to the guest and back (docs/adr/0018).
+/// Runs work that waits for the host several times, beside a task that only sleeps until the work is done. The runtime under the SDK
+/// (wit-bindgen 0.57) keeps the tasks of a request in a `FuturesUnordered`, which asks to be polled again whenever it has polled all of them.
+/// Without the second task, each wait would cost one more round trip between host and guest (docs/adr/0018).
 pub async fn accompanied<T>(work: impl Future<Output = T>) -> T {
     let (working, ended) = oneshot::channel::<()>();
     spawn(async move {
@@ -112,12 +113,12 @@ pub async fn accompanied<T>(work: impl Future<Output = T>) -> T {
     output
 }
 
-/// Waits.
+/// Sleeps for this duration.
 pub async fn sleep(duration: Duration) {
     spin_sdk::time::sleep(duration).await;
 }
 
-/// Awaits something for so long at most; `None` when it takes longer, and what it had open is closed.
+/// Awaits a future for at most this time. `None`: it took longer; it is dropped, which closes whatever it had open.
 pub async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
     cache::within(&SpinClock, limit, future).await
 }

@@ -1,8 +1,8 @@
-//! A response body written by the task that makes what is in it, for answers that go on for long and in small pieces.
+//! A response body that is written by the task that produces its content, for long responses in small pieces.
 //!
-//! Usually there is a task for the body and a channel to it, and each piece wakes that task: the runtime under the SDK (wit-bindgen 0.57)
-//! answers every waking with one more way from the guest to the host and back. Here the work and the body are one task, polled one
-//! after the other (docs/adr/0018).
+//! Usually a second task writes the body, and a channel leads to it. Each piece then wakes that task, and for every wake-up the runtime under
+//! the SDK (wit-bindgen 0.57) makes one more round trip between guest and host. Here the work and the body are one task, which polls one after
+//! the other (docs/adr/0018).
 
 use std::{
     cell::RefCell,
@@ -19,17 +19,17 @@ use spin_sdk::wasip3::{
     wit_future, wit_stream,
 };
 
-/// Bytes that may wait for a reader: seconds of the fastest model, whose chunks the work may take many of at once before the host gets a turn.
+/// Bytes that may wait for a reader. That is seconds of the fastest model, because the work may read many of its chunks before the host runs.
 /// Sixteen readers of an instance stay far below its memory.
 const MAX_WAITING_BYTES: usize = 1024 * 1024;
 
 type Ended = Result<Option<Trailers>, ErrorCode>;
 
-/// The body of an answer, as an extension of the response: its own body is then left out.
+/// The body of a response, as an extension of the response, whose own body is then left out.
 #[derive(Clone)]
 pub struct Outflow(Arc<Mutex<Option<Readable>>>);
 
-/// What the host reads from.
+/// The reading ends, for the host.
 pub(crate) struct Readable {
     pub(crate) body: StreamReader<u8>,
     pub(crate) ended: FutureReader<Ended>,
@@ -48,16 +48,16 @@ pub struct Outlet(Rc<RefCell<Waiting>>);
 #[derive(Default)]
 struct Waiting {
     bytes: Vec<u8>,
-    /// The host does not read any more.
+    /// The host no longer reads.
     closed: bool,
     /// Nothing more will be written.
     complete: bool,
-    /// The work waits for room.
+    /// The work waits until the host has taken all bytes.
     wanted: bool,
 }
 
 impl Outlet {
-    /// Writes without waiting. `false`: nobody reads any more, or too slowly.
+    /// Writes without waiting. `false`: the reader has left or is too slow.
     #[must_use]
     pub fn write(&self, text: &str) -> bool {
         let mut waiting = self.0.borrow_mut();
@@ -69,7 +69,7 @@ impl Outlet {
         true
     }
 
-    /// Waits until nothing waits to be read. `false`: nobody reads any more. Only for the work that the outlet was given to.
+    /// Waits until the host has taken all bytes. `false`: the host no longer reads. Only the work that owns the outlet may call it.
     pub async fn ready(&self) -> bool {
         poll_fn(|_| {
             let mut waiting = self.0.borrow_mut();
@@ -79,7 +79,7 @@ impl Outlet {
         .await
     }
 
-    /// What waits, to be read; `None` at the end.
+    /// The bytes that wait for the host; `None` at the end.
     async fn next(&self) -> Option<Vec<u8>> {
         poll_fn(|_| {
             let mut waiting = self.0.borrow_mut();
@@ -91,7 +91,7 @@ impl Outlet {
         .await
     }
 
-    /// Whether the work waits for room, and there is some by now: it is said once.
+    /// Whether the work waits for room and there is some now. Returns `true` once for each wait.
     fn made_room(&self) -> bool {
         let mut waiting = self.0.borrow_mut();
         let made = waiting.wanted && (waiting.closed || waiting.bytes.is_empty());
@@ -100,7 +100,7 @@ impl Outlet {
     }
 }
 
-/// Does some work that writes a body, and goes on when its reader leaves. The body begins with `first`.
+/// Starts work that writes a body, and continues it when its reader leaves. The body begins with `first`.
 pub fn spawn<F: Future<Output = ()> + 'static>(first: &'static str, work: impl FnOnce(Outlet) -> F) -> Outflow {
     let (writer, body) = wit_stream::new();
     let (end, ended) = wit_future::new(|| Ok(None));
@@ -111,7 +111,7 @@ pub fn spawn<F: Future<Output = ()> + 'static>(first: &'static str, work: impl F
     Outflow(Arc::new(Mutex::new(Some(Readable { body, ended }))))
 }
 
-/// Polls the work, then what carries away what it wrote, so that neither has to wake the other.
+/// Polls the work, then the flow that sends its output to the host, so that neither has to wake the other.
 async fn both(outlet: &Outlet, work: impl Future<Output = ()>, flow: impl Future<Output = ()>) {
     let (mut work, mut flow) = (pin!(work), pin!(flow));
     let (mut worked, mut flowed) = (false, false);
@@ -138,6 +138,6 @@ async fn flow(outlet: &Outlet, mut writer: StreamWriter<u8>, end: FutureWriter<E
         }
     }
     drop(writer);
-    // Whoever does not hear of the end has left.
+    // If the host does not take the end, the reader has left.
     let _ = end.write(Ok(None)).await;
 }

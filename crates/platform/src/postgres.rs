@@ -1,11 +1,11 @@
 //! Spin's PostgreSQL behind the storage port.
 //!
-//! A connection is taken for a statement and given back after it: Spin keeps 64 for an address, all instances of a host share them, and
-//! who finds none waits without limit. So none is ever held while a model, a tool, a reader or another connection is waited for: a future
-//! that may have one is polled until it is done.
+//! A connection is taken for one statement and given back after it. Spin keeps 64 connections for an address, all instances of a host share
+//! them, and a statement that finds none free waits without limit. So no connection is held while waiting for a model, a tool, a reader or
+//! another connection, and a future that may hold one is polled until it is done.
 //!
-//! A statement that did nothing, because others were in its way or the server was not there, is tried again; one whose answer was lost
-//! only if it says of itself that it may be ([`Statement::repeatable`]).
+//! A statement that did nothing, because of a conflict or because the server was unreachable, is retried. A statement whose response was lost is
+//! retried only if it says that this is safe ([`Statement::repeatable`]).
 
 use std::time::{Duration, Instant};
 
@@ -14,11 +14,10 @@ use storage::{Database, DatabaseError, Dialect, Outcome, Row, Statement, Value, 
 
 use crate::sleep;
 
-/// No further attempt is made after this time, which is less than a lease.
+/// After this time there are no more retries. It is less than a lease.
 const PATIENCE: Duration = Duration::from_secs(4);
 
-/// How long to wait before each further attempt: together a little over two seconds, in which a server restarts or another takes its
-/// place.
+/// The pause before each retry. Together they are a little over two seconds, enough for a server to restart or be replaced.
 const PAUSES: [Duration; 5] = [
     Duration::from_millis(20),
     Duration::from_millis(100),
@@ -27,17 +26,17 @@ const PAUSES: [Duration; 5] = [
     Duration::from_millis(1_200),
 ];
 
-/// For how long, and how often, a statement waits for a connection that the server has no room for: others give theirs back after milliseconds, and
-/// those that nobody uses after [`DEFAULTS`]. Longer than a lease, since nothing was done, and shorter than people wait.
+/// How long, and how often, a statement retries when the server has no connection free. Other statements release theirs after milliseconds, and
+/// the server closes unused ones ([`DEFAULTS`]). It may be longer than a lease, because nothing was done, but is shorter than people wait.
 const QUEUE_PATIENCE: Duration = Duration::from_secs(20);
 const QUEUE_PAUSE: Duration = Duration::from_millis(250);
 
-/// What PostgreSQL says when it has no room for another connection (53300), of all, of a role or a database, or but for administrators.
+/// PostgreSQL's messages when it has no connection free (53300): in total, for a role or a database, or except for administrators.
 const NO_ROOM: [&str; 3] = ["too many clients", "too many connections", "connection slots are reserved"];
 
-/// Added to the address unless it says otherwise. Times are in seconds; a statement of ours takes milliseconds. A transaction that an
-/// instance left open when it trapped would else keep its locks, and catch whoever is given its connection next. Spin keeps connections for each
-/// component, and never closes one: those that one component needed at its busiest hour, the others would miss.
+/// Added to the address unless it sets them itself. Times are in seconds; our statements take milliseconds. If an instance traps, its open
+/// transaction would otherwise keep its locks and pass to the connection's next user. Spin keeps connections for each component and never closes
+/// one, so a component's busiest hour would lock the others out.
 const DEFAULTS: [(&str, &str); 4] = [
     ("application_name", "edge-assistant"),
     ("connect_timeout", "5"),
@@ -55,7 +54,7 @@ pub struct SpinPostgres {
 
 impl std::fmt::Debug for SpinPostgres {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The address has a password in it.
+        // The address contains a password.
         f.debug_struct("SpinPostgres").finish_non_exhaustive()
     }
 }
@@ -88,7 +87,7 @@ impl SpinPostgres {
         execute(&connection, "BEGIN").await?;
         let outcome = in_transaction(&connection, statements).await;
         let end = if matches!(outcome, Ok(Outcome::Committed(_))) { "COMMIT" } else { "ROLLBACK" };
-        // Whatever happened: the connection goes back to Spin's pool, and must not take a transaction along.
+        // In every case end the transaction: the connection goes back to Spin's pool.
         let ended = execute(&connection, end).await;
         let outcome = outcome?;
         ended?;
@@ -140,18 +139,18 @@ fn value(value: DbValue) -> Value {
         DbValue::Int32(integer) => Value::Integer(i64::from(integer)),
         DbValue::Int64(integer) => Value::Integer(integer),
         DbValue::Str(text) => Value::Text(text),
-        // No column of ours holds anything else.
+        // Our columns have no other types.
         _ => Value::Null,
     }
 }
 
 fn failed(query: &'static str, error: spin_sdk::pg::Error) -> DatabaseError {
     match error {
-        // The server's own words, without `detail`: that may hold what people wrote.
+        // The server's own message, without `detail`, which may contain what people wrote.
         spin_sdk::pg::Error::PgError(PgError::QueryFailed(QueryError::DbError(error))) => {
             postgres_error(query, &error.code, &error.message)
         }
-        // No answer from the server: Spin gives the driver's words, in which a connection that is gone is of one of two kinds.
+        // The server sent no response. Spin passes the driver's message on; it names one of two kinds if the connection is gone.
         spin_sdk::pg::Error::PgError(PgError::QueryFailed(QueryError::Text(text))) => {
             if ["kind: Closed", "kind: Io"].iter().any(|word| text.contains(word)) {
                 DatabaseError::Lost(text)
@@ -160,7 +159,7 @@ fn failed(query: &'static str, error: spin_sdk::pg::Error) -> DatabaseError {
             }
         }
         spin_sdk::pg::Error::PgError(PgError::ConnectionFailed(text)) if text.contains("is not permitted") => {
-            // Spin's words hold the address.
+            // Spin's message contains the address.
             let told = "database_host does not allow the server that database_url names";
             DatabaseError::Refused { query, message: told.to_owned() }
         }
@@ -169,7 +168,7 @@ fn failed(query: &'static str, error: spin_sdk::pg::Error) -> DatabaseError {
     }
 }
 
-/// How long to wait before each further attempt from now on.
+/// The remaining pauses before retries.
 struct Pauses {
     started: Instant,
     next: std::array::IntoIter<Duration, 5>,
@@ -180,7 +179,7 @@ impl Pauses {
         Self { started: Instant::now(), next: PAUSES.into_iter() }
     }
 
-    /// After an attempt that did nothing.
+    /// The pause after an attempt that did nothing.
     fn after(&mut self, error: &DatabaseError) -> Option<Duration> {
         let waited = self.started.elapsed();
         match error {
@@ -214,7 +213,7 @@ impl Database for SpinPostgres {
         let mut pauses = Pauses::new();
         loop {
             let error = match self.transaction_once(&statements).await {
-                // A migration that was carried out has taken its row: it is refused the second time.
+                // A migration that was executed has inserted its row, so a second attempt is refused.
                 Err(error @ (DatabaseError::Unavailable(_) | DatabaseError::Lost(_))) => error,
                 result => return result,
             };

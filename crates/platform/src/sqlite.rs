@@ -1,12 +1,12 @@
 //! Spin's SQLite behind the storage port.
 //!
-//! An instance has three long-lived connections: one to read, one to write, one to write and wait for the disk. A transaction, which only
-//! migrations need, has a connection to itself, because sixteen requests share the instance and would otherwise be inside it.
+//! An instance has three long-lived connections: for reads, for writes, and for writes that wait for the disk. A transaction, which only
+//! migrations need, gets its own connection. Otherwise the instance's other requests would run inside the transaction.
 //!
-//! What reads is called with the interface's plain calls: it takes microseconds, less than the crossing between guest and host that a stream
-//! needs for each row. What writes waits for others' locks and for the disk, and with a plain call the whole instance would: it uses the
-//! `-async` ones. Never both on one connection: a plain call would wait for the rows of the other to be taken, and keep the guest from
-//! taking them.
+//! Reads use the interface's synchronous calls: a read takes microseconds, less than the crossings between guest and host that a stream needs
+//! for each row. Writes wait for other writers' locks and for the disk, and a synchronous call would block the whole instance meanwhile, so they
+//! use the `-async` calls. Never use both kinds on one connection: a synchronous call would wait until the guest has taken the rows of the
+//! asynchronous one, and keep the guest from taking them.
 
 use std::sync::OnceLock;
 
@@ -19,14 +19,14 @@ use storage::{
     database::{SQLITE_PRAGMAS, sqlite_error},
 };
 
-/// How often a write is sent that finds the database locked, each time for the five seconds that Spin waits for the lock: SQLite lets writers in
-/// in no order, and in a burst one may be passed over. Whoever waits longer than that is told.
+/// How many times a write is sent while the database is locked. Spin waits five seconds for the lock each time. SQLite admits writers in no
+/// particular order, so a burst may pass one over. After that the write fails.
 const WRITES: u32 = 3;
 
 /// The database that `spin.toml` grants as `default`.
 pub struct SpinSqlite {
     reading: Connection,
-    /// These are opened when they are first needed.
+    /// Opened on first use.
     writing: OnceLock<Connection>,
     durable: OnceLock<Connection>,
 }
@@ -46,8 +46,8 @@ impl SpinSqlite {
         Ok(Self { reading: connect().await?, writing: OnceLock::new(), durable: OnceLock::new() })
     }
 
-    /// Events are logged many times a second, and what the machine loses when it crashes is asked of the model again: those commits need
-    /// not wait for the disk.
+    /// Events are logged many times a second. If the machine crashes, lost events are generated again by the model, so these commits need not
+    /// wait for the disk.
     async fn writing(&self) -> Result<&Connection, DatabaseError> {
         opened(&self.writing, "PRAGMA synchronous = NORMAL").await
     }
@@ -57,7 +57,7 @@ impl SpinSqlite {
     }
 }
 
-/// A connection for what writes. Two who need the first may both open one; the second is closed again.
+/// A connection for writes. Two concurrent first calls may both open one; the second is closed again.
 async fn opened<'a>(
     connection: &'a OnceLock<Connection>,
     synchronous: &'static str,
@@ -72,7 +72,8 @@ async fn opened<'a>(
     Ok(connection.get_or_init(|| new))
 }
 
-/// Opens a connection without holding up the instance, which meanwhile takes another request: the host would begin one more for it.
+/// Opens a connection without blocking the instance. A blocked instance accepts no request, so the host would start one more instance for the
+/// next.
 async fn connect() -> Result<Connection, DatabaseError> {
     let connection = Connection::open_async("default".to_owned()).await;
     connection.map_err(|error| DatabaseError::Unavailable(error.to_string()))
@@ -128,7 +129,7 @@ fn value(value: sqlite::Value) -> Value {
     match value {
         sqlite::Value::Integer(integer) => Value::Integer(integer),
         sqlite::Value::Text(text) => Value::Text(text),
-        // No column of ours holds either.
+        // Our columns have no such types.
         sqlite::Value::Null | sqlite::Value::Real(_) | sqlite::Value::Blob(_) => Value::Null,
     }
 }
@@ -153,7 +154,7 @@ impl Database for SpinSqlite {
     }
 
     async fn transaction(&self, statements: Vec<Statement>) -> Result<Outcome, DatabaseError> {
-        // On an error the connection is dropped, and with it whatever it had begun.
+        // On an error the connection is dropped, and its unfinished transaction with it.
         let connection = connect().await?;
         for sql in SQLITE_PRAGMAS {
             execute(&connection, sql)?;

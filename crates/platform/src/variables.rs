@@ -5,8 +5,8 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// What the instance has read. Variables are the installation's, the same for everybody; an instance lives for seconds after its
-/// last request, so a changed one is soon seen.
+/// The variables that this instance has read. They are the same for everybody. An instance lives only seconds after its last request, so a
+/// change takes effect soon.
 static READ: Mutex<BTreeMap<&'static str, String>> = Mutex::new(BTreeMap::new());
 
 /// A variable, trimmed; empty when it is not granted or not set.

@@ -1,16 +1,17 @@
-//! Server-sent events from bytes as they come: WHATWG HTML, section 9.2.6, for the one field that completions and MCP use, `data`.
+//! Reads server-sent events from arriving bytes: WHATWG HTML, section 9.2.6, only the field `data`, which completions and MCP use.
 //!
-//! Pure: bytes in, data out. What the data means, and connecting again, is not its business.
+//! Pure: bytes in, data out. It neither interprets the data nor reconnects.
 //!
-//! Lines may end in LF, CRLF or CR, chunks may end anywhere, a character's bytes and a line's end included. Nothing is buffered beyond the
-//! event that is being read, and that has a limit.
+//! Lines may end in LF, CRLF or CR. Chunks may end anywhere, even inside a character or a line's end. Only the event that is being read is
+//! buffered, up to a limit.
 
 use memchr::memchr2;
 
-/// The longest event taken: far beyond any chunk of a completion, as much as a tool's result may have, and small beside an instance's memory.
+/// The longest accepted event: far longer than any chunk of a completion, long enough for a tool's result, and small compared to an instance's
+/// memory.
 pub const MAX_EVENT_BYTES: usize = 4 * 1024 * 1024;
 
-/// An event went on for too long; the stream is of no use any more.
+/// An event is too long; the rest of the stream cannot be used.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("an event of the stream is longer than {MAX_EVENT_BYTES} bytes")]
 pub struct EventTooLong;
@@ -18,19 +19,19 @@ pub struct EventTooLong;
 /// Reads lines from chunks.
 #[derive(Clone, Default, Debug)]
 pub struct Lines {
-    /// The beginning of a line whose end has not come yet.
+    /// The beginning of an unfinished line.
     held: Vec<u8>,
-    /// The last byte was a CR: an LF right after it belongs to it.
+    /// The last byte was a CR; an LF right after it is part of the same line end.
     after_cr: bool,
     /// Something was read, so a byte order mark can no longer come.
     begun: bool,
 }
 
 impl Lines {
-    /// Reads a chunk and hands over every line that it completes, without its end.
+    /// Reads a chunk and passes every completed line, without its end, to `read`.
     ///
     /// # Errors
-    /// [`EventTooLong`], and what `read` says; the rest of the chunk is not read then.
+    /// [`EventTooLong`], and the errors of `read`; the rest of the chunk is then not read.
     pub fn feed<E: From<EventTooLong>>(
         &mut self,
         mut chunk: &[u8],
@@ -65,7 +66,7 @@ impl Lines {
         Ok(())
     }
 
-    /// The stream ended: what there is of a last line without its end.
+    /// The stream ended. Returns the last line if it has no line end.
     pub fn finish(&mut self) -> Vec<u8> {
         let line = std::mem::take(&mut self.held);
         self.without_mark(&line).to_vec()
@@ -99,15 +100,15 @@ impl Decoder {
         if self.held() > MAX_EVENT_BYTES { Err(EventTooLong) } else { Ok(()) }
     }
 
-    /// How many bytes are held of the event that is being read.
+    /// How many bytes of the current event are buffered.
     #[must_use]
     pub fn held(&self) -> usize {
         self.lines.held.len() + self.data.as_ref().map_or(0, String::len)
     }
 
-    /// The stream ended. An event without its blank line counts all the same: some servers leave the last one out.
+    /// The stream ended. An event without its final blank line counts: some servers leave that line out.
     pub fn finish(&mut self, events: &mut Vec<String>) {
-        // An event that is too long by its last line ends with the stream all the same.
+        // A last line that makes the event too long is ignored; the stream has ended.
         let _ = read_line(&self.lines.finish(), &mut self.data, events);
         events.extend(self.data.take());
     }
@@ -133,13 +134,13 @@ fn read_line(line: &[u8], data: &mut Option<String>, events: &mut Vec<String>) -
     Ok(())
 }
 
-/// The value of a field, if the line is of that field.
+/// The value of a field, if the line has this field.
 #[must_use]
 pub fn field<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     match line.strip_prefix(name)? {
         [] => Some(&[]),
         [b':', b' ', value @ ..] | [b':', value @ ..] => Some(value),
-        // Another field whose name begins alike.
+        // Another field whose name has the same beginning.
         _ => None,
     }
 }
@@ -207,7 +208,7 @@ mod tests {
     }
 
     proptest! {
-        /// Cut anywhere, the same events come out, and they are those that another implementation reads.
+        /// Wherever the input is cut, the events are the same, and another implementation reads the same ones.
         #[test]
         fn agrees_with_another_decoder_however_it_is_cut(
             lines in prop::collection::vec("(data|event|id|:|dat|data: |data:|event: x)?[a-zé漢🦀: ]{0,8}", 0..20),
@@ -222,7 +223,7 @@ mod tests {
             let whole = stream::iter([Ok::<_, std::io::Error>(text.clone().into_bytes())]);
             let mut other: Vec<String> = block_on(whole.eventsource().map(|event| event.unwrap().data).collect());
             let mut ours = decode(&chunks);
-            // They differ in what they make of events without data, which mean nothing to us.
+            // The two differ for events without data, which we ignore.
             other.retain(|data| !data.is_empty());
             ours.retain(|data| !data.is_empty());
             prop_assert_eq!(ours, other);

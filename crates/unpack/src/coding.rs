@@ -1,4 +1,4 @@
-//! One coding and how it is undone, piece by piece.
+//! Decodes one content coding, piece by piece.
 
 use std::io::{self, Write};
 
@@ -7,17 +7,17 @@ use flate2::write::{DeflateDecoder, GzDecoder, ZlibDecoder};
 
 use crate::Unreadable;
 
-/// How many files a gzip may be made of (RFC 1952, section 2.2). Each costs what a page costs, also an empty one.
+/// The most members of one gzip (RFC 1952, section 2.2). Even an empty one costs as much as a web page.
 const MEMBERS_MAX: usize = 100;
-/// What is unpacked at once of brotli.
+/// The size of brotli's output buffer.
 const BUFFER_BYTES: usize = 4 << 10;
-/// The largest window of brotli, as a power of two: the decoder may take all of it at once, for a body of a few bytes. 4 MiB is what servers and
-/// their libraries use; only files that are larger than that, packed in advance, have more.
+/// The largest window of brotli, as a power of two. The decoder may allocate all of it for a body of a few bytes. Servers and their libraries
+/// use 4 MiB; only larger files that were compressed in advance use more.
 const WINDOW_BITS_MAX: u32 = 22;
-/// What a gzip begins with.
+/// The first bytes of a gzip.
 const GZIP_START: [u8; 2] = [0x1f, 0x8b];
 
-/// How a body is packed.
+/// A content coding.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Coding {
     Gzip,
@@ -26,20 +26,20 @@ pub(crate) enum Coding {
 }
 
 impl Coding {
-    /// By its name; the inner `None` is no coding, the outer one not known.
+    /// Finds a coding by its name. `None`: unknown. `Some(None)`: no coding.
     pub(crate) fn named(name: &str) -> Option<Option<Self>> {
         match name {
             "gzip" | "x-gzip" => Some(Some(Self::Gzip)),
             "deflate" => Some(Some(Self::Deflate)),
             "br" => Some(Some(Self::Brotli)),
-            // What servers write there that means something else, or nothing.
+            // Servers write these names for other things, or for nothing.
             "" | "identity" | "none" | "binary" | "8bit" | "utf-8" | "utf8" | "chunked" | "aws-chunked" => Some(None),
             _ => None,
         }
     }
 }
 
-/// What may go wrong.
+/// Why decoding failed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Fault {
     Broken(&'static str),
@@ -57,7 +57,7 @@ impl Fault {
     }
 }
 
-/// Takes what is unpacked, up to the limit.
+/// Takes the decoded bytes, up to the limit.
 pub(crate) struct Sink {
     bytes: Vec<u8>,
     left: usize,
@@ -75,10 +75,10 @@ impl Write for Sink {
     }
 }
 
-/// A coding in the course of being undone.
+/// A coding that is being decoded.
 pub(crate) struct Stage {
     coding: Coding,
-    /// The first bytes, from which it is seen what they are.
+    /// The first bytes, which show the real coding.
     start: Vec<u8>,
     state: State,
     members: usize,
@@ -91,9 +91,9 @@ enum State {
     Zlib(ZlibDecoder<Sink>),
     Deflate(DeflateDecoder<Sink>),
     Brotli(Box<DecompressorWriter<Sink>>),
-    /// It is not packed, whatever it is called.
+    /// The body is not compressed, whatever its name says.
     Plain(Sink),
-    /// What follows the end of the packed is nothing.
+    /// The compressed data has ended; the rest is ignored.
     Done(Sink),
 }
 
@@ -103,7 +103,7 @@ impl Stage {
         Self { coding, start: Vec::new(), state: State::New(sink), members: 0 }
     }
 
-    /// Undoes a piece.
+    /// Decodes a piece.
     pub(crate) fn push(&mut self, packed: &[u8]) -> Result<Vec<u8>, Fault> {
         if let State::New(_) = self.state {
             self.start.extend_from_slice(packed);
@@ -117,12 +117,12 @@ impl Stage {
         self.run(packed)
     }
 
-    /// There is no more.
+    /// The input has ended.
     pub(crate) fn finish(mut self) -> Result<Vec<u8>, Fault> {
         let start = std::mem::take(&mut self.start);
         let broken = |coding| move |error: io::Error| fault(&error, coding);
         match self.state {
-            // Of one byte nothing is made.
+            // A body of one byte cannot be decoded.
             State::New(_) if start.is_empty() => Ok(start),
             State::New(_) => Err(Fault::Broken(self.name())),
             State::Plain(_) | State::Done(_) => Ok(Vec::new()),
@@ -153,15 +153,15 @@ impl Stage {
             return Err(Fault::Window);
         }
         self.state = match self.coding {
-            // Proxies unpack and leave the name.
+            // Proxies decompress a body and leave the name in the header.
             Coding::Gzip if !start.starts_with(&GZIP_START) => State::Plain(sink),
             Coding::Gzip => State::Gzip(GzDecoder::new(sink)),
-            // The standard means zlib, and servers send both (RFC 9110, 8.4.1.2).
+            // The standard means zlib, but servers send both (RFC 9110, 8.4.1.2).
             Coding::Deflate if is_zlib(start) => State::Zlib(ZlibDecoder::new(sink)),
             Coding::Deflate => State::Deflate(DeflateDecoder::new(sink)),
             Coding::Brotli => {
                 let mut decoder = DecompressorWriter::new(sink, BUFFER_BYTES);
-                // Windows of a gigabyte are no part of it (RFC 7932).
+                // Windows of a gigabyte are not in the standard (RFC 7932).
                 decoder.set_parameter(BrotliDecoderParameter::BROTLI_DECODER_PARAM_LARGE_WINDOW, 0);
                 State::Brotli(Box::new(decoder))
             }
@@ -189,7 +189,7 @@ impl Stage {
         self.taken()
     }
 
-    /// A packed part ends before the body does: another one of a gzip follows, or nothing that means something.
+    /// The compressed data ends before the body: either another member of the gzip follows, or bytes without meaning.
     fn end(&mut self, rest: &[u8]) -> Result<(), Fault> {
         let name = self.name();
         let broken = |error: io::Error| fault(&error, name);
@@ -198,7 +198,7 @@ impl Stage {
             State::Gzip(decoder) => {
                 self.members = self.members.saturating_add(1);
                 let sink = decoder.finish().map_err(broken)?;
-                // Of the next part there may be one byte so far.
+                // Only one byte of the next member may have arrived.
                 if !rest.iter().zip(&GZIP_START).all(|(byte, known)| byte == known) {
                     State::Done(sink)
                 } else if self.members < MEMBERS_MAX {
@@ -218,7 +218,7 @@ impl Stage {
         Ok(())
     }
 
-    /// What has been unpacked since.
+    /// Takes the bytes decoded since the last call.
     fn taken(&mut self) -> Result<Vec<u8>, Fault> {
         let name = self.name();
         let broken = |error: io::Error| fault(&error, name);
@@ -246,14 +246,14 @@ fn fault(error: &io::Error, coding: &'static str) -> Fault {
     if error.kind() == io::ErrorKind::FileTooLarge { Fault::TooLong } else { Fault::Broken(coding) }
 }
 
-/// The size of the window that brotli's first byte names, where that is a large one (RFC 7932, section 9.1).
+/// The window size from brotli's first byte, if it is a large one (RFC 7932, section 9.1).
 fn window_bits(first: u8) -> u32 {
     let large = u32::from(first >> 1 & 0b111);
-    // All others are at most 17.
+    // All other windows are at most 17.
     if first & 1 == 1 && large != 0 { large.saturating_add(17) } else { 0 }
 }
 
-/// Whether it begins as zlib does (RFC 1950, section 2.2).
+/// Whether the data begins like zlib (RFC 1950, section 2.2).
 fn is_zlib(start: &[u8]) -> bool {
     match start {
         [method, flags, ..] => method & 0x0f == 8 && u16::from_be_bytes([*method, *flags]) % 31 == 0,

@@ -1,40 +1,40 @@
-//! Answers that come packed (`Content-Encoding`, RFC 9110 section 8.4.1), though nobody asked for that: servers do it all the same.
+//! Decompresses bodies (`Content-Encoding`, RFC 9110 section 8.4.1) that servers compress although the request did not ask for it.
 //!
-//! [`whole`] unpacks a body that is there, [`Unpacker`] one that is still coming. Both stop at the limit they are given, whatever a body of a
-//! few bytes claims to become. Must not know requests, nor read anything itself.
+//! [`whole`] decompresses a complete body, [`Unpacker`] one that is still arriving. Both stop at their limit, however large a small body claims
+//! to become. Must not know requests, and reads nothing itself.
 
 mod coding;
 
 use coding::{Coding, Stage};
 
-/// How often a body may be packed. Once is what servers do, twice what a proxy makes of it.
+/// How many codings a body may have. Servers apply one; a proxy may add a second.
 const CODINGS_MAX: usize = 2;
-/// How often of these with brotli, whose window is a hundred times that of the others. Nobody packs with it twice.
+/// How many of them may be brotli, whose window is a hundred times larger. Nobody applies it twice.
 const BROTLI_MAX: usize = 1;
 
-/// Why a body cannot be unpacked, in words that follow the server's name.
+/// Why a body cannot be decompressed. The words follow the server's name.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Unreadable {
-    /// In a way that is not known here, or too often.
+    /// An unknown coding, or too many codings.
     #[error("packs its answer in a way that cannot be read ({0})")]
     Unknown(String),
-    /// It is not what it says, or ends too early.
+    /// The body does not have the named coding, or ends too early.
     #[error("sent an answer whose packing is broken ({0})")]
     Broken(&'static str),
-    /// It becomes more than the limit.
+    /// The decompressed body is longer than the limit.
     #[error("sent an answer that is longer than {0} bytes")]
     TooLong(usize),
 }
 
-/// A body that is still coming.
+/// A body that is still arriving.
 pub struct Unpacker {
-    /// What is undone first, first.
+    /// The stages in the order in which they decode.
     stages: Vec<Stage>,
     bytes_max: usize,
 }
 
 impl Unpacker {
-    /// For a body with this `Content-Encoding`, which may become so many bytes. `None`: it is not packed.
+    /// For a body with this `Content-Encoding` and at most this many decompressed bytes. `None`: the body is not compressed.
     ///
     /// # Errors
     /// [`Unreadable::Unknown`].
@@ -52,10 +52,10 @@ impl Unpacker {
         Ok((!stages.is_empty()).then_some(Self { stages, bytes_max }))
     }
 
-    /// Takes a piece of the body, and gives what is known of it.
+    /// Takes a piece of the body and returns the bytes decoded from it.
     ///
     /// # Errors
-    /// [`Unreadable`]; nothing may be pushed after that.
+    /// [`Unreadable`]; do not push anything after it.
     pub fn push(&mut self, packed: &[u8]) -> Result<Vec<u8>, Unreadable> {
         let bytes_max = self.bytes_max;
         let mut piece = packed.to_vec();
@@ -65,10 +65,10 @@ impl Unpacker {
         Ok(piece)
     }
 
-    /// The body is there.
+    /// The body is complete. Returns the remaining bytes.
     ///
     /// # Errors
-    /// [`Unreadable`], when it ends too early.
+    /// [`Unreadable`] if the body ends too early.
     pub fn finish(self) -> Result<Vec<u8>, Unreadable> {
         let mut rest = Vec::new();
         for mut stage in self.stages {
@@ -80,12 +80,12 @@ impl Unpacker {
     }
 }
 
-/// Unpacks a body, which may become so many bytes. One that is not packed is given back.
+/// Decompresses a body to at most this many bytes. A body that is not compressed is returned as it is.
 ///
 /// # Errors
 /// [`Unreadable`].
 pub fn whole(content_encoding: &str, body: Vec<u8>, bytes_max: usize) -> Result<Vec<u8>, Unreadable> {
-    // The answer to HEAD says how a body would be packed.
+    // A response to HEAD has the header but no body.
     if body.is_empty() {
         return Ok(body);
     }

@@ -1,4 +1,4 @@
-//! Bodies as servers pack them, and such as mean harm.
+//! Bodies as servers compress them, and malicious ones.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{
@@ -37,7 +37,7 @@ fn brotli(bytes: &[u8]) -> Vec<u8> {
     brotli_with(22, bytes)
 }
 
-/// With a window of so many bits.
+/// With a window of this many bits.
 fn brotli_with(lgwin: i32, bytes: &[u8]) -> Vec<u8> {
     let mut packed = Vec::new();
     let quick = brotli::enc::BrotliEncoderParams { quality: 2, lgwin, ..Default::default() };
@@ -45,7 +45,7 @@ fn brotli_with(lgwin: i32, bytes: &[u8]) -> Vec<u8> {
     packed
 }
 
-/// Ways to pack a text, by the name that servers give to them.
+/// Ways to compress a text, by the name that servers give to them.
 fn packed(text: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     let (first, second) = text.split_at(text.len() / 2);
     vec![
@@ -59,7 +59,7 @@ fn packed(text: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
         ("br", brotli(text)),
         ("gzip, br", brotli(&gzip(text))),
         (" identity , gzip,", gzip(text)),
-        // In two files, with something behind, and only called packed.
+        // Two members, garbage at the end, and a body that is not compressed at all.
         ("gzip", [gzip(first), gzip(second)].concat()),
         ("gzip", [gzip(text), b"\0\0\0".to_vec()].concat()),
         ("gzip", text.to_vec()),

@@ -1,7 +1,7 @@
-//! Seals and opens small texts: what people entrust to tools, as it lies in the database.
+//! Encrypts and decrypts small texts: the secrets that people enter for tools, as the database stores them.
 //!
-//! Pure: where keys and sealed texts are kept is not known here. `XChaCha20-Poly1305` (draft-irtf-cfrg-xchacha-03), whose nonces are long
-//! enough to be drawn at random. A sealed text opens for its owner only, since who that is goes into it as additional data.
+//! Pure: it does not know where keys and sealed texts are kept. `XChaCha20-Poly1305` (draft-irtf-cfrg-xchacha-03) has nonces long enough to be
+//! random. The owner is part of the additional data, so a sealed text opens only for its owner.
 
 use std::fmt;
 
@@ -16,66 +16,66 @@ use chacha20poly1305::{
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-/// 256 bits, as the cipher wants them.
+/// 256 bits, as the cipher requires.
 pub const KEY_BYTES: usize = 32;
 /// The longest text that is sealed: credentials are shorter, and all of a person's are read at once.
 pub const MAX_TEXT_BYTES: usize = 4 * 1024;
-/// Keys that are configured at once: the one in use and those it replaces.
+/// The most keys that can be configured: the current one and those it replaces.
 pub const MAX_KEYS: usize = 16;
 
-/// What sealed texts begin with: the cipher, the form of the additional data, and how it is all written down.
+/// The prefix of sealed texts. It stands for the cipher, the form of the additional data, and the encoding.
 const VERSION: &str = "v1";
-/// Drawn anew for each text.
+/// Random for each text.
 const NONCE_BYTES: usize = 24;
-/// What the cipher adds (Poly1305).
+/// Added by the cipher (Poly1305).
 const TAG_BYTES: usize = 16;
-/// The longest sealed text there can be, so that rubbish is not decoded: base64 makes four of three.
+/// The longest possible sealed text; a longer one is not decoded. Base64 makes four bytes of three.
 const MAX_SEALED_BYTES: usize = 64 + (NONCE_BYTES + MAX_TEXT_BYTES + TAG_BYTES) * 4 / 3;
-/// Of the hash of a key: enough to tell apart the few there are, and says nothing about them.
+/// How much of a key's hash is its id: enough to tell the few keys apart, and it reveals nothing about them.
 const ID_BYTES: usize = 8;
 
-/// What went wrong. Never says what was sealed, nor a key.
+/// What went wrong. Never contains a sealed text or a key.
 #[derive(Debug, thiserror::Error)]
 pub enum VaultError {
-    /// A key is not what it must be.
+    /// A key is not base64 of the right length.
     #[error("key {0} is no base64 of {KEY_BYTES} bytes")]
     Key(usize),
-    /// There is none.
+    /// No key is configured.
     #[error("there is no key")]
     NoKey,
-    /// There are too many.
+    /// Too many keys are configured.
     #[error("there are more than {MAX_KEYS} keys")]
     TooManyKeys,
-    /// Too long to be sealed.
+    /// The text is too long to be sealed.
     #[error("the text is longer than {MAX_TEXT_BYTES} bytes")]
     TooLong,
-    /// It was sealed with a key that is not there.
+    /// The text was sealed with a key that is not configured.
     #[error("it was sealed with the key {0}, which is not there")]
     UnknownKey(String),
-    /// It is nothing that was sealed for this owner with one of the keys: changed, somebody else's, or rubbish.
+    /// The text was not sealed for this owner with one of the keys: it was changed, belongs to another owner, or is garbage.
     #[error("it cannot be opened")]
     Unopenable,
     /// The host gave no random bytes.
     #[error("no random bytes")]
     Random(#[from] getrandom::Error),
-    /// The cipher refused, which it does for texts far longer than any here.
+    /// The cipher refused. It does so only for far longer texts.
     #[error("the text cannot be sealed")]
     Cipher,
 }
 
-/// Whose a sealed text is, and what.
+/// The owner and the name of a sealed text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Owner<'a> {
     /// The person's id.
     pub user_id: &'a str,
-    /// The server whose tools get it.
+    /// The server whose tools get the secret.
     pub server: &'a str,
-    /// Its name there.
+    /// The secret's name at that server.
     pub name: &'a str,
 }
 
 impl Owner<'_> {
-    /// Each part with its length before it, so that no two owners come to the same bytes.
+    /// The length before each part makes the bytes different for any two owners.
     fn additional_data(&self) -> Vec<u8> {
         let mut data = VERSION.as_bytes().to_vec();
         for part in [self.user_id, self.server, self.name] {
@@ -86,7 +86,7 @@ impl Owner<'_> {
     }
 }
 
-/// A key. It forgets itself when it is dropped, and `Debug` does not write it.
+/// A key. It is erased when dropped, and `Debug` does not print it.
 struct Key {
     id: String,
     cipher: XChaCha20Poly1305,
@@ -101,7 +101,7 @@ impl Key {
     }
 }
 
-/// The keys of an installation: the first seals, all of them open.
+/// The keys of an installation. The first one seals; all of them open.
 pub struct Keys {
     first: Key,
     others: Vec<Key>,
@@ -114,10 +114,10 @@ impl fmt::Debug for Keys {
 }
 
 impl Keys {
-    /// Reads keys in base64, comma-separated.
+    /// Reads comma-separated keys in base64.
     ///
     /// # Errors
-    /// [`VaultError::NoKey`], [`VaultError::TooManyKeys`], or [`VaultError::Key`] with the place of the one that is none, from 1.
+    /// [`VaultError::NoKey`], [`VaultError::TooManyKeys`], or [`VaultError::Key`] with the position of the invalid key, from 1.
     pub fn parse(text: &str) -> Result<Self, VaultError> {
         let mut keys = Vec::new();
         for (index, part) in text.split(',').map(str::trim).filter(|part| !part.is_empty()).enumerate() {
@@ -130,7 +130,7 @@ impl Keys {
         Ok(Self { first: keys.next().ok_or(VaultError::NoKey)?, others: keys.collect() })
     }
 
-    /// A new key in base64, as [`Self::parse`] reads it.
+    /// Makes a new key in base64, as [`Self::parse`] reads it.
     ///
     /// # Errors
     /// [`VaultError::Random`].
@@ -150,7 +150,7 @@ impl Keys {
         &self.first.id
     }
 
-    /// Seals a text for its owner. What comes out is ASCII without spaces, and different each time.
+    /// Seals a text for its owner. The result is ASCII without spaces, and different each time.
     ///
     /// # Errors
     /// [`VaultError::TooLong`], [`VaultError::Random`].
@@ -166,7 +166,7 @@ impl Keys {
         Ok(format!("{VERSION}.{}.{written}", self.first.id))
     }
 
-    /// Opens what was sealed for this owner.
+    /// Opens a text that was sealed for this owner.
     ///
     /// # Errors
     /// [`VaultError::UnknownKey`], [`VaultError::Unopenable`].
@@ -180,7 +180,7 @@ impl Keys {
     }
 }
 
-/// The key's id, and nonce and ciphertext.
+/// The key's id, then nonce and ciphertext.
 fn parts(sealed: &str) -> Option<(&str, Vec<u8>)> {
     if sealed.len() > MAX_SEALED_BYTES {
         return None;
