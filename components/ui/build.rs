@@ -1,5 +1,5 @@
-//! Embeds the built page: every file of `static/dist` in up to three encodings, and a table that says what it is.
-//! Without a built page it embeds one that says how to build it, so that everything else works without npm.
+//! Embeds the built page: every file of `static/dist` in up to three encodings, and a table of them. Without a built page it embeds one that
+//! says how to build it, so that everything else works without npm.
 
 use std::{
     env,
@@ -14,10 +14,10 @@ use sha2::{Digest, Sha256};
 
 const DIST: &str = "../../static/dist";
 
-/// The page has some thirty files, most of them fonts for formulas. More means that something else was put there.
+/// The page has some thirty files, most of them fonts for formulas. More files are probably there by mistake.
 const MAX_FILES: usize = 500;
 
-/// What there is when the page was not built.
+/// The page when none was built.
 const NOT_BUILT: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Edge Assistant</title>\
     <p>The page is not built yet. Run <code>cargo dev up</code>.</p></html>\n";
 
@@ -53,7 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Reads the files under `dir`, with their paths as the browser asks for them.
+/// Reads the files under `dir`, with the paths that the browser requests.
 fn collect(dir: &Path, prefix: &str, files: &mut Vec<(String, Vec<u8>)>) -> Result<(), Box<dyn Error>> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
@@ -72,10 +72,10 @@ fn collect(dir: &Path, prefix: &str, files: &mut Vec<(String, Vec<u8>)>) -> Resu
     Ok(())
 }
 
-/// Writes the bytes beside the table and gives the expression that embeds them.
+/// Writes the bytes beside the table and returns the expression that embeds them.
 fn embed(out: &Path, name: &str, bytes: &[u8]) -> Result<String, Box<dyn Error>> {
     fs::write(out.join(name), bytes)?;
-    // Half of a SHA-256 is plenty to tell versions apart. The encodings differ in their bytes, so their tags do, too.
+    // Half of a SHA-256 is enough to tell versions apart. The encodings have different bytes, so their tags differ too.
     let etag = Sha256::digest(bytes).iter().take(16).try_fold(String::new(), |mut tag, byte| {
         write!(tag, "{byte:02x}")?;
         Ok::<_, std::fmt::Error>(tag)
@@ -83,7 +83,7 @@ fn embed(out: &Path, name: &str, bytes: &[u8]) -> Result<String, Box<dyn Error>>
     Ok(format!("Encoded {{ bytes: include_bytes!({name:?}), etag: \"\\\"{etag}\\\"\" }}"))
 }
 
-/// An encoding that saves nothing is not worth its place.
+/// Embeds an encoding only if it is smaller than the original.
 fn embed_smaller(out: &Path, name: &str, encoded: Vec<u8>, identity_len: usize) -> Result<String, Box<dyn Error>> {
     if encoded.len() >= identity_len {
         return Ok("None".to_owned());
@@ -104,7 +104,7 @@ fn gzip(bytes: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {
     Ok(encoder.finish()?)
 }
 
-/// `nosniff` makes a wrong type a broken page, so a file of a kind not known here stops the build.
+/// With `nosniff` a wrong type breaks the page, so an unknown kind of file stops the build.
 fn content_type(path: &str) -> Result<&'static str, Box<dyn Error>> {
     match path.rsplit_once('.').map(|(_, extension)| extension) {
         Some("html") => Ok("text/html; charset=utf-8"),

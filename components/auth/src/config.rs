@@ -1,4 +1,4 @@
-//! What an operator can set about accounts.
+//! The settings for accounts.
 
 use identity::Issuer;
 use platform::variables::variable;
@@ -7,9 +7,9 @@ use web::settings::{Check, web_address};
 /// Who may make an account.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Signup {
-    /// Anybody.
+    /// Everybody.
     Open,
-    /// Nobody, once there is a first one.
+    /// Nobody, once there is a first account.
     Closed,
 }
 
@@ -26,14 +26,14 @@ impl Config {
     /// Reads the variables that `spin.toml` grants.
     pub(crate) async fn read() -> Self {
         Self {
-            // What is not plainly open is closed: a typing error must not let strangers in. `/ready` names it.
+            // Any value but `open` means closed: a typing error must not let strangers in. `/ready` reports such a value.
             signup: if variable("signup").await == "open" { Signup::Open } else { Signup::Closed },
             signing_key: variable("signing_key").await,
         }
     }
 }
 
-/// What is wrong with them, for `/ready`.
+/// Checks the settings, for `/ready`.
 pub(crate) async fn checks() -> Vec<Check> {
     vec![
         Check::new("signup", signup(&variable("signup").await)),
@@ -57,7 +57,7 @@ fn public_url(value: &str) -> Result<(), String> {
     Err("public_url must be https:// (or http://) and a host, without a path: https://chat.example.org.".to_owned())
 }
 
-/// The words of the error could hold a part of the key.
+/// The error's own message could contain a part of the key, so it is not shown.
 fn signing_key(value: &str) -> Result<(), String> {
     if value.is_empty() || Issuer::from_pem(value).is_ok() {
         return Ok(());

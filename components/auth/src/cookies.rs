@@ -8,16 +8,16 @@ use web::session::ACCESS_COOKIE;
 /// The cookie that carries the refresh token. Only `/auth` ever sees it.
 pub(crate) const REFRESH_COOKIE: &str = "ea_refresh";
 
-/// A week longer than the session: who comes back too late is told that the session has expired, instead of nothing.
+/// A week longer than the session: a person who returns too late then learns that the session has expired.
 const REFRESH_COOKIE_S: i64 = refresh_token::LIFETIME_MS / 1000 + 7 * 24 * 60 * 60;
 
-/// Both cookies, to be set.
+/// Sets both cookies.
 pub(crate) fn set(headers: &mut HeaderMap, access: String, refresh: String, secure: bool) {
     append(headers, ACCESS_COOKIE, access, "/", i64::try_from(session_token::LIFETIME_S).unwrap_or(0), secure);
     append(headers, REFRESH_COOKIE, refresh, "/auth", REFRESH_COOKIE_S, secure);
 }
 
-/// Both cookies, to be forgotten.
+/// Clears both cookies.
 pub(crate) fn clear(headers: &mut HeaderMap, secure: bool) {
     append(headers, ACCESS_COOKIE, String::new(), "/", 0, secure);
     append(headers, REFRESH_COOKIE, String::new(), "/auth", 0, secure);
@@ -30,7 +30,7 @@ fn append(headers: &mut HeaderMap, name: &'static str, value: String, path: &'st
         .same_site(SameSite::Lax)
         .secure(secure)
         .max_age(Duration::seconds(age_s));
-    // Tokens are ASCII, so this always holds.
+    // Tokens are ASCII, so this always succeeds.
     if let Ok(value) = HeaderValue::from_str(&cookie.to_string()) {
         headers.append(header::SET_COOKIE, value);
     }

@@ -1,5 +1,5 @@
-//! The key that tokens are signed with: from configuration, else made on first use and kept in the database. With it comes the database's
-//! clock, by which all hosts make and check tokens.
+//! The key that signs tokens: from configuration, or made on first use and stored in the database. The same query reads the database's clock, by
+//! which all hosts issue and check tokens.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use web::{
 
 use crate::COMPONENT;
 
-/// The issuer of this installation, and what time it is.
+/// The installation's issuer, and the database's time.
 pub(crate) async fn issuer(store: &Store<impl Database>, configured: &str) -> Result<(Issuer, Timestamp)> {
     if !configured.is_empty() {
         let issuer = Issuer::from_pem(configured)?;
@@ -33,7 +33,7 @@ pub(crate) async fn issuer(store: &Store<impl Database>, configured: &str) -> Re
         "made a signing key and kept it in the database; set the variable signing_key to keep it elsewhere",
         BTreeMap::from([("key_id", &key.id)]),
     );
-    // Another instance may have been first: what is kept counts.
+    // Another instance may have stored its key first: the stored key counts.
     Ok(kept(store).await?.unwrap_or_else(|| (issuer, Timestamp::now())))
 }
 
@@ -43,7 +43,7 @@ async fn kept(store: &Store<impl Database>) -> Result<Option<(Issuer, Timestamp)
     Ok(issuer.map(|issuer| (issuer, now)))
 }
 
-/// Verifiers look for public keys in the database, wherever the private one comes from.
+/// Verifiers read public keys from the database, even if the private key is configured.
 async fn publish(store: &Store<impl Database>, issuer: &Issuer) -> Result<Timestamp> {
     let (known, mut now) = store.public_keys().await?;
     if known.iter().all(|key| key.id != issuer.id()) {

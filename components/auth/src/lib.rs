@@ -1,6 +1,6 @@
 //! Accounts and sessions: the component behind `/auth/...` and `/.well-known/jwks.json`.
 //!
-//! The only one that sees passwords, refresh tokens and private keys. `docs/api.md` is its contract.
+//! The only component that sees passwords, refresh tokens and private keys. `docs/api.md` is its contract.
 
 mod config;
 mod cookies;

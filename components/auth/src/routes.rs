@@ -113,11 +113,11 @@ struct SessionBody {
     user: UserBody,
 }
 
-/// Whether an account can be made, before anybody fills in a form for it.
+/// Whether an account can be made, for the page to know before it shows the form.
 #[derive(Serialize)]
 struct SignUpState {
     open: bool,
-    /// There is no account yet: the next one is the administrator's.
+    /// There is no account yet; the next one becomes the administrator's.
     first: bool,
 }
 
@@ -168,7 +168,7 @@ async fn log_in<D: Database>(
     Json(body): Json<LogIn>,
 ) -> Result<Response> {
     auth.check_origin(&method, &headers)?;
-    // A wrong password and an unknown address look the same and take as long.
+    // A wrong password and an unknown address give the same response after the same time.
     let (email, older) = address::spellings(&body.email).unwrap_or_default();
     let (user, hash) =
         auth.store().user_by_email(&email, &older).await?.map_or((None, None), |(user, hash)| (Some(user), hash));
@@ -237,7 +237,7 @@ async fn refresh<D: Database>(State(auth): State<Auth<D>>, method: Method, heade
     }
 }
 
-/// Why there is no session any more.
+/// The problem for a session that has ended.
 fn over(code: &'static str, detail: &'static str) -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, code, detail)
 }
@@ -257,14 +257,14 @@ async fn me<D: Database>(State(auth): State<Auth<D>>, session: Session) -> Resul
     Ok(Json(account(&auth, session).await?.into()))
 }
 
-/// A token for a program, which opens the gateway and nothing else.
+/// Issues a token for a program, valid only at the gateway.
 async fn gateway_token<D: Database>(State(auth): State<Auth<D>>, session: Session) -> Result<Response> {
     let user = account(&auth, session).await?;
     let (issuer, now) = auth.issuer().await?;
     Ok(web::extract::created(TokenBody::new(issuer.issue(&user, Purpose::Gateway, now)?)))
 }
 
-/// A token outlives its account by minutes at most; the person behind it is then nobody.
+/// A token may outlive its account by minutes. Its person then no longer exists.
 async fn account<D: Database>(auth: &Auth<D>, session: Session) -> Result<User> {
     Ok(auth.store().user(session.user_id()).await?.ok_or_else(Problem::unauthenticated)?)
 }

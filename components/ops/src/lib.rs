@@ -1,4 +1,4 @@
-//! Operations: whether the process answers, and whether it can work.
+//! Operations: whether the process responds, and whether the app can work.
 
 mod readiness;
 mod settings;

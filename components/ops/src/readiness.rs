@@ -1,6 +1,6 @@
-//! `/ready`: the database works, and every setting makes sense. Says which does not, and what to do.
+//! `/ready`: checks the database and every setting. Says which is wrong, and what to do.
 //!
-//! Each component checks the settings it is given (`web::settings`); here they are asked and the answers put together.
+//! Each component checks its own settings (`web::settings`); this module asks them and combines the results.
 
 use std::time::Duration;
 
@@ -24,13 +24,13 @@ use web::{
 
 use crate::{COMPONENT, settings::Settings};
 
-/// The components that have settings of their own, in the order in which they are told.
+/// The components that have their own settings, in the order of the response.
 const COMPONENTS: [&str; 4] = ["stream", "chat", "auth", "tools"];
 
-/// Whoever asks waits for five seconds at most, as Kubernetes' probes here do; a database that takes longer than this helps nobody.
+/// A client waits for at most five seconds, as Kubernetes' probes here do. A database that takes longer than this counts as failed.
 const LIMIT: Duration = Duration::from_secs(2);
 
-/// A component says a few hundred bytes of its settings.
+/// A component's checks have a few hundred bytes.
 const MAX_CHECKS_BYTES: usize = 64 * 1024;
 
 /// PostgreSQL's `server_version_num` of version 15, the oldest that is tested.
@@ -42,7 +42,7 @@ struct Readiness {
     checks: Vec<Check>,
 }
 
-/// Why a component said nothing.
+/// Why a component returned no checks.
 #[derive(Debug, thiserror::Error)]
 enum Unanswered {
     #[error("no answer within {LIMIT:?}")]
@@ -73,7 +73,7 @@ pub(crate) async fn ready() -> Response {
     (code, Json::<_>(Readiness { status, checks })).into_response()
 }
 
-/// Whether it takes what is written. Its own words may name its server and its accounts: they are for the log.
+/// Whether the database can be written to. Its own error may name its server and accounts, so that goes only to the log.
 async fn database() -> Check {
     let answered = within(LIMIT, async { instance::app(COMPONENT).await?.store().ping().await }).await;
     Check::new(

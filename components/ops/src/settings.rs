@@ -1,26 +1,26 @@
-//! The settings that `ops` checks itself: the database's address, and the variables that stand only in `allowed_outbound_hosts`.
+//! The settings that `ops` checks itself: the database's address, and the variables that are used only in `allowed_outbound_hosts`.
 //!
-//! Pure: values in, checks out. All other settings are checked by the component they are given to.
+//! Pure: values in, checks out. Every other setting is checked by the component that uses it.
 
 use http::Uri;
 use web::settings::{AllowedHost, Check, allowed_host, web_address};
 
-/// What Spin's PostgreSQL client knows. `require` checks the certificate and the server's name.
+/// The modes of Spin's PostgreSQL client. `require` checks the certificate and the server's name.
 const SSL_MODES: [&str; 3] = ["disable", "prefer", "require"];
 
-/// Their values.
+/// The values of these settings.
 #[derive(Default)]
 pub(crate) struct Settings {
     pub(crate) database_url: String,
     pub(crate) database_host: String,
     pub(crate) search_url: String,
     pub(crate) search_host: String,
-    /// Name and value of those for which nothing more is known.
+    /// Name and value of the variables that are only checked as allowed hosts.
     pub(crate) hosts: Vec<(&'static str, String)>,
 }
 
 impl Settings {
-    /// All of them, checked.
+    /// All checks.
     pub(crate) fn checks(&self) -> Vec<Check> {
         let mut checks = vec![
             Check::new("database_url", self.database_url()),
@@ -32,7 +32,7 @@ impl Settings {
         checks
     }
 
-    /// Never quotes it: there is a password in it.
+    /// Never quotes the address: it contains a password.
     fn database_url(&self) -> Result<(), String> {
         let url = self.database_url.as_str();
         if url.is_empty() {

@@ -1,14 +1,14 @@
-//! The files of the page, as `build.rs` embedded them. Nothing is decided here.
+//! The files of the page, embedded by `build.rs`. Nothing is decided here.
 
 /// A file of the built page.
 pub(crate) struct Asset {
-    /// As the browser asks for it: `/index.html`, `/assets/index-4f3a.js`.
+    /// The path that the browser requests: `/index.html`, `/assets/index-4f3a.js`.
     path: &'static str,
     pub(crate) content_type: &'static str,
-    /// Its name changes with its content: it may be kept for ever.
+    /// The name changes with the content, so caches may keep it for ever.
     pub(crate) hashed: bool,
     pub(crate) identity: Encoded,
-    /// None where compressing it saved nothing; the same for `gzip`.
+    /// `None` where compressing saved nothing; the same for `gzip`.
     pub(crate) brotli: Option<Encoded>,
     pub(crate) gzip: Option<Encoded>,
 }
@@ -20,7 +20,7 @@ pub(crate) struct Encoded {
     pub(crate) etag: &'static str,
 }
 
-/// The page itself.
+/// The page's path.
 pub(crate) const PAGE: &str = "/index.html";
 
 include!(concat!(env!("OUT_DIR"), "/assets.rs"));
@@ -32,7 +32,7 @@ pub(crate) fn find(path: &str) -> Option<&'static Asset> {
 }
 
 #[cfg(test)]
-/// Every file, for tests about all of them.
+/// Every file, for tests of all of them.
 pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static Asset)> {
     ASSETS.iter().map(|asset| (asset.path, asset))
 }

@@ -1,14 +1,14 @@
 //! Serves the web app: files built from `static/`, embedded in this component and compressed when it was built.
 //!
-//! It holds no state and asks nobody. It knows no route of the API: what belongs to one of its prefixes and still comes
-//! here does not exist.
+//! It holds no state and calls no other component. It knows no route of the API: a request for one of the API's prefixes that arrives here is
+//! for an address that does not exist.
 
 mod assets;
 mod serving;
 
 pub use serving::{Asked, answer};
 
-/// The entry point on Spin; everything it does can be tested without it.
+/// The entry point on Spin; all other code can be tested without it.
 #[cfg(target_arch = "wasm32")]
 mod entry {
     use std::sync::OnceLock;
@@ -16,7 +16,7 @@ mod entry {
     use spin_sdk::http::{FullBody, IntoResponse, Request};
     use web::Site;
 
-    /// The instance's; it is the same for everybody.
+    /// The instance's site; it is the same for everybody.
     static SITE: OnceLock<Site> = OnceLock::new();
 
     #[spin_sdk::http_service]

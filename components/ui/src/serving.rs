@@ -1,4 +1,4 @@
-//! What is answered to a request for the page or one of its files: a function of the request and nothing else.
+//! The response to a request for the page or one of its files: a function of the request and nothing else.
 
 use bytes::Bytes;
 use content_encoding::{Encoding, choose};
@@ -9,43 +9,43 @@ use web::Site;
 
 use crate::assets::{self, Asset, Encoded, PAGE};
 
-/// What was asked.
+/// The parts of a request that matter.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
-    /// Only GET and HEAD are answered.
+    /// Only GET and HEAD are allowed.
     pub method: &'a Method,
-    /// The path of the address, as it came.
+    /// The request's path, unchanged.
     pub path: &'a str,
-    /// Where people reach the installation.
+    /// The installation's public address.
     pub site: &'a Site,
-    /// Of these, `Host`, `Accept-Encoding`, `If-None-Match` and `X-Request-Id` count.
+    /// Only `Host`, `Accept-Encoding`, `If-None-Match` and `X-Request-Id` are read.
     pub headers: &'a HeaderMap,
 }
 
-/// What other components answer. Whatever of it comes here is an address that does not exist, and its caller is a
-/// program that would not know what to do with a page.
+/// The prefixes of other components. A request for one of them that arrives here has an address that does not exist, and comes from a program
+/// that cannot use a page.
 const NOT_OURS: [&str; 4] = ["/api", "/auth", "/mcp", "/.well-known"];
 
-/// The page loads nothing from elsewhere, runs nothing that is not a file of ours, and can make no HTML out of text.
+/// The page loads nothing from other sites, runs only our own files, and cannot turn text into HTML.
 const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; \
      manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; \
      require-trusted-types-for 'script'; trusted-types 'none'",
 );
 
-/// What the page may ask the browser for: to write to the clipboard, when a person presses "Copy". Nothing else.
+/// The page's only browser permission: writing to the clipboard when a person presses "Copy".
 const PERMISSIONS_POLICY: HeaderValue = HeaderValue::from_static(
     "accelerometer=(), autoplay=(), camera=(), clipboard-read=(), display-capture=(), encrypted-media=(), fullscreen=(), \
      geolocation=(), gyroscope=(), hid=(), idle-detection=(), magnetometer=(), microphone=(), midi=(), payment=(), \
      publickey-credentials-get=(), screen-wake-lock=(), serial=(), usb=(), xr-spatial-tracking=()",
 );
 
-/// A year: the longest that caches are known to take seriously.
+/// A year, the longest time that caches are known to respect.
 const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
-/// Kept, but asked for again each time: a 304 is short, and a new version is seen at once.
+/// The browser keeps it but asks again each time: a 304 is short, and a new version is seen at once.
 const ASK_AGAIN: HeaderValue = HeaderValue::from_static("no-cache");
 
-/// Longer request ids than this are not passed on: they end up in logs.
+/// Longer request ids are replaced, because ids are logged.
 const MAX_REQUEST_ID_CHARS: usize = 64;
 
 /// Answers any request. Never fails.
@@ -57,7 +57,7 @@ pub fn answer(asked: &Asked<'_>) -> Response<Bytes> {
         Err(problem) => problem.to_response(&request_id).map(Bytes::from),
     };
     if asked.method == Method::HEAD {
-        // Without the length that GET would tell: hosts compare it with what is sent.
+        // No `Content-Length` of the GET response either: hosts compare it with the body.
         *response.body_mut() = Bytes::new();
     } else if response.status() != StatusCode::NOT_MODIFIED {
         let length = HeaderValue::from(response.body().len());
@@ -76,8 +76,8 @@ pub fn answer(asked: &Asked<'_>) -> Response<Bytes> {
     response
 }
 
-/// The file that is meant. Addresses inside the app (`/c/…`) are the page's business, so they are the page; what looks
-/// like a file and is none does not exist.
+/// The requested file. Addresses inside the app (`/c/…`) are handled by the page, so they get the page. A path that looks like a file and is
+/// none gets 404.
 fn find(asked: &Asked<'_>) -> Result<&'static Asset, Box<Problem>> {
     let is_below =
         |prefix: &str| asked.path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
@@ -125,17 +125,17 @@ fn in_encoding(asset: &'static Asset, encoding: Encoding) -> Option<&'static Enc
     }
 }
 
-/// Whether the client has this version already: `If-None-Match`, which compares weakly (RFC 9110 section 13.1.2).
+/// Whether the client already has this version: `If-None-Match`, which compares weakly (RFC 9110 section 13.1.2).
 fn is_known(if_none_match: &str, etag: &str) -> bool {
     if_none_match.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }
 
-/// The values of a header that may come in several lines, as one list (RFC 9110 section 5.3).
+/// The values of a header that may occur several times, as one list (RFC 9110 section 5.3).
 fn joined(headers: &HeaderMap, name: HeaderName) -> String {
     headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect::<Vec<_>>().join(",")
 }
 
-/// The caller's id for this request, if it is fit for a log, or a new one.
+/// The caller's id for this request if it may be logged, otherwise a new one.
 fn request_id(headers: &HeaderMap) -> String {
     let given = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
     match given {

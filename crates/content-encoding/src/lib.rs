@@ -1,4 +1,4 @@
-//! Which encoding a client gets: `Accept-Encoding`, RFC 9110 section 12.5.3. Encodes nothing itself.
+//! Chooses the encoding for a client: `Accept-Encoding`, RFC 9110 section 12.5.3. Encodes nothing itself.
 
 /// An encoding of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -7,12 +7,12 @@ pub enum Encoding {
     Brotli,
     /// RFC 1952.
     Gzip,
-    /// None.
+    /// Not encoded.
     Identity,
 }
 
 impl Encoding {
-    /// Best first: of equally welcome encodings the first is taken.
+    /// Best first: of equally acceptable encodings the first is chosen.
     pub const ALL: [Self; 3] = [Self::Brotli, Self::Gzip, Self::Identity];
 
     /// Its name in `Content-Encoding`.
@@ -26,14 +26,14 @@ impl Encoding {
     }
 }
 
-/// Longer than any client's list: what comes after is not read.
+/// Longer than any client's list; the rest is not read.
 const MAX_CODINGS: usize = 32;
 
-/// What a weight that is not given means, in thousandths; weights have three decimals.
+/// The weight when none is given, in thousandths; weights have three decimals.
 const FULL_WEIGHT: u16 = 1000;
 
-/// The best of the encodings that are there, as the client weighs them. Identity when nothing else is welcome, even if
-/// it was refused: a page that can be read is better than a 406.
+/// The best of the available encodings by the client's weights. Identity when no other is acceptable, even if the client refused it: a readable
+/// page is better than a 406.
 pub fn choose(accept_encoding: &str, is_there: impl Fn(Encoding) -> bool) -> Encoding {
     let mut best = (Encoding::Identity, 0);
     for encoding in Encoding::ALL {
@@ -45,7 +45,7 @@ pub fn choose(accept_encoding: &str, is_there: impl Fn(Encoding) -> bool) -> Enc
     best.0
 }
 
-/// The weight of an encoding in thousandths; 0 is a refusal.
+/// An encoding's weight in thousandths; 0 means refused.
 fn weight(accept_encoding: &str, encoding: Encoding) -> u16 {
     let mut any = None;
     for coding in accept_encoding.split(',').take(MAX_CODINGS) {
@@ -61,11 +61,11 @@ fn weight(accept_encoding: &str, encoding: Encoding) -> u16 {
             any = Some(weight);
         }
     }
-    // Not mentioned, identity is acceptable, but whoever names another encoding would rather have that one.
+    // Identity is acceptable if not mentioned, but a client that names another encoding prefers that one.
     any.unwrap_or(u16::from(encoding == Encoding::Identity))
 }
 
-/// `q=0.8` in thousandths. A weight that cannot be read is a refusal.
+/// Reads `q=0.8` in thousandths. An invalid weight means refused.
 fn weight_of(parameter: &str) -> Option<u16> {
     let (name, value) = parameter.split_once('=')?;
     if !name.trim().eq_ignore_ascii_case("q") {

@@ -1,7 +1,7 @@
-//! Addresses of people: one spelling for each, and none that looks like another's.
+//! Email addresses: each has one spelling, and none looks like another person's.
 //!
-//! Whether an address works is for a mail to tell; here it is only made sure that two accounts cannot be taken for one another. The part
-//! before the `@` is a user's name of RFC 8265, the host a name of IDNA (UTS 46), and letters that pass for others are those of UTS 39.
+//! Only a mail can tell whether an address works. This module only makes sure that two accounts cannot be confused. The part before the `@` is a
+//! username of RFC 8265, the host an IDNA name (UTS 46), and confusable letters are those of UTS 39.
 
 use idna::{
     AsciiDenyList,
@@ -12,10 +12,10 @@ use unicode_security::{RestrictionLevel, RestrictionLevelDetection as _, confusa
 
 use crate::signup::InvalidField;
 
-/// The longest address there is, RFC 5321 section 4.5.3.1.3 less the brackets.
+/// The longest possible address, RFC 5321 section 4.5.3.1.3 without the brackets.
 pub const MAX_EMAIL_BYTES: usize = 254;
 
-/// An address that an account may be made with, in its one spelling.
+/// Checks an address for a new account and returns its one spelling.
 ///
 /// # Errors
 /// [`InvalidField`].
@@ -30,8 +30,8 @@ pub fn email(text: &str) -> Result<String, InvalidField> {
     Ok(format!("{local}@{host}"))
 }
 
-/// How an account with the address that was entered may be kept: in its one spelling, and as releases kept it that knew no such thing.
-/// `None`: it is nobody's.
+/// The two spellings under which an account with this address may be stored: the current one, and that of earlier releases, which did not
+/// normalize. `None`: no account can have this address.
 #[must_use]
 pub fn spellings(text: &str) -> Option<(String, String)> {
     let older =
@@ -40,7 +40,7 @@ pub fn spellings(text: &str) -> Option<(String, String)> {
     Some((today, older))
 }
 
-/// The user's name and the host, each in its one spelling.
+/// The username and the host, each in its one spelling.
 fn parts(text: &str) -> Option<(String, String)> {
     let text = text.trim();
     if text.len() > MAX_EMAIL_BYTES {
@@ -48,12 +48,12 @@ fn parts(text: &str) -> Option<(String, String)> {
     }
     let (local, host) = text.split_once('@')?;
     let local = UsernameCaseMapped::enforce(local).ok()?.into_owned();
-    // The profile turns wide characters into usual ones.
+    // The profile turns wide characters into ordinary ones, so check again.
     let plausible = !local.contains('@') && local.len() + host.len() < MAX_EMAIL_BYTES;
     Some((local, domain(host)?)).filter(|_| plausible)
 }
 
-/// A host in Unicode, without the dot of the root.
+/// A host in Unicode, without the root's dot.
 fn domain(text: &str) -> Option<String> {
     let uts46 = Uts46::new();
     let ascii =
@@ -64,7 +64,7 @@ fn domain(text: &str) -> Option<String> {
     Some(unicode.into_owned())
 }
 
-/// Whether it has letters of several alphabets (UTS 39, section 5.2), or none outside ASCII but such that look like a letter in it.
+/// Whether a label mixes alphabets (UTS 39, section 5.2), or has no letters outside ASCII except ones that look like ASCII letters.
 fn looks_like_another(label: &str) -> bool {
     if label.is_ascii() {
         return false;
@@ -128,7 +128,7 @@ mod tests {
             "ada\u{3164}@example.org",
             "\u{feff}ada@example.org",
             "ada\u{202e}@example.org",
-            // Cyrillic a alone, and with a whole word of letters that all look Latin; dotless i; Greek.
+            // Cyrillic a alone, and a whole word of Cyrillic letters that look Latin; dotless i; Greek.
             "\u{430}da@example.org",
             "\u{430}\u{441}\u{430}@example.org",
             "p\u{131}ng@example.org",

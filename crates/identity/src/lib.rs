@@ -1,7 +1,6 @@
-//! Who somebody is: passwords, access tokens, refresh tokens, and the rules for addresses and names.
+//! Identity of people: passwords, access tokens, refresh tokens, and the rules for addresses and names.
 //!
-//! Pure: it stores nothing and reads no clock but the one that tokens are checked against. Nobody is who a header says they are;
-//! only a token that verifies here says so.
+//! Pure: it stores nothing, and reads no clock except to check tokens. A header proves no identity; only a token that verifies here does.
 
 pub mod address;
 pub mod password;
@@ -11,10 +10,10 @@ pub mod signup;
 
 pub use session_token::{Caller, Issuer, Purpose, Verifier};
 
-/// What can go wrong in here.
+/// Errors of this crate.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
-    /// The key is no Ed25519 private key as PKCS#8 PEM, or a stored one is damaged.
+    /// The key is not an Ed25519 private key as PKCS#8 PEM, or a stored one is damaged.
     #[error("the signing key cannot be used: {0}")]
     Key(String),
     /// Signing failed.
@@ -23,7 +22,7 @@ pub enum IdentityError {
     /// The password could not be hashed.
     #[error("a password cannot be hashed: {0}")]
     Hash(String),
-    /// No randomness.
+    /// No random numbers.
     #[error("the host gives no random numbers: {0}")]
     Random(#[from] getrandom::Error),
 }

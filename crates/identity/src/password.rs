@@ -1,6 +1,6 @@
-//! Passwords: which may be chosen, and how they are kept: Argon2id (RFC 9106), as PHC strings.
+//! Passwords: which ones may be chosen, and how they are stored: Argon2id (RFC 9106), as PHC strings.
 //!
-//! A hash takes tens of milliseconds of an instance that others share. That is the point of it, and why it happens only at sign-up and log-in.
+//! A hash takes tens of milliseconds of a shared instance. This cost is intended, and arises only at sign-up and log-in.
 
 use std::borrow::Cow;
 
@@ -16,10 +16,10 @@ use crate::{IdentityError, signup::InvalidField};
 pub const MIN_CHARS: usize = 8;
 /// Long enough for any passphrase, short enough to hash.
 pub const MAX_BYTES: usize = 512;
-/// `aaaaaaaa` and `abababab` are guessed first.
+/// `aaaaaaaa` and `abababab` are among the first guesses.
 const MIN_DIFFERENT_CHARS: usize = 3;
 
-/// The commonest passwords, one a line, in lower case; where they are from is said beside them.
+/// The most common passwords, one a line, in lower case; their source is in the README beside them.
 const COMMON: &str = include_str!("../data/common-passwords.txt");
 
 /// 19 MiB, twice, one lane: OWASP's recommendation for Argon2id, and small beside the 128 MiB of a hosted instance.
@@ -27,10 +27,10 @@ const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
 
-/// Random bytes in front of a password, as RFC 9106 section 3.1 recommends.
+/// Random bytes for the salt, as RFC 9106 section 3.1 recommends.
 const SALT_BYTES: usize = 16;
 
-/// Hashed when there is no account, so that the answer takes as long as with one.
+/// Hashed when there is no such account, so that the response takes the same time.
 const NOBODY: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
@@ -40,14 +40,14 @@ fn argon2() -> Result<Argon2<'static>, IdentityError> {
     Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
 }
 
-/// The text that is hashed, whichever way a keyboard composes it: spaces and letters in one form (RFC 8265, section 4.2.2).
+/// The text that is hashed. Spaces and composed letters have one form, whatever the keyboard sends (RFC 8265, section 4.2.2).
 fn prepared(text: &str) -> Cow<'_, str> {
     let profile = OpaqueString::new();
     let spaces = profile.additional_mapping_rule(text);
     spaces.and_then(|text| profile.normalization_rule(text)).unwrap_or(Cow::Borrowed(text))
 }
 
-/// Whether a password may be chosen. NIST SP 800-63B, section 3.1.1.2: no rules about kinds of characters, and none that are guessed first.
+/// Checks whether a password may be chosen. NIST SP 800-63B, section 3.1.1.2: no rules about kinds of characters, and no easily guessed ones.
 ///
 /// # Errors
 /// [`InvalidField`].
@@ -57,7 +57,7 @@ pub fn check(text: &str, email: &str) -> Result<(), InvalidField> {
         return refused("Use at most 512 bytes.");
     }
     let password = prepared(text);
-    // What was not assigned yet when the profile's tables were made, an emoji of this year, will do.
+    // Characters that are newer than the profile's tables, such as this year's emoji, are accepted.
     let class = FreeformClass::default();
     if password.chars().any(|letter| class.get_value_from_char(letter) == DerivedPropertyValue::Disallowed) {
         return refused("Leave out characters that cannot be seen: another keyboard may not send them.");
@@ -80,7 +80,7 @@ pub fn check(text: &str, email: &str) -> Result<(), InvalidField> {
     Ok(())
 }
 
-/// `abcdefgh`, `98765432`.
+/// Whether a text is a sequence such as `abcdefgh` or `98765432`.
 fn is_row(text: &str) -> bool {
     let row = |step: i64| {
         text.chars().zip(text.chars().skip(1)).all(|(a, b)| i64::from(u32::from(b)) - i64::from(u32::from(a)) == step)
@@ -88,7 +88,7 @@ fn is_row(text: &str) -> bool {
     row(1) || row(-1)
 }
 
-/// The PHC string to keep.
+/// Hashes a password to the PHC string that is stored.
 ///
 /// # Errors
 /// [`IdentityError::Hash`] or [`IdentityError::Random`]; neither is the person's fault.
@@ -101,7 +101,7 @@ pub fn hash(password: &str) -> Result<String, IdentityError> {
     Ok(hash.to_string())
 }
 
-/// Whether it is the password. Without a hash (no such account) it takes as long, and is not.
+/// Whether this is the account's password. Without a hash (no such account) it takes the same time and returns `false`.
 #[must_use]
 pub fn verify(password: &str, hash: Option<&str>) -> bool {
     if password.len() > MAX_BYTES {
@@ -109,7 +109,7 @@ pub fn verify(password: &str, hash: Option<&str>) -> bool {
     }
     let is = |text: &str| Argon2::default().verify_password(text.as_bytes(), hash.unwrap_or(NOBODY)).is_ok();
     let prepared = prepared(password);
-    // Releases before this one hashed what was sent, letter by letter.
+    // Earlier releases hashed the password exactly as it was sent.
     let verified = is(&prepared) || (prepared != password && is(password));
     verified && hash.is_some()
 }

@@ -1,8 +1,8 @@
-//! Refresh tokens: the id of a session and a secret. Only hashes of the secret are kept.
+//! Refresh tokens: a session's id and a secret. Only hashes of the secret are stored.
 //!
-//! The first half of the secret is the same in all tokens of a session, so that an old one still proves which session it belongs to; the
-//! second half is new in each. A token's successor follows from it and a key of the server's: whoever asks twice, at whichever host,
-//! gets the same, and nobody else can tell it.
+//! The first half of the secret is the same in all tokens of a session, so an old token still proves its session. The second half is new in
+//! each. A token's successor is derived from it with a key of the server. So every host gives the same successor, however often it is requested,
+//! and nobody else can compute it.
 
 use std::fmt;
 
@@ -12,21 +12,21 @@ use sha2::{Digest, Sha256};
 
 use crate::IdentityError;
 
-/// 128 bits for the session and as many for the token: nobody guesses either, so one fast hash is enough to keep them.
+/// 128 bits for the session and 128 for the token: neither can be guessed, so one fast hash is enough to store them.
 const HALF_BYTES: usize = 16;
 const HALF_CHARS: usize = 2 * HALF_BYTES;
 
-/// Thirty days without a visit end a session.
+/// A session ends after thirty days without use.
 pub const LIFETIME_MS: i64 = 30 * 24 * 60 * 60 * 1000;
 
-/// How long after it was used a token still gives its successor: an answer may be lost on its way, and several tabs or tries may come at
-/// once. After that, whoever brings it may have stolen it.
+/// How long a used token still gives its successor. A response may be lost, and several tabs or retries may come at once. Later use may mean
+/// that the token was stolen.
 pub const GRACE_MS: i64 = 30 * 1000;
 
-/// Keeps what is computed here apart from whatever else the same key is used for.
+/// Separates these values from other uses of the same key.
 const PURPOSE: &[u8] = b"successor of a refresh token\0";
 
-/// A refresh token. `Display` writes what goes into the cookie; `Debug` does not.
+/// A refresh token. `Display` writes the cookie's value; `Debug` does not.
 #[derive(Clone)]
 pub struct RefreshToken {
     /// The session it belongs to.
@@ -35,7 +35,7 @@ pub struct RefreshToken {
 }
 
 impl RefreshToken {
-    /// The first one of a session.
+    /// The first token of a session.
     ///
     /// # Errors
     /// [`IdentityError::Random`].
@@ -45,7 +45,7 @@ impl RefreshToken {
         Ok(Self { session_id, secret: hex(&secret) })
     }
 
-    /// From a cookie; `None` when it is nothing of ours.
+    /// Parses a cookie's value; `None` when it is not one of our tokens.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (session_id, secret) = text.split_once('.')?;
@@ -53,13 +53,13 @@ impl RefreshToken {
         Some(Self { session_id: session_id.parse().ok()?, secret: well_formed.then(|| secret.to_owned())? })
     }
 
-    /// What is kept of it.
+    /// The hash that is stored.
     #[must_use]
     pub fn hash(&self) -> String {
         hex(&Sha256::digest(self.secret.as_bytes()))
     }
 
-    /// What is kept of the half that all tokens of the session share.
+    /// The stored hash of the half that all tokens of the session share.
     #[must_use]
     pub fn family_hash(&self) -> String {
         hex(&Sha256::digest(self.family().as_bytes()))
@@ -69,7 +69,7 @@ impl RefreshToken {
         self.secret.get(..HALF_CHARS).unwrap_or_default()
     }
 
-    /// The token that takes this one's place.
+    /// The token that replaces this one.
     pub(crate) fn successor(&self, key: &[u8]) -> Result<Self, IdentityError> {
         let mut code = Hmac::<Sha256>::new_from_slice(key).map_err(|error| IdentityError::Key(error.to_string()))?;
         code.update(PURPOSE);

@@ -1,5 +1,5 @@
-//! Access tokens: JWTs (RFC 7519) signed with Ed25519 (RFC 8037), which every component verifies for itself. There are two kinds, and neither
-//! opens what the other does.
+//! Access tokens: JWTs (RFC 7519) signed with Ed25519 (RFC 8037), which every component verifies for itself. There are two kinds, each valid
+//! only for its own purpose.
 
 use domain::{Id, Timestamp, User, UserRole};
 use jwt_simple::prelude::{
@@ -10,36 +10,36 @@ use serde::{Deserialize, Serialize};
 
 use crate::{IdentityError, refresh_token::RefreshToken};
 
-/// Fifteen minutes: how long somebody whose session was ended can still act.
+/// Fifteen minutes. After a session was ended, its token still works for at most this long.
 pub const LIFETIME_S: u64 = 15 * 60;
 
-/// `iss` of our own tokens. A token from an identity provider has another.
+/// The `iss` of our own tokens. Tokens of an identity provider have another.
 const ISSUER: &str = "edge-assistant";
 
-/// Ours are below 600 bytes; whatever is much longer is not worth decoding.
+/// Our tokens are below 600 bytes; a much longer one is not decoded.
 const MAX_TOKEN_BYTES: usize = 4096;
 
-/// How much longer than it says a token holds. It is made and checked by the database's clock, so little can go wrong.
+/// How long a token is valid after its expiry. The database's clock issues and checks tokens, so this can be short.
 const TOLERANCE_S: u64 = 10;
 
-/// How far in the future a token may have been made. An earlier release makes them by its host's clock, which may be minutes ahead; that a
-/// token of ours holds from the beginning on harms nobody.
+/// How far in the future a token's time of issue may be. An earlier release issues tokens by its host's clock, which may be minutes ahead.
+/// Accepting a token early does no harm.
 const EARLY_S: u64 = 15 * 60;
 
-/// No token of ours says that it holds for longer than [`LIFETIME_S`]; this leaves room for a release that makes longer ones.
+/// Our tokens are valid for at most [`LIFETIME_S`]. This leaves room for a release that issues longer ones.
 const MAX_LIFETIME_S: u64 = 24 * 60 * 60;
 
-/// What a token opens.
+/// What a token is valid for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Purpose {
-    /// What a person may do: everything but the gateway.
+    /// Everything a person may do, except the gateway.
     Session,
-    /// The gateway for programs, and nothing else: a program that holds it cannot change the rules that it is held by.
+    /// Only the gateway for programs: a program with this token cannot change its own policies.
     Gateway,
 }
 
 impl Purpose {
-    /// `aud`. Releases before there were two kinds made tokens of the first.
+    /// The `aud`. Before there were two kinds, all tokens had that of the first.
     const fn audience(self) -> &'static str {
         match self {
             Self::Session => "edge-assistant",
@@ -48,12 +48,12 @@ impl Purpose {
     }
 }
 
-/// Who is asking, as a verified token says.
+/// The caller, from a verified token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Caller {
     /// The account.
     pub user_id: Id,
-    /// What it may do.
+    /// Its role.
     pub role: UserRole,
 }
 
@@ -62,7 +62,7 @@ struct SessionClaims {
     role: UserRole,
 }
 
-/// Signs tokens. Lives in `auth` alone.
+/// Signs tokens. Only `auth` has one.
 pub struct Issuer {
     key: Ed25519KeyPair,
     id: String,
@@ -81,8 +81,8 @@ impl Issuer {
         Self::with(Ed25519KeyPair::generate())
     }
 
-    /// With a key from configuration (PKCS#8 PEM) or from [`Self::private_key`]. Files of environment variables hold no line breaks: a PEM
-    /// whose lines are joined by spaces or by `\n` is read too.
+    /// With a key from configuration (PKCS#8 PEM) or from [`Self::private_key`]. Environment files cannot hold line breaks, so a PEM whose lines
+    /// are joined by spaces or by `\n` is accepted too.
     ///
     /// # Errors
     /// [`IdentityError::Key`].
@@ -91,7 +91,7 @@ impl Issuer {
         Ok(Self::with(Ed25519KeyPair::from_pem(&pem).map_err(|error| IdentityError::Key(error.to_string()))?))
     }
 
-    /// The id of a key is its thumbprint (RFC 7638), so the same key has the same id everywhere.
+    /// A key's id is its thumbprint (RFC 7638), so the same key has the same id everywhere.
     fn with(key: Ed25519KeyPair) -> Self {
         let id = key.jwk_thumbprint();
         Self { key: key.with_key_id(&id), id }
@@ -103,19 +103,19 @@ impl Issuer {
         &self.id
     }
 
-    /// The public half as a JWK (RFC 7517), to be kept and published.
+    /// The public key as a JWK (RFC 7517), to store and publish.
     #[must_use]
     pub fn public_key(&self) -> String {
         self.key.public_key().to_jwk()
     }
 
-    /// The private half as PEM, to be kept where no configuration gives one.
+    /// The private key as PEM, to store when none is configured.
     #[must_use]
     pub fn private_key(&self) -> String {
         self.key.to_pem()
     }
 
-    /// A token for an account, good for [`LIFETIME_S`] from `now`, which is the database's clock.
+    /// Issues a token for an account, valid for [`LIFETIME_S`] from `now`, the database's time.
     ///
     /// # Errors
     /// [`IdentityError::Sign`].
@@ -131,7 +131,7 @@ impl Issuer {
         self.key.sign(claims).map_err(|error| IdentityError::Sign(error.to_string()))
     }
 
-    /// The token that takes the place of a refresh token: the same for the same one, at every host that signs with this key.
+    /// The successor of a refresh token: always the same, on every host with this key.
     ///
     /// # Errors
     /// [`IdentityError::Key`].
@@ -144,29 +144,29 @@ fn seconds(millis: i64) -> UnixTimeStamp {
     UnixTimeStamp::from_secs(u64::try_from(millis / 1000).unwrap_or(0))
 }
 
-/// Verifies tokens against the public keys that are known.
+/// Verifies tokens with the known public keys.
 #[derive(Debug)]
 pub struct Verifier {
     keys: Vec<(String, Ed25519PublicKey)>,
     ahead_ms: i64,
 }
 
-/// Why a token does not hold.
+/// Why a token is not valid.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidToken {
-    /// Signed with a key that is not known (yet).
+    /// It is signed with a key that is not known (yet).
     #[error("the token is signed with an unknown key")]
     UnknownKey,
-    /// One of ours that opens something else.
+    /// It is one of our tokens, but for another purpose.
     #[error("the token is for another purpose")]
     OtherPurpose,
-    /// Forged, expired, meant for somebody else, or no token at all.
+    /// It is forged, expired, meant for another audience, or not a token.
     #[error("the token does not verify")]
     Refused,
 }
 
 impl Verifier {
-    /// From `(kid, JWK)` pairs; a damaged key is left out and its tokens do not verify. Times are checked by this host's clock.
+    /// From `(kid, JWK)` pairs. A damaged key is left out, so its tokens do not verify. Times are checked by this host's clock.
     pub fn new<'a>(keys: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let keys = keys
             .into_iter()
@@ -175,13 +175,13 @@ impl Verifier {
         Self { keys, ahead_ms: 0 }
     }
 
-    /// The same by a clock that showed `now` just now: hosts need not agree about the time.
+    /// The same, with a clock that just showed `now`, so hosts' clocks need not agree.
     #[must_use]
     pub fn by_clock(self, now: Timestamp) -> Self {
         Self { ahead_ms: now.as_millis().saturating_sub(Timestamp::now().as_millis()), ..self }
     }
 
-    /// Whose token it is.
+    /// Verifies a token and returns its caller.
     ///
     /// # Errors
     /// [`InvalidToken`].
@@ -197,7 +197,7 @@ impl Verifier {
             allowed_issuers: Some([ISSUER.to_owned()].into()),
             time_tolerance: Some(Duration::from_secs(TOLERANCE_S)),
             max_token_length: Some(MAX_TOKEN_BYTES),
-            // Checked below, with more tolerance than an expiry has.
+            // Checked below, with a larger tolerance than for the expiry.
             accept_future: true,
             artificial_time: Some(now),
             ..VerificationOptions::default()
@@ -224,7 +224,7 @@ impl Verifier {
     }
 }
 
-/// A PEM (RFC 7468, section 2) with its boundaries on lines of their own.
+/// A PEM (RFC 7468, section 2) with its boundaries on separate lines.
 fn with_lines(pem: &str) -> String {
     let pem = pem.replace("\\n", "\n");
     let parts: Vec<&str> = pem.split("-----").map(str::trim).filter(|part| !part.is_empty()).collect();
@@ -261,7 +261,7 @@ mod tests {
         Timestamp::from_millis(Timestamp::now().as_millis() + minutes * 60_000)
     }
 
-    /// What is made of claims like ours that were changed.
+    /// Verifies a token with changed claims.
     fn verified(change: impl FnOnce(&mut JWTClaims<SessionClaims>)) -> Result<Caller, InvalidToken> {
         let issuer = Issuer::generate();
         let claims = SessionClaims { role: UserRole::Admin };

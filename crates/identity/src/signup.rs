@@ -1,19 +1,19 @@
-//! What an account may look like, besides its [address](crate::address) and its [password](crate::password).
+//! Rules for a new account, besides its [address](crate::address) and its [password](crate::password).
 
 /// A name fits on a line.
 pub const MAX_NAME_CHARS: usize = 100;
 
-/// A field that cannot be taken.
+/// A field that is not accepted.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{field}: {message}")]
 pub struct InvalidField {
-    /// Which one.
+    /// The field's name.
     pub field: &'static str,
-    /// For the person.
+    /// The message for the person.
     pub message: &'static str,
 }
 
-/// A name to be called by; may be empty.
+/// The person's display name; may be empty.
 ///
 /// # Errors
 /// [`InvalidField`].

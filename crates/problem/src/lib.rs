@@ -1,19 +1,19 @@
 //! The one HTTP error: a problem of RFC 9457, with a message for the person and a cause for the log.
 //!
-//! It knows its status, a stable code for programs, and what to tell; [`Problem::to_response`] writes it. Nothing here logs.
+//! It has a status, a stable code for programs, and a message; [`Problem::to_response`] writes it. Nothing here logs.
 
 use std::{borrow::Cow, error::Error, fmt, sync::Arc};
 
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 
-/// Carries the id of a request in the answer and, between components, in the question.
+/// Carries the id of a request in the response and, between components, in the request.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The media type of a problem.
 pub const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
 
-/// What is answered instead of what was asked for.
+/// An error response.
 #[derive(Clone, Debug)]
 pub struct Problem {
     status: StatusCode,
@@ -43,19 +43,19 @@ impl Problem {
         Self { status, code, detail: detail.into(), field: None, header: None, cause: None }
     }
 
-    /// 400: the body is no JSON, or not what the route takes.
+    /// 400: the body is not JSON, or does not fit the route.
     pub fn invalid_json(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_json", detail)
     }
 
-    /// 401: no token, or one that does not hold.
+    /// 401: no token, or an invalid one.
     #[must_use]
     pub fn unauthenticated() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "Sign in first: this needs a valid session.")
             .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
     }
 
-    /// 404: no such thing, or none of yours.
+    /// 404: it does not exist, or belongs to another person.
     #[must_use]
     pub fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", "There is nothing here, or nothing of yours.")
@@ -68,12 +68,12 @@ impl Problem {
             .with_header(header::ALLOW, HeaderValue::from_static(allow))
     }
 
-    /// 409: it does not fit the state of things.
+    /// 409: the current state does not allow it.
     pub fn conflict(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::CONFLICT, code, detail)
     }
 
-    /// 413: the body is longer than the route takes.
+    /// 413: the body is longer than the route accepts.
     #[must_use]
     pub fn too_large(max_bytes: usize) -> Self {
         let detail = format!("The request is too long: at most {max_bytes} bytes are taken here.");
@@ -87,18 +87,18 @@ impl Problem {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
     }
 
-    /// 422: a field holds something that cannot be taken.
+    /// 422: a field has an invalid value.
     pub fn invalid_field(field: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { field: Some(field), ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_field", detail) }
     }
 
-    /// 500: our fault.
+    /// 500: an error of ours.
     pub fn internal(cause: impl Error + Send + Sync + 'static) -> Self {
         let detail = "Something went wrong on our side. Nothing you sent before is lost; try again.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail).with_cause(cause)
     }
 
-    /// 503: something we need does not answer.
+    /// 503: a service that we need does not respond.
     pub fn unavailable(cause: impl Error + Send + Sync + 'static) -> Self {
         let detail = "The service is too busy or starting. Try again in a moment.";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
@@ -113,33 +113,33 @@ impl Problem {
         Self::new(StatusCode::INSUFFICIENT_STORAGE, "unwritable", detail).with_cause(cause)
     }
 
-    /// Adds what the log should know and the person need not.
+    /// Adds the cause, which is logged and not shown to the person.
     #[must_use]
     pub fn with_cause(mut self, cause: impl Error + Send + Sync + 'static) -> Self {
         self.cause = Some(Arc::new(cause));
         self
     }
 
-    /// Adds a header to the answer.
+    /// Adds a header to the response.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.header = Some((name, value));
         self
     }
 
-    /// The status it is answered with.
+    /// The response's status.
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// For programs; never changes its meaning.
+    /// The code for programs; it never changes its meaning.
     #[must_use]
     pub const fn code(&self) -> &'static str {
         self.code
     }
 
-    /// For the log: the cause and its causes, in one line.
+    /// The cause and its causes in one line, for the log.
     #[must_use]
     pub fn causes(&self) -> Option<String> {
         let mut next: Option<&dyn Error> = Some(self.cause.as_deref()?);
@@ -151,7 +151,7 @@ impl Problem {
         Some(causes.join(": "))
     }
 
-    /// The answer, for a request with this id.
+    /// The response to the request with this id.
     #[must_use]
     pub fn to_response(&self, request_id: &str) -> Response<Vec<u8>> {
         let body = Body {
@@ -163,7 +163,7 @@ impl Problem {
             request_id,
             field: self.field,
         };
-        // Strings and numbers always serialize; an empty body would still carry the status.
+        // Serializing strings and numbers always succeeds; an empty body would still carry the status.
         let mut response = Response::new(serde_json::to_vec(&body).unwrap_or_default());
         *response.status_mut() = self.status;
         let headers = response.headers_mut();

@@ -1,4 +1,4 @@
-//! What every component that keeps or reads something needs: the store, and the keys that tokens are verified with.
+//! State that every component with a database needs: the store, and the keys that verify tokens.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -13,12 +13,12 @@ use storage::{Database, Store};
 
 use crate::{Authenticator, Result, site::Site};
 
-/// An unknown key makes us look for new ones, but not more often than this: tokens with invented keys cost nothing else.
+/// A token with an unknown key makes us read the keys again, but not more often than this. So tokens with invented keys cost nothing more.
 const KEYS_LOOKUP_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long a verified token is believed: well within the tolerance that its expiry has anyway.
+/// How long a verified token counts without a new check: well within the tolerance of its expiry.
 const TRUST: Duration = Duration::from_secs(5);
-/// Tokens remembered: an instance answers 128 requests in its life.
+/// The most tokens in the cache: an instance answers 128 requests in its life.
 const MAX_VERIFIED: usize = 32;
 
 /// The store and the verifier. Cheap to clone; one for each instance.
@@ -34,7 +34,7 @@ struct Inner<D> {
     started: Instant,
 }
 
-/// Tokens that verified, with what they open and whose they are. A signature costs a guest more than the rest of a small request.
+/// Verified tokens with their purpose and their caller. Verifying a signature costs a guest more than the rest of a small request.
 type Verified = Cache<String, (Purpose, Caller)>;
 
 impl<D> Clone for App<D> {
@@ -50,14 +50,14 @@ impl<D> std::fmt::Debug for App<D> {
 }
 
 impl<D: Database> App<D> {
-    /// Over a database that is up to date, for an installation that people reach at a site.
+    /// Over a migrated database, for an installation at this site.
     pub fn new(database: D, site: Site) -> Self {
         let (keys, verified) = (Mutex::new(None), Mutex::new(Cache::new(MAX_VERIFIED)));
         let (store, started) = (Arc::new(Store::new(database)), Instant::now());
         Self { inner: Arc::new(Inner { store, site, keys, verified, started }) }
     }
 
-    /// Where people reach us.
+    /// The address at which people reach the installation.
     #[must_use]
     pub fn site(&self) -> &Site {
         &self.inner.site
@@ -89,13 +89,13 @@ impl<D: Database> App<D> {
         Ok(verifier)
     }
 
-    /// Whose token it is.
+    /// Verifies a token and returns its caller.
     ///
     /// # Errors
-    /// 401 when it does not hold, or opens something else.
+    /// 401 when the token is invalid or has another purpose.
     pub async fn authenticate(&self, token: &str, purpose: Purpose) -> Result<Caller> {
         let now = self.inner.started.elapsed();
-        // Only the very same token finds its entry.
+        // Only the identical token finds this cache entry.
         let known = self.verified().get(token, now).copied();
         if let Some((_, caller)) = known.filter(|(opens, _)| *opens == purpose) {
             return Ok(caller);

@@ -1,7 +1,7 @@
-//! How long the body of a request may take. Without a limit, clients that send a byte now and then would keep an instance's places and what is
-//! set aside for their bodies.
+//! Limits how long a request's body may take. Otherwise clients that send a byte now and then would occupy an instance's request slots and body
+//! memory.
 //!
-//! It knows no clock: who calls says how to wait.
+//! It has no clock: the caller says how to wait.
 
 use std::{
     future::Future,
@@ -16,10 +16,10 @@ use axum::{
 };
 use http_body::{Frame, SizeHint};
 
-/// The time that any body has.
+/// The time for any body.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// It has a second more for each of these bytes: slower than a telephone at the edge of its network.
+/// A body gets one more second for each of these bytes. That is slower than a phone at the edge of its network.
 const BYTES_PER_SECOND: u64 = 1_024;
 
 /// The body came too slowly.
@@ -27,20 +27,20 @@ const BYTES_PER_SECOND: u64 = 1_024;
 #[error("the body came too slowly")]
 pub struct TooSlow;
 
-/// What is waited with.
+/// The future that waits.
 pub type Wait = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// A body that fails with [`TooSlow`] when its sender keeps us waiting. Nothing is waited with while it comes at once.
+/// A body that fails with [`TooSlow`] when its sender is too slow. No timer starts while the body arrives without a pause.
 pub struct Arriving<W> {
     body: Body,
     wait: W,
     waiting: Option<Wait>,
-    /// What came since the wait began.
+    /// Bytes that arrived since the wait began.
     came_bytes: u64,
 }
 
 impl<W: Fn(Duration) -> Wait> Arriving<W> {
-    /// Limits the time of `body`; `wait` waits.
+    /// Limits the time of `body`; `wait` makes the timers.
     pub fn new(body: Body, wait: W) -> Self {
         Self { body, wait, waiting: None, came_bytes: 0 }
     }
@@ -62,7 +62,7 @@ impl<W: Fn(Duration) -> Wait + Unpin> HttpBody for Arriving<W> {
         loop {
             let waiting = this.waiting.get_or_insert_with(|| (this.wait)(PATIENCE));
             ready!(waiting.as_mut().poll(context));
-            // What came meanwhile has brought time of its own.
+            // The bytes that arrived meanwhile give more time.
             let seconds = std::mem::take(&mut this.came_bytes) / BYTES_PER_SECOND;
             if seconds == 0 {
                 return Poll::Ready(Some(Err(TooSlow.into())));
@@ -89,7 +89,7 @@ mod tests {
 
     use super::*;
 
-    /// What becomes of a body that comes to a halt after so many bytes until the first wait is over, and then ends; and the waits.
+    /// Reads a body that pauses after so many bytes until the first wait is over, and then ends. Returns the result and the waits.
     fn read(bytes: usize) -> (Result<usize, BoxError>, Vec<u64>) {
         let mut halted = false;
         let halt = stream::poll_fn(move |context| {

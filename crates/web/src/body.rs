@@ -1,5 +1,4 @@
-//! Bodies of requests, read within limits: those of one body, and those of all that an instance holds at once. How long one may take:
-//! `arriving.rs`.
+//! Reads request bodies within limits: one for each body, and one for all bodies that an instance holds at once. `arriving.rs` limits the time.
 
 use std::{
     error::Error,
@@ -14,14 +13,14 @@ use problem::Problem;
 
 use crate::{Result, arriving::TooSlow};
 
-/// Long bodies that an instance holds at once: four of the longest. With what is made of them that is half of the 128 MiB that hosted edges
-/// give an instance; sixteen of the longest would not fit.
+/// The most bytes of long bodies that an instance holds at once: four bodies of the maximum length. With the values parsed from them, that is
+/// half of the 128 MiB that hosted edges give an instance. Sixteen such bodies would not fit.
 const MAX_HELD_BYTES: usize = 24 * 1024 * 1024;
 
-/// A body up to this length is taken without counting: sixteen of them are a megabyte.
+/// A body up to this length is not counted: sixteen of them are a megabyte.
 const SMALL_BYTES: usize = 64 * 1024;
 
-/// Room for so much is made at first, and then for twice as much as came: what a request only announces costs nothing.
+/// The first buffer. It then doubles as bytes arrive, so a `Content-Length` that is only announced costs no memory.
 const FIRST_BYTES: usize = SMALL_BYTES;
 
 static HELD: Held = Held(AtomicUsize::new(0));
@@ -29,7 +28,7 @@ static HELD: Held = Held(AtomicUsize::new(0));
 /// How many bytes of long bodies are held.
 struct Held(AtomicUsize);
 
-/// What one body takes up; it is given back when this is dropped.
+/// The share of one body; dropping this releases it.
 struct Room<'a> {
     held: &'a Held,
     bytes: usize,
@@ -40,7 +39,7 @@ impl<'a> Room<'a> {
         Self { held, bytes: 0 }
     }
 
-    /// Makes room for so many bytes altogether. `false`: there is none.
+    /// Reserves room for this many bytes in total. `false`: there is no room.
     fn fits(&mut self, bytes: usize) -> bool {
         let more = if bytes > SMALL_BYTES { bytes.saturating_sub(self.bytes) } else { 0 };
         let take = |held: usize| held.checked_add(more).filter(|held| *held <= MAX_HELD_BYTES);
@@ -56,14 +55,14 @@ impl Drop for Room<'_> {
     }
 }
 
-/// A body that was read. It counts as held until it is dropped.
+/// A body that was read. It counts against the limit until it is dropped.
 pub struct Body<'a> {
     bytes: Vec<u8>,
     _room: Room<'a>,
 }
 
 impl Body<'_> {
-    /// Its bytes, for what wants them for itself.
+    /// Its bytes, for a caller that wants to own them.
     #[must_use]
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
@@ -80,15 +79,16 @@ impl Deref for Body<'_> {
 
 impl std::fmt::Debug for Body<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // People's words are nobody else's business.
+        // Never print what people wrote.
         f.debug_struct("Body").field("bytes", &self.bytes.len()).finish_non_exhaustive()
     }
 }
 
-/// The body of a request, at most `max` bytes long.
+/// Reads the body of a request, at most `max` bytes long.
 ///
 /// # Errors
-/// 413 when it is longer, at once if it says so; 503 when too many others are held; 408 when it comes too slowly; 400 when it breaks off.
+/// 413 when it is longer, at once if its header says so; 503 when other bodies take all the room; 408 when it comes too slowly; 400 when it
+/// breaks off.
 pub async fn read(headers: &HeaderMap, body: axum::body::Body, max: usize) -> Result<Body<'static>> {
     read_into(&HELD, headers, body, max).await
 }

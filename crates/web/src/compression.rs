@@ -1,4 +1,4 @@
-//! Answers in JSON, compressed for whoever asks for it: a page of messages is a fifth as long. What streams is never touched.
+//! Compresses JSON responses for clients that accept it: a page of messages shrinks to a fifth. Streams are never compressed.
 
 use std::{future::poll_fn, io::Write as _, mem, task::Poll};
 
@@ -7,25 +7,25 @@ use content_encoding::{Encoding, choose};
 use flate2::{Compression, write::GzEncoder};
 use http::{HeaderMap, HeaderValue, Response, header};
 
-/// Below this it fits into a packet or two as it is. It also leaves out answers with a token in them.
+/// A shorter response fits into a packet or two uncompressed. The limit also keeps responses with a token uncompressed.
 const MIN_BYTES: u64 = 2 * 1024;
 
-/// Longer than any of our answers.
+/// Longer than any of our responses.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 
-/// Compressed without a pause: some ten milliseconds of a guest, for which others at the same instance wait.
+/// Compressed without a pause. It takes a guest about ten milliseconds, while the instance's other requests wait.
 const PIECE_BYTES: usize = 256 * 1024;
 
-/// What the client would rather have, of what is made here: gzip, which everybody reads. Brotli's encoder is a megabyte of code.
+/// The best encoding for the client among those made here: only gzip, which every client reads. Brotli's encoder is a megabyte of code.
 pub(crate) fn wanted(headers: &HeaderMap) -> Encoding {
     let values = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
     choose(&values.collect::<Vec<_>>().join(","), |encoding| encoding != Encoding::Brotli)
 }
 
-/// The answer in that encoding, if it is worth it.
+/// The response in that encoding, if compressing is worth it.
 pub(crate) async fn compressed(mut response: Response<Body>, encoding: Encoding) -> Response<Body> {
     let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
-    // What streams has no length.
+    // A stream has no known length.
     let is_long = response.body().size_hint().exact().is_some_and(|length| length >= MIN_BYTES);
     if !is_json || !is_long || response.headers().contains_key(header::CONTENT_ENCODING) {
         return response;
@@ -36,7 +36,7 @@ pub(crate) async fn compressed(mut response: Response<Body>, encoding: Encoding)
     }
     let (mut head, body) = response.into_parts();
     let Ok(bytes) = to_bytes(body, MAX_BYTES).await else {
-        // A body that is there as a whole neither breaks off nor is longer than anything of ours.
+        // Cannot happen: a body in memory does not break off, and none of ours is longer.
         return Response::from_parts(head, Body::empty());
     };
     let Some(gzip) = gzip(&bytes).await else { return Response::from_parts(head, Body::from(bytes)) };
@@ -45,7 +45,7 @@ pub(crate) async fn compressed(mut response: Response<Body>, encoding: Encoding)
     Response::from_parts(head, Body::from(gzip))
 }
 
-/// At the fastest level: an instance does little else meanwhile.
+/// At the fastest level, because the instance's other requests wait meanwhile.
 async fn gzip(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     for piece in bytes.chunks(PIECE_BYTES) {
@@ -55,7 +55,7 @@ async fn gzip(bytes: &[u8]) -> Option<Vec<u8>> {
     encoder.finish().ok()
 }
 
-/// A guest has one thread.
+/// Lets the instance's other requests run: a guest has one thread.
 async fn let_others_on() {
     let mut waited = false;
     poll_fn(|context| {

@@ -12,18 +12,18 @@ use storage::{DatabaseError, StorageError};
 /// What a handler returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A problem on its way out. Boxed, so that the good case stays small.
+/// A problem to respond with. Boxed, so that `Result` stays small.
 #[derive(Clone, Debug)]
 pub struct Error(Box<Problem>);
 
 impl Error {
-    /// For the log, where no answer is made of it.
+    /// The causes, for callers that log the error without a response.
     #[must_use]
     pub fn causes(&self) -> Option<String> {
         self.0.causes()
     }
 
-    /// The same with a header more.
+    /// Adds a header.
     #[must_use]
     pub fn with_header(self, name: HeaderName, value: HeaderValue) -> Self {
         Self(Box::new(self.0.with_header(name, value)))
@@ -31,7 +31,7 @@ impl Error {
 }
 
 impl IntoResponse for Error {
-    /// The status and the problem as an extension: only [`crate::serve`] knows the request's id, so it writes the body.
+    /// The status, and the problem as an extension. The body is written by [`crate::serve`], which alone knows the request's id.
     fn into_response(self) -> Response {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = self.0.status();
@@ -52,7 +52,7 @@ impl From<StorageError> for Error {
             StorageError::Database(DatabaseError::Unavailable(_) | DatabaseError::Lost(_)) => {
                 Problem::unavailable(error)
             }
-            // A token outlives its account by minutes at most; the person behind it is then nobody.
+            // A token may outlive its account by minutes. Its person then no longer exists.
             StorageError::Database(DatabaseError::Orphaned { .. }) => Problem::unauthenticated().with_cause(error),
             StorageError::Database(DatabaseError::Unwritable(_)) => Problem::unwritable(error),
             _ => Problem::internal(error),

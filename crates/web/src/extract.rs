@@ -1,4 +1,4 @@
-//! Bodies, path ids and queries, read within limits.
+//! Reads bodies, path ids and queries within limits.
 
 use axum::{
     body::Body,
@@ -12,7 +12,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{Error, Result, body::read};
 
-/// A body of JSON, at most `MAX` bytes long. The default suits everything but messages.
+/// A JSON body of at most `MAX` bytes. The default is enough for everything but messages.
 #[derive(Debug)]
 pub struct Json<T, const MAX: usize = 16_384>(pub T);
 
@@ -31,7 +31,7 @@ impl<S: Send + Sync, T: DeserializeOwned, const MAX: usize> FromRequest<S> for J
     }
 }
 
-/// serde's words name our fields and types; they help whoever wrote the program.
+/// The messages of serde name our fields and types, which helps a program's author.
 fn invalid(error: &serde_json::Error) -> String {
     if error.is_data() { format!("The JSON does not fit: {error}.") } else { format!("This is no JSON: {error}.") }
 }
@@ -51,12 +51,12 @@ impl<T: Serialize, const MAX: usize> IntoResponse for Json<T, MAX> {
     }
 }
 
-/// 201 with what was made.
+/// 201 with the created value.
 pub fn created<T: Serialize>(value: T) -> Response {
     (StatusCode::CREATED, Json::<T>(value)).into_response()
 }
 
-/// The id in the path. What is no id names nothing: 404.
+/// The id in the path. An invalid id is 404, like an unknown one.
 #[derive(Clone, Copy, Debug)]
 pub struct PathId(pub Id);
 

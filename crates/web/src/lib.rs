@@ -1,5 +1,5 @@
-//! What every component does with a request: gives it an id, finds out who asks, reads the body within limits,
-//! turns errors into problems, and logs the whole once.
+//! Handles every component's requests: gives each an id, authenticates the caller, reads the body within limits, turns errors into problems, and
+//! logs the request once.
 //!
 //! Knows axum and HTTP, not Spin: routers built on it run natively in tests.
 

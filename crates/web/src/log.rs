@@ -1,6 +1,6 @@
 //! The log: one JSON object a line on standard output, which Spin keeps for each component.
 //!
-//! Never write here what a person said, a token, a key or an address of a person.
+//! Never log a person's words or address, a token or a key.
 
 use std::io::{self, Write};
 
@@ -11,11 +11,11 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// What happened.
+    /// Something happened as expected.
     Info,
-    /// Somebody should look at it some day.
+    /// An operator should look at it some day.
     Warn,
-    /// Somebody should look at it now.
+    /// An operator should look at it now.
     Error,
 }
 
@@ -34,7 +34,7 @@ pub fn log(component: &str, level: Level, message: &str, fields: impl Serialize)
     let line = Line { timestamp: Timestamp::now(), level, component, message, fields };
     if let Ok(mut text) = serde_json::to_string(&line) {
         text.push('\n');
-        // Not println!, which panics when nobody reads.
+        // `println!` would panic when nobody reads the output.
         let _ = io::stdout().write_all(text.as_bytes());
     }
 }

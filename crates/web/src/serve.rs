@@ -1,4 +1,4 @@
-//! From a request to its answer: the id, the router, the problem if there was one, the line in the log.
+//! From a request to its response: the id, the router, the problem if there was one, the log line.
 
 use std::time::Instant;
 
@@ -14,10 +14,10 @@ use crate::{
     log::{Level, log},
 };
 
-/// Ids from outside are taken over up to this length, so that they can be logged.
+/// Longer ids from outside are replaced, so that ids can be logged.
 const MAX_REQUEST_ID_BYTES: usize = 64;
 
-/// Of an address, a method and a cause so much is logged: clients send kilobytes of each, and a log is read by people.
+/// The most bytes logged of an address, a method or a cause: clients send kilobytes of each, and people read the log.
 const MAX_LOGGED_BYTES: usize = 512;
 
 #[derive(Serialize)]
@@ -35,7 +35,7 @@ struct Access<'a> {
     cause: Option<String>,
 }
 
-/// Answers a request. Whatever happens, the answer is a whole one: errors become problems here and nowhere else.
+/// Answers a request. The response is always complete: errors become problems here and nowhere else.
 pub async fn serve(component: &'static str, mut router: Router, mut request: Request<Body>) -> Response<Body> {
     let started = Instant::now();
     let request_id = request_id(request.headers());
@@ -78,7 +78,7 @@ pub async fn serve(component: &'static str, mut router: Router, mut request: Req
     response
 }
 
-/// As it is logged.
+/// Shortens a text for the log.
 fn shown(text: &str) -> String {
     if text.len() <= MAX_LOGGED_BYTES {
         return text.to_owned();
@@ -87,7 +87,7 @@ fn shown(text: &str) -> String {
     format!("{}… ({} bytes)", text.get(..end).unwrap_or_default(), text.len())
 }
 
-/// The router's own answers to what it does not know.
+/// The problem for a response that the router itself made: unknown path or method.
 fn unrouted(response: &Response<Body>) -> Option<Problem> {
     if response.headers().contains_key(header::CONTENT_TYPE) {
         return None;

@@ -1,4 +1,4 @@
-//! Who asks: the bearer token or the session cookie, verified. A handler that takes a [`Session`] cannot be reached without one.
+//! Authenticates the caller by bearer token or session cookie. A handler that takes a [`Session`] cannot be reached without one.
 
 use axum::extract::FromRequestParts;
 use cookie::Cookie;
@@ -13,12 +13,12 @@ use crate::{App, Error, Result};
 /// The cookie that carries the access token.
 pub const ACCESS_COOKIE: &str = "ea_access";
 
-/// A router's state that can tell whose a token is.
+/// A router state that can verify tokens.
 pub trait Authenticator: Send + Sync {
-    /// What the app keeps things in.
+    /// The app's database.
     type Database: Database;
 
-    /// Knows the keys.
+    /// The app, which has the keys.
     fn app(&self) -> &App<Self::Database>;
 }
 
@@ -27,7 +27,7 @@ pub trait Authenticator: Send + Sync {
 pub struct Session(pub Caller);
 
 impl Session {
-    /// The account that asks.
+    /// The caller's account.
     #[must_use]
     pub const fn user_id(&self) -> Id {
         self.0.user_id

@@ -1,6 +1,6 @@
-//! What a component says of its own settings, and the checks that several components share. `ops` gathers the answers for `/ready`.
+//! The checks of a component's settings, and the checks that several components share. `ops` collects the results for `/ready`.
 //!
-//! It reads no variable: each component does that in its `config.rs`. What is said is public, so it names settings and never quotes a secret.
+//! It reads no variable: each component does that in its `config.rs`. Results are public, so they name settings and never quote a secret.
 
 use std::{borrow::Cow, net::IpAddr, ops::Range};
 
@@ -10,23 +10,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::Json;
 
-/// Where a component answers with its checks. No trigger in `spin.toml` leads there, so nobody outside reaches it.
+/// The path at which a component returns its checks. `spin.toml` has no trigger for it, so it cannot be reached from outside.
 pub const PATH: &str = "/internal/settings";
 
-/// What came of a check.
+/// The result of a check.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// It is as it should be.
+    /// The setting is valid.
     Ok,
-    /// It is not; the detail says what to do.
+    /// The setting is wrong; the detail says what to do.
     Failed,
 }
 
-/// One setting, or one part of the installation, and whether it is right.
+/// A setting or a part of the installation, and whether it works.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Check {
-    /// The variable, or the part.
+    /// The variable's or the part's name.
     pub name: Cow<'static, str>,
     /// The result.
     pub status: Status,
@@ -36,7 +36,7 @@ pub struct Check {
 }
 
 impl Check {
-    /// From what a check found.
+    /// Makes a check from a result.
     #[must_use]
     pub fn new(name: impl Into<Cow<'static, str>>, result: Result<(), String>) -> Self {
         let status = if result.is_ok() { Status::Ok } else { Status::Failed };
@@ -49,13 +49,13 @@ pub fn router(checks: Vec<Check>) -> Router {
     Router::new().route(PATH, get(async move || Json::<_>(checks)))
 }
 
-/// A setting without which nothing works.
+/// Checks that a required setting is set.
 pub fn required(name: &'static str, value: &str) -> Check {
     let missing = || format!("{name} is not set: set {}.", environment(name));
     Check::new(name, if value.is_empty() { Err(missing()) } else { Ok(()) })
 }
 
-/// A number of at least `least`; `otherwise` says what is used instead of one that cannot be read.
+/// Checks for a number of at least `least`; `otherwise` says which value is used instead of an invalid one.
 pub fn number(name: &'static str, value: &str, least: u64, otherwise: &str) -> Check {
     let right = value.parse::<u64>().is_ok_and(|number| number >= least);
     Check::new(
@@ -64,13 +64,13 @@ pub fn number(name: &'static str, value: &str, least: u64, otherwise: &str) -> C
     )
 }
 
-/// An `http` or `https` address.
+/// Checks for an `http` or `https` address.
 pub fn address(name: &'static str, value: &str, example: &str) -> Check {
     let wrong = || format!("{name} is no http or https address: set {}, for example to {example}.", environment(name));
     Check::new(name, web_address(value).map(drop).ok_or_else(wrong))
 }
 
-/// An address read as one of the web's.
+/// Parses an `http` or `https` address without credentials.
 #[must_use]
 pub fn web_address(value: &str) -> Option<Uri> {
     let uri: Uri = value.parse().ok()?;
@@ -79,8 +79,8 @@ pub fn web_address(value: &str) -> Option<Uri> {
     (matches!(uri.scheme_str(), Some("http" | "https")) && plain).then_some(uri)
 }
 
-/// Where a component may send requests, in the form of Spin's `allowed_outbound_hosts`: `scheme://host:port`, each part `*` for any; the host
-/// also `*.domain` or a range of addresses such as `10.0.0.0/8`, the port also `from..to`.
+/// An entry in the form of Spin's `allowed_outbound_hosts`, `scheme://host:port`. `*` stands for any scheme, host or port. The host may also be
+/// `*.domain` or an address range such as `10.0.0.0/8`, the port a range `from..to`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AllowedHost<'a> {
     scheme: &'a str,
@@ -89,7 +89,7 @@ pub struct AllowedHost<'a> {
 }
 
 impl<'a> AllowedHost<'a> {
-    /// `None`: Spin would refuse it.
+    /// Parses an entry. `None`: Spin would refuse it.
     #[must_use]
     pub fn parse(value: &'a str) -> Option<Self> {
         let (scheme, rest) = value.trim_end_matches('/').split_once("://")?;
@@ -112,7 +112,7 @@ impl<'a> AllowedHost<'a> {
         (["*", "http", "https"].contains(&scheme) && host_fits).then_some(Self { scheme, host, ports })
     }
 
-    /// Whether a request to this address may be sent. A range of addresses allows every address: the host looks closer.
+    /// Whether a request to this address is allowed. An address range allows every address here; the host checks it exactly.
     #[must_use]
     pub fn allows(&self, address: &Uri) -> bool {
         let (Some(scheme), Some(host)) = (address.scheme_str(), address.host()) else { return false };
@@ -126,14 +126,14 @@ impl<'a> AllowedHost<'a> {
     }
 }
 
-/// A range of addresses: an address and how many of its bits count.
+/// Parses an address range: an address and the length of its prefix.
 fn range(host: &str) -> Option<(&str, u8)> {
     let (address, bits) = host.split_once('/')?;
     let known = address.parse::<IpAddr>().is_ok();
     bits.parse().ok().filter(|_| known).map(|bits| (address, bits))
 }
 
-/// A variable that stands in `allowed_outbound_hosts`.
+/// Checks a variable that is used in `allowed_outbound_hosts`.
 pub fn allowed_host(name: &'static str, value: &str) -> Check {
     let wrong = || {
         format!(
@@ -143,7 +143,7 @@ pub fn allowed_host(name: &'static str, value: &str) -> Check {
     Check::new(name, AllowedHost::parse(value).map(drop).ok_or_else(wrong))
 }
 
-/// The environment variable that sets a variable.
+/// The name of the environment variable that sets a Spin variable.
 #[must_use]
 pub fn environment(name: &str) -> String {
     format!("SPIN_VARIABLE_{}", name.to_uppercase())

@@ -1,32 +1,32 @@
-//! Where people reach the installation, and whether a request came that way: over https, from our own pages.
+//! The installation's public address, and whether a request came through it: over https, and from our own pages.
 //!
-//! What a proxy says of the request can only make us stricter, so whoever makes it up gains nothing.
+//! A proxy's headers can only make the checks stricter, so forging them gains nothing.
 
 use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use problem::Problem;
 
 use crate::Result;
 
-/// What proxies say about the scheme, as they all do, and as RFC 7239 has it.
+/// The scheme according to a proxy, in the common header; the other form is RFC 7239's.
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-/// What Spin says about the request itself.
+/// The request's address according to Spin.
 const SPIN_FULL_URL: HeaderName = HeaderName::from_static("spin-full-url");
 
-/// The installation as people see it.
+/// The installation's public address.
 #[derive(Clone, Default, Debug)]
 pub struct Site {
-    /// Without a slash at its end; empty when nobody said.
+    /// Without a slash at its end; empty when not configured.
     public_url: String,
 }
 
 impl Site {
-    /// At an address, which may be empty.
+    /// For an address, which may be empty.
     #[must_use]
     pub fn new(public_url: &str) -> Self {
         Self { public_url: public_url.trim_end_matches('/').to_owned() }
     }
 
-    /// Whether the person came over https: by our public address, or by what Spin or a proxy says of the request.
+    /// Whether the person uses https, according to our public address, Spin or a proxy.
     #[must_use]
     pub fn is_https(&self, headers: &HeaderMap) -> bool {
         let is_https = |url: &str| url.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"));
@@ -35,8 +35,8 @@ impl Site {
             || forwarded_proto(headers).is_some_and(|proto| proto.eq_ignore_ascii_case("https"))
     }
 
-    /// Where programs reach the installation: as the operator says, or, on the machine itself, as the request does. Any other name in a
-    /// request proves nothing.
+    /// The installation's address for programs: the configured one. For a request from the machine itself, the request's own address. Any other
+    /// host name in a request proves nothing.
     #[must_use]
     pub fn address(&self, headers: &HeaderMap) -> Option<String> {
         if !self.public_url.is_empty() {
@@ -47,7 +47,7 @@ impl Site {
         Some(format!("{scheme}://{host}"))
     }
 
-    /// Whether a request is meant for us: it names our public host, or one that no page on the internet has, such as the machine's own address.
+    /// Whether the request names our public host, or a host that no page on the internet can have, such as the machine's own address.
     #[must_use]
     pub fn is_ours(&self, headers: &HeaderMap) -> bool {
         let Some((_, ours)) = self.public_url.split_once("://") else { return true };
@@ -58,16 +58,16 @@ impl Site {
             || host.parse::<std::net::Ipv4Addr>().is_ok()
     }
 
-    /// The public address; empty when nobody said.
+    /// The public address; empty when not configured.
     #[must_use]
     pub fn public_url(&self) -> &str {
         &self.public_url
     }
 
-    /// A browser sends cookies along for other people's pages too; a change must come from ours.
+    /// Browsers send cookies with requests of other sites' pages too, so a change must come from one of our pages.
     ///
     /// # Errors
-    /// 403 when the page that asks is on another host, or was not protected while we are.
+    /// 403 when the page is on another host, or came over plain http while we use https.
     pub fn check_origin(&self, method: &Method, headers: &HeaderMap) -> Result<()> {
         if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
             return Ok(());
@@ -90,7 +90,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// The scheme that the person used: the first one named, as every proxy adds its own behind.
+/// The scheme that the person used. It is the first one, because every proxy appends its own.
 fn forwarded_proto(headers: &HeaderMap) -> Option<&str> {
     if let Some(protos) = text(headers, &X_FORWARDED_PROTO) {
         return protos.split(',').next().map(str::trim);
@@ -101,13 +101,13 @@ fn forwarded_proto(headers: &HeaderMap) -> Option<&str> {
     protos.next().map(|(_, proto)| proto.trim().trim_matches('"'))
 }
 
-/// A host without its port; an address of IPv6 in its brackets.
+/// A host without its port; an IPv6 address keeps its brackets.
 fn name_of(host: &str) -> &str {
     let end = if host.starts_with('[') { host.find(']').map(|end| end + 1) } else { host.find([':', '/']) };
     end.and_then(|end| host.get(..end)).unwrap_or(host)
 }
 
-/// A name that only the machine itself has: `localhost`, `127.0.0.1:3000`, `[::1]:3000`.
+/// Whether a name always means the machine itself: `localhost`, `127.0.0.1:3000`, `[::1]:3000`.
 fn is_loopback(host: &str) -> bool {
     let name = name_of(host);
     name == "[::1]"

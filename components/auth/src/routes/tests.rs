@@ -1,4 +1,4 @@
-//! Accounts and sessions, as requests.
+//! Accounts and sessions over HTTP requests.
 
 use http::{HeaderValue, header};
 use router_test::{Answer, Fixture, request};
@@ -22,7 +22,7 @@ fn sign_up(fixture: &Fixture) -> Answer {
     send(fixture, Signup::Open, "/auth/signup", Some(&body), None)
 }
 
-/// The cookies of an answer as a browser would send them back.
+/// The cookies of a response, as a browser would send them back.
 fn cookies(answer: &Answer) -> String {
     let values = answer.headers.get_all(header::SET_COOKIE).iter().map(|value| value.to_str().unwrap());
     values.filter_map(|cookie| cookie.split(';').next()).collect::<Vec<_>>().join("; ")
@@ -74,7 +74,7 @@ fn a_refresh_whose_answer_was_lost_can_be_asked_for_again() {
     let token = |answer: &Answer| cookies(answer).split("; ").nth(1).map(str::to_owned);
     assert!(token(&second).is_some() && token(&second) == token(&again));
     assert_ne!(token(&second), first.split("; ").nth(1).map(str::to_owned));
-    // What was used before that may have been stolen.
+    // A token that was used before that may have been stolen.
     let third = refresh(&fixture, &cookies(&again));
     assert_eq!(third.status, StatusCode::OK);
     assert_eq!(refresh(&fixture, &first).json["code"], "session_revoked");

@@ -1,4 +1,4 @@
-//! The answers, over whatever page is built: none of these needs npm.
+//! The responses, whichever page is built: these tests do not need npm.
 
 use super::*;
 
