@@ -1,15 +1,14 @@
 //! Points the bindings of `src/bindings.rs` at the WIT files that come with the `spin-sdk` crate.
 //!
-//! The files stay where cargo unpacked them: a copy in this repository could drift from what guests are compiled
-//! against. `bindgen!` wants a literal path, so the macro call itself is written to `OUT_DIR`.
+//! The files stay where cargo unpacked them: a copy in this repository could drift from the SDK that guests are compiled with. `bindgen!` needs
+//! a literal path, so the macro call itself is written to `OUT_DIR`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-/// The guest SDK whose WIT this host implements. Guests built with another one are refused at start if they import
-/// an interface that is not there.
+/// The guest SDK whose WIT this host implements. If a guest was built with another SDK and imports a missing interface, it is refused at start.
 const SDK: &str = "spin-sdk";
 const SDK_VERSION: &str = "7.0.0";
 

@@ -1,4 +1,4 @@
-//! A loaded application: every component ready to answer, the routes to them, and the way from one to another.
+//! A loaded application: all components, ready to instantiate, the routes to them, and the requests between them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -32,24 +32,24 @@ use crate::postgres::Pools;
 use crate::private;
 use crate::sqlite::DATABASE_FILE;
 
-/// What is needed to load an application.
+/// The options for loading an application.
 #[derive(Debug)]
 pub(crate) struct Options {
-    /// Where the manifest lies: what the paths in it are relative to.
+    /// The manifest's folder; paths in the manifest are relative to it.
     pub(crate) manifest_folder: PathBuf,
-    /// Where databases, stores and logs lie.
+    /// The folder for databases, stores and logs.
     pub(crate) state_folder: PathBuf,
-    /// Where compiled components are kept.
+    /// The folder for compiled components.
     pub(crate) cache_folder: PathBuf,
-    /// `--variable`s.
+    /// The values of `--variable`.
     pub(crate) variables: HashMap<String, String>,
     /// When instances take requests and when they end.
     pub(crate) limits: Limits,
-    /// Component instances alive at once.
+    /// The most component instances alive at once.
     pub(crate) max_instances: u32,
     /// How long a request waits for an instance.
     pub(crate) patience: Duration,
-    /// Whether small pieces sent to the outside wait for acknowledgements.
+    /// Whether Nagle's algorithm stays on: small pieces sent to the outside then wait for acknowledgements.
     pub(crate) outbound_nagle: bool,
     /// Whether guests' output stays off the terminal.
     pub(crate) quiet: bool,
@@ -61,12 +61,12 @@ pub(crate) struct Application {
     components: Arc<HashMap<String, ProxyHandler<ComponentState>>>,
     network: Network,
     gate: Gate,
-    /// For ending it.
+    /// Ends the instances when the host stops.
     pub(crate) ending: Ending,
 }
 
 impl Application {
-    /// Compiles the manifest's components and makes them ready. Blocks for as long as compiling takes.
+    /// Compiles the manifest's components and prepares them. Blocks while it compiles.
     pub(crate) fn load(manifest: &Manifest, options: &Options) -> Result<Self> {
         let variables = Variables::settle(&manifest.variables, &options.variables, |name| std::env::var(name).ok())?;
         let router = Router::new(&manifest.triggers, |route, id| {
@@ -112,7 +112,7 @@ impl Application {
         self.router.iter()
     }
 
-    /// Tells the application where it is served, for requests of guests to itself.
+    /// Sets the address at which the application is served, for guests' requests to the application itself.
     pub(crate) fn set_address(&self, address: SocketAddr) {
         let _ = self.network.own_address.set(address);
     }
@@ -138,7 +138,7 @@ impl Application {
     }
 }
 
-/// What all components' grants are made of.
+/// The data for all components' grants.
 struct Loading<'a> {
     options: &'a Options,
     manifest: &'a Manifest,
@@ -171,7 +171,7 @@ impl<'a> Loading<'a> {
             variables.insert(name.clone(), self.variables.fill(template)?);
         }
         if !component.sqlite_databases.is_empty() {
-            // Whether it can be made, SQLite says.
+            // SQLite reports if the file cannot be made.
             let _ = private::open_file(&self.state_folder.join(DATABASE_FILE));
         }
         let ids: Vec<&str> = self.manifest.components.keys().map(String::as_str).collect();
@@ -210,8 +210,8 @@ fn service(id: &str, component: &Component, linker: &Linker<InstanceState>) -> R
         .with_context(|| format!("component {id:?} has an http trigger and does not export wasi:http/handler@0.3.0"))
 }
 
-/// Hands a request to a component. Whatever the component does wrong is a 500 with an empty body, as in Spin; that there is no room for an
-/// instance is not its fault.
+/// Hands a request to a component. If the component fails, the response is a 500 with an empty body, as in Spin. If there is no room for an
+/// instance, it is a 503.
 async fn answer(
     handler: &ProxyHandler<ComponentState>,
     found: &RouteMatch,
@@ -223,7 +223,7 @@ async fn answer(
         Ok(response) => response,
         Err(error) => {
             let id = &found.component;
-            // Why the instance ended was said when it ended.
+            // The end of the instance was already logged.
             if !error.is::<TrapOrPanicError>() {
                 if let Some(failed) = error.downcast_ref::<InstantiationError<()>>() {
                     host_line(id, &format!("503 for {}: no instance could be started: {:#}", uri.path(), failed.error));
@@ -236,7 +236,7 @@ async fn answer(
     }
 }
 
-/// There is no room: whoever comes again in a moment may find some.
+/// The 503 when there is no room; a retry in a moment may succeed.
 fn busy() -> Response<WasiBody> {
     let detail = "The service is too busy. Try again in a moment.";
     let mut response = problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail);
@@ -244,7 +244,7 @@ fn busy() -> Response<WasiBody> {
     response
 }
 
-/// A problem in the form in which the application answers them (RFC 9457), where it is not asked.
+/// A problem in the application's form (RFC 9457), for responses of the host itself.
 fn problem(code: StatusCode, name: &str, detail: &str) -> Response<WasiBody> {
     let title = code.canonical_reason().unwrap_or_default();
     let body = serde_json::json!({
@@ -263,7 +263,7 @@ fn status(status: StatusCode) -> Response<WasiBody> {
     response
 }
 
-/// Gives the address of a request its scheme and host, and takes away what concerns the connection only.
+/// Gives a request's address its scheme and host, and removes headers that belong only to the connection.
 fn set_absolute_uri(request: &mut Request<WasiBody>) -> Result<()> {
     let host = request.headers().get(header::HOST).map(|host| host.to_str().map(str::to_owned)).transpose();
     let host = host.context("its host header is not text")?;
@@ -279,7 +279,7 @@ fn set_absolute_uri(request: &mut Request<WasiBody>) -> Result<()> {
     };
     parts.scheme = Some(Scheme::HTTP);
     let uri = Uri::from_parts(parts)?;
-    // From outside, a component's own name means nothing.
+    // A component's internal name has no meaning in a request from outside.
     if chained_component(&uri).is_some() {
         request.headers_mut().remove(header::HOST);
     }

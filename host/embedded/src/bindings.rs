@@ -1,5 +1,5 @@
-//! What `bindgen!` makes of Spin's WIT files. Generated code only: the implementations are in the modules named after
-//! the interfaces. `build.rs` writes the macro call.
+//! The code that `bindgen!` generates from Spin's WIT files. The implementations are in the modules named after the interfaces. `build.rs`
+//! writes the macro call.
 #![allow(missing_docs, unreachable_pub)]
 #![allow(
     clippy::all,

@@ -99,7 +99,7 @@ impl Up {
         if self.model_server {
             start_model(&manifest, &mut variables).await?;
         }
-        // Before compiling: who waits for that should not be told afterwards that the port is taken.
+        // Bind before compiling, so that a user who waited for it does not learn only then that the port is taken.
         let listener = TcpListener::bind(self.listen).await.with_context(|| {
             format!("cannot listen on {}: another program has it; give another with --listen", self.listen)
         })?;

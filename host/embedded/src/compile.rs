@@ -1,5 +1,4 @@
-//! Compiles all components, two at a time, and says what it is doing when that takes long. What was compiled before
-//! comes from the cache.
+//! Compiles all components, two at a time, and reports progress when that takes long. Already compiled components come from the cache.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -15,7 +14,7 @@ use wasmtime::component::Component;
 use crate::cache::Cache;
 use crate::compose::compose;
 
-/// Components compiled at once. Functions within one are compiled in parallel too, so more only costs memory.
+/// How many components are compiled at once. Functions of one component are compiled in parallel too, so more would only cost memory.
 const AT_ONCE: usize = 2;
 
 /// Silence longer than this looks like a hang.
@@ -26,7 +25,7 @@ enum Progress {
     Finished(String, Result<Component>),
 }
 
-/// Compiles every component of the manifest in `folder`; the result is by id.
+/// Compiles every component of the manifest in `folder`. The result is by component id.
 pub(crate) fn compile_all(cache: &Cache, folder: &Path, manifest: &Manifest) -> Result<BTreeMap<String, Component>> {
     let waiting = Mutex::new(manifest.components.iter());
     let (sender, progress) = channel();

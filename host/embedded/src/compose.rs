@@ -1,7 +1,7 @@
 //! Composes a component with its `[component.<id>.dependencies]` before it is compiled, as Spin does.
 //!
-//! Each dependency is a component file whose exports satisfy the imports that its name matches; what the dependency
-//! itself imports becomes an import of the whole.
+//! Each dependency is a component file. Its exports satisfy the imports that its name matches; its own imports become imports of the composed
+//! component.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use manifest::{Component, Dependency, Inherit, LocalDependency};
 use wac_graph::types::{Package, SubtypeChecker, WorldId};
 use wac_graph::{CompositionGraph, EncodeOptions, NodeId};
 
-/// The bytes of component `id`, with its dependencies in it. Paths are relative to `folder`.
+/// The bytes of component `id` with its dependencies composed in. Paths are relative to `folder`.
 pub(crate) fn compose(folder: &Path, id: &str, component: &Component) -> Result<Vec<u8>> {
     let source = folder.join(component.source.path(id)?);
     let bytes = read(&source, id)?;
@@ -58,7 +58,7 @@ fn compose_all(folder: &Path, id: &str, component: &Component, bytes: Vec<u8>) -
         let alias = graph.alias_instance_export(root, export)?;
         graph.export(alias, export)?;
     }
-    // What is wrong with the whole is found when it is compiled, which happens once; this happens at every start.
+    // Compiling validates the composed component, and happens only once; composing happens at every start.
     Ok(graph.encode(EncodeOptions { validate: false, ..EncodeOptions::default() })?)
 }
 
@@ -79,8 +79,8 @@ fn local<'a>(name: &str, dependency: &'a Dependency) -> Result<&'a LocalDependen
     }
 }
 
-/// Spin cuts a dependency off from every host interface it does not inherit. This host does not do that; serving the
-/// component as if it did would grant what the manifest does not.
+/// Spin denies a dependency every host interface that it does not inherit. This host cannot do that. To serve the component anyway would grant
+/// more than the manifest does.
 fn check_inherits(name: &str, dependency: &LocalDependency, component: &Component) -> Result<()> {
     let inherits = match &dependency.inherit_configuration {
         Some(inherit) => *inherit == Inherit::All(true),

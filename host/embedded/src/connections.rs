@@ -1,5 +1,5 @@
-//! What clients may keep the host waiting for: the places for connections, whose turn it is to go when there is none, and the bodies of requests
-//! that come too slowly.
+//! Limits on waiting for clients: the number of connections, which connection ends when there are too many, and request bodies that come too
+//! slowly.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,22 +14,22 @@ use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 use wasmtime_wasi_http::Error;
 
-/// A body has a second more for each of these bytes: slower than a telephone at the edge of its network. Without it, a byte now and then would
-/// keep a connection for ever.
+/// A body gets one more second for each of these bytes, which is slower than a phone at the edge of its network. Without this limit a byte now
+/// and then would keep a connection for ever.
 const BODY_BYTES_PER_SECOND: u64 = 1_024;
 
-/// A client has so long to send or take something before its place may go to somebody else. Whoever is there does it at once.
+/// How long a client may take to send or read before its place may be given away. An active client is faster than this.
 const GRACE_MS: u64 = 1_000;
 
-/// How often whoever waits for a place looks again: nobody tells when a client begins to keep the host waiting.
+/// Poll interval while waiting for a place: there is no event when the host begins to wait for a client.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// What clients may do.
+/// Limits for clients.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ClientLimits {
-    /// Connections at once.
+    /// The most connections at once.
     pub(crate) connections: usize,
-    /// How long a client may take for a head, or take nothing of an answer, and the time it has for any body.
+    /// How long a client may take for a head, or without reading any of a response, and the base time for a body.
     pub(crate) patience: Duration,
 }
 
@@ -44,27 +44,27 @@ struct Shared {
     freed: Notify,
 }
 
-/// Who has a place.
+/// The client of a place.
 struct Client {
-    /// Since when it has been waited for, in milliseconds after the host began, and one more; 0: it is not.
+    /// The time since when the host waits for the client, in milliseconds after the host began, plus one. 0: it does not wait.
     awaited: AtomicU64,
     leave: CancellationToken,
 }
 
-/// A connection's place; it is free again when this is gone.
+/// A connection's place, which is free again when this is dropped.
 pub(crate) struct Place {
     shared: Arc<Shared>,
     client: Arc<Client>,
 }
 
 impl Places {
-    /// So many.
+    /// With this many places.
     pub(crate) fn new(limit: usize) -> Self {
         Self(Arc::new(Shared { limit, began: Instant::now(), taken: Mutex::default(), freed: Notify::new() }))
     }
 
-    /// A place for a connection that was just accepted. If all are taken, that of the client that has been waited for longest; if none is, the
-    /// first that becomes free or whose client has to be waited for.
+    /// Takes a place for a newly accepted connection. If all are taken, the client that the host has waited for longest loses its place. If the
+    /// host waits for no client, this waits until it does or until a place is free.
     pub(crate) async fn take(&self) -> Place {
         loop {
             let freed = self.0.freed.notified();
@@ -101,17 +101,17 @@ impl Shared {
 }
 
 impl Place {
-    /// The client has to send something, a head or more of a body, or to take what it was sent.
+    /// The host waits for the client: for a head, for more of a body, or for it to read.
     fn awaits_client(&self) {
         self.client.awaited.store(self.shared.now(), Ordering::Relaxed);
     }
 
-    /// It is on the host.
+    /// The host works; the client waits.
     pub(crate) fn serves(&self) {
         self.client.awaited.store(0, Ordering::Relaxed);
     }
 
-    /// Somebody else has the place now.
+    /// Completes when another connection has taken the place.
     pub(crate) async fn lost(&self) {
         self.client.leave.cancelled().await;
     }
@@ -124,18 +124,18 @@ impl Drop for Place {
     }
 }
 
-/// The body of a request, which fails when it comes too slowly. Only the time counts in which it is waited for.
+/// A request body that fails when it comes too slowly. Only the time spent waiting for it counts.
 pub(crate) struct Arriving<B> {
     body: B,
     place: Arc<Place>,
-    /// What is left of the time for it.
+    /// The remaining time.
     left: Duration,
     waiting_since: Option<Instant>,
     sleep: Pin<Box<Sleep>>,
 }
 
 impl<B> Arriving<B> {
-    /// Limits the time for `body` to `patience` and what its bytes bring.
+    /// Limits the time for `body` to `patience` and the time that its bytes add.
     pub(crate) fn new(body: B, place: Arc<Place>, patience: Duration) -> Self {
         let sleep = Box::pin(tokio::time::sleep(patience));
         Self { body, place, left: patience, waiting_since: None, sleep }
@@ -178,7 +178,7 @@ impl<B: Body<Data = Bytes, Error = Error> + Unpin> Body for Arriving<B> {
     }
 }
 
-/// The body of an answer: after it, the client is waited for again, and between its pieces if it does not take them.
+/// A response body. The host waits for the client between pieces that the client does not read, and after the end.
 pub(crate) struct Leaving<B> {
     body: B,
     place: Arc<Place>,
@@ -205,7 +205,7 @@ impl<B: Body + Unpin> Body for Leaving<B> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        // The next piece is asked for when there is room: the client has taken enough of those before.
+        // The next piece is requested when there is room, so the client has read enough of the previous ones.
         self.place.serves();
         let polled = Pin::new(&mut self.body).poll_frame(context);
         if polled.is_ready() {

@@ -1,4 +1,4 @@
-//! The wasmtime engine and the linker: limits of the pool, and which interfaces guests may import.
+//! The wasmtime engine and the linker: the limits of the pool, and the interfaces that guests may import.
 
 use anyhow::{Context, Result};
 use wasmtime::component::types::ComponentItem;
@@ -9,12 +9,11 @@ use crate::bindings::spin;
 use crate::instance::{EPOCH_TICK, InstanceState, Spin};
 use crate::logs::host_line;
 
-/// What a kept slot of the pool may leave resident, so that reuse does not fault every page in again; Spin's numbers.
+/// How much of a free slot of the pool stays resident, so that reuse does not fault every page in again; Spin's numbers.
 const MEMORY_KEEP_RESIDENT_BYTES: usize = 2 << 20;
 const TABLE_KEEP_RESIDENT_BYTES: usize = 1 << 19;
 
-/// Interfaces that Spin has and this host has not, by how their names start. A component may import them; a call ends
-/// its instance.
+/// Interfaces that Spin has and this host lacks, by the beginning of their names. A component may import them; a call ends its instance.
 const NOT_SERVED: [&str; 7] =
     ["spin:mysql/", "spin:redis/", "spin:mqtt/", "fermyon:spin/", "wasi:keyvalue/", "wasi:config/", "wasi:otel/"];
 
@@ -58,7 +57,7 @@ fn pool(max_instances: u32) -> PoolingAllocationConfig {
     pool
 }
 
-/// A linker with everything this host serves.
+/// A linker with every interface that this host implements.
 pub(crate) fn new_linker(engine: &Engine) -> Result<Linker<InstanceState>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
@@ -72,7 +71,7 @@ pub(crate) fn new_linker(engine: &Engine) -> Result<Linker<InstanceState>> {
     Ok(linker)
 }
 
-/// The linker for one component: the common one, and stubs for what only Spin has.
+/// The linker for one component: the common one, with stubs for interfaces that only Spin has.
 pub(crate) fn linker_for(
     id: &str,
     component: &Component,

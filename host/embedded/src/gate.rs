@@ -1,5 +1,5 @@
-//! Room for instances. A request from outside waits for it, in the order in which they came, and is refused only when that takes too long; what
-//! is kept free is for the components that the admitted ones call.
+//! Admission of requests from outside. Each waits, in order of arrival, until there is room for an instance, and is refused only after too long.
+//! Part of the instances is reserved for the components that admitted requests call.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,40 +14,40 @@ use tokio::sync::Mutex;
 use tokio_util::task::TaskTracker;
 use wasmtime_wasi_http::{Error, WasiBody};
 
-/// The part of all instances that may be at work or about to be while another request from outside is let in: the rest is for the components
-/// that those call. A turn that calls a tool is in three at once.
+/// Half of all instances may be busy, or about to be, when a request from outside is admitted. The rest is for the components that admitted
+/// requests call. A turn that calls a tool needs three instances at once.
 const ADMITTED_PART: usize = 2;
 
-/// How often whoever is next looks: an instance takes about that long to begin.
+/// Poll interval of the next request: an instance takes about that long to start.
 const LOOK: Duration = Duration::from_millis(1);
 
-/// Who is let in, and when.
+/// Admits requests.
 pub(crate) struct Gate {
     instances: TaskTracker,
     limit: usize,
     patience: Duration,
-    /// Requests that may still need an instance of their own.
+    /// Admitted requests that may still need a new instance.
     admitted: Arc<AtomicUsize>,
-    /// Whoever holds it is next.
+    /// The holder of this lock is the next request.
     next: Mutex<()>,
 }
 
-/// A request that was let in, until an instance has it: until its body is read or its answer begins. From then on the instance counts. Clients that
-/// send slowly would close the gate otherwise.
+/// An admitted request that has no instance yet. It has one when its body was read or its response begins; from then on the instance is counted.
+/// Waiting for slow clients would otherwise close the gate.
 pub(crate) struct Admitted {
     count: Arc<AtomicUsize>,
     placed: AtomicBool,
 }
 
 impl Admitted {
-    /// An instance has it.
+    /// The request has an instance.
     pub(crate) fn placed(&self) {
         if !self.placed.swap(true, Ordering::Relaxed) {
             self.count.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
-    /// The request's body, which tells when it is read.
+    /// Wraps the request's body, to notice when it has been read.
     pub(crate) fn watch(self: &Arc<Self>, body: WasiBody) -> WasiBody {
         if body.is_end_stream() {
             return body;
@@ -86,13 +86,13 @@ impl Body for Watched {
 }
 
 impl Gate {
-    /// A gate before living `instances`, of which there may be so many; a request waits for so long.
+    /// A gate for at most this many living `instances`; a request waits for at most `patience`.
     pub(crate) fn new(instances: TaskTracker, max_instances: u32, patience: Duration) -> Self {
         let limit = (max_instances as usize / ADMITTED_PART).max(1);
         Self { instances, limit, patience, admitted: Arc::default(), next: Mutex::default() }
     }
 
-    /// Lets a request in once there is room. `None`: there was none for too long.
+    /// Admits a request once there is room. `None`: there was no room for too long.
     pub(crate) async fn admit(&self) -> Option<Arc<Admitted>> {
         let admitted = async {
             let _next = self.next.lock().await;

@@ -1,4 +1,4 @@
-//! What one component may use: settled once at start from the manifest, shared by all its instances.
+//! The rights of one component: determined once at start from the manifest, shared by all its instances.
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -17,19 +17,19 @@ pub(crate) struct Grants {
     pub(crate) id: String,
     /// Its environment variables.
     pub(crate) environment: Vec<(String, String)>,
-    /// Its variables, filled in.
+    /// The values of its variables.
     pub(crate) variables: HashMap<String, String>,
-    /// Folders it may read.
+    /// Folders that it may read.
     pub(crate) files: Vec<Mount>,
-    /// Where it may send requests.
+    /// Hosts to which it may send requests.
     pub(crate) allowed_hosts: AllowedHosts,
     /// Labels of the stores it may open.
     pub(crate) key_value_stores: HashSet<String>,
     /// Labels of the databases it may open.
     pub(crate) sqlite_databases: HashSet<String>,
-    /// Where the databases lie.
+    /// The folder of the databases.
     pub(crate) state_folder: PathBuf,
-    /// Where the stores lie.
+    /// The file of the stores.
     pub(crate) key_value_file: KeyValueFile,
     /// Its connections to PostgreSQL.
     pub(crate) postgres_pools: Pools,
@@ -40,7 +40,7 @@ pub(crate) struct Grants {
 }
 
 impl Grants {
-    /// Logs that the component asked for something it was not granted, and the line that would grant it.
+    /// Logs that the component lacks a right, and the manifest line that would grant it.
     pub(crate) fn report_missing(&self, key: &str, wanted: &str, entry: &str) {
         let id = &self.id;
         host_line(id, &format!("refused {wanted}: to grant it, add {entry:?} to component.{id}.{key} in the manifest"));

@@ -1,7 +1,7 @@
-//! One component's instances: what each holds, when it takes a request, and when it ends.
+//! The instances of one component: their state, when they take a request, and when they end.
 //!
-//! Reuse itself is `wasmtime_wasi_http::handler::ProxyHandler`'s, as in Spin; this decides the numbers. A guest that
-//! traps ends its own instance and the requests in it, nobody else's.
+//! Reuse itself is done by `wasmtime_wasi_http::handler::ProxyHandler`, as in Spin; this module sets the numbers. A guest that traps ends only
+//! its own instance and the requests in it.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -27,15 +27,14 @@ use crate::grants::Grants;
 use crate::logs::host_line;
 use crate::outbound::Outbound;
 
-/// All linear memories of one instance together. Hosted edges give 128 MiB; twice that leaves room to notice in
-/// development before production does.
+/// The limit for all linear memories of one instance together. Hosted edges give 128 MiB. Twice that lets developers measure an excess before
+/// production refuses it.
 pub(crate) const MEMORY_LIMIT_BYTES: usize = 256 << 20;
 
-/// How often a running guest lets others run; Spin's tick.
+/// How often a running guest yields to others; Spin's tick.
 pub(crate) const EPOCH_TICK: Duration = Duration::from_millis(10);
 
-/// Handles one instance may hold at once (connections, bodies, headers). Spin allows 256 connections; 16 requests with
-/// their bodies stay far below this.
+/// The most handles of one instance (connections, bodies, headers). Spin allows 256 connections; 16 requests with their bodies need far fewer.
 const MAX_HANDLES: usize = 16 * 1024;
 
 /// How many lines of a trap's backtrace are logged: the guest's own frames come first.
@@ -44,14 +43,14 @@ const BACKTRACE_LINES: usize = 16;
 /// When instances take requests and when they end.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Requests in an instance's life.
+    /// The most requests in an instance's life.
     pub(crate) max_requests: usize,
-    /// Requests at once.
+    /// The most requests at once.
     pub(crate) max_concurrent: usize,
-    /// How long an instance without work is kept.
+    /// How long an idle instance is kept.
     pub(crate) idle_timeout: Duration,
-    /// A guest that computes this long without once waiting for anything is taken to loop, and ended. Spin has no such
-    /// limit; a person at a terminal should not have to find out why one core is busy.
+    /// A guest that computes this long without waiting for anything counts as an endless loop and is ended. Spin has no such limit; here it
+    /// saves a developer from having to find out why one core is busy.
     pub(crate) cpu_time: Duration,
 }
 
@@ -77,12 +76,12 @@ impl WasiHttpView for InstanceState {
     }
 }
 
-/// Stands for "the Spin interfaces" where wasmtime wants a type for them.
+/// The type that stands for the Spin interfaces where wasmtime needs one.
 pub(crate) struct Spin;
 
-/// What the Spin interfaces work on.
+/// The data that the Spin interfaces work on.
 pub(crate) struct SpinView<'a> {
-    /// What the component may use.
+    /// The component's rights.
     pub(crate) grants: &'a Grants,
     /// The instance's handles.
     pub(crate) table: &'a mut ResourceTable,
@@ -117,12 +116,12 @@ impl ResourceLimiter for MemoryLimit {
     }
 
     fn table_growing(&mut self, _: usize, _: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        // The pool bounds tables.
+        // The pool limits tables.
         Ok(true)
     }
 }
 
-/// Tells a guest that computes from one that waits.
+/// Distinguishes a computing guest from a waiting one.
 #[derive(Default)]
 struct CpuTime {
     ticks: AtomicU64,
@@ -130,14 +129,14 @@ struct CpuTime {
 }
 
 impl CpuTime {
-    /// The guest ran through another tick. Whether it may go on.
+    /// The guest ran for another tick. Returns whether it may continue.
     fn tick(&self, limit: Duration) -> bool {
         self.yielded.store(true, Ordering::Relaxed);
         let ticks = self.ticks.fetch_add(1, Ordering::Relaxed);
         u128::from(ticks) * EPOCH_TICK.as_millis() < limit.as_millis()
     }
 
-    /// The worker has nothing to do at the moment: either the guest yielded on a tick, or it really waits.
+    /// The worker is idle: either the guest yielded on a tick, or it really waits.
     fn waits(&self) {
         if !self.yielded.swap(false, Ordering::Relaxed) {
             self.ticks.store(0, Ordering::Relaxed);
@@ -145,10 +144,10 @@ impl CpuTime {
     }
 }
 
-/// What all components share for ending.
+/// Shared by all components to end their instances.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ending {
-    /// Cancelled when the host stops: instances without work then end at once.
+    /// Cancelled when the host stops: idle instances then end at once.
     pub(crate) stop: CancellationToken,
     /// Holds a token for every living instance.
     pub(crate) instances: TaskTracker,
@@ -158,13 +157,13 @@ pub(crate) struct Ending {
 pub(crate) struct ComponentState {
     /// Ready to instantiate.
     pub(crate) service: ServicePre<InstanceState>,
-    /// What the component may use.
+    /// The component's rights.
     pub(crate) grants: Arc<Grants>,
-    /// For its outgoing requests.
+    /// Sends its outgoing requests.
     pub(crate) outbound: Outbound,
     /// When instances take requests and when they end.
     pub(crate) limits: Limits,
-    /// For ending.
+    /// Ends its instances.
     pub(crate) ending: Ending,
 }
 
@@ -220,7 +219,7 @@ impl HandlerState for ComponentState {
     }
 }
 
-/// When an instance without work ends.
+/// Ends an idle instance.
 pub(crate) struct Expiration {
     cpu: Arc<CpuTime>,
     idle_timeout: Duration,
@@ -234,7 +233,7 @@ impl WorkerExpiration for Expiration {
         let this = self.get_mut();
         this.cpu.waits();
         if status != WorkerStatus::Idle {
-            // Spin's default: neither requests nor what they leave behind have a time limit.
+            // Spin's default: neither requests nor the work they leave behind have a time limit.
             return Poll::Pending;
         }
         if this.stop.is_cancelled() || this.stopping.as_mut().poll(context).is_ready() {
@@ -279,7 +278,7 @@ impl WorkerState for Worker {
     }
 
     fn drop(&self, store: Store<InstanceState>, result: Result<(), wasmtime::Error>) {
-        // The guest's last words come before ours.
+        // Flush the guest's output before the host's own message.
         drop(store);
         if let Err(error) = result {
             let frames = error.downcast_ref::<WasmBacktrace>().map(ToString::to_string).unwrap_or_default();

@@ -13,20 +13,20 @@ use crate::instance::{Spin, SpinView};
 use crate::private::open_file;
 use crate::row_stream::RowStream;
 
-/// The file of the store `default`, as Spin calls it.
+/// The file of the store `default`, named as in Spin.
 const STORE_FILE: &str = "sqlite_key_value.db";
 
-/// A value, or one key, may be this large; Spin's limit.
+/// The largest value or key; Spin's limit.
 const MAX_RESULT_BYTES: usize = 128 << 20;
 
-/// Keys read ahead of a guest that lists them; Spin's number.
+/// How many keys are read ahead for a guest that lists them; Spin's number.
 const KEYS_AHEAD: usize = 4;
 
-/// The one connection all stores share, as in Spin.
+/// The one connection that all stores share, as in Spin.
 #[derive(Debug, Clone)]
 pub(crate) struct KeyValueFile(Arc<Mutex<rusqlite::Connection>>);
 
-/// An open store, behind the guest's handle.
+/// An open store; the guest has a handle for it.
 #[derive(Debug, Clone)]
 pub struct Store {
     label: String,
@@ -38,7 +38,7 @@ impl KeyValueFile {
     pub(crate) fn open(state_folder: &Path) -> Result<Self> {
         let path = state_folder.join(STORE_FILE);
         let open = || {
-            // Whether it can be made, SQLite says.
+            // SQLite reports if the file cannot be made.
             let _ = open_file(&path);
             let connection = rusqlite::Connection::open(&path)?;
             connection.execute_batch(
@@ -193,7 +193,7 @@ fn send_keys(connection: &rusqlite::Connection, label: &str, keys: &mpsc::Sender
         if key.len() > MAX_RESULT_BYTES {
             return Err(too_large());
         }
-        // Nobody reads any more: that is the reader's choice and no failure.
+        // The guest stopped reading, which is not a failure.
         if keys.blocking_send(key).is_err() {
             break;
         }

@@ -1,8 +1,7 @@
 //! The embedded host: serves an unmodified Spin manifest on a machine without Spin.
 //!
-//! It is a development host: it implements what our manifest uses, with Spin's semantics, on wasmtime. Nothing may
-//! work on it that does not work on Spin. Only [`cli`] is meant for others; `key_value`, `postgres` and `sqlite` are
-//! public because generated code names types of theirs.
+//! It is for development: it implements only what our manifest uses, with Spin's semantics, on wasmtime. Nothing may work on it that does not
+//! work on Spin. Other crates should use only [`cli`]; `key_value`, `postgres` and `sqlite` are public because generated code uses their types.
 
 mod application;
 mod bindings;

@@ -1,5 +1,5 @@
-//! What guests print: to the terminal, line by line behind the component's id, and to `logs/` in the state folder.
-//! What the host itself has to say goes to standard error through [`host_line`].
+//! The output of guests: to the terminal, each line after the component's id, and to `logs/` in the state folder. The host's own messages go to
+//! standard error through [`host_line`].
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -14,12 +14,12 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 
 use crate::private::open_file;
 
-/// Lines longer than this are cut into several: a guest must not make the host hold an endless one.
+/// Longer lines are split: a guest must not make the host buffer an endless one.
 const MAX_LINE_BYTES: usize = 64 * 1024;
 
-/// Prints one line of the host's own. `component` names whom it is about.
+/// Prints a message of the host about `component`.
 pub(crate) fn host_line(component: &str, message: &str) {
-    // A closed terminal must not end the host, as `eprintln!` would.
+    // A closed terminal must not end the host; `eprintln!` would.
     let _ = writeln!(io::stderr(), "[{component}] {message}");
 }
 
@@ -45,7 +45,7 @@ struct Shared {
 }
 
 impl Log {
-    /// Opens `<folder>/<component>_stdout.txt` or `..._stderr.txt`, the names Spin gives them, to append.
+    /// Opens `<folder>/<component>_stdout.txt` or `..._stderr.txt`, named as in Spin, for appending.
     pub(crate) fn open(folder: &Path, component: &str, output: Output, quiet: bool) -> Result<Self> {
         let name = match output {
             Output::Stdout => "stdout",
@@ -67,7 +67,7 @@ impl Log {
                 Output::Stderr => writeln!(io::stderr(), "[{id}] {text}"),
             };
         }
-        // A full disk must not end the guest: the terminal has the line, the file does not.
+        // A full disk must not end the guest: the line is on the terminal, but not in the file.
         let _ = shared.file.lock().unwrap_or_else(PoisonError::into_inner).write_all(line);
     }
 }
@@ -84,7 +84,7 @@ impl StdoutStream for Log {
     }
 }
 
-/// Cuts one guest's writes into lines, so that those of several instances do not mix within a line.
+/// Splits one guest's output into lines, so that lines of several instances do not mix.
 struct Lines {
     log: Log,
     pending: Vec<u8>,
@@ -116,7 +116,7 @@ impl AsyncWrite for Lines {
         Poll::Ready(Ok(bytes.len()))
     }
 
-    // Not a reason to end the line: guests flush after each piece of a formatted print.
+    // A flush does not end the line: guests flush after each piece of a formatted print.
     fn poll_flush(self: Pin<&mut Self>, _: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }

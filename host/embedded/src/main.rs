@@ -9,7 +9,7 @@ async fn main() -> ExitCode {
     match embedded_host::cli::run(embedded_host::cli::Command::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // One sentence with its causes; a backtrace of the host helps nobody who mistyped a path.
+            // One sentence with its causes; a backtrace does not help a user who mistyped a path.
             eprintln!("Error: {error:#}");
             ExitCode::FAILURE
         }

@@ -1,7 +1,7 @@
-//! Requests that guests send: refused, handed to another component in this process, or sent over the network.
+//! Outgoing requests of guests: refused, passed to another component in this process, or sent over the network.
 //!
-//! Bodies pass through chunk by chunk. A response body that the guest drops unread closes its connection at once; one
-//! that was read to the end leaves it for the next request.
+//! Bodies pass through chunk by chunk. If the guest drops a response body unread, its connection closes at once; after a body was read to its
+//! end, the connection is reused.
 
 use std::error::Error as StdError;
 use std::net::SocketAddr;
@@ -27,24 +27,24 @@ use crate::grants::Grants;
 use crate::logs::host_line;
 use crate::timeouts::BetweenBytes;
 
-/// What a guest that sets no timeout gets, for each of connecting, the first byte and every further one; Spin's.
+/// The default timeout for connecting, for the first byte and between bytes; Spin's.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Idle connections kept for one host. Enough for the tokens of several people at once, few enough to forget.
+/// The most idle connections kept for one host: enough for several concurrent token streams, and few enough not to matter.
 const MAX_IDLE_CONNECTIONS: usize = 32;
 
-/// The name that stands for the application itself, for guests that must name a host.
+/// The host name by which guests address the application itself.
 const SELF_HOST: &str = "self.alt";
 
-/// Answers a request to another component.
+/// Passes a request to another component.
 pub(crate) type Chain =
     dyn Fn(&str, Request<WasiBody>) -> Pin<Box<dyn Future<Output = Option<Response<WasiBody>>> + Send>> + Send + Sync;
 
-/// What every component's requests need.
+/// The part of all components' outgoing requests that they share.
 #[derive(Clone)]
 pub(crate) struct Network {
     client: Client<Connector, WasiBody>,
-    /// Set once all components are there.
+    /// Set once all components are loaded.
     pub(crate) chain: Arc<OnceLock<Box<Chain>>>,
     /// Set once the listener is bound.
     pub(crate) own_address: Arc<OnceLock<SocketAddr>>,
@@ -76,7 +76,7 @@ impl Network {
     }
 }
 
-/// The machine's certificates (`SSL_CERT_FILE` is honoured), else Mozilla's, for a machine that has none.
+/// The machine's certificates (`SSL_CERT_FILE` is honoured), or Mozilla's if the machine has none.
 pub(crate) fn trusted_roots() -> Arc<RootCertStore> {
     static ROOTS: LazyLock<Arc<RootCertStore>> = LazyLock::new(|| {
         let mut roots = RootCertStore::empty();
@@ -130,7 +130,7 @@ impl Outbound {
         Ok(response.map(|body| BetweenBytes::new(body, between_bytes).boxed_unsync()))
     }
 
-    /// Refuses what was not granted, and gives a request to the application itself its address.
+    /// Refuses addresses that were not granted, and sets the address of a request to the application itself.
     fn check(&self, request: &mut Request<WasiBody>) -> Result<(), Error> {
         let host = request.uri().host().unwrap_or_default();
         if host.is_empty() || host == SELF_HOST {
@@ -159,7 +159,7 @@ impl Outbound {
 }
 
 impl WasiHttpHooks for Outbound {
-    // Spin lets guests read the host header of a request. `send` refuses it in those that they make.
+    // In Spin, guests may read a request's host header. `send` refuses it in their own requests.
     fn is_forbidden_header(&mut self, name: &http::HeaderName) -> bool {
         name != header::HOST && wasmtime_wasi_http::DEFAULT_FORBIDDEN_HEADERS.contains(name)
     }
@@ -172,7 +172,7 @@ impl WasiHttpHooks for Outbound {
         &mut self,
         request: Request<WasiBody>,
         options: Option<RequestOptions>,
-        // What the guest made of the response: there is nobody to tell.
+        // How the guest handled the response; nothing depends on it.
         _: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
         let this = self.clone();
@@ -184,7 +184,7 @@ impl WasiHttpHooks for Outbound {
 }
 
 tokio::task_local! {
-    /// The client has no other way to hand a request's own timeout to the connector.
+    /// A task-local, because the client cannot pass a request's own timeout to the connector.
     static CONNECT_TIMEOUT: Duration;
 }
 
@@ -213,7 +213,7 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// Queries may carry secrets; a log has no use for them.
+/// A query may contain secrets, so it is not logged.
 fn without_query(uri: &Uri) -> String {
     let text = uri.to_string();
     text.split('?').next().unwrap_or_default().to_owned()
@@ -221,13 +221,13 @@ fn without_query(uri: &Uri) -> String {
 
 fn sources<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     std::iter::successors(Some(error), |error| {
-        // Through the reference: `source` of a reference to an error is something else.
+        // Dereference first: `source` of a reference to an error is a different method.
         let error: &'a (dyn StdError + 'static) = *error;
         error.source()
     })
 }
 
-/// The error and what it came from, for a person.
+/// The error and its causes, for a person.
 pub(crate) fn chain_of(error: &(dyn StdError + 'static)) -> String {
     let mut told: Vec<String> = sources(error).map(ToString::to_string).collect();
     told.dedup();
@@ -253,7 +253,7 @@ fn client_error(error: &hyper_util::client::legacy::Error) -> Error {
     if error.is_connect() { Error::ConnectionRefused } else { Error::HttpProtocolError }
 }
 
-/// A whole small body.
+/// A small body, in memory.
 pub(crate) fn full(bytes: impl Into<Bytes>) -> WasiBody {
     http_body_util::Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }

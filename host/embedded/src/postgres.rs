@@ -1,7 +1,7 @@
 //! `spin:postgres@4.2.0` over `tokio-postgres`, with the semantics of Spin's own.
 //!
-//! A connection is a client of its component's pool (`pools`), which gets it back when the guest drops the handle.
-//! Statements are prepared anew each time. It decides nothing about values: that is `values`'.
+//! A connection is a client from its component's pool (`pools`), to which it returns when the guest drops the handle. Statements are prepared
+//! anew each time. `values` converts the values.
 
 mod pools;
 mod values;
@@ -28,24 +28,24 @@ use crate::row_stream::RowStream;
 pub(crate) use pools::Pools;
 use values::{columns, parameters, row_bytes, values};
 
-/// A result that is held whole, and one row of a streamed one, may be this large; Spin's limit.
+/// The largest result that is held in memory, and the largest row of a streamed one; Spin's limit.
 const MAX_RESULT_BYTES: usize = 128 << 20;
 
-/// Rows read ahead of a guest that streams them; Spin's number.
+/// How many rows are read ahead for a guest that streams them; Spin's number.
 const ROWS_AHEAD: usize = 4;
 
 /// PostgreSQL's port, for addresses without one.
 const DEFAULT_PORT: u16 = 5432;
 
-/// A client taken from the pool, behind the guest's handle.
+/// A client from the pool; the guest has a handle for it.
 #[derive(Debug, Clone)]
 pub struct Connection(Arc<deadpool_postgres::Client>);
 
-/// What a guest has said so far about a connection that it will open.
+/// The guest's settings for a connection that is not open yet.
 #[derive(Debug, Clone)]
 pub struct ConnectionBuilder {
     address: String,
-    /// Trusted besides the machine's certificates.
+    /// A certificate that is trusted in addition to the machine's.
     root: Option<CertificateDer<'static>>,
 }
 
@@ -77,8 +77,8 @@ impl Connection {
         Ok(set)
     }
 
-    /// The columns when the first row is there, the rows as they come, and at the end whether all went well. A
-    /// statement that fails after it was prepared, for one against a constraint, fails at the end, as in Spin.
+    /// Returns the columns with the first row, then the rows as they arrive, and at the end whether the statement succeeded. A statement that
+    /// fails after it was prepared, for example on a constraint, fails at the end, as in Spin.
     async fn stream(
         &self,
         statement: &str,
@@ -105,7 +105,7 @@ impl Connection {
             };
             let result = tokio::select! {
                 biased;
-                // The guest wants no more rows, though the server may not have found the next one yet.
+                // The guest wants no more rows, but the server may not have found the next one yet.
                 () = sender.closed() => Ok(()),
                 result = passing => result,
             };
@@ -114,9 +114,9 @@ impl Connection {
         Ok((columns, receiver, end))
     }
 
-    /// The number of rows it was about.
+    /// Returns the number of affected rows.
     async fn execute(&self, statement: &str, values: &[ParameterValue]) -> Result<u64, Error> {
-        // Another error than `query`'s, as in Spin.
+        // A different error than `query` returns, as in Spin.
         let parameters = parameters(values).map_err(Error::ValueConversionFailed)?;
         self.0.execute_raw(statement, parameters).await.map_err(query_failed)
     }
@@ -127,7 +127,7 @@ impl ConnectionBuilder {
         Self { address, root: None }
     }
 
-    /// The address as the driver reads it, if the component may connect there; else why not, for the guest.
+    /// The address as the driver parses it, if the component may connect there; otherwise the reason, for the guest.
     fn granted(&self, grants: &Grants) -> Result<Config, String> {
         let config: Config = self.address.parse().map_err(|error: tokio_postgres::Error| chain_of(&error))?;
         let mut names: Vec<Vec<String>> = Vec::new();
@@ -137,7 +137,7 @@ impl ConnectionBuilder {
                 Host::Unix(_) => return Err("Unix sockets are not supported on WebAssembly".to_owned()),
             }
         }
-        // `hostaddr` is where the driver really goes.
+        // The driver connects to `hostaddr`, if given.
         for (index, address) in config.get_hostaddrs().iter().enumerate() {
             match names.get_mut(index) {
                 Some(names) => names.push(address.to_string()),
@@ -146,7 +146,7 @@ impl ConnectionBuilder {
         }
         for (index, names) in names.iter().enumerate() {
             let ports = config.get_ports();
-            // One port is for all hosts.
+            // A single port applies to all hosts.
             let port = ports.get(index).or(ports.first()).copied().unwrap_or(DEFAULT_PORT);
             for name in names {
                 let host = if name.parse::<IpAddr>().is_ok_and(|address| address.is_ipv6()) {

@@ -1,5 +1,5 @@
-//! Folders and files that are nobody's but the user's who runs the host: people's conversations lie in them, and keys that are made on first
-//! use. What is there already and open to others is closed.
+//! Folders and files that only the user who runs the host can read: they contain people's conversations, and keys that are made on first use.
+//! Existing ones that other users can read are closed to them.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io;
@@ -9,13 +9,13 @@ use std::path::Path;
 const FOLDER_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 
-/// Makes a folder, and those above it, if they are not there.
+/// Makes a folder and its parents if they do not exist.
 pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path)?;
     close(path, FOLDER_MODE)
 }
 
-/// Makes a file if it is not there, to be read and written behind what it holds. What SQLite puts beside a database has its mode.
+/// Opens a file for reading and appending, and makes it if it does not exist. Files that SQLite puts beside a database get the database's mode.
 pub(crate) fn open_file(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().create(true).append(true).mode(FILE_MODE).open(path)?;
     close(path, FILE_MODE)?;
@@ -25,7 +25,7 @@ pub(crate) fn open_file(path: &Path) -> io::Result<File> {
 fn close(path: &Path, mode: u32) -> io::Result<()> {
     let open = path.metadata()?.permissions().mode() & 0o777 & !mode;
     if open != 0 {
-        // Somebody else's, or on a disk that may only be read: it serves all the same.
+        // It belongs to another user, or the disk is read-only. The file can still be used.
         let _ = std::fs::set_permissions(path, Permissions::from_mode(mode));
     }
     Ok(())

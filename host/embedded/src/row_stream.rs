@@ -1,4 +1,4 @@
-//! A WIT `stream<T>` fed from a channel: how rows and keys reach a guest one by one.
+//! A WIT `stream<T>` fed from a channel: passes rows and keys to a guest one by one.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

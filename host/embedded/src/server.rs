@@ -1,4 +1,4 @@
-//! The listener: accepts connections, hands requests to the application, and ends without cutting anybody off.
+//! The listener: accepts connections, passes requests to the application, and shuts down without breaking running requests.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use wasmtime_wasi_http::Error;
 use crate::application::Application;
 use crate::connections::{Arriving, ClientLimits, Leaving, Places};
 
-/// How long requests and guests' background work may go on after the host was told to stop.
+/// How long requests and guests' background work may continue after the host was told to stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Serves until `stop` completes, then drains: no new connections, and up to 10 s for what is running.
@@ -40,7 +40,7 @@ pub(crate) async fn serve(
             () = &mut stop => break,
         };
         let Ok(((stream, client), place)) = accepted else {
-            // Out of file descriptors, most likely: connections that end give them back.
+            // Probably too many open files; connections that end release theirs.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
@@ -66,7 +66,7 @@ pub(crate) async fn serve(
         let connection = connections.watch(connection);
         tokio::spawn(async move {
             tokio::select! {
-                // A client that leaves is no failure of ours.
+                // A client that disconnects is not a failure.
                 _ = connection => {}
                 () = place.lost() => {}
             }

@@ -1,7 +1,7 @@
 //! `spin:sqlite@3.1.0` over SQLite files in the state folder, with the semantics of Spin's own.
 //!
-//! Every `open` is a new connection: 5 s busy timeout (`rusqlite`'s default), foreign keys off, rollback journal until
-//! somebody switches. Statements run on threads of their own, so that a slow one holds up nobody else.
+//! Every `open` is a new connection: 5 s busy timeout (`rusqlite`'s default), foreign keys off, rollback journal until a statement changes it.
+//! Statements run on their own threads, so a slow one does not block others.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,23 +16,23 @@ use crate::bindings::spin::sqlite::sqlite::{self as wit, Error, QueryResult, Row
 use crate::instance::{Spin, SpinView};
 use crate::row_stream::RowStream;
 
-/// The file of the database `default`, as Spin calls it.
+/// The file of the database `default`, named as in Spin.
 pub(crate) const DATABASE_FILE: &str = "sqlite_db.db";
 
-/// A result that is held whole, and one row of a streamed one, may be this large; Spin's limit.
+/// The largest result that is held in memory, and the largest row of a streamed one; Spin's limit.
 const MAX_RESULT_BYTES: usize = 128 << 20;
 
-/// Rows read ahead of a guest that streams them; Spin's number.
+/// How many rows are read ahead for a guest that streams them; Spin's number.
 const ROWS_AHEAD: usize = 4;
 
-/// An open connection, behind the guest's handle.
+/// An open connection; the guest has a handle for it.
 #[derive(Debug, Clone)]
 pub struct Connection(Arc<Mutex<rusqlite::Connection>>);
 
 type Streamed = (Vec<String>, StreamReader<RowResult>, FutureReader<Result<(), Error>>);
 
 impl Connection {
-    /// Opens a database file, creating it if it is not there. `ATTACH` of other files is refused on it, as in Spin.
+    /// Opens a database file, and makes it if it does not exist. `ATTACH` of other files is refused, as in Spin.
     pub(crate) fn open(path: &Path) -> rusqlite::Result<Self> {
         let mut connection = rusqlite::Connection::open(path)?;
         connection.authorizer(Some(|context: AuthContext<'_>| match context.action {
@@ -82,7 +82,7 @@ impl Connection {
         .await
     }
 
-    /// The columns now, the rows as they are read, and at the end whether all went well. A statement that cannot be
+    /// Returns the columns at once, the rows as they are read, and at the end whether the statement succeeded. A statement that cannot be
     /// prepared has no columns and an error at the end, as in Spin.
     async fn stream(
         &self,
@@ -114,7 +114,7 @@ impl Connection {
     }
 }
 
-/// Prepares, binds and steps; `start` gets the columns before the first row.
+/// Prepares, binds and steps a statement; `start` gets the columns before the first row.
 fn read_rows<C>(
     connection: &rusqlite::Connection,
     statement: &str,
@@ -170,10 +170,10 @@ fn io_error(error: rusqlite::Error) -> Error {
     Error::Io(error.to_string())
 }
 
-/// The file behind a label, if the component may open it.
+/// The file of a database, if the component may open it.
 fn database(view: &SpinView<'_>, label: &str) -> Result<PathBuf, Error> {
     if view.grants.sqlite_databases.contains(label) {
-        // The manifest was checked at start: a granted label is `default`.
+        // The manifest was checked at start, so a granted label is always `default`.
         return Ok(view.grants.state_folder.join(DATABASE_FILE));
     }
     view.grants.report_missing("sqlite_databases", &format!("the database {label:?}"), label);

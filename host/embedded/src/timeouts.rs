@@ -1,4 +1,4 @@
-//! The time limit between two pieces of an upstream's body, which guests set with `between-bytes-timeout`.
+//! The time limit between two pieces of a response body, which guests set with `between-bytes-timeout`.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -12,7 +12,7 @@ use wasmtime_wasi_http::Error;
 
 /// A body that fails when its next piece takes too long, closing the connection.
 pub(crate) struct BetweenBytes {
-    /// Gone once it took too long.
+    /// `None` after the timeout.
     body: Option<Incoming>,
     timeout: Duration,
     sleep: Pin<Box<Sleep>>,

@@ -1,7 +1,7 @@
-//! Clients that are connected already, and how new ones connect. As in Spin, with its numbers and its pool.
+//! Pools of connected clients, and how new ones connect. Same pool and numbers as Spin.
 //!
-//! A client is cleaned when it is handed out again, not when it comes back: temporary tables, settings and advisory
-//! locks go; a transaction that was left open does not. One whose connection has ended is replaced.
+//! A client is cleaned when it is taken from the pool, not when it is returned: temporary tables, settings and advisory locks are removed, but
+//! an open transaction is not. A client whose connection has ended is replaced.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,21 +15,21 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::outbound::{chain_of, trusted_roots};
 
-/// Clients of one address; whoever wants another waits without limit. Spin's number.
+/// The most clients of one address; further requests wait without limit. Spin's number.
 const MAX_CLIENTS: usize = 64;
 
-/// Addresses of one component that a pool is kept for; Spin's number.
+/// The most addresses of one component that have a pool; Spin's number.
 const MAX_POOLS: usize = 16;
 
 /// One component's pools: each component has its own.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Pools(Arc<Mutex<Vec<(Key, Pool)>>>);
 
-/// The address as the guest wrote it, and the certificate it trusts.
+/// The address as the guest wrote it, and the certificate that it trusts.
 type Key = (String, Option<CertificateDer<'static>>);
 
 impl Pools {
-    /// A client for `config`, which is what the driver makes of `address`. The error is a text for the guest.
+    /// A client for `config`, which is `address` as the driver parses it. The error is a text for the guest.
     pub(super) async fn client(
         &self,
         address: String,
@@ -53,7 +53,7 @@ impl Pools {
         };
         let pool = Pool::builder(manager).max_size(MAX_CLIENTS).build().map_err(|error| chain_of(&error))?;
         if pools.len() == MAX_POOLS {
-            // Its clients that are in use go on; they are closed when they come back.
+            // Its clients in use continue; they are closed when they are returned.
             pools.remove(0);
         }
         pools.push((key, pool.clone()));
@@ -61,7 +61,7 @@ impl Pools {
     }
 }
 
-/// The first certificate of a text in PEM, which others can be checked with.
+/// The first certificate of a PEM text, as a root for checking others.
 pub(super) fn root_certificate(pem: &str) -> Result<CertificateDer<'static>, String> {
     let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|error| error.to_string())?;
     RootCertStore::empty().add(certificate.clone()).map_err(|error| error.to_string())?;

@@ -1,7 +1,7 @@
-//! Values between the guest's types and PostgreSQL's, as Spin converts them.
+//! Converts values between the guest's types and PostgreSQL's, as Spin does.
 //!
-//! There is one PostgreSQL type, or a few that are alike, for each kind of value: an `int64` does not go into an
-//! `integer` column, nor a `str` into a `jsonb` one. What works here and not in Spin would mislead.
+//! Each kind of value fits one PostgreSQL type, or a few similar ones: an `int64` does not fit an `integer` column, nor a `str` a `jsonb` one.
+//! Accepting more than Spin would mislead.
 
 use bytes::{Buf, BufMut, BytesMut};
 use jiff::Timestamp;
@@ -21,12 +21,12 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Parameter = Box<dyn ToSql + Send + Sync>;
 type Bound<T> = Option<(T, RangeBoundKind)>;
 
-/// What the driver sends. The error is a text for the guest.
+/// The parameters for the driver. The error is a text for the guest.
 pub(super) fn parameters(values: &[ParameterValue]) -> Result<Vec<Parameter>, String> {
     values.iter().map(parameter).collect::<Result<_, _>>().map_err(|error: BoxError| error.to_string())
 }
 
-/// The names of a row's columns, and what their values will be.
+/// The names of a row's columns and the types of their values.
 pub(super) fn columns(row: &Row) -> Vec<Column> {
     let column = |column: &tokio_postgres::Column| Column {
         name: column.name().to_owned(),
@@ -40,7 +40,7 @@ pub(super) fn values(row: &Row) -> Result<Vec<DbValue>, tokio_postgres::Error> {
     (0..row.len()).map(|column| row.try_get(column)).collect()
 }
 
-/// What a row takes in memory.
+/// A row's size in memory.
 pub(super) fn row_bytes(row: &[DbValue]) -> usize {
     fn texts(texts: &[Option<String>]) -> usize {
         texts.iter().map(|text| size_of::<Option<String>>() + text.as_ref().map_or(0, String::len)).sum()
@@ -100,7 +100,7 @@ impl<'a> FromSql<'a> for DbValue {
                 let ((year, month, day), (hour, minute, second, nanosecond)) = (date_to_wit(date)?, time_to_wit(time)?);
                 Self::Datetime((year, month, day, hour, minute, second, nanosecond))
             }
-            // Spin says of such a column that it is a datetime, and then cannot read it.
+            // Spin reports such a column as a datetime and then cannot read it.
             Type::TIMESTAMPTZ => {
                 return Err("Spin cannot read timestamptz: cast it, or take extract(epoch from ...)".into());
             }
@@ -219,7 +219,7 @@ impl ToSql for Interval {
     to_sql_checked!();
 }
 
-/// NULL of any type: a guest's has none.
+/// NULL, which has no type in a guest.
 #[derive(Debug)]
 struct Null;
 
@@ -260,7 +260,7 @@ impl<T: ToSql> ToSql for Range<T> {
     to_sql_checked!();
 }
 
-/// An empty range has no bounds, like one without end; as in Spin.
+/// An empty range has no bounds, like an infinite one; as in Spin.
 fn range<'a, T: FromSql<'a>>(ty: &Type, raw: &'a [u8]) -> Result<(Bound<T>, Bound<T>), BoxError> {
     let element = element(ty)?;
     let read = |bound: RangeBound<Option<&'a [u8]>>| -> Result<Bound<T>, BoxError> {
@@ -277,7 +277,7 @@ fn range<'a, T: FromSql<'a>>(ty: &Type, raw: &'a [u8]) -> Result<(Bound<T>, Boun
     }
 }
 
-/// What a range is of.
+/// The element type of a range.
 fn element(ty: &Type) -> Result<&Type, BoxError> {
     match ty.kind() {
         Kind::Range(element) => Ok(element),

@@ -1,4 +1,4 @@
-//! Clients that keep the host waiting keep nobody else waiting, and a burst waits in order.
+//! Slow clients do not make other clients wait, and a burst waits in order.
 
 use std::time::Duration;
 
@@ -9,22 +9,22 @@ use tokio::net::TcpStream;
 
 use crate::harness::{Host, until, web};
 
-/// A connection on which this was sent.
+/// A connection that has sent this text.
 async fn sending(host: &Host, text: &str) -> TcpStream {
     let mut stream = TcpStream::connect(host.address).await.unwrap();
     stream.write_all(text.as_bytes()).await.unwrap();
     stream
 }
 
-/// A body of which four bytes of a hundred come.
+/// A request that has sent four of the hundred bytes of its body.
 async fn four_of_a_hundred(host: &Host) -> TcpStream {
     sending(host, "POST /echo HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\nfour").await
 }
 
-/// What comes until the host closes the connection.
+/// Everything the host sends until it closes the connection.
 async fn until_closed(mut stream: TcpStream) -> String {
     let mut said = Vec::new();
-    // It may be reset.
+    // The connection may be reset.
     let _ = stream.read_to_end(&mut said).await;
     String::from_utf8_lossy(&said).into_owned()
 }
@@ -75,7 +75,7 @@ async fn a_client_that_does_not_read_makes_room_for_others() {
 #[tokio::test]
 async fn whoever_reads_an_answer_keeps_the_place() {
     let host = Host::start_with(&web(""), &["--max-connections", "3"]);
-    // It sends something every 10 ms.
+    // The response has a piece every 10 ms.
     let mut reading = host.open("/background?note").await.into_body();
     for _ in 0..2 {
         let others = join_all((0..4).map(|_| host.ok("/sleep?300"))).await;

@@ -1,4 +1,4 @@
-//! A guest that goes wrong harms its own instance only.
+//! A faulty guest harms only its own instance.
 
 use crate::harness::{Host, next_piece, private, web};
 

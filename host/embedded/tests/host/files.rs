@@ -1,4 +1,4 @@
-//! `files`: a component reads the folders that the manifest names, and can change nothing in them.
+//! `files`: a component can read the folders that the manifest names, and can change nothing in them.
 
 use crate::harness::{Host, refused, web};
 

@@ -1,4 +1,4 @@
-//! Starts the host on a folder of its own, sends it requests and waits for what it logs.
+//! Starts the host in its own folder, sends it requests and waits for its log.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -15,10 +15,10 @@ use hyper_util::rt::TokioIo;
 use tempfile::TempDir;
 use tokio::net::{TcpSocket, TcpStream};
 
-/// How long a condition may take to come true: generous, since a failing test is the only one that waits for it.
+/// How long a condition may take to become true. It is generous, because only a failing test waits for it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How often a condition is looked at.
+/// Poll interval for conditions.
 const POLL: Duration = Duration::from_millis(10);
 
 /// A running host; it is killed when dropped.
@@ -80,7 +80,7 @@ impl Host {
         Self::start_in(folder, manifest, flags)
     }
 
-    /// The same in a folder that was used before.
+    /// The same in an existing folder.
     pub(crate) fn start_in(folder: TempDir, manifest: &str, flags: &[&str]) -> Self {
         let (mut child, log) = spawn(&folder, manifest, flags);
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -89,7 +89,7 @@ impl Host {
             let _ = child.wait();
             panic!("the host did not serve: {}", log.lock().unwrap());
         };
-        // What guests print must not fill the pipe.
+        // Guests' output must not fill the pipe.
         std::thread::spawn(move || lines.for_each(drop));
         Self { child, address: serving.parse().unwrap(), log, folder }
     }
@@ -99,7 +99,7 @@ impl Host {
         read(self.open(path).await).await
     }
 
-    /// The text of a GET that must be answered 200.
+    /// The text of a GET that must succeed.
     #[track_caller]
     pub(crate) fn ok(&self, path: &str) -> impl Future<Output = String> {
         let caller = std::panic::Location::caller();
@@ -162,14 +162,14 @@ impl Drop for Host {
     }
 }
 
-/// Runs a host that is expected to refuse to start; its exit code and what it said.
+/// Runs a host that must refuse to start. Returns its exit code and its output.
 pub(crate) fn refused(manifest: &str, flags: &[&str]) -> (Option<i32>, String) {
     let folder = tempfile::tempdir().unwrap();
     let (mut child, log) = spawn(&folder, manifest, flags);
     let mut stdout = String::new();
     child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
     let code = child.wait().unwrap().code();
-    // The thread that reads standard error ends with it, a moment later.
+    // The thread that reads standard error ends a moment after the process.
     let start = Instant::now();
     while Arc::strong_count(&log) > 1 && start.elapsed() < PATIENCE {
         std::thread::sleep(POLL);
@@ -184,7 +184,7 @@ fn spawn(folder: &TempDir, manifest: &str, flags: &[&str]) -> (Child, Arc<Mutex<
     let mut command = Command::new(env!("CARGO_BIN_EXE_embedded-host"));
     command.arg("up");
     if !flags.contains(&"--cache-dir") {
-        // The fixtures are compiled once for all tests, and for the next run too.
+        // The cache keeps the compiled fixtures for all tests and for the next run.
         command.arg("--cache-dir").arg(target_folder().join("embedded-host-tests"));
     }
     let mut child = command
@@ -207,7 +207,7 @@ fn spawn(folder: &TempDir, manifest: &str, flags: &[&str]) -> (Child, Arc<Mutex<
     (child, log)
 }
 
-/// An address at which nobody listens, and which nobody else can have while the socket is held.
+/// An address without a listener. Nobody else can get it while the socket is held.
 pub(crate) fn nobody() -> (TcpSocket, SocketAddr) {
     let held = TcpSocket::new_v4().unwrap();
     held.bind("127.0.0.1:0".parse().unwrap()).unwrap();

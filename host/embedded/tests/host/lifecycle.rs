@@ -88,7 +88,7 @@ async fn what_was_compiled_long_ago_makes_room_and_nothing_else_does() {
     let old = |name| {
         let path = cache.path().join(name);
         let file = std::fs::File::create(&path).unwrap();
-        // It has a length, and takes no space.
+        // The file has a length but takes no space.
         file.set_len(2 << 30).unwrap();
         file.set_modified(std::time::UNIX_EPOCH).unwrap();
         path

@@ -1,4 +1,4 @@
-//! Requests of guests to the network: bodies pass as they come, and a dropped body closes its connection.
+//! Outgoing requests of guests: bodies pass as they arrive, and a dropped body closes its connection.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -49,7 +49,7 @@ async fn a_body_dropped_unread_closes_the_upstreams_connection() {
         let (mut stream, _) = upstream.accept().await.unwrap();
         head(&mut stream).await;
         stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n").await.unwrap();
-        // Nothing more is sent: only the other side can end this.
+        // Nothing more is sent: only the other side can close this connection.
         let mut rest = Vec::new();
         tokio::time::timeout(std::time::Duration::from_secs(10), stream.read_to_end(&mut rest)).await.unwrap()
     };

@@ -1,4 +1,4 @@
-//! `spin:postgres` against a real PostgreSQL. Where there can be none, these tests say that they are skipped.
+//! `spin:postgres` against a real PostgreSQL. Where none is available, these tests report that they are skipped.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::harness::{Host, nobody, read, until, web};
 
-/// One server for all tests that do not stop it; each has its own database. It ends with this process.
+/// One server for all tests that do not stop it; each test has its own database. The server ends with this process.
 fn database() -> Option<String> {
     static SERVER: OnceLock<anyhow::Result<Server>> = OnceLock::new();
     static DATABASES: AtomicU32 = AtomicU32::new(0);
@@ -26,7 +26,7 @@ fn database() -> Option<String> {
 
 fn start() -> anyhow::Result<Server> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
-    // Waiting for the disk is another test's business.
+    // These tests do not need the disk's guarantees.
     Server::start(workspace, Options { fsync: false, ..Options::default() })
 }
 
@@ -42,7 +42,7 @@ fn manifest(database: &str, grant: &str, root: &str) -> String {
     ))
 }
 
-/// The answer to statements, a line for each.
+/// The response to statements, a line for each.
 async fn run(host: &Host, how: &str, statements: &str) -> (u16, String) {
     let body = bytes::Bytes::from(statements.to_owned()).into();
     read(host.send(Request::post(format!("/postgres?{how}")).body(body).unwrap()).await).await
@@ -59,14 +59,14 @@ async fn backend(host: &Host) -> String {
     ok(host, "SELECT pg_backend_pid() AS pid").await
 }
 
-/// What somebody else sees of the server.
+/// Queries the server on a separate connection.
 async fn ask(database: &str, statement: &str) -> i64 {
     let (client, connection) = tokio_postgres::connect(database, NoTls).await.unwrap();
     tokio::spawn(connection);
     client.query_one(statement, &[]).await.unwrap().get(0)
 }
 
-/// The clients of this database that are not us.
+/// The clients of this database, except this connection.
 const OTHER_CLIENTS: &str = "SELECT count(*) FROM pg_stat_activity \
      WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'";
 
@@ -158,7 +158,7 @@ async fn an_address_that_is_not_granted_is_refused() {
     for (address, entry) in [
         ("postgres://user:secret@127.0.0.1:6000/db", "postgres://127.0.0.1:6000"),
         ("host=db.example.com user=user password=secret", "postgres://db.example.com:5432"),
-        // Where the driver really goes counts.
+        // The address that the driver really connects to counts.
         ("host=localhost hostaddr=127.0.0.2 port=6001 user=user password=secret", "postgres://127.0.0.2:6001"),
         ("host=localhost,other port=6001 user=user password=secret", "postgres://other:6001"),
     ] {
@@ -205,7 +205,7 @@ async fn a_transaction_that_was_left_open_is_the_next_ones_as_in_spin() {
     assert_eq!(ask(&database, "SELECT count(*) FROM t").await, 0);
     ok(&host, "COMMIT").await;
     assert_eq!(ask(&database, "SELECT count(*) FROM t").await, 1);
-    // One that failed cannot be cleaned: its client is replaced.
+    // A client with a failed transaction cannot be cleaned, so it is replaced.
     let pid = backend(&host).await;
     ok(&host, "BEGIN\nINSERT INTO t VALUES (2)\nSELECT 1 / 0").await;
     assert_ne!(backend(&host).await, pid);
@@ -228,7 +228,7 @@ async fn who_finds_all_clients_in_use_waits_for_one() {
     };
     let (answers, ()) = tokio::join!(futures::future::join_all(requests), release);
     assert!(answers.iter().all(|answer| answer.contains("Boolean(false)")), "{answers:?}");
-    // Clients stay, so that this is how many there ever were.
+    // Clients stay open, so this is how many there ever were.
     assert_eq!(ask(&database, OTHER_CLIENTS).await, 64);
 }
 
@@ -256,8 +256,7 @@ async fn a_server_that_was_restarted_is_found_again() {
     assert_ne!(backend(&host).await, pid);
 }
 
-/// What a TLS-terminating proxy in front of a server does; the server of these tests has no TLS of its own. Speaks
-/// nothing else. Its port.
+/// A TLS-terminating proxy in front of a server, because the server of these tests has no TLS. Returns its port.
 async fn tls_proxy(server: u16, certificate: CertificateDer<'static>, key: &KeyPair) -> u16 {
     let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
     let config = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certificate], key).unwrap();
@@ -300,7 +299,7 @@ async fn tls_is_for_those_who_trust_the_servers_root() {
     let certificate = certificate.signed_by(&key, &Issuer::from_params(&root, &root_key)).unwrap();
     let proxy = tls_proxy(port.parse().unwrap(), certificate.der().clone(), &key).await;
 
-    // Without saying so too: TLS is used where it is offered, and then it has to be right.
+    // Also without `sslmode`: TLS is used where it is offered, and then the certificate is checked.
     for query in ["?sslmode=require", ""] {
         let address = format!("{account}:{proxy}/{name}{query}");
         let host = Host::start(&manifest(&address, "postgres://127.0.0.1:*", &root_certificate));

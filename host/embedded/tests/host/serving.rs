@@ -25,7 +25,7 @@ async fn a_streamed_body_arrives_piece_by_piece() {
         times.push(start.elapsed());
     }
     assert_eq!(next_piece(&mut response).await, None);
-    // The guest waits 50 ms between them: held back, they would come together.
+    // The guest waits 50 ms between the pieces; if they were buffered, they would arrive together.
     assert!(times[2] - times[0] >= std::time::Duration::from_millis(80), "{times:?}");
 }
 

@@ -1,4 +1,4 @@
-//! SQLite and key-value stores lie in the state folder and behave as Spin's.
+//! SQLite and key-value stores are in the state folder and behave as in Spin.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +23,7 @@ async fn what_lies_in_the_state_folder_is_its_owners_alone() {
         for file in files.iter().filter(|path| path.is_file()) {
             assert_eq!(mode(file), 0o600, "{}", file.display());
         }
-        // What an earlier version left open is closed.
+        // Files that an earlier version left readable are closed to others.
         host.signal("TERM");
         host.ended().await;
         std::fs::set_permissions(&state, std::fs::Permissions::from_mode(0o755)).unwrap();

@@ -1,5 +1,4 @@
-//! Fixture: the dependency that `asker` is composed with. It tries the database and the variables, so that tests can
-//! see with whose permissions it runs.
+//! Fixture: the dependency that is composed into `asker`. It tries the database and the variables, so that tests see whose permissions it has.
 
 mod generated {
     #![allow(missing_docs, unsafe_code)]

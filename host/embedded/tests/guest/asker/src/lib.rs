@@ -1,4 +1,4 @@
-//! Fixture: an HTTP component that asks its composed dependency, over an async WIT interface of our own.
+//! Fixture: an HTTP component that calls its composed dependency over an async WIT interface of our own.
 
 use bytes::Bytes;
 use spin_sdk::http::{FullBody, IntoResponse, Request, Response};

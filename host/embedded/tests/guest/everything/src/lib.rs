@@ -1,4 +1,4 @@
-//! Fixture: one component that does everything the host's tests want to see, by path.
+//! Fixture: one component for all the host's tests; the path chooses the behaviour.
 
 mod postgres;
 
@@ -91,13 +91,13 @@ fn streaming() -> Response<BoxBody> {
     Response::new(box_body(body))
 }
 
-/// The length of the body, once all of it has come.
+/// The length of the body, once it has arrived completely.
 async fn length(request: Request) -> Result<String, String> {
     let body = request.into_body().bytes().await.map_err(|error| format!("{error:?}"))?;
     Ok(body.len().to_string())
 }
 
-/// More than the system keeps for a client that does not read: 64 MiB.
+/// A body of 64 MiB: more than the system buffers for a client that does not read.
 fn much() -> Response<BoxBody> {
     let (mut sender, body) = stream::<String>();
     spawn(async move {
@@ -111,7 +111,7 @@ fn much() -> Response<BoxBody> {
     Response::new(box_body(body))
 }
 
-/// Sends until the reader has left, then goes on for a while and leaves a note in the store.
+/// Sends until the reader has left, then continues for a while and leaves a note in the store.
 fn background(key: String) -> Response<BoxBody> {
     let (mut sender, body) = stream::<String>();
     spawn(async move {
@@ -126,7 +126,7 @@ fn background(key: String) -> Response<BoxBody> {
     Response::new(box_body(body))
 }
 
-/// Passes an upstream's body on as it comes.
+/// Passes an upstream's body on as it arrives.
 async fn pass(address: &str) -> Response<BoxBody> {
     match spin_sdk::http::get(address).await {
         Ok(response) => Response::new(box_body(response.into_body())),
@@ -167,7 +167,7 @@ fn sqlite_sync(statement: &str) -> Result<String, String> {
     Ok(format!("{:?}", database.execute(&statement, &[]).map_err(told)?))
 }
 
-/// Counts as many rows as asked for, one by one.
+/// Counts the requested number of rows, one by one.
 async fn rows(limit: &str) -> Result<String, String> {
     let told = |error| format!("{error:?}");
     let database = Connection::open_default().await.map_err(told)?;
@@ -201,7 +201,7 @@ fn trap(reason: &str) -> Result<String, String> {
     panic!("asked to trap {reason}")
 }
 
-/// Takes memory until there is none.
+/// Allocates memory until there is none.
 fn eat() -> Result<String, String> {
     let mut eaten: Vec<Vec<u8>> = Vec::new();
     loop {
@@ -221,7 +221,7 @@ fn endless() -> Result<String, String> {
     }
 }
 
-/// Calls an interface that Spin has and the embedded host has not.
+/// Calls an interface that Spin has and the embedded host lacks.
 fn infer(prompt: &str) -> Result<String, String> {
     let inferred = spin_sdk::llm::infer(spin_sdk::llm::InferencingModel::Llama2Chat, prompt);
     inferred.map(|result| result.text).map_err(|error| format!("{error:?}"))

@@ -9,8 +9,8 @@ use spin_sdk::wasip3::http_compat::IncomingBody;
 
 type Body = IncomingBody<spin_sdk::wasip3::http::types::Request>;
 
-/// Runs each line of the body on one connection, and answers with a line for each. `how` is `sync`, `root` to trust
-/// the certificate in the variable `root`, or nothing.
+/// Runs each line of the body on one connection, and returns a line for each. `how` is `sync`, `root` to trust the certificate in the variable
+/// `root`, or empty.
 pub(crate) async fn statements(how: &str, request: Request<Body>) -> Result<String, String> {
     let database = variable("database").await?;
     let body = request.into_body().bytes().await.map_err(told)?;
@@ -32,7 +32,7 @@ pub(crate) async fn statements(how: &str, request: Request<Body>) -> Result<Stri
     Ok(answers)
 }
 
-/// A value of each kind there and back, and then NULL as a text, as a number and as JSON.
+/// Sends and reads back a value of each kind, then NULL as a text, as a number and as JSON.
 pub(crate) async fn values() -> Result<String, String> {
     let connection = Connection::open(variable("database").await?).await.map_err(told)?;
     let (low, high) = (RangeBoundKind::Inclusive, RangeBoundKind::Exclusive);
@@ -67,7 +67,7 @@ pub(crate) async fn values() -> Result<String, String> {
     for (ty, value) in values {
         answers += &format!("{ty} {}\n", query(&connection, &format!("SELECT $1::{ty} AS v"), [value]).await?);
     }
-    // What goes in and does not come out as it is.
+    // Values that come back changed.
     let instant = query(
         &connection,
         "SELECT extract(epoch FROM $1::timestamptz)::int8 AS v",
@@ -76,7 +76,7 @@ pub(crate) async fn values() -> Result<String, String> {
     Ok(format!("{answers}timestamptz {}\n", instant.await?))
 }
 
-/// Values that do not fit, and what is said of them.
+/// Values that do not fit, and their errors.
 pub(crate) async fn misfits() -> Result<String, String> {
     let connection = Connection::open(variable("database").await?).await.map_err(told)?;
     let mut answers = String::new();
@@ -105,7 +105,7 @@ pub(crate) async fn rows(limit: &str) -> Result<String, String> {
     Ok(rows.to_string())
 }
 
-/// How many rows an `UPDATE` was about, both ways.
+/// How many rows an `UPDATE` affected, with both calls.
 pub(crate) async fn execute() -> Result<String, String> {
     let database = variable("database").await?;
     let connection = Connection::open(database.clone()).await.map_err(told)?;
