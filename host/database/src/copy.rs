@@ -1,4 +1,4 @@
-//! What exporting and importing share: reading a table in its order, and telling what it holds.
+//! Shared by exporting and importing: reading a table in its order, and summarizing its content.
 
 use anyhow::{Context as _, Result};
 
@@ -7,7 +7,7 @@ use crate::progress::Progress;
 use crate::schema::Table;
 use crate::session::Session;
 
-/// Reads all rows of a table, hands over the line of each, and counts them.
+/// Reads all rows of a table, passes on the line of each, and counts them.
 pub(crate) async fn read_table(
     session: &mut Session,
     table: &Table,
@@ -28,9 +28,9 @@ pub(crate) async fn read_table(
     Ok(count.tally(&table.name))
 }
 
-/// Prints what is in a file beside what is in a database; whether they are the same.
+/// Prints the content of a file beside that of a database. Returns whether they are the same.
 pub(crate) fn compare(file: &[Tally], database: &[Tally]) -> bool {
-    /// Enough of a hash to see a difference.
+    /// How many characters of a hash are shown: enough to see a difference.
     const SHOWN: usize = 16;
     println!("{:16} {:>12} {:>12}  {:SHOWN$}  {:SHOWN$}", "table", "file", "database", "sha256", "sha256");
     let mut same = file.len() == database.len();

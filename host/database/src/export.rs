@@ -1,5 +1,4 @@
-//! Copies a database to a file, as it was at one moment. Must not hold up who writes to it meanwhile, and must not leave
-//! half a file behind.
+//! Copies a database to a file, as it was at one moment. Must not block writers meanwhile, and must not leave an incomplete file behind.
 
 use std::io::BufWriter;
 use std::path::Path;
@@ -21,7 +20,7 @@ pub(crate) async fn run(place: &Place, path: &Path) -> Result<()> {
         State::Older => bail!("{place} has an older schema than this release: run `cargo dev migrate` first"),
         State::Empty => bail!("{place} is empty: there is nothing to export"),
     }
-    // Only its owner can read it, from the start; it gets its name when it is whole.
+    // From the start only its owner can read it; it gets its final name when it is complete.
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let file = tempfile::NamedTempFile::new_in(folder)
         .with_context(|| format!("cannot make a file in {}", folder.display()))?;

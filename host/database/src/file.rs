@@ -1,4 +1,4 @@
-//! The file a database is copied to: JSON Lines, which other programs can read too.
+//! The file that holds a copied database: JSON Lines, which other programs can read too.
 //!
 //! ```text
 //! {"header":{"format":1,"schema":[{"version":1,"name":"...","sqlite_sha256":"...","postgres_sha256":"..."}],"exported_at":"..."}}
@@ -7,8 +7,8 @@
 //! {"end":{"tables":[{"name":"users","rows":1,"sha256":"..."}],"sha256":"..."}}
 //! ```
 //!
-//! A table's SHA-256 is over the lines of its rows, in the order of its primary key; the last one is over all lines before
-//! it. Must not hold more than one line in memory.
+//! A table's SHA-256 covers the lines of its rows, in the order of its primary key; the last SHA-256 covers all lines before it. Must not hold
+//! more than one line in memory.
 
 use std::io::{BufRead, Read as _, Write};
 
@@ -17,10 +17,10 @@ use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 use storage::{Dialect, Value, migration::MIGRATIONS};
 
-/// The form described above. Another form has another number.
+/// The number of the format described above. A different format gets a different number.
 pub(crate) const FORMAT: u32 = 1;
 
-/// No row of ours comes near it, and a file of something else, all on one line, must not fill the memory.
+/// Far longer than any row of ours. An unrelated file with everything on one line must not fill the memory.
 const LINE_MAX_BYTES: u64 = 256 * 1024 * 1024;
 
 /// A line that is not a row.
@@ -32,7 +32,7 @@ pub(crate) enum Mark {
     End(End),
 }
 
-/// Which schema the rows have, and when they were read.
+/// The schema of the rows, and when they were read.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Header {
     pub(crate) format: u32,
@@ -41,7 +41,7 @@ pub(crate) struct Header {
     pub(crate) exported_at: String,
 }
 
-/// A migration, with its hash for each database, so that a file says the same wherever it comes from.
+/// A migration with its hashes for both databases, so that the file is the same for either.
 #[derive(Serialize, Deserialize, PartialEq)]
 pub(crate) struct Applied {
     pub(crate) version: i64,
@@ -50,21 +50,21 @@ pub(crate) struct Applied {
     postgres_sha256: String,
 }
 
-/// The rows that follow are this table's.
+/// The table of the following rows.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Head {
     pub(crate) name: String,
     pub(crate) columns: Vec<String>,
 }
 
-/// What must have come before.
+/// The expected content of the file so far.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct End {
     pub(crate) tables: Vec<Tally>,
     pub(crate) sha256: String,
 }
 
-/// What a table holds.
+/// The content of a table: its number of rows, and their hash.
 #[derive(Serialize, Deserialize, PartialEq, Debug)]
 pub(crate) struct Tally {
     pub(crate) name: String,
@@ -83,7 +83,7 @@ pub(crate) fn schema() -> Vec<Applied> {
     applied.collect()
 }
 
-/// A row as it stands in the file.
+/// A row as a line of the file.
 pub(crate) fn row_line(row: &[Value]) -> Result<Vec<u8>> {
     let mut line = serde_json::to_vec(&Row(row))?;
     line.push(b'\n');
@@ -172,12 +172,12 @@ pub(crate) struct Reader<R> {
     hash: Sha256,
 }
 
-/// The next thing in a file.
+/// The next entry of a file.
 pub(crate) enum Entry {
     Header(Header),
     Table(Head),
     Row(Vec<Value>),
-    /// The end; what came before it is what was written.
+    /// The end; everything before it matched.
     End(End),
 }
 
@@ -186,12 +186,12 @@ impl<R: BufRead> Reader<R> {
         Self { source, line: Vec::new(), number: 0, hash: Sha256::new() }
     }
 
-    /// The line that was read last, from 1.
+    /// The number of the last line read, from 1.
     pub(crate) fn number(&self) -> u64 {
         self.number
     }
 
-    /// The next line. An end that does not fit what came before it, or is not the end, is an error.
+    /// Reads the next line. It is an error if an end does not match the lines before it, or if lines follow it.
     pub(crate) fn next(&mut self) -> Result<Entry> {
         self.line.clear();
         self.number += 1;
@@ -211,7 +211,7 @@ impl<R: BufRead> Reader<R> {
     }
 
     fn parse(&self) -> Result<Entry> {
-        // The parser's own words quote what it found.
+        // The parser's own message would quote the data.
         if self.line.starts_with(b"[") {
             let Ok(cells) = serde_json::from_slice::<Vec<Cell<'_>>>(&self.line) else { bail!("it is no row") };
             let values = cells.into_iter().map(|cell| match cell {

@@ -1,4 +1,4 @@
-//! Copies a file into an empty database: everything, or nothing if what the database then holds is not what the file says.
+//! Copies a file into an empty database. If the result does not match the file, nothing is imported.
 
 use std::cmp::Ordering;
 use std::fs::File;
@@ -15,9 +15,9 @@ use crate::progress::Progress;
 use crate::schema::{State, Table, first_with_rows, state, tables};
 use crate::session::Session;
 
-/// Rows sent at once: enough that a distant server is not waited for at each.
+/// Rows sent at once: enough to avoid a round trip to a distant server for each.
 const BATCH_MAX_ROWS: usize = 500;
-/// Text sent at once, about: a few of the largest rows fit into memory anywhere.
+/// The approximate amount of text sent at once: a few of the largest rows fit into any memory.
 const BATCH_MAX_BYTES: usize = 4 * 1024 * 1024;
 
 pub(crate) async fn run(place: &Place, path: &Path) -> Result<()> {
@@ -27,13 +27,13 @@ pub(crate) async fn run(place: &Place, path: &Path) -> Result<()> {
     check(&header)?;
     let tables = tables()?;
     if place.exists() {
-        // Before anything is changed, for somebody who has mistaken the database.
+        // Check before changing anything, in case the user named the wrong database.
         ensure_empty(&mut place.snapshot().await?, place, &tables).await?;
     }
     place.migrate().await?;
     let mut session = place.transaction().await?;
     session.lock(&tables).await?;
-    // Once more: now nobody else can write.
+    // Check again: now no one else can write.
     ensure_empty(&mut session, place, &tables).await?;
 
     let end = insert_all(&mut session, &mut reader, &tables).await?;
@@ -49,7 +49,7 @@ pub(crate) async fn run(place: &Place, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether the file has this build's form and schema.
+/// Checks that the file has this build's format and schema.
 fn check(header: &Header) -> Result<()> {
     ensure!(header.format == FORMAT, "the file has format {}, this release reads {FORMAT}", header.format);
     let ours = schema();
@@ -123,7 +123,7 @@ fn find<'a>(tables: &'a [Table], head: &Head) -> Result<&'a Table> {
     Ok(table)
 }
 
-/// Rows on their way.
+/// Rows that wait to be sent.
 #[derive(Default)]
 struct Batch {
     rows: Vec<Vec<Value>>,

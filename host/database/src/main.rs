@@ -1,7 +1,7 @@
-//! `database`: brings a database to the schema of this build, and copies all that is in one to a file and from a file into
-//! another. `cargo dev migrate`, `export-db` and `import-db` are this program.
+//! `database`: migrates a database to the schema of this build, exports a database to a file, and imports such a file. `cargo dev migrate`,
+//! `export-db` and `import-db` run this program.
 //!
-//! Must not print what a database holds, nor the password of one.
+//! Must not print a database's content or password.
 
 mod copy;
 mod export;

@@ -1,4 +1,4 @@
-//! Where a database is: a folder or an address.
+//! The location of a database: a folder or an address.
 
 use std::fmt;
 use std::fs::DirBuilder;
@@ -12,12 +12,12 @@ use storage::migration::migrate;
 
 use crate::session::Session;
 
-/// The folder that Spin keeps its state in.
+/// The folder of Spin's state.
 const STATE_FOLDER: &str = ".spin";
-/// What Spin calls the database `default` in it.
+/// The file of Spin's database `default` in it.
 const DATABASE_FILE: &str = "sqlite_db.db";
 
-/// Where a database is. Shown without the password.
+/// The location of a database. Printed without the password.
 pub(crate) enum Place {
     Sqlite(PathBuf),
     Postgres(PostgresUrl),
@@ -33,7 +33,7 @@ impl fmt::Display for Place {
 }
 
 impl Place {
-    /// A folder that is named wins over an address from the environment.
+    /// A given folder wins over an address from the environment.
     pub(crate) fn new(state_folder: Option<PathBuf>, url: Option<String>) -> Result<Self> {
         match (state_folder, url.filter(|url| !url.is_empty())) {
             (None, Some(url)) => Ok(Self::Postgres(url.parse()?)),
@@ -41,7 +41,7 @@ impl Place {
         }
     }
 
-    /// Whether it can be opened without making it.
+    /// Whether the database exists. `true` for a server, which must be asked.
     pub(crate) fn exists(&self) -> bool {
         match self {
             Self::Sqlite(path) => path.exists(),
@@ -49,12 +49,12 @@ impl Place {
         }
     }
 
-    /// Brings it to the schema of this build, makes a SQLite file that is not there, and names what was applied.
+    /// Migrates the database to the schema of this build, making a SQLite file if there is none. Returns the applied migrations.
     pub(crate) async fn migrate(&self) -> Result<Vec<&'static str>> {
         let applied = match self {
             Self::Sqlite(path) => {
                 let folder = path.parent().unwrap_or(Path::new(""));
-                // People's conversations lie in it, and keys.
+                // It will contain people's conversations and keys.
                 let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
                 made.with_context(|| format!("cannot make the folder {}", folder.display()))?;
                 let database = SqliteFile::open(path).with_context(|| format!("cannot open {self}"))?;
@@ -65,7 +65,7 @@ impl Place {
         applied.with_context(|| format!("cannot migrate {self}"))
     }
 
-    /// Everything as it is at this moment, whatever is written meanwhile.
+    /// A consistent snapshot of this moment, whatever is written meanwhile.
     pub(crate) async fn snapshot(&self) -> Result<Session> {
         let session = match self {
             Self::Sqlite(path) => {
@@ -77,7 +77,7 @@ impl Place {
         session.with_context(|| format!("cannot read {self}"))
     }
 
-    /// A transaction that writes. Dropped without [`Session::commit`], it leaves nothing behind.
+    /// A transaction that writes. Dropped without [`Session::commit`], it changes nothing.
     pub(crate) async fn transaction(&self) -> Result<Session> {
         let session = match self {
             Self::Sqlite(path) => Session::sqlite(path, "BEGIN IMMEDIATE").await,

@@ -1,18 +1,18 @@
-//! What a person sees of a copy that takes a while. Must not say anything of one that does not.
+//! Progress of a long copy, for a person. Must print nothing for a short one.
 
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 
-/// Shorter ones are not worth a line.
+/// A shorter copy prints nothing.
 const SILENT: Duration = Duration::from_secs(2);
-/// How often a terminal is repainted.
+/// How often the terminal is repainted.
 const REPAINT: Duration = Duration::from_millis(100);
-/// How often a line says that it goes on, where there is no terminal to repaint.
+/// How often a line reports progress where there is no terminal.
 const REMINDER: Duration = Duration::from_secs(10);
 
-/// Rows counted; leaves the terminal clean when it is dropped.
+/// Counts rows; clears its terminal line when dropped.
 pub(crate) struct Progress {
     doing: &'static str,
     rows: u64,
@@ -28,7 +28,7 @@ impl Progress {
         Self { doing, rows: 0, began, next: began + SILENT, spinner }
     }
 
-    /// Another row is done.
+    /// Counts a row.
     pub(crate) fn row(&mut self) {
         self.rows += 1;
         let now = Instant::now();

@@ -1,5 +1,4 @@
-//! Which tables there are, in an order in which rows can be inserted. Read from what the migrations make, so that there
-//! is no list that somebody could forget.
+//! The tables, in an order in which rows can be inserted. They are read from the result of the migrations, so no list can become outdated.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,13 +7,13 @@ use storage::{Dialect, Value, migration::MIGRATIONS};
 
 use crate::session::Session;
 
-/// Says which migrations were applied, which is not copied: whoever imports has migrated.
+/// The table of applied migrations. It is not copied, because the importing program has migrated.
 const BOOKKEEPING: &str = "schema_migrations";
 
-/// Of SQLite: tables, not views or its own, and columns that are stored.
+/// SQLite: tables without views and internal tables, and stored columns.
 const SQLITE_COLUMNS: &str = "FROM pragma_table_list AS tables, pragma_table_xinfo(tables.name) AS columns
     WHERE tables.schema = 'main' AND tables.type = 'table' AND tables.name NOT LIKE 'sqlite%' AND columns.hidden = 0";
-/// Of PostgreSQL: the same.
+/// The same for PostgreSQL.
 const POSTGRES_COLUMNS: &str = "SELECT table_name, column_name FROM information_schema.tables
     JOIN information_schema.columns USING (table_schema, table_name)
     WHERE table_schema = current_schema() AND table_type = 'BASE TABLE' AND is_generated = 'NEVER'";
@@ -22,7 +21,7 @@ const POSTGRES_COLUMNS: &str = "SELECT table_name, column_name FROM information_
 /// A table of this build's schema.
 pub(crate) struct Table {
     pub(crate) name: String,
-    /// By name, so that both databases have them in one order.
+    /// Sorted by name, so that both databases have the same order.
     pub(crate) columns: Vec<Column>,
     /// The primary key: its columns' names.
     key: Vec<String>,
@@ -31,12 +30,12 @@ pub(crate) struct Table {
 /// A column.
 pub(crate) struct Column {
     pub(crate) name: String,
-    /// Text; a whole number otherwise.
+    /// Text; otherwise a whole number.
     pub(crate) is_text: bool,
 }
 
 impl Table {
-    /// All rows in the order of the primary key, bytes compared, whatever the database's language is.
+    /// Selects all rows in the order of the primary key. Keys are compared by bytes, so the database's language does not matter.
     pub(crate) fn select(&self, dialect: Dialect) -> String {
         let order = self.key.iter().map(|name| {
             let is_text = self.columns.iter().any(|column| column.name == *name && column.is_text);
@@ -47,7 +46,7 @@ impl Table {
         format!("SELECT {} FROM \"{}\" ORDER BY {order}", self.list(), self.name)
     }
 
-    /// One row.
+    /// Inserts one row.
     pub(crate) fn insert(&self, dialect: Dialect) -> String {
         let places = (1..=self.columns.len()).map(|place| format!("?{place}")).collect::<Vec<_>>().join(", ");
         dialect.render(&format!("INSERT INTO \"{}\" ({}) VALUES ({places})", self.name, self.list()))
@@ -57,7 +56,7 @@ impl Table {
         self.columns.iter().map(|column| format!("\"{}\"", column.name)).collect::<Vec<_>>().join(", ")
     }
 
-    /// Whether a row can be one of this table's, in this database.
+    /// Checks that a row fits this table in this database.
     pub(crate) fn check(&self, row: &[Value], dialect: Dialect) -> Result<()> {
         ensure!(row.len() == self.columns.len(), "a row of {} has {} values", self.name, row.len());
         for (value, Column { name, is_text }) in row.iter().zip(&self.columns) {
@@ -67,7 +66,7 @@ impl Table {
                 Value::Text(_) => *is_text,
             };
             ensure!(fits, "a value of {}.{name} is not of its type", self.name);
-            // Releases before the second migration stored it in SQLite.
+            // In SQLite, releases before the second migration stored it.
             let is_storable = dialect == Dialect::Sqlite || !matches!(value, Value::Text(text) if text.contains('\0'));
             ensure!(
                 is_storable,
@@ -80,7 +79,7 @@ impl Table {
     }
 }
 
-/// The tables of this build, those that others refer to first.
+/// The tables of this build; each comes after the tables it refers to.
 pub(crate) fn tables() -> Result<Vec<Table>> {
     let connection = rusqlite::Connection::open_in_memory()?;
     for migration in MIGRATIONS {
@@ -124,7 +123,7 @@ pub(crate) fn tables() -> Result<Vec<Table>> {
     Ok(tables)
 }
 
-/// How far a database is.
+/// How far a database is migrated.
 pub(crate) enum State {
     /// It has no table.
     Empty,
@@ -134,7 +133,7 @@ pub(crate) enum State {
     Current,
 }
 
-/// Compares a database with this build; what this build does not know is an error.
+/// Compares a database with this build. Anything that this build does not know is an error.
 pub(crate) async fn state(session: &mut Session, tables: &[Table]) -> Result<State> {
     let sql = match session.dialect() {
         Dialect::Sqlite => format!("SELECT tables.name, columns.name {SQLITE_COLUMNS}"),
@@ -169,7 +168,7 @@ pub(crate) async fn state(session: &mut Session, tables: &[Table]) -> Result<Sta
     lacking.map_or(Ok(State::Current), |table| bail!("its table {} is gone: restore a backup", table.name))
 }
 
-/// Whether migrations are lacking; others than this build's are an error.
+/// Whether migrations are missing. Migrations that this build does not have are an error.
 async fn is_older(session: &mut Session) -> Result<bool> {
     let mut applied = Vec::new();
     session
@@ -188,7 +187,7 @@ async fn is_older(session: &mut Session) -> Result<bool> {
     Ok(ours.next().is_some())
 }
 
-/// The first of our tables that holds a row.
+/// The first of our tables that has a row.
 pub(crate) async fn first_with_rows<'a>(session: &mut Session, tables: &'a [Table]) -> Result<Option<&'a Table>> {
     for table in tables {
         let mut has_rows = false;

@@ -1,5 +1,5 @@
-//! One transaction on either database, held open while rows pass through: what the storage port does not have, because
-//! the app must not. Must not hold a whole table in memory.
+//! One transaction on either database, open while rows pass through. The storage port has none, because the app must not hold one. Must not hold
+//! a whole table in memory.
 
 use std::path::Path;
 
@@ -23,7 +23,7 @@ impl Session {
         let connection = rusqlite::Connection::open(path)?;
         connection.pragma_update(None, "foreign_keys", true)?;
         connection.execute_batch(begin)?;
-        // Only the first read makes the snapshot.
+        // The first read makes the snapshot.
         connection.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |_| Ok(()))?;
         Ok(Self::Sqlite(connection))
     }
@@ -54,7 +54,7 @@ impl Session {
         Ok(())
     }
 
-    /// Keeps others from writing to these tables. In SQLite a transaction that writes is alone as it is.
+    /// Keeps other writers from these tables. In SQLite a writing transaction is the only writer anyway.
     pub(crate) async fn lock(&mut self, tables: &[Table]) -> Result<()> {
         if self.dialect() == Dialect::Sqlite {
             return Ok(());
@@ -63,7 +63,7 @@ impl Session {
         self.execute(&format!("LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE")).await
     }
 
-    /// Hands over each row as it comes; no more than a few are in memory.
+    /// Passes on each row as it arrives; only a few are in memory.
     pub(crate) async fn select(&mut self, sql: &str, mut each: impl FnMut(Vec<Value>) -> Result<()>) -> Result<()> {
         match self {
             Self::Sqlite(connection) => {
@@ -99,7 +99,7 @@ impl Session {
             Self::Postgres(client) => {
                 let failed = |error| database_error("insert", &error);
                 let statement = client.prepare(sql).await.map_err(failed)?;
-                // Sent one after the other without waiting for the answers.
+                // Sent one after the other without waiting for the responses.
                 let sent = rows.iter().map(|row| client.execute_raw(&statement, row.iter().map(parameter)));
                 try_join_all(sent).await.map_err(failed)?;
             }
@@ -121,7 +121,7 @@ fn sqlite_value(value: ValueRef<'_>) -> Result<Value> {
     }
 }
 
-/// A value as SQLite's driver takes it.
+/// A value for SQLite's driver.
 struct Parameter<'a>(&'a Value);
 
 impl rusqlite::ToSql for Parameter<'_> {

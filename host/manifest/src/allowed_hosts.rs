@@ -1,7 +1,7 @@
-//! `allowed_outbound_hosts`: Spin's syntax and Spin's answer to "may this component send a request there?".
+//! `allowed_outbound_hosts`: Spin's syntax, and Spin's decision whether a component may send a request to an address.
 //!
-//! Entries are `scheme://host[:port]`, each part with `*`; the host also `*.domain`, an address range or `self`; the
-//! port also `from..to`. It decides only: asking, logging and sending are the host's.
+//! Entries are `scheme://host[:port]`, and each part may be `*`. The host may also be `*.domain`, an address range or `self`, the port
+//! `from..to`. This module only decides; the host looks up names, logs and sends.
 
 use anyhow::{Context, Result, bail};
 use http::Uri;
@@ -10,7 +10,7 @@ use url::Host;
 
 use crate::variables::Variables;
 
-/// What follows a component's id in the name by which other components call it.
+/// The suffix after a component's id in the name by which other components call it.
 const CHAINING_SUFFIX: &str = ".spin.internal";
 
 /// The hosts one component may send requests to.
@@ -39,21 +39,20 @@ enum HostPattern {
 enum PortPattern {
     Any,
     One(u16),
-    /// The end is not in it.
+    /// The end is excluded.
     Range(std::ops::Range<u16>),
 }
 
 impl AllowedHosts {
-    /// Parses a component's entries after filling in variables. `components` are all ids, which
-    /// `http://*.spin.internal` stands for.
+    /// Parses a component's entries after filling in variables. `components` are the ids that `http://*.spin.internal` stands for.
     ///
     /// # Errors
-    /// An entry that Spin refuses too, or one with an unknown variable.
+    /// An entry that Spin also refuses, or one with an unknown variable.
     pub fn new(entries: &[String], variables: &Variables, components: &[&str]) -> Result<Self> {
         let mut allowed = Vec::new();
         for entry in entries {
             let filled = variables.fill(entry)?;
-            // Spin: an optional endpoint that is not configured grants nothing; a literal empty entry is an error.
+            // As in Spin, an optional endpoint that is not configured grants nothing; a literal empty entry is an error.
             if filled != *entry && ["", "http://", "https://"].contains(&filled.as_str()) {
                 continue;
             }
@@ -79,7 +78,7 @@ impl AllowedHosts {
         self.0.iter().any(|allowed| allowed.allows(scheme, &host, port))
     }
 
-    /// Whether requests to the application itself, without naming a host, may be sent.
+    /// Whether the component may send requests to the application itself without naming a host.
     #[must_use]
     pub fn allow_self(&self) -> bool {
         self.0.iter().any(|allowed| {
@@ -90,7 +89,7 @@ impl AllowedHosts {
     }
 }
 
-/// The component that an address calls by its `.spin.internal` name.
+/// The component that an address names with `.spin.internal`.
 #[must_use]
 pub fn chained_component(uri: &Uri) -> Option<&str> {
     uri.host()?.strip_suffix(CHAINING_SUFFIX).filter(|id| !id.contains('.'))
@@ -108,7 +107,7 @@ impl AllowedHost {
         let (host, port) = match rest.rsplit_once(':') {
             None => (rest, ""),
             Some((host, "")) => (host, ""),
-            // A bare IPv6 address has colons and no port.
+            // A bare IPv6 address has colons but no port.
             Some(_) if HostPattern::parse(rest).is_ok() => (rest, ""),
             Some((host, tail)) => match tail.split_once('/') {
                 None => (host, tail),

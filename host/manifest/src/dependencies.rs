@@ -1,6 +1,6 @@
-//! Which of a component's imports one of its dependencies is for. Composing them is the host's.
+//! Matches a component's imports with its dependencies. The host composes them.
 
-/// Whether a dependency's name, `package[/interface][@version]` or a plain one, stands for an import.
+/// Whether a dependency's name, `package[/interface][@version]` or a plain name, matches an import.
 #[must_use]
 pub fn matches_import(name: &str, import: &str) -> bool {
     let split = |text: &str| -> (String, Option<String>, Option<String>) {

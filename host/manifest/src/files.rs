@@ -1,7 +1,7 @@
-//! `files`: folders beside the manifest that a component may read, and never write.
+//! `files`: folders beside the manifest that a component may read, but not write.
 //!
-//! They are mounted as they lie, as `spin up --direct-mounts` does; without it Spin mounts a copy made at start. So single files, patterns
-//! and `exclude_files` are refused, and a file that is changed while the host runs is changed for the component too.
+//! The folders themselves are mounted, as by `spin up --direct-mounts`; without that option Spin mounts a copy made at start. So single files,
+//! patterns and `exclude_files` are refused, and the component sees changes made while the host runs.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -12,18 +12,18 @@ use crate::Files;
 /// A folder that a component may read.
 #[derive(Debug)]
 pub struct Mount {
-    /// Where it lies.
+    /// The folder on disk.
     pub folder: PathBuf,
-    /// Its path for the component.
+    /// The component's path for it.
     pub path: String,
 }
 
-/// Finds the folders that a component's `files` name.
+/// The folders that a component's `files` name.
 ///
 /// # Errors
-/// A folder that is not there or lies outside of the manifest's, and what the embedded host does not serve.
+/// A folder does not exist or is outside the manifest's folder, or the embedded host does not support the entry.
 pub fn mounts(files: &[Files], manifest_folder: &Path) -> Result<Vec<Mount>> {
-    // `--from spin.toml` names a manifest without a folder.
+    // With `--from spin.toml` the manifest has no folder in its path.
     let app = manifest_folder.join(".").canonicalize().context("cannot find the folder of the manifest")?;
     let mount = |files: &Files| {
         let (source, destination) = match files {

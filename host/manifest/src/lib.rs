@@ -1,9 +1,8 @@
-//! The application manifest, `spin.toml` version 2: what of it the embedded host reads, and what follows from it: values of variables,
-//! who answers which path, where a component may send requests, and what of the disk it may read.
+//! Reads the parts of an application manifest, `spin.toml` version 2, that the embedded host needs: values of variables, routes, where a
+//! component may send requests, and which folders it may read.
 //!
-//! A key that Spin refuses is refused here too, so that a manifest that works on the embedded host works on Spin. A key that
-//! Spin knows and the embedded host does not serve is an error that says so. It must not know how components run, nor open files
-//! other than the manifest.
+//! A key that Spin refuses is refused here too, so that a manifest that works on the embedded host works on Spin. A key that Spin knows and the
+//! embedded host does not support is an error that says so. This crate must not know how components run, and opens no file but the manifest.
 
 pub mod allowed_hosts;
 pub mod dependencies;
@@ -40,7 +39,7 @@ pub struct Manifest {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Application {
-    /// The application's name, for the first line printed.
+    /// The application's name, for the first line of output.
     pub name: String,
     #[serde(default, rename = "version")]
     _version: String,
@@ -60,10 +59,10 @@ pub struct Application {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Variable {
-    /// Whether a start without a value fails.
+    /// Whether the start fails if it has no value.
     #[serde(default)]
     pub required: bool,
-    /// The value when nobody gives another.
+    /// The value if none is given.
     pub default: Option<String>,
     #[serde(default, rename = "secret")]
     _secret: bool,
@@ -75,7 +74,7 @@ pub struct Variable {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HttpTrigger {
-    /// The path pattern, or that there is none.
+    /// The path pattern, or private.
     pub route: Route,
     /// The id of the component that answers.
     pub component: String,
@@ -99,7 +98,7 @@ pub enum Route {
     Path(String),
     /// `{ private = true }`: reachable from other components only.
     Private {
-        /// Must be true; the type cannot say so.
+        /// Must be true; the type cannot express that.
         private: bool,
     },
 }
@@ -110,13 +109,13 @@ pub enum Route {
 pub struct Component {
     /// The wasm file, relative to the manifest.
     pub source: Source,
-    /// Values the component may ask for; templates over `[variables]`.
+    /// The component's variables; templates over `[variables]`.
     #[serde(default)]
     pub variables: BTreeMap<String, String>,
-    /// Its environment variables, as they are.
+    /// Its environment variables.
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
-    /// Where it may send requests; templates over `[variables]`.
+    /// The hosts it may send requests to; templates over `[variables]`.
     #[serde(default)]
     pub allowed_outbound_hosts: Vec<String>,
     /// Labels of the key-value stores it may open.
@@ -128,7 +127,7 @@ pub struct Component {
     /// Components composed into it, by the import they satisfy.
     #[serde(default)]
     pub dependencies: BTreeMap<String, Dependency>,
-    /// Whether every dependency may use what this component may use.
+    /// Whether every dependency gets this component's permissions.
     #[serde(default)]
     pub dependencies_inherit_configuration: bool,
     /// Folders it may read.
@@ -156,7 +155,7 @@ pub struct Component {
 pub enum Source {
     /// A file.
     Path(PathBuf),
-    /// `{ url, digest }` or `{ registry, ... }`: Spin downloads these, this host does not.
+    /// `{ url, digest }` or `{ registry, ... }`: Spin downloads these, but this host does not.
     Remote(toml::Table),
 }
 
@@ -164,9 +163,9 @@ pub enum Source {
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub enum Files {
-    /// A folder, which has the same path for the component. In Spin also a file or a pattern.
+    /// A folder, whose path is the same for the component. In Spin it can also be a file or a pattern.
     Path(String),
-    /// A folder, and where the component finds it.
+    /// A folder, and its path for the component.
     Placed(Placed),
 }
 
@@ -186,7 +185,7 @@ pub struct Placed {
 pub enum Dependency {
     /// A file.
     Local(LocalDependency),
-    /// A version or a registry reference: Spin downloads these, this host does not.
+    /// A version or a registry reference: Spin downloads these, but this host does not.
     Remote(toml::Value),
 }
 
@@ -196,9 +195,9 @@ pub enum Dependency {
 pub struct LocalDependency {
     /// The wasm file, relative to the manifest.
     pub path: PathBuf,
-    /// The export that satisfies the import, when their names differ.
+    /// The export that satisfies the import, if their names differ.
     pub export: Option<String>,
-    /// What of the component's permissions the dependency gets.
+    /// Which of the component's permissions the dependency gets.
     pub inherit_configuration: Option<Inherit>,
 }
 
@@ -208,7 +207,7 @@ pub struct LocalDependency {
 pub enum Inherit {
     /// All or nothing.
     All(bool),
-    /// The named kinds only.
+    /// Only the named kinds.
     Some(Vec<String>),
 }
 
@@ -226,7 +225,7 @@ impl Manifest {
     /// Parses and checks a manifest.
     ///
     /// # Errors
-    /// What is no manifest, what Spin refuses, and what the embedded host does not serve.
+    /// The text is not a manifest, Spin refuses it, or the embedded host does not support it.
     pub fn parse(text: &str) -> Result<Self> {
         let mut manifest: Self = toml::from_str(text)?;
         let version = &manifest.spin_manifest_version;
@@ -271,7 +270,7 @@ impl Manifest {
                     bail!("component.{id}.{key} is not served by the embedded host: leave it out, or use Spin");
                 }
             }
-            // Spin refuses to start when a label has no definition; both of its defaults are called `default`.
+            // Spin does not start when a label has no definition. The default store and the default database are both called `default`.
             let labels =
                 [("key_value_stores", &component.key_value_stores), ("sqlite_databases", &component.sqlite_databases)];
             for (key, labels) in labels {
@@ -287,10 +286,10 @@ impl Manifest {
 }
 
 impl Source {
-    /// The file.
+    /// The file's path.
     ///
     /// # Errors
-    /// When it is to be downloaded; the message names `id`.
+    /// The source must be downloaded; the message names `id`.
     pub fn path(&self, id: &str) -> Result<&Path> {
         match self {
             Self::Path(path) => Ok(path),

@@ -1,4 +1,4 @@
-//! Which component answers which path, and the headers that tell it how it was found.
+//! Finds the component for a path, and sets the headers that describe the match.
 //!
 //! Precedence is `routefinder`'s, the router Spin uses: exact before parameter before wildcard, longer before shorter.
 
@@ -9,10 +9,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 
 use crate::{HttpTrigger, Route};
 
-/// What the host itself answers; routes under it are never reached.
+/// Paths that the host itself answers; routes below it are never reached.
 pub const WELL_KNOWN_PREFIX: &str = "/.well-known/spin/";
 
-/// The address a component sees as its client when another component called it, as in Spin.
+/// The client address that a component sees when another component called it, as in Spin.
 const CHAINED_CLIENT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 /// All public routes.
@@ -30,7 +30,7 @@ struct Target {
     component: String,
 }
 
-/// A path's component, and what is said about the match in the request's headers.
+/// The component for a path, and the match as the request's headers describe it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct RouteMatch {
     /// The component's id.
@@ -43,10 +43,10 @@ pub struct RouteMatch {
 }
 
 impl Router {
-    /// Builds the router; of two equal routes the later one wins, and the loser is told to `duplicate`.
+    /// Builds the router. Of two equal routes the later one wins, and `duplicate` gets the other.
     ///
     /// # Errors
-    /// A route that is no pattern.
+    /// A route is not a valid pattern.
     pub fn new(triggers: &[HttpTrigger], mut duplicate: impl FnMut(&str, &str)) -> Result<Self> {
         let mut targets: Vec<Target> = Vec::new();
         for trigger in triggers {
@@ -76,12 +76,12 @@ impl Router {
         self.routes.iter().map(|(_, target)| (target.raw.as_str(), target.component.as_str()))
     }
 
-    /// The match for a path that came from `client`, if any.
+    /// The match, if any, for a path requested by `client`.
     #[must_use]
     pub fn find(&self, path: &str, client: SocketAddr) -> Option<RouteMatch> {
         let found = self.routes.best_match(path)?;
         let captures = found.captures();
-        // Spin keeps the slashes around what a wildcard took; routefinder does not.
+        // Spin keeps the slashes around the wildcard's part; routefinder does not.
         let path_info = match captures.wildcard() {
             None => String::new(),
             Some("") => if path.ends_with('/') { "/" } else { "" }.to_owned(),
@@ -102,7 +102,7 @@ impl Router {
 }
 
 impl RouteMatch {
-    /// The match of a request from another component: as if by the route `/...`.
+    /// The match for a request from another component: the same as for the route `/...`.
     pub fn chained(component: &str, path: &str) -> Self {
         Self {
             component: component.to_owned(),
@@ -114,7 +114,7 @@ impl RouteMatch {
         }
     }
 
-    /// Sets the `spin-*` headers. What a client sent under these names is replaced.
+    /// Sets the `spin-*` headers, and replaces any that the client sent.
     pub fn set_headers(&self, uri: &Uri, headers: &mut HeaderMap) {
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
         let path = uri.path_and_query().map_or("/", |path| path.as_str());

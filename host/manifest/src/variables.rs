@@ -1,7 +1,7 @@
-//! Application variables: where their values come from, and the templates that use them.
+//! Application variables: the sources of their values, and the templates that use them.
 //!
-//! A value comes from `--variable`, else from `SPIN_VARIABLE_<NAME>`, else from the manifest's default. All are
-//! settled at start, so a missing one is an error before anything is served. Values never reach a log.
+//! A value comes from `--variable`, otherwise from `SPIN_VARIABLE_<NAME>`, otherwise from the manifest's default. All are read at start, so a
+//! missing one is an error before anything is served. Values never reach a log.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::Variable;
 
-/// What an environment variable's name starts with, as in Spin.
+/// The prefix of environment variables, as in Spin.
 const ENVIRONMENT_PREFIX: &str = "SPIN_VARIABLE_";
 
 /// The values of `[variables]`.
@@ -17,11 +17,11 @@ const ENVIRONMENT_PREFIX: &str = "SPIN_VARIABLE_";
 pub struct Variables(HashMap<String, String>);
 
 impl Variables {
-    /// Settles every declared variable. `given` are the `--variable`s, `environment` reads the process's environment.
+    /// Determines the value of every declared variable. `given` are the `--variable`s, `environment` reads the process's environment.
     ///
     /// # Errors
-    /// A name that Spin refuses, a required variable without a value (all of them in one message), or a `given` one
-    /// that the manifest does not declare.
+    /// A name that Spin refuses, required variables without a value (all in one message), or a `given` variable that the manifest does not
+    /// declare.
     pub fn settle(
         declared: &BTreeMap<String, Variable>,
         given: &HashMap<String, String>,
@@ -57,7 +57,7 @@ impl Variables {
         Ok(Self(values))
     }
 
-    /// Fills in a template: text with `{{ name }}` in it.
+    /// Fills in a template: a text with `{{ name }}` in it.
     ///
     /// # Errors
     /// A name that is not declared, or braces that do not close.
@@ -83,7 +83,7 @@ impl Variables {
 /// with a letter or a digit.
 ///
 /// # Errors
-/// What is wrong with the name, to be said behind it.
+/// What is wrong with the name; the text follows the name.
 pub fn check_name(name: &str) -> Result<(), &'static str> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     if !name.starts_with(|c: char| c.is_ascii_lowercase()) {

@@ -1,22 +1,21 @@
-//! What the script says. The same messages always get the same answer, so that a run that is asked again says the same.
-//! Must not know how the answer is written on the wire.
+//! The script's answers. The same messages always get the same answer, so that a repeated run gets the same text. Must not know the wire format.
 
 use crate::calls::{self, ToolCall};
 use crate::request::{ChatRequest, Role};
 use crate::script::Script;
 
-/// How much of a message or a tool's result is quoted: enough to be recognised.
+/// How much of a message or a tool's result is quoted: enough to recognise it.
 const QUOTE_MAX_CHARS: usize = 2_000;
-/// Roughly what a token holds in English text; only a script may count like this.
+/// Roughly the bytes of a token of English text. Exact enough for a script.
 const BYTES_PER_TOKEN: usize = 4;
 
 const LETTERS: &str = "abcdefghijklmnopqrstuvwxyz ";
 
-/// An answer, cut into the chunks in which it is streamed.
+/// An answer, in the chunks in which it is streamed.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) reasoning: Vec<String>,
-    /// The words; they are the refusal's if `refusal` is set.
+    /// The answer's text, or the refusal's if `refusal` is set.
     pub(crate) content: Vec<String>,
     pub(crate) refusal: bool,
     pub(crate) calls: Vec<ToolCall>,
@@ -24,7 +23,7 @@ pub(crate) struct Answer {
     pub(crate) usage: Usage,
 }
 
-/// Tokens, roughly.
+/// Approximate numbers of tokens.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Usage {
     pub(crate) prompt: usize,
@@ -100,7 +99,7 @@ fn words(request: &ChatRequest) -> String {
     )
 }
 
-/// What a message that mentions the word gets to see.
+/// Sample texts, by the word in a message that shows them.
 const SAMPLES: &[(&str, &str)] = &[
     (
         "table",
@@ -135,12 +134,12 @@ fn fenced(text: &str) -> String {
     format!("{fence}\n{text}\n{fence}")
 }
 
-/// Words with the space after them; joined, they are the text again.
+/// Words with the space after them; joined, they give the text.
 fn pieces(text: &str) -> Vec<String> {
     text.split_inclusive(char::is_whitespace).map(str::to_owned).collect()
 }
 
-/// The same words in exactly `count` pieces: several together, or counted words added.
+/// The same words in exactly `count` pieces: several words in one, or numbered words added.
 fn fit(mut pieces: Vec<String>, count: usize) -> Vec<String> {
     if pieces.len() <= count {
         let more = pieces.len() + 1..=count;

@@ -1,9 +1,9 @@
-//! How often the same thing was asked, for the knob `failures`. Must not grow without end.
+//! Counts repeated requests, for the knob `failures`. Must not grow without limit.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
-/// Keys that are remembered; a test suite has a few hundred, and the oldest are the ones nobody asks again.
+/// The most remembered keys. A test suite has a few hundred, and the oldest are no longer used.
 const KEYS_MAX: usize = 1_000;
 
 /// Counts requests by key.
@@ -11,7 +11,7 @@ const KEYS_MAX: usize = 1_000;
 pub(crate) struct Attempts(Mutex<VecDeque<(u64, u32)>>);
 
 impl Attempts {
-    /// Counts one more request and says how many came before it.
+    /// Counts a request and returns how many came before it.
     pub(crate) fn count(&self, key: u64) -> u32 {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, count)) = counts.iter_mut().find(|(known, _)| *known == key) {

@@ -1,16 +1,16 @@
-//! Which tools the script asks for. Must not write words: see `answer`.
+//! The tool calls of the script. Texts are made in `answer`.
 
 use serde_json::{Map, Value};
 
 use crate::request::{ChatRequest, Function, ToolChoice};
 use crate::script::Script;
 
-/// Calls in one answer, however many a message asks for.
+/// The most calls in one answer, however many a message asks for.
 const CALLS_MAX: usize = 128;
-/// What the instruction of the knob `obey` begins with.
+/// The first word of an instruction of the knob `obey`.
 const INSTRUCTION: &str = "CALL ";
 
-/// One call to be made.
+/// A tool call of the script.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ToolCall {
     pub(crate) id: String,
@@ -19,7 +19,7 @@ pub(crate) struct ToolCall {
     pub(crate) arguments: String,
 }
 
-/// The calls to make now; none means that the script answers in words.
+/// The calls to make now. None: the script answers with text.
 pub(crate) fn wanted(request: &ChatRequest, script: &Script) -> Vec<ToolCall> {
     let mut calls = choose(request, script);
     calls.truncate(CALLS_MAX);
@@ -55,7 +55,7 @@ fn choose(request: &ChatRequest, script: &Script) -> Vec<(String, String)> {
     let round = request.rounds();
     let scripted = script.tool.is_some() || script.rounds.is_some() || script.parallel_calls.is_some();
     if scripted && round < script.rounds.unwrap_or(1) {
-        // A tool that was not offered is asked for all the same: models make names up.
+        // A tool that was not offered is called too: real models invent names.
         let name = script.tool.as_deref().unwrap_or(first);
         return vec![(name.to_owned(), arguments(request)); script.parallel_calls.unwrap_or(1)];
     }
@@ -73,7 +73,7 @@ fn choose(request: &ChatRequest, script: &Script) -> Vec<(String, String)> {
     Vec::new()
 }
 
-/// A tool that the person asks for in words: "use web fetch", or the time when there is a tool for it.
+/// The tool that the person names in a sentence, such as "use web fetch", or a tool for the time.
 fn asked_for<'a>(request: &'a ChatRequest, text: &str) -> Option<&'a Function> {
     let text = spoken(text);
     let functions = || request.tools.iter().map(|tool| &tool.function);
@@ -85,14 +85,14 @@ fn asked_for<'a>(request: &'a ChatRequest, text: &str) -> Option<&'a Function> {
     by_name.or_else(|| functions().find(|function| asks_for_time && spoken(&function.name).ends_with(" now ")))
 }
 
-/// The words alone, in lower case, with a space around each: `web__fetch` is said "web fetch".
+/// The words of a text in lower case, with a space around each: `web__fetch` becomes "web fetch".
 fn spoken(text: &str) -> String {
     let lower = text.to_lowercase();
     let words = lower.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty());
     words.fold(" ".to_owned(), |said, word| said + word + " ")
 }
 
-/// What a tool needs, taken from a sentence: a URL where it wants one, else the sentence, for texts that are required.
+/// Arguments taken from a sentence, for required texts: a URL if the argument is one, otherwise the sentence.
 fn arguments_in_words(function: &Function, text: &str) -> String {
     let url = text.split_whitespace().find(|word| word.starts_with("http://") || word.starts_with("https://"));
     let arguments: Map<String, Value> = function
@@ -106,7 +106,7 @@ fn arguments_in_words(function: &Function, text: &str) -> String {
     Value::Object(arguments).to_string()
 }
 
-/// The JSON object in the last user message, else an empty one.
+/// The JSON object in the last user message, or an empty one.
 fn arguments(request: &ChatRequest) -> String {
     first_object(&request.last_user_text()).unwrap_or_else(|| "{}".to_owned())
 }
@@ -115,7 +115,7 @@ fn first_object(text: &str) -> Option<String> {
     text.find('{').and_then(|start| text.get(start..)).and_then(object)
 }
 
-/// The object that the text begins with, as it was written.
+/// The JSON object at the beginning of the text, as it was written.
 fn object(text: &str) -> Option<String> {
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<Map<String, Value>>();
     match values.next() {

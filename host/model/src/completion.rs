@@ -8,10 +8,10 @@ use crate::answer::{Answer, Usage};
 use crate::request::ChatRequest;
 use crate::script::Script;
 
-/// A call's arguments come in pieces of so many characters, as real models send them.
+/// Arguments are streamed in pieces of this many characters, as real models do.
 const ARGUMENT_FRAGMENT_CHARS: usize = 7;
 
-/// What all chunks of one answer repeat.
+/// The fields that all chunks of an answer repeat.
 pub(crate) struct Head {
     id: String,
     model: String,
@@ -48,13 +48,13 @@ impl Head {
     }
 }
 
-/// The events of a streamed answer, before the `[DONE]`.
+/// The events of a streamed answer before `[DONE]`.
 pub(crate) struct Events {
-    /// Says who speaks.
+    /// The event with the role.
     pub(crate) opening: String,
-    /// What is said, chunk by chunk.
+    /// The events with the content, one a chunk.
     pub(crate) deltas: Vec<String>,
-    /// Says why it ended, and then what it cost if that was asked for.
+    /// The event with the finish reason, then the usage if it was requested.
     pub(crate) closing: Vec<String>,
 }
 
@@ -89,7 +89,7 @@ pub(crate) fn events(head: &Head, request: &ChatRequest, script: &Script, answer
     Events { opening: chunk(json!({"role": "assistant", "content": content, "refusal": null})), deltas, closing }
 }
 
-/// The answer in one piece.
+/// The answer as one JSON object.
 pub(crate) fn whole(head: &Head, script: &Script, answer: &Answer) -> Value {
     let said = answer.content.concat();
     let (content, refusal) = match (answer.calls.is_empty(), answer.refusal) {

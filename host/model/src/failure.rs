@@ -1,5 +1,5 @@
-//! Errors as OpenAI words them: `{"error":{"message","type","param","code"}}`.
-//! Source: the API reference's "Error codes". Must not carry anything about how the server works inside.
+//! Errors in OpenAI's format: `{"error":{"message","type","param","code"}}`.
+//! Source: the API reference's "Error codes". Must not reveal how the server works inside.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -19,7 +19,7 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// A request that is wrong in the field `param`.
+    /// The field `param` is invalid.
     pub(crate) fn invalid(param: impl Into<String>, message: impl Into<String>) -> Self {
         Self { param: Some(param.into()), ..Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", None, message) }
     }
@@ -33,7 +33,7 @@ impl Failure {
         Self { status, kind, code, param: None, message: message.into(), retry_after_s: None }
     }
 
-    /// What OpenAI answers with this status, for the knob `fail`.
+    /// OpenAI's error for this status, for the knob `fail`.
     pub(crate) fn scripted(status: StatusCode, retry_after_s: Option<u64>) -> Self {
         let (kind, code, message) = match status {
             StatusCode::BAD_REQUEST => (
@@ -55,7 +55,7 @@ impl Failure {
         Self { retry_after_s, ..Self::new(status, kind, code, message) }
     }
 
-    /// The body, which is also what comes as an event when a stream fails midway.
+    /// The body, which is also the event when a stream fails midway.
     pub(crate) fn body(&self) -> Value {
         json!({"error": {
             "message": self.message,

@@ -1,5 +1,5 @@
-//! What was asked lately and how each answer ended, for tests: `GET /_journal`.
-//! Must keep no key, and no more than its bounds.
+//! Recent requests and how each response ended, for tests: `GET /_journal`.
+//! Must store no key, and stays within its limits.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,18 +11,18 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// Requests that are remembered: more than one test makes.
+/// The most remembered requests: more than one test makes.
 const ENTRIES_MAX: usize = 1_000;
-/// What all remembered requests may hold together, since one alone may have megabytes.
+/// The most bytes of all remembered requests together; a single one may have megabytes.
 const BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// How an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Outcome {
-    /// Everything was written.
+    /// The response was written completely.
     Finished,
-    /// The script refused or failed before it said anything.
+    /// The script refused or failed before it sent anything.
     Failed,
     /// The script cut the connection.
     Cut,
@@ -58,11 +58,11 @@ struct Progress {
     end: OnceLock<(Outcome, u64)>,
 }
 
-/// One request's line in the journal. Dropped before `ended` was called, it says that the client left.
+/// A request's entry in the journal. If it is dropped before `ended` is called, the client has left.
 pub(crate) struct Record(Arc<Progress>);
 
 impl Journal {
-    /// Opens a line for a request that was read.
+    /// Adds an entry for a request that was read.
     pub(crate) fn open(&self, headers: &HeaderMap, body: Value, size_bytes: usize, test: Option<&str>) -> Record {
         let progress = Arc::new(Progress {
             started: Instant::now(),
@@ -95,14 +95,14 @@ impl Journal {
         Record(progress)
     }
 
-    /// The lines, oldest first; those of one test if it is named.
+    /// The entries, oldest first; those of one test if it is named.
     pub(crate) fn read(&self, test: Option<&str>) -> Value {
         let journal = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let wanted = |entry: &&Entry| test.is_none() || entry.test.as_deref() == test;
         json!({"items": journal.entries.iter().filter(wanted).map(Entry::line).collect::<Vec<_>>()})
     }
 
-    /// Forgets the lines; those of one test if it is named.
+    /// Removes the entries; those of one test if it is named.
     pub(crate) fn clear(&self, test: Option<&str>) {
         let mut journal = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         journal.entries.retain(|entry| test.is_some() && entry.test.as_deref() != test);
@@ -130,7 +130,7 @@ impl Entry {
 }
 
 impl Record {
-    /// The status that the answer began with.
+    /// Records the response's status.
     pub(crate) fn status(&self, status: StatusCode) {
         self.0.status.get_or_init(|| status.as_u16());
     }
@@ -139,7 +139,7 @@ impl Record {
         self.0.chunks_sent.fetch_add(chunks, Ordering::Relaxed);
     }
 
-    /// Closes the line; what is said later about the end changes nothing.
+    /// Closes the entry; later calls change nothing.
     pub(crate) fn ended(&self, outcome: Outcome) {
         let after_ms = u64::try_from(self.0.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.0.end.get_or_init(|| (outcome, after_ms));

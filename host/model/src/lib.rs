@@ -1,11 +1,10 @@
 //! The scripted model: a server that speaks OpenAI's Chat Completions API and answers from a script.
 //!
-//! It stands in for a model where there is none (a first start without a key) and where a real one would be useless
-//! (tests, benchmarks): it says that it is a script, the same messages always get the same answer, and knobs in the
-//! model's name choose speed and faults, such as `scripted-chunks=50-delay=20`. [`knobs`] lists them.
+//! It replaces a model where there is none (a first start without a key) or where a real one would be useless (tests, benchmarks). It says that
+//! it is a script, and the same messages always get the same answer. Knobs in the model's name choose speed and faults, such as
+//! `scripted-chunks=50-delay=20`. [`knobs`] lists them.
 //!
-//! It must not grow into a model, keep anything on disk, or be reachable from other machines: who starts it chooses a
-//! loopback listener.
+//! It must not become a real model, store anything on disk, or be reachable from other machines: the caller must give it a loopback listener.
 
 mod answer;
 mod attempts;

@@ -1,4 +1,4 @@
-//! The scripted model as a program of its own, for `cargo dev model`. It only opens the listener.
+//! The scripted model as a separate program, for `cargo dev model`. It only opens the listener.
 
 use std::net::SocketAddr;
 

@@ -1,5 +1,5 @@
-//! A Chat Completions request: read, and refused where OpenAI refuses it, so that a client which passes here passes
-//! there. Source: the API reference of `POST /v1/chat/completions`. Must not decide what is answered.
+//! Reads a Chat Completions request, and refuses what OpenAI refuses, so that a client that works here works there. Source: the API reference of
+//! `POST /v1/chat/completions`. Must not decide the answer.
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -14,7 +14,7 @@ const TOOLS_MAX: usize = 128;
 /// OpenAI's limit on a tool's name.
 const TOOL_NAME_MAX: usize = 64;
 
-/// The fields that the script heeds; others are accepted and ignored, as a model ignores what it does not know.
+/// The fields that the script uses. Others are accepted and ignored, as models do.
 #[derive(Debug, Deserialize)]
 pub(crate) struct ChatRequest {
     pub(crate) model: String,
@@ -28,7 +28,7 @@ pub(crate) struct ChatRequest {
     pub(crate) max_tokens: Option<usize>,
     pub(crate) max_completion_tokens: Option<usize>,
     pub(crate) n: Option<u32>,
-    /// A hash of the messages and the model: the same question has the same one.
+    /// A hash of the messages and the model: equal for equal requests.
     #[serde(skip)]
     pub(crate) fingerprint: u64,
 }
@@ -80,7 +80,7 @@ pub(crate) struct CallMade {
 #[derive(Debug, Deserialize)]
 pub(crate) struct FunctionMade {
     pub(crate) name: String,
-    /// JSON as text, whatever the model wrote.
+    /// JSON as text, exactly as the model wrote it.
     #[serde(rename = "arguments")]
     _arguments: String,
 }
@@ -111,7 +111,7 @@ pub(crate) struct NamedFunction {
 }
 
 impl Function {
-    /// The arguments that are required and of type string.
+    /// The required arguments of type string.
     pub(crate) fn required_texts(&self) -> Vec<&str> {
         let schema = self.parameters.as_ref();
         let is_text = |name: &str| {
@@ -124,7 +124,7 @@ impl Function {
 }
 
 impl Message {
-    /// The text of the message, its parts joined.
+    /// The text of the message, with its parts joined.
     pub(crate) fn text(&self) -> String {
         match &self.content {
             None => String::new(),
@@ -137,7 +137,7 @@ impl Message {
 }
 
 impl ChatRequest {
-    /// Reads and checks a body. The second half is the same body as it came, for the journal.
+    /// Reads and checks a body. The second value is the unchanged body, for the journal.
     pub(crate) fn parse(body: &[u8]) -> Result<(Self, Value), Failure> {
         let unreadable =
             |error: serde_json::Error| Failure::invalid("body", format!("The body could not be read: {error}."));
@@ -157,7 +157,7 @@ impl ChatRequest {
         self.messages.iter().rev().find(|message| message.role == Role::User).map(Message::text).unwrap_or_default()
     }
 
-    /// How many times tools were asked for since a person last wrote.
+    /// How often tools were called since the last user message.
     pub(crate) fn rounds(&self) -> usize {
         self.messages
             .iter()
@@ -167,7 +167,7 @@ impl ChatRequest {
             .count()
     }
 
-    /// The tool results at the end of the conversation, each with its tool's name, in their order.
+    /// The tool results at the end of the conversation, in order, each with its tool's name.
     pub(crate) fn results(&self) -> Vec<(&str, String)> {
         let mut results: Vec<_> = self
             .messages
@@ -242,7 +242,7 @@ impl ChatRequest {
         }
     }
 
-    /// Every call has its result right after it, and no result comes without a call.
+    /// Checks that every call is followed by its result, and that every result has a call.
     fn check_results(&self) -> Result<(), Failure> {
         let mut open: BTreeSet<&str> = BTreeSet::new();
         for (index, message) in self.messages.iter().enumerate() {

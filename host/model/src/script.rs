@@ -1,4 +1,4 @@
-//! The script: what the knobs in a model's name ask for. Must not look at the request's messages.
+//! The script: the knobs in a model's name. Must not look at the request's messages.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 
 use crate::failure::Failure;
 
-/// What every model's name begins with.
+/// The prefix of every model's name.
 pub(crate) const PREFIX: &str = "scripted";
 
 /// More chunks than any test or benchmark streams; each costs about 300 bytes while its stream lasts.
@@ -18,9 +18,9 @@ const CALLS_MAX: usize = 128;
 /// Longer than any client waits.
 const WAIT_MAX_MS: u64 = 600_000;
 
-/// A pleasant pace: about a hundred words in two and a half seconds.
+/// A pleasant speed: about a hundred words in two and a half seconds.
 const DELAY_DEFAULT_MS: u64 = 25;
-/// What a fast model takes to begin.
+/// The time to the first token of a fast model.
 const TTFT_DEFAULT_MS: u64 = 200;
 
 /// The knobs, for people.
@@ -55,7 +55,7 @@ pub fn knobs() -> &'static str {
     KNOBS
 }
 
-/// What a model's name asks for.
+/// The knobs of a model's name.
 #[derive(Debug, Clone)]
 pub(crate) struct Script {
     pub(crate) chunks: Option<usize>,
@@ -74,7 +74,7 @@ pub(crate) struct Script {
     pub(crate) usage: bool,
     pub(crate) wire: Wire,
     pub(crate) faults: Faults,
-    /// Only the first so many requests suffer `faults`; none: all do.
+    /// Only this many first requests have the `faults`; `None`: all have.
     pub(crate) failures: Option<u32>,
     pub(crate) test: Option<String>,
 }
@@ -87,7 +87,7 @@ pub(crate) struct Wire {
     pub(crate) split: bool,
 }
 
-/// What goes wrong; numbers count the chunks before it.
+/// The faults. Numbers count the chunks before a fault.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Faults {
     pub(crate) fail: Option<StatusCode>,
@@ -125,7 +125,7 @@ impl Default for Script {
 }
 
 impl Script {
-    /// Reads a model's name. 404 `model_not_found` for a name that is none of ours, 400 for a knob that is not known.
+    /// Parses a model's name. 404 `model_not_found` for a name of another model, 400 for an unknown knob.
     pub(crate) fn parse(model: &str) -> Result<Self, Failure> {
         let rest = model.strip_prefix(PREFIX).filter(|rest| rest.is_empty() || rest.starts_with('-'));
         let Some(rest) = rest else {
@@ -184,7 +184,7 @@ impl Script {
     }
 }
 
-/// `-a=1-b=x-y` is `a` = `1` and `b` = `x-y`: values such as tool names may hold dashes.
+/// Splits `-a=1-b=x-y` into `a` = `1` and `b` = `x-y`: values such as tool names may contain dashes.
 fn pairs(rest: &str) -> Vec<(String, String)> {
     let mut pairs: Vec<(String, String)> = Vec::new();
     for part in rest.split('-').skip(1) {

@@ -1,4 +1,4 @@
-//! Connections and routes. Must not decide what an answer says: that is `answer`'s and `stream`'s.
+//! Connections and routes. Must not decide the content of an answer: `answer` and `stream` do.
 
 use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -30,14 +30,14 @@ use crate::request::ChatRequest;
 use crate::script::{PREFIX, Script};
 use crate::stream;
 
-/// What a long conversation with tool results comes to, with room to spare.
+/// Larger than a long conversation with tool results.
 const REQUEST_MAX_BYTES: usize = 16 * 1024 * 1024;
 /// More than a load test on one machine opens; further ones wait in the listener's queue.
 const CONNECTIONS_MAX: usize = 8_192;
-/// A failed `accept` is about the machine (no file descriptor left): trying at once would only spin.
+/// A failed `accept` is a problem of the machine (no file descriptor left), so an immediate retry would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Models that the list offers to people; any other name with knobs works as well.
+/// The models in the list for people; any other name with knobs works too.
 const LISTED: [&str; 4] =
     [PREFIX, "scripted-reasoning=8", "scripted-chunks=500-delay=10", "scripted-chunks=200-delay=0-ttft=0"];
 
@@ -47,7 +47,7 @@ struct Server {
     attempts: Attempts,
 }
 
-/// Marks an answer that is never sent: the connection is closed instead.
+/// Marks a response that is never sent: the connection is closed instead.
 #[derive(Clone)]
 struct Cut;
 
@@ -59,7 +59,7 @@ pub async fn serve(listener: TcpListener) -> anyhow::Result<()> {
     run(listener, true).await
 }
 
-/// [`serve`] without asking for a key.
+/// [`serve`] without requiring a key.
 ///
 /// # Errors
 /// As [`serve`].
@@ -91,9 +91,9 @@ async fn run(listener: TcpListener, needs_key: bool) -> anyhow::Result<()> {
     }
 }
 
-/// HTTP/1 by hand rather than through `axum::serve`, which has no way to close a connection without an answer.
+/// Uses HTTP/1 directly instead of `axum::serve`, which cannot close a connection without a response.
 async fn connection(socket: TcpStream, app: Router) {
-    // Without it a small event can wait 40 ms for an acknowledgement; where it cannot be set, it only gets slower.
+    // Without it a small event can wait 40 ms for an acknowledgement. If it cannot be set, the connection is only slower.
     let _ = socket.set_nodelay(true);
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         let mut app = app.clone();
@@ -105,7 +105,7 @@ async fn connection(socket: TcpStream, app: Router) {
             }
         }
     });
-    // A client that leaves is the normal end of a stream, and the journal has it.
+    // A client that disconnects is the normal end of a stream; the journal records it.
     let _ = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(socket), service).await;
 }
 
@@ -154,7 +154,7 @@ async fn completions(
     Ok(Json(completion::whole(&head, &script, &answer)).into_response())
 }
 
-/// The faults that come midway, for an answer that has no midway; none if the script has no such fault.
+/// The faults that happen midway, for a response that is not streamed. `None`: the script has no such fault.
 async fn faulty_whole(script: &Script, record: &Record) -> Result<Option<Response>, Failure> {
     let faults = &script.faults;
     if faults.silence.is_some() {
@@ -222,7 +222,7 @@ impl Server {
         Ok(())
     }
 
-    /// Whether this request is one of those that the script's faults are for.
+    /// Whether the script's faults apply to this request.
     fn faulty(&self, request: &ChatRequest, script: &Script) -> bool {
         let Some(failures) = script.failures else { return true };
         let key = match &script.test {

@@ -1,4 +1,4 @@
-//! A streamed answer on the wire: which bytes, when, and what goes wrong on the way.
+//! A streamed answer on the wire: its bytes, their timing, and its faults.
 //! `plan` decides everything beforehand, `play` only waits and writes.
 
 use std::io;
@@ -12,29 +12,29 @@ use crate::failure::Failure;
 use crate::journal::{Outcome, Record};
 use crate::script::Script;
 
-/// Events without a delay between them are written together up to this size, as a fast server's buffers do.
+/// Events without a delay between them are written together up to this size, as the buffers of a fast server do.
 const WRITE_MAX_BYTES: usize = 16 * 1024;
-/// The sizes of the pieces when writes are cut anywhere, over and over.
+/// The sizes of the pieces when writes are cut anywhere, repeated.
 const SPLIT_SIZES: [usize; 6] = [1, 2, 3, 5, 11, 64];
 
-/// One thing to do.
+/// One action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// Write these bytes, which end so many chunks.
+    /// Write these bytes, which complete this many chunks.
     Write {
         bytes: Bytes,
         chunks: usize,
     },
     Wait(Duration),
-    /// Let what was written leave before going on.
+    /// Wait until everything written was sent.
     Flush,
-    /// Say nothing more, and stay.
+    /// Send nothing more, and keep the connection open.
     Hang,
     /// Cut the connection.
     Cut,
 }
 
-/// Everything that a streamed answer does, in order. `faulty` says whether the script's faults happen this time.
+/// All actions of a streamed answer, in order. `faulty`: the script's faults happen this time.
 pub(crate) fn plan(events: Events, script: &Script, faulty: bool) -> Vec<Step> {
     let faults = if faulty { script.faults.clone() } else { Default::default() };
     let eol = if script.wire.crlf { "\r\n" } else { "\n" };
@@ -48,7 +48,7 @@ pub(crate) fn plan(events: Events, script: &Script, faulty: bool) -> Vec<Step> {
         steps.push(write(&events.opening, 0));
     }
     let count = events.deltas.len();
-    // A fault that is to come after more chunks than there are comes after the last one.
+    // A fault that is planned after more chunks than exist comes after the last one.
     let due = |fault: Option<usize>, sent: usize| fault.is_some_and(|after| after.min(count) == sent);
     let mut deltas = events.deltas.iter();
     for sent in 0..=count {
@@ -80,7 +80,7 @@ pub(crate) fn plan(events: Events, script: &Script, faulty: bool) -> Vec<Step> {
     shape(steps, script)
 }
 
-/// Joins writes that nothing separates, or cuts them up.
+/// Joins adjacent writes, or splits them.
 fn shape(steps: Vec<Step>, script: &Script) -> Vec<Step> {
     let steps = steps.into_iter().filter(|step| *step != Step::Wait(Duration::ZERO));
     if script.wire.split {
@@ -111,7 +111,7 @@ fn split(steps: impl Iterator<Item = Step>) -> Vec<Step> {
         };
         while !bytes.is_empty() {
             let size = sizes.next().map_or(1, |size| (*size).min(bytes.len()));
-            // Always a cut after the first byte of a character that has several.
+            // Always split after the first byte of a multi-byte character.
             let lead = bytes.iter().take(size).position(|byte| *byte >= 0xC0);
             let size = lead.map_or(size, |at| at + 1);
             let piece = bytes.split_to(size);
@@ -122,7 +122,7 @@ fn split(steps: impl Iterator<Item = Step>) -> Vec<Step> {
     shaped
 }
 
-/// Does the steps. The record learns what was sent, and dropping the stream early is recorded as a client that left.
+/// Executes the steps. The record learns what was sent; if the stream is dropped early, it records that the client left.
 pub(crate) fn play(steps: Vec<Step>, record: Record) -> impl Stream<Item = io::Result<Bytes>> {
     futures::stream::unfold((steps.into_iter(), record), async |(mut steps, record)| {
         loop {
@@ -135,7 +135,7 @@ pub(crate) fn play(steps: Vec<Step>, record: Record) -> impl Stream<Item = io::R
                 Some(Step::Flush) => tokio::task::yield_now().await,
                 Some(Step::Hang) => std::future::pending().await,
                 Some(Step::Cut) => {
-                    // An error drops what the connection has not written yet.
+                    // An error discards bytes that the connection has not written yet.
                     tokio::task::yield_now().await;
                     record.ended(Outcome::Cut);
                     return Some((Err(io::ErrorKind::ConnectionReset.into()), (steps, record)));

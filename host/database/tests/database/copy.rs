@@ -22,7 +22,7 @@ fn without_time(file: &[u8]) -> String {
     let mut lines: Vec<&str> = text.lines().collect();
     let mut header: Value = serde_json::from_str(lines[0]).unwrap();
     header["header"]["exported_at"].take();
-    // Its SHA-256 is over the header too.
+    // Its SHA-256 also covers the header.
     let mut end: Value = serde_json::from_str(lines.pop().unwrap()).unwrap();
     end["end"]["sha256"].take();
     format!("{header}\n{}\n{end}", lines[1..].join("\n"))
@@ -115,7 +115,7 @@ fn a_file_that_was_changed_or_cut_off_is_found_and_nothing_is_imported() {
             fs::write(folder.path().join("damaged"), file).unwrap();
             place.refuse(&["import", &path(&folder, "damaged")], why);
         }
-        // It can still be had.
+        // A correct import still works.
         place.succeed(&["import", &path(&folder, "file")]);
     }
 }
@@ -125,7 +125,7 @@ fn a_hash_that_does_not_fit_the_rows_is_found_when_they_are_read_back() {
     use sha2::Digest;
     let folder = tempfile::tempdir().unwrap();
     let good = filled(Place::sqlite()).export(&folder.path().join("file"));
-    // Somebody who can compute the file's own SHA-256 has changed a row.
+    // A row was changed and the file's own SHA-256 recomputed.
     let text = String::from_utf8(good).unwrap().replacen("u1@example.org", "v1@example.org", 1);
     let (body, end) = text.trim_end().rsplit_once('\n').unwrap();
     let mut end: Value = serde_json::from_str(end).unwrap();
@@ -227,7 +227,7 @@ fn an_export_is_of_one_moment_while_the_app_writes() {
         };
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                // Many more than fit into the time of an export, and an end for when it fails.
+                // Many more writes than fit into the time of an export, and a limit in case it fails.
                 for number in 0..WRITES_MAX {
                     if stop.load(Ordering::Relaxed) {
                         break;

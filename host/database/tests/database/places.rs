@@ -1,4 +1,4 @@
-//! Databases to try things on, the program under test, and rows for every table.
+//! Databases for the tests, the program under test, and rows for every table.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -21,7 +21,7 @@ pub(crate) fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap()
 }
 
-/// A database that is not there yet, or is empty.
+/// A database that does not exist yet, or is empty.
 pub(crate) enum Place {
     Sqlite(tempfile::TempDir),
     Postgres(String),
@@ -32,12 +32,12 @@ impl Place {
         Self::Sqlite(tempfile::tempdir().unwrap())
     }
 
-    /// `None`, and it is said, on a machine that cannot have one.
+    /// `None`, with a message, on a machine without PostgreSQL.
     pub(crate) fn postgres() -> Option<Self> {
         Some(Self::Postgres(shared_database(workspace()).inspect_err(skipped).ok()?))
     }
 
-    /// All that this machine can have.
+    /// All databases that this machine has.
     pub(crate) fn all() -> Vec<Self> {
         [Some(Self::sqlite()), Self::postgres()].into_iter().flatten().collect()
     }
@@ -53,14 +53,14 @@ impl Place {
         program.output().unwrap()
     }
 
-    /// Runs it, and it ends well.
+    /// Runs it and expects success.
     pub(crate) fn succeed(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         assert!(output.status.success(), "{}", said(&output));
         said(&output)
     }
 
-    /// Runs it, and it fails saying `why`.
+    /// Runs it and expects a failure with `why` in its message.
     pub(crate) fn refuse(&self, arguments: &[&str], why: &str) {
         let output = self.run(arguments);
         assert_eq!(output.status.code(), Some(1), "{}", said(&output));
@@ -111,7 +111,7 @@ pub(crate) fn said(output: &Output) -> String {
 pub(crate) const TABLES: [&str; 8] =
     ["users", "sessions", "signing_keys", "conversations", "runs", "messages", "run_events", "tool_calls"];
 
-/// Rows in every table of the first schema, with what is awkward to copy: no value, nothing, signs, lines, large numbers.
+/// Rows in every table of the first schema, with values that are hard to copy: NULL, empty texts, signs, line breaks, large numbers.
 pub(crate) fn rows() -> Vec<String> {
     let people = ["u1", "U2", "_3", "ä4", "z5"];
     let mut sql = Vec::new();
@@ -144,7 +144,7 @@ pub(crate) fn rows() -> Vec<String> {
 pub(crate) const TOOL_TABLES: [&str; 5] =
     ["tool_policies", "approvals", "rate_limits", "audit_events", "tool_listings"];
 
-/// Rows in every table of the third schema, beside those of the first.
+/// Rows in every table of the third schema.
 pub(crate) fn tool_rows() -> Vec<String> {
     [
         "INSERT INTO tool_policies VALUES ('', 'mail:*', 'ask', 1)",
@@ -163,7 +163,7 @@ pub(crate) fn tool_rows() -> Vec<String> {
 /// The tables of later schemas.
 pub(crate) const LATER_TABLES: [&str; 3] = ["tool_secrets", "generated_keys", "model_dialects"];
 
-/// Rows in every table of later schemas, beside those of the first, and values in the columns that they added.
+/// Rows in every table of later schemas, and values in the columns that they added.
 pub(crate) fn later_rows() -> Vec<String> {
     [
         "UPDATE sessions SET family_hash = 'family', previous_hash = 'before', rotated_at = 2 WHERE user_id = 'u1'",
@@ -176,7 +176,7 @@ pub(crate) fn later_rows() -> Vec<String> {
     .into()
 }
 
-/// What is in a table, in an order of its own.
+/// A table's content, sorted.
 pub(crate) fn content(place: &Place, table: &str) -> Vec<Vec<Value>> {
     let mut rows: Vec<Vec<Value>> =
         place.query(&format!("SELECT * FROM {table}")).into_iter().map(|row| row.0).collect();

@@ -1,4 +1,4 @@
-//! A server that proves who it is.
+//! A server that proves its identity.
 
 use std::process::{Command, Output};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::places::{Place, said, wait};
 /// PostgreSQL's protocol, `SSLRequest`: its length and its code.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 
-/// Offers TLS before a server that has none, to one client after the other. Its port.
+/// Terminates TLS in front of a server that has none, for one client at a time. Returns its port.
 async fn terminate_tls(identity: CertifiedKey<rcgen::KeyPair>, server: String) -> u16 {
     let key = PrivatePkcs8KeyDer::from(identity.signing_key.serialize_der()).into();
     let config = rustls::ServerConfig::builder().with_no_client_auth();
@@ -28,7 +28,7 @@ async fn terminate_tls(identity: CertifiedKey<rcgen::KeyPair>, server: String) -
             client.read_exact(&mut request).await.unwrap();
             assert_eq!(request, SSL_REQUEST);
             client.write_all(b"S").await.unwrap();
-            // A client that does not believe us leaves.
+            // A client that does not trust the certificate disconnects.
             if let Ok(mut client) = acceptor.accept(client).await {
                 let mut server = TcpStream::connect(&server).await.unwrap();
                 let _ = copy_bidirectional(&mut client, &mut server).await;
@@ -59,7 +59,7 @@ fn a_server_is_believed_if_this_machine_trusts_its_certificate() {
     };
     let output = migrate(&trusted, &format!("{url}?sslmode=require"));
     assert!(output.status.success(), "{}", said(&output));
-    // Also if the address does not insist on TLS: it is offered, and then it has to be right.
+    // Also without `sslmode=require`: the server offers TLS, and then the certificate is checked.
     for url in [format!("{url}?sslmode=require"), url] {
         let output = migrate(&untrusted, &url);
         assert!(!output.status.success() && said(&output).contains("certificate"), "{}", said(&output));

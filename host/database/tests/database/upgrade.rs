@@ -1,4 +1,4 @@
-//! A database that is in use is brought to the newest schema, and nothing is lost.
+//! A used database is migrated to the newest schema without losing data.
 
 use storage::migration::MIGRATIONS;
 
@@ -23,7 +23,7 @@ fn a_database_of_the_first_schema_is_brought_to_the_newest_with_all_it_holds() {
         let told = place.succeed(&["migrate"]);
         assert!(MIGRATIONS[1..].iter().all(|migration| told.contains(migration.name)), "{told}");
         for (table, before) in TABLES.iter().zip(before) {
-            // Columns that a later migration adds stand behind.
+            // Columns that a later migration adds come last.
             let after = content(&place, table).into_iter();
             let width = before[0].len();
             let after: Vec<_> = after.map(|row| row[..width].to_vec()).collect();

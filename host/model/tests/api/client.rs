@@ -1,4 +1,4 @@
-//! A plain HTTP client for the tests: one connection for each request, so that a cut one concerns nobody else.
+//! A plain HTTP client for the tests: one connection for each request, so that a cut connection affects only one.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 
-/// A server of its own on a free port; it ends with the test's runtime.
+/// A separate server on a free port; it ends with the test's runtime.
 pub(crate) async fn start() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -35,7 +35,7 @@ pub(crate) async fn send(
     sender.send_request(request.body(body).unwrap()).await
 }
 
-/// Asks and does not read the answer yet.
+/// Sends a request and does not read the response body yet.
 pub(crate) async fn ask(address: SocketAddr, body: &Value) -> hyper::Result<Response<Incoming>> {
     send(address, "POST", "/v1/chat/completions", Some("any"), body).await
 }
@@ -87,7 +87,7 @@ impl Stream {
         self.pieces(field).concat()
     }
 
-    /// The pieces of one delta field; the empty one that opens an answer is not counted.
+    /// The pieces of one delta field, without the empty one that begins an answer.
     pub(crate) fn pieces(&self, field: &str) -> Vec<&str> {
         self.chunks
             .iter()
@@ -100,7 +100,7 @@ impl Stream {
         self.chunks.iter().find_map(|chunk| chunk["choices"][0]["finish_reason"].as_str())
     }
 
-    /// The calls put together from their fragments: id, name, arguments.
+    /// The calls joined from their fragments: id, name, arguments.
     pub(crate) fn calls(&self) -> Vec<(String, String, String)> {
         let mut calls: Vec<(String, String, String)> = Vec::new();
         for chunk in &self.chunks {

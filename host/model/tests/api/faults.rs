@@ -1,4 +1,4 @@
-//! The knobs with which things go wrong.
+//! The knobs for faults.
 
 use http_body_util::BodyExt as _;
 use serde_json::json;
@@ -76,7 +76,7 @@ async fn silence_stays_connected_and_says_no_more() {
         let frame = answer.frame().await.unwrap().unwrap();
         text.push_str(std::str::from_utf8(frame.data_ref().unwrap()).unwrap());
     }
-    // Silence has no condition to wait for; this is how long it is listened to.
+    // There is no condition for silence, so this waits a fixed time.
     let more = tokio::time::timeout(std::time::Duration::from_millis(100), answer.frame()).await;
     assert!(more.is_err(), "it went on: {more:?}");
 }

@@ -1,4 +1,4 @@
-//! What the journal tells a test about a request.
+//! The journal's data about a request, for tests.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,7 +14,7 @@ async fn journal(server: SocketAddr, query: &str) -> Vec<Value> {
     serde_json::from_value(body["items"].take()).unwrap()
 }
 
-/// The only line of a test, once its answer has ended.
+/// The only entry of a test, once its response has ended.
 async fn ended(server: SocketAddr, query: &str) -> Value {
     let wait = async {
         loop {

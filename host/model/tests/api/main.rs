@@ -1,4 +1,4 @@
-//! The scripted model from outside, over real connections. One file for each thing that a client may rely on.
+//! The scripted model from outside, over real connections. One file for each feature that a client may rely on.
 
 #![allow(
     clippy::expect_used,

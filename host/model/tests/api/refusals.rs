@@ -1,4 +1,4 @@
-//! Requests that OpenAI would refuse are refused, with its error body.
+//! Requests that OpenAI refuses are refused with its error body.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Answers in words: the official shapes, and the knobs that shape them.
+//! Answers in text: the official format, and the knobs that change it.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! When the script asks for tools, with what, and what it says about the results.
+//! When the script calls tools, with which arguments, and what it says about the results.
 
 use serde_json::json;
 
