@@ -1,4 +1,4 @@
-//! A person of the app: signs up, makes conversations and sends messages. What it does besides streams is in `docs/api.md`.
+//! A user of the app: signs up, makes conversations and sends messages. `docs/api.md` describes these requests.
 
 use std::net::SocketAddr;
 
@@ -11,17 +11,17 @@ use serde_json::{Value, json};
 
 use crate::client::{Connection, request};
 
-/// Somebody with a session, on one kept-alive connection.
+/// A user with a session, on one kept-alive connection.
 pub(crate) struct Person {
     pub(crate) address: SocketAddr,
     connection: Connection,
     token: String,
-    /// The person's id, which a data set needs.
+    /// The user's id, which the data set needs.
     pub(crate) id: String,
 }
 
 impl Person {
-    /// Signs up. The address is new each time, so that an app which is kept can be measured again.
+    /// Signs up. The address is new each time, so that an app that keeps its data can be measured again.
     pub(crate) async fn sign_up(address: SocketAddr) -> anyhow::Result<Self> {
         let mut person =
             Self { address, connection: Connection::open(address).await?, token: String::new(), id: String::new() };
@@ -33,32 +33,32 @@ impl Person {
         Ok(person)
     }
 
-    /// The same person on another connection.
+    /// The same user on another connection.
     pub(crate) async fn again(&self) -> anyhow::Result<Self> {
         let connection = Connection::open(self.address).await?;
         Ok(Self { address: self.address, connection, token: self.token.clone(), id: self.id.clone() })
     }
 
-    /// Makes a conversation and gives its id.
+    /// Makes a conversation and returns its id.
     pub(crate) async fn conversation(&mut self, model: Option<&str>) -> anyhow::Result<String> {
         let body = model.map_or_else(|| json!({"title": "A conversation"}), |model| json!({"model": model}));
         text(&self.post("/api/conversations", &body).await?, "/id")
     }
 
-    /// Begins a turn in a new conversation and gives the request for its events.
+    /// Begins a turn in a new conversation and returns the request for its events.
     pub(crate) async fn turn(&mut self, model: &str) -> anyhow::Result<Request<Full<Bytes>>> {
         let conversation = self.conversation(Some(model)).await?;
         self.turn_in(&conversation).await
     }
 
-    /// Begins a turn in a conversation and gives the request for its events.
+    /// Begins a turn in a conversation and returns the request for its events.
     pub(crate) async fn turn_in(&mut self, conversation: &str) -> anyhow::Result<Request<Full<Bytes>>> {
         let path = format!("/api/conversations/{conversation}/messages");
         let sent = self.post(&path, &json!({"content": bench_guest::MESSAGE})).await?;
         self.get(&text(&sent, "/run/events_url")?)
     }
 
-    /// A request of this person's.
+    /// A request of this user.
     pub(crate) fn get(&self, path: &str) -> anyhow::Result<Request<Full<Bytes>>> {
         request("GET", self.address, path, &self.token, None)
     }

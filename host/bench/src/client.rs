@@ -1,4 +1,4 @@
-//! The load: connections, requests, and streams read to their end. What a stream must hold is `transcript`'s business.
+//! Generates the load: connections, requests, and streams that are read to their end. `transcript` checks the streams.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use crate::transcript::{Dialect, Reading, Transcript};
 
 /// The longest stream takes two seconds; one that takes this long hangs.
 const STREAM_LIMIT: Duration = Duration::from_secs(60);
-/// A page of 200 conversations is a tenth of it.
+/// A page of 200 conversations has a tenth of this size.
 const ANSWER_MAX_BYTES: usize = 1024 * 1024;
 
 /// A kept-alive connection. It closes when this is dropped.
@@ -34,7 +34,7 @@ impl Connection {
         Ok(Self(sender))
     }
 
-    /// Sends a request and reads the whole answer.
+    /// Sends a request and reads the whole response.
     pub(crate) async fn ask(&mut self, request: Request<Full<Bytes>>) -> anyhow::Result<(StatusCode, Bytes)> {
         self.0.ready().await?;
         let answer = self.0.send_request(request).await?;
@@ -62,18 +62,18 @@ pub(crate) fn request(
     Ok(request.body(Full::from(body.map(Value::to_string).unwrap_or_default()))?)
 }
 
-/// Where a model takes what it is asked.
+/// The model's address for completions.
 pub(crate) fn completions_url(model: SocketAddr) -> String {
     format!("http://{model}/v1/chat/completions")
 }
 
-/// What the model is asked, directly and by the native relay.
+/// The request to the model, sent directly and by the native relay.
 pub(crate) fn completion_request(address: SocketAddr, model: &str) -> anyhow::Result<Request<Full<Bytes>>> {
     request("POST", address, &completions_url(address), "bench", Some(&bench_guest::completion(model)))
 }
 
-/// Sends all requests at the same moment, each on a connection of its own, and reads the streams to their ends.
-/// The connections are opened before: what is measured begins with the request.
+/// Sends all requests at the same moment, each on its own connection, and reads the streams to their end. The connections are opened before, so
+/// the measured time begins with the request.
 pub(crate) async fn streams(
     address: SocketAddr,
     dialect: Dialect,

@@ -1,22 +1,22 @@
-//! A database as it is after years: conversations of one person among those of others, written with a few statements beside the app.
-//! The only place of the benchmark that knows the schema, `migrations/`. Must not be used on a database that anybody wants to keep.
+//! A database as after years of use: one user's conversations among those of others, written with a few statements, not through the app. This is
+//! the only part of the benchmark that knows the schema, `migrations/`. Must not be used on a database with real data.
 
 use anyhow::ensure;
 use storage::{Database, Dialect, Outcome, Statement, Value};
 
-/// Of the person whose requests are measured.
+/// Conversations of the measured user.
 pub(crate) const CONVERSATIONS: usize = 1_000;
-/// The same for a quick look.
+/// The same for a quick run.
 pub(crate) const CONVERSATIONS_QUICK: usize = 100;
-/// In each conversation; every second one is an answer.
+/// Messages in each conversation; every second one is an answer.
 pub(crate) const MESSAGES: usize = 200;
-/// Other people, and how many conversations each of them has.
+/// Other users, and the conversations of each.
 const OTHERS: usize = 50;
 const CONVERSATIONS_OF_OTHERS: usize = 4;
-/// What each message says: about as much as people and models write in a short exchange.
+/// The text of each message: about as long as in a short exchange between a person and a model.
 const CONTENT: &str = "The lighthouse keeper wrote one line into the log each evening: the weather, the ships that passed, and \
     whether the lamp had burned through the night. Nobody had read it in forty years.";
-/// When the conversations began, in milliseconds since 1970: in 2023. One begins each second.
+/// The start of the first conversation, in milliseconds since 1970: in 2023. One begins each second.
 const BEGAN_MS: u64 = 1_700_000_000_000;
 
 const USER: u32 = 1;
@@ -24,7 +24,7 @@ const CONVERSATION: u32 = 2;
 const RUN: u32 = 3;
 const MESSAGE: u32 = 4;
 
-/// Gives a person `conversations` that `model` answers, and gives their ids.
+/// Gives a user `conversations` with answers of `model`, and returns their ids.
 pub(crate) async fn fill(
     database: &impl Database,
     person_id: &str,
@@ -33,7 +33,7 @@ pub(crate) async fn fill(
 ) -> anyhow::Result<Vec<String>> {
     let outcome = database.transaction(statements(person_id, model, conversations)).await?;
     ensure!(matches!(outcome, Outcome::Committed(_)), "the data set was refused");
-    // What a database does by and by, so that it does not while requests are counted.
+    // Maintenance that the database would otherwise do while requests are counted.
     let tidy: &[&str] = match database.dialect() {
         Dialect::Sqlite => &["PRAGMA wal_checkpoint(TRUNCATE)"],
         Dialect::Postgres => &["VACUUM ANALYZE", "CHECKPOINT"],
@@ -112,13 +112,13 @@ fn statements(person_id: &str, model: &str, conversations: usize) -> Vec<Stateme
     ]
 }
 
-/// An INSERT that reads `n`, whose `i` goes from 0 to less than `count`.
+/// An INSERT that reads `n`, whose `i` goes from 0 to `count` - 1.
 fn rows(count: usize, insert: &str, parameters: Vec<Value>) -> Statement {
     let numbers = format!("WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {count})");
     Statement::new("fill", format!("{numbers} {insert}"), parameters)
 }
 
-/// SQL for the id of the nth thing of a kind.
+/// SQL for the id of the nth row of a kind.
 fn id(kind: u32, n: &str) -> String {
     format!("'{kind:08}-0000-7000-8000-' || substr(CAST({n} + 1000000000000 AS text), 2)")
 }

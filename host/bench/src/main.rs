@@ -1,8 +1,7 @@
-//! The benchmark: what the app adds to a model's stream, beside a plain relay that is given the same work, natively and as a component.
+//! The benchmark: the app's cost on top of a model's stream, compared with a plain relay, natively and as a component, for the same work.
 //!
-//! One run, one machine, everything on loopback and each part in a process of its own, so that its CPU can be told
-//! apart. It knows of the app what `docs/api.md` says, and must not reach into it, but for `dataset`, which fills its tables.
-//! `cargo dev bench` builds what it takes.
+//! One run uses one machine and only loopback. Each part is a separate process, so that its CPU can be measured. The benchmark uses only what
+//! `docs/api.md` describes; the exception is `dataset`, which fills the app's tables. `cargo dev bench` builds what it needs.
 
 mod app;
 mod client;
@@ -51,7 +50,7 @@ enum Command {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
-        // Servers are in groups of their own: who stops the benchmark stops them by leaving it.
+        // Ctrl-C does not reach the servers, which are in separate process groups. Dropping them here stops them.
         Command::Run(arguments) => tokio::select! {
             ended = plan::run(&arguments) => ended,
             _ = tokio::signal::ctrl_c() => anyhow::bail!("stopped"),
@@ -63,7 +62,7 @@ async fn main() -> anyhow::Result<()> {
     }
 }
 
-/// Says the address on standard output, as the host does: [`process::start`] waits for that line.
+/// Prints the address on standard output, as the host does: [`process::start`] waits for that line.
 async fn listen_and_tell(address: SocketAddr) -> anyhow::Result<TcpListener> {
     let listener = TcpListener::bind(address).await?;
     let mut out = std::io::stdout().lock();

@@ -1,5 +1,5 @@
-//! What is measured and in which order: every case goes directly to the model, through the relays and through the app on each
-//! database, one after the other and several times over, so that a busy moment of the machine hits all of them alike.
+//! The measurements and their order. Every case runs directly against the model, through the relays and through the app on each database, one
+//! after the other and several times, so that a busy moment of the machine affects all of them alike.
 
 use std::ffi::OsStr;
 use std::net::SocketAddr;
@@ -24,21 +24,21 @@ use crate::{client, dataset, rate};
 
 /// Tokens of every stream.
 pub(crate) const TOKENS: u64 = 50;
-/// Pause of the paced model between two tokens: about what hosted models take.
+/// Pause between two tokens of the paced model: about that of hosted models.
 const PACE_MS: u64 = 20;
 /// Conversations in the list whose reading is timed: one full page.
 const LISTED: usize = 50;
 const REPETITIONS: usize = 3;
-/// How long requests are counted.
+/// For how long requests are counted.
 const RATE_DURATION: Duration = Duration::from_secs(2);
 const RATE_DURATION_QUICK: Duration = Duration::from_secs(1);
-/// Streams that nobody counts: they have the components compiled, the pages mapped and the database made.
+/// Streams that are not counted: after them the components are compiled, the pages mapped and the database made.
 const WARM_UP_STREAMS: usize = 8;
 
-/// A turn whose statements are counted falls to instances that have begun already, unless one has just had its last request.
+/// How often counting a turn's statements is repeated. A turn usually gets running instances, unless one has just served its last request.
 const WARM_ATTEMPTS: usize = 5;
 
-/// Where the app keeps everything.
+/// The app's database.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
 enum Store {
     Sqlite,
@@ -50,7 +50,7 @@ enum Store {
 pub(crate) const RELAY: &str = "relay";
 pub(crate) const COMPONENT: &str = "relay as a component";
 const COMPONENT_MANIFEST: &str = include_str!("../guest/spin.toml");
-/// Where it is put: a host keeps compiled components beside its manifest.
+/// The place of its manifest: a host keeps compiled components beside the manifest.
 const COMPONENT_MANIFEST_AT: &str = "target/dev/bench-guest.toml";
 /// Names of the app as a subject.
 pub(crate) const APP: &str = "app";
@@ -90,12 +90,12 @@ pub(crate) struct Arguments {
     docs: PathBuf,
 }
 
-/// So many streams at once, so many times one after the other.
+/// A number of streams at once, repeated for some rounds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub(crate) struct Case {
     pub(crate) streams: usize,
     pub(crate) delay_ms: u64,
-    /// A few streams use less CPU than the kernel's clock can tell, so they are repeated.
+    /// A few streams use less CPU than the kernel's clock can measure, so they are repeated.
     #[serde(skip)]
     rounds: usize,
 }
@@ -111,7 +111,7 @@ impl FromStr for Case {
     }
 }
 
-/// From small to large: what a process took for a large case it keeps.
+/// From small to large, because a process keeps the memory of a large case.
 const CASES: [Case; 6] = [
     Case { streams: 1, delay_ms: PACE_MS, rounds: 4 },
     Case { streams: 1, delay_ms: 0, rounds: 32 },
@@ -120,7 +120,7 @@ const CASES: [Case; 6] = [
     Case { streams: 256, delay_ms: PACE_MS, rounds: 1 },
     Case { streams: 256, delay_ms: 0, rounds: 1 },
 ];
-/// Cases with more streams than this are not quick.
+/// A quick run skips cases with more streams than this.
 const QUICK_STREAMS_MAX: usize = 32;
 
 impl Case {
@@ -129,25 +129,25 @@ impl Case {
     }
 }
 
-/// What streams go through.
+/// A subject of the measurements: the model, a relay or the app.
 struct Subject {
     name: &'static str,
     address: SocketAddr,
     meter: Meter,
     dialect: Dialect,
-    /// Who has the conversations; nobody where there are none.
+    /// The user with the conversations; `None` for subjects without conversations.
     person: Option<Person>,
-    /// In this order they end.
+    /// Fields are dropped in this order, so the server ends first.
     _server: Option<Server>,
-    /// What a host without a store was given to keep things in.
+    /// The state folder of a host without a store.
     _state: Option<TempDir>,
     store: Option<AppStore>,
 }
 
-/// Where an app keeps everything, for as long as it is measured.
+/// The app's storage, kept while it is measured.
 enum AppStore {
     Sqlite(TempDir),
-    /// The folder is for what a host keeps besides.
+    /// The folder is for the host's other state.
     Postgres(Box<Postgres>, #[expect(dead_code, reason = "is removed when dropped")] TempDir),
 }
 
@@ -192,18 +192,18 @@ impl Subject {
         Ok(sample)
     }
 
-    /// What was used so far, once the process that serves has fallen quiet.
+    /// The CPU time so far, once the serving process is idle.
     async fn cpu(&self) -> anyhow::Result<Cpu> {
         let served_ms = self.meter.cpu_ms().await?;
         let database_ms = self.postgres().map(Postgres::cpu_ms).transpose()?.unwrap_or_default();
         Ok(Cpu { served_ms, database_ms })
     }
 
-    /// What PostgreSQL is sent for one turn, from the message to the end of its stream, when the instances have begun already.
+    /// The statements PostgreSQL gets for one turn, from the message to the end of its stream, with instances that are already running.
     async fn statements_of_a_turn(&mut self, case: Case) -> anyhow::Result<Vec<Sent>> {
         let mut sent = Vec::new();
         for _ in 0..WARM_ATTEMPTS {
-            // Keeps the instances awake, or has them begun.
+            // The first turn is not counted: it starts the instances or keeps them running.
             for counted in [false, true] {
                 let person = self.person.as_mut().context("nobody sends messages")?;
                 let conversation = person.conversation(Some(&case.model())).await?;
@@ -223,7 +223,7 @@ impl Subject {
         Ok(sent)
     }
 
-    /// Somebody with the data set, and the ids of the conversations; nobody where we cannot write.
+    /// The user with the data set, and the ids of the conversations; `None` if the benchmark cannot write to the database.
     async fn somebody_with_data(&self, conversations: usize) -> anyhow::Result<Option<(Person, Vec<String>)>> {
         let Some(store) = &self.store else { return Ok(None) };
         let person = Person::sign_up(self.address).await?;
@@ -243,7 +243,7 @@ impl Subject {
         Ok(Some((person, ids)))
     }
 
-    /// What a stream begins with; for the app, two POSTs come before it.
+    /// The request that begins a stream; for the app, two POSTs come before it.
     async fn request(&mut self, model: &str) -> anyhow::Result<Request<Full<Bytes>>> {
         match (&mut self.person, self.dialect) {
             (Some(person), _) => person.turn(model).await,
@@ -257,11 +257,11 @@ impl Subject {
 #[derive(Clone, Copy)]
 struct Cpu {
     served_ms: f64,
-    /// Of all PostgreSQL's processes; nothing where there are none.
+    /// CPU time of all PostgreSQL's processes; 0 without PostgreSQL.
     database_ms: f64,
 }
 
-/// Measures, prints the report and writes it where it belongs.
+/// Measures, prints the report, and writes it to its file.
 pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut report = Report::new();
     let mut subjects = start_subjects(arguments, &mut report).await?;
@@ -303,7 +303,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Starts everything. What cannot be had here is left out, and the report says so.
+/// Starts all subjects. Those that this machine cannot run are left out, and the report says so.
 async fn start_subjects(arguments: &Arguments, report: &mut Report) -> anyhow::Result<Vec<Subject>> {
     let this = std::env::current_exe()?;
     let listen = arguments.model_listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
@@ -382,7 +382,7 @@ async fn start_app(
     start_host(arguments, state, variables.iter().flat_map(|variable| ["--variable", variable])).await
 }
 
-/// Starts a host that keeps what it keeps in `state`.
+/// Starts a host with the state folder `state`.
 async fn start_host<'a>(
     arguments: &Arguments,
     state: &'a TempDir,
@@ -407,10 +407,10 @@ fn served(name: &'static str, server: Server, dialect: Dialect) -> anyhow::Resul
     })
 }
 
-/// What is asked again and again.
+/// The request or turn that is repeated.
 enum Load {
     Request(Request<Full<Bytes>>),
-    /// Turns in somebody's conversations.
+    /// Turns in a user's conversations.
     Turns(Person, Vec<String>),
 }
 
@@ -427,7 +427,7 @@ async fn measure_rates(
         let health = client::request("GET", subject.address, "/health", "", None)?;
         targets.push((subject, "`GET /health`".to_owned(), Load::Request(health)));
         if subject.person.is_some() {
-            // Somebody with exactly one page.
+            // A user with exactly one page of conversations.
             let mut person = Person::sign_up(subject.address).await?;
             for _ in 0..LISTED {
                 person.conversation(None).await?;

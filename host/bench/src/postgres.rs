@@ -1,5 +1,5 @@
-//! The PostgreSQL beside the app: started for the benchmark, asked for its CPU time and for the statements it was sent. Knows no
-//! tables, but for telling what a new instance asks.
+//! The app's PostgreSQL: started for the benchmark, which reads its CPU time and the statements it got. Knows no tables, except to recognise the
+//! statements of a new instance.
 
 use std::fmt;
 
@@ -11,16 +11,16 @@ use storage::{Database as _, Row, Statement};
 
 use crate::process::Meter;
 
-/// Spin keeps up to 64 connections for each component, and there are five with a database; the rest is ours.
+/// Spin keeps up to 64 connections for each of the five components with a database; the rest is for the benchmark.
 const MAX_CONNECTIONS: u32 = 64 * 5 + 10;
-/// The app's database. Statements are counted by database, so ours, about the counts, go to another.
+/// The app's database. Statements are counted for each database, so the benchmark's own queries use another one.
 const DATABASE: &str = "app";
-/// So much of a statement tells it from the others.
+/// How much of a statement is shown: enough to tell it from the others.
 const SHOWN_CHARACTERS: usize = 88;
-/// What Spin's pool says to a connection before it hands it out again.
+/// The statements with which Spin's pool cleans a connection before it reuses it.
 const CLEANING: [&str; 6] =
     ["CLOSE ALL", "SET SESSION AUTHORIZATION", "RESET ALL", "UNLISTEN", "SELECT pg_advisory_unlock_all", "DISCARD"];
-/// Tables that only a new instance reads: has the schema been brought up to date, and with which keys are tokens verified.
+/// Tables that only a new instance reads: to check the applied migrations, and to get the keys for tokens.
 const READ_BY_NEW_INSTANCES: [&str; 2] = ["schema_migrations", "signing_keys"];
 
 /// A server with the app's database.
@@ -30,12 +30,12 @@ pub(crate) struct Postgres {
     server: Server,
 }
 
-/// A statement that the server was sent, with numbers in the place of values.
+/// A statement that the server got, with numbers in the place of values.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Sent {
     pub(crate) sql: String,
     pub(crate) times: i64,
-    /// Planning and executing, all times together, without waiting for the disk at the end of the transaction.
+    /// Time for planning and executing, over all executions, without waiting for the disk at the end of the transaction.
     pub(crate) total_us: i64,
     pub(crate) longest_us: i64,
 }
@@ -63,7 +63,7 @@ impl Sent {
     }
 }
 
-/// Its beginning, on one line; of one that begins with a table of values, what is done with them.
+/// The beginning of the statement on one line. If it begins with a table of values, the part after that table.
 impl fmt::Display for Sent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let words: Vec<&str> = self.sql.split_whitespace().collect();
@@ -76,7 +76,7 @@ impl fmt::Display for Sent {
 }
 
 impl Postgres {
-    /// Starts it with commits that wait for the disk, and with statements counted.
+    /// Starts it with commits that wait for the disk and with counted statements.
     pub(crate) async fn start() -> anyhow::Result<Self> {
         let setting = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let settings = vec![
@@ -98,7 +98,7 @@ impl Postgres {
         self.server.url(DATABASE)
     }
 
-    /// A connection of our own to the app's database.
+    /// A separate connection to the app's database.
     pub(crate) async fn open(&self) -> anyhow::Result<PostgresDatabase> {
         Ok(PostgresDatabase::open(self.url().parse()?).await?)
     }
@@ -110,19 +110,19 @@ impl Postgres {
         Ok(rows.first().context("no version")?.columns("version").text()?.to_owned())
     }
 
-    /// CPU time of all its processes so far.
+    /// CPU time so far of all its processes.
     pub(crate) fn cpu_ms(&self) -> anyhow::Result<f64> {
         self.meter.family_cpu_ms()
     }
 
-    /// Begins to count statements anew.
+    /// Resets the counts of statements.
     pub(crate) async fn forget_statements(&self) -> anyhow::Result<()> {
         let sql = "SELECT CAST(pg_stat_statements_reset() AS text)";
         ensure!(!self.counts.query(Statement::new("reset", sql, [])).await?.is_empty(), "statements are not counted");
         Ok(())
     }
 
-    /// What the app's database was sent since then, the most expensive first.
+    /// The statements for the app's database since then, the most expensive first.
     pub(crate) async fn statements(&self) -> anyhow::Result<Vec<Sent>> {
         const QUERY: &str = "statements";
         let sql = "SELECT query, calls, CAST((total_plan_time + total_exec_time) * 1000 AS bigint),

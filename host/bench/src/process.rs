@@ -1,4 +1,4 @@
-//! The processes that are measured: started, waited for, and asked for their CPU time and memory. Knows nothing of what they serve.
+//! The measured processes: starts them, waits for them, and reads their CPU time and memory. Knows nothing of what they serve.
 
 use std::ffi::OsStr;
 use std::net::SocketAddr;
@@ -10,13 +10,13 @@ use procfs::process::Process;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
-/// How the line begins with which a server says where it listens.
+/// The beginning of the line in which a server prints its address.
 pub(crate) const SERVING: &str = "Serving http://";
 /// The host compiles the components on its first start; that takes a minute on a slow machine.
 const START_LIMIT: Duration = Duration::from_secs(180);
-/// A process that used no CPU for this long has finished what it was asked for.
+/// A process that used no CPU for this long has finished its work.
 const QUIET: Duration = Duration::from_millis(60);
-/// Looks at the process; one that never falls quiet (three seconds) is measured as it is.
+/// How often the process is checked. One that is never idle (for three seconds) is measured anyway.
 const QUIET_LOOKS_MAX: usize = 50;
 
 /// A server of ours, or Spin. It ends when this is dropped.
@@ -28,13 +28,13 @@ pub(crate) struct Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Spin serves in a process that it starts: both are in one group.
+        // Spin serves in a child process: both are in one group.
         let group = format!("-{}", self.pid);
         let _ = std::process::Command::new("kill").args(["-s", "KILL", "--", &group]).status();
     }
 }
 
-/// Starts a server and waits until it says where it listens.
+/// Starts a server and waits until it prints its address.
 pub(crate) async fn start(
     program: impl AsRef<OsStr>,
     arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
@@ -62,13 +62,13 @@ pub(crate) async fn start(
     let address = tokio::time::timeout(START_LIMIT, serving)
         .await
         .with_context(|| format!("{name} did not serve within {} s", START_LIMIT.as_secs()))??;
-    // A pipe that nobody empties would stop the server.
+    // If nothing reads the pipe, the server blocks.
     tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
     let pid = child.id().context("it has ended")?;
     Ok(Server { address, pid, _child: child })
 }
 
-/// A process seen from outside.
+/// Measures a process from outside.
 pub(crate) struct Meter(Process);
 
 impl Meter {
@@ -77,7 +77,7 @@ impl Meter {
         Ok(Self(process))
     }
 
-    /// The process that serves: Spin starts one for that.
+    /// The serving process: Spin starts a child for that.
     pub(crate) fn of_server(pid: u32) -> anyhow::Result<Self> {
         let started = Process::new(pid.try_into()?)?;
         let tasks = started.tasks()?.filter_map(Result::ok);
@@ -90,7 +90,7 @@ impl Meter {
         Ok(Self(Process::new(self.0.stat()?.ppid)?))
     }
 
-    /// CPU time of all its threads so far, in clock ticks of mostly 10 ms, once it has fallen quiet.
+    /// CPU time so far of all its threads, in clock ticks of usually 10 ms, once the process is idle.
     pub(crate) async fn cpu_ms(&self) -> anyhow::Result<f64> {
         let mut before = self.ticks()?;
         for _ in 0..QUIET_LOOKS_MAX {
@@ -109,23 +109,23 @@ impl Meter {
         Ok(stat.utime + stat.stime)
     }
 
-    /// CPU time so far of a process and of those it has started, each with one thread. To the microsecond while they run: their ticks
-    /// would add up to more than a case takes. It is not waited for that all are quiet, which a database never is.
+    /// CPU time so far of a process and its children, each with one thread. Running processes are measured to the microsecond: the errors of
+    /// their ticks would add up to more than a case takes. This does not wait until all are idle, which a database never is.
     pub(crate) fn family_cpu_ms(&self) -> anyhow::Result<f64> {
         let stat = self.0.stat().context("a measured process has ended")?;
         let ended = u64::try_from(stat.cutime + stat.cstime).unwrap_or_default();
         let children = self.0.task_main_thread()?.children()?;
         let children = children.into_iter().filter_map(|pid| Process::new(pid.try_into().ok()?).ok());
-        // One that ends meanwhile is among those that have ended the next time.
+        // A child that ends meanwhile is counted among the ended ones the next time.
         let running = children.filter_map(|child| child.schedstat().ok()).map(|schedule| schedule.sum_exec_runtime);
         let running_ns = self.0.schedstat()?.sum_exec_runtime + running.sum::<u64>();
         #[expect(clippy::cast_precision_loss, reason = "as below")]
         Ok(ms_of(ended) + running_ns as f64 / 1e6)
     }
 
-    /// Begins a new peak: without it the largest case would be everybody's.
+    /// Resets the peak. Otherwise every later case would have the peak of the largest one.
     pub(crate) fn forget_peak(&self) {
-        // proc(5), clear_refs: 5 resets the peak. Of somebody else's process it cannot be reset; then it is the peak so far.
+        // proc(5), clear_refs: 5 resets the peak. For another user's process that fails, and the peak so far stays.
         let _ = std::fs::write(format!("/proc/{}/clear_refs", self.0.pid()), "5");
     }
 

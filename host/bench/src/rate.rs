@@ -1,4 +1,4 @@
-//! Requests a second on kept-alive connections, and turns a second. Anything but success ends the run.
+//! Measures requests a second on kept-alive connections, and turns a second. Any failure ends the run.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -13,10 +13,10 @@ use crate::app::Person;
 use crate::client::{self, Connection};
 use crate::transcript::Dialect;
 
-/// Enough to keep two cores busy, few enough not to measure a queue.
+/// Enough to keep two cores busy, and few enough not to measure a queue.
 pub(crate) const CONNECTIONS: usize = 16;
 
-/// How many answers came to `request`, repeated on all connections for `duration`, and how many a second.
+/// How many responses `request` got, repeated on all connections for `duration`, and how many a second.
 pub(crate) async fn measure(
     address: SocketAddr,
     request: &Request<Full<Bytes>>,
@@ -43,8 +43,8 @@ pub(crate) async fn measure(
     Ok((answers, f64::from(answers) / began.elapsed().as_secs_f64()))
 }
 
-/// How many turns of `tokens` there were in `duration`, each of so many people at a time sending a message and reading the answer to
-/// its end, and how many a second. The conversations are taken in turn, never one by two.
+/// How many turns of `tokens` were done in `duration`, and how many a second. Users work at the same time; in each turn one sends a message and
+/// reads the answer to its end. No two users share a conversation.
 pub(crate) async fn turns(
     person: &Person,
     conversations: &[String],

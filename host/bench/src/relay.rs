@@ -1,4 +1,4 @@
-//! What the app is compared with: the relay of `bench_guest`, natively: no sandbox.
+//! The relay of `bench_guest`, served natively, without a sandbox; the app is compared with it.
 
 use std::net::SocketAddr;
 
@@ -33,7 +33,7 @@ pub(crate) async fn serve(listener: TcpListener, model: SocketAddr) -> anyhow::R
         .route("/health", get(async || Json(json!({"status": "ok"}))))
         .route("/events", get(events))
         .with_state(relay);
-    // Where it cannot be set, the relay only gets slower.
+    // If it cannot be set, the relay is only slower.
     let listener = listener.tap_io(|socket| drop(socket.set_nodelay(true)));
     Ok(axum::serve(listener, router).await?)
 }

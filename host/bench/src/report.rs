@@ -1,4 +1,4 @@
-//! The numbers as a table for people, as JSON for programs, and in docs/benchmarks.md between two marks. Measures nothing.
+//! The results as a table for people, as JSON for programs, and in docs/benchmarks.md between two marks. Measures nothing.
 
 use std::fmt;
 use std::path::Path;
@@ -14,42 +14,42 @@ use crate::postgres::{Reason, Sent};
 use crate::rate::CONNECTIONS;
 use crate::transcript::Reading;
 
-/// The report is written between these lines; what is around them is a person's.
+/// The report is written between these lines; the text around them is written by people.
 const BEGIN: &str = "<!-- cargo dev bench writes from here -->";
 const END: &str = "<!-- to here -->";
-/// The crates whose versions bear on the numbers.
+/// Crates whose versions affect the results.
 const VERSIONS_OF: [&str; 4] = ["wasmtime", "hyper", "axum", "rusqlite"];
 
-/// Statements a turn that are asked for, besides one for each batch of events.
+/// The target for statements a turn, besides one for each batch of events.
 const STATEMENTS_ASKED_FOR: i64 = 8;
 
-/// One case through one subject, once.
+/// One measurement of one case through one subject.
 #[derive(Clone, Serialize)]
 pub(crate) struct Sample {
     first_token_p50_ms: f64,
     first_token_p95_ms: f64,
-    /// Over streams, of each one's largest gap.
+    /// The 95th percentile over streams of each stream's largest gap.
     gap_p95_ms: f64,
     cpu_ms_per_stream: f64,
-    /// Making the conversation and sending the message.
+    /// CPU time for making the conversation and sending the message.
     posts_cpu_ms_per_turn: Option<f64>,
     peak_mib: f64,
-    /// Of the database that is processes of its own.
+    /// The database's share, if it runs in separate processes.
     pub(crate) database: Option<DatabaseSample>,
 }
 
-/// What the database did meanwhile.
+/// The database's work during the measurement.
 #[derive(Clone, Serialize)]
 pub(crate) struct DatabaseSample {
     cpu_ms_per_stream: f64,
     posts_cpu_ms_per_turn: f64,
-    /// How many cores it kept busy while the streams ran.
+    /// How many cores the database used while the streams ran.
     cores: f64,
     longest: Option<Sent>,
 }
 
 impl DatabaseSample {
-    /// From its CPU time for `streams`, which took `elapsed`, and for the POSTs before them.
+    /// From the database's CPU time for `streams`, which took `elapsed`, and for the POSTs before them.
     pub(crate) fn of(streams: usize, cpu_ms: f64, posts_cpu_ms: f64, elapsed: Duration, longest: Option<Sent>) -> Self {
         #[expect(clippy::cast_precision_loss, reason = "some hundreds")]
         let streams = streams as f64;
@@ -59,7 +59,7 @@ impl DatabaseSample {
 }
 
 impl Sample {
-    /// From what all streams of a case showed, and the CPU time that they and the POSTs before them took together.
+    /// From the readings of all streams of a case, and the CPU time of the streams and of the POSTs before them.
     pub(crate) fn of(readings: &[Reading], cpu_ms: f64, posts_cpu_ms: Option<f64>, peak_mib: f64) -> Self {
         let first: Vec<f64> = readings.iter().map(|reading| ms(reading.first_token)).collect();
         let gap: Vec<f64> = readings.iter().map(|reading| ms(reading.gap_max)).collect();
@@ -104,41 +104,41 @@ impl Streams {
         quantile(&self.samples.iter().map(field).collect::<Vec<_>>(), 50)
     }
 
-    /// As [`Self::median`], of what the database did; nothing without one.
+    /// As [`Self::median`], for the database; `None` without one.
     fn database_median(&self, field: impl Fn(&DatabaseSample) -> f64) -> Option<f64> {
         let values: Vec<f64> = self.samples.iter().filter_map(|sample| sample.database.as_ref()).map(field).collect();
         (!values.is_empty()).then(|| quantile(&values, 50))
     }
 
-    /// Of all repetitions.
+    /// The longest statement of all repetitions.
     fn longest_statement(&self) -> Option<&Sent> {
         let longest = self.samples.iter().filter_map(|sample| sample.database.as_ref()?.longest.as_ref());
         longest.max_by_key(|sent| sent.longest_us)
     }
 
-    /// When its tokens come.
+    /// The pause between its tokens.
     fn pace(&self) -> String {
         if self.case.delay_ms == 0 { "at once".to_owned() } else { format!("{} ms apart", self.case.delay_ms) }
     }
 
-    /// Of all repetitions: in the later ones a process still holds what a larger case made it take.
+    /// The smallest of all repetitions: in later ones a process still holds the memory of a larger case.
     fn smallest_peak_mib(&self) -> f64 {
         self.samples.iter().map(|sample| sample.peak_mib).fold(f64::INFINITY, f64::min)
     }
 }
 
-/// How often a second one thing was done through one subject.
+/// How often a second one kind of request was served by one subject.
 #[derive(Serialize)]
 pub(crate) struct Rate {
     pub(crate) what: String,
     pub(crate) through: &'static str,
     pub(crate) per_second: Vec<f64>,
     pub(crate) cpu_us: Vec<f64>,
-    /// Of the database that is processes of its own; empty without one.
+    /// CPU time of a database in separate processes; empty without one.
     pub(crate) database_cpu_us: Vec<f64>,
 }
 
-/// Everything that was measured, and on what.
+/// All results, and the machine and versions they are from.
 #[derive(Serialize)]
 pub(crate) struct Report {
     taken_at: String,
@@ -147,9 +147,9 @@ pub(crate) struct Report {
     versions: String,
     streams: Vec<Streams>,
     rates: Vec<Rate>,
-    /// What PostgreSQL was sent for one turn.
+    /// The statements PostgreSQL got for one turn.
     pub(crate) turn: Vec<Sent>,
-    /// What could not be measured, a sentence each.
+    /// Measurements that were not possible, a sentence each.
     pub(crate) left_out: Vec<&'static str>,
 }
 
@@ -168,7 +168,7 @@ impl Report {
         }
     }
 
-    /// Says the version of something that is not in the lock file.
+    /// Adds the version of something that is not in the lock file.
     pub(crate) fn add_version(&mut self, name: &str, version: &str) {
         self.versions.push_str(&format!(", {name} {version}"));
     }
@@ -392,7 +392,7 @@ fn machine() -> anyhow::Result<String> {
     Ok(format!("{} x {model}, {memory_gib} GiB", cpu.num_cores()))
 }
 
-/// Of the compiler and of what serves, as far as they can be found.
+/// Versions of the compiler and the host, as far as they can be found.
 fn versions() -> String {
     let said = |program: &str, argument: &[&str]| {
         let output = Command::new(program).args(argument).output().ok().filter(|output| output.status.success())?;
@@ -412,7 +412,7 @@ fn versions() -> String {
     versions.join(", ")
 }
 
-/// Puts the report between the marks of `file`.
+/// Replaces the report between the marks of `file`.
 pub(crate) fn refresh(file: &Path, report: &Report) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let text = between_marks(&text, &report.to_string()).with_context(|| file.display().to_string())?;
@@ -432,13 +432,13 @@ fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }
 
-/// Of statements, in milliseconds from microseconds.
+/// The mean of statements' times in milliseconds, from microseconds.
 #[expect(clippy::cast_precision_loss, reason = "far below what a double counts exactly")]
 fn mean_ms(total_us: i64, times: i64) -> f64 {
     total_us as f64 / times.max(1) as f64 / 1000.0
 }
 
-/// The smallest value that is not below `percent` of all: nearest rank. Of nothing it is 0.
+/// The smallest value that is not below `percent` of all: nearest rank. 0 without values.
 fn quantile(values: &[f64], percent: usize) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -446,7 +446,7 @@ fn quantile(values: &[f64], percent: usize) -> f64 {
     sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
 }
 
-/// How many times `of` the value is. CPU below the clock's tick counts as nothing and has no ratio.
+/// The ratio of the value to `of`. CPU time below the clock's tick counts as 0 and has no ratio.
 fn times(value: f64, of: f64) -> String {
     if of > 0.0 { format!("{:.2}", value / of) } else { "–".to_owned() }
 }

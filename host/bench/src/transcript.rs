@@ -1,4 +1,4 @@
-//! One stream as its reader heard it: when tokens came, and whether all of them came once and in order. Sends nothing.
+//! One stream as its reader got it: when tokens came, and whether all of them came once and in order. Sends nothing.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use eventsource_stream::Event;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// How a stream is written.
+/// The format of a stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Dialect {
     /// OpenAI's chunks.
@@ -16,10 +16,10 @@ pub(crate) enum Dialect {
     App,
 }
 
-/// What a stream that was right shows.
+/// The times of a correct stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Reading {
-    /// From sending the request.
+    /// Time from the request to the first token.
     pub(crate) first_token: Duration,
     /// The longest wait between two tokens.
     pub(crate) gap_max: Duration,
@@ -56,7 +56,7 @@ impl Transcript {
         Self { dialect, expected, began, first, last, gap_max, tokens: 0, ends: 0, last_id: 0 }
     }
 
-    /// Reads an event that came at `at`. An error says what is wrong with it.
+    /// Reads an event that came at `at`. The error says why it is wrong.
     pub(crate) fn read(&mut self, event: &Event, at: Instant) -> anyhow::Result<()> {
         match self.dialect {
             Dialect::Model => self.read_chunk(event, at),
@@ -107,7 +107,7 @@ impl Transcript {
         }
     }
 
-    /// The stream is over.
+    /// The stream has ended.
     pub(crate) fn end(self) -> anyhow::Result<Reading> {
         ensure!(self.tokens == self.expected, "{} tokens came of {}", self.tokens, self.expected);
         ensure!(self.ends == 1, "it says {} times that it is complete", self.ends);

@@ -1,4 +1,4 @@
-//! `GET /events?model=NAME` and `GET /health` as a component. Where the model is, is its variable `completions_url`.
+//! `GET /events?model=NAME` and `GET /health` as a component. Its variable `completions_url` is the model's address.
 
 use axum::{body::Body, extract::Query};
 use bytes::Bytes;

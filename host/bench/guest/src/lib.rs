@@ -1,8 +1,8 @@
-//! The relay that the app is compared with: it parses what a model says, chunk by chunk, and writes it again as our events, with the very
-//! crates that the app does it with. No session, no database, no log.
+//! The relay that the app is compared with. It parses a model's answer chunk by chunk and writes it as our events, with the same crates as the
+//! app. No session, no database, no log.
 //!
-//! It is served twice: by the benchmark natively, and as a component by the host that serves the app. What the second costs more than the
-//! first is the sandbox; what the app costs more than the second is the app.
+//! It is served twice: natively by the benchmark, and as a component by the host that serves the app. The difference between the two is the cost
+//! of the sandbox; the difference between the component and the app is the cost of the app.
 
 #[cfg(target_family = "wasm")]
 mod component;
@@ -13,7 +13,7 @@ pub use turn::frames;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// What every message says.
+/// The content of every message.
 pub const MESSAGE: &str = "hello";
 
 /// The query of `GET /events`.
@@ -23,7 +23,7 @@ pub struct Asked {
     pub model: String,
 }
 
-/// What the model is asked, directly and by the relays.
+/// The request to the model, sent directly and by the relays.
 #[must_use]
 pub fn completion(model: &str) -> Value {
     json!({"model": model, "stream": true, "messages": [{"role": "user", "content": MESSAGE}]})

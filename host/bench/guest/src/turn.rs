@@ -7,7 +7,7 @@ use completions::{Piece, Round};
 use domain::{Id, Timestamp, event::Event};
 use futures::{Stream, StreamExt as _};
 
-/// What a model's answer says, written as our events: one item for each chunk that says something, to `complete` or `error`.
+/// A model's answer as our events: one item for each chunk with content, up to `complete` or `error`.
 pub fn frames<E: Display>(
     body: impl Stream<Item = Result<Bytes, E>> + Unpin,
 ) -> impl Stream<Item = Result<String, Infallible>> {
@@ -29,7 +29,7 @@ struct Turn<B> {
 }
 
 impl<B: Stream<Item = Result<Bytes, E>> + Unpin, E: Display> Turn<B> {
-    /// What the next chunk says, as frames; none at the end.
+    /// The next chunk's content as frames; `None` at the end.
     async fn next(&mut self) -> Option<String> {
         let (mut pieces, mut frames) = (Vec::new(), String::new());
         while !self.ended && frames.is_empty() {
@@ -42,7 +42,7 @@ impl<B: Stream<Item = Result<Bytes, E>> + Unpin, E: Display> Turn<B> {
                 }
             };
             for piece in pieces.drain(..) {
-                // Passing on keeps nothing, so there is nothing to put elsewhere.
+                // The relay keeps no text, so pieces that correct earlier text have no use here.
                 let (Piece::Text(text) | Piece::Reasoning(text)) = piece else { continue };
                 self.token_count += 1;
                 self.write(&Event::Token { content: &text, token_count: self.token_count }, &mut frames);
