@@ -1,4 +1,4 @@
-//! Where requests go: what an operator writes as the base address of a model's server, and what becomes of it.
+//! The address for requests, made from the base address that an operator configures.
 
 /// The last part of the path.
 const PATH: &str = "/chat/completions";
@@ -6,15 +6,15 @@ const PATH: &str = "/chat/completions";
 /// A model's server.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Address {
-    /// Where completions are asked for.
+    /// The URL for completions.
     pub url: String,
-    /// The server's name wherever something is remembered about it: the base without its query and user, which may be secret.
+    /// The server's name for everything remembered about it: the base without its query and user, which may be secret.
     pub server: String,
 }
 
 impl Address {
-    /// From a base such as `https://api.openai.com/v1`. A query stays behind the path, where gateways want it that tell their versions by one;
-    /// a base that is the whole address already stays as it is.
+    /// From a base such as `https://api.openai.com/v1`. A query stays behind the path, because some gateways select their version by it. A base
+    /// that already is the whole address stays unchanged.
     #[must_use]
     pub fn new(base: &str) -> Self {
         let base = base.trim();

@@ -1,7 +1,7 @@
-//! The body of an answer, line by line: events with `data`, JSON without events, and what is neither.
+//! Reads the body of a response line by line: events with `data`, JSON without events, and anything else.
 //!
-//! Servers send one line of data, data over several lines, a JSON object a line, one object for the whole answer, a page for browsers. An object
-//! is read as soon as it is whole, whether or not the event's blank line has come. What it says is not decided here.
+//! Servers send data on one line or several, a JSON object a line, one object for the whole answer, or an HTML page. An object is read as soon
+//! as it is complete, even before the event's blank line. This module does not interpret it.
 
 use sse::{EventTooLong, Lines, MAX_EVENT_BYTES, field};
 
@@ -10,35 +10,35 @@ use crate::{
     wire::{self, Chunk, Parsed},
 };
 
-/// The mark of the end.
+/// The mark at the end of a stream.
 const DONE: &[u8] = b"[DONE]";
 
-/// What a piece of the body is.
+/// A piece of the body.
 pub(crate) enum Payload<'a> {
-    /// An object as JSON.
+    /// A JSON object.
     Chunk(Chunk<'a>),
-    /// The words of an event `error` that are no JSON.
+    /// The text of an event `error` that is not JSON.
     ErrorWords(&'a str),
     /// `[DONE]`.
     Done,
-    /// What began like an object and is none.
+    /// A text that begins like an object but is not valid.
     Unreadable,
-    /// Something for browsers.
+    /// An HTML page.
     WebPage,
 }
 
-/// A body as it comes.
+/// A body that is being received.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Body {
     lines: Lines,
-    /// An object over several lines, as far as it has come.
+    /// The unfinished part of an object over several lines.
     pending: Vec<u8>,
     nesting: Nesting,
-    /// `pending` is of an event, which ends with a blank line.
+    /// `pending` belongs to an event, which ends with a blank line.
     in_event: bool,
-    /// The event that is being read is named `error`.
+    /// The current event has the name `error`.
     names_error: bool,
-    /// It is named as the last one.
+    /// The current event's name marks the end.
     names_end: bool,
     objects: u64,
     has_events: bool,
@@ -46,17 +46,17 @@ pub(crate) struct Body {
 }
 
 impl Body {
-    /// Whether there was no object in it, but something else.
+    /// Whether the body has other content but no object.
     pub(crate) const fn is_foreign(&self) -> bool {
         self.has_other && self.objects == 0
     }
 
-    /// Whether it is JSON as an answer has it that was not streamed.
+    /// Whether the body is JSON like an answer that was not streamed.
     pub(crate) const fn is_one_object(&self) -> bool {
         self.objects == 1 && !self.has_events
     }
 
-    /// Reads a chunk and hands over what it completes.
+    /// Reads a chunk and passes completed pieces to `read`.
     pub(crate) fn feed<E: From<EventTooLong>>(
         &mut self,
         bytes: &[u8],
@@ -77,7 +77,7 @@ impl Body {
         self.read_line(bare(&line), &mut read)?;
         let in_event = self.in_event;
         self.flush(&mut |payload| match payload {
-            // The connection broke off within an event.
+            // The connection broke in the middle of an event.
             Payload::Unreadable if in_event => Ok(()),
             payload => read(payload),
         })?;
@@ -100,13 +100,13 @@ impl Body {
             self.has_events = true;
             return self.read_data(value, read);
         }
-        // Some servers name the field as others name the event.
+        // Some servers write the event's name as the field's name.
         if let Some(value) = field(line, b"error") {
             (self.has_events, self.names_error) = (true, true);
             return self.read_data(value.trim_ascii(), read);
         }
         match line {
-            // Some write an object over several lines behind one `data:`.
+            // Some servers write an object over several lines after one `data:`.
             _ if !self.pending.is_empty() && (!self.in_event || !is_of_events(line)) => self.append(line, read),
             _ if is_done(line) => read(Payload::Done),
             [b'{' | b'[', ..] => self.read_object(line, false, read),
@@ -141,7 +141,7 @@ impl Body {
             [b'{' | b'[', ..] => self.read_object(value, true, read),
             [b'"', ..] => self.read_text(value, read),
             _ if self.names_error => read(Payload::ErrorWords(&String::from_utf8_lossy(value))),
-            // Signs of life.
+            // Keep-alives.
             b"null" | [b':', ..] => Ok(()),
             _ => {
                 self.has_other = true;
@@ -150,7 +150,7 @@ impl Body {
         }
     }
 
-    /// Reads a JSON text: an object that was written as JSON twice, or words.
+    /// Reads a JSON string: an object that was serialized twice, or a text.
     fn read_text<E: From<EventTooLong>>(
         &mut self,
         value: &[u8],
@@ -177,7 +177,7 @@ impl Body {
         self.append(value, read)
     }
 
-    /// `false`: there is more to come of it.
+    /// Passes parsed chunks on. `false`: the object is incomplete.
     fn hand_over<E: From<EventTooLong>>(
         &mut self,
         parsed: Parsed<'_>,
@@ -208,7 +208,7 @@ impl Body {
         if self.nesting.is_whole() { self.flush(read) } else { Ok(()) }
     }
 
-    /// Reads what is pending, whole or not.
+    /// Reads the pending lines, complete or not.
     fn flush<E: From<EventTooLong>>(&mut self, read: &mut impl FnMut(Payload<'_>) -> Result<(), E>) -> Result<(), E> {
         let pending = std::mem::take(&mut self.pending);
         self.in_event = false;
@@ -219,12 +219,12 @@ impl Body {
     }
 }
 
-/// A line without what is around it. Some servers begin every piece with a byte order mark.
+/// A line without surrounding white space. Some servers begin every piece with a byte order mark.
 fn bare(line: &[u8]) -> &[u8] {
     line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line).trim_ascii()
 }
 
-/// The value of a line of data. Some proxies write the field's name twice.
+/// The value of a data line. Some proxies write the field's name twice.
 fn data(line: &[u8]) -> Option<&[u8]> {
     let mut value = field(line, b"data")?.trim_ascii();
     while let Some(within) = value.strip_prefix(b"data:") {
@@ -233,14 +233,14 @@ fn data(line: &[u8]) -> Option<&[u8]> {
     Some(value)
 }
 
-/// Whether a line can stand in the middle of an event without being of its data.
+/// Whether a line inside an event is not part of its data.
 fn is_of_events(line: &[u8]) -> bool {
     line.starts_with(b":")
         || is_done(line)
         || ["event", "id", "retry"].iter().any(|name| field(line, name.as_bytes()).is_some())
 }
 
-/// Whether it is the mark of the end, whatever comes behind it.
+/// Whether it is the mark of the end, whatever follows it.
 fn is_done(value: &[u8]) -> bool {
     let value = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
     value.get(..DONE.len()).is_some_and(|beginning| beginning.eq_ignore_ascii_case(DONE))

@@ -1,8 +1,8 @@
-//! Calls of tools, put together from their fragments.
+//! Tool calls, assembled from their fragments.
 //!
-//! OpenAI numbers calls by `index`, names one and identifies it once, and sends its arguments in pieces. Others leave out the index, give every
-//! call the same one, repeat name or id in every fragment, or make up a new id for each. A fragment belongs to the call that its id or index
-//! says, unless it cannot: because it begins a call itself and that one is whole.
+//! OpenAI numbers calls by `index`, sends a call's name and id once, and its arguments in pieces. Other servers leave out the index, give every
+//! call the same one, repeat name or id in every fragment, or make a new id for each fragment. A fragment belongs to the call with its id or
+//! index, unless it must be the beginning of a new call because that call is complete.
 
 use std::borrow::Cow;
 
@@ -12,36 +12,36 @@ use crate::{nesting::Nesting, round::CompletionError, wire::CallDelta};
 
 /// More calls at once than any model makes on purpose.
 pub(crate) const MAX_TOOL_CALLS: usize = 32;
-/// The arguments of all calls together.
+/// The limit for the arguments of all calls together.
 pub(crate) const MAX_ARGUMENTS_BYTES: usize = 512 * 1024;
 
-/// What some servers write before the arguments.
+/// Placeholders that some servers send before the arguments.
 const NO_ARGUMENTS: [&str; 3] = ["{}", "null", "\"\""];
 
-/// A call that the model asks for. The arguments are its words and may be no JSON.
+/// A tool call by the model. The arguments are the model's text and may not be valid JSON.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct ToolCallRequest {
-    /// The model's id for it; made up from its place when the server gives none.
+    /// The model's id for it. If the server sends none, it is made from the call's position.
     pub id: String,
-    /// The tool.
+    /// The tool's name.
     pub name: String,
-    /// JSON text.
+    /// The arguments as JSON text.
     pub arguments: String,
-    /// What the server sent along with it and wants back unchanged, by the fields' names.
+    /// The server's extra fields, which it wants back unchanged, by name.
     pub kept: Map<String, Value>,
 }
 
-/// What is known of each call besides.
+/// The state of each call while it is assembled.
 #[derive(Clone, Default, Debug)]
 struct Place {
     index: Option<i64>,
     has_id: bool,
-    /// Its name came once more.
+    /// Its name came a second time.
     is_named_again: bool,
     nesting: Nesting,
 }
 
-/// Puts calls together.
+/// Assembles calls.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Assembly {
     places: Vec<Place>,
@@ -71,7 +71,7 @@ impl Assembly {
             Some(at) => at,
             None if calls.len() >= MAX_TOOL_CALLS => return Err(CompletionError::CallsTooLong),
             None => {
-                // Arguments alone are of the tool that was named twice.
+                // Arguments alone belong to the tool whose name came twice.
                 let is_bare = fragment.name.is_none() && fragment.id.is_none();
                 let name = calls.last().filter(|_| is_bare).map(|call| call.name.clone()).unwrap_or_default();
                 calls.push(ToolCallRequest { id: format!("call_{}", calls.len()), name, ..ToolCallRequest::default() });
@@ -96,7 +96,7 @@ impl Assembly {
         Ok(())
     }
 
-    /// Reads the fragments of a chunk. What has no numbers and no ids is numbered by its place, where all of it begins calls or all goes on.
+    /// Reads the fragments of a chunk. If none has an index or id, and either all have names or none has, each gets its position as index.
     pub(crate) fn read_all(
         &mut self,
         calls: &mut Vec<ToolCallRequest>,
@@ -113,8 +113,8 @@ impl Assembly {
         deltas.into_iter().try_for_each(|delta| self.read(calls, delta))
     }
 
-    /// Arguments that say nothing of whose they are come in the order of the calls. If there are more of them than the last call can have, what
-    /// it has is of a call before it that has none.
+    /// Fragments with only arguments come in the order of the calls. If the last call's arguments are already complete, they belong to an
+    /// earlier call without arguments, so the arguments shift.
     fn make_room(&mut self, calls: &mut [ToolCallRequest], fragment: &Fragment<'_>) {
         let says_nothing = fragment.index.is_none() && fragment.id.is_none() && fragment.name.is_none();
         let is_full = self.places.last().is_some_and(|place| place.nesting.is_whole());
@@ -133,7 +133,7 @@ impl Assembly {
         }
     }
 
-    /// The call that a fragment goes on with; `None`: it begins one.
+    /// The call that a fragment continues; `None`: it begins a call.
     fn belongs_to(&self, calls: &[ToolCallRequest], fragment: &Fragment<'_>) -> Option<usize> {
         let last = calls.len().checked_sub(1)?;
         let by_id = fragment
@@ -143,7 +143,7 @@ impl Assembly {
         let by_index = fragment.index.and_then(|index| self.position(|_, place| place.index == Some(index)));
         let at = match (by_id, by_index) {
             (Some(at), _) | (None, Some(at)) => at,
-            // A number that was not there before, and nothing that says whose.
+            // A new index together with an id or a name begins a call.
             (None, None) if fragment.index.is_some() && (fragment.id.is_some() || fragment.name.is_some()) => {
                 return None;
             }
@@ -152,14 +152,15 @@ impl Assembly {
         let (call, place) = (calls.get(at)?, self.places.get(at)?);
         let is_other = by_id.is_none() && fragment.id.is_some() && place.has_id;
         let begins = match &fragment.name {
-            // Another id, and a tool: another call, unless the last one's arguments are to go on.
+            // A different id with a name begins a call, unless the fragment continues the last call's arguments.
             Some(_) if is_other => {
                 let goes_on = !fragment.arguments.is_empty() && !fragment.arguments.trim_start().starts_with('{');
                 call.arguments.is_empty() || place.nesting.is_whole() || !goes_on
             }
-            // Another tool, where nothing else tells calls apart. A name may come in pieces, but none of them begins like a name.
+            // A different tool name, where nothing else tells calls apart. A name may come in pieces, but a later piece does not begin like a
+            // name.
             Some(name) if fragment.id.is_none() && !fragment.is_numbered && is_another(call, name) => true,
-            // The same tool once more with arguments of its own, after some that were whole; not the same call once more.
+            // The same tool again with new arguments after complete ones, but not a repetition of the same call.
             Some(_) => {
                 let is_repeated = by_id.is_some() && place.index == fragment.index && fragment.repeats(call);
                 place.nesting.is_whole() && fragment.arguments.trim_start().starts_with('{') && !is_repeated
@@ -167,7 +168,7 @@ impl Assembly {
             None if place.is_named_again && fragment.id.is_none() => {
                 place.nesting.is_whole() && fragment.is_of_another(call)
             }
-            // An id for each fragment, as some servers make up.
+            // Some servers make a new id for each fragment.
             None => is_other && (place.nesting.is_whole() || call.name.is_empty()) && !fragment.arguments.is_empty(),
         };
         (!begins).then_some(at)
@@ -180,7 +181,7 @@ impl Assembly {
 
 struct Fragment<'a> {
     index: Option<i64>,
-    /// The index is the server's.
+    /// The index comes from the server.
     is_numbered: bool,
     id: Option<Cow<'a, str>>,
     name: Option<Cow<'a, str>>,
@@ -192,18 +193,18 @@ impl Fragment<'_> {
         self.arguments.trim() == call.arguments.trim()
     }
 
-    /// Whether its arguments begin, and are others than a call's.
+    /// Whether its arguments begin a new object, different from the call's.
     fn is_of_another(&self, call: &ToolCallRequest) -> bool {
         self.arguments.trim_start().starts_with('{') && !self.repeats(call)
     }
 }
 
-/// What became of a call that is whole, without what its server should have taken off.
+/// Cleans up a complete call: removes parts that its server should have removed.
 pub(crate) fn tidy(call: &mut ToolCallRequest) {
-    // The model's own marks, and the place where its tools are.
+    // The model's control tokens, and the namespace of its tools.
     let name = call.name.split("<|").next().unwrap_or_default();
     call.name = name.strip_prefix("functions.").unwrap_or(name).trim().to_owned();
-    // Some write the arguments as JSON twice.
+    // Some servers serialize the arguments twice.
     if call.arguments.trim_start().starts_with('"')
         && let Ok(text) = serde_json::from_str::<String>(&call.arguments)
         && text.trim_start().starts_with('{')
@@ -218,7 +219,7 @@ fn is_another(call: &ToolCallRequest, next: &str) -> bool {
     !goes_on && !next.starts_with(&call.name) && next.starts_with(|first: char| first.is_alphabetic())
 }
 
-/// Arguments come in pieces. Some servers begin with what means nothing, some end with all of them once more.
+/// Adds a piece of the arguments. Some servers begin with a placeholder, and some repeat all arguments at the end.
 fn add_arguments(call: &mut ToolCallRequest, nesting: &mut Nesting, arguments: &str) {
     if arguments.trim_start().starts_with('{') {
         if nesting.is_whole() && arguments.trim() == call.arguments.trim() {
@@ -233,7 +234,7 @@ fn add_arguments(call: &mut ToolCallRequest, nesting: &mut Nesting, arguments: &
     call.arguments.push_str(arguments);
 }
 
-/// A name comes once, in pieces before the arguments, or whole again with every fragment.
+/// Adds a name: it comes once, in pieces before the arguments, or whole with every fragment.
 fn add_name(call: &mut ToolCallRequest, name: &str) {
     if name.starts_with(&call.name) {
         name.clone_into(&mut call.name);

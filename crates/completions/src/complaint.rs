@@ -1,4 +1,4 @@
-//! What a server complains of, found in its words, and what to do otherwise about each. What is tried in which order: `learning.rs`.
+//! Finds the reason of a refusal in a server's message, and the change to the request for each. `learning.rs` decides the order.
 
 use crate::{
     dialect::{AnswerLimit, CallIds, Dialect, Field, Instructions, Marks, NoText, Schemas, SentBack},
@@ -6,22 +6,22 @@ use crate::{
     provider_error::ProviderError,
 };
 
-/// No prompt is shortened to less than this by what a server said: a number that small is something else.
+/// A message never shortens a prompt to less than this: a smaller number means something else.
 const MIN_TOKENS: u64 = 256;
 
-/// No server counts a prompt as more than so many times what it takes: a number that is smaller still is no room.
+/// A server counts a prompt as at most this many times its limit: a smaller number is not the limit.
 const MAX_OVERRUN: u64 = 16;
 
-/// A refusal that was passed on often begins with its status, and no model reads so little.
+/// A forwarded refusal often begins with its status, and no model has so small a context.
 const STATUSES: std::ops::Range<u64> = 400..600;
 
-/// No answer is limited to less than this by what a server said or has room for: a few sentences.
+/// A message never limits an answer to less than this: a few sentences.
 pub(crate) const MIN_ANSWER_TOKENS: u64 = 256;
 
-/// What has no room beside a longer answer than this may have some beside a shorter one. Most answers are shorter anyway.
+/// An answer above this length may be shortened to make room for the prompt. Most answers are shorter anyway.
 const LONG_ANSWER_TOKENS: u64 = 2_048;
 
-/// How a server says that it does not stream.
+/// Words of servers that do not stream.
 const STREAMING_REFUSED: [&str; 9] = [
     "support",
     "not allowed",
@@ -34,49 +34,49 @@ const STREAMING_REFUSED: [&str; 9] = [
     "unrecognized",
 ];
 
-/// What a refusal is about, as far as its status and codes tell.
+/// What a refusal is about, according to its status and codes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum About {
-    /// The request is longer than the model can read.
+    /// The request is too long for the model.
     Length,
-    /// Something in it, which the words may name.
+    /// Something in the request, which the message may name.
     Form,
     /// A call that the model has written.
     Call,
-    /// What it would cost.
+    /// The cost of the request.
     Price,
-    /// Nothing that is known here; the words may name something in it all the same.
+    /// Unknown; the message may still name something.
     Unknown,
-    /// Nothing that is told; engines that fail in a model's template answer so.
+    /// Not stated; servers whose chat template fails respond like this.
     Fault,
 }
 
-/// What of a request could be complained about.
+/// The parts of a request that a refusal may be about.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Sent {
-    /// Fields that need not have been there.
+    /// Optional fields that were sent.
     pub fields: Vec<Field>,
-    /// There were instructions.
+    /// Instructions were sent.
     pub instructions: bool,
-    /// There were calls and their results.
+    /// Calls and their results were sent.
     pub calls: bool,
-    /// There were calls without text.
+    /// Calls without text were sent.
     pub calls_without_text: bool,
     /// Reasoning was sent back.
     pub reasoning: bool,
-    /// What came along with calls was sent back.
+    /// Extra fields of calls were sent back.
     pub extras: bool,
-    /// What it was expected to cost.
+    /// The estimated tokens of the prompt.
     pub estimated_tokens: u64,
-    /// What of that could be left out.
+    /// How many of them could be left out.
     pub omittable_tokens: u64,
-    /// What is kept free for the answer at most.
+    /// The most tokens reserved for the answer.
     pub answer_tokens: u64,
-    /// How long the answer was said to be at most.
+    /// The longest answer that the request allowed, if it named one.
     pub answer_limit: Option<u64>,
 }
 
-/// What a server said, in lower case. It may hold anything, so it goes nowhere.
+/// A server's message, in lower case. It may contain anything, so it must not leave this module.
 pub(crate) struct Complaint {
     words: String,
 }
@@ -87,7 +87,7 @@ impl Complaint {
         Self { words: format!("{} {param}", said.words).to_lowercase() }
     }
 
-    /// What the server says it has room for; or half of what can be left out, and if nothing can, half of it all.
+    /// The size that the server names. Otherwise the prompt loses half of what can be left out, or half of everything.
     pub(crate) fn too_long(&self, dialect: &Dialect, sent: &Sent) -> Option<Dialect> {
         let Sent { estimated_tokens: estimated, omittable_tokens: omittable, .. } = *sent;
         let tokens = self.room(estimated).filter(|room| *room < estimated).map_or_else(
@@ -96,31 +96,31 @@ impl Complaint {
                     if omittable > 0 { estimated - omittable.div_ceil(2).min(estimated) } else { estimated / 2 };
                 prompt + sent.answer_tokens.min(prompt / 3)
             },
-            // What was counted as too much must become less whatever the estimate says.
+            // The server counted it as too long, so it must become shorter whatever the estimate says.
             |room| room.min(estimated - estimated / 8),
         );
         let known = dialect.context_tokens.unwrap_or(u64::MAX);
         (tokens < known).then(|| Dialect { context_tokens: Some(tokens), ..dialect.clone() })
     }
 
-    /// The room that the server says there is, in our tokens: it may have counted more or fewer of them than we did.
+    /// The size that the server names, converted to our tokens: it may count differently.
     fn room(&self, estimated: u64) -> Option<u64> {
         let numbers = numbers(&self.words);
-        // Dates, names of models.
+        // Skip dates and names of models.
         let is_count =
             |number: u64| (MIN_TOKENS..=estimated.saturating_mul(8)).contains(&number) && !STATUSES.contains(&number);
         let numbers: Vec<_> = numbers.into_iter().filter(|number| is_count(number.value)).collect();
         let counted = numbers.iter().map(|number| number.value).max()?;
-        // A year stands beside them, and is no room.
+        // Skip a year, which is not a limit.
         let is_limit = |number: &&Number| number.value < counted && number.value >= counted / MAX_OVERRUN;
-        // What was counted is often told in parts, so what is called a limit comes first.
+        // The counted tokens are often given in parts, so a number that is called a limit wins.
         let called = numbers.iter().filter(is_limit).filter(|number| number.is_limit).map(|number| number.value).max();
         let limit = called.or_else(|| numbers.iter().filter(is_limit).map(|number| number.value).max());
         let Some(limit) = limit else { return Some(counted) };
         Some(limit.saturating_mul(estimated) / counted)
     }
 
-    /// A server that wants to be told how long an answer may be, or under another name.
+    /// The server requires the longest answer's length, or in another field.
     pub(crate) fn answer_limit(&self, dialect: &Dialect) -> Option<Dialect> {
         let old = self.names(&["max_tokens", "max tokens", "maxtokens", "max_new_tokens"]);
         let new = self.names(&["max_completion_tokens"]);
@@ -149,7 +149,7 @@ impl Complaint {
         Some(Dialect { answer_limit, ..dialect.clone() })
     }
 
-    /// One whose model cannot write as much as it was told that an answer may be.
+    /// The model cannot write as much as the request allowed.
     pub(crate) fn shorter_answer(&self, dialect: &Dialect, sent: &Sent) -> Option<Dialect> {
         let told = sent.answer_limit?;
         let about_it = self.says(&[
@@ -176,7 +176,7 @@ impl Complaint {
         if !(about_it && self.says(&too_much)) {
             return None;
         }
-        // 512 is a limit of many and no status.
+        // 512 is a common limit, not a status.
         let is_status = |number: u64| STATUSES.contains(&number) && !number.is_power_of_two();
         let fewer = numbers(&self.words).into_iter().filter(|number| number.is_limit).map(|number| number.value);
         match fewer.filter(|number| (MIN_ANSWER_TOKENS..told).contains(number) && !is_status(*number)).max() {
@@ -185,7 +185,7 @@ impl Complaint {
         }
     }
 
-    /// One that counts the longest answer with the prompt: to forget nothing is worth more than a long answer.
+    /// The server counts the longest answer with the prompt. Keeping the conversation matters more than a long answer.
     pub(crate) fn no_room_for_answer(&self, dialect: &Dialect, sent: &Sent) -> Option<Dialect> {
         let told = sent.answer_limit.filter(|told| *told > LONG_ANSWER_TOKENS)?;
         let counts_it = all_numbers(&self.words).iter().any(|number| number.value == told)
@@ -193,13 +193,13 @@ impl Complaint {
         counts_it.then(|| half(dialect, told))?
     }
 
-    /// One that refuses what its model did though it may not. It is told of that in no other way than that nothing is offered.
+    /// The server refuses because its model made a call although it must not. The request then offers no tools.
     pub(crate) fn no_call_wanted(&self, dialect: &Dialect, sent: &Sent) -> Option<Dialect> {
         let about_it = sent.fields.contains(&Field::ToolChoice) && self.says(&["tool choice is none"]);
         about_it.then(|| without(dialect, Field::ToolChoice))
     }
 
-    /// One that reckons with the longest answer that there could be, and says for how much of it there is money.
+    /// The server charges for the longest possible answer, and names the length that the credit allows.
     pub(crate) fn affordable(&self, dialect: &Dialect, sent: &Sent) -> Option<Dialect> {
         let (_, after) = self.words.split_once("only afford ").filter(|_| self.names(&["max_tokens"]))?;
         let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
@@ -212,7 +212,7 @@ impl Complaint {
         is_less.then(|| Dialect { answer_limit, answer_tokens: Some(tokens), ..dialect.clone() })
     }
 
-    /// One that takes what was said for marks of its model, and refuses that.
+    /// The server reads the text as its model's control tokens, and refuses it.
     pub(crate) fn marks(&self, dialect: &Dialect) -> Option<Dialect> {
         let other = dialect.marks == Marks::AsWritten && self.says(&["special token"]);
         other.then(|| Dialect { marks: Marks::Broken, ..dialect.clone() })
@@ -222,8 +222,8 @@ impl Complaint {
         let named = |field: &Field| match field {
             Field::StreamOptions => self.names(&["stream_options", "stream options", "include_usage"]),
             Field::ToolChoice => self.names(&["tool_choice", "tool choice"]),
-            // A stream that broke is called unexpected, invalid and more: only what speaks of the wish for one counts. What must be beside
-            // one may be a limit.
+            // A broken stream is called unexpected, invalid and more, so only words about the request for a stream count. Where a limit is
+            // named, "must be" is about the limit.
             Field::Stream => {
                 let must_be = self.says(&["must be", "should be"]) && !self.names(&["max_tokens"]);
                 self.names(&["stream", "streaming"]) && (must_be || self.says(&STREAMING_REFUSED))
@@ -292,7 +292,7 @@ impl Complaint {
         let named = self.names(&["content"])
             && self
                 .says(&["null", "none", "nil", "empty", "blank", "missing", "required", "string", "invalid", "must"]);
-        // So say a template's engine and a parser that do not say where.
+        // Messages of template engines, and of parsers that name no field.
         let about_it = named || self.says(&["nullvalue", "nonetype", "did not match any variant"]);
         let no_text = match dialect.no_text {
             NoText::Null => NoText::Empty,
@@ -336,18 +336,18 @@ impl Complaint {
         let named = self.names(&keywords)
             || self.says(&["schema", "function_declarations"])
             || (about_tools && self.names(&weaker));
-        // Some name the keyword alone, and one says of all schemas that it does not like that they are an invalid argument.
+        // Some name only the keyword, and one calls every schema it does not accept an invalid argument.
         let meant = (self.names(&weaker) && self.refuses()) || self.says(&["invalid argument"]);
         match dialect.schemas {
             Schemas::Full if named || meant => Some(Dialect { schemas: Schemas::Plain, ..dialect.clone() }),
-            // Nothing simpler can be offered; an answer without tools beats none.
+            // There is no simpler form. An answer without tools is better than none.
             Schemas::Plain if named => Some(without(dialect, Field::Tools)),
             Schemas::Full | Schemas::Plain => None,
         }
     }
 
     pub(crate) fn tools(&self, about: About, dialect: &Dialect, sent: &Sent) -> Option<Dialect> {
-        // What fails may be a function that the server itself is, or has too much to do.
+        // The failing function may be one of the server itself, or be overloaded.
         let of_ours = about != About::Fault;
         let tools = self.names(&["tool", "tools", "tool_calls", "tool_use", "jinja"])
             || (of_ours && self.names(&["function", "functions", "function_call"]));
@@ -388,12 +388,12 @@ impl Complaint {
         ])
     }
 
-    /// Whether one of these stands in the words.
+    /// Whether the message contains one of these texts.
     fn says(&self, parts: &[&str]) -> bool {
         parts.iter().any(|part| self.words.contains(part))
     }
 
-    /// Whether one of these stands in the words as a name of its own.
+    /// Whether the message contains one of these as a separate name.
     fn names(&self, names: &[&str]) -> bool {
         let joins = |character: char| character.is_alphanumeric() || character == '_';
         names.iter().any(|name| {
@@ -406,7 +406,7 @@ impl Complaint {
     }
 }
 
-/// Half of the answer that was told, in this turn: nobody said how much is right.
+/// Halves the allowed answer for this turn, because the server named no limit.
 fn half(dialect: &Dialect, told: u64) -> Option<Dialect> {
     let half = told / 2;
     (half >= MIN_ANSWER_TOKENS).then(|| Dialect { answer_tokens_now: Some(half), ..dialect.clone() })
@@ -416,7 +416,7 @@ fn without(dialect: &Dialect, field: Field) -> Dialect {
     let mut dialect = dialect.clone();
     dialect.left_out.insert(field);
     if field == Field::Stream {
-        // It says how to stream.
+        // This field only has a meaning with streaming.
         dialect.left_out.insert(Field::StreamOptions);
     }
     dialect

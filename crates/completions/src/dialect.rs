@@ -1,21 +1,21 @@
-//! How a server wants its requests, as data. The default is what the strictest servers known accept that others accept too; what is left is
-//! learned from refusals ([`crate::learning`]). Must know no server by name.
+//! The form in which a server accepts requests, as data. The default is what the strictest known servers accept, where others accept it too. The
+//! rest is learned from refusals ([`crate::learning`]). Must know no server by name.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-/// Fields of a request without which it still asks for an answer.
+/// Fields that a request can do without.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Field {
     /// Without it the answer comes in one piece.
     Stream,
-    /// Without it nobody knows what the answer cost.
+    /// Without it the usage is unknown.
     StreamOptions,
-    /// Without it a model that may call no more is not told so: the tools are left out then, too.
+    /// Tells the model that it must not call tools. Without it, the tools must be left out instead.
     ToolChoice,
-    /// Without it the model can call none. What was called before is told in words.
+    /// Without it the model cannot call tools, and earlier calls are told as text.
     Tools,
 }
 
@@ -24,7 +24,7 @@ impl Field {
     pub(crate) const ALL: [Self; 4] = [Self::StreamOptions, Self::ToolChoice, Self::Stream, Self::Tools];
 }
 
-/// Who says the installation's instructions.
+/// The role that gives the installation's instructions.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Instructions {
@@ -33,31 +33,31 @@ pub enum Instructions {
     System,
     /// The role `developer`.
     Developer,
-    /// The person, before their first words.
+    /// The role `user`, before the person's first message.
     User,
 }
 
-/// What stands for the text of a message that only calls tools.
+/// The `content` of a message that only has calls.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NoText {
-    /// `null`, as the API's reference has it.
+    /// `null`, as in the API's reference.
     #[default]
     Null,
     /// `""`.
     Empty,
-    /// No field.
+    /// The field is left out.
     LeftOut,
 }
 
-/// What is sent back of what a server sent along for itself: a model's reasoning, the signatures of its calls.
+/// Which of a server's own data is sent back: a model's reasoning, the signatures of its calls.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SentBack {
-    /// What this server and model sent, with the calls it came with.
+    /// The data of this server and model, with their calls.
     #[default]
     AsItCame,
-    /// The same, and where there is none, because another model made the calls, what stands for it.
+    /// The same, with a placeholder where another model made the calls.
     Always,
     /// Nothing.
     Never,
@@ -67,40 +67,40 @@ pub enum SentBack {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CallIds {
-    /// Ours: nine letters or digits, which every server takes.
+    /// Our own: nine letters or digits, which every server accepts.
     #[default]
     Nine,
-    /// Those that the model gave.
+    /// The model's ids.
     AsGiven,
 }
 
-/// The form of the schemas of tools.
+/// The form of the tools' schemas.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Schemas {
     /// As the tools' authors wrote them.
     #[default]
     Full,
-    /// The least that every server understands ([`crate::schema::plain`]).
+    /// Only what every server understands ([`crate::schema::plain`]).
     Plain,
 }
 
-/// What becomes of a model's own marks, such as `<|end|>`, in what was said.
+/// How a model's control tokens, such as `<|end|>`, are written in messages.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Marks {
-    /// They are text.
+    /// Unchanged.
     #[default]
     AsWritten,
-    /// They are broken up, so that no server takes them for marks.
+    /// Split, so that no server reads them as control tokens.
     Broken,
 }
 
-/// How a server is told how long an answer may be.
+/// The field with the longest answer's length.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AnswerLimit {
-    /// It knows best.
+    /// None: the server decides.
     #[default]
     Untold,
     /// `max_tokens`.
@@ -109,15 +109,15 @@ pub enum AnswerLimit {
     MaxCompletionTokens,
 }
 
-/// How a server wants its requests.
+/// The form in which a server accepts requests.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Dialect {
     /// Fields that it refuses.
     pub left_out: BTreeSet<Field>,
-    /// Who says the instructions.
+    /// The role of the instructions.
     pub instructions: Instructions,
-    /// What stands for no text beside calls.
+    /// The `content` of messages that only have calls.
     pub no_text: NoText,
     /// The form of ids.
     pub call_ids: CallIds,
@@ -125,18 +125,18 @@ pub struct Dialect {
     pub schemas: Schemas,
     /// Whether reasoning is sent back.
     pub reasoning: SentBack,
-    /// Whether what came along with calls is sent back.
+    /// Whether the extra fields of calls are sent back.
     pub extras: SentBack,
-    /// What becomes of a model's marks.
+    /// How control tokens are written.
     pub marks: Marks,
-    /// How it is told how long an answer may be.
+    /// The field with the longest answer's length.
     pub answer_limit: AnswerLimit,
-    /// What its model writes at most, in tokens, if that is less than it is told.
+    /// The most tokens that its model writes, if that is less than we would allow.
     pub answer_tokens: Option<u64>,
-    /// What an answer of this turn may have at most, in tokens: found by trying, or what its prompt leaves. Not kept.
+    /// The most tokens for an answer of this turn: found by trying, or the room that the prompt leaves. Not stored.
     #[serde(skip)]
     pub answer_tokens_now: Option<u64>,
-    /// What its model's context holds, in our estimate of tokens, if it is less than the operator says.
+    /// The size of its model's context in our estimate of tokens, if it is smaller than configured.
     pub context_tokens: Option<u64>,
 }
 
@@ -147,13 +147,13 @@ impl Dialect {
         !self.left_out.contains(&field)
     }
 
-    /// From what [`Self::to_json`] wrote. What is not understood, because another version wrote it, is learned again.
+    /// Parses the output of [`Self::to_json`]. Values of another version that are not understood are learned again.
     #[must_use]
     pub fn from_json(json: &str) -> Self {
         serde_json::from_str(json).unwrap_or_default()
     }
 
-    /// As it is kept.
+    /// The form that is stored.
     #[must_use]
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()

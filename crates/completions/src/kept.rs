@@ -1,13 +1,13 @@
-//! What a server sends along with an answer and wants back with it, unchanged: signatures of reasoning, for the most part.
+//! A server's data that it wants back unchanged with the answer: mostly signatures of reasoning.
 
 use serde_json::{Map, Value};
 
-/// All of it together: far more than a signature, and small beside an answer.
+/// The limit for all of it: far more than a signature, and small compared to an answer.
 const MAX_BYTES: usize = 256 * 1024;
-/// Texts that come in pieces; everything else comes whole.
+/// Texts that come in pieces; all other values come whole.
 const IN_PIECES: [&str; 4] = ["text", "summary", "thinking", "data"];
 
-/// Fields of the answer's message, put together from their pieces.
+/// Fields of the answer's message, assembled from their pieces.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Kept {
     fields: Map<String, Value>,
@@ -16,12 +16,12 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
-    /// What is to be sent back; nothing if there was too much of it, for half of it would be refused.
+    /// The fields to send back. Empty if there was too much, because a server would refuse an incomplete part.
     pub(crate) fn fields(&self) -> Map<String, Value> {
         if self.is_too_long { Map::new() } else { self.fields.clone() }
     }
 
-    /// Reads what came under this name.
+    /// Reads a value of this field.
     pub(crate) fn read(&mut self, name: &str, value: Value) {
         if value.is_null() || self.is_too_long {
             return;
@@ -40,7 +40,7 @@ impl Kept {
     }
 }
 
-/// Adds an item, or goes on with the one that it is a piece of. How many bytes it adds.
+/// Adds an item, or appends it to the item that it continues. Returns the number of added bytes.
 fn add(held: &mut Vec<Value>, item: Value) -> usize {
     match (held.last_mut().filter(|last| goes_on(last, &item)), item) {
         (Some(Value::Object(last)), Value::Object(fields)) => {
@@ -54,7 +54,7 @@ fn add(held: &mut Vec<Value>, item: Value) -> usize {
     }
 }
 
-/// Whether an item is a piece of the last one. What is encrypted comes whole, unless numbers say otherwise.
+/// Whether an item continues the last one. Encrypted data comes whole, unless indexes say otherwise.
 fn goes_on(last: &Value, item: &Value) -> bool {
     let same = |field: &str| last.get(field) == item.get(field);
     let given = |value: &Value, field: &str| value.get(field).filter(|value| !value.is_null()).cloned();

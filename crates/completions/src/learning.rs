@@ -1,21 +1,21 @@
-//! What a refusal says about how a server wants its requests. Read generously: to ask once more in another way costs a moment, an answer that
-//! never comes costs a conversation. What was learned counts only once a request that heeds it was accepted; that is for the caller to see.
+//! Learns from a refusal how a server wants its requests. It guesses generously: a second request costs a moment, a missing answer costs a
+//! conversation. A lesson is valid only once a request that follows it was accepted; the caller checks that.
 
 pub use crate::complaint::{About, Sent};
 use crate::{complaint::Complaint, dialect::Dialect, provider_error::ProviderError};
 
-/// How to ask again.
+/// How to send the request again.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Lesson {
-    /// In this way.
+    /// The new dialect.
     pub dialect: Dialect,
-    /// Without the beginning of the conversation.
+    /// Leave out the beginning of the conversation.
     pub shortens: bool,
-    /// Whether it will be so the next time, too. A fault may have been one.
+    /// Whether the lesson is likely to hold the next time too. The refusal may have been a passing fault.
     pub lasts: bool,
 }
 
-/// What to do otherwise, if anything comes to mind that was not tried before.
+/// A change to the request, if there is one that was not tried before.
 #[must_use]
 pub fn lesson(about: About, said: &ProviderError, dialect: &Dialect, sent: &Sent) -> Option<Lesson> {
     let complaint = Complaint::new(said);
@@ -29,7 +29,7 @@ pub fn lesson(about: About, said: &ProviderError, dialect: &Dialect, sent: &Sent
             .or_else(|| complaint.instructions(dialect, sent))
             .or_else(|| complaint.no_text(dialect, sent))
             .or_else(|| complaint.tools(about, dialect, sent)),
-        // Whoever refuses a field may list those that there are and must be.
+        // A server that refuses a field may list the fields that exist and are required.
         About::Form | About::Unknown => complaint
             .field(dialect, sent)
             .or_else(|| complaint.answer_limit(dialect))

@@ -1,7 +1,7 @@
-//! OpenAI's Chat Completions, streamed: the request as JSON, the answer from bytes to pieces.
+//! OpenAI's Chat Completions, streamed: writes the request as JSON, and parses the response from bytes to pieces.
 //!
-//! Pure: bytes in, pieces out. Who sends the request, who is told about a piece and what happens on an error is not decided here.
-//! The reader is tolerant, because "OpenAI-compatible" means many servers: it asks for nothing it does not need (docs/adr/0005, 0019).
+//! Pure: bytes in, pieces out. It neither sends requests nor reports pieces, and does not decide what happens on an error. The parser is
+//! tolerant, because many different servers are "OpenAI-compatible": it requires only the fields it uses (docs/adr/0005, 0019).
 
 pub mod address;
 mod body;

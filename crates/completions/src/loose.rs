@@ -1,4 +1,4 @@
-//! A chunk that is not as it should be, read field by field. What cannot be understood is left out; nothing here fails.
+//! Reads an irregular chunk field by field. Parts that cannot be understood are left out; nothing here fails.
 
 use std::borrow::Cow;
 
@@ -10,12 +10,12 @@ use crate::{
     wire::{CallDelta, Choice, Chunk, Delta, FunctionDelta, Rare},
 };
 
-/// Parts within parts are read this deep: servers nest them twice.
+/// How deep nested parts are read: servers nest them twice.
 const MAX_DEPTH: u32 = 8;
-/// Counts of tokens beyond this are no counts.
+/// A larger number of tokens is not a count.
 const MAX_TOKENS: f64 = 1e12;
 
-/// What there is in a JSON value: a chunk, a list of them, or nothing.
+/// The chunks in a JSON value: one, a list of them, or none.
 pub(crate) fn chunks(value: Value, names_error: bool) -> Vec<Chunk<'static>> {
     match value {
         Value::Array(items) => items.into_iter().map(|item| chunk(item, names_error)).collect(),
@@ -23,10 +23,10 @@ pub(crate) fn chunks(value: Value, names_error: bool) -> Vec<Chunk<'static>> {
     }
 }
 
-/// What some gateways put around an answer.
+/// Fields in which some gateways wrap an answer.
 const AROUND: [&str; 4] = ["data", "output", "result", "response"];
 
-/// An answer without what is around it, unless that is an error.
+/// An answer without its wrapper, unless the value is an error.
 fn unwrapped(value: Value, names_error: bool) -> Value {
     let choices = |name: &str| value.get(name).and_then(|within| within.get("choices")?.as_array());
     let around = AROUND.into_iter().find_map(|name| Some((name, choices(name)?)));
@@ -51,7 +51,7 @@ fn chunk(value: Value, names_error: bool) -> Chunk<'static> {
         Some(choice) => choice.is_object(),
         None => false,
     };
-    // Some servers send what is said without a list of choices.
+    // Some servers send a message without a list of choices.
     let is_message = |message: &Value| message.get("role").or_else(|| message.get("content")).is_some();
     let alone = !listed && ["message", "delta"].iter().filter_map(|name| value.get(*name)).any(is_message);
     let (error, doubt) = match ProviderError::in_chunk(&value, listed || alone, names_error) {
@@ -80,7 +80,7 @@ fn chunk(value: Value, names_error: bool) -> Chunk<'static> {
 fn choice(mut fields: Map<String, Value>) -> Choice<'static> {
     let index = fields.get("index").and_then(whole_number);
     let reasons = ["finish_reason", "finishReason", "stop_reason", "done_reason"];
-    // Some say it with an object: its type, or what went wrong.
+    // Some servers send an object: its type, or the fault.
     let named = |reason: &Value| word(reason.get("type").unwrap_or(reason));
     let reason = |fields: &Map<String, Value>| reasons.iter().find_map(|name| named(fields.get(*name)?));
     let within = fields.get("delta").and_then(Value::as_object).and_then(reason);
@@ -112,7 +112,7 @@ fn choice(mut fields: Map<String, Value>) -> Choice<'static> {
 fn delta(value: Value) -> Delta<'static> {
     let mut said = Said::default();
     let Value::Object(mut fields) = value else {
-        // What is said, without a field around it.
+        // The message is a plain value without a field.
         said.read(&value, MAX_DEPTH);
         return said.into_delta(Delta::default());
     };
@@ -142,7 +142,7 @@ fn delta(value: Value) -> Delta<'static> {
     said.into_delta(delta)
 }
 
-/// What is said in parts.
+/// A message in parts.
 #[derive(Default)]
 struct Said {
     text: String,
@@ -187,13 +187,13 @@ impl Said {
     }
 }
 
-/// Takes out what a server wants back.
+/// Takes out the fields that a server wants back.
 fn kept(fields: &mut Map<String, Value>, names: &[&'static str]) -> Vec<(&'static str, Value)> {
     let taken = names.iter().filter_map(|name| Some((*name, fields.remove(*name)?)));
     taken.filter(|(_, value)| !value.is_null()).collect()
 }
 
-/// The text in a value, however it is wrapped.
+/// The text in a value, in whatever structure.
 fn text_in(value: &Value, depth: u32) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -213,7 +213,7 @@ fn calls(value: Value) -> Vec<CallDelta<'static>> {
     match value {
         Value::Array(calls) => calls.into_iter().filter_map(object).filter_map(call).collect(),
         Value::Object(fields) => call(fields).into_iter().collect(),
-        // A list that was written as JSON twice.
+        // A list that was serialized twice.
         Value::String(text) => match serde_json::from_str(&text) {
             Ok(Value::Array(calls)) => calls.into_iter().filter_map(object).filter_map(call).collect(),
             _ => Vec::new(),
@@ -246,7 +246,7 @@ fn call(mut fields: Map<String, Value>) -> Option<CallDelta<'static>> {
     })
 }
 
-/// Tokens, if both counts make sense, or one and the sum.
+/// The usage, if both counts are valid, or one and the sum.
 fn usage_in(usage: &Value) -> Option<Usage> {
     let count = |names: [&str; 2]| names.iter().find_map(|name| tokens(usage.get(*name)?));
     let (prompt, completion) =
@@ -271,7 +271,7 @@ fn whole_number(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| value.as_str()?.trim().parse().ok())
 }
 
-/// A text, or a number as text; neither when it is empty.
+/// A text, or a number as text; `None` if it is empty.
 fn word(value: &Value) -> Option<String> {
     match value {
         Value::String(text) if !text.is_empty() => Some(text.clone()),

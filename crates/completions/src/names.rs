@@ -1,4 +1,4 @@
-//! The forms that ids, names and arguments of calls must have: those that the strictest server asks for.
+//! The forms of ids, names and arguments of calls that the strictest server accepts.
 
 use std::{
     borrow::Cow,
@@ -10,9 +10,9 @@ use serde_json::{Map, Value};
 
 use crate::{dialect, request::Call};
 
-/// Servers take names up to this length.
+/// The longest name that servers accept.
 const MAX_NAME_CHARS: usize = 64;
-/// Servers take no id of another length; others take any up to 40.
+/// Some servers accept only ids of this length; others accept up to 40 characters.
 const ID_CHARS: usize = 9;
 const MAX_ID_CHARS: usize = 40;
 const ALPHABET: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -26,7 +26,7 @@ fn may_be_in_name(character: char) -> bool {
     character.is_ascii_alphanumeric() || matches!(character, '_' | '-')
 }
 
-/// A name that the model wrote, as one that a tool may have.
+/// Turns a name that the model wrote into a valid one.
 pub(crate) fn as_name(name: &str) -> Cow<'_, str> {
     if is_name(name) {
         return Cow::Borrowed(name);
@@ -39,7 +39,8 @@ pub(crate) fn as_name(name: &str) -> Cow<'_, str> {
     if name.is_empty() { Cow::Borrowed("unnamed") } else { Cow::Owned(name) }
 }
 
-/// Arguments that the model wrote, if they are a JSON object, else an empty one: its tool has told it what was wrong with them.
+/// Arguments that the model wrote, if they are a JSON object, otherwise an empty object. The result of the call has told the model about the
+/// mistake.
 pub(crate) fn as_arguments(arguments: &str) -> Cow<'_, str> {
     match serde_json::from_str::<Map<String, Value>>(arguments) {
         Ok(_) => Cow::Borrowed(arguments),
@@ -54,7 +55,7 @@ pub(crate) struct CallIds {
 }
 
 impl CallIds {
-    /// An id that no other call of the request has. It depends on the call alone, so that requests that begin alike are written alike.
+    /// An id that no other call of the request has. It depends only on the call, so that requests with the same beginning are identical there.
     pub(crate) fn of(&mut self, call: &Call<'_>, form: dialect::CallIds) -> String {
         let given = call.id.chars().count();
         if form == dialect::CallIds::AsGiven
@@ -74,7 +75,7 @@ impl CallIds {
     }
 }
 
-/// Nine characters of a hash: two calls of a conversation have the same once in a billion conversations.
+/// Nine characters of a hash. Two calls of a conversation collide once in a billion conversations.
 fn short(key: &str, salt: u64) -> String {
     let mut hasher = DefaultHasher::new();
     (key, salt).hash(&mut hasher);

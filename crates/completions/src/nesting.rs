@@ -1,6 +1,6 @@
-//! Whether a JSON object or list that comes in pieces is whole, without reading it again for every piece.
+//! Tells whether JSON that arrives in pieces is complete, without reading it again for every piece.
 
-/// What has been seen of it.
+/// The state after the pieces so far.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Nesting {
     depth: u64,

@@ -1,6 +1,6 @@
-//! The numbers in what a server complains of, and which of them it calls a limit.
+//! Finds the numbers in a server's error message, and which of them are limits.
 
-/// What stands before a number that is a limit.
+/// Words before a limit.
 const LIMITS: [&str; 17] = [
     "maximum",
     "limit",
@@ -21,22 +21,22 @@ const LIMITS: [&str; 17] = [
     "max size",
 ];
 
-/// What stands behind one.
+/// Words after a limit.
 const LIMITS_BEHIND: [&str; 4] = ["maximum", "tokens maximum", "limit", "context"];
 
-/// A number in what a server said.
+/// A number in a server's message.
 pub(crate) struct Number {
     pub(crate) value: u64,
-    /// It is called a limit.
+    /// The message calls it a limit.
     pub(crate) is_limit: bool,
 }
 
-/// The numbers in the words, those in brackets only if they stand there alone: there are sums of what stands outside.
+/// The numbers in the message. Numbers in brackets count only if there are no others, because brackets often contain the parts of a sum.
 pub(crate) fn numbers(words: &str) -> Vec<Number> {
     all_numbers(&without_sums(words))
 }
 
-/// All of them.
+/// All numbers, including those in brackets.
 pub(crate) fn all_numbers(words: &str) -> Vec<Number> {
     let (mut numbers, mut rest) = (Vec::new(), words);
     let is_part = |character: char| character.is_ascii_digit() || character == ',' || character == '_';
@@ -60,7 +60,7 @@ pub(crate) fn all_numbers(words: &str) -> Vec<Number> {
     numbers
 }
 
-/// Words without brackets that have more than one number in them; all of them if there are no numbers elsewhere.
+/// The message without brackets that contain more than one number; unchanged if there are no other numbers.
 fn without_sums(words: &str) -> String {
     let count =
         |text: &str| text.split(|character: char| !character.is_ascii_digit()).filter(|part| !part.is_empty()).count();

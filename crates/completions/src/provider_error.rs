@@ -1,21 +1,21 @@
-//! What a provider says when something goes wrong, in whatever form it says it: its words, its codes, the field it names.
+//! Parses a provider's error, in any form: its message, its codes, the field it names.
 //!
-//! The words may hold anything: a key, the request. They go through [`crate::Withheld`] before a person reads them, and never into a log.
+//! The message may contain anything, such as a key or the request. A person sees it only through [`crate::Withheld`], and it is never logged.
 
 use serde_json::{Map, Value};
 
 use crate::repair::repaired;
 
-/// Errors within errors are read this deep: gateways pass on what other gateways passed on.
+/// How deep nested errors are read: gateways pass on errors of other gateways.
 const MAX_DEPTH: u32 = 6;
-/// JSON that is nested deeper is not mended: no parser reads it.
+/// More deeply nested JSON is not repaired, because no parser reads it.
 const MAX_NESTING: usize = 128;
-/// Words beyond this are not looked at: ten times what a person is shown.
+/// The rest of a longer message is ignored: this is ten times what a person is shown.
 const MAX_CHARS: usize = 3_000;
 /// More codes than any error has.
 const MAX_CODES: usize = 16;
 
-/// Where errors have their words, the best first. Names are compared without their case, `_` and `-`: servers agree on the words, not on those.
+/// Fields with the message, the best first. Names are compared without case, `_` and `-`, because servers write them differently.
 const WORDS: [&str; 14] = [
     "message",
     "msg",
@@ -32,17 +32,17 @@ const WORDS: [&str; 14] = [
     "details",
     "errorcode",
 ];
-/// Of these, what makes an object a message about something: the others are fields of much else.
+/// The first of these make an object a message; the others also occur in other objects.
 const CERTAIN_WORDS: usize = 8;
-/// Where they have codes.
+/// Fields with codes.
 const CODES: [&str; 8] = ["code", "type", "status", "reason", "errorcode", "errortype", "statuscode", "errcode"];
-/// Of these, what says how it went when it stands beside words.
+/// Those that tell success or failure beside a message.
 const OUTCOMES: [&str; 5] = ["code", "status", "errorcode", "statuscode", "errcode"];
-/// What they say when all went well.
+/// Their values for success.
 const WELL: [&str; 7] = ["ok", "success", "succeeded", "successful", "true", "none", "null"];
-/// What stands around an error.
+/// Fields that wrap an error.
 const AROUND: [&str; 3] = ["baseresp", "response", "xgroq"];
-/// What an event is called that tells of the state of things, word by word.
+/// Words in the names of events that report a state.
 const STATES: [&str; 31] = [
     "ping",
     "pong",
@@ -77,25 +77,25 @@ const STATES: [&str; 31] = [
     "comment",
 ];
 
-/// An error in a provider's words.
+/// A provider's error.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct ProviderError {
-    /// Its words as they came, cut. Empty when it has none.
+    /// The message as it came, shortened. Empty when there is none.
     pub words: String,
-    /// Whatever it calls the error: `context_length_exceeded`, `invalid_request_error`.
+    /// All codes of the error: `context_length_exceeded`, `invalid_request_error`.
     pub codes: Vec<String>,
     /// The HTTP status that it names.
     pub status: Option<u16>,
     /// The field of the request that it is about.
     pub param: Option<String>,
-    /// When to come back, where it has a field for that: `12s`.
+    /// When to retry, if a field says so: `12s`.
     pub retry_after: Option<String>,
-    /// It is a page for browsers.
+    /// The response was an HTML page.
     pub is_page: bool,
 }
 
 impl ProviderError {
-    /// The body of an answer that is an error.
+    /// Parses the body of an error response.
     #[must_use]
     pub fn from_body(body: &[u8]) -> Self {
         let text = String::from_utf8_lossy(body);
@@ -103,23 +103,23 @@ impl ProviderError {
         if text.starts_with('<') {
             return Self { is_page: true, ..Self::default() };
         }
-        // Some servers refuse in the form that they would have answered in.
+        // Some servers send an error in the same form as an answer.
         let events = || text.lines().filter_map(|line| json(line.strip_prefix("data:").unwrap_or(line)));
         match json(text).or_else(|| events().find(|value| value.is_object() || value.is_array())).or_else(|| cut(text))
         {
             Some(value) => Self::read(&value, MAX_DEPTH),
-            // What began as JSON is no words, and may hold what the person wrote.
+            // Broken JSON is not a message, and may contain the person's text.
             None if text.starts_with(['{', '[']) => Self::default(),
             None => Self::in_words(text),
         }
     }
 
-    /// These words.
+    /// An error with this message.
     pub(crate) fn in_words(words: &str) -> Self {
         Self { words: words.chars().take(MAX_CHARS).collect(), ..Self::default() }
     }
 
-    /// The error in a chunk, if there is one.
+    /// The error in a chunk, if any.
     pub(crate) fn in_chunk(chunk: &Value, has_choices: bool, names_error: bool) -> Reported {
         let Some(fields) = chunk.as_object() else {
             let words = chunk.as_str().filter(|_| names_error);
@@ -141,10 +141,10 @@ impl ProviderError {
             return Reported::Error(Self::read(chunk, MAX_DEPTH));
         }
         let has_words = WORDS.iter().take(CERTAIN_WORDS).any(|name| field(fields, name).is_some());
-        // A chunk has no words beside its choices: an object that has some instead may be an error.
+        // A chunk has no message beside its choices. An object with only a message may be an error.
         let is_chunk = fields.get("choices").or_else(|| fields.get("usage")).is_some_and(says_something);
         match outcome(fields) {
-            // What failed may have been a tool of the server's, and the model goes on.
+            // Perhaps only a tool of the server failed, and the model continues.
             _ if kinds.iter().any(|kind| is_bad(kind)) => Reported::Perhaps(Self::read(chunk, MAX_DEPTH)),
             _ if is_sign_of_life(chunk) => Reported::Nothing,
             Outcome::Bad if has_words || is_failure(fields) => Reported::Error(Self::read(chunk, MAX_DEPTH)),
@@ -154,7 +154,7 @@ impl ProviderError {
         }
     }
 
-    /// The error that stands beside what the model said.
+    /// The error beside a choice's text.
     pub(crate) fn in_choice(error: &Value) -> Option<Self> {
         is_error(error).then(|| Self::read(error, MAX_DEPTH))
     }
@@ -167,7 +167,7 @@ impl ProviderError {
         self.param.as_deref().is_some_and(whole) || whole(&self.words)
     }
 
-    /// Whether it has one of these codes, or speaks of one of these things. `phrases` are in lower case.
+    /// Whether one of its codes or its message contains one of these phrases, which are in lower case.
     #[must_use]
     pub fn is_about(&self, phrases: &[&str]) -> bool {
         let texts = self.codes.iter().chain([&self.words]).map(|text| text.to_lowercase());
@@ -201,7 +201,7 @@ impl ProviderError {
             error.codes.push(name.to_owned());
             Some(error)
         });
-        // `{"error": "invalid_request", "message": "..."}`: the former is a code.
+        // In `{"error": "invalid_request", "message": "..."}` the former is a code.
         let code_instead = field(fields, "error").and_then(Value::as_str).filter(|_| own.is_some());
         let mut error = match (reported, own) {
             (Some(reported), None) => reported,
@@ -213,7 +213,7 @@ impl ProviderError {
                 place.iter().map(|part| part.as_str().map_or_else(|| part.to_string(), str::to_owned)).collect();
             error.words = format!("{}: {}", place.join("."), error.words);
         }
-        // What a gateway was told by who it asked.
+        // The error that a gateway got from its upstream.
         if let Some(raw) = fields.get("metadata").and_then(|metadata| metadata.get("raw")) {
             let raw = Self::read(raw, depth);
             error.words =
@@ -221,7 +221,7 @@ impl ProviderError {
             error.codes.extend(raw.codes);
         }
         let details = fields.get("details").and_then(Value::as_array).into_iter().flatten();
-        // As Google writes them: a reason, a limit that was reached, when there is more.
+        // Google's details: a reason, an exceeded limit, the time to retry.
         let limit = |detail: &Value| detail.get("violations")?.as_array()?.first()?.get("quotaId").cloned();
         let of_details: Vec<_> =
             details.clone().flat_map(|detail| [detail.get("reason").cloned(), limit(detail)]).flatten().collect();
@@ -230,7 +230,7 @@ impl ProviderError {
         let codes = CODES.iter().filter_map(|name| field(fields, name)).chain(&of_details);
         for code in codes {
             let code = code.as_str().map_or_else(|| code.to_string(), str::to_owned);
-            // Amazon's begin with where they are defined.
+            // Amazon's codes begin with a namespace.
             let code = code.rsplit('#').next().unwrap_or_default();
             if let Some(status) = code.parse().ok().filter(|status| (400..600).contains(status)) {
                 error.status.get_or_insert(status);
@@ -246,7 +246,7 @@ impl ProviderError {
     }
 }
 
-/// A name, not words: short, without spaces.
+/// Whether a text is a code and not a message: short, without spaces.
 fn is_code(text: &str) -> bool {
     let is_part = |character: char| character.is_ascii_alphanumeric() || "_-.".contains(character);
     (2..=64).contains(&text.len())
@@ -254,17 +254,17 @@ fn is_code(text: &str) -> bool {
         && text.contains(|character: char| character.is_ascii_alphabetic())
 }
 
-/// What there is of an error in a chunk.
+/// The result of looking for an error in a chunk.
 pub(crate) enum Reported {
-    /// Nothing.
+    /// No error.
     Nothing,
-    /// Words that are an error if nothing more comes: servers tell in the same form that they are busy loading.
+    /// A message that is an error if nothing more comes: servers use the same form to say that they are still loading.
     Perhaps(ProviderError),
     /// An error.
     Error(ProviderError),
 }
 
-/// What the fields beside an object's words say of them.
+/// Success or failure, according to the fields beside a message.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     Well,
@@ -286,7 +286,7 @@ fn outcome(fields: &Map<String, Value>) -> Outcome {
             "" | "null" => {}
             _ if number.is_some_and(|number| number == 0 || (200..300).contains(&number)) => outcome = Outcome::Well,
             text if is_well(text) => outcome = Outcome::Well,
-            // Any other state is one of something that goes on.
+            // Any other status means that something continues.
             text if name == "status" && number.is_none() && !is_bad(text) => outcome = Outcome::Well,
             _ => return Outcome::Bad,
         }
@@ -294,14 +294,14 @@ fn outcome(fields: &Map<String, Value>) -> Outcome {
     outcome
 }
 
-/// Whether it says so without words.
+/// Whether the fields show a failure without a message.
 fn is_failure(fields: &Map<String, Value>) -> bool {
     let is_status = |value: &Value| value.as_u64().is_some_and(|status| (400..600).contains(&status));
     fields.get("success") == Some(&Value::Bool(false))
         || OUTCOMES.iter().any(|name| field(fields, name).is_some_and(is_status))
 }
 
-/// Whether what stands under the name of an error is one.
+/// Whether the value of an error field is an error.
 fn is_error(value: &Value) -> bool {
     let is_none = match value {
         Value::Object(fields) => {
@@ -314,7 +314,7 @@ fn is_error(value: &Value) -> bool {
     says_something(value) && !is_none
 }
 
-/// Whether a kind or a state is one of an error.
+/// Whether a kind or status means an error.
 fn is_bad(name: &str) -> bool {
     let name = name.to_lowercase();
     ["error", "fail", "exception"].iter().any(|part| name.contains(part)) || name.starts_with("err")
@@ -324,7 +324,7 @@ fn is_well(text: &str) -> bool {
     WELL.contains(&text.trim().to_lowercase().as_str())
 }
 
-/// Whether it says no more than that the connection lives, or that things go their way.
+/// Whether the chunk is only a keep-alive or a progress report.
 pub(crate) fn is_sign_of_life(chunk: &Value) -> bool {
     let Some(fields) = chunk.as_object() else { return false };
     let kinds = ["type", "object", "event"].iter().filter_map(|name| fields.get(*name)?.as_str());
@@ -343,7 +343,7 @@ fn exception(fields: &Map<String, Value>) -> Option<(&str, &Value)> {
     Some((name, value))
 }
 
-/// What stands under a name, however that is written, if it says something.
+/// The value of a field, however its name is written, if it is not empty.
 fn field<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     fields.iter().find_map(|(key, value)| (is_named(key, name) && says_something(value)).then_some(value))
 }
@@ -372,14 +372,14 @@ fn json(text: &str) -> Option<Value> {
     serde_json::from_str(text).or_else(|_| serde_json::from_str(&repaired(text))).ok()
 }
 
-/// JSON that was cut, as far as it can be understood: closed where it ends, or after its last whole value.
+/// Parses JSON that was cut: closes it where it ends, or after its last complete value.
 fn cut(text: &str) -> Option<Value> {
     let text = text.strip_prefix("data:").unwrap_or(text).trim_start();
     if !text.starts_with(['{', '[']) {
         return None;
     }
     let (mut open, mut in_string, mut escaped) = (Vec::new(), false, false);
-    // Where the last whole value ends, and what was open there; where an escape begins that was not finished.
+    // The end of the last complete value with the brackets open there, and the beginning of an unfinished escape.
     let (mut whole, mut escape) = ((0, Vec::new()), None);
     for (at, character) in text.char_indices() {
         if in_string {

@@ -1,36 +1,37 @@
-//! Makes a provider's words fit for a person: what looks like a credential is taken out, what repeats the request is, and the rest is cut.
+//! Prepares a provider's message for a person: removes what looks like a credential or repeats the request, and shortens the rest.
 //!
-//! Against accidents: providers name the key they refuse, and repeat the request they cannot read. What is written to be missed is missed.
+//! It protects against accidents: providers quote the key that they refuse, and the request that they cannot read. It does not catch text that
+//! is written to avoid it.
 
 use memchr::memmem::Finder;
 use regex_lite::Regex;
 
-/// As much as fits a sentence or two.
+/// Enough for a sentence or two.
 const MAX_SHOWN_CHARS: usize = 300;
-/// Looked at; beyond it nothing can be shown.
+/// How much of a message is read; no more can be shown.
 const MAX_READ_CHARS: usize = 1_000;
-/// Of the request, from either end: it is searched for every word.
+/// How much is read from either end of the request, because it is searched for every word.
 const MAX_REQUEST_BYTES: usize = 64 * 1024;
-/// There instead of a credential.
+/// Replaces a credential.
 const SECRET: &str = "[secret]";
-/// There instead of what repeats the request.
+/// Replaces text that repeats the request.
 const LEFT_OUT: &str = "\u{2026}";
-/// Prose of this length that stands in the request too is taken from there. Names of models and tools are no prose.
+/// A text of this length that also occurs in the request counts as a repetition. Names of models and tools have too few spaces.
 const MIN_REPEATED_BYTES: usize = 32;
 const MIN_REPEATED_SPACES: usize = 3;
-/// What is shorter is in too many texts by chance.
+/// Shorter texts occur in too many messages by chance.
 const MIN_SECRET_CHARS: usize = 6;
-/// Mixed letters and digits: of each at least so many.
+/// The least number of letters, and of digits, of a mixed text.
 const MIN_MIXED: usize = 3;
 
 /// In a text of this length one digit is enough.
 const LONG: usize = 16;
 
-/// How a credential looks.
+/// A pattern of credentials.
 struct Look {
-    /// Its first group is the credential.
+    /// The first group is the credential.
     pattern: &'static str,
-    /// It counts only if letters and digits are mixed in it.
+    /// It counts only if it mixes letters and digits.
     is_mixed: bool,
 }
 
@@ -38,9 +39,9 @@ const fn look(pattern: &'static str, is_mixed: bool) -> Look {
     Look { pattern, is_mixed }
 }
 
-/// The more certain ones first.
+/// The most reliable patterns first.
 const LOOKS: [Look; 9] = [
-    // As known providers' keys begin.
+    // Prefixes of known providers' keys.
     look(
         r"(?i)\b((?:sk|pk|rk|gsk|hf|xai|gh[opsu]|github_pat|glpat|r8|nvapi|pplx|csk|xox[a-z]|ya29)[-_.][\w\-.~+/=*]{6,})",
         false,
@@ -48,33 +49,33 @@ const LOOKS: [Look; 9] = [
     look(r"\b((?:eyJ|AIza)[\w\-.]{8,})", false),
     // Masked by the provider.
     look(r"([\w\-]*[*\x{2022}]{3,}[\w\-]*)", false),
-    // Before an address.
+    // User and password of an address.
     look(r"://([^/\s@]+)@", false),
     // A field of JSON, of a form, or of a header.
     look(r#"(?i)(?:key|token|secret|password|authorization|credentials?)["']\s*:\s*["']([^"']{6,})["']"#, false),
     look(r#"(?i)(?:key|token|secret|password|authorization|credentials?)=["']?([^\s"'&,;]{6,})"#, false),
-    // In a header; a word would be letters only.
+    // In a header. A plain word would have only letters.
     look(r#"(?i)\b(?:bearer|basic)\s+([a-z]*[^a-z\s"'`,;.)][^\s"'`,;)]*)"#, false),
     // In a sentence.
     look(
         r#"(?i)\b(?:key|token|secret|password|authorization|bearer|basic|credentials?)(?:\s+[a-z]+){0,2}[\s:=]+["'`(]?([^\s"'`,;)]{6,})"#,
         true,
     ),
-    // As nobody writes.
+    // A text that is not natural language.
     look(r"\b([0-9A-Za-z]{16,}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})\b", true),
 ];
 
-/// What a person must not be shown, whatever else is.
+/// Texts that a person must not be shown.
 #[derive(Clone, Copy, Default)]
 pub struct Withheld<'a> {
-    /// The key for the provider, as it is sent; may be empty.
+    /// The key for the provider, as it was sent; may be empty.
     pub authorization: &'a str,
-    /// The request that the words answer.
+    /// The request that the message responds to.
     pub request: &'a [u8],
 }
 
 impl Withheld<'_> {
-    /// The words as a person may read them: on one line, cut. Empty when there is nothing in them.
+    /// The message for a person: on one line, shortened. Empty when nothing is left.
     #[must_use]
     pub fn shown(&self, words: &str) -> String {
         let words = without_secret(&on_one_line(beginning(words)), self.authorization);
@@ -88,21 +89,21 @@ impl Withheld<'_> {
     }
 }
 
-/// The request's beginning, where the instructions are, and its end, where the newest words are.
+/// The request's beginning with the instructions, and its end with the newest messages.
 fn ends(request: &[u8]) -> String {
     let (beginning, rest) = request.split_at_checked(MAX_REQUEST_BYTES).unwrap_or((request, &[]));
     let end = rest.get(rest.len().saturating_sub(MAX_REQUEST_BYTES)..).unwrap_or_default();
     [beginning, end].map(|part| on_one_line(&String::from_utf8_lossy(part))).join("\n")
 }
 
-/// What is looked at, without a word that would be cut: half a key is not known for one.
+/// The part that is read. It does not end inside a word, because half a key would not be recognised.
 fn beginning(words: &str) -> &str {
     let Some((end, _)) = words.char_indices().nth(MAX_READ_CHARS) else { return words };
     let read = words.get(..end).unwrap_or_default();
     read.rsplit_once(char::is_whitespace).map_or("", |(whole, _)| whole)
 }
 
-/// Without line ends, control characters, and the escapes of JSON, however often they were escaped.
+/// Removes line ends, control characters, and JSON escapes, even repeated ones.
 fn on_one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     let mut after_backslash = false;
@@ -133,7 +134,7 @@ fn without_secret(words: &str, authorization: &str) -> String {
         .fold(words.to_owned(), |words, secret| words.replace(secret, SECRET))
 }
 
-/// Without what stands in the request just so.
+/// Removes text that occurs identically in the request.
 fn without_repeated(words: &str, request: &str) -> String {
     let mut shown = String::with_capacity(words.len());
     let mut rest = words;
@@ -144,7 +145,7 @@ fn without_repeated(words: &str, request: &str) -> String {
             rest = rest.get(repeated..).unwrap_or_default();
             continue;
         }
-        // Prose begins with a word.
+        // Repeated text begins with a word.
         let begins = |(at, character): (usize, char)| (at > 0 && character.is_alphanumeric()).then_some(at);
         let in_word = rest.find(|character: char| !character.is_alphanumeric()).unwrap_or(rest.len());
         let next = rest.char_indices().skip_while(|(at, _)| *at < in_word).find_map(begins).unwrap_or(rest.len());
@@ -155,7 +156,7 @@ fn without_repeated(words: &str, request: &str) -> String {
     shown
 }
 
-/// How many bytes of the text's beginning are prose of the request.
+/// How many bytes at the beginning of the text repeat the request.
 fn repeated(text: &str, request: &str) -> usize {
     let mut least = MIN_REPEATED_BYTES;
     while !text.is_char_boundary(least) && least < text.len() {
@@ -193,7 +194,7 @@ fn without_look(words: &str, pattern: &Regex, is_mixed: bool) -> String {
     shown
 }
 
-/// Letters and digits mixed, as in no word and no name of a model.
+/// Whether letters and digits are mixed, unlike in words and names of models.
 fn is_mixed(text: &str) -> bool {
     let count = |of: fn(&u8) -> bool| text.bytes().filter(of).count();
     let min_digits = if text.len() >= LONG { 1 } else { MIN_MIXED };

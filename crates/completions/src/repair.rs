@@ -1,6 +1,6 @@
-//! Makes JSON of what servers write that is almost JSON: halves of surrogate pairs, numbers that are none, control characters.
+//! Repairs text from servers that is almost JSON: halves of surrogate pairs, values such as `NaN`, control characters.
 
-/// The text with what no parser takes replaced; what is JSON stays as it is.
+/// The text with these parts replaced. Valid JSON stays unchanged.
 pub(crate) fn repaired(text: &str) -> String {
     let mut repaired = String::with_capacity(text.len());
     let mut rest = text;
@@ -18,12 +18,12 @@ pub(crate) fn repaired(text: &str) -> String {
     repaired
 }
 
-/// As Python's `json` writes what JSON has no number for.
+/// Values for which JSON has no number, as Python's `json` writes them.
 fn no_number(text: &str) -> Option<&str> {
     ["NaN", "-Infinity", "Infinity"].into_iter().find_map(|name| text.strip_prefix(name))
 }
 
-/// Copies the string that `text` begins with, and gives back what comes after it.
+/// Copies the string at the beginning of `text`, and returns the text after it.
 fn string<'a>(text: &'a str, repaired: &mut String) -> &'a str {
     repaired.push('"');
     let mut rest = after_first(text);
@@ -48,7 +48,7 @@ fn string<'a>(text: &'a str, repaired: &mut String) -> &'a str {
     rest
 }
 
-/// Copies what comes after a backslash.
+/// Copies an escape after its backslash.
 fn escape<'a>(text: &'a str, repaired: &mut String) -> &'a str {
     if let Some((unit, after)) = unit(text) {
         let pair = after.strip_prefix('\\').and_then(self::unit);
@@ -71,14 +71,14 @@ fn escape<'a>(text: &'a str, repaired: &mut String) -> &'a str {
             repaired.push('\\');
             repaired.push(known);
         }
-        // An escape that there is not: the character is meant.
+        // Not an escape in JSON: keep the character itself.
         Some(other) if other >= ' ' => repaired.push(other),
         Some(_) | None => {}
     }
     after_first(text)
 }
 
-/// A unit of UTF-16 as `uXXXX`, and what comes after it.
+/// A UTF-16 unit as `uXXXX`, and the text after it.
 fn unit(text: &str) -> Option<(u16, &str)> {
     let (digits, after) = text.strip_prefix('u')?.split_at_checked(4)?;
     let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());

@@ -1,8 +1,8 @@
-//! The request: what is sent to `POST {base}/chat/completions`, in a server's [`Dialect`].
+//! The request: the body for `POST {base}/chat/completions`, in a server's [`Dialect`].
 //!
-//! Whatever a conversation holds, what a model once said included, the request is one that the strictest server known accepts: roles alternate,
-//! each call has its result right behind it, ids, names and arguments have the form they must have. So no conversation can get stuck. What of a
-//! conversation is sent, and what it costs, is not decided here.
+//! Whatever a conversation contains, including earlier answers of models, the request is valid for the strictest known server: roles alternate,
+//! each call has its result right behind it, and ids, names and arguments have the required form. So no conversation can get stuck. This module
+//! does not decide how much of a conversation is sent.
 
 use std::{borrow::Cow, collections::HashSet};
 
@@ -16,36 +16,37 @@ use crate::{
     schema, turns,
 };
 
-/// Servers take no more tools.
+/// The most tools that servers accept.
 pub const MAX_TOOLS: usize = 128;
 
-/// The longest answer, in tokens, where a server wants to be told: as much as all but the oldest models write. One that writes less says so.
+/// The longest answer in tokens, where a server requires a number: as much as all but the oldest models write. A server with a smaller limit
+/// says so.
 const ANSWER_TOKENS: u64 = 8_192;
 
-/// The field of reasoning that a server wants back and that another model did not tell, and what stands in it.
+/// The field for reasoning that a server wants back, and its placeholder where another model made the answer.
 const REASONING: &str = "reasoning_content";
 const NO_REASONING: &str = " ";
 
-/// What is ours to say, whatever a server once sent along.
+/// Fields that we set ourselves, even if a server sent them along.
 const CONTENT: &str = "content";
 const OUR_FIELDS: [&str; 5] = ["role", CONTENT, "tool_calls", "tool_call_id", "name"];
 const OUR_CALL_FIELDS: [&str; 4] = ["id", "index", "type", "function"];
 
-/// What a model's server sent along with an answer for itself.
+/// The data that a model's server sent along with an answer and wants back.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Echo {
-    /// The server that sent it: nobody else gets it back.
+    /// The server that sent it. It is sent back to no other.
     pub server: String,
-    /// The model it is from.
+    /// The model of the answer.
     pub model: String,
-    /// The name of the field that the reasoning came in.
+    /// The field of the reasoning.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning: Option<String>,
-    /// Fields beside the text, and as `content` the parts before it.
+    /// Fields beside the text, and in `content` the parts before it.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub fields: Map<String, Value>,
-    /// Fields of each call, in order.
+    /// Extra fields of each call, in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<Map<String, Value>>,
 }
@@ -53,41 +54,41 @@ pub struct Echo {
 /// A part of a conversation.
 #[derive(Clone, Debug)]
 pub enum Part<'a> {
-    /// The person's words.
+    /// The person's message.
     User(Cow<'a, str>),
-    /// The model's.
+    /// The model's answer.
     Answer(Answer<'a>),
 }
 
-/// What the model said, and what came of it.
+/// An answer of the model, and the results of its calls.
 #[derive(Clone, Default, Debug)]
 pub struct Answer<'a> {
     /// Its text.
     pub text: Cow<'a, str>,
-    /// What it thought before.
+    /// Its reasoning.
     pub reasoning: Option<&'a str>,
-    /// What its server wants back.
+    /// The data that its server wants back.
     pub echo: Option<Echo>,
-    /// What it wanted called, in its order.
+    /// Its calls, in order.
     pub calls: Vec<Call<'a>>,
 }
 
 /// A call and its result.
 #[derive(Clone, Debug)]
 pub struct Call<'a> {
-    /// Different from all others of the conversation, and the same whenever the call is sent: prompts that begin alike are cheaper.
+    /// Unique in the conversation and always the same for this call: prompts with the same beginning are cheaper.
     pub key: String,
     /// The model's id for it.
     pub id: &'a str,
-    /// The tool, in the model's words.
+    /// The tool's name, as the model wrote it.
     pub name: &'a str,
-    /// The model's words, which may be no JSON.
+    /// The arguments as the model wrote them, perhaps not valid JSON.
     pub arguments: &'a str,
-    /// What the tool said.
+    /// The tool's result.
     pub result: Cow<'a, str>,
 }
 
-/// A tool as it is offered to the model.
+/// A tool that is offered to the model.
 #[derive(Clone, Copy, Debug)]
 pub struct Tool<'a> {
     /// Its name.
@@ -98,22 +99,22 @@ pub struct Tool<'a> {
     pub parameters: &'a RawValue,
 }
 
-/// What a model is to be asked.
+/// A request to a model.
 #[derive(Clone, Debug)]
 pub struct ChatRequest<'a> {
     /// The model.
     pub model: &'a str,
-    /// Where it is, by the name of its server.
+    /// The name of its server.
     pub server: &'a str,
-    /// What the installation tells it; may be empty.
+    /// The installation's instructions; may be empty.
     pub instructions: &'a str,
     /// The conversation.
     pub parts: Vec<Part<'a>>,
-    /// What it may call.
+    /// The tools that it may call.
     pub tools: Vec<Tool<'a>>,
-    /// Whether it may call anything in this answer.
+    /// Whether it may call tools in this answer.
     pub may_call: bool,
-    /// What its context has room for in this answer, in tokens.
+    /// The most tokens of this answer that fit its context.
     pub answer_tokens: u64,
 }
 
@@ -143,7 +144,7 @@ struct StreamOptions {
 #[derive(Default, Serialize)]
 struct Message<'a> {
     role: &'static str,
-    /// `null` is written, unlike no field.
+    /// `Some(None)` writes `null`; `None` leaves the field out.
     #[serde(skip_serializing_if = "Option::is_none")]
     content: Option<Option<Content<'a>>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -192,16 +193,16 @@ struct Function<'a> {
 }
 
 impl ChatRequest<'_> {
-    /// The body, and what could be complained about in it.
+    /// Writes the body, and says which parts a refusal may be about.
     ///
     /// # Errors
-    /// When a value cannot be written as JSON, which strings always can.
+    /// When a value cannot be written as JSON; strings always can.
     pub fn write(self, dialect: &Dialect) -> Result<(Vec<u8>, Sent), serde_json::Error> {
-        // Whoever cannot be told to call nothing is offered nothing.
+        // If the server cannot be told that no tool may be called, no tools are offered.
         let in_words = !dialect.sends(Field::Tools) || !(self.may_call || dialect.sends(Field::ToolChoice));
         let parts = turns::in_order(self.parts, in_words);
         let offered = if in_words { Vec::new() } else { offered(&self.tools, dialect) };
-        // Servers want the tools described whose calls they are shown.
+        // Servers require a description of every tool whose calls they are shown.
         let known = if offered.is_empty() { no_longer_offered(&parts) } else { Vec::new() };
         let silenced = !known.is_empty() || !(offered.is_empty() || self.may_call);
         let tools = if offered.is_empty() { known } else { offered };
@@ -238,7 +239,7 @@ impl ChatRequest<'_> {
             max_completion_tokens,
         };
         let body = serde_json::to_string(&body)?;
-        // Whoever reads it sees no difference.
+        // A reader sees no difference.
         let body = match dialect.marks {
             Marks::AsWritten => body,
             Marks::Broken => body.replace("<|", "<\u{200b}|"),
@@ -247,7 +248,7 @@ impl ChatRequest<'_> {
     }
 }
 
-/// Tools that a server takes: their names are names, each is there once, and there are not too many.
+/// The tools in the form that servers accept: with valid names, each once, and not too many.
 fn offered<'a>(tools: &[Tool<'a>], dialect: &Dialect) -> Vec<RequestTool<'a>> {
     let mut names = HashSet::new();
     let taken = tools.iter().filter(|tool| names::is_name(tool.name) && names.insert(tool.name)).take(MAX_TOOLS);
@@ -279,11 +280,11 @@ fn no_longer_offered<'a>(parts: &[Part<'a>]) -> Vec<RequestTool<'a>> {
     names.map(|name| RequestTool { r#type: "function", function: function(name) }).collect()
 }
 
-/// What goes back with an answer.
+/// The data that is sent back with an answer.
 struct SentAlong {
     before_text: Vec<Value>,
     fields: Map<String, Value>,
-    /// Of each call.
+    /// Extra fields of each call.
     extras: Vec<Map<String, Value>>,
 }
 
@@ -359,7 +360,7 @@ impl Writer<'_> {
         messages.extend(results);
     }
 
-    /// What is sent back with an answer, and with each of its calls.
+    /// The data to send back with an answer and with each of its calls.
     fn sent_back(&mut self, reasoning: Option<&str>, echo: Echo, calls: usize) -> SentAlong {
         let Echo { reasoning: field, mut fields, calls: mut extras, .. } = echo;
         fields.retain(|name, _| match is_reasoning(name) {
@@ -395,12 +396,12 @@ impl Writer<'_> {
     }
 }
 
-/// Whether a field of a message is a model's reasoning in some form. Some servers put it into parts before the text.
+/// Whether a field of a message is reasoning. Some servers put it into parts before the text.
 fn is_reasoning(field: &str) -> bool {
     field == CONTENT || field.contains("reasoning") || field.contains("thinking")
 }
 
-/// As a server documents it that wants each call signed, for calls that another model made.
+/// The documented placeholder of a server that requires a signature on each call, for calls of another model.
 fn no_signature() -> Map<String, Value> {
     let signature = json!({"google": {"thought_signature": "skip_thought_signature_validator"}});
     Map::from_iter([("extra_content".to_owned(), signature)])

@@ -1,4 +1,4 @@
-//! One answer of the model, put together from its stream.
+//! One answer of the model, assembled from its stream.
 
 use std::borrow::Cow;
 
@@ -16,114 +16,114 @@ use crate::{
     wire::{Choice, Chunk, Delta},
 };
 
-/// The longest answer kept, reasoning included: ten times what models write today, and small beside an instance's memory.
+/// The longest answer that is kept, including reasoning: ten times the length of today's answers, and small compared to an instance's memory.
 pub const MAX_ANSWER_BYTES: usize = 2 * 1024 * 1024;
-/// No request and no answer has more tokens; what says so is no count.
+/// No request or answer has more tokens, so a larger number is not a count.
 const MAX_TOKENS: u64 = 1_000_000_000_000;
 
-/// What the model has just said.
+/// The next part of the answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Piece {
-    /// Text of the answer, or of a refusal.
+    /// Text of the answer or of a refusal.
     Text(String),
     /// Text of its reasoning.
     Reasoning(String),
-    /// What was said so far was reasoning, as is known only now: the round has it in its place, with all that follows in the same chunk.
+    /// All text so far was in fact reasoning, which only became clear now. The round has moved it, together with the rest of the same chunk.
     Reconsidered,
 }
 
-/// Tokens as the provider counts them.
+/// Tokens as counted by the provider.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, serde::Deserialize)]
 pub struct Usage {
-    /// In the request.
+    /// Tokens of the request.
     pub prompt_tokens: u64,
-    /// In the answer.
+    /// Tokens of the answer.
     pub completion_tokens: u64,
 }
 
-/// Why an answer is of no use, or of no more use. None of its texts holds what came.
+/// Why an answer cannot be used, or not be continued. The messages never contain the server's data.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum CompletionError {
-    /// See there.
+    /// A line or an event of the stream is too long.
     #[error(transparent)]
     EventTooLong(#[from] EventTooLong),
-    /// What began like an object and is none.
+    /// An event begins like an object but is not valid.
     #[error("the model's server sent something that is no completion chunk")]
     Malformed,
-    /// More calls than any model makes, or arguments without end.
+    /// More calls than any model makes, or endless arguments.
     #[error("the model asks for more calls of tools, or longer ones, than this installation makes")]
     CallsTooLong,
-    /// The provider reports an error in the middle.
+    /// The provider reports an error, perhaps midway.
     #[error("the model's provider reported an error")]
     Provider(Box<ProviderError>),
-    /// The answer is longer than is kept.
+    /// The answer is too long.
     #[error("the answer is longer than this installation keeps")]
     AnswerTooLong,
-    /// The stream ended in the middle.
+    /// The stream ended midway.
     #[error("the model's server ended the stream in the middle of the answer")]
     Unfinished,
-    /// A page for browsers.
+    /// The response is an HTML page.
     #[error("the address answers with a web page")]
     WebPage,
-    /// Not one object in it.
+    /// The response contains no completion.
     #[error("the address answers with something that is no completion")]
     Foreign,
 }
 
-/// An answer on its way.
+/// An answer that is being received.
 #[derive(Clone, Default, Debug)]
 pub struct Round {
     body: Body,
     thinking: Thinking,
     assembly: Assembly,
     kept: Kept,
-    /// The name under which the server sends reasoning.
+    /// The field in which the server sends reasoning.
     reasoning_field: Option<&'static str>,
-    /// Where in the reasoning that between tags begins.
+    /// Where the reasoning between tags begins in `reasoning`.
     tagged_from: Option<usize>,
     closing: Closing,
-    /// The choice that is read.
+    /// The index of the choice that is read.
     choice: Option<i64>,
-    /// There was a place in it for what the model says.
+    /// The response has a place for the model's text.
     is_completion: bool,
-    /// Words of the server after which nothing has come yet: an error, if nothing comes.
+    /// A text from the server that is an error if nothing more comes.
     doubt: Option<Box<ProviderError>>,
-    /// There was something in it that no completion has.
+    /// The response has an object that no completion has.
     is_foreign: bool,
     done: bool,
     /// The text so far.
     pub text: String,
     /// The reasoning so far.
     pub reasoning: String,
-    /// The calls so far; whole when the round is.
+    /// The calls so far. They are complete when the round is.
     pub tool_calls: Vec<ToolCallRequest>,
-    /// Why the model stopped, once it has: `stop`, `length`, `content_filter` or `tool_calls`.
+    /// The finish reason, once known: `stop`, `length`, `content_filter` or `tool_calls`.
     pub finish_reason: Option<String>,
-    /// If the server told.
+    /// The usage, if the server sent it.
     pub usage: Option<Usage>,
 }
 
 impl Round {
-    /// Whether the model has said anything: from then on the request must not be sent again.
+    /// Whether the model has produced anything. From then on the request must not be retried.
     #[must_use]
     pub fn has_begun(&self) -> bool {
         !(self.text.is_empty() && self.reasoning.is_empty() && self.tool_calls.is_empty())
     }
 
-    /// Whether nothing worth reading follows: `[DONE]` came, or rubbish after the end.
+    /// Whether the rest can be ignored: `[DONE]` came, or garbage after the end.
     #[must_use]
     pub const fn is_done(&self) -> bool {
         self.done
     }
 
-    /// The server's last words, if they may be an error: for whoever waits for more in vain.
+    /// The server's last text, if it may be an error. For a caller that waits for more in vain.
     #[must_use]
     pub fn doubt(&self) -> Option<CompletionError> {
         self.doubt.clone().filter(|_| self.finish_reason.is_none()).map(CompletionError::Provider)
     }
 
-    /// What of the answer is to be sent back to the same server with it, by the names of the message's fields: `reasoning_content`,
-    /// `reasoning_details`, and so on. `content` has the parts that stand before the text. Calls have their own.
+    /// The parts of the answer that must be sent back to the same server, by the names of the message's fields: `reasoning_content`,
+    /// `reasoning_details`, and so on. `content` has the parts before the text. Each call has its own.
     #[must_use]
     pub fn kept(&self) -> Map<String, Value> {
         let mut kept = self.kept.fields();
@@ -133,10 +133,10 @@ impl Round {
         kept
     }
 
-    /// Reads a chunk of the body and appends what the model said in it.
+    /// Reads a chunk of the body and appends the new pieces.
     ///
     /// # Errors
-    /// [`CompletionError`]; what was said before stays in the round. Once the model has said why it stopped, nothing is an error any more.
+    /// [`CompletionError`]; earlier pieces stay in the round. After the finish reason nothing is an error any more.
     pub fn feed(&mut self, bytes: &[u8], pieces: &mut Vec<Piece>) -> Result<(), CompletionError> {
         let mut body = std::mem::take(&mut self.body);
         let read = body.feed(bytes, |payload| self.read(payload, pieces));
@@ -144,17 +144,17 @@ impl Round {
         self.unless_finished(read)
     }
 
-    /// The body ended, or nobody wants more of it. May be called again.
+    /// The body ended, or the caller wants no more of it. May be called again.
     ///
     /// # Errors
-    /// [`CompletionError`] unless the model said why it stopped, or the server that it is done.
+    /// [`CompletionError`] unless the model sent a finish reason or the server `[DONE]`.
     pub fn finish(&mut self, pieces: &mut Vec<Piece>) -> Result<(), CompletionError> {
         let mut body = std::mem::take(&mut self.body);
         let read = if self.done { Ok(()) } else { body.finish(|payload| self.read(payload, pieces)) };
         self.body = body;
         self.close(pieces);
         self.unless_finished(read)?;
-        // A model that has stopped without a word was stopped by what its server said.
+        // If the model stopped without any text, the server's text was the reason.
         if let Some(doubt) = self.doubt.clone().filter(|_| self.finish_reason.is_none() || !self.has_begun()) {
             return Err(CompletionError::Provider(doubt));
         }
@@ -175,7 +175,7 @@ impl Round {
         read
     }
 
-    /// Gives out what was held back, and drops what never became a call.
+    /// Emits held-back text, and drops incomplete calls.
     fn close(&mut self, pieces: &mut Vec<Piece>) {
         let mut held = Vec::new();
         let open = self.thinking.finish(&mut held);
@@ -185,7 +185,7 @@ impl Round {
         let was_cut = self.finish_reason.as_deref() == Some(LENGTH);
         let is_whole = |call: &ToolCallRequest| !was_cut || serde_json::from_str::<IgnoredAny>(&call.arguments).is_ok();
         self.tool_calls.retain(|call| !call.name.is_empty() && is_whole(call));
-        // A tag that is never closed was no tag, unless there was no time to close it.
+        // A tag that is never closed is ordinary text, unless the answer was cut before it could be closed.
         let is_over = self.finish_reason.as_deref().map_or(self.done, |reason| reason == STOP);
         if let (Some(tag), Some(from)) = (open, self.tagged_from)
             && self.text.is_empty()
@@ -214,7 +214,7 @@ impl Round {
     fn read_chunk(&mut self, chunk: Chunk<'_>, pieces: &mut Vec<Piece>) -> Result<(), CompletionError> {
         let is_count = |usage: &Usage| usage.prompt_tokens.max(usage.completion_tokens) <= MAX_TOKENS;
         self.usage = chunk.usage.filter(is_count).or(self.usage);
-        // We ask for one answer; a server that sends several at once gets its first read.
+        // We ask for one choice. If a server sends several, the first one is read.
         let first = || chunk.choices.iter().filter_map(|choice| choice.index).min();
         self.choice = self.choice.or_else(first);
         self.is_completion |= chunk.is_completion || !chunk.choices.is_empty();
@@ -222,7 +222,7 @@ impl Round {
         let (ours, mut has_read, mut spoke) = (self.choice, false, false);
         let mut read = Ok(());
         for choice in chunk.choices {
-            // Some put the text into one choice and the calls into another that has no number, or the same.
+            // Some servers put the text into one choice and the calls into another, which has no index or the same one.
             let calls = || choice.delta.as_ref().is_some_and(|delta| delta.tool_calls.is_some());
             let is_ours = match choice.index {
                 Some(_) => choice.index == ours,
@@ -236,7 +236,7 @@ impl Round {
         }
         let doubt = self.doubt.take().filter(|_| !spoke);
         self.doubt = chunk.doubt.filter(|_| self.finish_reason.is_none()).or(doubt);
-        // What the provider says of an error says more than what follows from it.
+        // The provider's own error explains more than our error that follows from it.
         chunk.error.map_or(read, |error| Err(CompletionError::Provider(error)))
     }
 
@@ -257,7 +257,8 @@ impl Round {
         Ok(())
     }
 
-    /// Leaves of a message what it adds to those before it. Some servers send what comes next, some everything so far, some everything at the end.
+    /// Reduces a whole message to what it adds. Some servers send only the new text each time, some all text so far, some all text again at the
+    /// end.
     fn leave_new(&self, message: &mut Delta<'_>, is_last: bool) {
         let leave = |said: &mut Option<Cow<'_, str>>, held: &str| {
             let Some(text) = said else { return };
@@ -281,7 +282,7 @@ impl Round {
         let spoken = |text: &Cow<'_, str>| !text.is_empty();
         let rare = delta.rare.map(|rare| *rare).unwrap_or_default();
         let thought = Some(Cow::from(rare.thought)).filter(spoken);
-        // Servers that know several names for reasoning send the same under each.
+        // Servers that use several names for reasoning send the same text under each.
         let named = delta.reasoning_content.filter(spoken).map(|text| (Some("reasoning_content"), text));
         let named = named.or_else(|| delta.reasoning.filter(spoken).map(|text| (Some("reasoning"), text)));
         if let Some((field, text)) = named.or_else(|| thought.map(|text| (None, text))) {
@@ -316,18 +317,18 @@ impl Round {
         read
     }
 
-    /// Some models begin with reasoning and close a tag that their server had opened for them. It stands on a line of its own. `before`: where
-    /// the text ended before its last piece.
+    /// Some models begin with reasoning and only close the tag, because their server had opened it. The closing tag is on a line of its own.
+    /// `before`: the text's length before its last piece.
     fn look_for_closing(&mut self, before: usize) {
         if self.closing != Closing::Awaited {
             return;
         }
-        // Reasoning that came in its own place, or between tags, is closed.
+        // Reasoning that came in its own field or between tags is already separate.
         if !self.reasoning.is_empty() || self.thinking.was_opened() {
             self.closing = Closing::RuledOut;
             return;
         }
-        // The tag may have come in pieces, and the end of its line behind it.
+        // The tag may be spread over several pieces, and the line end may come later.
         let from = before.saturating_sub(CLOSING.len() + 1);
         let is_line = |at: &usize| {
             let Some((before, rest)) = self.text.split_at_checked(*at) else { return false };
@@ -337,12 +338,12 @@ impl Round {
         let tags = find_iter(self.text.as_bytes().get(from..).unwrap_or_default(), CLOSING);
         let Some(at) = tags.map(|at| from + at).find(is_line) else { return };
         let thought = self.text.get(..at).unwrap_or_default();
-        // Whoever opens it as well talks about it, and so does whoever shows it as code.
+        // Text that also opens the tag, or shows it as code, is about the tag.
         let is_shown = thought.contains("<think") || thought.matches(FENCE).count() % 2 == 1;
         self.closing = if is_shown { Closing::RuledOut } else { Closing::Seen(at) };
     }
 
-    /// What stands before a closing tag was reasoning if something follows. An answer that ends with the tag is an answer.
+    /// If something follows a closing tag, the text before it was reasoning. If nothing follows, the text is the answer.
     fn reconsider(&mut self, pieces: &mut Vec<Piece>) {
         let Closing::Seen(at) = self.closing else { return };
         if !self.reasoning.is_empty() {
@@ -378,41 +379,41 @@ impl Round {
     }
 }
 
-/// What a server says about why the model stopped.
+/// A server's finish reason.
 enum Reason {
-    /// In OpenAI's word for it.
+    /// The reason in OpenAI's terms.
     Known(&'static str),
-    /// It did not, it was stopped by a fault.
+    /// The model did not finish: a fault stopped it.
     BrokeOff,
-    /// Nothing.
+    /// No reason.
     None,
 }
 
-/// Whether a tag is closed that only the server can have opened. The first that may be one decides, so that no text is searched twice.
+/// Whether the text closes a tag that only the server can have opened. The first possible tag decides, so that no text is searched twice.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 enum Closing {
-    /// It may come.
+    /// The tag may still come.
     #[default]
     Awaited,
-    /// It is there in the text, and nothing behind it yet.
+    /// The tag is at this position, and nothing follows it yet.
     Seen(usize),
     /// There is none.
     RuledOut,
 }
 
-/// How reasoning ends that was written into the answer.
+/// The end of reasoning that was written into the answer.
 const CLOSING: &[u8] = b"</think>";
-/// What stands before and behind code.
+/// The beginning and the end of code.
 const FENCE: &str = "```";
-/// The model had no more room.
+/// The model reached its limit.
 const LENGTH: &str = "length";
-/// The model has said all it wanted.
+/// The model finished its answer.
 const STOP: &str = "stop";
 
-/// Every server has words of its own. One that is not known is still an end.
+/// Maps a server's word for the finish reason; servers use different ones. An unknown word still means the end.
 fn reason(word: &str) -> Reason {
     let word = word.to_ascii_lowercase();
-    // Some say behind it what was filtered, or what went wrong.
+    // Some servers append the cause after a colon.
     match word.split(':').next().unwrap_or_default() {
         "" | "null" | "none" | "unspecified" | "finish_reason_unspecified" => Reason::None,
         "error"

@@ -1,20 +1,20 @@
-//! A tool's schema for servers that know few keywords: types, properties, what is required, items, lists of words. What more the author wrote is
-//! told in the description, where the model reads it; arguments are checked against the whole schema anyway, by whoever makes the call.
+//! Reduces a tool's schema for servers that know few keywords: types, properties, required names, items, enums of texts. Other keywords become
+//! text in the description, which the model reads. The caller of the tool checks arguments against the whole schema anyway.
 
 use std::borrow::Cow;
 
 use serde_json::{Map, Value, value::RawValue};
 
-/// Servers that refuse long descriptions take this many characters.
+/// The limit of servers that refuse long descriptions.
 const MAX_DESCRIPTION_CHARS: usize = 1_024;
-/// What is told of one keyword.
+/// The longest text about one keyword.
 const MAX_NOTE_CHARS: usize = 300;
-/// Servers that refuse deep schemas take this many levels.
+/// The limit of servers that refuse deep schemas.
 const MAX_DEPTH: usize = 5;
-/// References inside references make a small schema as large as they like; this is larger than any that a person wrote.
+/// Nested references can make a small schema arbitrarily large. This is more than any hand-written schema has.
 const MAX_SCHEMAS: usize = 1_000;
 
-/// Says nothing about the arguments, or what is said elsewhere here. Properties that are not named are for the tool to refuse.
+/// Keywords that do not restrict the arguments, or that are handled elsewhere here. The tool itself refuses additional properties.
 const SILENT: [&str; 17] = [
     "$schema",
     "$id",
@@ -35,7 +35,7 @@ const SILENT: [&str; 17] = [
     "items",
 ];
 
-/// A schema in the least words. `None`: it has no properties, so that there is nothing to say.
+/// The schema in its simplest form. `None`: it has no properties, so there is nothing to send.
 #[must_use]
 pub fn plain(schema: &RawValue) -> Option<Box<RawValue>> {
     let root: Value = serde_json::from_str(schema.get()).ok()?;
@@ -46,7 +46,7 @@ pub fn plain(schema: &RawValue) -> Option<Box<RawValue>> {
     serde_json::value::to_raw_value(&plain).ok()
 }
 
-/// A description that is not too long.
+/// A description, shortened if necessary.
 #[must_use]
 pub fn plain_description(description: &str) -> Cow<'_, str> {
     description
@@ -58,7 +58,7 @@ pub fn plain_description(description: &str) -> Cow<'_, str> {
 struct Reader<'a> {
     root: &'a Value,
     schemas_left: usize,
-    /// Those that are being followed.
+    /// The references that are being followed.
     references: Vec<&'a str>,
 }
 
@@ -92,7 +92,7 @@ impl<'a> Reader<'a> {
         plain
     }
 
-    /// What the schema says beside what it refers to.
+    /// Reads the schema's own keywords, without its references.
     fn own_words(
         &mut self,
         schema: &'a Map<String, Value>,
@@ -145,7 +145,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The first of several that a value may be; the others are told.
+    /// Reads the first of several alternatives; the others become notes.
     fn choose(&mut self, any: &'a [Value], depth: usize, plain: &mut Map<String, Value>, notes: &mut Vec<String>) {
         let is_null = |one: &&Value| one.get("type").and_then(Value::as_str) == Some("null");
         let (nulls, others): (Vec<&Value>, Vec<&Value>) = any.iter().partition(is_null);
@@ -164,7 +164,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The type that a schema names, the first if there are several that are something.
+/// The schema's type; the first non-null one if there are several.
 fn own_type(schema: &Map<String, Value>) -> Option<&str> {
     match schema.get("type") {
         Some(Value::String(name)) => Some(name),
@@ -179,7 +179,7 @@ fn typed(r#type: &str, description: &str) -> Map<String, Value> {
     Map::from_iter([("type".to_owned(), r#type.into()), ("description".to_owned(), description.into())])
 }
 
-/// Words are a list that servers know; of other values the model reads in the description.
+/// A list of texts becomes an enum, which servers know; other values become a note.
 fn one_of(values: &[Value], plain: &mut Map<String, Value>, notes: &mut Vec<String>) {
     let words = values.iter().all(|value| value.as_str().is_some_and(|word| !word.is_empty()));
     if words && !values.is_empty() {
@@ -197,7 +197,7 @@ fn one_of(values: &[Value], plain: &mut Map<String, Value>, notes: &mut Vec<Stri
     plain.insert("type".to_owned(), kind.into());
 }
 
-/// What must be said of a type is said, and nothing that servers refuse.
+/// Adds what servers require for a type, and removes what they refuse.
 fn complete(plain: &mut Map<String, Value>) {
     let known = ["object", "array", "string", "integer", "number", "boolean"];
     let named = plain.get("type").and_then(Value::as_str).filter(|name| known.contains(name)).map(str::to_owned);
@@ -245,7 +245,7 @@ fn describe(schema: &Map<String, Value>, notes: Vec<String>, plain: &mut Map<Str
     }
 }
 
-/// Puts what several schemas say of one value together.
+/// Combines several schemas for the same value.
 fn merge(into: &mut Map<String, Value>, other: Map<String, Value>) {
     for (keyword, value) in other {
         match (into.get_mut(&keyword), value) {
@@ -367,7 +367,7 @@ mod tests {
         })
     }
 
-    /// Only what every server knows, and nothing empty.
+    /// Checks that only keywords that every server knows are used, and nothing is empty.
     fn assert_plain(schema: &Value, depth: usize) {
         assert!(depth <= MAX_DEPTH + 2, "{schema}");
         let fields = schema.as_object().unwrap();

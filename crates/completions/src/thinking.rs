@@ -1,27 +1,27 @@
-//! Reasoning that a model writes into its answer, between tags. Only at the very beginning: later on, somebody may be talking about the tags.
+//! Finds reasoning that a model writes into its answer, between tags. Only at the very beginning: later the text may be about the tags.
 
 use crate::round::Piece;
 
-/// The tags that models are told to use.
+/// The tags that models are trained to use.
 const TAGS: [&str; 4] = ["think", "thinking", "thought", "reasoning"];
 
-/// White space before a tag, and the tag: what is longer is an answer.
+/// The most white space and tag at the beginning. A longer text is an answer.
 const MAX_BEGINNING_BYTES: usize = 64;
 
-/// Where in the answer we are.
+/// The position in the answer.
 #[derive(Clone, Debug)]
 enum Place {
-    /// Nothing but what may become a tag has come: it is held back.
+    /// At the beginning, with text that may become a tag. It is held back.
     Beginning(String),
-    /// Between the tags. What may become the closing one is held back.
+    /// Between the tags. Text that may become the closing tag is held back.
     Within { tag: &'static str, held: String, has_begun: bool },
-    /// Right after the closing one: line ends are not part of the answer.
+    /// After the closing tag: line ends here are not part of the answer.
     After,
     /// In the answer.
     Answer,
 }
 
-/// Splits an answer as it comes.
+/// Splits an answer while it arrives.
 #[derive(Clone, Debug)]
 pub(crate) struct Thinking {
     place: Place,
@@ -35,22 +35,22 @@ impl Default for Thinking {
 }
 
 impl Thinking {
-    /// Right after a closing tag.
+    /// Starts after a closing tag.
     pub(crate) const fn closed() -> Self {
         Self { place: Place::After, was_opened: true }
     }
 
-    /// Whether there was an opening tag at the beginning.
+    /// Whether the answer began with an opening tag.
     pub(crate) const fn was_opened(&self) -> bool {
         self.was_opened
     }
 
-    /// Whether whatever comes is text, so that nothing need be looked for.
+    /// Whether the rest is text, so that no tag must be looked for.
     pub(crate) const fn is_over(&self) -> bool {
         matches!(self.place, Place::Answer)
     }
 
-    /// Reads what comes next.
+    /// Reads the next text.
     pub(crate) fn read(&mut self, text: &str, pieces: &mut Vec<Piece>) {
         match &mut self.place {
             Place::Beginning(held) => {
@@ -76,7 +76,7 @@ impl Thinking {
                     Some(at) => (at, held.get(at + closing.len()..).map(str::to_owned)),
                     None => (beginning_of(held, &closing), None),
                 };
-                // Models that need not think leave nothing but line ends there.
+                // Models that skip reasoning write only line ends between the tags.
                 let is_blank = !*has_begun && held.get(..thought).is_some_and(|thought| thought.trim().is_empty());
                 if !is_blank || (rest.is_none() && held.len() > MAX_BEGINNING_BYTES) {
                     *has_begun = true;
@@ -102,7 +102,7 @@ impl Thinking {
         }
     }
 
-    /// The answer is over: gives out what was held back. The tag that was opened and never closed, if so.
+    /// The answer is over: emits text that was held back. Returns the tag if it was never closed.
     pub(crate) fn finish(&mut self, pieces: &mut Vec<Piece>) -> Option<&'static str> {
         match std::mem::replace(&mut self.place, Place::Answer) {
             Place::Beginning(held) if !held.is_empty() => pieces.push(Piece::Text(held)),
@@ -118,12 +118,12 @@ impl Thinking {
     }
 }
 
-/// Where a tag is, however it is written.
+/// The position of a tag, in any case.
 fn find(text: &str, tag: &str) -> Option<usize> {
     text.as_bytes().windows(tag.len()).position(|window| window.eq_ignore_ascii_case(tag.as_bytes()))
 }
 
-/// Where the beginning of a tag is with which the text ends, or its end.
+/// The position where the text's end may begin a tag, or the text's length.
 fn beginning_of(text: &str, tag: &str) -> usize {
     let bytes = text.as_bytes();
     let longest = (1..tag.len()).rev().find(|length| {

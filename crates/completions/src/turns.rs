@@ -1,16 +1,16 @@
-//! The order that servers want a conversation in: the person begins, then they and the model take turns, and results of tools come before the
-//! model's next words. What is out of order, because an answer failed, broke off or said nothing, is put in order here; nothing else is changed.
+//! Puts a conversation into the order that servers require: the person begins, then person and model alternate, and results of tools come before
+//! the model's next message. Failed, interrupted and empty answers can break this order. Nothing else is changed.
 
 use std::borrow::Cow;
 
 use crate::request::{Answer, Call, Part};
 
-/// Stands where the model should have answered to results of tools, and did not.
+/// Replaces a missing answer after results of tools.
 const NOT_ANSWERED: &str = "(No answer was written.)";
-/// Stands for a conversation in which nothing was asked.
+/// Replaces an empty conversation.
 const NOTHING_ASKED: &str = "(Nothing was written.)";
 
-/// The parts in order. `in_words`: calls and their results are told in words, for servers that know no tools.
+/// Orders the parts. `in_words`: calls and their results become text, for servers without tools.
 pub(crate) fn in_order(parts: Vec<Part<'_>>, in_words: bool) -> Vec<Part<'_>> {
     let mut ordered = Vec::with_capacity(parts.len());
     for part in parts {
@@ -24,7 +24,7 @@ pub(crate) fn in_order(parts: Vec<Part<'_>>, in_words: bool) -> Vec<Part<'_>> {
             Part::Answer(answer) => add_answer(&mut ordered, answer),
         }
     }
-    // An answer behind which nothing was asked is the one that is to be written anew.
+    // An answer at the end without calls is to be written again.
     while ordered.last().is_some_and(|part| matches!(part, Part::Answer(answer) if answer.calls.is_empty())) {
         ordered.pop();
     }
@@ -39,7 +39,7 @@ fn add_words<'a>(ordered: &mut Vec<Part<'a>>, text: Cow<'a, str>) {
         return;
     }
     match ordered.last_mut() {
-        // Their last words were not answered.
+        // The previous message was not answered.
         Some(Part::User(before)) => {
             let before = before.to_mut();
             before.push_str("\n\n");
@@ -59,7 +59,7 @@ fn add_answer<'a>(ordered: &mut Vec<Part<'a>>, mut answer: Answer<'a>) {
         return;
     }
     match ordered.last_mut() {
-        // The beginning of the conversation was left out in the middle of a turn.
+        // The conversation's beginning was cut in the middle of a turn.
         None => return,
         Some(Part::Answer(before)) if before.calls.is_empty() => {
             let mut text = std::mem::take(&mut before.text).into_owned();
@@ -75,7 +75,7 @@ fn add_answer<'a>(ordered: &mut Vec<Part<'a>>, mut answer: Answer<'a>) {
     ordered.push(Part::Answer(answer));
 }
 
-/// Calls as the model's words, and their results as somebody else's.
+/// Writes calls as the model's text, and their results as a text from the other side.
 fn told(answer: Answer<'_>) -> (Answer<'_>, String) {
     let mut text = answer.text.trim_end().to_owned();
     let mut results = String::new();

@@ -1,7 +1,7 @@
-//! The JSON of a chunk, as far as it is read. Everything is optional, unknown fields are passed over.
+//! The JSON of a chunk, with the fields that are used. All are optional; unknown fields are ignored.
 //!
-//! An ordinary chunk is read at once into these types. One that says nothing in them, or has a field of another type than it should, is read
-//! again field by field (`loose`): one odd field must not cost the others.
+//! An ordinary chunk is parsed directly into these types. If they find nothing in it, or a field has an unexpected type, it is read again field
+//! by field (`loose`): one odd field must not lose the others.
 
 use std::borrow::Cow;
 
@@ -10,15 +10,15 @@ use serde_json::{Value, error::Category, value::RawValue};
 
 use crate::{loose, provider_error::ProviderError, repair::repaired, round::Usage};
 
-/// What there is in a text that should be JSON.
+/// The result of parsing a text that should be JSON.
 pub(crate) enum Parsed<'a> {
     /// A chunk.
     Chunk(Chunk<'a>),
-    /// Several, or none.
+    /// Several chunks, or none.
     Chunks(Vec<Chunk<'static>>),
-    /// It ends in the middle.
+    /// The text ends midway.
     Incomplete,
-    /// It is no JSON.
+    /// The text is not JSON.
     Unreadable,
 }
 
@@ -29,13 +29,13 @@ pub(crate) struct Chunk<'a> {
     pub(crate) usage: Option<Usage>,
     #[serde(skip)]
     pub(crate) error: Option<Box<ProviderError>>,
-    /// What is an error if nothing more comes.
+    /// A text that is an error if nothing more comes.
     #[serde(skip)]
     pub(crate) doubt: Option<Box<ProviderError>>,
-    /// It has a place for what the model says, be it empty.
+    /// It has a place for the model's text, even an empty one.
     #[serde(skip)]
     pub(crate) is_completion: bool,
-    /// It says something, and nothing that a completion would.
+    /// It has content, but none that a completion has.
     #[serde(skip)]
     pub(crate) is_foreign: bool,
     #[serde(rename = "error")]
@@ -47,7 +47,7 @@ pub(crate) struct Choice<'a> {
     pub(crate) index: Option<i64>,
     #[serde(borrow)]
     pub(crate) delta: Option<Delta<'a>>,
-    /// The delta is all of the answer, not what comes next.
+    /// The delta is the whole answer, not an addition.
     #[serde(skip)]
     pub(crate) is_whole: bool,
     #[serde(borrow, default)]
@@ -56,7 +56,7 @@ pub(crate) struct Choice<'a> {
     pub(crate) error: Option<Box<ProviderError>>,
     #[serde(rename = "error")]
     pub(crate) has_error: Option<IgnoredAny>,
-    // What is read only in the other way. `null` is nothing.
+    // Read only in `loose`. `null` counts as missing.
     #[serde(rename = "finishReason")]
     pub(crate) finish_in_camel_case: Option<IgnoredAny>,
     pub(crate) stop_reason: Option<IgnoredAny>,
@@ -76,7 +76,7 @@ pub(crate) struct Delta<'a> {
     pub(crate) refusal: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     pub(crate) tool_calls: Option<Vec<CallDelta<'a>>>,
-    /// What only some servers send.
+    /// Fields of few servers.
     #[serde(skip)]
     pub(crate) rare: Option<Box<Rare>>,
     pub(crate) reasoning_details: Option<IgnoredAny>,
@@ -90,26 +90,26 @@ pub(crate) struct Delta<'a> {
     pub(crate) thinking: Option<IgnoredAny>,
 }
 
-/// What only some servers send.
+/// Fields of few servers.
 #[derive(Default)]
 pub(crate) struct Rare {
-    /// Reasoning under another name than OpenAI's followers use.
+    /// Reasoning in a less common field.
     pub(crate) thought: String,
-    /// Fields of the message that they want back, by their names.
+    /// Fields of the message that the server wants back, by name.
     pub(crate) kept: Vec<(&'static str, Value)>,
 }
 
 #[derive(Default, Deserialize)]
 pub(crate) struct CallDelta<'a> {
     pub(crate) index: Option<i64>,
-    /// The index is its place in the list, for the server gave none.
+    /// The index is the position in the list, because the server sent none.
     #[serde(skip)]
     pub(crate) is_numbered_by_place: bool,
     #[serde(borrow, default)]
     pub(crate) id: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     pub(crate) function: Option<FunctionDelta<'a>>,
-    /// Fields that the server wants back, by their names.
+    /// Fields that the server wants back, by name.
     #[serde(skip)]
     pub(crate) kept: Vec<(&'static str, Value)>,
     pub(crate) extra_content: Option<IgnoredAny>,
@@ -137,7 +137,7 @@ pub(crate) struct FunctionDelta<'a> {
     pub(crate) arguments: Option<Cow<'a, str>>,
 }
 
-/// Text, or JSON that is taken for its text as it stands, so that no digit of a number is lost.
+/// Text, or JSON whose source text is used, so that no digit of a number is lost.
 fn arguments<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Cow<'a, str>>, D::Error> {
     let raw = Option::<&'a RawValue>::deserialize(deserializer)?.map(RawValue::get);
     Ok(raw.map(|raw| {
@@ -150,7 +150,7 @@ fn arguments<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Optio
 }
 
 impl Delta<'_> {
-    /// Whether the model says something in it.
+    /// Whether it has content from the model.
     pub(crate) fn says_something(&self) -> bool {
         let said = [&self.content, &self.reasoning_content, &self.reasoning, &self.refusal];
         said.into_iter().flatten().any(|text| !text.is_empty())
@@ -176,7 +176,7 @@ impl Delta<'_> {
 }
 
 impl Chunk<'_> {
-    /// Whether the model says something in it, and nothing else needs a closer look.
+    /// Whether it has content from the model, and nothing that must be read again.
     fn is_ordinary(&self) -> bool {
         let is_ordinary = |choice: &Choice<'_>| {
             let rare = [
@@ -192,7 +192,7 @@ impl Chunk<'_> {
     }
 }
 
-/// Reads a text that should be a chunk. `names_error`: the server says that it is an error.
+/// Parses a text that should be a chunk. `names_error`: the server calls it an error.
 pub(crate) fn parse(bytes: &[u8], names_error: bool) -> Parsed<'_> {
     if let Ok(text) = std::str::from_utf8(bytes)
         && let Ok(chunk) = serde_json::from_str::<Chunk<'_>>(text)
@@ -206,7 +206,7 @@ pub(crate) fn parse(bytes: &[u8], names_error: bool) -> Parsed<'_> {
         Err(error) if error.classify() == Category::Eof => Parsed::Incomplete,
         Err(_) => {
             let text = repaired(&String::from_utf8_lossy(bytes));
-            // What follows an object on its line does not cost it.
+            // Text after an object on the same line does not invalidate the object.
             let values = serde_json::Deserializer::from_str(&text).into_iter().map_while(Result::ok);
             let chunks: Vec<_> = values.flat_map(|value: Value| loose::chunks(value, names_error)).collect();
             if chunks.is_empty() { Parsed::Unreadable } else { Parsed::Chunks(chunks) }

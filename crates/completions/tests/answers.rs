@@ -1,8 +1,8 @@
-//! Answers as model servers send them, and what they say: a file each in `answers/`. A server that is misunderstood is one more file.
+//! Responses of model servers and their meaning: a file each in `answers/`. A misunderstood server becomes one more file.
 //!
-//! A file is a JSON object, a line `---`, and the bytes of the body, up to the file's end. The object has what is to be understood:
-//! `text`, `reasoning`, `calls` as `[id, name, arguments]`, `end` (how the answer ends, `complete` if it does not say), and what is worth a
-//! look: `finish`, `usage` as `[prompt, completion]`, `words` and `codes` of an error, `kept` of the message, `kept_of_calls`.
+//! A file is a JSON object, a line `---`, and the bytes of the body up to the file's end. The object has the expected result: `text`,
+//! `reasoning`, `calls` as `[id, name, arguments]`, `end` (how the answer ends, `complete` by default), and optionally `finish`, `usage` as
+//! `[prompt, completion]`, `words` and `codes` of an error, `kept` of the message, `kept_of_calls`.
 
 #![allow(
     clippy::expect_used,
@@ -41,7 +41,7 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-/// What was understood, in a case's words.
+/// The parsed result, in a case's terms.
 #[derive(Debug, PartialEq)]
 struct Understood {
     round: Value,
@@ -161,7 +161,7 @@ fn nothing_grows_without_end() {
     );
 }
 
-/// A text in pieces of so many characters, over and over.
+/// Cuts a text into pieces of these lengths, repeated.
 fn cut(text: &str, sizes: &[usize]) -> Vec<String> {
     let (mut characters, mut pieces) = (text.chars().peekable(), Vec::new());
     for size in sizes.iter().cycle() {
@@ -173,7 +173,7 @@ fn cut(text: &str, sizes: &[usize]) -> Vec<String> {
     pieces
 }
 
-/// What servers put where something else should be.
+/// JSON values that servers send in the place of others.
 fn json() -> impl Strategy<Value = Value> {
     let words =
         prop::sample::select(vec!["", "x", "<think>", "stop", "error", "\u{1f600}", "{\"a\":1}", "message", "0"]);
@@ -214,7 +214,7 @@ fn any_of(fields: &'static [&'static str]) -> impl Strategy<Value = Value> {
         .prop_map(|fields| Value::Object(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()))
 }
 
-/// A chunk that is odd somewhere, or everywhere.
+/// A chunk with odd values in some or all fields.
 fn odd_chunk() -> impl Strategy<Value = Value> {
     prop_oneof![
         json(),
@@ -326,7 +326,7 @@ proptest! {
     }
 }
 
-/// As [`read`], for bytes of which nobody knows how they end.
+/// As [`read`], for bytes whose end is unknown.
 fn read_loosely(chunks: &[&[u8]]) -> (String, String, usize, bool) {
     let (round, _, result) = hear(chunks);
     (round.text, round.reasoning, round.tool_calls.len(), result.is_ok())
