@@ -13,10 +13,8 @@ pub(crate) enum Signup {
     Closed,
 }
 
-/// The configuration of `auth`.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
-    /// Who may make an account.
     pub(crate) signup: Signup,
     /// A private key as PEM, or empty.
     pub(crate) signing_key: String,

@@ -23,7 +23,6 @@ use crate::{
     cookies, keys,
 };
 
-/// The router's state.
 struct Auth<D> {
     app: App<D>,
     config: Config,
@@ -57,7 +56,6 @@ impl<D: Database> Auth<D> {
     }
 }
 
-/// All routes of this component.
 pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config) -> Router {
     Router::new()
         .route("/auth/signup", get(sign_up_state::<D>).post(sign_up::<D>))

@@ -1,6 +1,5 @@
 //! The files of the page, embedded by `build.rs`. Nothing is decided here.
 
-/// A file of the built page.
 pub(crate) struct Asset {
     /// The path that the browser requests: `/index.html`, `/assets/index-4f3a.js`.
     path: &'static str,

@@ -68,7 +68,7 @@ impl Body {
         result
     }
 
-    /// The body ended.
+    /// The body ended: reads the rest.
     pub(crate) fn finish<E: From<EventTooLong>>(
         &mut self,
         mut read: impl FnMut(Payload<'_>) -> Result<(), E>,

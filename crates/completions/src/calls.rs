@@ -49,7 +49,6 @@ pub(crate) struct Assembly {
 }
 
 impl Assembly {
-    /// Reads a fragment.
     fn read(&mut self, calls: &mut Vec<ToolCallRequest>, delta: CallDelta<'_>) -> Result<(), CompletionError> {
         let function = delta.function.unwrap_or_default();
         let id = delta.id.filter(|id| !id.is_empty());

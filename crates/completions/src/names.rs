@@ -48,7 +48,6 @@ pub(crate) fn as_arguments(arguments: &str) -> Cow<'_, str> {
     }
 }
 
-/// The ids of a request's calls.
 #[derive(Default)]
 pub(crate) struct CallIds {
     taken: HashSet<String>,

@@ -10,7 +10,6 @@ pub(crate) struct Nesting {
 }
 
 impl Nesting {
-    /// Reads the next piece.
     pub(crate) fn read(&mut self, piece: &[u8]) {
         for byte in piece {
             if self.in_string {

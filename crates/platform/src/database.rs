@@ -1,4 +1,4 @@
-//! The database of the installation: SQLite unless `database_url` names another.
+//! The database of the installation: SQLite, unless `database_url` names PostgreSQL.
 
 use storage::{Database, DatabaseError, Dialect, Outcome, Row, Statement};
 

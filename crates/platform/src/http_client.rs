@@ -21,7 +21,7 @@ pub enum HttpError {
     /// `spin.toml` does not allow the address.
     #[error("the host is not in this component's allowed_outbound_hosts")]
     Denied,
-    /// The request could not be put together.
+    /// The request is not valid.
     #[error("the request is malformed: {0}")]
     Request(#[from] http::Error),
     /// No server responded, or the connection broke.

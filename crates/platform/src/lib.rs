@@ -39,7 +39,7 @@ pub use sqlite::SpinSqlite;
 
 use outlet::{Outflow, Readable};
 
-/// What a component's entry point returns.
+/// The response that a component's entry point returns.
 pub struct Answer(Response<Body>);
 
 impl From<Response<Body>> for Answer {
@@ -123,7 +123,7 @@ pub async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Opti
     cache::within(&SpinClock, limit, future).await
 }
 
-/// When this instance first looked at its clock.
+/// The time when this instance first read its clock.
 static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Spin's time and tasks.

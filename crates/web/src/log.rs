@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use domain::Timestamp;
 use serde::Serialize;
 
-/// How much it matters.
+/// The severity of a log line.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {

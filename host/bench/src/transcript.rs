@@ -50,7 +50,7 @@ struct Metadata {
 }
 
 impl Transcript {
-    /// For a stream of so many tokens, whose request is sent at `began`.
+    /// For a stream of this many tokens, whose request is sent at `began`.
     pub(crate) fn new(dialect: Dialect, expected: u64, began: Instant) -> Self {
         let (first, last, gap_max) = (None, None, Duration::ZERO);
         Self { dialect, expected, began, first, last, gap_max, tokens: 0, ends: 0, last_id: 0 }

@@ -43,11 +43,11 @@ pub(crate) struct Options {
     pub(crate) cache_folder: PathBuf,
     /// The values of `--variable`.
     pub(crate) variables: HashMap<String, String>,
-    /// When instances take requests and when they end.
+    /// Limits on the requests and the life of an instance.
     pub(crate) limits: Limits,
     /// The most component instances alive at once.
     pub(crate) max_instances: u32,
-    /// How long a request waits for an instance.
+    /// The longest time that a request waits for an instance.
     pub(crate) patience: Duration,
     /// Whether Nagle's algorithm stays on: small pieces sent to the outside then wait for acknowledgements.
     pub(crate) outbound_nagle: bool,
@@ -55,7 +55,6 @@ pub(crate) struct Options {
     pub(crate) quiet: bool,
 }
 
-/// A loaded application.
 pub(crate) struct Application {
     router: Router,
     components: Arc<HashMap<String, ProxyHandler<ComponentState>>>,
@@ -107,7 +106,6 @@ impl Application {
         Ok(Self { router, components, network, gate, ending })
     }
 
-    /// Every public route and its component.
     pub(crate) fn routes(&self) -> impl Iterator<Item = (&str, &str)> {
         self.router.iter()
     }

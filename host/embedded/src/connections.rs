@@ -33,7 +33,6 @@ pub(crate) struct ClientLimits {
     pub(crate) patience: Duration,
 }
 
-/// The places for connections.
 #[derive(Clone)]
 pub(crate) struct Places(Arc<Shared>);
 

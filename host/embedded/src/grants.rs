@@ -13,9 +13,7 @@ use crate::postgres::Pools;
 /// A component's permissions and configuration.
 #[derive(Debug)]
 pub(crate) struct Grants {
-    /// The component's id.
     pub(crate) id: String,
-    /// Its environment variables.
     pub(crate) environment: Vec<(String, String)>,
     /// The values of its variables.
     pub(crate) variables: HashMap<String, String>,
@@ -33,9 +31,7 @@ pub(crate) struct Grants {
     pub(crate) key_value_file: KeyValueFile,
     /// Its connections to PostgreSQL.
     pub(crate) postgres_pools: Pools,
-    /// Its standard output.
     pub(crate) stdout: Log,
-    /// Its standard error.
     pub(crate) stderr: Log,
 }
 

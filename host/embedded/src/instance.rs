@@ -40,7 +40,7 @@ const MAX_HANDLES: usize = 16 * 1024;
 /// How many lines of a trap's backtrace are logged: the guest's own frames come first.
 const BACKTRACE_LINES: usize = 16;
 
-/// When instances take requests and when they end.
+/// Limits on the requests and the life of an instance.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     /// The most requests in an instance's life.
@@ -83,7 +83,6 @@ pub(crate) struct Spin;
 pub(crate) struct SpinView<'a> {
     /// The component's rights.
     pub(crate) grants: &'a Grants,
-    /// The instance's handles.
     pub(crate) table: &'a mut ResourceTable,
 }
 
@@ -149,19 +148,17 @@ impl CpuTime {
 pub(crate) struct Ending {
     /// Cancelled when the host stops: idle instances then end at once.
     pub(crate) stop: CancellationToken,
-    /// Holds a token for every living instance.
+    /// Has a token for every living instance.
     pub(crate) instances: TaskTracker,
 }
 
-/// Makes one component's instances.
 pub(crate) struct ComponentState {
-    /// Ready to instantiate.
+    /// The component, ready to instantiate.
     pub(crate) service: ServicePre<InstanceState>,
     /// The component's rights.
     pub(crate) grants: Arc<Grants>,
     /// Sends its outgoing requests.
     pub(crate) outbound: Outbound,
-    /// When instances take requests and when they end.
     pub(crate) limits: Limits,
     /// Ends its instances.
     pub(crate) ending: Ending,

@@ -26,9 +26,7 @@ pub(crate) fn host_line(component: &str, message: &str) {
 /// Which of a guest's two outputs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Output {
-    /// Standard output.
     Stdout,
-    /// Standard error.
     Stderr,
 }
 

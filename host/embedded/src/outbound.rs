@@ -60,7 +60,7 @@ pub(crate) struct Outbound {
 type Sent = Result<(Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>), Error>;
 
 impl Network {
-    /// A client with nothing sent yet.
+    /// A new client.
     pub(crate) fn new(nagle: bool) -> Self {
         let mut http = HttpConnector::new();
         http.enforce_http(false);

@@ -7,7 +7,7 @@ use tokio::sync::mpsc::Receiver;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Destination, StreamProducer, StreamResult};
 
-/// What the other end of the channel sends; the stream ends with the channel.
+/// A stream of the items from a channel; it ends with the channel.
 #[derive(Debug)]
 pub(crate) struct RowStream<T>(pub(crate) Receiver<T>);
 

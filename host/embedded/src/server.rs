@@ -20,7 +20,7 @@ use crate::connections::{Arriving, ClientLimits, Leaving, Places};
 /// How long requests and guests' background work may continue after the host was told to stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Serves until `stop` completes, then drains: no new connections, and up to 10 s for what is running.
+/// Serves until `stop` completes, then drains: it accepts no new connections, and running requests have up to 10 s.
 pub(crate) async fn serve(
     listener: TcpListener,
     application: Arc<Application>,

@@ -50,7 +50,7 @@ A model's name is `scripted`, followed by any of these, each with a dash before 
   test=KEY              names the test: `GET /_journal?test=KEY`, and failures=K counts by it
 For example: scripted-chunks=50-delay=20-ttft=100";
 
-/// The knobs that a model's name can carry, as text for a terminal.
+/// The knobs of a model's name, as text for a terminal.
 pub fn knobs() -> &'static str {
     KNOBS
 }

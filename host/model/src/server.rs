@@ -54,7 +54,7 @@ struct Cut;
 /// Serves until the task is dropped. Every request needs an `Authorization: Bearer` header with any key.
 ///
 /// # Errors
-/// None while it runs; the type leaves room for the caller's `?`.
+/// None while it runs; the `Result` is for the caller's `?`.
 pub async fn serve(listener: TcpListener) -> anyhow::Result<()> {
     run(listener, true).await
 }

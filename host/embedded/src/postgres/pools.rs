@@ -21,7 +21,7 @@ const MAX_CLIENTS: usize = 64;
 /// The most addresses of one component that have a pool; Spin's number.
 const MAX_POOLS: usize = 16;
 
-/// One component's pools: each component has its own.
+/// One component's pools; components share none.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Pools(Arc<Mutex<Vec<(Key, Pool)>>>);
 

@@ -35,7 +35,6 @@ pub(super) fn columns(row: &Row) -> Vec<Column> {
     row.columns().iter().map(column).collect()
 }
 
-/// A row's values.
 pub(super) fn values(row: &Row) -> Result<Vec<DbValue>, tokio_postgres::Error> {
     (0..row.len()).map(|column| row.try_get(column)).collect()
 }

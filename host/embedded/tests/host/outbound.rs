@@ -76,7 +76,7 @@ async fn when_the_reader_leaves_the_next_piece_closes_the_upstreams_connection()
         stream
     };
     let ((), stream) = tokio::join!(reading, writing);
-    // A guest learns that its reader left when it sends: it goes on asking for pieces until then.
+    // A guest learns only when it sends that its reader has left. Until then it continues to ask for pieces.
     until(async || stream.try_write(b"4\r\nmore\r\n").is_err() || matches!(stream.try_read(&mut [0]), Ok(0))).await;
 }
 

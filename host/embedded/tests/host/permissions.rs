@@ -1,4 +1,4 @@
-//! What the manifest does not grant is refused, and the log says which line would grant it.
+//! Requests for rights that the manifest does not grant are refused, and the log names the line that would grant them.
 
 use crate::harness::{Host, guest, private, refused, web};
 

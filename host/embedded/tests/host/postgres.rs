@@ -131,7 +131,7 @@ async fn rows_are_streamed_and_counted() {
     let host = host(&database);
     assert_eq!(host.ok("/postgres-rows?5000").await, "5000");
     assert_eq!(host.ok("/postgres-execute").await, "3 2");
-    // Spin takes the columns from the first row.
+    // As in Spin, the columns come from the first row.
     assert_eq!(ok(&host, "SELECT 1 AS one WHERE false").await, "[] []\n");
     assert_eq!(ok(&host, "CREATE TABLE made (i int4)").await, "[] []\n");
     let (status, told) = run(&host, "sync", "SELECT 1 AS one").await;
