@@ -120,7 +120,7 @@ impl Complaint {
         Some(limit.saturating_mul(estimated) / counted)
     }
 
-    /// The server requires the longest answer's length, or in another field.
+    /// The server requires a limit for the answer's length, or requires it in another field.
     pub(crate) fn answer_limit(&self, dialect: &Dialect) -> Option<Dialect> {
         let old = self.names(&["max_tokens", "max tokens", "maxtokens", "max_new_tokens"]);
         let new = self.names(&["max_completion_tokens"]);
@@ -416,7 +416,7 @@ fn without(dialect: &Dialect, field: Field) -> Dialect {
     let mut dialect = dialect.clone();
     dialect.left_out.insert(field);
     if field == Field::Stream {
-        // This field only has a meaning with streaming.
+        // `stream_options` only has a meaning with streaming.
         dialect.left_out.insert(Field::StreamOptions);
     }
     dialect
