@@ -17,12 +17,31 @@ use crate::step::Step;
 
 /// The page's folder.
 pub(crate) const PAGE: &str = "static";
+const PAGE_FILE: &str = "static/dist/index.html";
 /// What every tool provider is made from beside its own folder.
 const CONTRACT: &str = "wit";
 /// What in a folder of sources is made from the rest, or fetched.
-const MADE: [&str; 3] = ["node_modules", "dist", "__pycache__"];
+pub(crate) const MADE: [&str; 3] = ["node_modules", "dist", "__pycache__"];
 /// More sources than the page or a provider has: a hash that runs into something else stops here instead of reading for ever.
 const SOURCES_MAX: usize = 5_000;
+
+/// How the guests are built: the folder under `target/wasm32-wasip2/` is called so too.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// What is deployed and tested.
+    Release,
+    /// What is compiled again in a second or two, for edits that are tried at once.
+    Quick,
+}
+
+impl Profile {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Quick => "quick",
+        }
+    }
+}
 
 /// One build at a time. Waits for that of another `cargo dev` to end.
 pub(crate) fn lock(repo: &Repo) -> anyhow::Result<Lock> {
@@ -64,9 +83,29 @@ pub(crate) fn app_and(repo: &Repo, manifest: &Manifest, more_guests: &[&str]) ->
     page(repo)?;
     let mut packages = manifest.packages();
     packages.extend(more_guests.iter().map(|package| (*package).to_owned()));
-    guests(repo, &packages)?;
+    guests(repo, &packages, Profile::Release)?;
     manifest.providers()?.iter().try_for_each(|made| provider(repo, made))?;
     host(repo)
+}
+
+/// What serving these tool servers takes. Cargo is given all guests as ever, since it would compile fewer with other features, and later all
+/// of them again; what is not stale among them costs nothing.
+pub(crate) fn tool_servers(repo: &Repo, manifest: &Manifest, names: &[&str]) -> anyhow::Result<()> {
+    prerequisites::wasm_target(repo)?;
+    if !repo.path(PAGE_FILE).exists() {
+        page(repo)?;
+    }
+    guests(repo, &manifest.packages(), Profile::Release)?;
+    let providers = manifest.providers()?;
+    providers.iter().filter(|made| names.contains(&made.name.as_str())).try_for_each(|made| provider(repo, made))?;
+    host(repo)
+}
+
+/// Said before a build that takes long, and never again.
+pub(crate) fn announce_first_build(repo: &Repo) {
+    if !program(repo, "embedded-host").exists() {
+        eprintln!("Nothing is built yet. That takes up to 13 minutes on two cores, once; later starts take seconds.");
+    }
 }
 
 /// The page: `static/dist`.
@@ -74,7 +113,7 @@ pub(crate) fn page(repo: &Repo) -> anyhow::Result<()> {
     install(repo, PAGE)?;
     let stamp = repo.own("page.stamp");
     let sources = hash_of_sources(repo, &[PAGE])?;
-    let page = repo.path("static/dist/index.html");
+    let page = repo.path(PAGE_FILE);
     if std::fs::read_to_string(&stamp).is_ok_and(|built| built == sources) && newer(&stamp, &page) {
         return Ok(());
     }
@@ -88,10 +127,10 @@ pub(crate) fn page(repo: &Repo) -> anyhow::Result<()> {
     std::fs::write(&stamp, sources).with_context(|| format!("cannot write {}", stamp.display()))
 }
 
-/// The guests that Cargo builds: `target/wasm32-wasip2/release/*.wasm`.
-fn guests(repo: &Repo, packages: &[String]) -> anyhow::Result<()> {
+/// The guests that Cargo builds: `target/wasm32-wasip2/<profile>/*.wasm`.
+pub(crate) fn guests(repo: &Repo, packages: &[String], profile: Profile) -> anyhow::Result<()> {
     let mut cargo = repo.cargo();
-    cargo.args(["build", "--target", prerequisites::WASM_TARGET, "--release"]);
+    cargo.args(["build", "--target", prerequisites::WASM_TARGET, "--profile", profile.name()]);
     for package in packages {
         cargo.args(["--package", package]);
     }
