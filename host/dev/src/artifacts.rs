@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use anyhow::{Context as _, bail};
 
-use crate::manifest::{Manifest, Provider};
+use crate::manifest::{GUESTS, Manifest, Provider, TOOL_SERVER};
 use crate::npm::{install, npm};
 use crate::prerequisites;
 use crate::python;
@@ -88,17 +88,36 @@ pub(crate) fn app_and(repo: &Repo, manifest: &Manifest, more_guests: &[&str]) ->
     host(repo)
 }
 
-/// What serving these tool servers takes. Cargo is given all guests as ever, since it would compile fewer with other features, and later all
-/// of them again; what is not stale among them costs nothing.
-pub(crate) fn tool_servers(repo: &Repo, manifest: &Manifest, names: &[&str]) -> anyhow::Result<()> {
-    prerequisites::wasm_target(repo)?;
-    if !repo.path(PAGE_FILE).exists() {
-        page(repo)?;
+/// What serving these tool servers of a manifest takes. If a guest among them is stale, Cargo is given all guests as ever: it would compile
+/// fewer with other features, and later all of them again.
+pub(crate) fn tool_servers(repo: &Repo, served: &Manifest, names: &[&str]) -> anyhow::Result<()> {
+    let own = Manifest::read(repo)?;
+    let mut files = names.iter().flat_map(|name| served.files_of(&format!("{TOOL_SERVER}{name}")));
+    if !files.all(|file| !file.starts_with(GUESTS) || is_fresh(repo, file)) {
+        prerequisites::wasm_target(repo)?;
+        if !repo.path(PAGE_FILE).exists() {
+            page(repo)?;
+        }
+        guests(repo, &own.packages(), Profile::Release)?;
     }
-    guests(repo, &manifest.packages(), Profile::Release)?;
-    let providers = manifest.providers()?;
+    let providers = own.providers()?;
     providers.iter().filter(|made| names.contains(&made.name.as_str())).try_for_each(|made| provider(repo, made))?;
     host(repo)
+}
+
+/// Whether a guest is newer than all that it is made of, by the list that Cargo puts beside it.
+fn is_fresh(repo: &Repo, file: &str) -> bool {
+    let file = repo.path(file);
+    let Ok(list) = std::fs::read_to_string(file.with_extension("d")) else { return false };
+    let versions = ["Cargo.toml", "Cargo.lock"].map(|file| repo.path(file));
+    sources(&list).iter().chain(&versions).all(|source| newer(&file, source))
+}
+
+/// The sources in a rule of a makefile: `made: source source`, with a backslash before a blank that is part of a name.
+fn sources(rule: &str) -> Vec<PathBuf> {
+    let (_, sources) = rule.trim_end().split_once(": ").unwrap_or_default();
+    let names = sources.replace("\\ ", "\0");
+    names.split(' ').filter(|name| !name.is_empty()).map(|name| name.replace('\0', " ").into()).collect()
 }
 
 /// Said before a build that takes long, and never again.
@@ -231,4 +250,33 @@ fn hash_of_sources(repo: &Repo, folders: &[&str]) -> anyhow::Result<String> {
         (file, content).hash(&mut hasher);
     }
     Ok(format!("{:016x}", hasher.finish()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+
+    #[test]
+    fn a_guest_is_fresh_until_something_it_is_made_of_is_edited() {
+        let folder = tempfile::tempdir().unwrap();
+        let repo = Repo::at(folder.path());
+        let (wasm, source) = ("target/a.wasm", repo.path("a source.rs"));
+        std::fs::create_dir(repo.path("target")).unwrap();
+        for file in ["Cargo.toml", "Cargo.lock", "a source.rs", "other.rs", wasm] {
+            std::fs::write(repo.path(file), "").unwrap();
+        }
+        assert!(!is_fresh(&repo, wasm));
+        let rule = format!("{}: {}\n", repo.path(wasm).display(), source.display().to_string().replace(' ', "\\ "));
+        std::fs::write(repo.path("target/a.d"), rule).unwrap();
+        assert!(is_fresh(&repo, wasm));
+        let later = |path: PathBuf| {
+            std::fs::File::open(path).unwrap().set_modified(SystemTime::now() + Duration::from_secs(9)).unwrap();
+        };
+        later(repo.path("other.rs"));
+        assert!(is_fresh(&repo, wasm));
+        later(source);
+        assert!(!is_fresh(&repo, wasm));
+    }
 }

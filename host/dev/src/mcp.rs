@@ -91,3 +91,61 @@ fn result(mut answer: Value) -> anyhow::Result<Value> {
     }
     answer.get_mut("result").map(Value::take).context("its answer has no result")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// A server that gives one answer, whatever it is asked.
+    fn answering(head: &str, body: &str) -> Server {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let answer = format!("HTTP/1.1 {head}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = BufReader::new(stream.try_clone().unwrap());
+            let (mut line, mut length) = (String::new(), 0);
+            while request.read_line(&mut line).unwrap() > 2 {
+                length = line.strip_prefix("content-length: ").map_or(length, |said| said.trim().parse().unwrap());
+                line.clear();
+            }
+            request.read_exact(&mut vec![0; length]).unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
+        });
+        Server::at(format!("http://{address}/"))
+    }
+
+    fn asked(head: &str, body: &str) -> (anyhow::Result<Value>, Vec<String>) {
+        let mut notices = Vec::new();
+        let result = answering(head, body).ask("tools/call", "{}", &mut |method, params| {
+            notices.push(format!("{method} {params}"));
+        });
+        (result, notices)
+    }
+
+    #[test]
+    fn what_is_said_during_a_call_is_heard_before_its_result() {
+        let events = "data: {\"method\":\"notifications/progress\",\"params\":{\"progress\":1}}\n\n\
+                      data: {\"id\":1,\"result\":{\"isError\":false}}\n\n";
+        let (result, notices) = asked("200 OK\r\ncontent-type: text/event-stream", events);
+        assert_eq!(result.unwrap()["isError"], false);
+        assert_eq!(notices, ["notifications/progress {\"progress\":1}"]);
+        let (result, _) = asked("200 OK\r\ncontent-type: application/json", r#"{"id":1,"result":{"tools":[]}}"#);
+        assert_eq!(result.unwrap()["tools"], serde_json::json!([]));
+    }
+
+    #[test]
+    fn what_is_no_result_is_an_error_in_words() {
+        for (head, body, expected) in [
+            ("400 Bad Request", r#"{"error":{"code":-32602,"message":"Unknown tool: x"}}"#, "Unknown tool: x"),
+            ("500 Internal Server Error", "", "it panicked"),
+            ("200 OK\r\ncontent-type: text/event-stream", "data: {\"method\":\"m\"}\n\n", "ended before the result"),
+        ] {
+            let error = format!("{:#}", asked(head, body).0.unwrap_err());
+            assert!(error.contains(expected), "{expected}: {error}");
+        }
+    }
+}

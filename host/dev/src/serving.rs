@@ -50,9 +50,18 @@ impl Serving {
         self.child.try_wait().ok().flatten()
     }
 
+    /// What asks it to end, for whoever does not have it.
+    pub(crate) fn signal(&self) -> impl Fn() + Send + 'static {
+        let id = self.child.id().to_string();
+        move || {
+            // It may have ended by itself.
+            let _ = Command::new("kill").args(["-s", "TERM", &id]).status();
+        }
+    }
+
     /// Asks it to end, and does not wait for long.
     pub(crate) fn stop(mut self) {
-        let _ = Command::new("kill").args(["-s", "TERM", &self.child.id().to_string()]).status();
+        self.signal()();
         let asked = Instant::now();
         while self.ended().is_none() && asked.elapsed() < GRACE {
             std::thread::sleep(LOOK);

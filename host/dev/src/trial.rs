@@ -11,6 +11,9 @@ use crate::repo::Repo;
 use crate::serving::Serving;
 use crate::step::aside;
 
+/// What shells say of a program that was interrupted.
+const INTERRUPTED: i32 = 130;
+
 /// Ended, with all that it has written, when this is dropped.
 pub(crate) struct Trial {
     serving: Serving,
@@ -38,6 +41,14 @@ impl Trial {
                 aside(|| eprintln!("{line}"));
             }
         })?;
+        let (ends, state) = (serving.signal(), folder.path().to_owned());
+        ctrlc::set_handler(move || {
+            ends();
+            // What cannot be removed is the machine's to tidy up.
+            let _ = std::fs::remove_dir_all(&state);
+            std::process::exit(INTERRUPTED);
+        })
+        .context("signals cannot be heard")?;
         Ok(Self { serving, _state: folder })
     }
 

@@ -27,6 +27,9 @@ const NAMED_MAX: usize = 3;
 /// What editors write beside a file.
 const EDITORS: [&str; 3] = [".swp", ".swx", "~"];
 
+/// Said of what is not served.
+const GOES_ON: &str = "What was served before goes on.";
+
 /// What happens.
 enum Event {
     Changed(Vec<PathBuf>),
@@ -72,7 +75,7 @@ pub(crate) fn run(
         eprintln!("\nchanged: {}", named(&changed));
         let began = Instant::now();
         if let Err(error) = build(repo, stale) {
-            eprintln!("error: {error:#}\n\nWhat was served before goes on.");
+            eprintln!("error: {error:#}\n\n{GOES_ON}");
             continue;
         }
         let built = began.elapsed();
@@ -81,11 +84,18 @@ pub(crate) fn run(
             eprintln!("nothing that is served has changed ({:.1} s)", built.as_secs_f32());
             continue;
         }
+        let command = match command(&address) {
+            Ok(command) => command,
+            Err(error) => {
+                eprintln!("error: {error:#}\n\n{GOES_ON}");
+                continue;
+            }
+        };
         if let Some(before) = serving.take() {
             before.stop();
         }
-        // What compiles and is not served, such as a manifest with a mistake in it, has no predecessor any more.
-        match command(&address).and_then(|command| Serving::start(command, print_log)) {
+        // What compiles and cannot be served, such as a component that lacks an export, has no predecessor any more.
+        match Serving::start(command, print_log) {
             Ok(started) => {
                 serving = Some(started);
                 served = made;

@@ -136,8 +136,7 @@ fn call(repo: &Repo, name: &str, arguments: &str, secrets: &[String], settings: 
 fn built_and_served(repo: &Repo, manifest: &Manifest, names: &[&str], settings: &Settings) -> anyhow::Result<Trial> {
     artifacts::announce_first_build(repo);
     let built = artifacts::lock(repo)?;
-    // Those that are ready are built by nobody.
-    artifacts::tool_servers(repo, &Manifest::read(repo)?, names)?;
+    artifacts::tool_servers(repo, manifest, names)?;
     drop(built);
     Trial::start(repo, manifest, names, &settings.variables)
 }

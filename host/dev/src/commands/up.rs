@@ -59,7 +59,10 @@ pub(crate) fn run(repo: &Repo, arguments: &Arguments) -> anyhow::Result<ExitCode
         eprintln!("warning: {problem}");
     }
     // Before minutes of building.
-    composed(repo, arguments.tools.as_deref())?;
+    let ready = composed(repo, arguments.tools.as_deref())?.names;
+    if !ready.is_empty() {
+        eprintln!("with tools that are ready: {}", ready.join(", "));
+    }
     artifacts::announce_first_build(repo);
     if arguments.watch {
         return watch::run(repo, &arguments.listen, |listen| command(repo, arguments, listen, Profile::Quick));
