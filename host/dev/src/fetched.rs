@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn a_registry_is_asked_once_with_the_token_that_it_gives() {
         if !has_curl() {
-            return eprintln!("skipped: there is no curl");
+            return eprintln!("SKIPPED: there is no curl");
         }
         let folder = tempfile::tempdir().unwrap();
         let repo = Repo::at(folder.path());
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn what_does_not_have_the_hash_is_not_kept() {
         if !has_curl() {
-            return eprintln!("skipped: there is no curl");
+            return eprintln!("SKIPPED: there is no curl");
         }
         let folder = tempfile::tempdir().unwrap();
         let repo = Repo::at(folder.path());

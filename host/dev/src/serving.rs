@@ -1,7 +1,7 @@
 //! A host that runs beside this program: started, listened to, ended. Must not know what it serves.
 
 use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -45,11 +45,6 @@ impl Serving {
         Ok(serving)
     }
 
-    /// How it has ended, if it has.
-    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().ok().flatten()
-    }
-
     /// What asks it to end, for whoever does not have it.
     pub(crate) fn signal(&self) -> impl Fn() + Send + 'static {
         let id = self.child.id().to_string();
@@ -63,7 +58,7 @@ impl Serving {
     pub(crate) fn stop(mut self) {
         self.signal()();
         let asked = Instant::now();
-        while self.ended().is_none() && asked.elapsed() < GRACE {
+        while matches!(self.child.try_wait(), Ok(None)) && asked.elapsed() < GRACE {
             std::thread::sleep(LOOK);
         }
     }

@@ -27,9 +27,6 @@ const NAMED_MAX: usize = 3;
 /// What editors write beside a file.
 const EDITORS: [&str; 3] = [".swp", ".swx", "~"];
 
-/// Said of what is not served.
-const GOES_ON: &str = "What was served before goes on.";
-
 /// What happens.
 enum Event {
     Changed(Vec<PathBuf>),
@@ -47,6 +44,17 @@ struct Stale {
     settings: bool,
 }
 
+impl Stale {
+    const fn and(self, other: Self) -> Self {
+        Self {
+            page: self.page || other.page,
+            guests: self.guests || other.guests,
+            providers: self.providers || other.providers,
+            settings: self.settings || other.settings,
+        }
+    }
+}
+
 /// Serves until it is told to stop. `command` makes the host's, for an address to serve at.
 pub(crate) fn run(
     repo: &Repo,
@@ -61,9 +69,10 @@ pub(crate) fn run(
     let all = Stale { page: true, guests: true, providers: true, settings: true };
     build(repo, all)?;
     artifacts::host(repo)?;
-    let mut serving = Some(Serving::start(command(listen)?, |line| println!("{line}"))?);
-    let address = serving.as_ref().map_or_else(|| listen.to_owned(), |serving| serving.address.clone());
-    let mut served = artifacts_of(repo)?;
+    let serving = Serving::start(command(listen)?, |line| println!("{line}"))?;
+    let mut app = App { address: serving.address.clone(), serving: Some(serving), made: artifacts_of(repo)? };
+    // What has not been built since it was edited, because something else failed.
+    let mut owed = Stale::default();
     eprintln!("Watching the sources. Ctrl-C ends it.");
     while let Some(changed) = next(&hears) {
         let providers = Manifest::read(repo).and_then(|manifest| manifest.providers()).unwrap_or_default();
@@ -72,43 +81,57 @@ pub(crate) fn run(
         if stale == Stale::default() {
             continue;
         }
+        owed = owed.and(stale);
         eprintln!("\nchanged: {}", named(&changed));
-        let began = Instant::now();
-        if let Err(error) = build(repo, stale) {
-            eprintln!("error: {error:#}\n\n{GOES_ON}");
-            continue;
-        }
-        let built = began.elapsed();
-        let made = artifacts_of(repo)?;
-        if made == served && !stale.settings {
-            eprintln!("nothing that is served has changed ({:.1} s)", built.as_secs_f32());
-            continue;
-        }
-        let command = match command(&address) {
-            Ok(command) => command,
-            Err(error) => {
-                eprintln!("error: {error:#}\n\n{GOES_ON}");
-                continue;
+        match app.again(repo, owed, &command) {
+            Ok(done) => {
+                owed = Stale::default();
+                eprintln!("{done}");
             }
-        };
-        if let Some(before) = serving.take() {
-            before.stop();
-        }
-        // What compiles and cannot be served, such as a component that lacks an export, has no predecessor any more.
-        match Serving::start(command, print_log) {
-            Ok(started) => {
-                serving = Some(started);
-                served = made;
-                let (built, all) = (built.as_secs_f32(), began.elapsed().as_secs_f32());
-                eprintln!("serving again after {all:.1} s, of which building took {built:.1} s");
-            }
+            Err(error) if app.serving.is_some() => eprintln!("error: {error:#}\n\nWhat was served before goes on."),
             Err(error) => eprintln!("error: {error:#}\n\nNothing is served until that is corrected."),
         }
     }
-    if let Some(serving) = serving {
+    if let Some(serving) = app.serving {
         serving.stop();
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is served.
+struct App {
+    address: String,
+    /// Nothing is, when what was built cannot be served.
+    serving: Option<Serving>,
+    /// What of, and when that was made.
+    made: Vec<(PathBuf, SystemTime)>,
+}
+
+impl App {
+    /// Builds what is stale and serves that; says what came of it.
+    fn again(
+        &mut self,
+        repo: &Repo,
+        stale: Stale,
+        command: impl Fn(&str) -> anyhow::Result<Command>,
+    ) -> anyhow::Result<String> {
+        let began = Instant::now();
+        build(repo, stale)?;
+        let built = began.elapsed().as_secs_f32();
+        let made = artifacts_of(repo)?;
+        if made == self.made && !stale.settings && self.serving.is_some() {
+            return Ok(format!("nothing that is served has changed ({built:.1} s)"));
+        }
+        // What is wrong with the settings is found before the one that serves ends.
+        let command = command(&self.address)?;
+        if let Some(before) = self.serving.take() {
+            before.stop();
+        }
+        self.serving = Some(Serving::start(command, print_log)?);
+        self.made = made;
+        let all = began.elapsed().as_secs_f32();
+        Ok(format!("serving again after {all:.1} s, of which building took {built:.1} s"))
+    }
 }
 
 /// What the host says at every start was said at the first.

@@ -88,8 +88,10 @@ fn list(repo: &Repo, server: Option<&str>, settings: &Settings) -> anyhow::Resul
             println!("  no tools");
         }
         for tool in tools.into_iter().map(Tool::new) {
-            println!("  {}  {}  ({})", tool.full_name(name), tool.title(), tool.effect());
-            println!("      {}", beginning(tool.description()));
+            println!("  {}  ({})", tool.full_name(name), tool.effect());
+            for words in [tool.title(), &beginning(tool.description())].into_iter().filter(|words| !words.is_empty()) {
+                println!("      {words}");
+            }
             for Secret { name, title, optional, .. } in tool.secrets() {
                 println!("      secret {name}: {title}{}", if optional { " (optional)" } else { "" });
             }

@@ -111,7 +111,7 @@ async fn only_what_is_followed_is_in_the_terminal_and_all_is_in_files() {
     host.ok("/print?first").await;
     host.ok("/second/print?second").await;
     host.logged("[second] to stderr second").await;
-    assert!(!host.log().contains("[web]"), "{}", host.log());
+    assert!(!host.log().contains("to stderr first"), "{}", host.log());
     let file = host.folder.path().join(".spin/logs/web_stderr.txt");
     assert_eq!(std::fs::read_to_string(file).unwrap(), "to stderr first\n");
     let (code, said) = refused(&manifest, &["--follow", "third"]);
