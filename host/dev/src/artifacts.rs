@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use anyhow::{Context as _, bail};
 
-use crate::manifest::{Manifest, Provider};
+use crate::manifest::{GUESTS, Manifest, Provider, TOOL_SERVER};
 use crate::npm::{install, npm};
 use crate::prerequisites;
 use crate::python;
@@ -17,12 +17,31 @@ use crate::step::Step;
 
 /// The page's folder.
 pub(crate) const PAGE: &str = "static";
+const PAGE_FILE: &str = "static/dist/index.html";
 /// What every tool provider is made from beside its own folder.
 const CONTRACT: &str = "wit";
 /// What in a folder of sources is made from the rest, or fetched.
-const MADE: [&str; 3] = ["node_modules", "dist", "__pycache__"];
+pub(crate) const MADE: [&str; 3] = ["node_modules", "dist", "__pycache__"];
 /// More sources than the page or a provider has: a hash that runs into something else stops here instead of reading for ever.
 const SOURCES_MAX: usize = 5_000;
+
+/// How the guests are built: the folder under `target/wasm32-wasip2/` is called so too.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// What is deployed and tested.
+    Release,
+    /// What is compiled again in a second or two, for edits that are tried at once.
+    Quick,
+}
+
+impl Profile {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Quick => "quick",
+        }
+    }
+}
 
 /// One build at a time. Waits for that of another `cargo dev` to end.
 pub(crate) fn lock(repo: &Repo) -> anyhow::Result<Lock> {
@@ -64,9 +83,48 @@ pub(crate) fn app_and(repo: &Repo, manifest: &Manifest, more_guests: &[&str]) ->
     page(repo)?;
     let mut packages = manifest.packages();
     packages.extend(more_guests.iter().map(|package| (*package).to_owned()));
-    guests(repo, &packages)?;
+    guests(repo, &packages, Profile::Release)?;
     manifest.providers()?.iter().try_for_each(|made| provider(repo, made))?;
     host(repo)
+}
+
+/// What serving these tool servers of a manifest takes. If a guest among them is stale, Cargo is given all guests as ever: it would compile
+/// fewer with other features, and later all of them again.
+pub(crate) fn tool_servers(repo: &Repo, served: &Manifest, names: &[&str]) -> anyhow::Result<()> {
+    let own = Manifest::read(repo)?;
+    let mut files = names.iter().flat_map(|name| served.files_of(&format!("{TOOL_SERVER}{name}")));
+    if !files.all(|file| !file.starts_with(GUESTS) || is_fresh(repo, file)) {
+        prerequisites::wasm_target(repo)?;
+        if !repo.path(PAGE_FILE).exists() {
+            page(repo)?;
+        }
+        guests(repo, &own.packages(), Profile::Release)?;
+    }
+    let providers = own.providers()?;
+    providers.iter().filter(|made| names.contains(&made.name.as_str())).try_for_each(|made| provider(repo, made))?;
+    host(repo)
+}
+
+/// Whether a guest is newer than all that it is made of, by the list that Cargo puts beside it.
+fn is_fresh(repo: &Repo, file: &str) -> bool {
+    let file = repo.path(file);
+    let Ok(list) = std::fs::read_to_string(file.with_extension("d")) else { return false };
+    let versions = ["Cargo.toml", "Cargo.lock"].map(|file| repo.path(file));
+    sources(&list).iter().chain(&versions).all(|source| newer(&file, source))
+}
+
+/// The sources in a rule of a makefile: `made: source source`, with a backslash before a blank that is part of a name.
+fn sources(rule: &str) -> Vec<PathBuf> {
+    let (_, sources) = rule.trim_end().split_once(": ").unwrap_or_default();
+    let names = sources.replace("\\ ", "\0");
+    names.split(' ').filter(|name| !name.is_empty()).map(|name| name.replace('\0', " ").into()).collect()
+}
+
+/// Said before a build that takes long, and never again.
+pub(crate) fn announce_first_build(repo: &Repo) {
+    if !program(repo, "embedded-host").exists() {
+        eprintln!("Nothing is built yet. That takes up to 13 minutes on two cores, once; later starts take seconds.");
+    }
 }
 
 /// The page: `static/dist`.
@@ -74,7 +132,7 @@ pub(crate) fn page(repo: &Repo) -> anyhow::Result<()> {
     install(repo, PAGE)?;
     let stamp = repo.own("page.stamp");
     let sources = hash_of_sources(repo, &[PAGE])?;
-    let page = repo.path("static/dist/index.html");
+    let page = repo.path(PAGE_FILE);
     if std::fs::read_to_string(&stamp).is_ok_and(|built| built == sources) && newer(&stamp, &page) {
         return Ok(());
     }
@@ -88,10 +146,10 @@ pub(crate) fn page(repo: &Repo) -> anyhow::Result<()> {
     std::fs::write(&stamp, sources).with_context(|| format!("cannot write {}", stamp.display()))
 }
 
-/// The guests that Cargo builds: `target/wasm32-wasip2/release/*.wasm`.
-fn guests(repo: &Repo, packages: &[String]) -> anyhow::Result<()> {
+/// The guests that Cargo builds: `target/wasm32-wasip2/<profile>/*.wasm`.
+pub(crate) fn guests(repo: &Repo, packages: &[String], profile: Profile) -> anyhow::Result<()> {
     let mut cargo = repo.cargo();
-    cargo.args(["build", "--target", prerequisites::WASM_TARGET, "--release"]);
+    cargo.args(["build", "--target", prerequisites::WASM_TARGET, "--profile", profile.name()]);
     for package in packages {
         cargo.args(["--package", package]);
     }
@@ -192,4 +250,33 @@ fn hash_of_sources(repo: &Repo, folders: &[&str]) -> anyhow::Result<String> {
         (file, content).hash(&mut hasher);
     }
     Ok(format!("{:016x}", hasher.finish()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+
+    #[test]
+    fn a_guest_is_fresh_until_something_it_is_made_of_is_edited() {
+        let folder = tempfile::tempdir().unwrap();
+        let repo = Repo::at(folder.path());
+        let (wasm, source) = ("target/a.wasm", repo.path("a source.rs"));
+        std::fs::create_dir(repo.path("target")).unwrap();
+        for file in ["Cargo.toml", "Cargo.lock", "a source.rs", "other.rs", wasm] {
+            std::fs::write(repo.path(file), "").unwrap();
+        }
+        assert!(!is_fresh(&repo, wasm));
+        let rule = format!("{}: {}\n", repo.path(wasm).display(), source.display().to_string().replace(' ', "\\ "));
+        std::fs::write(repo.path("target/a.d"), rule).unwrap();
+        assert!(is_fresh(&repo, wasm));
+        let later = |path: PathBuf| {
+            std::fs::File::open(path).unwrap().set_modified(SystemTime::now() + Duration::from_secs(9)).unwrap();
+        };
+        later(repo.path("other.rs"));
+        assert!(is_fresh(&repo, wasm));
+        later(source);
+        assert!(!is_fresh(&repo, wasm));
+    }
 }

@@ -17,10 +17,10 @@ use crate::repo::Repo;
 pub(crate) struct State {
     /// Folder of the databases and logs; `.spin` at the root if not given
     #[arg(long, value_name = "FOLDER")]
-    state_dir: Option<PathBuf>,
+    pub(crate) state_dir: Option<PathBuf>,
     /// Set a variable: NAME=VALUE, or @FILE
     #[arg(long = "variable", visible_alias = "variables", value_name = "NAME=VALUE")]
-    variables: Vec<String>,
+    pub(crate) variables: Vec<String>,
 }
 
 /// What a command of the host is put together from.

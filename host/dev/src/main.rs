@@ -7,18 +7,25 @@ mod artifacts;
 mod commands;
 mod database;
 mod environment;
+mod fetched;
 mod fixtures;
 mod host;
+mod listing;
 mod manifest;
 mod manifest_edit;
+mod mcp;
 mod npm;
 mod prerequisites;
 mod python;
 mod repo;
 mod rings;
+mod serving;
 mod step;
 mod test_programs;
 mod tool_servers;
+mod tools_file;
+mod trial;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -44,8 +51,12 @@ enum Command {
     NewTool(commands::new_tool::Arguments),
     /// Take a tool's lines out of spin.toml again; its folder stays
     RemoveTool(commands::remove_tool::Arguments),
+    /// List the tools of a tool server, or call one, without the app
+    Tool(commands::tool::Arguments),
     /// Say whether everything that has to name a tool server does
-    CheckTools,
+    CheckTools(commands::check_tools::Arguments),
+    /// Write spin.toml with tools in it that are ready, for any host
+    Manifest(commands::manifest::Arguments),
     /// Say what this machine lacks and how to get it
     Doctor,
     /// Serve the scripted model, an OpenAI-compatible server that answers from a script
@@ -78,7 +89,9 @@ fn run(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Test(arguments) => commands::test::run(&repo, arguments),
         Command::NewTool(arguments) => commands::new_tool::run(&repo, arguments),
         Command::RemoveTool(arguments) => commands::remove_tool::run(&repo, arguments),
-        Command::CheckTools => commands::check_tools::run(&repo),
+        Command::Tool(arguments) => commands::tool::run(&repo, arguments),
+        Command::CheckTools(arguments) => commands::check_tools::run(&repo, arguments),
+        Command::Manifest(arguments) => commands::manifest::run(&repo, arguments),
         Command::Doctor => commands::doctor::run(&repo),
         Command::Model(arguments) => commands::model::run(&repo, arguments),
         Command::Bench(arguments) => commands::bench::run(&repo, arguments),

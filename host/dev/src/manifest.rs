@@ -7,11 +7,14 @@ use toml::{Table, Value};
 use crate::repo::Repo;
 
 /// Where the manifest expects the guests.
-const GUESTS: &str = "target/wasm32-wasip2/release/";
+pub(crate) const GUESTS: &str = "target/wasm32-wasip2/release/";
 /// Where it expects what anything makes.
 const TARGET: &str = "target/";
 /// What the ids of tool servers begin with.
 pub(crate) const TOOL_SERVER: &str = "mcp-";
+/// What builds the adapter in a component's build command, for `spin build`. Here it is built together with all other guests: alone it would
+/// get other features, and each build would undo what the other made.
+const ADAPTER_FIRST: &str = "cargo build --target wasm32-wasip2 --release --package mcp-server && ";
 
 /// A tool provider that Cargo does not build.
 #[derive(Debug)]
@@ -67,11 +70,44 @@ impl Manifest {
                     name: name.to_owned(),
                     folder: format!("components/mcp/{name}"),
                     file: file.to_owned(),
-                    command: command.to_owned(),
+                    command: command.strip_prefix(ADAPTER_FIRST).unwrap_or(command).to_owned(),
                 });
             }
         }
         Ok(providers)
+    }
+
+    /// The names of the tool servers.
+    pub(crate) fn tool_servers(&self) -> Vec<&str> {
+        self.components().filter_map(|(id, _)| id.strip_prefix(TOOL_SERVER)).collect()
+    }
+
+    /// The files that a component is made of, relative to the manifest.
+    pub(crate) fn files_of(&self, id: &str) -> Vec<&str> {
+        let component = self.component(id);
+        let source = component.and_then(|component| component.get("source")?.as_str());
+        let dependencies = component.and_then(|component| component.get("dependencies")?.as_table());
+        let paths = dependencies.into_iter().flatten().filter_map(|(_, dependency)| dependency.get("path")?.as_str());
+        source.into_iter().chain(paths).collect()
+    }
+
+    /// A manifest of these tool servers alone, each served to everybody below `/<name>/`, with all that they may read and reach.
+    pub(crate) fn of_tool_servers(&self, names: &[&str]) -> anyhow::Result<String> {
+        let (mut components, mut triggers) = (Table::new(), Vec::new());
+        for name in names {
+            let id = format!("{TOOL_SERVER}{name}");
+            let component = self.component(&id).with_context(|| format!("there is no component {id}"))?;
+            components.insert(id.clone(), component.clone());
+            let route = format!("/{name}/...");
+            triggers.push(Table::from_iter([("route".to_owned(), route.into()), ("component".to_owned(), id.into())]));
+        }
+        let mut alone = Table::new();
+        for key in ["spin_manifest_version", "application", "variables"] {
+            alone.extend(self.0.get(key).map(|value| (key.to_owned(), value.clone())));
+        }
+        alone.insert("component".to_owned(), components.into());
+        alone.insert("trigger".to_owned(), Table::from_iter([("http".to_owned(), triggers.into())]).into());
+        toml::to_string(&alone).context("it cannot be written")
     }
 
     pub(crate) fn has_component(&self, id: &str) -> bool {
@@ -146,6 +182,29 @@ mod tests {
         assert_eq!((luck.folder.as_str(), luck.command.as_str()), ("components/mcp/luck", "make luck"));
         let error = Manifest::parse(&TEXT.replace("make luck", "").replace("command", "other")).unwrap().providers();
         assert!(error.unwrap_err().to_string().contains("[component.mcp-luck.build]"));
+    }
+
+    #[test]
+    fn what_builds_the_adapter_alone_is_left_to_the_build_of_all() {
+        let text = TEXT.replace("make luck", &format!("{}make luck", super::ADAPTER_FIRST));
+        assert_eq!(Manifest::parse(&text).unwrap().providers().unwrap()[0].command, "make luck");
+    }
+
+    #[test]
+    fn a_tool_server_alone_keeps_what_it_may_and_loses_the_rest() {
+        let text = format!(
+            "spin_manifest_version = 2\napplication = {{ name = 'app' }}\n{TEXT}\n[component.mcp-api]\nsource = 'a.wasm'\n\
+             allowed_outbound_hosts = ['{{{{ url }}}}']\n[[trigger.http]]\nroute = {{ private = true }}\ncomponent = 'mcp-api'"
+        );
+        let alone = Manifest::parse(&text).unwrap().of_tool_servers(&["api"]).unwrap();
+        let alone: toml::Table = alone.parse().unwrap();
+        let api = &alone["component"]["mcp-api"];
+        assert_eq!(api["allowed_outbound_hosts"][0].as_str(), Some("{{ url }}"));
+        assert_eq!(alone["component"].as_table().unwrap().len(), 1);
+        let triggers = alone["trigger"]["http"].as_array().unwrap();
+        assert_eq!((triggers.len(), triggers[0]["route"].as_str()), (1, Some("/api/...")));
+        assert!(alone["variables"].get("key").is_some() && alone.contains_key("application"));
+        assert!(Manifest::parse(&text).unwrap().of_tool_servers(&["nobody"]).is_err());
     }
 
     #[test]

@@ -53,6 +53,8 @@ pub(crate) struct Options {
     pub(crate) outbound_nagle: bool,
     /// Whether guests' output stays off the terminal.
     pub(crate) quiet: bool,
+    /// Whose output alone goes there; everybody's if there is nobody.
+    pub(crate) followed: Vec<String>,
 }
 
 pub(crate) struct Application {
@@ -175,7 +177,8 @@ impl<'a> Loading<'a> {
         let ids: Vec<&str> = self.manifest.components.keys().map(String::as_str).collect();
         let allowed_hosts = AllowedHosts::new(&component.allowed_outbound_hosts, self.variables, &ids)
             .context("in allowed_outbound_hosts")?;
-        let quiet = self.options.quiet;
+        let followed = &self.options.followed;
+        let quiet = self.options.quiet || (!followed.is_empty() && !followed.iter().any(|followed| followed == id));
         Ok(Grants {
             id: id.to_owned(),
             environment: component.environment.clone().into_iter().collect(),

@@ -34,6 +34,9 @@ pub struct Up {
     /// The manifest.
     #[arg(long, short = 'f', default_value = "spin.toml")]
     from: PathBuf,
+    /// What the manifest's paths are relative to, where the manifest itself lies elsewhere.
+    #[arg(long, value_name = "FOLDER")]
+    root: Option<PathBuf>,
     /// The address to serve at; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:3000")]
     listen: SocketAddr,
@@ -79,6 +82,9 @@ pub struct Up {
     /// Keep guests' output off the terminal; it is in the logs all the same.
     #[arg(long)]
     quiet: bool,
+    /// Show on the terminal only what this component prints; can be given several times.
+    #[arg(long, value_name = "COMPONENT", conflicts_with = "quiet")]
+    follow: Vec<String>,
     /// Start the scripted model and point the application at it.
     #[arg(long)]
     model_server: bool,
@@ -94,7 +100,11 @@ pub async fn run(command: Command) -> Result<()> {
 impl Up {
     async fn run(self) -> Result<()> {
         let manifest = Manifest::read(&self.from)?;
-        let folder = self.from.parent().unwrap_or(Path::new("")).to_owned();
+        if let Some(unknown) = self.follow.iter().find(|id| !manifest.components.contains_key(*id)) {
+            let known: Vec<&str> = manifest.components.keys().map(String::as_str).collect();
+            bail!("--follow {unknown}: there is no such component; there are {}", known.join(", "));
+        }
+        let folder = self.root.unwrap_or_else(|| self.from.parent().unwrap_or(Path::new("")).to_owned());
         let mut variables = given_variables(&self.variables)?;
         if self.model_server {
             start_model(&manifest, &mut variables).await?;
@@ -119,6 +129,7 @@ impl Up {
             patience: self.client_patience,
             outbound_nagle: self.outbound_nagle,
             quiet: self.quiet,
+            followed: self.follow,
         };
         let limits = ClientLimits { connections: self.max_connections.max(1), patience: self.client_patience };
         run_sql(&options.state_folder, &self.sqlite)?;

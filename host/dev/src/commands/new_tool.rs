@@ -99,7 +99,7 @@ fn make(repo: &Repo, name: &str, language: Language) -> anyhow::Result<Vec<Strin
     Ok(made)
 }
 
-fn check(name: &str) -> anyhow::Result<()> {
+pub(crate) fn check(name: &str) -> anyhow::Result<()> {
     let is_well_formed = name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.split('-').all(|part| !part.is_empty())
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');

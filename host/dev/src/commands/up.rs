@@ -1,18 +1,21 @@
-//! `cargo dev up`: builds what is stale, then becomes the host that serves the app.
+//! `cargo dev up`: builds what is stale, then becomes the host that serves the app, or watches over it.
 
 use std::net::{TcpListener, ToSocketAddrs as _};
-use std::process::ExitCode;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, bail};
 
-use crate::artifacts;
+use crate::artifacts::{self, Profile};
 use crate::environment::Environment;
 use crate::host::{Host, State, become_program, file_from_here};
-use crate::manifest::Manifest;
+use crate::manifest::{GUESTS, Manifest};
 use crate::repo::Repo;
 use crate::tool_servers;
+use crate::tools_file::composed;
+use crate::watch;
 
-/// Spin's own flags, passed on to the host.
+/// Spin's own flags, passed on to the host, and a few of ours.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Address to serve on; port 0 takes a free one
@@ -21,7 +24,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     state: State,
     /// Run SQL against the database first: SQL, or @FILE
-    #[arg(long, value_name = "SQL")]
+    #[arg(long, value_name = "SQL", conflicts_with = "watch")]
     sqlite: Vec<String>,
     /// Requests that one instance serves in its life
     #[arg(long, value_name = "N")]
@@ -35,9 +38,18 @@ pub(crate) struct Arguments {
     /// Show nothing of what components print
     #[arg(long)]
     quiet: bool,
+    /// Show only what this component prints, such as mcp-clock; can be given several times. Spin calls it --follow
+    #[arg(long, value_name = "COMPONENT", visible_alias = "follow", conflicts_with = "quiet")]
+    log: Vec<String>,
     /// Talk to the built-in scripted model even if the environment names a real one
     #[arg(long)]
     model_server: bool,
+    /// Build and serve again what is edited, compiled for speed of building
+    #[arg(long)]
+    watch: bool,
+    /// The file of tools that are ready; `tools.toml` beside spin.toml if it is there
+    #[arg(long, value_name = "FILE")]
+    tools: Option<PathBuf>,
 }
 
 pub(crate) fn run(repo: &Repo, arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -46,23 +58,43 @@ pub(crate) fn run(repo: &Repo, arguments: &Arguments) -> anyhow::Result<ExitCode
     for problem in tool_servers::problems(repo, &manifest)? {
         eprintln!("warning: {problem}");
     }
+    // Before minutes of building.
+    let ready = composed(repo, arguments.tools.as_deref())?.names;
+    if !ready.is_empty() {
+        eprintln!("with tools that are ready: {}", ready.join(", "));
+    }
+    artifacts::announce_first_build(repo);
+    if arguments.watch {
+        return watch::run(repo, &arguments.listen, |listen| command(repo, arguments, listen, Profile::Quick));
+    }
+    let built = artifacts::lock(repo)?;
+    artifacts::app(repo, &manifest)?;
+    drop(built);
+    become_program(command(repo, arguments, &arguments.listen, Profile::Release)?)
+}
+
+/// What serves the app, by the manifest and the environment as they are now.
+fn command(repo: &Repo, arguments: &Arguments, listen: &str, profile: Profile) -> anyhow::Result<Command> {
+    let manifest = Manifest::read(repo)?;
     let mut environment = Environment::read(repo)?;
     if arguments.model_server {
         environment.forget_the_model();
     } else {
         environment.map_short_names();
     }
-    if !artifacts::program(repo, "embedded-host").exists() {
-        eprintln!("Nothing is built yet. That takes up to 13 minutes on two cores, once; later starts take seconds.");
-    }
-    let built = artifacts::lock(repo)?;
-    artifacts::app(repo, &manifest)?;
-    drop(built);
-
     let host = Host { repo, manifest: &manifest, state: &arguments.state, environment };
     let scripted = arguments.model_server || !host.names_a_model();
     let mut host = host.command("up")?;
-    host.args(["--from", "spin.toml", "--listen", &arguments.listen]);
+    let composed = composed(repo, arguments.tools.as_deref())?;
+    if composed.names.is_empty() && profile == Profile::Release {
+        host.args(["--from", "spin.toml"]);
+    } else {
+        let file = repo.own("up.toml");
+        let text = composed.text.replace(GUESTS, &GUESTS.replace(Profile::Release.name(), profile.name()));
+        std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+        host.arg("--from").arg(file).arg("--root").arg(repo.path(""));
+    }
+    host.args(["--listen", listen]);
     for sql in &arguments.sqlite {
         host.args(["--sqlite", &file_from_here(sql)?]);
     }
@@ -79,10 +111,13 @@ pub(crate) fn run(repo: &Repo, arguments: &Arguments) -> anyhow::Result<ExitCode
     if arguments.quiet {
         host.arg("--quiet");
     }
+    for component in &arguments.log {
+        host.args(["--follow", component]);
+    }
     if scripted {
         host.arg("--model-server");
     }
-    become_program(host)
+    Ok(host)
 }
 
 /// Whether the address can be served on: better said now than after minutes of building.

@@ -29,6 +29,14 @@ async fn a_component_reads_its_files_and_cannot_write_them() {
 }
 
 #[tokio::test]
+async fn a_manifest_that_lies_elsewhere_is_told_where_its_files_are() {
+    let root = folder();
+    let host = Host::start_with(&web("files = [\"notes\"]"), &["--root", root.path().to_str().unwrap()]);
+    assert_eq!(host.ok("/read?/notes/hello.txt").await, "hello");
+    assert!(root.path().join(".spin").is_dir());
+}
+
+#[tokio::test]
 async fn a_folder_that_is_only_named_keeps_its_path() {
     let host = Host::start_in(folder(), &web("files = [\"notes\"]"), &[]);
     assert_eq!(host.ok("/read?/notes/hello.txt").await, "hello");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::harness::{Host, web};
+use crate::harness::{Host, private, refused, web};
 
 const GRANTS: &str = "sqlite_databases = [\"default\"]\nkey_value_stores = [\"default\"]";
 
@@ -102,4 +102,18 @@ async fn what_guests_print_is_in_the_terminal_and_in_files() {
     let read = |name| std::fs::read_to_string(host.folder.path().join(".spin/logs").join(name)).unwrap();
     assert_eq!(read("web_stdout.txt"), "to stdout here\n");
     assert_eq!(read("web_stderr.txt"), "to stderr here\n");
+}
+
+#[tokio::test]
+async fn only_what_is_followed_is_in_the_terminal_and_all_is_in_files() {
+    let manifest = format!("{}\n{}", web(""), private("second", "")).replace("{ private = true }", "\"/second/...\"");
+    let host = Host::start_with(&manifest, &["--follow", "second"]);
+    host.ok("/print?first").await;
+    host.ok("/second/print?second").await;
+    host.logged("[second] to stderr second").await;
+    assert!(!host.log().contains("to stderr first"), "{}", host.log());
+    let file = host.folder.path().join(".spin/logs/web_stderr.txt");
+    assert_eq!(std::fs::read_to_string(file).unwrap(), "to stderr first\n");
+    let (code, said) = refused(&manifest, &["--follow", "third"]);
+    assert!(code == Some(1) && said.contains("there are second, web"), "{said}");
 }

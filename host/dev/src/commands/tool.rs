@@ -1,0 +1,261 @@
+//! `cargo dev tool`: lists the tools of a tool server and calls one, without the app, an account or a model.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail, ensure};
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use crate::artifacts;
+use crate::listing::{Secret, Tool};
+use crate::manifest::{Manifest, TOOL_SERVER};
+use crate::repo::Repo;
+use crate::tools_file::composed;
+use crate::trial::Trial;
+
+/// Where the adapter is told what a provider may know of a call, and how long the app waits for one.
+const META_CALL: &str = "edge-assistant/call";
+const DEADLINE_MS: u32 = 55_000;
+/// How much of a description a list shows.
+const SHOWN_MAX_CHARS: usize = 100;
+
+/// What is to be done.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Say which tools there are, what calling them leads to, and which secrets they need
+    List {
+        /// Only those of this tool server
+        server: Option<String>,
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Call a tool
+    Call {
+        /// As in the chat: SERVER_TOOL
+        name: String,
+        /// A JSON object
+        #[arg(default_value = "{}")]
+        arguments: String,
+        /// A secret that the tool names: NAME=VALUE, or NAME=@FILE
+        #[arg(long = "secret", value_name = "NAME=VALUE")]
+        secrets: Vec<String>,
+        #[command(flatten)]
+        settings: Settings,
+    },
+}
+
+/// As `up` has them.
+#[derive(clap::Args)]
+struct Settings {
+    /// Set a variable of spin.toml: NAME=VALUE
+    #[arg(long = "variable", value_name = "NAME=VALUE")]
+    variables: Vec<String>,
+    /// The file of tools that are ready; `tools.toml` beside spin.toml if it is there
+    #[arg(long, value_name = "FILE")]
+    tools: Option<PathBuf>,
+}
+
+pub(crate) fn run(repo: &Repo, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    match &arguments.command {
+        Command::List { server, settings } => list(repo, server.as_deref(), settings),
+        Command::Call { name, arguments, secrets, settings } => call(repo, name, arguments, secrets, settings),
+    }
+}
+
+fn list(repo: &Repo, server: Option<&str>, settings: &Settings) -> anyhow::Result<ExitCode> {
+    let manifest = Manifest::parse(&composed(repo, settings.tools.as_deref())?.text)?;
+    let all = manifest.tool_servers();
+    let names = match server {
+        Some(server) => {
+            let name = server.strip_prefix(TOOL_SERVER).unwrap_or(server);
+            ensure!(all.contains(&name), "there is no tool server `{name}`; there are {}", all.join(", "));
+            vec![name]
+        }
+        None => all,
+    };
+    let trial = built_and_served(repo, &manifest, &names, settings)?;
+    for name in names {
+        let tools = trial.server(name).tools().with_context(|| format!("{TOOL_SERVER}{name}"))?;
+        println!("{TOOL_SERVER}{name}");
+        if tools.is_empty() {
+            println!("  no tools");
+        }
+        for tool in tools.into_iter().map(Tool::new) {
+            println!("  {}  ({})", tool.full_name(name), tool.effect());
+            for words in [tool.title(), &beginning(tool.description())].into_iter().filter(|words| !words.is_empty()) {
+                println!("      {words}");
+            }
+            for Secret { name, title, optional, .. } in tool.secrets() {
+                println!("      secret {name}: {title}{}", if optional { " (optional)" } else { "" });
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn call(repo: &Repo, name: &str, arguments: &str, secrets: &[String], settings: &Settings) -> anyhow::Result<ExitCode> {
+    let given: Value = serde_json::from_str(arguments).with_context(|| {
+        format!("the arguments are no JSON: {arguments}. Write an object in single quotes: '{{\"name\": \"value\"}}'")
+    })?;
+    ensure!(given.is_object(), "the arguments are no JSON object: {arguments}");
+    let secrets = secrets.iter().map(|secret| read(secret)).collect::<anyhow::Result<Vec<_>>>()?;
+    let manifest = Manifest::parse(&composed(repo, settings.tools.as_deref())?.text)?;
+    let server = server_of(&manifest, name)?;
+    let trial = built_and_served(repo, &manifest, &[server], settings)?;
+    let served = trial.server(server);
+    let tools: Vec<Tool> = served.tools()?.into_iter().map(Tool::new).collect();
+    let Some(tool) =
+        tools.iter().find(|tool| tool.full_name(server) == name || format!("{server}_{}", tool.name()) == name)
+    else {
+        let names: Vec<String> = tools.iter().map(|tool| tool.full_name(server)).collect();
+        bail!("{TOOL_SERVER}{server} has no tool `{name}`; it has {}", names.join(", "));
+    };
+    check_secrets(tool, &secrets)?;
+    // As the app does before it calls.
+    let problems = json_schema::check(tool.input_schema(), &given).context("its input schema cannot be used")?;
+    if !problems.is_empty() {
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        bail!("the arguments do not fit its schema, so a call would not reach it:\n- {}", problems.join("\n- "));
+    }
+    let secrets: serde_json::Map<String, Value> =
+        secrets.into_iter().map(|(name, value)| (name, value.into())).collect();
+    let id = format!("{name}-{}", std::process::id());
+    let about = json!({ "id": id, "locale": "en", "deadlineMs": DEADLINE_MS, "secrets": secrets });
+    let meta = json!({ "progressToken": 1, META_CALL: about });
+    // The arguments go as they are written: numbers would change.
+    let params = format!(r#"{{"name":{},"arguments":{arguments},"_meta":{meta}}}"#, Value::from(tool.name()));
+    let result = served.ask("tools/call", &params, &mut |method, params| notice(method, params))?;
+    Ok(show(tool, &result))
+}
+
+fn built_and_served(repo: &Repo, manifest: &Manifest, names: &[&str], settings: &Settings) -> anyhow::Result<Trial> {
+    artifacts::announce_first_build(repo);
+    let built = artifacts::lock(repo)?;
+    artifacts::tool_servers(repo, manifest, names)?;
+    drop(built);
+    Trial::start(repo, manifest, names, &settings.variables)
+}
+
+/// The server whose name a tool's begins with.
+fn server_of<'a>(manifest: &'a Manifest, name: &str) -> anyhow::Result<&'a str> {
+    let servers = manifest.tool_servers();
+    let is_of = |server: &&&str| name.strip_prefix(**server).is_some_and(|rest| rest.starts_with('_'));
+    let server = servers.iter().filter(is_of).max_by_key(|server| server.len());
+    server.copied().with_context(|| {
+        format!("`{name}` begins with the name of no tool server and `_`; there are {}", servers.join(", "))
+    })
+}
+
+fn read(secret: &str) -> anyhow::Result<(String, String)> {
+    // What is wrong is not quoted: it may be the secret.
+    let (name, value) = secret.split_once('=').context("--secret: write NAME=VALUE, or NAME=@FILE")?;
+    let value = match value.strip_prefix('@') {
+        Some(file) => {
+            let text = std::fs::read_to_string(file).with_context(|| format!("--secret {name}: cannot read {file}"))?;
+            text.trim_end_matches(['\r', '\n']).to_owned()
+        }
+        None => value.to_owned(),
+    };
+    Ok((name.to_owned(), value))
+}
+
+/// A tool gets the secrets that it names, as in the app, and is not called without those it needs.
+fn check_secrets(tool: &Tool, given: &[(String, String)]) -> anyhow::Result<()> {
+    let named = tool.secrets();
+    if let Some((unknown, _)) = given.iter().find(|(name, _)| !named.iter().any(|secret| secret.name == *name)) {
+        let names: Vec<&str> = named.iter().map(|secret| secret.name.as_str()).collect();
+        let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        bail!("it does not name the secret `{unknown}`, so it would not get it; it names {names}");
+    }
+    let is_missing = |secret: &&Secret| !secret.optional && !given.iter().any(|(name, _)| *name == secret.name);
+    let missing: Vec<String> =
+        named.iter().filter(is_missing).map(|secret| format!("--secret {}=...", secret.name)).collect();
+    ensure!(missing.is_empty(), "it needs secrets: give {}", missing.join(" "));
+    Ok(())
+}
+
+fn notice(method: &str, params: &Value) {
+    let text = |key: &str| params.get(key).and_then(Value::as_str).unwrap_or_default();
+    if method == "notifications/progress" {
+        let of = params.get("total").map(|total| format!(" of {total}")).unwrap_or_default();
+        eprintln!("... {}{of}  {}", params.get("progress").unwrap_or(&Value::Null), text("message"));
+    } else {
+        eprintln!("{}: {}", text("level"), params.get("data").unwrap_or(&Value::Null));
+    }
+}
+
+fn show(tool: &Tool, result: &Value) -> ExitCode {
+    let structured = result.get("structuredContent").filter(|structured| !structured.is_null());
+    let failed = result.get("isError") == Some(&Value::Bool(true));
+    for part in result.get("content").and_then(Value::as_array).into_iter().flatten() {
+        let text = |key: &str| part.get(key).and_then(Value::as_str).unwrap_or_default();
+        match text("type") {
+            // The same in words, for models.
+            "text"
+                if structured.is_some_and(|structured| {
+                    serde_json::from_str(text("text")).is_ok_and(|said: Value| said == *structured)
+                }) => {}
+            "text" if failed => eprintln!("failed: {}", text("text")),
+            "text" => println!("{}", text("text")),
+            "resource" => println!("{:#}", part.get("resource").unwrap_or(&Value::Null)),
+            kind => println!("({kind} of the type {}, {} bytes in base64)", text("mimeType"), text("data").len()),
+        }
+    }
+    if let Some(structured) = structured {
+        println!("{structured:#}");
+        let problems = tool.output_schema().map(|schema| json_schema::check(schema, structured));
+        for problem in problems.and_then(Result::ok).unwrap_or_default() {
+            eprintln!("warning: the result does not fit the output schema: {problem}");
+        }
+    }
+    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn beginning(text: &str) -> String {
+    let line = text.trim().lines().next().unwrap_or_default();
+    if line.chars().count() <= SHOWN_MAX_CHARS {
+        return line.to_owned();
+    }
+    line.chars().take(SHOWN_MAX_CHARS).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest() -> Manifest {
+        Manifest::parse("[component.mcp-a]\n[component.mcp-a-b]\n[component.ui]\n").unwrap()
+    }
+
+    #[test]
+    fn a_tool_belongs_to_the_server_whose_name_it_begins_with() {
+        assert_eq!(server_of(&manifest(), "a_b").unwrap(), "a");
+        assert_eq!(server_of(&manifest(), "a-b_c_d").unwrap(), "a-b");
+        for unknown in ["ab_c", "ui_x", "a", ""] {
+            let error = server_of(&manifest(), unknown).unwrap_err().to_string();
+            assert!(error.contains("there are a, a-b"), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_secrets_that_a_tool_names_are_given_and_none_may_be_missing() {
+        let secret = |name: &str, optional: bool| json!({ "name": name, "title": name, "optional": optional });
+        let secrets = json!({ "secrets": [secret("key", false), secret("more", true)] });
+        let tool = Tool::new(json!({ "name": "t", "_meta": { "edge-assistant/tool": secrets } }));
+        let given =
+            |names: &[&str]| -> Vec<_> { names.iter().map(|name| read(&format!("{name}=v=1")).unwrap()).collect() };
+        assert_eq!(given(&["key"])[0].1, "v=1");
+        assert!(check_secrets(&tool, &given(&["key"])).is_ok());
+        assert!(check_secrets(&tool, &given(&["more"])).unwrap_err().to_string().contains("--secret key=..."));
+        assert!(check_secrets(&tool, &given(&["key", "kee"])).unwrap_err().to_string().contains("it names key, more"));
+        let error = read("sk-12345").unwrap_err().to_string();
+        assert!(!error.contains("sk-12345"), "{error}");
+    }
+}

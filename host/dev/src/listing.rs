@@ -1,0 +1,250 @@
+//! What a tool server lists: for a person to read, and what is wrong with it. Must not ask a server anything.
+
+use std::collections::BTreeSet;
+
+use json_schema::MAX_DEPTH;
+use serde_json::{Value, value::to_raw_value};
+
+/// Where the adapter says of a tool what the protocol has no place for.
+const META_TOOL: &str = "edge-assistant/tool";
+/// What the contract says of names.
+const NAME_MAX_CHARS: usize = 64;
+const NAME_SIGNS: [char; 3] = ['_', '-', '.'];
+/// What a schema may say in `type`.
+const TYPES: [&str; 7] = ["string", "number", "integer", "boolean", "object", "array", "null"];
+/// Keywords whose values are schemas by name, and those that hold a schema or a list of them.
+const NAMED_SCHEMAS: [&str; 5] = ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas"];
+const SCHEMAS: [&str; 14] = [
+    "items",
+    "prefixItems",
+    "additionalItems",
+    "contains",
+    "additionalProperties",
+    "propertyNames",
+    "unevaluatedProperties",
+    "anyOf",
+    "oneOf",
+    "allOf",
+    "not",
+    "if",
+    "then",
+    "else",
+];
+
+/// A tool as the adapter lists it.
+pub(crate) struct Tool(Value);
+
+/// What a person must enter before it works.
+pub(crate) struct Secret {
+    pub(crate) name: String,
+    pub(crate) title: String,
+    pub(crate) optional: bool,
+    /// The provider names it without saying what it is.
+    undeclared: bool,
+}
+
+impl Tool {
+    pub(crate) fn new(listed: Value) -> Self {
+        Self(listed)
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.text("name")
+    }
+
+    /// As the chat has it. Names that are too long for models end in a hash there, which is not done here.
+    pub(crate) fn full_name(&self, server: &str) -> String {
+        let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' };
+        format!("{server}_{}", self.name()).chars().map(plain).collect()
+    }
+
+    pub(crate) fn title(&self) -> &str {
+        self.text("title")
+    }
+
+    pub(crate) fn description(&self) -> &str {
+        self.text("description")
+    }
+
+    pub(crate) fn input_schema(&self) -> &Value {
+        self.0.get("inputSchema").unwrap_or(&Value::Null)
+    }
+
+    pub(crate) fn output_schema(&self) -> Option<&Value> {
+        self.0.get("outputSchema")
+    }
+
+    pub(crate) fn secrets(&self) -> Vec<Secret> {
+        let secrets = self.meta("secrets").and_then(Value::as_array);
+        let text = |secret: &Value, key: &str| secret.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let secret = |secret: &Value| Secret {
+            name: text(secret, "name"),
+            title: text(secret, "title"),
+            optional: secret.get("optional") == Some(&Value::Bool(true)),
+            // So the adapter lists what it was told nothing about.
+            undeclared: text(secret, "description").is_empty() && text(secret, "name") == text(secret, "title"),
+        };
+        secrets.into_iter().flatten().map(secret).collect()
+    }
+
+    /// What calling it leads to, in a word or two.
+    pub(crate) fn effect(&self) -> &'static str {
+        let hint = |name: &str| self.0.get("annotations").and_then(|hints| hints.get(name)?.as_bool());
+        match () {
+            () if self.meta("alwaysAsks") == Some(&Value::Bool(true)) => "asks every time",
+            () if hint("readOnlyHint") == Some(true) => "read only",
+            () if hint("destructiveHint") == Some(false) => "asks",
+            () => "asks: may destroy something",
+        }
+    }
+
+    fn text(&self, key: &str) -> &str {
+        self.0.get(key).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    fn meta(&self, key: &str) -> Option<&Value> {
+        self.0.get("_meta")?.get(META_TOOL)?.get(key)
+    }
+}
+
+/// What is wrong with the tools of a server, each with what to do.
+pub(crate) fn problems(server: &str, tools: &[Tool]) -> Vec<String> {
+    let mut problems = Vec::new();
+    let (mut names, mut undeclared) = (BTreeSet::new(), BTreeSet::new());
+    for tool in tools {
+        let name = tool.name();
+        let mut say = |what: String| problems.push(format!("the tool `{name}` of mcp-{server}: {what}"));
+        let is_sign = |c: char| c.is_ascii_alphanumeric() || NAME_SIGNS.contains(&c);
+        if name.is_empty() || name.len() > NAME_MAX_CHARS || !name.chars().all(is_sign) {
+            say(format!("a name has 1 to {NAME_MAX_CHARS} letters, digits, `_`, `-` and `.`: give it another"));
+        }
+        if !names.insert(name) {
+            say("there is another of that name before it, so nobody could say which is called: rename one".to_owned());
+        }
+        if tool.description().trim().is_empty() {
+            say("it has no description, by which alone a model decides whether to call it: say what it does and when to use it".to_owned());
+        }
+        for (which, schema) in [("input", Some(tool.input_schema())), ("output", tool.output_schema())] {
+            if let Some(wrong) = schema.and_then(wrong_with_schema) {
+                say(format!("its {which} schema {wrong}"));
+            }
+        }
+        undeclared.extend(tool.secrets().into_iter().filter(|secret| secret.undeclared).map(|secret| secret.name));
+    }
+    for secret in undeclared {
+        problems.push(format!(
+            "mcp-{server}: its tools name the secret `{secret}`, which the provider does not declare, so nobody is told what to enter: \
+             declare it with a title and a description, or correct the name"
+        ));
+    }
+    problems
+}
+
+fn wrong_with_schema(schema: &Value) -> Option<String> {
+    if let Value::String(text) = schema {
+        let why = serde_json::from_str::<Value>(text).err().map(|error| error.to_string());
+        return Some(match why {
+            Some(why) => format!("is no JSON ({why}): write an object such as {{\"type\": \"object\"}}"),
+            None => "is a text with JSON in it: take the quotes away".to_owned(),
+        });
+    }
+    let mut wrong = Vec::new();
+    misspelt(schema, "", 0, &mut wrong);
+    if let Some((path, word)) = wrong.first() {
+        let close = TYPES.iter().max_by_key(|known| likeness(known, word)).unwrap_or(&TYPES[0]);
+        return Some(format!(
+            "says \"type\": \"{word}\" at {path}, which is no type, so nothing is checked there: is \"{close}\" meant?"
+        ));
+    }
+    let raw = to_raw_value(schema).ok()?;
+    json_schema::repaired(&raw).err().map(|unfit| format!("cannot be used: {unfit}"))
+}
+
+/// Types that are none, and where.
+fn misspelt(schema: &Value, path: &str, depth: usize, wrong: &mut Vec<(String, String)>) {
+    // Deeper ones are refused anyhow.
+    let (Value::Object(keywords), true) = (schema, depth <= MAX_DEPTH) else { return };
+    for (keyword, value) in keywords {
+        let here = format!("{path}/{keyword}");
+        if keyword == "type" {
+            let said = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+            let unknown = said.iter().filter(|word| !word.as_str().is_some_and(|word| TYPES.contains(&word)));
+            wrong.extend(unknown.map(|word| (here.clone(), word.as_str().map_or(word.to_string(), str::to_owned))));
+        } else if NAMED_SCHEMAS.contains(&keyword.as_str()) {
+            for (name, inner) in value.as_object().into_iter().flatten() {
+                misspelt(inner, &format!("{here}/{name}"), depth + 1, wrong);
+            }
+        } else if SCHEMAS.contains(&keyword.as_str()) {
+            for inner in value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice) {
+                misspelt(inner, &here, depth + 1, wrong);
+            }
+        }
+    }
+}
+
+/// How many letters two words have in common at their beginnings and ends.
+fn likeness(known: &str, word: &str) -> usize {
+    let common = |a: &mut dyn Iterator<Item = (char, char)>| a.take_while(|(a, b)| a == b).count();
+    common(&mut known.chars().zip(word.chars())) + common(&mut known.chars().rev().zip(word.chars().rev()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn tool(name: &str, more: &Value) -> Tool {
+        let mut tool = json!({ "name": name, "description": "d", "inputSchema": { "type": "object" } });
+        for (key, value) in more.as_object().unwrap() {
+            tool[key] = value.clone();
+        }
+        Tool::new(tool)
+    }
+
+    #[test]
+    fn what_calling_leads_to_is_said_as_the_person_meets_it() {
+        for (annotations, always_asks, expected) in [
+            (json!({ "readOnlyHint": true }), false, "read only"),
+            (json!({ "readOnlyHint": true }), true, "asks every time"),
+            (json!({ "readOnlyHint": false, "destructiveHint": false }), false, "asks"),
+            (json!({}), false, "asks: may destroy something"),
+        ] {
+            let meta = json!({ META_TOOL: { "alwaysAsks": always_asks } });
+            let tool = tool("a", &json!({ "annotations": annotations, "_meta": meta }));
+            assert_eq!(tool.effect(), expected);
+        }
+        assert_eq!(tool("a.b", &json!({})).full_name("x-y"), "x-y_a_b");
+    }
+
+    #[test]
+    fn what_is_wrong_with_tools_is_said_with_the_cure() {
+        let nested =
+            json!({ "type": "object", "properties": { "a": { "items": { "anyOf": [{ "type": "strng" }] } } } });
+        let secret = json!({ META_TOOL: { "secrets": [{ "name": "kee", "title": "kee", "description": "" }] } });
+        for (more, expected) in [
+            (json!({ "inputSchema": nested }), "\"strng\" at /properties/a/items/anyOf/type"),
+            (json!({ "inputSchema": nested }), "is \"string\" meant?"),
+            (json!({ "outputSchema": { "type": ["object", "nul"] } }), "its output schema says \"type\": \"nul\""),
+            (json!({ "inputSchema": "{'type': 'object'}" }), "its input schema is no JSON"),
+            (json!({ "inputSchema": "{}" }), "take the quotes away"),
+            (json!({ "inputSchema": { "type": "string" } }), "does not describe an object"),
+            (json!({ "description": " " }), "no description"),
+            (json!({ "name": "a b" }), "give it another"),
+            (json!({ "_meta": secret }), "name the secret `kee`"),
+        ] {
+            let said = problems("x", &[tool("a", &more)]);
+            assert!(said.len() == 1 && said[0].contains(expected), "{expected}: {said:?}");
+        }
+        let twice = problems("x", &[tool("a", &json!({})), tool("a", &json!({}))]);
+        assert!(twice.len() == 1 && twice[0].contains("rename one"), "{twice:?}");
+    }
+
+    #[test]
+    fn what_is_right_is_not_spoken_of() {
+        let secret = json!({ "name": "key", "title": "Key", "description": "" });
+        let schema = json!({ "type": "object", "properties": { "type": { "type": ["string", "null"] } } });
+        let more = json!({ "inputSchema": schema, "_meta": { META_TOOL: { "secrets": [secret] } } });
+        assert_eq!(problems("x", &[tool("a", &more)]), Vec::<String>::new());
+    }
+}

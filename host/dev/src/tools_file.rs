@@ -1,0 +1,303 @@
+//! `tools.toml`: tools that are ready, each a component that exports the contract, composed with the adapter as the app's own are. What it says
+//! is checked here, so that a manifest with these tools in it can be served by any host.
+//! Must not start anything, and must not write `spin.toml`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail, ensure};
+use serde::Deserialize;
+use wasmparser::{Parser, Payload};
+
+use crate::commands::new_tool::check;
+use crate::fetched::{self, Digest};
+use crate::manifest::{Manifest, TOOL_SERVER};
+use crate::manifest_edit::with_tool_server;
+use crate::repo::Repo;
+
+/// Where it is looked for.
+pub(crate) const FILE: &str = "tools.toml";
+/// What a provider exports.
+const CONTRACT: &str = "edge-assistant:tools/provider@1.0.0";
+/// Components of one app call each other at names below this, and so may whoever is allowed a pattern that covers these.
+const INSIDE: &str = "spin.internal";
+/// An app at itself.
+const ITSELF: [&str; 2] = ["self", "self.alt"];
+
+/// A manifest with the tools in it.
+pub(crate) struct Composed {
+    pub(crate) text: String,
+    /// What they are called.
+    pub(crate) names: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    /// A file, relative to `tools.toml`.
+    source: Option<PathBuf>,
+    /// Where one can be fetched.
+    url: Option<String>,
+    /// The name of a registry that speaks OCI, and of what it has there.
+    registry: Option<String>,
+    repository: Option<String>,
+    /// `sha256:` and the hash of the component.
+    digest: Option<String>,
+    #[serde(default)]
+    allowed_outbound_hosts: Vec<String>,
+}
+
+/// `spin.toml` with the tools of the file that is given, or else of the one beside it, if there is one.
+pub(crate) fn composed(repo: &Repo, given: Option<&Path>) -> anyhow::Result<Composed> {
+    let manifest = std::fs::read_to_string(repo.path("spin.toml")).context("cannot read spin.toml")?;
+    let file = match given {
+        Some(file) => std::path::absolute(file).with_context(|| format!("`{}` is no path", file.display()))?,
+        None if repo.path(FILE).exists() => repo.path(FILE),
+        None => return Ok(Composed { text: manifest, names: Vec::new() }),
+    };
+    let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let folder = file.parent().unwrap_or(Path::new("/"));
+    compose(repo, manifest, &text, folder).with_context(|| format!("in {}", file.display()))
+}
+
+fn compose(repo: &Repo, mut manifest: String, tools: &str, folder: &Path) -> anyhow::Result<Composed> {
+    let entries: BTreeMap<String, Entry> = toml::from_str(tools)?;
+    let mut names = Vec::new();
+    for (name, entry) in entries {
+        let section = section(repo, &manifest, &name, &entry, folder).with_context(|| format!("[{name}]"))?;
+        manifest = with_tool_server(&manifest, &name, &section)?;
+        names.push(name);
+    }
+    Ok(Composed { text: manifest, names })
+}
+
+fn section(repo: &Repo, manifest: &str, name: &str, entry: &Entry, folder: &Path) -> anyhow::Result<String> {
+    check(name)?;
+    let known = Manifest::parse(manifest)?;
+    for id in [format!("{TOOL_SERVER}{name}"), name.to_owned()] {
+        ensure!(!known.has_component(&id), "spin.toml has the component {id} already: give this tool another name");
+    }
+    entry.allowed_outbound_hosts.iter().try_for_each(|host| check_host(host))?;
+    let file = file(repo, entry, folder)?;
+    let bytes = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    if let Some(digest) = &entry.digest {
+        Digest::parse(digest)?.check(&bytes).with_context(|| file.display().to_string())?;
+    }
+    check_exports(&bytes).with_context(|| file.display().to_string())?;
+    // As seen from the manifest, if it lies beside that.
+    let file = file.strip_prefix(repo.path("")).unwrap_or(&file);
+    let text = |text: &str| toml::Value::from(text).to_string();
+    let hosts: Vec<String> = entry.allowed_outbound_hosts.iter().map(|host| text(host)).collect();
+    Ok(format!(
+        r#"[[trigger.http]]
+route = {{ private = true }}
+component = "mcp-{name}"
+
+[component.mcp-{name}]
+source = "target/wasm32-wasip2/release/mcp_server.wasm"
+allowed_outbound_hosts = [{}]
+dependencies_inherit_configuration = true
+[component.mcp-{name}.dependencies]
+"{CONTRACT}" = {{ path = {} }}
+"#,
+        hosts.join(", "),
+        text(&file.display().to_string()),
+    ))
+}
+
+/// Where the component lies, fetched if need be.
+fn file(repo: &Repo, entry: &Entry, folder: &Path) -> anyhow::Result<PathBuf> {
+    let digest = || {
+        entry
+            .digest
+            .as_deref()
+            .context("digest = \"sha256:...\" is missing: what is fetched is known by its hash alone")
+    };
+    match (&entry.source, &entry.url, &entry.registry, &entry.repository) {
+        (Some(source), None, None, None) => {
+            let beside = folder.canonicalize().with_context(|| format!("cannot find {}", folder.display()))?;
+            let file = folder.join(source).canonicalize();
+            let file = file.with_context(|| format!("there is no file {}", folder.join(source).display()))?;
+            ensure!(
+                entry.digest.is_some() || file.starts_with(&beside),
+                "digest = \"sha256:...\" is missing: {} does not lie beside this file, so somebody else may replace it",
+                source.display()
+            );
+            Ok(file)
+        }
+        (None, Some(url), None, None) => fetched::from_url(repo, url, &Digest::parse(digest()?)?),
+        (None, None, Some(registry), Some(repository)) => {
+            fetched::from_registry(repo, registry, repository, &Digest::parse(digest()?)?)
+        }
+        _ => bail!("say where the component is, in one way: `source`, `url`, or `registry` and `repository`"),
+    }
+}
+
+/// What is wrong with an entry beyond what every host refuses: a component of somebody else must not reach those of the app.
+fn check_host(entry: &str) -> anyhow::Result<()> {
+    ensure!(!entry.contains("{{"), "the host {entry:?} is a template: write the host itself");
+    let (_, rest) = entry.split_once("://").with_context(|| {
+        format!("the host {entry:?} has no scheme: write scheme://host[:port], for example \"https://api.example.com\"")
+    })?;
+    let host = match rest.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => host,
+        _ => rest,
+    };
+    let host = host.trim().trim_end_matches(['/', '.']).to_lowercase();
+    // `*.internal` covers `chat.spin.internal`.
+    let covered = host.strip_prefix("*.").unwrap_or(&host);
+    let is_within = |name: &str, domain: &str| name == domain || name.ends_with(&format!(".{domain}"));
+    ensure!(
+        host != "*" && !ITSELF.contains(&covered) && !is_within(covered, INSIDE) && !is_within(INSIDE, covered),
+        "the host {entry:?} covers {INSIDE}, where the components of the app are: name the hosts that the tool needs"
+    );
+    Ok(())
+}
+
+fn check_exports(component: &[u8]) -> anyhow::Result<()> {
+    let mut exports = Vec::new();
+    let mut depth = 0_usize;
+    for payload in Parser::new(0).parse_all(component) {
+        match payload.context("this is no WebAssembly")? {
+            Payload::Version { encoding: wasmparser::Encoding::Module, .. } if depth == 0 => {
+                bail!(
+                    "this is a core module, no component: build it for wasm32-wasip2, or as its language makes components"
+                )
+            }
+            // What lies inside has exports of its own.
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentExportSection(section) if depth == 0 => {
+                for export in section {
+                    exports.push(export.context("this is no component")?.name.name.to_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+    let others = if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") };
+    ensure!(
+        exports.iter().any(|export| export == CONTRACT),
+        "this component does not export {CONTRACT}, so it is no tool; it exports {others}. wit/provider.wit says what a tool is"
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use sha2::{Digest as _, Sha256};
+
+    use super::*;
+
+    const SPIN: &str = "[component.tools]\nallowed_outbound_hosts = []\n[component.tools.variables]\ntool_servers = \"clock\"\n\
+                        [component.mcp-clock]\nsource = \"clock.wasm\"\n";
+
+    /// A component that exports an instance without anything in it.
+    fn component(export: &str) -> Vec<u8> {
+        let mut bytes = b"\0asm\x0d\0\x01\0".to_vec();
+        bytes.extend([5, 3, 1, 1, 0]);
+        let mut exports = vec![1, 0, u8::try_from(export.len()).unwrap()];
+        exports.extend(export.as_bytes());
+        exports.extend([5, 0, 0]);
+        bytes.extend([11, u8::try_from(exports.len()).unwrap()]);
+        bytes.extend(exports);
+        bytes
+    }
+
+    fn digest(bytes: &[u8]) -> String {
+        let digits: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("sha256:{digits}")
+    }
+
+    /// What becomes of `tools.toml` in a folder with components in it.
+    fn composed_with(tools: &str) -> anyhow::Result<Composed> {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("app");
+        std::fs::create_dir(&root).unwrap();
+        std::fs::write(root.join("weather.wasm"), component(CONTRACT)).unwrap();
+        std::fs::write(root.join("other.wasm"), component("wasi:http/handler@0.3.0")).unwrap();
+        std::fs::write(root.join("module.wasm"), b"\0asm\x01\0\0\0").unwrap();
+        std::fs::write(root.join("page.wasm"), b"<html>").unwrap();
+        std::fs::write(folder.path().join("elsewhere.wasm"), component(CONTRACT)).unwrap();
+        let root = root.canonicalize().unwrap();
+        compose(&Repo::at(&root), SPIN.to_owned(), tools, &root)
+    }
+
+    fn refusal(tools: &str) -> String {
+        format!("{:#}", composed_with(tools).err().expect(tools))
+    }
+
+    #[test]
+    fn a_tool_that_is_ready_becomes_a_tool_server_that_reaches_what_it_is_allowed() {
+        let tools = "[weather]\nsource = 'weather.wasm'\nallowed_outbound_hosts = ['https://api.weather.example']\n";
+        let composed = composed_with(tools).unwrap();
+        assert_eq!(composed.names, ["weather"]);
+        let manifest = Manifest::parse(&composed.text).unwrap();
+        let component = manifest.component("mcp-weather").unwrap();
+        assert_eq!(component["allowed_outbound_hosts"][0].as_str(), Some("https://api.weather.example"));
+        assert_eq!(manifest.files_of("mcp-weather"), ["target/wasm32-wasip2/release/mcp_server.wasm", "weather.wasm"]);
+        assert!(manifest.has_trigger("mcp-weather"));
+        let tools = manifest.component("tools").unwrap();
+        assert_eq!(tools["variables"]["tool_servers"].as_str(), Some("clock, weather"));
+        assert_eq!(tools["allowed_outbound_hosts"][0].as_str(), Some("http://mcp-weather.spin.internal"));
+    }
+
+    #[test]
+    fn what_lies_elsewhere_needs_its_hash_and_is_that() {
+        let right = digest(&component(CONTRACT));
+        let at = |more: &str| format!("[weather]\nsource = '../elsewhere.wasm'\n{more}");
+        assert!(composed_with(&at(&format!("digest = '{right}'"))).is_ok());
+        assert!(refusal(&at("")).contains("does not lie beside this file"));
+        let other = digest(b"other");
+        let said = refusal(&format!("[weather]\nsource = 'weather.wasm'\ndigest = '{other}'"));
+        assert!(said.contains(&right) && said.contains(&other), "{said}");
+        assert!(refusal("[weather]\nurl = 'https://a.example/w.wasm'").contains("known by its hash alone"));
+        assert!(refusal(&at("digest = 'md5:1'")).contains("64 hexadecimal digits"));
+    }
+
+    #[test]
+    fn nobody_elses_component_reaches_those_of_the_app() {
+        for host in [
+            "*://*:*",
+            "https://*:443",
+            "https://*",
+            "http://chat.spin.internal",
+            "http://CHAT.Spin.Internal.:80",
+            "http://*.spin.internal",
+            "http://*.internal",
+            "http://self",
+            "https://self.alt:443",
+            "{{ api_host }}",
+            "https://{{ api_host }}",
+            "api.example",
+        ] {
+            let said = refusal(&format!("[weather]\nsource = 'weather.wasm'\nallowed_outbound_hosts = ['{host}']"));
+            assert!(said.contains("in ") || said.contains("host"), "{said}");
+            assert!(said.contains("[weather]"), "{said}");
+        }
+        for host in
+            ["https://*.weather.example", "http://127.0.0.1:8000", "http://[::1]:*", "https://spin.internal.example"]
+        {
+            assert!(check_host(host).is_ok(), "{host}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_tool_is_refused_in_words() {
+        for (tools, expected) in [
+            ("[weather]\nsource = 'other.wasm'", "it exports wasi:http/handler@0.3.0"),
+            ("[weather]\nsource = 'module.wasm'", "a core module"),
+            ("[weather]\nsource = 'page.wasm'", "no WebAssembly"),
+            ("[weather]\nsource = 'nothing.wasm'", "there is no file"),
+            ("[weather]\n", "in one way"),
+            ("[weather]\nsource = 'weather.wasm'\nurl = 'https://a.example'", "in one way"),
+            ("[weather]\nsource = 'weather.wasm'\nhosts = []", "unknown field `hosts`"),
+            ("[clock]\nsource = 'weather.wasm'", "has the component mcp-clock already"),
+            ("[tools]\nsource = 'weather.wasm'", "has the component tools already"),
+            ("[Weather]\nsource = 'weather.wasm'", "cannot be a tool's name"),
+        ] {
+            let said = refusal(tools);
+            assert!(said.contains(expected), "{expected}: {said}");
+        }
+    }
+}
