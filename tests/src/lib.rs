@@ -11,7 +11,7 @@
 //! | `EA_STORE=postgres` | hosts keep everything in PostgreSQL, each in a database of its own |
 //! | `EA_INSTANCE_REUSE=1` | a new component instance for each request |
 //! | `EA_URL` | an app that runs already, for example on Spin; tests that start or stop a host are then skipped |
-//! | `EA_MODEL_URL` | beside `EA_URL`: the scripted model that the app asks, for example `http://127.0.0.1:4010` |
+//! | `EA_MODEL_URL` | with `EA_URL`: the scripted model that the app asks, for example `http://127.0.0.1:4010` |
 
 #![allow(clippy::indexing_slicing, reason = "of JSON alone, where what is missing is null")]
 

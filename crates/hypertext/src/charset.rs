@@ -3,8 +3,8 @@
 
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
-/// A document must name its encoding in so many bytes. The standard says 1,024 (HTML, "determining the character encoding"), but browsers also read
-/// pages that put a script first.
+/// How many bytes at the start of a document are searched for its encoding. The standard says 1,024 (HTML, "determining the character encoding"), but
+/// browsers also read pages that put a script first.
 const PRESCAN_BYTES: usize = 4_096;
 
 /// The kind of document, and where it may name its encoding.

@@ -87,7 +87,7 @@ fn given(text: &str) -> &str {
     end.and_then(|end| text.get(..end)).unwrap_or(text)
 }
 
-/// Whether an `inset` leaves nothing. `edges` begins with the first edge: they are top, right, bottom, left, and a missing one is as on the other
+/// Whether an `inset` leaves nothing. `edges` begins with the first edge. The order is top, right, bottom, left; a missing edge is as on the other
 /// side.
 pub(crate) fn is_all_inset(edges: &str) -> bool {
     // After `round` come the radii of the corners.

@@ -336,7 +336,7 @@ fn distance(value: &str) -> f32 {
     pixels(value, 5.0).unwrap_or_default()
 }
 
-/// Left and top of one to four sides: they are top, right, bottom, left, and a missing one is as on the other side.
+/// Left and top of one to four sides. The order is top, right, bottom, left; a missing side is as the other side.
 fn left_and_top(value: &str) -> [f32; 2] {
     let sides: Vec<&str> = words(value).filter(|side| !side.is_empty()).take(4).collect();
     let left = sides.get(3).or_else(|| sides.get(1)).or_else(|| sides.first());

@@ -204,7 +204,7 @@ impl<D: Database + 'static, H: Host> Catalogue<D, H> {
     }
 
     /// Stores the servers' lists and the offers of all servers in one statement, in the order of their names. So instances that write at the same
-    /// time wait for each other, but never in a circle.
+    /// time wait for each other and never deadlock.
     async fn keep(&self, new: BTreeMap<String, (String, i64)>, listed: &Listed) {
         let offerable = serde_json::to_string(&listed.offerable()).ok().filter(|json| json.len() <= MAX_KEPT_BYTES);
         // An empty text says that the offers are too long. A reader then asks for them, instead of using the offers stored before.

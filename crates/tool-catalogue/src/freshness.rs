@@ -16,7 +16,7 @@ pub enum Age {
 }
 
 impl Age {
-    /// The age of a value that is valid for so many more milliseconds. A negative number says how long ago it expired.
+    /// The age of a value that stays valid for this many milliseconds. A negative number says how long ago it expired.
     #[must_use]
     pub const fn of(counts_for_ms: i64) -> Self {
         if counts_for_ms > 0 {

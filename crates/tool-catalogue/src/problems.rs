@@ -15,7 +15,7 @@ use crate::{
 
 /// How many log lines one listing may cause.
 pub(crate) const MAX_REFUSED_LOGGED: usize = 10;
-/// How many problems of one server are told. Nobody reads more.
+/// How many problems of one server are reported. Nobody reads more.
 const MAX_PROBLEMS: usize = 50;
 
 /// What is wrong with a server or a tool, in words.

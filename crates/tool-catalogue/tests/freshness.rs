@@ -71,7 +71,7 @@ struct Heard {
     looks: u32,
 }
 
-/// Requests in so many instances: sixteen in each of a few, one in each of many.
+/// Requests in a number of instances: sixteen in each of a few, or one in each of many.
 fn heard(instances: usize, list: List<&'static str>, takes: Duration, comes: Made) -> Heard {
     after(instances, list, takes, comes, Duration::ZERO)
 }

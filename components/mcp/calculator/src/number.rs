@@ -11,7 +11,7 @@ pub(crate) type Error = String;
 
 /// The largest numerator or denominator: 4900 digits. The most expensive operation on two such numbers, reducing a fraction, takes some milliseconds.
 const BITS_MAX: u64 = 16_384;
-/// The most digits of an exact result: more help nobody. 1000! has 2568.
+/// The most digits of an exact result: a longer one helps nobody. 1000! has 2568.
 const EXACT_DIGITS_MAX: usize = 3_000;
 /// The digits of a rounded result.
 const ROUNDED_DIGITS: usize = 30;

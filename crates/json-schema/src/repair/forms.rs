@@ -1,5 +1,5 @@
 //! Merges several forms into one. Models' servers accept no `anyOf` and similar keywords at the top of the arguments, so the top becomes one object
-//! with what all its forms have together.
+//! with the properties of all its forms.
 
 use std::collections::BTreeSet;
 

@@ -11,7 +11,7 @@ struct Heard {
     asked: Vec<Asked>,
 }
 
-/// Reads an answer of the model with these knobs. The model must be asked so many times.
+/// Reads an answer of the model with these knobs, and checks how many times the model was asked.
 async fn hear(journal: &Journal, knobs: &str, times: usize) -> Result<Heard> {
     let (person, key) = (Person::new().await?, tests::unique("failure"));
     let (turn, events) = person.hear(&format!("scripted-delay=0-ttft=0-{knobs}-test={key}"), "Hello").await?;
