@@ -51,7 +51,7 @@ pub struct Cyrus {
 }
 
 impl Cyrus {
-    /// Starts a server. Where that is not possible, it prints so and returns `None`.
+    /// Starts a server. If that is not possible, prints a line that says so, and returns `None`.
     ///
     /// # Panics
     /// If it does not start and `EA_REQUIRE_CYRUS` is 1.
@@ -140,7 +140,8 @@ impl Cyrus {
 
 impl Drop for Cyrus {
     fn drop(&mut self) {
-        // The server and its services are killed. If they were asked to stop, some programs would run for ever, without their folder.
+        // The server and its services are killed. If they were only asked to stop, some programs would run for ever, although their folder is
+        // removed.
         let _ = output("kill", &["-KILL", "--", &format!("-{}", self.process.id())]);
         let _ = self.process.wait();
     }

@@ -64,7 +64,7 @@ impl Database for PostgresDatabase {
     async fn query(&self, statement: Statement) -> Result<Vec<Row>, DatabaseError> {
         let client = self.take().await?;
         let result = run(&client, &statement).await;
-        // The client learns from the server that the connection ends before it is closed.
+        // When the server ends a connection, this error comes before the connection counts as closed.
         if !matches!(result, Err(DatabaseError::Unavailable(_) | DatabaseError::Lost(_))) {
             self.put_back(client);
         }

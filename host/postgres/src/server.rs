@@ -330,8 +330,7 @@ pub fn shared_database(workspace: &Path) -> anyhow::Result<String> {
 /// With `EA_REQUIRE_POSTGRES=1`, for machines where it must not be skipped.
 pub fn skipped(error: &anyhow::Error) {
     assert!(std::env::var_os(REQUIRE_VARIABLE).is_none_or(|value| value != "1"), "there is no PostgreSQL: {error:#}");
-    // Not with `eprintln!`, because the test harness would hide it. `cargo dev test` counts the tests skipped by their lines, so each has its own
-    // line.
+    // Not with `eprintln!`, because the test harness would hide it. `cargo dev test` counts these lines, so each is a line of its own.
     let _ = writeln!(std::io::stderr(), "\nSKIPPED, there is no PostgreSQL here: {error:#}");
 }
 
