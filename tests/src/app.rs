@@ -10,7 +10,7 @@ use reqwest::{Client, Method, RequestBuilder};
 
 use crate::{Host, Journal, Options, host, start_model};
 
-/// Where an app answers.
+/// The address of an app, and a client.
 #[derive(Clone, Debug)]
 pub struct App {
     url: String,
@@ -20,11 +20,11 @@ pub struct App {
 struct Shared {
     url: String,
     journal: Option<Journal>,
-    /// Kept for its life, which is the process's.
+    /// Kept alive until the process ends.
     _host: Option<Host>,
 }
 
-/// The app that all tests share: each has its own account in it.
+/// The app that all tests share. Each test has its own account in it.
 ///
 /// # Errors
 /// When it does not start.
@@ -32,7 +32,7 @@ pub fn shared() -> Result<App> {
     Ok(App::at(&the_shared()?.url))
 }
 
-/// The journal of the model that the shared app asks; `None` when that is not known, as it may be with `EA_URL`.
+/// The journal of the model that the shared app asks; `None` if it is not known, as it may be with `EA_URL`.
 ///
 /// # Errors
 /// When the app does not start.
@@ -61,7 +61,7 @@ fn start() -> Result<Shared> {
     Ok(Shared { url, journal: Some(model.journal()), _host: host })
 }
 
-/// A request to the shared app, by nobody.
+/// A request to the shared app, without an account.
 ///
 /// # Errors
 /// When the app does not start.
@@ -99,13 +99,13 @@ impl App {
         &self.url
     }
 
-    /// Its address as the header `Host` has it.
+    /// Its address in the form of the header `Host`.
     #[must_use]
     pub fn authority(&self) -> &str {
         self.url.split_once("://").map_or(&self.url, |(_, authority)| authority)
     }
 
-    /// A request.
+    /// A request to a path.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("{}{path}", self.url))
     }

@@ -1,4 +1,4 @@
-//! A reader of server-sent events (WHATWG HTML, section 9.2), strict about what ours look like.
+//! A reader of server-sent events (WHATWG HTML, section 9.2), strict about the form of ours.
 
 use std::collections::VecDeque;
 
@@ -12,7 +12,7 @@ use crate::within;
 /// An event.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
-    /// `id:`; none for what is not replayed.
+    /// `id:`; none if the event is not replayed.
     pub id: Option<u64>,
     /// `data:`.
     pub data: Value,
@@ -44,7 +44,7 @@ impl Event {
     }
 }
 
-/// The answer that events tell: their tokens, as a page shows them, which drops what it had at a restart.
+/// The answer in the events, as a page shows it: the tokens since the last restart.
 #[must_use]
 pub fn said<'a>(events: impl IntoIterator<Item = &'a Event>) -> String {
     let mut said = String::new();
@@ -58,7 +58,7 @@ pub fn said<'a>(events: impl IntoIterator<Item = &'a Event>) -> String {
     said
 }
 
-/// A stream of events, being read.
+/// A stream of events.
 #[derive(Debug)]
 pub struct Events {
     response: Response,
@@ -73,7 +73,7 @@ impl Events {
     /// Reads the body of an answer.
     ///
     /// # Errors
-    /// When it is no event stream, or could be kept by a cache or held back by a proxy.
+    /// When it is not an event stream, or when a cache could store it or a proxy hold it back.
     pub fn new(response: Response) -> Result<Self> {
         for (name, value) in
             [("content-type", "text/event-stream"), ("cache-control", "no-store"), ("x-accel-buffering", "no")]
@@ -87,7 +87,7 @@ impl Events {
     /// The next event; `None` at the end of the stream.
     ///
     /// # Errors
-    /// When it does not come, the connection breaks, or it is not as `docs/api.md` has it.
+    /// When it does not come, the connection breaks, or the event differs from `docs/api.md`.
     pub async fn next(&mut self) -> Result<Option<Event>> {
         loop {
             if let Some(event) = self.waiting.pop_front() {
@@ -103,7 +103,7 @@ impl Events {
         }
     }
 
-    /// The first bytes of the body, as they come.
+    /// Reads the first bytes of the body as they come, and returns their number.
     ///
     /// # Errors
     /// When none come.
@@ -113,7 +113,7 @@ impl Events {
         Ok(chunk.len())
     }
 
-    /// The events up to one that `last` describes, that one included.
+    /// The events up to and including the first that `last` accepts.
     ///
     /// # Errors
     /// As [`Self::next`], and when the stream ends before.
@@ -144,7 +144,7 @@ impl Events {
     /// The rest of the events.
     ///
     /// # Errors
-    /// As [`Self::next`], and when the last is neither `complete` nor `error`, or is not the last.
+    /// As [`Self::next`], and when the last event is neither `complete` nor `error`, or an earlier one is.
     pub async fn all(mut self) -> Result<Vec<Event>> {
         let mut events = Vec::new();
         while let Some(event) = self.next().await? {
@@ -156,7 +156,7 @@ impl Events {
         Ok(events)
     }
 
-    /// The rest of the events as far as the connection lasts.
+    /// The rest of the events, until the connection ends.
     pub async fn until_broken(mut self) -> Vec<Event> {
         let mut events = Vec::new();
         while let Ok(Some(event)) = self.next().await {

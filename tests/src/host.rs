@@ -1,4 +1,4 @@
-//! A host as a child process, in a state folder of its own: the embedded one, or Spin, which takes the same options.
+//! A host as a child process, with its own state folder: the embedded host, or Spin, which takes the same options.
 
 use std::{
     env,
@@ -23,14 +23,14 @@ const START_LIMIT: Duration = Duration::from_secs(180);
 const EXIT_LIMIT: Duration = Duration::from_secs(20);
 const EXIT_POLL: Duration = Duration::from_millis(10);
 
-/// The variable that says where a host keeps everything.
+/// The variable with the address of a host's database.
 const DATABASE_URL: &str = "database_url";
 
-/// Ends the host when the test process has gone, however it went: a static is never dropped. Spin serves in a process of its own, which does
-/// not end with the one that was started, so all of the group are ended.
+/// Kills the host when the test process has ended, however it ended: a static is never dropped. Spin serves in another process, which does not end
+/// with the one that was started, so the whole group is killed.
 const WATCH: &str = r#"read -r _ || { kill -9 "-$1"; rm -rf "$2"; }"#;
 
-/// How a host is started.
+/// The options of a host.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     variables: Vec<(String, String)>,
@@ -39,7 +39,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// Serves another manifest than the app's. What is compiled for it is kept where the app's is.
+    /// Serves another manifest than the app's. Its compiled components are kept with the app's.
     #[must_use]
     pub fn manifest(mut self, path: &Path) -> Self {
         self.manifest = Some(path.to_owned());
@@ -61,7 +61,7 @@ impl Options {
     }
 }
 
-/// How a host ended, and what it said on its error output.
+/// The exit code of a host, and its error output.
 #[derive(Debug)]
 pub struct Exit {
     /// The exit code; `None` for a signal.
@@ -112,7 +112,7 @@ pub(crate) fn setting(name: &str, default: &str) -> PathBuf {
 }
 
 impl Host {
-    /// Whether the host lets what runs end when it is told to stop. Spin does not.
+    /// Whether the host lets running work end when it is told to stop. Spin does not.
     #[must_use]
     pub fn drains() -> bool {
         program().ends_with("embedded-host")
@@ -132,7 +132,7 @@ impl Host {
         Ok(host)
     }
 
-    /// Starts another host beside this one, on another port and the same database: in PostgreSQL, else in the same state folder.
+    /// Starts another host beside this one, on another port and with the same database: in PostgreSQL, or else in the same state folder.
     ///
     /// # Errors
     /// When it does not serve.
@@ -198,7 +198,7 @@ impl Host {
         self.options.variables.push((name.to_owned(), value.to_owned()));
     }
 
-    /// Where it serves.
+    /// Its address.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
@@ -248,7 +248,7 @@ impl Host {
     }
 }
 
-/// Sends a signal to a process, or to a group of them, whose number begins with a minus.
+/// Sends a signal to a process, or to a process group if the number begins with a minus.
 fn send(signal: &str, to: &str) -> Result<()> {
     let status = Command::new("kill").args(["-s", signal, "--", to]).status()?;
     anyhow::ensure!(status.success(), "the host could not be sent SIG{signal}");
@@ -266,7 +266,7 @@ impl Drop for Host {
 }
 
 impl Process {
-    /// Tells the watcher that nothing is left to end, and returns what the host said.
+    /// Tells the watcher that nothing is left to end, and returns the host's error output.
     fn release(mut self) -> String {
         if let Some((mut watcher, mut stdin)) = self.watcher.take() {
             let _ = std::io::Write::write_all(&mut stdin, b"ended\n");
@@ -281,7 +281,7 @@ fn watch(process: u32, state: &Path) -> Result<(Child, ChildStdin)> {
     let mut watcher = Command::new("sh")
         .args(["-c", WATCH, "watch", &process.to_string()])
         .arg(state)
-        // What ends the tests from a terminal ends their group, and must not end this.
+        // A terminal ends the tests by their process group. It must not end the watcher.
         .process_group(0)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())

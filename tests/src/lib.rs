@@ -1,8 +1,7 @@
-//! What the tests of the app from outside are written with: a host process, a model under the test's control, a person
-//! with a session, and a reader of events.
+//! The tools of tests that use the app from outside: a host process, a model under the test's control, a person with a session, and a reader of
+//! events.
 //!
-//! It must know of the app only what `docs/api.md` says, and of the host only its command line. The environment chooses
-//! what is tested:
+//! It must know only what `docs/api.md` says of the app, and only the command line of the host. The environment chooses what is tested:
 //!
 //! | | |
 //! | --- | --- |
@@ -11,8 +10,8 @@
 //! | `EA_FIXTURES_MANIFEST` | the same with tools that misbehave; `target/dev/fixtures.toml` unless given |
 //! | `EA_STORE=postgres` | hosts keep everything in PostgreSQL, each in a database of its own |
 //! | `EA_INSTANCE_REUSE=1` | a new component instance for each request |
-//! | `EA_URL` | an app that runs already, for example on Spin; what has to start or stop a host is skipped then |
-//! | `EA_MODEL_URL` | beside `EA_URL`: the scripted model that the app asks, for example `http://127.0.0.1:4010` |
+//! | `EA_URL` | an app that runs already, for example on Spin; tests that start or stop a host are then skipped |
+//! | `EA_MODEL_URL` | with `EA_URL`: the scripted model that the app asks, for example `http://127.0.0.1:4010` |
 
 #![allow(clippy::indexing_slicing, reason = "of JSON alone, where what is missing is null")]
 

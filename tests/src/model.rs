@@ -31,7 +31,7 @@ pub struct Journal {
 pub struct Asked {
     /// When the request came, in milliseconds since the epoch.
     pub received_at_ms: i64,
-    /// `finished`, `failed`, `cut`, `disconnected`; `None` while it lasts.
+    /// `finished`, `failed`, `cut`, `disconnected`; `None` before its end.
     pub outcome: Option<String>,
     /// When the answer ended, in milliseconds since the epoch.
     pub ended_at_ms: Option<i64>,
@@ -84,7 +84,7 @@ pub(crate) fn asking(url: &str) -> Options {
 }
 
 impl Options {
-    /// For a host that asks the OpenAI-compatible server at `url` (without `/v1`).
+    /// Options for a host that asks the OpenAI-compatible server at `url` (without `/v1`).
     #[must_use]
     pub fn asking(url: &str) -> Self {
         asking(url)
@@ -96,7 +96,7 @@ impl Journal {
         Self { url: format!("{url}/_journal") }
     }
 
-    /// The requests of a test, whose model's name has `-test=KEY`.
+    /// The requests of a test: those whose model's name has `-test=KEY`.
     ///
     /// # Errors
     /// When the model does not answer.
@@ -107,10 +107,10 @@ impl Journal {
         lines.iter().map(asked).collect()
     }
 
-    /// Waits until a test's requests are `count` and have all ended.
+    /// Waits until a test has `count` requests and all have ended.
     ///
     /// # Errors
-    /// When they do not, or are more.
+    /// When they do not end, or there are more.
     pub async fn ended(&self, test: &str, count: usize) -> Result<Vec<Asked>> {
         until(&format!("the end of {count} requests of {test}"), async || {
             let asked = self.read(test).await?;
@@ -148,7 +148,7 @@ fn millis(timestamp: &str) -> Result<i64> {
     Ok(timestamp.as_millisecond())
 }
 
-/// A name for a test's requests that no other test, nor an earlier run of this one, has.
+/// A name for a test's requests that no other test has, and no earlier run of this test.
 #[must_use]
 pub fn unique(name: &str) -> String {
     // Two tests may ask within the same microsecond.

@@ -1,4 +1,4 @@
-//! A person with an account, and what they do.
+//! A person with an account, and their actions.
 
 use std::{
     process,
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{App, Event, Events, until, within};
 
-/// Somebody who signed up.
+/// A person who signed up.
 #[derive(Clone, Debug)]
 pub struct Person {
     /// The app they use.
@@ -23,7 +23,7 @@ pub struct Person {
     pub token: String,
     /// The value of the cookie `ea_refresh`.
     pub refresh: String,
-    /// Their account, as signing up told it.
+    /// Their account, as the sign-up returned it.
     pub user: Value,
 }
 
@@ -38,7 +38,6 @@ pub struct Turn {
     pub run: String,
 }
 
-/// What everybody's password is.
 const PASSWORD: &str = "correct horse battery";
 
 fn new_email() -> String {
@@ -51,7 +50,7 @@ impl Person {
     /// The password of everybody who signed up with [`Person::new`].
     pub const PASSWORD: &str = PASSWORD;
 
-    /// Somebody new, in the app that all tests share.
+    /// Signs up a new person in the app that all tests share.
     ///
     /// # Errors
     /// When signing up fails.
@@ -59,7 +58,7 @@ impl Person {
         Self::in_app(&crate::shared()?).await
     }
 
-    /// Somebody new.
+    /// Signs up a new person in an app.
     ///
     /// # Errors
     /// When signing up fails.
@@ -78,7 +77,7 @@ impl Person {
         self.app.request(method, path).bearer_auth(&self.token)
     }
 
-    /// The same person as a program that holds a token of theirs for the gateway.
+    /// The same person as a program, which has a token of theirs for the gateway.
     ///
     /// # Errors
     /// When no such token is made.
@@ -88,7 +87,7 @@ impl Person {
         Ok(Self { token: text(&response.json().await?, "/access_token")?, ..self.clone() })
     }
 
-    /// What GET answers, which must be 200.
+    /// The answer to a GET, whose status must be 200.
     ///
     /// # Errors
     /// When it is not.
@@ -140,7 +139,7 @@ impl Person {
         self.send(&self.converse(model).await?, content).await
     }
 
-    /// Asks, reads to the end, and returns the events.
+    /// Asks, reads the events to the end, and returns them.
     ///
     /// # Errors
     /// When anything fails.
@@ -176,10 +175,10 @@ impl Person {
         }
     }
 
-    /// A run.
+    /// The run as the app returns it.
     ///
     /// # Errors
-    /// When it is not to be had.
+    /// When it cannot be read.
     pub async fn run(&self, run: &str) -> Result<Value> {
         self.get(&format!("/api/runs/{run}")).await
     }
@@ -209,15 +208,15 @@ impl Person {
     /// The first messages of a conversation.
     ///
     /// # Errors
-    /// When they are not to be had.
+    /// When they cannot be read.
     pub async fn messages(&self, conversation: &str) -> Result<Vec<Value>> {
         array(&self.get(&format!("/api/conversations/{conversation}/messages")).await?, "/items")
     }
 
-    /// What a run answered: the content of its message, empty if there is none.
+    /// The answer of a run: the content of its message, empty if there is none.
     ///
     /// # Errors
-    /// When the messages are not to be had.
+    /// When the messages cannot be read.
     pub async fn answer(&self, turn: &Turn) -> Result<String> {
         let messages = self.messages(&turn.conversation).await?;
         let answer = messages.iter().find(|message| message["role"] == "assistant" && message["run_id"] == *turn.run);
@@ -256,7 +255,7 @@ async fn told(response: Response) -> String {
     format!("{status}: {}", response.text().await.unwrap_or_default())
 }
 
-/// Checks that an answer is a whole problem of RFC 9457 with this status and code, and returns it.
+/// Checks that an answer is a complete problem of RFC 9457 with this status and code, and returns it.
 ///
 /// # Errors
 /// When it is not.

@@ -1,4 +1,4 @@
-//! Where the hosts under test keep everything: SQLite in each host's state folder, or a database of a real PostgreSQL.
+//! The storage of the hosts under test: SQLite in each host's state folder, or a database of a real PostgreSQL.
 
 use std::env;
 
@@ -7,7 +7,7 @@ use native_postgres::server::{self, Server};
 
 use crate::repository;
 
-/// Whether hosts are to keep everything in PostgreSQL.
+/// Whether hosts store everything in PostgreSQL.
 #[must_use]
 pub fn is_postgres() -> bool {
     env::var("EA_STORE").is_ok_and(|store| store == "postgres")
@@ -18,7 +18,7 @@ pub(crate) fn new_database() -> Result<Option<String>> {
     is_postgres().then(|| server::shared_database(&repository())).transpose()
 }
 
-/// A server of a test's own, which it may stop. Its disk is real: what it said was stored is.
+/// A server of a test's own, which the test may stop. It writes to the disk: data that it confirmed is stored.
 ///
 /// # Errors
 /// When it does not start.

@@ -1,4 +1,4 @@
-//! An app with tools that misbehave, and the world outside that they change.
+//! An app with tools that misbehave, and a server outside that they change.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,11 +8,11 @@ use axum::{Router, extract::State, routing::post};
 use crate::{Options, host::setting};
 
 impl Options {
-    /// For a host whose app has the tools of `tests/providers/misbehaving` too, allowed to reach this machine. `cargo dev test` writes the
+    /// Options for a host whose app also has the tools of `tests/providers/misbehaving`, which may reach this machine. `cargo dev test` writes the
     /// manifest and builds the tools.
     ///
     /// # Errors
-    /// When nobody has.
+    /// When the manifest is not there.
     pub fn with_misbehaving_tools(self) -> Result<Self> {
         let manifest = setting("EA_FIXTURES_MANIFEST", "target/dev/fixtures.toml");
         ensure!(manifest.exists(), "{} is not there: `cargo dev test app` writes it", manifest.display());
@@ -28,7 +28,7 @@ pub struct Outside {
 }
 
 impl Outside {
-    /// Starts one on a free port.
+    /// Starts a server on a free port.
     ///
     /// # Errors
     /// When there is no port.
@@ -41,13 +41,13 @@ impl Outside {
         Ok(Self { url, posted })
     }
 
-    /// Where it is.
+    /// Its address.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// What was posted, in order.
+    /// The posted bodies, in order.
     #[must_use]
     pub fn posted(&self) -> Vec<String> {
         self.posted.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -1,14 +1,14 @@
-//! Waiting for conditions. Every wait has a limit and says what it waited for; none is a mere pause.
+//! Waits for conditions. Every wait has a limit and says what it waited for; none is only a pause.
 
 use std::{future::Future, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use tokio::time::Instant;
 
-/// Far longer than anything takes, so that only what never happens fails, on a busy machine too.
+/// Far longer than anything takes, also on a busy machine, so that a wait fails only if its condition never comes.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
-/// How often a condition is looked at.
+/// The poll interval.
 const POLL: Duration = Duration::from_millis(10);
 
 /// Waits for a future.
@@ -19,10 +19,10 @@ pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> Result<T>
     tokio::time::timeout(LIMIT, future).await.with_context(|| format!("waited {LIMIT:?} in vain for {what}"))
 }
 
-/// Asks again and again until there is an answer.
+/// Polls a condition until it returns a value.
 ///
 /// # Errors
-/// When there is none within [`LIMIT`], and what `condition` returns.
+/// When there is none within [`LIMIT`], and the errors of `condition`.
 pub async fn until<T>(what: &str, mut condition: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
     let deadline = Instant::now() + LIMIT;
     loop {

@@ -1,4 +1,4 @@
-//! The rules of the house, over `cargo metadata`, the manifest and the tree.
+//! The rules of this repository, checked with `cargo metadata`, the manifest and the files.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,20 +11,20 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use tests::{array, repository, text};
 
-/// Libraries that know the outside: a pure crate has no business with them.
+/// Libraries that know the outside: a pure crate must not use them.
 const IMPURE: [&str; 8] =
     ["spin-sdk", "tokio", "tokio-postgres", "hyper", "hyper-util", "reqwest", "rusqlite", "wasmtime"];
 
 /// The one crate that knows Spin.
 const PLATFORM: &str = "platform";
 
-/// What a tool provider may use of ours beside `tool-provider`: pure crates that know nothing of the house either.
+/// Our crates that a tool provider may use besides `tool-provider`: pure crates that do not know the app either.
 const FOR_AUTHORS: [&str; 2] = ["exact-json", "hypertext"];
 
 /// A file longer than this has more than one reason to exist.
 const FILE_MAX_LINES: usize = 500;
 
-/// Whose files import each other in one direction only.
+/// Folders whose files import each other in one direction only.
 const LAYERED: [&str; 3] = ["components/tools/src", "crates/tool-catalogue/src", "crates/cache/src"];
 
 /// What a component may reach.
@@ -39,12 +39,12 @@ struct Rights<'a> {
 /// The server that `database_url` may name.
 const DATABASE: &str = "postgres://{{ database_host }}";
 
-/// What the ids of tool servers begin with; the adapter they all are; the folder of what is composed into it.
+/// The beginning of tool servers' ids; the adapter that they all are; the folder of the providers that are composed into it.
 const TOOL_SERVER: &str = "mcp-";
 const ADAPTER: &str = "mcp-server";
 const PROVIDERS: &str = "components/mcp";
 
-/// What each may reach: hosts, SQLite databases, key-value stores. A change of rights is a change here. A tool server that is not
+/// What each component may reach: hosts, SQLite databases, key-value stores. A change of rights is a change here. A tool server that is not listed
 /// here may reach nothing, and `tools` may reach all tool servers.
 fn rights() -> Vec<Rights<'static>> {
     let component = |component, hosts: &[&'static str], databases: &[&'static str]| Rights {
@@ -88,7 +88,7 @@ fn rights() -> Vec<Rights<'static>> {
     ]
 }
 
-/// A package of the workspace, and what it depends on other than for its tests and its build.
+/// A package of the workspace, and its dependencies other than those for its tests and its build.
 struct Package {
     name: String,
     folder: PathBuf,
@@ -134,7 +134,7 @@ fn list<'a>(component: &'a toml::Value, key: &str) -> Vec<&'a str> {
     list.into_iter().flatten().filter_map(toml::Value::as_str).collect()
 }
 
-/// The files below a folder with an ending, those of other people's code left out.
+/// The files below a folder with an ending, without other people's code.
 fn files(folder: &Path, ending: &str) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     if !folder.is_dir() {
@@ -186,7 +186,7 @@ fn tool_providers_know_nothing_of_the_house_but_their_contract() -> Result<()> {
 fn only_components_and_one_crate_know_spin() -> Result<()> {
     let components: BTreeSet<_> = packages_in("components")?.into_iter().map(|package| package.name).collect();
     for package in packages()?.iter().filter(|package| package.dependencies.contains("spin-sdk")) {
-        // Guests that are no part of the app: for tests, and what the benchmark compares with.
+        // Guests that are not part of the app: for tests, and for comparison in the benchmark.
         let fixture =
             package.folder.components().any(|part| part.as_os_str() == "tests" || part.as_os_str() == "guest");
         assert!(
@@ -296,7 +296,7 @@ fn components_see_only_variables_that_the_application_declares() -> Result<()> {
     for (name, component) in components(&manifest)? {
         let variables = component.get("variables").and_then(toml::Value::as_table);
         for (key, value) in variables.into_iter().flatten() {
-            // What is written out is no variable of the application.
+            // A value without a template is not a variable of the application.
             if !value.as_str().is_some_and(|value| value.contains("{{")) {
                 continue;
             }
@@ -330,7 +330,7 @@ fn every_source_file_says_what_it_is_for_and_is_not_too_long() -> Result<()> {
     Ok(())
 }
 
-/// What a file imports of its own crate: the first name of each path behind `crate::`.
+/// The modules that a file imports from its own crate: the first name after each `crate::`.
 fn imported(source: &str) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for path in source.split("crate::").skip(1) {
@@ -366,7 +366,7 @@ fn files_of_layered_crates_import_only_those_below_them() -> Result<()> {
         let mut left = BTreeMap::new();
         for path in files(&repository().join(folder), ".rs")? {
             let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
-            // What is common to a crate, and what only tests.
+            // `lib` is common to the crate, and `tests` only tests.
             if !["lib", "tests"].contains(&name.as_str()) {
                 left.insert(name, imported(&fs::read_to_string(&path)?));
             }
@@ -390,7 +390,7 @@ fn applied_migrations_each_have_a_number_of_their_own() -> Result<()> {
         .iter()
         .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
         .collect();
-    // A migration that differs between the databases is two files.
+    // A migration that differs between the databases has two files.
     for name in names.clone() {
         if let Some(name) = name.strip_suffix(".sqlite.sql") {
             assert!(names.contains(&format!("{name}.postgres.sql")), "{name} is for SQLite alone");

@@ -1,8 +1,8 @@
-//! A small cache: so many entries at most, each found by its key until its time is over.
+//! A small cache with a limited number of entries. Each is found by its key until it expires.
 
 use std::{borrow::Borrow, collections::VecDeque, time::Duration};
 
-/// What is remembered, the oldest first. Meant for tens of entries: every one is looked at.
+/// The cache entries, the oldest first. Meant for tens of entries: a search looks at every one.
 #[derive(Debug)]
 pub struct Cache<K, V> {
     entries: VecDeque<Entry<K, V>>,
@@ -17,13 +17,13 @@ struct Entry<K, V> {
 }
 
 impl<K: PartialEq, V> Cache<K, V> {
-    /// An empty one.
+    /// An empty cache.
     #[must_use]
     pub const fn new(max_entries: usize) -> Self {
         Self { entries: VecDeque::new(), max_entries }
     }
 
-    /// What is remembered under a key, unless its time is over.
+    /// The value of a key, unless it has expired.
     pub fn get<Q: PartialEq + ?Sized>(&self, key: &Q, now: Duration) -> Option<&V>
     where
         K: Borrow<Q>,
@@ -32,7 +32,7 @@ impl<K: PartialEq, V> Cache<K, V> {
         entry.map(|entry| &entry.value)
     }
 
-    /// The same, and it is forgotten.
+    /// Removes the value of a key and returns it, unless it has expired.
     pub fn take<Q: PartialEq + ?Sized>(&mut self, key: &Q, now: Duration) -> Option<V>
     where
         K: Borrow<Q>,
@@ -41,7 +41,7 @@ impl<K: PartialEq, V> Cache<K, V> {
         self.entries.remove(at).map(|entry| entry.value)
     }
 
-    /// Remembers something until then, instead of what had this key. What has to go for it is given back: that, and the oldest when there are too many.
+    /// Stores a value until then. Returns the values that it replaces: the previous one of this key, and the oldest if there are too many.
     pub fn insert(&mut self, key: K, value: V, until: Duration) -> Vec<V> {
         let mut gone = self.remove_where(|entry| entry.key == key);
         while self.entries.len() >= self.max_entries.max(1) {
@@ -51,7 +51,7 @@ impl<K: PartialEq, V> Cache<K, V> {
         gone
     }
 
-    /// Forgets what has had its time, and gives it back.
+    /// Removes the expired values and returns them.
     pub fn expire(&mut self, now: Duration) -> Vec<V> {
         self.remove_where(|entry| entry.until <= now)
     }

@@ -1,10 +1,10 @@
-//! Work that is done once, however many want what comes of it at the same time.
+//! Work that is done once for all requests that want its result at the same time.
 //!
-//! The only place where a request waits for another one's work, but for statements about leases (the ledger of `orchestrator`). Tasks of different requests in one guest instance cannot wake each other: the
-//! runtime under the SDK (wit-bindgen 0.57) knows events of the host only, of the request that waits for them. So whoever waits looks again and
-//! again, with a short sleep between. So does who began work that goes on beside: its task is polled only with the next event of the host, which
-//! the sleep is.
-//! Whoever does the work may be cancelled in the middle: then the next takes over.
+//! This is the only place where a request waits for another request's work, except for statements about leases (the ledger of `orchestrator`). Tasks
+//! of different requests in one guest instance cannot wake each other: the runtime under the SDK (wit-bindgen 0.57) wakes a request only for its own
+//! events from the host. So a waiting request polls, with a short sleep between polls. A request that started background work also polls: the work is
+//! polled only with the request's next event from the host, which is the sleep. The request that does the work may be cancelled midway; then the next
+//! one takes over.
 
 use std::{
     cell::RefCell,
@@ -16,14 +16,14 @@ use std::{
 
 use crate::Clock;
 
-/// How often, at first and in the end, one who waits looks: a fraction of what opening a database or asking a server takes, and little enough
-/// for the fifteen who may wait in an instance.
+/// The poll interval of a waiting request, at first and in the end. It is a fraction of the time to open a database or ask a server, and cheap enough
+/// for the fifteen requests that may wait in an instance.
 const LOOKS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_millis(16);
 
-/// Work that has not come to an end after so long never will: its task is polled no more. All that is done here has shorter limits of its own.
+/// Work that has not ended after this time never will: its task is no longer polled. All work here has shorter limits of its own.
 const MAX_FLIGHT: Duration = Duration::from_secs(60);
 
-/// The work that is being done, if any is. Clones are the same flight.
+/// The work in progress, if any. Clones share it.
 pub struct SingleFlight<T>(Rc<RefCell<Weak<Flight<T>>>>);
 
 struct Flight<T> {
@@ -34,11 +34,11 @@ struct Flight<T> {
 enum State<T> {
     Flying,
     Landed(T),
-    /// Whoever did the work was cancelled.
+    /// The request that did the work was cancelled.
     Lost,
 }
 
-/// Does the work. Dropped before it has landed, it is lost.
+/// Held by the task that does the work. If it is dropped before it has landed, the flight is lost.
 struct Pilot<T>(Rc<Flight<T>>);
 
 impl<T> Pilot<T> {
@@ -90,24 +90,25 @@ impl<T> fmt::Debug for SingleFlight<T> {
 }
 
 impl<T: Clone + 'static> SingleFlight<T> {
-    /// Has the work done beside, unless somebody does it.
+    /// Starts the work in the background, unless it is in progress.
     pub fn start<F: Future<Output = T> + 'static>(&self, clock: &impl Clock, work: impl FnOnce() -> F) {
         drop(self.joined(clock, work));
     }
 
-    /// What comes of the work: of that which is being done, or else is begun now. Failures too are everybody's who waited: the last of a
-    /// thousand is not to wait for a thousand attempts. The work goes on when nobody waits for it any more.
+    /// The result of the work in progress, or of work that starts now. A failure too goes to all requests that waited: the last of a thousand must
+    /// not wait for a thousand attempts. The work continues even if no request waits for it any more.
     pub async fn run<F: Future<Output = T> + 'static>(&self, clock: &impl Clock, work: impl Fn() -> F) -> T {
         loop {
             if let Some(outcome) = landed(clock, &self.joined(clock, &work)).await {
                 return outcome;
             }
-            // Not at once: a clock that drops every task would keep the instance for itself.
+            // The sleep is needed: with a clock that drops every task, this loop would block the instance.
             clock.sleep(*LOOKS.end()).await;
         }
     }
 
-    /// The same for work that whoever begins it needs before anything else, and does themselves: it does not go on when they are gone.
+    /// Like [`Self::run`], but the caller does the work itself, because it needs the result before anything else. The work ends if the caller is
+    /// cancelled.
     pub async fn run_here<F: Future<Output = T>>(&self, clock: &impl Clock, work: impl Fn() -> F) -> T {
         loop {
             let Some(flight) = self.flying(clock.now()) else {
@@ -122,7 +123,7 @@ impl<T: Clone + 'static> SingleFlight<T> {
         }
     }
 
-    /// The flight there is, or a new one.
+    /// The flight in progress, or a new one.
     fn joined<F: Future<Output = T> + 'static>(&self, clock: &impl Clock, work: impl FnOnce() -> F) -> Rc<Flight<T>> {
         let now = clock.now();
         if let Some(flight) = self.flying(now) {
@@ -145,7 +146,7 @@ impl<T: Clone + 'static> SingleFlight<T> {
     }
 }
 
-/// What came of a flight; `None` if it was lost.
+/// The result of a flight; `None` if it was lost.
 async fn landed<T: Clone>(clock: &impl Clock, flight: &Flight<T>) -> Option<T> {
     let mut look = *LOOKS.start();
     while flight.is_flying(clock.now()) {

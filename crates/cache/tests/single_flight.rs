@@ -1,4 +1,4 @@
-//! Work that many want at once, on paused time.
+//! Work that many requests want at once, on paused time.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
@@ -35,7 +35,7 @@ impl Clock for Paused {
     }
 }
 
-/// Does things with a clock, and with work of a second that counts how often it was done.
+/// Runs a test with a clock and a counter of how often the work was done.
 fn run<F: Future<Output = ()>>(test: impl FnOnce(Rc<Paused>, Rc<Cell<u32>>) -> F) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     LocalSet::new().block_on(&runtime, async {

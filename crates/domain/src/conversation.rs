@@ -9,32 +9,32 @@ use crate::{Id, Timestamp};
 pub struct Conversation {
     /// Its id.
     pub id: Id,
-    /// Shown in the list; empty until the first message gives it one.
+    /// Shown in the list. It is empty until the first message sets it.
     pub title: String,
-    /// The model to ask; the installation's default when absent.
+    /// The model to ask; the installation's default if absent.
     pub model: Option<String>,
     /// When it began.
     pub created_at: Timestamp,
-    /// When the person last wrote or changed it.
+    /// When the person last wrote in it or changed it.
     pub updated_at: Timestamp,
-    /// The run that is answering right now.
+    /// The run that is answering now, if any.
     pub active_run_id: Option<Id>,
 }
 
-/// Whose words a message holds.
+/// The author of a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MessageRole {
-    /// The person's.
+    /// The person.
     User,
-    /// The model's.
+    /// The model.
     Assistant,
-    /// A tool's result.
+    /// A tool; the message is its result.
     Tool,
 }
 
 impl MessageRole {
-    /// As stored and sent.
+    /// The text that is stored and sent.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -44,7 +44,7 @@ impl MessageRole {
         }
     }
 
-    /// From what [`Self::as_str`] wrote.
+    /// Reads the text that [`Self::as_str`] returns.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         match text {
@@ -56,33 +56,33 @@ impl MessageRole {
     }
 }
 
-/// The `finish_reason` of a tool's result that says what went wrong.
+/// The `finish_reason` of a tool's result that is an error message.
 pub const TOOL_ERROR: &str = "tool_error";
 
-/// One message.
+/// A message of a conversation.
 #[derive(Clone, Debug)]
 pub struct Message {
     /// Its id.
     pub id: Id,
-    /// Where it belongs.
+    /// The conversation that it belongs to.
     pub conversation_id: Id,
-    /// The run that it set off, or that wrote it.
+    /// The run that it started, or that wrote it.
     pub run_id: Id,
-    /// 1 for the first of its conversation, then upwards without a gap.
+    /// Its number in the conversation, from 1 and without gaps.
     pub position: i64,
-    /// Whose words.
+    /// Its author.
     pub role: MessageRole,
-    /// The text; may be empty when the model only called tools.
+    /// The text. It may be empty if the model only called tools.
     pub content: String,
-    /// What the model asked for, in its order (assistant only).
+    /// The calls that the model asked for, in the model's order (assistant only).
     pub tool_calls: Vec<ToolCall>,
-    /// Which call this answers (tool only).
+    /// The call that it answers (tool only).
     pub tool_call_id: Option<String>,
-    /// Why the model stopped: `stop`, `length`, `tool_calls`, `content_filter`, `cancelled`, `error`; of a tool's result [`TOOL_ERROR`] or none.
+    /// Why the model stopped: `stop`, `length`, `tool_calls`, `content_filter`, `cancelled`, `error`; for a tool's result, [`TOOL_ERROR`] or none.
     pub finish_reason: Option<String>,
-    /// What the model thought before it said this; for people, and for servers that want it back.
+    /// The model's reasoning before this text, for people and for servers that want it back.
     pub reasoning: Option<String>,
-    /// What its server sent along for itself, to be sent back with it: JSON that nobody but whoever builds requests reads.
+    /// JSON that the model's server sent for its own use. It is sent back with the message; only the code that builds requests reads it.
     pub echo: Option<String>,
     /// When it was stored.
     pub created_at: Timestamp,
@@ -93,8 +93,8 @@ pub struct Message {
 pub struct ToolCall {
     /// The model's id for it, unique within the run.
     pub id: String,
-    /// The tool.
+    /// The tool's name.
     pub name: String,
-    /// JSON text, which may be malformed: it is the model's.
+    /// JSON text. It may be malformed, because the model wrote it.
     pub arguments: String,
 }

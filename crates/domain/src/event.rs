@@ -1,11 +1,10 @@
-//! The events of a run and their one written form: a server-sent-events frame, the same text in the log and on the wire.
+//! The events of a run and their only written form: a server-sent-events frame, the same text in the log and on the wire.
 //!
-//! Event ids count the characters of what was said (other events count one). So the place in an answer and the id of the
-//! event that brings it are the same thing, however the text was cut into pieces: an executor that takes a run over and
-//! hears the same answer again goes on at the id where the log ends, and a reader that had already seen more than the
-//! log is given exactly what it has not seen ([`after`]).
+//! Event ids count the characters of the text so far (other events count one). So an id is also a place in the answer, whatever pieces the text was
+//! cut into. An executor that takes a run over and gets the same answer again continues at the last logged id. A reader that had seen more than the
+//! log holds gets exactly the part that it has not seen ([`after`]).
 //!
-//! Frames: WHATWG HTML, section 9.2. Nothing here knows where frames are kept or sent.
+//! Frames: WHATWG HTML, section 9.2. This module does not know where frames are stored or sent.
 
 use std::borrow::Cow;
 
@@ -14,18 +13,18 @@ use serde_json::{Value, value::RawValue};
 
 use crate::{Id, Timestamp, Usage};
 
-/// How far ids jump when an answer is written again from the start: more than any batch of events that
-/// a dead executor may have sent to a reader without having logged it.
+/// How far ids jump when an answer is written again from the start. This is more than any batch of events that a dead executor may have sent to a
+/// reader without logging it.
 pub const RESTART_GAP: u64 = 10_000_000;
 
-/// What can happen in a run, as its readers see it.
+/// An event of a run, as its readers see it.
 #[derive(Clone, Debug)]
 pub enum Event<'a> {
     /// A piece of the answer.
     Token {
         /// The text.
         content: &'a str,
-        /// Pieces so far, this one included.
+        /// The number of pieces so far, including this one.
         token_count: u64,
     },
     /// A piece of the model's reasoning.
@@ -33,32 +32,32 @@ pub enum Event<'a> {
         /// The text.
         content: &'a str,
     },
-    /// The model wants a tool called.
+    /// The model asks for a tool call.
     ToolRequest {
-        /// The tool.
+        /// The tool's name.
         name: &'a str,
         /// The model's id for the call.
         call_id: &'a str,
-        /// What it is to be called with, as the model wrote it.
+        /// The arguments, as the model wrote them.
         arguments: &'a str,
     },
-    /// A call waits for the person's decision, and the run with it.
+    /// A call waits for the person's decision, and so does the run.
     ToolApproval {
-        /// The tool, as the model calls it.
+        /// The tool's name for the model.
         name: &'a str,
         /// The model's id for the call.
         call_id: &'a str,
-        /// Where it would be called.
+        /// The server that would be called.
         server: &'a str,
-        /// The tool, for the person.
+        /// The tool's name for the person.
         title: &'a str,
         /// As in [`Self::ToolRequest`].
         arguments: &'a str,
-        /// Nothing but this call can be allowed.
+        /// Whether the person can allow only this call, not later ones.
         always_asks: bool,
-        /// Whether it is asked about because others would hear something in it that may be private.
+        /// Whether the person is asked because the call may disclose private data to others.
         may_disclose: bool,
-        /// After this it is too late to decide.
+        /// The deadline for the decision.
         expires_at: Timestamp,
     },
     /// A tool answered.
@@ -67,59 +66,59 @@ pub enum Event<'a> {
         content: &'a str,
         /// The model's id for the call.
         call_id: &'a str,
-        /// The tool.
+        /// The tool's name.
         name: &'a str,
-        /// Whether `content` says what went wrong.
+        /// Whether `content` is an error message.
         is_error: bool,
         /// How long the call took.
         duration_ms: u64,
     },
     /// The run failed; the stream ends.
     Error {
-        /// For the person.
+        /// The message for the person.
         message: &'a str,
-        /// For programs.
+        /// The code for programs.
         code: &'a str,
-        /// Whether trying again may help.
+        /// Whether a retry may help.
         retryable: bool,
     },
-    /// The run ended well or was stopped; the stream ends.
+    /// The run succeeded or was stopped; the stream ends.
     Complete {
         /// `stop`, `length`, `content_filter` or `cancelled`.
         finish_reason: &'a str,
-        /// What it used, if the model said.
+        /// The tokens that the run used, if the model reported them.
         usage: Option<Usage>,
-        /// The answer's message, unless nothing was written.
+        /// The answer's message; none if nothing was written.
         message_id: Option<Id>,
-        /// How often the run was claimed since its last finished step; above 1 it was taken over, or waited for the person.
+        /// How often the run was claimed since its last finished step. More than 1: it was taken over, or it waited for the person.
         attempt: u64,
     },
-    /// The answer is being written again: what was said since the last tool event does not count.
+    /// The answer is written again: the text since the last tool event does not count.
     Restarted,
-    /// The model's server could not take all that was to be sent, and was asked with less.
+    /// The model's server could not take the whole request, so it got a smaller one.
     Shortened {
-        /// For the person: what is missing.
+        /// The message for the person: what was left out.
         message: &'a str,
     },
-    /// What is said cannot be kept; the stream ends, and whoever reads the run later may have it go on. Not logged.
+    /// The answer cannot be stored, so the stream ends. A later reader may continue the run. Not logged.
     Unkept {
-        /// For the person.
+        /// The message for the person.
         message: &'a str,
-        /// For programs.
+        /// The code for programs.
         code: &'a str,
     },
-    /// Work began. Not logged.
+    /// An executor began to work. Not logged.
     Processing,
-    /// The provider was busy; the same request is sent again. Not logged.
+    /// The provider was busy, so the same request is sent again. Not logged.
     Retrying {
-        /// Which try comes next, from 2.
+        /// The number of the next attempt, from 2.
         attempt: u32,
-        /// How long until then.
+        /// The time until the next attempt.
         retry_after_ms: u64,
     },
 }
 
-/// The written form: `data:` of a frame.
+/// The `data:` of a frame.
 #[derive(Serialize)]
 struct Data<'a> {
     r#type: &'static str,
@@ -157,7 +156,7 @@ struct Metadata<'a> {
     retryable: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     finish_reason: Option<&'a str>,
-    /// `null` says that the model did not tell, so it is written.
+    /// `null` means that the model reported none, so it is written.
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<Option<Usage>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -172,8 +171,8 @@ struct Metadata<'a> {
     timestamp: Option<Timestamp>,
 }
 
-/// An object in the model's own letters, since a person is asked about it: a number that was read would be rounded, and a name that is there
-/// twice would be there once. What is no object is a string.
+/// Arguments in the model's own characters, because a person decides about them: parsing would round numbers and drop duplicate names. Arguments that
+/// are not an object are written as a string.
 struct Arguments<'a>(&'a str);
 
 impl Serialize for Arguments<'_> {
@@ -185,7 +184,7 @@ impl Serialize for Arguments<'_> {
         if !text.starts_with('{') || serde_json::from_str::<&RawValue>(text).is_err() {
             return serializer.serialize_str(self.0);
         }
-        // JSON has line ends between its parts only, where a space says the same; here one would end the event.
+        // In JSON, line ends occur only between tokens, where a space means the same. In a frame, a line end would end the event's data.
         match RawValue::from_string(text.replace(['\n', '\r'], " ")) {
             Ok(object) => object.serialize(serializer),
             Err(error) => Err(serde::ser::Error::custom(error)),
@@ -194,7 +193,7 @@ impl Serialize for Arguments<'_> {
 }
 
 impl Event<'_> {
-    /// How far this event moves the id on; `None` for what is neither logged nor replayed.
+    /// How much this event adds to the id; `None` for events that are neither logged nor replayed.
     #[must_use]
     pub fn width(&self) -> Option<u64> {
         match self {
@@ -212,7 +211,7 @@ impl Event<'_> {
         }
     }
 
-    /// Appends this event as a frame. `id` is the one before it and is moved on.
+    /// Appends this event as a frame. `id` is the id of the event before; [`Self::width`] is added to it.
     pub fn write(&self, id: &mut u64, run_id: &str, timestamp: Timestamp, frames: &mut String) {
         let id = self.width().map(|width| {
             *id = id.saturating_add(width);
@@ -296,7 +295,7 @@ impl Event<'_> {
 }
 
 fn write_frame(id: Option<u64>, r#type: &str, data: &impl Serialize, frames: &mut String) {
-    // None of our types can fail to serialize (no maps with odd keys, no floats); an empty object would still be a frame.
+    // Our types cannot fail to serialize (no maps with odd keys, no floats). Even an empty object would make a valid frame.
     let data = serde_json::to_string(data).unwrap_or_else(|_| "{}".to_owned());
     if let Some(id) = id {
         frames.push_str("id: ");
@@ -319,11 +318,11 @@ pub struct Frame<'a> {
     pub event: &'a str,
     /// Its `data:`, JSON.
     pub data: &'a str,
-    /// All of it, the blank line included.
+    /// The whole frame, including the blank line.
     pub text: &'a str,
 }
 
-/// Reads the `call_id` of a frame's metadata without the rest.
+/// Reads only the `call_id` of a frame's metadata.
 #[derive(Deserialize)]
 struct Called {
     metadata: CalledMetadata,
@@ -334,7 +333,7 @@ struct CalledMetadata {
     call_id: String,
 }
 
-/// Reads the `content` of a frame's data without the rest.
+/// Reads only the `content` of a frame's data.
 #[derive(Deserialize)]
 struct Content<'a> {
     #[serde(borrow)]
@@ -342,13 +341,13 @@ struct Content<'a> {
 }
 
 impl Frame<'_> {
-    /// What was said in it.
+    /// Its text.
     #[must_use]
     pub fn content(&self) -> String {
         serde_json::from_str::<Content<'_>>(self.data).map(|data| data.content.into_owned()).unwrap_or_default()
     }
 
-    /// The call it is about, if it is about one.
+    /// The tool call that it belongs to, if any.
     #[must_use]
     pub fn call_id(&self) -> Option<String> {
         serde_json::from_str::<Called>(self.data).ok().map(|data| data.metadata.call_id)
@@ -359,7 +358,7 @@ impl Frame<'_> {
     }
 }
 
-/// The logged frames in `frames`, in order. What [`Event::write`] did not write is passed over.
+/// The logged frames in `frames`, in order. Text that [`Event::write`] did not write is skipped.
 pub fn frames(frames: &str) -> impl Iterator<Item = Frame<'_>> {
     frames.split_inclusive("\n\n").filter_map(|text| {
         let mut lines = text.lines();
@@ -370,9 +369,9 @@ pub fn frames(frames: &str) -> impl Iterator<Item = Frame<'_>> {
     })
 }
 
-/// What of `frames` a reader has not seen who has seen everything up to `last_seen`.
+/// The part of the frames that a reader has not seen, if it has seen everything up to `last_seen`.
 ///
-/// A piece of text that it has seen a part of is cut.
+/// If the reader has seen a part of a piece of text, the piece is cut.
 #[must_use]
 pub fn after(frames_text: &str, last_seen: u64) -> Cow<'_, str> {
     let mut start = frames_text.len();
@@ -393,7 +392,7 @@ pub fn after(frames_text: &str, last_seen: u64) -> Cow<'_, str> {
     Cow::Borrowed(frames_text.get(start..).unwrap_or_default())
 }
 
-/// The frame without the characters up to `last_seen`, if it holds any.
+/// The frame without the characters up to `last_seen`; `None` if it has no such characters.
 fn cut(frame: &Frame<'_>, last_seen: u64) -> Option<String> {
     let mut data: serde_json::Map<String, Value> = serde_json::from_str(frame.data).ok()?;
     let Some(Value::String(content)) = data.get("content") else { return None };
@@ -409,23 +408,23 @@ fn cut(frame: &Frame<'_>, last_seen: u64) -> Option<String> {
     Some(text)
 }
 
-/// How far a run has come, read from its log: what an executor needs that takes it over.
+/// How far a run has come, read from its log, for an executor that takes the run over.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Progress {
     /// The id of the last logged event.
     pub last_id: u64,
     /// Pieces of text logged in the whole run.
     pub token_count: u64,
-    /// What was said since the last tool event.
+    /// The answer's text since the last tool event.
     pub text: String,
-    /// What was thought since then.
+    /// The reasoning since the last tool event.
     pub thinking: String,
     /// The calls that the person was asked about.
     pub approvals_asked: Vec<String>,
 }
 
 impl Progress {
-    /// Reads one more batch of the log; batches come in order. What an executor logged that was thought dead is not read twice.
+    /// Reads the next batch of the log; batches come in order. Text that two executors logged, because one was thought dead, is read once.
     pub fn read(&mut self, batch: &str) {
         for frame in frames(&after(batch, self.last_id)) {
             self.last_id = frame.id;
@@ -435,7 +434,7 @@ impl Progress {
                     self.token_count += 1;
                 }
                 "thinking" => self.thinking.push_str(&frame.content()),
-                // Of these, one alone takes back what was said.
+                // Of the states, only `restarted` withdraws the text so far.
                 "state" if frame.content() != "restarted" => {}
                 other => {
                     self.text.clear();

@@ -1,4 +1,4 @@
-//! Identifiers: UUIDv7 (RFC 9562), so that they sort by the time they were made.
+//! Identifiers: UUIDv7 (RFC 9562), so they sort by the time of their creation.
 
 use std::{fmt, str::FromStr};
 
@@ -10,13 +10,13 @@ use uuid::Uuid;
 #[serde(transparent)]
 pub struct Id(Uuid);
 
-/// Text that is no UUID. To the person who sent it, the thing it names does not exist.
+/// Text that is not a UUID. For its sender, the thing that it names does not exist.
 #[derive(Debug, thiserror::Error)]
 #[error("not an id: {0}")]
 pub struct InvalidId(#[from] uuid::Error);
 
 impl Id {
-    /// A new id; later ones sort after earlier ones made by the same process.
+    /// A new id. It sorts after all earlier ids from the same process.
     #[must_use]
     pub fn new() -> Self {
         Self(Uuid::now_v7())

@@ -1,7 +1,7 @@
-//! What the assistant is about, as types: conversations, messages, runs and the events of a run.
+//! The types of the assistant's domain: conversations, messages, runs and the events of a run.
 //!
-//! Pure: no storage, no HTTP, no Spin. Rows and wire formats are other crates' business, except the event frame,
-//! which is the same text in the database and on the wire ([`event`]).
+//! Pure: no storage, no HTTP, no Spin. Rows and wire formats belong to other crates, except the event frame, which is the same text in the database
+//! and on the wire ([`event`]).
 
 pub mod conversation;
 pub mod event;

@@ -13,42 +13,42 @@ pub struct Run {
     pub conversation_id: Id,
     /// The message it answers.
     pub message_id: Id,
-    /// Where it is.
+    /// Its state.
     pub state: RunState,
     /// The model it asks.
     pub model: String,
-    /// When the message came.
+    /// When the message arrived.
     pub created_at: Timestamp,
     /// When it was last claimed, or ended.
     pub updated_at: Timestamp,
-    /// Why it failed, when it did.
+    /// Why it failed, if it did.
     pub failure: Option<RunFailure>,
-    /// What it used, as far as the model said.
+    /// The tokens that it used, as far as the model reported them.
     pub usage: Option<Usage>,
 }
 
 /// Why a run failed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RunFailure {
-    /// Stable, for programs.
+    /// A stable code for programs.
     pub code: String,
-    /// For the person.
+    /// The message for the person.
     pub message: String,
 }
 
 /// Tokens, as the provider counts them.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct Usage {
-    /// In the requests, all rounds together.
+    /// Tokens in the requests of all rounds.
     pub prompt_tokens: u64,
-    /// In the answers.
+    /// Tokens in the answers.
     pub completion_tokens: u64,
-    /// Both.
+    /// The sum of both.
     pub total_tokens: u64,
 }
 
 impl Usage {
-    /// Sums the rounds of a run.
+    /// Adds the usage of another round.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {
         Self {
@@ -59,7 +59,7 @@ impl Usage {
     }
 }
 
-/// Where a run is. A conversation without an active run is idle.
+/// The state of a run. A conversation without an active run is idle.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunState {
@@ -81,10 +81,10 @@ pub enum RunState {
     Cancelled,
 }
 
-/// What happens to a run.
+/// A step that changes the state of a run.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum RunStep {
-    /// An executor takes it up, takes it over from one that died, or goes on when the person has decided.
+    /// An executor starts the run, takes it over from a dead executor, or continues it after the person's decision.
     Claim,
     /// The model's first delta of a round arrives.
     ModelAnswers,
@@ -102,18 +102,18 @@ pub enum RunStep {
     Cancel,
 }
 
-/// A step that its state does not allow.
+/// A step that the run's state does not allow.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a run that is {} cannot {step:?}", state.as_str())]
 pub struct InvalidTransition {
-    /// Where the run was.
+    /// The state of the run.
     pub state: RunState,
-    /// What was attempted.
+    /// The attempted step.
     pub step: RunStep,
 }
 
 impl RunState {
-    /// Every state, in the order of a life.
+    /// Every state, in the order of a run's life.
     pub const ALL: [Self; 8] = [
         Self::Queued,
         Self::Processing,
@@ -125,10 +125,10 @@ impl RunState {
         Self::Cancelled,
     ];
 
-    /// The one transition function.
+    /// The state after a step. All transitions are decided here.
     ///
     /// # Errors
-    /// [`InvalidTransition`] when the step makes no sense here; ended runs accept none.
+    /// [`InvalidTransition`] if the state does not allow the step; an ended run allows none.
     pub const fn after(self, step: RunStep) -> Result<Self, InvalidTransition> {
         use RunStep as S;
         Ok(match (self, step) {
@@ -139,7 +139,7 @@ impl RunState {
             (Self::Processing | Self::Streaming, S::ModelAnswers) | (Self::ToolExecution, S::ToolsFinished) => {
                 Self::Streaming
             }
-            // A run taken over in the middle of its tools goes straight back to them.
+            // A run that was taken over during its tool calls goes straight back to them.
             (Self::Processing | Self::Streaming, S::CallTools) => Self::ToolExecution,
             (Self::ToolExecution, S::AskApproval) => Self::AwaitingApproval,
             (Self::Processing | Self::Streaming, S::Finish) => Self::Complete,
@@ -155,13 +155,13 @@ impl RunState {
         })
     }
 
-    /// Whether nothing more will happen.
+    /// Whether the run has ended.
     #[must_use]
     pub const fn is_terminal(self) -> bool {
         matches!(self, Self::Complete | Self::Error | Self::Cancelled)
     }
 
-    /// As stored and sent.
+    /// The text that is stored and sent.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -176,7 +176,7 @@ impl RunState {
         }
     }
 
-    /// From what [`Self::as_str`] wrote.
+    /// Reads the text that [`Self::as_str`] returns.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == text)
@@ -190,7 +190,7 @@ mod tests {
 
     use super::*;
 
-    /// Everything that is allowed. Whatever is not in this table must be refused.
+    /// All allowed transitions. Every other step must be refused.
     const TABLE: &[(RunState, RunStep, RunState)] = &[
         (Queued, Claim, Processing),
         (Queued, Fail, Error),

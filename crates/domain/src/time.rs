@@ -12,7 +12,7 @@ use serde::{Serialize, Serializer};
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// From milliseconds since the epoch, as stored.
+    /// Reads stored milliseconds since the epoch.
     #[must_use]
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
@@ -24,7 +24,7 @@ impl Timestamp {
         self.0
     }
 
-    /// This host's clock. Leases and expiries use the database's instead.
+    /// The time by this host's clock. Leases and expiries use the database's clock instead.
     #[must_use]
     pub fn now() -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -36,7 +36,7 @@ impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match jiff::Timestamp::from_millisecond(self.0) {
             Ok(timestamp) => write!(f, "{timestamp:.3}"),
-            // Beyond year 9999: nothing of ours writes it, and nobody's data should stop an answer.
+            // Beyond the year 9999. Our code never writes such a time, and bad data should not break a response.
             Err(_) => f.write_str("9999-12-31T23:59:59.999Z"),
         }
     }
@@ -48,13 +48,13 @@ impl Serialize for Timestamp {
     }
 }
 
-/// A timestamp written as a number of milliseconds since 1970, for what is sent inside the house.
+/// Writes a timestamp as milliseconds since 1970, for messages between components.
 pub mod milliseconds {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     use super::Timestamp;
 
-    /// As `serde(with)` wants it.
+    /// For `serde(with)`.
     ///
     /// # Errors
     /// The serializer's.
@@ -62,7 +62,7 @@ pub mod milliseconds {
         timestamp.as_millis().serialize(serializer)
     }
 
-    /// As `serde(with)` wants it.
+    /// For `serde(with)`.
     ///
     /// # Errors
     /// The deserializer's.

@@ -1,19 +1,19 @@
-//! Tools: what a model knows of them, what may be done with them, what a person decides about one call, and what comes of it.
+//! Tools: their definitions for the model, the effects of policies, a person's decision about a call, and its outcome.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::time::{self, Timestamp};
 
-/// What a policy says about the tools it names.
+/// The effect of a policy on the tools that it names.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
-    /// They may be called.
+    /// The tools may be called.
     Allow,
     /// The person is asked before each call.
     Ask,
-    /// They may not be called.
+    /// The tools may not be called.
     Deny,
 }
 
@@ -21,7 +21,7 @@ impl Effect {
     /// Every effect.
     pub const ALL: [Self; 3] = [Self::Allow, Self::Ask, Self::Deny];
 
-    /// As stored and sent.
+    /// The text that is stored and sent.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -31,20 +31,20 @@ impl Effect {
         }
     }
 
-    /// From what [`Self::as_str`] wrote.
+    /// Reads the text that [`Self::as_str`] returns.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|effect| effect.as_str() == text)
     }
 }
 
-/// What a person decides about a call that needs their approval.
+/// A person's decision about a call that needs their approval.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
     /// This call is made.
     AllowOnce,
-    /// This call is made, and later calls of the same tool need not be asked about.
+    /// This call is made, and the person is not asked about later calls of the same tool.
     AllowAlways,
     /// This call is not made.
     Deny,
@@ -54,7 +54,7 @@ impl Decision {
     /// Every decision.
     pub const ALL: [Self; 3] = [Self::AllowOnce, Self::AllowAlways, Self::Deny];
 
-    /// As stored and sent.
+    /// The text that is stored and sent.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -64,7 +64,7 @@ impl Decision {
         }
     }
 
-    /// From what [`Self::as_str`] wrote.
+    /// Reads the text that [`Self::as_str`] returns.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|decision| decision.as_str() == text)
@@ -77,57 +77,57 @@ impl Decision {
     }
 }
 
-/// What tools there are for a person.
+/// The tools for a person.
 #[derive(Clone, Default, Debug)]
 pub struct Offered {
-    /// Those that can be called.
+    /// The tools that can be called.
     pub tools: Vec<ToolDefinition>,
-    /// Servers that have more, which want something of the person first.
+    /// Servers with more tools, for which the person must first enter something.
     pub unconfigured: Vec<String>,
 }
 
-/// A tool as the model may know it. Kept and sent as it is here.
+/// A tool's definition for the model. It is stored and sent in this form.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ToolDefinition {
-    /// Its name, unique here.
+    /// Its name, unique in the installation.
     pub name: String,
     /// What it does, for the model.
     pub description: String,
-    /// JSON Schema of its arguments.
+    /// The JSON Schema of its arguments.
     pub input_schema: Box<RawValue>,
 }
 
-/// What a call came to, for the run that wants it. Sent as it is here.
+/// The outcome of a call, for the run that asked for it. It is sent in this form.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum ToolAnswer {
-    /// It was made, or will never be.
+    /// The call was made, or will never be made.
     Result {
-        /// The result, or what went wrong, for the model and the person.
+        /// The result or the error message, for the model and the person.
         content: String,
-        /// Whether it went wrong.
+        /// Whether `content` is an error message.
         is_error: bool,
     },
-    /// It was not made: the person has been asked, and it is to be tried again when they have decided or it is too late.
+    /// The call was not made: the person was asked. It is tried again after the decision or the deadline.
     ApprovalNeeded {
-        /// Where it would be made.
+        /// The server that would be called.
         server: String,
-        /// The tool, for the person.
+        /// The tool's name for the person.
         title: String,
-        /// Nothing but this call can be allowed.
+        /// Whether the person can allow only this call, not later ones.
         always_asks: bool,
-        /// Whether it is asked about because others would hear something in it that may be private.
+        /// Whether the person is asked because the call may disclose private data to others.
         may_disclose: bool,
-        /// When it is too late.
+        /// The deadline for the decision.
         #[serde(with = "time::milliseconds")]
         expires_at: Timestamp,
     },
-    /// It was not made: somebody else has the run.
+    /// The call was not made: another executor has the run.
     LeaseLost,
 }
 
 impl ToolAnswer {
-    /// What went wrong.
+    /// A result with this error message.
     pub fn failed(content: impl Into<String>) -> Self {
         Self::Result { content: content.into(), is_error: true }
     }

@@ -1,4 +1,4 @@
-//! People.
+//! Accounts and their roles.
 
 use std::str::FromStr;
 
@@ -11,13 +11,13 @@ use crate::{Id, Timestamp};
 pub struct User {
     /// Its id.
     pub id: Id,
-    /// Lower-cased address, unique.
+    /// The email address in lower case, unique.
     pub email: String,
-    /// How the person wants to be called; may be empty.
+    /// The name that the person wants to be called; may be empty.
     pub name: String,
     /// What the account may do.
     pub role: UserRole,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
 }
 
@@ -25,14 +25,14 @@ pub struct User {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum UserRole {
-    /// Configures the installation; the first account.
+    /// Configures the installation. The first account has this role.
     Admin,
-    /// Uses it.
+    /// Uses the installation.
     User,
 }
 
 impl UserRole {
-    /// As stored and sent.
+    /// The text that is stored and sent.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -42,7 +42,7 @@ impl UserRole {
     }
 }
 
-/// Text that names no role.
+/// A text that is not a role.
 #[derive(Debug, thiserror::Error)]
 #[error("no such role")]
 pub struct UnknownRole;

@@ -1,26 +1,26 @@
-//! JSON whose numbers stay as they were written: `10.10` is a price and no `10.1`, and of thirty digits none is lost. For what is passed on
-//! from one program to another, where `serde_json::Value` would round. (Its feature `arbitrary_precision` is none of one package, but of
-//! everything that is built with it, and breaks types there.)
+//! JSON whose numbers stay as they were written: `10.10` is a price and not `10.1`, and none of thirty digits is lost. It is for JSON that one
+//! program passes on to another, where `serde_json::Value` would round. (The feature `arbitrary_precision` of `serde_json` applies to the whole
+//! build, not to one package, and breaks types elsewhere.)
 //!
-//! Of a name that is there twice the last counts, as `serde_json` has it: whoever checked a text with that has checked what is passed on.
+//! Of duplicate names, the last one counts, as in `serde_json`. So code that checked a text with `serde_json` has checked what is passed on.
 
 use std::{collections::BTreeMap, fmt};
 
 use serde_json::{Value, value::RawValue};
 
-/// How deep values may lie in each other, as `serde_json` has it.
+/// How deep values may be nested, as in `serde_json`.
 const DEPTH_MAX: usize = 128;
 
-/// A value.
+/// A JSON value.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Json {
     /// `null`.
     Null,
     /// `true` or `false`.
     Bool(bool),
-    /// As it is written.
+    /// A number as it was written.
     Number(String),
-    /// Without its escapes.
+    /// A string without its escapes.
     String(String),
     /// A list.
     Array(Vec<Self>),
@@ -28,16 +28,16 @@ pub enum Json {
     Object(BTreeMap<String, Self>),
 }
 
-/// Why a text is no JSON.
+/// Why a text is not JSON.
 pub use serde_json::Error;
 
 impl Json {
     /// Reads a text.
     ///
     /// # Errors
-    /// [`Error`], also for what is deeper than 128.
+    /// [`Error`], also for values deeper than 128.
     pub fn read(text: &str) -> Result<Self, Error> {
-        // Without a look at the whole first, each level would find the faults of those in it again.
+        // The whole text is checked first. Otherwise, each level would find the faults of its inner levels again.
         read(serde_json::from_str::<&RawValue>(text)?.get(), DEPTH_MAX)
     }
 
@@ -71,7 +71,7 @@ fn read(text: &str, depth: usize) -> Result<Json, Error> {
     })
 }
 
-/// As JSON, without white space.
+/// Writes JSON without white space.
 impl fmt::Display for Json {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

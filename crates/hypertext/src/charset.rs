@@ -1,23 +1,24 @@
-//! Bytes to text: the encoding that the bytes, the server or the document names, else UTF-8, else what the web of old meant by saying nothing.
+//! Decodes bytes in the encoding that the bytes, the server or the document name; otherwise as UTF-8, or as windows-1252, which the old web meant by
+//! naming none.
 
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
-/// Where a document must have named its encoding. The standard has 1,024 (HTML, "determining the character encoding"); browsers read pages
-/// all the same that put a script before.
+/// How many bytes at the start of a document are searched for its encoding. The standard says 1,024 (HTML, "determining the character encoding"), but
+/// browsers also read pages that put a script first.
 const PRESCAN_BYTES: usize = 4_096;
 
-/// What the bytes are, and so where they may name their encoding.
+/// The kind of document, and where it may name its encoding.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// In an XML declaration or in `<meta>`.
+    /// HTML: in an XML declaration or in `<meta>`.
     Html,
-    /// In an XML declaration.
+    /// XML: in an XML declaration.
     Xml,
-    /// Nowhere.
+    /// Any other text: nowhere.
     Other,
 }
 
-/// The text. What cannot be decoded becomes U+FFFD.
+/// Decodes the bytes. Bytes that cannot be decoded become U+FFFD.
 #[must_use]
 pub fn decode(bytes: &[u8], named_by_server: Option<&str>, kind: Kind) -> String {
     let head = bytes.get(..PRESCAN_BYTES.min(bytes.len())).unwrap_or_default();
@@ -25,12 +26,12 @@ pub fn decode(bytes: &[u8], named_by_server: Option<&str>, kind: Kind) -> String
     let declared = || if kind == Kind::Other { None } else { in_declaration(head) };
     let in_page = || if kind == Kind::Html { in_meta(head) } else { None };
     let guessed = || if std::str::from_utf8(bytes).is_ok() { UTF_8 } else { WINDOWS_1252 };
-    // `decode` looks for a byte order mark first, which wins over all of these.
+    // `decode` first looks for a byte order mark, which overrides all of these.
     let (text, ..) = named().or_else(declared).or_else(in_page).unwrap_or_else(guessed).decode(bytes);
     text.into_owned()
 }
 
-/// What `<?xml version="1.0" encoding="ISO-8859-1"?>` says, which can only stand at the start.
+/// The encoding in `<?xml version="1.0" encoding="ISO-8859-1"?>`, which can only be at the start.
 fn in_declaration(head: &[u8]) -> Option<&'static Encoding> {
     match head {
         [b'<', 0, b'?', 0, ..] => return Some(UTF_16LE),
@@ -48,14 +49,14 @@ fn in_declaration(head: &[u8]) -> Option<&'static Encoding> {
     readable(rest.split(|byte| byte == quote).next()?)
 }
 
-/// What the first `<meta charset="...">` or `<meta http-equiv="content-type" content="...; charset=...">` says that is no comment.
+/// The encoding in the first `<meta charset="...">` or `<meta http-equiv="content-type" content="...; charset=...">` outside comments.
 fn in_meta(head: &[u8]) -> Option<&'static Encoding> {
     let mut rest = head;
     loop {
         let (_, tag) = split_once(rest, b"<")?;
         rest = tag;
         if let Some(comment) = tag.strip_prefix(b"!--") {
-            // `<!-->` is a whole one.
+            // `<!-->` is a whole comment.
             let end = if comment.starts_with(b">") || comment.starts_with(b"->") { &b">"[..] } else { b"-->" };
             rest = split_once(comment, end)?.1;
             continue;
@@ -84,7 +85,7 @@ fn in_meta(head: &[u8]) -> Option<&'static Encoding> {
     }
 }
 
-/// The next attribute of a tag, and what follows it; `None` at the tag's end.
+/// The next attribute of a tag, and the text after it; `None` at the tag's end.
 fn attribute(tag: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let is_between = |byte: &u8| byte.is_ascii_whitespace() || *byte == b'/';
     let start = tag.iter().position(|byte| !is_between(byte))?;
@@ -93,7 +94,7 @@ fn attribute(tag: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
         return None;
     }
     let ends_name = |byte: &u8| is_between(byte) || matches!(byte, b'>' | b'=');
-    // A name may begin with the sign that ends others.
+    // The first byte of a name may be one that would otherwise end a name.
     let end = tag.iter().skip(1).position(ends_name).map_or(tag.len(), |end| end.saturating_add(1));
     let (name, rest) = tag.split_at_checked(end)?;
     let Some(value) = rest.trim_ascii_start().strip_prefix(b"=") else { return Some((name, &[], rest)) };
@@ -107,7 +108,7 @@ fn attribute(tag: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     Some((name, value, rest))
 }
 
-/// What follows `charset=` in `text/html; charset=utf-8`.
+/// The value of `charset=` in `text/html; charset=utf-8`.
 fn in_content(content: &[u8]) -> Option<&[u8]> {
     let mut rest = content;
     loop {
@@ -156,7 +157,7 @@ mod tests {
                 None,
                 "<meta content='text/html;charset=\"koi8-r\"' http-equiv=content-type>П",
             ),
-            // Said of something else, in a comment, or under another name.
+            // The charset belongs to something else, is in a comment, or is in another element.
             (b"<meta name=x content='charset=koi8-r'>\xfc", None, "<meta name=x content='charset=koi8-r'>ü"),
             (b"<!-- <meta charset=koi8-r> -->\xfc", None, "<!-- <meta charset=koi8-r> -->ü"),
             (b"<metal charset=koi8-r>\xfc", None, "<metal charset=koi8-r>ü"),

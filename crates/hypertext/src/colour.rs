@@ -1,11 +1,11 @@
-//! Colours, as far as it takes to see that a text has that of its background. One that is not understood is unlike every other.
+//! Colours, as far as needed to see that a text has the colour of its background. A colour that is not understood is unlike every other.
 
-/// How far apart the parts of two colours may be and still look like one.
+/// How much the parts of two colours may differ if the colours still look the same.
 const LIKE_MAX: u8 = 20;
-/// Fainter than this is not seen, of 255.
+/// A colour with this alpha or less, of 255, is invisible.
 const FAINT_MAX: u8 = 25;
 
-/// The names of colours that texts are hidden with: black and white, and what is nearly so.
+/// The names of colours that texts are hidden with: black, white, nearly white, and a few others.
 const NAMES: [(&str, u32); 20] = [
     ("white", 0xff_ffff),
     ("snow", 0xff_fafa),
@@ -29,7 +29,7 @@ const NAMES: [(&str, u32); 20] = [
     ("navy", 0x00_0080),
 ];
 
-/// Red, green, blue, and how much of what is behind it does not shine through.
+/// Red, green, blue and alpha.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Colour([u8; 4]);
 
@@ -59,7 +59,7 @@ impl Colour {
         let mut next = |whole: f32| {
             let part = parts.next()?;
             let (number, whole) = part.strip_suffix('%').map_or((part, whole), |percent| (percent, 100.0));
-            // From 0 to 255: the cast takes the rest to the nearest.
+            // The cast limits the number to 0 to 255.
             Some((number.parse::<f32>().ok()? / whole * 255.0).round() as u8)
         };
         let (red, green, blue) = (next(255.0)?, next(255.0)?, next(255.0)?);
@@ -79,7 +79,7 @@ impl Colour {
         let part = |n: f32| {
             let k = (n + hue.rem_euclid(1.0) * 12.0) % 12.0;
             let strength = saturation * lightness.min(1.0 - lightness);
-            // From 0 to 255: the cast takes the rest to the nearest.
+            // The cast limits the number to 0 to 255.
             ((lightness - strength * (k - 3.0).min(9.0 - k).clamp(-1.0, 1.0)) * 255.0).round() as u8
         };
         Some(Self([part(0.0), part(8.0), part(4.0), (alpha * 255.0).round() as u8]))
@@ -104,19 +104,19 @@ impl Colour {
         }
     }
 
-    /// Whether a text of this colour is not there to see.
+    /// Whether a text of this colour is invisible.
     pub(crate) fn is_faint(self) -> bool {
         let Self([.., alpha]) = self;
         alpha <= FAINT_MAX
     }
 
-    /// Whether what is behind it shines through.
+    /// Whether nothing behind it shines through.
     pub(crate) fn is_solid(self) -> bool {
         let Self([.., alpha]) = self;
         alpha == 0xff
     }
 
-    /// Whether the two look like one.
+    /// Whether the two look the same.
     pub(crate) fn is_like(self, other: Self) -> bool {
         let Self([r, g, b, _]) = self;
         let Self([s, h, c, _]) = other;

@@ -1,23 +1,23 @@
-//! What the names of elements mean for where elements end and what of them is shown (HTML, "tree construction" and "rendering").
+//! What an element's name says about where the element ends and whether it is shown (HTML, "tree construction" and "rendering").
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-/// A name, in a form that is compared at once: up to fifteen bytes as they are, of longer ones two hashes.
+/// A name in a form that is fast to compare: up to fifteen bytes as they are; of a longer name, two hashes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Name(u128);
 
-/// What follows from it.
+/// The properties that follow from a name.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) struct Kind {
-    /// Has an end of its own, which nothing within it passes by (HTML, "special").
+    /// Ordinary end tags inside it do not end an element outside it (HTML, "special").
     pub(crate) is_special: bool,
-    /// Goes on where the end of another has cut it off (HTML, "formatting").
+    /// Continues after the end of another element has cut it off (HTML, "formatting").
     pub(crate) is_formatting: bool,
-    /// Ends are not looked for outside of it (HTML, "particular scope").
+    /// End tags inside it do not end an element outside it (HTML, "particular scope").
     pub(crate) is_scope: bool,
-    /// What goes on elsewhere does not go on in it, nor leave it.
+    /// Formatting elements do not continue into it or out of it.
     pub(crate) is_marker: bool,
-    /// Of another language than HTML.
+    /// Belongs to another language than HTML.
     pub(crate) is_foreign: bool,
 }
 
@@ -42,7 +42,7 @@ impl Name {
         Self(u128::from_be_bytes(bytes))
     }
 
-    /// The name; of a long one nothing.
+    /// Reads the name; a long name is read as empty.
     pub(crate) fn with<T>(self, read: impl FnOnce(&[u8]) -> T) -> T {
         let bytes = self.0.to_be_bytes();
         let [length, ref rest @ ..] = bytes;
@@ -50,7 +50,7 @@ impl Name {
     }
 }
 
-/// What follows from the name of an element of HTML.
+/// The properties of an HTML element with this name.
 pub(crate) fn kind(name: &[u8]) -> Kind {
     let is_marker = matches!(name, b"td" | b"th" | b"caption" | b"applet" | b"marquee" | b"object" | b"template");
     Kind {
@@ -113,7 +113,7 @@ fn is_special(name: &[u8]) -> bool {
         )
 }
 
-/// Ends a `p` that is open.
+/// Whether such an element ends an open `p`.
 pub(crate) fn is_block(name: &[u8]) -> bool {
     is_heading(name)
         || matches!(
@@ -182,7 +182,7 @@ pub(crate) fn is_void(name: &[u8]) -> bool {
     )
 }
 
-/// Elements whose content no browser shows that can do what they are for; `is_open`: the attribute `open` is there.
+/// Elements whose content is not shown by a browser that supports them. `is_open`: the element has the attribute `open`.
 pub(crate) fn is_never_shown(name: &[u8], is_open: bool) -> bool {
     match name {
         b"dialog" => !is_open,
@@ -193,7 +193,7 @@ pub(crate) fn is_never_shown(name: &[u8], is_open: bool) -> bool {
     }
 }
 
-/// Elements of HTML that end an SVG or a formula which they stand in.
+/// HTML elements that end the SVG or the formula around them.
 pub(crate) fn ends_foreign(name: &[u8]) -> bool {
     is_heading(name)
         || matches!(
@@ -238,7 +238,7 @@ pub(crate) fn ends_foreign(name: &[u8]) -> bool {
         )
 }
 
-/// Elements of SVG and formulas in which HTML may stand.
+/// Elements of SVG and formulas that may contain HTML.
 pub(crate) fn holds_html(name: &[u8]) -> bool {
     matches!(name, b"foreignobject" | b"desc" | b"title" | b"annotation-xml" | b"mi" | b"mo" | b"mn" | b"ms" | b"mtext")
 }

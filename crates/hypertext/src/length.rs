@@ -1,6 +1,6 @@
-//! Numbers, lengths and edges of CSS, roughly, as far as they say whether something is seen. Must not know properties.
+//! Numbers, lengths and edges of CSS, roughly: enough to say whether something is visible. Must not know properties.
 
-/// A length, roughly, where a percent has this many pixels.
+/// A length in pixels, roughly. One percent is `percent_px`.
 pub(crate) fn pixels(value: &str, percent_px: f32) -> Option<f32> {
     let (number, unit) = measure(value)?;
     let unit_px = match unit {
@@ -18,12 +18,12 @@ pub(crate) fn pixels(value: &str, percent_px: f32) -> Option<f32> {
     Some(number * unit_px)
 }
 
-/// The number that a value begins with.
+/// The number at the start of a value.
 pub(crate) fn number(value: &str) -> Option<f32> {
     measure(value).map(|(number, unit)| if unit == "%" { number / 100.0 } else { number })
 }
 
-/// A number that a value begins with, and its unit. What is calculated counts if there is nothing to calculate.
+/// The number at the start of a value, and its unit. A `calc()` counts if it contains a single number.
 pub(crate) fn measure(value: &str) -> Option<(f32, &str)> {
     let value = value.trim_start();
     match value.strip_prefix("calc(") {
@@ -54,12 +54,12 @@ fn measured(value: &str) -> Option<(f32, &str, &str)> {
     Some((number.parse().ok()?, unit, rest))
 }
 
-/// The words of a value; what is in brackets belongs together.
+/// The words of a value. Spaces in brackets do not separate words.
 pub(crate) fn words(value: &str) -> impl Iterator<Item = &str> {
     parts(value, ' ')
 }
 
-/// What stands between signs of this kind that are in no brackets.
+/// The parts between signs of this kind, except signs in brackets.
 fn parts(value: &str, sign: char) -> impl Iterator<Item = &str> {
     let mut depth = 0_usize;
     value.split(move |c: char| {
@@ -72,7 +72,7 @@ fn parts(value: &str, sign: char) -> impl Iterator<Item = &str> {
     })
 }
 
-/// What a function is given, from behind the bracket with which that begins.
+/// The arguments of a function. `text` begins after the opening bracket.
 fn given(text: &str) -> &str {
     let mut depth = 0_usize;
     let end = text.find(|c: char| {
@@ -87,9 +87,10 @@ fn given(text: &str) -> &str {
     end.and_then(|end| text.get(..end)).unwrap_or(text)
 }
 
-/// Whether an `inset` leaves nothing, from its first edge on: they go around from the top, and what is not said is as on the other side.
+/// Whether an `inset` leaves nothing. `edges` begins with the first edge. The order is top, right, bottom, left; a missing edge is as on the other
+/// side.
 pub(crate) fn is_all_inset(edges: &str) -> bool {
-    // What stands behind `round` is how round its corners are.
+    // After `round` come the radii of the corners.
     let edges = given(edges).split(" round").next().unwrap_or_default();
     let edges: Vec<f32> = words(edges).filter(|edge| !edge.is_empty()).take(4).map(inset_percent).collect();
     let at = |place: usize| edges.get(place).copied();
@@ -103,7 +104,7 @@ fn inset_percent(edge: &str) -> f32 {
     measure(edge).filter(|(_, unit)| *unit == "%").map_or(0.0, |(number, _)| number)
 }
 
-/// Whether all corners of a polygon are where the first is. Where one is that has to be calculated, nobody knows.
+/// Whether all corners of a polygon are in one place. `false` if the place of a corner must be calculated.
 pub(crate) fn is_one_point(corners: &str) -> bool {
     let corners = parts(given(corners), ',').map(str::trim).filter(|corner| !matches!(*corner, "nonzero" | "evenodd"));
     let corners: Option<Vec<_>> = corners.map(corner).collect();
@@ -113,12 +114,12 @@ pub(crate) fn is_one_point(corners: &str) -> bool {
     })
 }
 
-/// Where a corner is, if that is said in plain numbers.
+/// The place of a corner, if it is given in plain numbers.
 fn corner(corner: &str) -> Option<Vec<(f32, &str)>> {
     let edges = words(corner).filter(|edge| !edge.is_empty());
     edges
         .map(|edge| match measured(edge)? {
-            // Nothing is nothing in every unit.
+            // Zero is zero in every unit.
             (0.0, _, "") => Some((0.0, "")),
             (number, unit, "") => Some((number, unit)),
             _ => None,

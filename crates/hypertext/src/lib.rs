@@ -1,10 +1,11 @@
-//! Pages and mails that strangers wrote, as a person would see them. For authors of tools: whatever reads HTML reads it here.
+//! Reads pages and mails from strangers as a person would see them. For authors of tools: every tool that reads HTML uses this crate.
 //!
-//! [`walk`] goes through HTML and tells a [`Reader`] the elements and the text that are seen; what is hidden from people, so that only a
-//! program would read it, is left out. [`charset`] makes text of bytes, [`refresh`] reads where a page sends on to.
+//! [`walk`] reads HTML and gives a [`Reader`] the visible elements and text. It leaves out text that is hidden from people, so that only a program
+//! would read it. [`charset`] decodes bytes, [`refresh`] reads the address that a page redirects to.
 //!
-//! Knows attributes, inline styles and the plain rules of style sheets in the document itself; no sheets elsewhere and no scripts: what those
-//! hide is read, and what they show is not. Must not fetch anything, and does not write text itself, since each reader wants another form.
+//! Knows attributes, inline styles and the plain rules of style sheets in the document itself. It knows no other style sheets and no scripts: text
+//! that they hide is read, and text that they show is not. Must not fetch anything. It does not write text itself, because each reader needs another
+//! form.
 
 pub mod charset;
 mod colour;

@@ -1,15 +1,15 @@
-//! Where a page sends on to by itself: `<meta http-equiv=refresh>` and the header `Refresh` (HTML, "shared declarative refresh steps").
+//! The address that a page redirects to by itself: `<meta http-equiv=refresh>` and the header `Refresh` (HTML, "shared declarative refresh steps").
 
-/// What such a text says.
+/// A redirect after some time.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Refresh {
-    /// After how long.
+    /// The time.
     pub seconds: u32,
-    /// Where to, as it is written; empty for the page itself.
+    /// The address as it is written; empty for the page itself.
     pub url: String,
 }
 
-/// Reads `5; url=/next`; `None` if it says nothing.
+/// Reads a text such as `5; url=/next`; `None` if it is not a redirect.
 #[must_use]
 pub fn refresh(content: &str) -> Option<Refresh> {
     let content = content.trim_start();
@@ -18,7 +18,7 @@ pub fn refresh(content: &str) -> Option<Refresh> {
     if time.is_empty() && !rest.starts_with('.') {
         return None;
     }
-    // More than this is for ever.
+    // A larger number means for ever.
     let seconds = if time.is_empty() { 0 } else { time.parse().unwrap_or(u32::MAX) };
     let after = rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
     let separated = after.trim_start();

@@ -1,5 +1,5 @@
-//! The style sheets that a document has in itself (`<style>`), as far as one can say without its tree what they hide: rules for an element by
-//! its name, its id and its classes. What depends on other elements, on the state of one or on the device hides nothing here.
+//! The style sheets inside a document (`<style>`), as far as their effect is known without the document's tree: rules for an element by its name, its
+//! id and its classes. A rule that depends on other elements, on an element's state or on the device hides nothing here.
 
 use std::{
     cell::Cell,
@@ -8,53 +8,53 @@ use std::{
 
 use crate::style::Style;
 
-/// How many rules are kept that can hide something together with others, by colours, or show it again. Large pages with their styles in themselves
-/// have some hundred.
+/// The most rules that are kept of those that hide something only together with others (by colours), or show it again. Large pages with their own
+/// styles have some hundred.
 const RULES_MAX: usize = 2_000;
-/// How many are kept with those that hide by themselves: some megabytes of them. If there are more, nothing is compared any more.
+/// The most rules that are kept in all, with those that hide by themselves: some megabytes. If there are more, no rule is compared any more.
 const HIDING_RULES_MAX: usize = 10_000;
-/// How many comparisons the rules and the elements of a document may cost: a twentieth of a second of them. Large pages need some hundred thousand.
-/// Of elements that come later, those count as hidden that a rule is about which hides by itself: no page can buy with its length that what it
-/// hides so is read.
+/// The most comparisons between a document's rules and elements: a twentieth of a second of them. Large pages need some hundred thousand. A later
+/// element counts as hidden if a rule that hides by itself has the element's name, id or class. So a page cannot make its hidden text readable by
+/// being long.
 const COMPARISONS_MAX: usize = 4_000_000;
-/// How many classes of an element are looked at.
+/// How many classes of an element are read.
 const CLASSES_MAX: usize = 30;
-/// How deep blocks such as `@media` are looked into.
+/// How deep nested blocks such as `@media` are read.
 const DEPTH_MAX: usize = 3;
-/// The blocks whose rules hold for everybody who looks at a screen.
+/// The blocks whose rules apply on every screen.
 const FOR_ALL: [&str; 6] = ["@media all", "@media screen", "@media only screen", "@media only all", "@layer", "@scope"];
 
-/// Elements whose style sheets do not hold, and their ends.
+/// Elements whose style sheets do not apply, and their end tags.
 const UNREAD: [(&str, &str); 3] = [("script", "</script"), ("noscript", "</noscript"), ("template", "</template")];
 
 /// The rules of a document that may hide something, or show it again.
 #[derive(Default)]
 pub(crate) struct Sheet {
     rules: Vec<(Selector, Style)>,
-    /// Where in the list a rule is, by its text; and which are about a class, a name, or an id.
+    /// The index of a rule by its text, and the indexes of the rules for a class, a name or an id.
     known: HashMap<String, usize>,
     places: HashMap<String, Vec<usize>>,
-    /// Which classes, names and ids rules are about that hide by themselves.
+    /// The classes, names and ids of the rules that hide by themselves.
     hiding: HashSet<String>,
-    /// There are more of these than are kept.
+    /// There are more such rules than are kept.
     is_overfull: bool,
-    /// Which of them other rules are about that are not kept, so that nobody knows what colours they have.
+    /// The classes, names and ids of other rules that are not kept. The colours of such elements are unknown.
     unread: HashSet<String>,
-    /// How much may still be compared.
+    /// How many comparisons are left.
     left: Cell<usize>,
 }
 
-/// `p#id.one.two`; each part as it is written.
+/// A selector such as `p#id.one.two`, each part as it is written.
 struct Selector {
     parts: Vec<String>,
 }
 
 impl Sheet {
-    /// Those of all `<style>` of a document; also of those that follow what they are about.
+    /// The rules of all `<style>` elements of a document, also of those that come after the elements that they style.
     pub(crate) fn of(html: &str) -> Self {
         let mut sheet = Self { left: Cell::new(COMPARISONS_MAX), ..Self::default() };
         for text in styles(html) {
-            // Signs of a comment in HTML mean nothing in a sheet (CSS Syntax 3, "CDO").
+            // The signs of an HTML comment mean nothing in a sheet (CSS Syntax 3, "CDO").
             sheet.read(&crate::style::plain(text).replace("<!--", " ").replace("-->", " "), DEPTH_MAX);
         }
         sheet
@@ -63,7 +63,7 @@ impl Sheet {
     fn read(&mut self, text: &str, depth: usize) {
         let mut rest = text;
         while let Some((before, block)) = rest.split_once('{') {
-            // What stands before a `;` is a rule by itself, such as `@import`.
+            // The text before a `;` is a rule by itself, such as `@import`.
             let prelude = before.rsplit(';').next().unwrap_or_default().trim();
             let end = block_end(block);
             let body = block.get(..end).unwrap_or_default();
@@ -108,7 +108,7 @@ impl Sheet {
         self.rules.push((parsed, style));
     }
 
-    /// What is said of an element by its name, its id and its classes.
+    /// The style of an element by its name, its id and its classes.
     pub(crate) fn style(&self, name: &[u8], id: &str, classes: &str) -> Style {
         let mut style = Style::default();
         if self.rules.is_empty() {
@@ -120,7 +120,7 @@ impl Sheet {
         if !id.is_empty() {
             parts.push(format!("#{id}"));
         }
-        // Style sheets of pages without a doctype do not tell apart upper and lower case.
+        // In pages without a doctype, style sheets ignore case.
         parts.iter_mut().for_each(|part| part.make_ascii_lowercase());
         let places: Vec<&Vec<usize>> = parts.iter().filter_map(|part| self.places.get(part)).collect();
         let has_any = |of: &HashSet<String>| parts.iter().any(|part| of.contains(part));
@@ -144,7 +144,7 @@ impl Sheet {
 }
 
 impl Sheet {
-    /// Whether so much may still be compared. What costs nothing always may.
+    /// Counts comparisons down; `false` if too few are left. Zero comparisons are always allowed.
     fn pay(&self, comparisons: impl IntoIterator<Item = usize>) -> bool {
         let cost = comparisons.into_iter().fold(0_usize, usize::saturating_add);
         let left = self.left.get().checked_sub(cost);
@@ -154,7 +154,7 @@ impl Sheet {
 }
 
 impl Selector {
-    /// `None`: it says more than this, or nothing.
+    /// `None`: the selector is empty or has other parts.
     fn read(text: &str) -> Option<Self> {
         let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '#');
         if text.is_empty() || !text.chars().all(is_plain) {
@@ -167,19 +167,20 @@ impl Selector {
                 _ => parts.push(c.to_string()),
             }
         }
-        // `.` and `#` with nothing behind.
+        // `.` and `#` need a name after them.
         parts.iter().all(|part| part.len() > 1 || !part.starts_with(['.', '#'])).then_some(Self { parts })
     }
 }
 
-/// Whether a condition of `@supports` is one that all browsers meet, as far as that is known: what is asked of one maker's browsers is not, nor what
-/// must not be. Names of one's own (`--x`) are for all.
+/// Whether all browsers meet a condition of `@supports`, as far as is known. A condition for one maker's browsers does not count, nor does a negated
+/// one. All browsers support custom properties (`--x`).
 fn is_supported_by_all(condition: &str) -> bool {
     let condition = condition.replace(' ', "").replace("(--", "(");
     !["not", "(-", "selector("].iter().any(|part| condition.contains(part))
 }
 
-/// A selector without what every element stands in. What has to stand in that directly depends on others, as `body > header` does.
+/// A selector without the elements that contain every element, such as `body`. The `>` of `body > header` stays, because such a rule depends on other
+/// elements.
 fn of_itself(selector: &str) -> String {
     let selector = selector.replace('>', " > ");
     let parts: Vec<&str> = selector.split_whitespace().collect();
@@ -193,7 +194,7 @@ fn of_itself(selector: &str) -> String {
     inner.strip_prefix('*').filter(|rest| rest.starts_with(['.', '#'])).map_or_else(|| inner.clone(), str::to_owned)
 }
 
-/// Where a block ends that has just begun.
+/// The end of the block whose content begins here.
 fn block_end(block: &str) -> usize {
     let (mut depth, mut quote) = (0_usize, None);
     for (at, c) in block.char_indices() {
@@ -211,7 +212,7 @@ fn block_end(block: &str) -> usize {
     block.len()
 }
 
-/// The texts of all `<style>`, without those in comments, in scripts and where scripts replace them.
+/// The texts of all `<style>` elements, except those in comments, scripts, templates and `<noscript>`.
 fn styles(html: &str) -> Vec<&str> {
     let mut found = Vec::new();
     let mut rest = html;
@@ -229,7 +230,7 @@ fn styles(html: &str) -> Vec<&str> {
             let Some((attributes, text)) = tag.split_once('>') else { break };
             let (text, after) = until_end(text, "</style");
             let attributes = attributes.to_ascii_lowercase();
-            // For paper, or for narrow screens.
+            // Other sheets are for paper, or for narrow screens.
             let is_for_all = ["screen", "all"].iter().any(|medium| attributes.contains(medium))
                 && !["(", "not", "print"].iter().any(|other| attributes.contains(other));
             if !attributes.contains("media") || is_for_all {
@@ -243,7 +244,7 @@ fn styles(html: &str) -> Vec<&str> {
     found
 }
 
-/// What stands before an end tag, and what follows.
+/// The text before an end tag, and the text after it.
 fn until_end<'h>(text: &'h str, end: &str) -> (&'h str, &'h str) {
     let mut from = 0;
     while let Some(at) = text.get(from..).and_then(|rest| rest.find("</")).map(|at| from.saturating_add(at)) {

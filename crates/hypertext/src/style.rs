@@ -1,67 +1,67 @@
-//! What the attribute `style` says of whether an element is seen (CSS, inline declarations). Must not know elements.
+//! Whether the attribute `style` hides an element (CSS, inline declarations). Must not know elements.
 
 use crate::{
     colour::Colour,
     length::{is_all_inset, is_one_point, measure, number, pixels, words},
 };
 
-/// Smaller text, in pixels, is not read by anybody.
+/// Text smaller than this, in pixels, cannot be read.
 const TINY_PX: f32 = 2.0;
-/// A percent of the size of text.
+/// One percent of the usual text size.
 const PERCENT_OF_TEXT_PX: f32 = 0.16;
 /// A box of this size holds no text.
 const EMPTY_PX: f32 = 1.0;
-/// Further away than this is not on the screen.
+/// A box further away than this is off the screen.
 const AWAY_PX: f32 = -500.0;
-/// And this far to the right nobody goes to look; downwards, long pages have their ends there.
+/// Nobody scrolls this far to the right. Downwards, long pages do go this far.
 const FAR_RIGHT_PX: f32 = 5_000.0;
-/// A line that begins so far in begins outside of its box: all of it, in percent.
+/// A line with this indent begins outside of its box. An indent of 100 percent counts as this many pixels.
 const INDENT_PX: f32 = 1_000.0;
-/// Letters that are pushed together by more than their width lie on each other.
+/// Letters that are moved together by more than their width lie on each other.
 const TOGETHER_EM: f32 = -0.625;
-/// How large letters are taken for whose size is not said beside how far they are apart: headlines are no larger.
+/// The assumed size of letters if only their spacing is set: headlines are no larger.
 const HEADLINE_PX: f32 = 160.0;
-/// And at least so large, since a text in a box without size says its own.
+/// The least size that is assumed, because a text in a box without size sets its own.
 const LETTER_PX: f32 = 16.0;
-/// Less of an element is not seen.
+/// An element with a lower opacity is invisible.
 const OPACITY_MIN: f32 = 0.1;
 
-/// What is said of one element.
+/// The style of one element.
 #[derive(Clone, Copy, PartialEq, Default, Debug)]
 pub(crate) struct Style {
-    /// It and all in it is not there.
+    /// The element and its content are not shown.
     pub(crate) is_gone: bool,
-    /// It is not there, whatever else is said of it.
+    /// It is not shown, whatever other rules say.
     pub(crate) is_gone_for_good: bool,
-    /// It has a box, whatever the attribute `hidden` says.
+    /// It is shown, whatever the attribute `hidden` says.
     pub(crate) is_displayed: bool,
-    /// Whether it is invisible; those in it may say otherwise.
+    /// Whether it is invisible. Elements inside it may be visible again.
     pub(crate) is_invisible: Option<bool>,
     pub(crate) size: Option<Size>,
     pub(crate) colour: Option<Ink>,
     pub(crate) background: Option<Ink>,
 }
 
-/// What becomes of what is larger than its box.
+/// What happens to content that is larger than its box.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 enum Overflow {
     #[default]
     Seen,
-    /// One can go there.
+    /// A person can scroll to it.
     Scrolled,
     Cut,
 }
 
-/// How large text is.
+/// The size of text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Size {
     Tiny,
     Readable,
-    /// As a part of that around it.
+    /// Relative to the size around it.
     Relative,
 }
 
-/// A colour, or something else that is not like any.
+/// A colour, or something that is like no colour.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Ink {
     Plain(Colour),
@@ -69,13 +69,13 @@ pub(crate) enum Ink {
 }
 
 impl Style {
-    /// Whether it can hide text that stands in it, be it with what is said of others.
+    /// Whether it can hide text inside it, by itself or together with other styles.
     pub(crate) fn may_hide(&self) -> bool {
         let is_plain = |ink: Option<Ink>| matches!(ink, Some(Ink::Plain(_)));
         self.hides() || self.is_invisible.is_some() || is_plain(self.colour) || is_plain(self.background)
     }
 
-    /// Whether it hides text whatever is said of others.
+    /// Whether it hides text by itself.
     pub(crate) fn hides(&self) -> bool {
         self.is_gone || self.is_invisible == Some(true) || self.size == Some(Size::Tiny) || self.is_faint()
     }
@@ -84,13 +84,13 @@ impl Style {
         matches!(self.colour, Some(Ink::Plain(colour)) if colour.is_faint())
     }
 
-    /// The same in colours that nobody knows; what hides stays.
+    /// The same style with unknown colours. A colour that hides stays.
     pub(crate) fn of_unknown_colours(self) -> Self {
         let colour = if self.is_faint() { self.colour } else { Some(Ink::Other) };
         Self { colour, background: Some(Ink::Other), ..self }
     }
 
-    /// What holds when this is said later.
+    /// This style, changed by a later one.
     pub(crate) fn then(self, later: &Self) -> Self {
         let is_gone_for_good = self.is_gone_for_good || later.is_gone_for_good;
         let is_gone = is_gone_for_good || later.is_gone || (self.is_gone && !later.is_displayed);
@@ -105,7 +105,7 @@ impl Style {
         }
     }
 
-    /// Reads an attribute, or what a rule says.
+    /// Reads the declarations of an attribute or a rule.
     pub(crate) fn read(text: &str) -> Self {
         let text = plain(text);
         let mut declared = Declared::default();
@@ -121,7 +121,7 @@ impl Style {
     }
 }
 
-/// The last valid word on each property.
+/// The last valid value of each property.
 #[derive(Default)]
 struct Declared<'s> {
     display: Option<&'s str>,
@@ -132,21 +132,21 @@ struct Declared<'s> {
     content_visibility: &'s str,
     size: Option<Size>,
     colour: Option<Ink>,
-    /// `-webkit-text-fill-color`, which wins over the colour.
+    /// `-webkit-text-fill-color`, which overrides the colour.
     fill: Option<Ink>,
     background: Option<Ink>,
     has_image: bool,
-    /// The background is seen through the letters.
+    /// The background shows only through the letters.
     is_letters: bool,
     overflow: [Overflow; 2],
-    /// Its height and its width, and how much of them there may be.
+    /// For height and width: whether the size is empty, the maximum is empty, and the minimum is not empty.
     is_empty: [bool; 2],
     is_empty_at_most: [bool; 2],
     has_least: [bool; 2],
-    /// It takes what room there is.
+    /// It grows into the free room.
     grows: bool,
     is_away: [bool; 5],
-    /// On its left and above it, in pixels.
+    /// Left and top, in pixels.
     margin: [f32; 2],
     padding: [f32; 2],
     /// Its text begins at its end.
@@ -173,7 +173,7 @@ impl<'s> Declared<'s> {
             "filter" => self.filter = value,
             "content-visibility" => self.content_visibility = value,
             "font-size" => self.font(value),
-            // `italic 0/0 serif`: the size is what may have a line height behind it.
+            // In `italic 0/0 serif`, the size is the part that may have a line height after it.
             "font" => {
                 let mut parts = value.split(' ').filter_map(|part| part.split('/').next());
                 if let Some(part) = parts.find(|part| size(part).is_some()) {
@@ -241,19 +241,19 @@ impl<'s> Declared<'s> {
         }
     }
 
-    /// Whether what is in its box is cut off by it, and the box has no room.
+    /// Whether its box cuts off the content and has no room for it.
     fn is_cut(&self) -> bool {
         let [height, width] = self.is_empty.map(|is_empty| is_empty && !self.grows);
         let [max_height, max_width] = self.is_empty_at_most;
         let [min_height, min_width] = self.has_least;
         let never_has_room = (max_height && !min_height) || (max_width && !min_width);
         let has_no_room = never_has_room || (height && !min_height) || (width && !min_width);
-        // A list to scroll in is often given no height but what is left of the page, by whatever stands around it.
+        // A list that scrolls often has no height of its own: it gets the room that the elements around it leave.
         (self.overflow.contains(&Overflow::Cut) && (has_no_room || self.is_indented))
             || (self.overflow.contains(&Overflow::Scrolled) && never_has_room)
     }
 
-    /// Whether its margin takes it off the screen, and its padding does not bring it back: bars are made as wide as the screen so.
+    /// Whether its margin moves it off the screen, and its padding does not move it back. Pages make bars as wide as the screen with both.
     fn is_pulled_away(&self) -> bool {
         let sides = self.margin.iter().zip(self.padding);
         sides.map(|(margin, padding)| margin + padding.max(0.0)).any(|px| px <= AWAY_PX)
@@ -285,7 +285,7 @@ impl<'s> Declared<'s> {
                 .iter()
                 .filter_map(|function| pixels(self.transform.split(function).nth(1)?, 1.0))
                 .any(|px| px <= AWAY_PX)
-            // From the side there is nothing to see.
+            // From the side, an element is invisible.
             || ["rotatex(90deg", "rotatey(90deg", "rotatex(-90deg", "rotatey(-90deg"]
                 .iter()
                 .any(|turned| self.transform.contains(turned));
@@ -331,19 +331,19 @@ fn overflow(value: &str) -> Overflow {
     }
 }
 
-/// In pixels; a percent is one of all that is around it.
+/// A distance in pixels. A percentage is one of the surrounding box.
 fn distance(value: &str) -> f32 {
     pixels(value, 5.0).unwrap_or_default()
 }
 
-/// Of one to four sides, from the top around; what is not said is as on the other side.
+/// Left and top of one to four sides. The order is top, right, bottom, left; a missing side is as the other side.
 fn left_and_top(value: &str) -> [f32; 2] {
     let sides: Vec<&str> = words(value).filter(|side| !side.is_empty()).take(4).collect();
     let left = sides.get(3).or_else(|| sides.get(1)).or_else(|| sides.first());
     [left, sides.first()].map(|side| side.map_or(0.0, |side| distance(side)))
 }
 
-/// A value that browsers take for one of `display`; others they pass over.
+/// Whether browsers accept a value of `display`; they ignore others.
 fn is_display(value: &str) -> bool {
     let first = value.split(' ').next().unwrap_or_default();
     let known = ["none", "inline", "block", "flex", "grid", "flow", "contents", "initial", "unset", "revert", "ruby"];
@@ -353,7 +353,7 @@ fn is_display(value: &str) -> bool {
             .any(|start| first.starts_with(start))
 }
 
-/// A colour, or what counts as none; `None`: nothing is said.
+/// The ink of a value; `None` if the value sets none.
 fn ink(value: &str) -> Option<Ink> {
     match value {
         "" | "inherit" | "currentcolor" | "unset" | "none" => None,
@@ -370,7 +370,7 @@ fn size(value: &str) -> Option<Size> {
         _ => {}
     }
     let (number, unit) = measure(value)?;
-    // Part of a shorthand: a weight.
+    // In a shorthand, a number without a unit is a weight.
     if unit.is_empty() && number != 0.0 {
         return None;
     }
@@ -394,7 +394,7 @@ fn is_far_right(value: &str) -> bool {
     pixels(value, 1.0).is_some_and(|px| px >= FAR_RIGHT_PX)
 }
 
-/// In lower case, without comments and escapes, and with one kind of white space.
+/// The text in lower case, without comments and escapes, and with one kind of white space.
 pub(crate) fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text.chars().peekable();
@@ -427,7 +427,7 @@ pub(crate) fn plain(text: &str) -> String {
                     }
                 }
             }
-            // What stands in quotes may go on to the line's end only.
+            // Line ends stay, because a quotation ends at the line's end at the latest.
             '\n' | '\r' | '\x0c' => plain.push('\n'),
             c if c.is_ascii_whitespace() => plain.push(' '),
             c => plain.push(c.to_ascii_lowercase()),
@@ -436,7 +436,7 @@ pub(crate) fn plain(text: &str) -> String {
     plain
 }
 
-/// Name, value, and whether it is `!important`.
+/// The name and value of each declaration, and whether it is `!important`.
 fn declarations(text: &str) -> impl Iterator<Item = (&str, &str, bool)> {
     let (mut quote, mut depth) = (None, 0_usize);
     let all = text.split(move |c: char| {

@@ -1,4 +1,4 @@
-//! A start tag and those of its attributes that mean something here. Must not know what is open around it.
+//! A start tag and the attributes that matter here. Must not know the elements around it.
 
 use crate::{
     colour::Colour,
@@ -8,7 +8,7 @@ use crate::{
     walk::Element,
 };
 
-/// A start tag. Of an attribute that is there twice, the first counts.
+/// A start tag. Of duplicate attributes, the first counts.
 #[derive(Default)]
 pub(crate) struct Tag {
     name: Vec<u8>,
@@ -27,13 +27,13 @@ pub(crate) struct Tag {
     has_image: bool,
     is_hidden: bool,
     is_open: bool,
-    /// The attribute whose value has not come yet.
+    /// Whether the value of the last attribute has not come yet.
     awaited: bool,
 }
 
 impl Tag {
     pub(crate) fn new(name: &[u8]) -> Self {
-        // Browsers read the one as the other.
+        // Browsers read `image` as `img`.
         let name = if name == b"image" { &b"img"[..] } else { name };
         Self { name: name.to_vec(), ..Self::default() }
     }
@@ -70,16 +70,16 @@ impl Tag {
         }
     }
 
-    /// Whether it brings a style sheet.
+    /// Whether it links a style sheet.
     pub(crate) fn is_sheet(&self) -> bool {
         let rel = self.rel.as_deref().unwrap_or_default();
         self.name == b"link" && rel.split_ascii_whitespace().any(|word| word.eq_ignore_ascii_case("stylesheet"))
     }
 
-    /// What it and the document's own style sheets say of whether it is seen.
+    /// Its style, from its attributes and the document's own style sheets.
     pub(crate) fn style(&self, sheet: &Sheet) -> Style {
         let name = self.name.as_slice();
-        // Words stay apart, whatever a line's end looks like.
+        // A line break separates words, whatever its style.
         if name == b"br" {
             return Style::default();
         }
@@ -90,7 +90,7 @@ impl Tag {
         let ink = |text: &String| Colour::of_attribute(text).map_or(Ink::Other, Ink::Plain);
         let colour = match name {
             b"font" | b"body" => self.colour.as_ref().map(ink),
-            // Links are blue, whatever is around them.
+            // Links are blue, whatever colour is around them.
             b"a" if self.href.is_some() => Some(Ink::Other),
             _ => None,
         };
@@ -106,7 +106,7 @@ impl Tag {
         Style { colour: style.colour.or(colour), background: style.background.or(background), ..style }
     }
 
-    /// For the reader.
+    /// The element as the reader gets it.
     pub(crate) fn element(&self) -> Element<'_> {
         Element {
             name: &self.name,

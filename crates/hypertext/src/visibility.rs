@@ -1,23 +1,23 @@
-//! Whether text is seen, from what was said of all elements that it stands in. Must not know HTML.
+//! Whether text is visible, from the styles of all elements around it. Must not know HTML.
 
 use crate::{
     colour::Colour,
     style::{Ink, Size, Style},
 };
 
-/// What holds within an element.
+/// The visibility inside an element.
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct Visibility {
     is_gone: bool,
     is_invisible: bool,
     is_tiny: bool,
-    /// `None`: nothing was said.
+    /// `None`: no colour is set.
     colour: Option<Ink>,
     background: Option<Ink>,
 }
 
 impl Visibility {
-    /// What holds within an element of which this is said.
+    /// The visibility inside an inner element with this style.
     pub(crate) fn with(self, style: &Style) -> Self {
         Self {
             is_gone: self.is_gone || style.is_gone,
@@ -41,7 +41,7 @@ impl Visibility {
         !self.is_gone && !self.is_invisible
     }
 
-    /// Whether text is seen. On a page without style sheets, what nothing was said of is black on white.
+    /// Whether text is visible. On a page without style sheets, text without a set colour is black on white.
     pub(crate) fn shows_text(self, is_black_on_white: bool) -> bool {
         let known = |said: Option<Ink>, otherwise: Colour| match said {
             Some(Ink::Plain(colour)) => Some(colour),

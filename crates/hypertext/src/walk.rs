@@ -1,9 +1,9 @@
-//! Through HTML from its start to its end, by its tags as they come, without building the tree they mean.
+//! Reads HTML from start to end, tag by tag, without building the tree.
 //!
-//! Building it takes time that grows with the square of the depth, and a page of 2 MiB can be 400,000 deep; a guest is not interrupted. This
-//! keeps the elements that are open, so many at most, and takes time in proportion to the page, whatever is in it. Where elements end that
-//! do not say so follows the standard (HTML, "tree construction") as far as it decides what is hidden; where this is less exact, it hides
-//! more than a browser, not less.
+//! Building the tree takes time that grows with the square of the depth. A page of 2 MiB can be 400,000 deep, and a guest is not interrupted. This
+//! code keeps a limited number of open elements, and its time is proportional to the page, whatever is in the page. Elements without an end tag end
+//! as in the standard (HTML, "tree construction"), as far as that decides what is hidden. Where this code is less exact than a browser, it hides
+//! more, not less.
 
 use std::{borrow::Cow, convert::Infallible};
 
@@ -20,57 +20,57 @@ use crate::{
     visibility::Visibility,
 };
 
-/// How deep elements are told apart; browsers go no deeper.
+/// How deep elements are tracked; browsers go no deeper.
 const DEPTH_MAX: usize = 512;
-/// How many elements go on that the end of another has cut off. Pages have one or two.
+/// How many elements continue after the end of another has cut them off. Pages have one or two.
 const GOING_ON_MAX: usize = 8;
 /// How many of these may be the same (HTML, "Noah's Ark clause").
 const SAME_MAX: usize = 3;
 
-/// Whether the style sheets of a document hold: where they do, nobody here knows what colours texts have of which the document says little.
+/// Whether a document's style sheets apply. If they do, the colour of a text is unknown unless the document itself sets it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Sheets {
     /// As in a browser.
     Hold,
-    /// As in most programs for mail.
+    /// As in most mail programs.
     Ignored,
 }
 
-/// An element that is seen.
+/// A visible element.
 #[derive(Clone, Copy, Debug)]
 pub struct Element<'e> {
     /// Its name, in lower case.
     pub name: &'e [u8],
     /// The attribute, as it is written.
     pub href: Option<&'e str>,
-    /// The attribute, or nothing.
+    /// The attribute, or an empty text.
     pub alt: &'e str,
-    /// The attribute, or nothing.
+    /// The attribute, or an empty text.
     pub role: &'e str,
-    /// Seen, but not read out: an icon, or what is said again elsewhere.
+    /// Whether it is visible but not read out: an icon, or a repetition.
     pub is_aria_hidden: bool,
-    /// The attribute, or nothing.
+    /// The attribute, or an empty text.
     pub http_equiv: &'e str,
-    /// The attribute, or nothing.
+    /// The attribute, or an empty text.
     pub content: &'e str,
 }
 
-/// Gets what is seen.
+/// Receives the visible elements and text.
 pub trait Reader {
-    /// An element begins. Whether anything in it is to be read; of one without content this means nothing.
+    /// An element begins. Returns whether its content is to be read; for an element without content, the result means nothing.
     fn open(&mut self, element: &Element<'_>) -> bool;
 
-    /// The innermost element of this name that was told ends; what is open at the document's end does not. A `p` may end that never began.
+    /// The innermost reported element of this name ends. Elements that are open at the document's end are not closed. A `p` may end that never began.
     fn close(&mut self, name: &[u8]);
 
-    /// Text.
+    /// Visible text.
     fn text(&mut self, text: &str);
 
     /// The document's title.
     fn title(&mut self, _: &str) {}
 }
 
-/// Tells the reader what is seen of a document.
+/// Reports the visible elements and text of a document to the reader.
 pub fn walk(html: &str, sheets: Sheets, reader: &mut impl Reader) {
     let mut walk = Walk {
         reader,
@@ -95,36 +95,36 @@ pub fn walk(html: &str, sheets: Sheets, reader: &mut impl Reader) {
 
 struct Walk<'r, R> {
     reader: &'r mut R,
-    /// The elements that are open, the innermost last.
+    /// The open elements, the innermost last.
     frames: Vec<Frame>,
-    /// What holds outside of them.
+    /// The visibility outside of them.
     root: Visibility,
     /// The start tag that is being read, and its attribute.
     tag: Tag,
     attribute: Vec<u8>,
-    /// How many elements are open that lie too deep.
+    /// How many open elements are too deep.
     overflow: usize,
-    /// Nobody knows any more what is hidden: all of the rest counts as hidden.
+    /// It is unknown what is hidden, so the rest of the document counts as hidden.
     is_lost: bool,
-    /// What the document has of them in itself, and whether it has any.
+    /// The document's own style sheets, and whether it has or links any.
     sheet: Sheet,
     has_sheets: bool,
     has_doctype: bool,
     sheets: Sheets,
 }
 
-/// An element that is open.
+/// An open element.
 #[derive(Clone, Copy)]
 struct Frame {
     name: Name,
     kind: Kind,
-    /// What is said of it, and what holds within.
+    /// Its style, and the visibility inside it.
     style: Style,
     within: Visibility,
-    /// The reader was told.
+    /// Whether the reader was told of it.
     is_told: bool,
     is_title: bool,
-    /// Of another language, with HTML in it.
+    /// Whether it is of another language and contains HTML.
     holds_html: bool,
 }
 
@@ -158,7 +158,7 @@ impl<R: Reader> Walk<'_, R> {
         }
     }
 
-    /// What holds here.
+    /// The visibility at this place.
     fn within(&self) -> Visibility {
         self.frames.last().map_or(self.root, |frame| frame.within)
     }
@@ -177,7 +177,7 @@ impl<R: Reader> Walk<'_, R> {
         self.has_sheets |= name == b"style" || tag.is_sheet();
         let mut style = tag.style(&self.sheet);
         match name {
-            // Scripts show a page that begins hidden.
+            // A page may begin hidden until a script shows it, so only its colours count.
             b"html" | b"body" | b"head" if !is_foreign => {
                 self.root =
                     self.root.with(&Style { colour: style.colour, background: style.background, ..Style::default() });
@@ -218,7 +218,7 @@ impl<R: Reader> Walk<'_, R> {
         });
     }
 
-    /// Ends what ends where an element of this name begins.
+    /// Ends the elements that end where an element of this name begins.
     fn end_others(&mut self, name: &[u8]) {
         let found = match name {
             b"li" => {
@@ -246,7 +246,7 @@ impl<R: Reader> Walk<'_, R> {
         if let Some(index) = found {
             self.pop_to(index);
         }
-        // Without a doctype, browsers let a paragraph go on around a table.
+        // Without a doctype, browsers let a paragraph continue around a table.
         let is_around = name == b"table" && self.has_doctype;
         if element::is_block(name) || is_around || matches!(name, b"li" | b"dd" | b"dt") {
             self.end_paragraph();
@@ -293,7 +293,7 @@ impl<R: Reader> Walk<'_, R> {
                 self.find(|frame| frame.name == own, is([b"table", b"template"]))
             }
             b"template" => self.find(|frame| frame.name == own, |_| false),
-            // What is in it goes on.
+            // The elements inside a form stay open.
             b"form" => {
                 let found = self.find(|frame| frame.name == own, |frame| frame.kind.is_scope);
                 return self.remove(found);
@@ -310,7 +310,7 @@ impl<R: Reader> Walk<'_, R> {
         }
     }
 
-    /// Ends an element that others may have begun in and go on.
+    /// Ends a formatting element. Elements that began inside it may stay open.
     fn end_formatting(&mut self, name: Name) {
         let found = self.find(|frame| frame.name == name && frame.kind.is_formatting, |frame| frame.kind.is_scope);
         let inner = found.and_then(|index| self.frames.get(index.saturating_add(1)..)).unwrap_or_default();
@@ -321,7 +321,7 @@ impl<R: Reader> Walk<'_, R> {
         }
     }
 
-    /// The innermost element that is looked for, unless there is an end to the search before.
+    /// The innermost element that `is_found` accepts, unless `is_end` stops the search first.
     fn find(&self, is_found: impl Fn(&Frame) -> bool, is_end: impl Fn(&Frame) -> bool) -> Option<usize> {
         for (index, frame) in self.frames.iter().enumerate().rev() {
             if is_found(frame) {
@@ -334,7 +334,7 @@ impl<R: Reader> Walk<'_, R> {
         None
     }
 
-    /// Ends one element only: what is open in it goes on without.
+    /// Ends one element only: the elements inside it stay open.
     fn remove(&mut self, index: Option<usize>) {
         let Some(index) = index.filter(|index| *index < self.frames.len()) else { return };
         let frame = self.frames.remove(index);
@@ -349,7 +349,7 @@ impl<R: Reader> Walk<'_, R> {
         }
     }
 
-    /// Ends an element and all in it. What of that goes on elsewhere begins again.
+    /// Ends an element and all elements inside it. Elements that continue begin again.
     fn pop_to(&mut self, index: usize) {
         let ended = self.frames.get(index..).unwrap_or_default();
         let is_cut_off = |frame: &&Frame| frame.kind.is_formatting && frame.style.may_hide();
@@ -382,7 +382,7 @@ fn is<const N: usize>(names: [&[u8]; N]) -> impl Fn(&Frame) -> bool {
     move |frame| names.contains(&frame.name)
 }
 
-/// A text without the characters that repeat one invisibly (Unicode, "Tags"), of whatever kind the document is.
+/// The text without the invisible characters that can repeat a text (Unicode, "Tags"), for every kind of document.
 #[must_use]
 pub fn seen(text: &str) -> Cow<'_, str> {
     let is_unseen = |c: char| ('\u{e0000}'..='\u{e007f}').contains(&c);

@@ -1,4 +1,4 @@
-//! What is seen of documents: a corpus of files, each with what a person reads of it, and documents that mean harm.
+//! The visible parts of documents: a corpus of files, each with the text that a person reads, and malicious documents.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{
@@ -9,11 +9,11 @@ use std::{
 
 use hypertext::{Element, Reader, Sheets, walk};
 
-/// What an unoptimised build may take for so much of anything.
+/// The time that an unoptimised build may take for a document of this size.
 const TIME_LIMIT: Duration = Duration::from_secs(3);
 const DOCUMENT_BYTES: usize = 256 << 10;
 
-/// The words, and how elements begin and end.
+/// The words, and the starts and ends of elements.
 #[derive(Default)]
 struct Words {
     text: String,

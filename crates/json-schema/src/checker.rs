@@ -1,4 +1,4 @@
-//! Goes through a schema and a value together, and counts its steps.
+//! Checks a value against a schema, and counts the steps.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -13,23 +13,22 @@ use super::{
     shortened,
 };
 
-/// Schemas looked into, values compared: at most a quarter of a second of them. Ordinary calls take some hundred.
+/// The most schemas read and values compared, at most a quarter of a second of them. Ordinary calls take some hundred.
 const MAX_STEPS: usize = 500_000;
-/// How deep schemas lie in each other while a value is checked; the stack of a guest is 1 MiB.
+/// How deep schemas may be nested during a check; the stack of a guest is 1 MiB.
 const MAX_DEPTH: usize = 100;
-/// The longest pattern.
 const MAX_PATTERN_BYTES: usize = 1_000;
-/// What compiling a pattern costs in steps.
+/// The cost of compiling a pattern, in steps.
 const STEPS_A_PATTERN: usize = 500;
-/// How large a compiled pattern may be, and what a letter costs then in steps: in the worst case all of its states are gone through.
+/// The size of a compiled pattern in bytes, and the steps that each letter then costs. In the worst case, a letter visits all states of the pattern.
 const PATTERN_SIZES: [(usize, usize); 3] = [(1_024, 1), (4 * 1_024, 5), (16 * 1_024, 20)];
 
-/// Where in the value and in the schema we are.
+/// The current place in the value and in the schema.
 #[derive(Clone, Copy)]
 struct At<'s, 'p> {
     path: Path<'p>,
     depth: usize,
-    /// The schema resource that references without a name are into.
+    /// The schema resource of references without a name.
     base: &'s Value,
 }
 
@@ -43,7 +42,7 @@ impl<'s> At<'s, '_> {
     }
 }
 
-/// The parts of a value that schemas have looked at, for the `unevaluated` keywords.
+/// The parts of a value that schemas have checked, for the `unevaluated` keywords.
 #[derive(Default)]
 struct Seen {
     keys: BTreeSet<String>,
@@ -60,12 +59,12 @@ impl Seen {
 pub(super) struct Checker<'s> {
     root: &'s Value,
     references: References<'s>,
-    /// Before 2019-09, what stands beside a `$ref` does not count.
+    /// Before 2019-09, keywords beside a `$ref` are ignored.
     reference_is_alone: bool,
-    /// Compiled, with the steps a letter costs; `None`: not one that is checked here.
+    /// Compiled, with the steps that a letter costs. `None`: the pattern is not checked.
     patterns: HashMap<&'s str, Option<(Regex, usize)>>,
     steps: usize,
-    /// Whether anything asks what was looked at.
+    /// Whether the schema has an `unevaluated` keyword.
     tracks: bool,
 }
 
@@ -86,7 +85,7 @@ impl<'s> Checker<'s> {
         if self.steps > MAX_STEPS { Err(Unusable::TooLong) } else { Ok(()) }
     }
 
-    /// Checks, and says by itself whether the value fits.
+    /// Checks whether the value fits. Its problems are returned instead of reported.
     fn fits(
         &mut self,
         schema: &'s Value,
@@ -160,7 +159,7 @@ impl<'s> Checker<'s> {
         self.check(schema, instance, At { base, ..at }, problems)
     }
 
-    /// The keywords whose schemas look at the same value.
+    /// Applies a keyword whose schemas check the same value.
     #[expect(clippy::too_many_arguments, reason = "all of what a keyword may look at")]
     fn apply(
         &mut self,
@@ -304,7 +303,7 @@ impl<'s> Checker<'s> {
         Ok(())
     }
 
-    /// A property that nothing else is said about.
+    /// Checks a property that only `schema` applies to.
     fn extra(
         &mut self,
         schema: &'s Value,
@@ -338,7 +337,7 @@ impl<'s> Checker<'s> {
         problems: &mut Problems,
         seen: &mut Seen,
     ) -> Result<(), Unusable> {
-        // Before 2020-12, `items` with a list was what `prefixItems` is now, and `additionalItems` what `items` is.
+        // Before 2020-12, a list in `items` meant today's `prefixItems`, and `additionalItems` meant today's `items`.
         let (prefix, rest) = match (keywords.get("prefixItems"), keywords.get("items")) {
             (None, Some(prefix @ Value::Array(_))) => (Some(prefix), keywords.get("additionalItems")),
             (prefix, rest) => (prefix, rest),
@@ -358,7 +357,8 @@ impl<'s> Checker<'s> {
             for (index, item) in items.iter().enumerate() {
                 if self.fits(schema, item, at.index(index))?.is_ok() {
                     found = found.saturating_add(1);
-                    // Only 2020-12 has it so, and only with `unevaluatedItems`, which drafts before 2019-09 do not know.
+                    // Only in 2020-12 do these items count as checked. It matters only to `unevaluatedItems`, which drafts before 2019-09 do not
+                    // know.
                     if self.tracks {
                         seen.items.insert(index);
                     }
@@ -387,7 +387,7 @@ impl<'s> Checker<'s> {
         Ok(())
     }
 
-    /// Whether a pattern is found in a text. `None`: it is not one that is checked here.
+    /// Whether the pattern is found in the text. `None`: the pattern is not checked.
     fn matches(&mut self, pattern: &'s str, text: &str) -> Result<Option<bool>, Unusable> {
         if !self.patterns.contains_key(pattern) {
             self.spend(STEPS_A_PATTERN)?;
@@ -399,7 +399,7 @@ impl<'s> Checker<'s> {
     }
 }
 
-/// Whether a property may be `null` though its type does not say so: because that is its default, or by the word that OpenAPI has for it.
+/// Whether a property may be `null` although its type does not say so: `null` is its default, or OpenAPI's keyword `nullable` allows it.
 fn takes_null(schema: &Value) -> bool {
     schema.get("default") == Some(&Value::Null) || schema.get("nullable") == Some(&Value::Bool(true))
 }
@@ -414,7 +414,7 @@ fn compile(pattern: &str) -> Option<(Regex, usize)> {
     })
 }
 
-/// What looking at a value costs beyond the one step of every keyword.
+/// The steps that a keyword costs with this value.
 fn cost(keyword: &str, rule: &Value, instance: &Value) -> usize {
     match keyword {
         "enum" | "const" if !instance.is_null() => size(rule),
@@ -422,12 +422,12 @@ fn cost(keyword: &str, rule: &Value, instance: &Value) -> usize {
         "required" | "type" => rule.as_array().map_or(1, Vec::len),
         "dependentSchemas" | "dependentRequired" | "dependencies" => rule.as_object().map_or(1, Map::len),
         "$ref" | "$dynamicRef" | "$recursiveRef" => rule.as_str().map_or(1, |text| text.len() >> 6).max(1),
-        // Counting characters and the like is a thousand times faster than the rest, but not free.
+        // Counting characters and similar work is a thousand times faster than the rest, but not free.
         _ => instance.as_str().map_or(1, |text| text.len() >> 8).max(1),
     }
 }
 
-/// How many values are in a value, long texts counted for more.
+/// The number of values in a value; long texts count as more than one.
 fn size(value: &Value) -> usize {
     let (mut total, mut rest) = (0_usize, vec![value]);
     while let Some(value) = rest.pop() {

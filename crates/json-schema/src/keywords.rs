@@ -1,13 +1,13 @@
-//! The keywords that look at one value and have no schemas inside. In words, what is wrong with it.
+//! The keywords that check one value and contain no schemas. A fault of the value is described in words.
 
 use std::{cmp::Ordering, collections::HashSet, fmt::Write};
 
 use serde_json::{Number, Value};
 
-/// How many of a list's values are named.
+/// How many values of a list a message names.
 pub(super) const MAX_LISTED: usize = 20;
 
-/// What a keyword has against a value. Keywords of other kinds, and rules of the wrong type, have nothing.
+/// The fault of a value by one keyword. `None` also for keywords of other kinds, and for rules of the wrong type.
 pub(super) fn objection(keyword: &str, rule: &Value, instance: &Value) -> Option<String> {
     match (keyword, instance) {
         ("type", _) => type_objection(rule, instance),
@@ -43,13 +43,13 @@ pub(super) fn objection(keyword: &str, rule: &Value, instance: &Value) -> Option
     }
 }
 
-/// Says that these properties are missing, if any is.
+/// A message that these properties are missing, if there are any.
 pub(super) fn missing<'n>(names: impl Iterator<Item = &'n str>) -> Option<String> {
     let names: Vec<Value> = names.take(MAX_LISTED).map(Value::from).collect();
     (!names.is_empty()).then(|| format!("lacks the required {}", list(&names)))
 }
 
-/// A list of values, cut.
+/// A list of values in words, cut.
 pub(super) fn list(values: &[Value]) -> String {
     let mut words: Vec<String> =
         values.iter().take(MAX_LISTED).map(|value| super::shortened(&value.to_string())).collect();
@@ -119,9 +119,9 @@ fn count(keyword: &str, least: &str, rule: &Value, found: usize, [one, many]: [&
     (!fits).then(|| format!("must have {words} {limit} {noun}, not {found}"))
 }
 
-/// The number if it is whole and not beyond what is counted with.
+/// The number, if it is whole and within the range that is calculated with.
 pub(super) fn exact(number: &Number) -> Option<i128> {
-    /// Up to here every whole `f64` is a whole `i128`.
+    /// Every whole `f64` below this is a whole `i128`.
     const LARGEST: f64 = 1e38;
     if let Some(whole) = number.as_i64() {
         return Some(i128::from(whole));
@@ -142,7 +142,7 @@ fn compare(a: &Number, b: &Number) -> Option<Ordering> {
 }
 
 fn is_multiple(number: &Number, of: &Number) -> bool {
-    /// Decimal fractions are no binary ones: 0.0075 is 75 times 0.0001 only nearly.
+    /// Most decimal fractions have no exact binary form: 0.0075 is only nearly 75 times 0.0001.
     const NEARLY: f64 = 4.0 * f64::EPSILON;
     match (exact(number), exact(of), number.as_f64(), of.as_f64()) {
         (Some(number), Some(of), ..) => number.checked_rem(of).is_none_or(|rest| rest == 0),
@@ -154,7 +154,7 @@ fn is_multiple(number: &Number, of: &Number) -> bool {
     }
 }
 
-/// Whether two values are the same in JSON Schema's eyes, for which 1 and 1.0 are.
+/// Whether two values are equal in JSON Schema, where 1 and 1.0 are equal.
 fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => compare(a, b) == Some(Ordering::Equal),
@@ -166,7 +166,7 @@ fn same(a: &Value, b: &Value) -> bool {
     }
 }
 
-/// A text that two values have in common if they are the same. As deep as the JSON reader lets a value be, which is 128.
+/// Appends a text that is the same for equal values. It recurses as deep as the JSON reader allows values to be, which is 128.
 pub fn canonical(value: &Value, text: &mut String) {
     match value {
         Value::Number(number) => {

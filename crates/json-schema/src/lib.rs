@@ -1,8 +1,8 @@
-//! Checks a JSON value against a JSON Schema that somebody else wrote: every step is counted, and there are only so many (docs/adr/0013).
+//! Checks a JSON value against a JSON Schema from somebody else. Every step is counted, and the number of steps is limited (docs/adr/0013).
 //!
-//! Knows 2020-12, 2019-09, draft-07 and draft-06; what else a schema says it is written in is read as the nearest of these, and [`repaired`]
-//! makes draft-04 readable. Fetches nothing. `format` and the content keywords are annotations, as in 2020-12; a
-//! `pattern` that needs more than a linear-time engine has is not checked, because who wrote it checks it too.
+//! Knows 2020-12, 2019-09, draft-07 and draft-06. A schema of another version is read as the nearest of these; [`repaired`] makes draft-04 readable.
+//! Fetches nothing. `format` and the content keywords are annotations, as in 2020-12. A `pattern` that a linear-time engine does not support is not
+//! checked, because the schema's author checks it too.
 
 mod checker;
 mod keywords;
@@ -21,18 +21,18 @@ pub use self::{
 
 use self::{checker::Checker, repair::Dialect, report::Problems};
 
-/// The longest schema; the largest of common servers are a fifth of it.
+/// The longest schema. The largest schemas of common servers are a fifth of this.
 pub const MAX_SCHEMA_BYTES: usize = 64 * 1024;
 
 /// The longest piece of a schema or a value that is quoted in a problem.
 const MAX_QUOTED_CHARS: usize = 80;
 
-/// What is wrong with a value, and where in it.
+/// A fault of a value, and its place.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Problem {
-    /// JSON Pointer (RFC 6901) into the value; empty for all of it.
+    /// JSON Pointer (RFC 6901) into the value; empty for the whole value.
     pub path: String,
-    /// What is wrong there.
+    /// The fault, in words.
     pub what: String,
 }
 
@@ -45,24 +45,24 @@ impl fmt::Display for Problem {
     }
 }
 
-/// The schema does not allow to say whether a value fits.
+/// Why a schema cannot be used to check values.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Unusable {
-    /// It refers to something outside, or to nothing.
+    /// It has a reference to another document, or to nothing.
     #[error("its reference {0} leads nowhere inside it, and none is followed outside")]
     Reference(String),
-    /// It takes too long.
+    /// The check takes too long.
     #[error("it takes too long to check")]
     TooLong,
-    /// It is nested too deeply, or without end.
+    /// It is nested too deeply, or endlessly.
     #[error("it is nested too deeply")]
     TooDeep,
-    /// A schema is an object or a boolean.
+    /// A part of it is neither an object nor a boolean.
     #[error("it is not a schema")]
     NotASchema,
 }
 
-/// Checks a value. No problems: it fits.
+/// Checks a value. The result is empty if the value fits.
 ///
 /// # Errors
 /// [`Unusable`].
@@ -72,12 +72,12 @@ pub fn check(schema: &Value, instance: &Value) -> Result<Vec<Problem>, Unusable>
     Ok(problems.into_first())
 }
 
-/// A text cut to what is quoted.
+/// The text, cut to the length of a quotation.
 fn shortened(text: &str) -> String {
     cut(text, MAX_QUOTED_CHARS)
 }
 
-/// A text cut to a number of characters, with a sign that it was.
+/// The text, cut to a number of characters. An ellipsis marks the cut.
 fn cut(text: &str, max_chars: usize) -> String {
     match text.char_indices().nth(max_chars) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),

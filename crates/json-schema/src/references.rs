@@ -1,4 +1,4 @@
-//! Where a `$ref` leads. Only inside the schema itself: nothing is fetched, whatever it says.
+//! Resolves a `$ref`, only inside the schema itself. Nothing is ever fetched.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Unusable;
 
-/// What the schema has names for.
+/// The named parts of a schema.
 #[derive(Default)]
 pub(super) struct References<'s> {
     /// By `$id`. `None`: the name is given twice, so it leads nowhere.
@@ -51,7 +51,7 @@ impl<'s> References<'s> {
         }
     }
 
-    /// Follows a reference that stands in the resource `base`. Gives what it leads to, and the resource that is in.
+    /// Follows a reference in the resource `base`. Returns the target, and the resource that contains it.
     pub(super) fn follow(&self, reference: &str, base: &'s Value) -> Result<(&'s Value, &'s Value), Unusable> {
         let (resource, fragment) = reference.split_once('#').unwrap_or((reference, ""));
         let base = match resource {
@@ -76,12 +76,12 @@ fn name<'s>(names: &mut HashMap<&'s str, Option<&'s Value>>, key: &'s str, schem
     names.entry(key).and_modify(|found| *found = None).or_insert(Some(schema));
 }
 
-/// What lies in a schema and may be one, or hold some.
+/// The values in a schema that may be schemas or contain schemas.
 pub(super) fn schemas(keywords: &serde_json::Map<String, Value>) -> impl Iterator<Item = &Value> {
     keywords.iter().filter(|(keyword, _)| !is_data(keyword)).map(|(_, value)| value)
 }
 
-/// Whether a keyword's value is data, in which nothing is a schema.
+/// Whether a keyword's value is data. Data contains no schemas.
 fn is_data(keyword: &str) -> bool {
     matches!(keyword, "enum" | "const" | "default" | "examples")
 }

@@ -1,8 +1,8 @@
-//! Makes of a tool's schema one that every model's server takes: an object with properties, lists that say what is in them, no keyword of a
-//! wrong type. Where the meaning is plain it is written out; where it is not, the tool is left out rather than a guess made, for a server that
-//! checks refuses a whole request for one schema.
+//! Turns a tool's schema into one that every model's server accepts: an object with properties, `items` in every list, no keyword of a wrong type. A
+//! clear meaning is written out. If the meaning is unclear, the tool is left out instead of guessed at, because a strict server refuses a whole
+//! request for one schema.
 //!
-//! What is written so may allow more than what was sent, never less: the tool's own server checks too.
+//! The result may allow more than the original, never less: the tool's own server checks too.
 
 mod forms;
 mod keywords;
@@ -11,16 +11,15 @@ use serde_json::{Map, Value, value::RawValue};
 
 use super::{MAX_SCHEMA_BYTES, references::References, shortened};
 
-/// How deep schemas may lie in each other. Those of people's tools are up to ten deep; servers that go through them recursively have limits
-/// that nobody documents.
+/// How deep schemas may be nested. Real tools' schemas are up to ten deep; servers that read them recursively have undocumented limits.
 pub const MAX_DEPTH: usize = 32;
-/// How often a reference may lead to a reference.
+/// The longest chain of references.
 const MAX_REFERENCES: usize = 16;
 
-/// What a whole may be a combination of. Each form may refer to another part of the schema, which is copied for it.
+/// The most forms of the whole schema. Each form may refer to another part of the schema, and that part is copied for it.
 const MAX_FORMS: usize = 100;
 
-/// Where libraries put a schema, in an object around it; and what stands in none of these.
+/// The keys under which libraries wrap a schema in an object, and the keywords that no such wrapper has.
 const WRAPPERS: [&str; 5] = ["schema", "jsonSchema", "json_schema", "parameters", "inputSchema"];
 const KEYWORDS_OF_A_WHOLE: [&str; 6] = ["type", "properties", "$ref", "anyOf", "oneOf", "allOf"];
 
@@ -36,10 +35,10 @@ pub enum Unfit {
     /// It is nested too deeply.
     #[error("its input schema is nested more than {MAX_DEPTH} deep")]
     TooDeep,
-    /// It is no JSON that can be read.
+    /// It is not readable JSON.
     #[error("its input schema cannot be read: {0}")]
     NotJson(String),
-    /// What it allows is no object, which arguments are.
+    /// It does not describe an object, but arguments are an object.
     #[error("its input schema does not describe an object")]
     NotAnObject,
     /// It refers to something that is not in it.
@@ -47,7 +46,7 @@ pub enum Unfit {
     Reference(String),
 }
 
-/// The schema as it can be shown to any model's server: as it was sent, if nothing is wrong with it.
+/// The schema in a form that any model's server accepts. A schema without faults stays as it was sent.
 ///
 /// # Errors
 /// [`Unfit`].
@@ -66,21 +65,21 @@ pub fn repaired(schema: &RawValue) -> Result<Box<RawValue>, Unfit> {
     if repaired == sent && !is_packed && dialect != Dialect::Draft4 {
         return Ok(schema.to_owned());
     }
-    // It is in no older dialect any more.
+    // The result is not in an older dialect any more.
     if let Value::Object(root) = &mut repaired {
         root.remove("$schema");
     }
     RawValue::from_string(repaired.to_string()).map_err(|error| Unfit::NotJson(error.to_string()))
 }
 
-/// What keywords mean.
+/// The versions of JSON Schema that give keywords different meanings.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Dialect {
-    /// Draft-04 and before: a schema's name is `id`.
+    /// Draft-04 and earlier: a schema's name is in `id`.
     Draft4,
-    /// Draft-06 and 07: what stands beside a `$ref` does not count, as in those before.
+    /// Draft-06 and 07: keywords beside a `$ref` are ignored, as in earlier drafts.
     Draft7,
-    /// All others, named or not.
+    /// All other versions, and schemas that name none.
     New,
 }
 
@@ -95,13 +94,13 @@ impl Dialect {
         }
     }
 
-    /// Whether what stands beside a `$ref` does not count.
+    /// Whether keywords beside a `$ref` are ignored.
     pub(super) fn reference_is_alone(self) -> bool {
         self != Self::New
     }
 }
 
-/// The schema, or what it plainly stands for: servers write an empty object as a list (PHP), as nothing, and as a text.
+/// The schema, taken out of a text or a wrapper, and whether it was in one. Some servers send the schema as a text.
 fn read(text: &str) -> Result<(Value, bool), Unfit> {
     let read = |text: &str| serde_json::from_str::<Value>(text).map_err(|error| Unfit::NotJson(error.to_string()));
     match read(text)? {
@@ -110,7 +109,7 @@ fn read(text: &str) -> Result<(Value, bool), Unfit> {
     }
 }
 
-/// What is in an object that has nothing but a schema in it, as libraries pass them about; and whether it is such a one.
+/// The schema in a wrapper object, as libraries pass it, and whether there was a wrapper.
 fn unwrapped(mut schema: Value) -> (Value, bool) {
     let Value::Object(keywords) = &mut schema else { return (schema, false) };
     if KEYWORDS_OF_A_WHOLE.iter().any(|keyword| keywords.contains_key(*keyword)) {
@@ -124,7 +123,7 @@ fn unwrapped(mut schema: Value) -> (Value, bool) {
     }
 }
 
-/// The keywords of the schema, those of what it refers to included.
+/// The keywords of the schema and of the schemas that it refers to. Some servers write an empty object as a list (PHP) or as `null`.
 fn resolved(sent: &Value, dialect: Dialect) -> Result<Map<String, Value>, Unfit> {
     let mut root = match sent {
         Value::Object(keywords) => keywords.clone(),
@@ -152,7 +151,7 @@ fn follow<'s>(references: &References<'s>, reference: &str, root: &'s Value) -> 
     found.map(|(found, _)| found).map_err(|_| Unfit::Reference(shortened(reference)))
 }
 
-/// Says that it is an object with properties, if nothing says otherwise.
+/// Writes that the schema is an object with properties, unless it says otherwise.
 fn object(root: &mut Map<String, Value>) -> Result<(), Unfit> {
     let is_object = match root.get("type") {
         None => true,
@@ -168,7 +167,7 @@ fn object(root: &mut Map<String, Value>) -> Result<(), Unfit> {
         root.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(text).collect();
     if let Value::Object(properties) = root.entry("properties".to_owned()).or_insert_with(|| Value::Object(Map::new()))
     {
-        // What must be there and is not described may be anything.
+        // A required property that is not described may be anything.
         for name in required {
             properties.entry(name).or_insert_with(|| Value::Object(Map::new()));
         }
@@ -180,7 +179,7 @@ fn text(value: &Value) -> Option<String> {
     value.as_str().map(str::to_owned)
 }
 
-/// Whether every reference leads to something else than references.
+/// Checks that every reference leads to a schema in the end, not only to references.
 fn check_references(root: &Value) -> Result<(), Unfit> {
     let references = References::of(root);
     let mut rest = vec![(root, root)];

@@ -1,15 +1,15 @@
-//! What is wrong, and where: bounded in number and in length, whatever the schema's texts are.
+//! The problems of a value, limited in number and length, whatever texts the schema has.
 
 use std::fmt;
 
 use super::{Problem, shortened};
 
-/// How many problems are reported; a model that has to mend more should begin anew.
+/// How many problems are reported. A model that must correct more should start again.
 const MAX_PROBLEMS: usize = 5;
-/// The longest one; a form among forms among forms says all of theirs.
+/// The longest problem. With nested forms, it includes the problems of every form.
 const MAX_PROBLEM_CHARS: usize = 300;
 
-/// Where in the value we are.
+/// The current place in the value.
 #[derive(Clone, Copy)]
 pub(super) enum Path<'p> {
     Root,
@@ -37,7 +37,7 @@ impl fmt::Display for Path<'_> {
     }
 }
 
-/// The first problems, and how many there are.
+/// The first problems, and the number of all.
 #[derive(Default)]
 pub(super) struct Problems {
     first: Vec<Problem>,
@@ -66,7 +66,7 @@ impl Problems {
     }
 }
 
-/// Says what is wrong with the form that came nearest, which is the one whose problem lies deepest.
+/// Reports the problems of the nearest forms: those whose first problem lies deepest in the value.
 pub(super) fn none_fits(failures: &[Problems], path: Path<'_>, problems: &mut Problems) {
     problems.push(path, || {
         let first = failures.iter().filter_map(|failure| failure.first.first());

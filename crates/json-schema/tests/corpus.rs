@@ -1,5 +1,5 @@
-//! Schemas that servers send for their tools, a file each in `corpus`: what of it is shown to models' servers (`shown`, or `as_sent`),
-//! or why the tool is left out (`left_out`). Whatever is shown must be what the strictest of them takes.
+//! Schemas that servers send for their tools, one file each in `corpus`. A file has the schema that models' servers get (`shown`, or `as_sent`), or
+//! the reason why the tool is left out (`left_out`). The strictest server must accept every such schema.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on fails")]
 
@@ -9,7 +9,7 @@ use boon::{Compiler, Schemas};
 use json_schema::{MAX_DEPTH, repaired};
 use serde_json::{Value, value::RawValue};
 
-/// What servers that check a request's tools want of the schema of one.
+/// Why a strict server would refuse a tool's schema, if it would.
 fn complaint(schema: &Value) -> Option<String> {
     if schema["type"] != "object" || !schema["properties"].is_object() {
         return Some("the whole is no object with properties".to_owned());
@@ -27,7 +27,7 @@ fn complaint(schema: &Value) -> Option<String> {
     lists(schema, 0)
 }
 
-/// Whether each list says what is in it.
+/// A complaint if a list does not say what its items are.
 fn lists(schema: &Value, depth: usize) -> Option<String> {
     if depth > 4 * MAX_DEPTH {
         return Some("too deep".to_owned());

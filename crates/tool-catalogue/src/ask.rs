@@ -1,4 +1,4 @@
-//! Asks one server what it has. Whatever it is or does, there is something to keep of it.
+//! Asks one server for its tools. Whatever the server does, there is a result to store.
 
 use std::rc::Rc;
 
@@ -16,21 +16,21 @@ use crate::{
     timing::{ASK_LIMIT, MAX_REMOTE_TTL_MS, PAUSE_MS, REMOTE_TTL_MS, TTL_MS},
 };
 
-/// What is to be kept of a server, and how long that counts. `last` is what it said before: an old list beats none.
+/// The list to store for a server, and how long it is valid. `last` is the server's previous list: an old list is better than none.
 pub(crate) async fn ask<H: Host>(host: &H, server: &Server, last: Option<Kept>) -> (Kept, i64) {
     let client = Rc::new(server.client(host.clone()));
     let listed = within(host, ASK_LIMIT, client.list_tools()).await;
     close(host, client);
     let (fault, cause) = match listed {
         Some(Ok(listing)) => return taken(host, server, listing),
-        // Other people's words: they may be long, and repeat what they were sent.
+        // The server's words may be long, and may repeat what we sent.
         Some(Err(error)) => {
             let cause = server.masked(&error.to_string());
             (Fault::new(&error, &cause), cause)
         }
         None => (Fault::Silent, "it did not answer in time".to_owned()),
     };
-    // Not every answer is to wait for a server that is down.
+    // Not every answer should have to wait for a server that is down.
     let is_known = last.as_ref().is_some_and(|last| !last.tools.is_empty());
     let pause_ms = if is_known { PAUSE_MS } else { TTL_MS };
     let last = last.unwrap_or(Kept::nothing());

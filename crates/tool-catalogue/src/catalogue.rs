@@ -1,7 +1,7 @@
-//! What all servers have: asked for seldom, kept when a server is down.
+//! The tools of all servers. Servers are asked seldom, and their lists are kept while a server is down.
 //!
-//! An instance remembers what they said, and the database does: a list outlives an instance and an outage. Servers are asked at once for all
-//! of an instance's requests, and only those whose lists count no more. What is kept is written after the answer, so nobody waits for that.
+//! Both the instance and the database keep the lists, so a list outlives an instance and an outage. One refresh serves all requests of an instance,
+//! and asks only the servers whose lists have expired. The database is written after the answer, so no request waits for that.
 
 use std::{cell::RefCell, collections::BTreeMap, fmt, rc::Rc, sync::Arc, time::Duration};
 
@@ -24,35 +24,35 @@ use crate::{
     timing::{CLAIM_MS, TTL_MS},
 };
 
-/// What may be offered is kept when it is no longer than this: reading more for every run would cost more than asking.
+/// The longest list of offers that is stored. Reading a longer one for every run would cost more than asking for it.
 const MAX_KEPT_BYTES: usize = 1024 * 1024;
 
-/// The servers there are.
+/// The configured servers.
 #[derive(Clone, Default, Debug)]
 pub struct Servers {
-    /// All of them, those composed first.
+    /// All servers, the composed ones first.
     pub all: Vec<Server>,
-    /// Why the servers elsewhere are not among them, if they cannot be read.
+    /// Why `all` has no remote servers, if their list cannot be read.
     pub unread: Option<String>,
 }
 
-/// What an instance remembers of all servers. Clones are the same memory.
+/// An instance's memory of the tools of all servers. Clones share it.
 #[derive(Clone, Default)]
 pub struct Memory(Rc<Remembered>);
 
 #[derive(Default)]
 struct Remembered {
     known: RefCell<Option<Known>>,
-    /// Somebody reads what is kept.
+    /// One read of the stored lists for all requests.
     reading: SingleFlight<Result<Found<Rc<Listed>>, StorageError>>,
-    /// Somebody asks the servers.
+    /// One refresh for all requests.
     asking: Flight<Rc<Listed>, CatalogueError>,
 }
 
 #[derive(Clone)]
 struct Known {
     listed: Rc<Listed>,
-    /// By the instance's clock; lists that were kept before it began may be older than it is.
+    /// By the instance's clock. It may be negative, because stored lists may be older than the instance.
     until_ms: i64,
 }
 
@@ -67,7 +67,7 @@ impl Memory {
         self.0.known.borrow().clone()
     }
 
-    /// Of two lists, the one that counts for longer stays.
+    /// Keeps the list that is valid for longer.
     fn remember(&self, known: &Known) {
         let mut remembered = self.0.known.borrow_mut();
         if remembered.as_ref().is_none_or(|last| last.until_ms <= known.until_ms) {
@@ -76,7 +76,7 @@ impl Memory {
     }
 }
 
-/// What all servers have, for one request.
+/// The tools of all servers, for one request.
 pub struct Catalogue<D, H> {
     servers: Arc<Servers>,
     store: Arc<Store<D>>,
@@ -98,15 +98,15 @@ impl<D, H> fmt::Debug for Catalogue<D, H> {
 }
 
 impl<D: Database + 'static, H: Host> Catalogue<D, H> {
-    /// Over a database, the way to these servers, and what this instance remembers of them.
+    /// A catalogue of these servers, with the database, the way to the servers, and the instance's memory of them.
     pub const fn new(servers: Arc<Servers>, store: Arc<Store<D>>, host: H, memory: Memory) -> Self {
         Self { servers, store, host, memory }
     }
 
-    /// What all servers have, as far as is known.
+    /// The tools of all servers, as far as they are known.
     ///
     /// # Errors
-    /// [`CatalogueError`]: nothing is known.
+    /// [`CatalogueError`] if nothing is known.
     pub async fn listed(&self) -> Result<Rc<Listed>, CatalogueError> {
         let found = match self.memory.known() {
             None => self.memory.0.reading.run_here(&self.host, || self.clone().read()).await?,
@@ -116,7 +116,7 @@ impl<D: Database + 'static, H: Host> Catalogue<D, H> {
         listed.unwrap_or(Err(CatalogueError::Slow))
     }
 
-    /// Asks the servers whose lists count no more, and has kept what they say. For whoever has claimed that ([`Source`]).
+    /// Asks the servers whose lists have expired, and stores what they answer. The caller must hold the claim for that ([`Source`]).
     ///
     /// # Errors
     /// As [`Self::listed`].
@@ -124,7 +124,7 @@ impl<D: Database + 'static, H: Host> Catalogue<D, H> {
         self.clone().renewed().await
     }
 
-    /// What is kept. Of a server that is new there may be nothing: then nobody goes on without it.
+    /// The stored lists. A new server may have none: then no request continues without that server.
     async fn read(self) -> Result<Found<Rc<Listed>>, StorageError> {
         let kept = self.store.tool_listings().await?;
         let mut counts_for_ms = TTL_MS;
@@ -145,7 +145,7 @@ impl<D: Database + 'static, H: Host> Catalogue<D, H> {
         List::Known(known.listed, Age::of(known.until_ms.saturating_sub(milliseconds(self.host.now()))))
     }
 
-    /// Asks the servers whose lists count no more, and has kept what they say.
+    /// Asks the servers whose lists have expired, and stores what they answer.
     async fn renewed(self) -> Result<Rc<Listed>, CatalogueError> {
         let kept = self.store.tool_listings().await?.servers;
         let lists = join_all(self.servers.all.iter().map(async |server| match kept_of(server, &kept) {
@@ -159,7 +159,7 @@ impl<D: Database + 'static, H: Host> Catalogue<D, H> {
         let mut new = BTreeMap::new();
         for (server, list, ttl_ms) in &lists {
             if let (Some(ttl_ms), Ok(json)) = (ttl_ms, serde_json::to_string(list)) {
-                // Of two servers of one name the first has it.
+                // If two servers have one name, the list of the first is stored.
                 new.entry(server.kept_as()).or_insert((json, *ttl_ms));
             }
         }
@@ -172,7 +172,7 @@ impl<D: Database + 'static, H: Host> Catalogue<D, H> {
         Ok(listed)
     }
 
-    /// What another instance heard meanwhile of a server that did not answer us is better than that it did not.
+    /// If a server did not answer this instance, another instance may have stored its list meanwhile. That list is used instead of the failure.
     async fn not_worse<'s>(
         &self,
         mut lists: Vec<(&'s Server, Kept, Option<i64>)>,
@@ -203,11 +203,11 @@ impl<D: Database + 'static, H: Host> Catalogue<D, H> {
         milliseconds(self.host.now()).saturating_add(counts_for_ms)
     }
 
-    /// Writes down what servers said, and what may be offered of all, in one statement. In the order of their names: whoever else writes them
-    /// at the same time is waited for, never in a circle.
+    /// Stores the servers' lists and the offers of all servers in one statement, in the order of their names. So instances that write at the same
+    /// time wait for each other and never deadlock.
     async fn keep(&self, new: BTreeMap<String, (String, i64)>, listed: &Listed) {
         let offerable = serde_json::to_string(&listed.offerable()).ok().filter(|json| json.len() <= MAX_KEPT_BYTES);
-        // An empty text: it is too long, so whoever finds it asks, and does not believe the one before.
+        // An empty text says that the offers are too long. A reader then asks for them, instead of using the offers stored before.
         let json = offerable.unwrap_or_default();
         let offerable = [NewListing { server: OFFERABLE, listing: &json, ttl_ms: TTL_MS }];
         let new = new.iter().map(|(name, (json, ttl_ms))| NewListing { server: name, listing: json, ttl_ms: *ttl_ms });
@@ -231,19 +231,19 @@ impl<D: Database + 'static, H: Host> Source for Catalogue<D, H> {
     }
 
     async fn make(&self) -> Result<Rc<Listed>, CatalogueError> {
-        // Whoever goes on with an old list would not say that there is no new one.
+        // This is logged here, because a request that continues with an old list does not report the failure.
         self.made_anew().await.inspect_err(|error| {
             self.host.log("the list of tools is not made anew", json!({ "cause": error.to_string() }));
         })
     }
 
-    /// Each server's list is kept by itself, so this never happens.
+    /// Never called: each server's list is stored by itself, so none is too long.
     async fn make_unkept(&self) -> Result<Rc<Listed>, CatalogueError> {
         self.make().await
     }
 }
 
-/// What is kept of a server, if it can be read.
+/// A server's stored list, if it can be read.
 fn kept_of<'k>(server: &Server, kept: &'k [ToolListing]) -> Option<(&'k ToolListing, Kept)> {
     let name = server.kept_as();
     let row = kept.iter().find(|kept| kept.server == name)?;

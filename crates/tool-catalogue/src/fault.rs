@@ -1,54 +1,54 @@
-//! Why a server's tools cannot be had, in words for people, and what whoever runs the installation can do about it.
+//! Why a server's tools are not available, in words for people, and what the operator can do about it.
 
 use mcp::{ClientError, TransportError};
 use serde::{Deserialize, Serialize};
 
 use crate::cut;
 
-/// The longest piece of a server's own words.
+/// The longest quotation of a server's own words.
 const MAX_WORDS_CHARS: usize = 300;
 
-/// Why a server could not be asked what it has.
+/// Why a server could not be asked for its tools.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Fault {
-    /// It wants another authorization, or one at all.
+    /// It refused the authorization, or wants one.
     Unauthorized,
-    /// It knows who asks and does not serve them.
+    /// It knows the caller, and does not serve it.
     Forbidden,
-    /// It has nothing at that address.
+    /// There is nothing at its address.
     NotFound,
-    /// Its name leads nowhere.
+    /// Its name does not resolve.
     NoName,
-    /// Nothing takes connections there.
+    /// Nothing accepts connections there.
     Refused,
     /// No secure connection can be made.
     Tls,
-    /// The installation may not reach it.
+    /// The installation is not allowed to reach it.
     NotAllowed,
-    /// It is no part of this installation.
+    /// It is not part of this installation.
     Absent,
     /// It did not answer in time.
     Silent,
-    /// It is somewhere else.
+    /// It has moved to another address.
     Moved {
-        /// Where it says it is.
+        /// The address that it gives.
         location: String,
     },
-    /// It, or something before it, fails.
+    /// It, or a proxy in front of it, fails.
     Failing {
-        /// The status of HTTP.
+        /// The HTTP status.
         status: u16,
     },
-    /// Something else.
+    /// Another fault.
     Other {
-        /// What is known of it, other people's words among it.
+        /// The known cause, in part the server's own words.
         words: String,
     },
 }
 
 impl Fault {
-    /// What a client's error is to people. `words` is the error as it may be shown.
+    /// The fault for a client's error. `words` is the error's text, in a form that may be shown.
     #[must_use]
     pub fn new(error: &ClientError, words: &str) -> Self {
         match error {
@@ -72,7 +72,7 @@ impl Fault {
         }
     }
 
-    /// What is the matter, for everybody.
+    /// What is wrong, for everybody.
     #[must_use]
     pub fn what(&self) -> String {
         match self {
@@ -91,7 +91,7 @@ impl Fault {
         }
     }
 
-    /// What can be done, for whoever runs the installation. `remote`: the server is named in `remote_mcp_servers`.
+    /// What the operator can do. `remote`: the server is named in `remote_mcp_servers`.
     #[must_use]
     pub fn advice(&self, remote: bool) -> &'static str {
         if !remote {

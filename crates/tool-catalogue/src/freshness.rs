@@ -1,22 +1,22 @@
-//! The rule by which lists are used and made anew. It knows nothing of what is in them.
+//! The rule for when lists are used and when they are refreshed. It does not know what the lists contain.
 
 use cache::{Clock, SingleFlight, within};
 
 use crate::timing::{FIRST_PATIENCE, LOOKS, PATIENCE, STALE_MS};
 
-/// How old something is that is known.
+/// The age of a known value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Age {
-    /// It counts.
+    /// It is valid.
     Fresh,
-    /// It counts no more, but not for long: it is used, and made anew beside.
+    /// It expired a short time ago: it is used at once, and refreshed in the background.
     Stale,
-    /// It is used when nothing newer comes in a moment.
+    /// It expired long ago: it is used if nothing newer comes in a moment.
     Old,
 }
 
 impl Age {
-    /// Of what counts for so many milliseconds more; less than nothing is how long it has not counted.
+    /// The age of a value that stays valid for this many milliseconds. A negative number says how long ago it expired.
     #[must_use]
     pub const fn of(counts_for_ms: i64) -> Self {
         if counts_for_ms > 0 {
@@ -29,38 +29,38 @@ impl Age {
     }
 }
 
-/// What all instances share: it is kept where each can read it, and one of them makes it anew for all.
+/// A value that all instances share: each instance can read it, and one of them refreshes it for all.
 #[expect(async_fn_in_trait, reason = "guests have one thread, so nobody needs these futures to be Send")]
 pub trait Source: Clone + 'static {
-    /// What is shared.
+    /// The shared value.
     type Value: Clone + 'static;
-    /// Why there is none.
+    /// Why there is no value.
     type Error: Clone + 'static;
 
-    /// What is kept.
+    /// The stored value.
     async fn find(&self) -> Result<Found<Self::Value>, Self::Error>;
 
-    /// Takes it on to make it anew. Of all instances that try at the same time, one hears `true`.
+    /// Claims the refresh. Of all instances that try at the same time, one gets `true`.
     async fn claim(&self) -> Result<bool, Self::Error>;
 
-    /// Makes it anew, and has it kept: for whoever has claimed that.
+    /// Makes a new value and stores it. The caller must hold the claim.
     async fn make(&self) -> Result<Self::Value, Self::Error>;
 
-    /// Makes it where it is too long to be kept.
+    /// Makes a new value that is too long to be stored.
     async fn make_unkept(&self) -> Result<Self::Value, Self::Error>;
 }
 
-/// What is found of what is kept for all instances.
+/// The stored value for all instances, as it was found.
 #[derive(Clone, Debug)]
 pub struct Found<T> {
-    /// What there is of it.
+    /// The value, if there is one.
     pub list: List<T>,
-    /// An instance has taken it on to make it anew.
+    /// Whether an instance has claimed the refresh.
     pub is_claimed: bool,
 }
 
 impl<T> Found<T> {
-    /// The same in another form.
+    /// The same with the value converted.
     pub fn map<U>(self, form: impl FnOnce(T) -> U) -> Found<U> {
         let list = match self.list {
             List::Nothing => List::Nothing,
@@ -71,23 +71,23 @@ impl<T> Found<T> {
     }
 }
 
-/// What there is.
+/// The stored value, or why there is none.
 #[derive(Clone, Debug)]
 pub enum List<T> {
     /// Nothing yet.
     Nothing,
-    /// It is too long to be kept: every instance makes it for itself.
+    /// The value is too long to be stored: every instance makes its own.
     TooLong,
-    /// This.
+    /// The value and its age.
     Known(T, Age),
 }
 
-/// What is made once for all who want it in an instance: what comes of it, or `None` when it takes too long, or another instance makes it.
+/// One refresh for all requests of an instance. Its result is `None` if it takes too long, or if another instance does it.
 pub type Flight<T, E> = SingleFlight<Option<Result<T, E>>>;
 
-/// What is known, or what comes of making it anew, by its age. It is made once for all who want it, in this instance and in others, and nobody
-/// does it by themselves because another is slow: a thousand turns may begin at once, in as many instances, and asking wakes every server. What
-/// is old beats nothing, and a failure. `None`: there is nothing, and nothing came in time.
+/// The known value or a new one, by the age of the known value. One refresh serves all requests, in this instance and in others. No request makes its
+/// own because another is slow: a thousand turns may begin at once, in as many instances, and each refresh wakes every server. An old value is better
+/// than none, and better than a failure. `None`: there is no value, and none came in time.
 pub async fn current<S: Source, C: Clock + Clone + 'static>(
     found: Found<S::Value>,
     flight: &Flight<S::Value, S::Error>,
@@ -101,7 +101,7 @@ pub async fn current<S: Source, C: Clock + Clone + 'static>(
         List::Known(known, Age::Stale) => {
             if !is_claimed {
                 let (clock_beside, source) = (clock.clone(), source.clone());
-                // Where another instance makes it after all, nobody waits for that.
+                // If another instance does the refresh after all, no request waits for it.
                 flight.start(clock, || async move {
                     within(&clock_beside, FIRST_PATIENCE, made_by_us(&source)).await.and_then(Result::transpose)
                 });
@@ -127,7 +127,7 @@ pub async fn current<S: Source, C: Clock + Clone + 'static>(
     }
 }
 
-/// What this instance makes, or another has kept since.
+/// The value that this instance makes, or that another instance has stored meanwhile.
 async fn made_by_one<S: Source>(clock: &impl Clock, source: &S, mut is_claimed: bool) -> Result<S::Value, S::Error> {
     let mut look = *LOOKS.start();
     loop {
@@ -145,12 +145,12 @@ async fn made_by_one<S: Source>(clock: &impl Clock, source: &S, mut is_claimed: 
     }
 }
 
-/// What this instance makes, unless another does: `None`.
+/// The value that this instance makes; `None` if another instance makes it.
 async fn made_by_us<S: Source>(source: &S) -> Result<Option<S::Value>, S::Error> {
     if !source.claim().await? {
         return Ok(None);
     }
-    // Whoever had claimed it before may have kept it since we looked.
+    // The instance that held the claim before may have stored a value since the last read.
     match source.find().await?.list {
         List::Known(made, Age::Fresh) => Ok(Some(made)),
         _ => source.make().await.map(Some),

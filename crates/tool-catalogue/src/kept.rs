@@ -1,4 +1,4 @@
-//! What one server said it has, as it is kept in the database, and how its tools are read from that.
+//! One server's list as it is stored in the database, and how its tools are read from it.
 
 use serde::{Deserialize, Serialize};
 use toolbox::{Annotations, Tool};
@@ -11,17 +11,16 @@ use crate::{
     server::Server,
 };
 
-/// Where the adapter says what the protocol has no place for.
+/// The key under which our adapter sends data that the protocol has no field for.
 const META_TOOL: &str = "edge-assistant/tool";
 
-/// A server's list.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Kept {
     pub(crate) tools: Vec<mcp::Tool>,
-    /// Their schemas are as they are shown.
+    /// Whether the schemas are already repaired.
     #[serde(default)]
     pub(crate) mended: bool,
-    /// Why it could not be asked since.
+    /// Why the server could not be asked since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) fault: Option<Fault>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -29,17 +28,16 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
-    /// Of a server that has never said anything.
+    /// The list of a server that has never answered.
     pub(crate) const fn nothing() -> Self {
         Self { tools: Vec::new(), mended: true, fault: None, problems: Vec::new() }
     }
 
-    /// The server's tools.
     pub(crate) fn listed(&self, server: &Server) -> Vec<ListedTool> {
         self.tools.iter().map(|tool| listed(server, tool, self.mended)).collect()
     }
 
-    /// What a person should know of the server.
+    /// The problems of the server, for a person.
     pub(crate) fn problems(&self, server: &Server) -> impl Iterator<Item = Problem> {
         let away = self.fault.as_ref().map(|fault| Problem::away(server, fault));
         away.into_iter().chain(self.problems.iter().cloned())
@@ -56,7 +54,7 @@ struct Extra {
 }
 
 fn listed(server: &Server, tool: &mcp::Tool, is_mended: bool) -> ListedTool {
-    // What a server elsewhere says there is other people's, and no adapter's.
+    // A remote server's data under this key is not from our adapter.
     let extra = tool.meta.as_ref().filter(|_| !server.remote).and_then(|meta| meta.get(META_TOOL));
     let extra: Extra = extra.and_then(|extra| Extra::deserialize(extra).ok()).unwrap_or_default();
     let annotations = &tool.annotations;

@@ -1,10 +1,11 @@
-//! Which tools exist, and for whom: the one room for that.
+//! Which tools exist, and for whom. No other crate decides this.
 //!
-//! What servers have is kept in the database ([`storage::tool_listings`]) and believed for a while. `tools` has a [`Catalogue`], which asks the
-//! servers and writes down what they say; `stream` only reads what is written, and has `tools` make it anew. Both go by one rule, [`current`]:
-//! what is fresh is used, what is stale is used and made anew beside, what is old is waited for a moment, and an old list beats none.
+//! The servers' lists are stored in the database ([`storage::tool_listings`]) and are valid for a while. `tools` has a [`Catalogue`], which asks the
+//! servers and stores their answers. `stream` only reads what is stored, and asks `tools` to refresh it. Both follow one rule, [`current`]: a fresh
+//! list is used. A stale list is used and refreshed in the background. For an old list, a request waits a moment for a new one. An old list is better
+//! than none.
 //!
-//! Pure: the database is behind `storage`, everything else behind the port [`Host`]. Calls are not made here, and nothing is decided about them.
+//! Pure: the database is behind `storage`, everything else behind the port [`Host`]. This crate makes no tool calls, and decides nothing about them.
 
 mod ask;
 mod catalogue;
@@ -30,24 +31,24 @@ pub use secret::{MAX_SECRET_NAME_CHARS, Secret};
 pub use server::{Server, close};
 pub use timing::CLAIM_MS;
 
-/// What discovery needs of the world beside the database: the way to the servers, time, and somebody to tell.
+/// What discovery needs besides the database: a way to the servers, time, and a log.
 pub trait Host: mcp::Transport + cache::Clock + Clone + 'static {
     /// Tells the operator what went wrong; `fields` is a JSON object.
     fn log(&self, message: &str, fields: serde_json::Value);
 }
 
-/// Why it cannot be said which tools there are.
+/// Why the tools cannot be listed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum CatalogueError {
     /// The database cannot be read.
     #[error(transparent)]
     Storage(#[from] storage::StorageError),
-    /// Nothing is known, and nobody said anything in time.
+    /// Nothing is known, and nothing came in time.
     #[error("the tool servers did not say in time what they have")]
     Slow,
 }
 
-/// A text cut to a number of characters, with a sign that it was.
+/// The text, cut to a number of characters. An ellipsis marks the cut.
 fn cut(text: &str, max_chars: usize) -> String {
     match text.char_indices().nth(max_chars) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),

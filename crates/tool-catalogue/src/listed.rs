@@ -1,4 +1,4 @@
-//! What all servers have together, and what a person should know about what is missing.
+//! The tools of all servers together, and what a person should know about missing ones.
 
 use std::collections::BTreeSet;
 
@@ -15,19 +15,19 @@ use crate::{
 /// A tool and the secrets that it needs.
 pub(crate) type ListedTool = (Tool, Vec<Secret>);
 
-/// What all servers have.
+/// The tools of all servers.
 #[derive(Debug)]
 pub struct Listed {
-    /// Their tools, by the names that models use.
+    /// The tools, by the names that models use.
     pub catalog: Catalog,
-    /// What a person should know about what is missing.
+    /// What a person should know about missing servers and tools.
     pub problems: Vec<Problem>,
-    /// Server, tool, and a secret that it needs.
+    /// Server, tool, and a secret that the tool needs.
     secrets: Vec<(String, String, Secret)>,
 }
 
 impl Listed {
-    /// From what each server has, in the order in which they are configured, and what is known to be wrong.
+    /// From each server's tools, in the order in which the servers are configured, and the known problems.
     pub(crate) fn new(
         servers: Vec<(String, Vec<ListedTool>)>,
         mut problems: Vec<Problem>,
@@ -53,7 +53,7 @@ impl Listed {
         self.secrets.iter().filter(of_tool).map(|(.., secret)| secret)
     }
 
-    /// The secrets that tools of each server need, each once.
+    /// The secrets that each server's tools need, each once.
     #[must_use]
     pub fn secrets(&self) -> Vec<(&str, &Secret)> {
         let mut seen = BTreeSet::new();
@@ -61,7 +61,7 @@ impl Listed {
         all.filter(|(server, secret)| seen.insert((*server, secret.name.as_str()))).collect()
     }
 
-    /// What may be offered to anybody.
+    /// The tools that may be offered to anybody.
     #[must_use]
     pub fn offerable(&self) -> Offerable {
         let tool = |(name, tool): (&str, &Tool)| OfferableTool {

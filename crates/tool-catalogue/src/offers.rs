@@ -1,8 +1,8 @@
-//! What a model may be offered: everything that is not denied to the person and has of them what it needs. Definitions cost every request, and
-//! what cannot work yet confuses models.
+//! The tools that are offered to a model: those that are not denied to the person, and that have what they need from the person. Definitions make
+//! every request longer, and tools that cannot work yet confuse models.
 //!
-//! What could be offered to anybody is kept in the database by `tools`, so that `stream` need not ask it for every run. It is only what the
-//! model is told: every call is decided anew.
+//! `tools` stores the offers for everybody in the database, so that `stream` need not ask it for every run. Offers are only what the model is told:
+//! every call is decided separately.
 
 use std::collections::BTreeSet;
 
@@ -16,13 +16,13 @@ use toolbox::Policy;
 
 use crate::freshness::{Age, Found, List};
 
-/// Where `tools` says what may be offered to anybody. Nobody outside gets there; it says nothing of any person.
+/// The path where `tools` returns the offers for everybody. It cannot be reached from outside, and its answer contains nothing about any person.
 pub const OFFERS_PATH: &str = "/internal/offers";
 
 /// The tools that could be offered to anybody.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Offerable {
-    /// In a stable order.
+    /// The tools, in a stable order.
     pub tools: Vec<OfferableTool>,
 }
 
@@ -35,19 +35,19 @@ pub struct OfferableTool {
     pub name: String,
     /// The secrets without which it does not work.
     pub secrets: Vec<String>,
-    /// What the model is told.
+    /// The definition that the model gets.
     pub offer: ToolDefinition,
 }
 
 impl Offerable {
-    /// What is found of it where `tools` keeps it.
+    /// Reads the offers that `tools` stored.
     #[must_use]
     pub fn found(kept: &ToolOffers) -> Found<Self> {
         let list = match &kept.offerable {
             Some(kept) if kept.listing.is_empty() => List::TooLong,
             Some(kept) => match serde_json::from_str(&kept.listing) {
                 Ok(offerable) => List::Known(offerable, Age::of(kept.counts_for_ms)),
-                // Of another version.
+                // It was written by another version.
                 Err(_) => List::Nothing,
             },
             None => List::Nothing,
@@ -55,8 +55,8 @@ impl Offerable {
         Found { list, is_claimed: kept.is_claimed }
     }
 
-    /// What is offered to a person: by the operator's policies, the patterns that they or the installation deny, and the secrets they have
-    /// entered (server and name of each).
+    /// The offers for a person. They depend on the operator's policies, the patterns that the person or the installation denies, and the secrets that
+    /// the person has entered (server and name of each).
     #[must_use]
     pub fn for_person(self, configured: &[Policy], denied: &[String], entered: &[(String, String)]) -> Offered {
         let denied = denied.iter().filter_map(|pattern| Policy::stored(pattern, Effect::Deny));

@@ -1,4 +1,4 @@
-//! What people are told about servers and tools that are missing, in words and within limits. Must not ask a server anything.
+//! The messages for people about missing servers and tools, within limits. Must not ask a server anything.
 
 use std::collections::BTreeMap;
 
@@ -13,9 +13,9 @@ use crate::{
     server::{Server, fit},
 };
 
-/// Lines about one listing in the log.
+/// How many log lines one listing may cause.
 pub(crate) const MAX_REFUSED_LOGGED: usize = 10;
-/// What is said about one server: more is read by nobody.
+/// How many problems of one server are reported. Nobody reads more.
 const MAX_PROBLEMS: usize = 50;
 
 /// What is wrong with a server or a tool, in words.
@@ -23,11 +23,11 @@ const MAX_PROBLEMS: usize = 50;
 pub struct Problem {
     /// The server.
     pub server: String,
-    /// `None`: the server itself.
+    /// `None`: the problem is the server itself.
     pub tool: Option<String>,
-    /// For everybody.
+    /// The message for everybody.
     pub message: String,
-    /// For whoever runs the installation.
+    /// The advice for the operator.
     pub advice: Option<String>,
 }
 
@@ -37,28 +37,28 @@ impl Problem {
         Self { server: server.name.clone(), tool: None, message: fault.what(), advice }
     }
 
-    /// None of the servers elsewhere is there.
+    /// The list of remote servers cannot be read, so there are none.
     pub(crate) fn unread(cause: &str) -> Self {
         let message = "The list of servers elsewhere cannot be read, so there are none.".to_owned();
         let advice = Some(format!("Correct remote_mcp_servers: {cause}."));
         Self { server: "remote_mcp_servers".to_owned(), tool: None, message, advice }
     }
 
-    /// A tool, or all of a server.
+    /// A tool or a whole server is left out.
     fn left_out(server: &str, tool: Option<&str>, reason: &str) -> Self {
         let what = if tool.is_some() { "tool" } else { "server" };
         let message = format!("This {what} is left out: {reason}.");
         Self { server: server.to_owned(), tool: tool.map(str::to_owned), message, advice: None }
     }
 
-    /// Some of a server's tools.
+    /// A part of a server's tools is missing.
     fn in_part(server: &str, reason: &str) -> Self {
         let message = format!("Not all of it is here: {reason}.");
         Self { server: server.to_owned(), tool: None, message, advice: None }
     }
 }
 
-/// What cannot be in the catalog, by server.
+/// The refused tools of the catalog, by server.
 fn by_server(catalog: &Catalog) -> BTreeMap<&str, Vec<&Refused>> {
     let mut by_server: BTreeMap<&str, Vec<&Refused>> = BTreeMap::new();
     for refused in catalog.refused() {
@@ -67,13 +67,13 @@ fn by_server(catalog: &Catalog) -> BTreeMap<&str, Vec<&Refused>> {
     by_server
 }
 
-/// Words about a server, fit to be shown.
+/// Words about a server, in a form that may be shown.
 fn masked(servers: &[Server], name: &str, words: &str) -> String {
     let server = servers.iter().find(|server| server.name == name);
     server.map_or_else(|| fit(words), |server| server.masked(words))
 }
 
-/// What cannot be in the catalog, told within limits: what tools are called is other people's words, and there may be two thousand.
+/// The problems of refused tools, within limits: tools' names are other people's words, and there may be two thousand.
 pub(crate) fn of_catalog(catalog: &Catalog, servers: &[Server]) -> Vec<Problem> {
     let problems_of = |(name, all): (&str, Vec<&Refused>)| {
         let masked = |words: &str| masked(servers, name, words);
@@ -89,7 +89,7 @@ pub(crate) fn of_catalog(catalog: &Catalog, servers: &[Server]) -> Vec<Problem> 
     by_server(catalog).into_iter().flat_map(problems_of).collect()
 }
 
-/// The same for the operator.
+/// Logs the same for the operator.
 pub(crate) fn log(host: &impl Host, catalog: &Catalog, servers: &[Server]) {
     for (name, all) in by_server(catalog) {
         for refused in all.iter().take(MAX_REFUSED_LOGGED) {
@@ -100,7 +100,7 @@ pub(crate) fn log(host: &impl Host, catalog: &Catalog, servers: &[Server]) {
     }
 }
 
-/// Of what is wrong with a server, as much as anybody reads, and that there is more.
+/// The first problems of a server, and one that says how many more there are.
 fn first(server: &str, mut problems: Vec<Problem>) -> Vec<Problem> {
     let more = problems.len().saturating_sub(MAX_PROBLEMS);
     if more > 0 {
@@ -110,7 +110,7 @@ fn first(server: &str, mut problems: Vec<Problem>) -> Vec<Problem> {
     problems
 }
 
-/// What a person should know about a list: that it may go on, and which of its tools cannot be used.
+/// The problems of a list: it may be incomplete, and some of its tools may be unusable.
 pub(crate) fn of_listing(server: &Server, listing: &Listing) -> Vec<Problem> {
     let cut = listing.cut.as_ref().map(|cut| Problem::in_part(&server.name, &server.masked(&cut.to_string())));
     let refused = listing.refused.iter().map(|refused| {

@@ -1,38 +1,38 @@
-//! Servers elsewhere, as the operator names them: `remote_mcp_servers`.
+//! Remote servers, as the operator names them in `remote_mcp_servers`.
 
 use http::{HeaderValue, Uri};
 use serde::Deserialize;
 use toolbox::ServerName;
 
-/// A server of somebody else.
+/// A server outside this installation.
 #[derive(Clone, Debug)]
 pub struct RemoteServer {
-    /// What its tools' names begin with here.
+    /// The beginning of its tools' names here.
     pub name: ServerName,
     /// Its MCP endpoint.
     pub url: Uri,
-    /// Sent as `Authorization`; shown to nobody.
+    /// The value of `Authorization`; shown to nobody.
     pub authorization: Option<HeaderValue>,
 }
 
-/// What is wrong with the list. Says where, and never what stands there: it has secrets in it.
+/// What is wrong with the list, and where. The list is never quoted, because it contains secrets.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum InvalidRemote {
-    /// It is no list of servers.
+    /// It is not a list of servers.
     #[error("it must be a JSON list of {{\"name\", \"url\", \"authorization\"?}}; line {line}, column {column} is not")]
     Json {
-        /// From 1.
+        /// Counted from 1.
         line: usize,
-        /// From 1.
+        /// Counted from 1.
         column: usize,
     },
     /// A server has no name.
     #[error("a server has no name")]
     Name,
-    /// An address is none.
+    /// A server's address is invalid.
     #[error("the url of {0:?} is no http or https address")]
     Url(ServerName),
-    /// An authorization cannot be sent.
+    /// A server's authorization cannot be sent.
     #[error("the authorization of {0:?} has characters that no header can have")]
     Authorization(ServerName),
 }

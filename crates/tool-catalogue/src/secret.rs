@@ -1,31 +1,31 @@
-//! What a tool says that a person must enter once. What they enter is not here.
+//! The secrets that a tool needs and a person must enter once. Their values are not here.
 
 use serde::Deserialize;
 
-/// The secrets that a tool may name; a form with more is filled in by nobody.
+/// How many secrets a tool may name. Nobody fills in a longer form.
 pub(crate) const MAX_SECRETS_OF_TOOL: usize = 16;
-/// The longest name of a secret that is known here, title and description: those longer are left out, or cut.
+/// The longest name, title and description of a secret. A secret with a longer name is left out; a longer title or description is cut.
 pub const MAX_SECRET_NAME_CHARS: usize = 64;
 const MAX_SECRET_TITLE_CHARS: usize = 100;
 const MAX_SECRET_DESCRIPTION_CHARS: usize = 1_000;
 
-/// What a person must enter once.
+/// A secret that a person must enter once.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Secret {
-    /// As the tools of its server name it.
+    /// The name that its server's tools use.
     pub name: String,
-    /// For people.
+    /// The name for people.
     pub title: String,
     /// Where to get it.
     pub description: String,
-    /// Whether whoever entered it may see it again.
+    /// Whether the person who entered it may see it again.
     pub visible: bool,
-    /// Whether the tools that name it can do without it.
+    /// Whether the tools that name it also work without it.
     pub optional: bool,
 }
 
 impl Secret {
-    /// As it is shown; a provider may be written in any language and say rubbish.
+    /// The secret in a form that may be shown. A provider may be written in any language and send nonsense.
     pub(crate) fn shown(self) -> Option<Self> {
         let cut = |text: &str, max_chars: usize| text.chars().take(max_chars).collect::<String>();
         let Self { name, title, description, visible, optional } = self;

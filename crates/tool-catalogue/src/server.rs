@@ -1,4 +1,4 @@
-//! The servers there are: those composed in `spin.toml`, and those elsewhere that the operator names.
+//! The servers: those composed in `spin.toml`, and the remote ones that the operator names.
 
 use std::rc::Rc;
 
@@ -8,20 +8,20 @@ use mcp::{Client, ClientOptions, Era, Implementation};
 
 use crate::{Host, remote::RemoteServer, timing::ASK_LIMIT};
 
-/// An answer that is longer is no answer: what the model sees of it is far less.
+/// The longest answer that is accepted. The model sees far less of it.
 const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 
-/// The longest piece of a server's words that goes on.
+/// The longest quotation of a server's words.
 const MAX_WORDS_CHARS: usize = 500;
 
-/// A server of tools.
+/// A tool server.
 #[derive(Clone, Debug)]
 pub struct Server {
-    /// What its tools' names begin with.
+    /// The beginning of its tools' names.
     pub name: String,
     url: Uri,
     authorization: Option<HeaderValue>,
-    /// Whether it is somebody else's.
+    /// Whether it is outside this installation.
     pub remote: bool,
 }
 
@@ -40,36 +40,36 @@ impl Server {
         Self { name, url, authorization, remote: true }
     }
 
-    /// The name under which its listing is kept. Servers' names have no colon, so none is ever taken for one of another kind.
+    /// The name under which its list is stored. Servers' names have no colon, so the two kinds of names never collide.
     pub(crate) fn kept_as(&self) -> String {
         if self.remote { self.name.clone() } else { format!("composed:{}", self.name) }
     }
 
-    /// A server's own words, fit for a log and for a model: short, and without what we prove ourselves with.
+    /// A server's own words for a log or a model: short, and without our secret.
     #[must_use]
     pub fn masked(&self, words: &str) -> String {
         let words = match self.secret() {
             Some(secret) => words.replace(secret, "[secret]"),
             None => words.to_owned(),
         };
-        // Not before: half a secret would not be found.
+        // The words are cut last: half a secret would not be found.
         fit(&words)
     }
 
-    /// What we prove ourselves with, without the word before it.
+    /// The secret of our authorization, without the scheme before it.
     #[must_use]
     pub fn secret(&self) -> Option<&str> {
         let value = self.authorization.as_ref()?.to_str().ok()?;
         value.rsplit(' ').next().filter(|secret| !secret.is_empty())
     }
 
-    /// Whether what it gives back is not everybody's: it is proven to it who asks.
+    /// Whether our requests prove who we are. Its results may then be private.
     #[must_use]
     pub const fn is_authorized(&self) -> bool {
         self.authorization.is_some()
     }
 
-    /// A client of it. What is composed speaks the newest revision; of others we know only what we have heard.
+    /// A client of this server. Composed servers speak the newest revision; of a remote server, the client finds out.
     pub fn client<H: Host>(&self, host: H) -> Client<H> {
         let software = Implementation {
             name: "edge-assistant".to_owned(),
@@ -85,18 +85,18 @@ impl Server {
     }
 }
 
-/// Ends a client's session, if it has one; nobody waits for that.
+/// Ends a client's session, if it has one, in the background.
 pub fn close<H: Host>(host: &H, client: Rc<Client<H>>) {
     if client.has_session() {
         let clock = host.clone();
         host.spawn(async move {
-            // A server is told as patiently as it is asked.
+            // The timeout is the same as for a list.
             within(&clock, ASK_LIMIT, client.close()).await;
         });
     }
 }
 
-/// Somebody else's words, short and on one line.
+/// Words from outside, short and on one line.
 pub(crate) fn fit(words: &str) -> String {
     words.chars().take(MAX_WORDS_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

@@ -1,4 +1,4 @@
-//! What an instance says which tools there are, on paused time, over a real database and servers that speak the protocol.
+//! The tools that an instance lists, on paused time, with a real database and servers that speak the protocol.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
@@ -12,13 +12,13 @@ use router_test::{Fixture, Surroundings, ToolServer, paused};
 use storage::{Database as _, Statement};
 use tool_catalogue::{Catalogue, Listed, Memory, Offerable, RemoteServer, Server, Servers};
 
-/// How long lists count, and are used without counting.
+/// How long lists are valid, and how long expired lists are still used at once.
 const FRESH: Duration = Duration::from_secs(10);
 const STALE: Duration = Duration::from_secs(60);
-/// Nobody waits longer for what is kept: it is read by one of those who come at once.
+/// The longest wait for stored lists: one of the requests that come at once reads them.
 const AT_ONCE: Duration = Duration::from_millis(5);
 
-/// An installation: a database, and what is outside.
+/// An installation: a database and its surroundings.
 struct Installation {
     fixture: Fixture,
     outside: Surroundings,
@@ -29,7 +29,7 @@ struct Installation {
 type Instance = Catalogue<SqliteFile, Surroundings>;
 
 impl Installation {
-    /// With composed servers that have a tool each.
+    /// An installation with composed servers that have one tool each.
     fn new(outside: Surroundings, names: &[&str], elsewhere: &str) -> Self {
         for name in names {
             outside.set(&composed(name), ToolServer::of(&["act"]));
@@ -44,7 +44,7 @@ impl Installation {
         Catalogue::new(Arc::clone(&self.servers), store, self.outside.clone(), Memory::default())
     }
 
-    /// Time passes, for everybody's clock.
+    /// Lets time pass, for every clock.
     async fn pass(&self, time: Duration) {
         tokio::time::sleep(time).await;
         let sql = "UPDATE tool_listings SET fetched_at = fetched_at - ?1";
@@ -52,9 +52,9 @@ impl Installation {
         self.fixture.another_connection().query(Statement::new("pass", sql, parameters)).await.unwrap();
     }
 
-    /// What runs will find.
+    /// The offers that runs will find.
     async fn kept(&self) -> Vec<String> {
-        // What is kept is written after the answer.
+        // The database is written after the answer.
         tokio::time::sleep(Duration::from_millis(1)).await;
         let offers = self.fixture.app.store().tool_offers(domain::Id::new()).await.unwrap();
         let Some(kept) = offers.offerable else { return Vec::new() };
@@ -75,7 +75,7 @@ fn lists(asked: &[String]) -> usize {
     asked.iter().filter(|asked| asked.ends_with("tools/list")).count()
 }
 
-/// What an instance says, and how long it takes for that.
+/// The tools that an instance lists, and how long it takes.
 async fn timed(instance: &Instance, outside: &Surroundings) -> (Rc<Listed>, Duration) {
     let began = outside.now();
     let listed = instance.listed().await.unwrap();

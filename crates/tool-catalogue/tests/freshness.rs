@@ -1,4 +1,4 @@
-//! The rule by which what is known is used and made anew, on paused time.
+//! The rule for when a known list is used and when it is refreshed, on paused time.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
@@ -15,7 +15,7 @@ use tool_catalogue::{Age, CLAIM_MS, Flight, Found, List, Source, current};
 
 type Made = Result<&'static str, &'static str>;
 
-/// What all instances share: a list that takes some time to be made, and then says how often it was.
+/// A list that all instances share. Making it takes some time, and is counted.
 #[derive(Clone)]
 struct Shared(Rc<Inside>);
 
@@ -63,7 +63,7 @@ impl Source for Shared {
     }
 }
 
-/// What many hear who come at once, how long the last of them waits, and how often it was made in the end.
+/// What many simultaneous requests get, how long the last of them waits, and how often the list was made in the end.
 struct Heard {
     all: Option<Made>,
     waited: Duration,
@@ -71,12 +71,12 @@ struct Heard {
     looks: u32,
 }
 
-/// In so many instances; sixteen come to each of a few, and one to each of many.
+/// Requests in a number of instances: sixteen in each of a few, or one in each of many.
 fn heard(instances: usize, list: List<&'static str>, takes: Duration, comes: Made) -> Heard {
     after(instances, list, takes, comes, Duration::ZERO)
 }
 
-/// The same when an instance has claimed it and died, so long before its claim ends.
+/// The same after an instance has claimed the refresh and died. Its claim ends after `claimed`.
 fn after(instances: usize, list: List<&'static str>, takes: Duration, comes: Made, claimed: Duration) -> Heard {
     let heard = Rc::new(Cell::new(None));
     let tell = Rc::clone(&heard);

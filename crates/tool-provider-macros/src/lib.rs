@@ -1,6 +1,6 @@
-//! The attribute `#[tool]`: what a function says about itself becomes a tool's definition. `tool-provider` re-exports it and documents it.
+//! The attribute `#[tool]` turns a function and its doc comment into a tool's definition. `tool-provider` re-exports it and documents it.
 //!
-//! Must not know WIT: what it writes speaks to traits of `tool-provider` only.
+//! Must not know WIT: the generated code uses only traits of `tool-provider`.
 
 use proc_macro::TokenStream;
 use proc_macro2::TokenStream as Tokens;
@@ -12,7 +12,7 @@ use syn::{
 
 const KNOWN: &str = "known are: title = \"...\", secret = \"...\", cache_ms = 60_000, read_only, additive, idempotent, closed_world, always_asks";
 
-/// What stands in `#[tool(...)]`.
+/// The settings in `#[tool(...)]`.
 #[derive(Default)]
 struct Settings {
     title: Option<LitStr>,
@@ -134,7 +134,7 @@ fn option(literal: Option<&impl ToTokens>) -> Tokens {
         .map_or_else(|| quote!(::core::option::Option::None), |literal| quote!(::core::option::Option::Some(#literal)))
 }
 
-/// The text of a doc comment: a line that goes on is joined to the one before, as Markdown has it; lists stay lists.
+/// The text of a doc comment. As in Markdown, a continued line is joined to the one before, and lists stay lists.
 fn doc(attributes: &[Attribute]) -> String {
     let lines = attributes.iter().filter_map(|attribute| match &attribute.meta {
         Meta::NameValue(pair) if pair.path.is_ident("doc") => match &pair.value {

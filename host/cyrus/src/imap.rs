@@ -1,4 +1,4 @@
-//! As much IMAP (RFC 9051) as it takes to log in and to leave a message.
+//! A minimal IMAP client (RFC 9051): it logs in and stores a message.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -8,10 +8,10 @@ use std::{
 
 use anyhow::bail;
 
-/// A server that says nothing for so long is broken.
+/// A server that is silent for so long is broken.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Somebody who is logged in.
+/// A connection of a person who is logged in.
 pub(crate) struct Connection {
     stream: BufReader<TcpStream>,
 }
@@ -27,7 +27,7 @@ impl Connection {
     }
 
     pub(crate) fn append(&mut self, mailbox: &str, received: &str, message: &str) -> anyhow::Result<()> {
-        // `+`: it need not be waited for that the server wants the rest (RFC 7888).
+        // With `+`, the client need not wait until the server asks for the rest (RFC 7888).
         self.ask(&format!("APPEND \"{mailbox}\" \"{received}\" {{{}+}}\r\n{message}", message.len()))
     }
 
@@ -36,7 +36,7 @@ impl Connection {
         self.read("a")
     }
 
-    /// Reads up to the line with a tag, which must be good.
+    /// Reads up to the line with a tag, which must say `OK`.
     fn read(&mut self, tag: &str) -> anyhow::Result<()> {
         let mut line = String::new();
         while self.stream.read_line(&mut line)? > 0 {

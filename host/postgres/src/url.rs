@@ -1,4 +1,4 @@
-//! The address of a database, and connecting to it. The password stays inside: what is shown has none.
+//! The address of a database, and connecting to it. The address is shown without its password.
 
 use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
@@ -12,14 +12,13 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::database_error;
 
-/// How long a server may take to answer a connection if the address does not say: far above any network's way there and
-/// back, far below the minutes that a system waits for a host that is not there.
+/// The timeout of a connection if the address sets none: far longer than a round trip in any network, far shorter than the minutes that a system
+/// waits for a missing host.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// `postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=...`, as libpq has it.
+/// `postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=...`, in the format of libpq.
 ///
-/// As with Spin, `sslmode=prefer` is meant if nothing is said: TLS if the server offers it, and then with a certificate
-/// that this machine trusts.
+/// As with Spin, the default is `sslmode=prefer`: TLS if the server offers it, and then with a certificate that this machine trusts.
 #[derive(Clone, Debug)]
 pub struct PostgresUrl(Box<Config>);
 
@@ -28,7 +27,7 @@ impl FromStr for PostgresUrl {
 
     fn from_str(text: &str) -> Result<Self, DatabaseError> {
         let is_url = text.starts_with("postgres://") || text.starts_with("postgresql://");
-        // The parser's own words may quote what was given.
+        // The parser's own message may quote the address.
         let parsed = text.parse::<Config>().ok().filter(|_| is_url).ok_or_else(|| DatabaseError::Refused {
             query: "connect",
             message: "the address is not of the form postgres://USER:PASSWORD@HOST:PORT/DATABASE".to_owned(),
@@ -61,17 +60,17 @@ impl fmt::Display for PostgresUrl {
 }
 
 impl PostgresUrl {
-    /// A connection, which a task of its own serves until the client is dropped. To be called inside a Tokio runtime.
+    /// Connects. A task of its own serves the connection until the client is dropped. Must be called inside a Tokio runtime.
     ///
     /// # Errors
-    /// [`DatabaseError::Unavailable`] when the server cannot be reached, [`DatabaseError::Refused`] when it does not let us in.
+    /// [`DatabaseError::Unavailable`] when the server cannot be reached, [`DatabaseError::Refused`] when it refuses us.
     pub async fn connect(&self) -> Result<Client, DatabaseError> {
         let failed = |error| match database_error("connect", &error) {
-            // Nothing was asked yet.
+            // No statement has been sent yet.
             DatabaseError::Lost(told) => DatabaseError::Unavailable(told),
             other => other,
         };
-        // The task's error is told to whoever has the client.
+        // The client reports the task's error.
         if self.0.get_ssl_mode() == SslMode::Disable {
             let (client, connection) = self.0.connect(NoTls).await.map_err(failed)?;
             tokio::spawn(connection);

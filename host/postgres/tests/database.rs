@@ -1,4 +1,4 @@
-//! The storage port over a real PostgreSQL: what the storage crate's own tests do not see.
+//! The storage port over a real PostgreSQL: what the storage crate's own tests do not cover.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::path::Path;
@@ -36,7 +36,7 @@ async fn values_go_in_and_come_out_as_what_they_are() {
     let rows = database.query(Statement::new("test", sql, values.clone())).await.unwrap();
     let rest = [Value::Integer(1), Value::Integer(2), Value::Text("n".into())];
     assert_eq!(rows, [Row(values.into_iter().chain(rest).collect())]);
-    // What Spin's driver does not take either.
+    // Spin's driver does not accept these either.
     let parameter = refused(&database, Statement::new("test", "SELECT CAST(?1 AS integer)", [1_i64.into()])).await;
     assert!(parameter.contains("int4") && parameter.contains("an integer"), "{parameter}");
     assert!(refused(&database, Statement::new("test", "SELECT 1", [1_i64.into()])).await.contains("0 parameters"));
@@ -82,7 +82,7 @@ async fn a_transaction_that_fails_or_is_given_up_leaves_nothing() {
     let failed = database.transaction(vec![insert(), insert()]).await;
     assert!(matches!(failed, Err(DatabaseError::Refused { .. })), "{failed:?}");
     {
-        // Given up while it waits for a lock that somebody else has.
+        // The transaction is dropped while it waits for a lock that another connection has.
         let other = open(&server).await;
         let lock = statement("SELECT 1 FROM (SELECT pg_advisory_lock(1)) AS taken");
         other.query(lock).await.unwrap();

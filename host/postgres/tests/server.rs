@@ -23,7 +23,7 @@ fn it_serves_while_it_lives_and_leaves_nothing_behind() {
     server.terminate().unwrap();
     assert!(TcpStream::connect(address).is_err());
     server.restart().unwrap();
-    // What was committed is there after a crash.
+    // Committed data is there after a crash.
     assert!(server.create_database("app").unwrap_err().to_string().contains("app"));
     server.stop().unwrap();
     server.restart().unwrap();
@@ -45,7 +45,7 @@ fn it_ends_when_the_program_that_started_it_is_killed() {
     }
     drop(server);
     let folder = tempfile::tempdir().unwrap();
-    // As the system's own: whom the server runs as may remove what is theirs.
+    // Like the system's own folder: the account that the server runs as may remove its files.
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o1777)).unwrap();
     let file = folder.path().join("port");
     let mut program = Command::new(std::env::current_exe().unwrap())

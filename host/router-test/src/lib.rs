@@ -1,6 +1,6 @@
-//! Runs a component's router natively, on a SQLite file of its own, as Spin would call it: a request in, an answer out.
+//! Runs a component's router natively on its own SQLite file, as Spin would call it: a request in, an answer out.
 //!
-//! For the tests of components, and of what they are made of. What needs Spin itself is tested from outside.
+//! For the tests of components and of the crates that they use. Behaviour that needs Spin itself is tested from outside.
 
 #![expect(clippy::expect_used, reason = "a test that cannot be set up fails")]
 
@@ -21,13 +21,13 @@ use web::{App, Site};
 
 pub use surroundings::{Surroundings, ToolServer, paused};
 
-/// Longer than any answer of ours.
+/// Longer than all our answers.
 const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
 
-/// A component's surroundings.
+/// An app with a database and an issuer of tokens.
 #[derive(Debug)]
 pub struct Fixture {
-    /// Over a migrated file.
+    /// The app, with a migrated file.
     pub app: App<SqliteFile>,
     issuer: Issuer,
     folder: tempfile::TempDir,
@@ -40,7 +40,7 @@ pub struct Answer {
     pub status: StatusCode,
     /// Its headers.
     pub headers: HeaderMap,
-    /// Its body as JSON; null if it is none.
+    /// Its body as JSON; null if it is not JSON.
     pub json: Value,
 }
 
@@ -71,7 +71,7 @@ impl Fixture {
         (user, token)
     }
 
-    /// The same database, as somebody else comes to it.
+    /// Another connection to the same database.
     #[must_use]
     pub fn another_connection(&self) -> SqliteFile {
         SqliteFile::open(&self.folder.path().join("db")).expect("a file can be opened")
@@ -84,7 +84,7 @@ impl Fixture {
     }
 }
 
-/// A request with JSON.
+/// A request, with a JSON body if there is one.
 #[must_use]
 pub fn request(method: Method, path: &str, token: Option<&str>, body: Option<&Value>) -> Request<Body> {
     let mut request = Request::builder().method(method).uri(path);
@@ -97,13 +97,13 @@ pub fn request(method: Method, path: &str, token: Option<&str>, body: Option<&Va
     request.body(body.map_or_else(Body::empty, |body| Body::from(body.to_string()))).expect("it is well formed")
 }
 
-/// Sends a request through the whole of what a component does with one.
+/// Sends a request through everything that a component does with it.
 #[must_use]
 pub fn send(router: Router, request: Request<Body>) -> Answer {
     block_on(answer(router, request))
 }
 
-/// The same, where time is paused.
+/// The same on paused time.
 pub async fn answer(router: Router, request: Request<Body>) -> Answer {
     let (head, body) = web::serve("test", router, request).await.into_parts();
     let bytes = to_bytes(body, MAX_BODY_BYTES).await.expect("the body can be read");

@@ -1,4 +1,4 @@
-//! What a component meets outside: tool servers that do as they are told, and paused time.
+//! The world outside a component: scripted tool servers, and paused time.
 
 use std::{cell::RefCell, collections::BTreeMap, future::pending, rc::Rc, time::Duration};
 
@@ -16,23 +16,23 @@ use tokio::{
     time::Instant,
 };
 
-/// A server of tools.
+/// A scripted tool server.
 #[derive(Clone, Default, Debug)]
 pub struct ToolServer {
     /// Its tools, as the protocol writes them.
     pub tools: Vec<Value>,
-    /// How long it says that they stay so.
+    /// How long it says that its list is valid.
     pub ttl_ms: Option<u64>,
-    /// How long it takes for an answer. `None`: for ever.
+    /// How long its answer takes. `None`: for ever.
     pub takes: Option<Duration>,
     /// Why it cannot be reached.
     pub fault: Option<TransportError>,
-    /// What comes of every call, in these words, if it is to fail.
+    /// The message with which every call fails, if it is to fail.
     pub not_configured: Option<&'static str>,
 }
 
 impl ToolServer {
-    /// One that has these tools, which take no arguments, and is quick.
+    /// A quick server with these tools, which take no arguments.
     #[must_use]
     pub fn of(names: &[&str]) -> Self {
         let tool = |name: &&str| json!({ "name": name, "inputSchema": { "type": "object" } });
@@ -56,7 +56,7 @@ impl Provider for ToolServer {
     }
 }
 
-/// All that is outside. Clones are the same.
+/// Everything outside a component. Clones share it.
 #[derive(Clone)]
 pub struct Surroundings(Rc<Inside>);
 
@@ -73,7 +73,7 @@ impl std::fmt::Debug for Surroundings {
     }
 }
 
-/// Does something on paused time, which passes when all there is to do is to wait.
+/// Runs a test on paused time: time passes only when all tasks wait.
 pub fn paused<F: Future<Output = ()>>(test: impl FnOnce(Surroundings) -> F) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     LocalSet::new().block_on(&runtime.expect("a runtime can be made"), async {
@@ -88,17 +88,17 @@ pub fn paused<F: Future<Output = ()>>(test: impl FnOnce(Surroundings) -> F) {
 }
 
 impl Surroundings {
-    /// From now on there is this server at a host's name.
+    /// Puts a server at a host's name.
     pub fn set(&self, host: &str, server: ToolServer) {
         self.0.servers.borrow_mut().insert(host.to_owned(), server);
     }
 
-    /// What was asked since the last time: host and method, in order.
+    /// The requests since the last time: host and method, in order.
     pub fn asked(&self) -> Vec<String> {
         self.0.asked.take()
     }
 
-    /// What the operator was told.
+    /// The messages to the operator.
     #[must_use]
     pub fn logged(&self) -> String {
         self.0.logged.borrow().clone()

@@ -14,7 +14,7 @@ use storage::{
     database::{SQLITE_PRAGMAS, sqlite_error},
 };
 
-/// People's conversations are in it, and keys.
+/// The file contains people's conversations, and keys.
 const FILE_MODE: u32 = 0o600;
 
 /// A SQLite file.
@@ -25,12 +25,12 @@ pub struct SqliteFile {
 }
 
 impl SqliteFile {
-    /// Opens or makes the file; what is made, its owner alone reads.
+    /// Opens or creates the file. Only its owner may read a new file.
     ///
     /// # Errors
-    /// [`DatabaseError::Unavailable`] when it cannot.
+    /// [`DatabaseError::Unavailable`] if that fails.
     pub fn open(path: &Path) -> Result<Self, DatabaseError> {
-        // Whether it can be made, SQLite says.
+        // If the file cannot be created, SQLite says so.
         let _ = OpenOptions::new().create(true).append(true).mode(FILE_MODE).open(path);
         Ok(Self { path: path.to_owned(), connection: Mutex::new(connect(path)?) })
     }

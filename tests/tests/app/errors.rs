@@ -1,4 +1,4 @@
-//! Errors, on every route alike: whole problems, never a 500, never an empty body, and the app goes on.
+//! Errors are alike on every route: complete problems, never a 500, never an empty body. The app goes on.
 
 use std::convert::Infallible;
 
@@ -233,7 +233,7 @@ async fn what_is_hardly_http_breaks_nothing() -> Result<()> {
         format!("POST /auth/login HTTP/1.1\r\n{host}transfer-encoding: chunked\r\n\r\nzz\r\n"),
         "GET / HTTP/9.9\r\n\r\n".to_owned(),
         "nonsense\r\n\r\n".to_owned(),
-        // Without the header `Host` hosts answer 500 by themselves: no component ever sees such a request.
+        // Without the header `Host`, hosts answer 500 by themselves: no component sees such a request.
         format!("GET /health HTTP/1.0\r\n{host}\r\n"),
     ];
     for request in requests {

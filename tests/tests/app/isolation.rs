@@ -1,4 +1,4 @@
-//! What belongs to somebody else does not exist.
+//! For a person, other people's data does not exist.
 
 use anyhow::{Context as _, Result};
 use reqwest::Method;

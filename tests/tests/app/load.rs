@@ -1,4 +1,4 @@
-//! Many turns that begin at once wait for each other and come to their end.
+//! Many turns that begin at once wait for each other, and all of them end.
 
 use std::time::{Duration, Instant};
 
@@ -6,13 +6,13 @@ use anyhow::{Context as _, Result, ensure};
 use futures::future::try_join_all;
 use tests::{App, Event, Person, said};
 
-/// More than the instances of a small machine take at once, few enough for seconds.
+/// More than the instances of a small machine take at once, but few enough to end within seconds.
 const TURNS: usize = 200;
 
-/// What they may take together: a hundred times what a turn costs.
+/// The time for all turns together: a hundred times what a turn costs.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A new app: nobody has asked its tools yet what they are.
+/// A new app: its tool servers have not been asked for their tools yet.
 #[tokio::test]
 async fn turns_that_begin_at_once_in_a_new_installation_all_answer_with_tools() -> Result<()> {
     let model = tests::start_model()?;

@@ -1,5 +1,4 @@
-//! The app over HTTP, as `docs/api.md` says. The folders mirror the addresses; `model` and `host` are about what goes
-//! wrong around the app.
+//! The app over HTTP, as `docs/api.md` says. The folders mirror the addresses; `model` and `host` are about faults around the app.
 
 #![allow(clippy::indexing_slicing, reason = "of JSON alone, where what is missing is null")]
 #![allow(clippy::panic, reason = "that is how a check fails")]

@@ -1,4 +1,4 @@
-//! What goes wrong at the model's server, and servers of other makes.
+//! Faults of the model's server, and servers by other authors.
 
 mod failures;
 mod others;

@@ -1,4 +1,4 @@
-//! How quickly things happen, and many at once. One test at a time, so that none is measured under another's load.
+//! Speed, also with many streams at once. One test runs at a time, so that none is measured under another's load.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 

@@ -7,11 +7,11 @@ use tests::{App, Event, Host, Person, Turn, said, start_model};
 use crate::on_postgres;
 
 const HOSTS: usize = 3;
-/// For a soak: `EA_KILLS=100 cargo dev test app-postgres`.
+/// For a soak test: `EA_KILLS=100 cargo dev test app-postgres`.
 const KILLS_VARIABLE: &str = "EA_KILLS";
 const PACED: &str = "scripted-chunks=40-delay=20-ttft=0";
 
-/// Hosts on an empty database, which nobody has asked for anything.
+/// Hosts on an empty database that have not received a request yet.
 async fn hosts() -> Result<(Vec<Host>, Vec<App>)> {
     let first = tests::host(start_model()?.options())?.context("a host of our own")?;
     let mut hosts = vec![first];
@@ -35,7 +35,7 @@ async fn hosts_that_meet_an_empty_database_at_the_same_moment_agree_on_everythin
     let people = try_join_all(apps.iter().map(Person::in_app)).await?;
     let administrators = people.iter().filter(|person| person.user["role"] == "admin").count();
     assert_eq!(administrators, 1);
-    // A session of one host is a session at the others: they have settled on one key.
+    // A session of one host is valid at the others: all hosts have agreed on one key.
     for person in &people {
         for app in &apps {
             at(person, app).get("/auth/me").await?;
@@ -75,7 +75,7 @@ async fn a_queue_of_runs_is_taken_by_whichever_host_is_asked() -> Result<()> {
     });
     for heard in try_join_all(readings).await? {
         whole(&heard)?;
-        // Whoever was asked took it at once: nobody waited for another's lease.
+        // The host that was asked claimed the run at once: no host waited for another's lease.
         assert_eq!(heard.last().map(|end| end.metadata("attempt").clone()), Some(1.into()));
     }
     Ok(())
@@ -90,7 +90,7 @@ async fn when_a_host_dies_all_its_readers_get_the_rest_elsewhere() -> Result<()>
         let elsewhere: Vec<App> = (1..HOSTS).map(|step| App::of(&hosts[(dying + step) % HOSTS])).collect();
         let person = Person::in_app(&App::of(&hosts[dying])).await?;
         let turns = try_join_all((0..8).map(|_| person.ask(PACED, "Hello"))).await?;
-        // Each time at another place of the answer.
+        // Each kill comes at another place in the answer.
         let pieces = 1 + (7 + 11 * kill) % 30;
         let begun = try_join_all(turns.iter().map(|turn| async {
             let mut events = person.events(&turn.run).await?;
@@ -103,7 +103,7 @@ async fn when_a_host_dies_all_its_readers_get_the_rest_elsewhere() -> Result<()>
             let elsewhere = at(&person, &elsewhere[index % elsewhere.len()]);
             async move {
                 heard.extend(events.until_broken().await);
-                // On a busy machine one may have come to its end before the host died.
+                // On a busy machine, a run may have ended before the host died.
                 if heard.last().map(Event::kind) != Some("complete") {
                     let seen = heard.iter().filter_map(|event| event.id).max();
                     let rest = elsewhere.events_after(&turn.run, seen).await?.context("more was to come")?;

@@ -1,5 +1,5 @@
-//! What only PostgreSQL can show: many hosts on one database, and a server that goes away and comes back. The rest of the app is tested on
-//! it by running the other binaries with `EA_STORE=postgres`, as these are.
+//! Tests that only PostgreSQL can run: many hosts on one database, and a server that goes away and comes back. They need `EA_STORE=postgres`. With
+//! it, the other binaries test the rest of the app on PostgreSQL.
 
 mod hosts;
 mod restart;

@@ -1,4 +1,4 @@
-//! The database goes away under the app and comes back, or may not be reached at all.
+//! The database goes away while the app runs and comes back, or the app is not allowed to reach it.
 
 use anyhow::{Context as _, Result};
 use tests::{App, Event, Person, own_server, said, start_model, until};
@@ -21,7 +21,7 @@ async fn a_run_goes_on_through_a_restart_of_the_server() -> Result<()> {
     });
     heard.extend(events.until_broken().await);
     let _server = restarting.await??;
-    // The executor waited for the server; had it given up, the reader would come back for the rest.
+    // The executor waited for the server. If it had given up, the reader would come back for the rest.
     let seen = heard.iter().filter_map(|event| event.id).max();
     if let Some(rest) = person.events_after(&turn.run, seen).await? {
         heard.extend(rest.all().await?);
@@ -40,7 +40,7 @@ async fn without_the_server_the_app_says_so_and_recovers_by_itself() -> Result<(
     let options = start_model()?.options().variable("database_url", &server.create_database("app")?);
     let (_host, app) = App::own(options)?.context("a host of our own")?;
     let person = Person::in_app(&app).await?;
-    // As after a crash: the server recovers from its log, and what it had confirmed is there.
+    // As after a crash: the server recovers from its log, and confirmed data is there.
     server.terminate()?;
     let refused = person.request(reqwest::Method::GET, "/api/conversations").send().await?;
     tests::problem(refused, 503, "unavailable").await?;

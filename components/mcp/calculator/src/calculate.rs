@@ -1,4 +1,4 @@
-//! The value of an expression.
+//! The tool that computes an expression.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! A quantity in another unit.
+//! The tool that converts a quantity to another unit.
 
 use schemars::JsonSchema;
 use serde::Deserialize;

@@ -1,4 +1,4 @@
-//! Reads an expression and evaluates it on the way (recursive descent). Its depth, its length and its time are bounded.
+//! Reads an expression and evaluates it at the same time (recursive descent). Its depth, its length and its time are bounded.
 //!
 //! ```text
 //! sum     = product { ("+" | "-") product }
@@ -16,16 +16,16 @@ use crate::{
     number::{Error, Number},
 };
 
-/// A list of some hundred prices; reading takes no time beside computing.
+/// Enough for a list of some hundred prices. Reading takes almost no time compared with computing.
 const CHARS_MAX: usize = 4_000;
-/// Of brackets, signs and powers inside each other. Each takes about 1 KiB of the stack's 1 MiB.
+/// How deep brackets, signs and powers may be nested. Each takes about 1 KiB of the stack's 1 MiB.
 const DEPTH_MAX: usize = 50;
-/// Looked at between operations, each of which takes some milliseconds at most: others wait while we compute.
+/// Checked between operations, each of which takes some milliseconds at most. Other requests wait during a computation.
 const TIME_MAX: Duration = Duration::from_millis(200);
-/// Of the power of ten in a number such as 1e400.
+/// The most digits of the exponent in a number such as 1e400.
 const EXPONENT_DIGITS_MAX: usize = 6;
 
-/// Of a remainder with a negative number there are two, and people mean either.
+/// A negative number in a division has two possible remainders, and people mean either.
 const REMAINDER_NOTE: &str = "The remainder has the sign of the divisor, as in mathematics and Python. Where it has the sign of the dividend, as in C and JavaScript, it is another.";
 
 /// The value of an expression.
@@ -33,7 +33,7 @@ pub(crate) fn evaluate(text: &str) -> Result<Number, Error> {
     evaluate_with_note(text).map(|(value, _)| value)
 }
 
-/// The value of an expression, and what there is to say about its meaning.
+/// The value of an expression, and a note about its meaning if there is one.
 pub(crate) fn evaluate_with_note(text: &str) -> Result<(Number, Option<&'static str>), Error> {
     if text.chars().nth(CHARS_MAX).is_some() {
         return Err(format!("The expression is too long: at most {CHARS_MAX} characters. Compute it in parts."));
@@ -98,7 +98,7 @@ impl<'a> Reader<'a> {
         found
     }
 
-    /// Whether what comes next is a number, a name or a bracket.
+    /// Whether a number, a name or a bracket comes next.
     fn operand_follows(&self, after: usize) -> bool {
         let rest = self.rest.get(after..).unwrap_or_default().trim_start();
         let mut next = Reader { rest, depth: 0, until: self.until, note: None };
@@ -130,7 +130,7 @@ impl<'a> Reader<'a> {
         while let Some(operator) = self.take(&['+', '-']) {
             self.in_time()?;
             let (operand, share) = self.product()?;
-            // Ten percent of what is on the left, unless that is a percentage itself: 5% + 3% is 8%.
+            // A percentage is taken of the left side, unless the left side is a percentage itself: 5% + 3% is 8%.
             let operand = if share && !only_shares { value.mul(&operand)? } else { operand };
             value = if operator == '+' { value.add(&operand)? } else { value.sub(&operand)? };
             only_shares &= share;
@@ -166,8 +166,8 @@ impl<'a> Reader<'a> {
         Ok(remainder)
     }
 
-    /// Whether `5 % -3` may be meant as a remainder or as a percentage, from which something is taken. Only a sign that stands apart from
-    /// a percentage that does not (`10% - 3`) is clear.
+    /// Whether an expression such as `5 % -3` may mean a remainder, or a percentage and then a subtraction. It is clear only if the `%` directly
+    /// follows its number and white space follows the `%` (`10% - 3`).
     fn is_unclear(&self, before: &str) -> bool {
         let after = self.rest.get(1..).unwrap_or_default();
         let is_sign = after.trim_start().starts_with(['-', '+', '−', '–']);
@@ -271,7 +271,7 @@ impl<'a> Reader<'a> {
     }
 
     fn close(&mut self) -> Result<(), Error> {
-        // What is behind it stays as it is: a space there may matter.
+        // The text after the bracket stays as it is: a space there may matter.
         if self.take(&[')']).is_some() {
             return Ok(());
         }

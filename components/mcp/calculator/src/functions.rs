@@ -1,4 +1,4 @@
-//! Functions and constants of expressions. What has no exact result is computed in binary64.
+//! Functions and constants of expressions. A result that cannot be exact is computed in binary64.
 
 use num_bigint::BigInt;
 use num_integer::Integer;
@@ -9,13 +9,13 @@ use crate::number::{Error, Number, ten};
 
 /// 1000! has 2568 digits.
 const FACTORIAL_MAX: u32 = 1_000;
-/// Of `ncr` and `npr`: as many multiplications.
+/// The most choices in `ncr` and `npr`; each costs a multiplication.
 const CHOICES_MAX: u32 = 1_000;
 /// Decimal places that `round` keeps.
 const PLACES_MAX: u32 = 1_000;
 const PI: &str = "3141592653589793238462643383279502884197169399375";
 const E: &str = "2718281828459045235360287471352662497757247093699";
-/// Of `PI` and `E`.
+/// The decimal places of `PI` and `E`.
 const CONSTANT_PLACES: u32 = 48;
 
 /// A constant by its name.
@@ -28,7 +28,7 @@ pub(crate) fn constant(name: &str) -> Option<Number> {
     Some(Number::rounded(BigRational::new(digits.parse().ok()?, ten(CONSTANT_PLACES))))
 }
 
-/// A function's value.
+/// The value of a function for these arguments.
 pub(crate) fn call(name: &str, arguments: &[Number]) -> Result<Number, Error> {
     match (name, arguments) {
         ("min", [first, rest @ ..]) => {
@@ -111,7 +111,7 @@ fn positive(x: &Number) -> Result<(), Error> {
     if x.value.is_positive() { Ok(()) } else { Err("Only positive numbers have a logarithm.".into()) }
 }
 
-/// Exact if it is a whole number.
+/// A logarithm; exact if it is a whole number.
 fn logarithm(x: &Number, base: &Number) -> Result<Number, Error> {
     positive(x)?;
     positive(base)?;
@@ -140,7 +140,7 @@ fn fold_integers(first: &Number, rest: &[Number], with: fn(&BigInt, &BigInt) -> 
         let (Some(one), Some(another)) = (found.integer(), next.integer()) else {
             return Err("gcd and lcm take whole numbers.".into());
         };
-        // Adding nothing checks the size.
+        // Adding zero checks the size.
         Number::exact(BigRational::from_integer(with(one, another))).add(&Number::from(0))
     })
 }
@@ -157,7 +157,7 @@ pub(crate) fn factorial(x: &Number) -> Result<Number, Error> {
     Ok(Number::exact(BigRational::from_integer((2..=last).map(BigInt::from).product())))
 }
 
-/// Ordered choices of `k` out of `n`, or unordered ones.
+/// The number of choices of `k` out of `n`, ordered or unordered.
 fn choices(n: &Number, k: &Number, unordered: bool) -> Result<Number, Error> {
     let Some(n) = n.integer().filter(|n| !n.is_negative()) else {
         return Err("ncr and npr take whole numbers that are not negative.".into());

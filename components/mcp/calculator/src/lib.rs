@@ -1,8 +1,8 @@
-//! The calculator: exact arithmetic and units, for models that would guess.
+//! The calculator: exact arithmetic and units, for models that would otherwise guess.
 //!
-//! One file for each tool. `expression` reads and evaluates, `functions` are what it may call, `number` is exact arithmetic and how
-//! it is written, `units` a table. Everything is bounded before it is computed, because nothing can interrupt a guest
-//! (docs/adr/0014-calculator.md). No currencies: their rates are not a fact but a price.
+//! One file for each tool. `expression` reads and evaluates expressions, `functions` has their functions, `number` computes exactly and writes
+//! numbers, `units` is a table. Everything is bounded before it is computed, because nothing can interrupt a guest (docs/adr/0014-calculator.md). No
+//! currencies: a rate is not a fact but a price.
 
 mod calculate;
 mod convert;

@@ -1,34 +1,34 @@
-//! A number: exact as long as it can be, then with a known count of digits. Every operation is bounded by the size of its operands, and
-//! no operand may be larger than `BITS_MAX`.
+//! A number: exact as long as possible, then with a known number of correct digits. Every operation is bounded by the size of its operands, and no
+//! operand may be larger than `BITS_MAX`.
 
 use num_bigint::BigInt;
 use num_integer::Integer;
 use num_rational::BigRational;
 use num_traits::{One, Pow, Signed, ToPrimitive, Zero};
 
-/// Words for the model.
+/// The message for the model.
 pub(crate) type Error = String;
 
-/// Of a numerator or denominator: 4900 digits. The dearest operation on two such numbers, shortening a fraction, takes some milliseconds.
+/// The largest numerator or denominator: 4900 digits. The most expensive operation on two such numbers, reducing a fraction, takes some milliseconds.
 const BITS_MAX: u64 = 16_384;
-/// Of an exact result: more digits serve nobody. 1000! has 2568.
+/// The most digits of an exact result: a longer one helps nobody. 1000! has 2568.
 const EXACT_DIGITS_MAX: usize = 3_000;
-/// Of a rounded result.
+/// The digits of a rounded result.
 const ROUNDED_DIGITS: usize = 30;
-/// More than are shown, so that errors of several operations stay out of sight.
+/// The decimal places of a root: more than are shown, so that the errors of several operations stay invisible.
 const ROOT_PLACES: u64 = 45;
-/// What binary64 is good for.
+/// The digits for which binary64 is exact enough.
 const FLOAT_DIGITS: usize = 15;
-/// An index of a root that is still computed with integers.
+/// The largest index of a root that is computed with integers.
 const ROOT_MAX: u32 = 64;
-/// Below this many zeros after the point, powers of ten are used.
+/// With this many zeros after the point or more, a number is written with a power of ten.
 const LEADING_ZEROS_MAX: i64 = 6;
 const BITS_PER_DIGIT: u64 = 3;
 
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Number {
     pub(crate) value: BigRational,
-    /// How many significant digits are right; all if there is no number.
+    /// The number of correct significant digits; `None`: all.
     digits: Option<usize>,
 }
 
@@ -63,14 +63,14 @@ impl Number {
         float.ok_or_else(|| "The number is too large for this function: it goes up to 10^308.".into())
     }
 
-    /// From digits, and the power of ten they are multiplied with.
+    /// From digits, and the power of ten that multiplies them.
     pub(crate) fn decimal(digits: &str, exponent: i64) -> Result<Self, Error> {
         let value: BigInt = digits.parse().map_err(|_| format!("{digits:?} is no number."))?;
         let number = Self::exact(BigRational::from_integer(value));
         number.mul(&Self::from(10).pow(&Self::from(exponent))?)
     }
 
-    /// The same with another value.
+    /// Another value with the same number of correct digits.
     pub(crate) fn with(&self, value: BigRational) -> Self {
         Self { value, digits: self.digits }
     }
@@ -142,7 +142,7 @@ impl Number {
         };
         let root = self.root(index)?;
         let power = exponent.value.numer();
-        // These stay small, however large the exponent.
+        // The powers of 0, 1 and -1 stay small, however large the exponent.
         if root.value.numer().bits() <= 1 && root.value.denom().is_one() {
             let negative = root.value.is_negative() && power.is_even();
             return Ok(if power.is_zero() {
@@ -175,7 +175,7 @@ impl Number {
         if Pow::pow(&top, index) == *numer && Pow::pow(&bottom, index) == *denom {
             return Ok(self.with(BigRational::new(top, bottom)));
         }
-        // Small numbers need more places for as many digits.
+        // Small numbers need more places for the same number of digits.
         let small = denom.bits().saturating_sub(numer.bits()) / BITS_PER_DIGIT / u64::from(index);
         let places = u32::try_from(ROOT_PLACES + small).unwrap_or(u32::MAX);
         let root = (numer * ten(places.saturating_mul(index)) / denom).nth_root(index);
@@ -183,7 +183,7 @@ impl Number {
         Self { value: BigRational::new(root, ten(places)), digits }.bounded()
     }
 
-    /// In decimal, and whether that is all of it.
+    /// The number in decimal, and whether that is its exact value.
     pub(crate) fn write(&self) -> (String, bool) {
         if self.digits.is_none()
             && let Some(text) = self.write_exact()
@@ -193,7 +193,7 @@ impl Number {
         (self.write_rounded(self.digits.unwrap_or(ROUNDED_DIGITS)), false)
     }
 
-    /// If it ends.
+    /// The exact decimal form, if it ends soon enough.
     fn write_exact(&self) -> Option<String> {
         let twos = usize::try_from(self.value.denom().trailing_zeros().unwrap_or(0)).ok()?;
         let mut rest = self.value.denom() >> twos;
@@ -248,7 +248,7 @@ impl Number {
     }
 }
 
-/// Callers have bounded the power.
+/// A power of ten. Callers have bounded the exponent.
 pub(crate) fn ten(power: u32) -> BigInt {
     Pow::pow(BigInt::from(10), power)
 }

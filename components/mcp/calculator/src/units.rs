@@ -1,11 +1,11 @@
-//! Units of measurement: a table of what they are by definition (SI brochure, NIST Handbook 44, IEC 80000-13). No currencies.
+//! Units of measurement: a table of their definitions (SI brochure, NIST Handbook 44, IEC 80000-13). No currencies.
 
 use crate::{
     expression,
     number::{Error, Number},
 };
 
-/// The longest name in the table is shorter.
+/// Every name in the table is shorter.
 const NAME_CHARS_MAX: usize = 40;
 
 /// A unit: its kind, how many of the kind's first unit it is, and its names. Names are compared exactly first, then without case.
@@ -199,10 +199,10 @@ static UNITS: &[Unit] = &[
     (FuelUse, "1.609344/4.54609", &["imperial mpg", "uk mpg"]),
 ];
 
-/// What is spent per distance, not the distance per what is spent.
+/// A unit of fuel per distance; the other units of its kind are distance per fuel.
 const RECIPROCAL: &str = "l/100km";
 
-/// From absolute zero to the zero of the scale, in its own degrees.
+/// The distance from absolute zero to the zero of the scale, in its own degrees.
 const ZEROS: &[(&str, &str)] = &[("C", "273.15"), ("F", "459.67")];
 
 const CURRENCIES: &[&str] = &[
@@ -224,7 +224,7 @@ const CURRENCIES: &[&str] = &[
     "btc",
 ];
 
-/// Symbols that take the prefixes of the SI, and what a prefix counts for in them: twice in an area.
+/// Symbols that take the prefixes of the SI, and how often a prefix counts in them: twice in an area.
 const PREFIXED: &[(&str, i64)] = &[
     ("m", 1),
     ("m2", 2),
@@ -254,7 +254,7 @@ const PREFIXED: &[(&str, i64)] = &[
     ("B/s", 1),
 ];
 
-/// Names that do.
+/// Names that take the prefixes of the SI.
 const PREFIXED_NAMES: &[&str] = &[
     "metre",
     "meter",
@@ -310,7 +310,7 @@ const PREFIXES: &[(&str, &str, i64)] = &[
 #[derive(Clone, Copy, Debug)]
 struct Found {
     unit: &'static Unit,
-    /// Of ten.
+    /// The power of ten.
     power: i64,
 }
 
@@ -338,7 +338,7 @@ pub(crate) fn convert(amount: &Number, from: &str, to: &str) -> Result<Number, E
     if is_reciprocal(target.unit) { factor.div(&base) } else { base.div(&factor)?.sub(&zero(target.unit)?) }
 }
 
-/// What else a symbol may mean, if that is a unit of the other's kind: `c` is the speed of light, and is written for degrees.
+/// An error if the symbol also names a unit of the other's kind: `c` is the speed of light, but is also written for degrees.
 fn otherwise(name: &str, found: Found, other: Found) -> Option<Error> {
     let lower = name.trim().to_lowercase();
     let is_meant = |unit: &&Unit| unit.0 == other.unit.0 && unit.2.iter().any(|known| known.to_lowercase() == lower);
@@ -367,8 +367,8 @@ impl Found {
     }
 }
 
-/// Symbols mean different things in capitals (`Mm`, `mW`, `Mb`); what is no symbol as it stands may be written in any case if that is
-/// clear, and never changes a prefix.
+/// Finds a unit. Symbols mean different things in capitals (`Mm`, `mW`, `Mb`). A text that is not a symbol as written may be in any case, if its
+/// meaning is clear and no prefix changes.
 fn find(name: &str) -> Result<Found, Error> {
     let name = name.trim();
     if name.chars().nth(NAME_CHARS_MAX).is_some() {
@@ -420,7 +420,7 @@ fn with_prefix(name: &str) -> Option<Found> {
         let rest = name.strip_prefix(prefix)?;
         let (_, times) = PREFIXED.iter().find(|(symbol, _)| *symbol == rest)?;
         let unit = symbol(rest)?;
-        // There are no parts of a bit.
+        // A bit has no parts.
         let is_possible = *power > 0 || !matches!(unit.0, Data | DataRate);
         is_possible.then_some(Found { unit, power: power * times })
     })
@@ -434,7 +434,7 @@ fn with_prefix_name(name: &str) -> Option<Found> {
     })
 }
 
-/// Whether a symbol differs from one that is known in the capital of its prefix, which then is another, or of what may be one.
+/// Whether a symbol differs from a known one in the case of its prefix, which then is another prefix, or of a letter that may be one.
 fn is_another_prefix(name: &str, known: &str) -> bool {
     let (Some(first), Some(own)) = (name.chars().next(), known.chars().next()) else { return false };
     let rest = known.strip_prefix(own).unwrap_or_default();

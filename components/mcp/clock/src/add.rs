@@ -1,4 +1,4 @@
-//! A time some time later or earlier.
+//! Adds a duration to a time, or takes it away.
 
 use jiff::{Span, Timestamp, Zoned, civil::DateTime};
 use schemars::JsonSchema;
@@ -80,7 +80,7 @@ fn at(arguments: &Add, now: Timestamp) -> Result<Added, Failure> {
 
 fn add_to_point(arguments: &Add, start: &Zoned) -> Result<Added, Failure> {
     let (civil, mut notes) = add_calendar(arguments, start.datetime())?;
-    // Resolved again only if it moved: the second of two equal local times would become the first.
+    // The local time is resolved again only if it moved. Otherwise, the second of two equal local times would become the first.
     let mut point = start.clone();
     if civil != start.datetime() {
         let (zoned, note) = moment::resolve(civil, start.time_zone().clone())?;

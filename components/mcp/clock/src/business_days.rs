@@ -1,4 +1,4 @@
-//! Business days, counted and added.
+//! Counts and adds business days.
 
 use jiff::{
     Span, Timestamp,
@@ -10,7 +10,7 @@ use tool_provider::{Failure, Structured, tool};
 
 use crate::moment;
 
-/// A country has about a dozen holidays: enough for decades, and little to go through.
+/// A country has about a dozen holidays a year, so this is enough for decades, and quick to search.
 const HOLIDAYS_MAX: usize = 1_000;
 /// The calendar has 7.3 million days.
 const ADDED_MAX: i64 = 7_300_000;
@@ -68,7 +68,7 @@ pub(crate) async fn business_days(arguments: BusinessDays) -> Result<Structured<
     at(&arguments, Timestamp::now()).map(Structured)
 }
 
-/// Which weekdays are worked on, from Monday.
+/// The weekdays with work, from Monday.
 struct Week {
     worked: Vec<Weekday>,
 }
@@ -126,7 +126,7 @@ impl Week {
         i64::try_from(self.worked.len()).unwrap_or(WEEK_DAYS)
     }
 
-    /// Without holidays, both ends counted: full weeks are multiplied, only the rest is walked.
+    /// Counts working days, both ends included, and ignores holidays. Full weeks are multiplied; only the rest is counted day by day.
     fn count(&self, from: Date, to: Date) -> Result<i64, Failure> {
         let days = from.duration_until(to).as_hours() / 24 + 1;
         let rest = from.series(Span::new().days(1)).take(usize::try_from(days % WEEK_DAYS).unwrap_or(0));
@@ -134,12 +134,12 @@ impl Week {
         Ok(days / WEEK_DAYS * self.days() + rest)
     }
 
-    /// The day `add` business days from `from`, and how many holidays were passed.
+    /// The day `add` business days from `from`, and the number of holidays on the way.
     fn add(&self, from: Date, add: i64, holidays: &[Date]) -> Result<(Date, usize), Failure> {
         if add.abs_diff(0) > ADDED_MAX.unsigned_abs() {
             return Err(moment::out_of_range(()));
         }
-        // Nothing to add: the next business day counted from the day before.
+        // For 0, the next business day is counted from the day before.
         let (from, add) = match add {
             0 => (step(from, -1)?, 1),
             _ => (from, add),
@@ -147,7 +147,7 @@ impl Week {
         let backward = add < 0;
         let mut passed = 0;
         let mut to = self.add_worked(from, add)?;
-        // One more day for each holiday on the way, in the order in which they are met; the way gets longer meanwhile.
+        // Each holiday on the way adds one more day. The way then gets longer and may reach further holidays, so they are visited in order.
         let mut ahead: Vec<_> =
             holidays.iter().filter(|day| if backward { **day < from } else { **day > from }).collect();
         if backward {
@@ -163,7 +163,7 @@ impl Week {
         Ok((to, passed))
     }
 
-    /// Without holidays: full weeks are jumped, at most seven days are walked.
+    /// Adds working days, and ignores holidays. Full weeks are added at once; at most seven days are counted one by one.
     fn add_worked(&self, from: Date, add: i64) -> Result<Date, Failure> {
         let direction = add.signum();
         let weeks = (add.abs() - 1) / self.days();

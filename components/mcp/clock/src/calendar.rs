@@ -1,4 +1,4 @@
-//! What the calendar says about a day.
+//! Facts about a day.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -59,7 +59,7 @@ mod tests {
         let leap = facts("2024-02-29", None);
         assert_eq!((leap.day.weekday, leap.day.day_of_year, leap.quarter), ("Thursday", 60, 1));
         assert_eq!((leap.days_in_month, leap.leap_year), (29, true));
-        // The ISO year is not the calendar's at its ends.
+        // At the ends of a year, the ISO year differs from the calendar's.
         assert_eq!(facts("2027-01-01", None).day.iso_week, "2026-W53");
         assert!(!facts("1900-02-28", None).leap_year);
     }

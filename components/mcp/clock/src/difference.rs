@@ -1,4 +1,4 @@
-//! How long from one time to another.
+//! The duration from one time to another.
 
 use jiff::{Span, Timestamp, Unit, Zoned, civil::DateTime, tz::TimeZone};
 use schemars::JsonSchema;
@@ -66,7 +66,7 @@ fn at(arguments: &Difference, now: Timestamp) -> Result<Distance, Failure> {
     Ok(distance(&span, from.duration_until(&to).as_secs(), notes))
 }
 
-/// What needs no zone to be compared: dates, and times when nobody says where.
+/// A date, or a local time if no zone is given: these need no zone to be compared.
 fn without_zone(moment: &Moment, zone: Option<&TimeZone>) -> Option<DateTime> {
     match (moment, zone) {
         (Moment::Date(date), _) => Some((*date).into()),
@@ -122,7 +122,7 @@ mod tests {
         let christmas = between("today", "2026-12-25", None).unwrap();
         assert_eq!((christmas.total_days, christmas.months, christmas.days), (33.0, 1, 3));
         assert_eq!(between("2026-12-25", "today", None).unwrap().total_days, -33.0);
-        // The clocks change in between, which is nothing to dates.
+        // The clocks change in between, which does not matter for dates.
         assert_eq!(between("2026-03-28", "2026-03-30", Some("Europe/Berlin")).unwrap().total_days, 2.0);
     }
 

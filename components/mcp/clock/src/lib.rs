@@ -1,8 +1,8 @@
-//! The clock: what time it is, and what follows from it. Language models guess dates; these tools compute them, with the rules of
-//! every time zone built in.
+//! The clock: the current time, and computing with dates. Language models guess dates; these tools compute them, with the rules of every time zone
+//! built in.
 //!
-//! One file for each tool: its arguments, its result, the tool, and a function that is given the current time, so that tests
-//! choose it. `moment` reads and writes times for all of them. Nothing here may reach anything but the system's clock.
+//! One file for each tool: its arguments, its result, the tool, and a function that takes the current time, so that tests can choose it. `moment`
+//! reads and writes times for all tools. Nothing here may reach anything but the system's clock.
 
 mod add;
 mod business_days;

@@ -1,4 +1,4 @@
-//! Times as the model writes and reads them. No tool reads or writes them in another way.
+//! Reads and writes times as the model does. No tool reads or writes them in another way.
 
 use jiff::{
     Timestamp, Zoned,
@@ -13,12 +13,12 @@ use tool_provider::Failure;
 /// The longest time with its zone's name in brackets has about 70 characters.
 const TEXT_BYTES_MAX: usize = 100;
 
-/// What a text says about a time.
+/// A time, as far as a text gives it.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Moment {
-    /// A day, nothing more.
+    /// Only a day.
     Date(Date),
-    /// What a clock on some wall shows.
+    /// A local time without a zone.
     Civil(DateTime),
     /// A point in time, and the zone to show it in.
     Point(Zoned),
@@ -40,12 +40,12 @@ pub(crate) struct Shown {
     pub(crate) day_of_year: i16,
 }
 
-/// Fails with words for the model.
+/// Fails with a message for the model.
 pub(crate) fn invalid<T>(words: impl Into<String>) -> Result<T, Failure> {
     Err(Failure::InvalidArguments(words.into()))
 }
 
-/// Beyond what jiff, and RFC 3339, can write.
+/// The failure for a time that jiff, or RFC 3339, cannot write.
 pub(crate) fn out_of_range<E>(_: E) -> Failure {
     Failure::InvalidArguments(
         "That leaves the calendar, which has the years -9999 to 9999: use smaller numbers.".into(),
@@ -66,7 +66,7 @@ pub(crate) fn zone(name: &str) -> Result<TimeZone, Failure> {
     )
 }
 
-/// Reads a time. `default_zone` is for what says no offset; what says one is shown in `default_zone` if there is one.
+/// Reads a time. `now`, `today` and times with an offset are shown in `default_zone`, if it is given.
 pub(crate) fn read(text: &str, default_zone: Option<&str>, now: Timestamp) -> Result<Moment, Failure> {
     let default_zone = default_zone.map(zone).transpose()?;
     let text = text.trim();
@@ -103,7 +103,7 @@ pub(crate) fn read_date(text: &str, zone: Option<&str>, now: Timestamp) -> Resul
     })
 }
 
-/// The point at which the clocks of a zone show `civil`, and words if there is none or there are two.
+/// The point at which the clocks of a zone show `civil`, and a note if there is no such point or there are two.
 pub(crate) fn resolve(civil: DateTime, zone: TimeZone) -> Result<(Zoned, Option<String>), Failure> {
     let name = name(&zone).unwrap_or_else(|| "this zone".into());
     let ambiguous = zone.into_ambiguous_zoned(civil);
@@ -124,12 +124,12 @@ pub(crate) fn resolve(civil: DateTime, zone: TimeZone) -> Result<(Zoned, Option<
     Ok((zoned, note))
 }
 
-/// The name of a zone.
+/// The name of a zone, or its fixed offset.
 pub(crate) fn name(zone: &TimeZone) -> Option<String> {
     zone.iana_name().map(str::to_owned).or_else(|| Some(zone.to_fixed_offset().ok()?.to_string()))
 }
 
-/// A zone's time for the model, to the second.
+/// A point in time for the model, to the second.
 pub(crate) fn show(zoned: &Zoned) -> Shown {
     let seconds = Timestamp::from_second(zoned.timestamp().as_second()).unwrap_or(zoned.timestamp());
     Shown {
@@ -139,7 +139,7 @@ pub(crate) fn show(zoned: &Zoned) -> Shown {
     }
 }
 
-/// A wall clock's time for the model.
+/// A local time for the model.
 pub(crate) fn show_civil(civil: DateTime) -> Shown {
     Shown { time: civil.to_string(), ..show_date(civil.date()) }
 }

@@ -129,7 +129,7 @@ fn arguments_are_told_in_the_letters_of_the_model() {
     }
 }
 
-/// Names each kind of event once, so that one that is new cannot be left out of the examples.
+/// Names each kind of event once, so that the examples cannot lack a new kind.
 macro_rules! kinds {
     ($($kind:ident),+ $(,)?) => {
         const KINDS: &[&str] = &[$(stringify!($kind)),+];
@@ -157,7 +157,7 @@ kinds!(
     Retrying,
 );
 
-/// One of each, with all that it can say.
+/// One event of each kind, with all its fields.
 fn examples() -> Vec<Event<'static>> {
     let arguments = r#"{"to":"a@example.org","sum":10.10}"#;
     let usage = Usage { prompt_tokens: 12, completion_tokens: 3, total_tokens: 15 };
@@ -191,14 +191,14 @@ fn examples() -> Vec<Event<'static>> {
     ]
 }
 
-/// What is sent of one kind, as the page's tests read it.
+/// An event of one kind as it is sent, in the form that the page's tests read.
 #[derive(Serialize)]
 struct Example {
     kind: &'static str,
     frame: String,
 }
 
-/// The page has types of its own for what it is told. Its tests read this file, and this test says when that is not what is sent.
+/// The page has its own types for events, and its tests read this file. This test fails if the file differs from the events that are sent.
 #[test]
 fn the_pages_tests_have_one_of_each_event_as_it_is_sent() {
     let mut id = 0;
@@ -222,7 +222,7 @@ fn the_pages_tests_have_one_of_each_event_as_it_is_sent() {
 }
 
 proptest! {
-    /// Wherever a reader left off, and however the text was cut, it gets the rest and nothing twice.
+    /// Wherever a reader stopped, and however the text was cut, it gets the rest and nothing twice.
     #[test]
     fn a_reader_gets_exactly_what_it_has_not_seen(
         pieces in prop::collection::vec("\\PC{1,12}|[\\n\"\\\\é漢🦀]{1,4}", 1..12),
@@ -237,7 +237,7 @@ proptest! {
         prop_assert!(frames(&rest).all(|frame| frame.id > seen as u64));
     }
 
-    /// The log is never trusted to be well formed.
+    /// The log may be malformed.
     #[test]
     fn rubbish_is_passed_over(text in "\\PC{0,200}|(id: [0-9]{1,30}\n|event: token\n|data: .{0,9}\n|\n){0,20}", seen: u64) {
         let _ = after(&text, seen);

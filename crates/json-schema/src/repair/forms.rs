@@ -1,5 +1,5 @@
-//! One form of what may have several: model's servers take no `anyOf` and the like where the arguments begin, so there it becomes what all of
-//! its forms have together.
+//! Merges several forms into one. Models' servers accept no `anyOf` and similar keywords at the top of the arguments, so the top becomes one object
+//! with the properties of all its forms.
 
 use std::collections::BTreeSet;
 
@@ -7,10 +7,10 @@ use serde_json::{Map, Value, json};
 
 use super::{MAX_FORMS, MAX_REFERENCES, References, Unfit, follow, object};
 
-/// What says more about the whole than its properties, and that model's servers do not take there.
+/// Keywords that say more about the whole than its properties. Models' servers do not accept them at the top.
 const REFUSED: [&str; 6] = ["enum", "const", "not", "if", "then", "else"];
 
-/// Merges what `allOf`, `anyOf` and `oneOf` say of the whole into what it says itself.
+/// Merges `allOf`, `anyOf` and `oneOf` of the whole schema into the schema itself.
 pub(super) fn merge(root: &mut Map<String, Value>) -> Result<(), Unfit> {
     let whole = Value::Object(root.clone());
     let references = References::of(&whole);
@@ -23,7 +23,7 @@ pub(super) fn merge(root: &mut Map<String, Value>) -> Result<(), Unfit> {
         }
         for form in forms {
             let form = as_object(form, &references, &whole)?.ok_or(Unfit::NotAnObject)?;
-            // What one of them does not know another may.
+            // A property that one form does not know may be known to another.
             for keyword in ["additionalProperties", "unevaluatedProperties"] {
                 root.remove(keyword);
             }
@@ -41,7 +41,7 @@ pub(super) fn merge(root: &mut Map<String, Value>) -> Result<(), Unfit> {
             return Err(Unfit::TooManyForms);
         }
         let forms: Result<Vec<_>, _> = forms.into_iter().map(|form| as_object(form, &references, &whole)).collect();
-        // Forms that are no objects are none that arguments could have.
+        // Arguments are an object, so they never have another form.
         let forms: Vec<_> = forms?.into_iter().flatten().collect();
         let Some((first, others)) = forms.split_first() else { return Err(Unfit::NotAnObject) };
         let in_all = others.iter().fold(required(first), |names, form| &names & &required(form));
@@ -64,13 +64,13 @@ pub(super) fn merge(root: &mut Map<String, Value>) -> Result<(), Unfit> {
     Ok(())
 }
 
-/// A form, or what it refers to. `None`: it is no object.
+/// The form, or the schema that it refers to. `None`: it is not an object.
 fn as_object(mut form: Value, references: &References<'_>, whole: &Value) -> Result<Option<Map<String, Value>>, Unfit> {
     for _ in 0..MAX_REFERENCES {
         let Value::Object(mut keywords) = form else { return Ok(None) };
         let Some(Value::String(reference)) = keywords.remove("$ref") else {
             if ["allOf", "anyOf", "oneOf"].iter().any(|keyword| keywords.contains_key(*keyword)) {
-                // Forms of forms: what is in them is not looked through, and may be anything.
+                // Forms inside forms are not searched; they may be anything.
                 keywords.retain(|keyword, _| !matches!(keyword.as_str(), "allOf" | "anyOf" | "oneOf" | "required"));
             }
             return Ok(object(&mut keywords).is_ok().then_some(keywords));
@@ -94,7 +94,7 @@ fn require(root: &mut Map<String, Value>, names: BTreeSet<String>) {
     }
 }
 
-/// Adds a property; where it is there and says something else, both count, as `keyword` has it.
+/// Adds a property. If the property exists with another schema, `keyword` combines both.
 fn add(root: &mut Map<String, Value>, name: &str, property: &Value, keyword: &str) {
     let properties = root.entry("properties".to_owned()).or_insert_with(|| json!({}));
     let Value::Object(properties) = properties else { return };
@@ -109,7 +109,7 @@ fn add(root: &mut Map<String, Value>, name: &str, property: &Value, keyword: &st
     }
 }
 
-/// What is said about the only form is said about the whole.
+/// Copies what a form says about the whole object, unless the schema says it already.
 fn describe(root: &mut Map<String, Value>, form: &Map<String, Value>) {
     for (keyword, value) in form {
         let is_about_all = matches!(keyword.as_str(), "description" | "title" | "$defs" | "definitions");

@@ -1,4 +1,4 @@
-//! Each keyword by itself, in every schema within a schema.
+//! Repairs each keyword by itself, in the schema and in all schemas inside it.
 
 use std::collections::HashSet;
 
@@ -7,16 +7,16 @@ use serde_json::{Map, Number, Value, json};
 use super::{Dialect, MAX_DEPTH, Unfit};
 use crate::{cut, keywords::canonical};
 
-/// Where the names of all dialects are.
+/// A part of every dialect's name.
 const DIALECTS: &str = "json-schema.org/draft";
-/// What engines that need no more than linear time do not have in patterns, and what only Python has.
+/// Parts of patterns that linear-time engines do not support, or that only Python has.
 const NOT_PLAIN: [&str; 16] = [
     "(?=", "(?!", "(?<=", "(?<!", "(?>", "(?P=", "\\Z", "\\k<", "\\1", "\\2", "\\3", "\\4", "\\5", "\\6", "\\7", "\\8",
 ];
-/// How much of such a pattern is said in words.
+/// How much of such a pattern is quoted in the description.
 const MAX_HINT_CHARS: usize = 200;
 
-/// The keywords of a schema, each of the type it must have. What is of another type and means nothing plain is left out.
+/// The keywords of a schema, each with a value of the right type. A value of another type is left out if its meaning is unclear.
 pub(super) fn tidy(keywords: Map<String, Value>, dialect: Dialect, depth: usize) -> Result<Map<String, Value>, Unfit> {
     if depth > MAX_DEPTH {
         return Err(Unfit::TooDeep);
@@ -47,7 +47,7 @@ fn may_stand_beside_a_reference(keyword: &str) -> bool {
         || keyword.starts_with("x-")
 }
 
-/// Where schemas within the one that is tidied are.
+/// The place of the schemas inside the current one.
 #[derive(Clone, Copy)]
 struct Inside {
     dialect: Dialect,
@@ -65,7 +65,7 @@ impl Inside {
                 }
             }
             "dependentRequired" => Some(value).filter(Value::is_object),
-            // Where it is a list, `items` below makes `prefixItems` of it.
+            // The function `items` below turns a list into `prefixItems`.
             "items" => match value {
                 Value::Array(schemas) => Some(Value::Array(self.list(schemas)?)),
                 value => Some(self.schema(value)?),
@@ -98,7 +98,7 @@ impl Inside {
             }
             "minimum" | "maximum" => number(value).map(Value::Number),
             "exclusiveMinimum" | "exclusiveMaximum" => match value {
-                // As draft-04 has it; `exclusive_limits` reads it.
+                // Draft-04's form; `exclusive_limits` converts it.
                 Value::Bool(exclusive) => Some(Value::Bool(exclusive)),
                 value => number(value).map(Value::Number),
             },
@@ -110,7 +110,7 @@ impl Inside {
                 Value::String(text) => boolean(&text),
                 _ => None,
             },
-            // What is no address names nothing.
+            // A text that is not an address names nothing.
             "$id" => Some(value).filter(|id| id.as_str().is_some_and(|id| !id.contains(is_in_no_address))),
             "$schema" => Some(value).filter(|name| name.as_str().is_some_and(|name| name.contains(DIALECTS))),
             "title" | "description" | "format" | "pattern" | "$ref" | "$anchor" | "$dynamicAnchor" | "$dynamicRef"
@@ -121,12 +121,12 @@ impl Inside {
         })
     }
 
-    /// A schema where one belongs. What is none says nothing.
+    /// Repairs a value in the place of a schema. A value that is not a schema becomes an empty schema.
     fn schema(self, value: Value) -> Result<Value, Unfit> {
         let keywords = match value {
             Value::Object(keywords) => keywords,
             Value::Bool(false) => return Ok(json!({"not": {}})),
-            // `{"name": "string"}` is how some write `{"name": {"type": "string"}}`.
+            // Some authors write `{"name": "string"}` for `{"name": {"type": "string"}}`.
             Value::String(name) => match kind(&name) {
                 Some(kind) => Map::from_iter([("type".to_owned(), Value::from(kind))]),
                 None => Map::new(),
@@ -145,7 +145,7 @@ impl Inside {
             let value = match value {
                 // A list of other properties' names.
                 names @ Value::Array(_) if keyword == "dependencies" => names,
-                // Whether the property must be there is read where the properties are.
+                // `required_properties` reads this boolean in the schema that has the properties.
                 Value::Object(schema) if schema.get("required").is_some_and(Value::is_boolean) => {
                     let required = schema.get("required").cloned();
                     let mut schema = tidy(schema, self.dialect, self.depth)?;
@@ -160,7 +160,7 @@ impl Inside {
     }
 }
 
-/// One of the seven types, also by the names that Python and others have for them.
+/// One of the seven types, also by the names that Python and other languages use.
 fn kind(name: &str) -> Option<&'static str> {
     Some(match name.trim().to_ascii_lowercase().as_str() {
         "string" | "str" | "text" => "string",
@@ -178,7 +178,7 @@ fn kinds(value: &Value) -> Option<Value> {
     match value {
         Value::String(name) => kind(name).map(Value::from),
         Value::Array(names) => {
-            // Of a type that is not known nothing can be said, so nothing is.
+            // One unknown type makes the keyword useless, so it is left out.
             let kinds: Option<Vec<&str>> = names.iter().map(|name| kind(name.as_str()?)).collect();
             let mut seen = HashSet::new();
             let kinds: Vec<&str> = kinds?.into_iter().filter(|kind| seen.insert(*kind)).collect();
@@ -192,7 +192,7 @@ fn boolean(text: &str) -> Option<Value> {
     text.trim().to_ascii_lowercase().parse::<bool>().ok().map(Value::Bool)
 }
 
-/// A number, also as a text.
+/// A number, also one that is written as a text.
 fn number(value: Value) -> Option<Number> {
     match value {
         Value::Number(number) => Some(number),
@@ -208,7 +208,7 @@ fn whole(number: &Number) -> bool {
     number.as_f64().is_some_and(|number| number >= 0.0 && number.fract() == 0.0)
 }
 
-/// The names of what must be there, each once.
+/// The names of the required properties, each once.
 fn required(value: Value) -> Option<Value> {
     let names = match value {
         Value::Array(names) => names,
@@ -220,7 +220,7 @@ fn required(value: Value) -> Option<Value> {
     Some(Value::Array(names.collect()))
 }
 
-/// A choice of nothing is none that was meant.
+/// The choices, each once. An empty list of choices is left out: nobody means it.
 fn choices(value: Value) -> Option<Value> {
     let Value::Array(values) = value else { return None };
     let mut seen = HashSet::new();
@@ -233,7 +233,7 @@ fn choices(value: Value) -> Option<Value> {
     (!values.is_empty()).then_some(Value::Array(values))
 }
 
-/// Until draft-04, a schema's name was `id`.
+/// Up to draft-04, a schema's name was in `id`.
 fn rename_id(keywords: &mut Map<String, Value>, dialect: Dialect) {
     if dialect == Dialect::Draft4
         && let Some(Value::String(id)) = keywords.remove("id")
@@ -242,7 +242,7 @@ fn rename_id(keywords: &mut Map<String, Value>, dialect: Dialect) {
     }
 }
 
-/// Until draft-04, a limit was exclusive when something beside it said so.
+/// Up to draft-04, a boolean beside a limit made the limit exclusive.
 fn exclusive_limits(keywords: &mut Map<String, Value>) {
     for (exclusive, limit) in [("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")] {
         if let Some(Value::Bool(is_exclusive)) = keywords.get(exclusive) {
@@ -255,7 +255,7 @@ fn exclusive_limits(keywords: &mut Map<String, Value>) {
     }
 }
 
-/// OpenAPI 3.0 has a word of its own for what may be `null`.
+/// OpenAPI 3.0 has its own keyword, `nullable`, for values that may be `null`.
 fn nullable(keywords: &mut Map<String, Value>) {
     if keywords.get("nullable") != Some(&Value::Bool(true)) {
         return;
@@ -288,7 +288,7 @@ fn nullable(keywords: &mut Map<String, Value>) {
     }
 }
 
-/// Choices none of which is of the type that is said with them were written without quotes, or with: no value would fit.
+/// If no choice has the stated type, the author forgot the quotes or wrote too many. No value would fit, so the choices are converted.
 fn choices_of_the_type(keywords: &mut Map<String, Value>) {
     let kind = keywords.get("type").and_then(Value::as_str).map(str::to_owned);
     let Some(Value::Array(choices)) = keywords.get_mut("enum") else { return };
@@ -304,7 +304,7 @@ fn choices_of_the_type(keywords: &mut Map<String, Value>) {
     }
 }
 
-/// A pattern that an engine without look-around cannot read is said in words: some models' servers compile what they get.
+/// Moves a pattern that an engine without look-around cannot read into the description: some models' servers compile the patterns that they get.
 fn pattern(keywords: &mut Map<String, Value>) {
     let Some(Value::String(pattern)) = keywords.get("pattern") else { return };
     if is_plain(pattern) {
@@ -319,7 +319,7 @@ fn pattern(keywords: &mut Map<String, Value>) {
     keywords.insert("description".to_owned(), description.into());
 }
 
-/// Whether a pattern has nothing but what all engines read, as far as its signs say: its brackets are closed, and it looks neither around nor back.
+/// Whether all engines can read a pattern, as far as its characters show: its brackets are closed, and it has no look-around or back-reference.
 fn is_plain(pattern: &str) -> bool {
     let (mut groups, mut is_in_class, mut rest) = (0_usize, false, pattern);
     while let Some(c) = rest.chars().next() {
@@ -346,7 +346,7 @@ fn is_in_no_address(c: char) -> bool {
     c.is_whitespace() || c.is_control() || matches!(c, '"' | '<' | '>' | '\\' | '^' | '`' | '{' | '|' | '}')
 }
 
-/// Until draft-03, a property said by itself that it must be there, and many still write so.
+/// Up to draft-03, a property said itself whether it is required, and many authors still write so.
 fn required_properties(keywords: &mut Map<String, Value>) {
     let mut names = Vec::new();
     if let Some(Value::Object(properties)) = keywords.get_mut("properties") {
@@ -371,7 +371,7 @@ fn required_properties(keywords: &mut Map<String, Value>) {
     }
 }
 
-/// Says what is in a list. Until 2020-12, `items` with a list was what `prefixItems` is now, and `additionalItems` what `items` is.
+/// Gives every list `items`. Before 2020-12, a list in `items` meant today's `prefixItems`, and `additionalItems` meant today's `items`.
 fn items(keywords: &mut Map<String, Value>) {
     let rest = keywords.remove("additionalItems");
     if let Some(Value::Array(prefix)) = keywords.get_mut("items") {

@@ -8,7 +8,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tests::{Person, array, problem, text};
 
-/// Requests at once while making many.
+/// Requests at once when a test makes many conversations.
 const AT_ONCE: usize = 8;
 
 #[tokio::test]

@@ -98,7 +98,7 @@ async fn the_same_idempotency_key_stores_one_message_however_often_and_at_once_i
     assert!(ids.iter().all(|pair| Some(pair) == ids.first()), "{ids:?}");
     assert_eq!(person.messages(&conversation).await?.len(), 1);
 
-    // Still after the run has ended, when a message without the key would be taken.
+    // The key also counts after the run has ended, when a message without the key would be accepted.
     let run = text(&answers.first().map(|(_, body)| body.clone()).unwrap_or_default(), "/run/id")?;
     person.events(&run).await?.all().await?;
     let (status, body) = send().await?;

@@ -1,4 +1,4 @@
-//! What a session is good for: the bearer token, the cookies, refreshing, logging out.
+//! Sessions: the bearer token, the cookies, refreshing, logging out.
 
 use anyhow::{Context as _, Result};
 use reqwest::{Method, Response, StatusCode};
@@ -58,9 +58,9 @@ async fn a_refresh_token_that_comes_long_after_its_turn_ends_the_whole_family() 
     let next = refresh_token(&response).context("no new refresh token")?;
     let last = refresh_token(&with_refresh_token("/auth/refresh", &next).await?).context("no new refresh token")?;
     problem(with_refresh_token("/auth/refresh", &person.refresh).await?, 401, "session_revoked").await?;
-    // The thief's and the owner's are the same family.
+    // The thief's token and the owner's token belong to the same family.
     problem(with_refresh_token("/auth/refresh", &last).await?, 401, "session_ended").await?;
-    // Another log-in is another family.
+    // Another log-in begins another family.
     let other = refresh_token(&other_session).context("no refresh token")?;
     assert_eq!(with_refresh_token("/auth/refresh", &other).await?.status(), StatusCode::OK);
     Ok(())

@@ -1,4 +1,4 @@
-//! Access tokens: which hold, which do not, and the keys that tell.
+//! Access tokens: which are accepted, which are refused, and the keys that verify them.
 
 use anyhow::{Context as _, Result};
 use jwt_simple::prelude::{
@@ -96,7 +96,7 @@ async fn forged_tokens_are_refused() -> Result<()> {
     };
     refused(&person.app, &Ed25519KeyPair::generate().sign(ours())?).await?;
     refused(&person.app, &Ed25519KeyPair::generate().with_key_id(&key_id).sign(ours())?).await?;
-    // The published key taken for a shared secret.
+    // The published key, used as a shared secret.
     let public = Ed25519PublicKey::from_jwk(&keys.first().context("no key")?.to_string())?;
     let confused = HS256Key::from_bytes(&public.to_bytes()).with_key_id(&key_id).authenticate(ours())?;
     refused(&person.app, &confused).await?;

@@ -1,5 +1,5 @@
-//! The host is told to stop, with SIGTERM: it takes nothing new and lets what runs end. Spin, which ends at once, leaves its runs to be taken
-//! over, as after a kill.
+//! The host is told to stop with SIGTERM: it accepts nothing new and lets running work end. Spin ends at once, so its runs are taken over as after a
+//! kill.
 
 use anyhow::Result;
 use tests::{App, Event, Host, Options, Person, said, start_model};

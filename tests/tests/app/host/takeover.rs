@@ -1,5 +1,5 @@
-//! The host is killed in the middle of a stream and started again on the same port and state: somebody who reads takes
-//! the run over once the dead executor's lease has lapsed.
+//! The host is killed in the middle of a stream and started again with the same port and state. A reader takes the run over once the dead executor's
+//! lease has lapsed.
 
 use std::{
     convert::Infallible,
@@ -16,7 +16,7 @@ use futures::StreamExt as _;
 use serde_json::json;
 use tests::{App, Event, Host, Options, Person, Turn, said, start_model};
 
-/// A host that died under a run, and what a reader had heard until then.
+/// A host that died during a run, and the events that a reader had received.
 struct Died {
     host: Host,
     person: Person,
@@ -56,7 +56,7 @@ impl Died {
         Ok(())
     }
 
-    /// Checks that what the reader heard in all is what is stored, in order.
+    /// Checks that all events that the reader received are the stored ones, in order.
     async fn consistent(&self) -> Result<()> {
         let ids: Vec<u64> = self.heard.iter().filter_map(|event| event.id).collect();
         assert!(ids.is_sorted_by(|earlier, later| earlier < later), "{ids:?}");
@@ -155,7 +155,7 @@ async fn a_reader_at_another_host_is_told_the_same_and_takes_over_when_the_first
     let beside = host.beside()?;
     let person = Person::in_app(&app).await?;
     let elsewhere = Person { app: App::of(&beside), ..person.clone() };
-    // Long enough that a busy machine, too, kills the host in the middle.
+    // Long enough that the host is killed in the middle, also on a busy machine.
     let turn = person.ask("scripted-chunks=200-delay=20-ttft=0", "Hello").await?;
     let mut first = person.events(&turn.run).await?;
     first.through_tokens(5).await?;
@@ -190,7 +190,7 @@ async fn a_stop_at_another_host_stops_the_run() -> Result<()> {
     Ok(())
 }
 
-/// A model that answers something else each time, and the first time without end.
+/// A model that answers differently each time. Its first answer takes 20 seconds.
 async fn fickle_model() -> Result<String> {
     async fn answer(State(count): State<Arc<AtomicUsize>>) -> impl IntoResponse {
         let first = count.fetch_add(1, Ordering::SeqCst) == 0;

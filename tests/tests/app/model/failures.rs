@@ -11,7 +11,7 @@ struct Heard {
     asked: Vec<Asked>,
 }
 
-/// Hears an answer of the model with these knobs, which must be asked so many times.
+/// Reads an answer of the model with these knobs, and checks how many times the model was asked.
 async fn hear(journal: &Journal, knobs: &str, times: usize) -> Result<Heard> {
     let (person, key) = (Person::new().await?, tests::unique("failure"));
     let (turn, events) = person.hear(&format!("scripted-delay=0-ttft=0-{knobs}-test={key}"), "Hello").await?;
@@ -29,7 +29,7 @@ impl Heard {
         retrying.map(|event| (event.metadata("attempt"), event.metadata("retry_after_ms"))).collect()
     }
 
-    /// Checks that the run ended in an error which everybody is told alike, and that what was said before is kept.
+    /// Checks that the run ended in an error that is told everywhere alike, and that the text before it is stored.
     async fn failed(&self, code: &str) -> Result<()> {
         let end = self.end()?;
         assert_eq!((end.kind(), end.metadata("code")), ("error", &json!(code)), "{end:?}");
@@ -42,7 +42,7 @@ impl Heard {
         if let Some(answer) = messages.get(1) {
             assert_eq!((&answer["content"], &answer["finish_reason"]), (&json!(partial), &json!("error")));
         }
-        // The person is not stuck.
+        // The person can go on.
         let next = self.person.send(&self.turn.conversation, "And now?").await?;
         self.person.cancel(&next.run).await?;
         Ok(())
@@ -70,7 +70,7 @@ async fn a_busy_model_is_asked_again_when_it_says_so_and_the_person_is_told() ->
     let heard = hear(&journal!(), "chunks=2-fail=429-retry_after=1-failures=1", 2).await?;
     assert_eq!(heard.end()?.kind(), "complete");
     assert_eq!(heard.retries(), [(&json!(2), &json!(1000))]);
-    // As long as it says, and no longer than a busy machine makes it.
+    // The pauses are as long as the model says, and longer only as far as a busy machine needs.
     assert!(heard.pauses_ms().iter().all(|pause| (1_000..20_000).contains(pause)), "{:?}", heard.pauses_ms());
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A server that others wrote, for the same interface: what we take for OpenAI's ways is not only our own model's.
+//! A server by other authors with the same interface: our reading of OpenAI's interface must fit more than our own model.
 
 use std::{
     path::PathBuf,
@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use tests::{App, Options, Person, said};
 
-/// Node's package, pinned: a new version is a change to be looked at.
+/// The Node package, pinned: a new version is a change to review.
 const PACKAGE: &str = "@copilotkit/aimock@1.43.0";
 
 struct Killed(Child);

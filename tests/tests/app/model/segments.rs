@@ -1,5 +1,5 @@
-//! A request to the model leaves in one piece: where neither side sends small pieces at once (`TCP_NODELAY`), each further one waits for the
-//! acknowledgement of the one before, 40 ms.
+//! A request to the model is sent in one piece. If neither side sends small pieces at once (`TCP_NODELAY`), each further piece waits 40 ms for the
+//! acknowledgement of the one before.
 
 use std::{
     io::{Read, Write},
@@ -11,20 +11,20 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use tests::{App, Options, Person};
 
-/// What the model says, in a body of a known length, so that its connection is kept.
+/// The model's answer. The length of its body is known, so the connection is kept.
 const ANSWER: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hello\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
 
-/// Turns that are measured. The first of a connection may go out in more: there the other side acknowledges at once.
+/// The turns that are measured. The first request of a connection may be sent in more pieces, because the other side then acknowledges at once.
 const TURNS: usize = 8;
 
-/// How a request came.
+/// A request, and the number of reads in which it came.
 #[derive(Debug)]
 struct Came {
     head: String,
     reads: usize,
 }
 
-/// Answers requests one after the other, and tells how each came.
+/// Answers requests one after the other, and tells how each of them came.
 fn serve(mut connection: TcpStream, told: &mpsc::Sender<Came>) -> Result<()> {
     loop {
         let (mut bytes, mut reads, mut buffer) = (Vec::new(), 0, vec![0; 1 << 20]);
@@ -75,8 +75,8 @@ async fn a_request_says_its_length_and_leaves_in_one_piece() -> Result<()> {
         ensure!(!came.head.contains("transfer-encoding"), "{}", came.head);
         reads.push(came.reads);
     }
-    // Which of two tasks goes first, a host's scheduler decides: a head may go alone, for half of the requests on Spin where each has an
-    // instance of its own. Without a length they come in three pieces, and with a body that is late never in one.
+    // A host's scheduler decides which of two tasks runs first. So a head may be sent alone: on Spin, for half of the requests if each has its own
+    // instance. Without a length, requests come in three pieces. With a late body, they never come in one.
     let whole = reads.iter().any(|reads| *reads == 1);
     ensure!(whole && reads.iter().all(|reads| *reads <= 2), "requests came in so many pieces: {reads:?}");
     Ok(())

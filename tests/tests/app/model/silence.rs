@@ -1,4 +1,4 @@
-//! The model says nothing, or is not there.
+//! The model is silent, or nothing answers at its address.
 
 use anyhow::{Context as _, Result};
 use serde_json::json;
@@ -39,7 +39,7 @@ async fn a_model_that_is_slow_but_not_silent_is_heard_to_the_end() -> Result<()>
 
 #[tokio::test]
 async fn a_model_that_is_not_there_is_looked_for_four_times_and_the_person_is_told() -> Result<()> {
-    // A port that nobody listens at and nobody else can have.
+    // A port at which nobody listens and that nobody else can have.
     let port = tokio::net::TcpSocket::new_v4()?;
     port.bind("127.0.0.1:0".parse()?)?;
     let address = port.local_addr()?;

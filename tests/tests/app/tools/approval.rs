@@ -15,7 +15,7 @@ struct Waiting {
     asked: Event,
 }
 
-/// A host whose model wants to write to a server outside, until the person is asked.
+/// Starts a host whose model wants to write to a server outside, and waits until the person is asked.
 async fn waiting() -> Result<Option<Waiting>> {
     let Some((host, app)) = App::own(start_model()?.options().with_misbehaving_tools()?)? else { return Ok(None) };
     let (outside, person) = (Outside::start().await?, Person::in_app(&app).await?);
@@ -155,7 +155,7 @@ async fn a_page_that_gives_orders_leads_to_a_question_at_most() -> Result<()> {
         tests::skip!("needs tools of its own")
     };
     let (outside, person) = (Outside::start().await?, Person::in_app(&app).await?);
-    // This model does whatever it reads.
+    // This model obeys everything that it reads.
     let content = json!({"url": outside.url()}).to_string();
     let turn = person.ask("scripted-tool=misbehaving_page-obey=1-delay=0-ttft=0", &content).await?;
     let events = person.events(&turn.run).await?.through(|event| event.kind() == "tool_approval").await?;

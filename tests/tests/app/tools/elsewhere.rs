@@ -1,4 +1,4 @@
-//! MCP servers of others: whatever one of them is or sends, the chat and the other servers go on, and people are told.
+//! Remote MCP servers: whatever one of them is or sends, the chat and the other servers go on, and people are told.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,7 +13,7 @@ use axum::{
 use serde_json::{Value, json};
 use tests::{App, Event, Person, array, start_model, until};
 
-/// What a server was asked: a method and the session it was asked in.
+/// The requests to a server: a method, and the session of the request.
 type Asked = Arc<Mutex<Vec<(String, String)>>>;
 
 /// A server with sessions and a redirect, whose tools are of every kind.
@@ -77,7 +77,7 @@ async fn whatever_one_of_them_is_the_chat_goes_on_and_people_are_told() -> Resul
         let router = Router::new().route("/mcp", post(|| async { StatusCode::UNAUTHORIZED }));
         (url, tokio::spawn(async move { axum::serve(listener, router).await }))
     };
-    // A port that was somebody's a moment ago and is nobody's now.
+    // A port that was in use a moment ago and is free now.
     let gone = format!("http://{}/mcp", std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?);
     let servers = json!([
         {"name": "odd", "url": url, "authorization": "Bearer a-token-of-ours"}, {"name": "locked", "url": locked}, {"name": "gone", "url": gone},

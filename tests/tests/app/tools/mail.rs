@@ -11,7 +11,7 @@ use tests::{App, Event, Person, start_model};
 const SEARCH: &str = "scripted-tool=mail_search_mail-delay=0-ttft=0";
 const SEND: &str = "scripted-tool=mail_send_mail-delay=0-ttft=0";
 
-/// How long the server may take to index what it got.
+/// How long the server may take to index a new mail.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn result(events: &[Event]) -> Result<&Event> {
@@ -22,7 +22,7 @@ fn result(events: &[Event]) -> Result<&Event> {
 async fn mail_is_found_and_sent_once_the_person_agrees() -> Result<()> {
     let Some(cyrus) = Cyrus::start_or_skip() else { return Ok(()) };
     cyrus.deliver(0, "INBOX", "02-Mar-2026 10:00:00 +0000", "From: carol@ext.example\nSubject: Tacos\n\nAt noon?\n")?;
-    // Searched again and again, until what has come is indexed.
+    // The test searches again and again until the new mail is indexed.
     let options = start_model()?.options().variable("mail_host", &cyrus.url).variable("tool_calls_per_minute", "10000");
     let Some((_host, app)) = App::own(options)? else { tests::skip!("needs settings of its own") };
     let person = Person::in_app(&app).await?;

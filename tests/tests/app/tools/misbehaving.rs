@@ -1,4 +1,4 @@
-//! Tools that do what tools must not: the run says so in one result, and nobody else notices.
+//! Tools that break the rules: one result of the run says so, and nobody else notices.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ async fn each_kind_of_misbehaviour_is_one_clear_result() -> Result<()> {
     let person = Person::in_app(&app).await?;
     let cases: [(&str, &[&str]); 5] = [
         ("trap", &["broke off"]),
-        // Where an instance may have more memory than the flood takes, the adapter sends no result of that length.
+        // If an instance may have more memory than the flood takes, the adapter does not send a result of that length.
         ("flood", &["broke off", "was not sent"]),
         ("rubbish", &["no JSON"]),
         ("reach", &["may not reach 192.0.2.1"]),

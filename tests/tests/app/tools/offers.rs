@@ -1,4 +1,4 @@
-//! What the model is told there is, when that changes.
+//! The tools that the model is offered when they change.
 
 use anyhow::{Context as _, Result};
 use tests::{App, Model, Person, array, start_model};

@@ -1,4 +1,4 @@
-//! What a person entrusts to tools: entered once, used by the tool, seen by nobody.
+//! Secrets that a person entrusts to tools: entered once, used by the tool, seen by nobody.
 
 use anyhow::{Context as _, Result, ensure};
 use reqwest::{Method, Response, StatusCode};
@@ -27,7 +27,7 @@ async fn listed(person: &Person) -> Result<Value> {
     Ok(item)
 }
 
-/// Has the tool called, and approves it.
+/// Makes the model call the tool, and approves the call.
 async fn called(person: &Person, outside: &Outside) -> Result<(String, Vec<Event>)> {
     let turn = person.ask(MODEL, &json!({"url": outside.url()}).to_string()).await?;
     let mut events = person.events(&turn.run).await?.through(|event| event.kind() == "tool_approval").await?;
@@ -42,7 +42,7 @@ async fn called(person: &Person, outside: &Outside) -> Result<(String, Vec<Event
 
 const UNSET: &str = "\"Password\" under Tools in the settings";
 
-/// Has the tool called by somebody whose entry it needs and does not have: that is said, and nobody is asked before.
+/// Makes the model call the tool for a person whose secret the tool does not have. The result says so, and the person is not asked before.
 async fn refused(person: &Person, outside: &Outside, why: &str) -> Result<()> {
     let (_, events) = person.hear(MODEL, &json!({"url": outside.url()}).to_string()).await?;
     let (words, is_error) = result(&events)?;
@@ -78,7 +78,7 @@ async fn a_secret_reaches_its_tool_and_nobody_else() -> Result<()> {
     assert_eq!((&entered["is_set"], entered.get("value")), (&json!(true), None));
     assert_eq!((listed(&person).await?, listed(&other).await?), (entered, unset.clone()));
 
-    // The key was made on first use, and lasts.
+    // The key was made on first use, and outlives a restart.
     host.restart()?;
     person.app = App::of(&host);
     let (conversation, events) = called(&person, &outside).await?;
@@ -112,7 +112,7 @@ async fn a_tool_is_offered_once_the_person_has_entered_what_it_needs() -> Result
     let mut person = Person::in_app(&app).await?;
     person.hear("scripted-delay=0-ttft=0-test=before", "Hello").await?;
     assert_eq!(put(&person, "misbehaving", "password", VALUE).await?.status(), StatusCode::OK);
-    // What was offered a moment ago is believed for a moment; a new instance knows nothing.
+    // Offers are valid for a moment; a new instance knows none.
     host.restart()?;
     person.app = App::of(&host);
     person.hear("scripted-delay=0-ttft=0-test=after", "Hello").await?;

@@ -1,4 +1,4 @@
-//! `/api/runs/{id}/cancel`. How quickly is the binary `pace`'s business.
+//! `/api/runs/{id}/cancel`. The binary `pace` tests how quickly it acts.
 
 use anyhow::{Context as _, Result};
 use reqwest::StatusCode;

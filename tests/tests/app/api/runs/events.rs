@@ -1,10 +1,10 @@
-//! `/api/runs/{id}/events`: what the events look like and what they tell.
+//! `/api/runs/{id}/events`: the form and the content of the events.
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use tests::{Event, Person, said};
 
-/// Checks what every event has, and that its metadata is what the type's row in `docs/api.md` says.
+/// Checks the parts that every event has, and that its metadata is as in the type's row in `docs/api.md`.
 fn check(event: &Event, run: &str) {
     let metadata = event.data["metadata"].as_object().cloned().unwrap_or_default();
     let mut expected: Vec<&str> = match (event.kind(), event.content()) {
@@ -34,7 +34,7 @@ async fn hear(model: &str, content: &str) -> Result<(Person, tests::Turn, Vec<Ev
     Ok((person, turn, events))
 }
 
-/// Hears an answer that must be complete, be stored as it was told, and be told the same again.
+/// Reads an answer. It must be complete, be stored as it was sent, and be the same when it is read again.
 async fn complete(model: &str, content: &str) -> Result<(Person, tests::Turn, Vec<Event>)> {
     let (person, turn, events) = hear(model, content).await?;
     let last = events.last().context("no events")?;

@@ -68,13 +68,13 @@ async fn a_reader_who_comes_back_again_and_again_gets_every_character_once() -> 
 #[tokio::test]
 async fn a_reader_who_does_not_read_holds_nothing_up_and_misses_nothing() -> Result<()> {
     let person = Person::new().await?;
-    // More than the sockets between us hold.
+    // More than the sockets between the app and the test can hold.
     let turn = person.ask("scripted-chunks=60000-delay=0-ttft=0", "Hello").await?;
     let slow = person.events(&turn.run).await?;
     person.run_in(&turn.run, "complete").await?;
     let mut heard = slow.until_broken().await;
     if !heard.iter().any(|event| event.kind() == "complete") {
-        // Let go while the run was on; what it replays now waits for it.
+        // The reader was disconnected during the run. The replay now waits for it.
         let last_id = heard.iter().filter_map(|event| event.id).max();
         heard.extend(person.events_after(&turn.run, last_id).await?.context("nothing more came")?.all().await?);
     }
