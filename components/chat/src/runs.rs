@@ -121,6 +121,11 @@ pub(crate) async fn decide<D: Database>(
             let detail = "It is too late to decide: nobody waits for this call any more.";
             return Err(Problem::conflict("approval_expired", detail).into());
         }
+        Decided::AlwaysAsks => {
+            let detail =
+                "This tool asks before every call, so only this one can be allowed: decide with allow_once or deny.";
+            return Err(Problem::conflict("always_asks", detail).into());
+        }
         Decided::NotFound => return Err(Problem::not_found().into()),
     }
     let run = chat.store().run(session.user_id(), id).await?.ok_or_else(Problem::not_found)?;

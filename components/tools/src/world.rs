@@ -8,6 +8,7 @@ use mcp::{CallResult, ClientError, Map, TransportError};
 use serde_json::{Value, json, value::RawValue};
 use storage::{
     Database, StorageError,
+    approvals::Question,
     audit::AuditEvent,
     rate_limits::{Limit, RetryAfterMs},
     runs::Lease,
@@ -90,9 +91,9 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
 
     async fn ask_approval(&self, tool: &Tool) -> Result<Option<i64>, StorageError> {
         let Some(RunCall { lease, call_id, .. }) = &self.run else { return Ok(None) };
-        let store = self.tools.store();
-        let asked =
-            store.ask_approval(*lease, self.user_id, call_id, &tool.server, &tool.name, APPROVAL_LIFETIME_MS).await?;
+        let (server, name, always_asks) = (&tool.server, &tool.name, tool.always_asks);
+        let question = Question { call_id, server, tool: name, always_asks };
+        let asked = self.tools.store().ask_approval(*lease, self.user_id, question, APPROVAL_LIFETIME_MS).await?;
         Ok(asked.map(|expires_at| expires_at.as_millis()))
     }
 

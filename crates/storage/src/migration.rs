@@ -64,6 +64,12 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../../migrations/0007_sessions.sql"),
         postgres: include_str!("../../../migrations/0007_sessions.sql"),
     },
+    Migration {
+        version: 8,
+        name: "0008_always_asks",
+        sqlite: include_str!("../../../migrations/0008_always_asks.sql"),
+        postgres: include_str!("../../../migrations/0008_always_asks.sql"),
+    },
 ];
 
 /// Any number that nobody else who shares the database locks: "edge" in ASCII.

@@ -4,7 +4,7 @@
 use domain::{Decision, Effect, MessageRole, RunState};
 use storage::{
     Database, DatabaseError, Dialect, Outcome, Row, Statement, Store,
-    approvals::Decided,
+    approvals::{Decided, Question},
     audit::AuditEvent,
     leases::{Entry, Leave},
     messages::{Appended, IncomingMessage, NewMessage},
@@ -61,7 +61,8 @@ fn a_turn_whose_every_answer_was_lost_once_is_stored_once(place: Place) {
     assert_eq!(block_on(store.renew_leases(&[lease], LEASE_MS)).unwrap(), [Leave::Granted]);
     let asked = answer("", "tool_calls");
     assert!(block_on(store.finish_step(lease, RunState::ToolExecution, &asked, None, &batch(2, "b"))).unwrap());
-    let asked = block_on(store.ask_approval(lease, user.id, "c", "clock", "now", 60_000)).unwrap();
+    let question = Question { call_id: "c", server: "clock", tool: "now", always_asks: false };
+    let asked = block_on(store.ask_approval(lease, user.id, question, 60_000)).unwrap();
     assert!(asked.is_some());
     // The first of the two counted: whoever decided it so hears that it is so.
     let decided = block_on(store.decide_approval(user.id, run.id, "c", Decision::AllowAlways)).unwrap();

@@ -149,8 +149,8 @@ pub(crate) fn tool_rows() -> Vec<String> {
     [
         "INSERT INTO tool_policies VALUES ('', 'mail:*', 'ask', 1)",
         "INSERT INTO tool_policies VALUES ('u1', 'mail:send', 'allow', 2)",
-        "INSERT INTO approvals VALUES ('r-u1', 'c1', 'u1', 'mail', 'send', 1, 2, NULL, NULL)",
-        "INSERT INTO approvals VALUES ('r-u1', 'c2', 'u1', 'mail', 'send', 1, 2, 'deny', 3)",
+        "INSERT INTO approvals VALUES ('r-u1', 'c1', 'u1', 'mail', 'send', 1, 2, NULL, NULL, NULL)",
+        "INSERT INTO approvals VALUES ('r-u1', 'c2', 'u1', 'mail', 'send', 1, 2, 'deny', 3, 1)",
         "INSERT INTO rate_limits VALUES ('user ä', 9007199254740993)",
         "INSERT INTO audit_events VALUES ('a1', 1, 'gone', 'tool.call', 'mail:send', 'r-u1', 'c1', 'ok', NULL)",
         "INSERT INTO audit_events VALUES ('a2', 1, 'u1', 'tool.call', 'mail:send', NULL, NULL, 'denied', '')",

@@ -127,9 +127,12 @@ async fn a_tool_that_always_asks_does_so_whatever_was_allowed() -> Result<()> {
         let events = person.events(&turn.run).await?.through(|event| event.kind() == "tool_approval").await?;
         let asked = events.last().context("nobody was asked")?;
         assert_eq!(asked.metadata("always_asks"), &json!(true));
-        let body = json!({"call_id": asked.metadata("call_id"), "decision": "allow_always"});
-        let decided = person.post(&format!("/api/runs/{}/approvals", turn.run), &body).await?;
-        assert_eq!(decided.status(), StatusCode::OK);
+        let decide = async |decision| {
+            let body = json!({"call_id": asked.metadata("call_id"), "decision": decision});
+            person.post(&format!("/api/runs/{}/approvals", turn.run), &body).await
+        };
+        problem(decide("allow_always").await?, 409, "always_asks").await?;
+        assert_eq!(decide("allow_once").await?.status(), StatusCode::OK);
         let rest = person.events_after(&turn.run, asked.id).await?.context("nothing more came")?.all().await?;
         assert_eq!(result(&rest)?.content(), "paid");
     }
