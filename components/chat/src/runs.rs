@@ -57,7 +57,7 @@ async fn end_unattended<D: Database>(chat: &Chat<D>, run: &domain::Run) -> Resul
         role: MessageRole::Assistant,
         content: progress.text,
         tool_calls: Vec::new(),
-        tool_call_id: None,
+        tool_result: None,
         finish_reason: Some("cancelled".to_owned()),
         reasoning: Some(progress.thinking).filter(|reasoning| !reasoning.is_empty()),
         echo: None,

@@ -111,6 +111,7 @@ impl World {
     pub(crate) fn with_tool_of_schema(mut self, name: &str, idempotent: bool, schema: &Value) -> Self {
         self.tools.push(ToolDefinition {
             name: name.into(),
+            title: Some(format!("Title of {name}")),
             description: "A tool.".into(),
             input_schema: serde_json::value::to_raw_value(schema).unwrap(),
         });

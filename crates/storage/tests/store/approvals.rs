@@ -1,16 +1,15 @@
 //! What people are asked about their calls, what they decide, and what a run that waits does then.
 
-use domain::{Decision, Effect, Id, MessageRole, Run, RunState, Usage, User};
+use domain::{Decision, Effect, Id, Run, RunState, Usage, User};
 use storage::{
     Database, Statement, Value,
     approvals::{Decided, Question},
-    messages::NewMessage,
     runs::{Batch, Ending, Lease},
     tool_calls::Started,
 };
 
 use crate::{
-    fixture::{Fixture, LEASE_MS, answer, batch, lease_of},
+    fixture::{Fixture, LEASE_MS, batch, lease_of, result_of},
     places::{Place, block_on},
 };
 
@@ -119,8 +118,8 @@ fn a_run_that_waits_keeps_what_it_used_and_its_state_is_told(place: Place) {
     let claim = block_on(fixture.store.claim(lease, LEASE_MS, "")).unwrap().unwrap();
     assert_eq!(claim.run.usage.unwrap().total_tokens, 3);
     assert_eq!(read().state, RunState::Processing, "though the last it logged was that it waits");
-    let message = crate::fixture::answer("noon", "");
-    assert!(block_on(fixture.store.finish_tool_call(lease, &message, false, &batch(9, "r"))).unwrap());
+    let result = result_of("c1", "noon", false);
+    assert!(block_on(fixture.store.finish_tool_call(lease, &result, &batch(9, "r"))).unwrap());
     assert_eq!((read().state, read().usage.unwrap().total_tokens), (RunState::ToolExecution, 3));
 }
 
@@ -130,13 +129,8 @@ fn a_question_whose_call_has_a_result_keeps_nobody_waiting(place: Place) {
     let (run, lease) = fixture.claimed(&user, fixture.conversation(&user));
     ask(&fixture, &user, lease, "lost", HOUR_MS);
     ask(&fixture, &user, lease, "open", HOUR_MS);
-    let result = NewMessage {
-        role: MessageRole::Tool,
-        tool_call_id: Some("lost".into()),
-        finish_reason: None,
-        ..answer("The tools do not answer.", "")
-    };
-    assert!(block_on(fixture.store.finish_tool_call(lease, &result, true, &batch(4, "s"))).unwrap());
+    let result = result_of("lost", "The tools do not answer.", true);
+    assert!(block_on(fixture.store.finish_tool_call(lease, &result, &batch(4, "s"))).unwrap());
     wait(&fixture, lease);
     assert!(!claimable(&fixture, &user, &run));
     assert_eq!(decide(&fixture, &user, &run, "open", Decision::AllowOnce), Decided::Decided);

@@ -168,6 +168,7 @@ pub(crate) fn later_rows() -> Vec<String> {
     [
         "UPDATE sessions SET family_hash = 'family', previous_hash = 'before', rotated_at = 2 WHERE user_id = 'u1'",
         "UPDATE messages SET reasoning = 'hm\n', echo = '{}' WHERE id = 'm-u1-1'",
+        "UPDATE messages SET tool_error = 1, duration_ms = 12, title = 'Aktuelle Zeit' WHERE id = 'm-u1-2'",
         "INSERT INTO model_dialects VALUES ('https://api.example.org', 'm', '{}', 1)",
         "INSERT INTO tool_secrets VALUES ('u1', 'mail', 'password', 'v1.0123.AbC-_', 1)",
         "INSERT INTO generated_keys VALUES ('master', 'AA+/==', 1)",
