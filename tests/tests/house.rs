@@ -19,7 +19,7 @@ const IMPURE: [&str; 8] =
 const PLATFORM: &str = "platform";
 
 /// What a tool provider may use of ours beside `tool-provider`: pure crates that know nothing of the house either.
-const FOR_AUTHORS: [&str; 2] = ["exact-json", "hypertext"];
+const FOR_AUTHORS: [&str; 3] = ["exact-json", "hypertext", "upstream"];
 
 /// A file longer than this has more than one reason to exist.
 const FILE_MAX_LINES: usize = 500;
