@@ -1,9 +1,9 @@
 //! Calls that a person must approve: asked, decided, and made once.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use tests::{App, Event, Host, Outside, Person, Turn, problem, start_model};
+use tests::{App, Event, Host, LANGUAGE, Outside, Person, Turn, problem, start_model};
 
 const MODEL: &str = "scripted-tool=misbehaving_write-delay=0-ttft=0";
 
@@ -53,7 +53,8 @@ async fn a_call_that_may_change_something_waits_for_the_person_and_is_then_made_
     let rest = waiting.rest().await?;
     assert_eq!(result(&rest)?.metadata("is_error"), &json!(false), "{}", result(&rest)?.content());
     assert_eq!(rest.last().map(Event::kind), Some("complete"));
-    assert_eq!(waiting.outside.posted().len(), 1);
+    let [posted] = waiting.outside.posted().try_into().map_err(|posted| anyhow!("{posted:?}"))?;
+    assert!(posted.ends_with(&format!(" {LANGUAGE}")), "the tool hears which language its person wants: {posted}");
     assert_eq!(waiting.decide("allow_once").await?.status(), StatusCode::OK, "the same again is no fault");
     problem(waiting.decide("deny").await?, 409, "already_decided").await?;
     Ok(())
