@@ -20,8 +20,11 @@ export type RunEvent =
   | { kind: "restarted" }
   | { kind: "shortened"; message: string };
 
-/** `arguments`: as the model wrote them, byte for byte; JSON, or what it took for it. */
-export type Call = { callId: string; name: string; arguments: string };
+/**
+ * `title`: the tool's name for people; null if it has none. `arguments`: as the model wrote them, byte for byte; JSON, or what
+ * it took for it.
+ */
+export type Call = { callId: string; name: string; title: string | null; arguments: string };
 
 /** What a person is told who is asked whether a call may be made. */
 export type Approval = {
@@ -37,7 +40,12 @@ export function readEvent(data: string): RunEvent | null {
   const { type, content, metadata } = parse(data);
   const said = text(content);
   const of = isObject(metadata) ? metadata : {};
-  const call = () => ({ callId: text(of["call_id"]), name: said, arguments: argumentsIn(data, of["arguments"]) });
+  const call = () => ({
+    callId: text(of["call_id"]),
+    name: said,
+    title: text(of["title"]) || null,
+    arguments: argumentsIn(data, of["arguments"]),
+  });
   switch (type) {
     case "token":
     case "thinking":

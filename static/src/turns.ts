@@ -90,8 +90,13 @@ export function turnsOf(messages: Message[], liveRunId: string | null): Turn[] {
     }
     if (message.role === "tool") {
       const part = answer.parts.find((p) => p.kind === "tool" && p.callId === message.tool_call_id);
-      const isError = message.finish_reason === "tool_error";
-      if (part?.kind === "tool") part.result = { text: message.content, isError, durationMs: null };
+      if (part?.kind !== "tool") continue;
+      part.title = message.title ?? null;
+      part.result = {
+        text: message.content,
+        isError: message.tool_error === true,
+        durationMs: message.duration_ms ?? null,
+      };
       continue;
     }
     if (message.reasoning) answer.parts.push({ kind: "thinking", text: message.reasoning });
@@ -101,6 +106,7 @@ export function turnsOf(messages: Message[], liveRunId: string | null): Turn[] {
         kind: "tool",
         callId: call.id,
         name: call.name,
+        title: null,
         arguments: call.arguments,
         approval: null,
         result: null,

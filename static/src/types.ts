@@ -32,7 +32,11 @@ export type Message = {
   /** What the model thought before it said that. */
   reasoning?: string | null;
   tool_calls?: ToolCall[] | null;
+  /** Of a tool's result: which call it answers, whether that failed, how long it took, the tool's name for people. */
   tool_call_id?: string | null;
+  tool_error?: boolean | null;
+  duration_ms?: number | null;
+  title?: string | null;
   finish_reason?: string | null;
   created_at: string;
 };

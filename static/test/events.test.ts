@@ -11,7 +11,7 @@ const SENT = JSON.parse(await readFile(new URL("events.json", import.meta.url), 
   frame: string;
 }[];
 
-const call = { callId: "c1", name: "mail_send", arguments: '{"to":"a@example.org","sum":10.10}' };
+const call = { callId: "c1", name: "mail_send", title: "Send mail", arguments: '{"to":"a@example.org","sum":10.10}' };
 
 /** What the page makes of each. By the server's names: it has some more, which look the same from here. */
 const READ: Record<string, RunEvent> = {
@@ -77,6 +77,6 @@ test("what the page does not know is passed over, and what is missing of an even
   assert.deepEqual(readEvent('{"type":"complete"}'), { kind: "complete", finishReason: "stop" });
   assert.deepEqual(readEvent('{"type":"tool_request","content":"t"}'), {
     kind: "tool_request",
-    call: { callId: "", name: "t", arguments: "" },
+    call: { callId: "", name: "t", title: null, arguments: "" },
   });
 });

@@ -21,7 +21,7 @@ function told(events: Said[], from: AnswerTurn = newAnswer("run")): AnswerTurn {
   );
 }
 
-const CALL = { call_id: "c1", arguments: '{"zone":"UTC"}' };
+const CALL = { call_id: "c1", title: "Current time", arguments: '{"zone":"UTC"}' };
 const RESULT = { call_id: "c1", name: "now", is_error: false, duration_ms: 12 };
 const RUN: Said[] = [
   [null, "state", "processing"],
@@ -43,6 +43,7 @@ test("a run's events become its parts in order", () => {
       kind: "tool",
       callId: "c1",
       name: "now",
+      title: "Current time",
       arguments: '{"zone":"UTC"}',
       approval: null,
       result: { text: "noon", isError: false, durationMs: 12 },
@@ -114,6 +115,7 @@ test("a call that the person is asked about waits, with what would be called", (
       kind: "tool",
       callId: "c1",
       name: "notes_add",
+      title: "Add a note",
       arguments: '{"text":"milk"}',
       approval: { server: "notes", title: "Add a note", expiresAt: "2026-01-01T00:10:00.000Z", alwaysAsks: true, mayDisclose: true },
       result: null,
@@ -188,7 +190,7 @@ function message(fields: Partial<Message>): Message {
 const STORED = [
   message({ id: "m1", content: "What time is it?" }),
   message({ role: "assistant", tool_calls: [{ id: "c1", name: "now", arguments: "{}" }] }),
-  message({ role: "tool", tool_call_id: "c1", content: "noon" }),
+  message({ role: "tool", tool_call_id: "c1", tool_error: false, duration_ms: 12, title: "Current time", content: "noon" }),
   message({ role: "assistant", content: "It is noon.", finish_reason: "stop" }),
 ];
 
@@ -201,12 +203,28 @@ test("what the model thought is there after a reload, before what it said", () =
   ]);
 });
 
-test("a stored result that says what went wrong is shown as that", () => {
-  const failed = STORED.map((m) => (m.role === "tool" ? { ...m, finish_reason: "tool_error" } : m));
-  const results = turnsOf(failed, null).flatMap((turn) =>
-    turn.kind === "answer" ? turn.parts.flatMap((part) => (part.kind === "tool" ? [part.result?.isError] : [])) : [],
-  );
-  assert.deepEqual(results, [true]);
+test("a call is shown after a reload as it was shown while it was made", () => {
+  for (const isError of [false, true]) {
+    const live = told(RUN.map((said) => (said[1] === "tool_result" ? [14, said[1], "noon", { ...RESULT, is_error: isError }] : said)));
+    const stored = [
+      message({ role: "assistant", reasoning: "Hmm", content: "Hello", tool_calls: [{ id: "c1", name: "now", arguments: CALL.arguments }] }),
+      message({ role: "tool", tool_call_id: "c1", tool_error: isError, duration_ms: 12, title: "Current time", content: "noon" }),
+      message({ role: "assistant", content: " world", finish_reason: "stop" }),
+    ];
+    const [answer] = turnsOf(stored, null);
+    assert.ok(answer?.kind === "answer");
+    assert.deepEqual(answer.parts, live.parts);
+  }
+});
+
+test("a call that an earlier release stored is shown by its name, without how long it took", () => {
+  const stored = [
+    message({ role: "assistant", tool_calls: [{ id: "c1", name: "now", arguments: "{}" }] }),
+    message({ role: "tool", tool_call_id: "c1", tool_error: true, content: "It failed." }),
+  ];
+  const [answer] = turnsOf(stored, null);
+  assert.ok(answer?.kind === "answer" && answer.parts[0]?.kind === "tool");
+  assert.deepEqual([answer.parts[0].title, answer.parts[0].result], [null, { text: "It failed.", isError: true, durationMs: null }]);
 });
 
 test("the messages of one run are one answer, with the results at their calls", () => {
@@ -218,9 +236,10 @@ test("the messages of one run are one answer, with the results at their calls", 
       kind: "tool",
       callId: "c1",
       name: "now",
+      title: "Current time",
       arguments: "{}",
       approval: null,
-      result: { text: "noon", isError: false, durationMs: null },
+      result: { text: "noon", isError: false, durationMs: 12 },
     },
     { kind: "text", text: "It is noon." },
   ]);

@@ -74,6 +74,13 @@ test("a question says what would be called, where, and with what, and a reload a
   await call(page).locator("summary").first().click();
   await call(page).getByRole("group", { name: "Result" }).waitFor();
   await call(page).getByText("Allowed once by you.").waitFor();
+
+  const summary = () => call(page).locator("summary").first().innerText();
+  const shown = await summary();
+  assert.match(shown, /Done in /);
+  await page.reload();
+  await call(page).waitFor();
+  assert.equal(await summary(), shown);
 });
 
 /** Waits until what was scrolled to was drawn, and whoever watches what is on the screen has heard of it. */

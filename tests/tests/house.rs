@@ -18,8 +18,8 @@ const IMPURE: [&str; 8] =
 /// The one crate that knows Spin.
 const PLATFORM: &str = "platform";
 
-/// Our crates that a tool provider may use besides `tool-provider`: pure crates that do not know the app either.
-const FOR_AUTHORS: [&str; 2] = ["exact-json", "hypertext"];
+/// Our crates that a tool provider may use besides `tool-provider`. `upstream` sends requests, for tools that use a server; the others are pure.
+const FOR_AUTHORS: [&str; 3] = ["exact-json", "hypertext", "upstream"];
 
 /// A file longer than this has more than one reason to exist.
 const FILE_MAX_LINES: usize = 500;

@@ -1,6 +1,8 @@
 //! What goes over the wire: the JSON of conversations, messages and runs.
 
-use domain::{Conversation, Decision, Id, Message, MessageRole, Run, RunFailure, RunState, Timestamp, ToolCall, Usage};
+use domain::{
+    Conversation, Decision, Id, Message, MessageRole, Run, RunFailure, RunState, Timestamp, ToolCall, ToolResult, Usage,
+};
 use serde::Serialize;
 
 /// Some of many, and how to ask for the next.
@@ -45,6 +47,12 @@ pub(crate) struct MessageBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_call_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    tool_error: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     finish_reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning: Option<String>,
@@ -53,6 +61,12 @@ pub(crate) struct MessageBody {
 
 impl From<Message> for MessageBody {
     fn from(message: Message) -> Self {
+        let (tool_call_id, tool_error, duration_ms, title) = match message.tool_result {
+            Some(ToolResult { call_id, is_error, duration_ms, title }) => {
+                (Some(call_id), Some(is_error), duration_ms, title)
+            }
+            None => (None, None, None, None),
+        };
         Self {
             id: message.id,
             conversation_id: message.conversation_id,
@@ -60,7 +74,10 @@ impl From<Message> for MessageBody {
             role: message.role,
             content: message.content,
             tool_calls: message.tool_calls,
-            tool_call_id: message.tool_call_id,
+            tool_call_id,
+            tool_error,
+            duration_ms,
+            title,
             finish_reason: message.finish_reason,
             reasoning: message.reasoning,
             created_at: message.created_at,

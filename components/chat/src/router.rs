@@ -60,7 +60,10 @@ mod tests {
     use http::{Method, Request, StatusCode};
     use router_test::{Answer, Fixture, request, send};
     use serde_json::{Value, json};
-    use storage::runs::{Batch, Ending, Lease};
+    use storage::{
+        approvals::Question,
+        runs::{Batch, Ending, Lease},
+    };
 
     use super::*;
 
@@ -92,7 +95,7 @@ mod tests {
             made.json["id"].as_str().unwrap().to_owned()
         }
 
-        /// The path of a run that waits for decisions about calls, each so many milliseconds.
+        /// The path of a run that waits for decisions about calls, each so many milliseconds. The tool of one called `pay` always asks.
         fn waiting_run(&self, calls: &[(&str, i64)]) -> String {
             let path = format!("/api/conversations/{}/messages", self.conversation());
             let sent = self.send(Method::POST, &path, Some(json!({"content": "hello"}))).json;
@@ -101,8 +104,9 @@ mod tests {
             block_on(async {
                 store.claim(lease, 60_000, "").await.unwrap().unwrap();
                 for (call_id, lifetime_ms) in calls {
-                    let asked = store.ask_approval(lease, self.user_id, call_id, "mail", "send", *lifetime_ms);
-                    asked.await.unwrap().unwrap();
+                    let always_asks = *call_id == "pay";
+                    let question = Question { call_id, server: "mail", tool: "send", always_asks };
+                    store.ask_approval(lease, self.user_id, question, *lifetime_ms).await.unwrap().unwrap();
                 }
                 let (state, batch) = (RunState::AwaitingApproval, Batch::default());
                 let ending = Ending { state, failure: None, usage: None, message: None, batch };
@@ -199,6 +203,20 @@ mod tests {
         assert_eq!(test.decide(&run, "c2", "allow_always").status, StatusCode::OK);
         let policies = block_on(test.fixture.app.store().tool_policies(test.user_id)).unwrap();
         assert_eq!((policies.len(), policies[0].pattern.as_str()), (1, "mail:send"));
+    }
+
+    #[test]
+    fn what_always_asks_is_allowed_once_or_not_at_all() {
+        let test = Test::new();
+        let run = test.waiting_run(&[("pay", 60_000)]);
+        let refused = test.decide(&run, "pay", "allow_always");
+        assert_eq!(code(&refused), (409, "always_asks"));
+        assert!(refused.json["detail"].as_str().unwrap().contains("allow_once or deny"), "{}", refused.json);
+        assert_eq!(block_on(test.fixture.app.store().tool_policies(test.user_id)).unwrap(), []);
+        assert_eq!(test.decide(&run, "pay", "allow_once").status, StatusCode::OK, "it was still open");
+        assert_eq!(code(&test.decide(&run, "pay", "allow_always")), (409, "already_decided"));
+        let late = test.waiting_run(&[("pay", -1)]);
+        assert_eq!(code(&test.decide(&late, "pay", "allow_always")), (409, "approval_expired"));
     }
 
     #[test]

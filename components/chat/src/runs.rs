@@ -57,7 +57,7 @@ async fn end_unattended<D: Database>(chat: &Chat<D>, run: &domain::Run) -> Resul
         role: MessageRole::Assistant,
         content: progress.text,
         tool_calls: Vec::new(),
-        tool_call_id: None,
+        tool_result: None,
         finish_reason: Some("cancelled".to_owned()),
         reasoning: Some(progress.thinking).filter(|reasoning| !reasoning.is_empty()),
         echo: None,
@@ -120,6 +120,11 @@ pub(crate) async fn decide<D: Database>(
         Decided::Expired => {
             let detail = "It is too late to decide: nobody waits for this call any more.";
             return Err(Problem::conflict("approval_expired", detail).into());
+        }
+        Decided::AlwaysAsks => {
+            let detail =
+                "This tool asks before every call, so only this one can be allowed: decide with allow_once or deny.";
+            return Err(Problem::conflict("always_asks", detail).into());
         }
         Decided::NotFound => return Err(Problem::not_found().into()),
     }

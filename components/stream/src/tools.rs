@@ -69,13 +69,15 @@ impl ToolsError {
 #[derive(Clone)]
 pub(crate) struct Tools {
     user_id: Id,
+    /// Which languages whoever reads the run wants, as their browser says it.
+    languages: Option<HeaderValue>,
     traceparent: Option<HeaderValue>,
 }
 
 impl Tools {
     /// For a run of this person. `tools` learns who it is from the run's lease, which outlives their token.
-    pub(crate) const fn new(user_id: Id, traceparent: Option<HeaderValue>) -> Self {
-        Self { user_id, traceparent }
+    pub(crate) const fn new(user_id: Id, languages: Option<HeaderValue>, traceparent: Option<HeaderValue>) -> Self {
+        Self { user_id, languages, traceparent }
     }
 
     /// What the model may be offered. From what `tools` keeps, which is read once; it is had made anew by its age ([`current`]).
@@ -108,7 +110,11 @@ impl Tools {
             arguments: call.arguments.as_str().into(),
         };
         let body = Bytes::from(serde_json::to_vec(&call)?);
-        let request = Request::post(format!("{TOOLS}{CALLS_PATH}")).header(header::CONTENT_TYPE, "application/json");
+        let mut request =
+            Request::post(format!("{TOOLS}{CALLS_PATH}")).header(header::CONTENT_TYPE, "application/json");
+        if let Some(languages) = &self.languages {
+            request = request.header(header::ACCEPT_LANGUAGE, languages);
+        }
         self.ask(request, body).await
     }
 

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use domain::{Id, Timestamp, tool::ToolAnswer};
+use http::HeaderMap;
 use problem::Problem;
 use storage::{Database, leases::Holder, runs::Lease};
 use tool_catalogue::Host;
@@ -12,7 +13,7 @@ use toolbox::{
     exposure::may_have_read_private,
     wire::{Call, Executor},
 };
-use web::{Json, Result};
+use web::{Json, Result, language};
 
 use crate::{
     state::{Tools, here},
@@ -24,6 +25,7 @@ const MAX_BYTES: usize = 6 * MAX_ARGUMENTS_BYTES + 16 * 1024;
 
 pub(crate) async fn call<D: Database + 'static, H: Host>(
     State(tools): State<Tools<D, H>>,
+    headers: HeaderMap,
     Json(call): Json<Call<'static>, MAX_BYTES>,
 ) -> Result<Json<ToolAnswer>> {
     let Some((lease, holder)) = lease(&tools, &call.executor, &call.call_id).await? else {
@@ -35,6 +37,7 @@ pub(crate) async fn call<D: Database + 'static, H: Host>(
         tools: &tools,
         listed: &listed,
         user_id: holder.user_id,
+        locale: language::preferred(&headers),
         id: format!("{}:{}", lease.run_id, call.call_id),
         run: Some(RunCall {
             lease,

@@ -66,7 +66,8 @@ async fn answer<D: Database + 'static, H: Host>(
     }
     let body = Bytes::from(web::body::read(&head.headers, body, MAX_BYTES).await?.into_bytes());
     let listed = tools.listed().await?;
-    let gateway = Gateway { listed: Rc::clone(&listed), tools: tools.clone(), server, user_id };
+    let locale = web::language::preferred(&head.headers);
+    let gateway = Gateway { listed: Rc::clone(&listed), tools: tools.clone(), server, user_id, locale };
     let response = here(async move {
         let settings = Settings::default();
         mcp::respond(&gateway, &settings, Request::from_parts(head, body)).await.map(SendWrapper::new)
@@ -117,6 +118,7 @@ struct Gateway<D, H> {
     listed: Rc<Listed>,
     server: Option<String>,
     user_id: Id,
+    locale: Option<String>,
 }
 
 impl<D, H> Gateway<D, H> {
@@ -158,6 +160,7 @@ impl<D: Database + 'static, H: Host> mcp::Provider for Gateway<D, H> {
             tools: &self.tools,
             listed: &self.listed,
             user_id: self.user_id,
+            locale: self.locale.clone(),
             run: None,
             id: Id::new().to_string(),
         };

@@ -8,6 +8,7 @@ use mcp::{CallResult, ClientError, Map, TransportError};
 use serde_json::{Value, json, value::RawValue};
 use storage::{
     Database, StorageError,
+    approvals::Question,
     audit::AuditEvent,
     rate_limits::{Limit, RetryAfterMs},
     runs::Lease,
@@ -52,6 +53,8 @@ pub(crate) struct CallWorld<'a, D, H> {
     pub(crate) tools: &'a Tools<D, H>,
     pub(crate) listed: &'a Listed,
     pub(crate) user_id: Id,
+    /// What language they want, if their browser or program says so: that of whoever reads the run now. BCP 47.
+    pub(crate) locale: Option<String>,
     /// `None`: a program calls, through the gateway.
     pub(crate) run: Option<RunCall>,
     /// The same for every attempt at the same call.
@@ -63,6 +66,11 @@ impl<D, H> CallWorld<'_, D, H> {
         let server = self.tools.config.servers.all.iter().find(|server| server.name == tool.server);
         // Whoever listed a tool of this server had it configured a moment ago.
         server.ok_or_else(|| CallFailure::Unreachable("it is no longer configured".to_owned()))
+    }
+
+    /// Whose result it is, and in which language.
+    fn kept_under(&self, key: &str) -> (Id, String) {
+        (self.user_id, format!("{}\0{key}", self.locale.as_deref().unwrap_or_default()))
     }
 }
 
@@ -90,9 +98,9 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
 
     async fn ask_approval(&self, tool: &Tool) -> Result<Option<i64>, StorageError> {
         let Some(RunCall { lease, call_id, .. }) = &self.run else { return Ok(None) };
-        let store = self.tools.store();
-        let asked =
-            store.ask_approval(*lease, self.user_id, call_id, &tool.server, &tool.name, APPROVAL_LIFETIME_MS).await?;
+        let (server, name, always_asks) = (&tool.server, &tool.name, tool.always_asks);
+        let question = Question { call_id, server, tool: name, always_asks };
+        let asked = self.tools.store().ask_approval(*lease, self.user_id, question, APPROVAL_LIFETIME_MS).await?;
         Ok(asked.map(|expires_at| expires_at.as_millis()))
     }
 
@@ -108,7 +116,7 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
     }
 
     async fn cached(&self, key: &str) -> Option<Outcome> {
-        let key = (self.user_id, key.to_owned());
+        let key = self.kept_under(key);
         self.tools.memory().results.borrow().get(&key, self.tools.host().now()).cloned()
     }
 
@@ -117,7 +125,7 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
             return;
         }
         let until = self.tools.host().now().saturating_add(Duration::from_millis(ttl_ms));
-        let key = (self.user_id, key.to_owned());
+        let key = self.kept_under(key);
         self.tools.memory().results.borrow_mut().insert(key, outcome.clone(), until);
     }
 
@@ -154,7 +162,10 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
             let deadline_ms = u64::try_from(CALL_LIMIT.as_millis()).unwrap_or(u64::MAX);
             let secrets: Map =
                 secrets.into_iter().map(|secret| (secret.name, Value::from(secret.value.as_str()))).collect();
-            let call = json!({ "id": self.id, "deadlineMs": deadline_ms, "secrets": secrets });
+            let mut call = json!({ "id": self.id, "deadlineMs": deadline_ms, "secrets": secrets });
+            if let Some((call, locale)) = call.as_object_mut().zip(self.locale.as_deref()) {
+                call.insert("locale".to_owned(), locale.into());
+            }
             meta.insert(META_CALL.to_owned(), call);
         }
         match client.call_tool(&definition, &arguments, meta, None).await {

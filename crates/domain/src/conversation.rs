@@ -56,9 +56,6 @@ impl MessageRole {
     }
 }
 
-/// The `finish_reason` of a tool's result that is an error message.
-pub const TOOL_ERROR: &str = "tool_error";
-
 /// A message of a conversation.
 #[derive(Clone, Debug)]
 pub struct Message {
@@ -76,9 +73,9 @@ pub struct Message {
     pub content: String,
     /// The calls that the model asked for, in the model's order (assistant only).
     pub tool_calls: Vec<ToolCall>,
-    /// The call that it answers (tool only).
-    pub tool_call_id: Option<String>,
-    /// Why the model stopped: `stop`, `length`, `tool_calls`, `content_filter`, `cancelled`, `error`; for a tool's result, [`TOOL_ERROR`] or none.
+    /// The call that it answers, and how the call went (tool only).
+    pub tool_result: Option<ToolResult>,
+    /// Why the model stopped: `stop`, `length`, `tool_calls`, `content_filter`, `cancelled`, `error` (assistant only).
     pub finish_reason: Option<String>,
     /// The model's reasoning before this text, for people and for servers that want it back.
     pub reasoning: Option<String>,
@@ -86,6 +83,27 @@ pub struct Message {
     pub echo: Option<String>,
     /// When it was stored.
     pub created_at: Timestamp,
+}
+
+impl Message {
+    /// The call whose result this is.
+    #[must_use]
+    pub fn tool_call_id(&self) -> Option<&str> {
+        self.tool_result.as_ref().map(|result| result.call_id.as_str())
+    }
+}
+
+/// Which call a message answers, and how the call went.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ToolResult {
+    /// The model's id for the call.
+    pub call_id: String,
+    /// Whether it failed or was not made.
+    pub is_error: bool,
+    /// How long it took; absent when an earlier release stored it.
+    pub duration_ms: Option<u64>,
+    /// The tool's name for people, if it has one.
+    pub title: Option<String>,
 }
 
 /// A tool call as the model wrote it.

@@ -36,6 +36,8 @@ pub enum Event<'a> {
     ToolRequest {
         /// The tool's name.
         name: &'a str,
+        /// The tool, for the person, if it has a name for them.
+        title: Option<&'a str>,
         /// The model's id for the call.
         call_id: &'a str,
         /// The arguments, as the model wrote them.
@@ -228,10 +230,15 @@ impl Event<'_> {
                 ("token", content, Metadata { token_count: Some(token_count), ..Metadata::default() })
             }
             Self::Thinking { content } => ("thinking", content, Metadata::default()),
-            Self::ToolRequest { name, call_id, arguments } => (
+            Self::ToolRequest { name, title, call_id, arguments } => (
                 "tool_request",
                 name,
-                Metadata { call_id: Some(call_id), arguments: Some(Arguments(arguments)), ..Metadata::default() },
+                Metadata {
+                    call_id: Some(call_id),
+                    title,
+                    arguments: Some(Arguments(arguments)),
+                    ..Metadata::default()
+                },
             ),
             Self::ToolApproval { name, call_id, server, title, arguments, always_asks, may_disclose, expires_at } => (
                 "tool_approval",

@@ -11,7 +11,7 @@ pub mod time;
 pub mod tool;
 pub mod user;
 
-pub use conversation::{Conversation, Message, MessageRole, TOOL_ERROR, ToolCall};
+pub use conversation::{Conversation, Message, MessageRole, ToolCall, ToolResult};
 pub use id::Id;
 pub use run::{Run, RunFailure, RunState, RunStep, Usage};
 pub use time::Timestamp;

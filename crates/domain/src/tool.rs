@@ -91,6 +91,9 @@ pub struct Offered {
 pub struct ToolDefinition {
     /// Its name, unique in the installation.
     pub name: String,
+    /// Its name for people, who see it called; no model is told. Absent in what an earlier release kept.
+    #[serde(default)]
+    pub title: Option<String>,
     /// What it does, for the model.
     pub description: String,
     /// The JSON Schema of its arguments.

@@ -217,7 +217,7 @@ fn calls<'a>(at: usize, message: &'a Message, messages: &'a [Message], room: &Ha
     let calls = message.tool_calls.iter().enumerate();
     calls
         .map(|(number, call)| {
-            let answers = |(_, result): &(usize, &Message)| result.tool_call_id.as_deref() == Some(&call.id);
+            let answers = |(_, result): &(usize, &Message)| result.tool_call_id() == Some(&call.id);
             let result = results.iter().position(answers).map(|found| results.remove(found));
             let result = result.map_or(Cow::Borrowed(NO_RESULT), |(at, result)| {
                 let max_tokens = room.get(&at).copied().unwrap_or(u64::MAX);
@@ -231,7 +231,7 @@ fn calls<'a>(at: usize, message: &'a Message, messages: &'a [Message], room: &Ha
 
 #[cfg(test)]
 mod tests {
-    use domain::{Timestamp, ToolCall};
+    use domain::{Timestamp, ToolCall, ToolResult};
     use proptest::prelude::*;
     use serde_json::Value;
 
@@ -246,7 +246,7 @@ mod tests {
             role,
             content: content.into(),
             tool_calls: Vec::new(),
-            tool_call_id: None,
+            tool_result: None,
             finish_reason: None,
             reasoning: None,
             echo: None,
@@ -260,7 +260,8 @@ mod tests {
     }
 
     fn result(id: &str) -> Message {
-        Message { tool_call_id: Some(id.into()), ..message(MessageRole::Tool, "result") }
+        let tool_result = ToolResult { call_id: id.into(), is_error: false, duration_ms: None, title: None };
+        Message { tool_result: Some(tool_result), ..message(MessageRole::Tool, "result") }
     }
 
     const FENCED: &str = "tool:<tool_output_WORD name=\"t\">\nresult\n</tool_output_WORD>";
@@ -398,6 +399,7 @@ mod tests {
     fn how_to_read_what_tools_say_is_told_whenever_there_can_be_any() {
         let tool = ToolDefinition {
             name: "t".into(),
+            title: None,
             description: String::new(),
             input_schema: serde_json::value::RawValue::NULL.to_owned(),
         };

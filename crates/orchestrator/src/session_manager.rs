@@ -213,10 +213,10 @@ impl<'a, H: Host, R: Reader> Session<'a, H, R> {
     ///
     /// # Errors
     /// As [`Self::attend`].
-    pub async fn finish_tool_call(&mut self, message: &NewMessage, is_error: bool) -> Result<(), Interrupted> {
+    pub async fn finish_tool_call(&mut self, message: &NewMessage) -> Result<(), Interrupted> {
         let last = self.outbox.take_batch();
         let batch = self.unlogged(last).await?;
-        stored(self.host.store().finish_tool_call(self.lease, message, is_error, &batch).await?)
+        stored(self.host.store().finish_tool_call(self.lease, message, &batch).await?)
     }
 
     /// Ends the run, or lets it wait. The last events must have been written.

@@ -3,7 +3,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use domain::{Id, Message, MessageRole, RunState, RunStep, TOOL_ERROR, Timestamp, ToolCall, Usage, event::Event};
+use domain::{Id, Message, MessageRole, RunState, RunStep, Timestamp, ToolCall, ToolResult, Usage, event::Event};
 use storage::{
     messages::NewMessage,
     runs::{Batch, Ending},
@@ -47,7 +47,7 @@ pub fn pending(messages: &[Message], run_id: Id) -> Vec<&ToolCall> {
     let Some((round, after)) = asked.and_then(|at| messages.get(at..)).and_then(<[Message]>::split_first) else {
         return Vec::new();
     };
-    let answered: Vec<&str> = after.iter().filter_map(|message| message.tool_call_id.as_deref()).collect();
+    let answered: Vec<&str> = after.iter().filter_map(|message| message.tool_call_id()).collect();
     round.tool_calls.iter().filter(|call| !answered.contains(&call.id.as_str())).collect()
 }
 
@@ -90,7 +90,13 @@ pub async fn execute<H: Host, R: Reader>(
         match answer {
             ToolAnswer::Result { content, is_error } => {
                 let duration = session.host().now().saturating_sub(started);
-                store(session, call, content, is_error, duration).await?;
+                let result = ToolResult {
+                    call_id: call.id.clone(),
+                    is_error,
+                    duration_ms: Some(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)),
+                    title: tools.title(&call.name).map(str::to_owned),
+                };
+                store(session, call, content, result).await?;
             }
             ToolAnswer::ApprovalNeeded { server, title, always_asks, may_disclose, expires_at } => {
                 questions.push(Question { call, server, title, always_asks, may_disclose, expires_at });
@@ -139,28 +145,27 @@ async fn store<H: Host, R: Reader>(
     session: &mut Session<'_, H, R>,
     call: &ToolCall,
     content: String,
-    is_error: bool,
-    duration: Duration,
+    result: ToolResult,
 ) -> Result<(), Interrupted> {
     let content: String = content.chars().take(MAX_RESULT_CHARS).collect();
     session.outbox.write(&Event::ToolResult {
         content: &content,
         call_id: &call.id,
         name: &call.name,
-        is_error,
-        duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+        is_error: result.is_error,
+        duration_ms: result.duration_ms.unwrap_or_default(),
     });
     let message = NewMessage {
         id: Id::new(),
         role: MessageRole::Tool,
         content,
         tool_calls: Vec::new(),
-        tool_call_id: Some(call.id.clone()),
-        finish_reason: is_error.then(|| TOOL_ERROR.to_owned()),
+        tool_result: Some(result),
+        finish_reason: None,
         reasoning: None,
         echo: None,
     };
-    session.finish_tool_call(&message, is_error).await
+    session.finish_tool_call(&message).await
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ const NAME_WEIGHT: f64 = 3.0;
 const K1: f64 = 1.2;
 const B: f64 = 0.75;
 
+const TITLE: &str = "Find tools";
 const DESCRIPTION: &str = "Finds tools. There are more tools than are listed here: say in a few words what a tool should do, and those \
 that fit can be called from then on.";
 const SCHEMA: &str = r#"{"type":"object","properties":{"query":{"type":"string","description":"What the tool should do, in a few words."}},"required":["query"]}"#;
@@ -70,6 +71,7 @@ impl Tools {
         let max_tokens = context_window_tokens / 100 * MAX_DEFINITIONS_PERCENT;
         let search = ToolDefinition {
             name: NAME.to_owned(),
+            title: Some(TITLE.to_owned()),
             description: DESCRIPTION.to_owned(),
             // The constant is JSON; null is a schema too.
             input_schema: RawValue::from_string(SCHEMA.to_owned()).unwrap_or_else(|_| RawValue::NULL.to_owned()),
@@ -127,6 +129,13 @@ impl Tools {
         offered
     }
 
+    /// A tool's name for people, if it has one.
+    #[must_use]
+    pub fn title(&self, name: &str) -> Option<&str> {
+        let tool = self.search.iter().chain(&self.all).find(|tool| tool.name == name)?;
+        tool.title.as_deref()
+    }
+
     /// The answer to a call of the search. `None`: it is a call of another tool.
     #[must_use]
     pub fn answer(&self, call: &ToolCall) -> Option<ToolAnswer> {
@@ -158,7 +167,7 @@ fn found(messages: &[Message], run_id: Id) -> Vec<Vec<String>> {
     let calls = of_run().flat_map(|message| &message.tool_calls).filter(|call| call.name == NAME);
     let searches: HashSet<&str> = calls.map(|call| call.id.as_str()).collect();
     let results = of_run().filter(|message| {
-        message.role == MessageRole::Tool && message.tool_call_id.as_deref().is_some_and(|id| searches.contains(id))
+        message.role == MessageRole::Tool && message.tool_call_id().is_some_and(|id| searches.contains(id))
     });
     let found = results.filter_map(|message| serde_json::from_str::<Found<'_>>(&message.content).ok());
     found.map(|found| found.tools.into_iter().map(|tool| tool.name.into_owned()).collect()).collect()

@@ -222,7 +222,7 @@ impl Turn<'_> {
                 let nothing = || error_handler::said_nothing(round.finish_reason.as_deref());
                 return if is_blank(&round.text) { Err(Stopped::Failed(nothing())) } else { Ok(Rounds::Answered) };
             }
-            self.finish_round(session, round, call_ids).await?;
+            self.finish_round(session, round, &tools, call_ids).await?;
         }
     }
 
@@ -304,6 +304,7 @@ impl Turn<'_> {
         &self,
         session: &mut Session<'_, H, R>,
         round: &mut Round,
+        tools: &Tools,
         mut call_ids: HashSet<String>,
     ) -> Result<(), Interrupted> {
         session.step(RunStep::CallTools)?;
@@ -316,8 +317,12 @@ impl Turn<'_> {
             .collect();
         tool_executor::make_unique(&mut calls, &mut call_ids);
         for call in &calls {
-            let event = Event::ToolRequest { name: &call.name, call_id: &call.id, arguments: &call.arguments };
-            session.outbox.write(&event);
+            session.outbox.write(&Event::ToolRequest {
+                name: &call.name,
+                title: tools.title(&call.name),
+                call_id: &call.id,
+                arguments: &call.arguments,
+            });
         }
         let message = NewMessage { tool_calls: calls, echo, ..answer(round.text, round.reasoning, "tool_calls") };
         session.finish_step(&message, self.usage).await
@@ -466,7 +471,7 @@ fn answer(content: String, reasoning: String, finish_reason: &str) -> NewMessage
         role: MessageRole::Assistant,
         content,
         tool_calls: Vec::new(),
-        tool_call_id: None,
+        tool_result: None,
         finish_reason: Some(finish_reason.to_owned()),
         reasoning: Some(reasoning).filter(|reasoning| !reasoning.is_empty()),
         echo: None,

@@ -14,8 +14,32 @@ pub enum Decided {
     AlreadyDecided(Decision),
     /// The question was too old, or the run has ended.
     Expired,
+    /// The tool asks before every call, so it cannot be allowed always. The question is still open.
+    AlwaysAsks,
     /// There is no such question, or none of theirs.
     NotFound,
+}
+
+/// A call that a person is asked about.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// The model's id for it.
+    pub call_id: &'a str,
+    /// Where it would be made.
+    pub server: &'a str,
+    /// The tool there.
+    pub tool: &'a str,
+    /// Whether it asks before every call.
+    pub always_asks: bool,
+}
+
+/// A question of the person's run that can still be answered.
+fn open() -> String {
+    format!(
+        "(run_id = ?1 AND call_id = ?2 AND user_id = ?3 AND decision IS NULL AND expires_at > now_ms()
+            AND EXISTS (SELECT 1 FROM runs WHERE runs.id = ?1 AND runs.state IN {}))",
+        runs::ACTIVE
+    )
 }
 
 impl<D: Database> Store<D> {
@@ -28,31 +52,31 @@ impl<D: Database> Store<D> {
         &self,
         lease: Lease,
         user_id: Id,
-        call_id: &str,
-        server: &str,
-        tool: &str,
+        question: Question<'_>,
         lifetime_ms: i64,
     ) -> Result<Option<Timestamp>, StorageError> {
         const QUERY: &str = "ask_approval";
-        let sql = "INSERT INTO approvals (run_id, call_id, user_id, server, tool, created_at, expires_at)
-                   SELECT id, ?4, user_id, ?5, ?6, now_ms(), now_ms() + ?7
+        let sql = "INSERT INTO approvals (run_id, call_id, user_id, server, tool, created_at, expires_at, always_asks)
+                   SELECT id, ?4, user_id, ?5, ?6, now_ms(), now_ms() + ?7, ?8
                    FROM runs WHERE id = ?1 AND lease_owner = ?2 AND user_id = ?3
                    ON CONFLICT (run_id, call_id) DO UPDATE SET expires_at = approvals.expires_at RETURNING expires_at";
         let parameters = [
             lease.run_id.into(),
             lease.owner.into(),
             user_id.into(),
-            call_id.into(),
-            server.into(),
-            tool.into(),
+            question.call_id.into(),
+            question.server.into(),
+            question.tool.into(),
             lifetime_ms.into(),
+            question.always_asks.into(),
         ];
         let rows = self.database.query(Statement::new(QUERY, sql, parameters).repeatably()).await?;
         rows.first().map(|row| row.columns(QUERY).timestamp()).transpose()
     }
 
     /// Stores a person's decision about a call of their run, with the record of it. To allow always also says so in a policy for this tool of
-    /// this server, unless one of theirs denies it, there are [`MAX_POLICIES`] already, or its name could be read as a pattern.
+    /// this server, unless one of theirs denies it, there are [`MAX_POLICIES`] already, or its name could be read as a pattern; of a tool that
+    /// always asks it is not taken.
     ///
     /// # Errors
     /// As [`Self::ask_approval`].
@@ -68,9 +92,9 @@ impl<D: Database> Store<D> {
              SELECT run_id, call_id, user_id, server || ':' || tool, ?4,
                  CASE WHEN (SELECT COUNT(*) FROM tool_policies WHERE tool_policies.user_id = ?3) < {MAX_POLICIES} THEN 1 ELSE 0 END,
                  ?5, now_ms()
-             FROM approvals WHERE run_id = ?1 AND call_id = ?2 AND user_id = ?3 AND decision IS NULL AND expires_at > now_ms()
-               AND EXISTS (SELECT 1 FROM runs WHERE runs.id = ?1 AND runs.state IN {}) RETURNING run_id",
-            runs::ACTIVE
+             FROM approvals WHERE {} AND NOT (?4 = '{}' AND COALESCE(always_asks, 0) = 1) RETURNING run_id",
+            open(),
+            Decision::AllowAlways.as_str()
         );
         let parameters = [run_id.into(), call_id.into(), user_id.into(), decision.as_str().into(), Id::new().into()];
         let statement = Statement::new("decide_approval", sql, parameters).durably().repeatably();
@@ -82,13 +106,19 @@ impl<D: Database> Store<D> {
 
     async fn why_not_decided(&self, user_id: Id, run_id: Id, call_id: &str) -> Result<Decided, StorageError> {
         const QUERY: &str = "why_not_decided";
-        let sql = "SELECT decision FROM approvals WHERE run_id = ?1 AND call_id = ?2 AND user_id = ?3";
+        let sql = format!(
+            "SELECT decision, CASE WHEN {} THEN 1 ELSE 0 END FROM approvals
+             WHERE run_id = ?1 AND call_id = ?2 AND user_id = ?3",
+            open()
+        );
         let parameters = [run_id.into(), call_id.into(), user_id.into()];
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
         let Some(row) = rows.first() else { return Ok(Decided::NotFound) };
-        Ok(match row.columns(QUERY).optional_text()?.and_then(Decision::parse) {
-            Some(decision) => Decided::AlreadyDecided(decision),
-            None => Decided::Expired,
+        let mut columns = row.columns(QUERY);
+        Ok(match (columns.optional_text()?.and_then(Decision::parse), columns.flag()?) {
+            (Some(decision), _) => Decided::AlreadyDecided(decision),
+            (None, true) => Decided::AlwaysAsks,
+            (None, false) => Decided::Expired,
         })
     }
 }

@@ -1,8 +1,12 @@
 //! Messages: what a person sends sets off a run; what a run writes comes back as messages.
 
-use domain::{Id, Message, MessageRole, Run, RunState, ToolCall};
+use domain::{Id, Message, MessageRole, Run, RunState, ToolCall, ToolResult};
 
-use crate::{Database, Row, Statement, StorageError, Store, database::storable, runs};
+use crate::{
+    Database, Row, Statement, StorageError, Store,
+    database::{Columns, storable},
+    runs,
+};
 
 /// A message that a run writes.
 #[derive(Clone, Debug)]
@@ -15,8 +19,8 @@ pub struct NewMessage {
     pub content: String,
     /// What the model asked for.
     pub tool_calls: Vec<ToolCall>,
-    /// Which call this answers.
-    pub tool_call_id: Option<String>,
+    /// What it is the result of.
+    pub tool_result: Option<ToolResult>,
     /// Why the model stopped.
     pub finish_reason: Option<String>,
     /// What the model thought before it said this.
@@ -61,7 +65,8 @@ pub struct MessagePage {
 }
 
 const COLUMNS: &str = "messages.id, messages.conversation_id, messages.run_id, messages.position, messages.role,
-    messages.content, messages.tool_calls, messages.tool_call_id, messages.finish_reason, messages.echo, messages.created_at";
+    messages.content, messages.tool_calls, messages.tool_call_id, messages.tool_error, messages.duration_ms, messages.title,
+    messages.finish_reason, messages.echo, messages.created_at";
 
 fn read(query: &'static str, row: &Row) -> Result<Message, StorageError> {
     let mut columns = row.columns(query);
@@ -76,12 +81,20 @@ fn read(query: &'static str, row: &Row) -> Result<Message, StorageError> {
             Some(json) => serde_json::from_str(json)?,
             None => Vec::new(),
         },
-        tool_call_id: columns.optional_text()?.map(str::to_owned),
+        tool_result: read_tool_result(&mut columns)?,
         finish_reason: columns.optional_text()?.map(str::to_owned),
         echo: columns.optional_text()?.map(str::to_owned),
         created_at: columns.timestamp()?,
         reasoning: columns.optional_text()?.map(str::to_owned),
     })
+}
+
+fn read_tool_result(columns: &mut Columns<'_>) -> Result<Option<ToolResult>, StorageError> {
+    let call_id = columns.optional_text()?.map(str::to_owned);
+    let is_error = columns.optional_integer()? == Some(1);
+    let duration_ms = columns.optional_integer()?.and_then(|duration_ms| u64::try_from(duration_ms).ok());
+    let title = columns.optional_text()?.map(str::to_owned);
+    Ok(call_id.map(|call_id| ToolResult { call_id, is_error, duration_ms, title }))
 }
 
 /// A page of messages in an order. Each row ends with the position of the last message there is in it.
@@ -160,7 +173,7 @@ impl<D: Database> Store<D> {
             role: MessageRole::User,
             content: storable(incoming.content.to_owned()),
             tool_calls: Vec::new(),
-            tool_call_id: None,
+            tool_result: None,
             finish_reason: None,
             reasoning: None,
             echo: None,

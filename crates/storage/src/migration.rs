@@ -64,6 +64,24 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../../migrations/0007_sessions.sql"),
         postgres: include_str!("../../../migrations/0007_sessions.sql"),
     },
+    Migration {
+        version: 8,
+        name: "0008_always_asks",
+        sqlite: include_str!("../../../migrations/0008_always_asks.sql"),
+        postgres: include_str!("../../../migrations/0008_always_asks.sql"),
+    },
+    Migration {
+        version: 9,
+        name: "0009_tool_results",
+        sqlite: include_str!("../../../migrations/0009_tool_results.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0009_tool_results.postgres.sql"),
+    },
+    Migration {
+        version: 10,
+        name: "0010_tool_errors",
+        sqlite: include_str!("../../../migrations/0010_tool_errors.sql"),
+        postgres: include_str!("../../../migrations/0010_tool_errors.sql"),
+    },
 ];
 
 /// Any number that nobody else who shares the database locks: "edge" in ASCII.

@@ -167,33 +167,32 @@ struct Step<'a> {
     state: RunState,
     batch: &'a Batch,
     message: Option<&'a NewMessage>,
-    /// Of the tool call whose result the message is.
-    is_error: bool,
     /// Of the run so far. What was stored before stays if the model did not say.
     usage: Option<Usage>,
     ending: Option<&'a Ending>,
 }
 
 fn step(lease: Lease, step: &Step<'_>) -> Result<Statement, StorageError> {
-    let sql = "INSERT INTO executor_steps (run_id, lease_owner, state, last_id, frames, message_id, conversation_id, position, role,
-                   content, tool_calls, tool_call_id, is_error, finish_reason, size, final_state, error_code, error_message,
-                   prompt_tokens, completion_tokens, reasoning, echo, created_at)
+    let sql = "INSERT INTO step_records (run_id, lease_owner, state, last_id, frames, message_id, conversation_id, position, role,
+                   content, tool_calls, tool_call_id, tool_error, finish_reason, size, final_state, error_code, error_message,
+                   prompt_tokens, completion_tokens, reasoning, echo, duration_ms, title, created_at)
                SELECT runs.id, runs.lease_owner, ?3, ?4, ?5, ?6, runs.conversation_id,
                    (SELECT COALESCE(MAX(position), 0) + 1 FROM messages WHERE messages.conversation_id = runs.conversation_id),
                    ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, COALESCE(?17, runs.prompt_tokens),
-                   COALESCE(?18, runs.completion_tokens), ?19, ?20, now_ms()
+                   COALESCE(?18, runs.completion_tokens), ?19, ?20, ?21, ?22, now_ms()
                FROM runs WHERE runs.id = ?1 AND runs.lease_owner = ?2 RETURNING run_id";
     let message = step.message;
     let tool_calls = match message {
         Some(message) if !message.tool_calls.is_empty() => Some(serde_json::to_string(&message.tool_calls)?),
         _ => None,
     };
+    let result = message.and_then(|message| message.tool_result.as_ref());
     let echo = message.and_then(|message| message.echo.as_deref());
     let size = message.map_or(0, |message| message.content.len())
         + tool_calls.as_ref().map_or(0, String::len)
         + echo.map_or(0, str::len);
     let failure = step.ending.and_then(|ending| ending.failure.as_ref());
-    let parameters: [Value; 20] = [
+    let parameters: [Value; 22] = [
         lease.run_id.into(),
         lease.owner.into(),
         step.state.as_str().into(),
@@ -203,8 +202,8 @@ fn step(lease: Lease, step: &Step<'_>) -> Result<Statement, StorageError> {
         message.map(|message| message.role.as_str()).into(),
         message.map(|message| message.content.as_str()).into(),
         tool_calls.into(),
-        message.and_then(|message| message.tool_call_id.as_deref()).into(),
-        step.is_error.into(),
+        result.map(|result| result.call_id.as_str()).into(),
+        result.map(|result| i64::from(result.is_error)).into(),
         message.and_then(|message| message.finish_reason.as_deref()).into(),
         (size as u64).into(),
         step.ending.map(|ending| ending.state.as_str()).into(),
@@ -214,6 +213,8 @@ fn step(lease: Lease, step: &Step<'_>) -> Result<Statement, StorageError> {
         step.usage.map(|usage| usage.completion_tokens).into(),
         message.and_then(|message| message.reasoning.as_deref()).into(),
         echo.into(),
+        result.and_then(|result| result.duration_ms).into(),
+        result.and_then(|result| result.title.as_deref()).into(),
     ];
     Ok(Statement::new("run_step", sql, parameters).durably().repeatably())
 }
@@ -401,7 +402,7 @@ impl<D: Database> Store<D> {
         usage: Option<Usage>,
         batch: &Batch,
     ) -> Result<bool, StorageError> {
-        self.take(lease, &Step { state, batch, message: Some(message), is_error: false, usage, ending: None }).await
+        self.take(lease, &Step { state, batch, message: Some(message), usage, ending: None }).await
     }
 
     /// Stores a call's result as a message, with its event. `false`: the lease is lost and nothing was stored.
@@ -412,11 +413,10 @@ impl<D: Database> Store<D> {
         &self,
         lease: Lease,
         message: &NewMessage,
-        is_error: bool,
         batch: &Batch,
     ) -> Result<bool, StorageError> {
         let state = RunState::ToolExecution;
-        self.take(lease, &Step { state, batch, message: Some(message), is_error, usage: None, ending: None }).await
+        self.take(lease, &Step { state, batch, message: Some(message), usage: None, ending: None }).await
     }
 
     /// Ends a run, or lets it wait: its answer, its usage, its last events and its state, all or nothing; the lease is given back. `false`:
@@ -426,8 +426,7 @@ impl<D: Database> Store<D> {
     /// As [`Self::run`].
     pub async fn finish_run(&self, lease: Lease, ending: &Ending) -> Result<bool, StorageError> {
         let (state, batch, message) = (ending.state, &ending.batch, ending.message.as_ref());
-        self.take(lease, &Step { state, batch, message, is_error: false, usage: ending.usage, ending: Some(ending) })
-            .await
+        self.take(lease, &Step { state, batch, message, usage: ending.usage, ending: Some(ending) }).await
     }
 
     async fn take(&self, lease: Lease, taken: &Step<'_>) -> Result<bool, StorageError> {

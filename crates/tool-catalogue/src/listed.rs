@@ -74,6 +74,7 @@ impl Listed {
                 .collect(),
             offer: ToolDefinition {
                 name: name.to_owned(),
+                title: tool.title.clone(),
                 description: tool.description.clone(),
                 input_schema: tool.input_schema.clone(),
             },

@@ -92,6 +92,7 @@ mod tests {
             secrets: secrets.iter().map(|&name| name.into()).collect(),
             offer: ToolDefinition {
                 name: format!("{server}_{name}"),
+                title: None,
                 description: String::new(),
                 input_schema: RawValue::NULL.to_owned(),
             },

@@ -17,13 +17,12 @@
 //! provider! { name: "dice", title: "Dice", tools: [roll] }
 //! ```
 //!
-//! The contract is `wit/provider.wit`; this crate only makes it pleasant, and must not add to it. It knows nothing of MCP or HTTP.
+//! The contract is `wit/provider.wit`; this crate only makes it pleasant, and must not add to it. It knows nothing of MCP or HTTP: tools that
+//! use a server find what they need in the crate `upstream`.
 
-pub mod address;
 mod answer;
 mod context;
 mod definition;
-pub mod http;
 
 #[doc(hidden)]
 #[allow(missing_docs, unsafe_code, unreachable_pub, clippy::all, clippy::pedantic, clippy::restriction)]
@@ -39,6 +38,7 @@ pub mod bindings {
 }
 #[doc(hidden)]
 pub mod provider;
+mod time_zone;
 
 // The bindings name their runtime by this crate's name, inside and outside.
 extern crate self as tool_provider;
@@ -47,6 +47,7 @@ pub use answer::{Answer, IntoAnswer, Structured};
 pub use context::Context;
 pub use definition::{Definition, Tool, arguments, schema};
 pub use provider::Secret;
+pub use time_zone::time_zone;
 pub use tool_provider_macros::tool;
 #[doc(hidden)]
 pub use wasip3;

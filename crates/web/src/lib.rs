@@ -9,6 +9,7 @@ pub mod body;
 mod compression;
 pub mod error;
 pub mod extract;
+pub mod language;
 pub mod log;
 pub mod serve;
 pub mod session;

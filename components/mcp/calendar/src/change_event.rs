@@ -5,6 +5,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tool_provider::{Context, Failure, Structured, tool};
+use upstream::{Http, Outside};
 
 use crate::{
     create_event::Created,
@@ -18,7 +19,6 @@ use crate::{
     stamp::Stamp,
     target::{self, Target},
     times::{self, not_understood},
-    transport::{Outside, Transport},
     zones::ALL_YEARS,
 };
 
@@ -61,7 +61,7 @@ pub(crate) async fn change_event(arguments: ChangeEvent, context: &Context) -> R
     run(&arguments, context, &Outside).await.map(Structured)
 }
 
-pub(crate) async fn run<T: Transport>(
+pub(crate) async fn run<T: Http>(
     arguments: &ChangeEvent,
     context: &Context,
     transport: &T,
@@ -166,7 +166,7 @@ fn move_event(event: &mut Event, arguments: &ChangeEvent, meant: Option<&Stamp>)
         return Ok(false);
     }
     let old = event.stamp("DTSTART").ok_or_else(not_understood)?;
-    let zone = arguments.time_zone.as_deref().map(moment::zone).transpose()?;
+    let zone = arguments.time_zone.as_deref().map(tool_provider::time_zone).transpose()?;
     let is_series = event.has("RRULE") || event.has("RDATE");
     if is_series && arguments.end.is_some() && arguments.start.is_none() {
         return invalid("Of a series, give `start` too, or `duration_minutes` instead of `end`.");

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tool_provider::{Context, Failure, Structured, tool};
+use upstream::{Http, Outside};
 
 use crate::{
     change_event::repeated_hour,
@@ -17,7 +18,6 @@ use crate::{
     refusal::changed_meanwhile,
     stamp::Stamp,
     times,
-    transport::{Outside, Transport},
     zones::ALL_YEARS,
 };
 
@@ -67,7 +67,7 @@ pub(crate) async fn create_event(arguments: CreateEvent, context: &Context) -> R
     run(&arguments, context, &Outside).await.map(Structured)
 }
 
-pub(crate) async fn run<T: Transport>(
+pub(crate) async fn run<T: Http>(
     arguments: &CreateEvent,
     context: &Context,
     transport: &T,
@@ -113,7 +113,7 @@ fn only_writable(calendars: Vec<Calendar>) -> Result<String, Failure> {
 }
 
 fn event(arguments: &CreateEvent, uid: &str, now: Timestamp) -> Result<String, Failure> {
-    let zone = arguments.time_zone.as_deref().map(moment::zone).transpose()?;
+    let zone = arguments.time_zone.as_deref().map(tool_provider::time_zone).transpose()?;
     let start = Stamp::of_moment(moment::read(&arguments.start)?, zone.as_ref())?;
     let end = times::end(&start, arguments.end.as_deref(), arguments.duration_minutes, zone.as_ref())?;
     let mut lines = vec![

@@ -2,20 +2,21 @@
 //!
 //! The person's password goes to the server in their settings and to no other, whatever an answer or a model says.
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use std::time::Duration;
+
+use http::{Method, Request, Response, StatusCode, header};
 use percent_encoding::percent_decode_str;
-use tool_provider::{Context, Failure, address};
+use tool_provider::{Context, Failure};
+use upstream::{Account, Http, Limits, Redirect, redirect};
 use url::Url;
 
 use crate::{
-    refusal::{no_caldav, refused, sent_on, unexpected},
-    transport::Transport,
+    refusal::{no_caldav, refused, unexpected},
     xml::{self, Entry},
 };
 
-/// Addresses, names and passwords: longer ones are not what they should be.
-const SECRET_BYTES_MAX: usize = 1_000;
+/// An answer has at most what a tool may return, and more than 500 events of a few KiB; three of them fit into the minute that a call has.
+const LIMITS: Limits = Limits { bytes: 4 << 20, wait: Duration::from_secs(20) };
 
 /// The longest path of an event that is believed; URLs of 2,000 characters work everywhere.
 const ID_BYTES_MAX: usize = 2_000;
@@ -33,8 +34,7 @@ pub(crate) const FIND: &str = r#"<d:propfind xmlns:d="DAV:" xmlns:c="urn:ietf:pa
 /// A person's account there.
 pub(crate) struct Server<'a, T> {
     transport: &'a T,
-    url: Url,
-    authorization: HeaderValue,
+    account: Account,
 }
 
 /// One of their calendars.
@@ -54,23 +54,11 @@ pub(crate) struct Object {
     pub(crate) text: String,
 }
 
-impl<'a, T: Transport> Server<'a, T> {
+impl<'a, T: Http> Server<'a, T> {
     /// The account that the secrets name.
     pub(crate) fn new(context: &Context, transport: &'a T) -> Result<Self, Failure> {
-        let secret = |name: &str| context.secret(name).map(str::trim);
-        let (address, user, password) = (secret("url")?, secret("username")?, context.secret("password")?);
-        let is_long = [address, user, password].iter().any(|secret| secret.len() > SECRET_BYTES_MAX);
-        // In Basic authentication a colon ends the name (RFC 7617).
-        if is_long || user.contains(':') {
-            return Err(Failure::NotConfigured(
-                "The user name or another setting of this tool cannot be right.".into(),
-            ));
-        }
-        let url = address::entered(address, "https://calendar.example.com/")?;
-        let credentials = BASE64_STANDARD.encode(format!("{user}:{password}"));
-        let mut authorization = HeaderValue::try_from(format!("Basic {credentials}")).map_err(unexpected)?;
-        authorization.set_sensitive(true);
-        Ok(Self { transport, url, authorization })
+        let account = Account::with_password(context, "calendar server", "https://calendar.example.com/")?;
+        Ok(Self { transport, account })
     }
 
     /// The calendars that can have events.
@@ -99,7 +87,7 @@ impl<'a, T: Transport> Server<'a, T> {
 
     /// What is where the calendars are: at the address itself, or where the server says (RFC 6764, RFC 5397, RFC 4791 section 6.2.1).
     async fn home(&self) -> Result<Vec<Entry>, Failure> {
-        for start in [self.url.clone(), self.resolve(WELL_KNOWN)?] {
+        for start in [self.account.url().clone(), self.resolve(WELL_KNOWN)?] {
             let Some(entries) = self.explore(start).await? else { continue };
             if entries.iter().any(|entry| entry.is_calendar) {
                 return Ok(entries);
@@ -120,14 +108,13 @@ impl<'a, T: Transport> Server<'a, T> {
     async fn explore(&self, mut url: Url) -> Result<Option<Vec<Entry>>, Failure> {
         for _ in 0..REDIRECTS_MAX {
             let response = self.send(&method("PROPFIND")?, &url, &[("depth", "1")], FIND.to_owned()).await?;
-            if response.status().is_redirection() {
-                let Some(to) = response.headers().get(header::LOCATION).and_then(|to| to.to_str().ok()) else { break };
-                let to = url.join(to).map_err(unexpected)?;
-                if to.origin() != self.url.origin() {
-                    return Err(sent_on(&to));
+            match redirect(&url, &response) {
+                Some(Redirect::To(to)) => {
+                    url = self.account.own(to)?;
+                    continue;
                 }
-                url = to;
-                continue;
+                Some(Redirect::Nowhere) => break,
+                None => {}
             }
             if response.status() == StatusCode::UNAUTHORIZED {
                 return Err(refused(&response));
@@ -169,29 +156,25 @@ impl<'a, T: Transport> Server<'a, T> {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        // Without, the host sends a body in chunks, which some servers take for none.
-        if !body.is_empty() {
-            request = request.header(header::CONTENT_LENGTH, body.len());
-        }
-        let request = request.header(header::AUTHORIZATION, self.authorization.clone());
-        let request = request.body(body.into_bytes()).map_err(unexpected)?;
-        self.transport.send(request).await
+        let request = self.account.authorize(request).body(body.into_bytes()).map_err(unexpected)?;
+        Ok(self.transport.send(request, LIMITS).await?)
     }
 
     /// An address that the server gave, if it is the server's own. Some know their own name and not by which scheme or port they are
     /// reached from outside.
     fn resolve(&self, href: &str) -> Result<Url, Failure> {
-        let url = self.url.join(href).map_err(unexpected)?;
-        if url.host() == self.url.host() {
-            return self.member(&self.url, href).ok_or_else(no_caldav);
+        let base = self.account.url();
+        let url = base.join(href).map_err(unexpected)?;
+        if url.host() == base.host() {
+            return self.member(base, href).ok_or_else(no_caldav);
         }
-        Err(sent_on(&url))
+        Err(self.account.elsewhere(&url))
     }
 
     /// What a resource at `base` calls another in the same answer. Only its path is believed: requests go to the person's server.
     pub(crate) fn member(&self, base: &Url, href: &str) -> Option<Url> {
         let found = base.join(href.trim()).ok().filter(|url| url.has_host() && !href.trim().is_empty())?;
-        let mut own = self.url.clone();
+        let mut own = self.account.url().clone();
         own.set_path(found.path());
         own.set_query(None);
         own.set_fragment(None);

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tool_provider::{Context, Failure, tool};
+use upstream::{Http, Outside};
 
 use crate::{
     change_event::{check_version, touch},
@@ -12,7 +13,6 @@ use crate::{
     moment::invalid,
     objects::Precondition,
     target::{self, One, Target},
-    transport::{Outside, Transport},
     zones::ALL_YEARS,
 };
 
@@ -37,11 +37,7 @@ pub(crate) async fn delete_event(arguments: DeleteEvent, context: &Context) -> R
     run(&arguments, context, &Outside).await
 }
 
-pub(crate) async fn run<T: Transport>(
-    arguments: &DeleteEvent,
-    context: &Context,
-    transport: &T,
-) -> Result<String, Failure> {
+pub(crate) async fn run<T: Http>(arguments: &DeleteEvent, context: &Context, transport: &T) -> Result<String, Failure> {
     let server = Server::new(context, transport)?;
     let object = server.event(&arguments.id).await?;
     check_version(arguments.etag.as_deref(), object.etag.as_deref())?;

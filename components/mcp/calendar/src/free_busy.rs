@@ -4,11 +4,11 @@ use jiff::Zoned;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tool_provider::{Context, Failure, Structured, tool};
+use upstream::{Http, Outside};
 
 use crate::{
     dav::Server,
     moment,
-    transport::{Outside, Transport},
     window::{EVENTS_MAX, Window},
 };
 
@@ -49,11 +49,7 @@ pub(crate) async fn free_busy(arguments: FreeBusy, context: &Context) -> Result<
     run(&arguments, context, &Outside).await.map(Structured)
 }
 
-pub(crate) async fn run<T: Transport>(
-    arguments: &FreeBusy,
-    context: &Context,
-    transport: &T,
-) -> Result<Times, Failure> {
+pub(crate) async fn run<T: Http>(arguments: &FreeBusy, context: &Context, transport: &T) -> Result<Times, Failure> {
     let window = Window::new(&arguments.from, &arguments.to, &arguments.time_zone)?;
     let found = window.read(&Server::new(context, transport)?, arguments.calendar.as_deref()).await?;
     if found.is_cut {

@@ -1,6 +1,6 @@
 //! Calendars by CalDAV (RFC 4791): what a person has planned, when they are free, and events made, changed and deleted.
 //!
-//! One file for each tool. Each tool is a thin function around one that takes the way out as a parameter (`transport`), so that tests
+//! One file for each tool. Each tool is a thin function around one that takes the way out as a parameter (`upstream::Http`), so that tests
 //! drive it against a real server. The server: `dav` finds calendars, `objects` reads and writes events, `xml` reads the answers.
 //! iCalendar (RFC 5545): `document` has its lines, and changes some so that whatever is not understood stays; `series` says which times
 //! an event has, by `rule`, `repeat`, `extent` and `zones`; `target` says what a change is about. `moment` is how the model writes times.
@@ -31,7 +31,6 @@ mod target;
 #[cfg(test)]
 mod tests;
 mod times;
-mod transport;
 mod window;
 mod xml;
 mod zones;

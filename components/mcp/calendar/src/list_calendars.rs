@@ -3,11 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tool_provider::{Context, Failure, Structured, tool};
+use upstream::{Http, Outside};
 
-use crate::{
-    dav::Server,
-    transport::{Outside, Transport},
-};
+use crate::dav::Server;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -37,7 +35,7 @@ pub(crate) async fn list_calendars(_: ListCalendars, context: &Context) -> Resul
     Ok(Structured(Calendars { calendars }))
 }
 
-pub(crate) async fn run<T: Transport>(context: &Context, transport: &T) -> Result<Vec<Calendar>, Failure> {
+pub(crate) async fn run<T: Http>(context: &Context, transport: &T) -> Result<Vec<Calendar>, Failure> {
     let found = Server::new(context, transport)?.calendars().await?;
     let calendar = |calendar: crate::dav::Calendar| Calendar {
         id: calendar.id,

@@ -3,14 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tool_provider::{Context, Failure, Structured, tool};
+use upstream::{Http, Outside};
 
-use crate::{
-    dav::Server,
-    moment,
-    occurrences::Occurrence,
-    transport::{Outside, Transport},
-    window::Window,
-};
+use crate::{dav::Server, moment, occurrences::Occurrence, window::Window};
 
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields)]
@@ -72,11 +67,7 @@ pub(crate) async fn list_events(arguments: ListEvents, context: &Context) -> Res
     run(&arguments, context, &Outside).await.map(Structured)
 }
 
-pub(crate) async fn run<T: Transport>(
-    arguments: &ListEvents,
-    context: &Context,
-    transport: &T,
-) -> Result<Events, Failure> {
+pub(crate) async fn run<T: Http>(arguments: &ListEvents, context: &Context, transport: &T) -> Result<Events, Failure> {
     let window = Window::new(&arguments.from, &arguments.to, &arguments.time_zone)?;
     let found = window.read(&Server::new(context, transport)?, arguments.calendar.as_deref()).await?;
     Ok(Events { events: found.occurrences.into_iter().map(shown).collect(), notes: found.notes })

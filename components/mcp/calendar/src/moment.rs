@@ -32,14 +32,6 @@ pub(crate) fn out_of_range<E>(_: E) -> Failure {
     Failure::InvalidArguments("That time is not in the calendar, which has the years 1 to 9999.".into())
 }
 
-/// A zone by its name.
-pub(crate) fn zone(name: &str) -> Result<TimeZone, Failure> {
-    let known = (name.len() <= TEXT_BYTES_MAX).then(|| TimeZone::get(name).ok()).flatten();
-    known.filter(|zone| zone.iana_name().is_some()).ok_or_else(|| {
-        Failure::InvalidArguments("The time zone is not known: use an IANA name such as Europe/Berlin or UTC.".into())
-    })
-}
-
 /// Reads a time.
 pub(crate) fn read(text: &str) -> Result<Moment, Failure> {
     let text = text.trim();

@@ -7,6 +7,7 @@ use std::{
 
 use http::{Method, Response, StatusCode, header};
 use tool_provider::Failure;
+use upstream::Http;
 use url::Url;
 
 use crate::{
@@ -14,7 +15,6 @@ use crate::{
     etag,
     line::join_characters,
     refusal::{no_caldav, refused, refused_report, unreadable},
-    transport::Transport,
     xml,
 };
 
@@ -41,7 +41,7 @@ pub(crate) enum Precondition<'a> {
     Unchanged(Option<&'a str>),
 }
 
-impl<T: Transport> Server<'_, T> {
+impl<T: Http> Server<'_, T> {
     /// Asks a calendar for objects; `query` is a `calendar-query`. What the server could not give is said.
     pub(crate) async fn query(&self, calendar: &str, query: String) -> Result<Answer, Failure> {
         let url = self.of_id(calendar)?;

@@ -2,7 +2,6 @@
 
 use http::{Response, StatusCode, header};
 use tool_provider::Failure;
-use url::Url;
 
 /// An address in an error: longer ones are not typed.
 const LOCATION_CHARS_MAX: usize = 200;
@@ -81,13 +80,6 @@ pub(crate) fn unreadable() -> Failure {
     Failure::UpstreamFailed(
         "The calendar server's answer is empty or cannot be read: try again in some minutes.".into(),
     )
-}
-
-pub(crate) fn sent_on(to: &Url) -> Failure {
-    Failure::NotConfigured(format!(
-        "The calendar server sends on to {}: enter that as the address in the settings of this tool, if you trust it with the password.",
-        to.origin().ascii_serialization()
-    ))
 }
 
 /// Whether the answer names a condition (RFC 4918 section 16).

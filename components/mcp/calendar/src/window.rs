@@ -2,13 +2,13 @@
 
 use jiff::{Timestamp, ToSpan as _, Zoned, tz::TimeZone};
 use tool_provider::Failure;
+use upstream::Http;
 
 use crate::{
     dav::{CALENDARS_MAX, Object, Server},
     moment::{self, Moment, invalid},
     occurrences::{self, Occurrence},
     repeat::Budget,
-    transport::Transport,
 };
 
 /// Somewhat more than a year: what recurs daily is then fewer than `EVENTS_MAX`.
@@ -41,7 +41,7 @@ pub(crate) struct Found {
 impl Window {
     /// A `to` that is a day is in the window.
     pub(crate) fn new(from: &str, to: &str, time_zone: &str) -> Result<Self, Failure> {
-        let zone = moment::zone(time_zone)?;
+        let zone = tool_provider::time_zone(time_zone)?;
         let from = moment::read(from)?.in_zone(&zone)?;
         let to = match moment::read(to)? {
             Moment::Date(date) => Moment::Date(date.tomorrow().map_err(moment::out_of_range)?),
@@ -58,11 +58,7 @@ impl Window {
     }
 
     /// Reads one calendar, or all of them.
-    pub(crate) async fn read<T: Transport>(
-        &self,
-        server: &Server<'_, T>,
-        calendar: Option<&str>,
-    ) -> Result<Found, Failure> {
+    pub(crate) async fn read<T: Http>(&self, server: &Server<'_, T>, calendar: Option<&str>) -> Result<Found, Failure> {
         let (calendars, is_all): (Vec<_>, _) = match calendar {
             Some(id) => (vec![(id.to_owned(), String::new())], false),
             None => {

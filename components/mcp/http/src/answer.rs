@@ -2,9 +2,9 @@
 
 use exact_json::Json;
 use http::{Method, Response, StatusCode, header};
-use hypertext::charset;
 use serde_json::Value;
 use tool_provider::{Answer, Failure};
+use upstream::MediaType;
 
 use crate::{operation::Operation, redaction::Redaction, value::cut};
 
@@ -23,11 +23,8 @@ pub(crate) fn read(
     secrets: &Redaction,
 ) -> Result<Answer, Failure> {
     let status = response.status();
-    let content_type = header_text(response, header::CONTENT_TYPE, secrets).unwrap_or_default().to_ascii_lowercase();
-    let mut parts = content_type.split(';').map(str::trim);
-    let media_type = parts.next().unwrap_or_default();
-    let charset = parts.find_map(|part| part.strip_prefix("charset=")).map(|name| name.trim_matches('"'));
-    let written = Written { media_type, charset, body: response.body() };
+    let kind = MediaType::read(&header_text(response, header::CONTENT_TYPE, secrets).unwrap_or_default());
+    let written = Written { kind: &kind, body: response.body() };
     if !status.is_success() {
         return Err(Failure::UpstreamFailed(fault(operation, response, &written, secrets)));
     }
@@ -43,7 +40,7 @@ pub(crate) fn read(
         let is_object = matches!(value, Json::Object(_)) && is_same();
         return Ok(Answer { structured: is_object.then(|| text.clone()), text });
     }
-    let kind = if media_type.is_empty() { "an unknown kind" } else { media_type };
+    let kind = if kind.essence.is_empty() { "an unknown kind" } else { &kind.essence };
     let kind = format!("{} bytes of {kind}, which is no text", body.len());
     match written.text() {
         Some(text) => Ok(Answer { text: secrets.text(text), structured: None }),
@@ -63,23 +60,22 @@ fn header_text(response: &Response<Vec<u8>>, name: header::HeaderName, secrets: 
 
 /// A body, and what its server says of it.
 struct Written<'r> {
-    /// In lower case, without its parameters.
-    media_type: &'r str,
-    charset: Option<&'r str>,
+    kind: &'r MediaType,
     body: &'r [u8],
 }
 
 impl Written<'_> {
     fn json(&self) -> Option<Json> {
-        let is_json =
-            self.media_type.is_empty() || self.media_type == "application/json" || self.media_type.ends_with("+json");
+        let essence = self.kind.essence.as_str();
+        let is_json = essence.is_empty() || essence == "application/json" || essence.ends_with("+json");
         // It need not be told to be UTF-8 (RFC 8259); a byte order mark is no part of it, and sent all the same.
-        is_json.then(|| Json::read(&self.decoded()).ok())?
+        is_json.then(|| Json::read(&self.kind.decode(self.body)).ok())?
     }
 
     /// The body as text, if it is some.
     fn text(&self) -> Option<String> {
-        let (kind, subtype) = self.media_type.split_once('/').unwrap_or((self.media_type, ""));
+        let essence = self.kind.essence.as_str();
+        let (kind, subtype) = essence.split_once('/').unwrap_or((essence, ""));
         let is_text = kind == "text"
             || subtype.ends_with("+xml")
             || subtype.ends_with("json")
@@ -88,17 +84,8 @@ impl Written<'_> {
                 subtype,
                 "xml" | "javascript" | "graphql" | "sql" | "toml" | "x-ndjson" | "jsonl" | "x-www-form-urlencoded"
             );
-        let is_like_text = || self.media_type.is_empty() && std::str::from_utf8(self.body).is_ok();
-        (is_text || is_like_text()).then(|| self.decoded())
-    }
-
-    fn decoded(&self) -> String {
-        let kind = match self.media_type {
-            "text/html" | "application/xhtml+xml" => charset::Kind::Html,
-            xml if xml.ends_with("/xml") || xml.ends_with("+xml") => charset::Kind::Xml,
-            _ => charset::Kind::Other,
-        };
-        charset::decode(self.body, self.charset, kind)
+        let is_like_text = || essence.is_empty() && std::str::from_utf8(self.body).is_ok();
+        (is_text || is_like_text()).then(|| self.kind.decode(self.body))
     }
 }
 

@@ -24,7 +24,6 @@ mod security;
 mod server;
 #[cfg(test)]
 mod tests;
-mod transport;
 mod value;
 mod yaml;
 
@@ -34,8 +33,9 @@ use tool_provider::{
     Answer, Context, Failure, provider,
     provider::{Offer, Tools},
 };
+use upstream::Outside;
 
-use crate::{catalog::Catalog, transport::Outside};
+use crate::catalog::Catalog;
 
 /// Where `spin.toml` mounts the documents.
 const FOLDER: &str = "/apis";

@@ -1,7 +1,7 @@
 //! The address of an API, from the document's `servers`. Must not accept one that secrets could be read on the way to.
 
 use serde_json::{Map, Value};
-use tool_provider::address;
+use upstream::address;
 use url::{Host, Url};
 
 use crate::value::{self, text};

@@ -3,13 +3,14 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tool_provider::{Context, Failure, Structured, tool};
+use upstream::{Http, Outside};
 
 use crate::{
     email,
     letter::{self, Letter},
     outbox::Outbox,
+    recipients::Recipients,
     reply::Reply,
-    transport::{Outside, Transport},
 };
 
 #[derive(Deserialize, Serialize, JsonSchema, Default)]
@@ -61,32 +62,32 @@ pub(crate) async fn create_draft(arguments: CreateDraft, context: &Context) -> R
     run(&arguments, context, &Outside).await.map(Structured)
 }
 
-pub(crate) async fn run<T: Transport>(
-    arguments: &CreateDraft,
-    context: &Context,
-    transport: &T,
-) -> Result<Draft, Failure> {
-    let (to, cc) = (letter::addresses(&arguments.to)?, letter::addresses(&arguments.cc)?);
-    let bcc = letter::addresses(&arguments.bcc)?;
+pub(crate) async fn run<T: Http>(arguments: &CreateDraft, context: &Context, transport: &T) -> Result<Draft, Failure> {
+    let mut recipients = Recipients::read(&arguments.to, &arguments.cc, &arguments.bcc)?;
     let outbox = Outbox::open(context, transport).await?;
     let reply = match &arguments.in_reply_to {
         Some(id) => Some(Reply::read(&outbox.account, id, &outbox.from, false).await?),
         None => None,
     };
     let subject = arguments.subject.clone().or_else(|| reply.as_ref().map(|reply| reply.subject.clone()));
-    let to = if to.is_empty() { reply.as_ref().map(|reply| reply.to.clone()).unwrap_or_default() } else { to };
+    if let Some(reply) = reply.as_ref().filter(|_| recipients.to.is_empty()) {
+        recipients.to.clone_from(&reply.recipients.to);
+    }
     let (in_reply_to, references) = reply.map(|reply| (reply.in_reply_to, reply.references)).unwrap_or_default();
     let letter = Letter {
         message_id: letter::message_id(context, arguments, &outbox.from)?,
         from: outbox.from.clone(),
-        to,
-        cc,
-        bcc,
+        recipients,
         subject: subject.unwrap_or_default(),
         body: arguments.body.clone(),
         in_reply_to,
         references,
     };
     let stored = outbox.store(&letter).await?;
-    Ok(Draft { id: stored.id, from: letter.from.show(), to: email::show(Some(&letter.to)), subject: letter.subject })
+    Ok(Draft {
+        id: stored.id,
+        from: letter.from.show(),
+        to: email::show(Some(&letter.recipients.to)),
+        subject: letter.subject,
+    })
 }

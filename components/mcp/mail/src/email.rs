@@ -94,7 +94,7 @@ impl Email {
 }
 
 impl Address {
-    /// `Name <address>`, as `letter::address` reads it.
+    /// `Name <address>`, as `recipients::address` reads it.
     pub(crate) fn show(&self) -> String {
         match self.name.as_deref().map(line).filter(|name| !name.is_empty()) {
             Some(name) if name.contains([',', ';', '<', '>', '@', '"']) => {

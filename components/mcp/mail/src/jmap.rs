@@ -2,22 +2,17 @@
 //!
 //! The person's password goes to the server in their settings and to no other, whatever an answer or a model says.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, time::Duration};
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, header};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use tool_provider::{Context, Failure, address};
+use tool_provider::{Context, Failure};
+use upstream::{Account as Entered, Deadline, Http, Limits, Redirect, Unanswered, redirect};
 use url::Url;
 
-use crate::transport::Transport;
-
-/// Addresses, names and passwords: longer ones are not what they should be.
-const SECRET_BYTES_MAX: usize = 1_000;
+/// What the largest answer may have: what a tool may return, and more than is asked for at once as a rule.
+pub(crate) const ANSWER_BYTES_MAX: usize = 4 << 20;
 
 /// From `.well-known/jmap` to the session is one redirect, sometimes two.
 const REDIRECTS_MAX: usize = 3;
@@ -27,9 +22,6 @@ const ID_BYTES_MAX: usize = 255;
 
 /// What a server says about a fault of its own is repeated so far.
 const WORDS_CHARS_MAX: usize = 300;
-
-/// What is left of the caller's patience for the way back.
-const MARGIN: Duration = Duration::from_millis(500);
 
 /// How long something is waited for whose loss does no harm.
 const EXTRA_WAIT: Duration = Duration::from_secs(5);
@@ -52,11 +44,32 @@ pub(crate) struct Account<'a, T> {
 /// What goes with every request.
 struct Way<'a, T> {
     transport: &'a T,
-    url: Url,
-    authorization: HeaderValue,
-    start: Instant,
-    /// How long all requests together may take.
-    limit: Duration,
+    entered: Entered,
+    /// Of all requests together.
+    deadline: Deadline,
+}
+
+/// Why calls have no answers.
+#[derive(Debug)]
+pub(crate) enum Uncalled {
+    /// They were not sent, so nothing was done.
+    NotSent(Failure),
+    /// Whether anything was done is not known.
+    Lost(Failure),
+}
+
+impl From<Uncalled> for Failure {
+    fn from(uncalled: Uncalled) -> Self {
+        match uncalled {
+            Uncalled::NotSent(failure) | Uncalled::Lost(failure) => failure,
+        }
+    }
+}
+
+impl From<Unanswered> for Uncalled {
+    fn from(unanswered: Unanswered) -> Self {
+        if unanswered.may_have_arrived() { Self::Lost(unanswered.into()) } else { Self::NotSent(unanswered.into()) }
+    }
 }
 
 /// RFC 8620 section 2.
@@ -92,12 +105,12 @@ pub(crate) struct SetError {
     pub(crate) description: Option<String>,
 }
 
-impl<'a, T: Transport> Account<'a, T> {
+impl<'a, T: Http> Account<'a, T> {
     /// The account that the secrets name.
     pub(crate) async fn open(context: &Context, transport: &'a T) -> Result<Self, Failure> {
         let way = Way::new(context, transport)?;
         let (url, session) = way.session().await?;
-        let api = way.own(url.join(&session.api_url).map_err(unexpected)?)?;
+        let api = way.entered.own(url.join(&session.api_url).map_err(unexpected)?)?;
         let id = session.primary_accounts.get(MAIL).and_then(Value::as_str).ok_or_else(|| {
             Failure::NotConfigured("This account of the server has no mail: enter another user name or token.".into())
         })?;
@@ -108,7 +121,7 @@ impl<'a, T: Transport> Account<'a, T> {
     }
 
     /// Makes several calls in one request; a later one may refer to what an earlier one answers, which has its position as its name.
-    pub(crate) async fn call(&self, calls: Vec<Call>) -> Result<Answers, Failure> {
+    pub(crate) async fn call(&self, calls: Vec<Call>) -> Result<Answers, Uncalled> {
         self.call_within(calls, Duration::MAX).await
     }
 
@@ -117,7 +130,7 @@ impl<'a, T: Transport> Account<'a, T> {
         let _ = self.call_within(calls, EXTRA_WAIT).await;
     }
 
-    async fn call_within(&self, calls: Vec<Call>, limit: Duration) -> Result<Answers, Failure> {
+    async fn call_within(&self, calls: Vec<Call>, limit: Duration) -> Result<Answers, Uncalled> {
         let named = |(position, (method, mut arguments)): (usize, Call)| {
             if let Some(fields) = arguments.as_object_mut() {
                 fields.insert("accountId".into(), json!(self.id));
@@ -129,14 +142,15 @@ impl<'a, T: Transport> Account<'a, T> {
         let body = json!({ "using": using, "methodCalls": calls }).to_string();
         let response = self.way.send(&Method::POST, &self.api, body, limit).await?;
         if response.status() != StatusCode::OK {
-            return Err(refused(&response));
+            return Err(Uncalled::Lost(refused(&response)));
         }
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Answered {
             method_responses: Vec<(String, Value, String)>,
         }
-        let answered: Answered = serde_json::from_slice(response.body()).map_err(unexpected)?;
+        let answered: Answered =
+            serde_json::from_slice(response.body()).map_err(|error| Uncalled::Lost(unexpected(error)))?;
         Ok(Answers(answered.method_responses))
     }
 }
@@ -169,34 +183,19 @@ impl Answers {
     }
 }
 
-impl<'a, T: Transport> Way<'a, T> {
+impl<'a, T: Http> Way<'a, T> {
     fn new(context: &Context, transport: &'a T) -> Result<Self, Failure> {
-        let address = context.secret("url")?.trim();
-        let (user, password) = (context.secret("username").unwrap_or_default().trim(), context.secret("password")?);
-        let is_long = [address, user, password].iter().any(|secret| secret.len() > SECRET_BYTES_MAX);
-        // In Basic authentication a colon ends the name (RFC 7617).
-        if is_long || user.contains(':') {
-            return Err(Failure::NotConfigured(
-                "The user name or another setting of this tool cannot be right.".into(),
-            ));
-        }
-        let url = address::entered(address, "https://mail.example.com/")?;
-        let credentials = match user {
-            "" => format!("Bearer {}", password.trim()),
-            user => format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}"))),
-        };
-        let mut authorization = HeaderValue::try_from(credentials)
-            .map_err(|_| Failure::NotConfigured("The API token has characters that no token has.".into()))?;
-        authorization.set_sensitive(true);
-        let limit = context.deadline.saturating_sub(MARGIN);
-        Ok(Self { transport, url, authorization, start: Instant::now(), limit })
+        let deadline = Deadline::of(context);
+        let entered = Entered::with_password_or_token(context, "mail server", "https://mail.example.com/")?;
+        Ok(Self { transport, entered, deadline })
     }
 
     /// The session, and where it is: at the address itself, or where the server says (RFC 8620 section 2.2).
     async fn session(&self) -> Result<(Url, Session), Failure> {
-        let well_known = self.url.join(WELL_KNOWN).map_err(unexpected)?;
+        let url = self.entered.url();
+        let well_known = url.join(WELL_KNOWN).map_err(unexpected)?;
         // What is at the root of a mail server is a page for people.
-        let own = (self.url.path() != "/").then(|| self.url.clone());
+        let own = (url.path() != "/").then(|| url.clone());
         for start in own.into_iter().chain([well_known]) {
             if let Some(found) = self.explore(start).await? {
                 return Ok(found);
@@ -209,11 +208,13 @@ impl<'a, T: Transport> Way<'a, T> {
     async fn explore(&self, mut url: Url) -> Result<Option<(Url, Session)>, Failure> {
         for _ in 0..=REDIRECTS_MAX {
             let response = self.send(&Method::GET, &url, String::new(), Duration::MAX).await?;
-            if response.status().is_redirection() {
-                let to = response.headers().get(header::LOCATION).and_then(|to| to.to_str().ok());
-                let Some(to) = to.and_then(|to| url.join(to).ok()) else { return Ok(None) };
-                url = self.own(to)?;
-                continue;
+            match redirect(&url, &response) {
+                Some(Redirect::To(to)) => {
+                    url = self.entered.own(to)?;
+                    continue;
+                }
+                Some(Redirect::Nowhere) => return Ok(None),
+                None => {}
             }
             return match response.status() {
                 StatusCode::OK => Ok(serde_json::from_slice(response.body()).ok().map(|session| (url, session))),
@@ -224,17 +225,6 @@ impl<'a, T: Transport> Way<'a, T> {
         Ok(None)
     }
 
-    /// An address that the server gave, if it is the server's own.
-    fn own(&self, url: Url) -> Result<Url, Failure> {
-        if url.origin() == self.url.origin() {
-            return Ok(url);
-        }
-        Err(Failure::NotConfigured(format!(
-            "The mail server sends on to {}: enter that as the address in the settings of this tool, if you trust it with the password.",
-            url.origin().ascii_serialization()
-        )))
-    }
-
     /// The answer within this time, and within what the caller still waits.
     async fn send(
         &self,
@@ -242,20 +232,20 @@ impl<'a, T: Transport> Way<'a, T> {
         url: &Url,
         body: String,
         limit: Duration,
-    ) -> Result<Response<Vec<u8>>, Failure> {
-        let limit = self.limit.saturating_sub(self.start.elapsed()).min(limit);
-        if limit.is_zero() {
-            return Err(Failure::TimedOut);
+    ) -> Result<Response<Vec<u8>>, Unanswered> {
+        let wait = self.deadline.left().min(limit);
+        if wait.is_zero() {
+            return Err(Unanswered::TimedOut);
         }
         let mut request = Request::builder().method(method).uri(url.as_str());
         request = request.header(header::ACCEPT, "application/json");
-        // Without a length, the host sends a body in chunks, which some servers take for none.
         if !body.is_empty() {
             request = request.header(header::CONTENT_TYPE, "application/json");
-            request = request.header(header::CONTENT_LENGTH, body.len());
         }
-        let request = request.header(header::AUTHORIZATION, self.authorization.clone());
-        self.transport.send(request.body(body.into_bytes()).map_err(unexpected)?, limit).await
+        let request = self.entered.authorize(request).body(body.into_bytes());
+        let request =
+            request.map_err(|error| Unanswered::NotSent(format!("The mail server cannot be asked: {error}.")))?;
+        self.transport.send(request, Limits { bytes: ANSWER_BYTES_MAX, wait }).await
     }
 }
 

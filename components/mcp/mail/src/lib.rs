@@ -1,8 +1,8 @@
 //! Mail by JMAP (RFC 8620, RFC 8621): what a person has got, drafts, mails sent and answered, moved and marked.
 //!
-//! One file for each tool. Each tool is a thin function around one that takes the way out as a parameter (`transport`), so that tests
+//! One file for each tool. Each tool is a thin function around one that takes the way out as a parameter (`upstream::Http`), so that tests
 //! drive it against a real server. `jmap` speaks to the server, `email` and `mailboxes` are what it has, `letter` is what is written,
-//! `reply` what an answer takes over from its mail, `outbox` stores and sends once, `html` and `moment` make text.
+//! `recipients` whom it goes to, `reply` what an answer takes over from its mail, `outbox` stores and sends once, `html` and `moment` make text.
 //!
 //! Must not reach anything but the server in the person's settings, must not send their password to another, and deletes nothing.
 
@@ -18,6 +18,7 @@ mod moment;
 mod move_mail;
 mod outbox;
 mod read_mail;
+mod recipients;
 mod reply;
 mod reply_to_mail;
 mod search_mail;
@@ -25,7 +26,6 @@ mod send_draft;
 mod send_mail;
 #[cfg(test)]
 mod tests;
-mod transport;
 
 use tool_provider::provider;
 

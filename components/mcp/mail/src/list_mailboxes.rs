@@ -3,12 +3,12 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tool_provider::{Context, Failure, Structured, tool};
+use upstream::{Http, Outside};
 
 use crate::{
     email::line,
     jmap::Account,
     mailboxes::{self, Mailboxes},
-    transport::{Outside, Transport},
 };
 
 #[derive(Deserialize, JsonSchema)]
@@ -40,7 +40,7 @@ pub(crate) async fn list_mailboxes(_: ListMailboxes, context: &Context) -> Resul
     run(context, &Outside).await.map(Structured)
 }
 
-pub(crate) async fn run<T: Transport>(context: &Context, transport: &T) -> Result<Listed, Failure> {
+pub(crate) async fn run<T: Http>(context: &Context, transport: &T) -> Result<Listed, Failure> {
     let account = Account::open(context, transport).await?;
     let found: Mailboxes = account.call(vec![mailboxes::get()]).await?.read::<mailboxes::Got>(0)?.into();
     let mailbox = |(path, mailbox): (&str, &mailboxes::Mailbox)| Mailbox {

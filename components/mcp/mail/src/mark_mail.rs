@@ -4,12 +4,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tool_provider::{Context, Failure, Structured, tool};
+use upstream::{Http, Outside};
 
 use crate::{
     jmap::Account,
     letter::invalid,
     move_mail::{Changed, update},
-    transport::{Outside, Transport},
 };
 
 #[derive(Deserialize, JsonSchema, Default)]
@@ -30,11 +30,7 @@ pub(crate) async fn mark_mail(arguments: MarkMail, context: &Context) -> Result<
     run(&arguments, context, &Outside).await.map(Structured)
 }
 
-pub(crate) async fn run<T: Transport>(
-    arguments: &MarkMail,
-    context: &Context,
-    transport: &T,
-) -> Result<Changed, Failure> {
+pub(crate) async fn run<T: Http>(arguments: &MarkMail, context: &Context, transport: &T) -> Result<Changed, Failure> {
     let wanted = [("keywords/$seen", arguments.read), ("keywords/$flagged", arguments.flagged)];
     let patch: Map<_, _> = wanted
         .into_iter()

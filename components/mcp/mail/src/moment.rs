@@ -1,18 +1,14 @@
 //! Times as the model writes and reads them. No tool reads or writes them in another way.
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
-use tool_provider::Failure;
+use tool_provider::{Failure, time_zone};
 
-/// The longest time with its offset has about 40 characters, the longest zone's name about 35.
+/// The longest time with its offset has about 40 characters.
 const TEXT_BYTES_MAX: usize = 100;
 
 /// A zone by its name; none is UTC.
 pub(crate) fn zone(name: Option<&str>) -> Result<TimeZone, Failure> {
-    let Some(name) = name else { return Ok(TimeZone::UTC) };
-    let known = (name.len() <= TEXT_BYTES_MAX).then(|| TimeZone::get(name).ok()).flatten();
-    known.filter(|zone| zone.iana_name().is_some()).ok_or_else(|| {
-        Failure::InvalidArguments("The time zone is not known: use an IANA name such as Europe/Berlin or UTC.".into())
-    })
+    name.map_or(Ok(TimeZone::UTC), time_zone)
 }
 
 /// Reads a time. A day is its beginning; what says no offset is what the clocks of the zone show.

@@ -6,13 +6,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tool_provider::{Context, Failure, Structured, tool};
+use upstream::{Http, Outside};
 
 use crate::{
     email,
     jmap::{Account, SetError, check_id, no_such_mail, unexpected},
     letter::invalid,
     mailboxes::{self, Mailboxes},
-    transport::{Outside, Transport},
 };
 
 #[derive(Deserialize, JsonSchema, Default)]
@@ -60,11 +60,7 @@ pub(crate) async fn move_mail(arguments: MoveMail, context: &Context) -> Result<
     run(&arguments, context, &Outside).await.map(Structured)
 }
 
-pub(crate) async fn run<T: Transport>(
-    arguments: &MoveMail,
-    context: &Context,
-    transport: &T,
-) -> Result<Changed, Failure> {
+pub(crate) async fn run<T: Http>(arguments: &MoveMail, context: &Context, transport: &T) -> Result<Changed, Failure> {
     let ids: Vec<_> = arguments.mails.iter().map(|mail| mail.id.clone()).collect();
     ids.iter().try_for_each(|id| check_id(id))?;
     let account = Account::open(context, transport).await?;
@@ -86,7 +82,7 @@ pub(crate) async fn run<T: Transport>(
 }
 
 /// Changes all these mails in the same way. Fails only if none could be changed.
-pub(crate) async fn update<T: Transport>(
+pub(crate) async fn update<T: Http>(
     account: &Account<'_, T>,
     ids: &[String],
     patch: &Value,

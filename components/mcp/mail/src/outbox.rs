@@ -9,13 +9,14 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tool_provider::{Context, Failure};
+use upstream::Http;
 
 use crate::{
     email::{Address, Email, Got as Emails},
-    jmap::{Account, Answers, SetError, unexpected},
+    jmap::{Account, Answers, SetError, Uncalled, unexpected},
     letter::{self, Letter},
     mailboxes::{self, Mailboxes},
-    transport::Transport,
+    recipients,
 };
 
 /// The newest mails of Drafts and Sent that are looked through; an earlier attempt was minutes ago.
@@ -92,7 +93,7 @@ enum Creation {
     Unclear(Failure),
 }
 
-impl<'a, T: Transport> Outbox<'a, T> {
+impl<'a, T: Http> Outbox<'a, T> {
     /// The account that the secrets name, and whose name it writes in.
     pub(crate) async fn open(context: &Context, transport: &'a T) -> Result<Self, Failure> {
         let account = Account::open(context, transport).await?;
@@ -108,12 +109,12 @@ impl<'a, T: Transport> Outbox<'a, T> {
         let is = |identity: &&Identity| wanted.is_none_or(|wanted| identity.email.eq_ignore_ascii_case(wanted));
         // One of `*@example.com` is for any address there, and some servers do not say theirs.
         let is_address =
-            |identity: &&Identity| letter::address(&identity.email).is_ok() && !identity.email.starts_with('*');
+            |identity: &&Identity| recipients::address(&identity.email).is_ok() && !identity.email.starts_with('*');
         let known = identities.iter().find(|identity| is(identity) && is_address(identity));
         let identity =
             known.or_else(|| identities.iter().find(|identity| !is_address(identity))).or(identities.first());
         let email = known.map(|identity| identity.email.as_str()).or(wanted).or(username);
-        let Some(from) = email.and_then(|email| letter::address(email).ok()) else {
+        let Some(from) = email.and_then(|email| recipients::address(email).ok()) else {
             return Err(Failure::NotConfigured(
                 "The mail server does not say what your address is: enter \"address\" under Tools in the settings first.".into(),
             ));
@@ -145,7 +146,7 @@ impl<'a, T: Transport> Outbox<'a, T> {
     /// Sends a letter, and keeps it in Sent.
     pub(crate) async fn send(&self, letter: &Letter) -> Result<Stored, Failure> {
         letter.check()?;
-        let recipients = letter.recipients();
+        let recipients = letter.recipients.all();
         if recipients.is_empty() {
             return letter::invalid("Say in `to` whom the mail goes to.");
         }
@@ -158,7 +159,7 @@ impl<'a, T: Transport> Outbox<'a, T> {
             }
             // Both in one request: the second is not done if the first is not.
             let calls = vec![self.create(letter, &state, true)?, self.submit("#draft", &recipients)?];
-            let answers = self.account.call(calls).await.map_err(unknown)?;
+            let answers = self.account.call(calls).await.map_err(lost)?;
             if answers.error(0) != Some("stateMismatch") {
                 let id = match creation(&answers, 0, "draft") {
                     Creation::Done(id) => id,
@@ -207,7 +208,10 @@ impl<'a, T: Transport> Outbox<'a, T> {
             );
             return Err(Failure::UpstreamFailed(words));
         }
-        let answers = self.account.call(vec![submit]).await.map_err(unknown)?;
+        let answers = match self.account.call(vec![submit]).await {
+            Err(Uncalled::NotSent(failure)) => return Err(self.not_sent(id, failure).await),
+            other => other.map_err(lost)?,
+        };
         self.sent(&answers, 0, id).await?;
         Ok(Some(Stored { id: id.to_owned(), was_before: false }))
     }
@@ -277,6 +281,18 @@ impl<'a, T: Transport> Outbox<'a, T> {
         patch
     }
 
+    /// A draft that certainly was not sent can be sent again.
+    async fn not_sent(&self, id: &str, failure: Failure) -> Failure {
+        self.patch(id, json!({ format!("keywords/{SENDING}"): null })).await;
+        match failure {
+            Failure::InvalidArguments(words) | Failure::UpstreamFailed(words) => {
+                let words = words.trim_end_matches('.');
+                Failure::UpstreamFailed(format!("{words}. It is kept as the draft `{id}`, and was not sent."))
+            }
+            other => other,
+        }
+    }
+
     /// What is lost here changes only where and how the mail is shown.
     async fn patch(&self, id: &str, patch: Value) {
         self.account.call_beside(vec![("Email/set", json!({ "update": { id: patch } }))]).await;
@@ -287,14 +303,7 @@ impl<'a, T: Transport> Outbox<'a, T> {
         match creation(answers, position, "sending") {
             Creation::Done(_) => {}
             Creation::Unclear(failure) => return Err(unknown(failure)),
-            Creation::Refused(failure) => {
-                self.patch(id, json!({ format!("keywords/{SENDING}"): null })).await;
-                let (Failure::InvalidArguments(words) | Failure::UpstreamFailed(words)) = failure else {
-                    return Err(failure);
-                };
-                let words = format!("{words} It is kept as the draft `{id}`, and was not sent.");
-                return Err(Failure::UpstreamFailed(words));
-            }
+            Creation::Refused(failure) => return Err(self.not_sent(id, failure).await),
         }
         let filed = answers.beside(position, "Email/set").and_then(|answer| answer.get("updated")?.get(id));
         if filed.is_none() {
@@ -324,6 +333,13 @@ fn creation(answers: &Answers, position: usize, name: &str) -> Creation {
 }
 
 /// What was lost may have been done.
+fn lost(uncalled: Uncalled) -> Failure {
+    match uncalled {
+        Uncalled::NotSent(failure) => failure,
+        Uncalled::Lost(failure) => unknown(failure),
+    }
+}
+
 fn unknown(failure: Failure) -> Failure {
     match failure {
         Failure::UpstreamFailed(words) => Failure::UpstreamFailed(format!("{words} {UNKNOWN}")),

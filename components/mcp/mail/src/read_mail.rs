@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tool_provider::{Context, Failure, Structured, tool};
+use upstream::{Http, Outside};
 
 use crate::{
     email::{self, Email, Got, line},
@@ -12,7 +13,6 @@ use crate::{
     jmap::{Account, Answers, Call, check_id, no_such_mail},
     mailboxes::{self, Mailboxes},
     moment,
-    transport::{Outside, Transport},
 };
 
 /// Characters of a mail that one answer has: most mails are shorter, and the model reads 100,000 of an answer.
@@ -116,7 +116,7 @@ pub(crate) async fn read_mail(arguments: ReadMail, context: &Context) -> Result<
     run(&arguments, context, &Outside).await.map(Structured)
 }
 
-pub(crate) async fn run<T: Transport>(arguments: &ReadMail, context: &Context, transport: &T) -> Result<Read, Failure> {
+pub(crate) async fn run<T: Http>(arguments: &ReadMail, context: &Context, transport: &T) -> Result<Read, Failure> {
     check_id(&arguments.id)?;
     let zone = moment::zone(arguments.time_zone.as_deref())?;
     let account = Account::open(context, transport).await?;
@@ -159,13 +159,13 @@ pub(crate) async fn run<T: Transport>(arguments: &ReadMail, context: &Context, t
 }
 
 /// Fetches bodies, and only their beginnings if that fails: an answer that is too large ends like one that breaks off.
-async fn fetch<T: Transport>(
+async fn fetch<T: Http>(
     account: &Account<'_, T>,
     calls: impl Fn(usize) -> Vec<Call>,
     bytes_max: usize,
     notes: &mut Vec<String>,
 ) -> Result<Answers, Failure> {
-    match account.call(calls(bytes_max)).await {
+    match account.call(calls(bytes_max)).await.map_err(Failure::from) {
         Err(Failure::UpstreamFailed(_)) => {
             let answers = account.call(calls(SMALL_BODY_BYTES_MAX)).await?;
             let words = "Of each part of a text only the first 8 KiB were read, because all at once did not arrive: it may be too large.";

@@ -2,12 +2,13 @@
 
 use serde_json::json;
 use tool_provider::Failure;
+use upstream::Http;
 
 use crate::{
     email::{Address, Email, Got, line},
     jmap::{Account, check_id, no_such_mail},
     letter::SUBJECT_CHARS_MAX,
-    transport::Transport,
+    recipients::Recipients,
 };
 
 /// Earlier mails of a conversation that are named: the first and the last ones suffice to find it.
@@ -16,8 +17,7 @@ const REFERENCES_MAX: usize = 20;
 /// The answer's beginnings.
 #[derive(Debug)]
 pub(crate) struct Reply {
-    pub(crate) to: Vec<Address>,
-    pub(crate) cc: Vec<Address>,
+    pub(crate) recipients: Recipients,
     pub(crate) subject: String,
     pub(crate) in_reply_to: Vec<String>,
     pub(crate) references: Vec<String>,
@@ -25,7 +25,7 @@ pub(crate) struct Reply {
 
 impl Reply {
     /// An answer to a mail of this account.
-    pub(crate) async fn read<T: Transport>(
+    pub(crate) async fn read<T: Http>(
         account: &Account<'_, T>,
         id: &str,
         own: &Address,
@@ -67,8 +67,11 @@ impl Reply {
         }
         let clean = |address: Address| Address { name: address.name.map(|name| line(&name)), ..address };
         Self {
-            to: to.into_iter().map(clean).collect(),
-            cc: cc.into_iter().map(clean).collect(),
+            recipients: Recipients {
+                to: to.into_iter().map(clean).collect(),
+                cc: cc.into_iter().map(clean).collect(),
+                bcc: Vec::new(),
+            },
             subject: subject.chars().take(SUBJECT_CHARS_MAX).collect(),
             in_reply_to,
             references,
@@ -101,17 +104,17 @@ mod tests {
             ..Email::default()
         };
         let reply = Reply::to(&email, &own, false);
-        assert_eq!((names(&reply.to), names(&reply.cc)), (vec!["ann"], vec![]));
+        assert_eq!((names(&reply.recipients.to), names(&reply.recipients.cc)), (vec!["ann"], vec![]));
         assert_eq!((reply.subject.as_str(), reply.in_reply_to), ("Re: Plan  Bcc: x", vec!["m2".to_owned()]));
         let known = reply.references;
         assert_eq!((known.len(), known[0].as_str(), known[1].as_str(), known[19].as_str()), (20, "r0", "r22", "m2"));
         let all = Reply::to(&email, &own, true);
-        assert_eq!((names(&all.to), names(&all.cc)), (vec!["ann"], vec!["bob", "cy"]));
+        assert_eq!((names(&all.recipients.to), names(&all.recipients.cc)), (vec!["ann"], vec!["bob", "cy"]));
         let email = Email { reply_to: people(&["list"]), subject: Some("RE: Plan".into()), ..email };
         let reply = Reply::to(&email, &own, false);
-        assert_eq!((names(&reply.to), reply.subject.as_str()), (vec!["list"], "RE: Plan"));
+        assert_eq!((names(&reply.recipients.to), reply.subject.as_str()), (vec!["list"], "RE: Plan"));
         let mine = Email { from: people(&["me"]), to: people(&["ann"]), cc: people(&["bob"]), ..Email::default() };
         let reply = Reply::to(&mine, &own, true);
-        assert_eq!((names(&reply.to), names(&reply.cc)), (vec!["ann"], vec!["bob"]));
+        assert_eq!((names(&reply.recipients.to), names(&reply.recipients.cc)), (vec!["ann"], vec!["bob"]));
     }
 }

@@ -1,18 +1,16 @@
 //! An answer, sent.
 
-use std::collections::BTreeSet;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tool_provider::{Context, Failure, Structured, tool};
+use upstream::{Http, Outside};
 
 use crate::{
-    email::Address,
-    letter::{self, Letter, invalid},
+    letter::{self, Letter},
     outbox::Outbox,
+    recipients::Recipients,
     reply::Reply,
     send_mail::Sent,
-    transport::{Outside, Transport},
 };
 
 #[derive(Deserialize, Serialize, JsonSchema, Default)]
@@ -50,22 +48,15 @@ pub(crate) async fn reply_to_mail(arguments: ReplyToMail, context: &Context) -> 
     run(&arguments, context, &Outside).await.map(Structured)
 }
 
-pub(crate) async fn run<T: Transport>(
-    arguments: &ReplyToMail,
-    context: &Context,
-    transport: &T,
-) -> Result<Sent, Failure> {
-    let (to, cc) = (letter::addresses(&arguments.to)?, letter::addresses(&arguments.cc)?);
+pub(crate) async fn run<T: Http>(arguments: &ReplyToMail, context: &Context, transport: &T) -> Result<Sent, Failure> {
+    let said = Recipients::read(&arguments.to, &arguments.cc, &[])?;
     let outbox = Outbox::open(context, transport).await?;
     let reply = Reply::read(&outbox.account, &arguments.id, &outbox.from, arguments.reply_all).await?;
-    check(&to, &reply.to, "to")?;
-    check(&cc, &reply.cc, "cc")?;
+    said.check(&reply.recipients)?;
     let letter = Letter {
         message_id: letter::message_id(context, arguments, &outbox.from)?,
         from: outbox.from.clone(),
-        to: reply.to,
-        cc: reply.cc,
-        bcc: Vec::new(),
+        recipients: reply.recipients,
         subject: reply.subject,
         body: arguments.body.clone(),
         in_reply_to: reply.in_reply_to,
@@ -73,18 +64,5 @@ pub(crate) async fn run<T: Transport>(
     };
     let stored = outbox.send(&letter).await?;
     outbox.mark_answered(&arguments.id).await;
-    Ok(Sent::new(stored, letter.recipients()))
-}
-
-/// What the person was asked about must be what is done.
-pub(crate) fn check(said: &[Address], meant: &[Address], field: &str) -> Result<(), Failure> {
-    let keys = |addresses: &[Address]| addresses.iter().map(Address::key).collect::<BTreeSet<_>>();
-    if keys(said) == keys(meant) {
-        return Ok(());
-    }
-    let meant: Vec<_> = meant.iter().map(|address| address.email.as_str()).collect();
-    let meant = if meant.is_empty() { "nobody".to_owned() } else { meant.join(", ") };
-    invalid(format!(
-        "`{field}` is not what this mail has there, which is {meant}: repeat that if it is meant, and nothing was sent."
-    ))
+    Ok(Sent::new(stored, letter.recipients.all()))
 }

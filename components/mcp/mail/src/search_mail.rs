@@ -4,13 +4,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tool_provider::{Context, Failure, Structured, tool};
+use upstream::{Http, Outside};
 
 use crate::{
     email::{self, Email, Got, line},
     jmap::Account,
     mailboxes::{self, Mailboxes},
     moment,
-    transport::{Outside, Transport},
 };
 
 /// Mails of one answer, if nothing else is said.
@@ -114,11 +114,7 @@ pub(crate) async fn search_mail(arguments: SearchMail, context: &Context) -> Res
     run(&arguments, context, &Outside).await.map(Structured)
 }
 
-pub(crate) async fn run<T: Transport>(
-    arguments: &SearchMail,
-    context: &Context,
-    transport: &T,
-) -> Result<Found, Failure> {
+pub(crate) async fn run<T: Http>(arguments: &SearchMail, context: &Context, transport: &T) -> Result<Found, Failure> {
     let zone = moment::zone(arguments.time_zone.as_deref())?;
     let point = |text: &Option<String>| text.as_deref().map(|text| moment::read(text, &zone)).transpose();
     let (after, before) = (point(&arguments.after)?, point(&arguments.before)?);

@@ -4,16 +4,16 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 use tool_provider::{Context, Failure, Structured, tool};
+use upstream::{Http, Outside};
 
 use crate::{
     email::{Address, Email, Got},
     jmap::{check_id, no_such_mail},
-    letter::{self, BODY_CHARS_MAX, RECIPIENTS_MAX, invalid},
+    letter::{BODY_CHARS_MAX, invalid},
     outbox::{ATTEMPTS_MAX, Outbox, Stored, busy},
     read_mail::text,
-    reply_to_mail::check,
+    recipients::{RECIPIENTS_MAX, Recipients},
     send_mail::Sent,
-    transport::{Outside, Transport},
 };
 
 #[derive(Deserialize, JsonSchema, Default)]
@@ -70,13 +70,9 @@ pub(crate) async fn send_draft(arguments: SendDraft, context: &Context) -> Resul
     run(&arguments, context, &Outside).await.map(Structured)
 }
 
-pub(crate) async fn run<T: Transport>(
-    arguments: &SendDraft,
-    context: &Context,
-    transport: &T,
-) -> Result<Sent, Failure> {
+pub(crate) async fn run<T: Http>(arguments: &SendDraft, context: &Context, transport: &T) -> Result<Sent, Failure> {
     check_id(&arguments.id)?;
-    let (to, cc) = (letter::addresses(&arguments.to)?, letter::addresses(&arguments.cc)?);
+    let said = Recipients::read(&arguments.to, &arguments.cc, &[])?;
     let outbox = Outbox::open(context, transport).await?;
     for _ in 0..ATTEMPTS_MAX {
         let get = json!({
@@ -88,10 +84,10 @@ pub(crate) async fn run<T: Transport>(
         });
         let got = outbox.account.call(vec![("Email/get", get)]).await?.read::<Got>(0)?;
         let draft = got.list.into_iter().next().ok_or_else(no_such_mail)?;
-        let (draft_to, draft_cc) = (draft.to.clone().unwrap_or_default(), draft.cc.clone().unwrap_or_default());
-        let recipients = letter::recipients([&draft_to, &draft_cc]);
-        check(&to, &draft_to, "to")?;
-        check(&cc, &draft_cc, "cc")?;
+        let (to, cc) = (draft.to.clone().unwrap_or_default(), draft.cc.clone().unwrap_or_default());
+        let meant = Recipients { to, cc, bcc: Vec::new() };
+        said.check(&meant)?;
+        let recipients = meant.all();
         if arguments.subject.trim() != draft.subject() {
             let words = format!(
                 "The subject of this draft is \"{}\": repeat that if it is meant; nothing was sent.",

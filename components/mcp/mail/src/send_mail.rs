@@ -3,11 +3,12 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tool_provider::{Context, Failure, Structured, tool};
+use upstream::{Http, Outside};
 
 use crate::{
     letter::{self, Letter},
     outbox::{Outbox, Stored},
-    transport::{Outside, Transport},
+    recipients::Recipients,
 };
 
 #[derive(Deserialize, Serialize, JsonSchema, Default)]
@@ -56,23 +57,20 @@ pub(crate) async fn send_mail(arguments: SendMail, context: &Context) -> Result<
     run(&arguments, context, &Outside).await.map(Structured)
 }
 
-pub(crate) async fn run<T: Transport>(arguments: &SendMail, context: &Context, transport: &T) -> Result<Sent, Failure> {
-    let (to, cc) = (letter::addresses(&arguments.to)?, letter::addresses(&arguments.cc)?);
-    let bcc = letter::addresses(&arguments.bcc)?;
+pub(crate) async fn run<T: Http>(arguments: &SendMail, context: &Context, transport: &T) -> Result<Sent, Failure> {
+    let recipients = Recipients::read(&arguments.to, &arguments.cc, &arguments.bcc)?;
     let outbox = Outbox::open(context, transport).await?;
     let letter = Letter {
         message_id: letter::message_id(context, arguments, &outbox.from)?,
         from: outbox.from.clone(),
-        to,
-        cc,
-        bcc,
+        recipients,
         subject: arguments.subject.clone(),
         body: arguments.body.clone(),
         in_reply_to: Vec::new(),
         references: Vec::new(),
     };
     let stored = outbox.send(&letter).await?;
-    Ok(Sent::new(stored, letter.recipients()))
+    Ok(Sent::new(stored, letter.recipients.all()))
 }
 
 impl Sent {

@@ -7,7 +7,8 @@
 
 use std::net::IpAddr;
 
-use tool_provider::{Failure, address};
+use tool_provider::Failure;
+use upstream::address;
 use url::{Host, Url};
 
 /// Longer addresses carry data, not a place; servers stop at some 8,000.

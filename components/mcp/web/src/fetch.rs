@@ -1,21 +1,19 @@
 //! `fetch`: a page as text.
 
-use std::{
-    fmt::Write,
-    time::{Duration, Instant},
-};
+use std::{fmt::Write, time::Duration};
 
-use http::{Response, StatusCode, header};
+use http::{Response, header};
 use hypertext::{Refresh, charset};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tool_provider::{Answer, Failure, IntoAnswer, schema, tool};
+use upstream::{Deadline, Limits, MediaType, Outside, Redirect, redirect};
 use url::{Host, Url};
 
 use crate::{
     address,
     html::{self, Page},
-    outside::{Outside, World},
+    outside::{World, get},
 };
 
 /// What is read of an answer: the longest articles of an encyclopedia have half of it. The worst of that size takes a fifth of a second.
@@ -123,7 +121,7 @@ async fn read(arguments: &Fetch, world: &impl World) -> Result<Part, Failure> {
 
 /// The page, and where it is from.
 async fn follow(url: Url, world: &impl World) -> Result<(Url, Page), Failure> {
-    let start = Instant::now();
+    let deadline = Deadline::after(TIME_LIMIT);
     let mut next = url;
     for _ in 0..=MAX_REDIRECTS {
         let url = address::checked(next)?;
@@ -132,16 +130,17 @@ async fn follow(url: Url, world: &impl World) -> Result<(Url, Page), Failure> {
                 address::public(address)?;
             }
         }
-        let left = TIME_LIMIT.saturating_sub(start.elapsed());
-        let answer = world.get(&url, ACCEPT, MAX_BYTES, left).await?;
+        let answer = get(world, &url, ACCEPT, Limits { bytes: MAX_BYTES, wait: deadline.left() }).await?;
         let status = answer.status();
-        if let Some(location) = answer.headers().get(header::LOCATION).filter(|_| is_redirect(status)) {
-            // Servers write UTF-8 here, which is not allowed, and browsers read it.
-            next = std::str::from_utf8(location.as_bytes())
-                .ok()
-                .and_then(|location| url.join(location).ok())
-                .ok_or_else(|| Failure::UpstreamFailed(format!("{url} redirects to something that is no address")))?;
-            continue;
+        match redirect(&url, &answer) {
+            Some(Redirect::To(to)) => {
+                next = to;
+                continue;
+            }
+            Some(Redirect::Nowhere) => {
+                return Err(Failure::UpstreamFailed(format!("{url} redirects to something that is no address")));
+            }
+            None => {}
         }
         if !status.is_success() {
             return Err(Failure::UpstreamFailed(format!("{url} answered {status}")));
@@ -163,31 +162,17 @@ fn target(url: &Url, refresh: &Refresh) -> Option<Url> {
     (target != *url).then_some(target)
 }
 
-fn is_redirect(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
-}
-
 /// An answer as a page. What is no HTML is its text.
 fn page(url: &Url, answer: &Response<Vec<u8>>) -> Result<Page, Failure> {
     let header = |name| answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let content_type = header(header::CONTENT_TYPE);
-    let mut parts = content_type.split(';').map(str::trim);
-    let essence = parts.next().unwrap_or_default().to_ascii_lowercase();
-    let named = parts.find_map(|part| {
-        let (name, value) = part.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
-    });
+    let media_type = MediaType::read(header(header::CONTENT_TYPE));
     let bytes = answer.body().as_slice();
-    let kind = match essence.as_str() {
-        "text/html" | "application/xhtml+xml" => charset::Kind::Html,
-        "" if looks_like_html(bytes) => charset::Kind::Html,
-        "" if bytes.starts_with(b"<?xml") => charset::Kind::Xml,
-        "" => charset::Kind::Other,
-        xml if xml.ends_with("/xml") || xml.ends_with("+xml") => charset::Kind::Xml,
-        text if text.starts_with("text/") || text.ends_with("+json") || TEXT_TYPES.contains(&text) => {
-            charset::Kind::Other
-        }
-        other => {
+    let kind = match (media_type.essence.as_str(), media_type.kind()) {
+        ("", _) if looks_like_html(bytes) => charset::Kind::Html,
+        ("", _) if bytes.starts_with(b"<?xml") => charset::Kind::Xml,
+        ("", kind) | (_, kind @ (charset::Kind::Html | charset::Kind::Xml)) => kind,
+        (text, kind) if text.starts_with("text/") || text.ends_with("+json") || TEXT_TYPES.contains(&text) => kind,
+        (other, _) => {
             return Err(Failure::UpstreamFailed(format!(
                 "{url} is {}, which cannot be read: only HTML, plain text, JSON and XML",
                 other.chars().take(100).collect::<String>()
@@ -195,10 +180,10 @@ fn page(url: &Url, answer: &Response<Vec<u8>>) -> Result<Page, Failure> {
         }
     };
     // UTF-16 has zeros, and a byte order mark.
-    if essence.is_empty() && bytes.contains(&0) {
+    if media_type.essence.is_empty() && bytes.contains(&0) {
         return Err(Failure::UpstreamFailed(format!("{url} does not say what it is, and is not text")));
     }
-    let text = charset::decode(bytes, named, kind);
+    let text = charset::decode(bytes, media_type.charset.as_deref(), kind);
     let mut page = match kind {
         charset::Kind::Html => html::read(&text, url),
         charset::Kind::Xml | charset::Kind::Other => {

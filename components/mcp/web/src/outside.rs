@@ -1,55 +1,44 @@
 //! The way out: what `fetch` and `search` need of the world, and the world.
 
-use std::{net::IpAddr, time::Duration};
+use std::net::IpAddr;
 
 use http::{Request, Response, header};
 use tool_provider::{
-    Failure, http as outgoing,
+    Failure,
     wasip3::sockets::{
         ip_name_lookup::{ErrorCode, resolve_addresses},
         types::IpAddress,
     },
 };
+use upstream::{Http, Limits, Outside};
 use url::Url;
 
 /// Some sites turn away who does not say what it is.
 const USER_AGENT: &str =
     concat!("Mozilla/5.0 (compatible; EdgeAssistant/", env!("CARGO_PKG_VERSION"), "; reads pages for a person)");
 
-/// What the tools need of the world.
-pub(crate) trait World {
-    /// Sends a GET and reads the whole answer. Redirects are answers.
-    async fn get(
-        &self,
-        url: &Url,
-        accept: &'static str,
-        max_bytes: usize,
-        limit: Duration,
-    ) -> Result<Response<Vec<u8>>, Failure>;
-
+/// What the tools need of the world: servers, and where names lead.
+pub(crate) trait World: Http {
     /// Where a name leads; `None` if the host does not say.
     async fn addresses(&self, name: &str) -> Result<Option<Vec<IpAddr>>, Failure>;
 }
 
-/// The real one.
-pub(crate) struct Outside;
+/// Sends a GET and reads the whole answer. Redirects are answers.
+pub(crate) async fn get(
+    world: &impl Http,
+    url: &Url,
+    accept: &'static str,
+    limits: Limits,
+) -> Result<Response<Vec<u8>>, Failure> {
+    let request = Request::get(url.as_str())
+        .header(header::USER_AGENT, USER_AGENT)
+        .header(header::ACCEPT, accept)
+        .body(Vec::new())
+        .map_err(|_| Failure::InvalidArguments("This address cannot be requested.".to_owned()))?;
+    Ok(world.send(request, limits).await?)
+}
 
 impl World for Outside {
-    async fn get(
-        &self,
-        url: &Url,
-        accept: &'static str,
-        max_bytes: usize,
-        limit: Duration,
-    ) -> Result<Response<Vec<u8>>, Failure> {
-        let request = Request::get(url.as_str())
-            .header(header::USER_AGENT, USER_AGENT)
-            .header(header::ACCEPT, accept)
-            .body(Vec::new())
-            .map_err(|_| Failure::InvalidArguments("This address cannot be requested.".to_owned()))?;
-        outgoing::send(request, max_bytes, limit).await
-    }
-
     async fn addresses(&self, name: &str) -> Result<Option<Vec<IpAddr>>, Failure> {
         match resolve_addresses(name.to_owned()).await {
             Ok(addresses) => Ok(Some(addresses.into_iter().map(address).collect())),

@@ -6,12 +6,10 @@ use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tool_provider::{Failure, Structured, tool};
+use upstream::{Http, Limits, Outside};
 use url::Url;
 
-use crate::{
-    outside::{Outside, World},
-    variables,
-};
+use crate::{outside::get, variables};
 
 /// The operator's setting: where the search engine is, such as `https://search.rust-lang.org`.
 const VARIABLE: &str = "search_url";
@@ -89,7 +87,7 @@ pub(crate) async fn search(arguments: Search) -> Result<Structured<Results>, Fai
     look_up(&arguments, variables::get(VARIABLE).await.as_deref(), &Outside).await.map(Structured)
 }
 
-async fn look_up(arguments: &Search, base: Option<&str>, world: &impl World) -> Result<Results, Failure> {
+async fn look_up(arguments: &Search, base: Option<&str>, world: &impl Http) -> Result<Results, Failure> {
     let Some(base) = base else {
         return not_configured(format!(
             "No search engine is set up here. An operator sets `{VARIABLE}` to that of a SearXNG instance."
@@ -100,7 +98,8 @@ async fn look_up(arguments: &Search, base: Option<&str>, world: &impl World) -> 
             "The operator's `{VARIABLE}` is not an address such as https://search.rust-lang.org."
         ));
     };
-    let answer = world.get(&url, "application/json", MAX_BYTES, TIME_LIMIT).await?;
+    let limits = Limits { bytes: MAX_BYTES, wait: TIME_LIMIT };
+    let answer = get(world, &url, "application/json", limits).await?;
     match answer.status() {
         StatusCode::OK => {}
         StatusCode::FORBIDDEN => {
@@ -170,33 +169,15 @@ fn cut(text: &str, max_chars: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::{cell::RefCell, net::IpAddr};
-
     use futures::executor::block_on;
-    use http::Response;
+    use scripted_server::{Asked, Scripted, answer};
+    use upstream::Outcome;
 
     use super::*;
 
     /// A search engine that answers one thing.
-    struct Engine {
-        status: u16,
-        body: &'static str,
-        asked: RefCell<Vec<String>>,
-    }
-
-    impl World for Engine {
-        async fn get(&self, url: &Url, _: &'static str, _: usize, _: Duration) -> Result<Response<Vec<u8>>, Failure> {
-            self.asked.borrow_mut().push(url.to_string());
-            Ok(Response::builder().status(self.status).body(self.body.as_bytes().to_vec()).unwrap())
-        }
-
-        async fn addresses(&self, _: &str) -> Result<Option<Vec<IpAddr>>, Failure> {
-            unreachable!("the operator's address is not a stranger's")
-        }
-    }
-
-    fn engine(status: u16, body: &'static str) -> Engine {
-        Engine { status, body, asked: RefCell::default() }
+    fn engine(status: u16, body: &'static str) -> Scripted<impl Fn(&Asked) -> Outcome> {
+        Scripted::new(move |_: &Asked| Ok(answer(status, &[], body)))
     }
 
     fn arguments(query: &str) -> Search {
@@ -213,7 +194,8 @@ mod tests {
             "answers": [], "corrections": [], "infoboxes": [], "suggestions": ["rust game"], "unresponsive_engines": [["y", "timeout"]]}"#;
         let engine = engine(200, body);
         let found = block_on(look_up(&arguments("rust & co"), Some("http://127.0.0.1:8888/searx/"), &engine)).unwrap();
-        assert_eq!(*engine.asked.borrow(), ["http://127.0.0.1:8888/searx/search?q=rust+%26+co&format=json"]);
+        let [asked] = engine.asked().clone().try_into().unwrap();
+        assert_eq!(asked.uri, "http://127.0.0.1:8888/searx/search?q=rust+%26+co&format=json");
         let [first, second] = found.results.as_slice() else { panic!("{found:?}") };
         assert_eq!((first.title.as_str(), first.url.as_str()), ("Rust Language", "https://www.rust-lang.org/"));
         assert_eq!(first.snippet, "A language empowering everyone.");

@@ -85,9 +85,16 @@ impl Test {
     }
 
     async fn call(&self, lease: Lease, call_id: &str, name: &str) -> Value {
+        self.call_in("", lease, call_id, name).await
+    }
+
+    /// For somebody who wants these languages.
+    async fn call_in(&self, languages: &'static str, lease: Lease, call_id: &str, name: &str) -> Value {
         let executor = json!({ "run_id": lease.run_id, "lease_owner": lease.owner });
         let body = json!({ "executor": executor, "call_id": call_id, "name": name, "arguments": "{}" });
-        let called = self.send_as(None, Method::POST, CALLS_PATH, Some(body)).await;
+        let mut request = request(Method::POST, CALLS_PATH, None, Some(&body));
+        request.headers_mut().insert("accept-language", HeaderValue::from_static(languages));
+        let called = answer(self.router(), request).await;
         assert_eq!(called.status, StatusCode::OK);
         called.json
     }
@@ -205,6 +212,25 @@ fn a_result_that_stays_true_is_given_again_to_the_same_person_for_as_long_as_its
         tokio::time::sleep(Duration::from_secs(61)).await;
         test.call(test.lease().await, "c1", "clock_now").await;
         assert_eq!(test.asked("tools/call"), 1);
+    });
+}
+
+#[test]
+fn a_tool_of_ours_hears_which_language_the_person_wants_and_one_elsewhere_does_not() {
+    paused(|outside| async move {
+        let test = Test::new(outside);
+        let said = async |languages, call_id: &str, name: &str| {
+            let called = test.call_in(languages, test.lease().await, call_id, name).await;
+            called["content"].as_str().unwrap().to_owned()
+        };
+        let german = said("de-AT,de;q=0.9,en;q=0.8", "c1", "clock_now").await;
+        assert!(german.contains(r#""locale":"de-AT""#), "{german}");
+        let french = said("fr", "c2", "clock_now").await;
+        assert!(french.contains(r#""locale":"fr""#), "what was kept is in another language: {french}");
+        let allow = json!({ "pattern": "wiki:*", "effect": "allow" });
+        test.send(Method::PUT, "/api/tools/policies", Some(allow)).await;
+        let elsewhere = test.call_in("de", test.lease().await, "c4", "wiki_read").await;
+        assert!(!elsewhere["content"].as_str().unwrap().contains("locale"), "{elsewhere}");
     });
 }
 

@@ -52,7 +52,7 @@ fn progress_starts_anew_after_a_tool_event() {
     let at = Timestamp::from_millis(0);
     Event::Thinking { content: "hm" }.write(&mut id, RUN_ID, at, &mut out);
     Event::Token { content: "a", token_count: 1 }.write(&mut id, RUN_ID, at, &mut out);
-    Event::ToolRequest { name: "t", call_id: "c", arguments: "" }.write(&mut id, RUN_ID, at, &mut out);
+    Event::ToolRequest { name: "t", title: None, call_id: "c", arguments: "" }.write(&mut id, RUN_ID, at, &mut out);
     Event::Token { content: "b", token_count: 2 }.write(&mut id, RUN_ID, at, &mut out);
     let mut progress = Progress::default();
     progress.read(&out);
@@ -107,7 +107,7 @@ fn a_question_for_approval_is_logged_and_its_call_remembered() {
 fn arguments_are_told_in_the_letters_of_the_model() {
     let told = |arguments: &str| {
         let (mut id, mut out) = (0, String::new());
-        Event::ToolRequest { name: "t", call_id: "c", arguments }.write(
+        Event::ToolRequest { name: "t", title: None, call_id: "c", arguments }.write(
             &mut id,
             RUN_ID,
             Timestamp::from_millis(0),
@@ -164,7 +164,7 @@ fn examples() -> Vec<Event<'static>> {
     vec![
         Event::Token { content: "Hé\n", token_count: 2 },
         Event::Thinking { content: "Hmm" },
-        Event::ToolRequest { name: "mail_send", call_id: "c1", arguments },
+        Event::ToolRequest { name: "mail_send", title: Some("Send mail"), call_id: "c1", arguments },
         Event::ToolApproval {
             name: "mail_send",
             call_id: "c1",

@@ -23,7 +23,7 @@ use orchestrator::{
 use serde_json::{Value, json};
 use storage::{
     Database, Statement, Store,
-    approvals::Decided,
+    approvals::{Decided, Question},
     messages::{Appended, IncomingMessage},
     runs::Lease,
     tool_calls::Started,
@@ -111,6 +111,7 @@ impl World {
     pub(crate) fn with_tool_of_schema(mut self, name: &str, idempotent: bool, schema: &Value) -> Self {
         self.tools.push(ToolDefinition {
             name: name.into(),
+            title: Some(format!("Title of {name}")),
             description: "A tool.".into(),
             input_schema: serde_json::value::to_raw_value(schema).unwrap(),
         });
@@ -318,7 +319,8 @@ impl World {
             Some((None, true)) => return Some(ToolAnswer::failed("The person did not decide in time.")),
             Some((None, false)) | None => {}
         }
-        let asked = self.store.ask_approval(lease, self.user, &call.id, "world", &call.name, 3_600_000).await.unwrap();
+        let question = Question { call_id: &call.id, server: "world", tool: &call.name, always_asks: false };
+        let asked = self.store.ask_approval(lease, self.user, question, 3_600_000).await.unwrap();
         Some(asked.map_or(ToolAnswer::LeaseLost, |expires_at| {
             let (server, title) = ("world".to_owned(), format!("Title of {}", call.name));
             ToolAnswer::ApprovalNeeded { server, title, always_asks: false, may_disclose: false, expires_at }

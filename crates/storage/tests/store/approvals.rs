@@ -1,16 +1,15 @@
 //! What people are asked about their calls, what they decide, and what a run that waits does then.
 
-use domain::{Decision, Effect, Id, MessageRole, Run, RunState, Usage, User};
+use domain::{Decision, Effect, Id, Run, RunState, Usage, User};
 use storage::{
     Database, Statement, Value,
-    approvals::Decided,
-    messages::NewMessage,
+    approvals::{Decided, Question},
     runs::{Batch, Ending, Lease},
     tool_calls::Started,
 };
 
 use crate::{
-    fixture::{Fixture, LEASE_MS, answer, batch, lease_of},
+    fixture::{Fixture, LEASE_MS, batch, lease_of, result_of},
     places::{Place, block_on},
 };
 
@@ -21,6 +20,7 @@ crate::on_each_database! {
     the_first_decision_counts,
     a_question_whose_call_has_a_result_keeps_nobody_waiting,
     to_allow_always_is_a_policy_unless_one_denies,
+    what_always_asks_cannot_be_allowed_always,
     a_question_of_a_run_that_ended_cannot_be_answered,
     cancelling_a_run_that_waits_lets_it_be_ended_at_once,
     a_tool_call_is_begun_by_the_lease_of_its_person_only,
@@ -28,8 +28,12 @@ crate::on_each_database! {
 
 const HOUR_MS: i64 = 3_600_000;
 
+fn question<'a>(call_id: &'a str, tool: &'a str) -> Question<'a> {
+    Question { call_id, server: "mail", tool, always_asks: tool == "pay" }
+}
+
 fn ask(fixture: &Fixture, user: &User, lease: Lease, call_id: &str, lifetime_ms: i64) -> i64 {
-    let asked = fixture.store.ask_approval(lease, user.id, call_id, "mail", "send", lifetime_ms);
+    let asked = fixture.store.ask_approval(lease, user.id, question(call_id, "send"), lifetime_ms);
     block_on(asked).unwrap().unwrap().as_millis()
 }
 
@@ -71,7 +75,7 @@ fn a_question_keeps_its_expiry_and_is_its_owners_alone(place: Place) {
     assert_eq!((approval.decision, approval.expired, approval.expires_at.as_millis()), (None, false, expires_at));
     assert_eq!(permission(&other).approval, None);
     for (lease, user) in [(lease_of(&run), &user), (lease, &other)] {
-        let asked = fixture.store.ask_approval(lease, user.id, "c2", "mail", "send", HOUR_MS);
+        let asked = fixture.store.ask_approval(lease, user.id, question("c2", "send"), HOUR_MS);
         assert_eq!(block_on(asked).unwrap(), None);
     }
     assert_eq!(decide(&fixture, &other, &run, "c1", Decision::AllowOnce), Decided::NotFound);
@@ -114,8 +118,8 @@ fn a_run_that_waits_keeps_what_it_used_and_its_state_is_told(place: Place) {
     let claim = block_on(fixture.store.claim(lease, LEASE_MS, "")).unwrap().unwrap();
     assert_eq!(claim.run.usage.unwrap().total_tokens, 3);
     assert_eq!(read().state, RunState::Processing, "though the last it logged was that it waits");
-    let message = crate::fixture::answer("noon", "");
-    assert!(block_on(fixture.store.finish_tool_call(lease, &message, false, &batch(9, "r"))).unwrap());
+    let result = result_of("c1", "noon", false);
+    assert!(block_on(fixture.store.finish_tool_call(lease, &result, &batch(9, "r"))).unwrap());
     assert_eq!((read().state, read().usage.unwrap().total_tokens), (RunState::ToolExecution, 3));
 }
 
@@ -125,13 +129,8 @@ fn a_question_whose_call_has_a_result_keeps_nobody_waiting(place: Place) {
     let (run, lease) = fixture.claimed(&user, fixture.conversation(&user));
     ask(&fixture, &user, lease, "lost", HOUR_MS);
     ask(&fixture, &user, lease, "open", HOUR_MS);
-    let result = NewMessage {
-        role: MessageRole::Tool,
-        tool_call_id: Some("lost".into()),
-        finish_reason: None,
-        ..answer("The tools do not answer.", "")
-    };
-    assert!(block_on(fixture.store.finish_tool_call(lease, &result, true, &batch(4, "s"))).unwrap());
+    let result = result_of("lost", "The tools do not answer.", true);
+    assert!(block_on(fixture.store.finish_tool_call(lease, &result, &batch(4, "s"))).unwrap());
     wait(&fixture, lease);
     assert!(!claimable(&fixture, &user, &run));
     assert_eq!(decide(&fixture, &user, &run, "open", Decision::AllowOnce), Decided::Decided);
@@ -191,9 +190,25 @@ fn to_allow_always_is_a_policy_unless_one_denies(place: Place) {
     // A tool whose name is a pattern is no way to be allowed more than was asked about.
     let user = fixture.user("pattern@example.org");
     let (run, lease) = fixture.claimed(&user, fixture.conversation(&user));
-    block_on(fixture.store.ask_approval(lease, user.id, "c1", "mail", "*", HOUR_MS)).unwrap().unwrap();
+    block_on(fixture.store.ask_approval(lease, user.id, question("c1", "*"), HOUR_MS)).unwrap().unwrap();
     assert_eq!(decide(&fixture, &user, &run, "c1", Decision::AllowAlways), Decided::Decided);
     assert_eq!(block_on(fixture.store.tool_policies(user.id)).unwrap(), []);
+}
+
+fn what_always_asks_cannot_be_allowed_always(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = fixture.user("a@example.org");
+    let (run, lease) = fixture.claimed(&user, fixture.conversation(&user));
+    block_on(fixture.store.ask_approval(lease, user.id, question("c1", "pay"), HOUR_MS)).unwrap().unwrap();
+    wait(&fixture, lease);
+    assert_eq!(decide(&fixture, &user, &run, "c1", Decision::AllowAlways), Decided::AlwaysAsks);
+    assert_eq!(block_on(fixture.store.tool_policies(user.id)).unwrap(), []);
+    assert!(!claimable(&fixture, &user, &run), "the question is still open");
+    assert_eq!(decide(&fixture, &user, &run, "c1", Decision::AllowOnce), Decided::Decided);
+    assert_eq!(
+        decide(&fixture, &user, &run, "c1", Decision::AllowAlways),
+        Decided::AlreadyDecided(Decision::AllowOnce)
+    );
 }
 
 fn a_question_of_a_run_that_ended_cannot_be_answered(place: Place) {

@@ -1,6 +1,6 @@
 //! A migrated database, and the steps that many tests begin with.
 
-use domain::{Id, Message, MessageRole, Run, RunState, Usage, User};
+use domain::{Id, Message, MessageRole, Run, RunState, ToolResult, Usage, User};
 use storage::{
     Store,
     leases::{Entry, Leave},
@@ -88,11 +88,18 @@ pub(crate) fn answer(content: &str, finish_reason: &str) -> NewMessage {
         role: MessageRole::Assistant,
         content: content.into(),
         tool_calls: Vec::new(),
-        tool_call_id: None,
+        tool_result: None,
         finish_reason: Some(finish_reason.into()),
         reasoning: None,
         echo: None,
     }
+}
+
+/// What a call answers that took a quarter of a second.
+pub(crate) fn result_of(call_id: &str, content: &str, is_error: bool) -> NewMessage {
+    let (duration_ms, title) = (Some(250), Some("Current time".into()));
+    let tool_result = Some(ToolResult { call_id: call_id.into(), is_error, duration_ms, title });
+    NewMessage { role: MessageRole::Tool, tool_result, finish_reason: None, ..answer(content, "") }
 }
 
 pub(crate) fn batch(last_id: u64, frames: &str) -> Batch {

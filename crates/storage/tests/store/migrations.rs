@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path};
 
+use domain::{Id, ToolResult};
 use storage::{
     Database, DatabaseError, Outcome, Statement, StorageError,
     migration::{MIGRATIONS, migrate},
@@ -17,6 +18,7 @@ crate::on_each_database! {
     a_migration_that_was_changed_after_it_was_applied_is_refused,
     migrating_from_many_connections_at_once_applies_each_once,
     a_refused_guard_leaves_nothing_behind,
+    what_a_host_of_the_earlier_release_stores_is_what_this_one_would,
 }
 
 #[test]
@@ -72,4 +74,29 @@ fn a_refused_guard_leaves_nothing_behind(place: Place) {
     assert_eq!(block_on(fixture.store.user(user.id)).unwrap().unwrap().name, "");
     let wrong = block_on(file.query(Statement::new("wrong", "SELECT nothing", [])));
     assert!(matches!(wrong, Err(DatabaseError::Refused { query: "wrong", .. })));
+}
+
+/// Hosts are replaced one after the other. That one said in `finish_reason` that a call had failed.
+fn what_a_host_of_the_earlier_release_stores_is_what_this_one_would(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = fixture.user("a@example.org");
+    let conversation = fixture.conversation(&user);
+    let (run, lease) = fixture.claimed(&user, conversation);
+    let other = fixture.another_connection();
+    let step = |owner: Id, id: i64| {
+        let sql =
+            "INSERT INTO executor_steps (run_id, lease_owner, state, last_id, frames, message_id, conversation_id, position, role,
+                 content, tool_call_id, is_error, finish_reason, size, created_at)
+             SELECT runs.id, runs.lease_owner, 'tool_execution', ?3, 'f', ?4, conversation_id, ?3, 'tool', 'No.', 'c1', 1,
+                 'tool_error', 3, now_ms()
+             FROM runs WHERE runs.id = ?1 AND runs.lease_owner = ?2 RETURNING run_id";
+        let parameters = [run.id.into(), owner.into(), id.into(), Id::new().into()];
+        block_on(other.query(Statement::new("t", sql, parameters))).unwrap().len()
+    };
+    assert_eq!((step(Id::new(), 2), step(lease.owner, 2)), (0, 1), "only who has the lease");
+    let page = block_on(fixture.store.messages(user.id, conversation, 1, 10, 1_000)).unwrap();
+    let [result] = page.messages.as_slice() else { panic!("{page:?}") };
+    let tool_result = ToolResult { call_id: "c1".into(), is_error: true, duration_ms: None, title: None };
+    assert_eq!((&result.tool_result, &result.finish_reason), (&Some(tool_result), &None));
+    assert_eq!(block_on(fixture.store.log(run.id, 0)).unwrap(), [(2, "f".to_owned())]);
 }

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use domain::{Decision, Effect, Id, RunState, Timestamp};
 use storage::{
     Database, DatabaseError, Dialect, Outcome, Row, Statement, Store, Value,
+    approvals::Question,
     audit::AuditEvent,
     leases::{Entry, MAX_LEASES},
     messages::{Appended, IncomingMessage},
@@ -128,7 +129,8 @@ fn do_what_people_do(store: &Store<Recorder<'_>>) {
         store.written_by_person(run.id, user_id).await.unwrap();
         store.finish_step(lease, RunState::Streaming, &answer("a", "stop"), None, &batch(100, "frames")).await.unwrap();
         store.tool_permission(user_id, Some((run.id, "call"))).await.unwrap();
-        store.ask_approval(lease, user_id, "call", "clock", "now", 60_000).await.unwrap().unwrap();
+        let question = Question { call_id: "call", server: "clock", tool: "now", always_asks: false };
+        store.ask_approval(lease, user_id, question, 60_000).await.unwrap().unwrap();
         for _ in 0..2 {
             store.decide_approval(user_id, run.id, "call", Decision::AllowAlways).await.unwrap();
         }

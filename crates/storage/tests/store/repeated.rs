@@ -1,20 +1,20 @@
 //! Statements that say they may be sent once more: the second time changes nothing and tells what the first time told. So an answer that
 //! was lost on its way can be asked for again.
 
-use domain::{Decision, Effect, MessageRole, RunState};
+use domain::{Decision, Effect, RunState};
 use storage::{
     Database, DatabaseError, Dialect, Outcome, Row, Statement, Store,
-    approvals::Decided,
+    approvals::{Decided, Question},
     audit::AuditEvent,
     leases::{Entry, Leave},
-    messages::{Appended, IncomingMessage, NewMessage},
+    messages::{Appended, IncomingMessage},
     runs::Ending,
     tool_listings::NewListing,
     tool_secrets::ToolSecret,
 };
 
 use crate::{
-    fixture::{Fixture, LEASE_MS, answer, batch, lease_of},
+    fixture::{Fixture, LEASE_MS, answer, batch, lease_of, result_of},
     places::{Place, Real, block_on},
 };
 
@@ -61,7 +61,8 @@ fn a_turn_whose_every_answer_was_lost_once_is_stored_once(place: Place) {
     assert_eq!(block_on(store.renew_leases(&[lease], LEASE_MS)).unwrap(), [Leave::Granted]);
     let asked = answer("", "tool_calls");
     assert!(block_on(store.finish_step(lease, RunState::ToolExecution, &asked, None, &batch(2, "b"))).unwrap());
-    let asked = block_on(store.ask_approval(lease, user.id, "c", "clock", "now", 60_000)).unwrap();
+    let question = Question { call_id: "c", server: "clock", tool: "now", always_asks: false };
+    let asked = block_on(store.ask_approval(lease, user.id, question, 60_000)).unwrap();
     assert!(asked.is_some());
     // The first of the two counted: whoever decided it so hears that it is so.
     let decided = block_on(store.decide_approval(user.id, run.id, "c", Decision::AllowAlways)).unwrap();
@@ -90,8 +91,8 @@ fn a_turn_whose_every_answer_was_lost_once_is_stored_once(place: Place) {
     let listings = ["clock", ""].map(|server| NewListing { server, listing: "[]", ttl_ms: 60_000 });
     block_on(store.save_tool_listings(&listings)).unwrap();
     block_on(store.save_model_dialect("s", "m", "{}")).unwrap();
-    let result = NewMessage { role: MessageRole::Tool, tool_call_id: Some("c".into()), ..answer("noon", "") };
-    assert!(block_on(store.finish_tool_call(lease, &result, false, &batch(3, "c"))).unwrap());
+    let result = result_of("c", "noon", false);
+    assert!(block_on(store.finish_tool_call(lease, &result, &batch(3, "c"))).unwrap());
     let ending = Ending {
         state: RunState::Complete,
         failure: None,

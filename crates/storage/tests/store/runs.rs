@@ -1,6 +1,6 @@
 //! Who executes a run, what it leaves behind, and how it ends.
 
-use domain::{Id, Message, MessageRole, Run, RunState, ToolCall};
+use domain::{Id, Message, Run, RunState, ToolCall};
 use storage::{
     Database, Statement,
     leases::{Holder, Leave},
@@ -9,7 +9,7 @@ use storage::{
 };
 
 use crate::{
-    fixture::{Fixture, LAPSED_MS, LEASE_MS, answer, batch, lease_of},
+    fixture::{Fixture, LAPSED_MS, LEASE_MS, answer, batch, lease_of, result_of},
     places::{Place, block_on},
 };
 
@@ -26,7 +26,7 @@ crate::on_each_database! {
     what_a_conversation_has_called_and_its_person_written_is_known_to_who_executes_its_run,
     what_nobody_comes_for_within_a_day_has_failed_and_is_in_nobodys_way,
     whoever_comes_too_late_ends_what_they_find,
-    a_tool_call_is_started_once,
+    a_tool_call_is_started_once_and_its_result_says_how_it_went,
     a_run_that_is_tried_again_knows_what_its_tools_have_done,
 }
 
@@ -147,15 +147,10 @@ fn a_run_that_is_tried_again_knows_what_its_tools_have_done(place: Place) {
     let (run, lease) = fixture.claimed(&user, fixture.conversation(&user));
     let call = ToolCall { id: "call_1".into(), name: "mail_send".into(), arguments: "{}".into() };
     let asked = NewMessage { tool_calls: vec![call], ..answer("", "tool_calls") };
-    let result = NewMessage {
-        role: MessageRole::Tool,
-        tool_call_id: Some("call_1".into()),
-        finish_reason: None,
-        ..answer("sent", "")
-    };
+    let result = result_of("call_1", "sent", false);
     let store = &fixture.store;
     assert!(block_on(store.finish_step(lease, RunState::ToolExecution, &asked, None, &batch(3, "r"))).unwrap());
-    assert!(block_on(store.finish_tool_call(lease, &result, false, &batch(4, "s"))).unwrap());
+    assert!(block_on(store.finish_tool_call(lease, &result, &batch(4, "s"))).unwrap());
     assert!(fixture.end(lease, RunState::Error, "error"));
     let Retried::Queued(second) = block_on(store.retry_run(user.id, run.id)).unwrap() else { panic!() };
     let context = block_on(store.context(&second, 100, 1_000_000)).unwrap();
@@ -243,7 +238,7 @@ fn whoever_comes_too_late_ends_what_they_find(place: Place) {
     assert!(claimed(&executed).is_some(), "whoever ended nothing did not make it new");
 }
 
-fn a_tool_call_is_started_once(place: Place) {
+fn a_tool_call_is_started_once_and_its_result_says_how_it_went(place: Place) {
     let fixture = Fixture::new(place);
     let user = fixture.user("a@example.org");
     let conversation = fixture.conversation(&user);
@@ -255,16 +250,14 @@ fn a_tool_call_is_started_once(place: Place) {
     for started in [Started::First, Started::Again] {
         assert_eq!(block_on(store.start_tool_call(lease, user.id, "call_1", "clock")).unwrap(), started);
     }
-    let result = NewMessage {
-        role: MessageRole::Tool,
-        tool_call_id: Some("call_1".into()),
-        finish_reason: None,
-        ..answer("noon", "")
-    };
-    assert!(block_on(store.finish_tool_call(lease, &result, false, &batch(4, "s"))).unwrap());
+    let (result, refused) = (result_of("call_1", "noon", false), result_of("call_2", "No such city.", true));
+    assert!(block_on(store.finish_tool_call(lease, &result, &batch(4, "s"))).unwrap());
+    assert!(block_on(store.finish_tool_call(lease, &refused, &batch(5, "t"))).unwrap());
     let page = block_on(store.messages(user.id, conversation, 1, 10, 1_000)).unwrap();
     assert_eq!(page.messages[0].tool_calls, [call]);
-    assert_eq!(page.messages[1].tool_call_id.as_deref(), Some("call_1"));
+    for (stored, result) in page.messages[1..].iter().zip([result, refused]) {
+        assert_eq!((&stored.tool_result, &stored.finish_reason), (&result.tool_result, &None));
+    }
 }
 
 fn who_claims_a_run_reads_what_was_learned_of_its_models_server(place: Place) {

@@ -149,8 +149,8 @@ pub(crate) fn tool_rows() -> Vec<String> {
     [
         "INSERT INTO tool_policies VALUES ('', 'mail:*', 'ask', 1)",
         "INSERT INTO tool_policies VALUES ('u1', 'mail:send', 'allow', 2)",
-        "INSERT INTO approvals VALUES ('r-u1', 'c1', 'u1', 'mail', 'send', 1, 2, NULL, NULL)",
-        "INSERT INTO approvals VALUES ('r-u1', 'c2', 'u1', 'mail', 'send', 1, 2, 'deny', 3)",
+        "INSERT INTO approvals VALUES ('r-u1', 'c1', 'u1', 'mail', 'send', 1, 2, NULL, NULL, NULL)",
+        "INSERT INTO approvals VALUES ('r-u1', 'c2', 'u1', 'mail', 'send', 1, 2, 'deny', 3, 1)",
         "INSERT INTO rate_limits VALUES ('user ä', 9007199254740993)",
         "INSERT INTO audit_events VALUES ('a1', 1, 'gone', 'tool.call', 'mail:send', 'r-u1', 'c1', 'ok', NULL)",
         "INSERT INTO audit_events VALUES ('a2', 1, 'u1', 'tool.call', 'mail:send', NULL, NULL, 'denied', '')",
@@ -168,6 +168,7 @@ pub(crate) fn later_rows() -> Vec<String> {
     [
         "UPDATE sessions SET family_hash = 'family', previous_hash = 'before', rotated_at = 2 WHERE user_id = 'u1'",
         "UPDATE messages SET reasoning = 'hm\n', echo = '{}' WHERE id = 'm-u1-1'",
+        "UPDATE messages SET tool_error = 1, duration_ms = 12, title = 'Aktuelle Zeit' WHERE id = 'm-u1-2'",
         "INSERT INTO model_dialects VALUES ('https://api.example.org', 'm', '{}', 1)",
         "INSERT INTO tool_secrets VALUES ('u1', 'mail', 'password', 'v1.0123.AbC-_', 1)",
         "INSERT INTO generated_keys VALUES ('master', 'AA+/==', 1)",

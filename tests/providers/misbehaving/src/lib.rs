@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tool_provider::{Answer, Context, Failure, http::send, provider, tool};
+use tool_provider::{Answer, Context, Failure, provider, tool};
+use upstream::{Http as _, Limits, Outside};
 
 provider! {
     name: "misbehaving",
@@ -20,8 +21,7 @@ provider! {
 }
 
 /// More than any answer of the tests' servers.
-const MAX_ANSWER_BYTES: usize = 4_096;
-const LIMIT: Duration = Duration::from_secs(5);
+const LIMITS: Limits = Limits { bytes: 4_096, wait: Duration::from_secs(5) };
 /// Far more than a result may have.
 const FLOOD_BYTES: usize = 100 * 1024 * 1024;
 
@@ -37,14 +37,14 @@ struct Address {
 async fn post(url: &str, body: &str) -> Result<String, Failure> {
     let request = http::Request::post(url).body(body.as_bytes().to_vec());
     let request = request.map_err(|error| Failure::InvalidArguments(error.to_string()))?;
-    let answer = send(request, MAX_ANSWER_BYTES, LIMIT).await?;
+    let answer = Outside.send(request, LIMITS).await?;
     Ok(format!("{} {}", answer.status().as_u16(), String::from_utf8_lossy(answer.body())))
 }
 
-/// Posts the id of the call to an address.
+/// Posts the id of the call and the language that is wanted to an address.
 #[tool(title = "Write something")]
 async fn write(arguments: Address, context: &Context) -> Result<String, Failure> {
-    post(&arguments.url, &context.id).await
+    post(&arguments.url, &format!("{} {}", context.id, context.locale)).await
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -82,7 +82,7 @@ async fn trap(_: Nothing) -> Result<String, Failure> {
 #[tool(read_only)]
 async fn hang(_: Nothing) -> Result<String, Failure> {
     loop {
-        tool_provider::sleep(LIMIT).await;
+        tool_provider::sleep(LIMITS.wait).await;
     }
 }
 

@@ -1,9 +1,9 @@
 //! Calls that a person must approve: asked, decided, and made once.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use tests::{App, Event, Host, Outside, Person, Turn, problem, start_model};
+use tests::{App, Event, Host, LANGUAGE, Outside, Person, Turn, problem, start_model};
 
 const MODEL: &str = "scripted-tool=misbehaving_write-delay=0-ttft=0";
 
@@ -53,7 +53,8 @@ async fn a_call_that_may_change_something_waits_for_the_person_and_is_then_made_
     let rest = waiting.rest().await?;
     assert_eq!(result(&rest)?.metadata("is_error"), &json!(false), "{}", result(&rest)?.content());
     assert_eq!(rest.last().map(Event::kind), Some("complete"));
-    assert_eq!(waiting.outside.posted().len(), 1);
+    let [posted] = waiting.outside.posted().try_into().map_err(|posted| anyhow!("{posted:?}"))?;
+    assert!(posted.ends_with(&format!(" {LANGUAGE}")), "the tool hears which language its person wants: {posted}");
     assert_eq!(waiting.decide("allow_once").await?.status(), StatusCode::OK, "the same again is no fault");
     problem(waiting.decide("deny").await?, 409, "already_decided").await?;
     Ok(())
@@ -68,7 +69,7 @@ async fn a_call_that_is_denied_is_not_made_and_the_model_is_told() -> Result<()>
     assert!(result(&rest)?.content().contains("declined"), "{}", result(&rest)?.content());
     let messages = waiting.person.messages(&waiting.turn.conversation).await?;
     let stored = messages.iter().find(|message| message["role"] == "tool").context("not stored")?;
-    assert_eq!(stored["finish_reason"], "tool_error", "who reads it later sees that it failed, too");
+    assert_eq!(stored["tool_error"], true, "who reads it later sees that it failed, too");
     assert!(waiting.outside.posted().is_empty());
     Ok(())
 }
@@ -127,9 +128,12 @@ async fn a_tool_that_always_asks_does_so_whatever_was_allowed() -> Result<()> {
         let events = person.events(&turn.run).await?.through(|event| event.kind() == "tool_approval").await?;
         let asked = events.last().context("nobody was asked")?;
         assert_eq!(asked.metadata("always_asks"), &json!(true));
-        let body = json!({"call_id": asked.metadata("call_id"), "decision": "allow_always"});
-        let decided = person.post(&format!("/api/runs/{}/approvals", turn.run), &body).await?;
-        assert_eq!(decided.status(), StatusCode::OK);
+        let decide = async |decision| {
+            let body = json!({"call_id": asked.metadata("call_id"), "decision": decision});
+            person.post(&format!("/api/runs/{}/approvals", turn.run), &body).await
+        };
+        problem(decide("allow_always").await?, 409, "always_asks").await?;
+        assert_eq!(decide("allow_once").await?.status(), StatusCode::OK);
         let rest = person.events_after(&turn.run, asked.id).await?.context("nothing more came")?.all().await?;
         assert_eq!(result(&rest)?.content(), "paid");
     }

@@ -21,12 +21,17 @@ async fn a_read_only_tool_is_called_and_the_model_reads_its_result() -> Result<(
     let kinds: Vec<&str> = events.iter().map(tests::Event::kind).collect();
     let request = events.iter().find(|event| event.kind() == "tool_request").context("no request")?;
     assert_eq!((request.content(), request.metadata("arguments")), ("clock_now", &json!({"time_zone": "Asia/Tokyo"})));
+    assert_eq!(request.metadata("title"), "Current time");
     let result = events.iter().find(|event| event.kind() == "tool_result").context("no result")?;
     assert_eq!(result.metadata("is_error"), &json!(false), "{}", result.content());
     assert!(result.content().contains("Asia/Tokyo"), "{}", result.content());
     assert_eq!(kinds.last(), Some(&"complete"));
     assert!(person.answer(&turn).await?.is_empty(), "the first message of the run only asks for the tool");
     let messages = person.messages(&turn.conversation).await?;
+    let stored = messages.iter().find(|message| message["role"] == "tool").context("the result is not stored")?;
+    assert_eq!((&stored["title"], &stored["tool_error"]), (&json!("Current time"), &json!(false)));
+    assert_eq!(&stored["duration_ms"], result.metadata("duration_ms"));
+    assert!(stored.get("finish_reason").is_none(), "no model stopped there: {stored}");
     assert!(messages.last().is_some_and(|last| last["content"].as_str().is_some_and(|text| text.contains("Tokyo"))));
     Ok(())
 }

@@ -131,5 +131,5 @@ async fn radicale_reads_what_is_written_as_we_do() {
 #[tokio::test]
 async fn cyrus_reads_what_is_written_as_we_do() {
     let Some(cyrus) = Cyrus::start_or_skip() else { return };
-    tell(&native(), &cyrus::call(&cyrus, ""), CYRUS).await;
+    tell(&Native::default(), &cyrus::call(&cyrus, ""), CYRUS).await;
 }

@@ -9,11 +9,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use scripted_server::Scripted;
 use tool_provider::{Context, Failure};
+use upstream::Http;
 
 use super::{
     call_at,
-    scripted::{CALENDAR, Etags, Scripted},
+    scripted::{CALENDAR, Calendars, Etags},
     words,
 };
 use crate::{
@@ -48,7 +50,7 @@ impl Case {
         self.settings.get(name).map_or_else(|| usual.to_owned(), Clone::clone)
     }
 
-    fn server(&self) -> Scripted {
+    fn calendars(&self) -> Calendars {
         let etags = match self.setting("etags", "strong").as_str() {
             "weak" => Etags::Weak,
             "weakened" => Etags::Weakened,
@@ -66,7 +68,7 @@ impl Case {
                 answers.insert(name.clone(), text.clone());
             }
         }
-        Scripted { etags, answers, objects: RefCell::new(objects), asked: RefCell::default() }
+        Calendars { etags, answers, objects: RefCell::new(objects) }
     }
 
     fn window(&self) -> ListEvents {
@@ -138,7 +140,7 @@ fn lines(text: &[u8]) -> Vec<&str> {
     std::str::from_utf8(text).unwrap().lines().filter(|line| !line.is_empty()).collect()
 }
 
-async fn call(name: &str, arguments: &[u8], server: &Scripted) -> Result<(), Failure> {
+async fn call(name: &str, arguments: &[u8], server: &impl Http) -> Result<(), Failure> {
     let context = context();
     match name {
         "create_event" => {
@@ -160,7 +162,8 @@ async fn call(name: &str, arguments: &[u8], server: &Scripted) -> Result<(), Fai
 /// Does what a case says, one part after the other.
 async fn follow(path: &Path) -> Result<(), String> {
     let case = Case::read(path);
-    let server = case.server();
+    let calendars = case.calendars();
+    let server = Scripted::new(|asked| Ok(calendars.answer(asked)));
     let mut called = Ok(());
     for (index, (name, text)) in case.sections.iter().enumerate() {
         let wanted = || lines(text);
@@ -174,7 +177,7 @@ async fn follow(path: &Path) -> Result<(), String> {
                 return Err(format!("said {said:?}, without {missing:?}"));
             }
         } else if name == "stored" {
-            let stored: Vec<u8> = server.objects.borrow().values().flat_map(|(_, text)| text.clone()).collect();
+            let stored: Vec<u8> = calendars.objects.borrow().values().flat_map(|(_, text)| text.clone()).collect();
             let stored = String::from_utf8(stored).unwrap();
             for line in wanted() {
                 let is_there = |part: &str| stored.split("\r\n").any(|found| found == part);
@@ -215,7 +218,7 @@ async fn follow(path: &Path) -> Result<(), String> {
                 return Err(format!("busy {busy:#?}"));
             }
         } else if name == "asked" {
-            let asked = server.asked.borrow();
+            let asked = server.lines();
             if let Some(missing) = wanted().into_iter().find(|line| !asked.iter().any(|asked| asked == line)) {
                 return Err(format!("never asked {missing}: {asked:#?}"));
             }

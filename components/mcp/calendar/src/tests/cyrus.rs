@@ -27,7 +27,7 @@ async fn list(transport: &Native, call: &Context) -> Vec<Event> {
 #[tokio::test]
 async fn events_are_made_changed_and_deleted_at_another_server_too() {
     let Some(cyrus) = Cyrus::start_or_skip() else { return };
-    let transport = native();
+    let transport = Native::default();
     for address in ["", "/", "/.well-known/caldav", "/dav/", "/dav/calendars/user/ada/", "/nowhere/"] {
         let calendars = list_calendars::run(&call(&cyrus, address), &transport).await.unwrap();
         assert!(calendars.len() == 1 && calendars[0].writable, "{address}: {calendars:?}");
@@ -81,7 +81,7 @@ async fn events_are_made_changed_and_deleted_at_another_server_too() {
 #[tokio::test]
 async fn calendars_of_others_are_not_read_at_another_server_either() {
     let Some(cyrus) = Cyrus::start_or_skip() else { return };
-    let transport = native();
+    let transport = Native::default();
     let mut bobs = call(&cyrus, "");
     (bobs.secrets[1].1, bobs.secrets[2].1) = ("bob".into(), "another".into());
     let made = create_event::run(&weekly(), &bobs, &transport).await.unwrap();

@@ -10,9 +10,9 @@ mod scripted;
 mod server;
 mod writing;
 
-use std::{cell::RefCell, time::Duration};
+use std::time::Duration;
 
-use http::{Request, Response};
+use scripted_server::{Native, Scripted, answer};
 use tool_provider::{Context, Failure};
 
 use crate::{
@@ -20,39 +20,10 @@ use crate::{
     create_event::{CreateEvent, Created},
     list_events,
     list_events::{Event, ListEvents},
-    transport::Transport,
 };
 use server::{PEOPLE, Radicale};
 
 const BERLIN: &str = "Europe/Berlin";
-
-/// The machine's HTTP. Redirects are answers, as in the component.
-struct Native {
-    client: reqwest::Client,
-    /// What was sent: method and path.
-    sent: RefCell<Vec<String>>,
-}
-
-impl Transport for Native {
-    async fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, Failure> {
-        self.sent.borrow_mut().push(format!("{} {}", request.method(), request.uri().path()));
-        // The component's client would send it in chunks, which Radicale takes for an empty one.
-        assert!(request.body().is_empty() || request.headers().contains_key("content-length"));
-        let failed = |error: reqwest::Error| Failure::UpstreamFailed(error.to_string());
-        let request = reqwest::Request::try_from(request).map_err(failed)?;
-        let response = self.client.execute(request).await.map_err(failed)?;
-        let mut answer = Response::builder().status(response.status());
-        *answer.headers_mut().unwrap() = response.headers().clone();
-        Ok(answer.body(response.bytes().await.map_err(failed)?.to_vec()).unwrap())
-    }
-}
-
-fn native() -> Native {
-    // A connection for each request, as in the component.
-    let client =
-        reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().pool_max_idle_per_host(0);
-    Native { client: client.build().unwrap(), sent: RefCell::default() }
-}
 
 /// A call with a name, of a person who entered this address.
 fn call_at(id: &str, person: usize, address: &str) -> Context {
@@ -75,7 +46,7 @@ struct World {
 impl World {
     async fn start_or_skip() -> Option<Self> {
         let radicale = Radicale::start_or_skip()?;
-        let world = Self { transport: native(), radicale };
+        let world = Self { transport: Native::default(), radicale };
         world.make_calendar("ada", "work", "Work").await;
         Some(world)
     }
@@ -83,7 +54,7 @@ impl World {
     async fn raw(&self, person: usize, method: &str, path: &str, body: String) -> reqwest::Response {
         let (name, password) = PEOPLE[person];
         let url = format!("{}{path}", self.radicale.url);
-        let request = self.transport.client.request(method.parse().unwrap(), url).basic_auth(name, Some(password));
+        let request = self.transport.client().request(method.parse().unwrap(), url).basic_auth(name, Some(password));
         request.body(body).send().await.unwrap()
     }
 

@@ -1,12 +1,10 @@
-//! A server in memory, for what no real one can be made to send: it follows a case of the corpus.
+//! Calendars in memory, for what no real server can be made to send: they follow a case of the corpus.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::{cell::RefCell, collections::BTreeMap};
 
-use http::{Request, Response};
-use tool_provider::Failure;
-
-use crate::transport::Transport;
+use http::Response;
+use scripted_server::{Asked, answer};
 
 /// The calendar of all cases.
 pub(super) const CALENDAR: &str = "/cal/";
@@ -25,16 +23,15 @@ pub(super) enum Etags {
     None,
 }
 
-pub(super) struct Scripted {
+pub(super) struct Calendars {
     pub(super) etags: Etags,
     /// By method and path: status, headers and body.
     pub(super) answers: BTreeMap<String, Vec<u8>>,
     /// By path, with how often each was written.
     pub(super) objects: RefCell<BTreeMap<String, (u32, Vec<u8>)>>,
-    pub(super) asked: RefCell<Vec<String>>,
 }
 
-impl Scripted {
+impl Calendars {
     fn etag(&self, revision: u32, is_xml: bool) -> Option<String> {
         match self.etags {
             Etags::Strong => Some(format!("\"{revision}\"")),
@@ -68,11 +65,11 @@ impl Scripted {
 
     fn multistatus(&self, entries: Vec<Vec<u8>>) -> Response<Vec<u8>> {
         let body = [format!("<d:multistatus {DAV}>").into_bytes(), entries.concat(), b"</d:multistatus>".to_vec()];
-        Response::builder().status(207).body(body.concat()).unwrap()
+        answer(207, &[], body.concat())
     }
 
-    fn is_met(&self, request: &Request<Vec<u8>>, path: &str) -> bool {
-        let header = |name| request.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+    fn is_met(&self, asked: &Asked, path: &str) -> bool {
+        let header = |name| asked.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
         let found = self.objects.borrow().get(path).map(|(revision, _)| *revision);
         match (header("if-match"), header("if-none-match")) {
             (_, Some(_)) => found.is_none(),
@@ -100,39 +97,38 @@ fn raw(text: &[u8]) -> Response<Vec<u8>> {
     response.body(body.strip_suffix(b"\n").unwrap_or(body).to_vec()).unwrap()
 }
 
-impl Transport for Scripted {
-    async fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, Failure> {
-        let path = request.uri().path().to_owned();
-        let asked = format!("{} {path}", request.method());
-        self.asked.borrow_mut().push(asked.clone());
-        if let Some(answer) = self.answers.get(&asked) {
-            return Ok(raw(answer));
+impl Calendars {
+    /// What comes of a request.
+    pub(super) fn answer(&self, asked: &Asked) -> Response<Vec<u8>> {
+        let path = asked.uri.path().to_owned();
+        if let Some(answer) = self.answers.get(&format!("{} {path}", asked.method)) {
+            return raw(answer);
         }
-        let status = |status: u16| Ok(Response::builder().status(status).body(Vec::new()).unwrap());
+        let status = |status: u16| answer(status, &[], "");
         let found = self.objects.borrow().get(&path).cloned();
-        match (request.method().as_str(), found) {
+        match (asked.method.as_str(), found) {
             ("PROPFIND", None) if path == "/" || path == CALENDAR => {
                 let calendar = format!(
                     "<d:response><d:href>{CALENDAR}</d:href><d:propstat><d:prop><d:resourcetype><d:collection/><c:calendar/></d:resourcetype></d:prop><d:status>HTTP/1.1 200 OK</d:status></d:propstat></d:response>"
                 );
-                Ok(self.multistatus(vec![calendar.into_bytes()]))
+                self.multistatus(vec![calendar.into_bytes()])
             }
-            ("PROPFIND", Some(_)) => Ok(self.multistatus(vec![self.entry(&path, false)])),
+            ("PROPFIND", Some(_)) => self.multistatus(vec![self.entry(&path, false)]),
             ("REPORT", _) => {
                 let paths: Vec<_> = self.objects.borrow().keys().cloned().collect();
-                Ok(self.multistatus(paths.iter().map(|path| self.entry(path, true)).collect()))
+                self.multistatus(paths.iter().map(|path| self.entry(path, true)).collect())
             }
             ("GET", Some((revision, text))) => {
                 let mut response = Response::builder();
                 if let Some(etag) = self.etag(revision, false) {
                     response = response.header("etag", etag);
                 }
-                Ok(response.body(text).unwrap())
+                response.body(text).unwrap()
             }
-            ("PUT" | "DELETE", _) if !self.is_met(&request, &path) => status(412),
+            ("PUT" | "DELETE", _) if !self.is_met(asked, &path) => status(412),
             ("PUT", found) => {
                 let revision = found.map_or(0, |(revision, _)| revision) + 1;
-                self.objects.borrow_mut().insert(path, (revision, request.into_body()));
+                self.objects.borrow_mut().insert(path, (revision, asked.body.clone()));
                 status(204)
             }
             ("DELETE", Some(_)) => {

@@ -156,5 +156,5 @@ async fn a_calendar_is_never_deleted_or_replaced() {
             .contains("no such")
     );
     assert_eq!(world.starts("2026-03-09", "2026-03-09").await.len(), 1);
-    assert!(world.transport.sent.borrow().iter().all(|sent| !sent.starts_with("DELETE")));
+    assert!(world.transport.lines().iter().all(|sent| !sent.starts_with("DELETE")));
 }

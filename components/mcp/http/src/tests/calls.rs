@@ -6,50 +6,14 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response};
+use scripted_server::Native;
 use serde_json::{Value, json};
 use tool_provider::{Answer, Context, Failure};
 
 use super::{catalog, context, names, schema, server::FastApi, words};
-use crate::{
-    call,
-    catalog::Catalog,
-    transport::{ANSWER_BYTES_MAX, Transport},
-};
+use crate::{call, catalog::Catalog};
 
 const KEY: (&str, &str) = ("todo.APIKeyHeader", "a key to the list");
-
-/// The machine's HTTP. Redirects are answers, as in the component.
-struct Native(reqwest::Client);
-
-impl Native {
-    fn new() -> Self {
-        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
-        Self(client.build().unwrap())
-    }
-}
-
-impl Transport for Native {
-    async fn send(&self, request: Request<Vec<u8>>, limit: Duration) -> Result<Response<Vec<u8>>, Failure> {
-        let host = request.uri().authority().unwrap().to_string();
-        // As the contract's client says it.
-        let failed = |error: reqwest::Error| match error {
-            error if error.is_timeout() => Failure::TimedOut,
-            error if error.is_connect() => Failure::UpstreamFailed(format!("{host} cannot be reached")),
-            error => Failure::UpstreamFailed(error.without_url().to_string()),
-        };
-        let mut request = reqwest::Request::try_from(request).map_err(failed)?;
-        *request.timeout_mut() = Some(limit);
-        let response = self.0.execute(request).await.map_err(failed)?;
-        let mut answer = Response::builder().status(response.status());
-        *answer.headers_mut().unwrap() = response.headers().clone();
-        let body = response.bytes().await.map_err(failed)?.to_vec();
-        if body.len() > ANSWER_BYTES_MAX {
-            return Err(Failure::UpstreamFailed(format!("longer than {ANSWER_BYTES_MAX} bytes")));
-        }
-        Ok(answer.body(body).unwrap())
-    }
-}
 
 struct World {
     catalog: Catalog,
@@ -59,9 +23,9 @@ struct World {
 impl World {
     async fn start_or_skip() -> Option<Self> {
         let server = FastApi::shared_or_skip()?;
-        let transport = Native::new();
+        let transport = Native::default();
         let address = format!("http://127.0.0.1:{}/openapi.json", server.port);
-        let document = transport.0.get(address).send().await.unwrap();
+        let document = transport.client().get(address).send().await.unwrap();
         let catalog = catalog(&[("todo", &document.text().await.unwrap())]);
         assert!(catalog.faults().is_empty(), "{:?}", catalog.faults());
         Some(Self { catalog, transport })
@@ -236,8 +200,9 @@ async fn a_broken_connection_leaves_open_what_a_refused_one_does_not() {
         "paths": { "/a": { "get": { "operationId": "read" }, "post": { "operationId": "write" } } },
     });
     let catalog = catalog(&[("api", &document.to_string())]);
-    let call =
-        async |tool: &str| words(call::call(catalog.find(tool).unwrap(), "{}", &context(&[]), &Native::new()).await);
+    let call = async |tool: &str| {
+        words(call::call(catalog.find(tool).unwrap(), "{}", &context(&[]), &Native::default()).await)
+    };
     let server = std::thread::spawn(move || {
         for _ in 0..2 {
             // Reads something of the request, and goes.

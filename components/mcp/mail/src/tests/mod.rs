@@ -8,39 +8,17 @@ mod settings;
 
 use std::time::Duration;
 
-use http::{Request, Response};
 use native_cyrus::{Cyrus, PEOPLE};
+use scripted_server::{Native, Scripted, answer};
 use tool_provider::{Context, Failure};
 
 use crate::{
     search_mail,
     search_mail::{Hit, SearchMail},
-    transport::Transport,
 };
 
 /// How long the server may take to index what it got.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// The machine's HTTP. Redirects are answers, as in the component.
-struct Native(reqwest::Client);
-
-impl Transport for Native {
-    async fn send(&self, request: Request<Vec<u8>>, _: Duration) -> Result<Response<Vec<u8>>, Failure> {
-        let failed = |error: reqwest::Error| Failure::UpstreamFailed(format!("{error:?}"));
-        let request = reqwest::Request::try_from(request).map_err(failed)?;
-        let response = self.0.execute(request).await.map_err(failed)?;
-        let mut answer = Response::builder().status(response.status());
-        *answer.headers_mut().unwrap() = response.headers().clone();
-        Ok(answer.body(response.bytes().await.map_err(failed)?.to_vec()).unwrap())
-    }
-}
-
-fn native() -> Native {
-    // A connection for each request, as in the component.
-    let client =
-        reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().pool_max_idle_per_host(0);
-    Native(client.build().unwrap())
-}
 
 /// A server, and ada's tools.
 struct World {
@@ -50,7 +28,7 @@ struct World {
 
 impl World {
     fn start_or_skip() -> Option<Self> {
-        Cyrus::start_or_skip().map(|cyrus| Self { transport: native(), cyrus })
+        Cyrus::start_or_skip().map(|cyrus| Self { transport: Native::default(), cyrus })
     }
 
     /// A mail to ada from Carol, on a day in March 2026 at ten.

@@ -1,9 +1,10 @@
 //! What a server may answer and Cyrus does not: answers that say nothing, too much, or come too late.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use std::cell::RefCell;
-
+use http::Request;
+use scripted_server::Asked;
 use serde_json::{Value, json};
+use upstream::{Http, Outcome, Unanswered};
 
 use super::*;
 use crate::{
@@ -20,59 +21,50 @@ use crate::{
     send_draft::SendDraft,
     send_mail,
     send_mail::SendMail,
-    transport::ANSWER_BYTES_MAX,
 };
-
-/// Each method that was called, with its arguments, and how long its answer was waited for.
-type Log = RefCell<Vec<(String, Value, Duration)>>;
-
-/// A server that follows a script: a method and its arguments make answers, each with its name.
-struct Scripted<F> {
-    script: F,
-    log: Log,
-}
 
 type Said = Vec<(&'static str, Value)>;
 
-impl<F: Fn(&str, &Value) -> Option<Said>> Scripted<F> {
-    fn new(script: F) -> Self {
-        Self { script, log: Log::default() }
-    }
-
-    /// The updates of mails that were asked for.
-    fn updates(&self) -> Vec<Value> {
-        let log = self.log.borrow();
-        log.iter().filter_map(|(_, arguments, _)| arguments.get("update").cloned()).collect()
-    }
-
-    fn count(&self, method: &str) -> usize {
-        self.log.borrow().iter().filter(|(name, _, _)| name == method).count()
-    }
+/// A server that follows a script: a method and its arguments make answers, each with its name.
+fn jmap(script: impl Fn(&str, &Value) -> Option<Said>) -> Scripted<impl Fn(&Asked) -> Outcome> {
+    Scripted::new(move |asked: &Asked| {
+        if asked.body.is_empty() {
+            return Ok(answer(200, &[], session(true).to_string()));
+        }
+        let mut answers = Vec::new();
+        for (method, arguments, id) in calls_in(asked) {
+            let said = script(&method, &arguments).unwrap_or_else(|| usual(&method, &arguments));
+            if said.iter().any(|(name, _)| *name == LATE) {
+                return Err(Unanswered::TimedOut);
+            }
+            answers.extend(said.into_iter().map(|(name, value)| json!([name, value, id])));
+        }
+        Ok(answer(200, &[], json!({ "methodResponses": answers }).to_string()))
+    })
 }
 
-impl<F: Fn(&str, &Value) -> Option<Said>> Transport for Scripted<F> {
-    async fn send(&self, request: Request<Vec<u8>>, limit: Duration) -> Result<Response<Vec<u8>>, Failure> {
-        let answer = |value: Value| Ok(Response::new(value.to_string().into_bytes()));
-        if request.body().is_empty() {
-            return answer(session(true));
-        }
-        let body: Value = serde_json::from_slice(request.body()).unwrap();
-        let mut answers = Vec::new();
-        for call in body["methodCalls"].as_array().unwrap() {
-            let method = call[0].as_str().unwrap();
-            self.log.borrow_mut().push((method.to_owned(), call[1].clone(), limit));
-            let said = (self.script)(method, &call[1]).unwrap_or_else(|| usual(method, &call[1]));
-            if said.iter().any(|(name, _)| *name == LATE) {
-                return Err(Failure::TimedOut);
-            }
-            answers.extend(said.into_iter().map(|(name, value)| json!([name, value, call[2]])));
-        }
-        let answers = json!({ "methodResponses": answers });
-        if answers.to_string().len() > ANSWER_BYTES_MAX {
-            return Err(Failure::UpstreamFailed("the answer is longer than it may be".into()));
-        }
-        answer(answers)
+/// The methods that one request calls, with their arguments and names.
+fn calls_in(asked: &Asked) -> Vec<(String, Value, Value)> {
+    if asked.body.is_empty() {
+        return Vec::new();
     }
+    let body: Value = serde_json::from_slice(&asked.body).unwrap();
+    let calls = body["methodCalls"].as_array().unwrap().iter();
+    calls.map(|call| (call[0].as_str().unwrap().to_owned(), call[1].clone(), call[2].clone())).collect()
+}
+
+/// All methods that were called, with their arguments.
+fn calls(asked: &[Asked]) -> Vec<(String, Value)> {
+    asked.iter().flat_map(calls_in).map(|(method, arguments, _)| (method, arguments)).collect()
+}
+
+/// The updates of mails that were asked for.
+fn updates(asked: &[Asked]) -> Vec<Value> {
+    calls(asked).into_iter().filter_map(|(_, arguments)| arguments.get("update").cloned()).collect()
+}
+
+fn count(asked: &[Asked], method: &str) -> usize {
+    calls(asked).iter().filter(|(name, _)| name == method).count()
 }
 
 /// Instead of an answer that does not come.
@@ -171,12 +163,12 @@ async fn a_draft_that_cannot_be_marked_is_not_sent() {
         (vec![error], "does not allow"),
         (vec![], "left out an answer"),
     ] {
-        let server = Scripted::new(|method, _| (method == "Email/set").then(|| set.clone()));
+        let server = jmap(|method, _| (method == "Email/set").then(|| set.clone()));
         let words = words(send_draft::run(&of_draft(), &call(), &server).await);
         assert!(words.contains(said) && words.contains("was not sent"), "{words}");
-        assert_eq!(server.count("EmailSubmission/set"), 0);
+        assert_eq!(count(&server.asked(), "EmailSubmission/set"), 0);
     }
-    let server = Scripted::new(|_, _| None);
+    let server = jmap(|_, _| None);
     assert!(!send_draft::run(&of_draft(), &call(), &server).await.unwrap().was_sent_before);
 }
 
@@ -195,13 +187,37 @@ async fn only_a_mail_that_was_certainly_not_sent_can_be_sent_again() {
         (vec![("EmailSubmission/set", json!({ "notCreated": { "other": { "type": "x" } } }))], false),
         (vec![("EmailSubmission/set", json!([]))], false),
     ] {
-        let server = Scripted::new(|method, _| (method == "EmailSubmission/set").then(|| submission.clone()));
+        let server = jmap(|method, _| (method == "EmailSubmission/set").then(|| submission.clone()));
         let sent = words(send_mail::run(&hello(), &call(), &server).await);
         assert_eq!((sent.contains("was not sent"), sent.contains(UNKNOWN)), (is_known, !is_known), "{sent}");
-        assert_eq!(server.updates(), if is_known { vec![json!({ "n": { SENDING: null } })] } else { vec![] });
+        assert_eq!(updates(&server.asked()), if is_known { vec![json!({ "n": { SENDING: null } })] } else { vec![] });
         let drafted = words(send_draft::run(&of_draft(), &call(), &server).await);
         assert_eq!((drafted.contains("was not sent"), drafted.contains(UNKNOWN)), (is_known, !is_known), "{drafted}");
-        assert_eq!(server.updates().contains(&json!({ "d": { SENDING: null } })), is_known);
+        assert_eq!(updates(&server.asked()).contains(&json!({ "d": { SENDING: null } })), is_known);
+    }
+}
+
+#[tokio::test]
+async fn a_mail_whose_request_was_lost_may_have_been_sent_and_one_that_never_left_was_not() {
+    for (unanswered, is_known) in [
+        (Unanswered::NotSent("mail.example cannot be reached".into()), true),
+        (Unanswered::Lost("mail.example broke off its answer".into()), false),
+        (Unanswered::TimedOut, false),
+    ] {
+        let usual = jmap(|_, _| None);
+        let server = Scripted::new(|asked: &Asked| {
+            if calls_in(asked).iter().any(|(method, _, _)| method == "EmailSubmission/set") {
+                return Err(unanswered.clone());
+            }
+            let request = Request::post(&asked.uri).body(asked.body.clone()).unwrap();
+            futures::executor::block_on(usual.send(request, asked.limits))
+        });
+        let sent = words(send_mail::run(&hello(), &call(), &server).await);
+        let drafted = words(send_draft::run(&of_draft(), &call(), &server).await);
+        assert_eq!((sent.contains(UNKNOWN), drafted.contains(UNKNOWN)), (!is_known, !is_known), "{sent} {drafted}");
+        assert_eq!(drafted.contains("was not sent"), is_known, "{drafted}");
+        let unmarked = updates(&server.asked()).contains(&json!({ "d": { SENDING: null } }));
+        assert_eq!(unmarked, is_known, "it can be sent again");
     }
 }
 
@@ -214,7 +230,7 @@ async fn a_mail_of_whose_making_nothing_is_said_may_have_been_sent() {
         (vec![("error", json!({ "type": "forbidden" }))], true),
         (vec![("Email/set", json!({ "notCreated": { "draft": { "type": "overQuota" } } }))], true),
     ] {
-        let server = Scripted::new(|method, _| (method == "Email/set").then(|| made.clone()));
+        let server = jmap(|method, _| (method == "Email/set").then(|| made.clone()));
         let words = words(send_mail::run(&hello(), &call(), &server).await);
         assert_eq!(words.contains(UNKNOWN), !is_known, "{words}");
     }
@@ -231,7 +247,7 @@ async fn a_draft_with_more_than_the_person_sees_is_not_sent() {
         ("bodyValues", json!({ "1": { "value": "Let us.", "isTruncated": true } }), "longer"),
         ("bodyValues", json!({ "1": { "value": "Let us not." } }), "text of this draft is another"),
     ] {
-        let server = Scripted::new(|method, arguments| {
+        let server = jmap(|method, arguments| {
             let mut draft = draft();
             draft[field] = value.clone();
             let is = method == "Email/get" && arguments["ids"] == json!(["d"]);
@@ -239,7 +255,7 @@ async fn a_draft_with_more_than_the_person_sees_is_not_sent() {
         });
         let words = words(send_draft::run(&of_draft(), &call(), &server).await);
         assert!(words.contains(said) && words.contains("nothing was sent"), "{words}");
-        assert_eq!((server.count("Email/set"), server.count("EmailSubmission/set")), (0, 0));
+        assert_eq!((count(&server.asked(), "Email/set"), count(&server.asked(), "EmailSubmission/set")), (0, 0));
     }
 }
 
@@ -247,7 +263,7 @@ async fn a_draft_with_more_than_the_person_sees_is_not_sent() {
 async fn only_what_the_server_says_was_changed_counts_as_changed() {
     let some = json!({ "updated": { "d": null }, "notUpdated": { "e": { "type": "forbidden" } } });
     for (set, done) in [(some, Some(1)), (json!({ "updated": { "d": {} } }), Some(1)), (json!({}), None)] {
-        let server = Scripted::new(|method, _| (method == "Email/set").then(|| vec![("Email/set", set.clone())]));
+        let server = jmap(|method, _| (method == "Email/set").then(|| vec![("Email/set", set.clone())]));
         let named = |id: &str, subject: &str| Named { id: id.into(), subject: subject.into() };
         let moving = MoveMail { mails: vec![named("d", "Plan"), named("e", "?")], mailbox: "sent".into() };
         let moved = move_mail::run(&moving, &call(), &server).await;
@@ -259,7 +275,7 @@ async fn only_what_the_server_says_was_changed_counts_as_changed() {
 
 #[tokio::test]
 async fn a_mail_too_large_for_one_answer_is_read_in_part() {
-    let server = Scripted::new(|method, arguments| {
+    let server = jmap(|method, arguments| {
         let bytes = usize::try_from(arguments["maxBodyValueBytes"].as_u64().unwrap_or(0)).unwrap();
         let mails = (0..20).map(|n| {
             let mut mail = draft();
@@ -294,7 +310,7 @@ async fn an_answer_that_was_sent_is_told_even_if_it_cannot_be_noted() {
     let mail =
         json!({ "id": "m", "from": [{ "email": "dan@ext.example" }], "subject": "Plan", "messageId": ["x@ext"] });
     assert!(serde_json::from_value::<Got>(json!({ "list": [mail] })).is_ok());
-    let server = Scripted::new(|method, arguments| match method {
+    let server = jmap(|method, arguments| match method {
         "Email/get" if arguments["ids"] == json!(["m"]) => {
             Some(vec![("Email/get", json!({ "state": "1", "list": [mail] }))])
         }
@@ -305,45 +321,37 @@ async fn an_answer_that_was_sent_is_told_even_if_it_cannot_be_noted() {
         ReplyToMail { id: "m".into(), to: vec!["dan@ext.example".into()], body: "Yes.".into(), ..Default::default() };
     assert!(!reply_to_mail::run(&answer, &call(), &server).await.unwrap().was_sent_before);
     // What matters is waited for as long as the caller waits, the note only for a moment.
-    let log = server.log.borrow();
-    let waits = log.iter().map(|(method, arguments, wait)| (method.as_str(), arguments.get("update").is_some(), *wait));
-    for (method, is_note, wait) in waits {
-        let (least, most) = if is_note { (0, 5) } else { (40, 50) };
-        assert!((Duration::from_secs(least)..=Duration::from_secs(most)).contains(&wait), "{method}: {wait:?}");
+    for asked in server.asked().iter() {
+        for (method, arguments, _) in calls_in(asked) {
+            let (least, most) = if arguments.get("update").is_some() { (0, 5) } else { (40, 50) };
+            let wait = asked.limits.wait;
+            assert!((Duration::from_secs(least)..=Duration::from_secs(most)).contains(&wait), "{method}: {wait:?}");
+        }
     }
 }
 
 #[tokio::test]
 async fn what_the_caller_does_not_wait_for_is_not_asked() {
-    let server = Scripted::new(|_, _| None);
+    let server = jmap(|_, _| None);
     let hasty = Context { deadline: Duration::from_millis(100), ..call() };
     assert!(matches!(send_mail::run(&hello(), &hasty, &server).await, Err(Failure::TimedOut)));
-    assert_eq!(server.log.borrow().len(), 0);
-}
-
-/// As `Scripted`, but for an account that cannot send at a server that can.
-struct Reader;
-
-impl Transport for Reader {
-    async fn send(&self, request: Request<Vec<u8>>, _: Duration) -> Result<Response<Vec<u8>>, Failure> {
-        if request.body().is_empty() {
-            return Ok(Response::new(session(false).to_string().into_bytes()));
-        }
-        let body: Value = serde_json::from_slice(request.body()).unwrap();
-        assert!(!body.to_string().contains("ubmission"), "{body}");
-        let calls = body["methodCalls"].as_array().unwrap().iter();
-        let answers = calls.flat_map(|call| {
-            let said = usual(call[0].as_str().unwrap(), &call[1]);
-            said.into_iter().map(|(name, answer)| json!([name, answer, call[2]])).collect::<Vec<_>>()
-        });
-        let answers: Vec<_> = answers.collect();
-        Ok(Response::new(json!({ "methodResponses": answers }).to_string().into_bytes()))
-    }
+    assert!(server.asked().is_empty());
 }
 
 #[tokio::test]
 async fn an_account_that_cannot_send_is_not_asked_to_whatever_the_server_can() {
     let mut call = call();
     call.secrets.push(("address".into(), "ada@localhost".into()));
-    assert!(words(send_mail::run(&hello(), &call, &Reader).await).contains("does not let this account send"));
+    let server = Scripted::new(|asked: &Asked| {
+        if asked.body.is_empty() {
+            return Ok(answer(200, &[], session(false).to_string()));
+        }
+        assert!(!String::from_utf8_lossy(&asked.body).contains("ubmission"));
+        let said = calls_in(asked).into_iter().flat_map(|(method, arguments, id)| {
+            let said = usual(&method, &arguments);
+            said.into_iter().map(move |(name, answer)| json!([name, answer, id]))
+        });
+        Ok(answer(200, &[], json!({ "methodResponses": said.collect::<Vec<_>>() }).to_string()))
+    });
+    assert!(words(send_mail::run(&hello(), &call, &server).await).contains("does not let this account send"));
 }

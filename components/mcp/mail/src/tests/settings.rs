@@ -1,7 +1,7 @@
 //! What is said when the settings are wrong, and that nobody else gets the password or the mails.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use http::Response;
 
 use super::*;
 use crate::{list_mailboxes, read_mail, read_mail::ReadMail};
@@ -54,86 +54,56 @@ async fn mails_of_others_are_not_found() {
     }
 }
 
-/// A server that answers everything alike, and the head of each request it got.
-async fn serve<F: Future>(answer: &str, call: impl FnOnce(String) -> F) -> (F::Output, String) {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    let mut got = String::new();
-    let serving = async {
-        loop {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let mut request = [0; 4096];
-            let length = stream.read(&mut request).await.unwrap();
-            got.push_str(&String::from_utf8_lossy(&request[..length]));
-            let answer = format!("HTTP/1.1 {answer}");
-            let _ = stream.write_all(answer.as_bytes()).await;
-        }
-    };
-    let output = tokio::select! {
-        output = call(address) => output,
-        () = serving => panic!("the server ended"),
-    };
-    (output, got)
-}
-
-/// No server is asked.
-struct Nowhere;
-
-impl Transport for Nowhere {
-    async fn send(&self, request: Request<Vec<u8>>, _: Duration) -> Result<Response<Vec<u8>>, Failure> {
-        panic!("{} was asked", request.uri())
-    }
-}
-
 #[tokio::test]
 async fn no_address_leads_into_this_installation() {
     for address in ["https://ops.spin.internal/ready", "OPS.Spin.Internal.", "http://self.alt:3000/"] {
-        let said = words(list_mailboxes::run(&at(address, "ada"), &Nowhere).await);
+        let nowhere = Scripted::new(|asked| panic!("{} was asked", asked.uri));
+        let said = words(list_mailboxes::run(&at(address, "ada"), &nowhere).await);
         assert!(said.contains("part of this installation"), "{address}: {said}");
     }
 }
 
+const ADDRESS: &str = "https://mail.example/";
+
+/// Asks a server that answers everything alike.
+async fn listed(answer: &Response<Vec<u8>>, user: &str) -> (String, Vec<scripted_server::Asked>) {
+    let server = Scripted::new(|_| Ok(answer.clone()));
+    let listed = words(list_mailboxes::run(&at(ADDRESS, user), &server).await);
+    let asked = server.asked().clone();
+    assert!(asked.iter().all(|asked| asked.uri.host() == Some("mail.example")), "{asked:?}");
+    (listed, asked)
+}
+
+fn session(api: &str) -> Response<Vec<u8>> {
+    let session = format!(r#"{{"apiUrl":"{api}","primaryAccounts":{{"urn:ietf:params:jmap:mail":"a"}}}}"#);
+    answer(200, &[], session)
+}
+
 #[tokio::test]
 async fn a_server_cannot_send_the_password_into_this_installation() {
-    let session = r#"{"apiUrl":"https://ops.spin.internal/","primaryAccounts":{"urn:ietf:params:jmap:mail":"a"}}"#;
-    let session = format!("200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{session}", session.len());
-    let redirect = "307 Away\r\nconnection: close\r\nlocation: //ops.spin.internal/\r\ncontent-length: 0\r\n\r\n";
-    for answer in [session.as_str(), redirect] {
-        let transport = native();
-        let (listed, got) =
-            serve(answer, async |address| list_mailboxes::run(&at(&address, "ada"), &transport).await).await;
-        assert!(words(listed).contains("sends on to"), "{got}");
-        assert_eq!(got.matches("GET ").count(), 1, "{got}");
+    for answer in [session("https://ops.spin.internal/"), answer(307, &[("location", "//ops.spin.internal/")], "")] {
+        let (words, asked) = listed(&answer, "ada").await;
+        assert!(words.contains("sends on to") && asked.len() == 1, "{words}");
     }
 }
 
 #[tokio::test]
 async fn what_is_no_jmap_server_is_said_and_no_other_gets_the_password() {
-    let session = r#"{"apiUrl":"http://localhost:1/api","primaryAccounts":{"urn:ietf:params:jmap:mail":"a"}}"#;
-    let elsewhere = format!("200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{session}", session.len());
     for (answer, said) in [
-        ("200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nhi", "no JMAP server"),
-        ("302 Found\r\nconnection: close\r\nlocation: /again\r\ncontent-length: 0\r\n\r\n", "no JMAP server"),
-        (
-            "301 Moved\r\nconnection: close\r\nlocation: http://localhost:1/\r\ncontent-length: 0\r\n\r\n",
-            "sends on to http://localhost:1",
-        ),
-        (&elsewhere, "sends on to http://localhost:1"),
+        (answer(200, &[], "hi"), "no JMAP server"),
+        (answer(302, &[("location", "/again")], ""), "no JMAP server"),
+        (answer(301, &[("location", "http://localhost:1/")], ""), "sends on to http://localhost:1"),
+        (session("http://localhost:1/api"), "sends on to http://localhost:1"),
     ] {
-        let transport = native();
-        let (listed, _) =
-            serve(answer, async |address| list_mailboxes::run(&at(&address, "ada"), &transport).await).await;
-        let words = words(listed);
+        let (words, _) = listed(&answer, "ada").await;
         assert!(words.contains(said), "{words}");
     }
 }
 
 #[tokio::test]
 async fn a_token_without_a_user_name_is_sent_as_one() {
-    let transport = native();
-    for (user, scheme) in [("", "Bearer a token"), (" ", "Bearer a token"), ("ada", "Basic YWRhOmEgdG9rZW4=")] {
-        let answer = "404 No\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-        let (_, got) = serve(answer, async |address| list_mailboxes::run(&at(&address, user), &transport).await).await;
-        assert!(got.to_lowercase().contains(&format!("authorization: {}", scheme.to_lowercase())), "{got}");
+    for (user, expected) in [("", "Bearer a token"), (" ", "Bearer a token"), ("ada", "Basic YWRhOmEgdG9rZW4=")] {
+        let (_, asked) = listed(&answer(404, &[], ""), user).await;
+        assert!(asked.iter().all(|asked| asked.headers["authorization"] == expected), "{asked:?}");
     }
 }

@@ -1,33 +1,37 @@
 //! Pages as people and attackers serve them, without a network.
 
-use std::{cell::RefCell, collections::HashMap, net::IpAddr};
+use std::{collections::HashMap, net::IpAddr};
 
 use futures::executor::block_on;
+use http::{Request, Response};
+use scripted_server::{Asked, Scripted, answer};
+use upstream::{Http, Outcome, Unanswered};
 
 use super::*;
 
+type Script = Box<dyn Fn(&Asked) -> Outcome>;
+
 /// A web of a few pages, and a name service.
-#[derive(Default)]
 struct Pages {
-    answers: HashMap<&'static str, Response<Vec<u8>>>,
+    server: Scripted<Script>,
     /// Without: a host that does not look names up.
     names: Option<HashMap<&'static str, Vec<IpAddr>>>,
-    asked: RefCell<Vec<String>>,
+}
+
+impl Pages {
+    fn asked(&self) -> Vec<String> {
+        self.server.asked().iter().map(|asked| asked.uri.to_string()).collect()
+    }
+}
+
+impl Http for Pages {
+    async fn send(&self, request: Request<Vec<u8>>, limits: Limits) -> Outcome {
+        assert!(limits.bytes == MAX_BYTES && limits.wait <= TIME_LIMIT);
+        self.server.send(request, limits).await
+    }
 }
 
 impl World for Pages {
-    async fn get(
-        &self,
-        url: &Url,
-        _: &'static str,
-        max_bytes: usize,
-        limit: Duration,
-    ) -> Result<Response<Vec<u8>>, Failure> {
-        assert!(max_bytes == MAX_BYTES && limit <= TIME_LIMIT);
-        self.asked.borrow_mut().push(url.to_string());
-        self.answers.get(url.as_str()).cloned().ok_or_else(|| Failure::UpstreamFailed(format!("{url} does not answer")))
-    }
-
     async fn addresses(&self, name: &str) -> Result<Option<Vec<IpAddr>>, Failure> {
         let Some(names) = &self.names else { return Ok(None) };
         let found =
@@ -36,20 +40,17 @@ impl World for Pages {
     }
 }
 
-fn answer(status: u16, headers: &[(&str, &str)], body: &[u8]) -> Response<Vec<u8>> {
-    let mut answer = Response::builder().status(status);
-    for (name, value) in headers {
-        answer = answer.header(*name, *value);
-    }
-    answer.body(body.to_vec()).unwrap()
-}
-
-fn redirect(to: &str) -> Response<Vec<u8>> {
+fn redirected(to: &str) -> Response<Vec<u8>> {
     answer(302, &[("location", to)], b"")
 }
 
 fn web<const N: usize>(answers: [(&'static str, Response<Vec<u8>>); N]) -> Pages {
-    Pages { answers: HashMap::from(answers), ..Pages::default() }
+    let answers = HashMap::from(answers);
+    let script = move |asked: &Asked| {
+        let url = asked.uri.to_string();
+        answers.get(url.as_str()).cloned().ok_or_else(|| Unanswered::NotSent(format!("{url} does not answer")))
+    };
+    Pages { server: Scripted::new(Box::new(script)), names: None }
 }
 
 fn fetched(world: &Pages, url: &str, offset: u32) -> Result<Part, Failure> {
@@ -64,8 +65,8 @@ fn one(headers: &[(&str, &str)], body: &[u8]) -> Result<Part, Failure> {
 fn a_page_is_read_with_its_title_and_its_last_address() {
     let html = "<title>Rust</title><h1>Hello</h1>".as_bytes();
     let web = web([
-        ("https://a.org/old", redirect("/older?b=c#d")),
-        ("https://a.org/older?b=c", redirect("http://www.b.org")),
+        ("https://a.org/old", redirected("/older?b=c#d")),
+        ("https://a.org/older?b=c", redirected("http://www.b.org")),
         ("https://www.b.org/", answer(200, &[("content-type", "Text/HTML; Charset=\"utf-8\"")], html)),
     ]);
     let part = fetched(&web, " http://a.org/old#x ", 0).unwrap();
@@ -77,7 +78,7 @@ fn a_page_is_read_with_its_title_and_its_last_address() {
         next_offset: None,
     };
     assert_eq!(part, expected);
-    assert_eq!(*web.asked.borrow(), ["https://a.org/old", "https://a.org/older?b=c", "https://www.b.org/"]);
+    assert_eq!(web.asked(), ["https://a.org/old", "https://a.org/older?b=c", "https://www.b.org/"]);
     let answer = part.into_answer().unwrap();
     assert_eq!(answer.text, "Title: Rust\nAddress: https://www.b.org/\n\n# Hello");
     assert!(answer.structured.unwrap().contains("\"text\":\"# Hello\""));
@@ -94,15 +95,15 @@ fn every_redirect_is_checked() {
         ("file:///etc/passwd", "file:"),
         ("https://user@b.org/", "password"),
     ] {
-        let web = web([("https://a.org/", redirect(to))]);
+        let web = web([("https://a.org/", redirected(to))]);
         let Err(Failure::InvalidArguments(said)) = fetched(&web, "https://a.org/", 0) else {
             panic!("{to} was followed")
         };
         assert!(said.contains(words), "{to}: {said}");
-        assert_eq!(*web.asked.borrow(), ["https://a.org/"]);
+        assert_eq!(web.asked(), ["https://a.org/"]);
     }
     for to in ["https://", "http://[/"] {
-        let web = web([("https://a.org/", redirect(to))]);
+        let web = web([("https://a.org/", redirected(to))]);
         assert!(matches!(fetched(&web, "https://a.org/", 0), Err(Failure::UpstreamFailed(_))), "{to}");
     }
 }
@@ -143,10 +144,10 @@ fn a_page_that_sends_on_at_once_is_read_as_the_next_one() {
 
 #[test]
 fn redirects_end() {
-    let web = web([("https://a.org/", redirect("http://a.org/"))]);
+    let web = web([("https://a.org/", redirected("http://a.org/"))]);
     let Err(Failure::UpstreamFailed(said)) = fetched(&web, "https://a.org/", 0) else { panic!("it went on for ever") };
     assert!(said.contains("more than 5 times"), "{said}");
-    assert_eq!(web.asked.borrow().len(), 1 + MAX_REDIRECTS);
+    assert_eq!(web.asked().len(), 1 + MAX_REDIRECTS);
 }
 
 #[test]
@@ -156,7 +157,7 @@ fn names_that_lead_to_private_addresses_are_refused_where_the_host_tells() {
         ("https://public.org/", page()),
         ("https://both.org/", page()),
         ("https://metadata.org/", page()),
-        ("https://away.org/", redirect("https://metadata.org/")),
+        ("https://away.org/", redirected("https://metadata.org/")),
     ]);
     web.names = Some(HashMap::from([
         ("public.org", vec!["1.1.1.1".parse().unwrap(), "2606:4700::1111".parse().unwrap()]),
@@ -165,12 +166,11 @@ fn names_that_lead_to_private_addresses_are_refused_where_the_host_tells() {
         ("away.org", vec!["1.1.1.1".parse().unwrap()]),
     ]));
     assert_eq!(fetched(&web, "https://public.org/", 0).unwrap().text, "x");
-    web.asked.borrow_mut().clear();
     for url in ["https://both.org/", "https://metadata.org/", "https://away.org/"] {
         assert!(matches!(fetched(&web, url, 0), Err(Failure::InvalidArguments(_))), "{url}");
     }
     assert!(matches!(fetched(&web, "https://no-such.org/", 0), Err(Failure::UpstreamFailed(_))));
-    assert_eq!(*web.asked.borrow(), ["https://away.org/"]);
+    assert_eq!(web.asked(), ["https://public.org/", "https://away.org/"]);
 }
 
 #[test]

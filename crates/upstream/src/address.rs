@@ -3,16 +3,15 @@
 //!
 //! [`is_inside`]: does it name a part of this installation? Spin and the embedded host hand a request for `https://ops.spin.internal` to the
 //! component `ops` in the same process, whatever the scheme, and a grant such as `https://*:443` covers that name. So what a person may
-//! enter is refused in words where it is read, and [`crate::http::send`] sends no request there at all.
+//! enter is refused in words where it is read, and [`crate::Outside`] sends no request there at all.
 //!
 //! [`is_public`]: can everybody on the Internet reach this IP address? Whether a tool must ask that is its own rule.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use percent_encoding::percent_decode_str;
+use tool_provider::Failure;
 use url::Url;
-
-use crate::Failure;
 
 /// The names under which components of an application reach each other, and the application itself: these, and all below them.
 const INSIDE: [&str; 2] = ["spin.internal", "self.alt"];

@@ -1,0 +1,171 @@
+//! A person's account at a server: what they entered as `url`, `username` and `password` in the settings of a tool, read and checked in one
+//! place. Their password goes to the server at that address and to no other, whatever an answer or a model says.
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use http::{HeaderValue, header, request};
+use tool_provider::{Context, Failure};
+use url::Url;
+
+use crate::address;
+
+/// Addresses, names and passwords: longer ones are not what they should be.
+const SECRET_BYTES_MAX: usize = 1_000;
+
+/// Where the account is, and what proves whose it is.
+#[derive(Debug)]
+pub struct Account {
+    /// What the person calls such a server, as in "mail server".
+    server: &'static str,
+    url: Url,
+    authorization: HeaderValue,
+}
+
+impl Account {
+    /// With a user name and a password. `example` is what an address looks like.
+    ///
+    /// # Errors
+    /// [`Failure::NotConfigured`], with what to enter.
+    pub fn with_password(context: &Context, server: &'static str, example: &str) -> Result<Self, Failure> {
+        let user = context.secret("username")?;
+        Self::read(context, server, example, user, false)
+    }
+
+    /// Likewise; without a user name, what was entered as the password is a token.
+    ///
+    /// # Errors
+    /// As [`Self::with_password`].
+    pub fn with_password_or_token(context: &Context, server: &'static str, example: &str) -> Result<Self, Failure> {
+        Self::read(context, server, example, context.secret("username").unwrap_or_default(), true)
+    }
+
+    fn read(
+        context: &Context,
+        server: &'static str,
+        example: &str,
+        user: &str,
+        may_be_token: bool,
+    ) -> Result<Self, Failure> {
+        let (address, user, password) = (context.secret("url")?.trim(), user.trim(), context.secret("password")?);
+        let is_long = [address, user, password].iter().any(|secret| secret.len() > SECRET_BYTES_MAX);
+        // In Basic authentication a colon ends the name (RFC 7617).
+        if is_long || user.contains(':') {
+            return Err(Failure::NotConfigured(
+                "The user name or another setting of this tool cannot be right.".into(),
+            ));
+        }
+        let url = address::entered(address, example)?;
+        let credentials = if user.is_empty() && may_be_token {
+            format!("Bearer {}", password.trim())
+        } else {
+            format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}")))
+        };
+        let mut authorization = HeaderValue::try_from(credentials)
+            .map_err(|_| Failure::NotConfigured("The API token has characters that no token has.".into()))?;
+        authorization.set_sensitive(true);
+        Ok(Self { server, url, authorization })
+    }
+
+    /// The address that was entered.
+    #[must_use]
+    pub const fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The request with what proves whose account it is.
+    #[must_use]
+    pub fn authorize(&self, request: request::Builder) -> request::Builder {
+        request.header(header::AUTHORIZATION, self.authorization.clone())
+    }
+
+    /// An address that the server gave, if it is the server's own.
+    ///
+    /// # Errors
+    /// [`Self::elsewhere`].
+    pub fn own(&self, url: Url) -> Result<Url, Failure> {
+        if url.origin() == self.url.origin() { Ok(url) } else { Err(self.elsewhere(&url)) }
+    }
+
+    /// What is said when the server sends on to another, which does not get the password.
+    #[must_use]
+    pub fn elsewhere(&self, url: &Url) -> Failure {
+        Failure::NotConfigured(format!(
+            "The {} sends on to {}: enter that as the address in the settings of this tool, if you trust it with the password.",
+            self.server,
+            url.origin().ascii_serialization()
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http::Request;
+
+    use super::*;
+
+    const EXAMPLE: &str = "https://mail.example.com/";
+
+    fn context(secrets: &[(&str, &str)]) -> Context {
+        Context {
+            id: "call".into(),
+            locale: "en".into(),
+            deadline: Duration::from_secs(1),
+            secrets: secrets.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        }
+    }
+
+    fn entered(user: &str, password: &str) -> Context {
+        context(&[("url", "mail.example.com"), ("username", user), ("password", password)])
+    }
+
+    fn sent(account: &Account) -> String {
+        let request = account.authorize(Request::get("/")).body(()).unwrap();
+        let value = &request.headers()[header::AUTHORIZATION];
+        assert!(value.is_sensitive());
+        value.to_str().unwrap().to_owned()
+    }
+
+    fn words(account: Result<Account, Failure>) -> String {
+        match account {
+            Err(Failure::NotConfigured(words)) => words,
+            Err(other) => panic!("{other:?}"),
+            Ok(account) => panic!("{}", account.url()),
+        }
+    }
+
+    #[test]
+    fn a_name_and_a_password_are_sent_as_such_and_a_token_where_one_is_known() {
+        let account = Account::with_password(&entered(" ada ", "a token"), "mail server", EXAMPLE).unwrap();
+        assert_eq!((account.url().as_str(), sent(&account).as_str()), (EXAMPLE, "Basic YWRhOmEgdG9rZW4="));
+        for user in ["", " "] {
+            let token = Account::with_password_or_token(&entered(user, " a token "), "mail server", EXAMPLE).unwrap();
+            assert_eq!(sent(&token), "Bearer a token");
+        }
+        let nameless = context(&[("url", "mail.example.com"), ("password", "t")]);
+        assert_eq!(sent(&Account::with_password_or_token(&nameless, "mail server", EXAMPLE).unwrap()), "Bearer t");
+        assert!(words(Account::with_password(&nameless, "mail server", EXAMPLE)).contains("username"));
+    }
+
+    #[test]
+    fn what_cannot_be_right_is_said() {
+        for context in [entered("a:b", "x"), entered("ada", &"x".repeat(SECRET_BYTES_MAX + 1))] {
+            assert!(words(Account::with_password(&context, "mail server", EXAMPLE)).contains("cannot be right"));
+        }
+        let token = Account::with_password_or_token(&entered("", "a\nb"), "mail server", EXAMPLE);
+        assert!(words(token).contains("no token has"));
+        let inside = context(&[("url", "ops.spin.internal"), ("username", "ada"), ("password", "x")]);
+        assert!(words(Account::with_password(&inside, "mail server", EXAMPLE)).contains("part of this installation"));
+    }
+
+    #[test]
+    fn only_the_servers_own_addresses_are_followed() {
+        let account = Account::with_password(&entered("ada", "x"), "mail server", EXAMPLE).unwrap();
+        let url = |text: &str| Url::parse(text).unwrap();
+        assert!(account.own(url("https://mail.example.com:443/jmap")).is_ok());
+        for other in ["http://mail.example.com/", "https://mail.example.com:8443/", "https://example.com/"] {
+            let Err(Failure::NotConfigured(words)) = account.own(url(other)) else { panic!("{other}") };
+            assert!(words.contains("The mail server sends on to "), "{words}");
+        }
+    }
+}

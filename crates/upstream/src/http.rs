@@ -1,0 +1,198 @@
+//! The way out: HTTP requests to what `allowed_outbound_hosts` of the tool's section in `spin.toml` allows, and never to another part of the
+//! installation, whoever gave the address and whatever is allowed. Redirects are answers, not followed.
+
+use std::{pin::pin, time::Duration};
+
+use ::http::{Request, Response, header};
+use futures::future::{Either, select};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tool_provider::{Failure, sleep, wasip3::http::types::ErrorCode};
+
+use crate::address;
+
+/// What one exchange may cost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// The longest body of an answer, packed and unpacked.
+    pub bytes: usize,
+    /// How long the whole answer is waited for.
+    pub wait: Duration,
+}
+
+/// Why there is no answer that could be read to its end. The words name the host.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Unanswered {
+    /// The request was not sent: nothing has come of it.
+    #[error("{0}")]
+    NotSent(String),
+    /// It may have arrived, and something have come of it.
+    #[error("{0}")]
+    Lost(String),
+    /// Likewise: nobody waited any longer.
+    #[error("it did not answer in time")]
+    TimedOut,
+}
+
+impl Unanswered {
+    /// Whether something may have come of the request.
+    #[must_use]
+    pub const fn may_have_arrived(&self) -> bool {
+        !matches!(self, Self::NotSent(_))
+    }
+}
+
+impl From<Unanswered> for Failure {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::NotSent(words) | Unanswered::Lost(words) => Self::UpstreamFailed(words),
+            Unanswered::TimedOut => Self::TimedOut,
+        }
+    }
+}
+
+/// What came of a request.
+pub type Outcome = Result<Response<Vec<u8>>, Unanswered>;
+
+/// Sends requests: [`Outside`] in the component; in tests a server that follows a script, or the machine's own client.
+#[expect(async_fn_in_trait, reason = "guests have one thread, so nobody needs these futures to be Send")]
+pub trait Http {
+    /// Sends a request and reads the whole answer within these limits. Whatever its status, it is an answer, redirects too.
+    ///
+    /// # Errors
+    /// [`Unanswered`].
+    async fn send(&self, request: Request<Vec<u8>>, limits: Limits) -> Outcome;
+}
+
+/// The servers that `allowed_outbound_hosts` allows.
+#[derive(Clone, Copy, Debug)]
+pub struct Outside;
+
+impl Http for Outside {
+    async fn send(&self, request: Request<Vec<u8>>, limits: Limits) -> Outcome {
+        let host = request.uri().authority().map(ToString::to_string).unwrap_or_default();
+        if request.uri().host().is_none_or(address::is_inside) {
+            return Err(Unanswered::NotSent(format!("this tool may not reach {host}")));
+        }
+        match select(pin!(exchange(request, limits.bytes, &host)), pin!(sleep(limits.wait))).await {
+            Either::Left((answer, _)) => answer,
+            Either::Right(((), _)) => Err(Unanswered::TimedOut),
+        }
+    }
+}
+
+async fn exchange(request: Request<Vec<u8>>, max_bytes: usize, host: &str) -> Outcome {
+    let sent = outgoing::send(request.map(Into::into)).await;
+    let (head, body) = sent.map_err(|code| unanswered(code, host))?.into_parts();
+    match Limited::new(body, max_bytes).collect().await {
+        Ok(body) => unpacked(Response::from_parts(head, body.to_bytes().to_vec()), max_bytes, host),
+        Err(error) if error.is::<LengthLimitError>() => {
+            Err(Unanswered::Lost(format!("the answer of {host} is longer than {max_bytes} bytes")))
+        }
+        Err(_) => Err(Unanswered::Lost(format!("{host} broke off its answer"))),
+    }
+}
+
+/// What the host says of a request that has no answer. Only what comes before anything was sent is said to be that.
+fn unanswered(code: ErrorCode, host: &str) -> Unanswered {
+    match code {
+        ErrorCode::HttpRequestDenied => Unanswered::NotSent(format!("this tool may not reach {host}")),
+        ErrorCode::DnsError(_) | ErrorCode::DnsTimeout | ErrorCode::DestinationNotFound => {
+            Unanswered::NotSent(format!("there is no host {host}"))
+        }
+        ErrorCode::ConnectionRefused | ErrorCode::ConnectionTimeout | ErrorCode::DestinationUnavailable => {
+            Unanswered::NotSent(format!("{host} cannot be reached"))
+        }
+        // A server may say that it wants another certificate when it has the request.
+        ErrorCode::TlsCertificateError | ErrorCode::TlsProtocolError | ErrorCode::TlsAlertReceived(_) => {
+            Unanswered::Lost(format!("{host} cannot prove who it is"))
+        }
+        other => Unanswered::Lost(format!("{host} does not answer: {other}")),
+    }
+}
+
+/// The answer as it was before the server packed it. Nobody asked for that; servers do it all the same.
+fn unpacked(response: Response<Vec<u8>>, max_bytes: usize, host: &str) -> Outcome {
+    let (mut head, body) = response.into_parts();
+    let codings: Vec<_> =
+        head.headers.get_all(header::CONTENT_ENCODING).iter().filter_map(|it| it.to_str().ok()).collect();
+    let body = unpack::whole(&codings.join(","), body, max_bytes)
+        .map_err(|fault| Unanswered::Lost(format!("{host} {fault}")))?;
+    // They are about what was sent. Of a body that is not there they say what it would have been.
+    if !body.is_empty() && head.headers.remove(header::CONTENT_ENCODING).is_some() {
+        head.headers.remove(header::CONTENT_LENGTH);
+    }
+    Ok(Response::from_parts(head, body))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::executor::block_on;
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_sent_to_a_part_of_this_installation() {
+        for address in [
+            "https://ops.spin.internal/ready",
+            "http://OPS.Spin.Internal.:3000/",
+            "http://me:secret@tools.spin.internal/internal/calls",
+            "http://self.alt/",
+        ] {
+            let request = Request::post(address).body(Vec::new()).unwrap();
+            let sent = block_on(Outside.send(request, Limits { bytes: 10, wait: Duration::ZERO }));
+            assert!(matches!(&sent, Err(Unanswered::NotSent(words)) if words.contains("may not reach")), "{sent:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_failed_before_anything_was_sent_has_certainly_not_arrived() {
+        for code in [
+            ErrorCode::HttpRequestDenied,
+            ErrorCode::DnsTimeout,
+            ErrorCode::DestinationNotFound,
+            ErrorCode::ConnectionRefused,
+            ErrorCode::ConnectionTimeout,
+            ErrorCode::DestinationUnavailable,
+        ] {
+            assert!(!unanswered(code, "api.example").may_have_arrived());
+        }
+        for code in [
+            ErrorCode::ConnectionTerminated,
+            ErrorCode::ConnectionReadTimeout,
+            ErrorCode::HttpProtocolError,
+            ErrorCode::TlsAlertReceived(tool_provider::wasip3::http::types::TlsAlertReceivedPayload {
+                alert_id: None,
+                alert_message: None,
+            }),
+            ErrorCode::InternalError(None),
+        ] {
+            let lost = unanswered(code, "api.example");
+            assert!(lost.may_have_arrived() && lost.to_string().starts_with("api.example "), "{lost}");
+        }
+        assert!(Unanswered::TimedOut.may_have_arrived());
+    }
+
+    #[test]
+    fn what_cannot_be_unpacked_is_said_with_the_hosts_name() {
+        let answer = |coding: &str, body: &[u8]| {
+            Response::builder()
+                .header("content-encoding", coding)
+                .header("content-length", 2)
+                .body(body.to_vec())
+                .unwrap()
+        };
+        let unpacked = |answer| unpacked(answer, 3, "api.example");
+        let plain = unpacked(answer("identity", b"ab")).unwrap();
+        assert_eq!((plain.body().as_slice(), plain.headers().get(header::CONTENT_ENCODING)), (&b"ab"[..], None));
+        for (coding, body, words) in [("zstd", "ab", "zstd"), ("br", "ab", "broken"), ("gzip", "abcd", "longer than 3")]
+        {
+            let Err(Unanswered::Lost(said)) = unpacked(answer(coding, body.as_bytes())) else {
+                panic!("{coding} was read")
+            };
+            assert!(said.starts_with("api.example ") && said.contains(words), "{said}");
+        }
+        // The answer to HEAD has no body, and says of it what it would be.
+        let head = unpacked(answer("gzip", b"")).unwrap();
+        assert_eq!(head.headers()[header::CONTENT_ENCODING], "gzip");
+    }
+}
