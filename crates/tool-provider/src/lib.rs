@@ -24,6 +24,7 @@ mod answer;
 mod context;
 mod definition;
 pub mod http;
+mod progress;
 
 #[doc(hidden)]
 #[allow(missing_docs, unsafe_code, unreachable_pub, clippy::all, clippy::pedantic, clippy::restriction)]
@@ -46,6 +47,7 @@ extern crate self as tool_provider;
 pub use answer::{Answer, IntoAnswer, Structured};
 pub use context::Context;
 pub use definition::{Definition, Tool, arguments, schema};
+pub use progress::Progress;
 pub use provider::Secret;
 pub use tool_provider_macros::tool;
 #[doc(hidden)]

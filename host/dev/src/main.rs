@@ -9,6 +9,7 @@ mod database;
 mod environment;
 mod fixtures;
 mod host;
+mod javascript;
 mod manifest;
 mod manifest_edit;
 mod npm;
