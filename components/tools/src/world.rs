@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cache::Clock;
 use domain::Id;
-use mcp::{CallResult, ClientError, Map, TransportError};
+use mcp::{CallResult, ClientError, Map, Progress, TransportError};
 use serde_json::{Value, json, value::RawValue};
 use storage::{
     Database, StorageError,
@@ -22,6 +22,7 @@ use web::log::{Level, log};
 use crate::{
     config::COMPONENT,
     passed::{entered, passed},
+    progress::Told,
     rules::Rules,
     state::Tools,
 };
@@ -56,6 +57,8 @@ pub(crate) struct CallWorld<'a, D, H> {
     pub(crate) run: Option<RunCall>,
     /// The same for every attempt at the same call.
     pub(crate) id: String,
+    /// Where it is noted how far the call is, if somebody waits for that.
+    pub(crate) told: Option<Told>,
 }
 
 impl<D, H> CallWorld<'_, D, H> {
@@ -157,7 +160,9 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
             let call = json!({ "id": self.id, "deadlineMs": deadline_ms, "secrets": secrets });
             meta.insert(META_CALL.to_owned(), call);
         }
-        match client.call_tool(&definition, &arguments, meta, None).await {
+        let mut note = self.told.as_ref().map(|told| |said: Progress| told.note(said, &redaction));
+        let on_progress = note.as_mut().map(|note| note as &mut dyn FnMut(Progress));
+        match client.call_tool(&definition, &arguments, meta, on_progress).await {
             Ok(CallResult { content, structured, is_error, failure }) => {
                 let outcome = redaction.outcome(Outcome { content, structured, is_error });
                 Ok(Called { outcome, failure: failure.filter(|_| !tool.remote) })

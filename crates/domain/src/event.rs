@@ -61,6 +61,17 @@ pub enum Event<'a> {
         /// After this it is too late to decide.
         expires_at: Timestamp,
     },
+    /// How far a call is. Not logged: it is over with the call's result.
+    ToolProgress {
+        /// The model's id for the call.
+        call_id: &'a str,
+        /// So much is done.
+        progress: f64,
+        /// Of so much, if that is known.
+        total: Option<f64>,
+        /// What is being done; may be empty.
+        message: &'a str,
+    },
     /// A tool answered.
     ToolResult {
         /// The result as text.
@@ -152,6 +163,10 @@ struct Metadata<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     duration_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    progress: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retryable: Option<bool>,
@@ -208,7 +223,7 @@ impl Event<'_> {
             | Self::Shortened { .. }
             | Self::Complete { .. } => Some(1),
             Self::Restarted => Some(RESTART_GAP),
-            Self::Unkept { .. } | Self::Processing | Self::Retrying { .. } => None,
+            Self::ToolProgress { .. } | Self::Unkept { .. } | Self::Processing | Self::Retrying { .. } => None,
         }
     }
 
@@ -248,6 +263,11 @@ impl Event<'_> {
                     may_disclose: Some(may_disclose),
                     ..Metadata::default()
                 },
+            ),
+            Self::ToolProgress { call_id, progress, total, message } => (
+                "tool_progress",
+                message,
+                Metadata { call_id: Some(call_id), progress: Some(progress), total, ..Metadata::default() },
             ),
             Self::ToolResult { content, call_id, name, is_error, duration_ms } => (
                 "tool_result",
@@ -296,7 +316,7 @@ impl Event<'_> {
 }
 
 fn write_frame(id: Option<u64>, r#type: &str, data: &impl Serialize, frames: &mut String) {
-    // None of our types can fail to serialize (no maps with odd keys, no floats); an empty object would still be a frame.
+    // None of our types can fail to serialize (no maps with odd keys; a number that is none is written as null); an empty object would still be a frame.
     let data = serde_json::to_string(data).unwrap_or_else(|_| "{}".to_owned());
     if let Some(id) = id {
         frames.push_str("id: ");

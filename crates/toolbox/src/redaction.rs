@@ -71,7 +71,8 @@ impl Redaction {
         failure
     }
 
-    fn text(&self, text: &mut String) {
+    /// Takes them out of a text.
+    pub fn text(&self, text: &mut String) {
         for secret in &self.secrets {
             if text.contains(secret.as_str()) {
                 *text = text.replace(secret.as_str(), REDACTED);
