@@ -66,7 +66,11 @@ impl Redaction {
             | CallFailure::NotConfigured(words)
             | CallFailure::Upstream(words)
             | CallFailure::Unreachable(words) => self.text(words),
-            CallFailure::Unknown | CallFailure::TimedOut | CallFailure::TooLarge => {}
+            CallFailure::Unknown
+            | CallFailure::TimedOut
+            | CallFailure::TooLarge
+            | CallFailure::Crashed { .. }
+            | CallFailure::NotInstalled { .. } => {}
         }
         failure
     }
