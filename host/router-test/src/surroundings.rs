@@ -71,7 +71,7 @@ impl Provider for ToolServer {
 }
 
 /// How long a tool works between two times that it tells how far it is: more often than anybody wants to know.
-pub const TELLS_EVERY: Duration = Duration::from_millis(10);
+const TELLS_EVERY: Duration = Duration::from_millis(10);
 
 /// All that is outside. Clones are the same.
 #[derive(Clone)]

@@ -90,7 +90,7 @@ function ToolCard({ part, running, state }: { part: ToolPart; running: boolean; 
 function HowFar({ progress: { part, message } }: { progress: Progress }) {
   return (
     <span class="flex min-w-0 basis-full items-center gap-2.5 text-xs text-soft">
-      {part !== null && <progress class="h-1.5 w-32 shrink-0 accent-brand" value={part} max={1} aria-label="Progress" />}
+      {part !== null && <progress class="how-far" value={part} max={1} aria-label="Progress" />}
       {message !== "" && <bdi class="min-w-0 truncate">{visible(message)}</bdi>}
     </span>
   );

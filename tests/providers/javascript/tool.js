@@ -1,6 +1,6 @@
 // What the tools do, apart from being tools: nothing of the component is imported here, so that `node --test` can test it.
 
-// The host ends what computes for too long, and whatever else the instance is doing waits for it: bound the work.
+// A long loop holds up all that the instance is doing: bound the work.
 export const TEXT_MAX_CHARS = 100_000;
 const WORDS_PER_MINUTE = 230;
 

@@ -3,7 +3,7 @@
 import re
 import secrets
 
-# The host ends what computes for too long, and whatever else the instance is doing waits for it: bound the work.
+# A long loop holds up all that the instance is doing: bound the work.
 DICE_MAX = 100
 SIDES_MAX = 1000
 

@@ -176,6 +176,28 @@ fn what_a_person_denies_is_not_called_for_them_and_not_shown_to_their_programs()
 }
 
 #[test]
+fn a_component_that_crashes_and_one_that_is_not_there_are_told_apart() {
+    paused(|outside| async move {
+        let test = Test::new(outside);
+        test.offers().await;
+        let lost = TransportError::Connection("it broke".to_owned());
+        for (call_id, fault, words) in [
+            (
+                "c1",
+                lost,
+                "the tool crashed. It only reads, so it can be called again. The log of its component, mcp-clock,",
+            ),
+            ("c2", TransportError::Absent, "spin.toml has no component mcp-clock"),
+        ] {
+            let server = ToolServer { fault: Some(fault), ..ToolServer::of(&["now"]) };
+            test.outside.set("mcp-clock.spin.internal", server);
+            let called = test.call(test.lease().await, call_id, "clock_now").await;
+            assert!(called["content"].as_str().unwrap().contains(words), "{called}");
+        }
+    });
+}
+
+#[test]
 fn who_waits_for_a_call_hears_how_far_it_is_in_few_words_and_not_too_often() {
     paused(|outside| async move {
         let test = Test::new(outside);

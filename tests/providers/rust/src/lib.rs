@@ -8,7 +8,7 @@ use tool_provider::{Context, Failure, Progress, Structured, http::send, provider
 
 provider! { name: "letters", title: "Letters", tools: [count, count_down] }
 
-/// The host ends what computes for too long, and whatever else the instance is doing waits for it: bound the work.
+/// A long loop holds up all that the instance is doing: bound the work.
 const TEXT_MAX_BYTES: usize = 100_000;
 
 // Each field's comment is its description in the schema that the model gets.
