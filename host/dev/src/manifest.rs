@@ -13,6 +13,10 @@ const TARGET: &str = "target/";
 /// What the ids of tool servers begin with.
 pub(crate) const TOOL_SERVER: &str = "mcp-";
 
+/// What a command of a provider that Cargo does not build begins with, for `spin build`. Here the adapter has been built with all other guests:
+/// alone it would get other features, and the next build would undo that.
+pub(crate) const ADAPTER: &str = "cargo build --target wasm32-wasip2 --release --package mcp-server && ";
+
 /// A tool provider that Cargo does not build.
 #[derive(Debug)]
 pub(crate) struct Provider {
@@ -67,7 +71,7 @@ impl Manifest {
                     name: name.to_owned(),
                     folder: format!("components/mcp/{name}"),
                     file: file.to_owned(),
-                    command: command.to_owned(),
+                    command: command.strip_prefix(ADAPTER).unwrap_or(command).to_owned(),
                 });
             }
         }
@@ -113,7 +117,7 @@ fn collect(value: &Value, packages: &mut Vec<String>) {
 
 #[cfg(test)]
 mod tests {
-    use super::Manifest;
+    use super::{ADAPTER, Manifest};
 
     const TEXT: &str = r#"
         [variables]
@@ -144,6 +148,8 @@ mod tests {
         let [luck] = providers.as_slice() else { panic!("{providers:?}") };
         assert_eq!((luck.name.as_str(), luck.file.as_str()), ("luck", "target/python/luck.wasm"));
         assert_eq!((luck.folder.as_str(), luck.command.as_str()), ("components/mcp/luck", "make luck"));
+        let with_adapter = Manifest::parse(&TEXT.replace("make luck", &format!("{ADAPTER}make luck"))).unwrap();
+        assert_eq!(with_adapter.providers().unwrap()[0].command, "make luck");
         let error = Manifest::parse(&TEXT.replace("make luck", "").replace("command", "other")).unwrap().providers();
         assert!(error.unwrap_err().to_string().contains("[component.mcp-luck.build]"));
     }

@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 
 use crate::javascript;
-use crate::manifest::Manifest;
+use crate::manifest::{ADAPTER, Manifest};
 use crate::manifest_edit::{with_tool_server, without_member};
 use crate::python;
 use crate::repo::Repo;
@@ -162,22 +162,21 @@ fn title(name: &str) -> String {
 
 /// The lines of `spin.toml` that make the adapter with this provider in it a component.
 fn section(name: &str, language: Language) -> String {
-    let adapter = "cargo build --target wasm32-wasip2 --release --package mcp-server";
     let (provider, command, sources) = match language {
         Language::Rust => (
             format!("target/wasm32-wasip2/release/mcp_{}.wasm", name.replace('-', "_")),
-            format!("{adapter} --package mcp-{name}"),
+            format!("cargo build --target wasm32-wasip2 --release --package mcp-server --package mcp-{name}"),
             "*.rs",
         ),
         Language::Python => {
             let file = python::provider_file(name);
             let command = python::provider_command(&format!("components/mcp/{name}"), name);
-            (file, format!("{adapter} && {command}"), "*")
+            (file, format!("{ADAPTER}{command}"), "*")
         }
         Language::JavaScript => {
             let file = javascript::provider_file(name);
             let command = javascript::provider_command(&format!("components/mcp/{name}"), name);
-            (file, format!("{adapter} && {command}"), "*.js*")
+            (file, format!("{ADAPTER}{command}"), "*.js*")
         }
     };
     format!(
