@@ -9,6 +9,8 @@ export type RunEvent =
   | { kind: "thinking"; text: string }
   | { kind: "tool_request"; call: Call }
   | { kind: "tool_approval"; call: Call; approval: Approval }
+  /** How far a call is. Who comes back later is not told again. */
+  | { kind: "tool_progress"; callId: string; progress: Progress }
   | { kind: "tool_result"; callId: string; text: string; isError: boolean; durationMs: number | null }
   /** The last one of its stream, like `complete`. */
   | { kind: "error"; code: string; message: string }
@@ -25,6 +27,9 @@ export type RunEvent =
  * it took for it.
  */
 export type Call = { callId: string; name: string; title: string | null; arguments: string };
+
+/** `part`: from 0 to 1; null if nobody knows how much there is. */
+export type Progress = { part: number | null; message: string };
 
 /** What a person is told who is asked whether a call may be made. */
 export type Approval = {
@@ -64,6 +69,8 @@ export function readEvent(data: string): RunEvent | null {
           mayDisclose: of["may_disclose"] === true,
         },
       };
+    case "tool_progress":
+      return { kind: type, callId: text(of["call_id"]), progress: { part: part(of), message: said } };
     case "tool_result":
       return {
         kind: type,
@@ -121,6 +128,11 @@ function isObject(value: unknown): value is Record<string, unknown> {
 
 function text(value: unknown): string {
   return typeof value === "string" ? value : "";
+}
+
+function part({ progress, total }: Record<string, unknown>): number | null {
+  if (typeof progress !== "number" || typeof total !== "number" || !(total > 0)) return null;
+  return Math.min(1, Math.max(0, progress / total));
 }
 
 function number(value: unknown): number | null {

@@ -2,13 +2,15 @@
  * What a conversation looks like: stored messages and the events of a run become the same list of turns, so that an
  * answer looks the same while it is written and after a reload. Pure: no network, no clock, no document.
  */
-import type { Approval, Call, RunEvent } from "./events.ts";
+import type { Approval, Call, Progress, RunEvent } from "./events.ts";
 import type { Message } from "./types.ts";
 
 export type ToolPart = Call & {
   kind: "tool";
   /** That the person was asked whether it may be called; null if that was never the question. */
   approval: Approval | null;
+  /** How far it is, as far as it tells. */
+  progress: Progress | null;
   /** null while the tool works, or the person has not decided. */
   result: { text: string; isError: boolean; durationMs: number | null } | null;
 };
@@ -109,6 +111,7 @@ export function turnsOf(messages: Message[], liveRunId: string | null): Turn[] {
         title: null,
         arguments: call.arguments,
         approval: null,
+        progress: null,
         result: null,
       });
     }
@@ -155,10 +158,17 @@ function changed(answer: AnswerTurn, event: RunEvent): AnswerTurn {
       return { ...answer, phase: "tools", parts: request(answer.parts, event.call) };
     case "tool_approval":
       return { ...answer, phase: "approval", parts: askAbout(answer.parts, event.call, event.approval) };
+    case "tool_progress": {
+      const { progress } = event;
+      const parts = answer.parts.map((part) =>
+        isCall(part, event.callId) && part.result === null ? { ...part, progress } : part,
+      );
+      return { ...answer, parts };
+    }
     case "tool_result": {
       const { text, isError, durationMs } = event;
       const parts = answer.parts.map((part) =>
-        isCall(part, event.callId) ? { ...part, result: { text, isError, durationMs } } : part,
+        isCall(part, event.callId) ? { ...part, progress: null, result: { text, isError, durationMs } } : part,
       );
       return { ...answer, phase: working(parts), parts, stepStart: parts.length };
     }
@@ -198,7 +208,7 @@ function isCall(part: Part, callId: string): part is ToolPart {
 /** A run that another host took over asks again for a call that it had not finished: the same call, not a second one. */
 function request(parts: Part[], call: Call): Part[] {
   if (parts.some((part) => isCall(part, call.callId))) return parts;
-  return [...parts, { kind: "tool", ...call, approval: null, result: null }];
+  return [...parts, { kind: "tool", ...call, approval: null, progress: null, result: null }];
 }
 
 /** What the person decides about is what this event says, whatever the request for the call said before. */

@@ -46,6 +46,7 @@ test("a run's events become its parts in order", () => {
       title: "Current time",
       arguments: '{"zone":"UTC"}',
       approval: null,
+      progress: null,
       result: { text: "noon", isError: false, durationMs: 12 },
     },
     { kind: "text", text: " world" },
@@ -118,6 +119,7 @@ test("a call that the person is asked about waits, with what would be called", (
       title: "Add a note",
       arguments: '{"text":"milk"}',
       approval: { server: "notes", title: "Add a note", expiresAt: "2026-01-01T00:10:00.000Z", alwaysAsks: true, mayDisclose: true },
+      progress: null,
       result: null,
     },
   ]);
@@ -142,6 +144,19 @@ test("several questions are open until each has its result", () => {
   const none = told([[8, "tool_result", "The person did not allow it.", { call_id: "c1", is_error: true }]], one);
   assert.deepEqual(calls(none), []);
   assert.equal(none.phase, "waiting");
+});
+
+test("a call shows how far it is until its result is there, and what is told late changes nothing", () => {
+  const half: Said = [null, "tool_progress", "1 of 2", { call_id: "c1", progress: 1, total: 2 }];
+  const progress = (answer: AnswerTurn) => 
+    answer.parts.flatMap((part) => (part.kind === "tool" && part.callId === "c1" ? [part.progress] : []));
+  const working = told([half], told([[null, "state", "processing"]], told(WAITING)));
+  assert.deepEqual(progress(working), [{ part: 0.5, message: "1 of 2" }]);
+  const done = told([[6, "tool_result", "Added.", { call_id: "c1", is_error: false, duration_ms: 4 }]], working);
+  assert.deepEqual(progress(done), [null]);
+  assert.deepEqual(progress(told([half], done)), [null]);
+  const wrong: Said = [null, "tool_progress", "", { call_id: "c1", progress: 5, total: 2 }];
+  assert.deepEqual(progress(told([wrong], working)), [{ part: 1, message: "" }]);
 });
 
 test("a decided call is at work when the run goes on, and keeps its place", () => {
@@ -239,6 +254,7 @@ test("the messages of one run are one answer, with the results at their calls", 
       title: "Current time",
       arguments: "{}",
       approval: null,
+      progress: null,
       result: { text: "noon", isError: false, durationMs: 12 },
     },
     { kind: "text", text: "It is noon." },

@@ -7,7 +7,7 @@ use cache::Clock as _;
 use domain::ToolCall;
 use futures::{Stream, TryStreamExt as _};
 use http::{HeaderValue, Request, header};
-use orchestrator::{Host, Ledger, ModelAnswer, Offered, Severity, ToolAnswer, Unreachable};
+use orchestrator::{Host, Ledger, ModelAnswer, Offered, Severity, ToolAnswer, ToolProgress, Unreachable};
 use platform::{
     SpinClock, SpinDatabase,
     http_client::{self, HttpError},
@@ -103,8 +103,8 @@ impl Host for SpinHost {
         }
     }
 
-    async fn call_tool(&self, lease: Lease, call: &ToolCall) -> ToolAnswer {
-        self.tools.call(lease, call).await.unwrap_or_else(|error| {
+    async fn call_tool(&self, lease: Lease, call: &ToolCall, told: &dyn Fn(ToolProgress)) -> ToolAnswer {
+        self.tools.call(lease, call, told).await.unwrap_or_else(|error| {
             error.log("a tool cannot be called");
             ToolAnswer::failed("The tools do not answer. Whether this call took effect is not known.")
         })

@@ -2,13 +2,13 @@
 //!
 //! Nothing is written here on the way of a turn, and nobody waits here for others in a way of their own.
 
-use std::{rc::Rc, sync::Arc};
+use std::{pin::Pin, rc::Rc, sync::Arc};
 
 use bytes::Bytes;
 use domain::{Id, ToolCall};
 use futures::{Stream, StreamExt};
 use http::{HeaderValue, Method, Request, StatusCode, header, request};
-use orchestrator::{Offered, ToolAnswer};
+use orchestrator::{Offered, ToolAnswer, ToolProgress};
 use platform::{
     SpinClock, SpinDatabase,
     http_client::{self, HttpError},
@@ -18,7 +18,7 @@ use storage::{StorageError, Store, runs::Lease, tool_listings::ToolOffers};
 use tool_catalogue::{CLAIM_MS, Flight, Found, OFFERS_PATH, Offerable, Source, current};
 use toolbox::{
     arguments::MAX_ARGUMENTS_BYTES,
-    wire::{CALLS_PATH, Call, Executor},
+    wire::{CALLS_PATH, Call, Executor, Said},
 };
 use web::log::{Level, log};
 
@@ -29,6 +29,8 @@ const TOOLS: &str = "http://tools.spin.internal";
 
 /// Thousands of definitions, or a result of the longest kind.
 const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
+
+type Body = Pin<Box<dyn Stream<Item = Result<Bytes, HttpError>>>>;
 
 thread_local! {
     /// One request of this instance asks for all of it.
@@ -47,6 +49,9 @@ pub(crate) enum ToolsError {
     /// It said too much.
     #[error("tools answered too much")]
     TooLarge,
+    /// It ended without saying what the call came to.
+    #[error("tools said nothing of how the call ended")]
+    NoAnswer,
     /// It took too long.
     #[error("tools did not answer in time")]
     Slow,
@@ -94,11 +99,16 @@ impl Tools {
         Ok(Rc::unwrap_or_clone(offerable).for_person(&policies, &kept.denied, &kept.secrets))
     }
 
-    /// Has a call made, if it may be.
+    /// Has a call made, if it may be. `told` gets the call's progress.
     ///
     /// # Errors
     /// [`ToolsError`]: nobody knows whether it was made.
-    pub(crate) async fn call(&self, lease: Lease, call: &ToolCall) -> Result<ToolAnswer, ToolsError> {
+    pub(crate) async fn call(
+        &self,
+        lease: Lease,
+        call: &ToolCall,
+        told: &dyn Fn(ToolProgress),
+    ) -> Result<ToolAnswer, ToolsError> {
         if call.arguments.len() > MAX_ARGUMENTS_BYTES {
             let words = format!("The arguments are longer than {MAX_ARGUMENTS_BYTES} bytes, so it was not called.");
             return Ok(ToolAnswer::failed(words));
@@ -115,10 +125,22 @@ impl Tools {
         if let Some(languages) = &self.languages {
             request = request.header(header::ACCEPT_LANGUAGE, languages);
         }
-        self.ask(request, body).await
+        let mut lines = Lines::new(self.send(request, body).await?);
+        while let Some(line) = lines.next().await? {
+            match serde_json::from_slice(&line)? {
+                Said::Progress(progress) => told(progress),
+                Said::Answer(answer) => return Ok(answer),
+            }
+        }
+        Err(ToolsError::NoAnswer)
     }
 
-    async fn ask<T: DeserializeOwned>(&self, mut request: request::Builder, body: Bytes) -> Result<T, ToolsError> {
+    async fn ask<T: DeserializeOwned>(&self, request: request::Builder, body: Bytes) -> Result<T, ToolsError> {
+        let mut body = Lines::new(self.send(request, body).await?);
+        Ok(serde_json::from_slice(&body.rest().await?)?)
+    }
+
+    async fn send(&self, mut request: request::Builder, body: Bytes) -> Result<Body, ToolsError> {
         if let Some(traceparent) = &self.traceparent {
             request = request.header("traceparent", traceparent);
         }
@@ -126,7 +148,7 @@ impl Tools {
         if response.status != StatusCode::OK {
             return Err(ToolsError::Status(response.status));
         }
-        Ok(serde_json::from_slice(&read(response.body).await?)?)
+        Ok(Box::pin(response.body))
     }
 }
 
@@ -180,13 +202,48 @@ fn executor(lease: Lease) -> Executor<'static> {
     Executor { run_id: lease.run_id.to_string().into(), lease_owner: lease.owner.to_string().into() }
 }
 
-async fn read(mut body: impl Stream<Item = Result<Bytes, HttpError>> + Unpin) -> Result<Vec<u8>, ToolsError> {
-    let mut bytes = Vec::new();
-    while let Some(chunk) = body.next().await {
-        bytes.extend_from_slice(&chunk?);
-        if bytes.len() > MAX_ANSWER_BYTES {
-            return Err(ToolsError::TooLarge);
+/// A body, line by line, each of at most [`MAX_ANSWER_BYTES`].
+struct Lines {
+    body: Body,
+    /// What has come and not been taken.
+    read: Vec<u8>,
+}
+
+impl Lines {
+    const fn new(body: Body) -> Self {
+        Self { body, read: Vec::new() }
+    }
+
+    /// The next line, without its end; `None` when there is no whole one any more.
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, ToolsError> {
+        let mut looked = 0;
+        loop {
+            let end = self.read.get(looked..).unwrap_or_default().iter().position(|byte| *byte == b'\n');
+            if let Some(end) = end {
+                let rest = self.read.split_off(looked + end + 1);
+                let mut line = std::mem::replace(&mut self.read, rest);
+                line.pop();
+                return Ok(Some(line));
+            }
+            looked = self.read.len();
+            if !self.more().await? {
+                return Ok(None);
+            }
         }
     }
-    Ok(bytes)
+
+    /// All that is left.
+    async fn rest(&mut self) -> Result<Vec<u8>, ToolsError> {
+        while self.more().await? {}
+        Ok(std::mem::take(&mut self.read))
+    }
+
+    async fn more(&mut self) -> Result<bool, ToolsError> {
+        let Some(chunk) = self.body.next().await else { return Ok(false) };
+        self.read.extend_from_slice(&chunk?);
+        if self.read.len() > MAX_ANSWER_BYTES {
+            return Err(ToolsError::TooLarge);
+        }
+        Ok(true)
+    }
 }

@@ -1,21 +1,31 @@
 //! `POST /internal/calls`, for `stream`: a call that a run's model wants.
 
-use axum::extract::State;
+use std::rc::Rc;
+
+use axum::{body::Body, extract::State};
+use bytes::Bytes;
 use domain::{Id, Timestamp, tool::ToolAnswer};
+use futures::{StreamExt, future::ready, stream};
 use http::HeaderMap;
 use problem::Problem;
+use serde_json::json;
 use storage::{Database, leases::Holder, runs::Lease};
-use tool_catalogue::Host;
+use tool_catalogue::{Host, Listed};
 use toolbox::{
     Execution,
     arguments::MAX_ARGUMENTS_BYTES,
     execute,
     exposure::may_have_read_private,
-    wire::{Call, Executor},
+    wire::{Call, Executor, Said},
 };
-use web::{Json, Result, language};
+use web::{
+    Json, Result, language,
+    log::{Level, log},
+};
 
 use crate::{
+    config::COMPONENT,
+    progress::{self, Step, Told, steps},
     state::{Tools, here},
     world::{CallWorld, RunCall},
 };
@@ -27,17 +37,64 @@ pub(crate) async fn call<D: Database + 'static, H: Host>(
     State(tools): State<Tools<D, H>>,
     headers: HeaderMap,
     Json(call): Json<Call<'static>, MAX_BYTES>,
-) -> Result<Json<ToolAnswer>> {
+) -> Result<Body> {
     let Some((lease, holder)) = lease(&tools, &call.executor, &call.call_id).await? else {
-        return Ok(Json(ToolAnswer::LeaseLost));
+        return Ok(Body::from(line(&Said::Answer(ToolAnswer::LeaseLost))));
     };
-    let listed = tools.listed().await?;
+    let listed = tools.listed().await?.take();
+    here(async move {
+        let (host, told) = (tools.host().clone(), Told::default());
+        let locale = language::preferred(&headers);
+        let work = made(tools, listed, lease, holder, locale, call, told.clone());
+        let mut steps = Box::pin(steps(host.clone(), told, work));
+        // What ends at once can still fail as a whole.
+        match steps.next().await {
+            Some(Step::End(answer)) => Ok(Body::from(line(&Said::Answer(answer?)))),
+            first => {
+                let said =
+                    stream::iter(first).chain(steps).filter_map(|step| ready(said(step))).map(|said| line(&said));
+                Ok(progress::body(&host, said.boxed_local()))
+            }
+        }
+    })
+    .await
+}
+
+/// A line of the answer. Without an answer as the last, whoever reads it knows that there is none.
+fn said(step: Step<Result<ToolAnswer>>) -> Option<Said> {
+    match step {
+        Step::Progress(progress) => Some(Said::Progress(progress)),
+        Step::End(Ok(answer)) => Some(Said::Answer(answer)),
+        Step::End(Err(error)) => {
+            log(COMPONENT, Level::Error, "a call cannot be judged", json!({ "cause": error.causes() }));
+            None
+        }
+    }
+}
+
+fn line(said: &Said) -> Bytes {
+    // There is nothing in it that JSON has no form for.
+    let mut line = serde_json::to_vec(said).unwrap_or_default();
+    line.push(b'\n');
+    line.into()
+}
+
+/// Makes a call.
+async fn made<D: Database + 'static, H: Host>(
+    tools: Tools<D, H>,
+    listed: Rc<Listed>,
+    lease: Lease,
+    holder: Holder,
+    locale: Option<String>,
+    call: Call<'static>,
+    told: Told,
+) -> Result<ToolAnswer> {
     let has_read_private = may_have_read_private(&listed.catalog, &holder.called);
     let world = CallWorld {
         tools: &tools,
         listed: &listed,
         user_id: holder.user_id,
-        locale: language::preferred(&headers),
+        locale,
         id: format!("{}:{}", lease.run_id, call.call_id),
         run: Some(RunCall {
             lease,
@@ -46,9 +103,9 @@ pub(crate) async fn call<D: Database + 'static, H: Host>(
             begun: holder.begun,
             has_read_private,
         }),
+        told: Some(told),
     };
-    let execution = here(execute(&world, &listed.catalog, &call.name, &call.arguments)).await?;
-    Ok(Json(match execution {
+    Ok(match execute(&world, &listed.catalog, &call.name, &call.arguments).await? {
         Execution::Result { outcome, .. } => {
             ToolAnswer::Result { is_error: outcome.is_error, content: toolbox::text_for_model(&outcome) }
         }
@@ -57,7 +114,7 @@ pub(crate) async fn call<D: Database + 'static, H: Host>(
             ToolAnswer::ApprovalNeeded { server, title, always_asks, may_disclose, expires_at }
         }
         Execution::LeaseLost => ToolAnswer::LeaseLost,
-    }))
+    })
 }
 
 /// The lease that the executor holds, and whose run it is on. Only who executes a run knows the owner of its lease, and people's own

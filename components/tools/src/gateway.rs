@@ -11,11 +11,11 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
-use domain::Id;
-use futures::{SinkExt, StreamExt, channel::mpsc};
+use domain::{Id, tool::ToolProgress};
+use futures::{StreamExt, future::ready, stream};
 use http::{HeaderMap, HeaderValue, header};
 use identity::Purpose;
-use mcp::{Description, Failure, Outcome, Reply, Settings, ToolCall};
+use mcp::{Description, Failure, Notice, Outcome, Reply, Settings, ToolCall};
 use problem::Problem;
 use send_wrapper::SendWrapper;
 use storage::Database;
@@ -25,15 +25,15 @@ use web::{Authenticator, Error, Result};
 
 use crate::{
     config::COMPONENT,
-    metadata, rules,
+    metadata,
+    progress::{self, Step, Told, steps},
+    rules,
     state::{Tools, here},
     world::CallWorld,
 };
 
 /// A request; arguments are most of it.
 const MAX_BYTES: usize = 1024 * 1024;
-/// Events that may wait for a slow client.
-const MAX_WAITING: usize = 16;
 /// How long clients may keep a list. It is one person's, and policies change.
 const TTL_MS: u64 = 60_000;
 
@@ -97,18 +97,7 @@ fn body_of(host: &impl Host, body: mcp::Body) -> Body {
     match body {
         mcp::Body::Empty => Body::empty(),
         mcp::Body::Json(bytes) => Body::from(bytes),
-        mcp::Body::Events(mut events) => {
-            let (mut sender, receiver) = mpsc::channel::<Bytes>(MAX_WAITING);
-            host.spawn(async move {
-                while let Some(event) = events.next().await {
-                    // The client has left.
-                    if sender.send(event).await.is_err() {
-                        return;
-                    }
-                }
-            });
-            Body::from_stream(receiver.map(Ok::<_, std::convert::Infallible>))
-        }
+        mcp::Body::Events(events) => progress::body(host, events),
     }
 }
 
@@ -156,19 +145,57 @@ impl<D: Database + 'static, H: Host> mcp::Provider for Gateway<D, H> {
         let Some((_, name, _)) = self.offered().find(|(shown, ..)| *shown == call.name) else {
             return Err(Failure::Unknown(call.name));
         };
-        let world = CallWorld {
-            tools: &self.tools,
-            listed: &self.listed,
+        let told = call.context.wants_progress.then(Told::default);
+        let call = GatewayCall {
+            tools: self.tools.clone(),
+            listed: Rc::clone(&self.listed),
             user_id: self.user_id,
             locale: self.locale.clone(),
-            run: None,
-            id: Id::new().to_string(),
+            name: name.to_owned(),
+            arguments: call.arguments,
+            told: told.clone(),
         };
-        match execute(&world, &self.listed.catalog, name, call.arguments.get()).await {
-            Ok(Execution::Result { outcome, .. }) => Ok(Reply::Done(outcome)),
+        let work = call.made();
+        let Some(told) = told else { return work.await.map(Reply::Done) };
+        let mut steps = Box::pin(steps(self.tools.host().clone(), told, work));
+        match steps.next().await {
+            Some(Step::End(end)) => end.map(Reply::Done),
+            Some(first) => Ok(Reply::Live(Box::pin(stream::once(ready(first)).chain(steps).map(notice)))),
+            None => Err(Failure::Internal("The call has no end.".to_owned())),
+        }
+    }
+}
+
+fn notice(step: Step<std::result::Result<Outcome, Failure>>) -> Notice {
+    match step {
+        Step::Progress(ToolProgress { progress, total, message }) => {
+            Notice::Progress { progress, total, message: Some(message).filter(|message| !message.is_empty()) }
+        }
+        Step::End(end) => Notice::Done(end),
+    }
+}
+
+/// A call that a program makes.
+struct GatewayCall<D, H> {
+    tools: Tools<D, H>,
+    listed: Rc<Listed>,
+    user_id: Id,
+    locale: Option<String>,
+    name: String,
+    arguments: Box<serde_json::value::RawValue>,
+    told: Option<Told>,
+}
+
+impl<D: Database + 'static, H: Host> GatewayCall<D, H> {
+    async fn made(self) -> std::result::Result<Outcome, Failure> {
+        let Self { tools, listed, user_id, locale, name, arguments, told } = self;
+        let id = Id::new().to_string();
+        let world = CallWorld { tools: &tools, listed: &listed, user_id, locale, run: None, id, told };
+        match execute(&world, &listed.catalog, &name, arguments.get()).await {
+            Ok(Execution::Result { outcome, .. }) => Ok(outcome),
             // Only runs can wait, and only runs have leases.
             Ok(Execution::ApprovalNeeded { .. } | Execution::LeaseLost) => {
-                Ok(Reply::Done(Outcome::error("This call needs a person's approval, which cannot be had here.")))
+                Ok(Outcome::error("This call needs a person's approval, which cannot be had here."))
             }
             Err(error) => {
                 let fields = serde_json::json!({ "tool": name, "cause": error.to_string() });

@@ -14,6 +14,7 @@ mod metadata;
 mod offers;
 mod passed;
 mod policies;
+mod progress;
 mod router;
 mod rules;
 mod secrets;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cache::Clock;
 use domain::Id;
-use mcp::{CallResult, ClientError, Map, TransportError};
+use mcp::{CallResult, ClientError, Map, Progress, TransportError};
 use serde_json::{Value, json, value::RawValue};
 use storage::{
     Database, StorageError,
@@ -23,6 +23,7 @@ use web::log::{Level, log};
 use crate::{
     config::COMPONENT,
     passed::{entered, passed},
+    progress::Told,
     rules::Rules,
     state::Tools,
 };
@@ -59,6 +60,8 @@ pub(crate) struct CallWorld<'a, D, H> {
     pub(crate) run: Option<RunCall>,
     /// The same for every attempt at the same call.
     pub(crate) id: String,
+    /// Where it is noted how far the call is, if somebody waits for that.
+    pub(crate) told: Option<Told>,
 }
 
 impl<D, H> CallWorld<'_, D, H> {
@@ -168,12 +171,18 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
             }
             meta.insert(META_CALL.to_owned(), call);
         }
-        match client.call_tool(&definition, &arguments, meta, None).await {
+        let mut note = self.told.as_ref().map(|told| |said: Progress| told.note(said, &redaction));
+        let on_progress = note.as_mut().map(|note| note as &mut dyn FnMut(Progress));
+        let began = self.tools.host().now();
+        match client.call_tool(&definition, &arguments, meta, on_progress).await {
             Ok(CallResult { content, structured, is_error, failure }) => {
                 let outcome = redaction.outcome(Outcome { content, structured, is_error });
                 Ok(Called { outcome, failure: failure.filter(|_| !tool.remote) })
             }
-            Err(error) => Err(redaction.failure(failed(tool, error))),
+            Err(error) => {
+                let after = self.tools.host().now().saturating_sub(began);
+                Err(redaction.failure(if tool.remote { failed(tool, error) } else { failed_here(tool, error, after) }))
+            }
         }
     }
 
@@ -215,6 +224,22 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
     async fn written_by_person(&self) -> Result<Vec<String>, StorageError> {
         let Some(run) = &self.run else { return Ok(Vec::new()) };
         self.tools.store().written_by_person(run.lease.run_id, self.user_id).await
+    }
+}
+
+/// What a component of this installation did wrong, or that there is none. It speaks the protocol as the adapter does: what ends in the middle
+/// has crashed.
+fn failed_here(tool: &Tool, error: ClientError, after: Duration) -> CallFailure {
+    let component = format!("mcp-{}", tool.server);
+    match error {
+        ClientError::Transport(TransportError::Absent) => CallFailure::NotInstalled { component },
+        ClientError::Http { status, .. } if status == http::StatusCode::INTERNAL_SERVER_ERROR => {
+            CallFailure::Crashed { component, seconds: after.as_secs() }
+        }
+        ClientError::Transport(TransportError::Connection(_)) | ClientError::Malformed(_) => {
+            CallFailure::Crashed { component, seconds: after.as_secs() }
+        }
+        other => failed(tool, other),
     }
 }
 

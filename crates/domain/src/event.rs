@@ -62,6 +62,17 @@ pub enum Event<'a> {
         /// The deadline for the decision.
         expires_at: Timestamp,
     },
+    /// How far a call is. Not logged: it is over with the call's result.
+    ToolProgress {
+        /// The model's id for the call.
+        call_id: &'a str,
+        /// So much is done.
+        progress: f64,
+        /// Of so much, if that is known.
+        total: Option<f64>,
+        /// What is being done; may be empty.
+        message: &'a str,
+    },
     /// A tool answered.
     ToolResult {
         /// The result as text.
@@ -153,6 +164,10 @@ struct Metadata<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     duration_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    progress: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retryable: Option<bool>,
@@ -209,7 +224,7 @@ impl Event<'_> {
             | Self::Shortened { .. }
             | Self::Complete { .. } => Some(1),
             Self::Restarted => Some(RESTART_GAP),
-            Self::Unkept { .. } | Self::Processing | Self::Retrying { .. } => None,
+            Self::ToolProgress { .. } | Self::Unkept { .. } | Self::Processing | Self::Retrying { .. } => None,
         }
     }
 
@@ -254,6 +269,11 @@ impl Event<'_> {
                     may_disclose: Some(may_disclose),
                     ..Metadata::default()
                 },
+            ),
+            Self::ToolProgress { call_id, progress, total, message } => (
+                "tool_progress",
+                message,
+                Metadata { call_id: Some(call_id), progress: Some(progress), total, ..Metadata::default() },
             ),
             Self::ToolResult { content, call_id, name, is_error, duration_ms } => (
                 "tool_result",
@@ -302,7 +322,8 @@ impl Event<'_> {
 }
 
 fn write_frame(id: Option<u64>, r#type: &str, data: &impl Serialize, frames: &mut String) {
-    // Our types cannot fail to serialize (no maps with odd keys, no floats). Even an empty object would make a valid frame.
+    // Our types cannot fail to serialize: they have no maps with odd keys, and a number that JSON has no form for is written as null. Even an
+    // empty object would make a valid frame.
     let data = serde_json::to_string(data).unwrap_or_else(|_| "{}".to_owned());
     if let Some(id) = id {
         frames.push_str("id: ");

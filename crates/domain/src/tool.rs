@@ -136,6 +136,17 @@ impl ToolAnswer {
     }
 }
 
+/// How far a call is, as its server tells while it works. Checked and cut where it comes in. Sent as it is here.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct ToolProgress {
+    /// So much is done.
+    pub progress: f64,
+    /// Of so much, if that is known; more than nothing.
+    pub total: Option<f64>,
+    /// What is being done, in the server's words; may be empty.
+    pub message: String,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::ToolCall;
-pub use domain::tool::{Offered, ToolAnswer, ToolDefinition};
+pub use domain::tool::{Offered, ToolAnswer, ToolDefinition, ToolProgress};
 use futures::Stream;
 use http::HeaderMap;
 use storage::{Database, Store, runs::Lease};
@@ -38,8 +38,8 @@ pub trait Host {
     async fn tools(&self) -> Offered;
 
     /// Has a call of a run made, if the lease holds, it may be made and was not made before. What goes wrong is an answer too. It may be asked
-    /// for the same call again when nobody knows what came of it.
-    async fn call_tool(&self, lease: Lease, call: &ToolCall) -> ToolAnswer;
+    /// for the same call again when nobody knows what came of it. `told` hears how far the call is, some times a second at most.
+    async fn call_tool(&self, lease: Lease, call: &ToolCall, told: &dyn Fn(ToolProgress)) -> ToolAnswer;
 
     /// Time since some moment, never going back, the same for all runs of this instance.
     fn now(&self) -> Duration;

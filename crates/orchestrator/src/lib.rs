@@ -29,6 +29,8 @@ pub mod tool_search;
 mod turn;
 mod unpacking;
 
-pub use host::{Host, ModelAnswer, Offered, Reader, Settings, Severity, ToolAnswer, ToolDefinition, Unreachable};
+pub use host::{
+    Host, ModelAnswer, Offered, Reader, Settings, Severity, ToolAnswer, ToolDefinition, ToolProgress, Unreachable,
+};
 pub use ledger::Ledger;
 pub use request_handler::{Opened, open};

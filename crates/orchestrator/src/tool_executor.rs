@@ -1,7 +1,7 @@
 //! Has the calls made that the model asks for, one after the other. Whether a call may be made, and whether it was before, is known where it is
 //! made; here is known what the run does meanwhile. Calls that need the person's approval hold up no others of the round.
 
-use std::{collections::HashSet, time::Duration};
+use std::{cell::Cell, collections::HashSet, future::poll_fn, pin::pin, task::Poll, time::Duration};
 
 use domain::{Id, Message, MessageRole, RunState, RunStep, Timestamp, ToolCall, ToolResult, Usage, event::Event};
 use storage::{
@@ -10,7 +10,7 @@ use storage::{
 };
 
 use crate::{
-    Host, Reader, ToolAnswer,
+    Host, Reader, ToolAnswer, ToolProgress,
     session_manager::{Interrupted, Session},
     tool_search::Tools,
 };
@@ -132,12 +132,28 @@ pub async fn execute<H: Host, R: Reader>(
 
 async fn make<H: Host, R: Reader>(session: &mut Session<'_, H, R>, call: &ToolCall) -> Result<ToolAnswer, Interrupted> {
     let (host, lease) = (session.host(), session.lease());
-    match session.attend(CALL_LIMIT, host.call_tool(lease, call)).await {
-        Err(Interrupted::TimedOut) => {
-            let seconds = CALL_LIMIT.as_secs();
-            Ok(ToolAnswer::failed(format!("The tool did not answer within {seconds} seconds.")))
+    let (started, told) = (host.now(), Cell::new(None));
+    let tell = |progress| told.set(Some(progress));
+    let mut answer = pin!(host.call_tool(lease, call, &tell));
+    loop {
+        // What is told, is told while the answer is waited for.
+        let next = poll_fn(|context| match answer.as_mut().poll(context) {
+            Poll::Ready(answer) => Poll::Ready(Ok(answer)),
+            Poll::Pending => told.take().map_or(Poll::Pending, |progress| Poll::Ready(Err(progress))),
+        });
+        let left = CALL_LIMIT.saturating_sub(host.now().saturating_sub(started));
+        match session.attend(left, next).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(ToolProgress { progress, total, message })) => {
+                session.outbox.deliver();
+                session.outbox.tell(&Event::ToolProgress { call_id: &call.id, progress, total, message: &message });
+            }
+            Err(Interrupted::TimedOut) => {
+                let seconds = CALL_LIMIT.as_secs();
+                return Ok(ToolAnswer::failed(format!("The tool did not answer within {seconds} seconds.")));
+            }
+            Err(interrupted) => return Err(interrupted),
         }
-        other => other,
     }
 }
 

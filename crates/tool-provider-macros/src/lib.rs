@@ -80,9 +80,12 @@ fn expand(settings: &Settings, function: &ItemFn) -> Result<Tokens> {
         FnArg::Receiver(receiver) => Err(Error::new_spanned(receiver, "a tool is a free function")),
     });
     let arguments = types.next().transpose()?.ok_or_else(|| {
-        Error::new_spanned(&function.sig, "a tool takes its arguments as one struct, and may take `&Context` after it")
+        Error::new_spanned(
+            &function.sig,
+            "a tool takes its arguments as one struct, and may take `&Context` and `&Progress` after it",
+        )
     })?;
-    let context = types.next().transpose()?.map(|_: &Type| quote!(, context));
+    let more = types.map(|ty| passed(ty?)).collect::<Result<Vec<_>>>()?;
     let ReturnType::Type(_, answer) = &function.sig.output else {
         return Err(Error::new_spanned(&function.sig, "a tool returns `Result<_, Failure>`"));
     };
@@ -121,12 +124,29 @@ fn expand(settings: &Settings, function: &ItemFn) -> Result<Tokens> {
             async fn call(
                 arguments: &str,
                 context: &::tool_provider::Context,
+                progress: &::tool_provider::Progress,
             ) -> ::core::result::Result<::tool_provider::Answer, ::tool_provider::Failure> {
                 let arguments = ::tool_provider::arguments(arguments)?;
-                ::tool_provider::IntoAnswer::into_answer(#name(arguments #context).await)
+                ::tool_provider::IntoAnswer::into_answer(#name(arguments #(, #more)*).await)
             }
         }
     })
+}
+
+/// What a parameter behind the arguments gets, by its type.
+fn passed(ty: &Type) -> Result<Tokens> {
+    let name = match ty {
+        Type::Reference(reference) => match &*reference.elem {
+            Type::Path(path) => path.path.segments.last().map(|segment| segment.ident.to_string()),
+            _ => None,
+        },
+        _ => None,
+    };
+    match name.as_deref() {
+        Some("Context") => Ok(quote!(context)),
+        Some("Progress") => Ok(quote!(progress)),
+        _ => Err(Error::new_spanned(ty, "behind its arguments, a tool may take `&Context` and `&Progress`")),
+    }
 }
 
 fn option(literal: Option<&impl ToTokens>) -> Tokens {

@@ -3,7 +3,7 @@
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::de::DeserializeOwned;
 
-use crate::{Answer, Context, Failure};
+use crate::{Answer, Context, Failure, Progress};
 
 /// A tool as its attribute and its types describe it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,7 +43,7 @@ pub trait Tool {
     fn definition() -> Definition;
 
     /// Reads the arguments and makes the call.
-    fn call(arguments: &str, context: &Context) -> impl Future<Output = Result<Answer, Failure>>;
+    fn call(arguments: &str, context: &Context, progress: &Progress) -> impl Future<Output = Result<Answer, Failure>>;
 }
 
 /// JSON Schema 2020-12 of a type, without what only costs the model's attention.

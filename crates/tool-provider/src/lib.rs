@@ -23,6 +23,7 @@
 mod answer;
 mod context;
 mod definition;
+mod progress;
 
 #[doc(hidden)]
 #[allow(missing_docs, unsafe_code, unreachable_pub, clippy::all, clippy::pedantic, clippy::restriction)]
@@ -46,6 +47,7 @@ extern crate self as tool_provider;
 pub use answer::{Answer, IntoAnswer, Structured};
 pub use context::Context;
 pub use definition::{Definition, Tool, arguments, schema};
+pub use progress::Progress;
 pub use provider::Secret;
 pub use time_zone::time_zone;
 pub use tool_provider_macros::tool;

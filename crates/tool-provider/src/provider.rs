@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 pub use crate::bindings::exports::edge_assistant::tools::provider as contract;
-use crate::{Answer, Context, Definition, Failure};
+use crate::{Answer, Context, Definition, Failure, Progress, progress};
 
 /// Makes the crate a provider.
 ///
@@ -45,10 +45,11 @@ macro_rules! provider {
                     name: &str,
                     arguments: &str,
                     context: &$crate::Context,
+                    progress: &$crate::Progress,
                 ) -> Option<Result<$crate::Answer, $crate::Failure>> {
                     match name {
                         $(<super::$($tool)::+ as $crate::Tool>::NAME => {
-                            Some(<super::$($tool)::+ as $crate::Tool>::call(arguments, context).await)
+                            Some(<super::$($tool)::+ as $crate::Tool>::call(arguments, context, progress).await)
                         })+
                         _ => None,
                     }
@@ -79,12 +80,7 @@ macro_rules! provider {
             }
 
             async fn call_tool(call: contract::ToolCall) -> Result<contract::Reply, contract::Failure> {
-                let contract::ToolCall { name, arguments, context } = call;
-                let context = provider::context(context);
-                match <$tools as provider::Tools>::call(&name, &arguments, &context).await {
-                    Some(answer) => provider::reply(answer),
-                    None => Err(contract::Failure::Unknown(name)),
-                }
+                provider::call::<$tools>(call).await
             }
 
             async fn read_resource(
@@ -129,7 +125,12 @@ pub trait Tools {
     fn offer() -> impl Future<Output = Offer>;
 
     /// Makes a call; `None` when there is no tool of this name.
-    fn call(name: &str, arguments: &str, context: &Context) -> impl Future<Output = Option<Result<Answer, Failure>>>;
+    fn call(
+        name: &str,
+        arguments: &str,
+        context: &Context,
+        progress: &Progress,
+    ) -> impl Future<Output = Option<Result<Answer, Failure>>>;
 }
 
 /// What a person must enter once.
@@ -198,9 +199,25 @@ impl From<Definition> for contract::Tool {
     }
 }
 
+/// Makes a call.
+///
+/// # Errors
+/// The tool's own, or that there is no such tool.
+pub async fn call<T: Tools + 'static>(call: contract::ToolCall) -> Result<contract::Reply, contract::Failure> {
+    let contract::ToolCall { name, arguments, context } = call;
+    let wants_progress = context.wants_progress;
+    let work = async move |progress: Progress| {
+        let context = self::context(context);
+        match T::call(&name, &arguments, &context, &progress).await {
+            Some(answer) => outcome(answer),
+            None => Err(contract::Failure::Unknown(name)),
+        }
+    };
+    progress::reply(wants_progress, work).await
+}
+
 /// What the tools see of a call's context.
-#[must_use]
-pub fn context(context: contract::Context) -> Context {
+fn context(context: contract::Context) -> Context {
     Context {
         id: context.id,
         locale: context.locale,
@@ -210,15 +227,11 @@ pub fn context(context: contract::Context) -> Context {
 }
 
 /// The tool's answer, as the contract has it.
-///
-/// # Errors
-/// The tool's own.
-pub fn reply(answer: Result<Answer, Failure>) -> Result<contract::Reply, contract::Failure> {
+fn outcome(answer: Result<Answer, Failure>) -> Result<contract::Outcome, contract::Failure> {
     match answer {
-        Ok(answer) => Ok(contract::Reply::Done(contract::Outcome {
-            content: vec![contract::Content::Text(answer.text)],
-            structured: answer.structured,
-        })),
+        Ok(answer) => {
+            Ok(contract::Outcome { content: vec![contract::Content::Text(answer.text)], structured: answer.structured })
+        }
         Err(failure) => Err(match failure {
             Failure::InvalidArguments(words) => contract::Failure::InvalidArguments(words),
             Failure::NotConfigured(words) => contract::Failure::NotConfigured(words),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::executor::block_on;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tool_provider::{Context, Failure, Structured, Tool, tool};
+use tool_provider::{Context, Failure, Progress, Structured, Tool, tool};
 
 #[derive(Deserialize, JsonSchema)]
 struct Roll {
@@ -74,9 +74,11 @@ fn a_tool_that_says_nothing_of_itself_may_do_anything() {
 
 #[test]
 fn a_call_reads_its_arguments_and_gives_text_and_structure() {
-    let answer = block_on(roll::call(r#"{"sides":6}"#, &context(&[("seed", "s")]))).unwrap();
+    let answer = block_on(roll::call(r#"{"sides":6}"#, &context(&[("seed", "s")]), &Progress::default())).unwrap();
     assert_eq!((answer.text.as_str(), answer.structured.as_deref()), (r#"{"value":6}"#, Some(r#"{"value":6}"#)));
-    let failed = |arguments, secrets: &[_]| block_on(roll::call(arguments, &context(secrets))).unwrap_err();
+    let failed = |arguments, secrets: &[_]| {
+        block_on(roll::call(arguments, &context(secrets), &Progress::default())).unwrap_err()
+    };
     assert!(matches!(failed("{}", &[]), Failure::InvalidArguments(words) if words.contains("sides")));
     assert!(matches!(failed(r#"{"sides":6}"#, &[]), Failure::NotConfigured(words) if words.contains("seed")));
     assert!(matches!(failed(r#"{"sides":0}"#, &[("seed", "s")]), Failure::InvalidArguments(_)));

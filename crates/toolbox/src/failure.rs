@@ -4,10 +4,13 @@ use std::fmt;
 
 use mcp::FailureKind;
 
-use crate::{InvalidArguments, Tool, cut, policy::exact_pattern};
+use crate::{InvalidArguments, Tool, cut, execution::CALL_LIMIT, policy::exact_pattern};
 
 /// The longest piece of somebody else's words in a failure.
 const MAX_CAUSE_CHARS: usize = 2_000;
+
+/// A component that ends after so long has perhaps not stumbled over something: the embedded host ends after 30 s what computes without end.
+const ENDLESS_AFTER_SECONDS: u64 = 25;
 
 /// The world could not make a call.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -25,8 +28,22 @@ pub enum CallFailure {
     #[error("it failed: {0}")]
     Upstream(String),
     /// It took too long.
-    #[error("it did not answer in time; whether it took effect is not known")]
+    #[error("it took longer than {} s and was given up; whether it took effect is not known", CALL_LIMIT.as_secs())]
     TimedOut,
+    /// Its component ended while it worked: it trapped, or computed without end and the host ended it.
+    #[error("{}; whether it took effect is not known. {}", crashed(*seconds), see(component))]
+    Crashed {
+        /// The component.
+        component: String,
+        /// How long it had worked.
+        seconds: u64,
+    },
+    /// The installation has no such component.
+    #[error("it is not part of this installation: spin.toml has no component {component}")]
+    NotInstalled {
+        /// The component.
+        component: String,
+    },
     /// Its answer is too large.
     #[error("its answer is too large; ask for less")]
     TooLarge,
@@ -104,11 +121,32 @@ impl fmt::Display for Failure<'_> {
                 tool.map_or_else(|| cut(name, 128), |tool| tool.title().to_owned())
             ),
             Self::Call(tool, CallFailure::TimedOut) if tool.reads_only() => {
-                write!(f, "{}: it did not answer in time. It only reads, so it can be called again.", tool.title())
+                let seconds = CALL_LIMIT.as_secs();
+                write!(
+                    f,
+                    "{}: it took longer than {seconds} s and was given up. It only reads, so it can be called again.",
+                    tool.title()
+                )
+            }
+            Self::Call(tool, CallFailure::Crashed { component, seconds }) if tool.reads_only() => {
+                let (crashed, see) = (crashed(*seconds), see(component));
+                write!(f, "{}: {crashed}. It only reads, so it can be called again. {see}.", tool.title())
             }
             Self::Call(tool, cause) => write!(f, "{}: {}.", tool.title(), cut(&cause.to_string(), MAX_CAUSE_CHARS)),
         }
     }
+}
+
+fn crashed(seconds: u64) -> String {
+    if seconds < ENDLESS_AFTER_SECONDS {
+        "the tool crashed".to_owned()
+    } else {
+        format!("the tool crashed after {seconds} s, or computed for so long without a pause that it was ended")
+    }
+}
+
+fn see(component: &str) -> String {
+    format!("The log of its component, {component}, says where")
 }
 
 /// What a call came to, for the audit and for metrics.
@@ -200,10 +238,10 @@ impl Failure<'_> {
                 CallFailure::Unknown => AuditCode::GoneTool,
                 CallFailure::InvalidArguments(_) => AuditCode::RefusedArguments,
                 CallFailure::NotConfigured(_) => AuditCode::NotConfigured,
-                CallFailure::Upstream(_) => AuditCode::UpstreamFailed,
+                CallFailure::Upstream(_) | CallFailure::Crashed { .. } => AuditCode::UpstreamFailed,
                 CallFailure::TimedOut => AuditCode::TimedOut,
                 CallFailure::TooLarge => AuditCode::TooLarge,
-                CallFailure::Unreachable(_) => AuditCode::Unreachable,
+                CallFailure::Unreachable(_) | CallFailure::NotInstalled { .. } => AuditCode::Unreachable,
             },
         }
     }

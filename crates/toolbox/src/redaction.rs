@@ -66,12 +66,17 @@ impl Redaction {
             | CallFailure::NotConfigured(words)
             | CallFailure::Upstream(words)
             | CallFailure::Unreachable(words) => self.text(words),
-            CallFailure::Unknown | CallFailure::TimedOut | CallFailure::TooLarge => {}
+            CallFailure::Unknown
+            | CallFailure::TimedOut
+            | CallFailure::TooLarge
+            | CallFailure::Crashed { .. }
+            | CallFailure::NotInstalled { .. } => {}
         }
         failure
     }
 
-    fn text(&self, text: &mut String) {
+    /// Takes them out of a text.
+    pub fn text(&self, text: &mut String) {
         for secret in &self.secrets {
             if text.contains(secret.as_str()) {
                 *text = text.replace(secret.as_str(), REDACTED);

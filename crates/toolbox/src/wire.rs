@@ -1,8 +1,9 @@
-//! What `stream` asks of `tools`, inside the house, and is answered with a [`domain::tool::ToolAnswer`]. Not for anybody else: clients speak
+//! What `stream` asks of `tools`, inside the house, and is answered with lines of JSON, a [`Said`] each. Not for anybody else: clients speak
 //! MCP or the public API.
 
 use std::borrow::Cow;
 
+use domain::tool::{ToolAnswer, ToolProgress};
 use serde::{Deserialize, Serialize};
 
 /// Where `tools` executes a call of a run.
@@ -28,4 +29,14 @@ pub struct Call<'a> {
     pub name: Cow<'a, str>,
     /// What the model wrote.
     pub arguments: Cow<'a, str>,
+}
+
+/// A line of the answer. The last one is the call's.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Said {
+    /// How far it is, some times a second at most.
+    Progress(ToolProgress),
+    /// What it came to.
+    Answer(ToolAnswer),
 }

@@ -50,3 +50,26 @@ pub(crate) fn write_manifest(repo: &Repo) -> anyhow::Result<()> {
     let path = manifest(repo);
     std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
 }
+
+/// The template of a tool provider in Python with its example of an API among its tools, whose address is the key: nobody is asked at the one
+/// that the template names.
+const API_OF_TEMPLATE: [(&str, &str); 2] = [
+    ("(COUNT_DOWN, count_down)]", "(COUNT_DOWN, count_down), (LOOK_UP, look_up)]"),
+    ("fetch(\"GET\", API,", "fetch(\"GET\", key,"),
+];
+
+/// Writes it; its folder.
+pub(crate) fn write_python_provider(repo: &Repo, template: &str) -> anyhow::Result<String> {
+    let folder = repo.own("fixture-dice");
+    std::fs::create_dir_all(&folder).context("cannot make a folder for the fixture in Python")?;
+    for entry in std::fs::read_dir(repo.path(template)).with_context(|| format!("cannot list {template}"))? {
+        let entry = entry?;
+        if !entry.file_type()?.is_file() {
+            continue;
+        }
+        let text = std::fs::read_to_string(entry.path()).with_context(|| format!("cannot read {template}"))?;
+        let text = API_OF_TEMPLATE.iter().fold(text, |text, (from, to)| text.replace(from, to));
+        std::fs::write(folder.join(entry.file_name()), text).context("cannot write the fixture in Python")?;
+    }
+    Ok(folder.display().to_string())
+}

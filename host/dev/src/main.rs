@@ -10,6 +10,7 @@ mod environment;
 mod fetched;
 mod fixtures;
 mod host;
+mod javascript;
 mod listing;
 mod manifest;
 mod manifest_edit;

@@ -12,9 +12,9 @@ pub(crate) const GUESTS: &str = "target/wasm32-wasip2/release/";
 const TARGET: &str = "target/";
 /// What the ids of tool servers begin with.
 pub(crate) const TOOL_SERVER: &str = "mcp-";
-/// What builds the adapter in a component's build command, for `spin build`. Here it is built together with all other guests: alone it would
-/// get other features, and each build would undo what the other made.
-const ADAPTER_FIRST: &str = "cargo build --target wasm32-wasip2 --release --package mcp-server && ";
+/// The beginning of a component's build command that builds the adapter, for `spin build`. `cargo dev` builds the adapter together with all
+/// other guests: alone it would get other features, and each build would undo the other.
+pub(crate) const ADAPTER: &str = "cargo build --target wasm32-wasip2 --release --package mcp-server && ";
 
 /// A tool provider that Cargo does not build.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ impl Manifest {
                     name: name.to_owned(),
                     folder: format!("components/mcp/{name}"),
                     file: file.to_owned(),
-                    command: command.strip_prefix(ADAPTER_FIRST).unwrap_or(command).to_owned(),
+                    command: command.strip_prefix(ADAPTER).unwrap_or(command).to_owned(),
                 });
             }
         }
@@ -149,7 +149,7 @@ fn collect(value: &Value, packages: &mut Vec<String>) {
 
 #[cfg(test)]
 mod tests {
-    use super::Manifest;
+    use super::{ADAPTER, Manifest};
 
     const TEXT: &str = r#"
         [variables]
@@ -180,13 +180,15 @@ mod tests {
         let [luck] = providers.as_slice() else { panic!("{providers:?}") };
         assert_eq!((luck.name.as_str(), luck.file.as_str()), ("luck", "target/python/luck.wasm"));
         assert_eq!((luck.folder.as_str(), luck.command.as_str()), ("components/mcp/luck", "make luck"));
+        let with_adapter = Manifest::parse(&TEXT.replace("make luck", &format!("{ADAPTER}make luck"))).unwrap();
+        assert_eq!(with_adapter.providers().unwrap()[0].command, "make luck");
         let error = Manifest::parse(&TEXT.replace("make luck", "").replace("command", "other")).unwrap().providers();
         assert!(error.unwrap_err().to_string().contains("[component.mcp-luck.build]"));
     }
 
     #[test]
     fn what_builds_the_adapter_alone_is_left_to_the_build_of_all() {
-        let text = TEXT.replace("make luck", &format!("{}make luck", super::ADAPTER_FIRST));
+        let text = TEXT.replace("make luck", &format!("{}make luck", super::ADAPTER));
         assert_eq!(Manifest::parse(&text).unwrap().providers().unwrap()[0].command, "make luck");
     }
 

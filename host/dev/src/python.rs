@@ -77,7 +77,7 @@ pub(crate) fn provider_command(folder: &str, name: &str) -> String {
         format!("{environment}/bin/pip install --quiet --no-deps --require-hashes --requirement {folder}/{LOCK}"),
         // VIRTUAL_ENV says where the packages are that the provider uses.
         format!(
-            "VIRTUAL_ENV={environment} {environment}/bin/componentize-py -d wit -w tool-provider \
+            "VIRTUAL_ENV={environment} {environment}/bin/componentize-py -d wit -w tool-provider-with-http \
              componentize -p {folder} app -o {file}"
         ),
     ]

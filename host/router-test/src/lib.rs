@@ -42,6 +42,8 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// Its body as JSON; null if it is not JSON.
     pub json: Value,
+    /// The same as text.
+    pub text: String,
 }
 
 impl Default for Fixture {
@@ -107,5 +109,7 @@ pub fn send(router: Router, request: Request<Body>) -> Answer {
 pub async fn answer(router: Router, request: Request<Body>) -> Answer {
     let (head, body) = web::serve("test", router, request).await.into_parts();
     let bytes = to_bytes(body, MAX_BODY_BYTES).await.expect("the body can be read");
-    Answer { status: head.status, headers: head.headers, json: serde_json::from_slice(&bytes).unwrap_or(Value::Null) }
+    let json = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    Answer { status: head.status, headers: head.headers, json, text }
 }

@@ -7,7 +7,7 @@ use cache::Clock;
 use futures::{StreamExt as _, stream};
 use http::{Request, Response};
 use mcp::{
-    Body, BodyStream, Description, Failure, Outcome, Provider, Reply, Settings, Tool, ToolCall, Transport,
+    Body, BodyStream, Description, Failure, Notice, Outcome, Provider, Reply, Settings, Tool, ToolCall, Transport,
     TransportError, respond,
 };
 use serde_json::{Value, json};
@@ -29,6 +29,8 @@ pub struct ToolServer {
     pub fault: Option<TransportError>,
     /// The message with which every call fails, if it is to fail.
     pub not_configured: Option<&'static str>,
+    /// How often a call tells how far it is, each time in very many words and [`TELLS_EVERY`], before it ends.
+    pub tells: u32,
 }
 
 impl ToolServer {
@@ -52,9 +54,24 @@ impl Provider for ToolServer {
             return Err(Failure::NotConfigured(words.to_owned()));
         }
         let meta = Value::Object(call.context.meta).to_string();
-        Ok(Reply::Done(Outcome::text(format!("{} {} {meta}", call.name, call.arguments))))
+        let outcome = Outcome::text(format!("{} {} {meta}", call.name, call.arguments));
+        if self.tells == 0 {
+            return Ok(Reply::Done(outcome));
+        }
+        let total = Some(f64::from(self.tells));
+        let told = stream::iter(0..self.tells).then(move |done| {
+            let message = Some(format!("\u{1b}{done} {meta}{}", "x".repeat(10_000)));
+            async move {
+                tokio::time::sleep(TELLS_EVERY).await;
+                Notice::Progress { progress: f64::from(done), total, message }
+            }
+        });
+        Ok(Reply::Live(Box::pin(told.chain(stream::iter([Notice::Done(Ok(outcome))])))))
     }
 }
+
+/// The time between two progress messages of a tool: shorter than any client needs.
+const TELLS_EVERY: Duration = Duration::from_millis(10);
 
 /// Everything outside a component. Clones share it.
 #[derive(Clone)]

@@ -2,6 +2,7 @@
 import type { ComponentChildren } from "preact";
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { duration } from "../durations.ts";
+import type { Progress } from "../events.ts";
 import { type Deciding, deciding, isOpen } from "../state/approvals.ts";
 import type { ToolPart } from "../turns.ts";
 import { visible } from "../visible.ts";
@@ -43,11 +44,11 @@ function ToolCard({ part, running, state }: { part: ToolPart; running: boolean; 
   const name = visible(part.name);
   return (
     <details class="min-w-0 overflow-hidden rounded-xl border border-line bg-raised">
-      <summary class="relative flex items-center gap-2.5 px-3.5 py-2.5 text-sm hover:bg-hover">
+      <summary class="relative flex flex-wrap items-center gap-x-2.5 gap-y-1.5 px-3.5 py-2.5 text-sm hover:bg-hover">
         <span class="text-soft">
           <Icon name="tool" />
         </span>
-        <span class="min-w-0 truncate">
+        <span class="min-w-0 flex-1 truncate">
           {part.title ? <bdi class="font-medium">{visible(part.title)}</bdi> : <Mono>{name}</Mono>}
         </span>
         <span class="ml-auto flex shrink-0 items-center gap-2 text-xs text-soft">
@@ -56,7 +57,10 @@ function ToolCard({ part, running, state }: { part: ToolPart; running: boolean; 
             <Icon name="chevron" size={14} />
           </span>
         </span>
-        {works && elapsedMs > SHOW_PROGRESS_AFTER_MS && <span class="progress" aria-hidden="true" />}
+        {works && part.progress !== null && <HowFar progress={part.progress} />}
+        {works && elapsedMs > SHOW_PROGRESS_AFTER_MS && (part.progress === null || part.progress.part === null) && (
+          <span class="progress" aria-hidden="true" />
+        )}
       </summary>
       <div class="grid grid-cols-1 gap-3 border-t border-line px-3.5 py-3">
         {approval !== null ? (
@@ -85,6 +89,16 @@ function ToolCard({ part, running, state }: { part: ToolPart; running: boolean; 
         )}
       </div>
     </details>
+  );
+}
+
+/** What the tool tells while it works: somebody else's words, and a bar if it knows how much there is. */
+function HowFar({ progress: { part, message } }: { progress: Progress }) {
+  return (
+    <span class="flex min-w-0 basis-full items-center gap-2.5 text-xs text-soft">
+      {part !== null && <progress class="how-far" value={part} max={1} aria-label="Progress" />}
+      {message !== "" && <bdi class="min-w-0 truncate">{visible(message)}</bdi>}
+    </span>
   );
 }
 

@@ -4,12 +4,15 @@ What the adapter does for it: MCP, HTTP, and checking arguments against `input_s
 docs/tools.md is the guide.
 """
 
+import inspect
 import json
-import re
-import secrets
+import traceback
+from collections.abc import AsyncGenerator
 
-# `wit_world` is generated from the contract: `componentize-py -d wit -w tool-provider bindings FOLDER` writes it out to read.
-from componentize_py_types import Err
+# `wit_world` is generated from the contract: `componentize-py -d wit -w tool-provider-with-http bindings FOLDER` writes it out to read.
+import wit_world
+from componentize_py_async_support import spawn
+from componentize_py_types import Err, Ok, Result
 from wit_world import exports
 from wit_world.exports.provider import (
     Annotations,
@@ -19,39 +22,43 @@ from wit_world.exports.provider import (
     Context,
     Description,
     Failure_InvalidArguments,
+    Failure_NotConfigured,
     Failure_Unknown,
     Failure_UpstreamFailed,
+    Notice_Done,
+    Notice_Progress,
     Outcome,
+    Progress,
     PromptReply,
     Reply,
     Reply_Done,
+    Reply_Live,
     ResourceReply,
+    Secret,
     Tool,
     ToolCall,
 )
+from wit_world.imports import monotonic_clock
+
+import tool
+from fetch import fetch
 
 # All at top level, imports too, runs once while the component is built; every instance begins with a copy of what it left.
 # So nothing here may depend on the time, on chance or on a secret. What is imported later is not in the component.
 
-# Nobody interrupts a long loop, and whatever else the instance is doing waits for it: bound the work.
-DICE_MAX = 100
-SIDES_MAX = 1000
-
-NOTATION = re.compile(r"\s*(\d{0,3})\s*[dD]\s*(\d{1,4})\s*(?:([+-])\s*(\d{1,6}))?\s*", re.ASCII)
-
+# The model reads the descriptions in a schema too. Arguments that do not fit it never arrive.
 ROLL = Tool(
     name="roll",
     title="Roll dice",
     # The model decides by this when to call the tool: say what it does and when to use it.
     description='Rolls dice. Use it whenever chance should decide; never make up a roll. "3d6+2" is three dice with six sides each, and 2 added.',
-    # The model reads the descriptions in here too. Arguments that do not fit never arrive.
     input_schema=json.dumps(
         {
             "type": "object",
             "properties": {
                 "dice": {
                     "type": "string",
-                    "description": f'Dice notation: "d20", "3d6+2". At most {DICE_MAX} dice with at most {SIDES_MAX} sides.',
+                    "description": f'Dice notation: "d20", "3d6+2". At most {tool.DICE_MAX} dice with at most {tool.SIDES_MAX} sides.',
                     "maxLength": 32,
                 }
             },
@@ -63,49 +70,95 @@ ROLL = Tool(
     output_schema=json.dumps(
         {
             "type": "object",
-            "properties": {
-                "rolls": {"type": "array", "items": {"type": "integer"}},
-                "total": {"type": "integer"},
-            },
+            "properties": {"rolls": {"type": "array", "items": {"type": "integer"}}, "total": {"type": "integer"}},
             "required": ["rolls", "total"],
         }
     ),
     # What calling it may do, honestly: what is not read_only asks the person first, and only what is idempotent is called again
     # when its outcome was lost. open_world is for tools that bring in what others wrote.
     annotations=Annotations(read_only=True, destructive=False, idempotent=True, open_world=False, always_asks=False),
-    # Names of entries in `Description.secrets`; the call brings their values in `context.secrets`.
+    # Names of entries in SECRETS; the call brings their values in `context.secrets`.
     secrets=[],
     # No: a second roll must not be the first one again.
     cache_ms=None,
 )
 
 
-def roll(arguments: dict) -> Outcome:
-    """Rolls, or raises a failure whose words tell the model what to do next."""
-    parts = NOTATION.fullmatch(arguments["dice"])
-    if parts is None:
-        raise Err(Failure_InvalidArguments('Write the dice as "d20" or "3d6+2".'))
-    count, sides = int(parts[1] or 1), int(parts[2])
-    if not 1 <= count <= DICE_MAX or not 1 <= sides <= SIDES_MAX:
-        raise Err(Failure_InvalidArguments(f"Roll 1 to {DICE_MAX} dice with 1 to {SIDES_MAX} sides."))
-    # From the host, now: a generator made at top level would be part of the copy, and roll the same in every instance.
-    rolls = [1 + secrets.randbelow(sides) for _ in range(count)]
-    total = sum(rolls) + int((parts[3] or "+") + (parts[4] or "0"))
-    return Outcome(
-        # For the model and the person.
-        content=[Content_Text(f"{arguments['dice'].strip()} = {total} ({', '.join(map(str, rolls))})")],
-        # The same for programs: JSON that fits output_schema.
-        structured=json.dumps({"rolls": rolls, "total": total}),
-    )
+async def roll(arguments: dict, context: Context) -> Outcome:
+    try:
+        rolls, total = tool.roll(arguments["dice"])
+    except ValueError as error:
+        raise Err(Failure_InvalidArguments(str(error)))
+    text = f"{arguments['dice'].strip()} = {total} ({', '.join(map(str, rolls))})"
+    return Outcome(content=[Content_Text(text)], structured=json.dumps({"rolls": rolls, "total": total}))
 
 
-TOOLS = {ROLL.name: (ROLL, roll)}
+# A tool that takes a while yields how far it is, and its outcome at the end.
+COUNT_DOWN = Tool(
+    name="count_down",
+    title="Count down",
+    description="Counts down to zero. Use it when somebody wants to see a count-down.",
+    input_schema=json.dumps(
+        {
+            "type": "object",
+            "properties": {"start": {"type": "integer", "description": "Where to begin.", "minimum": 1, "maximum": 20}},
+            "required": ["start"],
+            "additionalProperties": False,
+        }
+    ),
+    output_schema=None,
+    annotations=Annotations(read_only=True, destructive=False, idempotent=True, open_world=False, always_asks=False),
+    secrets=[],
+    cache_ms=None,
+)
+STEP_NS = 300_000_000
+
+
+async def count_down(arguments: dict, context: Context) -> AsyncGenerator[Progress | Outcome]:
+    start = arguments["start"]
+    for done in range(start):
+        yield Progress(progress=done, total=start, message=f"{start - done} to go")
+        await monotonic_clock.wait_for(STEP_NS)
+    yield Outcome(content=[Content_Text("Lift-off.")], structured=None)
+
+
+# An API with a key: write its address here and, as `allowed_outbound_hosts = ["https://api.example.com"]`, into the section of
+# `spin.toml`; then add LOOK_UP and `look_up` to TOOLS.
+API = "https://api.example.com/"
+SECRETS = [
+    Secret(name="key", title="API key", description="From your account there.", visible=False, optional=False),
+]
+LOOK_UP = Tool(
+    name="look_up",
+    title="Look up",
+    description="Looks something up at api.example.com.",
+    input_schema=json.dumps({"type": "object", "properties": {}, "additionalProperties": False}),
+    output_schema=None,
+    annotations=Annotations(read_only=True, destructive=False, idempotent=True, open_world=True, always_asks=False),
+    secrets=["key"],
+    cache_ms=None,
+)
+
+
+async def look_up(arguments: dict, context: Context) -> Outcome:
+    key = dict(context.secrets).get("key")
+    if key is None:
+        raise Err(Failure_NotConfigured('enter "API key" under Tools in the settings'))
+    answer = await fetch("GET", API, {"authorization": f"Bearer {key}"}, limit_bytes=100_000, timeout=20)
+    if answer.status != 200:
+        raise Err(Failure_UpstreamFailed(f"it answered {answer.status}"))
+    return Outcome(content=[Content_Text(answer.body.decode(errors="replace"))], structured=None)
+
+
+TOOLS = {tool.name: (tool, function) for tool, function in [(ROLL, roll), (COUNT_DOWN, count_down)]}
 
 
 class Provider(exports.Provider):
     """What the contract asks for, under the name that componentize-py looks for."""
 
     async def describe(self) -> Description:
+        tools = [tool for tool, _ in TOOLS.values()]
+        named = {name for tool in tools for name in tool.secrets}
         # Remembered by whoever asks, so it must be the same for everybody.
         return Description(
             name="dice",
@@ -113,9 +166,8 @@ class Provider(exports.Provider):
             version="0.1.0",
             # How to use these tools together, for the model.
             instructions=None,
-            tools=[tool for tool, _ in TOOLS.values()],
-            # What a person must enter once, such as an API key.
-            secrets=[],
+            tools=tools,
+            secrets=[secret for secret in SECRETS if secret.name in named],
             resources=[],
             templates=[],
             prompts=[],
@@ -127,13 +179,15 @@ class Provider(exports.Provider):
         if call.name not in TOOLS:
             raise Err(Failure_Unknown(call.name))
         _, function = TOOLS[call.name]
-        try:
-            return Reply_Done(function(json.loads(call.arguments)))
-        except Err:
-            raise
-        # Any other exception would end the instance, and with it every call that it is answering.
-        except Exception as error:
-            raise Err(Failure_UpstreamFailed(f"{call.name} has a bug: {error!r}"))
+        if inspect.isasyncgenfunction(function) and call.context.wants_progress:
+            writer, reader = wit_world.provider_notice_stream()
+            spawn(tell(call, function, writer))
+            return Reply_Live(reader)
+        match await end(call, function):
+            case Ok(outcome):
+                return Reply_Done(outcome)
+            case failed:
+                raise failed
 
     # The rest is asked only of a provider that describes resources, prompts or completions.
 
@@ -145,3 +199,35 @@ class Provider(exports.Provider):
 
     async def complete(self, request: CompletionRequest) -> Completion:
         raise Err(Failure_Unknown(request.of))
+
+
+async def steps(call: ToolCall, function):
+    """What a function yields or returns, and whatever it raises as a failure."""
+    try:
+        result = function(json.loads(call.arguments), call.context)
+        if inspect.isasyncgen(result):
+            async for step in result:
+                yield step if isinstance(step, Progress) else Ok(step)
+        else:
+            yield Ok(await result)
+    except Err as failure:
+        yield failure
+    # Any other exception would end the instance, and with it every call that it is answering. Its place is in the component's log.
+    except Exception:
+        traceback.print_exc()
+        yield Err(Failure_UpstreamFailed("the tool has a fault, whose place is in the log of its component"))
+
+
+async def end(call: ToolCall, function) -> Result:
+    async for step in steps(call, function):
+        last = step
+    return last
+
+
+async def tell(call: ToolCall, function, writer) -> None:
+    with writer:
+        async for step in steps(call, function):
+            notice = Notice_Progress(step) if isinstance(step, Progress) else Notice_Done(step)
+            # Who has left hears no more of it.
+            if await writer.write([notice]) == 0:
+                return

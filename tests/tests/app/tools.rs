@@ -8,4 +8,5 @@ mod elsewhere;
 mod mail;
 mod misbehaving;
 mod offers;
+mod progress;
 mod secrets;

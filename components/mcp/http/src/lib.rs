@@ -30,7 +30,7 @@ mod yaml;
 use std::{cell::OnceCell, rc::Rc};
 
 use tool_provider::{
-    Answer, Context, Failure, provider,
+    Answer, Context, Failure, Progress, provider,
     provider::{Offer, Tools},
 };
 use upstream::Outside;
@@ -62,7 +62,7 @@ impl Tools for Apis {
         catalog().offer()
     }
 
-    async fn call(name: &str, arguments: &str, context: &Context) -> Option<Result<Answer, Failure>> {
+    async fn call(name: &str, arguments: &str, context: &Context, _: &Progress) -> Option<Result<Answer, Failure>> {
         let catalog = catalog();
         let operation = catalog.find(name)?;
         Some(call::call(operation, arguments, context, &Outside).await)

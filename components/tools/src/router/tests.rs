@@ -84,19 +84,30 @@ impl Test {
         lease
     }
 
+    /// What a run hears of a call in the end.
     async fn call(&self, lease: Lease, call_id: &str, name: &str) -> Value {
-        self.call_in("", lease, call_id, name).await
+        let mut lines = self.call_lines(lease, call_id, name).await;
+        lines.pop().unwrap()["answer"].take()
     }
 
     /// For somebody who wants these languages.
     async fn call_in(&self, languages: &'static str, lease: Lease, call_id: &str, name: &str) -> Value {
+        let mut lines = self.call_lines_in(languages, lease, call_id, name).await;
+        lines.pop().unwrap()["answer"].take()
+    }
+
+    async fn call_lines(&self, lease: Lease, call_id: &str, name: &str) -> Vec<Value> {
+        self.call_lines_in("", lease, call_id, name).await
+    }
+
+    async fn call_lines_in(&self, languages: &'static str, lease: Lease, call_id: &str, name: &str) -> Vec<Value> {
         let executor = json!({ "run_id": lease.run_id, "lease_owner": lease.owner });
         let body = json!({ "executor": executor, "call_id": call_id, "name": name, "arguments": "{}" });
         let mut request = request(Method::POST, CALLS_PATH, None, Some(&body));
         request.headers_mut().insert("accept-language", HeaderValue::from_static(languages));
         let called = answer(self.router(), request).await;
         assert_eq!(called.status, StatusCode::OK);
-        called.json
+        called.text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     /// What a program's client hears.
@@ -173,6 +184,57 @@ fn what_a_person_denies_is_not_called_for_them_and_not_shown_to_their_programs()
         assert_eq!(test.send(Method::DELETE, path, None).await.status, StatusCode::NO_CONTENT);
         let called = test.call(test.lease().await, "c2", "clock_now").await;
         assert_eq!((&called["kind"], &called["is_error"]), (&json!("result"), &json!(false)));
+    });
+}
+
+#[test]
+fn a_component_that_crashes_and_one_that_is_not_there_are_told_apart() {
+    paused(|outside| async move {
+        let test = Test::new(outside);
+        test.offers().await;
+        let lost = TransportError::Connection("it broke".to_owned());
+        for (call_id, fault, words) in [
+            (
+                "c1",
+                lost,
+                "the tool crashed. It only reads, so it can be called again. The log of its component, mcp-clock,",
+            ),
+            ("c2", TransportError::Absent, "spin.toml has no component mcp-clock"),
+        ] {
+            let server = ToolServer { fault: Some(fault), ..ToolServer::of(&["now"]) };
+            test.outside.set("mcp-clock.spin.internal", server);
+            let called = test.call(test.lease().await, call_id, "clock_now").await;
+            assert!(called["content"].as_str().unwrap().contains(words), "{called}");
+        }
+    });
+}
+
+#[test]
+fn who_waits_for_a_call_hears_how_far_it_is_in_few_words_and_not_too_often() {
+    paused(|outside| async move {
+        let test = Test::new(outside);
+        let tools = vec![tool("now", &json!({ "readOnlyHint": true }), &json!({}))];
+        // A second's worth.
+        test.outside.set("mcp-clock.spin.internal", ToolServer { tools, tells: 100, ..ToolServer::of(&[]) });
+        let mut lines = test.call_lines(test.lease().await, "c1", "clock_now").await;
+        assert_eq!(lines.pop().unwrap()["answer"]["is_error"], false);
+        assert!((3..=5).contains(&lines.len()), "{lines:?}");
+        for line in &lines {
+            let message = line["progress"]["message"].as_str().unwrap();
+            assert_eq!((message.chars().count(), &line["progress"]["total"]), (200, &json!(100.0)), "{line}");
+            assert!(!message.contains('\u{1b}'), "{message}");
+        }
+        // Of many, the last.
+        assert!(lines.last().unwrap()["progress"]["progress"].as_f64().unwrap() > 60.0, "{lines:?}");
+
+        let token = test.fixture.token(&test.user, Purpose::Gateway);
+        let call = |meta: Value| json!({ "name": "clock_now", "_meta": meta });
+        let heard = test.gateway(&token, "/mcp", "tools/call", call(json!({ "progressToken": 5 }))).await.text;
+        let told = heard.matches("notifications/progress").count();
+        assert!((3..=5).contains(&told) && heard.contains("\"progressToken\":5"), "{heard}");
+        assert!(heard.lines().rev().any(|line| line.contains("\"isError\":false")), "{heard}");
+        let silent = test.gateway(&token, "/mcp", "tools/call", call(json!({}))).await.json;
+        assert_eq!(silent["result"]["isError"], false);
     });
 }
 

@@ -12,6 +12,7 @@ mod answers;
 mod approvals;
 mod distant;
 mod heard;
+mod progress;
 mod properties;
 mod script;
 mod servers;

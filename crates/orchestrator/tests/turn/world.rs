@@ -17,8 +17,8 @@ use futures::Stream;
 use http::HeaderMap;
 use native_sqlite::SqliteFile;
 use orchestrator::{
-    Host, Ledger, ModelAnswer, Offered, Opened, Settings, Severity, ToolAnswer, ToolDefinition, Unreachable, open,
-    request_handler,
+    Host, Ledger, ModelAnswer, Offered, Opened, Settings, Severity, ToolAnswer, ToolDefinition, ToolProgress,
+    Unreachable, open, request_handler,
 };
 use serde_json::{Value, json};
 use storage::{
@@ -53,6 +53,8 @@ pub(crate) struct World {
     asking: HashSet<String>,
     tool_delay: Duration,
     tool_answer: RefCell<Option<ToolAnswer>>,
+    /// What a call tells while it works, each in its own second.
+    tool_progress: RefCell<Vec<ToolProgress>>,
     calls: RefCell<Vec<String>>,
     logged: RefCell<String>,
     /// What the model's server refuses, with the status and the words it does so with.
@@ -88,6 +90,7 @@ impl World {
             idempotent: HashSet::new(),
             asking: HashSet::new(),
             tool_delay: Duration::ZERO,
+            tool_progress: RefCell::default(),
             tool_answer: RefCell::default(),
             calls: RefCell::default(),
             logged: RefCell::default(),
@@ -152,6 +155,10 @@ impl World {
 
     pub(crate) fn with_slow_tools(self, tool_delay: Duration) -> Self {
         Self { tool_delay, ..self }
+    }
+
+    pub(crate) fn tell_with_the_next_call(&self, progress: Vec<ToolProgress>) {
+        *self.tool_progress.borrow_mut() = progress;
     }
 
     pub(crate) fn answer_calls_with(&self, answer: ToolAnswer) {
@@ -418,7 +425,7 @@ impl Host for World {
         Offered { tools: self.tools.clone(), unconfigured: self.unconfigured.clone() }
     }
 
-    async fn call_tool(&self, lease: Lease, call: &ToolCall) -> ToolAnswer {
+    async fn call_tool(&self, lease: Lease, call: &ToolCall, told: &dyn Fn(ToolProgress)) -> ToolAnswer {
         if !self.tools.iter().any(|tool| tool.name == call.name) {
             return ToolAnswer::failed(format!("There is no tool named {}.", call.name));
         }
@@ -436,6 +443,10 @@ impl Host for World {
             Started::First | Started::Again => {}
         }
         self.calls.borrow_mut().push(call.id.clone());
+        for progress in self.tool_progress.take() {
+            told(progress);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
         tokio::time::sleep(self.tool_delay).await;
         let answer = self.tool_answer.borrow().clone();
         answer.unwrap_or_else(|| ToolAnswer::Result { content: format!("result of {}", call.id), is_error: false })

@@ -278,11 +278,11 @@ fn a_tool_that_hangs_is_given_up() {
     let world = Scripted { tools: Tools::Hang, ..allowed() };
     let (words, code, is_error) = world.words(&send(), TO);
     assert_eq!((code, is_error, world.slept.get()), (AuditCode::TimedOut, true, CALL_LIMIT));
-    assert_eq!(words, "Send mail: it did not answer in time; whether it took effect is not known.");
+    assert_eq!(words, "Send mail: it took longer than 55 s and was given up; whether it took effect is not known.");
     let world = Scripted { tools: Tools::Hang, ..allowed() };
     assert_eq!(
         world.words(&read(), "").0,
-        "read: it did not answer in time. It only reads, so it can be called again."
+        "read: it took longer than 55 s and was given up. It only reads, so it can be called again."
     );
 }
 
@@ -290,6 +290,19 @@ fn a_tool_that_hangs_is_given_up() {
 fn a_result_that_is_too_large_is_not_taken() {
     let world = Scripted { tools: Tools::Answer(answer(&"x".repeat(MAX_OUTCOME_BYTES))), ..allowed() };
     assert_eq!(world.words(&send(), TO).1, AuditCode::TooLarge);
+}
+
+fn crash(seconds: u64) -> CallFailure {
+    CallFailure::Crashed { component: "mcp-mail".to_owned(), seconds }
+}
+
+#[test]
+fn a_tool_that_only_reads_is_not_said_to_have_taken_effect_when_it_crashes() {
+    for (seconds, why) in [(1, "crashed. It only reads"), (30, "crashed after 30 s, or computed for so long")] {
+        let world = Scripted { tools: Tools::Fail(crash(seconds)), ..allowed() };
+        let (words, ..) = world.words(&read(), "");
+        assert!(words.contains(why) && words.contains("mcp-mail") && !words.contains("effect"), "{words}");
+    }
 }
 
 #[test]
@@ -309,8 +322,18 @@ fn every_failure_of_a_call_is_a_result_with_words_and_a_code() {
         (CallFailure::Upstream("HTTP 500".to_owned()), "Send mail: it failed: HTTP 500.", AuditCode::UpstreamFailed),
         (
             CallFailure::TimedOut,
-            "Send mail: it did not answer in time; whether it took effect is not known.",
+            "Send mail: it took longer than 55 s and was given up; whether it took effect is not known.",
             AuditCode::TimedOut,
+        ),
+        (
+            crash(1),
+            "Send mail: the tool crashed; whether it took effect is not known. The log of its component, mcp-mail, says where.",
+            AuditCode::UpstreamFailed,
+        ),
+        (
+            CallFailure::NotInstalled { component: "mcp-mail".to_owned() },
+            "Send mail: it is not part of this installation: spin.toml has no component mcp-mail.",
+            AuditCode::Unreachable,
         ),
         (CallFailure::TooLarge, "Send mail: its answer is too large; ask for less.", AuditCode::TooLarge),
         (

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 
-use crate::manifest::Manifest;
+use crate::javascript;
+use crate::manifest::{ADAPTER, Manifest};
 use crate::manifest_edit::{with_tool_server, without_member};
 use crate::python;
 use crate::repo::Repo;
@@ -17,13 +18,24 @@ const NAME_MAX_CHARS: usize = 32;
 const RESERVED: [&str; 3] = ["server", "client", "misbehaving"];
 
 /// The templates are providers that the tests compose and call, so they work. Their names are replaced.
-const RUST: [(&str, &str); 2] = [
+const RUST: &[(&str, &str)] = &[
     ("Cargo.toml", include_str!("../../../../tests/providers/rust/Cargo.toml")),
     ("src/lib.rs", include_str!("../../../../tests/providers/rust/src/lib.rs")),
 ];
-const PYTHON: [(&str, &str); 2] = [
+const PYTHON: &[(&str, &str)] = &[
     ("app.py", include_str!("../../../../tests/providers/python/app.py")),
+    ("tool.py", include_str!("../../../../tests/providers/python/tool.py")),
+    ("test_tool.py", include_str!("../../../../tests/providers/python/test_tool.py")),
+    ("fetch.py", include_str!("../../../../tests/providers/python/fetch.py")),
     ("requirements.txt", include_str!("../../../../tests/providers/python/requirements.txt")),
+];
+const JAVASCRIPT: &[(&str, &str)] = &[
+    ("app.js", include_str!("../../../../tests/providers/javascript/app.js")),
+    ("tool.js", include_str!("../../../../tests/providers/javascript/tool.js")),
+    ("tool.test.js", include_str!("../../../../tests/providers/javascript/tool.test.js")),
+    ("package.json", include_str!("../../../../tests/providers/javascript/package.json")),
+    ("package-lock.json", include_str!("../../../../tests/providers/javascript/package-lock.json")),
+    (".npmrc", include_str!("../../../../tests/providers/javascript/.npmrc")),
 ];
 
 /// What is to be made.
@@ -40,6 +52,8 @@ pub(crate) struct Arguments {
 enum Language {
     Rust,
     Python,
+    #[value(name = "javascript")]
+    JavaScript,
 }
 
 pub(crate) fn run(repo: &Repo, arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -74,12 +88,16 @@ fn make(repo: &Repo, name: &str, language: Language) -> anyhow::Result<Vec<Strin
         }
     }
     let edited = with_tool_server(&manifest, name, &section(name, language)).context("nothing was changed")?;
-    let (files, workspace) = match language {
-        Language::Rust => (RUST, None),
-        Language::Python => {
-            let workspace = std::fs::read_to_string(repo.path("Cargo.toml")).context("cannot read Cargo.toml")?;
-            (PYTHON, Some(without_member(&workspace, &folder).context("nothing was changed")?))
-        }
+    let files = match language {
+        Language::Rust => RUST,
+        Language::Python => PYTHON,
+        Language::JavaScript => JAVASCRIPT,
+    };
+    let workspace = if language == Language::Rust {
+        None
+    } else {
+        let workspace = std::fs::read_to_string(repo.path("Cargo.toml")).context("cannot read Cargo.toml")?;
+        Some(without_member(&workspace, &folder).context("nothing was changed")?)
     };
     // Before there is a folder that Cargo cannot read.
     if let Some(workspace) = workspace {
@@ -127,6 +145,9 @@ fn named(template: &str, name: &str) -> String {
         ("name: \"letters\", title: \"Letters\"", format!("name: \"{name}\", title: \"{title}\"")),
         ("name=\"dice\"", format!("name=\"{name}\"")),
         ("title=\"Dice\"", format!("title=\"{title}\"")),
+        ("name: \"words\"", format!("name: \"{name}\"")),
+        ("title: \"Words\"", format!("title: \"{title}\"")),
+        ("\"edge-assistant-javascript-provider\"", format!("\"mcp-{name}\"")),
     ]
     .iter()
     .fold(template.to_owned(), |text, (from, to)| text.replace(from, to))
@@ -141,17 +162,21 @@ fn title(name: &str) -> String {
 
 /// The lines of `spin.toml` that make the adapter with this provider in it a component.
 fn section(name: &str, language: Language) -> String {
-    let adapter = "cargo build --target wasm32-wasip2 --release --package mcp-server";
     let (provider, command, sources) = match language {
         Language::Rust => (
             format!("target/wasm32-wasip2/release/mcp_{}.wasm", name.replace('-', "_")),
-            format!("{adapter} --package mcp-{name}"),
+            format!("cargo build --target wasm32-wasip2 --release --package mcp-server --package mcp-{name}"),
             "*.rs",
         ),
         Language::Python => {
             let file = python::provider_file(name);
             let command = python::provider_command(&format!("components/mcp/{name}"), name);
-            (file, format!("{adapter} && {command}"), "*")
+            (file, format!("{ADAPTER}{command}"), "*")
+        }
+        Language::JavaScript => {
+            let file = javascript::provider_file(name);
+            let command = javascript::provider_command(&format!("components/mcp/{name}"), name);
+            (file, format!("{ADAPTER}{command}"), "*.js*")
         }
     };
     format!(
@@ -166,30 +191,41 @@ dependencies_inherit_configuration = true
 "edge-assistant:tools/provider@1.0.0" = {{ path = "{provider}" }}
 [component.mcp-{name}.build]
 command = "{command}"
-watch = ["components/mcp-server/**/*.rs", "components/mcp/{name}/**/{sources}", "crates/**/*.rs", "wit/*.wit"]
+watch = ["components/mcp-server/**/*.rs", "components/mcp/{name}/**/{sources}", "crates/**/*.rs", "wit/**/*.wit"]
 "#
     )
 }
 
 fn next(name: &str, language: Language) -> String {
-    let (file, question, call) = match language {
+    let folder = format!("{FOLDER}/{name}");
+    let (file, test, question, call) = match language {
         Language::Rust => (
             "src/lib.rs",
+            format!("cargo test --package mcp-{name}"),
             "How many r are in strawberry?",
             format!(r#"CALL {name}_count {{"text": "strawberry", "wanted": "r"}}"#),
         ),
-        Language::Python => ("app.py", "Roll 3d6+2 for me.", format!(r#"CALL {name}_roll {{"dice": "3d6+2"}}"#)),
-    };
-    let test = match language {
-        Language::Rust => "\n  cargo dev test components      runs its tests",
-        Language::Python => "",
+        Language::Python => (
+            "app.py and tool.py",
+            format!("python3 -m unittest discover {folder}"),
+            "Roll 3d6+2 for me.",
+            format!(r#"CALL {name}_roll {{"dice": "3d6+2"}}"#),
+        ),
+        Language::JavaScript => (
+            "app.js and tool.js",
+            format!("node --test {folder}/tool.test.js"),
+            "How many words has this sentence?",
+            format!(r#"CALL {name}_measure {{"text": "How many words?"}}"#),
+        ),
     };
     format!(
-        "What next: it works as it is; make it yours in components/mcp/{name}/{file}.{test}\n  \
-         cargo dev up                   builds and serves it; ask in the chat: {question}\n\
+        "What next: it works as it is; make it yours in {folder}, {file}.\n  \
+         {test}\n      runs its tests\n  \
+         cargo dev up\n      builds and serves it; ask in the chat: {question}\n\
          Without a model's key, the scripted model calls tools by order:\n  \
          cargo dev up --variable openai_model=scripted-obey=1\n\
          and say: {call}\n\
+         What tells how far it is: CALL {name}_count_down {{\"start\": 9}}\n\
          docs/tools.md is the guide."
     )
 }
@@ -236,12 +272,26 @@ mod tests {
     }
 
     #[test]
+    fn a_provider_in_javascript_is_built_by_the_command_of_its_component() {
+        let (_folder, repo) = repo();
+        let made = make(&repo, "luck", Language::JavaScript).unwrap();
+        assert!(read(&repo, &made[0]).contains("name: \"luck\",\n      title: \"Luck\""));
+        for file in ["package.json", "package-lock.json"] {
+            assert!(read(&repo, &format!("components/mcp/luck/{file}")).contains("\"name\": \"mcp-luck\""), "{file}");
+        }
+        let providers = Manifest::read(&repo).unwrap().providers().unwrap();
+        let [luck] = providers.as_slice() else { panic!("{providers:?}") };
+        assert_eq!((luck.folder.as_str(), luck.file.as_str()), ("components/mcp/luck", "target/javascript/luck.wasm"));
+        assert!(luck.command.ends_with("--output target/javascript/luck.wasm"), "{}", luck.command);
+    }
+
+    #[test]
     fn a_second_time_changes_nothing_and_says_so() {
         let (_folder, repo) = repo();
         make(&repo, "dice", Language::Rust).unwrap();
         std::fs::write(repo.path("components/mcp/dice/src/lib.rs"), "mine").unwrap();
         let before = read(&repo, "spin.toml");
-        for language in [Language::Rust, Language::Python] {
+        for language in [Language::Rust, Language::Python, Language::JavaScript] {
             let error = make(&repo, "dice", language).unwrap_err().to_string();
             assert!(error.contains("taken") && error.contains("Nothing was changed"), "{error}");
         }

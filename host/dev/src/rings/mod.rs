@@ -8,6 +8,7 @@ use std::process::Command;
 
 use crate::artifacts::{self, Once};
 use crate::fixtures;
+use crate::javascript;
 use crate::manifest::{Manifest, Provider};
 use crate::npm::{install, npm};
 use crate::prerequisites;
@@ -155,7 +156,9 @@ pub(crate) const RINGS: [Ring; 11] = [
         parts: |repo, manifest| {
             the_app(repo, manifest)?;
             a_provider_in_python(repo)?;
-            let mut parts = app_tests(repo, manifest, true)?;
+            a_provider_in_javascript(repo)?;
+            let mut parts = tests_of_templates(repo);
+            parts.extend(app_tests(repo, manifest, true)?);
             for mut part in app_tests(repo, manifest, true)? {
                 part.name += "-fresh";
                 part.command.env(REUSE_VARIABLE, "1");
@@ -259,9 +262,31 @@ fn a_provider_in_python(repo: &Repo) -> anyhow::Result<()> {
         return Ok(());
     }
     let _built = artifacts::lock(repo)?;
-    let (name, folder) = ("fixture-dice".to_owned(), format!("{PROVIDERS}/python"));
+    let name = "fixture-dice".to_owned();
+    let folder = fixtures::write_python_provider(repo, &format!("{PROVIDERS}/python"))?;
     let (file, command) = (python::provider_file(&name), python::provider_command(&folder, &name));
     artifacts::provider(repo, &Provider { name, folder, file, command })
+}
+
+fn a_provider_in_javascript(repo: &Repo) -> anyhow::Result<()> {
+    let _built = artifacts::lock(repo)?;
+    let (name, folder) = ("fixture-words".to_owned(), format!("{PROVIDERS}/javascript"));
+    let (file, command) = (javascript::provider_file(&name), javascript::provider_command(&folder, &name));
+    artifacts::provider(repo, &Provider { name, folder, file, command })
+}
+
+/// What a template brings to test its own tools with. That of the one in Rust is in the ring `crates`.
+fn tests_of_templates(repo: &Repo) -> Vec<Part> {
+    let mut parts = Vec::new();
+    if python::is_there(repo).is_ok() {
+        let mut unittest = repo.command("python3");
+        unittest.args(["-m", "unittest", "discover", "--start-directory"]).arg(repo.path(PROVIDERS).join("python"));
+        parts.push(Part::new("python", unittest));
+    }
+    let mut node = repo.command("node");
+    node.arg("--test").arg(repo.path(PROVIDERS).join("javascript/tool.test.js"));
+    parts.push(Part::new("javascript", node));
+    parts
 }
 
 /// What serves the app: the embedded host, unless the environment names another program that takes Spin's options, such as Spin.

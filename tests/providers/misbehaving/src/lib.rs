@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tool_provider::{Answer, Context, Failure, provider, tool};
+use tool_provider::{Answer, Context, Failure, Progress, provider, tool};
 use upstream::{Http as _, Limits, Outside};
 
 provider! {
@@ -17,13 +17,16 @@ provider! {
         visible: false,
         optional: false,
     }],
-    tools: [write, note, pay, secret_write, trap, hang, occupy, flood, rubbish, reach, fail, page],
+    tools: [write, note, pay, secret_write, tell, trap, hang, occupy, flood, rubbish, reach, fail, page],
 }
 
 /// More than any answer of the tests' servers.
 const LIMITS: Limits = Limits { bytes: 4_096, wait: Duration::from_secs(5) };
 /// Far more than a result may have.
 const FLOOD_BYTES: usize = 100 * 1024 * 1024;
+
+const TELLS: u32 = 150;
+const TELLS_EVERY: Duration = Duration::from_millis(10);
 
 #[derive(Deserialize, JsonSchema)]
 struct Nothing {}
@@ -70,6 +73,16 @@ async fn pay(_: Nothing) -> Result<String, Failure> {
 async fn secret_write(arguments: Address, context: &Context) -> Result<String, Failure> {
     let password = context.secret("password")?;
     Ok(format!("{} with {password}", post(&arguments.url, password).await?))
+}
+
+/// Tells how far it is, far too often and in far too many words, for a second and a half.
+#[tool(read_only)]
+async fn tell(_: Nothing, progress: &Progress) -> Result<String, Failure> {
+    for done in 0..TELLS {
+        progress.report(done, Some(TELLS), &format!("step {done} {}", "x".repeat(1_000))).await;
+        tool_provider::sleep(TELLS_EVERY).await;
+    }
+    Ok("told".to_owned())
 }
 
 /// Traps.

@@ -1,12 +1,15 @@
 //! A tool provider: what it offers stands in `provider!`, each tool is a function below. `docs/tools.md` is the guide.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tool_provider::{Failure, Structured, provider, tool};
+use tool_provider::{Context, Failure, Progress, Structured, provider, sleep, tool};
+use upstream::{Http as _, Limits, Outside};
 
-provider! { name: "letters", title: "Letters", tools: [count] }
+provider! { name: "letters", title: "Letters", tools: [count, count_down] }
 
-/// Nobody interrupts a long loop, and whatever else the instance is doing waits for it: bound the work.
+/// A long loop holds up all that the instance is doing: bound the work.
 const TEXT_MAX_BYTES: usize = 100_000;
 
 // Each field's comment is its description in the schema that the model gets.
@@ -42,6 +45,51 @@ fn occurrences(text: &str, wanted: &str) -> Result<usize, Failure> {
         return Err(Failure::InvalidArguments(format!("Send at most {TEXT_MAX_BYTES} bytes of text at once.")));
     }
     Ok(text.to_lowercase().matches(&wanted.to_lowercase()).count())
+}
+
+// A tool that takes a while tells how far it is.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct CountDown {
+    /// Where to begin.
+    #[schemars(range(min = 1, max = 20))]
+    start: u32,
+}
+
+const STEP: Duration = Duration::from_millis(300);
+
+/// Counts down to zero. Use it when somebody wants to see a count-down.
+#[tool(title = "Count down", read_only, closed_world)]
+async fn count_down(arguments: CountDown, progress: &Progress) -> Result<String, Failure> {
+    let start = arguments.start;
+    for done in 0..start {
+        progress.report(done, Some(start), &format!("{} to go", start - done)).await;
+        sleep(STEP).await;
+    }
+    Ok("Lift-off.".to_owned())
+}
+
+// An API with a key: write its address here and, as `allowed_outbound_hosts = ["https://api.example.com"]`, into the section of
+// `spin.toml`; then take `expect` away, and add to `provider!`, in front of its tools: secrets: [tool_provider::Secret { name: "key",
+// title: "API key", description: "From your account there.", visible: false, optional: false }],
+const API: &str = "https://api.example.com/";
+const LIMITS: Limits = Limits { bytes: 100_000, wait: Duration::from_secs(20) };
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct LookUp {}
+
+/// Looks something up at api.example.com.
+#[expect(dead_code, reason = "it is an example until `provider!` has it")]
+#[tool(title = "Look up", read_only, secret = "key")]
+async fn look_up(_: LookUp, context: &Context) -> Result<String, Failure> {
+    let request = http::Request::get(API).header("authorization", format!("Bearer {}", context.secret("key")?));
+    let request = request.body(Vec::new()).map_err(|error| Failure::UpstreamFailed(error.to_string()))?;
+    let answer = Outside.send(request, LIMITS).await?;
+    if answer.status() != http::StatusCode::OK {
+        return Err(Failure::UpstreamFailed(format!("it answered {}", answer.status())));
+    }
+    Ok(String::from_utf8_lossy(answer.body()).into_owned())
 }
 
 #[cfg(test)]

@@ -1,0 +1,72 @@
+//! How far a call is, told while it works. A call that tells something becomes a live reply of the contract; one that tells nothing stays a
+//! plain one, and so does every call that nobody listens to.
+
+use futures::{
+    SinkExt as _, StreamExt as _,
+    channel::mpsc,
+    future::{Either, select},
+};
+
+use crate::{
+    bindings::wit_stream,
+    provider::contract::{self, Notice},
+};
+
+/// Tells whoever waits for a call how far it is: a parameter of the tool's function.
+#[derive(Clone, Debug, Default)]
+pub struct Progress(Option<mpsc::Sender<contract::Progress>>);
+
+impl Progress {
+    /// So much is done, of so much if that is known, and what is being done: a few words for the person. What does not go up is not shown, and
+    /// of many only some a second are: say it as often as you like.
+    pub async fn report(&self, done: u32, total: Option<u32>, message: &str) {
+        let Some(listener) = &self.0 else { return };
+        let message = Some(message.to_owned()).filter(|message| !message.is_empty());
+        let progress = contract::Progress { progress: done.into(), total: total.map(Into::into), message };
+        // Waits until it was taken. An error is that nobody listens any more.
+        let _ = listener.clone().send(progress).await;
+    }
+}
+
+/// Does the work of a call, live if it tells how far it is and somebody listens.
+///
+/// # Errors
+/// The call's own.
+pub(crate) async fn reply<F>(
+    wants_progress: bool,
+    work: impl FnOnce(Progress) -> F,
+) -> Result<contract::Reply, contract::Failure>
+where
+    F: Future<Output = Result<contract::Outcome, contract::Failure>> + 'static,
+{
+    if !wants_progress {
+        return work(Progress::default()).await.map(contract::Reply::Done);
+    }
+    let (sender, mut told) = mpsc::channel(0);
+    let work = Box::pin(work(Progress(Some(sender))));
+    let (first, work) = match select(work, told.next()).await {
+        Either::Left((end, _)) => return end.map(contract::Reply::Done),
+        Either::Right((None, work)) => return work.await.map(contract::Reply::Done),
+        Either::Right((Some(first), work)) => (first, work),
+    };
+    let (mut writer, reader) = wit_stream::new();
+    wasip3::spawn(async move {
+        let mut work = work;
+        let mut notice = Notice::Progress(first);
+        // Who has left hears no end: the work is dropped.
+        while writer.write_one(notice).await.is_none() {
+            let end = match select(&mut work, told.next()).await {
+                Either::Right((Some(progress), _)) => {
+                    notice = Notice::Progress(progress);
+                    continue;
+                }
+                Either::Left((end, _)) => end,
+                // It keeps nothing to tell with.
+                Either::Right((None, work)) => work.await,
+            };
+            let _ = writer.write_one(Notice::Done(end)).await;
+            return;
+        }
+    });
+    Ok(contract::Reply::Live(reader))
+}

@@ -1,0 +1,168 @@
+// A tool provider in JavaScript: a component that exports `wit/provider.wit`, made by componentize-qjs, which runs it in QuickJS.
+//
+// What the adapter does for it: MCP, HTTP, and checking arguments against `inputSchema`. It never sees who calls. docs/tools.md is the guide.
+//
+// All at top level runs once while the component is built; every instance begins with a copy of what it left. So nothing there may depend
+// on the time or on a secret, and `Math.random` gives the same numbers in every instance.
+
+import stderr from "wasi:cli/stderr@0.3.0";
+import clock from "wasi:clocks/monotonic-clock@0.3.0";
+
+import { measure, TEXT_MAX_CHARS } from "./tool.js";
+
+// The model reads the descriptions in a schema too. Arguments that do not fit it never arrive.
+const MEASURE = {
+  name: "measure",
+  title: "Measure a text",
+  // The model decides by this when to call the tool: say what it does and when to use it.
+  description: "Counts the words of a text and says how long reading it takes. Use it instead of counting yourself.",
+  inputSchema: JSON.stringify({
+    type: "object",
+    properties: { text: { type: "string", description: "The text.", maxLength: TEXT_MAX_CHARS } },
+    required: ["text"],
+    additionalProperties: false,
+  }),
+  // The shape of `structured` below, for programs; null if there is only text.
+  outputSchema: JSON.stringify({
+    type: "object",
+    properties: { words: { type: "integer" }, minutes: { type: "integer" } },
+    required: ["words", "minutes"],
+  }),
+  // What calling it may do, honestly: what is not readOnly asks the person first, and only what is idempotent is called again when its
+  // outcome was lost. openWorld is for tools that bring in what others wrote.
+  annotations: { readOnly: true, destructive: false, idempotent: true, openWorld: false, alwaysAsks: false },
+  // Names of entries in SECRETS; the call brings their values in `context.secrets`.
+  secrets: [],
+  cacheMs: null,
+};
+
+async function measured({ text }) {
+  try {
+    const { words, minutes } = measure(text);
+    return {
+      content: [{ tag: "text", val: `${words} words, ${minutes} min` }],
+      structured: JSON.stringify({ words, minutes }),
+    };
+  } catch (error) {
+    throw error instanceof RangeError ? { tag: "invalid-arguments", val: error.message } : error;
+  }
+}
+
+// A tool that takes a while yields how far it is, and its outcome at the end.
+const COUNT_DOWN = {
+  name: "count_down",
+  title: "Count down",
+  description: "Counts down to zero. Use it when somebody wants to see a count-down.",
+  inputSchema: JSON.stringify({
+    type: "object",
+    properties: { start: { type: "integer", description: "Where to begin.", minimum: 1, maximum: 20 } },
+    required: ["start"],
+    additionalProperties: false,
+  }),
+  outputSchema: null,
+  annotations: { readOnly: true, destructive: false, idempotent: true, openWorld: false, alwaysAsks: false },
+  secrets: [],
+  cacheMs: null,
+};
+const STEP_NS = 300_000_000;
+
+async function* countDown({ start }) {
+  for (let done = 0; done < start; done += 1) {
+    yield { progress: done, total: start, message: `${start - done} to go` };
+    await clock.waitFor(STEP_NS);
+  }
+  yield { content: [{ tag: "text", val: "Lift-off." }], structured: null };
+}
+
+// What a person must enter once, such as `{ name: "key", title: "API key", description: "From your account there.", visible: false,
+// optional: false }`. A tool that names "key" in its `secrets` finds it in its second argument:
+// `new Map(context.secrets).get("key")`, undefined until it was entered; then `throw { tag: "not-configured", val: "..." }`.
+const SECRETS = [];
+
+const TOOLS = new Map([
+  [MEASURE.name, [MEASURE, measured]],
+  [COUNT_DOWN.name, [COUNT_DOWN, countDown]],
+]);
+
+// What the contract asks for.
+export const provider = {
+  async describe() {
+    // Remembered by whoever asks, so it must be the same for everybody.
+    return {
+      name: "words",
+      title: "Words",
+      version: "0.1.0",
+      // How to use these tools together, for the model.
+      instructions: null,
+      tools: [...TOOLS.values()].map(([tool]) => tool),
+      secrets: SECRETS,
+      resources: [],
+      templates: [],
+      prompts: [],
+      hasCompletions: false,
+      hasLogging: false,
+    };
+  },
+
+  async callTool(call) {
+    if (!TOOLS.has(call.name)) {
+      throw { tag: "unknown", val: call.name };
+    }
+    const [, run] = TOOLS.get(call.name);
+    const result = run(JSON.parse(call.arguments), call.context);
+    if (result[Symbol.asyncIterator] && call.context.wantsProgress) {
+      return { tag: "live", val: notices(result) };
+    }
+    return { tag: "done", val: await outcome(result) };
+  },
+
+  // The rest is asked only of a provider that describes resources, prompts or completions.
+
+  async readResource(uri) {
+    throw { tag: "unknown", val: uri };
+  },
+
+  async getPrompt(name) {
+    throw { tag: "unknown", val: name };
+  },
+
+  async complete(request) {
+    throw { tag: "unknown", val: request.of };
+  },
+};
+
+async function outcome(result) {
+  try {
+    if (!result[Symbol.asyncIterator]) {
+      return await result;
+    }
+    let last;
+    for await (last of result);
+    return last;
+  } catch (error) {
+    throw failure(error);
+  }
+}
+
+async function* notices(steps) {
+  try {
+    for await (const step of steps) {
+      yield "content" in step ? { tag: "done", val: { tag: "ok", val: step } } : { tag: "progress", val: step };
+    }
+  } catch (error) {
+    yield { tag: "done", val: { tag: "err", val: failure(error) } };
+  }
+}
+
+// Anything else than a failure would end the instance, and with it every call that it is answering. Its place is in the component's log.
+function failure(error) {
+  if (!(error instanceof Error)) {
+    return error;
+  }
+  log(`${error}\n${error.stack}`);
+  return { tag: "upstream-failed", val: "the tool has a fault, whose place is in the log of its component" };
+}
+
+function log(text) {
+  stderr.writeViaStream([Uint8Array.from(unescape(encodeURIComponent(text)), (byte) => byte.charCodeAt(0))]);
+}
