@@ -47,8 +47,10 @@ function ToolCard({ part, running, state }: { part: ToolPart; running: boolean; 
         <span class="text-soft">
           <Icon name="tool" />
         </span>
-        <span class="min-w-0 truncate">
-          {part.title ? <bdi class="font-medium">{visible(part.title)}</bdi> : <Mono>{name}</Mono>}
+        {part.title && <bdi class="min-w-0 truncate font-medium">{visible(part.title)}</bdi>}
+        {/* Always there: a server elsewhere chooses the title, and the name begins with the server's. */}
+        <span class={part.title ? "min-w-0 max-w-1/2 shrink-0 truncate text-soft" : "min-w-0 truncate"}>
+          <Mono>{name}</Mono>
         </span>
         <span class="ml-auto flex shrink-0 items-center gap-2 text-xs text-soft">
           <State result={result} works={works} elapsedMs={elapsedMs} state={state} />
@@ -59,17 +61,11 @@ function ToolCard({ part, running, state }: { part: ToolPart; running: boolean; 
         {works && elapsedMs > SHOW_PROGRESS_AFTER_MS && <span class="progress" aria-hidden="true" />}
       </summary>
       <div class="grid grid-cols-1 gap-3 border-t border-line px-3.5 py-3">
-        {approval !== null ? (
+        {approval !== null && (
           <p class="text-sm break-words text-soft">
             <Mono>{name}</Mono> on the server <bdi class="text-ink">{visible(approval.server)}</bdi>.{" "}
             {decidedWords(state)}
           </p>
-        ) : (
-          part.title && (
-            <p class="text-sm break-words text-soft">
-              <Mono>{name}</Mono>
-            </p>
-          )
         )}
         <Labelled label="Arguments">
           <Arguments text={part.arguments} />
