@@ -47,10 +47,12 @@ function ToolCard({ part, running, state }: { part: ToolPart; running: boolean; 
         <span class="text-soft">
           <Icon name="tool" />
         </span>
-        {part.title && <bdi class="min-w-0 truncate font-medium">{visible(part.title)}</bdi>}
-        {/* Always there: a server elsewhere chooses the title, and the name begins with the server's. */}
-        <span class={part.title ? "min-w-0 max-w-1/2 shrink-0 truncate text-soft" : "min-w-0 truncate"}>
-          <Mono>{name}</Mono>
+        <span class="flex min-w-0 flex-col sm:flex-row sm:items-baseline sm:gap-2.5">
+          {part.title && <bdi class="min-w-0 truncate font-medium">{visible(part.title)}</bdi>}
+          {/* Always there: a server elsewhere chooses the title, and the name begins with the server's. */}
+          <span class={part.title ? "min-w-0 truncate text-soft sm:max-w-1/2 sm:shrink-0" : "min-w-0 truncate"}>
+            <Mono>{name}</Mono>
+          </span>
         </span>
         <span class="ml-auto flex shrink-0 items-center gap-2 text-xs text-soft">
           <State result={result} works={works} elapsedMs={elapsedMs} state={state} />
