@@ -38,7 +38,6 @@ pub mod bindings {
 }
 #[doc(hidden)]
 pub mod provider;
-mod time_zone;
 
 // The bindings name their runtime by this crate's name, inside and outside.
 extern crate self as tool_provider;
@@ -47,7 +46,6 @@ pub use answer::{Answer, IntoAnswer, Structured};
 pub use context::Context;
 pub use definition::{Definition, Tool, arguments, schema};
 pub use provider::Secret;
-pub use time_zone::time_zone;
 pub use tool_provider_macros::tool;
 #[doc(hidden)]
 pub use wasip3;
