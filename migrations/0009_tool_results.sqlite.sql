@@ -1,7 +1,8 @@
 -- What came of tool calls. 0002 says what a command is; the PostgreSQL text beside this one says the same.
 
--- Of a message that is a tool's result: whether the call failed or was not made, how long it took, and the tool's name for people. The last
--- two are null in what an earlier release wrote.
+-- Of a message that is a tool's result: whether the call failed or was not made, how long it took, and the tool's name for people. All three are
+-- null in what an earlier release writes with `run_steps` and `executor_steps`. That release says a failure with the finish_reason
+-- 'tool_error', and looks for it there. So this release still writes 'tool_error' too, and reads it where tool_error is null.
 ALTER TABLE messages ADD COLUMN tool_error bigint;
 
 ALTER TABLE messages ADD COLUMN duration_ms bigint;
@@ -40,20 +41,3 @@ BEGIN
     UPDATE tool_calls SET finished_at = NEW.created_at, is_error = NEW.tool_error
     WHERE run_id = NEW.run_id AND call_id = NEW.tool_call_id;
 END;
-
--- Hosts of the earlier release still send this command. What it stores is what the new one would.
-DROP TRIGGER take_executor_step;
-
-CREATE TRIGGER take_executor_step INSTEAD OF INSERT ON executor_steps
-BEGIN
-    INSERT INTO step_records (run_id, lease_owner, state, last_id, frames, message_id, conversation_id, position, role, content,
-        tool_calls, tool_call_id, tool_error, finish_reason, reasoning, echo, size, final_state, error_code, error_message,
-        prompt_tokens, completion_tokens, created_at)
-    SELECT NEW.run_id, NEW.lease_owner, NEW.state, NEW.last_id, NEW.frames, NEW.message_id, NEW.conversation_id, NEW.position,
-        NEW.role, NEW.content, NEW.tool_calls, NEW.tool_call_id, CASE WHEN NEW.role = 'tool' THEN NEW.is_error END,
-        NULLIF(NEW.finish_reason, 'tool_error'), NEW.reasoning, NEW.echo, NEW.size, NEW.final_state, NEW.error_code,
-        NEW.error_message, NEW.prompt_tokens, NEW.completion_tokens, NEW.created_at;
-END;
-
--- The command before that: nobody sends it any more.
-DROP VIEW run_steps;

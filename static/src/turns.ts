@@ -211,7 +211,12 @@ function request(parts: Part[], call: Call): Part[] {
   return [...parts, { kind: "tool", ...call, approval: null, progress: null, result: null }];
 }
 
-/** What the person decides about is what this event says, whatever the request for the call said before. */
+/**
+ * What the person decides about is what this event says, whatever the request for the call said before. The card of the call keeps the
+ * request's title, which is also the stored one: the question has a title even for a tool without one.
+ */
 function askAbout(parts: Part[], call: Call, approval: Approval): Part[] {
-  return request(parts, call).map((part) => (isCall(part, call.callId) ? { ...part, ...call, approval } : part));
+  return request(parts, { ...call, title: null }).map((part) =>
+    isCall(part, call.callId) ? { ...part, ...call, title: part.title, approval } : part,
+  );
 }

@@ -1,4 +1,4 @@
-/** What a person sees of a call that works. */
+/** What a person sees of a tool call: its closed card, and its progress. */
 import "./tab.ts";
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -27,4 +27,16 @@ test("what a tool says of its progress is words, and what is hidden in them is s
 
 test("a call that has ended is not on its way", () => {
   assert.doesNotMatch(card({ part: 0.5, message: "half" }, { text: "ok", isError: false, durationMs: 3 }), /half|<progress/);
+});
+
+const closed = (title: string | null) => {
+  const result = { text: "ok", isError: false, durationMs: 4 };
+  const part = { kind: "tool", callId: "c1", name: "wiki_read", title, arguments: "{}", approval: null, progress: null, result } as const;
+  const drawn = renderToString(<ToolCall part={part} runId="r1" running={false} />);
+  return (drawn.split("</summary>")[0] ?? "").replace(/<[^>]*>/g, " ");
+};
+
+test("a closed call shows the tool's name, whatever title its server chose for it", () => {
+  assert.match(closed("Send a mail"), /Send a mail.*wiki_read/);
+  assert.match(closed(null), /wiki_read/);
 });

@@ -101,7 +101,7 @@ const ASKED = {
 };
 const WAITING: Said[] = [
   [1, "token", "One moment."],
-  [2, "tool_request", "notes_add", { call_id: "c1", arguments: "{malformed" }],
+  [2, "tool_request", "notes_add", { call_id: "c1", title: "Add a note", arguments: "{malformed" }],
   [3, "tool_request", "now", { call_id: "c2", arguments: "{}" }],
   [4, "tool_result", "noon", { call_id: "c2", name: "now", is_error: false, duration_ms: 3 }],
   [5, "tool_approval", "notes_add", ASKED],
@@ -129,6 +129,15 @@ test("a question that is told again after a lost connection or a takeover is one
   const again = told([...WAITING, [6, "tool_request", "notes_add", CALL], [7, "tool_approval", "notes_add", ASKED]]);
   assert.deepEqual(again.parts, told(WAITING).parts);
   assert.deepEqual(told(WAITING, told(WAITING)).parts, told(WAITING).parts);
+});
+
+test("a tool without a title is shown by its name after its question too, as after a reload", () => {
+  const request: Said = [1, "tool_request", "mail_send", { call_id: "c1", arguments: "{}" }];
+  const asked = told([request, [2, "tool_approval", "mail_send", { ...ASKED, title: "send" }]]);
+  assert.deepEqual(
+    askedFor(asked).map((part) => [part.title, part.approval?.title]),
+    [[null, "send"]],
+  );
 });
 
 test("a question whose request was not seen is asked all the same", () => {

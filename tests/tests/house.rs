@@ -18,8 +18,8 @@ const IMPURE: [&str; 8] =
 /// The one crate that knows Spin.
 const PLATFORM: &str = "platform";
 
-/// Our crates that a tool provider may use besides `tool-provider`. `upstream` sends requests, for tools that use a server; the others are pure.
-const FOR_AUTHORS: [&str; 3] = ["exact-json", "hypertext", "upstream"];
+/// Our crates that a tool provider may use besides `tool-provider`. `upstream` is not pure: it is the way out of tools that use a server.
+const FOR_AUTHORS: [&str; 4] = ["exact-json", "hypertext", "time-zone", "upstream"];
 
 /// A file longer than this has more than one reason to exist.
 const FILE_MAX_LINES: usize = 500;

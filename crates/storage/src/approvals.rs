@@ -43,7 +43,8 @@ fn open() -> String {
 }
 
 impl<D: Database> Store<D> {
-    /// Asks the person about a call of their run. Returns when it will be too late to answer: asked a second time, as the first time.
+    /// Asks the person about a call of their run. Returns when it will be too late to answer: asked a second time, as the first time. Whether the
+    /// tool always asks, the latest question says.
     /// `None`: the lease is lost, or the run is not theirs.
     ///
     /// # Errors
@@ -59,7 +60,7 @@ impl<D: Database> Store<D> {
         let sql = "INSERT INTO approvals (run_id, call_id, user_id, server, tool, created_at, expires_at, always_asks)
                    SELECT id, ?4, user_id, ?5, ?6, now_ms(), now_ms() + ?7, ?8
                    FROM runs WHERE id = ?1 AND lease_owner = ?2 AND user_id = ?3
-                   ON CONFLICT (run_id, call_id) DO UPDATE SET expires_at = approvals.expires_at RETURNING expires_at";
+                   ON CONFLICT (run_id, call_id) DO UPDATE SET always_asks = excluded.always_asks RETURNING expires_at";
         let parameters = [
             lease.run_id.into(),
             lease.owner.into(),

@@ -65,33 +65,47 @@ pub struct MessagePage {
 }
 
 const COLUMNS: &str = "messages.id, messages.conversation_id, messages.run_id, messages.position, messages.role,
-    messages.content, messages.tool_calls, messages.tool_call_id, messages.tool_error, messages.duration_ms, messages.title,
-    messages.finish_reason, messages.echo, messages.created_at";
+    messages.content, messages.tool_calls, messages.finish_reason, messages.tool_call_id, messages.tool_error,
+    messages.duration_ms, messages.title, messages.echo, messages.created_at";
+
+/// A tool's result says this in `finish_reason` if its call failed. Releases before migration 0009 write and read it there, and may still run
+/// beside this one.
+pub(crate) const FAILED_CALL: &str = "tool_error";
 
 fn read(query: &'static str, row: &Row) -> Result<Message, StorageError> {
     let mut columns = row.columns(query);
+    let (id, conversation_id, run_id) = (columns.id()?, columns.id()?, columns.id()?);
+    let position = columns.integer()?;
+    let role = columns.read("a message's role", MessageRole::parse)?;
+    let content = columns.text()?.to_owned();
+    let tool_calls = match columns.optional_text()? {
+        Some(json) => serde_json::from_str(json)?,
+        None => Vec::new(),
+    };
+    let finish_reason = columns.optional_text()?;
     Ok(Message {
-        id: columns.id()?,
-        conversation_id: columns.id()?,
-        run_id: columns.id()?,
-        position: columns.integer()?,
-        role: columns.read("a message's role", MessageRole::parse)?,
-        content: columns.text()?.to_owned(),
-        tool_calls: match columns.optional_text()? {
-            Some(json) => serde_json::from_str(json)?,
-            None => Vec::new(),
-        },
-        tool_result: read_tool_result(&mut columns)?,
-        finish_reason: columns.optional_text()?.map(str::to_owned),
+        id,
+        conversation_id,
+        run_id,
+        position,
+        role,
+        content,
+        tool_calls,
+        tool_result: read_tool_result(&mut columns, finish_reason)?,
+        // Only a model's message has one.
+        finish_reason: finish_reason.filter(|_| role != MessageRole::Tool).map(str::to_owned),
         echo: columns.optional_text()?.map(str::to_owned),
         created_at: columns.timestamp()?,
         reasoning: columns.optional_text()?.map(str::to_owned),
     })
 }
 
-fn read_tool_result(columns: &mut Columns<'_>) -> Result<Option<ToolResult>, StorageError> {
+fn read_tool_result(
+    columns: &mut Columns<'_>,
+    finish_reason: Option<&str>,
+) -> Result<Option<ToolResult>, StorageError> {
     let call_id = columns.optional_text()?.map(str::to_owned);
-    let is_error = columns.optional_integer()? == Some(1);
+    let is_error = columns.optional_integer()?.map_or(finish_reason == Some(FAILED_CALL), |is_error| is_error == 1);
     let duration_ms = columns.optional_integer()?.and_then(|duration_ms| u64::try_from(duration_ms).ok());
     let title = columns.optional_text()?.map(str::to_owned);
     Ok(call_id.map(|call_id| ToolResult { call_id, is_error, duration_ms, title }))

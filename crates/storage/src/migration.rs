@@ -76,12 +76,6 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../../migrations/0009_tool_results.sqlite.sql"),
         postgres: include_str!("../../../migrations/0009_tool_results.postgres.sql"),
     },
-    Migration {
-        version: 10,
-        name: "0010_tool_errors",
-        sqlite: include_str!("../../../migrations/0010_tool_errors.sql"),
-        postgres: include_str!("../../../migrations/0010_tool_errors.sql"),
-    },
 ];
 
 /// Any number that nobody else who shares the database locks: "edge" in ASCII.

@@ -6,7 +6,10 @@
 use domain::{Id, Run, RunFailure, RunState, Usage, event::Progress};
 
 use crate::{
-    Database, Row, Statement, StorageError, Store, Value, database::Columns, messages::NewMessage, model_dialects,
+    Database, Row, Statement, StorageError, Store, Value,
+    database::Columns,
+    messages::{FAILED_CALL, NewMessage},
+    model_dialects,
 };
 
 /// Who executes which run.
@@ -187,6 +190,10 @@ fn step(lease: Lease, step: &Step<'_>) -> Result<Statement, StorageError> {
         _ => None,
     };
     let result = message.and_then(|message| message.tool_result.as_ref());
+    let finish_reason = match result {
+        Some(result) => result.is_error.then_some(FAILED_CALL),
+        None => message.and_then(|message| message.finish_reason.as_deref()),
+    };
     let echo = message.and_then(|message| message.echo.as_deref());
     let size = message.map_or(0, |message| message.content.len())
         + tool_calls.as_ref().map_or(0, String::len)
@@ -204,7 +211,7 @@ fn step(lease: Lease, step: &Step<'_>) -> Result<Statement, StorageError> {
         tool_calls.into(),
         result.map(|result| result.call_id.as_str()).into(),
         result.map(|result| i64::from(result.is_error)).into(),
-        message.and_then(|message| message.finish_reason.as_deref()).into(),
+        finish_reason.into(),
         (size as u64).into(),
         step.ending.map(|ending| ending.state.as_str()).into(),
         failure.map(|failure| failure.code.as_str()).into(),

@@ -39,7 +39,6 @@ pub mod bindings {
 }
 #[doc(hidden)]
 pub mod provider;
-mod time_zone;
 
 // The bindings name their runtime by this crate's name, inside and outside.
 extern crate self as tool_provider;
@@ -49,7 +48,6 @@ pub use context::Context;
 pub use definition::{Definition, Tool, arguments, schema};
 pub use progress::Progress;
 pub use provider::Secret;
-pub use time_zone::time_zone;
 pub use tool_provider_macros::tool;
 #[doc(hidden)]
 pub use wasip3;

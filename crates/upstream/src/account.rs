@@ -2,7 +2,7 @@
 //! place. Their password goes to the server at that address and to no other, whatever an answer or a model says.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use http::{HeaderValue, header, request};
+use http::{HeaderValue, Method, Request, header, request};
 use tool_provider::{Context, Failure};
 use url::Url;
 
@@ -71,10 +71,16 @@ impl Account {
         &self.url
     }
 
-    /// The request with what proves whose account it is.
-    #[must_use]
-    pub fn authorize(&self, request: request::Builder) -> request::Builder {
-        request.header(header::AUTHORIZATION, self.authorization.clone())
+    /// Begins a request to the server, with the header that proves whose account it is.
+    ///
+    /// # Errors
+    /// [`Self::elsewhere`], for an address of another server.
+    pub fn request(&self, method: &Method, url: &Url) -> Result<request::Builder, Failure> {
+        if url.origin() != self.url.origin() {
+            return Err(self.elsewhere(url));
+        }
+        let request = Request::builder().method(method).uri(url.as_str());
+        Ok(request.header(header::AUTHORIZATION, self.authorization.clone()))
     }
 
     /// An address that the server gave, if it is the server's own.
@@ -100,8 +106,6 @@ impl Account {
 mod tests {
     use std::time::Duration;
 
-    use http::Request;
-
     use super::*;
 
     const EXAMPLE: &str = "https://mail.example.com/";
@@ -120,7 +124,7 @@ mod tests {
     }
 
     fn sent(account: &Account) -> String {
-        let request = account.authorize(Request::get("/")).body(()).unwrap();
+        let request = account.request(&Method::GET, account.url()).unwrap().body(()).unwrap();
         let value = &request.headers()[header::AUTHORIZATION];
         assert!(value.is_sensitive());
         value.to_str().unwrap().to_owned()
@@ -159,13 +163,16 @@ mod tests {
     }
 
     #[test]
-    fn only_the_servers_own_addresses_are_followed() {
+    fn only_the_servers_own_addresses_are_followed_and_get_the_password() {
         let account = Account::with_password(&entered("ada", "x"), "mail server", EXAMPLE).unwrap();
         let url = |text: &str| Url::parse(text).unwrap();
-        assert!(account.own(url("https://mail.example.com:443/jmap")).is_ok());
+        let own = account.own(url("https://mail.example.com:443/jmap")).unwrap();
+        let request = account.request(&Method::POST, &own).unwrap().body(()).unwrap();
+        assert_eq!((request.method(), request.uri().path()), (&Method::POST, "/jmap"));
         for other in ["http://mail.example.com/", "https://mail.example.com:8443/", "https://example.com/"] {
             let Err(Failure::NotConfigured(words)) = account.own(url(other)) else { panic!("{other}") };
             assert!(words.contains("The mail server sends on to "), "{words}");
+            assert!(matches!(account.request(&Method::GET, &url(other)), Err(Failure::NotConfigured(_))), "{other}");
         }
     }
 }

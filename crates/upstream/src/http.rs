@@ -19,6 +19,9 @@ pub struct Limits {
     pub wait: Duration,
 }
 
+/// What is said of a change that may have been made although there is no answer. Tools and their adapter say it in the same words.
+pub const EFFECT_UNKNOWN: &str = "whether it took effect is not known";
+
 /// Why there is no answer that could be read to its end. The words name the host.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Unanswered {
@@ -38,6 +41,13 @@ impl Unanswered {
     #[must_use]
     pub const fn may_have_arrived(&self) -> bool {
         !matches!(self, Self::NotSent(_))
+    }
+
+    /// The failure of a request that changes something at the server. If the request may have arrived, the words say that the change may have
+    /// taken effect.
+    #[must_use]
+    pub fn of_change(self) -> Failure {
+        if self.may_have_arrived() { Failure::UpstreamFailed(format!("{self}; {EFFECT_UNKNOWN}")) } else { self.into() }
     }
 }
 
@@ -170,6 +180,17 @@ mod tests {
             assert!(lost.may_have_arrived() && lost.to_string().starts_with("api.example "), "{lost}");
         }
         assert!(Unanswered::TimedOut.may_have_arrived());
+    }
+
+    #[test]
+    fn of_a_change_it_is_said_that_it_may_have_taken_effect_unless_it_was_not_sent() {
+        for (unanswered, words) in [
+            (Unanswered::NotSent("there is no host a".into()), "there is no host a"),
+            (Unanswered::Lost("a broke off".into()), "a broke off; whether it took effect is not known"),
+            (Unanswered::TimedOut, "it did not answer in time; whether it took effect is not known"),
+        ] {
+            assert_eq!(unanswered.of_change(), Failure::UpstreamFailed(words.into()));
+        }
     }
 
     #[test]

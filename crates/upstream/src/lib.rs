@@ -19,4 +19,4 @@ pub use deadline::Deadline;
 pub use media_type::MediaType;
 pub use redirect::{Redirect, redirect};
 
-pub use crate::http::{Http, Limits, Outcome, Outside, Unanswered};
+pub use crate::http::{EFFECT_UNKNOWN, Http, Limits, Outcome, Outside, Unanswered};

@@ -14,7 +14,10 @@ pub fn preferred(headers: &HeaderMap) -> Option<String> {
     let (mut best, mut tag) = (0.0, None);
     for range in value.split(',').take(MAX_TAGS) {
         let (name, weight) = range.split_once(';').unwrap_or((range, "q=1"));
-        let weight: f64 = weight.trim().strip_prefix("q=").and_then(|weight| weight.parse().ok()).unwrap_or_default();
+        // Names of parameters have no case, and a weight is at most 1 (RFC 9110, sections 5.6.6 and 12.4.2).
+        let weight = weight.trim().strip_prefix(['q', 'Q']).and_then(|weight| weight.strip_prefix('='));
+        let weight: f64 = weight.and_then(|weight| weight.parse().ok()).unwrap_or_default();
+        let weight = weight.clamp(0.0, 1.0);
         // Of equals the first is meant.
         if weight > best && is_tag(name.trim()) {
             (best, tag) = (weight, Some(name.trim()));
@@ -45,6 +48,10 @@ mod tests {
             ("*", None),
             ("*, fr;q=0.1", Some("fr")),
             ("en;q=0", None),
+            ("en;Q=0.5, fr;q=0.4", Some("en")),
+            ("en, fr;q=7", Some("en")),
+            ("en;q=-1", None),
+            ("en;q=NaN", None),
             ("en;q=much, zh-Hant-TW;q=0.1", Some("zh-Hant-TW")),
             ("", None),
             ("a\tb, <b>, de_DE, en-", None),

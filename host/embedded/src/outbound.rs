@@ -245,7 +245,9 @@ fn client_error(error: &hyper_util::client::legacy::Error) -> Error {
             match (tls, io.kind()) {
                 (Some(rustls::Error::InvalidCertificate(_)), _) => return Error::TlsCertificateError,
                 (Some(_), _) => return Error::TlsProtocolError,
-                (None, std::io::ErrorKind::TimedOut) => return Error::ConnectionTimeout,
+                (None, std::io::ErrorKind::TimedOut) if error.is_connect() => return Error::ConnectionTimeout,
+                // The connection was there, so the request may have arrived.
+                (None, std::io::ErrorKind::TimedOut) => return Error::ConnectionReadTimeout,
                 (None, _) => {}
             }
         }

@@ -48,8 +48,12 @@ function ToolCard({ part, running, state }: { part: ToolPart; running: boolean; 
         <span class="text-soft">
           <Icon name="tool" />
         </span>
-        <span class="min-w-0 flex-1 truncate">
-          {part.title ? <bdi class="font-medium">{visible(part.title)}</bdi> : <Mono>{name}</Mono>}
+        <span class="flex min-w-0 flex-1 flex-col sm:flex-row sm:items-baseline sm:gap-2.5">
+          {part.title && <bdi class="min-w-0 truncate font-medium">{visible(part.title)}</bdi>}
+          {/* Always there: a server elsewhere chooses the title, and the name begins with the server's. */}
+          <span class={part.title ? "min-w-0 truncate text-soft sm:max-w-1/2 sm:shrink-0" : "min-w-0 truncate"}>
+            <Mono>{name}</Mono>
+          </span>
         </span>
         <span class="ml-auto flex shrink-0 items-center gap-2 text-xs text-soft">
           <State result={result} works={works} elapsedMs={elapsedMs} state={state} />
@@ -63,17 +67,11 @@ function ToolCard({ part, running, state }: { part: ToolPart; running: boolean; 
         )}
       </summary>
       <div class="grid grid-cols-1 gap-3 border-t border-line px-3.5 py-3">
-        {approval !== null ? (
+        {approval !== null && (
           <p class="text-sm break-words text-soft">
             <Mono>{name}</Mono> on the server <bdi class="text-ink">{visible(approval.server)}</bdi>.{" "}
             {decidedWords(state)}
           </p>
-        ) : (
-          part.title && (
-            <p class="text-sm break-words text-soft">
-              <Mono>{name}</Mono>
-            </p>
-          )
         )}
         <Labelled label="Arguments">
           <Arguments text={part.arguments} />

@@ -166,7 +166,7 @@ fn move_event(event: &mut Event, arguments: &ChangeEvent, meant: Option<&Stamp>)
         return Ok(false);
     }
     let old = event.stamp("DTSTART").ok_or_else(not_understood)?;
-    let zone = arguments.time_zone.as_deref().map(tool_provider::time_zone).transpose()?;
+    let zone = arguments.time_zone.as_deref().map(time_zone::named).transpose()?;
     let is_series = event.has("RRULE") || event.has("RDATE");
     if is_series && arguments.end.is_some() && arguments.start.is_none() {
         return invalid("Of a series, give `start` too, or `duration_minutes` instead of `end`.");

@@ -113,7 +113,7 @@ fn only_writable(calendars: Vec<Calendar>) -> Result<String, Failure> {
 }
 
 fn event(arguments: &CreateEvent, uid: &str, now: Timestamp) -> Result<String, Failure> {
-    let zone = arguments.time_zone.as_deref().map(tool_provider::time_zone).transpose()?;
+    let zone = arguments.time_zone.as_deref().map(time_zone::named).transpose()?;
     let start = Stamp::of_moment(moment::read(&arguments.start)?, zone.as_ref())?;
     let end = times::end(&start, arguments.end.as_deref(), arguments.duration_minutes, zone.as_ref())?;
     let mut lines = vec![

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use http::{Method, Request, Response, StatusCode, header};
+use http::{Method, Response, StatusCode, header};
 use percent_encoding::percent_decode_str;
 use tool_provider::{Context, Failure};
 use upstream::{Account, Http, Limits, Redirect, redirect};
@@ -149,15 +149,17 @@ impl<'a, T: Http> Server<'a, T> {
         headers: &[(&str, &str)],
         body: String,
     ) -> Result<Response<Vec<u8>>, Failure> {
-        let mut request = Request::builder().method(method).uri(url.as_str());
+        let mut request = self.account.request(method, url)?;
         if !body.is_empty() && !headers.iter().any(|(name, _)| *name == "content-type") {
             request = request.header(header::CONTENT_TYPE, "application/xml; charset=utf-8");
         }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = self.account.authorize(request).body(body.into_bytes()).map_err(unexpected)?;
-        Ok(self.transport.send(request, LIMITS).await?)
+        let request = request.body(body.into_bytes()).map_err(unexpected)?;
+        let is_change = matches!(*method, Method::PUT | Method::DELETE);
+        let answer = self.transport.send(request, LIMITS).await;
+        answer.map_err(|why| if is_change { why.of_change() } else { why.into() })
     }
 
     /// An address that the server gave, if it is the server's own. Some know their own name and not by which scheme or port they are

@@ -123,10 +123,10 @@ impl<T: Http> Server<'_, T> {
         if !response.status().is_success() {
             return Err(refused(&response));
         }
-        // A server that changes what it is given says no version (RFC 4791 section 5.3.4).
+        // A server that changes what it is given says no version (RFC 4791 section 5.3.4). The object is stored, even if its version cannot be read.
         match version_of(&response) {
             Some(etag) => Ok(Some(etag)),
-            None => self.version(&url).await,
+            None => Ok(self.version(&url).await.unwrap_or_default()),
         }
     }
 

@@ -41,7 +41,7 @@ pub(crate) struct Found {
 impl Window {
     /// A `to` that is a day is in the window.
     pub(crate) fn new(from: &str, to: &str, time_zone: &str) -> Result<Self, Failure> {
-        let zone = tool_provider::time_zone(time_zone)?;
+        let zone = time_zone::named(time_zone)?;
         let from = moment::read(from)?.in_zone(&zone)?;
         let to = match moment::read(to)? {
             Moment::Date(date) => Moment::Date(date.tomorrow().map_err(moment::out_of_range)?),

@@ -8,7 +8,7 @@ use jiff::{
 };
 use schemars::JsonSchema;
 use serde::Serialize;
-use tool_provider::{Failure, time_zone};
+use tool_provider::Failure;
 
 /// The longest time with its zone's name in brackets has about 70 characters.
 const TEXT_BYTES_MAX: usize = 100;
@@ -56,7 +56,8 @@ pub(crate) fn out_of_range<E>(_: E) -> Failure {
 pub(crate) fn zone(name: &str) -> Result<TimeZone, Failure> {
     if name.len() <= TEXT_BYTES_MAX {
         let offset = || Pieces::parse(format!("2000-01-01T00:00{name}").as_bytes()).ok()?.to_numeric_offset();
-        let known = if name.starts_with(['+', '-']) { offset().map(TimeZone::fixed) } else { time_zone(name).ok() };
+        let known =
+            if name.starts_with(['+', '-']) { offset().map(TimeZone::fixed) } else { time_zone::named(name).ok() };
         if let Some(zone) = known {
             return Ok(zone);
         }

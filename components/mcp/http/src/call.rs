@@ -2,7 +2,7 @@
 
 use http::{Method, Request, StatusCode};
 use tool_provider::{Answer, Context, Failure};
-use upstream::{Deadline, Http, Limits, Redirect, Unanswered, redirect};
+use upstream::{Deadline, EFFECT_UNKNOWN, Http, Limits, Redirect, Unanswered, redirect};
 use url::Url;
 
 use crate::{
@@ -18,8 +18,7 @@ pub(crate) const ANSWER_BYTES_MAX: usize = 1 << 20;
 /// How many redirects are followed. APIs add a slash, or move once.
 const REDIRECTS_MAX: usize = 3;
 
-/// Of what may have changed something; as the house says it.
-const UNKNOWN: &str = "whether it took effect is not known";
+/// What is said of a change whose answer sends on to its result.
 const PROBABLE: &str = "it probably took effect";
 
 /// Makes the call.
@@ -65,11 +64,11 @@ async fn exchange<T: Http>(
 /// There was no answer, or none that could be read to its end.
 fn unanswered(operation: &Operation, why: Unanswered) -> Failure {
     match why {
-        why if operation.only_reads() || !why.may_have_arrived() => why.into(),
+        why if operation.only_reads() => why.into(),
         Unanswered::TimedOut => {
-            Failure::UpstreamFailed(format!("{} did not answer in time; {UNKNOWN}", operation.shown()))
+            Failure::UpstreamFailed(format!("{} did not answer in time; {EFFECT_UNKNOWN}", operation.shown()))
         }
-        why => Failure::UpstreamFailed(format!("{why}; {UNKNOWN}")),
+        why => why.of_change(),
     }
 }
 
@@ -84,7 +83,7 @@ fn redirected(
         _ if operation.only_reads() => String::new(),
         // RFC 9110, 15.4.4: it leads to what came of the request.
         StatusCode::SEE_OTHER => format!("; {PROBABLE}"),
-        _ => format!("; {UNKNOWN}"),
+        _ => format!("; {EFFECT_UNKNOWN}"),
     };
     let refused = |words: String| Failure::UpstreamFailed(format!("{} {words}{outcome}", operation.shown()));
     let Redirect::To(mut target) = to else { return Err(refused("redirects to nowhere".to_owned())) };

@@ -4,11 +4,11 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use http::{Method, Request, Response, StatusCode, header};
+use http::{Method, Response, StatusCode, header};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tool_provider::{Context, Failure};
-use upstream::{Account as Entered, Deadline, Http, Limits, Redirect, Unanswered, redirect};
+use upstream::{Account as Entered, Deadline, EFFECT_UNKNOWN, Http, Limits, Redirect, Unanswered, redirect};
 use url::Url;
 
 /// What the largest answer may have: what a tool may return, and more than is asked for at once as a rule.
@@ -49,26 +49,40 @@ struct Way<'a, T> {
     deadline: Deadline,
 }
 
-/// Why calls have no answers.
+/// Why a call did not do what it should. [`Unanswered`] is only about HTTP. This also covers HTTP answers without the call's answer, and answers
+/// in which the server refuses the call.
 #[derive(Debug)]
 pub(crate) enum Uncalled {
-    /// They were not sent, so nothing was done.
-    NotSent(Failure),
-    /// Whether anything was done is not known.
-    Lost(Failure),
+    /// Nothing was done: the request was not sent, or the server refused the call.
+    NotDone(Failure),
+    /// Nobody knows whether it was done.
+    Unclear(Failure),
+}
+
+impl Uncalled {
+    /// The failure of a call that changes something. If it may have been done, the words say so.
+    pub(crate) fn of_change(self) -> Failure {
+        let unknown =
+            |words: &str| Failure::UpstreamFailed(format!("{}; {EFFECT_UNKNOWN}.", words.trim_end_matches('.')));
+        match self {
+            Self::Unclear(Failure::UpstreamFailed(words)) => unknown(&words),
+            Self::Unclear(Failure::TimedOut) => unknown("The mail server took too long"),
+            Self::NotDone(failure) | Self::Unclear(failure) => failure,
+        }
+    }
 }
 
 impl From<Uncalled> for Failure {
     fn from(uncalled: Uncalled) -> Self {
         match uncalled {
-            Uncalled::NotSent(failure) | Uncalled::Lost(failure) => failure,
+            Uncalled::NotDone(failure) | Uncalled::Unclear(failure) => failure,
         }
     }
 }
 
 impl From<Unanswered> for Uncalled {
     fn from(unanswered: Unanswered) -> Self {
-        if unanswered.may_have_arrived() { Self::Lost(unanswered.into()) } else { Self::NotSent(unanswered.into()) }
+        if unanswered.may_have_arrived() { Self::Unclear(unanswered.into()) } else { Self::NotDone(unanswered.into()) }
     }
 }
 
@@ -125,9 +139,9 @@ impl<'a, T: Http> Account<'a, T> {
         self.call_within(calls, Duration::MAX).await
     }
 
-    /// Makes calls whose loss does no harm: they hold up what was done before only for a moment, and are no reason to fail.
-    pub(crate) async fn call_beside(&self, calls: Vec<Call>) {
-        let _ = self.call_within(calls, EXTRA_WAIT).await;
+    /// Makes calls whose loss is no reason to fail. They are waited for only for a moment.
+    pub(crate) async fn call_beside(&self, calls: Vec<Call>) -> Option<Answers> {
+        self.call_within(calls, EXTRA_WAIT).await.ok()
     }
 
     async fn call_within(&self, calls: Vec<Call>, limit: Duration) -> Result<Answers, Uncalled> {
@@ -142,7 +156,7 @@ impl<'a, T: Http> Account<'a, T> {
         let body = json!({ "using": using, "methodCalls": calls }).to_string();
         let response = self.way.send(&Method::POST, &self.api, body, limit).await?;
         if response.status() != StatusCode::OK {
-            return Err(Uncalled::Lost(refused(&response)));
+            return Err(Uncalled::Unclear(refused(&response)));
         }
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
@@ -150,7 +164,7 @@ impl<'a, T: Http> Account<'a, T> {
             method_responses: Vec<(String, Value, String)>,
         }
         let answered: Answered =
-            serde_json::from_slice(response.body()).map_err(|error| Uncalled::Lost(unexpected(error)))?;
+            serde_json::from_slice(response.body()).map_err(|error| Uncalled::Unclear(unexpected(error)))?;
         Ok(Answers(answered.method_responses))
     }
 }
@@ -163,6 +177,15 @@ impl Answers {
             Some((_, error)) => Err(method_failed(error)),
             None => Err(unexpected("it left out an answer")),
         }
+    }
+
+    /// What the call at this position answered, of a call that changes something. An error of the whole method means that nothing was done, but
+    /// for one (RFC 8620 section 3.6.2).
+    pub(crate) fn read_change<R: DeserializeOwned>(&self, position: usize) -> Result<R, Uncalled> {
+        self.read(position).map_err(|failure| match self.error(position) {
+            Some("serverPartialFail" | "") | None => Uncalled::Unclear(failure),
+            Some(_) => Uncalled::NotDone(failure),
+        })
     }
 
     /// The kind of the error that a call at this position ended in.
@@ -232,20 +255,20 @@ impl<'a, T: Http> Way<'a, T> {
         url: &Url,
         body: String,
         limit: Duration,
-    ) -> Result<Response<Vec<u8>>, Unanswered> {
+    ) -> Result<Response<Vec<u8>>, Uncalled> {
+        let not_sent = |words: String| Uncalled::NotDone(Failure::UpstreamFailed(words));
         let wait = self.deadline.left().min(limit);
         if wait.is_zero() {
-            return Err(Unanswered::TimedOut);
+            return Err(not_sent("The mail server took too long, so nothing more was asked of it.".into()));
         }
-        let mut request = Request::builder().method(method).uri(url.as_str());
+        let mut request = self.entered.request(method, url).map_err(Uncalled::NotDone)?;
         request = request.header(header::ACCEPT, "application/json");
         if !body.is_empty() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
-        let request = self.entered.authorize(request).body(body.into_bytes());
-        let request =
-            request.map_err(|error| Unanswered::NotSent(format!("The mail server cannot be asked: {error}.")))?;
-        self.transport.send(request, Limits { bytes: ANSWER_BYTES_MAX, wait }).await
+        let request = request.body(body.into_bytes());
+        let request = request.map_err(|error| not_sent(format!("The mail server cannot be asked: {error}.")))?;
+        Ok(self.transport.send(request, Limits { bytes: ANSWER_BYTES_MAX, wait }).await?)
     }
 }
 

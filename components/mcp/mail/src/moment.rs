@@ -1,14 +1,14 @@
 //! Times as the model writes and reads them. No tool reads or writes them in another way.
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
-use tool_provider::{Failure, time_zone};
+use tool_provider::Failure;
 
 /// The longest time with its offset has about 40 characters.
 const TEXT_BYTES_MAX: usize = 100;
 
 /// A zone by its name; none is UTC.
 pub(crate) fn zone(name: Option<&str>) -> Result<TimeZone, Failure> {
-    name.map_or(Ok(TimeZone::UTC), time_zone)
+    name.map_or(Ok(TimeZone::UTC), time_zone::named)
 }
 
 /// Reads a time. A day is its beginning; what says no offset is what the clocks of the zone show.

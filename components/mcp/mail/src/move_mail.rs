@@ -10,7 +10,7 @@ use upstream::{Http, Outside};
 
 use crate::{
     email,
-    jmap::{Account, SetError, check_id, no_such_mail, unexpected},
+    jmap::{Account, SetError, Uncalled, check_id, no_such_mail, unexpected},
     letter::invalid,
     mailboxes::{self, Mailboxes},
 };
@@ -89,14 +89,15 @@ pub(crate) async fn update<T: Http>(
 ) -> Result<Changed, Failure> {
     ids.iter().try_for_each(|id| check_id(id))?;
     let update: Map<_, _> = ids.iter().map(|id| (id.clone(), patch.clone())).collect();
-    let set: Set = account.call(vec![("Email/set", json!({ "update": update }))]).await?.read(0)?;
+    let answers = account.call(vec![("Email/set", json!({ "update": update }))]).await.map_err(Uncalled::of_change)?;
+    let set: Set = answers.read_change(0).map_err(Uncalled::of_change)?;
     let (updated, errors) = (set.updated.unwrap_or_default(), set.not_updated.unwrap_or_default());
     let (done, others): (Vec<_>, Vec<_>) =
         ids.iter().cloned().partition(|id| updated.contains_key(id) && !errors.contains_key(id));
     if done.is_empty() {
         let is_there = |error: &&SetError| error.kind != "notFound";
         return Err(match others.iter().find(|id| !errors.contains_key(*id)) {
-            Some(_) => unexpected("it does not say that it changed anything"),
+            Some(_) => Uncalled::Unclear(unexpected("it does not say that it changed anything")).of_change(),
             None => match errors.values().find(is_there) {
                 Some(error) => Failure::UpstreamFailed(format!("Nothing was changed: {}.", error.words())),
                 None => no_such_mail(),

@@ -31,6 +31,9 @@ const UNKNOWN: &str =
 /// On a draft while it is sent, and after an attempt of which nobody knows how it ended.
 const SENDING: &str = "edge-assistant-sending";
 
+/// What is said of a draft that was not sent when the server does not say that it took the mark away.
+const MAYBE_MARKED: &str = " It may still be marked as being sent; then it is not sent from here: send it from another program, or write it anew.";
+
 /// An account that can write.
 pub(crate) struct Outbox<'a, T> {
     pub(crate) account: Account<'a, T>,
@@ -83,16 +86,6 @@ struct Created {
     id: String,
 }
 
-/// What became of the one thing that was to be made.
-enum Creation {
-    /// It has this id.
-    Done(String),
-    /// It certainly was not made.
-    Refused(Failure),
-    /// The answer does not say.
-    Unclear(Failure),
-}
-
 impl<'a, T: Http> Outbox<'a, T> {
     /// The account that the secrets name, and whose name it writes in.
     pub(crate) async fn open(context: &Context, transport: &'a T) -> Result<Self, Failure> {
@@ -132,12 +125,11 @@ impl<'a, T: Http> Outbox<'a, T> {
             if let Some(earlier) = earlier {
                 return Ok(Stored { id: earlier.id, was_before: true });
             }
-            let answers = self.account.call(vec![self.create(letter, &state, false)?]).await?;
+            let call = self.create(letter, &state, false)?;
+            let answers = self.account.call(vec![call]).await.map_err(Uncalled::of_change)?;
             if answers.error(0) != Some("stateMismatch") {
-                return match creation(&answers, 0, "draft") {
-                    Creation::Done(id) => Ok(Stored { id, was_before: false }),
-                    Creation::Refused(failure) | Creation::Unclear(failure) => Err(failure),
-                };
+                let id = created(&answers, 0, "draft").map_err(Uncalled::of_change)?;
+                return Ok(Stored { id, was_before: false });
             }
         }
         Err(busy())
@@ -159,14 +151,10 @@ impl<'a, T: Http> Outbox<'a, T> {
             }
             // Both in one request: the second is not done if the first is not.
             let calls = vec![self.create(letter, &state, true)?, self.submit("#draft", &recipients)?];
-            let answers = self.account.call(calls).await.map_err(lost)?;
+            let answers = self.account.call(calls).await.map_err(maybe_sent)?;
             if answers.error(0) != Some("stateMismatch") {
-                let id = match creation(&answers, 0, "draft") {
-                    Creation::Done(id) => id,
-                    Creation::Refused(failure) => return Err(failure),
-                    // It may have been made, and then sent by the second call.
-                    Creation::Unclear(failure) => return Err(unknown(failure)),
-                };
+                // If it may have been made, the second call may have sent it.
+                let id = created(&answers, 0, "draft").map_err(maybe_sent)?;
                 self.sent(&answers, 1, &id).await?;
                 return Ok(Stored { id, was_before: false });
             }
@@ -187,19 +175,21 @@ impl<'a, T: Http> Outbox<'a, T> {
         }
         let submit = self.submit(id, recipients)?;
         let update = json!({ id: { format!("keywords/{SENDING}"): true } });
-        let answers = self.account.call(vec![("Email/set", json!({ "ifInState": state, "update": update }))]).await?;
-        if answers.error(0) == Some("stateMismatch") {
+        let marked = self.account.call(vec![("Email/set", json!({ "ifInState": state, "update": update }))]).await;
+        if marked.as_ref().is_ok_and(|answers| answers.error(0) == Some("stateMismatch")) {
             return Ok(None);
         }
         // Without the mark, a second attempt would send it again.
-        let why = match answers.read::<Set>(0) {
+        let why = match marked.and_then(|answers| answers.read_change::<Set>(0)) {
             Ok(Set { updated: Some(updated), .. }) if updated.contains_key(id) => None,
             Ok(set) => {
                 let error = set.not_updated.and_then(|mut errors| errors.remove(id));
                 Some(error.map_or("the mail server does not say why".into(), |error| error.words()))
             }
-            Err(Failure::UpstreamFailed(words)) => Some(words),
-            Err(failure) => return Err(failure),
+            Err(Uncalled::NotDone(Failure::UpstreamFailed(words))) => Some(words),
+            Err(Uncalled::NotDone(failure)) => return Err(failure),
+            // The mark stays: if it is not from here, it is from another attempt, which may be sending the draft.
+            Err(Uncalled::Unclear(failure)) => return Err(unsent(id, failure, MAYBE_MARKED)),
         };
         if let Some(why) = why {
             let words = format!(
@@ -209,8 +199,8 @@ impl<'a, T: Http> Outbox<'a, T> {
             return Err(Failure::UpstreamFailed(words));
         }
         let answers = match self.account.call(vec![submit]).await {
-            Err(Uncalled::NotSent(failure)) => return Err(self.not_sent(id, failure).await),
-            other => other.map_err(lost)?,
+            Err(Uncalled::NotDone(failure)) => return Err(self.not_sent(id, failure).await),
+            other => other.map_err(maybe_sent)?,
         };
         self.sent(&answers, 0, id).await?;
         Ok(Some(Stored { id: id.to_owned(), was_before: false }))
@@ -281,29 +271,25 @@ impl<'a, T: Http> Outbox<'a, T> {
         patch
     }
 
-    /// A draft that certainly was not sent can be sent again.
+    /// Takes the mark from a draft that certainly was not sent, so that it can be sent again.
     async fn not_sent(&self, id: &str, failure: Failure) -> Failure {
-        self.patch(id, json!({ format!("keywords/{SENDING}"): null })).await;
-        match failure {
-            Failure::InvalidArguments(words) | Failure::UpstreamFailed(words) => {
-                let words = words.trim_end_matches('.');
-                Failure::UpstreamFailed(format!("{words}. It is kept as the draft `{id}`, and was not sent."))
-            }
-            other => other,
-        }
+        let is_unmarked = self.patch(id, json!({ format!("keywords/{SENDING}"): null })).await;
+        unsent(id, failure, if is_unmarked { "" } else { MAYBE_MARKED })
     }
 
-    /// What is lost here changes only where and how the mail is shown.
-    async fn patch(&self, id: &str, patch: Value) {
-        self.account.call_beside(vec![("Email/set", json!({ "update": { id: patch } }))]).await;
+    /// Changes how and where a mail is shown, and says whether the server did so.
+    async fn patch(&self, id: &str, patch: Value) -> bool {
+        let answers = self.account.call_beside(vec![("Email/set", json!({ "update": { id: patch } }))]).await;
+        let set = answers.and_then(|answers| answers.read::<Set>(0).ok());
+        set.and_then(|set| set.updated).is_some_and(|updated| updated.contains_key(id))
     }
 
-    /// Whether it was sent; files it if the server has not. Of whose sending nothing is known keeps its mark.
+    /// Whether it was sent; files it if the server has not. If that is not known, the draft keeps its mark.
     async fn sent(&self, answers: &Answers, position: usize, id: &str) -> Result<(), Failure> {
-        match creation(answers, position, "sending") {
-            Creation::Done(_) => {}
-            Creation::Unclear(failure) => return Err(unknown(failure)),
-            Creation::Refused(failure) => return Err(self.not_sent(id, failure).await),
+        match created(answers, position, "sending") {
+            Ok(_) => {}
+            Err(Uncalled::NotDone(failure)) => return Err(self.not_sent(id, failure).await),
+            Err(unclear) => return Err(maybe_sent(unclear)),
         }
         let filed = answers.beside(position, "Email/set").and_then(|answer| answer.get("updated")?.get(id));
         if filed.is_none() {
@@ -313,38 +299,41 @@ impl<'a, T: Http> Outbox<'a, T> {
     }
 }
 
-/// What an answer says of it. An error of the whole method means that nothing was done, but for one (RFC 8620 section 3.6.2).
-fn creation(answers: &Answers, position: usize, name: &str) -> Creation {
-    let set: Set = match (answers.read(position), answers.error(position)) {
-        (Ok(set), _) => set,
-        (Err(failure), Some("serverPartialFail" | "") | None) => return Creation::Unclear(failure),
-        (Err(failure), Some(_)) => return Creation::Refused(failure),
-    };
+/// The id of the one thing that a call was to create.
+fn created(answers: &Answers, position: usize, name: &str) -> Result<String, Uncalled> {
+    let set: Set = answers.read_change(position)?;
     if let Some(created) = set.created.and_then(|mut created| created.remove(name)) {
-        return Creation::Done(created.id);
+        return Ok(created.id);
     }
-    match set.not_created.and_then(|mut errors| errors.remove(name)) {
-        Some(error) => Creation::Refused(Failure::UpstreamFailed(format!(
+    Err(match set.not_created.and_then(|mut errors| errors.remove(name)) {
+        Some(error) => Uncalled::NotDone(Failure::UpstreamFailed(format!(
             "The mail server does not take the mail: {}.",
             error.words()
         ))),
-        None => Creation::Unclear(unexpected("it neither made the mail nor refused to")),
-    }
+        None => Uncalled::Unclear(unexpected("it neither made the mail nor refused to")),
+    })
 }
 
-/// What was lost may have been done.
-fn lost(uncalled: Uncalled) -> Failure {
+/// The failure of a call that certainly did not send a draft, with what is said of the draft's mark.
+fn unsent(id: &str, failure: Failure, mark: &str) -> Failure {
+    let words = match &failure {
+        Failure::InvalidArguments(words) | Failure::UpstreamFailed(words) => words.trim_end_matches('.'),
+        Failure::TimedOut => "The mail server took too long",
+        Failure::NotConfigured(_) => return failure,
+    };
+    Failure::UpstreamFailed(format!("{words}. It is kept as the draft `{id}`, and was not sent.{mark}"))
+}
+
+/// The failure of a call that sends a mail. If the mail may have been sent, the words say so.
+fn maybe_sent(uncalled: Uncalled) -> Failure {
     match uncalled {
-        Uncalled::NotSent(failure) => failure,
-        Uncalled::Lost(failure) => unknown(failure),
-    }
-}
-
-fn unknown(failure: Failure) -> Failure {
-    match failure {
-        Failure::UpstreamFailed(words) => Failure::UpstreamFailed(format!("{words} {UNKNOWN}")),
-        Failure::TimedOut => Failure::UpstreamFailed(format!("The mail server took too long. {UNKNOWN}")),
-        other => other,
+        Uncalled::Unclear(Failure::UpstreamFailed(words)) => {
+            Failure::UpstreamFailed(format!("{}. {UNKNOWN}", words.trim_end_matches('.')))
+        }
+        Uncalled::Unclear(Failure::TimedOut) => {
+            Failure::UpstreamFailed(format!("The mail server took too long. {UNKNOWN}"))
+        }
+        Uncalled::NotDone(failure) | Uncalled::Unclear(failure) => failure,
     }
 }
 

@@ -21,6 +21,7 @@ crate::on_each_database! {
     a_question_whose_call_has_a_result_keeps_nobody_waiting,
     to_allow_always_is_a_policy_unless_one_denies,
     what_always_asks_cannot_be_allowed_always,
+    a_tool_that_has_begun_to_ask_always_cannot_be_allowed_always_by_an_old_question,
     a_question_of_a_run_that_ended_cannot_be_answered,
     cancelling_a_run_that_waits_lets_it_be_ended_at_once,
     a_tool_call_is_begun_by_the_lease_of_its_person_only,
@@ -209,6 +210,17 @@ fn what_always_asks_cannot_be_allowed_always(place: Place) {
         decide(&fixture, &user, &run, "c1", Decision::AllowAlways),
         Decided::AlreadyDecided(Decision::AllowOnce)
     );
+}
+
+fn a_tool_that_has_begun_to_ask_always_cannot_be_allowed_always_by_an_old_question(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = fixture.user("a@example.org");
+    let (run, lease) = fixture.claimed(&user, fixture.conversation(&user));
+    for always_asks in [false, true] {
+        let question = Question { always_asks, ..question("c1", "send") };
+        block_on(fixture.store.ask_approval(lease, user.id, question, HOUR_MS)).unwrap().unwrap();
+    }
+    assert_eq!(decide(&fixture, &user, &run, "c1", Decision::AllowAlways), Decided::AlwaysAsks);
 }
 
 fn a_question_of_a_run_that_ended_cannot_be_answered(place: Place) {

@@ -4,12 +4,12 @@ use std::{fs, path::Path};
 
 use domain::{Id, ToolResult};
 use storage::{
-    Database, DatabaseError, Outcome, Statement, StorageError,
+    Database, DatabaseError, Outcome, Statement, StorageError, Value,
     migration::{MIGRATIONS, migrate},
 };
 
 use crate::{
-    fixture::Fixture,
+    fixture::{Fixture, batch, result_of},
     places::{Place, block_on},
 };
 
@@ -18,7 +18,8 @@ crate::on_each_database! {
     a_migration_that_was_changed_after_it_was_applied_is_refused,
     migrating_from_many_connections_at_once_applies_each_once,
     a_refused_guard_leaves_nothing_behind,
-    what_a_host_of_the_earlier_release_stores_is_what_this_one_would,
+    what_a_host_of_an_earlier_release_stores_is_read_like_what_this_one_stores,
+    a_host_of_an_earlier_release_sees_which_calls_failed_here,
 }
 
 #[test]
@@ -76,27 +77,46 @@ fn a_refused_guard_leaves_nothing_behind(place: Place) {
     assert!(matches!(wrong, Err(DatabaseError::Refused { query: "wrong", .. })));
 }
 
-/// Hosts are replaced one after the other. That one said in `finish_reason` that a call had failed.
-fn what_a_host_of_the_earlier_release_stores_is_what_this_one_would(place: Place) {
+/// Hosts are replaced one after the other. Earlier ones say in `finish_reason` that a call failed, and each sends a command of its own.
+fn what_a_host_of_an_earlier_release_stores_is_read_like_what_this_one_stores(place: Place) {
     let fixture = Fixture::new(place);
     let user = fixture.user("a@example.org");
-    let conversation = fixture.conversation(&user);
-    let (run, lease) = fixture.claimed(&user, conversation);
     let other = fixture.another_connection();
-    let step = |owner: Id, id: i64| {
-        let sql =
-            "INSERT INTO executor_steps (run_id, lease_owner, state, last_id, frames, message_id, conversation_id, position, role,
-                 content, tool_call_id, is_error, finish_reason, size, created_at)
-             SELECT runs.id, runs.lease_owner, 'tool_execution', ?3, 'f', ?4, conversation_id, ?3, 'tool', 'No.', 'c1', 1,
-                 'tool_error', 3, now_ms()
-             FROM runs WHERE runs.id = ?1 AND runs.lease_owner = ?2 RETURNING run_id";
-        let parameters = [run.id.into(), owner.into(), id.into(), Id::new().into()];
-        block_on(other.query(Statement::new("t", sql, parameters))).unwrap().len()
-    };
-    assert_eq!((step(Id::new(), 2), step(lease.owner, 2)), (0, 1), "only who has the lease");
-    let page = block_on(fixture.store.messages(user.id, conversation, 1, 10, 1_000)).unwrap();
-    let [result] = page.messages.as_slice() else { panic!("{page:?}") };
-    let tool_result = ToolResult { call_id: "c1".into(), is_error: true, duration_ms: None, title: None };
-    assert_eq!((&result.tool_result, &result.finish_reason), (&Some(tool_result), &None));
-    assert_eq!(block_on(fixture.store.log(run.id, 0)).unwrap(), [(2, "f".to_owned())]);
+    for command in ["run_steps", "executor_steps"] {
+        let conversation = fixture.conversation(&user);
+        let (run, lease) = fixture.claimed(&user, conversation);
+        let step = |owner: Id, id: i64, finish_reason: Option<&str>| {
+            let sql = format!(
+                "INSERT INTO {command} (run_id, lease_owner, state, last_id, frames, message_id, conversation_id, position, role,
+                     content, tool_call_id, is_error, finish_reason, size, created_at)
+                 SELECT runs.id, runs.lease_owner, 'tool_execution', ?3, 'f', ?4, conversation_id, ?3, 'tool', 'No.', 'c1', 1,
+                     ?5, 3, now_ms()
+                 FROM runs WHERE runs.id = ?1 AND runs.lease_owner = ?2 RETURNING run_id"
+            );
+            let parameters = [run.id.into(), owner.into(), id.into(), Id::new().into(), finish_reason.into()];
+            block_on(other.query(Statement::new("t", sql, parameters))).unwrap().len()
+        };
+        let failed = Some("tool_error");
+        assert_eq!((step(Id::new(), 2, failed), step(lease.owner, 2, failed)), (0, 1), "only who has the lease");
+        assert_eq!(step(lease.owner, 3, None), 1);
+        let page = block_on(fixture.store.messages(user.id, conversation, 1, 10, 1_000)).unwrap();
+        let read: Vec<_> = page.messages.iter().map(|message| (&message.tool_result, &message.finish_reason)).collect();
+        let result = |is_error| Some(ToolResult { call_id: "c1".into(), is_error, duration_ms: None, title: None });
+        assert_eq!(read, [(&result(true), &None), (&result(false), &None)], "{command}");
+        assert_eq!(block_on(fixture.store.log(run.id, 0)).unwrap(), [(2, "f".to_owned()), (3, "f".to_owned())]);
+    }
+}
+
+fn a_host_of_an_earlier_release_sees_which_calls_failed_here(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = fixture.user("a@example.org");
+    let (_, lease) = fixture.claimed(&user, fixture.conversation(&user));
+    for (last_id, is_error) in [(2, true), (3, false)] {
+        let result = result_of("c1", "No.", is_error);
+        assert!(block_on(fixture.store.finish_tool_call(lease, &result, &batch(last_id, "f"))).unwrap());
+    }
+    let sql = "SELECT finish_reason FROM messages WHERE role = 'tool' ORDER BY position";
+    let rows = block_on(fixture.another_connection().query(Statement::new("t", sql, []))).unwrap();
+    let said: Vec<_> = rows.into_iter().map(|row| row.0).collect();
+    assert_eq!(said, [[Value::Text("tool_error".into())], [Value::Null]]);
 }

@@ -1,7 +1,17 @@
 //! Making, changing and deleting events.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use super::*;
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+};
+
+use upstream::Unanswered;
+
+use super::{
+    scripted::{Calendars, Etags},
+    *,
+};
 use crate::{change_event::ChangeEvent, delete_event, delete_event::DeleteEvent};
 
 const FOREIGN: &str = "BEGIN:VEVENT\nUID:1\nDTSTAMP:20260101T000000Z\nDTSTART;TZID=Europe/Berlin:20260601T100000\nDTEND;TZID=Europe/Berlin:20260601T110000\nSUMMARY:Old\nX-ODD;X-A=\"b\":one\nATTENDEE;CN=Bob:mailto:bob@example.com\nBEGIN:VALARM\nACTION:DISPLAY\nDESCRIPTION:Ring\nTRIGGER:-PT10M\nEND:VALARM\nEND:VEVENT";
@@ -157,4 +167,59 @@ async fn a_calendar_is_never_deleted_or_replaced() {
     );
     assert_eq!(world.starts("2026-03-09", "2026-03-09").await.len(), 1);
     assert!(world.transport.lines().iter().all(|sent| !sent.starts_with("DELETE")));
+}
+
+/// A server in memory, with one event.
+fn calendars(etags: Etags) -> Calendars {
+    let text = format!("BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:test\n{FOREIGN}\nEND:VCALENDAR\n").replace('\n', "\r\n");
+    let objects = RefCell::new(BTreeMap::from([(EVENT.to_owned(), (1, text.into_bytes()))]));
+    Calendars { etags, answers: BTreeMap::new(), objects }
+}
+
+const EVENT: &str = "/cal/1.ics";
+
+fn retitled() -> ChangeEvent {
+    ChangeEvent { id: EVENT.into(), title: Some("New".into()), ..Default::default() }
+}
+
+#[tokio::test]
+async fn of_a_change_whose_answer_is_lost_it_is_said_that_it_may_have_taken_effect() {
+    let calendars = calendars(Etags::Strong);
+    let call = call_at("call", 0, "https://cal.example");
+    for (unanswered, is_known) in [
+        (Unanswered::NotSent("cal.example cannot be reached".into()), true),
+        (Unanswered::Lost("cal.example broke off its answer".into()), false),
+        (Unanswered::TimedOut, false),
+    ] {
+        let server = Scripted::new(|asked| match asked.method.as_str() {
+            "PUT" | "DELETE" => Err(unanswered.clone()),
+            _ => Ok(calendars.answer(asked)),
+        });
+        let deleting = DeleteEvent { id: EVENT.into(), whole_series: true, ..Default::default() };
+        for words in [
+            words(create_event::run(&weekly(), &call, &server).await),
+            words(change_event::run(&retitled(), &call, &server).await),
+            words(delete_event::run(&deleting, &call, &server).await),
+        ] {
+            assert_eq!(words.ends_with("; whether it took effect is not known"), !is_known, "{words}");
+        }
+        // What only reads is asked again without harm.
+        let silent = Scripted::new(|_| Err(unanswered.clone()));
+        let read = change_event::run(&retitled(), &call, &silent).await;
+        assert!(!matches!(read, Err(Failure::UpstreamFailed(words)) if words.contains("took effect")));
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_was_stored_is_not_said_to_have_failed_because_its_version_cannot_be_read() {
+    let (calendars, stored) = (calendars(Etags::Strong), Cell::new(false));
+    let server = Scripted::new(|asked| match asked.method.as_str() {
+        "PROPFIND" if stored.get() => Err(Unanswered::TimedOut),
+        method => {
+            stored.set(stored.get() || method == "PUT");
+            Ok(calendars.answer(asked))
+        }
+    });
+    let changed = change_event::run(&retitled(), &call_at("call", 0, "https://cal.example"), &server).await.unwrap();
+    assert_eq!((stored.get(), changed.etag), (true, None));
 }

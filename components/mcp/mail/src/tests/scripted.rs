@@ -8,6 +8,8 @@ use upstream::{Http, Outcome, Unanswered};
 
 use super::*;
 use crate::{
+    create_draft,
+    create_draft::CreateDraft,
     email::Got,
     mark_mail,
     mark_mail::MarkMail,
@@ -222,6 +224,57 @@ async fn a_mail_whose_request_was_lost_may_have_been_sent_and_one_that_never_lef
 }
 
 #[tokio::test]
+async fn a_draft_that_was_not_sent_and_may_keep_its_mark_is_said_to() {
+    let refused = json!({ "notCreated": { "sending": { "type": "forbiddenToSend" } } });
+    for (unmarked, is_known) in [
+        (None, true),
+        (Some((LATE, Value::Null)), false),
+        (Some(("Email/set", json!({ "notUpdated": { "d": { "type": "forbidden" } } }))), false),
+    ] {
+        let server = jmap(|method, arguments| match method {
+            "EmailSubmission/set" => Some(vec![("EmailSubmission/set", refused.clone())]),
+            "Email/set" if arguments["update"]["d"] == json!({ SENDING: null }) => {
+                unmarked.clone().map(|said| vec![said])
+            }
+            _ => None,
+        });
+        let words = words(send_draft::run(&of_draft(), &call(), &server).await);
+        assert!(words.contains("was not sent"), "{words}");
+        assert_eq!(words.contains("may still be marked"), !is_known, "{words}");
+    }
+    let server = jmap(|method, _| (method == "Email/set").then(|| vec![(LATE, Value::Null)]));
+    let words = words(send_draft::run(&of_draft(), &call(), &server).await);
+    assert!(words.contains("was not sent") && words.contains("may still be marked"), "{words}");
+    assert_eq!((updates(&server.asked()).len(), count(&server.asked(), "EmailSubmission/set")), (1, 0));
+}
+
+#[tokio::test]
+async fn of_a_change_whose_answer_is_lost_it_is_said_that_it_may_have_taken_effect() {
+    let error = |kind: &str| vec![("error", json!({ "type": kind }))];
+    for (said, is_known) in [
+        (vec![(LATE, Value::Null)], false),
+        (vec![], false),
+        (error("serverPartialFail"), false),
+        (vec![("Email/set", json!({}))], false),
+        (error("accountReadOnly"), true),
+    ] {
+        let server = jmap(|method, _| (method == "Email/set").then(|| said.clone()));
+        let drafting = CreateDraft { subject: Some("Hi".into()), body: "Hi.".into(), ..CreateDraft::default() };
+        let mut call = call();
+        call.secrets.push(("address".into(), "ada@localhost".into()));
+        let moving = MoveMail { mails: vec![Named { id: "d".into(), subject: "Plan".into() }], mailbox: "sent".into() };
+        let marking = MarkMail { ids: vec!["d".into()], read: Some(true), flagged: None };
+        for words in [
+            words(create_draft::run(&drafting, &call, &server).await),
+            words(move_mail::run(&moving, &call, &server).await),
+            words(mark_mail::run(&marking, &call, &server).await),
+        ] {
+            assert_eq!(words.ends_with("; whether it took effect is not known."), !is_known, "{words}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_mail_of_whose_making_nothing_is_said_may_have_been_sent() {
     for (made, is_known) in [
         (vec![], false),
@@ -334,7 +387,8 @@ async fn an_answer_that_was_sent_is_told_even_if_it_cannot_be_noted() {
 async fn what_the_caller_does_not_wait_for_is_not_asked() {
     let server = jmap(|_, _| None);
     let hasty = Context { deadline: Duration::from_millis(100), ..call() };
-    assert!(matches!(send_mail::run(&hello(), &hasty, &server).await, Err(Failure::TimedOut)));
+    let words = words(send_mail::run(&hello(), &hasty, &server).await);
+    assert!(words.contains("took too long") && !words.contains(UNKNOWN), "{words}");
     assert!(server.asked().is_empty());
 }
 
