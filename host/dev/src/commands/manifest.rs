@@ -38,7 +38,8 @@ pub(crate) fn run(repo: &Repo, Arguments { tools, out }: &Arguments) -> anyhow::
         !composed.names.is_empty(),
         "there is no tool to add: name the file with --tools, or put {FILE} beside spin.toml"
     );
-    write(&out, &tools.file(repo)?, &composed)?;
+    let file = tools.file(repo)?;
+    write(&out, file.strip_prefix(repo.path("")).unwrap_or(&file), &composed)?;
     println!("wrote {} with {}", out.display(), composed.names.join(", "));
     Ok(ExitCode::SUCCESS)
 }
