@@ -16,7 +16,7 @@ use serde_json::Value;
 
 pub use self::{
     keywords::canonical,
-    repair::{MAX_DEPTH, Unfit, repaired},
+    repair::{MAX_DEPTH, Unfit, kind, repaired},
 };
 
 use self::{checker::Checker, repair::Dialect, report::Problems};

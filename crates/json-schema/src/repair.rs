@@ -7,6 +7,8 @@
 mod forms;
 mod keywords;
 
+pub use keywords::kind;
+
 use serde_json::{Map, Value, value::RawValue};
 
 use super::{MAX_SCHEMA_BYTES, references::References, shortened};

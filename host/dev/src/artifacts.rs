@@ -1,6 +1,6 @@
 //! What the app is made of, built when it is stale: the page, the guests, the host, the scripted model.
-//! The page comes first, because the `ui` guest carries it. Cargo knows itself what is stale; for the page and for tool
-//! providers in other languages, a hash of their sources says so.
+//! The page comes first, because the `ui` guest carries it. Cargo decides what of its own is stale; for the page and for tool
+//! providers in other languages, a hash of their sources decides.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use anyhow::{Context as _, bail};
 
-use crate::manifest::{GUESTS, Manifest, Provider, TOOL_SERVER};
+use crate::manifest::{GUESTS, Manifest, Provider};
 use crate::npm::{install, npm};
 use crate::prerequisites;
 use crate::python;
@@ -20,17 +20,21 @@ pub(crate) const PAGE: &str = "static";
 const PAGE_FILE: &str = "static/dist/index.html";
 /// What every tool provider is made from beside its own folder.
 const CONTRACT: &str = "wit";
-/// What in a folder of sources is made from the rest, or fetched.
-pub(crate) const MADE: [&str; 3] = ["node_modules", "dist", "__pycache__"];
+/// Folders among the sources that are made from the rest, or fetched.
+const MADE: [&str; 3] = ["node_modules", "dist", "__pycache__"];
+/// The endings of files that editors write beside the one that is edited. Emacs also writes `#file#` and `.#file`.
+const EDITORS_ENDINGS: [&str; 3] = [".swp", ".swx", "~"];
+/// Vim makes and removes a file of this name to find out whether it may write in a folder.
+const VIM_PROBE: &str = "4913";
 /// More sources than the page or a provider has: a hash that runs into something else stops here instead of reading for ever.
 const SOURCES_MAX: usize = 5_000;
 
-/// How the guests are built: the folder under `target/wasm32-wasip2/` is called so too.
+/// How Cargo builds the guests. The folder under `target/wasm32-wasip2/` has the same name.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Profile {
-    /// What is deployed and tested.
+    /// As they are deployed, tested and measured.
     Release,
-    /// What is compiled again in a second or two, for edits that are tried at once.
+    /// Compiled in a fraction of the time, at first and after an edit, and slower at their work: for `up` and `tool`.
     Quick,
 }
 
@@ -41,6 +45,14 @@ impl Profile {
             Self::Quick => "quick",
         }
     }
+
+    /// The folder of the guests, relative to the root.
+    pub(crate) const fn guests(self) -> &'static str {
+        match self {
+            Self::Release => GUESTS,
+            Self::Quick => "target/wasm32-wasip2/quick/",
+        }
+    }
 }
 
 /// One build at a time. Waits for that of another `cargo dev` to end.
@@ -48,7 +60,7 @@ pub(crate) fn lock(repo: &Repo) -> anyhow::Result<Lock> {
     repo.lock("lock", "the build")
 }
 
-/// What one run of this program builds once, whoever asks: what is edited meanwhile is for the next run.
+/// Something that one run of this program builds once, however many parts ask for it. Edits meanwhile are for the next run.
 pub(crate) struct Once<T> {
     what: &'static str,
     built: OnceLock<Option<T>>,
@@ -71,64 +83,41 @@ impl<T> Once<T> {
     }
 }
 
-/// Everything that serving takes.
-pub(crate) fn app(repo: &Repo, manifest: &Manifest) -> anyhow::Result<()> {
-    app_and(repo, manifest, &[])
-}
-
-/// The same, and guests beside it. One build for all: cargo unites the features of what is built together, so that two builds would
-/// each undo what the other made.
-pub(crate) fn app_and(repo: &Repo, manifest: &Manifest, more_guests: &[&str]) -> anyhow::Result<()> {
-    prerequisites::wasm_target(repo)?;
-    page(repo)?;
-    let mut packages = manifest.packages();
-    packages.extend(more_guests.iter().map(|package| (*package).to_owned()));
-    guests(repo, &packages, Profile::Release)?;
-    manifest.providers()?.iter().try_for_each(|made| provider(repo, made))?;
+/// The page, the components, the host, and more guests beside them.
+pub(crate) fn app_and(repo: &Repo, manifest: &Manifest, more_guests: &[&str], profile: Profile) -> anyhow::Result<()> {
+    components(repo, manifest, more_guests, profile)?;
     host(repo)
 }
 
-/// What serving these tool servers of a manifest takes. If a guest among them is stale, Cargo is given all guests as ever: it would compile
-/// fewer with other features, and later all of them again.
-pub(crate) fn tool_servers(repo: &Repo, served: &Manifest, names: &[&str]) -> anyhow::Result<()> {
-    let own = Manifest::read(repo)?;
-    let mut files = names.iter().flat_map(|name| served.files_of(&format!("{TOOL_SERVER}{name}")));
-    if !files.all(|file| !file.starts_with(GUESTS) || is_fresh(repo, file)) {
-        prerequisites::wasm_target(repo)?;
-        if !repo.path(PAGE_FILE).exists() {
-            page(repo)?;
-        }
-        guests(repo, &own.packages(), Profile::Release)?;
-    }
-    let providers = own.providers()?;
+/// The same without the host.
+pub(crate) fn components(
+    repo: &Repo,
+    manifest: &Manifest,
+    more_guests: &[&str],
+    profile: Profile,
+) -> anyhow::Result<()> {
+    guests(repo, manifest, more_guests, profile)?;
+    manifest.providers()?.iter().try_for_each(|made| provider(repo, made))
+}
+
+/// The host and all guests, and of the providers that Cargo does not build only those of these tool servers.
+pub(crate) fn tool_servers(repo: &Repo, names: &[&str], profile: Profile) -> anyhow::Result<()> {
+    let manifest = Manifest::read(repo)?;
+    guests(repo, &manifest, &[], profile)?;
+    let providers = manifest.providers()?;
     providers.iter().filter(|made| names.contains(&made.name.as_str())).try_for_each(|made| provider(repo, made))?;
     host(repo)
 }
 
-/// Whether a guest is newer than all that it is made of, by the list that Cargo puts beside it.
-fn is_fresh(repo: &Repo, file: &str) -> bool {
-    let file = repo.path(file);
-    let Ok(list) = std::fs::read_to_string(file.with_extension("d")) else { return false };
-    let versions = ["Cargo.toml", "Cargo.lock"].map(|file| repo.path(file));
-    sources(&list).iter().chain(&versions).all(|source| newer(&file, source))
-}
-
-/// The sources in a rule of a makefile: `made: source source`, with a backslash before a blank that is part of a name.
-fn sources(rule: &str) -> Vec<PathBuf> {
-    let (_, sources) = rule.trim_end().split_once(": ").unwrap_or_default();
-    let names = sources.replace("\\ ", "\0");
-    names.split(' ').filter(|name| !name.is_empty()).map(|name| name.replace('\0', " ").into()).collect()
-}
-
-/// Said before a build that takes long, and never again.
-pub(crate) fn announce_first_build(repo: &Repo) {
-    if !program(repo, "embedded-host").exists() {
-        eprintln!("Nothing is built yet. That takes up to 13 minutes on two cores, once; later starts take seconds.");
+/// Tells the person before a build that takes long; later builds are not announced.
+pub(crate) fn announce_first_build(repo: &Repo, profile: Profile) {
+    if !program(repo, "embedded-host").exists() || !repo.path(profile.guests()).exists() {
+        eprintln!("Nothing is built yet. The first build takes some minutes; later starts take seconds.");
     }
 }
 
 /// The page: `static/dist`.
-pub(crate) fn page(repo: &Repo) -> anyhow::Result<()> {
+fn page(repo: &Repo) -> anyhow::Result<()> {
     install(repo, PAGE)?;
     let stamp = repo.own("page.stamp");
     let sources = hash_of_sources(repo, &[PAGE])?;
@@ -146,11 +135,15 @@ pub(crate) fn page(repo: &Repo) -> anyhow::Result<()> {
     std::fs::write(&stamp, sources).with_context(|| format!("cannot write {}", stamp.display()))
 }
 
-/// The guests that Cargo builds: `target/wasm32-wasip2/<profile>/*.wasm`.
-pub(crate) fn guests(repo: &Repo, packages: &[String], profile: Profile) -> anyhow::Result<()> {
+/// The guests that Cargo builds: `target/wasm32-wasip2/<profile>/*.wasm`. Always all of them in one build: Cargo unites the features of the
+/// packages that it builds together, so if it built fewer, it would compile them with other features, and at the next start all of them again.
+fn guests(repo: &Repo, manifest: &Manifest, more: &[&str], profile: Profile) -> anyhow::Result<()> {
+    prerequisites::wasm_target(repo)?;
+    page(repo)?;
     let mut cargo = repo.cargo();
     cargo.args(["build", "--target", prerequisites::WASM_TARGET, "--profile", profile.name()]);
-    for package in packages {
+    let packages = manifest.packages();
+    for package in packages.iter().map(String::as_str).chain(more.iter().copied()) {
         cargo.args(["--package", package]);
     }
     Step {
@@ -234,7 +227,7 @@ fn hash_of_sources(repo: &Repo, folders: &[&str]) -> anyhow::Result<String> {
     while let Some(next) = folders.pop() {
         for entry in std::fs::read_dir(&next).with_context(|| format!("cannot list {}", next.display()))? {
             let entry = entry?;
-            if MADE.iter().any(|made| entry.file_name() == *made) {
+            if is_no_source(&entry.file_name().to_string_lossy()) {
                 continue;
             }
             if entry.file_type()?.is_dir() { folders.push(entry.path()) } else { files.push(entry.path()) }
@@ -252,31 +245,34 @@ fn hash_of_sources(repo: &Repo, folders: &[&str]) -> anyhow::Result<String> {
     Ok(format!("{:016x}", hasher.finish()))
 }
 
+/// Whether a file or folder of this name is left out where sources are hashed or watched.
+pub(crate) fn is_no_source(name: &str) -> bool {
+    let is_between = |first: &str, last: &str| name.strip_prefix(first).is_some_and(|rest| rest.ends_with(last));
+    MADE.contains(&name)
+        || EDITORS_ENDINGS.iter().any(|ending| name.ends_with(ending))
+        || is_between("#", "#")
+        || is_between(".#", "")
+        || name == VIM_PROBE
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, SystemTime};
-
     use super::*;
 
     #[test]
-    fn a_guest_is_fresh_until_something_it_is_made_of_is_edited() {
+    fn what_is_made_and_what_editors_leave_does_not_make_the_page_or_a_provider_stale() {
         let folder = tempfile::tempdir().unwrap();
         let repo = Repo::at(folder.path());
-        let (wasm, source) = ("target/a.wasm", repo.path("a source.rs"));
-        std::fs::create_dir(repo.path("target")).unwrap();
-        for file in ["Cargo.toml", "Cargo.lock", "a source.rs", "other.rs", wasm] {
-            std::fs::write(repo.path(file), "").unwrap();
+        std::fs::create_dir_all(repo.path("source/dist")).unwrap();
+        std::fs::write(repo.path("source/app.py"), "").unwrap();
+        let before = hash_of_sources(&repo, &["source"]).unwrap();
+        for file in ["dist/app.js", ".app.py.swp", "app.py~", "#app.py#", "4913"] {
+            std::fs::write(repo.path("source").join(file), "").unwrap();
         }
-        assert!(!is_fresh(&repo, wasm));
-        let rule = format!("{}: {}\n", repo.path(wasm).display(), source.display().to_string().replace(' ', "\\ "));
-        std::fs::write(repo.path("target/a.d"), rule).unwrap();
-        assert!(is_fresh(&repo, wasm));
-        let later = |path: PathBuf| {
-            std::fs::File::open(path).unwrap().set_modified(SystemTime::now() + Duration::from_secs(9)).unwrap();
-        };
-        later(repo.path("other.rs"));
-        assert!(is_fresh(&repo, wasm));
-        later(source);
-        assert!(!is_fresh(&repo, wasm));
+        // Emacs locks a file with a link that leads nowhere.
+        std::os::unix::fs::symlink("me@here.1", repo.path("source/.#app.py")).unwrap();
+        assert_eq!(hash_of_sources(&repo, &["source"]).unwrap(), before);
+        std::fs::write(repo.path("source/more.py"), "").unwrap();
+        assert_ne!(hash_of_sources(&repo, &["source"]).unwrap(), before);
     }
 }

@@ -1,6 +1,8 @@
-//! Components that lie elsewhere, fetched once and kept by their hash under `target/dev/tools`. Whoever sends them need not be trusted: what
-//! does not have the hash is not kept. `curl` fetches, so that this program needs no TLS of its own.
+//! Components that lie elsewhere, fetched once and kept by their hash under `target/dev/tools`. Their servers need not be trusted: a file
+//! with another hash is not kept. `curl` fetches, so that this program needs no TLS of its own.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -8,11 +10,14 @@ use anyhow::{Context as _, bail, ensure};
 use sha2::{Digest as _, Sha256};
 
 use crate::repo::Repo;
+use crate::step::aside;
 
-/// Three times the largest that a language is known to make.
-const COMPONENT_MAX_BYTES: &str = "67108864";
+/// Three times the largest component that a language is known to make.
+const COMPONENT_MAX_BYTES: u64 = 64 * 1024 * 1024;
 const TIME_MAX_SECONDS: &str = "300";
-/// Names of this machine, which need no TLS.
+/// Every user of the machine may read a component, like other files; the person's umask takes away what it says.
+const COMPONENT_MODE: u32 = 0o666;
+/// Names of this machine, which need no TLS and no proxy.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 /// A SHA-256 hash in hexadecimal digits.
@@ -26,22 +31,27 @@ impl Digest {
         });
         let digits = digits.with_context(|| {
             format!(
-                "digest = {text:?} is none: write \"sha256:\" and 64 hexadecimal digits, as `sha256sum FILE` says them"
+                "digest = {text:?} is not a digest: write \"sha256:\" and 64 hexadecimal digits, as `sha256sum FILE` prints them"
             )
         })?;
         Ok(Self(digits.to_owned()))
     }
 
     pub(crate) fn check(&self, bytes: &[u8]) -> anyhow::Result<()> {
-        let found: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let found = sha256(bytes);
         ensure!(
             found == self.0,
-            "its digest is sha256:{found}, and sha256:{} was demanded: it is another version, or not what you were promised. Find out \
-             which before you change the digest",
+            "its digest is sha256:{found}, not sha256:{}: it is another version, or somebody has changed it. Find out which before you change \
+             the digest",
             self.0
         );
         Ok(())
     }
+}
+
+/// The hexadecimal digits of a hash.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A component at an address.
@@ -53,7 +63,7 @@ pub(crate) fn from_url(repo: &Repo, url: &str, digest: &Digest) -> anyhow::Resul
     })
 }
 
-/// A component in an OCI registry, where what has this hash is found by it (OCI Distribution Specification, "Pulling blobs"), with the token
+/// A component in an OCI registry, which finds a blob by its hash (OCI Distribution Specification, "Pulling blobs"). The request has the token
 /// that such registries give to anybody.
 pub(crate) fn from_registry(repo: &Repo, registry: &str, repository: &str, digest: &Digest) -> anyhow::Result<PathBuf> {
     let scheme = if is_loopback(registry) { "http" } else { "https" };
@@ -74,25 +84,32 @@ pub(crate) fn from_registry(repo: &Repo, registry: &str, repository: &str, diges
     })
 }
 
-/// The file of this hash; `fetch` brings it if it is not there.
+/// The file of this hash. `fetch` writes it if it is not there or is damaged.
 fn kept(repo: &Repo, digest: &Digest, fetch: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<PathBuf> {
     let folder = repo.own("tools");
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let file = folder.join(format!("{}.wasm", digest.0));
-    if file.exists() {
+    if read(&file).is_ok_and(|bytes| digest.check(&bytes).is_ok()) {
         return Ok(file);
     }
-    let fetching = tempfile::NamedTempFile::new_in(&folder).context("cannot make a file")?;
+    let fetching = tempfile::Builder::new().permissions(Permissions::from_mode(COMPONENT_MODE)).tempfile_in(&folder);
+    let fetching = fetching.context("cannot make a file")?;
     fetch(fetching.path())?;
-    let bytes = std::fs::read(fetching.path()).context("cannot read what was fetched")?;
-    digest.check(&bytes)?;
+    digest.check(&read(fetching.path())?)?;
     fetching.persist(&file).with_context(|| format!("cannot write {}", file.display()))?;
     Ok(file)
 }
 
+/// A file of a size that a component may have. Before 8.4, curl's own limit holds only where the server says the length.
+fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
+    let length = file.metadata().with_context(|| format!("cannot read {}", file.display()))?.len();
+    ensure!(length <= COMPONENT_MAX_BYTES, "it is longer than {COMPONENT_MAX_BYTES} bytes, so it is not used");
+    std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))
+}
+
 struct Answer {
     status: u16,
-    /// What it wants to know.
+    /// The header `www-authenticate`.
     challenge: String,
 }
 
@@ -100,36 +117,53 @@ fn get(url: &str, file: &Path, token: Option<&str>) -> anyhow::Result<Answer> {
     let authority = url.split_once("://").and_then(|(_, rest)| rest.split('/').next()).unwrap_or_default();
     let is_here = url.starts_with("http://") && is_loopback(authority);
     ensure!(is_here || url.starts_with("https://"), "{url} is neither https:// nor on this machine");
+    aside(|| eprintln!("fetching {url} ..."));
+    let headers = tempfile::NamedTempFile::new().context("cannot make a temporary file")?;
     let mut curl = Command::new("curl");
-    // No further than where TLS says who answers. Credentials are not passed on to another host.
-    curl.args(["--silent", "--show-error", "--location", "--proto-redir", "=https"]);
-    curl.args(["--max-filesize", COMPONENT_MAX_BYTES, "--max-time", TIME_MAX_SECONDS]);
-    curl.args(["--write-out", "%{http_code}\n%header{www-authenticate}", "--output"]).arg(file);
+    // Without the person's own options, and with the address taken as it is written.
+    curl.args(["--disable", "--globoff", "--silent", "--show-error"]);
+    // Redirects are followed only to servers that TLS authenticates. The token is not sent to another host.
+    curl.args(["--location", "--proto-redir", "=https"]);
+    curl.args(["--max-filesize", &COMPONENT_MAX_BYTES.to_string(), "--max-time", TIME_MAX_SECONDS]);
+    curl.args(["--write-out", "%{http_code}", "--output"]).arg(file).arg("--dump-header").arg(headers.path());
+    if is_loopback(authority) {
+        curl.args(["--noproxy", "*"]);
+    }
     if let Some(token) = token {
         curl.args(["--header", &format!("authorization: Bearer {token}")]);
     }
     let output = curl.args(["--", url]).output().context("cannot start curl, which fetches tools: install it")?;
-    let said = String::from_utf8_lossy(&output.stdout);
     ensure!(output.status.success(), "cannot fetch {url}: {}", String::from_utf8_lossy(&output.stderr).trim());
-    let (status, challenge) = said.split_once('\n').unwrap_or((&said, ""));
-    Ok(Answer { status: status.trim().parse().context("curl says no status")?, challenge: challenge.trim().to_owned() })
+    let status = String::from_utf8_lossy(&output.stdout).trim().parse().context("curl gives no status")?;
+    let headers = std::fs::read(headers.path()).context("cannot read the headers")?;
+    Ok(Answer { status, challenge: challenge(&String::from_utf8_lossy(&headers)) })
 }
 
-/// `Bearer realm="https://...",service="...",scope="..."` says where there is one.
+/// The header `www-authenticate` of the last answer; the others are redirects.
+fn challenge(headers: &str) -> String {
+    let last = headers.lines().rev().skip_while(|line| line.is_empty()).take_while(|line| !line.is_empty());
+    let mut found = last.filter_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("www-authenticate").then(|| value.trim().to_owned())
+    });
+    found.next().unwrap_or_default()
+}
+
+/// The token from the address in `Bearer realm="https://...",service="...",scope="..."`.
 fn token(answer: &Answer, file: &Path) -> anyhow::Result<String> {
-    let parameters = answer.challenge.strip_prefix("Bearer ").context("it asks for something else")?;
+    let parameters = answer.challenge.strip_prefix("Bearer ").context("it asks for another kind of credentials")?;
     let parameter = |name: &str| {
         let (_, rest) = parameters.split_once(&format!("{name}=\""))?;
         rest.split('"').next()
     };
-    let realm = parameter("realm").context("it does not say where")?;
+    let realm = parameter("realm").context("it does not say where to get one")?;
     let asked: Vec<String> = ["service", "scope"]
         .into_iter()
         .filter_map(|name| Some(format!("{name}={}", parameter(name)?.replace('&', "%26").replace(' ', "%20"))))
         .collect();
     let answer = get(&format!("{realm}?{}", asked.join("&")), file, None)?;
     ensure!(answer.status == 200, "{realm} answers {}", answer.status);
-    let said: serde_json::Value = serde_json::from_slice(&std::fs::read(file)?).context("its token is no JSON")?;
+    let said: serde_json::Value = serde_json::from_slice(&read(file)?).context("its answer is not valid JSON")?;
     let token = said.get("token").or_else(|| said.get("access_token")).and_then(serde_json::Value::as_str);
     token.map(str::to_owned).context("its answer has no token")
 }
@@ -186,7 +220,7 @@ mod tests {
     }
 
     fn digest(bytes: &[u8]) -> Digest {
-        Digest(Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect())
+        Digest(sha256(bytes))
     }
 
     fn has_curl() -> bool {
@@ -205,6 +239,39 @@ mod tests {
             let file = from_registry(&repo, &registry, "acme/weather", &digest(COMPONENT)).unwrap();
             assert_eq!(std::fs::read(file).unwrap(), COMPONENT);
         }
+    }
+
+    #[test]
+    fn a_kept_file_that_is_damaged_is_fetched_again_and_others_may_read_it_like_other_files() {
+        if !has_curl() {
+            return eprintln!("SKIPPED: there is no curl");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let repo = Repo::at(folder.path());
+        let url = format!("http://{}/weather.wasm", registry(2));
+        let file = from_url(&repo, &url, &digest(COMPONENT)).unwrap();
+        std::fs::write(repo.own("other"), "").unwrap();
+        let mode = |file: &Path| file.metadata().unwrap().permissions().mode();
+        assert_eq!(mode(&file), mode(&repo.own("other")));
+        std::fs::write(&file, "damaged").unwrap();
+        let file = from_url(&repo, &url, &digest(COMPONENT)).unwrap();
+        assert_eq!(std::fs::read(file).unwrap(), COMPONENT);
+    }
+
+    #[test]
+    fn what_is_longer_than_a_component_may_be_is_not_read() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(COMPONENT_MAX_BYTES + 1).unwrap();
+        assert!(read(file.path()).unwrap_err().to_string().contains("is longer than"));
+    }
+
+    #[test]
+    fn a_challenge_is_that_of_the_last_answer() {
+        let redirect = "HTTP/1.1 302 Found\r\nwww-authenticate: first\r\n\r\n";
+        let last = "HTTP/2 401\r\nWWW-Authenticate: Bearer realm=\"https://a.example/t\"\r\ncontent-length: 0\r\n\r\n";
+        assert_eq!(challenge(&format!("{redirect}{last}")), "Bearer realm=\"https://a.example/t\"");
+        assert_eq!(challenge(&format!("{redirect}HTTP/1.1 200 OK\r\n\r\n")), "");
+        assert_eq!(challenge(""), "");
     }
 
     #[test]

@@ -18,9 +18,16 @@ pub(crate) struct State {
     /// Folder of the databases and logs; `.spin` at the root if not given
     #[arg(long, value_name = "FOLDER")]
     pub(crate) state_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) variables: Variables,
+}
+
+/// The variables of the manifest that a command sets.
+#[derive(clap::Args, Clone)]
+pub(crate) struct Variables {
     /// Set a variable: NAME=VALUE, or @FILE
     #[arg(long = "variable", visible_alias = "variables", value_name = "NAME=VALUE")]
-    pub(crate) variables: Vec<String>,
+    pub(crate) given: Vec<String>,
 }
 
 /// What a command of the host is put together from.
@@ -39,7 +46,7 @@ impl Host<'_> {
         if let Some(folder) = &self.state.state_dir {
             host.arg("--state-dir").arg(absolute(folder)?);
         }
-        for variable in &self.state.variables {
+        for variable in &self.state.variables.given {
             match variable.split_once('=') {
                 Some((name, value)) if self.manifest.is_secret(name) => self.environment.set_variable(name, value),
                 _ => {
@@ -54,7 +61,7 @@ impl Host<'_> {
     /// Whether a variable or the environment says where a model is.
     pub(crate) fn names_a_model(&self) -> bool {
         let names = |variable: &String| matches!(variable.split_once('='), Some(("openai_api_key" | "openai_base_url", value)) if !value.is_empty());
-        self.environment.names_a_model() || self.state.variables.iter().any(names)
+        self.environment.names_a_model() || self.state.variables.given.iter().any(names)
     }
 }
 

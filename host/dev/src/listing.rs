@@ -1,16 +1,21 @@
-//! What a tool server lists: for a person to read, and what is wrong with it. Must not ask a server anything.
+//! The tools that a tool server lists: in words for a person, and the faults in their descriptions. Must not send anything to a server.
 
 use std::collections::BTreeSet;
 
-use json_schema::MAX_DEPTH;
+use json_schema::{MAX_DEPTH, Unfit};
 use serde_json::{Value, value::to_raw_value};
 
-/// Where the adapter says of a tool what the protocol has no place for.
+use crate::fetched::sha256;
+
+/// The key under which the adapter lists the properties of a tool that the protocol does not have.
 const META_TOOL: &str = "edge-assistant/tool";
-/// What the contract says of names.
+/// The contract's rule for names.
 const NAME_MAX_CHARS: usize = 64;
 const NAME_SIGNS: [char; 3] = ['_', '-', '.'];
-/// What a schema may say in `type`.
+/// The longest name in the chat. A longer one is cut, and ends in digits of a hash.
+const FULL_NAME_MAX_CHARS: usize = 64;
+const HASH_DIGITS: usize = 8;
+/// The types of JSON Schema.
 const TYPES: [&str; 7] = ["string", "number", "integer", "boolean", "object", "array", "null"];
 /// Keywords whose values are schemas by name, and those that hold a schema or a list of them.
 const NAMED_SCHEMAS: [&str; 5] = ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas"];
@@ -34,7 +39,7 @@ const SCHEMAS: [&str; 14] = [
 /// A tool as the adapter lists it.
 pub(crate) struct Tool(Value);
 
-/// What a person must enter before it works.
+/// A setting that a person must enter before the tool works.
 pub(crate) struct Secret {
     pub(crate) name: String,
     pub(crate) title: String,
@@ -52,10 +57,17 @@ impl Tool {
         self.text("name")
     }
 
-    /// As the chat has it. Names that are too long for models end in a hash there, which is not done here.
+    /// The name in the chat: `toolbox::catalog::model_name`. A test compares the two. `toolbox` itself would bring 25 crates into this program,
+    /// which everybody compiles first.
     pub(crate) fn full_name(&self, server: &str) -> String {
         let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' };
-        format!("{server}_{}", self.name()).chars().map(plain).collect()
+        let name: String = format!("{server}_{}", self.name()).chars().map(plain).collect();
+        if name.len() <= FULL_NAME_MAX_CHARS {
+            return name;
+        }
+        let hash = sha256(format!("{server}\0{}", self.name()).as_bytes());
+        let begin = name.chars().take(FULL_NAME_MAX_CHARS - HASH_DIGITS - 1);
+        begin.chain(['_']).chain(hash.chars().take(HASH_DIGITS)).collect()
     }
 
     pub(crate) fn title(&self) -> &str {
@@ -68,6 +80,13 @@ impl Tool {
 
     pub(crate) fn input_schema(&self) -> &Value {
         self.0.get("inputSchema").unwrap_or(&Value::Null)
+    }
+
+    /// The input schema in the form in which the app gives it to models and checks arguments.
+    pub(crate) fn repaired_input_schema(&self) -> Result<Value, Unfit> {
+        let not_json = |error: serde_json::Error| Unfit::NotJson(error.to_string());
+        let raw = to_raw_value(self.input_schema()).map_err(not_json)?;
+        serde_json::from_str(json_schema::repaired(&raw)?.get()).map_err(not_json)
     }
 
     pub(crate) fn output_schema(&self) -> Option<&Value> {
@@ -144,23 +163,23 @@ fn wrong_with_schema(schema: &Value) -> Option<String> {
     if let Value::String(text) = schema {
         let why = serde_json::from_str::<Value>(text).err().map(|error| error.to_string());
         return Some(match why {
-            Some(why) => format!("is no JSON ({why}): write an object such as {{\"type\": \"object\"}}"),
+            Some(why) => format!("is not valid JSON ({why}): write an object such as {{\"type\": \"object\"}}"),
             None => "is a text with JSON in it: take the quotes away".to_owned(),
         });
     }
     let mut wrong = Vec::new();
     misspelt(schema, "", 0, &mut wrong);
     if let Some((path, word)) = wrong.first() {
-        let close = TYPES.iter().max_by_key(|known| likeness(known, word)).unwrap_or(&TYPES[0]);
         return Some(format!(
-            "says \"type\": \"{word}\" at {path}, which is no type, so nothing is checked there: is \"{close}\" meant?"
+            "says \"type\": \"{word}\" at {path}, which is not a type, so nothing is checked there: write {}",
+            TYPES.join(", ")
         ));
     }
     let raw = to_raw_value(schema).ok()?;
     json_schema::repaired(&raw).err().map(|unfit| format!("cannot be used: {unfit}"))
 }
 
-/// Types that are none, and where.
+/// The unknown types in a schema, and where they are. Names that the app replaces, such as `int`, are known.
 fn misspelt(schema: &Value, path: &str, depth: usize, wrong: &mut Vec<(String, String)>) {
     // Deeper ones are refused anyhow.
     let (Value::Object(keywords), true) = (schema, depth <= MAX_DEPTH) else { return };
@@ -168,7 +187,7 @@ fn misspelt(schema: &Value, path: &str, depth: usize, wrong: &mut Vec<(String, S
         let here = format!("{path}/{keyword}");
         if keyword == "type" {
             let said = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
-            let unknown = said.iter().filter(|word| !word.as_str().is_some_and(|word| TYPES.contains(&word)));
+            let unknown = said.iter().filter(|word| word.as_str().and_then(json_schema::kind).is_none());
             wrong.extend(unknown.map(|word| (here.clone(), word.as_str().map_or(word.to_string(), str::to_owned))));
         } else if NAMED_SCHEMAS.contains(&keyword.as_str()) {
             for (name, inner) in value.as_object().into_iter().flatten() {
@@ -180,12 +199,6 @@ fn misspelt(schema: &Value, path: &str, depth: usize, wrong: &mut Vec<(String, S
             }
         }
     }
-}
-
-/// How many letters two words have in common at their beginnings and ends.
-fn likeness(known: &str, word: &str) -> usize {
-    let common = |a: &mut dyn Iterator<Item = (char, char)>| a.take_while(|(a, b)| a == b).count();
-    common(&mut known.chars().zip(word.chars())) + common(&mut known.chars().rev().zip(word.chars().rev()))
 }
 
 #[cfg(test)]
@@ -214,7 +227,16 @@ mod tests {
             let tool = tool("a", &json!({ "annotations": annotations, "_meta": meta }));
             assert_eq!(tool.effect(), expected);
         }
+    }
+
+    #[test]
+    fn a_tool_has_the_name_of_the_chat_however_long_it_is() {
         assert_eq!(tool("a.b", &json!({})).full_name("x-y"), "x-y_a_b");
+        for length in 1..=64 {
+            let name = "ä.b".repeat(length).chars().take(length).collect::<String>();
+            let expected = toolbox::catalog::model_name("a-server", &name);
+            assert_eq!(tool(&name, &json!({})).full_name("a-server"), expected);
+        }
     }
 
     #[test]
@@ -224,9 +246,9 @@ mod tests {
         let secret = json!({ META_TOOL: { "secrets": [{ "name": "kee", "title": "kee", "description": "" }] } });
         for (more, expected) in [
             (json!({ "inputSchema": nested }), "\"strng\" at /properties/a/items/anyOf/type"),
-            (json!({ "inputSchema": nested }), "is \"string\" meant?"),
+            (json!({ "inputSchema": nested }), "write string, number, integer,"),
             (json!({ "outputSchema": { "type": ["object", "nul"] } }), "its output schema says \"type\": \"nul\""),
-            (json!({ "inputSchema": "{'type': 'object'}" }), "its input schema is no JSON"),
+            (json!({ "inputSchema": "{'type': 'object'}" }), "its input schema is not valid JSON"),
             (json!({ "inputSchema": "{}" }), "take the quotes away"),
             (json!({ "inputSchema": { "type": "string" } }), "does not describe an object"),
             (json!({ "description": " " }), "no description"),
@@ -241,9 +263,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_right_is_not_spoken_of() {
+    fn a_right_tool_has_no_problems_also_with_types_by_other_names() {
         let secret = json!({ "name": "key", "title": "Key", "description": "" });
-        let schema = json!({ "type": "object", "properties": { "type": { "type": ["string", "null"] } } });
+        let schema = json!({ "type": "object", "properties": { "type": { "type": ["string", "null"] }, "n": { "type": "int" }, "l": { "type": "list" } } });
         let more = json!({ "inputSchema": schema, "_meta": { META_TOOL: { "secrets": [secret] } } });
         assert_eq!(problems("x", &[tool("a", &more)]), Vec::<String>::new());
     }

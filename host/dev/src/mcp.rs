@@ -1,4 +1,4 @@
-//! A client of a tool server that this program has started: MCP in the revision 2025-11-25, of which the adapter wants no greeting.
+//! A client of a tool server that this program has started: MCP in the revision 2025-11-25; the adapter works without its greeting.
 //! Must not know how the server was started. For a server on this machine alone: it knows no TLS and no authorization.
 
 use std::io::{BufRead as _, BufReader, Read};
@@ -24,7 +24,7 @@ impl Server {
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(PATIENCE))
-            // What the environment names is for other addresses.
+            // The server is on this machine; the environment's proxy is for other addresses.
             .proxy(None)
             .build();
         Self { agent: config.into(), url }
@@ -74,7 +74,7 @@ impl Server {
             let line = line.context("its answer broke off: it panicked, or took too long. What it printed is above")?;
             // The adapter writes each message on one line.
             let Some(message) = line.strip_prefix("data:") else { continue };
-            let message: Value = serde_json::from_str(message).context("its answer is no JSON")?;
+            let message: Value = serde_json::from_str(message).context("its answer is not valid JSON")?;
             match message.get("method").and_then(Value::as_str) {
                 Some(method) => notice(method, message.get("params").unwrap_or(&Value::Null)),
                 None => return result(message),

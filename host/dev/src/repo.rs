@@ -34,12 +34,14 @@ impl Repo {
         let is_root = |folder: &&Path| AT_ROOT.iter().all(|file| folder.join(file).is_file());
         let root = package.iter().map(PathBuf::as_path).chain([here.as_path()]).flat_map(Path::ancestors).find(is_root);
         let root = root.with_context(|| format!("{} is not in a working copy of Edge Assistant", here.display()))?;
-        Ok(Self { root: root.to_path_buf() })
+        // Watchers name changed files without links in their paths.
+        let root = root.canonicalize().with_context(|| format!("cannot find {}", root.display()))?;
+        Ok(Self { root })
     }
 
     #[cfg(test)]
     pub(crate) fn at(root: &Path) -> Self {
-        Self { root: root.to_path_buf() }
+        Self { root: root.canonicalize().unwrap() }
     }
 
     pub(crate) fn path(&self, relative: impl AsRef<Path>) -> PathBuf {

@@ -1,72 +1,198 @@
 //! A host that runs beside this program: started, listened to, ended. Must not know what it serves.
 
 use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
-/// What the host says when it serves, before the address.
+/// The beginning of the line with which the host says its address.
 const SERVING: &str = "Serving http://";
-/// How long answers that are being given may go on: turns are durable, so whoever reads one reads on at the next host.
+/// How long a host that is asked to end may go on with its answers. Turns are durable, so readers continue them at the next host.
 const GRACE: Duration = Duration::from_millis(500);
-/// How often it is looked whether it has ended.
+/// The time between two checks whether it has ended.
 const LOOK: Duration = Duration::from_millis(10);
+/// The exit code of a program that was interrupted, as shells have it.
+pub(crate) const INTERRUPTED: i32 = 130;
 
-/// Ended when this is dropped.
-pub(crate) struct Serving {
-    child: Child,
-    /// Address and port.
-    pub(crate) address: String,
+/// Has at most one host at a time, and ends it when this program is told to end.
+#[derive(Clone, Default)]
+pub(crate) struct Supervisor(Arc<State>);
+
+#[derive(Default)]
+struct State {
+    is_ending: AtomicBool,
+    has_served: AtomicBool,
+    host: Mutex<Option<Child>>,
 }
 
-impl Serving {
-    /// Starts it and waits until it serves. `told` hears what it prints, line by line, also later.
-    pub(crate) fn start(mut command: Command, told: impl Fn(&str) + Send + 'static) -> anyhow::Result<Self> {
-        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
-        let child = child.with_context(|| format!("cannot start {}", command.get_program().display()))?;
-        let mut serving = Self { child, address: String::new() };
-        let output = serving.child.stdout.take().context("its output cannot be read")?;
+impl Supervisor {
+    /// From now on, a signal ends the host, calls `tidy_up`, and ends this program, whatever the main thread does meanwhile. The exit code is
+    /// `code`, or [`INTERRUPTED`] if no host has served yet.
+    pub(crate) fn hear_signals(&self, code: i32, tidy_up: impl Fn() + Send + 'static) -> anyhow::Result<()> {
+        let own = self.clone();
+        let end = move || {
+            own.0.is_ending.store(true, Ordering::SeqCst);
+            // The lock is held until the exit: no other host is started, and the main thread waits when it drops a `Serving`.
+            let mut host = own.host();
+            if let Some(host) = host.take() {
+                end(host);
+            }
+            tidy_up();
+            std::process::exit(if own.0.has_served.load(Ordering::SeqCst) { code } else { INTERRUPTED });
+        };
+        ctrlc::set_handler(end).context("this program cannot listen for signals")
+    }
+
+    /// Gives a result back. But an error that comes while a signal ends this program is a consequence of the signal, so it is never shown: this
+    /// waits for the exit instead.
+    pub(crate) fn or_exit<T>(&self, result: anyhow::Result<T>) -> anyhow::Result<T> {
+        while result.is_err() && self.0.is_ending.load(Ordering::SeqCst) {
+            std::thread::park();
+        }
+        result
+    }
+
+    /// Starts a host and waits until it serves. `told` gets each line that it prints, also later; `ended` gets its process id when it has
+    /// closed its output.
+    pub(crate) fn start(
+        &self,
+        mut command: Command,
+        told: impl Fn(&str) + Send + 'static,
+        ended: impl FnOnce(u32) + Send + 'static,
+    ) -> anyhow::Result<Serving> {
+        // In a process group of its own: a terminal then sends its Ctrl-C to this program alone, which asks the host to end once. Asked twice, the
+        // host would end at once.
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
+        let (id, output) = {
+            let mut host = self.host();
+            let child = command.spawn();
+            let child =
+                host.insert(child.with_context(|| format!("cannot start {}", command.get_program().display()))?);
+            (child.id(), child.stdout.take())
+        };
+        // From here on, an error ends the host.
+        let mut serving = Serving { supervisor: self.clone(), id, address: String::new() };
+        let output = output.context("its output cannot be read")?;
         let (tell, hears) = mpsc::channel();
         std::thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
                 if let Some(address) = line.strip_prefix(SERVING) {
-                    // Nobody listens any more when it is said once more.
+                    // Only the first address is waited for.
                     let _ = tell.send(address.to_owned());
                 }
                 told(&line);
             }
+            drop(tell);
+            ended(id);
         });
         match hears.recv() {
             Ok(address) => serving.address = address,
             Err(_) => bail!("the host did not start: see above"),
         }
+        self.0.has_served.store(true, Ordering::SeqCst);
         Ok(serving)
     }
 
-    /// What asks it to end, for whoever does not have it.
-    pub(crate) fn signal(&self) -> impl Fn() + Send + 'static {
-        let id = self.child.id().to_string();
-        move || {
-            // It may have ended by itself.
-            let _ = Command::new("kill").args(["-s", "TERM", &id]).status();
+    fn host(&self) -> MutexGuard<'_, Option<Child>> {
+        self.0.host.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A host that serves. It is ended when this is dropped.
+pub(crate) struct Serving {
+    supervisor: Supervisor,
+    /// Its process id.
+    pub(crate) id: u32,
+    /// Address and port.
+    pub(crate) address: String,
+}
+
+impl Serving {
+    /// Asks it to end, and does not wait for long.
+    pub(crate) fn stop(self) {
+        let host = self.supervisor.host().take();
+        if let Some(host) = host {
+            end(host);
         }
     }
 
-    /// Asks it to end, and does not wait for long.
-    pub(crate) fn stop(mut self) {
-        self.signal()();
-        let asked = Instant::now();
-        while matches!(self.child.try_wait(), Ok(None)) && asked.elapsed() < GRACE {
-            std::thread::sleep(LOOK);
-        }
+    /// The status of a host that has ended by itself.
+    pub(crate) fn status(self) -> anyhow::Result<ExitStatus> {
+        let host = self.supervisor.host().take();
+        host.context("it was ended")?.wait().context("its status cannot be read")
     }
 }
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Some(mut host) = self.supervisor.host().take() {
+            kill(&mut host);
+        }
+    }
+}
+
+fn end(mut host: Child) {
+    // If it has ended by itself, there is nobody to ask.
+    let _ = Command::new("kill").args(["-s", "TERM", &host.id().to_string()]).status();
+    let asked = Instant::now();
+    while matches!(host.try_wait(), Ok(None)) && asked.elapsed() < GRACE {
+        std::thread::sleep(LOOK);
+    }
+    kill(&mut host);
+}
+
+fn kill(host: &mut Child) {
+    let _ = host.kill();
+    let _ = host.wait();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(script: &str) -> Command {
+        let mut host = Command::new("sh");
+        host.args(["-c", script]);
+        host
+    }
+
+    #[test]
+    fn a_host_that_ends_by_itself_is_noticed_and_its_status_is_known() {
+        let (tell, hears) = mpsc::channel();
+        let script = host("echo Serving http://127.0.0.1:1; exit 3");
+        let serving = Supervisor::default().start(script, |_| {}, move |id| tell.send(id).unwrap()).unwrap();
+        assert_eq!(serving.address, "127.0.0.1:1");
+        assert_eq!(hears.recv().unwrap(), serving.id);
+        assert_eq!(serving.status().unwrap().code(), Some(3));
+    }
+
+    #[test]
+    fn a_host_is_asked_to_end_before_it_is_made_to() {
+        let (tell, hears) = mpsc::channel();
+        let script = host("trap 'echo asked; exit' TERM; echo Serving http://127.0.0.1:1; while :; do :; done");
+        let told = move |line: &str| tell.send(line.to_owned()).unwrap();
+        Supervisor::default().start(script, told, |_| {}).unwrap().stop();
+        assert_eq!(hears.iter().collect::<Vec<_>>(), ["Serving http://127.0.0.1:1", "asked"]);
+    }
+
+    #[test]
+    fn a_host_that_does_not_serve_is_an_error_and_another_can_be_started() {
+        let supervisor = Supervisor::default();
+        let error = supervisor.start(host("echo nothing"), |_| {}, |_| {}).err().unwrap();
+        assert!(error.to_string().contains("did not start"), "{error:#}");
+        assert!(supervisor.start(host("echo Serving http://127.0.0.1:1"), |_| {}, |_| {}).is_ok());
+    }
+
+    #[test]
+    fn what_a_terminal_sends_to_this_program_does_not_reach_the_host() {
+        let (tell, hears) = mpsc::channel();
+        let script = host("ps -o pgid= -p $$; echo Serving http://127.0.0.1:1");
+        let told = move |line: &str| tell.send(line.trim().to_owned()).unwrap();
+        let serving = Supervisor::default().start(script, told, |_| {}).unwrap();
+        assert_eq!(hears.recv().unwrap(), serving.id.to_string());
     }
 }

@@ -1,34 +1,46 @@
-//! `tools.toml`: tools that are ready, each a component that exports the contract, composed with the adapter as the app's own are. What it says
-//! is checked here, so that a manifest with these tools in it can be served by any host.
-//! Must not start anything, and must not write `spin.toml`.
+//! `tools.toml`: tools that are ready, each a component that exports the contract, composed with the adapter like the app's own. Its entries
+//! are checked here, so that any host can serve a manifest with these tools in it.
+//! Must not serve anything, and must not write `spin.toml`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use ::manifest::allowed_hosts::AllowedHosts;
+use ::manifest::variables::Variables;
 use anyhow::{Context as _, bail, ensure};
 use serde::Deserialize;
 use wasmparser::{Parser, Payload};
 
+use crate::artifacts::Profile;
 use crate::commands::new_tool::check;
 use crate::fetched::{self, Digest};
-use crate::manifest::{Manifest, TOOL_SERVER};
+use crate::host::absolute;
+use crate::manifest::{GUESTS, Manifest, TOOL_SERVER};
 use crate::manifest_edit::with_tool_server;
 use crate::repo::Repo;
 
-/// Where it is looked for.
+/// The file beside `spin.toml` that is read if no other is given.
 pub(crate) const FILE: &str = "tools.toml";
-/// What a provider exports.
+/// The interface that a provider exports.
 const CONTRACT: &str = "edge-assistant:tools/provider@1.0.0";
-/// Components of one app call each other at names below this, and so may whoever is allowed a pattern that covers these.
-const INSIDE: &str = "spin.internal";
-/// An app at itself.
-const ITSELF: [&str; 2] = ["self", "self.alt"];
+
+/// The flag for tools that are ready.
+#[derive(clap::Args)]
+pub(crate) struct ToolsFlag {
+    /// The file of tools that are ready; `tools.toml` beside spin.toml if it is there
+    #[arg(long, value_name = "FILE")]
+    tools: Option<PathBuf>,
+}
 
 /// A manifest with the tools in it.
+#[derive(Default)]
 pub(crate) struct Composed {
     pub(crate) text: String,
-    /// What they are called.
+    /// The tools' names.
     pub(crate) names: Vec<String>,
+    /// The file of tools and the files that it names, without links in their paths; those that were fetched are left out, since they do not
+    /// change.
+    pub(crate) files: Vec<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -36,9 +48,9 @@ pub(crate) struct Composed {
 struct Entry {
     /// A file, relative to `tools.toml`.
     source: Option<PathBuf>,
-    /// Where one can be fetched.
+    /// An address from which it is fetched.
     url: Option<String>,
-    /// The name of a registry that speaks OCI, and of what it has there.
+    /// The name of an OCI registry, and of a repository in it.
     registry: Option<String>,
     repository: Option<String>,
     /// `sha256:` and the hash of the component.
@@ -47,31 +59,44 @@ struct Entry {
     allowed_outbound_hosts: Vec<String>,
 }
 
-/// `spin.toml` with the tools of the file that is given, or else of the one beside it, if there is one.
-pub(crate) fn composed(repo: &Repo, given: Option<&Path>) -> anyhow::Result<Composed> {
-    let manifest = std::fs::read_to_string(repo.path("spin.toml")).context("cannot read spin.toml")?;
-    let file = match given {
-        Some(file) => std::path::absolute(file).with_context(|| format!("`{}` is no path", file.display()))?,
-        None if repo.path(FILE).exists() => repo.path(FILE),
-        None => return Ok(Composed { text: manifest, names: Vec::new() }),
-    };
-    let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    let folder = file.parent().unwrap_or(Path::new("/"));
-    compose(repo, manifest, &text, folder).with_context(|| format!("in {}", file.display()))
-}
-
-fn compose(repo: &Repo, mut manifest: String, tools: &str, folder: &Path) -> anyhow::Result<Composed> {
-    let entries: BTreeMap<String, Entry> = toml::from_str(tools)?;
-    let mut names = Vec::new();
-    for (name, entry) in entries {
-        let section = section(repo, &manifest, &name, &entry, folder).with_context(|| format!("[{name}]"))?;
-        manifest = with_tool_server(&manifest, &name, &section)?;
-        names.push(name);
+impl ToolsFlag {
+    /// Where the file of tools is.
+    pub(crate) fn file(&self, repo: &Repo) -> anyhow::Result<PathBuf> {
+        self.tools.as_deref().map_or_else(|| Ok(repo.path(FILE)), absolute)
     }
-    Ok(Composed { text: manifest, names })
+
+    /// `spin.toml` with guests of this profile, and with the tools of the file that is given, or else of the one beside it, if there is one.
+    pub(crate) fn composed(&self, repo: &Repo, profile: Profile) -> anyhow::Result<Composed> {
+        let manifest = std::fs::read_to_string(repo.path("spin.toml")).context("cannot read spin.toml")?;
+        let manifest = manifest.replace(GUESTS, profile.guests());
+        let file = self.file(repo)?;
+        if self.tools.is_none() && !file.exists() {
+            return Ok(Composed { text: manifest, ..Composed::default() });
+        }
+        let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let folder = file.parent().unwrap_or(Path::new("/"));
+        let folder = folder.canonicalize().with_context(|| format!("cannot find {}", folder.display()))?;
+        let mut composed =
+            compose(repo, profile, manifest, &text, &folder).with_context(|| format!("in {}", file.display()))?;
+        composed.files.extend(file.file_name().map(|name| folder.join(name)));
+        Ok(composed)
+    }
 }
 
-fn section(repo: &Repo, manifest: &str, name: &str, entry: &Entry, folder: &Path) -> anyhow::Result<String> {
+fn compose(repo: &Repo, profile: Profile, manifest: String, tools: &str, folder: &Path) -> anyhow::Result<Composed> {
+    let entries: BTreeMap<String, Entry> = toml::from_str(tools)?;
+    let mut composed = Composed { text: manifest, ..Composed::default() };
+    for (name, entry) in entries {
+        let component = checked(repo, &composed.text, &name, &entry, folder).with_context(|| format!("[{name}]"))?;
+        composed.text = with_tool_server(&composed.text, &name, &section(repo, profile, &name, &entry, &component))?;
+        composed.names.push(name);
+        composed.files.extend(entry.source.is_some().then_some(component));
+    }
+    Ok(composed)
+}
+
+/// The component of an entry, which has passed all checks.
+fn checked(repo: &Repo, manifest: &str, name: &str, entry: &Entry, folder: &Path) -> anyhow::Result<PathBuf> {
     check(name)?;
     let known = Manifest::parse(manifest)?;
     for id in [format!("{TOOL_SERVER}{name}"), name.to_owned()] {
@@ -84,42 +109,47 @@ fn section(repo: &Repo, manifest: &str, name: &str, entry: &Entry, folder: &Path
         Digest::parse(digest)?.check(&bytes).with_context(|| file.display().to_string())?;
     }
     check_exports(&bytes).with_context(|| file.display().to_string())?;
-    // As seen from the manifest, if it lies beside that.
-    let file = file.strip_prefix(repo.path("")).unwrap_or(&file);
+    Ok(file)
+}
+
+/// The lines of a manifest for an entry.
+fn section(repo: &Repo, profile: Profile, name: &str, entry: &Entry, component: &Path) -> String {
+    // Paths below the manifest's folder are relative to it.
+    let component = component.strip_prefix(repo.path("")).unwrap_or(component);
     let text = |text: &str| toml::Value::from(text).to_string();
     let hosts: Vec<String> = entry.allowed_outbound_hosts.iter().map(|host| text(host)).collect();
-    Ok(format!(
+    format!(
         r#"[[trigger.http]]
 route = {{ private = true }}
 component = "mcp-{name}"
 
 [component.mcp-{name}]
-source = "target/wasm32-wasip2/release/mcp_server.wasm"
+source = "{}mcp_server.wasm"
 allowed_outbound_hosts = [{}]
 dependencies_inherit_configuration = true
 [component.mcp-{name}.dependencies]
 "{CONTRACT}" = {{ path = {} }}
 "#,
+        profile.guests(),
         hosts.join(", "),
-        text(&file.display().to_string()),
-    ))
+        text(&component.display().to_string()),
+    )
 }
 
-/// Where the component lies, fetched if need be.
+/// The file of the component, which is fetched if necessary.
 fn file(repo: &Repo, entry: &Entry, folder: &Path) -> anyhow::Result<PathBuf> {
     let digest = || {
         entry
             .digest
             .as_deref()
-            .context("digest = \"sha256:...\" is missing: what is fetched is known by its hash alone")
+            .context("digest = \"sha256:...\" is missing: only the hash says whether the right file was fetched")
     };
     match (&entry.source, &entry.url, &entry.registry, &entry.repository) {
         (Some(source), None, None, None) => {
-            let beside = folder.canonicalize().with_context(|| format!("cannot find {}", folder.display()))?;
             let file = folder.join(source).canonicalize();
             let file = file.with_context(|| format!("there is no file {}", folder.join(source).display()))?;
             ensure!(
-                entry.digest.is_some() || file.starts_with(&beside),
+                entry.digest.is_some() || file.starts_with(folder),
                 "digest = \"sha256:...\" is missing: {} does not lie beside this file, so somebody else may replace it",
                 source.display()
             );
@@ -133,23 +163,14 @@ fn file(repo: &Repo, entry: &Entry, folder: &Path) -> anyhow::Result<PathBuf> {
     }
 }
 
-/// What is wrong with an entry beyond what every host refuses: a component of somebody else must not reach those of the app.
+/// Refuses hosts that every host program refuses, and those by which a component of somebody else could reach those of the app.
 fn check_host(entry: &str) -> anyhow::Result<()> {
     ensure!(!entry.contains("{{"), "the host {entry:?} is a template: write the host itself");
-    let (_, rest) = entry.split_once("://").with_context(|| {
-        format!("the host {entry:?} has no scheme: write scheme://host[:port], for example \"https://api.example.com\"")
-    })?;
-    let host = match rest.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => host,
-        _ => rest,
-    };
-    let host = host.trim().trim_end_matches(['/', '.']).to_lowercase();
-    // `*.internal` covers `chat.spin.internal`.
-    let covered = host.strip_prefix("*.").unwrap_or(&host);
-    let is_within = |name: &str, domain: &str| name == domain || name.ends_with(&format!(".{domain}"));
+    // `http://*.spin.internal` stands for all components of the app; which there are makes no difference here.
+    let allowed = AllowedHosts::new(&[entry.to_owned()], &Variables::default(), &["any"])?;
     ensure!(
-        host != "*" && !ITSELF.contains(&covered) && !is_within(covered, INSIDE) && !is_within(INSIDE, covered),
-        "the host {entry:?} covers {INSIDE}, where the components of the app are: name the hosts that the tool needs"
+        !allowed.reach_the_application(),
+        "the host {entry:?} covers the app itself or spin.internal, where its components are: name the hosts that the tool needs"
     );
     Ok(())
 }
@@ -185,9 +206,8 @@ fn check_exports(component: &[u8]) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use sha2::{Digest as _, Sha256};
-
     use super::*;
+    use crate::fetched::sha256;
 
     const SPIN: &str = "[component.tools]\nallowed_outbound_hosts = []\n[component.tools.variables]\ntool_servers = \"clock\"\n\
                         [component.mcp-clock]\nsource = \"clock.wasm\"\n";
@@ -205,8 +225,7 @@ mod tests {
     }
 
     fn digest(bytes: &[u8]) -> String {
-        let digits: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("sha256:{digits}")
+        format!("sha256:{}", sha256(bytes))
     }
 
     /// What becomes of `tools.toml` in a folder with components in it.
@@ -220,7 +239,7 @@ mod tests {
         std::fs::write(root.join("page.wasm"), b"<html>").unwrap();
         std::fs::write(folder.path().join("elsewhere.wasm"), component(CONTRACT)).unwrap();
         let root = root.canonicalize().unwrap();
-        compose(&Repo::at(&root), SPIN.to_owned(), tools, &root)
+        compose(&Repo::at(&root), Profile::Quick, SPIN.to_owned(), tools, &root)
     }
 
     fn refusal(tools: &str) -> String {
@@ -232,10 +251,15 @@ mod tests {
         let tools = "[weather]\nsource = 'weather.wasm'\nallowed_outbound_hosts = ['https://api.weather.example']\n";
         let composed = composed_with(tools).unwrap();
         assert_eq!(composed.names, ["weather"]);
+        assert!(
+            composed.files.iter().map(|file| file.file_name().unwrap()).eq(["weather.wasm"]),
+            "{:?}",
+            composed.files
+        );
         let manifest = Manifest::parse(&composed.text).unwrap();
         let component = manifest.component("mcp-weather").unwrap();
         assert_eq!(component["allowed_outbound_hosts"][0].as_str(), Some("https://api.weather.example"));
-        assert_eq!(manifest.files_of("mcp-weather"), ["target/wasm32-wasip2/release/mcp_server.wasm", "weather.wasm"]);
+        assert_eq!(manifest.files_of("mcp-weather"), ["target/wasm32-wasip2/quick/mcp_server.wasm", "weather.wasm"]);
         assert!(manifest.has_trigger("mcp-weather"));
         let tools = manifest.component("tools").unwrap();
         assert_eq!(tools["variables"]["tool_servers"].as_str(), Some("clock, weather"));
@@ -251,29 +275,35 @@ mod tests {
         let other = digest(b"other");
         let said = refusal(&format!("[weather]\nsource = 'weather.wasm'\ndigest = '{other}'"));
         assert!(said.contains(&right) && said.contains(&other), "{said}");
-        assert!(refusal("[weather]\nurl = 'https://a.example/w.wasm'").contains("known by its hash alone"));
+        assert!(refusal("[weather]\nurl = 'https://a.example/w.wasm'").contains("only the hash says"));
         assert!(refusal(&at("digest = 'md5:1'")).contains("64 hexadecimal digits"));
     }
 
     #[test]
     fn nobody_elses_component_reaches_those_of_the_app() {
-        for host in [
-            "*://*:*",
-            "https://*:443",
-            "https://*",
-            "http://chat.spin.internal",
-            "http://CHAT.Spin.Internal.:80",
-            "http://*.spin.internal",
-            "http://*.internal",
-            "http://self",
-            "https://self.alt:443",
-            "{{ api_host }}",
-            "https://{{ api_host }}",
-            "api.example",
+        let app = "covers the app itself or spin.internal";
+        for (host, expected) in [
+            ("*://*:*", app),
+            ("https://*:443", app),
+            ("http://chat.spin.internal", app),
+            ("http://CHAT.Spin.Internal.:80", app),
+            ("http://chat.spin%2einternal", app),
+            ("http://chat.ｓｐｉｎ.internal", app),
+            ("http://chat.spin。internal", app),
+            ("http://chat.spin.in\u{ad}ternal", app),
+            ("http://*.spin.internal", app),
+            ("http://*.spin%2Einternal", app),
+            ("http://*.internal", app),
+            ("http://self", app),
+            ("https://self.alt:443", app),
+            ("{{ api_host }}", "is a template"),
+            ("https://{{ api_host }}", "is a template"),
+            ("api.example", "has no scheme"),
+            ("https://api.example/path", "has a path"),
         ] {
             let said = refusal(&format!("[weather]\nsource = 'weather.wasm'\nallowed_outbound_hosts = ['{host}']"));
-            assert!(said.contains("in ") || said.contains("host"), "{said}");
-            assert!(said.contains("[weather]"), "{said}");
+            assert!(said.starts_with("[weather]: ") && said.contains(expected), "{host}: {said}");
+            assert!(said.contains(&format!("{host:?}")), "{host}: {said}");
         }
         for host in
             ["https://*.weather.example", "http://127.0.0.1:8000", "http://[::1]:*", "https://spin.internal.example"]

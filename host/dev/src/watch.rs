@@ -1,5 +1,5 @@
-//! `cargo dev up --watch`: what is edited is built and served again, at the same address and with the same state.
-//! Turns outlive it: whoever reads one reads on at the next host.
+//! `cargo dev up --watch`: builds and serves again after each edit, at the same address and with the same state.
+//! Turns are durable: their readers continue them at the next host.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -11,229 +11,261 @@ use anyhow::Context as _;
 use notify::event::{EventKind, ModifyKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 
-use crate::artifacts::{self, MADE, Profile};
-use crate::manifest::{Manifest, Provider};
+use crate::artifacts::{self, Profile, is_no_source};
+use crate::manifest::Manifest;
 use crate::repo::Repo;
-use crate::serving::Serving;
+use crate::serving::{Serving, Supervisor};
 use crate::tools_file::FILE;
 
 /// Editors and formatters write several files, and some of them twice.
 const QUIET: Duration = Duration::from_millis(100);
-/// What has sources in it. In the page's folder and at the root only the files themselves: below lies what is made.
+/// The folders with sources in them. Of the page's folder and the root, only the files themselves are watched: the other folders there are made.
 const FOLDERS: [&str; 7] = ["apis", "components", "crates", "migrations", "static/public", "static/src", "wit"];
 const FILES_OF: [&str; 2] = ["", "static"];
 /// How many changed files are named.
 const NAMED_MAX: usize = 3;
-/// What editors write beside a file.
-const EDITORS: [&str; 3] = [".swp", ".swx", "~"];
 
-/// What happens.
+/// What the loop waits for.
 enum Event {
     Changed(Vec<PathBuf>),
-    Stop,
+    /// A host has ended, by its process id.
+    Ended(u32),
 }
 
-/// What a change makes stale. The host that serves is started again in any case.
+/// What a change makes stale.
 #[derive(Debug, Default, PartialEq, Eq, Clone, Copy)]
 struct Stale {
-    page: bool,
-    guests: bool,
-    /// Providers that Cargo does not build; which of them, their sources say.
-    providers: bool,
-    /// What is read at the start.
+    /// Something is to be built. Which parts, the build itself decides.
+    sources: bool,
+    /// The host reads something at its start that has changed.
     settings: bool,
 }
 
 impl Stale {
     const fn and(self, other: Self) -> Self {
-        Self {
-            page: self.page || other.page,
-            guests: self.guests || other.guests,
-            providers: self.providers || other.providers,
-            settings: self.settings || other.settings,
-        }
+        Self { sources: self.sources || other.sources, settings: self.settings || other.settings }
     }
 }
 
-/// Serves until it is told to stop. `command` makes the host's, for an address to serve at.
+/// What serves the app.
+pub(crate) struct Start {
+    pub(crate) command: Command,
+    /// Files beside the sources that it is made of.
+    pub(crate) files: Vec<PathBuf>,
+}
+
+/// Serves until a signal ends this program. `files` are those of [`Start`] before anything is built; `prepare` makes the start for an address to
+/// serve at.
 pub(crate) fn run(
     repo: &Repo,
     listen: &str,
-    command: impl Fn(&str) -> anyhow::Result<Command>,
+    files: Vec<PathBuf>,
+    prepare: impl Fn(&str) -> anyhow::Result<Start>,
 ) -> anyhow::Result<ExitCode> {
+    let supervisor = Supervisor::default();
+    supervisor.hear_signals(0, || {})?;
     let (tell, hears) = channel();
-    let stop = tell.clone();
-    // Nobody hears it any more when it is said twice.
-    ctrlc::set_handler(move || drop(stop.send(Event::Stop))).context("signals cannot be heard")?;
-    let _watcher = watch(repo, tell)?;
-    let all = Stale { page: true, guests: true, providers: true, settings: true };
-    build(repo, all)?;
-    artifacts::host(repo)?;
-    let serving = Serving::start(command(listen)?, |line| println!("{line}"))?;
-    let mut app = App { address: serving.address.clone(), serving: Some(serving), made: artifacts_of(repo)? };
-    // What has not been built since it was edited, because something else failed.
-    let mut owed = Stale::default();
-    eprintln!("Watching the sources. Ctrl-C ends it.");
-    while let Some(changed) = next(&hears) {
-        let providers = Manifest::read(repo).and_then(|manifest| manifest.providers()).unwrap_or_default();
-        let changed: Vec<&Path> = changed.iter().filter_map(|path| path.strip_prefix(repo.path("")).ok()).collect();
-        let stale = stale(&changed, &providers);
-        if stale == Stale::default() {
-            continue;
-        }
-        owed = owed.and(stale);
-        eprintln!("\nchanged: {}", named(&changed));
-        match app.again(repo, owed, &command) {
+    let mut watched = Watched::new(repo, tell.clone())?;
+    watched.set_files(repo, files)?;
+    // Nothing of the host is watched, so an edit would not mend it.
+    supervisor.or_exit(artifacts::lock(repo).and_then(|_built| artifacts::host(repo)))?;
+    let mut app = App { repo, supervisor, tell, address: listen.to_owned(), serving: None, made: None };
+    // What is stale and has not been built and served yet, because something failed.
+    let mut owed = Stale { sources: true, settings: true };
+    loop {
+        let done = app.again(owed, &prepare, &mut watched);
+        match app.supervisor.or_exit(done) {
             Ok(done) => {
                 owed = Stale::default();
                 eprintln!("{done}");
             }
-            Err(error) if app.serving.is_some() => eprintln!("error: {error:#}\n\nWhat was served before goes on."),
-            Err(error) => eprintln!("error: {error:#}\n\nNothing is served until that is corrected."),
+            Err(error) if app.serving.is_some() => {
+                eprintln!("error: {error:#}\n\nThe app is served as it was before this change.");
+            }
+            Err(error) => eprintln!("error: {error:#}\n\nNothing is served. After the next change it is tried again."),
         }
+        owed = owed.and(app.next_change(&hears, &watched)?);
     }
-    if let Some(serving) = app.serving {
-        serving.stop();
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
-/// What is served.
-struct App {
+/// The app that is served.
+struct App<'a> {
+    repo: &'a Repo,
+    supervisor: Supervisor,
+    tell: Sender<Event>,
     address: String,
-    /// Nothing is, when what was built cannot be served.
+    /// `None` if it could not be served.
     serving: Option<Serving>,
-    /// What of, and when that was made.
-    made: Vec<(PathBuf, SystemTime)>,
+    /// The files that it is made of, each with its time; `None` before the first start.
+    made: Option<Vec<(PathBuf, SystemTime)>>,
 }
 
-impl App {
-    /// Builds what is stale and serves that; says what came of it.
+impl App<'_> {
+    /// Builds and serves what is stale. Gives back a line about it.
     fn again(
         &mut self,
-        repo: &Repo,
         stale: Stale,
-        command: impl Fn(&str) -> anyhow::Result<Command>,
+        prepare: impl Fn(&str) -> anyhow::Result<Start>,
+        watched: &mut Watched,
     ) -> anyhow::Result<String> {
         let began = Instant::now();
-        build(repo, stale)?;
+        let manifest = Manifest::read(self.repo)?;
+        if stale.sources {
+            let _built = artifacts::lock(self.repo)?;
+            artifacts::components(self.repo, &manifest, &[], Profile::Quick)?;
+        }
         let built = began.elapsed().as_secs_f32();
-        let made = artifacts_of(repo)?;
-        if made == self.made && !stale.settings && self.serving.is_some() {
+        let made = artifacts_of(self.repo, &manifest)?;
+        if self.made.as_ref() == Some(&made) && !stale.settings && self.serving.is_some() {
             return Ok(format!("nothing that is served has changed ({built:.1} s)"));
         }
-        // What is wrong with the settings is found before the one that serves ends.
-        let command = command(&self.address)?;
+        // A manifest or a file of tools that cannot be read is an error here, before the host that serves is ended.
+        let Start { command, files } = prepare(&self.address)?;
+        watched.set_files(self.repo, files)?;
         if let Some(before) = self.serving.take() {
             before.stop();
         }
-        self.serving = Some(Serving::start(command, print_log)?);
-        self.made = made;
+        let is_first = self.made.is_none();
+        // The host prints the same about itself at every start.
+        let told = move |line: &str| {
+            if is_first || line.starts_with('[') {
+                println!("{line}");
+            }
+        };
+        let tell = self.tell.clone();
+        let ended = move |id| drop(tell.send(Event::Ended(id)));
+        let serving = self.supervisor.start(command, told, ended)?;
+        self.address.clone_from(&serving.address);
+        self.serving = Some(serving);
+        self.made = Some(made);
+        if is_first {
+            return Ok("Watching the sources. Ctrl-C ends it.".to_owned());
+        }
         let all = began.elapsed().as_secs_f32();
         Ok(format!("serving again after {all:.1} s, of which building took {built:.1} s"))
     }
-}
 
-/// What the host says at every start was said at the first.
-fn print_log(line: &str) {
-    if line.starts_with('[') {
-        println!("{line}");
+    /// Waits until something that is served is edited, and says what that makes stale. Meanwhile the host may end by itself, which is said too.
+    fn next_change(&mut self, hears: &Receiver<Event>, watched: &Watched) -> anyhow::Result<Stale> {
+        loop {
+            let (changed, ended) = next(hears).context("changes of files are not reported any more")?;
+            if let Some(serving) = self.serving.take_if(|serving| ended.contains(&serving.id)) {
+                let status = serving.status()?;
+                eprintln!(
+                    "error: the host has ended by itself ({status}): see above. It is started again after the next change."
+                );
+            }
+            let root = self.repo.path("");
+            let changed: Vec<&Path> = changed.iter().map(|path| path.strip_prefix(&root).unwrap_or(path)).collect();
+            let files: Vec<&Path> = watched.files.iter().map(|path| path.strip_prefix(&root).unwrap_or(path)).collect();
+            let stale = stale(&changed, &files);
+            if stale != Stale::default() {
+                eprintln!("\nchanged: {}", named(&changed));
+                return Ok(stale);
+            }
+        }
     }
 }
 
-/// The files of the next change and of those right behind it; `None`: stop.
-fn next(hears: &Receiver<Event>) -> Option<BTreeSet<PathBuf>> {
-    let mut changed = BTreeSet::new();
+/// The files of the next change and of those right after it, and the hosts that have ended. `None`: there will be no more.
+fn next(hears: &Receiver<Event>) -> Option<(BTreeSet<PathBuf>, Vec<u32>)> {
+    let (mut changed, mut ended) = (BTreeSet::new(), Vec::new());
     let mut event = hears.recv().ok()?;
     loop {
         match event {
-            Event::Stop => return None,
             Event::Changed(paths) => changed.extend(paths),
+            Event::Ended(id) => ended.push(id),
         }
         event = match hears.recv_timeout(QUIET) {
             Ok(event) => event,
-            Err(RecvTimeoutError::Timeout) => return Some(changed),
+            Err(RecvTimeoutError::Timeout) => return Some((changed, ended)),
             Err(RecvTimeoutError::Disconnected) => return None,
         };
     }
 }
 
-fn watch(repo: &Repo, tell: Sender<Event>) -> anyhow::Result<RecommendedWatcher> {
-    let changed = move |event: notify::Result<notify::Event>| {
-        let Ok(event) = event else { return };
-        // Compilers read, and that is an event too.
-        let is_change = match event.kind {
-            EventKind::Modify(kind) => !matches!(kind, ModifyKind::Metadata(_)),
-            kind => kind.is_create() || kind.is_remove(),
-        };
-        if is_change {
-            drop(tell.send(Event::Changed(event.paths)));
-        }
-    };
-    let mut watcher = notify::recommended_watcher(changed).context("changes of files cannot be heard")?;
-    let modes = FOLDERS.iter().map(|folder| (folder, RecursiveMode::Recursive));
-    for (folder, mode) in modes.chain(FILES_OF.iter().map(|folder| (folder, RecursiveMode::NonRecursive))) {
-        let path = repo.path(folder);
-        if path.exists() {
-            watcher.watch(&path, mode).with_context(|| {
-                format!("changes in {} cannot be heard: raise fs.inotify.max_user_watches", path.display())
-            })?;
-        }
-    }
-    Ok(watcher)
+/// The watcher, and what it watches beside the sources.
+struct Watched {
+    watcher: RecommendedWatcher,
+    files: Vec<PathBuf>,
+    folders: BTreeSet<PathBuf>,
 }
 
-/// What files, relative to the root, have to do with.
-fn stale(changed: &[&Path], providers: &[Provider]) -> Stale {
+impl Watched {
+    fn new(repo: &Repo, tell: Sender<Event>) -> anyhow::Result<Self> {
+        let changed = move |event: notify::Result<notify::Event>| {
+            let Ok(event) = event else { return };
+            // Compilers read files, and that is an event too.
+            let is_change = match event.kind {
+                EventKind::Modify(kind) => !matches!(kind, ModifyKind::Metadata(_)),
+                kind => kind.is_create() || kind.is_remove(),
+            };
+            if is_change {
+                drop(tell.send(Event::Changed(event.paths)));
+            }
+        };
+        let watcher = notify::recommended_watcher(changed).context("changes of files cannot be watched")?;
+        let mut watched = Self { watcher, files: Vec::new(), folders: BTreeSet::new() };
+        for folder in FOLDERS {
+            watched.watch(repo.path(folder), RecursiveMode::Recursive)?;
+        }
+        for folder in FILES_OF {
+            watched.watch(repo.path(folder), RecursiveMode::NonRecursive)?;
+        }
+        Ok(watched)
+    }
+
+    /// Watches these files too. Their folders are watched, because editors and compilers often put a new file in the place of the old one.
+    fn set_files(&mut self, repo: &Repo, files: Vec<PathBuf>) -> anyhow::Result<()> {
+        for folder in files.iter().filter_map(|file| file.parent()) {
+            let is_within_sources = FOLDERS.iter().any(|sources| folder.starts_with(repo.path(sources)));
+            if !is_within_sources && !self.folders.contains(folder) {
+                self.watch(folder.to_owned(), RecursiveMode::NonRecursive)?;
+            }
+        }
+        self.files = files;
+        Ok(())
+    }
+
+    fn watch(&mut self, folder: PathBuf, mode: RecursiveMode) -> anyhow::Result<()> {
+        if folder.exists() {
+            self.watcher.watch(&folder, mode).with_context(|| {
+                format!("changes in {} cannot be watched: raise fs.inotify.max_user_watches", folder.display())
+            })?;
+            self.folders.insert(folder);
+        }
+        Ok(())
+    }
+}
+
+/// What a change of files makes stale; paths are relative to the root where they lie below it. `files` are the settings that lie anywhere.
+fn stale(changed: &[&Path], files: &[&Path]) -> Stale {
     let mut stale = Stale::default();
     for path in changed {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if path.iter().any(|part| MADE.iter().any(|made| part == *made) || part == "target")
-            || EDITORS.iter().any(|ending| name.ends_with(ending))
-        {
+        if files.contains(path) {
+            stale.settings = true;
             continue;
         }
-        let is_of = |provider: &Provider| path.starts_with(&provider.folder);
+        if path.is_absolute() || path.iter().any(|part| part == "target" || is_no_source(&part.to_string_lossy())) {
+            continue;
+        }
         let top = path.iter().next().unwrap_or_default().to_string_lossy();
-        let whole = path.to_string_lossy();
         match top.as_ref() {
-            "components" if providers.iter().any(is_of) => stale.providers = true,
-            "components" | "crates" | "migrations" => stale.guests = true,
-            "wit" => (stale.guests, stale.providers) = (true, true),
-            "static" => (stale.page, stale.guests) = (true, true),
-            "apis" => stale.settings = true,
-            _ => match whole.as_ref() {
-                "spin.toml" => (stale.settings, stale.guests, stale.providers) = (true, true, true),
-                "Cargo.toml" => stale.guests = true,
-                ".env" | FILE => stale.settings = true,
-                _ => {}
-            },
+            "components" | "crates" | "migrations" | "static" | "wit" | "Cargo.toml" => stale.sources = true,
+            "apis" | ".env" | FILE => stale.settings = true,
+            "spin.toml" => (stale.sources, stale.settings) = (true, true),
+            _ => {}
         }
     }
     stale
 }
 
-fn build(repo: &Repo, stale: Stale) -> anyhow::Result<()> {
-    let manifest = Manifest::read(repo)?;
-    let _built = artifacts::lock(repo)?;
-    if stale.page {
-        artifacts::page(repo)?;
-    }
-    if stale.guests {
-        artifacts::guests(repo, &manifest.packages(), Profile::Quick)?;
-    }
-    if stale.providers {
-        manifest.providers()?.iter().try_for_each(|made| artifacts::provider(repo, made))?;
-    }
-    Ok(())
-}
-
 /// When each of the files that are served was made.
-fn artifacts_of(repo: &Repo) -> anyhow::Result<Vec<(PathBuf, SystemTime)>> {
-    let manifest = Manifest::read(repo)?;
-    let guests = manifest.packages().into_iter().map(|package| {
-        repo.target("wasm32-wasip2").join(Profile::Quick.name()).join(format!("{}.wasm", package.replace('-', "_")))
-    });
+fn artifacts_of(repo: &Repo, manifest: &Manifest) -> anyhow::Result<Vec<(PathBuf, SystemTime)>> {
+    let guests = manifest
+        .packages()
+        .into_iter()
+        .map(|package| repo.path(Profile::Quick.guests()).join(format!("{}.wasm", package.replace('-', "_"))));
     let providers = manifest.providers()?.into_iter().map(|made| repo.path(made.file));
     guests
         .chain(providers)
@@ -258,49 +290,66 @@ mod tests {
     use super::*;
 
     fn stale_by(files: &[&str]) -> Stale {
-        let luck = Provider {
-            name: "luck".to_owned(),
-            folder: "components/mcp/luck".to_owned(),
-            file: "target/python/luck.wasm".to_owned(),
-            command: "make luck".to_owned(),
-        };
         let files: Vec<&Path> = files.iter().map(Path::new).collect();
-        stale(&files, &[luck])
+        stale(&files, &[Path::new("/elsewhere/tools.toml"), Path::new("target/made/tool.wasm")])
     }
 
     #[test]
-    fn only_what_a_change_has_to_do_with_is_built() {
-        let nothing = Stale::default();
+    fn sources_are_built_and_settings_are_read_again() {
+        let (sources, settings) =
+            (Stale { sources: true, ..Stale::default() }, Stale { settings: true, ..Stale::default() });
         for (file, expected) in [
-            ("components/mcp/letters/src/lib.rs", Stale { guests: true, ..nothing }),
-            ("crates/storage/src/lib.rs", Stale { guests: true, ..nothing }),
-            ("migrations/0001.sql", Stale { guests: true, ..nothing }),
-            ("components/mcp/luck/app.py", Stale { providers: true, ..nothing }),
-            ("components/mcp/lucky/src/lib.rs", Stale { guests: true, ..nothing }),
-            ("wit/provider.wit", Stale { guests: true, providers: true, ..nothing }),
-            ("static/src/chat.ts", Stale { page: true, guests: true, ..nothing }),
-            ("apis/shop.yaml", Stale { settings: true, ..nothing }),
-            (".env", Stale { settings: true, ..nothing }),
-            ("tools.toml", Stale { settings: true, ..nothing }),
-            ("spin.toml", Stale { settings: true, guests: true, providers: true, ..nothing }),
+            ("components/mcp/letters/src/lib.rs", sources),
+            ("crates/storage/src/lib.rs", sources),
+            ("migrations/0001.sql", sources),
+            ("components/mcp/luck/app.py", sources),
+            ("wit/provider.wit", sources),
+            ("static/src/chat.ts", sources),
+            ("Cargo.toml", sources),
+            ("apis/shop.yaml", settings),
+            (".env", settings),
+            ("tools.toml", settings),
+            ("/elsewhere/tools.toml", settings),
+            ("target/made/tool.wasm", settings),
+            ("spin.toml", sources.and(settings)),
         ] {
             assert_eq!(stale_by(&[file]), expected, "{file}");
         }
-        let both = stale_by(&["apis/shop.yaml", "components/mcp/luck/app.py"]);
-        assert_eq!(both, Stale { settings: true, providers: true, ..nothing });
+        assert_eq!(stale_by(&["apis/shop.yaml", "components/mcp/luck/app.py"]), sources.and(settings));
     }
 
     #[test]
-    fn what_is_made_or_read_by_people_builds_nothing() {
+    fn other_files_change_nothing() {
         let files = [
             "static/dist/index.html",
             "static/node_modules/x/index.js",
             "components/mcp/luck/__pycache__/app.pyc",
             "crates/storage/src/.lib.rs.swp",
             "crates/storage/src/lib.rs~",
+            "crates/storage/src/.#lib.rs",
+            "crates/storage/src/#lib.rs#",
+            "crates/storage/src/4913",
+            "target/made/other.wasm",
+            "/elsewhere/other.toml",
             "Cargo.lock",
             "README.md",
         ];
         assert_eq!(stale_by(&files), Stale::default());
+    }
+
+    #[test]
+    fn a_file_elsewhere_is_watched_when_it_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("root/crates")).unwrap();
+        let repo = Repo::at(&folder.path().join("root"));
+        let elsewhere = folder.path().canonicalize().unwrap();
+        let file = elsewhere.join("tools.toml");
+        let (tell, hears) = channel();
+        let mut watched = Watched::new(&repo, tell).unwrap();
+        watched.set_files(&repo, vec![file.clone()]).unwrap();
+        std::fs::write(elsewhere.join("new"), "").unwrap();
+        std::fs::rename(elsewhere.join("new"), &file).unwrap();
+        let is_named = |event: Event| matches!(event, Event::Changed(paths) if paths.contains(&file));
+        assert!(std::iter::from_fn(|| hears.recv_timeout(Duration::from_secs(10)).ok()).any(is_named));
     }
 }

@@ -13,6 +13,9 @@ use crate::variables::Variables;
 /// The suffix after a component's id in the name by which other components call it.
 const CHAINING_SUFFIX: &str = ".spin.internal";
 
+/// The names by which a component calls the application that it is part of.
+const SELF_NAMES: [&str; 2] = ["self", "self.alt"];
+
 /// The hosts one component may send requests to.
 #[derive(Debug, Default)]
 pub struct AllowedHosts(Vec<AllowedHost>);
@@ -78,6 +81,12 @@ impl AllowedHosts {
         self.0.iter().any(|allowed| allowed.allows(scheme, &host, port))
     }
 
+    /// Whether an entry covers the application itself or a name below `spin.internal`, by any scheme and port. Final dots of a name are ignored.
+    #[must_use]
+    pub fn reach_the_application(&self) -> bool {
+        self.0.iter().any(|allowed| allowed.host.reaches_the_application())
+    }
+
     /// Whether the component may send requests to the application itself without naming a host.
     #[must_use]
     pub fn allow_self(&self) -> bool {
@@ -139,7 +148,7 @@ impl HostPattern {
         if host == "*" {
             return Ok(Self::Any);
         }
-        if host == "self" || host == "self.alt" {
+        if SELF_NAMES.contains(&host) {
             return Ok(Self::ToSelf);
         }
         if host.starts_with('{') {
@@ -162,6 +171,23 @@ impl HostPattern {
             bail!("\"*\" may stand only for the whole host or at its start, as in \"*.example.com\"");
         }
         Ok(Self::Literal(Host::parse(host)?))
+    }
+
+    fn reaches_the_application(&self) -> bool {
+        match self {
+            Self::Any | Self::ToSelf => true,
+            Self::Subdomain(suffix) => {
+                let suffix = suffix.trim_end_matches('.');
+                suffix.ends_with(CHAINING_SUFFIX)
+                    || CHAINING_SUFFIX.ends_with(suffix)
+                    || SELF_NAMES.iter().any(|name| name.ends_with(suffix))
+            }
+            Self::Literal(Host::Domain(domain)) => {
+                let domain = domain.trim_end_matches('.');
+                SELF_NAMES.contains(&domain) || format!(".{domain}").ends_with(CHAINING_SUFFIX)
+            }
+            Self::Literal(_) | Self::Range(_) => false,
+        }
     }
 
     fn allows(&self, host: &Host) -> bool {
@@ -286,6 +312,44 @@ mod tests {
         assert!(hosts(&["http://self"]).unwrap().allow_self());
         assert!(hosts(&["*://*:*"]).unwrap().allow_self());
         assert!(!hosts(&["http://example.com"]).unwrap().allow_self());
+    }
+
+    #[test]
+    fn the_application_is_reached_however_its_names_are_written() {
+        for entry in [
+            "*://*:*",
+            "https://*:443",
+            "postgres://*",
+            "http://self",
+            "https://self.alt:443",
+            "http://s%65lf",
+            "http://*.alt",
+            "http://spin.internal",
+            "http://chat.spin.internal",
+            "http://CHAT.Spin.Internal.:80",
+            "http://stranger.spin.internal:*",
+            "http://chat.spin%2einternal",
+            "http://chat.ｓｐｉｎ.internal",
+            "http://chat.spin。internal",
+            "http://chat.spin.in\u{ad}ternal",
+            "http://*.spin.internal",
+            "http://*.spin%2Einternal",
+            "http://*.internal",
+            "http://*.chat.spin.internal",
+        ] {
+            assert!(hosts(&[entry]).unwrap().reach_the_application(), "{entry}");
+        }
+        for entry in [
+            "https://*.example.com",
+            "http://127.0.0.1:8000",
+            "http://[::1]:*",
+            "http://10.0.0.0/8:*",
+            "https://spin.internal.example",
+            "https://myspin.internal",
+            "https://self.example",
+        ] {
+            assert!(!hosts(&[entry]).unwrap().reach_the_application(), "{entry}");
+        }
     }
 
     #[test]

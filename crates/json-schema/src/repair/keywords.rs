@@ -160,8 +160,9 @@ impl Inside {
     }
 }
 
-/// One of the seven types, also by the names that Python and other languages use.
-fn kind(name: &str) -> Option<&'static str> {
+/// The type that a schema means by this name: one of the seven of JSON Schema, also by the names that Python and other languages use.
+#[must_use]
+pub fn kind(name: &str) -> Option<&'static str> {
     Some(match name.trim().to_ascii_lowercase().as_str() {
         "string" | "str" | "text" => "string",
         "integer" | "int" | "long" => "integer",

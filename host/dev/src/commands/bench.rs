@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::artifacts;
+use crate::artifacts::{self, Profile};
 use crate::host::become_program;
 use crate::manifest::Manifest;
 use crate::repo::Repo;
@@ -17,7 +17,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(repo: &Repo, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let manifest = Manifest::read(repo)?;
     let built = artifacts::lock(repo)?;
-    artifacts::app_and(repo, &manifest, &["bench-guest"])?;
+    artifacts::app_and(repo, &manifest, &["bench-guest"], Profile::Release)?;
     artifacts::bench(repo)?;
     drop(built);
     let mut bench = repo.command(artifacts::program(repo, "bench"));

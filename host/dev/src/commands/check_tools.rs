@@ -1,64 +1,78 @@
 //! `cargo dev check-tools`: whether everything that has to name a tool server does, and with `--built` what is wrong with the tools that they
-//! list. Changes and builds nothing.
+//! list. Builds nothing; tools that `tools.toml` names by an address are fetched if they are not there.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use crate::artifacts;
+use crate::artifacts::{self, Profile};
+use crate::host::Variables;
 use crate::listing::{self, Tool};
 use crate::manifest::{Manifest, TOOL_SERVER};
 use crate::repo::Repo;
 use crate::tool_servers;
-use crate::tools_file::composed;
+use crate::tools_file::ToolsFlag;
 use crate::trial::Trial;
 
-/// What is to be looked at.
+/// What is to be checked.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Ask those that are built what they have, and look at their schemas, names and secrets
+    /// Also ask the tool servers that are built for their tools, and check schemas, names and secrets
     #[arg(long)]
     built: bool,
-    /// The file of tools that are ready; `tools.toml` beside spin.toml if it is there
-    #[arg(long, value_name = "FILE")]
-    tools: Option<PathBuf>,
+    #[command(flatten)]
+    tools: ToolsFlag,
 }
 
 pub(crate) fn run(repo: &Repo, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut problems = tool_servers::problems(repo, &Manifest::read(repo)?)?;
-    let manifest = Manifest::parse(&composed(repo, arguments.tools.as_deref())?.text)?;
-    let mut looked_at = 0;
-    if arguments.built {
-        let is_there = |name: &&str| {
-            let files = manifest.files_of(&format!("{TOOL_SERVER}{name}"));
-            files.iter().all(|file| repo.path(file).exists())
-        };
-        let (built, not): (Vec<&str>, Vec<&str>) = manifest.tool_servers().into_iter().partition(is_there);
-        if !not.is_empty() {
-            println!("not built, so their tools were not looked at: {}. `cargo dev up` builds them", not.join(", "));
+    let mut asked = 0;
+    // What is wrong here must not hide the problems above.
+    match arguments.tools.composed(repo, Profile::Quick).and_then(|composed| Manifest::parse(&composed.text)) {
+        Ok(manifest) if arguments.built => {
+            let built = built(repo, &manifest);
+            asked = built.len();
+            if asked > 0 {
+                problems.extend(described(repo, &manifest, &built).unwrap_or_else(|error| vec![format!("{error:#}")]));
+            }
         }
-        if !built.is_empty() && artifacts::program(repo, "embedded-host").exists() {
-            looked_at = built.len();
-            problems.extend(described(repo, &manifest, &built)?);
-        }
+        Ok(_) => {}
+        Err(error) => problems.push(format!("{error:#}")),
     }
     for problem in &problems {
         println!("- {problem}");
     }
     if problems.is_empty() {
         println!("All tool servers are named where they have to be.");
-        if looked_at > 0 {
-            println!("Nothing is wrong with the tools of {looked_at} of them.");
+        if asked > 0 {
+            println!("Nothing is wrong with the tools of {asked} of them.");
         }
         return Ok(ExitCode::SUCCESS);
     }
     Ok(ExitCode::FAILURE)
 }
 
+/// The tool servers that can be asked. The others are named.
+fn built<'a>(repo: &Repo, manifest: &'a Manifest) -> Vec<&'a str> {
+    let has_host = artifacts::program(repo, "embedded-host").exists();
+    let is_built = |name: &&str| {
+        has_host && manifest.files_of(&format!("{TOOL_SERVER}{name}")).iter().all(|file| repo.path(file).exists())
+    };
+    let (built, not_built): (Vec<&str>, Vec<&str>) = manifest.tool_servers().into_iter().partition(is_built);
+    if !not_built.is_empty() {
+        let what = if has_host { "they are not built" } else { "the host is not built" };
+        println!(
+            "The tools of these were not checked, because {what}: {}. `cargo dev up` builds them",
+            not_built.join(", ")
+        );
+    }
+    built
+}
+
 /// What is wrong with the tools that these list.
 fn described(repo: &Repo, manifest: &Manifest, names: &[&str]) -> anyhow::Result<Vec<String>> {
-    let trial = Trial::start(repo, manifest, names, &[]).context("the tool servers cannot be asked")?;
+    let none = Variables { given: Vec::new() };
+    let trial = Trial::start(repo, manifest, names, &none).context("the tool servers cannot be asked")?;
     let mut problems = Vec::new();
     for name in names {
         match trial.server(name).tools() {
@@ -66,7 +80,7 @@ fn described(repo: &Repo, manifest: &Manifest, names: &[&str]) -> anyhow::Result
                 let tools: Vec<Tool> = tools.into_iter().map(Tool::new).collect();
                 problems.extend(listing::problems(name, &tools));
             }
-            Err(error) => problems.push(format!("{TOOL_SERVER}{name} does not say what it has: {error:#}")),
+            Err(error) => problems.push(format!("{TOOL_SERVER}{name} does not list its tools: {error:#}")),
         }
     }
     Ok(problems)

@@ -92,6 +92,13 @@ fn checks(repo: &Repo) -> Vec<Check> {
             false,
             "optional: for tools written in Python, for checking deploy/, and for trying the API with the official SDK",
         ),
+        tool(
+            "curl",
+            &["curl"],
+            None,
+            false,
+            "optional: fetches the tools that tools.toml names by an address: `apt-get install curl`",
+        ),
         Check {
             name: "port 3000",
             found: TcpListener::bind(ADDRESS)

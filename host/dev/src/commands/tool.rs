@@ -1,26 +1,26 @@
 //! `cargo dev tool`: lists the tools of a tool server and calls one, without the app, an account or a model.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail, ensure};
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use crate::artifacts;
+use crate::artifacts::{self, Profile};
+use crate::host::Variables;
 use crate::listing::{Secret, Tool};
 use crate::manifest::{Manifest, TOOL_SERVER};
 use crate::repo::Repo;
-use crate::tools_file::composed;
+use crate::tools_file::ToolsFlag;
 use crate::trial::Trial;
 
-/// Where the adapter is told what a provider may know of a call, and how long the app waits for one.
+/// The key under which the adapter reads the context of a call, and how long the app waits for a result.
 const META_CALL: &str = "edge-assistant/call";
 const DEADLINE_MS: u32 = 55_000;
 /// How much of a description a list shows.
 const SHOWN_MAX_CHARS: usize = 100;
 
-/// What is to be done.
+/// Listing or calling.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -51,15 +51,19 @@ enum Command {
     },
 }
 
-/// As `up` has them.
+/// The flags that `up` has too.
 #[derive(clap::Args)]
 struct Settings {
-    /// Set a variable of spin.toml: NAME=VALUE
-    #[arg(long = "variable", value_name = "NAME=VALUE")]
-    variables: Vec<String>,
-    /// The file of tools that are ready; `tools.toml` beside spin.toml if it is there
-    #[arg(long, value_name = "FILE")]
-    tools: Option<PathBuf>,
+    #[command(flatten)]
+    variables: Variables,
+    #[command(flatten)]
+    tools: ToolsFlag,
+}
+
+impl Settings {
+    fn manifest(&self, repo: &Repo) -> anyhow::Result<Manifest> {
+        Manifest::parse(&self.tools.composed(repo, Profile::Quick)?.text)
+    }
 }
 
 pub(crate) fn run(repo: &Repo, arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -70,7 +74,7 @@ pub(crate) fn run(repo: &Repo, arguments: &Arguments) -> anyhow::Result<ExitCode
 }
 
 fn list(repo: &Repo, server: Option<&str>, settings: &Settings) -> anyhow::Result<ExitCode> {
-    let manifest = Manifest::parse(&composed(repo, settings.tools.as_deref())?.text)?;
+    let manifest = settings.manifest(repo)?;
     let all = manifest.tool_servers();
     let names = match server {
         Some(server) => {
@@ -81,9 +85,17 @@ fn list(repo: &Repo, server: Option<&str>, settings: &Settings) -> anyhow::Resul
         None => all,
     };
     let trial = built_and_served(repo, &manifest, &names, settings)?;
+    let mut code = ExitCode::SUCCESS;
     for name in names {
-        let tools = trial.server(name).tools().with_context(|| format!("{TOOL_SERVER}{name}"))?;
         println!("{TOOL_SERVER}{name}");
+        let tools = match trial.server(name).tools() {
+            Ok(tools) => tools,
+            Err(error) => {
+                println!("  error: it does not list its tools: {error:#}");
+                code = ExitCode::FAILURE;
+                continue;
+            }
+        };
         if tools.is_empty() {
             println!("  no tools");
         }
@@ -97,16 +109,18 @@ fn list(repo: &Repo, server: Option<&str>, settings: &Settings) -> anyhow::Resul
             }
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
 }
 
 fn call(repo: &Repo, name: &str, arguments: &str, secrets: &[String], settings: &Settings) -> anyhow::Result<ExitCode> {
     let given: Value = serde_json::from_str(arguments).with_context(|| {
-        format!("the arguments are no JSON: {arguments}. Write an object in single quotes: '{{\"name\": \"value\"}}'")
+        format!(
+            "the arguments are not valid JSON: {arguments}. Write an object in single quotes: '{{\"name\": \"value\"}}'"
+        )
     })?;
-    ensure!(given.is_object(), "the arguments are no JSON object: {arguments}");
+    ensure!(given.is_object(), "the arguments are not a JSON object: {arguments}");
     let secrets = secrets.iter().map(|secret| read(secret)).collect::<anyhow::Result<Vec<_>>>()?;
-    let manifest = Manifest::parse(&composed(repo, settings.tools.as_deref())?.text)?;
+    let manifest = settings.manifest(repo)?;
     let server = server_of(&manifest, name)?;
     let trial = built_and_served(repo, &manifest, &[server], settings)?;
     let served = trial.server(server);
@@ -118,12 +132,7 @@ fn call(repo: &Repo, name: &str, arguments: &str, secrets: &[String], settings: 
         bail!("{TOOL_SERVER}{server} has no tool `{name}`; it has {}", names.join(", "));
     };
     check_secrets(tool, &secrets)?;
-    // As the app does before it calls.
-    let problems = json_schema::check(tool.input_schema(), &given).context("its input schema cannot be used")?;
-    if !problems.is_empty() {
-        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        bail!("the arguments do not fit its schema, so a call would not reach it:\n- {}", problems.join("\n- "));
-    }
+    check_arguments(tool, &given)?;
     let secrets: serde_json::Map<String, Value> =
         secrets.into_iter().map(|(name, value)| (name, value.into())).collect();
     let id = format!("{name}-{}", std::process::id());
@@ -136,9 +145,9 @@ fn call(repo: &Repo, name: &str, arguments: &str, secrets: &[String], settings: 
 }
 
 fn built_and_served(repo: &Repo, manifest: &Manifest, names: &[&str], settings: &Settings) -> anyhow::Result<Trial> {
-    artifacts::announce_first_build(repo);
+    artifacts::announce_first_build(repo, Profile::Quick);
     let built = artifacts::lock(repo)?;
-    artifacts::tool_servers(repo, manifest, names)?;
+    artifacts::tool_servers(repo, names, Profile::Quick)?;
     drop(built);
     Trial::start(repo, manifest, names, &settings.variables)
 }
@@ -178,6 +187,19 @@ fn check_secrets(tool: &Tool, given: &[(String, String)]) -> anyhow::Result<()> 
     let missing: Vec<String> =
         named.iter().filter(is_missing).map(|secret| format!("--secret {}=...", secret.name)).collect();
     ensure!(missing.is_empty(), "it needs secrets: give {}", missing.join(" "));
+    Ok(())
+}
+
+/// Checks as the app does before it calls: against the schema in the form in which it is given to models.
+fn check_arguments(tool: &Tool, given: &Value) -> anyhow::Result<()> {
+    let schema = tool.repaired_input_schema().context("its input schema cannot be used")?;
+    let problems = json_schema::check(&schema, given).context("its input schema cannot be used")?;
+    let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    ensure!(
+        problems.is_empty(),
+        "the arguments do not fit its schema, so a call would not reach it:\n- {}",
+        problems.join("\n- ")
+    );
     Ok(())
 }
 
@@ -242,6 +264,17 @@ mod tests {
             let error = server_of(&manifest(), unknown).unwrap_err().to_string();
             assert!(error.contains("there are a, a-b"), "{error}");
         }
+    }
+
+    #[test]
+    fn arguments_are_checked_against_the_schema_that_the_app_reads_out_of_the_tools_own() {
+        let properties = json!({ "count": { "type": "int" }, "label": { "type": "no type" } });
+        let tool = Tool::new(json!({ "name": "t", "inputSchema": { "type": "dict", "properties": properties } }));
+        assert!(check_arguments(&tool, &json!({ "count": 1, "label": true })).is_ok());
+        let error = check_arguments(&tool, &json!({ "count": "1" })).unwrap_err().to_string();
+        assert!(error.contains("/count: must be an integer"), "{error}");
+        let unfit = Tool::new(json!({ "name": "t", "inputSchema": { "type": "string" } }));
+        assert!(check_arguments(&unfit, &json!({})).is_err());
     }
 
     #[test]

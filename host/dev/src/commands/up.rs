@@ -1,7 +1,6 @@
 //! `cargo dev up`: builds what is stale, then becomes the host that serves the app, or watches over it.
 
 use std::net::{TcpListener, ToSocketAddrs as _};
-use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, bail};
@@ -9,10 +8,10 @@ use anyhow::{Context as _, bail};
 use crate::artifacts::{self, Profile};
 use crate::environment::Environment;
 use crate::host::{Host, State, become_program, file_from_here};
-use crate::manifest::{GUESTS, Manifest};
+use crate::manifest::Manifest;
 use crate::repo::Repo;
 use crate::tool_servers;
-use crate::tools_file::composed;
+use crate::tools_file::{Composed, ToolsFlag};
 use crate::watch;
 
 /// Spin's own flags, passed on to the host, and a few of ours.
@@ -44,12 +43,14 @@ pub(crate) struct Arguments {
     /// Talk to the built-in scripted model even if the environment names a real one
     #[arg(long)]
     model_server: bool,
-    /// Build and serve again what is edited, compiled for speed of building
+    /// Build and serve again after each edit
     #[arg(long)]
     watch: bool,
-    /// The file of tools that are ready; `tools.toml` beside spin.toml if it is there
-    #[arg(long, value_name = "FILE")]
-    tools: Option<PathBuf>,
+    /// Build the components as they are deployed: faster at their work, and slower to build
+    #[arg(long, conflicts_with = "watch")]
+    release: bool,
+    #[command(flatten)]
+    tools: ToolsFlag,
 }
 
 pub(crate) fn run(repo: &Repo, arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -58,24 +59,30 @@ pub(crate) fn run(repo: &Repo, arguments: &Arguments) -> anyhow::Result<ExitCode
     for problem in tool_servers::problems(repo, &manifest)? {
         eprintln!("warning: {problem}");
     }
+    let profile = if arguments.release { Profile::Release } else { Profile::Quick };
     // Before minutes of building.
-    let ready = composed(repo, arguments.tools.as_deref())?.names;
-    if !ready.is_empty() {
-        eprintln!("with tools that are ready: {}", ready.join(", "));
+    let composed = arguments.tools.composed(repo, profile)?;
+    if !composed.names.is_empty() {
+        eprintln!("with tools that are ready: {}", composed.names.join(", "));
     }
-    artifacts::announce_first_build(repo);
+    artifacts::announce_first_build(repo, profile);
     if arguments.watch {
-        return watch::run(repo, &arguments.listen, |listen| command(repo, arguments, listen, Profile::Quick));
+        return watch::run(repo, &arguments.listen, composed.files, |listen| {
+            let composed = arguments.tools.composed(repo, profile)?;
+            let command = command(repo, arguments, &composed, listen)?;
+            Ok(watch::Start { command, files: composed.files })
+        });
     }
     let built = artifacts::lock(repo)?;
-    artifacts::app(repo, &manifest)?;
+    artifacts::app_and(repo, &manifest, &[], profile)?;
     drop(built);
-    become_program(command(repo, arguments, &arguments.listen, Profile::Release)?)
+    become_program(command(repo, arguments, &composed, &arguments.listen)?)
 }
 
-/// What serves the app, by the manifest and the environment as they are now.
-fn command(repo: &Repo, arguments: &Arguments, listen: &str, profile: Profile) -> anyhow::Result<Command> {
-    let manifest = Manifest::read(repo)?;
+/// The host's command, for a manifest and for the environment as it is now.
+fn command(repo: &Repo, arguments: &Arguments, composed: &Composed, listen: &str) -> anyhow::Result<Command> {
+    let manifest = Manifest::parse(&composed.text)?;
+    ::manifest::Manifest::parse(&composed.text).context("spin.toml is not a manifest that the host can serve")?;
     let mut environment = Environment::read(repo)?;
     if arguments.model_server {
         environment.forget_the_model();
@@ -85,13 +92,11 @@ fn command(repo: &Repo, arguments: &Arguments, listen: &str, profile: Profile) -
     let host = Host { repo, manifest: &manifest, state: &arguments.state, environment };
     let scripted = arguments.model_server || !host.names_a_model();
     let mut host = host.command("up")?;
-    let composed = composed(repo, arguments.tools.as_deref())?;
-    if composed.names.is_empty() && profile == Profile::Release {
+    if arguments.release && composed.names.is_empty() {
         host.args(["--from", "spin.toml"]);
     } else {
         let file = repo.own("up.toml");
-        let text = composed.text.replace(GUESTS, &GUESTS.replace(Profile::Release.name(), profile.name()));
-        std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+        std::fs::write(&file, &composed.text).with_context(|| format!("cannot write {}", file.display()))?;
         host.arg("--from").arg(file).arg("--root").arg(repo.path(""));
     }
     host.args(["--listen", listen]);

@@ -6,7 +6,7 @@ pub(crate) mod counts;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::artifacts::{self, Once};
+use crate::artifacts::{self, Once, Profile};
 use crate::fixtures;
 use crate::javascript;
 use crate::manifest::{Manifest, Provider};
@@ -250,7 +250,7 @@ fn the_app(repo: &Repo, manifest: &Manifest) -> anyhow::Result<()> {
     static APP: Once<()> = Once::new("the app");
     APP.get(|| {
         let _built = artifacts::lock(repo)?;
-        artifacts::app_and(repo, manifest, &fixtures::GUESTS)?;
+        artifacts::app_and(repo, manifest, &fixtures::GUESTS, Profile::Release)?;
         fixtures::write_manifest(repo)
     })?;
     Ok(())
