@@ -291,6 +291,18 @@ fn notices_go_out_as_they_come_if_the_client_takes_events() {
 }
 
 #[test]
+fn a_progress_token_that_every_notice_would_repeat_is_short() {
+    for request in [modern, legacy] {
+        let call = |bytes| {
+            let meta = json!({"progressToken": "p".repeat(bytes)});
+            send(request("tools/call", json!({"name": "test_simple_text", "_meta": meta})))
+        };
+        assert_eq!(call(256).json()["result"]["isError"], false);
+        assert_eq!(call(257).code(), -32602);
+    }
+}
+
+#[test]
 fn a_stream_without_an_end_gets_one() {
     let silent = || Ok(Reply::Live(Box::pin(futures::stream::empty())));
     assert_eq!(call_once(silent, modern).events()[0]["result"]["isError"], true);
