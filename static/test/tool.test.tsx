@@ -8,7 +8,7 @@ import type { ToolPart } from "../src/turns.ts";
 import { ToolCall } from "../src/views/tool.tsx";
 
 function card(progress: Progress | null, result: ToolPart["result"] = null): string {
-  const part: ToolPart = { kind: "tool", callId: "c1", name: "files_copy", arguments: "{}", approval: null, progress, result };
+  const part: ToolPart = { kind: "tool", callId: "c1", name: "files_copy", title: null, arguments: "{}", approval: null, progress, result };
   return renderToString(<ToolCall part={part} runId="r1" running={true} />);
 }
 
