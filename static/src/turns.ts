@@ -205,9 +205,11 @@ function isCall(part: Part, callId: string): part is ToolPart {
   return part.kind === "tool" && part.callId === callId;
 }
 
-/** A run that another host took over asks again for a call that it had not finished: the same call, not a second one. */
+/** A run that another host took over asks again for a call that it had not finished: the same call, not a second one. Its work begins anew. */
 function request(parts: Part[], call: Call): Part[] {
-  if (parts.some((part) => isCall(part, call.callId))) return parts;
+  if (parts.some((part) => isCall(part, call.callId))) {
+    return parts.map((part) => (isCall(part, call.callId) && part.result === null ? { ...part, progress: null } : part));
+  }
   return [...parts, { kind: "tool", ...call, approval: null, progress: null, result: null }];
 }
 

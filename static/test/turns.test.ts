@@ -161,6 +161,7 @@ test("a call shows how far it is until its result is there, and what is told lat
     answer.parts.flatMap((part) => (part.kind === "tool" && part.callId === "c1" ? [part.progress] : []));
   const working = told([half], told([[null, "state", "processing"]], told(WAITING)));
   assert.deepEqual(progress(working), [{ part: 0.5, message: "1 of 2" }]);
+  assert.deepEqual(progress(told([[6, "tool_request", "notes_add", CALL]], working)), [null], "it begins anew");
   const done = told([[6, "tool_result", "Added.", { call_id: "c1", is_error: false, duration_ms: 4 }]], working);
   assert.deepEqual(progress(done), [null]);
   assert.deepEqual(progress(told([half], done)), [null]);

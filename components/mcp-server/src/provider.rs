@@ -1,14 +1,17 @@
 //! The composed provider as the crate `mcp` wants one.
 
-use std::cell::OnceCell;
+use std::{cell::OnceCell, time::Duration};
 
-use futures::StreamExt;
+use futures::{FutureExt as _, StreamExt as _};
 use mcp::{
     Answer, Completion, CompletionReference, CompletionRequest, Context, Description, Failure, Map, PromptContent,
     Reply, ResourceContents, ToolCall,
 };
 
 use crate::{bindings::provider as wit, from_provider, to_provider};
+
+/// The least time between two pieces of progress: as often as a person sees something move. A tool may tell each file of thousands.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 
 thread_local! {
     /// Does not depend on who calls, and the provider lives as long as this instance.
@@ -43,7 +46,8 @@ impl mcp::Provider for Composed {
             wit::Reply::Live(notices) => {
                 let notices =
                     futures::stream::unfold(notices, async |mut notices| Some((notices.next().await?, notices)));
-                Ok(Reply::Live(Box::pin(notices.map(from_provider::notice))))
+                let pause = || spin_sdk::time::sleep(PROGRESS_INTERVAL).boxed_local();
+                Ok(Reply::Live(Box::pin(mcp::seldom(notices.map(from_provider::notice).boxed_local(), pause))))
             }
         }
     }

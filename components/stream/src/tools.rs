@@ -27,7 +27,7 @@ use crate::{COMPONENT, config};
 /// The component, as `spin.toml` lets us call it.
 const TOOLS: &str = "http://tools.spin.internal";
 
-/// Thousands of definitions, or a result of the longest kind.
+/// The longest list of tools: thousands of definitions.
 const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 
 type Body = Pin<Box<dyn Stream<Item = Result<Bytes, HttpError>>>>;
@@ -46,9 +46,12 @@ pub(crate) enum ToolsError {
     /// It answered otherwise than with 200.
     #[error("tools answered {0}")]
     Status(StatusCode),
-    /// It said too much.
+    /// Its list is longer than [`MAX_ANSWER_BYTES`].
     #[error("tools answered too much")]
     TooLarge,
+    /// A line of its answer to a call is too long.
+    #[error("tools answered too much: {0}")]
+    LineTooLong(#[from] sse::EventTooLong),
     /// It ended without saying what the call came to.
     #[error("tools said nothing of how the call ended")]
     NoAnswer,
@@ -125,19 +128,33 @@ impl Tools {
         if let Some(languages) = &self.languages {
             request = request.header(header::ACCEPT_LANGUAGE, languages);
         }
-        let mut lines = Lines::new(self.send(request, body).await?);
-        while let Some(line) = lines.next().await? {
-            match serde_json::from_slice(&line)? {
-                Said::Progress(progress) => told(progress),
-                Said::Answer(answer) => return Ok(answer),
+        let mut body = self.send(request, body).await?;
+        let (mut lines, mut answer) = (sse::Lines::default(), None);
+        while let Some(chunk) = body.next().await {
+            lines.feed(&chunk?, |line| {
+                match serde_json::from_slice(line)? {
+                    Said::Progress(progress) => told(progress),
+                    Said::Answer(said) => answer = Some(said),
+                }
+                Ok::<_, ToolsError>(())
+            })?;
+            if let Some(answer) = answer {
+                return Ok(answer);
             }
         }
         Err(ToolsError::NoAnswer)
     }
 
     async fn ask<T: DeserializeOwned>(&self, request: request::Builder, body: Bytes) -> Result<T, ToolsError> {
-        let mut body = Lines::new(self.send(request, body).await?);
-        Ok(serde_json::from_slice(&body.rest().await?)?)
+        let mut body = self.send(request, body).await?;
+        let mut answer = Vec::new();
+        while let Some(chunk) = body.next().await {
+            answer.extend_from_slice(&chunk?);
+            if answer.len() > MAX_ANSWER_BYTES {
+                return Err(ToolsError::TooLarge);
+            }
+        }
+        Ok(serde_json::from_slice(&answer)?)
     }
 
     async fn send(&self, mut request: request::Builder, body: Bytes) -> Result<Body, ToolsError> {
@@ -200,50 +217,4 @@ impl Source for Offers {
 
 fn executor(lease: Lease) -> Executor<'static> {
     Executor { run_id: lease.run_id.to_string().into(), lease_owner: lease.owner.to_string().into() }
-}
-
-/// A body, line by line, each of at most [`MAX_ANSWER_BYTES`].
-struct Lines {
-    body: Body,
-    /// What has come and not been taken.
-    read: Vec<u8>,
-}
-
-impl Lines {
-    const fn new(body: Body) -> Self {
-        Self { body, read: Vec::new() }
-    }
-
-    /// The next line, without its end; `None` when there is no whole one any more.
-    async fn next(&mut self) -> Result<Option<Vec<u8>>, ToolsError> {
-        let mut looked = 0;
-        loop {
-            let end = self.read.get(looked..).unwrap_or_default().iter().position(|byte| *byte == b'\n');
-            if let Some(end) = end {
-                let rest = self.read.split_off(looked + end + 1);
-                let mut line = std::mem::replace(&mut self.read, rest);
-                line.pop();
-                return Ok(Some(line));
-            }
-            looked = self.read.len();
-            if !self.more().await? {
-                return Ok(None);
-            }
-        }
-    }
-
-    /// All that is left.
-    async fn rest(&mut self) -> Result<Vec<u8>, ToolsError> {
-        while self.more().await? {}
-        Ok(std::mem::take(&mut self.read))
-    }
-
-    async fn more(&mut self) -> Result<bool, ToolsError> {
-        let Some(chunk) = self.body.next().await else { return Ok(false) };
-        self.read.extend_from_slice(&chunk?);
-        if self.read.len() > MAX_ANSWER_BYTES {
-            return Err(ToolsError::TooLarge);
-        }
-        Ok(true)
-    }
 }

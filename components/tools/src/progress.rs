@@ -18,25 +18,37 @@ const INTERVAL: Duration = Duration::from_millis(250);
 /// Pieces of an answer that may wait for a slow client.
 const MAX_WAITING: usize = 16;
 
-/// What a call's server said last and nobody has been told. Clones are the same.
+/// The last progress of a call that nobody has been told yet. Clones share it.
 #[derive(Clone, Default)]
-pub(crate) struct Told(Rc<Cell<Option<ToolProgress>>>);
+pub(crate) struct Told(Rc<Noted>);
+
+#[derive(Default)]
+struct Noted {
+    next: Cell<Option<ToolProgress>>,
+    highest: Cell<Option<f64>>,
+}
 
 impl Told {
-    /// Notes what a server says, without what must not be repeated.
+    /// Notes the progress that a server tells, without secrets. Progress goes up: what does not is left out, as MCP has it.
     pub(crate) fn note(&self, said: mcp::Progress, redaction: &Redaction) {
         let mcp::Progress { progress, total, message } = said;
-        if !progress.is_finite() {
+        if !progress.is_finite() || self.0.highest.get().is_some_and(|highest| progress <= highest) {
             return;
         }
+        self.0.highest.set(Some(progress));
+        // The secrets go before the message is cut: half a secret would not be found.
         let mut message = message.unwrap_or_default();
         redaction.text(&mut message);
         let shown = message.chars().map(|c| if c.is_control() { ' ' } else { c });
-        self.0.set(Some(ToolProgress {
+        self.0.next.set(Some(ToolProgress {
             progress,
             total: total.filter(|total| total.is_finite() && *total > 0.0),
             message: shown.take(MAX_MESSAGE_CHARS).collect(),
         }));
+    }
+
+    fn take(&self) -> Option<ToolProgress> {
+        self.0.next.take()
     }
 }
 
@@ -67,7 +79,7 @@ pub(crate) fn steps<T: 'static, H: Host>(
                     return Poll::Pending;
                 }
                 pause = None;
-                told.0.take().map_or(Poll::Pending, |progress| Poll::Ready(Step::Progress(progress)))
+                told.take().map_or(Poll::Pending, |progress| Poll::Ready(Step::Progress(progress)))
             });
             match step.await {
                 Step::End(end) => Some((Step::End(end), None)),
@@ -80,16 +92,79 @@ pub(crate) fn steps<T: 'static, H: Host>(
     })
 }
 
-/// The body of an answer that is made while it is sent.
+/// The body of an answer that is made while it is sent. A client that reads slowly does not hold up the call: while [`MAX_WAITING`] pieces wait for
+/// the client, newer progress is dropped. The last piece is the end of the call, and waits for room.
 pub(crate) fn body(host: &impl Host, mut pieces: impl Stream<Item = Bytes> + Unpin + 'static) -> Body {
     let (mut sender, receiver) = mpsc::channel::<Bytes>(MAX_WAITING);
     host.spawn(async move {
+        let mut last = None;
         while let Some(piece) = pieces.next().await {
-            // The client has left.
-            if sender.send(piece).await.is_err() {
-                return;
-            }
+            last = match sender.try_send(piece) {
+                Ok(()) => None,
+                Err(full) if full.is_full() => Some(full.into_inner()),
+                // The client has left.
+                Err(_) => return,
+            };
+        }
+        if let Some(end) = last {
+            // It fails when the client has left.
+            let _ = sender.send(end).await;
         }
     });
     Body::from_stream(receiver.map(Ok::<_, std::convert::Infallible>))
+}
+
+#[cfg(test)]
+mod tests {
+    use router_test::paused;
+
+    use super::*;
+
+    fn said(progress: f64, message: &str) -> mcp::Progress {
+        mcp::Progress { progress, total: None, message: Some(message.to_owned()) }
+    }
+
+    #[test]
+    fn a_client_that_does_not_read_holds_up_no_call_and_still_gets_its_end() {
+        paused(|outside| async move {
+            let (told, is_over) = (Told::default(), Rc::new(Cell::new(false)));
+            let (noted, ended, clock) = (told.clone(), Rc::clone(&is_over), outside.clone());
+            let work = async move {
+                for step in 0..60 {
+                    noted.note(said(f64::from(step), "working"), &Redaction::default());
+                    cache::Clock::sleep(&clock, Duration::from_secs(1)).await;
+                }
+                ended.set(true);
+            };
+            let pieces = steps(outside.clone(), told, work).map(|step| match step {
+                Step::Progress(progress) => Bytes::from(format!("{}\n", progress.progress)),
+                Step::End(()) => Bytes::from_static(b"end"),
+            });
+            let body = body(&outside, pieces.boxed_local());
+            cache::Clock::sleep(&outside, Duration::from_secs(61)).await;
+            assert!(is_over.get());
+            let text = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+            let lines: Vec<&str> = std::str::from_utf8(&text).unwrap().lines().collect();
+            assert_eq!((lines.first(), lines.last()), (Some(&"0"), Some(&"end")));
+            assert!(lines.len() < 30, "{lines:?}");
+        });
+    }
+
+    #[test]
+    fn a_secret_in_progress_is_masked_before_the_message_is_cut() {
+        let (told, secret) = (Told::default(), "hunter2-hunter2");
+        let dots = ".".repeat(MAX_MESSAGE_CHARS - 8);
+        told.note(said(1.0, &format!("{dots}{secret} and more")), &Redaction::new([secret]));
+        assert_eq!(told.take().unwrap().message, format!("{dots}[secret]"));
+    }
+
+    #[test]
+    fn progress_that_does_not_go_up_is_left_out() {
+        let told = Told::default();
+        let taken = [1.0, 1.0, 0.5, f64::NAN, 2.0].map(|progress| {
+            told.note(said(progress, ""), &Redaction::default());
+            told.take().map(|told| told.progress)
+        });
+        assert_eq!(taken, [Some(1.0), None, None, None, Some(2.0)]);
+    }
 }

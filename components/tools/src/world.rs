@@ -227,8 +227,8 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
     }
 }
 
-/// What a component of this installation did wrong, or that there is none. It speaks the protocol as the adapter does: what ends in the middle
-/// has crashed.
+/// What a component of this installation did wrong, or that there is none. It speaks the protocol as the adapter does: an answer that breaks off
+/// means that the component ended.
 fn failed_here(tool: &Tool, error: ClientError, after: Duration) -> CallFailure {
     let component = format!("mcp-{}", tool.server);
     match error {
@@ -247,19 +247,26 @@ fn failed_here(tool: &Tool, error: ClientError, after: Duration) -> CallFailure 
 fn failed(tool: &Tool, error: ClientError) -> CallFailure {
     match error {
         ClientError::Transport(TransportError::TimedOut) => CallFailure::TimedOut,
+        ClientError::Transport(TransportError::Connection(cause)) => {
+            broken_off(tool, &format!("the connection to its server broke: {cause}"))
+        }
         ClientError::Transport(error) => CallFailure::Unreachable(error.to_string()),
         ClientError::TooLarge => CallFailure::TooLarge,
         ClientError::Protocol { code: -32602, message, .. } => CallFailure::InvalidArguments(message),
         ClientError::Protocol { code: -32601, .. } => CallFailure::Unknown,
         ClientError::Http { status, .. } if status.is_server_error() => {
-            CallFailure::Upstream(format!("its server broke off the call ({status})"))
+            broken_off(tool, &format!("its server broke off the call ({status})"))
         }
         ClientError::Http { status, .. } if status == http::StatusCode::UNAUTHORIZED => {
             CallFailure::NotConfigured("its server wants an authorization that it was not given".to_owned())
         }
-        ClientError::Malformed(_) if !tool.reads_only() => {
-            CallFailure::Upstream(format!("{error}; whether the call took effect is not known"))
-        }
+        ClientError::Malformed(_) | ClientError::TooManyMessages => broken_off(tool, &error.to_string()),
         other => CallFailure::Upstream(other.to_string()),
     }
+}
+
+/// The call may have reached the server, and its result did not come back.
+fn broken_off(tool: &Tool, words: &str) -> CallFailure {
+    let unknown = if tool.reads_only() { "" } else { "; whether the call took effect is not known" };
+    CallFailure::Upstream(format!("{words}{unknown}"))
 }

@@ -5,6 +5,7 @@ mod input;
 mod methods;
 mod request;
 mod results;
+mod seldom;
 
 use std::pin::Pin;
 
@@ -17,6 +18,8 @@ use crate::{
     provider::Provider,
     wire::{self, INVALID_REQUEST, Message, PARSE_ERROR, RpcError},
 };
+
+pub use seldom::seldom;
 
 /// The largest result of a tool, as sent: what the client half takes in one event, and far beyond what a model reads.
 pub const MAX_OUTCOME_BYTES: usize = 4 * 1024 * 1024;

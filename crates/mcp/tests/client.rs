@@ -341,6 +341,27 @@ fn answers_are_read_up_to_a_limit() {
 }
 
 #[test]
+fn many_notices_do_not_use_up_the_room_of_the_answer_and_have_a_limit_of_their_own() {
+    let notice =
+        format!("data: {}\n\n", json!({"method": "notifications/progress", "params": {"message": "x".repeat(2000)}}));
+    let called = |notices: usize| {
+        let server = Scripted::new(|method, _, message| match method {
+            "server/discover" => discovered(message),
+            _ => {
+                let end = json!({"jsonrpc": "2.0", "id": message["id"], "result": {"content": []}});
+                let end = Bytes::from(format!("data: {end}\n\n"));
+                let notices = stream::iter(vec![Bytes::from(notice.clone()); notices]);
+                let body: BodyStream = Box::pin(notices.chain(stream::iter([end])).map(Ok));
+                Response::builder().header("content-type", "text/event-stream").body(body).unwrap()
+            }
+        });
+        call(&client(&server), &tool(&json!({})), &json!({})).map(|called| called.is_error)
+    };
+    assert_eq!(called(1_000), Ok(false));
+    assert_eq!(called(10_000), Err(ClientError::TooLarge));
+}
+
+#[test]
 fn an_answer_that_comes_packed_is_read_up_to_the_limit() {
     let packed = |text: &str| {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());

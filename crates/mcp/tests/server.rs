@@ -291,6 +291,55 @@ fn notices_go_out_as_they_come_if_the_client_takes_events() {
 }
 
 #[test]
+fn of_the_progress_during_a_pause_the_last_is_passed_on_and_nothing_else_waits() {
+    use futures::{FutureExt as _, StreamExt as _, channel::mpsc, future::LocalBoxFuture};
+    let progress = |progress| Notice::Progress { progress, total: None, message: None };
+    let (provider, notices) = mpsc::unbounded();
+    let say = |notice| provider.unbounded_send(notice).unwrap();
+    let (clock, mut ticks) = mpsc::unbounded();
+    let pause = || -> LocalBoxFuture<'static, ()> {
+        let (end, ended) = futures::channel::oneshot::channel::<()>();
+        clock.unbounded_send(end).unwrap();
+        ended.map(drop).boxed_local()
+    };
+    let mut heard = Box::pin(mcp::seldom(notices, pause));
+    let mut hear = || match heard.next().now_or_never() {
+        None => "nothing".to_owned(),
+        Some(Some(Notice::Progress { progress, .. })) => progress.to_string(),
+        Some(Some(Notice::Log { .. })) => "log".to_owned(),
+        Some(Some(Notice::Done(_))) => "done".to_owned(),
+        Some(None) => "end".to_owned(),
+    };
+    let mut tick = || drop(ticks.try_recv().unwrap());
+    [1.0, 2.0, 4.0, 3.0].map(progress).into_iter().for_each(say);
+    assert_eq!([hear(), hear()], ["1", "nothing"]);
+    tick();
+    assert_eq!([hear(), hear()], ["4", "nothing"]);
+    say(Notice::Log { level: mcp::LogLevel::Info, logger: None, data: json!("x") });
+    assert_eq!([hear(), hear()], ["log", "nothing"]);
+    tick();
+    assert_eq!(hear(), "nothing");
+    // The pause ended without progress, so the next comes at once.
+    say(progress(5.0));
+    assert_eq!(hear(), "5");
+    say(progress(6.0));
+    say(Notice::Done(Ok(Outcome::default())));
+    assert_eq!(hear(), "done");
+}
+
+#[test]
+fn a_progress_token_that_every_notice_would_repeat_is_short() {
+    for request in [modern, legacy] {
+        let call = |bytes| {
+            let meta = json!({"progressToken": "p".repeat(bytes)});
+            send(request("tools/call", json!({"name": "test_simple_text", "_meta": meta})))
+        };
+        assert_eq!(call(256).json()["result"]["isError"], false);
+        assert_eq!(call(257).code(), -32602);
+    }
+}
+
+#[test]
 fn a_stream_without_an_end_gets_one() {
     let silent = || Ok(Reply::Live(Box::pin(futures::stream::empty())));
     assert_eq!(call_once(silent, modern).events()[0]["result"]["isError"], true);

@@ -9,8 +9,8 @@ use crate::{InvalidArguments, Tool, cut, execution::CALL_LIMIT, policy::exact_pa
 /// The longest piece of somebody else's words in a failure.
 const MAX_CAUSE_CHARS: usize = 2_000;
 
-/// A component that ends after so long has perhaps not stumbled over something: the embedded host ends after 30 s what computes without end.
-const ENDLESS_AFTER_SECONDS: u64 = 25;
+/// Where to read why a component ended.
+const SEE_LOG: &str = "The log of the component names the reason";
 
 /// The world could not make a call.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -30,8 +30,8 @@ pub enum CallFailure {
     /// It took too long.
     #[error("it took longer than {} s and was given up; whether it took effect is not known", CALL_LIMIT.as_secs())]
     TimedOut,
-    /// Its component ended while it worked: it trapped, or computed without end and the host ended it.
-    #[error("{}; whether it took effect is not known. {}", crashed(*seconds), see(component))]
+    /// Its component ended while it worked: the tool, or another that worked there at the same time, trapped or computed without end.
+    #[error("{}; whether it took effect is not known. {SEE_LOG}", ended(component, *seconds))]
     Crashed {
         /// The component.
         component: String,
@@ -45,7 +45,7 @@ pub enum CallFailure {
         component: String,
     },
     /// Its answer is too large.
-    #[error("its answer is too large; ask for less")]
+    #[error("its answer is too large; whether it took effect is not known")]
     TooLarge,
     /// Its server cannot be reached.
     #[error("its server cannot be reached: {0}")]
@@ -129,24 +129,19 @@ impl fmt::Display for Failure<'_> {
                 )
             }
             Self::Call(tool, CallFailure::Crashed { component, seconds }) if tool.reads_only() => {
-                let (crashed, see) = (crashed(*seconds), see(component));
-                write!(f, "{}: {crashed}. It only reads, so it can be called again. {see}.", tool.title())
+                let ended = ended(component, *seconds);
+                write!(f, "{}: {ended}. It only reads, so it can be called again. {SEE_LOG}.", tool.title())
+            }
+            Self::Call(tool, CallFailure::TooLarge) if tool.reads_only() => {
+                write!(f, "{}: its answer is too large; ask for less.", tool.title())
             }
             Self::Call(tool, cause) => write!(f, "{}: {}.", tool.title(), cut(&cause.to_string(), MAX_CAUSE_CHARS)),
         }
     }
 }
 
-fn crashed(seconds: u64) -> String {
-    if seconds < ENDLESS_AFTER_SECONDS {
-        "the tool crashed".to_owned()
-    } else {
-        format!("the tool crashed after {seconds} s, or computed for so long without a pause that it was ended")
-    }
-}
-
-fn see(component: &str) -> String {
-    format!("The log of its component, {component}, says where")
+fn ended(component: &str, seconds: u64) -> String {
+    format!("its component, {component}, ended after {seconds} s while it worked")
 }
 
 /// What a call came to, for the audit and for metrics.

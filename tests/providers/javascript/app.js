@@ -109,11 +109,17 @@ export const provider = {
       throw { tag: "unknown", val: call.name };
     }
     const [, run] = TOOLS.get(call.name);
-    const result = run(JSON.parse(call.arguments), call.context);
-    if (result[Symbol.asyncIterator] && call.context.wantsProgress) {
-      return { tag: "live", val: notices(result) };
+    const notices = steps(call, run);
+    if (run instanceof AsyncGeneratorFunction && call.context.wantsProgress) {
+      return { tag: "live", val: notices };
     }
-    return { tag: "done", val: await outcome(result) };
+    let end;
+    for await (end of notices);
+    const { tag, val } = end.val;
+    if (tag === "err") {
+      throw val;
+    }
+    return { tag: "done", val };
   },
 
   // The rest is asked only of a provider that describes resources, prompts or completions.
@@ -131,38 +137,56 @@ export const provider = {
   },
 };
 
-async function outcome(result) {
+const AsyncGeneratorFunction = (async function* () {}).constructor;
+
+class NoOutcome extends Error {
+  name = "NoOutcome";
+}
+
+// The progress of a function, and as the last its outcome or its failure.
+async function* steps(call, run) {
   try {
-    if (!result[Symbol.asyncIterator]) {
-      return await result;
+    const result = run(JSON.parse(call.arguments), call.context);
+    if (!(run instanceof AsyncGeneratorFunction)) {
+      yield ended(await result);
+      return;
     }
-    let last;
-    for await (last of result);
-    return last;
+    for await (const step of result) {
+      if (typeof step?.progress !== "number") {
+        yield ended(step);
+        return;
+      }
+      yield { tag: "progress", val: step };
+    }
+    throw new NoOutcome();
   } catch (error) {
-    throw failure(error);
+    yield { tag: "done", val: { tag: "err", val: failure(call, error) } };
   }
 }
 
-async function* notices(steps) {
-  try {
-    for await (const step of steps) {
-      yield "content" in step ? { tag: "done", val: { tag: "ok", val: step } } : { tag: "progress", val: step };
-    }
-  } catch (error) {
-    yield { tag: "done", val: { tag: "err", val: failure(error) } };
+function ended(outcome) {
+  if (!Array.isArray(outcome?.content)) {
+    throw new NoOutcome();
   }
+  return { tag: "done", val: { tag: "ok", val: outcome } };
 }
 
-// Anything else than a failure would end the instance, and with it every call that it is answering. Its place is in the component's log.
-function failure(error) {
-  if (!(error instanceof Error)) {
+// The failures of the contract that have words. "timed-out" has none.
+const WITH_WORDS = ["unknown", "invalid-arguments", "not-configured", "upstream-failed", "invalid-input", "missing-capability"];
+
+function failure(call, error) {
+  if (error?.tag === "timed-out" || (WITH_WORDS.includes(error?.tag) && typeof error.val === "string")) {
     return error;
   }
-  log(`${error}\n${error.stack}`);
+  // Anything else would end the instance, and with it every call that it is answering. The component's log gets its type and place.
+  // It does not get the message, which may quote what somebody wrote, or a secret; the stack in QuickJS has no message in it.
+  const [type, place] = error instanceof Error ? [error.name, error.stack] : [typeof error, ""];
+  log(`the tool ${call.name} has a fault: ${type}\n${place}`);
   return { tag: "upstream-failed", val: "the tool has a fault, whose place is in the log of its component" };
 }
 
 function log(text) {
-  stderr.writeViaStream([Uint8Array.from(unescape(encodeURIComponent(text)), (byte) => byte.charCodeAt(0))]);
+  // `encodeURIComponent` throws at half a surrogate pair.
+  const bytes = unescape(encodeURIComponent(text.toWellFormed()));
+  stderr.writeViaStream([Uint8Array.from(bytes, (byte) => byte.charCodeAt(0))]);
 }

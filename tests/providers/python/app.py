@@ -6,6 +6,7 @@ docs/tools.md is the guide.
 
 import inspect
 import json
+import sys
 import traceback
 from collections.abc import AsyncGenerator
 
@@ -21,6 +22,7 @@ from wit_world.exports.provider import (
     Content_Text,
     Context,
     Description,
+    Failure,
     Failure_InvalidArguments,
     Failure_NotConfigured,
     Failure_Unknown,
@@ -201,21 +203,41 @@ class Provider(exports.Provider):
         raise Err(Failure_Unknown(request.of))
 
 
+class NoOutcome(Exception):
+    """A function ended without an Outcome."""
+
+
 async def steps(call: ToolCall, function):
-    """What a function yields or returns, and whatever it raises as a failure."""
+    """Yields the progress of a function, and as the last its outcome or its failure."""
     try:
         result = function(json.loads(call.arguments), call.context)
-        if inspect.isasyncgen(result):
-            async for step in result:
-                yield step if isinstance(step, Progress) else Ok(step)
-        else:
-            yield Ok(await result)
-    except Err as failure:
-        yield failure
-    # Any other exception would end the instance, and with it every call that it is answering. Its place is in the component's log.
-    except Exception:
-        traceback.print_exc()
-        yield Err(Failure_UpstreamFailed("the tool has a fault, whose place is in the log of its component"))
+        if not inspect.isasyncgen(result):
+            yield ended(await result)
+            return
+        async for step in result:
+            if not isinstance(step, Progress):
+                yield ended(step)
+                return
+            yield step
+        raise NoOutcome
+    except Exception as error:
+        yield failure(call, error)
+
+
+def ended(result) -> Result:
+    if not isinstance(result, Outcome):
+        raise NoOutcome
+    return Ok(result)
+
+
+def failure(call: ToolCall, error: Exception) -> Err:
+    if isinstance(error, Err) and isinstance(error.value, Failure):
+        return error
+    # Any other exception would end the instance, and with it every call that it is answering. The component's log gets its type and place.
+    # It does not get the message, which may quote what somebody wrote, or a secret.
+    print(f"the tool {call.name} has a fault: {type(error).__name__}", file=sys.stderr)
+    traceback.print_tb(error.__traceback__)
+    return Err(Failure_UpstreamFailed("the tool has a fault, whose place is in the log of its component"))
 
 
 async def end(call: ToolCall, function) -> Result:
@@ -228,6 +250,6 @@ async def tell(call: ToolCall, function, writer) -> None:
     with writer:
         async for step in steps(call, function):
             notice = Notice_Progress(step) if isinstance(step, Progress) else Notice_Done(step)
-            # Who has left hears no more of it.
+            # Nobody listens any more.
             if await writer.write([notice]) == 0:
                 return

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 from componentize_py_async_support import spawn
 from componentize_py_types import Err, Ok
 import wit_world
-from wit_world.exports.provider import Failure_TimedOut, Failure_UpstreamFailed
+from wit_world.exports.provider import Failure, Failure_TimedOut, Failure_UpstreamFailed
 from wit_world.imports import client, monotonic_clock
 from wit_world.imports.wasi_http_types import (
     ErrorCode,
@@ -18,6 +18,7 @@ from wit_world.imports.wasi_http_types import (
     ErrorCode_HttpRequestDenied,
     ErrorCode_HttpResponseTimeout,
     Fields,
+    HeaderError,
     Method_Other,
     Request,
     RequestOptions,
@@ -44,8 +45,15 @@ class Answer:
 async def fetch(
     method: str, url: str, headers: dict[str, str] = {}, body: bytes = b"", *, limit_bytes: int, timeout: float
 ) -> Answer:
-    """Sends a request and reads the whole answer, or raises a failure in words. A status of 4xx or 5xx is an answer; `timeout` is in seconds."""
-    parts = urlsplit(url)
+    """Sends a request and reads the whole answer, or raises a failure in words. A status of 4xx or 5xx is an answer.
+
+    `timeout` is in seconds. It limits each wait for the server, and the sum of them is checked after the headers of the answer and after each
+    piece of its body: a slow server can take some times as long before the failure is raised.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise Err(Failure_UpstreamFailed(f"the address of the request is not valid: {error}"))
     host = parts.netloc.rpartition("@")[2]
     if parts.scheme not in SCHEMES or not parts.hostname or is_inside(parts.hostname):
         raise Err(Failure_UpstreamFailed(f"this tool may not reach {host or url}"))
@@ -53,6 +61,8 @@ async def fetch(
     ends = monotonic_clock.now() + limit
     try:
         response = await client.send(request(method, parts, host, headers, body, limit))
+        if monotonic_clock.now() > ends:
+            raise Err(Failure_TimedOut())
         status, fields = response.get_status_code(), response.get_headers().copy_all()
         _, whole = wit_world.result_unit_wasi_http_types_error_code_future(lambda: Ok(None))
         reader, trailers = Response.consume_body(response, whole)
@@ -73,19 +83,19 @@ async def fetch(
 
 
 def request(method: str, parts, host: str, headers: dict[str, str], body: bytes, limit: int) -> Request:
-    fields = [(name, value.encode()) for name, value in headers.items()]
+    length = {"content-length": str(len(body))} if body else {}
+    fields = Fields.from_list([(name, value.encode()) for name, value in (headers | length).items()])
     contents = None
     if body:
-        fields.append(("content-length", str(len(body)).encode()))
         writer, contents = wit_world.byte_stream()
         spawn(write(writer, body))
-    # Each wait may take this long; all together they may, too, which is looked at between the pieces of the answer.
+    # Each wait may take this long. `fetch` checks their sum.
     options = RequestOptions()
     options.set_connect_timeout(limit)
     options.set_first_byte_timeout(limit)
     options.set_between_bytes_timeout(limit)
     _, trailers = wit_world.result_option_wasi_http_types_fields_wasi_http_types_error_code_future(lambda: Ok(None))
-    made, _ = Request.new(Fields.from_list(fields), contents, trailers, options)
+    made, _ = Request.new(fields, contents, trailers, options)
     made.set_method(Method_Other(method.upper()))
     made.set_scheme(SCHEMES[parts.scheme])
     made.set_authority(host)
@@ -99,13 +109,23 @@ async def write(writer, body: bytes) -> None:
 
 
 def failure(error: Err, host: str) -> Err:
-    if not isinstance(error.value, ErrorCode):
-        return error
-    if isinstance(error.value, ErrorCode_HttpRequestDenied):
-        return Err(Failure_UpstreamFailed(f"this tool may not reach {host}"))
-    if isinstance(error.value, TIMEOUTS):
-        return Err(Failure_TimedOut())
-    return Err(Failure_UpstreamFailed(f"{host} does not answer: {type(error.value).__name__.removeprefix('ErrorCode_')}"))
+    """The failure of the provider that `error` means. Any other value in an `Err` would end the instance."""
+    match error.value:
+        case value if isinstance(value, Failure):
+            return error
+        case ErrorCode_HttpRequestDenied():
+            return Err(Failure_UpstreamFailed(f"this tool may not reach {host}"))
+        case value if isinstance(value, TIMEOUTS):
+            return Err(Failure_TimedOut())
+        case value if isinstance(value, ErrorCode):
+            words = type(value).__name__.removeprefix("ErrorCode_")
+            return Err(Failure_UpstreamFailed(f"{host} does not answer: {words}"))
+        case value if isinstance(value, HeaderError):
+            words = f"a header is not valid ({type(value).__name__.removeprefix('HeaderError_')})"
+            return Err(Failure_UpstreamFailed(f"the request to {host} cannot be made: {words}"))
+        case _:
+            words = "its method or its address is not valid; encode special characters with urllib.parse.quote"
+            return Err(Failure_UpstreamFailed(f"the request to {host} cannot be made: {words}"))
 
 
 def is_inside(host: str) -> bool:

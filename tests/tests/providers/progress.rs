@@ -26,7 +26,7 @@ async fn counts_down(served: &Served) -> Result<()> {
     while let Some(chunk) = within("a chunk", response.chunk()).await?? {
         text.push_str(&String::from_utf8_lossy(&chunk));
         let told = text.matches("data: ").count();
-        // What is told while it works is there before the end is.
+        // The first step arrives while the tool still works, so before the second step and before the end.
         ensure!(!messages.is_empty() || told <= 1, "the first step came with others: {text}");
         messages.resize(told, ());
     }
@@ -40,7 +40,7 @@ async fn counts_down(served: &Served) -> Result<()> {
     };
     assert_eq!(steps, [&step(0), &step(1)], "{text}");
     assert_eq!(end["result"]["content"][0]["text"], "Lift-off.", "{text}");
-    // Whoever does not listen gets the same end, and nothing else.
+    // A client that does not ask for progress gets the same result and nothing else.
     let plain = served.call("count_down", json!({ "start": 1 })).await?;
     assert_eq!(plain["content"], end["result"]["content"]);
     Ok(())

@@ -44,6 +44,10 @@ async fn a_tool_in_python_sends_requests_where_it_may() -> Result<()> {
         ("https://api.example.com/".to_owned(), "may not reach api.example.com"),
         ("https://Ops.Spin.Internal./ready".to_owned(), "may not reach Ops.Spin.Internal."),
         ("http://self.alt/".to_owned(), "may not reach self.alt"),
+        // Mistakes in an address, each found by another part: they must not end the instance.
+        (format!("{server}/?q=two words"), "cannot be made"),
+        ("http://ｅｘａｍｐｌｅ.com/".to_owned(), "cannot be made"),
+        ("http://[::1/".to_owned(), "is not valid"),
     ] {
         let failed = served.look_up(&address).await?;
         assert!(failed["isError"] == true && words(&failed).contains(why), "{failed}");

@@ -197,7 +197,7 @@ fn a_component_that_crashes_and_one_that_is_not_there_are_told_apart() {
             (
                 "c1",
                 lost,
-                "the tool crashed. It only reads, so it can be called again. The log of its component, mcp-clock,",
+                "its component, mcp-clock, ended after 0 s while it worked. It only reads, so it can be called again.",
             ),
             ("c2", TransportError::Absent, "spin.toml has no component mcp-clock"),
         ] {
@@ -206,6 +206,20 @@ fn a_component_that_crashes_and_one_that_is_not_there_are_told_apart() {
             let called = test.call(test.lease().await, call_id, "clock_now").await;
             assert!(called["content"].as_str().unwrap().contains(words), "{called}");
         }
+    });
+}
+
+#[test]
+fn a_server_elsewhere_that_breaks_off_a_call_leaves_open_whether_it_took_effect() {
+    paused(|outside| async move {
+        let mut test = Test::new(outside);
+        test.config.policies = vec![Policy::parse("wiki:*", toolbox::Effect::Allow).unwrap()];
+        test.offers().await;
+        let fault = Some(TransportError::Connection("it broke".to_owned()));
+        test.outside.set("wiki.example.org", ToolServer { fault, ..ToolServer::of(&["read"]) });
+        let called = test.call(test.lease().await, "c1", "wiki_read").await;
+        let words = "the connection to its server broke: it broke; whether the call took effect is not known";
+        assert!(called["content"].as_str().unwrap().contains(words), "{called}");
     });
 }
 

@@ -19,6 +19,9 @@ use crate::{header::is, lenient, wire::Message};
 pub(crate) const MAX_ERROR_BYTES: usize = 64 * 1024;
 /// How many bytes are looked through for the end of an answer that has no blank line or whose connection stays open: four of the longest.
 const MAX_LOOKED_BYTES: usize = 16 * 1024 * 1024;
+/// How many bytes the notices before an answer may have together, beside the answer. A server that tells its progress for a minute stays far
+/// below it.
+const MAX_NOTICE_BYTES: usize = 16 * 1024 * 1024;
 /// How many messages a list of them may have. Servers that send lists answer one request and tell of some steps; read whole, three bytes of a
 /// list become two hundred.
 pub(crate) const MAX_BATCH: usize = 100;
@@ -29,8 +32,10 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 /// Messages of a body, one after the other.
 pub(crate) struct Messages {
     body: BodyStream,
-    /// How many bytes may still come.
+    /// How many bytes may still come, apart from notices that have been read.
     budget: usize,
+    /// How many bytes of notices may still come.
+    notices: usize,
     /// How many may still be looked through.
     looks: usize,
     form: Form,
@@ -59,6 +64,7 @@ impl Messages {
         Self {
             body,
             budget: max_bytes,
+            notices: MAX_NOTICE_BYTES,
             looks: MAX_LOOKED_BYTES,
             form: Form::Unknown(Vec::new()),
             texts: VecDeque::new(),
@@ -77,7 +83,12 @@ impl Messages {
                 return Ok(Some(message));
             }
             if let Some(text) = self.texts.pop_front() {
-                self.waiting.extend(parse(text.as_bytes())?);
+                let messages = parse(text.as_bytes())?;
+                if messages.iter().all(|message| message.method.is_some()) {
+                    self.notices = self.notices.checked_sub(text.len()).ok_or(ClientError::TooLarge)?;
+                    self.budget = self.budget.saturating_add(text.len());
+                }
+                self.waiting.extend(messages);
                 continue;
             }
             if std::mem::take(&mut self.may_be_whole) {

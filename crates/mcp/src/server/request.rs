@@ -17,6 +17,8 @@ use crate::{
 
 /// Legacy clients that do not say what they want to hear get this and worse: nobody remembers their `logging/setLevel`.
 const LEGACY_LOG_LEVEL: LogLevel = LogLevel::Info;
+/// The longest token of a client for the progress of its call. Every notice repeats it. Clients send a number or a UUID.
+const MAX_PROGRESS_TOKEN_BYTES: usize = 256;
 /// In a request's header this one is not refused: clients that negotiate late send it.
 const TOLERATED_VERSION: &str = "2025-03-26";
 
@@ -102,6 +104,10 @@ impl<'a> Asked<'a> {
         }
         if asked.params.input_responses.iter().flatten().any(|(_, response)| !response.is_object()) {
             return Err(Refusal::within(INVALID_PARAMS, "Each of inputResponses is an object"));
+        }
+        if matches!(asked.meta(PROGRESS_TOKEN), Some(Value::String(token)) if token.len() > MAX_PROGRESS_TOKEN_BYTES) {
+            let words = format!("A progressToken has at most {MAX_PROGRESS_TOKEN_BYTES} bytes");
+            return Err(Refusal::within(INVALID_PARAMS, words));
         }
         Ok(asked)
     }

@@ -288,8 +288,9 @@ fn a_tool_that_hangs_is_given_up() {
 
 #[test]
 fn a_result_that_is_too_large_is_not_taken() {
-    let world = Scripted { tools: Tools::Answer(answer(&"x".repeat(MAX_OUTCOME_BYTES))), ..allowed() };
-    assert_eq!(world.words(&send(), TO).1, AuditCode::TooLarge);
+    let large = || Scripted { tools: Tools::Answer(answer(&"x".repeat(MAX_OUTCOME_BYTES))), ..allowed() };
+    assert_eq!(large().words(&send(), TO).1, AuditCode::TooLarge);
+    assert_eq!(large().words(&read(), "").0, "read: its answer is too large; ask for less.");
 }
 
 fn crash(seconds: u64) -> CallFailure {
@@ -298,11 +299,10 @@ fn crash(seconds: u64) -> CallFailure {
 
 #[test]
 fn a_tool_that_only_reads_is_not_said_to_have_taken_effect_when_it_crashes() {
-    for (seconds, why) in [(1, "crashed. It only reads"), (30, "crashed after 30 s, or computed for so long")] {
-        let world = Scripted { tools: Tools::Fail(crash(seconds)), ..allowed() };
-        let (words, ..) = world.words(&read(), "");
-        assert!(words.contains(why) && words.contains("mcp-mail") && !words.contains("effect"), "{words}");
-    }
+    let world = Scripted { tools: Tools::Fail(crash(30)), ..allowed() };
+    let (words, ..) = world.words(&read(), "");
+    let why = "its component, mcp-mail, ended after 30 s while it worked. It only reads";
+    assert!(words.contains(why) && !words.contains("effect"), "{words}");
 }
 
 #[test]
@@ -327,7 +327,8 @@ fn every_failure_of_a_call_is_a_result_with_words_and_a_code() {
         ),
         (
             crash(1),
-            "Send mail: the tool crashed; whether it took effect is not known. The log of its component, mcp-mail, says where.",
+            "Send mail: its component, mcp-mail, ended after 1 s while it worked; whether it took effect is not known. \
+             The log of the component names the reason.",
             AuditCode::UpstreamFailed,
         ),
         (
@@ -335,7 +336,11 @@ fn every_failure_of_a_call_is_a_result_with_words_and_a_code() {
             "Send mail: it is not part of this installation: spin.toml has no component mcp-mail.",
             AuditCode::Unreachable,
         ),
-        (CallFailure::TooLarge, "Send mail: its answer is too large; ask for less.", AuditCode::TooLarge),
+        (
+            CallFailure::TooLarge,
+            "Send mail: its answer is too large; whether it took effect is not known.",
+            AuditCode::TooLarge,
+        ),
         (
             CallFailure::Unreachable("connection refused".to_owned()),
             "Send mail: its server cannot be reached: connection refused.",

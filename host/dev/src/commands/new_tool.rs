@@ -166,19 +166,22 @@ fn section(name: &str, language: Language) -> String {
         Language::Rust => (
             format!("target/wasm32-wasip2/release/mcp_{}.wasm", name.replace('-', "_")),
             format!("cargo build --target wasm32-wasip2 --release --package mcp-server --package mcp-{name}"),
-            "*.rs",
+            ["**/*.rs"].as_slice(),
         ),
         Language::Python => {
             let file = python::provider_file(name);
             let command = python::provider_command(&format!("components/mcp/{name}"), name);
-            (file, format!("{ADAPTER}{command}"), "*")
+            (file, format!("{ADAPTER}{command}"), ["**/*"].as_slice())
         }
         Language::JavaScript => {
             let file = javascript::provider_file(name);
             let command = javascript::provider_command(&format!("components/mcp/{name}"), name);
-            (file, format!("{ADAPTER}{command}"), "*.js*")
+            // Not the folders in it: the build writes `node_modules` there, and would start itself again.
+            (file, format!("{ADAPTER}{command}"), ["*.js", "*.json"].as_slice())
         }
     };
+    let sources: Vec<String> = sources.iter().map(|files| format!(r#""components/mcp/{name}/{files}""#)).collect();
+    let sources = sources.join(", ");
     format!(
         r#"[[trigger.http]]
 route = {{ private = true }}
@@ -191,7 +194,7 @@ dependencies_inherit_configuration = true
 "edge-assistant:tools/provider@1.0.0" = {{ path = "{provider}" }}
 [component.mcp-{name}.build]
 command = "{command}"
-watch = ["components/mcp-server/**/*.rs", "components/mcp/{name}/**/{sources}", "crates/**/*.rs", "wit/**/*.wit"]
+watch = ["components/mcp-server/**/*.rs", {sources}, "crates/**/*.rs", "wit/**/*.wit"]
 "#
     )
 }

@@ -1,5 +1,7 @@
 //! A tool of this installation tells how far it is: in a chat and at the gateway, while it works.
 
+use std::time::Instant;
+
 use anyhow::{Context as _, Result, ensure};
 use reqwest::Method;
 use serde_json::json;
@@ -11,14 +13,17 @@ async fn how_far_a_call_is_can_be_followed_in_a_chat_and_at_the_gateway() -> Res
         tests::skip!("needs tools of its own")
     };
     let person = Person::in_app(&app).await?;
+    let began = Instant::now();
     let turn = person.ask("scripted-tool=misbehaving_tell-delay=0-ttft=0", "{}").await?;
     let mut reading = person.events(&turn.run).await?;
     let told = reading.through(|event| event.kind() == "tool_progress").await?;
     let first = told.last().context("nothing was told")?;
-    ensure!(first.content().starts_with("step 0 x") && first.content().chars().count() == 200, "{first:?}");
+    ensure!(first.content().starts_with("step ") && first.content().chars().count() == 200, "{first:?}");
     let rest = reading.through(|event| event.kind() == "tool_result").await?;
     let more = rest.iter().filter(|event| event.kind() == "tool_progress").count();
-    ensure!((2..=8).contains(&more), "told {more} times more");
+    // 150 steps are told. On a slow machine they take longer, so a bound for what is passed on is a bound for its rate.
+    let at_most = 2 + began.elapsed().as_millis() / 250;
+    ensure!((1..=at_most).contains(&u128::try_from(more)?), "told {more} times more");
 
     let program = person.program().await?;
     let call = json!({ "name": "misbehaving_tell", "arguments": {}, "_meta": { "progressToken": 1 } });

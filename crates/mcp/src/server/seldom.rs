@@ -1,0 +1,68 @@
+//! Holds back a provider's progress, so that a tool that tells much of it fills neither the connection nor the client's limit for an answer.
+
+use std::{future::Future, pin::pin};
+
+use futures::{
+    Stream, StreamExt as _,
+    future::{Either, select},
+    stream,
+};
+
+use crate::provider::Notice;
+
+/// Passes notices on. After each progress follows a pause; of the progress during the pause, the highest is passed on when it is over.
+/// Nothing else waits: log lines come at once, and so does the end, which takes the place of progress that is still held back.
+pub fn seldom<P: Future<Output = ()> + Unpin>(
+    notices: impl Stream<Item = Notice> + Unpin,
+    pause: impl Fn() -> P,
+) -> impl Stream<Item = Notice> {
+    let state = State { notices, pause, pausing: None, held: None };
+    stream::unfold(state, async |mut state| Some((state.next().await?, state)))
+}
+
+struct State<S, F, P> {
+    notices: S,
+    pause: F,
+    pausing: Option<P>,
+    /// Progress that came during the pause.
+    held: Option<Notice>,
+}
+
+impl<S: Stream<Item = Notice> + Unpin, F: Fn() -> P, P: Future<Output = ()> + Unpin> State<S, F, P> {
+    async fn next(&mut self) -> Option<Notice> {
+        loop {
+            let Some(pausing) = &mut self.pausing else {
+                let notice = self.notices.next().await?;
+                if matches!(notice, Notice::Progress { .. }) {
+                    self.pausing = Some((self.pause)());
+                }
+                return Some(notice);
+            };
+            let came = match select(pin!(self.notices.next()), pausing).await {
+                Either::Left((came, _)) => came,
+                Either::Right(((), _)) => {
+                    self.pausing = self.held.is_some().then(|| (self.pause)());
+                    match self.held.take() {
+                        None => continue,
+                        held => return held,
+                    }
+                }
+            };
+            match came {
+                Some(notice @ Notice::Progress { .. }) => {
+                    if self.held.as_ref().is_none_or(|held| is_higher(&notice, held)) {
+                        self.held = Some(notice);
+                    }
+                }
+                other => return other,
+            }
+        }
+    }
+}
+
+fn is_higher(one: &Notice, other: &Notice) -> bool {
+    match (one, other) {
+        (Notice::Progress { progress, .. }, Notice::Progress { progress: before, .. }) => progress > before,
+        _ => false,
+    }
+}
