@@ -48,12 +48,13 @@ async def fetch(
     """Sends a request and reads the whole answer, or raises a failure in words. A status of 4xx or 5xx is an answer.
 
     `timeout` is in seconds. It limits each wait for the server, and the sum of them is checked after the headers of the answer and after each
-    piece of its body: a slow server can take some times as long before the failure is raised.
+    piece of its body: a slow server can take several times as long before the failure is raised.
     """
     try:
         parts = urlsplit(url)
-    except ValueError as error:
-        raise Err(Failure_UpstreamFailed(f"the address of the request is not valid: {error}"))
+    except ValueError:
+        # Its words repeat the address, and with it a password in it.
+        raise Err(Failure_UpstreamFailed("the address of the request is not valid"))
     host = parts.netloc.rpartition("@")[2]
     if parts.scheme not in SCHEMES or not parts.hostname or is_inside(parts.hostname):
         raise Err(Failure_UpstreamFailed(f"this tool may not reach {host or url}"))
