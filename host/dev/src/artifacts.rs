@@ -112,7 +112,9 @@ pub(crate) fn tool_servers(repo: &Repo, names: &[&str], profile: Profile) -> any
 /// Tells the person before a build that takes long; later builds are not announced.
 pub(crate) fn announce_first_build(repo: &Repo, profile: Profile) {
     if !program(repo, "embedded-host").exists() || !repo.path(profile.guests()).exists() {
-        eprintln!("Nothing is built yet. The first build takes up to ten minutes on two cores; later starts take seconds.");
+        eprintln!(
+            "Nothing is built yet. The first build takes up to ten minutes on two cores; later starts take seconds."
+        );
     }
 }
 
