@@ -194,12 +194,19 @@ async fn of_what_may_have_changed_something_it_is_said_whether_it_did() {
 async fn a_broken_connection_leaves_open_what_a_refused_one_does_not() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
-    let document = json!({
-        "openapi": "3.1.0",
-        "servers": [{ "url": format!("http://127.0.0.1:{port}") }],
-        "paths": { "/a": { "get": { "operationId": "read" }, "post": { "operationId": "write" } } },
-    });
-    let catalog = catalog(&[("api", &document.to_string())]);
+    // A port at which nobody listens and that nobody else can have.
+    let closed = tokio::net::TcpSocket::new_v4().unwrap();
+    closed.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let closed_port = closed.local_addr().unwrap().port();
+    let document = |port: u16| {
+        let document = json!({
+            "openapi": "3.1.0",
+            "servers": [{ "url": format!("http://127.0.0.1:{port}") }],
+            "paths": { "/a": { "get": { "operationId": "read" }, "post": { "operationId": "write" } } },
+        });
+        document.to_string()
+    };
+    let catalog = catalog(&[("api", &document(port)), ("closed", &document(closed_port))]);
     let call = async |tool: &str| {
         words(call::call(catalog.find(tool).unwrap(), "{}", &context(&[]), &Native::default()).await)
     };
@@ -213,7 +220,7 @@ async fn a_broken_connection_leaves_open_what_a_refused_one_does_not() {
     server.join().unwrap();
     assert!(!read.contains("effect"), "{read}");
     assert!(written.ends_with("; whether it took effect is not known"), "{written}");
-    assert_eq!(call("api_write").await, format!("127.0.0.1:{port} cannot be reached"));
+    assert_eq!(call("closed_write").await, format!("127.0.0.1:{closed_port} cannot be reached"));
 }
 
 #[tokio::test]
