@@ -203,7 +203,8 @@ impl Source for Offers {
     }
 
     async fn claim(&self) -> Result<bool, Rc<ToolsError>> {
-        Ok(self.store.claim_tool_listings(CLAIM_MS).await.map_err(ToolsError::from)?)
+        let claimed = self.store.claim_tool_listings(CLAIM_MS).await.map_err(ToolsError::from);
+        Ok(claimed.inspect_err(|error| error.log("asking the tool servers cannot be claimed"))?)
     }
 
     async fn make(&self) -> Result<Rc<Offerable>, Rc<ToolsError>> {

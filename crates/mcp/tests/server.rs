@@ -291,7 +291,7 @@ fn notices_go_out_as_they_come_if_the_client_takes_events() {
 }
 
 #[test]
-fn of_the_progress_during_a_pause_the_last_is_passed_on_and_nothing_else_waits() {
+fn of_much_progress_the_last_in_a_pause_is_passed_on_and_nothing_else_waits() {
     use futures::{FutureExt as _, StreamExt as _, channel::mpsc, future::LocalBoxFuture};
     let progress = |progress| Notice::Progress { progress, total: None, message: None };
     let (provider, notices) = mpsc::unbounded();
@@ -311,6 +311,11 @@ fn of_the_progress_during_a_pause_the_last_is_passed_on_and_nothing_else_waits()
         Some(None) => "end".to_owned(),
     };
     let mut tick = || drop(ticks.try_recv().unwrap());
+    // The first are passed on at once: a tool with a few steps is heard in each.
+    for step in (1..=16_i8).rev().map(|step| -f64::from(step)) {
+        say(progress(step));
+        assert_eq!(hear(), step.to_string());
+    }
     [1.0, 2.0, 4.0, 3.0].map(progress).into_iter().for_each(say);
     assert_eq!([hear(), hear()], ["1", "nothing"]);
     tick();

@@ -227,7 +227,10 @@ impl<D: Database + 'static, H: Host> Source for Catalogue<D, H> {
     }
 
     async fn claim(&self) -> Result<bool, CatalogueError> {
-        Ok(self.store.claim_tool_listings(CLAIM_MS).await?)
+        let claimed = self.store.claim_tool_listings(CLAIM_MS).await;
+        Ok(claimed.inspect_err(|error| {
+            self.host.log("asking the tool servers cannot be claimed", json!({ "cause": error.to_string() }));
+        })?)
     }
 
     async fn make(&self) -> Result<Rc<Listed>, CatalogueError> {

@@ -136,7 +136,8 @@ async fn made_by_one<S: Source>(clock: &impl Clock, source: &S, mut is_claimed: 
         }
         clock.sleep(look).await;
         look = (look * 2).min(*LOOKS.end());
-        let found = source.find().await?;
+        // A database that is too busy now may answer the next time.
+        let Ok(found) = source.find().await else { continue };
         match found.list {
             List::Known(made, Age::Fresh) => return Ok(made),
             List::TooLong => return source.make_unkept().await,
@@ -147,12 +148,13 @@ async fn made_by_one<S: Source>(clock: &impl Clock, source: &S, mut is_claimed: 
 
 /// The value that this instance makes; `None` if another instance makes it.
 async fn made_by_us<S: Source>(source: &S) -> Result<Option<S::Value>, S::Error> {
-    if !source.claim().await? {
+    // An error is a database that is busy with the claims of others.
+    if !source.claim().await.unwrap_or_default() {
         return Ok(None);
     }
-    // The instance that held the claim before may have stored a value since the last read.
-    match source.find().await?.list {
-        List::Known(made, Age::Fresh) => Ok(Some(made)),
+    // The instance that had claimed it before may have kept it since we looked.
+    match source.find().await {
+        Ok(Found { list: List::Known(made, Age::Fresh), .. }) => Ok(Some(made)),
         _ => source.make().await.map(Some),
     }
 }

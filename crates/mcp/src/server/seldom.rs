@@ -10,19 +10,24 @@ use futures::{
 
 use crate::provider::Notice;
 
-/// Passes notices on. After each progress follows a pause; of the progress during the pause, the highest is passed on when it is over.
+/// Progress that is passed on at once: a tool with a few steps is heard in each of them.
+const FREE: u32 = 16;
+
+/// Passes notices on. After the first [`FREE`], each progress is followed by a pause; of the progress during the pause, the highest is passed on
+/// when it is over.
 /// Nothing else waits: log lines come at once, and so does the end, which takes the place of progress that is still held back.
 pub fn seldom<P: Future<Output = ()> + Unpin>(
     notices: impl Stream<Item = Notice> + Unpin,
     pause: impl Fn() -> P,
 ) -> impl Stream<Item = Notice> {
-    let state = State { notices, pause, pausing: None, held: None };
+    let state = State { notices, pause, free: FREE, pausing: None, held: None };
     stream::unfold(state, async |mut state| Some((state.next().await?, state)))
 }
 
 struct State<S, F, P> {
     notices: S,
     pause: F,
+    free: u32,
     pausing: Option<P>,
     /// Progress that came during the pause.
     held: Option<Notice>,
@@ -34,7 +39,10 @@ impl<S: Stream<Item = Notice> + Unpin, F: Fn() -> P, P: Future<Output = ()> + Un
             let Some(pausing) = &mut self.pausing else {
                 let notice = self.notices.next().await?;
                 if matches!(notice, Notice::Progress { .. }) {
-                    self.pausing = Some((self.pause)());
+                    match self.free.checked_sub(1) {
+                        Some(free) => self.free = free,
+                        None => self.pausing = Some((self.pause)()),
+                    }
                 }
                 return Some(notice);
             };
