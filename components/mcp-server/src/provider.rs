@@ -47,7 +47,7 @@ impl mcp::Provider for Composed {
                 let notices =
                     futures::stream::unfold(notices, async |mut notices| Some((notices.next().await?, notices)));
                 let pause = || spin_sdk::time::sleep(PROGRESS_INTERVAL).boxed_local();
-                Ok(Reply::Live(Box::pin(mcp::seldom(notices.map(from_provider::notice).boxed_local(), pause))))
+                Ok(Reply::Live(Box::pin(mcp::throttle(notices.map(from_provider::notice).boxed_local(), pause))))
             }
         }
     }

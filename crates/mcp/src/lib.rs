@@ -23,5 +23,5 @@ pub use provider::{
     Answer, Completion, CompletionReference, CompletionRequest, Context, Description, Failure, FailureKind,
     InputNeeded, Notice, Outcome, PromptContent, Provider, Reply, ToolCall,
 };
-pub use server::{Body, MAX_OUTCOME_BYTES, Settings, respond, seldom};
+pub use server::{Body, MAX_OUTCOME_BYTES, Settings, respond, throttle};
 pub use wire::{Era, LEGACY_VERSION, MODERN_VERSION, SUPPORTED_VERSIONS};

@@ -5,7 +5,7 @@ mod input;
 mod methods;
 mod request;
 mod results;
-mod seldom;
+mod throttle;
 
 use std::pin::Pin;
 
@@ -19,7 +19,7 @@ use crate::{
     wire::{self, INVALID_REQUEST, Message, PARSE_ERROR, RpcError},
 };
 
-pub use seldom::seldom;
+pub use throttle::throttle;
 
 /// The largest result of a tool, as sent: what the client half takes in one event, and far beyond what a model reads.
 pub const MAX_OUTCOME_BYTES: usize = 4 * 1024 * 1024;

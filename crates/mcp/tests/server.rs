@@ -302,7 +302,7 @@ fn of_much_progress_the_last_in_a_pause_is_passed_on_and_nothing_else_waits() {
         clock.unbounded_send(end).unwrap();
         ended.map(drop).boxed_local()
     };
-    let mut heard = Box::pin(mcp::seldom(notices, pause));
+    let mut heard = Box::pin(mcp::throttle(notices, pause));
     let mut hear = || match heard.next().now_or_never() {
         None => "nothing".to_owned(),
         Some(Some(Notice::Progress { progress, .. })) => progress.to_string(),

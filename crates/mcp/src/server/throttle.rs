@@ -16,7 +16,7 @@ const FREE: u32 = 16;
 /// Passes notices on. After the first [`FREE`], each progress is followed by a pause; of the progress during the pause, the highest is passed on
 /// when it is over.
 /// Nothing else waits: log lines come at once, and so does the end, which takes the place of progress that is still held back.
-pub fn seldom<P: Future<Output = ()> + Unpin>(
+pub fn throttle<P: Future<Output = ()> + Unpin>(
     notices: impl Stream<Item = Notice> + Unpin,
     pause: impl Fn() -> P,
 ) -> impl Stream<Item = Notice> {
