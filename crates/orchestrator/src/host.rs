@@ -7,7 +7,7 @@ use domain::ToolCall;
 pub use domain::tool::{Offered, ToolAnswer, ToolDefinition, ToolProgress};
 use futures::Stream;
 use http::HeaderMap;
-use storage::{Database, Store, runs::Lease};
+use storage::{Database, Store, runs::Lease, tool_listings::ToolOffers};
 
 use crate::Ledger;
 
@@ -34,8 +34,12 @@ pub trait Host {
     /// Sends a request to the model's server and waits for the head of its answer.
     async fn ask_model(&self, body: Vec<u8>) -> Result<ModelAnswer<Self::Body>, Unreachable>;
 
-    /// The tools that the person whose run it is may use. Empty when they cannot be listed: an answer without tools beats none.
-    async fn tools(&self) -> Offered;
+    /// The version of the list of tools that this instance knows, so that the database need not send it with a claim.
+    fn known_offers(&self) -> Option<i64>;
+
+    /// The tools that the person whose run it is may use, by what was read with its claim. Empty when they cannot be listed: an answer without
+    /// tools beats none.
+    async fn tools(&self, offers: &ToolOffers) -> Offered;
 
     /// Has a call of a run made, if the lease holds, it may be made and was not made before. What goes wrong is an answer too. It may be asked
     /// for the same call again when nobody knows what came of it. `told` hears how far the call is, some times a second at most.

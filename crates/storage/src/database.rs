@@ -1,7 +1,7 @@
 //! The port to a SQL database, and the values that cross it.
 //!
 //! SQL here is written once for SQLite and PostgreSQL: parameters are `?1`, `?2`, ...; `now_ms()` is the database's clock in
-//! milliseconds, the same throughout a statement. [`Dialect::render`] writes both as the database wants them. Nothing else differs here;
+//! milliseconds, the same throughout a statement; `string_agg(text, separator)` joins the texts of many rows. [`Dialect::render`] writes both as the database wants them. Nothing else differs here;
 //! what must differ stands side by side in `migrations/`.
 
 use std::{future::Future, str::FromStr};
@@ -114,7 +114,9 @@ impl Dialect {
     #[must_use]
     pub fn render(self, sql: &str) -> String {
         match self {
-            Self::Sqlite => sql.replace("now_ms()", "CAST(unixepoch('subsec') * 1000 AS INTEGER)"),
+            Self::Sqlite => sql
+                .replace("now_ms()", "CAST(unixepoch('subsec') * 1000 AS INTEGER)")
+                .replace("string_agg(", "group_concat("),
             Self::Postgres => sql
                 .replace("now_ms()", "CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS bigint)")
                 .replace('?', "$"),

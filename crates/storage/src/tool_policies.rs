@@ -8,7 +8,7 @@ use crate::{Database, Row, Statement, StorageError, Store, Value, database::Colu
 pub const MAX_POLICIES: usize = 500;
 
 /// The owner of what the whole installation says.
-const INSTALLATION: &str = "";
+pub(crate) const INSTALLATION: &str = "";
 
 /// What is said about the tools that a pattern names.
 #[derive(Clone, PartialEq, Eq, Debug)]
