@@ -3,7 +3,7 @@
 //! A request with its limits, and an outcome that says whether it can have arrived ([`http`]); a person's account at a server ([`Account`]);
 //! where an address may lead ([`address`]), and where an answer sends on to ([`redirect()`]); how long there is still ([`Deadline`]); what kind
 //! of text an answer is ([`MediaType`]). HTML is read by the crate `hypertext`. In tests, a scripted server stands in for the world
-//! (`host/scripted-server`).
+//! (`host/test/scripted-server`).
 //!
 //! It knows no protocol above HTTP and no provider, keeps nothing, and sends nothing that it was not given.
 
