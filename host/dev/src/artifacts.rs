@@ -178,7 +178,11 @@ pub(crate) fn provider(repo: &Repo, provider: &Provider) -> anyhow::Result<()> {
         done: &format!("built the tool {name}"),
         remedy: &format!("correct what the log names in {folder}/, then start again."),
     }
-    .run(repo, repo.command("sh").args(["-c", command]).env("CARGO_TARGET_DIR", repo.target("")))?;
+    .run(
+        repo,
+        // Of a mistake in a provider, what makes it shows where it is, and then thirty lines of its own backtrace if it is asked to.
+        repo.command("sh").args(["-c", command]).env("CARGO_TARGET_DIR", repo.target("")).env("RUST_BACKTRACE", "0"),
+    )?;
     std::fs::write(&stamp, sources).with_context(|| format!("cannot write {}", stamp.display()))
 }
 

@@ -15,6 +15,7 @@ use crate::step::aside;
 /// Three times the largest component that a language is known to make.
 const COMPONENT_MAX_BYTES: u64 = 64 * 1024 * 1024;
 const TIME_MAX_SECONDS: &str = "300";
+const CURE: &str = "correct the address; or fetch the file yourself, put it beside tools.toml and name it as `source`";
 /// Every user of the machine may read a component, like other files; the person's umask takes away what it says.
 const COMPONENT_MODE: u32 = 0o666;
 /// Names of this machine, which need no TLS and no proxy.
@@ -58,7 +59,7 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
 pub(crate) fn from_url(repo: &Repo, url: &str, digest: &Digest) -> anyhow::Result<PathBuf> {
     kept(repo, digest, |file| {
         let answer = get(url, file, None)?;
-        ensure!(answer.status == 200, "{url} answers {}", answer.status);
+        ensure!(answer.status == 200, "{url} answers {}: {CURE}", answer.status);
         Ok(())
     })
 }
@@ -133,7 +134,8 @@ fn get(url: &str, file: &Path, token: Option<&str>) -> anyhow::Result<Answer> {
         curl.args(["--header", &format!("authorization: Bearer {token}")]);
     }
     let output = curl.args(["--", url]).output().context("cannot start curl, which fetches tools: install it")?;
-    ensure!(output.status.success(), "cannot fetch {url}: {}", String::from_utf8_lossy(&output.stderr).trim());
+    let why = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "cannot fetch {url}: {}. {CURE}", why.trim());
     let status = String::from_utf8_lossy(&output.stdout).trim().parse().context("curl gives no status")?;
     let headers = std::fs::read(headers.path()).context("cannot read the headers")?;
     Ok(Answer { status, challenge: challenge(&String::from_utf8_lossy(&headers)) })

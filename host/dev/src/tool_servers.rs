@@ -1,9 +1,11 @@
-//! Whether everything that has to name a tool server does: `spin.toml` in four places, and the folder of its provider.
+//! Whether everything that has to name a tool server does: `spin.toml` in four places, the folder of its provider, and the package in it.
 //! Must not write, and must not build or start anything.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::path::Path;
 
 use anyhow::Context as _;
+use toml::{Table, Value};
 
 use crate::manifest::{Manifest, TOOL_SERVER};
 use crate::repo::Repo;
@@ -14,18 +16,43 @@ pub(crate) const FOLDER: &str = "components/mcp";
 /// What is wrong, each with what to do. Whoever reads it has written one of the places and forgotten another.
 pub(crate) fn problems(repo: &Repo, manifest: &Manifest) -> anyhow::Result<Vec<String>> {
     let folder = repo.path(FOLDER);
-    let mut folders = BTreeSet::new();
+    let mut folders = BTreeMap::new();
     for entry in std::fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))? {
         let entry = entry?;
         // What a removed tool leaves behind has no files.
         if entry.file_type()?.is_dir() && entry.path().read_dir()?.next().is_some() {
-            folders.insert(entry.file_name().to_string_lossy().into_owned());
+            folders.insert(entry.file_name().to_string_lossy().into_owned(), package(&entry.path()));
         }
     }
     Ok(misfits(manifest, &folders))
 }
 
-fn misfits(manifest: &Manifest, folders: &BTreeSet<String>) -> Vec<String> {
+/// What the folder's `Cargo.toml` says. What cannot be read is left to Cargo.
+fn package(folder: &Path) -> Option<Table> {
+    std::fs::read_to_string(folder.join("Cargo.toml")).ok()?.parse().ok()
+}
+
+/// What keeps Cargo from making the component out of this package. It says it in words that do not lead to the cure, or makes something else
+/// without a word, and the component of last time is served.
+fn misfits_of_package(name: &str, package: &Table) -> Vec<String> {
+    let mut misfits = Vec::new();
+    let file = format!("{FOLDER}/{name}/Cargo.toml");
+    let called = package.get("package").and_then(|package| package.get("name")).and_then(Value::as_str);
+    if called != Some(&format!("{TOOL_SERVER}{name}")) {
+        misfits.push(format!(
+            "{file} has another name than its component in spin.toml: write name = \"{TOOL_SERVER}{name}\" under [package]"
+        ));
+    }
+    let types = package.get("lib").and_then(|lib| lib.get("crate-type")).and_then(Value::as_array);
+    if !types.into_iter().flatten().any(|kind| kind.as_str() == Some("cdylib")) {
+        misfits.push(format!(
+            "{file} makes no component, so one that was built before would be served: write crate-type = [\"cdylib\"] under [lib]"
+        ));
+    }
+    misfits
+}
+
+fn misfits(manifest: &Manifest, folders: &BTreeMap<String, Option<Table>>) -> Vec<String> {
     let tools = manifest.component("tools");
     let listed = tools.and_then(|tools| tools.get("variables")?.get("tool_servers")?.as_str()).unwrap_or_default();
     // A template says it somewhere else.
@@ -44,7 +71,7 @@ fn misfits(manifest: &Manifest, folders: &BTreeSet<String>) -> Vec<String> {
             misfits.push(format!("tool_servers in spin.toml names `{name}` twice: take one away"));
         } else if !components.contains(name) {
             let meant = match unlisted.as_slice() {
-                [] => "add one, or take the name away".to_owned(),
+                [] => format!("`cargo dev new-tool {name}` makes one; or take the name away"),
                 unlisted => format!("is one of these meant, which it does not name: {}?", unlisted.join(", ")),
             };
             misfits.push(format!(
@@ -70,11 +97,15 @@ fn misfits(manifest: &Manifest, folders: &BTreeSet<String>) -> Vec<String> {
             ));
         }
     }
-    for name in folders.iter().filter(|name| !components.contains(&name.as_str())) {
-        misfits.push(format!(
-            "{FOLDER}/{name} is no tool server: spin.toml has no component `{TOOL_SERVER}{name}`. `cargo dev new-tool` shows in a new \
-             folder which lines it takes; or move the folder away"
-        ));
+    for (name, package) in folders {
+        if components.contains(&name.as_str()) {
+            misfits.extend(package.iter().flat_map(|package| misfits_of_package(name, package)));
+        } else {
+            misfits.push(format!(
+                "{FOLDER}/{name} is no tool server: spin.toml has no component `{TOOL_SERVER}{name}`. Move the folder away, then \
+                 `cargo dev new-tool {name}` writes the lines and a folder, into which its files can go back"
+            ));
+        }
     }
     misfits
 }
@@ -95,8 +126,27 @@ mod tests {
     "#;
 
     fn misfits_of(manifest: &str, folders: &[&str]) -> Vec<String> {
-        let folders = folders.iter().map(|&folder| folder.to_owned()).collect();
+        let folders = folders.iter().map(|&folder| (folder.to_owned(), None)).collect();
         misfits(&Manifest::parse(manifest).unwrap(), &folders)
+    }
+
+    #[test]
+    fn a_package_that_makes_no_component_of_that_name_is_named_with_what_to_write() {
+        const PACKAGE: &str = "[package]\nname = \"mcp-clock\"\n[lib]\ncrate-type = [\"cdylib\"]\n";
+        for (from, to, expected) in [
+            ("", "", ""),
+            ("\"cdylib\"", "\"lib\"", "write crate-type = [\"cdylib\"]"),
+            ("[lib]\ncrate-type = [\"cdylib\"]\n", "", "write crate-type = [\"cdylib\"]"),
+            ("mcp-clock", "clock", "write name = \"mcp-clock\""),
+        ] {
+            let package = PACKAGE.replace(from, to).parse().unwrap();
+            let misfits = misfits(&Manifest::parse(WELL).unwrap(), &[("clock".to_owned(), Some(package))].into());
+            if expected.is_empty() {
+                assert_eq!(misfits, Vec::<String>::new());
+            } else {
+                assert!(matches!(misfits.as_slice(), [misfit] if misfit.contains(expected)), "{misfits:?}");
+            }
+        }
     }
 
     #[test]

@@ -147,7 +147,10 @@ fn file(repo: &Repo, entry: &Entry, folder: &Path) -> anyhow::Result<PathBuf> {
     match (&entry.source, &entry.url, &entry.registry, &entry.repository) {
         (Some(source), None, None, None) => {
             let file = folder.join(source).canonicalize();
-            let file = file.with_context(|| format!("there is no file {}", folder.join(source).display()))?;
+            let file = file.with_context(|| {
+                let file = folder.join(source);
+                format!("source: cannot find {}, which is taken from the folder of this file", file.display())
+            })?;
             ensure!(
                 entry.digest.is_some() || file.starts_with(folder),
                 "digest = \"sha256:...\" is missing: {} does not lie beside this file, so somebody else may replace it",
@@ -178,8 +181,12 @@ fn check_host(entry: &str) -> anyhow::Result<()> {
 fn check_exports(component: &[u8]) -> anyhow::Result<()> {
     let mut exports = Vec::new();
     let mut depth = 0_usize;
+    ensure!(
+        component.starts_with(b"\0asm"),
+        "this is no WebAssembly: name the `.wasm` file that the tool was built to"
+    );
     for payload in Parser::new(0).parse_all(component) {
-        match payload.context("this is no WebAssembly")? {
+        match payload.context("this is damaged WebAssembly: build or fetch it again")? {
             Payload::Version { encoding: wasmparser::Encoding::Module, .. } if depth == 0 => {
                 bail!(
                     "this is a core module, no component: build it for wasm32-wasip2, or as its language makes components"
@@ -318,7 +325,7 @@ mod tests {
             ("[weather]\nsource = 'other.wasm'", "it exports wasi:http/handler@0.3.0"),
             ("[weather]\nsource = 'module.wasm'", "a core module"),
             ("[weather]\nsource = 'page.wasm'", "no WebAssembly"),
-            ("[weather]\nsource = 'nothing.wasm'", "there is no file"),
+            ("[weather]\nsource = 'nothing.wasm'", "source: cannot find"),
             ("[weather]\n", "in one way"),
             ("[weather]\nsource = 'weather.wasm'\nurl = 'https://a.example'", "in one way"),
             ("[weather]\nsource = 'weather.wasm'\nhosts = []", "unknown field `hosts`"),

@@ -33,7 +33,13 @@ pub(crate) fn run(repo: &Repo, arguments: &Arguments) -> anyhow::Result<ExitCode
             let built = built(repo, &manifest);
             asked = built.len();
             if asked > 0 {
-                problems.extend(described(repo, &manifest, &built).unwrap_or_else(|error| vec![format!("{error:#}")]));
+                let found = described(repo, &manifest, &built).unwrap_or_else(|error| vec![format!("{error:#}")]);
+                if !found.is_empty() {
+                    println!(
+                        "The tools were asked as they are built. `cargo dev tool list` builds first what has changed, and asks then"
+                    );
+                }
+                problems.extend(found);
             }
         }
         Ok(_) => {}

@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 
 use crate::javascript;
-use crate::manifest::{ADAPTER, Manifest};
+use crate::manifest::{ADAPTER, Manifest, TOOL_SERVER};
 use crate::manifest_edit::{with_tool_server, without_member};
 use crate::python;
 use crate::repo::Repo;
@@ -129,6 +129,11 @@ pub(crate) fn check(name: &str) -> anyhow::Result<()> {
     if name.len() > NAME_MAX_CHARS {
         bail!(
             "`{name}` is too long: use at most {NAME_MAX_CHARS} characters, since they come first in the names of its tools"
+        );
+    }
+    if let Some(rest) = name.strip_prefix(TOOL_SERVER) {
+        bail!(
+            "`{name}` would be the component {TOOL_SERVER}{name}: its name begins with {TOOL_SERVER} anyhow, so say `{rest}`"
         );
     }
     if RESERVED.contains(&name) {
@@ -313,7 +318,7 @@ mod tests {
 
     #[test]
     fn names_that_cannot_be_are_refused() {
-        for name in ["", "Dice", "a_b", "-a", "a-", "a--b", "1a", "dé", "a/b", "server", &"a".repeat(33)] {
+        for name in ["", "Dice", "a_b", "-a", "a-", "a--b", "1a", "dé", "a/b", "server", "mcp-a", &"a".repeat(33)] {
             assert!(check(name).is_err(), "{name}");
         }
         for name in ["a", "word-count", "a1", &"a".repeat(32)] {

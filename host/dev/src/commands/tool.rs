@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 
 use crate::artifacts::{self, Profile};
 use crate::host::Variables;
-use crate::listing::{Secret, Tool};
+use crate::listing::{self, Secret, Tool};
 use crate::manifest::{Manifest, TOOL_SERVER};
 use crate::repo::Repo;
+use crate::tool_servers;
 use crate::tools_file::ToolsFlag;
 use crate::trial::Trial;
 
@@ -88,8 +89,8 @@ fn list(repo: &Repo, server: Option<&str>, settings: &Settings) -> anyhow::Resul
     let mut code = ExitCode::SUCCESS;
     for name in names {
         println!("{TOOL_SERVER}{name}");
-        let tools = match trial.server(name).tools() {
-            Ok(tools) => tools,
+        let tools: Vec<Tool> = match trial.server(name).tools() {
+            Ok(tools) => tools.into_iter().map(Tool::new).collect(),
             Err(error) => {
                 println!("  error: it does not list its tools: {error:#}");
                 code = ExitCode::FAILURE;
@@ -99,7 +100,7 @@ fn list(repo: &Repo, server: Option<&str>, settings: &Settings) -> anyhow::Resul
         if tools.is_empty() {
             println!("  no tools");
         }
-        for tool in tools.into_iter().map(Tool::new) {
+        for tool in &tools {
             println!("  {}  ({})", tool.full_name(name), tool.effect());
             for words in [tool.title(), &beginning(tool.description())].into_iter().filter(|words| !words.is_empty()) {
                 println!("      {words}");
@@ -108,6 +109,7 @@ fn list(repo: &Repo, server: Option<&str>, settings: &Settings) -> anyhow::Resul
                 println!("      secret {name}: {title}{}", if optional { " (optional)" } else { "" });
             }
         }
+        warn(&listing::problems(name, &tools));
     }
     Ok(code)
 }
@@ -125,6 +127,7 @@ fn call(repo: &Repo, name: &str, arguments: &str, secrets: &[String], settings: 
     let trial = built_and_served(repo, &manifest, &[server], settings)?;
     let served = trial.server(server);
     let tools: Vec<Tool> = served.tools()?.into_iter().map(Tool::new).collect();
+    warn(&listing::problems(server, &tools));
     let Some(tool) =
         tools.iter().find(|tool| tool.full_name(server) == name || format!("{server}_{}", tool.name()) == name)
     else {
@@ -145,11 +148,19 @@ fn call(repo: &Repo, name: &str, arguments: &str, secrets: &[String], settings: 
 }
 
 fn built_and_served(repo: &Repo, manifest: &Manifest, names: &[&str], settings: &Settings) -> anyhow::Result<Trial> {
+    // Before a build that does not say why it fails, or that leaves the component of last time.
+    warn(&tool_servers::problems(repo, &Manifest::read(repo)?)?);
     artifacts::announce_first_build(repo, Profile::Quick);
     let built = artifacts::lock(repo)?;
     artifacts::tool_servers(repo, names, Profile::Quick)?;
     drop(built);
     Trial::start(repo, manifest, names, &settings.variables)
+}
+
+fn warn(problems: &[String]) {
+    for problem in problems {
+        eprintln!("warning: {problem}");
+    }
 }
 
 /// The server whose name a tool's begins with.
@@ -192,8 +203,8 @@ fn check_secrets(tool: &Tool, given: &[(String, String)]) -> anyhow::Result<()> 
 
 /// Checks as the app does before it calls: against the schema in the form in which it is given to models.
 fn check_arguments(tool: &Tool, given: &Value) -> anyhow::Result<()> {
-    let schema = tool.repaired_input_schema().context("its input schema cannot be used")?;
-    let problems = json_schema::check(&schema, given).context("its input schema cannot be used")?;
+    let schema = tool.repaired_input_schema().context("it cannot be called")?;
+    let problems = json_schema::check(&schema, given).context("it cannot be called")?;
     let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
     ensure!(
         problems.is_empty(),
@@ -206,11 +217,17 @@ fn check_arguments(tool: &Tool, given: &Value) -> anyhow::Result<()> {
 fn notice(method: &str, params: &Value) {
     let text = |key: &str| params.get(key).and_then(Value::as_str).unwrap_or_default();
     if method == "notifications/progress" {
-        let of = params.get("total").map(|total| format!(" of {total}")).unwrap_or_default();
-        eprintln!("... {}{of}  {}", params.get("progress").unwrap_or(&Value::Null), text("message"));
+        eprintln!("... {}  {}", how_far(params), text("message"));
     } else {
         eprintln!("{}: {}", text("level"), params.get("data").unwrap_or(&Value::Null));
     }
+}
+
+/// As in "3 of 8". JSON has these numbers with a fraction, which most do not need.
+fn how_far(progress: &Value) -> String {
+    let number = |key: &str| progress.get(key).and_then(Value::as_f64);
+    let done = number("progress").unwrap_or_default();
+    number("total").map_or_else(|| done.to_string(), |total| format!("{done} of {total}"))
 }
 
 fn show(tool: &Tool, result: &Value) -> ExitCode {
@@ -275,6 +292,17 @@ mod tests {
         assert!(error.contains("/count: must be an integer"), "{error}");
         let unfit = Tool::new(json!({ "name": "t", "inputSchema": { "type": "string" } }));
         assert!(check_arguments(&unfit, &json!({})).is_err());
+    }
+
+    #[test]
+    fn progress_is_said_as_people_count() {
+        for (progress, expected) in [
+            (json!({ "progress": 3.0, "total": 8.0 }), "3 of 8"),
+            (json!({ "progress": 2 }), "2"),
+            (json!({ "progress": 0.5, "total": 1 }), "0.5 of 1"),
+        ] {
+            assert_eq!(how_far(&progress), expected);
+        }
     }
 
     #[test]
