@@ -281,4 +281,23 @@ mod tests {
         std::fs::write(repo.path("source/more.py"), "").unwrap();
         assert_ne!(hash_of_sources(&repo, &["source"]).unwrap(), before);
     }
+
+    #[test]
+    fn a_provider_that_cannot_be_made_shows_the_mistake_and_no_backtrace_of_what_makes_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let repo = Repo::at(folder.path());
+        for sources in ["source", CONTRACT] {
+            std::fs::create_dir(repo.path(sources)).unwrap();
+        }
+        let made = Provider {
+            name: "luck".to_owned(),
+            folder: "source".to_owned(),
+            file: "target/other/luck.wasm".to_owned(),
+            command: "echo no module named x; echo backtrace: $RUST_BACKTRACE; exit 1".to_owned(),
+        };
+        let error = provider(&repo, &made).unwrap_err().to_string();
+        for expected in ["no module named x", "backtrace: 0", "correct what the log names in source/"] {
+            assert!(error.contains(expected), "{expected}: {error}");
+        }
+    }
 }
