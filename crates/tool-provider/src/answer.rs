@@ -19,6 +19,11 @@ pub struct Answer {
 pub struct Structured<T>(pub T);
 
 /// What may come out of a tool's function: `Result` of a `String`, an [`Answer`] or a [`Structured`].
+#[diagnostic::on_unimplemented(
+    message = "a tool cannot return `{Self}`",
+    label = "no result of a tool",
+    note = "return `Result<String, Failure>`, or `Result<Structured<T>, Failure>` of a struct `T` with `Serialize` and `JsonSchema`"
+)]
 pub trait IntoAnswer {
     /// JSON Schema of the structured part.
     fn schema() -> Option<String> {
