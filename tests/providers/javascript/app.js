@@ -79,10 +79,10 @@ async function* countDown({ start }) {
 // `new Map(context.secrets).get("key")`, undefined until it was entered; then `throw { tag: "not-configured", val: "..." }`.
 const SECRETS = [];
 
-const TOOLS = new Map([
-  [MEASURE.name, [MEASURE, measured]],
-  [COUNT_DOWN.name, [COUNT_DOWN, countDown]],
-]);
+const TOOLS = [
+  [MEASURE, measured],
+  [COUNT_DOWN, countDown],
+];
 
 // What the contract asks for.
 export const provider = {
@@ -94,7 +94,7 @@ export const provider = {
       version: "0.1.0",
       // How to use these tools together, for the model.
       instructions: null,
-      tools: [...TOOLS.values()].map(([tool]) => tool),
+      tools: TOOLS.map(([tool]) => tool),
       secrets: SECRETS,
       resources: [],
       templates: [],
@@ -105,10 +105,10 @@ export const provider = {
   },
 
   async callTool(call) {
-    if (!TOOLS.has(call.name)) {
+    const [, run] = TOOLS.find(([tool]) => tool.name === call.name) ?? [];
+    if (run === undefined) {
       throw { tag: "unknown", val: call.name };
     }
-    const [, run] = TOOLS.get(call.name);
     const notices = steps(call, run);
     if (run instanceof AsyncGeneratorFunction && call.context.wantsProgress) {
       return { tag: "live", val: notices };
@@ -139,6 +139,7 @@ export const provider = {
 
 const AsyncGeneratorFunction = (async function* () {}).constructor;
 
+// A function ended with something else than an outcome.
 class NoOutcome extends Error {
   name = "NoOutcome";
 }
@@ -181,7 +182,8 @@ function failure(call, error) {
   // Anything else would end the instance, and with it every call that it is answering. The component's log gets its type and place.
   // It does not get the message, which may quote what somebody wrote, or a secret; the stack in QuickJS has no message in it.
   const [type, place] = error instanceof Error ? [error.name, error.stack] : [typeof error, ""];
-  log(`the tool ${call.name} has a fault: ${type}\n${place}`);
+  const words = error instanceof NoOutcome ? ': it gives no { content: [{ tag: "text", val: ... }], structured: ... }' : "";
+  log(`the tool ${call.name} has a fault: ${type}${words}\n${place}`);
   return { tag: "upstream-failed", val: "the tool has a fault, whose place is in the log of its component" };
 }
 

@@ -152,14 +152,14 @@ async def look_up(arguments: dict, context: Context) -> Outcome:
     return Outcome(content=[Content_Text(answer.body.decode(errors="replace"))], structured=None)
 
 
-TOOLS = {tool.name: (tool, function) for tool, function in [(ROLL, roll), (COUNT_DOWN, count_down)]}
+TOOLS = [(ROLL, roll), (COUNT_DOWN, count_down)]
 
 
 class Provider(exports.Provider):
     """What the contract asks for, under the name that componentize-py looks for."""
 
     async def describe(self) -> Description:
-        tools = [tool for tool, _ in TOOLS.values()]
+        tools = [tool for tool, _ in TOOLS]
         named = {name for tool in tools for name in tool.secrets}
         # Remembered by whoever asks, so it must be the same for everybody.
         return Description(
@@ -178,9 +178,9 @@ class Provider(exports.Provider):
         )
 
     async def call_tool(self, call: ToolCall) -> Reply:
-        if call.name not in TOOLS:
+        function = next((function for tool, function in TOOLS if tool.name == call.name), None)
+        if function is None:
             raise Err(Failure_Unknown(call.name))
-        _, function = TOOLS[call.name]
         if inspect.isasyncgenfunction(function) and call.context.wants_progress:
             writer, reader = wit_world.provider_notice_stream()
             spawn(tell(call, function, writer))
@@ -204,7 +204,7 @@ class Provider(exports.Provider):
 
 
 class NoOutcome(Exception):
-    """A function ended without an Outcome."""
+    """A function ended with something else than an Outcome. The words are ours, so the log may have them."""
 
 
 async def steps(call: ToolCall, function):
@@ -212,21 +212,27 @@ async def steps(call: ToolCall, function):
     try:
         result = function(json.loads(call.arguments), call.context)
         if not inspect.isasyncgen(result):
-            yield ended(await result)
+            yield ended(await result if inspect.isawaitable(result) else result)
             return
         async for step in result:
             if not isinstance(step, Progress):
                 yield ended(step)
                 return
             yield step
-        raise NoOutcome
+        raise NoOutcome("its last `yield` gives no Outcome")
     except Exception as error:
         yield failure(call, error)
 
 
 def ended(result) -> Result:
     if not isinstance(result, Outcome):
-        raise NoOutcome
+        raise NoOutcome(f"it gives a {type(result).__name__}, not an Outcome(content=[Content_Text(...)], structured=...)")
+    texts = [part.value for part in result.content if isinstance(part, Content_Text)]
+    if not all(isinstance(text, str) for text in texts):
+        raise NoOutcome("the text in a Content_Text is no str")
+    # Another type would end the instance, and with it every call that it is answering.
+    if not isinstance(result.structured, str | None):
+        raise NoOutcome("`structured` is no text of JSON: write json.dumps(...), or None")
     return Ok(result)
 
 
@@ -235,7 +241,8 @@ def failure(call: ToolCall, error: Exception) -> Err:
         return error
     # Any other exception would end the instance, and with it every call that it is answering. The component's log gets its type and place.
     # It does not get the message, which may quote what somebody wrote, or a secret.
-    print(f"the tool {call.name} has a fault: {type(error).__name__}", file=sys.stderr)
+    words = f": {error}" if isinstance(error, NoOutcome) else ""
+    print(f"the tool {call.name} has a fault: {type(error).__name__}{words}", file=sys.stderr)
     traceback.print_tb(error.__traceback__)
     return Err(Failure_UpstreamFailed("the tool has a fault, whose place is in the log of its component"))
 
