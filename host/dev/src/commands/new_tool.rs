@@ -206,33 +206,37 @@ watch = ["components/mcp-server/**/*.rs", {sources}, "crates/**/*.rs", "wit/**/*
 
 fn next(name: &str, language: Language) -> String {
     let folder = format!("{FOLDER}/{name}");
-    let (file, test, question, call) = match language {
+    let (file, test, question, tool, arguments) = match language {
         Language::Rust => (
             "src/lib.rs",
             format!("cargo test --package mcp-{name}"),
             "How many r are in strawberry?",
-            format!(r#"CALL {name}_count {{"text": "strawberry", "wanted": "r"}}"#),
+            "count",
+            r#"{"text": "strawberry", "wanted": "r"}"#,
         ),
         Language::Python => (
             "app.py and tool.py",
             format!("python3 -m unittest discover {folder}"),
             "Roll 3d6+2 for me.",
-            format!(r#"CALL {name}_roll {{"dice": "3d6+2"}}"#),
+            "roll",
+            r#"{"dice": "3d6+2"}"#,
         ),
         Language::JavaScript => (
             "app.js and tool.js",
             format!("node --test {folder}/tool.test.js"),
             "How many words has this sentence?",
-            format!(r#"CALL {name}_measure {{"text": "How many words?"}}"#),
+            "measure",
+            r#"{"text": "How many words?"}"#,
         ),
     };
     format!(
         "What next: it works as it is; make it yours in {folder}, {file}.\n  \
          {test}\n      runs its tests\n  \
+         cargo dev tool call {name}_{tool} '{arguments}'\n      builds it and calls it, without a chat\n  \
          cargo dev up\n      builds and serves it; ask in the chat: {question}\n\
          Without a model's key, the scripted model calls tools by order:\n  \
          cargo dev up --variable openai_model=scripted-obey=1\n\
-         and say: {call}\n\
+         and say: CALL {name}_{tool} {arguments}\n\
          What tells how far it is: CALL {name}_count_down {{\"start\": 9}}\n\
          docs/tools.md is the guide."
     )
