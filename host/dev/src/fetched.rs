@@ -135,7 +135,7 @@ fn get(url: &str, file: &Path, token: Option<&str>) -> anyhow::Result<Answer> {
     }
     let output = curl.args(["--", url]).output().context("cannot start curl, which fetches tools: install it")?;
     let why = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "cannot fetch {url}: {}. {CURE}", why.trim());
+    ensure!(output.status.success(), "cannot fetch {url}: {}: {CURE}", why.trim());
     let status = String::from_utf8_lossy(&output.stdout).trim().parse().context("curl gives no status")?;
     let headers = std::fs::read(headers.path()).context("cannot read the headers")?;
     Ok(Answer { status, challenge: challenge(&String::from_utf8_lossy(&headers)) })
