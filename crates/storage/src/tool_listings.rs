@@ -1,5 +1,4 @@
-//! What tool servers last said they have, so that an instance need not ask them all before it can answer; and what of it may be offered to
-//! whom.
+//! The last tool lists of all servers, so that an instance need not ask them before it can answer; and the offers that are the same for everybody.
 
 use std::iter;
 
@@ -7,67 +6,67 @@ use domain::Id;
 
 use crate::{Database, Statement, StorageError, Store, Value, tool_policies, tool_secrets::MAX_SECRETS};
 
-/// Servers whose listings are read: more than an installation has.
+/// The servers whose lists are read: more than an installation has.
 pub const MAX_LISTINGS: usize = 64;
 
-/// The name under which is kept what may be offered to anybody of what all servers have together. No server has this name.
+/// The row for the offers that are the same for everybody, made from all servers' lists. No server has this name.
 pub const OFFERABLE: &str = "";
 
-/// The name under which is kept that somebody asks the servers. No server has this name.
+/// The row for the claim of a request that is asking the servers. No server has this name.
 const ASKING: &str = " ";
 
-/// What decides what a person's model is offered.
+/// The facts that decide which tools a person's model is offered.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct ToolOffers {
-    /// What may be offered to anybody.
+    /// The offers that are the same for everybody.
     pub offerable: Option<ToolListing>,
-    /// Somebody has taken it on to ask the servers ([`Store::claim_tool_listings`]).
+    /// Whether a request is asking the servers now ([`Store::claim_tool_listings`]).
     pub is_claimed: bool,
     /// Patterns of the tools that the installation or the person denies.
     pub denied: Vec<String>,
-    /// Which secrets the person has entered: server and name.
+    /// The server and name of each secret that the person has entered.
     pub secrets: Vec<(String, String)>,
 }
 
-/// What is kept of all servers.
+/// The stored lists of all servers.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct ToolListings {
-    /// Each server's last listing, old ones too, the newest first.
+    /// Each server's last list, also an old one; the newest first.
     pub servers: Vec<ToolListing>,
-    /// As in [`ToolOffers`].
+    /// See [`ToolOffers::is_claimed`].
     pub is_claimed: bool,
 }
 
-/// A server's last listing.
+/// A server's last list.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ToolListing {
     /// The server's name, or [`OFFERABLE`].
     pub server: String,
-    /// As whoever stored it wrote it.
+    /// The list, as it was stored.
     pub listing: String,
-    /// For how many milliseconds it still counts, by the database's clock; less than nothing is since when it does not.
+    /// How many milliseconds the list is still valid, by the database's clock. If negative, it has expired that long ago.
     pub counts_for_ms: i64,
 }
 
-/// A listing to be stored.
+/// A list to be stored.
 #[derive(Clone, Copy, Debug)]
 pub struct NewListing<'a> {
     /// The server's name, or [`OFFERABLE`].
     pub server: &'a str,
-    /// Anything.
+    /// The list. This crate does not interpret it.
     pub listing: &'a str,
-    /// For how many milliseconds it counts from now on.
+    /// How many milliseconds the list is valid from now on.
     pub ttl_ms: i64,
 }
 
 impl<D: Database> Store<D> {
-    /// What is kept of all servers, in one statement.
+    /// The stored lists of all servers, in one statement.
     ///
     /// # Errors
-    /// Whatever the database says.
+    /// Those of the database.
     pub async fn tool_listings(&self) -> Result<ToolListings, StorageError> {
         const QUERY: &str = "tool_listings";
-        // The claim is the newest of all rows, or it does not count.
+        // A claim counts only if it is the newest of all rows.
         let sql = format!(
             "SELECT server, listing, fetched_at + ttl_ms - now_ms() FROM tool_listings
              WHERE server <> '{OFFERABLE}' ORDER BY fetched_at DESC, server LIMIT {MAX_LISTINGS} + 1"
@@ -87,8 +86,8 @@ impl<D: Database> Store<D> {
         Ok(listings)
     }
 
-    /// Takes it on to ask the servers, for so many milliseconds or until their lists are stored. Of all who try meanwhile, at whichever host, one
-    /// hears `true`.
+    /// Claims to ask the servers, for `for_ms` milliseconds or until their lists are stored. Of concurrent requests, at any host, only one gets
+    /// `true`.
     ///
     /// # Errors
     /// As [`Self::tool_listings`].
@@ -102,7 +101,7 @@ impl<D: Database> Store<D> {
         Ok(!rows.is_empty())
     }
 
-    /// Stores what servers say they have, instead of what they said before, in one statement, which gives back what was claimed. Each name once.
+    /// Replaces the servers' lists and releases the claim, in one statement. Each server at most once.
     ///
     /// # Errors
     /// As [`Self::tool_listings`].
@@ -126,7 +125,7 @@ impl<D: Database> Store<D> {
         Ok(())
     }
 
-    /// What decides what a person's model is offered, in one statement.
+    /// The facts that decide which tools a person's model is offered, in one statement.
     ///
     /// # Errors
     /// As [`Self::tool_listings`].
@@ -153,7 +152,7 @@ impl<D: Database> Store<D> {
                 "secret" => offers.secrets.push((columns.text()?.to_owned(), columns.text()?.to_owned())),
                 _ => {
                     let (server, listing) = (OFFERABLE.to_owned(), columns.text()?.to_owned());
-                    // A number, as the database wrote it; whoever reads it otherwise finds it old.
+                    // The number is text here. If it cannot be read, the list counts as expired.
                     let counts_for_ms = columns.text()?.parse().unwrap_or(i64::MIN);
                     offers.offerable = Some(ToolListing { server, listing, counts_for_ms });
                 }
