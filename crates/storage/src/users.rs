@@ -82,6 +82,8 @@ impl<D: Database> Store<D> {
             .transpose()
     }
 
+    /// The account with this id.
+    ///
     /// # Errors
     /// As [`Self::create_user`].
     pub async fn user(&self, id: Id) -> Result<Option<User>, StorageError> {
