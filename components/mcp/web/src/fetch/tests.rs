@@ -1,4 +1,4 @@
-//! Pages as people and attackers serve them, without a network.
+//! Pages of people and attackers, without a network.
 
 use std::{collections::HashMap, net::IpAddr};
 
@@ -11,10 +11,10 @@ use super::*;
 
 type Script = Box<dyn Fn(&Asked) -> Outcome>;
 
-/// A web of a few pages, and a name service.
+/// A few pages, and a name service.
 struct Pages {
     server: Scripted<Script>,
-    /// Without: a host that does not look names up.
+    /// `None`: the host does not look names up.
     names: Option<HashMap<&'static str, Vec<IpAddr>>>,
 }
 
