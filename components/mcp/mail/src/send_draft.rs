@@ -1,4 +1,4 @@
-//! A draft, sent as it is.
+//! The tool `send_draft`: sends a draft unchanged.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -36,7 +36,7 @@ pub(crate) struct SendDraft {
     pub(crate) body: String,
 }
 
-/// What is fetched of a draft's text: all that `BODY_CHARS_MAX` characters can take.
+/// How much of a draft's text is fetched: the most that `BODY_CHARS_MAX` characters can take.
 const BODY_BYTES_MAX: usize = 4 * BODY_CHARS_MAX;
 
 const PROPERTIES: [&str; 13] = [
@@ -122,7 +122,7 @@ pub(crate) async fn run<T: Http>(arguments: &SendDraft, context: &Context, trans
     Err(busy())
 }
 
-/// A text as it is compared: programs write line ends and what is left of a line's end as they like.
+/// The text for a comparison. Programs differ in line ends and in the white space before them.
 fn plain(text: &str) -> String {
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
     let lines = text.split('\n').map(|line| {
@@ -132,7 +132,7 @@ fn plain(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n").trim().to_owned()
 }
 
-/// Refuses a draft that has more than the person is asked about.
+/// Refuses a draft that contains more than the person is asked about.
 fn check_shown(draft: &Email, own: &Address) -> Result<(), Failure> {
     let elsewhere =
         |words: &str| invalid(format!("This draft {words}: send it from another program; nothing was sent."));

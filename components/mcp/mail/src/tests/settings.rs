@@ -1,4 +1,4 @@
-//! What is said when the settings are wrong, and that nobody else gets the password or the mails.
+//! Messages about wrong settings. Nobody else gets the password or the mails.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use http::Response;
@@ -65,7 +65,7 @@ async fn no_address_leads_into_this_installation() {
 
 const ADDRESS: &str = "https://mail.example/";
 
-/// Asks a server that answers everything alike.
+/// Asks a server that gives the same response to every request.
 async fn listed(answer: &Response<Vec<u8>>, user: &str) -> (String, Vec<scripted_server::Asked>) {
     let server = Scripted::new(|_| Ok(answer.clone()));
     let listed = words(list_mailboxes::run(&at(ADDRESS, user), &server).await);
