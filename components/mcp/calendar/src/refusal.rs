@@ -1,12 +1,12 @@
-//! What a server's refusals mean to a person, and what to do next. What servers say themselves is not shown: it may be anything.
+//! Messages for a server's refusals: what they mean to a person, and what to do next. The server's own text may be anything, so it is not shown.
 
 use http::{Response, StatusCode, header};
 use tool_provider::Failure;
 
-/// An address in an error: longer ones are not typed.
+/// Addresses in messages are cut: nobody types longer ones.
 const LOCATION_CHARS_MAX: usize = 200;
 
-/// The event is another one than was read.
+/// The event is not the version that was read.
 pub(crate) fn changed_meanwhile() -> Failure {
     Failure::InvalidArguments(
         "The event was changed meanwhile: read it again with `list_events`, and use the etag that it has now.".into(),
@@ -64,7 +64,7 @@ pub(crate) fn refused(response: &Response<Vec<u8>>) -> Failure {
     }
 }
 
-/// Of a question for events.
+/// The failure of a query for events.
 pub(crate) fn refused_report(response: &Response<Vec<u8>>) -> Failure {
     let is_much = matches!(response.status(), StatusCode::INSUFFICIENT_STORAGE | StatusCode::PAYLOAD_TOO_LARGE);
     if is_much || says(response, "number-of-matches-within-limits") {
@@ -75,14 +75,14 @@ pub(crate) fn refused_report(response: &Response<Vec<u8>>) -> Failure {
     refused(response)
 }
 
-/// An answer that says nothing.
+/// The response is empty or cannot be read.
 pub(crate) fn unreadable() -> Failure {
     Failure::UpstreamFailed(
         "The calendar server's answer is empty or cannot be read: try again in some minutes.".into(),
     )
 }
 
-/// Whether the answer names a condition (RFC 4918 section 16).
+/// Whether the response names a condition (RFC 4918 section 16).
 fn says(response: &Response<Vec<u8>>, name: &str) -> bool {
     response.body().windows(name.len()).any(|part| part == name.as_bytes())
 }

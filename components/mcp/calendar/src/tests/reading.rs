@@ -1,4 +1,4 @@
-//! Finding calendars and events, and what is said when there are none.
+//! Reading calendars and events, and the messages when there are none.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use super::*;
@@ -75,7 +75,7 @@ async fn a_weekly_event_keeps_its_hour_when_the_clocks_change() {
     assert_eq!((event.title.as_str(), event.end.as_str()), ("Stand-up, with Ünï", "2026-03-30T09:30:00+02:00"));
     assert_eq!(event.occurrence.as_deref(), Some("20260330T090000"));
     assert_eq!(event.recurrence.as_deref(), Some("FREQ=WEEKLY;COUNT=6"));
-    // Elsewhere the clocks changed at another time.
+    // In this zone, the clocks changed at another time.
     let elsewhere = ListEvents {
         from: "2026-03-16".into(),
         to: "2026-04-05".into(),
