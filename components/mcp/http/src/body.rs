@@ -1,4 +1,4 @@
-//! The body of an operation: of the media types that its document offers, one that can be written. Files cannot.
+//! The body of an operation, in the first media type of the document that can be written. Files cannot.
 
 use std::borrow::Cow;
 
@@ -6,17 +6,16 @@ use serde_json::{Map, Value};
 
 use crate::value::{self, is_true, text};
 
-/// How a body is written.
+/// The format of a body.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Format {
-    /// As JSON, called so.
+    /// JSON with this media type.
     Json(String),
     /// `application/x-www-form-urlencoded`.
     Form,
 }
 
 impl Format {
-    /// The media type.
     pub(crate) fn media_type(&self) -> &str {
         match self {
             Self::Json(media_type) => media_type,
@@ -25,7 +24,6 @@ impl Format {
     }
 }
 
-/// A body.
 #[derive(Debug)]
 pub(crate) struct Body<'d> {
     pub(crate) format: Format,
@@ -34,10 +32,10 @@ pub(crate) struct Body<'d> {
     pub(crate) schema: Option<&'d Value>,
 }
 
-/// Reads the body; there may be none.
+/// Reads the description of the body, if there is one.
 ///
 /// # Errors
-/// In words, why the operation cannot be called.
+/// The reason why the operation cannot be called.
 pub(crate) fn read<'d>(root: &'d Value, operation: &'d Map<String, Value>) -> Result<Option<Body<'d>>, String> {
     let Some(body) = operation.get("requestBody") else { return Ok(None) };
     if let Some(place) = value::outside(root, body) {

@@ -1,4 +1,4 @@
-//! Documents of several shapes: what is read of them, and that those which cannot be read do no harm.
+//! Documents of several forms. Unreadable documents do no harm.
 
 use serde_json::{Value, json};
 

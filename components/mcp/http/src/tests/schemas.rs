@@ -1,11 +1,11 @@
-//! Schemas of documents as the house can check them.
+//! Schemas of documents, converted so that the app can check them.
 
 use serde_json::{Value, json};
 
 use super::{catalog, paths, schema};
 use crate::schema::fitting;
 
-/// The schema of a body with these schemas beside.
+/// The schema of a body in a document with these schemas.
 fn body(version: &str, schemas: Value, body: Value) -> Value {
     let document = json!({
         "openapi": version,
