@@ -13,7 +13,7 @@ OLDER = "2025-11-25"
 
 
 async def tell(response: httpx2.Response) -> None:
-    """Adds the status of the refusal, which the SDK's own error does not contain."""
+    """Prints the status of a refusal, which the SDK's own error does not contain."""
     if response.is_error:
         print(response.status_code, file=sys.stderr)
 
