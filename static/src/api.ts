@@ -255,8 +255,8 @@ function problemOf(answer: Answer): ApiError {
     problem.code ?? "unexpected",
     problem.detail ??
       (AWAY.has(status)
-        ? `The server is away for the moment: what stands before it answers ${status}. Try again soon.`
-        : `The server answered ${status} and did not say why. Try again.`),
+        ? `The server is not available at the moment (the proxy answered ${status}). Try again soon.`
+        : `The server answered ${status} without a reason. Try again.`),
     problem.field ?? null,
     waitAskedMs(answer),
   );

@@ -34,6 +34,6 @@ export function faultOf(value: string): string | null {
 export function standing(secrets: Secret[]): string {
   const needed = secrets.filter((secret) => !secret.optional);
   const missing = needed.filter((secret) => !secret.is_set).length;
-  if (missing === 0) return needed.length > 0 ? "Everything needed is entered." : "They can do without it.";
+  if (missing === 0) return needed.length > 0 ? "All required secrets are entered." : "These are optional.";
   return missing === needed.length ? "Not entered yet." : `${missing} of ${needed.length} not entered yet.`;
 }

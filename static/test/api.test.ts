@@ -78,7 +78,7 @@ for (const [name, refusal] of [
     answer(refusal);
     const { status, code, message } = await asApiError(conversations.get("c"));
     assert.deepEqual([status, code], [500, "unexpected"]);
-    assert.match(message, /The server answered 500 and did not say why/);
+    assert.match(message, /The server answered 500 without a reason/);
   });
 }
 

@@ -76,7 +76,7 @@ test("a new installation says whose the first account is, and one that is closed
   await page.getByRole("button", { name: "Create an account" }).click();
   await page.getByText("It is the first one here").waitFor();
   await greet({ open: false, first: false });
-  await page.getByText("This installation takes no new accounts.").waitFor();
+  await page.getByText("This installation accepts no new accounts.").waitFor();
   assert.equal(await page.getByRole("button", { name: "Create an account" }).count(), 0);
 });
 

@@ -239,8 +239,8 @@ test("a decision that does not arrive is told in words and can be made again", a
 });
 
 for (const [code, words] of [
-  ["already_decided", "decided this in another place"],
-  ["approval_expired", "The time to decide was over"],
+  ["already_decided", "decided in another place"],
+  ["approval_expired", "The question expired"],
 ]) {
   test(`a decision that comes too late (${code}) closes the question and says why`, async (t) => {
     const it = await asked(t);

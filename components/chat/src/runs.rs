@@ -118,7 +118,7 @@ pub(crate) async fn decide<D: Database>(
             return Err(Problem::conflict("already_decided", "You already decided differently.").into());
         }
         Decided::Expired => {
-            let detail = "It is too late to decide: nobody waits for this call any more.";
+            let detail = "Too late: this question has expired or the run has ended.";
             return Err(Problem::conflict("approval_expired", detail).into());
         }
         Decided::AlwaysAsks => {

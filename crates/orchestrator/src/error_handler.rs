@@ -112,7 +112,7 @@ pub fn unreachable(error: &Unreachable, begun: bool) -> Failure {
         Unreachable::NotAllowed(cause) => Failure::new(
             "model_not_allowed",
             false,
-            "This installation is not allowed to reach its model. Whoever runs it must allow the address.",
+            "This installation is not allowed to reach its model. Ask the administrator to allow the address.",
             cause,
         ),
         Unreachable::Connection(cause) if begun => broke_off(cause),

@@ -23,7 +23,7 @@ const MAX_ANSWER_TOKENS: u64 = 16_384;
 pub const MAX_MESSAGES: u32 = 1_000;
 
 /// The text in place of a missing result.
-const NO_RESULT: &str = "(This call has no result. Nobody knows whether it took effect.)";
+const NO_RESULT: &str = "(This call has no result. It is unknown whether it took effect.)";
 
 /// The input for a request to a model.
 #[derive(Clone, Copy, Debug)]

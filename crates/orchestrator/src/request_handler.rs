@@ -194,7 +194,7 @@ async fn execute<H: Host, R: Reader>(
             let cause = cause(&interrupted);
             host.log(
                 Severity::Error,
-                "a run was left to whoever reads it next",
+                "a run was left to its next reader",
                 serde_json::json!({ "run_id": lease.run_id, "cause": cause }),
             );
             None

@@ -104,8 +104,9 @@ impl Tools {
             return Cow::Borrowed(system_prompt);
         }
         let servers = self.unconfigured.join(", ");
-        let words =
-            format!("There are more tools when the person has entered what they need on the page Tools: {servers}.");
+        let words = format!(
+            "More tools become available once the person enters their credentials on the page Tools: {servers}."
+        );
         Cow::Owned(if system_prompt.is_empty() { words } else { format!("{system_prompt}\n\n{words}") })
     }
 

@@ -29,8 +29,8 @@ use crate::{
 const MAX_ROUNDS: usize = 12;
 
 /// The notice to a person whose answer cannot be stored.
-const UNWRITABLE: &str = "What is said cannot be stored: the disk of this installation is full, or may only be read. Whoever runs it has to see \
-                          to it; then open this conversation again, and the answer goes on.";
+const UNWRITABLE: &str = "The answer cannot be stored: the disk of this installation is full or read-only. Ask the administrator to fix it, then \
+                          open this conversation again, and the answer goes on.";
 
 /// How long an answer waits for the list of tools.
 const TOOLS_LIMIT: Duration = Duration::from_secs(10);

@@ -42,7 +42,7 @@ pub enum DatabaseError {
     #[error("the database's answer was lost: {0}")]
     Lost(String),
     /// The statement refers to a row that does not exist (any more), most often a deleted account.
-    #[error("what {query} refers to does not exist")]
+    #[error("{query} refers to a row that does not exist")]
     Orphaned {
         /// The query's name.
         query: &'static str,

@@ -50,7 +50,7 @@ impl Account {
         // In Basic authentication, a colon ends the name (RFC 7617).
         if is_long || user.contains(':') {
             return Err(Failure::NotConfigured(
-                "The user name or another setting of this tool cannot be right.".into(),
+                "A setting of this tool is too long, or the user name contains a colon: enter it again.".into(),
             ));
         }
         let url = address::entered(address, example)?;
@@ -95,7 +95,7 @@ impl Account {
     #[must_use]
     pub fn elsewhere(&self, url: &Url) -> Failure {
         Failure::NotConfigured(format!(
-            "The {} sends on to {}: enter that as the address in the settings of this tool, if you trust it with the password.",
+            "The {} redirects to {}. If you trust that server with the password, enter its address in this tool's settings.",
             self.server,
             url.origin().ascii_serialization()
         ))
@@ -154,7 +154,10 @@ mod tests {
     #[test]
     fn what_cannot_be_right_is_said() {
         for context in [entered("a:b", "x"), entered("ada", &"x".repeat(SECRET_BYTES_MAX + 1))] {
-            assert!(words(Account::with_password(&context, "mail server", EXAMPLE)).contains("cannot be right"));
+            assert!(
+                words(Account::with_password(&context, "mail server", EXAMPLE))
+                    .contains("too long, or the user name contains a colon")
+            );
         }
         let token = Account::with_password_or_token(&entered("", "a\nb"), "mail server", EXAMPLE);
         assert!(words(token).contains("no token has"));
@@ -171,7 +174,7 @@ mod tests {
         assert_eq!((request.method(), request.uri().path()), (&Method::POST, "/jmap"));
         for other in ["http://mail.example.com/", "https://mail.example.com:8443/", "https://example.com/"] {
             let Err(Failure::NotConfigured(words)) = account.own(url(other)) else { panic!("{other}") };
-            assert!(words.contains("The mail server sends on to "), "{words}");
+            assert!(words.contains("The mail server redirects to "), "{words}");
             assert!(matches!(account.request(&Method::GET, &url(other)), Err(Failure::NotConfigured(_))), "{other}");
         }
     }

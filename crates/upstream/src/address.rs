@@ -39,13 +39,13 @@ pub fn entered(address: &str, example: &str) -> Result<Url, Failure> {
             && url.has_host()
     };
     let Some(url) = Url::parse(&address).ok().filter(is_usable) else {
-        let words = format!("The address in the settings of this tool is none: it looks like {example}.");
+        let words = format!("The address in this tool's settings is not valid. A valid one looks like {example}.");
         return Err(Failure::NotConfigured(words));
     };
     if url.host_str().is_some_and(is_inside) {
         return Err(Failure::NotConfigured(format!(
-            "The address in the settings of this tool names a part of this installation, where no tool may go: enter that of your own \
-             server. It looks like {example}."
+            "The address in this tool's settings names a part of this installation, where no tool may go. Enter the address of your own \
+             server, which looks like {example}."
         )));
     }
     Ok(url)
@@ -148,7 +148,7 @@ mod tests {
         for address in
             ["", "ftp://mail.example.com/", "https://me@mail.example.com/", "https://:x@mail.example.com", "https://"]
         {
-            assert!(words(address).contains("is none"), "{address}");
+            assert!(words(address).contains("is not valid"), "{address}");
         }
         for address in [
             "https://ops.spin.internal/ready",

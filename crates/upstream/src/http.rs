@@ -114,7 +114,7 @@ fn unanswered(code: ErrorCode, host: &str) -> Unanswered {
         }
         // A server may refuse the client's certificate after it has received the request.
         ErrorCode::TlsCertificateError | ErrorCode::TlsProtocolError | ErrorCode::TlsAlertReceived(_) => {
-            Unanswered::Lost(format!("{host} cannot prove who it is"))
+            Unanswered::Lost(format!("{host} cannot be reached over TLS: its certificate may not be valid"))
         }
         other => Unanswered::Lost(format!("{host} does not answer: {other}")),
     }

@@ -235,7 +235,10 @@ fn hash_of_sources(repo: &Repo, folders: &[&str]) -> anyhow::Result<String> {
             if entry.file_type()?.is_dir() { folders.push(entry.path()) } else { files.push(entry.path()) }
         }
         if files.len() + folders.len() > SOURCES_MAX {
-            bail!("{} holds more than {SOURCES_MAX} files: move what is no source out of it", next.display());
+            bail!(
+                "{} contains more than {SOURCES_MAX} files: move files that are not sources out of it",
+                next.display()
+            );
         }
     }
     files.sort();

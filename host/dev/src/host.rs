@@ -74,7 +74,7 @@ pub(crate) fn file_from_here(argument: &str) -> anyhow::Result<String> {
 
 /// A path relative to the person's folder.
 pub(crate) fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
-    std::path::absolute(path).with_context(|| format!("`{}` is no path", path.display()))
+    std::path::absolute(path).with_context(|| format!("`{}` is not a path", path.display()))
 }
 
 /// Replaces this process, so that signals and the exit code are those of the program.

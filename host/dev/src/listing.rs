@@ -138,10 +138,10 @@ pub(crate) fn problems(server: &str, tools: &[Tool]) -> Vec<String> {
             say(format!("a name has 1 to {NAME_MAX_CHARS} letters, digits, `_`, `-` and `.`: give it another"));
         }
         if !names.insert(name) {
-            say("there is another of that name before it, so nobody could say which is called: rename one".to_owned());
+            say("an earlier tool has the same name: rename one of them".to_owned());
         }
         if tool.description().trim().is_empty() {
-            say("it has no description, by which alone a model decides whether to call it: say what it does and when to use it".to_owned());
+            say("it has no description, and a model needs one to decide whether to call it: say what it does and when to use it".to_owned());
         }
         for (which, schema) in [("input", Some(tool.input_schema())), ("output", tool.output_schema())] {
             if let Some(wrong) = schema.and_then(wrong_with_schema) {

@@ -30,7 +30,7 @@ impl Repo {
     pub(crate) fn here() -> anyhow::Result<Self> {
         // Cargo sets the folder of the package that it runs: <root>/host/dev.
         let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
-        let here = std::env::current_dir().context("the current folder cannot be told")?;
+        let here = std::env::current_dir().context("cannot find out the current folder")?;
         let is_root = |folder: &&Path| AT_ROOT.iter().all(|file| folder.join(file).is_file());
         let root = package.iter().map(PathBuf::as_path).chain([here.as_path()]).flat_map(Path::ancestors).find(is_root);
         let root = root.with_context(|| format!("{} is not in a working copy of Edge Assistant", here.display()))?;

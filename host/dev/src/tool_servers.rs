@@ -45,7 +45,7 @@ fn misfits(manifest: &Manifest, folders: &BTreeSet<String>) -> Vec<String> {
         } else if !components.contains(name) {
             let meant = match unlisted.as_slice() {
                 [] => "add one, or take the name away".to_owned(),
-                unlisted => format!("is one of these meant, which it does not name: {}?", unlisted.join(", ")),
+                unlisted => format!("did you mean one of these, which it does not name: {}?", unlisted.join(", ")),
             };
             misfits.push(format!(
                 "tool_servers in spin.toml names `{name}`, and there is no component `{TOOL_SERVER}{name}`: {meant}"
@@ -60,7 +60,7 @@ fn misfits(manifest: &Manifest, folders: &BTreeSet<String>) -> Vec<String> {
     for name in &components {
         if !listed.contains(name) {
             misfits.push(format!(
-                "spin.toml has the component `{TOOL_SERVER}{name}`, and nobody gets its tools: add `{name}` to tool_servers of `tools`"
+                "spin.toml has the component `{TOOL_SERVER}{name}`, but its tools are not offered: add `{name}` to tool_servers of `tools`"
             ));
         }
         if !manifest.has_trigger(&format!("{TOOL_SERVER}{name}")) {
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn each_place_that_was_forgotten_is_named() {
         for (from, to, expected) in [
-            ("= \"clock\" }", "= \"clok\" }", "is one of these meant, which it does not name: clock?"),
+            ("= \"clock\" }", "= \"clok\" }", "did you mean one of these, which it does not name: clock?"),
             ("= \"clock\" }", "= \"clock, clock\" }", "names `clock` twice"),
             ("= \"clock\" }", "= \"\" }", "add `clock` to tool_servers"),
             (

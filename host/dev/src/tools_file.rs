@@ -177,10 +177,10 @@ fn check_exports(component: &[u8]) -> anyhow::Result<()> {
     let mut exports = Vec::new();
     let mut depth = 0_usize;
     for payload in Parser::new(0).parse_all(component) {
-        match payload.context("this is no WebAssembly")? {
+        match payload.context("this is not WebAssembly")? {
             Payload::Version { encoding: wasmparser::Encoding::Module, .. } if depth == 0 => {
                 bail!(
-                    "this is a core module, no component: build it for wasm32-wasip2, or as its language makes components"
+                    "this is a core module, not a component: build it for wasm32-wasip2, or as its language makes components"
                 )
             }
             // Nested modules and components have their own exports.
@@ -188,7 +188,7 @@ fn check_exports(component: &[u8]) -> anyhow::Result<()> {
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::ComponentExportSection(section) if depth == 0 => {
                 for export in section {
-                    exports.push(export.context("this is no component")?.name.name.to_owned());
+                    exports.push(export.context("this is not a component")?.name.name.to_owned());
                 }
             }
             _ => {}
@@ -197,7 +197,7 @@ fn check_exports(component: &[u8]) -> anyhow::Result<()> {
     let others = if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") };
     ensure!(
         exports.iter().any(|export| export == CONTRACT),
-        "this component does not export {CONTRACT}, so it is no tool; it exports {others}. wit/provider.wit says what a tool is"
+        "this component does not export {CONTRACT}, so it is not a tool provider; it exports {others}. wit/provider.wit is the contract"
     );
     Ok(())
 }
@@ -315,7 +315,7 @@ mod tests {
         for (tools, expected) in [
             ("[weather]\nsource = 'other.wasm'", "it exports wasi:http/handler@0.3.0"),
             ("[weather]\nsource = 'module.wasm'", "a core module"),
-            ("[weather]\nsource = 'page.wasm'", "no WebAssembly"),
+            ("[weather]\nsource = 'page.wasm'", "not WebAssembly"),
             ("[weather]\nsource = 'nothing.wasm'", "there is no file"),
             ("[weather]\n", "in one way"),
             ("[weather]\nsource = 'weather.wasm'\nurl = 'https://a.example'", "in one way"),

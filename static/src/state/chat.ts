@@ -193,7 +193,7 @@ export async function say(text: string): Promise<boolean> {
     if (here.hasLeft()) return true;
     here.tell({ type: "unsent" });
     if (wish.aborted)
-      here.tell({ type: "problem", text: "You stopped the sending. Your message is back where you wrote it." });
+      here.tell({ type: "problem", text: "Sending was stopped. Your message is back in the text field." });
     else await explain(error, here);
     return false;
   }

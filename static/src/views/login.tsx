@@ -107,7 +107,7 @@ export function LoginView() {
   );
 }
 
-const CLOSED = "This installation takes no new accounts. Ask whoever runs it for one.";
+const CLOSED = "This installation accepts no new accounts. Ask the administrator for one.";
 
 /** The first page of a new installation, where nobody can log in yet. */
 function FirstView({ start }: { start: () => void }) {

@@ -79,7 +79,7 @@ function ToolCard({ part, running, state }: { part: ToolPart; running: boolean; 
         {result !== null && (
           <Labelled label={result.isError ? "Error" : "Result"}>
             {result.text === "" ? (
-              <p class="text-sm text-soft">Nothing came back</p>
+              <p class="text-sm text-soft">The result is empty</p>
             ) : (
               <LongText text={visible(result.text)} mono limit={MAX_SHOWN_CHARS} />
             )}
@@ -110,9 +110,9 @@ function decidedWords(state: Deciding): string {
     case "decided":
       return `${DECIDED[state.decision]} by you.`;
     case "elsewhere":
-      return "Somebody signed in as you decided this in another place.";
+      return "This was decided in another place with your account.";
     case "expired":
-      return "The time to decide was over, so it was not called.";
+      return "The question expired, so the tool was not called.";
     case "open":
     case "sending":
     case "failed":

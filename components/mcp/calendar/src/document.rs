@@ -64,7 +64,7 @@ impl Document {
         }
         let document = Self(blocks);
         if event.is_some() || document.events().next().is_none() {
-            return Err(Failure::InvalidArguments("That is no event, or none that is understood.".into()));
+            return Err(Failure::InvalidArguments("That is not an event, or it cannot be read here.".into()));
         }
         Ok(document)
     }

@@ -141,10 +141,10 @@ fn note(doubt: Doubt, title: Option<&str>, id: &str) -> String {
             format!("{what} names a time zone that is not known. Its times are read as times of the person's own zone.")
         }
         Doubt::Rule(Fault::Unknown) => {
-            format!("{what} recurs by a rule that is not understood. Only times that it names itself are listed.")
+            format!("{what} recurs by a rule that is not understood. Only its explicitly listed times are shown.")
         }
         Doubt::Rule(Fault::Dense) => {
-            format!("{what} recurs very often, more than once an hour. Only times that it names itself are listed.")
+            format!("{what} recurs very often, more than once an hour. Only its explicitly listed times are shown.")
         }
         Doubt::Cut => format!("{what} recurs very often. Some of its times are not listed."),
     }

@@ -32,18 +32,18 @@ pub(crate) fn refused(response: &Response<Vec<u8>>) -> Failure {
                 .into(),
         ),
         StatusCode::FORBIDDEN | StatusCode::CONFLICT if says(response, "no-uid-conflict") => Failure::UpstreamFailed(
-            "The calendar server already has this event in another place, and takes it only once.".into(),
+            "The calendar server already has this event in another place, and accepts it only once.".into(),
         ),
         StatusCode::FORBIDDEN | StatusCode::CONFLICT if says(response, "valid-calendar-") => Failure::UpstreamFailed(
-            "The calendar server does not take an event like this one: change it in another program.".into(),
+            "The calendar server does not accept an event like this one: change it in another program.".into(),
         ),
         StatusCode::FORBIDDEN => Failure::UpstreamFailed(
-            "The calendar server does not allow that: the calendar is somebody else's, or may only be read. \
-             `list_calendars` says which may be written to."
+            "The calendar server does not allow that: the calendar belongs to somebody else or is read-only. \
+             `list_calendars` says which calendars are writable."
                 .into(),
         ),
         StatusCode::NOT_FOUND | StatusCode::GONE => Failure::InvalidArguments(
-            "There is no such calendar or event: `list_calendars` and `list_events` say which there are.".into(),
+            "There is no such calendar or event: `list_calendars` and `list_events` list the existing ones.".into(),
         ),
         StatusCode::PRECONDITION_FAILED => changed_meanwhile(),
         StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => no_caldav(),
@@ -53,7 +53,7 @@ pub(crate) fn refused(response: &Response<Vec<u8>>) -> Failure {
         status if status.is_redirection() => {
             let to = response.headers().get(header::LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("another place");
             Failure::UpstreamFailed(format!(
-                "The calendar server sends on to {}: enter the address there in the settings of this tool.",
+                "The calendar server redirects to {}: enter that address in this tool's settings.",
                 shortened(to)
             ))
         }

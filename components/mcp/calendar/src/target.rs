@@ -63,7 +63,7 @@ pub(crate) fn find(document: &Document, occurrence: Option<&str>, whole_series: 
     let meant = match occurrence.filter(|_| is_recurring) {
         Some(name) => Some(series.find(name).ok_or_else(|| {
             Failure::InvalidArguments(
-                "There is no such occurrence: `list_events` says in `occurrence` which there are.".into(),
+                "There is no such occurrence: take it from the field `occurrence` in `list_events`.".into(),
             )
         })?),
         None if is_recurring && !whole_series => {
@@ -100,7 +100,7 @@ pub(crate) fn check(document: &Document) -> Result<(), Failure> {
     for series in Series::all(document, &here) {
         if series.changed.iter().any(|changed| changed.is_range) {
             return invalid(
-                "This series was changed from one time on, which is not understood well enough here: change it in another program.",
+                "This series contains a change of \"this and all following events\", which is not supported here: change it in another program.",
             );
         }
         let start = series.master.map(|(_, event)| event.stamp("DTSTART").ok_or_else(not_understood)).transpose()?;

@@ -41,7 +41,7 @@ pub(crate) fn read(
         return Ok(Answer { structured: is_object.then(|| text.clone()), text });
     }
     let kind = if kind.essence.is_empty() { "an unknown kind" } else { &kind.essence };
-    let kind = format!("{} bytes of {kind}, which is no text", body.len());
+    let kind = format!("{} bytes of {kind}, which is not text", body.len());
     match written.text() {
         Some(text) => Ok(Answer { text: secrets.text(text), structured: None }),
         None if operation.only_reads() => {

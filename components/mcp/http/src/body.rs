@@ -39,11 +39,11 @@ pub(crate) struct Body<'d> {
 pub(crate) fn read<'d>(root: &'d Value, operation: &'d Map<String, Value>) -> Result<Option<Body<'d>>, String> {
     let Some(body) = operation.get("requestBody") else { return Ok(None) };
     if let Some(place) = value::outside(root, body) {
-        let words = format!("JSON as {} says, which is not read here.", value::cut(place, 100));
+        let words = format!("JSON as described in {}, which cannot be read here.", value::cut(place, 100));
         let format = Format::Json("application/json".to_owned());
         return Ok(Some(Body { format, is_required: false, description: Some(words.into()), schema: None }));
     }
-    let body = value::object(root, body).ok_or("its body leads nowhere")?;
+    let body = value::object(root, body).ok_or("the reference of its body has no target")?;
     let is_required = is_true(body, "required");
     let mut offered: Vec<(Format, &Value)> = value::entries(body, "content")
         .filter_map(|(media_type, content)| Some((format(media_type)?, content)))
@@ -58,7 +58,7 @@ pub(crate) fn read<'d>(root: &'d Value, operation: &'d Map<String, Value>) -> Re
             let (description, schema) = (text(body, "description").map(Cow::Borrowed), content.get("schema"));
             Ok(Some(Body { format, is_required, description, schema }))
         }
-        None if is_required => Err("its body is neither JSON nor a form of texts".to_owned()),
+        None if is_required => Err("its body is neither JSON nor a form of text fields".to_owned()),
         None => Ok(None),
     }
 }

@@ -110,7 +110,7 @@ impl Catalog {
             }
         }
         let left_out = left_out.saturating_add(rest.count());
-        let no_room = format!("there is no room for {left_out} operations: take out what nobody needs");
+        let no_room = format!("there is no room for {left_out} operations: remove those that nobody needs");
         if read == 0 {
             self.faults.truncate(known_faults);
             let none = || if left_out > 0 { no_room } else { "it has no operations".to_owned() };

@@ -24,7 +24,7 @@ pub(crate) fn parse(text: &str) -> Result<Value, String> {
     let text = text.trim_start_matches('\u{feff}');
     let value = if text.trim_start().starts_with('{') {
         // JSON with tabs is not YAML, and YAML in braces is not JSON.
-        serde_json::from_str(text).or_else(|error| yaml(text).map_err(|_| format!("it is no JSON: {error}")))?
+        serde_json::from_str(text).or_else(|error| yaml(text).map_err(|_| format!("it is not JSON: {error}")))?
     } else {
         yaml(text)?
     };
@@ -67,5 +67,5 @@ fn yaml(text: &str) -> Result<Value, String> {
         non_finite_float_policy: NonFiniteFloatPolicy::AsString,
         with_snippet: false,
     };
-    crate::yaml::read(text, options).map_err(|error| format!("it is no YAML: {error}"))
+    crate::yaml::read(text, options).map_err(|error| format!("it is not YAML: {error}"))
 }

@@ -110,7 +110,7 @@ impl Operation {
     /// The reason why the operation cannot be called.
     pub(crate) fn read(found: Found<'_>, shared: &Shared<'_>, taken: &mut BTreeSet<String>) -> Result<Self, String> {
         let Found { root, operation, .. } = found;
-        let document = root.as_object().ok_or("it is no object")?;
+        let document = root.as_object().ok_or("it is not an object")?;
         let server = server::address([operation, found.item, document])?;
         let requirement = shared.schemes.requirement(root, operation)?;
         let path = pieces(found.path)?;
@@ -229,7 +229,7 @@ fn tool(
 /// Splits a path such as `/todos/{id}`.
 fn pieces(path: &str) -> Result<Vec<Piece>, String> {
     if !path.starts_with('/') || path.len() > PATH_BYTES_MAX || path.contains(['?', '#']) {
-        return Err("its path is none".to_owned());
+        return Err("its path is not valid".to_owned());
     }
     let mut pieces = Vec::new();
     let mut rest = path;

@@ -87,7 +87,7 @@ pub(crate) fn read<'d>(root: &'d Value, parameter: &'d Value) -> Result<Read<'d>
     if parameter.is_null() {
         return Ok(Read::LeftOut);
     }
-    let parameter = value::object(root, parameter).ok_or("a parameter leads nowhere")?;
+    let parameter = value::object(root, parameter).ok_or("the reference of a parameter has no target")?;
     let name = parameter.get("name").and_then(Value::as_str).filter(|name| !name.is_empty());
     let name = name.ok_or("a parameter has no name")?;
     let place = match text(parameter, "in") {
@@ -96,16 +96,16 @@ pub(crate) fn read<'d>(root: &'d Value, parameter: &'d Value) -> Result<Read<'d>
         Some("header") => match name.parse::<HeaderName>() {
             Ok(header) if RESERVED_HEADERS.contains(&header.as_str()) => return Ok(Read::LeftOut),
             Ok(_) => Place::Header,
-            Err(_) => return optional(parameter, name, "is no header"),
+            Err(_) => return optional(parameter, name, "is not a valid header"),
         },
-        _ => return optional(parameter, name, "is in a place that is not served"),
+        _ => return optional(parameter, name, "is in a place that is not supported"),
     };
     let content = value::entries(parameter, "content").next();
     let style = match content {
         Some(_) => Style::Json,
         None => match style(parameter, place) {
             Some(style) => style,
-            None => return optional(parameter, name, "has a style that is not served"),
+            None => return optional(parameter, name, "has a style that is not supported"),
         },
     };
     let schema = parameter.get("schema").or_else(|| content.and_then(|(_, media)| media.get("schema")));

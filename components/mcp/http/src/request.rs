@@ -56,7 +56,7 @@ pub(crate) struct Built {
 pub(crate) fn build(operation: &Operation, arguments: &str, context: &Context) -> Result<Built, Failure> {
     let unfit = |words: String| Failure::InvalidArguments(format!("The arguments do not fit: {words}."));
     let Json::Object(arguments) = Json::read(arguments).map_err(|error| unfit(error.to_string()))? else {
-        return Err(unfit("they are no object".to_owned()));
+        return Err(unfit("they are not an object".to_owned()));
     };
     let given = |argument: &Argument| arguments.get(&argument.property).filter(|value| !value.is_null());
     let mut parts =

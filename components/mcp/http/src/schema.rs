@@ -65,7 +65,7 @@ impl<'d> Reader<'d> {
                 }
             }
             if let Some(place) = value::outside(self.root, schema) {
-                let words = format!("As {} says, which is not read here.", cut(place, REFERENCE_CHARS_MAX));
+                let words = format!("As described in {}, which cannot be read here.", cut(place, REFERENCE_CHARS_MAX));
                 self.copy(&mut kept, "description", &words.into())?;
             }
             self.description(object, &mut kept)?;

@@ -146,7 +146,7 @@ impl Schemes {
         match alternatives.iter().find_map(served) {
             Some(credentials) => Ok(Requirement { credentials, is_optional }),
             None if is_optional => Ok(Requirement::default()),
-            None => Err("it wants a way to say who calls that is not served".to_owned()),
+            None => Err("it requires a kind of credentials that is not supported".to_owned()),
         }
     }
 }

@@ -41,7 +41,7 @@ fn usable(server: &Map<String, Value>) -> Result<Url, String> {
         return Err(format!("its server {shown} has a variable without a default"));
     }
     let url = Url::parse(&address)
-        .map_err(|_| format!("its server {shown} is no whole address: write https:// and the server's name"))?;
+        .map_err(|_| format!("its server {shown} is not a complete address: write https:// and the server's name"))?;
     if url.host_str().is_some_and(address::is_inside) {
         return Err(format!("its server {shown} is a part of this installation, where no tool may go"));
     }

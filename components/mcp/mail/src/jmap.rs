@@ -282,9 +282,9 @@ impl SetError {
                 "the server does not let this account send from that address".into()
             }
             ("forbiddenToSend", _) => "the server does not let this account send".into(),
-            ("invalidRecipients", _) => "the server takes mail for one of the recipients to be impossible".into(),
-            ("tooManyRecipients", _) => "there are more recipients than the server takes".into(),
-            ("tooLarge", _) => "the mail is larger than the server takes".into(),
+            ("invalidRecipients", _) => "the server does not accept one of the recipients".into(),
+            ("tooManyRecipients", _) => "there are more recipients than the server accepts".into(),
+            ("tooLarge", _) => "the mail is larger than the server accepts".into(),
             ("overQuota", _) => "there is no room left in the mailbox".into(),
             (kind, Some(said)) => format!("the server says {kind}: {said}"),
             (kind, None) => format!("the server says {}", bounded(kind)),
@@ -304,7 +304,7 @@ pub(crate) fn check_id(id: &str) -> Result<(), Failure> {
 }
 
 pub(crate) fn no_such_mail() -> Failure {
-    Failure::InvalidArguments("There is no such mail: `search_mail` gives the ids that there are.".into())
+    Failure::InvalidArguments("There is no such mail: `search_mail` returns the ids of existing mails.".into())
 }
 
 pub(crate) fn unexpected(error: impl std::fmt::Display) -> Failure {

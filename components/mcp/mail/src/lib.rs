@@ -61,7 +61,7 @@ provider! {
         tool_provider::provider::Secret {
             name: "address",
             title: "Your e-mail address",
-            description: "What mails are sent from. Only needed if the server does not say it, or if you have several.",
+            description: "The address that mails are sent from. Only needed if the server does not report it, or if you have several.",
             visible: true,
             optional: true,
         },

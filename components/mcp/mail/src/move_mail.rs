@@ -104,7 +104,7 @@ pub(crate) async fn update<T: Http>(
             },
         });
     }
-    let why = |id: &String| errors.get(id).map_or("the server does not say what became of it".into(), SetError::words);
+    let why = |id: &String| errors.get(id).map_or("the server did not report the result".into(), SetError::words);
     let failed = others.into_iter().map(|id| (id.clone(), why(&id))).collect();
     Ok(Changed { done, failed })
 }

@@ -33,7 +33,7 @@ const UNKNOWN: &str =
 const SENDING: &str = "edge-assistant-sending";
 
 /// Added to the message about a draft that was not sent, if the server did not confirm that the keyword was removed.
-const MAYBE_MARKED: &str = " It may still be marked as being sent; then it is not sent from here: send it from another program, or write it anew.";
+const MAYBE_MARKED: &str = " It may still be marked as being sent. A marked draft is not sent from here: send it from another program, or write it again.";
 
 /// An account that can write mails.
 pub(crate) struct Outbox<'a, T> {
@@ -110,7 +110,7 @@ impl<'a, T: Http> Outbox<'a, T> {
         let email = known.map(|identity| identity.email.as_str()).or(wanted).or(username);
         let Some(from) = email.and_then(|email| recipients::address(email).ok()) else {
             return Err(Failure::NotConfigured(
-                "The mail server does not say what your address is: enter \"address\" under Tools in the settings first.".into(),
+                "The mail server does not report your address: enter it as \"address\" under Tools in the settings first.".into(),
             ));
         };
         let name = known.map(|identity| crate::email::line(&identity.name)).filter(|name| !name.is_empty());

@@ -210,7 +210,7 @@ fn show(email: Email, zone: &TimeZone, mailboxes: &Mailboxes, offset: usize, cha
     let mut text: String = rest.by_ref().take(chars_max).collect();
     let next_offset = rest.next().map(|_| offset.saturating_add(chars_max));
     if next_offset.is_none() && is_truncated {
-        text.push_str("\n[The mail is longer than is read here.]");
+        text.push_str("\n[The mail is longer than can be read here.]");
     }
     let time = |text: &Option<String>| text.as_deref().and_then(|text| moment::show(text, zone));
     let parts = email.attachments.iter().flatten().take(ATTACHMENTS_MAX);
@@ -277,6 +277,9 @@ mod tests {
         let (first, second, beyond) = (part(0), part(6), part(600));
         assert_eq!((first.text.as_str(), first.next_offset), ("dé\nux[", Some(6)));
         assert_eq!((second.text.as_str(), second.next_offset), ("31m\n\nu", Some(12)));
-        assert_eq!((part(12).text.as_str(), beyond.next_offset), ("n\n[The mail is longer than is read here.]", None));
+        assert_eq!(
+            (part(12).text.as_str(), beyond.next_offset),
+            ("n\n[The mail is longer than can be read here.]", None)
+        );
     }
 }

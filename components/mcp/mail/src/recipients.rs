@@ -45,7 +45,7 @@ impl Recipients {
             let meant: Vec<_> = meant.iter().map(|address| address.email.as_str()).collect();
             let meant = if meant.is_empty() { "nobody".to_owned() } else { meant.join(", ") };
             return invalid(format!(
-                "`{field}` is not what this mail has there, which is {meant}: repeat that if it is meant, and nothing was sent."
+                "`{field}` differs from this mail's, which is {meant}. Nothing was sent. If the mail's is right, repeat the call with it."
             ));
         }
         Ok(())
@@ -69,7 +69,7 @@ pub(crate) fn address(text: &str) -> Result<Address, Failure> {
     let is_plain = !email.chars().any(|c| c.is_control() || c.is_whitespace() || c == '"');
     if !is_name || !is_plain || EmailAddress::parse_with_options(email, options).is_err() {
         return invalid(
-            "One of the addresses is none, or several: write `ann@example.com` or `Ann <ann@example.com>`, each by itself.",
+            "One of the addresses is not valid, or is several addresses: write each as `ann@example.com` or `Ann <ann@example.com>`.",
         );
     }
     Ok(Address { name: Some(name.to_owned()).filter(|name| !name.is_empty()), email: email.to_owned() })

@@ -49,9 +49,7 @@ pub(crate) fn checked(mut url: Url) -> Result<Url, Failure> {
         return refused("The address has a name or a password in it: leave them out.".to_owned());
     }
     if let Some(port) = url.port() {
-        return refused(format!(
-            "Port {port} is not read: only addresses without a port, which pages of the web have."
-        ));
+        return refused(format!("Port {port} is not allowed: only addresses without a port can be read."));
     }
     match url.host() {
         Some(Host::Domain(name)) if is_private_name(name) => {

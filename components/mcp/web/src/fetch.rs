@@ -104,7 +104,7 @@ async fn read(arguments: &Fetch, world: &impl World) -> Result<Part, Failure> {
     })?;
     let (url, Page { title, text, refresh }) = follow(url, world).await?;
     let text = match refresh.and_then(|refresh| Some((refresh.seconds, target(&url, &refresh)?))) {
-        Some((seconds, to)) => format!("{text}\n\n(After {seconds} seconds the page sends on to {to})"),
+        Some((seconds, to)) => format!("{text}\n\n(After {seconds} seconds the page moves on to {to})"),
         None => text,
     };
     let characters = text.chars().count();
@@ -138,7 +138,7 @@ async fn follow(url: Url, world: &impl World) -> Result<(Url, Page), Failure> {
                 continue;
             }
             Some(Redirect::Nowhere) => {
-                return Err(Failure::UpstreamFailed(format!("{url} redirects to something that is no address")));
+                return Err(Failure::UpstreamFailed(format!("{url} redirects to something that is not an address")));
             }
             None => {}
         }
@@ -181,7 +181,7 @@ fn page(url: &Url, answer: &Response<Vec<u8>>) -> Result<Page, Failure> {
     };
     // UTF-16 contains zeros, but also begins with a byte order mark.
     if media_type.essence.is_empty() && bytes.contains(&0) {
-        return Err(Failure::UpstreamFailed(format!("{url} does not say what it is, and is not text")));
+        return Err(Failure::UpstreamFailed(format!("{url} has no content type and is not text")));
     }
     let text = charset::decode(bytes, media_type.charset.as_deref(), kind);
     let mut page = match kind {

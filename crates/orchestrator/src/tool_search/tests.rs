@@ -166,7 +166,8 @@ fn two_hundred_tools_do_not_fill_the_prompt() {
 fn the_model_can_tell_what_the_person_must_do_for_more_tools() {
     let unconfigured = vec!["calendar".to_owned(), "mail".to_owned()];
     let tools = Tools::new(Offered { tools: tools(), unconfigured }, WINDOW);
-    let words = "There are more tools when the person has entered what they need on the page Tools: calendar, mail.";
+    let words =
+        "More tools become available once the person enters their credentials on the page Tools: calendar, mail.";
     assert_eq!(tools.introduced("Be kind."), format!("Be kind.\n\n{words}"));
     assert_eq!(tools.introduced(""), words);
     assert_eq!(having(Vec::new(), WINDOW).introduced("Be kind."), "Be kind.");

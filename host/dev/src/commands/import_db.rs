@@ -11,7 +11,7 @@ use crate::repo::Repo;
 pub(crate) struct Arguments {
     #[command(flatten)]
     database: Database,
-    /// What `cargo dev export-db` made
+    /// The file that `cargo dev export-db` wrote
     file: PathBuf,
 }
 

@@ -34,10 +34,10 @@ pub(crate) struct Arguments {
     /// How long an idle instance is kept, such as 1s
     #[arg(long, value_name = "TIME")]
     idle_instance_timeout: Option<String>,
-    /// Show nothing of what components print
+    /// Do not show the output of components
     #[arg(long)]
     quiet: bool,
-    /// Show only what this component prints, such as mcp-clock; can be given several times. Spin calls it --follow
+    /// Show only the output of this component, such as mcp-clock; can be given several times. Spin calls it --follow
     #[arg(long, value_name = "COMPONENT", visible_alias = "follow", conflicts_with = "quiet")]
     log: Vec<String>,
     /// Talk to the built-in scripted model even if the environment names a real one
@@ -129,7 +129,7 @@ fn command(repo: &Repo, arguments: &Arguments, composed: &Composed, listen: &str
 fn free(address: &str) -> anyhow::Result<()> {
     let addresses: Vec<_> = address
         .to_socket_addrs()
-        .with_context(|| format!("--listen: `{address}` is no address and port, such as 127.0.0.1:3000"))?
+        .with_context(|| format!("--listen: `{address}` is not an address and port, such as 127.0.0.1:3000"))?
         .collect();
     if let Err(error) = TcpListener::bind(addresses.as_slice()) {
         bail!(

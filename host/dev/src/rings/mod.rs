@@ -91,7 +91,7 @@ pub(crate) const RINGS: [Ring; 11] = [
     },
     Ring {
         name: "components",
-        about: "what of the components runs natively",
+        about: "the parts of the components that run natively",
         folder: "components",
         fetch: servers_of_mail,
         parts: |repo, manifest| {
@@ -117,7 +117,7 @@ pub(crate) const RINGS: [Ring; 11] = [
     },
     Ring {
         name: "deploy",
-        about: "the deployment files, against the schemas of what reads them",
+        about: "the deployment files, against the schemas of their readers",
         folder: DEPLOY,
         fetch: |repo| needs(python::is_there(repo), || python::install(repo, DEPLOY)),
         parts: |repo, _| Ok(vec![Part::new("check", python::python(repo, DEPLOY, "check.py"))]),

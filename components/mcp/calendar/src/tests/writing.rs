@@ -43,7 +43,7 @@ async fn with_several_calendars_one_must_be_named() {
     assert_eq!(created.calendar, "/ada/home/");
     let bobs = CreateEvent { calendar: Some("/bob/".into()), ..weekly() };
     let made = create_event::run(&bobs, &world.call("create"), &world.transport).await;
-    assert!(words(made).contains("somebody else's"));
+    assert!(words(made).contains("belongs to somebody else"));
 }
 
 #[tokio::test]

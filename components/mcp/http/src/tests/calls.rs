@@ -187,7 +187,7 @@ async fn of_what_may_have_changed_something_it_is_said_whether_it_did() {
     let slow = words(world.call_with("todo_post_slow", &json!({}), &hurried).await);
     assert!(slow.ends_with("/slow did not answer in time; whether it took effect is not known"), "{slow}");
     let image = world.call("todo_post_image", json!({})).await.unwrap();
-    assert_eq!(image.text, "The answer is 200 OK with 6 bytes of image/png, which is no text.");
+    assert_eq!(image.text, "The answer is 200 OK with 6 bytes of image/png, which is not text.");
 }
 
 #[tokio::test]
@@ -256,7 +256,7 @@ async fn what_is_too_long_too_slow_or_no_text_is_said_so() {
     let huge = words(world.call("todo_huge", json!({})).await);
     assert!(huge.contains("longer than"), "{huge}");
     let image = words(world.call("todo_image", json!({})).await);
-    assert_eq!(image, "127.0.0.1/image answers with 6 bytes of image/png, which is no text");
+    assert_eq!(image, "127.0.0.1/image answers with 6 bytes of image/png, which is not text");
     let busy = words(world.call("todo_busy", json!({})).await);
     assert!(busy.contains("429 Too Many Requests: try again after 17 seconds. It says: slow down"), "{busy}");
     let hurried = Context { deadline: Duration::from_secs(1), ..context(&[]) };

@@ -162,7 +162,7 @@ async fn a_draft_is_made_once_and_sent_as_it_is() {
     world.deliver(2, "Subject: Plan", "not mine");
     let id = world.mails_in("inbox").await.remove(0).id;
     let not_mine = SendDraft { id, to: vec!["ada@localhost".into()], body: "not mine".into(), ..right() };
-    assert!(words(send(not_mine).await).contains("no draft"));
+    assert!(words(send(not_mine).await).contains("not a draft"));
 }
 
 #[tokio::test]
@@ -191,7 +191,7 @@ async fn an_answer_goes_where_the_mail_wants_it_and_into_its_conversation() {
     assert!(answered.flags.contains(&"answered".to_owned()));
     assert_eq!(world.mails_in("sent").await[0].thread_id, answered.thread_id);
     let all = ReplyToMail { reply_all: true, ..answer() };
-    assert!(words(world.reply("all", &all).await).contains("`cc` is not"));
+    assert!(words(world.reply("all", &all).await).contains("`cc` differs"));
     let cc = vec!["dan@ext.example".into()];
     let sent = world.reply("all", &ReplyToMail { cc, ..all }).await.unwrap();
     assert_eq!(sent.recipients, ["list@ext.example", "dan@ext.example"]);
