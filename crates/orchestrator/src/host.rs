@@ -7,7 +7,7 @@ use domain::ToolCall;
 pub use domain::tool::{Offered, ToolAnswer, ToolDefinition, ToolProgress};
 use futures::Stream;
 use http::HeaderMap;
-use storage::{Database, Store, runs::Lease};
+use storage::{Database, Store, runs::Lease, tool_listings::ToolOffers};
 
 use crate::Ledger;
 
@@ -34,8 +34,12 @@ pub trait Host {
     /// Sends a request to the model's server and waits for the response's head.
     async fn ask_model(&self, body: Vec<u8>) -> Result<ModelAnswer<Self::Body>, Unreachable>;
 
-    /// The tools that the run's person may use. Empty if they cannot be listed: an answer without tools is better than none.
-    async fn tools(&self) -> Offered;
+    /// The version of the list of tools that this instance knows, so that the database need not send it with a claim.
+    fn known_offers(&self) -> Option<i64>;
+
+    /// The tools that the run's person may use. `offers` was read with the run's claim. Empty if the tools cannot be listed: an answer without tools
+    /// is better than none.
+    async fn tools(&self, offers: &ToolOffers) -> Offered;
 
     /// Makes a call of a run, if the lease holds, the call is allowed and it was not made before. Failures are answers too. The same call may be
     /// requested again if it is unknown whether it took effect. `told` receives the call's progress, at most a few times a second.

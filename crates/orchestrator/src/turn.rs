@@ -12,6 +12,7 @@ use storage::{
     StorageError,
     messages::NewMessage,
     runs::{Batch, Claim, Ending, Lease},
+    tool_listings::ToolOffers,
 };
 
 use crate::{
@@ -75,6 +76,7 @@ struct Turn<'a> {
     estimated_tokens: u64,
     /// The calls that the person was already asked about.
     approvals_asked: Vec<String>,
+    offers: &'a ToolOffers,
 }
 
 /// Executes a claimed run.
@@ -108,6 +110,7 @@ pub(crate) async fn execute<H: Host, R: Reader>(
         usage: run.usage,
         estimated_tokens: 0,
         approvals_asked,
+        offers: &claim.offers,
     };
     let (mut round, mut told) = (Round::default(), Told::new(progress));
     let stopped = if claim.cancel_requested {
@@ -157,7 +160,7 @@ impl Turn<'_> {
     ) -> Result<Rounds, Stopped> {
         let (host, run) = (session.host(), session.run);
         let Settings { system_prompt, silence, .. } = self.settings;
-        let listed = match session.attend(TOOLS_LIMIT, host.tools()).await {
+        let listed = match session.attend(TOOLS_LIMIT, host.tools(self.offers)).await {
             // An answer without tools is better than none.
             Err(Interrupted::TimedOut) => Offered::default(),
             listed => listed?,

@@ -1,7 +1,8 @@
 //! The port to a SQL database, and its values.
 //!
 //! SQL here is written once for SQLite and PostgreSQL. Parameters are `?1`, `?2`, ...; `now_ms()` is the database's clock in milliseconds, constant
-//! within a statement. [`Dialect::render`] writes both in the database's dialect. All other differences are in the two files of a migration.
+//! within a statement; `string_agg(text, separator)` joins the texts of many rows. [`Dialect::render`] writes these in the database's dialect. All
+//! other differences are in the two files of a migration.
 
 use std::{future::Future, str::FromStr};
 
@@ -113,7 +114,9 @@ impl Dialect {
     #[must_use]
     pub fn render(self, sql: &str) -> String {
         match self {
-            Self::Sqlite => sql.replace("now_ms()", "CAST(unixepoch('subsec') * 1000 AS INTEGER)"),
+            Self::Sqlite => sql
+                .replace("now_ms()", "CAST(unixepoch('subsec') * 1000 AS INTEGER)")
+                .replace("string_agg(", "group_concat("),
             Self::Postgres => sql
                 .replace("now_ms()", "CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS bigint)")
                 .replace('?', "$"),

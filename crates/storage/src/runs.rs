@@ -10,6 +10,7 @@ use crate::{
     database::Columns,
     messages::{FAILED_CALL, NewMessage},
     model_dialects,
+    tool_listings::{self, ToolOffers},
 };
 
 /// An executor of a run.
@@ -32,6 +33,8 @@ pub struct Claim {
     pub cancel_requested: bool,
     /// The learned request dialect of the server for the run's model, as it was stored.
     pub dialect: Option<String>,
+    /// The facts that decide which tools the model is offered.
+    pub offers: ToolOffers,
 }
 
 /// A part of a run's log, and its state, for a reader of its events.
@@ -149,6 +152,11 @@ fn read_columns(columns: &mut Columns<'_>) -> Result<Run, StorageError> {
             _ => None,
         },
     })
+}
+
+/// The parameters of a claim, `?1` to `?5`.
+fn claim_parameters(lease: Lease, lease_ms: i64, server: &str, known_offers: Option<i64>) -> Vec<Value> {
+    vec![lease.run_id.into(), lease.owner.into(), lease_ms.into(), server.into(), known_offers.into()]
 }
 
 /// The SQL for the code and message of a run's failure.
@@ -272,10 +280,11 @@ impl<D: Database> Store<D> {
     /// # Errors
     /// As [`Self::run`].
     pub async fn claim(&self, lease: Lease, lease_ms: i64, server: &str) -> Result<Option<Claim>, StorageError> {
-        self.claim_early(lease, lease_ms, 0, server).await
+        self.claim_early(lease, lease_ms, 0, server, None).await
     }
 
-    /// Like [`Self::claim`], but also takes a run from an executor whose lease expires within `left_ms`.
+    /// Like [`Self::claim`], but also takes a run from an executor whose lease expires within `left_ms`. The list of tools is read, unless it has the
+    /// version `known_offers`.
     ///
     /// # Errors
     /// As [`Self::run`].
@@ -285,13 +294,16 @@ impl<D: Database> Store<D> {
         lease_ms: i64,
         left_ms: i64,
         server: &str,
+        known_offers: Option<i64>,
     ) -> Result<Option<Claim>, StorageError> {
         let silent = format!("runs.state = 'processing' AND runs.lease_expires_at < now_ms() + {left_ms}");
         let condition = format!("({CLAIMABLE} OR {silent} OR lease_owner = ?2)");
-        self.claim_if("claim", &condition, lease, lease_ms, server, None).await
+        let parameters = claim_parameters(lease, lease_ms, server, known_offers);
+        self.claim_if("claim", &condition, parameters).await
     }
 
-    /// Claims the owner's run if it was never claimed. Such a run has no log, so nothing has to be read before it is executed.
+    /// Claims the owner's run if it was never claimed. Such a run has no log, so nothing has to be read before it is executed. `known_offers` is as in
+    /// [`Self::claim_early`].
     ///
     /// # Errors
     /// As [`Self::run`].
@@ -301,36 +313,29 @@ impl<D: Database> Store<D> {
         lease: Lease,
         lease_ms: i64,
         server: &str,
+        known_offers: Option<i64>,
     ) -> Result<Option<Claim>, StorageError> {
-        self.claim_if(
-            "claim_new",
-            "(state = 'queued' AND attempt = 0 OR lease_owner = ?2) AND user_id = ?5",
-            lease,
-            lease_ms,
-            server,
-            Some(user_id),
-        )
-        .await
+        let mut parameters = claim_parameters(lease, lease_ms, server, known_offers);
+        parameters.push(user_id.into());
+        let condition = "(state = 'queued' AND attempt = 0 OR lease_owner = ?2) AND user_id = ?6";
+        self.claim_if("claim_new", condition, parameters).await
     }
 
     async fn claim_if(
         &self,
         query: &'static str,
         condition: &str,
-        lease: Lease,
-        lease_ms: i64,
-        server: &str,
-        user_id: Option<Id>,
+        parameters: Vec<Value>,
     ) -> Result<Option<Claim>, StorageError> {
         let (code, message) = failure();
         let sql = format!(
             "UPDATE runs SET state = 'processing', error_code = {code}, error_message = {message}, lease_owner = ?2, lease_expires_at = now_ms() + ?3,
                  attempt = attempt + 1, updated_at = now_ms()
-             WHERE id = ?1 AND {condition} RETURNING {STORED_COLUMNS}, attempt, cancel_requested, {}",
-            model_dialects::OF_RUN
+             WHERE id = ?1 AND {condition} RETURNING {STORED_COLUMNS}, attempt, cancel_requested, {},
+                 {}",
+            model_dialects::OF_RUN,
+            tool_listings::offers_of_run("?5")
         );
-        let mut parameters: Vec<Value> = vec![lease.run_id.into(), lease.owner.into(), lease_ms.into(), server.into()];
-        parameters.extend(user_id.map(Value::from));
         let rows = self.database.query(Statement::new(query, sql, parameters).repeatably()).await?;
         rows.first()
             .map(|row| {
@@ -339,7 +344,8 @@ impl<D: Database> Store<D> {
                 let attempt = u64::try_from(columns.integer()?).unwrap_or_default();
                 let cancel_requested = columns.flag()?;
                 let dialect = columns.optional_text()?.map(str::to_owned);
-                Ok(Claim { run, attempt, cancel_requested, dialect })
+                let offers = tool_listings::read_offers(&mut columns)?;
+                Ok(Claim { run, attempt, cancel_requested, dialect, offers })
             })
             .transpose()
     }

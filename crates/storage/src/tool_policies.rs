@@ -8,7 +8,7 @@ use crate::{Database, Row, Statement, StorageError, Store, Value, database::Colu
 pub const MAX_POLICIES: usize = 500;
 
 /// The owner of the installation's policies.
-const INSTALLATION: &str = "";
+pub(crate) const INSTALLATION: &str = "";
 
 /// A policy for the tools that a pattern names.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -24,7 +24,7 @@ pub use catalogue::{Catalogue, Memory, Servers};
 pub use fault::Fault;
 pub use freshness::{Age, Flight, Found, List, Source, current};
 pub use listed::Listed;
-pub use offers::{OFFERS_PATH, Offerable, OfferableTool};
+pub use offers::{KnownOffers, OFFERS_PATH, Offerable, OfferableTool};
 pub use problems::Problem;
 pub use remote::{InvalidRemote, RemoteServer};
 pub use secret::{MAX_SECRET_NAME_CHARS, Secret};

@@ -2,7 +2,7 @@
 //!
 //! A request with limits, whose error says whether it may have arrived ([`http`]); a person's account at a server ([`Account`]); rules for addresses
 //! ([`address`]) and redirects ([`redirect()`]); the remaining time ([`Deadline`]); the type of a text ([`MediaType`]). The crate `hypertext` reads
-//! HTML. In tests, a scripted server takes the place of real servers (`host/scripted-server`).
+//! HTML. In tests, a scripted server takes the place of real servers (`host/test/scripted-server`).
 //!
 //! It knows no protocol above HTTP and no provider. It stores nothing, and sends only what it was given.
 

@@ -27,6 +27,7 @@ use storage::{
     messages::{Appended, IncomingMessage},
     runs::Lease,
     tool_calls::Started,
+    tool_listings::ToolOffers,
     users::NewUser,
 };
 use tokio::{sync::Semaphore, time::Instant};
@@ -421,7 +422,11 @@ impl Host for World {
         Ok(self.answer(status, headers, pieces.collect()))
     }
 
-    async fn tools(&self) -> Offered {
+    fn known_offers(&self) -> Option<i64> {
+        None
+    }
+
+    async fn tools(&self, _: &ToolOffers) -> Offered {
         Offered { tools: self.tools.clone(), unconfigured: self.unconfigured.clone() }
     }
 

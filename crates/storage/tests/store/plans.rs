@@ -106,7 +106,7 @@ fn do_what_people_do(store: &Store<Recorder<'_>>) {
         store.append_message(user_id, conversation_id, &incoming).await.unwrap();
 
         let lease = lease_of(&run);
-        store.claim_new(user_id, lease, LEASE_MS, "s").await.unwrap().unwrap();
+        store.claim_new(user_id, lease, LEASE_MS, "s", None).await.unwrap().unwrap();
         store.claim(lease, LEASE_MS, "s").await.unwrap();
         let context = store.context(&run, 200, 1_000_000).await.unwrap();
         assert!(context.len() > 20);
@@ -140,7 +140,7 @@ fn do_what_people_do(store: &Store<Recorder<'_>>) {
         store.set_tool_secret(user_id, &secret).await.unwrap();
         store.tool_secrets_of(user_id, "mail").await.unwrap();
         store.tool_secrets(user_id).await.unwrap();
-        store.tool_offers(user_id).await.unwrap();
+        store.kept_offers(None).await.unwrap();
         store.delete_tool_secret(user_id, "mail", "password").await.unwrap();
         let limits = ["installation", "user", "session"].map(|key| Limit { key: key.into(), per_minute: 1, burst: 1 });
         for _ in 0..2 {
