@@ -49,19 +49,19 @@ pub(crate) enum ToolsError {
     #[error("tools answered {0}")]
     Status(StatusCode),
     /// Its list is longer than [`MAX_ANSWER_BYTES`].
-    #[error("tools answered too much")]
+    #[error("the answer of tools is too long")]
     TooLarge,
     /// A line of its answer to a call is too long.
-    #[error("tools answered too much: {0}")]
+    #[error("the answer of tools has a line that is too long: {0}")]
     LineTooLong(#[from] sse::EventTooLong),
     /// It ended without saying what the call came to.
-    #[error("tools said nothing of how the call ended")]
+    #[error("tools did not report the call's result")]
     NoAnswer,
     /// It took too long.
     #[error("tools did not answer in time")]
     Slow,
     /// It said something else than was asked.
-    #[error("tools answered rubbish: {0}")]
+    #[error("the answer of tools cannot be parsed: {0}")]
     Json(#[from] serde_json::Error),
     /// The database failed.
     #[error(transparent)]

@@ -1,17 +1,16 @@
-//! What tool servers last said they have, so that an instance need not ask them all before it can answer; and what of it may be offered to
-//! whom.
+//! The last tool lists of all servers, so that an instance need not ask them before it can answer; and the offers that are the same for everybody.
 
 use std::iter;
 
 use crate::{Database, Statement, StorageError, Store, Value, database::Columns, tool_policies::INSTALLATION};
 
-/// Servers whose listings are read: more than an installation has.
+/// The servers whose lists are read: more than an installation has.
 pub const MAX_LISTINGS: usize = 64;
 
-/// The name under which is kept what may be offered to anybody of what all servers have together. No server has this name.
+/// The row for the offers that are the same for everybody, made from all servers' lists. No server has this name.
 pub const OFFERABLE: &str = "";
 
-/// The name under which is kept that somebody asks the servers. No server has this name.
+/// The row for the claim of a request that is asking the servers. No server has this name.
 const ASKING: &str = " ";
 
 const BETWEEN_ENTRIES: char = '\n';
@@ -20,76 +19,76 @@ const BETWEEN_NAMES: char = '\t';
 /// Stands for a list that the reader knows. No list is written like this.
 const KNOWN: &str = "=";
 
-/// What decides which tools a person's model is offered. It is read with the claim of their run.
+/// The facts that decide which tools a person's model is offered. They are read with the claim of the person's run.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct ToolOffers {
-    /// The tools that may be offered to anybody.
+    /// The offers that are the same for everybody.
     pub kept: KeptOffers,
     /// Patterns of the tools that the installation or the person denies.
     pub denied: Vec<String>,
-    /// Which secrets the person has entered: server and name.
+    /// The server and name of each secret that the person has entered.
     pub secrets: Vec<(String, String)>,
 }
 
-/// The tools that may be offered to anybody, as the database keeps them.
+/// The offers that are the same for everybody, as they are stored.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct KeptOffers {
     /// The list, if there is one.
     pub list: Option<KeptList>,
-    /// An instance has claimed to ask the servers ([`Store::claim_tool_listings`]).
+    /// Whether a request is asking the servers now ([`Store::claim_tool_listings`]).
     pub is_claimed: bool,
 }
 
-/// The list of tools that may be offered to anybody.
+/// The list of these offers.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct KeptList {
     /// A list that is stored later has a higher version.
     pub version: i64,
     /// The list as it was stored. `None` if it has the version that the reader knows.
     pub listing: Option<String>,
-    /// For how many milliseconds it is still valid, by the database's clock. A negative number says how long ago it expired.
+    /// How many milliseconds the list is still valid, by the database's clock. If negative, it has expired that long ago.
     pub counts_for_ms: i64,
 }
 
-/// What is kept of all servers.
+/// The stored lists of all servers.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct ToolListings {
-    /// Each server's last listing, old ones too, the newest first.
+    /// Each server's last list, also an old one; the newest first.
     pub servers: Vec<ToolListing>,
-    /// As in [`KeptOffers`].
+    /// See [`KeptOffers::is_claimed`].
     pub is_claimed: bool,
 }
 
-/// A server's last listing.
+/// A server's last list.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ToolListing {
     /// The server's name.
     pub server: String,
-    /// As whoever stored it wrote it.
+    /// The list, as it was stored.
     pub listing: String,
-    /// For how many milliseconds it still counts, by the database's clock; less than nothing is since when it does not.
+    /// How many milliseconds the list is still valid, by the database's clock. If negative, it has expired that long ago.
     pub counts_for_ms: i64,
 }
 
-/// A listing to be stored.
+/// A list to be stored.
 #[derive(Clone, Copy, Debug)]
 pub struct NewListing<'a> {
     /// The server's name, or [`OFFERABLE`].
     pub server: &'a str,
-    /// Anything.
+    /// The list. This crate does not interpret it.
     pub listing: &'a str,
-    /// For how many milliseconds it counts from now on.
+    /// How many milliseconds the list is valid from now on.
     pub ttl_ms: i64,
 }
 
 impl<D: Database> Store<D> {
-    /// What is kept of all servers, in one statement.
+    /// The stored lists of all servers, in one statement.
     ///
     /// # Errors
-    /// Whatever the database says.
+    /// Those of the database.
     pub async fn tool_listings(&self) -> Result<ToolListings, StorageError> {
         const QUERY: &str = "tool_listings";
-        // The claim is the newest of all rows, or it does not count.
+        // A claim counts only if it is the newest of all rows.
         let sql = format!(
             "SELECT server, listing, fetched_at + ttl_ms - now_ms() FROM tool_listings
              WHERE server <> '{OFFERABLE}' ORDER BY fetched_at DESC, server LIMIT {MAX_LISTINGS} + 1"
@@ -109,8 +108,8 @@ impl<D: Database> Store<D> {
         Ok(listings)
     }
 
-    /// Takes it on to ask the servers, for so many milliseconds or until their lists are stored. Of all who try meanwhile, at whichever host, one
-    /// hears `true`.
+    /// Claims to ask the servers, for `for_ms` milliseconds or until their lists are stored. Of concurrent requests, at any host, only one gets
+    /// `true`.
     ///
     /// # Errors
     /// As [`Self::tool_listings`].
@@ -124,7 +123,7 @@ impl<D: Database> Store<D> {
         Ok(!rows.is_empty())
     }
 
-    /// Stores what servers say they have, instead of what they said before, in one statement, which gives back what was claimed. Each name once.
+    /// Replaces the servers' lists and releases the claim, in one statement. Each server at most once.
     ///
     /// # Errors
     /// As [`Self::tool_listings`].
@@ -148,7 +147,7 @@ impl<D: Database> Store<D> {
         Ok(())
     }
 
-    /// The tools that may be offered to anybody. The list itself is read only if it has another version than `known_version`.
+    /// The offers that are the same for everybody. The list itself is read only if it has another version than `known_version`.
     ///
     /// # Errors
     /// As [`Self::tool_listings`].
@@ -189,8 +188,8 @@ fn read_kept(columns: &mut Columns<'_>) -> Result<KeptOffers, StorageError> {
     Ok(kept)
 }
 
-/// The columns of [`read_offers`], in a statement about `runs`: no statement of its own on the way of a turn. Each subquery is planned with every
-/// claim, so rows come as lines of a text. Control characters separate its parts: neither patterns nor names contain any, nor does JSON.
+/// The columns of [`read_offers`] in a statement about `runs`, so a turn needs no extra statement. Each subquery is planned with every claim, so rows
+/// come as lines of a text. Control characters separate its parts: patterns, names and JSON contain none.
 pub(crate) fn offers_of_run(known_version: &str) -> String {
     format!(
         "{},

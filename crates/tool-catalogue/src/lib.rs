@@ -44,7 +44,7 @@ pub enum CatalogueError {
     #[error(transparent)]
     Storage(#[from] storage::StorageError),
     /// Nothing is known, and nothing came in time.
-    #[error("the tool servers did not say in time what they have")]
+    #[error("the tool servers did not send their lists in time")]
     Slow,
 }
 

@@ -1,4 +1,4 @@
-//! Who executes a run, what it leaves behind, and how it ends.
+//! Runs: executors, takeovers and ends.
 
 use domain::{Id, Message, Run, RunState, ToolCall};
 use storage::{
@@ -181,7 +181,7 @@ fn what_a_conversation_has_called_and_its_person_written_is_known_to_who_execute
     assert!(block_on(store.written_by_person(run.id, Id::new())).unwrap().is_empty());
 }
 
-/// Lets a day pass, all but `ms`, for everything there is.
+/// Lets a day less `ms` pass for all rows.
 fn pass_a_day_but(fixture: &Fixture, ms: i64) {
     let sql =
         "UPDATE runs SET updated_at = updated_at - 86400000 + ?1, lease_expires_at = lease_expires_at - 86400000 + ?1";

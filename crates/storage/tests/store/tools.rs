@@ -1,4 +1,4 @@
-//! Policies, rate limits, the record of what was done, and what remote servers said they have.
+//! Policies, rate limits, the audit log, and the tool lists of remote servers.
 
 use domain::Effect;
 use storage::{
@@ -78,7 +78,7 @@ fn take(store: &Store<Real>, limits: &[Limit]) -> Result<(), RetryAfterMs> {
     block_on(store.take_rate(limits)).unwrap()
 }
 
-/// Lets time pass for a limit, as far as anybody can tell.
+/// Lets time pass for a limit.
 fn rest(fixture: &Fixture, ms: i64) {
     let sql = "UPDATE rate_limits SET full_at = full_at - CAST(?1 AS bigint) * 1000";
     block_on(fixture.another_connection().query(Statement::new("t", sql, [ms.into()]))).unwrap();
@@ -125,7 +125,7 @@ fn a_limit_is_exact_however_many_ask_at_once(place: Place) {
                 let store = Store::new(fixture.another_connection());
                 scope.spawn(move || {
                     let own = limit(&format!("own {n}"), 1, 30);
-                    // In either order, and neither waits for the other for ever.
+                    // In either order, without a deadlock.
                     let mut limits = [own.clone(), limit("shared", 1, 20)];
                     if n % 2 == 0 {
                         limits.reverse();
