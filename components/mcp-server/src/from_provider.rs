@@ -29,7 +29,7 @@ pub(crate) fn description(description: wit::Description) -> Description {
         templates: description.templates.into_iter().map(template).collect(),
         prompts: description.prompts.into_iter().map(listed_prompt).collect(),
         has_completions: description.has_completions,
-        has_logging: description.has_logging,
+        has_logging: true,
         ttl_ms: Some(TTL_MS),
         private: false,
     }

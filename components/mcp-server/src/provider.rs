@@ -8,7 +8,7 @@ use mcp::{
     Reply, ResourceContents, ToolCall,
 };
 
-use crate::{bindings::provider as wit, from_provider, to_provider};
+use crate::{bindings::provider as wit, from_provider, log, to_provider};
 
 /// The least time between two pieces of progress: as often as a person sees something move. A tool may tell each file of thousands.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
@@ -46,8 +46,9 @@ impl mcp::Provider for Composed {
             wit::Reply::Live(notices) => {
                 let notices =
                     futures::stream::unfold(notices, async |mut notices| Some((notices.next().await?, notices)));
+                let notices = notices.inspect(log::write).map(from_provider::notice);
                 let pause = || spin_sdk::time::sleep(PROGRESS_INTERVAL).boxed_local();
-                Ok(Reply::Live(Box::pin(mcp::throttle(notices.map(from_provider::notice).boxed_local(), pause))))
+                Ok(Reply::Live(Box::pin(mcp::throttle(notices.boxed_local(), pause))))
             }
         }
     }
@@ -76,9 +77,12 @@ impl mcp::Provider for Composed {
             CompletionReference::Prompt(name) => name,
             CompletionReference::Resource(uri) => uri,
         };
-        let request = wit::CompletionRequest { of, argument: request.argument, value: request.value };
+        let others = request.others.into_iter().filter_map(|(name, value)| Some((name, value.as_str()?.to_owned())));
+        let context = to_provider::context(&Context { meta: request.meta, ..Context::default() });
+        let request =
+            wit::CompletionRequest { of, argument: request.argument, value: request.value, others: others.collect() };
         let wit::Completion { values, total, has_more } =
-            wit::complete(request).await.map_err(from_provider::failure)?;
+            wit::complete(request, context).await.map_err(from_provider::failure)?;
         Ok(Completion { values, total, has_more })
     }
 }

@@ -7,7 +7,7 @@ use std::{pin::Pin, rc::Rc, sync::Arc};
 use bytes::Bytes;
 use domain::{Id, ToolCall};
 use futures::{Stream, StreamExt};
-use http::{HeaderValue, Method, Request, StatusCode, header, request};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header, request};
 use orchestrator::{Offered, ToolAnswer, ToolProgress};
 use platform::{
     SpinClock, SpinDatabase,
@@ -77,15 +77,15 @@ impl ToolsError {
 #[derive(Clone)]
 pub(crate) struct Tools {
     user_id: Id,
-    /// Which languages whoever reads the run wants, as their browser says it.
-    languages: Option<HeaderValue>,
+    /// What whoever reads the run prefers, as their browser says it.
+    preferences: HeaderMap,
     traceparent: Option<HeaderValue>,
 }
 
 impl Tools {
     /// For a run of this person. `tools` learns who it is from the run's lease, which outlives their token.
-    pub(crate) const fn new(user_id: Id, languages: Option<HeaderValue>, traceparent: Option<HeaderValue>) -> Self {
-        Self { user_id, languages, traceparent }
+    pub(crate) const fn new(user_id: Id, preferences: HeaderMap, traceparent: Option<HeaderValue>) -> Self {
+        Self { user_id, preferences, traceparent }
     }
 
     /// What the model may be offered. From what `tools` keeps, which is read once; it is had made anew by its age ([`current`]).
@@ -125,8 +125,8 @@ impl Tools {
         let body = Bytes::from(serde_json::to_vec(&call)?);
         let mut request =
             Request::post(format!("{TOOLS}{CALLS_PATH}")).header(header::CONTENT_TYPE, "application/json");
-        if let Some(languages) = &self.languages {
-            request = request.header(header::ACCEPT_LANGUAGE, languages);
+        for (name, value) in &self.preferences {
+            request = request.header(name, value);
         }
         let mut body = self.send(request, body).await?;
         let (mut lines, mut answer) = (sse::Lines::default(), None);

@@ -19,7 +19,7 @@ use toolbox::{
     wire::{Call, Executor, Said},
 };
 use web::{
-    Json, Result, language,
+    Json, Preferences, Result,
     log::{Level, log},
 };
 
@@ -44,8 +44,8 @@ pub(crate) async fn call<D: Database + 'static, H: Host>(
     let listed = tools.listed().await?.take();
     here(async move {
         let (host, told) = (tools.host().clone(), Told::default());
-        let locale = language::preferred(&headers);
-        let work = made(tools, listed, lease, holder, locale, call, told.clone());
+        let preferences = Preferences::of(&headers);
+        let work = made(tools, listed, lease, holder, preferences, call, told.clone());
         let mut steps = Box::pin(steps(host.clone(), told, work));
         // What ends at once can still fail as a whole.
         match steps.next().await {
@@ -85,7 +85,7 @@ async fn made<D: Database + 'static, H: Host>(
     listed: Rc<Listed>,
     lease: Lease,
     holder: Holder,
-    locale: Option<String>,
+    preferences: Preferences,
     call: Call<'static>,
     told: Told,
 ) -> Result<ToolAnswer> {
@@ -94,7 +94,7 @@ async fn made<D: Database + 'static, H: Host>(
         tools: &tools,
         listed: &listed,
         user_id: holder.user_id,
-        locale,
+        preferences,
         id: format!("{}:{}", lease.run_id, call.call_id),
         run: Some(RunCall {
             lease,

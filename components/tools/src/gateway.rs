@@ -21,7 +21,7 @@ use send_wrapper::SendWrapper;
 use storage::Database;
 use tool_catalogue::{Host, Listed};
 use toolbox::{Effect, Execution, Tool, execute};
-use web::{Authenticator, Error, Result};
+use web::{Authenticator, Error, Preferences, Result};
 
 use crate::{
     config::COMPONENT,
@@ -66,8 +66,8 @@ async fn answer<D: Database + 'static, H: Host>(
     }
     let body = Bytes::from(web::body::read(&head.headers, body, MAX_BYTES).await?.into_bytes());
     let listed = tools.listed().await?;
-    let locale = web::language::preferred(&head.headers);
-    let gateway = Gateway { listed: Rc::clone(&listed), tools: tools.clone(), server, user_id, locale };
+    let preferences = Preferences::of(&head.headers);
+    let gateway = Gateway { listed: Rc::clone(&listed), tools: tools.clone(), server, user_id, preferences };
     let response = here(async move {
         let settings = Settings::default();
         mcp::respond(&gateway, &settings, Request::from_parts(head, body)).await.map(SendWrapper::new)
@@ -107,7 +107,7 @@ struct Gateway<D, H> {
     listed: Rc<Listed>,
     server: Option<String>,
     user_id: Id,
-    locale: Option<String>,
+    preferences: Preferences,
 }
 
 impl<D, H> Gateway<D, H> {
@@ -150,7 +150,7 @@ impl<D: Database + 'static, H: Host> mcp::Provider for Gateway<D, H> {
             tools: self.tools.clone(),
             listed: Rc::clone(&self.listed),
             user_id: self.user_id,
-            locale: self.locale.clone(),
+            preferences: self.preferences.clone(),
             name: name.to_owned(),
             arguments: call.arguments,
             told: told.clone(),
@@ -180,7 +180,7 @@ struct GatewayCall<D, H> {
     tools: Tools<D, H>,
     listed: Rc<Listed>,
     user_id: Id,
-    locale: Option<String>,
+    preferences: Preferences,
     name: String,
     arguments: Box<serde_json::value::RawValue>,
     told: Option<Told>,
@@ -188,9 +188,9 @@ struct GatewayCall<D, H> {
 
 impl<D: Database + 'static, H: Host> GatewayCall<D, H> {
     async fn made(self) -> std::result::Result<Outcome, Failure> {
-        let Self { tools, listed, user_id, locale, name, arguments, told } = self;
+        let Self { tools, listed, user_id, preferences, name, arguments, told } = self;
         let id = Id::new().to_string();
-        let world = CallWorld { tools: &tools, listed: &listed, user_id, locale, run: None, id, told };
+        let world = CallWorld { tools: &tools, listed: &listed, user_id, preferences, run: None, id, told };
         match execute(&world, &listed.catalog, &name, arguments.get()).await {
             Ok(Execution::Result { outcome, .. }) => Ok(outcome),
             // Only runs can wait, and only runs have leases.

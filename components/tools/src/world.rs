@@ -18,7 +18,10 @@ use toolbox::{
     Approval, AuditEntry, CallFailure, Called, Outcome, Permission, Redaction, Started, Tool, World,
     execution::CALL_LIMIT,
 };
-use web::log::{Level, log};
+use web::{
+    Preferences,
+    log::{Level, log},
+};
 
 use crate::{
     config::COMPONENT,
@@ -54,8 +57,8 @@ pub(crate) struct CallWorld<'a, D, H> {
     pub(crate) tools: &'a Tools<D, H>,
     pub(crate) listed: &'a Listed,
     pub(crate) user_id: Id,
-    /// What language they want, if their browser or program says so: that of whoever reads the run now. BCP 47.
-    pub(crate) locale: Option<String>,
+    /// What they prefer, if their browser or program says so: that of whoever reads the run now.
+    pub(crate) preferences: Preferences,
     /// `None`: a program calls, through the gateway.
     pub(crate) run: Option<RunCall>,
     /// The same for every attempt at the same call.
@@ -71,9 +74,11 @@ impl<D, H> CallWorld<'_, D, H> {
         server.ok_or_else(|| CallFailure::Unreachable("it is no longer configured".to_owned()))
     }
 
-    /// Whose result it is, and in which language.
+    /// Whose result it is, in which language and for which time zone.
     fn kept_under(&self, key: &str) -> (Id, String) {
-        (self.user_id, format!("{}\0{key}", self.locale.as_deref().unwrap_or_default()))
+        let Preferences { locale, time_zone } = &self.preferences;
+        let [locale, time_zone] = [locale, time_zone].map(|said| said.as_deref().unwrap_or_default());
+        (self.user_id, format!("{locale}\0{time_zone}\0{key}"))
     }
 }
 
@@ -165,10 +170,8 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
             let deadline_ms = u64::try_from(CALL_LIMIT.as_millis()).unwrap_or(u64::MAX);
             let secrets: Map =
                 secrets.into_iter().map(|secret| (secret.name, Value::from(secret.value.as_str()))).collect();
-            let mut call = json!({ "id": self.id, "deadlineMs": deadline_ms, "secrets": secrets });
-            if let Some((call, locale)) = call.as_object_mut().zip(self.locale.as_deref()) {
-                call.insert("locale".to_owned(), locale.into());
-            }
+            let Preferences { locale, time_zone } = &self.preferences;
+            let call = json!({ "id": self.id, "deadlineMs": deadline_ms, "secrets": secrets, "locale": locale, "timeZone": time_zone });
             meta.insert(META_CALL.to_owned(), call);
         }
         let mut note = self.told.as_ref().map(|told| |said: Progress| told.note(said, &redaction));

@@ -6,8 +6,10 @@
 mod answer;
 mod call;
 mod exchange;
+mod features;
 mod list;
 mod packed;
+mod passing;
 mod redirect;
 mod rejection;
 
@@ -24,7 +26,9 @@ use http::{HeaderValue, StatusCode, Uri};
 use serde_json::Value;
 
 pub use call::CallResult;
+pub use features::Features;
 pub use list::{Cut, Listing, RefusedTool};
+pub use passing::Input;
 
 use crate::{
     model::{Implementation, Map},

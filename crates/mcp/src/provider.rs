@@ -170,7 +170,7 @@ pub enum Answer<T> {
 }
 
 /// What the caller is to answer.
-#[derive(Clone, Default, PartialEq, Debug)]
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct InputNeeded {
     /// Requests (`{"method", "params"}`) of `elicitation/create`, `sampling/createMessage` or `roots/list`, by keys of the provider's choice.
     /// Those that the caller did not declare the capability for are not sent.
@@ -180,10 +180,10 @@ pub struct InputNeeded {
 }
 
 /// A prompt, filled in.
-#[derive(Clone, Default, PartialEq, Debug, serde::Serialize)]
+#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
 pub struct PromptContent {
     /// What it is for.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// Its messages.
     pub messages: Vec<PromptMessage>,
@@ -214,15 +214,16 @@ pub enum CompletionReference {
 }
 
 /// Proposed values.
-#[derive(Clone, Default, PartialEq, Eq, Debug, serde::Serialize)]
+#[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Completion {
     /// The best first; not more than 100 are sent.
     pub values: Vec<String>,
     /// So many there are.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<u64>,
     /// There are more.
+    #[serde(default)]
     pub has_more: bool,
 }
 

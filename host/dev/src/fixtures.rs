@@ -23,7 +23,7 @@ source = "target/wasm32-wasip2/release/mcp_server.wasm"
 allowed_outbound_hosts = ["http://127.0.0.1:*"]
 dependencies_inherit_configuration = true
 [component.mcp-misbehaving.dependencies]
-"edge-assistant:tools/provider@1.0.0" = { path = "target/wasm32-wasip2/release/mcp_misbehaving.wasm" }
+"edge-assistant:tools/provider@2.0.0" = { path = "target/wasm32-wasip2/release/mcp_misbehaving.wasm" }
 "#;
 
 /// The document, and the folder that the manifest names. It lies beside the manifest, as it must.

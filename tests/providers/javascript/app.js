@@ -76,7 +76,8 @@ async function* countDown({ start }) {
 
 // What a person must enter once, such as `{ name: "key", title: "API key", description: "From your account there.", visible: false,
 // optional: false }`. A tool that names "key" in its `secrets` finds it in its second argument:
-// `new Map(context.secrets).get("key")`, undefined until it was entered; then `throw { tag: "not-configured", val: "..." }`.
+// `new Map(context.secrets).get("key")`, undefined until it was entered; then `throw { tag: "not-configured", val: "..." }`. In the same way
+// `context.preferences` has the person's language as "locale" and their time zone as "time-zone", where they are known.
 const SECRETS = [];
 
 const TOOLS = new Map([
@@ -100,7 +101,6 @@ export const provider = {
       templates: [],
       prompts: [],
       hasCompletions: false,
-      hasLogging: false,
     };
   },
 
