@@ -7,6 +7,7 @@ use bytes::Bytes;
 use domain::{Id, Timestamp, tool::ToolAnswer};
 use futures::{StreamExt, future::ready, stream};
 use http::HeaderMap;
+use mcp::Input;
 use problem::Problem;
 use serde_json::json;
 use storage::{Database, leases::Holder, runs::Lease};
@@ -103,6 +104,7 @@ async fn made<D: Database + 'static, H: Host>(
             begun: holder.begun,
             has_read_private,
         }),
+        input: Input::default(),
         told: Some(told),
     };
     Ok(match execute(&world, &listed.catalog, &call.name, &call.arguments).await? {
@@ -113,7 +115,8 @@ async fn made<D: Database + 'static, H: Host>(
             let expires_at = Timestamp::from_millis(expires_at_ms);
             ToolAnswer::ApprovalNeeded { server, title, always_asks, may_disclose, expires_at }
         }
-        Execution::LeaseLost => ToolAnswer::LeaseLost,
+        // Only clients of the gateway are asked in this way.
+        Execution::LeaseLost | Execution::InputNeeded(_) => ToolAnswer::LeaseLost,
     })
 }
 

@@ -12,8 +12,8 @@ mod server;
 mod wire;
 
 pub use client::{
-    AnswerInput, BodyStream, CallResult, Client, ClientError, ClientOptions, Cut, Features, Input, InputHandler, Listing,
-    Progress, RefusedTool, Transport, TransportError,
+    AnswerInput, BodyStream, CallResult, Client, ClientError, ClientOptions, Cut, Features, Input, InputHandler,
+    Listing, Progress, RefusedTool, Transport, TransportError,
 };
 pub use model::{
     Annotations, Content, Implementation, LogLevel, Map, Prompt, PromptArgument, PromptMessage, Resource, ResourceBody,

@@ -10,6 +10,7 @@
 mod ask;
 mod catalogue;
 mod fault;
+mod features;
 mod freshness;
 mod kept;
 mod listed;

@@ -21,6 +21,8 @@ use toolbox::Policy;
 use super::*;
 use crate::{config::Config, state::Memory};
 
+mod features;
+
 /// An instance, and the first person of the installation.
 struct Test {
     fixture: Fixture,

@@ -20,18 +20,27 @@ struct InputRequired<'a> {
     request_state: Option<&'a str>,
 }
 
-/// Sends what may be asked; if that is nothing, says what the caller would have to be able to do.
+/// Sends what may be asked; if that is nothing, says what the caller would have to be able to do, and in the error's `detail` what it would be asked:
+/// a model may have another way to find that out.
 pub(crate) fn required(frame: &Frame, needed: InputNeeded, capabilities: &Map) -> Result<Vec<u8>, Refusal> {
     let mut missing = Map::new();
     let mut requests = Map::new();
+    let mut unasked = Vec::new();
     for (key, request) in needed.requests {
         match lacks(&request, capabilities) {
             None => _ = requests.insert(key, request),
-            Some((name, value)) => _ = missing.insert(name.to_owned(), value),
+            Some((name, value)) => {
+                missing.insert(name.to_owned(), value);
+                unasked.extend(request.pointer("/params/message").and_then(Value::as_str).map(str::to_owned));
+            }
         }
     }
     if !missing.is_empty() && requests.is_empty() {
-        return Err(missing_capability(frame.era, missing));
+        let mut refusal = missing_capability(frame.era, missing);
+        if let (Some(data), false) = (&mut refusal.error.data, unasked.is_empty()) {
+            data["detail"] = unasked.join(" ").into();
+        }
+        return Err(refusal);
     }
     Ok(frame.input_required(InputRequired { input_requests: requests, request_state: needed.state.as_deref() }))
 }
