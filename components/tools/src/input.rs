@@ -15,6 +15,8 @@ use crate::{config::COMPONENT, keys, state::Tools};
 
 /// How long a person may think about a question.
 const STATE_LIFETIME_MS: i64 = 60 * 60 * 1000;
+/// The longest state. With its time it is a little less than what is sealed at most.
+const MAX_STATE_BYTES: usize = 4_000;
 /// What can be asked of a client. Other capabilities are between it and the gateway.
 const ASKABLE: [&str; 3] = ["elicitation", "sampling", "roots"];
 
@@ -70,6 +72,10 @@ pub(crate) async fn sealed<D: Database + 'static, H: Host>(
     mut needed: InputNeeded,
 ) -> Result<InputNeeded, Failure> {
     if let Some(state) = &needed.state {
+        if state.len() > MAX_STATE_BYTES {
+            let words = format!("it asks something, and its state has more than {MAX_STATE_BYTES} bytes");
+            return Err(Failure::UpstreamFailed(words));
+        }
         let keys = keys::to_seal(tools).await.map_err(unavailable)?;
         let expires_at = Timestamp::now().as_millis().saturating_add(STATE_LIFETIME_MS);
         let text = format!("{expires_at} {state}");

@@ -25,7 +25,7 @@ pub struct Listed {
     pub problems: Vec<Problem>,
     /// Server, tool, and a secret that the tool needs.
     secrets: Vec<(String, String, Secret)>,
-    /// What each composed server has besides tools, those that have nothing left out. In the order in which they are configured.
+    /// What each composed server has besides tools, if it has anything. In the order in which they are configured.
     pub features: Vec<(String, Features)>,
 }
 

@@ -1,5 +1,5 @@
-//! The app with a tool server more, for tests: its tools do what tools must not, and one changes the world outside.
-//! `target/dev/fixtures.toml` is `spin.toml` with that server in it, and `target/dev/apis` has a document for `mcp-http`. Must not touch
+//! The app with a tool server more, for tests. In `target/dev/fixtures.toml` it is one whose tools do what tools must not and change the world
+//! outside, in `target/dev/gateway.toml` the one of the conformance suite. `target/dev/apis` has a document for `mcp-http`. Must not touch
 //! `spin.toml` itself.
 
 use std::path::PathBuf;
@@ -26,6 +26,21 @@ dependencies_inherit_configuration = true
 "edge-assistant:tools/provider@2.0.0" = { path = "target/wasm32-wasip2/release/mcp_misbehaving.wasm" }
 "#;
 
+/// The server of the conformance suite, which the suite asks at the gateway. tests/conformance/run.mjs knows both names.
+const GATEWAY: &str = "gateway.toml";
+const CONFORMANCE: &str = "conformance";
+const CONFORMANCE_SECTION: &str = r#"
+[[trigger.http]]
+route = { private = true }
+component = "mcp-conformance"
+
+[component.mcp-conformance]
+source = "target/wasm32-wasip2/release/mcp_server.wasm"
+dependencies_inherit_configuration = true
+[component.mcp-conformance.dependencies]
+"edge-assistant:tools/provider@2.0.0" = { path = "target/wasm32-wasip2/release/conformance_component.wasm" }
+"#;
+
 /// The document, and the folder that the manifest names. It lies beside the manifest, as it must.
 const API: &str = "tests/apis/board.yaml";
 const APIS: &str = "apis";
@@ -38,17 +53,19 @@ pub(crate) fn manifest(repo: &Repo) -> PathBuf {
 /// Guests that only tests use.
 pub(crate) const GUESTS: [&str; 3] = ["conformance-component", "fixture-letters", "mcp-misbehaving"];
 
-/// Writes the manifest.
+/// Writes the manifests.
 pub(crate) fn write_manifest(repo: &Repo) -> anyhow::Result<()> {
-    let text = std::fs::read_to_string(repo.path("spin.toml")).context("cannot read spin.toml")?;
-    let text = with_tool_server(&text, NAME, SECTION)?;
+    let app = std::fs::read_to_string(repo.path("spin.toml")).context("cannot read spin.toml")?;
     std::fs::create_dir_all(repo.own(APIS)).context("cannot make a folder for documents")?;
     std::fs::copy(repo.path(API), repo.own(APIS).join("board.yaml")).with_context(|| format!("cannot copy {API}"))?;
-    // It lies elsewhere, so its paths must be whole.
-    let text =
-        text.replace("\"target/", &format!("\"{}/", repo.target("").display().to_string().trim_end_matches('/')));
-    let path = manifest(repo);
-    std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    // They lie elsewhere, so their paths must be whole.
+    let target = format!("\"{}/", repo.target("").display().to_string().trim_end_matches('/'));
+    let write = |name, section, path: PathBuf| {
+        let text = with_tool_server(&app, name, section)?.replace("\"target/", &target);
+        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    };
+    write(NAME, SECTION, manifest(repo))?;
+    write(CONFORMANCE, CONFORMANCE_SECTION, repo.own(GATEWAY))
 }
 
 /// The template of a tool provider in Python with its example of an API among its tools, whose address is the key: nobody is asked at the one

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-use super::{Client, ClientError, Transport, exchange::Call};
+use super::{Client, ClientError, Transport, exchange::Call, passing::parsed};
 use crate::{
     lenient,
     model::{Map, Prompt, Resource, ResourceTemplate},
@@ -45,7 +45,7 @@ impl<T: Transport> Client<T> {
     /// [`ClientError`].
     pub async fn list_features(&self) -> Result<Features, ClientError> {
         let discovered = self.exchange(Call::new("server/discover"), None).await?;
-        let Discovered { capabilities, instructions } = read(&discovered)?;
+        let Discovered { capabilities, instructions } = parsed(&discovered)?;
         let has = |name| capabilities.contains_key(name);
         let mut features = Features { instructions, has_completions: has("completions"), ..Features::default() };
         if has("resources") {
@@ -60,13 +60,9 @@ impl<T: Transport> Client<T> {
 
     async fn list<I: DeserializeOwned>(&self, method: &'static str, name: &str) -> Result<Vec<I>, ClientError> {
         let result = self.exchange(Call::new(method), None).await?;
-        let mut lists: std::collections::HashMap<&str, Box<RawValue>> = read(&result)?;
+        let mut lists: std::collections::HashMap<&str, Box<RawValue>> = parsed(&result)?;
         let items = lists.remove(name).ok_or_else(|| ClientError::Malformed(format!("it has no {name}")))?;
-        let items: Vec<Box<RawValue>> = read(&items)?;
+        let items: Vec<Box<RawValue>> = parsed(&items)?;
         Ok(items.iter().filter_map(|item| serde_json::from_str(item.get()).ok()).collect())
     }
-}
-
-fn read<'a, T: Deserialize<'a>>(json: &'a RawValue) -> Result<T, ClientError> {
-    serde_json::from_str(json.get()).map_err(|error| ClientError::Malformed(error.to_string()))
 }

@@ -54,7 +54,7 @@ impl<T: Transport> Client<T> {
         call.params.insert("name", raw(&tool.name)?);
         call.params.insert("arguments", arguments.to_owned());
         let result = self.round(call, input, on_progress).await?;
-        read(&result).map(CallResult::read)
+        parsed(&result).map(CallResult::read)
     }
 
     /// Reads a resource.
@@ -76,7 +76,7 @@ impl<T: Transport> Client<T> {
         call.meta = meta;
         call.params.insert("uri", raw(&uri)?);
         let result = self.round(call, input, None).await?;
-        read(&result).map(|read: Read| read.contents)
+        parsed(&result).map(|read: Read| read.contents)
     }
 
     /// Fills in a prompt.
@@ -95,7 +95,7 @@ impl<T: Transport> Client<T> {
         call.meta = meta;
         call.params.insert("name", raw(&name)?);
         call.params.insert("arguments", raw(arguments)?);
-        read(&*self.round(call, input, None).await?)
+        parsed(&self.round(call, input, None).await?)
     }
 
     /// Asks for values of an argument.
@@ -117,7 +117,7 @@ impl<T: Transport> Client<T> {
         call.params.insert("argument", raw(&json!({ "name": request.argument, "value": request.value }))?);
         call.params.insert("context", raw(&json!({ "arguments": request.others }))?);
         let result = self.exchange(call, None).await?;
-        read(&result).map(|completed: Completed| completed.completion)
+        parsed(&result).map(|completed: Completed| completed.completion)
     }
 
     async fn round(
@@ -146,6 +146,7 @@ impl<T: Transport> Client<T> {
     }
 }
 
-fn read<'a, R: Deserialize<'a>>(json: &'a RawValue) -> Result<R, ClientError> {
+/// A result as its type.
+pub(super) fn parsed<'a, R: Deserialize<'a>>(json: &'a RawValue) -> Result<R, ClientError> {
     serde_json::from_str(json.get()).map_err(|error| ClientError::Malformed(error.to_string()))
 }
