@@ -30,7 +30,7 @@ pub(crate) async fn events(
 ) -> Result<Response> {
     let seen = last_event_id(&headers, resume)?;
     let traceparent = headers.get("traceparent").cloned();
-    let tools = Tools::new(session.user_id(), preferences::passed_on(&headers), traceparent.clone());
+    let tools = Tools::new(preferences::passed_on(&headers), traceparent.clone());
     let host = SpinHost::new(app, config::provider().await, tools, traceparent);
     let reading = match orchestrator::open(&host, session.user_id(), run_id, seen).await? {
         Opened::NotFound => return Err(Problem::not_found().into()),
