@@ -42,7 +42,7 @@ impl mcp::Provider for Composed {
             wit::ToolCall { name, arguments: arguments.get().to_owned(), context: to_provider::context(&context) };
         match wit::call_tool(call).await.map_err(from_provider::failure)? {
             wit::Reply::Done(outcome) => Ok(Reply::Done(from_provider::outcome(outcome))),
-            wit::Reply::NeedsInput(request) => Ok(Reply::NeedsInput(from_provider::input_needed(request))),
+            wit::Reply::NeedsInput(request) => from_provider::input_needed(request).map(Reply::NeedsInput),
             wit::Reply::Live(notices) => {
                 let notices =
                     futures::stream::unfold(notices, async |mut notices| Some((notices.next().await?, notices)));
@@ -59,7 +59,7 @@ impl mcp::Provider for Composed {
             wit::ResourceReply::Done(contents) => {
                 Ok(Answer::Done(contents.into_iter().map(from_provider::contents).collect()))
             }
-            wit::ResourceReply::NeedsInput(request) => Ok(Answer::NeedsInput(from_provider::input_needed(request))),
+            wit::ResourceReply::NeedsInput(request) => from_provider::input_needed(request).map(Answer::NeedsInput),
         }
     }
 
@@ -68,7 +68,7 @@ impl mcp::Provider for Composed {
         let context = to_provider::context(&context);
         match wit::get_prompt(name.to_owned(), arguments, context).await.map_err(from_provider::failure)? {
             wit::PromptReply::Done(prompt) => Ok(Answer::Done(from_provider::prompt(prompt))),
-            wit::PromptReply::NeedsInput(request) => Ok(Answer::NeedsInput(from_provider::input_needed(request))),
+            wit::PromptReply::NeedsInput(request) => from_provider::input_needed(request).map(Answer::NeedsInput),
         }
     }
 

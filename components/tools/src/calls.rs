@@ -42,10 +42,10 @@ pub(crate) async fn call<D: Database + 'static, H: Host>(
     let Some((lease, holder)) = lease(&tools, &call.executor, &call.call_id).await? else {
         return Ok(Body::from(line(&Said::Answer(ToolAnswer::LeaseLost))));
     };
+    let preferences = preferences(&tools, lease, &holder, Preferences::of(&headers)).await?;
     let listed = tools.listed().await?.take();
     here(async move {
         let (host, told) = (tools.host().clone(), Told::default());
-        let preferences = Preferences::of(&headers);
         let work = made(tools, listed, lease, holder, preferences, call, told.clone());
         let mut steps = Box::pin(steps(host.clone(), told, work));
         // What ends at once can still fail as a whole.
@@ -116,8 +116,22 @@ async fn made<D: Database + 'static, H: Host>(
             ToolAnswer::ApprovalNeeded { server, title, always_asks, may_disclose, expires_at }
         }
         // Only clients of the gateway are asked in this way.
-        Execution::LeaseLost | Execution::InputNeeded(_) => ToolAnswer::LeaseLost,
+        Execution::LeaseLost | Execution::InputNeeded(_) | Execution::CapabilityNeeded(_) => ToolAnswer::LeaseLost,
     })
+}
+
+/// What the reader says of themselves. The time zone stays that of the run's first call: it decides what a call does, so every attempt at it has the
+/// same, and the person may approve it where it is another hour.
+async fn preferences<D: Database + 'static, H: Host>(
+    tools: &Tools<D, H>,
+    lease: Lease,
+    holder: &Holder,
+    said: Preferences,
+) -> Result<Preferences> {
+    if let (None, Some(time_zone)) = (&holder.time_zone, &said.time_zone) {
+        tools.store().keep_time_zone(lease, time_zone).await?;
+    }
+    Ok(Preferences { time_zone: holder.time_zone.clone().or(said.time_zone), ..said })
 }
 
 /// The lease that the executor holds, and whose run it is on. Only who executes a run knows the owner of its lease, and people's own

@@ -5,20 +5,21 @@
 //! server's name and `+`: `notes+note://1`. No composed server has a `+` in its name, so what is before the first one says which server is asked,
 //! and no server can give a URI that leads to another.
 
-use std::{collections::HashSet, rc::Rc};
+use std::rc::Rc;
 
 use domain::Id;
 use mcp::{
     Answer, ClientError, Completion, CompletionReference, CompletionRequest, Content, Context, Description, Failure,
-    Features, Map, Outcome, Prompt, PromptContent, Resource, ResourceContents, ResourceTemplate, TransportError,
+    Features, Map, MissingCapability, Outcome, Prompt, PromptContent, Resource, ResourceContents, ResourceTemplate,
+    TransportError,
 };
 use storage::{
     Database,
     audit::AuditEvent,
     rate_limits::{Limit, RetryAfterMs},
 };
-use tool_catalogue::{Host, Listed, Server};
-use toolbox::{AuditCode, catalog::model_name, execution::CALL_LIMIT};
+use tool_catalogue::{Host, Listed, MAX_URI_BYTES, Server};
+use toolbox::{AuditCode, CallFailure, catalog::model_names, execution::CALL_LIMIT, failure::MAX_CAUSE_CHARS};
 use web::{
     Error, Preferences,
     log::{Level, log},
@@ -29,13 +30,13 @@ use crate::{
     input::{self, Subject},
     rules::Rules,
     state::Tools,
-    world::{MISSING_CAPABILITY, about_call},
+    world::{MISSING_CAPABILITY, about_call, unanswerable},
 };
 
 /// Completions of a person in a minute: two a second, as a client asks while somebody types.
 const COMPLETIONS_PER_MINUTE: u32 = 120;
-/// URIs that clients fetch themselves, and which are no server's (MCP, "Common URI Schemes").
-const FETCHED_BY_CLIENTS: [&str; 2] = ["https://", "http://"];
+/// Schemes of URIs that clients fetch themselves, and which are no server's (MCP, "Common URI Schemes").
+const FETCHED_BY_CLIENTS: [&str; 2] = ["https", "http"];
 /// A resource that is not there, as our adapter says it.
 const NOT_FOUND: i64 = -32602;
 
@@ -51,7 +52,7 @@ pub(crate) struct Offered<'a, D, H> {
 }
 
 impl<'a, D: Database + 'static, H: Host> Offered<'a, D, H> {
-    /// The servers that have something besides tools and that the person may use.
+    /// The servers that have something besides tools, and that the person may use.
     fn features(&self) -> impl Iterator<Item = (&'a str, &'a Features)> {
         let all = self.listed.features.iter().map(|(server, features)| (server.as_str(), features));
         all.filter(|(server, _)| self.server.is_none_or(|one| one == *server) && self.rules.open(server))
@@ -59,7 +60,7 @@ impl<'a, D: Database + 'static, H: Host> Offered<'a, D, H> {
 
     /// Adds them to what clients are told.
     pub(crate) fn describe(&self, description: &mut Description) {
-        let (mut names, mut instructions) = (HashSet::new(), Vec::new());
+        let (names, mut instructions) = (self.prompt_names(), Vec::new());
         for (server, features) in self.features() {
             let uri = |uri: &str| shown_uri(self.server, server, uri);
             description
@@ -71,10 +72,10 @@ impl<'a, D: Database + 'static, H: Host> Offered<'a, D, H> {
                     .iter()
                     .map(|own| ResourceTemplate { uri_template: uri(&own.uri_template), ..own.clone() }),
             );
-            // Of those that come to the same name, the first is meant.
-            let prompts =
-                features.prompts.iter().map(|own| Prompt { name: self.shown(server, &own.name), ..own.clone() });
-            description.prompts.extend(prompts.filter(|prompt| names.insert(prompt.name.clone())));
+            let of_server = names.iter().filter(|named| named.server == server);
+            description
+                .prompts
+                .extend(of_server.map(|named| Prompt { name: named.shown.clone(), ..named.prompt.clone() }));
             description.has_completions |= features.has_completions;
             instructions.extend(features.instructions.as_ref().map(|own| match self.server {
                 Some(_) => own.clone(),
@@ -90,8 +91,9 @@ impl<'a, D: Database + 'static, H: Host> Offered<'a, D, H> {
         context: &Context,
     ) -> Result<Answer<Vec<ResourceContents>>, Failure> {
         let unknown = || Failure::Unknown(uri.to_owned());
-        let (server, own) = self.addressed(uri).ok_or_else(unknown)?;
-        let subject = Subject { server: &server.name, method: "resources/read", name: own };
+        let (server, _, own) =
+            self.addressed(uri).filter(|(_, features, _)| has_resources(features)).ok_or_else(unknown)?;
+        let subject = Subject { server: &server.name, method: "resources/read", name: own, arguments: "" };
         let input = input::given(self.tools, self.user_id, subject, context).await?;
         let client = server.client(self.tools.host().clone());
         let answer = self.asked(subject, client.read_resource(own, self.meta(), &input)).await;
@@ -114,8 +116,9 @@ impl<'a, D: Database + 'static, H: Host> Offered<'a, D, H> {
         arguments: &Map,
         context: &Context,
     ) -> Result<Answer<PromptContent>, Failure> {
-        let (server, own) = self.prompt(name).ok_or_else(|| Failure::Unknown(name.to_owned()))?;
-        let subject = Subject { server: &server.name, method: "prompts/get", name: own };
+        let (server, _, own) = self.prompt(name).ok_or_else(|| Failure::Unknown(name.to_owned()))?;
+        let written = serde_json::Value::Object(arguments.clone()).to_string();
+        let subject = Subject { server: &server.name, method: "prompts/get", name: own, arguments: &written };
         let input = input::given(self.tools, self.user_id, subject, context).await?;
         let client = server.client(self.tools.host().clone());
         let mut answer = self.asked(subject, client.get_prompt(own, arguments, self.meta(), &input)).await?;
@@ -127,14 +130,20 @@ impl<'a, D: Database + 'static, H: Host> Offered<'a, D, H> {
 
     pub(crate) async fn complete(&self, request: CompletionRequest) -> Result<Completion, Failure> {
         let (found, asked) = match &request.reference {
-            CompletionReference::Prompt(name) => {
-                (self.prompt(name).map(|(server, own)| (server, CompletionReference::Prompt(own.to_owned()))), name)
-            }
-            CompletionReference::Resource(uri) => {
-                (self.addressed(uri).map(|(server, own)| (server, CompletionReference::Resource(own.to_owned()))), uri)
-            }
+            CompletionReference::Prompt(name) => (
+                self.prompt(name).map(|(server, has, own)| (server, has, CompletionReference::Prompt(own.to_owned()))),
+                name,
+            ),
+            CompletionReference::Resource(uri) => (
+                self.addressed(uri)
+                    .map(|(server, has, own)| (server, has, CompletionReference::Resource(own.to_owned()))),
+                uri,
+            ),
         };
-        let (server, reference) = found.ok_or_else(|| Failure::Unknown(asked.clone()))?;
+        let (server, features, reference) = found.ok_or_else(|| Failure::Unknown(asked.clone()))?;
+        if !features.has_completions {
+            return Ok(Completion::default());
+        }
         let key = format!("completions:{}", self.user_id);
         self.take(Limit { key, per_minute: COMPLETIONS_PER_MINUTE, burst: COMPLETIONS_PER_MINUTE }).await?;
         let client = server.client(self.tools.host().clone());
@@ -143,30 +152,45 @@ impl<'a, D: Database + 'static, H: Host> Offered<'a, D, H> {
         completed.unwrap_or(Err(TransportError::TimedOut.into())).map_err(|error| failed(&server.name, error))
     }
 
-    /// The server that a URI leads to, and the URI there.
-    fn addressed<'u>(&self, uri: &'u str) -> Option<(&'a Server, &'u str)> {
-        match self.server {
-            Some(server) => Some((self.composed(server)?, uri)),
-            None => uri.split_once('+').and_then(|(server, own)| Some((self.composed(server)?, own))),
-        }
+    /// The server that a URI leads to, what it has, and the URI there.
+    fn addressed<'u>(&self, uri: &'u str) -> Option<(&'a Server, &'a Features, &'u str)> {
+        let (server, own) = match self.server {
+            Some(server) => (server, uri),
+            None => uri.split_once('+')?,
+        };
+        let (server, features) = self.composed(server)?;
+        (own.len() <= MAX_URI_BYTES).then_some((server, features, own))
     }
 
-    /// The server of a prompt, and its name there.
-    fn prompt(&self, name: &str) -> Option<(&'a Server, &'a str)> {
-        let mut all =
-            self.features().flat_map(|(server, features)| features.prompts.iter().map(move |it| (server, it)));
-        let (server, prompt) = all.find(|(server, prompt)| self.shown(server, &prompt.name) == name)?;
-        Some((self.composed(server)?, &prompt.name))
+    /// The server of a prompt, what it has, and the prompt's name there.
+    fn prompt(&self, name: &str) -> Option<(&'a Server, &'a Features, &'a str)> {
+        let found = self.prompt_names().into_iter().find(|named| named.shown == name)?;
+        let (server, features) = self.composed(found.server)?;
+        Some((server, features, &found.prompt.name))
     }
 
-    /// A server that the person may use.
-    fn composed(&self, name: &str) -> Option<&'a Server> {
-        let (name, _) = self.features().find(|(server, _)| *server == name)?;
-        self.tools.config.servers.all.iter().find(|server| server.name == name && !server.remote)
+    /// A server that the person may use, and what it has.
+    fn composed(&self, name: &str) -> Option<(&'a Server, &'a Features)> {
+        let (_, features) = self.features().find(|(server, _)| *server == name)?;
+        let server = self.tools.config.servers.all.iter().find(|server| server.name == name && !server.remote)?;
+        Some((server, features))
     }
 
-    fn shown(&self, server: &str, name: &str) -> String {
-        if self.server.is_some() { name.to_owned() } else { model_name(server, name) }
+    /// All prompts, by the names that they have here. What a person may not use has its name all the same, so that a policy renames nothing.
+    fn prompt_names(&self) -> Vec<Named<'a>> {
+        let all = self
+            .listed
+            .features
+            .iter()
+            .flat_map(|(server, features)| features.prompts.iter().map(move |prompt| (server.as_str(), prompt)));
+        let all: Vec<(&str, &Prompt)> =
+            all.filter(|(server, _)| self.server.is_none_or(|one| one == *server)).collect();
+        let own: Vec<(&str, &str)> = all.iter().map(|(server, prompt)| (*server, prompt.name.as_str())).collect();
+        let shown = match self.server {
+            Some(_) => own.iter().map(|(_, name)| (*name).to_owned()).collect(),
+            None => model_names(&own),
+        };
+        all.into_iter().zip(shown).map(|((server, prompt), shown)| Named { server, prompt, shown }).collect()
     }
 
     /// What a provider may know of who asks: no secrets, for it names none.
@@ -225,14 +249,39 @@ impl<'a, D: Database + 'static, H: Host> Offered<'a, D, H> {
     }
 }
 
+/// A prompt and its name at this address.
+struct Named<'a> {
+    server: &'a str,
+    prompt: &'a Prompt,
+    shown: String,
+}
+
+const fn has_resources(features: &Features) -> bool {
+    !features.resources.is_empty() || !features.templates.is_empty()
+}
+
 /// The URI of a server's resource, at the address of all servers or of one.
 fn shown_uri(one: Option<&str>, server: &str, uri: &str) -> String {
     if one.is_some() {
         return uri.to_owned();
     }
-    // A server elsewhere may have any name. Its URIs lead nowhere here, and must not look as if they led to another server.
-    let server = server.replace('%', "%25").replace('+', "%2B");
-    format!("{server}+{uri}")
+    format!("{}+{uri}", as_scheme(server))
+}
+
+/// The name of a server as the beginning of a URI's scheme (RFC 3986, section 3.1). Those of composed servers are kept. A server elsewhere may have any
+/// name. Its URIs lead nowhere here, and must not look as if they led to another server: no composed one has a `.` in its name.
+fn as_scheme(server: &str) -> String {
+    let mut scheme = String::with_capacity(server.len());
+    if !server.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        scheme.push_str("x.");
+    }
+    for byte in server.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' => scheme.push(char::from(byte)),
+            other => scheme.push_str(&format!(".{other:02x}")),
+        }
+    }
+    scheme
 }
 
 /// A tool's result, with the URIs in it as they can be read here.
@@ -247,7 +296,8 @@ fn readdress(one: Option<&str>, server: &str, content: &mut Content) {
         Content::Resource { resource } => &mut resource.uri,
         _ => return,
     };
-    if !FETCHED_BY_CLIENTS.iter().any(|scheme| uri.starts_with(scheme)) {
+    let scheme = uri.split_once(':').map_or("", |(scheme, _)| scheme);
+    if !FETCHED_BY_CLIENTS.iter().any(|fetched| scheme.eq_ignore_ascii_case(fetched)) {
         *uri = shown_uri(one, server, uri);
     }
 }
@@ -258,14 +308,25 @@ fn failed(server: &str, error: ClientError) -> Failure {
         ClientError::Protocol { code: NOT_FOUND, data: Some(data), .. } if data.get("uri").is_some() => {
             Failure::Unknown(String::new())
         }
-        ClientError::Protocol { code: NOT_FOUND, message, .. } => Failure::InvalidArguments(message),
-        ClientError::Protocol { code: MISSING_CAPABILITY, data, message } => {
-            let required = data.as_ref().and_then(|data| data.get("requiredCapabilities")?.as_object());
-            required.cloned().map_or(Failure::UpstreamFailed(message), Failure::MissingCapability)
-        }
+        ClientError::Protocol { code: NOT_FOUND, message, .. } => Failure::InvalidArguments(fit(&message)),
+        ClientError::Protocol { code: MISSING_CAPABILITY, data, .. } => missing(unanswerable(data.as_ref())),
         ClientError::Transport(TransportError::TimedOut) => Failure::TimedOut,
-        error => Failure::UpstreamFailed(format!("The server {server} did not answer as it should: {error}")),
+        error => Failure::UpstreamFailed(fit(&format!("The server {server} did not answer as it should: {error}"))),
     }
+}
+
+/// The capabilities that a client of 2026-07-28 has to declare, and the question in words for one that cannot.
+fn missing(failure: CallFailure) -> Failure {
+    let words = Some(fit(&format!("This cannot be had yet: {failure}.")));
+    match failure {
+        CallFailure::Unanswerable { capabilities, .. } => MissingCapability { capabilities, words }.into(),
+        other => Failure::UpstreamFailed(fit(&other.to_string())),
+    }
+}
+
+/// A server's words: cut, and on one line.
+fn fit(words: &str) -> String {
+    words.chars().take(MAX_CAUSE_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// What a client is told when the database does not answer.
@@ -291,8 +352,12 @@ mod tests {
         };
         assert_eq!(shown(None, "notes", "note://1"), "notes+note://1");
         assert_eq!(shown(None, "notes", "clock+x://1"), "notes+clock+x://1", "not the clock's");
-        assert_eq!(shown(None, "clock+a", "x://1"), "clock%2Ba+x://1", "a server elsewhere, and not the clock");
-        assert_eq!(shown(None, "notes", "https://example.org/1"), "https://example.org/1");
+        for (server, expected) in
+            [("clock+a", "clock.2ba"), ("team_wiki", "team.5fwiki"), ("My Wiki", "My.20Wiki"), ("1ä", "x.1.c3.a4")]
+        {
+            assert_eq!(shown(None, server, "x://1"), format!("{expected}+x://1"), "a scheme, and no composed server's");
+        }
+        assert_eq!(shown(None, "notes", "HTTPS://example.org/1"), "HTTPS://example.org/1");
         assert_eq!(shown(Some("notes"), "notes", "note://1"), "note://1");
     }
 }

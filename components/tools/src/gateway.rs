@@ -21,6 +21,7 @@ use mcp::{
 };
 use problem::Problem;
 use send_wrapper::SendWrapper;
+use serde_json::value::RawValue;
 use storage::Database;
 use tool_catalogue::{Host, Listed};
 use toolbox::{Effect, Execution, Tool, execute};
@@ -185,7 +186,7 @@ impl<D: Database + 'static, H: Host> mcp::Provider for Gateway<D, H> {
         let Some((_, name, tool)) = self.offered().find(|(shown, ..)| *shown == call.name) else {
             return Err(Failure::Unknown(call.name));
         };
-        let subject = Subject { server: &tool.server, method: "tools/call", name: &tool.name };
+        let subject = called(tool, &call.arguments);
         let input = input::given(&self.tools, self.user_id, subject, &call.context).await?;
         let told = call.context.wants_progress.then(Told::default);
         let call = GatewayCall {
@@ -212,6 +213,10 @@ impl<D: Database + 'static, H: Host> mcp::Provider for Gateway<D, H> {
             None => Err(Failure::Internal("The call has no end.".to_owned())),
         }
     }
+}
+
+fn called<'a>(tool: &'a Tool, arguments: &'a RawValue) -> Subject<'a> {
+    Subject { server: tool.server.as_str(), method: "tools/call", name: tool.name.as_str(), arguments: arguments.get() }
 }
 
 /// What a call of a program comes to.
@@ -242,7 +247,7 @@ struct GatewayCall<D, H> {
     user_id: Id,
     preferences: Preferences,
     name: String,
-    arguments: Box<serde_json::value::RawValue>,
+    arguments: Box<RawValue>,
     told: Option<Told>,
     /// What it can be asked, and what it answered.
     input: Input,
@@ -261,9 +266,9 @@ impl<D: Database + 'static, H: Host> GatewayCall<D, H> {
                 Ok(Called::Done(readdressed(one_server.as_deref(), &found.server, outcome)))
             }
             Ok(Execution::InputNeeded(needed)) => {
-                let subject = Subject { server: &found.server, method: "tools/call", name: &found.name };
-                input::sealed(&tools, user_id, subject, needed).await.map(Called::Asks)
+                input::sealed(&tools, user_id, called(found, &arguments), needed).await.map(Called::Asks)
             }
+            Ok(Execution::CapabilityNeeded(missing)) => Err(missing.into()),
             // Only runs can wait, and only runs have leases.
             Ok(Execution::ApprovalNeeded { .. } | Execution::LeaseLost) => {
                 Ok(Called::Done(Outcome::error("This call needs a person's approval, which cannot be had here.")))

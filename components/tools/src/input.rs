@@ -1,11 +1,13 @@
 //! What a tool, resource or prompt of this installation asks a client of the gateway, and what the client answers (MCP 2026-07-28, "Multi
 //! Round-Trip Requests").
 //!
-//! The state that comes with a question goes through the client's hands. It is sealed on its way, for the account and for what was asked for, and
-//! holds for an hour: what comes back to a provider is what it gave, for the same person.
+//! The state that comes with a question goes through the client's hands. It is sealed on its way, for the account and for what was asked for, with
+//! its arguments, and holds for an hour: what comes back to a provider is what it gave, for the same person and the same request. It may come back
+//! more than once.
 
 use domain::{Id, Timestamp};
 use mcp::{Context, Failure, Input, InputNeeded, Map};
+use sha2::{Digest, Sha256};
 use storage::Database;
 use tool_catalogue::Host;
 use vault::Owner;
@@ -29,6 +31,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) method: &'static str,
     /// The tool's or the prompt's name, or the resource's URI, as the server has it.
     pub(crate) name: &'a str,
+    /// The arguments, as JSON; empty where there are none. An answer to a question about some is none about others.
+    pub(crate) arguments: &'a str,
 }
 
 /// What a client can be asked for, and what it answers.
@@ -85,9 +89,15 @@ pub(crate) async fn sealed<D: Database + 'static, H: Host>(
     Ok(needed)
 }
 
-/// No secret's name has a NUL in it, so a state never opens as a secret.
+/// No secret's name has a NUL in it, so a state never opens as a secret. Arguments are the same in whatever order and form they are written.
 fn name(subject: Subject<'_>) -> String {
-    format!("input-state\0{}\0{}", subject.method, subject.name)
+    let mut arguments = String::new();
+    match serde_json::from_str(subject.arguments) {
+        Ok(value) => json_schema::canonical(&value, &mut arguments),
+        Err(_) => arguments.push_str(subject.arguments),
+    }
+    let digest: String = Sha256::digest(arguments).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("input-state\0{}\0{}\0{digest}", subject.method, subject.name)
 }
 
 const fn owner<'a>(user_id: &'a str, subject: Subject<'a>, name: &'a str) -> Owner<'a> {

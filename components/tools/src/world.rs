@@ -60,7 +60,7 @@ pub(crate) struct CallWorld<'a, D, H> {
     pub(crate) tools: &'a Tools<D, H>,
     pub(crate) listed: &'a Listed,
     pub(crate) user_id: Id,
-    /// What they prefer, if their browser or program says so: that of whoever reads the run now.
+    /// What they prefer, if their browser or program says so: of a run, the language of whoever reads it now, and the time zone of its first call.
     pub(crate) preferences: Preferences,
     /// `None`: a program calls, through the gateway.
     pub(crate) run: Option<RunCall>,
@@ -258,8 +258,17 @@ fn failed_here(tool: &Tool, error: ClientError, after: Duration) -> CallFailure 
         ClientError::Transport(TransportError::Connection(_)) | ClientError::Malformed(_) => {
             CallFailure::Crashed { component, seconds: after.as_secs() }
         }
+        // Servers elsewhere give this number what meaning they like, and their words are all there is to it.
+        ClientError::Protocol { code: MISSING_CAPABILITY, data, .. } => unanswerable(data.as_ref()),
         other => failed(tool, other),
     }
+}
+
+/// What our adapter says of a question that nobody can be asked.
+pub(crate) fn unanswerable(data: Option<&Value>) -> CallFailure {
+    let question = data.and_then(|data| data.get("detail")?.as_str()).unwrap_or_default().to_owned();
+    let capabilities = data.and_then(|data| data.get("requiredCapabilities")?.as_object()).cloned().unwrap_or_default();
+    CallFailure::Unanswerable { question, capabilities }
 }
 
 /// What a server or the way to it did wrong. Its own words are other people's: the crate `toolbox` cuts them.
@@ -272,10 +281,6 @@ fn failed(tool: &Tool, error: ClientError) -> CallFailure {
         ClientError::Transport(error) => CallFailure::Unreachable(error.to_string()),
         ClientError::TooLarge => CallFailure::TooLarge,
         ClientError::InputRequired(needed) => CallFailure::InputNeeded(needed),
-        ClientError::Protocol { code: MISSING_CAPABILITY, data, .. } => {
-            let question = data.as_ref().and_then(|data| data.get("detail")?.as_str()).unwrap_or_default();
-            CallFailure::Unanswerable(question.to_owned())
-        }
         ClientError::Protocol { code: -32602, message, .. } => CallFailure::InvalidArguments(message),
         ClientError::Protocol { code: -32601, .. } => CallFailure::Unknown,
         ClientError::Http { status, .. } if status.is_server_error() => {

@@ -6,7 +6,6 @@
 mod answer;
 mod call;
 mod exchange;
-mod features;
 mod list;
 mod packed;
 mod passing;
@@ -26,7 +25,6 @@ use http::{HeaderValue, StatusCode, Uri};
 use serde_json::Value;
 
 pub use call::CallResult;
-pub use features::Features;
 pub use list::{Cut, Listing, RefusedTool};
 pub use passing::Input;
 

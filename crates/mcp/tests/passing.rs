@@ -52,8 +52,8 @@ fn answered(key: &str, field: &str, state: Option<String>) -> Input {
 }
 
 #[test]
-fn a_server_says_what_it_has_besides_tools() {
-    let features = block_on(client().list_features()).unwrap();
+fn a_server_says_with_its_tools_what_else_it_has() {
+    let features = block_on(client().list_tools()).unwrap().features.unwrap();
     assert!(features.has_completions && features.instructions.is_some());
     let uris: Vec<&str> = features.resources.iter().map(|resource| resource.uri.as_str()).collect();
     assert!(uris.contains(&"test://static-text"), "{uris:?}");

@@ -3,8 +3,7 @@
 use std::rc::Rc;
 
 use cache::within;
-use futures::future::join;
-use mcp::{Client, ClientError, Features, Listing, RefusedTool};
+use mcp::{Listing, RefusedTool};
 use serde_json::json;
 use toolbox::catalog::mend;
 
@@ -13,7 +12,7 @@ use crate::{
     fault::Fault,
     features::within_limits,
     kept::Kept,
-    problems::{MAX_REFUSED_LOGGED, of_listing},
+    problems::{MAX_REFUSED_LOGGED, Problem, of_listing},
     server::{Server, close},
     timing::{ASK_LIMIT, MAX_REMOTE_TTL_MS, PAUSE_MS, REMOTE_TTL_MS, TTL_MS},
 };
@@ -21,12 +20,10 @@ use crate::{
 /// The list to store for a server, and how long it is valid. `last` is the server's previous list: an old list is better than none.
 pub(crate) async fn ask<H: Host>(host: &H, server: &Server, last: Option<Kept>) -> (Kept, i64) {
     let client = Rc::new(server.client(host.clone()));
-    let tools = within(host, ASK_LIMIT, client.list_tools());
-    let (listed, features) = join(tools, features(host, server, &client)).await;
+    let listed = within(host, ASK_LIMIT, client.list_tools()).await;
     close(host, client);
-    let known = last.as_ref().map(|last| last.features.clone());
     let (fault, cause) = match listed {
-        Some(Ok(listing)) => return taken(host, server, listing, features.or(known).unwrap_or_default()),
+        Some(Ok(listing)) => return taken(host, server, listing),
         // The server's words may be long, and may repeat what we sent.
         Some(Err(error)) => {
             let cause = server.masked(&error.to_string());
@@ -43,23 +40,7 @@ pub(crate) async fn ask<H: Host>(host: &H, server: &Server, last: Option<Kept>) 
     (Kept { fault: Some(fault), ..last }, pause_ms)
 }
 
-/// What a composed server has besides tools. Servers elsewhere are not asked. `None`: it did not say.
-async fn features<H: Host>(host: &H, server: &Server, client: &Client<H>) -> Option<Features> {
-    if server.remote {
-        return Some(Features::default());
-    }
-    let cause = match within(host, ASK_LIMIT, client.list_features()).await {
-        Some(Ok(features)) => return Some(within_limits(features)),
-        // A server that does not answer is reported once, by its tools.
-        Some(Err(ClientError::Transport(_))) | None => return None,
-        Some(Err(error)) => server.masked(&error.to_string()),
-    };
-    let fields = json!({ "server": server.name, "cause": cause });
-    host.log("the resources and prompts of a tool server cannot be listed", fields);
-    None
-}
-
-fn taken(host: &impl Host, server: &Server, mut listing: Listing, features: Features) -> (Kept, i64) {
+fn taken(host: &impl Host, server: &Server, mut listing: Listing) -> (Kept, i64) {
     let refused = &mut listing.refused;
     listing.tools.retain_mut(|tool| {
         let unfit = mend(tool).err();
@@ -73,7 +54,15 @@ fn taken(host: &impl Host, server: &Server, mut listing: Listing, features: Feat
         host.log("a tool is left out", fields);
     }
     let ttl_ms = if server.remote { remote_ttl_ms(&listing) } else { TTL_MS };
-    let problems = of_listing(server, &listing);
+    let mut problems = of_listing(server, &listing);
+    // What a server elsewhere says here is not of our adapter.
+    let features = listing.features.filter(|_| !server.remote).unwrap_or_default();
+    let (features, left_out) = within_limits(features);
+    if let Some(left_out) = left_out {
+        let fields = json!({ "server": server.name, "cause": left_out });
+        host.log("resources and prompts of a tool server are left out", fields);
+        problems.push(Problem::in_part(&server.name, &left_out));
+    }
     (Kept { tools: listing.tools, mended: true, fault: None, problems, features }, ttl_ms)
 }
 

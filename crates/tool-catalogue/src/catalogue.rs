@@ -13,6 +13,7 @@ use storage::{
     Database, StorageError, Store,
     tool_listings::{NewListing, OFFERABLE, ToolListing},
 };
+use toolbox::catalog::MAX_SERVERS;
 
 use crate::{
     CatalogueError, Host,
@@ -198,7 +199,7 @@ impl<D: Database + 'static, H: Host> Catalogue<D, H> {
         let problems = unread.chain(lists.iter().flat_map(|(server, list)| list.problems(server))).collect();
         let tools = lists.iter().map(|(server, list)| (server.name.clone(), list.listed(server)));
         let features = lists.iter().filter(|(server, list)| !server.remote && list.features != Features::default());
-        let features = features.map(|(server, list)| (server.name.clone(), list.features.clone()));
+        let features = features.map(|(server, list)| (server.name.clone(), list.features.clone())).take(MAX_SERVERS);
         Listed::new(tools.collect(), problems, features.collect(), &self.servers.all)
     }
 

@@ -91,7 +91,7 @@ fn a_new_installation_asks_each_server_once_for_all_who_come_at_once_and_keeps_w
         for listed in join_all((0..16).map(|_| instance.listed())).await {
             assert_eq!(names(&listed.unwrap()), ["clock_act", "mail_act"]);
         }
-        assert_eq!(lists(&outside.asked()), 2);
+        assert_eq!(outside.asked(), ["mcp-clock.spin.internal tools/list", "mcp-mail.spin.internal tools/list"]);
         assert_eq!(house.kept().await, ["clock_act", "mail_act"]);
         let (listed, took) = timed(&house.instance(), &outside).await;
         assert_eq!((names(&listed).len(), outside.asked().len()), (2, 0), "others read it");
@@ -195,7 +195,7 @@ fn a_server_that_does_not_answer_keeps_its_tools_is_told_of_and_is_left_alone_fo
             house.pass(Duration::from_secs(11)).await;
         }
         let asked = outside.asked();
-        let mail = asked.iter().filter(|asked| asked.contains("mail") && asked.ends_with("tools/list")).count();
+        let mail = asked.iter().filter(|asked| asked.contains("mail")).count();
         assert_eq!((lists(&asked) - mail, mail), (6, 1));
         assert!(outside.logged().contains("a tool server cannot be listed"));
         outside.set(&composed("mail"), ToolServer::of(&["act"]));
@@ -259,7 +259,7 @@ fn servers_that_are_no_longer_configured_are_forgotten_and_new_ones_asked_at_onc
         let after = Installation::new(outside.clone(), &["clock", "web"], "");
         let after = Installation { fixture: before.fixture, ..after };
         assert_eq!(names(&after.instance().listed().await.unwrap()), ["clock_act", "web_act"]);
-        assert!(outside.asked().iter().all(|asked| asked.starts_with("mcp-web.spin.internal")));
+        assert_eq!(outside.asked(), ["mcp-web.spin.internal tools/list"]);
         assert_eq!(after.kept().await, ["clock_act", "web_act"]);
     });
 }
@@ -299,7 +299,7 @@ fn when_the_database_fails_an_instance_says_what_it_knows() {
 }
 
 #[test]
-fn what_composed_servers_have_besides_tools_is_kept_and_servers_elsewhere_are_not_asked_for_it() {
+fn what_composed_servers_have_besides_tools_is_kept_and_servers_elsewhere_are_not_believed_to_have_it() {
     paused(|outside| async move {
         let elsewhere = r#"[{"name": "wiki", "url": "https://wiki.example.org/mcp"}]"#;
         let house = Installation::new(outside.clone(), &["clock", "notes"], elsewhere);
@@ -310,7 +310,12 @@ fn what_composed_servers_have_besides_tools_is_kept_and_servers_elsewhere_are_no
         outside.set("wiki.example.org", notes);
         let notes = [("notes".to_owned(), features)];
         assert_eq!(house.instance().listed().await.unwrap().features, notes);
-        assert!(!outside.asked().contains(&"wiki.example.org resources/list".to_owned()));
+        let mut asked = outside.asked();
+        asked.retain(|asked| asked.contains("notes") || asked.ends_with("/list"));
+        asked.sort();
+        let once =
+            ["mcp-clock.spin.internal tools/list", "mcp-notes.spin.internal tools/list", "wiki.example.org tools/list"];
+        assert_eq!(asked, once, "with their tools, and without a question more");
         // The database is written after the answer.
         tokio::time::sleep(Duration::from_millis(1)).await;
         assert_eq!(house.instance().listed().await.unwrap().features, notes, "others read it");

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{InvalidArguments, Tool, cut, execution::CALL_LIMIT, policy::exact_pattern};
 
 /// The longest piece of somebody else's words in a failure.
-const MAX_CAUSE_CHARS: usize = 2_000;
+pub const MAX_CAUSE_CHARS: usize = 2_000;
 
 /// Where to read why a component ended.
 const SEE_LOG: &str = "The log of the component names the reason";
@@ -31,9 +31,14 @@ pub enum CallFailure {
     /// It asks the person something first.
     #[error("{}", asks(&questions(.0)))]
     InputNeeded(InputNeeded),
-    /// It asks the person something first, in these words, and knows that it cannot be answered.
-    #[error("{}", asks(.0))]
-    Unanswerable(String),
+    /// It asks the person something first, and knows that it cannot be answered.
+    #[error("{}", asks(.question))]
+    Unanswerable {
+        /// What it asks, in its own words.
+        question: String,
+        /// What the client of the gateway would have to be able to do, as the protocol says it.
+        capabilities: mcp::Map,
+    },
     /// It took too long.
     #[error("it took longer than {} s and was given up; whether it took effect is not known", CALL_LIMIT.as_secs())]
     TimedOut,
@@ -259,7 +264,7 @@ impl Failure<'_> {
                 CallFailure::Unknown => AuditCode::GoneTool,
                 CallFailure::InvalidArguments(_) => AuditCode::RefusedArguments,
                 CallFailure::NotConfigured(_) => AuditCode::NotConfigured,
-                CallFailure::InputNeeded(_) | CallFailure::Unanswerable(_) => AuditCode::InputAsked,
+                CallFailure::InputNeeded(_) | CallFailure::Unanswerable { .. } => AuditCode::InputAsked,
                 CallFailure::Upstream(_) | CallFailure::Crashed { .. } => AuditCode::UpstreamFailed,
                 CallFailure::TimedOut => AuditCode::TimedOut,
                 CallFailure::TooLarge => AuditCode::TooLarge,

@@ -65,7 +65,7 @@ impl Redaction {
             CallFailure::InvalidArguments(words)
             | CallFailure::NotConfigured(words)
             | CallFailure::Upstream(words)
-            | CallFailure::Unanswerable(words)
+            | CallFailure::Unanswerable { question: words, .. }
             | CallFailure::Unreachable(words) => self.text(words),
             CallFailure::InputNeeded(needed) => {
                 let mut requests = Value::Object(std::mem::take(&mut needed.requests));

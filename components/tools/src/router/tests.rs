@@ -197,6 +197,36 @@ fn what_a_person_denies_is_not_called_for_them_and_not_shown_to_their_programs()
 }
 
 #[test]
+fn the_calls_of_a_run_keep_the_time_zone_of_the_first_whoever_reads_it_later() {
+    paused(|outside| async move {
+        let test = Test::new(outside);
+        let secret = json!({ "server": "mail", "name": "password", "value": "hunter22" });
+        let entered = test.send(Method::PUT, "/api/tools/secrets", Some(secret)).await;
+        assert!(entered.status.is_success(), "{}", entered.text);
+        let lease = test.lease().await;
+        let unknown = test.call_by(["de", ""], lease, "c1", "clock_now").await;
+        assert!(unknown["content"].as_str().unwrap().contains(r#""timeZone":null"#), "{unknown}");
+        let asked = test.call_by(["de", "Europe/Berlin"], lease, "c2", "mail_send").await;
+        assert_eq!(asked["kind"], "approval_needed", "{asked}");
+        let store = test.fixture.app.store();
+        store.decide_approval(test.user.id, lease.run_id, "c2", domain::Decision::AllowOnce).await.unwrap();
+        for elsewhere in ["Asia/Tokyo", ""] {
+            let called = test.call_by(["de", elsewhere], lease, "c2", "mail_send").await;
+            let content = called["content"].as_str().unwrap();
+            if elsewhere.is_empty() {
+                assert!(content.contains("not repeated"), "{content}");
+            } else {
+                assert!(content.contains(r#""timeZone":"Europe/Berlin""#), "{content}");
+            }
+            let now = test.call_by(["de", elsewhere], lease, "c3", "clock_now").await;
+            assert!(now["content"].as_str().unwrap().contains(r#""timeZone":"Europe/Berlin""#), "{now}");
+        }
+        let next = test.call_by(["de", "Asia/Tokyo"], test.lease().await, "c4", "clock_now").await;
+        assert!(next["content"].as_str().unwrap().contains(r#""timeZone":"Asia/Tokyo""#), "{next}");
+    });
+}
+
+#[test]
 fn a_component_that_crashes_and_one_that_is_not_there_are_told_apart() {
     paused(|outside| async move {
         let test = Test::new(outside);

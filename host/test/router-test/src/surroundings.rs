@@ -79,6 +79,7 @@ impl Provider for ToolServer {
             templates,
             prompts,
             has_completions,
+            tells_features: true,
             ..Description::default()
         })
     }

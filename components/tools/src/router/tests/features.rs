@@ -33,12 +33,34 @@ fn with_notes(outside: Surroundings, asks: bool) -> Test {
     test
 }
 
+/// Letters too, which have this besides a tool.
+fn with_another(mut test: Test, features: Features) -> Test {
+    test.outside.set("mcp-letters.spin.internal", ToolServer { features, ..ToolServer::of(&["send"]) });
+    let all = test.config.servers.all.iter().cloned().chain(Server::composed("letters")).collect();
+    test.config.servers = Arc::new(Servers { all, unread: None });
+    test.config.calls_per_minute = 20;
+    test
+}
+
 /// What a client of 2026-07-28 hears that can ask its person.
-async fn asked(test: &Test, token: &str, path: &str, method: &str, mut params: Value) -> Answer {
+async fn asked(test: &Test, token: &str, path: &str, method: &str, params: Value) -> Answer {
+    let capabilities = json!({ "elicitation": { "form": {} }, "experimental": { "x": {} } });
+    asked_by(test, token, &capabilities, path, method, params).await
+}
+
+/// The same of a client that has declared these capabilities.
+async fn asked_by(
+    test: &Test,
+    token: &str,
+    capabilities: &Value,
+    path: &str,
+    method: &str,
+    mut params: Value,
+) -> Answer {
     let name = params.get("name").or(params.get("uri")).and_then(Value::as_str).unwrap_or_default().to_owned();
     params["_meta"] = json!({
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-        "io.modelcontextprotocol/clientCapabilities": { "elicitation": { "form": {} }, "experimental": { "x": {} } },
+        "io.modelcontextprotocol/clientCapabilities": capabilities,
     });
     let message = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
     let mut request = request(Method::POST, path, Some(token), Some(&message));
@@ -100,15 +122,37 @@ fn resources_and_prompts_have_names_and_addresses_that_say_whose_they_are() {
 #[test]
 fn who_may_not_use_a_server_finds_nothing_of_it() {
     paused(|outside| async move {
-        let test = with_notes(outside, false);
+        let letter = Resource { uri: "letter:1".into(), name: "One".into(), ..Resource::default() };
+        let features = Features {
+            resources: vec![letter],
+            prompts: vec![Prompt { name: "write".into(), ..Prompt::default() }],
+            has_completions: true,
+            ..Features::default()
+        };
+        let test = with_another(with_notes(outside, false), features);
         let token = test.fixture.token(&test.user, Purpose::Gateway);
+        let said = async |method: &str, params: Value| test.gateway(&token, "/mcp", method, params).await.json;
+        let listed = async || {
+            let resources = said("resources/list", json!({})).await["result"]["resources"].take();
+            let prompts = said("prompts/list", json!({})).await["result"]["prompts"].take();
+            [strings(&resources, "uri"), strings(&prompts, "name")].concat()
+        };
+        assert_eq!(listed().await, ["notes+note://1", "letters+letter:1", "notes_sum_up", "letters_write"]);
+        let reference = json!({ "type": "ref/prompt", "name": "notes_sum_up" });
+        let completion = json!({ "ref": reference, "argument": { "name": "of", "value": "" } });
         for effect in ["deny", "ask"] {
             let policy = json!({ "pattern": "notes:*", "effect": effect });
             test.send(Method::PUT, "/api/tools/policies", Some(policy)).await;
-            let read = test.gateway(&token, "/mcp", "resources/read", json!({ "uri": "notes+note://1" })).await.json;
-            assert_eq!(read["error"]["code"], -32601, "{effect}: {read}");
-            let prompts = test.gateway(&token, "/mcp", "prompts/list", json!({})).await.json;
-            assert_eq!(prompts["error"]["code"], -32601, "{effect}: {prompts}");
+            assert_eq!(listed().await, ["letters+letter:1", "letters_write"], "{effect}");
+            test.outside.asked();
+            for (method, params, code) in [
+                ("resources/read", json!({ "uri": "notes+note://1" }), -32002),
+                ("prompts/get", json!({ "name": "notes_sum_up" }), -32602),
+                ("completion/complete", completion.clone(), -32602),
+            ] {
+                assert_eq!(said(method, params).await["error"]["code"], code, "{effect} {method}");
+            }
+            assert_eq!(test.asked("notes"), 0, "it hears nothing of that");
         }
         // One tool that is denied says nothing about the rest.
         test.send(Method::DELETE, "/api/tools/policies?pattern=notes:*", None).await;
@@ -116,6 +160,49 @@ fn who_may_not_use_a_server_finds_nothing_of_it() {
         test.send(Method::PUT, "/api/tools/policies", Some(one)).await;
         let read = test.gateway(&token, "/mcp", "resources/read", json!({ "uri": "notes+note://1" })).await.json;
         assert!(read["result"]["contents"].is_array(), "{read}");
+    });
+}
+
+#[test]
+fn prompts_that_come_to_one_name_are_told_apart_and_each_can_be_had() {
+    paused(|outside| async move {
+        let prompt = |name: &str| Prompt { name: name.into(), ..Prompt::default() };
+        let prompts = ["sum up", "sum_up", "要約", "翻訳"].map(prompt).into();
+        let test = with_another(Test::new(outside), Features { prompts, ..Features::default() });
+        let token = test.fixture.token(&test.user, Purpose::Gateway);
+        let listed = test.gateway(&token, "/mcp", "prompts/list", json!({})).await.json;
+        let names = strings(&listed["result"]["prompts"], "name");
+        assert_eq!((names.len(), names[1].as_str()), (4, "letters_sum_up"), "what is really called so: {names:?}");
+        for (name, own) in names.iter().zip(["sum up", "sum_up", "要約", "翻訳"]) {
+            let got = test.gateway(&token, "/mcp", "prompts/get", json!({ "name": name })).await.json;
+            let text = got["result"]["messages"][0]["content"]["text"].as_str().unwrap();
+            assert!(text.starts_with(&format!("{own} {{}}")), "{name}: {text}");
+        }
+    });
+}
+
+#[test]
+fn a_server_is_asked_only_for_what_it_has() {
+    paused(|outside| async move {
+        let letters = Features {
+            instructions: Some("Be kind.".into()),
+            prompts: vec![Prompt { name: "write".into(), ..Prompt::default() }],
+            ..Features::default()
+        };
+        let test = with_another(with_notes(outside, false), letters);
+        let token = test.fixture.token(&test.user, Purpose::Gateway);
+        test.gateway(&token, "/mcp", "tools/list", json!({})).await;
+        test.outside.asked();
+        let reference = json!({ "type": "ref/prompt", "name": "letters_write" });
+        let params = json!({ "ref": reference, "argument": { "name": "to", "value": "A" } });
+        let completed = asked(&test, &token, "/mcp", "completion/complete", params).await.json;
+        assert_eq!(completed["result"]["completion"]["values"], json!([]), "{completed}");
+        let long = format!("notes+note://{}", "x".repeat(10_000));
+        for uri in ["letters+x:1", long.as_str()] {
+            let read = asked(&test, &token, "/mcp", "resources/read", json!({ "uri": uri })).await.json;
+            assert_eq!((&read["error"]["code"], &read["error"]["data"]["uri"]), (&json!(-32602), &json!(uri)));
+        }
+        assert_eq!(test.outside.asked(), [""; 0]);
     });
 }
 
@@ -166,6 +253,21 @@ fn a_client_is_asked_and_its_answer_ends_the_call_and_nobody_elses_does() {
             let again = asked(&test, &token, "/mcp", method, json!({ "name": name })).await.json;
             assert_eq!(again["result"]["resultType"], "input_required", "{again}");
         }
+        for (method, name) in [("tools/call", "notes_find"), ("prompts/get", "notes_sum_up")] {
+            let call = async |arguments: Value, state: &Value| {
+                let mut params = json!({ "name": name, "arguments": arguments });
+                if !state.is_null() {
+                    params["inputResponses"] = json!({ "name": { "action": "accept" } });
+                    params["requestState"] = state.clone();
+                }
+                asked(&test, &token, "/mcp", method, params).await.json
+            };
+            let state = call(json!({ "to": "a", "of": "x" }), &Value::Null).await["result"]["requestState"].take();
+            let others = call(json!({ "to": "b", "of": "x" }), &state).await;
+            assert_eq!(others["error"]["code"], -32602, "a yes to this is none to that: {others}");
+            let same = call(json!({ "of": "x", "to": "a" }), &state).await;
+            assert_eq!(same["result"]["resultType"], "complete", "in whatever order: {same}");
+        }
         let first = asked(&test, &token, "/mcp", "tools/call", json!({ "name": "notes_find" })).await.json;
         let params = json!({ "name": "notes_sum_up", "requestState": first["result"]["requestState"] });
         let elsewhere = asked(&test, &token, "/mcp", "prompts/get", params).await.json;
@@ -184,5 +286,30 @@ fn who_cannot_be_asked_reads_the_question() {
         let older = test.gateway(&token, "/mcp", "tools/call", json!({ "name": "notes_find" })).await.json;
         assert_eq!(older["result"]["isError"], true);
         assert!(older["result"]["content"][0]["text"].as_str().unwrap().contains("What is your name?"), "{older}");
+        let older = test.gateway(&token, "/mcp", "prompts/get", json!({ "name": "notes_sum_up" })).await.json;
+        assert_eq!(older["error"]["code"], -32603);
+        assert!(older["error"]["message"].as_str().unwrap().contains("What is your name?"), "{older}");
+        for (method, name) in [("tools/call", "notes_find"), ("prompts/get", "notes_sum_up")] {
+            let refused = asked_by(&test, &token, &json!({}), "/mcp", method, json!({ "name": name })).await;
+            assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{method}");
+            let error = &refused.json["error"];
+            assert_eq!(
+                (&error["code"], &error["data"]["requiredCapabilities"]),
+                (&json!(-32021), &json!({ "elicitation": {} }))
+            );
+            assert!(error["message"].as_str().unwrap().contains("What is your name?"), "{error}");
+        }
+    });
+}
+
+#[test]
+fn the_words_of_a_server_elsewhere_are_not_lost_where_its_error_has_the_number_of_ours() {
+    paused(|outside| async move {
+        let test = with_notes(outside, false);
+        test.outside.set("wiki.example.org", ToolServer { asks: true, ..ToolServer::of(&["read"]) });
+        test.send(Method::PUT, "/api/tools/policies", Some(json!({ "pattern": "wiki:*", "effect": "allow" }))).await;
+        let called = test.call(test.lease().await, "c1", "wiki_read").await;
+        let words = called["content"].as_str().unwrap();
+        assert!(words.contains("-32021: The client must declare these capabilities"), "{words}");
     });
 }
