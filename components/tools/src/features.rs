@@ -214,7 +214,16 @@ impl<'a, D: Database + 'static, H: Host> Offered<'a, D, H> {
                 let sealed = input::sealed(self.tools, self.user_id, subject, needed).await;
                 (AuditCode::InputAsked, sealed.map(Answer::NeedsInput))
             }
-            Err(error) => (AuditCode::UpstreamFailed, Err(failed(subject.server, error))),
+            Err(error) => {
+                let failure = failed(subject.server, error);
+                let code = match &failure {
+                    Failure::Unknown(_) | Failure::InvalidArguments(_) => AuditCode::RefusedArguments,
+                    Failure::MissingCapability(_) => AuditCode::InputAsked,
+                    Failure::TimedOut => AuditCode::TimedOut,
+                    _ => AuditCode::UpstreamFailed,
+                };
+                (code, Err(failure))
+            }
         };
         self.audit(subject, code).await;
         answer
@@ -225,7 +234,7 @@ impl<'a, D: Database + 'static, H: Host> Offered<'a, D, H> {
             Ok(Ok(())) => Ok(()),
             Ok(Err(RetryAfterMs(wait_ms))) => {
                 let seconds = wait_ms.div_ceil(1_000).max(1);
-                Err(Failure::UpstreamFailed(format!("There were too many requests. Try again in {seconds} s.")))
+                Err(Failure::Internal(format!("There were too many requests. Try again in {seconds} s.")))
             }
             Err(error) => Err(unavailable(&error.into())),
         }
@@ -310,6 +319,8 @@ fn failed(server: &str, error: ClientError) -> Failure {
         }
         ClientError::Protocol { code: NOT_FOUND, message, .. } => Failure::InvalidArguments(fit(&message)),
         ClientError::Protocol { code: MISSING_CAPABILITY, data, .. } => missing(unanswerable(data.as_ref())),
+        // Our adapter says itself what failed.
+        ClientError::Protocol { message, .. } => Failure::Internal(fit(&message)),
         ClientError::Transport(TransportError::TimedOut) => Failure::TimedOut,
         error => Failure::UpstreamFailed(fit(&format!("The server {server} did not answer as it should: {error}"))),
     }
