@@ -5,8 +5,10 @@
 
 mod calls;
 mod config;
+mod features;
 mod gateway;
 mod host;
+mod input;
 mod keys;
 mod list;
 mod master_key;

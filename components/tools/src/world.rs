@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cache::Clock;
 use domain::Id;
-use mcp::{CallResult, ClientError, Map, Progress, TransportError};
+use mcp::{CallResult, ClientError, Input, Map, Progress, TransportError};
 use serde_json::{Value, json, value::RawValue};
 use storage::{
     Database, StorageError,
@@ -18,7 +18,10 @@ use toolbox::{
     Approval, AuditEntry, CallFailure, Called, Outcome, Permission, Redaction, Started, Tool, World,
     execution::CALL_LIMIT,
 };
-use web::log::{Level, log};
+use web::{
+    Preferences,
+    log::{Level, log},
+};
 
 use crate::{
     config::COMPONENT,
@@ -37,6 +40,9 @@ const MAX_CACHED_BYTES: usize = 64 * 1024;
 /// Where the adapter finds what the protocol has no place for.
 const META_CALL: &str = "edge-assistant/call";
 
+/// What a server answers whose client cannot do what it needs (MCP 2026-07-28).
+pub(crate) const MISSING_CAPABILITY: i64 = -32021;
+
 /// A call's place in a run.
 pub(crate) struct RunCall {
     pub(crate) lease: Lease,
@@ -54,12 +60,14 @@ pub(crate) struct CallWorld<'a, D, H> {
     pub(crate) tools: &'a Tools<D, H>,
     pub(crate) listed: &'a Listed,
     pub(crate) user_id: Id,
-    /// What language they want, if their browser or program says so: that of whoever reads the run now. BCP 47.
-    pub(crate) locale: Option<String>,
+    /// What they prefer, if their browser or program says so: of a run, the language of whoever reads it now, and the time zone of its first call.
+    pub(crate) preferences: Preferences,
     /// `None`: a program calls, through the gateway.
     pub(crate) run: Option<RunCall>,
     /// The same for every attempt at the same call.
     pub(crate) id: String,
+    /// What the client of the gateway can be asked, and what it answered.
+    pub(crate) input: Input,
     /// Where it is noted how far the call is, if somebody waits for that.
     pub(crate) told: Option<Told>,
 }
@@ -71,9 +79,11 @@ impl<D, H> CallWorld<'_, D, H> {
         server.ok_or_else(|| CallFailure::Unreachable("it is no longer configured".to_owned()))
     }
 
-    /// Whose result it is, and in which language.
+    /// Whose result it is, in which language and for which time zone.
     fn kept_under(&self, key: &str) -> (Id, String) {
-        (self.user_id, format!("{}\0{key}", self.locale.as_deref().unwrap_or_default()))
+        let Preferences { locale, time_zone } = &self.preferences;
+        let [locale, time_zone] = [locale, time_zone].map(|said| said.as_deref().unwrap_or_default());
+        (self.user_id, format!("{locale}\0{time_zone}\0{key}"))
     }
 }
 
@@ -119,12 +129,16 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
     }
 
     async fn cached(&self, key: &str) -> Option<Outcome> {
+        // What is kept was made of the arguments alone.
+        if !self.input.is_first() {
+            return None;
+        }
         let key = self.kept_under(key);
         self.tools.memory().results.borrow().get(&key, self.tools.host().now()).cloned()
     }
 
     async fn cache(&self, key: &str, outcome: &Outcome, ttl_ms: u64) {
-        if toolbox::content::written_bytes(outcome) > MAX_CACHED_BYTES {
+        if !self.input.is_first() || toolbox::content::written_bytes(outcome) > MAX_CACHED_BYTES {
             return;
         }
         let until = self.tools.host().now().saturating_add(Duration::from_millis(ttl_ms));
@@ -160,21 +174,17 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
         let hidden = secrets.iter().filter(|secret| !secret.visible).map(|secret| secret.value.as_str());
         // A server may repeat the request that it refuses.
         let redaction = Redaction::new(hidden.chain(server.secret()));
-        let mut meta = Map::new();
-        if !tool.remote {
-            let deadline_ms = u64::try_from(CALL_LIMIT.as_millis()).unwrap_or(u64::MAX);
-            let secrets: Map =
-                secrets.into_iter().map(|secret| (secret.name, Value::from(secret.value.as_str()))).collect();
-            let mut call = json!({ "id": self.id, "deadlineMs": deadline_ms, "secrets": secrets });
-            if let Some((call, locale)) = call.as_object_mut().zip(self.locale.as_deref()) {
-                call.insert("locale".to_owned(), locale.into());
-            }
-            meta.insert(META_CALL.to_owned(), call);
-        }
+        let secrets = secrets.into_iter().map(|secret| (secret.name, Value::from(secret.value.as_str())));
+        let meta = if tool.remote { Map::new() } else { about_call(&self.id, &self.preferences, secrets.collect()) };
         let mut note = self.told.as_ref().map(|told| |said: Progress| told.note(said, &redaction));
         let on_progress = note.as_mut().map(|note| note as &mut dyn FnMut(Progress));
         let began = self.tools.host().now();
-        match client.call_tool(&definition, &arguments, meta, on_progress).await {
+        let called = if self.run.is_none() && !tool.remote {
+            client.pass_call(&definition, &arguments, meta, &self.input, on_progress).await
+        } else {
+            client.call_tool(&definition, &arguments, meta, on_progress).await
+        };
+        match called {
             Ok(CallResult { content, structured, is_error, failure }) => {
                 let outcome = redaction.outcome(Outcome { content, structured, is_error });
                 Ok(Called { outcome, failure: failure.filter(|_| !tool.remote) })
@@ -227,6 +237,15 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
     }
 }
 
+/// What a provider of this installation may know of a call.
+pub(crate) fn about_call(id: &str, preferences: &Preferences, secrets: Map) -> Map {
+    let deadline_ms = u64::try_from(CALL_LIMIT.as_millis()).unwrap_or(u64::MAX);
+    let Preferences { locale, time_zone } = preferences;
+    let call =
+        json!({ "id": id, "deadlineMs": deadline_ms, "secrets": secrets, "locale": locale, "timeZone": time_zone });
+    Map::from_iter([(META_CALL.to_owned(), call)])
+}
+
 /// What a component of this installation did wrong, or that there is none. It speaks the protocol as the adapter does: an answer that breaks off
 /// means that the component ended.
 fn failed_here(tool: &Tool, error: ClientError, after: Duration) -> CallFailure {
@@ -239,8 +258,17 @@ fn failed_here(tool: &Tool, error: ClientError, after: Duration) -> CallFailure 
         ClientError::Transport(TransportError::Connection(_)) | ClientError::Malformed(_) => {
             CallFailure::Crashed { component, seconds: after.as_secs() }
         }
+        // Servers elsewhere give this number what meaning they like, and their words are all there is to it.
+        ClientError::Protocol { code: MISSING_CAPABILITY, data, .. } => unanswerable(data.as_ref()),
         other => failed(tool, other),
     }
+}
+
+/// What our adapter says of a question that nobody can be asked.
+pub(crate) fn unanswerable(data: Option<&Value>) -> CallFailure {
+    let question = data.and_then(|data| data.get("detail")?.as_str()).unwrap_or_default().to_owned();
+    let capabilities = data.and_then(|data| data.get("requiredCapabilities")?.as_object()).cloned().unwrap_or_default();
+    CallFailure::Unanswerable { question, capabilities }
 }
 
 /// What a server or the way to it did wrong. Its own words are other people's: the crate `toolbox` cuts them.
@@ -252,6 +280,7 @@ fn failed(tool: &Tool, error: ClientError) -> CallFailure {
         }
         ClientError::Transport(error) => CallFailure::Unreachable(error.to_string()),
         ClientError::TooLarge => CallFailure::TooLarge,
+        ClientError::InputRequired(needed) => CallFailure::InputNeeded(needed),
         ClientError::Protocol { code: -32602, message, .. } => CallFailure::InvalidArguments(message),
         ClientError::Protocol { code: -32601, .. } => CallFailure::Unknown,
         ClientError::Http { status, .. } if status.is_server_error() => {

@@ -76,6 +76,12 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../../migrations/0009_tool_results.sqlite.sql"),
         postgres: include_str!("../../../migrations/0009_tool_results.postgres.sql"),
     },
+    Migration {
+        version: 10,
+        name: "0010_time_zones",
+        sqlite: include_str!("../../../migrations/0010_time_zones.sql"),
+        postgres: include_str!("../../../migrations/0010_time_zones.sql"),
+    },
 ];
 
 /// The number of our advisory lock, "edge" in ASCII. Any number will do that nobody else locks in the same database.

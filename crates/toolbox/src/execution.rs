@@ -5,7 +5,7 @@ use std::{pin::pin, time::Duration};
 
 use futures::future::{Either, select};
 use json_schema::canonical;
-use mcp::{Content, FailureKind};
+use mcp::{Content, FailureKind, InputNeeded, MissingCapability};
 use serde_json::{Map, Value, value::RawValue};
 use sha2::{Digest, Sha256};
 
@@ -166,6 +166,10 @@ pub enum Execution {
         /// Until when, in milliseconds since 1970.
         expires_at_ms: i64,
     },
+    /// The tool asks the client of the gateway something, and is to be called again with the answer.
+    InputNeeded(InputNeeded),
+    /// The tool would ask the client of the gateway something, which has not declared that it can be asked.
+    CapabilityNeeded(MissingCapability),
     /// The run is somebody else's by now; nothing was done.
     LeaseLost,
 }
@@ -222,6 +226,17 @@ pub async fn execute<W: World>(
         Started::First | Started::Again => {}
     }
     match call(world, tool, sent).await {
+        // What a server elsewhere asks would look as if this installation asked it.
+        Err(CallFailure::InputNeeded(needed)) if !world.can_ask() && !tool.remote => {
+            audit(world, tool, AuditCode::InputAsked).await;
+            Ok(Execution::InputNeeded(needed))
+        }
+        Err(CallFailure::Unanswerable { question, capabilities }) if !world.can_ask() && !tool.remote => {
+            audit(world, tool, AuditCode::InputAsked).await;
+            let cause = CallFailure::Unanswerable { question, capabilities: capabilities.clone() };
+            let words = Some(Failure::Call(tool, cause).to_string());
+            Ok(Execution::CapabilityNeeded(MissingCapability { capabilities, words }))
+        }
         Err(cause) => Ok(refuse(world, &Failure::Call(tool, cause)).await),
         Ok(Called { outcome, failure }) if outcome.is_error => {
             Ok(finish(world, tool, outcome, failure.map_or(AuditCode::ToolError, AuditCode::of_tool)).await)

@@ -79,7 +79,8 @@ async function* countDown({ start }) {
 // The secrets that a person must enter once, such as
 // `{ name: "key", title: "API key", description: "From your account there.", visible: false, optional: false }`.
 // A tool that names "key" in its `secrets` finds it in its second argument, as `new Map(context.secrets).get("key")`.
-// It is undefined until the person has entered it; then `throw { tag: "not-configured", val: "..." }`.
+// It is undefined until the person has entered it; then `throw { tag: "not-configured", val: "..." }`. In the same way,
+// `context.preferences` has the person's language as "locale" and their time zone as "time-zone", where they are known.
 const SECRETS = [];
 
 const TOOLS = [
@@ -103,7 +104,6 @@ export const provider = {
       templates: [],
       prompts: [],
       hasCompletions: false,
-      hasLogging: false,
     };
   },
 

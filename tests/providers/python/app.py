@@ -144,6 +144,7 @@ LOOK_UP = Tool(
 )
 
 
+# `dict(context.preferences)` has the person's language as "locale" and their time zone as "time-zone", where they are known.
 async def look_up(arguments: dict, context: Context) -> Outcome:
     key = dict(context.secrets).get("key")
     if key is None:
@@ -176,7 +177,6 @@ class Provider(exports.Provider):
             templates=[],
             prompts=[],
             has_completions=False,
-            has_logging=False,
         )
 
     async def call_tool(self, call: ToolCall) -> Reply:
@@ -201,7 +201,7 @@ class Provider(exports.Provider):
     async def get_prompt(self, name: str, arguments: str, context: Context) -> PromptReply:
         raise Err(Failure_Unknown(name))
 
-    async def complete(self, request: CompletionRequest) -> Completion:
+    async def complete(self, request: CompletionRequest, context: Context) -> Completion:
         raise Err(Failure_Unknown(request.of))
 
 

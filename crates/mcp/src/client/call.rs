@@ -44,7 +44,7 @@ pub struct CallResult {
 
 impl CallResult {
     /// Whatever a server answers: the call was made, so nothing of it is refused that can be read at all.
-    fn read(result: Value) -> Self {
+    pub(super) fn read(result: Value) -> Self {
         let Value::Object(mut fields) = result else {
             return Self { content: lenient::contents(result), structured: None, is_error: false, failure: None };
         };
@@ -76,13 +76,13 @@ impl CallResult {
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Kind {
+pub(super) struct Kind {
     #[serde(default, deserialize_with = "lenient::field")]
-    result_type: Option<String>,
+    pub(super) result_type: Option<String>,
     #[serde(default, deserialize_with = "lenient::field")]
-    input_requests: Map,
+    pub(super) input_requests: Map,
     #[serde(default, deserialize_with = "lenient::field")]
-    request_state: Option<String>,
+    pub(super) request_state: Option<String>,
 }
 
 impl<T: Transport> Client<T> {
@@ -172,7 +172,7 @@ impl<T: Transport> Client<T> {
     }
 }
 
-fn parameter_headers(
+pub(super) fn parameter_headers(
     tool: &Tool,
     arguments: &RawValue,
 ) -> Result<Vec<(http::HeaderName, http::HeaderValue)>, ClientError> {

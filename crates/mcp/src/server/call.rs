@@ -101,9 +101,7 @@ fn finish(frame: &Frame, end: Result<Outcome, Failure>) -> Result<Vec<u8>, Refus
         Ok(outcome) => Ok(frame.outcome(outcome)),
         Err(Failure::Unknown(name)) => Err(Refusal::within(INVALID_PARAMS, format!("Unknown tool: {name}"))),
         Err(failure @ Failure::InvalidState(_)) => Err(Refusal::within(INVALID_PARAMS, failure.to_string())),
-        Err(Failure::MissingCapability(required)) if frame.era == Era::Modern => {
-            Err(input::missing_capability(frame.era, required))
-        }
+        Err(Failure::MissingCapability(missing)) if frame.era == Era::Modern => Err(input::missing_capability(missing)),
         Err(failure) => Ok(frame.failed(&failure)),
     }
 }

@@ -14,8 +14,8 @@ use crate::{
     model::{Implementation, LogLevel, Map, Tool},
     provider::{Answer, CompletionReference, CompletionRequest, Description, Failure, Provider},
     wire::{
-        self, Era, INTERNAL_ERROR, INVALID_PARAMS, LEGACY_RESOURCE_NOT_FOUND, LEGACY_VERSION, META_SUBSCRIPTION,
-        MODERN_VERSION, SUPPORTED_VERSIONS,
+        self, Era, INTERNAL_ERROR, INVALID_PARAMS, LEGACY_RESOURCE_NOT_FOUND, LEGACY_VERSION, META_FEATURES,
+        META_SUBSCRIPTION, MODERN_VERSION, SUPPORTED_VERSIONS,
     },
 };
 
@@ -53,7 +53,11 @@ pub(crate) async fn dispatch<P: Provider>(
         (_, "tools/list") => {
             whole(&asked)?;
             match era {
-                Era::Modern => frame.complete(json_list("tools", &description.tools), cache),
+                Era::Modern => {
+                    let features = description.tells_features.then(|| description.features());
+                    let meta = features.map(|features| (META_FEATURES.to_owned(), json!(features)));
+                    frame.complete_with(json_list("tools", &description.tools), cache, meta.into_iter().collect())
+                }
                 Era::Legacy => frame.complete(json_list("tools", &legacy_tools(description.tools)), None),
             }
         }
@@ -286,7 +290,7 @@ fn refusal(era: Era, failure: Failure) -> Refusal {
         Failure::InvalidArguments(_) | Failure::InvalidState(_) | Failure::Unknown(_) => {
             Refusal::within(INVALID_PARAMS, failure.to_string())
         }
-        Failure::MissingCapability(required) => input::missing_capability(era, required),
+        Failure::MissingCapability(missing) if era == Era::Modern => input::missing_capability(missing),
         failure => Refusal::within(INTERNAL_ERROR, failure.to_string()),
     }
 }

@@ -62,11 +62,16 @@ struct CallToolResult<'a> {
 impl Frame {
     /// A complete result. `cache` is for those that the modern revision calls cacheable.
     pub(crate) fn complete(&self, result: impl Serialize, cache: Option<Cache>) -> Vec<u8> {
-        self.stamp(result, "complete", cache, None)
+        self.complete_with(result, cache, Map::new())
+    }
+
+    /// The same, with this in `_meta`.
+    pub(crate) fn complete_with(&self, result: impl Serialize, cache: Option<Cache>, meta: Map) -> Vec<u8> {
+        self.stamp(result, "complete", cache, meta)
     }
 
     pub(crate) fn input_required(&self, result: impl Serialize) -> Vec<u8> {
-        self.stamp(result, "input_required", None, None)
+        self.stamp(result, "input_required", None, Map::new())
     }
 
     /// A call that failed, in words, and which kind of failure it is.
@@ -74,18 +79,10 @@ impl Frame {
         self.result(Outcome::error(failure.to_string()), failure.kind())
     }
 
-    fn stamp(
-        &self,
-        result: impl Serialize,
-        result_type: &'static str,
-        cache: Option<Cache>,
-        failure: Option<FailureKind>,
-    ) -> Vec<u8> {
+    fn stamp(&self, result: impl Serialize, result_type: &'static str, cache: Option<Cache>, mut meta: Map) -> Vec<u8> {
         let cache = cache.filter(|_| self.era == Era::Modern);
         let server = self.server.as_ref().filter(|_| self.era == Era::Modern);
-        let mut meta = Map::new();
         meta.extend(server.map(|server| (META_SERVER_INFO.to_owned(), json!(server))));
-        meta.extend(failure.map(|kind| (META_FAILURE.to_owned(), json!(kind))));
         let stamped = Stamped {
             result,
             result_type: (self.era == Era::Modern).then_some(result_type),
@@ -112,7 +109,8 @@ impl Frame {
             }
         }
         let result = CallToolResult { content: &outcome.content, structured_content: sent, is_error: outcome.is_error };
-        let message = self.stamp(result, "complete", None, failure);
+        let meta = failure.map(|kind| (META_FAILURE.to_owned(), json!(kind)));
+        let message = self.stamp(result, "complete", None, meta.into_iter().collect());
         if message.len() <= MAX_OUTCOME_BYTES {
             return message;
         }

@@ -195,7 +195,7 @@ component = "mcp-{name}"
 source = "target/wasm32-wasip2/release/mcp_server.wasm"
 dependencies_inherit_configuration = true
 [component.mcp-{name}.dependencies]
-"edge-assistant:tools/provider@1.0.0" = {{ path = "{provider}" }}
+"edge-assistant:tools/provider@2.0.0" = {{ path = "{provider}" }}
 [component.mcp-{name}.build]
 command = "{command}"
 watch = ["components/mcp-server/**/*.rs", {sources}, "crates/**/*.rs", "wit/**/*.wit"]

@@ -37,18 +37,24 @@ enum Command {
         settings: Settings,
     },
     /// Call a tool
-    Call {
-        /// As in the chat: SERVER_TOOL
-        name: String,
-        /// A JSON object
-        #[arg(default_value = "{}")]
-        arguments: String,
-        /// A secret that the tool names: NAME=VALUE, or NAME=@FILE
-        #[arg(long = "secret", value_name = "NAME=VALUE")]
-        secrets: Vec<String>,
-        #[command(flatten)]
-        settings: Settings,
-    },
+    Call(Call),
+}
+
+#[derive(clap::Args)]
+struct Call {
+    /// As in the chat: SERVER_TOOL
+    name: String,
+    /// A JSON object
+    #[arg(default_value = "{}")]
+    arguments: String,
+    /// A secret that the tool names: NAME=VALUE, or NAME=@FILE
+    #[arg(long = "secret", value_name = "NAME=VALUE")]
+    secrets: Vec<String>,
+    /// The person's time zone, such as Europe/Berlin; if it is left out, it is not known
+    #[arg(long, value_name = "NAME")]
+    time_zone: Option<String>,
+    #[command(flatten)]
+    settings: Settings,
 }
 
 /// The options that `up` has too.
@@ -69,7 +75,7 @@ impl Settings {
 pub(crate) fn run(repo: &Repo, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match &arguments.command {
         Command::List { server, settings } => list(repo, server.as_deref(), settings),
-        Command::Call { name, arguments, secrets, settings } => call(repo, name, arguments, secrets, settings),
+        Command::Call(arguments) => call(repo, arguments),
     }
 }
 
@@ -113,7 +119,8 @@ fn list(repo: &Repo, server: Option<&str>, settings: &Settings) -> anyhow::Resul
     Ok(code)
 }
 
-fn call(repo: &Repo, name: &str, arguments: &str, secrets: &[String], settings: &Settings) -> anyhow::Result<ExitCode> {
+fn call(repo: &Repo, call: &Call) -> anyhow::Result<ExitCode> {
+    let Call { name, arguments, secrets, time_zone, settings } = call;
     let given: Value = serde_json::from_str(arguments).with_context(|| {
         format!(
             "the arguments are not valid JSON: {arguments}. Write an object in single quotes: '{{\"name\": \"value\"}}'"
@@ -128,7 +135,7 @@ fn call(repo: &Repo, name: &str, arguments: &str, secrets: &[String], settings: 
     let tools: Vec<Tool> = served.tools()?.into_iter().map(Tool::new).collect();
     warn(&listing::problems(server, &tools));
     let Some(tool) =
-        tools.iter().find(|tool| tool.full_name(server) == name || format!("{server}_{}", tool.name()) == name)
+        tools.iter().find(|tool| tool.full_name(server) == *name || format!("{server}_{}", tool.name()) == *name)
     else {
         let names: Vec<String> = tools.iter().map(|tool| tool.full_name(server)).collect();
         bail!("{TOOL_SERVER}{server} has no tool `{name}`; it has {}", names.join(", "));
@@ -138,7 +145,8 @@ fn call(repo: &Repo, name: &str, arguments: &str, secrets: &[String], settings: 
     let secrets: serde_json::Map<String, Value> =
         secrets.into_iter().map(|(name, value)| (name, value.into())).collect();
     let id = format!("{name}-{}", std::process::id());
-    let about = json!({ "id": id, "locale": "en", "deadlineMs": DEADLINE_MS, "secrets": secrets });
+    let about =
+        json!({ "id": id, "locale": "en", "timeZone": time_zone, "deadlineMs": DEADLINE_MS, "secrets": secrets });
     let meta = json!({ "progressToken": 1, META_CALL: about });
     // The arguments are sent as written. Parsing would change numbers.
     let params = format!(r#"{{"name":{},"arguments":{arguments},"_meta":{meta}}}"#, Value::from(tool.name()));

@@ -39,6 +39,7 @@ impl Provider for Fixture {
             has_logging: true,
             ttl_ms: Some(TTL_MS),
             private: false,
+            tells_features: true,
         })
     }
 
