@@ -1,17 +1,23 @@
 // Runs the protocol's own conformance suite, in both revisions: against the suite's fixture behind the adapter, which it serves, and against
-// the client half of the crate `mcp`.
+// the client half of the crate `mcp`. What calls of a server become tasks of is tested on the same fixture in a process (server.rs): a
+// component does not outlive its request, so it makes no tasks.
 //
 // MCP_SERVER_URL is another server to test instead; it must offer what tests/conformance/provider offers. MCP_CLIENT_COMMAND is the client
-// (clients/ours.rs). A required scenario passes if no check failed and at least one that is its own succeeded; those of the baseline must not
+// (clients/ours.rs), EA_MCP_FIXTURE the process with the fixture. A required scenario passes if no check failed and at least one that is its own succeeded; those of the baseline must not
 // pass, so that it cannot go stale.
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdtemp, readFile, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { NODE, ROOT, serve } from "./host.mjs";
 
 const VERSIONS = ["2026-07-28", "2025-11-25"];
+// The suite has scenarios about tasks in the newer revision only, and requires none: they are an extension.
+const TASKS_VERSION = "2026-07-28";
+const OF_TASKS = /^ +- scenario: (tasks-[\w-]+)$/gm;
 const SUITE = join(import.meta.dirname, "node_modules/@modelcontextprotocol/conformance");
 // A browser signs people in; the client is given a token.
 const NOT_ASKED_OF_THE_CLIENT = /^auth\//;
@@ -54,14 +60,25 @@ async function results(folder) {
   return found;
 }
 
+/** What the suite has about tasks. */
+async function tasks() {
+  const list = await readFile(join(SUITE, "requirements", `${TASKS_VERSION}.yaml`), "utf8");
+  return [...list.matchAll(OF_TASKS)].map(([, name]) => name);
+}
+
 async function run(leg, target, version) {
-  const required = await names(join(SUITE, "requirements", `${version}.yaml`), leg);
+  const required =
+    leg === "tasks" ? await tasks() : await names(join(SUITE, "requirements", `${version}.yaml`), leg);
   const baseline = await names(join(import.meta.dirname, `baseline-${version}.yml`), leg);
   const folder = await mkdtemp(join(tmpdir(), "conformance-"));
   const scenarios = leg === "client" ? required.filter((name) => !NOT_ASKED_OF_THE_CLIENT.test(name)) : required;
   try {
     if (leg === "server") {
       await suite(["server", "--url", target, "--requirements", version, "-o", folder], DEADLINE_MS);
+    } else if (leg === "tasks") {
+      for (const name of scenarios) {
+        await suite(["server", "--url", target, "--scenario", name, "-o", folder], CLIENT_DEADLINE_MS);
+      }
     } else {
       for (const name of scenarios) {
         const args = ["--command", target, "--scenario", name, "--spec-version", version];
@@ -100,18 +117,24 @@ function report(title, required, baseline, checks) {
 }
 
 const host = process.env.MCP_SERVER_URL ? null : await serve("tests/conformance/spin.toml");
+const fixture = spawn(process.env.EA_MCP_FIXTURE ?? join(ROOT, "target/debug/mcp-fixture"), {
+  stdio: ["ignore", "pipe", "inherit"],
+});
+const [fixtureUrl] = await once(createInterface({ input: fixture.stdout }), "line");
 const targets = {
   server: process.env.MCP_SERVER_URL ?? `${host.url}/mcp`,
   client: process.env.MCP_CLIENT_COMMAND ?? join(ROOT, "target/debug/mcp-client"),
+  tasks: fixtureUrl,
 };
 const total = { pass: 0, fail: 0, todo: 0 };
 try {
   for (const [leg, target] of Object.entries(targets)) {
-    for (const version of VERSIONS) {
+    for (const version of leg === "tasks" ? [TASKS_VERSION] : VERSIONS) {
       for (const [how, count] of Object.entries(await run(leg, target, version))) total[how] += count;
     }
   }
 } finally {
+  fixture.kill();
   await host?.end();
 }
 // As node's own test runner writes it, for `cargo dev test` to count.

@@ -30,6 +30,7 @@ pub(crate) fn description(description: wit::Description) -> Description {
         prompts: description.prompts.into_iter().map(listed_prompt).collect(),
         has_completions: description.has_completions,
         has_logging: description.has_logging,
+        has_tasks: false,
         ttl_ms: Some(TTL_MS),
         private: false,
     }
@@ -58,6 +59,8 @@ fn tool(tool: wit::Tool, declared: &[wit::Secret]) -> Tool {
             idempotent: Some(tool.annotations.idempotent),
             open_world: Some(tool.annotations.open_world),
         },
+        // A component does not outlive its request.
+        execution: mcp::ToolExecution::default(),
         meta: (!meta.is_empty()).then_some(meta),
     }
 }

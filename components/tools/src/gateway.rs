@@ -225,6 +225,7 @@ fn definition(name: &str, tool: &Tool) -> mcp::Tool {
             idempotent: Some(tool.annotations.idempotent),
             open_world: Some(tool.annotations.open_world),
         },
+        execution: mcp::ToolExecution::default(),
         meta: None,
     }
 }

@@ -152,6 +152,7 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
             input_schema: tool.input_schema.clone(),
             output_schema: None,
             annotations: mcp::Annotations::default(),
+            execution: mcp::ToolExecution::default(),
             meta: None,
         };
         let arguments = RawValue::from_string(arguments.to_owned())

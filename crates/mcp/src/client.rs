@@ -204,6 +204,8 @@ struct Connection {
     session: Option<HeaderValue>,
     server: Option<Implementation>,
     instructions: Option<String>,
+    /// A legacy server makes a task of a call when it is asked to.
+    makes_tasks: bool,
 }
 
 impl<T: Transport> Client<T> {
@@ -216,6 +218,11 @@ impl<T: Transport> Client<T> {
     /// Whether the server keeps a session for this client, which [`Self::close`] ends.
     pub fn has_session(&self) -> bool {
         self.connection.borrow().session.is_some()
+    }
+
+    /// Whether the server makes a task of a call when it is asked to, as 2025-11-25 has it.
+    fn makes_tasks_when_asked(&self) -> bool {
+        self.connection.borrow().makes_tasks
     }
 
     /// How the server speaks, as far as is known.

@@ -41,7 +41,11 @@ pub(crate) const META_LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
 /// Where a result says which [`crate::FailureKind`] it is.
 pub(crate) const META_FAILURE: &str = "edge-assistant/failure";
 pub(crate) const META_SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
+/// Where 2025-11-25 says of which task a message is.
+pub(crate) const META_RELATED_TASK: &str = "io.modelcontextprotocol/related-task";
 pub(crate) const META_SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
+/// The extension by which a call can go on as a task (SEP-2663).
+pub(crate) const TASKS_EXTENSION: &str = "io.modelcontextprotocol/tasks";
 pub(crate) const PROGRESS_TOKEN: &str = "progressToken";
 
 pub(crate) const HEADER_VERSION: &str = "mcp-protocol-version";

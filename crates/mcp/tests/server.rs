@@ -19,6 +19,7 @@ fn tool(name: &str, schema: &Value) -> Tool {
         input_schema: to_raw_value(schema).unwrap(),
         output_schema: Some(to_raw_value(&json!({"type": "array"})).unwrap()),
         annotations: mcp::Annotations { read_only: Some(true), ..mcp::Annotations::default() },
+        execution: mcp::ToolExecution::default(),
         meta: None,
     }
 }

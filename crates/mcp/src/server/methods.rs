@@ -9,10 +9,12 @@ use super::{
     Body, Refusal, call, input,
     request::{Asked, Reference},
     results::{Cache, Frame},
+    tasks,
 };
 use crate::{
     model::{Implementation, LogLevel, Map, Tool},
     provider::{Answer, CompletionReference, CompletionRequest, Description, Failure, Provider},
+    task::ToolExecution,
     wire::{
         self, Era, INTERNAL_ERROR, INVALID_PARAMS, LEGACY_RESOURCE_NOT_FOUND, LEGACY_VERSION, META_SUBSCRIPTION,
         MODERN_VERSION, SUPPORTED_VERSIONS,
@@ -36,7 +38,9 @@ pub(crate) async fn dispatch<P: Provider>(
     // These need to know nothing of the provider.
     match (era, method) {
         (Era::Legacy, "ping") => return Ok(Body::Json(frame.complete(Map::new(), None))),
-        (Era::Legacy, "tools/call") => return call::call_tool(provider, asked, frame, None).await,
+        (Era::Legacy, "tools/call") if asked.params.task.is_none() => {
+            return call::call_tool(provider, asked, frame, None).await;
+        }
         _ => {}
     }
     let description = provider.describe().await.map_err(|failure| refusal(era, failure))?;
@@ -53,7 +57,7 @@ pub(crate) async fn dispatch<P: Provider>(
         (_, "tools/list") => {
             whole(&asked)?;
             match era {
-                Era::Modern => frame.complete(json_list("tools", &description.tools), cache),
+                Era::Modern => frame.complete(json_list("tools", &modern_tools(description.tools)), cache),
                 Era::Legacy => frame.complete(json_list("tools", &legacy_tools(description.tools)), None),
             }
         }
@@ -73,6 +77,9 @@ pub(crate) async fn dispatch<P: Provider>(
         }
         (_, "prompts/get") if has_prompts => get_prompt(provider, asked, &frame, &description).await?,
         (_, "completion/complete") if description.has_completions => complete(provider, asked, &frame).await?,
+        (_, "tasks/get" | "tasks/update" | "tasks/cancel" | "tasks/result") if description.has_tasks => {
+            tasks::answer(provider, asked, frame).await?
+        }
         (Era::Modern, "subscriptions/listen") => return Ok(listen(&asked, &frame)),
         (Era::Legacy, "logging/setLevel") if description.has_logging => {
             let level = asked.params.level.as_ref().map(LogLevel::deserialize);
@@ -97,7 +104,7 @@ fn software(description: &Description) -> Implementation {
 }
 
 /// Lists change when the server is replaced, and nobody is told: `listChanged` and `subscribe` are not declared.
-fn capabilities(description: &Description) -> Value {
+fn capabilities(description: &Description, era: Era) -> Value {
     let mut capabilities = json!({"tools": {}});
     let more = [
         ("resources", !description.resources.is_empty() || !description.templates.is_empty()),
@@ -107,6 +114,10 @@ fn capabilities(description: &Description) -> Value {
     ];
     if let Value::Object(capabilities) = &mut capabilities {
         capabilities.extend(more.into_iter().filter(|(_, has)| *has).map(|(name, _)| (name.to_owned(), json!({}))));
+        if description.has_tasks {
+            let (name, value) = tasks::capability(era);
+            capabilities.insert(name.to_owned(), value);
+        }
     }
     capabilities
 }
@@ -123,7 +134,7 @@ struct Discovered<'a> {
 fn discovered(description: &Description) -> Discovered<'_> {
     Discovered {
         supported_versions: &SUPPORTED_VERSIONS,
-        capabilities: capabilities(description),
+        capabilities: capabilities(description, Era::Modern),
         instructions: description.instructions.as_deref(),
     }
 }
@@ -143,7 +154,7 @@ fn initialized<'a>(description: &'a Description, asked_for: Option<&'a str>) -> 
     let legacy = asked_for.filter(|version| *version != MODERN_VERSION && SUPPORTED_VERSIONS.contains(version));
     Initialized {
         protocol_version: legacy.unwrap_or(LEGACY_VERSION),
-        capabilities: capabilities(description),
+        capabilities: capabilities(description, Era::Legacy),
         server_info: software(description),
         instructions: description.instructions.as_deref(),
     }
@@ -160,6 +171,14 @@ fn whole(asked: &Asked<'_>) -> Result<(), Refusal> {
 
 fn json_list<'a, T: Serialize>(name: &'a str, items: &'a [T]) -> std::collections::BTreeMap<&'a str, &'a [T]> {
     [(name, items)].into()
+}
+
+/// In 2026-07-28 nobody says before a call whether it becomes a task.
+fn modern_tools(mut tools: Vec<Tool>) -> Vec<Tool> {
+    for tool in &mut tools {
+        tool.execution = ToolExecution::default();
+    }
+    tools
 }
 
 /// Before 2026-07-28 structured results were objects, and clients refuse a whole list for one schema that says otherwise.

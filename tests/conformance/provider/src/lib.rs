@@ -1,14 +1,16 @@
 //! What the conformance suite of the protocol wants of a server under test: its tools, resources and prompts.
 //!
 //! Pure, and nothing of it is shipped. [`tools`], [`content`] and [`asking`] are plain functions, so that a component can offer the same behind
-//! the adapter; [`Fixture`] offers it natively.
+//! the adapter; [`Fixture`] offers it natively, and [`TaskFixture`] with tools whose calls outlive their requests.
 
 pub mod asking;
 pub mod content;
 mod provider;
+mod tasks;
 pub mod tools;
 
 pub use provider::Fixture;
+pub use tasks::TaskFixture;
 
 /// What a call comes with.
 #[derive(Clone, Copy, Debug)]
