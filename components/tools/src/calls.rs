@@ -9,10 +9,10 @@ use futures::{StreamExt, future::ready, stream};
 use http::HeaderMap;
 use problem::Problem;
 use serde_json::json;
-use storage::{Database, leases::Holder, runs::Lease};
+use storage::{Database, leases::Holder, runs::Lease, tool_tasks::ToolTask};
 use tool_catalogue::{Host, Listed};
 use toolbox::{
-    Execution,
+    Execution, Tool,
     arguments::MAX_ARGUMENTS_BYTES,
     execute,
     exposure::may_have_read_private,
@@ -89,6 +89,12 @@ async fn made<D: Database + 'static, H: Host>(
     call: Call<'static>,
     told: Told,
 ) -> Result<ToolAnswer> {
+    // A call that goes on as a task is not made again, nor called begun: what it comes to is known by now, or not yet.
+    if holder.begun
+        && let Some(task) = tools.store().tool_task(holder.user_id, lease.run_id, &call.call_id).await?
+    {
+        return Ok(of_task(&listed, &call.name, task));
+    }
     let has_read_private = may_have_read_private(&listed.catalog, &holder.called);
     let world = CallWorld {
         tools: &tools,
@@ -103,6 +109,7 @@ async fn made<D: Database + 'static, H: Host>(
             begun: holder.begun,
             has_read_private,
         }),
+        can_wait: true,
         told: Some(told),
     };
     Ok(match execute(&world, &listed.catalog, &call.name, &call.arguments).await? {
@@ -113,8 +120,22 @@ async fn made<D: Database + 'static, H: Host>(
             let expires_at = Timestamp::from_millis(expires_at_ms);
             ToolAnswer::ApprovalNeeded { server, title, always_asks, may_disclose, expires_at }
         }
+        Execution::Task { server, title, started_at_ms, .. } => {
+            ToolAnswer::Task { server, title, started_at: Timestamp::from_millis(started_at_ms) }
+        }
         Execution::LeaseLost => ToolAnswer::LeaseLost,
     })
+}
+
+fn of_task(listed: &Listed, name: &str, task: ToolTask) -> ToolAnswer {
+    let ToolTask { server, started_at, result } = task;
+    match result {
+        Some((content, is_error)) => ToolAnswer::Result { content, is_error },
+        None => {
+            let title = listed.catalog.find(name).map_or(name, Tool::title).to_owned();
+            ToolAnswer::Task { server, title, started_at }
+        }
+    }
 }
 
 /// The lease that the executor holds, and whose run it is on. Only who executes a run knows the owner of its lease, and people's own

@@ -15,7 +15,7 @@ use domain::{Id, tool::ToolProgress};
 use futures::{StreamExt, future::ready, stream};
 use http::{HeaderMap, HeaderValue, header};
 use identity::Purpose;
-use mcp::{Description, Failure, Notice, Outcome, Reply, Settings, ToolCall};
+use mcp::{Description, Failure, Map, Notice, Outcome, Reply, Settings, Task, TaskSupport, ToolCall, ToolExecution};
 use problem::Problem;
 use send_wrapper::SendWrapper;
 use storage::Database;
@@ -25,6 +25,7 @@ use web::{Authenticator, Error, Result};
 
 use crate::{
     config::COMPONENT,
+    gateway_tasks::{self, Asker},
     metadata,
     progress::{self, Step, Told, steps},
     rules,
@@ -111,6 +112,11 @@ struct Gateway<D, H> {
 }
 
 impl<D, H> Gateway<D, H> {
+    fn asker(&self) -> Asker<'_, D, H> {
+        let (tools, listed, server) = (&self.tools, &self.listed, self.server.as_deref());
+        Asker { tools, listed, server, user_id: self.user_id }
+    }
+
     /// The tools by the names under which they are offered here: their own at their own server, else those that models use.
     fn offered(&self) -> impl Iterator<Item = (&str, &str, &Tool)> {
         let mine = |tool: &Tool| self.server.as_ref().is_none_or(|server| tool.server == *server);
@@ -135,6 +141,7 @@ impl<D: Database + 'static, H: Host> mcp::Provider for Gateway<D, H> {
             title: Some("Edge Assistant".to_owned()),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             tools: allowed.map(|(shown, _, tool)| definition(shown, tool)).collect(),
+            has_tasks: true,
             ttl_ms: Some(TTL_MS),
             private: true,
             ..Description::default()
@@ -146,6 +153,7 @@ impl<D: Database + 'static, H: Host> mcp::Provider for Gateway<D, H> {
             return Err(Failure::Unknown(call.name));
         };
         let told = call.context.wants_progress.then(Told::default);
+        let can_wait = call.context.takes_task;
         let call = GatewayCall {
             tools: self.tools.clone(),
             listed: Rc::clone(&self.listed),
@@ -153,25 +161,59 @@ impl<D: Database + 'static, H: Host> mcp::Provider for Gateway<D, H> {
             locale: self.locale.clone(),
             name: name.to_owned(),
             arguments: call.arguments,
+            can_wait,
             told: told.clone(),
         };
         let work = call.made();
-        let Some(told) = told else { return work.await.map(Reply::Done) };
+        let Some(told) = told else { return Box::pin(work).await.map(Made::into_reply) };
         let mut steps = Box::pin(steps(self.tools.host().clone(), told, work));
         match steps.next().await {
-            Some(Step::End(end)) => end.map(Reply::Done),
+            Some(Step::End(end)) => end.map(Made::into_reply),
             Some(first) => Ok(Reply::Live(Box::pin(stream::once(ready(first)).chain(steps).map(notice)))),
             None => Err(Failure::Internal("The call has no end.".to_owned())),
         }
     }
+
+    async fn task(&self, id: &str) -> Result<Task, Failure> {
+        gateway_tasks::task(&self.asker(), id).await
+    }
+
+    async fn ended_task(&self, id: &str) -> Result<Task, Failure> {
+        gateway_tasks::ended(&self.asker(), id).await
+    }
+
+    async fn update_task(&self, id: &str, _: Map) -> Result<(), Failure> {
+        gateway_tasks::update(&self.asker(), id).await
+    }
+
+    async fn cancel_task(&self, id: &str) -> Result<(), Failure> {
+        gateway_tasks::cancel(&self.asker(), id).await
+    }
 }
 
-fn notice(step: Step<std::result::Result<Outcome, Failure>>) -> Notice {
+/// What a program's call comes to.
+enum Made {
+    Done(Outcome),
+    Task(Task),
+}
+
+impl Made {
+    fn into_reply(self) -> Reply {
+        match self {
+            Self::Done(outcome) => Reply::Done(outcome),
+            Self::Task(task) => Reply::Task(task),
+        }
+    }
+}
+
+fn notice(step: Step<std::result::Result<Made, Failure>>) -> Notice {
     match step {
         Step::Progress(ToolProgress { progress, total, message }) => {
             Notice::Progress { progress, total, message: Some(message).filter(|message| !message.is_empty()) }
         }
-        Step::End(end) => Notice::Done(end),
+        Step::End(Ok(Made::Task(task))) => Notice::Task(task),
+        Step::End(Ok(Made::Done(outcome))) => Notice::Done(Ok(outcome)),
+        Step::End(Err(failure)) => Notice::Done(Err(failure)),
     }
 }
 
@@ -183,19 +225,24 @@ struct GatewayCall<D, H> {
     locale: Option<String>,
     name: String,
     arguments: Box<serde_json::value::RawValue>,
+    can_wait: bool,
     told: Option<Told>,
 }
 
 impl<D: Database + 'static, H: Host> GatewayCall<D, H> {
-    async fn made(self) -> std::result::Result<Outcome, Failure> {
-        let Self { tools, listed, user_id, locale, name, arguments, told } = self;
+    async fn made(self) -> std::result::Result<Made, Failure> {
+        let Self { tools, listed, user_id, locale, name, arguments, can_wait, told } = self;
         let id = Id::new().to_string();
-        let world = CallWorld { tools: &tools, listed: &listed, user_id, locale, run: None, id, told };
+        let world = CallWorld { tools: &tools, listed: &listed, user_id, locale, run: None, can_wait, id, told };
         match execute(&world, &listed.catalog, &name, arguments.get()).await {
-            Ok(Execution::Result { outcome, .. }) => Ok(outcome),
+            Ok(Execution::Result { outcome, .. }) => Ok(Made::Done(outcome)),
+            Ok(Execution::Task { server, tool, task, .. }) => {
+                gateway_tasks::given_out(&tools, user_id, server, tool, *task).await.map(Made::Task)
+            }
             // Only runs can wait, and only runs have leases.
             Ok(Execution::ApprovalNeeded { .. } | Execution::LeaseLost) => {
-                Ok(Outcome::error("This call needs a person's approval, which cannot be had here."))
+                let words = "This call needs a person's approval, which cannot be had here.";
+                Ok(Made::Done(Outcome::error(words)))
             }
             Err(error) => {
                 let fields = serde_json::json!({ "tool": name, "cause": error.to_string() });
@@ -225,7 +272,13 @@ fn definition(name: &str, tool: &Tool) -> mcp::Tool {
             idempotent: Some(tool.annotations.idempotent),
             open_world: Some(tool.annotations.open_world),
         },
-        execution: mcp::ToolExecution::default(),
+        // Whoever takes no task waits here instead, so none is required.
+        execution: ToolExecution {
+            task_support: match tool.task_support {
+                TaskSupport::Forbidden => TaskSupport::Forbidden,
+                TaskSupport::Optional | TaskSupport::Required => TaskSupport::Optional,
+            },
+        },
         meta: None,
     }
 }

@@ -5,7 +5,9 @@
 
 mod calls;
 mod config;
+mod failures;
 mod gateway;
+mod gateway_tasks;
 mod host;
 mod keys;
 mod list;
@@ -15,11 +17,13 @@ mod offers;
 mod passed;
 mod policies;
 mod progress;
+mod record;
 mod router;
 mod rules;
 mod secrets;
 mod sessions;
 mod state;
+mod tasks;
 mod world;
 
 use std::rc::Rc;

@@ -135,7 +135,7 @@ impl Context {
 pub enum Reply {
     /// A result.
     Done(Outcome),
-    /// Notices while it works, and [`Notice::Done`] as the last. Dropped when the caller has left.
+    /// Notices while it works, and [`Notice::Done`] or [`Notice::Task`] as the last. Dropped when the caller has left.
     Live(Pin<Box<dyn Stream<Item = Notice>>>),
     /// The caller is to answer something and then to call again.
     NeedsInput(InputNeeded),
@@ -164,6 +164,8 @@ pub enum Notice {
         /// Anything.
         data: Value,
     },
+    /// The end: it goes on as a task. Only for those who take one ([`Context::takes_task`]).
+    Task(Task),
     /// The end.
     Done(Result<Outcome, Failure>),
 }

@@ -20,8 +20,8 @@ use crate::{
 
 /// The longest id of a task: it is kept, and sent in a header, of which servers take some thousand bytes. Those of real servers are UUIDs.
 pub const MAX_TASK_ID_BYTES: usize = 1024;
-/// The longest words of a server about a task: two lines on a phone.
-pub const MAX_TASK_MESSAGE_CHARS: usize = 200;
+/// The longest words of a server about a task that are read. Whoever shows them shows less, and can look for secrets in them before.
+pub const MAX_TASK_MESSAGE_CHARS: usize = 2_000;
 /// The shortest time between two questions about a task, whatever its server says: as often as somebody who waits sees something move.
 pub const MIN_POLL: Duration = Duration::from_secs(1);
 /// The longest: a person who looks at a task that has ended waits no longer than this.
@@ -32,8 +32,8 @@ pub const DEFAULT_POLL: Duration = Duration::from_secs(5);
 pub const MAX_TTL: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// A time as servers write it (RFC 3339) has some thirty characters.
 const MAX_TIME_CHARS: usize = 40;
-/// The longest words about a failed task.
-const MAX_ERROR_CHARS: usize = 2_000;
+/// The longest words about a failed task that are read, likewise.
+const MAX_ERROR_CHARS: usize = 8_000;
 
 /// A call that goes on at its server.
 #[derive(Clone, PartialEq, Debug)]
@@ -204,7 +204,7 @@ impl Task {
             "completed" => TaskState::Completed(CallResult::read(read.result.unwrap_or_default()).into()),
             "failed" => failed(read.error.unwrap_or_else(|| RpcError::new(crate::wire::INTERNAL_ERROR, ""))),
             "cancelled" => TaskState::Cancelled,
-            other => return Err(format!("a task is {:?}", cut(other, MAX_TASK_MESSAGE_CHARS))),
+            other => return Err(format!("a task is {:?}", cut(other, MAX_TIME_CHARS))),
         };
         let poll = read.poll_interval_ms.or(read.poll_interval).and_then(milliseconds).unwrap_or(DEFAULT_POLL);
         Ok(Self {

@@ -308,7 +308,7 @@ fn of_much_progress_the_last_in_a_pause_is_passed_on_and_nothing_else_waits() {
         None => "nothing".to_owned(),
         Some(Some(Notice::Progress { progress, .. })) => progress.to_string(),
         Some(Some(Notice::Log { .. })) => "log".to_owned(),
-        Some(Some(Notice::Done(_))) => "done".to_owned(),
+        Some(Some(Notice::Done(_) | Notice::Task(_))) => "done".to_owned(),
         Some(None) => "end".to_owned(),
     };
     let mut tick = || drop(ticks.try_recv().unwrap());

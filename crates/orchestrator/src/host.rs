@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::ToolCall;
 pub use domain::tool::{Offered, ToolAnswer, ToolDefinition, ToolProgress};
+use domain::{Id, ToolCall};
 use futures::Stream;
 use http::HeaderMap;
 use storage::{Database, Store, runs::Lease};
@@ -40,6 +40,9 @@ pub trait Host {
     /// Has a call of a run made, if the lease holds, it may be made and was not made before. What goes wrong is an answer too. It may be asked
     /// for the same call again when nobody knows what came of it. `told` hears how far the call is, some times a second at most.
     async fn call_tool(&self, lease: Lease, call: &ToolCall, told: &dyn Fn(ToolProgress)) -> ToolAnswer;
+
+    /// Has the tasks of a waiting run asked about for which it is time, whoever asks; what came of it is in the store.
+    async fn ask_about_tasks(&self, user_id: Id, run_id: Id);
 
     /// Time since some moment, never going back, the same for all runs of this instance.
     fn now(&self) -> Duration;

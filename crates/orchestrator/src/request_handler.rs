@@ -1,9 +1,12 @@
 //! Lets a reader in to a run's events: what has been logged is replayed; what is being written is tailed; and a run that nobody executes
-//! is executed for this reader and all others.
+//! is executed for this reader and all others. While a run waits for tasks at other servers, its readers have them asked about.
 
-use std::{pin::pin, time::Duration};
+use std::{collections::HashMap, pin::pin, time::Duration};
 
-use domain::{Id, RunState, event};
+use domain::{
+    Id, RunState, Timestamp,
+    event::{self, Event},
+};
 use futures::future::{Either, select};
 use storage::{
     StorageError,
@@ -95,6 +98,7 @@ pub async fn read<H: Host, R: Reader>(host: &H, settings: &Settings, reading: Re
         },
     };
     let mut commented_at = host.now();
+    let mut tasks = Tasks::default();
     loop {
         let tail = match found {
             Ok(Some(tail)) => tail,
@@ -133,6 +137,9 @@ pub async fn read<H: Host, R: Reader>(host: &H, settings: &Settings, reading: Re
                 None => return,
             }
         } else if tail.state == RunState::AwaitingApproval {
+            if tail.has_tasks && !tasks.look(host, user_id, run_id, &mut reader).await {
+                return;
+            }
             host.sleep(WAITING_POLL).await;
         } else {
             host.sleep(POLL).await;
@@ -144,6 +151,41 @@ pub async fn read<H: Host, R: Reader>(host: &H, settings: &Settings, reading: Re
             }
         }
         found = host.store().tail(user_id, run_id, seen).await;
+    }
+}
+
+/// What a reader was told of the tasks that the run waits for: of each call the last words.
+#[derive(Default)]
+struct Tasks(HashMap<String, String>);
+
+impl Tasks {
+    /// Has those asked about for which it is time, and tells the reader what is new. `false`: the reader has left.
+    async fn look<H: Host, R: Reader>(&mut self, host: &H, user_id: Id, run_id: Id, reader: &mut R) -> bool {
+        let waiting = match host.store().waiting_tool_tasks(user_id, run_id).await {
+            Ok(waiting) => waiting,
+            Err(error) => {
+                let fields = serde_json::json!({ "run_id": run_id, "cause": error.to_string() });
+                host.log(Severity::Error, "the tasks of a run cannot be read", fields);
+                return true;
+            }
+        };
+        let mut frames = String::new();
+        for task in &waiting {
+            let message = task.message.as_deref().unwrap_or_default();
+            let told = self.0.entry(task.call_id.clone()).or_default();
+            if told != message {
+                message.clone_into(told);
+                let event = Event::ToolProgress { call_id: &task.call_id, progress: None, total: None, message };
+                event.write(&mut 0, &run_id.to_string(), Timestamp::now(), &mut frames);
+            }
+        }
+        if !frames.is_empty() && !reader.send(&frames) {
+            return false;
+        }
+        if waiting.iter().any(|task| task.is_due) {
+            host.ask_about_tasks(user_id, run_id).await;
+        }
+        true
     }
 }
 
@@ -178,7 +220,7 @@ async fn claim_and_execute<H: Host, R: Reader>(
     }
 }
 
-/// Executes a claimed run. Returns the reader and its place if the run waits for the person, or somebody else has it by now.
+/// Executes a claimed run. Returns the reader and its place if the run waits, or somebody else has it by now.
 async fn execute<H: Host, R: Reader>(
     host: &H,
     settings: &Settings,

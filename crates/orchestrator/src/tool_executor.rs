@@ -1,5 +1,6 @@
 //! Has the calls made that the model asks for, one after the other. Whether a call may be made, and whether it was before, is known where it is
-//! made; here is known what the run does meanwhile. Calls that need the person's approval hold up no others of the round.
+//! made; here is known what the run does meanwhile. Calls that need the person's approval, or that go on at their servers as tasks, hold up no others of
+//! the round.
 
 use std::{cell::Cell, collections::HashSet, future::poll_fn, pin::pin, task::Poll, time::Duration};
 
@@ -26,7 +27,7 @@ const MAX_RESULT_CHARS: usize = 1_000_000;
 pub enum Executed {
     /// All have results.
     Finished,
-    /// Some wait for the person, all others have results. So does the run now, and its lease is given back.
+    /// Some wait for the person or go on at their servers, all others have results. The run waits now, and its lease is given back.
     Waiting,
 }
 
@@ -38,6 +39,14 @@ struct Question<'a> {
     always_asks: bool,
     may_disclose: bool,
     expires_at: Timestamp,
+}
+
+/// A call that goes on at its server.
+struct Task<'a> {
+    call: &'a ToolCall,
+    server: String,
+    title: String,
+    started_at: Timestamp,
 }
 
 /// The calls of the run's last round that have no result yet, in the model's order.
@@ -80,7 +89,7 @@ pub async fn execute<H: Host, R: Reader>(
     asked: &[String],
     usage: Option<Usage>,
 ) -> Result<Executed, Interrupted> {
-    let mut questions = Vec::new();
+    let (mut questions, mut tasks) = (Vec::new(), Vec::new());
     for call in calls {
         let started = session.host().now();
         let answer = match tools.answer(call) {
@@ -101,12 +110,22 @@ pub async fn execute<H: Host, R: Reader>(
             ToolAnswer::ApprovalNeeded { server, title, always_asks, may_disclose, expires_at } => {
                 questions.push(Question { call, server, title, always_asks, may_disclose, expires_at });
             }
+            ToolAnswer::Task { server, title, started_at } => tasks.push(Task { call, server, title, started_at }),
             ToolAnswer::LeaseLost => return Err(Interrupted::LeaseLost),
         }
     }
-    if questions.is_empty() {
+    if questions.is_empty() && tasks.is_empty() {
         session.step(RunStep::ToolsFinished)?;
         return Ok(Executed::Finished);
+    }
+    // The person can do something about a question, so that is what the run is said to wait for.
+    let (step, state) = match questions.is_empty() {
+        true => (RunStep::AwaitTask, RunState::AwaitingTask),
+        false => (RunStep::AskApproval, RunState::AwaitingApproval),
+    };
+    for Task { call, server, title, started_at } in tasks {
+        let (name, call_id) = (&call.name, &call.id);
+        session.outbox.write(&Event::ToolTask { name, call_id, server: &server, title: &title, started_at });
     }
     for Question { call, server, title, always_asks, may_disclose, expires_at } in questions {
         if !asked.contains(&call.id) {
@@ -124,9 +143,8 @@ pub async fn execute<H: Host, R: Reader>(
             });
         }
     }
-    let state = RunState::AwaitingApproval;
     let ending = Ending { state, failure: None, usage, message: None, batch: Batch::default() };
-    session.finish(RunStep::AskApproval, ending).await?;
+    session.finish(step, ending).await?;
     Ok(Executed::Waiting)
 }
 
@@ -146,7 +164,12 @@ async fn make<H: Host, R: Reader>(session: &mut Session<'_, H, R>, call: &ToolCa
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(ToolProgress { progress, total, message })) => {
                 session.outbox.deliver();
-                session.outbox.tell(&Event::ToolProgress { call_id: &call.id, progress, total, message: &message });
+                session.outbox.tell(&Event::ToolProgress {
+                    call_id: &call.id,
+                    progress: Some(progress),
+                    total,
+                    message: &message,
+                });
             }
             Err(Interrupted::TimedOut) => {
                 let seconds = CALL_LIMIT.as_secs();

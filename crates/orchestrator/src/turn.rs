@@ -39,7 +39,7 @@ const TOOLS_LIMIT: Duration = Duration::from_secs(10);
 pub(crate) enum Outcome<R> {
     /// To its end.
     Ended,
-    /// To where the person must decide something.
+    /// To where the person must decide something, or a call goes on at its server.
     Waiting(Option<(R, u64)>),
     /// Not so far, other than by the person, whose wish is a normal end: the run is not ended, and its lease lapses.
     Interrupted(Interrupted, Option<(R, u64)>),

@@ -76,6 +76,12 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../../migrations/0009_tool_results.sqlite.sql"),
         postgres: include_str!("../../../migrations/0009_tool_results.postgres.sql"),
     },
+    Migration {
+        version: 10,
+        name: "0010_tool_tasks",
+        sqlite: include_str!("../../../migrations/0010_tool_tasks.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0010_tool_tasks.postgres.sql"),
+    },
 ];
 
 /// Any number that nobody else who shares the database locks: "edge" in ASCII.

@@ -3,6 +3,8 @@
 //! Whoever executes a run holds its lease: a name (the executor's) and a time by the database's clock. Everything an executor writes
 //! names itself, so that one that was thought dead and was not can write nothing any more.
 
+use std::sync::LazyLock;
+
 use domain::{Id, Run, RunFailure, RunState, Usage, event::Progress};
 
 use crate::{
@@ -43,6 +45,8 @@ pub struct Tail {
     pub claimable: bool,
     /// How long the lease of whoever executes it still holds, in milliseconds.
     pub lease_left_ms: Option<i64>,
+    /// It waits for tasks that go on at other servers.
+    pub has_tasks: bool,
     /// Batches of frames, each with the id of its last event.
     pub batches: Vec<(u64, String)>,
 }
@@ -50,7 +54,7 @@ pub struct Tail {
 /// How a run ends, or how far it has come when it begins to wait for the person.
 #[derive(Clone, Debug)]
 pub struct Ending {
-    /// Complete, error or cancelled; or awaiting approval.
+    /// Complete, error or cancelled; or awaiting approval or a task.
     pub state: RunState,
     /// With error.
     pub failure: Option<RunFailure>,
@@ -90,6 +94,8 @@ pub struct CancelRequest {
     pub run: Run,
     /// Nobody executes it, so whoever asked must end it.
     pub claimable: bool,
+    /// Calls of it go on at their servers, which are to be told.
+    pub has_tasks: bool,
 }
 
 /// Batches read at once: a batch is about 4 KiB, so this is a few hundred.
@@ -102,26 +108,53 @@ pub(crate) const ACTIVE: &str = "('queued', 'processing', 'awaiting_approval')";
 pub(crate) const STORED_COLUMNS: &str = "id, conversation_id, message_id, state, model, created_at, updated_at,
     error_code, error_message, prompt_tokens, completion_tokens";
 
-/// Nobody executes it, and somebody may. A run that waits for approval needs nobody to wake it: it may go on as soon as none of its
-/// questions is open, be it answered or too old, and it may be ended whenever the person wants it stopped.
-const CLAIMABLE: &str = "(runs.state = 'queued' OR (runs.state = 'processing' AND runs.lease_expires_at < now_ms())
-    OR (runs.state = 'awaiting_approval' AND (runs.cancel_requested = 1 OR NOT EXISTS (SELECT 1 FROM approvals
-        WHERE approvals.run_id = runs.id AND approvals.decision IS NULL AND approvals.expires_at > now_ms()))))";
+/// A run that waits says so in one word, which earlier releases read too. What it waits for stands in `approvals` and `tool_tasks`.
+pub(crate) const fn stored(state: RunState) -> RunState {
+    match state {
+        RunState::AwaitingTask => RunState::AwaitingApproval,
+        other => other,
+    }
+}
+
+/// The person can still decide about a call.
+const HAS_QUESTION: &str =
+    "EXISTS (SELECT 1 FROM approvals WHERE approvals.run_id = runs.id AND approvals.decision IS NULL
+    AND approvals.expires_at > now_ms())";
+
+/// A call goes on at its server.
+const HAS_TASK: &str =
+    "EXISTS (SELECT 1 FROM tool_tasks WHERE tool_tasks.run_id = runs.id AND tool_tasks.ended_at IS NULL)";
+
+/// Nobody executes it, and somebody may. A run that waits needs nobody to wake it: it may go on as soon as none of its questions is open, be
+/// it answered or too old, and all of its tasks have ended; and it may be ended whenever the person wants it stopped.
+static CLAIMABLE: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "(runs.state = 'queued' OR (runs.state = 'processing' AND runs.lease_expires_at < now_ms())
+    OR (runs.state = 'awaiting_approval' AND (runs.cancel_requested = 1 OR (NOT {HAS_QUESTION} AND NOT {HAS_TASK}))))"
+    )
+});
 
 /// Nobody came for it within a day: whoever asked has gone, and does not want to find an answer to what they asked then. Such a run counts as
-/// failed wherever it is looked at, and is ended by whoever needs it to be: its reader, or the next message of its conversation.
+/// failed wherever it is looked at, and is ended by whoever needs it to be: its reader, or the next message of its conversation. A run whose
+/// executor died while a task of it was still kept by its server is waited for as long as that.
 pub(crate) const ABANDONED: &str = "((runs.state = 'queued' AND runs.updated_at + 86400000 <= now_ms())
-    OR (runs.state = 'processing' AND runs.lease_expires_at + 86400000 <= now_ms()))";
+    OR (runs.state = 'processing' AND runs.lease_expires_at + 86400000 <= now_ms()
+        AND NOT EXISTS (SELECT 1 FROM tool_tasks WHERE tool_tasks.run_id = runs.id AND tool_tasks.lapses_at > now_ms())))";
 
 /// What is said of it. Literals of SQL, so no apostrophe.
 pub const ABANDONED_CODE: &str = "run_abandoned";
 const ABANDONED_MESSAGE: &str = "Nobody came back for this answer within a day, so it was given up. Ask again.";
 
 /// Between claim and end the log knows the state, the row does not: one statement less at every step. A run that has been taken up again
-/// does not wait any more, though that was the last that it logged.
-const STATE: &str =
-    "CASE WHEN runs.state = 'processing' THEN COALESCE((SELECT NULLIF(run_events.state, 'awaiting_approval')
-    FROM run_events WHERE run_events.run_id = runs.id ORDER BY last_id DESC LIMIT 1), runs.state) ELSE runs.state END";
+/// does not wait any more, though that was the last that it logged. One that waits for the person and for a task waits for the person first.
+static STATE: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "CASE WHEN runs.state = 'processing' THEN COALESCE((SELECT NULLIF(run_events.state, 'awaiting_approval')
+    FROM run_events WHERE run_events.run_id = runs.id ORDER BY last_id DESC LIMIT 1), runs.state)
+    WHEN runs.state = 'awaiting_approval' AND NOT {HAS_QUESTION}
+        AND EXISTS (SELECT 1 FROM tool_tasks WHERE tool_tasks.run_id = runs.id) THEN 'awaiting_task' ELSE runs.state END"
+    )
+});
 
 pub(crate) fn read(query: &'static str, row: &Row) -> Result<Run, StorageError> {
     read_columns(&mut row.columns(query))
@@ -160,8 +193,9 @@ fn failure() -> (String, String) {
 fn selected_columns() -> String {
     let (code, message) = failure();
     format!(
-        "runs.id, runs.conversation_id, runs.message_id, CASE WHEN {ABANDONED} THEN 'error' ELSE {STATE} END, runs.model,
-         runs.created_at, runs.updated_at, {code}, {message}, runs.prompt_tokens, runs.completion_tokens"
+        "runs.id, runs.conversation_id, runs.message_id, CASE WHEN {ABANDONED} THEN 'error' ELSE {} END, runs.model,
+         runs.created_at, runs.updated_at, {code}, {message}, runs.prompt_tokens, runs.completion_tokens",
+        *STATE
     )
 }
 
@@ -202,7 +236,7 @@ fn step(lease: Lease, step: &Step<'_>) -> Result<Statement, StorageError> {
     let parameters: [Value; 22] = [
         lease.run_id.into(),
         lease.owner.into(),
-        step.state.as_str().into(),
+        stored(step.state).as_str().into(),
         step.batch.last_id.into(),
         step.batch.frames.as_str().into(),
         message.map(|message| message.id).into(),
@@ -213,7 +247,7 @@ fn step(lease: Lease, step: &Step<'_>) -> Result<Statement, StorageError> {
         result.map(|result| i64::from(result.is_error)).into(),
         finish_reason.into(),
         (size as u64).into(),
-        step.ending.map(|ending| ending.state.as_str()).into(),
+        step.ending.map(|ending| stored(ending.state).as_str()).into(),
         failure.map(|failure| failure.code.as_str()).into(),
         failure.map(|failure| failure.message.as_str()).into(),
         step.usage.map(|usage| usage.prompt_tokens).into(),
@@ -245,11 +279,13 @@ impl<D: Database> Store<D> {
     pub async fn tail(&self, user_id: Id, id: Id, last_seen: u64) -> Result<Option<Tail>, StorageError> {
         const QUERY: &str = "tail";
         let sql = format!(
-            "SELECT runs.state, CASE WHEN {CLAIMABLE} THEN 1 ELSE 0 END,
+            "SELECT runs.state, CASE WHEN {} THEN 1 ELSE 0 END,
                  CASE WHEN runs.state = 'processing' THEN runs.lease_expires_at - now_ms() END,
+                 CASE WHEN runs.state = 'awaiting_approval' AND {HAS_TASK} THEN 1 ELSE 0 END,
                  run_events.last_id, run_events.frames
              FROM runs LEFT JOIN run_events ON run_events.run_id = runs.id AND run_events.last_id > ?3
-             WHERE runs.id = ?1 AND runs.user_id = ?2 ORDER BY run_events.last_id LIMIT {TAIL_BATCHES}"
+             WHERE runs.id = ?1 AND runs.user_id = ?2 ORDER BY run_events.last_id LIMIT {TAIL_BATCHES}",
+            *CLAIMABLE
         );
         let parameters = [id.into(), user_id.into(), last_seen.into()];
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
@@ -257,8 +293,8 @@ impl<D: Database> Store<D> {
         for row in &rows {
             let mut columns = row.columns(QUERY);
             let state = columns.read("a run's state", RunState::parse)?;
-            let (claimable, lease_left_ms) = (columns.flag()?, columns.optional_integer()?);
-            let tail = tail.get_or_insert(Tail { state, claimable, lease_left_ms, batches: Vec::new() });
+            let (claimable, lease_left_ms, has_tasks) = (columns.flag()?, columns.optional_integer()?, columns.flag()?);
+            let tail = tail.get_or_insert(Tail { state, claimable, lease_left_ms, has_tasks, batches: Vec::new() });
             if let (Some(last_id), Some(frames)) = (columns.optional_integer()?, columns.optional_text()?) {
                 tail.batches.push((u64::try_from(last_id).unwrap_or_default(), frames.to_owned()));
             }
@@ -287,7 +323,7 @@ impl<D: Database> Store<D> {
         server: &str,
     ) -> Result<Option<Claim>, StorageError> {
         let silent = format!("runs.state = 'processing' AND runs.lease_expires_at < now_ms() + {left_ms}");
-        let condition = format!("({CLAIMABLE} OR {silent} OR lease_owner = ?2)");
+        let condition = format!("({} OR {silent} OR lease_owner = ?2)", *CLAIMABLE);
         self.claim_if("claim", &condition, lease, lease_ms, server, None).await
     }
 
@@ -448,13 +484,14 @@ impl<D: Database> Store<D> {
         const QUERY: &str = "request_cancel";
         let sql = format!(
             "UPDATE runs SET cancel_requested = 1 WHERE id = ?1 AND user_id = ?2 AND state IN {ACTIVE}
-             RETURNING CASE WHEN {CLAIMABLE} THEN 1 ELSE 0 END"
+             RETURNING CASE WHEN {} THEN 1 ELSE 0 END, CASE WHEN {HAS_TASK} THEN 1 ELSE 0 END",
+            *CLAIMABLE
         );
         let rows = self.database.query(Statement::new(QUERY, sql, [id.into(), user_id.into()]).repeatably()).await?;
-        let claimable = match rows.first() {
-            Some(row) => row.columns(QUERY).flag()?,
-            None => false,
+        let (claimable, has_tasks) = match rows.first().map(|row| row.columns(QUERY)) {
+            Some(mut columns) => (columns.flag()?, columns.flag()?),
+            None => (false, false),
         };
-        Ok(self.run(user_id, id).await?.map(|run| CancelRequest { run, claimable }))
+        Ok(self.run(user_id, id).await?.map(|run| CancelRequest { run, claimable, has_tasks }))
     }
 }

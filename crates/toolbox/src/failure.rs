@@ -30,6 +30,16 @@ pub enum CallFailure {
     /// It took too long.
     #[error("it took longer than {} s and was given up; whether it took effect is not known", CALL_LIMIT.as_secs())]
     TimedOut,
+    /// It goes on at its server, and whoever wanted it cannot ask later.
+    #[error(
+        "it takes longer than {} s and goes on as a task, which this client does not say that it understands (the extension \
+         io.modelcontextprotocol/tasks), so its server was asked to stop it; whether it took effect is not known",
+        CALL_LIMIT.as_secs()
+    )]
+    Outlasts,
+    /// Its server no longer knows the task that it has become.
+    #[error("its server no longer knows the task that it has become; whether it took effect is not known")]
+    TaskLost,
     /// Its component ended while it worked: the tool, or another that worked there at the same time, trapped or computed without end.
     #[error("{}; whether it took effect is not known. {SEE_LOG}", ended(component, *seconds))]
     Crashed {
@@ -156,6 +166,8 @@ pub enum AuditCode {
     Cached,
     /// A person was asked.
     ApprovalAsked,
+    /// It goes on at its server.
+    Task,
     /// A call that may change something is about to be made for a client that may leave before it ends.
     Begun,
     UnknownTool,
@@ -196,6 +208,7 @@ impl AuditCode {
             Self::ToolError => "tool_error",
             Self::Cached => "cached",
             Self::ApprovalAsked => "approval_asked",
+            Self::Task => "task",
             Self::Begun => "begun",
             Self::UnknownTool => "unknown_tool",
             Self::InvalidArguments => "invalid_arguments",
@@ -234,7 +247,8 @@ impl Failure<'_> {
                 CallFailure::InvalidArguments(_) => AuditCode::RefusedArguments,
                 CallFailure::NotConfigured(_) => AuditCode::NotConfigured,
                 CallFailure::Upstream(_) | CallFailure::Crashed { .. } => AuditCode::UpstreamFailed,
-                CallFailure::TimedOut => AuditCode::TimedOut,
+                CallFailure::TimedOut | CallFailure::Outlasts => AuditCode::TimedOut,
+                CallFailure::TaskLost => AuditCode::UpstreamFailed,
                 CallFailure::TooLarge => AuditCode::TooLarge,
                 CallFailure::Unreachable(_) | CallFailure::NotInstalled { .. } => AuditCode::Unreachable,
             },

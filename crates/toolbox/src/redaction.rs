@@ -68,6 +68,8 @@ impl Redaction {
             | CallFailure::Unreachable(words) => self.text(words),
             CallFailure::Unknown
             | CallFailure::TimedOut
+            | CallFailure::Outlasts
+            | CallFailure::TaskLost
             | CallFailure::TooLarge
             | CallFailure::Crashed { .. }
             | CallFailure::NotInstalled { .. } => {}

@@ -83,6 +83,7 @@ pub(crate) async fn call_tool<P: Provider>(
         Ok(Reply::Live(mut notices)) => loop {
             match notices.next().await {
                 Some(Notice::Done(end)) => return finish(&streaming.frame, end).map(Body::Json),
+                Some(Notice::Task(task)) => return Ok(Body::Json(streaming.frame.created(&task))),
                 Some(_) => {}
                 None => return finish(&streaming.frame, Err(no_end())).map(Body::Json),
             }
@@ -128,6 +129,7 @@ fn events(streaming: Streaming, notices: impl Stream<Item = Notice> + Unpin) -> 
         loop {
             let end = match notices.next().await {
                 Some(Notice::Done(end)) => end,
+                Some(Notice::Task(task)) => return Some((event(&streaming.frame.created(&task)), None)),
                 None => Err(no_end()),
                 Some(notice) => match streaming.notification(notice) {
                     Some(message) => return Some((event(&message), Some((streaming, notices)))),
@@ -156,7 +158,7 @@ impl Streaming {
             }
             Notice::Log { level, logger, data } => (level >= self.log_level?)
                 .then(|| wire::call(None, "notifications/message", LogParams { level, logger, data })),
-            Notice::Done(_) => None,
+            Notice::Task(_) | Notice::Done(_) => None,
         }
     }
 }

@@ -24,7 +24,7 @@ use crate::{
 /// As many as the schema lets a completion have.
 const MAX_COMPLETIONS: usize = 100;
 
-/// Answers a request.
+/// Answers a request. What takes long is boxed: all of it together is more than a guest's stack should hold.
 pub(crate) async fn dispatch<P: Provider>(
     provider: &P,
     headers: &HeaderMap,
@@ -39,7 +39,7 @@ pub(crate) async fn dispatch<P: Provider>(
     match (era, method) {
         (Era::Legacy, "ping") => return Ok(Body::Json(frame.complete(Map::new(), None))),
         (Era::Legacy, "tools/call") if asked.params.task.is_none() => {
-            return call::call_tool(provider, asked, frame, None).await;
+            return Box::pin(call::call_tool(provider, asked, frame, None)).await;
         }
         _ => {}
     }
@@ -61,7 +61,7 @@ pub(crate) async fn dispatch<P: Provider>(
                 Era::Legacy => frame.complete(json_list("tools", &legacy_tools(description.tools)), None),
             }
         }
-        (_, "tools/call") => return call::call_tool(provider, asked, frame, Some(&description)).await,
+        (_, "tools/call") => return Box::pin(call::call_tool(provider, asked, frame, Some(&description))).await,
         (_, "resources/list") if has_resources => {
             whole(&asked)?;
             frame.complete(json_list("resources", &description.resources), cache)
@@ -78,7 +78,7 @@ pub(crate) async fn dispatch<P: Provider>(
         (_, "prompts/get") if has_prompts => get_prompt(provider, asked, &frame, &description).await?,
         (_, "completion/complete") if description.has_completions => complete(provider, asked, &frame).await?,
         (_, "tasks/get" | "tasks/update" | "tasks/cancel" | "tasks/result") if description.has_tasks => {
-            tasks::answer(provider, asked, frame).await?
+            Box::pin(tasks::answer(provider, asked, frame)).await?
         }
         (Era::Modern, "subscriptions/listen") => return Ok(listen(&asked, &frame)),
         (Era::Legacy, "logging/setLevel") if description.has_logging => {
