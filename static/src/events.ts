@@ -9,6 +9,8 @@ export type RunEvent =
   | { kind: "thinking"; text: string }
   | { kind: "tool_request"; call: Call }
   | { kind: "tool_approval"; call: Call; approval: Approval }
+  /** A call goes on at its server, and the run waits for it. */
+  | { kind: "tool_task"; callId: string; task: Task }
   /** How far a call is. Who comes back later is not told again. */
   | { kind: "tool_progress"; callId: string; progress: Progress }
   | { kind: "tool_result"; callId: string; text: string; isError: boolean; durationMs: number | null }
@@ -30,6 +32,9 @@ export type Call = { callId: string; name: string; title: string | null; argumen
 
 /** `part`: from 0 to 1; null if nobody knows how much there is. */
 export type Progress = { part: number | null; message: string };
+
+/** A call that goes on at its server. `since`: as ISO 8601. */
+export type Task = { server: string; since: string };
 
 /** What a person is told who is asked whether a call may be made. */
 export type Approval = {
@@ -68,6 +73,12 @@ export function readEvent(data: string): RunEvent | null {
           alwaysAsks: of["always_asks"] === true,
           mayDisclose: of["may_disclose"] === true,
         },
+      };
+    case "tool_task":
+      return {
+        kind: type,
+        callId: text(of["call_id"]),
+        task: { server: text(of["server"]), since: text(of["started_at"]) },
       };
     case "tool_progress":
       return { kind: type, callId: text(of["call_id"]), progress: { part: part(of), message: said } };

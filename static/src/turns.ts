@@ -2,13 +2,15 @@
  * What a conversation looks like: stored messages and the events of a run become the same list of turns, so that an
  * answer looks the same while it is written and after a reload. Pure: no network, no clock, no document.
  */
-import type { Approval, Call, Progress, RunEvent } from "./events.ts";
+import type { Approval, Call, Progress, RunEvent, Task } from "./events.ts";
 import type { Message } from "./types.ts";
 
 export type ToolPart = Call & {
   kind: "tool";
   /** That the person was asked whether it may be called; null if that was never the question. */
   approval: Approval | null;
+  /** That it goes on at its server, for as long as it takes there; null if it is answered while it is called. */
+  task: Task | null;
   /** How far it is, as far as it tells. */
   progress: Progress | null;
   /** null while the tool works, or the person has not decided. */
@@ -21,7 +23,7 @@ export type Part = { kind: "text"; text: string } | { kind: "thinking"; text: st
 export type UserTurn = { kind: "user"; id: string; text: string; sending: boolean };
 
 /** What the person is told about an answer. `ended` is every end but an error; `finishReason` says which. */
-export type Phase = "waiting" | "retrying" | "writing" | "tools" | "approval" | "ended" | "error";
+export type Phase = "waiting" | "retrying" | "writing" | "tools" | "approval" | "task" | "ended" | "error";
 
 export type AnswerTurn = {
   kind: "answer";
@@ -111,6 +113,7 @@ export function turnsOf(messages: Message[], liveRunId: string | null): Turn[] {
         title: null,
         arguments: call.arguments,
         approval: null,
+        task: null,
         progress: null,
         result: null,
       });
@@ -158,6 +161,13 @@ function changed(answer: AnswerTurn, event: RunEvent): AnswerTurn {
       return { ...answer, phase: "tools", parts: request(answer.parts, event.call) };
     case "tool_approval":
       return { ...answer, phase: "approval", parts: askAbout(answer.parts, event.call, event.approval) };
+    case "tool_task": {
+      const { task } = event;
+      const parts = answer.parts.map((part) =>
+        isCall(part, event.callId) && part.result === null ? { ...part, task } : part,
+      );
+      return { ...answer, phase: "task", parts };
+    }
     case "tool_progress": {
       const { progress } = event;
       const parts = answer.parts.map((part) =>
@@ -210,7 +220,7 @@ function request(parts: Part[], call: Call): Part[] {
   if (parts.some((part) => isCall(part, call.callId))) {
     return parts.map((part) => (isCall(part, call.callId) && part.result === null ? { ...part, progress: null } : part));
   }
-  return [...parts, { kind: "tool", ...call, approval: null, progress: null, result: null }];
+  return [...parts, { kind: "tool", ...call, approval: null, task: null, progress: null, result: null }];
 }
 
 /**
