@@ -2,7 +2,7 @@
 -- beside this one says the same.
 
 -- A task that a run waits for. ask_at is when it is asked about next, poll_ms how long to wait after that, lapses_at until when its server keeps it.
--- message is what its server last said. When it has ended, result and is_error are what it came to, as text for a model; the run can go on when none
+-- session is where it was made, if its server keeps sessions; message is what its server last said. When it has ended, result and is_error are what it came to, as text for a model; the run can go on when none
 -- of its tasks is without ended_at. An earlier release knows nothing of all this: it goes on with the run, and says that the call was not made again.
 CREATE TABLE tool_tasks (
     run_id text NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
@@ -12,6 +12,7 @@ CREATE TABLE tool_tasks (
     server text NOT NULL,
     tool text NOT NULL,
     task_id text NOT NULL,
+    session text,
     message text,
     started_at bigint NOT NULL,
     ask_at bigint NOT NULL,

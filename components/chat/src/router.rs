@@ -123,7 +123,7 @@ mod tests {
                     if *call_id == "task" {
                         let said = Said { message: None, poll_ms: 0, lifetime_ms: 60_000 };
                         let (name, server, tool, task_id) = ("lab_report", "lab", "report", "t1");
-                        let task = NewTask { call_id, name, server, tool, task_id, said };
+                        let task = NewTask { call_id, name, server, tool, task_id, session: None, said };
                         store.keep_tool_task(lease, self.user_id, task).await.unwrap().unwrap();
                         continue;
                     }

@@ -19,7 +19,7 @@ use crate::{
     keys,
     record::record,
     state::Tools,
-    tasks::{self, AskError},
+    tasks::{self, AskError, TaskAt},
 };
 
 /// Questions about tasks that an account can ask a minute: a program that waits for some tasks asks about each of them every few seconds, and
@@ -41,7 +41,14 @@ struct Place {
     server: String,
     tool: String,
     id: String,
+    session: Option<String>,
     created_at: String,
+}
+
+impl Place {
+    fn at(&self) -> TaskAt<'_> {
+        TaskAt { server: &self.server, id: &self.id, session: self.session.as_deref() }
+    }
 }
 
 /// No server has an empty name, so this is nobody's secret for a tool.
@@ -65,7 +72,7 @@ pub(crate) async fn given_out<D: Database + 'static, H: Host>(
     let now = || Timestamp::now().to_string();
     let created_at = Some(task.created_at).filter(|time| !time.is_empty()).unwrap_or_else(now);
     let updated_at = Some(task.updated_at).filter(|time| !time.is_empty()).unwrap_or_else(now);
-    let place = Place { server, tool, id: task.id, created_at: created_at.clone() };
+    let place = Place { server, tool, id: task.id, session: task.session.clone(), created_at: created_at.clone() };
     let words = "The call goes on at its server, and cannot be asked about: no handle can be made for it here.";
     let text = serde_json::to_string(&place).map_err(|error| unavailable(&error, words))?;
     let keys = keys::to_seal(tools).await.map_err(|error| unavailable(&error, words))?;
@@ -79,7 +86,7 @@ pub(crate) async fn task<D: Database + 'static, H: Host>(of: &Asker<'_, D, H>, h
     let found = of.listed.catalog.iter().map(|(_, tool)| tool);
     let mut found = found.filter(|tool| (&tool.server, &tool.name) == (&place.server, &place.tool));
     let tool = found.next().cloned().unwrap_or_else(|| Tool::unlisted(place.server.clone(), place.tool.clone()));
-    let task = match tasks::asked(of.tools, of.user_id, &tool, &place.id).await {
+    let task = match tasks::asked(of.tools, of.user_id, &tool, place.at()).await {
         Ok(task) => task,
         Err(AskError::Unknown) => return Err(Failure::Unknown(handle.to_owned())),
         Err(AskError::Silent(failure)) => return Err(Failure::UpstreamFailed(failure.to_string())),
@@ -89,7 +96,7 @@ pub(crate) async fn task<D: Database + 'static, H: Host>(of: &Asker<'_, D, H>, h
         state @ (TaskState::Working | TaskState::Failed { .. } | TaskState::Cancelled) => state,
         state => {
             if matches!(state, TaskState::InputRequired(_)) {
-                tasks::cancel(of.tools, of.user_id, &place.server, &place.id).await;
+                tasks::cancel(of.tools, of.user_id, place.at()).await;
             }
             let end = end_of(state).unwrap_or(Err(CallFailure::TaskLost));
             let (outcome, code) = judged(&tool, end);
@@ -126,7 +133,7 @@ pub(crate) async fn update<D: Database + 'static, H: Host>(of: &Asker<'_, D, H>,
 /// Asks the server to stop.
 pub(crate) async fn cancel<D: Database + 'static, H: Host>(of: &Asker<'_, D, H>, handle: &str) -> Result<(), Failure> {
     let place = opened(of, handle).await?;
-    tasks::cancel(of.tools, of.user_id, &place.server, &place.id).await;
+    tasks::cancel(of.tools, of.user_id, place.at()).await;
     Ok(())
 }
 

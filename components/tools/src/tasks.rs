@@ -42,6 +42,22 @@ const INVALID_PARAMS: i64 = -32602;
 /// What people read while a server does not answer.
 const SILENT: &str = "Its server cannot be asked at the moment.";
 
+/// Where a task is.
+#[derive(Clone, Copy)]
+pub(crate) struct TaskAt<'a> {
+    pub(crate) server: &'a str,
+    /// The server's name for it.
+    pub(crate) id: &'a str,
+    /// Where it was made there, as the client half said it.
+    pub(crate) session: Option<&'a str>,
+}
+
+impl<'a> From<&'a ClaimedTask> for TaskAt<'a> {
+    fn from(task: &'a ClaimedTask) -> Self {
+        Self { server: &task.server, id: &task.task_id, session: task.session.as_deref() }
+    }
+}
+
 /// Why nothing is known about a task.
 #[derive(Debug)]
 pub(crate) enum AskError {
@@ -88,7 +104,7 @@ pub(crate) async fn stop<D: Database + 'static, H: Host>(
     let (user_id, run_id) = ids(&of)?;
     let stopped = tools.store().forget_stopped_tool_tasks(user_id, run_id).await?;
     here(async {
-        join_all(stopped.iter().map(|task| cancel(&tools, user_id, &task.server, &task.task_id))).await;
+        join_all(stopped.iter().map(|task| cancel(&tools, user_id, task.into()))).await;
     })
     .await;
     Ok(StatusCode::NO_CONTENT)
@@ -111,13 +127,13 @@ async fn look<D: Database + 'static, H: Host>(
     // What is listed under this name now may be another tool.
     let tool = listed.catalog.find(&of.name).filter(|tool| (&tool.server, &tool.name) == (&of.server, &of.tool));
     let tool = tool.cloned().unwrap_or_else(|| Tool::unlisted(of.server.clone(), of.tool.clone()));
-    let end = match asked(tools, user_id, &tool, &of.task_id).await {
+    let end = match asked(tools, user_id, &tool, of.into()).await {
         Ok(task) if task.state == TaskState::Working => {
             return Ok(store.note_tool_task(user_id, run_id, call_id, said(&task)).await?);
         }
         Ok(task) => {
             if matches!(task.state, TaskState::InputRequired(_)) {
-                cancel(tools, user_id, &of.server, &of.task_id).await;
+                cancel(tools, user_id, of.into()).await;
             }
             end_of(task.state)
         }
@@ -141,14 +157,14 @@ pub(crate) async fn asked<D: Database + 'static, H: Host>(
     tools: &Tools<D, H>,
     user_id: Id,
     tool: &Tool,
-    id: &str,
+    of: TaskAt<'_>,
 ) -> std::result::Result<Task, AskError> {
-    let Some(server) = tools.server(&tool.server).filter(|server| server.remote) else {
+    let Some(server) = tools.server(of.server).filter(|server| server.remote) else {
         return Err(AskError::Unknown);
     };
     let redaction = Redaction::new(server.secret());
     let client = tools.memory().sessions.lend(tools.host(), server, user_id);
-    match within(tools.host(), ASK_LIMIT, client.task(id)).await {
+    match within(tools.host(), ASK_LIMIT, client.task(of.id, of.session)).await {
         Some(Ok(task)) => Ok(redacted(task, &redaction)),
         Some(Err(ClientError::Protocol { code: INVALID_PARAMS, .. })) => Err(AskError::Unknown),
         Some(Err(error)) => Err(AskError::Silent(redaction.failure(failed(tool, error)))),
@@ -157,16 +173,16 @@ pub(crate) async fn asked<D: Database + 'static, H: Host>(
 }
 
 /// Asks a server to stop working on a task. It need not, and whether it does is not waited for.
-pub(crate) async fn cancel<D: Database + 'static, H: Host>(tools: &Tools<D, H>, user_id: Id, server: &str, id: &str) {
-    let Some(found) = tools.server(server).filter(|server| server.remote) else { return };
+pub(crate) async fn cancel<D: Database + 'static, H: Host>(tools: &Tools<D, H>, user_id: Id, of: TaskAt<'_>) {
+    let Some(found) = tools.server(of.server).filter(|server| server.remote) else { return };
     let client = tools.memory().sessions.lend(tools.host(), found, user_id);
-    let cause = match within(tools.host(), ASK_LIMIT, client.cancel_task(id)).await {
+    let cause = match within(tools.host(), ASK_LIMIT, client.cancel_task(of.id, of.session)).await {
         // One that has ended cannot be stopped, which 2025-11-25 calls an error.
         Some(Ok(()) | Err(ClientError::Protocol { code: INVALID_PARAMS, .. })) => return,
         Some(Err(error)) => found.masked(&error.to_string()),
         None => "it did not answer in time".to_owned(),
     };
-    log(COMPONENT, Level::Warn, "a task cannot be stopped", json!({ "server": server, "cause": cause }));
+    log(COMPONENT, Level::Warn, "a task cannot be stopped", json!({ "server": of.server, "cause": cause }));
 }
 
 /// What is kept of what a server says.

@@ -26,7 +26,7 @@ use crate::{
     record::record,
     rules::Rules,
     state::Tools,
-    tasks::{self, redacted},
+    tasks::{self, TaskAt, redacted},
 };
 
 /// How long a person may think about a call.
@@ -203,17 +203,27 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
             return Ok(Some(Timestamp::now().as_millis()));
         };
         let (server, said) = (&tool.server, tasks::said(task));
-        let task = NewTask { call_id, name, server, tool: &tool.name, task_id: &task.id, said };
+        let task = NewTask {
+            call_id,
+            name,
+            server,
+            tool: &tool.name,
+            task_id: &task.id,
+            session: task.session.as_deref(),
+            said,
+        };
         let kept = self.tools.store().keep_tool_task(*lease, self.user_id, task).await?;
         Ok(kept.map(|started_at| started_at.as_millis()))
     }
 
-    async fn task(&self, tool: &Tool, id: &str) -> Result<Task, CallFailure> {
-        tasks::asked(self.tools, self.user_id, tool, id).await.map_err(tasks::AskError::into_failure)
+    async fn task(&self, tool: &Tool, task: &Task) -> Result<Task, CallFailure> {
+        let of = TaskAt { server: &tool.server, id: &task.id, session: task.session.as_deref() };
+        tasks::asked(self.tools, self.user_id, tool, of).await.map_err(tasks::AskError::into_failure)
     }
 
-    async fn cancel_task(&self, tool: &Tool, id: &str) {
-        tasks::cancel(self.tools, self.user_id, &tool.server, id).await;
+    async fn cancel_task(&self, tool: &Tool, task: &Task) {
+        let of = TaskAt { server: &tool.server, id: &task.id, session: task.session.as_deref() };
+        tasks::cancel(self.tools, self.user_id, of).await;
     }
 
     async fn audit(&self, entry: AuditEntry) -> Result<(), StorageError> {

@@ -10,6 +10,7 @@ mod list;
 mod packed;
 mod redirect;
 mod rejection;
+mod tasks;
 
 use std::{
     cell::{Cell, RefCell},
@@ -206,6 +207,8 @@ struct Connection {
     instructions: Option<String>,
     /// A legacy server makes a task of a call when it is asked to.
     makes_tasks: bool,
+    /// The session is not to be ended: a task was made in it.
+    is_kept: bool,
 }
 
 impl<T: Transport> Client<T> {

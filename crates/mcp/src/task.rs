@@ -52,6 +52,8 @@ pub struct Task {
     pub ttl: Option<Duration>,
     /// How long to wait before it is asked about again.
     pub poll: Duration,
+    /// Where it was made, as the client half wants to know it when it asks. Only of an answer to a call, and opaque.
+    pub session: Option<String>,
 }
 
 /// How far a task is.
@@ -215,6 +217,7 @@ impl Task {
             updated_at: cut(&read.last_updated_at, MAX_TIME_CHARS),
             ttl: read.ttl_ms.or(read.ttl).and_then(milliseconds).map(|ttl| ttl.min(MAX_TTL)),
             poll: poll.clamp(MIN_POLL, MAX_POLL),
+            session: None,
         })
     }
 

@@ -35,7 +35,7 @@ impl Jobs {
         let message = Some(format!("step {}", self.asked.get()));
         let (created_at, updated_at) = ("2026-07-28T12:00:00Z".to_owned(), "2026-07-28T12:00:01Z".to_owned());
         let (ttl, poll) = (Some(Duration::from_secs(60)), Duration::from_secs(2));
-        Task { id: "t1".to_owned(), state, message, created_at, updated_at, ttl, poll }
+        Task { id: "t1".to_owned(), state, message, created_at, updated_at, ttl, poll, session: None }
     }
 }
 
@@ -130,12 +130,12 @@ fn a_task_is_asked_about_until_it_has_a_result_in_both_revisions() {
         let CallAnswer::Task(task) = call(&client, "report", Tasks::Wanted).unwrap() else { panic!("no task") };
         assert_eq!((task.id.as_str(), &task.state), ("t1", &TaskState::Working));
         assert_eq!((task.ttl, task.poll), (Some(Duration::from_secs(60)), Duration::from_secs(2)));
-        let working = block_on(client.task("t1")).unwrap();
+        let working = block_on(client.task("t1", None)).unwrap();
         assert_eq!((working.state, working.message.as_deref()), (TaskState::Working, Some("step 1")));
-        assert_eq!(block_on(client.task("t1")).unwrap().state, TaskState::Working);
-        let ended = block_on(client.task("t1")).unwrap();
+        assert_eq!(block_on(client.task("t1", None)).unwrap().state, TaskState::Working);
+        let ended = block_on(client.task("t1", None)).unwrap();
         assert_eq!(ended.state, TaskState::Completed(Outcome::text("the report")), "{era:?}");
-        let unknown = block_on(client.task("t2")).unwrap_err();
+        let unknown = block_on(client.task("t2", None)).unwrap_err();
         assert!(matches!(unknown, ClientError::Protocol { code: -32602, .. }), "{unknown}");
     }
 }
@@ -145,12 +145,12 @@ fn a_task_that_failed_says_how_and_one_that_is_stopped_is_cancelled() {
     for era in [Era::Modern, Era::Legacy] {
         let failed = TaskState::Failed { code: -32050, message: "it broke".to_owned() };
         let jobs = Jobs { end: Some(failed.clone()), asked: Cell::new(2), ..Jobs::default() };
-        assert_eq!(block_on(client(&jobs, era).task("t1")).unwrap().state, failed, "{era:?}");
+        assert_eq!(block_on(client(&jobs, era).task("t1", None)).unwrap().state, failed, "{era:?}");
         let jobs = Jobs::default();
         let client = client(&jobs, era);
-        block_on(client.cancel_task("t1")).unwrap();
+        block_on(client.cancel_task("t1", None)).unwrap();
         assert!(jobs.cancelled.get());
-        assert_eq!(block_on(client.task("t1")).unwrap().state, TaskState::Cancelled, "{era:?}");
+        assert_eq!(block_on(client.task("t1", None)).unwrap().state, TaskState::Cancelled, "{era:?}");
     }
 }
 
@@ -258,4 +258,67 @@ fn the_result_of_a_task_says_in_the_older_revision_whose_it_is() {
     assert_eq!(result["result"]["_meta"]["io.modelcontextprotocol/related-task"]["taskId"], "t1");
     let early = ask(legacy("tasks/result", json!({"taskId": "t1"}))).json();
     assert!(early["error"]["message"].as_str().unwrap().contains("not ended"), "{early}");
+}
+
+/// A server of 2025-11-25 that keeps sessions, and knows a task only in the session in which it was made.
+#[derive(Default)]
+struct Keeping {
+    sessions: Cell<u32>,
+    seen: RefCell<Vec<String>>,
+}
+
+impl Transport for &Keeping {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<BodyStream>, TransportError> {
+        let message: Value = serde_json::from_slice(request.body()).unwrap_or_default();
+        let session = request.headers().get("mcp-session-id").and_then(|it| it.to_str().ok()).unwrap_or("none");
+        let method = message["method"].as_str().unwrap_or(request.method().as_str());
+        self.seen.borrow_mut().push(format!("{method} {session}"));
+        let task = json!({"taskId": "t1", "status": "working", "pollInterval": 1_000});
+        let result = match method {
+            "initialize" => {
+                self.sessions.set(self.sessions.get() + 1);
+                json!({"protocolVersion": "2025-11-25", "capabilities": {"tasks": {"requests": {"tools": {"call": {}}}}}})
+            }
+            "tools/list" => json!({"tools": [{"name": "report", "execution": {"taskSupport": "required"}}]}),
+            "tools/call" if message["params"]["task"].is_object() => json!({"task": task}),
+            "tasks/get" if session == "s1" => task,
+            "tasks/get" => Value::Null,
+            _ => json!({}),
+        };
+        let mut answer = json!({"jsonrpc": "2.0", "id": message["id"], "result": result});
+        if result.is_null() || method == "server/discover" {
+            let error = json!({"code": if method == "tasks/get" { -32602 } else { -32601 }, "message": "no"});
+            answer = json!({"jsonrpc": "2.0", "id": message["id"], "error": error});
+        }
+        let body: BodyStream = Box::pin(stream::iter([Ok(Bytes::from(answer.to_string()))]));
+        let response = Response::builder().header("mcp-session-id", format!("s{}", self.sessions.get()));
+        Ok(response.body(body).unwrap())
+    }
+
+    async fn sleep(&self, _: Duration) {
+        pending().await
+    }
+}
+
+#[test]
+fn a_task_is_asked_about_in_the_session_in_which_it_was_made_which_is_not_ended() {
+    let server = Keeping::default();
+    let client = || {
+        let options = ClientOptions::new(Implementation::default(), 1_000_000);
+        Client::new(&server, "http://localhost/mcp".parse().unwrap(), options)
+    };
+    let first = client();
+    let tool = block_on(first.list_tools()).unwrap().tools.remove(0);
+    let arguments = to_raw_value(&json!({})).unwrap();
+    let called = block_on(first.call_tool_or_task(&tool, &arguments, Map::new(), None, Tasks::Wanted)).unwrap();
+    let CallAnswer::Task(task) = called else { panic!("no task") };
+    block_on(first.close());
+    assert!(!server.seen.borrow().iter().any(|seen| seen.starts_with("DELETE")), "{:?}", server.seen.borrow());
+    // Another instance, much later.
+    let later = client();
+    assert_eq!(block_on(later.task("t1", task.session.as_deref())).unwrap().state, TaskState::Working);
+    assert_eq!(server.seen.borrow().last().map(String::as_str), Some("tasks/get s1"));
+    assert_eq!(server.sessions.get(), 1);
+    let elsewhere = client();
+    assert!(block_on(elsewhere.task("t1", None)).is_err(), "in a session of its own it is not known");
 }

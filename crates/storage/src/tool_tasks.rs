@@ -18,6 +18,8 @@ pub struct NewTask<'a> {
     pub tool: &'a str,
     /// The server's name for the task.
     pub task_id: &'a str,
+    /// Where it was made there, if that has to be known to ask about it.
+    pub session: Option<&'a str>,
     /// What the server says of it.
     pub said: Said<'a>,
 }
@@ -68,11 +70,14 @@ pub struct ClaimedTask {
     pub tool: String,
     /// The server's name for the task.
     pub task_id: String,
+    /// Where it was made there, if that has to be known to ask about it.
+    pub session: Option<String>,
     /// How long its server keeps it is over: if it cannot be asked now, it is given up.
     pub has_lapsed: bool,
 }
 
-const CLAIMED: &str = "call_id, name, server, tool, task_id, CASE WHEN lapses_at <= now_ms() THEN 1 ELSE 0 END";
+const CLAIMED: &str =
+    "call_id, name, server, tool, task_id, session, CASE WHEN lapses_at <= now_ms() THEN 1 ELSE 0 END";
 
 fn claimed(columns: &mut Columns<'_>) -> Result<ClaimedTask, StorageError> {
     Ok(ClaimedTask {
@@ -81,6 +86,7 @@ fn claimed(columns: &mut Columns<'_>) -> Result<ClaimedTask, StorageError> {
         server: columns.text()?.to_owned(),
         tool: columns.text()?.to_owned(),
         task_id: columns.text()?.to_owned(),
+        session: columns.optional_text()?.map(str::to_owned),
         has_lapsed: columns.flag()?,
     })
 }
@@ -99,8 +105,8 @@ impl<D: Database> Store<D> {
     ) -> Result<Option<Timestamp>, StorageError> {
         const QUERY: &str = "keep_tool_task";
         let sql = "INSERT INTO tool_tasks (run_id, call_id, user_id, name, server, tool, task_id, message, started_at, ask_at, poll_ms,
-                       lapses_at)
-                   SELECT id, ?4, user_id, ?5, ?6, ?7, ?8, ?9, now_ms(), now_ms() + ?10, ?10, now_ms() + ?11
+                       lapses_at, session)
+                   SELECT id, ?4, user_id, ?5, ?6, ?7, ?8, ?9, now_ms(), now_ms() + ?10, ?10, now_ms() + ?11, ?12
                    FROM runs WHERE id = ?1 AND lease_owner = ?2 AND user_id = ?3 AND cancel_requested = 0
                    ON CONFLICT (run_id, call_id) DO UPDATE SET message = excluded.message RETURNING started_at";
         let parameters = [
@@ -115,6 +121,7 @@ impl<D: Database> Store<D> {
             task.said.message.into(),
             task.said.poll_ms.into(),
             task.said.lifetime_ms.into(),
+            task.session.into(),
         ];
         let statement = Statement::new(QUERY, sql, parameters).durably().repeatably();
         let rows = self.database.query(statement).await?;

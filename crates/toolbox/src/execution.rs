@@ -61,11 +61,11 @@ pub trait World {
     /// nobody waits for it any more.
     async fn keep_task(&self, tool: &Tool, task: &Task) -> Result<Option<i64>, Self::Error>;
 
-    /// Asks how far a task is.
-    async fn task(&self, tool: &Tool, id: &str) -> Result<Task, CallFailure>;
+    /// Asks how far a task is, which a call has become.
+    async fn task(&self, tool: &Tool, task: &Task) -> Result<Task, CallFailure>;
 
     /// Has a task stopped, as far as its server does that. What goes wrong is the world's to log.
-    async fn cancel_task(&self, tool: &Tool, id: &str);
+    async fn cancel_task(&self, tool: &Tool, task: &Task);
 
     /// Appends to the audit. What goes wrong is the world's to log: the result is not lost over it.
     async fn audit(&self, entry: AuditEntry) -> Result<(), Self::Error>;
@@ -314,7 +314,7 @@ pub fn end_of(state: TaskState) -> Option<Result<Called, CallFailure>> {
 /// A task is kept before anybody waits for it: whoever comes after asks about it, and does not make the call again.
 async fn keep<W: World>(world: &W, tool: &Tool, task: Box<Task>) -> Result<Execution, W::Error> {
     let Some(started_at_ms) = world.keep_task(tool, &task).await? else {
-        world.cancel_task(tool, &task.id).await;
+        world.cancel_task(tool, &task).await;
         return Ok(Execution::LeaseLost);
     };
     audit(world, tool, AuditCode::Task).await;
@@ -388,31 +388,31 @@ async fn call<W: World>(world: &W, tool: &Tool, arguments: &str) -> Result<Reach
         Either::Left((reached, _)) => reached?,
         Either::Right(((), _)) => return Err(CallFailure::TimedOut),
     };
-    let mut task = match reached {
+    let made = match reached {
         Reached::Task(task) if !world.can_wait() => *task,
         reached => return Ok(reached),
     };
-    let id = task.id.clone();
     // Boxed: few calls need it, and all would carry it.
     let end = Box::pin(async {
+        let (mut state, mut poll) = (made.state.clone(), made.poll);
         loop {
-            if let Some(end) = end_of(task.state) {
+            if let Some(end) = end_of(state) {
                 return end;
             }
-            world.sleep(task.poll).await;
-            task = world.task(tool, &id).await?;
+            world.sleep(poll).await;
+            Task { state, poll, .. } = world.task(tool, &made).await?;
         }
     });
     match select(end, limit).await {
         Either::Left((end, _)) => {
             // It may go on all the same: asking for something, or out of reach.
             if end.is_err() {
-                world.cancel_task(tool, &id).await;
+                world.cancel_task(tool, &made).await;
             }
             end.map(Reached::Result)
         }
         Either::Right(((), _)) => {
-            world.cancel_task(tool, &id).await;
+            world.cancel_task(tool, &made).await;
             Err(CallFailure::Outlasts)
         }
     }

@@ -121,7 +121,7 @@ impl ToolServer {
         let message = Some(format!("step {}", self.task.asked.get()));
         let time = "2026-07-28T12:00:00Z".to_owned();
         let (id, ttl, poll) = (TASK_ID.to_owned(), Some(Duration::from_secs(3_600)), Duration::from_secs(1));
-        Task { id, state, message, created_at: time.clone(), updated_at: time, ttl, poll }
+        Task { id, state, message, created_at: time.clone(), updated_at: time, ttl, poll, session: None }
     }
 }
 

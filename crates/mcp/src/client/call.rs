@@ -1,4 +1,4 @@
-//! A call of a tool, with the rounds that it may take until the server has all it wants to know, and what is asked later about one that goes on.
+//! A call of a tool, with the rounds that it may take until the server has all it wants to know.
 
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
@@ -11,8 +11,8 @@ use crate::{
     header, lenient,
     model::{Content, Map, Tool},
     provider::{FailureKind, InputNeeded, Outcome},
-    task::{CallAnswer, MAX_TTL, Task, TaskState, Tasks, failed},
-    wire::{Era, HEADER_MISMATCH, META_FAILURE, RpcError},
+    task::{CallAnswer, MAX_TTL, Task, Tasks},
+    wire::{Era, HEADER_MISMATCH, META_FAILURE},
 };
 
 /// How often a server may ask back during one call. More is no dialogue but a loop.
@@ -173,7 +173,8 @@ impl<T: Transport> Client<T> {
             }
             let result = self.exchange(call, reborrow(&mut on_progress)).await?;
             if asks_for_task && let Some(task) = Task::read_packed(&result) {
-                return task.map(CallAnswer::Task).map_err(ClientError::Malformed);
+                let task = task.map_err(ClientError::Malformed)?;
+                return Ok(CallAnswer::Task(Task { session: self.kept_session(), ..task }));
             }
             // What is no object says nothing of its kind.
             let kind: Kind = serde_json::from_str(result.get()).unwrap_or_default();
@@ -191,44 +192,6 @@ impl<T: Transport> Client<T> {
             }
         }
         Err(ClientError::Malformed(format!("input was asked for {MAX_ROUNDS} times")))
-    }
-
-    /// Asks how far a task is, and if it has ended, what it came to.
-    ///
-    /// # Errors
-    /// [`ClientError`]: [`ClientError::Protocol`] with -32602 if the server does not know the task, or no longer.
-    pub async fn task(&self, id: &str) -> Result<Task, ClientError> {
-        let result = self.ask_about("tasks/get", id).await?;
-        let mut task = Task::read(&result).map_err(ClientError::Malformed)?;
-        // What it came to is another question in 2025-11-25, whose answer is that of the call.
-        if self.era() == Some(Era::Legacy) && matches!(task.state, TaskState::Completed(_) | TaskState::Failed { .. }) {
-            task.state = match self.ask_about("tasks/result", id).await {
-                Ok(result) => {
-                    let result = serde_json::from_str(result.get());
-                    let result = result.map_err(|error| ClientError::Malformed(error.to_string()))?;
-                    TaskState::Completed(CallResult::read(result).into())
-                }
-                Err(ClientError::Protocol { code, message, .. }) => failed(RpcError::new(code, message)),
-                Err(error) => return Err(error),
-            };
-        }
-        Ok(task)
-    }
-
-    /// Asks the server to stop working on a task. When it does, and whether, is its affair.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn cancel_task(&self, id: &str) -> Result<(), ClientError> {
-        self.ask_about("tasks/cancel", id).await.map(drop)
-    }
-
-    async fn ask_about(&self, method: &'static str, id: &str) -> Result<Box<RawValue>, ClientError> {
-        let mut call = Call::new(method);
-        call.name = Some(id);
-        call.takes_task = true;
-        call.params.insert("taskId", raw(&id)?);
-        self.exchange(call, None).await
     }
 
     /// Answers everything that is asked, or nothing.

@@ -224,7 +224,7 @@ impl<T: Transport> Client<T> {
 
     /// Ends the session, if the server keeps one. Whether it listens is its affair: many answer 405. The client can be used on and begins anew.
     pub async fn close(&self) {
-        if !self.has_session() {
+        if !self.has_session() || self.connection.borrow().is_kept {
             return;
         }
         if let Ok(mut request) = self.legacy_request(Vec::new()) {

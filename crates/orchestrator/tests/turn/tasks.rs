@@ -36,7 +36,7 @@ impl World {
 
     pub(crate) async fn begin_task(&self, lease: Lease, call: &ToolCall) -> ToolAnswer {
         let (name, server, tool, task_id) = (call.name.as_str(), "world", "report", "t1");
-        let task = NewTask { call_id: &call.id, name, server, tool, task_id, said: DUE };
+        let task = NewTask { call_id: &call.id, name, server, tool, task_id, session: None, said: DUE };
         let kept = self.store.keep_tool_task(lease, self.user, task).await.unwrap();
         kept.map_or(ToolAnswer::LeaseLost, |started_at| self.waits(call, started_at))
     }

@@ -138,7 +138,7 @@ fn do_what_people_do(store: &Store<Recorder<'_>>) {
         }
         let said = Said { message: None, poll_ms: 0, lifetime_ms: 60_000 };
         let (name, server, tool, task_id) = ("clock", "clock", "now", "t");
-        let task = NewTask { call_id: "call", name, server, tool, task_id, said };
+        let task = NewTask { call_id: "call", name, server, tool, task_id, session: None, said };
         store.keep_tool_task(lease, user_id, task).await.unwrap().unwrap();
         store.tool_task(user_id, run.id, "call").await.unwrap().unwrap();
         assert_eq!(store.waiting_tool_tasks(user_id, run.id).await.unwrap().len(), 1);

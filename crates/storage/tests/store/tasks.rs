@@ -28,7 +28,15 @@ const HOUR_MS: i64 = 3_600_000;
 const DUE: Said<'static> = Said { message: None, poll_ms: 0, lifetime_ms: HOUR_MS };
 
 fn keep(fixture: &Fixture, user: &User, lease: Lease, call_id: &str, said: Said<'_>) -> bool {
-    let task = NewTask { call_id, name: "lab_report", server: "lab", tool: "report", task_id: "t1", said };
+    let task = NewTask {
+        call_id,
+        name: "lab_report",
+        server: "lab",
+        tool: "report",
+        task_id: "t1",
+        session: Some("s1"),
+        said,
+    };
     block_on(fixture.store.keep_tool_task(lease, user.id, task)).unwrap().is_some()
 }
 
@@ -99,7 +107,7 @@ fn of_several_readers_one_asks_and_nobody_else_while_it_does(place: Place) {
     let claimed = claim();
     let [task] = claimed.as_slice() else { panic!("{claimed:?}") };
     assert_eq!((task.name.as_str(), task.server.as_str(), task.tool.as_str()), ("lab_report", "lab", "report"));
-    assert_eq!((task.task_id.as_str(), task.has_lapsed), ("t1", false));
+    assert_eq!((task.task_id.as_str(), task.session.as_deref(), task.has_lapsed), ("t1", Some("s1"), false));
     assert!(claim().is_empty());
     let said = Said { message: Some("half of it"), poll_ms: 0, lifetime_ms: -1 };
     block_on(fixture.store.note_tool_task(user.id, run.id, "c1", said)).unwrap();

@@ -96,7 +96,7 @@ pub(crate) fn answer(text: &str) -> Outcome {
 fn task(state: TaskState) -> Task {
     let (created_at, updated_at) = (String::new(), String::new());
     let (ttl, poll) = (None, mcp::DEFAULT_POLL);
-    Task { id: "t1".to_owned(), state, message: None, created_at, updated_at, ttl, poll }
+    Task { id: "t1".to_owned(), state, message: None, created_at, updated_at, ttl, poll, session: None }
 }
 
 impl Scripted {
@@ -196,16 +196,16 @@ impl World for Scripted {
         Ok((!self.lost_when_kept.get()).then_some(1_000))
     }
 
-    async fn task(&self, _: &Tool, id: &str) -> Result<Task, CallFailure> {
+    async fn task(&self, _: &Tool, made: &Task) -> Result<Task, CallFailure> {
         self.step("task");
-        assert_eq!(id, "t1");
+        assert_eq!(made.id, "t1");
         let Tools::GoOn(states) = &self.tools else { panic!("there is no task") };
         let asked = self.asked.replace(self.asked.get() + 1);
         Ok(task(states.get(asked).or(states.last()).cloned().unwrap_or(TaskState::Working)))
     }
 
-    async fn cancel_task(&self, _: &Tool, id: &str) {
-        assert_eq!(id, "t1");
+    async fn cancel_task(&self, _: &Tool, made: &Task) {
+        assert_eq!(made.id, "t1");
         self.step("cancel");
     }
 

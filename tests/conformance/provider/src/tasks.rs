@@ -69,6 +69,7 @@ impl Job {
             updated_at: time,
             ttl: Some(TTL),
             poll: POLL,
+            session: None,
         }
     }
 }
