@@ -110,7 +110,7 @@ impl Host for SpinHost {
         })
     }
 
-    async fn ask_about_tasks(&self, _: Id, run_id: Id) {
+    async fn ask_about_tasks(&self, run_id: Id) {
         if let Err(error) = self.tools.ask_about_tasks(run_id).await {
             error.log("tasks cannot be asked about");
         }

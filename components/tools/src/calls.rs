@@ -9,7 +9,12 @@ use futures::{StreamExt, future::ready, stream};
 use http::HeaderMap;
 use problem::Problem;
 use serde_json::json;
-use storage::{Database, leases::Holder, runs::Lease, tool_tasks::ToolTask};
+use storage::{
+    Database,
+    leases::Holder,
+    runs::Lease,
+    tool_tasks::{Ended, ToolTask},
+};
 use tool_catalogue::{Host, Listed};
 use toolbox::{
     Execution, Tool,
@@ -128,9 +133,11 @@ async fn made<D: Database + 'static, H: Host>(
 }
 
 fn of_task(listed: &Listed, name: &str, task: ToolTask) -> ToolAnswer {
-    let ToolTask { server, started_at, result } = task;
-    match result {
-        Some((content, is_error)) => ToolAnswer::Result { content, is_error },
+    let ToolTask { server, started_at, ended } = task;
+    match ended {
+        Some(Ended { result: content, is_error, duration_ms }) => {
+            ToolAnswer::TaskEnded { content, is_error, duration_ms }
+        }
         None => {
             let title = listed.catalog.find(name).map_or(name, Tool::title).to_owned();
             ToolAnswer::Task { server, title, started_at }

@@ -135,6 +135,15 @@ pub enum ToolAnswer {
         #[serde(with = "time::milliseconds")]
         started_at: Timestamp,
     },
+    /// The task that the call had become has ended.
+    TaskEnded {
+        /// As in [`Self::Result`].
+        content: String,
+        /// Likewise.
+        is_error: bool,
+        /// How long it went on.
+        duration_ms: u64,
+    },
     /// The call was not made: another executor has the run.
     LeaseLost,
 }

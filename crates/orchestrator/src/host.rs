@@ -42,7 +42,7 @@ pub trait Host {
     async fn call_tool(&self, lease: Lease, call: &ToolCall, told: &dyn Fn(ToolProgress)) -> ToolAnswer;
 
     /// Has the tasks of a waiting run asked about for which it is time, whoever asks; what came of it is in the store.
-    async fn ask_about_tasks(&self, user_id: Id, run_id: Id);
+    async fn ask_about_tasks(&self, run_id: Id);
 
     /// Time since some moment, never going back, the same for all runs of this instance.
     fn now(&self) -> Duration;

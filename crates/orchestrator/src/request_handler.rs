@@ -183,7 +183,7 @@ impl Tasks {
             return false;
         }
         if waiting.iter().any(|task| task.is_due) {
-            host.ask_about_tasks(user_id, run_id).await;
+            host.ask_about_tasks(run_id).await;
         }
         true
     }

@@ -96,16 +96,14 @@ pub async fn execute<H: Host, R: Reader>(
             Some(answer) => answer,
             None => make(session, call).await?,
         };
+        let duration = session.host().now().saturating_sub(started);
         match answer {
             ToolAnswer::Result { content, is_error } => {
-                let duration = session.host().now().saturating_sub(started);
-                let result = ToolResult {
-                    call_id: call.id.clone(),
-                    is_error,
-                    duration_ms: Some(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)),
-                    title: tools.title(&call.name).map(str::to_owned),
-                };
-                store(session, call, content, result).await?;
+                let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+                store(session, call, content, result(call, tools, is_error, duration_ms)).await?;
+            }
+            ToolAnswer::TaskEnded { content, is_error, duration_ms } => {
+                store(session, call, content, result(call, tools, is_error, duration_ms)).await?;
             }
             ToolAnswer::ApprovalNeeded { server, title, always_asks, may_disclose, expires_at } => {
                 questions.push(Question { call, server, title, always_asks, may_disclose, expires_at });
@@ -146,6 +144,11 @@ pub async fn execute<H: Host, R: Reader>(
     let ending = Ending { state, failure: None, usage, message: None, batch: Batch::default() };
     session.finish(step, ending).await?;
     Ok(Executed::Waiting)
+}
+
+fn result(call: &ToolCall, tools: &Tools, is_error: bool, duration_ms: u64) -> ToolResult {
+    let title = tools.title(&call.name).map(str::to_owned);
+    ToolResult { call_id: call.id.clone(), is_error, duration_ms: Some(duration_ms), title }
 }
 
 async fn make<H: Host, R: Reader>(session: &mut Session<'_, H, R>, call: &ToolCall) -> Result<ToolAnswer, Interrupted> {

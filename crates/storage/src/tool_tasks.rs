@@ -42,8 +42,19 @@ pub struct ToolTask {
     pub server: String,
     /// Since when.
     pub started_at: Timestamp,
-    /// What it came to, for a model, and whether that is a failure; `None` while it goes on.
-    pub result: Option<(String, bool)>,
+    /// `None` while it goes on.
+    pub ended: Option<Ended>,
+}
+
+/// The end of a task.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ended {
+    /// What it came to, for a model.
+    pub result: String,
+    /// Whether that is a failure.
+    pub is_error: bool,
+    /// How long it went on.
+    pub duration_ms: u64,
 }
 
 /// A task as a reader of its run sees it.
@@ -134,7 +145,7 @@ impl<D: Database> Store<D> {
     /// As [`Self::keep_tool_task`].
     pub async fn tool_task(&self, user_id: Id, run_id: Id, call_id: &str) -> Result<Option<ToolTask>, StorageError> {
         const QUERY: &str = "tool_task";
-        let sql = "SELECT server, started_at, result, COALESCE(is_error, 0) FROM tool_tasks
+        let sql = "SELECT server, started_at, result, COALESCE(is_error, 0), COALESCE(ended_at, started_at) - started_at FROM tool_tasks
                    WHERE run_id = ?1 AND call_id = ?2 AND user_id = ?3";
         let parameters = [run_id.into(), call_id.into(), user_id.into()];
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
@@ -142,7 +153,8 @@ impl<D: Database> Store<D> {
         let mut columns = row.columns(QUERY);
         let (server, started_at) = (columns.text()?.to_owned(), columns.timestamp()?);
         let (result, is_error) = (columns.optional_text()?.map(str::to_owned), columns.flag()?);
-        Ok(Some(ToolTask { server, started_at, result: result.map(|result| (result, is_error)) }))
+        let duration_ms = u64::try_from(columns.integer()?).unwrap_or_default();
+        Ok(Some(ToolTask { server, started_at, ended: result.map(|result| Ended { result, is_error, duration_ms }) }))
     }
 
     /// The tasks that the person's run waits for.

@@ -6,8 +6,9 @@ use domain::{Decision, Id, RunState, ToolCall};
 use orchestrator::ToolAnswer;
 use serde_json::{Value, json};
 use storage::{
+    Database, Statement,
     runs::Lease,
-    tool_tasks::{NewTask, Said},
+    tool_tasks::{Ended, NewTask, Said},
 };
 
 use crate::{
@@ -28,8 +29,10 @@ impl World {
     /// What a call that has become a task comes to now.
     pub(crate) async fn of_task(&self, lease: Lease, call: &ToolCall) -> Option<ToolAnswer> {
         let task = self.store.tool_task(self.user, lease.run_id, &call.id).await.unwrap()?;
-        Some(match task.result {
-            Some((content, is_error)) => ToolAnswer::Result { content, is_error },
+        Some(match task.ended {
+            Some(Ended { result: content, is_error, duration_ms }) => {
+                ToolAnswer::TaskEnded { content, is_error, duration_ms }
+            }
             None => self.waits(call, task.started_at),
         })
     }
@@ -45,7 +48,8 @@ impl World {
         ToolAnswer::Task { server: "world".to_owned(), title: format!("Title of {}", call.name), started_at }
     }
 
-    pub(crate) async fn look_after_tasks(&self, user_id: Id, run_id: Id) {
+    pub(crate) async fn look_after_tasks(&self, run_id: Id) {
+        let user_id = self.user;
         for task in self.store.claim_due_tool_tasks(user_id, run_id, 60_000).await.unwrap() {
             self.task_asked.set(self.task_asked.get() + 1);
             let words = format!("step {}", self.task_asked.get());
@@ -107,7 +111,13 @@ async fn nobody_asks_while_nobody_reads_and_the_next_reader_does() {
     world.read_with(run, 0, world.reader_that_leaves_after(3)).await;
     tokio::time::sleep(Duration::from_secs(86_400)).await;
     assert_eq!((world.run(run).await.state, world.task_asked.get()), (RunState::AwaitingTask, 0));
-    assert_eq!(world.read(run, 0).await.text(), "Here it is.");
+    let an_hour_ago = Statement::new("t", "UPDATE tool_tasks SET started_at = started_at - 3600000", []);
+    world.file().query(an_hour_ago).await.unwrap();
+    let reader = world.read(run, 0).await;
+    assert_eq!(reader.text(), "Here it is.");
+    let result = reader.data().into_iter().find(|data| data["type"] == "tool_result").unwrap();
+    let took_ms = result["metadata"]["duration_ms"].as_u64().unwrap();
+    assert!((3_600_000..3_700_000).contains(&took_ms), "what is told is how long the task took: {took_ms}");
     assert_eq!((world.calls().len(), world.task_asked.get()), (1, 2));
 }
 
@@ -141,7 +151,7 @@ async fn a_result_that_an_executor_did_not_live_to_tell_is_told_by_the_next() {
     let world = reporting(1);
     let run = world.send("write it").await;
     world.read_with(run, 0, world.reader_that_leaves_after(3)).await;
-    world.look_after_tasks(world.user, run).await;
+    world.look_after_tasks(run).await;
     let lease = Lease { run_id: run, owner: Id::new() };
     world.store.claim(lease, 6_000, "").await.unwrap().unwrap();
     world.expire_lease(run).await;

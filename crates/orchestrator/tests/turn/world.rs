@@ -465,8 +465,8 @@ impl Host for World {
         answer.unwrap_or_else(|| ToolAnswer::Result { content: format!("result of {}", call.id), is_error: false })
     }
 
-    async fn ask_about_tasks(&self, user_id: Id, run_id: Id) {
-        self.look_after_tasks(user_id, run_id).await;
+    async fn ask_about_tasks(&self, run_id: Id) {
+        self.look_after_tasks(run_id).await;
     }
 
     fn now(&self) -> Duration {

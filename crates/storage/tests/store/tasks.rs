@@ -84,7 +84,8 @@ fn a_run_that_waits_for_tasks_can_go_on_when_all_have_ended(place: Place) {
     let lease = lease_of(&run);
     assert!(block_on(fixture.store.claim(lease, LEASE_MS, "")).unwrap().is_some());
     let task = block_on(fixture.store.tool_task(user.id, run.id, "c1")).unwrap().unwrap();
-    assert_eq!((task.server.as_str(), task.result), ("lab", Some(("the report".to_owned(), false))));
+    let ended = task.ended.unwrap();
+    assert_eq!((task.server.as_str(), ended.result.as_str(), ended.is_error), ("lab", "the report", false));
     assert_eq!(state(&fixture, &user, &run), RunState::Processing, "it does not wait any more");
 }
 

@@ -95,7 +95,8 @@ fn a_runs_call_that_goes_on_is_made_once_and_its_result_told_when_it_is_there() 
             let next = Lease { owner: Id::new(), ..lease };
             test.fixture.app.store().claim(next, 60_000, "").await.unwrap().unwrap();
             let told = test.call(next, "c1", "wiki_read").await;
-            assert_eq!(told, json!({ "kind": "result", "content": "the report", "is_error": false }));
+            assert_eq!((&told["kind"], &told["content"]), (&json!("task_ended"), &json!("the report")), "{told}");
+            assert!(told["is_error"] == false && told["duration_ms"].is_u64(), "{told}");
             assert_eq!(test.asked("tools/call"), 1);
             assert_eq!(test.outcomes().await, [r#"("task")"#, r#"("ok")"#]);
         });
@@ -120,8 +121,8 @@ fn a_server_that_is_away_is_asked_again_until_it_need_not_know_the_task_any_more
         test.fixture.another_connection().query(lapse).await.unwrap();
         test.about_tasks(ASK_TASKS_PATH, lease).await;
         let task = store.tool_task(test.user.id, lease.run_id, "c1").await.unwrap().unwrap();
-        let (words, is_error) = task.result.unwrap();
-        assert!(is_error && words.contains("its server cannot be reached"), "{words}");
+        let ended = task.ended.unwrap();
+        assert!(ended.is_error && ended.result.contains("its server cannot be reached"), "{ended:?}");
     });
 }
 
