@@ -73,11 +73,25 @@ pub(crate) async fn given_out<D: Database + 'static, H: Host>(
     let created_at = Some(task.created_at).filter(|time| !time.is_empty()).unwrap_or_else(now);
     let updated_at = Some(task.updated_at).filter(|time| !time.is_empty()).unwrap_or_else(now);
     let place = Place { server, tool, id: task.id, session: task.session.clone(), created_at: created_at.clone() };
-    let words = "The call goes on at its server, and cannot be asked about: no handle can be made for it here.";
-    let text = serde_json::to_string(&place).map_err(|error| unavailable(&error, words))?;
+    match sealed(tools, user_id, &place).await {
+        Ok(id) => Ok(Task { id, created_at, updated_at, ..task }),
+        // Nobody could ever ask about it.
+        Err(failure) => {
+            tasks::cancel(tools, user_id, place.at()).await;
+            Err(failure)
+        }
+    }
+}
+
+async fn sealed<D: Database + 'static, H: Host>(
+    tools: &Tools<D, H>,
+    user_id: Id,
+    place: &Place,
+) -> Result<String, Failure> {
+    let words = "The call takes long, and no handle can be made for it here, so its server was asked to stop.";
+    let text = serde_json::to_string(place).map_err(|error| unavailable(&error, words))?;
     let keys = keys::to_seal(tools).await.map_err(|error| unavailable(&error, words))?;
-    let id = keys.seal(&owner(&user_id.to_string()), &text).map_err(|error| unavailable(&error, words))?;
-    Ok(Task { id, created_at, updated_at, ..task })
+    keys.seal(&owner(&user_id.to_string()), &text).map_err(|error| unavailable(&error, words))
 }
 
 /// How far a task is; what it has come to goes the way of every result.
