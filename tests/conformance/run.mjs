@@ -1,10 +1,11 @@
-// Runs the protocol's own conformance suite, in both revisions: against the suite's fixture behind the adapter, which it serves, and against
-// the client half of the crate `mcp`. What calls of a server become tasks of is tested on the same fixture in a process (server.rs): a
-// component does not outlive its request, so it makes no tasks.
+// Runs the protocol's own conformance suite in both revisions: against the suite's fixture behind the adapter, which this
+// program serves, and against the client of the crate `mcp`. The scenarios about tasks run against the same fixture in a
+// process (server.rs): a component does not outlive its request, so it makes no tasks.
 //
-// MCP_SERVER_URL is another server to test instead; it must offer what tests/conformance/provider offers. MCP_CLIENT_COMMAND is the client
-// (clients/ours.rs), EA_MCP_FIXTURE the process with the fixture. A required scenario passes if no check failed and at least one that is its own succeeded; those of the baseline must not
-// pass, so that it cannot go stale.
+// MCP_SERVER_URL is another server to test instead; it must offer what tests/conformance/provider offers.
+// MCP_CLIENT_COMMAND is the client (clients/ours.rs), EA_MCP_FIXTURE the process with the fixture. A required scenario
+// passes if no check failed and at least one of its own checks succeeded. Scenarios in the baseline must not pass, so that
+// the baseline cannot become outdated.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
@@ -19,15 +20,15 @@ const VERSIONS = ["2026-07-28", "2025-11-25"];
 const TASKS_VERSION = "2026-07-28";
 const OF_TASKS = /^ +- scenario: (tasks-[\w-]+)$/gm;
 const SUITE = join(import.meta.dirname, "node_modules/@modelcontextprotocol/conformance");
-// A browser signs people in; the client is given a token.
+// These scenarios need a browser to sign people in. The client is given a token instead.
 const NOT_ASKED_OF_THE_CLIENT = /^auth\//;
 // Every scenario has this check, so it says nothing about a scenario.
 const COMMON_CHECK = "wire-schema-valid";
-// The whole suite takes ten seconds; a client scenario that hangs is ended sooner than by hand.
+// The whole suite takes ten seconds. A client scenario that hangs is ended.
 const DEADLINE_MS = 120_000;
 const CLIENT_DEADLINE_MS = 20_000;
 
-/** The names in a section of a list of the suite: `server:` and below it `  - name`. */
+/** The names in a section of one of the suite's lists: `server:` and then lines `  - name`. */
 async function names(file, section) {
   if (!existsSync(file)) return [];
   let current = "";
@@ -42,7 +43,7 @@ async function names(file, section) {
 
 function suite(args, deadlineMs) {
   return new Promise((resolve, reject) => {
-    // What it says is in the files that it writes.
+    // The suite writes its results into files.
     const child = spawn(NODE, [join(SUITE, "dist/index.js"), ...args], { stdio: "ignore" });
     const timer = setTimeout(() => child.kill(), deadlineMs);
     child.on("error", reject);
@@ -50,7 +51,7 @@ function suite(args, deadlineMs) {
   });
 }
 
-/** Checks by scenario, from the folders `[server-]<scenario>-<time>` that the suite writes. */
+/** The checks of each scenario, from the suite's folders `[server-]<scenario>-<time>`. */
 async function results(folder) {
   const found = new Map();
   for (const entry of await readdir(folder, { recursive: true })) {
@@ -91,7 +92,7 @@ async function run(leg, target, version) {
   }
 }
 
-/** One line for each scenario; counts them. What is not required is told and not counted. */
+/** Prints one line for each scenario and counts them. Scenarios that are not required are printed but not counted. */
 function report(title, required, baseline, checks) {
   const counts = { pass: 0, fail: 0, todo: 0 };
   for (const name of [...required, ...[...checks.keys()].filter((name) => !required.includes(name))]) {
@@ -137,6 +138,6 @@ try {
   fixture.kill();
   await host?.end();
 }
-// As node's own test runner writes it, for `cargo dev test` to count.
+// In the form of node's own test runner, for `cargo dev test` to count.
 for (const [how, count] of Object.entries(total)) console.log(`# ${how} ${count}`);
 if (total.fail > 0) process.exitCode = 1;

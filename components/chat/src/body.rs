@@ -1,11 +1,11 @@
-//! What goes over the wire: the JSON of conversations, messages and runs.
+//! The JSON of conversations, messages and runs, as it is sent.
 
 use domain::{
     Conversation, Decision, Id, Message, MessageRole, Run, RunFailure, RunState, Timestamp, ToolCall, ToolResult, Usage,
 };
 use serde::Serialize;
 
-/// Some of many, and how to ask for the next.
+/// A page of a list, and the cursor of the next page.
 #[derive(Serialize)]
 pub(crate) struct Page<T> {
     pub(crate) items: Vec<T>,
@@ -116,13 +116,11 @@ impl From<Run> for RunBody {
     }
 }
 
-/// A run that was queued, alone.
 #[derive(Serialize)]
 pub(crate) struct QueuedBody {
     pub(crate) run: RunBody,
 }
 
-/// A call that was decided about, and its run.
 #[derive(Serialize)]
 pub(crate) struct DecidedBody {
     pub(crate) call_id: String,
@@ -130,7 +128,6 @@ pub(crate) struct DecidedBody {
     pub(crate) run: RunBody,
 }
 
-/// A message that was stored, and the run that answers it.
 #[derive(Serialize)]
 pub(crate) struct SentBody {
     pub(crate) message: MessageBody,

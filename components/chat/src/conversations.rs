@@ -15,11 +15,11 @@ use crate::{
     router::Chat,
 };
 
-/// A title is a line in a list.
+/// A title is one line in a list.
 const MAX_TITLE_CHARS: usize = 200;
 /// Longer than any model's name.
 const MAX_MODEL_BYTES: usize = 200;
-/// Conversations on a page, unless asked otherwise.
+/// The length of a page, if the request does not say.
 const DEFAULT_LIMIT: u32 = 50;
 
 #[derive(Deserialize)]
@@ -42,7 +42,7 @@ impl Change {
     }
 }
 
-/// Where a page ends: the last item's place in the order.
+/// The cursor of a page: the position of its last item.
 fn cursor(conversation: &Conversation) -> String {
     format!("{}_{}", conversation.updated_at.as_millis(), conversation.id)
 }
@@ -59,7 +59,7 @@ pub(crate) async fn list<D: Database>(
 ) -> Result<Json<Page<ConversationBody>>> {
     let limit = listing.limit(DEFAULT_LIMIT)?;
     let after = listing.cursor(parse_cursor)?;
-    // One more than asked for tells whether there are more.
+    // One more than requested shows whether there is another page.
     let mut found = chat.store().conversations(session.user_id(), after, limit + 1).await?;
     let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = found.len() > wanted;

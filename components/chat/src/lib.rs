@@ -1,7 +1,7 @@
 //! Conversations, messages and runs as resources: the component behind `/api/...`.
 //!
-//! It stores what people say and queues the run that answers; it never talks to a model, and to `tools` only to have
-//! stopped what a stopped run has begun. `docs/api.md` is its contract.
+//! It stores messages and queues the runs that answer them. It never talks to a model, and calls `tools` only to stop tasks of runs that have ended.
+//! `docs/api.md` is its contract.
 
 mod body;
 mod config;

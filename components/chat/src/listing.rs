@@ -1,13 +1,12 @@
-//! How a list is asked for, page by page.
+//! The parameters of a list: limit, cursor, order.
 
 use problem::Problem;
 use serde::Deserialize;
 use web::Result;
 
-/// Items on a page at most: a page is one query and one answer.
+/// The longest page: a page is one query and one response.
 const MAX_LIMIT: u32 = 200;
 
-/// The query of a list.
 #[derive(Deserialize)]
 pub(crate) struct Listing {
     limit: Option<u32>,
@@ -16,7 +15,6 @@ pub(crate) struct Listing {
 }
 
 impl Listing {
-    /// How many items are wanted.
     pub(crate) fn limit(&self, default: u32) -> Result<u32> {
         match self.limit.unwrap_or(default) {
             limit if (1..=MAX_LIMIT).contains(&limit) => Ok(limit),
@@ -24,7 +22,7 @@ impl Listing {
         }
     }
 
-    /// Whether the newest come first; the oldest do unless asked otherwise.
+    /// Whether the newest items come first. By default, the oldest do.
     pub(crate) fn newest_first(&self) -> Result<bool> {
         match self.order.as_deref() {
             None | Some("asc") => Ok(false),
@@ -33,7 +31,7 @@ impl Listing {
         }
     }
 
-    /// Where the page begins, as `parse` reads what the page before said.
+    /// The position where the page begins. `parse` reads the cursor of the previous page.
     pub(crate) fn cursor<T>(&self, parse: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>> {
         let Some(text) = self.cursor.as_deref() else { return Ok(None) };
         let wrong = || Problem::invalid_field("cursor", "Use the next_cursor of the page before.");

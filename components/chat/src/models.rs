@@ -1,4 +1,4 @@
-//! `/api/models`: which model answers, so that a person knows before they ask.
+//! `/api/models`: the model that answers, so that a person knows it before they ask.
 
 use axum::extract::State;
 use serde::Serialize;
@@ -13,7 +13,7 @@ pub(crate) struct ModelBody {
     default: bool,
 }
 
-/// The one that answers when a conversation names none. Names with `*`, which a conversation may name besides, are no list.
+/// Only the default model. Patterns with `*`, which a conversation may use, are not a list.
 pub(crate) async fn list<D: Database>(State(chat): State<Chat<D>>, _: Session) -> Json<Page<ModelBody>> {
     let items = vec![ModelBody { id: chat.config.default_model.clone(), default: true }];
     Json(Page { items, next_cursor: None })

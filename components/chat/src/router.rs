@@ -1,4 +1,4 @@
-//! All routes of this component, each a line.
+//! All routes of this component.
 
 use axum::{
     Router,
@@ -10,7 +10,6 @@ use web::{App, Authenticator};
 
 use crate::{config::Config, conversations, messages, models, runs};
 
-/// The router's state.
 pub(crate) struct Chat<D> {
     app: App<D>,
     pub(crate) config: Config,
@@ -27,7 +26,6 @@ impl<D> Clone for Chat<D> {
 }
 
 impl<D: Database> Chat<D> {
-    /// The store.
     pub(crate) fn store(&self) -> &Store<D> {
         self.app.store()
     }
@@ -41,7 +39,6 @@ impl<D: Database> Authenticator for Chat<D> {
     }
 }
 
-/// The routes.
 pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config, stop_tasks: StopTasks) -> Router {
     Router::new()
         .route("/api/conversations", get(conversations::list::<D>).post(conversations::create::<D>))
@@ -110,8 +107,8 @@ mod tests {
             made.json["id"].as_str().unwrap().to_owned()
         }
 
-        /// The path of a run that waits for decisions about calls, each so many milliseconds. The tool of one called `pay` always
-        /// asks; one called `task` goes on at its server instead.
+        /// The path of a run that waits for decisions about calls, each open for this many milliseconds. The tool of a call named `pay` always asks;
+        /// a call named `task` goes on at its server instead.
         fn waiting_run(&self, calls: &[(&str, i64)]) -> String {
             let path = format!("/api/conversations/{}/messages", self.conversation());
             let sent = self.send(Method::POST, &path, Some(json!({"content": "hello"}))).json;

@@ -12,7 +12,7 @@ use platform::{
     SpinClock, SpinDatabase,
     http_client::{self, HttpError},
 };
-use storage::{Store, runs::Lease};
+use storage::{Store, runs::Lease, tool_listings::ToolOffers};
 use web::{
     App,
     log::{Level, log},
@@ -93,8 +93,12 @@ impl Host for SpinHost {
         })
     }
 
-    async fn tools(&self) -> Offered {
-        match self.tools.offered(self.app.store()).await {
+    fn known_offers(&self) -> Option<i64> {
+        Tools::known_offers()
+    }
+
+    async fn tools(&self, offers: &ToolOffers) -> Offered {
+        match self.tools.offered(self.app.store(), offers).await {
             Ok(offered) => offered,
             Err(error) => {
                 error.log("the tools cannot be listed");

@@ -99,7 +99,7 @@ fn owner(session: &Session, scope: Scope) -> Result<Option<Id>> {
         Scope::Own => Ok(Some(session.user_id())),
         Scope::Installation if session.0.role == UserRole::Admin => Ok(None),
         Scope::Installation => {
-            let detail = "Only an administrator sets what holds for everybody.";
+            let detail = "Only an administrator can set policies for everybody.";
             Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", detail).into())
         }
     }

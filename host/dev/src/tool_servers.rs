@@ -1,5 +1,5 @@
-//! Whether everything that has to name a tool server does: `spin.toml` in four places, and the folder of its provider.
-//! Must not write, and must not build or start anything.
+//! Checks that all places name the same tool servers: four places in `spin.toml`, and the folders of providers. This module must not write, build or
+//! start anything.
 
 use std::collections::BTreeSet;
 
@@ -8,16 +8,16 @@ use anyhow::Context as _;
 use crate::manifest::{Manifest, TOOL_SERVER};
 use crate::repo::Repo;
 
-/// Where providers lie, each in a folder of its name.
+/// The folder of providers, each in a folder of its name.
 pub(crate) const FOLDER: &str = "components/mcp";
 
-/// What is wrong, each with what to do. Whoever reads it has written one of the places and forgotten another.
+/// The inconsistencies, each with advice. Its reader has changed one of the places and forgotten another.
 pub(crate) fn problems(repo: &Repo, manifest: &Manifest) -> anyhow::Result<Vec<String>> {
     let folder = repo.path(FOLDER);
     let mut folders = BTreeSet::new();
     for entry in std::fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))? {
         let entry = entry?;
-        // What a removed tool leaves behind has no files.
+        // A removed tool leaves an empty folder.
         if entry.file_type()?.is_dir() && entry.path().read_dir()?.next().is_some() {
             folders.insert(entry.file_name().to_string_lossy().into_owned());
         }
@@ -28,7 +28,7 @@ pub(crate) fn problems(repo: &Repo, manifest: &Manifest) -> anyhow::Result<Vec<S
 fn misfits(manifest: &Manifest, folders: &BTreeSet<String>) -> Vec<String> {
     let tools = manifest.component("tools");
     let listed = tools.and_then(|tools| tools.get("variables")?.get("tool_servers")?.as_str()).unwrap_or_default();
-    // A template says it somewhere else.
+    // A template takes the list from elsewhere.
     if listed.contains("{{") {
         return Vec::new();
     }
@@ -45,7 +45,7 @@ fn misfits(manifest: &Manifest, folders: &BTreeSet<String>) -> Vec<String> {
         } else if !components.contains(name) {
             let meant = match unlisted.as_slice() {
                 [] => "add one, or take the name away".to_owned(),
-                unlisted => format!("is one of these meant, which it does not name: {}?", unlisted.join(", ")),
+                unlisted => format!("did you mean one of these, which it does not name: {}?", unlisted.join(", ")),
             };
             misfits.push(format!(
                 "tool_servers in spin.toml names `{name}`, and there is no component `{TOOL_SERVER}{name}`: {meant}"
@@ -60,7 +60,7 @@ fn misfits(manifest: &Manifest, folders: &BTreeSet<String>) -> Vec<String> {
     for name in &components {
         if !listed.contains(name) {
             misfits.push(format!(
-                "spin.toml has the component `{TOOL_SERVER}{name}`, and nobody gets its tools: add `{name}` to tool_servers of `tools`"
+                "spin.toml has the component `{TOOL_SERVER}{name}`, but its tools are not offered: add `{name}` to tool_servers of `tools`"
             ));
         }
         if !manifest.has_trigger(&format!("{TOOL_SERVER}{name}")) {
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn each_place_that_was_forgotten_is_named() {
         for (from, to, expected) in [
-            ("= \"clock\" }", "= \"clok\" }", "is one of these meant, which it does not name: clock?"),
+            ("= \"clock\" }", "= \"clok\" }", "did you mean one of these, which it does not name: clock?"),
             ("= \"clock\" }", "= \"clock, clock\" }", "names `clock` twice"),
             ("= \"clock\" }", "= \"\" }", "add `clock` to tool_servers"),
             (

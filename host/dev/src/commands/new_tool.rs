@@ -1,4 +1,4 @@
-//! `cargo dev new-tool`: a tool provider to begin with, and its lines in `spin.toml`. Writes nothing over.
+//! `cargo dev new-tool`: creates a tool provider from a template, and its lines in `spin.toml`. Overwrites nothing.
 
 use std::process::ExitCode;
 
@@ -12,12 +12,12 @@ use crate::python;
 use crate::repo::Repo;
 use crate::tool_servers::FOLDER;
 
-/// The name comes first in its tools' names, which models get with at most 64 characters.
+/// The name is the first part of its tools' names, which have at most 64 characters for models.
 const NAME_MAX_CHARS: usize = 32;
-/// Packages that are called as a tool of that name would be.
+/// Names whose packages exist already.
 const RESERVED: [&str; 3] = ["server", "client", "misbehaving"];
 
-/// The templates are providers that the tests compose and call, so they work. Their names are replaced.
+/// The templates are providers that the tests compose and call, so they work. The command replaces their names.
 const RUST: &[(&str, &str)] = &[
     ("Cargo.toml", include_str!("../../../../tests/providers/rust/Cargo.toml")),
     ("src/lib.rs", include_str!("../../../../tests/providers/rust/src/lib.rs")),
@@ -38,7 +38,6 @@ const JAVASCRIPT: &[(&str, &str)] = &[
     (".npmrc", include_str!("../../../../tests/providers/javascript/.npmrc")),
 ];
 
-/// What is to be made.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Lower-case letters, digits and dashes; its tools are called <NAME>_<tool>
@@ -72,7 +71,7 @@ pub(crate) fn run(repo: &Repo, arguments: &Arguments) -> anyhow::Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-/// Makes everything, or changes nothing.
+/// Creates everything, or changes nothing.
 fn make(repo: &Repo, name: &str, language: Language) -> anyhow::Result<Vec<String>> {
     check(name)?;
     let path = repo.path("spin.toml");
@@ -81,7 +80,7 @@ fn make(repo: &Repo, name: &str, language: Language) -> anyhow::Result<Vec<Strin
     if repo.path(&folder).exists() {
         bail!("`{name}` is taken: there is {folder}. Nothing was changed");
     }
-    // A tool called as a part of the app is would be taken for it, in logs and in chats.
+    // A tool with the name of a part of the app could be confused with it, in logs and in chats.
     for id in [format!("mcp-{name}"), name.to_owned()] {
         if Manifest::parse(&manifest)?.has_component(&id) {
             bail!("`{name}` is taken: spin.toml has the component {id}. Nothing was changed");
@@ -99,7 +98,7 @@ fn make(repo: &Repo, name: &str, language: Language) -> anyhow::Result<Vec<Strin
         let workspace = std::fs::read_to_string(repo.path("Cargo.toml")).context("cannot read Cargo.toml")?;
         Some(without_member(&workspace, &folder).context("nothing was changed")?)
     };
-    // Before there is a folder that Cargo cannot read.
+    // Before the folder exists, which Cargo could not read.
     if let Some(workspace) = workspace {
         std::fs::write(repo.path("Cargo.toml"), workspace).context("cannot write Cargo.toml")?;
     }
@@ -137,7 +136,7 @@ pub(crate) fn check(name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A template under another name.
+/// A template with its name replaced.
 fn named(template: &str, name: &str) -> String {
     let title = title(name);
     [
@@ -153,14 +152,14 @@ fn named(template: &str, name: &str) -> String {
     .fold(template.to_owned(), |text, (from, to)| text.replace(from, to))
 }
 
-/// `word-count` is `Word count` to people.
+/// The title for people: `word-count` becomes `Word count`.
 fn title(name: &str) -> String {
     let words = name.replace('-', " ");
     let mut chars = words.chars();
     chars.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(chars).collect()
 }
 
-/// The lines of `spin.toml` that make the adapter with this provider in it a component.
+/// The lines of `spin.toml` for a component of the adapter and this provider.
 fn section(name: &str, language: Language) -> String {
     let (provider, command, sources) = match language {
         Language::Rust => (
@@ -176,7 +175,7 @@ fn section(name: &str, language: Language) -> String {
         Language::JavaScript => {
             let file = javascript::provider_file(name);
             let command = javascript::provider_command(&format!("components/mcp/{name}"), name);
-            // Not the folders in it: the build writes `node_modules` there, and would start itself again.
+            // Without subfolders: the build writes `node_modules` there and would trigger itself again.
             (file, format!("{ADAPTER}{command}"), ["*.js", "*.json"].as_slice())
         }
     };

@@ -1,4 +1,4 @@
-//! `cargo dev tool`: lists the tools of a tool server and calls one, without the app, an account or a model.
+//! `cargo dev tool`: lists the tools of a tool server or calls one, without the app, an account or a model.
 
 use std::process::ExitCode;
 
@@ -14,13 +14,12 @@ use crate::repo::Repo;
 use crate::tools_file::ToolsFlag;
 use crate::trial::Trial;
 
-/// The key under which the adapter reads the context of a call, and how long the app waits for a result.
+/// The key under which the adapter reads a call's context, and how long the app waits for a result.
 const META_CALL: &str = "edge-assistant/call";
 const DEADLINE_MS: u32 = 55_000;
-/// How much of a description a list shows.
+/// How much of a description is shown in a list.
 const SHOWN_MAX_CHARS: usize = 100;
 
-/// Listing or calling.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -51,7 +50,7 @@ enum Command {
     },
 }
 
-/// The flags that `up` has too.
+/// The options that `up` has too.
 #[derive(clap::Args)]
 struct Settings {
     #[command(flatten)]
@@ -138,7 +137,7 @@ fn call(repo: &Repo, name: &str, arguments: &str, secrets: &[String], settings: 
     let id = format!("{name}-{}", std::process::id());
     let about = json!({ "id": id, "locale": "en", "deadlineMs": DEADLINE_MS, "secrets": secrets });
     let meta = json!({ "progressToken": 1, META_CALL: about });
-    // The arguments go as they are written: numbers would change.
+    // The arguments are sent as written. Parsing would change numbers.
     let params = format!(r#"{{"name":{},"arguments":{arguments},"_meta":{meta}}}"#, Value::from(tool.name()));
     let result = served.ask("tools/call", &params, &mut |method, params| notice(method, params))?;
     Ok(show(tool, &result))
@@ -152,7 +151,7 @@ fn built_and_served(repo: &Repo, manifest: &Manifest, names: &[&str], settings: 
     Trial::start(repo, manifest, names, &settings.variables)
 }
 
-/// The server whose name a tool's begins with.
+/// The tool server at the beginning of a tool's name.
 fn server_of<'a>(manifest: &'a Manifest, name: &str) -> anyhow::Result<&'a str> {
     let servers = manifest.tool_servers();
     let is_of = |server: &&&str| name.strip_prefix(**server).is_some_and(|rest| rest.starts_with('_'));
@@ -163,7 +162,7 @@ fn server_of<'a>(manifest: &'a Manifest, name: &str) -> anyhow::Result<&'a str> 
 }
 
 fn read(secret: &str) -> anyhow::Result<(String, String)> {
-    // What is wrong is not quoted: it may be the secret.
+    // The faulty text is not quoted: it may be the secret.
     let (name, value) = secret.split_once('=').context("--secret: write NAME=VALUE, or NAME=@FILE")?;
     let value = match value.strip_prefix('@') {
         Some(file) => {
@@ -175,7 +174,7 @@ fn read(secret: &str) -> anyhow::Result<(String, String)> {
     Ok((name.to_owned(), value))
 }
 
-/// A tool gets the secrets that it names, as in the app, and is not called without those it needs.
+/// A tool gets the secrets that it declares, as in the app. It is not called without the required ones.
 fn check_secrets(tool: &Tool, given: &[(String, String)]) -> anyhow::Result<()> {
     let named = tool.secrets();
     if let Some((unknown, _)) = given.iter().find(|(name, _)| !named.iter().any(|secret| secret.name == *name)) {
@@ -190,7 +189,7 @@ fn check_secrets(tool: &Tool, given: &[(String, String)]) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Checks as the app does before it calls: against the schema in the form in which it is given to models.
+/// Checks the arguments like the app does before a call: against the schema in the form that models get.
 fn check_arguments(tool: &Tool, given: &Value) -> anyhow::Result<()> {
     let schema = tool.repaired_input_schema().context("its input schema cannot be used")?;
     let problems = json_schema::check(&schema, given).context("its input schema cannot be used")?;
@@ -219,7 +218,7 @@ fn show(tool: &Tool, result: &Value) -> ExitCode {
     for part in result.get("content").and_then(Value::as_array).into_iter().flatten() {
         let text = |key: &str| part.get(key).and_then(Value::as_str).unwrap_or_default();
         match text("type") {
-            // The same in words, for models.
+            // The same as text, for models.
             "text"
                 if structured.is_some_and(|structured| {
                     serde_json::from_str(text("text")).is_ok_and(|said: Value| said == *structured)
