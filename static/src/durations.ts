@@ -18,6 +18,13 @@ export function timeLeft(ms: number): string {
   return hours < 48 ? count(hours, "hour") : count(Math.floor(hours / 24), "day");
 }
 
+/** When something began: `14:02` if that was today, else with its day. */
+export function since(began: Date, now: Date): string {
+  const time = began.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  if (began.toDateString() === now.toDateString()) return time;
+  return `${began.toLocaleDateString([], { day: "numeric", month: "short" })}, ${time}`;
+}
+
 function count(n: number, unit: string): string {
   return `${n} ${unit}${n === 1 ? "" : "s"}`;
 }

@@ -9,6 +9,8 @@ export type RunEvent =
   | { kind: "thinking"; text: string }
   | { kind: "tool_request"; call: Call }
   | { kind: "tool_approval"; call: Call; approval: Approval }
+  /** A call goes on at its server, and the run waits for it. */
+  | { kind: "tool_task"; callId: string; task: Task }
   /** The progress of a call. It is not repeated for readers who come back later. */
   | { kind: "tool_progress"; callId: string; progress: Progress }
   | { kind: "tool_result"; callId: string; text: string; isError: boolean; durationMs: number | null }
@@ -29,6 +31,9 @@ export type Call = { callId: string; name: string; title: string | null; argumen
 
 /** `part`: from 0 to 1; null if the total is unknown. */
 export type Progress = { part: number | null; message: string };
+
+/** A call that goes on at its server. `since`: as ISO 8601. */
+export type Task = { server: string; since: string };
 
 /** What a person who must allow a call is told about it. */
 export type Approval = {
@@ -67,6 +72,12 @@ export function readEvent(data: string): RunEvent | null {
           alwaysAsks: of["always_asks"] === true,
           mayDisclose: of["may_disclose"] === true,
         },
+      };
+    case "tool_task":
+      return {
+        kind: type,
+        callId: text(of["call_id"]),
+        task: { server: text(of["server"]), since: text(of["started_at"]) },
       };
     case "tool_progress":
       return { kind: type, callId: text(of["call_id"]), progress: { part: part(of), message: said } };

@@ -2,13 +2,15 @@
  * Converts stored messages and the events of a run to the same list of turns, so that an answer looks the same while it
  * is written and after a reload. Pure: no network, no clock, no document.
  */
-import type { Approval, Call, Progress, RunEvent } from "./events.ts";
+import type { Approval, Call, Progress, RunEvent, Task } from "./events.ts";
 import type { Message } from "./types.ts";
 
 export type ToolPart = Call & {
   kind: "tool";
   /** The question whether the tool may be called; null if there was none. */
   approval: Approval | null;
+  /** Set if the call goes on at its server, for as long as it takes there; null if it is answered while it is called. */
+  task: Task | null;
   /** The progress of the call, if the tool reports it. */
   progress: Progress | null;
   /** null while the tool works, or the person has not decided. */
@@ -21,7 +23,7 @@ export type Part = { kind: "text"; text: string } | { kind: "thinking"; text: st
 export type UserTurn = { kind: "user"; id: string; text: string; sending: boolean };
 
 /** The state of an answer, as it is shown. `ended` is every end except an error; `finishReason` says which. */
-export type Phase = "waiting" | "retrying" | "writing" | "tools" | "approval" | "ended" | "error";
+export type Phase = "waiting" | "retrying" | "writing" | "tools" | "approval" | "task" | "ended" | "error";
 
 export type AnswerTurn = {
   kind: "answer";
@@ -114,6 +116,7 @@ export function turnsOf(messages: Message[], liveRunId: string | null): Turn[] {
         title: null,
         arguments: call.arguments,
         approval: null,
+        task: null,
         progress: null,
         result: null,
       });
@@ -161,6 +164,13 @@ function changed(answer: AnswerTurn, event: RunEvent): AnswerTurn {
       return { ...answer, phase: "tools", parts: request(answer.parts, event.call) };
     case "tool_approval":
       return { ...answer, phase: "approval", parts: askAbout(answer.parts, event.call, event.approval) };
+    case "tool_task": {
+      const { task } = event;
+      const parts = answer.parts.map((part) =>
+        isCall(part, event.callId) && part.result === null ? { ...part, task } : part,
+      );
+      return { ...answer, phase: "task", parts };
+    }
     case "tool_progress": {
       const { progress } = event;
       const parts = answer.parts.map((part) =>
@@ -216,7 +226,7 @@ function request(parts: Part[], call: Call): Part[] {
   if (parts.some((part) => isCall(part, call.callId))) {
     return parts.map((part) => (isCall(part, call.callId) && part.result === null ? { ...part, progress: null } : part));
   }
-  return [...parts, { kind: "tool", ...call, approval: null, progress: null, result: null }];
+  return [...parts, { kind: "tool", ...call, approval: null, task: null, progress: null, result: null }];
 }
 
 /**

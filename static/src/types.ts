@@ -42,7 +42,15 @@ export type Message = {
 };
 
 export type RunState =
-  "queued" | "processing" | "streaming" | "tool_execution" | "awaiting_approval" | "complete" | "error" | "cancelled";
+  | "queued"
+  | "processing"
+  | "streaming"
+  | "tool_execution"
+  | "awaiting_approval"
+  | "awaiting_task"
+  | "complete"
+  | "error"
+  | "cancelled";
 
 export type Run = {
   id: string;

@@ -7,7 +7,7 @@ import { ApprovalCard } from "../src/views/approval.tsx";
 
 const question = (mayDisclose: boolean, alwaysAsks = false) => {
   const approval = { server: "web", title: "Read a page", expiresAt: "", alwaysAsks, mayDisclose };
-  const part = { kind: "tool", callId: "c1", name: "web_fetch", title: "Read a page", arguments: "{}", approval, progress: null, result: null } as const;
+  const part = { kind: "tool", callId: "c1", name: "web_fetch", title: "Read a page", arguments: "{}", approval, task: null, progress: null, result: null } as const;
   return renderToString(<ApprovalCard part={part} runId="r1" onLeft={() => {}} />);
 };
 

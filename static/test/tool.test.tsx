@@ -3,12 +3,14 @@ import "./tab.ts";
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { renderToString } from "preact-render-to-string";
-import type { Progress } from "../src/events.ts";
+import { since } from "../src/durations.ts";
+import type { Progress, Task } from "../src/events.ts";
 import type { ToolPart } from "../src/turns.ts";
 import { ToolCall } from "../src/views/tool.tsx";
 
-function card(progress: Progress | null, result: ToolPart["result"] = null): string {
-  const part: ToolPart = { kind: "tool", callId: "c1", name: "files_copy", title: null, arguments: "{}", approval: null, progress, result };
+function card(progress: Progress | null, result: ToolPart["result"] = null, task: Task | null = null): string {
+  const call = { callId: "c1", name: "files_copy", title: null, arguments: "{}" };
+  const part: ToolPart = { kind: "tool", ...call, approval: null, task, progress, result };
   return renderToString(<ToolCall part={part} runId="r1" running={true} />);
 }
 
@@ -29,9 +31,26 @@ test("a call that has ended is not on its way", () => {
   assert.doesNotMatch(card({ part: 0.5, message: "half" }, { text: "ok", isError: false, durationMs: 3 }), /half|<progress/);
 });
 
+test("a call that goes on says who works on it and since when, and not how long somebody has looked at it", () => {
+  const task = { server: "lab\u202e", since: "2026-01-01T14:02:00.000Z" };
+  const shown = card({ part: null, message: "Folding" }, null, task).replace(/<[^>]*>/g, "");
+  const began = since(new Date(task.since), new Date());
+  assert.ok(shown.includes(`is working on this, since ${began}`), shown);
+  assert.match(shown, /Folding/);
+  assert.doesNotMatch(shown, /\u202e/);
+  const done = card(null, { text: "ok", isError: false, durationMs: 3 }, task);
+  assert.doesNotMatch(done, /is working on this/);
+});
+
+test("a time of another day is told with its day", () => {
+  const at = (day: number) => new Date(2026, 0, day, 14, 2);
+  assert.equal(since(at(2), at(2)), at(2).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }));
+  assert.ok(since(at(1), at(2)).length > since(at(2), at(2)).length);
+});
+
 const closed = (title: string | null) => {
   const result = { text: "ok", isError: false, durationMs: 4 };
-  const part = { kind: "tool", callId: "c1", name: "wiki_read", title, arguments: "{}", approval: null, progress: null, result } as const;
+  const part = { kind: "tool", callId: "c1", name: "wiki_read", title, arguments: "{}", approval: null, task: null, progress: null, result } as const;
   const drawn = renderToString(<ToolCall part={part} runId="r1" running={false} />);
   return (drawn.split("</summary>")[0] ?? "").replace(/<[^>]*>/g, " ");
 };

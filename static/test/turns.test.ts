@@ -46,6 +46,7 @@ test("a run's events become its parts in order", () => {
       title: "Current time",
       arguments: '{"zone":"UTC"}',
       approval: null,
+      task: null,
       progress: null,
       result: { text: "noon", isError: false, durationMs: 12 },
     },
@@ -119,6 +120,7 @@ test("a call that the person is asked about waits, with what would be called", (
       title: "Add a note",
       arguments: '{"text":"milk"}',
       approval: { server: "notes", title: "Add a note", expiresAt: "2026-01-01T00:10:00.000Z", alwaysAsks: true, mayDisclose: true },
+      task: null,
       progress: null,
       result: null,
     },
@@ -167,6 +169,32 @@ test("a call shows how far it is until its result is there, and what is told lat
   assert.deepEqual(progress(told([half], done)), [null]);
   const wrong: Said = [null, "tool_progress", "", { call_id: "c1", progress: 5, total: 2 }];
   assert.deepEqual(progress(told([wrong], working)), [{ part: 1, message: "" }]);
+});
+
+const TASK = { call_id: "c1", name: "notes_add", server: "notes", title: "Add a note", started_at: "2026-01-01T14:02:00.000Z" };
+const GOING_ON: Said[] = [
+  [1, "tool_request", "notes_add", { call_id: "c1", arguments: "{}" }],
+  [2, "tool_task", "notes_add", TASK],
+];
+const firstCall = (answer: AnswerTurn) => answer.parts.find((part): part is ToolPart => part.kind === "tool");
+
+test("a call that goes on at its server waits, with what the server says of it, until its result is there", () => {
+  const waits = told([...GOING_ON, [null, "tool_progress", "half of it", { call_id: "c1" }]]);
+  assert.equal(waits.phase, "task");
+  assert.deepEqual(firstCall(waits)?.task, { server: "notes", since: "2026-01-01T14:02:00.000Z" });
+  assert.deepEqual(firstCall(waits)?.progress, { part: null, message: "half of it" });
+  assert.deepEqual(askedFor(waits), [], "there is nothing to decide");
+  const done = told([[3, "tool_result", "Added.", { call_id: "c1", is_error: false, duration_ms: 4 }]], waits);
+  assert.equal(done.phase, "waiting");
+  assert.equal(firstCall(done)?.result?.text, "Added.");
+  assert.equal(firstCall(done)?.progress, null);
+});
+
+test("whoever comes back sees that a call goes on, and a question beside it is what the answer waits for", () => {
+  assert.deepEqual(told(GOING_ON, told(GOING_ON)).parts, told(GOING_ON).parts);
+  const asked = told([...GOING_ON, [3, "tool_approval", "mail_send", { ...ASKED, call_id: "c2" }]]);
+  assert.equal(asked.phase, "approval");
+  assert.deepEqual(calls(asked), ["c2"]);
 });
 
 test("a decided call is at work when the run goes on, and keeps its place", () => {
@@ -264,6 +292,7 @@ test("the messages of one run are one answer, with the results at their calls", 
       title: "Current time",
       arguments: "{}",
       approval: null,
+      task: null,
       progress: null,
       result: { text: "noon", isError: false, durationMs: 12 },
     },

@@ -1,19 +1,26 @@
 // Runs the protocol's own conformance suite in both revisions: against the suite's fixture behind the adapter, which this
 // program serves, against the same fixture at the gateway of the app, as far as the gateway passes something on, and
-// against the client of the crate `mcp`.
+// against the client of the crate `mcp`. The scenarios about tasks run against the same fixture in a process (server.rs):
+// a component does not outlive its request, so it makes no tasks.
 //
 // MCP_SERVER_URL is another server to test instead; it must offer what tests/conformance/provider offers.
-// MCP_CLIENT_COMMAND is the client (clients/ours.rs). A required scenario passes if no check failed and at least one of
-// its own checks succeeded. Scenarios in the baseline must not pass, so that the baseline cannot become outdated.
+// MCP_CLIENT_COMMAND is the client (clients/ours.rs), EA_MCP_FIXTURE the process with the fixture. A required scenario
+// passes if no check failed and at least one of its own checks succeeded. Scenarios in the baseline must not pass, so that
+// the baseline cannot become outdated.
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdtemp, readFile, readdir, rm } from "node:fs/promises";
 import { createServer, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { NODE, ROOT, gatewayToken, serve } from "./host.mjs";
 
 const VERSIONS = ["2026-07-28", "2025-11-25"];
+// The suite has scenarios about tasks in the newer revision only, and requires none: they are an extension.
+const TASKS_VERSION = "2026-07-28";
+const OF_TASKS = /^ +- scenario: (tasks-[\w-]+)$/gm;
 const SUITE = join(import.meta.dirname, "node_modules/@modelcontextprotocol/conformance");
 // These scenarios need a browser to sign people in. The client is given a token instead.
 const NOT_ASKED_OF_THE_CLIENT = /^auth\//;
@@ -81,19 +88,31 @@ async function withToken(app) {
   return { url: `http://127.0.0.1:${proxy.address().port}/mcp`, end };
 }
 
+/** What the suite has about tasks. */
+async function tasks() {
+  const list = await readFile(join(SUITE, "requirements", `${TASKS_VERSION}.yaml`), "utf8");
+  return [...list.matchAll(OF_TASKS)].map(([, name]) => name);
+}
+
 async function run(leg, target, version) {
   const section = leg === "gateway" ? "server" : leg;
-  const required = await names(join(SUITE, "requirements", `${version}.yaml`), section);
+  const required =
+    leg === "tasks" ? await tasks() : await names(join(SUITE, "requirements", `${version}.yaml`), section);
   const baseline = await names(join(import.meta.dirname, `baseline-${version}.yml`), leg);
   const folder = await mkdtemp(join(tmpdir(), "conformance-"));
   const isRun = {
     server: () => true,
     gateway: (name) => PASSED_ON.test(name),
     client: (name) => !NOT_ASKED_OF_THE_CLIENT.test(name),
+    tasks: () => true,
   };
   const scenarios = required.filter(isRun[leg]);
   try {
-    if (leg !== "client") {
+    if (leg === "tasks") {
+      for (const name of scenarios) {
+        await suite(["server", "--url", target, "--scenario", name, "-o", folder], CLIENT_DEADLINE_MS);
+      }
+    } else if (leg !== "client") {
       await suite(["server", "--url", target, "--requirements", version, "-o", folder], DEADLINE_MS);
     } else {
       for (const name of scenarios) {
@@ -147,17 +166,26 @@ async function gateway() {
   served.push(proxy);
   return proxy.url;
 }
+async function fixture() {
+  const child = spawn(process.env.EA_MCP_FIXTURE ?? join(ROOT, "target/debug/mcp-fixture"), {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  served.push({ end: () => child.kill() });
+  const [url] = await once(createInterface({ input: child.stdout }), "line");
+  return url;
+}
 
 async function targets() {
   const other = process.env.MCP_SERVER_URL;
   const servers = other ? { server: other } : { server: await adapter(), gateway: await gateway() };
-  return { ...servers, client: process.env.MCP_CLIENT_COMMAND ?? join(ROOT, "target/debug/mcp-client") };
+  const client = process.env.MCP_CLIENT_COMMAND ?? join(ROOT, "target/debug/mcp-client");
+  return { ...servers, client, tasks: await fixture() };
 }
 
 const total = { pass: 0, fail: 0, todo: 0 };
 try {
   for (const [leg, target] of Object.entries(await targets())) {
-    for (const version of VERSIONS) {
+    for (const version of leg === "tasks" ? [TASKS_VERSION] : VERSIONS) {
       for (const [how, count] of Object.entries(await run(leg, target, version))) total[how] += count;
     }
   }

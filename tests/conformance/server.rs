@@ -4,7 +4,7 @@ use std::{convert::Infallible, error::Error, net::SocketAddr, rc::Rc};
 
 use bytes::Bytes;
 use clap::Parser;
-use conformance_provider::Fixture;
+use conformance_provider::TaskFixture;
 use futures::StreamExt;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Either, Full, Limited, StreamBody};
@@ -36,15 +36,16 @@ async fn main() -> anyhow::Result<()> {
     let hosts = ["localhost", "127.0.0.1"].map(|host| format!("{host}:{}", address.port()));
     let settings = Rc::new(Settings { allowed_hosts: Some(hosts.into()), allowed_origins: Vec::new() });
     println!("http://{address}/mcp");
-    tokio::task::LocalSet::new().run_until(serve(listener, settings)).await
+    let fixture = Rc::<TaskFixture>::default();
+    tokio::task::LocalSet::new().run_until(serve(listener, settings, fixture)).await
 }
 
-async fn serve(listener: TcpListener, settings: Rc<Settings>) -> anyhow::Result<()> {
+async fn serve(listener: TcpListener, settings: Rc<Settings>, fixture: Rc<TaskFixture>) -> anyhow::Result<()> {
     loop {
         let (stream, _) = listener.accept().await?;
-        let settings = settings.clone();
+        let (settings, fixture) = (settings.clone(), fixture.clone());
         tokio::task::spawn_local(async move {
-            let service = service_fn(|request| answer(&settings, request));
+            let service = service_fn(|request| answer(&fixture, &settings, request));
             // A broken connection is the client's fault.
             _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
@@ -52,6 +53,7 @@ async fn serve(listener: TcpListener, settings: Rc<Settings>) -> anyhow::Result<
 }
 
 async fn answer(
+    fixture: &TaskFixture,
     settings: &Settings,
     request: Request<Incoming>,
 ) -> Result<Response<impl hyper::body::Body<Data = Bytes, Error = BoxError> + use<>>, Infallible> {
@@ -61,7 +63,7 @@ async fn answer(
         *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
         return Ok(response);
     };
-    let response = mcp::respond(&Fixture, settings, Request::from_parts(head, body.to_bytes())).await;
+    let response = mcp::respond(fixture, settings, Request::from_parts(head, body.to_bytes())).await;
     Ok(response.map(|body| match body {
         Body::Empty => Either::Left(Full::default()),
         Body::Json(json) => Either::Left(Full::from(json)),

@@ -55,7 +55,7 @@ fn rights() -> Vec<Rights<'static>> {
     };
     vec![
         component("auth", &[DATABASE], &["default"]),
-        component("chat", &[DATABASE], &["default"]),
+        component("chat", &[DATABASE, "http://tools.spin.internal"], &["default"]),
         component("mcp-calendar", &["{{ calendar_host }}"], &[]),
         component("mcp-http", &["{{ api_host }}"], &[]),
         component("mcp-mail", &["{{ mail_host }}"], &[]),

@@ -1,6 +1,7 @@
 //! Conversations, messages and runs as resources: the component behind `/api/...`.
 //!
-//! It stores messages and queues the runs that answer them. It never talks to a model. `docs/api.md` is its contract.
+//! It stores messages and queues the runs that answer them. It never talks to a model, and calls `tools` only to stop tasks of runs that have ended.
+//! `docs/api.md` is its contract.
 
 mod body;
 mod config;
@@ -10,6 +11,7 @@ mod messages;
 mod models;
 mod router;
 mod runs;
+mod tasks;
 
 use platform::{Answer, Request};
 
@@ -20,5 +22,5 @@ const COMPONENT: &str = "chat";
 #[spin_sdk::http_service]
 async fn handle(request: Request) -> Answer {
     let config = config::Config::read().await;
-    platform::serve(COMPONENT, request, config::checks, async move |app| router::router(app, config)).await
+    platform::serve(COMPONENT, request, config::checks, async move |app| router::router(app, config, tasks::stop)).await
 }

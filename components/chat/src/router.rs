@@ -4,6 +4,7 @@ use axum::{
     Router,
     routing::{get, post},
 };
+use domain::Id;
 use storage::{Database, Store};
 use web::{App, Authenticator};
 
@@ -12,11 +13,15 @@ use crate::{config::Config, conversations, messages, models, runs};
 pub(crate) struct Chat<D> {
     app: App<D>,
     pub(crate) config: Config,
+    pub(crate) stop_tasks: StopTasks,
 }
+
+/// Has the tasks stopped of a person's run that was stopped.
+pub(crate) type StopTasks = fn(user_id: Id, run_id: Id);
 
 impl<D> Clone for Chat<D> {
     fn clone(&self) -> Self {
-        Self { app: self.app.clone(), config: self.config.clone() }
+        Self { app: self.app.clone(), config: self.config.clone(), stop_tasks: self.stop_tasks }
     }
 }
 
@@ -34,7 +39,7 @@ impl<D: Database> Authenticator for Chat<D> {
     }
 }
 
-pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config) -> Router {
+pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config, stop_tasks: StopTasks) -> Router {
     Router::new()
         .route("/api/conversations", get(conversations::list::<D>).post(conversations::create::<D>))
         .route(
@@ -47,11 +52,13 @@ pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config) -> Rout
         .route("/api/runs/{id}/approvals", post(runs::decide::<D>))
         .route("/api/runs/{id}/cancel", post(runs::cancel::<D>))
         .route("/api/runs/{id}/retry", post(runs::retry::<D>))
-        .with_state(Chat { app, config })
+        .with_state(Chat { app, config, stop_tasks })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use domain::{Id, RunState};
     use futures::executor::block_on;
     use http::{Method, Request, StatusCode};
@@ -60,9 +67,15 @@ mod tests {
     use storage::{
         approvals::Question,
         runs::{Batch, Ending, Lease},
+        tool_tasks::{NewTask, Said},
     };
 
     use super::*;
+
+    thread_local! {
+        /// The runs whose tasks were to be stopped.
+        static STOPPED: RefCell<Vec<Id>> = const { RefCell::new(Vec::new()) };
+    }
 
     struct Test {
         fixture: Fixture,
@@ -79,7 +92,9 @@ mod tests {
 
         fn router(&self) -> Router {
             let config = Config { default_model: "m".into(), other_models: "other*".into() };
-            router(self.fixture.app.clone(), config)
+            router(self.fixture.app.clone(), config, |_, run_id| {
+                STOPPED.with_borrow_mut(|stopped| stopped.push(run_id))
+            })
         }
 
         fn send(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
@@ -92,7 +107,8 @@ mod tests {
             made.json["id"].as_str().unwrap().to_owned()
         }
 
-        /// The path of a run that waits for decisions about calls, each open for this many milliseconds. The tool of a call named `pay` always asks.
+        /// The path of a run that waits for decisions about calls, each open for this many milliseconds. The tool of a call named `pay` always asks;
+        /// a call named `task` goes on at its server instead.
         fn waiting_run(&self, calls: &[(&str, i64)]) -> String {
             let path = format!("/api/conversations/{}/messages", self.conversation());
             let sent = self.send(Method::POST, &path, Some(json!({"content": "hello"}))).json;
@@ -101,6 +117,13 @@ mod tests {
             block_on(async {
                 store.claim(lease, 60_000, "").await.unwrap().unwrap();
                 for (call_id, lifetime_ms) in calls {
+                    if *call_id == "task" {
+                        let said = Said { message: None, poll_ms: 0, lifetime_ms: 60_000 };
+                        let (name, server, tool, task_id) = ("lab_report", "lab", "report", "t1");
+                        let task = NewTask { call_id, name, server, tool, task_id, session: None, said };
+                        store.keep_tool_task(lease, self.user_id, task).await.unwrap().unwrap();
+                        continue;
+                    }
                     let always_asks = *call_id == "pay";
                     let question = Question { call_id, server: "mail", tool: "send", always_asks };
                     store.ask_approval(lease, self.user_id, question, *lifetime_ms).await.unwrap().unwrap();
@@ -236,6 +259,20 @@ mod tests {
         assert_eq!(code(&test.decide(&run, "c1", "allow_always")), (409, "approval_expired"));
         let retried = test.send(Method::POST, &format!("{run}/retry"), None);
         assert_eq!((retried.status.as_u16(), &retried.json["run"]["state"]), (201, &json!("queued")));
+    }
+
+    #[test]
+    fn a_run_that_waits_for_a_task_is_stopped_at_once_and_so_is_the_task_elsewhere() {
+        let test = Test::new();
+        let run = test.waiting_run(&[]);
+        test.send(Method::POST, &format!("{run}/cancel"), None);
+        assert!(STOPPED.take().is_empty(), "it had none");
+        let run = test.waiting_run(&["task"].map(|call_id| (call_id, -1)));
+        assert_eq!(test.send(Method::GET, &run, None).json["state"], "awaiting_task");
+        let cancelled = test.send(Method::POST, &format!("{run}/cancel"), None);
+        assert_eq!((cancelled.status.as_u16(), &cancelled.json["state"]), (202, &json!("cancelled")));
+        let stopped: Vec<_> = STOPPED.take().iter().map(|id| format!("/api/runs/{id}")).collect();
+        assert_eq!(stopped, [run]);
     }
 
     #[test]

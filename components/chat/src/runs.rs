@@ -43,6 +43,9 @@ pub(crate) async fn cancel<D: Database>(
     if request.claimable {
         end_unattended(&chat, &request.run).await?;
     }
+    if request.has_tasks {
+        (chat.stop_tasks)(session.user_id(), id);
+    }
     let run = chat.store().run(session.user_id(), id).await?.ok_or_else(Problem::not_found)?;
     Ok((StatusCode::ACCEPTED, Json::<_>(RunBody::from(run))).into_response())
 }

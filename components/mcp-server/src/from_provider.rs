@@ -31,6 +31,7 @@ pub(crate) fn description(description: wit::Description) -> Description {
         prompts: description.prompts.into_iter().map(listed_prompt).collect(),
         has_completions: description.has_completions,
         has_logging: true,
+        has_tasks: false,
         ttl_ms: Some(TTL_MS),
         private: false,
         tells_features: true,
@@ -60,6 +61,8 @@ fn tool(tool: wit::Tool, declared: &[wit::Secret]) -> Tool {
             idempotent: Some(tool.annotations.idempotent),
             open_world: Some(tool.annotations.open_world),
         },
+        // A component does not outlive its request.
+        execution: mcp::ToolExecution::default(),
         meta: (!meta.is_empty()).then_some(meta),
     }
 }

@@ -4,7 +4,7 @@ use std::{pin::Pin, time::Duration};
 
 use bytes::Bytes;
 use cache::Clock as _;
-use domain::ToolCall;
+use domain::{Id, ToolCall};
 use futures::{Stream, TryStreamExt as _};
 use http::{HeaderValue, Request, header};
 use orchestrator::{Host, Ledger, ModelAnswer, Offered, Severity, ToolAnswer, ToolProgress, Unreachable};
@@ -112,6 +112,12 @@ impl Host for SpinHost {
             error.log("a tool cannot be called");
             ToolAnswer::failed("The tools do not answer. Whether this call took effect is not known.")
         })
+    }
+
+    async fn ask_about_tasks(&self, run_id: Id) {
+        if let Err(error) = self.tools.ask_about_tasks(run_id).await {
+            error.log("tasks cannot be asked about");
+        }
     }
 
     fn now(&self) -> Duration {

@@ -18,7 +18,7 @@ use storage::{StorageError, Store, runs::Lease, tool_listings::ToolOffers};
 use tool_catalogue::{CLAIM_MS, Flight, Found, KnownOffers, OFFERS_PATH, Offerable, Source, current};
 use toolbox::{
     arguments::MAX_ARGUMENTS_BYTES,
-    wire::{CALLS_PATH, Call, Executor, Said},
+    wire::{ASK_TASKS_PATH, CALLS_PATH, Call, Executor, Said, TasksOf},
 };
 use web::log::{Level, log};
 
@@ -45,7 +45,7 @@ pub(crate) enum ToolsError {
     /// The component cannot be asked.
     #[error("tools cannot be asked: {0}")]
     Http(#[from] HttpError),
-    /// It answered otherwise than with 200.
+    /// It answered that it could not.
     #[error("tools answered {0}")]
     Status(StatusCode),
     /// Its list is longer than [`MAX_ANSWER_BYTES`].
@@ -155,6 +155,18 @@ impl Tools {
         Err(ToolsError::NoAnswer)
     }
 
+    /// Has the tasks of a waiting run asked about for which it is time. What comes of it is in the database.
+    ///
+    /// # Errors
+    /// [`ToolsError`].
+    pub(crate) async fn ask_about_tasks(&self, run_id: Id) -> Result<(), ToolsError> {
+        let of = TasksOf { run_id: run_id.to_string().into(), user_id: self.user_id.to_string().into() };
+        let body = Bytes::from(serde_json::to_vec(&of)?);
+        let request =
+            Request::post(format!("{TOOLS}{ASK_TASKS_PATH}")).header(header::CONTENT_TYPE, "application/json");
+        self.send(request, body).await.map(drop)
+    }
+
     async fn ask<T: DeserializeOwned>(&self, request: request::Builder, body: Bytes) -> Result<T, ToolsError> {
         let mut body = self.send(request, body).await?;
         let mut answer = Vec::new();
@@ -172,7 +184,7 @@ impl Tools {
             request = request.header("traceparent", traceparent);
         }
         let response = http_client::send(request.body(body).map_err(HttpError::from)?).await?;
-        if response.status != StatusCode::OK {
+        if !response.status.is_success() {
             return Err(ToolsError::Status(response.status));
         }
         Ok(Box::pin(response.body))

@@ -27,10 +27,11 @@ use web::{
 
 use crate::{
     config::COMPONENT,
+    failures::{MISSING_CAPABILITY, unanswerable},
     input::{self, Subject},
     rules::Rules,
     state::Tools,
-    world::{MISSING_CAPABILITY, about_call, unanswerable},
+    world::about_call,
 };
 
 /// Completions of a person in a minute: two a second, as a client asks while somebody types.

@@ -17,7 +17,7 @@ use http::{HeaderMap, HeaderValue, header};
 use identity::Purpose;
 use mcp::{
     Answer, Completion, CompletionRequest, Context, Description, Failure, Input, InputNeeded, Map, Notice, Outcome,
-    PromptContent, Reply, ResourceContents, Settings, ToolCall,
+    PromptContent, Reply, ResourceContents, Settings, Task, TaskSupport, ToolCall, ToolExecution,
 };
 use problem::Problem;
 use send_wrapper::SendWrapper;
@@ -30,6 +30,7 @@ use web::{Authenticator, Error, Preferences, Result};
 use crate::{
     config::COMPONENT,
     features::{Offered, readdressed, unavailable},
+    gateway_tasks::{self, Asker},
     input::{self, Subject},
     metadata,
     progress::{self, Step, Told, steps},
@@ -120,6 +121,11 @@ struct Gateway<D, H> {
 }
 
 impl<D, H> Gateway<D, H> {
+    fn asker(&self) -> Asker<'_, D, H> {
+        let (tools, listed, server) = (&self.tools, &self.listed, self.server.as_deref());
+        Asker { tools, listed, server, user_id: self.user_id }
+    }
+
     /// The tools by the names under which they are offered here: their own at their own server, else those that models use.
     fn offered(&self) -> impl Iterator<Item = (&str, &str, &Tool)> {
         let mine = |tool: &Tool| self.server.as_ref().is_none_or(|server| tool.server == *server);
@@ -162,6 +168,7 @@ impl<D: Database + 'static, H: Host> mcp::Provider for Gateway<D, H> {
             title: Some("Edge Assistant".to_owned()),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             tools: allowed.map(|(shown, _, tool)| definition(shown, tool)).collect(),
+            has_tasks: true,
             ttl_ms: Some(TTL_MS),
             private: true,
             ..Description::default()
@@ -189,6 +196,7 @@ impl<D: Database + 'static, H: Host> mcp::Provider for Gateway<D, H> {
         let subject = called(tool, &call.arguments);
         let input = input::given(&self.tools, self.user_id, subject, &call.context).await?;
         let told = call.context.wants_progress.then(Told::default);
+        let can_wait = call.context.takes_task;
         let call = GatewayCall {
             one_server: self.server.clone(),
             input,
@@ -198,20 +206,33 @@ impl<D: Database + 'static, H: Host> mcp::Provider for Gateway<D, H> {
             preferences: self.preferences.clone(),
             name: name.to_owned(),
             arguments: call.arguments,
+            can_wait,
             told: told.clone(),
         };
         let work = call.made();
-        let end = |end: Called| match end {
-            Called::Done(outcome) => Reply::Done(outcome),
-            Called::Asks(needed) => Reply::NeedsInput(needed),
-        };
-        let Some(told) = told else { return work.await.map(end) };
+        let Some(told) = told else { return Box::pin(work).await.map(Made::into_reply) };
         let mut steps = Box::pin(steps(self.tools.host().clone(), told, work));
         match steps.next().await {
-            Some(Step::End(ended)) => ended.map(end),
+            Some(Step::End(end)) => end.map(Made::into_reply),
             Some(first) => Ok(Reply::Live(Box::pin(stream::once(ready(first)).chain(steps).map(notice)))),
             None => Err(Failure::Internal("The call has no end.".to_owned())),
         }
+    }
+
+    async fn task(&self, id: &str) -> Result<Task, Failure> {
+        gateway_tasks::task(&self.asker(), id).await
+    }
+
+    async fn ended_task(&self, id: &str) -> Result<Task, Failure> {
+        gateway_tasks::ended(&self.asker(), id).await
+    }
+
+    async fn update_task(&self, id: &str, _: Map) -> Result<(), Failure> {
+        gateway_tasks::update(&self.asker(), id).await
+    }
+
+    async fn cancel_task(&self, id: &str) -> Result<(), Failure> {
+        gateway_tasks::cancel(&self.asker(), id).await
     }
 }
 
@@ -219,21 +240,33 @@ fn called<'a>(tool: &'a Tool, arguments: &'a RawValue) -> Subject<'a> {
     Subject { server: tool.server.as_str(), method: "tools/call", name: tool.name.as_str(), arguments: arguments.get() }
 }
 
-/// What a call of a program comes to.
-enum Called {
+/// What a program's call comes to.
+enum Made {
     Done(Outcome),
-    /// It is to be called again with an answer.
+    Task(Task),
+    /// It is to be made again with an answer.
     Asks(InputNeeded),
 }
 
-fn notice(step: Step<std::result::Result<Called, Failure>>) -> Notice {
+impl Made {
+    fn into_reply(self) -> Reply {
+        match self {
+            Self::Done(outcome) => Reply::Done(outcome),
+            Self::Task(task) => Reply::Task(task),
+            Self::Asks(needed) => Reply::NeedsInput(needed),
+        }
+    }
+}
+
+fn notice(step: Step<std::result::Result<Made, Failure>>) -> Notice {
     match step {
         Step::Progress(ToolProgress { progress, total, message }) => {
             Notice::Progress { progress, total, message: Some(message).filter(|message| !message.is_empty()) }
         }
-        Step::End(Ok(Called::Done(outcome))) => Notice::Done(Ok(outcome)),
+        Step::End(Ok(Made::Task(task))) => Notice::Task(task),
+        Step::End(Ok(Made::Done(outcome))) => Notice::Done(Ok(outcome)),
         // A provider asks before it works, or not at all.
-        Step::End(Ok(Called::Asks(_))) => {
+        Step::End(Ok(Made::Asks(_))) => {
             Notice::Done(Ok(Outcome::error("It asks something after it has begun, which is not possible.")))
         }
         Step::End(Err(failure)) => Notice::Done(Err(failure)),
@@ -248,6 +281,7 @@ struct GatewayCall<D, H> {
     preferences: Preferences,
     name: String,
     arguments: Box<RawValue>,
+    can_wait: bool,
     told: Option<Told>,
     /// What it can be asked, and what it answered.
     input: Input,
@@ -256,22 +290,27 @@ struct GatewayCall<D, H> {
 }
 
 impl<D: Database + 'static, H: Host> GatewayCall<D, H> {
-    async fn made(self) -> std::result::Result<Called, Failure> {
-        let Self { tools, listed, user_id, preferences, name, arguments, told, input, one_server } = self;
+    async fn made(self) -> std::result::Result<Made, Failure> {
+        let Self { tools, listed, user_id, preferences, name, arguments, can_wait, told, input, one_server } = self;
         let found = listed.catalog.find(&name).ok_or_else(|| Failure::Unknown(name.clone()))?;
         let id = Id::new().to_string();
-        let world = CallWorld { tools: &tools, listed: &listed, user_id, preferences, run: None, id, input, told };
+        let world =
+            CallWorld { tools: &tools, listed: &listed, user_id, preferences, run: None, can_wait, id, input, told };
         match execute(&world, &listed.catalog, &name, arguments.get()).await {
             Ok(Execution::Result { outcome, .. }) => {
-                Ok(Called::Done(readdressed(one_server.as_deref(), &found.server, outcome)))
+                Ok(Made::Done(readdressed(one_server.as_deref(), &found.server, outcome)))
+            }
+            Ok(Execution::Task { server, tool, task, .. }) => {
+                gateway_tasks::given_out(&tools, user_id, server, tool, *task).await.map(Made::Task)
             }
             Ok(Execution::InputNeeded(needed)) => {
-                input::sealed(&tools, user_id, called(found, &arguments), needed).await.map(Called::Asks)
+                input::sealed(&tools, user_id, called(found, &arguments), needed).await.map(Made::Asks)
             }
             Ok(Execution::CapabilityNeeded(missing)) => Err(missing.into()),
             // Only runs can wait, and only runs have leases.
             Ok(Execution::ApprovalNeeded { .. } | Execution::LeaseLost) => {
-                Ok(Called::Done(Outcome::error("This call needs a person's approval, which cannot be had here.")))
+                let words = "This call needs a person's approval, which cannot be had here.";
+                Ok(Made::Done(Outcome::error(words)))
             }
             Err(error) => {
                 let fields = serde_json::json!({ "tool": name, "cause": error.to_string() });
@@ -300,6 +339,13 @@ fn definition(name: &str, tool: &Tool) -> mcp::Tool {
             destructive: Some(tool.annotations.destructive),
             idempotent: Some(tool.annotations.idempotent),
             open_world: Some(tool.annotations.open_world),
+        },
+        // Whoever takes no task waits here instead, so none is required.
+        execution: ToolExecution {
+            task_support: match tool.task_support {
+                TaskSupport::Forbidden => TaskSupport::Forbidden,
+                TaskSupport::Optional | TaskSupport::Required => TaskSupport::Optional,
+            },
         },
         meta: None,
     }

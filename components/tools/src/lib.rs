@@ -5,8 +5,10 @@
 
 mod calls;
 mod config;
+mod failures;
 mod features;
 mod gateway;
+mod gateway_tasks;
 mod host;
 mod input;
 mod keys;
@@ -17,11 +19,13 @@ mod offers;
 mod passed;
 mod policies;
 mod progress;
+mod record;
 mod router;
 mod rules;
 mod secrets;
 mod sessions;
 mod state;
+mod tasks;
 mod world;
 
 use std::rc::Rc;

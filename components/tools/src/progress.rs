@@ -11,7 +11,7 @@ use tool_catalogue::Host;
 use toolbox::Redaction;
 
 /// The longest words about how far a call is: two lines on a phone.
-const MAX_MESSAGE_CHARS: usize = 200;
+pub(crate) const MAX_MESSAGE_CHARS: usize = 200;
 /// The least time between two: as often as a person sees something move.
 const INTERVAL: Duration = Duration::from_millis(250);
 

@@ -6,12 +6,12 @@ use axum::{
 };
 use storage::Database;
 use tool_catalogue::{Host, OFFERS_PATH};
-use toolbox::wire::CALLS_PATH;
+use toolbox::wire::{ASK_TASKS_PATH, CALLS_PATH, STOP_TASKS_PATH};
 
-use crate::{calls, gateway, list, metadata, offers, policies, secrets, state::Tools};
+use crate::{calls, gateway, list, metadata, offers, policies, secrets, state::Tools, tasks};
 
 /// The routes. Those below `/internal` have no trigger in `spin.toml`, so nobody outside reaches them; what is done there for somebody wants
-/// the lease of a run.
+/// the lease of a run, or is due whoever asks for it.
 pub(crate) fn router<D: Database + 'static, H: Host>(tools: Tools<D, H>) -> Router {
     Router::new()
         .route("/api/tools", get(list::list::<D, H>))
@@ -33,6 +33,8 @@ pub(crate) fn router<D: Database + 'static, H: Host>(tools: Tools<D, H>) -> Rout
         .route("/.well-known/oauth-protected-resource/mcp/{server}", get(metadata::one::<D, H>))
         .route(OFFERS_PATH, get(offers::list::<D, H>).post(offers::make::<D, H>))
         .route(CALLS_PATH, post(calls::call::<D, H>))
+        .route(ASK_TASKS_PATH, post(tasks::ask::<D, H>))
+        .route(STOP_TASKS_PATH, post(tasks::stop::<D, H>))
         .with_state(tools)
 }
 

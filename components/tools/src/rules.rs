@@ -1,7 +1,6 @@
 //! What tools may do unasked: the rules that hold for a caller. They are set in `policies.rs`.
 
 use domain::Id;
-use serde_json::value::RawValue;
 use storage::{Database, tool_policies::ToolPolicy};
 use tool_catalogue::Host;
 use toolbox::{Annotations, Effect, Policy, Tool, policy::exact_pattern};
@@ -36,18 +35,10 @@ impl Rules {
     /// but `*` matches. Where the caller would have to be asked they may not: nobody can be asked at the gateway.
     pub(crate) fn open(&self, server: &str) -> bool {
         let nameless = Tool {
-            server: server.to_owned(),
-            name: String::new(),
-            title: None,
-            description: String::new(),
-            input_schema: RawValue::NULL.to_owned(),
-            output_schema: None,
-            is_mended: true,
             annotations: Annotations { read_only: true, ..Annotations::default() },
             remote: false,
             reads_private: false,
-            always_asks: false,
-            result_ttl_ms: None,
+            ..Tool::unlisted(server.to_owned(), String::new())
         };
         self.effect(&nameless) == Effect::Allow
     }

@@ -7,7 +7,7 @@ use domain::Id;
 use problem::Problem;
 use send_wrapper::SendWrapper;
 use storage::{Database, Store};
-use tool_catalogue::{Catalogue, CatalogueError, Host, Listed};
+use tool_catalogue::{Catalogue, CatalogueError, Host, Listed, Server};
 use toolbox::Outcome;
 use web::{App, Authenticator, Result};
 use zeroize::Zeroizing;
@@ -61,6 +61,13 @@ impl<D, H: Clone> Clone for Tools<D, H> {
 impl<D, H> fmt::Debug for Tools<D, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tools").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl<D, H> Tools<D, H> {
+    /// A server that is configured.
+    pub(crate) fn server(&self, name: &str) -> Option<&Server> {
+        self.config.servers.all.iter().find(|server| server.name == name)
     }
 }
 

@@ -3,32 +3,31 @@
 use std::time::Duration;
 
 use cache::Clock;
-use domain::Id;
-use mcp::{CallResult, ClientError, Input, Map, Progress, TransportError};
+use domain::{Id, Timestamp};
+use mcp::{CallAnswer, CallResult, Input, Map, Progress, Task, Tasks};
 use serde_json::{Value, json, value::RawValue};
 use storage::{
     Database, StorageError,
     approvals::Question,
-    audit::AuditEvent,
     rate_limits::{Limit, RetryAfterMs},
     runs::Lease,
+    tool_tasks::NewTask,
 };
 use tool_catalogue::{Host, Listed, Server};
 use toolbox::{
-    Approval, AuditEntry, CallFailure, Called, Outcome, Permission, Redaction, Started, Tool, World,
+    Approval, AuditEntry, CallFailure, Called, Outcome, Permission, Reached, Redaction, Started, Tool, World,
     execution::CALL_LIMIT,
 };
-use web::{
-    Preferences,
-    log::{Level, log},
-};
+use web::Preferences;
 
 use crate::{
-    config::COMPONENT,
+    failures::{failed, failed_here},
     passed::{entered, passed},
     progress::Told,
+    record::record,
     rules::Rules,
     state::Tools,
+    tasks::{self, TaskAt, redacted},
 };
 
 /// How long a person may think about a call.
@@ -39,9 +38,6 @@ const MAX_CACHED_BYTES: usize = 64 * 1024;
 
 /// Where the adapter finds what the protocol has no place for.
 const META_CALL: &str = "edge-assistant/call";
-
-/// What a server answers whose client cannot do what it needs (MCP 2026-07-28).
-pub(crate) const MISSING_CAPABILITY: i64 = -32021;
 
 /// A call's place in a run.
 pub(crate) struct RunCall {
@@ -64,6 +60,8 @@ pub(crate) struct CallWorld<'a, D, H> {
     pub(crate) preferences: Preferences,
     /// `None`: a program calls, through the gateway.
     pub(crate) run: Option<RunCall>,
+    /// Whoever wants it can ask later what it came to.
+    pub(crate) can_wait: bool,
     /// The same for every attempt at the same call.
     pub(crate) id: String,
     /// What the client of the gateway can be asked, and what it answered.
@@ -74,9 +72,8 @@ pub(crate) struct CallWorld<'a, D, H> {
 
 impl<D, H> CallWorld<'_, D, H> {
     fn server(&self, tool: &Tool) -> Result<&Server, CallFailure> {
-        let server = self.tools.config.servers.all.iter().find(|server| server.name == tool.server);
         // Whoever listed a tool of this server had it configured a moment ago.
-        server.ok_or_else(|| CallFailure::Unreachable("it is no longer configured".to_owned()))
+        self.tools.server(&tool.server).ok_or_else(|| CallFailure::Unreachable("it is no longer configured".to_owned()))
     }
 
     /// Whose result it is, in which language and for which time zone.
@@ -156,7 +153,7 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
         })
     }
 
-    async fn call(&self, tool: &Tool, arguments: &str) -> Result<Called, CallFailure> {
+    async fn call(&self, tool: &Tool, arguments: &str) -> Result<Reached, CallFailure> {
         let server = self.server(tool)?;
         let client = self.tools.memory().sessions.lend(self.tools.host(), server, self.user_id);
         let definition = mcp::Tool {
@@ -166,6 +163,7 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
             input_schema: tool.input_schema.clone(),
             output_schema: None,
             annotations: mcp::Annotations::default(),
+            execution: mcp::ToolExecution { task_support: tool.task_support },
             meta: None,
         };
         let arguments = RawValue::from_string(arguments.to_owned())
@@ -178,16 +176,25 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
         let meta = if tool.remote { Map::new() } else { about_call(&self.id, &self.preferences, secrets.collect()) };
         let mut note = self.told.as_ref().map(|told| |said: Progress| told.note(said, &redaction));
         let on_progress = note.as_mut().map(|note| note as &mut dyn FnMut(Progress));
+        // Ours are over with their requests. Of the others a task is wanted even where there need be none: nobody knows how long the call takes,
+        // and one that takes too long is lost.
+        let tasks = match (tool.remote, self.can_wait) {
+            (false, _) => Tasks::Never,
+            (true, false) => Tasks::IfNeeded,
+            (true, true) => Tasks::Wanted,
+        };
         let began = self.tools.host().now();
         let called = if self.run.is_none() && !tool.remote {
-            client.pass_call(&definition, &arguments, meta, &self.input, on_progress).await
+            let passed = client.pass_call(&definition, &arguments, meta, &self.input, on_progress).await;
+            passed.map(CallAnswer::Result)
         } else {
-            client.call_tool(&definition, &arguments, meta, on_progress).await
+            client.call_tool_or_task(&definition, &arguments, meta, on_progress, tasks).await
         };
         match called {
-            Ok(CallResult { content, structured, is_error, failure }) => {
+            Ok(CallAnswer::Task(task)) => Ok(Reached::Task(Box::new(redacted(task, &redaction)))),
+            Ok(CallAnswer::Result(CallResult { content, structured, is_error, failure })) => {
                 let outcome = redaction.outcome(Outcome { content, structured, is_error });
-                Ok(Called { outcome, failure: failure.filter(|_| !tool.remote) })
+                Ok(Called { outcome, failure: failure.filter(|_| !tool.remote) }.into())
             }
             Err(error) => {
                 let after = self.tools.host().now().saturating_sub(began);
@@ -196,23 +203,38 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
         }
     }
 
-    async fn audit(&self, entry: AuditEntry) -> Result<(), StorageError> {
-        let subject = format!("{}:{}", entry.server.as_deref().unwrap_or("?"), entry.tool);
-        let event = AuditEvent {
-            user_id: self.user_id,
-            action: "tool.call",
-            subject: &subject,
-            run_id: self.run.as_ref().map(|run| run.lease.run_id),
-            call_id: self.run.as_ref().map(|run| run.call_id.as_str()),
-            outcome: entry.code.as_str(),
-            detail: None,
+    async fn keep_task(&self, tool: &Tool, task: &Task) -> Result<Option<i64>, StorageError> {
+        // A client of the gateway keeps its own.
+        let Some(RunCall { lease, call_id, name, .. }) = &self.run else {
+            return Ok(Some(Timestamp::now().as_millis()));
         };
-        let stored = self.tools.store().append_audit(&event).await;
-        if let Err(error) = &stored {
-            let fields = json!({ "tool": subject, "outcome": event.outcome, "cause": error.to_string() });
-            log(COMPONENT, Level::Error, "a call cannot be recorded", fields);
-        }
-        stored
+        let (server, said) = (&tool.server, tasks::said(task));
+        let task = NewTask {
+            call_id,
+            name,
+            server,
+            tool: &tool.name,
+            task_id: &task.id,
+            session: task.session.as_deref(),
+            said,
+        };
+        let kept = self.tools.store().keep_tool_task(*lease, self.user_id, task).await?;
+        Ok(kept.map(|started_at| started_at.as_millis()))
+    }
+
+    async fn task(&self, tool: &Tool, task: &Task) -> Result<Task, CallFailure> {
+        let of = TaskAt { server: &tool.server, id: &task.id, session: task.session.as_deref() };
+        tasks::asked(self.tools, self.user_id, tool, of).await.map_err(tasks::AskError::into_failure)
+    }
+
+    async fn cancel_task(&self, tool: &Tool, task: &Task) {
+        let of = TaskAt { server: &tool.server, id: &task.id, session: task.session.as_deref() };
+        tasks::cancel(self.tools, self.user_id, of).await;
+    }
+
+    async fn audit(&self, entry: AuditEntry) -> Result<(), StorageError> {
+        let call = self.run.as_ref().map(|run| (run.lease.run_id, run.call_id.as_str()));
+        record(self.tools, self.user_id, call, &entry).await
     }
 
     async fn sleep(&self, duration: Duration) {
@@ -225,6 +247,10 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
 
     fn can_ask(&self) -> bool {
         self.run.is_some()
+    }
+
+    fn can_wait(&self) -> bool {
+        self.can_wait
     }
 
     fn has_read_private(&self) -> bool {
@@ -244,58 +270,4 @@ pub(crate) fn about_call(id: &str, preferences: &Preferences, secrets: Map) -> M
     let call =
         json!({ "id": id, "deadlineMs": deadline_ms, "secrets": secrets, "locale": locale, "timeZone": time_zone });
     Map::from_iter([(META_CALL.to_owned(), call)])
-}
-
-/// What a component of this installation did wrong, or that there is none. It speaks the protocol as the adapter does: an answer that breaks off
-/// means that the component ended.
-fn failed_here(tool: &Tool, error: ClientError, after: Duration) -> CallFailure {
-    let component = format!("mcp-{}", tool.server);
-    match error {
-        ClientError::Transport(TransportError::Absent) => CallFailure::NotInstalled { component },
-        ClientError::Http { status, .. } if status == http::StatusCode::INTERNAL_SERVER_ERROR => {
-            CallFailure::Crashed { component, seconds: after.as_secs() }
-        }
-        ClientError::Transport(TransportError::Connection(_)) | ClientError::Malformed(_) => {
-            CallFailure::Crashed { component, seconds: after.as_secs() }
-        }
-        // Servers elsewhere give this number what meaning they like, and their words are all there is to it.
-        ClientError::Protocol { code: MISSING_CAPABILITY, data, .. } => unanswerable(data.as_ref()),
-        other => failed(tool, other),
-    }
-}
-
-/// What our adapter says of a question that nobody can be asked.
-pub(crate) fn unanswerable(data: Option<&Value>) -> CallFailure {
-    let question = data.and_then(|data| data.get("detail")?.as_str()).unwrap_or_default().to_owned();
-    let capabilities = data.and_then(|data| data.get("requiredCapabilities")?.as_object()).cloned().unwrap_or_default();
-    CallFailure::Unanswerable { question, capabilities }
-}
-
-/// What a server or the way to it did wrong. Its own words are other people's: the crate `toolbox` cuts them.
-fn failed(tool: &Tool, error: ClientError) -> CallFailure {
-    match error {
-        ClientError::Transport(TransportError::TimedOut) => CallFailure::TimedOut,
-        ClientError::Transport(TransportError::Connection(cause)) => {
-            broken_off(tool, &format!("the connection to its server broke: {cause}"))
-        }
-        ClientError::Transport(error) => CallFailure::Unreachable(error.to_string()),
-        ClientError::TooLarge => CallFailure::TooLarge,
-        ClientError::InputRequired(needed) => CallFailure::InputNeeded(needed),
-        ClientError::Protocol { code: -32602, message, .. } => CallFailure::InvalidArguments(message),
-        ClientError::Protocol { code: -32601, .. } => CallFailure::Unknown,
-        ClientError::Http { status, .. } if status.is_server_error() => {
-            broken_off(tool, &format!("its server broke off the call ({status})"))
-        }
-        ClientError::Http { status, .. } if status == http::StatusCode::UNAUTHORIZED => {
-            CallFailure::NotConfigured("its server wants an authorization that it was not given".to_owned())
-        }
-        ClientError::Malformed(_) | ClientError::TooManyMessages => broken_off(tool, &error.to_string()),
-        other => CallFailure::Upstream(other.to_string()),
-    }
-}
-
-/// The call may have reached the server, and its result did not come back.
-fn broken_off(tool: &Tool, words: &str) -> CallFailure {
-    let unknown = if tool.reads_only() { "" } else { "; whether the call took effect is not known" };
-    CallFailure::Upstream(format!("{words}{unknown}"))
 }

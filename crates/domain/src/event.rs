@@ -6,12 +6,16 @@
 //!
 //! Frames: WHATWG HTML, section 9.2. This module does not know where frames are stored or sent.
 
+mod progress;
+
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap as _};
 use serde_json::{Value, value::RawValue};
 
 use crate::{Id, Timestamp, Usage};
+
+pub use progress::Progress;
 
 /// How far ids jump when an answer is written again from the start. This is more than any batch of events that a dead executor may have sent to a
 /// reader without logging it.
@@ -62,12 +66,25 @@ pub enum Event<'a> {
         /// The deadline for the decision.
         expires_at: Timestamp,
     },
+    /// A call goes on at its server as a task, and the run waits for it.
+    ToolTask {
+        /// The tool's name for the model.
+        name: &'a str,
+        /// The model's id for the call.
+        call_id: &'a str,
+        /// The server that works on it.
+        server: &'a str,
+        /// The tool's name for the person.
+        title: &'a str,
+        /// Since when.
+        started_at: Timestamp,
+    },
     /// How far a call is. Not logged: it is over with the call's result.
     ToolProgress {
         /// The model's id for the call.
         call_id: &'a str,
-        /// So much is done.
-        progress: f64,
+        /// So much is done; of a task, nobody says it in numbers.
+        progress: Option<f64>,
         /// Of so much, if that is known.
         total: Option<f64>,
         /// What is being done; may be empty.
@@ -103,7 +120,7 @@ pub enum Event<'a> {
         usage: Option<Usage>,
         /// The answer's message; none if nothing was written.
         message_id: Option<Id>,
-        /// How often the run was claimed since its last finished step. More than 1: it was taken over, or it waited for the person.
+        /// How often the run was claimed since its last finished step. More than 1: it was taken over, or it waited.
         attempt: u64,
     },
     /// The answer is written again: the text since the last tool event does not count.
@@ -155,6 +172,8 @@ struct Metadata<'a> {
     arguments: Option<Arguments<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     always_asks: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -219,6 +238,7 @@ impl Event<'_> {
             }
             Self::ToolRequest { .. }
             | Self::ToolApproval { .. }
+            | Self::ToolTask { .. }
             | Self::ToolResult { .. }
             | Self::Error { .. }
             | Self::Shortened { .. }
@@ -270,11 +290,21 @@ impl Event<'_> {
                     ..Metadata::default()
                 },
             ),
-            Self::ToolProgress { call_id, progress, total, message } => (
-                "tool_progress",
-                message,
-                Metadata { call_id: Some(call_id), progress: Some(progress), total, ..Metadata::default() },
+            Self::ToolTask { name, call_id, server, title, started_at } => (
+                "tool_task",
+                name,
+                Metadata {
+                    call_id: Some(call_id),
+                    name: Some(name),
+                    server: Some(server),
+                    title: Some(title),
+                    started_at: Some(started_at),
+                    ..Metadata::default()
+                },
             ),
+            Self::ToolProgress { call_id, progress, total, message } => {
+                ("tool_progress", message, Metadata { call_id: Some(call_id), progress, total, ..Metadata::default() })
+            }
             Self::ToolResult { content, call_id, name, is_error, duration_ms } => (
                 "tool_result",
                 content,
@@ -434,46 +464,6 @@ fn cut(frame: &Frame<'_>, last_seen: u64) -> Option<String> {
     let mut text = String::with_capacity(frame.text.len());
     write_frame(Some(frame.id), frame.event, &data, &mut text);
     Some(text)
-}
-
-/// How far a run has come, read from its log, for an executor that takes the run over.
-#[derive(Clone, Default, PartialEq, Eq, Debug)]
-pub struct Progress {
-    /// The id of the last logged event.
-    pub last_id: u64,
-    /// Pieces of text logged in the whole run.
-    pub token_count: u64,
-    /// The answer's text since the last tool event.
-    pub text: String,
-    /// The reasoning since the last tool event.
-    pub thinking: String,
-    /// The calls that the person was asked about.
-    pub approvals_asked: Vec<String>,
-}
-
-impl Progress {
-    /// Reads the next batch of the log; batches come in order. Text that two executors logged, because one was thought dead, is read once.
-    pub fn read(&mut self, batch: &str) {
-        for frame in frames(&after(batch, self.last_id)) {
-            self.last_id = frame.id;
-            match frame.event {
-                "token" => {
-                    self.text.push_str(&frame.content());
-                    self.token_count += 1;
-                }
-                "thinking" => self.thinking.push_str(&frame.content()),
-                // Of the states, only `restarted` withdraws the text so far.
-                "state" if frame.content() != "restarted" => {}
-                other => {
-                    self.text.clear();
-                    self.thinking.clear();
-                    if other == "tool_approval" {
-                        self.approvals_asked.extend(frame.call_id());
-                    }
-                }
-            }
-        }
-    }
 }
 
 #[cfg(test)]

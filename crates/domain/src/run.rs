@@ -73,6 +73,8 @@ pub enum RunState {
     ToolExecution,
     /// A tool call waits for the person's decision.
     AwaitingApproval,
+    /// A tool call goes on at its server, as a task; nobody executes the run meanwhile.
+    AwaitingTask,
     /// Answered.
     Complete,
     /// Failed, with a [`RunFailure`].
@@ -84,7 +86,7 @@ pub enum RunState {
 /// A step that changes the state of a run.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum RunStep {
-    /// An executor starts the run, takes it over from a dead executor, or continues it after the person's decision.
+    /// An executor starts the run, takes it over from a dead executor, or continues it after the person's decision or a task's end.
     Claim,
     /// The model's first delta of a round arrives.
     ModelAnswers,
@@ -92,6 +94,8 @@ pub enum RunStep {
     CallTools,
     /// A tool call needs the person's decision.
     AskApproval,
+    /// A tool call goes on at its server.
+    AwaitTask,
     /// All calls of the round have results.
     ToolsFinished,
     /// The answer is complete.
@@ -114,12 +118,13 @@ pub struct InvalidTransition {
 
 impl RunState {
     /// Every state, in the order of a run's life.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Queued,
         Self::Processing,
         Self::Streaming,
         Self::ToolExecution,
         Self::AwaitingApproval,
+        Self::AwaitingTask,
         Self::Complete,
         Self::Error,
         Self::Cancelled,
@@ -133,7 +138,12 @@ impl RunState {
         use RunStep as S;
         Ok(match (self, step) {
             (
-                Self::Queued | Self::Processing | Self::Streaming | Self::ToolExecution | Self::AwaitingApproval,
+                Self::Queued
+                | Self::Processing
+                | Self::Streaming
+                | Self::ToolExecution
+                | Self::AwaitingApproval
+                | Self::AwaitingTask,
                 S::Claim,
             ) => Self::Processing,
             (Self::Processing | Self::Streaming, S::ModelAnswers) | (Self::ToolExecution, S::ToolsFinished) => {
@@ -142,13 +152,24 @@ impl RunState {
             // A run that was taken over during its tool calls goes straight back to them.
             (Self::Processing | Self::Streaming, S::CallTools) => Self::ToolExecution,
             (Self::ToolExecution, S::AskApproval) => Self::AwaitingApproval,
+            (Self::ToolExecution, S::AwaitTask) => Self::AwaitingTask,
             (Self::Processing | Self::Streaming, S::Finish) => Self::Complete,
             (
-                Self::Queued | Self::Processing | Self::Streaming | Self::ToolExecution | Self::AwaitingApproval,
+                Self::Queued
+                | Self::Processing
+                | Self::Streaming
+                | Self::ToolExecution
+                | Self::AwaitingApproval
+                | Self::AwaitingTask,
                 S::Fail,
             ) => Self::Error,
             (
-                Self::Queued | Self::Processing | Self::Streaming | Self::ToolExecution | Self::AwaitingApproval,
+                Self::Queued
+                | Self::Processing
+                | Self::Streaming
+                | Self::ToolExecution
+                | Self::AwaitingApproval
+                | Self::AwaitingTask,
                 S::Cancel,
             ) => Self::Cancelled,
             (state, step) => return Err(InvalidTransition { state, step }),
@@ -170,6 +191,7 @@ impl RunState {
             Self::Streaming => "streaming",
             Self::ToolExecution => "tool_execution",
             Self::AwaitingApproval => "awaiting_approval",
+            Self::AwaitingTask => "awaiting_task",
             Self::Complete => "complete",
             Self::Error => "error",
             Self::Cancelled => "cancelled",
@@ -185,8 +207,10 @@ impl RunState {
 
 #[cfg(test)]
 mod tests {
-    use RunState::{AwaitingApproval, Cancelled, Complete, Error, Processing, Queued, Streaming, ToolExecution};
-    use RunStep::{AskApproval, CallTools, Cancel, Claim, Fail, Finish, ModelAnswers, ToolsFinished};
+    use RunState::{
+        AwaitingApproval, AwaitingTask, Cancelled, Complete, Error, Processing, Queued, Streaming, ToolExecution,
+    };
+    use RunStep::{AskApproval, AwaitTask, CallTools, Cancel, Claim, Fail, Finish, ModelAnswers, ToolsFinished};
 
     use super::*;
 
@@ -210,16 +234,20 @@ mod tests {
         (ToolExecution, Claim, Processing),
         (ToolExecution, ToolsFinished, Streaming),
         (ToolExecution, AskApproval, AwaitingApproval),
+        (ToolExecution, AwaitTask, AwaitingTask),
         (ToolExecution, Fail, Error),
         (ToolExecution, Cancel, Cancelled),
         (AwaitingApproval, Claim, Processing),
         (AwaitingApproval, Fail, Error),
         (AwaitingApproval, Cancel, Cancelled),
+        (AwaitingTask, Claim, Processing),
+        (AwaitingTask, Fail, Error),
+        (AwaitingTask, Cancel, Cancelled),
     ];
 
     #[test]
     fn allows_exactly_the_table() {
-        let steps = [Claim, ModelAnswers, CallTools, AskApproval, ToolsFinished, Finish, Fail, Cancel];
+        let steps = [Claim, ModelAnswers, CallTools, AskApproval, AwaitTask, ToolsFinished, Finish, Fail, Cancel];
         for state in RunState::ALL {
             for step in steps {
                 let expected = TABLE.iter().find(|(from, by, _)| (*from, *by) == (state, step)).map(|(_, _, to)| *to);

@@ -125,6 +125,25 @@ pub enum ToolAnswer {
         #[serde(with = "time::milliseconds")]
         expires_at: Timestamp,
     },
+    /// The call was made, and goes on at its server as a task. What it came to is asked for in the same way, when it has ended.
+    Task {
+        /// The server that works on it.
+        server: String,
+        /// The tool's name for the person.
+        title: String,
+        /// Since when.
+        #[serde(with = "time::milliseconds")]
+        started_at: Timestamp,
+    },
+    /// The task that the call had become has ended.
+    TaskEnded {
+        /// As in [`Self::Result`].
+        content: String,
+        /// Likewise.
+        is_error: bool,
+        /// How long it went on.
+        duration_ms: u64,
+    },
     /// The call was not made: another executor has the run.
     LeaseLost,
 }

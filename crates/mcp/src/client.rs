@@ -11,6 +11,7 @@ mod packed;
 mod passing;
 mod redirect;
 mod rejection;
+mod tasks;
 
 use std::{
     cell::{Cell, RefCell},
@@ -206,6 +207,10 @@ struct Connection {
     session: Option<HeaderValue>,
     server: Option<Implementation>,
     instructions: Option<String>,
+    /// A legacy server makes a task of a call when it is asked to.
+    makes_tasks: bool,
+    /// The session is not to be ended: a task was made in it.
+    is_kept: bool,
 }
 
 impl<T: Transport> Client<T> {
@@ -218,6 +223,11 @@ impl<T: Transport> Client<T> {
     /// Whether the server keeps a session for this client, which [`Self::close`] ends.
     pub fn has_session(&self) -> bool {
         self.connection.borrow().session.is_some()
+    }
+
+    /// Whether the server makes a task of a call when it is asked to, as 2025-11-25 has it.
+    fn makes_tasks_when_asked(&self) -> bool {
+        self.connection.borrow().makes_tasks
     }
 
     /// How the server speaks, as far as is known.

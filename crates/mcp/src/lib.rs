@@ -9,6 +9,7 @@ mod lenient;
 mod model;
 mod provider;
 mod server;
+mod task;
 mod wire;
 
 pub use client::{
@@ -24,4 +25,8 @@ pub use provider::{
     InputNeeded, MissingCapability, Notice, Outcome, PromptContent, Provider, Reply, ToolCall,
 };
 pub use server::{Body, MAX_OUTCOME_BYTES, Settings, respond, throttle};
+pub use task::{
+    CallAnswer, DEFAULT_POLL, MAX_POLL, MAX_TASK_ID_BYTES, MAX_TASK_MESSAGE_CHARS, MAX_TTL, MIN_POLL, Task, TaskState,
+    TaskSupport, Tasks, ToolExecution,
+};
 pub use wire::{Era, LEGACY_VERSION, MODERN_VERSION, SUPPORTED_VERSIONS};

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, value::RawValue};
 
-use crate::lenient;
+use crate::{lenient, task::ToolExecution};
 
 /// A JSON object.
 pub type Map = serde_json::Map<String, Value>;
@@ -30,6 +30,9 @@ pub struct Tool {
     /// Hints about what a call does.
     #[serde(default, deserialize_with = "lenient::field", skip_serializing_if = "Annotations::is_empty")]
     pub annotations: Annotations,
+    /// Whether it is called as a task, in 2025-11-25.
+    #[serde(default, deserialize_with = "lenient::field", skip_serializing_if = "ToolExecution::is_unsaid")]
+    pub execution: ToolExecution,
     /// `_meta`.
     #[serde(rename = "_meta", default, deserialize_with = "lenient::field", skip_serializing_if = "Option::is_none")]
     pub meta: Option<Map>,

@@ -6,7 +6,10 @@ use futures::Stream;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 
-use crate::model::{Content, LogLevel, Map, Prompt, PromptMessage, Resource, ResourceContents, ResourceTemplate, Tool};
+use crate::{
+    model::{Content, LogLevel, Map, Prompt, PromptMessage, Resource, ResourceContents, ResourceTemplate, Tool},
+    task::{self, Task},
+};
 
 /// What a server offers.
 ///
@@ -18,6 +21,27 @@ pub trait Provider {
 
     /// Calls a tool. The name need not be one of the list: [`Failure::Unknown`] says so.
     async fn call_tool(&self, call: ToolCall) -> Result<Reply, Failure>;
+
+    /// How far a task is. [`Failure::Unknown`]: there is none of this id, or not for this caller.
+    async fn task(&self, id: &str) -> Result<Task, Failure> {
+        Err(Failure::Unknown(id.to_owned()))
+    }
+
+    /// The same when the task has ended, for which this waits; or when the provider will wait no longer.
+    async fn ended_task(&self, id: &str) -> Result<Task, Failure> {
+        self.task(id).await
+    }
+
+    /// Answers what a task has asked, by the keys of [`crate::TaskState::InputRequired`]. Anybody can send anything here; other keys mean nothing.
+    async fn update_task(&self, id: &str, responses: Map) -> Result<(), Failure> {
+        let _ = responses;
+        Err(Failure::Unknown(id.to_owned()))
+    }
+
+    /// Has a task stopped. One that has ended stays as it is.
+    async fn cancel_task(&self, id: &str) -> Result<(), Failure> {
+        Err(Failure::Unknown(id.to_owned()))
+    }
 
     /// Reads a resource of the list, or one that a template stands for.
     async fn read_resource(&self, uri: &str, context: Context) -> Result<Answer<Vec<ResourceContents>>, Failure> {
@@ -61,6 +85,8 @@ pub struct Description {
     pub has_completions: bool,
     /// Its replies may have log lines ([`Notice::Log`]).
     pub has_logging: bool,
+    /// Calls may become tasks ([`Reply::Task`]).
+    pub has_tasks: bool,
     /// For how long the lists stay as they are. `None`: nobody knows, so they are stale at once.
     pub ttl_ms: Option<u64>,
     /// The lists are this caller's and not to be shown to others.
@@ -124,6 +150,8 @@ pub struct Context {
     pub request_state: Option<String>,
     /// What the caller can be asked for, as declared with this request. In 2025-11-25 nothing, for nobody remembers `initialize`.
     pub client_capabilities: Map,
+    /// The caller takes a task instead of a result.
+    pub takes_task: bool,
     /// The caller wants to hear of progress; if not, none need be made.
     pub wants_progress: bool,
     /// The least bad log line that the caller wants to hear, if any.
@@ -141,10 +169,12 @@ impl Context {
 pub enum Reply {
     /// A result.
     Done(Outcome),
-    /// Notices while it works, and [`Notice::Done`] as the last. Dropped when the caller has left.
+    /// Notices while it works, and [`Notice::Done`] or [`Notice::Task`] as the last. Dropped when the caller has left.
     Live(Pin<Box<dyn Stream<Item = Notice>>>),
     /// The caller is to answer something and then to call again.
     NeedsInput(InputNeeded),
+    /// It goes on as a task, which can be asked about from now on. Only for those who take one ([`Context::takes_task`]).
+    Task(Task),
 }
 
 /// Something that happens during a call.
@@ -168,6 +198,8 @@ pub enum Notice {
         /// Anything.
         data: Value,
     },
+    /// The end: it goes on as a task. Only for those who take one ([`Context::takes_task`]).
+    Task(Task),
     /// The end.
     Done(Result<Outcome, Failure>),
 }
@@ -315,6 +347,13 @@ pub enum FailureKind {
 }
 
 impl Failure {
+    /// The caller would have to take a task, and does not say that it does.
+    #[must_use]
+    pub fn only_as_task() -> Self {
+        let capabilities = Map::from_iter([("extensions".to_owned(), task::declaration())]);
+        Self::MissingCapability(MissingCapability { capabilities, words: None })
+    }
+
     /// Its kind, if it is one that is told as a result.
     pub(crate) const fn kind(&self) -> Option<FailureKind> {
         match self {

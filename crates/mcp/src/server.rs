@@ -5,6 +5,7 @@ mod input;
 mod methods;
 mod request;
 mod results;
+mod tasks;
 mod throttle;
 
 use std::pin::Pin;
@@ -19,6 +20,7 @@ use crate::{
     wire::{self, INVALID_REQUEST, Message, PARSE_ERROR, RpcError},
 };
 
+pub(crate) use results::Presented;
 pub use throttle::throttle;
 
 /// The largest result of a tool, as sent: what the client half takes in one event, and far beyond what a model reads.

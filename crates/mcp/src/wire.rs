@@ -43,7 +43,11 @@ pub(crate) const META_FAILURE: &str = "edge-assistant/failure";
 /// Where a list of tools has the server's [`crate::Features`].
 pub(crate) const META_FEATURES: &str = "edge-assistant/features";
 pub(crate) const META_SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
+/// Where 2025-11-25 says of which task a message is.
+pub(crate) const META_RELATED_TASK: &str = "io.modelcontextprotocol/related-task";
 pub(crate) const META_SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
+/// The extension by which a call can go on as a task (SEP-2663).
+pub(crate) const TASKS_EXTENSION: &str = "io.modelcontextprotocol/tasks";
 pub(crate) const PROGRESS_TOKEN: &str = "progressToken";
 
 pub(crate) const HEADER_VERSION: &str = "mcp-protocol-version";

@@ -21,6 +21,7 @@ fn tool(name: &str, schema: &Value) -> Tool {
         input_schema: to_raw_value(schema).unwrap(),
         output_schema: Some(to_raw_value(&json!({"type": "array"})).unwrap()),
         annotations: mcp::Annotations { read_only: Some(true), ..mcp::Annotations::default() },
+        execution: mcp::ToolExecution::default(),
         meta: None,
     }
 }
@@ -309,7 +310,7 @@ fn of_much_progress_the_last_in_a_pause_is_passed_on_and_nothing_else_waits() {
         None => "nothing".to_owned(),
         Some(Some(Notice::Progress { progress, .. })) => progress.to_string(),
         Some(Some(Notice::Log { .. })) => "log".to_owned(),
-        Some(Some(Notice::Done(_))) => "done".to_owned(),
+        Some(Some(Notice::Done(_) | Notice::Task(_))) => "done".to_owned(),
         Some(None) => "end".to_owned(),
     };
     let mut tick = || drop(ticks.try_recv().unwrap());

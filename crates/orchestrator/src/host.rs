@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::ToolCall;
 pub use domain::tool::{Offered, ToolAnswer, ToolDefinition, ToolProgress};
+use domain::{Id, ToolCall};
 use futures::Stream;
 use http::HeaderMap;
 use storage::{Database, Store, runs::Lease, tool_listings::ToolOffers};
@@ -44,6 +44,9 @@ pub trait Host {
     /// Makes a call of a run, if the lease holds, the call is allowed and it was not made before. Failures are answers too. The same call may be
     /// requested again if it is unknown whether it took effect. `told` receives the call's progress, at most a few times a second.
     async fn call_tool(&self, lease: Lease, call: &ToolCall, told: &dyn Fn(ToolProgress)) -> ToolAnswer;
+
+    /// Asks the servers of a waiting run's tasks about those that are due. The answers are in the store afterwards.
+    async fn ask_about_tasks(&self, run_id: Id);
 
     /// The time since a fixed moment. It never goes back, and is the same for all runs of this instance.
     fn now(&self) -> Duration;

@@ -1,9 +1,12 @@
 //! Serves a reader of a run's events. It replays the log and tails new events. If nobody executes the run, it executes the run for this reader and
-//! all others.
+//! all others. While a run waits for tasks at other servers, its readers ask about them.
 
-use std::{pin::pin, time::Duration};
+use std::{collections::HashMap, pin::pin, time::Duration};
 
-use domain::{Id, RunState, event};
+use domain::{
+    Id, RunState, Timestamp,
+    event::{self, Event},
+};
 use futures::future::{Either, select};
 use storage::{
     StorageError,
@@ -97,6 +100,7 @@ pub async fn read<H: Host, R: Reader>(host: &H, settings: &Settings, reading: Re
         },
     };
     let mut commented_at = host.now();
+    let mut tasks = Tasks::default();
     loop {
         let tail = match found {
             Ok(Some(tail)) => tail,
@@ -135,6 +139,9 @@ pub async fn read<H: Host, R: Reader>(host: &H, settings: &Settings, reading: Re
                 None => return,
             }
         } else if tail.state == RunState::AwaitingApproval {
+            if tail.has_tasks && !tasks.look(host, user_id, run_id, &mut reader).await {
+                return;
+            }
             host.sleep(WAITING_POLL).await;
         } else {
             host.sleep(POLL).await;
@@ -146,6 +153,41 @@ pub async fn read<H: Host, R: Reader>(host: &H, settings: &Settings, reading: Re
             }
         }
         found = host.store().tail(user_id, run_id, seen).await;
+    }
+}
+
+/// The last message about each of the run's tasks that the reader was sent.
+#[derive(Default)]
+struct Tasks(HashMap<String, String>);
+
+impl Tasks {
+    /// Sends the reader what is new about the tasks, and asks about those that are due. `false`: the reader has left.
+    async fn look<H: Host, R: Reader>(&mut self, host: &H, user_id: Id, run_id: Id, reader: &mut R) -> bool {
+        let waiting = match host.store().waiting_tool_tasks(user_id, run_id).await {
+            Ok(waiting) => waiting,
+            Err(error) => {
+                let fields = serde_json::json!({ "run_id": run_id, "cause": error.to_string() });
+                host.log(Severity::Error, "the tasks of a run cannot be read", fields);
+                return true;
+            }
+        };
+        let mut frames = String::new();
+        for task in &waiting {
+            let message = task.message.as_deref().unwrap_or_default();
+            let told = self.0.entry(task.call_id.clone()).or_default();
+            if told != message {
+                message.clone_into(told);
+                let event = Event::ToolProgress { call_id: &task.call_id, progress: None, total: None, message };
+                event.write(&mut 0, &run_id.to_string(), Timestamp::now(), &mut frames);
+            }
+        }
+        if !frames.is_empty() && !reader.send(&frames) {
+            return false;
+        }
+        if waiting.iter().any(|task| task.is_due) {
+            host.ask_about_tasks(run_id).await;
+        }
+        true
     }
 }
 
@@ -180,7 +222,7 @@ async fn claim_and_execute<H: Host, R: Reader>(
     }
 }
 
-/// Executes a claimed run. Returns the reader and its position if the run waits for the person, or another executor has taken it over.
+/// Executes a claimed run. Returns the reader and its position if the run waits, or another executor has taken it over.
 async fn execute<H: Host, R: Reader>(
     host: &H,
     settings: &Settings,

@@ -1,5 +1,6 @@
 //! Has the model's calls made, one after the other. The callee decides whether a call may be made and knows whether it was made before; this module
-//! decides what the run does meanwhile. Calls that need the person's approval do not hold up the other calls of the round.
+//! decides what the run does meanwhile. Calls that need the person's approval, or that go on at their servers as tasks, do not hold up the other calls
+//! of the round.
 
 use std::{cell::Cell, collections::HashSet, future::poll_fn, pin::pin, task::Poll, time::Duration};
 
@@ -26,7 +27,7 @@ const MAX_RESULT_CHARS: usize = 1_000_000;
 pub enum Executed {
     /// All calls have results.
     Finished,
-    /// Some calls wait for the person, all others have results. The run waits too, and its lease is released.
+    /// Some calls wait for the person or go on at their servers, all others have results. The run waits too, and its lease is released.
     Waiting,
 }
 
@@ -38,6 +39,14 @@ struct Question<'a> {
     always_asks: bool,
     may_disclose: bool,
     expires_at: Timestamp,
+}
+
+/// A call that goes on at its server.
+struct Task<'a> {
+    call: &'a ToolCall,
+    server: String,
+    title: String,
+    started_at: Timestamp,
 }
 
 /// The calls of the run's last round that have no result yet, in the model's order.
@@ -79,33 +88,41 @@ pub async fn execute<H: Host, R: Reader>(
     asked: &[String],
     usage: Option<Usage>,
 ) -> Result<Executed, Interrupted> {
-    let mut questions = Vec::new();
+    let (mut questions, mut tasks) = (Vec::new(), Vec::new());
     for call in calls {
         let started = session.host().now();
         let answer = match tools.answer(call) {
             Some(answer) => answer,
             None => make(session, call).await?,
         };
+        let duration = session.host().now().saturating_sub(started);
         match answer {
             ToolAnswer::Result { content, is_error } => {
-                let duration = session.host().now().saturating_sub(started);
-                let result = ToolResult {
-                    call_id: call.id.clone(),
-                    is_error,
-                    duration_ms: Some(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)),
-                    title: tools.title(&call.name).map(str::to_owned),
-                };
-                store(session, call, content, result).await?;
+                let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+                store(session, call, content, result(call, tools, is_error, duration_ms)).await?;
+            }
+            ToolAnswer::TaskEnded { content, is_error, duration_ms } => {
+                store(session, call, content, result(call, tools, is_error, duration_ms)).await?;
             }
             ToolAnswer::ApprovalNeeded { server, title, always_asks, may_disclose, expires_at } => {
                 questions.push(Question { call, server, title, always_asks, may_disclose, expires_at });
             }
+            ToolAnswer::Task { server, title, started_at } => tasks.push(Task { call, server, title, started_at }),
             ToolAnswer::LeaseLost => return Err(Interrupted::LeaseLost),
         }
     }
-    if questions.is_empty() {
+    if questions.is_empty() && tasks.is_empty() {
         session.step(RunStep::ToolsFinished)?;
         return Ok(Executed::Finished);
+    }
+    // The person can do something about a question, so that is what the run is said to wait for.
+    let (step, state) = match questions.is_empty() {
+        true => (RunStep::AwaitTask, RunState::AwaitingTask),
+        false => (RunStep::AskApproval, RunState::AwaitingApproval),
+    };
+    for Task { call, server, title, started_at } in tasks {
+        let (name, call_id) = (&call.name, &call.id);
+        session.outbox.write(&Event::ToolTask { name, call_id, server: &server, title: &title, started_at });
     }
     for Question { call, server, title, always_asks, may_disclose, expires_at } in questions {
         if !asked.contains(&call.id) {
@@ -123,10 +140,14 @@ pub async fn execute<H: Host, R: Reader>(
             });
         }
     }
-    let state = RunState::AwaitingApproval;
     let ending = Ending { state, failure: None, usage, message: None, batch: Batch::default() };
-    session.finish(RunStep::AskApproval, ending).await?;
+    session.finish(step, ending).await?;
     Ok(Executed::Waiting)
+}
+
+fn result(call: &ToolCall, tools: &Tools, is_error: bool, duration_ms: u64) -> ToolResult {
+    let title = tools.title(&call.name).map(str::to_owned);
+    ToolResult { call_id: call.id.clone(), is_error, duration_ms: Some(duration_ms), title }
 }
 
 async fn make<H: Host, R: Reader>(session: &mut Session<'_, H, R>, call: &ToolCall) -> Result<ToolAnswer, Interrupted> {
@@ -145,7 +166,12 @@ async fn make<H: Host, R: Reader>(session: &mut Session<'_, H, R>, call: &ToolCa
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(ToolProgress { progress, total, message })) => {
                 session.outbox.deliver();
-                session.outbox.tell(&Event::ToolProgress { call_id: &call.id, progress, total, message: &message });
+                session.outbox.tell(&Event::ToolProgress {
+                    call_id: &call.id,
+                    progress: Some(progress),
+                    total,
+                    message: &message,
+                });
             }
             Err(Interrupted::TimedOut) => {
                 let seconds = CALL_LIMIT.as_secs();

@@ -40,7 +40,7 @@ const TOOLS_LIMIT: Duration = Duration::from_secs(10);
 pub(crate) enum Outcome<R> {
     /// The run has ended.
     Ended,
-    /// The run waits for a decision of the person.
+    /// The run waits for a decision of the person, or for a call that goes on at its server.
     Waiting(Option<(R, u64)>),
     /// The executor stopped before the end. The run is not ended, and its lease expires. A stop by the person is not among these; it is a normal end.
     Interrupted(Interrupted, Option<(R, u64)>),

@@ -5,7 +5,7 @@ use domain::{Id, RunState};
 
 use crate::{
     Database, Row, Statement, StorageError, Store, Value,
-    runs::{Batch, Lease},
+    runs::{Batch, Lease, stored},
 };
 
 /// Whether an executor may go on with its run.
@@ -99,7 +99,7 @@ impl<D: Database> Store<D> {
                 lease.run_id.into(),
                 lease.owner.into(),
                 batch.last_id.into(),
-                state.as_str().into(),
+                stored(*state).as_str().into(),
                 batch.frames.as_str().into(),
             ]);
         }

@@ -23,6 +23,7 @@ pub mod tool_calls;
 pub mod tool_listings;
 pub mod tool_policies;
 pub mod tool_secrets;
+pub mod tool_tasks;
 pub mod users;
 
 pub use database::{Database, DatabaseError, Dialect, Outcome, Row, Statement, Value};

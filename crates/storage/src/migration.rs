@@ -82,6 +82,12 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../../migrations/0010_time_zones.sql"),
         postgres: include_str!("../../../migrations/0010_time_zones.sql"),
     },
+    Migration {
+        version: 11,
+        name: "0011_tool_tasks",
+        sqlite: include_str!("../../../migrations/0011_tool_tasks.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0011_tool_tasks.postgres.sql"),
+    },
 ];
 
 /// The number of our advisory lock, "edge" in ASCII. Any number will do that nobody else locks in the same database.

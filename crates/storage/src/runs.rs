@@ -3,6 +3,8 @@
 //! The executor of a run holds its lease: the executor's name, and an expiry by the database's clock. Every write of an executor contains its name.
 //! So an executor that was believed dead can write nothing once another has taken over.
 
+use std::sync::LazyLock;
+
 use domain::{Id, Run, RunFailure, RunState, Usage, event::Progress};
 
 use crate::{
@@ -46,6 +48,8 @@ pub struct Tail {
     pub claimable: bool,
     /// The remaining time of the current lease in milliseconds.
     pub lease_left_ms: Option<i64>,
+    /// It waits for tasks that go on at other servers.
+    pub has_tasks: bool,
     /// Batches of frames, each with the id of its last event.
     pub batches: Vec<(u64, String)>,
 }
@@ -53,7 +57,7 @@ pub struct Tail {
 /// The end of a run, or its progress when it begins to wait for the person.
 #[derive(Clone, Debug)]
 pub struct Ending {
-    /// Complete, error, cancelled, or awaiting approval.
+    /// Complete, error or cancelled; or awaiting approval or a task.
     pub state: RunState,
     /// For the state error.
     pub failure: Option<RunFailure>,
@@ -93,6 +97,8 @@ pub struct CancelRequest {
     pub run: Run,
     /// Nobody executes the run, so the caller must end it.
     pub claimable: bool,
+    /// Calls of it go on at their servers, which are to be told.
+    pub has_tasks: bool,
 }
 
 /// The batches read at once. A batch is about 4 KiB, so this is a few hundred KiB.
@@ -105,26 +111,53 @@ pub(crate) const ACTIVE: &str = "('queued', 'processing', 'awaiting_approval')";
 pub(crate) const STORED_COLUMNS: &str = "id, conversation_id, message_id, state, model, created_at, updated_at,
     error_code, error_message, prompt_tokens, completion_tokens";
 
-/// The SQL condition for a run that can be claimed: nobody executes it. Nothing wakes a run that waits for approval. It can be claimed once each of
-/// its questions is answered or has expired, or once the person wants to stop it.
-const CLAIMABLE: &str = "(runs.state = 'queued' OR (runs.state = 'processing' AND runs.lease_expires_at < now_ms())
-    OR (runs.state = 'awaiting_approval' AND (runs.cancel_requested = 1 OR NOT EXISTS (SELECT 1 FROM approvals
-        WHERE approvals.run_id = runs.id AND approvals.decision IS NULL AND approvals.expires_at > now_ms()))))";
+/// The state as it is stored. A run that waits has one state, which earlier releases know too; `approvals` and `tool_tasks` say what it waits for.
+pub(crate) const fn stored(state: RunState) -> RunState {
+    match state {
+        RunState::AwaitingTask => RunState::AwaitingApproval,
+        other => other,
+    }
+}
+
+/// The person can still decide about a call.
+const HAS_QUESTION: &str =
+    "EXISTS (SELECT 1 FROM approvals WHERE approvals.run_id = runs.id AND approvals.decision IS NULL
+    AND approvals.expires_at > now_ms())";
+
+/// The SQL condition for a run that can be claimed: nobody executes it. Nothing wakes a run that waits. It can be claimed once each of its questions is
+/// answered or has expired and all of its tasks have ended, or once the person wants to stop it.
+static CLAIMABLE: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "(runs.state = 'queued' OR (runs.state = 'processing' AND runs.lease_expires_at < now_ms())
+    OR (runs.state = 'awaiting_approval' AND (runs.cancel_requested = 1 OR (NOT {HAS_QUESTION} AND NOT {HAS_TASK}))))"
+    )
+});
+
+/// A call goes on at its server.
+const HAS_TASK: &str =
+    "EXISTS (SELECT 1 FROM tool_tasks WHERE tool_tasks.run_id = runs.id AND tool_tasks.ended_at IS NULL)";
 
 /// The SQL condition for a run that nobody read within a day. Its person has gone, and no longer expects the answer. Every query shows such a run as
-/// failed. It is ended by its next reader, or by the next message of its conversation.
+/// failed. It is ended by its next reader, or by the next message of its conversation. A run whose executor died is not abandoned while a server still
+/// keeps a task of it.
 pub(crate) const ABANDONED: &str = "((runs.state = 'queued' AND runs.updated_at + 86400000 <= now_ms())
-    OR (runs.state = 'processing' AND runs.lease_expires_at + 86400000 <= now_ms()))";
+    OR (runs.state = 'processing' AND runs.lease_expires_at + 86400000 <= now_ms()
+        AND NOT EXISTS (SELECT 1 FROM tool_tasks WHERE tool_tasks.run_id = runs.id AND tool_tasks.lapses_at > now_ms())))";
 
 /// The code and message of an abandoned run. They are SQL literals, so they contain no apostrophe.
 pub const ABANDONED_CODE: &str = "run_abandoned";
 const ABANDONED_MESSAGE: &str = "Nobody came back for this answer within a day, so it was given up. Ask again.";
 
-/// Between claim and end, the state is in the log, not in the row, which saves a statement at every step. A claimed run no longer waits for approval,
-/// even if that is its last logged state.
-const STATE: &str =
-    "CASE WHEN runs.state = 'processing' THEN COALESCE((SELECT NULLIF(run_events.state, 'awaiting_approval')
-    FROM run_events WHERE run_events.run_id = runs.id ORDER BY last_id DESC LIMIT 1), runs.state) ELSE runs.state END";
+/// Between claim and end, the state is in the log, not in the row, which saves a statement at every step. A claimed run no longer waits, even if that
+/// is its last logged state. A run that waits for the person and for a task is shown as waiting for the person.
+static STATE: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "CASE WHEN runs.state = 'processing' THEN COALESCE((SELECT NULLIF(run_events.state, 'awaiting_approval')
+    FROM run_events WHERE run_events.run_id = runs.id ORDER BY last_id DESC LIMIT 1), runs.state)
+    WHEN runs.state = 'awaiting_approval' AND NOT {HAS_QUESTION}
+        AND EXISTS (SELECT 1 FROM tool_tasks WHERE tool_tasks.run_id = runs.id) THEN 'awaiting_task' ELSE runs.state END"
+    )
+});
 
 pub(crate) fn read(query: &'static str, row: &Row) -> Result<Run, StorageError> {
     read_columns(&mut row.columns(query))
@@ -168,8 +201,9 @@ fn failure() -> (String, String) {
 fn selected_columns() -> String {
     let (code, message) = failure();
     format!(
-        "runs.id, runs.conversation_id, runs.message_id, CASE WHEN {ABANDONED} THEN 'error' ELSE {STATE} END, runs.model,
-         runs.created_at, runs.updated_at, {code}, {message}, runs.prompt_tokens, runs.completion_tokens"
+        "runs.id, runs.conversation_id, runs.message_id, CASE WHEN {ABANDONED} THEN 'error' ELSE {} END, runs.model,
+         runs.created_at, runs.updated_at, {code}, {message}, runs.prompt_tokens, runs.completion_tokens",
+        *STATE
     )
 }
 
@@ -210,7 +244,7 @@ fn step(lease: Lease, step: &Step<'_>) -> Result<Statement, StorageError> {
     let parameters: [Value; 22] = [
         lease.run_id.into(),
         lease.owner.into(),
-        step.state.as_str().into(),
+        stored(step.state).as_str().into(),
         step.batch.last_id.into(),
         step.batch.frames.as_str().into(),
         message.map(|message| message.id).into(),
@@ -221,7 +255,7 @@ fn step(lease: Lease, step: &Step<'_>) -> Result<Statement, StorageError> {
         result.map(|result| i64::from(result.is_error)).into(),
         finish_reason.into(),
         (size as u64).into(),
-        step.ending.map(|ending| ending.state.as_str()).into(),
+        step.ending.map(|ending| stored(ending.state).as_str()).into(),
         failure.map(|failure| failure.code.as_str()).into(),
         failure.map(|failure| failure.message.as_str()).into(),
         step.usage.map(|usage| usage.prompt_tokens).into(),
@@ -253,11 +287,13 @@ impl<D: Database> Store<D> {
     pub async fn tail(&self, user_id: Id, id: Id, last_seen: u64) -> Result<Option<Tail>, StorageError> {
         const QUERY: &str = "tail";
         let sql = format!(
-            "SELECT runs.state, CASE WHEN {CLAIMABLE} THEN 1 ELSE 0 END,
+            "SELECT runs.state, CASE WHEN {} THEN 1 ELSE 0 END,
                  CASE WHEN runs.state = 'processing' THEN runs.lease_expires_at - now_ms() END,
+                 CASE WHEN runs.state = 'awaiting_approval' AND {HAS_TASK} THEN 1 ELSE 0 END,
                  run_events.last_id, run_events.frames
              FROM runs LEFT JOIN run_events ON run_events.run_id = runs.id AND run_events.last_id > ?3
-             WHERE runs.id = ?1 AND runs.user_id = ?2 ORDER BY run_events.last_id LIMIT {TAIL_BATCHES}"
+             WHERE runs.id = ?1 AND runs.user_id = ?2 ORDER BY run_events.last_id LIMIT {TAIL_BATCHES}",
+            *CLAIMABLE
         );
         let parameters = [id.into(), user_id.into(), last_seen.into()];
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
@@ -265,8 +301,8 @@ impl<D: Database> Store<D> {
         for row in &rows {
             let mut columns = row.columns(QUERY);
             let state = columns.read("a run's state", RunState::parse)?;
-            let (claimable, lease_left_ms) = (columns.flag()?, columns.optional_integer()?);
-            let tail = tail.get_or_insert(Tail { state, claimable, lease_left_ms, batches: Vec::new() });
+            let (claimable, lease_left_ms, has_tasks) = (columns.flag()?, columns.optional_integer()?, columns.flag()?);
+            let tail = tail.get_or_insert(Tail { state, claimable, lease_left_ms, has_tasks, batches: Vec::new() });
             if let (Some(last_id), Some(frames)) = (columns.optional_integer()?, columns.optional_text()?) {
                 tail.batches.push((u64::try_from(last_id).unwrap_or_default(), frames.to_owned()));
             }
@@ -297,7 +333,7 @@ impl<D: Database> Store<D> {
         known_offers: Option<i64>,
     ) -> Result<Option<Claim>, StorageError> {
         let silent = format!("runs.state = 'processing' AND runs.lease_expires_at < now_ms() + {left_ms}");
-        let condition = format!("({CLAIMABLE} OR {silent} OR lease_owner = ?2)");
+        let condition = format!("({} OR {silent} OR lease_owner = ?2)", *CLAIMABLE);
         let parameters = claim_parameters(lease, lease_ms, server, known_offers);
         self.claim_if("claim", &condition, parameters).await
     }
@@ -454,13 +490,14 @@ impl<D: Database> Store<D> {
         const QUERY: &str = "request_cancel";
         let sql = format!(
             "UPDATE runs SET cancel_requested = 1 WHERE id = ?1 AND user_id = ?2 AND state IN {ACTIVE}
-             RETURNING CASE WHEN {CLAIMABLE} THEN 1 ELSE 0 END"
+             RETURNING CASE WHEN {} THEN 1 ELSE 0 END, CASE WHEN {HAS_TASK} THEN 1 ELSE 0 END",
+            *CLAIMABLE
         );
         let rows = self.database.query(Statement::new(QUERY, sql, [id.into(), user_id.into()]).repeatably()).await?;
-        let claimable = match rows.first() {
-            Some(row) => row.columns(QUERY).flag()?,
-            None => false,
+        let (claimable, has_tasks) = match rows.first().map(|row| row.columns(QUERY)) {
+            Some(mut columns) => (columns.flag()?, columns.flag()?),
+            None => (false, false),
         };
-        Ok(self.run(user_id, id).await?.map(|run| CancelRequest { run, claimable }))
+        Ok(self.run(user_id, id).await?.map(|run| CancelRequest { run, claimable, has_tasks }))
     }
 }

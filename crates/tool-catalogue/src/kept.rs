@@ -81,6 +81,7 @@ fn listed(server: &Server, tool: &mcp::Tool, is_mended: bool) -> ListedTool {
         remote: server.remote,
         reads_private: if server.remote { server.is_authorized() } else { !secrets.is_empty() },
         always_asks: extra.always_asks,
+        task_support: tool.execution.task_support,
         result_ttl_ms: extra.cache_ms,
     };
     (tool, secrets)

@@ -137,6 +137,7 @@ mod tests {
             input_schema: RawValue::from_string(r#"{"type":"object"}"#.to_owned()).unwrap(),
             output_schema: None,
             is_mended: false,
+            task_support: toolbox::TaskSupport::Forbidden,
             annotations: Annotations::default(),
             remote: true,
             reads_private: false,

@@ -5,7 +5,7 @@ use std::{pin::pin, time::Duration};
 
 use futures::future::{Either, select};
 use json_schema::canonical;
-use mcp::{Content, FailureKind, InputNeeded, MissingCapability};
+use mcp::{Content, FailureKind, InputNeeded, MissingCapability, Task, TaskState};
 use serde_json::{Map, Value, value::RawValue};
 use sha2::{Digest, Sha256};
 
@@ -55,7 +55,17 @@ pub trait World {
     async fn start(&self, tool: &Tool) -> Result<Started, Self::Error>;
 
     /// Makes the call with these arguments, byte for byte. Reads no more than [`MAX_OUTCOME_BYTES`]. Dropped when [`CALL_LIMIT`] is over.
-    async fn call(&self, tool: &Tool, arguments: &str) -> Result<Called, CallFailure>;
+    async fn call(&self, tool: &Tool, arguments: &str) -> Result<Reached, CallFailure>;
+
+    /// Keeps a task that the call has become, for whoever asks later what it came to. Since when it is one, in milliseconds since 1970. `None`:
+    /// nobody waits for it any more.
+    async fn keep_task(&self, tool: &Tool, task: &Task) -> Result<Option<i64>, Self::Error>;
+
+    /// Asks how far a task is, which a call has become.
+    async fn task(&self, tool: &Tool, task: &Task) -> Result<Task, CallFailure>;
+
+    /// Has a task stopped, as far as its server does that. What goes wrong is the world's to log.
+    async fn cancel_task(&self, tool: &Tool, task: &Task);
 
     /// Appends to the audit. What goes wrong is the world's to log: the result is not lost over it.
     async fn audit(&self, entry: AuditEntry) -> Result<(), Self::Error>;
@@ -68,6 +78,9 @@ pub trait World {
 
     /// Whether this call can wait for a person. A run can; an outside client cannot.
     fn can_ask(&self) -> bool;
+
+    /// Whether whoever wants this call can ask later what it came to. A run can, and an outside client that says so.
+    fn can_wait(&self) -> bool;
 
     /// Whether something private was read before in this conversation, which this call could carry out.
     fn has_read_private(&self) -> bool;
@@ -137,6 +150,21 @@ pub struct Called {
     pub failure: Option<FailureKind>,
 }
 
+/// What a call has come to so far.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Reached {
+    /// Its tool has answered.
+    Result(Called),
+    /// It goes on at its server.
+    Task(Box<Task>),
+}
+
+impl From<Called> for Reached {
+    fn from(called: Called) -> Self {
+        Self::Result(called)
+    }
+}
+
 impl From<Outcome> for Called {
     fn from(outcome: Outcome) -> Self {
         Self { outcome, failure: None }
@@ -165,6 +193,19 @@ pub enum Execution {
         may_disclose: bool,
         /// Until when, in milliseconds since 1970.
         expires_at_ms: i64,
+    },
+    /// It was made, and goes on at its server.
+    Task {
+        /// The server.
+        server: ServerName,
+        /// The tool's name there.
+        tool: String,
+        /// The tool's name for people.
+        title: String,
+        /// What the server says of it.
+        task: Box<Task>,
+        /// Since when, in milliseconds since 1970.
+        started_at_ms: i64,
     },
     /// The tool asks the client of the gateway something, and is to be called again with the answer.
     InputNeeded(InputNeeded),
@@ -225,30 +266,75 @@ pub async fn execute<W: World>(
         Started::First if !world.can_ask() && !tool.reads_only() => audit(world, tool, AuditCode::Begun).await,
         Started::First | Started::Again => {}
     }
-    match call(world, tool, sent).await {
+    let called = match call(world, tool, sent).await {
+        Ok(Reached::Task(task)) => return keep(world, tool, task).await,
+        Ok(Reached::Result(called)) => Ok(called),
         // What a server elsewhere asks would look as if this installation asked it.
         Err(CallFailure::InputNeeded(needed)) if !world.can_ask() && !tool.remote => {
             audit(world, tool, AuditCode::InputAsked).await;
-            Ok(Execution::InputNeeded(needed))
+            return Ok(Execution::InputNeeded(needed));
         }
         Err(CallFailure::Unanswerable { question, capabilities }) if !world.can_ask() && !tool.remote => {
             audit(world, tool, AuditCode::InputAsked).await;
             let cause = CallFailure::Unanswerable { question, capabilities: capabilities.clone() };
             let words = Some(Failure::Call(tool, cause).to_string());
-            Ok(Execution::CapabilityNeeded(MissingCapability { capabilities, words }))
+            return Ok(Execution::CapabilityNeeded(MissingCapability { capabilities, words }));
         }
-        Err(cause) => Ok(refuse(world, &Failure::Call(tool, cause)).await),
+        Err(cause) => Err(cause),
+    };
+    let (outcome, code) = judged(tool, called);
+    if let Some((key, ttl_ms)) = &cache
+        && code == AuditCode::Ok
+    {
+        world.cache(key, &outcome, *ttl_ms).await;
+    }
+    Ok(finish(world, tool, outcome, code).await)
+}
+
+/// What a call comes to, whenever its tool answers: at once, or as the end of a task.
+#[must_use]
+pub fn judged(tool: &Tool, called: Result<Called, CallFailure>) -> (Outcome, AuditCode) {
+    let failed = |cause| {
+        let failure = Failure::Call(tool, cause);
+        (Outcome::error(failure.to_string()), failure.code())
+    };
+    match called {
+        Err(cause) => failed(cause),
+        // The transport reads no more either; what is counted here is what is kept.
+        Ok(called) if written_bytes(&called.outcome) > MAX_OUTCOME_BYTES => failed(CallFailure::TooLarge),
         Ok(Called { outcome, failure }) if outcome.is_error => {
-            Ok(finish(world, tool, outcome, failure.map_or(AuditCode::ToolError, AuditCode::of_tool)).await)
+            (outcome, failure.map_or(AuditCode::ToolError, AuditCode::of_tool))
         }
-        Ok(Called { outcome, .. }) => {
-            let outcome = compared(tool, outcome);
-            if let Some((key, ttl_ms)) = &cache {
-                world.cache(key, &outcome, *ttl_ms).await;
-            }
-            Ok(finish(world, tool, outcome, AuditCode::Ok).await)
+        Ok(Called { outcome, .. }) => (compared(tool, outcome), AuditCode::Ok),
+    }
+}
+
+/// What a task has come to, if it has: a call's answer like any other. A task that asks for something can get nothing here, so that is its end.
+#[must_use]
+pub fn end_of(state: TaskState) -> Option<Result<Called, CallFailure>> {
+    match state {
+        TaskState::Working => None,
+        TaskState::Completed(outcome) => Some(Ok(outcome.into())),
+        TaskState::Failed { code, message } => {
+            Some(Err(CallFailure::Upstream(format!("its server answered error {code}: {message}"))))
+        }
+        TaskState::Cancelled => Some(Err(CallFailure::Upstream("it was stopped at its server".to_owned()))),
+        TaskState::InputRequired(_) => {
+            let words = "its server asks for input that cannot be given, so it was stopped";
+            Some(Err(CallFailure::Upstream(words.to_owned())))
         }
     }
+}
+
+/// A task is kept before anybody waits for it: whoever comes after asks about it, and does not make the call again.
+async fn keep<W: World>(world: &W, tool: &Tool, task: Box<Task>) -> Result<Execution, W::Error> {
+    let Some(started_at_ms) = world.keep_task(tool, &task).await? else {
+        world.cancel_task(tool, &task).await;
+        return Ok(Execution::LeaseLost);
+    };
+    audit(world, tool, AuditCode::Task).await;
+    let (server, name, title) = (tool.server.clone(), tool.name.clone(), tool.title().to_owned());
+    Ok(Execution::Task { server, tool: name, title, task, started_at_ms })
 }
 
 /// Why a call may be made.
@@ -310,13 +396,41 @@ fn needed(tool: &Tool, may_disclose: bool, expires_at_ms: i64) -> Execution {
     Execution::ApprovalNeeded { server, title, always_asks: tool.always_asks, may_disclose, expires_at_ms }
 }
 
-async fn call<W: World>(world: &W, tool: &Tool, arguments: &str) -> Result<Called, CallFailure> {
-    let called = match select(pin!(world.call(tool, arguments)), pin!(world.sleep(CALL_LIMIT))).await {
-        Either::Left((called, _)) => called?,
+/// Makes the call. Whoever cannot ask later gets what a task comes to within the time that any call has.
+async fn call<W: World>(world: &W, tool: &Tool, arguments: &str) -> Result<Reached, CallFailure> {
+    let mut limit = pin!(world.sleep(CALL_LIMIT));
+    let reached = match select(pin!(world.call(tool, arguments)), limit.as_mut()).await {
+        Either::Left((reached, _)) => reached?,
         Either::Right(((), _)) => return Err(CallFailure::TimedOut),
     };
-    // The transport reads no more either; what is counted here is what is kept.
-    if written_bytes(&called.outcome) > MAX_OUTCOME_BYTES { Err(CallFailure::TooLarge) } else { Ok(called) }
+    let made = match reached {
+        Reached::Task(task) if !world.can_wait() => *task,
+        reached => return Ok(reached),
+    };
+    // Boxed: few calls need it, and all would carry it.
+    let end = Box::pin(async {
+        let (mut state, mut poll) = (made.state.clone(), made.poll);
+        loop {
+            if let Some(end) = end_of(state) {
+                return end;
+            }
+            world.sleep(poll).await;
+            Task { state, poll, .. } = world.task(tool, &made).await?;
+        }
+    });
+    match select(end, limit).await {
+        Either::Left((end, _)) => {
+            // It may go on all the same: asking for something, or out of reach.
+            if end.is_err() {
+                world.cancel_task(tool, &made).await;
+            }
+            end.map(Reached::Result)
+        }
+        Either::Right(((), _)) => {
+            world.cancel_task(tool, &made).await;
+            Err(CallFailure::Outlasts)
+        }
+    }
 }
 
 /// A result, and in words what is wrong with it, if it does not have the form that its tool announced. It is given all the same: the call was

@@ -42,6 +42,16 @@ pub enum CallFailure {
     /// It took too long.
     #[error("it took longer than {} s and was given up; whether it took effect is not known", CALL_LIMIT.as_secs())]
     TimedOut,
+    /// It goes on at its server, and whoever wanted it cannot ask later.
+    #[error(
+        "it takes longer than {} s and goes on as a task, which this client does not say that it understands (the extension \
+         io.modelcontextprotocol/tasks), so its server was asked to stop it; whether it took effect is not known",
+        CALL_LIMIT.as_secs()
+    )]
+    Outlasts,
+    /// Its server no longer knows the task that it has become.
+    #[error("its server no longer knows the task that it has become; whether it took effect is not known")]
+    TaskLost,
     /// Its component ended while it worked: the tool, or another that worked there at the same time, trapped or computed without end.
     #[error("{}; whether it took effect is not known. {SEE_LOG}", ended(component, *seconds))]
     Crashed {
@@ -184,6 +194,8 @@ pub enum AuditCode {
     Cached,
     /// A person was asked.
     ApprovalAsked,
+    /// It goes on at its server.
+    Task,
     /// A call that may change something is about to be made for a client that may leave before it ends.
     Begun,
     /// The tool asks the person something first.
@@ -226,6 +238,7 @@ impl AuditCode {
             Self::ToolError => "tool_error",
             Self::Cached => "cached",
             Self::ApprovalAsked => "approval_asked",
+            Self::Task => "task",
             Self::Begun => "begun",
             Self::InputAsked => "input_asked",
             Self::UnknownTool => "unknown_tool",
@@ -266,7 +279,8 @@ impl Failure<'_> {
                 CallFailure::NotConfigured(_) => AuditCode::NotConfigured,
                 CallFailure::InputNeeded(_) | CallFailure::Unanswerable { .. } => AuditCode::InputAsked,
                 CallFailure::Upstream(_) | CallFailure::Crashed { .. } => AuditCode::UpstreamFailed,
-                CallFailure::TimedOut => AuditCode::TimedOut,
+                CallFailure::TimedOut | CallFailure::Outlasts => AuditCode::TimedOut,
+                CallFailure::TaskLost => AuditCode::UpstreamFailed,
                 CallFailure::TooLarge => AuditCode::TooLarge,
                 CallFailure::Unreachable(_) | CallFailure::NotInstalled { .. } => AuditCode::Unreachable,
             },

@@ -19,9 +19,11 @@ pub use arguments::{InvalidArguments, validate};
 pub use catalog::Catalog;
 pub use content::text_for_model;
 pub use domain::Effect;
-pub use execution::{Approval, AuditEntry, Called, Execution, Permission, Started, World, execute};
+pub use execution::{
+    Approval, AuditEntry, Called, Execution, Permission, Reached, Started, World, end_of, execute, judged,
+};
 pub use failure::{AuditCode, CallFailure, Failure};
-pub use mcp::Outcome;
+pub use mcp::{Outcome, TaskSupport};
 pub use policy::{Policy, decide};
 pub use redaction::Redaction;
 
@@ -53,11 +55,33 @@ pub struct Tool {
     pub reads_private: bool,
     /// Whether the person is asked before every call, whatever was allowed.
     pub always_asks: bool,
+    /// Whether it is called as a task, as its server of 2025-11-25 says.
+    pub task_support: TaskSupport,
     /// How long a result may be given again for the same arguments, if the listing says so. Milliseconds.
     pub result_ttl_ms: Option<u64>,
 }
 
 impl Tool {
+    /// A tool of a server elsewhere that is not listed any more, of which only its name is known.
+    #[must_use]
+    pub fn unlisted(server: ServerName, name: String) -> Self {
+        Self {
+            server,
+            name,
+            title: None,
+            description: String::new(),
+            input_schema: RawValue::NULL.to_owned(),
+            output_schema: None,
+            is_mended: true,
+            annotations: Annotations::default(),
+            remote: true,
+            reads_private: true,
+            always_asks: false,
+            task_support: TaskSupport::Forbidden,
+            result_ttl_ms: None,
+        }
+    }
+
     /// Whether it changes nothing, as far as we believe what it says.
     #[must_use]
     pub const fn reads_only(&self) -> bool {

@@ -76,6 +76,8 @@ impl Redaction {
             }
             CallFailure::Unknown
             | CallFailure::TimedOut
+            | CallFailure::Outlasts
+            | CallFailure::TaskLost
             | CallFailure::TooLarge
             | CallFailure::Crashed { .. }
             | CallFailure::NotInstalled { .. } => {}

@@ -1,4 +1,4 @@
-//! What `stream` asks of `tools`, inside the house, and is answered with lines of JSON, a [`Said`] each. Not for anybody else: clients speak
+//! What `stream` and `chat` ask of `tools`, inside the house. A call and is answered with lines of JSON, a [`Said`] each. Not for anybody else: clients speak
 //! MCP or the public API.
 
 use std::borrow::Cow;
@@ -29,6 +29,20 @@ pub struct Call<'a> {
     pub name: Cow<'a, str>,
     /// What the model wrote.
     pub arguments: Cow<'a, str>,
+}
+
+/// Where `tools` asks about the tasks of a run for which it is time. Whoever asks this can do no more by it than what is due anyway.
+pub const ASK_TASKS_PATH: &str = "/internal/tasks/ask";
+/// Where `tools` has the tasks stopped of a run that its person has stopped. Likewise.
+pub const STOP_TASKS_PATH: &str = "/internal/tasks/stop";
+
+/// A run whose tasks are looked after.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TasksOf<'a> {
+    /// The run, as an id.
+    pub run_id: Cow<'a, str>,
+    /// Whose it is, likewise.
+    pub user_id: Cow<'a, str>,
 }
 
 /// A line of the answer. The last one is the call's.

@@ -1,8 +1,8 @@
 /** A tool call: its name and state; arguments and result on demand. */
 import type { ComponentChildren } from "preact";
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
-import { duration } from "../durations.ts";
-import type { Progress } from "../events.ts";
+import { duration, since } from "../durations.ts";
+import type { Progress, Task } from "../events.ts";
 import { type Deciding, deciding, isOpen } from "../state/approvals.ts";
 import type { ToolPart } from "../turns.ts";
 import { visible } from "../visible.ts";
@@ -56,13 +56,14 @@ function ToolCard({ part, running, state }: { part: ToolPart; running: boolean; 
           </span>
         </span>
         <span class="ml-auto flex shrink-0 items-center gap-2 text-xs text-soft">
-          <State result={result} works={works} elapsedMs={elapsedMs} state={state} />
+          <State result={result} works={works} task={part.task} elapsedMs={elapsedMs} state={state} />
           <span class="chevron">
             <Icon name="chevron" size={14} />
           </span>
         </span>
+        {works && part.task !== null && <GoesOn task={part.task} />}
         {works && part.progress !== null && <HowFar progress={part.progress} />}
-        {works && elapsedMs > SHOW_PROGRESS_AFTER_MS && (part.progress === null || part.progress.part === null) && (
+        {works && part.task === null && elapsedMs > SHOW_PROGRESS_AFTER_MS && (part.progress === null || part.progress.part === null) && (
           <span class="progress" aria-hidden="true" />
         )}
       </summary>
@@ -100,6 +101,18 @@ function HowFar({ progress: { part, message } }: { progress: Progress }) {
   );
 }
 
+/** Which server works on the call, and since when. It may take days, and the person need not stay. */
+function GoesOn({ task }: { task: Task }) {
+  const began = new Date(task.since);
+  const [now] = useState(() => new Date());
+  return (
+    <span class="min-w-0 basis-full text-xs text-soft">
+      <bdi>{visible(task.server)}</bdi> is working on this
+      {!Number.isNaN(began.getTime()) && `, since ${since(began, now)}`}. You can leave and come back.
+    </span>
+  );
+}
+
 /** Whether it is certain that the tool will not be called, although there is no result yet. */
 function isRefused(state: Deciding): boolean {
   return state.at === "expired" || (state.at === "decided" && state.decision === "deny");
@@ -120,9 +133,15 @@ function decidedWords(state: Deciding): string {
   }
 }
 
-type StateProps = { result: ToolPart["result"]; works: boolean; elapsedMs: number; state: Deciding };
+type StateProps = {
+  result: ToolPart["result"];
+  works: boolean;
+  task: Task | null;
+  elapsedMs: number;
+  state: Deciding;
+};
 
-function State({ result, works, elapsedMs, state }: StateProps) {
+function State({ result, works, task, elapsedMs, state }: StateProps) {
   if (isRefused(state)) {
     return (
       <Words icon="cross" danger={false}>
@@ -135,7 +154,7 @@ function State({ result, works, elapsedMs, state }: StateProps) {
     return (
       <>
         <span class="spinner" aria-hidden="true" />
-        {elapsedMs > SHOW_PROGRESS_AFTER_MS ? `Running for ${Math.floor(elapsedMs / 1000)} s` : allowed}
+        {task === null && elapsedMs > SHOW_PROGRESS_AFTER_MS ? `Running for ${Math.floor(elapsedMs / 1000)} s` : allowed}
       </>
     );
   }

@@ -110,6 +110,7 @@ function Status({ answer, canRetry, isLast }: AnswerProps) {
     case "writing":
     case "tools":
     case "approval":
+    case "task":
       return null;
   }
 }

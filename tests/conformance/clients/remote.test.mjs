@@ -71,22 +71,26 @@ async function listed(server = "elsewhere") {
   return items.filter((tool) => tool.server === server);
 }
 
-async function call(name, args = {}) {
+/** What a program hears at the gateway. `about` is the tool or the task. */
+async function gateway(method, about, params, capabilities) {
   const meta = {
     "io.modelcontextprotocol/protocolVersion": VERSION,
     "io.modelcontextprotocol/clientInfo": { name: "test", version: "1" },
-    "io.modelcontextprotocol/clientCapabilities": {},
+    "io.modelcontextprotocol/clientCapabilities": capabilities,
   };
   const headers = {
     authorization: `Bearer ${programsToken}`,
     accept: "application/json, text/event-stream",
     "mcp-protocol-version": VERSION,
-    "mcp-method": "tools/call",
-    "mcp-name": name,
+    "mcp-method": method,
+    "mcp-name": about,
   };
-  const params = { name, arguments: args, _meta: meta };
-  const response = await ask("POST", "/mcp", { jsonrpc: "2.0", id: 1, method: "tools/call", params }, headers);
-  const { result } = await response.json();
+  const message = { jsonrpc: "2.0", id: 1, method, params: { ...params, _meta: meta } };
+  return (await ask("POST", "/mcp", message, headers)).json();
+}
+
+async function call(name, args = {}) {
+  const { result } = await gateway("tools/call", name, { name, arguments: args }, {});
   return { isError: result.isError, text: result.content[0].text, structured: result.structuredContent };
 }
 
@@ -123,6 +127,22 @@ test("a server of the revision before, with sessions, is one like others", async
   assert.match(slow.text, /completed/);
   const refused = await call("everything_echo", { message: 1 });
   assert.equal(refused.isError, true);
+});
+
+test("a call that goes on there is asked about in the session in which it was made, by instances that know nothing of it", async () => {
+  const name = "everything_simulate-research-query";
+  const waited = await call(name, { topic: "tea" });
+  assert.deepEqual([waited.isError, /tea/.test(waited.text)], [false, true], waited.text);
+  const tasks = { extensions: { "io.modelcontextprotocol/tasks": {} } };
+  const { result: made } = await gateway("tools/call", name, { name, arguments: { topic: "rice" } }, tasks);
+  assert.equal(made.resultType, "task");
+  const { taskId } = made;
+  let task = made;
+  for (let asked = 0; task.status === "working" && asked < 60; asked++) {
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    task = (await gateway("tasks/get", taskId, { taskId }, tasks)).result;
+  }
+  assert.deepEqual([task.status, /rice/.test(task.result?.content[0].text)], ["completed", true], JSON.stringify(task));
 });
 
 test("when it is down its tools are still there, and a call says what is wrong", async () => {

@@ -1,5 +1,7 @@
 //! What this component answers, on a real database, with tool servers that speak the protocol, and paused time.
 
+mod going_on;
+
 use std::{rc::Rc, sync::Arc, time::Duration};
 
 use cache::Clock as _;

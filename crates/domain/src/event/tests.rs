@@ -147,6 +147,7 @@ kinds!(
     Thinking,
     ToolRequest,
     ToolApproval,
+    ToolTask,
     ToolProgress,
     ToolResult,
     Error,
@@ -176,7 +177,14 @@ fn examples() -> Vec<Event<'static>> {
             may_disclose: true,
             expires_at: Timestamp::from_millis(1_767_225_600_000),
         },
-        Event::ToolProgress { call_id: "c1", progress: 3.0, total: Some(8.0), message: "Looking for a route" },
+        Event::ToolTask {
+            name: "mail_send",
+            call_id: "c1",
+            server: "mail",
+            title: "Send mail",
+            started_at: Timestamp::from_millis(1_767_225_600_000),
+        },
+        Event::ToolProgress { call_id: "c1", progress: Some(3.0), total: Some(8.0), message: "Looking for a route" },
         Event::ToolResult { content: "No route", call_id: "c1", name: "mail_send", is_error: true, duration_ms: 340 },
         Event::Error { message: "The model is away.", code: "model_unreachable", retryable: true },
         Event::Complete {

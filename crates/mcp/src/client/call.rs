@@ -10,7 +10,8 @@ use super::{
 use crate::{
     header, lenient,
     model::{Content, Map, Tool},
-    provider::{FailureKind, InputNeeded},
+    provider::{FailureKind, InputNeeded, Outcome},
+    task::{CallAnswer, MAX_TTL, Task, Tasks},
     wire::{Era, HEADER_MISMATCH, META_FAILURE},
 };
 
@@ -44,7 +45,7 @@ pub struct CallResult {
 
 impl CallResult {
     /// Whatever a server answers: the call was made, so nothing of it is refused that can be read at all.
-    pub(super) fn read(result: Value) -> Self {
+    pub(crate) fn read(result: Value) -> Self {
         let Value::Object(mut fields) = result else {
             return Self { content: lenient::contents(result), structured: None, is_error: false, failure: None };
         };
@@ -74,6 +75,12 @@ impl CallResult {
     }
 }
 
+impl From<CallResult> for Outcome {
+    fn from(result: CallResult) -> Self {
+        Self { content: result.content, structured: result.structured, is_error: result.is_error }
+    }
+}
+
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Kind {
@@ -96,16 +103,34 @@ impl<T: Transport> Client<T> {
         tool: &Tool,
         arguments: &RawValue,
         meta: Map,
-        mut on_progress: Option<&mut dyn FnMut(Progress)>,
+        on_progress: Option<&mut dyn FnMut(Progress)>,
     ) -> Result<CallResult, ClientError> {
-        let answer = self.rounds(tool, arguments, &meta, reborrow(&mut on_progress)).await;
+        match self.call_tool_or_task(tool, arguments, meta, on_progress, Tasks::Never).await? {
+            CallAnswer::Result(result) => Ok(result),
+            CallAnswer::Task(_) => Err(ClientError::Malformed("a task, which nobody asked for".to_owned())),
+        }
+    }
+
+    /// The same of a tool whose call may go on after its answer, as far as `tasks` says.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn call_tool_or_task(
+        &self,
+        tool: &Tool,
+        arguments: &RawValue,
+        meta: Map,
+        mut on_progress: Option<&mut dyn FnMut(Progress)>,
+        tasks: Tasks,
+    ) -> Result<CallAnswer, ClientError> {
+        let answer = self.rounds(tool, arguments, &meta, reborrow(&mut on_progress), tasks).await;
         if !matches!(answer, Err(ClientError::Protocol { code: HEADER_MISMATCH, .. })) {
             return answer;
         }
         // The definition has changed: the call is made once more by the new one. Nothing has been done yet.
         let listing = self.list_tools().await?;
         match listing.tools.iter().find(|new| new.name == tool.name) {
-            Some(tool) => self.rounds(tool, arguments, &meta, on_progress).await,
+            Some(tool) => self.rounds(tool, arguments, &meta, on_progress, tasks).await,
             None => answer,
         }
     }
@@ -116,19 +141,28 @@ impl<T: Transport> Client<T> {
         arguments: &RawValue,
         meta: &Map,
         mut on_progress: Option<OnProgress<'_>>,
-    ) -> Result<CallResult, ClientError> {
-        let headers = match self.connect().await? {
+        tasks: Tasks,
+    ) -> Result<CallAnswer, ClientError> {
+        let era = self.connect().await?;
+        let headers = match era {
             Era::Modern => parameter_headers(tool, arguments)?,
             Era::Legacy => Vec::new(),
         };
+        let asks_for_task =
+            era == Era::Legacy && self.makes_tasks_when_asked() && tool.execution.task_support.asks(tasks);
         let mut input: Option<(Map, Option<String>)> = None;
         for _ in 0..MAX_ROUNDS {
             let mut call = Call::new("tools/call");
             call.name = Some(&tool.name);
             call.meta = meta.clone();
             call.headers.clone_from(&headers);
+            call.takes_task = tasks != Tasks::Never;
             call.params.insert("name", raw(&tool.name)?);
             call.params.insert("arguments", arguments.to_owned());
+            if asks_for_task {
+                let ttl_ms = u64::try_from(MAX_TTL.as_millis()).unwrap_or(u64::MAX);
+                call.params.insert("task", raw(&serde_json::json!({"ttl": ttl_ms}))?);
+            }
             if let Some((responses, state)) = &input {
                 if !responses.is_empty() {
                     call.params.insert("inputResponses", raw(responses)?);
@@ -138,12 +172,20 @@ impl<T: Transport> Client<T> {
                 }
             }
             let result = self.exchange(call, reborrow(&mut on_progress)).await?;
+            if asks_for_task && let Some(task) = Task::read_packed(&result) {
+                let task = task.map_err(ClientError::Malformed)?;
+                return Ok(CallAnswer::Task(Task { session: self.kept_session(), ..task }));
+            }
             // What is no object says nothing of its kind.
             let kind: Kind = serde_json::from_str(result.get()).unwrap_or_default();
             match kind.result_type.as_deref() {
                 None | Some("complete") => {
                     let result = serde_json::from_str(result.get());
-                    return result.map(CallResult::read).map_err(|error| ClientError::Malformed(error.to_string()));
+                    let result = result.map(CallResult::read).map(CallAnswer::Result);
+                    return result.map_err(|error| ClientError::Malformed(error.to_string()));
+                }
+                Some("task") if tasks != Tasks::Never => {
+                    return Task::read(&result).map(CallAnswer::Task).map_err(ClientError::Malformed);
                 }
                 Some("input_required") => input = Some(self.give(kind)?),
                 Some(other) => return Err(ClientError::Malformed(format!("resultType {other:?}"))),

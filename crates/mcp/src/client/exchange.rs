@@ -20,6 +20,7 @@ use crate::{
     header::encode,
     lenient,
     model::{Implementation, Map},
+    task,
     wire::{
         self, Era, HEADER_METHOD, HEADER_NAME, HEADER_SESSION, HEADER_VERSION, INVALID_REQUEST, LEGACY_VERSION,
         META_CLIENT_CAPABILITIES, META_CLIENT_INFO, META_VERSION, METHOD_NOT_FOUND, MODERN_VERSION, Message,
@@ -60,6 +61,8 @@ pub(crate) struct Call<'a> {
     pub(crate) meta: Map,
     /// For `Mcp-Name`.
     pub(crate) name: Option<&'a str>,
+    /// It may come to a task, or is about one.
+    pub(crate) takes_task: bool,
     /// `Mcp-Param-*`.
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
 }
@@ -98,6 +101,16 @@ struct Initialized {
     instructions: Option<String>,
     #[serde(default, deserialize_with = "lenient::field")]
     server_info: Option<Implementation>,
+    #[serde(default, deserialize_with = "lenient::field")]
+    capabilities: Map,
+}
+
+impl Initialized {
+    /// Whether calls of its tools can become tasks when they are asked to (2025-11-25, "Tasks", "Server Capabilities").
+    fn makes_tasks(&self) -> bool {
+        let tasks = self.capabilities.get("tasks");
+        tasks.and_then(|tasks| tasks.get("requests")?.get("tools")?.get("call")).is_some_and(Value::is_object)
+    }
 }
 
 impl<T: Transport> Client<T> {
@@ -191,6 +204,7 @@ impl<T: Transport> Client<T> {
         let result = self.exchange_legacy(call, None).await?;
         let initialized: Initialized =
             serde_json::from_str(result.get()).map_err(|error| ClientError::Malformed(error.to_string()))?;
+        let makes_tasks = initialized.makes_tasks();
         let version = initialized.protocol_version.unwrap_or_else(|| version.to_owned());
         if version.as_str() >= MODERN_VERSION || version.as_str() < "2024" {
             return Err(ClientError::Version(vec![version]));
@@ -200,6 +214,7 @@ impl<T: Transport> Client<T> {
             connection.version = HeaderValue::from_str(&version).ok();
             connection.server = initialized.server_info;
             connection.instructions = initialized.instructions;
+            connection.makes_tasks = makes_tasks;
         }
         let body = wire::call(None, "notifications/initialized", Map::new());
         // What it answers to what needs no answer does not matter: if it cannot go on, it says so next.
@@ -209,7 +224,7 @@ impl<T: Transport> Client<T> {
 
     /// Ends the session, if the server keeps one. Whether it listens is its affair: many answer 405. The client can be used on and begins anew.
     pub async fn close(&self) {
-        if !self.has_session() {
+        if !self.has_session() || self.connection.borrow().is_kept {
             return;
         }
         if let Ok(mut request) = self.legacy_request(Vec::new()) {
@@ -260,7 +275,12 @@ impl<T: Transport> Client<T> {
         let id = self.take_id();
         call.meta.insert(META_VERSION.to_owned(), MODERN_VERSION.into());
         // What is passed on for another client says what that one can do.
-        call.meta.entry(META_CLIENT_CAPABILITIES).or_insert_with(|| self.capabilities().into());
+        let capabilities = call.meta.entry(META_CLIENT_CAPABILITIES).or_insert_with(|| self.capabilities().into());
+        if call.takes_task
+            && let Value::Object(capabilities) = capabilities
+        {
+            capabilities.insert("extensions".to_owned(), task::declaration());
+        }
         let software = serde_json::to_value(&self.options.software).unwrap_or_default();
         call.meta.insert(META_CLIENT_INFO.to_owned(), software);
         let body = body(id, &mut call, on_progress.is_some())?;

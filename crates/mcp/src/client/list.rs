@@ -265,21 +265,11 @@ impl Listing {
 /// What a definition says beside what [`Tool`] has of it.
 #[derive(Deserialize)]
 struct Beside {
-    /// How it wants to be called (2025-11-25, "Tool-Level Negotiation").
-    #[serde(default, deserialize_with = "lenient::field")]
-    execution: Execution,
     #[serde(default, rename = "inputSchema")]
     input_schema: Option<Box<RawValue>>,
     /// The name that models' servers have for it, which counts where the right one is not there.
     #[serde(default, rename = "input_schema")]
     snake_schema: Option<Box<RawValue>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Execution {
-    #[serde(default)]
-    task_support: Option<String>,
 }
 
 fn read(definition: &RawValue, era: Era) -> Result<Tool, RefusedTool> {
@@ -296,12 +286,6 @@ fn read(definition: &RawValue, era: Era) -> Result<Tool, RefusedTool> {
         let once = lenient::each_key_once(definition.get()).and_then(|once| parsed(&once).ok());
         once.ok_or_else(|| refused(error.to_string()))
     })?;
-    if beside.execution.task_support.as_deref() == Some("required") {
-        return Err(RefusedTool {
-            name: tool.name,
-            reason: "it can only be called as a task, which is not done here".to_owned(),
-        });
-    }
     if let (None, Some(schema)) = (beside.input_schema, beside.snake_schema) {
         tool.input_schema = schema;
     }

@@ -9,12 +9,13 @@ use super::{
     Body, Refusal, input,
     request::{Asked, mismatch},
     results::Frame,
+    tasks,
 };
 use crate::{
     header,
     model::{LogLevel, Map},
     provider::{Description, Failure, Notice, Outcome, Provider, Reply, ToolCall},
-    wire::{self, Era, INVALID_PARAMS, PROGRESS_TOKEN},
+    wire::{self, Era, INVALID_PARAMS, METHOD_NOT_FOUND, PROGRESS_TOKEN},
 };
 
 #[derive(Serialize)]
@@ -53,8 +54,14 @@ pub(crate) async fn call_tool<P: Provider>(
     let accepts_events = asked.accepts_events();
     let name = asked.params.name.take().ok_or_else(|| Refusal::within(INVALID_PARAMS, "Invalid params: no name"))?;
     let arguments = super::methods::arguments(asked.params.arguments.take())?;
+    let tool = description.and_then(|it| it.tools.iter().find(|tool| tool.name == name));
+    if let Some(tool) = tool
+        && frame.era == Era::Legacy
+    {
+        tasks::check_asked(&mut asked, description.is_some_and(|it| it.has_tasks), tool)?;
+    }
     // Legacy clients send no such headers.
-    if let Some(tool) = description.and_then(|it| it.tools.iter().find(|tool| tool.name == name)) {
+    if let Some(tool) = tool.filter(|_| frame.era == Era::Modern) {
         // What cannot be followed is not asked of clients either: they leave such a tool out.
         let parameters = header::parameters(&tool.input_schema).unwrap_or_default();
         if !parameters.is_empty() {
@@ -69,13 +76,14 @@ pub(crate) async fn call_tool<P: Provider>(
         progress: None,
         log_level: context.log_level,
     };
-    let capabilities = context.client_capabilities.clone();
+    let (capabilities, takes_task) = (context.client_capabilities.clone(), context.takes_task);
     match provider.call_tool(ToolCall { name, arguments, context }).await {
         Ok(Reply::Done(outcome)) => Ok(Body::Json(streaming.frame.outcome(outcome))),
         Ok(Reply::Live(notices)) if accepts_events => Ok(Body::Events(Box::pin(events(streaming, notices)))),
         Ok(Reply::Live(mut notices)) => loop {
             match notices.next().await {
                 Some(Notice::Done(end)) => return finish(&streaming.frame, end).map(Body::Json),
+                Some(Notice::Task(task)) => return Ok(Body::Json(streaming.frame.created(&task))),
                 Some(_) => {}
                 None => return finish(&streaming.frame, Err(no_end())).map(Body::Json),
             }
@@ -87,6 +95,8 @@ pub(crate) async fn call_tool<P: Provider>(
             let words = "This tool asks back, which it can do only with clients of the revision 2026-07-28.";
             Ok(Body::Json(streaming.frame.outcome(Outcome::error(words))))
         }
+        Ok(Reply::Task(task)) if takes_task => Ok(Body::Json(streaming.frame.created(&task))),
+        Ok(Reply::Task(_)) => finish(&streaming.frame, Err(Failure::only_as_task())).map(Body::Json),
         Err(failure) => finish(&streaming.frame, Err(failure)).map(Body::Json),
     }
 }
@@ -102,6 +112,10 @@ fn finish(frame: &Frame, end: Result<Outcome, Failure>) -> Result<Vec<u8>, Refus
         Err(Failure::Unknown(name)) => Err(Refusal::within(INVALID_PARAMS, format!("Unknown tool: {name}"))),
         Err(failure @ Failure::InvalidState(_)) => Err(Refusal::within(INVALID_PARAMS, failure.to_string())),
         Err(Failure::MissingCapability(missing)) if frame.era == Era::Modern => Err(input::missing_capability(missing)),
+        // As 2025-11-25 says it of a tool that is called as a task only.
+        Err(failure) if failure == Failure::only_as_task() => {
+            Err(Refusal::within(METHOD_NOT_FOUND, "This tool is called as a task only"))
+        }
         Err(failure) => Ok(frame.failed(&failure)),
     }
 }
@@ -113,6 +127,7 @@ fn events(streaming: Streaming, notices: impl Stream<Item = Notice> + Unpin) -> 
         loop {
             let end = match notices.next().await {
                 Some(Notice::Done(end)) => end,
+                Some(Notice::Task(task)) => return Some((event(&streaming.frame.created(&task)), None)),
                 None => Err(no_end()),
                 Some(notice) => match streaming.notification(notice) {
                     Some(message) => return Some((event(&message), Some((streaming, notices)))),
@@ -141,7 +156,7 @@ impl Streaming {
             }
             Notice::Log { level, logger, data } => (level >= self.log_level?)
                 .then(|| wire::call(None, "notifications/message", LogParams { level, logger, data })),
-            Notice::Done(_) => None,
+            Notice::Task(_) | Notice::Done(_) => None,
         }
     }
 }

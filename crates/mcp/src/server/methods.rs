@@ -9,10 +9,12 @@ use super::{
     Body, Refusal, call, input,
     request::{Asked, Reference},
     results::{Cache, Frame},
+    tasks,
 };
 use crate::{
     model::{Implementation, LogLevel, Map, Tool},
     provider::{Answer, CompletionReference, CompletionRequest, Description, Failure, Provider},
+    task::ToolExecution,
     wire::{
         self, Era, INTERNAL_ERROR, INVALID_PARAMS, LEGACY_RESOURCE_NOT_FOUND, LEGACY_VERSION, META_FEATURES,
         META_SUBSCRIPTION, MODERN_VERSION, SUPPORTED_VERSIONS,
@@ -22,7 +24,7 @@ use crate::{
 /// As many as the schema lets a completion have.
 const MAX_COMPLETIONS: usize = 100;
 
-/// Answers a request.
+/// Answers a request. What takes long is boxed: all of it together is more than a guest's stack should hold.
 pub(crate) async fn dispatch<P: Provider>(
     provider: &P,
     headers: &HeaderMap,
@@ -36,7 +38,9 @@ pub(crate) async fn dispatch<P: Provider>(
     // These need to know nothing of the provider.
     match (era, method) {
         (Era::Legacy, "ping") => return Ok(Body::Json(frame.complete(Map::new(), None))),
-        (Era::Legacy, "tools/call") => return call::call_tool(provider, asked, frame, None).await,
+        (Era::Legacy, "tools/call") if asked.params.task.is_none() => {
+            return Box::pin(call::call_tool(provider, asked, frame, None)).await;
+        }
         _ => {}
     }
     let description = provider.describe().await.map_err(|failure| refusal(era, failure))?;
@@ -55,13 +59,13 @@ pub(crate) async fn dispatch<P: Provider>(
             match era {
                 Era::Modern => {
                     let features = description.tells_features.then(|| description.features());
-                    let meta = features.map(|features| (META_FEATURES.to_owned(), json!(features)));
-                    frame.complete_with(json_list("tools", &description.tools), cache, meta.into_iter().collect())
+                    let features = features.map(|features| (META_FEATURES, json!(features)));
+                    frame.complete_with(json_list("tools", &modern_tools(description.tools)), cache, features)
                 }
                 Era::Legacy => frame.complete(json_list("tools", &legacy_tools(description.tools)), None),
             }
         }
-        (_, "tools/call") => return call::call_tool(provider, asked, frame, Some(&description)).await,
+        (_, "tools/call") => return Box::pin(call::call_tool(provider, asked, frame, Some(&description))).await,
         (_, "resources/list") if has_resources => {
             whole(&asked)?;
             frame.complete(json_list("resources", &description.resources), cache)
@@ -77,6 +81,9 @@ pub(crate) async fn dispatch<P: Provider>(
         }
         (_, "prompts/get") if has_prompts => get_prompt(provider, asked, &frame, &description).await?,
         (_, "completion/complete") if description.has_completions => complete(provider, asked, &frame).await?,
+        (_, "tasks/get" | "tasks/update" | "tasks/cancel" | "tasks/result") if description.has_tasks => {
+            Box::pin(tasks::answer(provider, asked, frame)).await?
+        }
         (Era::Modern, "subscriptions/listen") => return Ok(listen(&asked, &frame)),
         (Era::Legacy, "logging/setLevel") if description.has_logging => {
             let level = asked.params.level.as_ref().map(LogLevel::deserialize);
@@ -101,7 +108,7 @@ fn software(description: &Description) -> Implementation {
 }
 
 /// Lists change when the server is replaced, and nobody is told: `listChanged` and `subscribe` are not declared.
-fn capabilities(description: &Description) -> Value {
+fn capabilities(description: &Description, era: Era) -> Value {
     let mut capabilities = json!({"tools": {}});
     let more = [
         ("resources", !description.resources.is_empty() || !description.templates.is_empty()),
@@ -111,6 +118,10 @@ fn capabilities(description: &Description) -> Value {
     ];
     if let Value::Object(capabilities) = &mut capabilities {
         capabilities.extend(more.into_iter().filter(|(_, has)| *has).map(|(name, _)| (name.to_owned(), json!({}))));
+        if description.has_tasks {
+            let (name, value) = tasks::capability(era);
+            capabilities.insert(name.to_owned(), value);
+        }
     }
     capabilities
 }
@@ -127,7 +138,7 @@ struct Discovered<'a> {
 fn discovered(description: &Description) -> Discovered<'_> {
     Discovered {
         supported_versions: &SUPPORTED_VERSIONS,
-        capabilities: capabilities(description),
+        capabilities: capabilities(description, Era::Modern),
         instructions: description.instructions.as_deref(),
     }
 }
@@ -147,7 +158,7 @@ fn initialized<'a>(description: &'a Description, asked_for: Option<&'a str>) -> 
     let legacy = asked_for.filter(|version| *version != MODERN_VERSION && SUPPORTED_VERSIONS.contains(version));
     Initialized {
         protocol_version: legacy.unwrap_or(LEGACY_VERSION),
-        capabilities: capabilities(description),
+        capabilities: capabilities(description, Era::Legacy),
         server_info: software(description),
         instructions: description.instructions.as_deref(),
     }
@@ -164,6 +175,14 @@ fn whole(asked: &Asked<'_>) -> Result<(), Refusal> {
 
 fn json_list<'a, T: Serialize>(name: &'a str, items: &'a [T]) -> std::collections::BTreeMap<&'a str, &'a [T]> {
     [(name, items)].into()
+}
+
+/// In 2026-07-28 nobody says before a call whether it becomes a task.
+fn modern_tools(mut tools: Vec<Tool>) -> Vec<Tool> {
+    for tool in &mut tools {
+        tool.execution = ToolExecution::default();
+    }
+    tools
 }
 
 /// Before 2026-07-28 structured results were objects, and clients refuse a whole list for one schema that says otherwise.

@@ -9,6 +9,7 @@ use crate::{
     header::decode,
     model::{LogLevel, Map},
     provider::Context,
+    task,
     wire::{
         Era, HEADER_METHOD, HEADER_MISMATCH, HEADER_NAME, HEADER_VERSION, INVALID_PARAMS, META_CLIENT_CAPABILITIES,
         META_LOG_LEVEL, META_VERSION, MODERN_VERSION, PROGRESS_TOKEN, SUPPORTED_VERSIONS, UNSUPPORTED_VERSION,
@@ -40,6 +41,11 @@ pub(crate) struct Params {
     pub(crate) input_responses: Option<Map>,
     #[serde(default)]
     pub(crate) request_state: Option<String>,
+    /// That a call is to become a task, in 2025-11-25.
+    #[serde(default)]
+    pub(crate) task: Option<Value>,
+    #[serde(default)]
+    pub(crate) task_id: Option<String>,
     #[serde(default)]
     pub(crate) protocol_version: Option<String>,
     #[serde(default)]
@@ -136,6 +142,7 @@ impl<'a> Asked<'a> {
         let name = match self.method {
             "tools/call" | "prompts/get" => self.params.name.as_deref(),
             "resources/read" => self.params.uri.as_deref(),
+            "tasks/get" | "tasks/update" | "tasks/cancel" => self.params.task_id.as_deref(),
             _ => return Ok(()),
         };
         // Without the param the method itself will say what is missing.
@@ -159,15 +166,25 @@ impl<'a> Asked<'a> {
             Era::Modern => (capabilities.cloned().unwrap_or_default(), said_level),
             Era::Legacy => (Map::new(), Some(LEGACY_LOG_LEVEL)),
         };
+        let takes_task = match self.era {
+            Era::Modern => task::is_declared(&client_capabilities),
+            Era::Legacy => self.params.task.is_some(),
+        };
         let wants_progress = matches!(meta.get(PROGRESS_TOKEN), Some(Value::String(_) | Value::Number(_)));
         Context {
             meta,
             input_responses: self.params.input_responses.take().unwrap_or_default(),
             request_state: self.params.request_state.take(),
             client_capabilities,
+            takes_task,
             wants_progress,
             log_level,
         }
+    }
+
+    /// The client of 2026-07-28 declares that it understands tasks.
+    pub(crate) fn declares_tasks(&self) -> bool {
+        self.meta(META_CLIENT_CAPABILITIES).and_then(Value::as_object).is_some_and(task::is_declared)
     }
 
     /// The client takes a stream of events.

@@ -4,10 +4,11 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
-    model::{Implementation, Map},
+    model::{Content, Implementation, Map},
     provider::{Description, Failure, FailureKind, Outcome},
     server::MAX_OUTCOME_BYTES,
-    wire::{self, Era, META_FAILURE, META_SERVER_INFO},
+    task::{Task, TaskState},
+    wire::{self, Era, META_FAILURE, META_RELATED_TASK, META_SERVER_INFO},
 };
 
 /// For how long and for whom a result may be kept.
@@ -50,39 +51,89 @@ struct Stamped<R> {
     meta: Map,
 }
 
+/// The result of a call as it is sent.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct CallToolResult<'a> {
-    content: &'a [crate::Content],
+pub(crate) struct Presented {
+    content: Vec<Content>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    structured_content: Option<&'a Value>,
+    structured_content: Option<Value>,
     is_error: bool,
+}
+
+impl Presented {
+    /// As the revision has it.
+    pub(crate) fn new(outcome: Outcome, era: Era) -> Self {
+        let Outcome { content, structured, is_error } = outcome;
+        let mut content: Vec<Content> = content.into_iter().map(Content::known).collect();
+        // Before 2026-07-28 it could only be an object.
+        let is_sent = structured.as_ref().is_some_and(|it| era == Era::Modern || it.is_object());
+        let in_words = structured.as_ref().filter(|_| content.is_empty() || !is_sent);
+        if let Some(text) = in_words.map(|structured| Content::text(structured.to_string()))
+            && !content.contains(&text)
+        {
+            content.push(text);
+        }
+        Self { content, structured_content: structured.filter(|_| is_sent), is_error }
+    }
 }
 
 impl Frame {
     /// A complete result. `cache` is for those that the modern revision calls cacheable.
     pub(crate) fn complete(&self, result: impl Serialize, cache: Option<Cache>) -> Vec<u8> {
-        self.complete_with(result, cache, Map::new())
+        self.complete_with(result, cache, None)
     }
 
     /// The same, with this in `_meta`.
-    pub(crate) fn complete_with(&self, result: impl Serialize, cache: Option<Cache>, meta: Map) -> Vec<u8> {
-        self.stamp(result, "complete", cache, meta)
+    pub(crate) fn complete_with(
+        &self,
+        result: impl Serialize,
+        cache: Option<Cache>,
+        more: Option<(&str, Value)>,
+    ) -> Vec<u8> {
+        self.stamp(result, "complete", cache, more)
     }
 
     pub(crate) fn input_required(&self, result: impl Serialize) -> Vec<u8> {
-        self.stamp(result, "input_required", None, Map::new())
+        self.stamp(result, "input_required", None, None)
     }
 
     /// A call that failed, in words, and which kind of failure it is.
     pub(crate) fn failed(&self, failure: &Failure) -> Vec<u8> {
-        self.result(Outcome::error(failure.to_string()), failure.kind())
+        self.result(Outcome::error(failure.to_string()), failure.kind().map(kind))
     }
 
-    fn stamp(&self, result: impl Serialize, result_type: &'static str, cache: Option<Cache>, mut meta: Map) -> Vec<u8> {
+    /// The task that a call has become.
+    pub(crate) fn created(&self, task: &Task) -> Vec<u8> {
+        self.stamp(task.created(self.era), "task", None, None)
+    }
+
+    /// How far a task is.
+    pub(crate) fn task(&self, task: Task) -> Vec<u8> {
+        let message = self.complete(task.detailed(self.era), None);
+        if message.len() <= MAX_OUTCOME_BYTES {
+            return message;
+        }
+        self.complete(Task { state: TaskState::Completed(too_large()), ..task }.detailed(self.era), None)
+    }
+
+    /// What a task has come to, as 2025-11-25 asks for it.
+    pub(crate) fn task_result(&self, outcome: Outcome, id: &str) -> Vec<u8> {
+        self.result(outcome, Some((META_RELATED_TASK, json!({"taskId": id}))))
+    }
+
+    fn stamp(
+        &self,
+        result: impl Serialize,
+        result_type: &'static str,
+        cache: Option<Cache>,
+        more: Option<(&str, Value)>,
+    ) -> Vec<u8> {
         let cache = cache.filter(|_| self.era == Era::Modern);
         let server = self.server.as_ref().filter(|_| self.era == Era::Modern);
+        let mut meta = Map::new();
         meta.extend(server.map(|server| (META_SERVER_INFO.to_owned(), json!(server))));
+        meta.extend(more.map(|(key, value)| (key.to_owned(), value)));
         let stamped = Stamped {
             result,
             result_type: (self.era == Era::Modern).then_some(result_type),
@@ -97,24 +148,21 @@ impl Frame {
         self.result(outcome, None)
     }
 
-    fn result(&self, mut outcome: Outcome, failure: Option<FailureKind>) -> Vec<u8> {
-        outcome.content = outcome.content.into_iter().map(crate::Content::known).collect();
-        // Before 2026-07-28 it could only be an object.
-        let sent = outcome.structured.as_ref().filter(|it| self.era == Era::Modern || it.is_object());
-        let in_words = outcome.structured.as_ref().filter(|_| outcome.content.is_empty() || sent.is_none());
-        if let Some(text) = in_words.map(ToString::to_string) {
-            let text = crate::Content::text(text);
-            if !outcome.content.contains(&text) {
-                outcome.content.push(text);
-            }
-        }
-        let result = CallToolResult { content: &outcome.content, structured_content: sent, is_error: outcome.is_error };
-        let meta = failure.map(|kind| (META_FAILURE.to_owned(), json!(kind)));
-        let message = self.stamp(result, "complete", None, meta.into_iter().collect());
+    fn result(&self, outcome: Outcome, more: Option<(&str, Value)>) -> Vec<u8> {
+        let message = self.stamp(Presented::new(outcome, self.era), "complete", None, more);
         if message.len() <= MAX_OUTCOME_BYTES {
             return message;
         }
-        let words = format!("The result is larger than {MAX_OUTCOME_BYTES} bytes and was not sent.");
-        self.result(Outcome::error(words), Some(FailureKind::TooLarge))
+        let presented = Presented::new(too_large(), self.era);
+        self.stamp(presented, "complete", None, Some(kind(FailureKind::TooLarge)))
     }
+}
+
+/// Which kind of failure it is, for who knows the key.
+fn kind(kind: FailureKind) -> (&'static str, Value) {
+    (META_FAILURE, json!(kind))
+}
+
+fn too_large() -> Outcome {
+    Outcome::error(format!("The result is larger than {MAX_OUTCOME_BYTES} bytes and was not sent."))
 }

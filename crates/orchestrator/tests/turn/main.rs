@@ -17,6 +17,7 @@ mod properties;
 mod script;
 mod servers;
 mod strict;
+mod tasks;
 mod world;
 
 use std::time::Duration;

@@ -57,6 +57,10 @@ pub(crate) struct World {
     /// The progress reports of a call, one in each second.
     tool_progress: RefCell<Vec<ToolProgress>>,
     calls: RefCell<Vec<String>>,
+    /// How often the task of a call has to be asked about until it has ended; `None`: calls become no tasks.
+    pub(crate) task_lasts: Cell<Option<u32>>,
+    /// How often tasks were asked about.
+    pub(crate) task_asked: Cell<u32>,
     logged: RefCell<String>,
     /// Decides which requests the model's server refuses, with status and text.
     refuses: Box<Refuses>,
@@ -94,6 +98,8 @@ impl World {
             tool_progress: RefCell::default(),
             tool_answer: RefCell::default(),
             calls: RefCell::default(),
+            task_lasts: Cell::new(None),
+            task_asked: Cell::new(0),
             logged: RefCell::default(),
             refuses: Box::new(|_| None),
             afterwards: None,
@@ -439,6 +445,9 @@ impl Host for World {
         {
             return answer;
         }
+        if let Some(answer) = self.of_task(lease, call).await {
+            return answer;
+        }
         let started = self.store.start_tool_call(lease, self.user, &call.id, &call.name).await.unwrap();
         match started {
             Started::LeaseLost => return ToolAnswer::LeaseLost,
@@ -452,9 +461,17 @@ impl Host for World {
             told(progress);
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
+        let task = match self.task_lasts.get() {
+            Some(_) => Some(self.begin_task(lease, call).await),
+            None => None,
+        };
         tokio::time::sleep(self.tool_delay).await;
-        let answer = self.tool_answer.borrow().clone();
+        let answer = task.or_else(|| self.tool_answer.borrow().clone());
         answer.unwrap_or_else(|| ToolAnswer::Result { content: format!("result of {}", call.id), is_error: false })
+    }
+
+    async fn ask_about_tasks(&self, run_id: Id) {
+        self.look_after_tasks(run_id).await;
     }
 
     fn now(&self) -> Duration {

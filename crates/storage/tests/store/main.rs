@@ -18,6 +18,7 @@ mod places;
 mod plans;
 mod repeated;
 mod runs;
+mod tasks;
 mod tools;
 
 /// Makes two tests of each function that takes a `Place`.

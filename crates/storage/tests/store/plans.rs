@@ -14,6 +14,7 @@ use storage::{
     rate_limits::Limit,
     runs::{Batch, Ending},
     tool_secrets::ToolSecret,
+    tool_tasks::{NewTask, Said},
 };
 
 use crate::{
@@ -26,12 +27,13 @@ crate::on_each_database! {
 }
 
 /// The tables that grow with use.
-const GROWING: [&str; 10] = [
+const GROWING: [&str; 11] = [
     "conversations",
     "messages",
     "runs",
     "run_events",
     "tool_calls",
+    "tool_tasks",
     "tool_policies",
     "tool_secrets",
     "approvals",
@@ -135,6 +137,17 @@ fn do_what_people_do(store: &Store<Recorder<'_>>) {
         for _ in 0..2 {
             store.decide_approval(user_id, run.id, "call", Decision::AllowAlways).await.unwrap();
         }
+        let said = Said { message: None, poll_ms: 0, lifetime_ms: 60_000 };
+        let (name, server, tool, task_id) = ("clock", "clock", "now", "t");
+        let task = NewTask { call_id: "call", name, server, tool, task_id, session: None, said };
+        store.keep_tool_task(lease, user_id, task).await.unwrap().unwrap();
+        store.tool_task(user_id, run.id, "call").await.unwrap().unwrap();
+        assert_eq!(store.waiting_tool_tasks(user_id, run.id).await.unwrap().len(), 1);
+        assert_eq!(store.claim_due_tool_tasks(user_id, run.id, 0).await.unwrap().len(), 1);
+        store.note_tool_task(user_id, run.id, "call", said).await.unwrap();
+        store.note_silent_tool_task(user_id, run.id, "call", "silent").await.unwrap();
+        store.forget_stopped_tool_tasks(user_id, run.id).await.unwrap();
+        assert!(store.end_tool_task(user_id, run.id, "call", "noon", false).await.unwrap());
         store.set_tool_policy(Some(user_id), "clock:*", Effect::Ask).await.unwrap();
         store.delete_tool_policy(Some(user_id), "clock:*").await.unwrap();
         let secret = ToolSecret { server: "mail".into(), name: "password".into(), sealed: "x".into() };
@@ -240,6 +253,14 @@ fn fill(database: &Real) {
             format!(
                 "INSERT INTO approvals (run_id, call_id, user_id, server, tool, created_at, expires_at)
                  SELECT {}, 'call', {owner}, 'clock', 'now', i, i FROM n",
+                id_sql(RUN, "i")
+            ),
+        ),
+        (
+            RUNS,
+            format!(
+                "INSERT INTO tool_tasks (run_id, call_id, user_id, name, server, tool, task_id, started_at, ask_at, poll_ms, lapses_at)
+                 SELECT {}, 'call', {owner}, 'clock', 'clock', 'now', 't', i, i, i, i FROM n",
                 id_sql(RUN, "i")
             ),
         ),

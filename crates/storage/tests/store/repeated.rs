@@ -11,6 +11,7 @@ use storage::{
     runs::Ending,
     tool_listings::NewListing,
     tool_secrets::ToolSecret,
+    tool_tasks::{NewTask, Said},
 };
 
 use crate::{
@@ -67,6 +68,13 @@ fn a_turn_whose_every_answer_was_lost_once_is_stored_once(place: Place) {
     // The first of the two counted. The second learns that this was already decided.
     let decided = block_on(store.decide_approval(user.id, run.id, "c", Decision::AllowAlways)).unwrap();
     assert_eq!(decided, Decided::AlreadyDecided(Decision::AllowAlways));
+    let said = Said { message: Some("half"), poll_ms: 1_000, lifetime_ms: 60_000 };
+    let task =
+        NewTask { call_id: "t", name: "clock_now", server: "clock", tool: "now", task_id: "t1", session: None, said };
+    assert!(block_on(store.keep_tool_task(lease, user.id, task)).unwrap().is_some());
+    block_on(store.note_tool_task(user.id, run.id, "t", said)).unwrap();
+    block_on(store.note_silent_tool_task(user.id, run.id, "t", "silent")).unwrap();
+    assert_eq!(block_on(store.waiting_tool_tasks(user.id, run.id)).unwrap().len(), 1);
     assert!(block_on(store.set_tool_policy(None, "*", Effect::Ask)).unwrap());
     assert_eq!(block_on(store.tool_policies(user.id)).unwrap().len(), 2);
     block_on(store.delete_tool_policy(None, "*")).unwrap();

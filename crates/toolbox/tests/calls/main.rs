@@ -15,6 +15,7 @@ mod execution;
 mod exposure;
 mod hostile_schemas;
 mod policy;
+mod tasks;
 mod world;
 
 use serde_json::{Value, value::RawValue};
@@ -34,6 +35,7 @@ fn tool(server: &str, name: &str) -> Tool {
         remote: false,
         reads_private: false,
         always_asks: false,
+        task_support: toolbox::TaskSupport::Forbidden,
         result_ttl_ms: None,
     }
 }

@@ -3,17 +3,18 @@
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
+    task::Poll,
     time::Duration,
 };
 
 use futures::{
     executor::block_on,
-    future::{pending, ready},
+    future::{pending, poll_fn},
 };
-use mcp::FailureKind;
+use mcp::{FailureKind, Task, TaskState};
 use toolbox::{
     Approval, AuditCode, AuditEntry, CallFailure, Called, Catalog, Effect, Execution, Outcome, Permission, Policy,
-    Started, Tool, World, execute, text_for_model,
+    Reached, Started, Tool, World, execute, text_for_model,
 };
 
 /// What the store says when it fails.
@@ -27,6 +28,8 @@ pub(crate) enum Tools {
     Say(FailureKind),
     Fail(CallFailure),
     Hang,
+    /// Goes on as a task, which is in these states when it is asked about, the last one for ever.
+    GoOn(Vec<TaskState>),
 }
 
 pub(crate) struct Scripted {
@@ -35,6 +38,7 @@ pub(crate) struct Scripted {
     pub(crate) user: Vec<(&'static str, Effect)>,
     pub(crate) approval: Approval,
     pub(crate) can_ask: bool,
+    pub(crate) can_wait: bool,
     pub(crate) rate: Result<(), u64>,
     pub(crate) started: Started,
     pub(crate) begun: bool,
@@ -50,6 +54,10 @@ pub(crate) struct Scripted {
     pub(crate) audited: RefCell<Vec<AuditEntry>>,
     pub(crate) called_with: RefCell<Vec<String>>,
     pub(crate) slept: Cell<Duration>,
+    pub(crate) now: Cell<Duration>,
+    pub(crate) lost_when_kept: Cell<bool>,
+    /// How often a task was asked about.
+    pub(crate) asked: Cell<usize>,
     pub(crate) kept: RefCell<HashMap<String, Outcome>>,
 }
 
@@ -61,6 +69,7 @@ pub(crate) fn world() -> Scripted {
         user: Vec::new(),
         approval: Approval::None,
         can_ask: true,
+        can_wait: true,
         rate: Ok(()),
         started: Started::First,
         begun: false,
@@ -73,12 +82,21 @@ pub(crate) fn world() -> Scripted {
         audited: RefCell::default(),
         called_with: RefCell::default(),
         slept: Cell::default(),
+        now: Cell::default(),
+        lost_when_kept: Cell::default(),
+        asked: Cell::default(),
         kept: RefCell::default(),
     }
 }
 
 pub(crate) fn answer(text: &str) -> Outcome {
     Outcome::text(text)
+}
+
+fn task(state: TaskState) -> Task {
+    let (created_at, updated_at) = (String::new(), String::new());
+    let (ttl, poll) = (None, mcp::DEFAULT_POLL);
+    Task { id: "t1".to_owned(), state, message: None, created_at, updated_at, ttl, poll, session: None }
 }
 
 impl Scripted {
@@ -160,15 +178,35 @@ impl World for Scripted {
         Ok(self.started)
     }
 
-    async fn call(&self, _: &Tool, arguments: &str) -> Result<Called, CallFailure> {
+    async fn call(&self, _: &Tool, arguments: &str) -> Result<Reached, CallFailure> {
         self.step("call");
         self.called_with.borrow_mut().push(arguments.to_owned());
         match &self.tools {
-            Tools::Answer(outcome) => Ok(outcome.clone().into()),
-            Tools::Say(failure) => Ok(Called { outcome: Outcome::error("no"), failure: Some(*failure) }),
+            Tools::Answer(outcome) => Ok(Called::from(outcome.clone()).into()),
+            Tools::Say(failure) => Ok(Called { outcome: Outcome::error("no"), failure: Some(*failure) }.into()),
+            Tools::GoOn(_) => Ok(Reached::Task(Box::new(task(TaskState::Working)))),
             Tools::Fail(failure) => Err(failure.clone()),
             Tools::Hang => pending().await,
         }
+    }
+
+    async fn keep_task(&self, _: &Tool, task: &Task) -> Result<Option<i64>, StoreFailed> {
+        self.step("keep");
+        assert_eq!(task.id, "t1");
+        Ok((!self.lost_when_kept.get()).then_some(1_000))
+    }
+
+    async fn task(&self, _: &Tool, made: &Task) -> Result<Task, CallFailure> {
+        self.step("task");
+        assert_eq!(made.id, "t1");
+        let Tools::GoOn(states) = &self.tools else { panic!("there is no task") };
+        let asked = self.asked.replace(self.asked.get() + 1);
+        Ok(task(states.get(asked).or(states.last()).cloned().unwrap_or(TaskState::Working)))
+    }
+
+    async fn cancel_task(&self, _: &Tool, made: &Task) {
+        assert_eq!(made.id, "t1");
+        self.step("cancel");
     }
 
     async fn audit(&self, entry: AuditEntry) -> Result<(), StoreFailed> {
@@ -177,10 +215,20 @@ impl World for Scripted {
         if self.audit_fails { Err(StoreFailed) } else { Ok(()) }
     }
 
-    /// Time passes at once when there is nothing else to wait for.
+    /// Time passes at once when there is nothing else to wait for; beside a task, a second whenever somebody looks at the clock.
     async fn sleep(&self, duration: Duration) {
         self.slept.set(duration);
-        ready(()).await;
+        let Tools::GoOn(_) = self.tools else { return };
+        let until = self.now.get() + duration;
+        poll_fn(|context| {
+            if self.now.get() >= until {
+                return Poll::Ready(());
+            }
+            self.now.set(self.now.get() + Duration::from_secs(1));
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
     }
 
     fn begun(&self) -> bool {
@@ -189,6 +237,10 @@ impl World for Scripted {
 
     fn can_ask(&self) -> bool {
         self.can_ask
+    }
+
+    fn can_wait(&self) -> bool {
+        self.can_wait
     }
 
     fn has_read_private(&self) -> bool {

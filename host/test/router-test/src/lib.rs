@@ -19,7 +19,7 @@ use serde_json::Value;
 use storage::{migration::migrate, signing_keys::SigningKey, users::NewUser};
 use web::{App, Site};
 
-pub use surroundings::{Surroundings, ToolServer, paused};
+pub use surroundings::{ScriptedTask, Surroundings, ToolServer, paused};
 
 /// Longer than all our answers.
 const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;

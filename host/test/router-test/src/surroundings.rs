@@ -1,6 +1,12 @@
 //! The world outside a component: scripted tool servers, and paused time.
 
-use std::{cell::RefCell, collections::BTreeMap, future::pending, rc::Rc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    future::pending,
+    rc::Rc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use cache::Clock;
@@ -9,7 +15,7 @@ use http::{Request, Response};
 use mcp::{
     Answer, Body, BodyStream, Completion, CompletionRequest, Content, Context, Description, Failure, Features,
     InputNeeded, Map, Notice, Outcome, PromptContent, PromptMessage, Provider, Reply, ResourceBody, ResourceContents,
-    Role, Settings, Tool, ToolCall, Transport, TransportError, respond,
+    Role, Settings, Task, TaskState, Tool, ToolCall, Transport, TransportError, respond,
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -36,6 +42,21 @@ pub struct ToolServer {
     pub asks: bool,
     /// How often a call tells how far it is, each time in very many words and [`TELLS_EVERY`], before it ends.
     pub tells: u32,
+    /// How often a call that has become a task is asked about until it has ended. `None`: none becomes one.
+    pub lasts: Option<u32>,
+    /// What was asked of its task; the same for all clones.
+    pub task: Rc<ScriptedTask>,
+    /// Whether it knows nothing of the revision 2026-07-28.
+    pub is_legacy: bool,
+}
+
+/// What was asked of a server's task.
+#[derive(Default, Debug)]
+pub struct ScriptedTask {
+    /// How often it was asked about.
+    pub asked: Cell<u32>,
+    /// Whether it was to be stopped.
+    pub is_stopped: Cell<bool>,
 }
 
 impl ToolServer {
@@ -73,6 +94,7 @@ impl Provider for ToolServer {
         Ok(Description {
             name: "scripted".into(),
             tools,
+            has_tasks: self.lasts.is_some(),
             ttl_ms: self.ttl_ms,
             instructions,
             resources,
@@ -115,6 +137,10 @@ impl Provider for ToolServer {
         if let Some(needed) = self.asked(&call.context)? {
             return Ok(Reply::NeedsInput(needed));
         }
+        if self.lasts.is_some() {
+            let task = self.now(TaskState::Working);
+            return if call.context.takes_task { Ok(Reply::Task(task)) } else { Err(Failure::only_as_task()) };
+        }
         let meta = Value::Object(call.context.meta).to_string();
         let outcome = Outcome::text(format!("{} {} {meta}", call.name, call.arguments));
         if self.tells == 0 {
@@ -129,6 +155,35 @@ impl Provider for ToolServer {
             }
         });
         Ok(Reply::Live(Box::pin(told.chain(stream::iter([Notice::Done(Ok(outcome))])))))
+    }
+
+    async fn task(&self, id: &str) -> Result<Task, Failure> {
+        if id != TASK_ID {
+            return Err(Failure::Unknown(id.to_owned()));
+        }
+        let asked = self.task.asked.replace(self.task.asked.get() + 1) + 1;
+        Ok(self.now(match self.lasts {
+            _ if self.task.is_stopped.get() => TaskState::Cancelled,
+            Some(lasts) if asked >= lasts => TaskState::Completed(Outcome::text("the report")),
+            _ => TaskState::Working,
+        }))
+    }
+
+    async fn cancel_task(&self, _: &str) -> Result<(), Failure> {
+        self.task.is_stopped.set(true);
+        Ok(())
+    }
+}
+
+/// The only task of a server.
+const TASK_ID: &str = "t1";
+
+impl ToolServer {
+    fn now(&self, state: TaskState) -> Task {
+        let message = Some(format!("step {}", self.task.asked.get()));
+        let time = "2026-07-28T12:00:00Z".to_owned();
+        let (id, ttl, poll) = (TASK_ID.to_owned(), Some(Duration::from_secs(3_600)), Duration::from_secs(1));
+        Task { id, state, message, created_at: time.clone(), updated_at: time, ttl, poll, session: None }
     }
 }
 
@@ -212,6 +267,10 @@ impl Transport for Surroundings {
         }
         if let Some(fault) = server.fault {
             return Err(fault);
+        }
+        if server.is_legacy && request.headers().get("mcp-protocol-version").is_some_and(|it| it == "2026-07-28") {
+            let answer = Response::builder().status(400).body(Box::pin(stream::empty()) as BodyStream);
+            return answer.map_err(|error| TransportError::Connection(error.to_string()));
         }
         let answer = respond(&server, &Settings::default(), request).await;
         Ok(answer.map(|body| match body {

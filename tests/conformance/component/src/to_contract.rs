@@ -127,6 +127,8 @@ pub(crate) fn notice(notice: Notice) -> wit::Notice {
             let level = level.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned();
             wit::Notice::Log(wit::LogEntry { level, logger, data: data.to_string() })
         }
+        // A component has none.
+        Notice::Task(task) => wit::Notice::Done(Err(wit::Failure::UpstreamFailed(task.id))),
         Notice::Done(result) => wit::Notice::Done(result.map_err(failure).and_then(outcome)),
     }
 }

@@ -1,14 +1,16 @@
 //! The tools, resources and prompts that the conformance suite of the protocol requires of a server.
 //!
 //! It is pure and not shipped. [`tools`], [`content`] and [`asking`] are plain functions, so that a component can offer the same behind the adapter.
-//! [`Fixture`] offers it natively.
+//! [`Fixture`] offers it natively, and [`TaskFixture`] adds tools whose calls outlive their requests.
 
 pub mod asking;
 pub mod content;
 mod provider;
+mod tasks;
 pub mod tools;
 
 pub use provider::Fixture;
+pub use tasks::TaskFixture;
 
 /// The input of a call.
 #[derive(Clone, Copy, Debug)]

@@ -37,6 +37,7 @@ impl Provider for Fixture {
             prompts: content::prompts(),
             has_completions: true,
             has_logging: true,
+            has_tasks: false,
             ttl_ms: Some(TTL_MS),
             private: false,
             tells_features: true,

@@ -37,6 +37,7 @@ pub fn list() -> Vec<Tool> {
                 input_schema: to_raw_value(&schema).ok()?,
                 output_schema: None,
                 annotations: mcp::Annotations::default(),
+                execution: mcp::ToolExecution::default(),
                 meta: None,
             })
         })

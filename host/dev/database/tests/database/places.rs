@@ -161,7 +161,7 @@ pub(crate) fn tool_rows() -> Vec<String> {
 }
 
 /// The tables of later schemas.
-pub(crate) const LATER_TABLES: [&str; 3] = ["tool_secrets", "generated_keys", "model_dialects"];
+pub(crate) const LATER_TABLES: [&str; 4] = ["tool_secrets", "generated_keys", "model_dialects", "tool_tasks"];
 
 /// Rows in every table of later schemas, and values in the columns that they added.
 pub(crate) fn later_rows() -> Vec<String> {
@@ -172,6 +172,9 @@ pub(crate) fn later_rows() -> Vec<String> {
         "INSERT INTO model_dialects VALUES ('https://api.example.org', 'm', '{}', 1)",
         "INSERT INTO tool_secrets VALUES ('u1', 'mail', 'password', 'v1.0123.AbC-_', 1)",
         "INSERT INTO generated_keys VALUES ('master', 'AA+/==', 1)",
+        "INSERT INTO tool_tasks VALUES ('r-u1', 'c1', 'u1', 'lab_report', 'lab', 'report', 't1', NULL, 'half', 1, 2, 3, 4, NULL, NULL, NULL)",
+        "INSERT INTO tool_tasks VALUES ('r-u1', 'c2', 'u1', 'lab_report', 'lab', 'report', 't2', 's', NULL, 1, 2, 3, 4, 5, 'ü
+', 1)",
     ]
     .map(str::to_owned)
     .into()

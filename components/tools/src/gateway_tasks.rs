@@ -1,0 +1,171 @@
+//! Tasks of programs at the gateway. Nothing of them is kept here: a program gets a handle, in which it is sealed for its account where the task is,
+//! and which any host opens. Somebody else's is one that does not exist.
+
+use std::time::Duration;
+
+use cache::Clock;
+use domain::{Id, Timestamp};
+use mcp::{Failure, Task, TaskState};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use storage::{Database, rate_limits::Limit};
+use tool_catalogue::{Host, Listed};
+use toolbox::{AuditEntry, CallFailure, Tool, end_of, execution::CALL_LIMIT, judged};
+use vault::{Owner, VaultError};
+use web::log::{Level, log};
+
+use crate::{
+    config::COMPONENT,
+    features::readdressed,
+    keys,
+    record::record,
+    state::Tools,
+    tasks::{self, AskError, TaskAt},
+};
+
+/// Questions about tasks that an account can ask a minute: a program that waits for some tasks asks about each of them every few seconds, and
+/// each question is one to somebody else's server.
+const QUESTIONS_PER_MINUTE: u32 = 240;
+
+/// Who asks about a task, and where.
+pub(crate) struct Asker<'a, D, H> {
+    pub(crate) tools: &'a Tools<D, H>,
+    pub(crate) listed: &'a Listed,
+    /// `None`: at the gateway to all servers.
+    pub(crate) server: Option<&'a str>,
+    pub(crate) user_id: Id,
+}
+
+/// Where a task is, as its handle has it.
+#[derive(Serialize, Deserialize)]
+struct Place {
+    server: String,
+    tool: String,
+    id: String,
+    session: Option<String>,
+    created_at: String,
+}
+
+impl Place {
+    fn at(&self) -> TaskAt<'_> {
+        TaskAt { server: &self.server, id: &self.id, session: self.session.as_deref() }
+    }
+}
+
+/// No server has an empty name, so this is nobody's secret for a tool.
+fn owner(user_id: &str) -> Owner<'_> {
+    Owner { user_id, server: "", name: "task" }
+}
+
+fn unavailable(cause: &dyn std::error::Error, words: &str) -> Failure {
+    log(COMPONENT, Level::Error, "a program's task cannot be reached", json!({ "cause": cause.to_string() }));
+    Failure::Internal(words.to_owned())
+}
+
+/// A task as it is given out: its server's name for it is in the handle, and no time is missing.
+pub(crate) async fn given_out<D: Database + 'static, H: Host>(
+    tools: &Tools<D, H>,
+    user_id: Id,
+    server: String,
+    tool: String,
+    task: Task,
+) -> Result<Task, Failure> {
+    let now = || Timestamp::now().to_string();
+    let created_at = Some(task.created_at).filter(|time| !time.is_empty()).unwrap_or_else(now);
+    let updated_at = Some(task.updated_at).filter(|time| !time.is_empty()).unwrap_or_else(now);
+    let place = Place { server, tool, id: task.id, session: task.session.clone(), created_at: created_at.clone() };
+    match sealed(tools, user_id, &place).await {
+        Ok(id) => Ok(Task { id, created_at, updated_at, ..task }),
+        // Nobody could ever ask about it.
+        Err(failure) => {
+            tasks::cancel(tools, user_id, place.at()).await;
+            Err(failure)
+        }
+    }
+}
+
+async fn sealed<D: Database + 'static, H: Host>(
+    tools: &Tools<D, H>,
+    user_id: Id,
+    place: &Place,
+) -> Result<String, Failure> {
+    let words = "The call takes long, and no handle can be made for it here, so its server was asked to stop.";
+    let text = serde_json::to_string(place).map_err(|error| unavailable(&error, words))?;
+    let keys = keys::to_seal(tools).await.map_err(|error| unavailable(&error, words))?;
+    keys.seal(&owner(&user_id.to_string()), &text).map_err(|error| unavailable(&error, words))
+}
+
+/// How far a task is; what it has come to goes the way of every result.
+pub(crate) async fn task<D: Database + 'static, H: Host>(of: &Asker<'_, D, H>, handle: &str) -> Result<Task, Failure> {
+    let place = opened(of, handle).await?;
+    let found = of.listed.catalog.iter().map(|(_, tool)| tool);
+    let mut found = found.filter(|tool| (&tool.server, &tool.name) == (&place.server, &place.tool));
+    let tool = found.next().cloned().unwrap_or_else(|| Tool::unlisted(place.server.clone(), place.tool.clone()));
+    let task = match tasks::asked(of.tools, of.user_id, &tool, place.at()).await {
+        Ok(task) => task,
+        Err(AskError::Unknown) => return Err(Failure::Unknown(handle.to_owned())),
+        Err(AskError::Silent(failure)) => return Err(Failure::UpstreamFailed(failure.to_string())),
+    };
+    let state = match task.state {
+        // These say themselves what there is to say.
+        state @ (TaskState::Working | TaskState::Failed { .. } | TaskState::Cancelled) => state,
+        state => {
+            if matches!(state, TaskState::InputRequired(_)) {
+                tasks::cancel(of.tools, of.user_id, place.at()).await;
+            }
+            let end = end_of(state).unwrap_or(Err(CallFailure::TaskLost));
+            let (outcome, code) = judged(&tool, end);
+            let outcome = readdressed(of.server, &place.server, outcome);
+            let entry = AuditEntry { server: Some(place.server), tool: place.tool, code };
+            // Logged there; the result is not lost over it.
+            let _ = record(of.tools, of.user_id, None, &entry).await;
+            TaskState::Completed(outcome)
+        }
+    };
+    let now = || Timestamp::now().to_string();
+    let updated_at = Some(task.updated_at).filter(|time| !time.is_empty()).unwrap_or_else(now);
+    Ok(Task { id: handle.to_owned(), state, created_at: place.created_at, updated_at, ..task })
+}
+
+/// The same when it has ended, or when a call would have been given up.
+pub(crate) async fn ended<D: Database + 'static, H: Host>(of: &Asker<'_, D, H>, handle: &str) -> Result<Task, Failure> {
+    let host = of.tools.host();
+    let until = host.now().saturating_add(CALL_LIMIT);
+    loop {
+        let task = task(of, handle).await?;
+        let left = until.saturating_sub(host.now());
+        if task.state.has_ended() || left == Duration::ZERO {
+            return Ok(task);
+        }
+        Clock::sleep(host, task.poll.min(left)).await;
+    }
+}
+
+/// Takes note of answers. Servers elsewhere can ask nothing through the gateway, so none is outstanding, and others mean nothing.
+pub(crate) async fn update<D: Database + 'static, H: Host>(of: &Asker<'_, D, H>, handle: &str) -> Result<(), Failure> {
+    opened(of, handle).await.map(drop)
+}
+
+/// Asks the server to stop.
+pub(crate) async fn cancel<D: Database + 'static, H: Host>(of: &Asker<'_, D, H>, handle: &str) -> Result<(), Failure> {
+    let place = opened(of, handle).await?;
+    tasks::cancel(of.tools, of.user_id, place.at()).await;
+    Ok(())
+}
+
+/// Where the task of a handle is, if it is the caller's and of a server that is asked here.
+async fn opened<D: Database + 'static, H: Host>(of: &Asker<'_, D, H>, handle: &str) -> Result<Place, Failure> {
+    let words = "Tasks cannot be asked about at the moment. Try again later.";
+    let (tools, user_id) = (of.tools, of.user_id.to_string());
+    let limit =
+        Limit { key: format!("tasks:{user_id}"), per_minute: QUESTIONS_PER_MINUTE, burst: QUESTIONS_PER_MINUTE };
+    if tools.store().take_rate(&[limit]).await.map_err(|error| unavailable(&error, words))?.is_err() {
+        return Err(Failure::Internal("There were too many questions about tasks. Ask less often.".to_owned()));
+    }
+    let keys = keys::existing(tools).await.map_err(|error| unavailable(&error, words))?;
+    let place = keys.ok_or(VaultError::NoKey).and_then(|keys| keys.open(&owner(&user_id), handle));
+    let place = place.ok().and_then(|place| serde_json::from_str::<Place>(&place).ok());
+    place
+        .filter(|place| of.server.is_none_or(|server| place.server == server))
+        .ok_or_else(|| Failure::Unknown(handle.to_owned()))
+}

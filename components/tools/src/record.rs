@@ -1,0 +1,35 @@
+//! The record of what calls came to.
+
+use domain::Id;
+use serde_json::json;
+use storage::{Database, StorageError, audit::AuditEvent};
+use tool_catalogue::Host;
+use toolbox::AuditEntry;
+use web::log::{Level, log};
+
+use crate::{config::COMPONENT, state::Tools};
+
+/// Records what a call came to; the run and the model's id of the call, if it is a run's.
+pub(crate) async fn record<D: Database + 'static, H: Host>(
+    tools: &Tools<D, H>,
+    user_id: Id,
+    call: Option<(Id, &str)>,
+    entry: &AuditEntry,
+) -> Result<(), StorageError> {
+    let subject = format!("{}:{}", entry.server.as_deref().unwrap_or("?"), entry.tool);
+    let event = AuditEvent {
+        user_id,
+        action: "tool.call",
+        subject: &subject,
+        run_id: call.map(|(run_id, _)| run_id),
+        call_id: call.map(|(_, call_id)| call_id),
+        outcome: entry.code.as_str(),
+        detail: None,
+    };
+    let stored = tools.store().append_audit(&event).await;
+    if let Err(error) = &stored {
+        let fields = json!({ "tool": subject, "outcome": event.outcome, "cause": error.to_string() });
+        log(COMPONENT, Level::Error, "a call cannot be recorded", fields);
+    }
+    stored
+}
