@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mcp::{ClientError, TransportError};
+use mcp::{ClientError, INVALID_PARAMS, METHOD_NOT_FOUND, TransportError};
 use toolbox::{CallFailure, Tool};
 
 /// What a component of this installation did wrong, or that there is none. It speaks the protocol as the adapter does: an answer that breaks off
@@ -30,8 +30,8 @@ pub(crate) fn failed(tool: &Tool, error: ClientError) -> CallFailure {
         }
         ClientError::Transport(error) => CallFailure::Unreachable(error.to_string()),
         ClientError::TooLarge => CallFailure::TooLarge,
-        ClientError::Protocol { code: -32602, message, .. } => CallFailure::InvalidArguments(message),
-        ClientError::Protocol { code: -32601, .. } => CallFailure::Unknown,
+        ClientError::Protocol { code: INVALID_PARAMS, message, .. } => CallFailure::InvalidArguments(message),
+        ClientError::Protocol { code: METHOD_NOT_FOUND, .. } => CallFailure::Unknown,
         ClientError::Http { status, .. } if status.is_server_error() => {
             broken_off(tool, &format!("its server broke off the call ({status})"))
         }

@@ -3,7 +3,7 @@
 
 use std::{pin::pin, time::Duration};
 
-use futures::future::{Either, select};
+use futures::future::{Either, FutureExt, select};
 use json_schema::canonical;
 use mcp::{Content, FailureKind, Task, TaskState};
 use serde_json::{Map, Value, value::RawValue};
@@ -19,6 +19,8 @@ use crate::{
 
 /// A tool that takes longer has hung, as far as the person who waits is concerned.
 pub const CALL_LIMIT: Duration = Duration::from_secs(55);
+/// So long before the end of [`CALL_LIMIT`], a task is asked about once more, whatever its server says about the interval.
+const LAST_QUESTION: Duration = Duration::from_secs(5);
 /// The largest result, with its images: as much as our own servers send.
 pub const MAX_OUTCOME_BYTES: usize = mcp::MAX_OUTCOME_BYTES;
 
@@ -313,9 +315,11 @@ pub fn end_of(state: TaskState) -> Option<Result<Called, CallFailure>> {
 
 /// A task is kept before anybody waits for it: whoever comes after asks about it, and does not make the call again.
 async fn keep<W: World>(world: &W, tool: &Tool, task: Box<Task>) -> Result<Execution, W::Error> {
-    let Some(started_at_ms) = world.keep_task(tool, &task).await? else {
+    let kept = world.keep_task(tool, &task).await;
+    let Ok(Some(started_at_ms)) = kept else {
+        // Nobody could ask about it.
         world.cancel_task(tool, &task).await;
-        return Ok(Execution::LeaseLost);
+        return kept.map(|_| Execution::LeaseLost);
     };
     audit(world, tool, AuditCode::Task).await;
     let (server, name, title) = (tool.server.clone(), tool.name.clone(), tool.title().to_owned());
@@ -394,13 +398,22 @@ async fn call<W: World>(world: &W, tool: &Tool, arguments: &str) -> Result<Reach
     };
     // Boxed: few calls need it, and all would carry it.
     let end = Box::pin(async {
-        let (mut state, mut poll) = (made.state.clone(), made.poll);
+        // What the call itself answered has no result, so it is not an end.
+        let mut poll = if made.state == TaskState::Working { made.poll } else { Duration::ZERO };
+        let mut last = pin!(world.sleep(CALL_LIMIT.saturating_sub(LAST_QUESTION)).fuse());
         loop {
-            if let Some(end) = end_of(state) {
-                return end;
+            select(pin!(world.sleep(poll)), last.as_mut()).await;
+            match world.task(tool, &made).await {
+                Ok(task) => {
+                    if let Some(end) = end_of(task.state) {
+                        return end;
+                    }
+                    poll = task.poll;
+                }
+                Err(CallFailure::TaskLost) => return Err(CallFailure::TaskLost),
+                // It is asked again, as long as there is time.
+                Err(_) => poll = made.poll,
             }
-            world.sleep(poll).await;
-            Task { state, poll, .. } = world.task(tool, &made).await?;
         }
     });
     match select(end, limit).await {
