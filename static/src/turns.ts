@@ -202,9 +202,11 @@ function changed(answer: AnswerTurn, event: RunEvent): AnswerTurn {
   }
 }
 
-/** The phase while the model says nothing. */
+/** The phase while the model says nothing. If all calls without a result go on at their servers, the run waits for them. */
 function working(parts: Part[]): Phase {
-  return parts.some((part) => part.kind === "tool" && part.result === null) ? "tools" : "waiting";
+  const open = parts.filter((part) => part.kind === "tool" && part.result === null);
+  if (open.length === 0) return "waiting";
+  return open.every((part) => part.kind === "tool" && part.task !== null) ? "task" : "tools";
 }
 
 /** Appends text to the last part, if it is of the same kind. */

@@ -190,6 +190,20 @@ test("a call that goes on at its server waits, with what the server says of it, 
   assert.equal(firstCall(done)?.progress, null);
 });
 
+test("an answer waits for the second of two calls that go on when the first has ended", () => {
+  const second = { ...TASK, call_id: "c2" };
+  const both = told([
+    [1, "tool_request", "notes_add", { call_id: "c1", arguments: "{}" }],
+    [2, "tool_request", "notes_add", { call_id: "c2", arguments: "{}" }],
+    [3, "tool_task", "notes_add", TASK],
+    [4, "tool_task", "notes_add", second],
+  ]);
+  const one = told([[5, "tool_result", "Added.", { call_id: "c1", is_error: false, duration_ms: 4 }]], both);
+  assert.equal(one.phase, "task");
+  const all = told([[6, "tool_result", "Added.", { call_id: "c2", is_error: false, duration_ms: 4 }]], one);
+  assert.equal(all.phase, "waiting");
+});
+
 test("whoever comes back sees that a call goes on, and a question beside it is what the answer waits for", () => {
   assert.deepEqual(told(GOING_ON, told(GOING_ON)).parts, told(GOING_ON).parts);
   const asked = told([...GOING_ON, [3, "tool_approval", "mail_send", { ...ASKED, call_id: "c2" }]]);

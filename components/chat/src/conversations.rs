@@ -106,7 +106,12 @@ pub(crate) async fn delete<D: Database>(
     session: Session,
     PathId(id): PathId,
 ) -> Result<StatusCode> {
+    let has_tasks = chat.store().has_tool_tasks(session.user_id(), id).await?;
     if chat.store().delete_conversation(session.user_id(), id).await? {
+        // Nobody is left who could read what they come to.
+        if has_tasks {
+            (chat.stop_tasks)(None);
+        }
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(Problem::not_found().into())

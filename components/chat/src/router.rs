@@ -16,8 +16,8 @@ pub(crate) struct Chat<D> {
     pub(crate) stop_tasks: StopTasks,
 }
 
-/// Has the tasks stopped of a person's run that was stopped.
-pub(crate) type StopTasks = fn(user_id: Id, run_id: Id);
+/// Stops tasks at their servers: those of the run, and others that are to be stopped.
+pub(crate) type StopTasks = fn(run_id: Option<Id>);
 
 impl<D> Clone for Chat<D> {
     fn clone(&self) -> Self {
@@ -73,8 +73,8 @@ mod tests {
     use super::*;
 
     thread_local! {
-        /// The runs whose tasks were to be stopped.
-        static STOPPED: RefCell<Vec<Id>> = const { RefCell::new(Vec::new()) };
+        /// The runs whose tasks were to be stopped; `None`: those of deleted runs.
+        static STOPPED: RefCell<Vec<Option<Id>>> = const { RefCell::new(Vec::new()) };
     }
 
     struct Test {
@@ -92,9 +92,7 @@ mod tests {
 
         fn router(&self) -> Router {
             let config = Config { default_model: "m".into(), other_models: "other*".into() };
-            router(self.fixture.app.clone(), config, |_, run_id| {
-                STOPPED.with_borrow_mut(|stopped| stopped.push(run_id))
-            })
+            router(self.fixture.app.clone(), config, |run_id| STOPPED.with_borrow_mut(|stopped| stopped.push(run_id)))
         }
 
         fn send(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
@@ -119,8 +117,8 @@ mod tests {
                 for (call_id, lifetime_ms) in calls {
                     if *call_id == "task" {
                         let said = Said { message: None, poll_ms: 0, lifetime_ms: 60_000 };
-                        let (name, server, tool, task_id) = ("lab_report", "lab", "report", "t1");
-                        let task = NewTask { call_id, name, server, tool, task_id, session: None, said };
+                        let (name, title, server, tool, task_id) = ("lab_report", "Report", "lab", "report", "t1");
+                        let task = NewTask { call_id, name, title, server, tool, task_id, session: None, said };
                         store.keep_tool_task(lease, self.user_id, task).await.unwrap().unwrap();
                         continue;
                     }
@@ -271,8 +269,39 @@ mod tests {
         assert_eq!(test.send(Method::GET, &run, None).json["state"], "awaiting_task");
         let cancelled = test.send(Method::POST, &format!("{run}/cancel"), None);
         assert_eq!((cancelled.status.as_u16(), &cancelled.json["state"]), (202, &json!("cancelled")));
-        let stopped: Vec<_> = STOPPED.take().iter().map(|id| format!("/api/runs/{id}")).collect();
-        assert_eq!(stopped, [run]);
+        test.send(Method::POST, &format!("{run}/cancel"), None);
+        let stopped: Vec<_> = STOPPED.take().iter().map(|id| format!("/api/runs/{}", id.unwrap())).collect();
+        assert_eq!(stopped, [run.clone(), run], "a second request is a second attempt");
+    }
+
+    #[test]
+    fn a_stopped_run_keeps_the_result_of_a_task_that_has_ended() {
+        let test = Test::new();
+        let run = test.waiting_run(&[("task", -1)]);
+        let run_id: Id = run.rsplit('/').next().unwrap().parse().unwrap();
+        let store = test.fixture.app.store();
+        assert!(block_on(store.end_tool_task(test.user_id, run_id, "task", "the report", false)).unwrap());
+        let cancelled = test.send(Method::POST, &format!("{run}/cancel"), None).json;
+        assert_eq!(cancelled["state"], "cancelled");
+        let path = format!("/api/conversations/{}/messages", cancelled["conversation_id"].as_str().unwrap());
+        let messages = test.send(Method::GET, &path, None).json;
+        let last = messages["items"].as_array().unwrap().last().unwrap().clone();
+        assert_eq!((&last["role"], &last["content"]), (&json!("tool"), &json!("the report")), "{messages}");
+    }
+
+    #[test]
+    fn the_tasks_of_a_deleted_conversation_are_to_be_stopped() {
+        let test = Test::new();
+        let run = test.waiting_run(&[("task", -1)]);
+        let run = test.send(Method::GET, &run, None).json;
+        let path = format!("/api/conversations/{}", run["conversation_id"].as_str().unwrap());
+        assert_eq!(test.send(Method::DELETE, &path, None).status, StatusCode::NO_CONTENT);
+        assert_eq!(STOPPED.take(), [None]);
+        let taken = block_on(test.fixture.app.store().take_stopped_tool_tasks(None, 60_000)).unwrap();
+        assert_eq!(taken.len(), 1, "its server can still be told");
+        let path = format!("/api/conversations/{}", test.conversation());
+        assert_eq!(test.send(Method::DELETE, &path, None).status, StatusCode::NO_CONTENT);
+        assert!(STOPPED.take().is_empty(), "it had none");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use domain::{Decision, Id, MessageRole, RunState, Timestamp, event::Event};
+use domain::{Decision, Id, MessageRole, RunState, Timestamp, ToolResult, event::Event};
 use http::StatusCode;
 use problem::Problem;
 use serde::Deserialize;
@@ -13,6 +13,7 @@ use storage::{
     approvals::Decided,
     messages::{NewMessage, Retried},
     runs::{Batch, Ending, Lease},
+    tool_tasks::{Ended, ToolTask},
 };
 use web::{Json, PathId, Result, Session, extract::created};
 
@@ -43,8 +44,9 @@ pub(crate) async fn cancel<D: Database>(
     if request.claimable {
         end_unattended(&chat, &request.run).await?;
     }
+    // Also for a run that has ended: a second request is a second attempt.
     if request.has_tasks {
-        (chat.stop_tasks)(session.user_id(), id);
+        (chat.stop_tasks)(Some(id));
     }
     let run = chat.store().run(session.user_id(), id).await?.ok_or_else(Problem::not_found)?;
     Ok((StatusCode::ACCEPTED, Json::<_>(RunBody::from(run))).into_response())
@@ -54,7 +56,8 @@ pub(crate) async fn cancel<D: Database>(
 async fn end_unattended<D: Database>(chat: &Chat<D>, run: &domain::Run) -> Result<()> {
     let lease = Lease { run_id: run.id, owner: Id::new() };
     let Some(claim) = chat.store().claim(lease, CANCEL_LEASE_MS, "").await? else { return Ok(()) };
-    let progress = chat.store().progress(run.id).await?;
+    let mut progress = chat.store().progress(run.id).await?;
+    store_ended_tasks(chat, lease, &mut progress.last_id).await?;
     let message = (!progress.text.is_empty()).then(|| NewMessage {
         id: Id::new(),
         role: MessageRole::Assistant,
@@ -75,6 +78,32 @@ async fn end_unattended<D: Database>(chat: &Chat<D>, run: &domain::Run) -> Resul
     );
     let ending = Ending { state: RunState::Cancelled, failure: None, usage: None, message, batch };
     chat.store().finish_run(lease, &ending).await?;
+    Ok(())
+}
+
+/// Stores the results of the run's tasks that have ended and that no executor has stored.
+async fn store_ended_tasks<D: Database>(chat: &Chat<D>, lease: Lease, last_id: &mut u64) -> Result<()> {
+    for ToolTask { call_id, name, title, ended, .. } in chat.store().tool_tasks(lease.run_id).await? {
+        let Some(Ended { result, is_error, duration_ms }) = ended else { continue };
+        let mut frames = String::new();
+        Event::ToolResult { content: &result, call_id: &call_id, name: &name, is_error, duration_ms }.write(
+            last_id,
+            &lease.run_id.to_string(),
+            Timestamp::now(),
+            &mut frames,
+        );
+        let message = NewMessage {
+            id: Id::new(),
+            role: MessageRole::Tool,
+            content: result,
+            tool_calls: Vec::new(),
+            tool_result: Some(ToolResult { call_id, is_error, duration_ms: Some(duration_ms), title: Some(title) }),
+            finish_reason: None,
+            reasoning: None,
+            echo: None,
+        };
+        chat.store().finish_tool_call(lease, &message, &Batch { last_id: *last_id, frames }).await?;
+    }
     Ok(())
 }
 

@@ -1,11 +1,11 @@
-//! Calls of a stopped run that go on at their servers: `tools` has them stopped there.
+//! Tasks of runs that were stopped or deleted: `tools` stops them at their servers.
 
 use bytes::Bytes;
 use domain::Id;
 use http::{Request, header};
 use platform::http_client;
 use serde_json::json;
-use toolbox::wire::{STOP_TASKS_PATH, TasksOf};
+use toolbox::wire::{STOP_TASKS_PATH, StopTasks};
 use web::log::{Level, log};
 
 use crate::COMPONENT;
@@ -13,11 +13,12 @@ use crate::COMPONENT;
 /// The component, as `spin.toml` lets us call it.
 const TOOLS: &str = "http://tools.spin.internal";
 
-/// Has the tasks stopped of a run that its person has stopped. Whoever stopped it does not wait for that.
-pub(crate) fn stop(user_id: Id, run_id: Id) {
+/// Stops tasks at their servers: those of the run, and others that are to be stopped. The caller does not wait. If it fails, the tasks are stopped with
+/// the next ones.
+pub(crate) fn stop(run_id: Option<Id>) {
     platform::spawn(async move {
-        let of = TasksOf { run_id: run_id.to_string().into(), user_id: user_id.to_string().into() };
-        let cause = match asked(&of).await {
+        let which = StopTasks { run_id: run_id.map(|id| id.to_string().into()) };
+        let cause = match asked(&which).await {
             Ok(()) => return,
             Err(cause) => cause,
         };
@@ -25,8 +26,8 @@ pub(crate) fn stop(user_id: Id, run_id: Id) {
     });
 }
 
-async fn asked(of: &TasksOf<'_>) -> Result<(), String> {
-    let body = serde_json::to_vec(of).map_err(|error| error.to_string())?;
+async fn asked(which: &StopTasks<'_>) -> Result<(), String> {
+    let body = serde_json::to_vec(which).map_err(|error| error.to_string())?;
     let request = Request::post(format!("{TOOLS}{STOP_TASKS_PATH}"))
         .header(header::CONTENT_TYPE, "application/json")
         .body(Bytes::from(body))

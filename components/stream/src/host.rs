@@ -114,10 +114,9 @@ impl Host for SpinHost {
         })
     }
 
-    async fn ask_about_tasks(&self, run_id: Id) {
-        if let Err(error) = self.tools.ask_about_tasks(run_id).await {
-            error.log("tasks cannot be asked about");
-        }
+    async fn ask_about_tasks(&self, user_id: Id, run_id: Id) -> bool {
+        let asked = self.tools.ask_about_tasks(user_id, run_id).await;
+        asked.inspect_err(|error| error.log("tasks cannot be asked about")).is_ok()
     }
 
     fn now(&self) -> Duration {

@@ -5,7 +5,7 @@
 use std::{pin::Pin, rc::Rc, sync::Arc};
 
 use bytes::Bytes;
-use domain::ToolCall;
+use domain::{Id, ToolCall};
 use futures::{Stream, StreamExt};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header, request};
 use orchestrator::{Offered, ToolAnswer, ToolProgress};
@@ -159,8 +159,8 @@ impl Tools {
     ///
     /// # Errors
     /// [`ToolsError`].
-    pub(crate) async fn ask_about_tasks(&self, run_id: Id) -> Result<(), ToolsError> {
-        let of = TasksOf { run_id: run_id.to_string().into(), user_id: self.user_id.to_string().into() };
+    pub(crate) async fn ask_about_tasks(&self, user_id: Id, run_id: Id) -> Result<(), ToolsError> {
+        let of = TasksOf { run_id: run_id.to_string().into(), user_id: user_id.to_string().into() };
         let body = Bytes::from(serde_json::to_vec(&of)?);
         let request =
             Request::post(format!("{TOOLS}{ASK_TASKS_PATH}")).header(header::CONTENT_TYPE, "application/json");

@@ -10,15 +10,10 @@ use http::HeaderMap;
 use mcp::Input;
 use problem::Problem;
 use serde_json::json;
-use storage::{
-    Database,
-    leases::Holder,
-    runs::Lease,
-    tool_tasks::{Ended, ToolTask},
-};
+use storage::{Database, leases::Holder, runs::Lease};
 use tool_catalogue::{Host, Listed};
 use toolbox::{
-    Execution, Tool,
+    Execution,
     arguments::MAX_ARGUMENTS_BYTES,
     execute,
     exposure::may_have_read_private,
@@ -95,12 +90,6 @@ async fn made<D: Database + 'static, H: Host>(
     call: Call<'static>,
     told: Told,
 ) -> Result<ToolAnswer> {
-    // A call that goes on as a task is not made again, nor called begun: what it comes to is known by now, or not yet.
-    if holder.begun
-        && let Some(task) = tools.store().tool_task(holder.user_id, lease.run_id, &call.call_id).await?
-    {
-        return Ok(of_task(&listed, &call.name, task));
-    }
     let has_read_private = may_have_read_private(&listed.catalog, &holder.called);
     let world = CallWorld {
         tools: &tools,
@@ -147,19 +136,6 @@ async fn preferences<D: Database + 'static, H: Host>(
         tools.store().keep_time_zone(lease, time_zone).await?;
     }
     Ok(Preferences { time_zone: holder.time_zone.clone().or(said.time_zone), ..said })
-}
-
-fn of_task(listed: &Listed, name: &str, task: ToolTask) -> ToolAnswer {
-    let ToolTask { server, started_at, ended } = task;
-    match ended {
-        Some(Ended { result: content, is_error, duration_ms }) => {
-            ToolAnswer::TaskEnded { content, is_error, duration_ms }
-        }
-        None => {
-            let title = listed.catalog.find(name).map_or(name, Tool::title).to_owned();
-            ToolAnswer::Task { server, title, started_at }
-        }
-    }
 }
 
 /// The lease that the executor holds, and whose run it is on. Only who executes a run knows the owner of its lease, and people's own

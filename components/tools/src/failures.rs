@@ -2,12 +2,9 @@
 
 use std::time::Duration;
 
-use mcp::{ClientError, TransportError};
+use mcp::{ClientError, INVALID_PARAMS, METHOD_NOT_FOUND, MISSING_CAPABILITY, TransportError};
 use serde_json::Value;
 use toolbox::{CallFailure, Tool};
-
-/// What a server answers whose client cannot do what it needs (MCP 2026-07-28).
-pub(crate) const MISSING_CAPABILITY: i64 = -32021;
 
 /// What a component of this installation did wrong, or that there is none. It speaks the protocol as the adapter does: an answer that breaks off
 /// means that the component ended.
@@ -44,8 +41,8 @@ pub(crate) fn failed(tool: &Tool, error: ClientError) -> CallFailure {
         ClientError::Transport(error) => CallFailure::Unreachable(error.to_string()),
         ClientError::TooLarge => CallFailure::TooLarge,
         ClientError::InputRequired(needed) => CallFailure::InputNeeded(needed),
-        ClientError::Protocol { code: -32602, message, .. } => CallFailure::InvalidArguments(message),
-        ClientError::Protocol { code: -32601, .. } => CallFailure::Unknown,
+        ClientError::Protocol { code: INVALID_PARAMS, message, .. } => CallFailure::InvalidArguments(message),
+        ClientError::Protocol { code: METHOD_NOT_FOUND, .. } => CallFailure::Unknown,
         ClientError::Http { status, .. } if status.is_server_error() => {
             broken_off(tool, &format!("its server broke off the call ({status})"))
         }

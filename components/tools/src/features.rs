@@ -10,8 +10,8 @@ use std::rc::Rc;
 use domain::Id;
 use mcp::{
     Answer, ClientError, Completion, CompletionReference, CompletionRequest, Content, Context, Description, Failure,
-    Features, Map, MissingCapability, Outcome, Prompt, PromptContent, Resource, ResourceContents, ResourceTemplate,
-    TransportError,
+    Features, MISSING_CAPABILITY, Map, MissingCapability, Outcome, Prompt, PromptContent, Resource, ResourceContents,
+    ResourceTemplate, TransportError,
 };
 use storage::{
     Database,
@@ -27,7 +27,7 @@ use web::{
 
 use crate::{
     config::COMPONENT,
-    failures::{MISSING_CAPABILITY, unanswerable},
+    failures::unanswerable,
     input::{self, Subject},
     rules::Rules,
     state::Tools,
@@ -39,7 +39,7 @@ const COMPLETIONS_PER_MINUTE: u32 = 120;
 /// Schemes of URIs that clients fetch themselves, and which are no server's (MCP, "Common URI Schemes").
 const FETCHED_BY_CLIENTS: [&str; 2] = ["https", "http"];
 /// A resource that is not there, as our adapter says it.
-const NOT_FOUND: i64 = -32602;
+const NOT_FOUND: i64 = mcp::INVALID_PARAMS;
 
 /// What one client of the gateway may read, at the address of all servers or of one.
 pub(crate) struct Offered<'a, D, H> {

@@ -75,10 +75,11 @@ pub(crate) async fn given_out<D: Database + 'static, H: Host>(
     let updated_at = Some(task.updated_at).filter(|time| !time.is_empty()).unwrap_or_else(now);
     let place = Place { server, tool, id: task.id, session: task.session.clone(), created_at: created_at.clone() };
     match sealed(tools, user_id, &place).await {
-        Ok(id) => Ok(Task { id, created_at, updated_at, ..task }),
+        // How far it is, its server says when it is asked: its first answer has no result.
+        Ok(id) => Ok(Task { id, state: TaskState::Working, created_at, updated_at, ..task }),
         // Nobody could ever ask about it.
         Err(failure) => {
-            tasks::cancel(tools, user_id, place.at()).await;
+            tasks::cancel(tools, place.at()).await;
             Err(failure)
         }
     }
@@ -101,7 +102,7 @@ pub(crate) async fn task<D: Database + 'static, H: Host>(of: &Asker<'_, D, H>, h
     let found = of.listed.catalog.iter().map(|(_, tool)| tool);
     let mut found = found.filter(|tool| (&tool.server, &tool.name) == (&place.server, &place.tool));
     let tool = found.next().cloned().unwrap_or_else(|| Tool::unlisted(place.server.clone(), place.tool.clone()));
-    let task = match tasks::asked(of.tools, of.user_id, &tool, place.at()).await {
+    let task = match tasks::asked(of.tools, &tool, place.at()).await {
         Ok(task) => task,
         Err(AskError::Unknown) => return Err(Failure::Unknown(handle.to_owned())),
         Err(AskError::Silent(failure)) => return Err(Failure::UpstreamFailed(failure.to_string())),
@@ -111,7 +112,7 @@ pub(crate) async fn task<D: Database + 'static, H: Host>(of: &Asker<'_, D, H>, h
         state @ (TaskState::Working | TaskState::Failed { .. } | TaskState::Cancelled) => state,
         state => {
             if matches!(state, TaskState::InputRequired(_)) {
-                tasks::cancel(of.tools, of.user_id, place.at()).await;
+                tasks::cancel(of.tools, place.at()).await;
             }
             let end = end_of(state).unwrap_or(Err(CallFailure::TaskLost));
             let (outcome, code) = judged(&tool, end);
@@ -149,7 +150,7 @@ pub(crate) async fn update<D: Database + 'static, H: Host>(of: &Asker<'_, D, H>,
 /// Asks the server to stop.
 pub(crate) async fn cancel<D: Database + 'static, H: Host>(of: &Asker<'_, D, H>, handle: &str) -> Result<(), Failure> {
     let place = opened(of, handle).await?;
-    tasks::cancel(of.tools, of.user_id, place.at()).await;
+    tasks::cancel(of.tools, place.at()).await;
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use storage::Database;
 use tool_catalogue::{Host, Offerable};
 use web::{Json, Result};
 
-use crate::state::Tools;
+use crate::{state::Tools, tasks};
 
 /// `GET`: as far as is known.
 pub(crate) async fn list<D: Database + 'static, H: Host>(State(tools): State<Tools<D, H>>) -> Result<Json<Offerable>> {
@@ -14,5 +14,8 @@ pub(crate) async fn list<D: Database + 'static, H: Host>(State(tools): State<Too
 
 /// `POST`: made anew, for whoever has claimed that in the database.
 pub(crate) async fn make<D: Database + 'static, H: Host>(State(tools): State<Tools<D, H>>) -> Result<Json<Offerable>> {
-    Ok(Json(tools.listed_anew().await?.offerable()))
+    let listed = tools.listed_anew().await?;
+    // This happens now and then, whatever people do, so it also looks after tasks that could not be stopped before.
+    tasks::stop_later(&tools);
+    Ok(Json(listed.offerable()))
 }

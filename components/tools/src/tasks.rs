@@ -1,22 +1,25 @@
 //! Calls that go on at servers elsewhere as tasks: what is asked about them, and how they are stopped. For runs, which wait for them, and for
 //! programs at the gateway (`gateway_tasks.rs`).
 
-use std::time::Duration;
+use std::{rc::Rc, time::Duration};
 
 use axum::extract::State;
 use cache::within;
 use domain::Id;
-use futures::future::join_all;
+use futures::{StreamExt, stream};
 use http::StatusCode;
-use mcp::{ClientError, Task, TaskState};
+use mcp::{ClientError, INVALID_PARAMS, MAX_TTL, METHOD_NOT_FOUND, Task, TaskState};
 use problem::Problem;
 use serde_json::json;
 use storage::{
     Database,
     tool_tasks::{ClaimedTask, Said},
 };
-use tool_catalogue::{Host, Listed};
-use toolbox::{AuditEntry, CallFailure, Redaction, Tool, end_of, judged, text_for_model, wire::TasksOf};
+use tool_catalogue::{Host, Listed, close};
+use toolbox::{
+    AuditEntry, CallFailure, Redaction, Tool, end_of, judged, text_for_model,
+    wire::{StopTasks, TasksOf},
+};
 use web::{
     Json, Result,
     log::{Level, log},
@@ -30,17 +33,32 @@ use crate::{
     state::{Tools, here},
 };
 
-/// How long a server may take to say how far a task is, or that it will be stopped. It has nothing to do for that but to look.
-const ASK_LIMIT: Duration = Duration::from_secs(8);
-/// For how long nobody else asks about a task while one does: a little longer.
-const ASKING_MS: i64 = 10_000;
+/// How long a server may take to say how far a task is. Its result comes with that, and may be large.
+const ASK_LIMIT: Duration = Duration::from_secs(30);
+/// How long a server may take to say that it will stop.
+const CANCEL_LIMIT: Duration = Duration::from_secs(8);
+/// For how long nobody else asks about a task while one does: longer than asking and stopping take.
+const ASKING_MS: i64 = 45_000;
+/// For how long nobody else stops a task while one does, and when it is tried again.
+const STOPPING_MS: i64 = 30_000;
+/// Questions at once. All may be for the same server.
+const AT_ONCE: usize = 4;
+/// How long a server must have been silent before a task is given up that it need not keep any more: longer than it takes to start anew.
+const SILENCE_MS: i64 = 10 * 60 * 1000;
+/// The longest life of a task, whatever its server says.
+const MAX_AGE_MS: i64 = MAX_TTL.as_millis() as i64;
 /// A request of the house with two ids.
 const MAX_BYTES: usize = 1024;
-/// JSON-RPC's code for a task that a server does not know.
-const INVALID_PARAMS: i64 = -32602;
-
 /// What people read while a server does not answer.
 const SILENT: &str = "Its server cannot be asked at the moment.";
+
+/// What a task came to that never ends.
+const TOO_OLD: &str =
+    "it did not end within 30 days, so its server was asked to stop; whether it took effect is not known";
+
+/// What a task came to whose server need not keep it any more, and does not answer.
+const GIVEN_UP: &str =
+    "its server has not answered for a while, and need not know the task any more; whether it took effect is not known";
 
 /// Where a task is.
 #[derive(Clone, Copy)]
@@ -82,36 +100,60 @@ pub(crate) async fn ask<D: Database + 'static, H: Host>(
     Json(of): Json<TasksOf<'static>, MAX_BYTES>,
 ) -> Result<StatusCode> {
     let (user_id, run_id) = ids(&of)?;
-    let due = tools.store().claim_due_tool_tasks(user_id, run_id, ASKING_MS).await?;
-    if due.is_empty() {
-        return Ok(StatusCode::NO_CONTENT);
-    }
+    // Before the claim, so that asking does not take longer than the claim holds.
     let listed = tools.listed().await?;
     here(async move {
-        let asked = join_all(due.iter().map(|task| look(&tools, &listed, user_id, run_id, task))).await;
-        asked.into_iter().collect::<Result<Vec<()>>>()
+        let due = tools.store().claim_due_tool_tasks(user_id, run_id, ASKING_MS).await?;
+        let looks: Vec<_> = due.iter().map(|task| look(&tools, &listed, user_id, run_id, task)).collect();
+        let looked: Vec<Result<()>> = stream::iter(looks).buffer_unordered(AT_ONCE).collect().await;
+        stop_some(&tools, None).await?;
+        looked.into_iter().collect::<Result<()>>()
     })
     .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `POST /internal/tasks/stop`, for `chat`: has the tasks stopped of a run that its person has stopped. Nobody waits for them any more, so
-/// they are forgotten here, whatever their servers do.
+/// `POST /internal/tasks/stop`, for `chat`: stops tasks of runs that were stopped, have ended or are deleted.
 pub(crate) async fn stop<D: Database + 'static, H: Host>(
     State(tools): State<Tools<D, H>>,
-    Json(of): Json<TasksOf<'static>, MAX_BYTES>,
+    Json(which): Json<StopTasks<'static>, MAX_BYTES>,
 ) -> Result<StatusCode> {
-    let (user_id, run_id) = ids(&of)?;
-    let stopped = tools.store().forget_stopped_tool_tasks(user_id, run_id).await?;
-    here(async {
-        join_all(stopped.iter().map(|task| cancel(&tools, user_id, task.into()))).await;
-    })
-    .await;
+    let run_id = which.run_id.as_deref().map(id).transpose()?;
+    here(async move { stop_some(&tools, run_id).await }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Stops tasks that are to be stopped, those of `run_id` first. A task is forgotten once its server was told, or need not keep it any more.
+pub(crate) async fn stop_some<D: Database + 'static, H: Host>(tools: &Tools<D, H>, run_id: Option<Id>) -> Result<()> {
+    let taken = tools.store().take_stopped_tool_tasks(run_id, STOPPING_MS).await?;
+    let stops: Vec<_> = taken
+        .iter()
+        .map(|task| async move {
+            if task.has_ended || cancel(tools, task.into()).await || task.has_lapsed {
+                tools.store().forget_tool_task(task.run_id, &task.call_id).await?;
+            }
+            Ok(())
+        })
+        .collect();
+    let stopped: Vec<Result<()>> = stream::iter(stops).buffer_unordered(AT_ONCE).collect().await;
+    stopped.into_iter().collect()
+}
+
+/// The same while nobody waits for it.
+pub(crate) fn stop_later<D: Database + 'static, H: Host>(tools: &Tools<D, H>) {
+    let of = tools.clone();
+    tools.host().spawn(async move {
+        if stop_some(&of, None).await.is_err() {
+            log(COMPONENT, Level::Error, "tasks that are to be stopped cannot be read", json!({}));
+        }
+    });
+}
+
+fn id(text: &str) -> Result<Id> {
+    text.parse().map_err(|_| Problem::not_found().into())
+}
+
 fn ids(of: &TasksOf<'_>) -> Result<(Id, Id)> {
-    let id = |text: &str| -> Result<Id> { text.parse().map_err(|_| Problem::not_found().into()) };
     Ok((id(&of.user_id)?, id(&of.run_id)?))
 }
 
@@ -127,20 +169,28 @@ async fn look<D: Database + 'static, H: Host>(
     // What is listed under this name now may be another tool.
     let tool = listed.catalog.find(&of.name).filter(|tool| (&tool.server, &tool.name) == (&of.server, &of.tool));
     let tool = tool.cloned().unwrap_or_else(|| Tool::unlisted(of.server.clone(), of.tool.clone()));
-    let end = match asked(tools, user_id, &tool, of.into()).await {
-        Ok(task) if task.state == TaskState::Working => {
+    let end = match asked(tools, &tool, of.into()).await {
+        Ok(task) if task.state == TaskState::Working && of.age_ms < MAX_AGE_MS => {
             return Ok(store.note_tool_task(user_id, run_id, call_id, said(&task)).await?);
         }
         Ok(task) => {
-            if matches!(task.state, TaskState::InputRequired(_)) {
-                cancel(tools, user_id, of.into()).await;
+            if !task.state.has_ended() {
+                cancel(tools, of.into()).await;
             }
-            end_of(task.state)
+            end_of(task.state).or_else(|| Some(Err(CallFailure::Upstream(TOO_OLD.to_owned()))))
         }
-        Err(AskError::Silent(_)) if !of.has_lapsed => {
+        Err(AskError::Silent(cause)) if !of.has_lapsed || of.silent_ms.is_none_or(|ms| ms < SILENCE_MS) => {
+            if of.silent_ms.is_none() {
+                let fields = json!({ "server": of.server, "cause": cause.to_string() });
+                log(COMPONENT, Level::Warn, "a task cannot be asked about", fields);
+            }
             return Ok(store.note_silent_tool_task(user_id, run_id, call_id, SILENT).await?);
         }
-        Err(error) => Some(Err(error.into_failure())),
+        Err(AskError::Silent(_)) => {
+            cancel(tools, of.into()).await;
+            Some(Err(CallFailure::Upstream(GIVEN_UP.to_owned())))
+        }
+        Err(AskError::Unknown) => Some(Err(CallFailure::TaskLost)),
     };
     let Some(end) = end else { return Ok(()) };
     let (outcome, code) = judged(&tool, end);
@@ -155,34 +205,49 @@ async fn look<D: Database + 'static, H: Host>(
 /// Asks a server about a task, without what is secret in its answer.
 pub(crate) async fn asked<D: Database + 'static, H: Host>(
     tools: &Tools<D, H>,
-    user_id: Id,
     tool: &Tool,
     of: TaskAt<'_>,
 ) -> std::result::Result<Task, AskError> {
     let Some(server) = tools.server(of.server).filter(|server| server.remote) else {
-        return Err(AskError::Unknown);
+        // Another host may have it: they are configured one after the other.
+        return Err(AskError::Silent(CallFailure::Unreachable("it is not configured".to_owned())));
     };
     let redaction = Redaction::new(server.secret());
-    let client = tools.memory().sessions.lend(tools.host(), server, user_id);
-    match within(tools.host(), ASK_LIMIT, client.task(of.id, of.session)).await {
+    let client = Rc::new(server.client(tools.host().clone()));
+    let asked = within(tools.host(), ASK_LIMIT, client.task(of.id, of.session)).await;
+    close(tools.host(), client);
+    match asked {
         Some(Ok(task)) => Ok(redacted(task, &redaction)),
-        Some(Err(ClientError::Protocol { code: INVALID_PARAMS, .. })) => Err(AskError::Unknown),
+        Some(Err(error)) if is_unknown(&error) => Err(AskError::Unknown),
         Some(Err(error)) => Err(AskError::Silent(redaction.failure(failed(tool, error)))),
         None => Err(AskError::Silent(CallFailure::Unreachable("it did not answer in time".to_owned()))),
     }
 }
 
-/// Asks a server to stop working on a task. It need not, and whether it does is not waited for.
-pub(crate) async fn cancel<D: Database + 'static, H: Host>(tools: &Tools<D, H>, user_id: Id, of: TaskAt<'_>) {
-    let Some(found) = tools.server(of.server).filter(|server| server.remote) else { return };
-    let client = tools.memory().sessions.lend(tools.host(), found, user_id);
-    let cause = match within(tools.host(), ASK_LIMIT, client.cancel_task(of.id, of.session)).await {
-        // One that has ended cannot be stopped, which 2025-11-25 calls an error.
-        Some(Ok(()) | Err(ClientError::Protocol { code: INVALID_PARAMS, .. })) => return,
+/// Whether the server does not know the task, or no tasks any more.
+fn is_unknown(error: &ClientError) -> bool {
+    match error {
+        ClientError::Protocol { code, .. } => matches!(*code, INVALID_PARAMS | METHOD_NOT_FOUND),
+        ClientError::Http { status, .. } => matches!(*status, StatusCode::NOT_FOUND | StatusCode::GONE),
+        _ => false,
+    }
+}
+
+/// Asks a server to stop working on a task. Returns whether it was told, or has nothing to stop. Whether it does stop is not waited for.
+pub(crate) async fn cancel<D: Database + 'static, H: Host>(tools: &Tools<D, H>, of: TaskAt<'_>) -> bool {
+    let Some(found) = tools.server(of.server).filter(|server| server.remote) else { return false };
+    let client = Rc::new(found.client(tools.host().clone()));
+    let told = within(tools.host(), CANCEL_LIMIT, client.cancel_task(of.id, of.session)).await;
+    close(tools.host(), client);
+    let cause = match told {
+        Some(Ok(())) => return true,
+        // A task that has ended cannot be stopped, which 2025-11-25 calls an error.
+        Some(Err(error)) if is_unknown(&error) => return true,
         Some(Err(error)) => found.masked(&error.to_string()),
         None => "it did not answer in time".to_owned(),
     };
     log(COMPONENT, Level::Warn, "a task cannot be stopped", json!({ "server": of.server, "cause": cause }));
+    false
 }
 
 /// What is kept of what a server says.

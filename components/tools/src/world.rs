@@ -212,6 +212,7 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
         let task = NewTask {
             call_id,
             name,
+            title: tool.title(),
             server,
             tool: &tool.name,
             task_id: &task.id,
@@ -224,12 +225,12 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
 
     async fn task(&self, tool: &Tool, task: &Task) -> Result<Task, CallFailure> {
         let of = TaskAt { server: &tool.server, id: &task.id, session: task.session.as_deref() };
-        tasks::asked(self.tools, self.user_id, tool, of).await.map_err(tasks::AskError::into_failure)
+        tasks::asked(self.tools, tool, of).await.map_err(tasks::AskError::into_failure)
     }
 
     async fn cancel_task(&self, tool: &Tool, task: &Task) {
         let of = TaskAt { server: &tool.server, id: &task.id, session: task.session.as_deref() };
-        tasks::cancel(self.tools, self.user_id, of).await;
+        tasks::cancel(self.tools, of).await;
     }
 
     async fn audit(&self, entry: AuditEntry) -> Result<(), StorageError> {

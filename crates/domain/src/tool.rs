@@ -125,7 +125,7 @@ pub enum ToolAnswer {
         #[serde(with = "time::milliseconds")]
         expires_at: Timestamp,
     },
-    /// The call was made, and goes on at its server as a task. What it came to is asked for in the same way, when it has ended.
+    /// The call was made, and goes on at its server as a task.
     Task {
         /// The server that works on it.
         server: String,
@@ -134,15 +134,6 @@ pub enum ToolAnswer {
         /// Since when.
         #[serde(with = "time::milliseconds")]
         started_at: Timestamp,
-    },
-    /// The task that the call had become has ended.
-    TaskEnded {
-        /// As in [`Self::Result`].
-        content: String,
-        /// Likewise.
-        is_error: bool,
-        /// How long it went on.
-        duration_ms: u64,
     },
     /// The call was not made: another executor has the run.
     LeaseLost,

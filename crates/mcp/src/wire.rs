@@ -23,15 +23,18 @@ pub enum Era {
 
 pub(crate) const PARSE_ERROR: i64 = -32700;
 pub(crate) const INVALID_REQUEST: i64 = -32600;
-pub(crate) const METHOD_NOT_FOUND: i64 = -32601;
-pub(crate) const INVALID_PARAMS: i64 = -32602;
+/// JSON-RPC: the method is not known.
+pub const METHOD_NOT_FOUND: i64 = -32601;
+/// JSON-RPC: the parameters are wrong. MCP uses it for what does not exist, too.
+pub const INVALID_PARAMS: i64 = -32602;
 pub(crate) const INTERNAL_ERROR: i64 = -32603;
 /// A resource that is not there, before 2026-07-28.
 pub(crate) const LEGACY_RESOURCE_NOT_FOUND: i64 = -32002;
 /// A person has to open a page first (2025-11-25, "URL Elicitation Required Error").
 pub(crate) const URL_ELICITATION_REQUIRED: i64 = -32042;
 pub(crate) const HEADER_MISMATCH: i64 = -32020;
-pub(crate) const MISSING_CAPABILITY: i64 = -32021;
+/// The client has not declared what the server needs of it.
+pub const MISSING_CAPABILITY: i64 = -32021;
 pub(crate) const UNSUPPORTED_VERSION: i64 = -32022;
 
 pub(crate) const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";

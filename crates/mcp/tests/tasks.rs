@@ -265,6 +265,10 @@ fn the_result_of_a_task_says_in_the_older_revision_whose_it_is() {
 struct Keeping {
     sessions: Cell<u32>,
     seen: RefCell<Vec<String>>,
+    /// Keeps no sessions after all, and knows its tasks everywhere.
+    is_stateless: bool,
+    /// How its tasks are.
+    status: Option<&'static str>,
 }
 
 impl Transport for &Keeping {
@@ -273,7 +277,7 @@ impl Transport for &Keeping {
         let session = request.headers().get("mcp-session-id").and_then(|it| it.to_str().ok()).unwrap_or("none");
         let method = message["method"].as_str().unwrap_or(request.method().as_str());
         self.seen.borrow_mut().push(format!("{method} {session}"));
-        let task = json!({"taskId": "t1", "status": "working", "pollInterval": 1_000});
+        let task = json!({"taskId": "t1", "status": self.status.unwrap_or("working"), "pollInterval": 1_000});
         let result = match method {
             "initialize" => {
                 self.sessions.set(self.sessions.get() + 1);
@@ -281,17 +285,25 @@ impl Transport for &Keeping {
             }
             "tools/list" => json!({"tools": [{"name": "report", "execution": {"taskSupport": "required"}}]}),
             "tools/call" if message["params"]["task"].is_object() => json!({"task": task}),
-            "tasks/get" if session == "s1" => task,
-            "tasks/get" => Value::Null,
+            "tasks/get" if session == "s1" || self.is_stateless => task,
+            "tasks/get" | "tasks/result" => Value::Null,
             _ => json!({}),
         };
         let mut answer = json!({"jsonrpc": "2.0", "id": message["id"], "result": result});
         if result.is_null() || method == "server/discover" {
-            let error = json!({"code": if method == "tasks/get" { -32602 } else { -32601 }, "message": "no"});
+            let code = match method {
+                "tasks/get" => -32602,
+                "tasks/result" => -32603,
+                _ => -32601,
+            };
+            let error = json!({"code": code, "message": "no"});
             answer = json!({"jsonrpc": "2.0", "id": message["id"], "error": error});
         }
         let body: BodyStream = Box::pin(stream::iter([Ok(Bytes::from(answer.to_string()))]));
-        let response = Response::builder().header("mcp-session-id", format!("s{}", self.sessions.get()));
+        let mut response = Response::builder();
+        if !self.is_stateless {
+            response = response.header("mcp-session-id", format!("s{}", self.sessions.get()));
+        }
         Ok(response.body(body).unwrap())
     }
 
@@ -300,25 +312,53 @@ impl Transport for &Keeping {
     }
 }
 
+fn client_of(server: &Keeping) -> Client<&Keeping> {
+    let options = ClientOptions::new(Implementation::default(), 1_000_000);
+    Client::new(server, "http://localhost/mcp".parse().unwrap(), options)
+}
+
+/// The task that a call has become.
+fn made(client: &Client<&Keeping>) -> mcp::Task {
+    let tool = block_on(client.list_tools()).unwrap().tools.remove(0);
+    let arguments = to_raw_value(&json!({})).unwrap();
+    let called = block_on(client.call_tool_or_task(&tool, &arguments, Map::new(), None, Tasks::Wanted)).unwrap();
+    let CallAnswer::Task(task) = called else { panic!("no task") };
+    task
+}
+
+#[test]
+fn a_question_about_a_task_needs_no_greeting() {
+    let server = Keeping { is_stateless: true, ..Keeping::default() };
+    let task = made(&client_of(&server));
+    server.seen.borrow_mut().clear();
+    assert_eq!(block_on(client_of(&server).task("t1", task.session.as_deref())).unwrap().state, TaskState::Working);
+    assert_eq!(server.seen.take(), ["tasks/get none"]);
+}
+
+#[test]
+fn a_result_that_cannot_be_had_now_is_no_failure_of_its_task() {
+    let server = Keeping::default();
+    let task = made(&client_of(&server));
+    let asked = |status| {
+        let server = Keeping { status: Some(status), sessions: Cell::new(1), ..Keeping::default() };
+        block_on(client_of(&server).task("t1", task.session.as_deref())).map(|task| task.state)
+    };
+    assert!(matches!(asked("completed"), Err(mcp::ClientError::Protocol { code: -32603, .. })));
+    assert!(matches!(asked("failed"), Ok(TaskState::Failed { code: -32603, .. })));
+}
+
 #[test]
 fn a_task_is_asked_about_in_the_session_in_which_it_was_made_which_is_not_ended() {
     let server = Keeping::default();
-    let client = || {
-        let options = ClientOptions::new(Implementation::default(), 1_000_000);
-        Client::new(&server, "http://localhost/mcp".parse().unwrap(), options)
-    };
-    let first = client();
-    let tool = block_on(first.list_tools()).unwrap().tools.remove(0);
-    let arguments = to_raw_value(&json!({})).unwrap();
-    let called = block_on(first.call_tool_or_task(&tool, &arguments, Map::new(), None, Tasks::Wanted)).unwrap();
-    let CallAnswer::Task(task) = called else { panic!("no task") };
+    let first = client_of(&server);
+    let task = made(&first);
     block_on(first.close());
     assert!(!server.seen.borrow().iter().any(|seen| seen.starts_with("DELETE")), "{:?}", server.seen.borrow());
     // Another instance, much later.
-    let later = client();
+    let later = client_of(&server);
     assert_eq!(block_on(later.task("t1", task.session.as_deref())).unwrap().state, TaskState::Working);
     assert_eq!(server.seen.borrow().last().map(String::as_str), Some("tasks/get s1"));
     assert_eq!(server.sessions.get(), 1);
-    let elsewhere = client();
+    let elsewhere = client_of(&server);
     assert!(block_on(elsewhere.task("t1", None)).is_err(), "in a session of its own it is not known");
 }

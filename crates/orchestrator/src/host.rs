@@ -45,8 +45,9 @@ pub trait Host {
     /// requested again if it is unknown whether it took effect. `told` receives the call's progress, at most a few times a second.
     async fn call_tool(&self, lease: Lease, call: &ToolCall, told: &dyn Fn(ToolProgress)) -> ToolAnswer;
 
-    /// Asks the servers of a waiting run's tasks about those that are due. The answers are in the store afterwards.
-    async fn ask_about_tasks(&self, run_id: Id);
+    /// Asks the servers of the person's waiting run about the tasks that are due. The answers are in the store afterwards. `false`: nobody could be
+    /// asked.
+    async fn ask_about_tasks(&self, user_id: Id, run_id: Id) -> bool;
 
     /// The time since a fixed moment. It never goes back, and is the same for all runs of this instance.
     fn now(&self) -> Duration;

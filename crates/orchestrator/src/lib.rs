@@ -23,6 +23,7 @@ pub mod refusal;
 pub mod request_handler;
 pub mod response_streamer;
 pub mod session_manager;
+mod task_watch;
 mod tokens;
 pub mod tool_executor;
 pub mod tool_output;

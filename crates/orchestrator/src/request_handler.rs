@@ -1,12 +1,9 @@
 //! Serves a reader of a run's events. It replays the log and tails new events. If nobody executes the run, it executes the run for this reader and
 //! all others. While a run waits for tasks at other servers, its readers ask about them.
 
-use std::{collections::HashMap, pin::pin, time::Duration};
+use std::{pin::pin, time::Duration};
 
-use domain::{
-    Id, RunState, Timestamp,
-    event::{self, Event},
-};
+use domain::{Id, RunState, event};
 use futures::future::{Either, select};
 use storage::{
     StorageError,
@@ -18,6 +15,7 @@ use crate::{
     ledger::{DOUBTFUL_LEASE_MS, LEASE_MS},
     response_streamer::KEEPALIVE,
     session_manager::{self, Interrupted},
+    task_watch::TaskWatch,
     turn::{self, Outcome},
 };
 
@@ -100,7 +98,7 @@ pub async fn read<H: Host, R: Reader>(host: &H, settings: &Settings, reading: Re
         },
     };
     let mut commented_at = host.now();
-    let mut tasks = Tasks::default();
+    let mut tasks = TaskWatch::new(host, user_id, run_id);
     loop {
         let tail = match found {
             Ok(Some(tail)) => tail,
@@ -134,15 +132,16 @@ pub async fn read<H: Host, R: Reader>(host: &H, settings: &Settings, reading: Re
         let doubts = doubts_until.is_some_and(|until| host.now() < until);
         let doubtful = doubts && tail.lease_left_ms.is_some_and(|left_ms| left_ms < DOUBTFUL_LEASE_MS);
         if tail.claimable || doubtful {
+            tasks.stop();
             match claim_and_execute(host, settings, run_id, reader, seen, doubts).await {
                 Some(returned) => (reader, seen) = returned,
                 None => return,
             }
         } else if tail.state == RunState::AwaitingApproval {
-            if tail.has_tasks && !tasks.look(host, user_id, run_id, &mut reader).await {
+            if tail.has_tasks && !tasks.look(&mut reader).await {
                 return;
             }
-            host.sleep(WAITING_POLL).await;
+            tasks.wait(WAITING_POLL).await;
         } else {
             host.sleep(POLL).await;
         }
@@ -153,41 +152,6 @@ pub async fn read<H: Host, R: Reader>(host: &H, settings: &Settings, reading: Re
             }
         }
         found = host.store().tail(user_id, run_id, seen).await;
-    }
-}
-
-/// The last message about each of the run's tasks that the reader was sent.
-#[derive(Default)]
-struct Tasks(HashMap<String, String>);
-
-impl Tasks {
-    /// Sends the reader what is new about the tasks, and asks about those that are due. `false`: the reader has left.
-    async fn look<H: Host, R: Reader>(&mut self, host: &H, user_id: Id, run_id: Id, reader: &mut R) -> bool {
-        let waiting = match host.store().waiting_tool_tasks(user_id, run_id).await {
-            Ok(waiting) => waiting,
-            Err(error) => {
-                let fields = serde_json::json!({ "run_id": run_id, "cause": error.to_string() });
-                host.log(Severity::Error, "the tasks of a run cannot be read", fields);
-                return true;
-            }
-        };
-        let mut frames = String::new();
-        for task in &waiting {
-            let message = task.message.as_deref().unwrap_or_default();
-            let told = self.0.entry(task.call_id.clone()).or_default();
-            if told != message {
-                message.clone_into(told);
-                let event = Event::ToolProgress { call_id: &task.call_id, progress: None, total: None, message };
-                event.write(&mut 0, &run_id.to_string(), Timestamp::now(), &mut frames);
-            }
-        }
-        if !frames.is_empty() && !reader.send(&frames) {
-            return false;
-        }
-        if waiting.iter().any(|task| task.is_due) {
-            host.ask_about_tasks(run_id).await;
-        }
-        true
     }
 }
 

@@ -8,6 +8,7 @@ use domain::{Id, Message, MessageRole, RunState, RunStep, Timestamp, ToolCall, T
 use storage::{
     messages::NewMessage,
     runs::{Batch, Ending},
+    tool_tasks::{Ended, ToolTask},
 };
 
 use crate::{
@@ -77,7 +78,40 @@ pub fn make_unique(calls: &mut [ToolCall], taken: &mut HashSet<String>) {
     }
 }
 
-/// Has the calls made and stores each result as it comes. The person was already asked about the calls in `asked`. The run has used `usage` so far.
+/// What is known about a run's calls from earlier executors.
+#[derive(Default, Debug)]
+pub struct Earlier {
+    /// The calls that the person was already asked about.
+    pub approvals_asked: Vec<String>,
+    /// The calls that are known to go on at their servers.
+    pub tasks_told: Vec<String>,
+    /// The tasks that go on. Their calls are not made again.
+    pub tasks: Vec<ToolTask>,
+}
+
+/// Stores the results of tasks that have ended, before anything else is done, so that nothing that happens to the run afterwards can lose them.
+/// Returns the tasks that go on.
+///
+/// # Errors
+/// [`Interrupted`].
+pub async fn store_ended<H: Host, R: Reader>(
+    session: &mut Session<'_, H, R>,
+    tasks: Vec<ToolTask>,
+) -> Result<Vec<ToolTask>, Interrupted> {
+    let mut going_on = Vec::new();
+    for task in tasks {
+        let Some(Ended { result, is_error, duration_ms }) = task.ended else {
+            going_on.push(task);
+            continue;
+        };
+        let call = ToolCall { id: task.call_id.clone(), name: task.name, arguments: String::new() };
+        let (call_id, duration_ms, title) = (task.call_id, Some(duration_ms), Some(task.title));
+        store(session, &call, result, ToolResult { call_id, is_error, duration_ms, title }).await?;
+    }
+    Ok(going_on)
+}
+
+/// Has the calls made and stores each result as it comes. The run has used `usage` so far.
 ///
 /// # Errors
 /// [`Interrupted`].
@@ -85,12 +119,18 @@ pub async fn execute<H: Host, R: Reader>(
     session: &mut Session<'_, H, R>,
     calls: &[&ToolCall],
     tools: &Tools,
-    asked: &[String],
+    earlier: &Earlier,
     usage: Option<Usage>,
 ) -> Result<Executed, Interrupted> {
     let (mut questions, mut tasks) = (Vec::new(), Vec::new());
     for call in calls {
         let started = session.host().now();
+        if let Some(ToolTask { server, title, started_at, .. }) =
+            earlier.tasks.iter().find(|task| task.call_id == call.id)
+        {
+            tasks.push(Task { call, server: server.clone(), title: title.clone(), started_at: *started_at });
+            continue;
+        }
         let answer = match tools.answer(call) {
             Some(answer) => answer,
             None => make(session, call).await?,
@@ -99,9 +139,6 @@ pub async fn execute<H: Host, R: Reader>(
         match answer {
             ToolAnswer::Result { content, is_error } => {
                 let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-                store(session, call, content, result(call, tools, is_error, duration_ms)).await?;
-            }
-            ToolAnswer::TaskEnded { content, is_error, duration_ms } => {
                 store(session, call, content, result(call, tools, is_error, duration_ms)).await?;
             }
             ToolAnswer::ApprovalNeeded { server, title, always_asks, may_disclose, expires_at } => {
@@ -122,22 +159,20 @@ pub async fn execute<H: Host, R: Reader>(
     };
     for Task { call, server, title, started_at } in tasks {
         let (name, call_id) = (&call.name, &call.id);
-        session.outbox.write(&Event::ToolTask { name, call_id, server: &server, title: &title, started_at });
+        if !earlier.tasks_told.contains(call_id) {
+            session.outbox.write(&Event::ToolTask { name, call_id, server: &server, title: &title, started_at });
+        }
     }
     for Question { call, server, title, always_asks, may_disclose, expires_at } in questions {
-        if !asked.contains(&call.id) {
-            let (arguments, name, call_id) = (&call.arguments, &call.name, &call.id);
-            let (server, title) = (&server, &title);
-            session.outbox.write(&Event::ToolApproval {
-                name,
-                call_id,
-                server,
-                title,
-                arguments,
-                always_asks,
-                may_disclose,
-                expires_at,
-            });
+        let (arguments, name, call_id) = (&call.arguments, &call.name, &call.id);
+        let (server, title) = (&server, &title);
+        let event =
+            Event::ToolApproval { name, call_id, server, title, arguments, always_asks, may_disclose, expires_at };
+        // The reader has seen work since the question, and sees again what the run waits for.
+        if earlier.approvals_asked.contains(call_id) {
+            session.outbox.tell(&event);
+        } else {
+            session.outbox.write(&event);
         }
     }
     let ending = Ending { state, failure: None, usage, message: None, batch: Batch::default() };

@@ -13,6 +13,7 @@ use storage::{
     messages::NewMessage,
     runs::{Batch, Claim, Ending, Lease},
     tool_listings::ToolOffers,
+    tool_tasks::ToolTask,
 };
 
 use crate::{
@@ -22,7 +23,7 @@ use crate::{
     prompt_builder::{self, MAX_MESSAGES, Question, max_context_bytes},
     response_streamer::Outbox,
     session_manager::{Interrupted, Session},
-    tool_executor::{self, Executed},
+    tool_executor::{self, Earlier, Executed},
     tool_search::Tools,
 };
 
@@ -74,8 +75,7 @@ struct Turn<'a> {
     attempt: u64,
     usage: Option<Usage>,
     estimated_tokens: u64,
-    /// The calls that the person was already asked about.
-    approvals_asked: Vec<String>,
+    earlier: Earlier,
     offers: &'a ToolOffers,
 }
 
@@ -96,7 +96,17 @@ pub(crate) async fn execute<H: Host, R: Reader>(
     let outbox = Outbox::new(run.id.to_string(), &progress, reader, seen);
     let mut session = Session::new(host, run, lease, outbox);
     session.outbox.tell(&Event::Processing);
-    let approvals_asked = std::mem::take(&mut progress.approvals_asked);
+    let mut earlier = Earlier {
+        approvals_asked: std::mem::take(&mut progress.approvals_asked),
+        tasks_told: std::mem::take(&mut progress.tasks_told),
+        tasks: Vec::new(),
+    };
+    if claim.attempt > 1 {
+        match going_on(&mut session).await {
+            Ok(tasks) => earlier.tasks = tasks,
+            Err(interrupted) => return Outcome::Interrupted(interrupted, session.outbox.into_reader()),
+        }
+    }
     let mut turn = Turn {
         settings,
         dialect: claim.dialect.as_deref().map(Dialect::from_json).unwrap_or_default(),
@@ -109,7 +119,7 @@ pub(crate) async fn execute<H: Host, R: Reader>(
         attempt: claim.attempt,
         usage: run.usage,
         estimated_tokens: 0,
-        approvals_asked,
+        earlier,
         offers: &claim.offers,
     };
     let (mut round, mut told) = (Round::default(), Told::new(progress));
@@ -151,6 +161,12 @@ async fn progress<H: Host>(host: &H, claim: &Claim) -> Result<Progress, Interrup
     Ok(progress)
 }
 
+/// The tasks of the run that go on. The results of the others are stored, also if the run is to be stopped.
+async fn going_on<H: Host, R: Reader>(session: &mut Session<'_, H, R>) -> Result<Vec<ToolTask>, Interrupted> {
+    let tasks = session.host().store().tool_tasks(session.run.id).await?;
+    tool_executor::store_ended(session, tasks).await
+}
+
 impl Turn<'_> {
     async fn rounds<H: Host, R: Reader>(
         &mut self,
@@ -176,7 +192,7 @@ impl Turn<'_> {
                 if session.state() != RunState::ToolExecution {
                     session.step(RunStep::CallTools)?;
                 }
-                match tool_executor::execute(session, &pending, &tools, &self.approvals_asked, self.usage).await? {
+                match tool_executor::execute(session, &pending, &tools, &self.earlier, self.usage).await? {
                     Executed::Finished => continue,
                     Executed::Waiting => return Ok(Rounds::Waiting),
                 }

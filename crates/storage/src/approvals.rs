@@ -56,8 +56,8 @@ impl<D: Database> Store<D> {
         lifetime_ms: i64,
     ) -> Result<Option<Timestamp>, StorageError> {
         const QUERY: &str = "ask_approval";
-        let sql = "INSERT INTO approvals (run_id, call_id, user_id, server, tool, created_at, expires_at, always_asks)
-                   SELECT id, ?4, user_id, ?5, ?6, now_ms(), now_ms() + ?7, ?8
+        let sql = "INSERT INTO approvals (run_id, call_id, user_id, server, tool, created_at, expires_at, always_asks, unanswered)
+                   SELECT id, ?4, user_id, ?5, ?6, now_ms(), now_ms() + ?7, ?8, 1
                    FROM runs WHERE id = ?1 AND lease_owner = ?2 AND user_id = ?3
                    ON CONFLICT (run_id, call_id) DO UPDATE SET always_asks = excluded.always_asks RETURNING expires_at";
         let parameters = [

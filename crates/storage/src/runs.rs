@@ -13,6 +13,7 @@ use crate::{
     messages::{FAILED_CALL, NewMessage},
     model_dialects,
     tool_listings::{self, ToolOffers},
+    tool_tasks::{HAS_QUESTION, HAS_TASK, can_go_on},
 };
 
 /// An executor of a run.
@@ -97,7 +98,7 @@ pub struct CancelRequest {
     pub run: Run,
     /// Nobody executes the run, so the caller must end it.
     pub claimable: bool,
-    /// Calls of it go on at their servers, which are to be told.
+    /// Calls of it go on at their servers, which were not told to stop.
     pub has_tasks: bool,
 }
 
@@ -119,23 +120,15 @@ pub(crate) const fn stored(state: RunState) -> RunState {
     }
 }
 
-/// The person can still decide about a call.
-const HAS_QUESTION: &str =
-    "EXISTS (SELECT 1 FROM approvals WHERE approvals.run_id = runs.id AND approvals.decision IS NULL
-    AND approvals.expires_at > now_ms())";
-
-/// The SQL condition for a run that can be claimed: nobody executes it. Nothing wakes a run that waits. It can be claimed once each of its questions is
-/// answered or has expired and all of its tasks have ended, or once the person wants to stop it.
+/// The SQL condition for a run that can be claimed: nobody executes it. Nothing wakes a run that waits. It can be claimed once it can go on, or once
+/// the person wants to stop it.
 static CLAIMABLE: LazyLock<String> = LazyLock::new(|| {
     format!(
         "(runs.state = 'queued' OR (runs.state = 'processing' AND runs.lease_expires_at < now_ms())
-    OR (runs.state = 'awaiting_approval' AND (runs.cancel_requested = 1 OR (NOT {HAS_QUESTION} AND NOT {HAS_TASK}))))"
+    OR (runs.state = 'awaiting_approval' AND (runs.cancel_requested = 1 OR {})))",
+        can_go_on()
     )
 });
-
-/// A call goes on at its server.
-const HAS_TASK: &str =
-    "EXISTS (SELECT 1 FROM tool_tasks WHERE tool_tasks.run_id = runs.id AND tool_tasks.ended_at IS NULL)";
 
 /// The SQL condition for a run that nobody read within a day. Its person has gone, and no longer expects the answer. Every query shows such a run as
 /// failed. It is ended by its next reader, or by the next message of its conversation. A run whose executor died is not abandoned while a server still
@@ -482,7 +475,7 @@ impl<D: Database> Store<D> {
     }
 
     /// Asks the owner's run to stop. `None`: the run does not exist or belongs to another person. A run that has ended is not changed. A run that
-    /// waits for approval stops waiting.
+    /// waits stops waiting.
     ///
     /// # Errors
     /// As [`Self::run`].
@@ -490,14 +483,14 @@ impl<D: Database> Store<D> {
         const QUERY: &str = "request_cancel";
         let sql = format!(
             "UPDATE runs SET cancel_requested = 1 WHERE id = ?1 AND user_id = ?2 AND state IN {ACTIVE}
-             RETURNING CASE WHEN {} THEN 1 ELSE 0 END, CASE WHEN {HAS_TASK} THEN 1 ELSE 0 END",
+             RETURNING CASE WHEN {} THEN 1 ELSE 0 END",
             *CLAIMABLE
         );
         let rows = self.database.query(Statement::new(QUERY, sql, [id.into(), user_id.into()]).repeatably()).await?;
-        let (claimable, has_tasks) = match rows.first().map(|row| row.columns(QUERY)) {
-            Some(mut columns) => (columns.flag()?, columns.flag()?),
-            None => (false, false),
-        };
-        Ok(self.run(user_id, id).await?.map(|run| CancelRequest { run, claimable, has_tasks }))
+        let claimable = rows.first().map(|row| row.columns(QUERY).flag()).transpose()?.unwrap_or_default();
+        let Some(run) = self.run(user_id, id).await? else { return Ok(None) };
+        // After the wish is stored: a task that is kept later sees it. Also of a run that has ended, so that the request can be repeated.
+        let has_tasks = !self.tool_tasks(id).await?.is_empty();
+        Ok(Some(CancelRequest { run, claimable, has_tasks }))
     }
 }

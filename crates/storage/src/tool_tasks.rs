@@ -1,9 +1,38 @@
-//! Calls that go on at their servers as tasks, while the runs that made them wait. A run can go on when all of its tasks have ended (see
-//! [`crate::runs`]); who asks about them is whoever reads the run, and of several the one that claims it.
+//! Calls that go on at their servers as tasks, while the runs that made them wait. A task's server is asked about it by a reader of the run; of several
+//! readers, the one that claims it asks.
+//!
+//! A row outlives its run. If the run has ended or is deleted, the task is to be stopped at its server, and the row is kept until the server was told.
 
 use domain::{Id, Timestamp};
 
-use crate::{Database, Statement, StorageError, Store, database::Columns, runs::Lease};
+use crate::{
+    Database, Statement, StorageError, Store,
+    database::Columns,
+    runs::{ACTIVE, Lease},
+};
+
+/// The SQL condition for a run with an open question: the person can still decide about a call.
+pub(crate) const HAS_QUESTION: &str =
+    "EXISTS (SELECT 1 FROM approvals WHERE approvals.run_id = runs.id AND approvals.decision IS NULL
+    AND approvals.expires_at > now_ms())";
+
+/// The SQL condition for a run with a call that goes on at its server.
+pub(crate) const HAS_TASK: &str =
+    "EXISTS (SELECT 1 FROM tool_tasks WHERE tool_tasks.run_id = runs.id AND tool_tasks.ended_at IS NULL)";
+
+/// The SQL condition for a waiting run that an executor can bring further: a task has ended; or no question is open, and either no task goes on or a
+/// question has an answer that nobody has acted on.
+pub(crate) fn can_go_on() -> String {
+    format!(
+        "(EXISTS (SELECT 1 FROM tool_tasks WHERE tool_tasks.run_id = runs.id AND tool_tasks.ended_at IS NOT NULL)
+    OR (NOT {HAS_QUESTION} AND (NOT {HAS_TASK} OR EXISTS (SELECT 1 FROM approvals
+        WHERE approvals.run_id = runs.id AND approvals.unanswered = 1 AND NOT EXISTS (SELECT 1 FROM tool_tasks
+            WHERE tool_tasks.run_id = approvals.run_id AND tool_tasks.call_id = approvals.call_id)))))"
+    )
+}
+
+/// Tasks that are stopped at once. Each is a request to a server; the rest comes next.
+const MAX_STOPPED: u32 = 16;
 
 /// A call that has become a task.
 #[derive(Clone, Copy, Debug)]
@@ -12,6 +41,8 @@ pub struct NewTask<'a> {
     pub call_id: &'a str,
     /// The tool, by the name that the model has for it.
     pub name: &'a str,
+    /// The tool's name for people.
+    pub title: &'a str,
     /// Where it was made.
     pub server: &'a str,
     /// The tool there.
@@ -35,9 +66,15 @@ pub struct Said<'a> {
     pub lifetime_ms: i64,
 }
 
-/// A task that its run waits for, or has waited for.
+/// A task of a run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ToolTask {
+    /// The model's id of the call.
+    pub call_id: String,
+    /// The tool, by the name that the model has for it.
+    pub name: String,
+    /// The tool's name for people.
+    pub title: String,
     /// The server that has it.
     pub server: String,
     /// Since when.
@@ -83,12 +120,23 @@ pub struct ClaimedTask {
     pub task_id: String,
     /// Where it was made there, if that has to be known to ask about it.
     pub session: Option<String>,
-    /// How long its server keeps it is over: if it cannot be asked now, it is given up.
+    /// The run of the call.
+    pub run_id: Id,
+    /// The person whose run it is.
+    pub user_id: Id,
+    /// Whether the time is over for which its server keeps it.
     pub has_lapsed: bool,
+    /// The milliseconds since it was made.
+    pub age_ms: i64,
+    /// The milliseconds since its server was first asked in vain. `None`: the last question was answered.
+    pub silent_ms: Option<i64>,
+    /// Whether it has ended, so that there is nothing to stop.
+    pub has_ended: bool,
 }
 
-const CLAIMED: &str =
-    "call_id, name, server, tool, task_id, session, CASE WHEN lapses_at <= now_ms() THEN 1 ELSE 0 END";
+const CLAIMED: &str = "call_id, name, server, tool, task_id, session, run_id, user_id,
+    CASE WHEN lapses_at <= now_ms() THEN 1 ELSE 0 END, now_ms() - started_at, now_ms() - silent_since,
+    CASE WHEN ended_at IS NULL THEN 0 ELSE 1 END";
 
 fn claimed(columns: &mut Columns<'_>) -> Result<ClaimedTask, StorageError> {
     Ok(ClaimedTask {
@@ -98,7 +146,12 @@ fn claimed(columns: &mut Columns<'_>) -> Result<ClaimedTask, StorageError> {
         tool: columns.text()?.to_owned(),
         task_id: columns.text()?.to_owned(),
         session: columns.optional_text()?.map(str::to_owned),
+        run_id: columns.id()?,
+        user_id: columns.id()?,
         has_lapsed: columns.flag()?,
+        age_ms: columns.integer()?,
+        silent_ms: columns.optional_integer()?,
+        has_ended: columns.flag()?,
     })
 }
 
@@ -116,8 +169,8 @@ impl<D: Database> Store<D> {
     ) -> Result<Option<Timestamp>, StorageError> {
         const QUERY: &str = "keep_tool_task";
         let sql = "INSERT INTO tool_tasks (run_id, call_id, user_id, name, server, tool, task_id, message, started_at, ask_at, poll_ms,
-                       lapses_at, session)
-                   SELECT id, ?4, user_id, ?5, ?6, ?7, ?8, ?9, now_ms(), now_ms() + ?10, ?10, now_ms() + ?11, ?12
+                       lapses_at, session, title)
+                   SELECT id, ?4, user_id, ?5, ?6, ?7, ?8, ?9, now_ms(), now_ms() + ?10, ?10, now_ms() + ?11, ?12, ?13
                    FROM runs WHERE id = ?1 AND lease_owner = ?2 AND user_id = ?3 AND cancel_requested = 0
                    ON CONFLICT (run_id, call_id) DO UPDATE SET message = excluded.message RETURNING started_at";
         let parameters = [
@@ -133,28 +186,50 @@ impl<D: Database> Store<D> {
             task.said.poll_ms.into(),
             task.said.lifetime_ms.into(),
             task.session.into(),
+            task.title.into(),
         ];
         let statement = Statement::new(QUERY, sql, parameters).durably().repeatably();
         let rows = self.database.query(statement).await?;
-        rows.first().map(|row| row.columns(QUERY).timestamp()).transpose()
+        let Some(row) = rows.first() else { return Ok(None) };
+        let started_at = row.columns(QUERY).timestamp()?;
+        // Whoever stops the run looks for tasks after the wish is stored, so one of the two sees the other.
+        let sql = "SELECT 1 FROM runs WHERE id = ?1 AND cancel_requested = 0";
+        let wanted = self.database.query(Statement::new("is_wanted", sql, [lease.run_id.into()])).await?;
+        Ok((!wanted.is_empty()).then_some(started_at))
     }
 
-    /// The task that a call of the person's run has become, if it has.
+    /// The tasks of a run whose results are not stored as messages yet, for whoever executes or ends the run.
     ///
     /// # Errors
     /// As [`Self::keep_tool_task`].
-    pub async fn tool_task(&self, user_id: Id, run_id: Id, call_id: &str) -> Result<Option<ToolTask>, StorageError> {
-        const QUERY: &str = "tool_task";
-        let sql = "SELECT server, started_at, result, COALESCE(is_error, 0), COALESCE(ended_at, started_at) - started_at FROM tool_tasks
-                   WHERE run_id = ?1 AND call_id = ?2 AND user_id = ?3";
-        let parameters = [run_id.into(), call_id.into(), user_id.into()];
-        let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
-        let Some(row) = rows.first() else { return Ok(None) };
-        let mut columns = row.columns(QUERY);
-        let (server, started_at) = (columns.text()?.to_owned(), columns.timestamp()?);
-        let (result, is_error) = (columns.optional_text()?.map(str::to_owned), columns.flag()?);
-        let duration_ms = u64::try_from(columns.integer()?).unwrap_or_default();
-        Ok(Some(ToolTask { server, started_at, ended: result.map(|result| Ended { result, is_error, duration_ms }) }))
+    pub async fn tool_tasks(&self, run_id: Id) -> Result<Vec<ToolTask>, StorageError> {
+        const QUERY: &str = "tool_tasks";
+        let sql = "SELECT call_id, name, title, server, started_at, result, COALESCE(is_error, 0), COALESCE(ended_at, started_at) - started_at
+                   FROM tool_tasks WHERE run_id = ?1 ORDER BY started_at, call_id";
+        let rows = self.database.query(Statement::new(QUERY, sql, [run_id.into()])).await?;
+        rows.iter()
+            .map(|row| {
+                let mut columns = row.columns(QUERY);
+                let (call_id, name) = (columns.text()?.to_owned(), columns.text()?.to_owned());
+                let title = columns.text()?.to_owned();
+                let (server, started_at) = (columns.text()?.to_owned(), columns.timestamp()?);
+                let (result, is_error) = (columns.optional_text()?.map(str::to_owned), columns.flag()?);
+                let duration_ms = u64::try_from(columns.integer()?).unwrap_or_default();
+                let ended = result.map(|result| Ended { result, is_error, duration_ms });
+                Ok(ToolTask { call_id, name, title, server, started_at, ended })
+            })
+            .collect()
+    }
+
+    /// Whether a conversation of the person has tasks that were not stopped.
+    ///
+    /// # Errors
+    /// As [`Self::keep_tool_task`].
+    pub async fn has_tool_tasks(&self, user_id: Id, conversation_id: Id) -> Result<bool, StorageError> {
+        let sql = "SELECT 1 FROM runs JOIN tool_tasks ON tool_tasks.run_id = runs.id
+                   WHERE runs.conversation_id = ?1 AND runs.user_id = ?2 LIMIT 1";
+        let statement = Statement::new("has_tool_tasks", sql, [conversation_id.into(), user_id.into()]);
+        Ok(!self.database.query(statement).await?.is_empty())
     }
 
     /// The tasks that the person's run waits for.
@@ -198,18 +273,39 @@ impl<D: Database> Store<D> {
         rows.iter().map(|row| claimed(&mut row.columns(QUERY))).collect()
     }
 
-    /// Forgets the tasks of the person's run that they have stopped. Those that had not ended are to be stopped where they are.
+    /// Takes tasks that are to be stopped at their servers, because their runs were stopped, have ended or are deleted: those of `run_id`, and of all
+    /// others some that nobody has taken within `again_ms`. Each is kept until it is forgotten ([`Self::forget_tool_task`]).
     ///
     /// # Errors
     /// As [`Self::keep_tool_task`].
-    pub async fn forget_stopped_tool_tasks(&self, user_id: Id, run_id: Id) -> Result<Vec<ClaimedTask>, StorageError> {
-        const QUERY: &str = "forget_stopped_tool_tasks";
+    pub async fn take_stopped_tool_tasks(
+        &self,
+        run_id: Option<Id>,
+        again_ms: i64,
+    ) -> Result<Vec<ClaimedTask>, StorageError> {
+        const QUERY: &str = "take_stopped_tool_tasks";
         let sql = format!(
-            "DELETE FROM tool_tasks WHERE run_id = ?1 AND user_id = ?2 AND ended_at IS NULL
-                 AND EXISTS (SELECT 1 FROM runs WHERE runs.id = ?1 AND runs.cancel_requested = 1) RETURNING {CLAIMED}"
+            "UPDATE tool_tasks SET stop_at = now_ms() + ?2
+             WHERE (run_id, call_id) IN (SELECT stopped.run_id, stopped.call_id FROM tool_tasks AS stopped
+                 WHERE (stopped.run_id = ?1 OR stopped.stop_at <= now_ms()) AND NOT EXISTS (SELECT 1 FROM runs
+                     WHERE runs.id = stopped.run_id AND runs.state IN {ACTIVE}
+                       AND (runs.cancel_requested = 0 OR stopped.ended_at IS NOT NULL))
+                 ORDER BY CASE WHEN stopped.run_id = ?1 THEN 0 ELSE 1 END LIMIT {MAX_STOPPED})
+             RETURNING {CLAIMED}"
         );
-        let rows = self.database.query(Statement::new(QUERY, sql, [run_id.into(), user_id.into()]).durably()).await?;
+        let rows = self.database.query(Statement::new(QUERY, sql, [run_id.into(), again_ms.into()])).await?;
         rows.iter().map(|row| claimed(&mut row.columns(QUERY))).collect()
+    }
+
+    /// Forgets a task that was stopped.
+    ///
+    /// # Errors
+    /// As [`Self::keep_tool_task`].
+    pub async fn forget_tool_task(&self, run_id: Id, call_id: &str) -> Result<(), StorageError> {
+        let sql = "DELETE FROM tool_tasks WHERE run_id = ?1 AND call_id = ?2";
+        let parameters = [run_id.into(), call_id.into()];
+        self.database.query(Statement::new("forget_tool_task", sql, parameters).repeatably()).await?;
+        Ok(())
     }
 
     /// Notes what a server says of a task that goes on.
@@ -224,7 +320,7 @@ impl<D: Database> Store<D> {
         said: Said<'_>,
     ) -> Result<(), StorageError> {
         let sql =
-            "UPDATE tool_tasks SET message = ?4, poll_ms = ?5, ask_at = now_ms() + ?5, lapses_at = started_at + ?6
+            "UPDATE tool_tasks SET message = ?4, poll_ms = ?5, ask_at = now_ms() + ?5, lapses_at = started_at + ?6, silent_since = NULL
                    WHERE run_id = ?1 AND call_id = ?2 AND user_id = ?3 AND ended_at IS NULL";
         let parameters = [
             run_id.into(),
@@ -249,7 +345,7 @@ impl<D: Database> Store<D> {
         call_id: &str,
         words: &str,
     ) -> Result<(), StorageError> {
-        let sql = "UPDATE tool_tasks SET message = ?4, ask_at = now_ms() + poll_ms
+        let sql = "UPDATE tool_tasks SET message = ?4, ask_at = now_ms() + poll_ms, silent_since = COALESCE(silent_since, now_ms())
                    WHERE run_id = ?1 AND call_id = ?2 AND user_id = ?3 AND ended_at IS NULL";
         let parameters = [run_id.into(), call_id.into(), user_id.into(), words.into()];
         self.database.query(Statement::new("note_silent_tool_task", sql, parameters).repeatably()).await?;

@@ -3,173 +3,30 @@
 
 use std::{pin::pin, time::Duration};
 
-use futures::future::{Either, select};
+use futures::future::{Either, FutureExt, select};
 use json_schema::canonical;
-use mcp::{Content, FailureKind, InputNeeded, MissingCapability, Task, TaskState};
+use mcp::{Content, InputNeeded, MissingCapability, Task, TaskState};
 use serde_json::{Map, Value, value::RawValue};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    AuditCode, CallFailure, Catalog, Effect, Failure, Outcome, Policy, ServerName, Tool, arguments,
+    AuditCode, CallFailure, Catalog, Effect, Failure, Outcome, ServerName, Tool, arguments,
     content::{MAX_RESULT_CHARS, has_text, written_bytes},
     cut, decide,
     exposure::says_only,
     policy::decide_exposed,
+    world::{Approval, AuditEntry, Called, Reached, Started, World},
 };
 
 /// A tool that takes longer has hung, as far as the person who waits is concerned.
 pub const CALL_LIMIT: Duration = Duration::from_secs(55);
+/// So long before the end of [`CALL_LIMIT`], a task is asked about once more, whatever its server says about the interval.
+const LAST_QUESTION: Duration = Duration::from_secs(5);
 /// The largest result, with its images: as much as our own servers send.
 pub const MAX_OUTCOME_BYTES: usize = mcp::MAX_OUTCOME_BYTES;
 
 /// The longest words about what is wrong with a result. The path to it is as long as whoever answers likes.
 const MAX_PROBLEM_CHARS: usize = 300;
-
-/// What a call needs of the world. One value of it is one call, by one user.
-#[expect(async_fn_in_trait, reason = "guests have one thread, so nobody needs these futures to be Send")]
-pub trait World {
-    /// The store failed, so nothing can be said about the call.
-    type Error;
-
-    /// The policies that hold, and how far the approval of this call is.
-    async fn permission(&self, tool: &Tool) -> Result<Permission, Self::Error>;
-
-    /// Whether what the tool needs is there, as far as is known before the call. Nobody is asked to approve what cannot be done.
-    async fn is_set_up(&self, tool: &Tool) -> Result<(), CallFailure>;
-
-    /// Asks the person about this call. When the question expires, in milliseconds since 1970. Asked again: the same. `None`: the run is
-    /// somebody else's by now.
-    async fn ask_approval(&self, tool: &Tool) -> Result<Option<i64>, Self::Error>;
-
-    /// Takes one call from what may be made. `Err`: none is left; how many milliseconds until one is.
-    async fn take_rate(&self, tool: &Tool) -> Result<Result<(), u64>, Self::Error>;
-
-    /// A result kept for this key. A cache that cannot be read has none. Keys know nothing of users: results that are one user's are kept
-    /// under that user's name.
-    async fn cached(&self, key: &str) -> Option<Outcome>;
-
-    /// Keeps a result. What goes wrong is the world's to log.
-    async fn cache(&self, key: &str, outcome: &Outcome, ttl_ms: u64);
-
-    /// Writes down that the call is about to be made. For clients that are no run: always [`Started::First`].
-    async fn start(&self, tool: &Tool) -> Result<Started, Self::Error>;
-
-    /// Makes the call with these arguments, byte for byte. Reads no more than [`MAX_OUTCOME_BYTES`]. Dropped when [`CALL_LIMIT`] is over.
-    async fn call(&self, tool: &Tool, arguments: &str) -> Result<Reached, CallFailure>;
-
-    /// Keeps a task that the call has become, for whoever asks later what it came to. Since when it is one, in milliseconds since 1970. `None`:
-    /// nobody waits for it any more.
-    async fn keep_task(&self, tool: &Tool, task: &Task) -> Result<Option<i64>, Self::Error>;
-
-    /// Asks how far a task is, which a call has become.
-    async fn task(&self, tool: &Tool, task: &Task) -> Result<Task, CallFailure>;
-
-    /// Has a task stopped, as far as its server does that. What goes wrong is the world's to log.
-    async fn cancel_task(&self, tool: &Tool, task: &Task);
-
-    /// Appends to the audit. What goes wrong is the world's to log: the result is not lost over it.
-    async fn audit(&self, entry: AuditEntry) -> Result<(), Self::Error>;
-
-    /// Waits.
-    async fn sleep(&self, duration: Duration);
-
-    /// Whether this very call was begun before, by somebody who did not live to see its end.
-    fn begun(&self) -> bool;
-
-    /// Whether this call can wait for a person. A run can; an outside client cannot.
-    fn can_ask(&self) -> bool;
-
-    /// Whether whoever wants this call can ask later what it came to. A run can, and an outside client that says so.
-    fn can_wait(&self) -> bool;
-
-    /// Whether something private was read before in this conversation, which this call could carry out.
-    fn has_read_private(&self) -> bool;
-
-    /// What the person has written in this conversation. Asked for only when it matters.
-    async fn written_by_person(&self) -> Result<Vec<String>, Self::Error>;
-}
-
-/// What is known about whether a call may be made.
-#[derive(Clone, Debug, Default)]
-pub struct Permission {
-    /// The installation's policies.
-    pub installation: Vec<Policy>,
-    /// The user's.
-    pub user: Vec<Policy>,
-    /// The approval of this very call.
-    pub approval: Approval,
-}
-
-/// How far the approval of a call is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Approval {
-    /// Nobody was asked.
-    #[default]
-    None,
-    /// The person was asked and has not decided.
-    Pending {
-        /// Milliseconds since 1970.
-        expires_at_ms: i64,
-    },
-    /// The person said yes.
-    Allowed,
-    /// The person said no.
-    Denied,
-    /// The person did not decide in time.
-    Expired,
-}
-
-/// Whether a call was written down before.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Started {
-    /// It was not.
-    First,
-    /// It was.
-    Again,
-    /// The run is somebody else's by now.
-    LeaseLost,
-}
-
-/// What is kept about a call. No content: not its arguments, not its result.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct AuditEntry {
-    /// The server; `None`: there is no such tool.
-    pub server: Option<ServerName>,
-    /// The tool's name there, or what was asked for.
-    pub tool: String,
-    /// What it came to.
-    pub code: AuditCode,
-}
-
-/// What a tool answered.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Called {
-    /// Its result.
-    pub outcome: Outcome,
-    /// If it failed, which kind of failure that is, as far as its server is believed.
-    pub failure: Option<FailureKind>,
-}
-
-/// What a call has come to so far.
-#[derive(Clone, PartialEq, Debug)]
-pub enum Reached {
-    /// Its tool has answered.
-    Result(Called),
-    /// It goes on at its server.
-    Task(Box<Task>),
-}
-
-impl From<Called> for Reached {
-    fn from(called: Called) -> Self {
-        Self::Result(called)
-    }
-}
-
-impl From<Outcome> for Called {
-    fn from(outcome: Outcome) -> Self {
-        Self { outcome, failure: None }
-    }
-}
 
 /// What a call came to.
 #[derive(Clone, PartialEq, Debug)]
@@ -328,9 +185,11 @@ pub fn end_of(state: TaskState) -> Option<Result<Called, CallFailure>> {
 
 /// A task is kept before anybody waits for it: whoever comes after asks about it, and does not make the call again.
 async fn keep<W: World>(world: &W, tool: &Tool, task: Box<Task>) -> Result<Execution, W::Error> {
-    let Some(started_at_ms) = world.keep_task(tool, &task).await? else {
+    let kept = world.keep_task(tool, &task).await;
+    let Ok(Some(started_at_ms)) = kept else {
+        // Nobody could ask about it.
         world.cancel_task(tool, &task).await;
-        return Ok(Execution::LeaseLost);
+        return kept.map(|_| Execution::LeaseLost);
     };
     audit(world, tool, AuditCode::Task).await;
     let (server, name, title) = (tool.server.clone(), tool.name.clone(), tool.title().to_owned());
@@ -409,13 +268,22 @@ async fn call<W: World>(world: &W, tool: &Tool, arguments: &str) -> Result<Reach
     };
     // Boxed: few calls need it, and all would carry it.
     let end = Box::pin(async {
-        let (mut state, mut poll) = (made.state.clone(), made.poll);
+        // What the call itself answered has no result, so it is not an end.
+        let mut poll = if made.state == TaskState::Working { made.poll } else { Duration::ZERO };
+        let mut last = pin!(world.sleep(CALL_LIMIT.saturating_sub(LAST_QUESTION)).fuse());
         loop {
-            if let Some(end) = end_of(state) {
-                return end;
+            select(pin!(world.sleep(poll)), last.as_mut()).await;
+            match world.task(tool, &made).await {
+                Ok(task) => {
+                    if let Some(end) = end_of(task.state) {
+                        return end;
+                    }
+                    poll = task.poll;
+                }
+                Err(CallFailure::TaskLost) => return Err(CallFailure::TaskLost),
+                // It is asked again, as long as there is time.
+                Err(_) => poll = made.poll,
             }
-            world.sleep(poll).await;
-            Task { state, poll, .. } = world.task(tool, &made).await?;
         }
     });
     match select(end, limit).await {

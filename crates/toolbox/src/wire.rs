@@ -33,8 +33,15 @@ pub struct Call<'a> {
 
 /// Where `tools` asks about the tasks of a run for which it is time. Whoever asks this can do no more by it than what is due anyway.
 pub const ASK_TASKS_PATH: &str = "/internal/tasks/ask";
-/// Where `tools` has the tasks stopped of a run that its person has stopped. Likewise.
+/// Where `tools` stops tasks of runs that were stopped, have ended or are deleted. Likewise.
 pub const STOP_TASKS_PATH: &str = "/internal/tasks/stop";
+
+/// Which tasks are stopped at once. Others that are to be stopped come with them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StopTasks<'a> {
+    /// A run, as an id, if it is about one.
+    pub run_id: Option<Cow<'a, str>>,
+}
 
 /// A run whose tasks are looked after.
 #[derive(Clone, Debug, Serialize, Deserialize)]

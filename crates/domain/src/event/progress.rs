@@ -15,6 +15,8 @@ pub struct Progress {
     pub thinking: String,
     /// The calls that the person was asked about.
     pub approvals_asked: Vec<String>,
+    /// The calls that were said to go on at their servers.
+    pub tasks_told: Vec<String>,
 }
 
 impl Progress {
@@ -33,8 +35,10 @@ impl Progress {
                 other => {
                     self.text.clear();
                     self.thinking.clear();
-                    if other == "tool_approval" {
-                        self.approvals_asked.extend(frame.call_id());
+                    match other {
+                        "tool_approval" => self.approvals_asked.extend(frame.call_id()),
+                        "tool_task" => self.tasks_told.extend(frame.call_id()),
+                        _ => {}
                     }
                 }
             }

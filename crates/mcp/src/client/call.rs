@@ -185,7 +185,8 @@ impl<T: Transport> Client<T> {
                     return result.map_err(|error| ClientError::Malformed(error.to_string()));
                 }
                 Some("task") if tasks != Tasks::Never => {
-                    return Task::read(&result).map(CallAnswer::Task).map_err(ClientError::Malformed);
+                    let task = Task::read(&result).map_err(ClientError::Malformed)?;
+                    return Ok(CallAnswer::Task(Task { session: self.kept_session(), ..task }));
                 }
                 Some("input_required") => input = Some(self.give(kind)?),
                 Some(other) => return Err(ClientError::Malformed(format!("resultType {other:?}"))),

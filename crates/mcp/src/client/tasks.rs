@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     task::{Task, TaskState, failed},
-    wire::{Era, RpcError},
+    wire::{Era, MODERN_VERSION, RpcError},
 };
 
 /// The longest session that is kept with a task. Those of real servers are UUIDs.
@@ -33,7 +33,10 @@ impl<T: Transport> Client<T> {
                     let result = result.map_err(|error| ClientError::Malformed(error.to_string()))?;
                     TaskState::Completed(CallResult::read(result).into())
                 }
-                Err(ClientError::Protocol { code, message, .. }) => failed(RpcError::new(code, message)),
+                // A task with a result has one, so another error is about the question, which can be repeated.
+                Err(ClientError::Protocol { code, message, .. }) if matches!(task.state, TaskState::Failed { .. }) => {
+                    failed(RpcError::new(code, message))
+                }
                 Err(error) => return Err(error),
             };
         }
@@ -57,29 +60,40 @@ impl<T: Transport> Client<T> {
         self.exchange(call, None).await
     }
 
-    /// The session in which a task was made, to be kept with it: many servers know their tasks only there. It is not ended from now on; how long
-    /// the server keeps it is its affair.
+    /// What is kept with a task that was made in this connection: how its server speaks, and the session, since many servers know their tasks only
+    /// there. The session is not ended from now on; how long the server keeps it is its affair.
     pub(super) fn kept_session(&self) -> Option<String> {
         let mut connection = self.connection.borrow_mut();
-        let (version, session) =
-            (connection.version.as_ref()?.to_str().ok()?, connection.session.as_ref()?.to_str().ok()?);
+        if connection.era? == Era::Modern {
+            return Some(format!("{MODERN_VERSION} "));
+        }
+        let version = connection.version.as_ref()?.to_str().ok()?;
+        let session = match &connection.session {
+            Some(session) => session.to_str().ok()?,
+            None => "",
+        };
         let kept = format!("{version} {session}");
-        connection.is_kept = true;
+        connection.is_kept = connection.session.is_some();
         (kept.len() <= MAX_SESSION_BYTES).then_some(kept)
     }
 
-    /// Goes on in the session in which a task was made. If the server has ended it meanwhile, it is begun anew as every other.
+    /// Goes on as it was when a task was made. If the server has ended the session meanwhile, it is begun anew as every other.
     fn resume(&self, kept: Option<&str>) {
         let Some((version, session)) = kept.and_then(|kept| kept.split_once(' ')) else { return };
+        if version == MODERN_VERSION {
+            self.connection.borrow_mut().era = Some(Era::Modern);
+            return;
+        }
         let (Ok(version), Ok(session)) = (HeaderValue::from_str(version), HeaderValue::from_str(session)) else {
             return;
         };
+        let session = Some(session).filter(|session| !session.is_empty());
         *self.connection.borrow_mut() = Connection {
             era: Some(Era::Legacy),
             version: Some(version),
-            session: Some(session),
+            is_kept: session.is_some(),
+            session,
             makes_tasks: true,
-            is_kept: true,
             ..Connection::default()
         };
     }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use storage::{
     Database, Statement,
     runs::Lease,
-    tool_tasks::{Ended, NewTask, Said},
+    tool_tasks::{NewTask, Said},
 };
 
 use crate::{
@@ -26,20 +26,10 @@ impl World {
         self
     }
 
-    /// What a call that has become a task comes to now.
-    pub(crate) async fn of_task(&self, lease: Lease, call: &ToolCall) -> Option<ToolAnswer> {
-        let task = self.store.tool_task(self.user, lease.run_id, &call.id).await.unwrap()?;
-        Some(match task.ended {
-            Some(Ended { result: content, is_error, duration_ms }) => {
-                ToolAnswer::TaskEnded { content, is_error, duration_ms }
-            }
-            None => self.waits(call, task.started_at),
-        })
-    }
-
     pub(crate) async fn begin_task(&self, lease: Lease, call: &ToolCall) -> ToolAnswer {
-        let (name, server, tool, task_id) = (call.name.as_str(), "world", "report", "t1");
-        let task = NewTask { call_id: &call.id, name, server, tool, task_id, session: None, said: DUE };
+        let title = format!("Title of {}", call.name);
+        let (name, title, server, tool, task_id) = (call.name.as_str(), title.as_str(), "world", "report", "t1");
+        let task = NewTask { call_id: &call.id, name, title, server, tool, task_id, session: None, said: DUE };
         let kept = self.store.keep_tool_task(lease, self.user, task).await.unwrap();
         kept.map_or(ToolAnswer::LeaseLost, |started_at| self.waits(call, started_at))
     }
@@ -205,4 +195,92 @@ async fn a_task_holds_up_no_other_call_of_its_round() {
     assert!(types.contains(&"tool_task".to_owned()) && types.contains(&"tool_approval".to_owned()), "{types:?}");
     assert_eq!(world.stored().await[2..4], ["report of c1", "The person declined."]);
     assert_eq!(world.run(run).await.state, RunState::Complete);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_allowed_is_made_while_a_task_of_its_round_goes_on() {
+    let calls = [("c1", "lab_report", "{}"), ("c2", "mail_send", "{}")];
+    let world = World::new([tool_call(&calls), answer(&["ok"])])
+        .with_tool("lab_report", false)
+        .with_asking_tool("mail_send")
+        .with_tasks_that_last(1_000_000);
+    let run = world.send("go").await;
+    let (reader, ()) = tokio::join!(world.read(run, 0), async {
+        world.until(run, RunState::AwaitingApproval).await;
+        // Only the first call becomes a task.
+        world.task_lasts.set(None);
+        world.decide(run, "c2", Decision::AllowOnce).await;
+        while world.stored().await.len() < 3 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(world.run(run).await.state, RunState::AwaitingTask);
+        world.task_lasts.set(Some(0));
+    });
+    assert_eq!(world.stored().await[2..], ["result of c2", "report of c1", "ok"]);
+    assert_eq!(world.calls(), ["c1", "c2"], "each once");
+    assert_eq!(reader.types().iter().filter(|kind| *kind == "tool_task").count(), 1);
+}
+
+/// A run with two tasks, of which the first has ended.
+async fn half_ended() -> (World, Id) {
+    let calls = [("c1", "lab_report", "{}"), ("c2", "lab_report", "{}")];
+    let world =
+        World::new([tool_call(&calls), answer(&["ok"])]).with_tool("lab_report", false).with_tasks_that_last(1_000_000);
+    let run = world.send("go").await;
+    world.read_with(run, 0, world.reader_that_leaves_after(4)).await;
+    world.until(run, RunState::AwaitingTask).await;
+    assert!(world.store.end_tool_task(world.user, run, "c1", "the first", false).await.unwrap());
+    (world, run)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_has_ended_is_told_while_another_one_goes_on() {
+    let (world, run) = half_ended().await;
+    let (reader, ()) = tokio::join!(world.read(run, 0), async {
+        while world.stored().await.len() < 3 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        world.until(run, RunState::AwaitingTask).await;
+        assert!(world.store.end_tool_task(world.user, run, "c2", "the second", false).await.unwrap());
+    });
+    assert_eq!(world.stored().await[2..], ["the first", "the second", "ok"]);
+    let results: Vec<_> = reader.data().into_iter().filter(|data| data["type"] == "tool_result").collect();
+    assert_eq!((results.len(), &results[0]["content"]), (2, &json!("the first")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_stopped_keeps_the_result_of_a_task_that_has_ended() {
+    let (world, run) = half_ended().await;
+    world.store.request_cancel(world.user, run).await.unwrap().unwrap();
+    let reader = world.read(run, 0).await;
+    assert_eq!(world.stored().await[2..], ["the first"]);
+    assert_eq!(reader.data().last().unwrap()["metadata"]["finish_reason"], "cancelled");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_is_served_while_a_question_takes_its_time() {
+    let world = reporting(1_000_000);
+    world.question_takes.set(Some(Duration::from_secs(1_000_000)));
+    let run = world.send("write it").await;
+    let (reader, ()) = tokio::join!(world.read(run, 0), async {
+        world.until(run, RunState::AwaitingTask).await;
+        tokio::time::sleep(Duration::from_secs(130)).await;
+        assert_eq!(world.questions.get(), 3, "a question without an answer is given up");
+        world.store.request_cancel(world.user, run).await.unwrap().unwrap();
+    });
+    assert_eq!(reader.data().last().unwrap()["metadata"]["finish_reason"], "cancelled");
+    assert!(reader.comments() > 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_that_cannot_be_asked_is_not_repeated_at_once() {
+    let world = reporting(1_000_000);
+    world.question_takes.set(None);
+    let run = world.send("write it").await;
+    tokio::join!(world.read(run, 0), async {
+        world.until(run, RunState::AwaitingTask).await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert!((5..=13).contains(&world.questions.get()), "{}", world.questions.get());
+        world.store.request_cancel(world.user, run).await.unwrap().unwrap();
+    });
 }

@@ -59,6 +59,10 @@ pub(crate) struct World {
     calls: RefCell<Vec<String>>,
     /// How often the task of a call has to be asked about until it has ended; `None`: calls become no tasks.
     pub(crate) task_lasts: Cell<Option<u32>>,
+    /// How long a question about tasks takes; `None`: nobody can be asked.
+    pub(crate) question_takes: Cell<Option<Duration>>,
+    /// How often a reader wanted to ask.
+    pub(crate) questions: Cell<u32>,
     /// How often tasks were asked about.
     pub(crate) task_asked: Cell<u32>,
     logged: RefCell<String>,
@@ -99,6 +103,8 @@ impl World {
             tool_answer: RefCell::default(),
             calls: RefCell::default(),
             task_lasts: Cell::new(None),
+            question_takes: Cell::new(Some(Duration::ZERO)),
+            questions: Cell::new(0),
             task_asked: Cell::new(0),
             logged: RefCell::default(),
             refuses: Box::new(|_| None),
@@ -445,9 +451,6 @@ impl Host for World {
         {
             return answer;
         }
-        if let Some(answer) = self.of_task(lease, call).await {
-            return answer;
-        }
         let started = self.store.start_tool_call(lease, self.user, &call.id, &call.name).await.unwrap();
         match started {
             Started::LeaseLost => return ToolAnswer::LeaseLost,
@@ -470,8 +473,16 @@ impl Host for World {
         answer.unwrap_or_else(|| ToolAnswer::Result { content: format!("result of {}", call.id), is_error: false })
     }
 
-    async fn ask_about_tasks(&self, run_id: Id) {
-        self.look_after_tasks(run_id).await;
+    async fn ask_about_tasks(&self, _: Id, run_id: Id) -> bool {
+        self.questions.set(self.questions.get() + 1);
+        match self.question_takes.get() {
+            Some(takes) => {
+                tokio::time::sleep(takes).await;
+                self.look_after_tasks(run_id).await;
+                true
+            }
+            None => false,
+        }
     }
 
     fn now(&self) -> Duration {

@@ -138,16 +138,17 @@ fn do_what_people_do(store: &Store<Recorder<'_>>) {
             store.decide_approval(user_id, run.id, "call", Decision::AllowAlways).await.unwrap();
         }
         let said = Said { message: None, poll_ms: 0, lifetime_ms: 60_000 };
-        let (name, server, tool, task_id) = ("clock", "clock", "now", "t");
-        let task = NewTask { call_id: "call", name, server, tool, task_id, session: None, said };
+        let (name, title, server, tool, task_id) = ("clock", "Clock", "clock", "now", "t");
+        let task = NewTask { call_id: "call", name, title, server, tool, task_id, session: None, said };
         store.keep_tool_task(lease, user_id, task).await.unwrap().unwrap();
-        store.tool_task(user_id, run.id, "call").await.unwrap().unwrap();
+        assert_eq!(store.tool_tasks(run.id).await.unwrap().len(), 1);
+        assert!(store.has_tool_tasks(user_id, conversation_id).await.unwrap());
         assert_eq!(store.waiting_tool_tasks(user_id, run.id).await.unwrap().len(), 1);
         assert_eq!(store.claim_due_tool_tasks(user_id, run.id, 0).await.unwrap().len(), 1);
         store.note_tool_task(user_id, run.id, "call", said).await.unwrap();
         store.note_silent_tool_task(user_id, run.id, "call", "silent").await.unwrap();
-        store.forget_stopped_tool_tasks(user_id, run.id).await.unwrap();
         assert!(store.end_tool_task(user_id, run.id, "call", "noon", false).await.unwrap());
+        store.forget_tool_task(run.id, "call").await.unwrap();
         store.set_tool_policy(Some(user_id), "clock:*", Effect::Ask).await.unwrap();
         store.delete_tool_policy(Some(user_id), "clock:*").await.unwrap();
         let secret = ToolSecret { server: "mail".into(), name: "password".into(), sealed: "x".into() };
@@ -259,8 +260,8 @@ fn fill(database: &Real) {
         (
             RUNS,
             format!(
-                "INSERT INTO tool_tasks (run_id, call_id, user_id, name, server, tool, task_id, started_at, ask_at, poll_ms, lapses_at)
-                 SELECT {}, 'call', {owner}, 'clock', 'clock', 'now', 't', i, i, i, i FROM n",
+                "INSERT INTO tool_tasks (run_id, call_id, user_id, name, title, server, tool, task_id, started_at, ask_at, poll_ms, lapses_at)
+                 SELECT {}, 'call', {owner}, 'clock', 'Clock', 'clock', 'now', 't', i, i, i, i FROM n",
                 id_sql(RUN, "i")
             ),
         ),

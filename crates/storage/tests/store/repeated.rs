@@ -69,8 +69,16 @@ fn a_turn_whose_every_answer_was_lost_once_is_stored_once(place: Place) {
     let decided = block_on(store.decide_approval(user.id, run.id, "c", Decision::AllowAlways)).unwrap();
     assert_eq!(decided, Decided::AlreadyDecided(Decision::AllowAlways));
     let said = Said { message: Some("half"), poll_ms: 1_000, lifetime_ms: 60_000 };
-    let task =
-        NewTask { call_id: "t", name: "clock_now", server: "clock", tool: "now", task_id: "t1", session: None, said };
+    let task = NewTask {
+        call_id: "t",
+        name: "clock_now",
+        title: "Now",
+        server: "clock",
+        tool: "now",
+        task_id: "t1",
+        session: None,
+        said,
+    };
     assert!(block_on(store.keep_tool_task(lease, user.id, task)).unwrap().is_some());
     block_on(store.note_tool_task(user.id, run.id, "t", said)).unwrap();
     block_on(store.note_silent_tool_task(user.id, run.id, "t", "silent")).unwrap();

@@ -5,7 +5,7 @@ use storage::{
     Database, Statement,
     approvals::Question,
     runs::{Batch, Ending, Lease},
-    tool_tasks::{NewTask, Said, WaitingTask},
+    tool_tasks::{NewTask, Said, ToolTask, WaitingTask},
 };
 
 use crate::{
@@ -14,12 +14,14 @@ use crate::{
 };
 
 crate::on_each_database! {
-    a_run_that_waits_for_tasks_can_go_on_when_all_have_ended,
+    a_run_that_waits_for_tasks_can_go_on_when_one_has_ended,
     a_task_is_kept_by_the_lease_of_its_person_only_and_not_for_a_run_that_was_stopped,
     of_several_readers_one_asks_and_nobody_else_while_it_does,
     somebody_elses_task_is_not_found,
-    a_run_that_waits_for_the_person_and_for_a_task_waits_for_both,
-    a_stopped_run_gives_up_its_tasks_once,
+    a_decision_is_acted_on_while_a_task_goes_on,
+    a_task_of_a_stopped_run_is_kept_until_its_server_was_told,
+    a_task_of_a_run_that_has_ended_or_is_deleted_is_to_be_stopped,
+    a_server_is_silent_from_its_first_unanswered_question_on,
     a_run_whose_executor_died_is_not_abandoned_while_its_task_is_kept,
     a_task_whose_call_has_a_result_is_forgotten,
 }
@@ -31,6 +33,7 @@ fn keep(fixture: &Fixture, user: &User, lease: Lease, call_id: &str, said: Said<
     let task = NewTask {
         call_id,
         name: "lab_report",
+        title: "Report",
         server: "lab",
         tool: "report",
         task_id: "t1",
@@ -68,25 +71,31 @@ fn end(fixture: &Fixture, user: &User, run: &Run, call_id: &str) -> bool {
     block_on(fixture.store.end_tool_task(user.id, run.id, call_id, "the report", false)).unwrap()
 }
 
-fn a_run_that_waits_for_tasks_can_go_on_when_all_have_ended(place: Place) {
+fn task(fixture: &Fixture, run: &Run, call_id: &str) -> Option<ToolTask> {
+    let tasks = block_on(fixture.store.tool_tasks(run.id)).unwrap();
+    tasks.into_iter().find(|task| task.call_id == call_id)
+}
+
+fn a_run_that_waits_for_tasks_can_go_on_when_one_has_ended(place: Place) {
     let fixture = Fixture::new(place);
     let user = fixture.user("a@example.org");
     let run = waiting(&fixture, &user, &["c1", "c2"]);
     assert_eq!(state(&fixture, &user, &run), RunState::AwaitingTask);
     let tail = block_on(fixture.store.tail(user.id, run.id, 0)).unwrap().unwrap();
     assert!(tail.has_tasks && !tail.claimable);
-    for call_id in ["c1", "c2"] {
-        assert!(!claimable(&fixture, &user, &run));
-        assert!(end(&fixture, &user, &run, call_id));
-        assert!(!end(&fixture, &user, &run, call_id), "the first who says what it came to is believed");
-    }
-    assert!(claimable(&fixture, &user, &run));
+    assert!(end(&fixture, &user, &run, "c1"));
+    assert!(!end(&fixture, &user, &run, "c1"), "the first who says what it came to is believed");
+    assert!(claimable(&fixture, &user, &run), "its result is to be told now");
     let lease = lease_of(&run);
     assert!(block_on(fixture.store.claim(lease, LEASE_MS, "")).unwrap().is_some());
-    let task = block_on(fixture.store.tool_task(user.id, run.id, "c1")).unwrap().unwrap();
-    let ended = task.ended.unwrap();
-    assert_eq!((task.server.as_str(), ended.result.as_str(), ended.is_error), ("lab", "the report", false));
     assert_eq!(state(&fixture, &user, &run), RunState::Processing, "it does not wait any more");
+    let ended = task(&fixture, &run, "c1").unwrap().ended.unwrap();
+    assert_eq!((ended.result.as_str(), ended.is_error), ("the report", false));
+    let result = result_of("c1", "the report", false);
+    assert!(block_on(fixture.store.finish_tool_call(lease, &result, &batch(6, "a"))).unwrap());
+    wait(&fixture, lease);
+    assert!(!claimable(&fixture, &user, &run), "the other one goes on");
+    assert!(end(&fixture, &user, &run, "c2") && claimable(&fixture, &user, &run));
 }
 
 fn a_task_is_kept_by_the_lease_of_its_person_only_and_not_for_a_run_that_was_stopped(place: Place) {
@@ -124,17 +133,15 @@ fn somebody_elses_task_is_not_found(place: Place) {
     let fixture = Fixture::new(place);
     let (user, other) = (fixture.user("a@example.org"), fixture.user("b@example.org"));
     let run = waiting(&fixture, &user, &["c1"]);
-    assert_eq!(block_on(fixture.store.tool_task(other.id, run.id, "c1")).unwrap(), None);
     assert!(block_on(fixture.store.waiting_tool_tasks(other.id, run.id)).unwrap().is_empty());
     assert!(block_on(fixture.store.claim_due_tool_tasks(other.id, run.id, 0)).unwrap().is_empty());
     assert!(!end(&fixture, &other, &run, "c1"));
     block_on(fixture.store.note_silent_tool_task(other.id, run.id, "c1", "x")).unwrap();
-    block_on(fixture.store.request_cancel(user.id, run.id)).unwrap();
-    assert!(block_on(fixture.store.forget_stopped_tool_tasks(other.id, run.id)).unwrap().is_empty());
+    assert!(!block_on(fixture.store.has_tool_tasks(other.id, run.conversation_id)).unwrap());
     assert_eq!(block_on(fixture.store.waiting_tool_tasks(user.id, run.id)).unwrap()[0].message, None);
 }
 
-fn a_run_that_waits_for_the_person_and_for_a_task_waits_for_both(place: Place) {
+fn a_decision_is_acted_on_while_a_task_goes_on(place: Place) {
     let fixture = Fixture::new(place);
     let user = fixture.user("a@example.org");
     let (run, lease) = fixture.claimed(&user, fixture.conversation(&user));
@@ -143,24 +150,82 @@ fn a_run_that_waits_for_the_person_and_for_a_task_waits_for_both(place: Place) {
     block_on(fixture.store.ask_approval(lease, user.id, question, HOUR_MS)).unwrap().unwrap();
     wait(&fixture, lease);
     assert_eq!(state(&fixture, &user, &run), RunState::AwaitingApproval, "what the person can do something about");
-    block_on(fixture.store.decide_approval(user.id, run.id, "c2", domain::Decision::Deny)).unwrap();
+    assert!(!claimable(&fixture, &user, &run));
+    block_on(fixture.store.decide_approval(user.id, run.id, "c2", domain::Decision::AllowOnce)).unwrap();
+    assert!(claimable(&fixture, &user, &run), "the call is made now, not when the task has ended");
+    let lease = lease_of(&run);
+    assert!(block_on(fixture.store.claim(lease, LEASE_MS, "")).unwrap().is_some());
+    let result = result_of("c2", "sent", false);
+    assert!(block_on(fixture.store.finish_tool_call(lease, &result, &batch(6, "a"))).unwrap());
+    wait(&fixture, lease);
     assert_eq!((state(&fixture, &user, &run), claimable(&fixture, &user, &run)), (RunState::AwaitingTask, false));
     assert!(end(&fixture, &user, &run, "c1"));
     assert!(claimable(&fixture, &user, &run));
 }
 
-fn a_stopped_run_gives_up_its_tasks_once(place: Place) {
+fn stopped(fixture: &Fixture, run: Option<Id>) -> Vec<String> {
+    let taken = block_on(fixture.store.take_stopped_tool_tasks(run, HOUR_MS)).unwrap();
+    let mut taken: Vec<_> = taken.into_iter().map(|task| task.call_id).collect();
+    taken.sort();
+    taken
+}
+
+fn a_task_of_a_stopped_run_is_kept_until_its_server_was_told(place: Place) {
     let fixture = Fixture::new(place);
     let user = fixture.user("a@example.org");
     let run = waiting(&fixture, &user, &["c1", "c2"]);
     assert!(end(&fixture, &user, &run, "c2"));
-    let forget = || block_on(fixture.store.forget_stopped_tool_tasks(user.id, run.id)).unwrap();
-    assert!(forget().is_empty());
-    let request = block_on(fixture.store.request_cancel(user.id, run.id)).unwrap().unwrap();
-    assert!(request.claimable && request.has_tasks);
-    let stopped: Vec<_> = forget().into_iter().map(|task| task.call_id).collect();
-    assert_eq!(stopped, ["c1"], "the other one has ended");
-    assert!(forget().is_empty());
+    assert!(stopped(&fixture, Some(run.id)).is_empty() && stopped(&fixture, None).is_empty());
+    let request = || block_on(fixture.store.request_cancel(user.id, run.id)).unwrap().unwrap();
+    assert!(request().claimable && request().has_tasks);
+    assert_eq!(stopped(&fixture, None), ["c1"], "the other one has ended, and its result is not told yet");
+    assert!(stopped(&fixture, None).is_empty(), "somebody else is at it");
+    assert_eq!(stopped(&fixture, Some(run.id)), ["c1"], "a second wish is a second attempt");
+    let lease = lease_of(&run);
+    assert!(block_on(fixture.store.claim(lease, LEASE_MS, "")).unwrap().is_some());
+    let (state, batch) = (RunState::Cancelled, Batch { last_id: 9, frames: "end".into() });
+    let ending = Ending { state, failure: None, usage: None, message: None, batch };
+    assert!(block_on(fixture.store.finish_run(lease, &ending)).unwrap());
+    let again = request();
+    assert!(!again.claimable && again.has_tasks, "also when the run has ended");
+    assert_eq!(stopped(&fixture, Some(run.id)), ["c1", "c2"]);
+    for call_id in ["c1", "c2"] {
+        block_on(fixture.store.forget_tool_task(run.id, call_id)).unwrap();
+    }
+    assert!(!request().has_tasks && stopped(&fixture, Some(run.id)).is_empty());
+}
+
+fn a_task_of_a_run_that_has_ended_or_is_deleted_is_to_be_stopped(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = fixture.user("a@example.org");
+    let (ended, deleted) = (waiting(&fixture, &user, &["c1"]), waiting(&fixture, &user, &["c2"]));
+    let lease = lease_of(&ended);
+    let sql = Statement::new("t", "UPDATE runs SET state = 'error' WHERE id = ?1", [lease.run_id.into()]);
+    block_on(fixture.another_connection().query(sql)).unwrap();
+    assert!(block_on(fixture.store.has_tool_tasks(user.id, deleted.conversation_id)).unwrap());
+    assert!(block_on(fixture.store.delete_conversation(user.id, deleted.conversation_id)).unwrap());
+    assert_eq!(stopped(&fixture, None), ["c1", "c2"]);
+}
+
+fn a_server_is_silent_from_its_first_unanswered_question_on(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = fixture.user("a@example.org");
+    let run = waiting(&fixture, &user, &["c1"]);
+    let claim = || block_on(fixture.store.claim_due_tool_tasks(user.id, run.id, 0)).unwrap().remove(0);
+    assert_eq!(claim().silent_ms, None);
+    let silent = || block_on(fixture.store.note_silent_tool_task(user.id, run.id, "c1", "silent")).unwrap();
+    silent();
+    let back = Statement::new(
+        "t",
+        "UPDATE tool_tasks SET silent_since = silent_since - 5000, started_at = started_at - 9000",
+        [],
+    );
+    block_on(fixture.another_connection().query(back)).unwrap();
+    silent();
+    let claimed = claim();
+    assert!(claimed.silent_ms.unwrap() >= 5_000 && claimed.age_ms >= 9_000, "{claimed:?}");
+    block_on(fixture.store.note_tool_task(user.id, run.id, "c1", DUE)).unwrap();
+    assert_eq!(claim().silent_ms, None);
 }
 
 fn a_run_whose_executor_died_is_not_abandoned_while_its_task_is_kept(place: Place) {
@@ -182,7 +247,6 @@ fn a_task_whose_call_has_a_result_is_forgotten(place: Place) {
     assert!(keep(&fixture, &user, lease, "c1", DUE) && keep(&fixture, &user, lease, "c2", DUE));
     let result = result_of("c1", "the report", false);
     assert!(block_on(fixture.store.finish_tool_call(lease, &result, &batch(1, "a"))).unwrap());
-    let known = |call_id: &str| block_on(fixture.store.tool_task(user.id, run.id, call_id)).unwrap().is_some();
+    let known = |call_id: &str| task(&fixture, &run, call_id).is_some();
     assert_eq!((known("c1"), known("c2")), (false, true));
-    assert!(block_on(fixture.store.tool_task(user.id, Id::new(), "c2")).unwrap().is_none());
 }

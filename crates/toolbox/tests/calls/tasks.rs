@@ -1,5 +1,7 @@
 //! Calls that go on at their servers as tasks: who can ask later keeps the task, who cannot waits as long as for any call.
 
+use std::time::Duration;
+
 use mcp::{Content, Map, TaskState};
 use serde_json::json;
 use toolbox::{
@@ -99,4 +101,38 @@ fn a_call_that_was_begun_is_no_second_task() {
     let world = Scripted { begun: true, started: Started::Again, ..going_on(&[]) };
     assert_eq!(world.words(&report(), "{}").1, AuditCode::NotRepeated);
     assert!(!world.steps().contains(&"call"));
+}
+
+#[test]
+fn a_task_that_cannot_be_kept_is_stopped() {
+    let world = Scripted { keeping_fails: true, ..going_on(&[]) };
+    assert!(world.try_execute(&report(), "lab_report", "{}").is_err());
+    assert_eq!(world.steps().last(), Some(&"cancel"));
+}
+
+#[test]
+fn a_task_is_asked_about_before_the_time_is_over_whatever_its_interval() {
+    let done = TaskState::Completed(Outcome::text("the report"));
+    for seconds in [50, 54, 60] {
+        let poll = Duration::from_secs(seconds);
+        let world = Scripted { can_wait: false, poll, ..going_on(std::slice::from_ref(&done)) };
+        assert_eq!(world.words(&report(), "{}"), ("the report".to_owned(), AuditCode::Ok, false), "{seconds}");
+    }
+}
+
+#[test]
+fn what_a_task_is_when_it_is_made_is_no_result() {
+    let begins = TaskState::Completed(Outcome::default());
+    let world = Scripted { can_wait: false, begins, ..going_on(&[TaskState::Completed(Outcome::text("the report"))]) };
+    assert_eq!(world.words(&report(), "{}").0, "the report");
+    assert_eq!(world.asked.get(), 1);
+}
+
+#[test]
+fn a_question_without_an_answer_ends_no_task() {
+    let done = TaskState::Completed(Outcome::text("the report"));
+    let world = Scripted { can_wait: false, ..going_on(&[done]) };
+    world.unanswered.set(2);
+    assert_eq!(world.words(&report(), "{}").0, "the report");
+    assert!(!world.steps().contains(&"cancel"));
 }

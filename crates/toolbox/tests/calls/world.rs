@@ -56,6 +56,12 @@ pub(crate) struct Scripted {
     pub(crate) slept: Cell<Duration>,
     pub(crate) now: Cell<Duration>,
     pub(crate) lost_when_kept: Cell<bool>,
+    pub(crate) keeping_fails: bool,
+    /// How a task is when it is made.
+    pub(crate) begins: TaskState,
+    pub(crate) poll: Duration,
+    /// How many questions about a task its server does not answer.
+    pub(crate) unanswered: Cell<usize>,
     /// How often a task was asked about.
     pub(crate) asked: Cell<usize>,
     pub(crate) kept: RefCell<HashMap<String, Outcome>>,
@@ -84,6 +90,10 @@ pub(crate) fn world() -> Scripted {
         slept: Cell::default(),
         now: Cell::default(),
         lost_when_kept: Cell::default(),
+        keeping_fails: false,
+        begins: TaskState::Working,
+        poll: mcp::DEFAULT_POLL,
+        unanswered: Cell::default(),
         asked: Cell::default(),
         kept: RefCell::default(),
     }
@@ -93,10 +103,10 @@ pub(crate) fn answer(text: &str) -> Outcome {
     Outcome::text(text)
 }
 
-fn task(state: TaskState) -> Task {
+fn task(state: TaskState, poll: Duration) -> Task {
     let (created_at, updated_at) = (String::new(), String::new());
-    let (ttl, poll) = (None, mcp::DEFAULT_POLL);
-    Task { id: "t1".to_owned(), state, message: None, created_at, updated_at, ttl, poll, session: None }
+    let (id, ttl) = ("t1".to_owned(), None);
+    Task { id, state, message: None, created_at, updated_at, ttl, poll, session: None }
 }
 
 impl Scripted {
@@ -184,7 +194,7 @@ impl World for Scripted {
         match &self.tools {
             Tools::Answer(outcome) => Ok(Called::from(outcome.clone()).into()),
             Tools::Say(failure) => Ok(Called { outcome: Outcome::error("no"), failure: Some(*failure) }.into()),
-            Tools::GoOn(_) => Ok(Reached::Task(Box::new(task(TaskState::Working)))),
+            Tools::GoOn(_) => Ok(Reached::Task(Box::new(task(self.begins.clone(), self.poll)))),
             Tools::Fail(failure) => Err(failure.clone()),
             Tools::Hang => pending().await,
         }
@@ -193,15 +203,19 @@ impl World for Scripted {
     async fn keep_task(&self, _: &Tool, task: &Task) -> Result<Option<i64>, StoreFailed> {
         self.step("keep");
         assert_eq!(task.id, "t1");
-        Ok((!self.lost_when_kept.get()).then_some(1_000))
+        if self.keeping_fails { Err(StoreFailed) } else { Ok((!self.lost_when_kept.get()).then_some(1_000)) }
     }
 
     async fn task(&self, _: &Tool, made: &Task) -> Result<Task, CallFailure> {
         self.step("task");
         assert_eq!(made.id, "t1");
         let Tools::GoOn(states) = &self.tools else { panic!("there is no task") };
+        if self.unanswered.get() > 0 {
+            self.unanswered.set(self.unanswered.get() - 1);
+            return Err(CallFailure::Unreachable("refused".to_owned()));
+        }
         let asked = self.asked.replace(self.asked.get() + 1);
-        Ok(task(states.get(asked).or(states.last()).cloned().unwrap_or(TaskState::Working)))
+        Ok(task(states.get(asked).or(states.last()).cloned().unwrap_or(TaskState::Working), self.poll))
     }
 
     async fn cancel_task(&self, _: &Tool, made: &Task) {

@@ -1,7 +1,10 @@
 //! Calls that go on at servers elsewhere: of runs, which wait for them, and of programs, which get a handle.
 
 use domain::RunState;
-use storage::runs::{Batch, Ending};
+use storage::{
+    runs::{Batch, Ending},
+    tool_tasks::ToolTask,
+};
 use toolbox::{
     Effect,
     wire::{ASK_TASKS_PATH, STOP_TASKS_PATH},
@@ -33,6 +36,16 @@ impl Test {
     /// Makes it time to ask.
     async fn let_time_pass(&self) {
         let sql = Statement::new("pass", "UPDATE tool_tasks SET ask_at = 0", []);
+        self.fixture.another_connection().query(sql).await.unwrap();
+    }
+
+    async fn task(&self, lease: Lease) -> Option<ToolTask> {
+        self.fixture.app.store().tool_tasks(lease.run_id).await.unwrap().pop()
+    }
+
+    /// Changes the stored tasks, as time or an earlier question would.
+    async fn set(&self, columns: &str) {
+        let sql = Statement::new("set", format!("UPDATE tool_tasks SET ask_at = 0, {columns}"), []);
         self.fixture.another_connection().query(sql).await.unwrap();
     }
 
@@ -81,7 +94,6 @@ fn a_runs_call_that_goes_on_is_made_once_and_its_result_told_when_it_is_there() 
                 (&json!("task"), &json!("wiki"), &json!("read"))
             );
             assert!(waits["started_at"].is_i64(), "{waits}");
-            assert_eq!(test.call(lease, "c1", "wiki_read").await, waits, "whoever takes the run over waits too");
             test.wait(lease).await;
             test.about_tasks(ASK_TASKS_PATH, lease).await;
             assert_eq!(server.task.asked.get(), 0, "it is not time yet");
@@ -92,37 +104,82 @@ fn a_runs_call_that_goes_on_is_made_once_and_its_result_told_when_it_is_there() 
             }
             // The older form asks for the result by itself.
             assert_eq!(server.task.asked.get(), 2 + u32::from(is_legacy));
-            let next = Lease { owner: Id::new(), ..lease };
-            test.fixture.app.store().claim(next, 60_000, "").await.unwrap().unwrap();
-            let told = test.call(next, "c1", "wiki_read").await;
-            assert_eq!((&told["kind"], &told["content"]), (&json!("task_ended"), &json!("the report")), "{told}");
-            assert!(told["is_error"] == false && told["duration_ms"].is_u64(), "{told}");
+            let ended = test.task(lease).await.unwrap().ended.unwrap();
+            assert_eq!((ended.result.as_str(), ended.is_error), ("the report", false));
             assert_eq!(test.asked("tools/call"), 1);
             assert_eq!(test.outcomes().await, [r#"("task")"#, r#"("ok")"#]);
         });
     }
 }
 
+/// A run that waits for a task of the wiki, and the wiki while it is away.
+async fn away(outside: Surroundings) -> (Test, Lease, ToolServer) {
+    let (test, server) = Test::with_tasks(outside, 9, false);
+    let lease = test.lease().await;
+    test.call(lease, "c1", "wiki_read").await;
+    test.wait(lease).await;
+    let refused = Some(TransportError::Refused(String::new()));
+    test.outside.set("wiki.example.org", ToolServer { fault: refused, ..server.clone() });
+    (test, lease, server)
+}
+
 #[test]
-fn a_server_that_is_away_is_asked_again_until_it_need_not_know_the_task_any_more() {
+fn a_server_that_is_away_is_asked_again_until_it_was_silent_for_long_and_need_not_know_the_task_any_more() {
+    paused(|outside| async move {
+        let (test, lease, _) = away(outside).await;
+        let goes_on = async |columns: &str| {
+            test.set(columns).await;
+            test.about_tasks(ASK_TASKS_PATH, lease).await;
+            test.task(lease).await.unwrap().ended.is_none()
+        };
+        assert!(goes_on("ask_at = 0").await);
+        let store = test.fixture.app.store();
+        let waiting = store.waiting_tool_tasks(test.user.id, lease.run_id).await.unwrap();
+        assert_eq!(waiting[0].message.as_deref(), Some("Its server cannot be asked at the moment."));
+        assert!(goes_on("lapses_at = 0, silent_since = NULL").await, "one question in vain is no end");
+        assert!(goes_on("lapses_at = 0").await);
+        assert!(goes_on("lapses_at = now_ms() + 60000, silent_since = 0").await, "it has to know it");
+        assert!(!goes_on("lapses_at = 0").await);
+        let ended = test.task(lease).await.unwrap().ended.unwrap();
+        assert!(ended.is_error && ended.result.contains("has not answered for a while"), "{ended:?}");
+    });
+}
+
+#[test]
+fn a_task_that_never_ends_is_stopped_after_a_month() {
     paused(|outside| async move {
         let (test, server) = Test::with_tasks(outside, 9, false);
         let lease = test.lease().await;
         test.call(lease, "c1", "wiki_read").await;
         test.wait(lease).await;
-        let away = || ToolServer { fault: Some(TransportError::Refused(String::new())), ..server.clone() };
-        test.outside.set("wiki.example.org", away());
+        test.set("started_at = started_at - 2592000000").await;
+        test.about_tasks(ASK_TASKS_PATH, lease).await;
+        let ended = test.task(lease).await.unwrap().ended.unwrap();
+        assert!(ended.is_error && ended.result.contains("30 days"), "{ended:?}");
+        assert!(server.task.is_stopped.get());
+    });
+}
+
+#[test]
+fn a_server_without_tasks_has_lost_them() {
+    paused(|outside| async move {
+        let (test, lease, server) = away(outside).await;
+        test.outside.set("wiki.example.org", ToolServer { lasts: None, ..server });
         test.let_time_pass().await;
         test.about_tasks(ASK_TASKS_PATH, lease).await;
-        let store = test.fixture.app.store();
-        let waiting = store.waiting_tool_tasks(test.user.id, lease.run_id).await.unwrap();
-        assert_eq!(waiting[0].message.as_deref(), Some("Its server cannot be asked at the moment."));
-        let lapse = Statement::new("lapse", "UPDATE tool_tasks SET ask_at = 0, lapses_at = 0", []);
-        test.fixture.another_connection().query(lapse).await.unwrap();
+        let ended = test.task(lease).await.unwrap().ended.unwrap();
+        assert!(ended.result.contains("no longer knows the task"), "{ended:?}");
+    });
+}
+
+#[test]
+fn a_host_on_which_the_server_is_not_configured_ends_no_task() {
+    paused(|outside| async move {
+        let (mut test, lease, _) = away(outside).await;
+        test.config.servers = Default::default();
+        test.set("lapses_at = now_ms() + 60000").await;
         test.about_tasks(ASK_TASKS_PATH, lease).await;
-        let task = store.tool_task(test.user.id, lease.run_id, "c1").await.unwrap().unwrap();
-        let ended = task.ended.unwrap();
-        assert!(ended.is_error && ended.result.contains("its server cannot be reached"), "{ended:?}");
+        assert!(test.task(lease).await.unwrap().ended.is_none());
     });
 }
 
@@ -138,7 +195,35 @@ fn a_stopped_runs_task_is_stopped_where_it_is_and_a_running_one_is_not() {
         test.fixture.app.store().request_cancel(test.user.id, lease.run_id).await.unwrap().unwrap();
         test.about_tasks(STOP_TASKS_PATH, lease).await;
         assert!(server.task.is_stopped.get());
-        assert!(test.fixture.app.store().tool_task(test.user.id, lease.run_id, "c1").await.unwrap().is_none());
+        assert!(test.task(lease).await.is_none());
+    });
+}
+
+#[test]
+fn a_server_that_did_not_hear_of_the_stop_is_told_again() {
+    paused(|outside| async move {
+        let (test, lease, server) = away(outside).await;
+        test.fixture.app.store().request_cancel(test.user.id, lease.run_id).await.unwrap().unwrap();
+        test.about_tasks(STOP_TASKS_PATH, lease).await;
+        assert!(test.task(lease).await.is_some(), "it is kept until its server was told");
+        test.outside.set("wiki.example.org", server.clone());
+        test.about_tasks(STOP_TASKS_PATH, lease).await;
+        assert!(server.task.is_stopped.get() && test.task(lease).await.is_none());
+    });
+}
+
+#[test]
+fn the_task_of_a_deleted_conversation_is_stopped_by_whoever_lists_tools_next() {
+    paused(|outside| async move {
+        let (test, lease, server) = away(outside).await;
+        let delete = Statement::new("delete", "DELETE FROM conversations", []);
+        test.fixture.another_connection().query(delete).await.unwrap();
+        test.outside.set("wiki.example.org", server.clone());
+        test.send_as(None, Method::POST, OFFERS_PATH, None).await;
+        while test.task(lease).await.is_some() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert!(server.task.is_stopped.get());
     });
 }
 

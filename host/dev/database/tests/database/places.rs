@@ -149,8 +149,8 @@ pub(crate) fn tool_rows() -> Vec<String> {
     [
         "INSERT INTO tool_policies VALUES ('', 'mail:*', 'ask', 1)",
         "INSERT INTO tool_policies VALUES ('u1', 'mail:send', 'allow', 2)",
-        "INSERT INTO approvals VALUES ('r-u1', 'c1', 'u1', 'mail', 'send', 1, 2, NULL, NULL, NULL)",
-        "INSERT INTO approvals VALUES ('r-u1', 'c2', 'u1', 'mail', 'send', 1, 2, 'deny', 3, 1)",
+        "INSERT INTO approvals VALUES ('r-u1', 'c1', 'u1', 'mail', 'send', 1, 2, NULL, NULL, NULL, 1)",
+        "INSERT INTO approvals VALUES ('r-u1', 'c2', 'u1', 'mail', 'send', 1, 2, 'deny', 3, 1, NULL)",
         "INSERT INTO rate_limits VALUES ('user ä', 9007199254740993)",
         "INSERT INTO audit_events VALUES ('a1', 1, 'gone', 'tool.call', 'mail:send', 'r-u1', 'c1', 'ok', NULL)",
         "INSERT INTO audit_events VALUES ('a2', 1, 'u1', 'tool.call', 'mail:send', NULL, NULL, 'denied', '')",
@@ -172,8 +172,8 @@ pub(crate) fn later_rows() -> Vec<String> {
         "INSERT INTO model_dialects VALUES ('https://api.example.org', 'm', '{}', 1)",
         "INSERT INTO tool_secrets VALUES ('u1', 'mail', 'password', 'v1.0123.AbC-_', 1)",
         "INSERT INTO generated_keys VALUES ('master', 'AA+/==', 1)",
-        "INSERT INTO tool_tasks VALUES ('r-u1', 'c1', 'u1', 'lab_report', 'lab', 'report', 't1', NULL, 'half', 1, 2, 3, 4, NULL, NULL, NULL)",
-        "INSERT INTO tool_tasks VALUES ('r-u1', 'c2', 'u1', 'lab_report', 'lab', 'report', 't2', 's', NULL, 1, 2, 3, 4, 5, 'ü
+        "INSERT INTO tool_tasks VALUES ('r-u1', 'c1', 'u1', 'lab_report', 'Report', 'lab', 'report', 't1', NULL, 'half', 1, 2, 3, 4, 5, 6, NULL, NULL, NULL)",
+        "INSERT INTO tool_tasks VALUES ('r-u1', 'c2', 'u1', 'lab_report', 'Report', 'lab', 'report', 't2', 's', NULL, 1, 2, 3, 4, NULL, 0, 5, 'ü
 ', 1)",
     ]
     .map(str::to_owned)
