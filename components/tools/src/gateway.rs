@@ -209,8 +209,9 @@ impl<D: Database + 'static, H: Host> mcp::Provider for Gateway<D, H> {
             can_wait,
             told: told.clone(),
         };
-        let work = call.made();
-        let Some(told) = told else { return Box::pin(work).await.map(Made::into_reply) };
+        // Boxed: it is most of a request, and would be moved again and again.
+        let work = Box::pin(call.made());
+        let Some(told) = told else { return work.await.map(Made::into_reply) };
         let mut steps = Box::pin(steps(self.tools.host().clone(), told, work));
         match steps.next().await {
             Some(Step::End(end)) => end.map(Made::into_reply),

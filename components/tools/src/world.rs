@@ -184,11 +184,12 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
             (true, true) => Tasks::Wanted,
         };
         let began = self.tools.host().now();
+        // Boxed: either is large, and all around it would carry both.
         let called = if self.run.is_none() && !tool.remote {
-            let passed = client.pass_call(&definition, &arguments, meta, &self.input, on_progress).await;
+            let passed = Box::pin(client.pass_call(&definition, &arguments, meta, &self.input, on_progress)).await;
             passed.map(CallAnswer::Result)
         } else {
-            client.call_tool_or_task(&definition, &arguments, meta, on_progress, tasks).await
+            Box::pin(client.call_tool_or_task(&definition, &arguments, meta, on_progress, tasks)).await
         };
         match called {
             Ok(CallAnswer::Task(task)) => Ok(Reached::Task(Box::new(redacted(task, &redaction)))),
