@@ -3,10 +3,14 @@
 use axum::{extract::State, response::Response};
 use domain::{Conversation, Id, Timestamp};
 use http::StatusCode;
+use permissions::{
+    Action,
+    table::{ConversationsRead, ConversationsWrite},
+};
 use problem::Problem;
 use serde::Deserialize;
 use storage::Database;
-use web::{Json, PathId, Query, Result, Session, extract::created};
+use web::{Allowed, Json, PathId, Query, Result, Session, extract::created};
 
 use crate::{
     body::{ConversationBody, Page},
@@ -29,7 +33,7 @@ pub(crate) struct Change {
 }
 
 impl Change {
-    fn check(&self, config: &Config) -> Result<()> {
+    fn check(&self, config: &Config, session: &Session) -> Result<()> {
         if self.title.as_ref().is_some_and(|title| title.chars().count() > MAX_TITLE_CHARS) {
             return Err(Problem::invalid_field("title", "Use at most 200 characters.").into());
         }
@@ -37,7 +41,8 @@ impl Change {
             Some(model) if model.len() > MAX_MODEL_BYTES || !config.allows_model(model) => {
                 Err(Problem::invalid_field("model", "This installation does not offer that model.").into())
             }
-            _ => Ok(()),
+            Some(model) => session.check(&Action::UseModel(model)),
+            None => Ok(()),
         }
     }
 }
@@ -54,7 +59,7 @@ fn parse_cursor(text: &str) -> Option<(Timestamp, Id)> {
 
 pub(crate) async fn list<D: Database>(
     State(chat): State<Chat<D>>,
-    session: Session,
+    session: Allowed<ConversationsRead>,
     Query(listing): Query<Listing>,
 ) -> Result<Json<Page<ConversationBody>>> {
     let limit = listing.limit(DEFAULT_LIMIT)?;
@@ -70,10 +75,10 @@ pub(crate) async fn list<D: Database>(
 
 pub(crate) async fn create<D: Database>(
     State(chat): State<Chat<D>>,
-    session: Session,
+    session: Allowed<ConversationsWrite>,
     Json(change): Json<Change>,
 ) -> Result<Response> {
-    change.check(&chat.config)?;
+    change.check(&chat.config, &session)?;
     let title = change.title.unwrap_or_default();
     let conversation =
         chat.store().create_conversation(session.user_id(), title.trim(), change.model.as_deref()).await?;
@@ -82,7 +87,7 @@ pub(crate) async fn create<D: Database>(
 
 pub(crate) async fn read<D: Database>(
     State(chat): State<Chat<D>>,
-    session: Session,
+    session: Allowed<ConversationsRead>,
     PathId(id): PathId,
 ) -> Result<Json<ConversationBody>> {
     let conversation = chat.store().conversation(session.user_id(), id).await?.ok_or_else(Problem::not_found)?;
@@ -91,11 +96,11 @@ pub(crate) async fn read<D: Database>(
 
 pub(crate) async fn update<D: Database>(
     State(chat): State<Chat<D>>,
-    session: Session,
+    session: Allowed<ConversationsWrite>,
     PathId(id): PathId,
     Json(change): Json<Change>,
 ) -> Result<Json<ConversationBody>> {
-    change.check(&chat.config)?;
+    change.check(&chat.config, &session)?;
     let title = change.title.as_deref().map(str::trim);
     let updated = chat.store().update_conversation(session.user_id(), id, title, change.model.as_deref()).await?;
     Ok(Json(updated.ok_or_else(Problem::not_found)?.into()))
@@ -103,7 +108,7 @@ pub(crate) async fn update<D: Database>(
 
 pub(crate) async fn delete<D: Database>(
     State(chat): State<Chat<D>>,
-    session: Session,
+    session: Allowed<ConversationsWrite>,
     PathId(id): PathId,
 ) -> Result<StatusCode> {
     if chat.store().delete_conversation(session.user_id(), id).await? {

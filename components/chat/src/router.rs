@@ -58,9 +58,11 @@ mod tests {
     use domain::{Id, RunState};
     use futures::executor::block_on;
     use http::{Method, Request, StatusCode};
+    use identity::Purpose;
     use router_test::{Answer, Fixture, request, send};
     use serde_json::{Value, json};
     use storage::{
+        accounts::AccountChange,
         approvals::Question,
         runs::{Batch, Ending, Lease},
     };
@@ -151,6 +153,46 @@ mod tests {
     fn a_model_that_is_not_offered_is_refused_with_its_field() {
         let answer = Test::new().send(Method::POST, "/api/conversations", Some(json!({"model": "gpt-9"})));
         assert_eq!((code(&answer), &answer.json["field"]), ((422, "invalid_field"), &json!("model")));
+    }
+
+    #[test]
+    fn who_may_use_some_models_starts_no_run_with_another() {
+        let test = Test::new();
+        let roles = [
+            ("some", "conversations:read conversations:write models:use:other-1 models:use:o*"),
+            ("none", "conversations:read"),
+        ];
+        for (name, permissions) in roles {
+            assert!(block_on(test.fixture.app.store().set_role(name, permissions, 9)).unwrap());
+        }
+        let (user, token) = test.fixture.person_with("eve@example.org", "some");
+        let app = test.fixture.new_instance();
+        let send = |method, path: &str, body: Value| {
+            let config = Config { default_model: "m".into(), other_models: "other*, x".into() };
+            send(router(app.clone(), config), request(method, path, Some(&token), Some(&body)))
+        };
+        let refused = send(Method::POST, "/api/conversations", json!({"model": "x"}));
+        assert_eq!((code(&refused), &refused.json["permission"]), ((403, "forbidden"), &json!("models:use:x")));
+        assert_eq!(code(&send(Method::POST, "/api/conversations", json!({"model": "omega"}))), (422, "invalid_field"));
+        let made = send(Method::POST, "/api/conversations", json!({"model": "other-2"}));
+        let path = format!("/api/conversations/{}", made.json["id"].as_str().unwrap());
+        assert_eq!(code(&send(Method::PATCH, &path, json!({"model": "m"}))), (403, "forbidden"));
+        let sent = send(Method::POST, &format!("{path}/messages"), json!({"content": "hello"}));
+        assert_eq!((sent.status.as_u16(), &sent.json["run"]["model"]), (201, &json!("other-2")));
+        let default = send(Method::POST, "/api/conversations", json!({}));
+        let messages = format!("/api/conversations/{}/messages", default.json["id"].as_str().unwrap());
+        let refused = send(Method::POST, &messages, json!({"content": "hello"}));
+        assert_eq!((code(&refused), &refused.json["permission"]), ((403, "forbidden"), &json!("models:use:m")));
+        assert_eq!(send(Method::GET, "/api/models", json!({})).json["items"], json!([]));
+
+        // The same person with less.
+        let less = test.fixture.change(&user, AccountChange { role: Some("none"), is_suspended: None });
+        let token = test.fixture.token(&less, Purpose::Session);
+        let read = router_test::send(
+            router(test.fixture.new_instance(), Config { default_model: "m".into(), other_models: String::new() }),
+            request(Method::GET, &path, Some(&token), None),
+        );
+        assert_eq!(read.status, StatusCode::OK);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use axum::{
 };
 use domain::{Decision, Id, MessageRole, RunState, Timestamp, event::Event};
 use http::StatusCode;
+use permissions::table::{ConversationsRead, ConversationsWrite};
 use problem::Problem;
 use serde::Deserialize;
 use storage::{
@@ -14,10 +15,11 @@ use storage::{
     messages::{NewMessage, Retried},
     runs::{Batch, Ending, Lease},
 };
-use web::{Json, PathId, Result, Session, extract::created};
+use web::{Allowed, Json, PathId, Result, extract::created};
 
 use crate::{
     body::{DecidedBody, QueuedBody, RunBody},
+    models,
     router::Chat,
 };
 
@@ -26,7 +28,7 @@ const CANCEL_LEASE_MS: i64 = 5_000;
 
 pub(crate) async fn read<D: Database>(
     State(chat): State<Chat<D>>,
-    session: Session,
+    session: Allowed<ConversationsRead>,
     PathId(id): PathId,
 ) -> Result<Json<RunBody>> {
     let run = chat.store().run(session.user_id(), id).await?.ok_or_else(Problem::not_found)?;
@@ -36,7 +38,7 @@ pub(crate) async fn read<D: Database>(
 /// Whoever executes the run sees the wish within a tick and ends it; if nobody does, we do.
 pub(crate) async fn cancel<D: Database>(
     State(chat): State<Chat<D>>,
-    session: Session,
+    session: Allowed<ConversationsWrite>,
     PathId(id): PathId,
 ) -> Result<Response> {
     let request = chat.store().request_cancel(session.user_id(), id).await?.ok_or_else(Problem::not_found)?;
@@ -77,9 +79,13 @@ async fn end_unattended<D: Database>(chat: &Chat<D>, run: &domain::Run) -> Resul
 
 pub(crate) async fn retry<D: Database>(
     State(chat): State<Chat<D>>,
-    session: Session,
+    session: Allowed<ConversationsWrite>,
     PathId(id): PathId,
 ) -> Result<Response> {
+    if !session.access().allows_all_models() {
+        let run = chat.store().run(session.user_id(), id).await?.ok_or_else(Problem::not_found)?;
+        models::check(&chat, &session, run.conversation_id, &run.model).await?;
+    }
     match chat.store().retry_run(session.user_id(), id).await? {
         Retried::Queued(run) => Ok(created(QueuedBody { run: run.into() })),
         Retried::NotFound => Err(Problem::not_found().into()),
@@ -103,7 +109,7 @@ pub(crate) struct Decide {
 /// The person decides about a call. Whoever reads the run's events goes on with it.
 pub(crate) async fn decide<D: Database>(
     State(chat): State<Chat<D>>,
-    session: Session,
+    session: Allowed<ConversationsWrite>,
     PathId(id): PathId,
     Json(body): Json<Decide>,
 ) -> Result<Json<DecidedBody>> {

@@ -10,17 +10,20 @@ use futures::{Stream, StreamExt};
 use http::{HeaderValue, Method, Request, StatusCode, header, request};
 use orchestrator::{Offered, ToolAnswer, ToolProgress};
 use platform::{
-    SpinClock, SpinDatabase,
+    SpinClock,
     http_client::{self, HttpError},
 };
 use serde::de::DeserializeOwned;
-use storage::{StorageError, Store, runs::Lease, tool_listings::ToolOffers};
+use storage::{Database, StorageError, Store, runs::Lease, tool_listings::ToolOffers};
 use tool_catalogue::{CLAIM_MS, Flight, Found, OFFERS_PATH, Offerable, Source, current};
 use toolbox::{
     arguments::MAX_ARGUMENTS_BYTES,
     wire::{CALLS_PATH, Call, Executor, Said},
 };
-use web::log::{Level, log};
+use web::{
+    App,
+    log::{Level, log},
+};
 
 use crate::{COMPONENT, config};
 
@@ -92,14 +95,16 @@ impl Tools {
     ///
     /// # Errors
     /// [`ToolsError`].
-    pub(crate) async fn offered(&self, store: &Arc<Store<SpinDatabase>>) -> Result<Offered, Rc<ToolsError>> {
+    pub(crate) async fn offered<D: Database + 'static>(&self, app: &App<D>) -> Result<Offered, Rc<ToolsError>> {
         let policies = config::tool_policies().await;
-        let offers = Offers { tools: self.clone(), store: Arc::clone(store) };
+        let offers = Offers { tools: self.clone(), store: Arc::clone(app.store()) };
         let (found, kept) = offers.read().await?;
+        let roles = app.roles().await.map_err(ToolsError::from)?;
+        let access = roles.access(kept.roles.iter().map(String::as_str));
         let asking = ASKING.with(Clone::clone);
         let offerable = current(found, &asking, &SpinClock, &offers).await;
         let offerable = offerable.unwrap_or_else(|| Err(Rc::new(ToolsError::Slow)))?;
-        Ok(Rc::unwrap_or_clone(offerable).for_person(&policies, &kept.denied, &kept.secrets))
+        Ok(Rc::unwrap_or_clone(offerable).for_person(&access, &policies, &kept.denied, &kept.secrets))
     }
 
     /// Has a call made, if it may be. `told` gets the call's progress.
@@ -170,13 +175,18 @@ impl Tools {
 }
 
 /// What could be offered to anybody, as all instances share it.
-#[derive(Clone)]
-struct Offers {
+struct Offers<D> {
     tools: Tools,
-    store: Arc<Store<SpinDatabase>>,
+    store: Arc<Store<D>>,
 }
 
-impl Offers {
+impl<D> Clone for Offers<D> {
+    fn clone(&self) -> Self {
+        Self { tools: self.tools.clone(), store: Arc::clone(&self.store) }
+    }
+}
+
+impl<D: Database> Offers<D> {
     async fn read(&self) -> Result<(Found<Rc<Offerable>>, ToolOffers), Rc<ToolsError>> {
         let kept = self.store.tool_offers(self.tools.user_id).await.map_err(ToolsError::from)?;
         Ok((Offerable::found(&kept).map(Rc::new), kept))
@@ -194,7 +204,7 @@ impl Offers {
     }
 }
 
-impl Source for Offers {
+impl<D: Database + 'static> Source for Offers<D> {
     type Value = Rc<Offerable>;
     type Error = Rc<ToolsError>;
 

@@ -16,12 +16,13 @@ use futures::{StreamExt, future::ready, stream};
 use http::{HeaderMap, HeaderValue, header};
 use identity::Purpose;
 use mcp::{Description, Failure, Notice, Outcome, Reply, Settings, ToolCall};
+use permissions::{Action, table::GatewayUse};
 use problem::Problem;
 use send_wrapper::SendWrapper;
 use storage::Database;
 use tool_catalogue::{Host, Listed};
 use toolbox::{Effect, Execution, Tool, execute};
-use web::{Authenticator, Error, Result};
+use web::{Allowed, Authenticator, Error, Result};
 
 use crate::{
     config::COMPONENT,
@@ -60,14 +61,14 @@ async fn answer<D: Database + 'static, H: Host>(
     request: Request,
 ) -> Result<Response> {
     let (head, body) = request.into_parts();
-    let user_id = caller(&tools, server.as_deref(), &head.headers).await?;
+    let session = caller(&tools, server.as_deref(), &head.headers).await?;
     if server.as_ref().is_some_and(|name| !tools.config.servers.all.iter().any(|server| server.name == *name)) {
         return Err(Problem::not_found().into());
     }
     let body = Bytes::from(web::body::read(&head.headers, body, MAX_BYTES).await?.into_bytes());
     let listed = tools.listed().await?;
     let locale = web::language::preferred(&head.headers);
-    let gateway = Gateway { listed: Rc::clone(&listed), tools: tools.clone(), server, user_id, locale };
+    let gateway = Gateway { listed: Rc::clone(&listed), tools: tools.clone(), server, session, locale };
     let response = here(async move {
         let settings = Settings::default();
         mcp::respond(&gateway, &settings, Request::from_parts(head, body)).await.map(SendWrapper::new)
@@ -80,7 +81,7 @@ async fn caller<D: Database + 'static, H: Host>(
     tools: &Tools<D, H>,
     server: Option<&str>,
     headers: &HeaderMap,
-) -> Result<Id> {
+) -> Result<Allowed<GatewayUse>> {
     let challenge = |error: Error| {
         let Some(url) = metadata::url(tools, headers, server) else { return error };
         match HeaderValue::from_str(&format!("Bearer resource_metadata=\"{url}\"")) {
@@ -89,8 +90,7 @@ async fn caller<D: Database + 'static, H: Host>(
         }
     };
     let token = web::session::bearer(headers).ok_or_else(|| challenge(Problem::unauthenticated().into()))?;
-    let caller = tools.app().authenticate(token, Purpose::Gateway).await.map_err(challenge)?;
-    Ok(caller.user_id)
+    tools.app().authenticate(token, Purpose::Gateway).await.map_err(challenge)?.allowed()
 }
 
 fn body_of(host: &impl Host, body: mcp::Body) -> Body {
@@ -106,7 +106,7 @@ struct Gateway<D, H> {
     tools: Tools<D, H>,
     listed: Rc<Listed>,
     server: Option<String>,
-    user_id: Id,
+    session: Allowed<GatewayUse>,
     locale: Option<String>,
 }
 
@@ -128,8 +128,10 @@ impl<D: Database + 'static, H: Host> mcp::Provider for Gateway<D, H> {
             web::log::log(COMPONENT, web::log::Level::Error, "the tools cannot be listed", fields);
             Failure::Internal("The tools cannot be listed at the moment. Try again later.".to_owned())
         };
-        let rules = rules::of(&self.tools, self.user_id).await.map_err(unavailable)?;
-        let allowed = self.offered().filter(|(.., tool)| rules.effect(tool) != Effect::Deny);
+        let rules = rules::of(&self.tools, self.session.user_id()).await.map_err(unavailable)?;
+        let may_call =
+            |tool: &Tool| self.session.access().allows(&Action::CallTool { server: &tool.server, tool: &tool.name });
+        let allowed = self.offered().filter(|(.., tool)| may_call(tool) && rules.effect(tool) != Effect::Deny);
         Ok(Description {
             name: self.server.clone().unwrap_or_else(|| "edge-assistant".to_owned()),
             title: Some("Edge Assistant".to_owned()),
@@ -149,7 +151,7 @@ impl<D: Database + 'static, H: Host> mcp::Provider for Gateway<D, H> {
         let call = GatewayCall {
             tools: self.tools.clone(),
             listed: Rc::clone(&self.listed),
-            user_id: self.user_id,
+            user_id: self.session.user_id(),
             locale: self.locale.clone(),
             name: name.to_owned(),
             arguments: call.arguments,

@@ -18,7 +18,10 @@ use toolbox::{
     Approval, AuditEntry, CallFailure, Called, Outcome, Permission, Redaction, Started, Tool, World,
     execution::CALL_LIMIT,
 };
-use web::log::{Level, log};
+use web::{
+    Authenticator as _,
+    log::{Level, log},
+};
 
 use crate::{
     config::COMPONENT,
@@ -92,7 +95,9 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
             None if approval.expired => Approval::Expired,
             None => Approval::Pending { expires_at_ms: approval.expires_at.as_millis() },
         });
-        Ok(Permission { installation: rules.installation, user: rules.user, approval })
+        // A run's person may have no token by now, and a program's token may be older than a change of roles.
+        let access = self.tools.app().roles().await?.access(found.roles.iter().map(String::as_str));
+        Ok(Permission { access, installation: rules.installation, user: rules.user, approval })
     }
 
     async fn is_set_up(&self, tool: &Tool) -> Result<(), CallFailure> {

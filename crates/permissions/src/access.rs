@@ -61,6 +61,12 @@ impl Access {
         other.0.iter().all(|permission| self.allows(&Action::Give(permission)))
     }
 
+    /// Whether every model may be used, so that nobody need look which one is.
+    #[must_use]
+    pub fn allows_all_models(&self) -> bool {
+        self.allows(&Action::UseModel("*"))
+    }
+
     /// The permissions, in order.
     pub fn permissions(&self) -> impl Iterator<Item = &Permission> {
         self.0.iter()

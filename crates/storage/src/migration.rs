@@ -76,6 +76,12 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../../migrations/0009_tool_results.sqlite.sql"),
         postgres: include_str!("../../../migrations/0009_tool_results.postgres.sql"),
     },
+    Migration {
+        version: 11,
+        name: "0011_permissions",
+        sqlite: include_str!("../../../migrations/0011_permissions.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0011_permissions.postgres.sql"),
+    },
 ];
 
 /// Any number that nobody else who shares the database locks: "edge" in ASCII.

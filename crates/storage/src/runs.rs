@@ -113,6 +113,9 @@ const CLAIMABLE: &str = "(runs.state = 'queued' OR (runs.state = 'processing' AN
 pub(crate) const ABANDONED: &str = "((runs.state = 'queued' AND runs.updated_at + 86400000 <= now_ms())
     OR (runs.state = 'processing' AND runs.lease_expires_at + 86400000 <= now_ms()))";
 
+/// Its person is suspended: nobody executes it.
+const SUSPENDED: &str = "EXISTS (SELECT 1 FROM users WHERE users.id = runs.user_id AND users.suspended_at IS NOT NULL)";
+
 /// What is said of it. Literals of SQL, so no apostrophe.
 pub const ABANDONED_CODE: &str = "run_abandoned";
 const ABANDONED_MESSAGE: &str = "Nobody came back for this answer within a day, so it was given up. Ask again.";
@@ -326,7 +329,7 @@ impl<D: Database> Store<D> {
         let sql = format!(
             "UPDATE runs SET state = 'processing', error_code = {code}, error_message = {message}, lease_owner = ?2, lease_expires_at = now_ms() + ?3,
                  attempt = attempt + 1, updated_at = now_ms()
-             WHERE id = ?1 AND {condition} RETURNING {STORED_COLUMNS}, attempt, cancel_requested, {}",
+             WHERE id = ?1 AND {condition} AND NOT {SUSPENDED} RETURNING {STORED_COLUMNS}, attempt, cancel_requested, {}",
             model_dialects::OF_RUN
         );
         let mut parameters: Vec<Value> = vec![lease.run_id.into(), lease.owner.into(), lease_ms.into(), server.into()];

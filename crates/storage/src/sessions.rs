@@ -1,8 +1,8 @@
 //! Sessions: families of refresh tokens of which only the newest works, and for a moment the one before it.
 
-use domain::{Id, User};
+use domain::{Id, Timestamp, User};
 
-use crate::{Database, Statement, StorageError, Store};
+use crate::{Database, Row, Statement, StorageError, Store};
 
 /// What is kept of a refresh token.
 #[derive(Clone, Debug)]
@@ -35,6 +35,23 @@ pub enum Rotation {
     Expired,
     /// There is no such session, or it is not a token of it.
     Unknown,
+}
+
+/// A session that has not ended, as administrators see it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OpenSession {
+    /// Its id.
+    pub id: Id,
+    /// Whose it is.
+    pub user_id: Id,
+    /// Their address.
+    pub email: String,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// When it was last refreshed.
+    pub used_at: Timestamp,
+    /// When it ends, unless it is refreshed before.
+    pub expires_at: Timestamp,
 }
 
 /// Whether a token is of the session in the row. What an earlier release wrote names no family: there the session's id must do.
@@ -125,5 +142,50 @@ impl<D: Database> Store<D> {
         let parameters = [session_id.into(), token.token.as_str().into(), token.family.as_str().into()];
         self.database.query(Statement::new("end_session", sql, parameters).repeatably()).await?;
         Ok(())
+    }
+
+    /// Sessions that have not ended, the newest first, before the one at which the page before ended: of one person, or of all.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn open_sessions(
+        &self,
+        user_id: Option<Id>,
+        before: Option<Id>,
+        limit: u32,
+    ) -> Result<Vec<OpenSession>, StorageError> {
+        const QUERY: &str = "open_sessions";
+        let sql = format!(
+            "SELECT sessions.id, users.id, users.email, sessions.created_at,
+                 COALESCE(sessions.rotated_at, sessions.created_at), sessions.expires_at
+             FROM sessions JOIN users ON users.id = sessions.user_id
+             WHERE sessions.revoked_at IS NULL AND sessions.expires_at > now_ms()
+               AND (CAST(?1 AS text) IS NULL OR sessions.user_id = ?1) AND (CAST(?2 AS text) IS NULL OR sessions.id < ?2)
+             ORDER BY sessions.id DESC LIMIT {limit}"
+        );
+        let rows = self.database.query(Statement::new(QUERY, sql, [user_id.into(), before.into()])).await?;
+        let read = |row: &Row| {
+            let mut columns = row.columns(QUERY);
+            Ok(OpenSession {
+                id: columns.id()?,
+                user_id: columns.id()?,
+                email: columns.text()?.to_owned(),
+                created_at: columns.timestamp()?,
+                used_at: columns.timestamp()?,
+                expires_at: columns.timestamp()?,
+            })
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// Ends somebody's session. Whose it was; `None`: there is no such session, or it has ended.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn end_session_of_anybody(&self, session_id: Id) -> Result<Option<Id>, StorageError> {
+        const QUERY: &str = "end_session_of_anybody";
+        let sql = "UPDATE sessions SET revoked_at = now_ms() WHERE id = ?1 AND revoked_at IS NULL RETURNING user_id";
+        let rows = self.database.query(Statement::new(QUERY, sql, [session_id.into()])).await?;
+        rows.first().map(|row| row.columns(QUERY).id()).transpose()
     }
 }

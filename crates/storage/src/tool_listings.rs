@@ -5,7 +5,9 @@ use std::iter;
 
 use domain::Id;
 
-use crate::{Database, Statement, StorageError, Store, Value, tool_policies, tool_secrets::MAX_SECRETS};
+use crate::{
+    Database, Statement, StorageError, Store, Value, access::roles_of_user, tool_policies, tool_secrets::MAX_SECRETS,
+};
 
 /// Servers whose listings are read: more than an installation has.
 pub const MAX_LISTINGS: usize = 64;
@@ -27,6 +29,8 @@ pub struct ToolOffers {
     pub denied: Vec<String>,
     /// Which secrets the person has entered: server and name.
     pub secrets: Vec<(String, String)>,
+    /// The names of the person's roles; none if they are suspended.
+    pub roles: Vec<String>,
 }
 
 /// What is kept of all servers.
@@ -141,7 +145,9 @@ impl<D: Database> Store<D> {
              UNION ALL SELECT 'denied', policies.pattern, '' FROM ({policies}) AS policies
              WHERE policies.effect = 'deny'
              UNION ALL SELECT 'secret', secrets.server, secrets.name
-             FROM (SELECT server, name FROM tool_secrets WHERE user_id = ?1 LIMIT {MAX_SECRETS}) AS secrets"
+             FROM (SELECT server, name FROM tool_secrets WHERE user_id = ?1 LIMIT {MAX_SECRETS}) AS secrets
+             UNION ALL SELECT 'roles', roles.names, '' FROM ({}) AS roles",
+            roles_of_user()
         );
         let rows = self.database.query(Statement::new(QUERY, sql, [user_id.into()])).await?;
         let mut offers = ToolOffers::default();
@@ -149,6 +155,7 @@ impl<D: Database> Store<D> {
             let mut columns = row.columns(QUERY);
             match columns.text()? {
                 "claimed" => offers.is_claimed = true,
+                "roles" => offers.roles.extend(columns.text()?.split_whitespace().map(str::to_owned)),
                 "denied" => offers.denied.push(columns.text()?.to_owned()),
                 "secret" => offers.secrets.push((columns.text()?.to_owned(), columns.text()?.to_owned())),
                 _ => {

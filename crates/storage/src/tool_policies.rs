@@ -2,7 +2,7 @@
 
 use domain::{Decision, Effect, Id, Timestamp};
 
-use crate::{Database, Row, Statement, StorageError, Store, Value, database::Columns};
+use crate::{Database, Row, Statement, StorageError, Store, Value, access::roles_of_user, database::Columns};
 
 /// Policies of one person, or of the installation: they are read at every call, and nobody reviews more.
 pub const MAX_POLICIES: usize = 500;
@@ -43,6 +43,8 @@ pub struct ToolPermission {
     pub policies: Vec<ToolPolicy>,
     /// Of the call, if it was asked about.
     pub approval: Option<Approval>,
+    /// The names of the person's roles; none if they are suspended.
+    pub roles: Vec<String>,
 }
 
 /// Policies of a person and the installation. If there were too many, those would be missing that allow.
@@ -79,7 +81,9 @@ impl<D: Database> Store<D> {
              UNION ALL
              SELECT 0, server, tool, COALESCE(decision, ''), expires_at,
                  CASE WHEN decision IS NULL AND expires_at <= now_ms() THEN 1 ELSE 0 END
-             FROM approvals WHERE run_id = ?2 AND call_id = ?3 AND user_id = ?1"
+             FROM approvals WHERE run_id = ?2 AND call_id = ?3 AND user_id = ?1
+             UNION ALL SELECT 2, roles.names, '', '', 0, 0 FROM ({}) AS roles",
+            roles_of_user()
         );
         let (run_id, call_id) = call.unzip();
         let rows =
@@ -87,19 +91,21 @@ impl<D: Database> Store<D> {
         let mut permission = ToolPermission::default();
         for row in &rows {
             let mut columns = row.columns(QUERY);
-            if columns.flag()? {
-                permission.policies.push(read(&mut columns)?);
-            } else {
-                permission.approval = Some(Approval {
-                    server: columns.text()?.to_owned(),
-                    tool: columns.text()?.to_owned(),
-                    decision: columns.read("a decision or nothing", |text| match text {
-                        "" => Some(None),
-                        decision => Decision::parse(decision).map(Some),
-                    })?,
-                    expires_at: columns.timestamp()?,
-                    expired: columns.flag()?,
-                });
+            match columns.integer()? {
+                2 => permission.roles.extend(columns.text()?.split_whitespace().map(str::to_owned)),
+                1 => permission.policies.push(read(&mut columns)?),
+                _ => {
+                    permission.approval = Some(Approval {
+                        server: columns.text()?.to_owned(),
+                        tool: columns.text()?.to_owned(),
+                        decision: columns.read("a decision or nothing", |text| match text {
+                            "" => Some(None),
+                            decision => Decision::parse(decision).map(Some),
+                        })?,
+                        expires_at: columns.timestamp()?,
+                        expired: columns.flag()?,
+                    });
+                }
             }
         }
         Ok(permission)

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use mcp::FailureKind;
+use permissions::Action;
 
 use crate::{InvalidArguments, Tool, cut, execution::CALL_LIMIT, policy::exact_pattern};
 
@@ -59,6 +60,8 @@ pub enum Failure<'t> {
     UnknownTool(&'t str),
     /// The arguments are not what the tool takes.
     InvalidArguments(&'t Tool, InvalidArguments),
+    /// The user's roles do not allow it.
+    NotPermitted(&'t Tool),
     /// A policy forbids it.
     Denied(&'t Tool),
     /// A person would have to be asked, and cannot be.
@@ -82,6 +85,12 @@ impl fmt::Display for Failure<'_> {
             Self::InvalidArguments(tool, cause) => {
                 write!(f, "The arguments for {} are not valid, so it was not called:\n{cause}", tool.title())
             }
+            Self::NotPermitted(tool) => write!(
+                f,
+                "The person's role does not allow {}. It was not called. An administrator can allow it: the permission is {}.",
+                tool.title(),
+                Action::CallTool { server: &tool.server, tool: &tool.name }.needs()
+            ),
             Self::Denied(tool) => write!(f, "{} is not allowed here. It was not called.", tool.title()),
             Self::CannotAsk(tool) if tool.always_asks => {
                 let title = tool.title();
@@ -160,6 +169,7 @@ pub enum AuditCode {
     Begun,
     UnknownTool,
     InvalidArguments,
+    NotPermitted,
     Denied,
     CannotAsk,
     Declined,
@@ -199,6 +209,7 @@ impl AuditCode {
             Self::Begun => "begun",
             Self::UnknownTool => "unknown_tool",
             Self::InvalidArguments => "invalid_arguments",
+            Self::NotPermitted => "not_permitted",
             Self::Denied => "denied",
             Self::CannotAsk => "cannot_ask",
             Self::Declined => "declined",
@@ -223,6 +234,7 @@ impl Failure<'_> {
         match self {
             Self::UnknownTool(_) => AuditCode::UnknownTool,
             Self::InvalidArguments(..) => AuditCode::InvalidArguments,
+            Self::NotPermitted(_) => AuditCode::NotPermitted,
             Self::Denied(_) => AuditCode::Denied,
             Self::CannotAsk(_) => AuditCode::CannotAsk,
             Self::Declined(_) => AuditCode::Declined,

@@ -3,6 +3,7 @@
 //!
 //! Knows axum and HTTP, not Spin: routers built on it run natively in tests.
 
+mod access;
 pub mod app;
 pub mod arriving;
 pub mod body;
@@ -20,5 +21,5 @@ pub use app::App;
 pub use error::{Error, Result};
 pub use extract::{Json, PathId, Query};
 pub use serve::serve;
-pub use session::{Authenticator, Session};
+pub use session::{Allowed, Authenticator, Session};
 pub use site::Site;

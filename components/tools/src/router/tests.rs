@@ -12,6 +12,7 @@ use router_test::{Answer, Fixture, Surroundings, ToolServer, answer, paused, req
 use serde_json::{Value, json};
 use storage::{
     Database as _, Statement,
+    accounts::AccountChange,
     messages::{Appended, IncomingMessage},
     runs::Lease,
 };
@@ -184,6 +185,40 @@ fn what_a_person_denies_is_not_called_for_them_and_not_shown_to_their_programs()
         assert_eq!(test.send(Method::DELETE, path, None).await.status, StatusCode::NO_CONTENT);
         let called = test.call(test.lease().await, "c2", "clock_now").await;
         assert_eq!((&called["kind"], &called["is_error"]), (&json!("result"), &json!(false)));
+    });
+}
+
+#[test]
+fn what_a_persons_role_does_not_name_is_neither_shown_nor_called_in_runs_and_by_programs() {
+    paused(|outside| async move {
+        let mut test = Test::new(outside);
+        let store = test.fixture.app.store();
+        let permissions = "tools:read tools:call:clock:* gateway:use";
+        assert!(store.set_role("clock", permissions, 9).await.unwrap());
+        (test.user, test.token) = test.fixture.person_with("eve@example.org", "clock");
+        test.fixture.app = test.fixture.new_instance();
+        let list = test.send(Method::GET, "/api/tools", None).await.json;
+        assert_eq!(strings(&list["items"], "server"), ["clock"]);
+        let lease = test.lease().await;
+        let called = test.call(lease, "c1", "wiki_read").await;
+        assert!(called["content"].as_str().unwrap().contains("tools:call:wiki:read"), "{called}");
+        assert_eq!(test.call(lease, "c2", "clock_now").await["is_error"], false);
+        let token = test.fixture.token(&test.user, Purpose::Gateway);
+        let listed = test.gateway(&token, "/mcp", "tools/list", json!({})).await.json;
+        assert_eq!(strings(&listed["result"]["tools"], "name"), ["clock_now"]);
+        let params = json!({ "name": "wiki_read", "arguments": {} });
+        let called = test.gateway(&token, "/mcp", "tools/call", params).await.json;
+        assert_eq!(called["result"]["isError"], true, "{called}");
+        let own = json!({ "pattern": "wiki:*", "effect": "allow" });
+        let refused = test.send(Method::PUT, "/api/tools/policies", Some(own)).await;
+        assert_eq!((refused.status, &refused.json["permission"]), (StatusCode::FORBIDDEN, &json!("tools:manage")));
+
+        // Less from one call of a run to the next, and nobody reads it with a new token.
+        let suspension = AccountChange { role: None, is_suspended: Some(true) };
+        let _ = test.fixture.change(&test.user, suspension);
+        let called = test.call(lease, "c3", "clock_now").await;
+        assert!(called["content"].as_str().unwrap().contains("tools:call:clock:now"), "{called}");
+        assert_eq!(test.asked("wiki.example.org tools/call"), 0);
     });
 }
 

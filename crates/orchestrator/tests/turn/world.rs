@@ -27,7 +27,7 @@ use storage::{
     messages::{Appended, IncomingMessage},
     runs::Lease,
     tool_calls::Started,
-    users::NewUser,
+    users::{NewUser, Opening},
 };
 use tokio::{sync::Semaphore, time::Instant};
 
@@ -71,7 +71,7 @@ impl World {
         let (store, user, conversation) = futures::executor::block_on(async {
             let store = Store::new(Distant::new(file));
             let user = NewUser { email: "a@example.org", name: "", password_hash: "x" };
-            let user = store.create_user(user).await.unwrap().unwrap().id;
+            let user = store.create_user(user, Opening::Open).await.unwrap().unwrap().id;
             let conversation = store.create_conversation(user, "", None).await.unwrap().id;
             (store, user, conversation)
         });

@@ -223,7 +223,7 @@ fn what_decides_offers_is_everybodys_tools_and_ones_own_policies_and_secrets(pla
     let fixture = Fixture::new(place);
     let (user, other) = (fixture.user("a@example.org"), fixture.user("b@example.org"));
     let read = || block_on(fixture.store.tool_offers(user.id)).unwrap();
-    assert_eq!(read(), ToolOffers::default());
+    assert_eq!(read(), ToolOffers { roles: vec!["admin".into()], ..ToolOffers::default() });
     save(&fixture, &[("clock", "[1]", 60_000), (OFFERABLE, "[2]", 90_000)]);
     for (owner, pattern, effect) in
         [(None, "mail:*", Effect::Ask), (Some(user.id), "clock:*", Effect::Deny), (Some(other.id), "*:*", Effect::Deny)]

@@ -1,0 +1,109 @@
+//! What every instance must know to decide about a token: the keys that sign tokens, the installation's own roles, and whose tokens became void
+//! lately. One statement, so that an instance can ask often.
+
+use domain::{Id, Timestamp};
+
+use crate::{Database, Statement, StorageError, Store, roles::StoredRole, users::ROLE};
+
+/// Accounts, and sessions, of which an instance remembers that their tokens are void. If there were more lately, older tokens are void as well.
+pub const MAX_VOID: usize = 500;
+
+/// A key that tokens are signed with, without its private half.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PublicKey {
+    /// `kid`.
+    pub id: String,
+    /// A JWK.
+    pub jwk: String,
+}
+
+/// What an instance knows.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AccessState {
+    /// The database's clock.
+    pub now: Timestamp,
+    /// The keys, the oldest first.
+    pub keys: Vec<PublicKey>,
+    /// The installation's own roles.
+    pub roles: Vec<StoredRole>,
+    /// Accounts that changed lately, and the version that their tokens must have.
+    pub changed_users: Vec<(Id, i64)>,
+    /// Sessions that ended lately.
+    pub ended_sessions: Vec<Id>,
+    /// More changed than fits here: tokens that were issued before this moment may be void without being named.
+    pub void_before: Option<Timestamp>,
+}
+
+/// The names of the roles that the account `?1` has, in rows; those of a group are separated by spaces.
+pub(crate) fn roles_of_user() -> String {
+    format!(
+        "SELECT {ROLE} AS names FROM users WHERE users.id = ?1 AND users.suspended_at IS NULL
+         UNION ALL SELECT user_groups.roles FROM user_group_members
+         JOIN user_groups ON user_groups.id = user_group_members.group_id
+         JOIN users ON users.id = user_group_members.user_id
+         WHERE user_group_members.user_id = ?1 AND users.suspended_at IS NULL"
+    )
+}
+
+impl<D: Database> Store<D> {
+    /// What is known at this moment; of tokens that became void, those of the last `window_ms`.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn access_state(&self, window_ms: i64) -> Result<AccessState, StorageError> {
+        const QUERY: &str = "access_state";
+        // In this order. Numbers as texts, so that all rows are alike.
+        let sql = format!(
+            "SELECT 0, '', '', now_ms()
+             UNION ALL SELECT 1, id, public_key, created_at FROM signing_keys WHERE retired_at IS NULL
+             UNION ALL SELECT 2, name, permissions, created_at FROM roles
+             UNION ALL SELECT 3, changed.id, changed.version, changed.changed_at FROM (
+                 SELECT id, CAST(COALESCE(access_version, 0) AS text) AS version, access_changed_at AS changed_at
+                 FROM users WHERE access_changed_at > now_ms() - CAST(?1 AS bigint) ORDER BY access_changed_at DESC LIMIT {MAX_VOID}
+             ) AS changed
+             UNION ALL SELECT 4, ended.id, '', ended.revoked_at FROM (
+                 SELECT id, revoked_at FROM sessions WHERE revoked_at > now_ms() - CAST(?1 AS bigint)
+                 ORDER BY revoked_at DESC LIMIT {MAX_VOID}
+             ) AS ended"
+        );
+        let rows = self.database.query(Statement::new(QUERY, sql, [window_ms.into()])).await?;
+        let mut now = Timestamp::from_millis(0);
+        let (mut keys, mut roles) = (Vec::new(), Vec::new());
+        let (mut changed_users, mut ended_sessions) = (Vec::new(), Vec::new());
+        for row in &rows {
+            let mut columns = row.columns(QUERY);
+            let (kind, id, value, at) = (columns.integer()?, columns.text()?, columns.text()?, columns.timestamp()?);
+            match kind {
+                0 => now = at,
+                1 => keys.push((at, PublicKey { id: id.to_owned(), jwk: value.to_owned() })),
+                2 => roles.push(StoredRole { name: id.to_owned(), permissions: value.to_owned() }),
+                3 => changed_users.push((at, (parsed(QUERY, id)?, parsed(QUERY, value)?))),
+                _ => ended_sessions.push((at, parsed(QUERY, id)?)),
+            }
+        }
+        keys.sort_by(|(a, left), (b, right)| (a, &left.id).cmp(&(b, &right.id)));
+        roles.sort_by(|left, right| left.name.cmp(&right.name));
+        let void_before = oldest_if_full(&changed_users).max(oldest_if_full(&ended_sessions));
+        Ok(AccessState {
+            now,
+            keys: without_times(keys),
+            roles,
+            changed_users: without_times(changed_users),
+            ended_sessions: without_times(ended_sessions),
+            void_before,
+        })
+    }
+}
+
+fn parsed<T: std::str::FromStr>(query: &'static str, text: &str) -> Result<T, StorageError> {
+    text.parse().map_err(|_| StorageError::Row { query, column: 1, expected: "an id and a number" })
+}
+
+fn without_times<T>(rows: Vec<(Timestamp, T)>) -> Vec<T> {
+    rows.into_iter().map(|(_, row)| row).collect()
+}
+
+fn oldest_if_full<T>(rows: &[(Timestamp, T)]) -> Option<Timestamp> {
+    let oldest = rows.iter().map(|(at, _)| *at).min();
+    oldest.filter(|_| rows.len() >= MAX_VOID)
+}
