@@ -5,13 +5,6 @@ use domain::{
 };
 use serde::Serialize;
 
-/// Some of many, and how to ask for the next.
-#[derive(Serialize)]
-pub(crate) struct Page<T> {
-    pub(crate) items: Vec<T>,
-    pub(crate) next_cursor: Option<String>,
-}
-
 #[derive(Serialize)]
 pub(crate) struct ConversationBody {
     id: Id,

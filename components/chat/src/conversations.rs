@@ -10,14 +10,9 @@ use permissions::{
 use problem::Problem;
 use serde::Deserialize;
 use storage::Database;
-use web::{Allowed, Json, PathId, Query, Result, Session, extract::created};
+use web::{Allowed, Json, Listing, Page, PathId, Query, Result, Session, extract::created};
 
-use crate::{
-    body::{ConversationBody, Page},
-    config::Config,
-    listing::Listing,
-    router::Chat,
-};
+use crate::{body::ConversationBody, config::Config, router::Chat};
 
 /// A title is a line in a list.
 const MAX_TITLE_CHARS: usize = 200;
@@ -64,13 +59,8 @@ pub(crate) async fn list<D: Database>(
 ) -> Result<Json<Page<ConversationBody>>> {
     let limit = listing.limit(DEFAULT_LIMIT)?;
     let after = listing.cursor(parse_cursor)?;
-    // One more than asked for tells whether there are more.
-    let mut found = chat.store().conversations(session.user_id(), after, limit + 1).await?;
-    let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
-    let more = found.len() > wanted;
-    found.truncate(wanted);
-    let next_cursor = if more { found.last().map(cursor) } else { None };
-    Ok(Json(Page { items: found.into_iter().map(Into::into).collect(), next_cursor }))
+    let found = chat.store().conversations(session.user_id(), after, limit + 1).await?;
+    Ok(Json(Page::new(found, limit, cursor, Into::into)))
 }
 
 pub(crate) async fn create<D: Database>(

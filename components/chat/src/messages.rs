@@ -12,11 +12,10 @@ use storage::{
     Database,
     messages::{Appended, IncomingMessage},
 };
-use web::{Allowed, Json, PathId, Query, Result};
+use web::{Allowed, Json, Listing, Page, PathId, Query, Result};
 
 use crate::{
-    body::{MessageBody, Page, SentBody},
-    listing::Listing,
+    body::{MessageBody, SentBody},
     models,
     router::Chat,
 };

@@ -5,9 +5,9 @@ use domain::Id;
 use permissions::{Action, table::ConversationsRead};
 use serde::Serialize;
 use storage::Database;
-use web::{Allowed, Json, Result, Session};
+use web::{Allowed, Json, Page, Result, Session};
 
-use crate::{body::Page, router::Chat};
+use crate::router::Chat;
 
 #[derive(Serialize)]
 pub(crate) struct ModelBody {
@@ -23,8 +23,7 @@ pub(crate) async fn list<D: Database>(
 ) -> Json<Page<ModelBody>> {
     let id = chat.config.default_model.clone();
     let may_use = session.access().allows(&Action::UseModel(&id));
-    let items = if may_use { vec![ModelBody { id, default: true }] } else { Vec::new() };
-    Json(Page { items, next_cursor: None })
+    Json(Page::whole(may_use.then_some(ModelBody { id, default: true })))
 }
 
 /// Refuses to start a run of a conversation whose model the person may not use. Whoever may use all models needs no query.

@@ -248,6 +248,17 @@ mod tests {
     }
 
     #[test]
+    fn who_may_not_set_policies_decides_about_one_call_at_a_time() {
+        let mut test = Test::new();
+        let (user, token) = test.fixture.person_with("program@example.org", "service");
+        (test.user_id, test.token) = (user.id, token);
+        let run = test.waiting_run(&[("c1", 60_000)]);
+        let refused = test.decide(&run, "c1", "allow_always");
+        assert_eq!((code(&refused), &refused.json["permission"]), ((403, "forbidden"), &json!("tools:manage")));
+        assert_eq!(test.decide(&run, "c1", "allow_once").status, StatusCode::OK);
+    }
+
+    #[test]
     fn what_always_asks_is_allowed_once_or_not_at_all() {
         let test = Test::new();
         let run = test.waiting_run(&[("pay", 60_000)]);
@@ -346,5 +357,15 @@ mod tests {
         let wrong_method = test.send(Method::PUT, "/api/conversations", None);
         assert_eq!(code(&wrong_method), (405, "method_not_allowed"));
         assert_eq!(wrong_method.headers["allow"], "GET,HEAD,POST");
+    }
+
+    #[test]
+    fn permissions_of_every_route_are_those_of_the_document() {
+        router_test::paused(async |_| {
+            router_test::permissions::compare_routes("chat", |app| {
+                router(app, Config { default_model: "m".into(), other_models: String::new() })
+            })
+            .await;
+        });
     }
 }

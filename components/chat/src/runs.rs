@@ -6,7 +6,10 @@ use axum::{
 };
 use domain::{Decision, Id, MessageRole, RunState, Timestamp, event::Event};
 use http::StatusCode;
-use permissions::table::{ConversationsRead, ConversationsWrite};
+use permissions::{
+    Action, Required,
+    table::{ConversationsRead, ConversationsWrite, ToolsManage},
+};
 use problem::Problem;
 use serde::Deserialize;
 use storage::{
@@ -116,6 +119,10 @@ pub(crate) async fn decide<D: Database>(
     let Decide { call_id, decision } = body;
     let decision = Decision::parse(&decision)
         .ok_or_else(|| Problem::invalid_field("decision", "Decide with allow_once, allow_always or deny."))?;
+    if decision == Decision::AllowAlways {
+        // It stores a policy.
+        session.check(&Action::Route(ToolsManage::NAME))?;
+    }
     match chat.store().decide_approval(session.user_id(), id, &call_id, decision).await? {
         Decided::Decided => {}
         // Sent a second time, or in two tabs.

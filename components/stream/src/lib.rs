@@ -26,3 +26,13 @@ async fn handle(request: Request) -> Answer {
 fn router<D: Database + 'static>(app: App<D>) -> Router {
     Router::new().route("/api/runs/{id}/events", get(events::events::<D>)).with_state(app)
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn permissions_of_every_route_are_those_of_the_document() {
+        router_test::paused(async |_| {
+            router_test::permissions::compare_routes("stream", super::router).await;
+        });
+    }
+}

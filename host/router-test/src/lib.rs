@@ -4,6 +4,7 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot be set up fails")]
 
+pub mod permissions;
 mod surroundings;
 
 use axum::{

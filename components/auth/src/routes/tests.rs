@@ -258,3 +258,13 @@ fn each_field_that_cannot_be_taken_is_named() {
         assert_eq!((answer.status.as_u16(), &answer.json["field"]), (422, &json!(field)));
     }
 }
+
+#[test]
+fn permissions_of_every_route_are_those_of_the_document() {
+    router_test::paused(async |_| {
+        router_test::permissions::compare_routes("auth", |app| {
+            router(app, Config { signup: Signup::Open, signing_key: String::new() })
+        })
+        .await;
+    });
+}

@@ -462,3 +462,14 @@ fn how_a_server_elsewhere_speaks_is_asked_once_for_several_calls_of_a_person() {
         assert_eq!((of("server/discover"), of("tools/call")), (1, 2), "{asked:?}");
     });
 }
+
+#[test]
+fn permissions_of_every_route_are_those_of_the_document() {
+    router_test::paused(async |outside| {
+        router_test::permissions::compare_routes("tools", |app| {
+            let (config, host) = (Config::default(), outside.clone());
+            router(Tools::<SqliteFile, _>::new(app, config, host, Rc::default()))
+        })
+        .await;
+    });
+}
