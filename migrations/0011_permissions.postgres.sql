@@ -132,6 +132,21 @@ $$;
 
 CREATE TRIGGER change_password INSTEAD OF INSERT ON password_changes FOR EACH ROW EXECUTE FUNCTION change_password();
 
+-- Two administrators may demote each other at the same moment: one after the other, and who comes second sees who came first.
+CREATE FUNCTION keep_an_administrator() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('keep_an_administrator'));
+    IF NOT EXISTS (SELECT 1 FROM users WHERE id <> OLD.id AND role = 'admin' AND suspended_at IS NULL) THEN
+        RETURN NULL;
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER keep_an_administrator BEFORE UPDATE OF role, suspended_at ON users FOR EACH ROW
+    WHEN (OLD.role = 'admin' AND OLD.suspended_at IS NULL AND (NEW.role <> 'admin' OR NEW.suspended_at IS NOT NULL))
+    EXECUTE FUNCTION keep_an_administrator();
+
 CREATE FUNCTION suspend_account() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE sessions SET revoked_at = NEW.suspended_at WHERE user_id = NEW.id AND revoked_at IS NULL;

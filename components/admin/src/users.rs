@@ -105,6 +105,9 @@ pub(crate) async fn update<D: Database>(
         check_exists(&roles, "role", role)?;
         check_may_give(&session, &roles, [role.as_str()])?;
     }
+    if role.is_none() && suspended.is_none() {
+        return Ok(Json(user.into()));
+    }
     let change = AccountChange { role: role.as_deref(), is_suspended: suspended };
     let user = match admin.store().change_account(&user, change).await? {
         AccountChanged::Changed(user) => user,

@@ -2,7 +2,7 @@
 
 use domain::{Id, Timestamp, User};
 
-use crate::{Database, Row, Statement, StorageError, Store};
+use crate::{Database, Row, Statement, StorageError, Store, Value};
 
 /// What is kept of a refresh token.
 #[derive(Clone, Debug)]
@@ -155,15 +155,19 @@ impl<D: Database> Store<D> {
         limit: u32,
     ) -> Result<Vec<OpenSession>, StorageError> {
         const QUERY: &str = "open_sessions";
+        // Each is found by an index.
+        let whose = if user_id.is_some() { "sessions.user_id = ?2" } else { "1 = 1" };
         let sql = format!(
             "SELECT sessions.id, users.id, users.email, sessions.created_at,
                  COALESCE(sessions.rotated_at, sessions.created_at), sessions.expires_at
              FROM sessions JOIN users ON users.id = sessions.user_id
              WHERE sessions.revoked_at IS NULL AND sessions.expires_at > now_ms()
-               AND (CAST(?1 AS text) IS NULL OR sessions.user_id = ?1) AND (CAST(?2 AS text) IS NULL OR sessions.id < ?2)
+               AND {whose} AND (CAST(?1 AS text) IS NULL OR sessions.id < ?1)
              ORDER BY sessions.id DESC LIMIT {limit}"
         );
-        let rows = self.database.query(Statement::new(QUERY, sql, [user_id.into(), before.into()])).await?;
+        let mut parameters: Vec<Value> = vec![before.into()];
+        parameters.extend(user_id.map(Value::from));
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
         let read = |row: &Row| {
             let mut columns = row.columns(QUERY);
             Ok(OpenSession {

@@ -1,8 +1,10 @@
 //! Roles, groups, suspension, and what instances learn of their changes.
 
+use std::sync::Barrier;
+
 use domain::{Id, RunState, Timestamp, User};
 use storage::{
-    Database, Statement,
+    Database, Statement, Store,
     access::{AccessState, MAX_VOID},
     accounts::{AccountChange, AccountChanged},
     audit::AuditEvent,
@@ -21,6 +23,7 @@ crate::on_each_database! {
     an_account_of_an_earlier_release_is_an_administrator_or_a_member,
     a_role_that_is_set_is_the_accounts_and_voids_its_tokens,
     the_last_administrator_stays_one,
+    administrators_who_suspend_each_other_at_once_are_not_all_gone,
     who_changes_what_another_has_just_changed_is_told,
     a_group_gives_its_members_its_roles_and_takes_them_away,
     who_is_suspended_has_no_session_no_role_and_no_run,
@@ -112,6 +115,24 @@ fn the_last_administrator_stays_one(place: Place) {
     let first = changed(&fixture, &first, role("member"));
     assert_eq!(first.role, "member");
     assert!(matches!(change(&fixture, &second, suspended(true)), AccountChanged::LastAdministrator));
+}
+
+fn administrators_who_suspend_each_other_at_once_are_not_all_gone(place: Place) {
+    let fixture = Fixture::new(place);
+    let (first, second) = (fixture.user("a@example.org"), fixture.user("b@example.org"));
+    let both = [first, changed(&fixture, &second, role("admin"))];
+    let barrier = Barrier::new(both.len());
+    let suspend = &|user: &User| {
+        let store = Store::new(fixture.another_connection());
+        barrier.wait();
+        block_on(store.change_account(user, suspended(true))).unwrap();
+    };
+    std::thread::scope(|scope| {
+        for user in &both {
+            scope.spawn(move || suspend(user));
+        }
+    });
+    assert_eq!(both.iter().filter(|user| !now(&fixture, user).is_suspended).count(), 1);
 }
 
 fn who_changes_what_another_has_just_changed_is_told(place: Place) {
