@@ -1,7 +1,7 @@
 // What administrators do with people, and what these notice of it.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { assertAccessible, composer, person, useApp } from "./app.js";
+import { assertAccessible, composer, eventually, person, useApp } from "./app.js";
 
 useApp();
 
@@ -50,6 +50,8 @@ test("an administrator invites somebody, helps them to a new password, and suspe
 
   await row.getByRole("button", { name: "Suspend" }).click();
   await row.getByText("Suspended").waitFor();
+  const asks = () => guest.evaluate(async () => (await fetch("/api/models")).status);
+  await eventually(async () => (await asks()) === 401, "the guest's session has ended");
   await composer(guest).press("Enter");
   await guest.getByText("What you were writing is still there").waitFor();
   await guest.getByLabel("Email").fill(account.email);

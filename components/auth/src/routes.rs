@@ -230,7 +230,7 @@ async fn reset_password<D: Database>(
     method: Method,
     headers: HeaderMap,
     Json(body): Json<ResetPassword>,
-) -> Result<StatusCode> {
+) -> Result<Response> {
     auth.check_origin(&method, &headers)?;
     let void = || {
         let detail = "This link has expired or has been used. Ask an administrator for another.";
@@ -239,10 +239,10 @@ async fn reset_password<D: Database>(
     let hash = LinkToken::parse(&body.token).ok_or_else(void)?.hash();
     let (_, email) = auth.store().password_reset(&hash).await?.ok_or_else(void)?;
     password::check(&body.password, &email)?;
-    if auth.store().reset_password(&hash, &password::hash(&body.password)?).await? {
-        return Ok(StatusCode::NO_CONTENT);
+    if !auth.store().reset_password(&hash, &password::hash(&body.password)?).await? {
+        return Err(void().into());
     }
-    Err(void().into())
+    Ok(signed_out(&auth, &headers))
 }
 
 async fn log_in<D: Database>(
@@ -336,10 +336,14 @@ async fn log_out<D: Database>(State(auth): State<Auth<D>>, method: Method, heade
     if let Some(token) = presented_token(&headers) {
         auth.store().end_session(token.session_id, &hashes(&token)).await?;
     }
+    Ok(signed_out(&auth, &headers))
+}
+
+/// 204, and the browser has no session any more.
+fn signed_out<D: Database>(auth: &Auth<D>, headers: &HeaderMap) -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
-    let secure = auth.app.site().is_https(&headers);
-    cookies::clear(response.headers_mut(), secure);
-    Ok(response)
+    cookies::clear(response.headers_mut(), auth.app.site().is_https(headers));
+    response
 }
 
 async fn me<D: Database>(State(auth): State<Auth<D>>, session: Session) -> Result<Json<UserBody>> {

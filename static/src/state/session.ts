@@ -42,10 +42,10 @@ export async function signUp(email: string, password: string, name: string, invi
   enter((await auth.signup(body)).user);
 }
 
-/** Sets a new password with a link. Whoever was logged in to the account is not any more, here too. */
+/** Sets a new password with a link. Whoever was logged in to the account is not any more, and nobody is in this browser. */
 export async function resetPassword(token: string, password: string): Promise<void> {
   await auth.resetPassword(token, password);
-  await resume();
+  session.value = { at: "out", reason: null };
 }
 
 export async function logIn(email: string, password: string): Promise<void> {
