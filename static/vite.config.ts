@@ -1,8 +1,8 @@
-// How the page is built: hashed assets that may be cached for ever, nothing inline (the page runs under a strict CSP).
+// Builds the page: hashed assets that may be cached for ever, and nothing inline, because the page has a strict CSP.
 import tailwindcss from "@tailwindcss/vite";
 import { defineConfig, type Plugin } from "vite";
 
-/** KaTeX brings each font in three forms. Every browser this page supports reads the smallest. */
+/** KaTeX has each font in three formats. All supported browsers read the smallest one. */
 const woff2Only: Plugin = {
   name: "woff2-only",
   enforce: "pre",
@@ -13,14 +13,14 @@ const woff2Only: Plugin = {
 export default defineConfig({
   plugins: [tailwindcss(), woff2Only],
   build: {
-    // A data: URL would be refused for scripts and is not cached for anything else.
+    // Scripts as data: URLs would be refused, and other assets would not be cached.
     assetsInlineLimit: 0,
-    // The polyfill is a script of its own kind; every browser this page supports preloads modules itself.
+    // The polyfill is an inline script. All supported browsers preload modules themselves.
     modulePreload: { polyfill: false },
     sourcemap: false,
   },
   server: {
-    // `npm run dev` beside a running app: the page from Vite, the rest from there.
+    // `npm run dev` beside a running app: the page from Vite, everything else from the app.
     proxy: { "/api": "http://127.0.0.1:3000", "/auth": "http://127.0.0.1:3000" },
   },
 });

@@ -1,7 +1,8 @@
 /**
- * Every request to the server: the only place that calls `fetch`. The session lives in HttpOnly cookies; this code never
- * sees a token. An access cookie that ran out is renewed once, here, and the request sent again. So is what got no answer, or
- * that of a proxy whose server is away: all of it does no harm a second time, but for what says `once`.
+ * All requests to the server: the only module that calls `fetch`. The session is in HttpOnly cookies, and this code never
+ * sees a token. An expired access cookie is renewed once, here, and the request is sent again. A request is also sent
+ * again if it got no response, or if a proxy responded that its server is away. Repeating is harmless for all requests
+ * except those with `once`.
  */
 import { isOffline, pause } from "./network.ts";
 import { begin } from "./overdue.ts";
@@ -32,7 +33,7 @@ import type {
   User,
 } from "./types.ts";
 
-/** A request that failed. `status` 0: the server could not be reached. `message` is for the person. */
+/** A failed request. `status` 0: the server could not be reached. `message` is for the person. */
 export class ApiError extends Error {
   readonly status: number;
   readonly code: string;
@@ -55,7 +56,7 @@ export class ApiError extends Error {
   }
 }
 
-/** What a caught value says to the person. */
+/** The message for the person about a caught value. */
 export function describe(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
@@ -68,7 +69,7 @@ export const auth = {
   resetPassword: (token: string, password: string) =>
     send<void>("POST", "/auth/password-reset", { body: { token, password }, renew: false, once: true }),
   login: (body: { email: string; password: string }) => send<Session>("POST", "/auth/login", { body, renew: false }),
-  // Not while another tab renews the session: the cookies of its answer would outlive the log-out.
+  // It waits while another tab renews the session. Otherwise the cookies of that renewal would outlive the log-out.
   logout: () => exclusively(() => send<void>("POST", "/auth/logout", { renew: false })),
   me: () => send<User>("GET", "/auth/me"),
 };
@@ -76,18 +77,18 @@ export const auth = {
 export const conversations = {
   list: (cursor: string | null) =>
     send<Page<Conversation>>("GET", `/api/conversations${query({ limit: "50", cursor })}`),
-  /** One that was made without our hearing of it stays empty. */
+  /** If the response is lost, the created conversation stays empty. */
   create: (signal: AbortSignal) => send<Conversation>("POST", "/api/conversations", { body: {}, signal }),
   get: (id: string) => send<Conversation>("GET", conversationPath(id)),
   rename: (id: string, title: string) => send<Conversation>("PATCH", conversationPath(id), { body: { title } }),
   remove: (id: string) => send<void>("DELETE", conversationPath(id)),
-  /** The newest messages, or those before a cursor; newest first. */
+  /** The newest messages, or those before a cursor, newest first. */
   messages: (id: string, cursor: string | null, limit: number) =>
     send<Page<Message>>(
       "GET",
       `${conversationPath(id)}/messages${query({ order: "desc", limit: `${limit}`, cursor })}`,
     ),
-  /** The server answers with what it stored the first time that it saw the key. */
+  /** A repeated key gets the response to the first request with it. */
   say: (id: string, content: string, idempotencyKey: string, signal: AbortSignal) =>
     send<{ message: Message; run: Run }>("POST", `${conversationPath(id)}/messages`, {
       body: { content },
@@ -103,11 +104,11 @@ export const models = {
 export const runs = {
   get: (id: string) => send<Run>("GET", runPath(id)),
   cancel: (id: string) => send<Run>("POST", `${runPath(id)}/cancel`),
-  /** A second time it is refused with `run_active`. */
+  /** A repeated request is refused with `run_active`. */
   retry: (id: string) => send<{ run: Run }>("POST", `${runPath(id)}/retry`),
   decide: (id: string, callId: string, decision: Decision) =>
     send<unknown>("POST", `${runPath(id)}/approvals`, { body: { call_id: callId, decision } }),
-  /** The event stream after `lastEventId`, or null when the run has ended and everything was seen. */
+  /** The event stream after `lastEventId`, or null if the run has ended and there is nothing more. */
   async events(
     id: string,
     lastEventId: string | null,
@@ -182,9 +183,9 @@ type Options = {
   body?: unknown;
   headers?: Record<string, string>;
   signal?: AbortSignal;
-  /** Whether a session that ran out is renewed first. */
+  /** Whether an expired session is renewed first. */
   renew?: boolean;
-  /** Whether it must not be sent a second time. */
+  /** Whether the request must not be repeated. */
   once?: boolean;
 };
 
@@ -214,16 +215,16 @@ async function renewing<T extends { status: number }>(attempt: () => Promise<T>)
   return attempt();
 }
 
-/** Before each further try. Proxies take a host for dead for ten seconds after it was restarted. */
+/** The pauses before repeated requests. Proxies treat a restarted host as dead for ten seconds. */
 const PAUSES_MS = [250, 1_000, 2_500, 5_000, 5_000];
-/** What a server asks us to wait at most; beyond it the person is told instead. */
+/** The longest pause that a server may ask for. A longer one is reported to the person instead. */
 const LONGEST_PAUSE_MS = 10_000;
-/** After this no further try is begun: a network that takes everything and gives nothing back is dead. */
+/** After this time, a request is not repeated. The network may accept everything and return nothing. */
 const PATIENCE_MS = 20_000;
-/** A proxy whose server is away, or a server that cannot take any more. */
+/** The statuses of a proxy whose server is away, and of an overloaded server. */
 const AWAY = new Set([502, 503, 504]);
 
-/** An answer that came to its end. */
+/** A complete response. */
 type Answer = { status: number; headers: Headers; text: string };
 
 async function persistently(path: string, init: RequestInit): Promise<Answer> {
@@ -234,7 +235,7 @@ async function persistently(path: string, init: RequestInit): Promise<Answer> {
     let askedMs = 0;
     try {
       const answer = await limited(path, init);
-      // The first time it was done, and only the answer to it was lost.
+      // The first attempt succeeded, and only its response was lost.
       if (tried > 0 && init.method === "DELETE" && answer.status === 404) return { ...answer, status: 204, text: "" };
       askedMs = waitAskedMs(answer) ?? 0;
       if (!AWAY.has(answer.status) || isLast() || askedMs > LONGEST_PAUSE_MS) return answer;
@@ -245,12 +246,12 @@ async function persistently(path: string, init: RequestInit): Promise<Answer> {
   }
 }
 
-/** Longer than the server takes for anything. */
+/** Longer than the server takes for any request. */
 const TRY_LIMIT_MS = 10_000;
-/** And for what is sent with it, over a slow line: 20 kB a second. */
+/** The additional time for the request's body on a slow line: 20 kB a second. */
 const SENDING_MS_PER_CHAR = 1 / 20;
 
-/** One try, which ends. */
+/** One attempt, with a time limit. */
 async function limited(path: string, init: RequestInit): Promise<Answer> {
   const size = typeof init.body === "string" ? init.body.length : 0;
   const limit = AbortSignal.timeout(TRY_LIMIT_MS + Math.ceil(size * SENDING_MS_PER_CHAR));
@@ -271,7 +272,7 @@ async function reach(path: string, init: RequestInit): Promise<Response> {
   }
 }
 
-/** A connection that broke, as what the person is told; what was ended on purpose stays what it is. */
+/** The error for a broken connection. A request that was aborted on purpose keeps its error. */
 function broken(error: unknown, init: RequestInit): unknown {
   if (init.signal?.aborted && error instanceof DOMException && error.name === "AbortError") return error;
   return new ApiError(
@@ -299,14 +300,14 @@ function problemOf(answer: Answer): ApiError {
     problem.code ?? "unexpected",
     problem.detail ??
       (AWAY.has(status)
-        ? `The server is away for the moment: what stands before it answers ${status}. Try again soon.`
-        : `The server answered ${status} and did not say why. Try again.`),
+        ? `The server is not available at the moment (the proxy answered ${status}). Try again soon.`
+        : `The server answered ${status} without a reason. Try again.`),
     problem.field ?? null,
     waitAskedMs(answer),
   );
 }
 
-/** What is no problem of ours says nothing. */
+/** The fields of a problem. A body that is not a problem has none. */
 function parsed(text: string): Partial<Problem> {
   try {
     const value: unknown = JSON.parse(text);
@@ -319,10 +320,10 @@ function parsed(text: string): Partial<Problem> {
 let renewal: Promise<ApiError | null> | null = null;
 
 /**
- * Renews the session, unless another tab has just done so; gives back why that is not possible. A refresh token works once,
- * and using one twice ends the session (but for a moment, in which its answer may have been lost): so one at a time in this
- * tab, and one at a time among the tabs. Whether another was first, only the server knows for certain: what tabs store for
- * each other may arrive late.
+ * Renews the session, unless another tab has just done so. Returns the error if that is not possible. A refresh token
+ * works only once, and using it a second time ends the session, except for a moment after the first use, whose response
+ * may have been lost. So only one renewal runs at a time, in this tab and among all tabs. Only the server knows for
+ * certain whether another tab was first: data that tabs store for each other may arrive late.
  */
 function renewSession(): Promise<ApiError | null> {
   renewal ??= exclusively(async () => {
@@ -336,6 +337,6 @@ function renewSession(): Promise<ApiError | null> {
 }
 
 function exclusively<T>(work: () => Promise<T>): Promise<T> {
-  // Absent on plain http to another machine: there, each tab is on its own.
+  // Locks do not exist on plain http to another machine. There, tabs do not wait for each other.
   return typeof navigator !== "undefined" && "locks" in navigator ? navigator.locks.request("ea.renew", work) : work();
 }

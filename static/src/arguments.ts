@@ -1,17 +1,17 @@
 /**
- * What a tool is called with, for a person to read before they allow it: all of it, as it is written in the JSON text. The
- * text comes from a model that may have been talked into something. Pure.
+ * Shows the arguments of a tool call to the person who must allow it: completely, and as they are written in the JSON
+ * text. The text comes from a model that may have been manipulated. Pure.
  */
 import { type Json, readJson } from "./json.ts";
 import { unmistakable, visible, wholly } from "./visible.ts";
 
-/** `text`: a text by itself. `lines`: one for each element of a flat list. `json`: all else, indented. */
+/** `text`: a string. `lines`: one line for each element of a flat list. `json`: anything else, indented. */
 export type Shown = { as: "text" | "json"; text: string } | { as: "lines"; lines: string[] };
 
-/** `again`: the name was given before. Which of the values counts is up to whoever reads them. */
+/** `again`: the name occurred before. The tool decides which of the values counts. */
 export type Argument = { name: string; value: Shown; again: boolean };
 
-/** One row for each argument; a text if the model wrote no object, which no tool accepts. */
+/** One row for each argument; a string if the model did not write an object, which no tool accepts. */
 export function readArguments(text: string): Argument[] | string {
   if (text.trim() === "") return [];
   const json = readJson(text);
@@ -31,12 +31,12 @@ function show(json: Json): Shown {
   return { as: "json", text: unmistakable(indented(json, "")) };
 }
 
-/** Whether a text is told from a number or a word of JSON without its quotes. */
+/** Whether a string without its quotes looks different from a number or keyword of JSON. */
 function isText(text: string): boolean {
   return text !== "" && readJson(text)?.kind !== "plain" && !/^".*"$/s.test(text);
 }
 
-/** Whether an element of a list is one line, that cannot look like two. */
+/** Whether an element of a list is one line that cannot look like two. */
 function isLine(json: Json): boolean {
   return json.kind === "plain" || (json.kind === "string" && isText(json.text) && !json.text.includes("\n"));
 }
@@ -71,18 +71,18 @@ function oneLine(name: string): string {
   return name === "" ? '""' : wholly(name).replace(/[\n\t]/g, (char) => JSON.stringify(char).slice(1, -1));
 }
 
-/** A piece is smaller than any screen: about six lines where there is least room. */
+/** A piece is smaller than any screen: about six lines on the smallest one. */
 const PIECE_CHARS = 200;
 const PIECE_LINES = 5;
 
-/** The text in pieces, of which each can be on the screen as a whole. Together they are the text. */
+/** Splits the text into pieces that each fit on the screen. Joined, they are the text again. */
 export function piecesOf(text: string): string[] {
   const pieces: string[] = [];
   let lines = 0;
   let from = 0;
   for (let at = 0; at < text.length; at++) {
     if (text[at] === "\n") lines += 1;
-    // Not between the halves of a character.
+    // Not between the halves of a surrogate pair.
     const cut = (at + 1 - from >= PIECE_CHARS && !/[\ud800-\udbff]/.test(text[at]!)) || lines === PIECE_LINES;
     if (!cut) continue;
     pieces.push(text.slice(from, at + 1));
@@ -93,7 +93,7 @@ export function piecesOf(text: string): string[] {
   return pieces;
 }
 
-/** The parameters of a tool, from its JSON Schema: as much of it as a person wants to know. */
+/** A parameter of a tool, from its JSON Schema: the parts that interest a person. */
 export type Parameter = { name: string; type: string; description: string; required: boolean };
 
 export function readParameters(schema: unknown): Parameter[] {

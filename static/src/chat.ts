@@ -1,6 +1,6 @@
 /**
- * What is on the screen of a chat: which states there are, what belongs to each, and what leads from one to another. Pure: no
- * network, no clock, no document. What takes time is done in `state/chat.ts`, which tells here what came of it.
+ * The states of a chat, their data, and the transitions between them. Pure: no network, no clock, no document. `state/chat.ts`
+ * does everything that takes time, and reports the results here as events.
  *
  *     new         created ──▶ ready, sending
  *     loading     loaded ───▶ ready, idle or answering
@@ -14,7 +14,7 @@
  *                 unsent ───▶ idle
  *       answering heard ────▶ idle, with the last event
  *                 concluded, broke ──▶ idle
- *     whatever    opened ───▶ new or loading, and nothing is taken along
+ *     any state   opened ───▶ new or loading, and nothing is kept
  */
 import type { RunEvent } from "./events.ts";
 import { type Piece, withNewest } from "./history.ts";
@@ -35,79 +35,87 @@ export type ChatState =
   /** The empty page of a conversation that does not exist yet. */
   | { at: "new"; now: Idle | Sending; problem: string | null }
   | { at: "loading" }
-  /** `reason` null: there is no such conversation. */
+  /** `reason` null: the conversation does not exist. */
   | { at: "failed"; reason: string | null }
   | Ready;
 
 export type Ready = {
   at: "ready";
   conversation: Conversation;
-  /** What is finished, of what was loaded, oldest first. */
+  /** The loaded turns that are finished, oldest first. */
   turns: Turn[];
-  /** Where what came before `turns` is; null if that is the beginning. */
+  /** The position of the turns before `turns`; null if there are none. */
   before: Piece["before"];
   loadingEarlier: boolean;
-  /** The first of the turns that is to be on the page: what nobody looks at costs as much as what somebody does. */
+  /**
+   * The index of the first turn that belongs on the page. Turns that nobody looks at would cost as much as the others.
+   */
   wanted: number;
-  /** The first that is on it: the last ones come at once, those before them a few at a time, so that nothing waits for them. */
+  /**
+   * The index of the first turn that is drawn. The last turns are drawn at once and earlier ones a few at a time, so that
+   * nothing waits for them.
+   */
   drawn: number;
-  /** What comes after the turns. */
+  /** The state after the turns. */
   now: Idle | Sending | Answering;
-  /** The model that answered last; null until that is known. */
+  /** The model of the last answer; null while it is unknown. */
   model: string | null;
-  /** When the server said that this is what there is, and whether it could not be asked again since. */
+  /** When the server last confirmed this state, and whether it could not be reached since. */
   loadedAt: Date;
   stale: boolean;
-  /** Why the last thing that the person asked for did not happen. */
+  /** Why the person's last action failed. */
   problem: string | null;
 };
 
 type Idle = { at: "idle" };
-/** A message is on its way. */
+/** A message is being sent. */
 type Sending = { at: "sending"; turn: UserTurn };
-/** A run is followed. `connected`: false while the connection to it is lost and being made again. */
+/** The page follows a run. `connected` is false while the connection is lost and is being restored. */
 type Answering = { at: "answering"; answer: AnswerTurn; connected: boolean; stopping: boolean };
 
 export type ChatEvent =
-  /** An address was opened: a conversation, or null for a new one. */
+  /** The person opened a conversation, or null for a new one. */
   | { type: "opened"; id: string | null }
-  /** The server says what there is: the conversation and its newest messages. */
+  /** The server returned the conversation and its newest messages. */
   | { type: "loaded"; conversation: Conversation; piece: Piece; at: Date }
   | { type: "failed"; reason: string | null }
-  /** It could not be reached, but this was on the screen before. */
+  /** The server could not be reached, but this tab has a copy. */
   | { type: "copied"; copy: Ready }
-  /** The conversation itself has changed: its title. */
+  /** The conversation's title has changed. */
   | { type: "renewed"; conversation: Conversation }
-  /** What is shown is what there is; or it may be older. */
+  /** The shown state is current; or it may be outdated. */
   | { type: "confirmed"; at: Date }
   | { type: "unreachable" }
-  /** The model that answers is known. */
+  /** The answering model is known. */
   | { type: "model"; model: string | null }
-  /** There is time to draw more of what is to be on the page; or need for all of it. */
+  /** There is time to draw more of the page; or all of it is needed. */
   | { type: "filled"; whole: boolean }
-  /** More of what is here is to be on the page. */
+  /** More of the loaded turns are wanted on the page. */
   | { type: "unfolded" }
-  /** What came before is asked for (or could not be had); or is there. */
+  /** Earlier turns were requested (or the request failed); or they have arrived. */
   | { type: "earlier"; asked: boolean }
   | { type: "earlier_loaded"; piece: Piece }
-  /** A message is on its way; its conversation was made; the server has it; it has not. */
+  /** A message is being sent; its conversation was created; the server has the message; or it does not have it. */
   | { type: "sending"; key: string; text: string }
   | { type: "created"; conversation: Conversation; at: Date }
   | { type: "sent"; messageId: string; run: Run }
   | { type: "unsent" }
-  /** A broken answer is tried again. */
+  /** A failed answer is tried again. */
   | { type: "retried"; run: Run }
-  /** What happens to the run that is followed. */
+  /** News of the run that the page follows. */
   | { type: "connection"; runId: string; connected: boolean }
   | { type: "heard"; runId: string; event: RunEvent; id: string | null }
-  /** It is to be stopped; or that could not be said. */
+  /** The run is to be stopped; or the request for that failed. */
   | { type: "stopping"; asked: boolean }
-  /** Its newest messages: what was said in another place before it; or all there is, since its events did not say how it ended. */
+  /**
+   * The newest messages: what was said elsewhere before this run; or everything, because the run's events did not tell
+   * its end.
+   */
   | { type: "caught_up"; runId: string; piece: Piece }
   | { type: "concluded"; runId: string; piece: Piece; error: Run["error"] }
-  /** It cannot be followed any more. */
+  /** The run can no longer be followed. */
   | { type: "broke"; runId: string; reason: string }
-  /** Something did not happen, or the person has read why. */
+  /** An action failed, or the person has closed the message about it. */
   | { type: "problem"; text: string | null };
 
 export const NEW: ChatState = { at: "new", now: { at: "idle" }, problem: null };
@@ -131,7 +139,7 @@ function inNew(state: ChatState & { at: "new" }, event: ChatEvent): ChatState {
     case "sending":
       return isBusy(state) ? state : { ...state, now: sending(event), problem: null };
     case "created":
-      // The message is still on its way.
+      // The message is still being sent.
       return isBusy(state) ? { ...ready(event.conversation, event.at), now: state.now } : state;
     case "unsent":
       return isBusy(state) ? { ...state, now: { at: "idle" } } : state;
@@ -158,7 +166,7 @@ function inLoading(event: ChatEvent): ChatState | null {
 function inReady(state: Ready, event: ChatEvent): Ready {
   switch (event.type) {
     case "loaded":
-      // What the person has begun meanwhile is newer than this.
+      // What the person has started meanwhile is newer.
       return isBusy(state) ? state : loaded(state, event);
     case "confirmed":
       return { ...state, loadedAt: event.at, stale: false };
@@ -186,7 +194,7 @@ function inReady(state: Ready, event: ChatEvent): Ready {
   }
 }
 
-/** What depends on whether a message is on its way, or an answer. */
+/** Handles events that depend on what comes after the turns. */
 function inNow(state: Ready, event: ChatEvent): Ready {
   const { now } = state;
   switch (now.at) {
@@ -195,7 +203,7 @@ function inNow(state: Ready, event: ChatEvent): Ready {
     case "sending":
       return inSending(state, now, event);
     case "answering":
-      // Of another run, nothing is to be heard any more.
+      // Events of other runs are ignored.
       return "runId" in event && event.runId !== now.answer.runId ? state : inAnswering(state, now, event);
   }
 }
@@ -252,7 +260,7 @@ function inAnswering(state: Ready, now: Answering, event: ChatEvent): Ready {
   }
 }
 
-/** The answer as it is now; once it has ended it is a turn like the others. */
+/** Updates the answer. Once it has ended, it is a turn like the others. */
 function told(state: Ready, now: Answering, answer: AnswerTurn): Ready {
   if (isRunning(answer)) return { ...state, now: { ...now, answer } };
   return { ...state, turns: [...state.turns, answer], now: { at: "idle" } };
@@ -260,18 +268,18 @@ function told(state: Ready, now: Answering, answer: AnswerTurn): Ready {
 
 function loaded(state: Ready, { conversation, piece, at }: ChatEvent & { type: "loaded" }): Ready {
   const last = piece.messages.at(-1);
-  // No answer, or one that failed: the events of its run tell what became of it.
+  // There is no answer, or it failed: the events of its run tell the rest.
   const unanswered = last !== undefined && (last.role !== "assistant" || last.finish_reason === "tool_calls");
   const failed = unanswered || last?.finish_reason === "error";
   const runId = conversation.active_run_id ?? (failed ? last.run_id : null);
   const next: Ready = { ...withPiece(state, piece, runId), conversation, loadedAt: at, stale: false };
   if (runId === null) return next;
-  // They may have told it already.
+  // The page may have received these events already.
   const known = state.turns.findLast((turn) => turn.kind === "answer" && turn.runId === runId);
   return known === undefined ? { ...next, now: answering(runId) } : { ...next, turns: [...next.turns, known] };
 }
 
-/** The newest piece takes its place. What the run wrote is left to its events. */
+/** Replaces the newest turns. The run's own messages are left to its events. */
 function withPiece(state: Ready, piece: Piece, runId: string | null): Ready {
   const turns = turnsOf(piece.messages, runId);
   const merged = withNewest(state.turns, turns);
@@ -287,7 +295,7 @@ function answering(runId: string): Answering {
   return { at: "answering", answer: newAnswer(runId), connected: true, stopping: false };
 }
 
-/** A conversation of which nothing is known yet but what it is. */
+/** A conversation whose messages are not known yet. */
 function ready(conversation: Conversation, loadedAt: Date): Ready {
   return {
     at: "ready",
@@ -302,13 +310,13 @@ function ready(conversation: Conversation, loadedAt: Date): Ready {
   };
 }
 
-/** How many turns are to be on the page, unless more are asked for. */
+/** How many turns are on the page, unless more are requested. */
 const MAX_TURNS = 60;
-/** How many of them come at once, and how many whenever there is time. */
+/** How many of them are drawn at once, and how many more whenever there is time. */
 const FIRST_TURNS = 6;
 const MORE_TURNS = 2;
 
-/** Turns from their end on. */
+/** The turns with the newest ones on the page. */
 function newest({
   turns,
   before,
@@ -317,19 +325,19 @@ function newest({
   return { turns, before, wanted: last(MAX_TURNS), drawn: last(FIRST_TURNS) };
 }
 
-/** Whether a message is on its way, or an answer. */
+/** Whether a message is being sent or an answer is being written. */
 export function isBusy(state: ChatState): boolean {
   return "now" in state && state.now.at !== "idle";
 }
 
-/** The answer at the end, if nothing was said after it: it may be running. */
+/** The last answer, possibly still running, if nothing was said after it. */
 export function lastAnswer({ now, turns }: Ready): AnswerTurn | null {
   if (now.at === "answering") return now.answer;
   const last = turns.at(-1);
   return now.at === "idle" && last?.kind === "answer" ? last : null;
 }
 
-/** The run that can be tried again: the last one, if it ended badly or was stopped. */
+/** The run that can be tried again: the last one, if it failed or was stopped. */
 export function retryableRun(state: Ready): string | null {
   const last = lastAnswer(state);
   return last !== null && !isBusy(state) && isBroken(last) ? last.runId : null;

@@ -1,6 +1,6 @@
-/** Spans of time in words. Pure. */
+/** Durations as text. Pure. */
 
-/** How long something took: `340 ms`, `2.4 s`, `1 min 5 s`. */
+/** A duration: `340 ms`, `2.4 s`, `1 min 5 s`. */
 export function duration(ms: number): string {
   if (ms < 1000) return `${Math.round(ms)} ms`;
   if (ms < 59_950) return `${(ms / 1000).toFixed(1)} s`;
@@ -8,7 +8,7 @@ export function duration(ms: number): string {
   return s % 60 === 0 ? `${s / 60} min` : `${Math.floor(s / 60)} min ${s % 60} s`;
 }
 
-/** What is left until something happens, rounded so that it never promises more than there is: `9 minutes`. */
+/** The remaining time, rounded down: `9 minutes`. */
 export function timeLeft(ms: number): string {
   const s = Math.max(0, Math.floor(ms / 1000));
   if (s < 60) return count(s, "second");

@@ -1,6 +1,6 @@
 /**
- * The events of a run, as the server says them (docs/api.md), each with what the page wants of it. `test/events.json` has one
- * of each, written by the code that sends them. Pure.
+ * The events of a run as the server sends them (docs/api.md), with the fields that the page needs. `test/events.json` has
+ * one of each, written by the server's own code. Pure.
  */
 import { rawAt } from "./json.ts";
 
@@ -9,29 +9,28 @@ export type RunEvent =
   | { kind: "thinking"; text: string }
   | { kind: "tool_request"; call: Call }
   | { kind: "tool_approval"; call: Call; approval: Approval }
-  /** How far a call is. Who comes back later is not told again. */
+  /** The progress of a call. It is not repeated for readers who come back later. */
   | { kind: "tool_progress"; callId: string; progress: Progress }
   | { kind: "tool_result"; callId: string; text: string; isError: boolean; durationMs: number | null }
-  /** The last one of its stream, like `complete`. */
+  /** The last event of its stream, like `complete`. */
   | { kind: "error"; code: string; message: string }
   | { kind: "complete"; finishReason: string }
-  /** Work began. */
+  /** The run was started. */
   | { kind: "processing" }
   | { kind: "retrying"; retryAfterMs: number | null }
-  /** What was said since the last tool event does not count. */
+  /** The text since the last tool event is no longer valid. */
   | { kind: "restarted" }
   | { kind: "shortened"; message: string };
 
 /**
- * `title`: the tool's name for people; null if it has none. `arguments`: as the model wrote them, byte for byte; JSON, or what
- * it took for it.
+ * `title`: the tool's name for people, or null. `arguments`: exactly the model's text, which is JSON or was meant to be.
  */
 export type Call = { callId: string; name: string; title: string | null; arguments: string };
 
-/** `part`: from 0 to 1; null if nobody knows how much there is. */
+/** `part`: from 0 to 1; null if the total is unknown. */
 export type Progress = { part: number | null; message: string };
 
-/** What a person is told who is asked whether a call may be made. */
+/** What a person who must allow a call is told about it. */
 export type Approval = {
   server: string;
   title: string;
@@ -40,7 +39,7 @@ export type Approval = {
   mayDisclose: boolean;
 };
 
-/** The event that the data of a frame tell of; null for what is none of those above. */
+/** The event in a frame's data; null for other events. */
 export function readEvent(data: string): RunEvent | null {
   const { type, content, metadata } = parse(data);
   const said = text(content);
@@ -105,8 +104,8 @@ function readState(state: string, of: Record<string, unknown>): RunEvent | null 
 }
 
 /**
- * The letters of the model: as a value of JavaScript its numbers would be rounded, and a name that is there twice would be
- * there once. A text there is what it wrote instead of an object.
+ * The model's own characters. JavaScript would round numbers and drop a repeated name. A string here is what the model
+ * wrote instead of an object.
  */
 function argumentsIn(data: string, value: unknown): string {
   if (value === undefined || typeof value === "string") return value ?? "";

@@ -1,30 +1,30 @@
 /**
- * Follows one run to its end: reads its events, notices silence, connects again with backoff after the last event seen.
- * Knows nothing of what is on the screen.
+ * Follows a run to its end: reads its events, notices silence, and reconnects with backoff after the last event. It knows
+ * nothing of the screen.
  */
 import { ApiError, runs } from "./api.ts";
 import { readEvent, type RunEvent } from "./events.ts";
 import { isOffline, onNetwork, pause } from "./network.ts";
 import { SseParser } from "./sse.ts";
 
-/** The server sends a comment every 10 s: without one, and a margin for the way, the connection is dead. */
+/** The server sends a comment every 10 s. After that time and a margin without one, the connection is dead. */
 const SILENCE_LIMIT_MS = 13_000;
-/** The server answers at once. Until it does, this is how long a person is left without a word. */
+/** The server responds at once. This is the longest time without a sign for the person. */
 const OPENING_LIMIT_MS = 4_000;
-/** After the first try, which comes at once. */
+/** After the first attempt, which is made at once. */
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 15_000;
-/** Of many readers whose host went away, not all come back in the same moment. */
+/** Spreads the reconnects of many readers whose host went away. */
 const SPREAD_MS = 100;
 
 export type Follower = {
-  /** Events in order. May contain some that were given before: the ids tell. */
+  /** Receives events in order. Some may be repeated; their ids show that. */
   onEvent: (event: RunEvent, id: string | null) => void;
-  /** The connection is there (true), or was lost and is being made again (false). */
+  /** The connection is established (true), or lost and being restored (false). */
   onConnection: (connected: boolean) => void;
 };
 
-/** Resolves when the run has ended or `signal` aborts; rejects with what cannot be repaired by trying again. */
+/** Resolves when the run has ended or `signal` aborts. Rejects with errors that retrying cannot fix. */
 export async function followRun(runId: string, follower: Follower, signal: AbortSignal): Promise<void> {
   let lastEventId: string | null = null;
   let failures = 0;
@@ -50,28 +50,31 @@ export async function followRun(runId: string, follower: Follower, signal: Abort
       if (error instanceof ApiError) waitMs = error.retryAfterMs ?? 0;
     }
     if (isOver()) return;
-    // A connection that held was no failure: a run may wait for the person much longer than a connection lasts.
+    // A connection that lasted was not a failure: a run may wait for the person much longer than a connection lasts.
     if (performance.now() - startedAt > LONGEST_RETRY_MS) failures = 0;
-    // The server ends a connection that gets old; only when that goes on is it worth a word.
+    // The server closes old connections. The person is told only if reconnecting fails.
     if (broke || failures > 0) follower.onConnection(false);
     await pause(Math.max(waitMs, backoffMs(failures)), signal);
     failures += 1;
   }
 }
 
-/** At once, since a connection that broke says nothing about the next; then longer and longer, since one that is refused does. */
+/**
+ * The first attempt is made at once, because a broken connection does not predict the next one. Further attempts come
+ * later and later, because a refused connection does.
+ */
 function backoffMs(failures: number): number {
   if (isOffline()) return LONGEST_RETRY_MS;
   if (failures === 0) return Math.random() * SPREAD_MS;
   return Math.min(FIRST_RETRY_MS * 2 ** (failures - 1), LONGEST_RETRY_MS) * (0.75 + Math.random() / 2);
 }
 
-/** Whether trying again may help: no connection, too many requests, or trouble on the server's side. */
+/** Whether retrying may help: no connection, too many requests, or a fault of the server. */
 function isPassing(error: ApiError): boolean {
   return error.status === 0 || error.status === 429 || error.status >= 500;
 }
 
-/** Reads one connection. True when the run has ended, false when the connection did. */
+/** Reads one connection. Returns true if the run has ended, false if only the connection has. */
 async function readOnce(
   runId: string,
   lastEventId: string | null,
@@ -102,7 +105,7 @@ async function readOnce(
       heard();
       for (const sse of parser.push(value)) {
         const event = readEvent(sse.data);
-        if (event === null) continue; // not one of ours: the id of the next one tells where to go on
+        if (event === null) continue; // an unknown event: the id of the next one is used to reconnect
         follower.onEvent(event, sse.id);
         if (event.kind === "complete" || event.kind === "error") return true;
       }

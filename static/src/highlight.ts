@@ -1,4 +1,4 @@
-/** Colours for code: loaded when the first code block of a known language is drawn, never part of the first load. */
+/** Colours for code. They are loaded with the first code block in a known language, never with the page. */
 import bash from "highlight.js/lib/languages/bash";
 import c from "highlight.js/lib/languages/c";
 import cpp from "highlight.js/lib/languages/cpp";
@@ -48,7 +48,7 @@ const lowlight = createLowlight({
   yaml,
 });
 
-/** The code as a tree of spans with `hljs-…` classes, or null for a language that is not known here. */
+/** The code as a tree of spans with `hljs-…` classes; null for an unknown language. */
 export function highlight(language: string, code: string): ReturnType<typeof lowlight.highlight> | null {
   return lowlight.registered(language) ? lowlight.highlight(language, code) : null;
 }

@@ -1,15 +1,18 @@
-/** The messages of a conversation, page by page, newest first. A page begins with what a person said: no answer is cut in two. */
+/**
+ * Loads the messages of a conversation page by page, newest first. A piece begins with a message of the person, so no
+ * answer is cut in two.
+ */
 import { conversations as api } from "./api.ts";
 import type { Turn } from "./turns.ts";
 import type { Message } from "./types.ts";
 
-/** What fills some screens. */
+/** Enough to fill some screens. */
 const PAGE_MESSAGES = 50;
 
-/** A part of the history, oldest first, and where what came before it is. */
+/** A part of the history, oldest first, and the position of the part before it. */
 export type Piece = { messages: Message[]; before: Before | null };
 
-/** `rest`: the end of an answer whose beginning is further back. */
+/** `rest`: the end of an answer whose beginning is on the page before. */
 type Before = { cursor: string; rest: Message[] };
 
 /** The newest messages, or those before a piece. */
@@ -26,7 +29,10 @@ export async function loadPiece(id: string, before: Before | null = null): Promi
   }
 }
 
-/** What is shown with the newest piece in its place; null if there is a gap between them. What has not changed is the same object. */
+/**
+ * Merges the newest turns into the shown ones; null if there is a gap between them. Unchanged turns stay the same
+ * objects.
+ */
 export function withNewest(shown: Turn[], newest: Turn[]): Turn[] | null {
   const first = newest[0];
   if (first === undefined) return shown.length === 0 ? shown : null;
@@ -40,12 +46,12 @@ export function withNewest(shown: Turn[], newest: Turn[]): Turn[] | null {
   return [...shown.slice(0, at), ...merged];
 }
 
-/** How a turn is told from all others of its conversation. */
+/** A turn's unique key in its conversation. */
 export function keyOf(turn: Turn): string {
   return turn.kind === "user" ? turn.id : turn.runId;
 }
 
-/** An answer that ended does not change, and who saw it being written knows more of it than is stored. */
+/** A finished answer does not change, and a page that received its events knows more of it than is stored. */
 function isSame(a: Turn, b: Turn): boolean {
   if (a.kind === "user" || b.kind === "user") return a.kind === b.kind;
   return a.phase === "ended" && a.finishReason === b.finishReason;

@@ -1,6 +1,6 @@
 /**
- * Reads JSON without losing anything of how it was written: numbers stay text, a name that is given twice is there twice.
- * `JSON.parse` rounds the one and drops the other, which is no good where a person has to see what is written. Pure.
+ * Reads JSON and keeps it as written: numbers stay text, and repeated names stay repeated. `JSON.parse` would round
+ * numbers and drop repeated names, but a person must see what is written. Pure.
  */
 
 export type Json =
@@ -10,7 +10,7 @@ export type Json =
   /** A number, `true`, `false` or `null`, as written. */
   | { kind: "plain"; text: string };
 
-/** Deeper than anything a tool accepts, and far from the end of the stack. */
+/** Deeper than any tool's arguments, and far below the stack's limit. */
 const MAX_DEPTH = 200;
 
 /** RFC 8259, section 7. */
@@ -18,14 +18,14 @@ const STRING = /"(?:[ !#-[\]-\uffff]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/y;
 const PLAIN = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y;
 const SPACE = /[ \t\r\n]*/y;
 
-/** The value, or null for what is no JSON or nested too deeply to be shown as such. */
+/** The value; null for text that is not JSON or is nested too deeply. */
 export function readJson(text: string): Json | null {
   const reader = new Reader(text);
   const value = reader.value(0);
   return value !== null && reader.take(SPACE) !== null && reader.at === text.length ? value : null;
 }
 
-/** The text of the value that lies at these names of objects in a JSON text, as it is written there. */
+/** The source text of the value at these object names in a JSON text. */
 export function rawAt(text: string, names: string[]): string | null {
   const reader = new Reader(text);
   let found: string | null = null;
@@ -43,7 +43,7 @@ class Reader {
     this.#text = text;
   }
 
-  /** What the pattern finds here; null if nothing. */
+  /** Takes the match of a pattern at this position; null if there is none. */
   take(pattern: RegExp): string | null {
     pattern.lastIndex = this.at;
     const match = pattern.exec(this.#text);
@@ -101,7 +101,7 @@ class Reader {
     return complete ? { kind: "array", items } : null;
   }
 
-  /** Reads items between commas, from the bracket that opens to the one that ends. */
+  /** Reads items between commas, from the opening bracket to the closing one. */
   #list(end: string, item: () => boolean): boolean {
     this.at += 1;
     this.take(SPACE);

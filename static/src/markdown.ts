@@ -1,21 +1,21 @@
 /**
- * Markdown as blocks of tokens: CommonMark with tables, strikethrough, math, task lists and footnotes. Never makes HTML: what
- * draws the tokens makes elements, so a model's text cannot become markup, whatever it says. Pure.
+ * Parses Markdown to blocks of tokens: CommonMark with tables, strikethrough, math, task lists and footnotes. It never
+ * makes HTML. The tokens are drawn as elements, so a model's text cannot become markup. Pure.
  */
 import Markdown, { type MarkdownIt, type StateCore, type Token } from "markdown-it";
 import cjkFriendly from "markdown-it-cjk-friendly";
 import footnotes from "markdown-it-footnote";
 import { math } from "./math.ts";
 
-/** A top-level element of the text: a paragraph, a list, a code block... `key` is where it starts; footnotes have -1. */
+/** A top-level element of the text: a paragraph, a list, a code block... `key` is its first line; footnotes have -1. */
 export type Block = { key: number; tokens: Token[] };
 
 export type Parsed = { source: string; blocks: Block[] };
 
-/** More footnotes than a book has on its pages: the work for them grows with their square. */
+/** More footnotes than a text has. The work for them grows with their square. */
 const MAX_FOOTNOTES = 500;
 
-/** For a text that grows: what a footnote says may not have come yet. */
+/** For a text that grows: its footnotes may not have arrived yet. */
 const growing = reader();
 const whole = reader().use(footnotes);
 // `^[…]` is an exponent far more often than a footnote.
@@ -23,10 +23,10 @@ whole.inline.ruler.disable("footnote_inline");
 
 function reader(): MarkdownIt {
   const markdown = new Markdown({ html: false, linkify: true, typographer: false });
-  /** Only what opens a page or a mail; no javascript:, data:, file: or paths on this server. */
+  /** Only links to pages and mail addresses: no javascript:, data:, file: or paths on this server. */
   markdown.validateLink = isSafeLink;
   markdown.normalizeLinkText = linkText;
-  // "readme.md" and "main.rs" are files here, not hosts: only what is written with its scheme becomes a link by itself.
+  // "readme.md" and "main.rs" are files here, not hosts. Only text with a scheme becomes a link by itself.
   markdown.linkify.set({ fuzzyLink: false, fuzzyEmail: false, fuzzyIP: false });
   markdown.core.ruler.after("inline", "tasks", tasks);
   return markdown.use(cjkFriendly).use(math);
@@ -36,7 +36,7 @@ export function isSafeLink(url: string): boolean {
   return /^(https?:\/\/|mailto:)/i.test(url.trim());
 }
 
-/** A link that shows its address shows whose it is: letters that look like others stay in the form that tells. */
+/** The text of a link that shows its address. The host stays in its ASCII form, so that letters cannot be confused. */
 function linkText(url: string): string {
   try {
     const { protocol, host } = new URL(url);
@@ -47,7 +47,7 @@ function linkText(url: string): string {
   }
 }
 
-/** The whole text. */
+/** Parses a complete text. */
 export function parseMarkdown(source: string): Parsed {
   const text = normalise(source);
   const marks = text.split("[^", MAX_FOOTNOTES + 2).length - 1;
@@ -55,9 +55,9 @@ export function parseMarkdown(source: string): Parsed {
 }
 
 /**
- * A text that grows: gives the blocks that were finished before as the same objects and parses only the rest again. (No later
- * line changes a block that is closed, but for link definitions: those, and footnotes, are resolved across blocks when the
- * text is complete and parsed whole.)
+ * Parses a text that grows: returns the blocks that were finished before as the same objects, and parses only the rest.
+ * (A later line changes a finished block only by a link definition. Link definitions across blocks, and footnotes, are
+ * resolved when the complete text is parsed.)
  */
 export function parseGrowing(source: string, before: Parsed | null): Parsed {
   const text = normalise(source);
@@ -67,7 +67,10 @@ export function parseGrowing(source: string, before: Parsed | null): Parsed {
   return { source: text, blocks: [...finished, ...blocksOf(growing, text.slice(from), from)] };
 }
 
-/** All but the last; nor a list before a line that is being written: it may become its next item. */
+/**
+ * All blocks except the last. A list before an unfinished line is excluded too, because the line may become its next
+ * item.
+ */
 function finishedOf({ source, blocks }: Parsed): Block[] {
   const [list, line] = blocks.slice(-2);
   const isItem =
@@ -75,7 +78,7 @@ function finishedOf({ source, blocks }: Parsed): Block[] {
   return blocks.slice(0, isItem ? -2 : -1);
 }
 
-/** Line ends as markdown-it counts them, so that its line numbers are ours. */
+/** Normalizes line ends like markdown-it, so that its line numbers match ours. */
 function normalise(source: string): string {
   return source.includes("\r") ? source.replace(/\r\n?/g, "\n") : source;
 }
@@ -93,13 +96,13 @@ function blocksOf(markdown: MarkdownIt, text: string, offset: number): Block[] {
       blocks.push(open);
     }
     open.tokens.push(token);
-    // Footnotes come last, whatever their levels say.
+    // Footnotes come last, whatever their levels are.
     if (token.level === 0 && token.nesting <= 0 && open.key >= 0) open = null;
   }
   return blocks;
 }
 
-/** `[ ]` and `[x]` at the beginning of an item of a list: the item's `meta` says whether it is done. */
+/** `[ ]` and `[x]` at the beginning of a list item: the item's `meta` says whether it is done. */
 function tasks(state: StateCore): void {
   state.tokens.forEach((token, index) => {
     const item = state.tokens[index - 2];

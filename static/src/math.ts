@@ -1,20 +1,20 @@
 /**
- * Math in markdown: `$…$` and `\(…\)` in a line, `$$…$$` and `\[…\]` by itself. Only finds it, as tokens `math_inline` and
- * `math_block`; drawing is for others. Dollars are money until proven otherwise. Pure.
+ * Finds math in markdown, as tokens `math_inline` and `math_block`: `$…$` and `\(…\)` in a line, `$$…$$` and `\[…\]` by
+ * itself. It does not draw. Dollars count as money unless the text proves otherwise. Pure.
  */
 import type { MarkdownIt, StateBlock, StateInline } from "markdown-it";
 
-/** What a token of math says beside its `content`, which is TeX. */
+/** The data of a math token, besides its `content`, which is TeX. */
 export type MathMeta = {
-  /** By itself, centred. */
+  /** Whether it stands alone, centred. */
   display: boolean;
-  /** As it is written, with what is around it. */
+  /** The source, including its delimiters. */
   source: string;
-  /** False while a formula is being written. */
+  /** False while the formula is being written. */
   closed: boolean;
 };
 
-/** Longer than any formula; work for the main thread. */
+/** Longer than any formula. Drawing is work for the main thread. */
 const MAX_TEX_CHARS = 5_000;
 
 const CLOSING: Record<string, string> = { $$: "$$", "\\[": "\\]", "\\(": "\\)" };
@@ -25,8 +25,8 @@ export function math(md: MarkdownIt): void {
 }
 
 /**
- * A formula that begins a line and ends one. There is no empty line in it (TeX has none there either): whether it is one is
- * known as soon as the paragraph is over.
+ * A formula that begins and ends its own lines. It contains no empty line, which TeX does not allow either, so it is
+ * recognized once the paragraph has ended.
  */
 function block(state: StateBlock, startLine: number, endLine: number, silent: boolean): boolean {
   if (state.sCount[startLine]! - state.blkIndent >= 4) return false;
@@ -47,7 +47,7 @@ function block(state: StateBlock, startLine: number, endLine: number, silent: bo
   const closed = at >= 0;
   if (closed) {
     const last = lineOf(state, line);
-    // There is more in its last line: a formula in a paragraph.
+    // There is more text in the last line, so the formula is part of a paragraph.
     if (last.slice(at + 2).trim() !== "") return false;
     lines.push(last.slice(0, at + 2));
   }
@@ -79,10 +79,13 @@ function inline(state: StateInline, silent: boolean): boolean {
   return push(state, silent, pos + 2, end, end + 2, open !== "\\(");
 }
 
-/** What does not come any more, for each text that is being read. */
+/** The delimiters that do not occur any more, for each text. */
 const missing = new WeakMap<StateInline, Set<string>>();
 
-/** Where it closes. What is not there is not looked for again: a text may open as many as it has letters. */
+/**
+ * The position of the closing delimiter. A missing one is not searched again, because a text may open a formula at every
+ * character.
+ */
 function find(state: StateInline, close: string, from: number): number {
   const gone = missing.get(state) ?? new Set();
   if (gone.has(close)) return -1;
@@ -91,7 +94,10 @@ function find(state: StateInline, close: string, from: number): number {
   return end;
 }
 
-/** A dollar opens math if nothing is before it, and a formula and another dollar right after it. `$5 and $6` is money. */
+/**
+ * A dollar opens math if no letter, digit or dollar is before it, and a formula and another dollar follow. `$5 and $6` is
+ * money.
+ */
 function money(state: StateInline, silent: boolean): boolean {
   const { src, pos, posMax } = state;
   if (pos > 0 && /[\p{L}\p{N}$\\]/u.test(src[pos - 1]!)) return false;
@@ -101,7 +107,7 @@ function money(state: StateInline, silent: boolean): boolean {
   while (end > 0 && src[end - 1] === "\\");
   if (end < 0 || end >= posMax || /\s/.test(src[end - 1]!) || /[\p{N}$]/u.test(src[end + 1] ?? "")) return false;
   const tex = src.slice(pos + 1, end);
-  // An amount and words: `$5 for one, 6$ for two`. A price list: `$HOME/$USER`.
+  // An amount and words: `$5 for one, 6$ for two`. Or two variables: `$HOME/$USER`.
   if (
     /^[\d.,]+(\s+|[-–/(]\s*)\p{L}{2,}/u.test(tex) ||
     (/\p{L}/u.test(src[end + 1] ?? "") && !/[\\^_={}]|^\p{L}$/u.test(tex))

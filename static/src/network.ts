@@ -1,11 +1,13 @@
-/** Waiting for a network that may be gone. */
+/** Waits for the network. */
 
-/** As far as the browser knows: it may be wrong when it says no, hardly when it says yes. */
+/**
+ * Whether the browser is offline, as far as it knows. It may be wrong about being online, but hardly about being offline.
+ */
 export function isOffline(): boolean {
   return typeof navigator !== "undefined" && navigator.onLine === false;
 }
 
-/** Waits, but not longer than until the browser says that the network is back, or `signal` aborts. */
+/** Waits, but at most until the browser says that the network is back, or `signal` aborts. */
 export function pause(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {
@@ -21,7 +23,7 @@ export function pause(ms: number, signal?: AbortSignal): Promise<void> {
   });
 }
 
-/** Calls back when the network comes or goes; gives back how to end that. (Tests run where there is no window.) */
+/** Calls `listener` when the network comes or goes. Returns a function that ends this. (Tests run without a window.) */
 export function onNetwork(event: "online" | "offline", listener: () => void): () => void {
   if (typeof window === "undefined") return () => undefined;
   window.addEventListener(event, listener);

@@ -1,14 +1,14 @@
-/** Whether the server keeps somebody waiting for longer than an answer takes: then that is said, and not only shown. */
+/** Whether a request takes longer than usual. Then the page says so in words. */
 import { computed, signal } from "@preact/signals";
 
-/** People take what says nothing for five seconds for broken. */
+/** After five seconds without a sign, people think that something is broken. */
 const PATIENCE_MS = 4_000;
 
 const waiting = signal(0);
 
 export const isOverdue = computed(() => waiting.value > 0);
 
-/** A request begins; call what is given back when it is over. */
+/** A request begins. Call the returned function when it has ended. */
 export function begin(): () => void {
   let late = false;
   const timer = setTimeout(() => {

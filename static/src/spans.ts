@@ -1,11 +1,11 @@
-/** Parts of a whole, from 0 to 1, that grow together. Pure. */
+/** Parts of a whole, from 0 to 1, that are merged. Pure. */
 
 export type Span = readonly [from: number, to: number];
 
-/** Edges fall between pixels. */
+/** Edges can lie between pixels. */
 const MARGIN = 0.03;
 
-/** The parts with one more; those that touch become one. In order. */
+/** The sorted parts with one more. Parts that touch are merged. */
 export function add(spans: Span[], part: Span): Span[] {
   const merged: Span[] = [];
   for (const span of [...spans, part].sort((a, b) => a[0] - b[0])) {

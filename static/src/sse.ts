@@ -1,14 +1,14 @@
 /**
- * Reads `text/event-stream` (WHATWG HTML, "Server-sent events"). Pure: bytes have become text before they come here.
+ * Reads `text/event-stream` (WHATWG HTML, "Server-sent events"). Pure: its input is decoded text.
  *
- * Why not EventSource: it hides the status, so an expired session (401) and a run that has ended (204) look like any
- * broken connection to it, and it cannot be told how long to wait before it tries again.
+ * Why not EventSource: it hides the status, so an expired session (401) and an ended run (204) look like a broken
+ * connection, and its retry delay cannot be set.
  */
 
-/** `id` is null when the event carried none; `data` lines are joined with line feeds. */
+/** `id` is null if the event has none. The `data` lines are joined with line feeds. */
 export type SseEvent = { id: string | null; event: string; data: string };
 
-/** More than any event of ours: a line that grows past this is not a stream of events but something else. */
+/** Longer than any of our events. A longer line is not from an event stream. */
 const MAX_BUFFERED_CHARS = 8 * 1024 * 1024;
 
 export class SseParser {
@@ -17,7 +17,7 @@ export class SseParser {
   #event = "";
   #id: string | null = null;
 
-  /** Takes the next piece of the stream, cut anywhere, and gives the events that it completed. */
+  /** Takes the next chunk of the stream, cut anywhere, and returns the events that it completes. */
   push(chunk: string): SseEvent[] {
     this.#buffer += chunk;
     if (this.#buffer.length > MAX_BUFFERED_CHARS) throw new Error("The event stream sent a line that is too long.");
@@ -34,7 +34,7 @@ export class SseParser {
     return events;
   }
 
-  /** Where the line at `start` ends and the next begins; null while it is not complete. */
+  /** The end of the line at `start` and the beginning of the next; null while the line is not complete. */
   #endOfLine(start: number): { at: number; next: number } | null {
     for (let i = start; i < this.#buffer.length; i++) {
       const char = this.#buffer[i];
@@ -51,7 +51,7 @@ export class SseParser {
   #line(line: string): SseEvent | null {
     if (line === "") return this.#dispatch();
     const colon = line.indexOf(":");
-    if (colon === 0) return null; // a comment: it only keeps the connection awake
+    if (colon === 0) return null; // a comment, which only keeps the connection open
     const field = colon < 0 ? line : line.slice(0, colon);
     const value = colon < 0 ? "" : line.slice(colon + 1).replace(/^ /, "");
     if (field === "data") this.#data.push(value);

@@ -1,15 +1,15 @@
 /**
- * What a conversation looks like: stored messages and the events of a run become the same list of turns, so that an
- * answer looks the same while it is written and after a reload. Pure: no network, no clock, no document.
+ * Converts stored messages and the events of a run to the same list of turns, so that an answer looks the same while it
+ * is written and after a reload. Pure: no network, no clock, no document.
  */
 import type { Approval, Call, Progress, RunEvent } from "./events.ts";
 import type { Message } from "./types.ts";
 
 export type ToolPart = Call & {
   kind: "tool";
-  /** That the person was asked whether it may be called; null if that was never the question. */
+  /** The question whether the tool may be called; null if there was none. */
   approval: Approval | null;
-  /** How far it is, as far as it tells. */
+  /** The progress of the call, if the tool reports it. */
   progress: Progress | null;
   /** null while the tool works, or the person has not decided. */
   result: { text: string; isError: boolean; durationMs: number | null } | null;
@@ -17,27 +17,27 @@ export type ToolPart = Call & {
 
 export type Part = { kind: "text"; text: string } | { kind: "thinking"; text: string } | ToolPart;
 
-/** `sending`: shown before the server has it. */
+/** `sending`: the server does not have it yet. */
 export type UserTurn = { kind: "user"; id: string; text: string; sending: boolean };
 
-/** What the person is told about an answer. `ended` is every end but an error; `finishReason` says which. */
+/** The state of an answer, as it is shown. `ended` is every end except an error; `finishReason` says which. */
 export type Phase = "waiting" | "retrying" | "writing" | "tools" | "approval" | "ended" | "error";
 
 export type AnswerTurn = {
   kind: "answer";
-  /** The run that wrote it. */
+  /** The run that wrote the answer. */
   runId: string;
   parts: Part[];
   phase: Phase;
   finishReason: string | null;
   error: { code: string; message: string } | null;
-  /** What the person should know of how it came about. */
+  /** A notice for the person about this answer. */
   note: string | null;
-  /** While `retrying`: how long the provider asked us to wait. */
+  /** While `retrying`: the pause that the provider asked for. */
   retryAfterMs: number | null;
-  /** The id of the last event applied, to resume after it and to apply nothing twice. */
+  /** The id of the last applied event, to resume after it and to apply nothing twice. */
   lastEventId: string | null;
-  /** Parts before this index belong to finished steps: `restarted` does not touch them. */
+  /** Parts before this index belong to finished steps, which `restarted` does not affect. */
   stepStart: number;
 };
 
@@ -62,7 +62,7 @@ export function isRunning(answer: AnswerTurn): boolean {
   return answer.phase !== "ended" && answer.phase !== "error";
 }
 
-/** The calls that the person was asked about and that have no result yet. Whether they decided, only they know. */
+/** The calls without a result that need the person's decision. The events do not say whether it was made. */
 export function askedFor(answer: AnswerTurn): ToolPart[] {
   if (!isRunning(answer)) return [];
   return answer.parts.filter(
@@ -75,7 +75,10 @@ export function answerText(answer: AnswerTurn): string {
   return answer.parts.flatMap((part) => (part.kind === "text" ? [part.text] : [])).join("\n\n");
 }
 
-/** Stored messages as turns, oldest first. What `liveRunId` wrote is left out: its events tell it from the start. */
+/**
+ * Stored messages as turns, oldest first. Messages of `liveRunId` are left out, because its events are read from the
+ * start.
+ */
 export function turnsOf(messages: Message[], liveRunId: string | null): Turn[] {
   const turns: Turn[] = [];
   for (const message of messages) {
@@ -121,29 +124,29 @@ export function turnsOf(messages: Message[], liveRunId: string | null): Turn[] {
   return turns;
 }
 
-/** Whether an answer was broken off, by an error or by the person. */
+/** Whether an answer was interrupted, by an error or by the person. */
 export function isBroken(answer: AnswerTurn): boolean {
   return answer.phase === "error" || answer.finishReason === "error" || answer.finishReason === "cancelled";
 }
 
-/** An answer comes after the last turn: if that was one that was broken off, the new one takes the place of its words. */
+/** Removes the text of an interrupted last answer, which the next answer replaces. */
 export function dropBroken(turns: Turn[]): void {
   const last = turns.at(-1);
   if (last?.kind !== "answer" || !isBroken(last)) return;
   turns.pop();
-  // Its tools have been used all the same, and the new answer knows what they said.
+  // Its tools were used, and the new answer knows their results.
   const parts = last.parts.filter((part) => part.kind === "tool" && part.result !== null);
   if (parts.length > 0) turns.push({ ...last, parts, phase: "ended", error: null, finishReason: null });
 }
 
-/** Applies one event. Gives back the same object when the event was seen before. */
+/** Applies an event. Returns the same object if the event was applied before. */
 export function applyEvent(answer: AnswerTurn, event: RunEvent, id: string | null): AnswerTurn {
   if (!isRunning(answer) || (id !== null && !isAfter(id, answer.lastEventId))) return answer;
   const next = changed(answer, event);
   return id === null ? next : { ...next, lastEventId: id };
 }
 
-/** Whether an event id comes later in the run. Ids are whole numbers that only grow. */
+/** Whether an event comes later in the run. Ids are increasing whole numbers. */
 function isAfter(id: string, last: string | null): boolean {
   return last === null || Number(id) > Number(last);
 }
@@ -189,12 +192,12 @@ function changed(answer: AnswerTurn, event: RunEvent): AnswerTurn {
   }
 }
 
-/** What is going on while the model says nothing. */
+/** The phase while the model says nothing. */
 function working(parts: Part[]): Phase {
   return parts.some((part) => part.kind === "tool" && part.result === null) ? "tools" : "waiting";
 }
 
-/** Text goes on in the last part if that is of the same kind. */
+/** Appends text to the last part, if it is of the same kind. */
 function append(parts: Part[], kind: "text" | "thinking", piece: string): Part[] {
   const last = parts.at(-1);
   if (last?.kind === kind) return [...parts.slice(0, -1), { kind, text: last.text + piece }];
@@ -205,7 +208,10 @@ function isCall(part: Part, callId: string): part is ToolPart {
   return part.kind === "tool" && part.callId === callId;
 }
 
-/** A run that another host took over asks again for a call that it had not finished: the same call, not a second one. Its work begins anew. */
+/**
+ * Adds a call. A host that takes a run over repeats the request of an unfinished call: it is the same call, and its
+ * progress starts again.
+ */
 function request(parts: Part[], call: Call): Part[] {
   if (parts.some((part) => isCall(part, call.callId))) {
     return parts.map((part) => (isCall(part, call.callId) && part.result === null ? { ...part, progress: null } : part));
@@ -214,8 +220,8 @@ function request(parts: Part[], call: Call): Part[] {
 }
 
 /**
- * What the person decides about is what this event says, whatever the request for the call said before. The card of the call keeps the
- * request's title, which is also the stored one: the question has a title even for a tool without one.
+ * The person decides about exactly what this event says, even if it differs from the call's request. The card keeps the
+ * request's title, which is also the stored one: the question has a title even if the tool has none.
  */
 function askAbout(parts: Part[], call: Call, approval: Approval): Part[] {
   return request(parts, { ...call, title: null }).map((part) =>

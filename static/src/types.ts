@@ -1,4 +1,4 @@
-/** The shapes of docs/api.md, as they come over the wire. Nothing here that the server does not say. */
+/** The JSON types of docs/api.md. Only what the server sends is here. */
 
 export type User = {
   id: string;
@@ -80,7 +80,7 @@ export type Conversation = {
   active_run_id: string | null;
 };
 
-/** Arguments are JSON as the model wrote it: text, which may be malformed. */
+/** `arguments` is the model's text. It should be JSON but may be malformed. */
 export type ToolCall = { id: string; name: string; arguments: string };
 
 export type Message = {
@@ -89,10 +89,10 @@ export type Message = {
   run_id: string;
   role: "user" | "assistant" | "tool";
   content: string;
-  /** What the model thought before it said that. */
+  /** The model's reasoning before this message. */
   reasoning?: string | null;
   tool_calls?: ToolCall[] | null;
-  /** Of a tool's result: which call it answers, whether that failed, how long it took, the tool's name for people. */
+  /** For a tool's result: the call, whether it failed, how long it took, and the tool's name for people. */
   tool_call_id?: string | null;
   tool_error?: boolean | null;
   duration_ms?: number | null;
@@ -117,10 +117,10 @@ export type Run = {
   usage: { prompt_tokens: number; completion_tokens: number; total_tokens: number } | null;
 };
 
-/** What the person says when they are asked whether a tool may be called. */
+/** The person's decision about a tool call. */
 export type Decision = "allow_once" | "allow_always" | "deny";
 
-/** What is to happen when a model wants to use a tool. */
+/** What happens when a model wants to call a tool. */
 export type Effect = "allow" | "ask" | "deny";
 
 export type Tool = {
@@ -130,40 +130,40 @@ export type Tool = {
   description: string;
   read_only: boolean;
   destructive: boolean;
-  /** Whether its server is somebody else's. */
+  /** Whether its server is elsewhere. */
   remote: boolean;
-  /** What happens, all rules considered. */
+  /** The result of all policies. */
   policy: Effect;
-  /** It is asked about whatever anybody allowed. */
+  /** Whether it asks before every call, whatever the policies allow. */
   always_asks: boolean;
-  /** What this person chose for this tool. */
+  /** The person's own choice for this tool. */
   own_policy: Effect | null;
   input_schema: unknown;
 };
 
-/** What is missing of a server's tools, and why. */
+/** A fault that hides a server's tools, or one of them. */
 export type ToolProblem = {
   server: string;
-  /** Absent when it is about the server. */
+  /** Absent if the fault concerns the whole server. */
   tool: string | null;
   message: string;
-  /** What to do, for those who can. */
+  /** Advice for people who can fix it. */
   advice: string | null;
 };
 
-/** What a server's tools need from the person. */
+/** A secret that a server's tools need from the person. */
 export type Secret = {
   server: string;
   name: string;
   title: string;
   /** Where to get it. */
   description: string;
-  /** Whether it may be shown again: an address, not a password. */
+  /** Whether the value may be shown again: an address, but not a password. */
   visible: boolean;
-  /** Whether the tools can do without it. */
+  /** Whether the tools also work without it. */
   optional: boolean;
   is_set: boolean;
-  /** Only if it is visible and set. */
+  /** Present only if it is visible and set. */
   value?: string;
 };
 

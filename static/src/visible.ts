@@ -1,6 +1,6 @@
 /**
- * Makes text show what it is made of. It comes from a model, or from somebody's server, that may have been talked into
- * something: nothing in it may hide, or look like other than it is. Pure.
+ * Makes every character of a text visible. The text comes from a model or another server and may have been manipulated.
+ * Nothing in it may hide or look like something else. Pure.
  */
 
 /** Scripts whose words need joiners between their letters. */
@@ -25,19 +25,20 @@ const JOINED = [
 
 const PICTURE = "\\p{Extended_Pictographic}\\p{Emoji_Modifier}?\\ufe0f?";
 
-/** Where a character that cannot be seen is part of what can: one emoji, one word. */
+/** Invisible characters that belong to visible ones: one emoji, one word. */
 const NEEDED = `${PICTURE}(?:\\u200d${PICTURE})*|[0-9#*]\\ufe0f\\u20e3|(?<=[${JOINED}])[\\u200c\\u200d](?=[${JOINED}])`;
 
 /**
- * What cannot be seen, looks like a space, or turns the text around it (Unicode TR36, "bidirectional text spoofing"):
- * by Unicode's properties, so that what it will add is covered. Three are drawn empty and are in none of them.
+ * Characters that are invisible, look like a space, or change the direction of the text (Unicode TR36, "bidirectional
+ * text spoofing"). They are matched by Unicode's properties, so future ones are included. Three characters are drawn
+ * empty but have none of these properties.
  */
 const HIDDEN =
   "[\\p{Default_Ignorable_Code_Point}\\p{Cc}\\p{Cf}\\p{Cs}\\p{Co}\\p{Cn}\\p{Zl}\\p{Zp}\\p{Zs}\\u2800\\ufffc\\u{1d159}]";
 
 const EITHER = new RegExp(`(${NEEDED})|${HIDDEN}`, "gu");
 
-/** The text with such characters written out. Spaces, line feeds and tabs stay. */
+/** Writes such characters out. Spaces, line feeds and tabs stay. */
 export function visible(text: string): string {
   return text.replace(EITHER, (char, needed: string | undefined) =>
     needed !== undefined || char === " " || char === "\n" || char === "\t" ? char : written(char),
@@ -50,7 +51,7 @@ const LATIN = /\p{Script=Latin}/u;
 const ALIKE =
   /[\p{Script=Cyrillic}\p{Script=Greek}\p{Script=Armenian}\p{Script=Cherokee}\p{Script=Coptic}\p{Script=Lisu}]/gu;
 
-/** As `visible`, and letters that stand among others which they look like are named, too: `pаypal` with a Cyrillic а. */
+/** Like `visible`; also marks letters that look like the letters around them: `pаypal` with a Cyrillic а. */
 export function unmistakable(text: string): string {
   const named = text.replace(WORD, (word) =>
     LATIN.test(word) ? word.replace(ALIKE, (char) => char + written(char)) : word,
@@ -58,13 +59,14 @@ export function unmistakable(text: string): string {
   return visible(named);
 }
 
-/** What nobody sees at the edge of a text. */
+/** Characters that are invisible at the edge of a text. */
 const EDGE = " \n\t";
 
-/** A text by itself: spaces and lines at its ends, which nobody sees, are written out as well. */
+/** Like `unmistakable`; also writes out spaces and line feeds at both ends, which are invisible there. */
 export function wholly(text: string): string {
   const shown = unmistakable(text);
-  // By hand: an expression that looks for the end of a text tries again at each of a hundred thousand spaces within it.
+  // Without a regular expression: one that searches the end of a text would try again at each of a hundred thousand
+  // spaces.
   let from = 0;
   let to = shown.length;
   while (from < to && EDGE.includes(shown.charAt(from))) from++;

@@ -1,4 +1,4 @@
-/** The address bar, copies of what was open, and frames. */
+/** The address bar, copies of conversations, and frames. */
 import "./tab.ts";
 import assert from "node:assert/strict";
 import { test } from "node:test";

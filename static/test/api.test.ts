@@ -1,4 +1,4 @@
-/** Requests against a real server that answers as it is told. */
+/** Requests to a real server that gives scripted responses. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ApiError, auth, conversations, describe, runs, tools } from "../src/api.ts";
@@ -78,7 +78,7 @@ for (const [name, refusal] of [
     answer(refusal);
     const { status, code, message } = await asApiError(conversations.get("c"));
     assert.deepEqual([status, code], [500, "unexpected"]);
-    assert.match(message, /The server answered 500 and did not say why/);
+    assert.match(message, /The server answered 500 without a reason/);
   });
 }
 
@@ -138,7 +138,7 @@ test("whoever logs in is asked for nothing else first, and a wrong password is n
 });
 
 test("of several tabs one renews the session, and none while one logs out", async () => {
-  // As browsers have it: among all tabs, one at a time.
+  // As in browsers: one at a time among all tabs.
   let last: Promise<unknown> = Promise.resolve();
   const request = <T>(_name: string, work: () => Promise<T>): Promise<T> => {
     const turn = last.then(work);

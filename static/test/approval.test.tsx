@@ -1,4 +1,4 @@
-/** What a person reads when a call waits for them. */
+/** The question about a call, as a person reads it. */
 import "./tab.ts";
 import assert from "node:assert/strict";
 import { test } from "node:test";

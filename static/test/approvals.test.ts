@@ -1,4 +1,4 @@
-/** What a person decides about calls of tools, here, in another tab, or too late. */
+/** A person's decisions about tool calls: here, in another tab, or too late. */
 import { answers, asked, conversationOf, Events, held, otherTab, refusal, runOf, said, settled, until } from "./tab.ts";
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";

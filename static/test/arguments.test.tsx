@@ -10,7 +10,7 @@ import { Arguments } from "../src/views/arguments.tsx";
 
 const html = (text: string) => renderToString(<Arguments text={text} />);
 const whole = (text: string) => renderToString(<Arguments text={text} whole />);
-/** What a person reads of it. */
+/** The text that a person reads. */
 const read = (drawn: string) =>
   drawn
     .replace(/<[^>]*>/g, "")

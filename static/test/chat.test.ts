@@ -1,4 +1,4 @@
-/** What is on the screen of a chat, event by event. */
+/** The states of a chat, event by event. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
@@ -51,7 +51,7 @@ const message = (id: string, runId: string, fields: Partial<Message> = {}): Mess
 const answered = (runId: string, content: string, finish_reason = "stop") =>
   message(`${runId}-answer`, runId, { role: "assistant", content, finish_reason });
 const piece = (messages: Message[], before: Piece["before"] = null): Piece => ({ messages, before });
-/** As many messages as are said, each with its answer. */
+/** This many messages, each with its answer. */
 const talk = (count: number, first = 0): Message[] =>
   Array.from({ length: count }, (_, n) => [
     message(`m${first + n}`, `r${first + n}`),
@@ -98,11 +98,11 @@ const STATES: Record<string, ChatState> = {
   sending: after(idle, sending),
   answering: after(idle, sending, sent),
 };
-/** The kinds of things that are open, each in the words of the table below. */
+/** The names of all states, as in the table below. */
 const ALL = Object.keys(STATES);
 const READY = ["idle", "sending", "answering"];
 
-/** One of each event, and where it changes anything. */
+/** One event of each type, and the states that it changes. */
 const EVENTS: { [T in ChatEvent["type"]]: { event: ChatEvent & { type: T }; where: string[] } } = {
   opened: { event: { type: "opened", id: "d" }, where: ALL },
   loaded: {

@@ -1,4 +1,4 @@
-/** The conversation on the screen: what happens when the person, the server and the network do what they do. */
+/** The shown conversation, with actions of the person, the server and the network. */
 import {
   answers,
   asked,
@@ -26,7 +26,7 @@ import type { Conversation, Message, Run } from "../src/types.ts";
 const C = "00000000-0000-7000-8000-000000000001";
 const D = "00000000-0000-7000-8000-000000000002";
 
-/** The server has this conversation. */
+/** Makes the server have this conversation. */
 function serve(id: string, messages: Message[], fields: Partial<Conversation> = {}): void {
   const newest = messages.toReversed();
   answers.set(`GET /api/conversations/${id}`, () => Response.json(conversationOf(id, fields)));
@@ -41,7 +41,7 @@ function serveRun(run: Run): Events {
   return events;
 }
 
-/** It takes a message, and answers it with this run. */
+/** Makes the server accept a message and answer with this run. */
 function takes(id: string, run: Run): void {
   const message = { id: run.message_id, conversation_id: id, run_id: run.id, role: "user", created_at: "" };
   answers.set(`POST /api/conversations/${id}/messages`, ({ body }) =>
@@ -49,7 +49,7 @@ function takes(id: string, run: Run): void {
   );
 }
 
-/** What is on the screen, in words. */
+/** The turns on the screen as text. */
 function shown(): string[] {
   const answer = chat.live.value;
   return [...chat.shownTurns.value, ...(answer === null ? [] : [answer])].map((turn) =>

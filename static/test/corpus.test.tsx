@@ -1,4 +1,4 @@
-/** What models write, and what a person sees of it: each file `markdown/*.md` beside the HTML that is drawn from it. */
+/** Texts of models and how they are drawn: each file `markdown/*.md` beside its HTML. */
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
@@ -14,7 +14,7 @@ for (const name of readdirSync(folder).filter((file) => file.endsWith(".md"))) {
   const page = name.replace(/md$/, "html");
 
   test(`${name} is drawn as ${page}`, () => {
-    // One element a line, so that differences are read easily.
+    // One element a line, for readable differences.
     const drawn = renderToString(<Markdown text={text} growing={false} />).replace(
       /<(?:p|[uo]l|li|table|t[rdh]|section|blockquote)\b/g,
       "\n$&",

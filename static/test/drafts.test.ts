@@ -1,4 +1,4 @@
-/** What was typed and not sent. */
+/** Drafts: text that was typed but not sent. */
 import "./tab.ts";
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";

@@ -1,11 +1,11 @@
-/** What the server's own code sends is what the page reads. */
+/** The page can read the events that the server's own code writes. */
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 import { readEvent, type RunEvent } from "../src/events.ts";
 import { SseParser } from "../src/sse.ts";
 
-/** One of each kind, written by a test of the crate `domain`, which says how to renew it. */
+/** One of each kind. A test of the crate `domain` writes this file and says how to renew it. */
 const SENT = JSON.parse(await readFile(new URL("events.json", import.meta.url), "utf8")) as {
   kind: string;
   frame: string;
@@ -13,7 +13,10 @@ const SENT = JSON.parse(await readFile(new URL("events.json", import.meta.url), 
 
 const call = { callId: "c1", name: "mail_send", title: "Send mail", arguments: '{"to":"a@example.org","sum":10.10}' };
 
-/** What the page makes of each. By the server's names: it has some more, which look the same from here. */
+/**
+ * The event that the page reads, by the server's name for it. The server has more kinds, some of which look the same
+ * here.
+ */
 const READ: Record<string, RunEvent> = {
   Token: { kind: "token", text: "Hé\n" },
   Thinking: { kind: "thinking", text: "Hmm" },
@@ -40,7 +43,7 @@ const READ: Record<string, RunEvent> = {
   Retrying: { kind: "retrying", retryAfterMs: 1500 },
 };
 
-/** Does not compile while a kind is missing, or one is too much. */
+/** Does not compile if a kind is missing or unknown. */
 const KINDS: Record<RunEvent["kind"], true> = {
   token: true,
   thinking: true,

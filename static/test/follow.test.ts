@@ -1,4 +1,4 @@
-/** Runs that are followed over a real connection, which breaks, falls silent, or is refused. */
+/** Following a run over a real connection that breaks, falls silent, or is refused. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { followRun } from "../src/follow.ts";
@@ -6,7 +6,7 @@ import { type Answer, answer, empty, event, html, json, requests, startServer, s
 
 startServer();
 
-/** Follows a run, and tells what was seen of it so far. */
+/** Follows a run and collects what was received. */
 function follow(signal = new AbortController().signal) {
   const seen: string[] = [];
   const ended = followRun(

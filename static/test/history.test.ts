@@ -1,4 +1,4 @@
-/** A conversation in pages, as a server gives them: newest first. */
+/** A conversation in pages, newest first, as a server returns them. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { keyOf, loadPiece, type Piece, withNewest } from "../src/history.ts";
@@ -15,7 +15,7 @@ const message = (index: number, role: Message["role"], run: number): Message => 
   ...(role === "tool" && { tool_call_id: "t" }),
 });
 
-/** A server with these messages; gives what it was asked for. */
+/** A server with these messages. Returns its list of requests. */
 function serve(messages: Message[]): string[] {
   const asked: string[] = [];
   globalThis.fetch = async (path) => {

@@ -10,7 +10,7 @@ otherTab.addEventListener("message", ({ data }) => heard.push(data));
 const at = (id: string, updated_at: string) => conversationOf(id, { updated_at });
 const ids = () => list.conversations.value.map(({ id }) => id);
 
-/** Two pages; what changed between them is in both. */
+/** Two pages. A conversation that changed between the requests is in both. */
 function serve(): void {
   answers.set("GET /api/conversations", ({ path }) =>
     Response.json(

@@ -1,4 +1,4 @@
-/** How long things are waited for, by a clock that is turned by hand. */
+/** Time limits, with a clock under the test's control. */
 import { answers, asked, dead, Events, settled, setOnline, silent } from "./tab.ts";
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
@@ -20,12 +20,12 @@ afterEach(async () => {
   asked.length = 0;
 });
 
-/** Lets time pass until something has ended, or for so long. */
+/** Lets time pass until a promise has settled, or for this long. */
 async function pass(until: Promise<unknown> | number): Promise<void> {
   const state = { isOver: false };
   const end = typeof until === "number" ? nowMs + until : 1_000_000;
   if (typeof until !== "number") void until.finally(() => (state.isOver = true)).catch(() => undefined);
-  // What follows at once comes before what takes time.
+  // Immediate consequences come before the clock advances.
   for (;;) {
     for (let turns = 0; turns < 3; turns++) await new Promise((resolve) => setImmediate(resolve));
     if (state.isOver || nowMs >= end) break;
@@ -75,7 +75,7 @@ test("that somebody waits for longer than an answer takes is known, and over wit
   assert.equal(isOverdue.value, false);
 });
 
-/** Follows a run, and tells what was seen of it, and when. */
+/** Follows a run and collects what was received, and when. */
 function follow() {
   const seen: string[] = [];
   const note = (what: string) => seen.push(`${what} ${Math.floor(nowMs / 1000)} s`);
@@ -143,7 +143,7 @@ test("a network that stays dead is tried again at once, then less and less often
   assert.ok(Math.max(...waits) < 20_000 && waits.at(-1)! > 10_000, waits.join(", "));
   const events = new Events();
   answers.set(EVENTS, events.answer);
-  // Once the network is back, nobody waits for the next try.
+  // Once the network is back, the next attempt is made at once.
   window.dispatchEvent(new Event("online"));
   await pass(0);
   events.say("complete", "");

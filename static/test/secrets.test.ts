@@ -44,6 +44,6 @@ test("a server says what is missing", () => {
   assert.equal(standing([unset]), "Not entered yet.");
   assert.equal(standing([unset, set]), "1 of 2 not entered yet.");
   const optional = secret("mail", "c", { optional: true });
-  assert.equal(standing([set, optional]), "Everything needed is entered.");
-  assert.equal(standing([optional]), "They can do without it.");
+  assert.equal(standing([set, optional]), "All required secrets are entered.");
+  assert.equal(standing([optional]), "These are optional.");
 });

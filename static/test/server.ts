@@ -1,4 +1,4 @@
-/** A real server on a real connection, which answers as it is told, one request after the other. */
+/** A real server on a real connection, which handles one request after the other with scripted responses. */
 import assert from "node:assert/strict";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { after, before, beforeEach } from "node:test";
@@ -8,7 +8,7 @@ export type Answer = (response: ServerResponse, request: IncomingMessage) => voi
 let answers: Answer[] = [];
 let asked: IncomingMessage[] = [];
 
-/** Starts it for the tests of a file; what they ask goes there. */
+/** Starts the server for the tests of a file. Their requests go there. */
 export function startServer(): void {
   const server = createServer((request, response) => {
     asked.push(request);
@@ -30,12 +30,12 @@ export function startServer(): void {
   after(() => (server.closeAllConnections(), server.close()));
 }
 
-/** What it answers from now on. */
+/** Sets the next responses. */
 export function answer(...next: Answer[]): void {
   answers = next;
 }
 
-/** What was asked of it in this test. */
+/** The requests of this test. */
 export function requests(): IncomingMessage[] {
   return asked;
 }
@@ -60,7 +60,7 @@ export const breaks: Answer = (response) => void response.socket?.destroy();
 export const event = (id: number | null, type: string, content: string) =>
   `${id === null ? "" : `id: ${id}\n`}event: ${type}\ndata: ${JSON.stringify({ type, content, metadata: {} })}\n\n`;
 
-/** Events, and then what becomes of the connection: it stays open unless told otherwise. */
+/** A stream of events. `end` decides what happens to the connection afterwards; by default it stays open. */
 export const stream =
   (text: string, end: (response: ServerResponse) => void = () => undefined): Answer =>
   (response) => {

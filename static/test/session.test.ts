@@ -1,4 +1,4 @@
-/** Who is signed in, in this tab and the others, and what is left when nobody is. */
+/** The session, in this tab and others, and what remains after its end. */
 import { answers, asked, otherTab, refusal, setOnline, settled, until } from "./tab.ts";
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";

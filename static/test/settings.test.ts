@@ -1,4 +1,4 @@
-/** What the person wants to happen with tools, and has entrusted to them. */
+/** The settings for tools: the person's choices and secrets. */
 import { answers, asked, held, refusal } from "./tab.ts";
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";

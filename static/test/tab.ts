@@ -1,11 +1,11 @@
 /**
- * What a tab of a browser has and Node has not, before anything looks for it: to be imported first. And a server for it, as an
- * answer to each request.
+ * The parts of a browser's tab that Node does not have. This must be imported first. It also has a server with a handler
+ * for each request.
  */
 import assert from "node:assert/strict";
 import type { Conversation, Message, Run } from "../src/types.ts";
 
-/** A `Storage` whose keys are its own, as in browsers. */
+/** A `Storage` whose keys are its own properties, as in browsers. */
 class MemoryStorage {
   [key: string]: unknown;
   getItem(key: string): string | null {
@@ -19,7 +19,7 @@ class MemoryStorage {
   }
 }
 
-/** Does not keep the tests from ending. */
+/** Does not keep the process running after the tests. */
 class Channel extends BroadcastChannel {
   constructor(name: string) {
     super(name);
@@ -43,7 +43,7 @@ for (const [name, value] of Object.entries({
 }))
   Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
 
-/** What another tab of the same browser is told, and how it tells something. */
+/** Another tab of the same browser: it receives and sends messages. */
 export const otherTab = new Channel("ea.tabs");
 
 export function setOnline(is: boolean): void {
@@ -54,9 +54,9 @@ export function setOnline(is: boolean): void {
 export type Asked = { method: string; path: string; body: unknown; headers: Headers; signal: AbortSignal | null };
 export type Answer = (asked: Asked) => Response | Promise<Response>;
 
-/** How requests are answered, by method and path without a query; what is not here is not found. */
+/** The handlers of requests, by method and path without query. Other requests get 404. */
 export const answers = new Map<string, Answer>();
-/** What was asked, in order. */
+/** The requests, in order. */
 export const asked: Asked[] = [];
 
 globalThis.fetch = async (path, init = {}) => {
@@ -84,14 +84,14 @@ export function refusal(status: number, code: string, detail: string): Response 
   return Response.json({ status, code, detail }, { status });
 }
 
-/** An answer that waits until it is given. */
+/** A response that waits until it is given. */
 export function held(): { answer: Answer; give: (response: Response) => void } {
   let give: (response: Response) => void = () => undefined;
   const response = new Promise<Response>((resolve) => (give = resolve));
   return { answer: async () => (await response).clone(), give };
 }
 
-/** The events of a run, as a connection that stays open brings them. */
+/** The events of a run on a connection that stays open. */
 export class Events {
   #controller: ReadableStreamDefaultController<Uint8Array> | null = null;
   #id = 0;
@@ -111,7 +111,7 @@ export class Events {
     this.#controller.enqueue(new TextEncoder().encode(`id: ${this.#id}\nevent: ${type}\ndata: ${data}\n\n`));
   }
 
-  /** What the server says when there is nothing to be said. */
+  /** Sends a comment, as the server does when there is no event. */
   keepAwake(): void {
     this.#controller?.enqueue(new TextEncoder().encode(": awake\n\n"));
   }
@@ -121,15 +121,15 @@ export class Events {
   }
 }
 
-/** Has a network that is there, as far as anybody knows, and brings nothing. */
+/** A network that seems to exist but transports nothing. */
 export const dead: Answer = () => {
   throw new TypeError("fetch failed");
 };
 
-/** Takes a request, and never says a word. */
+/** Accepts a request and never responds. */
 export const silent: Answer = () => new Promise(() => undefined);
 
-/** Waits for what follows from something, without a clock of its own. */
+/** Waits for a condition, without a fake clock. */
 export async function until(condition: () => boolean, what: string): Promise<void> {
   const end = Date.now() + 10_000;
   while (!condition()) {
@@ -138,7 +138,7 @@ export async function until(condition: () => boolean, what: string): Promise<voi
   }
 }
 
-/** Until all that can follow without the network or the passing of time has followed. */
+/** Waits until everything has happened that needs neither network nor time. */
 export async function settled(): Promise<void> {
   for (let turns = 0; turns < 5; turns++) await new Promise((resolve) => setTimeout(resolve));
 }
@@ -160,7 +160,7 @@ const RUN: Pick<Run, "state" | "model" | "error" | "usage"> = {
   usage: null,
 };
 
-/** What a person said, and the answer to it if there is one. */
+/** A person's message, and its answer if there is one. */
 export function said(conversationId: string, runId: string, text: string, answer?: string): Message[] {
   const of = { conversation_id: conversationId, run_id: runId, created_at: "" };
   const messages: Message[] = [{ ...of, id: `m-${runId}`, role: "user", content: text }];

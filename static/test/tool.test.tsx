@@ -1,4 +1,4 @@
-/** What a person sees of a tool call: its closed card, and its progress. */
+/** A tool call as a person sees it: its closed card, and its progress. */
 import "./tab.ts";
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -4,7 +4,7 @@ import { readEvent, type RunEvent } from "../src/events.ts";
 import { type AnswerTurn, answerText, applyEvent, askedFor, newAnswer, type ToolPart, turnsOf } from "../src/turns.ts";
 import type { Message } from "../src/types.ts";
 
-/** As the page reads it. */
+/** The event as the page reads it. */
 function event(type: string, content: string, metadata: Record<string, unknown>): RunEvent {
   const read = readEvent(JSON.stringify({ type, content, metadata }));
   assert.ok(read);

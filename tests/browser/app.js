@@ -1,4 +1,4 @@
-// The running app and a browser before it. A test gets a person: a browser of their own, signed up, with a page open.
+// The running app and a browser for it. A test gets a person with their own browser, signed up, with a page open.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -13,15 +13,15 @@ import { chromium } from "playwright-core";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const HOST = process.env.EA_HOST ?? join(ROOT, "target/host/embedded-host");
-/** The scripted model's program, for a host that does not bring it: Spin. */
+/** The scripted model's program, for a host that does not start one: Spin. */
 const MODEL = process.env.EA_MODEL;
-/** The app with tools that ask, which `cargo dev test` writes. */
+/** The manifest with tools that ask, written by `cargo dev test`. */
 const MANIFEST = process.env.EA_FIXTURES_MANIFEST ?? join(ROOT, "target/dev/fixtures.toml");
 const CHROMIUM =
   process.env.EA_CHROMIUM ?? ["/usr/bin/chromium-headless-shell", "/usr/bin/chromium"].find((path) => existsSync(path));
 /** Compiling the components for the first time is slow on a small machine. */
 const START_LIMIT_MS = 180_000;
-/** Longer than anything a test waits for takes on a busy machine. */
+/** Longer than anything that a test waits for, even on a busy machine. */
 const WAIT_LIMIT_MS = 30_000;
 
 const QUIET = [
@@ -38,7 +38,7 @@ let url = process.env.EA_URL ?? "";
 let browser;
 let people = 0;
 
-/** Starts what the tests of a file need, and ends it after them. */
+/** Starts everything that the tests of a file need, and ends it after them. */
 export function useApp() {
   const servers = [];
   let stateDir;
@@ -95,7 +95,7 @@ function served(program, server) {
   });
 }
 
-/** A new person with a browser of their own; what goes wrong in any of their pages fails the test. */
+/** A new person with their own browser. An error in any of their pages fails the test. */
 export async function person(t, { signedUp = true, ...options } = {}) {
   const context = await browser.newContext({ baseURL: url, viewport: { width: 1280, height: 860 }, ...options });
   context.setDefaultTimeout(WAIT_LIMIT_MS);
@@ -141,7 +141,7 @@ export async function logIn(page, account) {
   await page.getByRole("button", { name: "Log in" }).click();
 }
 
-/** Opens a new conversation whose model is the script with these knobs; gives its id. */
+/** Opens a new conversation whose model is the script with these knobs, and returns its id. */
 export async function openConversation(page, model) {
   const id = await createConversation(page, model);
   await page.goto(`/c/${id}`);
@@ -164,7 +164,7 @@ export function createConversation(page, model) {
   );
 }
 
-/** What the server keeps of a conversation. */
+/** The stored messages of a conversation. */
 export function storedMessages(page, id) {
   return page.evaluate(async (path) => (await (await fetch(path)).json()).items, `/api/conversations/${id}/messages`);
 }
@@ -179,7 +179,7 @@ export async function say(page, text) {
   await composer(page).press("Enter");
 }
 
-/** Waits for the end of the answer to what was said last, and gives its text. */
+/** Waits for the end of the last answer and returns its text. */
 export async function answered(page) {
   const last = page.locator("article").last().and(page.locator("[aria-busy=false]"));
   await last.getByRole("button", { name: "Copy the answer" }).waitFor();
@@ -191,7 +191,7 @@ export async function textOf(page) {
   return (await answers(page).last().locator(".md").allInnerTexts()).join("\n").trim();
 }
 
-/** Fails with what axe finds. */
+/** Fails if axe finds a fault. */
 export async function assertAccessible(page, where) {
   const { violations } = await new AxeBuilder({ page }).analyze();
   const found = violations.map(
@@ -200,14 +200,14 @@ export async function assertAccessible(page, where) {
   assert.deepEqual(found, [], where);
 }
 
-/** An answer to put in place of the server's: something failed there, which the page does not try again by itself. */
+/** A response in place of the server's: an internal error, after which the page does not retry. */
 export const internal = {
   status: 500,
   contentType: "application/problem+json",
   body: JSON.stringify({ status: 500, code: "internal", detail: "Out of order." }),
 };
 
-/** Waits until a condition holds, looking again and again: for what no event of the page tells. */
+/** Polls a condition for which the page has no event. */
 export async function eventually(condition, what) {
   const until = Date.now() + WAIT_LIMIT_MS;
   while (!(await condition())) {

@@ -20,10 +20,10 @@ import {
 
 useApp();
 
-/** Slow enough to do something meanwhile: three seconds. */
+/** Slow enough for actions during the answer: three seconds. */
 const SLOW = "scripted-chunks=60-delay=50";
 
-/** The words alone: what is stored is markdown, what is shown is not. */
+/** Only the words, because the stored text is markdown and the shown text is not. */
 const flat = (text) => text.replace(/[^\p{L}\p{N}]+/gu, " ").trim();
 
 test("the first message makes a conversation, the answer streams in, and a reload shows both", async (t) => {
@@ -187,7 +187,7 @@ test("the keyboard is not left nowhere when an answer is stopped and tried again
   const { page } = await person(t);
   await openConversation(page, "scripted-chunks=2000-delay=50");
   await say(page, "Stop me");
-  // Before that, the sending would be stopped and not the answer.
+  // Before the first words, the button would stop the sending and not the answer.
   await eventually(async () => (await textOf(page).catch(() => "")) !== "", "the first words");
   await stopButton(page).focus();
   await page.keyboard.press("Enter");
@@ -270,7 +270,7 @@ test("a message that could not be sent stays in the composer, and is stored once
   const id = await openConversation(page, "scripted-delay=1");
   await page.route("**/messages", async (route) => {
     if (route.request().method() !== "POST") return route.fallback();
-    await route.fetch(); // the server has it, but says otherwise
+    await route.fetch(); // the server stores the message, but the page gets an error
     await route.fulfill(internal);
   });
   await say(page, "Only once");
@@ -286,7 +286,7 @@ test("a message that could not be sent stays in the composer, and is stored once
   await composer(page).press("Enter");
   await eventually(async () => (await composer(page).inputValue()) === "", "the sending");
   await answered(page);
-  // What is being sent is shown at once, and is the stored message once the server has said so.
+  // A message is shown at once while it is being sent, and becomes the stored message with the server's response.
   await eventually(async () => (await page.getByRole("article").count()) === 2, "one message and its answer");
   const mine = (await storedMessages(page, id)).filter((message) => message.role === "user");
   assert.equal(mine.length, 1);
@@ -345,7 +345,7 @@ test("a conversation is renamed and deleted, the latter after a question", async
   await page.getByText("There is no such conversation").waitFor();
 });
 
-/** Opens a new conversation that goes on loading until it is released. */
+/** Opens a new conversation that is loading until it is released. */
 async function openHeld(page) {
   const id = await createConversation(page, "scripted-delay=1");
   let release;
@@ -399,7 +399,7 @@ test("what is written in the moment in which another conversation is opened is w
   const id = await openConversation(page, "scripted-delay=1");
   await composer(page).fill("half a thought");
   const found = await page.evaluate(async (path) => {
-    // What follows from a click without a frame being painted.
+    // Everything after a click that needs no painted frame.
     const settled = async () => {
       for (let turns = 0; turns < 20; turns++) await null;
     };

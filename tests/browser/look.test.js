@@ -1,4 +1,4 @@
-// The page on different screens, for different eyes.
+// The page on different screens and for different needs.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
@@ -192,7 +192,7 @@ test("a phone has room for everything", async (t) => {
   await page.keyboard.press("Escape");
   await page.waitForFunction(() => document.querySelector("aside").inert);
 
-  // Before the drawer has been painted.
+  // Before the drawer is painted.
   await page.getByRole("button", { name: "Show conversations" }).focus();
   await page.evaluate(
     () =>

@@ -1,4 +1,4 @@
-// The model's words are data, whatever they say. `person` fails a test for any dialog, error or CSP violation.
+// The model's text is data, whatever it contains. `person` fails a test for any dialog, error or CSP violation.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { answered, answers, openConversation, person, say, useApp } from "./app.js";

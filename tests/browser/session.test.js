@@ -1,4 +1,4 @@
-// A person comes, goes, and comes back.
+// A person's session: logging in, logging out, coming back.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { answered, assertAccessible, composer, logIn, openConversation, person, say, useApp } from "./app.js";
@@ -53,7 +53,7 @@ test("the page never sees a token", async (t) => {
 
 test("a session that ran out is renewed once, though several tabs ask at the same time", async (t) => {
   const { context, page } = await person(t);
-  // The page that is open already may ask for something of its own accord at any moment, and counts like the others.
+  // The page that is already open may send a request at any moment, which counts too.
   let renewals = 0;
   context.on("request", (request) => request.url().endsWith("/auth/refresh") && renewals++);
   await context.clearCookies({ name: "ea_access" });
@@ -76,7 +76,7 @@ test("a new installation says whose the first account is, and one that is closed
   await page.getByRole("button", { name: "Create an account" }).click();
   await page.getByText("It is the first one here").waitFor();
   await greet({ open: false, first: false });
-  await page.getByText("This installation takes no new accounts.").waitFor();
+  await page.getByText("This installation accepts no new accounts.").waitFor();
   assert.equal(await page.getByRole("button", { name: "Create an account" }).count(), 0);
 });
 

@@ -1,4 +1,4 @@
-// The assistant wants to use a tool, and a person decides.
+// The assistant wants to call a tool, and a person decides.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
@@ -18,9 +18,9 @@ import {
 
 useApp();
 
-/** As models see it: a tool that is not declared read-only, so that a person is asked first. */
+/** The model's name for a tool that is not declared read-only, so the person is asked first. */
 const APPROVAL_TOOL = "misbehaving_note";
-/** What it is called with: arguments that its schema accepts. */
+/** Arguments that the tool's schema accepts. */
 const ARGUMENTS = { text: "buy milk and bread" };
 const MODEL = `scripted-tool=${APPROVAL_TOOL}-delay=1`;
 
@@ -31,7 +31,7 @@ const choice = (page, name) => question(page).first().getByRole("button", { name
 const call = (page) => answers(page).last().locator("details", { hasText: "Done" });
 const spoken = (page) => page.locator('[aria-live="polite"]').innerText();
 
-/** A person before a question; null (and the test is skipped) where there is no tool to be asked about. */
+/** A person before a question. If there is no tool that asks, the test is skipped and this is null. */
 async function asked(t, { model = MODEL, said = JSON.stringify(ARGUMENTS), ...options } = {}) {
   const somebody = await person(t, options);
   const tool = (await listed(somebody.page)).find((item) => nameOf(item) === APPROVAL_TOOL);
@@ -83,7 +83,7 @@ test("a question says what would be called, where, and with what, and a reload a
   assert.equal(await summary(), shown);
 });
 
-/** Waits until what was scrolled to was drawn, and whoever watches what is on the screen has heard of it. */
+/** Waits until a scrolled position was drawn and all observers were notified. */
 const drawn = (page) =>
   page.evaluate(
     () =>
@@ -116,7 +116,7 @@ test("what does not fit on the screen is allowed only once all of it was there, 
     await page.keyboard.press("PageDown");
     await drawn(page);
   }
-  // A busy machine draws no frame of some of what it scrolls past: that is still to be shown.
+  // A busy machine may not draw everything that is scrolled past. Such pieces still have to be shown.
   for (let presses = 0; presses < 40 && (await allow.isDisabled()); presses++) {
     await page.evaluate(() => {
       const buttons = [...document.querySelectorAll("[data-approval] button")];
@@ -239,8 +239,8 @@ test("a decision that does not arrive is told in words and can be made again", a
 });
 
 for (const [code, words] of [
-  ["already_decided", "decided this in another place"],
-  ["approval_expired", "The time to decide was over"],
+  ["already_decided", "decided in another place"],
+  ["approval_expired", "The question expired"],
 ]) {
   test(`a decision that comes too late (${code}) closes the question and says why`, async (t) => {
     const it = await asked(t);

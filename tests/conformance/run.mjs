@@ -1,9 +1,9 @@
-// Runs the protocol's own conformance suite, in both revisions: against the suite's fixture behind the adapter, which it serves, and against
-// the client half of the crate `mcp`.
+// Runs the protocol's own conformance suite in both revisions: against the suite's fixture behind the adapter, which this
+// program serves, and against the client of the crate `mcp`.
 //
-// MCP_SERVER_URL is another server to test instead; it must offer what tests/conformance/provider offers. MCP_CLIENT_COMMAND is the client
-// (clients/ours.rs). A required scenario passes if no check failed and at least one that is its own succeeded; those of the baseline must not
-// pass, so that it cannot go stale.
+// MCP_SERVER_URL is another server to test instead; it must offer what tests/conformance/provider offers.
+// MCP_CLIENT_COMMAND is the client (clients/ours.rs). A required scenario passes if no check failed and at least one of
+// its own checks succeeded. Scenarios in the baseline must not pass, so that the baseline cannot become outdated.
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdtemp, readFile, readdir, rm } from "node:fs/promises";
@@ -13,15 +13,15 @@ import { NODE, ROOT, serve } from "./host.mjs";
 
 const VERSIONS = ["2026-07-28", "2025-11-25"];
 const SUITE = join(import.meta.dirname, "node_modules/@modelcontextprotocol/conformance");
-// A browser signs people in; the client is given a token.
+// These scenarios need a browser to sign people in. The client is given a token instead.
 const NOT_ASKED_OF_THE_CLIENT = /^auth\//;
 // Every scenario has this check, so it says nothing about a scenario.
 const COMMON_CHECK = "wire-schema-valid";
-// The whole suite takes ten seconds; a client scenario that hangs is ended sooner than by hand.
+// The whole suite takes ten seconds. A client scenario that hangs is ended.
 const DEADLINE_MS = 120_000;
 const CLIENT_DEADLINE_MS = 20_000;
 
-/** The names in a section of a list of the suite: `server:` and below it `  - name`. */
+/** The names in a section of one of the suite's lists: `server:` and then lines `  - name`. */
 async function names(file, section) {
   if (!existsSync(file)) return [];
   let current = "";
@@ -36,7 +36,7 @@ async function names(file, section) {
 
 function suite(args, deadlineMs) {
   return new Promise((resolve, reject) => {
-    // What it says is in the files that it writes.
+    // The suite writes its results into files.
     const child = spawn(NODE, [join(SUITE, "dist/index.js"), ...args], { stdio: "ignore" });
     const timer = setTimeout(() => child.kill(), deadlineMs);
     child.on("error", reject);
@@ -44,7 +44,7 @@ function suite(args, deadlineMs) {
   });
 }
 
-/** Checks by scenario, from the folders `[server-]<scenario>-<time>` that the suite writes. */
+/** The checks of each scenario, from the suite's folders `[server-]<scenario>-<time>`. */
 async function results(folder) {
   const found = new Map();
   for (const entry of await readdir(folder, { recursive: true })) {
@@ -74,7 +74,7 @@ async function run(leg, target, version) {
   }
 }
 
-/** One line for each scenario; counts them. What is not required is told and not counted. */
+/** Prints one line for each scenario and counts them. Scenarios that are not required are printed but not counted. */
 function report(title, required, baseline, checks) {
   const counts = { pass: 0, fail: 0, todo: 0 };
   for (const name of [...required, ...[...checks.keys()].filter((name) => !required.includes(name))]) {
@@ -114,6 +114,6 @@ try {
 } finally {
   await host?.end();
 }
-// As node's own test runner writes it, for `cargo dev test` to count.
+// In the form of node's own test runner, for `cargo dev test` to count.
 for (const [how, count] of Object.entries(total)) console.log(`# ${how} ${count}`);
 if (total.fail > 0) process.exitCode = 1;

@@ -1,4 +1,4 @@
-//! The conformance suite's server, natively: the crate `mcp` and the suite's fixture, with nothing of the product between them.
+//! The conformance suite's server as a native program: the crate `mcp` and the suite's fixture, without the rest of the app.
 
 use std::{convert::Infallible, error::Error, net::SocketAddr, rc::Rc};
 
@@ -16,7 +16,7 @@ use hyper_util::rt::TokioIo;
 use mcp::{Body, Settings};
 use tokio::net::TcpListener;
 
-/// As much as the product takes.
+/// The app's limit.
 const MAX_REQUEST_BYTES: usize = 1024 * 1024;
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -45,7 +45,7 @@ async fn serve(listener: TcpListener, settings: Rc<Settings>) -> anyhow::Result<
         let settings = settings.clone();
         tokio::task::spawn_local(async move {
             let service = service_fn(|request| answer(&settings, request));
-            // A connection that breaks is the client's business.
+            // A broken connection is the client's fault.
             _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
     }

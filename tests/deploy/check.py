@@ -1,4 +1,4 @@
-"""The deployment files against the schemas of what reads them, and against each other. Changes nothing, needs no network.
+"""Checks the deployment files against the schemas of their readers, and against each other. Changes nothing, needs no network.
 
 Prints TAP: a line for each case, and at the end how many passed and failed.
 """
@@ -18,26 +18,26 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
-# What the manifests are checked against. They use nothing that came after Kubernetes 1.23.
+# The version whose schemas the manifests are checked against. They use nothing newer than Kubernetes 1.23.
 KUBERNETES = "1.37"
-# Not Kubernetes' own kinds, and what describes the part of each that we use.
+# Kinds that are not Kubernetes' own, with schemas for the parts that we use.
 OURS = {
     "SpinApp": "spinapp.schema.json",
     "SpinAppExecutor": "spinappexecutor.schema.json",
     "Kustomization": "kustomization.schema.json",
 }
-# What stands for a secret in the example.
+# Placeholders for secrets in the example.
 PLACEHOLDERS = ("PLACEHOLDER", "USER:PASSWORD@")
-# What is told of a failure: a schema's own words would go on with all of the schema.
+# How many lines of a failure are shown. A schema's message would repeat the whole schema.
 TOLD_LINES = 6
-# For people to copy, not for the cluster.
+# Files for people to copy, not for the cluster.
 EXAMPLES = {"secret.example.yaml"}
 
 
 def manifests():
     """Every document of every YAML file: (file, document)."""
     files = sorted([*DEPLOY.rglob("*.yaml"), *DEPLOY.rglob("*.yml")])
-    # The operator's own, which git ignores.
+    # The operator's own file, which git ignores.
     files = [file for file in files if file.name != "secret.yaml"]
     return [(file, document) for file in files for document in yaml.safe_load_all(file.read_text())]
 
@@ -68,9 +68,9 @@ def validate(document):
 
 
 def objects(value, path=()):
-    """The paths of all objects in a document whose fields a schema can know."""
+    """The paths of all objects in a document whose fields are known to a schema."""
     if isinstance(value, dict):
-        # Labels, annotations and the data of a Secret are the author's own names.
+        # Labels, annotations and the data of a Secret have arbitrary names.
         yield path
         for key, inner in value.items():
             if key not in ("matchLabels", "annotations", "labels", "stringData"):
@@ -149,7 +149,7 @@ class TheAppAndItsManifest(unittest.TestCase):
 
     def test_what_selects_the_app_selects_this_one(self):
         name = spinapp()["metadata"]["name"]
-        # The operator gives its Deployment and its Service the app's name, and its pods this label.
+        # The SpinKube operator gives the app's name to its Deployment and its Service, and this label to its pods.
         label = {"core.spinkube.dev/app-name": name}
         (autoscaler,) = of_kind("HorizontalPodAutoscaler")
         self.assertEqual(autoscaler["spec"]["scaleTargetRef"]["name"], name)
@@ -177,7 +177,7 @@ class Hosts(unittest.TestCase):
                 jsonschema.validate(tomllib.loads(file.read_text()), schema("runtime-config.schema.json"))
 
     def test_all_hosts_together_fit_into_the_database(self):
-        # PostgreSQL's default of 100 connections, less three for its administrators.
+        # PostgreSQL's default of 100 connections, minus three for administrators.
         ordinary_connections = 97
         (autoscaler,) = of_kind("HorizontalPodAutoscaler")
         configuration = tomllib.loads((DEPLOY / "spinkube/runtime-config.toml").read_text())
@@ -201,7 +201,7 @@ def name(test):
 
 
 class Tap(unittest.TestResult):
-    """Prints how each case ended."""
+    """Prints the result of each case."""
 
     def addSuccess(self, test):
         print(f"ok - {name(test)}")
@@ -227,7 +227,7 @@ class Tap(unittest.TestResult):
 
 def main():
     suite = unittest.defaultTestLoader.loadTestsFromModule(sys.modules[__name__])
-    # A suite forgets its cases as it runs them.
+    # A suite forgets its cases while it runs them.
     cases = suite.countTestCases()
     result = suite.run(Tap())
     failed = {case.test_case if hasattr(case, "test_case") else case for case, _ in result.failures + result.errors}

@@ -8,7 +8,7 @@
 //! | `EA_HOST` | the host; `target/host/embedded-host` unless given. `spin` serves for the same tests |
 //! | `EA_MANIFEST` | the app's manifest; `spin.toml` of this repository unless given |
 //! | `EA_FIXTURES_MANIFEST` | the same with tools that misbehave; `target/dev/fixtures.toml` unless given |
-//! | `EA_STORE=postgres` | hosts keep everything in PostgreSQL, each in a database of its own |
+//! | `EA_STORE=postgres` | hosts store everything in PostgreSQL, each in its own database |
 //! | `EA_INSTANCE_REUSE=1` | a new component instance for each request |
 //! | `EA_URL` | an app that runs already, for example on Spin; tests that start or stop a host are then skipped |
 //! | `EA_MODEL_URL` | with `EA_URL`: the scripted model that the app asks, for example `http://127.0.0.1:4010` |

@@ -4,7 +4,7 @@ use axum::{
     Router,
     routing::{delete, get, post, put},
 };
-use permissions::{Role, Roles};
+use permissions::Roles;
 use storage::{Database, Store};
 use web::{App, Authenticator, Result};
 
@@ -30,8 +30,7 @@ impl<D: Database> Admin<D> {
 
     /// All roles, as they are now: whoever has just made one wants to give it.
     pub(crate) async fn roles(&self) -> Result<Roles> {
-        let stored = self.store().roles().await?;
-        Ok(Roles::new(stored.iter().map(|role| Role::stored(&role.name, role.permissions.split_whitespace()))))
+        Ok(web::access::roles_of(&self.store().roles().await?))
     }
 }
 

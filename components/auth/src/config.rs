@@ -69,7 +69,7 @@ fn signing_key(value: &str) -> Result<(), String> {
     if value.is_empty() || Issuer::from_pem(value).is_ok() {
         return Ok(());
     }
-    Err("signing_key is no Ed25519 private key in PEM, so nobody can log in. Make one: openssl genpkey -algorithm ed25519.".to_owned())
+    Err("signing_key is not an Ed25519 private key in PEM, so nobody can log in. Make one: openssl genpkey -algorithm ed25519.".to_owned())
 }
 
 #[cfg(test)]

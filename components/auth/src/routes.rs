@@ -320,7 +320,7 @@ async fn refresh<D: Database>(State(auth): State<Auth<D>>, method: Method, heade
         }
         Rotation::Ended => Err(over("session_ended", "You have been logged out. Log in again.").into()),
         Rotation::Expired => {
-            let detail = "Your session has expired: nobody used it for 30 days. Log in again.";
+            let detail = "Your session has expired after 30 days without use. Log in again.";
             Err(over("session_expired", detail).into())
         }
     }

@@ -1,4 +1,4 @@
-//! What goes over the wire: the JSON of conversations, messages and runs.
+//! The JSON of conversations, messages and runs, as it is sent.
 
 use domain::{
     Conversation, Decision, Id, Message, MessageRole, Run, RunFailure, RunState, Timestamp, ToolCall, ToolResult, Usage,
@@ -109,13 +109,11 @@ impl From<Run> for RunBody {
     }
 }
 
-/// A run that was queued, alone.
 #[derive(Serialize)]
 pub(crate) struct QueuedBody {
     pub(crate) run: RunBody,
 }
 
-/// A call that was decided about, and its run.
 #[derive(Serialize)]
 pub(crate) struct DecidedBody {
     pub(crate) call_id: String,
@@ -123,7 +121,6 @@ pub(crate) struct DecidedBody {
     pub(crate) run: RunBody,
 }
 
-/// A message that was stored, and the run that answers it.
 #[derive(Serialize)]
 pub(crate) struct SentBody {
     pub(crate) message: MessageBody,

@@ -1,14 +1,13 @@
-//! What an operator can set about conversations.
+//! The operator's settings for conversations.
 
 use platform::variables::variable;
 use web::settings::{self, Check};
 
-/// The configuration of `chat`.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
-    /// The model that is asked when a conversation names none.
+    /// The model for a conversation that names none.
     pub(crate) default_model: String,
-    /// Models a conversation may name besides: comma-separated, `*` at the end matches any rest.
+    /// The other models that a conversation may name: comma-separated, `*` at the end matches anything.
     pub(crate) other_models: String,
 }
 
@@ -28,7 +27,7 @@ impl Config {
     }
 }
 
-/// What is wrong with them, for `/ready`.
+/// Checks the settings, for `/ready`.
 pub(crate) async fn checks() -> Vec<Check> {
     vec![settings::required("openai_model", &variable("openai_model").await)]
 }

@@ -14,11 +14,11 @@ use web::{Allowed, Json, Listing, Page, PathId, Query, Result, Session, extract:
 
 use crate::{body::ConversationBody, config::Config, router::Chat};
 
-/// A title is a line in a list.
+/// A title is one line in a list.
 const MAX_TITLE_CHARS: usize = 200;
 /// Longer than any model's name.
 const MAX_MODEL_BYTES: usize = 200;
-/// Conversations on a page, unless asked otherwise.
+/// The length of a page, if the request does not say.
 const DEFAULT_LIMIT: u32 = 50;
 
 #[derive(Deserialize)]
@@ -42,7 +42,7 @@ impl Change {
     }
 }
 
-/// Where a page ends: the last item's place in the order.
+/// The cursor of a page: the position of its last item.
 fn cursor(conversation: &Conversation) -> String {
     format!("{}_{}", conversation.updated_at.as_millis(), conversation.id)
 }

@@ -1,6 +1,6 @@
 //! Conversations, messages and runs as resources: the component behind `/api/...`.
 //!
-//! It stores what people say and queues the run that answers; it never talks to a model. `docs/api.md` is its contract.
+//! It stores messages and queues the runs that answer them. It never talks to a model. `docs/api.md` is its contract.
 
 mod body;
 mod config;

@@ -20,17 +20,17 @@ use crate::{
     router::Chat,
 };
 
-/// A message is at most this long: a book chapter, or a log file to be read.
+/// The longest message: a book chapter, or a log file.
 const MAX_CONTENT_BYTES: usize = 1024 * 1024;
-/// JSON may write each byte of it in six.
+/// JSON may write one byte as six.
 const MAX_BODY_BYTES: usize = 6 * MAX_CONTENT_BYTES + 1024;
-/// A page of long messages ends early: hosted edges answer with 10 MiB at most.
+/// A page of long messages ends early: hosted edges allow responses of at most 10 MiB.
 const MAX_PAGE_BYTES: u64 = 4 * 1024 * 1024;
-/// A key is a UUID or the like.
+/// The longest key; a UUID is shorter.
 const MAX_KEY_BYTES: usize = 64;
-/// A title that is made from the first message.
+/// The longest title that is made from a message.
 const TITLE_CHARS: usize = 60;
-/// Messages on a page, unless asked otherwise.
+/// The length of a page, if the request does not say.
 const DEFAULT_LIMIT: u32 = 100;
 
 #[derive(Deserialize)]
@@ -101,7 +101,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>> {
     }
 }
 
-/// The first words, on one line.
+/// The title for a message: its first words, on one line.
 fn title(content: &str) -> String {
     let mut title = String::new();
     for word in content.split_whitespace() {

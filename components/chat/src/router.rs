@@ -1,4 +1,4 @@
-//! All routes of this component, each a line.
+//! All routes of this component.
 
 use axum::{
     Router,
@@ -9,7 +9,6 @@ use web::{App, Authenticator};
 
 use crate::{config::Config, conversations, messages, models, runs};
 
-/// The router's state.
 pub(crate) struct Chat<D> {
     app: App<D>,
     pub(crate) config: Config,
@@ -22,7 +21,6 @@ impl<D> Clone for Chat<D> {
 }
 
 impl<D: Database> Chat<D> {
-    /// The store.
     pub(crate) fn store(&self) -> &Store<D> {
         self.app.store()
     }
@@ -36,7 +34,6 @@ impl<D: Database> Authenticator for Chat<D> {
     }
 }
 
-/// The routes.
 pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config) -> Router {
     Router::new()
         .route("/api/conversations", get(conversations::list::<D>).post(conversations::create::<D>))
@@ -97,7 +94,7 @@ mod tests {
             made.json["id"].as_str().unwrap().to_owned()
         }
 
-        /// The path of a run that waits for decisions about calls, each so many milliseconds. The tool of one called `pay` always asks.
+        /// The path of a run that waits for decisions about calls, each open for this many milliseconds. The tool of a call named `pay` always asks.
         fn waiting_run(&self, calls: &[(&str, i64)]) -> String {
             let path = format!("/api/conversations/{}/messages", self.conversation());
             let sent = self.send(Method::POST, &path, Some(json!({"content": "hello"}))).json;

@@ -1,4 +1,4 @@
-//! `/api/runs/{id}` and what can be asked of a run. Its events are the streamer's.
+//! `/api/runs/{id}` and the requests about a run. Its events are served by `stream`.
 
 use axum::{
     extract::State,
@@ -26,7 +26,7 @@ use crate::{
     router::Chat,
 };
 
-/// Ending a run that nobody executes takes milliseconds.
+/// It takes milliseconds to end a run that nobody executes.
 const CANCEL_LEASE_MS: i64 = 5_000;
 
 pub(crate) async fn read<D: Database>(
@@ -38,7 +38,7 @@ pub(crate) async fn read<D: Database>(
     Ok(Json(run.into()))
 }
 
-/// Whoever executes the run sees the wish within a tick and ends it; if nobody does, we do.
+/// The executor learns of the request within a tick and ends the run. Without an executor, the run is ended here.
 pub(crate) async fn cancel<D: Database>(
     State(chat): State<Chat<D>>,
     session: Allowed<ConversationsWrite>,
@@ -52,7 +52,7 @@ pub(crate) async fn cancel<D: Database>(
     Ok((StatusCode::ACCEPTED, Json::<_>(RunBody::from(run))).into_response())
 }
 
-/// What was written stays: the log of an executor that died becomes the answer.
+/// Ends a run without an executor. Its text is kept: the log becomes the answer.
 async fn end_unattended<D: Database>(chat: &Chat<D>, run: &domain::Run) -> Result<()> {
     let lease = Lease { run_id: run.id, owner: Id::new() };
     let Some(claim) = chat.store().claim(lease, CANCEL_LEASE_MS, "").await? else { return Ok(()) };
@@ -105,11 +105,11 @@ pub(crate) async fn retry<D: Database>(
 #[derive(Deserialize)]
 pub(crate) struct Decide {
     call_id: String,
-    /// Read as text, so that a wrong word is a wrong field and not a wrong body.
+    /// Read as a string, so that an unknown decision is reported as a wrong field, not as a wrong body.
     decision: String,
 }
 
-/// The person decides about a call. Whoever reads the run's events goes on with it.
+/// Stores the person's decision about a call. The next reader of the run's events goes on with the run.
 pub(crate) async fn decide<D: Database>(
     State(chat): State<Chat<D>>,
     session: Allowed<ConversationsWrite>,
@@ -125,13 +125,13 @@ pub(crate) async fn decide<D: Database>(
     }
     match chat.store().decide_approval(session.user_id(), id, &call_id, decision).await? {
         Decided::Decided => {}
-        // Sent a second time, or in two tabs.
+        // The same decision twice, for example in two tabs.
         Decided::AlreadyDecided(before) if before == decision => {}
         Decided::AlreadyDecided(_) => {
             return Err(Problem::conflict("already_decided", "You already decided differently.").into());
         }
         Decided::Expired => {
-            let detail = "It is too late to decide: nobody waits for this call any more.";
+            let detail = "Too late: this question has expired or the run has ended.";
             return Err(Problem::conflict("approval_expired", detail).into());
         }
         Decided::AlwaysAsks => {

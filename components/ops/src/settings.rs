@@ -69,7 +69,7 @@ impl Settings {
         }
         let Some(address) = web_address(&self.search_url) else {
             return Err(
-                "search_url is no http or https address, so there is no search: https://search.example.org.".to_owned()
+                "search_url is not an http or https address, so there is no search: set it, for example to https://search.example.org.".to_owned()
             );
         };
         let allowed = ["https://*:443", &self.search_host]

@@ -73,14 +73,9 @@ pub(crate) async fn checks() -> Vec<Check> {
             "context_window_tokens",
             &variable("context_window_tokens").await,
             MIN_CONTEXT_WINDOW_TOKENS,
-            "128000 is used where it is no number",
+            "128000 is used instead",
         ),
-        settings::number(
-            "model_silence_ms",
-            &variable("model_silence_ms").await,
-            1,
-            "120000 is used where it is no number",
-        ),
+        settings::number("model_silence_ms", &variable("model_silence_ms").await, 1, "120000 is used instead"),
     ]
 }
 

@@ -30,7 +30,7 @@ pub(crate) async fn events<D: Database + 'static>(
     let seen = last_event_id(&headers, resume)?;
     let traceparent = headers.get("traceparent").cloned();
     let languages = headers.get(header::ACCEPT_LANGUAGE).cloned();
-    let tools = Tools::new(session.user_id(), languages, traceparent.clone());
+    let tools = Tools::new(languages, traceparent.clone());
     let host = SpinHost::new(app, config::provider().await, tools, traceparent);
     let reading = match orchestrator::open(&host, session.user_id(), run_id, seen).await? {
         Opened::NotFound => return Err(Problem::not_found().into()),

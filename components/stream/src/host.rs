@@ -12,7 +12,7 @@ use platform::{
     SpinClock,
     http_client::{self, HttpError},
 };
-use storage::{Database, Store, runs::Lease};
+use storage::{Database, Store, runs::Lease, tool_listings::ToolOffers};
 use web::{
     App,
     log::{Level, log},
@@ -88,8 +88,12 @@ impl<D: Database + 'static> Host for SpinHost<D> {
         })
     }
 
-    async fn tools(&self) -> Offered {
-        match self.tools.offered(&self.app).await {
+    fn known_offers(&self) -> Option<i64> {
+        Tools::known_offers()
+    }
+
+    async fn tools(&self, offers: &ToolOffers) -> Offered {
+        match self.tools.offered(self.app.store(), offers).await {
             Ok(offered) => offered,
             Err(error) => {
                 error.log("the tools cannot be listed");

@@ -5,7 +5,7 @@
 use std::{pin::Pin, rc::Rc, sync::Arc};
 
 use bytes::Bytes;
-use domain::{Id, ToolCall};
+use domain::ToolCall;
 use futures::{Stream, StreamExt};
 use http::{HeaderValue, Method, Request, StatusCode, header, request};
 use orchestrator::{Offered, ToolAnswer, ToolProgress};
@@ -15,13 +15,13 @@ use platform::{
 };
 use serde::de::DeserializeOwned;
 use storage::{Database, StorageError, Store, runs::Lease, tool_listings::ToolOffers};
-use tool_catalogue::{CLAIM_MS, Flight, Found, OFFERS_PATH, Offerable, Source, current};
+use tool_catalogue::{CLAIM_MS, Flight, Found, KnownOffers, OFFERS_PATH, Offerable, Source, current};
 use toolbox::{
     arguments::MAX_ARGUMENTS_BYTES,
     wire::{CALLS_PATH, Call, Executor, Said},
 };
 use web::{
-    App,
+    access::access_of,
     log::{Level, log},
 };
 
@@ -38,6 +38,8 @@ type Body = Pin<Box<dyn Stream<Item = Result<Bytes, HttpError>>>>;
 thread_local! {
     /// One request of this instance asks for all of it.
     static ASKING: Flight<Rc<Offerable>, Rc<ToolsError>> = Flight::default();
+    /// What the database need not send it again.
+    static KNOWN: KnownOffers = KnownOffers::default();
 }
 
 /// Why there is no answer.
@@ -50,19 +52,19 @@ pub(crate) enum ToolsError {
     #[error("tools answered {0}")]
     Status(StatusCode),
     /// Its list is longer than [`MAX_ANSWER_BYTES`].
-    #[error("tools answered too much")]
+    #[error("the answer of tools is too long")]
     TooLarge,
     /// A line of its answer to a call is too long.
-    #[error("tools answered too much: {0}")]
+    #[error("the answer of tools has a line that is too long: {0}")]
     LineTooLong(#[from] sse::EventTooLong),
     /// It ended without saying what the call came to.
-    #[error("tools said nothing of how the call ended")]
+    #[error("tools did not report the call's result")]
     NoAnswer,
     /// It took too long.
     #[error("tools did not answer in time")]
     Slow,
     /// It said something else than was asked.
-    #[error("tools answered rubbish: {0}")]
+    #[error("the answer of tools cannot be parsed: {0}")]
     Json(#[from] serde_json::Error),
     /// The database failed.
     #[error(transparent)]
@@ -76,35 +78,41 @@ impl ToolsError {
     }
 }
 
-/// On whose behalf `tools` is asked.
+/// How `tools` is asked for a run.
 #[derive(Clone)]
 pub(crate) struct Tools {
-    user_id: Id,
     /// Which languages whoever reads the run wants, as their browser says it.
     languages: Option<HeaderValue>,
     traceparent: Option<HeaderValue>,
 }
 
 impl Tools {
-    /// For a run of this person. `tools` learns who it is from the run's lease, which outlives their token.
-    pub(crate) const fn new(user_id: Id, languages: Option<HeaderValue>, traceparent: Option<HeaderValue>) -> Self {
-        Self { user_id, languages, traceparent }
+    /// `tools` learns whose run it is from the run's lease, which outlives their token.
+    pub(crate) const fn new(languages: Option<HeaderValue>, traceparent: Option<HeaderValue>) -> Self {
+        Self { languages, traceparent }
     }
 
-    /// What the model may be offered. From what `tools` keeps, which is read once; it is had made anew by its age ([`current`]).
+    /// The version of the list that this instance knows.
+    pub(crate) fn known_offers() -> Option<i64> {
+        KNOWN.with(KnownOffers::version)
+    }
+
+    /// What the model may be offered, by what was read with the run's claim. An old list is had made anew ([`current`]).
     ///
     /// # Errors
     /// [`ToolsError`].
-    pub(crate) async fn offered<D: Database + 'static>(&self, app: &App<D>) -> Result<Offered, Rc<ToolsError>> {
+    pub(crate) async fn offered<D: Database + 'static>(
+        &self,
+        store: &Arc<Store<D>>,
+        read: &ToolOffers,
+    ) -> Result<Offered, Rc<ToolsError>> {
         let policies = config::tool_policies().await;
-        let offers = Offers { tools: self.clone(), store: Arc::clone(app.store()) };
-        let (found, kept) = offers.read().await?;
-        let roles = app.roles().await.map_err(ToolsError::from)?;
-        let access = roles.access(kept.roles.iter().map(String::as_str));
+        let offers = Offers { tools: self.clone(), store: Arc::clone(store) };
+        let found = KNOWN.with(|known| known.read(&read.kept));
         let asking = ASKING.with(Clone::clone);
         let offerable = current(found, &asking, &SpinClock, &offers).await;
         let offerable = offerable.unwrap_or_else(|| Err(Rc::new(ToolsError::Slow)))?;
-        Ok(Rc::unwrap_or_clone(offerable).for_person(&access, &policies, &kept.denied, &kept.secrets))
+        Ok(offerable.for_person(&access_of(&read.roles), &policies, &read.denied, &read.secrets))
     }
 
     /// Has a call made, if it may be. `told` gets the call's progress.
@@ -187,11 +195,6 @@ impl<D> Clone for Offers<D> {
 }
 
 impl<D: Database> Offers<D> {
-    async fn read(&self) -> Result<(Found<Rc<Offerable>>, ToolOffers), Rc<ToolsError>> {
-        let kept = self.store.tool_offers(self.tools.user_id).await.map_err(ToolsError::from)?;
-        Ok((Offerable::found(&kept).map(Rc::new), kept))
-    }
-
     /// It is nobody's in particular, so nothing is said of whom it is for.
     async fn asked(&self, method: Method) -> Result<Rc<Offerable>, Rc<ToolsError>> {
         let request = Request::builder().method(method).uri(format!("{TOOLS}{OFFERS_PATH}"));
@@ -209,7 +212,8 @@ impl<D: Database + 'static> Source for Offers<D> {
     type Error = Rc<ToolsError>;
 
     async fn find(&self) -> Result<Found<Rc<Offerable>>, Rc<ToolsError>> {
-        Ok(self.read().await?.0)
+        let kept = self.store.kept_offers(Tools::known_offers()).await.map_err(ToolsError::from)?;
+        Ok(KNOWN.with(|known| known.read(&kept)))
     }
 
     async fn claim(&self) -> Result<bool, Rc<ToolsError>> {

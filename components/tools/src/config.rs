@@ -77,14 +77,14 @@ pub(crate) async fn checks() -> Vec<Check> {
     let remote = remote_servers(&variable("remote_mcp_servers").await, &variable("remote_mcp_host").await);
     let policies = Policy::parse_list(&variable("tool_policies").await)
         .map(drop)
-        .map_err(|error| format!("tool_policies cannot be read, so all tools are denied: {error}."));
+        .map_err(|error| format!("tool_policies is not valid, so all tools are denied: {error}."));
     let master_key = MasterKey::new(variable("master_key").await).fault().map_or(Ok(()), |error| {
         Err(format!(
-            "master_key cannot be read, so nobody's secrets can be opened: {error}. Make one: openssl rand -base64 32."
+            "master_key is not valid, so no secrets can be decrypted: {error}. Make one: openssl rand -base64 32."
         ))
     });
     let number = async |name, default: u32| {
-        settings::number(name, &variable(name).await, 1, &format!("{default} is used where it is no number"))
+        settings::number(name, &variable(name).await, 1, &format!("{default} is used instead"))
     };
     vec![
         Check::new("remote_mcp_servers", remote),
@@ -97,7 +97,7 @@ pub(crate) async fn checks() -> Vec<Check> {
 
 fn remote_servers(value: &str, host: &str) -> Result<(), String> {
     let servers = RemoteServer::parse_list(value)
-        .map_err(|error| format!("remote_mcp_servers cannot be read, so there are none: {error}."))?;
+        .map_err(|error| format!("remote_mcp_servers is not valid, so no remote servers are used: {error}."))?;
     let Some(allowed) = AllowedHost::parse(host) else { return Ok(()) };
     match servers.iter().find(|server| !allowed.allows(&server.url)) {
         None => Ok(()),

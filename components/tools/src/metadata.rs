@@ -45,8 +45,7 @@ fn metadata<D: Database + 'static, H: Host>(
     server: Option<&str>,
 ) -> Result<Json<Metadata>> {
     let here = tools.app().site().address(headers).ok_or_else(|| {
-        let detail =
-            "This installation has not been told its address. Whoever runs it can set the variable public_url.";
+        let detail = "This installation does not know its address. An administrator can set the variable public_url.";
         Problem::new(StatusCode::NOT_FOUND, "not_found", detail)
     })?;
     Ok(Json(Metadata {

@@ -53,7 +53,7 @@ pub(crate) async fn passed<D: Database + 'static, H: Host>(
         return Ok(Vec::new());
     }
     let keys = keys::existing(tools).await;
-    let keys = keys.map_err(|error| failed(&error, "its secrets cannot be read here; tell whoever runs this"))?;
+    let keys = keys.map_err(|error| failed(&error, "its secrets cannot be decrypted; tell the administrator"))?;
     let opened = |(secret, kept): (&Secret, &ToolSecret)| match open(keys.as_ref(), user_id, kept) {
         Ok(value) => Ok(Passed { name: secret.name.clone(), value, visible: secret.visible }),
         Err(error) => {

@@ -18,10 +18,7 @@ use toolbox::{
     Approval, AuditEntry, CallFailure, Called, Outcome, Permission, Redaction, Started, Tool, World,
     execution::CALL_LIMIT,
 };
-use web::{
-    Authenticator as _,
-    log::{Level, log},
-};
+use web::log::{Level, log};
 
 use crate::{
     config::COMPONENT,
@@ -96,7 +93,7 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
             None => Approval::Pending { expires_at_ms: approval.expires_at.as_millis() },
         });
         // A run's person may have no token by now, and a program's token may be older than a change of roles.
-        let access = self.tools.app().roles().await?.access(found.roles.iter().map(String::as_str));
+        let access = web::access::access_of(&found.roles);
         Ok(Permission { access, installation: rules.installation, user: rules.user, approval })
     }
 

@@ -48,7 +48,7 @@ pub enum CompletionError {
     #[error(transparent)]
     EventTooLong(#[from] EventTooLong),
     /// An event begins like an object but is not valid.
-    #[error("the model's server sent something that is no completion chunk")]
+    #[error("the model's server sent something that is not a completion chunk")]
     Malformed,
     /// More calls than any model makes, or endless arguments.
     #[error("the model asks for more calls of tools, or longer ones, than this installation makes")]
@@ -66,7 +66,7 @@ pub enum CompletionError {
     #[error("the address answers with a web page")]
     WebPage,
     /// The response contains no completion.
-    #[error("the address answers with something that is no completion")]
+    #[error("the address answers with something that is not a completion")]
     Foreign,
 }
 

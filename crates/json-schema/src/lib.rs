@@ -49,7 +49,7 @@ impl fmt::Display for Problem {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Unusable {
     /// It has a reference to another document, or to nothing.
-    #[error("its reference {0} leads nowhere inside it, and none is followed outside")]
+    #[error("its reference {0} has no target inside it, and references to the outside are not followed")]
     Reference(String),
     /// The check takes too long.
     #[error("it takes too long to check")]

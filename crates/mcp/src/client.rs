@@ -62,10 +62,10 @@ pub enum TransportError {
     #[error("not allowed: {0}")]
     NotAllowed(String),
     /// Nobody knows where that is.
-    #[error("its name leads nowhere: {0}")]
+    #[error("its host name cannot be resolved: {0}")]
     NoName(String),
     /// Nobody is there who takes connections.
-    #[error("nobody takes connections there: {0}")]
+    #[error("connection refused: {0}")]
     Refused(String),
     /// No secure connection could be agreed upon: a certificate that is not trusted, mostly.
     #[error("no secure connection: {0}")]

@@ -76,14 +76,14 @@ impl Parameter {
         match (said, self.value(arguments)) {
             (None, None) => Ok(()),
             (None, Some(_)) => Err(format!("{name} is missing")),
-            (Some(_), None) => Err(format!("{name} is there and its argument is not")),
+            (Some(_), None) => Err(format!("{name} is sent, but its argument is missing")),
             (Some(said), Some(value)) => {
                 let same = match value {
                     // 42 and 42.0 are the same.
                     Value::Number(number) => said.parse::<f64>().ok() == number.as_f64(),
                     value => text(value).is_some_and(|text| text == said),
                 };
-                if same { Ok(()) } else { Err(format!("{name} is not what its argument is")) }
+                if same { Ok(()) } else { Err(format!("{name} differs from its argument")) }
             }
         }
     }
@@ -146,7 +146,8 @@ fn collect(schema: &Value, path: Option<&[String]>, found: &mut Vec<Parameter>) 
 
 fn parameter(name: &Value, kind: Option<&Value>, path: Option<&[String]>) -> Result<Parameter, String> {
     let path = path.filter(|path| !path.is_empty());
-    let path = path.ok_or_else(|| format!("{ANNOTATION} is on something that is not always an argument"))?;
+    let path =
+        path.ok_or_else(|| format!("{ANNOTATION} is set on a schema that is not a property of the arguments"))?;
     let kind = match kind {
         Some(Value::Array(kinds)) => {
             let mut kinds = kinds.iter().filter(|kind| *kind != "null");

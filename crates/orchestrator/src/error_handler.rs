@@ -1,6 +1,6 @@
-//! What an error means: whether the same request may be sent again, when, and what to tell the person.
+//! Decides what an error means: whether the same request may be sent again, when, and what to tell the person.
 //!
-//! What a server says when it refuses is read in [`crate::refusal`].
+//! [`crate::refusal`] reads the refusals of a model's server.
 
 use std::time::Duration;
 
@@ -13,44 +13,44 @@ use crate::{
     refusal::{self, Refusal},
 };
 
-/// Requests for one round, the first included.
+/// The requests for one round, including the first.
 pub const MAX_ATTEMPTS: u32 = 4;
-/// Executors of one run since its last finished step: hosts die, but if this many did, it is the run that kills them, or a host that allows less
-/// time than one round of its model takes. Each of them pays for that round again.
+/// The executors of one run since its last finished step. Hosts may die, but if this many did, the cause is the run itself, or a host that allows
+/// less time than one round of its model takes. Each executor pays for that round again.
 pub const MAX_EXECUTORS: u64 = 10;
 /// The first pause; each next one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// A person waits this long for an answer to begin, hardly longer: what asks for a longer pause is told to the person instead.
+/// The longest time that a person waits for an answer to begin. If a server asks for a longer pause, the person is told instead.
 pub(crate) const MAX_PAUSE: Duration = Duration::from_secs(30);
 
-/// Told when the model's server took less than there was.
+/// The notice to the person when the model's server accepted only a shorter request.
 pub(crate) const SHORTENED: &str = "This is more than the model can read at once. The oldest part of the conversation, or the list of tools, was shortened.";
-/// Told when it took no tools.
+/// The notice to the person when the model's server accepted no tools.
 pub(crate) const WITHOUT_TOOLS: &str = "The model's server does not take our tools. The model answers without them.";
 
-/// Something went wrong with the model.
+/// A failed request to the model.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Failure {
-    /// Stable, for programs.
+    /// A stable code for programs.
     pub code: &'static str,
-    /// For the person: what happened and what to do.
+    /// The message for the person: what happened and what to do.
     pub message: String,
-    /// Whether it may pass by itself in a moment, so that the same request is sent again.
+    /// Whether the failure may pass by itself in a moment, so the same request is sent again.
     pub transient: bool,
-    /// Whether the person may hope for more by asking again, now or in a while.
+    /// Whether a new request of the person may succeed, now or later.
     pub retryable: bool,
-    /// What the server asked for.
+    /// The pause that the server asked for.
     pub retry_after: Option<Duration>,
-    /// For the log: nothing that the server said.
+    /// The cause for the log. It contains nothing that the server said.
     pub cause: String,
-    /// What the server refuses, if it said that it does.
+    /// What the server refuses, if it said so.
     pub refusal: Option<Refusal>,
-    /// What it said. It may hold anything, so it is in no log, and [`Withheld`] stands before a person.
+    /// The server's error. It may contain anything, so it is in no log, and the person sees it only after [`Withheld`] has removed secrets.
     pub said: Box<ProviderError>,
 }
 
 impl Failure {
-    /// One that the server did not speak of.
+    /// A failure without an error from the server.
     pub(crate) fn new(
         code: &'static str,
         transient: bool,
@@ -69,18 +69,18 @@ impl Failure {
         }
     }
 
-    /// Not asked again by itself: each request is paid for, or the person has waited long enough.
+    /// A failure that only the person retries, because each request costs money or the person has waited long enough.
     fn for_the_person_to_repeat(code: &'static str, message: impl Into<String>, cause: impl Into<String>) -> Self {
         Self { retryable: true, ..Self::new(code, false, message, cause) }
     }
 
-    /// As it is kept with the run.
+    /// The failure as it is stored with the run.
     #[must_use]
     pub fn to_run_failure(&self) -> RunFailure {
         RunFailure { code: self.code.to_owned(), message: self.message.clone() }
     }
 
-    /// How long to wait before request number `next` (2 for the second); `None`: do not send it.
+    /// The pause before request number `next` (2 for the second). `None`: do not send it.
     #[must_use]
     pub fn pause_before(&self, next: u32) -> Option<Duration> {
         if !self.transient || next > MAX_ATTEMPTS {
@@ -91,7 +91,7 @@ impl Failure {
     }
 }
 
-/// Too many executors died over the run.
+/// Too many executors of the run died.
 #[must_use]
 pub fn given_up(executors: u64) -> Failure {
     let cause = format!("{executors} executors began this run and none finished it");
@@ -99,7 +99,7 @@ pub fn given_up(executors: u64) -> Failure {
     Failure::new("run_given_up", false, message, cause)
 }
 
-/// Nobody came for the answer in time.
+/// Nobody read the run in time.
 #[must_use]
 pub fn abandoned(failure: &RunFailure) -> Failure {
     Failure::new(ABANDONED_CODE, true, failure.message.as_str(), "nobody read the run within a day")
@@ -112,7 +112,7 @@ pub fn unreachable(error: &Unreachable, begun: bool) -> Failure {
         Unreachable::NotAllowed(cause) => Failure::new(
             "model_not_allowed",
             false,
-            "This installation is not allowed to reach its model. Whoever runs it must allow the address.",
+            "This installation is not allowed to reach its model. Ask the administrator to allow the address.",
             cause,
         ),
         Unreachable::Connection(cause) if begun => broke_off(cause),
@@ -122,7 +122,7 @@ pub fn unreachable(error: &Unreachable, begun: bool) -> Failure {
     }
 }
 
-/// What came is no whole answer.
+/// The response is not a complete answer.
 #[must_use]
 pub fn incomplete(error: &CompletionError, withheld: &Withheld<'_>) -> Failure {
     let cause = error.to_string();
@@ -153,7 +153,7 @@ pub fn incomplete(error: &CompletionError, withheld: &Withheld<'_>) -> Failure {
     }
 }
 
-/// The answer is over, and there is nothing in it.
+/// The answer has ended, and it is empty.
 #[must_use]
 pub fn said_nothing(finish_reason: Option<&str>) -> Failure {
     let message = match finish_reason {
@@ -165,7 +165,7 @@ pub fn said_nothing(finish_reason: Option<&str>) -> Failure {
     Failure::for_the_person_to_repeat("model_empty", message, cause)
 }
 
-/// Nothing came for too long.
+/// The model was silent for too long.
 #[must_use]
 pub fn silent(silence: Duration) -> Failure {
     let cause = format!("nothing for {} s", silence.as_secs_f32());

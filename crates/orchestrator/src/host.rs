@@ -7,16 +7,16 @@ use domain::ToolCall;
 pub use domain::tool::{Offered, ToolAnswer, ToolDefinition, ToolProgress};
 use futures::Stream;
 use http::HeaderMap;
-use storage::{Database, Store, runs::Lease};
+use storage::{Database, Store, runs::Lease, tool_listings::ToolOffers};
 
 use crate::Ledger;
 
-/// What a run needs of the world.
+/// The operations that a run needs from outside.
 #[expect(async_fn_in_trait, reason = "guests have one thread, so nobody needs these futures to be Send")]
 pub trait Host {
     /// The database behind the store.
     type Database: Database;
-    /// The body of the model's answer. Dropping it closes the connection.
+    /// The body of the model's response. Dropping it closes the connection.
     type Body: Stream<Item = Result<Bytes, Unreachable>> + Unpin;
 
     /// The store.
@@ -25,82 +25,86 @@ pub trait Host {
     /// The runs of this instance.
     fn ledger(&self) -> &Ledger;
 
-    /// What proves to the model's server who asks, as it is sent; may be empty. Nobody is shown it.
+    /// The credentials for the model's server, as they are sent; may be empty. They are shown to nobody.
     fn authorization(&self) -> &str;
 
-    /// The model's server, by its address without what may be secret in it.
+    /// The address of the model's server, without parts that may be secret.
     fn model_server(&self) -> &str;
 
-    /// Sends a request to the model's server and waits for the head of its answer.
+    /// Sends a request to the model's server and waits for the response's head.
     async fn ask_model(&self, body: Vec<u8>) -> Result<ModelAnswer<Self::Body>, Unreachable>;
 
-    /// The tools that the person whose run it is may use. Empty when they cannot be listed: an answer without tools beats none.
-    async fn tools(&self) -> Offered;
+    /// The version of the list of tools that this instance knows, so that the database need not send it with a claim.
+    fn known_offers(&self) -> Option<i64>;
 
-    /// Has a call of a run made, if the lease holds, it may be made and was not made before. What goes wrong is an answer too. It may be asked
-    /// for the same call again when nobody knows what came of it. `told` hears how far the call is, some times a second at most.
+    /// The tools that the run's person may use. `offers` was read with the run's claim. Empty if the tools cannot be listed: an answer without tools
+    /// is better than none.
+    async fn tools(&self, offers: &ToolOffers) -> Offered;
+
+    /// Makes a call of a run, if the lease holds, the call is allowed and it was not made before. Failures are answers too. The same call may be
+    /// requested again if it is unknown whether it took effect. `told` receives the call's progress, at most a few times a second.
     async fn call_tool(&self, lease: Lease, call: &ToolCall, told: &dyn Fn(ToolProgress)) -> ToolAnswer;
 
-    /// Time since some moment, never going back, the same for all runs of this instance.
+    /// The time since a fixed moment. It never goes back, and is the same for all runs of this instance.
     fn now(&self) -> Duration;
 
-    /// Waits.
+    /// Waits for a duration.
     async fn sleep(&self, duration: Duration);
 
-    /// Tells the operator what happened to a run; `fields` is a JSON object.
+    /// Writes a log line about a run for the operator. `fields` is a JSON object.
     fn log(&self, severity: Severity, message: &str, fields: serde_json::Value);
 }
 
-/// How much an operator wants to know of something.
+/// The severity of a log line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Severity {
-    /// It happened.
+    /// A normal event.
     Info,
-    /// Something failed.
+    /// A failure.
     Error,
 }
 
-/// Where live events go.
+/// The destination of live events.
 #[expect(async_fn_in_trait, reason = "guests have one thread, so nobody needs these futures to be Send")]
 pub trait Reader {
-    /// Hands over frames without waiting. `false`: the reader has left, or is too slow to keep; it can come back and replay.
+    /// Passes frames on without waiting. `false`: the reader has left, or is too slow; it can come back and replay.
     fn send(&mut self, frames: &str) -> bool;
 
-    /// Waits until more can be handed over, so that a log is replayed as fast as it is read. `false`: the reader has left.
+    /// Waits until more can be sent, so a log is replayed only as fast as it is read. `false`: the reader has left.
     async fn ready(&mut self) -> bool {
         true
     }
 }
 
-/// The model's server answered.
+/// A response of the model's server.
 #[derive(Debug)]
 pub struct ModelAnswer<B> {
     /// The HTTP status.
     pub status: u16,
-    /// Its headers.
+    /// The response's headers.
     pub headers: HeaderMap,
-    /// The body as it comes.
+    /// The body, still arriving.
     pub body: B,
 }
 
-/// The model's server cannot be reached, or the connection broke.
+/// Why the model's server cannot be reached, or the connection broke.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Unreachable {
-    /// Configuration forbids it.
+    /// The configuration forbids it.
     #[error("{0}")]
     NotAllowed(String),
-    /// The network does.
+    /// The network failed.
     #[error("{0}")]
     Connection(String),
 }
 
-/// What an operator can set about runs.
+/// The operator's settings for runs.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// What the model's context holds, the answer included.
+    /// The size of the model's context, including the answer.
     pub context_window_tokens: u64,
     /// The installation's instructions to the model; may be empty.
     pub system_prompt: String,
-    /// How long the model may say nothing at all.
+    /// The longest silence of the model.
     pub silence: Duration,
 }

@@ -1,7 +1,7 @@
-//! Batches database work for all runs of an instance; whichever run's timer fires first sends it. One statement logs what they say, keeps
-//! their leases and reads who is to stop: a statement costs far more than a row.
+//! Batches database work for all runs of an instance. The run whose timer fires first sends the batch. One statement logs events, renews leases and
+//! learns which runs must stop, because a statement costs far more than a row.
 //!
-//! It knows nothing of what a run does. A run that ends takes out what still waits here and stores it with its answer.
+//! It does not know what a run does. A run that ends takes back its waiting events and stores them with its answer.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -17,27 +17,27 @@ use storage::{
 
 use crate::Host;
 
-/// How often events are logged and wishes to stop are heard while a run speaks: less than the 0.2 s within which a stop must reach the
-/// model's server, since a run that speaks hears of it with its next piece.
+/// The interval at which a speaking run's events are logged and stop requests are read. It is shorter than the 0.2 s within which a stop must reach
+/// the model's server, because a speaking run learns of it with its next piece.
 pub const PERIOD: Duration = Duration::from_millis(150);
 
-/// How often leases are renewed: four renewals may be late or lost.
+/// The interval for renewing leases: four renewals may be late or lost.
 const RENEW: Duration = Duration::from_millis(1_000);
 
-/// How long a run belongs to an executor that says nothing: after that, whoever reads its events takes it over.
+/// The length of a lease. After this time without a renewal, the run's next reader takes it over.
 pub const LEASE_MS: i64 = 6_000;
 
-/// A reader whose own connection broke has a reason to think that the executor is gone. If a lease has no more than this left, two renewals
-/// are missing as well, and that reader does not wait for the third.
+/// The remaining time at which a reader whose own connection broke takes a lease over: its broken connection suggests that the executor is gone, and
+/// by then two renewals are missing, so it does not wait for the third.
 pub const DOUBTFUL_LEASE_MS: i64 = 3_000;
 
-/// Without a renewal for this long, leases cannot be relied on any more.
+/// After this time without a renewal, leases are no longer reliable.
 const PATIENCE: Duration = Duration::from_millis(5_500);
 
-/// How often somebody who waits for a statement of another run looks whether it is done.
+/// The poll interval of a run that waits for a statement of another run.
 const SETTLE: Duration = Duration::from_millis(5);
 
-/// The runs of an instance.
+/// The open runs of an instance, a page each.
 #[derive(Debug)]
 pub struct Ledger {
     pages: Mutex<Pages>,
@@ -46,10 +46,10 @@ pub struct Ledger {
 #[derive(Debug)]
 struct Pages {
     runs: Vec<Page>,
-    /// A statement is on its way.
+    /// Whether a statement is being executed.
     writing: bool,
     written_at: Duration,
-    /// When the last renewal that succeeded was begun.
+    /// When the last successful renewal began.
     renewed_at: Duration,
 }
 
@@ -57,23 +57,23 @@ struct Pages {
 struct Page {
     lease: Lease,
     state: RunState,
-    /// Not logged yet.
+    /// Events that are not logged yet.
     waiting: Batch,
-    /// Its events are in the statement that is on its way.
+    /// Whether the current statement contains events of this run.
     in_flight: bool,
     leave: Result<Leave, Arc<StorageError>>,
 }
 
-/// What a statement is about.
+/// The contents of a statement.
 struct Round {
     entries: Vec<Entry>,
-    /// Who is asked about without anything to log.
+    /// The runs whose leases are checked without events.
     listening: Vec<Lease>,
     renewing: bool,
     began_at: Duration,
 }
 
-/// A run's page, for as long as it is executed.
+/// The page of a run that is being executed. Dropping it removes the page.
 #[derive(Debug)]
 pub struct Registered<'a> {
     ledger: &'a Ledger,
@@ -86,7 +86,7 @@ impl Drop for Registered<'_> {
     }
 }
 
-/// Nobody else writes until this is gone, however the statement ends.
+/// Prevents other writes until it is dropped, even if the statement is cancelled.
 struct Writing<'a>(&'a Ledger);
 
 impl Drop for Writing<'_> {
@@ -107,7 +107,7 @@ impl Default for Ledger {
 }
 
 impl Ledger {
-    /// An empty one; one for each instance.
+    /// An empty ledger. Each instance has one.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -124,7 +124,7 @@ impl Ledger {
         self.pages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens a page for a run that has just been claimed.
+    /// Adds a page for a run that was just claimed.
     pub fn register(&self, lease: Lease, now: Duration) -> Registered<'_> {
         let mut pages = self.pages();
         if pages.runs.is_empty() {
@@ -141,12 +141,12 @@ impl Ledger {
         Registered { ledger: self, lease }
     }
 
-    /// How long ago the last statement began.
+    /// The time since the last statement began.
     pub fn age(&self, now: Duration) -> Duration {
         now.saturating_sub(self.pages().written_at)
     }
 
-    /// Leaves events to be logged with the next statement.
+    /// Adds events to the next statement.
     pub fn deposit(&self, lease: Lease, state: RunState, batch: Batch) {
         if let Some(page) = self.pages().runs.iter_mut().find(|page| page.lease == lease) {
             page.state = state;
@@ -154,10 +154,10 @@ impl Ledger {
         }
     }
 
-    /// Takes back what has not been logged, to be stored with something else. Waits until what is being logged is.
+    /// Takes back the events that are not logged yet, to store them with something else. Waits for a statement that contains events of this run.
     ///
     /// # Errors
-    /// When something that was deposited before could not be logged.
+    /// An error of an earlier statement for this run.
     pub async fn withdraw<H: Host>(&self, host: &H, lease: Lease) -> Result<Batch, Arc<StorageError>> {
         loop {
             if let Some(settled) = self.settled(lease) {
@@ -179,10 +179,10 @@ impl Ledger {
         }
     }
 
-    /// Whether a run may go on, as far as is known; events are logged and wishes heard if the last time is `max_age` ago.
+    /// Whether a run may go on, as far as is known. Sends a statement first if the last one is older than `max_age`.
     ///
     /// # Errors
-    /// When the log could not be written, for this run or for all.
+    /// Storage errors, for this run or for all.
     pub async fn attend<H: Host>(&self, host: &H, lease: Lease, max_age: Duration) -> Result<Leave, Arc<StorageError>> {
         if let Some(round) = self.begin(host.now(), max_age) {
             let writing = Writing(self);
@@ -228,7 +228,7 @@ impl Ledger {
     async fn write<H: Host>(&self, host: &H, round: &Round) {
         for entries in round.entries.chunks(MAX_LEASES) {
             match host.store().append_events(entries).await {
-                // One of them may be of a conversation that is just being deleted: the others have nothing to do with it.
+                // One of the conversations may have just been deleted. That must not affect the other runs.
                 Err(StorageError::Database(DatabaseError::Refused { .. } | DatabaseError::Orphaned { .. }))
                     if entries.len() > 1 =>
                 {
@@ -253,8 +253,8 @@ impl Ledger {
         }
     }
 
-    /// Notes what came of logging. What was not logged because the database is away waits on, in front of what has come meanwhile: a batch
-    /// that is logged twice is logged once.
+    /// Stores the result of a statement with events. If it failed, the events go back in front of newer ones: events that are logged twice are stored
+    /// once.
     fn logged(&self, now: Duration, entries: &[Entry], leaves: Result<Vec<Leave>, StorageError>) {
         let failed = leaves.is_err();
         for entry in entries {
@@ -274,12 +274,12 @@ impl Ledger {
         let pages = &mut *guard;
         let in_time = now.saturating_sub(pages.renewed_at) < PATIENCE;
         let leaves = match leaves {
-            // Nothing is lost as long as the leases hold.
+            // Nothing is lost while the leases hold.
             Err(StorageError::Database(DatabaseError::Unavailable(_) | DatabaseError::Lost(_))) if in_time => return,
             leaves => leaves.map_err(Arc::new),
         };
         for (at, lease) in leases.enumerate() {
-            // A page whose events could not be logged stays so.
+            // The failure of a page is permanent.
             if let Some(page) = pages.runs.iter_mut().find(|page| page.lease == lease && page.leave.is_ok()) {
                 page.leave = match &leaves {
                     Ok(leaves) => Ok(leaves.get(at).copied().unwrap_or(Leave::LeaseLost)),

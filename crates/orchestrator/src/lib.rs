@@ -1,17 +1,18 @@
-//! A chat turn, from a queued run to a stored answer. Seven parts, a module each:
+//! A chat turn, from a queued run to a stored answer. It has seven parts, one module each:
 //!
 //! | module | does |
 //! | --- | --- |
-//! | [`request_handler`] | lets a reader in: replays, tails, or executes the run for it |
-//! | [`session_manager`] | holds the run's lease, logs its events in time, hears when to stop |
-//! | [`prompt_builder`] | chooses what of the conversation the model sees |
-//! | [`llm_client`] | asks the model, again if it is busy, and passes on what it says |
-//! | [`tool_executor`] | has the calls made that the model asks for, and lets the run wait for the person's approval |
+//! | [`request_handler`] | serves a reader: replays, tails, or executes the run |
+//! | [`session_manager`] | holds the run's lease, logs its events in time, learns when to stop |
+//! | [`prompt_builder`] | chooses the messages that the model sees |
+//! | [`llm_client`] | asks the model, again if it is busy, and passes the answer on |
+//! | [`tool_executor`] | has the model's calls made, and lets the run wait for the person's approval |
 //! | [`response_streamer`] | writes events, once for the log and once for the reader |
-//! | [`error_handler`] | says what an error means: try again, or what to tell the person |
+//! | [`error_handler`] | decides what an error means: retry, or what to tell the person |
 //!
-//! [`refusal`] reads what a model's server says when it refuses, [`ledger`] is what the runs of an instance share, [`tool_search`] chooses what tools the model is offered, [`tool_output`] fences what they
-//! said. Pure: everything outside comes through the [`Host`] port, so all of it runs in tests without Spin.
+//! [`refusal`] reads the refusals of a model's server. [`ledger`] is shared by the runs of an instance. [`tool_search`] chooses the tools that the
+//! model is offered. [`tool_output`] fences tools' results. The crate is pure: everything outside is behind the port [`Host`], so all of it runs in
+//! tests without Spin.
 
 pub mod error_handler;
 pub mod host;

@@ -1,7 +1,7 @@
-//! Asks the model, again while it is busy and has not begun, and passes on what it says piece by piece.
+//! Asks the model, again while it is busy and has not begun, and passes its answer on piece by piece.
 //!
-//! An answer that had been begun by an executor that died is asked for anew. As long as the model says the same again, nobody is told twice;
-//! if it says something else, readers are told to drop what they had.
+//! If an executor died during an answer, the next one asks for the answer again. While the model repeats the same text, readers get nothing twice. If
+//! it says something else, readers are told to discard the old text.
 
 use std::time::Duration;
 
@@ -20,24 +20,23 @@ use crate::{
     unpacking::Unpacking,
 };
 
-/// An error's body is read up to this length: some servers repeat the whole request before they say what is wrong with it. What is cut is
-/// understood as far as it came.
+/// How much of an error's body is read: some servers repeat the whole request before the error. A body that was cut is read as far as it goes.
 const MAX_ERROR_BYTES: usize = 2 * 1024 * 1024;
 
-/// It comes with its head; some servers leave the connection open behind it.
+/// How long to wait for an error's body, which normally comes with the head. Some servers leave the connection open.
 const ERROR_PATIENCE: Duration = Duration::from_secs(5);
 
-/// What comes after the model has said why it stopped: the usage, at once if at all. Some servers leave the connection open.
+/// How long to wait for more after the model has said why it stopped. Only the usage follows, at once. Some servers leave the connection open.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// How an attempt to hear the model ended before its time.
+/// Why a request ended early.
 #[derive(Debug)]
 pub enum Stopped {
-    /// The run is not to go on.
+    /// The run must not go on.
     Interrupted(Interrupted),
     /// The model failed.
     Failed(Failure),
-    /// Its server refused the request, and wants it otherwise. With what to say if that does not help.
+    /// The server refused the request and wants another dialect. Contains the message for the case that this does not help.
     Refused(Box<(Lesson, Failure)>),
 }
 
@@ -47,7 +46,7 @@ impl From<Interrupted> for Stopped {
     }
 }
 
-/// What readers have already been told of the answer that is asked for again.
+/// The parts of an interrupted answer that readers already have.
 #[derive(Debug)]
 pub struct Told {
     text: Repeated,
@@ -55,13 +54,13 @@ pub struct Told {
 }
 
 impl Told {
-    /// From the log.
+    /// From the run's log.
     #[must_use]
     pub fn new(progress: Progress) -> Self {
         Self { text: Repeated::new(progress.text), reasoning: Repeated::new(progress.thinking) }
     }
 
-    /// What was told before and has not been said again: text and reasoning.
+    /// The text and reasoning that readers have and the model has not repeated.
     #[must_use]
     pub fn remaining(&self) -> (&str, &str) {
         (self.text.rest(), self.reasoning.rest())
@@ -71,11 +70,11 @@ impl Told {
         self.text.rest().is_empty() && self.reasoning.rest().is_empty()
     }
 
-    /// What of a piece is new. `None`: the model says something else this time.
+    /// The new part of a piece. `None`: the model says something else this time.
     fn new_part<'a>(&mut self, piece: &'a Piece) -> Option<&'a str> {
         match piece {
             Piece::Text(said) if self.reasoning.rest().is_empty() => self.text.new_part(said),
-            // It thought less than the last time.
+            // The model reasoned less than the last time.
             Piece::Text(_) => None,
             Piece::Reasoning(said) => self.reasoning.new_part(said),
             Piece::Reconsidered => None,
@@ -87,11 +86,11 @@ impl Told {
     }
 }
 
-/// A text that is said again piece by piece. It stays where it is: an answer may be long, and its pieces many.
+/// A text that the model repeats piece by piece. It is not shortened meanwhile, because an answer may be long and have many pieces.
 #[derive(Debug)]
 struct Repeated {
     told: String,
-    /// How much of it was said again.
+    /// The length of the repeated part.
     said: usize,
 }
 
@@ -115,8 +114,8 @@ impl Repeated {
     }
 }
 
-/// Sends a request and hears the answer to its end. What was said is in `round`, whole or not. What is refused for how it is written is not sent
-/// again here, busy or not.
+/// Sends a request and reads the answer to its end. `round` has the answer so far, even after an error. A request that is refused for its form is not
+/// repeated here, even if the server is also busy.
 ///
 /// # Errors
 /// [`Stopped`].
@@ -181,7 +180,7 @@ async fn ask_once<H: Host, R: Reader>(
         let chunk = match round.doubt() {
             _ if round.is_done() => None,
             None => next(session, &mut answer.body, finished_at, silence).await?,
-            // The server's last words say more than that nothing came after them.
+            // The server's last words say more than the fact that nothing followed.
             Some(doubt) => match next(session, &mut answer.body, finished_at, silence).await {
                 Ok(Some(Err(_))) | Err(Stopped::Failed(_)) => {
                     return Err(Stopped::Failed(error_handler::incomplete(&doubt, &withheld)));
@@ -191,7 +190,7 @@ async fn ask_once<H: Host, R: Reader>(
         };
         let (heard, ended) = match chunk {
             Some(Ok(bytes)) => (unpacking.read(&bytes, |plain| round.feed(plain, &mut pieces), unreadable), false),
-            // What comes after the end cannot spoil it.
+            // A broken connection after the end does not spoil the answer.
             Some(Err(_)) if finished_at.is_some() => (round.finish(&mut pieces), true),
             Some(Err(error)) => {
                 return Err(Stopped::Failed(error_handler::unreachable(&error, round.has_begun())));
@@ -199,14 +198,14 @@ async fn ask_once<H: Host, R: Reader>(
             None => (round.finish(&mut pieces), true),
         };
         let (heard, ended) = match heard {
-            // Nor can what cannot be unpacked.
+            // The same holds for a body that cannot be unpacked after the end.
             Err(_) if round.finish_reason.is_some() => (round.finish(&mut pieces), true),
             heard => (heard, ended),
         };
         if round.finish_reason.is_some() && (finished_at.is_none() || !pieces.is_empty()) {
             finished_at = Some(host.now());
         }
-        // What was said before an error was said.
+        // The pieces before an error are passed on first.
         pass_on(session, &mut pieces, round, told)?;
         session.deliver().await?;
         heard.map_err(|error| Stopped::Failed(error_handler::incomplete(&error, &withheld)))?;
@@ -220,7 +219,7 @@ async fn ask_once<H: Host, R: Reader>(
     Ok(())
 }
 
-/// What it means for an answer that it cannot be unpacked.
+/// The error for a body that cannot be unpacked.
 fn unreadable(error: Unreadable) -> CompletionError {
     match error {
         Unreadable::TooLong(_) => CompletionError::AnswerTooLong,
@@ -228,7 +227,7 @@ fn unreadable(error: Unreadable) -> CompletionError {
     }
 }
 
-/// What comes next of the answer; nothing when it has ended, or when it has said why it stopped and only the connection goes on.
+/// The next part of the body. `None`: the body has ended, or the model has said why it stopped and nothing came in time.
 async fn next<H: Host, R: Reader>(
     session: &mut Session<'_, H, R>,
     body: &mut H::Body,
@@ -248,7 +247,7 @@ async fn next<H: Host, R: Reader>(
     }
 }
 
-/// A wait that was too long is the model's failure.
+/// A wait that took too long is the model's failure.
 fn within<T>(result: Result<T, Interrupted>, silence: Duration) -> Result<T, Stopped> {
     result.map_err(|interrupted| match interrupted {
         Interrupted::TimedOut => Stopped::Failed(error_handler::silent(silence)),
@@ -300,7 +299,7 @@ fn pass_on<H: Host, R: Reader>(
     for piece in pieces.iter() {
         let new = if told.is_empty() { said(piece) } else { told.new_part(piece) };
         let Some(new) = new else {
-            // Everything heard in this round so far is told again, the rest of this chunk included.
+            // Everything of this round so far is sent again, including the rest of this chunk.
             restart(session, round, told);
             break;
         };
@@ -315,7 +314,7 @@ fn pass_on<H: Host, R: Reader>(
     Ok(())
 }
 
-/// `None`: not what it seemed to be so far.
+/// The text of a piece. `None`: the piece says that earlier pieces were read wrongly.
 fn said(piece: &Piece) -> Option<&str> {
     match piece {
         Piece::Text(said) | Piece::Reasoning(said) => Some(said),
@@ -323,7 +322,7 @@ fn said(piece: &Piece) -> Option<&str> {
     }
 }
 
-/// What readers were told does not hold any more; this does.
+/// Tells readers to discard the answer so far, and sends the new one.
 fn restart<H: Host, R: Reader>(session: &mut Session<'_, H, R>, round: &Round, told: &mut Told) {
     told.forget();
     session.outbox.write(&Event::Restarted);

@@ -1,8 +1,8 @@
-//! What of a conversation the model sees. A pure function, with no memory of other conversations.
+//! Chooses the messages of a conversation that the model sees. A pure function without memory of other conversations.
 //!
-//! The system prompt and the message that is being answered, with everything written in answer to it, are always there; only results of
-//! tools for which there is no room are cut, older rounds' first. What came before is taken from the newest backwards as far as the context
-//! holds. A turn is taken whole or not at all, so that no tool result stands without its call.
+//! The system prompt, the message that is being answered and everything written in answer to it are always included. Only tools' results are cut if
+//! there is no room, those of older rounds first. Earlier turns are included from the newest backwards as far as the context allows. A turn is
+//! included whole or not at all, so no tool result is without its call.
 
 use std::{borrow::Cow, collections::HashMap};
 
@@ -14,54 +14,54 @@ use crate::{
     tool_output::{self, FENCE_TOKENS},
 };
 
-/// What every message costs besides its text (OpenAI's cookbook, "How to count tokens").
+/// The cost of a message besides its text (OpenAI's cookbook, "How to count tokens").
 const TOKENS_PER_MESSAGE: u64 = 4;
-/// Kept free for the answer: as much as most models write at most, but never more than a quarter of the context.
+/// The room for the answer: the most that most models write, but at most a quarter of the context.
 const MAX_ANSWER_TOKENS: u64 = 16_384;
 
-/// Messages read for a prompt: far more than a context holds of any but the shortest.
+/// The messages that are read for a prompt: far more than a context holds, unless they are very short.
 pub const MAX_MESSAGES: u32 = 1_000;
 
-/// Stands in for the result of a call that was never finished.
-const NO_RESULT: &str = "(This call has no result. Nobody knows whether it took effect.)";
+/// The text in place of a missing result.
+const NO_RESULT: &str = "(This call has no result. It is unknown whether it took effect.)";
 
-/// What a model is to be asked.
+/// The input for a request to a model.
 #[derive(Clone, Copy, Debug)]
 pub struct Question<'a> {
     /// The model.
     pub model: &'a str,
-    /// Where it is, by its server's name.
+    /// The model's server.
     pub server: &'a str,
-    /// How that wants its requests.
+    /// The dialect of the server.
     pub dialect: &'a Dialect,
-    /// What the installation tells it.
+    /// The installation's instructions.
     pub system_prompt: &'a str,
-    /// The conversation in order; the message that is answered and all after it belong to the run.
+    /// The conversation in order. The answered message and all after it belong to the run.
     pub messages: &'a [Message],
-    /// The message that is answered.
+    /// The message that is being answered.
     pub asked: Id,
-    /// What can be called.
+    /// The tools that can be called.
     pub tools: &'a [&'a ToolDefinition],
-    /// Whether it may be, in this round.
+    /// Whether the model may call tools in this round.
     pub may_call: bool,
-    /// What the context holds.
+    /// The size of the context.
     pub context_window_tokens: u64,
 }
 
-/// A request, and what it is expected to cost.
+/// A request, and its expected cost.
 #[derive(Clone, Debug)]
 pub struct Prompt {
-    /// JSON for the model's server.
+    /// The request's body, as JSON.
     pub body: Vec<u8>,
-    /// What its server could refuse of it.
+    /// The features of the request that its server may refuse.
     pub sent: Sent,
-    /// Our estimate of its tokens, to be compared with the server's count.
+    /// Our estimate of its tokens, to compare with the server's count.
     pub estimated_tokens: u64,
-    /// Messages that were left out.
+    /// The number of messages that were left out.
     pub omitted: usize,
 }
 
-/// The most text worth reading for a context of this size: no tokenizer makes fewer tokens than a sixth of the bytes.
+/// The most text worth reading for a context of this size: every tokenizer makes at least one token of six bytes.
 #[must_use]
 pub const fn max_context_bytes(context_window_tokens: u64) -> u64 {
     context_window_tokens.saturating_mul(6)
@@ -70,7 +70,7 @@ pub const fn max_context_bytes(context_window_tokens: u64) -> u64 {
 /// Builds the request of the next round of a run.
 ///
 /// # Errors
-/// When a value cannot be written as JSON, which strings always can.
+/// If a value cannot be written as JSON, which cannot happen with strings.
 pub fn build(question: &Question<'_>) -> Result<Prompt, serde_json::Error> {
     let &Question { model, server, dialect, messages, tools, may_call, context_window_tokens, .. } = question;
     let first_kept = messages.iter().position(|message| message.id == question.asked).unwrap_or(0);
@@ -120,7 +120,7 @@ pub fn build(question: &Question<'_>) -> Result<Prompt, serde_json::Error> {
     })
 }
 
-/// The installation's instructions, and how to read what tools say, if there can be any of it.
+/// The installation's instructions, and the rules for reading tools' results, if there can be any.
 fn with_rules<'a>(system_prompt: &'a str, tools: &[&ToolDefinition], messages: &[Message]) -> Cow<'a, str> {
     if tools.is_empty() && messages.iter().all(|message| message.role != MessageRole::Tool) {
         return Cow::Borrowed(system_prompt);
@@ -129,7 +129,7 @@ fn with_rules<'a>(system_prompt: &'a str, tools: &[&ToolDefinition], messages: &
     Cow::Owned(if system_prompt.is_empty() { rules.to_owned() } else { format!("{system_prompt}\n\n{rules}") })
 }
 
-/// Turns begin with what the person said.
+/// Splits messages into turns. A turn begins with the person's message.
 fn turns(messages: &[Message]) -> Vec<&[Message]> {
     let mut turns = Vec::new();
     let mut rest = messages;
@@ -147,7 +147,7 @@ fn message_cost(message: &Message) -> u64 {
     frame_cost(message) + result_cost(message)
 }
 
-/// Everything but what a tool said.
+/// The cost of a message without a tool's result.
 fn frame_cost(message: &Message) -> u64 {
     let calls: u64 =
         message.tool_calls.iter().map(|call| tokens::estimate(&call.name) + tokens::estimate(&call.arguments)).sum();
@@ -155,7 +155,7 @@ fn frame_cost(message: &Message) -> u64 {
         MessageRole::Tool => FENCE_TOKENS,
         MessageRole::User | MessageRole::Assistant => tokens::estimate(&message.content),
     };
-    // What may be sent back of what came along.
+    // The fields that may be sent back to the server.
     let along = match &message.echo {
         Some(echo) => tokens::estimate(echo) + message.reasoning.as_deref().map_or(0, tokens::estimate),
         None => 0,
@@ -163,18 +163,18 @@ fn frame_cost(message: &Message) -> u64 {
     TOKENS_PER_MESSAGE + text + calls + along
 }
 
-/// What a tool said, without its fence.
+/// The cost of a tool's result, without its fence.
 fn result_cost(message: &Message) -> u64 {
     if message.role == MessageRole::Tool { tokens::estimate(tool_output::shown(&message.content)) } else { 0 }
 }
 
-/// How many tokens each result may have, by the message's index: what it has, while there is room. The newest round goes first, and those of
-/// one round share evenly what each cannot have whole.
+/// The tokens that each result may have, by the message's index: all that it needs, while there is room. The newest round goes first. Within a round,
+/// results that do not fit share the room evenly.
 fn room_of_results(messages: &[Message], mut room: u64) -> HashMap<usize, u64> {
     let results = messages.iter().enumerate().filter(|(_, message)| message.role == MessageRole::Tool);
     let mut results: Vec<(usize, u64)> = results.map(|(at, message)| (at, result_cost(message))).collect();
     for round in results.chunk_by_mut(|(at, _), (next, _)| at + 1 == *next).rev() {
-        // The shortest first: what they do not need is the others'.
+        // The shortest first: the room that they do not need goes to the others.
         round.sort_unstable_by_key(|(_, cost)| *cost);
         let waiting = (1..=round.len() as u64).rev();
         for ((_, cost), waiting) in round.iter_mut().zip(waiting) {
@@ -185,7 +185,7 @@ fn room_of_results(messages: &[Message], mut room: u64) -> HashMap<usize, u64> {
     results.into_iter().collect()
 }
 
-/// What a definition costs in a prompt, in tokens.
+/// The tokens of a tool's definition in a prompt.
 pub(crate) fn tool_cost(tool: &ToolDefinition) -> u64 {
     TOKENS_PER_MESSAGE
         + tokens::estimate(&tool.name)
@@ -193,7 +193,7 @@ pub(crate) fn tool_cost(tool: &ToolDefinition) -> u64 {
         + tokens::estimate(tool.input_schema.get())
 }
 
-/// Each call with its result: a run that broke off may have left calls without one, and results may have come in another order.
+/// Adds each call with its result. An interrupted run may have left calls without results, and results may have come in another order.
 fn add_parts<'a>(messages: &'a [Message], room: &HashMap<usize, u64>, parts: &mut Vec<Part<'a>>) {
     for (at, message) in messages.iter().enumerate() {
         match message.role {
@@ -204,7 +204,7 @@ fn add_parts<'a>(messages: &'a [Message], room: &HashMap<usize, u64>, parts: &mu
                 echo: message.echo.as_deref().and_then(|echo| serde_json::from_str(echo).ok()),
                 calls: calls(at, message, messages, room),
             })),
-            // They are with their calls.
+            // Results are added with their calls.
             MessageRole::Tool => {}
         }
     }
@@ -287,7 +287,7 @@ mod tests {
         .unwrap()
     }
 
-    /// Fences with the same word everywhere.
+    /// Replaces the words of all fences by the same word.
     fn unworded(text: &str) -> String {
         let mut pieces = text.split("tool_output_");
         let first = pieces.next().unwrap_or_default().to_owned();
@@ -297,7 +297,7 @@ mod tests {
     fn shape(messages: &[Message], asked: usize, window: u64) -> Vec<String> {
         let prompt = prompt("system", messages, asked, &[], window);
         let body: Value = serde_json::from_slice(&prompt.body).unwrap();
-        // Fences and the rules about them have tests of their own.
+        // Fences and their rules have their own tests.
         let text = |value: &Value| {
             unworded(&value.as_str().unwrap_or_default().replace(&format!("\n\n{}", tool_output::RULES), ""))
         };

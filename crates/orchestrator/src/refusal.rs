@@ -1,6 +1,7 @@
-//! What a model's server refuses, from its status, its headers and its words, and what to tell the person: what it says, and the next step.
+//! Reads the refusals of a model's server, from status, headers and text, and writes the message for the person: what the server says, and what to do
+//! next.
 //!
-//! Its words go to the person without what must not be seen, and never into the log, where there is a status and a code that is known here.
+//! The server's text goes to the person without secrets, and never into the log, which gets the status and known codes.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,42 +10,42 @@ use http::{HeaderMap, header};
 
 use crate::error_handler::{Failure, MAX_PAUSE};
 
-/// What is refused, as far as somebody can do something about it.
+/// What is refused. Each kind has its own next step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Refusal {
-    /// A request with more tokens than the model reads.
+    /// The request has more tokens than the model reads.
     TooLong,
-    /// More of what was paid for: waiting a moment does not help.
+    /// The account has no money or quota left. Waiting a moment does not help.
     Quota,
-    /// More requests just now.
+    /// There are too many requests just now.
     Busy,
-    /// The key.
+    /// The key is refused.
     Key,
-    /// Whoever asks or what they ask: a country, a rule about contents, a proxy.
+    /// The caller or the contents are refused, for example because of a country, a content policy or a proxy.
     Forbidden,
-    /// The model.
+    /// The model is refused.
     Model,
-    /// Nothing: there is no model's server at this address.
+    /// There is no model's server at this address.
     Address,
-    /// To answer here: it has moved.
+    /// The server has moved.
     Moved,
-    /// The form of the request: a field, a role, a schema. Its words may say which: [`ProviderError::names`].
+    /// The form of the request is refused: a field, a role, a schema. The error's text may say which: [`ProviderError::names`].
     Request,
-    /// A call of a tool that its model has just written: the next one may be better.
+    /// The model's last tool call is malformed. The next attempt may be better.
     Slip,
-    /// Nothing: it has a fault of its own.
+    /// The server has an internal fault.
     Fault,
-    /// It reports an error that nothing here knows.
+    /// An error that is not known here.
     Unknown,
 }
 
 impl Refusal {
-    /// What may be wrong with how the request was written.
+    /// The part of the request that may cause the refusal.
     #[must_use]
     pub const fn about(self) -> Option<About> {
         match self {
             Self::TooLong => Some(About::Length),
-            // What a model does not support is said of the model, too.
+            // Servers also blame the model for features that it does not support.
             Self::Request | Self::Model => Some(About::Form),
             Self::Unknown => Some(About::Unknown),
             Self::Fault => Some(About::Fault),
@@ -55,7 +56,7 @@ impl Refusal {
     }
 }
 
-/// The person has nothing left; no pause helps.
+/// The account has no money or quota left; no pause helps.
 const NOTHING_LEFT: [&str; 18] = [
     "insufficient_quota",
     "billing",
@@ -73,11 +74,11 @@ const NOTHING_LEFT: [&str; 18] = [
     "no credits",
     "out of credits",
     "not enough credits",
-    // Of the account's money: too little, or owed.
+    // The account's balance is too low or overdue.
     "余额不足",
     "欠费",
 ];
-/// There will be more, but hardly within a minute.
+/// The quota will be renewed, but hardly within a minute.
 const NOTHING_LEFT_TODAY: [&str; 14] = [
     "quota",
     "per day",
@@ -123,7 +124,7 @@ const TOO_LONG: [&str; 29] = [
     "in the prompt cannot exceed",
     "`inputs` must have less than",
     "`max_new_tokens` must be",
-    // "Too long", of a prompt.
+    // "Too long", about a prompt.
     "超长",
 ];
 const KEY: [&str; 16] = [
@@ -172,10 +173,10 @@ const CONTENTS: [&str; 11] = [
     "inappropriate content",
     "new_sensitive",
     "prohibited_content",
-    // "Sensitive", of contents.
+    // "Sensitive", about contents.
     "敏感",
 ];
-/// What the model wrote is no call that its server can read.
+/// The server cannot read the tool call that the model wrote.
 const SLIP: [&str; 8] = [
     "tool_use_failed",
     "failed to call a function",
@@ -186,7 +187,7 @@ const SLIP: [&str; 8] = [
     "malformed_function_call",
     "malformed function call",
 ];
-/// The request is wrong, as its parser says.
+/// The server's parser finds the request invalid.
 const REQUEST: [&str; 6] =
     ["invalid_request", "badrequest", "bad_request", "validation", "invalidparameter", "invalid params"];
 const BUSY: [&str; 8] = [
@@ -208,12 +209,12 @@ const FAULT: [&str; 7] = [
     "unavailable",
     "gateway_timeout",
 ];
-/// What says no more than a status does.
+/// Texts that say no more than the status.
 const BARE: [&str; 4] = ["not found", "404", "no route", "cannot post"];
-/// What a server says that has no such path.
+/// Texts of servers that do not have this path.
 const WRONG_PATH: [&str; 4] = ["invalid url", "unknown request url", "unrecognized request url", "unexpected endpoint"];
 
-/// The server answered with a status that is no answer.
+/// The failure for a response whose status is an error.
 #[must_use]
 pub fn refused(status: u16, headers: &HeaderMap, body: &[u8], withheld: &Withheld<'_>) -> Failure {
     let said = ProviderError::from_body(body);
@@ -222,19 +223,19 @@ pub fn refused(status: u16, headers: &HeaderMap, body: &[u8], withheld: &Withhel
     let refusal = refusal(Some(status), &said, retry_after);
     let location = headers.get(header::LOCATION).and_then(|location| location.to_str().ok());
     let failure = failure(refusal, Some(status), said, retry_after, location, withheld);
-    // Some say that the same request will fail again.
+    // Some servers say that the same request will fail again.
     let is_final = headers.get("x-should-retry").is_some_and(|again| again == "false");
     Failure { transient: failure.transient && !is_final, ..failure }
 }
 
-/// The server reported an error where the answer should have been, or in the middle of it.
+/// The failure for an error that the server reports instead of the answer, or in the middle of it.
 #[must_use]
 pub fn reported(said: &ProviderError, withheld: &Withheld<'_>) -> Failure {
     let retry_after = said.retry_after.as_deref().and_then(duration).or_else(|| in_words(said));
     failure(refusal(said.status, said, retry_after), said.status, said.clone(), retry_after, None, withheld)
 }
 
-/// What answers is something else.
+/// The failure for a server that is not a model's server.
 pub(crate) fn no_model_server(message: &str, cause: impl Into<String>) -> Failure {
     Failure { refusal: Some(Refusal::Address), ..Failure::new("model_address", false, message, cause) }
 }
@@ -242,9 +243,9 @@ pub(crate) fn no_model_server(message: &str, cause: impl Into<String>) -> Failur
 fn refusal(status: Option<u16>, said: &ProviderError, retry_after: Option<Duration>) -> Refusal {
     let comes_back = retry_after.is_some_and(|pause| pause <= MAX_PAUSE);
     let is_limit = matches!(status, None | Some(400 | 403 | 412 | 429));
-    // One that says of every limit that one could pay for more says beside it when there is more.
+    // Some servers mention paid plans at every limit. They also say when the limit ends, if it does.
     let is_for_a_moment = comes_back && said.retry_after.is_some() && !said.is_about(&["perday"]);
-    // It names a tool or one of its properties, which may be called anything.
+    // The text names a tool or a property, which may have any name.
     let is_form = status == Some(400) && said.is_about(&["schema", "function", "tools[", "parameter"]);
     match status {
         Some(300..400) => Refusal::Moved,
@@ -263,13 +264,13 @@ fn refusal(status: Option<u16>, said: &ProviderError, retry_after: Option<Durati
         None | Some(400 | 403 | 404) if is_about_model(status, said) => Refusal::Model,
         Some(404 | 405 | 410) if says_nothing(said) => Refusal::Address,
         None | Some(404) if said.is_about(&WRONG_PATH) => Refusal::Address,
-        // What speaks HTTP, and not this: another port, a proxy.
+        // An HTTP server that is not a model's server: another port, a proxy.
         Some(400) if said.is_page => Refusal::Address,
-        // 409: the model is being loaded; 498: so says one whose cheaper machines are taken.
+        // 409: the model is being loaded. 498: the cheaper machines are full.
         Some(408 | 409 | 425 | 429 | 498 | 529) => Refusal::Busy,
         Some(403 | 407 | 451) => Refusal::Forbidden,
         Some(501 | 505) => Refusal::Request,
-        // 424: what stands behind the server failed; 499: it gave up itself.
+        // 424: a server behind it failed. 499: the server gave up.
         Some(424 | 499 | 500..) => Refusal::Fault,
         None | Some(400) if !is_form && said.is_about(&CONTENTS) => Refusal::Forbidden,
         Some(_) => Refusal::Request,
@@ -280,14 +281,14 @@ fn refusal(status: Option<u16>, said: &ProviderError, retry_after: Option<Durati
     }
 }
 
-/// Whether it is the model that is refused. Much else is said of models, so only a status that says that something is missing makes hints enough.
+/// Whether the model is refused. Many errors mention the model, so other hints count only with a status that says that something is missing.
 fn is_about_model(status: Option<u16>, said: &ProviderError) -> bool {
     let is_missing = matches!(status, Some(403 | 404)) && said.words.to_lowercase().contains("model");
     said.is_about(&MODEL)
         || (is_missing && said.is_about(&["not exist", "not found", "no such", "not available", "not_found_error"]))
 }
 
-/// Whether it says no more than that nothing is there.
+/// Whether the text says only that nothing is there.
 fn says_nothing(said: &ProviderError) -> bool {
     let words = said.words.to_lowercase();
     said.is_page || words.is_empty() || (words.len() < 60 && BARE.iter().any(|bare| words.contains(bare)))
@@ -303,7 +304,7 @@ fn failure(
 ) -> Failure {
     let words = withheld.shown(&said.words);
     let number = status.map(|status| format!(" ({status})")).unwrap_or_default();
-    // What happened, in its words where there are any.
+    // The message begins with the server's text, if there is any.
     let because = |what: &str, next: &str| match (words.as_str(), said.is_page) {
         ("", true) => format!("{what}{number}, with a web page. {next}"),
         ("", false) => format!("{what}{number}. {next}"),
@@ -373,7 +374,7 @@ fn failure(
     }
 }
 
-/// For the log: a status, and those codes that are known here. Whatever else the server says may hold what people said.
+/// The cause for the log: the status, and the known codes. The rest of the server's text may contain what people said.
 fn cause(status: Option<u16>, said: &ProviderError) -> String {
     let known =
         [&NOTHING_LEFT[..], &TOO_LONG, &KEY, &MODEL, &CONTENTS, &SLIP, &BUSY, &FAULT, &["invalid_request_error"]]
@@ -399,12 +400,12 @@ fn sentence(words: &str) -> String {
     if words.ends_with(['.', '!', '?', '\u{2026}', '\u{3002}']) { words.to_owned() } else { format!("{words}.") }
 }
 
-/// An address without what may be secret in it.
+/// An address without parts that may be secret.
 fn bare(location: &str) -> &str {
     location.split(['?', '#']).next().unwrap_or_default()
 }
 
-/// `Retry-After` (RFC 9110, section 10.2.3), in seconds or as a date, or in milliseconds where a server says those. What is over counts as none.
+/// `Retry-After` (RFC 9110, section 10.2.3) in seconds or as a date, or `retry-after-ms`. A time in the past counts as none.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name: header::HeaderName| headers.get(name)?.to_str().ok().map(str::trim);
     let milliseconds =
@@ -417,19 +418,19 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         return Duration::try_from_secs_f64(seconds).ok();
     }
     let date = httpdate::parse_http_date(after).ok()?;
-    // By the server's clock, if it tells: ours may be another.
+    // By the server's clock if it sends its time, because ours may differ.
     let now = text(header::DATE).and_then(|now| httpdate::parse_http_date(now).ok()).unwrap_or_else(SystemTime::now);
     date.duration_since(now).ok().filter(|pause| !pause.is_zero())
 }
 
-/// When to come back, as some say it in their words only: "Please try again in 7.66s", "retry after 6 seconds".
+/// The pause that some servers state only in words: "Please try again in 7.66s", "retry after 6 seconds".
 fn in_words(said: &ProviderError) -> Option<Duration> {
     let words = said.words.to_lowercase();
     let before = ["try again in ", "retry in ", "again after ", "retry after ", "please wait "];
     before.into_iter().find_map(|before| duration(words.split_once(before)?.1))
 }
 
-/// A duration as text begins with it: `12s`, `2m30.5s`, `6 seconds`. A number alone is of nothing.
+/// The duration at the beginning of a text: `12s`, `2m30.5s`, `6 seconds`. A number without a unit is not one.
 fn duration(text: &str) -> Option<Duration> {
     let (mut rest, mut seconds) = (text.trim_start(), None);
     loop {

@@ -1,5 +1,5 @@
-//! Lets a reader in to a run's events: what has been logged is replayed; what is being written is tailed; and a run that nobody executes
-//! is executed for this reader and all others.
+//! Serves a reader of a run's events. It replays the log and tails new events. If nobody executes the run, it executes the run for this reader and
+//! all others.
 
 use std::{pin::pin, time::Duration};
 
@@ -18,33 +18,33 @@ use crate::{
     turn::{self, Outcome},
 };
 
-/// How often a reader who is not the first looks for more: often enough to look live.
+/// The poll interval of a reader that tails: short enough to look live.
 const POLL: Duration = Duration::from_millis(150);
 
-/// How often a reader looks whether a run goes on that waits for the person: they read and think for longer, and may be away for hours.
+/// The poll interval while a run waits for the person, who may read and think for hours.
 const WAITING_POLL: Duration = Duration::from_secs(1);
 
-/// After a fault of the database a reader waits this long before it looks again.
+/// The pause of a reader after a fault of the database.
 const FAULT_PAUSE: Duration = Duration::from_secs(1);
 
-/// How long a reader who came back doubts that the executor is alive: longer than a lease, so that it sees whether it is renewed.
+/// How long a reader that came back doubts that the executor is alive: longer than a lease, so it sees whether the lease is renewed.
 const DOUBT: Duration = Duration::from_secs(10);
 
-/// A reader of the log who takes nothing for this long is let go: an open connection alone keeps nothing of ours busy.
+/// After this time without taking anything, a reader of the log is dropped: an open connection alone must not keep resources busy.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What a reader finds.
+/// The result of [`open`].
 #[derive(Debug)]
 pub enum Opened {
-    /// No such run, or none of theirs.
+    /// The run does not exist or belongs to another person.
     NotFound,
-    /// The run has ended and everything was seen.
+    /// The run has ended, and the reader has everything.
     NothingMore,
-    /// Events: hand this to [`read`].
+    /// There may be events: pass this to [`read`].
     Events(Reading),
 }
 
-/// A reader's place in a run's events.
+/// A reader's position in a run's events.
 #[derive(Debug)]
 pub struct Reading {
     user_id: Id,
@@ -53,22 +53,24 @@ pub struct Reading {
     first: First,
 }
 
-/// What the first look found.
+/// The result of the first query.
 #[derive(Debug)]
 enum First {
-    /// A run that nobody had ever executed, and is this reader's now.
+    /// A run that was never executed, now claimed for this reader.
     Claimed(Lease, Box<Claim>),
     /// A run with a log.
     Found(Tail),
 }
 
-/// Looks for a run, and takes it if nobody ever has: hand what comes of it to [`read`] at once.
+/// Finds a run, and claims it if it was never claimed. Pass the result to [`read`] at once.
 ///
 /// # Errors
-/// Whatever the database says.
+/// Those of the database.
 pub async fn open<H: Host>(host: &H, user_id: Id, run_id: Id, seen: u64) -> Result<Opened, StorageError> {
     let lease = Lease { run_id, owner: Id::new() };
-    if let Some(claim) = host.store().claim_new(user_id, lease, LEASE_MS, host.model_server()).await? {
+    if let Some(claim) =
+        host.store().claim_new(user_id, lease, LEASE_MS, host.model_server(), host.known_offers()).await?
+    {
         let first = First::Claimed(lease, Box::new(claim));
         return Ok(Opened::Events(Reading { user_id, run_id, seen, first }));
     }
@@ -79,10 +81,10 @@ pub async fn open<H: Host>(host: &H, user_id: Id, run_id: Id, seen: u64) -> Resu
     Ok(Opened::Events(Reading { user_id, run_id, seen, first: First::Found(tail) }))
 }
 
-/// Serves a reader until the run has ended or the reader has left. A run that was claimed goes on without readers.
+/// Serves a reader until the run has ended or the reader has left. A claimed run goes on without readers.
 pub async fn read<H: Host, R: Reader>(host: &H, settings: &Settings, reading: Reading, mut reader: R) {
     let Reading { user_id, run_id, mut seen, first } = reading;
-    // It came back with the last id it had: its connection broke a moment ago.
+    // The reader came back with its last id, so its connection broke a moment ago.
     let doubts_until = (seen > 0).then(|| host.now().saturating_add(DOUBT));
     let mut found = match first {
         First::Found(tail) => Ok(Some(tail)),
@@ -98,7 +100,7 @@ pub async fn read<H: Host, R: Reader>(host: &H, settings: &Settings, reading: Re
     loop {
         let tail = match found {
             Ok(Some(tail)) => tail,
-            // Deleted meanwhile.
+            // The run was deleted meanwhile.
             Ok(None) => return,
             Err(error) => {
                 host.log(
@@ -118,7 +120,7 @@ pub async fn read<H: Host, R: Reader>(host: &H, settings: &Settings, reading: Re
             commented_at = host.now();
         }
         if more {
-            // There may be more at once: a long log comes in several pages.
+            // There may be more: a long log has several pages.
             found = host.store().tail(user_id, run_id, seen).await;
             continue;
         }
@@ -147,7 +149,7 @@ pub async fn read<H: Host, R: Reader>(host: &H, settings: &Settings, reading: Re
     }
 }
 
-/// Waits, but not for ever, until the reader can take more.
+/// Waits until the reader can take more, with a limit.
 async fn ready<H: Host, R: Reader>(host: &H, reader: &mut R) -> bool {
     match select(pin!(reader.ready()), pin!(host.sleep(PATIENCE))).await {
         Either::Left((ready, _)) => ready,
@@ -155,7 +157,7 @@ async fn ready<H: Host, R: Reader>(host: &H, reader: &mut R) -> bool {
     }
 }
 
-/// Returns the reader and its place if there is more to wait for.
+/// Returns the reader and its position if there is more to wait for.
 async fn claim_and_execute<H: Host, R: Reader>(
     host: &H,
     settings: &Settings,
@@ -166,7 +168,7 @@ async fn claim_and_execute<H: Host, R: Reader>(
 ) -> Option<(R, u64)> {
     let lease = Lease { run_id, owner: Id::new() };
     let left_ms = if doubts { DOUBTFUL_LEASE_MS } else { 0 };
-    match host.store().claim_early(lease, LEASE_MS, left_ms, host.model_server()).await {
+    match host.store().claim_early(lease, LEASE_MS, left_ms, host.model_server(), host.known_offers()).await {
         Ok(Some(claim)) => execute(host, settings, lease, &claim, reader, seen).await,
         Ok(None) => Some((reader, seen)),
         Err(error) => {
@@ -178,7 +180,7 @@ async fn claim_and_execute<H: Host, R: Reader>(
     }
 }
 
-/// Executes a claimed run. Returns the reader and its place if the run waits for the person, or somebody else has it by now.
+/// Executes a claimed run. Returns the reader and its position if the run waits for the person, or another executor has taken it over.
 async fn execute<H: Host, R: Reader>(
     host: &H,
     settings: &Settings,
@@ -194,7 +196,7 @@ async fn execute<H: Host, R: Reader>(
             let cause = cause(&interrupted);
             host.log(
                 Severity::Error,
-                "a run was left to whoever reads it next",
+                "a run was left to its next reader",
                 serde_json::json!({ "run_id": lease.run_id, "cause": cause }),
             );
             None

@@ -1,7 +1,7 @@
-//! Events on their way out: written once, for the log and for the reader who is there.
+//! Writes events, once for the log and for the current reader.
 //!
-//! The reader gets a piece the moment the model says it; the log gets pieces in batches. A reader who leaves, or cannot keep up, is let go
-//! and finds everything in the log.
+//! The reader gets each piece as soon as the model says it. The log gets pieces in batches. A reader that leaves or cannot keep up is dropped, and
+//! can find everything in the log.
 
 use domain::{
     Timestamp,
@@ -11,16 +11,16 @@ use storage::runs::Batch;
 
 use crate::Reader;
 
-/// A batch is logged when it has grown to this, or at the next tick.
+/// A batch of this size is logged at once; a smaller one at the next tick.
 pub const BATCH_BYTES: usize = 16 * 1024;
 
-/// What a stream begins with, at once: it opens the reader's connection all the way, and says how soon to come back after a break.
+/// Sent at the start of a stream. It opens the reader's connection completely, and says how soon to come back after a break.
 pub const PREAMBLE: &str = "retry: 1000\n\n";
 
-/// Keeps proxies from closing a stream in which nothing happens.
+/// Keeps proxies from closing an idle stream.
 pub const KEEPALIVE: &str = ": still here\n\n";
 
-/// The writing end of a run's events.
+/// The writer of a run's events.
 #[derive(Debug)]
 pub struct Outbox<R> {
     run_id: String,
@@ -30,17 +30,17 @@ pub struct Outbox<R> {
     /// The id of the last event written.
     id: u64,
     token_count: u64,
-    /// Written but not logged.
+    /// Events that are written but not logged.
     unlogged: String,
-    /// How much of `unlogged` the reader has been sent, and the id of the last event in it.
+    /// The length of the part of `unlogged` that was sent to the reader, and the id of the last sent event.
     sent: usize,
     sent_id: u64,
-    /// The id of the last event the reader was sent, so that a gap cannot arise unnoticed.
+    /// Whether anything was sent since the last [`Self::keep_alive`].
     sent_anything: bool,
 }
 
 impl<R: Reader> Outbox<R> {
-    /// For a run that has come this far, and a reader who has seen everything up to `seen`.
+    /// For a run with this progress, and a reader that has seen everything up to `seen`.
     pub const fn new(run_id: String, progress: &Progress, reader: Option<R>, seen: u64) -> Self {
         Self {
             run_id,
@@ -66,7 +66,7 @@ impl<R: Reader> Outbox<R> {
         self.write(&Event::Token { content, token_count: self.token_count });
     }
 
-    /// Tells the reader, and only the reader, what is going on.
+    /// Sends an event only to the reader, not to the log.
     pub fn tell(&mut self, event: &Event<'_>) {
         let mut frames = String::new();
         let mut id = self.id;
@@ -74,7 +74,7 @@ impl<R: Reader> Outbox<R> {
         self.send(&frames);
     }
 
-    /// Sends what has been written since the last time.
+    /// Sends the reader all events that were written since the last call.
     pub fn deliver(&mut self) {
         let frames = self.unlogged.get(self.sent..).unwrap_or_default();
         if frames.is_empty() {
@@ -84,7 +84,7 @@ impl<R: Reader> Outbox<R> {
             self.sent = self.unlogged.len();
             return;
         };
-        // Only a reader who had seen more than the log of a run that was taken over is ahead of us.
+        // A reader can be ahead of this executor only if it had seen more than the log of a run that was taken over.
         let alive = if self.seen > 0 {
             let unseen = event::after(frames, self.seen);
             unseen.is_empty() || reader.send(&unseen)
@@ -115,19 +115,19 @@ impl<R: Reader> Outbox<R> {
         }
     }
 
-    /// Whether there is something to log.
+    /// Whether there are events to log.
     #[must_use]
     pub const fn has_unlogged(&self) -> bool {
         !self.unlogged.is_empty()
     }
 
-    /// Whether there is so much to log that it should not wait.
+    /// Whether there are so many events that they should be logged now.
     #[must_use]
     pub const fn is_full(&self) -> bool {
         self.unlogged.len() >= BATCH_BYTES
     }
 
-    /// Takes what is to be logged; the reader gets it first.
+    /// Takes the events to log. The reader gets them first.
     #[must_use]
     pub fn take_batch(&mut self) -> Batch {
         self.deliver();
@@ -135,13 +135,13 @@ impl<R: Reader> Outbox<R> {
         Batch { last_id: self.id, frames: std::mem::take(&mut self.unlogged) }
     }
 
-    /// The last batch, for the log before the reader: what ends a run is told once it is stored.
+    /// The last batch, which is logged before the reader gets it: readers learn of a run's end only once it is stored.
     #[must_use]
     pub fn seal(&self) -> Batch {
         Batch { last_id: self.id, frames: self.unlogged.clone() }
     }
 
-    /// Gives the reader back, for whoever goes on serving it, with the id of the last event it was sent.
+    /// Returns the reader, which may still be served, with the id of the last event that it has.
     pub fn into_reader(self) -> Option<(R, u64)> {
         let seen = self.sent_id.max(self.seen);
         self.reader.map(|reader| (reader, seen))

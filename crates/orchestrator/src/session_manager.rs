@@ -1,5 +1,5 @@
-//! Holds a run: its lease, its state, its log. Everything that takes time is awaited through [`Session::attend`], which meanwhile gives
-//! events to the [`Ledger`](crate::Ledger) in batches and hears from it that the person wants to stop.
+//! Holds a run: its lease, its state, its log. Everything that takes time is awaited through [`Session::attend`], which meanwhile passes events to
+//! the [`Ledger`](crate::Ledger) in batches and learns from it that the person wants to stop.
 
 use std::{
     future::Future,
@@ -23,38 +23,38 @@ use crate::{
     response_streamer::Outbox,
 };
 
-/// How often a run looks up from what it waits for. A run that has nothing to say hears a wish to stop no other way.
+/// The interval at which a waiting run checks its lease. A run without output learns of a stop request only this way.
 pub const TICK: Duration = Duration::from_millis(180);
 
-/// How old what is known of such a wish may be at a tick: with it a stop still reaches the model's server within 0.2 s, and runs that tick at
-/// the same moment ask once.
+/// The greatest age of such a check at a tick. With it a stop request still reaches the model's server within 0.2 s, and runs that tick at the same
+/// moment share one statement.
 const FRESH: Duration = Duration::from_millis(20);
 
-/// How often a silent stream gets a comment.
+/// The interval of comments in a silent stream.
 pub const KEEPALIVE: Duration = Duration::from_secs(10);
 
 /// Why an executor stops before its work is done.
 #[derive(Debug, thiserror::Error)]
 pub enum Interrupted {
-    /// The person wants it.
+    /// The person wants to stop the run.
     #[error("the person stopped the run")]
     Cancelled,
-    /// Somebody else has the run: write nothing more.
+    /// Another executor has the run. Nothing more may be written.
     #[error("the run's lease is lost")]
     LeaseLost,
-    /// It took longer than it may.
+    /// The wait took too long.
     #[error("it took too long")]
     TimedOut,
-    /// What was said cannot be kept.
+    /// The events cannot be stored.
     #[error("the run's events cannot be stored")]
     Storage(#[source] Arc<StorageError>),
-    /// A step that the state does not allow: a mistake in this crate.
+    /// A step that the state does not allow: a fault in this crate.
     #[error(transparent)]
     Transition(#[from] InvalidTransition),
 }
 
 impl Interrupted {
-    /// Whether nothing can be stored any more until somebody sees to it.
+    /// Whether nothing can be stored until an administrator fixes the database.
     pub(crate) fn is_unwritable(&self) -> bool {
         let Self::Storage(error) = self else { return false };
         matches!(**error, StorageError::Database(DatabaseError::Unwritable(_)))
@@ -67,15 +67,15 @@ impl From<StorageError> for Interrupted {
     }
 }
 
-/// A run in our hands.
+/// A run that this executor holds.
 pub struct Session<'a, H: Host, R> {
     host: &'a H,
     /// The run.
     pub run: &'a Run,
-    /// Where its events go.
+    /// The writer of its events.
     pub outbox: Outbox<R>,
     lease: Lease,
-    /// Drops out of the ledger with the session.
+    /// Removes the run from the ledger when the session is dropped.
     _registered: Registered<'a>,
     state: RunState,
     tick: Pin<Box<dyn Future<Output = ()> + 'a>>,
@@ -85,7 +85,7 @@ pub struct Session<'a, H: Host, R> {
 }
 
 impl<'a, H: Host, R: Reader> Session<'a, H, R> {
-    /// For a run that has just been claimed.
+    /// For a run that was just claimed.
     pub fn new(host: &'a H, run: &'a Run, lease: Lease, outbox: Outbox<R>) -> Self {
         let now = host.now();
         Self {
@@ -102,17 +102,17 @@ impl<'a, H: Host, R: Reader> Session<'a, H, R> {
         }
     }
 
-    /// Everything outside.
+    /// The port to everything outside.
     pub const fn host(&self) -> &'a H {
         self.host
     }
 
-    /// The lease on it.
+    /// The executor's lease on the run.
     pub const fn lease(&self) -> Lease {
         self.lease
     }
 
-    /// Where the run is.
+    /// The run's state.
     pub const fn state(&self) -> RunState {
         self.state
     }
@@ -126,12 +126,11 @@ impl<'a, H: Host, R: Reader> Session<'a, H, R> {
         Ok(())
     }
 
-    /// Awaits something, at most for `limit`, and looks after the run meanwhile. It goes on while the run is looked after: it may have one of
-    /// the database's connections, and looking after the run may take another. If it waited, those who have one could wait for those who
-    /// want one, for ever.
+    /// Awaits a future, at most for `limit`, and keeps the run's lease and log up to date meanwhile. The future goes on during that work: both may
+    /// need a connection of the database, so if it paused, runs with a connection and runs without could wait for each other for ever.
     ///
     /// # Errors
-    /// [`Interrupted`]; the future is dropped, and with it whatever it had open.
+    /// [`Interrupted`]; the future is dropped, with everything that it had open.
     pub async fn attend<T>(&mut self, limit: Duration, future: impl Future<Output = T>) -> Result<T, Interrupted> {
         let mut future = pin!(future);
         let mut deadline = None;
@@ -144,7 +143,7 @@ impl<'a, H: Host, R: Reader> Session<'a, H, R> {
                 Either::Left((output, ticking)) => return ticking.await.map(|()| output),
                 Either::Right((ticked, _)) => ticked?,
             }
-            // The clock is asked only from the first tick on: most waits are shorter.
+            // The clock is read only after the first tick, because most waits are shorter.
             let now = self.host.now();
             let deadline = *deadline.get_or_insert(now.saturating_add(limit).saturating_sub(TICK));
             if now >= deadline {
@@ -158,7 +157,7 @@ impl<'a, H: Host, R: Reader> Session<'a, H, R> {
         self.report(if speaks { PERIOD } else { FRESH }).await
     }
 
-    /// Sends the reader what was said, and logs it if it has become much or has been a while: whoever has much to say needs no tick.
+    /// Sends new events to the reader. Logs them if there are many, or if the last time is a while ago, so a run with much output needs no tick.
     ///
     /// # Errors
     /// As [`Self::attend`].
@@ -186,20 +185,20 @@ impl<'a, H: Host, R: Reader> Session<'a, H, R> {
             ledger.deposit(self.lease, self.state, self.outbox.take_batch());
         }
         let leave = ledger.attend(self.host, self.lease, max_age).await;
-        // A run that reports anyway need not be woken for it. What another's statement heard counts from then; one that hangs is not hurried.
+        // A run that reports anyway needs no earlier tick. Another run's statement counts from its beginning; if it hangs, the tick is not shortened.
         let rest = TICK.checked_sub(ledger.age(self.host.now())).unwrap_or(TICK);
         self.tick = Box::pin(self.host.sleep(rest));
         granted(leave)
     }
 
-    /// What is still to be logged, `last` being the newest of it.
+    /// All events that are still to be logged, ending with `last`.
     async fn unlogged(&self, last: Batch) -> Result<Batch, Interrupted> {
         let mut batch = self.host.ledger().withdraw(self.host, self.lease).await.map_err(Interrupted::Storage)?;
         batch.append(last);
         Ok(batch)
     }
 
-    /// Stores what a round brought, with its events and what the run has used: a step that is not taken again.
+    /// Stores a round's message with its events and the tokens used by the run: a finished step, which is not repeated.
     ///
     /// # Errors
     /// As [`Self::attend`].
@@ -221,7 +220,8 @@ impl<'a, H: Host, R: Reader> Session<'a, H, R> {
 
     /// Ends the run, or lets it wait. The last events must have been written.
     ///
-    /// The reader hears of it only once it is stored: whoever sees `complete` can read the answer, whoever sees `tool_approval` can decide.
+    /// The reader gets the last events only once they are stored. A client that sees `complete` can read the answer, and one that sees
+    /// `tool_approval` can decide.
     ///
     /// # Errors
     /// As [`Self::attend`].

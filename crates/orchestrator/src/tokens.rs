@@ -1,7 +1,7 @@
-//! How many tokens a text has, estimated. A real tokenizer carries megabytes of vocabulary, which every instance would have to load; the
-//! estimate is compared with the server's count in the log, and with a real tokenizer in the tests. Must not know messages.
+//! Estimates the tokens of a text. A real tokenizer has megabytes of vocabulary, which every instance would have to load. The log compares the
+//! estimate with the server's count; the tests compare it with a real tokenizer. Must not know messages.
 
-/// What was counted so far.
+/// The characters counted so far.
 #[derive(Clone, Copy, Default)]
 struct Count {
     letters: u64,
@@ -10,8 +10,8 @@ struct Count {
 }
 
 impl Count {
-    /// A bit more than four letters make a token, two signs or digits do, and so do two letters of other alphabets; characters of the
-    /// scripts beyond make about one each.
+    /// A token is a bit more than four letters, two signs or digits, or two letters of another alphabet. Characters of other scripts have about one
+    /// token each.
     const fn add(&mut self, character: char) {
         match character {
             'a'..='z' | 'A'..='Z' | ' ' => self.letters += 1,
@@ -32,9 +32,9 @@ pub(crate) fn estimate(text: &str) -> u64 {
     count.tokens()
 }
 
-/// The longest beginning of a text that has no more tokens than that.
+/// The longest beginning of a text with at most `max_tokens` tokens.
 pub(crate) fn prefix(text: &str, max_tokens: u64) -> &str {
-    // No character is more than one.
+    // No character has more than one token.
     if text.len() as u64 <= max_tokens {
         return text;
     }

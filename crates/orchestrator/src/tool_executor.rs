@@ -1,5 +1,5 @@
-//! Has the calls made that the model asks for, one after the other. Whether a call may be made, and whether it was before, is known where it is
-//! made; here is known what the run does meanwhile. Calls that need the person's approval hold up no others of the round.
+//! Has the model's calls made, one after the other. The callee decides whether a call may be made and knows whether it was made before; this module
+//! decides what the run does meanwhile. Calls that need the person's approval do not hold up the other calls of the round.
 
 use std::{cell::Cell, collections::HashSet, future::poll_fn, pin::pin, task::Poll, time::Duration};
 
@@ -15,18 +15,18 @@ use crate::{
     tool_search::Tools,
 };
 
-/// A tool that takes longer has hung, as far as the person who waits is concerned. Whoever makes the call gives up sooner.
+/// After this time the tool hangs, as far as the waiting person is concerned. The component that makes the call gives up sooner.
 const CALL_LIMIT: Duration = Duration::from_secs(75);
 
-/// The longest result kept; what the model sees of it is less.
+/// The longest result that is stored. The model sees less.
 const MAX_RESULT_CHARS: usize = 1_000_000;
 
-/// What came of a round's calls.
+/// The result of a round's calls.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Executed {
-    /// All have results.
+    /// All calls have results.
     Finished,
-    /// Some wait for the person, all others have results. So does the run now, and its lease is given back.
+    /// Some calls wait for the person, all others have results. The run waits too, and its lease is released.
     Waiting,
 }
 
@@ -58,8 +58,8 @@ pub fn call_ids(messages: &[Message], run_id: Id) -> HashSet<String> {
     of_run.flat_map(|message| &message.tool_calls).map(|call| call.id.clone()).collect()
 }
 
-/// Gives a new id to each call whose id is taken: servers begin to count anew in each round, or give none. An approval, and the record that a
-/// call was made, are for one call of the run and no other.
+/// Gives a new id to each call whose id is taken or missing: some servers count from the beginning in each round, or send no id. An approval and the
+/// record of a call are for exactly one call of the run.
 pub fn make_unique(calls: &mut [ToolCall], taken: &mut HashSet<String>) {
     for call in calls {
         if call.id.is_empty() || !taken.insert(call.id.clone()) {
@@ -68,8 +68,7 @@ pub fn make_unique(calls: &mut [ToolCall], taken: &mut HashSet<String>) {
     }
 }
 
-/// Has the calls made and stores their results as they come. The person has been asked before about the calls in `asked`, and the run has used
-/// `usage` so far.
+/// Has the calls made and stores each result as it comes. The person was already asked about the calls in `asked`. The run has used `usage` so far.
 ///
 /// # Errors
 /// [`Interrupted`].
@@ -136,7 +135,7 @@ async fn make<H: Host, R: Reader>(session: &mut Session<'_, H, R>, call: &ToolCa
     let tell = |progress| told.set(Some(progress));
     let mut answer = pin!(host.call_tool(lease, call, &tell));
     loop {
-        // What is told, is told while the answer is waited for.
+        // Progress is passed on while the call is being made.
         let next = poll_fn(|context| match answer.as_mut().poll(context) {
             Poll::Ready(answer) => Poll::Ready(Ok(answer)),
             Poll::Pending => told.take().map_or(Poll::Pending, |progress| Poll::Ready(Err(progress))),

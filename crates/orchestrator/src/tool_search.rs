@@ -1,5 +1,6 @@
-//! Which tools the model is offered. All of them, unless they are more than servers of models take or their definitions would fill too much of
-//! its context: then it gets one tool to search them with, and what it finds in a run it can call from then on. Searching is a pure function, answered here: it needs no approval.
+//! Chooses the tools that the model is offered. Usually all. If there are more than model servers accept, or their definitions would fill too much of
+//! the context, the model gets one tool to search them with, and can call the tools that it finds in the rest of the run. The search is a pure
+//! function in this crate and needs no approval.
 
 use std::{
     borrow::Cow,
@@ -12,22 +13,22 @@ use serde_json::{json, value::RawValue};
 
 use crate::{Offered, ToolAnswer, ToolDefinition, prompt_builder::tool_cost};
 
-/// The tool to search with.
+/// The search tool's name.
 pub const NAME: &str = "search_tools";
 
-/// What definitions may take of a context. More costs every round, and models choose worse among many.
+/// The part of a context that definitions may take. They cost tokens in every round, and models choose worse among many.
 const MAX_DEFINITIONS_PERCENT: u64 = 10;
-/// How many tools are offered at once: servers of models take 128 (OpenAI, "tools"), and some fewer than they say; the rest is for our own.
+/// The number of tools offered at once: model servers accept 128 (OpenAI, "tools"), some fewer than they say. The rest is for our own tools.
 const MAX_OFFERED: usize = 120;
-/// What a search finds at most.
+/// The most tools that a search finds.
 const MAX_FOUND: usize = 8;
-/// More than anybody searches for.
+/// Longer than any sensible query.
 const MAX_QUERY_CHARS: usize = 500;
 /// Enough of a description to choose by.
 const MAX_DESCRIPTION_CHARS: usize = 300;
-/// A word in a tool's name says more than one in its description.
+/// A word in a tool's name counts more than one in its description.
 const NAME_WEIGHT: f64 = 3.0;
-/// Of Okapi BM25, the usual values: how soon a repeated word counts no more, and how much a long description counts against it.
+/// The usual values for Okapi BM25: how soon a repeated word stops counting, and how much a long description counts against a tool.
 const K1: f64 = 1.2;
 const B: f64 = 0.75;
 
@@ -40,7 +41,7 @@ const SCHEMA: &str = r#"{"type":"object","properties":{"query":{"type":"string",
 #[derive(Debug)]
 pub struct Tools {
     all: Vec<ToolDefinition>,
-    /// Instead of all, when they are too many.
+    /// The search tool, if there are too many tools to offer all.
     search: Option<ToolDefinition>,
     max_tokens: u64,
     unconfigured: Vec<String>,
@@ -51,7 +52,7 @@ struct Arguments {
     query: String,
 }
 
-/// A search's result, as far as it is read again.
+/// The parts of a search's result that are read again.
 #[derive(Deserialize)]
 struct Found<'a> {
     #[serde(borrow)]
@@ -64,7 +65,7 @@ struct FoundTool<'a> {
 }
 
 impl Tools {
-    /// All tools there are, and how much the model's context holds.
+    /// From all tools, and the size of the model's context.
     #[must_use]
     pub fn new(offered: Offered, context_window_tokens: u64) -> Self {
         let Offered { tools: all, unconfigured } = offered;
@@ -73,10 +74,10 @@ impl Tools {
             name: NAME.to_owned(),
             title: Some(TITLE.to_owned()),
             description: DESCRIPTION.to_owned(),
-            // The constant is JSON; null is a schema too.
+            // The constant is valid JSON; otherwise null is a schema too.
             input_schema: RawValue::from_string(SCHEMA.to_owned()).unwrap_or_else(|_| RawValue::NULL.to_owned()),
         };
-        // What is shorter than the search for it is better offered, however little there is room for.
+        // Definitions shorter than the search tool's are always offered, however little room there is.
         let worth_it = max_tokens.max(tool_cost(&search));
         let mut tokens = 0;
         let mut too_long = || {
@@ -90,32 +91,33 @@ impl Tools {
         Self { all, search, max_tokens, unconfigured }
     }
 
-    /// The same for a model whose context turned out to hold less.
+    /// The same tools, for a model whose context turned out to be smaller.
     #[must_use]
     pub fn fitting(self, context_window_tokens: u64) -> Self {
         Self::new(Offered { tools: self.all, unconfigured: self.unconfigured }, context_window_tokens)
     }
 
-    /// The system prompt, with what the model can say to a person who asks for what is not there yet.
+    /// The system prompt with the servers that need credentials, so that the model can tell a person who asks for their tools.
     #[must_use]
     pub fn introduced<'a>(&self, system_prompt: &'a str) -> Cow<'a, str> {
         if self.unconfigured.is_empty() {
             return Cow::Borrowed(system_prompt);
         }
         let servers = self.unconfigured.join(", ");
-        let words =
-            format!("There are more tools when the person has entered what they need on the page Tools: {servers}.");
+        let words = format!(
+            "More tools become available once the person enters their credentials on the page Tools: {servers}."
+        );
         Cow::Owned(if system_prompt.is_empty() { words } else { format!("{system_prompt}\n\n{words}") })
     }
 
-    /// What the model is offered in the next round of a run that has written these messages.
+    /// The tools that the model is offered in the next round of a run with these messages.
     #[must_use]
     pub fn offered(&self, messages: &[Message], run_id: Id) -> Vec<&ToolDefinition> {
         let Some(search) = &self.search else { return self.all.iter().collect() };
         let mut offered = vec![search];
         let mut tokens = 0;
         let mut seen = HashSet::new();
-        // What was found last is needed most; the best of it is offered however long it is.
+        // The latest results are needed most. The best tool of the last search is offered however long it is.
         for name in found(messages, run_id).into_iter().rev().flatten() {
             let Some(tool) = self.all.iter().find(|tool| tool.name == name && tool.name != NAME) else { continue };
             let fits = offered.len() < MAX_OFFERED && (tokens == 0 || tokens + tool_cost(tool) <= self.max_tokens);
@@ -129,14 +131,14 @@ impl Tools {
         offered
     }
 
-    /// A tool's name for people, if it has one.
+    /// A tool's title, if it has one.
     #[must_use]
     pub fn title(&self, name: &str) -> Option<&str> {
         let tool = self.search.iter().chain(&self.all).find(|tool| tool.name == name)?;
         tool.title.as_deref()
     }
 
-    /// The answer to a call of the search. `None`: it is a call of another tool.
+    /// The result of a call of the search tool. `None`: the call is for another tool.
     #[must_use]
     pub fn answer(&self, call: &ToolCall) -> Option<ToolAnswer> {
         if self.search.is_none() || call.name != NAME {
@@ -173,7 +175,7 @@ fn found(messages: &[Message], run_id: Id) -> Vec<Vec<String>> {
     found.map(|found| found.tools.into_iter().map(|tool| tool.name.into_owned()).collect()).collect()
 }
 
-/// The tools that fit a query best, the best first, by Okapi BM25 over the words of their names and descriptions.
+/// The tools that match a query best, best first, by Okapi BM25 over the words of their names and descriptions.
 #[must_use]
 pub fn search<'a>(tools: &'a [ToolDefinition], query: &str) -> Vec<&'a ToolDefinition> {
     let query: String = query.chars().take(MAX_QUERY_CHARS).collect();
@@ -211,8 +213,7 @@ pub fn search<'a>(tools: &'a [ToolDefinition], query: &str) -> Vec<&'a ToolDefin
     scored.into_iter().take(MAX_FOUND).map(|(_, tool)| tool).collect()
 }
 
-/// The words of a text, in lower case and without the endings that most often differ: `listEvents`, `list_events` and `lists an event`
-/// have two in common.
+/// The words of a text, in lower case and without common endings: `listEvents`, `list_events` and `lists an event` have two in common.
 fn words(text: &str) -> impl Iterator<Item = String> {
     let (mut apart, mut after_lower) = (String::with_capacity(text.len()), false);
     for character in text.chars() {

@@ -1,4 +1,4 @@
-//! A run from its claim to its end: rounds of asking the model and calling tools, until it answers.
+//! Executes a run from its claim to its end: rounds of asking the model and calling tools, until the model answers.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -12,6 +12,7 @@ use storage::{
     StorageError,
     messages::NewMessage,
     runs::{Batch, Claim, Ending, Lease},
+    tool_listings::ToolOffers,
 };
 
 use crate::{
@@ -25,56 +26,57 @@ use crate::{
     tool_search::Tools,
 };
 
-/// Rounds of one run, whoever executes it. In the last one the model may call none, so that it must answer with what it has.
+/// The rounds of one run, over all its executors. In the last one, the model may not call tools, so it must answer with what it has.
 const MAX_ROUNDS: usize = 12;
 
-/// What a person is told whose answer cannot be stored.
-const UNWRITABLE: &str = "What is said cannot be stored: the disk of this installation is full, or may only be read. Whoever runs it has to see \
-                          to it; then open this conversation again, and the answer goes on.";
+/// The notice to a person whose answer cannot be stored.
+const UNWRITABLE: &str = "The answer cannot be stored: the disk of this installation is full or read-only. Ask the administrator to fix it, then \
+                          open this conversation again, and the answer goes on.";
 
-/// How long a person waits for their answer to begin because tools cannot be listed.
+/// How long an answer waits for the list of tools.
 const TOOLS_LIMIT: Duration = Duration::from_secs(10);
 
-/// How far an executor brought a run; with the reader and its place, if somebody must go on serving it.
+/// How far an executor brought a run, with the reader and its position if the reader must still be served.
 pub(crate) enum Outcome<R> {
-    /// To its end.
+    /// The run has ended.
     Ended,
-    /// To where the person must decide something.
+    /// The run waits for a decision of the person.
     Waiting(Option<(R, u64)>),
-    /// Not so far, other than by the person, whose wish is a normal end: the run is not ended, and its lease lapses.
+    /// The executor stopped before the end. The run is not ended, and its lease expires. A stop by the person is not among these; it is a normal end.
     Interrupted(Interrupted, Option<(R, u64)>),
 }
 
-/// How rounds end that end well.
+/// The good ends of a run's rounds.
 enum Rounds {
     /// The model has answered.
     Answered,
-    /// The run waits.
+    /// The run waits for the person.
     Waiting,
 }
 
-/// How often a run asks in another way. Each time it asks for less than before, and there is not more than this to leave out.
+/// How often a run changes its dialect. Each change removes something from the request, and there is no more than this to remove.
 const MAX_ADAPTATIONS: u32 = 12;
 
-/// What a run knows beside its session.
+/// The state of a run besides its session.
 struct Turn<'a> {
     settings: &'a Settings,
-    /// How the model's server wants its requests, as far as anybody knows.
+    /// The dialect of the model's server, as far as it is known.
     dialect: Dialect,
     adaptations: u32,
-    /// Whether more was learned than is kept.
+    /// Whether the dialect has changes that are not stored.
     learned: bool,
-    /// Whether all of what was learned holds for later runs too.
+    /// Whether all changes hold for later runs too.
     lasting: bool,
-    /// A request that was too long: what it was expected to cost, and what to say if there is no shorter one.
+    /// A request that was too long: its estimated tokens, and the failure if there is no shorter one.
     too_long: Option<(u64, Failure)>,
     told_shortened: bool,
     told_without_tools: bool,
     attempt: u64,
     usage: Option<Usage>,
     estimated_tokens: u64,
-    /// Calls that the person was asked about before.
+    /// The calls that the person was already asked about.
     approvals_asked: Vec<String>,
+    offers: &'a ToolOffers,
 }
 
 /// Executes a claimed run.
@@ -108,6 +110,7 @@ pub(crate) async fn execute<H: Host, R: Reader>(
         usage: run.usage,
         estimated_tokens: 0,
         approvals_asked,
+        offers: &claim.offers,
     };
     let (mut round, mut told) = (Round::default(), Told::new(progress));
     let stopped = if claim.cancel_requested {
@@ -134,7 +137,7 @@ pub(crate) async fn execute<H: Host, R: Reader>(
     }
 }
 
-/// What executors before this one had done.
+/// The progress of earlier executors.
 async fn progress<H: Host>(host: &H, claim: &Claim) -> Result<Progress, Interrupted> {
     if claim.attempt == 1 {
         return Ok(Progress::default());
@@ -157,8 +160,8 @@ impl Turn<'_> {
     ) -> Result<Rounds, Stopped> {
         let (host, run) = (session.host(), session.run);
         let Settings { system_prompt, silence, .. } = self.settings;
-        let listed = match session.attend(TOOLS_LIMIT, host.tools()).await {
-            // An answer without tools beats none.
+        let listed = match session.attend(TOOLS_LIMIT, host.tools(self.offers)).await {
+            // An answer without tools is better than none.
             Err(Interrupted::TimedOut) => Offered::default(),
             listed => listed?,
         };
@@ -226,12 +229,12 @@ impl Turn<'_> {
         }
     }
 
-    /// What the model's context holds, in tokens.
+    /// The size of the model's context in tokens.
     fn window(&self) -> u64 {
         self.dialect.context_tokens.unwrap_or(u64::MAX).min(self.settings.context_window_tokens)
     }
 
-    /// The next request is written as the server wants it. The person is told what they will miss, and of nothing else.
+    /// Changes the dialect for the next request.
     fn adapt<H: Host, R: Reader>(
         &mut self,
         session: &mut Session<'_, H, R>,
@@ -252,7 +255,7 @@ impl Turn<'_> {
         if lesson.shortens {
             self.too_long = Some((refused_tokens, failure));
         }
-        // What is of this turn only is not written, and nothing new to keep.
+        // Changes for this turn only are not in the JSON, so they are not stored.
         let is_new = dialect != self.dialect.to_json();
         self.dialect = lesson.dialect;
         self.lasting &= lesson.lasts;
@@ -260,21 +263,22 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// Once in a run.
+    /// Tells the person, once in a run, that the request was shortened.
     fn tell_shortened<H: Host, R: Reader>(&mut self, session: &mut Session<'_, H, R>) {
         if !std::mem::replace(&mut self.told_shortened, true) {
             session.outbox.write(&Event::Shortened { message: error_handler::SHORTENED });
         }
     }
 
-    /// Once in a run, and in each: who reads this answer need not have seen the one for which it was learned.
+    /// Tells the person, once in every run, that the model answers without tools. A reader of this run may not have seen the run in which it was
+    /// learned.
     fn tell_without_tools<H: Host, R: Reader>(&mut self, session: &mut Session<'_, H, R>) {
         if !std::mem::replace(&mut self.told_without_tools, true) {
             session.outbox.write(&Event::Shortened { message: error_handler::WITHOUT_TOOLS });
         }
     }
 
-    /// What was learned has helped, and is kept for the next run. Whoever cannot keep it learns it again.
+    /// Stores the learned dialect, which has just worked, for later runs. If that fails, a later run learns it again.
     async fn remember<H: Host, R: Reader>(&mut self, session: &Session<'_, H, R>) {
         if !std::mem::take(&mut self.learned) {
             return;
@@ -299,7 +303,7 @@ impl Turn<'_> {
         }
     }
 
-    /// The model wants tools: a step that is stored and not taken again.
+    /// Stores a round that ended with tool calls: a finished step, which is not repeated.
     async fn finish_round<H: Host, R: Reader>(
         &self,
         session: &mut Session<'_, H, R>,
@@ -328,7 +332,7 @@ impl Turn<'_> {
         session.finish_step(&message, self.usage).await
     }
 
-    /// Ends the run, however it went.
+    /// Ends the run, in success or failure.
     async fn end<H: Host, R: Reader>(
         &self,
         session: &mut Session<'_, H, R>,
@@ -338,7 +342,7 @@ impl Turn<'_> {
     ) -> Result<(), Interrupted> {
         match stopped {
             Ok(()) => {
-                // A model that asked for tools and may have none, or for none that has a name, has stopped.
+                // A model whose tool calls are not allowed or have no name has stopped.
                 let reason = round.finish_reason.filter(|reason| reason != "tool_calls");
                 let reason = reason.unwrap_or_else(|| "stop".to_owned());
                 self.complete(session, round.text, round.reasoning, &reason, RunStep::Finish).await
@@ -432,20 +436,20 @@ impl Turn<'_> {
     }
 }
 
-/// Rounds of a run that ended with calls.
+/// The number of rounds that ended with calls.
 fn rounds_finished(messages: &[Message], run_id: Id) -> usize {
     messages.iter().filter(|message| message.run_id == run_id && message.role == MessageRole::Assistant).count()
 }
 
-/// Nothing that a person could read, and that some servers would refuse to hear again.
+/// Whether a text is blank. A person cannot read it, and some servers refuse it in a prompt.
 fn is_blank(text: &str) -> bool {
     text.trim().is_empty()
 }
 
-/// What the server may want back with the round's calls.
+/// The fields that the server may want back with the round's calls.
 fn echo(round: &Round, server: &str, model: &str) -> Option<String> {
     let mut fields = round.kept();
-    // The reasoning is stored for itself.
+    // The reasoning is stored separately.
     let is_reasoning = |(_, value): &(&String, &Value)| value.as_str() == Some(&round.reasoning);
     let reasoning = fields.iter().find(is_reasoning).map(|(name, _)| name.clone());
     if let Some(name) = &reasoning {
@@ -459,7 +463,7 @@ fn echo(round: &Round, server: &str, model: &str) -> Option<String> {
     serde_json::to_string(&Echo { server, model, reasoning, fields, calls }).ok()
 }
 
-/// Text and reasoning. An executor that died may have said more than the model has repeated so far.
+/// The text and reasoning of an interrupted round. A dead executor may have sent more than the model has repeated so far.
 fn said(round: Round, told: &Told) -> (String, String) {
     let (text, reasoning) = told.remaining();
     (round.text + text, round.reasoning + reasoning)

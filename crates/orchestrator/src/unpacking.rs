@@ -1,33 +1,33 @@
-//! The body of an answer as it was before its server packed it, which nobody asked it to do.
+//! Decompresses the body of an answer. Some servers compress it although nobody asked for that.
 
 use http::{HeaderMap, header};
 use unpack::{Unpacker, Unreadable};
 
-/// What a body may become: the longest answer that is kept, in pieces of a few characters.
+/// The largest decompressed body: the longest answer that is accepted, in pieces of a few characters.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
-/// What is unpacked at once, so that a little that becomes much is never there all at once.
+/// The input that is decompressed at once, so a body that expands a lot is never in memory as a whole.
 const PART_BYTES: usize = 1024;
-/// What a gzip begins with, and no text does. Some proxies pack and do not say so.
+/// The first byte of gzip, with which no text begins. Some proxies compress without saying so.
 const GZIP_START: u8 = 0x1f;
 
-/// A body as it comes.
+/// The state of a body that is arriving.
 pub(crate) enum Unpacking {
-    /// Nothing has come. What its head says.
+    /// No byte has come. Contains the encoding from the head.
     New(String),
-    /// It is not packed.
+    /// The body is not compressed.
     Plain,
-    /// It is.
+    /// The body is compressed.
     Packed(Unpacker),
 }
 
 impl Unpacking {
-    /// For an answer with these headers.
+    /// For a response with these headers.
     pub(crate) fn new(headers: &HeaderMap) -> Self {
         let codings = headers.get_all(header::CONTENT_ENCODING).iter().filter_map(|coding| coding.to_str().ok());
         Self::New(codings.collect::<Vec<_>>().join(","))
     }
 
-    /// Hands over what is in a piece of the body, until `read` has an error. `unreadable` says what it means that it cannot be unpacked.
+    /// Passes the contents of a piece of the body to `read`, until `read` fails. `unreadable` makes the error for a body that cannot be decompressed.
     pub(crate) fn read<E>(
         &mut self,
         bytes: &[u8],

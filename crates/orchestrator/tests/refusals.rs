@@ -1,9 +1,8 @@
-//! Refusals and errors as model servers send them, and what people and operators are told: a file each in `refusals/`. One that is told wrongly
-//! is one more file.
+//! Refusals and errors of model servers, and the messages for people and operators, one file each in `refusals/`. For a new case, add a file.
 //!
-//! A file is a JSON object, a line `---`, and the bytes of the body, up to the file's end. The object has what came, `status` and `headers`, and
-//! what is to come of it: `code`, `refusal`, `says` and `says_not` (parts of what the person is told), `again_ms` (the pause before the same
-//! request is sent again; none if it does not say), `retryable` (`false` if it does not say) and `cause` (what is logged).
+//! A file is a JSON object, a line `---`, and the bytes of the body up to the end of the file. The object has the response's `status` and `headers`,
+//! and the expected result: `code`, `refusal`, `says` and `says_not` (parts of the message for the person), `again_ms` (the pause before the same
+//! request is sent again; without it, none), `retryable` (default: `false`) and `cause` (the log line).
 
 #![allow(
     clippy::expect_used,

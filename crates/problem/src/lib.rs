@@ -69,7 +69,7 @@ impl Problem {
     /// 404: it does not exist, or belongs to another person.
     #[must_use]
     pub fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", "There is nothing here, or nothing of yours.")
+        Self::new(StatusCode::NOT_FOUND, "not_found", "Not found, or it belongs to another account.")
     }
 
     /// 405, with the methods that are allowed.
@@ -119,8 +119,8 @@ impl Problem {
 
     /// 507: nothing can be stored.
     pub fn unwritable(cause: impl Error + Send + Sync + 'static) -> Self {
-        let detail = "Nothing could be stored: the disk of this installation is full, or may only be read. Whoever runs it has to see to it; \
-                      then try again.";
+        let detail = "Nothing could be stored: the disk of this installation is full or read-only. Ask the administrator to fix it, then try \
+                      again.";
         Self::new(StatusCode::INSUFFICIENT_STORAGE, "unwritable", detail).with_cause(cause)
     }
 
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn is_written_as_rfc_9457_says_and_keeps_the_cause_to_itself() {
         let cause = std::io::Error::other("the disk is on fire");
-        let problem = Problem::invalid_field("email", "This is no address.").with_cause(cause);
+        let problem = Problem::invalid_field("email", "This is not an address.").with_cause(cause);
         let response = problem.to_response("r1");
         assert_eq!(response.status(), 422);
         assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
@@ -219,7 +219,7 @@ mod tests {
         assert_eq!(
             body,
             serde_json::json!({
-                "type": "about:blank", "title": "Unprocessable Entity", "status": 422, "detail": "This is no address.",
+                "type": "about:blank", "title": "Unprocessable Entity", "status": 422, "detail": "This is not an address.",
                 "code": "invalid_field", "request_id": "r1", "field": "email",
             })
         );

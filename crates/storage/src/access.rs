@@ -1,9 +1,17 @@
 //! What every instance must know to decide about a token: the keys that sign tokens, the installation's own roles, and whose tokens became void
 //! lately. One statement, so that an instance can ask often.
 
+use std::collections::BTreeSet;
+
 use domain::{Id, Timestamp};
 
-use crate::{Database, Statement, StorageError, Store, roles::StoredRole, users::ROLE};
+use crate::{
+    Database, Statement, StorageError, Store,
+    database::Columns,
+    roles::StoredRole,
+    tool_listings::{BETWEEN_ENTRIES, BETWEEN_NAMES},
+    users::ROLE,
+};
 
 /// Accounts, and sessions, of which an instance remembers that their tokens are void. If there were more lately, older tokens are void as well.
 pub const MAX_VOID: usize = 500;
@@ -34,15 +42,39 @@ pub struct AccessState {
     pub void_before: Option<Timestamp>,
 }
 
-/// The names of the roles that the account `?1` has, in rows; those of a group are separated by spaces.
-pub(crate) fn roles_of_user() -> String {
+/// The roles that a person has now. They are read together with what the person wants to do, so they cost no statement of their own.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct PersonRoles {
+    /// The names of the person's roles, sorted; none if the person is suspended.
+    pub names: Vec<String>,
+    /// The installation's own roles among them.
+    pub custom: Vec<StoredRole>,
+}
+
+/// The columns of [`read_roles`]. `user_id` is a parameter or a column.
+pub(crate) fn roles_of(user_id: &str) -> String {
     format!(
-        "SELECT {ROLE} AS names FROM users WHERE users.id = ?1 AND users.suspended_at IS NULL
-         UNION ALL SELECT user_groups.roles FROM user_group_members
-         JOIN user_groups ON user_groups.id = user_group_members.group_id
-         JOIN users ON users.id = user_group_members.user_id
-         WHERE user_group_members.user_id = ?1 AND users.suspended_at IS NULL"
+        "(SELECT string_agg(names, ' ') FROM (
+              SELECT {ROLE} AS names FROM users WHERE users.id = {user_id} AND users.suspended_at IS NULL
+              UNION ALL SELECT user_groups.roles FROM user_group_members
+              JOIN user_groups ON user_groups.id = user_group_members.group_id
+              JOIN users ON users.id = user_group_members.user_id
+              WHERE user_group_members.user_id = {user_id} AND users.suspended_at IS NULL
+          ) AS roles_of_person),
+         (SELECT string_agg(name || '{BETWEEN_NAMES}' || permissions, '{BETWEEN_ENTRIES}') FROM roles)"
     )
+}
+
+pub(crate) fn read_roles(columns: &mut Columns<'_>) -> Result<PersonRoles, StorageError> {
+    let names = columns.optional_text()?.unwrap_or_default().split_whitespace().map(str::to_owned);
+    let names: BTreeSet<String> = names.collect();
+    let custom = columns.optional_text()?.unwrap_or_default().split(BETWEEN_ENTRIES);
+    let custom = custom.filter_map(|role| role.split_once(BETWEEN_NAMES));
+    let custom = custom.filter(|(name, _)| names.contains(*name));
+    let custom = custom
+        .map(|(name, permissions)| StoredRole { name: name.to_owned(), permissions: permissions.to_owned() })
+        .collect();
+    Ok(PersonRoles { names: names.into_iter().collect(), custom })
 }
 
 impl<D: Database> Store<D> {

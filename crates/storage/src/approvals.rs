@@ -1,39 +1,39 @@
-//! Approvals: what a person is asked about a call, and what they decide. Nobody has to wake the run that waits: whoever reads it finds
-//! that no question is open (see [`crate::runs`]).
+//! Approvals: questions to a person about a call, and their decisions. Nothing wakes a waiting run: its next reader finds that no question is open
+//! (see [`crate::runs`]).
 
 use domain::{Decision, Id, Timestamp};
 
 use crate::{Database, Statement, StorageError, Store, runs, runs::Lease, tool_policies::MAX_POLICIES};
 
-/// What came of a decision.
+/// The result of [`Store::decide_approval`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Decided {
-    /// It counts.
+    /// The decision is stored.
     Decided,
     /// Already decided; this was the decision.
     AlreadyDecided(Decision),
-    /// The question was too old, or the run has ended.
+    /// The question has expired, or the run has ended.
     Expired,
     /// The tool asks before every call, so it cannot be allowed always. The question is still open.
     AlwaysAsks,
-    /// There is no such question, or none of theirs.
+    /// The question does not exist, or belongs to another person.
     NotFound,
 }
 
-/// A call that a person is asked about.
+/// A call that needs approval.
 #[derive(Clone, Copy, Debug)]
 pub struct Question<'a> {
-    /// The model's id for it.
+    /// The model's id for the call.
     pub call_id: &'a str,
-    /// Where it would be made.
+    /// The tool's server.
     pub server: &'a str,
-    /// The tool there.
+    /// The tool's name on that server.
     pub tool: &'a str,
-    /// Whether it asks before every call.
+    /// Whether the tool asks before every call.
     pub always_asks: bool,
 }
 
-/// A question of the person's run that can still be answered.
+/// The SQL condition for a question of the person's run that can still be answered.
 fn open() -> String {
     format!(
         "(run_id = ?1 AND call_id = ?2 AND user_id = ?3 AND decision IS NULL AND expires_at > now_ms()
@@ -43,12 +43,11 @@ fn open() -> String {
 }
 
 impl<D: Database> Store<D> {
-    /// Asks the person about a call of their run. Returns when it will be too late to answer: asked a second time, as the first time. Whether the
-    /// tool always asks, the latest question says.
-    /// `None`: the lease is lost, or the run is not theirs.
+    /// Asks the person about a call of their run. Returns when the question expires. A repeated question keeps the first expiry, but updates whether
+    /// the tool always asks. `None`: the lease is lost, or the run belongs to another person.
     ///
     /// # Errors
-    /// Whatever the database says, as everywhere in this crate.
+    /// Those of the database, as everywhere in this crate.
     pub async fn ask_approval(
         &self,
         lease: Lease,
@@ -75,9 +74,9 @@ impl<D: Database> Store<D> {
         rows.first().map(|row| row.columns(QUERY).timestamp()).transpose()
     }
 
-    /// Stores a person's decision about a call of their run, with the record of it. To allow always also says so in a policy for this tool of
-    /// this server, unless one of theirs denies it, there are [`MAX_POLICIES`] already, or its name could be read as a pattern; of a tool that
-    /// always asks it is not taken.
+    /// Stores a person's decision about a call of their run, and its audit event. "Always" also stores a policy for this tool of this server, unless
+    /// a policy of the person denies it, there are [`MAX_POLICIES`] already, or the tool's name could be read as a pattern. "Always" is refused for a
+    /// tool that always asks.
     ///
     /// # Errors
     /// As [`Self::ask_approval`].

@@ -1,25 +1,25 @@
-//! The record of who did what. Appended to, never changed: the database refuses.
+//! The audit log. It is only appended to: the database refuses changes.
 
 use domain::{Id, Timestamp};
 
 use crate::{Database, Row, Statement, StorageError, Store, Value};
 
-/// Something that was done, or refused.
+/// An action, done or refused.
 #[derive(Clone, Debug)]
 pub struct AuditEvent<'a> {
-    /// Who did it, or for whom it was done.
+    /// The account that acted, or for which the app acted.
     pub user_id: Id,
-    /// What, such as `tool.call`.
+    /// The action, such as `tool.call`.
     pub action: &'a str,
-    /// With what, such as `server:tool`.
+    /// The object of the action, such as `server:tool`.
     pub subject: &'a str,
-    /// The run it was done in.
+    /// The run of the action.
     pub run_id: Option<Id>,
     /// The model's id of the call.
     pub call_id: Option<&'a str>,
-    /// A code for how it went.
+    /// A code for the result.
     pub outcome: &'a str,
-    /// More, for whoever looks into it; nothing that people or tools said.
+    /// More detail for the administrator. It contains nothing that people or tools said.
     pub detail: Option<&'a str>,
 }
 
@@ -45,10 +45,10 @@ pub struct AuditRecord {
 }
 
 impl<D: Database> Store<D> {
-    /// Records something.
+    /// Appends an event.
     ///
     /// # Errors
-    /// Whatever the database says.
+    /// Those of the database.
     pub async fn append_audit(&self, event: &AuditEvent<'_>) -> Result<(), StorageError> {
         let sql = "INSERT INTO audit_events (id, at, user_id, action, subject, run_id, call_id, outcome, detail)
                    VALUES (?1, now_ms(), ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (id) DO NOTHING";

@@ -27,10 +27,10 @@ fn read(query: &'static str, row: &Row) -> Result<Conversation, StorageError> {
 }
 
 impl<D: Database> Store<D> {
-    /// Begins a conversation.
+    /// Creates a conversation.
     ///
     /// # Errors
-    /// Whatever the database says, as everywhere in this crate.
+    /// Those of the database, as everywhere in this crate.
     pub async fn create_conversation(
         &self,
         user_id: Id,
@@ -45,7 +45,7 @@ impl<D: Database> Store<D> {
         read(QUERY, rows.first().unwrap_or(&Row(Vec::new())))
     }
 
-    /// The owner's conversation.
+    /// One conversation of the owner.
     ///
     /// # Errors
     /// As [`Self::create_conversation`].
@@ -56,7 +56,7 @@ impl<D: Database> Store<D> {
         rows.first().map(|row| read(QUERY, row)).transpose()
     }
 
-    /// The owner's conversations, newest activity first, after a place in that order.
+    /// The owner's conversations, most recent activity first, after the given place in that order.
     ///
     /// # Errors
     /// As [`Self::create_conversation`].
@@ -84,7 +84,7 @@ impl<D: Database> Store<D> {
         rows.iter().map(|row| read(QUERY, row)).collect()
     }
 
-    /// Changes the title or the model, whichever is given. `None`: not the owner's.
+    /// Changes the title, the model, or both. `None`: the conversation does not exist or belongs to another person.
     ///
     /// # Errors
     /// As [`Self::create_conversation`].
@@ -106,7 +106,7 @@ impl<D: Database> Store<D> {
         rows.first().map(|row| read(QUERY, row)).transpose()
     }
 
-    /// Removes a conversation and all that belongs to it. `false`: not the owner's.
+    /// Deletes a conversation and everything in it. `false`: it does not exist or belongs to another person.
     ///
     /// # Errors
     /// As [`Self::create_conversation`].

@@ -1,8 +1,8 @@
-//! The port to a SQL database, and the values that cross it.
+//! The port to a SQL database, and its values.
 //!
-//! SQL here is written once for SQLite and PostgreSQL: parameters are `?1`, `?2`, ...; `now_ms()` is the database's clock in
-//! milliseconds, the same throughout a statement. [`Dialect::render`] writes both as the database wants them. Nothing else differs here;
-//! what must differ stands side by side in `migrations/`.
+//! SQL here is written once for SQLite and PostgreSQL. Parameters are `?1`, `?2`, ...; `now_ms()` is the database's clock in milliseconds, constant
+//! within a statement; `string_agg(text, separator)` joins the texts of many rows. [`Dialect::render`] writes these in the database's dialect. All
+//! other differences are in the two files of a migration.
 
 use std::{future::Future, str::FromStr};
 
@@ -10,15 +10,15 @@ use domain::{Id, Timestamp};
 
 use crate::StorageError;
 
-/// What a database must do for us.
+/// The operations that the store needs of a database.
 pub trait Database: Send + Sync {
-    /// Which SQL it speaks.
+    /// The SQL dialect of the database.
     fn dialect(&self) -> Dialect;
 
-    /// Runs one statement, which is atomic by itself, and returns all its rows.
+    /// Runs one statement, which is atomic, and returns all its rows.
     fn query(&self, statement: Statement) -> impl Future<Output = Result<Vec<Row>, DatabaseError>> + Send;
 
-    /// Runs statements in one transaction of its own: migrations. Everything else is a single statement.
+    /// Runs statements in one transaction. Only migrations need it; everything else is a single statement.
     ///
     /// A guard ([`Statement::must_return`]) that returns no row rolls back.
     fn transaction(&self, statements: Vec<Statement>) -> impl Future<Output = Result<Outcome, DatabaseError>> + Send;
@@ -27,47 +27,47 @@ pub trait Database: Send + Sync {
 /// How a transaction ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    /// All of it; the rows of each statement.
+    /// All statements took effect. Contains the rows of each.
     Committed(Vec<Vec<Row>>),
-    /// None of it: the guard at this index returned no row.
+    /// Nothing took effect: the guard at this index returned no row.
     Refused(usize),
 }
 
-/// The database failed.
+/// Why the database failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum DatabaseError {
-    /// It cannot be reached, or is too busy, and did nothing. Trying again may help.
+    /// The database cannot be reached or is too busy. It did nothing, so a retry may help.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
-    /// It went away before it answered: nobody knows whether the statement was carried out.
+    /// The connection broke before the answer. It is unknown whether the statement took effect.
     #[error("the database's answer was lost: {0}")]
     Lost(String),
-    /// What it refers to is not there (any more): an account that is gone, most often.
-    #[error("what {query} refers to does not exist")]
+    /// The statement refers to a row that does not exist (any more), most often a deleted account.
+    #[error("{query} refers to a row that does not exist")]
     Orphaned {
-        /// Which query.
+        /// The query's name.
         query: &'static str,
     },
-    /// It has no room left, or may only be read: nothing was stored, and nothing will be until somebody sees to it.
+    /// The database is full or read-only. Nothing was stored, and a retry does not help until an administrator fixes it.
     #[error("the database cannot be written to: {0}")]
     Unwritable(String),
-    /// It refused the statement.
+    /// The database refused the statement.
     #[error("the database refused {query}: {message}")]
     Refused {
-        /// Which query.
+        /// The query's name.
         query: &'static str,
-        /// Its words.
+        /// The database's message.
         message: String,
     },
 }
 
-/// What PostgreSQL's SQLSTATE means. Trying again may help when others were in the way (class 40, 55P03), the server is coming up, has no
-/// room or too little time (53, 57), or is a replica that has not been promoted yet (25006); it did nothing then. While it goes down,
-/// a statement may have been carried out. PostgreSQL documentation, appendix A.
+/// The error for an SQLSTATE of PostgreSQL. A retry may help when there was a conflict with another transaction (class 40, 55P03), or the server is
+/// starting, has no resources or too little time (53, 57), or is a replica that has not been promoted yet (25006); it did nothing then. When the
+/// server is shutting down, the statement may have taken effect. PostgreSQL documentation, appendix A.
 #[must_use]
 pub fn postgres_error(query: &'static str, sqlstate: &str, message: &str) -> DatabaseError {
     let message = match sqlstate.get(..2) {
-        // Data exceptions quote the value.
+        // Messages of data exceptions quote the value.
         Some("22") => format!("SQLSTATE {sqlstate}"),
         _ => format!("{message} (SQLSTATE {sqlstate})"),
     };
@@ -80,8 +80,8 @@ pub fn postgres_error(query: &'static str, sqlstate: &str, message: &str) -> Dat
     }
 }
 
-/// What SQLite's words mean when it refuses a statement; Spin passes on nothing else. That others are in the way passes; that a disk is full or may
-/// only be read does not: then SQLite cannot make the files it needs beside the database, either.
+/// The error for a message of SQLite, which is all that Spin passes on. A locked database will be free again. A full or read-only disk will not:
+/// SQLite cannot create its files beside the database there, either.
 #[must_use]
 pub fn sqlite_error(query: &'static str, message: String) -> DatabaseError {
     let says = |words: &[&str]| words.iter().any(|words| message.contains(words));
@@ -96,11 +96,11 @@ pub fn sqlite_error(query: &'static str, message: String) -> DatabaseError {
     }
 }
 
-/// What SQLite forgets with every connection that writes: what is written must refer to what there is, and what is deleted is overwritten, so
-/// that nobody finds it in the file's free pages.
+/// Settings that SQLite needs on every connection that writes: foreign keys are checked, and deleted data is overwritten, so that it cannot be found
+/// in free pages of the file.
 pub const SQLITE_PRAGMAS: [&str; 2] = ["PRAGMA foreign_keys = ON", "PRAGMA secure_delete = ON"];
 
-/// Which SQL a database speaks.
+/// The SQL dialect of a database.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Dialect {
     /// SQLite 3.43 or later.
@@ -110,11 +110,13 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    /// Our SQL as this database reads it.
+    /// Translates our SQL to this dialect.
     #[must_use]
     pub fn render(self, sql: &str) -> String {
         match self {
-            Self::Sqlite => sql.replace("now_ms()", "CAST(unixepoch('subsec') * 1000 AS INTEGER)"),
+            Self::Sqlite => sql
+                .replace("now_ms()", "CAST(unixepoch('subsec') * 1000 AS INTEGER)")
+                .replace("string_agg(", "group_concat("),
             Self::Postgres => sql
                 .replace("now_ms()", "CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS bigint)")
                 .replace('?', "$"),
@@ -125,22 +127,22 @@ impl Dialect {
 /// One statement with its parameters.
 #[derive(Clone, Debug)]
 pub struct Statement {
-    /// A name for logs and errors; never data.
+    /// A name for logs and errors. It contains no data.
     pub name: &'static str,
-    /// SQL before [`Dialect::render`].
+    /// The SQL, before [`Dialect::render`].
     pub sql: String,
-    /// `?1` first.
+    /// The parameters, `?1` first.
     pub parameters: Vec<Value>,
-    /// Whether returning no row rolls the transaction back.
+    /// In a transaction: whether a result without rows rolls back.
     pub guard: bool,
-    /// Whether it must have reached the disk before it counts as done.
+    /// Whether the statement must be on the disk before it counts as done.
     pub durable: bool,
-    /// Whether sending it once more does no harm and tells the truth, when nobody knows whether it was carried out.
+    /// Whether a second execution does no harm and gives a true result, if it is unknown whether the first took effect.
     pub repeatable: bool,
 }
 
 impl Statement {
-    /// A statement.
+    /// A statement, repeatable if it only reads.
     pub fn new(name: &'static str, sql: impl Into<String>, parameters: impl Into<Vec<Value>>) -> Self {
         let sql = sql.into();
         let mut statement =
@@ -149,27 +151,27 @@ impl Statement {
         statement
     }
 
-    /// Whether it changes nothing.
+    /// Whether the statement changes nothing.
     #[must_use]
     pub fn reads(&self) -> bool {
         self.sql.trim_start().starts_with("SELECT")
     }
 
-    /// Waits for the disk: what it stores is somebody's only copy.
+    /// Makes the statement wait for the disk, because it stores a person's only copy.
     #[must_use]
     pub fn durably(mut self) -> Self {
         self.durable = true;
         self
     }
 
-    /// A write that may be sent once more: see [`Self::repeatable`]. Reading always may.
+    /// Marks a write as [repeatable](Self::repeatable). Reads always are.
     #[must_use]
     pub fn repeatably(mut self) -> Self {
         self.repeatable = true;
         self
     }
 
-    /// Makes it a guard: in a transaction, no row means roll back.
+    /// Makes the statement a guard: in a transaction, a result without rows rolls back.
     #[must_use]
     pub fn must_return(mut self) -> Self {
         self.guard = true;
@@ -180,11 +182,11 @@ impl Statement {
 /// A value in a row or a parameter.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Value {
-    /// Nothing.
+    /// SQL's null.
     Null,
-    /// 64 bits, signed.
+    /// A signed integer of 64 bits.
     Integer(i64),
-    /// UTF-8.
+    /// UTF-8 text.
     Text(String),
 }
 
@@ -218,8 +220,7 @@ impl From<String> for Value {
     }
 }
 
-/// A text as it is stored: the character NUL, which PostgreSQL's text cannot hold and nobody can read, is the replacement character
-/// in both databases.
+/// A text as it is stored: NUL becomes the replacement character in both databases. PostgreSQL's text cannot hold NUL, and nobody can read it.
 pub(crate) fn storable(text: String) -> String {
     if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
 }
@@ -236,11 +237,11 @@ impl<T: Into<Self>> From<Option<T>> for Value {
     }
 }
 
-/// A row, read by position.
+/// A row. Its columns are read by position.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Row(pub Vec<Value>);
 
-/// Reads columns of one row and remembers where it went wrong.
+/// Reads the columns of a row in order. Errors name the query and the column.
 #[derive(Debug)]
 pub struct Columns<'a> {
     query: &'static str,
@@ -270,7 +271,7 @@ impl<'a> Columns<'a> {
     /// The next column as text.
     ///
     /// # Errors
-    /// [`StorageError::Row`], as in all of these, when the column is something else.
+    /// [`StorageError::Row`], as in all of these, if the column is something else.
     pub fn text(&mut self) -> Result<&'a str, StorageError> {
         self.take("text", |value| match value {
             Value::Text(text) => Some(text.as_str()),
@@ -278,7 +279,7 @@ impl<'a> Columns<'a> {
         })
     }
 
-    /// The next column as text or nothing.
+    /// The next column as text or null.
     ///
     /// # Errors
     /// As [`Self::text`].
@@ -301,7 +302,7 @@ impl<'a> Columns<'a> {
         })
     }
 
-    /// The next column as a number or nothing.
+    /// The next column as a number or null.
     ///
     /// # Errors
     /// As [`Self::text`].
@@ -313,7 +314,7 @@ impl<'a> Columns<'a> {
         })
     }
 
-    /// The next column as yes or no.
+    /// The next column as a boolean.
     ///
     /// # Errors
     /// As [`Self::text`].
@@ -329,7 +330,7 @@ impl<'a> Columns<'a> {
         Ok(Timestamp::from_millis(self.integer()?))
     }
 
-    /// The next column as what its text says.
+    /// The next column, parsed from its text.
     ///
     /// # Errors
     /// As [`Self::text`].
@@ -348,7 +349,7 @@ impl<'a> Columns<'a> {
         self.parsed("an id")
     }
 
-    /// The next column as an id or nothing.
+    /// The next column as an id or null.
     ///
     /// # Errors
     /// As [`Self::text`].
@@ -360,7 +361,7 @@ impl<'a> Columns<'a> {
         })
     }
 
-    /// The next column as what `read` makes of its text.
+    /// The next column, converted from its text by `read`.
     ///
     /// # Errors
     /// As [`Self::text`].

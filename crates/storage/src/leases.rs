@@ -1,5 +1,5 @@
-//! What the runs of an instance do together, a statement for all of them: they log what they said, keep their leases and hear whether they
-//! may go on. One that lost its lease changes nothing by it.
+//! Statements for all runs of an instance at once: they append events, renew leases and learn whether each run may go on. A run that has lost its
+//! lease is not changed.
 
 use domain::{Id, RunState};
 
@@ -8,54 +8,54 @@ use crate::{
     runs::{Batch, Lease},
 };
 
-/// Whether an executor may go on.
+/// Whether an executor may go on with its run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Leave {
-    /// Go on.
+    /// It may go on.
     Granted,
-    /// The person wants it stopped.
+    /// The person wants to stop the run.
     CancelRequested,
-    /// Somebody else has the run, or it is gone: write nothing more.
+    /// Another executor has the run, or the run is gone. It must write nothing more.
     LeaseLost,
 }
 
-/// Who has a run executed, as far as one of its calls is concerned.
+/// The owner of a run that is being executed, and the facts about one of its calls.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Holder {
-    /// Whose run it is.
+    /// The run's owner.
     pub user_id: Id,
-    /// The call was begun before, and nobody knows whether it took effect.
+    /// Whether the call was started before, so it is unknown whether it took effect.
     pub begun: bool,
-    /// The tools that were called in this conversation so far, by the names that the model has for them. At most [`MAX_CALLED`].
+    /// The tools that were called in this conversation so far, by the model's names for them. At most [`MAX_CALLED`].
     pub called: Vec<String>,
 }
 
-/// More tools than a conversation could have called of those there are at one time.
+/// More tools than a conversation can call at one time.
 pub const MAX_CALLED: usize = 1_000;
 
-/// Events of a run for its log, if its lease still holds.
+/// Events for the log of a run. They are stored only if the lease still holds.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// Who logs.
+    /// The executor's lease.
     pub lease: Lease,
-    /// Where the run is.
+    /// The run's state after these events.
     pub state: RunState,
-    /// What is logged.
+    /// The events.
     pub batch: Batch,
 }
 
-/// Runs that one statement looks after: more than an instance usually has, few enough for a statement of a few hundred KiB.
+/// The runs of one statement: more than an instance usually has, few enough for a statement of a few hundred KiB.
 pub const MAX_LEASES: usize = 64;
 
-/// `(VALUES ...)` with a row of `width` parameters for each of at least `count` things. Few different lengths, so that a database that
-/// remembers prepared statements knows them all; the rows too many must be filled with nulls.
+/// `(VALUES ...)` with at least `count` rows of `width` parameters. There are only a few different lengths, so the database can keep all of them as
+/// prepared statements. The caller fills the extra rows with nulls.
 fn values(count: usize, row: impl Fn(usize) -> String, width: usize) -> (String, usize) {
     let count = count.next_power_of_two();
     let rows: Vec<String> = (0..count).map(|at| row(at * width + 1)).collect();
     (rows.join(", "), count * width)
 }
 
-/// Whether each of `leases` holds, from rows of the lease and whether the run is to stop.
+/// Whether each of `leases` holds, from rows of a run's id, its current lease and whether it is to stop.
 fn leaves(query: &'static str, leases: impl Iterator<Item = Lease>, rows: &[Row]) -> Result<Vec<Leave>, StorageError> {
     let mut held = Vec::with_capacity(rows.len());
     for row in rows {
@@ -70,7 +70,7 @@ fn leaves(query: &'static str, leases: impl Iterator<Item = Lease>, rows: &[Row]
     Ok(leases.map(leave).collect())
 }
 
-/// The leases as a table `held`, and its parameters.
+/// The SQL of a table `held` with the leases, and its parameters.
 fn held(leases: &[Lease]) -> (String, Vec<Value>) {
     let (values, width) = values(leases.len(), |at| format!("(?{at}, ?{})", at + 1), 2);
     let mut parameters: Vec<Value> =
@@ -80,7 +80,7 @@ fn held(leases: &[Lease]) -> (String, Vec<Value>) {
 }
 
 impl<D: Database> Store<D> {
-    /// Logs events of several runs, the same ones twice if it must, and hears whether they may go on, in one statement. At most [`MAX_LEASES`].
+    /// Appends events of several runs, and learns whether each may go on, in one statement. Repeating it does no harm. At most [`MAX_LEASES`].
     ///
     /// # Errors
     /// As [`Self::run`].
@@ -115,7 +115,7 @@ impl<D: Database> Store<D> {
         leaves(QUERY, entries.iter().map(|entry| entry.lease), &rows)
     }
 
-    /// Checks the leases of runs that have nothing to log: whether each may go on. At most [`MAX_LEASES`].
+    /// Learns whether runs that have nothing to log may go on. At most [`MAX_LEASES`].
     ///
     /// # Errors
     /// As [`Self::run`].
@@ -133,8 +133,8 @@ impl<D: Database> Store<D> {
         leaves(QUERY, leases.iter().copied(), &rows)
     }
 
-    /// Whose run somebody executes, whether a call of it was begun before, and what its conversation has called; `None` if they do not, or no
-    /// longer.
+    /// The owner of an executed run, whether a call was started before, and the tools that the conversation has called. `None`: the lease does not
+    /// hold.
     ///
     /// # Errors
     /// As [`Self::run`].
@@ -162,7 +162,7 @@ impl<D: Database> Store<D> {
         Ok(holder)
     }
 
-    /// Keeps leases for another `lease_ms`. At most [`MAX_LEASES`].
+    /// Renews leases for another `lease_ms`. At most [`MAX_LEASES`].
     ///
     /// # Errors
     /// As [`Self::run`].

@@ -1,10 +1,9 @@
-//! Everything that is kept: all SQL of the product, and the rows turned into domain types.
+//! The store: all SQL of the product, and the conversion of rows to domain types.
 //!
-//! The crate knows no driver. It speaks to the [`Database`] port, which has two operations: one statement, or several in
-//! one transaction. Transactions are lists, never conversations: nobody can hold one open while waiting for a model,
-//! and a database without interactive transactions will do.
+//! The crate knows no driver. It uses the port [`Database`], which has two operations: one statement, or several in one transaction. A transaction is
+//! a list of statements, so nobody can hold one open while waiting for a model, and a database without interactive transactions is enough.
 //!
-//! Invariant: every query about something owned carries its owner's id; what belongs to somebody else is not found.
+//! Invariant: every query about something owned carries its owner's id. Another person's data is not found.
 
 use std::sync::Arc;
 
@@ -40,31 +39,31 @@ pub struct Store<D> {
     database: D,
 }
 
-/// Why something could not be stored or read. Whoever waited for the same is told the same, so it can be cloned.
+/// Why a query failed. It can be cloned, because all requests that waited for the same work get the same error.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StorageError {
-    /// The database said no, or nothing.
+    /// The database refused the statement, or did not answer.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// A stored row does not look as this version writes it.
+    /// A stored row is not as this version writes it.
     #[error("a row of {query} cannot be read: column {column} is not {expected}")]
     Row {
-        /// Which query.
+        /// The query's name.
         query: &'static str,
-        /// Which column, from 0.
+        /// The column, from 0.
         column: usize,
-        /// What it should have been.
+        /// The expected type.
         expected: &'static str,
     },
     /// A value could not be written as JSON.
     #[error("tool calls cannot be written as JSON")]
     Json(#[source] Arc<serde_json::Error>),
-    /// The database was made by something else.
+    /// An applied migration differs from the one in this build.
     #[error(
         "migration {version} of this database differs from the one in this build: restore the file it was applied from, or restore a backup"
     )]
     MigrationChanged {
-        /// Which migration.
+        /// The migration's version.
         version: i64,
     },
 }
@@ -81,11 +80,11 @@ impl<D: Database> Store<D> {
         Self { database }
     }
 
-    /// Proves that the database takes what is written, for readiness: writes a row as it is. Returns the version of a PostgreSQL server, as
-    /// `server_version_num` has it (150002 is 15.2); of SQLite, which comes with the host, nothing.
+    /// Checks for readiness that the database can be written to, by writing a row unchanged. Returns the version of a PostgreSQL server as in
+    /// `server_version_num` (150002 is 15.2). SQLite comes with the host and has none.
     ///
     /// # Errors
-    /// Whatever keeps it from writing.
+    /// The reason why the database cannot be written to.
     pub async fn ping(&self) -> Result<Option<i64>, StorageError> {
         let version = match self.database.dialect() {
             Dialect::Sqlite => "NULL",

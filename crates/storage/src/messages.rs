@@ -1,4 +1,4 @@
-//! Messages: what a person sends sets off a run; what a run writes comes back as messages.
+//! Messages: a person's message queues a run, and a run writes messages.
 
 use domain::{Id, Message, MessageRole, Run, RunState, ToolCall, ToolResult};
 
@@ -11,56 +11,56 @@ use crate::{
 /// A message that a run writes.
 #[derive(Clone, Debug)]
 pub struct NewMessage {
-    /// Its id.
+    /// The message's id.
     pub id: Id,
     /// Assistant or tool.
     pub role: MessageRole,
     /// The text.
     pub content: String,
-    /// What the model asked for.
+    /// The calls that the model requested.
     pub tool_calls: Vec<ToolCall>,
-    /// What it is the result of.
+    /// For a tool's message: which call it answers, and how the call went.
     pub tool_result: Option<ToolResult>,
     /// Why the model stopped.
     pub finish_reason: Option<String>,
-    /// What the model thought before it said this.
+    /// The model's reasoning before this message.
     pub reasoning: Option<String>,
     /// See [`Message::echo`].
     pub echo: Option<String>,
 }
 
-/// A person's message on its way in.
+/// A person's message to be stored.
 #[derive(Clone, Debug)]
 pub struct IncomingMessage<'a> {
     /// The text.
     pub content: &'a str,
-    /// The title that the conversation gets if it has none.
+    /// The title for a conversation that has none.
     pub title: &'a str,
-    /// The model that is asked if the conversation names none.
+    /// The model for a conversation that names none.
     pub default_model: &'a str,
-    /// Sending again with the same key stores nothing new.
+    /// A second request with the same key stores nothing.
     pub idempotency_key: Option<&'a str>,
 }
 
-/// What came of sending a message.
+/// The result of sending a message.
 #[derive(Clone, Debug)]
 pub enum Appended {
-    /// Stored, and a run queued for it.
+    /// The message is stored and a run is queued.
     Stored(Message, Run),
-    /// It had come before.
+    /// The message was stored before, with the same key.
     Existing(Message, Run),
-    /// The previous answer is still being written.
+    /// The conversation has an active run.
     RunActive,
-    /// The conversation is not the owner's.
+    /// The conversation does not exist or belongs to another person.
     NotFound,
 }
 
-/// Some messages and where the next ones begin.
+/// A page of messages.
 #[derive(Clone, Debug)]
 pub struct MessagePage {
-    /// In order.
+    /// The messages, in the order of the page.
     pub messages: Vec<Message>,
-    /// The position behind which, in that order, there are more.
+    /// The position after which the next page begins, if there is one.
     pub next: Option<i64>,
 }
 
@@ -68,8 +68,7 @@ const COLUMNS: &str = "messages.id, messages.conversation_id, messages.run_id, m
     messages.content, messages.tool_calls, messages.finish_reason, messages.tool_call_id, messages.tool_error,
     messages.duration_ms, messages.title, messages.echo, messages.created_at";
 
-/// A tool's result says this in `finish_reason` if its call failed. Releases before migration 0009 write and read it there, and may still run
-/// beside this one.
+/// The value of `finish_reason` for the result of a failed call. Releases before migration 0009 write and read it, and may still run beside this one.
 pub(crate) const FAILED_CALL: &str = "tool_error";
 
 fn read(query: &'static str, row: &Row) -> Result<Message, StorageError> {
@@ -92,7 +91,7 @@ fn read(query: &'static str, row: &Row) -> Result<Message, StorageError> {
         content,
         tool_calls,
         tool_result: read_tool_result(&mut columns, finish_reason)?,
-        // Only a model's message has one.
+        // Only a model's message has a finish reason.
         finish_reason: finish_reason.filter(|_| role != MessageRole::Tool).map(str::to_owned),
         echo: columns.optional_text()?.map(str::to_owned),
         created_at: columns.timestamp()?,
@@ -111,7 +110,7 @@ fn read_tool_result(
     Ok(call_id.map(|call_id| ToolResult { call_id, is_error, duration_ms, title }))
 }
 
-/// A page of messages in an order. Each row ends with the position of the last message there is in it.
+/// The SQL for a page of messages in an order. Each row ends with the position of the conversation's last message in that order.
 fn message_page(order: &str, beyond: &str, last: &str) -> String {
     format!(
         "SELECT {COLUMNS}, reasoning, last FROM (
@@ -125,10 +124,10 @@ fn message_page(order: &str, beyond: &str, last: &str) -> String {
 }
 
 impl<D: Database> Store<D> {
-    /// Stores a person's message and queues the run that answers it, both or neither.
+    /// Stores a person's message and queues the run that answers it. Either both happen or neither.
     ///
     /// # Errors
-    /// Whatever the database says, as everywhere in this crate.
+    /// Those of the database, as everywhere in this crate.
     pub async fn append_message(
         &self,
         user_id: Id,
@@ -244,8 +243,8 @@ impl<D: Database> Store<D> {
         Ok(run.map(|run| appended(message, run)))
     }
 
-    /// The owner's messages in order, after a position: at most `limit` of them, and no more than about `max_bytes` of text
-    /// unless a single message is longer. An empty page of a conversation that is not the owner's looks like one of an empty conversation.
+    /// The owner's messages in order, after a position: at most `limit` messages and about `max_bytes` of text. A single longer message is returned
+    /// alone. For a conversation of another person, the page is empty.
     ///
     /// # Errors
     /// As [`Self::append_message`].
@@ -265,7 +264,7 @@ impl<D: Database> Store<D> {
         self.message_page(statement).await
     }
 
-    /// The same the other way round: newest first, before a position.
+    /// Like [`Self::messages`], but newest first, before a position.
     ///
     /// # Errors
     /// As [`Self::append_message`].
@@ -297,11 +296,11 @@ impl<D: Database> Store<D> {
         Ok(MessagePage { messages, next: read.filter(|position| last != Some(*position)) })
     }
 
-    /// What a run may need to know, in order: the message it answers and all it has written so far, and before those the newest
+    /// The messages for a run's prompt, in order: the message that it answers, everything that it has written so far, and before those the newest
     /// messages, up to about `max_bytes` of text and `limit` messages.
     ///
-    /// An answer to the same message that was broken off is left out: this run writes it anew. Of the reasoning, which may be much more than
-    /// was said, there is only what came before calls: no server wants more back.
+    /// Earlier unfinished answers to the same message are left out, because this run writes a new one. Reasoning can be much longer than the answer.
+    /// Only reasoning before calls is included: no server wants more back.
     ///
     /// # Errors
     /// As [`Self::append_message`].
@@ -328,7 +327,7 @@ impl<D: Database> Store<D> {
         rows.iter().map(|row| read(QUERY, row)).collect()
     }
 
-    /// Queues another run for the message of one that failed or was stopped, if nothing came after it.
+    /// Queues a new run for the message of a failed or stopped run, if no message came after it.
     ///
     /// # Errors
     /// As [`Self::append_message`].
@@ -368,15 +367,15 @@ impl<D: Database> Store<D> {
     }
 }
 
-/// What came of trying again.
+/// The result of a retry.
 #[derive(Clone, Debug)]
 pub enum Retried {
-    /// A new run.
+    /// The new run.
     Queued(Run),
-    /// Another run is at work in the conversation.
+    /// The conversation has an active run.
     RunActive,
-    /// It did not fail, or the conversation has moved on.
+    /// The run did not fail, or the conversation has newer messages.
     NotRetryable,
-    /// Not the owner's.
+    /// The run does not exist or belongs to another person.
     NotFound,
 }

@@ -1,7 +1,7 @@
 //! Brings a database to the schema of this build.
 //!
-//! Applied by whichever component first opens an older database, and by `cargo dev migrate`; two at once do no harm: each migration is
-//! one transaction that begins by waiting for its turn and taking its own row in `schema_migrations`.
+//! The component that first opens an older database applies the migrations, or `cargo dev migrate` does. Two at once do no harm: each migration is
+//! one transaction that first waits for its turn and inserts its row into `schema_migrations`.
 
 use sha2::{Digest, Sha256};
 
@@ -10,17 +10,17 @@ use crate::{Database, Dialect, Outcome, Statement, StorageError};
 /// One file of `migrations/`.
 #[derive(Clone, Copy, Debug)]
 pub struct Migration {
-    /// The number its name begins with.
+    /// The number at the beginning of the file's name.
     pub version: i64,
-    /// The file's name without what comes after a dot.
+    /// The file's name without its extensions.
     pub name: &'static str,
-    /// The file for SQLite.
+    /// The text for SQLite.
     pub sqlite: &'static str,
-    /// The file for PostgreSQL, which is the same one unless the dialects differ.
+    /// The text for PostgreSQL, the same unless the dialects differ.
     pub postgres: &'static str,
 }
 
-/// All of them, in order.
+/// All migrations, in order.
 pub const MIGRATIONS: &[Migration] = &[
     Migration {
         version: 1,
@@ -84,11 +84,11 @@ pub const MIGRATIONS: &[Migration] = &[
     },
 ];
 
-/// Any number that nobody else who shares the database locks: "edge" in ASCII.
+/// The number of our advisory lock, "edge" in ASCII. Any number will do that nobody else locks in the same database.
 const ADVISORY_LOCK: i64 = 0x6564_6765;
 
 impl Migration {
-    /// The file that a database reads.
+    /// The text for a database.
     #[must_use]
     pub const fn sql(&self, dialect: Dialect) -> &'static str {
         match dialect {
@@ -97,13 +97,13 @@ impl Migration {
         }
     }
 
-    /// SHA-256 of that file, in hexadecimal.
+    /// SHA-256 of this text, in hexadecimal.
     #[must_use]
     pub fn hash(&self, dialect: Dialect) -> String {
         Sha256::digest(self.sql(dialect).as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// The statements of that file: each ends with a semicolon before an empty line.
+    /// The statements of this text. Each ends with a semicolon before an empty line.
     pub fn statements(&self, dialect: Dialect) -> impl Iterator<Item = &'static str> {
         self.sql(dialect).split(";\n\n").map(str::trim).filter(|statement| !statement.is_empty())
     }
@@ -112,14 +112,14 @@ impl Migration {
 const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (
     version bigint PRIMARY KEY, name text NOT NULL, sha256 text NOT NULL, applied_at bigint NOT NULL)";
 
-/// Applies what is missing. Returns the names of the migrations that this call applied.
+/// Applies the missing migrations and returns their names.
 ///
-/// The usual case, nothing to do, is one statement.
+/// In the usual case there are none, and this takes one statement.
 ///
 /// # Errors
-/// [`StorageError::MigrationChanged`] when the database's newest migration is not the one in this build; else whatever the database says.
+/// [`StorageError::MigrationChanged`] if an applied migration differs from this build's; otherwise those of the database.
 pub async fn migrate(database: &impl Database) -> Result<Vec<&'static str>, StorageError> {
-    // An error here most often means that there is no such table yet; if it means more, the next statement says so.
+    // An error here usually means that the table does not exist yet. Any other fault will also fail the next statement.
     let applied = applied_migrations(database).await.unwrap_or_default();
     let dialect = database.dialect();
     if applied.last().is_some_and(|(version, _)| *version >= latest_version()) {
@@ -127,7 +127,8 @@ pub async fn migrate(database: &impl Database) -> Result<Vec<&'static str>, Stor
         return Ok(Vec::new());
     }
     if dialect == Dialect::Sqlite {
-        // Readers and the writer do not wait for each other; it lasts. Refused while somebody else is inside: they are doing it.
+        // With a write-ahead log, readers and the writer do not wait for each other. The setting is permanent. It is refused while another connection
+        // uses the database, which then does the same.
         let _ = database.query(Statement::new("wal", "PRAGMA journal_mode = WAL", [])).await;
     }
     database.transaction(vec![lock(dialect), Statement::new("create_schema_migrations", CREATE_TABLE, [])]).await?;
@@ -153,8 +154,8 @@ pub async fn migrate(database: &impl Database) -> Result<Vec<&'static str>, Stor
     Ok(applied)
 }
 
-/// One host after the other: PostgreSQL lets two transactions create the same table and refuses the second at its end. SQLite has one
-/// writer at a time as it is.
+/// Makes hosts take turns: PostgreSQL lets two transactions create the same table, and refuses the second at its end. SQLite has only one writer at a
+/// time anyway.
 fn lock(dialect: Dialect) -> Statement {
     let sql = match dialect {
         Dialect::Sqlite => "SELECT 1".to_owned(),
@@ -167,7 +168,7 @@ fn latest_version() -> i64 {
     MIGRATIONS.last().map_or(0, |migration| migration.version)
 }
 
-/// Versions and hashes, in order.
+/// The versions and hashes of the applied migrations, in order.
 async fn applied_migrations(database: &impl Database) -> Result<Vec<(i64, String)>, StorageError> {
     const QUERY: &str = "applied_migrations";
     let sql = "SELECT version, sha256 FROM schema_migrations ORDER BY version";
@@ -180,7 +181,7 @@ async fn applied_migrations(database: &impl Database) -> Result<Vec<(i64, String
         .collect()
 }
 
-/// A newer database is fine (expand, then contract); a different one is not.
+/// A newer database is accepted (expand, then contract); changed migrations are not.
 fn check(dialect: Dialect, applied: &[(i64, String)]) -> Result<(), StorageError> {
     for (version, hash) in applied {
         let ours = MIGRATIONS.iter().find(|migration| migration.version == *version);

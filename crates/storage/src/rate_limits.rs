@@ -1,6 +1,6 @@
-//! How often something may be done: the generic cell rate algorithm (ITU-T I.371, annex A), a row for each limit, exact over all instances
-//! because the database judges, by its own clock. A full limit needs no row: those that have been full for a minute are deleted, a few each
-//! time something is taken, so that there are hardly more rows than limits in use.
+//! Rate limits, by the generic cell rate algorithm (ITU-T I.371, annex A). There is one row for each limit. It is exact over all instances, because
+//! the database decides, by its own clock. A full limit needs no row: each take deletes a few rows that have been full for a minute. So there are
+//! hardly more rows than limits in use.
 
 use serde_json::json;
 
@@ -9,26 +9,27 @@ use crate::{Database, Statement, StorageError, Store, Value};
 /// Microseconds in a minute.
 const MINUTE_US: u64 = 60_000_000;
 
-/// How often something may be done.
+/// A rate limit.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Limit {
-    /// Who and what is limited. Each only once in a list.
+    /// Who and what is limited. A list must not contain a key twice.
     pub key: String,
-    /// How often in the long run; 0 counts as 1.
+    /// The long-term rate; 0 counts as 1.
     pub per_minute: u32,
-    /// How often at once, after a time of rest; 0 counts as 1.
+    /// How many may be taken at once after a pause; 0 counts as 1.
     pub burst: u32,
 }
 
-/// Come back in so many milliseconds.
+/// The limit is reached. It will not be after this many milliseconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RetryAfterMs(pub u64);
 
 impl<D: Database> Store<D> {
-    /// Takes one of each limit, or none of any: then says how long to wait until there will be one of each if nobody else comes.
+    /// Takes one of each limit, or none at all if a limit is reached. The error says how long to wait until one of each is available, if nobody else
+    /// takes any.
     ///
     /// # Errors
-    /// Whatever the database says. When its answer was lost, nobody knows whether they were taken.
+    /// Those of the database. If its answer was lost, it is unknown whether any were taken.
     pub async fn take_rate(&self, limits: &[Limit]) -> Result<Result<(), RetryAfterMs>, StorageError> {
         const QUERY: &str = "take_rate";
         if limits.is_empty() {
@@ -43,7 +44,7 @@ impl<D: Database> Store<D> {
             parameters.extend([key.as_str().into(), interval_us.into(), tolerance_us.into()]);
             asked.push(json!({ "key": key, "interval_us": interval_us, "tolerance_us": tolerance_us }));
         }
-        // For the trigger, which sees nothing of the statement but its row.
+        // The trigger sees only the row, so the row contains the limits.
         parameters.insert(0, Value::from(serde_json::Value::Array(asked).to_string()));
         let sql = format!(
             "WITH asked (key, interval_us, tolerance_us) AS (VALUES {})

@@ -1,7 +1,7 @@
-//! Runs: who executes one, what it has said so far, and how it ends.
+//! Runs: their executors, their events and their ends.
 //!
-//! Whoever executes a run holds its lease: a name (the executor's) and a time by the database's clock. Everything an executor writes
-//! names itself, so that one that was thought dead and was not can write nothing any more.
+//! The executor of a run holds its lease: the executor's name, and an expiry by the database's clock. Every write of an executor contains its name.
+//! So an executor that was believed dead can write nothing once another has taken over.
 
 use domain::{Id, Run, RunFailure, RunState, Usage, event::Progress};
 
@@ -10,69 +10,72 @@ use crate::{
     database::Columns,
     messages::{FAILED_CALL, NewMessage},
     model_dialects,
+    tool_listings::{self, ToolOffers},
 };
 
-/// Who executes which run.
+/// An executor of a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Lease {
-    /// The run.
+    /// The run's id.
     pub run_id: Id,
-    /// Made up anew at each claim, so that nobody is taken for an earlier executor.
+    /// The executor's name. Each claim makes a new one, so no executor is confused with an earlier one.
     pub owner: Id,
 }
 
-/// A lease on a run that has just been taken.
+/// A run that was just claimed.
 #[derive(Clone, Debug)]
 pub struct Claim {
     /// The run.
     pub run: Run,
     /// How often the run has been claimed, this time included.
     pub attempt: u64,
-    /// Somebody already asked to stop it.
+    /// Whether the person has already asked to stop the run.
     pub cancel_requested: bool,
-    /// What was learned of how the server wants requests for the run's model, as whoever stored it wrote it.
+    /// The learned request dialect of the server for the run's model, as it was stored.
     pub dialect: Option<String>,
+    /// The facts that decide which tools the model is offered.
+    pub offers: ToolOffers,
 }
 
-/// What a reader of a run's events gets at once.
+/// A part of a run's log, and its state, for a reader of its events.
 #[derive(Clone, Debug)]
 pub struct Tail {
-    /// Where the run is.
+    /// The run's stored state.
     pub state: RunState,
-    /// Nobody executes it.
+    /// Whether the run can be claimed: nobody executes it.
     pub claimable: bool,
-    /// How long the lease of whoever executes it still holds, in milliseconds.
+    /// The remaining time of the current lease in milliseconds.
     pub lease_left_ms: Option<i64>,
     /// Batches of frames, each with the id of its last event.
     pub batches: Vec<(u64, String)>,
 }
 
-/// How a run ends, or how far it has come when it begins to wait for the person.
+/// The end of a run, or its progress when it begins to wait for the person.
 #[derive(Clone, Debug)]
 pub struct Ending {
-    /// Complete, error or cancelled; or awaiting approval.
+    /// Complete, error, cancelled, or awaiting approval.
     pub state: RunState,
-    /// With error.
+    /// For the state error.
     pub failure: Option<RunFailure>,
-    /// If the model said; else what was stored before stays.
+    /// The tokens used. `None`, if the model did not report them: the stored number stays.
     pub usage: Option<Usage>,
-    /// The answer, as far as it came.
+    /// The answer, possibly incomplete.
     pub message: Option<NewMessage>,
     /// The last batch of events.
     pub batch: Batch,
 }
 
-/// Events to be logged.
+/// Events to append to a log.
 #[derive(Clone, Default, Debug)]
 pub struct Batch {
-    /// The id of the last of them.
+    /// The id of the last event.
     pub last_id: u64,
-    /// As they go over the wire.
+    /// The events as they are sent to readers.
     pub frames: String,
 }
 
 impl Batch {
-    /// Puts later events behind these.
+    /// Appends later events.
     pub fn append(&mut self, later: Self) {
         if self.frames.is_empty() {
             *self = later;
@@ -83,45 +86,45 @@ impl Batch {
     }
 }
 
-/// What came of asking a run to stop.
+/// The result of asking a run to stop.
 #[derive(Clone, Debug)]
 pub struct CancelRequest {
-    /// The run as it is now.
+    /// The run after the request.
     pub run: Run,
-    /// Nobody executes it, so whoever asked must end it.
+    /// Nobody executes the run, so the caller must end it.
     pub claimable: bool,
 }
 
-/// Batches read at once: a batch is about 4 KiB, so this is a few hundred.
+/// The batches read at once. A batch is about 4 KiB, so this is a few hundred KiB.
 const TAIL_BATCHES: usize = 64;
 
-/// The states in which a run stands in the way of the next.
+/// The states of an active run. A conversation has at most one active run.
 pub(crate) const ACTIVE: &str = "('queued', 'processing', 'awaiting_approval')";
 
-/// Columns as stored, in the order of [`read`].
+/// The stored columns, in the order of [`read`].
 pub(crate) const STORED_COLUMNS: &str = "id, conversation_id, message_id, state, model, created_at, updated_at,
     error_code, error_message, prompt_tokens, completion_tokens";
 
-/// Nobody executes it, and somebody may. A run that waits for approval needs nobody to wake it: it may go on as soon as none of its
-/// questions is open, be it answered or too old, and it may be ended whenever the person wants it stopped.
+/// The SQL condition for a run that can be claimed: nobody executes it. Nothing wakes a run that waits for approval. It can be claimed once each of
+/// its questions is answered or has expired, or once the person wants to stop it.
 const CLAIMABLE: &str = "(runs.state = 'queued' OR (runs.state = 'processing' AND runs.lease_expires_at < now_ms())
     OR (runs.state = 'awaiting_approval' AND (runs.cancel_requested = 1 OR NOT EXISTS (SELECT 1 FROM approvals
         WHERE approvals.run_id = runs.id AND approvals.decision IS NULL AND approvals.expires_at > now_ms()))))";
 
-/// Nobody came for it within a day: whoever asked has gone, and does not want to find an answer to what they asked then. Such a run counts as
-/// failed wherever it is looked at, and is ended by whoever needs it to be: its reader, or the next message of its conversation.
+/// The SQL condition for a run that nobody read within a day. Its person has gone, and no longer expects the answer. Every query shows such a run as
+/// failed. It is ended by its next reader, or by the next message of its conversation.
 pub(crate) const ABANDONED: &str = "((runs.state = 'queued' AND runs.updated_at + 86400000 <= now_ms())
     OR (runs.state = 'processing' AND runs.lease_expires_at + 86400000 <= now_ms()))";
 
-/// Its person is suspended: nobody executes it.
+/// Whether the run's person is suspended: whoever claims such a run ends it as cancelled.
 const SUSPENDED: &str = "EXISTS (SELECT 1 FROM users WHERE users.id = runs.user_id AND users.suspended_at IS NOT NULL)";
 
-/// What is said of it. Literals of SQL, so no apostrophe.
+/// The code and message of an abandoned run. They are SQL literals, so they contain no apostrophe.
 pub const ABANDONED_CODE: &str = "run_abandoned";
 const ABANDONED_MESSAGE: &str = "Nobody came back for this answer within a day, so it was given up. Ask again.";
 
-/// Between claim and end the log knows the state, the row does not: one statement less at every step. A run that has been taken up again
-/// does not wait any more, though that was the last that it logged.
+/// Between claim and end, the state is in the log, not in the row, which saves a statement at every step. A claimed run no longer waits for approval,
+/// even if that is its last logged state.
 const STATE: &str =
     "CASE WHEN runs.state = 'processing' THEN COALESCE((SELECT NULLIF(run_events.state, 'awaiting_approval')
     FROM run_events WHERE run_events.run_id = runs.id ORDER BY last_id DESC LIMIT 1), runs.state) ELSE runs.state END";
@@ -154,7 +157,12 @@ fn read_columns(columns: &mut Columns<'_>) -> Result<Run, StorageError> {
     })
 }
 
-/// What a run failed with.
+/// The parameters of a claim, `?1` to `?5`.
+fn claim_parameters(lease: Lease, lease_ms: i64, server: &str, known_offers: Option<i64>) -> Vec<Value> {
+    vec![lease.run_id.into(), lease.owner.into(), lease_ms.into(), server.into(), known_offers.into()]
+}
+
+/// The SQL for the code and message of a run's failure.
 fn failure() -> (String, String) {
     let or = |column: &str, said: &str| format!("CASE WHEN {ABANDONED} THEN '{said}' ELSE runs.{column} END");
     (or("error_code", ABANDONED_CODE), or("error_message", ABANDONED_MESSAGE))
@@ -168,12 +176,12 @@ fn selected_columns() -> String {
     )
 }
 
-/// What an executor stores at once, if its lease still holds.
+/// What an executor stores in one statement, if its lease still holds.
 struct Step<'a> {
     state: RunState,
     batch: &'a Batch,
     message: Option<&'a NewMessage>,
-    /// Of the run so far. What was stored before stays if the model did not say.
+    /// The tokens of the run so far. `None`, if the model did not report them: the stored number stays.
     usage: Option<Usage>,
     ending: Option<&'a Ending>,
 }
@@ -230,10 +238,10 @@ fn step(lease: Lease, step: &Step<'_>) -> Result<Statement, StorageError> {
 }
 
 impl<D: Database> Store<D> {
-    /// The owner's run.
+    /// One run of the owner.
     ///
     /// # Errors
-    /// Whatever the database says, as everywhere in this crate.
+    /// Those of the database, as everywhere in this crate.
     pub async fn run(&self, user_id: Id, id: Id) -> Result<Option<Run>, StorageError> {
         const QUERY: &str = "run";
         let sql = format!("SELECT {} FROM runs WHERE id = ?1 AND user_id = ?2", selected_columns());
@@ -241,7 +249,7 @@ impl<D: Database> Store<D> {
         rows.first().map(|row| read(QUERY, row)).transpose()
     }
 
-    /// The owner's run as a reader of its events sees it: what was logged after `last_seen`, some at a time.
+    /// The state of the owner's run and the next batches of its log after `last_seen`.
     ///
     /// # Errors
     /// As [`Self::run`].
@@ -269,16 +277,17 @@ impl<D: Database> Store<D> {
         Ok(tail)
     }
 
-    /// Takes a run that nobody executes, for `lease_ms`; whoever does asks the model at `server`. `None`: somebody does, or it has ended. One that
-    /// nobody came for in time has a failure already: it is to be ended, not executed.
+    /// Claims a run for `lease_ms`, for an executor that asks the model at `server`. `None`: somebody executes the run, or it has ended. An abandoned
+    /// run is returned with its failure; it must be ended, not executed.
     ///
     /// # Errors
     /// As [`Self::run`].
     pub async fn claim(&self, lease: Lease, lease_ms: i64, server: &str) -> Result<Option<Claim>, StorageError> {
-        self.claim_early(lease, lease_ms, 0, server).await
+        self.claim_early(lease, lease_ms, 0, server, None).await
     }
 
-    /// As [`Self::claim`], and takes it too from an executor whose lease holds for less than `left_ms`.
+    /// Like [`Self::claim`], but also takes a run from an executor whose lease expires within `left_ms`. The list of tools is read, unless it has the
+    /// version `known_offers`.
     ///
     /// # Errors
     /// As [`Self::run`].
@@ -288,13 +297,16 @@ impl<D: Database> Store<D> {
         lease_ms: i64,
         left_ms: i64,
         server: &str,
+        known_offers: Option<i64>,
     ) -> Result<Option<Claim>, StorageError> {
         let silent = format!("runs.state = 'processing' AND runs.lease_expires_at < now_ms() + {left_ms}");
         let condition = format!("({CLAIMABLE} OR {silent} OR lease_owner = ?2)");
-        self.claim_if("claim", &condition, lease, lease_ms, server, None).await
+        let parameters = claim_parameters(lease, lease_ms, server, known_offers);
+        self.claim_if("claim", &condition, parameters).await
     }
 
-    /// Takes the owner's run if nobody ever has: it has no log yet, so there is nothing to read before executing it.
+    /// Claims the owner's run if it was never claimed. Such a run has no log, so nothing has to be read before it is executed. `known_offers` is as in
+    /// [`Self::claim_early`].
     ///
     /// # Errors
     /// As [`Self::run`].
@@ -304,36 +316,29 @@ impl<D: Database> Store<D> {
         lease: Lease,
         lease_ms: i64,
         server: &str,
+        known_offers: Option<i64>,
     ) -> Result<Option<Claim>, StorageError> {
-        self.claim_if(
-            "claim_new",
-            "(state = 'queued' AND attempt = 0 OR lease_owner = ?2) AND user_id = ?5",
-            lease,
-            lease_ms,
-            server,
-            Some(user_id),
-        )
-        .await
+        let mut parameters = claim_parameters(lease, lease_ms, server, known_offers);
+        parameters.push(user_id.into());
+        let condition = "(state = 'queued' AND attempt = 0 OR lease_owner = ?2) AND user_id = ?6";
+        self.claim_if("claim_new", condition, parameters).await
     }
 
     async fn claim_if(
         &self,
         query: &'static str,
         condition: &str,
-        lease: Lease,
-        lease_ms: i64,
-        server: &str,
-        user_id: Option<Id>,
+        parameters: Vec<Value>,
     ) -> Result<Option<Claim>, StorageError> {
         let (code, message) = failure();
         let sql = format!(
             "UPDATE runs SET state = 'processing', error_code = {code}, error_message = {message}, lease_owner = ?2, lease_expires_at = now_ms() + ?3,
-                 attempt = attempt + 1, updated_at = now_ms()
-             WHERE id = ?1 AND {condition} AND NOT {SUSPENDED} RETURNING {STORED_COLUMNS}, attempt, cancel_requested, {}",
-            model_dialects::OF_RUN
+                 attempt = attempt + 1, updated_at = now_ms(), cancel_requested = CASE WHEN {SUSPENDED} THEN 1 ELSE cancel_requested END
+             WHERE id = ?1 AND {condition} RETURNING {STORED_COLUMNS}, attempt, cancel_requested, {},
+                 {}",
+            model_dialects::OF_RUN,
+            tool_listings::offers_of_run("?5")
         );
-        let mut parameters: Vec<Value> = vec![lease.run_id.into(), lease.owner.into(), lease_ms.into(), server.into()];
-        parameters.extend(user_id.map(Value::from));
         let rows = self.database.query(Statement::new(query, sql, parameters).repeatably()).await?;
         rows.first()
             .map(|row| {
@@ -342,12 +347,13 @@ impl<D: Database> Store<D> {
                 let attempt = u64::try_from(columns.integer()?).unwrap_or_default();
                 let cancel_requested = columns.flag()?;
                 let dialect = columns.optional_text()?.map(str::to_owned);
-                Ok(Claim { run, attempt, cancel_requested, dialect })
+                let offers = tool_listings::read_offers(&mut columns)?;
+                Ok(Claim { run, attempt, cancel_requested, dialect, offers })
             })
             .transpose()
     }
 
-    /// Ends what nobody came for in a conversation of the owner's. Whether there was any.
+    /// Ends the abandoned run of the owner's conversation. Returns whether there was one.
     ///
     /// # Errors
     /// As [`Self::run`].
@@ -362,7 +368,7 @@ impl<D: Database> Store<D> {
         Ok(!ended.is_empty())
     }
 
-    /// What a run has said and done according to its log, for whoever takes it over or ends it.
+    /// What a run has said and done according to its log, for the executor that takes it over or ends it.
     ///
     /// # Errors
     /// As [`Self::run`].
@@ -381,7 +387,7 @@ impl<D: Database> Store<D> {
         }
     }
 
-    /// What a run has logged after an event: batches with the id of their last event, some at a time.
+    /// The next batches of a run's log after an event, each with the id of its last event.
     ///
     /// # Errors
     /// As [`Self::run`].
@@ -399,8 +405,7 @@ impl<D: Database> Store<D> {
             .collect()
     }
 
-    /// Stores a message and events together: a finished step, after which the run has used `usage`. `false`: the lease is lost and nothing
-    /// was stored.
+    /// Stores a finished step: a message, its events, and the tokens used by the run so far. `false`: the lease is lost, and nothing was stored.
     ///
     /// # Errors
     /// As [`Self::run`].
@@ -415,7 +420,7 @@ impl<D: Database> Store<D> {
         self.take(lease, &Step { state, batch, message: Some(message), usage, ending: None }).await
     }
 
-    /// Stores a call's result as a message, with its event. `false`: the lease is lost and nothing was stored.
+    /// Stores the result of a call as a message, with its event. `false`: the lease is lost, and nothing was stored.
     ///
     /// # Errors
     /// As [`Self::run`].
@@ -429,8 +434,8 @@ impl<D: Database> Store<D> {
         self.take(lease, &Step { state, batch, message: Some(message), usage: None, ending: None }).await
     }
 
-    /// Ends a run, or lets it wait: its answer, its usage, its last events and its state, all or nothing; the lease is given back. `false`:
-    /// it is lost.
+    /// Ends a run, or lets it wait for the person. Stores its answer, usage, last events and state, and releases the lease, all or nothing. `false`:
+    /// the lease is lost.
     ///
     /// # Errors
     /// As [`Self::run`].
@@ -443,7 +448,8 @@ impl<D: Database> Store<D> {
         Ok(!self.database.query(step(lease, taken)?).await?.is_empty())
     }
 
-    /// Asks the owner's run to stop. `None`: not the owner's. A run that has ended stays as it is; one that waits for approval waits no more.
+    /// Asks the owner's run to stop. `None`: the run does not exist or belongs to another person. A run that has ended is not changed. A run that
+    /// waits for approval stops waiting.
     ///
     /// # Errors
     /// As [`Self::run`].

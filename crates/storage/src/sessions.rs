@@ -1,39 +1,39 @@
-//! Sessions: families of refresh tokens of which only the newest works, and for a moment the one before it.
+//! Sessions: families of refresh tokens. Only the newest token of a family works, and for a moment the one before it.
 
 use domain::{Id, Timestamp, User};
 
 use crate::{Database, Row, Statement, StorageError, Store, Value};
 
-/// What is kept of a refresh token.
+/// The stored hashes of a refresh token.
 #[derive(Clone, Debug)]
 pub struct TokenHashes {
-    /// Of the whole secret.
+    /// The hash of the whole secret.
     pub token: String,
-    /// Of the part that all tokens of a session share.
+    /// The hash of the part that all tokens of a session share.
     pub family: String,
 }
 
-/// How long a refresh token lasts, and how long after it was used it may come once more.
+/// The lifetimes of refresh tokens.
 #[derive(Clone, Copy, Debug)]
 pub struct Lifetimes {
-    /// The session ends when it is not refreshed for so long.
+    /// A session that is not refreshed for this long ends.
     pub session_ms: i64,
-    /// An answer may be lost, and several requests may refresh at once: the token before the newest does no harm for so long.
+    /// How long a used token still works. A response may be lost, and several requests may refresh at once.
     pub grace_ms: i64,
 }
 
-/// What came of presenting a refresh token.
+/// The result of presenting a refresh token.
 #[derive(Clone, Debug)]
 pub enum Rotation {
-    /// Its successor is the newest now, or was already.
+    /// Its successor is now the newest token, or already was.
     Rotated(User),
-    /// It had been used before: whoever has it may have stolen it, so the session is over.
+    /// The token was used too long ago. It may have been stolen, so the session has ended.
     Reused,
-    /// The session was ended before.
+    /// The session had ended before.
     Ended,
-    /// Nobody refreshed the session for too long.
+    /// The session was not refreshed in time.
     Expired,
-    /// There is no such session, or it is not a token of it.
+    /// There is no such session, or the token does not belong to it.
     Unknown,
 }
 
@@ -54,14 +54,15 @@ pub struct OpenSession {
     pub expires_at: Timestamp,
 }
 
-/// Whether a token is of the session in the row. What an earlier release wrote names no family: there the session's id must do.
+/// The SQL condition for a token that belongs to the row's session. Rows of earlier releases have no family; for them, the session's id must be
+/// enough.
 const OF_FAMILY: &str = "(token_hash = ?2 OR previous_hash = ?2 OR family_hash = ?3 OR family_hash IS NULL)";
 
 impl<D: Database> Store<D> {
-    /// Begins a session.
+    /// Creates a session.
     ///
     /// # Errors
-    /// Whatever the database says.
+    /// Those of the database.
     pub async fn create_session(
         &self,
         session_id: Id,
@@ -78,11 +79,11 @@ impl<D: Database> Store<D> {
         Ok(())
     }
 
-    /// Exchanges a refresh token for its successor, or ends the session if it was used too long ago. One statement, so that of many who
-    /// come at once all get the same, at whatever host.
+    /// Replaces a refresh token with its successor, or ends the session if the token was used too long ago. It is one statement, so concurrent
+    /// requests at any host get the same result.
     ///
     /// # Errors
-    /// Whatever the database says.
+    /// Those of the database.
     pub async fn rotate_session(
         &self,
         session_id: Id,
@@ -91,7 +92,7 @@ impl<D: Database> Store<D> {
         lifetimes: Lifetimes,
     ) -> Result<Rotation, StorageError> {
         const QUERY: &str = "rotate_session";
-        // The successor must be the newest still: another release may have put another token there.
+        // The successor must still be the newest: another release may have stored another token.
         let good = "token_hash = ?2 OR (previous_hash = ?2 AND token_hash = ?4 AND rotated_at > now_ms() - ?6)";
         let sql = format!(
             "UPDATE sessions SET
@@ -121,7 +122,7 @@ impl<D: Database> Store<D> {
         Ok(self.user(user_id).await?.map_or(Rotation::Unknown, Rotation::Rotated))
     }
 
-    /// Why a token cannot be exchanged.
+    /// Why a token was not replaced.
     async fn why_not(&self, session_id: Id, token: &TokenHashes) -> Result<Rotation, StorageError> {
         const QUERY: &str = "why_not_rotated";
         let sql = format!("SELECT revoked_at FROM sessions WHERE id = ?1 AND {OF_FAMILY}");
@@ -132,10 +133,10 @@ impl<D: Database> Store<D> {
         Ok(if revoked { Rotation::Ended } else { Rotation::Expired })
     }
 
-    /// Ends a session, with whichever of its tokens. Ending what has ended changes nothing.
+    /// Ends a session, with any of its tokens. A session that has ended is not changed.
     ///
     /// # Errors
-    /// Whatever the database says.
+    /// Those of the database.
     pub async fn end_session(&self, session_id: Id, token: &TokenHashes) -> Result<(), StorageError> {
         let sql =
             format!("UPDATE sessions SET revoked_at = now_ms() WHERE id = ?1 AND revoked_at IS NULL AND {OF_FAMILY}");

@@ -1,17 +1,17 @@
-//! The keys that session tokens are signed with. Only `auth` asks for private ones.
+//! The keys that sign session tokens. Only `auth` reads private keys.
 
 use domain::Timestamp;
 
 use crate::{Database, Statement, StorageError, Store, database::Columns};
 
-/// A key pair; keys are PEM texts.
+/// A key pair as PEM texts.
 #[derive(Clone)]
 pub struct SigningKey {
-    /// `kid`.
+    /// The `kid`.
     pub id: String,
-    /// For everybody.
+    /// The public key.
     pub public_key: String,
-    /// Absent when it comes from configuration.
+    /// The private key. `None`, if it comes from configuration.
     pub private_key: Option<String>,
 }
 
@@ -22,10 +22,10 @@ impl std::fmt::Debug for SigningKey {
 }
 
 impl<D: Database> Store<D> {
-    /// Keeps a key unless it is known already.
+    /// Stores a key, unless it is stored already.
     ///
     /// # Errors
-    /// Whatever the database says.
+    /// Those of the database.
     pub async fn add_signing_key(&self, key: &SigningKey) -> Result<(), StorageError> {
         let sql = "INSERT INTO signing_keys (id, public_key, private_key, created_at)
                    VALUES (?1, ?2, ?3, now_ms()) ON CONFLICT DO NOTHING";
@@ -34,10 +34,10 @@ impl<D: Database> Store<D> {
         Ok(())
     }
 
-    /// Keeps a key that was made on first use, unless another instance was first.
+    /// Stores a key that was made on first use, unless another instance stored one first.
     ///
     /// # Errors
-    /// Whatever the database says.
+    /// Those of the database.
     pub async fn add_first_signing_key(&self, key: &SigningKey) -> Result<(), StorageError> {
         let sql = "INSERT INTO first_signing_keys (id, public_key, private_key, created_at)
                    SELECT ?1, ?2, ?3, now_ms()
@@ -47,10 +47,10 @@ impl<D: Database> Store<D> {
         Ok(())
     }
 
-    /// The oldest key made on first use, with its private half, and the database's clock: what is signed says its time.
+    /// The oldest key made on first use, with its private key, and the time by the database's clock, for the tokens.
     ///
     /// # Errors
-    /// Whatever the database says.
+    /// Those of the database.
     pub async fn own_signing_key(&self) -> Result<Option<(SigningKey, Timestamp)>, StorageError> {
         const QUERY: &str = "own_signing_key";
         let sql = "SELECT now_ms(), id, public_key, private_key FROM signing_keys
@@ -63,11 +63,11 @@ impl<D: Database> Store<D> {
         rows.first().map(|row| read_row(&mut row.columns(QUERY))).transpose()
     }
 
-    /// Every key that tokens may still be signed with, without private halves, and the database's clock, which tokens are checked against;
-    /// none while there is no key.
+    /// All public keys that tokens may be signed with, and the time by the database's clock, against which tokens are checked. `None`, if there is no
+    /// key.
     ///
     /// # Errors
-    /// Whatever the database says.
+    /// Those of the database.
     pub async fn public_keys(&self) -> Result<(Vec<SigningKey>, Option<Timestamp>), StorageError> {
         const QUERY: &str = "public_keys";
         let sql =

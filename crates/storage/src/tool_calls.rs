@@ -1,4 +1,4 @@
-//! Tool calls: written down before they are made, so that none is made twice.
+//! Tool calls: each is recorded before it is made, so that none is made twice.
 
 use domain::Id;
 
@@ -7,24 +7,24 @@ use crate::{Database, Statement, StorageError, Store, runs::Lease};
 /// Whether a call may be made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Started {
-    /// It was never begun before.
+    /// The call was never started before.
     First,
-    /// It was begun before, and nobody knows whether it took effect.
+    /// The call was started before, and it is unknown whether it took effect.
     Again,
-    /// Somebody else has the run, or it is not the person's: do not make it.
+    /// Another executor has the run, or it belongs to another person. The call must not be made.
     LeaseLost,
 }
 
-/// Messages of a person that are looked through for what a call says: those that a model still knows, and more.
+/// How many messages of a person are searched for the contents of a call: more than a model's context holds.
 const MAX_WRITTEN: usize = 100;
-/// How much of each: a page of text.
+/// The part of each message that is searched: a page of text.
 const MAX_WRITTEN_CHARS: usize = 20_000;
 
 impl<D: Database> Store<D> {
-    /// What the person has written in the conversation of their run, the newest first.
+    /// The person's messages in the conversation of their run, newest first.
     ///
     /// # Errors
-    /// Whatever the database says.
+    /// Those of the database.
     pub async fn written_by_person(&self, run_id: Id, user_id: Id) -> Result<Vec<String>, StorageError> {
         const QUERY: &str = "written_by_person";
         let sql = format!(
@@ -36,10 +36,10 @@ impl<D: Database> Store<D> {
         rows.iter().map(|row| Ok(row.columns(QUERY).text()?.to_owned())).collect()
     }
 
-    /// Writes down that a call of the person's run is about to be made.
+    /// Records that a call of the person's run is about to be made.
     ///
     /// # Errors
-    /// Whatever the database says.
+    /// Those of the database.
     pub async fn start_tool_call(
         &self,
         lease: Lease,

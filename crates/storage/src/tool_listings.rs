@@ -1,77 +1,101 @@
-//! What tool servers last said they have, so that an instance need not ask them all before it can answer; and what of it may be offered to
-//! whom.
+//! The last tool lists of all servers, so that an instance need not ask them before it can answer; and the offers that are the same for everybody.
 
 use std::iter;
 
-use domain::Id;
-
 use crate::{
-    Database, Statement, StorageError, Store, Value, access::roles_of_user, tool_policies, tool_secrets::MAX_SECRETS,
+    Database, Statement, StorageError, Store, Value,
+    access::{PersonRoles, read_roles, roles_of},
+    database::Columns,
+    tool_policies::INSTALLATION,
 };
 
-/// Servers whose listings are read: more than an installation has.
+/// The servers whose lists are read: more than an installation has.
 pub const MAX_LISTINGS: usize = 64;
 
-/// The name under which is kept what may be offered to anybody of what all servers have together. No server has this name.
+/// The row for the offers that are the same for everybody, made from all servers' lists. No server has this name.
 pub const OFFERABLE: &str = "";
 
-/// The name under which is kept that somebody asks the servers. No server has this name.
+/// The row for the claim of a request that is asking the servers. No server has this name.
 const ASKING: &str = " ";
 
-/// What decides what a person's model is offered.
+pub(crate) const BETWEEN_ENTRIES: char = '\n';
+pub(crate) const BETWEEN_NAMES: char = '\t';
+
+/// Stands for a list that the reader knows. No list is written like this.
+const KNOWN: &str = "=";
+
+/// The facts that decide which tools a person's model is offered. They are read with the claim of the person's run.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct ToolOffers {
-    /// What may be offered to anybody.
-    pub offerable: Option<ToolListing>,
-    /// Somebody has taken it on to ask the servers ([`Store::claim_tool_listings`]).
-    pub is_claimed: bool,
+    /// The offers that are the same for everybody.
+    pub kept: KeptOffers,
     /// Patterns of the tools that the installation or the person denies.
     pub denied: Vec<String>,
-    /// Which secrets the person has entered: server and name.
+    /// The server and name of each secret that the person has entered.
     pub secrets: Vec<(String, String)>,
-    /// The names of the person's roles; none if they are suspended.
-    pub roles: Vec<String>,
+    /// The person's roles.
+    pub roles: PersonRoles,
 }
 
-/// What is kept of all servers.
+/// The offers that are the same for everybody, as they are stored.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
-pub struct ToolListings {
-    /// Each server's last listing, old ones too, the newest first.
-    pub servers: Vec<ToolListing>,
-    /// As in [`ToolOffers`].
+pub struct KeptOffers {
+    /// The list, if there is one.
+    pub list: Option<KeptList>,
+    /// Whether a request is asking the servers now ([`Store::claim_tool_listings`]).
     pub is_claimed: bool,
 }
 
-/// A server's last listing.
+/// The list of these offers.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ToolListing {
-    /// The server's name, or [`OFFERABLE`].
-    pub server: String,
-    /// As whoever stored it wrote it.
-    pub listing: String,
-    /// For how many milliseconds it still counts, by the database's clock; less than nothing is since when it does not.
+pub struct KeptList {
+    /// A list that is stored later has a higher version.
+    pub version: i64,
+    /// The list as it was stored. `None` if it has the version that the reader knows.
+    pub listing: Option<String>,
+    /// How many milliseconds the list is still valid, by the database's clock. If negative, it has expired that long ago.
     pub counts_for_ms: i64,
 }
 
-/// A listing to be stored.
+/// The stored lists of all servers.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct ToolListings {
+    /// Each server's last list, also an old one; the newest first.
+    pub servers: Vec<ToolListing>,
+    /// See [`KeptOffers::is_claimed`].
+    pub is_claimed: bool,
+}
+
+/// A server's last list.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ToolListing {
+    /// The server's name.
+    pub server: String,
+    /// The list, as it was stored.
+    pub listing: String,
+    /// How many milliseconds the list is still valid, by the database's clock. If negative, it has expired that long ago.
+    pub counts_for_ms: i64,
+}
+
+/// A list to be stored.
 #[derive(Clone, Copy, Debug)]
 pub struct NewListing<'a> {
     /// The server's name, or [`OFFERABLE`].
     pub server: &'a str,
-    /// Anything.
+    /// The list. This crate does not interpret it.
     pub listing: &'a str,
-    /// For how many milliseconds it counts from now on.
+    /// How many milliseconds the list is valid from now on.
     pub ttl_ms: i64,
 }
 
 impl<D: Database> Store<D> {
-    /// What is kept of all servers, in one statement.
+    /// The stored lists of all servers, in one statement.
     ///
     /// # Errors
-    /// Whatever the database says.
+    /// Those of the database.
     pub async fn tool_listings(&self) -> Result<ToolListings, StorageError> {
         const QUERY: &str = "tool_listings";
-        // The claim is the newest of all rows, or it does not count.
+        // A claim counts only if it is the newest of all rows.
         let sql = format!(
             "SELECT server, listing, fetched_at + ttl_ms - now_ms() FROM tool_listings
              WHERE server <> '{OFFERABLE}' ORDER BY fetched_at DESC, server LIMIT {MAX_LISTINGS} + 1"
@@ -91,8 +115,8 @@ impl<D: Database> Store<D> {
         Ok(listings)
     }
 
-    /// Takes it on to ask the servers, for so many milliseconds or until their lists are stored. Of all who try meanwhile, at whichever host, one
-    /// hears `true`.
+    /// Claims to ask the servers, for `for_ms` milliseconds or until their lists are stored. Of concurrent requests, at any host, only one gets
+    /// `true`.
     ///
     /// # Errors
     /// As [`Self::tool_listings`].
@@ -106,7 +130,7 @@ impl<D: Database> Store<D> {
         Ok(!rows.is_empty())
     }
 
-    /// Stores what servers say they have, instead of what they said before, in one statement, which gives back what was claimed. Each name once.
+    /// Replaces the servers' lists and releases the claim, in one statement. Each server at most once.
     ///
     /// # Errors
     /// As [`Self::tool_listings`].
@@ -130,42 +154,68 @@ impl<D: Database> Store<D> {
         Ok(())
     }
 
-    /// What decides what a person's model is offered, in one statement.
+    /// The offers that are the same for everybody. The list itself is read only if it has another version than `known_version`.
     ///
     /// # Errors
     /// As [`Self::tool_listings`].
-    pub async fn tool_offers(&self, user_id: Id) -> Result<ToolOffers, StorageError> {
-        const QUERY: &str = "tool_offers";
-        let policies = tool_policies::selected();
-        let sql = format!(
-            "SELECT 'offerable', listing, CAST(fetched_at + ttl_ms - now_ms() AS TEXT)
-             FROM tool_listings WHERE server = '{OFFERABLE}'
-             UNION ALL SELECT 'claimed', '', ''
-             FROM tool_listings WHERE server = '{ASKING}' AND fetched_at + ttl_ms > now_ms()
-             UNION ALL SELECT 'denied', policies.pattern, '' FROM ({policies}) AS policies
-             WHERE policies.effect = 'deny'
-             UNION ALL SELECT 'secret', secrets.server, secrets.name
-             FROM (SELECT server, name FROM tool_secrets WHERE user_id = ?1 LIMIT {MAX_SECRETS}) AS secrets
-             UNION ALL SELECT 'roles', roles.names, '' FROM ({}) AS roles",
-            roles_of_user()
-        );
-        let rows = self.database.query(Statement::new(QUERY, sql, [user_id.into()])).await?;
-        let mut offers = ToolOffers::default();
-        for row in &rows {
-            let mut columns = row.columns(QUERY);
-            match columns.text()? {
-                "claimed" => offers.is_claimed = true,
-                "roles" => offers.roles.extend(columns.text()?.split_whitespace().map(str::to_owned)),
-                "denied" => offers.denied.push(columns.text()?.to_owned()),
-                "secret" => offers.secrets.push((columns.text()?.to_owned(), columns.text()?.to_owned())),
-                _ => {
-                    let (server, listing) = (OFFERABLE.to_owned(), columns.text()?.to_owned());
-                    // A number, as the database wrote it; whoever reads it otherwise finds it old.
-                    let counts_for_ms = columns.text()?.parse().unwrap_or(i64::MIN);
-                    offers.offerable = Some(ToolListing { server, listing, counts_for_ms });
-                }
-            }
-        }
-        Ok(offers)
+    pub async fn kept_offers(&self, known_version: Option<i64>) -> Result<KeptOffers, StorageError> {
+        const QUERY: &str = "kept_offers";
+        let sql = format!("SELECT {}", kept_column("?1"));
+        let rows = self.database.query(Statement::new(QUERY, sql, [known_version.into()])).await?;
+        rows.first().map_or_else(|| Ok(KeptOffers::default()), |row| read_kept(&mut row.columns(QUERY)))
     }
+}
+
+/// The column of [`read_kept`]: a line for each of the two rows. `known_version` is a parameter.
+fn kept_column(known_version: &str) -> String {
+    format!(
+        "(SELECT string_agg(server || '{BETWEEN_NAMES}' || fetched_at || '{BETWEEN_NAMES}' || (fetched_at + ttl_ms - now_ms())
+              || '{BETWEEN_NAMES}' || CASE WHEN fetched_at = {known_version} THEN '{KNOWN}' ELSE listing END, '{BETWEEN_ENTRIES}')
+          FROM tool_listings WHERE server IN ('{OFFERABLE}', '{ASKING}'))"
+    )
+}
+
+fn read_kept(columns: &mut Columns<'_>) -> Result<KeptOffers, StorageError> {
+    let mut kept = KeptOffers::default();
+    for line in columns.optional_text()?.unwrap_or_default().split(BETWEEN_ENTRIES) {
+        let mut parts = line.splitn(4, BETWEEN_NAMES);
+        let (Some(server), Some(version), Some(counts_for_ms), Some(listing)) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            continue;
+        };
+        let (Ok(version), Ok(counts_for_ms)) = (version.parse(), counts_for_ms.parse()) else { continue };
+        if server == ASKING {
+            kept.is_claimed = counts_for_ms > 0;
+        } else {
+            let listing = (listing != KNOWN).then(|| listing.to_owned());
+            kept.list = Some(KeptList { version, listing, counts_for_ms });
+        }
+    }
+    Ok(kept)
+}
+
+/// The columns of [`read_offers`] in a statement about `runs`, so a turn needs no extra statement. Each subquery is planned with every claim, so rows
+/// come as lines of a text. Control characters separate its parts: patterns, names and JSON contain none.
+pub(crate) fn offers_of_run(known_version: &str) -> String {
+    format!(
+        "{},
+         (SELECT string_agg(pattern, '{BETWEEN_ENTRIES}') FROM tool_policies
+          WHERE tool_policies.user_id IN ('{INSTALLATION}', runs.user_id) AND effect = 'deny'),
+         (SELECT string_agg(tool_secrets.server || '{BETWEEN_NAMES}' || name, '{BETWEEN_ENTRIES}') FROM tool_secrets
+          WHERE tool_secrets.user_id = runs.user_id),
+         {}",
+        kept_column(known_version),
+        roles_of("runs.user_id")
+    )
+}
+
+pub(crate) fn read_offers(columns: &mut Columns<'_>) -> Result<ToolOffers, StorageError> {
+    let kept = read_kept(columns)?;
+    let denied = columns.optional_text()?.unwrap_or_default().split(BETWEEN_ENTRIES);
+    let denied = denied.filter(|pattern| !pattern.is_empty()).map(str::to_owned).collect();
+    let secrets = columns.optional_text()?.unwrap_or_default().split(BETWEEN_ENTRIES);
+    let secrets = secrets.filter_map(|secret| secret.split_once(BETWEEN_NAMES));
+    let secrets = secrets.map(|(server, name)| (server.to_owned(), name.to_owned())).collect();
+    Ok(ToolOffers { kept, denied, secrets, roles: read_roles(columns)? })
 }

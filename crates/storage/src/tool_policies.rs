@@ -1,53 +1,57 @@
-//! What the installation and a person say about tools. What the patterns mean is not known here.
+//! Policies for tools, of the installation and of people. This crate does not interpret their patterns.
 
 use domain::{Decision, Effect, Id, Timestamp};
 
-use crate::{Database, Row, Statement, StorageError, Store, Value, access::roles_of_user, database::Columns};
+use crate::{
+    Database, Row, Statement, StorageError, Store, Value,
+    access::{PersonRoles, read_roles, roles_of},
+    database::Columns,
+};
 
-/// Policies of one person, or of the installation: they are read at every call, and nobody reviews more.
+/// The policies of one person, or of the installation. They are read at every call, and nobody reviews more.
 pub const MAX_POLICIES: usize = 500;
 
-/// The owner of what the whole installation says.
-const INSTALLATION: &str = "";
+/// The owner of the installation's policies.
+pub(crate) const INSTALLATION: &str = "";
 
-/// What is said about the tools that a pattern names.
+/// A policy for the tools that a pattern names.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ToolPolicy {
-    /// Whether the installation says it, not the person.
+    /// Whether the policy is the installation's, not the person's.
     pub installation: bool,
     /// `server:tool`, with `*` for anything.
     pub pattern: String,
-    /// What holds for them.
+    /// The policy's effect on these tools.
     pub effect: Effect,
 }
 
-/// Whether a call was asked about, and what was decided.
+/// A question about a call, and its decision.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Approval {
-    /// The server that the question named. An approval is for this server's tool and no other.
+    /// The server in the question. An approval is valid only for this server's tool.
     pub server: String,
-    /// The tool that the question named.
+    /// The tool in the question.
     pub tool: String,
-    /// What the person decided.
+    /// The person's decision, if there is one.
     pub decision: Option<Decision>,
-    /// When the question became or becomes too old.
+    /// When the question expires or expired.
     pub expires_at: Timestamp,
-    /// Nobody decided in time.
+    /// Whether the question expired without a decision.
     pub expired: bool,
 }
 
-/// All that decides whether a person's call may be made.
+/// The facts that decide whether a person's call may be made.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct ToolPermission {
-    /// What the installation and the person say, what denies first.
+    /// The policies of the installation and the person, denying ones first.
     pub policies: Vec<ToolPolicy>,
-    /// Of the call, if it was asked about.
+    /// The call's approval, if the person was asked.
     pub approval: Option<Approval>,
-    /// The names of the person's roles; none if they are suspended.
-    pub roles: Vec<String>,
+    /// The person's roles.
+    pub roles: PersonRoles,
 }
 
-/// Policies of a person and the installation. If there were too many, those would be missing that allow.
+/// The SQL for the policies of a person and the installation. If there were too many, allowing ones would be missing.
 pub(crate) fn selected() -> String {
     let limit = 2 * MAX_POLICIES;
     format!(
@@ -69,10 +73,10 @@ fn owner(user_id: Option<Id>) -> Value {
 }
 
 impl<D: Database> Store<D> {
-    /// What decides whether a person may have a tool called; `call` is a run of theirs and the model's id of the call.
+    /// The facts that decide whether a person's call may be made. `call` is the person's run and the model's id of the call.
     ///
     /// # Errors
-    /// Whatever the database says, as everywhere in this crate.
+    /// Those of the database, as everywhere in this crate.
     pub async fn tool_permission(&self, user_id: Id, call: Option<(Id, &str)>) -> Result<ToolPermission, StorageError> {
         const QUERY: &str = "tool_permission";
         let policies = selected();
@@ -82,8 +86,8 @@ impl<D: Database> Store<D> {
              SELECT 0, server, tool, COALESCE(decision, ''), expires_at,
                  CASE WHEN decision IS NULL AND expires_at <= now_ms() THEN 1 ELSE 0 END
              FROM approvals WHERE run_id = ?2 AND call_id = ?3 AND user_id = ?1
-             UNION ALL SELECT 2, roles.names, '', '', 0, 0 FROM ({}) AS roles",
-            roles_of_user()
+             UNION ALL SELECT 2, {}, '', 0, 0",
+            roles_of("?1")
         );
         let (run_id, call_id) = call.unzip();
         let rows =
@@ -92,7 +96,7 @@ impl<D: Database> Store<D> {
         for row in &rows {
             let mut columns = row.columns(QUERY);
             match columns.integer()? {
-                2 => permission.roles.extend(columns.text()?.split_whitespace().map(str::to_owned)),
+                2 => permission.roles = read_roles(&mut columns)?,
                 1 => permission.policies.push(read(&mut columns)?),
                 _ => {
                     permission.approval = Some(Approval {
@@ -111,7 +115,7 @@ impl<D: Database> Store<D> {
         Ok(permission)
     }
 
-    /// What the installation and a person say about tools.
+    /// The policies of the installation and the person.
     ///
     /// # Errors
     /// As [`Self::tool_permission`].
@@ -121,8 +125,8 @@ impl<D: Database> Store<D> {
         rows.iter().map(|row: &Row| read(&mut row.columns(QUERY))).collect()
     }
 
-    /// Says something about the tools that a pattern names, instead of what was said before: for a person, or for the whole installation.
-    /// `false`: there are [`MAX_POLICIES`] already.
+    /// Sets the policy for a pattern, of a person or of the whole installation, instead of the previous one. `false`: there are [`MAX_POLICIES`]
+    /// already.
     ///
     /// # Errors
     /// As [`Self::tool_permission`].
@@ -144,7 +148,7 @@ impl<D: Database> Store<D> {
         Ok(!self.database.query(statement).await?.is_empty())
     }
 
-    /// Says nothing more about the tools that a pattern names.
+    /// Deletes the policy for a pattern.
     ///
     /// # Errors
     /// As [`Self::tool_permission`].

@@ -1,23 +1,23 @@
-//! What people entrusted to tools, sealed, and the key that was made to seal it when none is configured. Nothing is opened here.
+//! The encrypted secrets that people enter for tools, and the master key that is generated when none is configured. Nothing is decrypted here.
 
 use domain::Id;
 
 use crate::{Database, Row, Statement, StorageError, Store};
 
-/// Secrets of one person: they are read and opened together, and nobody has more accounts with tools.
+/// The secrets of one person. They are read and decrypted together, and nobody has more accounts with tools.
 pub const MAX_SECRETS: usize = 200;
 
-/// What the key in `generated_keys` is for.
+/// The purpose of the master key in `generated_keys`.
 const MASTER: &str = "master";
 
-/// A secret as it is kept.
+/// A stored secret.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ToolSecret {
-    /// The server whose tools get it.
+    /// The server whose tools receive it.
     pub server: String,
-    /// Its name there.
+    /// Its name on this server.
     pub name: String,
-    /// The value, sealed.
+    /// The encrypted value.
     pub sealed: String,
 }
 
@@ -25,7 +25,7 @@ impl<D: Database> Store<D> {
     /// A person's secrets for one server.
     ///
     /// # Errors
-    /// Whatever the database says, as everywhere in this crate.
+    /// Those of the database, as everywhere in this crate.
     pub async fn tool_secrets_of(&self, user_id: Id, server: &str) -> Result<Vec<ToolSecret>, StorageError> {
         const QUERY: &str = "tool_secrets_of";
         let sql = format!(
@@ -49,7 +49,7 @@ impl<D: Database> Store<D> {
         rows.iter().map(|row| read(QUERY, row)).collect()
     }
 
-    /// Keeps a person's secret, instead of the one of this name before. `false`: there are [`MAX_SECRETS`] already.
+    /// Stores a person's secret, instead of the previous one of this name. `false`: there are [`MAX_SECRETS`] already.
     ///
     /// # Errors
     /// As [`Self::tool_secrets_of`].
@@ -67,7 +67,7 @@ impl<D: Database> Store<D> {
         Ok(!self.database.query(statement).await?.is_empty())
     }
 
-    /// Forgets a person's secret.
+    /// Deletes a person's secret.
     ///
     /// # Errors
     /// As [`Self::tool_secrets_of`].
@@ -78,7 +78,7 @@ impl<D: Database> Store<D> {
         Ok(())
     }
 
-    /// The master key that was made on first use, if one was.
+    /// The generated master key, if there is one.
     ///
     /// # Errors
     /// As [`Self::tool_secrets_of`].
@@ -89,7 +89,7 @@ impl<D: Database> Store<D> {
         rows.first().map(|row| Ok(row.columns(QUERY).text()?.to_owned())).transpose()
     }
 
-    /// Keeps a master key that was made on first use, unless another instance was first: what is kept counts.
+    /// Stores a generated master key, unless another instance stored one first. The stored key counts.
     ///
     /// # Errors
     /// As [`Self::tool_secrets_of`].

@@ -4,14 +4,14 @@ use domain::{Id, User};
 
 use crate::{Database, Row, Statement, StorageError, Store, database::Columns};
 
-/// An account to be made.
+/// An account to be created.
 #[derive(Clone, Copy, Debug)]
 pub struct NewUser<'a> {
-    /// In its one spelling.
+    /// The normalized address.
     pub email: &'a str,
-    /// May be empty.
+    /// The display name; may be empty.
     pub name: &'a str,
-    /// A PHC string.
+    /// The password's hash as a PHC string.
     pub password_hash: &'a str,
 }
 
@@ -117,8 +117,8 @@ impl<D: Database> Store<D> {
         rows.first().map(|row: &Row| read(&mut row.columns(QUERY))).transpose()
     }
 
-    /// The account with this address and its password hash, if it has a password. `older` is how an earlier release may have kept the
-    /// address that was entered; whoever has that very account means it.
+    /// The account with this address, and its password hash, if it has a password. `older` is the spelling under which an earlier release may have
+    /// stored the entered address. An account with exactly that spelling comes first.
     ///
     /// # Errors
     /// As [`Self::create_user`].

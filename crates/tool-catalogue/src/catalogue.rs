@@ -213,7 +213,7 @@ impl<D: Database + 'static, H: Host> Catalogue<D, H> {
         let new = new.iter().map(|(name, (json, ttl_ms))| NewListing { server: name, listing: json, ttl_ms: *ttl_ms });
         let listings: Vec<_> = offerable.into_iter().chain(new).collect();
         if let Err(error) = self.store.save_tool_listings(&listings).await {
-            self.host.log("what the tool servers have cannot be kept", json!({ "cause": error.to_string() }));
+            self.host.log("the lists of the tool servers cannot be stored", json!({ "cause": error.to_string() }));
         }
     }
 }

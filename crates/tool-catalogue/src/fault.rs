@@ -79,8 +79,8 @@ impl Fault {
             Self::Unauthorized => "The server refused the authorization.".to_owned(),
             Self::Forbidden => "The server does not serve this installation (403).".to_owned(),
             Self::NotFound => "There is no MCP server at its address.".to_owned(),
-            Self::NoName => "The server's name leads nowhere (DNS).".to_owned(),
-            Self::Refused => "The server takes no connections.".to_owned(),
+            Self::NoName => "The server's host name cannot be resolved (DNS).".to_owned(),
+            Self::Refused => "The server refuses connections.".to_owned(),
             Self::Tls => "No secure connection to the server can be made (TLS).".to_owned(),
             Self::NotAllowed => "This installation may not reach the server.".to_owned(),
             Self::Absent => "The server is not part of this installation.".to_owned(),
@@ -121,12 +121,12 @@ impl Fault {
             Self::NotAllowed | Self::Absent => {
                 "Allow its host with the variable remote_mcp_host, as scheme://host:port."
             }
-            Self::Silent => "Check whether the server runs and can be reached from here. It is asked again.",
+            Self::Silent => "Check whether the server runs and can be reached from here. The app retries by itself.",
             Self::Moved { .. } => {
                 "Put the new address into its \"url\" in remote_mcp_servers, if you trust it: the authorization would go there."
             }
-            Self::Failing { .. } => "Ask whoever runs the server. It is asked again.",
-            Self::Other { .. } => "Check its \"url\" in remote_mcp_servers, or ask whoever runs the server.",
+            Self::Failing { .. } => "Ask the server's operator. The app retries by itself.",
+            Self::Other { .. } => "Check its \"url\" in remote_mcp_servers, or ask the server's operator.",
         }
     }
 }

@@ -59,18 +59,6 @@ pub struct Found<T> {
     pub is_claimed: bool,
 }
 
-impl<T> Found<T> {
-    /// The same with the value converted.
-    pub fn map<U>(self, form: impl FnOnce(T) -> U) -> Found<U> {
-        let list = match self.list {
-            List::Nothing => List::Nothing,
-            List::TooLong => List::TooLong,
-            List::Known(known, age) => List::Known(form(known), age),
-        };
-        Found { list, is_claimed: self.is_claimed }
-    }
-}
-
 /// The stored value, or why there is none.
 #[derive(Clone, Debug)]
 pub enum List<T> {

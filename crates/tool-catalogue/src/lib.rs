@@ -24,7 +24,7 @@ pub use catalogue::{Catalogue, Memory, Servers};
 pub use fault::Fault;
 pub use freshness::{Age, Flight, Found, List, Source, current};
 pub use listed::Listed;
-pub use offers::{OFFERS_PATH, Offerable, OfferableTool};
+pub use offers::{KnownOffers, OFFERS_PATH, Offerable, OfferableTool};
 pub use problems::Problem;
 pub use remote::{InvalidRemote, RemoteServer};
 pub use secret::{MAX_SECRET_NAME_CHARS, Secret};
@@ -44,7 +44,7 @@ pub enum CatalogueError {
     #[error(transparent)]
     Storage(#[from] storage::StorageError),
     /// Nothing is known, and nothing came in time.
-    #[error("the tool servers did not say in time what they have")]
+    #[error("the tool servers did not send their lists in time")]
     Slow,
 }
 

@@ -4,7 +4,7 @@
 //! `tools` stores the offers for everybody in the database, so that `stream` need not ask it for every run. Offers are only what the model is told:
 //! every call is decided separately.
 
-use std::collections::BTreeSet;
+use std::{cell::RefCell, collections::BTreeSet, rc::Rc};
 
 use domain::{
     Effect,
@@ -12,7 +12,7 @@ use domain::{
 };
 use permissions::{Access, Action};
 use serde::{Deserialize, Serialize};
-use storage::tool_listings::ToolOffers;
+use storage::tool_listings::KeptOffers;
 use toolbox::Policy;
 
 use crate::freshness::{Age, Found, List};
@@ -40,27 +40,46 @@ pub struct OfferableTool {
     pub offer: ToolDefinition,
 }
 
-impl Offerable {
-    /// Reads the offers that `tools` stored.
+/// The last list that an instance has read: the database need not send it again for each run, and it is parsed once.
+#[derive(Debug, Default)]
+pub struct KnownOffers(RefCell<Option<(i64, Rc<Offerable>)>>);
+
+impl KnownOffers {
+    /// The version of the known list.
     #[must_use]
-    pub fn found(kept: &ToolOffers) -> Found<Self> {
-        let list = match &kept.offerable {
-            Some(kept) if kept.listing.is_empty() => List::TooLong,
-            Some(kept) => match serde_json::from_str(&kept.listing) {
-                Ok(offerable) => List::Known(offerable, Age::of(kept.counts_for_ms)),
-                // It was written by another version.
-                Err(_) => List::Nothing,
-            },
-            None => List::Nothing,
-        };
-        Found { list, is_claimed: kept.is_claimed }
+    pub fn version(&self) -> Option<i64> {
+        self.0.borrow().as_ref().map(|(version, _)| *version)
     }
 
+    /// Reads the offers that `tools` stored. A list that was not sent is the known one, or older than that.
+    #[must_use]
+    pub fn read(&self, kept: &KeptOffers) -> Found<Rc<Offerable>> {
+        let known = || self.0.borrow().as_ref().map(|(_, known)| Rc::clone(known));
+        let list = kept.list.as_ref().map_or(List::Nothing, |kept| {
+            let age = Age::of(kept.counts_for_ms);
+            match kept.listing.as_deref() {
+                Some("") => List::TooLong,
+                Some(listing) => match serde_json::from_str(listing).map(Rc::new) {
+                    Ok(offerable) => {
+                        *self.0.borrow_mut() = Some((kept.version, Rc::clone(&offerable)));
+                        List::Known(offerable, age)
+                    }
+                    // It was written by another version of this program.
+                    Err(_) => List::Nothing,
+                },
+                None => known().map_or(List::Nothing, |known| List::Known(known, age)),
+            }
+        });
+        Found { list, is_claimed: kept.is_claimed }
+    }
+}
+
+impl Offerable {
     /// The offers for a person. They depend on what the person may do, the operator's policies, the patterns that the person or the installation denies, and the secrets that
     /// the person has entered (server and name of each).
     #[must_use]
     pub fn for_person(
-        self,
+        &self,
         access: &Access,
         configured: &[Policy],
         denied: &[String],
@@ -70,7 +89,7 @@ impl Offerable {
         let policies: Vec<Policy> = configured.iter().cloned().chain(denied).collect();
         let mut unconfigured = BTreeSet::new();
         let mut tools = Vec::new();
-        for tool in self.tools {
+        for tool in &self.tools {
             let is_permitted = access.allows(&Action::CallTool { server: &tool.server, tool: &tool.name });
             if !is_permitted || policies.iter().any(|policy| policy.denies(&tool.server, &tool.name)) {
                 continue;
@@ -78,9 +97,9 @@ impl Offerable {
             let is_entered =
                 |name: &String| entered.iter().any(|(server, entered)| *server == tool.server && entered == name);
             if tool.secrets.iter().all(is_entered) {
-                tools.push(tool.offer);
+                tools.push(tool.offer.clone());
             } else {
-                unconfigured.insert(tool.server);
+                unconfigured.insert(tool.server.clone());
             }
         }
         Offered { tools, unconfigured: unconfigured.into_iter().collect() }
@@ -91,6 +110,7 @@ impl Offerable {
 mod tests {
     use permissions::{Role, Roles};
     use serde_json::value::RawValue;
+    use storage::tool_listings::KeptList;
 
     use super::*;
 
@@ -157,5 +177,28 @@ mod tests {
             (Vec::new(), Vec::new()),
             "a deny that cannot be read denies everything"
         );
+    }
+
+    #[test]
+    fn a_list_that_was_not_sent_is_the_last_that_was_read() {
+        let known = KnownOffers::default();
+        let kept = |version, listing: Option<&str>| KeptOffers {
+            list: Some(KeptList { version, listing: listing.map(str::to_owned), counts_for_ms: 1 }),
+            is_claimed: false,
+        };
+        let tools = |kept: &KeptOffers| match known.read(kept).list {
+            List::Known(list, Age::Fresh) => Some(list.tools.len()),
+            List::Known(..) | List::Nothing | List::TooLong => None,
+        };
+        assert_eq!((known.version(), tools(&kept(1, None))), (None, None));
+        let listing = serde_json::to_string(&offerable()).unwrap();
+        assert_eq!(tools(&kept(1, Some(&listing))), Some(3));
+        assert_eq!((known.version(), tools(&kept(1, None))), (Some(1), Some(3)));
+        assert_eq!(tools(&kept(2, Some(r#"{"tools": []}"#))), Some(0));
+        // What does not count leaves what is known.
+        for unusable in ["", "rubbish"] {
+            assert_eq!(tools(&kept(3, Some(unusable))), None);
+        }
+        assert_eq!((known.version(), tools(&kept(2, None))), (Some(2), Some(0)));
     }
 }

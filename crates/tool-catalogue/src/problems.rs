@@ -39,7 +39,7 @@ impl Problem {
 
     /// The list of remote servers cannot be read, so there are none.
     pub(crate) fn unread(cause: &str) -> Self {
-        let message = "The list of servers elsewhere cannot be read, so there are none.".to_owned();
+        let message = "remote_mcp_servers is not valid, so no remote servers are used.".to_owned();
         let advice = Some(format!("Correct remote_mcp_servers: {cause}."));
         Self { server: "remote_mcp_servers".to_owned(), tool: None, message, advice }
     }

@@ -30,7 +30,7 @@ pub enum InvalidRemote {
     #[error("a server has no name")]
     Name,
     /// A server's address is invalid.
-    #[error("the url of {0:?} is no http or https address")]
+    #[error("the url of {0:?} is not an http or https address")]
     Url(ServerName),
     /// A server's authorization cannot be sent.
     #[error("the authorization of {0:?} has characters that no header can have")]

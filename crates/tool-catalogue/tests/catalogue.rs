@@ -10,7 +10,7 @@ use mcp::TransportError;
 use native_sqlite::SqliteFile;
 use router_test::{Fixture, Surroundings, ToolServer, paused};
 use storage::{Database as _, Statement};
-use tool_catalogue::{Catalogue, Listed, Memory, Offerable, RemoteServer, Server, Servers};
+use tool_catalogue::{Catalogue, KnownOffers, List, Listed, Memory, RemoteServer, Server, Servers};
 
 /// How long lists are valid, and how long expired lists are still used at once.
 const FRESH: Duration = Duration::from_secs(10);
@@ -56,10 +56,11 @@ impl Installation {
     async fn kept(&self) -> Vec<String> {
         // The database is written after the answer.
         tokio::time::sleep(Duration::from_millis(1)).await;
-        let offers = self.fixture.app.store().tool_offers(domain::Id::new()).await.unwrap();
-        let Some(kept) = offers.offerable else { return Vec::new() };
-        let kept: Offerable = serde_json::from_str(&kept.listing).unwrap();
-        kept.tools.into_iter().map(|tool| tool.offer.name).collect()
+        let kept = self.fixture.app.store().kept_offers(None).await.unwrap();
+        match KnownOffers::default().read(&kept).list {
+            List::Known(kept, _) => kept.tools.iter().map(|tool| tool.offer.name.clone()).collect(),
+            List::Nothing | List::TooLong => Vec::new(),
+        }
     }
 }
 
@@ -123,8 +124,8 @@ fn what_runs_find_is_made_anew_for_them_though_no_server_has_to_be_asked() {
         house.instance().listed().await.unwrap();
         assert_eq!(house.kept().await, ["wiki_read"]);
         let counts_for_ms = async || {
-            let offers = house.fixture.app.store().tool_offers(domain::Id::new()).await.unwrap();
-            offers.offerable.unwrap().counts_for_ms
+            let kept = house.fixture.app.store().kept_offers(None).await.unwrap();
+            kept.list.unwrap().counts_for_ms
         };
         house.pass(FRESH + STALE).await;
         assert!(counts_for_ms().await < 0);

@@ -1,16 +1,16 @@
-//! What a tool's function may return, and what becomes of it.
+//! The results of tools' functions.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{Failure, schema};
 
-/// A call's result: text for the model and the person, and the same as JSON if there is any.
+/// A call's result: text for the model and the person, and optionally the same as JSON.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Answer {
-    /// The text.
+    /// The result as text.
     pub text: String,
-    /// A JSON object.
+    /// The result as a JSON object.
     pub structured: Option<String>,
 }
 
@@ -18,17 +18,22 @@ pub struct Answer {
 #[derive(Clone, Debug)]
 pub struct Structured<T>(pub T);
 
-/// What may come out of a tool's function: `Result` of a `String`, an [`Answer`] or a [`Structured`].
+/// The possible results of a tool's function: `Result` of a `String`, an [`Answer`] or a [`Structured`].
+#[diagnostic::on_unimplemented(
+    message = "a tool cannot return `{Self}`",
+    label = "not a possible result of a tool",
+    note = "return `Result<String, Failure>`, or `Result<Structured<T>, Failure>` with a struct `T` that has `Serialize` and `JsonSchema`"
+)]
 pub trait IntoAnswer {
-    /// JSON Schema of the structured part.
+    /// The JSON Schema of the structured part.
     fn schema() -> Option<String> {
         None
     }
 
-    /// The result.
+    /// Converts the function's result.
     ///
     /// # Errors
-    /// The function's own, or that the result cannot be written as JSON.
+    /// The function's own, or an error that the result cannot be written as JSON.
     fn into_answer(self) -> Result<Answer, Failure>;
 }
 

@@ -1,24 +1,24 @@
-//! What a tool may know of the call beside its arguments. Never who calls.
+//! The context of a call: everything that a tool may know besides its arguments. It never says who calls.
 
 use std::{fmt, time::Duration};
 
 use crate::Failure;
 
-/// A call's circumstances.
+/// The context of a call.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Context {
-    /// The same for every attempt at the same call.
+    /// The call's id, the same for every attempt.
     pub id: String,
-    /// BCP 47, such as `en` or `pt-BR`.
+    /// The person's locale (BCP 47), such as `en` or `pt-BR`.
     pub locale: String,
     /// How long the caller waits, from the start of the call.
     pub deadline: Duration,
-    /// Of the secrets that the tool names, those that were entered: name and value.
+    /// The name and value of each secret that the tool declares and the person has entered.
     pub secrets: Vec<(String, String)>,
 }
 
 impl fmt::Debug for Context {
-    /// Without the values of secrets: whoever prints a context to find a fault does not mean those.
+    /// The values of secrets are left out, so that debug output cannot disclose them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let secrets: Vec<&str> = self.secrets.iter().map(|(name, _)| name.as_str()).collect();
         f.debug_struct("Context")
@@ -31,10 +31,10 @@ impl fmt::Debug for Context {
 }
 
 impl Context {
-    /// A secret that the tool named in `#[tool(secret = "...")]`.
+    /// The value of a secret that the tool declared in `#[tool(secret = "...")]`.
     ///
     /// # Errors
-    /// [`Failure::NotConfigured`] when nobody has entered it.
+    /// [`Failure::NotConfigured`] if the person has not entered it.
     pub fn secret(&self, name: &str) -> Result<&str, Failure> {
         let found = self.secrets.iter().find(|(known, _)| known == name);
         found

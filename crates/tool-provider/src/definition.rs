@@ -1,52 +1,52 @@
-//! What `#[tool]` makes of a function.
+//! The code behind `#[tool]`: a tool's definition and call.
 
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::de::DeserializeOwned;
 
 use crate::{Answer, Context, Failure, Progress};
 
-/// A tool as its attribute and its types describe it.
+/// A tool, from its attribute and its types.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Definition {
     /// The function's name.
     pub name: &'static str,
-    /// For people.
+    /// The title for people.
     pub title: Option<&'static str>,
-    /// The doc comment.
+    /// The description for the model, from the doc comment.
     pub description: &'static str,
-    /// JSON Schema of the arguments.
+    /// The JSON Schema of the arguments.
     pub input_schema: String,
-    /// JSON Schema of what it returns, if that has fields.
+    /// The JSON Schema of the result, if the result has fields.
     pub output_schema: Option<String>,
-    /// The secrets it needs.
+    /// The names of the secrets that the tool uses.
     pub secrets: &'static [&'static str],
-    /// For how long an answer may be given again for the same arguments and person.
+    /// How long a result may be reused for the same arguments and person.
     pub cache_ms: Option<u32>,
-    /// It changes nothing.
+    /// Whether the tool changes nothing.
     pub read_only: bool,
-    /// It may destroy something: everything that is neither `read_only` nor `additive`.
+    /// Whether the tool may destroy something: true unless it is `read_only` or `additive`.
     pub destructive: bool,
-    /// Calling it twice does no more than once.
+    /// Whether a second call with the same arguments has no further effect.
     pub idempotent: bool,
-    /// It reaches out to a world that others write to: everything that is not `closed_world`.
+    /// Whether the tool reads a world that others write to: true unless it is `closed_world`.
     pub open_world: bool,
-    /// The person is asked before every call, and nobody can allow it once and for all.
+    /// Whether the person is asked before every call, and nobody can allow the tool permanently.
     pub always_asks: bool,
 }
 
-/// Implemented by `#[tool]`.
+/// A tool. `#[tool]` implements it.
 pub trait Tool {
     /// The function's name.
     const NAME: &'static str;
 
-    /// The definition.
+    /// The tool's definition.
     fn definition() -> Definition;
 
-    /// Reads the arguments and makes the call.
+    /// Parses the arguments and makes the call.
     fn call(arguments: &str, context: &Context, progress: &Progress) -> impl Future<Output = Result<Answer, Failure>>;
 }
 
-/// JSON Schema 2020-12 of a type, without what only costs the model's attention.
+/// The JSON Schema 2020-12 of a type, without parts that only cost the model's attention.
 #[must_use]
 pub fn schema<T: JsonSchema>() -> String {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
@@ -58,10 +58,10 @@ pub fn schema<T: JsonSchema>() -> String {
     schema.as_value().to_string()
 }
 
-/// The arguments as the function wants them.
+/// Parses the arguments.
 ///
 /// # Errors
-/// [`Failure::InvalidArguments`] when they do not fit: the caller has checked the schema, which cannot say everything.
+/// [`Failure::InvalidArguments`]. The caller has checked the schema, but a schema cannot express every rule.
 pub fn arguments<T: DeserializeOwned>(json: &str) -> Result<T, Failure> {
     serde_json::from_str(json).map_err(|error| Failure::InvalidArguments(format!("The arguments do not fit: {error}.")))
 }

@@ -1,4 +1,4 @@
-//! For authors of tools in Rust: a typed function with doc comments becomes a tool.
+//! For authors of tools in Rust: turns a typed function with doc comments into a tool.
 //!
 //! ```ignore
 //! //! Dice.
@@ -17,8 +17,8 @@
 //! provider! { name: "dice", title: "Dice", tools: [roll] }
 //! ```
 //!
-//! The contract is `wit/provider.wit`; this crate only makes it pleasant, and must not add to it. It knows nothing of MCP or HTTP: tools that
-//! use a server find what they need in the crate `upstream`.
+//! The contract is `wit/provider.wit`. This crate only makes it easier to use and must not add to it. It knows nothing of MCP or HTTP: tools that use
+//! a server find what they need in the crate `upstream`.
 
 mod answer;
 mod context;
@@ -40,7 +40,7 @@ pub mod bindings {
 #[doc(hidden)]
 pub mod provider;
 
-// The bindings name their runtime by this crate's name, inside and outside.
+// The bindings refer to their runtime by this crate's name, also inside this crate.
 extern crate self as tool_provider;
 
 pub use answer::{Answer, IntoAnswer, Structured};
@@ -52,20 +52,20 @@ pub use tool_provider_macros::tool;
 #[doc(hidden)]
 pub use wasip3;
 
-/// Why a call failed. The words reach the model and the person: say what to do next.
+/// Why a call failed. The model and the person read the message, so it must say what to do next.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Failure {
-    /// Arguments that fit the schema and still make no sense.
+    /// The arguments fit the schema but make no sense.
     InvalidArguments(String),
     /// A secret or a setting is missing.
     NotConfigured(String),
-    /// Whatever the tool uses did not do its part.
+    /// A server or another resource that the tool uses failed.
     UpstreamFailed(String),
-    /// It took too long.
+    /// The call took too long.
     TimedOut,
 }
 
-/// Waits.
+/// Waits for a duration.
 pub async fn sleep(duration: std::time::Duration) {
     let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
     wasip3::clocks::monotonic_clock::wait_for(nanoseconds).await;

@@ -1,5 +1,5 @@
-//! How far a call is, told while it works. A call that tells something becomes a live reply of the contract; one that tells nothing stays a
-//! plain one, and so does every call that nobody listens to.
+//! Progress of a call while it runs. A call that reports progress has a live reply (see the contract). A call that reports nothing, or whose caller
+//! does not listen, has a plain one.
 
 use futures::{
     SinkExt as _, StreamExt as _,
@@ -12,23 +12,23 @@ use crate::{
     provider::contract::{self, Notice},
 };
 
-/// Tells whoever waits for a call how far it is: a parameter of the tool's function.
+/// Reports the progress of a call to its caller: a parameter of the tool's function.
 #[derive(Clone, Debug, Default)]
 pub struct Progress(Option<mpsc::Sender<contract::Progress>>);
 
 impl Progress {
-    /// So much is done, of so much if that is known, and what is being done: a few words for the person. What does not go up is not shown, and
-    /// of many only some a second are: say it as often as you like.
+    /// Reports that `done` steps of `total` are done, if the total is known, and what is being done, in a few words for the person. A report is shown
+    /// only if `done` has grown, and only some reports a second are shown, so report as often as you like.
     pub async fn report(&self, done: u32, total: Option<u32>, message: &str) {
         let Some(listener) = &self.0 else { return };
         let message = Some(message.to_owned()).filter(|message| !message.is_empty());
         let progress = contract::Progress { progress: done.into(), total: total.map(Into::into), message };
-        // Waits until it was taken. An error is that nobody listens any more.
+        // Waits until the report is taken. An error means that nobody listens any more.
         let _ = listener.clone().send(progress).await;
     }
 }
 
-/// Does the work of a call, live if it tells how far it is and somebody listens.
+/// Does the work of a call. The reply is live if the call reports progress and the caller listens.
 ///
 /// # Errors
 /// The call's own.
@@ -53,7 +53,7 @@ where
     wasip3::spawn(async move {
         let mut work = work;
         let mut notice = Notice::Progress(first);
-        // Who has left hears no end: the work is dropped.
+        // If the reader has left, the work is dropped.
         while writer.write_one(notice).await.is_none() {
             let end = match select(&mut work, told.next()).await {
                 Either::Right((Some(progress), _)) => {
@@ -61,7 +61,7 @@ where
                     continue;
                 }
                 Either::Left((end, _)) => end,
-                // It keeps nothing to tell with.
+                // The call has dropped its `Progress` and will report no more.
                 Either::Right((None, work)) => work.await,
             };
             let _ = writer.write_one(Notice::Done(end)).await;

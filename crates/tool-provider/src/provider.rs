@@ -1,11 +1,11 @@
-//! `provider!`: the component around the tools.
+//! `provider!`: makes a component of the tools.
 
 use std::time::Duration;
 
 pub use crate::bindings::exports::edge_assistant::tools::provider as contract;
 use crate::{Answer, Context, Definition, Failure, Progress, progress};
 
-/// Makes the crate a provider.
+/// Makes the crate a provider component.
 ///
 /// ```ignore
 /// provider! {
@@ -60,7 +60,7 @@ macro_rules! provider {
         }
     };
 
-    // Tools that are known only when it runs: a type that implements `provider::Tools`.
+    // Tools that are known only at run time: a type that implements `provider::Tools`.
     (name: $name:literal, title: $title:literal, tools_of: $($tools:ident)::+ $(,)?) => {
         mod provider_component {
             #![allow(missing_docs, unsafe_code)]
@@ -107,24 +107,24 @@ macro_rules! provider {
     };
 }
 
-/// What a provider has that offers tools and nothing else.
+/// The contents of a provider that offers only tools.
 #[derive(Debug)]
 pub struct Offer {
     /// How to use the tools together, for the model.
     pub instructions: Option<String>,
-    /// What a person must enter once.
+    /// The secrets that a person must enter once.
     pub secrets: Vec<contract::Secret>,
     /// The tools.
     pub tools: Vec<contract::Tool>,
 }
 
-/// The tools of a provider. `provider!` implements it for functions; `provider! { ..., tools_of: Type }` takes what implements it by hand,
-/// for tools that are known only when the provider runs.
+/// The tools of a provider. `provider!` implements this trait for functions. For tools that are known only at run time, implement it and use
+/// `provider! { ..., tools_of: Type }`.
 pub trait Tools {
-    /// What there is. Asked for seldom and remembered, so it must not depend on who calls.
+    /// The tools and secrets. This is called seldom and the result is remembered, so it must not depend on the caller.
     fn offer() -> impl Future<Output = Offer>;
 
-    /// Makes a call; `None` when there is no tool of this name.
+    /// Makes a call; `None` if there is no tool of this name.
     fn call(
         name: &str,
         arguments: &str,
@@ -133,18 +133,18 @@ pub trait Tools {
     ) -> impl Future<Output = Option<Result<Answer, Failure>>>;
 }
 
-/// What a person must enter once.
+/// A secret that a person must enter once.
 #[derive(Clone, Debug)]
 pub struct Secret {
-    /// As tools name it.
+    /// The name that tools declare.
     pub name: &'static str,
-    /// For people.
+    /// The title for people.
     pub title: &'static str,
-    /// Where to get it.
+    /// Where a person can get it.
     pub description: &'static str,
-    /// Whether it may be shown again to whoever entered it: an address, not a password.
+    /// Whether the person may see the value again, for example an address but not a password.
     pub visible: bool,
-    /// Whether the tools that name it can do without it. A tool is offered to models once the others are entered.
+    /// Whether tools work without it. A tool is offered to models once its other secrets are entered.
     pub optional: bool,
 }
 
@@ -160,7 +160,7 @@ impl From<Secret> for contract::Secret {
     }
 }
 
-/// The description of a provider that has tools and nothing else.
+/// The description of a provider that offers only tools.
 #[must_use]
 pub fn description(name: &str, title: &str, version: &str, offer: Offer) -> contract::Description {
     contract::Description {
@@ -202,7 +202,7 @@ impl From<Definition> for contract::Tool {
 /// Makes a call.
 ///
 /// # Errors
-/// The tool's own, or that there is no such tool.
+/// The tool's own, or an error that there is no such tool.
 pub async fn call<T: Tools + 'static>(call: contract::ToolCall) -> Result<contract::Reply, contract::Failure> {
     let contract::ToolCall { name, arguments, context } = call;
     let wants_progress = context.wants_progress;
@@ -216,7 +216,7 @@ pub async fn call<T: Tools + 'static>(call: contract::ToolCall) -> Result<contra
     progress::reply(wants_progress, work).await
 }
 
-/// What the tools see of a call's context.
+/// The part of the context that tools get.
 fn context(context: contract::Context) -> Context {
     Context {
         id: context.id,
@@ -226,7 +226,7 @@ fn context(context: contract::Context) -> Context {
     }
 }
 
-/// The tool's answer, as the contract has it.
+/// Converts the tool's result to the contract's types.
 fn outcome(answer: Result<Answer, Failure>) -> Result<contract::Outcome, contract::Failure> {
     match answer {
         Ok(answer) => {

@@ -1,4 +1,4 @@
-//! What `#[tool]` makes of a function: a definition, and a call.
+//! `#[tool]` makes a definition and a call of a function.
 
 #![allow(clippy::unwrap_used, reason = "that is how a test fails")]
 

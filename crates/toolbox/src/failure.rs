@@ -101,8 +101,8 @@ impl fmt::Display for Failure<'_> {
             }
             Self::CannotAsk(tool) => write!(
                 f,
-                "{} needs a person's approval, and nobody can be asked here. It was not called. Who wants it to be callable from here \
-                 sets the tool policy {} to allow.",
+                "{} needs a person's approval, and nobody can be asked here. It was not called. To make it callable from here, \
+                 set the tool policy {} to allow.",
                 tool.title(),
                 exact_pattern(tool)
             ),
@@ -126,7 +126,7 @@ impl fmt::Display for Failure<'_> {
             }
             Self::NotRepeated(name, tool) => write!(
                 f,
-                "This call of {} was begun before a restart, and nobody knows whether it took effect. It was not made again.",
+                "This call of {} was started before a restart. It is unknown whether it took effect, so it was not repeated.",
                 tool.map_or_else(|| cut(name, 128), |tool| tool.title().to_owned())
             ),
             Self::Call(tool, CallFailure::TimedOut) if tool.reads_only() => {

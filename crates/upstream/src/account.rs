@@ -1,5 +1,5 @@
-//! A person's account at a server: what they entered as `url`, `username` and `password` in the settings of a tool, read and checked in one
-//! place. Their password goes to the server at that address and to no other, whatever an answer or a model says.
+//! A person's account at a server: the `url`, `username` and `password` from a tool's settings, read and checked in one place. The password goes only
+//! to the server at this address, whatever a response or a model says.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::{HeaderValue, Method, Request, header, request};
@@ -8,20 +8,20 @@ use url::Url;
 
 use crate::address;
 
-/// Addresses, names and passwords: longer ones are not what they should be.
+/// The longest address, name or password. Longer values are mistakes.
 const SECRET_BYTES_MAX: usize = 1_000;
 
-/// Where the account is, and what proves whose it is.
+/// The address of an account, and its credentials.
 #[derive(Debug)]
 pub struct Account {
-    /// What the person calls such a server, as in "mail server".
+    /// The kind of server in people's words, as in "mail server".
     server: &'static str,
     url: Url,
     authorization: HeaderValue,
 }
 
 impl Account {
-    /// With a user name and a password. `example` is what an address looks like.
+    /// An account with user name and password. `example` is an example of an address.
     ///
     /// # Errors
     /// [`Failure::NotConfigured`], with what to enter.
@@ -30,7 +30,7 @@ impl Account {
         Self::read(context, server, example, user, false)
     }
 
-    /// Likewise; without a user name, what was entered as the password is a token.
+    /// An account like [`Self::with_password`]. Without a user name, the password is used as a token.
     ///
     /// # Errors
     /// As [`Self::with_password`].
@@ -47,10 +47,10 @@ impl Account {
     ) -> Result<Self, Failure> {
         let (address, user, password) = (context.secret("url")?.trim(), user.trim(), context.secret("password")?);
         let is_long = [address, user, password].iter().any(|secret| secret.len() > SECRET_BYTES_MAX);
-        // In Basic authentication a colon ends the name (RFC 7617).
+        // In Basic authentication, a colon ends the name (RFC 7617).
         if is_long || user.contains(':') {
             return Err(Failure::NotConfigured(
-                "The user name or another setting of this tool cannot be right.".into(),
+                "A setting of this tool is too long, or the user name contains a colon: enter it again.".into(),
             ));
         }
         let url = address::entered(address, example)?;
@@ -71,10 +71,10 @@ impl Account {
         &self.url
     }
 
-    /// Begins a request to the server, with the header that proves whose account it is.
+    /// Starts a request to the server, with the account's credentials.
     ///
     /// # Errors
-    /// [`Self::elsewhere`], for an address of another server.
+    /// [`Self::elsewhere`] for an address on another server.
     pub fn request(&self, method: &Method, url: &Url) -> Result<request::Builder, Failure> {
         if url.origin() != self.url.origin() {
             return Err(self.elsewhere(url));
@@ -83,7 +83,7 @@ impl Account {
         Ok(request.header(header::AUTHORIZATION, self.authorization.clone()))
     }
 
-    /// An address that the server gave, if it is the server's own.
+    /// Accepts an address from the server, if it is on the same server.
     ///
     /// # Errors
     /// [`Self::elsewhere`].
@@ -91,11 +91,11 @@ impl Account {
         if url.origin() == self.url.origin() { Ok(url) } else { Err(self.elsewhere(&url)) }
     }
 
-    /// What is said when the server sends on to another, which does not get the password.
+    /// The failure for a server that redirects to another server, which must not get the password.
     #[must_use]
     pub fn elsewhere(&self, url: &Url) -> Failure {
         Failure::NotConfigured(format!(
-            "The {} sends on to {}: enter that as the address in the settings of this tool, if you trust it with the password.",
+            "The {} redirects to {}. If you trust that server with the password, enter its address in this tool's settings.",
             self.server,
             url.origin().ascii_serialization()
         ))
@@ -154,7 +154,10 @@ mod tests {
     #[test]
     fn what_cannot_be_right_is_said() {
         for context in [entered("a:b", "x"), entered("ada", &"x".repeat(SECRET_BYTES_MAX + 1))] {
-            assert!(words(Account::with_password(&context, "mail server", EXAMPLE)).contains("cannot be right"));
+            assert!(
+                words(Account::with_password(&context, "mail server", EXAMPLE))
+                    .contains("too long, or the user name contains a colon")
+            );
         }
         let token = Account::with_password_or_token(&entered("", "a\nb"), "mail server", EXAMPLE);
         assert!(words(token).contains("no token has"));
@@ -171,7 +174,7 @@ mod tests {
         assert_eq!((request.method(), request.uri().path()), (&Method::POST, "/jmap"));
         for other in ["http://mail.example.com/", "https://mail.example.com:8443/", "https://example.com/"] {
             let Err(Failure::NotConfigured(words)) = account.own(url(other)) else { panic!("{other}") };
-            assert!(words.contains("The mail server sends on to "), "{words}");
+            assert!(words.contains("The mail server redirects to "), "{words}");
             assert!(matches!(account.request(&Method::GET, &url(other)), Err(Failure::NotConfigured(_))), "{other}");
         }
     }

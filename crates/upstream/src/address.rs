@@ -1,11 +1,11 @@
-//! Where an address leads that somebody else gave: a person, a page, a redirect, a server's answer. Two questions, each with one answer for
-//! all tools; and what a person enters, read in one place. Must not look a name up.
+//! Rules for addresses that a person, a page, a redirect or a server's response gave. There are two questions, with one answer for all tools.
+//! Addresses that people enter are also read here. This module must not look names up.
 //!
-//! [`is_inside`]: does it name a part of this installation? Spin and the embedded host hand a request for `https://ops.spin.internal` to the
-//! component `ops` in the same process, whatever the scheme, and a grant such as `https://*:443` covers that name. So what a person may
-//! enter is refused in words where it is read, and [`crate::Outside`] sends no request there at all.
+//! [`is_inside`]: does a host name a part of this installation? Spin and the embedded host pass a request for `https://ops.spin.internal` to the
+//! component `ops` in the same process, whatever the scheme, and a grant such as `https://*:443` includes that name. So [`entered`] refuses such an
+//! address with a message, and [`crate::Outside`] sends no request there.
 //!
-//! [`is_public`]: can everybody on the Internet reach this IP address? Whether a tool must ask that is its own rule.
+//! [`is_public`]: can everybody on the Internet reach this IP address? Each tool decides whether that is required.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -13,22 +13,22 @@ use percent_encoding::percent_decode_str;
 use tool_provider::Failure;
 use url::Url;
 
-/// The names under which components of an application reach each other, and the application itself: these, and all below them.
+/// The names under which components of an application reach each other, and the application itself: these names, and all below them.
 const INSIDE: [&str; 2] = ["spin.internal", "self.alt"];
 
-/// Whether a host is a part of this installation, or names it.
+/// Whether a host is a part of this installation, or names one.
 #[must_use]
 pub fn is_inside(host: &str) -> bool {
-    // As a resolver takes it: a dot at the end, case, and what is encoded mean nothing.
+    // Normalized like a resolver does it: a dot at the end, case and percent-encoding do not matter.
     let host = percent_decode_str(host).decode_utf8_lossy().to_ascii_lowercase();
     let host = host.trim().trim_end_matches('.');
     INSIDE.iter().any(|name| host.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')))
 }
 
-/// The address of a server that a person entered in the settings of a tool; without a scheme it is https. `example` is what one looks like.
+/// The address of a server from a tool's settings. Without a scheme, it is https. `example` is an example of an address.
 ///
 /// # Errors
-/// [`Failure::NotConfigured`], when it is none, has a name or a password in it, or leads into this installation.
+/// [`Failure::NotConfigured`] if it is not an address, contains a user name or password, or leads into this installation.
 pub fn entered(address: &str, example: &str) -> Result<Url, Failure> {
     let address = address.trim();
     let address = if address.contains("://") { address.to_owned() } else { format!("https://{address}") };
@@ -39,19 +39,19 @@ pub fn entered(address: &str, example: &str) -> Result<Url, Failure> {
             && url.has_host()
     };
     let Some(url) = Url::parse(&address).ok().filter(is_usable) else {
-        let words = format!("The address in the settings of this tool is none: it looks like {example}.");
+        let words = format!("The address in this tool's settings is not valid. A valid one looks like {example}.");
         return Err(Failure::NotConfigured(words));
     };
     if url.host_str().is_some_and(is_inside) {
         return Err(Failure::NotConfigured(format!(
-            "The address in the settings of this tool names a part of this installation, where no tool may go: enter that of your own \
-             server. It looks like {example}."
+            "The address in this tool's settings names a part of this installation, where no tool may go. Enter the address of your own \
+             server, which looks like {example}."
         )));
     }
     Ok(url)
 }
 
-/// Whether everybody on the Internet can reach an address, by the registries of special-purpose addresses (RFC 6890 and what followed).
+/// Whether everybody on the Internet can reach an address, by the registries of special-purpose addresses (RFC 6890 and its successors).
 #[must_use]
 pub fn is_public(address: IpAddr) -> bool {
     match address {
@@ -76,7 +76,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         || address.is_multicast())
 }
 
-/// Global unicast is 2000::/3, without what is reserved in it. Addresses that carry one of IPv4 are as public as that.
+/// Global unicast is 2000::/3, without the reserved parts. An address that contains an IPv4 address is public if that one is.
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let [a, b, c, d, e, f, high, low] = address.segments();
     let [g, h] = high.to_be_bytes();
@@ -87,7 +87,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     if mapped || translated {
         return is_public_v4(last);
     }
-    let reserved = (a == 0x2001 && (b < 0x200 || b == 0xdb8)) // protocol assignments, Teredo among them; documentation
+    let reserved = (a == 0x2001 && (b < 0x200 || b == 0xdb8)) // protocol assignments including Teredo; documentation
         || a == 0x2002 // 6to4
         || (a == 0x3fff && b < 0x1000); // documentation
     (0x2000..0x4000).contains(&a) && !reserved
@@ -148,7 +148,7 @@ mod tests {
         for address in
             ["", "ftp://mail.example.com/", "https://me@mail.example.com/", "https://:x@mail.example.com", "https://"]
         {
-            assert!(words(address).contains("is none"), "{address}");
+            assert!(words(address).contains("is not valid"), "{address}");
         }
         for address in [
             "https://ops.spin.internal/ready",

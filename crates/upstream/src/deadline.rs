@@ -1,13 +1,13 @@
-//! How long a call may still take, for tools that make several requests in one call.
+//! The remaining time of a call, for tools that make several requests in one call.
 
 use std::time::{Duration, Instant};
 
 use tool_provider::Context;
 
-/// What is left of the caller's patience for the way back.
+/// The time that is kept free for the way back to the caller.
 const MARGIN: Duration = Duration::from_millis(500);
 
-/// A time that all requests of a call share.
+/// A time limit that all requests of a call share.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline {
     start: Instant,
@@ -15,19 +15,19 @@ pub struct Deadline {
 }
 
 impl Deadline {
-    /// So long from now on.
+    /// A limit this long from now on.
     #[must_use]
     pub fn after(limit: Duration) -> Self {
         Self { start: Instant::now(), limit }
     }
 
-    /// As long as the caller waits, and a moment less. Begins now, so it is made first.
+    /// The time that the caller waits, minus a margin. It starts now, so make it first.
     #[must_use]
     pub fn of(context: &Context) -> Self {
         Self::after(context.deadline.saturating_sub(MARGIN))
     }
 
-    /// What is left; zero when it is over.
+    /// The remaining time; zero once it is over.
     #[must_use]
     pub fn left(&self) -> Duration {
         self.limit.saturating_sub(self.start.elapsed())

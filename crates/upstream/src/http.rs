@@ -1,5 +1,5 @@
-//! The way out: HTTP requests to what `allowed_outbound_hosts` of the tool's section in `spin.toml` allows, and never to another part of the
-//! installation, whoever gave the address and whatever is allowed. Redirects are answers, not followed.
+//! HTTP requests to the servers that `allowed_outbound_hosts` in the tool's section of `spin.toml` allows. They never go to another part of the
+//! installation, whoever gave the address and whatever is allowed. Redirects are responses and are not followed.
 
 use std::{pin::pin, time::Duration};
 
@@ -10,41 +10,41 @@ use tool_provider::{Failure, sleep, wasip3::http::types::ErrorCode};
 
 use crate::address;
 
-/// What one exchange may cost.
+/// The limits of one exchange.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// The longest body of an answer, packed and unpacked.
+    /// The longest body of a response, compressed and decompressed.
     pub bytes: usize,
-    /// How long the whole answer is waited for.
+    /// The time limit for the whole response.
     pub wait: Duration,
 }
 
-/// What is said of a change that may have been made although there is no answer. Tools and their adapter say it in the same words.
+/// Said of a change that may have taken effect although there is no response. Tools and their adapter use the same words.
 pub const EFFECT_UNKNOWN: &str = "whether it took effect is not known";
 
-/// Why there is no answer that could be read to its end. The words name the host.
+/// Why there is no complete response. The messages name the host.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Unanswered {
-    /// The request was not sent: nothing has come of it.
+    /// The request was not sent, so it had no effect.
     #[error("{0}")]
     NotSent(String),
-    /// It may have arrived, and something have come of it.
+    /// The request may have arrived and taken effect.
     #[error("{0}")]
     Lost(String),
-    /// Likewise: nobody waited any longer.
+    /// The time limit was reached. The request may have arrived and taken effect.
     #[error("it did not answer in time")]
     TimedOut,
 }
 
 impl Unanswered {
-    /// Whether something may have come of the request.
+    /// Whether the request may have taken effect.
     #[must_use]
     pub const fn may_have_arrived(&self) -> bool {
         !matches!(self, Self::NotSent(_))
     }
 
-    /// The failure of a request that changes something at the server. If the request may have arrived, the words say that the change may have
-    /// taken effect.
+    /// The failure of a request that changes something on the server. If the request may have arrived, the message says that it may have taken
+    /// effect.
     #[must_use]
     pub fn of_change(self) -> Failure {
         if self.may_have_arrived() { Failure::UpstreamFailed(format!("{self}; {EFFECT_UNKNOWN}")) } else { self.into() }
@@ -60,13 +60,13 @@ impl From<Unanswered> for Failure {
     }
 }
 
-/// What came of a request.
+/// The result of a request.
 pub type Outcome = Result<Response<Vec<u8>>, Unanswered>;
 
-/// Sends requests: [`Outside`] in the component; in tests a server that follows a script, or the machine's own client.
+/// Sends requests. It is [`Outside`] in the component; in tests, a server that follows a script, or the machine's own client.
 #[expect(async_fn_in_trait, reason = "guests have one thread, so nobody needs these futures to be Send")]
 pub trait Http {
-    /// Sends a request and reads the whole answer within these limits. Whatever its status, it is an answer, redirects too.
+    /// Sends a request and reads the whole response within these limits. Every status is a response, redirects too.
     ///
     /// # Errors
     /// [`Unanswered`].
@@ -102,7 +102,7 @@ async fn exchange(request: Request<Vec<u8>>, max_bytes: usize, host: &str) -> Ou
     }
 }
 
-/// What the host says of a request that has no answer. Only what comes before anything was sent is said to be that.
+/// The error for a request without a response. It is [`Unanswered::NotSent`] only if the failure came before anything was sent.
 fn unanswered(code: ErrorCode, host: &str) -> Unanswered {
     match code {
         ErrorCode::HttpRequestDenied => Unanswered::NotSent(format!("this tool may not reach {host}")),
@@ -112,22 +112,22 @@ fn unanswered(code: ErrorCode, host: &str) -> Unanswered {
         ErrorCode::ConnectionRefused | ErrorCode::ConnectionTimeout | ErrorCode::DestinationUnavailable => {
             Unanswered::NotSent(format!("{host} cannot be reached"))
         }
-        // A server may say that it wants another certificate when it has the request.
+        // A server may refuse the client's certificate after it has received the request.
         ErrorCode::TlsCertificateError | ErrorCode::TlsProtocolError | ErrorCode::TlsAlertReceived(_) => {
-            Unanswered::Lost(format!("{host} cannot prove who it is"))
+            Unanswered::Lost(format!("{host} cannot be reached over TLS: its certificate may not be valid"))
         }
         other => Unanswered::Lost(format!("{host} does not answer: {other}")),
     }
 }
 
-/// The answer as it was before the server packed it. Nobody asked for that; servers do it all the same.
+/// Decompresses the body. Nobody asked the server to compress it, but some do.
 fn unpacked(response: Response<Vec<u8>>, max_bytes: usize, host: &str) -> Outcome {
     let (mut head, body) = response.into_parts();
     let codings: Vec<_> =
         head.headers.get_all(header::CONTENT_ENCODING).iter().filter_map(|it| it.to_str().ok()).collect();
     let body = unpack::whole(&codings.join(","), body, max_bytes)
         .map_err(|fault| Unanswered::Lost(format!("{host} {fault}")))?;
-    // They are about what was sent. Of a body that is not there they say what it would have been.
+    // These headers describe the body as it was sent. Without a body, as after HEAD, they describe what it would have been.
     if !body.is_empty() && head.headers.remove(header::CONTENT_ENCODING).is_some() {
         head.headers.remove(header::CONTENT_LENGTH);
     }
@@ -212,7 +212,7 @@ mod tests {
             };
             assert!(said.starts_with("api.example ") && said.contains(words), "{said}");
         }
-        // The answer to HEAD has no body, and says of it what it would be.
+        // A response to HEAD has no body. Its headers describe what the body would be.
         let head = unpacked(answer("gzip", b"")).unwrap();
         assert_eq!(head.headers()[header::CONTENT_ENCODING], "gzip");
     }

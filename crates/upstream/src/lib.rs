@@ -1,11 +1,10 @@
-//! For authors of tools that use a server: what every such tool would else have of its own.
+//! For authors of tools that use a server: everything that each such tool would otherwise have to write.
 //!
-//! A request with its limits, and an outcome that says whether it can have arrived ([`http`]); a person's account at a server ([`Account`]);
-//! where an address may lead ([`address`]), and where an answer sends on to ([`redirect()`]); how long there is still ([`Deadline`]); what kind
-//! of text an answer is ([`MediaType`]). HTML is read by the crate `hypertext`. In tests, a scripted server stands in for the world
-//! (`host/scripted-server`).
+//! A request with limits, whose error says whether it may have arrived ([`http`]); a person's account at a server ([`Account`]); rules for addresses
+//! ([`address`]) and redirects ([`redirect()`]); the remaining time ([`Deadline`]); the type of a text ([`MediaType`]). The crate `hypertext` reads
+//! HTML. In tests, a scripted server takes the place of real servers (`host/test/scripted-server`).
 //!
-//! It knows no protocol above HTTP and no provider, keeps nothing, and sends nothing that it was not given.
+//! It knows no protocol above HTTP and no provider. It stores nothing, and sends only what it was given.
 
 mod account;
 pub mod address;

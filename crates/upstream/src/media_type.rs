@@ -1,18 +1,18 @@
-//! What kind of text an answer is, by its `Content-Type` (RFC 9110, section 8.3), and that text.
+//! The type of a text by its `Content-Type` (RFC 9110, section 8.3), and its encoding.
 
 use hypertext::charset::{self, Kind};
 
 /// A media type, in lower case.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct MediaType {
-    /// Such as `text/html`; empty if nothing is said.
+    /// The type, such as `text/html`; empty if the header is missing.
     pub essence: String,
-    /// What the server calls the encoding.
+    /// The server's name for the encoding.
     pub charset: Option<String>,
 }
 
 impl MediaType {
-    /// Reads the header's value.
+    /// Parses the header's value.
     #[must_use]
     pub fn read(content_type: &str) -> Self {
         let content_type = content_type.to_ascii_lowercase();
@@ -25,7 +25,7 @@ impl MediaType {
         Self { essence, charset }
     }
 
-    /// Where such a text may name its encoding itself.
+    /// The place where a text of this type may name its encoding.
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self.essence.as_str() {
@@ -35,7 +35,7 @@ impl MediaType {
         }
     }
 
-    /// The text that the bytes are.
+    /// Decodes bytes to text.
     #[must_use]
     pub fn decode(&self, bytes: &[u8]) -> String {
         charset::decode(bytes, self.charset.as_deref(), self.kind())

@@ -1,24 +1,24 @@
-//! Where an answer sends on to. Whether that is followed, each tool decides: secrets go to no other origin ([`crate::Account::own`]).
+//! The targets of redirects. Each tool decides whether to follow one; secrets go to no other origin ([`crate::Account::own`]).
 
 use http::{Response, header};
 use url::Url;
 
-/// What a redirect says.
+/// The target of a redirect.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Redirect {
-    /// Ask there.
+    /// This address.
     To(Url),
-    /// It names no address.
+    /// The response names no address.
     Nowhere,
 }
 
-/// What an answer to a request for `url` says, if it is a redirect (RFC 9110, section 15.4).
+/// The target of the response to a request for `url`, if it is a redirect (RFC 9110, section 15.4).
 #[must_use]
 pub fn redirect<B>(url: &Url, answer: &Response<B>) -> Option<Redirect> {
     if !matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
         return None;
     }
-    // Servers write UTF-8 here, which is not allowed, and browsers read it.
+    // Some servers write UTF-8 here. That is not allowed, but browsers accept it.
     let location = answer.headers().get(header::LOCATION).and_then(|to| std::str::from_utf8(to.as_bytes()).ok());
     Some(location.and_then(|to| url.join(to).ok()).map_or(Redirect::Nowhere, Redirect::To))
 }

@@ -38,7 +38,7 @@ const ID_BYTES: usize = 8;
 #[derive(Debug, thiserror::Error)]
 pub enum VaultError {
     /// A key is not base64 of the right length.
-    #[error("key {0} is no base64 of {KEY_BYTES} bytes")]
+    #[error("key {0} is not base64 of {KEY_BYTES} bytes")]
     Key(usize),
     /// No key is configured.
     #[error("there is no key")]
@@ -50,7 +50,7 @@ pub enum VaultError {
     #[error("the text is longer than {MAX_TEXT_BYTES} bytes")]
     TooLong,
     /// The text was sealed with a key that is not configured.
-    #[error("it was sealed with the key {0}, which is not there")]
+    #[error("it was encrypted with the key {0}, which is missing")]
     UnknownKey(String),
     /// The text was not sealed for this owner with one of the keys: it was changed, belongs to another owner, or is garbage.
     #[error("it cannot be opened")]

@@ -8,8 +8,11 @@ use std::{
 
 use domain::{Id, Timestamp};
 use identity::{Caller, Verifier, session_token::LIFETIME_S};
-use permissions::{Role, Roles};
-use storage::access::AccessState;
+use permissions::{Access, Role, Roles};
+use storage::{
+    access::{AccessState, PersonRoles},
+    roles::StoredRole,
+};
 
 /// For so long, what was read counts.
 pub(crate) const FRESH: Duration = Duration::from_millis(500);
@@ -19,6 +22,18 @@ pub(crate) const USABLE: Duration = Duration::from_millis(800);
 /// Older changes do not matter: no token is older. A minute more than tokens live, for their tolerance and clocks that are set.
 #[expect(clippy::cast_possible_wrap, reason = "minutes")]
 pub(crate) const WINDOW_MS: i64 = (LIFETIME_S as i64 + 60) * 1000;
+
+/// The built-in roles and the stored ones.
+#[must_use]
+pub fn roles_of(stored: &[StoredRole]) -> Roles {
+    Roles::new(stored.iter().map(|role| Role::stored(&role.name, role.permissions.split_whitespace())))
+}
+
+/// What a person may do, by the roles that were read with what they want to do.
+#[must_use]
+pub fn access_of(roles: &PersonRoles) -> Access {
+    roles_of(&roles.custom).access(roles.names.iter().map(String::as_str))
+}
 
 /// What was read at one moment.
 #[derive(Debug)]
@@ -38,11 +53,10 @@ impl Known {
     /// From what the database says, asked at this moment.
     pub(crate) fn new(at: Instant, state: AccessState) -> Self {
         let keys = state.keys.iter().map(|key| (key.id.as_str(), key.jwk.as_str()));
-        let roles = state.roles.iter().map(|role| Role::stored(&role.name, role.permissions.split_whitespace()));
         Self {
             at,
             verifier: Verifier::new(keys).by_clock(state.now),
-            roles: Roles::new(roles),
+            roles: roles_of(&state.roles),
             versions: state.changed_users.into_iter().collect(),
             ended: state.ended_sessions.into_iter().collect(),
             void_before: state.void_before,

@@ -165,7 +165,7 @@ fn refused(error: &InvalidToken, purpose: Purpose) -> Problem {
     let detail = match (error, purpose) {
         (InvalidToken::OtherPurpose, Purpose::Session) => "This token opens the gateway /mcp and nothing else.",
         (InvalidToken::OtherPurpose, Purpose::Gateway) => {
-            "The gateway takes a token of its own kind: POST /auth/mcp-token makes one, with the token that you sent here."
+            "The gateway needs a special token: POST /auth/mcp-token makes one, with the token that you sent here."
         }
         _ => return Problem::unauthenticated(),
     };

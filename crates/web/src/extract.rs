@@ -33,7 +33,7 @@ impl<S: Send + Sync, T: DeserializeOwned, const MAX: usize> FromRequest<S> for J
 
 /// The messages of serde name our fields and types, which helps a program's author.
 fn invalid(error: &serde_json::Error) -> String {
-    if error.is_data() { format!("The JSON does not fit: {error}.") } else { format!("This is no JSON: {error}.") }
+    if error.is_data() { format!("The JSON does not fit: {error}.") } else { format!("This is not JSON: {error}.") }
 }
 
 impl<T: Serialize, const MAX: usize> IntoResponse for Json<T, MAX> {

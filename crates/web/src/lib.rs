@@ -3,7 +3,7 @@
 //!
 //! Knows axum and HTTP, not Spin: routers built on it run natively in tests.
 
-mod access;
+pub mod access;
 pub mod app;
 pub mod arriving;
 pub mod body;

@@ -66,7 +66,8 @@ pub fn number(name: &'static str, value: &str, least: u64, otherwise: &str) -> C
 
 /// Checks for an `http` or `https` address.
 pub fn address(name: &'static str, value: &str, example: &str) -> Check {
-    let wrong = || format!("{name} is no http or https address: set {}, for example to {example}.", environment(name));
+    let wrong =
+        || format!("{name} is not an http or https address: set {}, for example to {example}.", environment(name));
     Check::new(name, web_address(value).map(drop).ok_or_else(wrong))
 }
 

@@ -1,6 +1,6 @@
-//! What the app is made of, built when it is stale: the page, the guests, the host, the scripted model.
-//! The page comes first, because the `ui` guest carries it. Cargo decides what of its own is stale; for the page and for tool
-//! providers in other languages, a hash of their sources decides.
+//! The parts of the app, built if they are stale: the page, the guests, the host, the scripted model. The page is built first, because the guest `ui`
+//! contains it. Cargo decides whether its packages are stale. For the page and for tool providers in other languages, a hash of their sources
+//! decides.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
@@ -18,23 +18,23 @@ use crate::step::Step;
 /// The page's folder.
 pub(crate) const PAGE: &str = "static";
 const PAGE_FILE: &str = "static/dist/index.html";
-/// What every tool provider is made from beside its own folder.
+/// The sources of every tool provider besides its own folder.
 const CONTRACT: &str = "wit";
-/// Folders among the sources that are made from the rest, or fetched.
+/// Folders among the sources that are generated or installed.
 const MADE: [&str; 3] = ["node_modules", "dist", "__pycache__"];
-/// The endings of files that editors write beside the one that is edited. Emacs also writes `#file#` and `.#file`.
+/// The endings of files that editors write beside the edited file. Emacs also writes `#file#` and `.#file`.
 const EDITORS_ENDINGS: [&str; 3] = [".swp", ".swx", "~"];
-/// Vim makes and removes a file of this name to find out whether it may write in a folder.
+/// Vim creates and removes a file with this name to check whether it may write in a folder.
 const VIM_PROBE: &str = "4913";
-/// More sources than the page or a provider has: a hash that runs into something else stops here instead of reading for ever.
+/// More sources than the page or a provider has. It stops a hash that was started in the wrong folder.
 const SOURCES_MAX: usize = 5_000;
 
 /// How Cargo builds the guests. The folder under `target/wasm32-wasip2/` has the same name.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Profile {
-    /// As they are deployed, tested and measured.
+    /// As for deployment, tests and benchmarks.
     Release,
-    /// Compiled in a fraction of the time, at first and after an edit, and slower at their work: for `up` and `tool`.
+    /// Builds in a fraction of the time, also after an edit, but the guests are slower: for `up` and `tool`.
     Quick,
 }
 
@@ -55,12 +55,12 @@ impl Profile {
     }
 }
 
-/// One build at a time. Waits for that of another `cargo dev` to end.
+/// Allows one build at a time. Waits for the build of another `cargo dev`.
 pub(crate) fn lock(repo: &Repo) -> anyhow::Result<Lock> {
     repo.lock("lock", "the build")
 }
 
-/// Something that one run of this program builds once, however many parts ask for it. Edits meanwhile are for the next run.
+/// A result that one run of this program builds once, however often it is requested. Later edits are for the next run.
 pub(crate) struct Once<T> {
     what: &'static str,
     built: OnceLock<Option<T>>,
@@ -71,7 +71,7 @@ impl<T> Once<T> {
         Self { what, built: OnceLock::new() }
     }
 
-    /// The first who asks builds it, and hears what is wrong with it.
+    /// The first caller builds it. Only this caller gets the error itself.
     pub(crate) fn get(&self, build: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<&T> {
         let mut error = None;
         let built = self.built.get_or_init(|| build().map_err(|why| error = Some(why)).ok());
@@ -89,7 +89,7 @@ pub(crate) fn app_and(repo: &Repo, manifest: &Manifest, more_guests: &[&str], pr
     host(repo)
 }
 
-/// The same without the host.
+/// The page, the components and more guests, without the host.
 pub(crate) fn components(
     repo: &Repo,
     manifest: &Manifest,
@@ -100,7 +100,7 @@ pub(crate) fn components(
     manifest.providers()?.iter().try_for_each(|made| provider(repo, made))
 }
 
-/// The host and all guests, and of the providers that Cargo does not build only those of these tool servers.
+/// The host, all guests, and those providers of these tool servers that Cargo does not build.
 pub(crate) fn tool_servers(repo: &Repo, names: &[&str], profile: Profile) -> anyhow::Result<()> {
     let manifest = Manifest::read(repo)?;
     guests(repo, &manifest, &[], profile)?;
@@ -109,7 +109,7 @@ pub(crate) fn tool_servers(repo: &Repo, names: &[&str], profile: Profile) -> any
     host(repo)
 }
 
-/// Tells the person before a build that takes long; later builds are not announced.
+/// Tells the person that the first build takes long. Later builds are not announced.
 pub(crate) fn announce_first_build(repo: &Repo, profile: Profile) {
     if !program(repo, "embedded-host").exists() || !repo.path(profile.guests()).exists() {
         eprintln!(
@@ -137,8 +137,8 @@ fn page(repo: &Repo) -> anyhow::Result<()> {
     std::fs::write(&stamp, sources).with_context(|| format!("cannot write {}", stamp.display()))
 }
 
-/// The guests that Cargo builds: `target/wasm32-wasip2/<profile>/*.wasm`. Always all of them in one build: Cargo unites the features of the
-/// packages that it builds together, so if it built fewer, it would compile them with other features, and at the next start all of them again.
+/// The guests that Cargo builds: `target/wasm32-wasip2/<profile>/*.wasm`. They are always built together, because Cargo unites the features of the
+/// packages in a build. A build of fewer guests would compile them with other features, and the next start would compile all of them again.
 fn guests(repo: &Repo, manifest: &Manifest, more: &[&str], profile: Profile) -> anyhow::Result<()> {
     prerequisites::wasm_target(repo)?;
     page(repo)?;
@@ -157,7 +157,7 @@ fn guests(repo: &Repo, manifest: &Manifest, more: &[&str], profile: Profile) -> 
     .run(repo, &mut cargo)
 }
 
-/// A tool provider that Cargo does not build, when it is stale.
+/// Builds a tool provider that Cargo does not build, if it is stale.
 pub(crate) fn provider(repo: &Repo, provider: &Provider) -> anyhow::Result<()> {
     let Provider { name, folder, file, command } = provider;
     let stamp = repo.own(format!("provider-{name}.stamp"));
@@ -178,11 +178,15 @@ pub(crate) fn provider(repo: &Repo, provider: &Provider) -> anyhow::Result<()> {
         done: &format!("built the tool {name}"),
         remedy: &format!("correct what the log names in {folder}/, then start again."),
     }
-    .run(repo, repo.command("sh").args(["-c", command]).env("CARGO_TARGET_DIR", repo.target("")))?;
+    .run(
+        repo,
+        // The build program reports the mistake and its place. Its own backtrace would only push them out of the shown lines.
+        repo.command("sh").args(["-c", command]).env("CARGO_TARGET_DIR", repo.target("")).env("RUST_BACKTRACE", "0"),
+    )?;
     std::fs::write(&stamp, sources).with_context(|| format!("cannot write {}", stamp.display()))
 }
 
-/// The host that serves on a machine without Spin: `target/host/embedded-host`.
+/// The host for machines without Spin: `target/host/embedded-host`.
 pub(crate) fn host(repo: &Repo) -> anyhow::Result<()> {
     native(repo, "embedded-host", "host", "the host")
 }
@@ -197,12 +201,12 @@ pub(crate) fn bench(repo: &Repo) -> anyhow::Result<()> {
     native(repo, "bench", "bench", "the benchmark")
 }
 
-/// What migrates and copies databases: `target/host/database`.
+/// The program that migrates and copies databases: `target/host/database`.
 pub(crate) fn database(repo: &Repo) -> anyhow::Result<()> {
     native(repo, "database", "database", "the database program")
 }
 
-/// Where a native program is put.
+/// The path of a native program.
 pub(crate) fn program(repo: &Repo, package: &str) -> PathBuf {
     repo.target("host").join(package)
 }
@@ -235,7 +239,10 @@ fn hash_of_sources(repo: &Repo, folders: &[&str]) -> anyhow::Result<String> {
             if entry.file_type()?.is_dir() { folders.push(entry.path()) } else { files.push(entry.path()) }
         }
         if files.len() + folders.len() > SOURCES_MAX {
-            bail!("{} holds more than {SOURCES_MAX} files: move what is no source out of it", next.display());
+            bail!(
+                "{} contains more than {SOURCES_MAX} files: move files that are not sources out of it",
+                next.display()
+            );
         }
     }
     files.sort();
@@ -247,7 +254,7 @@ fn hash_of_sources(repo: &Repo, folders: &[&str]) -> anyhow::Result<String> {
     Ok(format!("{:016x}", hasher.finish()))
 }
 
-/// Whether a file or folder of this name is left out where sources are hashed or watched.
+/// Whether a file or folder with this name is ignored when sources are hashed or watched.
 pub(crate) fn is_no_source(name: &str) -> bool {
     let is_between = |first: &str, last: &str| name.strip_prefix(first).is_some_and(|rest| rest.ends_with(last));
     MADE.contains(&name)
@@ -271,10 +278,29 @@ mod tests {
         for file in ["dist/app.js", ".app.py.swp", "app.py~", "#app.py#", "4913"] {
             std::fs::write(repo.path("source").join(file), "").unwrap();
         }
-        // Emacs locks a file with a link that leads nowhere.
+        // Emacs locks a file with a link to nothing.
         std::os::unix::fs::symlink("me@here.1", repo.path("source/.#app.py")).unwrap();
         assert_eq!(hash_of_sources(&repo, &["source"]).unwrap(), before);
         std::fs::write(repo.path("source/more.py"), "").unwrap();
         assert_ne!(hash_of_sources(&repo, &["source"]).unwrap(), before);
+    }
+
+    #[test]
+    fn a_provider_that_cannot_be_built_shows_the_mistake_without_a_backtrace_of_the_build_program() {
+        let folder = tempfile::tempdir().unwrap();
+        let repo = Repo::at(folder.path());
+        for sources in ["source", CONTRACT] {
+            std::fs::create_dir(repo.path(sources)).unwrap();
+        }
+        let made = Provider {
+            name: "luck".to_owned(),
+            folder: "source".to_owned(),
+            file: "target/other/luck.wasm".to_owned(),
+            command: "echo no module named x; echo backtrace: $RUST_BACKTRACE; exit 1".to_owned(),
+        };
+        let error = provider(&repo, &made).unwrap_err().to_string();
+        for expected in ["no module named x", "backtrace: 0", "correct what the log names in source/"] {
+            assert!(error.contains(expected), "{expected}: {error}");
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! Which database a command is about, and the program that reads and writes one. An address goes by the environment: it
-//! holds a password, and a command line is there for every process of the machine to read.
+//! The database that a command uses, and the program that reads and writes it. The address is passed in the environment, because it contains a
+//! password, and every process of the machine can read a command line.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -9,7 +9,7 @@ use crate::environment::Environment;
 use crate::host::absolute;
 use crate::repo::Repo;
 
-/// The variable that the app reads the address from.
+/// The variable with the address in the app.
 const VARIABLE: &str = "database_url";
 
 /// Either of the two. If neither is given, `SPIN_VARIABLE_DATABASE_URL` says it, also from `.env`, or else it is `.spin`.
@@ -23,7 +23,7 @@ pub(crate) struct Database {
     database_url: Option<String>,
 }
 
-/// Builds `database` and gives `database <subcommand>` for this one.
+/// Builds `database` and returns `database <subcommand>` for this database.
 pub(crate) fn command(repo: &Repo, database: &Database, subcommand: &str) -> anyhow::Result<Command> {
     let mut environment = Environment::read(repo)?;
     if let Some(url) = &database.database_url {

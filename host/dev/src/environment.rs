@@ -1,5 +1,5 @@
-//! Which environment the app is started in: `.env`, and the three names that people know from OpenAI's own tools.
-//! A real environment variable wins over `.env`, and `SPIN_VARIABLE_*` over the short names. Values are never printed.
+//! The environment in which the app is started: `.env`, and three names that people know from OpenAI's own tools. A real environment variable wins
+//! over `.env`, and `SPIN_VARIABLE_*` over the short names. Values are never printed.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -8,27 +8,27 @@ use anyhow::Context as _;
 
 use crate::repo::Repo;
 
-/// Short names, and the variables they stand for.
+/// Short names and their variables.
 const SHORT_NAMES: [(&str, &str); 3] = [
     ("OPENAI_API_KEY", "SPIN_VARIABLE_OPENAI_API_KEY"),
     ("OPENAI_BASE_URL", "SPIN_VARIABLE_OPENAI_BASE_URL"),
     ("OPENAI_MODEL", "SPIN_VARIABLE_OPENAI_MODEL"),
 ];
-/// Either of these means that there is a real model to talk to.
+/// If one of these is set, there is a real model.
 const MODEL_IS_GIVEN_BY: [&str; 2] = ["SPIN_VARIABLE_OPENAI_API_KEY", "SPIN_VARIABLE_OPENAI_BASE_URL"];
 
-/// What is set, by name; empty values count as not set.
+/// The variables by name. Empty ones count as not set.
 pub(crate) struct Environment(BTreeMap<String, String>);
 
 impl Environment {
-    /// Reads `.env`, if there is one, under the real environment.
+    /// Reads `.env`, if it exists, and then the real environment, which wins.
     pub(crate) fn read(repo: &Repo) -> anyhow::Result<Self> {
         let file = match std::fs::read(repo.path(".env")) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(error).context("cannot read .env"),
         };
-        // A name or value that is not UTF-8 is for other programs, which inherit it untouched.
+        // Names and values that are not UTF-8 are for other programs, which inherit them unchanged.
         let real =
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         Self::merge(&file, real)
@@ -37,7 +37,7 @@ impl Environment {
     fn merge(file: &[u8], real: impl Iterator<Item = (String, String)>) -> anyhow::Result<Self> {
         let mut set = BTreeMap::new();
         for entry in dotenvy::from_read_iter(file) {
-            // The parser's own message would quote the line, which may hold a key.
+            // The parser's message would quote the line, which may contain a key.
             let (name, value) = entry.ok().context("a line of .env is not NAME=value: correct it")?;
             set.insert(name, value);
         }
@@ -46,7 +46,7 @@ impl Environment {
         Ok(Self(set))
     }
 
-    /// Carries the short names over to the variables that are not set.
+    /// Sets variables from their short names, if they are not set.
     pub(crate) fn map_short_names(&mut self) {
         for (short, variable) in SHORT_NAMES {
             if let Some(value) = self.0.get(short).cloned() {
@@ -55,7 +55,7 @@ impl Environment {
         }
     }
 
-    /// Takes out whatever says where a model is, so that the scripted one is used.
+    /// Removes all variables that name a model, so that the scripted one is used.
     pub(crate) fn forget_the_model(&mut self) {
         for (short, variable) in SHORT_NAMES {
             self.0.remove(short);
@@ -63,7 +63,7 @@ impl Environment {
         }
     }
 
-    /// Sets a variable as `--variable` would, whatever was set before.
+    /// Sets a variable like `--variable` does, replacing any value.
     pub(crate) fn set_variable(&mut self, name: &str, value: &str) {
         self.0.insert(format!("SPIN_VARIABLE_{}", name.to_uppercase()), value.to_owned());
     }
@@ -72,7 +72,7 @@ impl Environment {
         MODEL_IS_GIVEN_BY.iter().any(|name| self.0.contains_key(*name))
     }
 
-    /// Gives a child process this environment. What is not set here about the model is not inherited either.
+    /// Gives this environment to a child process. Unset variables about the model are removed from it too.
     pub(crate) fn give_to(&self, child: &mut Command) {
         child.envs(&self.0);
         for (_, variable) in SHORT_NAMES.iter().filter(|(_, variable)| !self.0.contains_key(*variable)) {

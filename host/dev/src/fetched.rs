@@ -1,5 +1,5 @@
-//! Components that lie elsewhere, fetched once and kept by their hash under `target/dev/tools`. Their servers need not be trusted: a file
-//! with another hash is not kept. `curl` fetches, so that this program needs no TLS of its own.
+//! Components from elsewhere, fetched once and stored by their hash under `target/dev/tools`. Their servers need not be trusted: a file with another
+//! hash is refused. `curl` fetches them, so this program needs no TLS.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -12,10 +12,13 @@ use sha2::{Digest as _, Sha256};
 use crate::repo::Repo;
 use crate::step::aside;
 
-/// Three times the largest component that a language is known to make.
+/// Three times the largest component of any language.
 const COMPONENT_MAX_BYTES: u64 = 64 * 1024 * 1024;
 const TIME_MAX_SECONDS: &str = "300";
-/// Every user of the machine may read a component, like other files; the person's umask takes away what it says.
+/// The advice after a download that failed.
+const ADVICE: &str =
+    "correct the address, or download the file yourself, put it beside tools.toml and name it as `source`";
+/// Every user may read a component, like other files. The person's umask applies.
 const COMPONENT_MODE: u32 = 0o666;
 /// Names of this machine, which need no TLS and no proxy.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
@@ -54,17 +57,17 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A component at an address.
+/// Fetches a component from an address.
 pub(crate) fn from_url(repo: &Repo, url: &str, digest: &Digest) -> anyhow::Result<PathBuf> {
     kept(repo, digest, |file| {
         let answer = get(url, file, None)?;
-        ensure!(answer.status == 200, "{url} answers {}", answer.status);
+        ensure!(answer.status == 200, "{url} answers {}: {ADVICE}", answer.status);
         Ok(())
     })
 }
 
-/// A component in an OCI registry, which finds a blob by its hash (OCI Distribution Specification, "Pulling blobs"). The request has the token
-/// that such registries give to anybody.
+/// Fetches a component from an OCI registry by its hash (OCI Distribution Specification, "Pulling blobs"), with the token that such registries give
+/// to everybody.
 pub(crate) fn from_registry(repo: &Repo, registry: &str, repository: &str, digest: &Digest) -> anyhow::Result<PathBuf> {
     let scheme = if is_loopback(registry) { "http" } else { "https" };
     let url = format!("{scheme}://{registry}/v2/{repository}/blobs/sha256:{}", digest.0);
@@ -84,7 +87,7 @@ pub(crate) fn from_registry(repo: &Repo, registry: &str, repository: &str, diges
     })
 }
 
-/// The file of this hash. `fetch` writes it if it is not there or is damaged.
+/// The file with this hash. `fetch` writes it if it is missing or damaged.
 fn kept(repo: &Repo, digest: &Digest, fetch: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<PathBuf> {
     let folder = repo.own("tools");
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
@@ -100,7 +103,7 @@ fn kept(repo: &Repo, digest: &Digest, fetch: impl FnOnce(&Path) -> anyhow::Resul
     Ok(file)
 }
 
-/// A file of a size that a component may have. Before 8.4, curl's own limit holds only where the server says the length.
+/// Reads a file, if it is not too large. Before version 8.4, curl's limit works only if the server states the length.
 fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
     let length = file.metadata().with_context(|| format!("cannot read {}", file.display()))?.len();
     ensure!(length <= COMPONENT_MAX_BYTES, "it is longer than {COMPONENT_MAX_BYTES} bytes, so it is not used");
@@ -120,9 +123,9 @@ fn get(url: &str, file: &Path, token: Option<&str>) -> anyhow::Result<Answer> {
     aside(|| eprintln!("fetching {url} ..."));
     let headers = tempfile::NamedTempFile::new().context("cannot make a temporary file")?;
     let mut curl = Command::new("curl");
-    // Without the person's own options, and with the address taken as it is written.
+    // Ignores the person's configuration of curl, and takes the address literally.
     curl.args(["--disable", "--globoff", "--silent", "--show-error"]);
-    // Redirects are followed only to servers that TLS authenticates. The token is not sent to another host.
+    // Follows redirects only to https. The token is not sent to another host.
     curl.args(["--location", "--proto-redir", "=https"]);
     curl.args(["--max-filesize", &COMPONENT_MAX_BYTES.to_string(), "--max-time", TIME_MAX_SECONDS]);
     curl.args(["--write-out", "%{http_code}", "--output"]).arg(file).arg("--dump-header").arg(headers.path());
@@ -133,13 +136,14 @@ fn get(url: &str, file: &Path, token: Option<&str>) -> anyhow::Result<Answer> {
         curl.args(["--header", &format!("authorization: Bearer {token}")]);
     }
     let output = curl.args(["--", url]).output().context("cannot start curl, which fetches tools: install it")?;
-    ensure!(output.status.success(), "cannot fetch {url}: {}", String::from_utf8_lossy(&output.stderr).trim());
+    let why = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "cannot fetch {url}: {}: {ADVICE}", why.trim());
     let status = String::from_utf8_lossy(&output.stdout).trim().parse().context("curl gives no status")?;
     let headers = std::fs::read(headers.path()).context("cannot read the headers")?;
     Ok(Answer { status, challenge: challenge(&String::from_utf8_lossy(&headers)) })
 }
 
-/// The header `www-authenticate` of the last answer; the others are redirects.
+/// The header `www-authenticate` of the last response; earlier ones are redirects.
 fn challenge(headers: &str) -> String {
     let last = headers.lines().rev().skip_while(|line| line.is_empty()).take_while(|line| !line.is_empty());
     let mut found = last.filter_map(|line| {
@@ -185,7 +189,7 @@ mod tests {
 
     const COMPONENT: &[u8] = b"\0asm a component";
 
-    /// A registry that wants a token, which it gives to anybody; it answers so many requests.
+    /// A registry that requires a token, which it gives to everybody. It handles this many requests.
     fn registry(requests: usize) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();

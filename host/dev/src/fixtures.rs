@@ -1,6 +1,5 @@
-//! The app with a tool server more, for tests: its tools do what tools must not, and one changes the world outside.
-//! `target/dev/fixtures.toml` is `spin.toml` with that server in it, and `target/dev/apis` has a document for `mcp-http`. Must not touch
-//! `spin.toml` itself.
+//! The app with an additional tool server for tests. Its tools do forbidden things, and one changes the world outside. `target/dev/fixtures.toml` is
+//! `spin.toml` with this server, and `target/dev/apis` contains a document for `mcp-http`. This module must not change `spin.toml` itself.
 
 use std::path::PathBuf;
 
@@ -12,7 +11,7 @@ use crate::repo::Repo;
 /// The server's name; its package is `mcp-<name>`.
 const NAME: &str = "misbehaving";
 
-/// Its section. It may reach this machine, where tests have servers of their own.
+/// Its section. It may reach this machine, where tests have their own servers.
 const SECTION: &str = r#"
 [[trigger.http]]
 route = { private = true }
@@ -26,11 +25,11 @@ dependencies_inherit_configuration = true
 "edge-assistant:tools/provider@1.0.0" = { path = "target/wasm32-wasip2/release/mcp_misbehaving.wasm" }
 "#;
 
-/// The document, and the folder that the manifest names. It lies beside the manifest, as it must.
+/// The document, and the folder in the manifest. It must be beside the manifest.
 const API: &str = "tests/apis/board.yaml";
 const APIS: &str = "apis";
 
-/// Where the manifest is.
+/// The manifest's path.
 pub(crate) fn manifest(repo: &Repo) -> PathBuf {
     repo.own("fixtures.toml")
 }
@@ -44,21 +43,21 @@ pub(crate) fn write_manifest(repo: &Repo) -> anyhow::Result<()> {
     let text = with_tool_server(&text, NAME, SECTION)?;
     std::fs::create_dir_all(repo.own(APIS)).context("cannot make a folder for documents")?;
     std::fs::copy(repo.path(API), repo.own(APIS).join("board.yaml")).with_context(|| format!("cannot copy {API}"))?;
-    // It lies elsewhere, so its paths must be whole.
+    // The manifest is in another folder, so its paths must be absolute.
     let text =
         text.replace("\"target/", &format!("\"{}/", repo.target("").display().to_string().trim_end_matches('/')));
     let path = manifest(repo);
     std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// The template of a tool provider in Python with its example of an API among its tools, whose address is the key: nobody is asked at the one
-/// that the template names.
+/// Changes the template of a tool provider in Python: its example with an API becomes a tool, and the key becomes the API's address, so that no
+/// request goes to the address in the template.
 const API_OF_TEMPLATE: [(&str, &str); 2] = [
     ("(COUNT_DOWN, count_down)]", "(COUNT_DOWN, count_down), (LOOK_UP, look_up)]"),
     ("fetch(\"GET\", API,", "fetch(\"GET\", key,"),
 ];
 
-/// Writes it; its folder.
+/// Writes the provider and returns its folder.
 pub(crate) fn write_python_provider(repo: &Repo, template: &str) -> anyhow::Result<String> {
     let folder = repo.own("fixture-dice");
     std::fs::create_dir_all(&folder).context("cannot make a folder for the fixture in Python")?;

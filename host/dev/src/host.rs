@@ -1,5 +1,4 @@
-//! How the embedded host is started. Secrets go by the environment, since a command line is there for every process of
-//! the machine to read.
+//! Starts the embedded host. Secrets are passed in the environment, because every process of the machine can read a command line.
 
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -12,7 +11,7 @@ use crate::environment::Environment;
 use crate::manifest::Manifest;
 use crate::repo::Repo;
 
-/// Flags about configuration and state, which every command of the host takes.
+/// The options for configuration and state of every command of the host.
 #[derive(clap::Args)]
 pub(crate) struct State {
     /// Folder of the databases and logs; `.spin` at the root if not given
@@ -22,7 +21,7 @@ pub(crate) struct State {
     pub(crate) variables: Variables,
 }
 
-/// The variables of the manifest that a command sets.
+/// The manifest's variables that are set on the command line.
 #[derive(clap::Args, Clone)]
 pub(crate) struct Variables {
     /// Set a variable: NAME=VALUE, or @FILE
@@ -30,7 +29,7 @@ pub(crate) struct Variables {
     pub(crate) given: Vec<String>,
 }
 
-/// What a command of the host is put together from.
+/// The parts of the host's command line.
 pub(crate) struct Host<'a> {
     pub(crate) repo: &'a Repo,
     pub(crate) manifest: &'a Manifest,
@@ -39,7 +38,7 @@ pub(crate) struct Host<'a> {
 }
 
 impl Host<'_> {
-    /// `embedded-host <subcommand>` with the state's flags and the environment.
+    /// `embedded-host <subcommand>` with the options for its state, and the environment.
     pub(crate) fn command(mut self, subcommand: &str) -> anyhow::Result<Command> {
         let mut host = self.repo.command(artifacts::program(self.repo, "embedded-host"));
         host.arg(subcommand);
@@ -58,14 +57,14 @@ impl Host<'_> {
         Ok(host)
     }
 
-    /// Whether a variable or the environment says where a model is.
+    /// Whether a variable or the environment names a model.
     pub(crate) fn names_a_model(&self) -> bool {
         let names = |variable: &String| matches!(variable.split_once('='), Some(("openai_api_key" | "openai_base_url", value)) if !value.is_empty());
         self.environment.names_a_model() || self.state.variables.given.iter().any(names)
     }
 }
 
-/// `@FILE` as seen from the folder that the person is in; the host itself runs at the root.
+/// `@FILE` relative to the person's folder; the host itself runs at the root.
 pub(crate) fn file_from_here(argument: &str) -> anyhow::Result<String> {
     match argument.strip_prefix('@') {
         Some(file) => Ok(format!("@{}", absolute(Path::new(file))?.display())),
@@ -73,12 +72,12 @@ pub(crate) fn file_from_here(argument: &str) -> anyhow::Result<String> {
     }
 }
 
-/// A path as seen from the folder that the person is in.
+/// A path relative to the person's folder.
 pub(crate) fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
-    std::path::absolute(path).with_context(|| format!("`{}` is no path", path.display()))
+    std::path::absolute(path).with_context(|| format!("`{}` is not a path", path.display()))
 }
 
-/// Replaces this process, so that signals and the exit code are the program's own.
+/// Replaces this process, so that signals and the exit code are those of the program.
 pub(crate) fn become_program(mut program: Command) -> anyhow::Result<ExitCode> {
     let error = program.exec();
     Err(anyhow!(error).context(format!("cannot start {}", program.get_program().display())))

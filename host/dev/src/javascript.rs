@@ -1,10 +1,10 @@
-//! How a tool provider in JavaScript is built: componentize-qjs, which the lock file of its folder pins, puts it and QuickJS into a component.
+//! The build of a tool provider in JavaScript: componentize-qjs, pinned by the lock file of its folder, combines it with QuickJS to a component.
 
-/// Where tool providers in JavaScript are put.
+/// The folder of built tool providers in JavaScript.
 const PROVIDERS: &str = "target/javascript/";
 
-/// What makes a tool provider out of `app.js` and `package-lock.json` in a folder, whose `node_modules` gets the packages; for a shell at the
-/// root, and for `spin.toml`, so that `spin build` does the same.
+/// The command that builds a tool provider from `app.js` and `package-lock.json` in a folder, whose `node_modules` gets the packages. It is for a
+/// shell at the root, and for `spin.toml`, so that `spin build` does the same.
 pub(crate) fn provider_command(folder: &str, name: &str) -> String {
     let (program, file) = ("node_modules/componentize-qjs/bin/componentize-qjs", provider_file(name));
     [
@@ -17,7 +17,7 @@ pub(crate) fn provider_command(folder: &str, name: &str) -> String {
     .join(" && ")
 }
 
-/// Where such a provider is put.
+/// The path of a built provider.
 pub(crate) fn provider_file(name: &str) -> String {
     format!("{PROVIDERS}{name}.wasm")
 }

@@ -1,4 +1,4 @@
-//! The tools that a tool server lists: in words for a person, and the faults in their descriptions. Must not send anything to a server.
+//! The tools that a tool server lists: as text for a person, and the faults in their descriptions. This module must not send anything to a server.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, value::to_raw_value};
 
 use crate::fetched::sha256;
 
-/// The key under which the adapter lists the properties of a tool that the protocol does not have.
+/// The key under which the adapter lists properties that the protocol does not have.
 const META_TOOL: &str = "edge-assistant/tool";
 /// The contract's rule for names.
 const NAME_MAX_CHARS: usize = 64;
@@ -17,7 +17,7 @@ const FULL_NAME_MAX_CHARS: usize = 64;
 const HASH_DIGITS: usize = 8;
 /// The types of JSON Schema.
 const TYPES: [&str; 7] = ["string", "number", "integer", "boolean", "object", "array", "null"];
-/// Keywords whose values are schemas by name, and those that hold a schema or a list of them.
+/// Keywords whose values are schemas by name, and keywords with a schema or a list of schemas.
 const NAMED_SCHEMAS: [&str; 5] = ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas"];
 const SCHEMAS: [&str; 14] = [
     "items",
@@ -36,7 +36,7 @@ const SCHEMAS: [&str; 14] = [
     "else",
 ];
 
-/// A tool as the adapter lists it.
+/// A tool, as the adapter lists it.
 pub(crate) struct Tool(Value);
 
 /// A setting that a person must enter before the tool works.
@@ -44,7 +44,7 @@ pub(crate) struct Secret {
     pub(crate) name: String,
     pub(crate) title: String,
     pub(crate) optional: bool,
-    /// The provider names it without saying what it is.
+    /// The provider uses it without describing it.
     undeclared: bool,
 }
 
@@ -57,8 +57,8 @@ impl Tool {
         self.text("name")
     }
 
-    /// The name in the chat: `toolbox::catalog::model_name`. A test compares the two. `toolbox` itself would bring 25 crates into this program,
-    /// which everybody compiles first.
+    /// The name in the chat: `toolbox::catalog::model_name`. A test compares the two. A dependency on `toolbox` would add 25 crates to this program,
+    /// which is compiled first by everybody.
     pub(crate) fn full_name(&self, server: &str) -> String {
         let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' };
         let name: String = format!("{server}_{}", self.name()).chars().map(plain).collect();
@@ -82,7 +82,7 @@ impl Tool {
         self.0.get("inputSchema").unwrap_or(&Value::Null)
     }
 
-    /// The input schema in the form in which the app gives it to models and checks arguments.
+    /// The input schema in the form that the app gives to models and uses to check arguments.
     pub(crate) fn repaired_input_schema(&self) -> Result<Value, Unfit> {
         let not_json = |error: serde_json::Error| Unfit::NotJson(error.to_string());
         let raw = to_raw_value(self.input_schema()).map_err(not_json)?;
@@ -100,13 +100,13 @@ impl Tool {
             name: text(secret, "name"),
             title: text(secret, "title"),
             optional: secret.get("optional") == Some(&Value::Bool(true)),
-            // So the adapter lists what it was told nothing about.
+            // This is how the adapter lists a secret without a description.
             undeclared: text(secret, "description").is_empty() && text(secret, "name") == text(secret, "title"),
         };
         secrets.into_iter().flatten().map(secret).collect()
     }
 
-    /// What calling it leads to, in a word or two.
+    /// The effect of a call, in a word or two.
     pub(crate) fn effect(&self) -> &'static str {
         let hint = |name: &str| self.0.get("annotations").and_then(|hints| hints.get(name)?.as_bool());
         match () {
@@ -126,7 +126,7 @@ impl Tool {
     }
 }
 
-/// What is wrong with the tools of a server, each with what to do.
+/// The faults in the tools of a server, each with advice.
 pub(crate) fn problems(server: &str, tools: &[Tool]) -> Vec<String> {
     let mut problems = Vec::new();
     let (mut names, mut undeclared) = (BTreeSet::new(), BTreeSet::new());
@@ -138,10 +138,10 @@ pub(crate) fn problems(server: &str, tools: &[Tool]) -> Vec<String> {
             say(format!("a name has 1 to {NAME_MAX_CHARS} letters, digits, `_`, `-` and `.`: give it another"));
         }
         if !names.insert(name) {
-            say("there is another of that name before it, so nobody could say which is called: rename one".to_owned());
+            say("an earlier tool has the same name: rename one of them".to_owned());
         }
         if tool.description().trim().is_empty() {
-            say("it has no description, by which alone a model decides whether to call it: say what it does and when to use it".to_owned());
+            say("it has no description, and a model needs one to decide whether to call it: say what it does and when to use it".to_owned());
         }
         for (which, schema) in [("input", Some(tool.input_schema())), ("output", tool.output_schema())] {
             if let Some(wrong) = schema.and_then(wrong_with_schema) {
@@ -176,12 +176,19 @@ fn wrong_with_schema(schema: &Value) -> Option<String> {
         ));
     }
     let raw = to_raw_value(schema).ok()?;
-    json_schema::repaired(&raw).err().map(|unfit| format!("cannot be used: {unfit}"))
+    json_schema::repaired(&raw).err().map(|unfit| match unfit {
+        Unfit::NotAnObject => {
+            "does not describe an object, but arguments and structured results are objects: write an object with `properties` (in \
+             Rust, a struct)"
+                .to_owned()
+        }
+        unfit => format!("cannot be used: {unfit}"),
+    })
 }
 
-/// The unknown types in a schema, and where they are. Names that the app replaces, such as `int`, are known.
+/// The unknown types in a schema, and their places. Names that the app replaces, such as `int`, are known.
 fn misspelt(schema: &Value, path: &str, depth: usize, wrong: &mut Vec<(String, String)>) {
-    // Deeper ones are refused anyhow.
+    // Deeper schemas are refused anyway.
     let (Value::Object(keywords), true) = (schema, depth <= MAX_DEPTH) else { return };
     for (keyword, value) in keywords {
         let here = format!("{path}/{keyword}");
@@ -250,7 +257,7 @@ mod tests {
             (json!({ "outputSchema": { "type": ["object", "nul"] } }), "its output schema says \"type\": \"nul\""),
             (json!({ "inputSchema": "{'type': 'object'}" }), "its input schema is not valid JSON"),
             (json!({ "inputSchema": "{}" }), "take the quotes away"),
-            (json!({ "inputSchema": { "type": "string" } }), "does not describe an object"),
+            (json!({ "inputSchema": { "type": "string" } }), "its input schema does not describe an object"),
             (json!({ "description": " " }), "no description"),
             (json!({ "name": "a b" }), "give it another"),
             (json!({ "_meta": secret }), "name the secret `kee`"),

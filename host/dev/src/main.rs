@@ -1,7 +1,7 @@
-//! `cargo dev`: builds what is stale, serves the app, tests it and says what a machine lacks.
+//! `cargo dev`: builds what is stale, serves the app, tests it and lists missing requirements of a machine.
 //!
-//! Everything that takes part in serving lives in other programs, which this one builds and starts, so that it
-//! compiles in seconds. One file under `commands/` for each command.
+//! Everything that is needed for serving is in other programs, which this one builds and starts, so that it compiles in seconds. Each command has one
+//! file in `commands/`.
 
 mod artifacts;
 mod commands;

@@ -1,19 +1,19 @@
-//! What `spin.toml` says about building: which packages make the wasm files, which variables are secret.
-//! Must not interpret routes or capabilities: that is the host's.
+//! The parts of `spin.toml` that matter for building: the packages behind the wasm files, and the secret variables. Routes and capabilities are for
+//! the host.
 
 use anyhow::{Context as _, bail};
 use toml::{Table, Value};
 
 use crate::repo::Repo;
 
-/// Where the manifest expects the guests.
+/// The folder of the guests in the manifest.
 pub(crate) const GUESTS: &str = "target/wasm32-wasip2/release/";
-/// Where it expects what anything makes.
+/// The folder of everything that is built.
 const TARGET: &str = "target/";
-/// What the ids of tool servers begin with.
+/// The beginning of the ids of tool servers.
 pub(crate) const TOOL_SERVER: &str = "mcp-";
-/// The beginning of a component's build command that builds the adapter, for `spin build`. `cargo dev` builds the adapter together with all
-/// other guests: alone it would get other features, and each build would undo the other.
+/// The beginning of a component's build command that builds the adapter, for `spin build`. `cargo dev` builds the adapter together with all other
+/// guests. Alone it would get other features, and each build would undo the other.
 pub(crate) const ADAPTER: &str = "cargo build --target wasm32-wasip2 --release --package mcp-server && ";
 
 /// A tool provider that Cargo does not build.
@@ -22,13 +22,12 @@ pub(crate) struct Provider {
     pub(crate) name: String,
     /// Its sources.
     pub(crate) folder: String,
-    /// The component to be made.
+    /// The built component.
     pub(crate) file: String,
-    /// What makes it, for a shell at the root.
+    /// The build command, for a shell at the root.
     pub(crate) command: String,
 }
 
-/// The manifest, read.
 pub(crate) struct Manifest(Table);
 
 impl Manifest {
@@ -41,8 +40,8 @@ impl Manifest {
         Ok(Self(text.parse().context("spin.toml is not TOML")?))
     }
 
-    /// The packages behind the wasm files that components and their dependencies name, without repetition.
-    /// A package is called as its file, with dashes: `mcp_clock.wasm` is `mcp-clock`.
+    /// The packages of all wasm files that components and their dependencies name, without repetition. A package has the name of its file with
+    /// dashes: `mcp_clock.wasm` is `mcp-clock`.
     pub(crate) fn packages(&self) -> Vec<String> {
         let mut packages = Vec::new();
         for (_, component) in self.components() {
@@ -53,7 +52,7 @@ impl Manifest {
         packages
     }
 
-    /// The providers that tool servers are composed with and that are not Cargo's: the component's build command makes them.
+    /// The providers of tool servers that Cargo does not build. The component's build command builds them.
     pub(crate) fn providers(&self) -> anyhow::Result<Vec<Provider>> {
         let mut providers = Vec::new();
         for (id, component) in self.components() {
@@ -77,12 +76,11 @@ impl Manifest {
         Ok(providers)
     }
 
-    /// The names of the tool servers.
     pub(crate) fn tool_servers(&self) -> Vec<&str> {
         self.components().filter_map(|(id, _)| id.strip_prefix(TOOL_SERVER)).collect()
     }
 
-    /// The files that a component is made of, relative to the manifest.
+    /// The wasm files of a component, relative to the manifest.
     pub(crate) fn files_of(&self, id: &str) -> Vec<&str> {
         let component = self.component(id);
         let source = component.and_then(|component| component.get("source")?.as_str());
@@ -91,7 +89,7 @@ impl Manifest {
         source.into_iter().chain(paths).collect()
     }
 
-    /// A manifest of these tool servers alone, each served to everybody below `/<name>/`, with all that they may read and reach.
+    /// A manifest with only these tool servers, each public below `/<name>/`, with everything that it may read and reach.
     pub(crate) fn of_tool_servers(&self, names: &[&str]) -> anyhow::Result<String> {
         let (mut components, mut triggers) = (Table::new(), Vec::new());
         for name in names {
@@ -118,7 +116,7 @@ impl Manifest {
         self.0.get("component")?.get(id)
     }
 
-    /// Whether it is served, to the public or to other components.
+    /// Whether a component is served, publicly or to other components.
     pub(crate) fn has_trigger(&self, id: &str) -> bool {
         let triggers = self.0.get("trigger").and_then(|trigger| trigger.get("http")?.as_array());
         triggers.into_iter().flatten().any(|trigger| trigger.get("component").and_then(Value::as_str) == Some(id))
@@ -128,7 +126,6 @@ impl Manifest {
         self.0.get("component").and_then(Value::as_table).into_iter().flatten()
     }
 
-    /// Whether the variable is declared as secret.
     pub(crate) fn is_secret(&self, variable: &str) -> bool {
         let declared = self.0.get("variables").and_then(|variables| variables.get(variable));
         declared.and_then(|variable| variable.get("secret")).and_then(Value::as_bool) == Some(true)
@@ -141,7 +138,7 @@ fn collect(value: &Value, packages: &mut Vec<String>) {
             let name = text.strip_prefix(GUESTS).and_then(|file| file.strip_suffix(".wasm"));
             packages.extend(name.map(|name| name.replace('_', "-")));
         }
-        // `source` and `dependencies.*.path` lie at most this deep, and TOML values cannot contain themselves.
+        // `source` and `dependencies.*.path` are at most this deep, and TOML values cannot contain themselves.
         Value::Table(table) => table.values().for_each(|value| collect(value, packages)),
         _ => {}
     }

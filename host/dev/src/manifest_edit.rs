@@ -1,6 +1,5 @@
-//! Adds a tool server to the text of `spin.toml` or takes it out, and a folder to what `Cargo.toml` leaves out: comments and everything else
-//! stay as a person wrote them.
-//! Must not read or write files.
+//! Adds a tool server to the text of `spin.toml` or removes it, and adds a folder to the excluded ones in `Cargo.toml`. Comments and everything else
+//! stay as they are. This module must not read or write files.
 
 use std::ops::Range;
 
@@ -8,16 +7,15 @@ use anyhow::{Context as _, bail};
 use toml::de::{DeTable, DeValue};
 use toml_edit::{Array, Decor, DocumentMut, Item};
 
-/// What the line above all tool servers begins with, and the lines above other sections.
+/// The beginning of the line above all tool servers, and of the lines above other sections.
 const TOOL_SERVERS: &str = "# ---- Tool servers";
 const SECTION: &str = "\n# ---- ";
-/// What is to be found for a tool server to be added.
+/// The places that must exist to add a tool server.
 const HOSTS: [&str; 3] = ["component", "tools", "allowed_outbound_hosts"];
 const LIST: [&str; 4] = ["component", "tools", "variables", "tool_servers"];
 const EXCLUDE: [&str; 2] = ["workspace", "exclude"];
 
-/// The manifest with `section`, which describes the component `mcp-<name>`, behind the other tool servers; `tools` may reach it
-/// and lists it.
+/// The manifest with `section`, the component `mcp-<name>`, after the other tool servers. `tools` may reach it and lists it.
 pub(crate) fn with_tool_server(manifest: &str, name: &str, section: &str) -> anyhow::Result<String> {
     let document = DeTable::parse(manifest).context("spin.toml is not TOML")?;
     let mut insertions = Vec::new();
@@ -33,7 +31,7 @@ pub(crate) fn with_tool_server(manifest: &str, name: &str, section: &str) -> any
         bail!("{} is a template, so nothing can be added to it", LIST.join("."));
     }
     let comma = if list.trim().is_empty() { "" } else { ", " };
-    // In front of the closing quote.
+    // Before the closing quote.
     insertions.push((span.end.saturating_sub(1), format!("{comma}{name}")));
 
     let servers = manifest.find(TOOL_SERVERS).unwrap_or(manifest.len());
@@ -48,7 +46,7 @@ pub(crate) fn with_tool_server(manifest: &str, name: &str, section: &str) -> any
     Ok(edited)
 }
 
-/// The manifest without the component `mcp-<name>`, its trigger and what names it.
+/// The manifest without the component `mcp-<name>`, its trigger, and all mentions of it.
 pub(crate) fn without_tool_server(manifest: &str, name: &str) -> anyhow::Result<String> {
     let id = format!("mcp-{name}");
     let mut document: DocumentMut = manifest.parse().context("spin.toml is not TOML")?;
@@ -79,7 +77,7 @@ pub(crate) fn without_tool_server(manifest: &str, name: &str) -> anyhow::Result<
     Ok(document.to_string())
 }
 
-/// A list without an item and the comment behind that. What comes before an item is, for the library, also the comment behind the last one.
+/// Removes an item and the comment after it. The library stores that comment before the next item.
 fn take_out(list: &mut Array, item: &str) {
     let Some(at) = list.iter().position(|known| known.as_str() == Some(item)) else { return };
     let before = |decor: &Decor| decor.prefix().and_then(|before| before.as_str()).unwrap_or_default().to_owned();
@@ -101,7 +99,7 @@ fn take_out(list: &mut Array, item: &str) {
     }
 }
 
-/// The workspace's manifest with a folder that is no package of it, though a pattern in `members` says so.
+/// The workspace's manifest with an excluded folder, which a pattern in `members` would otherwise include.
 pub(crate) fn without_member(workspace: &str, folder: &str) -> anyhow::Result<String> {
     let document = DeTable::parse(workspace).context("Cargo.toml is not TOML")?;
     let (list, span) = find(document.get_ref(), &EXCLUDE).context("in Cargo.toml")?;
@@ -114,7 +112,7 @@ pub(crate) fn without_member(workspace: &str, folder: &str) -> anyhow::Result<St
 }
 
 fn insert(text: &str, mut insertions: Vec<(usize, String)>) -> String {
-    // From the end, so that positions stay right.
+    // From the end, so that the positions stay valid.
     insertions.sort_by_key(|(position, _)| std::cmp::Reverse(*position));
     let mut edited = text.to_owned();
     for (position, text) in insertions {
@@ -134,7 +132,7 @@ fn find<'a, 'i>(table: &'a DeTable<'i>, path: &[&str]) -> anyhow::Result<(&'a De
     }
 }
 
-/// Behind the last item of a list, on a line of its own if that has one.
+/// Appends an item to a list, on its own line if the last item has one.
 fn append(
     text: &str,
     list: Range<usize>,
@@ -154,7 +152,7 @@ fn append(
         return Ok(());
     }
     match after.find('\n') {
-        // Behind the last item's comma and comment.
+        // After the comma and the comment of the last item.
         Some(end) => {
             insertions.push((last.end + end, format!("\n{indent}{item},")));
             if !after.trim_start().starts_with(',') {
@@ -166,7 +164,7 @@ fn append(
     Ok(())
 }
 
-/// What was edited must be what was meant.
+/// Checks that the edit has the intended result.
 fn check(edited: &str, name: &str) -> anyhow::Result<()> {
     let document = DeTable::parse(edited)?;
     let id = format!("mcp-{name}");

@@ -1,36 +1,41 @@
-//! A client of a tool server that this program has started: MCP in the revision 2025-11-25; the adapter works without its greeting.
-//! Must not know how the server was started. For a server on this machine alone: it knows no TLS and no authorization.
+//! A client for a tool server that this program has started: MCP in the revision 2025-11-25, without `initialize`, which the adapter does not need.
+//! It does not know how the server was started. It supports only servers on this machine: no TLS and no authorization.
 
 use std::io::{BufRead as _, BufReader, Read};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use serde_json::Value;
 
 const REVISION: &str = "2025-11-25";
-/// What a tool has, and a little more, in which the adapter says that it took too long.
+/// A tool's time limit and a little more, in which the adapter can report that it was exceeded.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Twice what the adapter sends at most in one message.
+/// Twice the adapter's largest message.
 const ANSWER_MAX_BYTES: u64 = 8 * 1024 * 1024;
 
-/// Where one is served.
+/// A running tool server.
 pub(crate) struct Server {
     agent: ureq::Agent,
     url: String,
+    patience: Duration,
 }
 
 impl Server {
     pub(crate) fn at(url: String) -> Self {
-        let config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(PATIENCE))
-            // The server is on this machine; the environment's proxy is for other addresses.
-            .proxy(None)
-            .build();
-        Self { agent: config.into(), url }
+        Self::with_patience(url, PATIENCE)
     }
 
-    /// What it lists, as it says it.
+    fn with_patience(url: String, patience: Duration) -> Self {
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(patience))
+            // The server is on this machine. The environment's proxy is for other addresses.
+            .proxy(None)
+            .build();
+        Self { agent: config.into(), url, patience }
+    }
+
+    /// The tools that the server lists.
     pub(crate) fn tools(&self) -> anyhow::Result<Vec<Value>> {
         let mut result = self.ask("tools/list", "{}", &mut |_, _| {})?;
         match result.get_mut("tools").map(Value::take) {
@@ -39,7 +44,7 @@ impl Server {
         }
     }
 
-    /// The result of a method. `params` is JSON, sent as it is written; `notice` hears the method and the params of what is said meanwhile.
+    /// The result of a method. `params` is JSON and is sent as written. `notice` receives the method and the params of each notification.
     pub(crate) fn ask(
         &self,
         method: &str,
@@ -54,14 +59,20 @@ impl Server {
             .header("accept", "application/json, text/event-stream")
             .header("mcp-protocol-version", REVISION)
             .send(request)
-            .context("it did not answer")?;
+            .map_err(|error| match error {
+                ureq::Error::Timeout(_) => anyhow!(
+                    "it did not answer within {} s, and the app waits for a shorter time: do less in one call, and set a time limit for each wait",
+                    self.patience.as_secs()
+                ),
+                error => anyhow::Error::new(error).context("it did not answer"),
+            })?;
         let status = response.status();
         let is_stream = response.headers().get("content-type").is_some_and(|kind| kind == "text/event-stream");
         let mut body = response.into_body().into_reader().take(ANSWER_MAX_BYTES);
         if !is_stream {
             let mut text = Vec::new();
             body.read_to_end(&mut text).context("its answer broke off")?;
-            // Errors of the protocol have words, whatever their status; a component that ended has none.
+            // Errors of the protocol have a message, whatever their status. A component that ended has none.
             let Ok(answer) = serde_json::from_slice(&text) else {
                 bail!(
                     "it broke off the call ({status}): it panicked, or it computed for too long without waiting for anything. What it \
@@ -99,7 +110,7 @@ mod tests {
 
     use super::*;
 
-    /// A server that gives one answer, whatever it is asked.
+    /// A server that gives the same response to every request.
     fn answering(head: &str, body: &str) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -135,6 +146,16 @@ mod tests {
         assert_eq!(notices, ["notifications/progress {\"progress\":1}"]);
         let (result, _) = asked("200 OK\r\ncontent-type: application/json", r#"{"id":1,"result":{"tools":[]}}"#);
         assert_eq!(result.unwrap()["tools"], serde_json::json!([]));
+    }
+
+    #[test]
+    fn a_missing_answer_is_an_error_that_says_what_to_do() {
+        // The operating system accepts the connection, but nothing reads from it.
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", silent.local_addr().unwrap());
+        let server = Server::with_patience(url, Duration::from_millis(20));
+        let error = format!("{:#}", server.tools().unwrap_err());
+        assert!(error.contains("set a time limit for each wait"), "{error}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! npm packages of a folder, installed when they are missing or older than the lock file.
+//! The npm packages of a folder, installed if they are missing or older than the lock file.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,7 +11,7 @@ use crate::step::Step;
 /// `npm --prefix <folder> ...`, run at the root.
 pub(crate) fn npm(repo: &Repo, folder: &str) -> Command {
     let mut command = repo.command("npm");
-    // Messages about npm itself and colours are no part of a log.
+    // Logs contain no colours and no messages about npm itself.
     command.args(["--prefix", folder]).env("NO_UPDATE_NOTIFIER", "1").env("NO_COLOR", "1");
     command
 }
@@ -33,7 +33,7 @@ pub(crate) fn install(repo: &Repo, folder: &str) -> anyhow::Result<()> {
     .run(repo, npm(repo, folder).args(["ci", "--no-audit", "--no-fund"]))
 }
 
-/// Whether the lock file that npm leaves in `node_modules` when it has finished is missing or older than ours.
+/// Whether the lock file that npm writes into `node_modules` at the end is missing or older than ours.
 fn stale(folder: &Path) -> anyhow::Result<bool> {
     let ours = folder.join("package-lock.json");
     let wanted = ours.metadata().and_then(|file| file.modified());

@@ -1,4 +1,4 @@
-//! What building needs beside rustup's toolchain and Node: what can be installed without asking is, the rest is said.
+//! The requirements of a build besides rustup's toolchain and Node. Those that can be installed without asking are; the others are reported.
 
 use std::process::Stdio;
 
@@ -7,10 +7,10 @@ use anyhow::{Context as _, bail};
 use crate::repo::Repo;
 use crate::step::Step;
 
-/// What guests are compiled for.
+/// The target of the guests.
 pub(crate) const WASM_TARGET: &str = "wasm32-wasip2";
 
-/// There where systemd runs: sd_booted(3).
+/// Exists where systemd runs: sd_booted(3).
 const SYSTEMD: &str = "/run/systemd/system";
 
 /// Installs the wasm target if it is missing.
@@ -28,7 +28,7 @@ pub(crate) fn wasm_target(repo: &Repo) -> anyhow::Result<()> {
     .run(repo, repo.command("rustup").args(["target", "add", WASM_TARGET]))
 }
 
-/// Whether the toolchain's own folder holds the target, which is also right without rustup.
+/// Whether the toolchain's folder contains the target, also without rustup.
 pub(crate) fn has_wasm_target(repo: &Repo) -> anyhow::Result<bool> {
     let output = repo
         .command("rustc")
@@ -42,7 +42,7 @@ pub(crate) fn has_wasm_target(repo: &Repo) -> anyhow::Result<bool> {
     Ok(std::path::Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir())
 }
 
-/// Makes sure that there is a Chromium for the browser tests: Debian's without windows, the smaller of its two, which root can install.
+/// Ensures that there is a Chromium for the browser tests: Debian's headless shell, the smaller of its two packages, which root can install.
 pub(crate) fn chromium(repo: &Repo) -> anyhow::Result<()> {
     if ["chromium-headless-shell", "chromium"].iter().any(|program| starts(repo, program)) {
         return Ok(());
@@ -56,7 +56,7 @@ pub(crate) fn chromium(repo: &Repo) -> anyhow::Result<()> {
     install(repo, "Chromium", "chromium-headless-shell", &step)
 }
 
-/// Makes sure that there is a Cyrus for the tests of mail and calendars, likewise, but for machines that would go on to run it as a service.
+/// Ensures that there is a Cyrus for the tests of mail and calendars. It is not installed on machines that would go on to run it as a service.
 pub(crate) fn cyrus(repo: &Repo) -> anyhow::Result<()> {
     if std::path::Path::new("/usr/sbin/cyrmaster").exists() {
         return Ok(());
@@ -82,16 +82,16 @@ fn starts(repo: &Repo, program: &str) -> bool {
     output.is_ok_and(|output| output.status.success())
 }
 
-/// Installs Debian's packages, as root. No service of theirs is started where systemd does not run.
+/// Installs Debian packages, as root. Their services are not started where systemd does not run.
 fn install(repo: &Repo, name: &str, packages: &str, step: &Step<'_>) -> anyhow::Result<()> {
     let is_root = repo.command("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n");
     if !is_root || !starts(repo, "apt-get") {
         bail!("{name} is missing: install it (`sudo apt-get install {packages}`), then start again");
     }
-    // It has a lock itself, and gives up when that is taken.
+    // apt has its own lock, but fails if it is taken.
     let _lock = repo.lock("apt.lock", "an installation")?;
     let command = format!("apt-get update && apt-get install --yes --no-install-recommends {packages}");
     let mut shell = repo.command("sh");
-    // Whoever asks for the runlevel is told the one in which services are off.
+    // With this variable, packages believe that the system is in a runlevel without services.
     step.run(repo, shell.args(["-c", &command]).env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1"))
 }

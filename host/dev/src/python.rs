@@ -1,5 +1,5 @@
-//! Python packages of a folder, in an environment of their own, installed when its lock file changed; how a tool provider in Python is built.
-//! Must not touch the Python of the machine.
+//! The Python packages of a folder, in their own environment, installed when the lock file changes; and the build of a tool provider in Python. This
+//! module must not change the machine's Python.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -9,11 +9,11 @@ use anyhow::{Context as _, bail};
 use crate::repo::Repo;
 use crate::step::Step;
 
-/// The oldest Python that reads TOML by itself.
+/// The oldest Python that includes a TOML parser.
 const PYTHON_MIN: [u32; 2] = [3, 11];
-/// Pinned packages with their hashes; a copy in the environment says what it was made from.
+/// Pinned packages with their hashes. A copy in the environment records its source.
 const LOCK: &str = "requirements.txt";
-/// Where tool providers in Python are put, with their environments beside them.
+/// The folder of built tool providers in Python, and of their environments.
 const PROVIDERS: &str = "target/python/";
 
 /// `python <script>` in the folder's environment, run at the root.
@@ -28,7 +28,7 @@ pub(crate) fn program(repo: &Repo, folder: &str) -> PathBuf {
     environment(repo, folder).join("bin/python")
 }
 
-/// Makes sure that this machine has a Python that can make environments; the error says what is missing.
+/// Ensures that this machine has a Python that can make environments. The error says what is missing.
 pub(crate) fn is_there(repo: &Repo) -> anyhow::Result<()> {
     let [major, minor] = PYTHON_MIN;
     let is_new = format!("import sys, venv, ensurepip; sys.exit(sys.version_info < ({major}, {minor}))");
@@ -39,7 +39,7 @@ pub(crate) fn is_there(repo: &Repo) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Installs the packages of a folder whose environment is not made from its lock file.
+/// Installs the packages of a folder, unless its environment was made from the same lock file.
 pub(crate) fn install(repo: &Repo, folder: &str) -> anyhow::Result<()> {
     let name = folder.replace('/', "-");
     let _lock = repo.lock(&format!("python-{name}.lock"), "an installation")?;
@@ -68,14 +68,14 @@ pub(crate) fn install(repo: &Repo, folder: &str) -> anyhow::Result<()> {
     std::fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))
 }
 
-/// What makes a tool provider out of `app.py` and `requirements.txt` in a folder, in an environment of its own; for a shell at the
-/// root, and for `spin.toml`, so that `spin build` does the same.
+/// The command that builds a tool provider from `app.py` and `requirements.txt` in a folder, in its own environment. It is for a shell at the root,
+/// and for `spin.toml`, so that `spin build` does the same.
 pub(crate) fn provider_command(folder: &str, name: &str) -> String {
     let (environment, file) = (format!("{PROVIDERS}{name}"), provider_file(name));
     [
         format!("python3 -m venv {environment}"),
         format!("{environment}/bin/pip install --quiet --no-deps --require-hashes --requirement {folder}/{LOCK}"),
-        // VIRTUAL_ENV says where the packages are that the provider uses.
+        // VIRTUAL_ENV names the packages that the provider uses.
         format!(
             "VIRTUAL_ENV={environment} {environment}/bin/componentize-py -d wit -w tool-provider-with-http \
              componentize -p {folder} app -o {file}"
@@ -84,12 +84,12 @@ pub(crate) fn provider_command(folder: &str, name: &str) -> String {
     .join(" && ")
 }
 
-/// Where such a provider is put.
+/// The path of a built provider.
 pub(crate) fn provider_file(name: &str) -> String {
     format!("{PROVIDERS}{name}.wasm")
 }
 
-/// Whether a file is made by Python.
+/// Whether Python builds this file.
 pub(crate) fn makes(file: &str) -> bool {
     file.starts_with(PROVIDERS)
 }

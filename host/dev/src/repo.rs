@@ -1,4 +1,4 @@
-//! Where things lie in the repository, and commands that run at its root. Must not know what is built or why.
+//! Paths in the repository, and commands that run at its root. This module does not know what is built.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -9,10 +9,10 @@ use anyhow::Context as _;
 
 use crate::step::aside;
 
-/// The folder under the target directory that holds this program's logs and stamps.
+/// The folder for this program's logs and stamps, under the target directory.
 const OWN_FOLDER: &str = "dev";
 
-/// What only the root of this repository has.
+/// Files that identify the root of this repository.
 const AT_ROOT: [&str; 2] = ["spin.toml", "host/dev/Cargo.toml"];
 
 /// The working copy that this program was started in.
@@ -20,21 +20,21 @@ pub(crate) struct Repo {
     root: PathBuf,
 }
 
-/// Nobody else does the same in this working copy until this is dropped, no other `cargo dev` either.
+/// An exclusive lock in this working copy, also against another `cargo dev`, until it is dropped.
 pub(crate) struct Lock {
     _file: File,
 }
 
 impl Repo {
-    /// Looked for when it runs: a copied working copy brings this program along, compiled elsewhere.
+    /// Finds the root at run time, because a copied working copy contains this program, compiled elsewhere.
     pub(crate) fn here() -> anyhow::Result<Self> {
-        // Cargo says where the package is that it runs: <root>/host/dev.
+        // Cargo sets the folder of the package that it runs: <root>/host/dev.
         let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
-        let here = std::env::current_dir().context("the current folder cannot be told")?;
+        let here = std::env::current_dir().context("cannot find out the current folder")?;
         let is_root = |folder: &&Path| AT_ROOT.iter().all(|file| folder.join(file).is_file());
         let root = package.iter().map(PathBuf::as_path).chain([here.as_path()]).flat_map(Path::ancestors).find(is_root);
         let root = root.with_context(|| format!("{} is not in a working copy of Edge Assistant", here.display()))?;
-        // Watchers name changed files without links in their paths.
+        // File watchers report paths without links.
         let root = root.canonicalize().with_context(|| format!("cannot find {}", root.display()))?;
         Ok(Self { root })
     }
@@ -48,17 +48,17 @@ impl Repo {
         self.root.join(relative)
     }
 
-    /// What cargo builds. Always at the root, since `spin.toml` names the guests there.
+    /// A path in cargo's target directory. It is always at the root, because `spin.toml` names the guests there.
     pub(crate) fn target(&self, relative: impl AsRef<Path>) -> PathBuf {
         self.root.join("target").join(relative)
     }
 
-    /// A file of this program's own, such as a log.
+    /// A file of this program, such as a log.
     pub(crate) fn own(&self, name: impl AsRef<Path>) -> PathBuf {
         self.target(OWN_FOLDER).join(name)
     }
 
-    /// Waits until nobody else holds the lock of this name; `what` says on what a person waits: "the build".
+    /// Waits for the lock with this name. `what` is what the person waits for: "the build".
     pub(crate) fn lock(&self, name: &str, what: &str) -> anyhow::Result<Lock> {
         std::fs::create_dir_all(self.own("")).context("cannot make target/dev")?;
         let path = self.own(name);
@@ -77,7 +77,6 @@ impl Repo {
         command
     }
 
-    /// The cargo that started this program.
     pub(crate) fn cargo(&self) -> Command {
         let mut cargo = self.command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo.env("CARGO_TARGET_DIR", self.target(""));

@@ -1,4 +1,4 @@
-//! A host that runs beside this program: started, listened to, ended. Must not know what it serves.
+//! A host that runs beside this program: starts it, reads its output, ends it. This module does not know what is served.
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
@@ -9,16 +9,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
-/// The beginning of the line with which the host says its address.
+/// The beginning of the line in which the host reports its address.
 const SERVING: &str = "Serving http://";
-/// How long a host that is asked to end may go on with its answers. Turns are durable, so readers continue them at the next host.
+/// How long a host may finish its responses after it was asked to end. Turns are durable, so readers continue them at the next host.
 const GRACE: Duration = Duration::from_millis(500);
-/// The time between two checks whether it has ended.
+/// The poll interval while the host is ending.
 const LOOK: Duration = Duration::from_millis(10);
-/// The exit code of a program that was interrupted, as shells have it.
+/// A shell's exit code for an interrupted program.
 pub(crate) const INTERRUPTED: i32 = 130;
 
-/// Has at most one host at a time, and ends it when this program is told to end.
+/// Runs at most one host at a time, and ends it when this program is asked to end.
 #[derive(Clone, Default)]
 pub(crate) struct Supervisor(Arc<State>);
 
@@ -30,13 +30,13 @@ struct State {
 }
 
 impl Supervisor {
-    /// From now on, a signal ends the host, calls `tidy_up`, and ends this program, whatever the main thread does meanwhile. The exit code is
+    /// Installs a signal handler that ends the host, calls `tidy_up` and ends this program, whatever the main thread is doing. The exit code is
     /// `code`, or [`INTERRUPTED`] if no host has served yet.
     pub(crate) fn hear_signals(&self, code: i32, tidy_up: impl Fn() + Send + 'static) -> anyhow::Result<()> {
         let own = self.clone();
         let end = move || {
             own.0.is_ending.store(true, Ordering::SeqCst);
-            // The lock is held until the exit: no other host is started, and the main thread waits when it drops a `Serving`.
+            // The lock is held until the exit. So no other host is started, and the main thread waits when it drops a `Serving`.
             let mut host = own.host();
             if let Some(host) = host.take() {
                 end(host);
@@ -47,8 +47,8 @@ impl Supervisor {
         ctrlc::set_handler(end).context("this program cannot listen for signals")
     }
 
-    /// Gives a result back. But an error that comes while a signal ends this program is a consequence of the signal, so it is never shown: this
-    /// waits for the exit instead.
+    /// Returns the result. But an error while a signal ends this program is a consequence of the signal and must not be shown, so this waits for the
+    /// exit instead.
     pub(crate) fn or_exit<T>(&self, result: anyhow::Result<T>) -> anyhow::Result<T> {
         while result.is_err() && self.0.is_ending.load(Ordering::SeqCst) {
             std::thread::park();
@@ -56,16 +56,16 @@ impl Supervisor {
         result
     }
 
-    /// Starts a host and waits until it serves. `told` gets each line that it prints, also later; `ended` gets its process id when it has
-    /// closed its output.
+    /// Starts a host and waits until it serves. `told` receives every line of its output, also later. `ended` receives its process id when its output
+    /// is closed.
     pub(crate) fn start(
         &self,
         mut command: Command,
         told: impl Fn(&str) + Send + 'static,
         ended: impl FnOnce(u32) + Send + 'static,
     ) -> anyhow::Result<Serving> {
-        // In a process group of its own: a terminal then sends its Ctrl-C to this program alone, which asks the host to end once. Asked twice, the
-        // host would end at once.
+        // In its own process group: then a terminal sends Ctrl-C only to this program, which asks the host to end once. A second request would end
+        // the host at once.
         command.stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
         let (id, output) = {
             let mut host = self.host();
@@ -81,7 +81,7 @@ impl Supervisor {
         std::thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
                 if let Some(address) = line.strip_prefix(SERVING) {
-                    // Only the first address is waited for.
+                    // Only the first address is awaited.
                     let _ = tell.send(address.to_owned());
                 }
                 told(&line);
@@ -102,7 +102,7 @@ impl Supervisor {
     }
 }
 
-/// A host that serves. It is ended when this is dropped.
+/// A running host. Dropping it ends the host.
 pub(crate) struct Serving {
     supervisor: Supervisor,
     /// Its process id.
@@ -112,7 +112,7 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
-    /// Asks it to end, and does not wait for long.
+    /// Asks the host to end and waits briefly.
     pub(crate) fn stop(self) {
         let host = self.supervisor.host().take();
         if let Some(host) = host {
@@ -120,7 +120,7 @@ impl Serving {
         }
     }
 
-    /// The status of a host that has ended by itself.
+    /// The exit status of a host that has ended by itself.
     pub(crate) fn status(self) -> anyhow::Result<ExitStatus> {
         let host = self.supervisor.host().take();
         host.context("it was ended")?.wait().context("its status cannot be read")
@@ -136,7 +136,7 @@ impl Drop for Serving {
 }
 
 fn end(mut host: Child) {
-    // If it has ended by itself, there is nobody to ask.
+    // If it has already ended, this fails, which does no harm.
     let _ = Command::new("kill").args(["-s", "TERM", &host.id().to_string()]).status();
     let asked = Instant::now();
     while matches!(host.try_wait(), Ok(None)) && asked.elapsed() < GRACE {

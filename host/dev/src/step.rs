@@ -1,5 +1,5 @@
-//! A step of work done by another program: its output goes to a log, a person sees that it goes on and how it ended.
-//! Must not know what the step is about.
+//! A step of work in another program: its output goes to a log, and the person sees its progress and its end. This module does not know what the step
+//! is for.
 
 use std::fs::File;
 use std::io::{IsTerminal as _, Read as _};
@@ -13,20 +13,20 @@ use indicatif::{MultiProgress, ProgressBar};
 
 use crate::repo::Repo;
 
-/// Shorter steps are not worth a line.
+/// Shorter steps are not reported.
 const SILENT: Duration = Duration::from_secs(2);
-/// How often a terminal is repainted.
+/// The interval for repainting a terminal.
 const REPAINT: Duration = Duration::from_millis(100);
-/// How often a line says that the step goes on, where there is no terminal to repaint.
+/// The interval of progress lines without a terminal.
 const REMINDER: Duration = Duration::from_secs(10);
 /// How much of a failed step's log is shown.
 const LINES_SHOWN: usize = 30;
-/// What a log may grow between two looks at it; the rest is read at the next.
+/// How much of a log is read at once; the rest follows at the next check.
 const LOOK_MAX_BYTES: u64 = 1024 * 1024;
-/// What of a log's last line fits beside the rest on a terminal.
+/// How much of a log's last line fits on the terminal.
 const LAST_LINE_MAX_CHARS: usize = 60;
 
-/// What a terminal shows of all steps that run now.
+/// The progress of all running steps on a terminal.
 static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
 /// Writes lines while steps may be running.
@@ -34,15 +34,15 @@ pub(crate) fn aside(write: impl FnOnce()) {
     BARS.suspend(write);
 }
 
-/// What a step is called.
+/// The texts of a step.
 pub(crate) struct Step<'a> {
     /// The log is `target/dev/<log>.log`.
     pub(crate) log: &'a str,
-    /// While it runs: "building the page".
+    /// Said while it runs: "building the page".
     pub(crate) doing: &'a str,
-    /// Afterwards: "built the page".
+    /// Said afterwards: "built the page".
     pub(crate) done: &'a str,
-    /// What a person can do when it fails.
+    /// Advice for a failure.
     pub(crate) remedy: &'a str,
 }
 
@@ -54,12 +54,12 @@ pub(crate) struct Ended {
 }
 
 impl Step<'_> {
-    /// Where the output goes.
+    /// The path of the log.
     pub(crate) fn log_file(&self, repo: &Repo) -> PathBuf {
         repo.own(format!("{}.log", self.log))
     }
 
-    /// Runs the command; its failure is an error that shows the end of the log.
+    /// Runs the command. If it fails, the error shows the end of the log.
     pub(crate) fn run(&self, repo: &Repo, command: &mut Command) -> anyhow::Result<()> {
         let ended = self.attempt(repo, command)?;
         if !ended.status.success() {
@@ -78,7 +78,7 @@ impl Step<'_> {
         Ok(())
     }
 
-    /// Runs the command and tells how it ended; an error means that it did not start.
+    /// Runs the command and returns how it ended. An error means that it did not start.
     pub(crate) fn attempt(&self, repo: &Repo, command: &mut Command) -> anyhow::Result<Ended> {
         let log = self.log_file(repo);
         std::fs::create_dir_all(repo.own("")).context("cannot make the folder for logs")?;
@@ -94,7 +94,7 @@ impl Step<'_> {
         let (tell, ended) = mpsc::channel();
         let waiter = std::thread::spawn(move || {
             let status = child.wait();
-            // The receiver waits until this is said.
+            // The receiver waits for this message.
             let _ = tell.send(());
             status
         });
@@ -115,12 +115,12 @@ impl Step<'_> {
     }
 }
 
-/// Cargo's JSON is for other programs.
+/// Whether a line is for people. Cargo's JSON is not.
 fn is_for_a_person(line: &str) -> bool {
     !line.starts_with('{')
 }
 
-/// What a person sees of a step that runs.
+/// The progress of a running step.
 struct Progress<'a> {
     doing: &'a str,
     log: File,
@@ -128,7 +128,7 @@ struct Progress<'a> {
     announced: Option<Instant>,
     spinner: Option<ProgressBar>,
     last_line: String,
-    /// The beginning of a line whose end is not in the log yet.
+    /// The beginning of a line that is not complete yet.
     unfinished: Vec<u8>,
     crates: usize,
 }
@@ -152,12 +152,13 @@ impl<'a> Progress<'a> {
             self.announced = Some(Instant::now());
         } else if self.announced.is_some_and(|when| when.elapsed() >= REMINDER) {
             let crates = if self.crates > 0 { format!(", {} crates", self.crates) } else { String::new() };
-            eprintln!("{} ... {} s{crates}: {}", self.doing, elapsed.as_secs(), self.last_line);
+            let last = if self.last_line.is_empty() { String::new() } else { format!(": {}", self.last_line) };
+            eprintln!("{} ... {} s{crates}{last}", self.doing, elapsed.as_secs());
             self.announced = Some(Instant::now());
         }
     }
 
-    /// Clears the terminal's line and gives the number of crates that cargo compiled.
+    /// Clears the terminal's line and returns the number of compiled crates.
     fn finish(mut self) -> usize {
         self.read_log();
         if let Some(spinner) = self.spinner {
@@ -167,7 +168,7 @@ impl<'a> Progress<'a> {
     }
 
     fn read_log(&mut self) {
-        // A log that cannot be read costs only the display.
+        // If the log cannot be read, only the display suffers.
         let _ = (&self.log).take(LOOK_MAX_BYTES).read_to_end(&mut self.unfinished);
         let Some(end) = self.unfinished.iter().rposition(|byte| *byte == b'\n') else { return };
         let rest = self.unfinished.split_off(end + 1);

@@ -1,6 +1,5 @@
-//! The programs that Cargo makes of our tests, except the embedded host's own. They are built together, whatever ring asks: Cargo
-//! unites the features of what it builds together, and would compile many dependencies once more for each other choice of packages.
-//! Must not run them.
+//! Cargo's test programs, except those of the embedded host. They are built together, whichever ring needs them. Cargo unites the features in a
+//! build, and would compile many dependencies again for each other selection of packages. This module must not run them.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -15,15 +14,14 @@ use crate::step::Step;
 
 /// The package of the tests that need the whole app.
 pub(crate) const APP_TESTS: &str = "tests";
-/// Their target for providers, which needs what only its ring builds.
+/// The target of the tests for providers, which need builds that only their ring makes.
 pub(crate) const PROVIDER_TESTS: &str = "providers";
-/// Their target that measures.
+/// The target of the tests that measure.
 pub(crate) const PACE_TESTS: &str = "pace";
 
-/// One program.
 pub(crate) struct TestProgram {
     pub(crate) package: String,
-    /// Cargo's target: the library or program itself, or a file or folder under `tests/`.
+    /// Cargo's target: the library or program itself, or a file or folder in `tests/`.
     pub(crate) target: String,
     kind: TargetKind,
     file: PathBuf,
@@ -31,7 +29,7 @@ pub(crate) struct TestProgram {
 }
 
 impl TestProgram {
-    /// One that no other has: the package's for its library, with kind and target behind it for others.
+    /// A unique name: the package's name for its library; for others also the kind and the target.
     pub(crate) fn name(&self) -> String {
         match self.kind {
             TargetKind::Bin | TargetKind::Test => format!("{}.{}.{}", self.package, self.kind, self.target),
@@ -39,7 +37,7 @@ impl TestProgram {
         }
     }
 
-    /// What runs this one alone.
+    /// The command that runs only this program.
     pub(crate) fn again(&self) -> String {
         match self.kind {
             TargetKind::Bin | TargetKind::Test => {
@@ -49,8 +47,7 @@ impl TestProgram {
         }
     }
 
-    /// The program as `cargo test` would run it. What else it wants of the environment, such as where shared libraries are, is there because
-    /// `cargo dev` is `cargo run`.
+    /// The program as `cargo test` would run it. Other variables, such as paths of shared libraries, are set because `cargo dev` is `cargo run`.
     pub(crate) fn command(&self, repo: &Repo) -> Command {
         let mut command = repo.command(&self.file);
         command.current_dir(&self.folder).env("CARGO_MANIFEST_DIR", &self.folder);
@@ -58,7 +55,7 @@ impl TestProgram {
     }
 }
 
-/// A program that tests start, which is built with them.
+/// A program that tests start. It is built with them.
 pub(crate) fn program(repo: &Repo, name: &str) -> PathBuf {
     repo.target("debug").join(name)
 }
@@ -94,7 +91,7 @@ fn build_all(repo: &Repo, manifest: &Manifest) -> anyhow::Result<Vec<TestProgram
     programs(&log, ours)
 }
 
-/// The test programs that Cargo's messages name; `ours` knows the names of our packages.
+/// The test programs in Cargo's messages. `ours` returns the names of our packages.
 fn programs(log: &[u8], ours: impl Fn(&PackageId) -> Option<String>) -> anyhow::Result<Vec<TestProgram>> {
     let mut programs = Vec::new();
     for message in Message::parse_stream(log) {
@@ -109,7 +106,7 @@ fn programs(log: &[u8], ours: impl Fn(&PackageId) -> Option<String>) -> anyhow::
         let (file, folder) = (file.into(), folder.into());
         programs.push(TestProgram { package, target: artifact.target.name, kind, file, folder });
     }
-    // Cargo tells of them in the order in which they are ready.
+    // Cargo reports them in the order in which they are built.
     programs.sort_by(|a, b| (&a.package, &a.target).cmp(&(&b.package, &b.target)));
     Ok(programs)
 }
@@ -120,7 +117,7 @@ mod tests {
 
     use super::*;
 
-    /// What Cargo says of a target: its kind, whether it was made to test, and what can be run.
+    /// Cargo's message about a target: its kind, whether it is a test, and the executable.
     fn artifact(package: &str, kind: &str, name: &str, test: bool, executable: &str) -> String {
         let (id, folder) = match package.split_once('/') {
             Some(_) => (format!("path+file:///w/{package}#0.1.0"), format!("/w/{package}")),
@@ -137,7 +134,7 @@ mod tests {
             "   Compiling sse v0.1.0 (/w/crates/sse)".to_owned(),
             artifact("tests/all", "test", "app", true, r#""/t/app-1""#),
             artifact("memchr", "lib", "memchr", false, "null"),
-            // Tests start it.
+            // Tests start this program.
             artifact("tests/all", "bin", "mcp-client", false, r#""/t/mcp-client""#),
             artifact("crates/sse", "lib", "sse", true, r#""/t/sse-1""#),
             r#"{"reason":"build-finished","success":true}"#.to_owned(),

@@ -1,6 +1,5 @@
-//! `tools.toml`: tools that are ready, each a component that exports the contract, composed with the adapter like the app's own. Its entries
-//! are checked here, so that any host can serve a manifest with these tools in it.
-//! Must not serve anything, and must not write `spin.toml`.
+//! `tools.toml`: ready-made tools. Each is a component that exports the contract, and is composed with the adapter like the app's own tools. The
+//! entries are checked here, so that any host can serve a manifest with these tools. This module must not serve anything or write `spin.toml`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,12 +18,12 @@ use crate::manifest::{GUESTS, Manifest, TOOL_SERVER};
 use crate::manifest_edit::with_tool_server;
 use crate::repo::Repo;
 
-/// The file beside `spin.toml` that is read if no other is given.
+/// The default file, beside `spin.toml`.
 pub(crate) const FILE: &str = "tools.toml";
-/// The interface that a provider exports.
+/// The interface that a provider must export.
 const CONTRACT: &str = "edge-assistant:tools/provider@1.0.0";
 
-/// The flag for tools that are ready.
+/// The option for ready-made tools.
 #[derive(clap::Args)]
 pub(crate) struct ToolsFlag {
     /// The file of tools that are ready; `tools.toml` beside spin.toml if it is there
@@ -32,14 +31,13 @@ pub(crate) struct ToolsFlag {
     tools: Option<PathBuf>,
 }
 
-/// A manifest with the tools in it.
+/// A manifest that includes the tools.
 #[derive(Default)]
 pub(crate) struct Composed {
     pub(crate) text: String,
     /// The tools' names.
     pub(crate) names: Vec<String>,
-    /// The file of tools and the files that it names, without links in their paths; those that were fetched are left out, since they do not
-    /// change.
+    /// The file of tools and the files that it names, without links in their paths. Fetched files are left out, because they do not change.
     pub(crate) files: Vec<PathBuf>,
 }
 
@@ -48,9 +46,9 @@ pub(crate) struct Composed {
 struct Entry {
     /// A file, relative to `tools.toml`.
     source: Option<PathBuf>,
-    /// An address from which it is fetched.
+    /// The address of the component.
     url: Option<String>,
-    /// The name of an OCI registry, and of a repository in it.
+    /// The name of an OCI registry, and a repository in it.
     registry: Option<String>,
     repository: Option<String>,
     /// `sha256:` and the hash of the component.
@@ -60,12 +58,12 @@ struct Entry {
 }
 
 impl ToolsFlag {
-    /// Where the file of tools is.
+    /// The path of the file of tools.
     pub(crate) fn file(&self, repo: &Repo) -> anyhow::Result<PathBuf> {
         self.tools.as_deref().map_or_else(|| Ok(repo.path(FILE)), absolute)
     }
 
-    /// `spin.toml` with guests of this profile, and with the tools of the file that is given, or else of the one beside it, if there is one.
+    /// `spin.toml` with guests of this profile, and with the tools of the given file, or of the default file if it exists.
     pub(crate) fn composed(&self, repo: &Repo, profile: Profile) -> anyhow::Result<Composed> {
         let manifest = std::fs::read_to_string(repo.path("spin.toml")).context("cannot read spin.toml")?;
         let manifest = manifest.replace(GUESTS, profile.guests());
@@ -95,7 +93,7 @@ fn compose(repo: &Repo, profile: Profile, manifest: String, tools: &str, folder:
     Ok(composed)
 }
 
-/// The component of an entry, which has passed all checks.
+/// The component of an entry, after all checks.
 fn checked(repo: &Repo, manifest: &str, name: &str, entry: &Entry, folder: &Path) -> anyhow::Result<PathBuf> {
     check(name)?;
     let known = Manifest::parse(manifest)?;
@@ -136,7 +134,7 @@ dependencies_inherit_configuration = true
     )
 }
 
-/// The file of the component, which is fetched if necessary.
+/// The component's file. It is fetched if necessary.
 fn file(repo: &Repo, entry: &Entry, folder: &Path) -> anyhow::Result<PathBuf> {
     let digest = || {
         entry
@@ -147,7 +145,10 @@ fn file(repo: &Repo, entry: &Entry, folder: &Path) -> anyhow::Result<PathBuf> {
     match (&entry.source, &entry.url, &entry.registry, &entry.repository) {
         (Some(source), None, None, None) => {
             let file = folder.join(source).canonicalize();
-            let file = file.with_context(|| format!("there is no file {}", folder.join(source).display()))?;
+            let file = file.with_context(|| {
+                let file = folder.join(source);
+                format!("source: cannot find {} (the path is relative to the folder of this file)", file.display())
+            })?;
             ensure!(
                 entry.digest.is_some() || file.starts_with(folder),
                 "digest = \"sha256:...\" is missing: {} does not lie beside this file, so somebody else may replace it",
@@ -163,10 +164,10 @@ fn file(repo: &Repo, entry: &Entry, folder: &Path) -> anyhow::Result<PathBuf> {
     }
 }
 
-/// Refuses hosts that every host program refuses, and those by which a component of somebody else could reach those of the app.
+/// Refuses hosts that no host program accepts, and hosts by which another author's component could reach the app's components.
 fn check_host(entry: &str) -> anyhow::Result<()> {
     ensure!(!entry.contains("{{"), "the host {entry:?} is a template: write the host itself");
-    // `http://*.spin.internal` stands for all components of the app; which there are makes no difference here.
+    // `http://*.spin.internal` means all components of the app, whichever exist.
     let allowed = AllowedHosts::new(&[entry.to_owned()], &Variables::default(), &["any"])?;
     ensure!(
         !allowed.reach_the_application(),
@@ -178,19 +179,23 @@ fn check_host(entry: &str) -> anyhow::Result<()> {
 fn check_exports(component: &[u8]) -> anyhow::Result<()> {
     let mut exports = Vec::new();
     let mut depth = 0_usize;
+    ensure!(
+        component.starts_with(b"\0asm"),
+        "this is not WebAssembly: name the `.wasm` file that the build of the tool wrote"
+    );
     for payload in Parser::new(0).parse_all(component) {
-        match payload.context("this is no WebAssembly")? {
+        match payload.context("this WebAssembly is damaged: build or fetch it again")? {
             Payload::Version { encoding: wasmparser::Encoding::Module, .. } if depth == 0 => {
                 bail!(
-                    "this is a core module, no component: build it for wasm32-wasip2, or as its language makes components"
+                    "this is a core module, not a component: build it for wasm32-wasip2, or as its language makes components"
                 )
             }
-            // What lies inside has exports of its own.
+            // Nested modules and components have their own exports.
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::ComponentExportSection(section) if depth == 0 => {
                 for export in section {
-                    exports.push(export.context("this is no component")?.name.name.to_owned());
+                    exports.push(export.context("this is not a component")?.name.name.to_owned());
                 }
             }
             _ => {}
@@ -199,7 +204,7 @@ fn check_exports(component: &[u8]) -> anyhow::Result<()> {
     let others = if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") };
     ensure!(
         exports.iter().any(|export| export == CONTRACT),
-        "this component does not export {CONTRACT}, so it is no tool; it exports {others}. wit/provider.wit says what a tool is"
+        "this component does not export {CONTRACT}, so it is not a tool provider; it exports {others}. wit/provider.wit is the contract"
     );
     Ok(())
 }
@@ -212,7 +217,7 @@ mod tests {
     const SPIN: &str = "[component.tools]\nallowed_outbound_hosts = []\n[component.tools.variables]\ntool_servers = \"clock\"\n\
                         [component.mcp-clock]\nsource = \"clock.wasm\"\n";
 
-    /// A component that exports an instance without anything in it.
+    /// A component that exports an empty instance.
     fn component(export: &str) -> Vec<u8> {
         let mut bytes = b"\0asm\x0d\0\x01\0".to_vec();
         bytes.extend([5, 3, 1, 1, 0]);
@@ -228,7 +233,7 @@ mod tests {
         format!("sha256:{}", sha256(bytes))
     }
 
-    /// What becomes of `tools.toml` in a folder with components in it.
+    /// The result of `tools.toml` in a folder with components.
     fn composed_with(tools: &str) -> anyhow::Result<Composed> {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("app");
@@ -317,8 +322,8 @@ mod tests {
         for (tools, expected) in [
             ("[weather]\nsource = 'other.wasm'", "it exports wasi:http/handler@0.3.0"),
             ("[weather]\nsource = 'module.wasm'", "a core module"),
-            ("[weather]\nsource = 'page.wasm'", "no WebAssembly"),
-            ("[weather]\nsource = 'nothing.wasm'", "there is no file"),
+            ("[weather]\nsource = 'page.wasm'", "not WebAssembly"),
+            ("[weather]\nsource = 'nothing.wasm'", "source: cannot find"),
             ("[weather]\n", "in one way"),
             ("[weather]\nsource = 'weather.wasm'\nurl = 'https://a.example'", "in one way"),
             ("[weather]\nsource = 'weather.wasm'\nhosts = []", "unknown field `hosts`"),

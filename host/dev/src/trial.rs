@@ -1,4 +1,4 @@
-//! Tool servers served without the app: no chat, no account, no model, and a state that is gone afterwards.
+//! Serves tool servers without the app: no chat, no account, no model, and a temporary state.
 
 use anyhow::Context as _;
 use tempfile::TempDir;
@@ -11,14 +11,14 @@ use crate::repo::Repo;
 use crate::serving::{INTERRUPTED, Serving, Supervisor};
 use crate::step::aside;
 
-/// Ended, with all that it has written, when this is dropped.
+/// The running tool servers. Dropping this ends them and deletes their state.
 pub(crate) struct Trial {
     serving: Serving,
     _state: TempDir,
 }
 
 impl Trial {
-    /// Serves these tool servers of a manifest, each with the permissions in its section. Their output goes to standard error.
+    /// Serves these tool servers of a manifest, each with the permissions of its section. Their output goes to standard error.
     pub(crate) fn start(
         repo: &Repo,
         manifest: &Manifest,
@@ -29,7 +29,7 @@ impl Trial {
         let supervisor = Supervisor::default();
         let state = folder.path().to_owned();
         supervisor.hear_signals(INTERRUPTED, move || {
-            // A folder that cannot be removed is left to the machine, which tidies up its temporary folders.
+            // If the folder cannot be removed, the machine will clean up its temporary folders.
             let _ = std::fs::remove_dir_all(&state);
         })?;
         let file = folder.path().join("spin.toml");
@@ -48,7 +48,7 @@ impl Trial {
         Ok(Self { serving, _state: folder })
     }
 
-    /// One of them.
+    /// A client for one of the servers.
     pub(crate) fn server(&self, name: &str) -> Server {
         Server::at(format!("http://{}/{name}/mcp", self.serving.address))
     }

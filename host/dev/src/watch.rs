@@ -1,5 +1,5 @@
-//! `cargo dev up --watch`: builds and serves again after each edit, at the same address and with the same state.
-//! Turns are durable: their readers continue them at the next host.
+//! `cargo dev up --watch`: builds and serves again after each edit, at the same address and with the same state. Turns are durable: their readers
+//! continue them at the next host.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -17,27 +17,27 @@ use crate::repo::Repo;
 use crate::serving::{Serving, Supervisor};
 use crate::tools_file::FILE;
 
-/// Editors and formatters write several files, and some of them twice.
+/// The pause after which an edit is complete. Editors and formatters write several files, some of them twice.
 const QUIET: Duration = Duration::from_millis(100);
-/// The folders with sources in them. Of the page's folder and the root, only the files themselves are watched: the other folders there are made.
+/// The folders of sources. In the page's folder and the root, only files are watched, because other folders there are generated.
 const FOLDERS: [&str; 7] = ["apis", "components", "crates", "migrations", "static/public", "static/src", "wit"];
 const FILES_OF: [&str; 2] = ["", "static"];
-/// How many changed files are named.
+/// The most changed files that are named.
 const NAMED_MAX: usize = 3;
 
-/// What the loop waits for.
+/// The events of the loop.
 enum Event {
     Changed(Vec<PathBuf>),
-    /// A host has ended, by its process id.
+    /// The host with this process id has ended.
     Ended(u32),
 }
 
-/// What a change makes stale.
+/// The parts that a change has made stale.
 #[derive(Debug, Default, PartialEq, Eq, Clone, Copy)]
 struct Stale {
-    /// Something is to be built. Which parts, the build itself decides.
+    /// Sources have changed. The build decides which parts are stale.
     sources: bool,
-    /// The host reads something at its start that has changed.
+    /// The host's settings have changed, which it reads at its start.
     settings: bool,
 }
 
@@ -47,15 +47,14 @@ impl Stale {
     }
 }
 
-/// What serves the app.
+/// The command that serves the app.
 pub(crate) struct Start {
     pub(crate) command: Command,
-    /// Files beside the sources that it is made of.
+    /// The files besides the sources that it depends on.
     pub(crate) files: Vec<PathBuf>,
 }
 
-/// Serves until a signal ends this program. `files` are those of [`Start`] before anything is built; `prepare` makes the start for an address to
-/// serve at.
+/// Serves until a signal ends this program. `files` are those of [`Start`] before the first build. `prepare` returns the start for an address.
 pub(crate) fn run(
     repo: &Repo,
     listen: &str,
@@ -67,10 +66,10 @@ pub(crate) fn run(
     let (tell, hears) = channel();
     let mut watched = Watched::new(repo, tell.clone())?;
     watched.set_files(repo, files)?;
-    // Nothing of the host is watched, so an edit would not mend it.
+    // The host's sources are not watched, so an edit would not fix this.
     supervisor.or_exit(artifacts::lock(repo).and_then(|_built| artifacts::host(repo)))?;
     let mut app = App { repo, supervisor, tell, address: listen.to_owned(), serving: None, made: None };
-    // What is stale and has not been built and served yet, because something failed.
+    // Everything stale that could not be built and served yet because something failed.
     let mut owed = Stale { sources: true, settings: true };
     loop {
         let done = app.again(owed, &prepare, &mut watched);
@@ -88,20 +87,20 @@ pub(crate) fn run(
     }
 }
 
-/// The app that is served.
+/// The served app.
 struct App<'a> {
     repo: &'a Repo,
     supervisor: Supervisor,
     tell: Sender<Event>,
     address: String,
-    /// `None` if it could not be served.
+    /// `None`, if it could not be served.
     serving: Option<Serving>,
-    /// The files that it is made of, each with its time; `None` before the first start.
+    /// The files of the app, each with its modification time; `None` before the first start.
     made: Option<Vec<(PathBuf, SystemTime)>>,
 }
 
 impl App<'_> {
-    /// Builds and serves what is stale. Gives back a line about it.
+    /// Builds and serves what is stale. Returns a message about it.
     fn again(
         &mut self,
         stale: Stale,
@@ -119,14 +118,14 @@ impl App<'_> {
         if self.made.as_ref() == Some(&made) && !stale.settings && self.serving.is_some() {
             return Ok(format!("nothing that is served has changed ({built:.1} s)"));
         }
-        // A manifest or a file of tools that cannot be read is an error here, before the host that serves is ended.
+        // If the manifest or the file of tools cannot be read, this fails before the running host is ended.
         let Start { command, files } = prepare(&self.address)?;
         watched.set_files(self.repo, files)?;
         if let Some(before) = self.serving.take() {
             before.stop();
         }
         let is_first = self.made.is_none();
-        // The host prints the same about itself at every start.
+        // The host prints the same lines about itself at every start.
         let told = move |line: &str| {
             if is_first || line.starts_with('[') {
                 println!("{line}");
@@ -145,7 +144,7 @@ impl App<'_> {
         Ok(format!("serving again after {all:.1} s, of which building took {built:.1} s"))
     }
 
-    /// Waits until something that is served is edited, and says what that makes stale. Meanwhile the host may end by itself, which is said too.
+    /// Waits for an edit of the app, and returns what it makes stale. If the host ends meanwhile, this is reported.
     fn next_change(&mut self, hears: &Receiver<Event>, watched: &Watched) -> anyhow::Result<Stale> {
         loop {
             let (changed, ended) = next(hears).context("changes of files are not reported any more")?;
@@ -184,7 +183,7 @@ fn next(hears: &Receiver<Event>) -> Option<(BTreeSet<PathBuf>, Vec<u32>)> {
     }
 }
 
-/// The watcher, and what it watches beside the sources.
+/// The watcher, and the files that it watches besides the sources.
 struct Watched {
     watcher: RecommendedWatcher,
     files: Vec<PathBuf>,
@@ -195,7 +194,7 @@ impl Watched {
     fn new(repo: &Repo, tell: Sender<Event>) -> anyhow::Result<Self> {
         let changed = move |event: notify::Result<notify::Event>| {
             let Ok(event) = event else { return };
-            // Compilers read files, and that is an event too.
+            // Compilers read files, which is an event too.
             let is_change = match event.kind {
                 EventKind::Modify(kind) => !matches!(kind, ModifyKind::Metadata(_)),
                 kind => kind.is_create() || kind.is_remove(),
@@ -215,7 +214,7 @@ impl Watched {
         Ok(watched)
     }
 
-    /// Watches these files too. Their folders are watched, because editors and compilers often put a new file in the place of the old one.
+    /// Also watches these files. Their folders are watched, because editors and compilers often replace a file by a new one.
     fn set_files(&mut self, repo: &Repo, files: Vec<PathBuf>) -> anyhow::Result<()> {
         for folder in files.iter().filter_map(|file| file.parent()) {
             let is_within_sources = FOLDERS.iter().any(|sources| folder.starts_with(repo.path(sources)));
@@ -238,7 +237,7 @@ impl Watched {
     }
 }
 
-/// What a change of files makes stale; paths are relative to the root where they lie below it. `files` are the settings that lie anywhere.
+/// The parts that changed files make stale. Paths below the root are relative to it. `files` are settings files anywhere.
 fn stale(changed: &[&Path], files: &[&Path]) -> Stale {
     let mut stale = Stale::default();
     for path in changed {
@@ -260,7 +259,7 @@ fn stale(changed: &[&Path], files: &[&Path]) -> Stale {
     stale
 }
 
-/// When each of the files that are served was made.
+/// The served files with their modification times.
 fn artifacts_of(repo: &Repo, manifest: &Manifest) -> anyhow::Result<Vec<(PathBuf, SystemTime)>> {
     let guests = manifest
         .packages()

@@ -1,6 +1,5 @@
-//! What we depend on: only registries, only licences that go together with ours, and libraries in one direction. And that the host is compiled
-//! once.
-//! The advisory databases are not read here: they need a network that a build must not depend on.
+//! Our dependencies: only from registries, only with compatible licences, and between our libraries in one direction. The host's dependencies are
+//! compiled once. Advisory databases are not read, because they need a network that a build must not depend on.
 
 #![allow(
     clippy::indexing_slicing,
@@ -15,7 +14,7 @@ use std::process::Command;
 use serde_json::Value;
 use spdx::{Expression, LicenseReq};
 
-/// Licences that Apache-2.0 software may be built with and shipped with.
+/// Licences that Apache-2.0 software may use and ship.
 const LICENCES: [&str; 15] = [
     "0BSD",
     "Apache-2.0",
@@ -33,11 +32,11 @@ const LICENCES: [&str; 15] = [
     "Unlicense",
     "Zlib",
 ];
-/// Crates under the MPL, which binds only changes to their own files: fine while they are used as published.
+/// Crates under the MPL, which covers only changes to their own files. They may be used as published.
 const USED_AS_PUBLISHED: [&str; 1] = ["smartstring"];
-/// Weak copyleft, for tools that only build the page and ship nothing of themselves.
+/// Weak copyleft, for tools that build the page and ship nothing of themselves.
 const LICENCES_OF_BUILD_TOOLS: [&str; 2] = ["BlueOak-1.0.0", "MPL-2.0"];
-/// Where Cargo says that crates of the registry come from.
+/// Cargo's name for the source of registry crates.
 const REGISTRY: &str = "registry+";
 
 fn root() -> PathBuf {
@@ -111,7 +110,7 @@ fn npm_packages_are_locked_by_hash_under_licences_that_fit() {
 
 #[test]
 fn libraries_are_used_in_one_direction() {
-    // Only what we wrote ourselves, by the folder it lies in.
+    // Only our own packages, by their folders.
     let ours: Vec<(String, String, Vec<String>)> = packages()
         .iter()
         .filter(|package| package["source"].is_null())
@@ -141,7 +140,7 @@ fn libraries_are_used_in_one_direction() {
                 }
                 "components" if components.contains(used) => "components call each other over HTTP",
                 "components" if host.contains(used) => "a component runs on any Spin, not only on our host",
-                // What the benchmark compares the app with is a guest, too.
+                // The relay that the benchmark compares the app with is a guest, too.
                 "host" if name == "bench-guest" && used == "platform" => continue,
                 "host" | "tests" if components.contains(used) || used == "platform" => "it sees the app from outside",
                 _ => continue,
@@ -152,7 +151,7 @@ fn libraries_are_used_in_one_direction() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// A package and its features, for everything the embedded host is built from along these edges of the graph.
+/// The packages and features of the embedded host's build, along these edges of the graph.
 fn features_of_the_host(edges: &str) -> BTreeSet<String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)

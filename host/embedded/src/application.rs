@@ -202,10 +202,9 @@ fn made(path: &Path, make: impl FnOnce(&Path) -> std::io::Result<()>) -> Result<
 
 fn service(id: &str, component: &Component, linker: &Linker<InstanceState>) -> Result<ServicePre<InstanceState>> {
     let linker = linker_for(id, component, linker)?;
-    let ready = linker
-        .instantiate_pre(component)
-        .map_err(anyhow::Error::from)
-        .with_context(|| format!("component {id:?} imports what this host does not have, or in another version"))?;
+    let ready = linker.instantiate_pre(component).map_err(anyhow::Error::from).with_context(|| {
+        format!("component {id:?} imports an interface, or a version of one, that this host does not have")
+    })?;
     ServicePre::new(ready)
         .map_err(anyhow::Error::from)
         .with_context(|| format!("component {id:?} has an http trigger and does not export wasi:http/handler@0.3.0"))

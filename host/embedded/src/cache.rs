@@ -57,7 +57,13 @@ impl Cache {
             .with_context(|| format!("component {id:?} cannot be compiled"))?;
         // A full disk must not stop this start; only the next start must compile again.
         if let Err(error) = self.keep(&path, &component) {
-            host_line(id, &format!("what was compiled could not be kept in {}: {error:#}", self.folder.display()));
+            host_line(
+                id,
+                &format!(
+                    "the compiled component could not be stored in {}, so the next start compiles it again: {error:#}",
+                    self.folder.display()
+                ),
+            );
         }
         Ok(component)
     }

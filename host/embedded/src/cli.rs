@@ -164,7 +164,8 @@ fn stop_signal() -> Result<impl Future<Output = ()>> {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
-        let _ = writeln!(std::io::stderr(), "Stopping when what is running has ended; once more stops at once");
+        let _ =
+            writeln!(std::io::stderr(), "Stopping after running requests have ended; a second signal stops at once");
         tokio::spawn(async move {
             tokio::select! {
                 _ = interrupt.recv() => {}

@@ -81,6 +81,6 @@ pub(crate) async fn serve(
     };
     if tokio::time::timeout(DRAIN_TIMEOUT, drained).await.is_err() {
         let seconds = DRAIN_TIMEOUT.as_secs();
-        let _ = writeln!(std::io::stderr(), "What was still running after {seconds} s was cut off");
+        let _ = writeln!(std::io::stderr(), "Requests that were still running after {seconds} s were cut off");
     }
 }

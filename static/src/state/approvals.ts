@@ -1,6 +1,6 @@
 /**
- * What the person decided about calls of tools, as far as this tab knows: the events of a run say that they are asked, and
- * later what came of it, but not what was decided. Gone with the tab; the server says `already_decided` then.
+ * The person's decisions about tool calls, as far as this tab knows. The events of a run say that a person is asked, and
+ * later the result, but not the decision. The decisions are lost with the tab; then the server says `already_decided`.
  */
 import { computed, signal } from "@preact/signals";
 import { ApiError, describe, runs } from "../api.ts";
@@ -10,7 +10,7 @@ import { live } from "./chat.ts";
 import { endedBy } from "./session.ts";
 import { onTabNews, tellTabs } from "./tabs.ts";
 
-/** `elsewhere`: decided on another device, nobody here knows how. `failed`: not decided, and why. */
+/** `elsewhere`: decided on another device, and this tab does not know how. `failed`: not decided, and why. */
 export type Deciding =
   | { at: "open" }
   | { at: "sending"; decision: Decision }
@@ -34,7 +34,7 @@ export function isOpen(state: Deciding): boolean {
 
 let last: ToolPart[] = [];
 
-/** The calls of the answer on the screen that wait for the person. The same list as long as it has the same calls. */
+/** The calls of the shown answer that wait for the person. It stays the same array while the calls are the same. */
 export const undecided = computed<ToolPart[]>(() => {
   const answer = live.value;
   const calls = answer === null ? [] : askedFor(answer).filter((part) => isOpen(deciding(answer.runId, part.callId)));
@@ -42,7 +42,10 @@ export const undecided = computed<ToolPart[]>(() => {
   return last;
 });
 
-/** True when the server has it. Otherwise the card says why not, and the person can decide again if that makes sense. */
+/**
+ * Returns true once the server has the decision. Otherwise the card shows the reason, and the person can decide again if
+ * that makes sense.
+ */
 export async function decide(runId: string, callId: string, decision: Decision): Promise<boolean> {
   if (deciding(runId, callId).at === "sending") return false;
   note(runId, callId, { at: "sending", decision });

@@ -1,6 +1,6 @@
 /**
- * The conversation on the screen: loading it, sending, following the answer, stopping and trying again. What there is to be
- * shown, and when, is for `../chat.ts` to say; here is what takes time, and nothing is decided.
+ * The actions on the shown conversation: loading, sending, following the answer, stopping and retrying. `../chat.ts`
+ * decides what is shown; this module does everything that takes time.
  */
 import { computed, effect, signal, untracked } from "@preact/signals";
 import { ApiError, conversations as api, describe, runs } from "../api.ts";
@@ -24,8 +24,8 @@ function dispatch(event: ChatEvent): void {
 }
 
 /**
- * Parts of it, each of which changes seldom, unlike the whole, which changes with every frame of an answer: what depends on it
- * is drawn as often.
+ * Parts of the state that change seldom. The whole state changes with every frame of an answer, and views are drawn as
+ * often as the state that they use.
  */
 const ready = computed(() => (state.value.at === "ready" ? state.value : null));
 const now = computed(() => ("now" in state.value ? state.value.now : null));
@@ -36,34 +36,34 @@ const wanted = computed(() => ready.value?.wanted ?? 0);
 const drawn = computed(() => ready.value?.drawn ?? 0);
 
 export const chatAt = computed(() => state.value.at);
-/** Why it could not be loaded; null: there is no such conversation. */
+/** Why the conversation could not be loaded; null if it does not exist. */
 export const failure = computed(() => (state.value.at === "failed" ? state.value.reason : null));
 export const conversation = computed(() => ready.value?.conversation ?? null);
 export const conversationId = computed(() => conversation.value?.id ?? null);
-/** Why the last thing the person asked for did not happen. */
+/** Why the person's last action failed. */
 export const problem = computed(() => ("problem" in state.value ? state.value.problem : null));
-/** When what is shown was loaded, if it may be older than what the server has; null otherwise. */
+/** When the shown state was loaded, if it may be outdated; otherwise null. */
 export const copyFrom = computed(() => (ready.value?.stale === true ? ready.value.loadedAt : null));
-/** The model that answers unless a conversation names another; null until the server has said so. */
+/** The model for conversations that name none; null until the server has told it. */
 export const defaultModel = signal<string | null>(null);
 export const answeringModel = computed(() => conversation.value?.model ?? ready.value?.model ?? defaultModel.value);
 
 export const isSending = computed(() => now.value?.at === "sending");
-/** The message that is on its way. */
+/** The message that is being sent. */
 export const sent = computed(() => (ready.value?.now.at === "sending" ? ready.value.now.turn : null));
 export const busy = computed(() => isBusy(state.value));
 export const stopping = computed(() => answering.value?.stopping === true);
-/** False while the connection to a running answer is lost and being made again. */
+/** False while the connection to a running answer is lost and being restored. */
 export const connected = computed(() => answering.value?.connected !== false);
 /** The answer that is being written. */
 export const live = computed(() => answering.value?.answer ?? null);
 export const liveRunId = computed(() => live.value?.runId ?? null);
-/** The answer at the end, running or not. */
+/** The last answer, running or not. */
 export const last = computed(() => (ready.value === null ? null : lastAnswer(ready.value)));
 export const lastRunId = computed(() => last.value?.runId ?? null);
 export const retryable = computed(() => (ready.value === null ? null : retryableRun(ready.value)));
 
-/** What is on the page, but for the answer that is being written. */
+/** The turns on the page, except the answer that is being written. */
 export const shownTurns = computed(() => {
   const shown = turns.value.slice(drawn.value);
   return sent.value === null ? shown : [...shown, sent.value];
@@ -71,13 +71,15 @@ export const shownTurns = computed(() => {
 export const isEmpty = computed(
   () => chatAt.value === "new" || (chatAt.value === "ready" && turns.value.length === 0 && !busy.value),
 );
-/** Whether there is more to be shown without anybody asking for it. */
+/** Whether more turns will be drawn without a request of the person. */
 export const isFilling = computed(() => drawn.value > wanted.value);
 const hasBefore = computed(() => ready.value !== null && ready.value.before !== null);
 export const hasEarlier = computed(() => wanted.value > 0 || hasBefore.value);
 export const loadingEarlier = computed(() => ready.value?.loadingEarlier === true);
 
-/** What is open: what was begun for it tells what came of it, and is not heard any more once the person has gone elsewhere. */
+/**
+ * The open page. Actions that were started for it report their results to it, which are ignored once the person has left.
+ */
 type Page = { hasLeft: () => boolean; tell: (event: ChatEvent) => void };
 
 let leaving = new AbortController();
@@ -90,7 +92,7 @@ function page(): Page {
   return { hasLeft: () => left.aborted, tell };
 }
 
-/** Ends the sending of a message that the person does not want to wait for. */
+/** Cancels the sending of a message. */
 let giveUp = new AbortController();
 
 /** Shows a conversation; null is the empty page of a new one. */
@@ -100,7 +102,7 @@ export async function open(id: string | null): Promise<void> {
   if (id !== null) await load(id, page());
 }
 
-/** Nothing of what was open is shown or waited for any more. */
+/** Leaves the open conversation: it is no longer shown, and its pending results are ignored. */
 export function leave(to: string | null = null): void {
   const left = state.peek();
   if (left.at === "ready" && !isBusy(left)) keepCopy(left);
@@ -109,7 +111,7 @@ export function leave(to: string | null = null): void {
   dispatch({ type: "opened", id: to });
 }
 
-/** Asks whether something happened elsewhere, and shows it. What is already here does not flicker. */
+/** Asks the server for changes made elsewhere, and shows them. Unchanged parts do not flicker. */
 export async function refresh(): Promise<void> {
   const shown = conversation.peek();
   if (shown === null || busy.peek()) return;
@@ -124,17 +126,17 @@ export async function refresh(): Promise<void> {
   }
 }
 
-/** The network is gone: what is shown is what there was. */
+/** The network is gone, so the shown state may be outdated. */
 export function goOffline(): void {
   dispatch({ type: "unreachable" });
 }
 
-/** Shows some more of what is to be shown; or all of it, for paper. */
+/** Draws some more of the page; or all of it, for printing. */
 export function fill(whole = false): void {
   if (isFilling.peek()) dispatch({ type: "filled", whole });
 }
 
-/** Shows what came before what is shown. */
+/** Shows earlier turns. */
 export async function loadEarlier(): Promise<void> {
   const shown = ready.peek();
   if (shown === null || shown.loadingEarlier) return;
@@ -149,7 +151,7 @@ export async function loadEarlier(): Promise<void> {
   }
 }
 
-/** All of it, for paper. */
+/** Loads everything, for printing. */
 export async function loadWhole(): Promise<void> {
   for (let known = -1; hasEarlier.peek() && known !== turns.peek().length - wanted.peek();) {
     known = turns.peek().length - wanted.peek();
@@ -158,7 +160,9 @@ export async function loadWhole(): Promise<void> {
   fill(true);
 }
 
-/** Sends a message, making the conversation first if there is none. False: it was not, and `problem` says why. */
+/**
+ * Sends a message, after creating the conversation if there is none. Returns false if that failed; `problem` says why.
+ */
 export async function say(text: string): Promise<boolean> {
   if (now.peek()?.at !== "idle") return false;
   const here = page();
@@ -175,7 +179,7 @@ export async function say(text: string): Promise<boolean> {
     tellTabs({ kind: "changed", conversationId: id });
     if (here.hasLeft()) return true;
     if (shown.some((turn) => turn.kind === "user" && turn.id === message.id)) {
-      // It had arrived the first time and only the answer to it was lost.
+      // The message had arrived before, and only the response was lost.
       here.tell({ type: "unsent" });
       await load(id, here);
       return true;
@@ -185,11 +189,11 @@ export async function say(text: string): Promise<boolean> {
     if (known !== null) void catchUp(id, run.id, here);
     return true;
   } catch (error) {
-    // The person has gone elsewhere; the draft waits where it belongs.
+    // The person has left. The draft stays in its conversation.
     if (here.hasLeft()) return true;
     here.tell({ type: "unsent" });
     if (wish.aborted)
-      here.tell({ type: "problem", text: "You stopped the sending. Your message is back where you wrote it." });
+      here.tell({ type: "problem", text: "Sending was stopped. Your message is back in the text field." });
     else await explain(error, here);
     return false;
   }
@@ -224,12 +228,12 @@ export async function retry(): Promise<void> {
   }
 }
 
-/** The person has read it. */
+/** Closes the message about a failed action. */
 export function closeProblem(): void {
   dispatch({ type: "problem", text: null });
 }
 
-/** A conversation has another title; if it is this one, that is shown. */
+/** A conversation has a new title. It is shown if it is this conversation. */
 export function showRenamed(renamed: Conversation): void {
   if (conversationId.peek() === renamed.id) dispatch({ type: "renewed", conversation: renamed });
 }
@@ -263,16 +267,16 @@ async function load(id: string, here: Page): Promise<void> {
   }
 }
 
-/** What was said in another place before the message that was just sent. */
+/** Loads what was said elsewhere before the message that was just sent. */
 async function catchUp(id: string, runId: string, here: Page): Promise<void> {
   try {
     here.tell({ type: "caught_up", runId, piece: await loadPiece(id) });
   } catch {
-    // It is missing for now; the next look around finds it.
+    // It is missing for now. The next refresh will find it.
   }
 }
 
-/** The run that is being answered is followed, whatever led there, and no longer than it is. */
+/** Follows the running answer, whatever started it, for as long as it is shown. */
 effect(() => {
   const runId = liveRunId.value;
   if (runId === null) return;
@@ -281,7 +285,7 @@ effect(() => {
   return () => following.abort();
 });
 
-/** Tells of a run from its first event to its end. */
+/** Follows a run from its first event to its end. */
 async function follow(runId: string, over: AbortSignal): Promise<void> {
   const here = page();
   const id = conversationId.peek() ?? "";
@@ -297,7 +301,7 @@ async function follow(runId: string, over: AbortSignal): Promise<void> {
       over,
     );
     frames.flush();
-    // It has ended and its events did not say how: what it left behind does.
+    // The run has ended, but its events did not say how. The stored messages do.
     if (liveRunId.peek() === runId && !here.hasLeft()) {
       const [{ error }, piece] = await Promise.all([runs.get(runId), loadPiece(id)]);
       end({ type: "concluded", runId, piece, error });
@@ -309,7 +313,7 @@ async function follow(runId: string, over: AbortSignal): Promise<void> {
   if (!here.hasLeft()) await renew(id, here);
 }
 
-/** The title and the place in the list after something was said. */
+/** Updates the title and the place in the list after a message. */
 async function renew(id: string, here: Page): Promise<void> {
   try {
     const current = await api.get(id);
@@ -317,7 +321,7 @@ async function renew(id: string, here: Page): Promise<void> {
     here.tell({ type: "renewed", conversation: current });
     here.tell({ type: "confirmed", at: new Date() });
   } catch {
-    // Only the title is older than it could be; what matters has its own errors.
+    // Only the title may be outdated. Important requests report their own errors.
   }
 }
 
@@ -328,6 +332,6 @@ function isUnreachable(error: unknown): boolean {
 async function explain(error: unknown, here: Page): Promise<void> {
   if (here.hasLeft() || endedBy(error)) return;
   here.tell({ type: "problem", text: describe(error) });
-  // Another tab was faster, or the answer to our own request was lost: show what is going on.
+  // Another tab was faster, or the response to our own request was lost: show the current state.
   if (error instanceof ApiError && error.code === "run_active") await refresh();
 }

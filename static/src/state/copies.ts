@@ -1,7 +1,10 @@
-/** The conversations that were open in this tab, to be read when the server cannot be reached. Gone with the tab. */
+/**
+ * Copies of the conversations that were open in this tab, for reading while the server cannot be reached. They are lost
+ * with the tab.
+ */
 import type { Ready } from "../chat.ts";
 
-/** What one goes back to. */
+/** As many as a person goes back to. */
 const MAX_COPIES = 10;
 
 const copies = new Map<string, Ready>();

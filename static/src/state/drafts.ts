@@ -1,11 +1,11 @@
 /**
- * What was typed and not sent, for each conversation, for as long as the tab lives. With it goes the idempotency key of
- * a message whose sending failed, so that sending the same text again can never store it twice.
+ * The unsent text of each conversation, until the tab is closed. The idempotency key of a message whose sending failed is
+ * kept with it, so that sending the same text again never stores it twice.
  */
 
 type Draft = { text: string; key: string };
 
-/** The draft of a conversation that does not exist yet. */
+/** The draft for a conversation that does not exist yet. */
 export const NEW_CHAT = "new";
 
 const storageKey = (id: string) => `ea.draft.${id}`;
@@ -19,13 +19,13 @@ export function writeDraft(id: string, text: string): void {
   else save(id, { text, key: read(id).text === text ? read(id).key : newKey() });
 }
 
-/** The key to send this text with: the same one as long as the text stays the same. */
+/** The idempotency key for this text. It stays the same as long as the text does. */
 export function draftKey(id: string, text: string): string {
   if (read(id).text !== text) writeDraft(id, text);
   return read(id).key;
 }
 
-/** The new chat has become a conversation: what was typed goes with it. */
+/** The new chat has become a conversation, and its draft moves there. */
 export function moveDraft(from: string, to: string): void {
   const draft = read(from);
   sessionStorage.removeItem(storageKey(from));
@@ -34,13 +34,13 @@ export function moveDraft(from: string, to: string): void {
 
 const OWNER = "ea.owner";
 
-/** Somebody signed in: drafts of somebody else are not for them. */
+/** A person has signed in. Drafts of another person are deleted. */
 export function ownDrafts(userId: string): void {
   if (sessionStorage.getItem(OWNER) !== userId) forgetDrafts();
   sessionStorage.setItem(OWNER, userId);
 }
 
-/** At the end of a session: the next person at this browser reads nothing. */
+/** Deletes all drafts at the end of a session, so that the next person at this browser cannot read them. */
 export function forgetDrafts(): void {
   for (const key of Object.keys(sessionStorage)) if (key.startsWith("ea.")) sessionStorage.removeItem(key);
 }
@@ -50,7 +50,7 @@ function read(id: string): Draft {
   return stored === null ? { text: "", key: newKey() } : (JSON.parse(stored) as Draft);
 }
 
-/** 128 random bits. (`crypto.randomUUID` is not there on plain http to another machine.) */
+/** 128 random bits. (`crypto.randomUUID` does not exist on plain http to another machine.) */
 function newKey(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
@@ -59,6 +59,6 @@ function save(id: string, draft: Draft): void {
   try {
     sessionStorage.setItem(storageKey(id), JSON.stringify(draft));
   } catch {
-    // The storage is full (a very long text): the composer still holds it, only a reload would lose it.
+    // The storage is full (a very long text). The composer still has the text; only a reload would lose it.
   }
 }

@@ -1,7 +1,10 @@
-/** Many small changes become one per animation frame: a fast answer must not cost a rendering for each token. */
+/**
+ * Combines many small changes into one per animation frame, so that a fast answer does not cost a rendering for each
+ * token.
+ */
 import { batch } from "@preact/signals";
 
-/** Browsers draw no frames for a hidden tab; it still has to keep up. */
+/** Browsers draw no frames in a hidden tab, but its state must keep up. */
 const HIDDEN_FRAME_MS = 500;
 
 export type Frames<T> = { push(item: T): void; flush(): void };
@@ -26,7 +29,7 @@ export function eachFrame<T>(apply: (item: T) => void): Frames<T> {
 }
 
 function schedule(flush: () => void): () => void {
-  // Both: a tab may be hidden after the frame was asked for.
+  // Both are needed: the tab may be hidden after the frame was requested.
   const frame = requestAnimationFrame(flush);
   const timer = setTimeout(flush, HIDDEN_FRAME_MS);
   return () => {

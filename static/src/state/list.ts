@@ -1,4 +1,4 @@
-/** The list of conversations, newest activity first. Knows nothing of what is in them. */
+/** The list of conversations, most recent activity first. It knows nothing of their contents. */
 import { signal } from "@preact/signals";
 import { conversations as api, describe } from "../api.ts";
 import type { Conversation } from "../types.ts";
@@ -13,7 +13,7 @@ export const listError = signal<string | null>(null);
 
 let cursor: string | null = null;
 
-/** The first page; what was loaded before is dropped. */
+/** Loads the first page and drops all others. */
 export async function loadList(): Promise<void> {
   cursor = null;
   await load((page) => page);
@@ -23,7 +23,7 @@ export async function loadMore(): Promise<void> {
   await load((page) => [...conversations.value, ...page]);
 }
 
-/** A conversation that is new or has changed takes its place. */
+/** Puts a new or changed conversation in its place. */
 export function upsert(conversation: Conversation): void {
   conversations.value = sorted([conversation, ...without(conversation.id)]);
 }
@@ -53,7 +53,7 @@ async function load(merge: (page: Conversation[]) => Conversation[]): Promise<vo
   listError.value = null;
   try {
     const page = await api.list(cursor);
-    // A conversation that became active between two pages may be in both.
+    // A conversation that became active between two requests may be in both pages.
     conversations.value = sorted([...new Map(merge(page.items).map((item) => [item.id, item])).values()]);
     cursor = page.next_cursor;
     hasMore.value = cursor !== null;

@@ -46,7 +46,7 @@ export function linkSecret(): string {
   return location.hash.replace(/^#/, "");
 }
 
-/** `replace` is for what the person should not have to step back through. */
+/** `replace` is for pages to which the person should not go back. */
 export function navigate(path: string, options: { replace?: boolean } = {}): void {
   if (path !== location.pathname) history[options.replace ? "replaceState" : "pushState"](null, "", path);
   route.value = parsePath(path);
@@ -56,7 +56,7 @@ window.addEventListener("popstate", () => {
   route.value = parsePath(location.pathname);
 });
 
-/** For `onClick` of links within the page: keeps what the browser does for new tabs and windows. */
+/** For `onClick` of links within the page. New tabs and windows still work as usual. */
 export function follow(event: MouseEvent, path: string): void {
   if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey)
     return;

@@ -1,4 +1,4 @@
-/** What the person has entrusted to tools, as far as the server tells. Values are sent and forgotten. */
+/** The secrets that the person has entered for tools, as the server describes them. Values are sent and not kept. */
 import { signal } from "@preact/signals";
 import { tools as api, describe } from "../api.ts";
 import { keyOf, removed, withSecret } from "../secrets.ts";
@@ -8,12 +8,12 @@ import { endedBy } from "./session.ts";
 export type SecretList = { at: "loading" } | { at: "failed"; reason: string } | { at: "ready"; items: Secret[] };
 
 export const secretList = signal<SecretList>({ at: "loading" });
-/** For each secret (by its key) that is being saved or removed, or could not be: why. */
+/** The secrets (by their keys) that are being saved or removed, or could not be, and why. */
 export const savingSecrets = signal<ReadonlyMap<string, { at: "sending" } | { at: "failed"; reason: string }>>(
   new Map(),
 );
 
-/** What is already shown stays while it is asked for again. */
+/** The shown list stays while it is loaded again. */
 export async function loadSecrets(): Promise<void> {
   if (secretList.value.at === "failed") secretList.value = { at: "loading" };
   try {
@@ -23,12 +23,12 @@ export async function loadSecrets(): Promise<void> {
   }
 }
 
-/** True when the server has it. */
+/** Returns true once the server has stored it. */
 export function saveSecret(secret: Secret, value: string): Promise<boolean> {
   return change(secret, () => api.setSecret(secret.server, secret.name, value));
 }
 
-/** True when the server has it no more. */
+/** Returns true once the server has removed it. */
 export function removeSecret(secret: Secret): Promise<boolean> {
   return change(secret, async () => {
     await api.removeSecret(secret.server, secret.name);

@@ -1,4 +1,4 @@
-/** Who is signed in. The session itself is a pair of HttpOnly cookies that this code cannot read. */
+/** The signed-in person. The session itself is in two HttpOnly cookies, which this code cannot read. */
 import { signal } from "@preact/signals";
 import { ApiError, auth, describe } from "../api.ts";
 import type { User } from "../types.ts";
@@ -6,7 +6,7 @@ import { forgetDrafts, ownDrafts } from "./drafts.ts";
 import { onTabNews, tellTabs } from "./tabs.ts";
 
 export type SessionState =
-  /** `reason`: why, if the person did not want it. */
+  /** `reason`: why the person was logged out, if they did not do it. */
   | { at: "asking" }
   | { at: "out"; reason: string | null }
   | { at: "in"; user: User }
@@ -22,13 +22,13 @@ const ENDINGS: Record<string, string> = {
 };
 const ENDED = "Your session has ended. Log in to go on.";
 
-/** Asks the server who we are. */
+/** Asks the server who is signed in. */
 export async function resume(): Promise<void> {
   try {
     arrive(await auth.me());
   } catch (error) {
     if (error instanceof ApiError && error.status === 401) {
-      // Nobody is told that they were logged out who was not logged in.
+      // A person who was not logged in is not told that they were logged out.
       session.value = { at: "out", reason: ENDINGS[error.code] ?? null };
     } else {
       session.value = { at: "unreachable", reason: describe(error) };
@@ -52,14 +52,14 @@ export async function logIn(email: string, password: string): Promise<void> {
   enter((await auth.login({ email, password })).user);
 }
 
-/** Rejects when the server could not be told: the session would go on behind the person's back. */
+/** Rejects if the server could not be reached. Otherwise the session would continue without the person's knowledge. */
 export async function logOut(): Promise<void> {
   await auth.logout();
   leave();
   tellTabs({ kind: "signed_out" });
 }
 
-/** For whoever catches an error: a session that cannot be renewed brings the login page. True when it was that. */
+/** For code that catches errors: shows the login page if the session cannot be renewed. Returns true in that case. */
 export function endedBy(error: unknown): boolean {
   if (!(error instanceof ApiError) || error.status !== 401) return false;
   session.value = { at: "out", reason: `${ENDINGS[error.code] ?? ENDED} What you were writing is still there.` };

@@ -1,4 +1,4 @@
-/** What the tabs of one browser tell each other. Carries no content: a tab that hears of a change asks the server. */
+/** Messages between the tabs of a browser. They carry no content: a tab that learns of a change asks the server. */
 import type { Decision } from "../types.ts";
 
 export type TabNews =

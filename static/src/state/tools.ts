@@ -1,4 +1,4 @@
-/** The tools there are and what the person wants to happen when a model asks for one. */
+/** The tools, and the person's choice for each: whether models may call it. */
 import { signal } from "@preact/signals";
 import { tools as api, describe } from "../api.ts";
 import type { Effect, Tool, ToolProblem } from "../types.ts";
@@ -8,18 +8,18 @@ export type ToolList =
   { at: "loading" } | { at: "failed"; reason: string } | { at: "ready"; items: Tool[]; problems: ToolProblem[] };
 
 export const toolList = signal<ToolList>({ at: "loading" });
-/** For each tool (by its pattern) whose choice is being saved, or could not be: why. */
+/** The tools (by their patterns) whose choice is being saved, or could not be, and why. */
 export const saving = signal<ReadonlyMap<string, { at: "sending" } | { at: "failed"; reason: string }>>(new Map());
 
-/** More pages than an installation has tools. */
+/** More pages than an installation has tools for. */
 const MAX_PAGES = 20;
 
-/** How rules name one tool. */
+/** The pattern of one tool. */
 export function patternOf(tool: Tool): string {
   return `${tool.server}:${tool.name}`;
 }
 
-/** What is already shown stays while it is asked for again. */
+/** The shown list stays while it is loaded again. */
 export async function loadTools(): Promise<void> {
   if (toolList.value.at === "failed") toolList.value = { at: "loading" };
   try {
@@ -29,7 +29,10 @@ export async function loadTools(): Promise<void> {
   }
 }
 
-/** Saves what the person chose for a tool; null is what the installation has for it. True when the server has it. */
+/**
+ * Saves the person's choice for a tool; null restores the installation's default. Returns true once the server has stored
+ * it.
+ */
 export async function choose(tool: Tool, effect: Effect | null): Promise<boolean> {
   const pattern = patternOf(tool);
   if (saving.value.get(pattern)?.at === "sending") return false;
@@ -40,7 +43,7 @@ export async function choose(tool: Tool, effect: Effect | null): Promise<boolean
     if (!endedBy(error)) note(pattern, { at: "failed", reason: describe(error) });
     return false;
   }
-  // Only the server knows what all rules together come to.
+  // Only the server knows the result of all policies together.
   await loadTools();
   note(pattern, null);
   return true;

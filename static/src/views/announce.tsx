@@ -1,4 +1,4 @@
-/** Says to screen readers, politely, what others see happen: one live region for the whole page. */
+/** Announces visible changes to screen readers, in one polite live region for the whole page. */
 import { signal } from "@preact/signals";
 
 const said = signal("");

@@ -1,4 +1,4 @@
-/** The whole page: who is signed in decides what it is, the address decides what it shows. */
+/** The whole page. The session decides between login and app, and the address decides what is shown. */
 import { effect, untracked, useSignalEffect } from "@preact/signals";
 import { options } from "preact";
 import { useEffect } from "preact/hooks";
@@ -32,7 +32,7 @@ import { LoginView, PasswordResetView } from "./login.tsx";
 import { Shell } from "./shell.tsx";
 import { ToolSettings } from "./tool-settings.tsx";
 
-/** How long what was said on another device may be missing here. */
+/** The longest delay before changes from another device are shown. */
 const LOOK_AROUND_MS = 20_000;
 
 export function App() {
@@ -49,10 +49,10 @@ export function App() {
     window.addEventListener("offline", goOffline);
     setInterval(() => isLooking() && void refresh(), LOOK_AROUND_MS);
     document.addEventListener("keydown", (event) => void printWhole(event));
-    // From a menu: what is here is drawn before the browser goes on.
+    // When printing from a menu, everything loaded is drawn before the browser continues.
     window.addEventListener("beforeprint", () => atOnce(() => fill(true)));
     window.matchMedia("print").addEventListener("change", () => fill(true));
-    // A file that is dropped would be opened in place of the page.
+    // Without this, a dropped file would open in place of the page.
     for (const kind of ["dragover", "drop"] as const)
       document.addEventListener(kind, (event) => event.dataTransfer?.types.includes("Files") && event.preventDefault());
     onTabNews((news) => {
@@ -77,7 +77,7 @@ export function App() {
     }
   }, [signedIn]);
 
-  // At once, not with the next frame: an address must not be seen, or written to, with what belongs to the one before.
+  // At once, not with the next frame: while an address is new, nothing of the previous one may be shown or changed.
   useEffect(
     () =>
       effect(() => {
@@ -96,7 +96,7 @@ export function App() {
     if (session.value.at === "in") {
       const title = TITLES[route.value.page] ?? conversation.value?.title;
       if (title) parts.unshift(title);
-      // What a person sees of a tab they have left.
+      // The title of the tab, which the person sees from other tabs.
       if (undecided.value.length > 0) parts.unshift("Waiting for you");
     }
     document.title = parts.join(" · ");
@@ -111,10 +111,10 @@ export function App() {
   );
 }
 
-/** Of pages that are no conversation. */
+/** The titles of pages that are not conversations. */
 const TITLES: Partial<Record<Route["page"], string>> = { tools: "Tools", administration: "Administration" };
 
-/** The server does not answer: said, wherever one is. */
+/** A notice that the server does not respond, on every page. */
 function Overdue() {
   return (
     <div role="status" class="fixed inset-x-0 top-2 z-30 mx-auto w-fit max-w-[calc(100vw-1rem)] print:hidden">
@@ -128,19 +128,19 @@ function Overdue() {
   );
 }
 
-/** Before the first message: a person should know that a script answers. */
+/** Before the first message, a person should know if the answers come from a script. */
 async function askForModel(): Promise<void> {
   const { items } = await models.list().catch(() => ({ items: [] }));
   const model = items.find((item) => item.default);
   if (model !== undefined) defaultModel.value = model.id;
 }
 
-/** Only what is on the page is printed, and of a long conversation that is its end. */
+/** Loads the whole conversation before printing, because only what is on the page is printed. */
 async function printWhole(event: KeyboardEvent): Promise<void> {
   if (event.key.toLowerCase() !== "p" || !(event.ctrlKey || event.metaKey) || !hasEarlier.peek()) return;
   event.preventDefault();
   await loadWhole();
-  // Once it has been drawn.
+  // After the page was drawn.
   setTimeout(() => window.print());
 }
 

@@ -1,4 +1,4 @@
-/** Asks the person whether a tool may be called, and says exactly what would be called. Says nothing of what came of it. */
+/** Asks the person whether a tool may be called, and shows exactly what would be called. It does not show the result. */
 import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { timeLeft } from "../durations.ts";
 import { decide, deciding } from "../state/approvals.ts";
@@ -16,10 +16,10 @@ export const DECIDED: Record<Decision, string> = {
   deny: "Denied",
 };
 
-/** Brings the keyboard, and with it the view, to the first question that is open. False: there is none. */
+/** Moves focus and view to the first open question. Returns false if there is none. */
 export function goToApproval(): boolean {
   const card = document.querySelector<HTMLElement>("[data-approval]");
-  // From its beginning, also where it is higher than the screen.
+  // To the beginning of the card, even if it is higher than the screen.
   card?.scrollIntoView({ block: "start" });
   card?.focus({ preventScroll: true });
   return card !== null;
@@ -28,9 +28,9 @@ export function goToApproval(): boolean {
 export function ApprovalCard({ part, runId, onLeft }: { part: ToolPart; runId: string; onLeft: () => void }) {
   const card = useRef<HTMLElement>(null);
   const id = useId();
-  /** The button that shows what was not yet on the screen. */
+  /** The button that shows the rest of the arguments. */
   const rest = useRef<HTMLButtonElement>(null);
-  /** It did not fit on the screen at once. */
+  /** Whether the card did not fit on the screen. */
   const begun = useRef(false);
   const state = deciding(runId, part.callId);
   const waiting = state.at === "sending";
@@ -45,12 +45,13 @@ export function ApprovalCard({ part, runId, onLeft }: { part: ToolPart; runId: s
       begun.current = seen.left !== null;
     } else if (begun.current) {
       announce("All of it was shown. You can decide now.");
-      // The button that showed the rest is gone. On to none that decides: it might be pressed once more.
+      // The button for the rest is gone. Focus moves to an element that decides nothing, because the person may press
+      // once more.
       if (document.activeElement === document.body) card.current?.focus({ preventScroll: true });
     }
   }, [unseen, seen.left]);
 
-  // The card goes when the question is answered, here or elsewhere: whoever was in it is not left nowhere.
+  // The card disappears when the question is answered, here or elsewhere. Focus in it must move on.
   useLayoutEffect(() => {
     const element = card.current;
     return () => {
@@ -67,11 +68,11 @@ export function ApprovalCard({ part, runId, onLeft }: { part: ToolPart; runId: s
       <button
         type="button"
         class={`${look} aria-disabled:opacity-60`}
-        // Not `disabled`: that would take the keyboard away, and give it to nothing.
+        // Not `disabled`, which would drop the focus.
         aria-disabled={waiting || blocked}
         aria-describedby={blocked ? `${id} ${id}-why` : id}
         onClick={(event) => {
-          // Not on with it from here: pressed once more than needed, this button would decide.
+          // Focus moves away from this button: one press too many would decide.
           if (blocked) rest.current?.focus();
           // The second half of a double click may fall on the next card.
           else if (!waiting && event.detail < 2) void choose(decision);
@@ -116,7 +117,7 @@ export function ApprovalCard({ part, runId, onLeft }: { part: ToolPart; runId: s
             belong to it.
           </p>
         )}
-        {/* Not a box that scrolls: what is below its edge would be allowed unseen. */}
+        {/* Not a box that scrolls: the part outside would be allowed unseen. */}
         <div class="rounded-lg bg-sunken px-3.5 py-2.5" role="group" aria-label="Arguments">
           <Arguments text={part.arguments} whole />
         </div>
@@ -152,7 +153,10 @@ export function ApprovalCard({ part, runId, onLeft }: { part: ToolPart; runId: s
   );
 }
 
-/** How long there is to decide. By this device's clock, so it only informs: whether it is too late, the server says. */
+/**
+ * The time left to decide. It uses this device's clock, so it is only information; the server decides whether it is too
+ * late.
+ */
 function Expiry({ at }: { at: string }) {
   const end = Date.parse(at);
   const [now, setNow] = useState(() => Date.now());

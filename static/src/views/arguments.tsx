@@ -1,8 +1,8 @@
-/** What a tool is called with, as names and values. What is long is folded, unless it is to be shown `whole`. */
+/** The arguments of a tool call, as names and values. Long values are folded, unless `whole` is set. */
 import { useState } from "preact/hooks";
 import { piecesOf, readArguments, type Shown } from "../arguments.ts";
 
-/** What is read at a glance: about six lines on a narrow screen, or a small object. */
+/** What can be read at a glance: about six lines on a narrow screen, or a small object. */
 const FOLD_CHARS = 280;
 const FOLD_LINES = 10;
 
@@ -56,7 +56,7 @@ type TextProps = { text: string; mono?: boolean };
 const look = (mono: boolean) =>
   `plaintext block break-words whitespace-pre-wrap ${mono ? "font-mono text-xs leading-5" : ""}`;
 
-/** All of a text, in pieces that `useSeen` can tell of whether they were on the screen. */
+/** A whole text, in pieces that `useSeen` can watch. */
 export function WholeText({ text, mono = false }: TextProps) {
   return (
     <span dir="auto" class={look(mono)}>
@@ -69,7 +69,7 @@ export function WholeText({ text, mono = false }: TextProps) {
   );
 }
 
-/** A text whose end is shown on demand. `limit`: what even then is not shown, because nobody would read it. */
+/** A text whose end is shown on demand. Beyond `limit`, nothing is shown, because nobody would read it. */
 export function LongText({ text, mono = false, limit = Infinity }: TextProps & { limit?: number }) {
   const [open, setOpen] = useState(false);
   const short = fold(text);
@@ -91,7 +91,7 @@ export function LongText({ text, mono = false, limit = Infinity }: TextProps & {
   );
 }
 
-/** The beginning that is shown at first: all of it, unless a good deal would be hidden. */
+/** The beginning that is shown at first. A text that is only a little longer is not folded. */
 function fold(text: string): string {
   const lines = text.split("\n", FOLD_LINES + 1);
   const start = lines.slice(0, FOLD_LINES).join("\n");

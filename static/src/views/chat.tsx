@@ -1,4 +1,4 @@
-/** The conversation on the screen: its title, its turns, and where to write. */
+/** The shown conversation: its title, its turns, and the composer. */
 import { useSignalEffect } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { keyOf } from "../history.ts";
@@ -50,7 +50,7 @@ export function ChatView() {
   const { atEnd, jump } = useEnd(scroller, isShown);
   useSpokenStatus();
 
-  // A new message of one's own is what one wants to see, wherever one was.
+  // A person who sends a message wants to see it, wherever they have scrolled to.
   const message = sent.value;
   useEffect(() => {
     if (message !== null) jump();
@@ -132,7 +132,7 @@ function ChatHeader() {
   );
 }
 
-/** What is shown may be older than what there is. */
+/** A notice that the shown copy may be outdated. */
 function OldCopy() {
   const from = copyFrom.value;
   if (from === null) return null;
@@ -144,7 +144,7 @@ function OldCopy() {
   );
 }
 
-/** Beside the composer, so that it is seen wherever one has scrolled to. */
+/** Beside the composer, so that it is visible at every scroll position. */
 function WaitingForPerson() {
   const calls = undecided.value;
   if (calls.length === 0) return null;
@@ -224,7 +224,7 @@ function Turns() {
   const firstKey = first && keyOf(first);
   const before = useRef(firstKey);
   const box = list.current?.closest("[data-scroller]");
-  // As it is before this drawing: what comes or goes above must not move what is being read.
+  // The distance before this drawing: changes above must not move the text that is being read.
   const fromEnd = box ? box.scrollHeight - box.scrollTop : 0;
   useLayoutEffect(() => {
     if (box && firstKey !== before.current) box.scrollTop = box.scrollHeight - fromEnd;
@@ -240,7 +240,7 @@ function Turns() {
       <AnswerPlace key={turn.runId} runId={turn.runId} finished={turn} />
     ),
   );
-  // In one list with the others, in which it keeps its place when it is one of them.
+  // In the same list as the other turns, so that it keeps its place when it becomes one of them.
   if (runId !== null) drawn.push(<AnswerPlace key={runId} runId={runId} finished={null} />);
   return (
     <div ref={list} class="grid grid-cols-1 gap-8">
@@ -250,7 +250,7 @@ function Turns() {
   );
 }
 
-/** Between what the person does. Not every browser knows when that is. */
+/** Calls `work` when the person is not interacting. Some browsers do not know when that is. */
 function whenIdle(work: () => void): () => void {
   if (typeof requestIdleCallback === "undefined") {
     const timer = setTimeout(work, 30);
@@ -261,8 +261,8 @@ function whenIdle(work: () => void): () => void {
 }
 
 /**
- * On its own, so that a token draws this answer again and nothing else; and the same one when the answer is finished, so that
- * what the person opened in it stays open.
+ * A separate component, so that a token redraws only this answer. It stays the same component when the answer is
+ * finished, so that opened parts of it stay open.
  */
 function AnswerPlace({ runId, finished }: { runId: string; finished: AnswerTurn | null }) {
   const answer = finished ?? live.value;
@@ -340,14 +340,14 @@ const SPOKEN: Partial<Record<Phase, string>> = {
   error: "The answer failed.",
 };
 
-/** What happens to the answer, in words, for those who do not see it. The text itself is for them to read at their pace. */
+/** Announces the state of the answer to screen readers. The text itself is read at the person's pace. */
 function useSpokenStatus(): void {
   const before = useRef<Phase | null>(null);
   const heard = useRef<string | null>(null);
   const asked = useRef(0);
   useSignalEffect(() => {
     const answer = last.value;
-    // Of what had ended before it was opened, there is nothing to be said.
+    // An answer that had ended before it was opened is not announced.
     if (liveRunId.value !== null || answer?.runId !== heard.current) heard.current = liveRunId.value;
     const phase = answer !== null && answer.runId === heard.current ? answer.phase : null;
     if (!connected.value) announce("Connection lost. Reconnecting.");

@@ -1,10 +1,10 @@
-/** A block of code with its language, a copy button, and colours once it is complete. */
+/** A block of code with its language and a copy button, and with colours once it is complete. */
 import type { Root, RootContent } from "hast";
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { CopyButton } from "./copy.tsx";
 
-/** Colouring is work for the main thread; beyond this nobody reads code in a chat anyway. */
+/** Colouring is work for the main thread, and nobody reads longer code in a chat. */
 const MAX_COLOURED_CHARS = 50_000;
 
 export function CodeBlock({ language, code, growing }: { language: string; code: string; growing: boolean }) {
@@ -30,7 +30,7 @@ function useColours(language: string, code: string): Root | null {
     let shown = true;
     void import("../highlight.ts").then(
       ({ highlight }) => shown && setTree(highlight(language.toLowerCase(), code)),
-      () => undefined, // without colours the code is as readable as it was
+      () => undefined, // without colours, the code is still readable
     );
     return () => void (shown = false);
   }, [language, code]);

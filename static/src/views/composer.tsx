@@ -1,17 +1,17 @@
-/** Where one writes. Enter sends, Shift+Enter makes a new line; a draft survives a reload, and a failed sending. */
+/** The text field. Enter sends, Shift+Enter makes a new line. A draft survives a reload and a failed sending. */
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { undecided } from "../state/approvals.ts";
 import { busy, isSending, say, stop, stopping } from "../state/chat.ts";
 import { readDraft, writeDraft } from "../state/drafts.ts";
 import { Icon } from "./icons.tsx";
 
-/** Of the notice that says what the answer waits for. */
+/** The id of the notice that says what the answer waits for. */
 export const WAITING_ID = "waiting-for-person";
 
 const FIELD_ID = "composer";
 const BUTTON_ID = "composer-button";
 
-/** To where one writes; where that would bring a keyboard onto the screen, to the button beside it. */
+/** Focuses the text field; on devices with an on-screen keyboard, the button beside it. */
 export function focusComposer(): void {
   const fine = window.matchMedia("(pointer: fine)").matches;
   document.getElementById(fine ? FIELD_ID : BUTTON_ID)?.focus();
@@ -24,20 +24,20 @@ const NO_PICTURES = "Pictures and other files cannot be sent yet, only text.";
 export function Composer({ draftId, disabled }: { draftId: string; disabled: boolean }) {
   const [text, setText] = useState("");
   const field = useRef<HTMLTextAreaElement>(null);
-  /** Enter was pressed while the conversation was still loading, and nothing was typed since. */
+  /** Enter was pressed while the conversation was loading, and nothing was typed since. */
   const early = useRef(false);
-  /** Why what the person wanted did not happen. */
+  /** Why the person's action failed. */
   const [note, setNote] = useState("");
 
-  // Before the next frame: what is written belongs to what is shown above it.
+  // Before the next frame, so that the draft belongs to the conversation above it.
   useLayoutEffect(() => {
-    // While a first message is on its way the new chat becomes a conversation; its draft is that message.
+    // While the first message is being sent, the new chat becomes a conversation. Its draft is that message.
     if (!isSending.peek()) setText(readDraft(draftId));
-    // Where there is a keyboard on the screen, focus would push the conversation away.
+    // On-screen keyboards would push the conversation away.
     if (window.matchMedia("(pointer: fine)").matches) field.current?.focus();
   }, [draftId, disabled]);
 
-  // `field-sizing: content` is not everywhere yet.
+  // Some browsers do not support `field-sizing: content` yet.
   useLayoutEffect(() => {
     const box = field.current;
     if (box === null) return;
@@ -61,11 +61,11 @@ export function Composer({ draftId, disabled }: { draftId: string; disabled: boo
   });
   useLayoutEffect(() => () => void (early.current = false), [draftId]);
   const stops = busy.value;
-  // What it says is over.
+  // The notice is outdated.
   useEffect(() => setNote(""), [draftId, stops]);
 
   const refuseFiles = (event: Event, data: DataTransfer | null) => {
-    // A table from a spreadsheet comes as text and as a picture of it.
+    // A copied table of a spreadsheet contains text and a picture of it.
     if (data === null || data.files.length === 0 || data.types.includes("text/plain")) return;
     event.preventDefault();
     setNote(NO_PICTURES);
@@ -104,13 +104,13 @@ export function Composer({ draftId, disabled }: { draftId: string; disabled: boo
           }}
           onPaste={(event) => refuseFiles(event, event.clipboardData)}
           onKeyDown={(event) => {
-            // During composition Enter chooses a word; 229 is how Safari says so.
+            // During composition, Enter chooses a word. Safari reports this as key code 229.
             if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
             event.preventDefault();
             void send();
           }}
         />
-        {/* One button, which is not taken from under the keyboard when an answer begins or ends. */}
+        {/* One button for both, so that it keeps the focus when an answer begins or ends. */}
         <button
           id={BUTTON_ID}
           type={stops ? "button" : "submit"}

@@ -1,4 +1,4 @@
-/** Asks before a conversation is deleted, and for its new name. */
+/** Asks for a conversation's new name, and for confirmation before it is deleted. */
 import type { TargetedSubmitEvent } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { describe } from "../api.ts";
@@ -92,7 +92,7 @@ async function renameTo(id: string, title: string): Promise<void> {
   announce("Renamed");
 }
 
-/** Once the dialog is closed: before, the new chat could not take the focus. */
+/** Called after the dialog was closed. Before that, the new chat could not take the focus. */
 function removed(id: string): void {
   if (conversationId.peek() === id) navigate("/", { replace: true });
   announce("Deleted");

@@ -1,4 +1,4 @@
-/** A button that copies a text and says whether it did. */
+/** A button that copies a text and announces the result. */
 import { useState } from "preact/hooks";
 import { announce } from "./announce.tsx";
 import { Icon } from "./icons.tsx";
@@ -7,7 +7,7 @@ const SHOW_RESULT_MS = 1_600;
 
 async function put(text: string): Promise<boolean> {
   try {
-    // Absent on plain http to another machine.
+    // The clipboard does not exist on plain http to another machine.
     await navigator.clipboard.writeText(text);
     return true;
   } catch {

@@ -1,4 +1,4 @@
-/** A formula: TeX until KaTeX is there, and wherever it is none that KaTeX can read. */
+/** A formula. It is shown as TeX until KaTeX is loaded, or if KaTeX cannot read it. */
 import { signal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 
@@ -12,7 +12,7 @@ function load(): void {
   loading = true;
   void import("../katex.ts").then(
     ({ draw }) => (drawer.value = draw),
-    () => (loading = false), // without it the formula is as readable as it was; the next one tries again
+    () => (loading = false), // without it, the formula is still readable as TeX; the next formula tries again
   );
 }
 
@@ -30,7 +30,7 @@ export function Formula({ tex, source, display, closed }: Props) {
       place.current?.replaceChildren(source);
     }
   }, [draw, tex, source, display]);
-  // Once drawn, what is in it is not Preact's. The key makes another element of it, so that neither touches the other's.
+  // KaTeX's elements do not belong to Preact. The key makes a new element, so that neither changes the other's.
   const content = draw === null ? source : null;
   const key = draw === null ? "tex" : "drawn";
   return display ? (

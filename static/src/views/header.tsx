@@ -1,4 +1,4 @@
-/** The line above what is shown: the way to the list of conversations on a narrow screen, and a title. */
+/** The line at the top: a button for the list of conversations on a narrow screen, and a title. */
 import type { ComponentChildren } from "preact";
 import { Icon } from "./icons.tsx";
 import { drawerOpen } from "./shell.tsx";

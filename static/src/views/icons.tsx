@@ -1,4 +1,4 @@
-/** The icons of the page: outlines on a 24 by 24 grid, in the colour of the text, never said aloud. */
+/** The icons of the page: outlines on a 24 by 24 grid, in the colour of the text, hidden from screen readers. */
 
 const PATHS = {
   plus: "M12 5v14M5 12h14",

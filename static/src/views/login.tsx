@@ -1,4 +1,4 @@
-/** Signing up and logging in: one form, two words. Errors stand at the field they are about. */
+/** The form for signing up and logging in. Errors are shown at their fields. */
 import type { ComponentChildren, TargetedSubmitEvent } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { ApiError, auth, describe } from "../api.ts";
@@ -9,7 +9,7 @@ import { Logo } from "./icons.tsx";
 
 type Trouble = { field: string | null; text: string };
 
-/** Until the server has said so: an installation that has people and takes more. */
+/** Assumed until the server responds: there are accounts, and sign-up is open. */
 const USUAL: SignUpState = { open: true, first: false, invite: true };
 
 /** `invitation`: the secret of the link that somebody opened. */
@@ -21,7 +21,7 @@ export function LoginView({ invitation }: { invitation?: string }) {
   const form = useRef<HTMLFormElement>(null);
 
   useEffect(() => {
-    // Not known, the form says it when it is sent.
+    // If this fails, the server's response to the form will tell.
     void auth.signupState().then(setAccounts, () => undefined);
   }, []);
   useEffect(() => form.current?.querySelector<HTMLElement>("[aria-invalid=true]")?.focus(), [trouble]);
@@ -166,7 +166,7 @@ export function PasswordResetView({ token }: { token: string }) {
   );
 }
 
-/** A new installation: nobody can log in. */
+/** The first page of a new installation, where nobody can log in yet. */
 function FirstView({ start }: { start: () => void }) {
   return (
     <main class="grid h-full place-items-center overflow-y-auto px-5 py-10 short:py-3">
@@ -194,7 +194,7 @@ function Greeting({ title, children }: { title: string; children: ComponentChild
   );
 }
 
-/** A taken address is about the address, though the server names fields only for what is malformed. */
+/** The field of an error. The server does not name a field for a taken address. */
 function fieldOf(error: unknown): string | null {
   if (!(error instanceof ApiError)) return null;
   return error.code === "email_taken" ? "email" : error.field;

@@ -1,4 +1,4 @@
-/** Draws markdown: tokens become elements, from a list of what is allowed. No HTML string exists on the way. */
+/** Draws markdown: tokens become elements from an allowed list. No HTML string is made. */
 import { type ComponentChildren, h, type VNode } from "preact";
 import { useId, useRef } from "preact/hooks";
 import type { Token } from "markdown-it";
@@ -18,7 +18,7 @@ export function Markdown({ text, growing }: { text: string; growing: boolean }) 
     <div class={growing ? "md growing" : "md"}>
       {parsed.blocks.map((block, index) => {
         const last = growing && index === parsed.blocks.length - 1;
-        // The same element object as before makes Preact skip a finished block.
+        // With the same element object, Preact skips a finished block.
         const known = last ? undefined : drawn.current.get(block);
         if (known !== undefined) return known;
         const vnode = <Finished key={block.key} tokens={block.tokens} growing={last} id={id} />;
@@ -29,7 +29,7 @@ export function Markdown({ text, growing }: { text: string; growing: boolean }) 
   );
 }
 
-/** A text that has not changed since it was parsed whole is not parsed again. */
+/** The results of complete parsing. They are not parsed again. */
 const whole = new WeakSet<Parsed>();
 function complete(text: string, before: Parsed | null): Parsed {
   if (before !== null && whole.has(before) && before.source === text) return before;
@@ -38,14 +38,14 @@ function complete(text: string, before: Parsed | null): Parsed {
   return parsed;
 }
 
-/** `id`: of the text, which the ids of its footnotes begin with. */
+/** `id`: the prefix for the ids of the text's footnotes. */
 type Context = { growing: boolean; id: string };
 
 function Finished({ tokens, ...context }: { tokens: Token[] } & Context) {
   return <>{draw(tokens, context)}</>;
 }
 
-/** Elements that are drawn as they are. Headings move down: the page has its own h1 and h2. */
+/** Elements that are drawn as they are. Headings are two levels lower, because the page has its own h1 and h2. */
 const TAGS: Record<string, string> = {
   p: "p",
   h1: "h3",
@@ -62,7 +62,7 @@ const TAGS: Record<string, string> = {
   s: "s",
 };
 
-/** Of these, what stands beside the text (a bullet, a line, columns) is on the side where its text begins. */
+/** In these elements, the part beside the text (a bullet, a line, columns) is on the side where the text begins. */
 const CONTAINERS = new Set(["ul", "ol", "blockquote", "table"]);
 
 type Open = { token: Token; children: ComponentChildren[]; dir: Direction };
@@ -172,7 +172,7 @@ function leaf(token: Token, context: Context): ComponentChildren {
         </>
       );
     case "image":
-      // Not loaded: asking another server for a picture would tell it what the model was made to write in the address.
+      // Pictures are not loaded: the request would send the model's text in the address to another server.
       return <Link href={attribute(token, "src")}>Image: {token.content || "without a description"}</Link>;
     case "softbreak":
       return "\n";
@@ -185,7 +185,7 @@ function leaf(token: Token, context: Context): ComponentChildren {
   }
 }
 
-/** An item of a list of things to do. */
+/** A task of a task list. */
 function Box({ done }: { done: boolean }) {
   return <input type="checkbox" checked={done} disabled aria-label={done ? "Done" : "Not done"} />;
 }
@@ -194,14 +194,14 @@ function noteId(id: string, token: Token): string {
   return `${id}-note-${Number(token.meta?.["id"])}`;
 }
 
-/** A footnote may be referred to several times. */
+/** The id of a reference. A footnote may have several. */
 function referenceId(id: string, token: Token): string {
   return `${noteId(id, token)}-${Number(token.meta?.["subId"])}`;
 }
 
 type JumpProps = { to: string; role: "doc-noteref" | "doc-backlink"; label: string; children: ComponentChildren };
 
-/** To another place in the same text. The address of the page stays. */
+/** A link within the same text. The page's address does not change. */
 function Jump({ to, role, label, children }: JumpProps) {
   const jump = (event: MouseEvent) => {
     event.preventDefault();
@@ -237,7 +237,7 @@ function alignment(token: Token): string {
 const RIGHT_TO_LEFT =
   /[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}\p{Script=Adlam}]/u;
 
-/** As `dir="auto"` finds it, which sees nothing of children that have a `dir` of their own. */
+/** The direction that `dir="auto"` would find, which ignores children with their own `dir`. */
 function directionOf(tokens: Token[], at: number): Direction {
   for (let index = at + 1; index < tokens.length && tokens[index]!.level > tokens[at]!.level; index++) {
     const { type, content } = tokens[index]!;

@@ -1,14 +1,14 @@
-/** Keeps the end of a growing text in sight, until the person scrolls up to read. */
+/** Keeps the end of a growing text visible until the person scrolls up. */
 import { type Signal, useSignal } from "@preact/signals";
 import type { RefObject } from "preact";
 import { useCallback, useEffect, useRef } from "preact/hooks";
 
-/** Closer than this counts as being at the end. */
+/** Closer than this counts as the end. */
 const END_MARGIN_PX = 60;
 
 export type End = { atEnd: Signal<boolean>; jump: (behavior?: ScrollBehavior) => void };
 
-/** `isThere` changes with the element that `ref` names. */
+/** `isThere` changes with the element of `ref`. */
 export function useEnd(ref: RefObject<HTMLElement | null>, isThere: boolean): End {
   const atEnd = useSignal(true);
   const following = useRef(true);
@@ -20,7 +20,7 @@ export function useEnd(ref: RefObject<HTMLElement | null>, isThere: boolean): En
     let lastTop = box.scrollTop;
     const onScroll = () => {
       const near = box.scrollHeight - box.scrollTop - box.clientHeight < END_MARGIN_PX;
-      // Only going up is a wish to stay: while the text grows, the end moves away by itself.
+      // Only scrolling up means that the person wants to stay. While the text grows, the end moves away by itself.
       if (box.scrollTop < lastTop - 1 && !near) following.current = false;
       if (near) following.current = true;
       lastTop = box.scrollTop;

@@ -1,19 +1,19 @@
-/** Whether all of something was on the screen, be it once and piece by piece. */
+/** Detects whether all of an element was on the screen, possibly piece by piece. */
 import type { RefObject } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { add, isWhole, type Span } from "../spans.ts";
 
 export type Seen = {
-  /** How many pieces are left; null before the first look. */
+  /** How many pieces were not seen; null before the first check. */
   left: number | null;
-  /** Brings the first piece that is left to the top of the screen. */
+  /** Scrolls to the first piece that was not seen. */
   showNext: () => void;
 };
 
-/** Watches the elements marked `data-piece` in what `ref` names, until each was on the screen. `what` changes with them. */
+/** Watches the elements marked `data-piece` inside `ref`, until each was on the screen. `what` changes with them. */
 export function useSeen(ref: RefObject<HTMLElement | null>, what: unknown): Seen {
   const [left, setLeft] = useState<number | null>(null);
-  /** Of each piece that is left: the parts that were seen, from 0 at its upper edge to 1 at its lower. */
+  /** The unseen pieces, each with its seen parts, from 0 at the upper edge to 1 at the lower. */
   const unseen = useRef(new Map<Element, Span[]>());
   useEffect(() => {
     const pieces = new Map<Element, Span[]>();
@@ -26,7 +26,7 @@ export function useSeen(ref: RefObject<HTMLElement | null>, what: unknown): Seen
       for (const piece of near) {
         const { top, bottom, height } = piece.getBoundingClientRect();
         const seen = pieces.get(piece) ?? [];
-        // What has no height is seen as soon as it is near.
+        // A piece without height counts as seen when it is near.
         const part =
           height > 0
             ? ([(Math.max(top, room.top) - top) / height, (Math.min(bottom, room.bottom) - top) / height] as const)
@@ -39,7 +39,7 @@ export function useSeen(ref: RefObject<HTMLElement | null>, what: unknown): Seen
       }
       setLeft(pieces.size);
     };
-    // Says which are near enough to be measured; how much of them is seen, it tells too late while one scrolls fast.
+    // It tells which pieces are near enough to be measured. For fast scrolling, its own measurements come too late.
     const observer = new IntersectionObserver(
       (entries) => {
         for (const { target, isIntersecting } of entries) {

@@ -1,4 +1,4 @@
-/** The frame: the list of conversations beside the chat, or, on a narrow screen, in a drawer over it. */
+/** The frame: the list of conversations beside the chat, or in a drawer on a narrow screen. */
 import { signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
@@ -6,7 +6,7 @@ import { route } from "../state/route.ts";
 import type { User } from "../types.ts";
 import { Sidebar } from "./sidebar.tsx";
 
-/** Tailwind's `md`: from here on there is room for both. */
+/** Tailwind's `md`: from this width there is room for both. */
 const wideQuery = window.matchMedia("(min-width: 48rem)");
 const wide = signal(wideQuery.matches);
 wideQuery.addEventListener("change", () => (wide.value = wideQuery.matches));
@@ -20,7 +20,8 @@ export function Shell({ user, children }: { user: User; children: ComponentChild
   const covered = !wide.value && drawerOpen.value;
 
   useEffect(() => void (drawerOpen.value = false), [current]);
-  // At once, not after the next frame: Escape must not come too early, and what is covered loses its focus with that frame.
+  // At once, not after the next frame: Escape must not come too early, and with that frame the covered part loses its
+  // focus.
   useLayoutEffect(() => {
     if (!covered) return;
     const opener = document.activeElement;

@@ -1,4 +1,4 @@
-/** The list of conversations, the way to a new one, and who is signed in. */
+/** The list of conversations, the button for a new one, and the signed-in person. */
 import { useState } from "preact/hooks";
 import { describe } from "../api.ts";
 import { sectionsOf } from "../permissions.ts";
@@ -86,7 +86,7 @@ function Item({ item, ask }: { item: Conversation; ask: (asked: Asked) => void }
   const at = route.value;
   const current = at.page === "conversation" && at.id === item.id;
   const title = (current ? conversation.value?.title : null) || item.title || "New chat";
-  // A finger cannot hover: there, one button brings the others.
+  // Touch screens have no hover: there, one button shows the others.
   const [open, setOpen] = useState(false);
   const touch = open ? "pointer-coarse:static pointer-coarse:opacity-100" : "pointer-coarse:hidden";
   return (
@@ -193,7 +193,7 @@ function Account({ user }: { user: User }) {
 
 const DAY_MS = 86_400_000;
 
-/** The list in groups a person remembers by, order kept. */
+/** The list in groups by age, in the same order. */
 function byAge(items: Conversation[]): [string, Conversation[]][] {
   const today = new Date().setHours(0, 0, 0, 0);
   const groups = new Map<string, Conversation[]>();

@@ -1,4 +1,4 @@
-/** What a server's tools need from the person before they work: an address, a password. Entered here, and not shown again. */
+/** The form for the secrets of a server's tools: an address, a password. Secret values are not shown again. */
 import type { TargetedInputEvent } from "preact";
 import { useId, useState } from "preact/hooks";
 import { faultOf, keyOf, secretsOf, standing } from "../secrets.ts";
@@ -14,7 +14,7 @@ export function ToolSecrets({ server }: { server: string }) {
   return secrets.length === 0 ? null : <SecretForms secrets={secrets} />;
 }
 
-/** Says once for all servers that it is not known what they need. */
+/** One notice for all servers that their secrets could not be loaded. */
 export function SecretsFault() {
   const list = secretList.value;
   if (list.at !== "failed") return null;
@@ -47,7 +47,7 @@ export function SecretForms({ secrets }: { secrets: Secret[] }) {
 
 function SecretForm({ secret }: { secret: Secret }) {
   const id = useId();
-  /** What is being typed; null while nothing was. */
+  /** The typed text; null before anything was typed. */
   const [typed, setTyped] = useState<string | null>(null);
   const [fault, setFault] = useState<string | null>(null);
   const state = savingSecrets.value.get(keyOf(secret));
@@ -68,7 +68,7 @@ function SecretForm({ secret }: { secret: Secret }) {
   };
   const remove = async (button: HTMLElement) => {
     if (waiting) return;
-    // The button goes; the field is where one goes on.
+    // The button disappears, so the focus moves to the field.
     button.closest("form")?.querySelector<HTMLElement>("input")?.focus();
     setFault(null);
     if (await removeSecret(secret)) {
@@ -104,7 +104,7 @@ function SecretForm({ secret }: { secret: Secret }) {
         {secret.visible ? (
           <input {...field} type="text" dir="auto" autocomplete="off" value={value} />
         ) : (
-          // A password manager would offer the password of this page.
+          // Otherwise a password manager would offer the password of this page.
           <input {...field} type="password" autocomplete="new-password" value={value} />
         )}
         <button type="submit" class="main-button" aria-label={`Save ${title}`} disabled={waiting}>

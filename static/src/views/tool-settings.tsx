@@ -1,4 +1,4 @@
-/** Which tools there are, and whether the assistant may use them: the person's choice for each. */
+/** The list of tools, with the person's choice for each: whether models may call it. */
 import { useEffect, useId, useState } from "preact/hooks";
 import { readParameters } from "../arguments.ts";
 import { loadSecrets } from "../state/secrets.ts";
@@ -11,7 +11,7 @@ import { Header } from "./header.tsx";
 import { Icon } from "./icons.tsx";
 import { SecretsFault, ToolSecrets } from "./tool-secrets.tsx";
 
-/** Fewer than this are seen at a glance. */
+/** A shorter list needs no search. */
 const SEARCH_FROM = 10;
 
 const EFFECTS: { effect: Effect; label: string; words: string }[] = [
@@ -98,7 +98,7 @@ function List() {
   }
 }
 
-/** What is missing, so that nobody looks for it in vain. */
+/** The faults of servers and tools, so that nobody searches for missing tools. */
 function Problems({ problems }: { problems: ToolProblem[] }) {
   const id = useId();
   if (problems.length === 0) return null;
@@ -199,7 +199,7 @@ function Row({ tool }: { tool: Tool }) {
               class="text-button shrink-0"
               aria-label={`Use the default for ${title}`}
               onClick={(event) => {
-                // The button goes; its neighbours are where one goes on.
+                // The button disappears, so the focus moves to its neighbours.
                 const group = event.currentTarget.closest("li")?.querySelector<HTMLElement>("[role=group] button");
                 group?.focus();
                 void pick(null);
@@ -219,7 +219,7 @@ function Row({ tool }: { tool: Tool }) {
   );
 }
 
-/** Whose choice it is, and what comes of it if that is something else. */
+/** Who made the choice, and its result if that differs. */
 function standing(tool: Tool): string {
   if (tool.always_asks && tool.policy === "ask") return "Asks before every call";
   if (tool.own_policy === null) return `Default: ${WORDS[tool.policy]}`;

@@ -1,4 +1,4 @@
-/** A tool that the model used: its name and state at a glance, what went in and what came out on demand. */
+/** A tool call: its name and state; arguments and result on demand. */
 import type { ComponentChildren } from "preact";
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { duration } from "../durations.ts";
@@ -10,19 +10,19 @@ import { ApprovalCard, DECIDED, goToApproval } from "./approval.tsx";
 import { Arguments, LongText } from "./arguments.tsx";
 import { Icon } from "./icons.tsx";
 
-/** A result may be very long; the whole of it is the model's business. */
+/** A result may be very long. Only the model needs all of it. */
 const MAX_SHOWN_CHARS = 20_000;
-/** What is over sooner needs no progress. */
+/** Shorter calls need no progress. */
 const SHOW_PROGRESS_AFTER_MS = 2_000;
 
 type Props = { part: ToolPart; runId: string; running: boolean };
 
-/** The question whether it may be called, as long as that is open; then the call. */
+/** The question while it is open; then the call. */
 export function ToolCall({ part, runId, running }: Props) {
   const place = useRef<HTMLDivElement>(null);
   const state = deciding(runId, part.callId);
   const asks = running && part.approval !== null && part.result === null && isOpen(state);
-  // On to the next question, or else to what has become of this one. Not if the person has left for another page.
+  // Moves the focus to the next question, or else to this call. Not if the person has left the page.
   const goOn = useCallback(() => {
     if (place.current?.isConnected && !goToApproval()) place.current.querySelector("summary")?.focus();
   }, []);
@@ -50,7 +50,7 @@ function ToolCard({ part, running, state }: { part: ToolPart; running: boolean; 
         </span>
         <span class="flex min-w-0 flex-1 flex-col sm:flex-row sm:items-baseline sm:gap-2.5">
           {part.title && <bdi class="min-w-0 truncate font-medium">{visible(part.title)}</bdi>}
-          {/* Always there: a server elsewhere chooses the title, and the name begins with the server's. */}
+          {/* Always shown: another server chooses the title, but the name begins with the server's name. */}
           <span class={part.title ? "min-w-0 truncate text-soft sm:max-w-1/2 sm:shrink-0" : "min-w-0 truncate"}>
             <Mono>{name}</Mono>
           </span>
@@ -79,7 +79,7 @@ function ToolCard({ part, running, state }: { part: ToolPart; running: boolean; 
         {result !== null && (
           <Labelled label={result.isError ? "Error" : "Result"}>
             {result.text === "" ? (
-              <p class="text-sm text-soft">Nothing came back</p>
+              <p class="text-sm text-soft">The result is empty</p>
             ) : (
               <LongText text={visible(result.text)} mono limit={MAX_SHOWN_CHARS} />
             )}
@@ -90,7 +90,7 @@ function ToolCard({ part, running, state }: { part: ToolPart; running: boolean; 
   );
 }
 
-/** What the tool tells while it works: somebody else's words, and a bar if it knows how much there is. */
+/** The tool's progress: its own text, and a bar if the total is known. */
 function HowFar({ progress: { part, message } }: { progress: Progress }) {
   return (
     <span class="flex min-w-0 basis-full items-center gap-2.5 text-xs text-soft">
@@ -100,7 +100,7 @@ function HowFar({ progress: { part, message } }: { progress: Progress }) {
   );
 }
 
-/** Whether it is known already that the tool will not be called, though its result has not come. */
+/** Whether it is certain that the tool will not be called, although there is no result yet. */
 function isRefused(state: Deciding): boolean {
   return state.at === "expired" || (state.at === "decided" && state.decision === "deny");
 }
@@ -110,9 +110,9 @@ function decidedWords(state: Deciding): string {
     case "decided":
       return `${DECIDED[state.decision]} by you.`;
     case "elsewhere":
-      return "Somebody signed in as you decided this in another place.";
+      return "This was decided in another place with your account.";
     case "expired":
-      return "The time to decide was over, so it was not called.";
+      return "The question expired, so the tool was not called.";
     case "open":
     case "sending":
     case "failed":
@@ -178,7 +178,7 @@ function Labelled({ label, children }: { label: string; children: ComponentChild
   );
 }
 
-/** How long it has worked while it was on the screen. */
+/** How long the call has run while it was on the screen. */
 function useElapsed(works: boolean): number {
   const [elapsedMs, setElapsedMs] = useState(0);
   useEffect(() => {

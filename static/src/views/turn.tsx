@@ -1,4 +1,4 @@
-/** One turn of a conversation: what a person said, or an answer with its reasoning, its tools and how it ended. */
+/** One turn of a conversation: a message of the person, or an answer with its reasoning, tools and end. */
 import { useEffect, useState } from "preact/hooks";
 import { busy, retry, say } from "../state/chat.ts";
 import { type AnswerTurn, answerText, isRunning, type Part, type UserTurn } from "../turns.ts";
@@ -135,14 +135,14 @@ function Ending({ reason, canRetry, isLast }: EndingProps) {
   );
 }
 
-/** What a person would write, too. */
+/** The same text that a person would write. */
 const CONTINUE = "Continue where you stopped.";
 
 function RetryButton() {
   return <AgainButton label="Retry" act={retry} />;
 }
 
-/** It goes when the answer comes: whoever pressed it is not left nowhere. */
+/** The button disappears when the answer begins. The focus must move on. */
 function AgainButton({ label, act }: { label: string; act: () => Promise<unknown> }) {
   const [waiting, setWaiting] = useState(false);
   const press = async () => {
@@ -160,7 +160,7 @@ function AgainButton({ label, act }: { label: string; act: () => Promise<unknown
   );
 }
 
-/** Counts down what the provider asked for. */
+/** Counts down the pause that the provider asked for. */
 function Busy({ retryAfterMs }: { retryAfterMs: number }) {
   const [leftS, setLeftS] = useState(Math.ceil(retryAfterMs / 1000));
   useEffect(() => {

@@ -3,7 +3,7 @@ import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/cli
 
 const [url, revision] = process.argv.slice(2);
 const token = process.env.MCP_TOKEN;
-// The revision before 2026-07-28 begins with a greeting, which this client sends unless it is told to look first.
+// The older revision begins with `initialize`. This client sends it first, unless it is told to detect the revision.
 const mode = revision === "2025-11-25" ? "legacy" : "auto";
 const client = new Client({ name: "gateway-test", version: "1.0.0" }, { versionNegotiation: { mode } });
 const requestInit = token ? { headers: { authorization: `Bearer ${token}` } } : {};

@@ -13,14 +13,14 @@ OLDER = "2025-11-25"
 
 
 async def tell(response: httpx2.Response) -> None:
-    """The SDK's own error does not say with which status it was refused."""
+    """Prints the status of a refusal, which the SDK's own error does not contain."""
     if response.is_error:
         print(response.status_code, file=sys.stderr)
 
 
 async def main(url: str, revision: str, token: str) -> None:
     headers = {"authorization": f"Bearer {token}"} if token else {}
-    # The older revision begins with a greeting; the SDK's own choice is to look first what the server speaks.
+    # The older revision begins with `initialize`. By default, the SDK first detects the server's revision.
     mode = "legacy" if revision == OLDER else "auto"
     async with (
         httpx2.AsyncClient(headers=headers, event_hooks={"response": [tell]}) as http,

@@ -1,5 +1,6 @@
-// MCP clients that nobody here wrote, against `/mcp` of the whole app, in both revisions: the protocol's own SDKs for Python, TypeScript and
-// Rust. Each is a program `client URL REVISION` with the token in MCP_TOKEN that says as JSON which revision it speaks and what it got.
+// MCP clients by other authors against `/mcp` of the whole app, in both revisions: the protocol's own SDKs for Python,
+// TypeScript and Rust. Each is a program `client URL REVISION` with the token in MCP_TOKEN. It prints as JSON which
+// revision it used and what it received.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -15,7 +16,7 @@ const CLIENTS = {
   "TypeScript SDK": [process.execPath, join(import.meta.dirname, "client.mjs")],
   "Rust SDK": [RMCP],
 };
-// A dozen requests on a machine that is busy.
+// The time for a dozen requests on a busy machine.
 const CLIENT_LIMIT_MS = 60_000;
 
 let host;
@@ -35,7 +36,7 @@ before(async () => {
 });
 after(() => host?.end());
 
-/** How a client ended, and everything that it said. */
+/** A client's exit code and all its output. */
 function run([program, ...args], revision, token) {
   return new Promise((resolve, reject) => {
     const env = { ...process.env, MCP_TOKEN: token };
@@ -50,7 +51,7 @@ function run([program, ...args], revision, token) {
 }
 
 for (const [name, command] of Object.entries(CLIENTS)) {
-  // `cargo dev test` builds what can be built; a Python need not be there.
+  // `cargo dev test` builds what it can; Python may be missing.
   const skip = command[0] === PYTHON && !existsSync(PYTHON) && "Python 3.11 or newer with venv is missing";
   for (const revision of VERSIONS) {
     test(`${name}, ${revision}: lists tools and calls them`, { skip }, async () => {

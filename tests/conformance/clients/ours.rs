@@ -1,6 +1,6 @@
-//! The client half of the crate `mcp` on a machine: lists a server's tools and calls them, as the conformance suite's scenarios want.
+//! The client of the crate `mcp` as a program: lists a server's tools and calls them, as the conformance suite's scenarios require.
 //!
-//! `mcp-client URL`. The suite says in `MCP_CONFORMANCE_SCENARIO` what to do and in `MCP_CONFORMANCE_CONTEXT` with what.
+//! `mcp-client URL`. The suite names the scenario in `MCP_CONFORMANCE_SCENARIO` and its data in `MCP_CONFORMANCE_CONTEXT`.
 
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
@@ -14,10 +14,10 @@ use mcp::{
 };
 use serde_json::{Value, json, value::to_raw_value};
 
-/// As much as the product takes.
+/// The app's limit.
 const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 
-/// Longer than any scenario takes; servers may keep their client waiting for ever.
+/// Longer than any scenario takes. A server may keep its client waiting for ever.
 const DEADLINE: Duration = Duration::from_secs(8);
 
 /// Calls the tools of an MCP server.
@@ -53,7 +53,7 @@ impl Transport for Http {
     }
 }
 
-/// Accepts every form with its defaults.
+/// Accepts every form with its default values.
 fn accept(method: &str, params: &Value) -> Option<Value> {
     if method != "elicitation/create" {
         return None;
@@ -141,7 +141,7 @@ async fn call(client: &Client<Http>, listing: &Listing, name: &str, arguments: &
     let mut on_progress = |_| *seen.borrow_mut() += 1;
     match client.call_tool(tool, &to_raw_value(arguments)?, Map::new(), Some(&mut on_progress)).await {
         Ok(result) => println!("{name}: {result:?} after {} notices of progress", seen.borrow()),
-        // One tool's refusal is no reason to leave the others uncalled.
+        // If one tool refuses, the others are still called.
         Err(error @ ClientError::Protocol { .. }) => eprintln!("{name}: {error}"),
         Err(error) => return Err(error).with_context(|| name.to_owned()),
     }

@@ -1,6 +1,6 @@
-// MCP servers elsewhere, as an operator adds them, in processes of their own: the suite's fixture, and the protocol's own example of a
-// server, which speaks the revision before and keeps sessions. Their tools ask first whatever they say of themselves, go by the policies of
-// whoever calls, and are still listed when a server is down.
+// Remote MCP servers, as an operator adds them, in separate processes: the suite's fixture, and the protocol's own
+// example server, which uses the older revision with sessions. Their tools ask first, whatever they declare. They follow
+// the caller's policies, and stay listed when a server is down.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -36,7 +36,7 @@ before(async () => {
     { name: "everything", url: `http://127.0.0.1:${PORT}/mcp` },
   ]);
   const variables = [`remote_mcp_servers=${servers}`, "remote_mcp_host=http://127.0.0.1:*"];
-  // Each request meets a new instance, which knows only what the database does.
+  // Each request gets a new instance, which knows only what is in the database.
   const options = ["--max-instance-reuse-count", "1"];
   host = await serve("spin.toml", ...options, ...variables.flatMap((variable) => ["--variable", variable]));
   const response = await ask("POST", "/auth/signup", { email: "a@example.org", password: "correct horse battery staple" });
@@ -56,7 +56,7 @@ function ask(method, path, body, headers = {}) {
   return fetch(host.url + path, { method, ...json, headers: { ...json.headers, ...authorization, ...headers } });
 }
 
-/** A port that was free a moment ago. */
+/** A port that was free just now. */
 async function freePort() {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -118,7 +118,7 @@ test("a server of the revision before, with sessions, is one like others", async
   assert.deepEqual([echoed.isError, echoed.text], [false, "Echo: Hello"]);
   const weather = await call("everything_get-structured-content", { location: "Chicago" });
   assert.equal(typeof weather.structured?.temperature, "number", JSON.stringify(weather));
-  // It reports progress meanwhile, which comes before the answer.
+  // Its progress comes before the result.
   const slow = await call("everything_trigger-long-running-operation", { duration: 1, steps: 4 });
   assert.match(slow.text, /completed/);
   const refused = await call("everything_echo", { message: 1 });

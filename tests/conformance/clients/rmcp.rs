@@ -1,4 +1,4 @@
-//! The Rust SDK of the protocol, rmcp, as a client of the app: see gateway.test.mjs. It has nothing of the crate `mcp`.
+//! The Rust SDK of the protocol, rmcp, as a client of the app: see gateway.test.mjs. It uses nothing of the crate `mcp`.
 
 use std::env;
 
@@ -15,7 +15,7 @@ async fn main() -> Result<()> {
     let mut arguments = env::args().skip(1);
     let url = arguments.next().context("which server?")?;
     let revision = arguments.next().context("which revision?")?;
-    // The older revision begins with a greeting.
+    // The older revision begins with `initialize`.
     let lifecycle = if revision == ProtocolVersion::V_2025_11_25.to_string() {
         ClientLifecycleMode::Initialize
     } else {

@@ -1,20 +1,22 @@
-// A tool provider in JavaScript: a component that exports `wit/provider.wit`, made by componentize-qjs, which runs it in QuickJS.
+// A tool provider in JavaScript: a component that exports `wit/provider.wit`, built by componentize-qjs, which runs it in
+// QuickJS.
 //
-// What the adapter does for it: MCP, HTTP, and checking arguments against `inputSchema`. It never sees who calls. docs/tools.md is the guide.
+// The adapter handles MCP and HTTP, and checks arguments against `inputSchema`. A provider never sees who calls.
+// docs/tools.md is the guide.
 //
-// All at top level runs once while the component is built; every instance begins with a copy of what it left. So nothing there may depend
-// on the time or on a secret, and `Math.random` gives the same numbers in every instance.
+// Code at top level runs once, while the component is built. Every instance starts with a copy of the result. So this
+// code must not depend on the time or on a secret, and `Math.random` gives the same numbers in every instance.
 
 import stderr from "wasi:cli/stderr@0.3.0";
 import clock from "wasi:clocks/monotonic-clock@0.3.0";
 
 import { measure, TEXT_MAX_CHARS } from "./tool.js";
 
-// The model reads the descriptions in a schema too. Arguments that do not fit it never arrive.
+// The model also reads the descriptions in a schema. Arguments that do not fit it never arrive.
 const MEASURE = {
   name: "measure",
   title: "Measure a text",
-  // The model decides by this when to call the tool: say what it does and when to use it.
+  // The model decides by the description when to call the tool: say what it does and when to use it.
   description: "Counts the words of a text and says how long reading it takes. Use it instead of counting yourself.",
   inputSchema: JSON.stringify({
     type: "object",
@@ -22,16 +24,16 @@ const MEASURE = {
     required: ["text"],
     additionalProperties: false,
   }),
-  // The shape of `structured` below, for programs; null if there is only text.
+  // The schema of `structured` below, for programs; null if there is only text.
   outputSchema: JSON.stringify({
     type: "object",
     properties: { words: { type: "integer" }, minutes: { type: "integer" } },
     required: ["words", "minutes"],
   }),
-  // What calling it may do, honestly: what is not readOnly asks the person first, and only what is idempotent is called again when its
-  // outcome was lost. openWorld is for tools that bring in what others wrote.
+  // The effects of a call. A tool that is not readOnly asks the person first. Only an idempotent call is repeated when
+  // its result was lost. openWorld is for tools that return what others wrote.
   annotations: { readOnly: true, destructive: false, idempotent: true, openWorld: false, alwaysAsks: false },
-  // Names of entries in SECRETS; the call brings their values in `context.secrets`.
+  // Names of entries in SECRETS. The call brings their values in `context.secrets`.
   secrets: [],
   cacheMs: null,
 };
@@ -48,7 +50,7 @@ async function measured({ text }) {
   }
 }
 
-// A tool that takes a while yields how far it is, and its outcome at the end.
+// A tool that takes a while yields its progress, and its result at the end.
 const COUNT_DOWN = {
   name: "count_down",
   title: "Count down",
@@ -74,27 +76,28 @@ async function* countDown({ start }) {
   yield { content: [{ tag: "text", val: "Lift-off." }], structured: null };
 }
 
-// What a person must enter once, such as `{ name: "key", title: "API key", description: "From your account there.", visible: false,
-// optional: false }`. A tool that names "key" in its `secrets` finds it in its second argument:
-// `new Map(context.secrets).get("key")`, undefined until it was entered; then `throw { tag: "not-configured", val: "..." }`.
+// The secrets that a person must enter once, such as
+// `{ name: "key", title: "API key", description: "From your account there.", visible: false, optional: false }`.
+// A tool that names "key" in its `secrets` finds it in its second argument, as `new Map(context.secrets).get("key")`.
+// It is undefined until the person has entered it; then `throw { tag: "not-configured", val: "..." }`.
 const SECRETS = [];
 
-const TOOLS = new Map([
-  [MEASURE.name, [MEASURE, measured]],
-  [COUNT_DOWN.name, [COUNT_DOWN, countDown]],
-]);
+const TOOLS = [
+  [MEASURE, measured],
+  [COUNT_DOWN, countDown],
+];
 
-// What the contract asks for.
+// The functions of the contract.
 export const provider = {
   async describe() {
-    // Remembered by whoever asks, so it must be the same for everybody.
+    // The caller remembers this, so it must be the same for everybody.
     return {
       name: "words",
       title: "Words",
       version: "0.1.0",
       // How to use these tools together, for the model.
       instructions: null,
-      tools: [...TOOLS.values()].map(([tool]) => tool),
+      tools: TOOLS.map(([tool]) => tool),
       secrets: SECRETS,
       resources: [],
       templates: [],
@@ -105,10 +108,10 @@ export const provider = {
   },
 
   async callTool(call) {
-    if (!TOOLS.has(call.name)) {
+    const [, run] = TOOLS.find(([tool]) => tool.name === call.name) ?? [];
+    if (run === undefined) {
       throw { tag: "unknown", val: call.name };
     }
-    const [, run] = TOOLS.get(call.name);
     const notices = steps(call, run);
     if (run instanceof AsyncGeneratorFunction && call.context.wantsProgress) {
       return { tag: "live", val: notices };
@@ -122,7 +125,7 @@ export const provider = {
     return { tag: "done", val };
   },
 
-  // The rest is asked only of a provider that describes resources, prompts or completions.
+  // The rest is used only by providers with resources, prompts or completions.
 
   async readResource(uri) {
     throw { tag: "unknown", val: uri };
@@ -139,11 +142,12 @@ export const provider = {
 
 const AsyncGeneratorFunction = (async function* () {}).constructor;
 
+// A function ended without an outcome.
 class NoOutcome extends Error {
   name = "NoOutcome";
 }
 
-// The progress of a function, and as the last its outcome or its failure.
+// Yields the progress of a function, and at the end its result or its failure.
 async function* steps(call, run) {
   try {
     const result = run(JSON.parse(call.arguments), call.context);
@@ -171,22 +175,24 @@ function ended(outcome) {
   return { tag: "done", val: { tag: "ok", val: outcome } };
 }
 
-// The failures of the contract that have words. "timed-out" has none.
+// The failures of the contract that have a message. "timed-out" has none.
 const WITH_WORDS = ["unknown", "invalid-arguments", "not-configured", "upstream-failed", "invalid-input", "missing-capability"];
 
 function failure(call, error) {
   if (error?.tag === "timed-out" || (WITH_WORDS.includes(error?.tag) && typeof error.val === "string")) {
     return error;
   }
-  // Anything else would end the instance, and with it every call that it is answering. The component's log gets its type and place.
-  // It does not get the message, which may quote what somebody wrote, or a secret; the stack in QuickJS has no message in it.
+  // Any other error would end the instance, and with it every call that it is answering. The component's log gets the
+  // error's type and place, but not its message, which may quote people or a secret. A stack in QuickJS contains no
+  // message.
   const [type, place] = error instanceof Error ? [error.name, error.stack] : [typeof error, ""];
-  log(`the tool ${call.name} has a fault: ${type}\n${place}`);
+  const words = error instanceof NoOutcome ? ': it did not return { content: [{ tag: "text", val: ... }], structured: ... }' : "";
+  log(`the tool ${call.name} has a fault: ${type}${words}\n${place}`);
   return { tag: "upstream-failed", val: "the tool has a fault, whose place is in the log of its component" };
 }
 
 function log(text) {
-  // `encodeURIComponent` throws at half a surrogate pair.
+  // `encodeURIComponent` throws at half of a surrogate pair.
   const bytes = unescape(encodeURIComponent(text.toWellFormed()));
   stderr.writeViaStream([Uint8Array.from(bytes, (byte) => byte.charCodeAt(0))]);
 }

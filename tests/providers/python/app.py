@@ -1,6 +1,6 @@
-"""A tool provider in Python: a component that exports `wit/provider.wit`, made by componentize-py.
+"""A tool provider in Python: a component that exports `wit/provider.wit`, built by componentize-py.
 
-What the adapter does for it: MCP, HTTP, and checking arguments against `input_schema`. It never sees who calls.
+The adapter handles MCP and HTTP, and checks arguments against `input_schema`. A provider never sees who calls.
 docs/tools.md is the guide.
 """
 
@@ -10,7 +10,8 @@ import sys
 import traceback
 from collections.abc import AsyncGenerator
 
-# `wit_world` is generated from the contract: `componentize-py -d wit -w tool-provider-with-http bindings FOLDER` writes it out to read.
+# `wit_world` is generated from the contract. To read it, run
+# `componentize-py -d wit -w tool-provider-with-http bindings FOLDER`.
 import wit_world
 from componentize_py_async_support import spawn
 from componentize_py_types import Err, Ok, Result
@@ -45,14 +46,15 @@ from wit_world.imports import monotonic_clock
 import tool
 from fetch import fetch
 
-# All at top level, imports too, runs once while the component is built; every instance begins with a copy of what it left.
-# So nothing here may depend on the time, on chance or on a secret. What is imported later is not in the component.
+# Code at top level, including imports, runs once, while the component is built. Every instance starts with a copy of
+# the result. So this code must not depend on the time, on chance or on a secret. Modules that are imported later are
+# not in the component.
 
-# The model reads the descriptions in a schema too. Arguments that do not fit it never arrive.
+# The model also reads the descriptions in a schema. Arguments that do not fit it never arrive.
 ROLL = Tool(
     name="roll",
     title="Roll dice",
-    # The model decides by this when to call the tool: say what it does and when to use it.
+    # The model decides by the description when to call the tool: say what it does and when to use it.
     description='Rolls dice. Use it whenever chance should decide; never make up a roll. "3d6+2" is three dice with six sides each, and 2 added.',
     input_schema=json.dumps(
         {
@@ -68,7 +70,7 @@ ROLL = Tool(
             "additionalProperties": False,
         }
     ),
-    # The shape of `structured` below, for programs; None if there is only text.
+    # The schema of `structured` below, for programs; None if there is only text.
     output_schema=json.dumps(
         {
             "type": "object",
@@ -76,12 +78,12 @@ ROLL = Tool(
             "required": ["rolls", "total"],
         }
     ),
-    # What calling it may do, honestly: what is not read_only asks the person first, and only what is idempotent is called again
-    # when its outcome was lost. open_world is for tools that bring in what others wrote.
+    # The effects of a call. A tool that is not read_only asks the person first. Only an idempotent call is repeated
+    # when its result was lost. open_world is for tools that return what others wrote.
     annotations=Annotations(read_only=True, destructive=False, idempotent=True, open_world=False, always_asks=False),
-    # Names of entries in SECRETS; the call brings their values in `context.secrets`.
+    # Names of entries in SECRETS. The call brings their values in `context.secrets`.
     secrets=[],
-    # No: a second roll must not be the first one again.
+    # No caching: a second roll must not be the first one again.
     cache_ms=None,
 )
 
@@ -95,7 +97,7 @@ async def roll(arguments: dict, context: Context) -> Outcome:
     return Outcome(content=[Content_Text(text)], structured=json.dumps({"rolls": rolls, "total": total}))
 
 
-# A tool that takes a while yields how far it is, and its outcome at the end.
+# A tool that takes a while yields its progress, and its result at the end.
 COUNT_DOWN = Tool(
     name="count_down",
     title="Count down",
@@ -124,8 +126,8 @@ async def count_down(arguments: dict, context: Context) -> AsyncGenerator[Progre
     yield Outcome(content=[Content_Text("Lift-off.")], structured=None)
 
 
-# An API with a key: write its address here and, as `allowed_outbound_hosts = ["https://api.example.com"]`, into the section of
-# `spin.toml`; then add LOOK_UP and `look_up` to TOOLS.
+# An API with a key. Write its address here and, as `allowed_outbound_hosts = ["https://api.example.com"]`, into the
+# section of `spin.toml`. Then add LOOK_UP and `look_up` to TOOLS.
 API = "https://api.example.com/"
 SECRETS = [
     Secret(name="key", title="API key", description="From your account there.", visible=False, optional=False),
@@ -152,16 +154,16 @@ async def look_up(arguments: dict, context: Context) -> Outcome:
     return Outcome(content=[Content_Text(answer.body.decode(errors="replace"))], structured=None)
 
 
-TOOLS = {tool.name: (tool, function) for tool, function in [(ROLL, roll), (COUNT_DOWN, count_down)]}
+TOOLS = [(ROLL, roll), (COUNT_DOWN, count_down)]
 
 
 class Provider(exports.Provider):
-    """What the contract asks for, under the name that componentize-py looks for."""
+    """The functions of the contract, under the name that componentize-py requires."""
 
     async def describe(self) -> Description:
-        tools = [tool for tool, _ in TOOLS.values()]
+        tools = [tool for tool, _ in TOOLS]
         named = {name for tool in tools for name in tool.secrets}
-        # Remembered by whoever asks, so it must be the same for everybody.
+        # The caller remembers this, so it must be the same for everybody.
         return Description(
             name="dice",
             title="Dice",
@@ -178,9 +180,9 @@ class Provider(exports.Provider):
         )
 
     async def call_tool(self, call: ToolCall) -> Reply:
-        if call.name not in TOOLS:
+        function = next((function for tool, function in TOOLS if tool.name == call.name), None)
+        if function is None:
             raise Err(Failure_Unknown(call.name))
-        _, function = TOOLS[call.name]
         if inspect.isasyncgenfunction(function) and call.context.wants_progress:
             writer, reader = wit_world.provider_notice_stream()
             spawn(tell(call, function, writer))
@@ -191,7 +193,7 @@ class Provider(exports.Provider):
             case failed:
                 raise failed
 
-    # The rest is asked only of a provider that describes resources, prompts or completions.
+    # The rest is used only by providers with resources, prompts or completions.
 
     async def read_resource(self, uri: str, context: Context) -> ResourceReply:
         raise Err(Failure_Unknown(uri))
@@ -204,38 +206,46 @@ class Provider(exports.Provider):
 
 
 class NoOutcome(Exception):
-    """A function ended without an Outcome."""
+    """A function ended without a valid Outcome. The message is written in this file, so the log may contain it."""
 
 
 async def steps(call: ToolCall, function):
-    """Yields the progress of a function, and as the last its outcome or its failure."""
+    """Yields the progress of a function, and at the end its outcome or its failure."""
     try:
         result = function(json.loads(call.arguments), call.context)
         if not inspect.isasyncgen(result):
-            yield ended(await result)
+            yield ended(await result if inspect.isawaitable(result) else result)
             return
         async for step in result:
             if not isinstance(step, Progress):
                 yield ended(step)
                 return
             yield step
-        raise NoOutcome
+        raise NoOutcome("its last `yield` is not an Outcome")
     except Exception as error:
         yield failure(call, error)
 
 
 def ended(result) -> Result:
     if not isinstance(result, Outcome):
-        raise NoOutcome
+        raise NoOutcome(f"it returned a value of type {type(result).__name__}, not an Outcome(content=[Content_Text(...)], structured=...)")
+    texts = [part.value for part in result.content if isinstance(part, Content_Text)]
+    if not all(isinstance(text, str) for text in texts):
+        raise NoOutcome("the text in a Content_Text is not a str")
+    # Any other type would end the instance, and with it every call that it is answering.
+    if not isinstance(result.structured, str | None):
+        raise NoOutcome("`structured` is not JSON text: write json.dumps(...), or None")
     return Ok(result)
 
 
 def failure(call: ToolCall, error: Exception) -> Err:
     if isinstance(error, Err) and isinstance(error.value, Failure):
         return error
-    # Any other exception would end the instance, and with it every call that it is answering. The component's log gets its type and place.
-    # It does not get the message, which may quote what somebody wrote, or a secret.
-    print(f"the tool {call.name} has a fault: {type(error).__name__}", file=sys.stderr)
+    # Any other exception would end the instance, and with it every call that it is answering. The component's log gets
+    # the exception's type and place, but not its message, which may quote people or a secret. Only the message of
+    # a NoOutcome is logged.
+    words = f": {error}" if isinstance(error, NoOutcome) else ""
+    print(f"the tool {call.name} has a fault: {type(error).__name__}{words}", file=sys.stderr)
     traceback.print_tb(error.__traceback__)
     return Err(Failure_UpstreamFailed("the tool has a fault, whose place is in the log of its component"))
 

@@ -1,6 +1,6 @@
-"""HTTP requests: within a size and a time, to what `allowed_outbound_hosts` of the component in `spin.toml` grants, and never into the app itself.
+"""HTTP requests with a limit on size and time, to the hosts in `allowed_outbound_hosts` of the component in `spin.toml`, and never into the app itself.
 
-Redirects are answers, and what a server packed stays packed.
+Redirects are not followed, and a compressed body is not decompressed.
 """
 
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ PIECE_BYTES = 64 * 1024
 @dataclass
 class Answer:
     status: int
-    # Names in small letters; of a name that comes twice, the last.
+    # Names in lower case. If a name occurs twice, the last one counts.
     headers: dict[str, str]
     body: bytes
 
@@ -45,15 +45,15 @@ class Answer:
 async def fetch(
     method: str, url: str, headers: dict[str, str] = {}, body: bytes = b"", *, limit_bytes: int, timeout: float
 ) -> Answer:
-    """Sends a request and reads the whole answer, or raises a failure in words. A status of 4xx or 5xx is an answer.
+    """Sends a request and reads the whole answer, or raises a failure with a message. A status of 4xx or 5xx is an answer.
 
-    `timeout` is in seconds. It limits each wait for the server, and the sum of them is checked after the headers of the answer and after each
-    piece of its body: a slow server can take several times as long before the failure is raised.
+    `timeout` is in seconds. It limits each wait for the server. The sum of the waits is checked after the headers and after each piece of the
+    body, so a slow server can take several times as long before the failure is raised.
     """
     try:
         parts = urlsplit(url)
     except ValueError:
-        # Its words repeat the address, and with it a password in it.
+        # The exception's message repeats the address, and with it a password in it.
         raise Err(Failure_UpstreamFailed("the address of the request is not valid"))
     host = parts.netloc.rpartition("@")[2]
     if parts.scheme not in SCHEMES or not parts.hostname or is_inside(parts.hostname):
@@ -110,7 +110,7 @@ async def write(writer, body: bytes) -> None:
 
 
 def failure(error: Err, host: str) -> Err:
-    """The failure of the provider that `error` means. Any other value in an `Err` would end the instance."""
+    """Converts an error to a failure of the provider. Any other value in an `Err` would end the instance."""
     match error.value:
         case value if isinstance(value, Failure):
             return error
@@ -130,6 +130,6 @@ def failure(error: Err, host: str) -> Err:
 
 
 def is_inside(host: str) -> bool:
-    """As a resolver takes it: a dot at the end, case, and what is encoded mean nothing."""
+    """Normalized like a resolver does it: a dot at the end, case and percent-encoding do not matter."""
     host = unquote(host).lower().strip().rstrip(".")
     return any(host == name or host.endswith(f".{name}") for name in INSIDE)

@@ -25,7 +25,7 @@ async fn still_answers(app: &App) -> Result<()> {
 /// Sends bytes as they are and returns the status and the body of the answer.
 async fn raw(app: &App, request: &[u8]) -> Result<(u16, String)> {
     let mut stream = TcpStream::connect(app.authority()).await?;
-    // The answer may come, and the connection end, before everything is written.
+    // The response may come, and the connection end, before everything is written.
     let _ = stream.write_all(request).await;
     let mut answer = Vec::new();
     let _ = within("the end of the answer", stream.read_to_end(&mut answer)).await?;

@@ -1,4 +1,4 @@
-//! The host dies or is told to stop: runs are taken over, nothing is lost or told twice.
+//! The host dies or is told to stop: runs are taken over, and nothing is lost or sent twice.
 
 mod stopping;
 mod takeover;

@@ -1,6 +1,5 @@
-//! Tool providers as `cargo dev new-tool` makes them, and the one that is made of documents, each composed with the adapter and called
-//! over MCP.
-//! `cargo dev test providers` builds what they need and runs them; other rings leave them out.
+//! Tool providers as `cargo dev new-tool` creates them, and the provider for OpenAPI documents, each composed with the adapter and called over MCP.
+//! `cargo dev test providers` builds and runs them; other rings leave them out.
 
 #![allow(clippy::indexing_slicing, reason = "of JSON alone, where what is missing is null")]
 
@@ -49,7 +48,7 @@ fn serve_with(provider: &Path, folder: TempDir, more: &str) -> Result<Option<Ser
 }
 
 impl Served {
-    /// The whole answer to a request in the revision 2025-11-25, which needs no greeting here.
+    /// The whole response to a request in the revision 2025-11-25. `initialize` is not needed here.
     async fn ask(&self, method: &str, params: Value) -> Result<Value> {
         let request = self
             .app
@@ -77,7 +76,7 @@ fn words(result: &Value) -> &str {
     result["content"][0]["text"].as_str().unwrap_or_default()
 }
 
-/// What every template must do: be listed with a schema, refuse what they do not know, and fail in words.
+/// The requirements for all templates: listed with a schema, unknown input is refused, and failures have a message.
 async fn is_a_provider(served: &Served, tool: &str, wrong: Value, remedy: &str) -> Result<()> {
     let tools = served.tools().await?;
     let listed = tools.iter().find(|listed| listed["name"] == tool).with_context(|| format!("{tools:?}"))?;
@@ -132,7 +131,7 @@ async fn a_provider_in_python_answers() -> Result<()> {
 #[tokio::test]
 async fn a_provider_in_javascript_answers() -> Result<()> {
     let Some(served) = serve(&repository().join(WORDS))? else { tests::skip!("it needs a host of its own") };
-    // The adapter leaves the schema to `tools`: here the fault is the tool's own, which ends nothing but the call.
+    // The adapter leaves the schema to `tools`. Here the fault is the tool's own, and ends only this call.
     is_a_provider(&served, "measure", json!({}), "has a fault").await?;
     let measured = served.call("measure", json!({ "text": "Ünïcode, isn't it?" })).await?;
     assert_eq!(measured["structuredContent"], json!({ "words": 3, "minutes": 1 }));

@@ -1,4 +1,4 @@
-//! The templates' count-down tells how far it is while it works, in each language alike.
+//! The templates' count-down reports its progress while it works, in every language.
 
 use anyhow::{Context as _, Result, ensure};
 use reqwest::Method;
@@ -7,7 +7,7 @@ use tests::{repository, skip, within};
 
 use super::{DICE, LETTERS, Served, WORDS, serve};
 
-/// Two steps: enough to see that the first is told before the second is taken.
+/// Two steps: enough to see that the first is reported before the second is taken.
 const START: u64 = 2;
 
 async fn counts_down(served: &Served) -> Result<()> {

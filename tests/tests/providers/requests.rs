@@ -1,4 +1,4 @@
-//! The template in Python sends requests: within a size and a time, where it was granted to, and never into the app itself.
+//! The template in Python sends requests: with a limit on size and time, only where that is granted, and never into the app itself.
 
 use anyhow::Result;
 use axum::{Router, http::HeaderMap, routing::get};
@@ -18,7 +18,7 @@ async fn server() -> Result<String> {
 }
 
 impl Served {
-    /// The fixture's key is the address, too.
+    /// The fixture's key is also the address.
     async fn look_up(&self, key: &str) -> Result<Value> {
         let meta = json!({ "edge-assistant/call": { "secrets": { "key": key } } });
         let params = json!({ "name": "look_up", "arguments": {}, "_meta": meta });
@@ -44,7 +44,7 @@ async fn a_tool_in_python_sends_requests_where_it_may() -> Result<()> {
         ("https://api.example.com/".to_owned(), "may not reach api.example.com"),
         ("https://Ops.Spin.Internal./ready".to_owned(), "may not reach Ops.Spin.Internal."),
         ("http://self.alt/".to_owned(), "may not reach self.alt"),
-        // Mistakes in an address, each found by another part: they must not end the instance.
+        // Faulty addresses, each detected by another part. They must not end the instance.
         (format!("{server}/?q=two words"), "cannot be made"),
         ("http://ｅｘａｍｐｌｅ.com/".to_owned(), "cannot be made"),
         ("http://[::1/".to_owned(), "is not valid"),

@@ -1,4 +1,4 @@
-//! An event that is already there, changed.
+//! The tool `change_event`.
 
 use calcard::icalendar::ICalendarProperty;
 use jiff::{Timestamp, tz::TimeZone};
@@ -76,7 +76,7 @@ pub(crate) async fn run<T: Http>(
     Ok(Created { id: arguments.id.clone(), etag, calendar })
 }
 
-/// Says so before anything is done, if the event is not the one that was read.
+/// Refuses the change before anything is done, if the event is not the version that was read.
 pub(crate) fn check_version(read: Option<&str>, found: Option<&str>) -> Result<(), Failure> {
     match (read, found) {
         (Some(read), Some(found)) if !etag::is_same(read, found) => Err(changed_meanwhile()),
@@ -84,7 +84,7 @@ pub(crate) fn check_version(read: Option<&str>, found: Option<&str>) -> Result<(
     }
 }
 
-/// Notes when an event was changed, and, if its times were, that it is another revision (RFC 5545 section 3.8.7.4).
+/// Records when an event was changed, and a new revision if its times were changed (RFC 5545 section 3.8.7.4).
 pub(crate) fn touch(event: &mut Event, now: Timestamp, is_moved: bool) {
     let now = now.strftime("%Y%m%dT%H%M%SZ");
     for name in ["DTSTAMP", "LAST-MODIFIED"] {
@@ -134,7 +134,7 @@ fn changed(arguments: &ChangeEvent, object: &Object, now: Timestamp) -> Result<S
     Ok(document.text())
 }
 
-/// `meant`: of a series, the occurrence that `start` and `end` are about.
+/// Applies the arguments. `meant` is the occurrence of a series that `start` and `end` are about.
 fn change(event: &mut Event, arguments: &ChangeEvent, meant: Option<&Stamp>, now: Timestamp) -> Result<(), Failure> {
     let texts = [
         (ICalendarProperty::Summary, &arguments.title),
@@ -182,7 +182,7 @@ fn move_event(event: &mut Event, arguments: &ChangeEvent, meant: Option<&Stamp>)
         None
     };
     if is_series && arguments.start.is_some() {
-        // What was said about one occurrence is done to the first.
+        // The shift of one occurrence is applied to the first.
         if matches!((&old, &start), (Stamp::Zoned(..), Stamp::Utc(_))) && arguments.time_zone.is_none() {
             return Err(repeated_hour());
         }
@@ -199,7 +199,7 @@ fn move_event(event: &mut Event, arguments: &ChangeEvent, meant: Option<&Stamp>)
     Ok(true)
 }
 
-/// A series that begins in the second of such hours could only be written in UTC, and would move when the clocks change.
+/// A series that begins in the second of two repeated hours could be written only in UTC, and would shift when the clocks change.
 pub(crate) fn repeated_hour() -> Failure {
     Failure::InvalidArguments(
         "The series would begin in an hour that the clocks repeat: give `start` without an offset, and `time_zone`."
@@ -207,12 +207,12 @@ pub(crate) fn repeated_hour() -> Failure {
     )
 }
 
-/// In the zone that is named, or else the event's.
+/// The new start in the given zone, or else in the event's zone.
 fn new_start(moment: Moment, zone: Option<&TimeZone>, old: &Stamp) -> Result<Stamp, Failure> {
     match (moment, zone, old) {
         (Moment::Civil(civil), None, Stamp::Floating(_)) => Ok(old.with(civil)),
         (Moment::Civil(civil), None, Stamp::Zoned(..)) => match old.zone() {
-            // As the clocks show it, also if they skip it.
+            // As clocks show it, even if they skip this time.
             Some(zone) => Ok(old.with(moment.in_zone(&zone)?.datetime())),
             None => Ok(old.with(civil)),
         },

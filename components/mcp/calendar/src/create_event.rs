@@ -1,4 +1,4 @@
-//! A new event.
+//! The tool `create_event`.
 
 use calcard::icalendar::ICalendarProperty;
 use jiff::Timestamp;
@@ -21,7 +21,7 @@ use crate::{
     zones::ALL_YEARS,
 };
 
-/// Bytes of the hash that names an event: no two calls share them.
+/// The bytes of the hash in an event's UID: enough that no two calls share it.
 const UID_BYTES: usize = 16;
 
 #[derive(Deserialize, Serialize, JsonSchema, Default)]
@@ -82,7 +82,7 @@ pub(crate) async fn run<T: Http>(
     let calendar = format!("{}/", calendar.trim_end_matches('/'));
     let id = format!("{calendar}{uid}.ics");
     match server.put(&id, Precondition::Absent, text).await {
-        // Whatever is there was made by an earlier attempt at this call.
+        // The existing event was made by an earlier attempt at this call.
         Err(failure) if failure == changed_meanwhile() => {
             let object = server.event(&id).await?;
             Ok(Created { id, etag: object.etag, calendar })
@@ -91,7 +91,7 @@ pub(crate) async fn run<T: Http>(
     }
 }
 
-/// The same for every attempt at a call, so that there is one event of it.
+/// A UID that is the same for every attempt at a call, so that the call makes only one event.
 fn uid(arguments: &CreateEvent, context: &Context) -> Result<String, Failure> {
     let arguments = serde_json::to_vec(arguments).map_err(|error| Failure::InvalidArguments(error.to_string()))?;
     let hash = Sha256::new().chain_update(&context.id).chain_update([0]).chain_update(arguments).finalize();

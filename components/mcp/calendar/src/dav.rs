@@ -1,6 +1,6 @@
-//! The server: where its calendars are, and requests to it. Its words for what went wrong say what to do.
+//! The person's calendar server: its calendars, and requests to it. Error messages say what to do.
 //!
-//! The person's password goes to the server in their settings and to no other, whatever an answer or a model says.
+//! The person's password goes only to the server in their settings, whatever a response or a model says.
 
 use std::time::Duration;
 
@@ -15,29 +15,30 @@ use crate::{
     xml::{self, Entry},
 };
 
-/// An answer has at most what a tool may return, and more than 500 events of a few KiB; three of them fit into the minute that a call has.
+/// A response is at most as large as a tool's result may be, which is more than 500 events of a few KiB. Three responses fit into the minute that a
+/// call has.
 const LIMITS: Limits = Limits { bytes: 4 << 20, wait: Duration::from_secs(20) };
 
-/// The longest path of an event that is believed; URLs of 2,000 characters work everywhere.
+/// The longest accepted path of an event. URLs of 2,000 characters work everywhere.
 const ID_BYTES_MAX: usize = 2_000;
 
-/// From `.well-known/caldav` to where calendars begin is one redirect, sometimes two.
+/// From `.well-known/caldav` to the calendars there is one redirect, sometimes two.
 const REDIRECTS_MAX: usize = 4;
 
-/// Calendars of a person; each that is asked for events is a request.
+/// How many calendars of a person are used. Each that is searched for events takes a request.
 pub(crate) const CALENDARS_MAX: usize = 30;
 
 const WELL_KNOWN: &str = "/.well-known/caldav";
 
 pub(crate) const FIND: &str = r#"<d:propfind xmlns:d="DAV:" xmlns:c="urn:ietf:params:xml:ns:caldav"><d:prop><d:resourcetype/><d:displayname/><d:getetag/><d:current-user-principal/><d:current-user-privilege-set/><c:calendar-home-set/><c:calendar-description/><c:supported-calendar-component-set/></d:prop></d:propfind>"#;
 
-/// A person's account there.
+/// A person's account on a calendar server.
 pub(crate) struct Server<'a, T> {
     transport: &'a T,
     account: Account,
 }
 
-/// One of their calendars.
+/// A calendar of the person.
 #[derive(Clone, Debug)]
 pub(crate) struct Calendar {
     pub(crate) id: String,
@@ -46,7 +47,7 @@ pub(crate) struct Calendar {
     pub(crate) is_writable: bool,
 }
 
-/// An iCalendar object on the server, with its version if the server said it.
+/// An iCalendar object on the server, with its version if the server named it.
 #[derive(Clone, Debug)]
 pub(crate) struct Object {
     pub(crate) id: String,
@@ -55,13 +56,13 @@ pub(crate) struct Object {
 }
 
 impl<'a, T: Http> Server<'a, T> {
-    /// The account that the secrets name.
+    /// Opens the account in the tool's settings.
     pub(crate) fn new(context: &Context, transport: &'a T) -> Result<Self, Failure> {
         let account = Account::with_password(context, "calendar server", "https://calendar.example.com/")?;
         Ok(Self { transport, account })
     }
 
-    /// The calendars that can have events.
+    /// The calendars that can contain events.
     pub(crate) async fn calendars(&self) -> Result<Vec<Calendar>, Failure> {
         let mut calendars: Vec<_> = self.home().await?.iter().filter_map(|entry| self.calendar(entry)).collect();
         calendars.truncate(CALENDARS_MAX);
@@ -85,7 +86,7 @@ impl<'a, T: Http> Server<'a, T> {
         })
     }
 
-    /// What is where the calendars are: at the address itself, or where the server says (RFC 6764, RFC 5397, RFC 4791 section 6.2.1).
+    /// The entries of the calendar home: at the entered address, or at one that the server names (RFC 6764, RFC 5397, RFC 4791 section 6.2.1).
     async fn home(&self) -> Result<Vec<Entry>, Failure> {
         for start in [self.account.url().clone(), self.resolve(WELL_KNOWN)?] {
             let Some(entries) = self.explore(start).await? else { continue };
@@ -104,7 +105,7 @@ impl<'a, T: Http> Server<'a, T> {
         Err(no_caldav())
     }
 
-    /// A resource, and then what is in it, by their paths; `None` if there is no WebDAV.
+    /// A resource and its members, by their paths; `None` if there is no WebDAV.
     async fn explore(&self, mut url: Url) -> Result<Option<Vec<Entry>>, Failure> {
         for _ in 0..REDIRECTS_MAX {
             let response = self.send(&method("PROPFIND")?, &url, &[("depth", "1")], FIND.to_owned()).await?;
@@ -135,7 +136,7 @@ impl<'a, T: Http> Server<'a, T> {
                     *place = url.join(place).map_err(unexpected)?.into();
                 }
             }
-            // The resource itself first: what is said of those in it need not hold when they are asked themselves.
+            // The resource itself comes first. What it says about its members need not be what they say themselves.
             entries.sort_by_key(|entry| !is_same_place(&entry.href, url.path()));
             return Ok(Some(entries));
         }
@@ -162,8 +163,8 @@ impl<'a, T: Http> Server<'a, T> {
         answer.map_err(|why| if is_change { why.of_change() } else { why.into() })
     }
 
-    /// An address that the server gave, if it is the server's own. Some know their own name and not by which scheme or port they are
-    /// reached from outside.
+    /// An address from the server, if it is on the same server. Some servers know their name, but not the scheme or port by which they are reached
+    /// from outside.
     fn resolve(&self, href: &str) -> Result<Url, Failure> {
         let base = self.account.url();
         let url = base.join(href).map_err(unexpected)?;
@@ -173,7 +174,7 @@ impl<'a, T: Http> Server<'a, T> {
         Err(self.account.elsewhere(&url))
     }
 
-    /// What a resource at `base` calls another in the same answer. Only its path is believed: requests go to the person's server.
+    /// The address of a resource in a response from `base`. Only its path is used: requests go to the person's server.
     pub(crate) fn member(&self, base: &Url, href: &str) -> Option<Url> {
         let found = base.join(href.trim()).ok().filter(|url| url.has_host() && !href.trim().is_empty())?;
         let mut own = self.account.url().clone();
@@ -183,7 +184,7 @@ impl<'a, T: Http> Server<'a, T> {
         Some(own)
     }
 
-    /// What a model names.
+    /// The address of an id from the model.
     pub(crate) fn of_id(&self, id: &str) -> Result<Url, Failure> {
         let is_path = id.starts_with('/') && id.len() <= ID_BYTES_MAX && !id.contains(['?', '#']);
         let url = is_path.then(|| self.resolve(id).ok()).flatten();
@@ -199,7 +200,7 @@ pub(crate) fn method(name: &str) -> Result<Method, Failure> {
     Method::from_bytes(name.as_bytes()).map_err(unexpected)
 }
 
-/// Whether two paths name one place: some servers escape more than others.
+/// Whether two paths name the same resource: some servers escape more characters than others.
 pub(crate) fn is_same_place(one: &str, other: &str) -> bool {
     let plain = |path: &str| percent_decode_str(path.trim_end_matches('/')).collect::<Vec<_>>();
     plain(one) == plain(other)

@@ -1,4 +1,4 @@
-//! An event, or one time of it, that is no more.
+//! The tool `delete_event`.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -73,7 +73,7 @@ fn leave_out(document: &mut Document, one: &One) -> Result<(), Failure> {
         event.add(&one.original.line("EXDATE"));
         touch(event, Timestamp::now(), true);
     }
-    // An occurrence that its rule does not make is gone with its own event.
+    // An occurrence that is not made by the rule disappears with its own event.
     document.remove(&one.changed);
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! An iCalendar object as lines, to change some of them and leave all others byte for byte as they were. Must not understand more
-//! than which line belongs to which event.
+//! An iCalendar object as lines. Some lines can be changed; all others stay byte for byte as they were. This module knows only which line belongs to
+//! which event.
 
 use std::{ops::RangeInclusive, rc::Rc};
 
@@ -13,10 +13,10 @@ use crate::{
     zones::{Zone, Zones},
 };
 
-/// Values of one property of an event, such as the exceptions of a series: some of every day for 27 years.
+/// The values of one property of an event, such as the exceptions of a series: one a day for 27 years.
 const VALUES_MAX: usize = 10_000;
 
-/// The lines of a VEVENT, `BEGIN` and `END` among them, and the zones that they may name.
+/// The lines of a VEVENT including `BEGIN` and `END`, and the zones that they may name.
 #[derive(Clone, Debug)]
 pub(crate) struct Event {
     lines: Vec<Line>,
@@ -29,11 +29,10 @@ enum Block {
     Other(Line),
 }
 
-/// The object.
 #[derive(Debug)]
 pub(crate) struct Document(Vec<Block>);
 
-/// A value of a property that has several.
+/// One value of a property with several values.
 #[derive(Clone, Debug)]
 pub(crate) struct Value {
     pub(crate) text: String,
@@ -42,7 +41,7 @@ pub(crate) struct Value {
 }
 
 impl Document {
-    /// Reads an object; fails if no event is in it. Of zones that it defines, these years are looked at.
+    /// Parses an object; fails if it contains no event. Its zone definitions are evaluated for these years.
     pub(crate) fn parse(text: &str, years: RangeInclusive<i16>) -> Result<Self, Failure> {
         let lines = line::lines(text.trim_start_matches('\u{feff}'));
         let zones = Rc::new(Zones::read(lines.iter(), years));
@@ -65,7 +64,7 @@ impl Document {
         }
         let document = Self(blocks);
         if event.is_some() || document.events().next().is_none() {
-            return Err(Failure::InvalidArguments("That is no event, or none that is understood.".into()));
+            return Err(Failure::InvalidArguments("That is not an event, or it cannot be read here.".into()));
         }
         Ok(document)
     }
@@ -88,7 +87,7 @@ impl Document {
         })
     }
 
-    /// One of the events, by its place among them.
+    /// The event at an index.
     pub(crate) fn event_mut(&mut self, index: usize) -> Option<&mut Event> {
         let mut events = self.0.iter_mut().filter_map(|block| match block {
             Block::Event(event) => Some(event),
@@ -97,13 +96,13 @@ impl Document {
         events.nth(index)
     }
 
-    /// Adds an event behind the last.
+    /// Adds an event after the last one.
     pub(crate) fn add(&mut self, event: Event) {
         let last = self.0.iter().rposition(|block| matches!(block, Block::Event(_)));
         self.0.insert(last.map_or(self.0.len(), |last| last + 1), Block::Event(event));
     }
 
-    /// Removes events by their places among them.
+    /// Removes the events at these indices.
     pub(crate) fn remove(&mut self, indices: &[usize]) {
         let mut index = 0;
         self.0.retain(|block| match block {
@@ -115,14 +114,14 @@ impl Document {
         });
     }
 
-    /// Adds the definition of zones that are named and not defined (RFC 5545 section 3.6.5).
+    /// Adds definitions of zones that are used but not defined (RFC 5545 section 3.6.5).
     pub(crate) fn define_zones(&mut self) {
         let Ok(mut calendar) = ICalendar::parse(self.text()) else { return };
         let known = calendar.timezones().count();
         if calendar.add_missing_timezones() == 0 {
             return;
         }
-        // Of what calcard writes, only the zones that it added: they come behind those that were there.
+        // Only the zones that calcard has added are taken from its output. They come after the existing ones.
         let written = calendar.to_string();
         let (mut zones, mut seen, mut is_inside) = (Vec::new(), 0, false);
         for line in written.split_inclusive('\n') {
@@ -141,7 +140,7 @@ impl Document {
 }
 
 impl Event {
-    /// Which lines are the event's own, and not of an alarm in it.
+    /// The lines of the event itself, without those of its alarms.
     fn own(&self) -> impl Iterator<Item = (usize, &Line)> {
         let mut depth = 0_usize;
         self.lines.iter().enumerate().filter(move |(_, line)| {
@@ -166,7 +165,7 @@ impl Event {
         self.named(name).next().map(Line::value)
     }
 
-    /// A text for people.
+    /// The text of a property.
     pub(crate) fn text(&self, name: &str) -> Option<String> {
         self.named(name).next().map(Line::text)
     }
@@ -175,14 +174,14 @@ impl Event {
         self.named(name).next().and_then(|line| line.parameter(parameter))
     }
 
-    /// A date or time.
+    /// The date or time of a property.
     pub(crate) fn stamp(&self, name: &str) -> Option<Stamp> {
         let line = self.named(name).next()?;
         let value = Value { text: line.value(), zone: self.zone_of(line), kind: line.parameter("VALUE") };
         value.stamp(&value.text)
     }
 
-    /// The values of all properties of a name.
+    /// The values of all properties with this name.
     pub(crate) fn values(&self, name: &str) -> Vec<Value> {
         let mut values = Vec::new();
         for line in self.named(name) {
@@ -194,7 +193,7 @@ impl Event {
         values
     }
 
-    /// The lines of a name, as rules have them.
+    /// The unparsed values of all properties with this name.
     pub(crate) fn rules(&self, name: &str) -> Vec<String> {
         self.named(name).map(Line::value).collect()
     }
@@ -203,7 +202,7 @@ impl Event {
         line.parameter("TZID").map(|tzid| self.zones.zone(&tzid))
     }
 
-    /// Replaces a property where it stands, or adds it; `line` is without its end.
+    /// Replaces a property in its place, or adds it. `line` is without its line end.
     pub(crate) fn set(&mut self, name: &str, line: &str) {
         let line = Line::new(format!("{line}\r\n"));
         let mut found: Vec<_> = self.own().filter(|(_, line)| line.name() == name).map(|(index, _)| index).collect();
@@ -215,7 +214,7 @@ impl Event {
         }
     }
 
-    /// One time of this event, to be changed by itself. It is as long as it was in the series.
+    /// A separate event for one occurrence of this event. It is as long as in the series.
     pub(crate) fn one(&self, original: &Stamp, times: &Times) -> Self {
         let mut event = self.clone();
         let has_length = ["DTEND", "DURATION"].iter().any(|name| event.has(name));
@@ -231,7 +230,7 @@ impl Event {
         event
     }
 
-    /// Adds a property before the first alarm, or the end.
+    /// Adds a property before the first alarm or the end.
     pub(crate) fn add(&mut self, line: &str) {
         self.push(Line::new(format!("{line}\r\n")));
     }
@@ -249,7 +248,7 @@ impl Event {
         }
     }
 
-    /// Sets a text; an empty one removes the property.
+    /// Sets the text of a property. An empty text removes the property.
     pub(crate) fn set_text(&mut self, property: ICalendarProperty, text: &str) {
         let name = property.as_str().to_owned();
         if text.is_empty() { self.remove(&[&name]) } else { self.set(&name, &text_line(property, text)) }
@@ -257,7 +256,7 @@ impl Event {
 }
 
 impl Value {
-    /// A text of this value, or a part of it, as a date or time. What is said to be a day is one, also where it is written with a time.
+    /// Parses a text as a value of this property. A value of type DATE is a date, even if it is written with a time.
     pub(crate) fn stamp(&self, text: &str) -> Option<Stamp> {
         let stamp = Stamp::parse(self.zone.clone(), text)?;
         let is_day = self.kind.as_deref().is_some_and(|kind| kind.eq_ignore_ascii_case("DATE"));
@@ -265,7 +264,7 @@ impl Value {
     }
 }
 
-/// The line of a text, escaped and folded, without its end.
+/// The line of a text property, escaped and folded, without its line end.
 pub(crate) fn text_line(property: ICalendarProperty, text: &str) -> String {
     let text: String = text.replace("\r\n", "\n").chars().filter(|char| *char == '\n' || !char.is_control()).collect();
     let mut line = String::new();

@@ -1,16 +1,16 @@
-//! Versions of events, as servers name them (RFC 9110 section 8.8.3).
+//! Versions of events: ETags (RFC 9110 section 8.8.3).
 
-/// Whether two names are of one version. Servers put a `W/` before theirs, or leave the quotes out, in one place and not in another.
+/// Whether two ETags name the same version. Some servers write `W/` before an ETag, or leave its quotes out, in one place and not in another.
 pub(crate) fn is_same(one: &str, other: &str) -> bool {
     opaque(one) == opaque(other)
 }
 
-/// A version that may change without its name: it is no condition for a write.
+/// Whether an ETag is weak, so it cannot be a condition for a write.
 pub(crate) fn is_weak(etag: &str) -> bool {
     etag.trim().starts_with("W/")
 }
 
-/// The form that a condition has. Many a `W/` was put there by a proxy, and the server itself knows the version without.
+/// The ETag in the form for a condition. Often a proxy added `W/`, and the server itself knows the version without it.
 pub(crate) fn strong(etag: &str) -> String {
     format!("\"{}\"", opaque(etag))
 }

@@ -1,31 +1,30 @@
-//! When an event begins and how long it is (RFC 5545 sections 3.6.1 and 3.8.5.3), at its own start or at another. Must not write.
+//! The start and length of an event, at its own start or at another (RFC 5545 sections 3.6.1 and 3.8.5.3). This module must not write.
 
 use jiff::{SignedDuration, Span, ToSpan as _, Zoned, civil::Date, tz::TimeZone};
 
 use crate::{document::Event, stamp::Stamp};
 
-/// From the start to the first moment after it.
+/// The time from the start to the first moment after the event.
 #[derive(Clone, Debug)]
 pub(crate) enum Length {
     /// Whole days.
     Days(i64),
-    /// What really passes: of a DTEND.
+    /// Elapsed time, from a DTEND.
     Exact(SignedDuration),
-    /// Days as calendars count them, and then what passes: of a DURATION.
+    /// Calendar days and then elapsed time, from a DURATION.
     Nominal(Span),
 }
 
-/// One time at which something happens.
+/// The times of one occurrence.
 #[derive(Clone, Debug)]
 pub(crate) struct Times {
     pub(crate) start: Zoned,
-    /// The first moment after it.
+    /// The first moment after the occurrence.
     pub(crate) end: Zoned,
-    /// First and last day, if it has no times.
+    /// The first and last day of an all-day occurrence.
     pub(crate) days: Option<(Date, Date)>,
 }
 
-/// A start and a length.
 #[derive(Clone, Debug)]
 pub(crate) struct Extent {
     pub(crate) start: Stamp,
@@ -33,7 +32,7 @@ pub(crate) struct Extent {
 }
 
 impl Extent {
-    /// An event's; `here` is the zone of times that name none.
+    /// The extent of an event. `here` is the zone for times without one.
     pub(crate) fn of(event: &Event, here: &TimeZone) -> Option<Self> {
         let start = event.stamp("DTSTART")?;
         let end = event.stamp("DTEND");
@@ -43,7 +42,7 @@ impl Extent {
             (Stamp::Date(_), None, Some(duration)) => Length::Days(whole_days(duration)),
             (Stamp::Date(_), None, None) => Length::Days(1),
             (_, Some(end), _) => {
-                // A day, or a time without a zone, has that of the start.
+                // A date, or a time without a zone, is in the start's zone.
                 let own = start.zone().unwrap_or_else(|| here.clone());
                 let is_bare = matches!(end, Stamp::Date(_) | Stamp::Floating(_));
                 let end = end.begin(if is_bare { &own } else { here }).ok()?;
@@ -55,19 +54,19 @@ impl Extent {
         Some(Self { start, length })
     }
 
-    /// At a start, in the person's zone.
+    /// The times at another start, in the person's zone.
     pub(crate) fn at(&self, start: &Stamp, here: &TimeZone) -> Option<Times> {
         self.length.at(start, here)
     }
 }
 
 impl Length {
-    /// Of a period in an RDATE.
+    /// The length of a period in an RDATE.
     pub(crate) fn until(start: &Stamp, end: &Stamp, here: &TimeZone) -> Option<Self> {
         Some(Self::Exact(end.begin(here).ok()?.timestamp().duration_since(start.begin(here).ok()?.timestamp())))
     }
 
-    /// Something of this length. What ends before it begins has none; of days, it is one day: some programs make that mistake.
+    /// The times at a start. An end before the start, which some programs write, means no length; for dates, one day.
     pub(crate) fn at(&self, start: &Stamp, here: &TimeZone) -> Option<Times> {
         if let Stamp::Date(first) = start {
             let days = match self {
@@ -95,23 +94,23 @@ impl Length {
     }
 }
 
-/// `PT1H30M`, `P2W`, `-P1D` (RFC 5545 section 3.3.6).
+/// Parses a duration: `PT1H30M`, `P2W`, `-P1D` (RFC 5545 section 3.3.6).
 pub(crate) fn duration(text: &str) -> Option<Span> {
     let text = text.trim();
     let is_known = text.trim_start_matches(['+', '-']).starts_with(['P', 'p']);
     let span: Span = text.trim_start_matches('+').parse().ok().filter(|_| is_known)?;
-    // Years and months are no part of it.
+    // Years and months are not allowed.
     (span.get_years() == 0 && span.get_months() == 0).then_some(span)
 }
 
 fn days_to(first: Date, end: &Stamp) -> i64 {
     let civil = end.civil();
-    // An end within a day has that day in it.
+    // An end within a day includes this day.
     let is_within = civil.time() != jiff::civil::Time::midnight();
     i64::from(first.until(civil.date()).map_or(0, |span| span.get_days())) + i64::from(is_within)
 }
 
-/// Of a span, days that are begun.
+/// The days of a span, rounded up.
 fn whole_days(span: Span) -> i64 {
     let hours = i64::from(span.get_hours());
     let rest = hours * 3_600 + span.get_minutes() * 60 + span.get_seconds();

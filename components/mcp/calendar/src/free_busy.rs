@@ -1,4 +1,4 @@
-//! When a person has time.
+//! The tool `free_busy`.
 
 use jiff::Zoned;
 use schemars::JsonSchema;
@@ -60,7 +60,7 @@ pub(crate) async fn run<T: Http>(arguments: &FreeBusy, context: &Context, transp
     Ok(Times { busy, free, notes: found.notes })
 }
 
-/// What is taken and what is left of the window. `events` are sorted by their start.
+/// The busy and free stretches of a window. `events` are sorted by their start.
 fn merge<'a>(events: impl Iterator<Item = (&'a Zoned, &'a Zoned)>, window: &Window) -> (Vec<Stretch>, Vec<Stretch>) {
     let mut busy: Vec<(Zoned, Zoned)> = Vec::new();
     for (start, end) in events {

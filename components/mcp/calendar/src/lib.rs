@@ -1,11 +1,11 @@
-//! Calendars by CalDAV (RFC 4791): what a person has planned, when they are free, and events made, changed and deleted.
+//! Calendars by CalDAV (RFC 4791): tools that list, create, change and delete a person's events, and find free time.
 //!
-//! One file for each tool. Each tool is a thin function around one that takes the way out as a parameter (`upstream::Http`), so that tests
-//! drive it against a real server. The server: `dav` finds calendars, `objects` reads and writes events, `xml` reads the answers.
-//! iCalendar (RFC 5545): `document` has its lines, and changes some so that whatever is not understood stays; `series` says which times
-//! an event has, by `rule`, `repeat`, `extent` and `zones`; `target` says what a change is about. `moment` is how the model writes times.
+//! There is one file for each tool. Each tool is a thin function around one that takes the way out as a parameter (`upstream::Http`), so tests run it
+//! against a real server. The server: `dav` finds calendars, `objects` reads and writes events, `xml` reads responses. iCalendar (RFC 5545):
+//! `document` holds an object's lines and changes some of them, so that everything else stays; `series` computes an event's occurrences, with `rule`,
+//! `repeat`, `extent` and `zones`; `target` finds the event that a change is about. `moment` has the model's form of times.
 //!
-//! Must not reach anything but the server in the person's settings, and must not send their password to another.
+//! The tools reach only the server in the person's settings, and send the password to no other server.
 
 mod change_event;
 mod create_event;

@@ -1,20 +1,20 @@
-//! One line of iCalendar: a property with its parameters and its value (RFC 5545 section 3.1), kept as it was written. Must not know
-//! what a property means.
+//! A line of iCalendar: a property with parameters and a value (RFC 5545 section 3.1), kept as it was written. This module does not know what a
+//! property means.
 
-/// Properties whose values are dates or times.
+/// The properties whose values are dates or times.
 const TIMES: [&str; 5] = ["DTSTART", "DTEND", "RECURRENCE-ID", "EXDATE", "RDATE"];
-/// How many colons a zone's name may have.
+/// The most colons in a zone's name.
 const COLONS_MAX: usize = 8;
 
-/// A property, or the beginning or end of a component: with its folds and its line ending.
+/// A property, or the beginning or end of a component, with its folds and its line end.
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
     raw: String,
     name: String,
 }
 
-/// Joins what was folded in the middle of a character, which no text can hold: some programs count bytes.
-/// A fold is a line break and a space; in XML the first half of the break may be a reference.
+/// Removes folds in the middle of a character, which a string cannot hold: some programs fold by bytes. A fold is a line break and a space. In XML,
+/// the first half of the break may be a character reference.
 pub(crate) fn join_characters(bytes: &[u8]) -> Vec<u8> {
     let mut joined = Vec::with_capacity(bytes.len());
     let (mut rest, mut missing) = (bytes, 0_usize);
@@ -44,14 +44,14 @@ fn is_continuation(byte: u8) -> bool {
     (0x80..=0xBF).contains(&byte)
 }
 
-/// What is behind a fold, if there is one.
+/// The bytes after a fold, if there is one.
 fn fold(bytes: &[u8]) -> Option<&[u8]> {
     let breaks: [&[u8]; 4] = [b"\r\n", b"\n", b"&#13;\n", b"&#xD;\n"];
     let after = breaks.iter().find_map(|line_break| bytes.strip_prefix(*line_break))?;
     after.strip_prefix(b" ").or_else(|| after.strip_prefix(b"\t"))
 }
 
-/// The lines of a text. Together they are the text.
+/// Splits a text into lines. Joined, they are the text again.
 pub(crate) fn lines(text: &str) -> Vec<Line> {
     let mut lines: Vec<Line> = Vec::new();
     for physical in text.split_inclusive('\n') {
@@ -66,7 +66,7 @@ pub(crate) fn lines(text: &str) -> Vec<Line> {
 impl Line {
     pub(crate) fn new(raw: String) -> Self {
         let name = raw.split([':', ';', '\r', '\n']).next().unwrap_or_default();
-        // Behind a group, as cards of addresses have it.
+        // The name may come after a group, as in address cards.
         let name = name.rsplit('.').next().unwrap_or_default().trim().to_ascii_uppercase();
         Self { raw, name }
     }
@@ -75,7 +75,7 @@ impl Line {
         &self.raw
     }
 
-    /// In capitals.
+    /// The name in capitals.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
@@ -84,7 +84,7 @@ impl Line {
         self.name == name && self.value().eq_ignore_ascii_case(value)
     }
 
-    /// Without folds and escapes of lines.
+    /// The line without folds and line escapes.
     fn unfolded(&self) -> String {
         let is_quoted = self.is_quoted_printable();
         let mut line = String::with_capacity(self.raw.len());
@@ -102,8 +102,8 @@ impl Line {
         line
     }
 
-    /// Parameters and value: the value begins at the first colon that is not in quotes. Some programs write zones with colons in their names
-    /// without quotes; of a time, it begins where a date does.
+    /// The parameters and the value. The value begins at the first colon outside quotes. Some programs write zone names with colons without quotes;
+    /// then the value of a date or time begins at the colon before a date.
     fn split(&self) -> (String, String) {
         let line = self.unfolded();
         let mut is_quoted = false;
@@ -143,7 +143,7 @@ impl Line {
         })
     }
 
-    /// The value as text: without escapes (RFC 5545 section 3.3.11), and without those of vCalendar 1.0, which some programs still use.
+    /// The value as text: without escapes of RFC 5545 (section 3.3.11), and without those of vCalendar 1.0, which some programs still use.
     pub(crate) fn text(&self) -> String {
         if !self.is_quoted_printable() {
             return unescaped(&self.split().1);
@@ -163,13 +163,13 @@ impl Line {
         head.to_ascii_uppercase().contains("QUOTED-PRINTABLE")
     }
 
-    /// Whether the next line is part of this one, without being marked as a fold.
+    /// Whether the next line belongs to this one, without being marked as a fold.
     fn goes_on(&self) -> bool {
         self.raw.trim_end_matches(['\r', '\n']).ends_with('=') && self.is_quoted_printable()
     }
 }
 
-/// Four digits, and a digit or a dash.
+/// Whether a text begins with four digits and then a digit or a dash.
 fn begins_as_date(text: &str) -> bool {
     let mut bytes = text.trim_start().bytes();
     bytes.by_ref().take(4).filter(u8::is_ascii_digit).count() == 4
@@ -197,7 +197,7 @@ fn unescaped(value: &str) -> String {
     text
 }
 
-/// RFC 2045 section 6.7. What is no escape stays.
+/// Decodes quoted-printable (RFC 2045 section 6.7). Invalid escapes are kept.
 fn quoted_printable(text: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

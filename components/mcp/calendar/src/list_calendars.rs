@@ -1,4 +1,4 @@
-//! Which calendars there are.
+//! The tool `list_calendars`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

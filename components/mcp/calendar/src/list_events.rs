@@ -1,4 +1,4 @@
-//! What is planned in a stretch of time.
+//! The tool `list_events`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! Times as the model writes and reads them. No tool reads or writes them in another way.
+//! Times as the model writes and reads them. All tools use this module for that.
 
 use jiff::{
     Timestamp, Zoned,
@@ -8,26 +8,25 @@ use jiff::{
 };
 use tool_provider::Failure;
 
-/// The longest time with its zone's name in brackets has about 70 characters.
+/// The longest time, with its zone's name in brackets, has about 70 characters.
 const TEXT_BYTES_MAX: usize = 100;
 
-/// What a text says about a time.
+/// A time in the model's text.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) enum Moment {
-    /// A day, nothing more.
+    /// A date.
     Date(Date),
-    /// What the clocks of some zone show.
+    /// A date and time without a zone.
     Civil(DateTime),
     /// A point in time.
     Point(Timestamp),
 }
 
-/// Fails with words for the model.
 pub(crate) fn invalid<T>(words: impl Into<String>) -> Result<T, Failure> {
     Err(Failure::InvalidArguments(words.into()))
 }
 
-/// Beyond what calendars can write.
+/// The failure for a time that calendars cannot write.
 pub(crate) fn out_of_range<E>(_: E) -> Failure {
     Failure::InvalidArguments("That time is not in the calendar, which has the years 1 to 9999.".into())
 }
@@ -42,7 +41,7 @@ pub(crate) fn read(text: &str) -> Result<Moment, Failure> {
         );
     };
     let Some(time) = pieces.time() else { return Ok(Moment::Date(pieces.date())) };
-    // iCalendar has no fractions.
+    // iCalendar has no fractions of seconds.
     let civil = DateTime::from_parts(pieces.date(), time.with().subsec_nanosecond(0).build().map_err(out_of_range)?);
     Ok(match (pieces.time_zone_annotation(), pieces.to_numeric_offset()) {
         (None, None) => Moment::Civil(civil),
@@ -55,7 +54,7 @@ pub(crate) fn read(text: &str) -> Result<Moment, Failure> {
 }
 
 impl Moment {
-    /// The point at which it begins in a zone. A time that the clocks skip is taken as one hour later, of two the first.
+    /// The time in a zone. A time that the clocks skip is read as one hour later, a repeated one as the first.
     pub(crate) fn in_zone(self, zone: &TimeZone) -> Result<Zoned, Failure> {
         match self {
             Self::Date(date) => date.to_zoned(zone.clone()).map_err(out_of_range),
@@ -65,7 +64,7 @@ impl Moment {
     }
 }
 
-/// A point in time for the model: RFC 3339 with the zone's offset.
+/// A time for the model: RFC 3339 with the zone's offset.
 pub(crate) fn show(zoned: &Zoned) -> String {
     zoned.timestamp().display_with_offset(zoned.offset()).to_string()
 }

@@ -1,4 +1,4 @@
-//! Events at the server, as objects: asked for, read, stored and deleted.
+//! Events on the server, as objects: queries, reads, writes and deletions.
 
 use std::{
     collections::HashSet,
@@ -18,31 +18,31 @@ use crate::{
     xml,
 };
 
-/// Events that are fetched one by one, from a server that lists and does not give them: each takes a request, and the call has a minute.
+/// How many events are fetched one by one, from a server that lists them without their data. Each takes a request, and the call has a minute.
 const FETCHES_MAX: usize = 100;
 
-/// After so long no other is fetched: half of the call's minute.
+/// After this time, no other event is fetched: half of the call's minute.
 const FETCHING_MAX: Duration = Duration::from_secs(30);
 
-/// What a calendar has in it.
+/// The objects of a calendar.
 #[derive(Default, Debug)]
 pub(crate) struct Answer {
     pub(crate) objects: Vec<Object>,
-    /// What is missing, in words.
+    /// Sentences about missing objects.
     pub(crate) notes: Vec<String>,
 }
 
-/// What a write may find there.
+/// The condition of a write.
 #[derive(Clone, Copy)]
 pub(crate) enum Precondition<'a> {
-    /// Nothing.
+    /// The object must not exist.
     Absent,
-    /// This version, or any if the server has no versions.
+    /// The object must have this version, or any version if the server has none.
     Unchanged(Option<&'a str>),
 }
 
 impl<T: Http> Server<'_, T> {
-    /// Asks a calendar for objects; `query` is a `calendar-query`. What the server could not give is said.
+    /// Queries a calendar for objects; `query` is a `calendar-query`. The notes say which objects the server could not return.
     pub(crate) async fn query(&self, calendar: &str, query: String) -> Result<Answer, Failure> {
         let url = self.of_id(calendar)?;
         let response = self.send(&method("REPORT")?, &url, &[("depth", "1")], query).await?;
@@ -58,10 +58,10 @@ impl<T: Http> Server<'_, T> {
             let is_own = places.iter().any(|place| is_same_place(place.path(), url.path()));
             let status = entry.status.filter(|status| !xml::is_ok(Some(*status))).or(entry.data_status);
             match (status, places.first(), entry.calendar_data.filter(|data| !data.is_empty())) {
-                // Of itself a calendar says that there is more (RFC 6578 section 3.6); some say it of an event.
+                // A calendar reports about itself that there is more (RFC 6578 section 3.6). Some servers report it about an event.
                 (Some(_), _, _) if is_own => is_partial = true,
                 (Some(507), _, None) => is_partial = true,
-                // It was deleted just now.
+                // The event was just deleted.
                 (Some(404 | 410), _, _) if entry.status.is_some() => {}
                 (Some(404), Some(place), None) => missing.push((place.clone(), entry.etag)),
                 (Some(status), _, None) => failed.extend(vec![status; places.len().max(1)]),
@@ -89,19 +89,19 @@ impl<T: Http> Server<'_, T> {
                 Err(_) => failed.push(0),
             }
         }
-        // Some servers give an event twice.
+        // Some servers return an event twice.
         let mut seen = HashSet::new();
         answer.objects.retain(|object| seen.insert(object.id.clone()));
         answer.say(calendar, is_partial, &failed, unasked);
         Ok(answer)
     }
 
-    /// One event, as it was stored. Refuses calendars and other folders, which some servers give as one large object.
+    /// One event, as it is stored. Refuses calendars and other collections, which some servers return as one large object.
     pub(crate) async fn event(&self, id: &str) -> Result<Object, Failure> {
         let url = self.of_id(id)?;
         let listed = self.version(&url).await?;
         let (own, text) = self.get(&url).await?;
-        // The first is how the calendar itself calls the version; on the way of the second it may have been compressed.
+        // The first ETag is the calendar's own. The second may have been changed by compression on the way.
         Ok(Object { id: url.path().to_owned(), etag: listed.or(own), text })
     }
 
@@ -116,21 +116,22 @@ impl<T: Http> Server<'_, T> {
         Ok((etag, text))
     }
 
-    /// Stores an object, and says its version.
+    /// Stores an object and returns its version.
     pub(crate) async fn put(&self, id: &str, when: Precondition<'_>, text: String) -> Result<Option<String>, Failure> {
         let url = self.of_id(id)?;
         let response = self.write(&Method::PUT, &url, when, text).await?;
         if !response.status().is_success() {
             return Err(refused(&response));
         }
-        // A server that changes what it is given says no version (RFC 4791 section 5.3.4). The object is stored, even if its version cannot be read.
+        // A server that modifies the stored object returns no version (RFC 4791 section 5.3.4). The object is stored even if its version cannot be
+        // read.
         match version_of(&response) {
             Some(etag) => Ok(Some(etag)),
             None => Ok(self.version(&url).await.unwrap_or_default()),
         }
     }
 
-    /// Deletes an event, of this version if one is named.
+    /// Deletes an event, of this version if given.
     pub(crate) async fn delete(&self, id: &str, etag: Option<&str>) -> Result<(), Failure> {
         let url = self.of_id(id)?;
         let found = self.version(&url).await?;
@@ -139,8 +140,8 @@ impl<T: Http> Server<'_, T> {
         if response.status().is_success() { Ok(()) } else { Err(refused(&response)) }
     }
 
-    /// Writes on a condition. A weak version is never the condition that a server compares strongly; it is compared here then, and the
-    /// moment between is not watched.
+    /// Writes with a condition. A server that compares strongly never accepts a weak version. Then the version is compared here, although it may
+    /// change before the write.
     async fn write(
         &self,
         method: &Method,
@@ -172,7 +173,7 @@ impl<T: Http> Server<'_, T> {
         }
     }
 
-    /// The version of an event. A calendar is none: nothing here may delete or replace one.
+    /// The version of an event. Refuses a calendar: nothing here may delete or replace one.
     async fn version(&self, url: &Url) -> Result<Option<String>, Failure> {
         let response = self.send(&method("PROPFIND")?, url, &[("depth", "0")], FIND.to_owned()).await?;
         if response.status() != StatusCode::MULTI_STATUS {

@@ -1,4 +1,4 @@
-//! iCalendar objects as the times at which something happens in a window, for people to read. Must not write iCalendar.
+//! The occurrences of iCalendar objects in a window, for people to read. This module must not write iCalendar.
 
 use std::ops::RangeInclusive;
 
@@ -14,40 +14,40 @@ use crate::{
     window::{EVENTS_MAX, Window},
 };
 
-/// Texts are shown up to here; agendas that are longer are not for lists.
+/// Longer texts are cut: whole agendas are not for lists.
 const SHOWN_CHARS_MAX: usize = 1_000;
 
-/// Titles in notes.
+/// The longest title in a note.
 const TITLE_CHARS_MAX: usize = 60;
 
-/// Components that are no events.
+/// Components that are not events.
 const OTHERS: [&str; 4] = ["VTODO", "VJOURNAL", "VFREEBUSY", "VAVAILABILITY"];
 
-/// Something that happens once.
+/// One occurrence of an event.
 #[derive(Clone, Debug)]
 pub(crate) struct Occurrence {
     pub(crate) id: String,
     pub(crate) etag: Option<String>,
     pub(crate) calendar: String,
     pub(crate) start: Zoned,
-    /// The first moment after it.
+    /// The first moment after the occurrence.
     pub(crate) end: Zoned,
-    /// First and last day, if it has no times.
+    /// The first and last day of an all-day occurrence.
     pub(crate) days: Option<(Date, Date)>,
-    /// Which of an event that recurs: its RECURRENCE-ID.
+    /// The RECURRENCE-ID, if the event recurs.
     pub(crate) occurrence: Option<String>,
-    /// The RRULE, of an event that recurs.
+    /// The RRULE, if the event recurs.
     pub(crate) recurrence: Option<String>,
     pub(crate) title: String,
     pub(crate) location: Option<String>,
     pub(crate) description: Option<String>,
     pub(crate) is_tentative: bool,
     pub(crate) is_cancelled: bool,
-    /// Whoever has it is free all the same.
+    /// Whether the person is free during the occurrence.
     pub(crate) is_transparent: bool,
 }
 
-/// The occurrences of an object that are in the window, and what is missing of them.
+/// The occurrences of an object in the window, and notes about missing ones.
 pub(crate) fn read(
     object: &Object,
     calendar: &str,
@@ -55,7 +55,7 @@ pub(crate) fn read(
     budget: &Budget,
 ) -> (Vec<Occurrence>, Vec<String>) {
     let Ok(document) = Document::parse(&object.text, years(window)) else {
-        // Some servers give tasks too, though they were asked for events.
+        // Some servers also return tasks when only events were requested.
         let is_other = OTHERS.iter().any(|other| line::lines(&object.text).iter().any(|line| line.is("BEGIN", other)));
         let note = || format!("{} is not understood and left out.", object.id);
         return (Vec::new(), if is_other { Vec::new() } else { vec![note()] });
@@ -68,7 +68,7 @@ pub(crate) fn read(
         let rule = master.and_then(|event| event.value("RRULE"));
         let mut of_window: Vec<_> = instances.into_iter().filter(|instance| is_inside(instance, window)).collect();
         of_window.sort_by(|one, other| one.times.start.cmp(&other.times.start));
-        // One more says that there are more.
+        // One more than the limit shows that there are more.
         found.extend(of_window.into_iter().take(EVENTS_MAX + 1).map(|instance| {
             let original = is_recurring.then(|| instance.original.value());
             Occurrence { occurrence: original, recurrence: rule.clone(), ..occurrence(instance, object, calendar) }
@@ -141,10 +141,10 @@ fn note(doubt: Doubt, title: Option<&str>, id: &str) -> String {
             format!("{what} names a time zone that is not known. Its times are read as times of the person's own zone.")
         }
         Doubt::Rule(Fault::Unknown) => {
-            format!("{what} recurs by a rule that is not understood. Only times that it names itself are listed.")
+            format!("{what} recurs by a rule that is not understood. Only its explicitly listed times are shown.")
         }
         Doubt::Rule(Fault::Dense) => {
-            format!("{what} recurs very often, more than once an hour. Only times that it names itself are listed.")
+            format!("{what} recurs very often, more than once an hour. Only its explicitly listed times are shown.")
         }
         Doubt::Cut => format!("{what} recurs very often. Some of its times are not listed."),
     }

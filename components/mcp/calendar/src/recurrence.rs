@@ -1,4 +1,4 @@
-//! Rules of recurrence (RRULE, RFC 5545 section 3.3.10) as a model writes them, made such that servers take them.
+//! Recurrence rules (RRULE, RFC 5545 section 3.3.10) as a model writes them, converted to a form that servers accept.
 
 use jiff::{
     SignedDuration, ToSpan as _,
@@ -18,10 +18,10 @@ use crate::{
 
 const WORDS: &str = "The recurrence is not understood: write an RRULE of RFC 5545 that repeats daily, weekly, monthly or yearly, such as FREQ=WEEKLY;BYDAY=MO,WE;COUNT=10.";
 
-/// How far a first time is looked for: leap days may be eight years apart.
+/// How many years the first time of a rule is searched: leap days may be eight years apart.
 const YEARS_AHEAD: i16 = 9;
 
-/// The value of the RRULE of an event that begins at `start`.
+/// The RRULE's value for an event that begins at `start`.
 pub(crate) fn rule(text: &str, start: &Stamp) -> Result<String, Failure> {
     let text = text.trim().to_ascii_uppercase();
     let text = text.strip_prefix("RRULE:").unwrap_or(&text);
@@ -36,7 +36,7 @@ pub(crate) fn rule(text: &str, start: &Stamp) -> Result<String, Failure> {
         .collect();
     let text = parts?.join(";");
     let Ok(rule) = Rule::parse(&text) else { return invalid(WORDS) };
-    // Few servers know other calendars than ours.
+    // Few servers know other calendars than the Gregorian one.
     let is_plain = !["RSCALE=", "SKIP="].iter().any(|part| text.contains(part));
     let is_possible = rule.frequency != Frequency::Hourly && !(start.is_date() && rule.has_times());
     if !is_plain || !is_possible {
@@ -63,14 +63,14 @@ pub(crate) fn rule(text: &str, start: &Stamp) -> Result<String, Failure> {
     }
 }
 
-/// Where clocks show the end of a rule.
+/// The end of a rule as clocks show it.
 fn until(rule: &Rule, start: &Stamp) -> Result<Option<DateTime>, Failure> {
     let zone = start.zone().unwrap_or(TimeZone::UTC);
     let until = rule.until.as_ref();
     until.map(|until| series::until_of(until, start, &zone, &zone).ok_or_else(not_understood)).transpose()
 }
 
-/// The first time that a rule names, from the start on.
+/// The first time that a rule produces, from the start on.
 fn first_named(rule: &Rule, start: &Stamp) -> Option<DateTime> {
     let civil = start.civil();
     let last = civil.checked_add(YEARS_AHEAD.years()).unwrap_or(DateTime::MAX);
@@ -78,7 +78,7 @@ fn first_named(rule: &Rule, start: &Stamp) -> Option<DateTime> {
     repeat::times(&endless, civil, civil, last, &Budget::default()).times.first().copied()
 }
 
-/// Of a day, a day; of a time, a time in UTC: at the end of the day that is meant.
+/// The UNTIL for a series: a date if the series has dates; otherwise a time in UTC, at the end of the given day.
 fn until_of(until: &str, start: &Stamp) -> Result<String, Failure> {
     let until = Stamp::parse(None, until).ok_or_else(|| Failure::InvalidArguments(WORDS.into()))?;
     if start.is_date() {
@@ -106,7 +106,7 @@ fn utc(civil: DateTime, zone: &TimeZone) -> Result<String, Failure> {
     Ok(Stamp::Utc(TimeZone::UTC.to_datetime(point.timestamp())).value())
 }
 
-/// The first time of a series that begins at `old`, if the time `meant` of it moves to `start`.
+/// The new first time of a series that begins at `old`, if its time `meant` moves to `start`.
 pub(crate) fn first_moved(old: &Stamp, meant: &Stamp, start: &Stamp) -> Result<Stamp, Failure> {
     let (old, meant) = (old.like(start)?, meant.like(start)?);
     let days = meant.civil().date().until(start.civil().date()).map_err(moment::out_of_range)?;
@@ -114,8 +114,8 @@ pub(crate) fn first_moved(old: &Stamp, meant: &Stamp, start: &Stamp) -> Result<S
     Ok(start.with(date.to_datetime(start.civil().time())))
 }
 
-/// The rule of a series that moves from `old` to `first`, because its time `meant` moves to `start`. Its end moves along, or the last
-/// time would be lost. Refused if it does not say how, and would name other times than those that are meant.
+/// The rule of a series that moves from `old` to `first`, because its time `meant` moves to `start`. The rule's end moves too, or the last time would
+/// be lost. A move is refused if no rule is given and the old one would produce wrong times.
 pub(crate) fn moved(
     text: Option<&str>,
     old: &Stamp,

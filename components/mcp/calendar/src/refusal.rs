@@ -1,12 +1,12 @@
-//! What a server's refusals mean to a person, and what to do next. What servers say themselves is not shown: it may be anything.
+//! Messages for a server's refusals: what they mean to a person, and what to do next. The server's own text may be anything, so it is not shown.
 
 use http::{Response, StatusCode, header};
 use tool_provider::Failure;
 
-/// An address in an error: longer ones are not typed.
+/// Addresses in messages are cut: nobody types longer ones.
 const LOCATION_CHARS_MAX: usize = 200;
 
-/// The event is another one than was read.
+/// The event is not the version that was read.
 pub(crate) fn changed_meanwhile() -> Failure {
     Failure::InvalidArguments(
         "The event was changed meanwhile: read it again with `list_events`, and use the etag that it has now.".into(),
@@ -32,18 +32,18 @@ pub(crate) fn refused(response: &Response<Vec<u8>>) -> Failure {
                 .into(),
         ),
         StatusCode::FORBIDDEN | StatusCode::CONFLICT if says(response, "no-uid-conflict") => Failure::UpstreamFailed(
-            "The calendar server already has this event in another place, and takes it only once.".into(),
+            "The calendar server already has this event in another place, and accepts it only once.".into(),
         ),
         StatusCode::FORBIDDEN | StatusCode::CONFLICT if says(response, "valid-calendar-") => Failure::UpstreamFailed(
-            "The calendar server does not take an event like this one: change it in another program.".into(),
+            "The calendar server does not accept an event like this one: change it in another program.".into(),
         ),
         StatusCode::FORBIDDEN => Failure::UpstreamFailed(
-            "The calendar server does not allow that: the calendar is somebody else's, or may only be read. \
-             `list_calendars` says which may be written to."
+            "The calendar server does not allow that: the calendar belongs to somebody else or is read-only. \
+             `list_calendars` says which calendars are writable."
                 .into(),
         ),
         StatusCode::NOT_FOUND | StatusCode::GONE => Failure::InvalidArguments(
-            "There is no such calendar or event: `list_calendars` and `list_events` say which there are.".into(),
+            "There is no such calendar or event: `list_calendars` and `list_events` list the existing ones.".into(),
         ),
         StatusCode::PRECONDITION_FAILED => changed_meanwhile(),
         StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => no_caldav(),
@@ -53,7 +53,7 @@ pub(crate) fn refused(response: &Response<Vec<u8>>) -> Failure {
         status if status.is_redirection() => {
             let to = response.headers().get(header::LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("another place");
             Failure::UpstreamFailed(format!(
-                "The calendar server sends on to {}: enter the address there in the settings of this tool.",
+                "The calendar server redirects to {}: enter that address in this tool's settings.",
                 shortened(to)
             ))
         }
@@ -64,7 +64,7 @@ pub(crate) fn refused(response: &Response<Vec<u8>>) -> Failure {
     }
 }
 
-/// Of a question for events.
+/// The failure of a query for events.
 pub(crate) fn refused_report(response: &Response<Vec<u8>>) -> Failure {
     let is_much = matches!(response.status(), StatusCode::INSUFFICIENT_STORAGE | StatusCode::PAYLOAD_TOO_LARGE);
     if is_much || says(response, "number-of-matches-within-limits") {
@@ -75,14 +75,14 @@ pub(crate) fn refused_report(response: &Response<Vec<u8>>) -> Failure {
     refused(response)
 }
 
-/// An answer that says nothing.
+/// The response is empty or cannot be read.
 pub(crate) fn unreadable() -> Failure {
     Failure::UpstreamFailed(
         "The calendar server's answer is empty or cannot be read: try again in some minutes.".into(),
     )
 }
 
-/// Whether the answer names a condition (RFC 4918 section 16).
+/// Whether the response names a condition (RFC 4918 section 16).
 fn says(response: &Response<Vec<u8>>, name: &str) -> bool {
     response.body().windows(name.len()).any(|part| part == name.as_bytes())
 }

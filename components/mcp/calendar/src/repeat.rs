@@ -1,7 +1,7 @@
-//! The times that a rule names, as the clocks of its event show them. Must not know of zones.
+//! The times that a rule produces, as the clocks of its event show them. This module does not know zones.
 //!
-//! It goes from one period of the rule (a year, a month, ...) to the next, and begins with the period that is asked for instead of the
-//! first: what a rule costs is what it says in the window. Of rules with a COUNT, those whose periods differ are counted from the beginning.
+//! It goes through the periods of the rule (a year, a month, ...) and begins with the first requested period, not with the rule's first one. So the
+//! cost of a rule depends only on the window. A rule with a COUNT is counted from the beginning if its periods differ.
 
 use std::cell::Cell;
 
@@ -12,19 +12,19 @@ use jiff::{
 
 use crate::rule::{Frequency, Nth, Rule};
 
-/// Periods that every rule has for itself: a daily one, for the longest window and more. No invitation can take them from another.
+/// The periods that every rule may use: for a daily rule more than the longest window. No invitation can take them from another.
 const PERIODS_FREE: u32 = 1_000;
 
-/// Periods beyond those, of all rules of one answer: some 100 ms.
+/// The additional periods of all rules of one result: about 100 ms.
 const PERIODS_MAX: u32 = 200_000;
 
-/// Of them, those of one rule: what has to be counted day by day, for 130 years.
+/// The additional periods of one rule: for counting day by day for 130 years.
 const PERIODS_OF_RULE_MAX: u32 = 50_000;
 
-/// Times that one rule may name in a window: every hour of more than a year.
+/// The times that one rule may have in a window: every hour of more than a year.
 const TIMES_MAX: usize = 10_000;
 
-/// What may still be done for an answer.
+/// The remaining additional periods of a result.
 #[derive(Debug)]
 pub(crate) struct Budget(Cell<u32>);
 
@@ -46,16 +46,16 @@ impl Budget {
     }
 }
 
-/// Times in their order.
+/// Sorted times.
 #[derive(Debug, Default)]
 pub(crate) struct Times {
     pub(crate) times: Vec<DateTime>,
-    /// There are more, which were not looked at.
+    /// Whether there are more, which were not computed.
     pub(crate) is_cut: bool,
 }
 
-/// What `rule` names from `from` to `to`, both included, for what begins at `start`. Of a COUNT, `start` is the first, whether the rule
-/// names it or not (RFC 5545 section 3.3.10). An UNTIL is the caller's: it depends on the zone.
+/// The times that `rule` produces from `from` to `to`, both included, for an event that begins at `start`. A COUNT begins with `start`, even if the
+/// rule does not produce that time (RFC 5545 section 3.3.10). The caller applies UNTIL, which depends on the zone.
 pub(crate) fn times(rule: &Rule, start: DateTime, from: DateTime, to: DateTime, budget: &Budget) -> Times {
     let rule = complete(rule, start);
     let mut found = Times::default();
@@ -85,7 +85,7 @@ pub(crate) fn times(rule: &Rule, start: DateTime, from: DateTime, to: DateTime, 
         }
         let next = if index == 0 { rule.period_of(start, from).max(1) } else { index + 1 };
         match (rule.count, rule.of_each_period()) {
-            // Whole periods, each of which is the same.
+            // Skips whole periods, which all have the same number of times.
             (Some(_), Some(each)) => {
                 let skipped = u64::try_from(next - index - 1).unwrap_or_default().saturating_mul(each);
                 left = u32::try_from(u64::from(left).saturating_sub(skipped)).unwrap_or_default();
@@ -97,7 +97,7 @@ pub(crate) fn times(rule: &Rule, start: DateTime, from: DateTime, to: DateTime, 
     found
 }
 
-/// With what the rule takes from the start of its event.
+/// The rule with its missing parts taken from the start of its event.
 fn complete(rule: &Rule, start: DateTime) -> Rule {
     let mut rule = rule.clone();
     let each = |weekday| vec![Nth { number: 0, weekday }];
@@ -129,7 +129,7 @@ fn complete(rule: &Rule, start: DateTime) -> Rule {
 }
 
 impl Rule {
-    /// Which period a time is in, counted from that of the start; the first if it is before.
+    /// The index of the period that contains a time, counted from the period of the start; 0 if the time is before.
     fn period_of(&self, start: DateTime, time: DateTime) -> i64 {
         let months = |time: DateTime| i64::from(time.year()) * 12 + i64::from(time.month());
         let hours = |from: DateTime, to: DateTime| from.duration_until(to).as_hours();
@@ -144,7 +144,7 @@ impl Rule {
         (units / i64::from(self.interval)).max(0)
     }
 
-    /// How many times each period has, if all have as many.
+    /// The number of times in each period, if it is the same for all.
     fn of_each_period(&self) -> Option<u64> {
         let lists = [&self.months, &self.weeks, &self.year_days, &self.month_days, &self.positions];
         let days = match self.frequency {
@@ -158,13 +158,13 @@ impl Rule {
         u64::try_from(days * times).ok()
     }
 
-    /// The first day of a week.
+    /// The first day of the week that contains a date.
     fn week(&self, date: Date) -> Date {
         let days = self.week_start.until(date.weekday());
         date.checked_sub(days.days()).unwrap_or(date)
     }
 
-    /// When a period begins; none beyond the calendar.
+    /// The start of a period; `None` beyond the calendar.
     fn period(&self, start: DateTime, index: i64) -> Option<DateTime> {
         let units = index.checked_mul(i64::from(self.interval))?;
         let days = |date: Date, days: i64| date.checked_add(SignedDuration::from_hours(days.checked_mul(24)?)).ok();
@@ -184,7 +184,7 @@ impl Rule {
         Some(date?.to_datetime(jiff::civil::Time::midnight()))
     }
 
-    /// What the rule names in one period, in order.
+    /// The times that the rule produces in one period, sorted.
     fn in_period(&self, period: DateTime) -> Vec<DateTime> {
         let date = period.date();
         let days = match self.frequency {
@@ -225,7 +225,7 @@ impl Rule {
         places.into_iter().filter_map(|place| times.get(place).copied()).collect()
     }
 
-    /// Of so many days from `first` on, those that the rule names.
+    /// The days that the rule allows, of `days` days from `first` on.
     fn named(&self, first: Date, days: i64) -> Vec<Date> {
         let day = |number: i64| first.checked_add(number.days()).ok();
         (0..days).filter_map(day).filter(|date| self.names(*date)).collect()
@@ -261,7 +261,7 @@ impl Rule {
             }
     }
 
-    /// A week is the year's that has four days of it or more.
+    /// Whether a date is in the rule's weeks. A week belongs to the year that has at least four of its days.
     fn is_in_weeks(&self, date: Date) -> bool {
         let first = self.week(date);
         let Ok(middle) = first.checked_add(3.days()) else { return false };

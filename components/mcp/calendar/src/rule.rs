@@ -1,17 +1,17 @@
-//! Rules of recurrence (RRULE, RFC 5545 section 3.3.10, with SKIP of RFC 7529) as values: read strictly, so that a rule that is not
-//! understood is never taken for another. Must not know of zones; `repeat` says which times a rule names.
+//! Recurrence rules (RRULE, RFC 5545 section 3.3.10, with SKIP of RFC 7529) as values. They are parsed strictly, so that an unknown rule is never
+//! confused with another. This module does not know zones; `repeat` computes a rule's times.
 
 use jiff::civil::Weekday;
 
 use crate::stamp::Stamp;
 
-/// The longest rule that makes sense names all days of a year.
+/// The longest sensible rule names all days of a year.
 const BYTES_MAX: usize = 1_500;
 
-/// Times a day that a rule may name: every hour. What recurs more often fills an answer within a day.
+/// The most times a day: every hour. More frequent events would fill a result within a day.
 const TIMES_OF_DAY_MAX: usize = 24;
 
-/// In a list: all days of a year.
+/// The longest list: all days of a year.
 const LIST_MAX: usize = 366;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,15 +23,15 @@ pub(crate) enum Frequency {
     Yearly,
 }
 
-/// A weekday: each, or the nth of the month or year; from its end, if negative.
+/// A weekday: every one, or the nth of the month or year, counted from the end if negative.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Nth {
-    /// 0 for each.
+    /// 0 means every one.
     pub(crate) number: i16,
     pub(crate) weekday: Weekday,
 }
 
-/// A rule. Lists are empty if the rule does not have them.
+/// A rule. Lists that the rule does not have are empty.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Rule {
     pub(crate) frequency: Frequency,
@@ -48,16 +48,16 @@ pub(crate) struct Rule {
     pub(crate) minutes: Vec<i16>,
     pub(crate) seconds: Vec<i16>,
     pub(crate) positions: Vec<i16>,
-    /// A day that a month does not have is its last; otherwise it is left out.
+    /// A day that a month does not have is moved to its last day. Otherwise it is skipped.
     pub(crate) is_skipped_back: bool,
 }
 
-/// Why a rule is not followed.
+/// Why a rule is not used.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Fault {
-    /// It is none, or one of an extension that is not known here.
+    /// It is not a rule, or it uses an unknown extension.
     Unknown,
-    /// It repeats more often than `TIMES_OF_DAY_MAX` a day.
+    /// It repeats more than `TIMES_OF_DAY_MAX` times a day.
     Dense,
 }
 
@@ -70,7 +70,7 @@ impl Rule {
         let mut parts: Vec<(&str, &str)> = Vec::new();
         for part in text.split(';').map(str::trim).filter(|part| !part.is_empty()) {
             let (name, value) = part.split_once('=').ok_or(Fault::Unknown)?;
-            // A part that says nothing is none.
+            // An empty part counts as missing.
             if value.trim().is_empty() {
                 continue;
             }
@@ -132,7 +132,7 @@ impl Rule {
             "BYMINUTE" => self.minutes = list(value, 0..=59, false)?,
             "BYSECOND" => self.seconds = list(value, 0..=59, false)?,
             "BYSETPOS" => self.positions = list(value, 1..=366, true)?,
-            // Other calendars than ours have other months and leap days.
+            // Other calendars have other months and leap days.
             "RSCALE" if value == "GREGORIAN" => {}
             "SKIP" if value == "OMIT" => {}
             "SKIP" if value == "BACKWARD" => self.is_skipped_back = true,
@@ -141,7 +141,7 @@ impl Rule {
         Some(())
     }
 
-    /// What the RFC says may not stand together means nothing.
+    /// Refuses combinations that the RFC forbids.
     fn check(&self) -> Result<(), Fault> {
         let is_yearly = self.frequency == Frequency::Yearly;
         let is_long = is_yearly || self.frequency == Frequency::Monthly;
@@ -165,7 +165,7 @@ impl Rule {
         !self.weekdays.is_empty() || lists.iter().any(|list| !list.is_empty())
     }
 
-    /// Whether it names times of the day itself.
+    /// Whether the rule itself sets times of the day.
     pub(crate) fn has_times(&self) -> bool {
         !(self.hours.is_empty() && self.minutes.is_empty() && self.seconds.is_empty())
     }
@@ -184,7 +184,7 @@ fn weekday(text: &str) -> Option<Weekday> {
     })
 }
 
-/// Numbers in the range; if they may be counted from the end, also below zero. In their order, each once.
+/// Parses a list of numbers in the range, also negative ones if `is_signed`. The result is sorted and without duplicates.
 fn list(text: &str, range: std::ops::RangeInclusive<i16>, is_signed: bool) -> Option<Vec<i16>> {
     let number = |text: &str| {
         let number: i16 = text.trim().parse().ok()?;
@@ -197,7 +197,7 @@ fn list(text: &str, range: std::ops::RangeInclusive<i16>, is_signed: bool) -> Op
     Some(numbers)
 }
 
-/// `MO`, `1MO`, `+1MO`, `-1MO`.
+/// Parses a list of weekdays: `MO`, `1MO`, `+1MO`, `-1MO`.
 fn weekdays(text: &str) -> Option<Vec<Nth>> {
     let day = |text: &str| {
         let text = text.trim();

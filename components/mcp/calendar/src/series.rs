@@ -1,4 +1,4 @@
-//! An event with its repetitions, its exceptions and what was changed of it (RFC 5545 section 3.8.5): which times it has. Must not write.
+//! An event with its repetitions, exceptions and changes (RFC 5545 section 3.8.5), and the occurrences that result. This module must not write.
 
 use std::collections::BTreeMap;
 
@@ -16,16 +16,16 @@ use crate::{
     stamp::Stamp,
 };
 
-/// A time without a zone may be meant half a day away, and an hour that clocks skip moves.
+/// A time without a zone may be half a day off, and a time that the clocks skip moves by an hour.
 const MARGIN: SignedDuration = SignedDuration::from_hours(48);
 
-/// Changes of all that follows, of one series: nobody makes more.
+/// The most changes of "this and all following" in one series; nobody makes more.
 const RANGES_MAX: usize = 100;
 
-/// Rules of one event: there should be one (RFC 5545 section 3.8.5.3), and old programs write a few.
+/// The most rules of one event. There should be one (RFC 5545 section 3.8.5.3); old programs write a few.
 const RULES_MAX: usize = 8;
 
-/// What could not be followed.
+/// What could not be evaluated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Doubt {
     Times,
@@ -34,49 +34,49 @@ pub(crate) enum Doubt {
     Cut,
 }
 
-/// All that an object says of one event.
+/// Everything in an object about one event.
 pub(crate) struct Series<'a> {
     here: &'a TimeZone,
-    /// The event itself, and its place in the object; an invitation to one time of somebody's series has none.
+    /// The event itself and its index. An invitation to one occurrence of a series has none.
     pub(crate) master: Option<(usize, &'a Event)>,
     extent: Option<Extent>,
-    /// By which time of the series they replace.
+    /// Occurrences that were changed, by the time in the series that they replace.
     pub(crate) changed: Vec<Changed<'a>>,
     names: Named<usize>,
-    /// Of the changes, by their originals.
+    /// The indices of the changes, by their original times.
     places: BTreeMap<String, usize>,
-    /// A change of some time that is not understood.
+    /// Whether there is a change that is not understood.
     has_unknown_change: bool,
 }
 
-/// A time of a series that was changed by itself (RECURRENCE-ID).
+/// An occurrence of a series that was changed (RECURRENCE-ID).
 pub(crate) struct Changed<'a> {
-    /// Places in the object: of several changes of one time, the last counts.
+    /// Indices in the object. If the occurrence was changed several times, the valid change comes last.
     pub(crate) indices: Vec<usize>,
     pub(crate) event: &'a Event,
-    /// Which one: in the form that the series begins in.
+    /// The original time, in the form of the series' start.
     pub(crate) original: Stamp,
-    /// It holds for those that follow, too.
+    /// Whether the change is also for all following occurrences.
     pub(crate) is_range: bool,
 }
 
-/// One time of it.
+/// One occurrence.
 pub(crate) struct Instance<'a> {
-    /// When it would be if nothing had been changed.
+    /// The time in the series, before any change.
     pub(crate) original: Stamp,
-    /// Says what it is.
+    /// The event with its contents.
     pub(crate) event: &'a Event,
     pub(crate) times: Times,
 }
 
-/// Values by the times of a series that they name: points, or days whatever the time.
+/// Values for times of a series: by point in time, or by date.
 struct Named<V> {
     points: BTreeMap<Timestamp, V>,
     days: BTreeMap<Date, V>,
 }
 
 impl<'a> Series<'a> {
-    /// The events of an object, by their UID.
+    /// The events of an object, grouped by UID.
     pub(crate) fn all(document: &'a Document, here: &'a TimeZone) -> Vec<Self> {
         let mut all: Vec<Self> = Vec::new();
         let mut places: BTreeMap<Option<String>, usize> = BTreeMap::new();
@@ -110,7 +110,7 @@ impl<'a> Series<'a> {
         }
     }
 
-    /// Of several changes of one time, the newest counts.
+    /// Adds a change. If an occurrence was changed several times, the newest change counts.
     fn change(&mut self, index: usize, event: &'a Event) {
         let Some(written) = event.stamp("RECURRENCE-ID") else {
             self.has_unknown_change = true;
@@ -145,7 +145,8 @@ impl<'a> Series<'a> {
         }
     }
 
-    /// A time of the series in the form of its start. A day among times is at the time of the start, a time among days is its day.
+    /// A time of the series in the form of its start. In a series of times, a date means the time of the start on that date. In a series of dates, a
+    /// time means its date.
     fn original(&self, written: &Stamp) -> Stamp {
         let Some(start) = self.extent.as_ref().map(|extent| &extent.start) else { return written.clone() };
         match (start, written) {
@@ -160,18 +161,18 @@ impl<'a> Series<'a> {
         }
     }
 
-    /// Whether there is more than one time, or one of more.
+    /// Whether the event has several occurrences, or is one of several.
     pub(crate) fn is_recurring(&self) -> bool {
         let repeats = |(_, event): (usize, &Event)| event.has("RRULE") || event.has("RDATE");
         !self.changed.is_empty() || self.master.is_some_and(repeats)
     }
 
-    /// Where a time is changed by itself.
+    /// The change of an occurrence, if there is one.
     pub(crate) fn changed_at(&self, original: &Stamp) -> Option<&Changed<'a>> {
         self.names.find(original, self.here).and_then(|index| self.changed.get(*index))
     }
 
-    /// A time of the series by the name it is shown with, and when it is.
+    /// The occurrence with this name: its original time and its times.
     pub(crate) fn find(&self, name: &str) -> Option<(Stamp, Times)> {
         let changed = self.changed.iter().find(|changed| changed.original.value() == name);
         let written = match changed {
@@ -184,7 +185,7 @@ impl<'a> Series<'a> {
         Some((found.original, found.times))
     }
 
-    /// All times that may touch a stretch of time, and what of them is in doubt. Some are outside.
+    /// All occurrences that may overlap a stretch of time, and what could not be evaluated. Some may be outside.
     pub(crate) fn instances(&self, from: &Zoned, to: &Zoned, budget: &Budget) -> (Vec<Instance<'a>>, Vec<Doubt>) {
         let mut doubts = Vec::new();
         doubts.extend(self.has_unknown_change.then_some(Doubt::Times));
@@ -204,7 +205,7 @@ impl<'a> Series<'a> {
             let own = Extent::of(changed.event, self.here);
             let times = match (&own, &self.extent) {
                 (Some(own), _) => own.at(&own.start, self.here),
-                // It says nothing of its time: the series does.
+                // A change without DTSTART keeps its time in the series.
                 (None, Some(extent)) if !changed.event.has("DTSTART") => extent.at(&changed.original, self.here),
                 (None, _) => None,
             };
@@ -223,7 +224,7 @@ impl<'a> Series<'a> {
         (instances, doubts)
     }
 
-    /// From which time on the series was changed, and by how much; in order.
+    /// The changes of "this and all following", sorted: from which time on, by how much, and the change.
     fn ranges(&self) -> Vec<(DateTime, SignedDuration, &Changed<'a>)> {
         let range = |changed: &'_ &Changed<'a>| changed.is_range;
         let shift = |changed: &Changed<'a>| {
@@ -241,7 +242,7 @@ impl<'a> Series<'a> {
         ranges
     }
 
-    /// A time that was not changed by itself; perhaps with all that follow one.
+    /// An occurrence that was not changed itself, but possibly with all following ones.
     fn instance(
         &self,
         original: Stamp,
@@ -262,7 +263,7 @@ impl<'a> Series<'a> {
         Some(Instance { original, event: changed.event, times })
     }
 
-    /// The times that rules and dates make, without exceptions; each with its length if that is its own.
+    /// The times that rules and dates produce, without exceptions, each with its own length if it has one.
     fn originals(
         &self,
         event: &Event,
@@ -329,7 +330,7 @@ impl<'a> Series<'a> {
         originals
     }
 
-    /// A rule of what has no times has none.
+    /// The rule, without times of the day if this is a series of dates.
     fn of_days(&self, mut rule: Rule) -> Result<Rule, Fault> {
         if self.extent.as_ref().is_some_and(|extent| extent.start.is_date()) {
             if rule.frequency == crate::rule::Frequency::Hourly {
@@ -340,7 +341,7 @@ impl<'a> Series<'a> {
         Ok(rule)
     }
 
-    /// A value of an RDATE: a time, a day, or a period with its own length.
+    /// A value of an RDATE: a time, a date, or a period with its own length.
     fn date(&self, value: &Value) -> Option<(Stamp, Option<Length>)> {
         let (begin, end) =
             value.text.split_once('/').map_or((value.text.as_str(), None), |(begin, end)| (begin, Some(end)));
@@ -356,7 +357,7 @@ impl<'a> Series<'a> {
     }
 }
 
-/// The last civil time of a rule, as the clocks of the event show it. A day is in it.
+/// The last time of a rule, as the event's clocks show it. A date includes its whole day.
 pub(crate) fn until_of(until: &Stamp, start: &Stamp, zone: &TimeZone, here: &TimeZone) -> Option<DateTime> {
     Some(match (until, start) {
         (Stamp::Date(date), _) => date.to_datetime(Time::constant(23, 59, 59, 0)),
@@ -366,7 +367,7 @@ pub(crate) fn until_of(until: &Stamp, start: &Stamp, zone: &TimeZone, here: &Tim
     })
 }
 
-/// Which day is meant, of a series of days: midnight somewhere is the day that is written, or here.
+/// The date that is meant in a series of dates: midnight in any zone means the written date; another time means its date here.
 fn day_of(written: &Stamp, here: &TimeZone) -> Date {
     let civil = written.civil();
     let shown = written.begin(here).map(|begin| begin.with_time_zone(here.clone()).datetime());
@@ -383,12 +384,12 @@ impl<V> Default for Named<V> {
 }
 
 impl<V> Named<V> {
-    /// `start` is that of the series.
+    /// Adds a value for a written time. `start` is the start of the series.
     fn add(&mut self, written: &Stamp, start: Option<&Stamp>, here: &TimeZone, value: V) {
         match (start, written) {
             (_, Stamp::Date(date)) => drop(self.days.insert(*date, value)),
             (Some(Stamp::Date(_)), _) => drop(self.days.insert(day_of(written, here), value)),
-            // A time without a zone has that of the series.
+            // A time without a zone is in the series' zone.
             (Some(start), Stamp::Floating(civil)) => self.point(&start.with(*civil), here, value),
             _ => self.point(written, here, value),
         }

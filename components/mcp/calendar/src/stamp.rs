@@ -1,4 +1,4 @@
-//! Dates and times as properties of iCalendar have them (RFC 5545 sections 3.3.4 and 3.3.5), with the zone they name.
+//! Dates and times in properties of iCalendar (RFC 5545 sections 3.3.4 and 3.3.5), with their zones.
 
 use jiff::{
     SignedDuration, ToSpan as _, Zoned,
@@ -12,25 +12,25 @@ use crate::{
     zones::{self, Zone},
 };
 
-/// The longest form has sixteen; what some programs write instead, `2026-03-29T14:30:00.000+02:00`, twice as many.
+/// The longest valid form has sixteen bytes. Forms of some programs, such as `2026-03-29T14:30:00.000+02:00`, have about twice as many.
 const VALUE_BYTES_MAX: usize = 32;
 
 const DATE: &str = "%Y%m%d";
 const TIME: &str = "%Y%m%dT%H%M%S";
 
-/// A date, or a time in one of the three forms.
+/// A date, or a time in one of three forms.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Stamp {
     Date(Date),
     Utc(DateTime),
-    /// By a TZID.
+    /// A time with a TZID.
     Zoned(Zone, DateTime),
-    /// Wherever one is.
+    /// A time without a zone.
     Floating(DateTime),
 }
 
-/// `20260329T143000`. Some programs write the end of a day as `T240000`, some leave out the seconds or add parts of one, and some write dashes
-/// and colons as elsewhere (ISO 8601).
+/// Parses a time such as `20260329T143000`. Some programs write the end of a day as `T240000`, leave out the seconds, add fractions, or use dashes
+/// and colons (ISO 8601).
 fn civil(date: Date, time: &str) -> Option<DateTime> {
     let whole = time.split_once(['.', ',']).map_or(time, |(whole, _)| whole).replace(':', "");
     match whole.as_str() {
@@ -43,7 +43,7 @@ fn civil(date: Date, time: &str) -> Option<DateTime> {
 }
 
 impl Stamp {
-    /// Reads a value and the zone of its TZID.
+    /// Parses a value. `zone` is the zone of its TZID.
     pub(crate) fn parse(zone: Option<Zone>, value: &str) -> Option<Self> {
         let value = value.trim();
         if value.len() > VALUE_BYTES_MAX || !value.is_ascii() {
@@ -58,7 +58,7 @@ impl Stamp {
         if let Some((time, offset)) = time.find(['+', '-']).and_then(|sign| time.split_at_checked(sign)) {
             let east = SignedDuration::from_secs(zones::offset(offset)?.into());
             let utc = Self::Utc(civil(date, time)?.checked_sub(east).ok()?);
-            // A series goes by the clocks of its zone, which the offset does not know.
+            // A series follows the clocks of its zone, which an offset does not describe.
             let Some(zone) = zone.filter(|zone| zone.rules.is_some()) else { return Some(utc) };
             let point = utc.begin(&TimeZone::UTC).ok()?;
             return Some(Self::Zoned(zone, point.datetime()).at(&point));
@@ -67,7 +67,7 @@ impl Stamp {
         Some(zone.map_or(Self::Floating(civil), |zone| Self::Zoned(zone, civil)))
     }
 
-    /// What a model wrote. A point in time is written in the zone, a time without one needs it.
+    /// A time from a model. A point in time is converted to the zone; a time without offset requires one.
     pub(crate) fn of_moment(moment: Moment, zone: Option<&TimeZone>) -> Result<Self, Failure> {
         let named = |civil, zone: &TimeZone| match zone.iana_name() {
             Some("UTC" | "Etc/UTC") | None => Self::Utc(civil),
@@ -75,7 +75,7 @@ impl Stamp {
         };
         match (moment, zone) {
             (Moment::Date(date), _) => Ok(Self::Date(date)),
-            // As the clocks show it, also if they skip it.
+            // As clocks show it, even if they skip this time.
             (Moment::Civil(_), Some(zone)) => Ok(named(moment.in_zone(zone)?.datetime(), zone)),
             (Moment::Civil(_), None) => {
                 moment::invalid("Say in `time_zone` where that time is meant, or give its offset.")
@@ -88,7 +88,6 @@ impl Stamp {
         }
     }
 
-    /// The value.
     pub(crate) fn value(&self) -> String {
         match self {
             Self::Date(date) => date.strftime(DATE).to_string(),
@@ -97,7 +96,7 @@ impl Stamp {
         }
     }
 
-    /// The line of a property, without its end.
+    /// The line of a property, without its line end.
     pub(crate) fn line(&self, name: &str) -> String {
         let value = self.value();
         match self {
@@ -114,7 +113,7 @@ impl Stamp {
         matches!(self, Self::Date(_))
     }
 
-    /// What clocks show at its beginning.
+    /// The date and time that clocks show at the beginning.
     pub(crate) fn civil(&self) -> DateTime {
         match self {
             Self::Date(date) => DateTime::from(*date),
@@ -122,7 +121,7 @@ impl Stamp {
         }
     }
 
-    /// The same form with another time.
+    /// Another time in the same form.
     pub(crate) fn with(&self, civil: DateTime) -> Self {
         match self {
             Self::Date(_) => Self::Date(civil.date()),
@@ -132,7 +131,7 @@ impl Stamp {
         }
     }
 
-    /// The same form at a point in time; in UTC if it is in an hour that the clocks repeat and its form means the first of them.
+    /// A point in time in the same form; in UTC if the clocks repeat this hour and the form would mean the first one.
     pub(crate) fn at(&self, point: &Zoned) -> Self {
         let Some(zone) = self.zone() else { return self.with(point.datetime()) };
         let written = self.with(point.with_time_zone(zone.clone()).datetime());
@@ -144,7 +143,7 @@ impl Stamp {
         }
     }
 
-    /// The same moment in the form of another. Of days and of times without a zone, what is written.
+    /// The same point in time in the form of another stamp. Dates and times without a zone are taken literally.
     pub(crate) fn like(&self, form: &Self) -> Result<Self, Failure> {
         match (self.zone(), form.zone()) {
             (Some(own), Some(zone)) => Ok(form.with(self.begin(&own)?.with_time_zone(zone).datetime())),
@@ -152,7 +151,7 @@ impl Stamp {
         }
     }
 
-    /// The zone it is written in; none if it has none, or one that nobody knows.
+    /// The zone of the time; `None` if it has none, or an unknown one.
     pub(crate) fn zone(&self) -> Option<TimeZone> {
         match self {
             Self::Utc(_) => Some(TimeZone::UTC),
@@ -161,13 +160,13 @@ impl Stamp {
         }
     }
 
-    /// The point at which it begins; `here` is the zone of what names none.
+    /// The point in time at its beginning. `here` is the zone for times without one.
     pub(crate) fn begin(&self, here: &TimeZone) -> Result<Zoned, Failure> {
         let zone = self.zone().unwrap_or_else(|| here.clone());
         Moment::Civil(self.civil()).in_zone(&zone)
     }
 
-    /// Some time later: of days, whole ones; of times, what really passes.
+    /// The stamp after some time: whole days for a date, elapsed time otherwise.
     pub(crate) fn later(&self, length: SignedDuration) -> Result<Self, Failure> {
         if self.is_date() {
             let days = (length.as_hours() / 24).max(1).days();

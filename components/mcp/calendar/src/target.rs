@@ -1,4 +1,4 @@
-//! Which of an object's events a change is about. What is not understood well enough to be changed is refused here, with words.
+//! Finds the event of an object that a change is about. Objects that are not understood well enough to be changed are refused with a message.
 
 use jiff::tz::TimeZone;
 use tool_provider::Failure;
@@ -13,10 +13,10 @@ use crate::{
     times::not_understood,
 };
 
-/// Events are named by their places in the object.
+/// The target of a change. Events are given by their indices in the object.
 #[derive(Debug)]
 pub(crate) enum Target {
-    /// The event itself; of a series, all of it.
+    /// The event itself; for a series, all of it.
     Whole(Whole),
     One(One),
 }
@@ -25,27 +25,27 @@ pub(crate) enum Target {
 pub(crate) struct Whole {
     pub(crate) index: usize,
     pub(crate) is_recurring: bool,
-    /// Times were changed, left out or added one by one: they would not move along.
+    /// Whether some occurrences were changed, deleted or added. They would not move with the series.
     pub(crate) has_exceptions: bool,
-    /// The time that was named, of a series.
+    /// The given occurrence, if it is a series.
     pub(crate) meant: Option<Stamp>,
 }
 
-/// One time of a series.
+/// One occurrence of a series.
 #[derive(Debug)]
 pub(crate) struct One {
-    /// Which: in the form that the series begins in.
+    /// The original time, in the form of the series' start.
     pub(crate) original: Stamp,
-    /// When it is.
+    /// The times of the occurrence.
     pub(crate) times: Times,
     pub(crate) master: Option<usize>,
-    /// It was changed by itself: its own events, the one that counts last.
+    /// The indices of its changes, the valid one last.
     pub(crate) changed: Vec<usize>,
-    /// Those that follow were changed with it.
+    /// Whether the change is also for all following occurrences.
     pub(crate) is_range: bool,
 }
 
-/// Refuses an object of several events: what is done to one would be done to all.
+/// Refuses an object with several events: a change of one would affect all.
 pub(crate) fn check_single(document: &Document) -> Result<(), Failure> {
     if Series::all(document, &TimeZone::UTC).len() == 1 {
         return Ok(());
@@ -53,7 +53,7 @@ pub(crate) fn check_single(document: &Document) -> Result<(), Failure> {
     invalid("Several events are stored as one here: change or delete them in another program.")
 }
 
-/// Finds what is meant by an occurrence's name, or by its absence.
+/// Finds the target by the occurrence's name, or without one.
 pub(crate) fn find(document: &Document, occurrence: Option<&str>, whole_series: bool) -> Result<Target, Failure> {
     let here = TimeZone::UTC;
     check_single(document)?;
@@ -63,7 +63,7 @@ pub(crate) fn find(document: &Document, occurrence: Option<&str>, whole_series: 
     let meant = match occurrence.filter(|_| is_recurring) {
         Some(name) => Some(series.find(name).ok_or_else(|| {
             Failure::InvalidArguments(
-                "There is no such occurrence: `list_events` says in `occurrence` which there are.".into(),
+                "There is no such occurrence: take it from the field `occurrence` in `list_events`.".into(),
             )
         })?),
         None if is_recurring && !whole_series => {
@@ -94,13 +94,13 @@ pub(crate) fn find(document: &Document, occurrence: Option<&str>, whole_series: 
     }
 }
 
-/// Refuses to change what was changed from some time on, or has times that nobody here understands.
+/// Refuses objects with a change of "this and all following", or with times that are not understood.
 pub(crate) fn check(document: &Document) -> Result<(), Failure> {
     let here = TimeZone::UTC;
     for series in Series::all(document, &here) {
         if series.changed.iter().any(|changed| changed.is_range) {
             return invalid(
-                "This series was changed from one time on, which is not understood well enough here: change it in another program.",
+                "This series contains a change of \"this and all following events\", which is not supported here: change it in another program.",
             );
         }
         let start = series.master.map(|(_, event)| event.stamp("DTSTART").ok_or_else(not_understood)).transpose()?;

@@ -1,5 +1,5 @@
-//! Beginning and end of an event as a model gives them, and as iCalendar has them. In iCalendar an end is the first moment, or day,
-//! after the event; to people the last day of a holiday is one of it.
+//! Converts the start and end that a model gives to iCalendar. In iCalendar, an end is the first moment or day after the event; for people, the last
+//! day of a holiday is part of it.
 
 use jiff::{SignedDuration, tz::TimeZone};
 use tool_provider::Failure;
@@ -10,7 +10,7 @@ use crate::{
     stamp::Stamp,
 };
 
-/// DTEND, of what begins at `start`.
+/// The DTEND of an event that begins at `start`.
 pub(crate) fn end(
     start: &Stamp,
     end: Option<&str>,
@@ -41,7 +41,7 @@ pub(crate) fn end(
     Ok(end)
 }
 
-/// Moves an event to another start. Its length stays, if no other end is given.
+/// Moves an event to another start. Without a new end, its length stays.
 pub(crate) fn set(event: &mut Event, start: &Stamp, new_end: Option<Stamp>) -> Result<(), Failure> {
     let old = event.stamp("DTSTART").ok_or_else(not_understood)?;
     let new_end = match (new_end, event.stamp("DTEND")) {
@@ -51,13 +51,13 @@ pub(crate) fn set(event: &mut Event, start: &Stamp, new_end: Option<Stamp>) -> R
                 "Give `end` or `duration_minutes` too: it had times and gets days, or had days and gets times.",
             );
         }
-        // What ended before it began has no length.
+        // An end before the start means no length.
         (None, Some(end)) if is_before(&end, &old)? => {
             event.remove(&["DTEND"]);
             None
         }
         (None, Some(end)) => Some(shift(&end, &old, start)?),
-        // By DURATION, or none.
+        // The event has a DURATION, or neither.
         (None, None) => None,
     };
     event.set("DTSTART", &start.line("DTSTART"));
@@ -73,7 +73,7 @@ fn is_before(end: &Stamp, start: &Stamp) -> Result<bool, Failure> {
     Ok(end.begin(&here)?.timestamp() <= start.begin(&here)?.timestamp())
 }
 
-/// An end as long after `start` as it was after `old`: if both name one zone, by what the clocks show.
+/// The new end, as long after `start` as the old end was after `old`. If both are in the same zone, the length is measured on the clocks.
 fn shift(end: &Stamp, old: &Stamp, start: &Stamp) -> Result<Stamp, Failure> {
     if std::mem::discriminant(end) == std::mem::discriminant(old) && end.zone() == old.zone() {
         return Ok(start.with(moved(start.civil(), old, end)?));
@@ -82,7 +82,7 @@ fn shift(end: &Stamp, old: &Stamp, start: &Stamp) -> Result<Stamp, Failure> {
     start.later(end.begin(&here)?.timestamp().duration_since(old.begin(&here)?.timestamp()))
 }
 
-/// A time moved by what lies between two others.
+/// A time, moved by the difference between two others.
 pub(crate) fn moved(civil: jiff::civil::DateTime, from: &Stamp, to: &Stamp) -> Result<jiff::civil::DateTime, Failure> {
     civil.checked_add(from.civil().duration_until(to.civil())).map_err(moment::out_of_range)
 }

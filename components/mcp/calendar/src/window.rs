@@ -1,4 +1,4 @@
-//! The stretch of time that a person asks about, and what is in it in which calendars.
+//! The stretch of time that a person asks about, and the events in it from their calendars.
 
 use jiff::{Timestamp, ToSpan as _, Zoned, tz::TimeZone};
 use tool_provider::Failure;
@@ -11,35 +11,35 @@ use crate::{
     repeat::Budget,
 };
 
-/// Somewhat more than a year: what recurs daily is then fewer than `EVENTS_MAX`.
+/// Somewhat more than a year, so that a daily event has fewer than `EVENTS_MAX` occurrences.
 const DAYS_MAX: i64 = 400;
 
-/// Events of one answer: each has some 300 characters, of which the model reads 100,000.
+/// The most events in a result: each has about 300 characters, and the model reads 100,000.
 pub(crate) const EVENTS_MAX: usize = 500;
 
-/// What an answer lacks, each in a sentence or two: more are not read.
+/// The most notes about missing events, each a sentence or two. Nobody reads more.
 const NOTES_MAX: usize = 20;
 
-/// From here on to there.
+/// A stretch of time.
 pub(crate) struct Window {
     pub(crate) from: Zoned,
     pub(crate) to: Zoned,
     pub(crate) zone: TimeZone,
 }
 
-/// What is in a window.
+/// The events in a window.
 #[derive(Default)]
 pub(crate) struct Found {
-    /// By their start.
+    /// The occurrences, sorted by start.
     pub(crate) occurrences: Vec<Occurrence>,
-    /// What the answer lacks.
+    /// Notes about missing events.
     pub(crate) notes: Vec<String>,
-    /// There are more than these.
+    /// Whether there are more occurrences.
     pub(crate) is_cut: bool,
 }
 
 impl Window {
-    /// A `to` that is a day is in the window.
+    /// If `to` is a date, the window includes that day.
     pub(crate) fn new(from: &str, to: &str, time_zone: &str) -> Result<Self, Failure> {
         let zone = time_zone::named(time_zone)?;
         let from = moment::read(from)?.in_zone(&zone)?;
@@ -57,7 +57,7 @@ impl Window {
         Ok(Self { from, to, zone })
     }
 
-    /// Reads one calendar, or all of them.
+    /// Reads one calendar, or all.
     pub(crate) async fn read<T: Http>(&self, server: &Server<'_, T>, calendar: Option<&str>) -> Result<Found, Failure> {
         let (calendars, is_all): (Vec<_>, _) = match calendar {
             Some(id) => (vec![(id.to_owned(), String::new())], false),
@@ -68,7 +68,7 @@ impl Window {
         };
         let mut found = Found::default();
         let (mut refusal, mut has_answer) = (None, false);
-        // Calendars that are not read are in the notes, or in the error.
+        // Calendars that cannot be read are in the notes, or in the error.
         let budget = Budget::default();
         if calendars.len() == CALENDARS_MAX && is_all {
             found.note(format!("Only the first {CALENDARS_MAX} calendars were looked at. Name another in `calendar`."));
@@ -96,8 +96,8 @@ impl Window {
         }
     }
 
-    /// A `calendar-query` (RFC 4791 section 7.8). A day more at both ends: of a day or a time without a zone the server does not know
-    /// where it is meant. What recurs is not expanded by the server: some forget that the clocks change.
+    /// A `calendar-query` (RFC 4791 section 7.8), with an additional day at both ends, because the server does not know the zone of dates and of
+    /// times without a zone. The server does not expand recurring events: some ignore that the clocks change.
     fn query(&self) -> Result<String, Failure> {
         let utc = |timestamp: Timestamp| timestamp.strftime("%Y%m%dT%H%M%SZ").to_string();
         let from = self.from.timestamp().checked_sub(24.hours()).map_err(moment::out_of_range)?;
@@ -115,7 +115,7 @@ impl Found {
         let (occurrences, notes) = occurrences::read(object, calendar, window, budget);
         self.occurrences.extend(occurrences);
         notes.into_iter().for_each(|note| self.note(note));
-        // Now and then: what is far more than is shown is not kept.
+        // From time to time, occurrences far beyond the limit are dropped.
         if self.occurrences.len() > 4 * EVENTS_MAX {
             self.cut();
         }

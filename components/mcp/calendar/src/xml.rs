@@ -1,28 +1,27 @@
-//! Answers of WebDAV servers (`multistatus`, RFC 4918 section 14.16), as far as calendars need them. Entities that a document declares
-//! itself are not resolved; there is nothing recursive here.
+//! Parses responses of WebDAV servers (`multistatus`, RFC 4918 section 14.16), as far as calendars need them. Entities that a document declares are
+//! not resolved. Nothing here is recursive.
 
 use crate::line::join_characters;
 use quick_xml::{NsReader, escape::resolve_predefined_entity, events::Event, name::ResolveResult};
 
-/// Namespaces.
 const DAV: &str = "DAV:";
 const CALDAV: &str = "urn:ietf:params:xml:ns:caldav";
 
-/// Elements in elements: a multistatus needs eight.
+/// The deepest nesting: a multistatus needs eight levels.
 const DEPTH_MAX: usize = 32;
 
-/// Entries of one answer: a calendar of this many objects in a time range is beyond what a model can read.
+/// The most entries of a response: more objects in a time range than a model can read.
 const ENTRIES_MAX: usize = 5_000;
 
-/// What the server says of one resource. Of the properties, only those it has.
+/// What the server says about one resource. Only existing properties are included.
 #[derive(Default, PartialEq, Eq, Debug)]
 pub(crate) struct Entry {
     pub(crate) href: String,
-    /// Others of which the same is said.
+    /// Other resources with the same status.
     pub(crate) others: Vec<String>,
-    /// Of the resource as a whole, if the server says one.
+    /// The status of the whole resource, if the server sent one.
     pub(crate) status: Option<u16>,
-    /// Of its calendar data, if it could not be given.
+    /// The status of its calendar data, if they could not be returned.
     pub(crate) data_status: Option<u16>,
     pub(crate) etag: Option<String>,
     pub(crate) display_name: Option<String>,
@@ -32,25 +31,25 @@ pub(crate) struct Entry {
     pub(crate) home: Option<String>,
     pub(crate) is_collection: bool,
     pub(crate) is_calendar: bool,
-    /// Of `supported-calendar-component-set`; empty if the server does not say.
+    /// From `supported-calendar-component-set`; empty if the server did not send it.
     pub(crate) components: Vec<String>,
-    /// Of `current-user-privilege-set`; empty if the server does not say.
+    /// From `current-user-privilege-set`; empty if the server did not send it.
     pub(crate) privileges: Vec<String>,
 }
 
-/// What a server says of several resources.
+/// A parsed response.
 #[derive(Default, PartialEq, Eq, Debug)]
 pub(crate) struct Multistatus {
     pub(crate) entries: Vec<Entry>,
-    /// There are more than `ENTRIES_MAX`.
+    /// Whether there are more than `ENTRIES_MAX` entries.
     pub(crate) is_cut: bool,
 }
 
-/// Reads a multistatus; `None` if it is none, or is not well-formed.
+/// Parses a multistatus; `None` if it is not one, or not well-formed.
 pub(crate) fn multistatus(bytes: &[u8]) -> Option<Multistatus> {
     let text = String::from_utf8_lossy(&join_characters(bytes)).into_owned();
     let mut reader = NsReader::from_str(text.trim_start_matches('\u{feff}').trim_start());
-    // From the root to where we are: the local names, those of other namespaces empty.
+    // The local names from the root to the current element; empty for names of other namespaces.
     let mut path: Vec<String> = Vec::new();
     let (mut found, mut entry, mut pending) = (Multistatus::default(), Entry::default(), Entry::default());
     let (mut status, mut words) = (String::new(), String::new());
@@ -85,7 +84,7 @@ pub(crate) fn multistatus(bytes: &[u8]) -> Option<Multistatus> {
             Event::End(_) => {
                 let text = words.trim();
                 match names(&path).as_slice() {
-                    // Of one that failed, a server may name several.
+                    // If a request failed, the server may list several resources.
                     ["multistatus", "response", "href"] if entry.href.is_empty() => entry.href = text.to_owned(),
                     ["multistatus", "response", "href"] => entry.others.push(text.to_owned()),
                     ["multistatus", "response", "status"] => entry.status = code(text),
@@ -109,7 +108,7 @@ pub(crate) fn multistatus(bytes: &[u8]) -> Option<Multistatus> {
             Event::GeneralRef(reference) => match reference.resolve_char_ref() {
                 Ok(Some(character)) => words.push(character),
                 Ok(None) => words.push_str(resolve_predefined_entity(&reference.xml10_content())?),
-                // The number of no character spoils no list.
+                // A reference to an invalid character does not spoil the list.
                 Err(_) => words.push(char::REPLACEMENT_CHARACTER),
             },
             Event::Eof => break,
@@ -124,17 +123,17 @@ fn names(path: &[String]) -> Vec<&str> {
     path.iter().map(String::as_str).collect()
 }
 
-/// `HTTP/1.1 200 OK`, and what servers make of it.
+/// Parses a status line: `HTTP/1.1 200 OK`, and variants of it.
 fn code(status: &str) -> Option<u16> {
     status.split_whitespace().find(|word| word.len() == 3)?.parse().ok()
 }
 
-/// Where nothing is said, all is well.
+/// Whether a status means success; a missing one does.
 pub(crate) fn is_ok(status: Option<u16>) -> bool {
     status.is_none_or(|code| (200..300).contains(&code))
 }
 
-/// An element inside `prop` has ended.
+/// Handles the end of an element inside `prop`.
 fn element(path: &[String], text: &str, entry: &mut Entry) {
     let names = names(path);
     let Some(path) = names.strip_prefix(&["multistatus", "response", "propstat", "prop"]) else { return };
@@ -145,7 +144,7 @@ fn element(path: &[String], text: &str, entry: &mut Entry) {
         ["calendar-description"] => entry.description = words(),
         ["calendar-data"] => entry.calendar_data = Some(text.to_owned()),
         ["current-user-principal", "href"] => entry.principal = words(),
-        // Of several homes, the first.
+        // If there are several homes, the first is used.
         ["calendar-home-set", "href"] if entry.home.is_none() => entry.home = words(),
         ["resourcetype", "collection"] => entry.is_collection = true,
         ["resourcetype", "calendar"] => entry.is_calendar = true,

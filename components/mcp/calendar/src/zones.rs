@@ -1,5 +1,5 @@
-//! What a TZID means: a zone that everybody knows, or one that the object defines itself (VTIMEZONE, RFC 5545 section 3.6.5).
-//! Must not guess: a zone that is neither stays unknown, and whoever reads says so.
+//! The zone of a TZID: a known zone, or one that the object defines (VTIMEZONE, RFC 5545 section 3.6.5). It is never guessed: any other zone stays
+//! unknown, and the reader reports that.
 
 use std::{cell::OnceCell, ops::RangeInclusive, str::FromStr as _};
 
@@ -16,28 +16,28 @@ use crate::{
     stamp::Stamp,
 };
 
-/// Zones of one object, and changes of offset in one: more are not from a calendar program.
+/// The most zones of one object, and changes of offset in one zone. A calendar program does not write more.
 const DEFINITIONS_MAX: usize = 10;
 const OBSERVANCES_MAX: usize = 100;
 
-/// Rules of one of them: each is looked at for a few years.
+/// The most rules of one such change. Each is evaluated for a few years.
 const RULES_MAX: usize = 4;
 
-/// Offsets of one zone: its file has a byte to name them.
+/// The most offsets of one zone: in a zone's file, an index is one byte.
 const OFFSETS_MAX: usize = 200;
 
-/// For what is changed: as far as calendars go.
+/// For changes of events: all years of typical calendars.
 pub(crate) const ALL_YEARS: RangeInclusive<i16> = 1970..=2100;
 
-/// A zone by its name in the object.
+/// A zone, by its name in the object.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Zone {
     pub(crate) name: String,
-    /// None if nobody knows it.
+    /// The zone's rules; `None` if the zone is unknown.
     pub(crate) rules: Option<TimeZone>,
 }
 
-/// What an object defines.
+/// The zones that an object defines.
 #[derive(Debug)]
 pub(crate) struct Zones {
     definitions: Vec<Definition>,
@@ -51,7 +51,7 @@ struct Definition {
     zone: OnceCell<Option<TimeZone>>,
 }
 
-/// A STANDARD or DAYLIGHT: since when which offset holds, in seconds east.
+/// A STANDARD or DAYLIGHT part: an offset, and since when it is valid, in seconds east.
 #[derive(Debug, Default)]
 struct Observance {
     start: Option<DateTime>,
@@ -62,7 +62,7 @@ struct Observance {
 }
 
 impl Zones {
-    /// Reads the definitions. Changes of offset are looked for in these years.
+    /// Reads the definitions. Changes of offset are computed for these years.
     pub(crate) fn read<'a>(lines: impl Iterator<Item = &'a Line>, years: RangeInclusive<i16>) -> Self {
         let mut definitions: Vec<Definition> = Vec::new();
         let mut is_inside = false;
@@ -79,8 +79,8 @@ impl Zones {
         Self { definitions, years }
     }
 
-    /// IANA's names of places are IANA's zones: what programs write beside them is often cut short. Other names are what the object says;
-    /// `EST` and `GMT` are IANA's too, and mean more in an object that defines them.
+    /// The zone of a TZID. Names of places are IANA's zones, because programs often write incomplete definitions for them. For other names, the
+    /// object's definition comes first: `EST` and `GMT` are IANA names too, but mean more in an object that defines them.
     pub(crate) fn zone(&self, tzid: &str) -> Zone {
         let rules = if tzid.contains('/') {
             registered(tzid).or_else(|| self.defined(tzid))
@@ -98,7 +98,7 @@ impl Zones {
     }
 }
 
-/// By its IANA name, also behind the name of a registry: `/freeassociation.sourceforge.net/Europe/Berlin`.
+/// A zone by its IANA name, also after the name of a registry: `/freeassociation.sourceforge.net/Europe/Berlin`.
 fn registered(tzid: &str) -> Option<TimeZone> {
     let known =
         |name: &str| TimeZone::get(name).ok().filter(|zone| zone.iana_name().is_some_and(|name| name != "Etc/Unknown"));
@@ -114,7 +114,7 @@ fn registered(tzid: &str) -> Option<TimeZone> {
     }
 }
 
-/// By a name of Windows or another program.
+/// A zone by a name of Windows or another program.
 fn usual(tzid: &str) -> Option<TimeZone> {
     let name = calcard::common::timezone::Tz::from_str(tzid).ok()?.name()?.into_owned();
     TimeZone::get(&name).ok()
@@ -161,12 +161,12 @@ impl Definition {
 }
 
 impl Observance {
-    /// When it begins, again and again, as clocks show it before; none if that is more often than zones do.
+    /// The times at which this offset begins, as clocks show them before the change. `None` if there are more than a zone has.
     fn onsets(&self, start: DateTime, from: i32, years: &RangeInclusive<i16>) -> Option<Vec<DateTime>> {
         let mut onsets = vec![start];
         onsets.extend(&self.dates);
         for rule in &self.rules {
-            // An UNTIL is a point in time; what it ends goes on holding, however long ago.
+            // UNTIL is a point in time. The last change before it stays valid, however long ago.
             let until = rule.until.as_ref().and_then(|until| match until {
                 Stamp::Utc(civil) => civil.checked_add(SignedDuration::from_secs(from.into())).ok(),
                 Stamp::Date(date) => date.tomorrow().ok().map(Date::into),
@@ -187,7 +187,7 @@ impl Observance {
     }
 }
 
-/// `+0100`, `-033012`, and as some write it, `+01:00` or `+1`.
+/// Parses an offset: `+0100`, `-033012`, and variants such as `+01:00` or `+1`.
 pub(crate) fn offset(text: &str) -> Option<i32> {
     let (sign, digits) = match text.split_at_checked(1)? {
         ("+", digits) => (1, digits),
@@ -213,7 +213,7 @@ fn seconds(civil: DateTime) -> Option<i64> {
     Some(TimeZone::UTC.to_timestamp(civil).ok()?.as_second())
 }
 
-/// An offset instead of a name: `UTC+02:00`, `GMT-5`, `+05:30`; and what means none.
+/// A zone whose name is an offset: `UTC+02:00`, `GMT-5`, `+05:30`; and names of UTC.
 fn fixed(tzid: &str) -> Option<TimeZone> {
     let name = tzid.trim().to_ascii_uppercase();
     if matches!(name.as_str(), "Z" | "TZONE://MICROSOFT/UTC") {
@@ -224,8 +224,8 @@ fn fixed(tzid: &str) -> Option<TimeZone> {
     Some(TimeZone::fixed(jiff::tz::Offset::from_seconds(seconds).ok()?))
 }
 
-/// A zone as a file of the time zone database (TZif, RFC 9636), which is how `jiff` takes rules of one's own. `changes` are points in
-/// time, sorted, with the offset from then on.
+/// A zone as a file of the time zone database (TZif, RFC 9636), because `jiff` accepts custom rules only in this form. `changes` are sorted points in
+/// time, each with the offset from then on.
 fn file(name: &str, first: i32, changes: &[(i64, i32)]) -> Option<TimeZone> {
     let mut offsets = vec![first];
     for (_, offset) in changes {
@@ -250,7 +250,7 @@ fn file(name: &str, first: i32, changes: &[(i64, i32)]) -> Option<TimeZone> {
         kind.extend([0, 0]);
         kind
     };
-    // The first part is for readers of 32-bit times, and skipped.
+    // The first part is for readers of 32-bit times. It is skipped.
     let mut bytes = header(0, 1);
     bytes.extend(kind(&first));
     bytes.extend(abbreviation);

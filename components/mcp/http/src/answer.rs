@@ -1,4 +1,4 @@
-//! What an API answered, for the model. Must not pass on what is no text, and must not say what a query or a secret said.
+//! Converts an API's response to a result for the model. It must not pass on anything but text, and must not repeat the query or a secret.
 
 use exact_json::Json;
 use http::{Method, Response, StatusCode, header};
@@ -8,15 +8,15 @@ use upstream::MediaType;
 
 use crate::{operation::Operation, redaction::Redaction, value::cut};
 
-/// How much of an error's body is passed on: enough for what is wrong with each field, too little for a page of HTML.
+/// How much of an error's body is passed on: enough to explain each field's fault, too little for a page of HTML.
 const ERROR_CHARS_MAX: usize = 2_000;
-/// How much of a header.
+/// How much of a header is passed on.
 const HEADER_CHARS_MAX: usize = 100;
 
-/// Reads an answer that is no redirect.
+/// Converts a response that is not a redirect.
 ///
 /// # Errors
-/// [`Failure::UpstreamFailed`] for what is no success, or no text where one was asked for.
+/// [`Failure::UpstreamFailed`] if the status is not success, or if a read does not return text.
 pub(crate) fn read(
     operation: &Operation,
     response: &Response<Vec<u8>>,
@@ -34,31 +34,31 @@ pub(crate) fn read(
     }
     if let Some(value) = written.json() {
         let text = secrets.text(value.to_string());
-        // Whoever reads fields may round numbers, and then gets none; a number that was taken out leaves no JSON.
+        // Readers of fields may round numbers, so there are no fields if a number would change. A number that was redacted leaves invalid JSON.
         let rounded = || serde_json::from_str::<Value>(&text).map(|value| value.to_string());
         let is_same = || rounded().is_ok_and(|rounded| rounded == text);
         let is_object = matches!(value, Json::Object(_)) && is_same();
         return Ok(Answer { structured: is_object.then(|| text.clone()), text });
     }
     let kind = if kind.essence.is_empty() { "an unknown kind" } else { &kind.essence };
-    let kind = format!("{} bytes of {kind}, which is no text", body.len());
+    let kind = format!("{} bytes of {kind}, which is not text", body.len());
     match written.text() {
         Some(text) => Ok(Answer { text: secrets.text(text), structured: None }),
         None if operation.only_reads() => {
             Err(Failure::UpstreamFailed(format!("{} answers with {kind}", operation.shown())))
         }
-        // It was done, whatever the answer looks like.
+        // The change was made, whatever the response contains.
         None => Ok(Answer { text: format!("The answer is {status} with {kind}."), structured: None }),
     }
 }
 
 fn header_text(response: &Response<Vec<u8>>, name: header::HeaderName, secrets: &Redaction) -> Option<String> {
     let text = response.headers().get(name)?.to_str().ok()?;
-    // What was cut is no longer found.
+    // Redaction comes first: it would not find a secret that was cut.
     Some(cut(&secrets.text(text.to_owned()), HEADER_CHARS_MAX))
 }
 
-/// A body, and what its server says of it.
+/// A body with its media type.
 struct Written<'r> {
     kind: &'r MediaType,
     body: &'r [u8],
@@ -68,11 +68,11 @@ impl Written<'_> {
     fn json(&self) -> Option<Json> {
         let essence = self.kind.essence.as_str();
         let is_json = essence.is_empty() || essence == "application/json" || essence.ends_with("+json");
-        // It need not be told to be UTF-8 (RFC 8259); a byte order mark is no part of it, and sent all the same.
+        // JSON is UTF-8 without being declared (RFC 8259). Some servers send a byte order mark, which is not part of it.
         is_json.then(|| Json::read(&self.kind.decode(self.body)).ok())?
     }
 
-    /// The body as text, if it is some.
+    /// The body as text, if it is text.
     fn text(&self) -> Option<String> {
         let essence = self.kind.essence.as_str();
         let (kind, subtype) = essence.split_once('/').unwrap_or((essence, ""));
@@ -89,7 +89,7 @@ impl Written<'_> {
     }
 }
 
-/// An answer without a body.
+/// Describes a response without a body.
 fn head(response: &Response<Vec<u8>>, secrets: &Redaction) -> String {
     let mut text = format!("The answer is {} without content.", response.status());
     for name in [header::CONTENT_TYPE, header::CONTENT_LENGTH, header::ETAG, header::LAST_MODIFIED] {

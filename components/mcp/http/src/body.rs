@@ -1,4 +1,4 @@
-//! The body of an operation: of the media types that its document offers, one that can be written. Files cannot.
+//! The body of an operation, in the first media type of the document that can be written. Files cannot.
 
 use std::borrow::Cow;
 
@@ -6,17 +6,16 @@ use serde_json::{Map, Value};
 
 use crate::value::{self, is_true, text};
 
-/// How a body is written.
+/// The format of a body.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Format {
-    /// As JSON, called so.
+    /// JSON with this media type.
     Json(String),
     /// `application/x-www-form-urlencoded`.
     Form,
 }
 
 impl Format {
-    /// The media type.
     pub(crate) fn media_type(&self) -> &str {
         match self {
             Self::Json(media_type) => media_type,
@@ -25,7 +24,6 @@ impl Format {
     }
 }
 
-/// A body.
 #[derive(Debug)]
 pub(crate) struct Body<'d> {
     pub(crate) format: Format,
@@ -34,18 +32,18 @@ pub(crate) struct Body<'d> {
     pub(crate) schema: Option<&'d Value>,
 }
 
-/// Reads the body; there may be none.
+/// Reads the description of the body, if there is one.
 ///
 /// # Errors
-/// In words, why the operation cannot be called.
+/// The reason why the operation cannot be called.
 pub(crate) fn read<'d>(root: &'d Value, operation: &'d Map<String, Value>) -> Result<Option<Body<'d>>, String> {
     let Some(body) = operation.get("requestBody") else { return Ok(None) };
     if let Some(place) = value::outside(root, body) {
-        let words = format!("JSON as {} says, which is not read here.", value::cut(place, 100));
+        let words = format!("JSON as described in {}, which cannot be read here.", value::cut(place, 100));
         let format = Format::Json("application/json".to_owned());
         return Ok(Some(Body { format, is_required: false, description: Some(words.into()), schema: None }));
     }
-    let body = value::object(root, body).ok_or("its body leads nowhere")?;
+    let body = value::object(root, body).ok_or("the reference of its body has no target")?;
     let is_required = is_true(body, "required");
     let mut offered: Vec<(Format, &Value)> = value::entries(body, "content")
         .filter_map(|(media_type, content)| Some((format(media_type)?, content)))
@@ -60,7 +58,7 @@ pub(crate) fn read<'d>(root: &'d Value, operation: &'d Map<String, Value>) -> Re
             let (description, schema) = (text(body, "description").map(Cow::Borrowed), content.get("schema"));
             Ok(Some(Body { format, is_required, description, schema }))
         }
-        None if is_required => Err("its body is neither JSON nor a form of texts".to_owned()),
+        None if is_required => Err("its body is neither JSON nor a form of text fields".to_owned()),
         None => Ok(None),
     }
 }

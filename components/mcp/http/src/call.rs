@@ -1,4 +1,4 @@
-//! A call: sends the request, follows redirects within its origin, and waits no longer than the caller.
+//! Calls an operation: sends the request, follows redirects within its origin, and stops when the caller stops waiting.
 
 use http::{Method, Request, StatusCode};
 use tool_provider::{Answer, Context, Failure};
@@ -12,19 +12,17 @@ use crate::{
     request::{self, Built},
 };
 
-/// What the largest answer may have: ten times what a model reads of it.
+/// The largest response: ten times what a model reads of it.
 pub(crate) const ANSWER_BYTES_MAX: usize = 1 << 20;
 
-/// How many redirects are followed. APIs add a slash, or move once.
+/// The most redirects. APIs add a slash, or have moved once.
 const REDIRECTS_MAX: usize = 3;
 
-/// What is said of a change whose answer sends on to its result.
+/// Said of a change whose response redirects to its result.
 const PROBABLE: &str = "it probably took effect";
 
-/// Makes the call.
-///
 /// # Errors
-/// In words that name the host and the path, never what a query or a header says; of what may change something, they say whether it did.
+/// Messages name the host and the path, but never a query or a header. For a change, they say whether it took effect.
 pub(crate) async fn call<T: Http>(
     operation: &Operation,
     arguments: &str,
@@ -61,7 +59,7 @@ async fn exchange<T: Http>(
     }
 }
 
-/// There was no answer, or none that could be read to its end.
+/// The failure for a response that is missing or incomplete.
 fn unanswered(operation: &Operation, why: Unanswered) -> Failure {
     match why {
         why if operation.only_reads() => why.into(),
@@ -72,7 +70,7 @@ fn unanswered(operation: &Operation, why: Unanswered) -> Failure {
     }
 }
 
-/// The same request, where the answer says; secrets go to no other origin.
+/// The same request at the redirect's target. Secrets go to no other origin.
 fn redirected(
     operation: &Operation,
     request: &Request<Vec<u8>>,
@@ -81,7 +79,7 @@ fn redirected(
 ) -> Result<Request<Vec<u8>>, Failure> {
     let outcome = match status {
         _ if operation.only_reads() => String::new(),
-        // RFC 9110, 15.4.4: it leads to what came of the request.
+        // RFC 9110, section 15.4.4: the target is the result of the request.
         StatusCode::SEE_OTHER => format!("; {PROBABLE}"),
         _ => format!("; {EFFECT_UNKNOWN}"),
     };

@@ -1,4 +1,4 @@
-//! The text of a document, JSON or YAML, as a JSON value of bounded size. Must not know OpenAPI beyond its version.
+//! Parses a document, JSON or YAML, to a JSON value of limited size. It knows only the version of OpenAPI.
 
 use serde_json::Value;
 use serde_saphyr::{
@@ -6,31 +6,31 @@ use serde_saphyr::{
     options::{AliasLimits, DuplicateKeyPolicy, NonFiniteFloatPolicy},
 };
 
-/// What a document may have: every node has two bytes or more, and those of documents of two MiB have some ten.
+/// The most nodes. A node has at least two bytes; in documents of two MiB it has about ten.
 const NODES_MAX: usize = 400_000;
-/// How many nodes aliases may become. Anchors are rare in these documents, and what they hold is small.
+/// The most nodes from aliases. Anchors are rare in these documents and contain little.
 const ALIAS_NODES_MAX: usize = 100_000;
-/// How deep nodes may lie in each other. The deepest of large public APIs have a third.
+/// The deepest nesting. The deepest of large public APIs have a third of it.
 const DEPTH_MAX: usize = 64;
 
-/// The versions that are read; what is new in the last one is left out.
+/// The accepted versions. What is new in the last one is left out.
 const VERSIONS: [&str; 3] = ["3.0", "3.1", "3.2"];
 
-/// Reads a document of OpenAPI 3.
+/// Parses a document of OpenAPI 3.
 ///
 /// # Errors
-/// In words, why it cannot be used.
+/// The reason why it cannot be used.
 pub(crate) fn parse(text: &str) -> Result<Value, String> {
     let text = text.trim_start_matches('\u{feff}');
     let value = if text.trim_start().starts_with('{') {
-        // JSON with tabs is no YAML; YAML in braces is no JSON.
-        serde_json::from_str(text).or_else(|error| yaml(text).map_err(|_| format!("it is no JSON: {error}")))?
+        // JSON with tabs is not YAML, and YAML in braces is not JSON.
+        serde_json::from_str(text).or_else(|error| yaml(text).map_err(|_| format!("it is not JSON: {error}")))?
     } else {
         yaml(text)?
     };
     let version = match value.get("openapi") {
         Some(Value::String(version)) => version.clone(),
-        // YAML without quotes.
+        // YAML reads an unquoted version as a number.
         Some(Value::Number(version)) => version.to_string(),
         _ if value.get("swagger").is_some() => return Err("it is Swagger 2.0: convert it to OpenAPI 3".to_owned()),
         _ => return Err("it has no `openapi: 3...`".to_owned()),
@@ -59,13 +59,13 @@ fn yaml(text: &str) -> Result<Value, String> {
         alias_limits: aliases,
         // As in JSON.
         duplicate_keys: DuplicateKeyPolicy::LastWins,
-        // YAML 1.2, core schema, which OpenAPI prescribes: `no` and `on` are words, `0123` and `1_000` no numbers.
+        // YAML 1.2 with the core schema, which OpenAPI requires: `no` and `on` are strings, and so are `0123` and `1_000`.
         strict_booleans: true,
         leading_zero_numbers_as_strings: true,
         underscored_numbers_as_strings: true,
-        // JSON has no `.inf`: one of them is no reason to do without the document.
+        // JSON has no `.inf`, but that is no reason to refuse the document.
         non_finite_float_policy: NonFiniteFloatPolicy::AsString,
         with_snippet: false,
     };
-    crate::yaml::read(text, options).map_err(|error| format!("it is no YAML: {error}"))
+    crate::yaml::read(text, options).map_err(|error| format!("it is not YAML: {error}"))
 }

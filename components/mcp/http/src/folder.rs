@@ -1,19 +1,19 @@
-//! The files of the folder with documents: which count, and how large they may be. Must not know what is in them.
+//! Reads the files of the folder with documents, within limits. It does not know their contents.
 
 use std::{fs::File, io::Read as _, path::Path};
 
 use crate::name::is_api_name;
 
-/// The largest document: JSON of this size is read in a tenth of a second, YAML in half of one.
+/// The largest document. JSON of this size is parsed in a tenth of a second, YAML in half a second.
 pub(crate) const DOCUMENT_BYTES_MAX: usize = 2 << 20;
 /// The most documents.
 pub(crate) const DOCUMENTS_MAX: usize = 64;
-/// All documents together: every new instance reads them before it answers anything, in little more than a second if they are YAML.
+/// The size of all documents together. Every new instance parses them before its first answer; YAML of this size takes a little more than a second.
 pub(crate) const ALL_BYTES_MAX: usize = 4 << 20;
-/// The most files looked at.
+/// The most files that are examined.
 const FILES_MAX: usize = 1_000;
 
-/// A file: its text, or why it has none.
+/// A file: its text, or the reason why it was not read.
 #[derive(Debug)]
 pub(crate) struct ApiFile {
     /// The file's name without its extension.
@@ -21,7 +21,7 @@ pub(crate) struct ApiFile {
     pub(crate) text: Result<String, String>,
 }
 
-/// The documents in a folder, in the order of their names. Other files, such as a README, do not count.
+/// The documents in a folder, sorted by name. Other files, such as a README, are ignored.
 pub(crate) fn files(folder: &Path) -> Vec<ApiFile> {
     let Ok(entries) = folder.read_dir() else { return Vec::new() };
     let entries = entries.take(FILES_MAX).filter_map(|entry| entry.ok()?.file_name().into_string().ok());

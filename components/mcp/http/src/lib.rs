@@ -1,11 +1,11 @@
-//! JSON APIs as tools: each operation of each OpenAPI document in the folder `/apis` becomes one.
+//! JSON APIs as tools: each operation of each OpenAPI document in the folder `/apis` becomes a tool.
 //!
-//! `folder` reads the files, `document` their text, `operation` what can be called and how, with `parameter`, `body`, `server`, `security`
-//! and `schema` for its parts, and `catalog` puts all of it together. A call goes from `request`, which makes of arguments what the document
-//! says (`query` writes their pairs), through `call` to `answer`, without what `redaction` knows. `value` walks documents, which are other people's: what cannot be understood is left out, and the rest
-//! stays.
+//! `folder` reads the files, `document` parses them, and `operation` reads each operation, with `parameter`, `body`, `server`, `security` and
+//! `schema` for its parts. `catalog` combines all of it. For a call, `request` builds the request from the arguments (`query` writes name-value
+//! pairs), `call` sends it, and `answer` converts the response, without the secrets that `redaction` knows. `value` navigates documents. Documents
+//! are written by others: parts that are not understood are left out, and the rest is used.
 //!
-//! Must not fetch a document, nor follow anything out of one but the addresses of its servers.
+//! It must not fetch a document, and uses no address in a document except those of its servers.
 
 mod answer;
 mod body;
@@ -37,7 +37,7 @@ use upstream::Outside;
 
 use crate::catalog::Catalog;
 
-/// Where `spin.toml` mounts the documents.
+/// The folder where `spin.toml` mounts the documents.
 const FOLDER: &str = "/apis";
 
 thread_local! {

@@ -1,37 +1,37 @@
-//! Names: of APIs, tools, arguments and secrets. Models and the house accept few characters, documents have all.
+//! Names of APIs, tools, arguments and secrets. Models and the app accept few characters; documents contain all.
 
 use std::collections::BTreeSet;
 
 use sha2::{Digest as _, Sha256};
 
-/// The longest name of an API; the tools' names begin with it.
+/// The longest name of an API, with which the tools' names begin.
 const API_CHARS_MAX: usize = 24;
-/// The longest name of a tool: with `http_` before it, it has the 64 characters that models accept (OpenAI, function names).
+/// The longest name of a tool. With `http_` before it, it has the 64 characters that models accept (OpenAI, function names).
 const TOOL_CHARS_MAX: usize = 59;
 /// The longest name of an argument (Anthropic, property names) or a secret.
 const NAME_CHARS_MAX: usize = 64;
-/// The digits of the hash that tells apart what would have the same name.
+/// The digits of the hash that distinguishes equal names.
 const HASH_DIGITS: usize = 6;
 
-/// Whether a file may be called that.
+/// Whether a file may have this name.
 pub(crate) fn is_api_name(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
     !name.is_empty() && name.len() <= API_CHARS_MAX && name.chars().all(plain)
 }
 
-/// A tool's name that none has yet. `unique` tells the operation from all others.
+/// An unused name for a tool. `unique` distinguishes the operation from all others.
 pub(crate) fn tool(api: &str, operation: &str, unique: &str, taken: &mut BTreeSet<String>) -> Option<String> {
     named(&format!("{api}_{operation}"), unique, TOOL_CHARS_MAX, taken)
 }
 
-/// An argument's name that none has yet: with its place where another has its own.
+/// An unused name for an argument. If another argument has the name, the place is added.
 pub(crate) fn argument(wanted: &str, place: &str, taken: &mut BTreeSet<String>) -> Option<String> {
     let wanted = if taken.contains(&plain(wanted)) { format!("{wanted}_{place}") } else { wanted.to_owned() };
     named(&wanted, place, NAME_CHARS_MAX, taken)
 }
 
-/// A secret's name that none has yet. With a `.`, which is in no other part of it: nothing that another document says can come to the same
-/// name, and get what a person entered for this one.
+/// An unused name for a secret. It contains a `.`, which occurs in no other part, so no other document can produce the same name and receive what a
+/// person entered for this one.
 pub(crate) fn secret(api: &str, scheme: &str, taken: &mut BTreeSet<String>) -> Option<String> {
     let max_chars = NAME_CHARS_MAX.saturating_sub(api.len()).saturating_sub(1);
     Some(format!("{api}.{}", named(scheme, scheme, max_chars, taken)?))
@@ -50,7 +50,7 @@ fn named(wanted: &str, unique: &str, max_chars: usize, taken: &mut BTreeSet<Stri
     taken.insert(name.clone()).then_some(name)
 }
 
-/// Letters, digits, `_` and `-`; one `_` for anything else, and none at the ends.
+/// Replaces everything but letters, digits, `_` and `-` by `_`, without repetitions and not at the ends.
 fn plain(name: &str) -> String {
     let mut kept = String::new();
     for c in name.chars() {

@@ -1,4 +1,4 @@
-//! An operation of a document: what it is as a tool, and all that a call of it needs. Must not keep the document.
+//! An operation of a document: its tool, and everything that a call needs. It must not keep the document.
 
 use std::collections::BTreeSet;
 
@@ -17,16 +17,16 @@ use crate::{
     value::{self, cut, is_true, text},
 };
 
-/// The longest summary and description together: half of what the house passes on to a model.
+/// The longest summary and description together: half of what the app passes on to a model.
 const DESCRIPTION_CHARS_MAX: usize = 1_000;
-/// The longest title; people read it in a question.
+/// The longest title, which people read in a question.
 const TITLE_CHARS_MAX: usize = 100;
-/// The longest path, before anything is filled in.
+/// The longest path, before parameters are filled in.
 const PATH_BYTES_MAX: usize = 1_000;
-/// How many references to other files are told, and how much of each.
+/// How many references to other files are listed, and how much of each.
 const ELSEWHERE_SHOWN_MAX: usize = 3;
 const REFERENCE_CHARS_MAX: usize = 100;
-/// The smallest room for the schema of one argument, so that its type is said in any case.
+/// The smallest room for the schema of an argument: its type always fits.
 const ARGUMENT_BYTES_MIN: usize = 256;
 
 /// An operation that can be called.
@@ -39,19 +39,18 @@ pub(crate) struct Operation {
     pub(crate) arguments: Vec<Argument>,
     pub(crate) body: Option<BodyArgument>,
     pub(crate) requirement: Requirement,
-    /// What of it cannot be used, in words for the log.
+    /// The parts that cannot be used, as text for the log.
     pub(crate) left_out: Vec<String>,
 }
 
-/// A piece of a path.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Piece {
     Text(String),
-    /// Filled in with the parameter of this name.
+    /// The value of the parameter with this name.
     Parameter(String),
 }
 
-/// A parameter, and what the argument is called that it comes from.
+/// A parameter, and the name of its argument.
 #[derive(Debug)]
 pub(crate) struct Argument {
     pub(crate) property: String,
@@ -60,14 +59,14 @@ pub(crate) struct Argument {
     pub(crate) style: Style,
 }
 
-/// The body, and what the argument is called that it comes from.
+/// The body, and the name of its argument.
 #[derive(Debug)]
 pub(crate) struct BodyArgument {
     pub(crate) property: String,
     pub(crate) format: Format,
 }
 
-/// Where an operation stands in its document.
+/// An operation in its document.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Found<'d> {
     pub(crate) root: &'d Value,
@@ -77,7 +76,7 @@ pub(crate) struct Found<'d> {
     pub(crate) operation: &'d Map<String, Value>,
 }
 
-/// What all operations of a document share.
+/// The data that all operations of a document share.
 #[derive(Debug)]
 pub(crate) struct Shared<'d> {
     pub(crate) api: &'d str,
@@ -86,13 +85,13 @@ pub(crate) struct Shared<'d> {
     pub(crate) schema_bytes_max: usize,
 }
 
-/// The paths of a document whose operations are in another file, and where that is.
+/// The paths of a document whose operations are in another file, and that file.
 pub(crate) fn elsewhere(root: &Value) -> impl Iterator<Item = (&str, &str)> {
     let paths = root.get("paths").and_then(Value::as_object).into_iter().flatten();
     paths.filter_map(move |(path, item)| Some((path.as_str(), value::outside(root, item)?)))
 }
 
-/// All operations of a document that are not on their way out.
+/// All operations of a document that are not deprecated.
 pub(crate) fn all(root: &Value) -> impl Iterator<Item = Found<'_>> {
     let paths = root.get("paths").and_then(Value::as_object).into_iter().flatten();
     paths.flat_map(move |(path, item)| {
@@ -107,13 +106,11 @@ pub(crate) fn all(root: &Value) -> impl Iterator<Item = Found<'_>> {
 }
 
 impl Operation {
-    /// Reads an operation.
-    ///
     /// # Errors
-    /// In words, why it cannot be called.
+    /// The reason why the operation cannot be called.
     pub(crate) fn read(found: Found<'_>, shared: &Shared<'_>, taken: &mut BTreeSet<String>) -> Result<Self, String> {
         let Found { root, operation, .. } = found;
-        let document = root.as_object().ok_or("it is no object")?;
+        let document = root.as_object().ok_or("it is not an object")?;
         let server = server::address([operation, found.item, document])?;
         let requirement = shared.schemes.requirement(root, operation)?;
         let path = pieces(found.path)?;
@@ -127,7 +124,7 @@ impl Operation {
         let count = parameters.len().saturating_add(usize::from(body.is_some())).max(1);
         let mut room = shared.schema_bytes_max;
         let mut left = count;
-        // What one argument does not need is the next ones'; the body, which needs most, is last.
+        // Room that one argument does not need goes to the next ones. The body needs the most and comes last.
         let mut add = |wanted: &str, place: &str, schema: Option<&Value>, words: Option<&str>, is_required: bool| {
             let bytes_max = room.checked_div(left).unwrap_or(room).max(ARGUMENT_BYTES_MIN);
             let mut schema = schema.map_or_else(|| json!({}), |schema| schema::fitting(root, schema, bytes_max));
@@ -171,12 +168,12 @@ impl Operation {
         Ok(Self { tool, method, server, path, arguments, body, requirement, left_out })
     }
 
-    /// Whether a call changes nothing, as far as its method says.
+    /// Whether a call changes nothing, according to its method.
     pub(crate) fn only_reads(&self) -> bool {
         matches!(self.method, Method::GET | Method::HEAD)
     }
 
-    /// Where it is, for people: host and path, nothing filled in.
+    /// The host and the path for people, without values.
     pub(crate) fn shown(&self) -> String {
         let path = self.path.iter().map(|piece| match piece {
             Piece::Text(text) => text.clone(),
@@ -206,7 +203,7 @@ fn tool(
     let read_only = matches!(method, "get" | "head");
     let mut words = cut(&words, DESCRIPTION_CHARS_MAX);
     if !elsewhere.is_empty() {
-        // The model is to know that there is more than it can say.
+        // The model should know that the tool cannot use all parameters.
         let places: Vec<_> = elsewhere.iter().take(ELSEWHERE_SHOWN_MAX).map(String::as_str).collect();
         words = format!("{words}\n\n(Parameters that other files describe cannot be given: {}.)", places.join(", "));
     }
@@ -218,7 +215,7 @@ fn tool(
         output_schema: None,
         annotations: contract::Annotations {
             read_only,
-            // Documents do not say, so the worst is assumed.
+            // Documents do not say this, so the worst is assumed.
             destructive: !read_only,
             idempotent: read_only || matches!(method, "put" | "delete"),
             open_world: true,
@@ -229,10 +226,10 @@ fn tool(
     })
 }
 
-/// `/todos/{id}` as its pieces.
+/// Splits a path such as `/todos/{id}`.
 fn pieces(path: &str) -> Result<Vec<Piece>, String> {
     if !path.starts_with('/') || path.len() > PATH_BYTES_MAX || path.contains(['?', '#']) {
-        return Err("its path is none".to_owned());
+        return Err("its path is not valid".to_owned());
     }
     let mut pieces = Vec::new();
     let mut rest = path;
@@ -247,8 +244,8 @@ fn pieces(path: &str) -> Result<Vec<Piece>, String> {
     Ok(pieces)
 }
 
-/// Those of the operation, those of its path that it does not have itself, and those of the path that nobody described; and where those are
-/// described that are in other files.
+/// The parameters of the operation, those of its path that it does not override, and those in the path without a description; and the files that
+/// describe further parameters.
 fn parameters<'d>(found: Found<'d>, path: &[Piece]) -> Result<(Vec<Parameter<'d>>, Vec<String>), String> {
     let mut read: Vec<Parameter<'d>> = Vec::new();
     let mut elsewhere: Vec<String> = Vec::new();
@@ -284,7 +281,7 @@ fn parameters<'d>(found: Found<'d>, path: &[Piece]) -> Result<(Vec<Parameter<'d>
             });
         }
     }
-    // Where two have one name, the path's keeps it.
+    // If two have the same name, the path's parameter keeps it.
     read.sort_by_key(|parameter| parameter.place != Place::Path);
     Ok((read, elsewhere))
 }

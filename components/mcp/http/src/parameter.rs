@@ -1,15 +1,14 @@
-//! The parameters of an operation: where each goes and how it is written (OpenAPI 3.1, "Parameter Object"). Must not know how the rest of a
-//! request is made.
+//! The parameters of an operation: their place and their style (OpenAPI 3.1, "Parameter Object"). This module does not know the rest of a request.
 
 use http::HeaderName;
 use serde_json::{Map, Value};
 
 use crate::value::{self, is_true, text};
 
-/// The most parameters of an operation; more is nothing a model fills in.
+/// The most parameters of an operation. A model does not fill in more.
 pub(crate) const PARAMETERS_MAX: usize = 100;
 
-/// Headers that belong to the request itself, to security, or to the connection: no document and no model writes them.
+/// Headers of the request itself, of security, or of the connection. Neither documents nor models may set them.
 const RESERVED_HEADERS: [&str; 15] = [
     "accept",
     "accept-encoding",
@@ -28,7 +27,6 @@ const RESERVED_HEADERS: [&str; 15] = [
     "upgrade",
 ];
 
-/// A parameter.
 #[derive(Clone, Debug)]
 pub(crate) struct Parameter<'d> {
     /// Its name in the API.
@@ -40,7 +38,6 @@ pub(crate) struct Parameter<'d> {
     pub(crate) schema: Option<&'d Value>,
 }
 
-/// Where it goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Place {
     Path,
@@ -58,17 +55,17 @@ impl Place {
     }
 }
 
-/// How lists and objects are written.
+/// The style of lists and objects.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Style {
-    /// `a,b`; objects as `k,v,k,v`, or `k=v,k=v` if they explode. In paths and headers.
+    /// `a,b`; objects as `k,v,k,v`, or `k=v,k=v` if they explode. For paths and headers.
     Simple {
         /// Whether objects explode.
         explode: bool,
     },
     /// `name=a&name=b`; objects as `k=v&k=v`.
     Exploded,
-    /// `name=a,b` with this between the values; objects as `name=k,v,k,v`.
+    /// `name=a,b` with this separator; objects as `name=k,v,k,v`.
     Joined(&'static str),
     /// `name[k]=v`.
     Deep,
@@ -76,23 +73,21 @@ pub(crate) enum Style {
     Json,
 }
 
-/// What a parameter says.
+/// The result of [`read`].
 #[derive(Debug)]
 pub(crate) enum Read<'d> {
     Parameter(Parameter<'d>),
-    /// It is somebody else's to set, or can be done without.
+    /// The parameter is set elsewhere, or is optional and cannot be used.
     LeftOut,
 }
 
-/// Reads a parameter.
-///
 /// # Errors
-/// In words, why the operation cannot be called.
+/// The reason why the operation cannot be called.
 pub(crate) fn read<'d>(root: &'d Value, parameter: &'d Value) -> Result<Read<'d>, String> {
     if parameter.is_null() {
         return Ok(Read::LeftOut);
     }
-    let parameter = value::object(root, parameter).ok_or("a parameter leads nowhere")?;
+    let parameter = value::object(root, parameter).ok_or("the reference of a parameter has no target")?;
     let name = parameter.get("name").and_then(Value::as_str).filter(|name| !name.is_empty());
     let name = name.ok_or("a parameter has no name")?;
     let place = match text(parameter, "in") {
@@ -101,16 +96,16 @@ pub(crate) fn read<'d>(root: &'d Value, parameter: &'d Value) -> Result<Read<'d>
         Some("header") => match name.parse::<HeaderName>() {
             Ok(header) if RESERVED_HEADERS.contains(&header.as_str()) => return Ok(Read::LeftOut),
             Ok(_) => Place::Header,
-            Err(_) => return optional(parameter, name, "is no header"),
+            Err(_) => return optional(parameter, name, "is not a valid header"),
         },
-        _ => return optional(parameter, name, "is in a place that is not served"),
+        _ => return optional(parameter, name, "is in a place that is not supported"),
     };
     let content = value::entries(parameter, "content").next();
     let style = match content {
         Some(_) => Style::Json,
         None => match style(parameter, place) {
             Some(style) => style,
-            None => return optional(parameter, name, "has a style that is not served"),
+            None => return optional(parameter, name, "has a style that is not supported"),
         },
     };
     let schema = parameter.get("schema").or_else(|| content.and_then(|(_, media)| media.get("schema")));

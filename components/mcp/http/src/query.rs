@@ -1,4 +1,4 @@
-//! Pairs of names and values as a query or a form has them. Must not let one parameter write another.
+//! Writes name-value pairs of a query or a form. One parameter must not overwrite another.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -8,31 +8,30 @@ use tool_provider::Failure;
 
 use crate::parameter::Style;
 
-/// All but what never means anything in an address (RFC 3986, unreserved).
+/// All characters except those that have no meaning in an address (RFC 3986, unreserved).
 pub(crate) const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-/// How deep objects of `deepObject` may lie in each other; what lies deeper is JSON.
+/// The deepest nesting of objects in `deepObject`. Deeper values are written as JSON.
 const DEEP_MAX: usize = 4;
 
-/// A query in the making; a form is written in the same way.
+/// A query that is being written. A form is written in the same way.
 #[derive(Default)]
 pub(crate) struct Query<'o> {
     text: String,
-    /// The names of all parameters and secrets: no field of an object becomes one of them.
+    /// The names of all parameters and secrets. No field of an object may become one of them.
     names: Vec<&'o str>,
 }
 
 impl<'o> Query<'o> {
-    /// An empty one, where these names have a meaning.
+    /// An empty query, with the names that have a meaning in it.
     pub(crate) fn of(names: impl Iterator<Item = &'o str>) -> Self {
         Self { text: String::new(), names: names.collect() }
     }
 
-    /// As it is sent.
     pub(crate) fn into_text(self) -> String {
         self.text
     }
 
-    /// Adds a value that is encoded already.
+    /// Adds a value that is already encoded.
     pub(crate) fn pair(&mut self, name: &str, written: &str) {
         let sign = if self.text.is_empty() { "" } else { "&" };
         let _ = write!(self.text, "{sign}{}={written}", encoded(name));
@@ -41,7 +40,7 @@ impl<'o> Query<'o> {
     /// Adds a parameter.
     ///
     /// # Errors
-    /// [`Failure::InvalidArguments`] when it would be another parameter.
+    /// [`Failure::InvalidArguments`] if it would become another parameter.
     pub(crate) fn add(&mut self, name: &str, value: &Json, style: Style) -> Result<(), Failure> {
         match (value, style) {
             (Json::Object(fields), Style::Exploded) => {
@@ -60,7 +59,7 @@ impl<'o> Query<'o> {
         Ok(())
     }
 
-    /// Adds what has no other name than this.
+    /// Adds a value under the parameter's own name.
     fn own(&mut self, name: &str, value: &Json, style: Style) {
         match (value, style) {
             (_, Style::Json) => self.pair(name, &encoded(&value.to_string())),
@@ -91,7 +90,7 @@ impl<'o> Query<'o> {
         Ok(())
     }
 
-    /// Servers read `a[b]` as a part of `a`, and many do not tell apart upper and lower case.
+    /// Refuses a name that is another parameter. Servers read `a[b]` as a part of `a`, and many ignore case.
     fn check(&self, own: &str, written: &str) -> Result<(), Failure> {
         let head = |name: &str| name.trim().split(['[', '\0']).next().unwrap_or_default().trim().to_ascii_lowercase();
         let is_part = head(own) == head(written);
@@ -107,12 +106,12 @@ impl<'o> Query<'o> {
     }
 }
 
-/// A text as one value, in a path too.
+/// Encodes a text as one value, also for a path.
 pub(crate) fn encoded(text: &str) -> String {
     utf8_percent_encode(text, ENCODED).to_string()
 }
 
-/// A value as text; what has parts as JSON.
+/// A value as text; lists and objects as JSON.
 pub(crate) fn plain(value: &Json) -> String {
     match value {
         Json::String(text) => text.clone(),

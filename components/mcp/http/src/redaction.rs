@@ -1,23 +1,23 @@
-//! What a request was entrusted with, taken out of what comes back. The house takes out secrets as people entered them; only here is it known
-//! what they became in the request. Must not change anything else.
+//! Removes the request's secrets from the response. The app removes secrets as people entered them; only this component knows their form in the
+//! request. Nothing else may be changed.
 
 use serde_json::Value;
 use tool_provider::Failure;
 
-/// What is shorter is in too many texts by chance; as in the house.
+/// Shorter secrets occur in too many texts by chance. The app uses the same limit.
 const CHARS_MIN: usize = 8;
-/// What is there instead; as in the house.
+/// The text in place of a secret, as in the app.
 const REDACTED: &str = "[secret]";
 
-/// Texts that only the API may see.
+/// The texts that only the API may see.
 #[derive(Default)]
 pub(crate) struct Redaction {
-    /// The longest first, so that what is part of another does not leave the rest of it behind.
+    /// The longest first. Otherwise the rest of a longer secret would remain when a shorter one is a part of it.
     secrets: Vec<String>,
 }
 
 impl Redaction {
-    /// Adds a text as it is, and as it looks in JSON.
+    /// Adds a text as it is, and in its JSON form.
     pub(crate) fn add(&mut self, secret: &str) {
         let quoted = Value::from(secret).to_string();
         let quoted = quoted.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or_default();
@@ -30,7 +30,7 @@ impl Redaction {
         self.secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     }
 
-    /// The text without them.
+    /// The text without secrets.
     pub(crate) fn text(&self, mut text: String) -> String {
         for secret in &self.secrets {
             if text.contains(secret.as_str()) {
@@ -40,7 +40,7 @@ impl Redaction {
         text
     }
 
-    /// What went wrong, without them.
+    /// The failure without secrets.
     pub(crate) fn failure(&self, failure: Failure) -> Failure {
         match failure {
             Failure::InvalidArguments(words) => Failure::InvalidArguments(self.text(words)),

@@ -1,5 +1,5 @@
-//! A request as the document describes it, from the arguments of a call. Whatever an argument says, it stays in its place: it is no other
-//! path, no other parameter and no other header.
+//! Builds the request that the document describes from a call's arguments. Whatever an argument contains, it stays in its place: it becomes no other
+//! path, parameter or header.
 
 use std::fmt::Write as _;
 
@@ -18,7 +18,7 @@ use crate::{
     security::{self, Credential, Way},
 };
 
-/// All but what may stand in a path (RFC 3986, pchar), and what is encoded already.
+/// All characters except those that a path may contain (RFC 3986, pchar) and those that are already encoded.
 const LITERAL: &AsciiSet = &ENCODED
     .remove(b'/')
     .remove(b'%')
@@ -35,28 +35,28 @@ const LITERAL: &AsciiSet = &ENCODED
     .remove(b',')
     .remove(b';')
     .remove(b'=');
-/// The longest address: what common servers accept.
+/// The longest address that common servers accept.
 const ADDRESS_BYTES_MAX: usize = 8_000;
-/// How often a path is decoded to see where it leads: what still changes then is meant to lead astray.
+/// How often a path is decoded to check where it leads. If it still changes then, it is meant to deceive.
 const DECODINGS_MAX: usize = 4;
 
 const USER_AGENT: &str = concat!("EdgeAssistant/", env!("CARGO_PKG_VERSION"));
 const ACCEPT: &str = "application/json, text/*;q=0.9, */*;q=0.5";
 
-/// A request, and what of it nobody but the API may see.
+/// A request, and the secrets in it that only the API may see.
 pub(crate) struct Built {
     pub(crate) request: Request<Vec<u8>>,
     pub(crate) secrets: Redaction,
 }
 
-/// Makes the request.
+/// Builds the request.
 ///
 /// # Errors
-/// [`Failure::InvalidArguments`], and [`Failure::NotConfigured`] when a secret is missing or cannot be sent.
+/// [`Failure::InvalidArguments`], or [`Failure::NotConfigured`] if a secret is missing or cannot be sent.
 pub(crate) fn build(operation: &Operation, arguments: &str, context: &Context) -> Result<Built, Failure> {
     let unfit = |words: String| Failure::InvalidArguments(format!("The arguments do not fit: {words}."));
     let Json::Object(arguments) = Json::read(arguments).map_err(|error| unfit(error.to_string()))? else {
-        return Err(unfit("they are no object".to_owned()));
+        return Err(unfit("they are not an object".to_owned()));
     };
     let given = |argument: &Argument| arguments.get(&argument.property).filter(|value| !value.is_null());
     let mut parts =
@@ -109,7 +109,7 @@ pub(crate) fn build(operation: &Operation, arguments: &str, context: &Context) -
     Ok(Built { request, secrets })
 }
 
-/// The names that mean something in the query.
+/// The names that have a meaning in the query.
 fn names(operation: &Operation) -> impl Iterator<Item = &str> {
     let parameters = operation.arguments.iter().filter(|it| it.place == Place::Query).map(|it| it.name.as_str());
     let secrets = operation.requirement.credentials.iter().filter_map(|credential| match &credential.way {
@@ -132,20 +132,20 @@ fn path<'v>(operation: &Operation, given: &dyn Fn(&Argument) -> Option<&'v Json>
             }
         }
     }
-    // Two parameters side by side can be a step that neither is.
+    // Two parameters together can be a step that neither is alone.
     if leads_elsewhere(&path) {
         return Err(Failure::InvalidArguments("These arguments must not lead to another path.".to_owned()));
     }
     Ok(path)
 }
 
-/// Text of the document's path: what it has encoded stays so.
+/// Encodes a text from the document's path. Encoded parts of it stay as they are.
 fn literal(text: &str) -> String {
     utf8_percent_encode(text, LITERAL).to_string()
 }
 
-/// A value in a path. Servers and proxies differ in what they make of an encoded `/`, and resolve dots before or after: so none of
-/// what could be read as a step elsewhere is sent.
+/// Encodes a value for a path. Servers and proxies differ in how they read an encoded `/`, and whether they resolve dots before or after. So values
+/// are refused that could be read as a step elsewhere.
 fn in_path(name: &str, value: &Json, style: Option<Style>) -> Result<String, Failure> {
     let written = match style {
         Some(Style::Json) => encoded(&value.to_string()),
@@ -160,8 +160,8 @@ fn in_path(name: &str, value: &Json, style: Option<Style>) -> Result<String, Fai
     Ok(written)
 }
 
-/// Whether some server may read steps or control characters in it: one decodes once, one behind it once more, and some take what follows a
-/// `;` for no part of the step.
+/// Whether some server may find steps or control characters in a path. One server decodes once, a second one behind it once more, and some ignore
+/// what follows a `;` in a step.
 fn leads_elsewhere(path: &str) -> bool {
     let is_step = |part: &str| matches!(part.split(';').next().unwrap_or_default().trim(), "." | "..");
     let mut path = path.to_owned();
@@ -202,7 +202,7 @@ fn written(format: &Format, value: &Json) -> Result<Vec<u8>, Failure> {
             let mut form = Query::default();
             for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
                 match value {
-                    // As JSON: its fields would lose their name.
+                    // As JSON. Otherwise the fields would lose their common name.
                     Json::Object(_) => form.add(name, value, Style::Json)?,
                     other => form.add(name, other, Style::Exploded)?,
                 }
@@ -215,7 +215,7 @@ fn written(format: &Format, value: &Json) -> Result<Vec<u8>, Failure> {
     }
 }
 
-/// What a request is made of.
+/// The parts of a request.
 struct Parts<'o> {
     headers: HeaderMap,
     query: Query<'o>,
@@ -272,7 +272,7 @@ impl Parts<'_> {
             }
         };
         let unsendable = || unsendable(&secret.title);
-        // Cookies share a header (RFC 6265, 5.4); of anything else there is one.
+        // Cookies share a header (RFC 6265, section 5.4). Any other header exists once.
         let written = match self.headers.get(&name).filter(|_| name == header::COOKIE) {
             Some(others) => format!("{}; {written}", others.to_str().map_err(|_| unsendable())?),
             None => written,

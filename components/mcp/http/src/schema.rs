@@ -1,8 +1,8 @@
-//! The schemas of a document as JSON Schema 2020-12 that stands alone: references are replaced by what they lead to, the dialect of
-//! OpenAPI 3.0 by today's, and what is too large by less of it.
+//! Converts a document's schemas to self-contained JSON Schema 2020-12: references are replaced by their targets, OpenAPI 3.0's dialect by the
+//! current one, and schemas that are too large are shortened.
 //!
-//! Where something is left out, more fits than should, never less: the API checks what it gets anyway. So the keywords that exclude (`not`,
-//! `if`) go, and `oneOf` becomes `anyOf`, since parts that were cut may overlap.
+//! A shortened schema accepts more than the original, never less, because the API checks its input anyway. So keywords that exclude (`not`, `if`) are
+//! removed, and `oneOf` becomes `anyOf`, because shortened alternatives may overlap.
 
 use std::{collections::BTreeSet, io};
 
@@ -16,14 +16,14 @@ pub(crate) const DESCRIPTION_CHARS_MAX: usize = 300;
 const REFERENCE_CHARS_MAX: usize = 100;
 /// The largest default, example or constant.
 const EXAMPLE_BYTES_MAX: usize = 200;
-/// The most values of an `enum`; with more, any value of the type fits.
+/// The most values of an `enum`. If there are more, every value of the type is accepted.
 const ENUM_MAX: usize = 200;
-/// How many types are looked at; there are seven.
+/// How many types are read; there are seven.
 const TYPES_MAX: usize = 20;
-/// How deep schemas may lie in each other: tried one after the other until the whole is small enough.
+/// The depths of nesting that are tried until the schema is small enough.
 const DEPTHS: [usize; 5] = [10, 6, 4, 2, 1];
 
-/// A schema as short as it must be to have at most `bytes_max` bytes.
+/// A schema, shortened to at most `bytes_max` bytes.
 pub(crate) fn fitting(root: &Value, schema: &Value, bytes_max: usize) -> Value {
     let tried = DEPTHS.iter().find_map(|depth| {
         let mut reader = Reader { root, path: Vec::new(), bytes_left: bytes_max };
@@ -34,21 +34,21 @@ pub(crate) fn fitting(root: &Value, schema: &Value, bytes_max: usize) -> Value {
 
 struct Reader<'d> {
     root: &'d Value,
-    /// The references followed to get here.
+    /// The references that led here.
     path: Vec<&'d str>,
-    /// Roughly; counted so that the work ends too.
+    /// The remaining bytes, roughly. They also limit the work.
     bytes_left: usize,
 }
 
 impl<'d> Reader<'d> {
-    /// `None`: it is too large.
+    /// The converted schema; `None` if it is too large.
     fn schema(&mut self, schema: &'d Value, depth: usize) -> Option<Value> {
         let object = match schema {
             Value::Object(object) => object,
             Value::Bool(true) => return Some(json!({})),
             _ => return Some(json!({})),
         };
-        // Whatever is looked at is paid for first, whether it is kept or not.
+        // Everything is paid for before it is read, even if it is not kept.
         self.spend(object.len().saturating_add(4))?;
         let Some(depth) = depth.checked_sub(1) else { return Some(shallow(object)) };
         let mut kept = Map::new();
@@ -57,7 +57,7 @@ impl<'d> Reader<'d> {
                 && let Some(found) = referenced(self.root, reference)
             {
                 self.path.push(reference);
-                // A reference is a name for a schema, not a level.
+                // A reference is only a name for a schema, not a level of nesting.
                 let read = self.schema(found, depth.saturating_add(usize::from(found.get("$ref").is_none())));
                 self.path.pop();
                 if let Value::Object(found) = read? {
@@ -65,7 +65,7 @@ impl<'d> Reader<'d> {
                 }
             }
             if let Some(place) = value::outside(self.root, schema) {
-                let words = format!("As {} says, which is not read here.", cut(place, REFERENCE_CHARS_MAX));
+                let words = format!("As described in {}, which cannot be read here.", cut(place, REFERENCE_CHARS_MAX));
                 self.copy(&mut kept, "description", &words.into())?;
             }
             self.description(object, &mut kept)?;
@@ -83,7 +83,7 @@ impl<'d> Reader<'d> {
                 }
                 ("items" | "additionalProperties", Value::Object(_)) => self.schema(rule, depth)?,
                 ("allOf" | "anyOf" | "prefixItems", Value::Array(schemas)) => self.all(schemas, depth)?,
-                // Handled below, with what they belong to.
+                // Handled below, together with related keywords.
                 ("required" | "type" | "enum" | "oneOf" | "example" | "examples" | "description", _) => continue,
                 ("default" | "const", _) if bytes(rule, EXAMPLE_BYTES_MAX).is_none() => continue,
                 ("default" | "const", _) => {
@@ -114,7 +114,7 @@ impl<'d> Reader<'d> {
                 required.push(name);
             }
         }
-        // Some say it at the property itself.
+        // Some documents set `required` at the property itself.
         for (name, schema) in value::entries(object, "properties") {
             let says_it = schema.as_object().is_some_and(|schema| value::is_true(schema, "required"));
             if says_it && !hidden.contains(name.as_str()) && !required.contains(&name.as_str()) {
@@ -151,7 +151,7 @@ impl<'d> Reader<'d> {
         schemas.iter().map(|schema| self.schema(schema, depth)).collect::<Option<Vec<_>>>().map(Value::Array)
     }
 
-    /// `oneOf`, which may stand beside an `anyOf`.
+    /// `oneOf`, possibly beside an `anyOf`.
     fn alternatives(
         &mut self,
         object: &'d Map<String, Value>,
@@ -166,7 +166,7 @@ impl<'d> Reader<'d> {
         Some(())
     }
 
-    /// `type` and `enum`, with `null` where OpenAPI 3.0 says `nullable`.
+    /// `type` and `enum`, with `null` if OpenAPI 3.0's `nullable` is set.
     fn types(&mut self, object: &'d Map<String, Value>, kept: &mut Map<String, Value>) -> Option<()> {
         let is_nullable = value::is_true(object, "nullable");
         let named = match object.get("type") {
@@ -195,7 +195,7 @@ impl<'d> Reader<'d> {
                 values.push(Value::Null);
             }
         }
-        // What stands beside `nullable` must not exclude it.
+        // The other keywords must not exclude null.
         if is_nullable && types.is_empty() && (kept.contains_key("allOf") || kept.contains_key("anyOf")) {
             let inner = Value::Object(std::mem::take(kept));
             kept.insert("anyOf".to_owned(), json!([inner, { "type": "null" }]));
@@ -218,7 +218,7 @@ impl<'d> Reader<'d> {
         }
     }
 
-    /// Keeps what has no schemas in it, if there is room.
+    /// Copies a keyword without schemas in it, if there is room.
     fn copy(&mut self, kept: &mut Map<String, Value>, keyword: &str, rule: &Value) -> Option<()> {
         let bytes = bytes(rule, self.bytes_left)?;
         self.spend(bytes.saturating_add(keyword.len()).saturating_add(4))?;
@@ -226,7 +226,7 @@ impl<'d> Reader<'d> {
         Some(())
     }
 
-    /// Properties that only answers have.
+    /// The properties that occur only in responses.
     fn hidden(&mut self, object: &'d Map<String, Value>) -> Option<BTreeSet<&'d str>> {
         let mut hidden = BTreeSet::new();
         for (name, schema) in value::entries(object, "properties") {
@@ -244,7 +244,7 @@ impl<'d> Reader<'d> {
     }
 }
 
-/// A value where only words fit: YAML without quotes has numbers and truth values among them.
+/// The value as a string, if the type allows only strings: unquoted YAML may have made it a number or a boolean.
 fn fitted(object: &Map<String, Value>, value: &Value) -> Value {
     let is_word = match object.get("type") {
         Some(Value::String(name)) => name == "string",
@@ -257,7 +257,7 @@ fn fitted(object: &Map<String, Value>, value: &Value) -> Value {
     }
 }
 
-/// What can be said without looking inside: the type.
+/// The schema without its contents: only the type.
 fn shallow(object: &Map<String, Value>) -> Value {
     match object.get("type").and_then(Value::as_str) {
         Some(name @ ("boolean" | "integer" | "number" | "string" | "array" | "object"))
@@ -269,7 +269,7 @@ fn shallow(object: &Map<String, Value>) -> Value {
     }
 }
 
-/// How long a value is as JSON, if that is at most `max`: no more than that is written to find out.
+/// A value's length as JSON, if it is at most `max`. The value is written only up to that length.
 fn bytes(value: &Value, max: usize) -> Option<usize> {
     struct Room(usize);
     impl io::Write for Room {

@@ -1,5 +1,5 @@
-//! What an API wants to know of who calls: `securitySchemes` as secrets that each person enters, and their way into a request. Must not put
-//! a secret anywhere but where the document says.
+//! An API's credentials: `securitySchemes` as secrets that each person enters, and their place in a request. A secret goes only to the place that the
+//! document names.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,44 +14,43 @@ use crate::{
 
 /// The most schemes of a document.
 const SCHEMES_MAX: usize = 50;
-/// The longest description of a secret that is taken from a document; people read it in a form.
+/// The longest description of a secret from a document. People read it in a form.
 const DESCRIPTION_CHARS_MAX: usize = 600;
 
-/// Where a secret goes.
+/// The place of a secret in a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Way {
     Header(HeaderName),
     Query(String),
     Cookie(String),
     Bearer,
-    /// The secret is the password; this one the name.
+    /// The secret is the password; this one is the user name.
     Basic(Secret),
 }
 
-/// What a person enters.
+/// A secret that a person enters.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Secret {
     pub(crate) name: String,
     pub(crate) title: String,
 }
 
-/// A secret and its way.
+/// A secret and its place.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Credential {
     pub(crate) secret: Secret,
     pub(crate) way: Way,
 }
 
-/// What an operation needs.
+/// The credentials of an operation.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Requirement {
     pub(crate) credentials: Vec<Credential>,
-    /// Without them it does something too.
+    /// Whether the operation also works without them.
     pub(crate) is_optional: bool,
 }
 
 impl Requirement {
-    /// The names of the secrets.
     pub(crate) fn names(&self) -> Vec<String> {
         let names = |credential: &Credential| {
             let user = match &credential.way {
@@ -63,7 +62,7 @@ impl Requirement {
         self.credentials.iter().flat_map(names).collect()
     }
 
-    /// Whether a parameter is a secret's place: who calls is for the person to say, not for the model.
+    /// Whether a parameter is the place of a secret. The person, not the model, provides credentials.
     pub(crate) fn takes(&self, parameter: &Parameter<'_>) -> bool {
         self.credentials.iter().any(|credential| match (&credential.way, parameter.place) {
             (Way::Header(name), Place::Header) => parameter.name.eq_ignore_ascii_case(name.as_str()),
@@ -72,7 +71,6 @@ impl Requirement {
         })
     }
 
-    /// The secrets' titles, for people.
     pub(crate) fn titles(&self) -> String {
         let titles: Vec<String> = self.credentials.iter().map(|it| format!("\"{}\"", it.secret.title)).collect();
         titles.join(" and ")
@@ -87,7 +85,7 @@ pub(crate) struct Schemes {
 }
 
 impl Schemes {
-    /// Reads them. Those that cannot be served are not there.
+    /// Reads the schemes. Those that are not supported are left out.
     pub(crate) fn read(root: &Value, api: &str, title: &str) -> Self {
         let mut schemes = Self::default();
         let mut taken = BTreeSet::new();
@@ -122,7 +120,7 @@ impl Schemes {
         schemes
     }
 
-    /// The secrets that some operation names, by whether all of those can do without it.
+    /// The secrets that operations use. `named` says whether all operations that use a secret also work without it.
     pub(crate) fn secrets(self, named: &BTreeMap<String, bool>) -> Vec<contract::Secret> {
         let secret = |secret: contract::Secret| {
             let optional = *named.get(&secret.name)?;
@@ -131,10 +129,10 @@ impl Schemes {
         self.secrets.into_iter().filter_map(secret).collect()
     }
 
-    /// What an operation needs: of the alternatives, the first that can be served.
+    /// The credentials of an operation: the first alternative that is supported.
     ///
     /// # Errors
-    /// In words, when there is none.
+    /// The reason why no alternative is supported.
     pub(crate) fn requirement(&self, root: &Value, operation: &Map<String, Value>) -> Result<Requirement, String> {
         let security = operation.get("security").or_else(|| root.get("security"));
         let Some(alternatives) = security.and_then(Value::as_array).filter(|it| !it.is_empty()) else {
@@ -148,7 +146,7 @@ impl Schemes {
         match alternatives.iter().find_map(served) {
             Some(credentials) => Ok(Requirement { credentials, is_optional }),
             None if is_optional => Ok(Requirement::default()),
-            None => Err("it wants a way to say who calls that is not served".to_owned()),
+            None => Err("it requires a kind of credentials that is not supported".to_owned()),
         }
     }
 }
@@ -180,7 +178,7 @@ fn credential(
     }
 }
 
-/// Headers that steer the connection are nobody's key.
+/// Whether a header may contain a key. Headers that control the connection may not.
 fn may_be_written(header: &HeaderName) -> bool {
     let forbidden =
         [http::header::HOST, http::header::CONTENT_LENGTH, http::header::TRANSFER_ENCODING, http::header::CONNECTION];
@@ -201,7 +199,6 @@ fn description(scheme: &Map<String, Value>, way: &Way, title: &str) -> String {
     }
 }
 
-/// A secret as a header.
 pub(crate) fn header(value: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(value).ok()?;
     value.set_sensitive(true);

@@ -1,4 +1,4 @@
-//! The address of an API, from the document's `servers`. Must not accept one that secrets could be read on the way to.
+//! The address of an API, from the document's `servers`. An address is refused if others could read secrets on the way.
 
 use serde_json::{Map, Value};
 use upstream::address;
@@ -6,15 +6,15 @@ use url::{Host, Url};
 
 use crate::value::{self, text};
 
-/// How many servers of a list are looked at.
+/// How many servers of a list are examined.
 const SERVERS_MAX: usize = 20;
 /// How many variables of an address are filled in.
 const VARIABLES_MAX: usize = 20;
 
-/// Where an operation is: of the innermost list of servers, the first that can be used.
+/// The address of an operation: the first usable server of the innermost list.
 ///
 /// # Errors
-/// In words, why none can.
+/// The reason why no server is usable.
 pub(crate) fn address(levels: [&Map<String, Value>; 3]) -> Result<Url, String> {
     let servers = levels.into_iter().map(|level| value::list(level, "servers")).find(|servers| !servers.is_empty());
     let mut fault = "it names no server: add `servers` with an address such as https://api.example.com".to_owned();
@@ -41,7 +41,7 @@ fn usable(server: &Map<String, Value>) -> Result<Url, String> {
         return Err(format!("its server {shown} has a variable without a default"));
     }
     let url = Url::parse(&address)
-        .map_err(|_| format!("its server {shown} is no whole address: write https:// and the server's name"))?;
+        .map_err(|_| format!("its server {shown} is not a complete address: write https:// and the server's name"))?;
     if url.host_str().is_some_and(address::is_inside) {
         return Err(format!("its server {shown} is a part of this installation, where no tool may go"));
     }

@@ -1,12 +1,12 @@
-//! Walking a document: references inside it, texts cut to size. Must not follow a reference out of it.
+//! Navigates documents: resolves references inside them and cuts texts. It must not follow a reference to another document.
 
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
-/// How many references may lead to each other.
+/// The longest chain of references.
 const REFERENCES_MAX: usize = 16;
 
-/// An object of the document, behind its `$ref` if it has one.
+/// An object of the document, after its `$ref` if it has one.
 pub(crate) fn object<'d>(root: &'d Value, value: &'d Value) -> Option<&'d Map<String, Value>> {
     let mut value = value;
     for _ in 0..REFERENCES_MAX {
@@ -19,13 +19,13 @@ pub(crate) fn object<'d>(root: &'d Value, value: &'d Value) -> Option<&'d Map<St
     None
 }
 
-/// What a local reference (RFC 6901, in a fragment) leads to.
+/// The target of a local reference (RFC 6901, in a fragment).
 pub(crate) fn referenced<'d>(root: &'d Value, reference: &str) -> Option<&'d Value> {
     let pointer = reference.strip_prefix('#')?;
     root.pointer(&percent_decode_str(pointer).decode_utf8().ok()?)
 }
 
-/// Where a value is that lies outside of the document, behind however many references in it.
+/// The reference to another document that a value leads to, after any references inside this one.
 pub(crate) fn outside<'d>(root: &'d Value, value: &'d Value) -> Option<&'d str> {
     let mut value = value;
     for _ in 0..REFERENCES_MAX {
@@ -38,12 +38,12 @@ pub(crate) fn outside<'d>(root: &'d Value, value: &'d Value) -> Option<&'d str> 
     None
 }
 
-/// The text at a key, without space around; an empty one is none.
+/// The trimmed text at a key, unless it is empty.
 pub(crate) fn text<'d>(object: &'d Map<String, Value>, key: &str) -> Option<&'d str> {
     object.get(key)?.as_str().map(str::trim).filter(|text| !text.is_empty())
 }
 
-/// Whether the key says `true`; in YAML, also in the words that once meant it.
+/// Whether the value at the key is true. In YAML, the old words for true count too.
 pub(crate) fn is_true(object: &Map<String, Value>, key: &str) -> bool {
     match object.get(key) {
         Some(Value::Bool(value)) => *value,
@@ -52,7 +52,7 @@ pub(crate) fn is_true(object: &Map<String, Value>, key: &str) -> bool {
     }
 }
 
-/// A word, a number, or a truth value as text.
+/// A string, number or boolean as text.
 pub(crate) fn plain(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
@@ -61,17 +61,17 @@ pub(crate) fn plain(value: &Value) -> Option<String> {
     }
 }
 
-/// The list at a key; none is empty.
+/// The list at a key; empty if there is none.
 pub(crate) fn list<'d>(object: &'d Map<String, Value>, key: &str) -> &'d [Value] {
     object.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
-/// The entries of the object at a key; none is empty.
+/// The entries of the object at a key; empty if there is none.
 pub(crate) fn entries<'d>(object: &'d Map<String, Value>, key: &str) -> impl Iterator<Item = (&'d String, &'d Value)> {
     object.get(key).and_then(Value::as_object).into_iter().flatten()
 }
 
-/// A text cut to a number of characters, with a sign that it was.
+/// A text cut to a number of characters, with an ellipsis.
 pub(crate) fn cut(text: &str, max_chars: usize) -> String {
     match text.char_indices().nth(max_chars) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default().trim_end()),

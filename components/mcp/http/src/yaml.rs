@@ -1,5 +1,5 @@
-//! YAML as a JSON value. What is written without quotes where only words fit keeps the form in which it is written: `1.10` is a version there
-//! and no `1.1`. Must not know more of OpenAPI than that.
+//! Parses YAML to a JSON value. An unquoted number keeps its written form where only a string is allowed: there, `1.10` is a version and not `1.1`.
+//! This is all it knows about OpenAPI.
 
 use std::fmt;
 
@@ -13,12 +13,12 @@ use serde::{
 use serde_json::{Map, Number, Value};
 use serde_saphyr::{Location, Options, Spanned, from_str_with_options};
 
-/// Where values of a schema stand.
+/// The keywords whose values follow the schema's type.
 const VALUES: [&str; 5] = ["default", "const", "enum", "example", "examples"];
-/// What numbers are written with.
+/// The characters of numbers.
 const OF_NUMBERS: &str = "+-._0123456789abcdefABCDEFxXoO";
 
-/// Reads a text.
+/// Parses a text.
 ///
 /// # Errors
 /// [`serde_saphyr::Error`].
@@ -27,7 +27,7 @@ pub(crate) fn read(text: &str, options: Options) -> Result<Value, serde_saphyr::
     Ok(node.value(text, Within::Anything))
 }
 
-/// A value, and of a number where it is written.
+/// A value. A number has its position in the text.
 enum Node {
     Plain(Value),
     Number(Number, Option<(usize, usize)>),
@@ -35,14 +35,14 @@ enum Node {
     Map(Vec<(String, Self)>),
 }
 
-/// How much is kept of what lies within a value. Asking where something is written takes much of the stack, so it is not asked at every depth.
+/// How much is kept of the inside of a value. Finding positions takes much of the stack, so it is not done at every depth.
 #[derive(Clone, Copy)]
 enum Kept {
-    /// All.
+    /// Everything.
     Tree,
-    /// Of a list, where its numbers are written.
+    /// In a list, also the positions of its numbers.
     List,
-    /// The values alone.
+    /// Only the values.
     Values,
 }
 
@@ -50,19 +50,19 @@ struct Tree(Node);
 struct Listed(Node);
 struct Item(Node);
 
-/// What a value is part of.
+/// The context of a value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Within {
     Anything,
-    /// What only words are.
+    /// Only strings are allowed.
     Words,
-    /// The variables of a server, and one of them.
+    /// The variables of a server, and one variable.
     Variables,
     Variable,
 }
 
 impl Node {
-    /// Not deeper than the limits of the reader.
+    /// The nesting is limited by the parser.
     fn value(self, text: &str, within: Within) -> Value {
         match self {
             Self::Plain(value) => value,
@@ -95,7 +95,7 @@ impl Node {
     }
 }
 
-/// Whether these are the keywords of a schema that only words fit.
+/// Whether these are the keywords of a schema that allows only strings.
 fn are_words(entries: &[(String, Node)]) -> bool {
     let kind = entries.iter().find(|(name, _)| name == "type").map(|(_, kind)| kind);
     match kind {
@@ -123,7 +123,7 @@ impl<'de> Deserialize<'de> for Item {
     }
 }
 
-/// A value with its place, if it is a number.
+/// A value with its position, if it is a number.
 fn placed(node: Node, defined: Location) -> Node {
     let Node::Number(number, _) = node else { return node };
     let span = defined.span();

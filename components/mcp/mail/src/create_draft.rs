@@ -1,4 +1,4 @@
-//! A mail that waits for the person to send it.
+//! The tool `create_draft`: a mail that the person sends later.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

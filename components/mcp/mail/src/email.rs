@@ -1,13 +1,13 @@
-//! A mail as the server gives it (RFC 8621 section 4), and what of it is shown.
+//! A mail from the server (RFC 8621 section 4), and how it is shown.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Addresses of one mail that are shown; mails to lists have thousands.
+/// How many addresses of a mail are shown. Mails to lists have thousands.
 const ADDRESSES_SHOWN_MAX: usize = 50;
 
-/// Longer subjects and names are cut: strangers write them.
+/// Longer subjects and names are cut, because strangers write them.
 pub(crate) const HEADER_CHARS_MAX: usize = 500;
 
 /// RFC 8621 section 4.1.2.3.
@@ -18,7 +18,7 @@ pub(crate) struct Address {
     pub(crate) email: String,
 }
 
-/// What was asked for of it; the rest is empty.
+/// The requested properties of a mail. The others are empty.
 #[derive(Deserialize, Default, Debug)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Email {
@@ -63,7 +63,7 @@ pub(crate) struct BodyValue {
     pub(crate) is_truncated: bool,
 }
 
-/// The answer to `Email/get`.
+/// The response to `Email/get`.
 #[derive(Deserialize)]
 pub(crate) struct Got {
     pub(crate) list: Vec<Email>,
@@ -72,7 +72,7 @@ pub(crate) struct Got {
 }
 
 impl Email {
-    /// What is to be known about it at a glance.
+    /// The mail's flags, as words.
     pub(crate) fn flags(&self) -> Vec<String> {
         let has = |keyword: &str| self.keywords.contains_key(keyword);
         let flags = [
@@ -94,7 +94,7 @@ impl Email {
 }
 
 impl Address {
-    /// `Name <address>`, as `recipients::address` reads it.
+    /// `Name <address>`, in the form that `recipients::address` reads.
     pub(crate) fn show(&self) -> String {
         match self.name.as_deref().map(line).filter(|name| !name.is_empty()) {
             Some(name) if name.contains([',', ';', '<', '>', '@', '"']) => {
@@ -105,13 +105,14 @@ impl Address {
         }
     }
 
-    /// Two that are alike in this reach the same mailbox. Letters beyond ASCII are compared as they are: lower case makes some of them others.
+    /// Addresses with the same key reach the same mailbox. Letters outside ASCII are compared unchanged, because lower case turns some of them into
+    /// others.
     pub(crate) fn key(&self) -> String {
         self.email.trim().to_ascii_lowercase()
     }
 }
 
-/// Addresses as they are shown.
+/// The addresses of a field, as they are shown.
 pub(crate) fn show(addresses: Option<&Vec<Address>>) -> Vec<String> {
     let all = addresses.map(Vec::as_slice).unwrap_or_default();
     let mut shown: Vec<_> = all.iter().take(ADDRESSES_SHOWN_MAX).map(Address::show).collect();
@@ -121,7 +122,7 @@ pub(crate) fn show(addresses: Option<&Vec<Address>>) -> Vec<String> {
     shown
 }
 
-/// One line of bounded length.
+/// The text as one line of limited length.
 pub(crate) fn line(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })

@@ -1,14 +1,13 @@
-//! A mail's HTML as plain text: what is seen of it (`hypertext`), in time that is in proportion to the mail, whatever is in it.
-//! Programs for mail differ in which style sheets they follow; what is hidden in one of them may be shown in another, and is left out.
+//! Converts a mail's HTML to plain text: its visible part (`hypertext`), in time proportional to the mail, whatever the mail contains. Mail programs
+//! differ in the style sheets that they support, so text may be hidden in one program and visible in another. Such text is left out.
 
 use hypertext::{Element, Reader, Sheets};
 
-/// Links that are written with their address: one can be a hundred times longer than what the mail says for it.
+/// How many links are written with their address. An address can be a hundred times longer than its source.
 const LINKS_MAX: usize = 200;
-/// Longer addresses are left out: they are a program's, not a place to read.
+/// Longer addresses are left out. They are for programs, not for readers.
 const LINK_BYTES_MAX: usize = 500;
 
-/// Its text.
 pub(crate) fn text(html: &str) -> String {
     let mut reading = Reading::default();
     hypertext::walk(html, Sheets::Ignored, &mut reading);
@@ -19,10 +18,10 @@ pub(crate) fn text(html: &str) -> String {
 #[derive(Default)]
 struct Reading {
     out: String,
-    /// Line ends, or for none a space, before what is written next.
+    /// The line ends before the next text. If zero, `space` says whether a space comes before it.
     lines: usize,
     space: bool,
-    /// The address of the link that is open, and how much was written before.
+    /// The open link's address, and the length of the text before it.
     link: Option<(String, usize)>,
     links: usize,
 }
@@ -63,7 +62,7 @@ impl Reader for Reading {
 }
 
 impl Reading {
-    /// White space means only that words are apart.
+    /// Writes text. White space only separates words.
     fn write(&mut self, text: &str) {
         for (index, word) in text.split(|c: char| c.is_whitespace() || c.is_control()).enumerate() {
             self.space |= index > 0;
@@ -81,7 +80,7 @@ impl Reading {
         }
     }
 
-    /// Says where a link leads, if what it says is not that.
+    /// Writes the link's address, unless it is the link's text.
     fn close_link(&mut self) {
         let Some((address, start)) = self.link.take() else { return };
         let said = self.out.get(start..).unwrap_or_default().trim();
@@ -91,7 +90,7 @@ impl Reading {
     }
 }
 
-/// How far an element stands from what is around it.
+/// The line ends around an element.
 fn lines_around(name: &[u8]) -> usize {
     match name {
         b"p" | b"h1" | b"h2" | b"h3" | b"h4" | b"h5" | b"h6" | b"blockquote" | b"ul" | b"ol" | b"table" | b"pre"

@@ -1,6 +1,6 @@
-//! The server: where it is, whose account, and requests to it (RFC 8620). Its words for what went wrong say what to do.
+//! The person's mail server: its address, the account, and requests (RFC 8620). Error messages say what to do.
 //!
-//! The person's password goes to the server in their settings and to no other, whatever an answer or a model says.
+//! The person's password goes only to the server in their settings, whatever a response or a model says.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -11,19 +11,19 @@ use tool_provider::{Context, Failure};
 use upstream::{Account as Entered, Deadline, EFFECT_UNKNOWN, Http, Limits, Redirect, Unanswered, redirect};
 use url::Url;
 
-/// What the largest answer may have: what a tool may return, and more than is asked for at once as a rule.
+/// The largest response: a tool's largest result, and more than tools normally request at once.
 pub(crate) const ANSWER_BYTES_MAX: usize = 4 << 20;
 
-/// From `.well-known/jmap` to the session is one redirect, sometimes two.
+/// From `.well-known/jmap` to the session there is one redirect, sometimes two.
 const REDIRECTS_MAX: usize = 3;
 
-/// The longest id there is (RFC 8620 section 1.2).
+/// The longest possible id (RFC 8620 section 1.2).
 const ID_BYTES_MAX: usize = 255;
 
-/// What a server says about a fault of its own is repeated so far.
+/// How much of a server's error message is repeated.
 const WORDS_CHARS_MAX: usize = 300;
 
-/// How long something is waited for whose loss does no harm.
+/// The time limit of requests whose failure does no harm.
 const EXTRA_WAIT: Duration = Duration::from_secs(5);
 
 const WELL_KNOWN: &str = "/.well-known/jmap";
@@ -32,35 +32,34 @@ const CORE: &str = "urn:ietf:params:jmap:core";
 const MAIL: &str = "urn:ietf:params:jmap:mail";
 const SUBMISSION: &str = "urn:ietf:params:jmap:submission";
 
-/// A person's account, found by its session.
+/// A person's account, from its session.
 pub(crate) struct Account<'a, T> {
     way: Way<'a, T>,
     api: Url,
     id: String,
-    /// It can send, and knows identities.
+    /// Whether the account can send mails and has identities.
     pub(crate) can_submit: bool,
 }
 
-/// What goes with every request.
+/// The parts of every request.
 struct Way<'a, T> {
     transport: &'a T,
     entered: Entered,
-    /// Of all requests together.
+    /// The limit for all requests together.
     deadline: Deadline,
 }
 
-/// Why a call did not do what it should. [`Unanswered`] is only about HTTP. This also covers HTTP answers without the call's answer, and answers
-/// in which the server refuses the call.
+/// Why a call failed. [`Unanswered`] is only about HTTP. This also covers HTTP responses without the call's response, and refusals of the call.
 #[derive(Debug)]
 pub(crate) enum Uncalled {
     /// Nothing was done: the request was not sent, or the server refused the call.
     NotDone(Failure),
-    /// Nobody knows whether it was done.
+    /// It is unknown whether it was done.
     Unclear(Failure),
 }
 
 impl Uncalled {
-    /// The failure of a call that changes something. If it may have been done, the words say so.
+    /// The failure of a call that changes something. If the change may have been made, the message says so.
     pub(crate) fn of_change(self) -> Failure {
         let unknown =
             |words: &str| Failure::UpstreamFailed(format!("{}; {EFFECT_UNKNOWN}.", words.trim_end_matches('.')));
@@ -104,13 +103,13 @@ struct SessionAccount {
     account_capabilities: serde_json::Map<String, Value>,
 }
 
-/// A method and its arguments; the account is added.
+/// A method and its arguments, without the account.
 pub(crate) type Call = (&'static str, Value);
 
-/// What the methods of one request answered.
+/// The responses to the calls of one request.
 pub(crate) struct Answers(Vec<(String, Value, String)>);
 
-/// What `Foo/set` did not do (RFC 8620 section 5.3).
+/// Why `Foo/set` did not change something (RFC 8620 section 5.3).
 #[derive(Deserialize, Default, Clone, Debug)]
 pub(crate) struct SetError {
     #[serde(rename = "type")]
@@ -120,7 +119,7 @@ pub(crate) struct SetError {
 }
 
 impl<'a, T: Http> Account<'a, T> {
-    /// The account that the secrets name.
+    /// Opens the account in the tool's settings.
     pub(crate) async fn open(context: &Context, transport: &'a T) -> Result<Self, Failure> {
         let way = Way::new(context, transport)?;
         let (url, session) = way.session().await?;
@@ -128,18 +127,18 @@ impl<'a, T: Http> Account<'a, T> {
         let id = session.primary_accounts.get(MAIL).and_then(Value::as_str).ok_or_else(|| {
             Failure::NotConfigured("This account of the server has no mail: enter another user name or token.".into())
         })?;
-        // What the server can do, it need not let every account do.
+        // A feature of the server need not be allowed for every account.
         let account = session.accounts.get(id);
         let can_submit = account.is_some_and(|account| account.account_capabilities.contains_key(SUBMISSION));
         Ok(Self { way, api, id: id.to_owned(), can_submit })
     }
 
-    /// Makes several calls in one request; a later one may refer to what an earlier one answers, which has its position as its name.
+    /// Makes several calls in one request. A call may refer to the result of an earlier one; the name of a call is its position.
     pub(crate) async fn call(&self, calls: Vec<Call>) -> Result<Answers, Uncalled> {
         self.call_within(calls, Duration::MAX).await
     }
 
-    /// Makes calls whose loss is no reason to fail. They are waited for only for a moment.
+    /// Makes calls whose failure does no harm. Their response is awaited only for a moment.
     pub(crate) async fn call_beside(&self, calls: Vec<Call>) -> Option<Answers> {
         self.call_within(calls, EXTRA_WAIT).await.ok()
     }
@@ -170,7 +169,7 @@ impl<'a, T: Http> Account<'a, T> {
 }
 
 impl Answers {
-    /// What the call at this position answered.
+    /// The response to the call at this position.
     pub(crate) fn read<R: DeserializeOwned>(&self, position: usize) -> Result<R, Failure> {
         match self.at(position) {
             Some((name, answer)) if name != "error" => R::deserialize(answer).map_err(unexpected),
@@ -179,8 +178,8 @@ impl Answers {
         }
     }
 
-    /// What the call at this position answered, of a call that changes something. An error of the whole method means that nothing was done, but
-    /// for one (RFC 8620 section 3.6.2).
+    /// The response to a call that changes something. An error of the whole method means that nothing was done, with one exception (RFC 8620 section
+    /// 3.6.2).
     pub(crate) fn read_change<R: DeserializeOwned>(&self, position: usize) -> Result<R, Uncalled> {
         self.read(position).map_err(|failure| match self.error(position) {
             Some("serverPartialFail" | "") | None => Uncalled::Unclear(failure),
@@ -188,13 +187,13 @@ impl Answers {
         })
     }
 
-    /// The kind of the error that a call at this position ended in.
+    /// The type of the error at this position.
     pub(crate) fn error(&self, position: usize) -> Option<&str> {
         let (name, error) = self.at(position)?;
         (name == "error").then(|| error.get("type").and_then(Value::as_str).unwrap_or_default())
     }
 
-    /// What a call did beside its own answer, under another method's name (RFC 8621 section 7.5).
+    /// The additional response of a call, under another method's name (RFC 8621 section 7.5).
     pub(crate) fn beside(&self, position: usize, method: &str) -> Option<&Value> {
         let of = |id: &String| id.parse() == Ok(position);
         self.0.iter().find(|(name, _, id)| of(id) && name == method).map(|(_, answer, _)| answer)
@@ -213,11 +212,11 @@ impl<'a, T: Http> Way<'a, T> {
         Ok(Self { transport, entered, deadline })
     }
 
-    /// The session, and where it is: at the address itself, or where the server says (RFC 8620 section 2.2).
+    /// The session and its address: the entered address itself, or one that the server names (RFC 8620 section 2.2).
     async fn session(&self) -> Result<(Url, Session), Failure> {
         let url = self.entered.url();
         let well_known = url.join(WELL_KNOWN).map_err(unexpected)?;
-        // What is at the root of a mail server is a page for people.
+        // The root of a mail server is a page for people.
         let own = (url.path() != "/").then(|| url.clone());
         for start in own.into_iter().chain([well_known]) {
             if let Some(found) = self.explore(start).await? {
@@ -248,7 +247,7 @@ impl<'a, T: Http> Way<'a, T> {
         Ok(None)
     }
 
-    /// The answer within this time, and within what the caller still waits.
+    /// Sends a request. The time limit is this one, or the caller's if it is shorter.
     async fn send(
         &self,
         method: &Method,
@@ -273,7 +272,7 @@ impl<'a, T: Http> Way<'a, T> {
 }
 
 impl SetError {
-    /// In words for the model.
+    /// The message for the model.
     pub(crate) fn words(&self) -> String {
         let said = self.description.as_deref().map(bounded).filter(|said| !said.is_empty());
         match (self.kind.as_str(), said) {
@@ -283,9 +282,9 @@ impl SetError {
                 "the server does not let this account send from that address".into()
             }
             ("forbiddenToSend", _) => "the server does not let this account send".into(),
-            ("invalidRecipients", _) => "the server takes mail for one of the recipients to be impossible".into(),
-            ("tooManyRecipients", _) => "there are more recipients than the server takes".into(),
-            ("tooLarge", _) => "the mail is larger than the server takes".into(),
+            ("invalidRecipients", _) => "the server does not accept one of the recipients".into(),
+            ("tooManyRecipients", _) => "there are more recipients than the server accepts".into(),
+            ("tooLarge", _) => "the mail is larger than the server accepts".into(),
             ("overQuota", _) => "there is no room left in the mailbox".into(),
             (kind, Some(said)) => format!("the server says {kind}: {said}"),
             (kind, None) => format!("the server says {}", bounded(kind)),
@@ -293,19 +292,19 @@ impl SetError {
     }
 }
 
-/// Whether a text can name something there, so that it can stand in a request.
+/// Whether a text is an id, so it can be used in a request.
 pub(crate) fn is_id(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     !text.is_empty() && text.len() <= ID_BYTES_MAX && text.bytes().all(allowed)
 }
 
-/// Refuses what cannot name a mail.
+/// Refuses a text that is not a mail's id.
 pub(crate) fn check_id(id: &str) -> Result<(), Failure> {
     if is_id(id) { Ok(()) } else { Err(no_such_mail()) }
 }
 
 pub(crate) fn no_such_mail() -> Failure {
-    Failure::InvalidArguments("There is no such mail: `search_mail` gives the ids that there are.".into())
+    Failure::InvalidArguments("There is no such mail: `search_mail` returns the ids of existing mails.".into())
 }
 
 pub(crate) fn unexpected(error: impl std::fmt::Display) -> Failure {

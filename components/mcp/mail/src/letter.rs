@@ -1,4 +1,4 @@
-//! A mail that is written: what it says, and the name that tells it from all others.
+//! A mail that is written, and its Message-ID.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -13,27 +13,27 @@ use crate::{
 /// A header line has at most 998 bytes (RFC 5322 section 2.1.1), and a character has up to four.
 pub(crate) const SUBJECT_CHARS_MAX: usize = 500;
 
-/// Pages of text; what a call may have is 256 KiB.
+/// Pages of text. A call's arguments have at most 256 KiB.
 pub(crate) const BODY_CHARS_MAX: usize = 100_000;
 
-/// Bytes of the hash that names a mail: no two calls share them.
+/// The bytes of the hash in a Message-ID: enough that no two calls share it.
 const NAME_BYTES: usize = 16;
 
-/// What is written.
+/// A mail to be stored or sent.
 #[derive(Debug)]
 pub(crate) struct Letter {
     pub(crate) from: Address,
     pub(crate) recipients: Recipients,
     pub(crate) subject: String,
     pub(crate) body: String,
-    /// Without the angle brackets, as JMAP has them; so are the next two.
+    /// Without angle brackets, as in JMAP; the next two fields too.
     pub(crate) message_id: String,
     pub(crate) in_reply_to: Vec<String>,
     pub(crate) references: Vec<String>,
 }
 
 impl Letter {
-    /// Refuses what would not be one mail, or not a mail.
+    /// Refuses a mail that is not valid, or could become several mails.
     pub(crate) fn check(&self) -> Result<(), Failure> {
         if self.recipients.all().len() > RECIPIENTS_MAX {
             return invalid(format!("A mail goes to at most {RECIPIENTS_MAX} people at once."));
@@ -47,8 +47,8 @@ impl Letter {
         Ok(())
     }
 
-    /// The arguments with which `Email/set` makes a draft of it. One that is sent at once, marked with a keyword, does not say who gets it
-    /// unknown to the others: not every server takes that out again.
+    /// The arguments of `Email/set` that create the draft. A draft that is sent at once is marked with the keyword `sending` and has no bcc, because
+    /// not every server removes it before delivery.
     pub(crate) fn draft(&self, mailbox: &str, sending: Option<&str>) -> Value {
         let body = self.body.replace("\r\n", "\n").replace('\r', "\n");
         let mut email = json!({
@@ -78,7 +78,7 @@ impl Letter {
     }
 }
 
-/// A Message-ID that is the same for every attempt at a call, so that there is one mail of it.
+/// A Message-ID that is the same for every attempt at a call, so that the call makes only one mail.
 pub(crate) fn message_id(context: &Context, arguments: &impl Serialize, from: &Address) -> Result<String, Failure> {
     let arguments = serde_json::to_vec(arguments).map_err(|error| Failure::InvalidArguments(error.to_string()))?;
     let hash = Sha256::new().chain_update(&context.id).chain_update([0]).chain_update(arguments).finalize();
@@ -87,7 +87,6 @@ pub(crate) fn message_id(context: &Context, arguments: &impl Serialize, from: &A
     Ok(format!("{name}@{domain}"))
 }
 
-/// Fails with words for the model.
 pub(crate) fn invalid<T>(words: impl Into<String>) -> Result<T, Failure> {
     Err(Failure::InvalidArguments(words.into()))
 }

@@ -1,10 +1,10 @@
-//! Mail by JMAP (RFC 8620, RFC 8621): what a person has got, drafts, mails sent and answered, moved and marked.
+//! Mail by JMAP (RFC 8620, RFC 8621): tools that search, read, write, send, move and mark a person's mails.
 //!
-//! One file for each tool. Each tool is a thin function around one that takes the way out as a parameter (`upstream::Http`), so that tests
-//! drive it against a real server. `jmap` speaks to the server, `email` and `mailboxes` are what it has, `letter` is what is written,
-//! `recipients` whom it goes to, `reply` what an answer takes over from its mail, `outbox` stores and sends once, `html` and `moment` make text.
+//! There is one file for each tool. Each tool is a thin function around one that takes the way out as a parameter (`upstream::Http`), so tests run it
+//! against a real server. `jmap` talks to the server. `email` and `mailboxes` are the server's data. `letter` is a written mail, `recipients` are its
+//! addresses, `reply` takes over parts of the answered mail. `outbox` stores and sends a mail once. `html` and `moment` convert texts.
 //!
-//! Must not reach anything but the server in the person's settings, must not send their password to another, and deletes nothing.
+//! The tools reach only the server in the person's settings, send the password to no other server, and delete nothing.
 
 mod create_draft;
 mod email;
@@ -61,7 +61,7 @@ provider! {
         tool_provider::provider::Secret {
             name: "address",
             title: "Your e-mail address",
-            description: "What mails are sent from. Only needed if the server does not say it, or if you have several.",
+            description: "The address that mails are sent from. Only needed if the server does not report it, or if you have several.",
             visible: true,
             optional: true,
         },

@@ -1,4 +1,4 @@
-//! Which mailboxes there are.
+//! The tool `list_mailboxes`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

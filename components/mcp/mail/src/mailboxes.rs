@@ -1,4 +1,4 @@
-//! The person's mailboxes: found by id, by role, by name, by path.
+//! The person's mailboxes, found by id, role, name or path.
 
 use std::collections::BTreeMap;
 
@@ -8,13 +8,13 @@ use tool_provider::Failure;
 
 use crate::jmap::{Call, is_id};
 
-/// Mailboxes that are looked at; people with more have a program that makes them.
+/// How many mailboxes are read. People with more have a program that makes them.
 pub(crate) const MAILBOXES_MAX: usize = 500;
 
-/// A mailbox that is deeper is named without what is above.
+/// The longest path. Deeper mailboxes are named without the upper ones.
 const DEPTH_MAX: usize = 16;
 
-/// Names of others shown when one is not found.
+/// How many names are listed when a mailbox is not found.
 const NAMES_SHOWN_MAX: usize = 30;
 
 /// RFC 8621 section 2.
@@ -35,22 +35,22 @@ pub(crate) struct Mailbox {
     sort_order: u64,
 }
 
-/// All of them, with their paths.
+/// All mailboxes, with their paths.
 #[derive(Debug)]
 pub(crate) struct Mailboxes {
     list: Vec<(String, Mailbox)>,
 }
 
-/// Whether a text names a mailbox with a path.
+/// Whether a mailbox with a path matches the searched text.
 type Rule<'a> = &'a dyn Fn(&str, &Mailbox) -> bool;
 
-/// Asks for them.
+/// The call that gets all mailboxes.
 pub(crate) fn get() -> Call {
     let properties = ["id", "name", "parentId", "role", "totalEmails", "unreadEmails", "sortOrder"];
     ("Mailbox/get", json!({ "ids": null, "properties": properties }))
 }
 
-/// The answer to `get`.
+/// The response to `get`.
 #[derive(Deserialize)]
 pub(crate) struct Got {
     list: Vec<Mailbox>,
@@ -59,7 +59,7 @@ pub(crate) struct Got {
 impl From<Got> for Mailboxes {
     fn from(got: Got) -> Self {
         let mut mailboxes = got.list;
-        // Those with a role are what the tools cannot do without.
+        // The tools cannot work without mailboxes that have a role, so these are kept.
         mailboxes.sort_by_key(|mailbox| mailbox.role.is_none());
         mailboxes.truncate(MAILBOXES_MAX);
         mailboxes.sort_by(|one, other| (one.sort_order, &one.name).cmp(&(other.sort_order, &other.name)));
@@ -80,18 +80,18 @@ impl From<Got> for Mailboxes {
 }
 
 impl Mailboxes {
-    /// Each with its path.
+    /// The mailboxes with their paths.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Mailbox)> {
         self.list.iter().map(|(path, mailbox)| (path.as_str(), mailbox))
     }
 
-    /// The id of the one with a role: `inbox`, `drafts`, `sent`, `trash`, `junk`, `archive`.
+    /// The id of the mailbox with a role: `inbox`, `drafts`, `sent`, `trash`, `junk`, `archive`.
     pub(crate) fn role(&self, role: &str) -> Option<&str> {
         let found = self.list.iter().find(|(_, mailbox)| mailbox.role.as_deref() == Some(role));
         found.map(|(_, mailbox)| mailbox.id.as_str())
     }
 
-    /// The id of the one that a text names: by its id, its role, its path or its name, in this order.
+    /// The id of the mailbox with this id, role, path or name, in this order.
     pub(crate) fn find(&self, text: &str) -> Result<&str, Failure> {
         let text = text.trim();
         let is = |name: &str| name.to_lowercase() == text.to_lowercase();
@@ -119,7 +119,7 @@ impl Mailboxes {
         Err(Failure::InvalidArguments(format!("There is no such mailbox: there are {}.", paths.join(", "))))
     }
 
-    /// Paths of the mailboxes that a mail is in.
+    /// The paths of a mail's mailboxes.
     pub(crate) fn paths(&self, ids: &BTreeMap<String, bool>) -> Vec<String> {
         let of = |(path, mailbox): (&str, &Mailbox)| ids.contains_key(&mailbox.id).then(|| path.to_owned());
         self.iter().filter_map(of).collect()

@@ -1,4 +1,4 @@
-//! Mails marked as read, or for later.
+//! The tool `mark_mail`: marks mails as read or flagged.
 
 use schemars::JsonSchema;
 use serde::Deserialize;

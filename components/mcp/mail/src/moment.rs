@@ -1,4 +1,4 @@
-//! Times as the model writes and reads them. No tool reads or writes them in another way.
+//! Times as the model writes and reads them. All tools use this module for that.
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use tool_provider::Failure;
@@ -6,12 +6,12 @@ use tool_provider::Failure;
 /// The longest time with its offset has about 40 characters.
 const TEXT_BYTES_MAX: usize = 100;
 
-/// A zone by its name; none is UTC.
+/// A time zone by its name; without a name, UTC.
 pub(crate) fn zone(name: Option<&str>) -> Result<TimeZone, Failure> {
     name.map_or(Ok(TimeZone::UTC), time_zone::named)
 }
 
-/// Reads a time. A day is its beginning; what says no offset is what the clocks of the zone show.
+/// Reads a time. A date means its beginning. A time without an offset is in the given zone.
 pub(crate) fn read(text: &str, zone: &TimeZone) -> Result<Timestamp, Failure> {
     let text = text.trim();
     let short = Some(text).filter(|text| text.len() <= TEXT_BYTES_MAX);
@@ -27,12 +27,12 @@ pub(crate) fn read(text: &str, zone: &TimeZone) -> Result<Timestamp, Failure> {
     })
 }
 
-/// As JMAP writes it (UTCDate, RFC 8620 section 1.4).
+/// The time in JMAP's form (UTCDate, RFC 8620 section 1.4).
 pub(crate) fn utc(point: Timestamp) -> String {
     point.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// A time that the server gave, with the zone's offset.
+/// A time from the server, with the zone's offset.
 pub(crate) fn show(text: &str, zone: &TimeZone) -> Option<String> {
     let zoned = text.parse::<Timestamp>().ok()?.to_zoned(zone.clone());
     Some(zoned.timestamp().display_with_offset(zoned.offset()).to_string())
@@ -49,7 +49,7 @@ mod tests {
             ("2026-03-29", "2026-03-28T23:00:00Z"),
             ("2026-03-30", "2026-03-29T22:00:00Z"),
             ("2026-03-29T14:30", "2026-03-29T12:30:00Z"),
-            // Skipped when the clocks change.
+            // This time is skipped when the clocks change.
             ("2026-03-29T02:30", "2026-03-29T01:30:00Z"),
             ("2026-03-29T14:30:00Z", "2026-03-29T14:30:00Z"),
             ("2026-03-29T14:30:00.5+05:30", "2026-03-29T09:00:00Z"),

@@ -1,4 +1,4 @@
-//! Mails in another mailbox.
+//! The tool `move_mail`.
 
 use std::collections::BTreeMap;
 
@@ -69,7 +69,7 @@ pub(crate) async fn run<T: Http>(arguments: &MoveMail, context: &Context, transp
     let mailboxes: Mailboxes = answers.read::<mailboxes::Got>(0)?.into();
     let mailbox = mailboxes.find(&arguments.mailbox)?;
     let emails = answers.read::<email::Got>(1)?.list;
-    // What the person was asked about must be what is moved. What is not there is said when it is not moved.
+    // The mails must be those that the person was asked about. A mail that does not exist is reported when it is not moved.
     for email in &emails {
         let (id, subject) = (&email.id, email.subject());
         if arguments.mails.iter().any(|mail| mail.id == *id && mail.subject.trim() != subject) {
@@ -81,7 +81,7 @@ pub(crate) async fn run<T: Http>(arguments: &MoveMail, context: &Context, transp
     update(&account, &ids, &json!({ "mailboxIds": { mailbox: true } })).await
 }
 
-/// Changes all these mails in the same way. Fails only if none could be changed.
+/// Makes the same change to all these mails. Fails only if none could be changed.
 pub(crate) async fn update<T: Http>(
     account: &Account<'_, T>,
     ids: &[String],
@@ -104,7 +104,7 @@ pub(crate) async fn update<T: Http>(
             },
         });
     }
-    let why = |id: &String| errors.get(id).map_or("the server does not say what became of it".into(), SetError::words);
+    let why = |id: &String| errors.get(id).map_or("the server did not report the result".into(), SetError::words);
     let failed = others.into_iter().map(|id| (id.clone(), why(&id))).collect();
     Ok(Changed { done, failed })
 }

@@ -1,8 +1,9 @@
-//! Drafts stored and mails sent (RFC 8621 sections 4.6 and 7), each at most once, however often a call is repeated.
+//! Stores drafts and sends mails (RFC 8621 sections 4.6 and 7), each at most once, even if a call is repeated.
 //!
-//! A mail's Message-ID is that of the call. Before anything is made, the newest mails of Drafts and Sent are looked through for it, in the state
-//! of which the new one is made (`ifInState`): two attempts at once cannot both make it. No search index is asked, since those lag.
-//! A draft that is being sent has the keyword `SENDING`. Who finds it does not send: not to send is better than to send twice.
+//! A mail's Message-ID is derived from the call. Before a mail is created, the newest mails of Drafts and Sent are searched for it, and it is created
+//! only in the state of that search (`ifInState`). So two attempts at once cannot both create it. Search indexes lag, so none is used. A draft that
+//! is being sent has the keyword `SENDING`. An attempt that finds this keyword does not send: a mail that is not sent is better than one that is sent
+//! twice.
 
 use std::collections::BTreeMap;
 
@@ -19,38 +20,38 @@ use crate::{
     recipients,
 };
 
-/// The newest mails of Drafts and Sent that are looked through; an earlier attempt was minutes ago.
+/// How many of the newest mails of Drafts and Sent are searched. An earlier attempt was minutes ago.
 const RECENT_MAX: usize = 100;
 
-/// How often it is tried while other mails come in.
+/// The number of attempts while other mails arrive.
 pub(crate) const ATTEMPTS_MAX: usize = 4;
 
 const UNKNOWN: &str =
     "It is not known whether the mail was sent: look for it in the mailbox of sent mails before you try again.";
 
-/// On a draft while it is sent, and after an attempt of which nobody knows how it ended.
+/// The keyword of a draft that is being sent, or whose sending ended without a known result.
 const SENDING: &str = "edge-assistant-sending";
 
-/// What is said of a draft that was not sent when the server does not say that it took the mark away.
-const MAYBE_MARKED: &str = " It may still be marked as being sent; then it is not sent from here: send it from another program, or write it anew.";
+/// Added to the message about a draft that was not sent, if the server did not confirm that the keyword was removed.
+const MAYBE_MARKED: &str = " It may still be marked as being sent. A marked draft is not sent from here: send it from another program, or write it again.";
 
-/// An account that can write.
+/// An account that can write mails.
 pub(crate) struct Outbox<'a, T> {
     pub(crate) account: Account<'a, T>,
     mailboxes: Mailboxes,
     identity: Option<String>,
-    /// Whom mails are from.
+    /// The sender of its mails.
     pub(crate) from: Address,
 }
 
-/// What became of a mail.
+/// A mail that was stored or sent.
 pub(crate) struct Stored {
     pub(crate) id: String,
-    /// An earlier attempt at the same call did it.
+    /// Whether an earlier attempt at the same call did it.
     pub(crate) was_before: bool,
 }
 
-/// A mail that a call has made before.
+/// A mail of an earlier attempt at the same call.
 struct Earlier {
     id: String,
     is_draft: bool,
@@ -71,7 +72,7 @@ struct Identities {
     list: Vec<Identity>,
 }
 
-/// The answer to `Foo/set`, of the one thing that was asked for.
+/// The response to `Foo/set` with one object.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 struct Set {
@@ -87,7 +88,7 @@ struct Created {
 }
 
 impl<'a, T: Http> Outbox<'a, T> {
-    /// The account that the secrets name, and whose name it writes in.
+    /// Opens the account in the tool's settings, with the identity that it writes as.
     pub(crate) async fn open(context: &Context, transport: &'a T) -> Result<Self, Failure> {
         let account = Account::open(context, transport).await?;
         let mut calls = vec![mailboxes::get()];
@@ -100,7 +101,7 @@ impl<'a, T: Http> Outbox<'a, T> {
         let wanted = context.secret("address").map(str::trim).ok().filter(|address| !address.is_empty());
         let username = context.secret("username").map(str::trim).ok().filter(|name| name.contains('@'));
         let is = |identity: &&Identity| wanted.is_none_or(|wanted| identity.email.eq_ignore_ascii_case(wanted));
-        // One of `*@example.com` is for any address there, and some servers do not say theirs.
+        // An identity `*@example.com` is valid for any address there, and some servers list identities without an address.
         let is_address =
             |identity: &&Identity| recipients::address(&identity.email).is_ok() && !identity.email.starts_with('*');
         let known = identities.iter().find(|identity| is(identity) && is_address(identity));
@@ -109,7 +110,7 @@ impl<'a, T: Http> Outbox<'a, T> {
         let email = known.map(|identity| identity.email.as_str()).or(wanted).or(username);
         let Some(from) = email.and_then(|email| recipients::address(email).ok()) else {
             return Err(Failure::NotConfigured(
-                "The mail server does not say what your address is: enter \"address\" under Tools in the settings first.".into(),
+                "The mail server does not report your address: enter it as \"address\" under Tools in the settings first.".into(),
             ));
         };
         let name = known.map(|identity| crate::email::line(&identity.name)).filter(|name| !name.is_empty());
@@ -117,7 +118,7 @@ impl<'a, T: Http> Outbox<'a, T> {
         Ok(Self { account, mailboxes, identity, from: Address { name: name.or(from.name), email: from.email } })
     }
 
-    /// Keeps a letter as a draft.
+    /// Stores a letter as a draft.
     pub(crate) async fn store(&self, letter: &Letter) -> Result<Stored, Failure> {
         letter.check()?;
         for _ in 0..ATTEMPTS_MAX {
@@ -135,7 +136,7 @@ impl<'a, T: Http> Outbox<'a, T> {
         Err(busy())
     }
 
-    /// Sends a letter, and keeps it in Sent.
+    /// Sends a letter and stores it in Sent.
     pub(crate) async fn send(&self, letter: &Letter) -> Result<Stored, Failure> {
         letter.check()?;
         let recipients = letter.recipients.all();
@@ -149,11 +150,11 @@ impl<'a, T: Http> Outbox<'a, T> {
                 Some(earlier) => return Ok(Stored { id: earlier.id, was_before: true }),
                 None => {}
             }
-            // Both in one request: the second is not done if the first is not.
+            // Both calls are in one request: the second is not made if the first fails.
             let calls = vec![self.create(letter, &state, true)?, self.submit("#draft", &recipients)?];
             let answers = self.account.call(calls).await.map_err(maybe_sent)?;
             if answers.error(0) != Some("stateMismatch") {
-                // If it may have been made, the second call may have sent it.
+                // If the draft may have been created, the second call may have sent it.
                 let id = created(&answers, 0, "draft").map_err(maybe_sent)?;
                 self.sent(&answers, 1, &id).await?;
                 return Ok(Stored { id, was_before: false });
@@ -162,7 +163,7 @@ impl<'a, T: Http> Outbox<'a, T> {
         Err(busy())
     }
 
-    /// Sends a draft as it is, as it was in a state; `None` if it is another one now.
+    /// Sends a stored draft as it was in a state. `None`: the draft has changed.
     pub(crate) async fn submit_stored(
         &self,
         draft: &Email,
@@ -179,7 +180,7 @@ impl<'a, T: Http> Outbox<'a, T> {
         if marked.as_ref().is_ok_and(|answers| answers.error(0) == Some("stateMismatch")) {
             return Ok(None);
         }
-        // Without the mark, a second attempt would send it again.
+        // Without the keyword, a second attempt would send the draft again.
         let why = match marked.and_then(|answers| answers.read_change::<Set>(0)) {
             Ok(Set { updated: Some(updated), .. }) if updated.contains_key(id) => None,
             Ok(set) => {
@@ -188,7 +189,7 @@ impl<'a, T: Http> Outbox<'a, T> {
             }
             Err(Uncalled::NotDone(Failure::UpstreamFailed(words))) => Some(words),
             Err(Uncalled::NotDone(failure)) => return Err(failure),
-            // The mark stays: if it is not from here, it is from another attempt, which may be sending the draft.
+            // The keyword is not removed: it may be from another attempt that is sending the draft.
             Err(Uncalled::Unclear(failure)) => return Err(unsent(id, failure, MAYBE_MARKED)),
         };
         if let Some(why) = why {
@@ -206,17 +207,17 @@ impl<'a, T: Http> Outbox<'a, T> {
         Ok(Some(Stored { id: id.to_owned(), was_before: false }))
     }
 
-    /// Whether the id is that of the mailbox of sent mails.
+    /// Whether a mailbox is the one of sent mails.
     pub(crate) fn is_sent(&self, mailbox: &str) -> bool {
         self.mailboxes.role("sent") == Some(mailbox)
     }
 
-    /// Notes that a mail was answered.
+    /// Marks a mail as answered.
     pub(crate) async fn mark_answered(&self, id: &str) {
         self.patch(id, json!({ "keywords/$answered": true })).await;
     }
 
-    /// The mail with this Message-ID, and the state in which it was looked for.
+    /// The mail with this Message-ID, and the server's state before the search.
     async fn earlier(&self, message_id: &str) -> Result<(String, Option<Earlier>), Failure> {
         let places = ["drafts", "sent"].into_iter().filter_map(|role| self.mailboxes.role(role));
         let conditions: Vec<_> = places.map(|mailbox| json!({ "inMailbox": mailbox })).collect();
@@ -230,7 +231,7 @@ impl<'a, T: Http> Outbox<'a, T> {
         });
         let ids = json!({ "resultOf": "1", "name": "Email/query", "path": "/ids" });
         let calls = vec![
-            // First, so that whatever comes while the others look is not in this state.
+            // The first call: its state is older than everything that arrives during the search.
             ("Email/get", json!({ "ids": [], "properties": ["id"] })),
             ("Email/query", query),
             ("Email/get", json!({ "#ids": ids, "properties": ["id", "messageId", "keywords"] })),
@@ -262,7 +263,7 @@ impl<'a, T: Http> Outbox<'a, T> {
         Ok(("EmailSubmission/set", arguments))
     }
 
-    /// What makes a draft a mail that was sent.
+    /// The changes that make a draft a sent mail.
     fn filed(&self) -> Value {
         let mut patch = json!({ "keywords/$draft": null, format!("keywords/{SENDING}"): null });
         if let Some((sent, patch)) = self.mailboxes.role("sent").zip(patch.as_object_mut()) {
@@ -271,20 +272,20 @@ impl<'a, T: Http> Outbox<'a, T> {
         patch
     }
 
-    /// Takes the mark from a draft that certainly was not sent, so that it can be sent again.
+    /// Removes the keyword from a draft that was certainly not sent, so it can be sent again.
     async fn not_sent(&self, id: &str, failure: Failure) -> Failure {
         let is_unmarked = self.patch(id, json!({ format!("keywords/{SENDING}"): null })).await;
         unsent(id, failure, if is_unmarked { "" } else { MAYBE_MARKED })
     }
 
-    /// Changes how and where a mail is shown, and says whether the server did so.
+    /// Changes a mail's keywords or mailboxes. Returns whether the server did so.
     async fn patch(&self, id: &str, patch: Value) -> bool {
         let answers = self.account.call_beside(vec![("Email/set", json!({ "update": { id: patch } }))]).await;
         let set = answers.and_then(|answers| answers.read::<Set>(0).ok());
         set.and_then(|set| set.updated).is_some_and(|updated| updated.contains_key(id))
     }
 
-    /// Whether it was sent; files it if the server has not. If that is not known, the draft keeps its mark.
+    /// Reads whether a draft was sent, and files it if the server has not. If the result is unknown, the draft keeps its keyword.
     async fn sent(&self, answers: &Answers, position: usize, id: &str) -> Result<(), Failure> {
         match created(answers, position, "sending") {
             Ok(_) => {}
@@ -299,7 +300,7 @@ impl<'a, T: Http> Outbox<'a, T> {
     }
 }
 
-/// The id of the one thing that a call was to create.
+/// The id of the object that a call created.
 fn created(answers: &Answers, position: usize, name: &str) -> Result<String, Uncalled> {
     let set: Set = answers.read_change(position)?;
     if let Some(created) = set.created.and_then(|mut created| created.remove(name)) {
@@ -314,7 +315,7 @@ fn created(answers: &Answers, position: usize, name: &str) -> Result<String, Unc
     })
 }
 
-/// The failure of a call that certainly did not send a draft, with what is said of the draft's mark.
+/// The failure of a call that certainly did not send a draft, with a sentence about the keyword.
 fn unsent(id: &str, failure: Failure, mark: &str) -> Failure {
     let words = match &failure {
         Failure::InvalidArguments(words) | Failure::UpstreamFailed(words) => words.trim_end_matches('.'),
@@ -324,7 +325,7 @@ fn unsent(id: &str, failure: Failure, mark: &str) -> Failure {
     Failure::UpstreamFailed(format!("{words}. It is kept as the draft `{id}`, and was not sent.{mark}"))
 }
 
-/// The failure of a call that sends a mail. If the mail may have been sent, the words say so.
+/// The failure of a call that sends a mail. If the mail may have been sent, the message says so.
 fn maybe_sent(uncalled: Uncalled) -> Failure {
     match uncalled {
         Uncalled::Unclear(Failure::UpstreamFailed(words)) => {

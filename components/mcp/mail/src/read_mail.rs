@@ -1,4 +1,4 @@
-//! A mail's text, and what else is in it; or those of its conversation.
+//! The tool `read_mail`: the text of a mail or a conversation.
 
 use jiff::tz::TimeZone;
 use schemars::JsonSchema;
@@ -15,26 +15,26 @@ use crate::{
     moment,
 };
 
-/// Characters of a mail that one answer has: most mails are shorter, and the model reads 100,000 of an answer.
+/// The longest part of a mail's text in one result. Most mails are shorter, and the model reads 100,000 characters of a result.
 const TEXT_CHARS_MAX: usize = 20_000;
 
-/// Characters of each mail of a conversation: most of what is longer is quoted from the others.
+/// The longest text of each mail in a conversation. Longer ones are mostly quotes.
 const THREAD_TEXT_CHARS_MAX: usize = 4_000;
 
-/// The newest mails of a conversation that are read.
+/// How many of the newest mails of a conversation are read.
 const THREAD_MAILS_MAX: usize = 20;
 
-/// What is fetched of each part of a text in a conversation: of 20 mails with one part each, it fits into an answer of 4 MiB, unless JSON has to
+/// How much is fetched of each text part in a conversation. For 20 mails with one part each, this fits into a response of 4 MiB, unless JSON has to
 /// escape much of it. For more, see `SMALL_BODY_BYTES_MAX`.
 const BODY_BYTES_MAX: usize = 128 << 10;
 
-/// What is fetched of each part of a mail that is read by itself.
+/// How much is fetched of each text part of a single mail.
 const LONE_BODY_BYTES_MAX: usize = 1 << 20;
 
-/// What is fetched instead when that made too large an answer: most mails have one or two parts, some have dozens.
+/// How much is fetched if the first response was too large. Most mails have one or two parts, some have dozens.
 const SMALL_BODY_BYTES_MAX: usize = 8 << 10;
 
-/// Attachments of one mail that are listed.
+/// How many attachments of a mail are listed.
 const ATTACHMENTS_MAX: usize = 50;
 
 #[derive(Deserialize, JsonSchema, Default)]
@@ -123,7 +123,7 @@ pub(crate) async fn run<T: Http>(arguments: &ReadMail, context: &Context, transp
     let mut notes = Vec::new();
     let id = std::slice::from_ref(&arguments.id);
     let answers = if arguments.thread {
-        // Only its place: the mails themselves are asked for together.
+        // Only the conversation's id. The mails themselves are fetched together.
         let place = ("Email/get", json!({ "ids": id, "properties": ["id", "threadId"] }));
         let ids = json!({ "resultOf": "1", "name": "Email/get", "path": "/list/*/threadId" });
         account.call(vec![mailboxes::get(), place, ("Thread/get", json!({ "#ids": ids }))]).await?
@@ -158,7 +158,7 @@ pub(crate) async fn run<T: Http>(arguments: &ReadMail, context: &Context, transp
     Ok(Read { mails, notes })
 }
 
-/// Fetches bodies, and only their beginnings if that fails: an answer that is too large ends like one that breaks off.
+/// Fetches bodies; if that fails, only their beginnings. A response that is too large looks like one that broke off.
 async fn fetch<T: Http>(
     account: &Account<'_, T>,
     calls: impl Fn(usize) -> Vec<Call>,
@@ -210,7 +210,7 @@ fn show(email: Email, zone: &TimeZone, mailboxes: &Mailboxes, offset: usize, cha
     let mut text: String = rest.by_ref().take(chars_max).collect();
     let next_offset = rest.next().map(|_| offset.saturating_add(chars_max));
     if next_offset.is_none() && is_truncated {
-        text.push_str("\n[The mail is longer than is read here.]");
+        text.push_str("\n[The mail is longer than can be read here.]");
     }
     let time = |text: &Option<String>| text.as_deref().and_then(|text| moment::show(text, zone));
     let parts = email.attachments.iter().flatten().take(ATTACHMENTS_MAX);
@@ -238,7 +238,7 @@ fn show(email: Email, zone: &TimeZone, mailboxes: &Mailboxes, offset: usize, cha
     }
 }
 
-/// The mail's text, plain where it has that, and whether the server left out the end.
+/// The mail's text, plain if it has that, and whether the server left out its end.
 pub(crate) fn text(email: &Email) -> (String, bool) {
     let (mut texts, mut is_truncated) = (Vec::new(), false);
     for part in email.text_body.iter().flatten() {
@@ -277,6 +277,9 @@ mod tests {
         let (first, second, beyond) = (part(0), part(6), part(600));
         assert_eq!((first.text.as_str(), first.next_offset), ("dé\nux[", Some(6)));
         assert_eq!((second.text.as_str(), second.next_offset), ("31m\n\nu", Some(12)));
-        assert_eq!((part(12).text.as_str(), beyond.next_offset), ("n\n[The mail is longer than is read here.]", None));
+        assert_eq!(
+            (part(12).text.as_str(), beyond.next_offset),
+            ("n\n[The mail is longer than can be read here.]", None)
+        );
     }
 }

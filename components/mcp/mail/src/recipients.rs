@@ -1,4 +1,4 @@
-//! Whom a mail goes to: read, counted, and compared with what a person was asked about. No tool reads an address in another way.
+//! A mail's recipients: read, counted, and compared with those that the person was asked about. All tools read addresses with this module.
 
 use std::collections::BTreeSet;
 
@@ -7,13 +7,13 @@ use tool_provider::Failure;
 
 use crate::{email::Address, letter::invalid};
 
-/// People of one mail, all together; servers take a hundred and more, and a mail to many is no job for a model.
+/// The most recipients of a mail. Servers accept a hundred and more, but a mail to many people is no job for a model.
 pub(crate) const RECIPIENTS_MAX: usize = 50;
 
-/// A name of more is not one.
+/// Longer names are refused.
 const NAME_CHARS_MAX: usize = 200;
 
-/// The people of one mail.
+/// The recipients of a mail.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Recipients {
     pub(crate) to: Vec<Address>,
@@ -22,20 +22,20 @@ pub(crate) struct Recipients {
 }
 
 impl Recipients {
-    /// Reads what a model names.
+    /// Reads the addresses that a model gives.
     pub(crate) fn read(to: &[String], cc: &[String], bcc: &[String]) -> Result<Self, Failure> {
         let addresses = |texts: &[String]| texts.iter().map(|text| address(text)).collect::<Result<_, _>>();
         Ok(Self { to: addresses(to)?, cc: addresses(cc)?, bcc: addresses(bcc)? })
     }
 
-    /// Everybody, each once.
+    /// The addresses of all recipients, each once.
     pub(crate) fn all(&self) -> Vec<String> {
         let mut known = BTreeSet::new();
         let everybody = self.to.iter().chain(&self.cc).chain(&self.bcc);
         everybody.filter(|address| known.insert(address.key())).map(|address| address.email.clone()).collect()
     }
 
-    /// Refuses what was said in `to` and `cc` if it is not what a mail has there: what the person was asked about must be what is done.
+    /// Refuses `to` and `cc` if they differ from those of the mail: the person must be asked about exactly what is done.
     pub(crate) fn check(&self, meant: &Self) -> Result<(), Failure> {
         for (field, said, meant) in [("to", &self.to, &meant.to), ("cc", &self.cc, &meant.cc)] {
             let keys = |addresses: &[Address]| addresses.iter().map(Address::key).collect::<BTreeSet<_>>();
@@ -45,7 +45,7 @@ impl Recipients {
             let meant: Vec<_> = meant.iter().map(|address| address.email.as_str()).collect();
             let meant = if meant.is_empty() { "nobody".to_owned() } else { meant.join(", ") };
             return invalid(format!(
-                "`{field}` is not what this mail has there, which is {meant}: repeat that if it is meant, and nothing was sent."
+                "`{field}` differs from this mail's, which is {meant}. Nothing was sent. If the mail's is right, repeat the call with it."
             ));
         }
         Ok(())
@@ -61,7 +61,7 @@ pub(crate) fn address(text: &str) -> Result<Address, Failure> {
     };
     let options = Options::default().without_display_text().without_domain_literal();
     let quoted = name.strip_prefix('"').and_then(|name| name.strip_suffix('"'));
-    // What looks like another address must not pass for a name.
+    // A text that looks like another address must not be accepted as a name.
     let is_one =
         !quoted.unwrap_or(name).contains(['<', '>', '@', '"']) && (quoted.is_some() || !name.contains([',', ';']));
     let name = quoted.unwrap_or(name).trim();
@@ -69,7 +69,7 @@ pub(crate) fn address(text: &str) -> Result<Address, Failure> {
     let is_plain = !email.chars().any(|c| c.is_control() || c.is_whitespace() || c == '"');
     if !is_name || !is_plain || EmailAddress::parse_with_options(email, options).is_err() {
         return invalid(
-            "One of the addresses is none, or several: write `ann@example.com` or `Ann <ann@example.com>`, each by itself.",
+            "One of the addresses is not valid, or is several addresses: write each as `ann@example.com` or `Ann <ann@example.com>`.",
         );
     }
     Ok(Address { name: Some(name.to_owned()).filter(|name| !name.is_empty()), email: email.to_owned() })
@@ -90,7 +90,7 @@ mod tests {
             ("Ünï <ann@localhost>", "Ünï", "ann@localhost"),
         ] {
             assert_eq!(read(text).unwrap(), (name.to_owned(), email.to_owned()), "{text}");
-            // What is shown can be repeated.
+            // An address can be read back as it is shown.
             assert_eq!(read(&address(text).unwrap().show()).unwrap(), (name.to_owned(), email.to_owned()), "{text}");
         }
         let long = format!("{}@example.com", "a".repeat(65));

@@ -1,4 +1,4 @@
-//! What an answer takes over from the mail it answers: whom it goes to, its subject, and what ties the two together (RFC 5322 section 3.6.4).
+//! The parts of an answer that come from the answered mail: recipients, subject, and the header fields that connect the two (RFC 5322 section 3.6.4).
 
 use serde_json::json;
 use tool_provider::Failure;
@@ -11,10 +11,10 @@ use crate::{
     recipients::Recipients,
 };
 
-/// Earlier mails of a conversation that are named: the first and the last ones suffice to find it.
+/// How many earlier mails of a conversation are referenced. The first and the last ones are enough to find it.
 const REFERENCES_MAX: usize = 20;
 
-/// The answer's beginnings.
+/// The parts of an answer that come from the answered mail.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) recipients: Recipients,
@@ -24,7 +24,7 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    /// An answer to a mail of this account.
+    /// Prepares an answer to a mail of this account.
     pub(crate) async fn read<T: Http>(
         account: &Account<'_, T>,
         id: &str,
@@ -42,7 +42,7 @@ impl Reply {
         let list = |addresses: &Option<Vec<Address>>| addresses.clone().unwrap_or_default();
         let is_own = |address: &Address| address.key() == own.key();
         let (from, reply_to) = (list(&email.from), list(&email.reply_to));
-        // Who answers a mail of their own goes on writing to the same people.
+        // An answer to the person's own mail goes to the same recipients.
         let (to, mut cc) = match (from.iter().any(is_own), reply_to.is_empty()) {
             (true, _) if !list(&email.to).is_empty() => (list(&email.to), list(&email.cc)),
             (_, false) => (reply_to, [list(&email.to), list(&email.cc)].concat()),

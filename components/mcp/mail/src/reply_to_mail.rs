@@ -1,4 +1,4 @@
-//! An answer, sent.
+//! The tool `reply_to_mail`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

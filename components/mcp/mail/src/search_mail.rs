@@ -1,4 +1,4 @@
-//! Mails found.
+//! The tool `search_mail`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ use crate::{
     moment,
 };
 
-/// Mails of one answer, if nothing else is said.
+/// The number of mails in a result, if the call does not say.
 const LIMIT: u32 = 20;
 
 #[derive(Deserialize, JsonSchema, Default)]
@@ -89,13 +89,13 @@ struct Queried {
     ids: Vec<String>,
     #[serde(default)]
     total: Option<u64>,
-    /// Of how many at most, if the server gives fewer at once than were asked for.
+    /// The server's limit, if it is lower than the requested one.
     #[serde(default)]
     limit: Option<u32>,
 }
 
 impl Queried {
-    /// Where to go on, if there may be more.
+    /// The position of the next page, if there may be one.
     fn next(&self, position: u32, limit: u32) -> Option<u32> {
         let found = u32::try_from(self.ids.len()).ok().filter(|found| *found > 0)?;
         let next = position.saturating_add(found);
@@ -140,7 +140,7 @@ pub(crate) async fn run<T: Http>(arguments: &SearchMail, context: &Context, tran
     let answers = account.call(vec![("Email/query", query), ("Email/get", get)]).await?;
     let queried: Queried = answers.read(0)?;
     let mut emails = answers.read::<Got>(1)?.list;
-    // `Email/get` answers in any order.
+    // `Email/get` returns mails in any order.
     emails.sort_by_key(|email| queried.ids.iter().position(|id| *id == email.id));
     let hit = |email: Email| Hit {
         flags: email.flags(),

@@ -1,4 +1,4 @@
-//! A draft, sent as it is.
+//! The tool `send_draft`: sends a draft unchanged.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -36,7 +36,7 @@ pub(crate) struct SendDraft {
     pub(crate) body: String,
 }
 
-/// What is fetched of a draft's text: all that `BODY_CHARS_MAX` characters can take.
+/// How much of a draft's text is fetched: the most that `BODY_CHARS_MAX` characters can take.
 const BODY_BYTES_MAX: usize = 4 * BODY_CHARS_MAX;
 
 const PROPERTIES: [&str; 13] = [
@@ -104,7 +104,7 @@ pub(crate) async fn run<T: Http>(arguments: &SendDraft, context: &Context, trans
             if draft.mailbox_ids.keys().any(|mailbox| outbox.is_sent(mailbox)) {
                 return Ok(Sent::new(Stored { id: draft.id, was_before: true }, recipients));
             }
-            return invalid("That mail is no draft: to pass on what it says, write a new one with `send_mail`.");
+            return invalid("That mail is not a draft: to send its text, write a new mail with `send_mail`.");
         }
         check_shown(&draft, &outbox.from)?;
         if draft.bcc.as_ref().is_some_and(|bcc| !bcc.is_empty()) {
@@ -122,7 +122,7 @@ pub(crate) async fn run<T: Http>(arguments: &SendDraft, context: &Context, trans
     Err(busy())
 }
 
-/// A text as it is compared: programs write line ends and what is left of a line's end as they like.
+/// The text for a comparison. Programs differ in line ends and in the white space before them.
 fn plain(text: &str) -> String {
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
     let lines = text.split('\n').map(|line| {
@@ -132,16 +132,16 @@ fn plain(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n").trim().to_owned()
 }
 
-/// Refuses a draft that has more than the person is asked about.
+/// Refuses a draft that contains more than the person is asked about.
 fn check_shown(draft: &Email, own: &Address) -> Result<(), Failure> {
     let elsewhere =
         |words: &str| invalid(format!("This draft {words}: send it from another program; nothing was sent."));
     match draft.from.as_deref() {
         Some([from]) if from.key() == own.key() => {}
-        _ => return elsewhere(&format!("is not from {}, whom mails are sent from here", own.email)),
+        _ => return elsewhere(&format!("is not from {}, the address that mails are sent from here", own.email)),
     }
     if draft.reply_to.as_ref().is_some_and(|addresses| !addresses.is_empty()) {
-        return elsewhere("has answers go elsewhere (`reply_to`)");
+        return elsewhere("directs answers to another address (`reply_to`)");
     }
     let mut parts = draft.text_body.iter().chain(&draft.html_body).flatten();
     let is_attached = draft.attachments.as_ref().is_some_and(|parts| !parts.is_empty());
@@ -149,7 +149,7 @@ fn check_shown(draft: &Email, own: &Address) -> Result<(), Failure> {
         return elsewhere("has attachments, or is more than plain text");
     }
     if text(draft).1 {
-        return elsewhere("is longer than is read here");
+        return elsewhere("is longer than can be read here");
     }
     Ok(())
 }

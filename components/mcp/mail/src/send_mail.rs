@@ -1,4 +1,4 @@
-//! A new mail, sent.
+//! The tool `send_mail`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

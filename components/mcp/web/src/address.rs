@@ -1,9 +1,9 @@
-//! Where `fetch` may go: pages that anybody on the Internet can read, over TLS.
+//! The addresses that `fetch` may read: pages that anybody on the Internet can read, over TLS.
 //!
-//! Why TLS only: a host resolves a name itself when it connects, and neither Spin nor the embedded host lets a component look names up
-//! before. So nobody here can know that `http://rebind.example` is not 169.254.169.254. Over TLS whoever answers must prove to be the name
-//! that was asked for, which a metadata service or a router cannot. The manifest grants `https://*:443` and nothing else, for the same
-//! reason. What remains is a private server with a public certificate for its name: docs/tools.md says how an operator closes that.
+//! Why only TLS: a host resolves a name itself when it connects, and neither Spin nor the embedded host lets a component look names up first. So this
+//! component cannot know whether `http://rebind.example` is 169.254.169.254. With TLS, the server must prove that it is the named host, which a
+//! metadata service or a router cannot. For the same reason, the manifest grants only `https://*:443`. A private server with a public certificate for
+//! its name is still possible: docs/tools.md says how an operator prevents that.
 
 use std::net::IpAddr;
 
@@ -11,11 +11,11 @@ use tool_provider::Failure;
 use upstream::address;
 use url::{Host, Url};
 
-/// Longer addresses carry data, not a place; servers stop at some 8,000.
+/// Longer addresses are data, not a location. Servers accept up to about 8,000.
 pub(crate) const MAX_URL_CHARS: usize = 2_048;
 
-/// Names that are not on the Internet: special use (RFC 6761, 6762, 8375, 9476), `.internal` (which ICANN reserved, and Spin uses for
-/// components), and what private networks are often called.
+/// Names that are not on the Internet: special use (RFC 6761, 6762, 8375, 9476), `.internal` (reserved by ICANN, and used by Spin for components),
+/// and common names of private networks.
 const PRIVATE_SUFFIXES: [&str; 15] = [
     "alt",
     "arpa",
@@ -34,10 +34,10 @@ const PRIVATE_SUFFIXES: [&str; 15] = [
     "test",
 ];
 
-/// An address as it may be fetched: `http` becomes `https`, the fragment is dropped.
+/// An address that may be fetched: `http` becomes `https`, and the fragment is dropped.
 ///
 /// # Errors
-/// [`Failure::InvalidArguments`] in words.
+/// [`Failure::InvalidArguments`].
 pub(crate) fn checked(mut url: Url) -> Result<Url, Failure> {
     if url.as_str().chars().count() > MAX_URL_CHARS {
         return refused(format!("The address is longer than {MAX_URL_CHARS} characters."));
@@ -49,9 +49,7 @@ pub(crate) fn checked(mut url: Url) -> Result<Url, Failure> {
         return refused("The address has a name or a password in it: leave them out.".to_owned());
     }
     if let Some(port) = url.port() {
-        return refused(format!(
-            "Port {port} is not read: only addresses without a port, which pages of the web have."
-        ));
+        return refused(format!("Port {port} is not allowed: only addresses without a port can be read."));
     }
     match url.host() {
         Some(Host::Domain(name)) if is_private_name(name) => {
@@ -69,10 +67,10 @@ pub(crate) fn checked(mut url: Url) -> Result<Url, Failure> {
     Ok(url)
 }
 
-/// Refuses an address that not everybody on the Internet can reach.
+/// Refuses an IP address that is not public.
 ///
 /// # Errors
-/// [`Failure::InvalidArguments`] in words.
+/// [`Failure::InvalidArguments`].
 pub(crate) fn public(ip: IpAddr) -> Result<(), Failure> {
     if address::is_public(ip) {
         Ok(())
@@ -87,7 +85,7 @@ fn refused<T>(words: String) -> Result<T, Failure> {
 
 fn is_private_name(name: &str) -> bool {
     let name = name.trim_end_matches('.');
-    // `url` has made it lower case. A name without a dot is one of the local network, whatever it is.
+    // `url` has made the name lower case. A name without a dot always belongs to the local network.
     address::is_inside(name) || name.rsplit_once('.').is_none_or(|(_, last)| PRIVATE_SUFFIXES.contains(&last))
 }
 

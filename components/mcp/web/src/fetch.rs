@@ -16,20 +16,20 @@ use crate::{
     outside::{World, get},
 };
 
-/// What is read of an answer: the longest articles of an encyclopedia have half of it. The worst of that size takes a fifth of a second.
+/// How much of a response is read: twice the longest articles of an encyclopedia. The worst page of this size takes a fifth of a second.
 const MAX_BYTES: usize = 2 << 20;
-/// Redirects that are followed: what it takes to get from an old address to the canonical one, twice.
+/// Enough redirects from an old address to the canonical one, twice.
 const MAX_REDIRECTS: usize = 5;
-/// A page that sends on to another after so many seconds is read as that one; a person would not have read this one either.
+/// A page that moves on to another page after this time is replaced by that one; a person would not have had time to read it either.
 const MAX_REFRESH_SECONDS: u32 = 10;
-/// For all of it, redirects included. The caller waits for 60 s.
+/// The limit for all requests of a call, including redirects. The caller waits for 60 s.
 const TIME_LIMIT: Duration = Duration::from_secs(15);
-/// What a call gives at most: some 5,000 tokens, so that a few pages fit into a small context.
+/// The longest result of a call: about 5,000 tokens, so a few pages fit into a small context.
 const MAX_CHARS: usize = 20_000;
-/// What we can make text of, for servers that can choose.
+/// The types that we can convert to text, for servers that can choose.
 const ACCEPT: &str =
     "text/html,application/xhtml+xml,text/markdown;q=0.9,text/plain;q=0.8,application/json;q=0.8,*/*;q=0.1";
-/// Types of other kinds than `text/*` that are text.
+/// Types outside `text/*` that are text.
 const TEXT_TYPES: [&str; 6] = [
     "application/json",
     "application/ld+json",
@@ -104,7 +104,7 @@ async fn read(arguments: &Fetch, world: &impl World) -> Result<Part, Failure> {
     })?;
     let (url, Page { title, text, refresh }) = follow(url, world).await?;
     let text = match refresh.and_then(|refresh| Some((refresh.seconds, target(&url, &refresh)?))) {
-        Some((seconds, to)) => format!("{text}\n\n(After {seconds} seconds the page sends on to {to})"),
+        Some((seconds, to)) => format!("{text}\n\n(After {seconds} seconds the page moves on to {to})"),
         None => text,
     };
     let characters = text.chars().count();
@@ -119,7 +119,7 @@ async fn read(arguments: &Fetch, world: &impl World) -> Result<Part, Failure> {
     Ok(Part { title, url: url.into(), text, characters, next_offset: (end < characters).then_some(end) })
 }
 
-/// The page, and where it is from.
+/// The page after all redirects, and its address.
 async fn follow(url: Url, world: &impl World) -> Result<(Url, Page), Failure> {
     let deadline = Deadline::after(TIME_LIMIT);
     let mut next = url;
@@ -138,7 +138,7 @@ async fn follow(url: Url, world: &impl World) -> Result<(Url, Page), Failure> {
                 continue;
             }
             Some(Redirect::Nowhere) => {
-                return Err(Failure::UpstreamFailed(format!("{url} redirects to something that is no address")));
+                return Err(Failure::UpstreamFailed(format!("{url} redirects to something that is not an address")));
             }
             None => {}
         }
@@ -155,14 +155,14 @@ async fn follow(url: Url, world: &impl World) -> Result<(Url, Page), Failure> {
     Err(Failure::UpstreamFailed(format!("the page redirects more than {MAX_REDIRECTS} times, last to {next}")))
 }
 
-/// Where a page sends on to, if that is another one.
+/// The target of a page that moves on to another page.
 fn target(url: &Url, refresh: &Refresh) -> Option<Url> {
     let mut target = url.join(&refresh.url).ok().filter(|target| matches!(target.scheme(), "http" | "https"))?;
     target.set_fragment(None);
     (target != *url).then_some(target)
 }
 
-/// An answer as a page. What is no HTML is its text.
+/// Converts a response to a page. If it is not HTML, its text is the whole text.
 fn page(url: &Url, answer: &Response<Vec<u8>>) -> Result<Page, Failure> {
     let header = |name| answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = MediaType::read(header(header::CONTENT_TYPE));
@@ -179,9 +179,9 @@ fn page(url: &Url, answer: &Response<Vec<u8>>) -> Result<Page, Failure> {
             )));
         }
     };
-    // UTF-16 has zeros, and a byte order mark.
+    // UTF-16 contains zeros, but also begins with a byte order mark.
     if media_type.essence.is_empty() && bytes.contains(&0) {
-        return Err(Failure::UpstreamFailed(format!("{url} does not say what it is, and is not text")));
+        return Err(Failure::UpstreamFailed(format!("{url} has no content type and is not text")));
     }
     let text = charset::decode(bytes, media_type.charset.as_deref(), kind);
     let mut page = match kind {
@@ -195,7 +195,7 @@ fn page(url: &Url, answer: &Response<Vec<u8>>) -> Result<Page, Failure> {
     Ok(page)
 }
 
-/// Where a server says nothing, pages begin with a tag that says so.
+/// Without a type from the server, the first tag shows whether the text is HTML.
 fn looks_like_html(bytes: &[u8]) -> bool {
     let start = bytes.trim_ascii_start();
     ["<!doctype html", "<html", "<head", "<body"]

@@ -1,5 +1,5 @@
-//! A page to Markdown: of what is seen of it (`hypertext`), its main part, without what leads elsewhere. Takes time in proportion to the page,
-//! whatever is in it, and memory for little more than its text.
+//! Converts a page to Markdown: the main part of its visible text (`hypertext`), without navigation. It takes time in proportion to the page,
+//! whatever the page contains, and memory for little more than its text.
 
 use std::ops::Range;
 
@@ -8,26 +8,26 @@ use url::Url;
 
 use crate::markdown::{Gap, Markdown};
 
-/// If the marked main part has less text, or leaving out navigation leaves less, the page has marked something else than its text.
+/// If the marked main part is shorter, or the rest without navigation is, the page has marked something else than its text.
 const MIN_MAIN_BYTES: usize = 200;
-/// A longer title is not one.
+/// Longer titles are cut.
 const MAX_TITLE_CHARS: usize = 300;
-/// Links of a page that are written with their address. An address can be a hundred times longer than what the page says for it.
+/// How many links of a page are written with their address. An address can be a hundred times longer than its source.
 const MAX_LINKS: usize = 1_000;
-/// Longer addresses are left out: they are a program's, not a place to read.
+/// Longer addresses are left out. They are for programs, not for readers.
 const MAX_LINK_BYTES: usize = 500;
 
-/// What a page says.
+/// The contents of a page.
 #[derive(PartialEq, Eq, Default, Debug)]
 pub(crate) struct Page {
     pub(crate) title: String,
-    /// Markdown.
+    /// The text as Markdown.
     pub(crate) text: String,
-    /// Where it sends on to by itself.
+    /// The page that it moves on to by itself.
     pub(crate) refresh: Option<Refresh>,
 }
 
-/// The page's main part, if it marks one; else all of it but navigation and what is hidden; else all of it.
+/// The page's marked main part; or everything without navigation and hidden parts; or everything.
 pub(crate) fn read(html: &str, address: &Url) -> Page {
     let page = pass(html, address, true);
     if page.text.len() >= MIN_MAIN_BYTES {
@@ -47,13 +47,13 @@ struct Reading {
     out: Markdown,
     title: String,
     refresh: Option<Refresh>,
-    /// What addresses are relative to, and whether the page has said so itself.
+    /// The base of relative addresses, and whether the page has set it.
     base: Url,
     has_base: bool,
-    /// Addresses that have been made absolute.
+    /// The number of addresses that were made absolute.
     links: usize,
     main_only: bool,
-    /// How many `main` and `article` are open, and where in the text they were.
+    /// The number of open `main` and `article` elements, and their ranges in the text.
     mains: usize,
     main_parts: Vec<Range<usize>>,
 }
@@ -73,7 +73,7 @@ impl Reading {
         }
     }
 
-    /// Whether nothing of this element is read.
+    /// Whether an element is skipped.
     fn leaves_out(&self, element: &Element<'_>) -> bool {
         let is_aside = matches!(
             element.role,
@@ -83,12 +83,12 @@ impl Reading {
             b"button" => true,
             b"nav" | b"aside" | b"dialog" => self.main_only,
             b"header" | b"footer" => self.main_only && self.mains == 0,
-            // Icons, and what is said again elsewhere.
+            // Icons, and text that is repeated elsewhere.
             _ => element.is_aria_hidden || (is_aside && self.main_only && self.mains == 0),
         }
     }
 
-    /// Where a link leads, if that is another page.
+    /// The target of a link, if it is another page.
     fn link(&mut self, href: &str) -> Option<String> {
         if self.links >= MAX_LINKS || href.is_empty() || href.starts_with('#') {
             return None;
@@ -130,7 +130,7 @@ impl Reader for Reading {
                 self.out.apart(Gap::Paragraph);
                 self.main_parts.push(self.out.len()..usize::MAX);
             }
-            // A role is on an element of any name, whose end is not told from others': the part then reaches to the end of the page.
+            // An element of any name can have a role, so its end cannot be recognized: the part then reaches to the end of the page.
             self.mains = self.mains.saturating_add(1);
         }
         match name {
@@ -211,7 +211,7 @@ impl Reader for Reading {
     }
 }
 
-/// How far an element stands from what is around it.
+/// The gap around an element.
 fn gap_around(name: &[u8]) -> Gap {
     match name {
         b"p" | b"blockquote" | b"table" | b"dl" | b"figure" | b"section" | b"article" | b"main" | b"header"

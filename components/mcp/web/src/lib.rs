@@ -1,7 +1,7 @@
-//! The web: a page as text, and a search. What a page says is data that a stranger wrote; whoever reads it must treat it so.
+//! The tools for the web: a page as text, and a search. A page is data from a stranger, and its reader must treat it as such.
 //!
-//! One file for each tool. `address` decides where `fetch` may go, `outside` goes there, `html` and `markdown` make text of what
-//! comes back. Nothing here may keep anything, or send anything but an address.
+//! One file for each tool. `address` decides where `fetch` may go, `outside` sends the requests, `html` and `markdown` convert the response to text.
+//! Nothing here may store anything, or send anything but an address.
 
 mod address;
 mod fetch;

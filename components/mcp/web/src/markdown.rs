@@ -1,13 +1,13 @@
-//! Writes Markdown: white space, blocks, lists, links. It knows nothing of HTML, and cannot be made to write much more than it is given.
+//! Writes Markdown: white space, blocks, lists, links. It knows nothing of HTML, and its output is never much longer than its input.
 
 use std::mem::take;
 
-/// Deeper lists are written as if they were not deeper.
+/// Deeper lists are written at this depth.
 const MAX_LIST_DEPTH: usize = 8;
-/// A link whose text is longer has not been closed; it is, at the next block.
+/// A link with a longer text was never closed. It is closed at the next block.
 const MAX_LINK_TEXT_BYTES: usize = 1_000;
 
-/// What comes between what was written and what is written next.
+/// The gap before the next text.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug)]
 pub(crate) enum Gap {
     #[default]
@@ -17,14 +17,14 @@ pub(crate) enum Gap {
     Paragraph,
 }
 
-/// A text in the making.
+/// A text that is being written.
 #[derive(Default)]
 pub(crate) struct Markdown {
     text: String,
     gap: Gap,
-    /// A marker (`- `, `# `) was written, and what belongs to it has not been.
+    /// A marker (`- `, `# `) was written, but not its text.
     after_marker: bool,
-    /// How many `pre` are open.
+    /// The number of open `pre` elements.
     preformatted: usize,
     lists: Vec<List>,
     link: Option<Link>,
@@ -36,23 +36,21 @@ struct List {
 }
 
 struct Link {
-    /// Where its text begins, behind the bracket.
+    /// The position of the link's text, after the bracket.
     start: usize,
     address: String,
 }
 
 impl Markdown {
-    /// What has been written.
     pub(crate) fn text(&self) -> &str {
         &self.text
     }
 
-    /// How much has been written.
     pub(crate) fn len(&self) -> usize {
         self.text.len()
     }
 
-    /// Running text, in which white space means little.
+    /// Writes running text. White space is collapsed, except in `pre`.
     pub(crate) fn write(&mut self, text: &str) {
         if self.preformatted > 0 {
             self.fill_gap();
@@ -70,7 +68,7 @@ impl Markdown {
         }
     }
 
-    /// Characters that stand for themselves, such as the backtick of code.
+    /// Writes a mark without escaping, such as the backtick of code.
     pub(crate) fn mark(&mut self, mark: &str) {
         if self.preformatted == 0 {
             self.fill_gap();
@@ -78,7 +76,7 @@ impl Markdown {
         }
     }
 
-    /// What follows stands apart.
+    /// Sets a gap before the next text.
     pub(crate) fn apart(&mut self, gap: Gap) {
         if self.link.as_ref().is_some_and(|link| self.text.len().saturating_sub(link.start) > MAX_LINK_TEXT_BYTES) {
             self.close_link();
@@ -156,7 +154,7 @@ impl Markdown {
         self.preformatted = self.preformatted.saturating_sub(1);
     }
 
-    /// A link begins. Without an address it is only its text.
+    /// Opens a link. Without an address, only its text is written.
     pub(crate) fn open_link(&mut self, address: Option<String>) {
         self.close_link();
         if let Some(address) = address.filter(|_| self.preformatted == 0) {

@@ -1,4 +1,4 @@
-//! The way out: what `fetch` and `search` need of the world, and the world.
+//! The requests of `fetch` and `search`.
 
 use std::net::IpAddr;
 
@@ -13,17 +13,17 @@ use tool_provider::{
 use upstream::{Http, Limits, Outside};
 use url::Url;
 
-/// Some sites turn away who does not say what it is.
+/// Some sites refuse clients that do not say what they are.
 const USER_AGENT: &str =
     concat!("Mozilla/5.0 (compatible; EdgeAssistant/", env!("CARGO_PKG_VERSION"), "; reads pages for a person)");
 
-/// What the tools need of the world: servers, and where names lead.
+/// The world outside: servers, and name resolution.
 pub(crate) trait World: Http {
-    /// Where a name leads; `None` if the host does not say.
+    /// The addresses of a name; `None` if the host does not look names up.
     async fn addresses(&self, name: &str) -> Result<Option<Vec<IpAddr>>, Failure>;
 }
 
-/// Sends a GET and reads the whole answer. Redirects are answers.
+/// Sends a GET request and reads the whole response. Redirects are responses.
 pub(crate) async fn get(
     world: &impl Http,
     url: &Url,
@@ -42,7 +42,7 @@ impl World for Outside {
     async fn addresses(&self, name: &str) -> Result<Option<Vec<IpAddr>>, Failure> {
         match resolve_addresses(name.to_owned()).await {
             Ok(addresses) => Ok(Some(addresses.into_iter().map(address).collect())),
-            // What hosts say that let no component look names up.
+            // The errors of hosts that let no component look names up.
             Err(ErrorCode::AccessDenied | ErrorCode::PermanentResolverFailure) => Ok(None),
             Err(_) => Err(Failure::UpstreamFailed(format!("there is no host called {name}"))),
         }

@@ -1,4 +1,4 @@
-//! `search`: addresses of pages, from a search engine that answers as SearXNG does and that the operator runs.
+//! `search`: addresses of pages, from a search engine with SearXNG's API that the operator runs.
 
 use std::time::Duration;
 
@@ -11,15 +11,15 @@ use url::Url;
 
 use crate::{outside::get, variables};
 
-/// The operator's setting: where the search engine is, such as `https://search.rust-lang.org`.
+/// The operator's setting: the search engine's address, such as `https://search.rust-lang.org`.
 const VARIABLE: &str = "search_url";
-/// What a call gives: a first page of results.
+/// The results of a call: one page of results.
 const MAX_RESULTS: usize = 10;
-/// A page of results has some 30 KiB.
+/// A page of results has about 30 KiB.
 const MAX_BYTES: usize = 1 << 20;
-/// It asks other search engines, which it gives a few seconds.
+/// The engine asks other search engines, which takes a few seconds.
 const TIME_LIMIT: Duration = Duration::from_secs(15);
-/// Longer ones are cut: they are for deciding what to read.
+/// Longer texts are cut. They are only for deciding what to read.
 const MAX_TITLE_CHARS: usize = 200;
 const MAX_SNIPPET_CHARS: usize = 500;
 
@@ -61,7 +61,7 @@ struct Found {
     published: Option<String>,
 }
 
-/// What a SearXNG instance answers (`/search?format=json`), as far as it is used.
+/// The part of a SearXNG response that is used (`/search?format=json`).
 #[derive(Deserialize)]
 struct Answer {
     #[serde(default)]
@@ -157,7 +157,7 @@ fn results(json: &[u8]) -> Result<Results, Failure> {
     Ok(Results { results: found.take(MAX_RESULTS).collect() })
 }
 
-/// On one line, and not longer than that.
+/// The text on one line, cut to a length.
 fn cut(text: &str, max_chars: usize) -> String {
     let words: Vec<_> = text.split_whitespace().collect();
     let text = words.join(" ");
@@ -175,7 +175,7 @@ mod tests {
 
     use super::*;
 
-    /// A search engine that answers one thing.
+    /// A search engine that always gives the same response.
     fn engine(status: u16, body: &'static str) -> Scripted<impl Fn(&Asked) -> Outcome> {
         Scripted::new(move |_: &Asked| Ok(answer(status, &[], body)))
     }

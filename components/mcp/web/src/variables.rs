@@ -1,5 +1,5 @@
-//! What the operator has set. The one thing here that knows a host: variables reach a component as Spin gives them to it, so that
-//! `search_url` is set like all other settings of the installation.
+//! The operator's settings. Only this module knows the host: it reads Spin's variables, so `search_url` is set like all other settings of the
+//! installation.
 
 mod bindings {
     #![allow(missing_docs, unsafe_code, unreachable_pub, clippy::all, clippy::pedantic, clippy::restriction)]

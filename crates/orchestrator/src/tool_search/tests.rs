@@ -1,4 +1,4 @@
-//! Two hundred tools, of the kind that servers have, and what people want of them.
+//! Searches in two hundred tools like those of real servers.
 
 use completions::Dialect;
 use domain::{Timestamp, ToolResult};
@@ -9,7 +9,7 @@ use crate::prompt_builder::{Question, build};
 
 const WINDOW: u64 = 128_000;
 
-/// What there is of each kind: how it is called, and what it is in words.
+/// The subjects of the tools: name and description.
 const KINDS: [(&str, &str); 20] = [
     ("mail", "email messages in the person's mailbox"),
     ("calendar", "events and appointments in the person's calendar"),
@@ -33,7 +33,7 @@ const KINDS: [(&str, &str); 20] = [
     ("dashboards", "charts of metrics and alerts"),
 ];
 
-/// What can be done with each.
+/// The actions on each subject.
 const VERBS: [(&str, &str); 10] = [
     ("list", "Lists"),
     ("get", "Reads one of the"),
@@ -97,7 +97,7 @@ fn call(query: &str) -> ToolCall {
     ToolCall { id: format!("call {query}"), name: NAME.into(), arguments: json!({ "query": query }).to_string() }
 }
 
-/// What a run has written that searched for this.
+/// The messages of a run that made this search.
 fn searched(tools: &Tools, run_id: Id, query: &str) -> [Message; 2] {
     let call = call(query);
     let Some(ToolAnswer::Result { content, is_error: false }) = tools.answer(&call) else { panic!() };
@@ -166,7 +166,8 @@ fn two_hundred_tools_do_not_fill_the_prompt() {
 fn the_model_can_tell_what_the_person_must_do_for_more_tools() {
     let unconfigured = vec!["calendar".to_owned(), "mail".to_owned()];
     let tools = Tools::new(Offered { tools: tools(), unconfigured }, WINDOW);
-    let words = "There are more tools when the person has entered what they need on the page Tools: calendar, mail.";
+    let words =
+        "More tools become available once the person enters their credentials on the page Tools: calendar, mail.";
     assert_eq!(tools.introduced("Be kind."), format!("Be kind.\n\n{words}"));
     assert_eq!(tools.introduced(""), words);
     assert_eq!(having(Vec::new(), WINDOW).introduced("Be kind."), "Be kind.");
@@ -208,14 +209,14 @@ fn what_a_run_found_is_offered_from_then_on_and_to_no_other_run() {
 #[test]
 fn what_was_found_stays_within_its_share_and_the_newest_comes_first() {
     let run_id = Id::new();
-    // A tenth of this holds about ten of them.
+    // A tenth of this context holds about ten of the tools.
     let tools = having(tools(), 10_000);
     let queries = ["emails", "appointments", "bills", "songs", "pictures"];
     let messages: Vec<Message> = queries.iter().flat_map(|query| searched(&tools, run_id, query)).collect();
     let offered = tools.offered(&messages, run_id);
     let tokens: u64 = offered[1..].iter().map(|tool| tool_cost(tool)).sum();
     assert!(tokens <= 1_000 && offered[1].name.starts_with("photos_"), "{tokens}: {:?}", names(&offered));
-    // One that is longer than the share alone is offered all the same.
+    // A tool that alone exceeds the tenth is still offered.
     let tiny = having(super::tests::tools(), 100);
     assert_eq!(tiny.offered(&searched(&tiny, run_id, "emails"), run_id).len(), 2);
 }

@@ -1,4 +1,4 @@
-//! Answers that end otherwise than they should, and what of a server's words goes where. What single bytes mean is in the crate `completions`.
+//! Answers that end abnormally, and where the server's words go. How single bytes are read is tested in the crate `completions`.
 
 use std::{io::Write as _, time::Duration};
 

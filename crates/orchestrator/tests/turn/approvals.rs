@@ -1,4 +1,4 @@
-//! Calls that need the person's approval, and what tools say that would rather not ask.
+//! Calls that need the person's approval.
 
 use std::time::Duration;
 
@@ -70,10 +70,24 @@ async fn a_question_that_nobody_answers_in_time_needs_no_clock_to_let_the_run_go
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_run_that_waits_for_its_person_ends_when_the_person_is_suspended_and_so_does_its_stream() {
+    let world = sending();
+    let run = world.send("send it").await;
+    let (reader, ()) = tokio::join!(world.read(run, 0), async {
+        world.until(run, RunState::AwaitingApproval).await;
+        world.suspend().await;
+    });
+    assert_eq!(reader.types().last().map(String::as_str), Some("complete"), "{:?}", reader.types());
+    assert_eq!(world.run(run).await.state, RunState::Cancelled);
+    assert!(world.calls().is_empty());
+    assert_eq!(world.asked().len(), 1, "the model is not asked again");
+}
+
+#[tokio::test(start_paused = true)]
 async fn whoever_reads_next_goes_on_when_the_person_has_decided() {
     let world = sending();
     let run = world.send("send it").await;
-    // It hears of the question, and leaves when it is sent the first comment.
+    // The reader gets the question, and leaves at the first comment after it.
     let left = world.read_with(run, 0, world.reader_that_leaves_after(3)).await;
     assert_eq!(left.types(), ["state", "tool_request", "tool_approval"]);
     assert_eq!(world.run(run).await.state, RunState::AwaitingApproval);

@@ -1,4 +1,4 @@
-//! The database of a world: a file, empty at first, that answers as slowly as is wanted, or not at all.
+//! The database of a test: a file, empty at first. It can be slow or fail on demand.
 
 use std::{fs, ops::Range, sync::OnceLock, time::Duration};
 
@@ -6,7 +6,7 @@ use native_sqlite::SqliteFile;
 use storage::{Database, DatabaseError, Dialect, Outcome, Row, Statement, migration::migrate};
 use tokio::{sync::Semaphore, time::Instant};
 
-/// A database of the newest schema with nothing in it, made once.
+/// An empty database of the newest schema, made once.
 pub(crate) fn migrated() -> &'static [u8] {
     static EMPTY: OnceLock<Vec<u8>> = OnceLock::new();
     EMPTY.get_or_init(|| {
@@ -23,15 +23,15 @@ pub(crate) fn migrated() -> &'static [u8] {
     })
 }
 
-/// A database that takes its time, as one at the other end of a network does; for events longer than for all else.
+/// A database with latency, like one across a network. Statements with events take longer than others.
 pub(crate) struct Distant {
     pub(crate) file: SqliteFile,
     pub(crate) round_trip_ms: u64,
     pub(crate) connections: Semaphore,
     pub(crate) started: Instant,
-    /// From its beginning on.
+    /// When the database is away, since the beginning.
     pub(crate) away: Range<Duration>,
-    /// From then on the disk may only be read.
+    /// From when on the disk is read-only.
     pub(crate) read_only_from: Duration,
 }
 

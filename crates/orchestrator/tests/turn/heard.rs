@@ -1,4 +1,4 @@
-//! What a reader of a run's events heard.
+//! Everything that a reader of a run's events received.
 
 use std::{
     cell::{Cell, RefCell},
@@ -9,7 +9,7 @@ use domain::event;
 use orchestrator::Reader;
 use serde_json::Value;
 
-/// What a reader heard.
+/// The frames that a reader received.
 #[derive(Clone)]
 pub(crate) struct Heard {
     pub(crate) frames: Rc<RefCell<String>>,
@@ -34,7 +34,7 @@ impl Reader for Heard {
 }
 
 impl Heard {
-    /// What has an id.
+    /// The events with an id.
     pub(crate) fn logged(&self) -> String {
         event::frames(&self.frames.borrow()).map(|frame| frame.text).collect()
     }
@@ -52,7 +52,7 @@ impl Heard {
         event::frames(&frames).filter(|frame| frame.event == "token").map(|frame| frame.content()).collect()
     }
 
-    /// Each event's data. Half of a surrogate pair, as a model may write it into arguments, is JSON and no text here: nothing.
+    /// The data of each event. Arguments may contain half of a surrogate pair, which is JSON but not text here; such data is null.
     pub(crate) fn data(&self) -> Vec<Value> {
         let frames = self.frames.borrow();
         frames

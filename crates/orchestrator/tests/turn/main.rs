@@ -230,7 +230,7 @@ async fn runs_that_share_a_statement_lose_nothing_when_one_of_them_ends_meanwhil
     }
 }
 
-/// A model that speaks for so long, twenty pieces a second.
+/// A model that speaks for this long, twenty pieces a second.
 fn speaking(seconds: usize) -> Answer {
     let pieces = (0..20 * seconds).map(|_| (50, Ok(text("word "))));
     Answer::Stream(pieces.chain([(0, Ok(chunk(json!({}), Some("stop"))))]).collect())
@@ -272,7 +272,7 @@ async fn who_takes_over_a_dead_executor_goes_on_where_its_readers_are() {
     ]);
     let world = World::new([cut, whole]);
     let run = world.send("hi").await;
-    // "three " has been told and not been logged.
+    // "three " was sent but not logged.
     let first = world.read_and_die(run, Duration::from_millis(460)).await;
     assert_eq!(first.text(), "one two three ");
     let second = world.read(run, first.last_id()).await;

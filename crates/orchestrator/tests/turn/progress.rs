@@ -1,4 +1,4 @@
-//! How far a call is: told to whoever reads while it works, and kept nowhere.
+//! The progress of a call: readers get it while the tool works, and it is not stored.
 
 use orchestrator::{ToolAnswer, ToolProgress};
 use serde_json::json;

@@ -1,11 +1,11 @@
-//! Whatever a server says and whatever a database holds, the next request is one that the strictest server accepts: no conversation gets stuck.
+//! Whatever a server says and whatever a database contains, the strictest server accepts the next request, so no conversation gets stuck.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::{script::Answer, strict, world::World};
 
-/// What servers put into a field of their answers, sense or nonsense.
+/// Contents of fields in servers' answers, sensible or not.
 fn words() -> impl Strategy<Value = String> {
     prop_oneof![
         Just(String::new()),
@@ -73,7 +73,7 @@ fn stream() -> impl Strategy<Value = String> {
     })
 }
 
-/// A row as some version may have written it.
+/// A row as any version may have written it.
 fn row() -> impl Strategy<Value = Value> {
     let calls = prop::collection::vec((words(), words(), words()), 0..3);
     prop_oneof![
@@ -93,7 +93,7 @@ fn with_paused_time(test: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(test);
 }
 
-/// Asks twice, and once more, and looks at every request.
+/// Asks several questions and checks every request.
 async fn ask(world: &World, questions: usize) {
     for question in 0..questions {
         let run = world.send(&format!("question {question}")).await;

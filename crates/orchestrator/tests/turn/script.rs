@@ -1,18 +1,18 @@
-//! What a model's server says in a test.
+//! The answers of a model's server in a test.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// What of a request is refused, with the status and the words.
+/// Decides which requests are refused, with status and text.
 pub(crate) type Refuses = dyn Fn(&Value) -> Option<(u16, String)>;
 
-/// What the model does when it is asked: chunks with the milliseconds before each, or nothing of the kind.
+/// The model's reaction to a request: chunks with the milliseconds before each, or something else.
 pub(crate) enum Answer {
     Stream(Vec<(u64, Result<String, String>)>),
     Refuse(u16, Option<Duration>, String),
     RefuseAndStay(u16, String),
-    /// Bytes, in pieces of so many, with this `Content-Encoding` if it is said.
+    /// A body in pieces of this many bytes, with this `Content-Encoding` if given.
     Packed(u16, Option<&'static str>, Vec<u8>, usize),
     Unreachable,
 }

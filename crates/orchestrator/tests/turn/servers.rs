@@ -1,9 +1,10 @@
-//! Servers and their habits, a file each in `tests/servers`: what a server refuses and says, what a person asks it, and what comes of it. Whatever
-//! else a file is about, each request must be one that the strictest server accepts.
+//! Servers and their habits, a file each in `tests/servers`: what a server refuses and answers, what a person asks, and the result. In all of them,
+//! the strictest server must accept each request.
 //!
-//! `rules` are what it refuses, with status and body; a rule is a name and, after a colon, what it is about ([`breaks`]). `answers` are what it says
-//! to what it accepts, in order. `history` are rows of a database that was there before. `expect` has the number of `requests`, the last answers
-//! as `said`, the states that the person was `told`, what must be in the `last` request, and the fields that requests may have `also`.
+//! `rules` are the server's refusals with status and body. A rule is a name, then a colon and an argument ([`breaks`]). `answers` are its answers to
+//! accepted requests, in order. `history` are rows that the database had before. `expect` has the number of `requests`, the last answers as `said`,
+//! the states and errors that readers were `told`, the expected contents of the `last` request, and additional fields that requests may have, as
+//! `also`.
 
 use std::{fs, path::Path};
 
@@ -30,7 +31,7 @@ async fn servers_get_requests_as_they_want_them() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// What came otherwise than expected.
+/// The differences from the expected result.
 async fn check(case: &Value) -> Vec<String> {
     let world = served(case);
     world.remember(&list(case, "history")).await;
@@ -86,7 +87,7 @@ fn served(case: &Value) -> World {
     }
 }
 
-/// An answer: a text, the deltas of a stream that ends with tool calls, the stream itself, or a refusal with its status.
+/// An answer: a text, the deltas of a stream that ends with tool calls, a whole stream, or a refusal with its status.
 fn said(said: &Value) -> Answer {
     if let Some(text) = said.as_str() {
         return answer(&[text]);
@@ -148,7 +149,7 @@ fn holds(json: &Value, is: &dyn Fn(&str, &Value) -> bool) -> bool {
     }
 }
 
-/// What of the expected is not there.
+/// The first expected value that is missing.
 fn missing(expected: &Value, came: &Value, place: &str) -> Option<String> {
     match (expected, came) {
         (Value::Object(expected), Value::Object(came)) => expected.iter().find_map(|(key, expected)| {

@@ -1,11 +1,10 @@
-//! The strictest server known, put together from all of them: what it accepts, every server does.
+//! The strictest server, combined from all known ones: what it accepts, every server accepts.
 
 use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-/// What is wrong with a request, if anything is. It, its answers and its calls may have the fields `also`, and roles and
-/// contents be those, or in `parts`.
+/// The first fault of a request, if there is one. `also` are additional fields, roles and kinds of content that are allowed.
 pub(crate) fn complaint(request: &Value, also: &[String]) -> Option<String> {
     check(request, also).err()
 }

@@ -1,4 +1,4 @@
-//! The world a run lives in: a store on a file, a model that follows a script, tools that count, and paused time.
+//! The world of a test: a store on a file, a model that follows a script, tools that count their calls, and paused time.
 
 use std::{
     cell::{Cell, RefCell},
@@ -27,6 +27,7 @@ use storage::{
     messages::{Appended, IncomingMessage},
     runs::Lease,
     tool_calls::Started,
+    tool_listings::ToolOffers,
     users::{NewUser, Opening},
 };
 use tokio::{sync::Semaphore, time::Instant};
@@ -53,13 +54,13 @@ pub(crate) struct World {
     asking: HashSet<String>,
     tool_delay: Duration,
     tool_answer: RefCell<Option<ToolAnswer>>,
-    /// What a call tells while it works, each in its own second.
+    /// The progress reports of a call, one in each second.
     tool_progress: RefCell<Vec<ToolProgress>>,
     calls: RefCell<Vec<String>>,
     logged: RefCell<String>,
-    /// What the model's server refuses, with the status and the words it does so with.
+    /// Decides which requests the model's server refuses, with status and text.
     refuses: Box<Refuses>,
-    /// What it says when the script is over.
+    /// The server's answer when the script has ended.
     afterwards: Option<String>,
 }
 
@@ -124,7 +125,7 @@ impl World {
         self
     }
 
-    /// A tool that is called only with the person's approval.
+    /// A tool whose calls need the person's approval.
     pub(crate) fn with_asking_tool(mut self, name: &str) -> Self {
         self.asking.insert(name.into());
         self.with_tool(name, false)
@@ -135,19 +136,19 @@ impl World {
         Self { store: Store::new(distant), ..self }
     }
 
-    /// Whoever wants a connection to this one while another has it waits without limit.
+    /// A database with one connection. While it is in use, other statements wait without limit.
     pub(crate) fn with_one_connection(self, round_trip_ms: u64) -> Self {
         let distant = Distant { round_trip_ms, connections: Semaphore::new(1), ..Distant::new(self.file()) };
         Self { store: Store::new(distant), ..self }
     }
 
-    /// The database is away for this time, from the world's beginning on.
+    /// A database that is away for this time, since the world's beginning.
     pub(crate) fn with_outage(self, away: Range<Duration>) -> Self {
         let distant = Distant { away, ..Distant::new(self.file()) };
         Self { store: Store::new(distant), ..self }
     }
 
-    /// From then on the disk may only be read.
+    /// A database whose disk is read-only from then on.
     pub(crate) fn with_disk_read_only_from(self, read_only_from: Duration) -> Self {
         let distant = Distant { read_only_from, ..Distant::new(self.file()) };
         Self { store: Store::new(distant), ..self }
@@ -198,7 +199,7 @@ impl World {
         self.send_to(self.conversation, content).await
     }
 
-    /// Sends to a new conversation.
+    /// Sends a message to a new conversation.
     pub(crate) async fn send_elsewhere(&self, content: &str) -> Id {
         let conversation = self.store.create_conversation(self.user, "", None).await.unwrap();
         self.send_to(conversation.id, content).await
@@ -221,25 +222,32 @@ impl World {
         page.messages.into_iter().map(|message| message.content).collect()
     }
 
-    /// Makes the run claimable, as when its executor died a while ago.
+    /// Makes the run claimable, as if its executor had died a while ago.
     pub(crate) async fn expire_lease(&self, run: Id) {
         let sql = "UPDATE runs SET lease_expires_at = now_ms() - 1 WHERE id = ?1";
         self.file().query(Statement::new("expire", sql, [run.into()])).await.unwrap();
     }
 
-    /// As when its executor has not been heard of for some seconds.
+    /// Shortens the lease, as if its executor had been silent for some seconds.
     pub(crate) async fn shorten_lease(&self, run: Id, left_ms: i64) {
         let sql = "UPDATE runs SET lease_expires_at = now_ms() + ?2 WHERE id = ?1";
         self.file().query(Statement::new("shorten", sql, [run.into(), left_ms.into()])).await.unwrap();
     }
 
-    /// Makes every question too old.
+    /// Makes every question expire.
     pub(crate) async fn expire_questions(&self) {
         let sql = "UPDATE approvals SET expires_at = 0";
         self.file().query(Statement::new("expire", sql, [])).await.unwrap();
     }
 
-    /// Waits until a run is there.
+    /// Suspends the person.
+    pub(crate) async fn suspend(&self) {
+        // The last administrator cannot be suspended.
+        let sql = "UPDATE users SET suspended_at = now_ms()";
+        self.file().query(Statement::new("suspend", sql, [])).await.unwrap();
+    }
+
+    /// Waits until a run has a state.
     pub(crate) async fn until(&self, run: Id, state: RunState) {
         while self.run(run).await.state != state {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -278,7 +286,7 @@ impl World {
         reader
     }
 
-    /// Reads as the executor, which is gone after `life`, in the middle of whatever it does.
+    /// Reads as the executor, and dies after `life`, in the middle of its work.
     pub(crate) async fn read_and_die(&self, run: Id, life: Duration) -> Heard {
         let heard = Heard::default();
         let reading = self.read_with(run, 0, heard.clone());
@@ -299,7 +307,7 @@ impl World {
         self.calls.borrow().clone()
     }
 
-    /// What operators can read.
+    /// The log lines.
     pub(crate) fn log_lines(&self) -> String {
         self.logged.borrow().clone()
     }
@@ -352,7 +360,7 @@ impl World {
     }
 }
 
-/// A body that says when it was dropped.
+/// A body that records when it was dropped.
 pub(crate) struct Body {
     stream: Pin<Box<dyn Stream<Item = Result<Bytes, Unreachable>>>>,
     dropped_at: Rc<Cell<Duration>>,
@@ -421,7 +429,11 @@ impl Host for World {
         Ok(self.answer(status, headers, pieces.collect()))
     }
 
-    async fn tools(&self) -> Offered {
+    fn known_offers(&self) -> Option<i64> {
+        None
+    }
+
+    async fn tools(&self, _: &ToolOffers) -> Offered {
         Offered { tools: self.tools.clone(), unconfigured: self.unconfigured.clone() }
     }
 

@@ -1,4 +1,4 @@
-//! People, their sessions, and the keys that sign them.
+//! Accounts, sessions and signing keys.
 
 use std::sync::Barrier;
 
@@ -40,7 +40,7 @@ fn the_first_account_is_the_administrator_and_an_address_is_taken_once(place: Pl
     assert_eq!((user.email.as_str(), hash.as_deref()), ("a@example.org", Some("x")));
 }
 
-/// Long enough for a test; and over before it began.
+/// A lifetime long enough for a test, and one that has already ended.
 const IN_TIME: Lifetimes = Lifetimes { session_ms: LEASE_MS, grace_ms: LEASE_MS };
 const TOO_LATE: Lifetimes = Lifetimes { session_ms: LEASE_MS, grace_ms: LAPSED_MS };
 
@@ -48,7 +48,7 @@ fn token(text: &str) -> TokenHashes {
     TokenHashes { token: text.to_owned(), family: "family".to_owned() }
 }
 
-/// A session whose first token is "one".
+/// A session whose first token is `one`.
 fn session(fixture: &Fixture, lifetime_ms: i64) -> Id {
     let user = fixture.user(&format!("{}@example.org", Id::new()));
     let session = Id::new();
@@ -68,7 +68,7 @@ fn a_used_token_gives_its_successor_for_a_while_and_later_ends_the_session(place
     assert!(rotated(lives, "one", "two", IN_TIME));
     assert!(rotated(lives, "one", "two", IN_TIME), "the answer was lost");
     assert!(rotated(lives, "two", "three", IN_TIME) && rotated(lives, "two", "three", IN_TIME));
-    // Two generations ago.
+    // The token of two generations ago.
     assert!(matches!(rotate(&fixture, lives, "one", "two", IN_TIME), Rotation::Reused));
     assert!(matches!(rotate(&fixture, lives, "three", "four", IN_TIME), Rotation::Ended), "the stolen family is over");
 
@@ -82,7 +82,7 @@ fn a_used_token_gives_its_successor_for_a_while_and_later_ends_the_session(place
     assert!(matches!(rotate(&fixture, other_successor, "one", "else", IN_TIME), Rotation::Reused));
 }
 
-/// What many threads, each with a connection of its own, do at the same moment.
+/// Runs an action in many threads at the same moment, each with its own connection.
 fn at_once<T: Send>(
     fixture: &Fixture,
     many: usize,

@@ -1,4 +1,4 @@
-//! What people are asked about their calls, what they decide, and what a run that waits does then.
+//! Approvals: questions, decisions, and the runs that wait for them.
 
 use domain::{Decision, Effect, Id, Run, RunState, Usage, User};
 use storage::{
@@ -53,7 +53,7 @@ fn claimable(fixture: &Fixture, user: &User, run: &Run) -> bool {
     block_on(fixture.store.tail(user.id, run.id, 0)).unwrap().unwrap().claimable
 }
 
-/// A run that waits for the answers to questions about these calls.
+/// A run that waits for decisions about these calls.
 fn waiting(fixture: &Fixture, user: &User, calls: &[&str]) -> Run {
     let (run, lease) = fixture.claimed(user, fixture.conversation(user));
     for call in calls {
@@ -188,7 +188,7 @@ fn to_allow_always_is_a_policy_unless_one_denies(place: Place) {
         let effects: Vec<_> = policies.iter().map(|policy| (policy.pattern.as_str(), policy.effect)).collect();
         assert_eq!(effects, Vec::from_iter(after.map(|effect| ("mail:send", effect))));
     }
-    // A tool whose name is a pattern is no way to be allowed more than was asked about.
+    // A tool's name that looks like a pattern must not allow more than was asked.
     let user = fixture.user("pattern@example.org");
     let (run, lease) = fixture.claimed(&user, fixture.conversation(&user));
     block_on(fixture.store.ask_approval(lease, user.id, question("c1", "*"), HOUR_MS)).unwrap().unwrap();

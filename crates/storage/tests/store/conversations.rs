@@ -1,4 +1,4 @@
-//! Conversations and their messages, and whose they are.
+//! Conversations and their messages, and their owners.
 
 use std::sync::Barrier;
 
@@ -121,7 +121,7 @@ fn a_message_sent_again_with_its_key_is_stored_once(place: Place) {
     assert_eq!(fixture.texts(&user, conversation).len(), 1);
 }
 
-/// How each of eight ended that were sent at the same moment over connections of their own.
+/// The results of eight messages sent at the same moment over separate connections, and the errors.
 fn append_at_once(fixture: &Fixture, key: impl Fn(usize) -> String + Sync) -> (Vec<Appended>, Vec<String>) {
     const SENDERS: usize = 8;
     let user = fixture.user("a@example.org");

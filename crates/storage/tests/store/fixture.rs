@@ -13,7 +13,7 @@ use storage::{
 use crate::places::{Place, Real, block_on};
 
 pub(crate) const LEASE_MS: i64 = 60_000;
-/// A lease that is over at once: what a dead executor leaves behind.
+/// A lease that expires at once, like the lease of a dead executor.
 pub(crate) const LAPSED_MS: i64 = -1;
 
 pub(crate) struct Fixture {
@@ -97,7 +97,7 @@ pub(crate) fn answer(content: &str, finish_reason: &str) -> NewMessage {
     }
 }
 
-/// What a call answers that took a quarter of a second.
+/// The result of a call that took a quarter of a second.
 pub(crate) fn result_of(call_id: &str, content: &str, is_error: bool) -> NewMessage {
     let (duration_ms, title) = (Some(250), Some("Current time".into()));
     let tool_result = Some(ToolResult { call_id: call_id.into(), is_error, duration_ms, title });

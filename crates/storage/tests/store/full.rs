@@ -1,4 +1,4 @@
-//! A disk that takes nothing more is told from a database that is busy and from a statement that is wrong.
+//! A full disk is told apart from a busy database and a wrong statement.
 
 use storage::{
     Database as _, DatabaseError, Statement, StorageError, Store,

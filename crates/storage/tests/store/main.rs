@@ -1,4 +1,4 @@
-//! What the store promises, on SQLite and on a real PostgreSQL: the same tests, data in, data out.
+//! The promises of the store, tested on SQLite and on a real PostgreSQL: data in, data out.
 
 #![allow(
     clippy::expect_used,

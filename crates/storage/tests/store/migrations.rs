@@ -1,4 +1,4 @@
-//! Bringing a database up to date, and what every statement relies on.
+//! Migrations, and the settings that every statement relies on.
 
 use std::{fs, path::Path};
 
@@ -77,7 +77,7 @@ fn a_refused_guard_leaves_nothing_behind(place: Place) {
     assert!(matches!(wrong, Err(DatabaseError::Refused { query: "wrong", .. })));
 }
 
-/// Hosts are replaced one after the other. Earlier ones say in `finish_reason` that a call failed, and each sends a command of its own.
+/// Hosts are replaced one after the other. Earlier releases report a failed call in `finish_reason`, and send each command on its own.
 fn what_a_host_of_an_earlier_release_stores_is_read_like_what_this_one_stores(place: Place) {
     let fixture = Fixture::new(place);
     let user = fixture.user("a@example.org");

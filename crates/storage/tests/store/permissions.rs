@@ -5,7 +5,7 @@ use std::sync::Barrier;
 use domain::{Id, RunState, Timestamp, User};
 use storage::{
     Database, Statement, Store,
-    access::{AccessState, MAX_VOID},
+    access::{AccessState, MAX_VOID, PersonRoles},
     accounts::{AccountChange, AccountChanged},
     audit::AuditEvent,
     groups::{Group, GroupSaved, MAX_GROUPS_OF_USER},
@@ -97,7 +97,7 @@ fn a_role_that_is_set_is_the_accounts_and_voids_its_tokens(place: Place) {
     let changed = changed(&fixture, &user, role("auditor"));
     assert_eq!((changed.role.as_str(), changed.access_version), ("auditor", 1));
     assert_eq!(state(&fixture).changed_users, [(user.id, 1)]);
-    assert_eq!(block_on(fixture.store.tool_permission(user.id, None)).unwrap().roles, ["auditor"]);
+    assert_eq!(block_on(fixture.store.tool_permission(user.id, None)).unwrap().roles.names, ["auditor"]);
     // What a release of before reads.
     let sql = "SELECT 1 FROM users WHERE id = ?1 AND role = 'user'";
     let rows = block_on(fixture.another_connection().query(Statement::new("t", sql, [user.id.into()]))).unwrap();
@@ -156,8 +156,14 @@ fn a_group_gives_its_members_its_roles_and_takes_them_away(place: Place) {
     let member = now(&fixture, &user);
     assert_eq!(member.roles().collect::<Vec<_>>(), ["member", "mailer"]);
     assert_eq!(member.access_version, 2, "once for each group");
-    let roles = block_on(store.tool_offers(user.id)).unwrap().roles;
-    assert!(roles.iter().any(|role| role == "mailer"), "{roles:?}");
+    assert!(block_on(store.set_role("mailer", "tools:call:mail:*", 9)).unwrap());
+    assert!(block_on(store.set_role("reader", "tools:read", 9)).unwrap());
+    let custom = vec![StoredRole { name: "mailer".into(), permissions: "tools:call:mail:*".into() }];
+    let roles = PersonRoles { names: vec!["mailer".into(), "member".into()], custom };
+    assert_eq!(block_on(store.tool_permission(user.id, None)).unwrap().roles, roles);
+    let (_, run) = fixture.send(&user, fixture.conversation(&user), "hello");
+    let claim = block_on(store.claim_new(user.id, lease_of(&run), LEASE_MS, "", None)).unwrap().unwrap();
+    assert_eq!(claim.offers.roles, roles);
     assert_eq!(block_on(store.group(mail.id)).unwrap().unwrap().members, 1);
     let members = block_on(store.group_members(mail.id, None, 10)).unwrap();
     assert_eq!(members.iter().map(|user| user.id).collect::<Vec<_>>(), [user.id]);
@@ -193,18 +199,17 @@ fn who_is_suspended_has_no_session_no_role_and_no_run(place: Place) {
     let suspended_user = changed(&fixture, &user, suspended(true));
     assert!(suspended_user.is_suspended);
     assert_eq!(fixture.log(lease, RunState::Streaming, batch(1, "f")), Leave::CancelRequested, "{}", run.id);
-    assert!(block_on(fixture.store.claim(lease_of(&queued), LEASE_MS, "")).unwrap().is_none());
-    assert!(block_on(fixture.store.claim_new(user.id, lease_of(&queued), LEASE_MS, "")).unwrap().is_none());
+    let claim = block_on(fixture.store.claim(lease_of(&queued), LEASE_MS, "")).unwrap().unwrap();
+    assert!(claim.cancel_requested, "whoever claims it ends it");
+    assert_eq!(claim.offers.roles, PersonRoles::default());
     let lifetimes = Lifetimes { session_ms: LEASE_MS, grace_ms: LEASE_MS };
     let rotated = block_on(fixture.store.rotate_session(session_id, &token, "two", lifetimes)).unwrap();
     assert!(matches!(rotated, Rotation::Ended), "{rotated:?}");
-    assert_eq!(block_on(fixture.store.tool_permission(user.id, None)).unwrap().roles, Vec::<String>::new());
+    assert_eq!(block_on(fixture.store.tool_permission(user.id, None)).unwrap().roles, PersonRoles::default());
     let known = state(&fixture);
     assert_eq!((known.changed_users, known.ended_sessions), (vec![(user.id, 1)], vec![session_id]));
     assert!(block_on(fixture.store.open_sessions(None, None, 10)).unwrap().iter().all(|open| open.id == others));
-
     assert!(!changed(&fixture, &suspended_user, suspended(false)).is_suspended);
-    assert!(block_on(fixture.store.claim(lease_of(&queued), LEASE_MS, "")).unwrap().unwrap().cancel_requested);
 }
 
 fn the_installation_has_roles_of_its_own(place: Place) {

@@ -1,4 +1,4 @@
-//! Databases that a test has to itself: a SQLite file in a folder, or a database on a real PostgreSQL that all tests share.
+//! A separate database for each test: a SQLite file in a folder, or a database on a real PostgreSQL that all tests share.
 
 use std::{path::Path, sync::LazyLock};
 
@@ -17,7 +17,7 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     RUNTIME.block_on(future)
 }
 
-/// Where an empty database is.
+/// The place of an empty database.
 pub(crate) enum Place {
     Sqlite(tempfile::TempDir),
     Postgres(PostgresUrl),
@@ -28,14 +28,14 @@ impl Place {
         Self::Sqlite(tempfile::tempdir().unwrap())
     }
 
-    /// `None`, and it is said, on a machine that cannot have one.
+    /// `None`, with a message, on a machine that cannot run PostgreSQL.
     pub(crate) fn postgres() -> Option<Self> {
         let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
         let url = shared_database(workspace).inspect_err(skipped).ok()?;
         Some(Self::Postgres(url.parse().unwrap()))
     }
 
-    /// A connection of its own.
+    /// Opens a new connection.
     pub(crate) fn open(&self) -> Real {
         match self {
             Self::Sqlite(folder) => Real::Sqlite(SqliteFile::open(&folder.path().join("sqlite_db.db")).unwrap()),

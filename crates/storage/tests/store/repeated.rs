@@ -1,5 +1,5 @@
-//! Statements that say they may be sent once more: the second time changes nothing and tells what the first time told. So an answer that
-//! was lost on its way can be asked for again.
+//! Repeatable statements: the second execution changes nothing and gives the same result as the first. So a statement whose answer was lost can be
+//! sent again.
 
 use domain::{Decision, Effect, RunState};
 use storage::{
@@ -22,7 +22,7 @@ crate::on_each_database! {
     a_turn_whose_every_answer_was_lost_once_is_stored_once,
 }
 
-/// Loses the first answer to whatever may be sent again.
+/// Sends every repeatable statement twice and drops the first answer.
 struct Twice(Real);
 
 impl Database for Twice {
@@ -54,7 +54,7 @@ fn a_turn_whose_every_answer_was_lost_once_is_stored_once(place: Place) {
     assert_eq!((message.position, run.state), (1, RunState::Queued));
 
     let lease = lease_of(&run);
-    assert_eq!(block_on(store.claim_new(user.id, lease, LEASE_MS, "")).unwrap().unwrap().run.id, run.id);
+    assert_eq!(block_on(store.claim_new(user.id, lease, LEASE_MS, "", None)).unwrap().unwrap().run.id, run.id);
     let entry = Entry { lease, state: RunState::Streaming, batch: batch(1, "a") };
     assert_eq!(block_on(store.append_events(&[entry])).unwrap(), [Leave::Granted]);
     assert_eq!(block_on(store.check_leases(&[lease])).unwrap(), [Leave::Granted]);
@@ -64,7 +64,7 @@ fn a_turn_whose_every_answer_was_lost_once_is_stored_once(place: Place) {
     let question = Question { call_id: "c", server: "clock", tool: "now", always_asks: false };
     let asked = block_on(store.ask_approval(lease, user.id, question, 60_000)).unwrap();
     assert!(asked.is_some());
-    // The first of the two counted: whoever decided it so hears that it is so.
+    // The first of the two counted. The second learns that this was already decided.
     let decided = block_on(store.decide_approval(user.id, run.id, "c", Decision::AllowAlways)).unwrap();
     assert_eq!(decided, Decided::AlreadyDecided(Decision::AllowAlways));
     assert!(block_on(store.set_tool_policy(None, "*", Effect::Ask)).unwrap());
@@ -100,7 +100,7 @@ fn a_turn_whose_every_answer_was_lost_once_is_stored_once(place: Place) {
         message: Some(answer("It is noon", "stop")),
         batch: batch(4, "d"),
     };
-    // The lease is over by then: whoever asks reads the run's end in its log.
+    // The lease has ended by then. The caller finds the run's end in its log.
     assert!(!block_on(store.finish_run(lease, &ending)).unwrap());
 
     assert_eq!(fixture.texts(&user, conversation), ["hello", "", "noon", "It is noon"]);

@@ -1,17 +1,17 @@
-//! Policies, rate limits, the record of what was done, and what remote servers said they have.
+//! Policies, rate limits, the audit log, and the tool lists of remote servers.
 
 use domain::Effect;
 use storage::{
     Database, DatabaseError, Statement, Store, Value,
     audit::AuditEvent,
     rate_limits::{Limit, RetryAfterMs},
-    tool_listings::{NewListing, OFFERABLE, ToolListing, ToolOffers},
+    tool_listings::{KeptOffers, NewListing, OFFERABLE, ToolListing, ToolOffers},
     tool_policies::MAX_POLICIES,
     tool_secrets::{MAX_SECRETS, ToolSecret},
 };
 
 use crate::{
-    fixture::Fixture,
+    fixture::{Fixture, LEASE_MS, lease_of},
     places::{Place, Real, block_on},
 };
 
@@ -25,7 +25,7 @@ crate::on_each_database! {
     what_was_recorded_cannot_be_changed_or_deleted,
     a_listing_counts_until_its_time_has_passed_and_the_last_one_stays,
     of_all_who_want_to_ask_the_servers_one_may_until_the_lists_are_kept_or_its_time_is_over,
-    what_decides_offers_is_everybodys_tools_and_ones_own_policies_and_secrets,
+    a_claim_reads_everybodys_tools_and_ones_own_policies_and_secrets,
     secrets_are_ones_own_and_can_be_replaced_and_deleted,
     there_is_an_end_to_secrets,
     the_first_generated_master_key_stays,
@@ -78,7 +78,7 @@ fn take(store: &Store<Real>, limits: &[Limit]) -> Result<(), RetryAfterMs> {
     block_on(store.take_rate(limits)).unwrap()
 }
 
-/// Lets time pass for a limit, as far as anybody can tell.
+/// Lets time pass for a limit.
 fn rest(fixture: &Fixture, ms: i64) {
     let sql = "UPDATE rate_limits SET full_at = full_at - CAST(?1 AS bigint) * 1000";
     block_on(fixture.another_connection().query(Statement::new("t", sql, [ms.into()]))).unwrap();
@@ -125,7 +125,7 @@ fn a_limit_is_exact_however_many_ask_at_once(place: Place) {
                 let store = Store::new(fixture.another_connection());
                 scope.spawn(move || {
                     let own = limit(&format!("own {n}"), 1, 30);
-                    // In either order, and neither waits for the other for ever.
+                    // In either order, without a deadlock.
                     let mut limits = [own.clone(), limit("shared", 1, 20)];
                     if n % 2 == 0 {
                         limits.reverse();
@@ -203,12 +203,11 @@ fn a_listing_counts_until_its_time_has_passed_and_the_last_one_stays(place: Plac
 
 fn of_all_who_want_to_ask_the_servers_one_may_until_the_lists_are_kept_or_its_time_is_over(place: Place) {
     let fixture = Fixture::new(place);
-    let user = fixture.user("a@example.org");
     let claim = |for_ms| block_on(fixture.store.claim_tool_listings(for_ms)).unwrap();
     let is_claimed = || {
         let listings = block_on(fixture.store.tool_listings()).unwrap();
         assert!(listings.servers.iter().all(|listing| listing.server == "clock"), "a claim is no server's list");
-        assert_eq!(block_on(fixture.store.tool_offers(user.id)).unwrap().is_claimed, listings.is_claimed);
+        assert_eq!(block_on(fixture.store.kept_offers(None)).unwrap().is_claimed, listings.is_claimed);
         listings.is_claimed
     };
     assert!(!is_claimed());
@@ -219,27 +218,54 @@ fn of_all_who_want_to_ask_the_servers_one_may_until_the_lists_are_kept_or_its_ti
     assert_eq!([claim(0), claim(60_000), claim(60_000)], [true, true, false], "the first one's time was over");
 }
 
-fn what_decides_offers_is_everybodys_tools_and_ones_own_policies_and_secrets(place: Place) {
+fn a_claim_reads_everybodys_tools_and_ones_own_policies_and_secrets(place: Place) {
     let fixture = Fixture::new(place);
     let (user, other) = (fixture.user("a@example.org"), fixture.user("b@example.org"));
-    let read = || block_on(fixture.store.tool_offers(user.id)).unwrap();
-    assert_eq!(read(), ToolOffers { roles: vec!["admin".into()], ..ToolOffers::default() });
+    let (_, run) = fixture.send(&user, fixture.conversation(&user), "hello");
+    let lease = lease_of(&run);
+    let read = |known| {
+        let claim = block_on(fixture.store.claim_new(user.id, lease, LEASE_MS, "", known)).unwrap().unwrap();
+        let early = block_on(fixture.store.claim_early(lease, LEASE_MS, 0, "", known)).unwrap().unwrap();
+        let kept = block_on(fixture.store.kept_offers(known)).unwrap();
+        for again in [&early.offers.kept, &kept] {
+            let listing = |kept: &KeptOffers| kept.list.clone().map(|list| (list.version, list.listing));
+            assert_eq!((listing(again), again.is_claimed), (listing(&claim.offers.kept), claim.offers.kept.is_claimed));
+        }
+        claim.offers
+    };
+    let nothing = read(None);
+    assert_eq!((nothing.kept, nothing.denied.len(), nothing.secrets.len()), (KeptOffers::default(), 0, 0));
     save(&fixture, &[("clock", "[1]", 60_000), (OFFERABLE, "[2]", 90_000)]);
-    for (owner, pattern, effect) in
-        [(None, "mail:*", Effect::Ask), (Some(user.id), "clock:*", Effect::Deny), (Some(other.id), "*:*", Effect::Deny)]
-    {
+    for (owner, pattern, effect) in [
+        (None, "mail:*", Effect::Ask),
+        (None, "web:*", Effect::Deny),
+        (Some(user.id), "clock:*", Effect::Deny),
+        (Some(other.id), "*:*", Effect::Deny),
+    ] {
         assert!(block_on(fixture.store.set_tool_policy(owner, pattern, effect)).unwrap());
     }
-    for (owner, name) in [(user.id, "password"), (other.id, "address")] {
-        assert!(block_on(fixture.store.set_tool_secret(owner, &secret("mail", name, "x"))).unwrap());
+    for (owner, server, name) in [(user.id, "mail", "password"), (user.id, "web", "key"), (other.id, "mail", "address")]
+    {
+        assert!(block_on(fixture.store.set_tool_secret(owner, &secret(server, name, "x"))).unwrap());
     }
-    let offers = read();
-    let offerable = offers.offerable.unwrap();
-    assert_eq!((offerable.listing.as_str(), offerable.counts_for_ms.div_euclid(60_000)), ("[2]", 1));
-    assert_eq!(offers.denied, ["clock:*"]);
-    assert_eq!(offers.secrets, [("mail".to_owned(), "password".to_owned())]);
-    save(&fixture, &[(OFFERABLE, "[3]", -30_000)]);
-    assert_eq!(read().offerable.unwrap().counts_for_ms.div_euclid(60_000), -1);
+    let ToolOffers { kept, mut denied, mut secrets, roles } = read(None);
+    assert_eq!(roles.names, ["admin"]);
+    let list = kept.list.unwrap();
+    assert_eq!((list.listing.as_deref(), list.counts_for_ms.div_euclid(60_000)), (Some("[2]"), 1));
+    denied.sort();
+    assert_eq!(denied, ["clock:*", "web:*"]);
+    secrets.sort();
+    let named = |server: &str, name: &str| (server.to_owned(), name.to_owned());
+    assert_eq!(secrets, [named("mail", "password"), named("web", "key")]);
+
+    let known = read(Some(list.version)).kept.list.unwrap();
+    assert_eq!((known.version, known.listing), (list.version, None), "a known list is not sent again");
+    while read(None).kept.list.unwrap().version == list.version {
+        save(&fixture, &[(OFFERABLE, "[3]", -30_000)]);
+    }
+    let newer = read(Some(list.version)).kept.list.unwrap();
+    assert!(newer.version > list.version);
+    assert_eq!((newer.listing.as_deref(), newer.counts_for_ms.div_euclid(60_000)), (Some("[3]"), -1));
     let listings = block_on(fixture.store.tool_listings()).unwrap().servers;
     assert!(listings.iter().all(|listing| listing.server != OFFERABLE), "it is no server's: {listings:?}");
 }

@@ -123,8 +123,8 @@ fn references_stay_inside() {
     assert_eq!(told(&schema, r#"{"self": {"a": 1}}"#), "/self/a: must be a string, not a number");
     assert_eq!(
         told(&schema, r#"{"out": 1}"#),
-        "the tool's own schema cannot be used: its reference https://example.org/schema.json leads nowhere inside it, and none is \
-         followed outside"
+        "the tool's own schema cannot be used: its reference https://example.org/schema.json has no target inside it, and \
+         references to the outside are not followed"
     );
 }
 

@@ -163,7 +163,7 @@ fn what_a_client_changes_is_in_the_audit_before_it_can_leave() {
 fn a_client_that_cannot_wait_is_told_what_to_allow() {
     let world = Scripted { can_ask: false, user: vec![("mail:*", Ask)], ..world() };
     let words = refused(&world, &send(), TO, AuditCode::CannotAsk);
-    assert!(words.contains("sets the tool policy mail:send to allow"), "{words}");
+    assert!(words.contains("set the tool policy mail:send to allow"), "{words}");
     let world = Scripted { can_ask: false, ..allowed() };
     let always = Tool { always_asks: true, ..send() };
     let words = refused(&world, &always, TO, AuditCode::CannotAsk);
@@ -182,7 +182,7 @@ fn too_many_calls_are_told_when_to_come_again() {
 fn a_call_begun_before_is_made_again_only_if_that_does_no_harm() {
     let world = Scripted { started: Started::Again, ..allowed() };
     let words = refused(&world, &send(), TO, AuditCode::NotRepeated);
-    assert!(words.contains("nobody knows whether it took effect"), "{words}");
+    assert!(words.contains("It is unknown whether it took effect"), "{words}");
     let idempotent =
         Tool { annotations: Annotations { idempotent: true, ..Annotations::default() }, ..tool("mail", "file") };
     for tool in [idempotent, read()] {

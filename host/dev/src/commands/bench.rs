@@ -1,4 +1,4 @@
-//! `cargo dev bench`: builds the app and the benchmark, then becomes the benchmark.
+//! `cargo dev bench`: builds the app and the benchmark, then replaces itself with the benchmark.
 
 use std::process::ExitCode;
 
@@ -7,7 +7,7 @@ use crate::host::become_program;
 use crate::manifest::Manifest;
 use crate::repo::Repo;
 
-/// The benchmark's own options, `--help` too.
+/// The benchmark's own options, including `--help`.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTIONS")]

@@ -1,5 +1,5 @@
-//! `cargo dev check-tools`: whether everything that has to name a tool server does, and with `--built` what is wrong with the tools that they
-//! list. Builds nothing; tools that `tools.toml` names by an address are fetched if they are not there.
+//! `cargo dev check-tools`: checks that all places name the same tool servers, and with `--built` the tools that they list. It builds nothing. Tools
+//! that `tools.toml` names by an address are fetched if they are missing.
 
 use std::process::ExitCode;
 
@@ -14,7 +14,6 @@ use crate::tool_servers;
 use crate::tools_file::ToolsFlag;
 use crate::trial::Trial;
 
-/// What is to be checked.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Also ask the tool servers that are built for their tools, and check schemas, names and secrets
@@ -27,13 +26,19 @@ pub(crate) struct Arguments {
 pub(crate) fn run(repo: &Repo, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut problems = tool_servers::problems(repo, &Manifest::read(repo)?)?;
     let mut asked = 0;
-    // What is wrong here must not hide the problems above.
+    // A fault here must not hide the problems above.
     match arguments.tools.composed(repo, Profile::Quick).and_then(|composed| Manifest::parse(&composed.text)) {
         Ok(manifest) if arguments.built => {
             let built = built(repo, &manifest);
             asked = built.len();
             if asked > 0 {
-                problems.extend(described(repo, &manifest, &built).unwrap_or_else(|error| vec![format!("{error:#}")]));
+                let found = described(repo, &manifest, &built).unwrap_or_else(|error| vec![format!("{error:#}")]);
+                if !found.is_empty() {
+                    println!(
+                        "The last build was checked. `cargo dev tool list` builds changed tools first, and then checks them."
+                    );
+                }
+                problems.extend(found);
             }
         }
         Ok(_) => {}
@@ -52,7 +57,7 @@ pub(crate) fn run(repo: &Repo, arguments: &Arguments) -> anyhow::Result<ExitCode
     Ok(ExitCode::FAILURE)
 }
 
-/// The tool servers that can be asked. The others are named.
+/// The tool servers that are built. Prints the names of the others.
 fn built<'a>(repo: &Repo, manifest: &'a Manifest) -> Vec<&'a str> {
     let has_host = artifacts::program(repo, "embedded-host").exists();
     let is_built = |name: &&str| {
@@ -69,7 +74,7 @@ fn built<'a>(repo: &Repo, manifest: &'a Manifest) -> Vec<&'a str> {
     built
 }
 
-/// What is wrong with the tools that these list.
+/// The faults in the tools that these servers list.
 fn described(repo: &Repo, manifest: &Manifest, names: &[&str]) -> anyhow::Result<Vec<String>> {
     let none = Variables { given: Vec::new() };
     let trial = Trial::start(repo, manifest, names, &none).context("the tool servers cannot be asked")?;

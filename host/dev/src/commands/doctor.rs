@@ -1,4 +1,4 @@
-//! `cargo dev doctor`: what this machine lacks and how to get it. Changes nothing.
+//! `cargo dev doctor`: lists missing requirements of this machine and how to get them. Changes nothing.
 
 use std::net::TcpListener;
 use std::process::ExitCode;
@@ -9,19 +9,19 @@ use crate::repo::Repo;
 /// The oldest Rust and Node that build the app.
 const RUST_MIN: [u32; 2] = [1, 95];
 const NODE_MIN: [u32; 2] = [20, 0];
-/// The oldest Spin that serves it.
+/// The oldest Spin that serves the app.
 const SPIN_MIN: [u32; 2] = [4, 1];
-/// What a full build with all tests leaves under `target`, rounded up.
+/// The size of `target` after a full build with all tests, rounded up.
 const DISK_MIN_GIB: u64 = 10;
-/// Where `cargo dev up` serves.
+/// The address of `cargo dev up`.
 const ADDRESS: &str = "127.0.0.1:3000";
 
 /// One line of the diagnosis.
 struct Check {
     name: &'static str,
-    /// What was found, or what is wrong.
+    /// The version that was found, or the fault.
     found: Result<String, String>,
-    /// How to get it.
+    /// How to install it.
     remedy: &'static str,
     required: bool,
 }
@@ -64,7 +64,7 @@ fn checks(repo: &Repo) -> Vec<Check> {
             name: "wasm target",
             found: target,
             remedy: "`cargo dev up` installs it, or `rustup target add wasm32-wasip2`",
-            // Installed on the way.
+            // Installed during the first build.
             required: false,
         },
         tool("cc", &["cc"], None, true, "a C compiler for SQLite: `apt-get install gcc`, or `xcode-select --install`"),
@@ -116,7 +116,7 @@ fn checks(repo: &Repo) -> Vec<Check> {
     ]
 }
 
-/// The first program that answers `--version`, if it is new enough.
+/// The version of the first program that answers `--version`, if it is new enough.
 fn version(repo: &Repo, programs: &[&str], min: Option<[u32; 2]>) -> Result<String, String> {
     let answer = programs.iter().find_map(|program| {
         let output = repo.command(program).arg("--version").output().ok()?;

@@ -7,7 +7,6 @@ use crate::database::{self, Database};
 use crate::host::{absolute, become_program};
 use crate::repo::Repo;
 
-/// From where to where.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]

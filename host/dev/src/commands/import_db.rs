@@ -7,12 +7,11 @@ use crate::database::{self, Database};
 use crate::host::{absolute, become_program};
 use crate::repo::Repo;
 
-/// From where to where.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     database: Database,
-    /// What `cargo dev export-db` made
+    /// The file that `cargo dev export-db` wrote
     file: PathBuf,
 }
 

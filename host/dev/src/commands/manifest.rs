@@ -1,4 +1,4 @@
-//! `cargo dev manifest`: writes `spin.toml` with the tools of `tools.toml` in it, for any host to serve.
+//! `cargo dev manifest`: writes `spin.toml` together with the tools of `tools.toml`, for any host to serve.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,6 @@ use crate::tools_file::{Composed, FILE, ToolsFlag};
 /// The beginning of every file that this command writes. Other files are never replaced.
 const MADE: &str = "# Made by `cargo dev manifest` ";
 
-/// From what, and to where.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -27,7 +26,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(repo: &Repo, Arguments { tools, out }: &Arguments) -> anyhow::Result<ExitCode> {
     let out = absolute(out)?;
     let folder = out.parent().and_then(|folder| folder.canonicalize().ok());
-    // Its paths are relative to where it lies, and hosts mount no folder from outside of that.
+    // The paths in a manifest are relative to its folder, and hosts mount no folder outside of it.
     ensure!(
         folder.is_some_and(|folder| folder == repo.path("")),
         "--out: {} is not beside spin.toml, where its paths lead to the right files",
@@ -55,7 +54,7 @@ fn write(out: &Path, tools: &Path, composed: &Composed) -> anyhow::Result<()> {
         }
         _ => {}
     }
-    // Debug quotes it: a name may have a line break in it.
+    // Debug quotes the path, because a name may contain a line break.
     let text = format!("{MADE}out of spin.toml and {tools:?}: change those.\n{}", composed.text);
     std::fs::write(out, text).with_context(|| format!("cannot write {}", out.display()))
 }

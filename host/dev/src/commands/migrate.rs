@@ -6,7 +6,6 @@ use crate::database::{self, Database};
 use crate::host::become_program;
 use crate::repo::Repo;
 
-/// Which database.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! The commands, one file each: `Arguments` if it takes any, and `run`, which gives the exit code.
+//! The commands, one file each: `Arguments` if it takes any, and `run`, which returns the exit code.
 
 pub(crate) mod bench;
 pub(crate) mod check_tools;

@@ -1,4 +1,4 @@
-//! `cargo dev model`: serves the scripted model alone, for other clients and for trying its knobs.
+//! `cargo dev model`: serves only the scripted model, for other clients and for trying its options.
 
 use std::process::ExitCode;
 
@@ -6,7 +6,6 @@ use crate::artifacts;
 use crate::host::become_program;
 use crate::repo::Repo;
 
-/// Where to serve it.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Address to listen on; port 0 takes a free one

@@ -1,4 +1,4 @@
-//! `cargo dev new-tool`: a tool provider to begin with, and its lines in `spin.toml`. Writes nothing over.
+//! `cargo dev new-tool`: creates a tool provider from a template, and its lines in `spin.toml`. Overwrites nothing.
 
 use std::process::ExitCode;
 
@@ -6,18 +6,18 @@ use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 
 use crate::javascript;
-use crate::manifest::{ADAPTER, Manifest};
+use crate::manifest::{ADAPTER, Manifest, TOOL_SERVER};
 use crate::manifest_edit::{with_tool_server, without_member};
 use crate::python;
 use crate::repo::Repo;
 use crate::tool_servers::FOLDER;
 
-/// The name comes first in its tools' names, which models get with at most 64 characters.
+/// The name is the first part of its tools' names, which have at most 64 characters for models.
 const NAME_MAX_CHARS: usize = 32;
-/// Packages that are called as a tool of that name would be.
+/// Names whose packages exist already.
 const RESERVED: [&str; 3] = ["server", "client", "misbehaving"];
 
-/// The templates are providers that the tests compose and call, so they work. Their names are replaced.
+/// The templates are providers that the tests compose and call, so they work. The command replaces their names.
 const RUST: &[(&str, &str)] = &[
     ("Cargo.toml", include_str!("../../../../tests/providers/rust/Cargo.toml")),
     ("src/lib.rs", include_str!("../../../../tests/providers/rust/src/lib.rs")),
@@ -38,7 +38,6 @@ const JAVASCRIPT: &[(&str, &str)] = &[
     (".npmrc", include_str!("../../../../tests/providers/javascript/.npmrc")),
 ];
 
-/// What is to be made.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Lower-case letters, digits and dashes; its tools are called <NAME>_<tool>
@@ -72,7 +71,7 @@ pub(crate) fn run(repo: &Repo, arguments: &Arguments) -> anyhow::Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-/// Makes everything, or changes nothing.
+/// Creates everything, or changes nothing.
 fn make(repo: &Repo, name: &str, language: Language) -> anyhow::Result<Vec<String>> {
     check(name)?;
     let path = repo.path("spin.toml");
@@ -81,7 +80,7 @@ fn make(repo: &Repo, name: &str, language: Language) -> anyhow::Result<Vec<Strin
     if repo.path(&folder).exists() {
         bail!("`{name}` is taken: there is {folder}. Nothing was changed");
     }
-    // A tool called as a part of the app is would be taken for it, in logs and in chats.
+    // A tool with the name of a part of the app could be confused with it, in logs and in chats.
     for id in [format!("mcp-{name}"), name.to_owned()] {
         if Manifest::parse(&manifest)?.has_component(&id) {
             bail!("`{name}` is taken: spin.toml has the component {id}. Nothing was changed");
@@ -99,7 +98,7 @@ fn make(repo: &Repo, name: &str, language: Language) -> anyhow::Result<Vec<Strin
         let workspace = std::fs::read_to_string(repo.path("Cargo.toml")).context("cannot read Cargo.toml")?;
         Some(without_member(&workspace, &folder).context("nothing was changed")?)
     };
-    // Before there is a folder that Cargo cannot read.
+    // Before the folder exists, which Cargo could not read.
     if let Some(workspace) = workspace {
         std::fs::write(repo.path("Cargo.toml"), workspace).context("cannot write Cargo.toml")?;
     }
@@ -131,13 +130,18 @@ pub(crate) fn check(name: &str) -> anyhow::Result<()> {
             "`{name}` is too long: use at most {NAME_MAX_CHARS} characters, since they come first in the names of its tools"
         );
     }
+    if let Some(rest) = name.strip_prefix(TOOL_SERVER) {
+        bail!(
+            "`{name}` would become the component {TOOL_SERVER}{name}: {TOOL_SERVER} is always added, so use `{rest}` instead"
+        );
+    }
     if RESERVED.contains(&name) {
         bail!("`{name}` is taken: there is a package mcp-{name} already. Choose another name");
     }
     Ok(())
 }
 
-/// A template under another name.
+/// A template with its name replaced.
 fn named(template: &str, name: &str) -> String {
     let title = title(name);
     [
@@ -153,14 +157,14 @@ fn named(template: &str, name: &str) -> String {
     .fold(template.to_owned(), |text, (from, to)| text.replace(from, to))
 }
 
-/// `word-count` is `Word count` to people.
+/// The title for people: `word-count` becomes `Word count`.
 fn title(name: &str) -> String {
     let words = name.replace('-', " ");
     let mut chars = words.chars();
     chars.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(chars).collect()
 }
 
-/// The lines of `spin.toml` that make the adapter with this provider in it a component.
+/// The lines of `spin.toml` for a component of the adapter and this provider.
 fn section(name: &str, language: Language) -> String {
     let (provider, command, sources) = match language {
         Language::Rust => (
@@ -176,7 +180,7 @@ fn section(name: &str, language: Language) -> String {
         Language::JavaScript => {
             let file = javascript::provider_file(name);
             let command = javascript::provider_command(&format!("components/mcp/{name}"), name);
-            // Not the folders in it: the build writes `node_modules` there, and would start itself again.
+            // Without subfolders: the build writes `node_modules` there and would trigger itself again.
             (file, format!("{ADAPTER}{command}"), ["*.js", "*.json"].as_slice())
         }
     };
@@ -201,33 +205,37 @@ watch = ["components/mcp-server/**/*.rs", {sources}, "crates/**/*.rs", "wit/**/*
 
 fn next(name: &str, language: Language) -> String {
     let folder = format!("{FOLDER}/{name}");
-    let (file, test, question, call) = match language {
+    let (file, test, question, tool, arguments) = match language {
         Language::Rust => (
             "src/lib.rs",
             format!("cargo test --package mcp-{name}"),
             "How many r are in strawberry?",
-            format!(r#"CALL {name}_count {{"text": "strawberry", "wanted": "r"}}"#),
+            "count",
+            r#"{"text": "strawberry", "wanted": "r"}"#,
         ),
         Language::Python => (
             "app.py and tool.py",
             format!("python3 -m unittest discover {folder}"),
             "Roll 3d6+2 for me.",
-            format!(r#"CALL {name}_roll {{"dice": "3d6+2"}}"#),
+            "roll",
+            r#"{"dice": "3d6+2"}"#,
         ),
         Language::JavaScript => (
             "app.js and tool.js",
             format!("node --test {folder}/tool.test.js"),
             "How many words has this sentence?",
-            format!(r#"CALL {name}_measure {{"text": "How many words?"}}"#),
+            "measure",
+            r#"{"text": "How many words?"}"#,
         ),
     };
     format!(
         "What next: it works as it is; make it yours in {folder}, {file}.\n  \
          {test}\n      runs its tests\n  \
+         cargo dev tool call {name}_{tool} '{arguments}'\n      builds it and calls it, without a chat\n  \
          cargo dev up\n      builds and serves it; ask in the chat: {question}\n\
          Without a model's key, the scripted model calls tools by order:\n  \
          cargo dev up --variable openai_model=scripted-obey=1\n\
-         and say: {call}\n\
+         and say: CALL {name}_{tool} {arguments}\n\
          What tells how far it is: CALL {name}_count_down {{\"start\": 9}}\n\
          docs/tools.md is the guide."
     )
@@ -313,7 +321,7 @@ mod tests {
 
     #[test]
     fn names_that_cannot_be_are_refused() {
-        for name in ["", "Dice", "a_b", "-a", "a-", "a--b", "1a", "dé", "a/b", "server", &"a".repeat(33)] {
+        for name in ["", "Dice", "a_b", "-a", "a-", "a--b", "1a", "dé", "a/b", "server", "mcp-a", &"a".repeat(33)] {
             assert!(check(name).is_err(), "{name}");
         }
         for name in ["a", "word-count", "a1", &"a".repeat(32)] {

@@ -1,4 +1,4 @@
-//! `cargo dev remove-tool`: takes the lines that `new-tool` added out of `spin.toml` again. Deletes no file: a tool is somebody's work.
+//! `cargo dev remove-tool`: removes the lines that `new-tool` added to `spin.toml`. It deletes no file, because the tool is somebody's work.
 
 use std::process::ExitCode;
 
@@ -8,7 +8,6 @@ use crate::manifest_edit::without_tool_server;
 use crate::repo::Repo;
 use crate::tool_servers::FOLDER;
 
-/// What is to be removed.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// The tool's name, that of its folder
@@ -24,7 +23,7 @@ pub(crate) fn run(repo: &Repo, Arguments { name }: &Arguments) -> anyhow::Result
     if repo.path(FOLDER).join(name).exists() {
         println!("{FOLDER}/{name} is still there: delete it if it is no longer wanted");
     }
-    // While the folder is there and no package, Cargo stumbles over it without that.
+    // While the folder exists without a package, Cargo needs this line.
     let folder = format!("{FOLDER}/{name}");
     if std::fs::read_to_string(repo.path("Cargo.toml"))
         .is_ok_and(|workspace| workspace.contains(&format!("{folder:?}")))

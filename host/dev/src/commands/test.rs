@@ -1,4 +1,4 @@
-//! `cargo dev test`: runs the rings, says how each ended, and closes with one line that counts all test cases.
+//! `cargo dev test`: runs the rings, prints the result of each, and ends with one line that counts all test cases.
 
 use std::num::NonZero;
 use std::process::ExitCode;
@@ -13,7 +13,6 @@ use crate::rings::counts::{Counts, failures};
 use crate::rings::{Part, RINGS, Readiness, Ring};
 use crate::step::{Step, aside};
 
-/// Which rings.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Rings to run; all if none is named
@@ -38,7 +37,7 @@ pub(crate) fn run(repo: &Repo, arguments: &Arguments) -> anyhow::Result<ExitCode
     let is_meant = |ring: &&Ring| arguments.rings.is_empty() || arguments.rings.iter().any(|name| name == ring.name);
     let rings: Vec<Chosen> = RINGS.iter().filter(is_meant).map(Chosen::new).collect();
     let total = std::thread::scope(|scope| {
-        // Downloads of later rings come while earlier ones compile.
+        // Downloads for later rings run while earlier ones compile.
         scope.spawn(|| {
             for chosen in &rings {
                 chosen.fetch(repo);
@@ -50,7 +49,7 @@ pub(crate) fn run(repo: &Repo, arguments: &Arguments) -> anyhow::Result<ExitCode
     Ok(if total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// A ring that is to run.
+/// A ring that will be run.
 struct Chosen {
     ring: &'static Ring,
     fetched: OnceLock<anyhow::Result<Readiness>>,
@@ -61,7 +60,7 @@ impl Chosen {
         Self { ring, fetched: OnceLock::new() }
     }
 
-    /// Fetches what the ring needs, once, whoever comes first; the other waits.
+    /// Fetches what the ring needs, once. A second caller waits for the first.
     fn fetch(&self, repo: &Repo) -> &anyhow::Result<Readiness> {
         self.fetched.get_or_init(|| {
             let folder = self.ring.folder;
@@ -73,7 +72,7 @@ impl Chosen {
     }
 }
 
-/// Rings that may run beside each other do, the others one after the other.
+/// Runs neighbouring rings together if they allow it, and the others one after the other.
 fn run_rings(repo: &Repo, manifest: &Manifest, rings: &[Chosen]) -> Counts {
     let mut total = Counts::default();
     for neighbours in rings.chunk_by(|one, next| one.ring.at_once && next.ring.at_once) {
@@ -111,7 +110,7 @@ fn run_parts(repo: &Repo, parts: Vec<(&Running, Part)>, at_once: usize) {
     });
 }
 
-/// A ring and its parts. One that cannot be made ready has failed; the others still tell something.
+/// A ring and its parts. If it cannot be prepared, it counts as failed, and the other rings still run.
 fn make_ready(repo: &Repo, manifest: &Manifest, chosen: &Chosen) -> (Running, Vec<Part>) {
     let (ring, began) = (chosen.ring, Instant::now());
     let (counts, parts) = prepare(repo, manifest, chosen).unwrap_or_else(|error| (failed(ring, &error), Vec::new()));
@@ -123,7 +122,7 @@ fn failed(ring: &Ring, error: &anyhow::Error) -> Counts {
     Counts { failed: 1, ..Counts::default() }
 }
 
-/// What a ring consists of, or, with nothing to run, why it counts as skipped.
+/// The parts of a ring; without parts, the counts say why it is skipped.
 fn prepare(repo: &Repo, manifest: &Manifest, chosen: &Chosen) -> anyhow::Result<(Counts, Vec<Part>)> {
     let ring = chosen.ring;
     match chosen.fetch(repo) {
@@ -139,7 +138,7 @@ fn prepare(repo: &Repo, manifest: &Manifest, chosen: &Chosen) -> anyhow::Result<
     Ok((Counts::default(), parts))
 }
 
-/// A ring some of whose parts may have ended.
+/// A ring and the results of its ended parts.
 struct Running {
     ring: &'static Ring,
     so_far: Mutex<SoFar>,
@@ -147,9 +146,9 @@ struct Running {
 
 struct SoFar {
     counts: Counts,
-    /// Parts that have not ended.
+    /// The parts that have not ended.
     left: usize,
-    /// Of all that has been done for it, some of it perhaps at the same time.
+    /// The time of all its work, some of which may have run at the same time.
     elapsed: Duration,
 }
 
@@ -196,7 +195,7 @@ fn run_part(repo: &Repo, ring: &Ring, mut part: Part) -> anyhow::Result<Counts> 
     let log = String::from_utf8_lossy(&log);
     let mut counts = Counts::of(&log);
     if !ended.status.success() {
-        // What did not compile, or does not type-check, or died, has no case that failed.
+        // A part that did not compile, did not type-check or died has no failed case.
         counts.failed = counts.failed.max(1);
         let again = part.again.unwrap_or_else(|| format!("cargo dev test {}", ring.name));
         let (failures, status, log) = (failures(&log).join("\n"), ended.status, ended.log.display());
@@ -208,6 +207,6 @@ fn run_part(repo: &Repo, ring: &Ring, mut part: Part) -> anyhow::Result<Counts> 
 fn summary(name: &str, counts: Counts, elapsed: Duration) -> String {
     let Counts { passed, failed, skipped } = counts;
     let seconds = elapsed.as_secs_f32();
-    // Not in the form of the closing line, which counts all rings together.
+    // Different from the closing line, which counts all rings together.
     format!("ring {name:12} passed {passed:4}   failed {failed:3}   skipped {skipped:3}   {seconds:6.1} s")
 }

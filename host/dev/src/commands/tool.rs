@@ -1,4 +1,4 @@
-//! `cargo dev tool`: lists the tools of a tool server and calls one, without the app, an account or a model.
+//! `cargo dev tool`: lists the tools of a tool server or calls one, without the app, an account or a model.
 
 use std::process::ExitCode;
 
@@ -8,19 +8,19 @@ use serde_json::{Value, json};
 
 use crate::artifacts::{self, Profile};
 use crate::host::Variables;
-use crate::listing::{Secret, Tool};
+use crate::listing::{self, Secret, Tool};
 use crate::manifest::{Manifest, TOOL_SERVER};
 use crate::repo::Repo;
+use crate::tool_servers;
 use crate::tools_file::ToolsFlag;
 use crate::trial::Trial;
 
-/// The key under which the adapter reads the context of a call, and how long the app waits for a result.
+/// The key under which the adapter reads a call's context, and how long the app waits for a result.
 const META_CALL: &str = "edge-assistant/call";
 const DEADLINE_MS: u32 = 55_000;
-/// How much of a description a list shows.
+/// How much of a description is shown in a list.
 const SHOWN_MAX_CHARS: usize = 100;
 
-/// Listing or calling.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -51,7 +51,7 @@ enum Command {
     },
 }
 
-/// The flags that `up` has too.
+/// The options that `up` has too.
 #[derive(clap::Args)]
 struct Settings {
     #[command(flatten)]
@@ -88,8 +88,8 @@ fn list(repo: &Repo, server: Option<&str>, settings: &Settings) -> anyhow::Resul
     let mut code = ExitCode::SUCCESS;
     for name in names {
         println!("{TOOL_SERVER}{name}");
-        let tools = match trial.server(name).tools() {
-            Ok(tools) => tools,
+        let tools: Vec<Tool> = match trial.server(name).tools() {
+            Ok(tools) => tools.into_iter().map(Tool::new).collect(),
             Err(error) => {
                 println!("  error: it does not list its tools: {error:#}");
                 code = ExitCode::FAILURE;
@@ -99,7 +99,7 @@ fn list(repo: &Repo, server: Option<&str>, settings: &Settings) -> anyhow::Resul
         if tools.is_empty() {
             println!("  no tools");
         }
-        for tool in tools.into_iter().map(Tool::new) {
+        for tool in &tools {
             println!("  {}  ({})", tool.full_name(name), tool.effect());
             for words in [tool.title(), &beginning(tool.description())].into_iter().filter(|words| !words.is_empty()) {
                 println!("      {words}");
@@ -108,6 +108,7 @@ fn list(repo: &Repo, server: Option<&str>, settings: &Settings) -> anyhow::Resul
                 println!("      secret {name}: {title}{}", if optional { " (optional)" } else { "" });
             }
         }
+        warn(&listing::problems(name, &tools));
     }
     Ok(code)
 }
@@ -125,6 +126,7 @@ fn call(repo: &Repo, name: &str, arguments: &str, secrets: &[String], settings: 
     let trial = built_and_served(repo, &manifest, &[server], settings)?;
     let served = trial.server(server);
     let tools: Vec<Tool> = served.tools()?.into_iter().map(Tool::new).collect();
+    warn(&listing::problems(server, &tools));
     let Some(tool) =
         tools.iter().find(|tool| tool.full_name(server) == name || format!("{server}_{}", tool.name()) == name)
     else {
@@ -138,13 +140,15 @@ fn call(repo: &Repo, name: &str, arguments: &str, secrets: &[String], settings: 
     let id = format!("{name}-{}", std::process::id());
     let about = json!({ "id": id, "locale": "en", "deadlineMs": DEADLINE_MS, "secrets": secrets });
     let meta = json!({ "progressToken": 1, META_CALL: about });
-    // The arguments go as they are written: numbers would change.
+    // The arguments are sent as written. Parsing would change numbers.
     let params = format!(r#"{{"name":{},"arguments":{arguments},"_meta":{meta}}}"#, Value::from(tool.name()));
     let result = served.ask("tools/call", &params, &mut |method, params| notice(method, params))?;
     Ok(show(tool, &result))
 }
 
 fn built_and_served(repo: &Repo, manifest: &Manifest, names: &[&str], settings: &Settings) -> anyhow::Result<Trial> {
+    // Before the build: it may fail without naming the cause, or leave the previous component in place.
+    warn(&tool_servers::problems(repo, &Manifest::read(repo)?)?);
     artifacts::announce_first_build(repo, Profile::Quick);
     let built = artifacts::lock(repo)?;
     artifacts::tool_servers(repo, names, Profile::Quick)?;
@@ -152,7 +156,13 @@ fn built_and_served(repo: &Repo, manifest: &Manifest, names: &[&str], settings: 
     Trial::start(repo, manifest, names, &settings.variables)
 }
 
-/// The server whose name a tool's begins with.
+fn warn(problems: &[String]) {
+    for problem in problems {
+        eprintln!("warning: {problem}");
+    }
+}
+
+/// The tool server at the beginning of a tool's name.
 fn server_of<'a>(manifest: &'a Manifest, name: &str) -> anyhow::Result<&'a str> {
     let servers = manifest.tool_servers();
     let is_of = |server: &&&str| name.strip_prefix(**server).is_some_and(|rest| rest.starts_with('_'));
@@ -163,7 +173,7 @@ fn server_of<'a>(manifest: &'a Manifest, name: &str) -> anyhow::Result<&'a str> 
 }
 
 fn read(secret: &str) -> anyhow::Result<(String, String)> {
-    // What is wrong is not quoted: it may be the secret.
+    // The faulty text is not quoted: it may be the secret.
     let (name, value) = secret.split_once('=').context("--secret: write NAME=VALUE, or NAME=@FILE")?;
     let value = match value.strip_prefix('@') {
         Some(file) => {
@@ -175,7 +185,7 @@ fn read(secret: &str) -> anyhow::Result<(String, String)> {
     Ok((name.to_owned(), value))
 }
 
-/// A tool gets the secrets that it names, as in the app, and is not called without those it needs.
+/// A tool gets the secrets that it declares, as in the app. It is not called without the required ones.
 fn check_secrets(tool: &Tool, given: &[(String, String)]) -> anyhow::Result<()> {
     let named = tool.secrets();
     if let Some((unknown, _)) = given.iter().find(|(name, _)| !named.iter().any(|secret| secret.name == *name)) {
@@ -190,10 +200,10 @@ fn check_secrets(tool: &Tool, given: &[(String, String)]) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Checks as the app does before it calls: against the schema in the form in which it is given to models.
+/// Checks the arguments like the app does before a call: against the schema in the form that models get.
 fn check_arguments(tool: &Tool, given: &Value) -> anyhow::Result<()> {
-    let schema = tool.repaired_input_schema().context("its input schema cannot be used")?;
-    let problems = json_schema::check(&schema, given).context("its input schema cannot be used")?;
+    let schema = tool.repaired_input_schema().context("it cannot be called")?;
+    let problems = json_schema::check(&schema, given).context("it cannot be called")?;
     let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
     ensure!(
         problems.is_empty(),
@@ -206,11 +216,17 @@ fn check_arguments(tool: &Tool, given: &Value) -> anyhow::Result<()> {
 fn notice(method: &str, params: &Value) {
     let text = |key: &str| params.get(key).and_then(Value::as_str).unwrap_or_default();
     if method == "notifications/progress" {
-        let of = params.get("total").map(|total| format!(" of {total}")).unwrap_or_default();
-        eprintln!("... {}{of}  {}", params.get("progress").unwrap_or(&Value::Null), text("message"));
+        eprintln!("... {}  {}", how_far(params), text("message"));
     } else {
         eprintln!("{}: {}", text("level"), params.get("data").unwrap_or(&Value::Null));
     }
+}
+
+/// The progress, such as "3 of 8". In JSON the numbers have a fraction (`3.0`), which is omitted if it is zero.
+fn how_far(progress: &Value) -> String {
+    let number = |key: &str| progress.get(key).and_then(Value::as_f64);
+    let done = number("progress").unwrap_or_default();
+    number("total").map_or_else(|| done.to_string(), |total| format!("{done} of {total}"))
 }
 
 fn show(tool: &Tool, result: &Value) -> ExitCode {
@@ -219,7 +235,7 @@ fn show(tool: &Tool, result: &Value) -> ExitCode {
     for part in result.get("content").and_then(Value::as_array).into_iter().flatten() {
         let text = |key: &str| part.get(key).and_then(Value::as_str).unwrap_or_default();
         match text("type") {
-            // The same in words, for models.
+            // The same as text, for models.
             "text"
                 if structured.is_some_and(|structured| {
                     serde_json::from_str(text("text")).is_ok_and(|said: Value| said == *structured)
@@ -275,6 +291,17 @@ mod tests {
         assert!(error.contains("/count: must be an integer"), "{error}");
         let unfit = Tool::new(json!({ "name": "t", "inputSchema": { "type": "string" } }));
         assert!(check_arguments(&unfit, &json!({})).is_err());
+    }
+
+    #[test]
+    fn progress_is_shown_without_a_needless_fraction() {
+        for (progress, expected) in [
+            (json!({ "progress": 3.0, "total": 8.0 }), "3 of 8"),
+            (json!({ "progress": 2 }), "2"),
+            (json!({ "progress": 0.5, "total": 1 }), "0.5 of 1"),
+        ] {
+            assert_eq!(how_far(&progress), expected);
+        }
     }
 
     #[test]

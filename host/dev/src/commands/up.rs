@@ -1,4 +1,4 @@
-//! `cargo dev up`: builds what is stale, then becomes the host that serves the app, or watches over it.
+//! `cargo dev up`: builds what is stale, then replaces itself with the host that serves the app, or watches it.
 
 use std::net::{TcpListener, ToSocketAddrs as _};
 use std::process::{Command, ExitCode};
@@ -14,7 +14,7 @@ use crate::tool_servers;
 use crate::tools_file::{Composed, ToolsFlag};
 use crate::watch;
 
-/// Spin's own flags, passed on to the host, and a few of ours.
+/// Spin's own options, passed on to the host, and a few of ours.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Address to serve on; port 0 takes a free one
@@ -34,10 +34,10 @@ pub(crate) struct Arguments {
     /// How long an idle instance is kept, such as 1s
     #[arg(long, value_name = "TIME")]
     idle_instance_timeout: Option<String>,
-    /// Show nothing of what components print
+    /// Do not show the output of components
     #[arg(long)]
     quiet: bool,
-    /// Show only what this component prints, such as mcp-clock; can be given several times. Spin calls it --follow
+    /// Show only the output of this component, such as mcp-clock; can be given several times. Spin calls it --follow
     #[arg(long, value_name = "COMPONENT", visible_alias = "follow", conflicts_with = "quiet")]
     log: Vec<String>,
     /// Talk to the built-in scripted model even if the environment names a real one
@@ -60,7 +60,7 @@ pub(crate) fn run(repo: &Repo, arguments: &Arguments) -> anyhow::Result<ExitCode
         eprintln!("warning: {problem}");
     }
     let profile = if arguments.release { Profile::Release } else { Profile::Quick };
-    // Before minutes of building.
+    // Checked first, because the build may take minutes.
     let composed = arguments.tools.composed(repo, profile)?;
     if !composed.names.is_empty() {
         eprintln!("with tools that are ready: {}", composed.names.join(", "));
@@ -79,7 +79,7 @@ pub(crate) fn run(repo: &Repo, arguments: &Arguments) -> anyhow::Result<ExitCode
     become_program(command(repo, arguments, &composed, &arguments.listen)?)
 }
 
-/// The host's command, for a manifest and for the environment as it is now.
+/// The host's command, for a manifest and the current environment.
 fn command(repo: &Repo, arguments: &Arguments, composed: &Composed, listen: &str) -> anyhow::Result<Command> {
     let manifest = Manifest::parse(&composed.text)?;
     ::manifest::Manifest::parse(&composed.text).context("spin.toml is not a manifest that the host can serve")?;
@@ -125,11 +125,11 @@ fn command(repo: &Repo, arguments: &Arguments, composed: &Composed, listen: &str
     Ok(host)
 }
 
-/// Whether the address can be served on: better said now than after minutes of building.
+/// Checks that the address is free before a build that may take minutes.
 fn free(address: &str) -> anyhow::Result<()> {
     let addresses: Vec<_> = address
         .to_socket_addrs()
-        .with_context(|| format!("--listen: `{address}` is no address and port, such as 127.0.0.1:3000"))?
+        .with_context(|| format!("--listen: `{address}` is not an address and port, such as 127.0.0.1:3000"))?
         .collect();
     if let Err(error) = TcpListener::bind(addresses.as_slice()) {
         bail!(

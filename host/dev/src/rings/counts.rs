@@ -1,17 +1,17 @@
-//! How many test cases a runner's log tells of: cargo's own harness and node's test runner, both of its reporters.
-//! Must not judge success: that is the exit code's.
+//! Counts the test cases in a runner's log: cargo's test harness and both reporters of node's test runner. The exit code, not this module, decides
+//! about success.
 
 use std::ops::AddAssign;
 
-/// What of a failed log is shown when it does not mark its failures.
+/// How much of a failed log is shown if it does not mark its failures.
 const TAIL_LINES: usize = 60;
-/// What is shown at most, so that one broken helper does not bury the summary.
+/// The most lines that are shown, so that a fault with many failures does not hide the summary.
 const SHOWN_LINES_MAX: usize = 200;
 
-/// What a line begins with by which a test says that it could not run here, for runners that then count it as passed.
+/// The beginning of a line that says that a test could not run here. The runner counts such a test as passed.
 const SKIPPED: &str = "SKIPPED";
 
-/// Test cases by how they ended.
+/// Test cases by result.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) passed: usize,
@@ -78,7 +78,7 @@ fn node(summary: &str) -> Counts {
     counts
 }
 
-/// The part of a failed log that says what failed: cargo's lists of failures, node's failed cases, or else its end.
+/// The part of a failed log with the failures: cargo's lists, node's failed cases, or else its end.
 pub(crate) fn failures(log: &str) -> Vec<&str> {
     let mut shown = Vec::new();
     let mut inside = false;

@@ -1,5 +1,5 @@
-//! The rings of tests, from the ones that run in milliseconds to a person's view in a browser.
-//! A ring says how it is made ready and which parts it has; `commands/test.rs` runs them and counts.
+//! The rings of tests, from fast ones to a person's view in a browser. A ring describes its preparation and its parts. `commands/test.rs` runs and
+//! counts them.
 
 pub(crate) mod counts;
 
@@ -17,49 +17,49 @@ use crate::repo::Repo;
 use crate::step::aside;
 use crate::test_programs::{self, APP_TESTS, PACE_TESTS, PROVIDER_TESTS, TestProgram};
 
-/// Where the browser ring lies.
+/// The folder of the browser ring.
 const BROWSER: &str = "tests/browser";
-/// Where the checks of the deployment files lie.
+/// The folder of the checks of deployment files.
 const DEPLOY: &str = "tests/deploy";
-/// Where the tool providers that `cargo dev new-tool` begins with lie, one folder for each language.
+/// The folder of the templates of `cargo dev new-tool`, one folder for each language.
 const PROVIDERS: &str = "tests/providers";
-/// Where the protocol's own suite is run from, and other people's MCP clients.
+/// The folder of the protocol's own test suite, and that of other MCP clients.
 const CONFORMANCE: &str = "tests/conformance";
 const CLIENTS: &str = "tests/conformance/clients";
-/// What the app ring is told: the host's program, the manifest, the same with tools that misbehave, and how often an instance may be used
-/// again.
+/// Environment variables for the app ring: the host's program, the manifest, the manifest with misbehaving tools, and how often an instance is
+/// reused.
 const HOST_VARIABLE: &str = "EA_HOST";
 const MANIFEST_VARIABLE: &str = "EA_MANIFEST";
 const FIXTURES_VARIABLE: &str = "EA_FIXTURES_MANIFEST";
 const REUSE_VARIABLE: &str = "EA_INSTANCE_REUSE";
 const STORE_VARIABLE: &str = "EA_STORE";
-/// What the conformance ring is told beside: MCP clients.
+/// Additional environment variables for the conformance ring: MCP clients.
 const CLIENT_VARIABLE: &str = "MCP_CLIENT_COMMAND";
 const PYTHON_VARIABLE: &str = "EA_PYTHON";
 const RMCP_VARIABLE: &str = "EA_RMCP_CLIENT";
 
-/// One ring.
 pub(crate) struct Ring {
     pub(crate) name: &'static str,
     pub(crate) about: &'static str,
-    /// A ring without its folder does not exist yet.
+    /// The ring's folder. Without it, the ring is skipped.
     pub(crate) folder: &'static str,
-    /// Installs what comes from outside. This may happen while another ring is built.
+    /// Installs requirements. This may run while another ring is built.
     pub(crate) fetch: fn(&Repo) -> anyhow::Result<Readiness>,
-    /// Builds what is stale and says what is to be run.
+    /// Builds what is stale and returns the parts.
     pub(crate) parts: fn(&Repo, &Manifest) -> anyhow::Result<Vec<Part>>,
-    /// As many parts at once as there are processors, those of its neighbours that may too among them; else one after the other.
+    /// Whether the parts run at the same time, as many as there are processors, together with those of neighbouring rings. Otherwise they run one
+    /// after the other.
     pub(crate) at_once: bool,
 }
 
-/// What runs as one program.
+/// A part of a ring: one program.
 pub(crate) struct Part {
-    /// What it is called beside the ring's name, in a log's name too.
+    /// The name after the ring's name, also in the log's name.
     pub(crate) name: String,
     pub(crate) command: Command,
-    /// What runs only this, where that is not `cargo dev test` with the ring's name.
+    /// The command that runs only this part, if it is not `cargo dev test` with the ring's name.
     pub(crate) again: Option<String>,
-    /// It measures: the machine is its own, after everything else that may run at once.
+    /// It measures, so it runs alone, after everything else that may run at once.
     pub(crate) measures: bool,
 }
 
@@ -72,11 +72,11 @@ impl Part {
 /// Whether a ring can run here.
 pub(crate) enum Readiness {
     Ready,
-    /// It cannot, for this reason.
+    /// It cannot run, for this reason.
     Skip(String),
 }
 
-/// All rings, the quick ones first. The host's has the machine to itself, because it compiles; of those behind it, the longest begins first.
+/// All rings, fast ones first. The host's ring runs alone, because it compiles. Of the rings after it, the longest is first.
 pub(crate) const RINGS: [Ring; 11] = [
     Ring {
         name: "crates",
@@ -91,7 +91,7 @@ pub(crate) const RINGS: [Ring; 11] = [
     },
     Ring {
         name: "components",
-        about: "what of the components runs natively",
+        about: "the parts of the components that run natively",
         folder: "components",
         fetch: servers_of_mail,
         parts: |repo, manifest| {
@@ -117,7 +117,7 @@ pub(crate) const RINGS: [Ring; 11] = [
     },
     Ring {
         name: "deploy",
-        about: "the deployment files, against the schemas of what reads them",
+        about: "the deployment files, against the schemas of their readers",
         folder: DEPLOY,
         fetch: |repo| needs(python::is_there(repo), || python::install(repo, DEPLOY)),
         parts: |repo, _| Ok(vec![Part::new("check", python::python(repo, DEPLOY, "check.py"))]),
@@ -188,7 +188,7 @@ pub(crate) const RINGS: [Ring; 11] = [
         name: "app-postgres",
         about: "the same on a real PostgreSQL, and many hosts on one",
         folder: "tests",
-        // PostgreSQL comes out of a Python package.
+        // PostgreSQL comes in a Python package.
         fetch: |repo| needs(python::is_there(repo), || Ok(())),
         parts: |repo, manifest| app(repo, manifest, Some((STORE_VARIABLE, "postgres"))),
         at_once: true,
@@ -221,7 +221,7 @@ fn nothing(_: &Repo) -> anyhow::Result<Readiness> {
     Ok(Readiness::Ready)
 }
 
-/// A ring that is skipped without something, and installs more where it is there.
+/// Skips a ring if a requirement is missing; otherwise installs what it needs.
 fn needs(there: anyhow::Result<()>, install: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<Readiness> {
     match there {
         Ok(()) => install().map(|()| Readiness::Ready),
@@ -229,7 +229,7 @@ fn needs(there: anyhow::Result<()>, install: impl FnOnce() -> anyhow::Result<()>
     }
 }
 
-/// Without Cyrus, the tests that need it say that they are skipped.
+/// Without Cyrus, the tests that need it are skipped with a message.
 fn servers_of_mail(repo: &Repo) -> anyhow::Result<Readiness> {
     if let Err(reason) = prerequisites::cyrus(repo) {
         aside(|| eprintln!("tests with Cyrus are skipped: {reason:#}"));
@@ -237,7 +237,7 @@ fn servers_of_mail(repo: &Repo) -> anyhow::Result<Readiness> {
     Ok(Readiness::Ready)
 }
 
-/// Without Python, the tests of its client say that they are skipped.
+/// Without Python, the tests of its client are skipped with a message.
 fn clients(repo: &Repo) -> anyhow::Result<Readiness> {
     install(repo, CONFORMANCE)?;
     if python::is_there(repo).is_ok() {
@@ -256,7 +256,7 @@ fn the_app(repo: &Repo, manifest: &Manifest) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Without Python, its test says that it is skipped.
+/// Without Python, its test is skipped with a message.
 fn a_provider_in_python(repo: &Repo) -> anyhow::Result<()> {
     if python::is_there(repo).is_err() {
         return Ok(());
@@ -275,7 +275,7 @@ fn a_provider_in_javascript(repo: &Repo) -> anyhow::Result<()> {
     artifacts::provider(repo, &Provider { name, folder, file, command })
 }
 
-/// What a template brings to test its own tools with. That of the one in Rust is in the ring `crates`.
+/// The tests of the templates' tools. Those of the Rust template are in the ring `crates`.
 fn tests_of_templates(repo: &Repo) -> Vec<Part> {
     let mut parts = Vec::new();
     if python::is_there(repo).is_ok() {
@@ -289,12 +289,12 @@ fn tests_of_templates(repo: &Repo) -> Vec<Part> {
     parts
 }
 
-/// What serves the app: the embedded host, unless the environment names another program that takes Spin's options, such as Spin.
+/// The program that serves the app: the embedded host, unless the environment names another program with Spin's options.
 fn the_host(repo: &Repo) -> PathBuf {
     std::env::var_os(HOST_VARIABLE).map_or_else(|| artifacts::program(repo, "embedded-host"), PathBuf::from)
 }
 
-/// Those of the programs that Cargo makes of tests which a ring is about.
+/// The test programs of a ring.
 fn tests(repo: &Repo, manifest: &Manifest, is_ours: impl Fn(&TestProgram) -> bool) -> anyhow::Result<Vec<Part>> {
     let _built = artifacts::lock(repo)?;
     let programs = test_programs::build(repo, manifest)?;
@@ -307,13 +307,13 @@ fn tests(repo: &Repo, manifest: &Manifest, is_ours: impl Fn(&TestProgram) -> boo
     Ok(programs.iter().filter(|program| is_ours(program)).map(part).collect())
 }
 
-/// The same for tests of the whole app, which are told where it is; those of providers or the others.
+/// The tests of the whole app, either those of providers or the others, with the app's paths in the environment.
 fn app_tests(repo: &Repo, manifest: &Manifest, of_providers: bool) -> anyhow::Result<Vec<Part>> {
     let mut parts = tests(repo, manifest, |program| {
         program.package == APP_TESTS && (program.target == PROVIDER_TESTS) == of_providers
     })?;
     for Part { command, again, .. } in &mut parts {
-        // Alone, they would not be told.
+        // Without `cargo dev`, they would not get these variables.
         *again = None;
         command.env(HOST_VARIABLE, the_host(repo));
         command.env(MANIFEST_VARIABLE, repo.path("spin.toml")).env(FIXTURES_VARIABLE, fixtures::manifest(repo));
@@ -322,12 +322,12 @@ fn app_tests(repo: &Repo, manifest: &Manifest, of_providers: bool) -> anyhow::Re
     Ok(parts)
 }
 
-/// The tests of the app, with what a ring tells them more.
+/// The tests of the app, with an additional environment variable.
 fn app(repo: &Repo, manifest: &Manifest, more: Option<(&str, &str)>) -> anyhow::Result<Vec<Part>> {
     the_app(repo, manifest)?;
     let mut parts = app_tests(repo, manifest, false)?;
     for Part { command, .. } in &mut parts {
-        // These tests wait for the app more than they compute.
+        // These tests mostly wait for the app.
         command.arg("--test-threads=16").envs(more);
     }
     Ok(parts)

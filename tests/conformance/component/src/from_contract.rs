@@ -1,15 +1,14 @@
-//! What the adapter hands over, as the fixture wants it.
+//! Converts the adapter's input to the fixture's types.
 
 use conformance_provider::Input;
 use mcp::Map;
 use tool_provider::provider::contract::{Context, Failure};
 
-/// A JSON object.
 pub(crate) fn object(json: &str) -> Result<Map, Failure> {
     serde_json::from_str(json).map_err(|error| Failure::InvalidArguments(error.to_string()))
 }
 
-/// What came with a request.
+/// The caller's answers and state in a request.
 pub(crate) struct Asked<'a> {
     responses: Map,
     state: Option<&'a str>,

@@ -1,6 +1,6 @@
-//! The conformance suite's server behind the adapter: a component that exports the contract and answers from `conformance-provider`.
+//! The conformance suite's server behind the adapter: a component that exports the contract and uses `conformance-provider`.
 //!
-//! It has no opinion: [`to_contract`] and [`from_contract`] translate, the fixture decides. Nothing of it is shipped.
+//! It only translates, with [`to_contract`] and [`from_contract`]; the fixture decides. It is not shipped.
 
 mod from_contract;
 mod to_contract;
@@ -70,7 +70,7 @@ impl contract::Guest for Component {
     }
 }
 
-/// Notices, written one by one as the adapter reads them; it may stop reading.
+/// The notices, written one by one as the adapter reads them. The adapter may stop reading.
 fn live(notices: Vec<mcp::Notice>) -> wasip3::wit_bindgen::StreamReader<Notice> {
     let (mut writer, reader) = wit_stream::new();
     wasip3::spawn(async move {

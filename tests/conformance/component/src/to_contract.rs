@@ -1,4 +1,4 @@
-//! What the fixture says, in the words of the contract.
+//! Converts the fixture's output to the types of the contract.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use mcp::{
@@ -16,7 +16,7 @@ pub(crate) fn tool(tool: Tool) -> wit::Tool {
         description: tool.description.unwrap_or_default(),
         input_schema: tool.input_schema.get().to_owned(),
         output_schema: tool.output_schema.map(|schema| schema.get().to_owned()),
-        // What the protocol takes a tool to be that says nothing.
+        // The protocol's defaults for tools without annotations.
         annotations: wit::Annotations {
             read_only: annotations.read_only.unwrap_or(false),
             destructive: annotations.destructive.unwrap_or(true),
@@ -53,7 +53,7 @@ pub(crate) fn listed_prompt(prompt: Prompt) -> wit::PromptEntry {
     }
 }
 
-/// The contract has no results that are errors: a call that failed is a failure, whose words are the result's.
+/// The contract has no results that are errors: a failed call is a failure with the result's text.
 pub(crate) fn outcome(outcome: Outcome) -> Result<wit::Outcome, wit::Failure> {
     if outcome.is_error {
         let words = outcome.content.into_iter().filter_map(|content| match content {
@@ -74,7 +74,7 @@ fn content(content: Content) -> wit::Content {
         Content::Image { data, mime_type } => wit::Content::Image(media(&data, mime_type)),
         Content::Audio { data, mime_type } => wit::Content::Audio(media(&data, mime_type)),
         Content::Resource { resource } => wit::Content::Resource(contents(resource)),
-        // Not in the contract, and not in the fixture.
+        // Not in the contract, and not used by the fixture.
         Content::ResourceLink(resource) => wit::Content::Text(resource.uri),
         Content::Other(kind) => wit::Content::Text(kind),
     }
@@ -84,7 +84,7 @@ fn media(base64: &str, mime_type: String) -> wit::Media {
     wit::Media { data: bytes(base64), mime_type }
 }
 
-/// The fixture's bytes are constants; wrong ones are seen by the suite as missing.
+/// The fixture's bytes are constants. If they were wrong, the suite would report them as missing.
 fn bytes(base64: &str) -> Vec<u8> {
     BASE64_STANDARD.decode(base64).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Tools and a prompt that ask the caller back.
+//! Tools and a prompt that ask the caller for input.
 
 use mcp::{Answer, Content, Failure, InputNeeded, Map, Outcome, PromptContent, PromptMessage, Role};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{Input, Step};
 
-/// The tools of this kind, with their descriptions.
+/// The tools, with their descriptions.
 pub(crate) const TOOLS: [(&str, &str); 8] = [
     ("test_input_required_result_elicitation", "Asks for a name"),
     ("test_input_required_result_sampling", "Asks for a completion"),
@@ -18,7 +18,7 @@ pub(crate) const TOOLS: [(&str, &str); 8] = [
     ("test_input_required_result_capabilities", "Asks for what the caller can do"),
 ];
 
-/// Signs states. No secret is needed to test that a change is found.
+/// The key that signs states. It need not be secret to test that a change is detected.
 const KEY: &str = "conformance";
 
 fn form(message: &str, field: &str, kind: &str) -> Value {
@@ -53,7 +53,7 @@ fn verify(state: &str) -> Result<&str, Failure> {
         .ok_or_else(|| Failure::InvalidState("it is not what this server gave".to_owned()))
 }
 
-/// A field of a form that was accepted.
+/// A field of an accepted form.
 fn field<'a>(input: &Input<'a>, key: &str, name: &str) -> Option<&'a Value> {
     let response = input.responses.get(key)?;
     response.get("action").filter(|action| *action == "accept")?;
@@ -64,7 +64,7 @@ fn said(value: Option<&Value>) -> Option<&str> {
     value.and_then(Value::as_str)
 }
 
-/// Calls one of the tools that ask.
+/// Calls one of the tools.
 pub fn call(name: &str, input: Input<'_>) -> Result<Step, Failure> {
     let state = input.state.map(verify).transpose()?;
     let response = |key: &str| input.responses.get(key);
@@ -132,7 +132,7 @@ pub fn call(name: &str, input: Input<'_>) -> Result<Step, Failure> {
                 let keys: Vec<&str> = input.responses.keys().map(String::as_str).collect();
                 return done(format!("capabilities-ok: received {}", keys.join(",")));
             }
-            // The server half leaves out what the caller has not declared.
+            // The server of the crate `mcp` leaves out requests that the caller has not declared.
             let requests = [
                 ("elicit_input", form("Elicitation input", "value", "string")),
                 ("sample_input", sampling("Sample request")),
@@ -143,7 +143,7 @@ pub fn call(name: &str, input: Input<'_>) -> Result<Step, Failure> {
     }
 }
 
-/// Fills in the prompt that asks.
+/// Fills in the prompt that asks for input.
 pub fn prompt(name: &str, input: Input<'_>) -> Option<Answer<PromptContent>> {
     if name != "test_input_required_result_prompt" {
         return None;

@@ -1,4 +1,4 @@
-//! Resources, prompts and the bytes in them.
+//! Resources, prompts and their contents.
 
 use mcp::{
     Content, Map, Prompt, PromptArgument, PromptContent, PromptMessage, Resource, ResourceBody, ResourceContents,
@@ -6,10 +6,10 @@ use mcp::{
 };
 use serde_json::Value;
 
-/// A red dot, as PNG.
+/// A red dot as PNG.
 pub(crate) const PNG: &str =
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8DwHwAFBQIAX8jx0gAAAABJRU5ErkJggg==";
-/// One sample of silence, as WAV.
+/// One sample of silence as WAV.
 pub(crate) const WAV: &str = "UklGRiYAAABXQVZFZm10IBAAAAABAAEAQB8AAIA+AAACABAAZGF0YQIAAAAAAA==";
 
 const TEMPLATE: (&str, &str) = ("test://template/", "/data");

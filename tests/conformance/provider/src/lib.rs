@@ -1,7 +1,7 @@
-//! What the conformance suite of the protocol wants of a server under test: its tools, resources and prompts.
+//! The tools, resources and prompts that the conformance suite of the protocol requires of a server.
 //!
-//! Pure, and nothing of it is shipped. [`tools`], [`content`] and [`asking`] are plain functions, so that a component can offer the same behind
-//! the adapter; [`Fixture`] offers it natively.
+//! It is pure and not shipped. [`tools`], [`content`] and [`asking`] are plain functions, so that a component can offer the same behind the adapter.
+//! [`Fixture`] offers it natively.
 
 pub mod asking;
 pub mod content;
@@ -10,26 +10,26 @@ pub mod tools;
 
 pub use provider::Fixture;
 
-/// What a call comes with.
+/// The input of a call.
 #[derive(Clone, Copy, Debug)]
 pub struct Input<'a> {
     /// The arguments.
     pub arguments: &'a mcp::Map,
-    /// What the caller answered.
+    /// The caller's answers to requests for input.
     pub responses: &'a mcp::Map,
-    /// What the caller sent back.
+    /// The state that the caller sent back.
     pub state: Option<&'a str>,
-    /// What the caller can be asked for.
+    /// The kinds of input that the caller supports.
     pub capabilities: &'a mcp::Map,
 }
 
-/// What a call comes to.
+/// The result of a call.
 #[derive(Debug)]
 pub enum Step {
     /// A result.
     Done(mcp::Outcome),
-    /// Notices and then a result.
+    /// Notices, and then a result.
     Live(Vec<mcp::Notice>),
-    /// The caller is asked back.
+    /// A request for input.
     Asks(mcp::InputNeeded),
 }

@@ -8,10 +8,10 @@ use mcp::{
 
 use crate::{Input, Step, asking, content, tools};
 
-/// Long enough that a cache is of use, short enough that nobody waits for it.
+/// Long enough for a cache to be useful, short enough not to wait for.
 const TTL_MS: u64 = 60_000;
 
-/// The suite's server, natively.
+/// The suite's server as a native provider.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Fixture;
 

@@ -1,4 +1,4 @@
-//! Fixture: a provider that does what providers must not, and one thing that changes the world outside.
+//! Fixture: a provider that does what providers must not do, and changes something outside.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ provider! {
     tools: [write, note, pay, secret_write, tell, trap, hang, occupy, flood, rubbish, reach, fail, page],
 }
 
-/// More than any answer of the tests' servers.
+/// More than any response of the tests' servers.
 const LIMITS: Limits = Limits { bytes: 4_096, wait: Duration::from_secs(5) };
 /// Far more than a result may have.
 const FLOOD_BYTES: usize = 100 * 1024 * 1024;

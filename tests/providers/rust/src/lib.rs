@@ -1,4 +1,4 @@
-//! A tool provider: what it offers stands in `provider!`, each tool is a function below. `docs/tools.md` is the guide.
+//! A tool provider. `provider!` lists its tools, and each tool is a function below. `docs/tools.md` is the guide.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use upstream::{Http as _, Limits, Outside};
 
 provider! { name: "letters", title: "Letters", tools: [count, count_down] }
 
-/// A long loop holds up all that the instance is doing: bound the work.
+/// A long loop delays all calls of the instance, so the work needs a limit.
 const TEXT_MAX_BYTES: usize = 100_000;
 
-// Each field's comment is its description in the schema that the model gets.
+// Each field's comment is its description in the model's schema.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Count {
@@ -35,9 +35,9 @@ async fn count(arguments: Count) -> Result<Structured<Counted>, Failure> {
     Ok(Structured(Counted { count: occurrences(&arguments.text, &arguments.wanted)? }))
 }
 
-/// What the tool does, apart from being a tool, so that a test can call it.
+/// The tool's own work, so that a test can call it.
 fn occurrences(text: &str, wanted: &str) -> Result<usize, Failure> {
-    // The model reads these words and tries again: say what to do.
+    // The model reads this message and tries again: say what to do.
     if wanted.is_empty() {
         return Err(Failure::InvalidArguments("Say in `wanted` which letter or word to count.".to_owned()));
     }
@@ -47,7 +47,7 @@ fn occurrences(text: &str, wanted: &str) -> Result<usize, Failure> {
     Ok(text.to_lowercase().matches(&wanted.to_lowercase()).count())
 }
 
-// A tool that takes a while tells how far it is.
+// A tool that takes a while reports its progress.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct CountDown {

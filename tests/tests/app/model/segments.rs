@@ -24,7 +24,7 @@ struct Came {
     reads: usize,
 }
 
-/// Answers requests one after the other, and tells how each of them came.
+/// Answers requests one after the other, and reports how each of them came.
 fn serve(mut connection: TcpStream, told: &mpsc::Sender<Came>) -> Result<()> {
     loop {
         let (mut bytes, mut reads, mut buffer) = (Vec::new(), 0, vec![0; 1 << 20]);

@@ -1,4 +1,4 @@
-//! A tool of this installation tells how far it is: in a chat and at the gateway, while it works.
+//! A tool of this installation reports its progress while it works: in a chat and at the gateway.
 
 use std::time::Instant;
 
@@ -21,7 +21,7 @@ async fn how_far_a_call_is_can_be_followed_in_a_chat_and_at_the_gateway() -> Res
     ensure!(first.content().starts_with("step ") && first.content().chars().count() == 200, "{first:?}");
     let rest = reading.through(|event| event.kind() == "tool_result").await?;
     let more = rest.iter().filter(|event| event.kind() == "tool_progress").count();
-    // 150 steps are told. On a slow machine they take longer, so a bound for what is passed on is a bound for its rate.
+    // The tool reports 150 steps. On a slow machine they take longer, so the limit is a rate.
     let at_most = 2 + began.elapsed().as_millis() / 250;
     ensure!((1..=at_most).contains(&u128::try_from(more)?), "told {more} times more");
 

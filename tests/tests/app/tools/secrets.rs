@@ -1,4 +1,4 @@
-//! Secrets that a person entrusts to tools: entered once, used by the tool, seen by nobody.
+//! The secrets that a person enters for tools: entered once, used by the tool, seen by nobody.
 
 use anyhow::{Context as _, Result, ensure};
 use reqwest::{Method, Response, StatusCode};

@@ -1,5 +1,5 @@
-//! What these tools write, other programs must read as these tools do: in the end the server is asked which times the series has
-//! (`expand`, RFC 4791 section 9.6.5), and its answer compared with ours.
+//! Other programs must read the written events as these tools do. At the end, the server expands the series (`expand`, RFC 4791 section 9.6.5), and
+//! its result is compared with ours.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use jiff::{Timestamp, civil::Date};
@@ -12,10 +12,10 @@ use crate::{delete_event, document::Document, zones::ALL_YEARS};
 const FROM: &str = "20260301T000000Z";
 const TO: &str = "20260501T000000Z";
 
-/// Radicale expands a series of days without those that got a time.
+/// Radicale's expansion of a series of dates leaves out those that were changed to a time.
 const CYRUS: &str = "Cyrus";
 
-/// What is done to a new event, one after the other.
+/// The changes of a new event, one after the other.
 fn stories() -> Vec<(Value, Vec<Value>)> {
     let moved = |occurrence: &str, start: &str| json!({"occurrence": occurrence, "start": start});
     let series =
@@ -62,7 +62,7 @@ fn stories() -> Vec<(Value, Vec<Value>)> {
     ]
 }
 
-/// The starts in an object, in order: in UTC, or days.
+/// The starts in an object, sorted: times in UTC, or dates.
 fn starts(text: &str) -> Vec<String> {
     let document = Document::parse(text, ALL_YEARS).unwrap();
     document.events().map(|event| event.value("DTSTART").unwrap()).collect()

@@ -1,5 +1,5 @@
-//! The corpus: what calendars send, and what a person must see; what is asked for, and what must be stored. One file a case, in
-//! `corpus/`, whose README says how they are written. What fails for somebody becomes one more file.
+//! The corpus: events of calendars, with what a person must see; and changes, with what must be stored. There is one file for each case in `corpus/`,
+//! whose README explains the format. For a new failure, add a file.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::{
@@ -23,7 +23,7 @@ use crate::{
     list_events::{self, Event, ListEvents},
 };
 
-/// A part of a case: its name and what is in it.
+/// A part of a case: its name and contents.
 type Section = (String, Vec<u8>);
 
 struct Case {
@@ -81,7 +81,7 @@ impl Case {
     }
 }
 
-/// The lines of an event are put into one, and an event into a calendar.
+/// Adds the missing enclosing lines: lines are put into an event, and an event into a calendar.
 fn object(text: &[u8], is_raw: bool) -> Vec<u8> {
     let has = |part: &[u8]| text.to_ascii_uppercase().windows(part.len()).any(|found| found == part);
     if is_raw {
@@ -111,7 +111,7 @@ fn object(text: &[u8], is_raw: bool) -> Vec<u8> {
     lines
 }
 
-/// `start end occurrence title (what else)`.
+/// An event as a line: `start end occurrence title (more)`.
 fn shown(event: &Event) -> String {
     let mut line =
         format!("{} {} {} {}", event.start, event.end, event.occurrence.as_deref().unwrap_or("-"), event.title);
@@ -130,7 +130,7 @@ fn context() -> Context {
     call_at("call", 0, "https://cal.example.com/")
 }
 
-/// Every wanted part is in a note of its own, or no notes at all.
+/// There is one note for each wanted part, in this order, and no other note.
 fn compare_notes(notes: &[String], wanted: &[&str]) -> Result<(), String> {
     let is_right = notes.len() == wanted.len() && notes.iter().zip(wanted).all(|(note, part)| note.contains(part));
     if is_right { Ok(()) } else { Err(format!("notes {notes:#?}, not {wanted:?}")) }
@@ -159,7 +159,7 @@ async fn call(name: &str, arguments: &[u8], server: &impl Http) -> Result<(), Fa
     }
 }
 
-/// Does what a case says, one part after the other.
+/// Runs a case, one part after the other.
 async fn follow(path: &Path) -> Result<(), String> {
     let case = Case::read(path);
     let calendars = case.calendars();

@@ -1,4 +1,4 @@
-//! The same tools at another server, a Cyrus: what only Radicale understands is not CalDAV.
+//! The same tools with another server, Cyrus, so that they do not depend on Radicale's habits.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use native_cyrus::Cyrus;

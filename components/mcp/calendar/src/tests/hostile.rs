@@ -1,11 +1,11 @@
-//! What anybody may send as an invitation: it must cost little, and break nothing.
+//! Hostile invitations: each must be cheap and must break nothing else.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::time::{Duration, Instant};
 
 use crate::{dav::Object, occurrences, repeat::Budget, window::Window};
 
-/// Some hundred times what each of these tests takes without optimisation: a loop without an end takes longer.
+/// About a hundred times what each of these tests takes without optimisation. An endless loop takes longer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn read(text: &str, budget: &Budget) -> (usize, Vec<String>) {
@@ -57,7 +57,7 @@ fn many_rules_that_are_counted_share_one_budget() {
     let budget = Budget::new(5_000);
     let notes: Vec<_> = (0..10).map(|_| read(&text, &budget).1).collect();
     assert!(notes[9][0].contains("very often"), "{:?}", notes[9]);
-    // What needs no counting is still read in full.
+    // Events that need no counting are still read completely.
     assert_eq!(read(&event("DTSTART:20260328T023000Z"), &budget), (1, Vec::new()));
     assert!(begun.elapsed() < PATIENCE);
 }

@@ -1,4 +1,4 @@
-//! The tools against a real CalDAV server: everything but the way out is what runs in the component.
+//! The tools against a real CalDAV server. Everything but the way out is the code of the component.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod agreement;
@@ -25,7 +25,7 @@ use server::{PEOPLE, Radicale};
 
 const BERLIN: &str = "Europe/Berlin";
 
-/// A call with a name, of a person who entered this address.
+/// The context of a call, of a person who entered this address.
 fn call_at(id: &str, person: usize, address: &str) -> Context {
     let (name, password) = PEOPLE[person];
     let secret = |name: &str, value: &str| (name.to_owned(), value.to_owned());
@@ -37,7 +37,7 @@ fn call_at(id: &str, person: usize, address: &str) -> Context {
     }
 }
 
-/// A server with a calendar "Work" of ada's, and her tools.
+/// A server with ada's calendar "Work", and her tools.
 struct World {
     transport: Native,
     radicale: Radicale,
@@ -67,7 +67,7 @@ impl World {
         assert!(made.status().is_success(), "{made:?}");
     }
 
-    /// Stores an event that another program wrote.
+    /// Stores an event of another program.
     async fn store(&self, name: &str, lines: &str) -> String {
         let text = format!("BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:test\n{lines}\nEND:VCALENDAR\n").replace('\n', "\r\n");
         let id = format!("/ada/work/{name}.ics");
@@ -108,7 +108,7 @@ impl World {
     }
 }
 
-/// On Mondays at nine, from three weeks before the clocks change on.
+/// Every Monday at nine, beginning three weeks before the clocks change.
 fn weekly() -> CreateEvent {
     CreateEvent {
         title: "Stand-up, with Ünï".into(),

@@ -1,4 +1,4 @@
-//! Finding calendars and events, and what is said when there are none.
+//! Reading calendars and events, and the messages when there are none.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use super::*;
@@ -50,8 +50,8 @@ async fn no_address_leads_into_this_installation() {
 async fn what_is_no_caldav_server_is_said_and_no_other_gets_the_password() {
     for (answer, said) in [
         (answer(200, &[], "hi"), "no CalDAV server"),
-        (answer(301, &[("location", "http://localhost:1/")], ""), "sends on to http://localhost:1"),
-        (answer(302, &[("location", "//ops.spin.internal/")], ""), "sends on to https://ops.spin.internal"),
+        (answer(301, &[("location", "http://localhost:1/")], ""), "redirects to http://localhost:1"),
+        (answer(302, &[("location", "//ops.spin.internal/")], ""), "redirects to https://ops.spin.internal"),
     ] {
         let server = Scripted::new(|_| Ok(answer.clone()));
         let words = words(list_calendars::run(&call_at("list", 0, "https://cal.example/"), &server).await);
@@ -75,7 +75,7 @@ async fn a_weekly_event_keeps_its_hour_when_the_clocks_change() {
     assert_eq!((event.title.as_str(), event.end.as_str()), ("Stand-up, with Ünï", "2026-03-30T09:30:00+02:00"));
     assert_eq!(event.occurrence.as_deref(), Some("20260330T090000"));
     assert_eq!(event.recurrence.as_deref(), Some("FREQ=WEEKLY;COUNT=6"));
-    // Elsewhere the clocks changed at another time.
+    // In this zone, the clocks changed at another time.
     let elsewhere = ListEvents {
         from: "2026-03-16".into(),
         to: "2026-04-05".into(),
@@ -153,7 +153,7 @@ async fn calendars_of_others_are_not_read() {
         calendar: Some("/bob/private/".into()),
     };
     let listed = list_events::run(&arguments, &world.call("list"), &world.transport).await;
-    assert!(words(listed).contains("somebody else's"));
+    assert!(words(listed).contains("belongs to somebody else"));
     for (calendar, said) in [
         ("/ada/nowhere/", "no such calendar"),
         ("http://localhost:1/", "begin with `/`"),

@@ -1,4 +1,4 @@
-//! Calendars in memory, for what no real server can be made to send: they follow a case of the corpus.
+//! Calendars in memory that follow a case of the corpus, for responses that no real server can be made to send.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::{cell::RefCell, collections::BTreeMap};
@@ -6,28 +6,28 @@ use std::{cell::RefCell, collections::BTreeMap};
 use http::Response;
 use scripted_server::{Asked, answer};
 
-/// The calendar of all cases.
+/// The path of the calendar in all cases.
 pub(super) const CALENDAR: &str = "/cal/";
 
 const DAV: &str = r#"xmlns:d="DAV:" xmlns:c="urn:ietf:params:xml:ns:caldav""#;
 
-/// How it names versions.
+/// The kind of ETags that the server sends.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Etags {
     Strong,
     Weak,
-    /// It has strong ones, and a proxy in front makes them weak.
+    /// The server sends strong ones, and a proxy makes them weak.
     Weakened,
-    /// Without quotes in XML.
+    /// ETags without quotes in XML.
     Bare,
     None,
 }
 
 pub(super) struct Calendars {
     pub(super) etags: Etags,
-    /// By method and path: status, headers and body.
+    /// Responses by method and path: status, headers and body.
     pub(super) answers: BTreeMap<String, Vec<u8>>,
-    /// By path, with how often each was written.
+    /// Objects by path, with the number of their writes.
     pub(super) objects: RefCell<BTreeMap<String, (u32, Vec<u8>)>>,
 }
 
@@ -73,7 +73,7 @@ impl Calendars {
         let found = self.objects.borrow().get(path).map(|(revision, _)| *revision);
         match (header("if-match"), header("if-none-match")) {
             (_, Some(_)) => found.is_none(),
-            // Compared strongly: a weak version matches nothing.
+            // A strong comparison: a weak ETag matches nothing.
             (Some(wanted), _) => {
                 self.etags != Etags::Weak && found.is_some_and(|revision| format!("\"{revision}\"") == wanted)
             }
@@ -82,7 +82,7 @@ impl Calendars {
     }
 }
 
-/// `207 Multi-Status`, headers, an empty line, a body.
+/// Parses a raw response: a status line such as `207 Multi-Status`, headers, an empty line, a body.
 fn raw(text: &[u8]) -> Response<Vec<u8>> {
     let end = text.windows(2).position(|pair| pair == b"\n\n").unwrap_or(text.len());
     let head = String::from_utf8(text[..end].to_vec()).unwrap();
@@ -98,7 +98,7 @@ fn raw(text: &[u8]) -> Response<Vec<u8>> {
 }
 
 impl Calendars {
-    /// What comes of a request.
+    /// The response to a request.
     pub(super) fn answer(&self, asked: &Asked) -> Response<Vec<u8>> {
         let path = asked.uri.path().to_owned();
         if let Some(answer) = self.answers.get(&format!("{} {path}", asked.method)) {

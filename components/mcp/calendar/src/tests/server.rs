@@ -1,5 +1,4 @@
-//! A real Radicale for these tests, on loopback, in a folder of its own that goes with it. It is installed once under `target`, in a Python
-//! environment that is not the machine's.
+//! A real Radicale for these tests, on loopback, in a temporary folder. It is installed once under `target`, in its own Python environment.
 
 use std::{
     fs::{self, File},
@@ -14,7 +13,7 @@ use std::{
 use anyhow::{Context as _, bail, ensure};
 use tempfile::TempDir;
 
-/// Radicale, and what it needs.
+/// Radicale and its dependencies.
 const PACKAGES: [&str; 14] = [
     "Radicale==3.9.0",
     "certifi==2026.10.18",
@@ -32,23 +31,23 @@ const PACKAGES: [&str; 14] = [
     "vobject==0.9.9",
 ];
 
-/// Names the environment: another one, another folder.
+/// The version of the environment. Each version has its own folder.
 const VERSION: &str = "3.9.0";
 
-/// How long it may take to be there: a second as a rule, much more on a busy machine.
+/// How long it may take to start: usually a second, much longer on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
 
-/// Ports tried: a free one can be taken by somebody else before the server has it.
+/// How many ports are tried: another program may take a free port before the server has it.
 const PORT_ATTEMPTS: u32 = 5;
 
-/// Set to 1, it makes a test fail that would be skipped.
+/// Set to 1, tests fail that would be skipped otherwise.
 const REQUIRE_VARIABLE: &str = "EA_REQUIRE_RADICALE";
 
-/// Its people, and their passwords.
+/// The users and their passwords.
 pub(super) const PEOPLE: [(&str, &str); 2] = [("ada", "a secret"), ("bob", "another")];
 
-/// A running server; it ends with this.
+/// A running server. Dropping it stops the server.
 pub(super) struct Radicale {
     _folder: TempDir,
     process: Child,
@@ -56,7 +55,7 @@ pub(super) struct Radicale {
 }
 
 impl Radicale {
-    /// `None`, and a line that says so, where it cannot be had.
+    /// `None`, with a message, where Radicale cannot be installed.
     pub(super) fn start_or_skip() -> Option<Self> {
         static PYTHON: OnceLock<Result<PathBuf, String>> = OnceLock::new();
         let python = PYTHON.get_or_init(|| install().map_err(|error| format!("{error:#}")));
@@ -118,12 +117,12 @@ impl Drop for Radicale {
     }
 }
 
-/// The environment's Python.
+/// Installs the environment and returns its Python.
 fn install() -> anyhow::Result<PathBuf> {
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../target");
     fs::create_dir_all(&target)?;
     let venv = target.join(format!("radicale-venv-{VERSION}"));
-    // Another run of these tests may be here at once; the lock ends with this function.
+    // Another run of these tests may install at the same time. The lock ends with this function.
     let lock = File::create(target.join("radicale-venv.lock"))?;
     lock.lock().context("cannot lock target/radicale-venv.lock")?;
     let python = venv.join("bin/python");

@@ -1,4 +1,4 @@
-//! Making, changing and deleting events.
+//! Creating, changing and deleting events.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::{
@@ -27,7 +27,7 @@ async fn a_call_that_is_repeated_makes_one_event() {
     let second = world.create(weekly()).await;
     assert_eq!((&first.id, &first.etag, first.etag.is_some()), (&second.id, &second.etag, true));
     assert_eq!(world.starts("2026-03-09", "2026-03-09").await.len(), 1);
-    // Another call with the same words is another event.
+    // A second call with the same arguments makes a second event.
     let other = create_event::run(&weekly(), &world.call("other"), &world.transport).await.unwrap();
     assert_ne!(first.id, other.id);
     assert_eq!(world.starts("2026-03-09", "2026-03-09").await.len(), 2);
@@ -43,7 +43,7 @@ async fn with_several_calendars_one_must_be_named() {
     assert_eq!(created.calendar, "/ada/home/");
     let bobs = CreateEvent { calendar: Some("/bob/".into()), ..weekly() };
     let made = create_event::run(&bobs, &world.call("create"), &world.transport).await;
-    assert!(words(made).contains("somebody else's"));
+    assert!(words(made).contains("belongs to somebody else"));
 }
 
 #[tokio::test]
@@ -72,7 +72,7 @@ async fn a_change_leaves_everything_else_as_it_was() {
         (event.start.as_str(), event.end.as_str(), event.location.as_deref()),
         ("2026-06-02T15:00:00+02:00", "2026-06-02T16:00:00+02:00", Some("Room 1, left"))
     );
-    // What was read before is old now.
+    // The version that was read before is outdated.
     let late =
         ChangeEvent { id: id.clone(), etag: changed.etag.clone(), title: Some("Late".into()), ..Default::default() };
     assert!(words(world.change(late).await).contains("read it again"));
@@ -203,7 +203,7 @@ async fn of_a_change_whose_answer_is_lost_it_is_said_that_it_may_have_taken_effe
         ] {
             assert_eq!(words.ends_with("; whether it took effect is not known"), !is_known, "{words}");
         }
-        // What only reads is asked again without harm.
+        // A call that only reads can be repeated without harm.
         let silent = Scripted::new(|_| Err(unanswered.clone()));
         let read = change_event::run(&retitled(), &call, &silent).await;
         assert!(!matches!(read, Err(Failure::UpstreamFailed(words)) if words.contains("took effect")));

@@ -1,4 +1,4 @@
-//! Calls of a real API by the document that it writes of itself.
+//! Calls of a real API, by its own OpenAPI document.
 
 use std::{
     io::Read as _,
@@ -31,7 +31,7 @@ impl World {
         Some(Self { catalog, transport })
     }
 
-    /// A call as the house makes it: arguments that do not fit the schema never arrive.
+    /// A call as the app makes it: arguments that do not fit the schema never arrive.
     async fn call_with(&self, tool: &str, arguments: &Value, context: &Context) -> Result<Answer, Failure> {
         let operation = self.catalog.find(tool).expect(tool);
         let checked = json_schema::check(&schema(&self.catalog, tool), arguments).unwrap();
@@ -187,14 +187,14 @@ async fn of_what_may_have_changed_something_it_is_said_whether_it_did() {
     let slow = words(world.call_with("todo_post_slow", &json!({}), &hurried).await);
     assert!(slow.ends_with("/slow did not answer in time; whether it took effect is not known"), "{slow}");
     let image = world.call("todo_post_image", json!({})).await.unwrap();
-    assert_eq!(image.text, "The answer is 200 OK with 6 bytes of image/png, which is no text.");
+    assert_eq!(image.text, "The answer is 200 OK with 6 bytes of image/png, which is not text.");
 }
 
 #[tokio::test]
 async fn a_broken_connection_leaves_open_what_a_refused_one_does_not() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
-    // A port at which nobody listens and that nobody else can have.
+    // A port on which nobody listens, and which no other program can take.
     let closed = tokio::net::TcpSocket::new_v4().unwrap();
     closed.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
     let closed_port = closed.local_addr().unwrap().port();
@@ -212,7 +212,7 @@ async fn a_broken_connection_leaves_open_what_a_refused_one_does_not() {
     };
     let server = std::thread::spawn(move || {
         for _ in 0..2 {
-            // Reads something of the request, and goes.
+            // Reads a part of the request and disconnects.
             let _ = listener.accept().unwrap().0.read(&mut [0; 16]);
         }
     });
@@ -242,7 +242,7 @@ async fn what_a_secret_became_in_the_request_is_in_no_answer() {
         for text in [answer.text, answer.structured.unwrap(), failed] {
             assert!(text.contains(kept) && !text.contains(gone), "{text}");
         }
-        // Wherever the words are cut, no half of a secret is left.
+        // Wherever the text is cut, no part of a secret remains.
         for pad in (1_700..2_000).step_by(15) {
             let long = words(world.call_with(tool, &json!({ "fail": true, "pad": pad }), &context(&secrets)).await);
             assert!(!long.contains(gone), "{long}");
@@ -256,7 +256,7 @@ async fn what_is_too_long_too_slow_or_no_text_is_said_so() {
     let huge = words(world.call("todo_huge", json!({})).await);
     assert!(huge.contains("longer than"), "{huge}");
     let image = words(world.call("todo_image", json!({})).await);
-    assert_eq!(image, "127.0.0.1/image answers with 6 bytes of image/png, which is no text");
+    assert_eq!(image, "127.0.0.1/image answers with 6 bytes of image/png, which is not text");
     let busy = words(world.call("todo_busy", json!({})).await);
     assert!(busy.contains("429 Too Many Requests: try again after 17 seconds. It says: slow down"), "{busy}");
     let hurried = Context { deadline: Duration::from_secs(1), ..context(&[]) };

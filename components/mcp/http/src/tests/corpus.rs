@@ -1,4 +1,4 @@
-//! What documents and APIs are like that others wrote: files, each with the right outcome.
+//! Documents and APIs of others: files, each with the correct result.
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json, value::RawValue};
 use super::{catalog, context, names, paths};
 use crate::{answer, redaction::Redaction, request};
 
-/// The files of a folder with this ending.
+/// The files of a folder with this extension.
 fn files(folder: &str, ending: &str) -> Vec<(PathBuf, String)> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/tests/corpus").join(folder);
     let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
@@ -21,18 +21,18 @@ fn files(folder: &str, ending: &str) -> Vec<(PathBuf, String)> {
     found
 }
 
-/// What is to come of a document.
+/// The expected result of a document.
 #[derive(Deserialize)]
 struct Outcome {
-    /// Each tool's arguments.
+    /// The arguments of each tool.
     tools: BTreeMap<String, Value>,
-    /// Where each is.
+    /// The address of each tool.
     #[serde(default)]
     servers: BTreeMap<String, String>,
-    /// What each says, in part.
+    /// A part of each tool's description.
     #[serde(default)]
     descriptions: BTreeMap<String, String>,
-    /// What the log says.
+    /// The log messages.
     faults: Vec<String>,
 }
 
@@ -59,7 +59,7 @@ fn documents_become_the_tools_that_they_mean() {
     }
 }
 
-/// A call, what is to be sent, and what is to be told of the answer.
+/// A call, the expected request, and the expected result for a response.
 #[derive(Deserialize)]
 struct Call {
     path: String,
@@ -69,7 +69,7 @@ struct Call {
     #[serde(default)]
     media_type: Option<String>,
     arguments: Box<RawValue>,
-    /// The address behind the server's.
+    /// The address, relative to the server's.
     sent: String,
     #[serde(default)]
     body: String,
@@ -81,10 +81,10 @@ struct Call {
 struct Answer {
     #[serde(default)]
     content_type: String,
-    /// Its bytes, one for each character below 256.
+    /// The response's bytes, one for each character below 256.
     body: String,
     text: String,
-    /// Whether it has fields too.
+    /// Whether the result has fields.
     #[serde(default)]
     is_structured: bool,
 }

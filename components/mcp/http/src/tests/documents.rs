@@ -1,4 +1,4 @@
-//! Documents of several shapes: what is read of them, and that those which cannot be read do no harm.
+//! Documents of several forms. Unreadable documents do no harm.
 
 use serde_json::{Value, json};
 
@@ -97,15 +97,15 @@ fn documents_that_cannot_be_used_are_left_out_with_words() {
     for (text, expected) in [
         (String::new(), "it has no `openapi: 3...`"),
         ("[1, 2]".to_owned(), "it has no `openapi: 3...`"),
-        ("{".to_owned(), "it is no JSON"),
-        ("a: [".to_owned(), "it is no YAML"),
+        ("{".to_owned(), "it is not JSON"),
+        ("a: [".to_owned(), "it is not YAML"),
         (r#"{"swagger": "2.0"}"#.to_owned(), "it is Swagger 2.0"),
         (r#"{"openapi": "4.0.0"}"#.to_owned(), "it is OpenAPI 4.0.0: 3.0, 3.1, 3.2 are read"),
         (r#"{"openapi": "3.10.0"}"#.to_owned(), "it is OpenAPI 3.10.0"),
         ("openapi: 4.0".to_owned(), "it is OpenAPI 4.0"),
         (r#"{"openapi": "3.0.0"}"#.to_owned(), "it has no operations"),
         (r#"{"openapi": "3.0.0", "paths": {"/a": {"get": {}}}}"#.to_owned(), "it names no server"),
-        (with("/v1"), "its server /v1 is no whole address"),
+        (with("/v1"), "its server /v1 is not a complete address"),
         (with("http://api.example"), "is not https"),
         (with("https://user:password@api.example"), "has a password"),
         (with("https://ops.spin.internal/"), "is a part of this installation"),
@@ -148,7 +148,7 @@ fn of_very_many_operations_the_first_are_tools() {
     let many: Value = (0..3_000).map(item).collect::<serde_json::Map<_, _>>().into();
     let catalog = paths(&many);
     assert_eq!(names(&catalog).len(), OPERATIONS_MAX);
-    assert_eq!(catalog.faults(), ["api: there is no room for 2600 operations: take out what nobody needs."]);
+    assert_eq!(catalog.faults(), ["api: there is no room for 2600 operations: remove those that nobody needs."]);
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn of_very_many_operations_that_cannot_be_called_not_all_are_looked_at() {
     let [told, all, rest] = catalog.faults() else { panic!("{:?}", catalog.faults()) };
     assert!(told.contains("is not https"), "{told}");
     assert_eq!(all, "api: 1999 operations are left out in all.");
-    assert_eq!(rest, "api: there is no room for 501 operations: take out what nobody needs.");
+    assert_eq!(rest, "api: there is no room for 501 operations: remove those that nobody needs.");
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn a_document_without_room_is_said_to_have_none() {
     let many = json!({ "openapi": "3.1.0", "servers": servers, "paths": many }).to_string();
     let catalog = catalog(&[("first", &many), ("second", YAML)]);
     assert_eq!(names(&catalog).len(), OPERATIONS_MAX);
-    assert_eq!(catalog.faults(), ["second: there is no room for 2 operations: take out what nobody needs."]);
+    assert_eq!(catalog.faults(), ["second: there is no room for 2 operations: remove those that nobody needs."]);
 }
 
 #[test]
@@ -194,7 +194,7 @@ fn of_operations_with_very_large_schemas_as_many_are_tools_as_there_is_room_for(
     assert_eq!(tools.iter().filter(|name| name.starts_with("few_")).count(), 15);
     assert!(tools.len() > 100, "those of the second document are cut to what is left: {}", tools.len());
     let rest = 15 + 390 - tools.len();
-    let expected = format!("many: there is no room for {rest} operations: take out what nobody needs.");
+    let expected = format!("many: there is no room for {rest} operations: remove those that nobody needs.");
     assert_eq!(catalog.faults(), [expected]);
 }
 

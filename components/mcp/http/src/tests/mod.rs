@@ -1,4 +1,4 @@
-//! Documents of several kinds, what becomes of them, and calls of a real API: everything but the way out is what runs in the component.
+//! Documents of several kinds and their tools, and calls of a real API. Everything but the way out is the code of the component.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod calls;
@@ -20,7 +20,7 @@ fn catalog(files: &[(&str, &str)]) -> Catalog {
     Catalog::new(files.iter().map(file).collect())
 }
 
-/// The catalog of one document with these paths at `https://api.example/v1`.
+/// The catalog of a document with these paths at `https://api.example/v1`.
 fn paths(paths: &Value) -> Catalog {
     let document = serde_json::json!({
         "openapi": "3.1.0",

@@ -1,4 +1,4 @@
-//! What becomes of arguments: each stays in its place, in the style that the document says.
+//! Requests from arguments: each argument stays in its place, in the style of the document.
 
 use http::Request;
 use proptest::prelude::*;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{catalog, context, names, paths, schema, words};
 use crate::request::{self, Built};
 
-/// The request of `GET /things/{id}` with these parameters beside.
+/// The request of `GET /things/{id}` with these additional parameters.
 fn built(parameters: Value, arguments: Value) -> Request<Vec<u8>> {
     let mut all = vec![json!({ "name": "id", "in": "path", "required": true })];
     all.extend(parameters.as_array().unwrap().clone());
@@ -26,7 +26,7 @@ fn queries_are_written_in_each_style() {
         ("spaceDelimited", false, json!(["a", "b"]), "q=a%20b"),
         ("pipeDelimited", false, json!(["a", "b"]), "q=a%7Cb"),
         ("deepObject", true, json!({ "x": { "y": 1 }, "z": ["a", "b"] }), "q%5Bx%5D%5By%5D=1&q%5Bz%5D=a&q%5Bz%5D=b"),
-        // What lies deeper than four is JSON, and keeps its name.
+        // Values deeper than four levels are JSON under their own name.
         (
             "deepObject",
             true,

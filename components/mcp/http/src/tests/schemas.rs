@@ -1,11 +1,11 @@
-//! Schemas of documents as the house can check them.
+//! Schemas of documents, converted so that the app can check them.
 
 use serde_json::{Value, json};
 
 use super::{catalog, paths, schema};
 use crate::schema::fitting;
 
-/// The schema of a body with these schemas beside.
+/// The schema of a body in a document with these schemas.
 fn body(version: &str, schemas: Value, body: Value) -> Value {
     let document = json!({
         "openapi": version,
@@ -60,7 +60,7 @@ fn a_schema_that_holds_itself_ends() {
     assert_eq!(body("3.1.0", schemas.clone(), json!({ "$ref": "#/components/schemas/Loop" })), json!({}));
     assert_eq!(body("3.1.0", schemas.clone(), json!({ "$ref": "#/components/schemas/None" })), json!({}));
     for elsewhere in ["https://elsewhere.example/schema.json", "other.yaml#/Node"] {
-        let said = json!({ "description": format!("As {elsewhere} says, which is not read here.") });
+        let said = json!({ "description": format!("As described in {elsewhere}, which cannot be read here.") });
         assert_eq!(body("3.1.0", schemas.clone(), json!({ "$ref": elsewhere })), said, "{elsewhere}");
     }
 }

@@ -1,5 +1,5 @@
-//! A real FastAPI for these tests, on loopback: a to-do list whose own description is the document. It is installed once under `target`, in a Python
-//! environment that is not the machine's.
+//! A real FastAPI for these tests, on loopback: a to-do list that generates its own OpenAPI document. It is installed once under `target`, in its own
+//! Python environment.
 
 use std::{
     fs::{self, File},
@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{Context as _, bail, ensure};
 
-/// FastAPI, a server for it, and what they need.
+/// FastAPI, its server, and their dependencies.
 const PACKAGES: [&str; 15] = [
     "annotated-doc==0.0.7",
     "annotated-types==0.8.0",
@@ -32,30 +32,29 @@ const PACKAGES: [&str; 15] = [
     "uvicorn==0.54.0",
 ];
 
-/// Names the environment: another one, another folder.
+/// The version of the environment. Each version has its own folder.
 const VERSION: &str = "0.165.0";
 
-/// How long it may take to be there: a second as a rule, much more on a busy machine.
+/// How long it may take to start: usually a second, much longer on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
 
-/// Ports tried: a free one can be taken by somebody else before the server has it.
+/// How many ports are tried: another program may take a free port before the server has it.
 const PORT_ATTEMPTS: u32 = 5;
 
-/// Set to 1, it makes a test fail that would be skipped.
+/// Set to 1, tests fail that would be skipped otherwise.
 const REQUIRE_VARIABLE: &str = "EA_REQUIRE_FASTAPI";
 
-/// The program.
 const APP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/tests/app.py");
 
-/// A running server. It ends with its standard input, so with these tests however they end.
+/// A running server. It ends with its standard input, so it always ends with these tests.
 pub(super) struct FastApi {
     _process: Child,
     pub(super) port: u16,
 }
 
 impl FastApi {
-    /// The one of all tests, which takes a second to start; `None`, and a line that says so, where it cannot be had.
+    /// The server of all tests, because a start takes a second; `None`, with a message, where it cannot be installed.
     pub(super) fn shared_or_skip() -> Option<&'static Self> {
         static SERVER: OnceLock<Result<FastApi, String>> = OnceLock::new();
         let started = || install().and_then(|python| Self::start(&python)).map_err(|error| format!("{error:#}"));
@@ -80,7 +79,7 @@ impl FastApi {
     }
 
     fn launch(python: &Path, port: u16) -> anyhow::Result<Option<Self>> {
-        // Standard error goes where the test's goes, so that a fault of the program is seen.
+        // Standard error is the test's, so that faults of the program are visible.
         let mut command = Command::new(python);
         command.arg(APP).arg(port.to_string()).stdin(Stdio::piped()).stdout(Stdio::null());
         let mut process = command.spawn().context("cannot start FastAPI")?;
@@ -97,12 +96,12 @@ impl FastApi {
     }
 }
 
-/// The environment's Python.
+/// Installs the environment and returns its Python.
 fn install() -> anyhow::Result<PathBuf> {
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../target");
     fs::create_dir_all(&target)?;
     let venv = target.join(format!("fastapi-venv-{VERSION}"));
-    // Another run of these tests may be here at once; the lock ends with this function.
+    // Another run of these tests may install at the same time. The lock ends with this function.
     let lock = File::create(target.join("fastapi-venv.lock"))?;
     lock.lock().context("cannot lock target/fastapi-venv.lock")?;
     let python = venv.join("bin/python");

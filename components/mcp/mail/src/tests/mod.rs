@@ -1,4 +1,4 @@
-//! The tools against a real server: everything but the way out is what runs in the component.
+//! The tools against a real server. Everything but the way out is the code of the component.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod reading;
@@ -17,10 +17,10 @@ use crate::{
     search_mail::{Hit, SearchMail},
 };
 
-/// How long the server may take to index what it got.
+/// How long the server may take to index new mails.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A server, and ada's tools.
+/// A server, and the tools of its user ada.
 struct World {
     transport: Native,
     cyrus: Cyrus,
@@ -31,13 +31,13 @@ impl World {
         Cyrus::start_or_skip().map(|cyrus| Self { transport: Native::default(), cyrus })
     }
 
-    /// A mail to ada from Carol, on a day in March 2026 at ten.
+    /// Delivers a mail to ada from Carol, at ten on a day in March 2026.
     fn deliver(&self, day: u32, head: &str, body: &str) {
         let message = format!("From: Carol <carol@ext.example>\nTo: Ada <ada@localhost>\n{head}\n\n{body}\n");
         self.cyrus.deliver(0, "INBOX", &format!("{day:02}-Mar-2026 10:00:00 +0000"), &message).unwrap();
     }
 
-    /// A call with a name, of a person.
+    /// The context of a person's call.
     fn call_of(&self, person: usize, id: &str) -> Context {
         let (name, password) = PEOPLE[person];
         let secret = |name: &str, value: &str| (name.to_owned(), value.to_owned());
@@ -63,12 +63,11 @@ impl World {
         search_mail::run(&arguments, &self.call("search"), &self.transport).await.unwrap().mails
     }
 
-    /// The mails in a mailbox, the newest first.
+    /// The mails in a mailbox, newest first.
     async fn mails_in(&self, mailbox: &str) -> Vec<Hit> {
         self.search(SearchMail { mailbox: Some(mailbox.into()), ..SearchMail::default() }).await
     }
 
-    /// Waits until a word is indexed.
     async fn indexed(&self, word: &str) {
         let start = std::time::Instant::now();
         while self.search(SearchMail { text: Some(word.into()), ..SearchMail::default() }).await.is_empty() {

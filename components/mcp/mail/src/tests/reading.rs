@@ -1,4 +1,4 @@
-//! Finding and reading mails, and moving and marking them.
+//! Searching, reading, moving and marking mails.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use super::*;
@@ -87,7 +87,7 @@ async fn a_mail_is_read_as_text_whatever_it_is_made_of() {
     );
     let both = &read(&world, &found[2].id, false).await[0];
     assert_eq!((both.text.as_str(), both.received.as_deref()), ("plain Ünï", Some("2026-03-02T11:00:00+01:00")));
-    // Reading leaves it as it was.
+    // Reading leaves the mail unread.
     assert_eq!(both.flags, ["unread"]);
     assert_eq!(world.mails_in("inbox").await[2].flags, ["unread"]);
 }
@@ -121,7 +121,7 @@ async fn mails_are_moved_and_marked() {
         let arguments = MoveMail { mails: mails.to_vec(), mailbox: mailbox.into() };
         move_mail::run(&arguments, &world.call("move"), &world.transport).await
     };
-    // What the person was asked about is what is moved.
+    // Only the mails that the person was asked about are moved.
     let other = [all[0].clone(), named(&ids[1], "Two")];
     assert!(words(move_to(&other, "trash").await).contains("is \"One\""));
     assert_eq!(world.mails_in("inbox").await.len(), 2);
@@ -131,7 +131,7 @@ async fn mails_are_moved_and_marked() {
     }
     let mixed = move_to(&[all[0].clone(), named("Mnone", "?")], "Trash").await.unwrap();
     assert_eq!((mixed.done, mixed.failed["Mnone"].as_str()), (vec![ids[0].clone()], "there is no such mail"));
-    // What was thrown away is not found unless one looks there.
+    // Mails in the trash are found only by a search in the trash.
     assert_eq!(subjects(&world.search(SearchMail::default()).await), ["One"]);
     assert_eq!(subjects(&world.mails_in("trash").await), ["Two"]);
     assert!(words(move_to(&[named("Mnone", "?")], "inbox").await).contains("no such mail"));

@@ -1,4 +1,4 @@
-//! What a server may answer and Cyrus does not: answers that say nothing, too much, or come too late.
+//! Responses that other servers than Cyrus may give: empty, too large, too late.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use http::Request;
@@ -27,7 +27,7 @@ use crate::{
 
 type Said = Vec<(&'static str, Value)>;
 
-/// A server that follows a script: a method and its arguments make answers, each with its name.
+/// A server that follows a script, which maps a method and its arguments to named responses.
 fn jmap(script: impl Fn(&str, &Value) -> Option<Said>) -> Scripted<impl Fn(&Asked) -> Outcome> {
     Scripted::new(move |asked: &Asked| {
         if asked.body.is_empty() {
@@ -45,7 +45,7 @@ fn jmap(script: impl Fn(&str, &Value) -> Option<Said>) -> Scripted<impl Fn(&Aske
     })
 }
 
-/// The methods that one request calls, with their arguments and names.
+/// The methods that a request calls, with their arguments and names.
 fn calls_in(asked: &Asked) -> Vec<(String, Value, Value)> {
     if asked.body.is_empty() {
         return Vec::new();
@@ -60,7 +60,7 @@ fn calls(asked: &[Asked]) -> Vec<(String, Value)> {
     asked.iter().flat_map(calls_in).map(|(method, arguments, _)| (method, arguments)).collect()
 }
 
-/// The updates of mails that were asked for.
+/// The requested updates of mails.
 fn updates(asked: &[Asked]) -> Vec<Value> {
     calls(asked).into_iter().filter_map(|(_, arguments)| arguments.get("update").cloned()).collect()
 }
@@ -69,7 +69,7 @@ fn count(asked: &[Asked], method: &str) -> usize {
     calls(asked).iter().filter(|(name, _)| name == method).count()
 }
 
-/// Instead of an answer that does not come.
+/// In place of a response that does not come.
 const LATE: &str = "late";
 
 const SENDING: &str = "keywords/edge-assistant-sending";
@@ -87,7 +87,7 @@ fn session(can_submit: bool) -> Value {
     })
 }
 
-/// The draft there is.
+/// The server's only draft.
 fn draft() -> Value {
     json!({
         "id": "d",
@@ -102,7 +102,7 @@ fn draft() -> Value {
     })
 }
 
-/// What a server in order answers.
+/// The responses of a working server.
 fn usual(method: &str, arguments: &Value) -> Said {
     let answer = match method {
         "Mailbox/get" => {
@@ -373,7 +373,7 @@ async fn an_answer_that_was_sent_is_told_even_if_it_cannot_be_noted() {
     let answer =
         ReplyToMail { id: "m".into(), to: vec!["dan@ext.example".into()], body: "Yes.".into(), ..Default::default() };
     assert!(!reply_to_mail::run(&answer, &call(), &server).await.unwrap().was_sent_before);
-    // What matters is waited for as long as the caller waits, the note only for a moment.
+    // Important requests are awaited as long as the caller waits, the mark only for a moment.
     for asked in server.asked().iter() {
         for (method, arguments, _) in calls_in(asked) {
             let (least, most) = if arguments.get("update").is_some() { (0, 5) } else { (40, 50) };

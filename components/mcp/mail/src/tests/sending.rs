@@ -1,4 +1,4 @@
-//! Drafts, mails sent and answered.
+//! Drafts, sent mails and answers.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use super::*;
@@ -66,7 +66,7 @@ async fn a_mail_is_sent_once_however_often_the_call_is_repeated() {
     assert_eq!((sent.len(), sent[0].subject.as_str(), sent[0].flags.len()), (1, "Héllo", 0));
     assert_eq!(world.read(&sent[0].id).await.text, "Line\n.\nÜnï");
     assert!(world.mails_in("drafts").await.is_empty());
-    // Another call with the same words is another mail.
+    // A second call with the same text makes a second mail.
     assert!(!world.send("other", &hello()).await.unwrap().was_sent_before);
     assert_eq!(world.cyrus.sink.received().len(), 2);
 }
@@ -99,7 +99,7 @@ async fn what_cannot_be_sent_is_kept_and_said() {
     let drafts = world.mails_in("drafts").await;
     assert!(said.contains("recipients") && said.contains(&format!("`{}`", drafts[0].id)), "{said}");
     assert_eq!((drafts.len(), world.mails_in("sent").await.len()), (1, 0));
-    // What is known not to be sent can be sent later.
+    // A draft that was certainly not sent can be sent later.
     let later = SendDraft {
         id: drafts[0].id.clone(),
         subject: nobody.subject,
@@ -140,7 +140,7 @@ async fn a_draft_is_made_once_and_sent_as_it_is() {
         ..SendDraft::default()
     };
     let send = async |arguments| send_draft::run(&arguments, &world.call("send"), &world.transport).await;
-    // What the person was asked about is what is sent.
+    // Only a draft that the person was asked about is sent.
     for (wrong, said) in [
         (SendDraft { to: vec!["eve@ext.example".into()], ..right() }, "which is dan@ext.example"),
         (SendDraft { cc: vec!["eve@ext.example".into()], ..right() }, "which is nobody"),
@@ -162,7 +162,7 @@ async fn a_draft_is_made_once_and_sent_as_it_is() {
     world.deliver(2, "Subject: Plan", "not mine");
     let id = world.mails_in("inbox").await.remove(0).id;
     let not_mine = SendDraft { id, to: vec!["ada@localhost".into()], body: "not mine".into(), ..right() };
-    assert!(words(send(not_mine).await).contains("no draft"));
+    assert!(words(send(not_mine).await).contains("not a draft"));
 }
 
 #[tokio::test]
@@ -191,11 +191,11 @@ async fn an_answer_goes_where_the_mail_wants_it_and_into_its_conversation() {
     assert!(answered.flags.contains(&"answered".to_owned()));
     assert_eq!(world.mails_in("sent").await[0].thread_id, answered.thread_id);
     let all = ReplyToMail { reply_all: true, ..answer() };
-    assert!(words(world.reply("all", &all).await).contains("`cc` is not"));
+    assert!(words(world.reply("all", &all).await).contains("`cc` differs"));
     let cc = vec!["dan@ext.example".into()];
     let sent = world.reply("all", &ReplyToMail { cc, ..all }).await.unwrap();
     assert_eq!(sent.recipients, ["list@ext.example", "dan@ext.example"]);
-    // A draft of an answer has the same beginnings.
+    // The draft of an answer takes over the same parts.
     let drafted = CreateDraft { in_reply_to: Some(id.clone()), body: "Later.".into(), ..Default::default() };
     let drafted = create_draft::run(&drafted, &world.call("draft"), &world.transport).await.unwrap();
     assert_eq!((drafted.to[0].as_str(), drafted.subject.as_str()), ("list@ext.example", "Re: Plan"));

@@ -1,4 +1,4 @@
-//! What is said when the settings are wrong, and that nobody else gets the password or the mails.
+//! Messages about wrong settings. Nobody else gets the password or the mails.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use http::Response;
@@ -65,7 +65,7 @@ async fn no_address_leads_into_this_installation() {
 
 const ADDRESS: &str = "https://mail.example/";
 
-/// Asks a server that answers everything alike.
+/// Asks a server that gives the same response to every request.
 async fn listed(answer: &Response<Vec<u8>>, user: &str) -> (String, Vec<scripted_server::Asked>) {
     let server = Scripted::new(|_| Ok(answer.clone()));
     let listed = words(list_mailboxes::run(&at(ADDRESS, user), &server).await);
@@ -83,7 +83,7 @@ fn session(api: &str) -> Response<Vec<u8>> {
 async fn a_server_cannot_send_the_password_into_this_installation() {
     for answer in [session("https://ops.spin.internal/"), answer(307, &[("location", "//ops.spin.internal/")], "")] {
         let (words, asked) = listed(&answer, "ada").await;
-        assert!(words.contains("sends on to") && asked.len() == 1, "{words}");
+        assert!(words.contains("redirects to") && asked.len() == 1, "{words}");
     }
 }
 
@@ -92,8 +92,8 @@ async fn what_is_no_jmap_server_is_said_and_no_other_gets_the_password() {
     for (answer, said) in [
         (answer(200, &[], "hi"), "no JMAP server"),
         (answer(302, &[("location", "/again")], ""), "no JMAP server"),
-        (answer(301, &[("location", "http://localhost:1/")], ""), "sends on to http://localhost:1"),
-        (session("http://localhost:1/api"), "sends on to http://localhost:1"),
+        (answer(301, &[("location", "http://localhost:1/")], ""), "redirects to http://localhost:1"),
+        (session("http://localhost:1/api"), "redirects to http://localhost:1"),
     ] {
         let (words, _) = listed(&answer, "ada").await;
         assert!(words.contains(said), "{words}");

@@ -1,4 +1,4 @@
-//! Pages as people and attackers serve them, without a network.
+//! Pages of people and attackers, without a network.
 
 use std::{collections::HashMap, net::IpAddr};
 
@@ -11,10 +11,10 @@ use super::*;
 
 type Script = Box<dyn Fn(&Asked) -> Outcome>;
 
-/// A web of a few pages, and a name service.
+/// A few pages, and a name service.
 struct Pages {
     server: Scripted<Script>,
-    /// Without: a host that does not look names up.
+    /// `None`: the host does not look names up.
     names: Option<HashMap<&'static str, Vec<IpAddr>>>,
 }
 
@@ -125,7 +125,7 @@ fn a_page_that_sends_on_at_once_is_read_as_the_next_one() {
         (refresh("0"), "Moved"),
         (refresh("0;url=https://a.org/#top"), "Moved"),
         (refresh("0;url=javascript:alert(1)"), "Moved"),
-        (refresh("60;url=/new"), "Moved\n\n(After 60 seconds the page sends on to https://a.org/new)"),
+        (refresh("60;url=/new"), "Moved\n\n(After 60 seconds the page moves on to https://a.org/new)"),
         (html("<noscript><meta http-equiv=refresh content='0;url=/new'></noscript><p>Moved"), "Moved"),
     ] {
         assert_eq!(fetched(&web([("https://a.org/", stays)]), "https://a.org/", 0).unwrap().text, text);

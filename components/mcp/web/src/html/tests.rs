@@ -1,10 +1,10 @@
-//! What becomes of pages, those that mean harm among them.
+//! The conversion of pages, including malicious ones.
 
 use std::time::{Duration, Instant};
 
 use super::*;
 
-/// What an unoptimised build may take for 2 MiB of anything; the real one is some 20 times as fast.
+/// The time limit of an unoptimised build for 2 MiB of anything. The real build is about 20 times as fast.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 const PAGE_BYTES: usize = 2 << 20;
 
@@ -103,7 +103,7 @@ fn broken_pages_are_read() {
     }
 }
 
-/// Pages that make parsers which build a tree overflow the stack, or take minutes.
+/// Pages that make parsers with a tree overflow the stack or take minutes.
 fn hostile() -> Vec<(&'static str, String)> {
     let fill = |unit: &str| unit.repeat(PAGE_BYTES / unit.len());
     let within = |start: &str, unit: &str, end: &str| format!("{start}{}{end}", fill(unit));

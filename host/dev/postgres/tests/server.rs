@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use native_postgres::server::{Options, Server};
 
 fn start(options: Options) -> Option<Server> {
-    Server::start_or_skip(Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap(), options)
+    Server::start_or_skip(Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(3).unwrap(), options)
 }
 
 #[test]

@@ -70,7 +70,7 @@ fn what_is_no_database_of_ours_is_not_exported() {
     Place::sqlite().refuse(&["export", &file], "there is no database");
     for place in Place::all() {
         place.execute(vec!["CREATE TABLE theirs (id bigint PRIMARY KEY)".to_owned()]);
-        place.refuse(&["export", &file], "that no migration made");
+        place.refuse(&["export", &file], "that no migration created");
         place.refuse(&["import", &path(&folder, "none")], "cannot open");
     }
     assert!(!Path::new(&file).exists());

@@ -207,7 +207,7 @@ impl PortPattern {
         if port.is_empty() {
             return well_known_port(scheme)
                 .map(Self::One)
-                .with_context(|| format!("the scheme {scheme:?} has no port of its own: write one, or \":*\""));
+                .with_context(|| format!("the scheme {scheme:?} has no default port: write one, or \":*\""));
         }
         if port == "*" {
             return Ok(Self::Any);

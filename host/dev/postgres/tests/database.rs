@@ -8,7 +8,7 @@ use native_postgres::{PostgresDatabase, PostgresUrl};
 use storage::{Database, DatabaseError, Outcome, Row, Statement, Value};
 
 fn start() -> Option<Server> {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(3).unwrap();
     Server::start_or_skip(workspace, Options { fsync: false, ..Options::default() })
 }
 

@@ -222,7 +222,7 @@ impl<R: BufRead> Reader<R> {
             });
             return Ok(Entry::Row(values.collect()));
         }
-        let Ok(mark) = serde_json::from_slice(&self.line) else { bail!("it is not what an export writes") };
+        let Ok(mark) = serde_json::from_slice(&self.line) else { bail!("it is not a file of `cargo dev export-db`") };
         Ok(match mark {
             Mark::Header(header) => Entry::Header(header),
             Mark::Table(head) => Entry::Table(head),

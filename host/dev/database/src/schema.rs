@@ -65,7 +65,7 @@ impl Table {
                 Value::Integer(_) => !is_text,
                 Value::Text(_) => *is_text,
             };
-            ensure!(fits, "a value of {}.{name} is not of its type", self.name);
+            ensure!(fits, "a value of {}.{name} does not have the column's type", self.name);
             // In SQLite, releases before the second migration stored it.
             let is_storable = dialect == Dialect::Sqlite || !matches!(value, Value::Text(text) if text.contains('\0'));
             ensure!(
@@ -152,7 +152,7 @@ pub(crate) async fn state(session: &mut Session, tables: &[Table]) -> Result<Sta
     if found.is_empty() {
         return Ok(State::Empty);
     }
-    ensure!(is_migrated, "it holds tables that no migration made: use a database of its own");
+    ensure!(is_migrated, "it contains tables that no migration created: use a separate database");
     if is_older(session).await? {
         return Ok(State::Older);
     }

@@ -43,7 +43,10 @@ pub(crate) async fn run(place: &Place, path: &Path) -> Result<()> {
         read_back.push(read_table(&mut session, table, &mut progress, |_| Ok(())).await?);
     }
     drop(progress);
-    ensure!(compare(&end.tables, &read_back), "{place} does not hold what the file says: nothing was imported");
+    ensure!(
+        compare(&end.tables, &read_back),
+        "the data in {place} differed from the file after the import, so nothing was imported"
+    );
     session.commit().await.with_context(|| format!("cannot commit to {place}"))?;
     println!("imported {} of {} into {place}", path.display(), header.exported_at);
     Ok(())

@@ -112,7 +112,7 @@ fn cell(answer: &Answer, needs: &str) -> &'static str {
 /// # Panics
 /// When they differ.
 pub fn compare(section: &str, table: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/permissions.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../docs/permissions.md");
     let document = fs::read_to_string(&path).expect("docs/permissions.md can be read");
     let (begin, end) = (format!("<!-- {section}: written by its test -->\n"), "<!-- end -->");
     let (before, rest) =
