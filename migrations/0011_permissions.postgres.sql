@@ -14,10 +14,8 @@ ALTER TABLE users ADD COLUMN access_changed_at bigint;
 
 CREATE INDEX users_by_access_change ON users (access_changed_at) WHERE access_changed_at IS NOT NULL;
 
--- All instances read which sessions ended lately.
-CREATE INDEX sessions_by_end ON sessions (revoked_at) WHERE revoked_at IS NOT NULL;
-
-CREATE INDEX sessions_not_ended ON sessions (id) WHERE revoked_at IS NULL;
+-- All instances read which sessions ended lately. docs/deploy.md says when to make it before.
+CREATE INDEX IF NOT EXISTS sessions_by_end ON sessions (revoked_at) WHERE revoked_at IS NOT NULL;
 
 -- The installation's own roles. permissions are separated by spaces.
 CREATE TABLE roles (
@@ -43,12 +41,14 @@ CREATE TABLE user_group_members (
 
 CREATE INDEX user_group_members_of_group ON user_group_members (group_id, user_id);
 
--- A link that makes one account. Only the hash of its secret is kept.
+-- A link that makes one account. Only the hash of its secret is kept. created_version is its maker's access_version: the link counts only while that
+-- is the same, so whoever is suspended or demoted leaves no way back.
 CREATE TABLE invitations (
     id text PRIMARY KEY,
     token_hash text NOT NULL UNIQUE,
     role text NOT NULL,
     created_by text NOT NULL,
+    created_version bigint NOT NULL,
     created_at bigint NOT NULL,
     expires_at bigint NOT NULL,
     accepted_at bigint,
@@ -62,6 +62,7 @@ CREATE TABLE password_resets (
     token_hash text NOT NULL UNIQUE,
     user_id text NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     created_by text NOT NULL,
+    created_version bigint NOT NULL,
     created_at bigint NOT NULL,
     expires_at bigint NOT NULL,
     used_at bigint
@@ -90,6 +91,8 @@ BEGIN
     ELSE
         SELECT role INTO invited_as FROM invitations
         WHERE token_hash = NEW.invitation_hash AND accepted_at IS NULL AND revoked_at IS NULL AND expires_at > NEW.created_at
+            AND EXISTS (SELECT 1 FROM users AS maker WHERE maker.id = invitations.created_by AND maker.suspended_at IS NULL
+                AND COALESCE(maker.access_version, 0) = invitations.created_version)
         FOR UPDATE;
         IF NOT FOUND THEN
             RETURN NULL;
@@ -117,6 +120,8 @@ WHERE 1 = 0;
 
 CREATE FUNCTION change_password() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    -- Two links of one account may be used at once: one after the other. A log-in waits too.
+    PERFORM 1 FROM users WHERE id = NEW.user_id FOR UPDATE;
     UPDATE password_resets SET used_at = NEW.changed_at WHERE token_hash = NEW.token_hash AND used_at IS NULL;
     IF NOT FOUND THEN
         RETURN NULL;
@@ -159,16 +164,27 @@ $$;
 CREATE TRIGGER suspend_account AFTER UPDATE OF suspended_at ON users FOR EACH ROW
     WHEN (NEW.suspended_at IS NOT NULL AND OLD.suspended_at IS NULL) EXECUTE FUNCTION suspend_account();
 
+CREATE VIEW group_joins AS
+SELECT CAST(NULL AS text) AS user_id, CAST(NULL AS text) AS group_id, CAST(NULL AS bigint) AS joined_at
+WHERE 1 = 0;
+
 CREATE FUNCTION join_group() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    UPDATE users SET access_version = COALESCE(access_version, 0) + 1,
-        access_changed_at = CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS bigint)
-    WHERE id = NEW.user_id;
-    RETURN NULL;
+    -- It may be deleted at the same moment.
+    PERFORM 1 FROM user_groups WHERE id = NEW.group_id FOR KEY SHARE;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    INSERT INTO user_group_members (user_id, group_id, added_at) VALUES (NEW.user_id, NEW.group_id, NEW.joined_at)
+    ON CONFLICT DO NOTHING;
+    IF FOUND THEN
+        UPDATE users SET access_version = COALESCE(access_version, 0) + 1, access_changed_at = NEW.joined_at WHERE id = NEW.user_id;
+    END IF;
+    RETURN NEW;
 END
 $$;
 
-CREATE TRIGGER join_group AFTER INSERT ON user_group_members FOR EACH ROW EXECUTE FUNCTION join_group();
+CREATE TRIGGER join_group INSTEAD OF INSERT ON group_joins FOR EACH ROW EXECUTE FUNCTION join_group();
 
 CREATE FUNCTION leave_group() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

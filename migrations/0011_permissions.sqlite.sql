@@ -14,10 +14,8 @@ ALTER TABLE users ADD COLUMN access_changed_at bigint;
 
 CREATE INDEX users_by_access_change ON users (access_changed_at) WHERE access_changed_at IS NOT NULL;
 
--- All instances read which sessions ended lately.
-CREATE INDEX sessions_by_end ON sessions (revoked_at) WHERE revoked_at IS NOT NULL;
-
-CREATE INDEX sessions_not_ended ON sessions (id) WHERE revoked_at IS NULL;
+-- All instances read which sessions ended lately. docs/deploy.md says when to make it before.
+CREATE INDEX IF NOT EXISTS sessions_by_end ON sessions (revoked_at) WHERE revoked_at IS NOT NULL;
 
 -- The installation's own roles. permissions are separated by spaces.
 CREATE TABLE roles (
@@ -43,12 +41,14 @@ CREATE TABLE user_group_members (
 
 CREATE INDEX user_group_members_of_group ON user_group_members (group_id, user_id);
 
--- A link that makes one account. Only the hash of its secret is kept.
+-- A link that makes one account. Only the hash of its secret is kept. created_version is its maker's access_version: the link counts only while that
+-- is the same, so whoever is suspended or demoted leaves no way back.
 CREATE TABLE invitations (
     id text PRIMARY KEY,
     token_hash text NOT NULL UNIQUE,
     role text NOT NULL,
     created_by text NOT NULL,
+    created_version bigint NOT NULL,
     created_at bigint NOT NULL,
     expires_at bigint NOT NULL,
     accepted_at bigint,
@@ -62,6 +62,7 @@ CREATE TABLE password_resets (
     token_hash text NOT NULL UNIQUE,
     user_id text NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     created_by text NOT NULL,
+    created_version bigint NOT NULL,
     created_at bigint NOT NULL,
     expires_at bigint NOT NULL,
     used_at bigint
@@ -108,12 +109,18 @@ BEGIN
     WHERE user_id = NEW.id AND state IN ('queued', 'processing', 'awaiting_approval');
 END;
 
--- Who comes into a group or leaves it may do something else from then on.
-CREATE TRIGGER join_group AFTER INSERT ON user_group_members
+-- Who comes into a group or leaves it may do something else from then on. Joining is a command: an import of a copy inserts members and changes nothing.
+CREATE VIEW group_joins AS
+SELECT CAST(NULL AS text) AS user_id, CAST(NULL AS text) AS group_id, CAST(NULL AS bigint) AS joined_at
+WHERE 1 = 0;
+
+CREATE TRIGGER join_group INSTEAD OF INSERT ON group_joins
 BEGIN
-    UPDATE users SET access_version = COALESCE(access_version, 0) + 1,
-        access_changed_at = CAST(unixepoch('subsec') * 1000 AS INTEGER)
-    WHERE id = NEW.user_id;
+    UPDATE users SET access_version = COALESCE(access_version, 0) + 1, access_changed_at = NEW.joined_at
+    WHERE id = NEW.user_id
+        AND NOT EXISTS (SELECT 1 FROM user_group_members WHERE user_id = NEW.user_id AND group_id = NEW.group_id);
+    INSERT INTO user_group_members (user_id, group_id, added_at) VALUES (NEW.user_id, NEW.group_id, NEW.joined_at)
+    ON CONFLICT DO NOTHING;
 END;
 
 CREATE TRIGGER leave_group AFTER DELETE ON user_group_members

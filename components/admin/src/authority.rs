@@ -5,7 +5,7 @@ use std::fmt::Display;
 use http::StatusCode;
 use permissions::Roles;
 use problem::Problem;
-use storage::{Database, audit::AuditEvent};
+use storage::{Database, audit::AuditEvent, invitations::Maker};
 use web::{Result, Session};
 
 use crate::router::Admin;
@@ -21,6 +21,11 @@ pub(crate) fn check_may_give<'a>(
     }
     let detail = "This would give or take away more than you may do yourself. Ask somebody whose role allows it.";
     Err(Problem::new(StatusCode::FORBIDDEN, "beyond_own_role", detail).into())
+}
+
+/// The caller as the maker of a link.
+pub(crate) fn maker(session: &Session) -> Maker {
+    Maker { user_id: session.user_id(), access_version: session.access_version() }
 }
 
 /// Refuses the name of a role that does not exist.

@@ -11,7 +11,7 @@ use storage::{Database, invitations::Invitation};
 use web::{Allowed, Json, Listing, Page, PathId, Query, Result, extract::created};
 
 use crate::{
-    authority::{check_exists, check_may_give, record},
+    authority::{check_exists, check_may_give, maker, record},
     router::Admin,
 };
 
@@ -90,8 +90,8 @@ pub(crate) async fn create<D: Database>(
     check_exists(&roles, "role", role)?;
     check_may_give(&session, &roles, [role])?;
     let token = LinkToken::new()?;
-    let made = admin.store().create_invitation(&token.hash(), role, session.user_id(), days * DAY_MS).await?;
-    let invitation: InvitationBody = made.ok_or_else(Problem::not_found)?.into();
+    let made = admin.store().create_invitation(&token.hash(), role, maker(&session), days * DAY_MS).await?;
+    let invitation: InvitationBody = made.ok_or_else(Problem::unauthenticated)?.into();
     record(&admin, &session, "invitation.create", invitation.id, Some(role)).await?;
     Ok(created(NewBody { invitation, path: format!("/invitation#{token}") }))
 }

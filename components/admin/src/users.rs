@@ -13,7 +13,7 @@ use storage::{
 use web::{Allowed, Json, Listing, Page, PathId, Query, Result, extract::created};
 
 use crate::{
-    authority::{check_exists, check_may_give, record},
+    authority::{check_exists, check_may_give, maker, record},
     router::Admin,
 };
 
@@ -145,7 +145,7 @@ pub(crate) async fn make_reset_link<D: Database>(
     let user = admin.store().user(id).await?.ok_or_else(Problem::not_found)?;
     check_may_give(&session, &admin.roles().await?, user.roles())?;
     let token = LinkToken::new()?;
-    let made = admin.store().create_password_reset(&token.hash(), id, session.user_id(), RESET_LIFETIME_MS).await?;
+    let made = admin.store().create_password_reset(&token.hash(), id, maker(&session), RESET_LIFETIME_MS).await?;
     let expires_at = made.ok_or_else(Problem::not_found)?;
     record(&admin, &session, "user.reset_link", id, None).await?;
     Ok(created(LinkBody { path: format!("/password-reset#{token}"), expires_at }))

@@ -257,14 +257,16 @@ async fn log_in<D: Database>(
     let (user, hash) =
         auth.store().user_by_email(&email, &older).await?.map_or((None, None), |(user, hash)| (Some(user), hash));
     let fits = password::verify(&body.password, hash.as_deref());
-    let user = user.filter(|_| fits).ok_or_else(|| {
-        let detail = "The address or the password is wrong.";
-        Problem::new(StatusCode::UNAUTHORIZED, "invalid_credentials", detail)
-    })?;
+    let user = user.filter(|_| fits).ok_or_else(wrong_credentials)?;
     if user.is_suspended {
         return Err(suspended(StatusCode::FORBIDDEN).into());
     }
     begin_session(&auth, &headers, user, StatusCode::OK).await
+}
+
+fn wrong_credentials() -> Problem {
+    let detail = "The address or the password is wrong.";
+    Problem::new(StatusCode::UNAUTHORIZED, "invalid_credentials", detail)
 }
 
 async fn begin_session<D: Database>(
@@ -274,7 +276,10 @@ async fn begin_session<D: Database>(
     status: StatusCode,
 ) -> Result<Response> {
     let token = RefreshToken::new(Id::new())?;
-    auth.store().create_session(token.session_id, user.id, &hashes(&token), refresh_token::LIFETIME_MS).await?;
+    if !auth.store().create_session(token.session_id, &user, &hashes(&token), refresh_token::LIFETIME_MS).await? {
+        // The password was reset or the account suspended while it was checked.
+        return Err(wrong_credentials().into());
+    }
     let issuer = auth.issuer().await?;
     session_response(auth, headers, &issuer, user, &token, status).await
 }

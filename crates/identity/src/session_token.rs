@@ -61,8 +61,8 @@ pub struct Caller {
     pub session_id: Option<Id>,
     /// The names of the account's roles when the token was made.
     pub roles: Vec<String>,
-    /// How often the account's access had changed by then.
-    pub access_version: i64,
+    /// How often the account's access had changed by then. An earlier release did not say it.
+    pub access_version: Option<i64>,
     /// When the token was made.
     pub issued_at: Timestamp,
 }
@@ -73,8 +73,8 @@ struct SessionClaims {
     role: String,
     #[serde(default)]
     roles: Vec<String>,
-    #[serde(default, rename = "ver")]
-    access_version: i64,
+    #[serde(default, rename = "ver", skip_serializing_if = "Option::is_none")]
+    access_version: Option<i64>,
     #[serde(default, rename = "sid", skip_serializing_if = "Option::is_none")]
     session_id: Option<Id>,
 }
@@ -88,7 +88,7 @@ impl SessionClaims {
         Self {
             role: role.to_owned(),
             roles: user.roles().take(MAX_ROLES_OF_PERSON).map(str::to_owned).collect(),
-            access_version: user.access_version,
+            access_version: Some(user.access_version),
             session_id,
         }
     }
@@ -317,7 +317,7 @@ mod tests {
     /// Verifies a token with changed claims.
     fn verified(change: impl FnOnce(&mut JWTClaims<SessionClaims>)) -> Result<Caller, InvalidToken> {
         let issuer = Issuer::generate();
-        let claims = SessionClaims { role: "admin".into(), roles: Vec::new(), access_version: 0, session_id: None };
+        let claims = SessionClaims { role: "admin".into(), roles: Vec::new(), access_version: None, session_id: None };
         let mut claims = Claims::with_custom_claims(claims, Duration::from_secs(LIFETIME_S))
             .with_subject(Id::new())
             .with_issuer(ISSUER)
@@ -331,7 +331,7 @@ mod tests {
         let (issuer, user, session) = (Issuer::generate(), user(), Id::new());
         let token = issuer.issue(&user, Some(session), Purpose::Session, Timestamp::now()).unwrap();
         let caller = verifier(&issuer).verify(&token, Purpose::Session).unwrap();
-        assert_eq!((caller.user_id, caller.session_id, caller.access_version), (user.id, Some(session), 3));
+        assert_eq!((caller.user_id, caller.session_id, caller.access_version), (user.id, Some(session), Some(3)));
         assert_eq!(caller.roles, ["auditor", "member"]);
         let age_ms = Timestamp::now().as_millis() - caller.issued_at.as_millis();
         assert!((0..10_000).contains(&age_ms), "{age_ms}");
@@ -341,7 +341,8 @@ mod tests {
     fn a_token_of_an_earlier_release_is_an_administrators_or_a_members() {
         for (former, roles) in [("admin", vec!["admin"]), ("user", vec!["member"]), ("root", vec![])] {
             let caller = verified(|claims| claims.custom.role = former.into()).unwrap();
-            assert_eq!((caller.roles, caller.session_id), (roles.into_iter().map(str::to_owned).collect(), None));
+            assert_eq!(caller.roles, roles);
+            assert_eq!((caller.session_id, caller.access_version), (None, None));
         }
     }
 

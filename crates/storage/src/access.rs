@@ -3,18 +3,19 @@
 
 use std::collections::BTreeSet;
 
-use domain::{Id, Timestamp};
+use domain::{Id, Timestamp, User};
 
 use crate::{
     Database, Statement, StorageError, Store,
     database::Columns,
     roles::StoredRole,
     tool_listings::{BETWEEN_ENTRIES, BETWEEN_NAMES},
-    users::ROLE,
+    users::{ROLE, WITH_GROUPS, columns, read_users},
 };
 
-/// Accounts, and sessions, of which an instance remembers that their tokens are void. If there were more lately, older tokens are void as well.
-pub const MAX_VOID: usize = 500;
+/// Accounts, and sessions, of which an instance remembers that their tokens are void. It reads them all twice a second. If there were more lately, it
+/// asks about each older token.
+pub const MAX_VOID: usize = 100;
 
 /// A key that tokens are signed with, without its private half.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -39,7 +40,7 @@ pub struct AccessState {
     /// Sessions that ended lately.
     pub ended_sessions: Vec<Id>,
     /// More changed than fits here: tokens that were issued before this moment may be void without being named.
-    pub void_before: Option<Timestamp>,
+    pub incomplete_before: Option<Timestamp>,
 }
 
 /// The roles that a person has now. They are read together with what the person wants to do, so they cost no statement of their own.
@@ -78,6 +79,21 @@ pub(crate) fn read_roles(columns: &mut Columns<'_>) -> Result<PersonRoles, Stora
 }
 
 impl<D: Database> Store<D> {
+    /// The account of a token; `None` if it is suspended or gone, or the token's session has ended.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn user_of_token(&self, user_id: Id, session_id: Option<Id>) -> Result<Option<User>, StorageError> {
+        const QUERY: &str = "user_of_token";
+        let sql = format!(
+            "SELECT {}, user_groups.roles FROM users {WITH_GROUPS} WHERE users.id = ?1 AND users.suspended_at IS NULL
+               AND NOT EXISTS (SELECT 1 FROM sessions WHERE sessions.id = ?2 AND sessions.revoked_at IS NOT NULL)",
+            columns()
+        );
+        let rows = self.database.query(Statement::new(QUERY, sql, [user_id.into(), session_id.into()])).await?;
+        Ok(read_users(QUERY, &rows, |_| Ok(()))?.pop().map(|(user, ())| user))
+    }
+
     /// What is known at this moment; of tokens that became void, those of the last `window_ms`.
     ///
     /// # Errors
@@ -115,14 +131,14 @@ impl<D: Database> Store<D> {
         }
         keys.sort_by(|(a, left), (b, right)| (a, &left.id).cmp(&(b, &right.id)));
         roles.sort_by(|left, right| left.name.cmp(&right.name));
-        let void_before = oldest_if_full(&changed_users).max(oldest_if_full(&ended_sessions));
+        let incomplete_before = oldest_if_full(&changed_users).max(oldest_if_full(&ended_sessions));
         Ok(AccessState {
             now,
             keys: without_times(keys),
             roles,
             changed_users: without_times(changed_users),
             ended_sessions: without_times(ended_sessions),
-            void_before,
+            incomplete_before,
         })
     }
 }

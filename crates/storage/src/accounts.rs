@@ -63,7 +63,8 @@ impl<D: Database> Store<D> {
                  access_version = COALESCE(access_version, 0) + 1,
                  access_changed_at = now_ms()
              WHERE id = ?1 AND COALESCE(access_version, 0) = ?4
-               AND ({ROLE} <> 'admin' OR EXISTS (
+               AND ({ROLE} <> 'admin' OR suspended_at IS NOT NULL
+                   OR COALESCE(?2, 'admin') = 'admin' AND COALESCE(CAST(?3 AS bigint), 0) = 0 OR EXISTS (
                    SELECT 1 FROM users AS other WHERE other.id <> ?1 AND other.role = 'admin' AND other.suspended_at IS NULL))
              RETURNING id"
         );

@@ -145,16 +145,15 @@ impl<D: Database> Store<D> {
         Ok(read_users(QUERY, &rows, |_| Ok(()))?.into_iter().map(|(user, ())| user).collect())
     }
 
-    /// Takes an account into a group. `false`: there is no such account, or it is in [`MAX_GROUPS_OF_USER`] already.
+    /// Takes an account into a group. `false`: there is no such account or group, or it is in [`MAX_GROUPS_OF_USER`] already.
     ///
     /// # Errors
     /// As [`Self::groups`].
     pub async fn add_group_member(&self, id: Id, user_id: Id) -> Result<bool, StorageError> {
         let sql = format!(
-            "INSERT INTO user_group_members (user_id, group_id, added_at) SELECT users.id, ?1, now_ms() FROM users
-             WHERE users.id = ?2
-               AND (SELECT COUNT(*) FROM user_group_members WHERE user_id = ?2 AND group_id <> ?1) < {MAX_GROUPS_OF_USER}
-             ON CONFLICT (user_id, group_id) DO UPDATE SET group_id = excluded.group_id RETURNING user_id"
+            "INSERT INTO group_joins (user_id, group_id, joined_at) SELECT users.id, user_groups.id, now_ms()
+             FROM users, user_groups WHERE users.id = ?2 AND user_groups.id = ?1
+               AND (SELECT COUNT(*) FROM user_group_members WHERE user_id = ?2 AND group_id <> ?1) < {MAX_GROUPS_OF_USER} RETURNING user_id"
         );
         let statement = Statement::new("add_group_member", sql, [id.into(), user_id.into()]).durably().repeatably();
         Ok(!self.database.query(statement).await?.is_empty())

@@ -117,7 +117,8 @@ pub(crate) const ABANDONED: &str = "((runs.state = 'queued' AND runs.updated_at 
     OR (runs.state = 'processing' AND runs.lease_expires_at + 86400000 <= now_ms()))";
 
 /// Whether the run's person is suspended: whoever claims such a run ends it as cancelled.
-const SUSPENDED: &str = "EXISTS (SELECT 1 FROM users WHERE users.id = runs.user_id AND users.suspended_at IS NOT NULL)";
+pub(crate) const SUSPENDED: &str =
+    "EXISTS (SELECT 1 FROM users WHERE users.id = runs.user_id AND users.suspended_at IS NOT NULL)";
 
 /// The code and message of an abandoned run. They are SQL literals, so they contain no apostrophe.
 pub const ABANDONED_CODE: &str = "run_abandoned";

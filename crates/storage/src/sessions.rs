@@ -2,7 +2,7 @@
 
 use domain::{Id, Timestamp, User};
 
-use crate::{Database, Row, Statement, StorageError, Store, Value};
+use crate::{Database, Dialect, Row, Statement, StorageError, Store, Value};
 
 /// The stored hashes of a refresh token.
 #[derive(Clone, Debug)]
@@ -59,24 +59,35 @@ pub struct OpenSession {
 const OF_FAMILY: &str = "(token_hash = ?2 OR previous_hash = ?2 OR family_hash = ?3 OR family_hash IS NULL)";
 
 impl<D: Database> Store<D> {
-    /// Creates a session.
+    /// Creates a session for an account that was read as `user`. `false`: the account has changed since. Checking a password takes long, and meanwhile
+    /// the password may be reset or the account suspended: that ends the sessions that exist, so none may come after it.
     ///
     /// # Errors
     /// Those of the database.
     pub async fn create_session(
         &self,
         session_id: Id,
-        user_id: Id,
+        user: &User,
         token: &TokenHashes,
         lifetime_ms: i64,
-    ) -> Result<(), StorageError> {
-        let sql = "INSERT INTO sessions (id, user_id, token_hash, family_hash, created_at, expires_at)
-                   VALUES (?1, ?2, ?3, ?4, now_ms(), now_ms() + ?5)";
+    ) -> Result<bool, StorageError> {
+        // It waits for a change that is not committed yet. SQLite has one writer at a time anyway.
+        let waiting = if self.database.dialect() == Dialect::Postgres { "FOR SHARE" } else { "" };
+        let sql = format!(
+            "INSERT INTO sessions (id, user_id, token_hash, family_hash, created_at, expires_at)
+             SELECT ?1, users.id, ?3, ?4, now_ms(), now_ms() + ?5 FROM users
+             WHERE users.id = ?2 AND COALESCE(users.access_version, 0) = ?6 AND users.suspended_at IS NULL {waiting} RETURNING id"
+        );
         let TokenHashes { token, family } = token;
-        let parameters =
-            [session_id.into(), user_id.into(), token.as_str().into(), family.as_str().into(), lifetime_ms.into()];
-        self.database.query(Statement::new("create_session", sql, parameters)).await?;
-        Ok(())
+        let parameters = [
+            session_id.into(),
+            user.id.into(),
+            token.as_str().into(),
+            family.as_str().into(),
+            lifetime_ms.into(),
+            user.access_version.into(),
+        ];
+        Ok(!self.database.query(Statement::new("create_session", sql, parameters)).await?.is_empty())
     }
 
     /// Replaces a refresh token with its successor, or ends the session if the token was used too long ago. It is one statement, so concurrent

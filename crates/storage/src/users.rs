@@ -2,7 +2,7 @@
 
 use domain::{Id, User};
 
-use crate::{Database, Row, Statement, StorageError, Store, database::Columns};
+use crate::{Database, Row, Statement, StorageError, Store, database::Columns, invitations::counts};
 
 /// An account to be created.
 #[derive(Clone, Copy, Debug)]
@@ -93,7 +93,8 @@ impl<D: Database> Store<D> {
             Opening::Invited(hash) => (false, Some(hash)),
         };
         // On PostgreSQL the trigger decides again, when its turn has come.
-        let sql = "INSERT INTO account_openings
+        let sql = format!(
+            "INSERT INTO account_openings
                  (id, email, name, access_role, password_hash, only_first, invitation_hash, created_at)
              SELECT ?1, ?2, ?3,
                  CASE WHEN NOT EXISTS (SELECT 1 FROM users) THEN 'admin'
@@ -103,8 +104,10 @@ impl<D: Database> Store<D> {
                AND (NOT EXISTS (SELECT 1 FROM users)
                    OR (CAST(?5 AS bigint) = 0 AND (?6 IS NULL OR EXISTS (
                        SELECT 1 FROM invitations WHERE token_hash = ?6 AND accepted_at IS NULL AND revoked_at IS NULL
-                           AND expires_at > now_ms()))))
-             RETURNING id, email, name, access_role, 0, 0, created_at";
+                           AND expires_at > now_ms() AND {}))))
+             RETURNING id, email, name, access_role, 0, 0, created_at",
+            counts("invitations")
+        );
         let parameters = [
             Id::new().into(),
             user.email.into(),

@@ -46,7 +46,7 @@ pub(crate) struct Known {
     pub(crate) roles: Roles,
     versions: BTreeMap<Id, i64>,
     ended: BTreeSet<Id>,
-    void_before: Option<Timestamp>,
+    incomplete_before: Option<Timestamp>,
 }
 
 impl Known {
@@ -59,14 +59,19 @@ impl Known {
             roles: roles_of(&state.roles),
             versions: state.changed_users.into_iter().collect(),
             ended: state.ended_sessions.into_iter().collect(),
-            void_before: state.void_before,
+            incomplete_before: state.incomplete_before,
         }
     }
 
-    /// Whether a token has become void since it was made.
-    pub(crate) fn is_void(&self, caller: &Caller) -> bool {
-        self.versions.get(&caller.user_id).is_some_and(|version| caller.access_version < *version)
-            || caller.session_id.is_some_and(|session| self.ended.contains(&session))
-            || self.void_before.is_some_and(|moment| caller.issued_at < moment)
+    /// Whether a token has become void since it was made. `None`: the database has to be asked about this one, because it is an earlier release's and
+    /// says too little, or because too much changed since it was made.
+    pub(crate) fn is_void(&self, caller: &Caller) -> Option<bool> {
+        let version = caller.access_version?;
+        let is_known = self.versions.get(&caller.user_id).is_some_and(|newest| version < *newest)
+            || caller.session_id.is_some_and(|session| self.ended.contains(&session));
+        if !is_known && self.incomplete_before.is_some_and(|moment| caller.issued_at < moment) {
+            return None;
+        }
+        Some(is_known)
     }
 }

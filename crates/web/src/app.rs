@@ -153,11 +153,29 @@ impl<D: Database> App<D> {
                 caller
             }
         };
-        if known.is_void(&caller) {
-            return Err(Problem::unauthenticated().into());
-        }
+        let caller = match known.is_void(&caller) {
+            Some(false) => caller,
+            Some(true) => return Err(Problem::unauthenticated().into()),
+            None => self.asked(caller).await?,
+        };
         let access = known.roles.access(caller.roles.iter().map(String::as_str));
         Ok(Session::new(caller, access))
+    }
+}
+
+impl<D: Database> App<D> {
+    /// Asks the database about one caller.
+    async fn asked(&self, caller: Caller) -> Result<Caller> {
+        let user = self.store().user_of_token(caller.user_id, caller.session_id).await?;
+        let user = user.ok_or_else(Problem::unauthenticated)?;
+        match caller.access_version {
+            Some(version) if version < user.access_version => Err(Problem::unauthenticated().into()),
+            Some(_) => Ok(caller),
+            None => {
+                let roles = user.roles().map(str::to_owned).collect();
+                Ok(Caller { roles, access_version: Some(user.access_version), ..caller })
+            }
+        }
     }
 }
 

@@ -50,6 +50,13 @@ impl Session {
         self.caller.session_id
     }
 
+    /// How often the account's access had changed when the caller was found to be allowed.
+    #[must_use]
+    pub fn access_version(&self) -> i64 {
+        // An earlier release's token says none, and then the account was read.
+        self.caller.access_version.unwrap_or_default()
+    }
+
     /// What the caller may do.
     #[must_use]
     pub const fn access(&self) -> &Access {

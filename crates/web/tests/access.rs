@@ -19,7 +19,8 @@ use native_sqlite::SqliteFile;
 use permissions::table::{AuditRead, ConversationsRead};
 use router_test::{Answer, Fixture, request, send};
 use storage::{
-    Database, DatabaseError, Dialect, Outcome, Row, Statement, accounts::AccountChange, sessions::TokenHashes,
+    Database, DatabaseError, Dialect, Outcome, Row, Statement, access::MAX_VOID, accounts::AccountChange,
+    sessions::TokenHashes,
 };
 use web::{Allowed, App, Site};
 
@@ -108,13 +109,53 @@ fn a_session_that_ends_takes_its_tokens_with_it_and_no_other_ones() {
     let sessions = [Id::new(), Id::new()];
     let tokens = sessions.map(|session| {
         let hashes = TokenHashes { token: session.to_string(), family: session.to_string() };
-        block_on(fixture.app.store().create_session(session, user.id, &hashes, 60_000)).unwrap();
+        block_on(fixture.app.store().create_session(session, &user, &hashes, 60_000)).unwrap();
         fixture.token_of(&user, session)
     });
     block_on(fixture.app.store().end_session_of_anybody(sessions[0])).unwrap();
     let app = fixture.new_instance();
     let statuses = tokens.map(|token| ask(&app, "/conversations", &token).status.as_u16());
     assert_eq!(statuses, [401, 200]);
+}
+
+#[test]
+fn many_who_log_out_at_once_log_nobody_else_out() {
+    let fixture = Fixture::default();
+    let (user, token) = fixture.person("a@example.org");
+    let (other, others_token) = fixture.person("b@example.org");
+    let hashes = TokenHashes { token: "t".into(), family: "f".into() };
+    let sessions: Vec<Id> = (0..MAX_VOID + 2).map(|_| Id::new()).collect();
+    for session in &sessions {
+        assert!(block_on(fixture.app.store().create_session(*session, &user, &hashes, 60_000)).unwrap());
+    }
+    let [first, last] = [sessions[0], sessions[MAX_VOID + 1]].map(|session| fixture.token_of(&user, session));
+    let _ = fixture.change(&other, AccountChange { role: Some("service"), is_suspended: None });
+    for session in &sessions[..=MAX_VOID] {
+        block_on(fixture.app.store().end_session_of_anybody(*session)).unwrap();
+    }
+    // All of it was after the tokens were made, and the first one before the others.
+    let sql = "UPDATE sessions SET revoked_at = revoked_at + CASE WHEN id = ?1 THEN 2000 ELSE 3000 END WHERE revoked_at IS NOT NULL";
+    block_on(fixture.another_connection().query(Statement::new("t", sql, [sessions[0].into()]))).unwrap();
+    let app = fixture.new_instance();
+    let status = |token: &str| ask(&app, "/conversations", token).status.as_u16();
+    assert_eq!([status(&token), status(&last), status(&first), status(&others_token)], [200, 200, 401, 401]);
+}
+
+#[test]
+fn a_token_of_an_earlier_release_gives_what_the_account_may_do_now() {
+    let fixture = Fixture::default();
+    let (_, _) = fixture.person("a@example.org");
+    let (user, _) = fixture.person("b@example.org");
+    let token = fixture.token_of_earlier_release(&user, "admin");
+    let ask = |path: &str| ask(&fixture.new_instance(), path, &token).status.as_u16();
+    assert_eq!((ask("/conversations"), ask("/audit")), (200, 403), "whatever the token says");
+    let user = fixture.change(&user, AccountChange { role: Some("nothing"), is_suspended: None });
+    assert_eq!(ask("/conversations"), 403);
+    let _ = fixture.change(&user, AccountChange { role: None, is_suspended: Some(true) });
+    // So long ago that instances no longer read it.
+    let sql = "UPDATE users SET access_changed_at = 1";
+    block_on(fixture.another_connection().query(Statement::new("t", sql, []))).unwrap();
+    assert_eq!(ask("/conversations"), 401);
 }
 
 /// Counts what it is asked.

@@ -244,7 +244,7 @@ fn sessions_are_listed_and_ended() {
     let (user, _) = test.fixture.person("b@example.org");
     let session = Id::new();
     let hashes = TokenHashes { token: "t".into(), family: "f".into() };
-    block_on(test.fixture.app.store().create_session(session, user.id, &hashes, 60_000)).unwrap();
+    block_on(test.fixture.app.store().create_session(session, &user, &hashes, 60_000)).unwrap();
     let token = test.fixture.token_of(&user, session);
     assert_eq!(test.send_as(&token, Method::GET, "/users", None).status, StatusCode::FORBIDDEN);
     assert_eq!(texts(&test.get(&format!("/sessions?user_id={}", user.id)), "email"), ["b@example.org"]);

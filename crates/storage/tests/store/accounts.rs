@@ -52,7 +52,7 @@ fn token(text: &str) -> TokenHashes {
 fn session(fixture: &Fixture, lifetime_ms: i64) -> Id {
     let user = fixture.user(&format!("{}@example.org", Id::new()));
     let session = Id::new();
-    block_on(fixture.store.create_session(session, user.id, &token("one"), lifetime_ms)).unwrap();
+    block_on(fixture.store.create_session(session, &user, &token("one"), lifetime_ms)).unwrap();
     session
 }
 

@@ -5,6 +5,9 @@ use std::sync::Barrier;
 use domain::{Id, User};
 use storage::{
     Store,
+    accounts::AccountChange,
+    groups::GroupSaved,
+    invitations::Maker,
     sessions::TokenHashes,
     users::{NewUser, Opening},
 };
@@ -19,10 +22,13 @@ crate::on_each_database! {
     of_many_who_accept_one_invitation_at_once_one_gets_an_account,
     an_invitation_that_was_withdrawn_or_is_too_old_makes_no_account,
     a_link_sets_a_password_once_and_ends_all_sessions,
+    links_of_whoever_was_suspended_or_has_another_role_do_not_count,
+    of_many_who_use_links_of_one_account_at_once_one_sets_the_password,
+    no_session_begins_after_a_reset_with_what_was_read_before_it,
 }
 
 fn invite(fixture: &Fixture, by: &User, hash: &str, lifetime_ms: i64) -> Id {
-    block_on(fixture.store.create_invitation(hash, "auditor", by.id, lifetime_ms)).unwrap().unwrap().id
+    block_on(fixture.store.create_invitation(hash, "auditor", by.into(), lifetime_ms)).unwrap().unwrap().id
 }
 
 fn accept(fixture: &Fixture, email: &str, opening: Opening<'_>) -> Option<User> {
@@ -89,12 +95,16 @@ fn a_link_sets_a_password_once_and_ends_all_sessions(place: Place) {
     let store = &fixture.store;
     let token = TokenHashes { token: "one".into(), family: "family".into() };
     let session = Id::new();
-    block_on(store.create_session(session, user.id, &token, LEASE_MS)).unwrap();
-    let link = |hash, lifetime_ms| block_on(store.create_password_reset(hash, user.id, admin.id, lifetime_ms)).unwrap();
+    block_on(store.create_session(session, &user, &token, LEASE_MS)).unwrap();
+    let link =
+        |hash, lifetime_ms| block_on(store.create_password_reset(hash, user.id, (&admin).into(), lifetime_ms)).unwrap();
     assert!(
         link("first", LEASE_MS).is_some() && link("second", LEASE_MS).is_some() && link("old", LAPSED_MS).is_some()
     );
-    assert!(block_on(store.create_password_reset("x", Id::new(), admin.id, LEASE_MS)).unwrap().is_none(), "nobody");
+    assert!(
+        block_on(store.create_password_reset("x", Id::new(), (&admin).into(), LEASE_MS)).unwrap().is_none(),
+        "nobody"
+    );
     let whose = |hash| block_on(store.password_reset(hash)).unwrap();
     assert_eq!((whose("first"), whose("old")), (Some((user.id, "b@example.org".to_owned())), None));
     let reset = |hash| block_on(store.reset_password(hash, "new")).unwrap();
@@ -104,4 +114,89 @@ fn a_link_sets_a_password_once_and_ends_all_sessions(place: Place) {
     assert_eq!((hash.as_deref(), now.access_version), (Some("new"), 1));
     let known = block_on(store.access_state(LEASE_MS)).unwrap();
     assert_eq!((known.changed_users, known.ended_sessions), (vec![(user.id, 1)], vec![session]));
+}
+
+fn links_of_whoever_was_suspended_or_has_another_role_do_not_count(place: Place) {
+    let fixture = Fixture::new(place);
+    let (_, user) = (fixture.user("a@example.org"), fixture.user("b@example.org"));
+    let store = &fixture.store;
+    let change = |user: &User, change: AccountChange<'_>| {
+        block_on(store.change_account(user, change)).unwrap();
+        block_on(store.user(user.id)).unwrap().unwrap()
+    };
+    let role = |role| AccountChange { role: Some(role), is_suspended: None };
+    let suspension = |is_suspended| AccountChange { role: None, is_suspended: Some(is_suspended) };
+    let GroupSaved::Saved(group) = block_on(store.create_group("g", &[])).unwrap() else { panic!("not made") };
+    let changes: [&dyn Fn(&User) -> User; 3] = [
+        &|maker| change(&change(maker, suspension(true)), suspension(false)),
+        &|maker| change(maker, role("member")),
+        &|maker| {
+            assert!(block_on(store.add_group_member(group.id, maker.id)).unwrap());
+            block_on(store.user(maker.id)).unwrap().unwrap()
+        },
+    ];
+    for (index, changed) in changes.into_iter().enumerate() {
+        let maker = change(&fixture.user(&format!("{index}@example.org")), role("admin"));
+        let (invitation, reset) = (format!("i{index}"), format!("r{index}"));
+        invite(&fixture, &maker, &invitation, LEASE_MS);
+        block_on(store.create_password_reset(&reset, user.id, (&maker).into(), LEASE_MS)).unwrap().unwrap();
+        assert!(block_on(store.is_invited(&invitation)).unwrap());
+        let now = changed(&maker);
+        assert!(!block_on(store.is_invited(&invitation)).unwrap());
+        let come = Opening::Invited(&invitation);
+        assert!(accept(&fixture, "c@example.org", come).is_none(), "{index}");
+        assert_eq!(block_on(store.password_reset(&reset)).unwrap(), None);
+        assert!(!block_on(store.reset_password(&reset, "new")).unwrap(), "{index}");
+        // A request that was allowed before the change makes no link after it.
+        let before = Maker::from(&maker);
+        assert_eq!(block_on(store.create_invitation("x", "member", before, LEASE_MS)).unwrap(), None);
+        assert_eq!(block_on(store.create_password_reset("x", user.id, before, LEASE_MS)).unwrap(), None);
+        invite(&fixture, &now, &format!("again{index}"), LEASE_MS);
+    }
+}
+
+fn of_many_who_use_links_of_one_account_at_once_one_sets_the_password(place: Place) {
+    const MANY: usize = 6;
+    let fixture = Fixture::new(place);
+    let admin = fixture.user("a@example.org");
+    let user = fixture.user("b@example.org");
+    // Each link twice.
+    let hash = |index: usize| format!("h{}", index / 2);
+    for index in (0..MANY).step_by(2) {
+        let (hash, maker) = (hash(index), Maker::from(&admin));
+        block_on(fixture.store.create_password_reset(&hash, user.id, maker, LEASE_MS)).unwrap().unwrap();
+    }
+    let barrier = Barrier::new(MANY);
+    let reset = &|index: usize| {
+        let store = Store::new(fixture.another_connection());
+        barrier.wait();
+        block_on(store.reset_password(&hash(index), &format!("{index}"))).unwrap()
+    };
+    let set: Vec<usize> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..MANY).map(|index| scope.spawn(move || reset(index))).collect();
+        let set = threads.into_iter().map(|thread| thread.join().unwrap());
+        set.enumerate().filter_map(|(index, set)| set.then_some(index)).collect()
+    });
+    let (_, password) = block_on(fixture.store.user_by_email("b@example.org", "")).unwrap().unwrap();
+    assert_eq!(set.len(), 1, "{set:?}");
+    assert_eq!(password, Some(set[0].to_string()));
+}
+
+fn no_session_begins_after_a_reset_with_what_was_read_before_it(place: Place) {
+    let fixture = Fixture::new(place);
+    let (admin, read) = (fixture.user("a@example.org"), fixture.user("b@example.org"));
+    let store = &fixture.store;
+    let token = TokenHashes { token: "one".into(), family: "family".into() };
+    let begin = |user: &User| block_on(store.create_session(Id::new(), user, &token, LEASE_MS)).unwrap();
+    block_on(store.create_password_reset("h", read.id, (&admin).into(), LEASE_MS)).unwrap().unwrap();
+    assert!(begin(&read));
+    assert!(block_on(store.reset_password("h", "new")).unwrap());
+    assert!(!begin(&read), "the old password was right a moment ago");
+    let now = block_on(store.user(read.id)).unwrap().unwrap();
+    assert!(begin(&now));
+    let suspended = AccountChange { role: None, is_suspended: Some(true) };
+    block_on(store.change_account(&now, suspended)).unwrap();
+    let suspended = block_on(store.user(read.id)).unwrap().unwrap();
+    assert!(!begin(&now) && !begin(&suspended));
+    assert_eq!(block_on(store.open_sessions(None, None, 10)).unwrap(), []);
 }

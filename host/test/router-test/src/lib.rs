@@ -15,6 +15,7 @@ use domain::{Id, Timestamp, User};
 use futures::executor::block_on;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use identity::{Issuer, Purpose};
+use jwt_simple::prelude::{Claims, Duration, Ed25519KeyPair, EdDSAKeyPairLike as _};
 use native_sqlite::SqliteFile;
 use serde_json::Value;
 use storage::{
@@ -123,6 +124,23 @@ impl Fixture {
     pub fn token_of(&self, user: &User, session_id: Id) -> String {
         self.issuer.issue(user, Some(session_id), Purpose::Session, Timestamp::now()).expect("a token can be signed")
     }
+
+    /// A token as a release before roles issues it: `admin` or `user`, and nothing about the session or the account's changes.
+    #[must_use]
+    pub fn token_of_earlier_release(&self, user: &User, role: &str) -> String {
+        let key =
+            Ed25519KeyPair::from_pem(&self.issuer.private_key()).expect("it is a key").with_key_id(self.issuer.id());
+        let claims = Claims::with_custom_claims(FormerClaims { role: role.to_owned() }, Duration::from_mins(15))
+            .with_subject(user.id)
+            .with_issuer("edge-assistant")
+            .with_audience("edge-assistant");
+        key.sign(claims).expect("a token can be signed")
+    }
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct FormerClaims {
+    role: String,
 }
 
 /// A request, with a JSON body if there is one.
