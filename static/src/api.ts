@@ -7,19 +7,29 @@
 import { isOffline, pause } from "./network.ts";
 import { begin } from "./overdue.ts";
 import type {
+  Account,
+  AuditRecord,
   Conversation,
   Decision,
   Effect,
+  Group,
+  Invitation,
+  Link,
   Message,
   Model,
+  OpenSession,
   Page,
+  Permission,
   Problem,
+  Role,
   Run,
   Secret,
   Session,
+  Setting,
   SignUpState,
   Tool,
   ToolProblem,
+  Usage,
   User,
 } from "./types.ts";
 
@@ -53,8 +63,11 @@ export function describe(error: unknown): string {
 
 export const auth = {
   signupState: () => send<SignUpState>("GET", "/auth/signup", { renew: false }),
-  signup: (body: { email: string; password: string; name?: string }) =>
+  signup: (body: { email: string; password: string; name?: string; invitation?: string }) =>
     send<Session>("POST", "/auth/signup", { body, renew: false, once: true }),
+  /** A second time, the link has been used. */
+  resetPassword: (token: string, password: string) =>
+    send<void>("POST", "/auth/password-reset", { body: { token, password }, renew: false, once: true }),
   login: (body: { email: string; password: string }) => send<Session>("POST", "/auth/login", { body, renew: false }),
   // It waits while another tab renews the session. Otherwise the cookies of that renewal would outlive the log-out.
   logout: () => exclusively(() => send<void>("POST", "/auth/logout", { renew: false })),
@@ -129,6 +142,38 @@ export const tools = {
   removePolicy: (pattern: string) => send<void>("DELETE", `/api/tools/policies${query({ pattern })}`),
 };
 
+type Cursor = string | null;
+
+export const admin = {
+  users: (q: string, cursor: Cursor) => send<Page<Account>>("GET", adminPath("users", { q: q || null, cursor })),
+  changeUser: (id: string, change: { role?: string; suspended?: boolean }) =>
+    send<Account>("PATCH", adminPath(`users/${id}`), { body: change }),
+  resetLink: (id: string) => send<Link>("POST", adminPath(`users/${id}/reset-link`)),
+  roles: () => send<Page<Role> & { permissions: Permission[] }>("GET", adminPath("roles")),
+  setRole: (name: string, permissions: string[]) =>
+    send<Role>("PUT", adminPath(`roles/${encodeURIComponent(name)}`), { body: { permissions } }),
+  removeRole: (name: string) => send<void>("DELETE", adminPath(`roles/${encodeURIComponent(name)}`)),
+  invitations: (cursor: Cursor) => send<Page<Invitation>>("GET", adminPath("invitations", { cursor })),
+  /** One that was made without our hearing of it is in the list, and can be withdrawn. */
+  invite: (role: string, days: number) =>
+    send<Invitation & Link>("POST", adminPath("invitations"), { body: { role, expires_in_days: days }, once: true }),
+  withdraw: (id: string) => send<void>("DELETE", adminPath(`invitations/${id}`)),
+  groups: () => send<Page<Group>>("GET", adminPath("groups")),
+  createGroup: (name: string, roles: string[]) => send<Group>("POST", adminPath("groups"), { body: { name, roles } }),
+  changeGroup: (id: string, name: string, roles: string[]) =>
+    send<Group>("PUT", adminPath(`groups/${id}`), { body: { name, roles } }),
+  removeGroup: (id: string) => send<void>("DELETE", adminPath(`groups/${id}`)),
+  members: (id: string, cursor: Cursor) => send<Page<Account>>("GET", adminPath(`groups/${id}/members`, { cursor })),
+  addMember: (id: string, userId: string) => send<void>("PUT", adminPath(`groups/${id}/members/${userId}`)),
+  removeMember: (id: string, userId: string) => send<void>("DELETE", adminPath(`groups/${id}/members/${userId}`)),
+  sessions: (cursor: Cursor) => send<Page<OpenSession>>("GET", adminPath("sessions", { cursor })),
+  endSession: (id: string) => send<void>("DELETE", adminPath(`sessions/${id}`)),
+  settings: () => send<Page<Setting>>("GET", adminPath("settings")),
+  usage: (days: number, cursor: Cursor) => send<Page<Usage>>("GET", adminPath("usage", { days: `${days}`, cursor })),
+  audit: (cursor: Cursor) => send<Page<AuditRecord>>("GET", adminPath("audit", { cursor })),
+};
+
+const adminPath = (rest: string, values: Record<string, string | null> = {}) => `/api/admin/${rest}${query(values)}`;
 const conversationPath = (id: string) => `/api/conversations/${encodeURIComponent(id)}`;
 const runPath = (id: string) => `/api/runs/${encodeURIComponent(id)}`;
 

@@ -1,11 +1,71 @@
 /** The JSON types of docs/api.md. Only what the server sends is here. */
 
-export type User = { id: string; email: string; name: string | null; role: "admin" | "user"; created_at: string };
+export type User = {
+  id: string;
+  email: string;
+  name: string | null;
+  role: "admin" | "user";
+  /** What all roles allow together; `*` is everything. A host of an earlier release does not say it. */
+  permissions?: string[];
+  created_at: string;
+};
 
 export type Session = { access_token: string; token_type: "Bearer"; expires_in: number; user: User };
 
-/** `first`: there is no account yet, so the next one is the administrator's. */
-export type SignUpState = { open: boolean; first: boolean };
+/** `first`: there is no account yet, so the next one is the administrator's. `invite`: an invitation makes an account. */
+export type SignUpState = { open: boolean; first: boolean; invite: boolean };
+
+/** An account, as administrators see it. */
+export type Account = {
+  id: string;
+  email: string;
+  name: string;
+  role: string;
+  group_roles: string[];
+  suspended: boolean;
+  created_at: string;
+};
+
+export type Role = { name: string; built_in: boolean; permissions: string[] };
+
+export type Permission = { name: string; purpose: string; has_pattern: boolean };
+
+export type Invitation = {
+  id: string;
+  role: string;
+  created_at: string;
+  expires_at: string;
+  accepted_at: string | null;
+  revoked_at: string | null;
+};
+
+/** An address of this page with a secret in it, which is told once. */
+export type Link = { path: string; expires_at: string };
+
+export type Group = { id: string; name: string; roles: string[]; members: number; created_at: string };
+
+export type OpenSession = { id: string; user_id: string; email: string; created_at: string; used_at: string };
+
+export type Setting = { name: string; value: string };
+
+export type Usage = {
+  user_id: string;
+  email: string;
+  runs: number;
+  prompt_tokens: number;
+  completion_tokens: number;
+  tool_calls: number;
+};
+
+export type AuditRecord = {
+  id: string;
+  at: string;
+  user_id: string;
+  action: string;
+  subject: string;
+  outcome: string;
+  detail: string | null;
+};
 
 export type Model = { id: string; default: boolean };
 

@@ -6,7 +6,15 @@ import { effect, signal } from "@preact/signals";
 import { NEW, type Ready, reduce } from "../src/chat.ts";
 import { findCopy, forgetCopies, forgetCopy, keepCopy } from "../src/state/copies.ts";
 import { eachFrame } from "../src/state/frames.ts";
-import { conversationPath, follow, navigate, parsePath, route } from "../src/state/route.ts";
+import {
+  administrationPath,
+  conversationPath,
+  follow,
+  navigate,
+  parsePath,
+  route,
+  SECTIONS,
+} from "../src/state/route.ts";
 import { conversationOf, until } from "./tab.ts";
 
 const ID = "00000000-0000-7000-8000-000000000001";
@@ -14,9 +22,22 @@ const ID = "00000000-0000-7000-8000-000000000001";
 test("an address says what is shown", () => {
   assert.deepEqual(parsePath("/"), { page: "new" });
   assert.deepEqual(parsePath("/settings/tools"), { page: "tools" });
+  assert.deepEqual(parsePath("/invitation"), { page: "invitation" });
+  assert.deepEqual(parsePath("/password-reset"), { page: "password-reset" });
+  for (const section of SECTIONS)
+    assert.deepEqual(parsePath(administrationPath(section)), { page: "administration", section });
   assert.deepEqual(parsePath(conversationPath(ID)), { page: "conversation", id: ID });
   assert.deepEqual(parsePath(`/c/${ID}/`), { page: "conversation", id: ID });
-  for (const path of ["/c/", "/c/x", "/settings", `/c/${ID}/more`, "//"]) assert.equal(parsePath(path).page, "unknown");
+  for (const path of [
+    "/c/",
+    "/c/x",
+    "/settings",
+    "/settings/administration",
+    "/settings/administration/x",
+    `/c/${ID}/more`,
+    "//",
+  ])
+    assert.equal(parsePath(path).page, "unknown");
 });
 
 test("going somewhere changes the address, and the browser's buttons lead back", () => {

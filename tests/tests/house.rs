@@ -54,6 +54,7 @@ fn rights() -> Vec<Rights<'static>> {
         stores: Vec::new(),
     };
     vec![
+        component("admin", &[DATABASE], &["default"]),
         component("auth", &[DATABASE], &["default"]),
         component("chat", &[DATABASE, "http://tools.spin.internal"], &["default"]),
         component("mcp-calendar", &["{{ calendar_host }}"], &[]),
@@ -380,6 +381,18 @@ fn files_of_layered_crates_import_only_those_below_them() -> Result<()> {
             }
         }
         assert!(left.is_empty(), "{folder} has circles of imports among {:?}", left.keys());
+    }
+    Ok(())
+}
+
+#[test]
+fn every_component_that_knows_people_has_its_routes_in_the_table_of_permissions() -> Result<()> {
+    let document = fs::read_to_string(repository().join("docs/permissions.md"))?;
+    // `ops` asks the database only whether it answers, and the page and tool servers have no database.
+    let knows_people = |package: &Package| package.dependencies.contains("storage") && package.name != "ops";
+    for package in packages_in("components")?.into_iter().filter(knows_people) {
+        let section = format!("<!-- {}: written by its test -->", package.name);
+        assert!(document.contains(&section), "docs/permissions.md has no section for {}", package.name);
     }
     Ok(())
 }

@@ -9,8 +9,21 @@ use web::settings::{Check, web_address};
 pub(crate) enum Signup {
     /// Everybody.
     Open,
+    /// Whoever was invited.
+    Invite,
     /// Nobody, once there is a first account.
     Closed,
+}
+
+impl Signup {
+    /// Any other value means closed: a typing error must not let strangers in. `/ready` reports such a value.
+    fn parse(text: &str) -> Self {
+        match text {
+            "open" => Self::Open,
+            "invite" => Self::Invite,
+            _ => Self::Closed,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -23,11 +36,7 @@ pub(crate) struct Config {
 impl Config {
     /// Reads the variables that `spin.toml` grants.
     pub(crate) async fn read() -> Self {
-        Self {
-            // Any value but `open` means closed: a typing error must not let strangers in. `/ready` reports such a value.
-            signup: if variable("signup").await == "open" { Signup::Open } else { Signup::Closed },
-            signing_key: variable("signing_key").await,
-        }
+        Self { signup: Signup::parse(&variable("signup").await), signing_key: variable("signing_key").await }
     }
 }
 
@@ -42,8 +51,8 @@ pub(crate) async fn checks() -> Vec<Check> {
 
 fn signup(value: &str) -> Result<(), String> {
     match value {
-        "open" | "closed" => Ok(()),
-        _ => Err("signup must be open or closed; it is treated as closed.".to_owned()),
+        "open" | "invite" | "closed" => Ok(()),
+        _ => Err("signup must be open, invite or closed; it is treated as closed.".to_owned()),
     }
 }
 
@@ -69,7 +78,15 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_found_and_what_is_right_passes() {
-        assert!(signup("opne").is_err() && signup("").is_err() && signup("open").is_ok() && signup("closed").is_ok());
+        for (value, right, means) in [
+            ("open", true, Signup::Open),
+            ("invite", true, Signup::Invite),
+            ("closed", true, Signup::Closed),
+            ("opne", false, Signup::Closed),
+            ("", false, Signup::Closed),
+        ] {
+            assert_eq!((signup(value).is_ok(), Signup::parse(value)), (right, means), "{value}");
+        }
         for right in ["", "https://chat.example.org", "http://127.0.0.1:3000/"] {
             assert_eq!(public_url(right), Ok(()), "{right}");
         }

@@ -6,17 +6,24 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use domain::{Id, Timestamp, User, UserRole};
+use domain::{Id, Timestamp, User};
 use http::{HeaderMap, Method, StatusCode};
-use identity::{Issuer, Purpose, address, password, refresh_token, refresh_token::RefreshToken, session_token, signup};
+use identity::{
+    Issuer, Purpose, address, link_token::LinkToken, password, refresh_token, refresh_token::RefreshToken,
+    session_token, signup,
+};
+use permissions::{
+    Roles,
+    table::{ADMIN, GatewayUse},
+};
 use problem::Problem;
 use serde::{Deserialize, Serialize};
 use storage::{
     Database, Store,
     sessions::{Lifetimes, Rotation, TokenHashes},
-    users::NewUser,
+    users::{NewUser, Opening},
 };
-use web::{App, Authenticator, Json, Result, Session};
+use web::{Allowed, App, Authenticator, Json, Result, Session};
 
 use crate::{
     config::{Config, Signup},
@@ -62,6 +69,7 @@ pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config) -> Rout
         .route("/auth/login", post(log_in::<D>))
         .route("/auth/refresh", post(refresh::<D>))
         .route("/auth/logout", post(log_out::<D>))
+        .route("/auth/password-reset", post(reset_password::<D>))
         .route("/auth/me", get(me::<D>))
         .route("/auth/mcp-token", post(gateway_token::<D>))
         .route("/.well-known/jwks.json", get(jwks::<D>))
@@ -74,6 +82,15 @@ struct SignUp {
     password: String,
     #[serde(default)]
     name: String,
+    /// The secret of an invitation's link.
+    invitation: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ResetPassword {
+    /// The secret of the link.
+    token: String,
+    password: String,
 }
 
 #[derive(Deserialize)]
@@ -87,7 +104,10 @@ struct UserBody {
     id: Id,
     email: String,
     name: String,
-    role: UserRole,
+    /// `admin` or `user`, as releases before roles said it. `roles` says it exactly.
+    role: &'static str,
+    roles: Vec<String>,
+    permissions: Vec<String>,
     created_at: Timestamp,
 }
 
@@ -117,22 +137,46 @@ struct SignUpState {
     open: bool,
     /// There is no account yet; the next one becomes the administrator's.
     first: bool,
+    /// An invitation makes an account.
+    invite: bool,
 }
 
-impl From<User> for UserBody {
-    fn from(user: User) -> Self {
-        Self { id: user.id, email: user.email, name: user.name, role: user.role, created_at: user.created_at }
+fn user_body(user: User, roles: &Roles) -> UserBody {
+    let access = roles.access(user.roles());
+    UserBody {
+        id: user.id,
+        role: if user.role == ADMIN { ADMIN } else { "user" },
+        roles: user.roles().map(str::to_owned).collect(),
+        permissions: access.permissions().map(ToString::to_string).collect(),
+        email: user.email,
+        name: user.name,
+        created_at: user.created_at,
     }
 }
 
-fn closed() -> Problem {
-    let detail = "This installation accepts no new accounts. Ask the administrator.";
+fn closed(signup: Signup) -> Problem {
+    let detail = match signup {
+        Signup::Invite => {
+            "An account here needs an invitation. Open the link that you were given, or ask an administrator for one."
+        }
+        Signup::Open | Signup::Closed => "This installation takes no new accounts. Ask whoever runs it.",
+    };
     Problem::new(StatusCode::FORBIDDEN, "signup_closed", detail)
+}
+
+fn not_invited() -> Problem {
+    let detail = "This invitation has expired, was withdrawn or has been used. Ask an administrator for another.";
+    Problem::new(StatusCode::FORBIDDEN, "invitation_invalid", detail)
+}
+
+fn suspended(status: StatusCode) -> Problem {
+    Problem::new(status, "account_suspended", "This account is suspended. Ask an administrator.")
 }
 
 async fn sign_up_state<D: Database>(State(auth): State<Auth<D>>) -> Result<Json<SignUpState>> {
     let first = !auth.store().has_users().await?;
-    Ok(Json(SignUpState { open: first || auth.config.signup == Signup::Open, first }))
+    let signup = auth.config.signup;
+    Ok(Json(SignUpState { open: first || signup == Signup::Open, first, invite: signup != Signup::Closed }))
 }
 
 async fn sign_up<D: Database>(
@@ -145,18 +189,60 @@ async fn sign_up<D: Database>(
     let email = address::email(&body.email)?;
     let name = signup::name(&body.name)?;
     password::check(&body.password, &email)?;
-    if auth.config.signup == Signup::Closed && auth.store().has_users().await? {
-        return Err(closed().into());
+    let invitation = match &body.invitation {
+        Some(secret) => Some(LinkToken::parse(secret).ok_or_else(not_invited)?.hash()),
+        None => None,
+    };
+    let opening = match (auth.config.signup, invitation.as_deref()) {
+        (Signup::Open | Signup::Invite, Some(hash)) => Opening::Invited(hash),
+        (Signup::Open, None) => Opening::Open,
+        (Signup::Invite, None) | (Signup::Closed, _) => Opening::OnlyFirst,
+    };
+    // Hashing a password takes long, so it is not done for whoever gets no account.
+    if let Some(refusal) = refused(&auth, opening).await? {
+        return Err(refusal.into());
     }
     let password_hash = password::hash(&body.password)?;
     let user = NewUser { email: &email, name, password_hash: &password_hash };
-    let user = match auth.config.signup {
-        Signup::Closed => auth.store().create_first_user(user).await?.ok_or_else(closed)?,
-        Signup::Open => auth.store().create_user(user).await?.ok_or_else(|| {
-            Problem::conflict("email_taken", "There is an account with this address already. Log in instead.")
-        })?,
+    let Some(user) = auth.store().create_user(user, opening).await? else {
+        let taken =
+            || Problem::conflict("email_taken", "There is an account with this address already. Log in instead.");
+        return Err(refused(&auth, opening).await?.unwrap_or_else(taken).into());
     };
     begin_session(&auth, &headers, user, StatusCode::CREATED).await
+}
+
+/// Why nobody gets an account this way, whatever their address.
+async fn refused<D: Database>(auth: &Auth<D>, opening: Opening<'_>) -> Result<Option<Problem>> {
+    let refusal = match opening {
+        Opening::Open => None,
+        Opening::OnlyFirst => Some(closed(auth.config.signup)),
+        Opening::Invited(hash) if auth.store().is_invited(hash).await? => None,
+        Opening::Invited(_) => Some(not_invited()),
+    };
+    // The very first account needs no reason.
+    Ok(if refusal.is_some() && !auth.store().has_users().await? { None } else { refusal })
+}
+
+/// Sets a new password with a link that an administrator handed over, and ends all sessions of the account.
+async fn reset_password<D: Database>(
+    State(auth): State<Auth<D>>,
+    method: Method,
+    headers: HeaderMap,
+    Json(body): Json<ResetPassword>,
+) -> Result<Response> {
+    auth.check_origin(&method, &headers)?;
+    let void = || {
+        let detail = "This link has expired or has been used. Ask an administrator for another.";
+        Problem::new(StatusCode::FORBIDDEN, "link_invalid", detail)
+    };
+    let hash = LinkToken::parse(&body.token).ok_or_else(void)?.hash();
+    let (_, email) = auth.store().password_reset(&hash).await?.ok_or_else(void)?;
+    password::check(&body.password, &email)?;
+    if !auth.store().reset_password(&hash, &password::hash(&body.password)?).await? {
+        return Err(void().into());
+    }
+    Ok(signed_out(&auth, &headers))
 }
 
 async fn log_in<D: Database>(
@@ -171,11 +257,16 @@ async fn log_in<D: Database>(
     let (user, hash) =
         auth.store().user_by_email(&email, &older).await?.map_or((None, None), |(user, hash)| (Some(user), hash));
     let fits = password::verify(&body.password, hash.as_deref());
-    let user = user.filter(|_| fits).ok_or_else(|| {
-        let detail = "The address or the password is wrong.";
-        Problem::new(StatusCode::UNAUTHORIZED, "invalid_credentials", detail)
-    })?;
+    let user = user.filter(|_| fits).ok_or_else(wrong_credentials)?;
+    if user.is_suspended {
+        return Err(suspended(StatusCode::FORBIDDEN).into());
+    }
     begin_session(&auth, &headers, user, StatusCode::OK).await
+}
+
+fn wrong_credentials() -> Problem {
+    let detail = "The address or the password is wrong.";
+    Problem::new(StatusCode::UNAUTHORIZED, "invalid_credentials", detail)
 }
 
 async fn begin_session<D: Database>(
@@ -185,16 +276,19 @@ async fn begin_session<D: Database>(
     status: StatusCode,
 ) -> Result<Response> {
     let token = RefreshToken::new(Id::new())?;
-    auth.store().create_session(token.session_id, user.id, &hashes(&token), refresh_token::LIFETIME_MS).await?;
+    if !auth.store().create_session(token.session_id, &user, &hashes(&token), refresh_token::LIFETIME_MS).await? {
+        // The password was reset or the account suspended while it was checked.
+        return Err(wrong_credentials().into());
+    }
     let issuer = auth.issuer().await?;
-    session_response(auth, headers, &issuer, user, &token, status)
+    session_response(auth, headers, &issuer, user, &token, status).await
 }
 
 fn hashes(token: &RefreshToken) -> TokenHashes {
     TokenHashes { token: token.hash(), family: token.family_hash() }
 }
 
-fn session_response<D: Database>(
+async fn session_response<D: Database>(
     auth: &Auth<D>,
     headers: &HeaderMap,
     (issuer, now): &(Issuer, Timestamp),
@@ -202,8 +296,9 @@ fn session_response<D: Database>(
     refresh: &RefreshToken,
     status: StatusCode,
 ) -> Result<Response> {
-    let access_token = issuer.issue(&user, Purpose::Session, *now)?;
-    let body = SessionBody { token: TokenBody::new(access_token.clone()), user: user.into() };
+    let access_token = issuer.issue(&user, Some(refresh.session_id), Purpose::Session, *now)?;
+    let user = user_body(user, &auth.app.roles().await?);
+    let body = SessionBody { token: TokenBody::new(access_token.clone()), user };
     let mut response = (status, Json::<_>(body)).into_response();
     let secure = auth.app.site().is_https(headers);
     cookies::set(response.headers_mut(), access_token, refresh.to_string(), secure);
@@ -221,7 +316,8 @@ async fn refresh<D: Database>(State(auth): State<Auth<D>>, method: Method, heade
     let new = issuer.0.successor(&old)?;
     let lifetimes = Lifetimes { session_ms: refresh_token::LIFETIME_MS, grace_ms: refresh_token::GRACE_MS };
     match auth.store().rotate_session(old.session_id, &hashes(&old), &new.hash(), lifetimes).await? {
-        Rotation::Rotated(user) => session_response(&auth, &headers, &issuer, user, &new, StatusCode::OK),
+        Rotation::Rotated(user) if user.is_suspended => Err(suspended(StatusCode::UNAUTHORIZED).into()),
+        Rotation::Rotated(user) => session_response(&auth, &headers, &issuer, user, &new, StatusCode::OK).await,
         Rotation::Unknown => Err(Problem::unauthenticated().into()),
         Rotation::Reused => {
             Err(over("session_revoked", "This session was used from two places and has been ended. Log in again.")
@@ -245,25 +341,30 @@ async fn log_out<D: Database>(State(auth): State<Auth<D>>, method: Method, heade
     if let Some(token) = presented_token(&headers) {
         auth.store().end_session(token.session_id, &hashes(&token)).await?;
     }
+    Ok(signed_out(&auth, &headers))
+}
+
+/// 204, and the browser has no session any more.
+fn signed_out<D: Database>(auth: &Auth<D>, headers: &HeaderMap) -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
-    let secure = auth.app.site().is_https(&headers);
-    cookies::clear(response.headers_mut(), secure);
-    Ok(response)
+    cookies::clear(response.headers_mut(), auth.app.site().is_https(headers));
+    response
 }
 
 async fn me<D: Database>(State(auth): State<Auth<D>>, session: Session) -> Result<Json<UserBody>> {
-    Ok(Json(account(&auth, session).await?.into()))
+    Ok(Json(user_body(account(&auth, &session).await?, &auth.app.roles().await?)))
 }
 
 /// Issues a token for a program, valid only at the gateway.
-async fn gateway_token<D: Database>(State(auth): State<Auth<D>>, session: Session) -> Result<Response> {
-    let user = account(&auth, session).await?;
+async fn gateway_token<D: Database>(State(auth): State<Auth<D>>, session: Allowed<GatewayUse>) -> Result<Response> {
+    let user = account(&auth, &session).await?;
     let (issuer, now) = auth.issuer().await?;
-    Ok(web::extract::created(TokenBody::new(issuer.issue(&user, Purpose::Gateway, now)?)))
+    let token = issuer.issue(&user, session.session_id(), Purpose::Gateway, now)?;
+    Ok(web::extract::created(TokenBody::new(token)))
 }
 
 /// A token may outlive its account by minutes. Its person then no longer exists.
-async fn account<D: Database>(auth: &Auth<D>, session: Session) -> Result<User> {
+async fn account<D: Database>(auth: &Auth<D>, session: &Session) -> Result<User> {
     Ok(auth.store().user(session.user_id()).await?.ok_or_else(Problem::unauthenticated)?)
 }
 

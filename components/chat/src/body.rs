@@ -5,13 +5,6 @@ use domain::{
 };
 use serde::Serialize;
 
-/// A page of a list, and the cursor of the next page.
-#[derive(Serialize)]
-pub(crate) struct Page<T> {
-    pub(crate) items: Vec<T>,
-    pub(crate) next_cursor: Option<String>,
-}
-
 #[derive(Serialize)]
 pub(crate) struct ConversationBody {
     id: Id,

@@ -3,17 +3,16 @@
 use axum::{extract::State, response::Response};
 use domain::{Conversation, Id, Timestamp};
 use http::StatusCode;
+use permissions::{
+    Action,
+    table::{ConversationsRead, ConversationsWrite},
+};
 use problem::Problem;
 use serde::Deserialize;
 use storage::Database;
-use web::{Json, PathId, Query, Result, Session, extract::created};
+use web::{Allowed, Json, Listing, Page, PathId, Query, Result, Session, extract::created};
 
-use crate::{
-    body::{ConversationBody, Page},
-    config::Config,
-    listing::Listing,
-    router::Chat,
-};
+use crate::{body::ConversationBody, config::Config, router::Chat};
 
 /// A title is one line in a list.
 const MAX_TITLE_CHARS: usize = 200;
@@ -29,7 +28,7 @@ pub(crate) struct Change {
 }
 
 impl Change {
-    fn check(&self, config: &Config) -> Result<()> {
+    fn check(&self, config: &Config, session: &Session) -> Result<()> {
         if self.title.as_ref().is_some_and(|title| title.chars().count() > MAX_TITLE_CHARS) {
             return Err(Problem::invalid_field("title", "Use at most 200 characters.").into());
         }
@@ -37,7 +36,8 @@ impl Change {
             Some(model) if model.len() > MAX_MODEL_BYTES || !config.allows_model(model) => {
                 Err(Problem::invalid_field("model", "This installation does not offer that model.").into())
             }
-            _ => Ok(()),
+            Some(model) => session.check(&Action::UseModel(model)),
+            None => Ok(()),
         }
     }
 }
@@ -54,26 +54,21 @@ fn parse_cursor(text: &str) -> Option<(Timestamp, Id)> {
 
 pub(crate) async fn list<D: Database>(
     State(chat): State<Chat<D>>,
-    session: Session,
+    session: Allowed<ConversationsRead>,
     Query(listing): Query<Listing>,
 ) -> Result<Json<Page<ConversationBody>>> {
     let limit = listing.limit(DEFAULT_LIMIT)?;
     let after = listing.cursor(parse_cursor)?;
-    // One more than requested shows whether there is another page.
-    let mut found = chat.store().conversations(session.user_id(), after, limit + 1).await?;
-    let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
-    let more = found.len() > wanted;
-    found.truncate(wanted);
-    let next_cursor = if more { found.last().map(cursor) } else { None };
-    Ok(Json(Page { items: found.into_iter().map(Into::into).collect(), next_cursor }))
+    let found = chat.store().conversations(session.user_id(), after, limit + 1).await?;
+    Ok(Json(Page::new(found, limit, cursor, Into::into)))
 }
 
 pub(crate) async fn create<D: Database>(
     State(chat): State<Chat<D>>,
-    session: Session,
+    session: Allowed<ConversationsWrite>,
     Json(change): Json<Change>,
 ) -> Result<Response> {
-    change.check(&chat.config)?;
+    change.check(&chat.config, &session)?;
     let title = change.title.unwrap_or_default();
     let conversation =
         chat.store().create_conversation(session.user_id(), title.trim(), change.model.as_deref()).await?;
@@ -82,7 +77,7 @@ pub(crate) async fn create<D: Database>(
 
 pub(crate) async fn read<D: Database>(
     State(chat): State<Chat<D>>,
-    session: Session,
+    session: Allowed<ConversationsRead>,
     PathId(id): PathId,
 ) -> Result<Json<ConversationBody>> {
     let conversation = chat.store().conversation(session.user_id(), id).await?.ok_or_else(Problem::not_found)?;
@@ -91,11 +86,11 @@ pub(crate) async fn read<D: Database>(
 
 pub(crate) async fn update<D: Database>(
     State(chat): State<Chat<D>>,
-    session: Session,
+    session: Allowed<ConversationsWrite>,
     PathId(id): PathId,
     Json(change): Json<Change>,
 ) -> Result<Json<ConversationBody>> {
-    change.check(&chat.config)?;
+    change.check(&chat.config, &session)?;
     let title = change.title.as_deref().map(str::trim);
     let updated = chat.store().update_conversation(session.user_id(), id, title, change.model.as_deref()).await?;
     Ok(Json(updated.ok_or_else(Problem::not_found)?.into()))
@@ -103,7 +98,7 @@ pub(crate) async fn update<D: Database>(
 
 pub(crate) async fn delete<D: Database>(
     State(chat): State<Chat<D>>,
-    session: Session,
+    session: Allowed<ConversationsWrite>,
     PathId(id): PathId,
 ) -> Result<StatusCode> {
     let has_tasks = chat.store().has_tool_tasks(session.user_id(), id).await?;

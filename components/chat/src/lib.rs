@@ -6,7 +6,6 @@
 mod body;
 mod config;
 mod conversations;
-mod listing;
 mod messages;
 mod models;
 mod router;

@@ -5,17 +5,18 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, StatusCode};
+use permissions::table::{ConversationsRead, ConversationsWrite};
 use problem::Problem;
 use serde::Deserialize;
 use storage::{
     Database,
     messages::{Appended, IncomingMessage},
 };
-use web::{Json, PathId, Query, Result, Session};
+use web::{Allowed, Json, Listing, Page, PathId, Query, Result};
 
 use crate::{
-    body::{MessageBody, Page, SentBody},
-    listing::Listing,
+    body::{MessageBody, SentBody},
+    models,
     router::Chat,
 };
 
@@ -39,7 +40,7 @@ pub(crate) struct Send {
 
 pub(crate) async fn list<D: Database>(
     State(chat): State<Chat<D>>,
-    session: Session,
+    session: Allowed<ConversationsRead>,
     PathId(id): PathId,
     Query(listing): Query<Listing>,
 ) -> Result<Json<Page<MessageBody>>> {
@@ -60,7 +61,7 @@ pub(crate) async fn list<D: Database>(
 
 pub(crate) async fn send<D: Database>(
     State(chat): State<Chat<D>>,
-    session: Session,
+    session: Allowed<ConversationsWrite>,
     PathId(id): PathId,
     headers: HeaderMap,
     Json(body): Json<Send, MAX_BODY_BYTES>,
@@ -71,6 +72,7 @@ pub(crate) async fn send<D: Database>(
     if body.content.len() > MAX_CONTENT_BYTES {
         return Err(Problem::too_large(MAX_CONTENT_BYTES).into());
     }
+    models::check(&chat, &session, id, &chat.config.default_model).await?;
     let incoming = IncomingMessage {
         content: &body.content,
         title: &title(&body.content),

@@ -62,9 +62,11 @@ mod tests {
     use domain::{Id, RunState};
     use futures::executor::block_on;
     use http::{Method, Request, StatusCode};
+    use identity::Purpose;
     use router_test::{Answer, Fixture, request, send};
     use serde_json::{Value, json};
     use storage::{
+        accounts::AccountChange,
         approvals::Question,
         runs::{Batch, Ending, Lease},
         tool_tasks::{NewTask, Said},
@@ -172,6 +174,50 @@ mod tests {
     }
 
     #[test]
+    fn who_may_use_some_models_starts_no_run_with_another() {
+        let test = Test::new();
+        let roles = [
+            ("some", "conversations:read conversations:write models:use:other-1 models:use:o*"),
+            ("none", "conversations:read"),
+        ];
+        for (name, permissions) in roles {
+            assert!(block_on(test.fixture.app.store().set_role(name, permissions, 9)).unwrap());
+        }
+        let (user, token) = test.fixture.person_with("eve@example.org", "some");
+        let app = test.fixture.new_instance();
+        let send = |method, path: &str, body: Value| {
+            let config = Config { default_model: "m".into(), other_models: "other*, x".into() };
+            send(router(app.clone(), config, |_| {}), request(method, path, Some(&token), Some(&body)))
+        };
+        let refused = send(Method::POST, "/api/conversations", json!({"model": "x"}));
+        assert_eq!((code(&refused), &refused.json["permission"]), ((403, "forbidden"), &json!("models:use:x")));
+        assert_eq!(code(&send(Method::POST, "/api/conversations", json!({"model": "omega"}))), (422, "invalid_field"));
+        let made = send(Method::POST, "/api/conversations", json!({"model": "other-2"}));
+        let path = format!("/api/conversations/{}", made.json["id"].as_str().unwrap());
+        assert_eq!(code(&send(Method::PATCH, &path, json!({"model": "m"}))), (403, "forbidden"));
+        let sent = send(Method::POST, &format!("{path}/messages"), json!({"content": "hello"}));
+        assert_eq!((sent.status.as_u16(), &sent.json["run"]["model"]), (201, &json!("other-2")));
+        let default = send(Method::POST, "/api/conversations", json!({}));
+        let messages = format!("/api/conversations/{}/messages", default.json["id"].as_str().unwrap());
+        let refused = send(Method::POST, &messages, json!({"content": "hello"}));
+        assert_eq!((code(&refused), &refused.json["permission"]), ((403, "forbidden"), &json!("models:use:m")));
+        assert_eq!(send(Method::GET, "/api/models", json!({})).json["items"], json!([]));
+
+        // The same person with less.
+        let less = test.fixture.change(&user, AccountChange { role: Some("none"), is_suspended: None });
+        let token = test.fixture.token(&less, Purpose::Session);
+        let read = router_test::send(
+            router(
+                test.fixture.new_instance(),
+                Config { default_model: "m".into(), other_models: String::new() },
+                |_| {},
+            ),
+            request(Method::GET, &path, Some(&token), None),
+        );
+        assert_eq!(read.status, StatusCode::OK);
+    }
+
+    #[test]
     fn a_message_is_stored_with_its_run_once_for_each_key() {
         let test = Test::new();
         let path = format!("/api/conversations/{}/messages", test.conversation());
@@ -221,6 +267,17 @@ mod tests {
         assert_eq!(test.decide(&run, "c2", "allow_always").status, StatusCode::OK);
         let policies = block_on(test.fixture.app.store().tool_policies(test.user_id)).unwrap();
         assert_eq!((policies.len(), policies[0].pattern.as_str()), (1, "mail:send"));
+    }
+
+    #[test]
+    fn who_may_not_set_policies_decides_about_one_call_at_a_time() {
+        let mut test = Test::new();
+        let (user, token) = test.fixture.person_with("program@example.org", "service");
+        (test.user_id, test.token) = (user.id, token);
+        let run = test.waiting_run(&[("c1", 60_000)]);
+        let refused = test.decide(&run, "c1", "allow_always");
+        assert_eq!((code(&refused), &refused.json["permission"]), ((403, "forbidden"), &json!("tools:manage")));
+        assert_eq!(test.decide(&run, "c1", "allow_once").status, StatusCode::OK);
     }
 
     #[test]
@@ -367,5 +424,15 @@ mod tests {
         let wrong_method = test.send(Method::PUT, "/api/conversations", None);
         assert_eq!(code(&wrong_method), (405, "method_not_allowed"));
         assert_eq!(wrong_method.headers["allow"], "GET,HEAD,POST");
+    }
+
+    #[test]
+    fn permissions_of_every_route_are_those_of_the_document() {
+        router_test::paused(async |_| {
+            router_test::permissions::compare_routes("chat", |app| {
+                router(app, Config { default_model: "m".into(), other_models: String::new() }, |_| {})
+            })
+            .await;
+        });
     }
 }

@@ -6,6 +6,10 @@ use axum::{
 };
 use domain::{Decision, Id, MessageRole, RunState, Timestamp, ToolResult, event::Event};
 use http::StatusCode;
+use permissions::{
+    Action, Required,
+    table::{ConversationsRead, ConversationsWrite, ToolsManage},
+};
 use problem::Problem;
 use serde::Deserialize;
 use storage::{
@@ -15,10 +19,11 @@ use storage::{
     runs::{Batch, Ending, Lease},
     tool_tasks::{Ended, ToolTask},
 };
-use web::{Json, PathId, Result, Session, extract::created};
+use web::{Allowed, Json, PathId, Result, extract::created};
 
 use crate::{
     body::{DecidedBody, QueuedBody, RunBody},
+    models,
     router::Chat,
 };
 
@@ -27,7 +32,7 @@ const CANCEL_LEASE_MS: i64 = 5_000;
 
 pub(crate) async fn read<D: Database>(
     State(chat): State<Chat<D>>,
-    session: Session,
+    session: Allowed<ConversationsRead>,
     PathId(id): PathId,
 ) -> Result<Json<RunBody>> {
     let run = chat.store().run(session.user_id(), id).await?.ok_or_else(Problem::not_found)?;
@@ -37,7 +42,7 @@ pub(crate) async fn read<D: Database>(
 /// The executor learns of the request within a tick and ends the run. Without an executor, the run is ended here.
 pub(crate) async fn cancel<D: Database>(
     State(chat): State<Chat<D>>,
-    session: Session,
+    session: Allowed<ConversationsWrite>,
     PathId(id): PathId,
 ) -> Result<Response> {
     let request = chat.store().request_cancel(session.user_id(), id).await?.ok_or_else(Problem::not_found)?;
@@ -109,9 +114,13 @@ async fn store_ended_tasks<D: Database>(chat: &Chat<D>, lease: Lease, last_id: &
 
 pub(crate) async fn retry<D: Database>(
     State(chat): State<Chat<D>>,
-    session: Session,
+    session: Allowed<ConversationsWrite>,
     PathId(id): PathId,
 ) -> Result<Response> {
+    if !session.access().allows_all_models() {
+        let run = chat.store().run(session.user_id(), id).await?.ok_or_else(Problem::not_found)?;
+        models::check(&chat, &session, run.conversation_id, &run.model).await?;
+    }
     match chat.store().retry_run(session.user_id(), id).await? {
         Retried::Queued(run) => Ok(created(QueuedBody { run: run.into() })),
         Retried::NotFound => Err(Problem::not_found().into()),
@@ -135,13 +144,17 @@ pub(crate) struct Decide {
 /// Stores the person's decision about a call. The next reader of the run's events goes on with the run.
 pub(crate) async fn decide<D: Database>(
     State(chat): State<Chat<D>>,
-    session: Session,
+    session: Allowed<ConversationsWrite>,
     PathId(id): PathId,
     Json(body): Json<Decide>,
 ) -> Result<Json<DecidedBody>> {
     let Decide { call_id, decision } = body;
     let decision = Decision::parse(&decision)
         .ok_or_else(|| Problem::invalid_field("decision", "Decide with allow_once, allow_always or deny."))?;
+    if decision == Decision::AllowAlways {
+        // It stores a policy.
+        session.check(&Action::Route(ToolsManage::NAME))?;
+    }
     match chat.store().decide_approval(session.user_id(), id, &call_id, decision).await? {
         Decided::Decided => {}
         // The same decision twice, for example in two tabs.

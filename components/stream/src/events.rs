@@ -6,13 +6,12 @@ use axum::{
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use orchestrator::{Opened, response_streamer::PREAMBLE};
-use platform::{
-    SpinDatabase,
-    outlet::{self, Outflow},
-};
+use permissions::table::ConversationsRead;
+use platform::outlet::{self, Outflow};
 use problem::Problem;
 use serde::Deserialize;
-use web::{App, PathId, Query, Result, Session, preferences};
+use storage::Database;
+use web::{Allowed, App, PathId, Query, Result, preferences};
 
 use crate::{config, host::SpinHost, reader::BodyReader, tools::Tools};
 
@@ -21,9 +20,9 @@ pub(crate) struct Resume {
     last_event_id: Option<String>,
 }
 
-pub(crate) async fn events(
-    State(app): State<App<SpinDatabase>>,
-    session: Session,
+pub(crate) async fn events<D: Database + 'static>(
+    State(app): State<App<D>>,
+    session: Allowed<ConversationsRead>,
     PathId(run_id): PathId,
     Query(resume): Query<Resume>,
     headers: HeaderMap,

@@ -9,10 +9,10 @@ use futures::{Stream, TryStreamExt as _};
 use http::{HeaderValue, Request, header};
 use orchestrator::{Host, Ledger, ModelAnswer, Offered, Severity, ToolAnswer, ToolProgress, Unreachable};
 use platform::{
-    SpinClock, SpinDatabase,
+    SpinClock,
     http_client::{self, HttpError},
 };
-use storage::{Store, runs::Lease, tool_listings::ToolOffers};
+use storage::{Database, Store, runs::Lease, tool_listings::ToolOffers};
 use web::{
     App,
     log::{Level, log},
@@ -24,20 +24,15 @@ use crate::{COMPONENT, config::Provider, tools::Tools};
 static LEDGER: Ledger = Ledger::new();
 
 /// Everything a run needs, for one reader.
-pub(crate) struct SpinHost {
-    app: App<SpinDatabase>,
+pub(crate) struct SpinHost<D> {
+    app: App<D>,
     provider: Provider,
     tools: Tools,
     traceparent: Option<HeaderValue>,
 }
 
-impl SpinHost {
-    pub(crate) const fn new(
-        app: App<SpinDatabase>,
-        provider: Provider,
-        tools: Tools,
-        traceparent: Option<HeaderValue>,
-    ) -> Self {
+impl<D> SpinHost<D> {
+    pub(crate) const fn new(app: App<D>, provider: Provider, tools: Tools, traceparent: Option<HeaderValue>) -> Self {
         Self { app, provider, tools, traceparent }
     }
 
@@ -63,11 +58,11 @@ fn unreachable(error: HttpError) -> Unreachable {
     }
 }
 
-impl Host for SpinHost {
-    type Database = SpinDatabase;
+impl<D: Database + 'static> Host for SpinHost<D> {
+    type Database = D;
     type Body = Pin<Box<dyn Stream<Item = Result<Bytes, Unreachable>>>>;
 
-    fn store(&self) -> &Store<SpinDatabase> {
+    fn store(&self) -> &Store<D> {
         self.app.store()
     }
 

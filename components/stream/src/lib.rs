@@ -10,6 +10,8 @@ mod tools;
 
 use axum::{Router, routing::get};
 use platform::{Answer, Request};
+use storage::Database;
+use web::App;
 
 /// This component's id in `spin.toml` and in the log.
 const COMPONENT: &str = "stream";
@@ -17,8 +19,20 @@ const COMPONENT: &str = "stream";
 /// Spin calls this for every request.
 #[spin_sdk::http_service]
 async fn handle(request: Request) -> Answer {
-    platform::serve(COMPONENT, request, config::checks, async |app| {
-        Router::new().route("/api/runs/{id}/events", get(events::events)).with_state(app)
-    })
-    .await
+    platform::serve(COMPONENT, request, config::checks, async |app| router(app)).await
+}
+
+/// The route.
+fn router<D: Database + 'static>(app: App<D>) -> Router {
+    Router::new().route("/api/runs/{id}/events", get(events::events::<D>)).with_state(app)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn permissions_of_every_route_are_those_of_the_document() {
+        router_test::paused(async |_| {
+            router_test::permissions::compare_routes("stream", super::router).await;
+        });
+    }
 }

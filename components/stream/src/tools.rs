@@ -10,17 +10,20 @@ use futures::{Stream, StreamExt};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header, request};
 use orchestrator::{Offered, ToolAnswer, ToolProgress};
 use platform::{
-    SpinClock, SpinDatabase,
+    SpinClock,
     http_client::{self, HttpError},
 };
 use serde::de::DeserializeOwned;
-use storage::{StorageError, Store, runs::Lease, tool_listings::ToolOffers};
+use storage::{Database, StorageError, Store, runs::Lease, tool_listings::ToolOffers};
 use tool_catalogue::{CLAIM_MS, Flight, Found, KnownOffers, OFFERS_PATH, Offerable, Source, current};
 use toolbox::{
     arguments::MAX_ARGUMENTS_BYTES,
     wire::{ASK_TASKS_PATH, CALLS_PATH, Call, Executor, Said, TasksOf},
 };
-use web::log::{Level, log};
+use web::{
+    access::access_of,
+    log::{Level, log},
+};
 
 use crate::{COMPONENT, config};
 
@@ -98,9 +101,9 @@ impl Tools {
     ///
     /// # Errors
     /// [`ToolsError`].
-    pub(crate) async fn offered(
+    pub(crate) async fn offered<D: Database + 'static>(
         &self,
-        store: &Arc<Store<SpinDatabase>>,
+        store: &Arc<Store<D>>,
         read: &ToolOffers,
     ) -> Result<Offered, Rc<ToolsError>> {
         let policies = config::tool_policies().await;
@@ -109,7 +112,7 @@ impl Tools {
         let asking = ASKING.with(Clone::clone);
         let offerable = current(found, &asking, &SpinClock, &offers).await;
         let offerable = offerable.unwrap_or_else(|| Err(Rc::new(ToolsError::Slow)))?;
-        Ok(offerable.for_person(&policies, &read.denied, &read.secrets))
+        Ok(offerable.for_person(&access_of(&read.roles), &policies, &read.denied, &read.secrets))
     }
 
     /// Has a call made, if it may be. `told` gets the call's progress.
@@ -192,13 +195,18 @@ impl Tools {
 }
 
 /// What could be offered to anybody, as all instances share it.
-#[derive(Clone)]
-struct Offers {
+struct Offers<D> {
     tools: Tools,
-    store: Arc<Store<SpinDatabase>>,
+    store: Arc<Store<D>>,
 }
 
-impl Offers {
+impl<D> Clone for Offers<D> {
+    fn clone(&self) -> Self {
+        Self { tools: self.tools.clone(), store: Arc::clone(&self.store) }
+    }
+}
+
+impl<D: Database> Offers<D> {
     /// It is nobody's in particular, so nothing is said of whom it is for.
     async fn asked(&self, method: Method) -> Result<Rc<Offerable>, Rc<ToolsError>> {
         let request = Request::builder().method(method).uri(format!("{TOOLS}{OFFERS_PATH}"));
@@ -211,7 +219,7 @@ impl Offers {
     }
 }
 
-impl Source for Offers {
+impl<D: Database + 'static> Source for Offers<D> {
     type Value = Rc<Offerable>;
     type Error = Rc<ToolsError>;
 

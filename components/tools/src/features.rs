@@ -13,6 +13,7 @@ use mcp::{
     Features, MISSING_CAPABILITY, Map, MissingCapability, Outcome, Prompt, PromptContent, Resource, ResourceContents,
     ResourceTemplate, TransportError,
 };
+use permissions::{Access, Action};
 use storage::{
     Database,
     audit::AuditEvent,
@@ -46,6 +47,7 @@ pub(crate) struct Offered<'a, D, H> {
     pub(crate) tools: &'a Tools<D, H>,
     pub(crate) listed: &'a Listed,
     pub(crate) rules: Rc<Rules>,
+    pub(crate) access: &'a Access,
     /// The one server.
     pub(crate) server: Option<&'a str>,
     pub(crate) user_id: Id,
@@ -56,7 +58,12 @@ impl<'a, D: Database + 'static, H: Host> Offered<'a, D, H> {
     /// The servers that have something besides tools, and that the person may use.
     fn features(&self) -> impl Iterator<Item = (&'a str, &'a Features)> {
         let all = self.listed.features.iter().map(|(server, features)| (server.as_str(), features));
-        all.filter(|(server, _)| self.server.is_none_or(|one| one == *server) && self.rules.open(server))
+        all.filter(|(server, _)| self.server.is_none_or(|one| one == *server) && self.may_read(server))
+    }
+
+    /// Whoever may call all tools of a server, as far as roles and policies say.
+    fn may_read(&self, server: &str) -> bool {
+        self.access.allows(&Action::CallTool { server, tool: "*" }) && self.rules.open(server)
     }
 
     /// Adds them to what clients are told.

@@ -19,13 +19,14 @@ use mcp::{
     Answer, Completion, CompletionRequest, Context, Description, Failure, Input, InputNeeded, Map, Notice, Outcome,
     PromptContent, Reply, ResourceContents, Settings, Task, TaskSupport, ToolCall, ToolExecution,
 };
+use permissions::{Action, table::GatewayUse};
 use problem::Problem;
 use send_wrapper::SendWrapper;
 use serde_json::value::RawValue;
 use storage::Database;
 use tool_catalogue::{Host, Listed};
 use toolbox::{Effect, Execution, Tool, execute};
-use web::{Authenticator, Error, Preferences, Result};
+use web::{Allowed, Authenticator, Error, Preferences, Result};
 
 use crate::{
     config::COMPONENT,
@@ -67,7 +68,7 @@ async fn answer<D: Database + 'static, H: Host>(
     request: Request,
 ) -> Result<Response> {
     let (head, body) = request.into_parts();
-    let user_id = caller(&tools, server.as_deref(), &head.headers).await?;
+    let session = caller(&tools, server.as_deref(), &head.headers).await?;
     if server.as_ref().is_some_and(|name| !tools.config.servers.all.iter().any(|server| server.name == *name)) {
         return Err(Problem::not_found().into());
     }
@@ -75,7 +76,7 @@ async fn answer<D: Database + 'static, H: Host>(
     let listed = tools.listed().await?;
     let preferences = Preferences::of(&head.headers);
     let (listed, rules) = (Rc::clone(&listed), RefCell::default());
-    let gateway = Gateway { listed, tools: tools.clone(), server, user_id, preferences, rules };
+    let gateway = Gateway { listed, tools: tools.clone(), server, session, preferences, rules };
     let response = here(async move {
         let settings = Settings::default();
         mcp::respond(&gateway, &settings, Request::from_parts(head, body)).await.map(SendWrapper::new)
@@ -88,7 +89,7 @@ async fn caller<D: Database + 'static, H: Host>(
     tools: &Tools<D, H>,
     server: Option<&str>,
     headers: &HeaderMap,
-) -> Result<Id> {
+) -> Result<Allowed<GatewayUse>> {
     let challenge = |error: Error| {
         let Some(url) = metadata::url(tools, headers, server) else { return error };
         match HeaderValue::from_str(&format!("Bearer resource_metadata=\"{url}\"")) {
@@ -97,8 +98,7 @@ async fn caller<D: Database + 'static, H: Host>(
         }
     };
     let token = web::session::bearer(headers).ok_or_else(|| challenge(Problem::unauthenticated().into()))?;
-    let caller = tools.app().authenticate(token, Purpose::Gateway).await.map_err(challenge)?;
-    Ok(caller.user_id)
+    tools.app().authenticate(token, Purpose::Gateway).await.map_err(challenge)?.allowed()
 }
 
 fn body_of(host: &impl Host, body: mcp::Body) -> Body {
@@ -114,7 +114,7 @@ struct Gateway<D, H> {
     tools: Tools<D, H>,
     listed: Rc<Listed>,
     server: Option<String>,
-    user_id: Id,
+    session: Allowed<GatewayUse>,
     preferences: Preferences,
     /// Read once for the request.
     rules: RefCell<Option<Rc<Rules>>>,
@@ -123,7 +123,7 @@ struct Gateway<D, H> {
 impl<D, H> Gateway<D, H> {
     fn asker(&self) -> Asker<'_, D, H> {
         let (tools, listed, server) = (&self.tools, &self.listed, self.server.as_deref());
-        Asker { tools, listed, server, user_id: self.user_id }
+        Asker { tools, listed, server, user_id: self.session.user_id() }
     }
 
     /// The tools by the names under which they are offered here: their own at their own server, else those that models use.
@@ -141,7 +141,7 @@ impl<D: Database + 'static, H: Host> Gateway<D, H> {
         if let Some(rules) = self.rules.borrow().clone() {
             return Ok(rules);
         }
-        let rules = Rc::new(rules::of(&self.tools, self.user_id).await.map_err(|error| unavailable(&error))?);
+        let rules = Rc::new(rules::of(&self.tools, self.session.user_id()).await.map_err(|error| unavailable(&error))?);
         *self.rules.borrow_mut() = Some(Rc::clone(&rules));
         Ok(rules)
     }
@@ -152,8 +152,9 @@ impl<D: Database + 'static, H: Host> Gateway<D, H> {
             tools: &self.tools,
             listed: &self.listed,
             rules: self.rules().await?,
+            access: self.session.access(),
             server: self.server.as_deref(),
-            user_id: self.user_id,
+            user_id: self.session.user_id(),
             preferences: &self.preferences,
         })
     }
@@ -162,7 +163,9 @@ impl<D: Database + 'static, H: Host> Gateway<D, H> {
 impl<D: Database + 'static, H: Host> mcp::Provider for Gateway<D, H> {
     async fn describe(&self) -> Result<Description, Failure> {
         let rules = self.rules().await?;
-        let allowed = self.offered().filter(|(.., tool)| rules.effect(tool) != Effect::Deny);
+        let may_call =
+            |tool: &Tool| self.session.access().allows(&Action::CallTool { server: &tool.server, tool: &tool.name });
+        let allowed = self.offered().filter(|(.., tool)| may_call(tool) && rules.effect(tool) != Effect::Deny);
         let mut description = Description {
             name: self.server.clone().unwrap_or_else(|| "edge-assistant".to_owned()),
             title: Some("Edge Assistant".to_owned()),
@@ -194,7 +197,7 @@ impl<D: Database + 'static, H: Host> mcp::Provider for Gateway<D, H> {
             return Err(Failure::Unknown(call.name));
         };
         let subject = called(tool, &call.arguments);
-        let input = input::given(&self.tools, self.user_id, subject, &call.context).await?;
+        let input = input::given(&self.tools, self.session.user_id(), subject, &call.context).await?;
         let told = call.context.wants_progress.then(Told::default);
         let can_wait = call.context.takes_task;
         let call = GatewayCall {
@@ -202,7 +205,7 @@ impl<D: Database + 'static, H: Host> mcp::Provider for Gateway<D, H> {
             input,
             tools: self.tools.clone(),
             listed: Rc::clone(&self.listed),
-            user_id: self.user_id,
+            user_id: self.session.user_id(),
             preferences: self.preferences.clone(),
             name: name.to_owned(),
             arguments: call.arguments,

@@ -1,13 +1,16 @@
-//! `GET /api/tools`: the tools there are, for people and programs, with what holds for each.
+//! `GET /api/tools`: the tools that the caller may call, for people and programs, with what holds for each.
 
 use axum::extract::State;
-use domain::UserRole;
+use permissions::{
+    Action, Required,
+    table::{SettingsRead, ToolsRead},
+};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use storage::Database;
 use tool_catalogue::{Host, Problem};
 use toolbox::{Effect, Tool};
-use web::{Json, Result, Session};
+use web::{Allowed, Json, Result};
 
 use crate::{rules, state::Tools};
 
@@ -51,7 +54,7 @@ struct ToolBody {
 
 pub(crate) async fn list<D: Database + 'static, H: Host>(
     State(tools): State<Tools<D, H>>,
-    session: Session,
+    session: Allowed<ToolsRead>,
 ) -> Result<Json<ToolList>> {
     let listed = tools.listed().await?;
     let rules = rules::of(&tools, session.user_id()).await?;
@@ -70,13 +73,17 @@ pub(crate) async fn list<D: Database + 'static, H: Host>(
         policy: rules.effect(tool),
         own_policy: rules.own(tool),
     };
-    let is_admin = session.0.role == UserRole::Admin;
+    let may_configure = session.access().allows(&Action::Route(SettingsRead::NAME));
     let problem = |problem: &Problem| ProblemBody {
         server: problem.server.clone(),
         tool: problem.tool.clone(),
         message: problem.message.clone(),
-        advice: problem.advice.clone().filter(|_| is_admin),
+        advice: problem.advice.clone().filter(|_| may_configure),
     };
     let problems = listed.problems.iter().map(problem).collect();
-    Ok(Json(ToolList { items: listed.catalog.iter().map(body).collect(), next_cursor: None, problems }))
+    let may_call = |(_, tool): &(&str, &Tool)| {
+        session.access().allows(&Action::CallTool { server: &tool.server, tool: &tool.name })
+    };
+    let items = listed.catalog.iter().filter(may_call).map(body).collect();
+    Ok(Json(ToolList { items, next_cursor: None, problems }))
 }

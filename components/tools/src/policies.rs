@@ -1,8 +1,12 @@
 //! What tools may do unasked: `/api/tools/policies`.
 
 use axum::extract::State;
-use domain::{Id, UserRole};
+use domain::Id;
 use http::StatusCode;
+use permissions::{
+    Action, Required,
+    table::{PoliciesManage, ToolsManage, ToolsRead},
+};
 use problem::Problem;
 use serde::{Deserialize, Serialize};
 use storage::{
@@ -11,7 +15,7 @@ use storage::{
 };
 use tool_catalogue::Host;
 use toolbox::{Effect, Policy};
-use web::{Json, Query, Result, Session};
+use web::{Allowed, Json, Query, Result, Session};
 
 use crate::state::Tools;
 
@@ -34,14 +38,14 @@ enum Scope {
     /// The caller.
     #[default]
     Own,
-    /// Everybody; only an administrator sets it.
+    /// Everybody; it takes another permission to set it.
     Installation,
 }
 
 /// `GET /api/tools/policies`: the caller's, and those of the installation.
 pub(crate) async fn list<D: Database + 'static, H: Host>(
     State(tools): State<Tools<D, H>>,
-    session: Session,
+    session: Allowed<ToolsRead>,
 ) -> Result<Json<PolicyList>> {
     let stored = tools.store().tool_policies(session.user_id()).await?;
     let body = |ToolPolicy { installation, pattern, effect }| {
@@ -63,7 +67,7 @@ pub(crate) struct NewPolicy {
 /// `PUT /api/tools/policies`.
 pub(crate) async fn set<D: Database + 'static, H: Host>(
     State(tools): State<Tools<D, H>>,
-    session: Session,
+    session: Allowed<ToolsManage>,
     Json(new): Json<NewPolicy>,
 ) -> Result<Json<PolicyBody>> {
     let NewPolicy { pattern, effect, scope } = new;
@@ -86,7 +90,7 @@ pub(crate) struct OldPolicy {
 /// `DELETE /api/tools/policies?pattern=`.
 pub(crate) async fn delete<D: Database + 'static, H: Host>(
     State(tools): State<Tools<D, H>>,
-    session: Session,
+    session: Allowed<ToolsManage>,
     Query(old): Query<OldPolicy>,
 ) -> Result<StatusCode> {
     tools.store().delete_tool_policy(owner(&session, old.scope)?, &old.pattern).await?;
@@ -97,10 +101,6 @@ pub(crate) async fn delete<D: Database + 'static, H: Host>(
 fn owner(session: &Session, scope: Scope) -> Result<Option<Id>> {
     match scope {
         Scope::Own => Ok(Some(session.user_id())),
-        Scope::Installation if session.0.role == UserRole::Admin => Ok(None),
-        Scope::Installation => {
-            let detail = "Only an administrator can set policies for everybody.";
-            Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", detail).into())
-        }
+        Scope::Installation => session.check(&Action::Route(PoliciesManage::NAME)).map(|()| None),
     }
 }

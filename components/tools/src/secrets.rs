@@ -5,6 +5,7 @@
 use axum::extract::State;
 use domain::Id;
 use http::StatusCode;
+use permissions::table::{ToolsManage, ToolsRead};
 use problem::Problem;
 use serde::{Deserialize, Serialize};
 use storage::{
@@ -15,7 +16,7 @@ use storage::{
 use tool_catalogue::{Host, MAX_SECRET_NAME_CHARS, Secret};
 use toolbox::catalog::MAX_SERVER_NAME_CHARS;
 use vault::{MAX_TEXT_BYTES, Owner};
-use web::{Json, Query, Result, Session};
+use web::{Allowed, Json, Query, Result};
 use zeroize::Zeroizing;
 
 use crate::{keys, passed::open, state::Tools};
@@ -60,7 +61,7 @@ impl SecretBody {
 /// `GET /api/tools/secrets`: what the tools there are need, and whether the caller has entered it.
 pub(crate) async fn list<D: Database + 'static, H: Host>(
     State(tools): State<Tools<D, H>>,
-    session: Session,
+    session: Allowed<ToolsRead>,
 ) -> Result<Json<SecretList>> {
     let listed = tools.listed().await?;
     let declared = listed.secrets();
@@ -90,7 +91,7 @@ pub(crate) struct NewSecret {
 /// `PUT /api/tools/secrets`.
 pub(crate) async fn set<D: Database + 'static, H: Host>(
     State(tools): State<Tools<D, H>>,
-    session: Session,
+    session: Allowed<ToolsManage>,
     Json(new): Json<NewSecret, MAX_BODY_BYTES>,
 ) -> Result<Json<SecretBody>> {
     let NewSecret { server, name, value } = new;
@@ -131,7 +132,7 @@ pub(crate) struct OldSecret {
 /// `DELETE /api/tools/secrets?server=&name=`. Also of a server that is not there any more.
 pub(crate) async fn delete<D: Database + 'static, H: Host>(
     State(tools): State<Tools<D, H>>,
-    session: Session,
+    session: Allowed<ToolsManage>,
     Query(old): Query<OldSecret>,
 ) -> Result<StatusCode> {
     let OldSecret { server, name } = old;

@@ -99,7 +99,9 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
             None if approval.expired => Approval::Expired,
             None => Approval::Pending { expires_at_ms: approval.expires_at.as_millis() },
         });
-        Ok(Permission { installation: rules.installation, user: rules.user, approval })
+        // A run's person may have no token by now, and a program's token may be older than a change of roles.
+        let access = web::access::access_of(&found.roles);
+        Ok(Permission { access, installation: rules.installation, user: rules.user, approval })
     }
 
     async fn is_set_up(&self, tool: &Tool) -> Result<(), CallFailure> {

@@ -16,4 +16,4 @@ pub use id::Id;
 pub use run::{Run, RunFailure, RunState, RunStep, Usage};
 pub use time::Timestamp;
 pub use tool::{Decision, Effect};
-pub use user::{User, UserRole};
+pub use user::User;

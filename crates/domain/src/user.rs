@@ -1,13 +1,9 @@
-//! Accounts and their roles.
-
-use std::str::FromStr;
-
-use serde::{Deserialize, Serialize};
+//! Accounts.
 
 use crate::{Id, Timestamp};
 
 /// An account.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct User {
     /// Its id.
     pub id: Id,
@@ -15,46 +11,22 @@ pub struct User {
     pub email: String,
     /// The name that the person wants to be called; may be empty.
     pub name: String,
-    /// What the account may do.
-    pub role: UserRole,
+    /// The name of its own role.
+    pub role: String,
+    /// The names of the roles that its groups give.
+    pub group_roles: Vec<String>,
+    /// Whether it may not be used.
+    pub is_suspended: bool,
+    /// Counts the changes of what it may do. A token that was made before the last one is void.
+    pub access_version: i64,
     /// When it was created.
     pub created_at: Timestamp,
 }
 
-/// What an account may do.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum UserRole {
-    /// Configures the installation. The first account has this role.
-    Admin,
-    /// Uses the installation.
-    User,
-}
-
-impl UserRole {
-    /// The text that is stored and sent.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Admin => "admin",
-            Self::User => "user",
-        }
-    }
-}
-
-/// A text that is not a role.
-#[derive(Debug, thiserror::Error)]
-#[error("no such role")]
-pub struct UnknownRole;
-
-impl FromStr for UserRole {
-    type Err = UnknownRole;
-
-    fn from_str(text: &str) -> Result<Self, UnknownRole> {
-        match text {
-            "admin" => Ok(Self::Admin),
-            "user" => Ok(Self::User),
-            _ => Err(UnknownRole),
-        }
+impl User {
+    /// The names of all its roles, each once, its own first.
+    pub fn roles(&self) -> impl Iterator<Item = &str> {
+        let own = self.role.as_str();
+        std::iter::once(own).chain(self.group_roles.iter().map(String::as_str).filter(move |role| *role != own))
     }
 }

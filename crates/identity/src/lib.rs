@@ -1,14 +1,19 @@
-//! Identity of people: passwords, access tokens, refresh tokens, and the rules for addresses and names.
+//! Identity of people: passwords, access tokens, refresh tokens, secrets of links, and the rules for addresses and names.
 //!
 //! Pure: it stores nothing, and reads no clock except to check tokens. A header proves no identity; only a token that verifies here does.
 
 pub mod address;
+pub mod link_token;
 pub mod password;
 pub mod refresh_token;
 pub mod session_token;
 pub mod signup;
 
 pub use session_token::{Caller, Issuer, Purpose, Verifier};
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
 
 /// Errors of this crate.
 #[derive(Debug, thiserror::Error)]

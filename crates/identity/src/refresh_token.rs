@@ -10,7 +10,7 @@ use domain::Id;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest, Sha256};
 
-use crate::IdentityError;
+use crate::{IdentityError, hex};
 
 /// 128 bits for the session and 128 for the token: neither can be guessed, so one fast hash is enough to store them.
 const HALF_BYTES: usize = 16;
@@ -78,10 +78,6 @@ impl RefreshToken {
         secret.extend(hex(&code.finalize().into_bytes()).chars().take(HALF_CHARS));
         Ok(Self { session_id: self.session_id, secret })
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl fmt::Display for RefreshToken {

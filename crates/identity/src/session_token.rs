@@ -1,16 +1,20 @@
 //! Access tokens: JWTs (RFC 7519) signed with Ed25519 (RFC 8037), which every component verifies for itself. There are two kinds, each valid
 //! only for its own purpose.
 
-use domain::{Id, Timestamp, User, UserRole};
+use domain::{Id, Timestamp, User};
 use jwt_simple::prelude::{
     Claims, Duration, Ed25519KeyPair, Ed25519PublicKey, EdDSAKeyPairLike, EdDSAPublicKeyLike, Token, UnixTimeStamp,
     VerificationOptions,
+};
+use permissions::{
+    role::MAX_ROLES_OF_PERSON,
+    table::{ADMIN, MEMBER},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{IdentityError, refresh_token::RefreshToken};
 
-/// Fifteen minutes. After a session was ended, its token still works for at most this long.
+/// Fifteen minutes. For so long, instances must remember which tokens are void.
 pub const LIFETIME_S: u64 = 15 * 60;
 
 /// The `iss` of our own tokens. Tokens of an identity provider have another.
@@ -49,17 +53,54 @@ impl Purpose {
 }
 
 /// The caller, from a verified token.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Caller {
     /// The account.
     pub user_id: Id,
-    /// Its role.
-    pub role: UserRole,
+    /// The session in which the token was made. An earlier release did not say it.
+    pub session_id: Option<Id>,
+    /// The names of the account's roles when the token was made.
+    pub roles: Vec<String>,
+    /// How often the account's access had changed by then. An earlier release did not say it.
+    pub access_version: Option<i64>,
+    /// When the token was made.
+    pub issued_at: Timestamp,
 }
 
 #[derive(Serialize, Deserialize)]
 struct SessionClaims {
-    role: UserRole,
+    /// `admin` or `user`: all that an earlier release reads and says.
+    role: String,
+    #[serde(default)]
+    roles: Vec<String>,
+    #[serde(default, rename = "ver", skip_serializing_if = "Option::is_none")]
+    access_version: Option<i64>,
+    #[serde(default, rename = "sid", skip_serializing_if = "Option::is_none")]
+    session_id: Option<Id>,
+}
+
+/// What an earlier release calls everybody who is not an administrator.
+const FORMER_MEMBER: &str = "user";
+
+impl SessionClaims {
+    fn new(user: &User, session_id: Option<Id>) -> Self {
+        let role = if user.role == ADMIN { ADMIN } else { FORMER_MEMBER };
+        Self {
+            role: role.to_owned(),
+            roles: user.roles().take(MAX_ROLES_OF_PERSON).map(str::to_owned).collect(),
+            access_version: Some(user.access_version),
+            session_id,
+        }
+    }
+
+    fn roles(self) -> Vec<String> {
+        match self.role.as_str() {
+            _ if !self.roles.is_empty() => self.roles,
+            ADMIN => vec![ADMIN.to_owned()],
+            FORMER_MEMBER => vec![MEMBER.to_owned()],
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// Signs tokens. Only `auth` has one.
@@ -115,12 +156,19 @@ impl Issuer {
         self.key.to_pem()
     }
 
-    /// Issues a token for an account, valid for [`LIFETIME_S`] from `now`, the database's time.
+    /// Issues a token for an account in a session, valid for [`LIFETIME_S`] from `now`, the database's time.
     ///
     /// # Errors
     /// [`IdentityError::Sign`].
-    pub fn issue(&self, user: &User, purpose: Purpose, now: Timestamp) -> Result<String, IdentityError> {
-        let mut claims = Claims::with_custom_claims(SessionClaims { role: user.role }, Duration::from_secs(LIFETIME_S))
+    pub fn issue(
+        &self,
+        user: &User,
+        session_id: Option<Id>,
+        purpose: Purpose,
+        now: Timestamp,
+    ) -> Result<String, IdentityError> {
+        let custom = SessionClaims::new(user, session_id);
+        let mut claims = Claims::with_custom_claims(custom, Duration::from_secs(LIFETIME_S))
             .with_subject(user.id)
             .with_issuer(ISSUER)
             .with_audience(purpose.audience());
@@ -220,7 +268,9 @@ impl Verifier {
             return Err(if ours { InvalidToken::OtherPurpose } else { InvalidToken::Refused });
         }
         let user_id = claims.subject.and_then(|subject| subject.parse().ok()).ok_or(InvalidToken::Refused)?;
-        Ok(Caller { user_id, role: claims.custom.role })
+        let issued_at = Timestamp::from_millis(i64::try_from(issued.as_millis()).unwrap_or(i64::MAX));
+        let (session_id, access_version) = (claims.custom.session_id, claims.custom.access_version);
+        Ok(Caller { user_id, session_id, roles: claims.custom.roles(), access_version, issued_at })
     }
 }
 
@@ -244,13 +294,16 @@ mod tests {
             id: Id::new(),
             email: "a@example.org".into(),
             name: String::new(),
-            role: UserRole::User,
+            role: "auditor".into(),
+            group_roles: vec!["member".into(), "auditor".into()],
+            is_suspended: false,
+            access_version: 3,
             created_at: Timestamp::from_millis(0),
         }
     }
 
     fn session(issuer: &Issuer) -> String {
-        issuer.issue(&user(), Purpose::Session, Timestamp::now()).unwrap()
+        issuer.issue(&user(), None, Purpose::Session, Timestamp::now()).unwrap()
     }
 
     fn verifier(issuer: &Issuer) -> Verifier {
@@ -264,7 +317,7 @@ mod tests {
     /// Verifies a token with changed claims.
     fn verified(change: impl FnOnce(&mut JWTClaims<SessionClaims>)) -> Result<Caller, InvalidToken> {
         let issuer = Issuer::generate();
-        let claims = SessionClaims { role: UserRole::Admin };
+        let claims = SessionClaims { role: "admin".into(), roles: Vec::new(), access_version: None, session_id: None };
         let mut claims = Claims::with_custom_claims(claims, Duration::from_secs(LIFETIME_S))
             .with_subject(Id::new())
             .with_issuer(ISSUER)
@@ -275,17 +328,29 @@ mod tests {
 
     #[test]
     fn a_token_says_whose_it_is() {
-        let (issuer, user) = (Issuer::generate(), user());
-        let token = issuer.issue(&user, Purpose::Session, Timestamp::now()).unwrap();
-        let caller = Caller { user_id: user.id, role: UserRole::User };
-        assert_eq!(verifier(&issuer).verify(&token, Purpose::Session), Ok(caller));
+        let (issuer, user, session) = (Issuer::generate(), user(), Id::new());
+        let token = issuer.issue(&user, Some(session), Purpose::Session, Timestamp::now()).unwrap();
+        let caller = verifier(&issuer).verify(&token, Purpose::Session).unwrap();
+        assert_eq!((caller.user_id, caller.session_id, caller.access_version), (user.id, Some(session), Some(3)));
+        assert_eq!(caller.roles, ["auditor", "member"]);
+        let age_ms = Timestamp::now().as_millis() - caller.issued_at.as_millis();
+        assert!((0..10_000).contains(&age_ms), "{age_ms}");
+    }
+
+    #[test]
+    fn a_token_of_an_earlier_release_is_an_administrators_or_a_members() {
+        for (former, roles) in [("admin", vec!["admin"]), ("user", vec!["member"]), ("root", vec![])] {
+            let caller = verified(|claims| claims.custom.role = former.into()).unwrap();
+            assert_eq!(caller.roles, roles);
+            assert_eq!((caller.session_id, caller.access_version), (None, None));
+        }
     }
 
     #[test]
     fn neither_kind_of_token_opens_what_the_other_does() {
         let issuer = Issuer::generate();
         for (kind, other) in [(Purpose::Session, Purpose::Gateway), (Purpose::Gateway, Purpose::Session)] {
-            let token = issuer.issue(&user(), kind, Timestamp::now()).unwrap();
+            let token = issuer.issue(&user(), None, kind, Timestamp::now()).unwrap();
             assert!(verifier(&issuer).verify(&token, kind).is_ok());
             assert_eq!(verifier(&issuer).verify(&token, other), Err(InvalidToken::OtherPurpose));
         }
@@ -367,11 +432,11 @@ mod tests {
         let issuer = Issuer::generate();
         for minutes in [-600, -20, -10, 10, 20, 600] {
             let shared = minutes_away(minutes);
-            let token = issuer.issue(&user(), Purpose::Session, shared).unwrap();
+            let token = issuer.issue(&user(), None, Purpose::Session, shared).unwrap();
             let verified = verifier(&issuer).by_clock(shared).verify(&token, Purpose::Session);
             assert!(verified.is_ok(), "a clock that is {minutes} minutes away");
         }
-        let old = issuer.issue(&user(), Purpose::Session, minutes_away(0)).unwrap();
+        let old = issuer.issue(&user(), None, Purpose::Session, minutes_away(0)).unwrap();
         let verified = verifier(&issuer).by_clock(minutes_away(20)).verify(&old, Purpose::Session);
         assert_eq!(verified, Err(InvalidToken::Refused), "expired by the shared clock");
     }

@@ -20,11 +20,12 @@ pub struct Problem {
     code: &'static str,
     detail: Cow<'static, str>,
     field: Option<&'static str>,
+    permission: Option<Cow<'static, str>>,
     header: Option<(HeaderName, HeaderValue)>,
     cause: Option<Arc<dyn Error + Send + Sync>>,
 }
 
-/// The body, RFC 9457 section 3, with our extensions `code`, `request_id` and `field`.
+/// The body, RFC 9457 section 3, with our extensions `code`, `request_id`, `field` and `permission`.
 #[derive(Serialize)]
 struct Body<'a> {
     r#type: &'static str,
@@ -35,12 +36,14 @@ struct Body<'a> {
     request_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    permission: Option<&'a str>,
 }
 
 impl Problem {
     /// A problem; `detail` is for the person.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, detail: detail.into(), field: None, header: None, cause: None }
+        Self { status, code, detail: detail.into(), field: None, permission: None, header: None, cause: None }
     }
 
     /// 400: the body is not JSON, or does not fit the route.
@@ -53,6 +56,14 @@ impl Problem {
     pub fn unauthenticated() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "Sign in first: this needs a valid session.")
             .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+    }
+
+    /// 403: the caller's roles do not include this permission.
+    pub fn forbidden(permission: impl Into<Cow<'static, str>>) -> Self {
+        let permission = permission.into();
+        let detail =
+            format!("Your role does not allow this: it needs the permission {permission}. Ask an administrator.");
+        Self { permission: Some(permission), ..Self::new(StatusCode::FORBIDDEN, "forbidden", detail) }
     }
 
     /// 404: it does not exist, or belongs to another person.
@@ -162,6 +173,7 @@ impl Problem {
             code: self.code,
             request_id,
             field: self.field,
+            permission: self.permission.as_deref(),
         };
         // Serializing strings and numbers always succeeds; an empty body would still carry the status.
         let mut response = Response::new(serde_json::to_vec(&body).unwrap_or_default());
@@ -212,6 +224,14 @@ mod tests {
             })
         );
         assert_eq!(problem.causes().as_deref(), Some("the disk is on fire"));
+    }
+
+    #[test]
+    fn what_a_role_does_not_allow_is_named() {
+        let response = Problem::forbidden("users:read").to_response("r");
+        let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
+        assert_eq!((response.status().as_u16(), &body["code"]), (403, &"forbidden".into()));
+        assert_eq!(body["permission"], "users:read");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The audit log. It is only appended to: the database refuses changes.
 
-use domain::Id;
+use domain::{Id, Timestamp};
 
-use crate::{Database, Statement, StorageError, Store};
+use crate::{Database, Row, Statement, StorageError, Store, Value};
 
 /// An action, done or refused.
 #[derive(Clone, Debug)]
@@ -21,6 +21,27 @@ pub struct AuditEvent<'a> {
     pub outcome: &'a str,
     /// More detail for the administrator. It contains nothing that people or tools said.
     pub detail: Option<&'a str>,
+}
+
+/// What was recorded.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AuditRecord {
+    /// Its id.
+    pub id: Id,
+    /// When it was done.
+    pub at: Timestamp,
+    /// As in [`AuditEvent`], like the rest.
+    pub user_id: Id,
+    /// What.
+    pub action: String,
+    /// With what.
+    pub subject: String,
+    /// In which run.
+    pub run_id: Option<Id>,
+    /// How it went.
+    pub outcome: String,
+    /// More.
+    pub detail: Option<String>,
 }
 
 impl<D: Database> Store<D> {
@@ -43,5 +64,48 @@ impl<D: Database> Store<D> {
         ];
         self.database.query(Statement::new("append_audit", sql, parameters).durably().repeatably()).await?;
         Ok(())
+    }
+
+    /// What was recorded, the newest first, before the one at which the page before ended: of one person, or of all.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn audit_records(
+        &self,
+        user_id: Option<Id>,
+        before: Option<Id>,
+        limit: u32,
+    ) -> Result<Vec<AuditRecord>, StorageError> {
+        const QUERY: &str = "audit_records";
+        // Each order has an index.
+        let (condition, order) = match user_id {
+            Some(_) => (
+                "user_id = ?2 AND (CAST(?1 AS text) IS NULL
+                     OR (at, id) < (SELECT last.at, last.id FROM audit_events AS last WHERE last.id = ?1))",
+                "at DESC, id DESC",
+            ),
+            None => ("(CAST(?1 AS text) IS NULL OR id < ?1)", "id DESC"),
+        };
+        let sql = format!(
+            "SELECT id, at, user_id, action, subject, run_id, outcome, detail FROM audit_events
+             WHERE {condition} ORDER BY {order} LIMIT {limit}"
+        );
+        let mut parameters: Vec<Value> = vec![before.into()];
+        parameters.extend(user_id.map(Value::from));
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
+        let read = |row: &Row| {
+            let mut columns = row.columns(QUERY);
+            Ok(AuditRecord {
+                id: columns.id()?,
+                at: columns.timestamp()?,
+                user_id: columns.id()?,
+                action: columns.text()?.to_owned(),
+                subject: columns.text()?.to_owned(),
+                run_id: columns.optional_id()?,
+                outcome: columns.text()?.to_owned(),
+                detail: columns.optional_text()?.map(str::to_owned),
+            })
+        };
+        rows.iter().map(read).collect()
     }
 }

@@ -5,7 +5,7 @@ use domain::{Id, RunState};
 
 use crate::{
     Database, Row, Statement, StorageError, Store, Value,
-    runs::{Batch, Lease, stored},
+    runs::{Batch, Lease, SUSPENDED, stored},
 };
 
 /// Whether an executor may go on with its run.
@@ -189,7 +189,8 @@ impl<D: Database> Store<D> {
         let (held, parameters) = held(leases);
         let sql = format!(
             "{held} UPDATE runs SET lease_expires_at = now_ms() + {lease_ms} FROM held
-             WHERE runs.id = held.run_id AND lease_owner = held.owner RETURNING runs.id, lease_owner, cancel_requested"
+             WHERE runs.id = held.run_id AND lease_owner = held.owner RETURNING runs.id, lease_owner,
+                 CASE WHEN {SUSPENDED} THEN 1 ELSE cancel_requested END"
         );
         let rows = self.database.query(Statement::new(QUERY, sql, parameters).repeatably()).await?;
         leaves(QUERY, leases.iter().copied(), &rows)

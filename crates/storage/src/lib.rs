@@ -7,15 +7,20 @@
 
 use std::sync::Arc;
 
+pub mod access;
+pub mod accounts;
 pub mod approvals;
 pub mod audit;
 pub mod conversations;
 pub mod database;
+pub mod groups;
+pub mod invitations;
 pub mod leases;
 pub mod messages;
 pub mod migration;
 pub mod model_dialects;
 pub mod rate_limits;
+pub mod roles;
 pub mod runs;
 pub mod sessions;
 pub mod signing_keys;
@@ -24,6 +29,7 @@ pub mod tool_listings;
 pub mod tool_policies;
 pub mod tool_secrets;
 pub mod tool_tasks;
+pub mod usage;
 pub mod users;
 
 pub use database::{Database, DatabaseError, Dialect, Outcome, Row, Statement, Value};

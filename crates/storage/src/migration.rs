@@ -88,6 +88,12 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../../migrations/0011_tool_tasks.sqlite.sql"),
         postgres: include_str!("../../../migrations/0011_tool_tasks.postgres.sql"),
     },
+    Migration {
+        version: 12,
+        name: "0012_permissions",
+        sqlite: include_str!("../../../migrations/0012_permissions.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0012_permissions.postgres.sql"),
+    },
 ];
 
 /// The number of our advisory lock, "edge" in ASCII. Any number will do that nobody else locks in the same database.
@@ -128,7 +134,9 @@ pub async fn migrate(database: &impl Database) -> Result<Vec<&'static str>, Stor
     // An error here usually means that the table does not exist yet. Any other fault will also fail the next statement.
     let applied = applied_migrations(database).await.unwrap_or_default();
     let dialect = database.dialect();
-    if applied.last().is_some_and(|(version, _)| *version >= latest_version()) {
+    // All, not only the newest: a build may have been without one in the middle.
+    let is_applied = |migration: &Migration| applied.iter().any(|(version, _)| *version == migration.version);
+    if MIGRATIONS.iter().all(is_applied) {
         check(dialect, &applied)?;
         return Ok(Vec::new());
     }
@@ -168,10 +176,6 @@ fn lock(dialect: Dialect) -> Statement {
         Dialect::Postgres => format!("SELECT 1 FROM (SELECT pg_advisory_xact_lock({ADVISORY_LOCK})) AS taken"),
     };
     Statement::new("lock_migrations", sql, [])
-}
-
-fn latest_version() -> i64 {
-    MIGRATIONS.last().map_or(0, |migration| migration.version)
 }
 
 /// The versions and hashes of the applied migrations, in order.

@@ -137,6 +137,10 @@ pub(crate) const ABANDONED: &str = "((runs.state = 'queued' AND runs.updated_at 
     OR (runs.state = 'processing' AND runs.lease_expires_at + 86400000 <= now_ms()
         AND NOT EXISTS (SELECT 1 FROM tool_tasks WHERE tool_tasks.run_id = runs.id AND tool_tasks.lapses_at > now_ms())))";
 
+/// Whether the run's person is suspended: whoever claims such a run ends it as cancelled.
+pub(crate) const SUSPENDED: &str =
+    "EXISTS (SELECT 1 FROM users WHERE users.id = runs.user_id AND users.suspended_at IS NOT NULL)";
+
 /// The code and message of an abandoned run. They are SQL literals, so they contain no apostrophe.
 pub const ABANDONED_CODE: &str = "run_abandoned";
 const ABANDONED_MESSAGE: &str = "Nobody came back for this answer within a day, so it was given up. Ask again.";
@@ -359,7 +363,7 @@ impl<D: Database> Store<D> {
         let (code, message) = failure();
         let sql = format!(
             "UPDATE runs SET state = 'processing', error_code = {code}, error_message = {message}, lease_owner = ?2, lease_expires_at = now_ms() + ?3,
-                 attempt = attempt + 1, updated_at = now_ms()
+                 attempt = attempt + 1, updated_at = now_ms(), cancel_requested = CASE WHEN {SUSPENDED} THEN 1 ELSE cancel_requested END
              WHERE id = ?1 AND {condition} RETURNING {STORED_COLUMNS}, attempt, cancel_requested, {},
                  {}",
             model_dialects::OF_RUN,

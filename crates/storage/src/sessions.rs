@@ -1,8 +1,8 @@
 //! Sessions: families of refresh tokens. Only the newest token of a family works, and for a moment the one before it.
 
-use domain::{Id, User};
+use domain::{Id, Timestamp, User};
 
-use crate::{Database, Statement, StorageError, Store};
+use crate::{Database, Dialect, Row, Statement, StorageError, Store, Value};
 
 /// The stored hashes of a refresh token.
 #[derive(Clone, Debug)]
@@ -37,29 +37,57 @@ pub enum Rotation {
     Unknown,
 }
 
+/// A session that has not ended, as administrators see it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OpenSession {
+    /// Its id.
+    pub id: Id,
+    /// Whose it is.
+    pub user_id: Id,
+    /// Their address.
+    pub email: String,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// When it was last refreshed.
+    pub used_at: Timestamp,
+    /// When it ends, unless it is refreshed before.
+    pub expires_at: Timestamp,
+}
+
 /// The SQL condition for a token that belongs to the row's session. Rows of earlier releases have no family; for them, the session's id must be
 /// enough.
 const OF_FAMILY: &str = "(token_hash = ?2 OR previous_hash = ?2 OR family_hash = ?3 OR family_hash IS NULL)";
 
 impl<D: Database> Store<D> {
-    /// Creates a session.
+    /// Creates a session for an account that was read as `user`. `false`: the account has changed since. Checking a password takes long, and meanwhile
+    /// the password may be reset or the account suspended: that ends the sessions that exist, so none may come after it.
     ///
     /// # Errors
     /// Those of the database.
     pub async fn create_session(
         &self,
         session_id: Id,
-        user_id: Id,
+        user: &User,
         token: &TokenHashes,
         lifetime_ms: i64,
-    ) -> Result<(), StorageError> {
-        let sql = "INSERT INTO sessions (id, user_id, token_hash, family_hash, created_at, expires_at)
-                   VALUES (?1, ?2, ?3, ?4, now_ms(), now_ms() + ?5)";
+    ) -> Result<bool, StorageError> {
+        // It waits for a change that is not committed yet. SQLite has one writer at a time anyway.
+        let waiting = if self.database.dialect() == Dialect::Postgres { "FOR SHARE" } else { "" };
+        let sql = format!(
+            "INSERT INTO sessions (id, user_id, token_hash, family_hash, created_at, expires_at)
+             SELECT ?1, users.id, ?3, ?4, now_ms(), now_ms() + ?5 FROM users
+             WHERE users.id = ?2 AND COALESCE(users.access_version, 0) = ?6 AND users.suspended_at IS NULL {waiting} RETURNING id"
+        );
         let TokenHashes { token, family } = token;
-        let parameters =
-            [session_id.into(), user_id.into(), token.as_str().into(), family.as_str().into(), lifetime_ms.into()];
-        self.database.query(Statement::new("create_session", sql, parameters)).await?;
-        Ok(())
+        let parameters = [
+            session_id.into(),
+            user.id.into(),
+            token.as_str().into(),
+            family.as_str().into(),
+            lifetime_ms.into(),
+            user.access_version.into(),
+        ];
+        Ok(!self.database.query(Statement::new("create_session", sql, parameters)).await?.is_empty())
     }
 
     /// Replaces a refresh token with its successor, or ends the session if the token was used too long ago. It is one statement, so concurrent
@@ -126,5 +154,54 @@ impl<D: Database> Store<D> {
         let parameters = [session_id.into(), token.token.as_str().into(), token.family.as_str().into()];
         self.database.query(Statement::new("end_session", sql, parameters).repeatably()).await?;
         Ok(())
+    }
+
+    /// Sessions that have not ended, the newest first, before the one at which the page before ended: of one person, or of all.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn open_sessions(
+        &self,
+        user_id: Option<Id>,
+        before: Option<Id>,
+        limit: u32,
+    ) -> Result<Vec<OpenSession>, StorageError> {
+        const QUERY: &str = "open_sessions";
+        // Each is found by an index.
+        let whose = if user_id.is_some() { "sessions.user_id = ?2" } else { "1 = 1" };
+        let sql = format!(
+            "SELECT sessions.id, users.id, users.email, sessions.created_at,
+                 COALESCE(sessions.rotated_at, sessions.created_at), sessions.expires_at
+             FROM sessions JOIN users ON users.id = sessions.user_id
+             WHERE sessions.revoked_at IS NULL AND sessions.expires_at > now_ms()
+               AND {whose} AND (CAST(?1 AS text) IS NULL OR sessions.id < ?1)
+             ORDER BY sessions.id DESC LIMIT {limit}"
+        );
+        let mut parameters: Vec<Value> = vec![before.into()];
+        parameters.extend(user_id.map(Value::from));
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
+        let read = |row: &Row| {
+            let mut columns = row.columns(QUERY);
+            Ok(OpenSession {
+                id: columns.id()?,
+                user_id: columns.id()?,
+                email: columns.text()?.to_owned(),
+                created_at: columns.timestamp()?,
+                used_at: columns.timestamp()?,
+                expires_at: columns.timestamp()?,
+            })
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// Ends somebody's session. Whose it was; `None`: there is no such session, or it has ended.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn end_session_of_anybody(&self, session_id: Id) -> Result<Option<Id>, StorageError> {
+        const QUERY: &str = "end_session_of_anybody";
+        let sql = "UPDATE sessions SET revoked_at = now_ms() WHERE id = ?1 AND revoked_at IS NULL RETURNING user_id";
+        let rows = self.database.query(Statement::new(QUERY, sql, [session_id.into()])).await?;
+        rows.first().map(|row| row.columns(QUERY).id()).transpose()
     }
 }

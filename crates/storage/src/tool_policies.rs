@@ -2,7 +2,11 @@
 
 use domain::{Decision, Effect, Id, Timestamp};
 
-use crate::{Database, Row, Statement, StorageError, Store, Value, database::Columns};
+use crate::{
+    Database, Row, Statement, StorageError, Store, Value,
+    access::{PersonRoles, read_roles, roles_of},
+    database::Columns,
+};
 
 /// The policies of one person, or of the installation. They are read at every call, and nobody reviews more.
 pub const MAX_POLICIES: usize = 500;
@@ -43,6 +47,8 @@ pub struct ToolPermission {
     pub policies: Vec<ToolPolicy>,
     /// The call's approval, if the person was asked.
     pub approval: Option<Approval>,
+    /// The person's roles.
+    pub roles: PersonRoles,
 }
 
 /// The SQL for the policies of a person and the installation. If there were too many, allowing ones would be missing.
@@ -79,7 +85,9 @@ impl<D: Database> Store<D> {
              UNION ALL
              SELECT 0, server, tool, COALESCE(decision, ''), expires_at,
                  CASE WHEN decision IS NULL AND expires_at <= now_ms() THEN 1 ELSE 0 END
-             FROM approvals WHERE run_id = ?2 AND call_id = ?3 AND user_id = ?1"
+             FROM approvals WHERE run_id = ?2 AND call_id = ?3 AND user_id = ?1
+             UNION ALL SELECT 2, {}, '', 0, 0",
+            roles_of("?1")
         );
         let (run_id, call_id) = call.unzip();
         let rows =
@@ -87,19 +95,21 @@ impl<D: Database> Store<D> {
         let mut permission = ToolPermission::default();
         for row in &rows {
             let mut columns = row.columns(QUERY);
-            if columns.flag()? {
-                permission.policies.push(read(&mut columns)?);
-            } else {
-                permission.approval = Some(Approval {
-                    server: columns.text()?.to_owned(),
-                    tool: columns.text()?.to_owned(),
-                    decision: columns.read("a decision or nothing", |text| match text {
-                        "" => Some(None),
-                        decision => Decision::parse(decision).map(Some),
-                    })?,
-                    expires_at: columns.timestamp()?,
-                    expired: columns.flag()?,
-                });
+            match columns.integer()? {
+                2 => permission.roles = read_roles(&mut columns)?,
+                1 => permission.policies.push(read(&mut columns)?),
+                _ => {
+                    permission.approval = Some(Approval {
+                        server: columns.text()?.to_owned(),
+                        tool: columns.text()?.to_owned(),
+                        decision: columns.read("a decision or nothing", |text| match text {
+                            "" => Some(None),
+                            decision => Decision::parse(decision).map(Some),
+                        })?,
+                        expires_at: columns.timestamp()?,
+                        expired: columns.flag()?,
+                    });
+                }
             }
         }
         Ok(permission)

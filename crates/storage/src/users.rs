@@ -1,11 +1,11 @@
-//! Accounts.
+//! Accounts: how they are made and found. What administrators do with them is in `accounts.rs`.
 
 use domain::{Id, User};
 
-use crate::{Database, Row, Statement, StorageError, Store, database::Columns};
+use crate::{Database, Row, Statement, StorageError, Store, database::Columns, invitations::counts};
 
 /// An account to be created.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct NewUser<'a> {
     /// The normalized address.
     pub email: &'a str,
@@ -15,45 +15,107 @@ pub struct NewUser<'a> {
     pub password_hash: &'a str,
 }
 
-const COLUMNS: &str = "id, email, name, role, created_at";
+/// Why somebody may make an account. The very first account needs no reason.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Opening<'a> {
+    /// Everybody may.
+    Open,
+    /// Nobody may any more.
+    OnlyFirst,
+    /// They were invited: the hash of the invitation's secret.
+    Invited(&'a str),
+}
+
+/// The name of an account's own role. A release before roles knew two, and calls members users.
+pub(crate) const ROLE: &str =
+    "COALESCE(users.access_role, CASE users.role WHEN 'admin' THEN 'admin' ELSE 'member' END)";
+
+/// Columns of an account, in the order of [`read`], without the roles of its groups.
+pub(crate) fn columns() -> String {
+    format!(
+        "users.id, users.email, users.name, {ROLE}, CASE WHEN users.suspended_at IS NULL THEN 0 ELSE 1 END,
+         COALESCE(users.access_version, 0), users.created_at"
+    )
+}
+
+/// The groups of each account, with their roles in `user_groups.roles`.
+pub(crate) const WITH_GROUPS: &str = "LEFT JOIN user_group_members ON user_group_members.user_id = users.id
+    LEFT JOIN user_groups ON user_groups.id = user_group_members.group_id";
 
 fn read(columns: &mut Columns<'_>) -> Result<User, StorageError> {
     Ok(User {
         id: columns.id()?,
         email: columns.text()?.to_owned(),
         name: columns.text()?.to_owned(),
-        role: columns.parsed("a role")?,
+        role: columns.text()?.to_owned(),
+        is_suspended: columns.flag()?,
+        access_version: columns.integer()?,
         created_at: columns.timestamp()?,
+        group_roles: Vec::new(),
     })
 }
 
+/// Accounts from rows of [`columns`] and the roles of one of their groups, or null. `rest` reads what follows.
+pub(crate) fn read_users<T>(
+    query: &'static str,
+    rows: &[Row],
+    mut rest: impl FnMut(&mut Columns<'_>) -> Result<T, StorageError>,
+) -> Result<Vec<(User, T)>, StorageError> {
+    let mut users: Vec<(User, T)> = Vec::new();
+    for row in rows {
+        let mut columns = row.columns(query);
+        let user = read(&mut columns)?;
+        let roles = columns.optional_text()?.unwrap_or_default();
+        if users.last().is_none_or(|(last, _)| last.id != user.id) {
+            users.push((user, rest(&mut columns)?));
+        }
+        let Some((user, _)) = users.last_mut() else { continue };
+        for role in roles.split(' ').filter(|role| !role.is_empty()) {
+            if !user.group_roles.iter().any(|known| known == role) {
+                user.group_roles.push(role.to_owned());
+            }
+        }
+    }
+    Ok(users)
+}
+
 impl<D: Database> Store<D> {
-    /// Creates an account. The first one is the administrator's. `None`: the address is taken.
+    /// Makes an account; the very first becomes the administrator, whatever else is said, and who is not invited becomes a member. `None`: the
+    /// address is taken, or nothing entitles to an account.
     ///
     /// # Errors
-    /// Those of the database, as everywhere in this crate.
-    pub async fn create_user(&self, user: NewUser<'_>) -> Result<Option<User>, StorageError> {
-        self.sign_up(user, false).await
-    }
-
-    /// Creates the first account. `None`: there is one already.
-    ///
-    /// # Errors
-    /// As [`Self::create_user`].
-    pub async fn create_first_user(&self, user: NewUser<'_>) -> Result<Option<User>, StorageError> {
-        self.sign_up(user, true).await
-    }
-
-    async fn sign_up(&self, user: NewUser<'_>, only_first: bool) -> Result<Option<User>, StorageError> {
-        const QUERY: &str = "sign_up";
+    /// Whatever the database says, as everywhere in this crate.
+    pub async fn create_user(&self, user: NewUser<'_>, opening: Opening<'_>) -> Result<Option<User>, StorageError> {
+        const QUERY: &str = "open_account";
+        let (only_first, invitation_hash) = match opening {
+            Opening::Open => (false, None),
+            Opening::OnlyFirst => (true, None),
+            Opening::Invited(hash) => (false, Some(hash)),
+        };
+        // On PostgreSQL the trigger decides again, when its turn has come.
         let sql = format!(
-            "INSERT INTO sign_ups (id, email, name, role, password_hash, only_first, created_at)
-             SELECT ?1, ?2, ?3, CASE WHEN EXISTS (SELECT 1 FROM users) THEN 'user' ELSE 'admin' END, ?4, ?5, now_ms()
+            "INSERT INTO account_openings
+                 (id, email, name, access_role, password_hash, only_first, invitation_hash, created_at)
+             SELECT ?1, ?2, ?3,
+                 CASE WHEN NOT EXISTS (SELECT 1 FROM users) THEN 'admin'
+                     ELSE COALESCE((SELECT role FROM invitations WHERE token_hash = ?6), 'member') END,
+                 ?4, CAST(?5 AS bigint), ?6, now_ms()
              WHERE NOT EXISTS (SELECT 1 FROM users WHERE email = ?2)
-               AND (CAST(?5 AS bigint) = 0 OR NOT EXISTS (SELECT 1 FROM users)) RETURNING {COLUMNS}"
+               AND (NOT EXISTS (SELECT 1 FROM users)
+                   OR (CAST(?5 AS bigint) = 0 AND (?6 IS NULL OR EXISTS (
+                       SELECT 1 FROM invitations WHERE token_hash = ?6 AND accepted_at IS NULL AND revoked_at IS NULL
+                           AND expires_at > now_ms() AND {}))))
+             RETURNING id, email, name, access_role, 0, 0, created_at",
+            counts("invitations")
         );
-        let parameters =
-            [Id::new().into(), user.email.into(), user.name.into(), user.password_hash.into(), only_first.into()];
+        let parameters = [
+            Id::new().into(),
+            user.email.into(),
+            user.name.into(),
+            user.password_hash.into(),
+            only_first.into(),
+            invitation_hash.into(),
+        ];
         let rows = self.database.query(Statement::new(QUERY, sql, parameters).durably()).await?;
         rows.first().map(|row: &Row| read(&mut row.columns(QUERY))).transpose()
     }
@@ -70,16 +132,13 @@ impl<D: Database> Store<D> {
     ) -> Result<Option<(User, Option<String>)>, StorageError> {
         const QUERY: &str = "user_by_email";
         let sql = format!(
-            "SELECT {COLUMNS}, password_hash FROM users WHERE email IN (?1, ?2)
-             ORDER BY CASE WHEN email = ?2 THEN 0 ELSE 1 END LIMIT 1"
+            "SELECT {}, user_groups.roles, users.password_hash FROM users {WITH_GROUPS} WHERE email IN (?1, ?2)
+             ORDER BY CASE WHEN email = ?2 THEN 0 ELSE 1 END, users.id",
+            columns()
         );
         let rows = self.database.query(Statement::new(QUERY, sql, [email.into(), older.into()])).await?;
-        rows.first()
-            .map(|row| {
-                let mut columns = row.columns(QUERY);
-                Ok((read(&mut columns)?, columns.optional_text()?.map(str::to_owned)))
-            })
-            .transpose()
+        let users = read_users(QUERY, &rows, |columns| Ok(columns.optional_text()?.map(str::to_owned)))?;
+        Ok(users.into_iter().next())
     }
 
     /// The account with this id.
@@ -88,9 +147,9 @@ impl<D: Database> Store<D> {
     /// As [`Self::create_user`].
     pub async fn user(&self, id: Id) -> Result<Option<User>, StorageError> {
         const QUERY: &str = "user";
-        let sql = format!("SELECT {COLUMNS} FROM users WHERE id = ?1");
+        let sql = format!("SELECT {}, user_groups.roles FROM users {WITH_GROUPS} WHERE users.id = ?1", columns());
         let rows = self.database.query(Statement::new(QUERY, sql, [id.into()])).await?;
-        rows.first().map(|row| read(&mut row.columns(QUERY))).transpose()
+        Ok(read_users(QUERY, &rows, |_| Ok(()))?.into_iter().next().map(|(user, ())| user))
     }
 
     /// Whether there is any account.

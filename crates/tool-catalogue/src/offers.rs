@@ -10,6 +10,7 @@ use domain::{
     Effect,
     tool::{Offered, ToolDefinition},
 };
+use permissions::{Access, Action};
 use serde::{Deserialize, Serialize};
 use storage::tool_listings::KeptOffers;
 use toolbox::Policy;
@@ -74,16 +75,23 @@ impl KnownOffers {
 }
 
 impl Offerable {
-    /// The offers for a person. They depend on the operator's policies, the patterns that the person or the installation denies, and the secrets that
+    /// The offers for a person. They depend on what the person may do, the operator's policies, the patterns that the person or the installation denies, and the secrets that
     /// the person has entered (server and name of each).
     #[must_use]
-    pub fn for_person(&self, configured: &[Policy], denied: &[String], entered: &[(String, String)]) -> Offered {
+    pub fn for_person(
+        &self,
+        access: &Access,
+        configured: &[Policy],
+        denied: &[String],
+        entered: &[(String, String)],
+    ) -> Offered {
         let denied = denied.iter().filter_map(|pattern| Policy::stored(pattern, Effect::Deny));
         let policies: Vec<Policy> = configured.iter().cloned().chain(denied).collect();
         let mut unconfigured = BTreeSet::new();
         let mut tools = Vec::new();
         for tool in &self.tools {
-            if policies.iter().any(|policy| policy.denies(&tool.server, &tool.name)) {
+            let is_permitted = access.allows(&Action::CallTool { server: &tool.server, tool: &tool.name });
+            if !is_permitted || policies.iter().any(|policy| policy.denies(&tool.server, &tool.name)) {
                 continue;
             }
             let is_entered =
@@ -100,6 +108,7 @@ impl Offerable {
 
 #[cfg(test)]
 mod tests {
+    use permissions::{Role, Roles};
     use serde_json::value::RawValue;
     use storage::tool_listings::KeptList;
 
@@ -130,7 +139,7 @@ mod tests {
         let configured = Policy::parse_list(configured).unwrap();
         let denied: Vec<String> = denied.iter().map(|&pattern| pattern.into()).collect();
         let entered: Vec<_> = entered.iter().map(|&(server, name)| (server.into(), name.into())).collect();
-        let offers = offerable().for_person(&configured, &denied, &entered);
+        let offers = offerable().for_person(&Roles::default().access(["member"]), &configured, &denied, &entered);
         (offers.tools.into_iter().map(|offer| offer.name).collect(), offers.unconfigured)
     }
 
@@ -145,6 +154,16 @@ mod tests {
         assert_eq!(offers("", &[], &[("mail", "token")]), (words(&["clock_now", "mail_list"]), mail));
         let all = words(&["clock_now", "mail_list", "mail_send"]);
         assert_eq!(offers("", &[], &[("mail", "token"), ("mail", "key")]), (all, Vec::new()));
+    }
+
+    #[test]
+    fn what_the_persons_role_does_not_allow_is_neither_offered_nor_spoken_of() {
+        let clock = Roles::new([Role::custom("clock", ["tools:call:clock:*"]).unwrap()]).access(["clock"]);
+        for (access, offered) in [(clock, words(&["clock_now"])), (Access::default(), Vec::new())] {
+            let offers = offerable().for_person(&access, &[], &[], &[]);
+            let names: Vec<String> = offers.tools.into_iter().map(|offer| offer.name).collect();
+            assert_eq!((names, offers.unconfigured), (offered, Vec::new()));
+        }
     }
 
     #[test]

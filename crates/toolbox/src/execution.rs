@@ -6,6 +6,7 @@ use std::{pin::pin, time::Duration};
 use futures::future::{Either, FutureExt, select};
 use json_schema::canonical;
 use mcp::{Content, InputNeeded, MissingCapability, Task, TaskState};
+use permissions::Action;
 use serde_json::{Map, Value, value::RawValue};
 use sha2::{Digest, Sha256};
 
@@ -213,6 +214,9 @@ async fn permit<W: World>(
     sent: &str,
 ) -> Result<Result<Permitted, Execution>, W::Error> {
     let permission = world.permission(tool).await?;
+    if !permission.access.allows(&Action::CallTool { server: &tool.server, tool: &tool.name }) {
+        return Ok(Err(refuse(world, &Failure::NotPermitted(tool)).await));
+    }
     let mut effect = decide(tool, &permission.installation, &permission.user);
     let mut may_disclose = false;
     if effect == Effect::Allow
@@ -337,6 +341,7 @@ async fn refuse<W: World>(world: &W, failure: &Failure<'_>) -> Execution {
             let _ = world.audit(entry).await;
         }
         Failure::InvalidArguments(tool, _)
+        | Failure::NotPermitted(tool)
         | Failure::Denied(tool)
         | Failure::CannotAsk(tool)
         | Failure::Declined(tool)

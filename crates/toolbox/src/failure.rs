@@ -3,6 +3,7 @@
 use std::fmt;
 
 use mcp::{FailureKind, InputNeeded};
+use permissions::Action;
 use serde_json::Value;
 
 use crate::{InvalidArguments, Tool, cut, execution::CALL_LIMIT, policy::exact_pattern};
@@ -81,6 +82,8 @@ pub enum Failure<'t> {
     UnknownTool(&'t str),
     /// The arguments are not what the tool takes.
     InvalidArguments(&'t Tool, InvalidArguments),
+    /// The user's roles do not allow it.
+    NotPermitted(&'t Tool),
     /// A policy forbids it.
     Denied(&'t Tool),
     /// A person would have to be asked, and cannot be.
@@ -104,6 +107,12 @@ impl fmt::Display for Failure<'_> {
             Self::InvalidArguments(tool, cause) => {
                 write!(f, "The arguments for {} are not valid, so it was not called:\n{cause}", tool.title())
             }
+            Self::NotPermitted(tool) => write!(
+                f,
+                "The person's role does not allow {}. It was not called. An administrator can allow it: the permission is {}.",
+                tool.title(),
+                Action::CallTool { server: &tool.server, tool: &tool.name }.needs()
+            ),
             Self::Denied(tool) => write!(f, "{} is not allowed here. It was not called.", tool.title()),
             Self::CannotAsk(tool) if tool.always_asks => {
                 let title = tool.title();
@@ -202,6 +211,7 @@ pub enum AuditCode {
     InputAsked,
     UnknownTool,
     InvalidArguments,
+    NotPermitted,
     Denied,
     CannotAsk,
     Declined,
@@ -243,6 +253,7 @@ impl AuditCode {
             Self::InputAsked => "input_asked",
             Self::UnknownTool => "unknown_tool",
             Self::InvalidArguments => "invalid_arguments",
+            Self::NotPermitted => "not_permitted",
             Self::Denied => "denied",
             Self::CannotAsk => "cannot_ask",
             Self::Declined => "declined",
@@ -267,6 +278,7 @@ impl Failure<'_> {
         match self {
             Self::UnknownTool(_) => AuditCode::UnknownTool,
             Self::InvalidArguments(..) => AuditCode::InvalidArguments,
+            Self::NotPermitted(_) => AuditCode::NotPermitted,
             Self::Denied(_) => AuditCode::Denied,
             Self::CannotAsk(_) => AuditCode::CannotAsk,
             Self::Declined(_) => AuditCode::Declined,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use mcp::{FailureKind, Task};
+use permissions::Access;
 
 use crate::{AuditCode, CallFailure, Outcome, Policy, ServerName, Tool};
 
@@ -73,6 +74,8 @@ pub trait World {
 /// What is known about whether a call may be made.
 #[derive(Clone, Debug, Default)]
 pub struct Permission {
+    /// What the user's roles allow.
+    pub access: Access,
     /// The installation's policies.
     pub installation: Vec<Policy>,
     /// The user's.

@@ -1,4 +1,4 @@
-//! State that every component with a database needs: the store, and the keys that verify tokens.
+//! State that every component with a database needs: the store, and what decides about tokens.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -7,16 +7,18 @@ use std::{
 
 use cache::Cache;
 use http::{HeaderValue, StatusCode, header};
-use identity::{Caller, Purpose, Verifier, session_token::InvalidToken};
+use identity::{Caller, Purpose, session_token::InvalidToken};
+use permissions::Roles;
 use problem::Problem;
-use storage::{Database, Store};
+use storage::{Database, StorageError, Store};
 
-use crate::{Authenticator, Result, site::Site};
+use crate::{
+    Authenticator, Result, Session,
+    access::{FRESH, Known, USABLE, WINDOW_MS},
+    site::Site,
+};
 
-/// A token with an unknown key makes us read the keys again, but not more often than this. So tokens with invented keys cost nothing more.
-const KEYS_LOOKUP_INTERVAL: Duration = Duration::from_secs(1);
-
-/// How long a verified token counts without a new check: well within the tolerance of its expiry.
+/// How long a verified signature counts without a new check: well within the tolerance of the token's expiry.
 const TRUST: Duration = Duration::from_secs(5);
 /// The most tokens in the cache: an instance answers 128 requests in its life.
 const MAX_VERIFIED: usize = 32;
@@ -29,9 +31,16 @@ pub struct App<D> {
 struct Inner<D> {
     store: Arc<Store<D>>,
     site: Site,
-    keys: Mutex<Option<(Instant, Arc<Verifier>)>>,
+    access: Mutex<Access>,
     verified: Mutex<Verified>,
     started: Instant,
+}
+
+/// What is known about tokens and roles, and since when a request reads it anew.
+#[derive(Default)]
+struct Access {
+    known: Option<Arc<Known>>,
+    reading_since: Option<Instant>,
 }
 
 /// Verified tokens with their purpose and their caller. Verifying a signature costs a guest more than the rest of a small request.
@@ -52,9 +61,9 @@ impl<D> std::fmt::Debug for App<D> {
 impl<D: Database> App<D> {
     /// Over a migrated database, for an installation at this site.
     pub fn new(database: D, site: Site) -> Self {
-        let (keys, verified) = (Mutex::new(None), Mutex::new(Cache::new(MAX_VERIFIED)));
+        let (access, verified) = (Mutex::default(), Mutex::new(Cache::new(MAX_VERIFIED)));
         let (store, started) = (Arc::new(Store::new(database)), Instant::now());
-        Self { inner: Arc::new(Inner { store, site, keys, verified, started }) }
+        Self { inner: Arc::new(Inner { store, site, access, verified, started }) }
     }
 
     /// The address at which people reach the installation.
@@ -73,46 +82,100 @@ impl<D: Database> App<D> {
         self.inner.verified.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn known_keys(&self) -> Option<(Instant, Arc<Verifier>)> {
-        self.inner.keys.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn access(&self) -> MutexGuard<'_, Access> {
+        self.inner.access.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn look_up_keys(&self) -> Result<Arc<Verifier>> {
-        let (keys, now) = self.store().public_keys().await?;
-        let verifier = Verifier::new(keys.iter().map(|key| (key.id.as_str(), key.public_key.as_str())));
-        let verifier = Arc::new(match now {
-            Some(now) => verifier.by_clock(now),
-            None => verifier,
-        });
-        let entry = Some((Instant::now(), Arc::clone(&verifier)));
-        *self.inner.keys.lock().unwrap_or_else(PoisonError::into_inner) = entry;
-        Ok(verifier)
+    /// What is known, if it is fresh enough; of the requests that find it a little old, one reads it anew.
+    fn usable(&self) -> Option<Arc<Known>> {
+        let mut access = self.access();
+        let known = Arc::clone(access.known.as_ref()?);
+        let age = known.at.elapsed();
+        if age < FRESH {
+            return Some(known);
+        }
+        let is_read = access.reading_since.is_some_and(|since| since.elapsed() < FRESH);
+        if age < USABLE && is_read {
+            return Some(known);
+        }
+        access.reading_since = Some(Instant::now());
+        None
     }
 
-    /// Verifies a token and returns its caller.
+    async fn read(&self) -> Result<Arc<Known>, StorageError> {
+        let at = Instant::now();
+        let known = Arc::new(Known::new(at, self.store().access_state(WINDOW_MS).await?));
+        let mut access = self.access();
+        access.reading_since = None;
+        // Another request may have asked later and been answered earlier.
+        if access.known.as_ref().is_none_or(|other| other.at < at) {
+            access.known = Some(Arc::clone(&known));
+        }
+        Ok(known)
+    }
+
+    async fn known(&self) -> Result<Arc<Known>, StorageError> {
+        match self.usable() {
+            Some(known) => Ok(known),
+            None => self.read().await,
+        }
+    }
+
+    /// All roles, as they were less than a second ago.
     ///
     /// # Errors
-    /// 401 when the token is invalid or has another purpose.
-    pub async fn authenticate(&self, token: &str, purpose: Purpose) -> Result<Caller> {
+    /// Whatever the database says.
+    pub async fn roles(&self) -> Result<Roles, StorageError> {
+        Ok(self.known().await?.roles.clone())
+    }
+
+    /// Verifies a token and returns its session, with what the caller may do.
+    ///
+    /// # Errors
+    /// 401 when the token is invalid, has another purpose or has become void.
+    pub async fn authenticate(&self, token: &str, purpose: Purpose) -> Result<Session> {
+        let mut known = self.known().await?;
         let now = self.inner.started.elapsed();
         // Only the identical token finds this cache entry.
-        let known = self.verified().get(token, now).copied();
-        if let Some((_, caller)) = known.filter(|(opens, _)| *opens == purpose) {
-            return Ok(caller);
-        }
-        let (since, verifier) = match self.known_keys() {
-            Some((since, verifier)) => (Some(since), verifier),
-            None => (None, self.look_up_keys().await?),
-        };
-        let verified = match verifier.verify(token, purpose) {
-            Err(InvalidToken::UnknownKey) if since.is_some_and(|since| since.elapsed() > KEYS_LOOKUP_INTERVAL) => {
-                self.look_up_keys().await?.verify(token, purpose)
+        let verified = self.verified().get(token, now).cloned();
+        let caller = match verified.filter(|(opens, _)| *opens == purpose) {
+            Some((_, caller)) => caller,
+            None => {
+                let verified = match known.verifier.verify(token, purpose) {
+                    Err(InvalidToken::UnknownKey) if known.at.elapsed() > FRESH => {
+                        known = self.read().await?;
+                        known.verifier.verify(token, purpose)
+                    }
+                    verified => verified,
+                };
+                let caller = verified.map_err(|error| refused(&error, purpose).with_cause(error))?;
+                self.verified().insert(token.to_owned(), (purpose, caller.clone()), now.saturating_add(TRUST));
+                caller
             }
-            verified => verified,
         };
-        let caller = verified.map_err(|error| refused(&error, purpose).with_cause(error))?;
-        self.verified().insert(token.to_owned(), (purpose, caller), now.saturating_add(TRUST));
-        Ok(caller)
+        let caller = match known.is_void(&caller) {
+            Some(false) => caller,
+            Some(true) => return Err(Problem::unauthenticated().into()),
+            None => self.asked(caller).await?,
+        };
+        let access = known.roles.access(caller.roles.iter().map(String::as_str));
+        Ok(Session::new(caller, access))
+    }
+}
+
+impl<D: Database> App<D> {
+    /// Asks the database about one caller.
+    async fn asked(&self, caller: Caller) -> Result<Caller> {
+        let user = self.store().user_of_token(caller.user_id, caller.session_id).await?;
+        let user = user.ok_or_else(Problem::unauthenticated)?;
+        match caller.access_version {
+            Some(version) if version < user.access_version => Err(Problem::unauthenticated().into()),
+            Some(_) => Ok(caller),
+            None => {
+                let roles = user.roles().map(str::to_owned).collect();
+                Ok(Caller { roles, access_version: Some(user.access_version), ..caller })
+            }
+        }
     }
 }
 

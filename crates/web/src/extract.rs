@@ -70,6 +70,23 @@ impl<S: Send + Sync> FromRequestParts<S> for PathId {
     }
 }
 
+/// The two ids in the path, in order. An invalid one is 404, like an unknown one.
+#[derive(Clone, Copy, Debug)]
+pub struct PathIds(pub Id, pub Id);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathIds {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| Problem::not_found())?;
+        let mut ids = params.iter().map(|(_, value)| value.parse());
+        match (ids.next(), ids.next()) {
+            (Some(Ok(first)), Some(Ok(second))) => Ok(Self(first, second)),
+            _ => Err(Problem::not_found().into()),
+        }
+    }
+}
+
 /// The query.
 #[derive(Debug)]
 pub struct Query<T>(pub T);

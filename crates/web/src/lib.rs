@@ -3,6 +3,7 @@
 //!
 //! Knows axum and HTTP, not Spin: routers built on it run natively in tests.
 
+pub mod access;
 pub mod app;
 pub mod arriving;
 pub mod body;
@@ -10,6 +11,7 @@ mod compression;
 pub mod error;
 pub mod extract;
 mod language;
+pub mod listing;
 pub mod log;
 pub mod preferences;
 pub mod serve;
@@ -20,7 +22,8 @@ pub mod site;
 pub use app::App;
 pub use error::{Error, Result};
 pub use extract::{Json, PathId, Query};
+pub use listing::{Listing, Page};
 pub use preferences::Preferences;
 pub use serve::serve;
-pub use session::{Authenticator, Session};
+pub use session::{Allowed, Authenticator, Session};
 pub use site::Site;

@@ -1,10 +1,14 @@
-//! Authenticates the caller by bearer token or session cookie. A handler that takes a [`Session`] cannot be reached without one.
+//! Authenticates the caller by bearer token or session cookie. A handler that takes a [`Session`] cannot be reached without one; one that takes
+//! [`Allowed`] cannot be reached without the permission that it names.
+
+use std::{marker::PhantomData, ops::Deref};
 
 use axum::extract::FromRequestParts;
 use cookie::Cookie;
 use domain::Id;
 use http::{HeaderMap, header, request::Parts};
 use identity::{Caller, Purpose};
+use permissions::{Access, Action, Required};
 use problem::Problem;
 use storage::Database;
 
@@ -22,15 +26,84 @@ pub trait Authenticator: Send + Sync {
     fn app(&self) -> &App<Self::Database>;
 }
 
-/// The verified caller.
-#[derive(Clone, Copy, Debug)]
-pub struct Session(pub Caller);
+/// The verified caller, and what they may do.
+#[derive(Clone, Debug)]
+pub struct Session {
+    caller: Caller,
+    access: Access,
+}
 
 impl Session {
+    pub(crate) const fn new(caller: Caller, access: Access) -> Self {
+        Self { caller, access }
+    }
+
     /// The caller's account.
     #[must_use]
     pub const fn user_id(&self) -> Id {
-        self.0.user_id
+        self.caller.user_id
+    }
+
+    /// The session in which the token was made, if the token says it.
+    #[must_use]
+    pub const fn session_id(&self) -> Option<Id> {
+        self.caller.session_id
+    }
+
+    /// How often the account's access had changed when the caller was found to be allowed.
+    #[must_use]
+    pub fn access_version(&self) -> i64 {
+        // An earlier release's token says none, and then the account was read.
+        self.caller.access_version.unwrap_or_default()
+    }
+
+    /// What the caller may do.
+    #[must_use]
+    pub const fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// Refuses what the caller may not do.
+    ///
+    /// # Errors
+    /// 403, which names the permission.
+    pub fn check(&self, action: &Action<'_>) -> Result<()> {
+        if self.access.allows(action) {
+            return Ok(());
+        }
+        Err(Problem::forbidden(action.needs().into_owned()).into())
+    }
+
+    /// The session as one that has a permission.
+    ///
+    /// # Errors
+    /// 403, which names the permission.
+    pub fn allowed<P: Required>(self) -> Result<Allowed<P>> {
+        self.check(&Action::Route(P::NAME))?;
+        Ok(Allowed { session: self, permission: PhantomData })
+    }
+}
+
+/// The session of a caller who has the permission `P`.
+#[derive(Clone, Debug)]
+pub struct Allowed<P> {
+    session: Session,
+    permission: PhantomData<P>,
+}
+
+impl<P> Deref for Allowed<P> {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.session
+    }
+}
+
+impl<S: Authenticator, P: Required> FromRequestParts<S> for Allowed<P> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        Session::from_request_parts(parts, state).await?.allowed()
     }
 }
 
@@ -47,7 +120,7 @@ impl<S: Authenticator> FromRequestParts<S> for Session {
                 token
             }
         };
-        Ok(Self(app.authenticate(&token, Purpose::Session).await?))
+        app.authenticate(&token, Purpose::Session).await
     }
 }
 

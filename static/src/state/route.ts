@@ -1,24 +1,49 @@
 /**
- * The address bar: `/` is a new chat, `/c/<id>` a conversation, `/settings/tools` the settings for tools. It knows
- * nothing of their contents.
+ * The address bar: `/` is a new chat, `/c/<id>` a conversation, `/settings/tools` says which tools may be used,
+ * `/settings/administration/<section>` is for administrators. `/invitation` and `/password-reset` are links that somebody was
+ * given, with a secret behind the `#`, which browsers send to nobody. Knows nothing of what is shown there.
  */
 import { signal } from "@preact/signals";
 
-export type Route = { page: "new" } | { page: "conversation"; id: string } | { page: "tools" } | { page: "unknown" };
+export const SECTIONS = ["users", "invitations", "groups", "roles", "sessions", "usage", "audit", "settings"] as const;
+export type Section = (typeof SECTIONS)[number];
+
+export type Route =
+  | { page: "new" }
+  | { page: "conversation"; id: string }
+  | { page: "tools" }
+  | { page: "administration"; section: Section }
+  | { page: "invitation" }
+  | { page: "password-reset" }
+  | { page: "unknown" };
 
 export const TOOLS_PATH = "/settings/tools";
+const ADMINISTRATION_PATH = "/settings/administration";
 
 export const route = signal<Route>(parsePath(location.pathname));
 
 export function parsePath(path: string): Route {
   if (path === "/") return { page: "new" };
   if (path === TOOLS_PATH) return { page: "tools" };
+  if (path === "/invitation") return { page: "invitation" };
+  if (path === "/password-reset") return { page: "password-reset" };
+  const section = SECTIONS.find((name) => path === administrationPath(name));
+  if (section !== undefined) return { page: "administration", section };
   const id = /^\/c\/([0-9a-f-]{36})\/?$/.exec(path)?.[1];
   return id === undefined ? { page: "unknown" } : { page: "conversation", id };
 }
 
 export function conversationPath(id: string): string {
   return `/c/${id}`;
+}
+
+export function administrationPath(section: Section): string {
+  return `${ADMINISTRATION_PATH}/${section}`;
+}
+
+/** The secret of the link that was opened. It stays in the address until it is used: a reload must not lose it. */
+export function linkSecret(): string {
+  return location.hash.replace(/^#/, "");
 }
 
 /** `replace` is for pages to which the person should not go back. */

@@ -17,6 +17,7 @@ export const session = signal<SessionState>({ at: "asking" });
 const ENDINGS: Record<string, string> = {
   session_expired: "You were away for a long time, so you were logged out. Log in to go on.",
   session_ended: "You logged out in another place, or your session was ended. Log in to go on.",
+  account_suspended: "This account is suspended. Ask an administrator.",
   session_revoked: "Your session was used in two places at once, so it was ended to be safe. Log in to go on.",
 };
 const ENDED = "Your session has ended. Log in to go on.";
@@ -35,8 +36,16 @@ export async function resume(): Promise<void> {
   }
 }
 
-export async function signUp(email: string, password: string, name: string): Promise<void> {
-  enter((await auth.signup(name === "" ? { email, password } : { email, password, name })).user);
+/** `invitation`: the secret of a link that somebody was given. */
+export async function signUp(email: string, password: string, name: string, invitation?: string): Promise<void> {
+  const body = { email, password, ...(name === "" ? {} : { name }), ...(invitation ? { invitation } : {}) };
+  enter((await auth.signup(body)).user);
+}
+
+/** Sets a new password with a link. Whoever was logged in to the account is not any more, and nobody is in this browser. */
+export async function resetPassword(token: string, password: string): Promise<void> {
+  await auth.resetPassword(token, password);
+  session.value = { at: "out", reason: null };
 }
 
 export async function logIn(email: string, password: string): Promise<void> {

@@ -19,15 +19,16 @@ import {
 } from "../state/chat.ts";
 import { forgetCopies } from "../state/copies.ts";
 import { forgetList, loadList } from "../state/list.ts";
-import { navigate, route } from "../state/route.ts";
+import { linkSecret, navigate, type Route, route } from "../state/route.ts";
 import { forgetSecrets } from "../state/secrets.ts";
 import { resume, session } from "../state/session.ts";
 import { onTabNews } from "../state/tabs.ts";
 import { forgetTools } from "../state/tools.ts";
 import { Announcer } from "./announce.tsx";
+import { Administration } from "./administration.tsx";
 import { ChatView } from "./chat.tsx";
 import { Logo } from "./icons.tsx";
-import { LoginView } from "./login.tsx";
+import { LoginView, PasswordResetView } from "./login.tsx";
 import { Shell } from "./shell.tsx";
 import { ToolSettings } from "./tool-settings.tsx";
 
@@ -93,7 +94,7 @@ export function App() {
   useSignalEffect(() => {
     const parts = ["Edge Assistant"];
     if (session.value.at === "in") {
-      const title = route.value.page === "tools" ? "Tools" : conversation.value?.title;
+      const title = TITLES[route.value.page] ?? conversation.value?.title;
       if (title) parts.unshift(title);
       // The title of the tab, which the person sees from other tabs.
       if (undecided.value.length > 0) parts.unshift("Waiting for you");
@@ -109,6 +110,9 @@ export function App() {
     </>
   );
 }
+
+/** The titles of pages that are not conversations. */
+const TITLES: Partial<Record<Route["page"], string>> = { tools: "Tools", administration: "Administration" };
 
 /** A notice that the server does not respond, on every page. */
 function Overdue() {
@@ -151,6 +155,10 @@ function atOnce(change: () => void): void {
 
 function Page() {
   const state = session.value;
+  const current = route.value;
+  // Links that somebody was given, whoever is logged in.
+  if (current.page === "invitation") return <LoginView invitation={linkSecret()} />;
+  if (current.page === "password-reset") return <PasswordResetView token={linkSecret()} />;
   switch (state.at) {
     case "asking":
       return (
@@ -177,6 +185,16 @@ function Page() {
     case "out":
       return <LoginView />;
     case "in":
-      return <Shell user={state.user}>{route.value.page === "tools" ? <ToolSettings /> : <ChatView />}</Shell>;
+      return (
+        <Shell user={state.user}>
+          {current.page === "tools" ? (
+            <ToolSettings />
+          ) : current.page === "administration" ? (
+            <Administration user={state.user} section={current.section} />
+          ) : (
+            <ChatView />
+          )}
+        </Shell>
+      );
   }
 }

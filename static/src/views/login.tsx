@@ -2,18 +2,20 @@
 import type { ComponentChildren, TargetedSubmitEvent } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { ApiError, auth, describe } from "../api.ts";
-import { logIn, session, signUp } from "../state/session.ts";
+import { navigate } from "../state/route.ts";
+import { logIn, resetPassword, session, signUp } from "../state/session.ts";
 import type { SignUpState } from "../types.ts";
 import { Logo } from "./icons.tsx";
 
 type Trouble = { field: string | null; text: string };
 
 /** Assumed until the server responds: there are accounts, and sign-up is open. */
-const USUAL: SignUpState = { open: true, first: false };
+const USUAL: SignUpState = { open: true, first: false, invite: true };
 
-export function LoginView() {
+/** `invitation`: the secret of the link that somebody opened. */
+export function LoginView({ invitation }: { invitation?: string }) {
   const [accounts, setAccounts] = useState(USUAL);
-  const [isNew, setNew] = useState(false);
+  const [isNew, setNew] = useState(invitation !== undefined);
   const [trouble, setTrouble] = useState<Trouble | null>(null);
   const [waiting, setWaiting] = useState(false);
   const form = useRef<HTMLFormElement>(null);
@@ -34,8 +36,9 @@ export function LoginView() {
     setWaiting(true);
     setTrouble(null);
     try {
-      if (isNew) await signUp(text("email").trim(), text("password"), text("name").trim());
+      if (isNew) await signUp(text("email").trim(), text("password"), text("name").trim(), invitation);
       else await logIn(text("email").trim(), text("password"));
+      if (invitation !== undefined) navigate("/", { replace: true });
     } catch (error) {
       setTrouble({ field: fieldOf(error), text: describe(error) });
       setWaiting(false);
@@ -44,11 +47,13 @@ export function LoginView() {
 
   const at = (field: string) => (trouble?.field === field ? trouble.text : null);
   const reason = session.value.at === "out" ? session.value.reason : null;
+  const mayJoin = accounts.open || invitation !== undefined;
+  const join = accounts.invite ? "invite" : "closed";
   if (accounts.first && !isNew) return <FirstView start={() => setNew(true)} />;
   return (
     <main class="grid h-full place-items-center overflow-y-auto px-5 py-10 short:py-3">
       <div class="w-full max-w-[23rem]">
-        <Greeting title={isNew ? "Create your account" : "Welcome back"}>
+        <Greeting title={!isNew ? "Welcome back" : invitation ? "You are invited" : "Create your account"}>
           {isNew
             ? accounts.first
               ? "It is the first one here, and the administrator’s. An email address and a password are enough."
@@ -88,8 +93,8 @@ export function LoginView() {
           </button>
         </form>
         <p class="mt-7 text-center text-sm text-soft">
-          {accounts.first ? null : isNew ? "Already have an account?" : accounts.open ? "New here?" : CLOSED}{" "}
-          {(accounts.open || isNew) && !accounts.first && (
+          {accounts.first ? null : isNew ? "Already have an account?" : mayJoin ? "New here?" : UNINVITED[join]}{" "}
+          {(mayJoin || isNew) && !accounts.first && (
             <button
               type="button"
               class="text-button"
@@ -107,7 +112,59 @@ export function LoginView() {
   );
 }
 
-const CLOSED = "This installation accepts no new accounts. Ask the administrator for one.";
+const UNINVITED = {
+  closed: "This installation takes no new accounts. Ask whoever runs it for one.",
+  invite: "An account here needs an invitation. Ask an administrator for one.",
+};
+
+/** A new password, with the link of an administrator. */
+export function PasswordResetView({ token }: { token: string }) {
+  const [state, setState] = useState<"asking" | "waiting" | "done">("asking");
+  const [fault, setFault] = useState<string | null>(null);
+  const submit = async (event: TargetedSubmitEvent<HTMLFormElement>) => {
+    event.preventDefault();
+    const password = new FormData(event.currentTarget).get("password");
+    setState("waiting");
+    setFault(null);
+    try {
+      await resetPassword(token, typeof password === "string" ? password : "");
+      setState("done");
+    } catch (error) {
+      setFault(describe(error));
+      setState("asking");
+    }
+  };
+  return (
+    <main class="grid h-full place-items-center overflow-y-auto px-5 py-10 short:py-3">
+      <div class="w-full max-w-[23rem]">
+        <Greeting title={state === "done" ? "Your password is changed" : "Choose a new password"}>
+          {state === "done"
+            ? "Every browser that was logged in to your account is logged out."
+            : "Every browser that is logged in to your account will be logged out."}
+        </Greeting>
+        {state === "done" ? (
+          <button type="button" class="main-button h-11 w-full" onClick={() => navigate("/", { replace: true })}>
+            Log in
+          </button>
+        ) : (
+          <form class="grid gap-4" onSubmit={(event) => void submit(event)}>
+            <Field
+              name="password"
+              label="New password"
+              type="password"
+              autocomplete="new-password"
+              required
+              error={fault}
+            />
+            <button type="submit" class="main-button mt-2 h-11" disabled={state === "waiting"}>
+              {state === "waiting" ? "One moment…" : "Save"}
+            </button>
+          </form>
+        )}
+      </div>
+    </main>
+  );
+}
 
 /** The first page of a new installation, where nobody can log in yet. */
 function FirstView({ start }: { start: () => void }) {

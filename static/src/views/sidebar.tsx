@@ -1,9 +1,10 @@
 /** The list of conversations, the button for a new one, and the signed-in person. */
 import { useState } from "preact/hooks";
 import { describe } from "../api.ts";
+import { sectionsOf } from "../permissions.ts";
 import { conversation } from "../state/chat.ts";
 import { conversations, hasMore, listError, loading, loadList, loadMore } from "../state/list.ts";
-import { conversationPath, follow, route, TOOLS_PATH } from "../state/route.ts";
+import { administrationPath, conversationPath, follow, route, TOOLS_PATH } from "../state/route.ts";
 import { logOut } from "../state/session.ts";
 import type { Conversation, User } from "../types.ts";
 import { type Asked, ConversationDialog } from "./conversation-dialog.tsx";
@@ -137,6 +138,7 @@ function Item({ item, ask }: { item: Conversation; ask: (asked: Asked) => void }
 
 function Account({ user }: { user: User }) {
   const name = user.name || user.email;
+  const section = sectionsOf(user)[0];
   const [trouble, setTrouble] = useState<string | null>(null);
   const leave = () => {
     setTrouble(null);
@@ -159,6 +161,18 @@ function Account({ user }: { user: User }) {
         <span dir="auto" class="ml-2 min-w-0 flex-1 truncate text-sm" title={user.email}>
           {name}
         </span>
+        {section !== undefined && (
+          <a
+            href={administrationPath(section)}
+            class="ghost-button"
+            aria-label="Administration"
+            title="Administration"
+            aria-current={route.value.page === "administration" ? "page" : undefined}
+            onClick={(event) => leaveTo(event, administrationPath(section))}
+          >
+            <Icon name="people" />
+          </a>
+        )}
         <a
           href={TOOLS_PATH}
           class="ghost-button"

@@ -1,8 +1,12 @@
 //! Several hosts on one database, no two of them sharing anything else.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context as _, Result, ensure};
 use futures::future::try_join_all;
-use tests::{App, Event, Host, Person, Turn, said, start_model};
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+use tests::{App, Event, Host, Person, Turn, said, start_model, until};
 
 use crate::on_postgres;
 
@@ -41,6 +45,40 @@ async fn hosts_that_meet_an_empty_database_at_the_same_moment_agree_on_everythin
             at(person, app).get("/auth/me").await?;
         }
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn whoever_is_suspended_at_one_host_is_out_at_all_of_them() -> Result<()> {
+    on_postgres!();
+    let (_hosts, apps) = hosts().await?;
+    let admin = Person::in_app(&apps[0]).await?;
+    let person = Person::in_app(&apps[1]).await?;
+    let turn = person.ask("scripted-chunks=4000-delay=20-ttft=0", "Go on for long.").await?;
+    let mut events = at(&person, &apps[2]).events(&turn.run).await?;
+    events.through_tokens(3).await?;
+    let everywhere: Vec<Person> = apps.iter().map(|app| at(&person, app)).collect();
+    for person in &everywhere {
+        person.get("/auth/me").await?;
+    }
+    let path = format!("/api/admin/users/{}", person.user["id"].as_str().context("an id")?);
+    let suspended = admin.request(Method::PATCH, &path).json(&json!({"suspended": true})).send().await?;
+    ensure!(suspended.status() == StatusCode::OK, "{}", suspended.status());
+    let since = Instant::now();
+    for person in &everywhere {
+        until("the token does not hold any more", async || {
+            let status = person.request(Method::GET, "/api/conversations").send().await?.status();
+            Ok((status == StatusCode::UNAUTHORIZED).then_some(()))
+        })
+        .await?;
+    }
+    let out = since.elapsed();
+    let heard = events.all().await?;
+    let ended = since.elapsed();
+    assert_eq!(heard.last().map(|end| end.metadata("finish_reason").clone()), Some("cancelled".into()));
+    // Each host asks twice a second. What is more is for a busy machine.
+    ensure!(out.max(ended) < Duration::from_secs(3), "out after {out:?}, the run ended after {ended:?}");
+    eprintln!("out after {out:?}, the run ended after {ended:?}");
     Ok(())
 }
 

@@ -1,8 +1,10 @@
 //! Accounts and sessions over HTTP requests.
 
+use futures::executor::block_on;
 use http::{HeaderValue, header};
 use router_test::{Answer, Fixture, request};
 use serde_json::{Value, json};
+use storage::accounts::AccountChange;
 
 use super::*;
 
@@ -123,11 +125,14 @@ fn a_program_gets_a_token_that_opens_nothing_here() {
 fn whether_an_account_can_be_made_is_known_before_anybody_fills_in_a_form() {
     let fixture = Fixture::default();
     let state = |signup| send(&fixture, signup, "/auth/signup", None, None).json;
-    assert_eq!(state(Signup::Closed), json!({"open": true, "first": true}));
-    assert_eq!(state(Signup::Open), json!({"open": true, "first": true}));
+    let says = |open: bool, first: bool, invite: bool| json!({"open": open, "first": first, "invite": invite});
+    assert_eq!(state(Signup::Closed), says(true, true, false));
+    assert_eq!(state(Signup::Invite), says(true, true, true));
+    assert_eq!(state(Signup::Open), says(true, true, true));
     sign_up(&fixture);
-    assert_eq!(state(Signup::Closed), json!({"open": false, "first": false}));
-    assert_eq!(state(Signup::Open), json!({"open": true, "first": false}));
+    assert_eq!(state(Signup::Closed), says(false, false, false));
+    assert_eq!(state(Signup::Invite), says(false, false, true));
+    assert_eq!(state(Signup::Open), says(true, false, true));
 }
 
 #[test]
@@ -156,6 +161,92 @@ fn a_closed_installation_takes_its_first_account_and_no_other() {
     );
 }
 
+fn code(answer: &Answer) -> (u16, &str) {
+    (answer.status.as_u16(), answer.json["code"].as_str().unwrap_or_default())
+}
+
+/// The secret of a new invitation.
+fn invite(fixture: &Fixture, role: &str) -> String {
+    let secret = LinkToken::new().unwrap();
+    let store = fixture.app.store();
+    let (admin, _) = block_on(store.user_by_email("ada@example.org", "")).unwrap().unwrap();
+    block_on(store.create_invitation(&secret.hash(), role, (&admin).into(), 60_000)).unwrap().unwrap();
+    secret.to_string()
+}
+
+#[test]
+fn who_is_invited_gets_an_account_with_the_role_of_the_invitation_once() {
+    let fixture = Fixture::default();
+    sign_up(&fixture);
+    let come = |signup, email: &str, invitation: Option<&str>| {
+        let body = json!({"email": email, "password": "correct horse", "invitation": invitation});
+        send(&fixture, signup, "/auth/signup", Some(&body), None)
+    };
+    let (one, other) = (invite(&fixture, "service"), invite(&fixture, "admin"));
+    let uninvited = come(Signup::Invite, "b@example.org", None);
+    assert_eq!(code(&uninvited), (403, "signup_closed"));
+    assert!(uninvited.json["detail"].as_str().unwrap().contains("invitation"), "{}", uninvited.json);
+    for wrong in ["", "x", &"a".repeat(64)] {
+        assert_eq!(code(&come(Signup::Invite, "b@example.org", Some(wrong))), (403, "invitation_invalid"));
+    }
+    assert_eq!(code(&come(Signup::Closed, "b@example.org", Some(&one))), (403, "signup_closed"));
+    assert_eq!(code(&come(Signup::Invite, "ada@example.org", Some(&one))), (409, "email_taken"), "it is not used up");
+    let invited = come(Signup::Invite, "b@example.org", Some(&one));
+    assert_eq!((invited.status.as_u16(), &invited.json["user"]["roles"]), (201, &json!(["service"])));
+    assert_eq!(invited.json["user"]["role"], "user", "as releases before roles say it");
+    assert_eq!(code(&come(Signup::Invite, "c@example.org", Some(&one))), (403, "invitation_invalid"));
+    let invited = come(Signup::Open, "c@example.org", Some(&other));
+    assert_eq!(invited.json["user"]["permissions"], json!(["*"]));
+}
+
+#[test]
+fn a_link_sets_another_password_once_and_whoever_was_signed_in_is_out() {
+    let fixture = Fixture::default();
+    let first = cookies(&sign_up(&fixture));
+    let (user, _) = block_on(fixture.app.store().user_by_email("ada@example.org", "")).unwrap().unwrap();
+    let secret = LinkToken::new().unwrap();
+    let store = fixture.app.store();
+    block_on(store.create_password_reset(&secret.hash(), user.id, (&user).into(), 60_000)).unwrap().unwrap();
+    let reset = |token: &str, password: &str| {
+        let body = json!({"token": token, "password": password});
+        send(&fixture, Signup::Closed, "/auth/password-reset", Some(&body), None)
+    };
+    assert_eq!(code(&reset("x", "battery staple")), (403, "link_invalid"));
+    let same_as_address = reset(&secret.to_string(), "ada@example.org");
+    assert_eq!((code(&same_as_address), &same_as_address.json["field"]), ((422, "invalid_field"), &json!("password")));
+    let done = reset(&secret.to_string(), "battery staple");
+    assert_eq!((done.status, cookies(&done).as_str()), (StatusCode::NO_CONTENT, "ea_access=; ea_refresh="));
+    assert_eq!(code(&reset(&secret.to_string(), "another word")), (403, "link_invalid"));
+    assert_eq!(code(&refresh(&fixture, &first)), (401, "session_ended"));
+    let log_in = |password: &str| {
+        let body = json!({"email": "ada@example.org", "password": password});
+        send(&fixture, Signup::Closed, "/auth/login", Some(&body), None).status.as_u16()
+    };
+    assert_eq!((log_in("correct horse"), log_in("battery staple")), (401, 200));
+}
+
+#[test]
+fn who_is_suspended_is_told_so_and_only_if_they_know_the_password() {
+    let fixture = Fixture::default();
+    sign_up(&fixture);
+    let body = json!({"email": "b@example.org", "password": "correct horse"});
+    let session = cookies(&send(&fixture, Signup::Open, "/auth/signup", Some(&body), None));
+    let (user, _) = block_on(fixture.app.store().user_by_email("b@example.org", "")).unwrap().unwrap();
+    let _ = fixture.change(&user, AccountChange { role: None, is_suspended: Some(true) });
+    let log_in = |password: &str| {
+        let body = json!({"email": "b@example.org", "password": password});
+        send(&fixture, Signup::Open, "/auth/login", Some(&body), None)
+    };
+    assert_eq!(code(&log_in("correct horse")), (403, "account_suspended"));
+    assert_eq!(code(&log_in("wrong horse")), (401, "invalid_credentials"));
+    assert_eq!(code(&refresh(&fixture, &session)), (401, "session_ended"));
+    let mut me = request(Method::GET, "/auth/me", None, None);
+    me.headers_mut().insert(header::COOKIE, HeaderValue::from_str(&session).unwrap());
+    let config = Config { signup: Signup::Open, signing_key: String::new() };
+    let answer = router_test::send(router(fixture.new_instance(), config), me);
+    assert_eq!(code(&answer), (401, "unauthenticated"), "on another host, at once");
+}
+
 #[test]
 fn each_field_that_cannot_be_taken_is_named() {
     let fixture = Fixture::default();
@@ -169,4 +260,14 @@ fn each_field_that_cannot_be_taken_is_named() {
         let answer = send(&fixture, Signup::Open, "/auth/signup", Some(&body), None);
         assert_eq!((answer.status.as_u16(), &answer.json["field"]), (422, &json!(field)));
     }
+}
+
+#[test]
+fn permissions_of_every_route_are_those_of_the_document() {
+    router_test::paused(async |_| {
+        router_test::permissions::compare_routes("auth", |app| {
+            router(app, Config { signup: Signup::Open, signing_key: String::new() })
+        })
+        .await;
+    });
 }

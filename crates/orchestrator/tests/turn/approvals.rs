@@ -70,6 +70,20 @@ async fn a_question_that_nobody_answers_in_time_needs_no_clock_to_let_the_run_go
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_run_that_waits_for_its_person_ends_when_the_person_is_suspended_and_so_does_its_stream() {
+    let world = sending();
+    let run = world.send("send it").await;
+    let (reader, ()) = tokio::join!(world.read(run, 0), async {
+        world.until(run, RunState::AwaitingApproval).await;
+        world.suspend().await;
+    });
+    assert_eq!(reader.types().last().map(String::as_str), Some("complete"), "{:?}", reader.types());
+    assert_eq!(world.run(run).await.state, RunState::Cancelled);
+    assert!(world.calls().is_empty());
+    assert_eq!(world.asked().len(), 1, "the model is not asked again");
+}
+
+#[tokio::test(start_paused = true)]
 async fn whoever_reads_next_goes_on_when_the_person_has_decided() {
     let world = sending();
     let run = world.send("send it").await;

@@ -28,7 +28,7 @@ use storage::{
     runs::Lease,
     tool_calls::Started,
     tool_listings::ToolOffers,
-    users::NewUser,
+    users::{NewUser, Opening},
 };
 use tokio::{sync::Semaphore, time::Instant};
 
@@ -80,7 +80,7 @@ impl World {
         let (store, user, conversation) = futures::executor::block_on(async {
             let store = Store::new(Distant::new(file));
             let user = NewUser { email: "a@example.org", name: "", password_hash: "x" };
-            let user = store.create_user(user).await.unwrap().unwrap().id;
+            let user = store.create_user(user, Opening::Open).await.unwrap().unwrap().id;
             let conversation = store.create_conversation(user, "", None).await.unwrap().id;
             (store, user, conversation)
         });
@@ -250,6 +250,13 @@ impl World {
     pub(crate) async fn expire_questions(&self) {
         let sql = "UPDATE approvals SET expires_at = 0";
         self.file().query(Statement::new("expire", sql, [])).await.unwrap();
+    }
+
+    /// Suspends the person.
+    pub(crate) async fn suspend(&self) {
+        // The last administrator cannot be suspended.
+        let sql = "UPDATE users SET suspended_at = now_ms()";
+        self.file().query(Statement::new("suspend", sql, [])).await.unwrap();
     }
 
     /// Waits until a run has a state.

@@ -8,7 +8,7 @@ use storage::{
     sessions::{Lifetimes, Rotation, TokenHashes},
     signing_keys::SigningKey,
     tool_secrets::ToolSecret,
-    users::NewUser,
+    users::{NewUser, Opening},
 };
 
 use crate::{
@@ -33,9 +33,9 @@ crate::on_each_database! {
 fn the_first_account_is_the_administrator_and_an_address_is_taken_once(place: Place) {
     let fixture = Fixture::new(place);
     assert_eq!(fixture.user("a@example.org").role.as_str(), "admin");
-    assert_eq!(fixture.user("b@example.org").role.as_str(), "user");
+    assert_eq!(fixture.user("b@example.org").role.as_str(), "member");
     let again = NewUser { email: "a@example.org", name: "", password_hash: "y" };
-    assert!(block_on(fixture.store.create_user(again)).unwrap().is_none());
+    assert!(block_on(fixture.store.create_user(again, Opening::Open)).unwrap().is_none());
     let (user, hash) = block_on(fixture.store.user_by_email("a@example.org", "a@example.org")).unwrap().unwrap();
     assert_eq!((user.email.as_str(), hash.as_deref()), ("a@example.org", Some("x")));
 }
@@ -52,7 +52,7 @@ fn token(text: &str) -> TokenHashes {
 fn session(fixture: &Fixture, lifetime_ms: i64) -> Id {
     let user = fixture.user(&format!("{}@example.org", Id::new()));
     let session = Id::new();
-    block_on(fixture.store.create_session(session, user.id, &token("one"), lifetime_ms)).unwrap();
+    block_on(fixture.store.create_session(session, &user, &token("one"), lifetime_ms)).unwrap();
     session
 }
 
@@ -225,7 +225,7 @@ fn of_many_who_come_first_at_once_one_is_the_administrator_and_one_key_is_kept(p
         let key = SigningKey { id: email.clone(), public_key: "pub".into(), private_key: Some("priv".into()) };
         barrier.wait();
         let user = NewUser { email: &email, name: "", password_hash: "x" };
-        let user = block_on(store.create_user(user)).unwrap().unwrap();
+        let user = block_on(store.create_user(user, Opening::Open)).unwrap().unwrap();
         barrier.wait();
         block_on(store.add_first_signing_key(&key)).unwrap();
         user.role.as_str() == "admin"

@@ -7,7 +7,7 @@ use storage::{
     messages::{Appended, IncomingMessage, NewMessage},
     migration::migrate,
     runs::{Batch, Ending, Lease},
-    users::NewUser,
+    users::{NewUser, Opening},
 };
 
 use crate::places::{Place, Real, block_on};
@@ -33,7 +33,9 @@ impl Fixture {
     }
 
     pub(crate) fn user(&self, email: &str) -> User {
-        block_on(self.store.create_user(NewUser { email, name: "", password_hash: "x" })).unwrap().unwrap()
+        block_on(self.store.create_user(NewUser { email, name: "", password_hash: "x" }, Opening::Open))
+            .unwrap()
+            .unwrap()
     }
 
     pub(crate) fn conversation(&self, user: &User) -> Id {

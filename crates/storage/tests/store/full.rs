@@ -1,6 +1,10 @@
 //! A full disk is told apart from a busy database and a wrong statement.
 
-use storage::{Database as _, DatabaseError, Statement, StorageError, Store, database::sqlite_error, users::NewUser};
+use storage::{
+    Database as _, DatabaseError, Statement, StorageError, Store,
+    database::sqlite_error,
+    users::{NewUser, Opening},
+};
 
 use crate::places::{Place, block_on};
 
@@ -11,7 +15,8 @@ fn refused_with(pragma: &'static str) -> StorageError {
     block_on(database.query(Statement::new("t", pragma, []))).unwrap();
     let store = Store::new(database);
     let long = "x".repeat(100_000);
-    block_on(store.create_user(NewUser { email: "a@example.org", name: &long, password_hash: "x" })).unwrap_err()
+    block_on(store.create_user(NewUser { email: "a@example.org", name: &long, password_hash: "x" }, Opening::Open))
+        .unwrap_err()
 }
 
 #[test]

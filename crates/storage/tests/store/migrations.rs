@@ -15,6 +15,7 @@ use crate::{
 
 crate::on_each_database! {
     migrating_twice_applies_nothing_the_second_time,
+    a_migration_that_was_missing_in_the_middle_is_applied,
     a_migration_that_was_changed_after_it_was_applied_is_refused,
     migrating_from_many_connections_at_once_applies_each_once,
     a_refused_guard_leaves_nothing_behind,
@@ -44,6 +45,18 @@ fn every_migration_file_is_in_the_list_and_the_other_way_round() {
 fn migrating_twice_applies_nothing_the_second_time(place: Place) {
     let fixture = Fixture::new(place);
     assert!(block_on(migrate(&fixture.another_connection())).unwrap().is_empty());
+}
+
+fn a_migration_that_was_missing_in_the_middle_is_applied(place: Place) {
+    let database = place.open();
+    block_on(migrate(&database)).unwrap();
+    // The last but one of what is there. Its tables can be made anew.
+    for sql in
+        ["DELETE FROM schema_migrations WHERE version = 5", "DROP TABLE tool_secrets", "DROP TABLE generated_keys"]
+    {
+        block_on(database.query(Statement::new("t", sql, []))).unwrap();
+    }
+    assert_eq!(block_on(migrate(&database)).unwrap(), ["0005_tool_secrets"]);
 }
 
 fn a_migration_that_was_changed_after_it_was_applied_is_refused(place: Place) {

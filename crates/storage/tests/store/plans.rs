@@ -41,6 +41,9 @@ const GROWING: [&str; 11] = [
     "audit_events",
 ];
 
+/// A table that has a limit, and is read whole.
+const LIMITED: &str = "roles";
+
 /// Enough rows that no planner prefers to read a whole table.
 const USERS: u64 = 50;
 const CONVERSATIONS: u64 = 2_000;
@@ -345,6 +348,7 @@ fn tables_scanned_by_sqlite(plan: &[String]) -> Vec<&str> {
     };
     let mut subqueries = named(&["CO-ROUTINE", "MATERIALIZE"]);
     let mut scanned = named(&["SCAN"]);
+    scanned.retain(|scanned| *scanned != LIMITED);
     scanned.retain(|scanned| match subqueries.iter().position(|subquery| subquery == scanned) {
         Some(at) => {
             subqueries.swap_remove(at);

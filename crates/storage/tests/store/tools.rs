@@ -233,7 +233,8 @@ fn a_claim_reads_everybodys_tools_and_ones_own_policies_and_secrets(place: Place
         }
         claim.offers
     };
-    assert_eq!(read(None), ToolOffers::default());
+    let nothing = read(None);
+    assert_eq!((nothing.kept, nothing.denied.len(), nothing.secrets.len()), (KeptOffers::default(), 0, 0));
     save(&fixture, &[("clock", "[1]", 60_000), (OFFERABLE, "[2]", 90_000)]);
     for (owner, pattern, effect) in [
         (None, "mail:*", Effect::Ask),
@@ -247,7 +248,8 @@ fn a_claim_reads_everybodys_tools_and_ones_own_policies_and_secrets(place: Place
     {
         assert!(block_on(fixture.store.set_tool_secret(owner, &secret(server, name, "x"))).unwrap());
     }
-    let ToolOffers { kept, mut denied, mut secrets } = read(None);
+    let ToolOffers { kept, mut denied, mut secrets, roles } = read(None);
+    assert_eq!(roles.names, ["admin"]);
     let list = kept.list.unwrap();
     assert_eq!((list.listing.as_deref(), list.counts_for_ms.div_euclid(60_000)), (Some("[2]"), 1));
     denied.sort();

@@ -89,6 +89,15 @@ fn what_is_denied_is_not_called_even_if_it_was_approved() {
 }
 
 #[test]
+fn what_the_persons_role_does_not_allow_is_not_called_whatever_policies_and_approvals_say() {
+    for approval in [Approval::None, Approval::Allowed] {
+        let world = Scripted { role: "none", user: vec![("mail:send", Allow)], approval, ..allowed() };
+        let words = refused(&world, &send(), TO, AuditCode::NotPermitted);
+        assert!(words.contains("tools:call:mail:send") && words.contains("Send mail"), "{words}");
+    }
+}
+
+#[test]
 fn a_person_is_asked_and_the_call_waits() {
     let world = world();
     let needed = Execution::ApprovalNeeded {

@@ -12,6 +12,7 @@ use futures::{
     future::{pending, poll_fn},
 };
 use mcp::{FailureKind, Task, TaskState};
+use permissions::Roles;
 use toolbox::{
     Approval, AuditCode, AuditEntry, CallFailure, Called, Catalog, Effect, Execution, Outcome, Permission, Policy,
     Reached, Started, Tool, World, execute, text_for_model,
@@ -43,6 +44,8 @@ pub(crate) struct Scripted {
     pub(crate) started: Started,
     pub(crate) begun: bool,
     pub(crate) has_read_private: bool,
+    /// The role of the person who calls.
+    pub(crate) role: &'static str,
     /// What of the tool is missing.
     pub(crate) missing: Option<&'static str>,
     /// By the person.
@@ -80,6 +83,7 @@ pub(crate) fn world() -> Scripted {
         started: Started::First,
         begun: false,
         has_read_private: false,
+        role: "member",
         missing: None,
         written: Vec::new(),
         audit_fails: false,
@@ -155,7 +159,8 @@ impl World for Scripted {
             return Err(StoreFailed);
         }
         let (installation, user) = (policies(&self.installation), policies(&self.user));
-        Ok(Permission { installation, user, approval: self.approval })
+        let access = Roles::default().access([self.role]);
+        Ok(Permission { access, installation, user, approval: self.approval })
     }
 
     async fn is_set_up(&self, _: &Tool) -> Result<(), CallFailure> {

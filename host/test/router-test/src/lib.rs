@@ -2,21 +2,28 @@
 //!
 //! For the tests of components and of the crates that they use. Behaviour that needs Spin itself is tested from outside.
 
-#![expect(clippy::expect_used, reason = "a test that cannot be set up fails")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot be set up fails")]
 
+pub mod permissions;
 mod surroundings;
 
 use axum::{
     Router,
     body::{Body, to_bytes},
 };
-use domain::{Timestamp, User};
+use domain::{Id, Timestamp, User};
 use futures::executor::block_on;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use identity::{Issuer, Purpose};
+use jwt_simple::prelude::{Claims, Duration, Ed25519KeyPair, EdDSAKeyPairLike as _};
 use native_sqlite::SqliteFile;
 use serde_json::Value;
-use storage::{migration::migrate, signing_keys::SigningKey, users::NewUser};
+use storage::{
+    accounts::{AccountChange, AccountChanged},
+    migration::migrate,
+    signing_keys::SigningKey,
+    users::{NewUser, Opening},
+};
 use web::{App, Site};
 
 pub use surroundings::{ScriptedTask, Surroundings, ToolServer, paused};
@@ -68,9 +75,36 @@ impl Fixture {
     #[must_use]
     pub fn person(&self, email: &str) -> (User, String) {
         let user = NewUser { email, name: "", password_hash: "none" };
-        let user = block_on(self.app.store().create_user(user)).expect("it answers").expect("the address is free");
+        let user = block_on(self.app.store().create_user(user, Opening::Open))
+            .expect("it answers")
+            .expect("the address is free");
         let token = self.token(&user, Purpose::Session);
         (user, token)
+    }
+
+    /// The same with another role.
+    #[must_use]
+    pub fn person_with(&self, email: &str, role: &str) -> (User, String) {
+        let (user, _) = self.person(email);
+        let user = self.change(&user, AccountChange { role: Some(role), is_suspended: None });
+        let token = self.token(&user, Purpose::Session);
+        (user, token)
+    }
+
+    /// Changes an account, as an administrator would. [`Self::app`] may know of it up to a second later, a [new instance](Self::new_instance)
+    /// at once.
+    #[must_use]
+    pub fn change(&self, user: &User, change: AccountChange<'_>) -> User {
+        match block_on(self.app.store().change_account(user, change)) {
+            Ok(AccountChanged::Changed(user)) => user,
+            other => panic!("the account can be changed: {other:?}"),
+        }
+    }
+
+    /// An app as another instance or host has it.
+    #[must_use]
+    pub fn new_instance(&self) -> App<SqliteFile> {
+        App::new(self.another_connection(), Site::default())
     }
 
     /// Another connection to the same database.
@@ -82,8 +116,31 @@ impl Fixture {
     /// A token of an account.
     #[must_use]
     pub fn token(&self, user: &User, purpose: Purpose) -> String {
-        self.issuer.issue(user, purpose, Timestamp::now()).expect("a token can be signed")
+        self.issuer.issue(user, None, purpose, Timestamp::now()).expect("a token can be signed")
     }
+
+    /// A token of a session.
+    #[must_use]
+    pub fn token_of(&self, user: &User, session_id: Id) -> String {
+        self.issuer.issue(user, Some(session_id), Purpose::Session, Timestamp::now()).expect("a token can be signed")
+    }
+
+    /// A token as a release before roles issues it: `admin` or `user`, and nothing about the session or the account's changes.
+    #[must_use]
+    pub fn token_of_earlier_release(&self, user: &User, role: &str) -> String {
+        let key =
+            Ed25519KeyPair::from_pem(&self.issuer.private_key()).expect("it is a key").with_key_id(self.issuer.id());
+        let claims = Claims::with_custom_claims(FormerClaims { role: role.to_owned() }, Duration::from_mins(15))
+            .with_subject(user.id)
+            .with_issuer("edge-assistant")
+            .with_audience("edge-assistant");
+        key.sign(claims).expect("a token can be signed")
+    }
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct FormerClaims {
+    role: String,
 }
 
 /// A request, with a JSON body if there is one.

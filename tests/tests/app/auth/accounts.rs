@@ -35,7 +35,7 @@ async fn signing_up_gives_a_session_and_cookies_that_scripts_cannot_read() -> Re
     let session: Value = response.json().await?;
     assert_eq!((&session["token_type"], &session["expires_in"]), (&json!("Bearer"), &json!(900)));
     let fields: Vec<_> = session["user"].as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(fields, ["created_at", "email", "id", "name", "role"]);
+    assert_eq!(fields, ["created_at", "email", "id", "name", "permissions", "role", "roles"]);
     assert_eq!((&session["user"]["email"], &session["user"]["name"]), (&json!(email), &json!("Ann")));
     Ok(())
 }

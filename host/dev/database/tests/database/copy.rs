@@ -219,7 +219,9 @@ fn an_export_is_of_one_moment_while_the_app_writes() {
         let pair = |number: usize| {
             let id = format!("w{number:06}");
             vec![
-                format!("INSERT INTO users VALUES ('{id}', '{id}', '', 'user', NULL, 1)"),
+                format!(
+                    "INSERT INTO users (id, email, name, role, password_hash, created_at) VALUES ('{id}', '{id}', '', 'user', NULL, 1)"
+                ),
                 format!(
                     "INSERT INTO sessions (id, user_id, token_hash, created_at, expires_at) VALUES ('{id}', '{id}', 'hash', 1, 1)"
                 ),

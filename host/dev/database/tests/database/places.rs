@@ -117,7 +117,7 @@ pub(crate) fn rows() -> Vec<String> {
     let mut sql = Vec::new();
     for id in people {
         sql.extend([
-            format!("INSERT INTO users VALUES ('{id}', '{id}@example.org', '', 'user', NULL, 9007199254740993)"),
+            format!("INSERT INTO users (id, email, name, role, password_hash, created_at) VALUES ('{id}', '{id}@example.org', '', 'user', NULL, 9007199254740993)"),
             format!("INSERT INTO sessions (id, user_id, token_hash, created_at, expires_at, revoked_at)
                      VALUES ('s-{id}', '{id}', 'hash', 1, {}, NULL)", i64::MAX),
             format!("INSERT INTO conversations VALUES ('c-{id}', '{id}', 'It''s \"grün\" 🌱 \\ /', NULL, 1, -1)"),
@@ -161,7 +161,17 @@ pub(crate) fn tool_rows() -> Vec<String> {
 }
 
 /// The tables of later schemas.
-pub(crate) const LATER_TABLES: [&str; 4] = ["tool_secrets", "generated_keys", "model_dialects", "tool_tasks"];
+pub(crate) const LATER_TABLES: [&str; 9] = [
+    "tool_secrets",
+    "generated_keys",
+    "model_dialects",
+    "tool_tasks",
+    "roles",
+    "user_groups",
+    "user_group_members",
+    "invitations",
+    "password_resets",
+];
 
 /// Rows in every table of later schemas, and values in the columns that they added.
 pub(crate) fn later_rows() -> Vec<String> {
@@ -175,6 +185,15 @@ pub(crate) fn later_rows() -> Vec<String> {
         "INSERT INTO tool_tasks VALUES ('r-u1', 'c1', 'u1', 'lab_report', 'Report', 'lab', 'report', 't1', NULL, 'half', 1, 2, 3, 4, 5, 6, NULL, NULL, NULL)",
         "INSERT INTO tool_tasks VALUES ('r-u1', 'c2', 'u1', 'lab_report', 'Report', 'lab', 'report', 't2', 's', NULL, 1, 2, 3, 4, NULL, 0, 5, 'ü
 ', 1)",
+        "UPDATE users SET access_role = 'auditor', access_version = 7, access_changed_at = 3, suspended_at = 3 WHERE id = 'u1'",
+        "INSERT INTO roles VALUES ('auditor', 'audit:read tools:call:mail:*', 1)",
+        "INSERT INTO user_groups VALUES ('g1', 'mail ä', 'auditor member', 1)",
+        "INSERT INTO user_groups VALUES ('g2', 'all', '', 1)",
+        "INSERT INTO user_group_members VALUES ('u1', 'g1', 1)",
+        "INSERT INTO user_group_members VALUES ('u1', 'g2', 1)",
+        "INSERT INTO user_group_members VALUES ('U2', 'g1', 1)",
+        "INSERT INTO invitations VALUES ('i1', 'hash', 'auditor', 'u1', 7, 1, 2, NULL, NULL, NULL)",
+        "INSERT INTO password_resets VALUES ('p1', 'hash', 'U2', 'u1', 7, 1, 2, NULL)",
     ]
     .map(str::to_owned)
     .into()

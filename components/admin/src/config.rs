@@ -1,0 +1,33 @@
+//! The settings that administrators see. None of them is a secret.
+
+use platform::variables::variable;
+
+/// The variables that are shown. Each is checked by the component that uses it.
+const SHOWN: [&str; 9] = [
+    "signup",
+    "public_url",
+    "openai_base_url",
+    "openai_model",
+    "openai_models",
+    "context_window_tokens",
+    "tool_policies",
+    "tool_calls_per_minute",
+    "tool_changes_per_minute",
+];
+
+/// Names and values, in order.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Config {
+    pub(crate) settings: Vec<(&'static str, String)>,
+}
+
+impl Config {
+    /// Reads the variables that `spin.toml` grants.
+    pub(crate) async fn read() -> Self {
+        let mut settings = Vec::with_capacity(SHOWN.len());
+        for name in SHOWN {
+            settings.push((name, variable(name).await));
+        }
+        Self { settings }
+    }
+}

@@ -1,0 +1,27 @@
+//! Administration: the component behind `/api/admin/...`. `docs/api.md` is its contract.
+//!
+//! Every change is recorded. Nobody gives or takes what they do not have themselves (`authority.rs`).
+
+mod audit;
+mod authority;
+mod config;
+mod groups;
+mod invitations;
+mod roles;
+mod router;
+mod sessions;
+mod settings;
+mod usage;
+mod users;
+
+use platform::{Answer, Request};
+
+/// This component's id in `spin.toml` and in the log.
+const COMPONENT: &str = "admin";
+
+/// Spin calls this for every request.
+#[spin_sdk::http_service]
+async fn handle(request: Request) -> Answer {
+    let config = config::Config::read().await;
+    platform::serve(COMPONENT, request, async || Vec::new(), async move |app| router::router(app, config)).await
+}

@@ -1,0 +1,113 @@
+//! `/api/admin/roles`: the built-in roles, the installation's own, and all permissions there are.
+
+use axum::extract::{Path, State};
+use http::StatusCode;
+use permissions::{
+    Access, Role, TABLE,
+    role::MAX_ROLES,
+    table::{BUILT_IN, RolesManage, UsersRead},
+};
+use problem::Problem;
+use serde::{Deserialize, Serialize};
+use storage::Database;
+use web::{Allowed, Json, Result, Session};
+
+use crate::{
+    authority::{check_may_give, record},
+    router::Admin,
+};
+
+/// A hundred permissions of the greatest length.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+
+#[derive(Serialize)]
+pub(crate) struct RoleBody {
+    name: String,
+    built_in: bool,
+    permissions: Vec<String>,
+}
+
+impl From<Role> for RoleBody {
+    fn from(role: Role) -> Self {
+        Self {
+            built_in: BUILT_IN.contains(&role.name()),
+            permissions: role.permissions().map(ToString::to_string).collect(),
+            name: role.name().to_owned(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct PermissionBody {
+    name: &'static str,
+    purpose: &'static str,
+    /// It is followed by a pattern: `models:use:gpt-*`.
+    has_pattern: bool,
+}
+
+#[derive(Serialize)]
+pub(crate) struct RoleList {
+    items: Vec<RoleBody>,
+    next_cursor: Option<String>,
+    permissions: Vec<PermissionBody>,
+}
+
+/// `GET /api/admin/roles`.
+pub(crate) async fn list<D: Database>(State(admin): State<Admin<D>>, _: Allowed<UsersRead>) -> Result<Json<RoleList>> {
+    let roles = admin.roles().await?;
+    let permissions = TABLE
+        .iter()
+        .map(|row| PermissionBody { name: row.name, purpose: row.purpose, has_pattern: row.has_pattern })
+        .collect();
+    Ok(Json(RoleList { items: roles.iter().map(Into::into).collect(), next_cursor: None, permissions }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Contents {
+    permissions: Vec<String>,
+}
+
+/// Refuses to change a role that allows more than the caller may do.
+async fn check_changeable<D: Database>(admin: &Admin<D>, session: &Session, name: &str) -> Result<()> {
+    check_may_give(session, &admin.roles().await?, [name])
+}
+
+/// `PUT /api/admin/roles/{name}`.
+pub(crate) async fn set<D: Database>(
+    State(admin): State<Admin<D>>,
+    session: Allowed<RolesManage>,
+    Path(name): Path<String>,
+    Json(contents): Json<Contents, MAX_BODY_BYTES>,
+) -> Result<Json<RoleBody>> {
+    let role = Role::custom(&name, contents.permissions.iter().map(String::as_str))
+        .map_err(|error| Problem::invalid_field("permissions", format!("{error}.")))?;
+    check_changeable(&admin, &session, &name).await?;
+    if !session.access().allows_giving(&Access::new(role.permissions().cloned())) {
+        let detail = "You can only put permissions into a role that you have yourself.";
+        return Err(Problem::new(StatusCode::FORBIDDEN, "beyond_own_role", detail).into());
+    }
+    let permissions: Vec<&str> = role.permissions().map(permissions::Permission::as_str).collect();
+    let permissions = permissions.join(" ");
+    if !admin.store().set_role(&name, &permissions, MAX_ROLES).await? {
+        let detail = format!("There are {MAX_ROLES} roles already. Delete one first.");
+        return Err(Problem::conflict("too_many_roles", detail).into());
+    }
+    record(&admin, &session, "role.set", &name, Some(&permissions)).await?;
+    Ok(Json(role.into()))
+}
+
+/// `DELETE /api/admin/roles/{name}`.
+pub(crate) async fn delete<D: Database>(
+    State(admin): State<Admin<D>>,
+    session: Allowed<RolesManage>,
+    Path(name): Path<String>,
+) -> Result<StatusCode> {
+    if BUILT_IN.contains(&name.as_str()) {
+        return Err(Problem::conflict("built_in", "This role is built in and cannot be deleted.").into());
+    }
+    check_changeable(&admin, &session, &name).await?;
+    admin.store().delete_role(&name).await?;
+    record(&admin, &session, "role.delete", &name, None).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

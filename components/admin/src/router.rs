@@ -1,0 +1,71 @@
+//! All routes of this component, each a line.
+
+use axum::{
+    Router,
+    routing::{delete, get, post, put},
+};
+use permissions::Roles;
+use storage::{Database, Store};
+use web::{App, Authenticator, Result};
+
+use crate::{audit, config::Config, groups, invitations, roles, sessions, settings, usage, users};
+
+/// The router's state.
+pub(crate) struct Admin<D> {
+    app: App<D>,
+    pub(crate) config: Config,
+}
+
+impl<D> Clone for Admin<D> {
+    fn clone(&self) -> Self {
+        Self { app: self.app.clone(), config: self.config.clone() }
+    }
+}
+
+impl<D: Database> Admin<D> {
+    /// The store.
+    pub(crate) fn store(&self) -> &Store<D> {
+        self.app.store()
+    }
+
+    /// All roles, as they are now: whoever has just made one wants to give it.
+    pub(crate) async fn roles(&self) -> Result<Roles> {
+        Ok(web::access::roles_of(&self.store().roles().await?))
+    }
+}
+
+impl<D: Database> Authenticator for Admin<D> {
+    type Database = D;
+
+    fn app(&self) -> &App<D> {
+        &self.app
+    }
+}
+
+/// The routes.
+pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config) -> Router {
+    Router::new()
+        .route("/api/admin/users", get(users::list::<D>))
+        .route("/api/admin/users/{id}", get(users::read::<D>).patch(users::update::<D>))
+        .route("/api/admin/users/{id}/reset-link", post(users::make_reset_link::<D>))
+        .route("/api/admin/invitations", get(invitations::list::<D>).post(invitations::create::<D>))
+        .route("/api/admin/invitations/{id}", delete(invitations::revoke::<D>))
+        .route("/api/admin/groups", get(groups::list::<D>).post(groups::create::<D>))
+        .route("/api/admin/groups/{id}", put(groups::update::<D>).delete(groups::delete::<D>))
+        .route("/api/admin/groups/{id}/members", get(groups::members::<D>))
+        .route(
+            "/api/admin/groups/{id}/members/{user_id}",
+            put(groups::add_member::<D>).delete(groups::remove_member::<D>),
+        )
+        .route("/api/admin/roles", get(roles::list::<D>))
+        .route("/api/admin/roles/{name}", put(roles::set::<D>).delete(roles::delete::<D>))
+        .route("/api/admin/sessions", get(sessions::list::<D>))
+        .route("/api/admin/sessions/{id}", delete(sessions::end::<D>))
+        .route("/api/admin/settings", get(settings::list::<D>))
+        .route("/api/admin/usage", get(usage::list::<D>))
+        .route("/api/admin/audit", get(audit::list::<D>))
+        .with_state(Admin { app, config })
+}
+
+#[cfg(test)]
+mod tests;

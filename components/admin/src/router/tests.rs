@@ -1,0 +1,294 @@
+//! Administration over HTTP requests.
+
+use domain::{Id, User};
+use futures::executor::block_on;
+use http::{Method, StatusCode};
+use identity::link_token::LinkToken;
+use permissions::{
+    TABLE,
+    table::{ADMIN, BUILT_IN, Row},
+};
+use router_test::{Answer, Fixture, request, send};
+use serde_json::{Value, json};
+use storage::sessions::TokenHashes;
+
+use super::*;
+
+struct Test {
+    fixture: Fixture,
+    admin: User,
+    token: String,
+}
+
+impl Test {
+    /// With an administrator.
+    fn new() -> Self {
+        let fixture = Fixture::default();
+        let (admin, token) = fixture.person("admin@example.org");
+        Self { fixture, admin, token }
+    }
+
+    /// An instance that has answered nobody, so that whatever was changed before holds.
+    fn send_as(&self, token: &str, method: Method, path: &str, body: Option<Value>) -> Answer {
+        let config = Config { settings: vec![("signup", "invite".to_owned())] };
+        let router = router(self.fixture.new_instance(), config);
+        send(router, request(method, &format!("/api/admin{path}"), Some(token), body.as_ref()))
+    }
+
+    fn send(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        self.send_as(&self.token, method, path, body)
+    }
+
+    fn get(&self, path: &str) -> Value {
+        let answer = self.send(Method::GET, path, None);
+        assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.text);
+        answer.json
+    }
+
+    /// What was recorded last: action and detail.
+    fn recorded(&self) -> (String, Option<String>) {
+        let records = block_on(self.fixture.app.store().audit_records(Some(self.admin.id), None, 1)).unwrap();
+        let record = records.into_iter().next().unwrap();
+        (record.action, record.detail)
+    }
+}
+
+fn code(answer: &Answer) -> (u16, &str) {
+    (answer.status.as_u16(), answer.json["code"].as_str().unwrap_or_default())
+}
+
+fn texts<'a>(list: &'a Value, key: &str) -> Vec<&'a str> {
+    list["items"].as_array().unwrap().iter().map(|item| item[key].as_str().unwrap_or_default()).collect()
+}
+
+#[test]
+fn accounts_are_listed_page_by_page_and_searched() {
+    let test = Test::new();
+    for email in ["b@example.org", "c@example.com"] {
+        let _ = test.fixture.person(email);
+    }
+    let first = test.get("/users?limit=2");
+    assert_eq!(texts(&first, "email"), ["c@example.com", "b@example.org"]);
+    let next = first["next_cursor"].as_str().unwrap();
+    let second = test.get(&format!("/users?limit=2&cursor={next}"));
+    assert_eq!((texts(&second, "email"), &second["next_cursor"]), (vec!["admin@example.org"], &Value::Null));
+    assert_eq!(texts(&test.get("/users?q=Example.COM"), "email"), ["c@example.com"]);
+    for wrong in ["/users?limit=0", "/users?limit=201", "/users?cursor=x", &format!("/users?q={}", "x".repeat(255))] {
+        assert_eq!(code(&test.send(Method::GET, wrong, None)).0, 422, "{wrong}");
+    }
+}
+
+#[test]
+fn an_account_gets_another_role_and_is_suspended_and_both_are_recorded() {
+    let test = Test::new();
+    let (user, _) = test.fixture.person("b@example.org");
+    let path = format!("/users/{}", user.id);
+    let patch = |body: Value| test.send(Method::PATCH, &path, Some(body));
+    assert_eq!(patch(json!({"role": "service"})).json["role"], "service");
+    assert_eq!(test.recorded(), ("user.role".into(), Some("service".into())));
+    assert_eq!(patch(json!({"suspended": true})).json["suspended"], true);
+    assert_eq!(test.recorded(), ("user.suspend".into(), None));
+    assert_eq!(patch(json!({"suspended": false})).json["suspended"], false);
+    assert_eq!(test.get(&path)["role"], "service");
+    assert_eq!((code(&patch(json!({"role": "gone"}))).0, code(&patch(json!({"other": 1}))).0), (422, 400));
+    assert_eq!(code(&test.send(Method::PATCH, &format!("/users/{}", Id::new()), Some(json!({})))).0, 404);
+    let own = test.send(Method::PATCH, &format!("/users/{}", test.admin.id), Some(json!({"role": "member"})));
+    assert_eq!(code(&own), (409, "own_account"));
+}
+
+#[test]
+fn nobody_gives_or_takes_what_they_do_not_have() {
+    let test = Test::new();
+    let helpdesk = json!({"permissions": [
+        "users:read", "users:manage", "invitations:manage", "groups:manage", "roles:manage", "conversations:read",
+    ]});
+    assert_eq!(test.send(Method::PUT, "/roles/helpdesk", Some(helpdesk)).status, StatusCode::OK);
+    assert_eq!(
+        test.send(Method::PUT, "/roles/reader", Some(json!({"permissions": ["conversations:read"]}))).status,
+        200
+    );
+    let (_, token) = test.fixture.person_with("help@example.org", "helpdesk");
+    let (member, _) = test.fixture.person("m@example.org");
+    let (reader, _) = test.fixture.person_with("r@example.org", "reader");
+    let admins = test.send(Method::POST, "/groups", Some(json!({"name": "admins", "roles": ["admin"]}))).json;
+    let (admin, group) = (test.admin.id, admins["id"].as_str().unwrap());
+    for (method, path, body) in [
+        (Method::PATCH, format!("/users/{admin}"), json!({"role": "reader"})),
+        (Method::PATCH, format!("/users/{admin}"), json!({"suspended": true})),
+        (Method::PATCH, format!("/users/{}", member.id), json!({"suspended": true})),
+        (Method::PATCH, format!("/users/{}", reader.id), json!({"role": "admin"})),
+        (Method::POST, format!("/users/{admin}/reset-link"), json!({})),
+        (Method::POST, "/invitations".into(), json!({"role": "member"})),
+        (Method::POST, "/groups".into(), json!({"name": "x", "roles": ["member"]})),
+        (Method::PUT, format!("/groups/{group}"), json!({"name": "x", "roles": []})),
+        (Method::DELETE, format!("/groups/{group}"), json!({})),
+        (Method::PUT, format!("/groups/{group}/members/{}", reader.id), json!({})),
+        (Method::PUT, "/roles/helpdesk".into(), json!({"permissions": ["*"]})),
+        (Method::PUT, "/roles/new".into(), json!({"permissions": ["conversations:write"]})),
+    ] {
+        let answer = test.send_as(&token, method.clone(), &path, Some(body));
+        assert_eq!(code(&answer), (403, "beyond_own_role"), "{method} {path}");
+    }
+    for (method, path, body) in [
+        (Method::PATCH, format!("/users/{}", reader.id), json!({"suspended": true})),
+        (Method::POST, format!("/users/{}/reset-link", reader.id), json!({})),
+        (Method::POST, "/invitations".into(), json!({"role": "reader"})),
+        (Method::POST, "/groups".into(), json!({"name": "x", "roles": ["reader"]})),
+        (Method::PUT, "/roles/new".into(), json!({"permissions": ["users:read"]})),
+    ] {
+        let answer = test.send_as(&token, method.clone(), &path, Some(body));
+        assert!(answer.status.is_success(), "{method} {path}: {}", answer.text);
+    }
+}
+
+#[test]
+fn an_invitation_is_shown_once_listed_without_its_secret_and_withdrawn() {
+    let test = Test::new();
+    let made = test.send(Method::POST, "/invitations", Some(json!({"role": "service", "expires_in_days": 1})));
+    assert_eq!((made.status.as_u16(), &made.json["role"]), (201, &json!("service")));
+    let secret = made.json["path"].as_str().unwrap().strip_prefix("/invitation#").unwrap();
+    let hash = LinkToken::parse(secret).unwrap().hash();
+    assert!(block_on(test.fixture.app.store().is_invited(&hash)).unwrap());
+    let list = test.send(Method::GET, "/invitations", None);
+    assert!(!list.text.contains(secret) && !list.text.contains(&hash), "{}", list.text);
+    let path = format!("/invitations/{}", made.json["id"].as_str().unwrap());
+    assert_eq!(test.send(Method::DELETE, &path, None).status, StatusCode::NO_CONTENT);
+    assert!(!block_on(test.fixture.app.store().is_invited(&hash)).unwrap());
+    assert_eq!(test.recorded().0, "invitation.revoke");
+    assert_eq!(code(&test.send(Method::DELETE, &format!("/invitations/{}", Id::new()), None)).0, 404);
+    assert_eq!(test.send(Method::POST, "/invitations", Some(json!({}))).json["role"], "member");
+    for wrong in [json!({"role": "gone"}), json!({"expires_in_days": 0}), json!({"expires_in_days": 91})] {
+        assert_eq!(code(&test.send(Method::POST, "/invitations", Some(wrong.clone()))).0, 422, "{wrong}");
+    }
+}
+
+#[test]
+fn a_link_for_a_new_password_is_made_and_only_its_hash_kept() {
+    let test = Test::new();
+    let (user, _) = test.fixture.person("b@example.org");
+    let made = test.send(Method::POST, &format!("/users/{}/reset-link", user.id), None);
+    assert_eq!(made.status, StatusCode::CREATED);
+    let secret = made.json["path"].as_str().unwrap().strip_prefix("/password-reset#").unwrap();
+    let hash = LinkToken::parse(secret).unwrap().hash();
+    let found = block_on(test.fixture.app.store().password_reset(&hash)).unwrap();
+    assert_eq!(found, Some((user.id, "b@example.org".to_owned())));
+    assert_eq!(test.recorded().0, "user.reset_link");
+    assert_eq!(code(&test.send(Method::POST, &format!("/users/{}/reset-link", Id::new()), None)).0, 404);
+}
+
+#[test]
+fn a_group_is_made_changed_filled_and_deleted() {
+    let test = Test::new();
+    let (user, _) = test.fixture.person("b@example.org");
+    let group = test.send(Method::POST, "/groups", Some(json!({"name": " Support ", "roles": ["service"]})));
+    assert_eq!((group.status.as_u16(), &group.json["name"]), (201, &json!("Support")));
+    let path = format!("/groups/{}", group.json["id"].as_str().unwrap());
+    let member = format!("{path}/members/{}", user.id);
+    assert_eq!(test.send(Method::PUT, &member, None).status, StatusCode::NO_CONTENT);
+    assert_eq!(test.recorded(), ("group.join".into(), Some(user.id.to_string())));
+    assert_eq!(texts(&test.get(&format!("{path}/members")), "email"), ["b@example.org"]);
+    assert_eq!(test.get(&format!("/users/{}", user.id))["group_roles"], json!(["service"]));
+    let changed = test.send(Method::PUT, &path, Some(json!({"name": "Support", "roles": ["admin"]}))).json;
+    assert_eq!((&changed["roles"], &changed["members"]), (&json!(["admin"]), &json!(1)));
+    assert_eq!(
+        code(&test.send(Method::POST, "/groups", Some(json!({"name": "Support", "roles": []})))),
+        (409, "name_taken")
+    );
+    assert_eq!(test.send(Method::DELETE, &member, None).status, StatusCode::NO_CONTENT);
+    assert_eq!(texts(&test.get(&format!("{path}/members")), "email"), Vec::<&str>::new());
+    assert_eq!(test.send(Method::DELETE, &path, None).status, StatusCode::NO_CONTENT);
+    assert_eq!(test.get("/groups")["items"], json!([]));
+    for (path, status) in [(path.clone(), 404), (format!("{path}/members/x"), 404), ("/groups/x".into(), 404)] {
+        assert_eq!(test.send(Method::DELETE, &path, None).status.as_u16(), status, "{path}");
+    }
+    for wrong in [
+        json!({"name": " ", "roles": []}),
+        json!({"name": "x", "roles": ["gone"]}),
+        json!({"name": "x".repeat(101), "roles": []}),
+    ] {
+        assert_eq!(code(&test.send(Method::POST, "/groups", Some(wrong.clone()))).0, 422, "{wrong}");
+    }
+}
+
+#[test]
+fn roles_of_the_installation_are_made_and_the_built_in_ones_stay() {
+    let test = Test::new();
+    let set = |name: &str, permissions: Value| {
+        test.send(Method::PUT, &format!("/roles/{name}"), Some(json!({"permissions": permissions})))
+    };
+    assert_eq!(set("mailer", json!(["tools:call:mail:*"])).json["permissions"], json!(["tools:call:mail:*"]));
+    let list = test.get("/roles");
+    assert_eq!(texts(&list, "name"), ["admin", "member", "service", "mailer"]);
+    assert_eq!(list["items"][0]["permissions"], json!(["*"]));
+    assert!(
+        list["permissions"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|row| row["name"] == "models:use" && row["has_pattern"] == true)
+    );
+    for (name, permissions) in
+        [("member", json!([])), ("Mailer", json!([])), ("x", json!(["mail"])), ("user", json!([]))]
+    {
+        let refused = set(name, permissions);
+        assert_eq!(code(&refused), (422, "invalid_field"), "{name}");
+    }
+    assert_eq!(code(&test.send(Method::DELETE, "/roles/member", None)), (409, "built_in"));
+    assert_eq!(test.send(Method::DELETE, "/roles/mailer", None).status, StatusCode::NO_CONTENT);
+    assert_eq!(test.get("/roles")["items"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn sessions_are_listed_and_ended() {
+    let test = Test::new();
+    let (user, _) = test.fixture.person("b@example.org");
+    let session = Id::new();
+    let hashes = TokenHashes { token: "t".into(), family: "f".into() };
+    block_on(test.fixture.app.store().create_session(session, &user, &hashes, 60_000)).unwrap();
+    let token = test.fixture.token_of(&user, session);
+    assert_eq!(test.send_as(&token, Method::GET, "/users", None).status, StatusCode::FORBIDDEN);
+    assert_eq!(texts(&test.get(&format!("/sessions?user_id={}", user.id)), "email"), ["b@example.org"]);
+    assert_eq!(test.get(&format!("/sessions?user_id={}", test.admin.id))["items"], json!([]));
+    let path = format!("/sessions/{session}");
+    assert_eq!(test.send(Method::DELETE, &path, None).status, StatusCode::NO_CONTENT);
+    assert_eq!(test.send_as(&token, Method::GET, "/users", None).status, StatusCode::UNAUTHORIZED);
+    assert_eq!(test.recorded(), ("session.end".into(), Some(user.id.to_string())));
+    assert_eq!(code(&test.send(Method::DELETE, &path, None)).0, 404);
+    assert_eq!(code(&test.send(Method::GET, "/sessions?user_id=x", None)).0, 422);
+}
+
+#[test]
+fn settings_usage_and_the_record_are_read() {
+    let test = Test::new();
+    assert_eq!(test.get("/settings")["items"], json!([{"name": "signup", "value": "invite"}]));
+    let usage = test.get("/usage?days=1");
+    let nothing = json!({"user_id": test.admin.id, "email": "admin@example.org", "runs": 0, "prompt_tokens": 0, "completion_tokens": 0, "tool_calls": 0});
+    assert_eq!(usage["items"], json!([nothing]));
+    assert_eq!(code(&test.send(Method::GET, "/usage?days=367", None)).0, 422);
+    for name in ["a", "b", "c"] {
+        assert_eq!(test.send(Method::DELETE, &format!("/roles/{name}"), None).status, StatusCode::NO_CONTENT);
+    }
+    let first = test.get("/audit?limit=2");
+    assert_eq!(texts(&first, "subject"), ["c", "b"]);
+    let next = format!("/audit?limit=2&user_id={}&cursor={}", test.admin.id, first["next_cursor"].as_str().unwrap());
+    assert_eq!(texts(&test.get(&next), "subject"), ["a"]);
+}
+
+#[test]
+fn permissions_of_every_route_are_those_of_the_document() {
+    router_test::paused(async |_| {
+        router_test::permissions::compare_routes("admin", |app| router(app, Config::default())).await;
+    });
+}
+
+#[test]
+fn permissions_of_every_role_are_those_of_the_document() {
+    let has = |role: &str, row: &Row| if role == ADMIN || row.roles.contains(&role) { "yes" } else { "" };
+    let mut table = String::from("| permission | allows | admin | member | service |\n|---|---|---|---|---|\n");
+    for row in TABLE {
+        let pattern = if row.has_pattern { ":…" } else { "" };
+        let cells = BUILT_IN.map(|role| has(role, row));
+        table.push_str(&format!("| `{}{pattern}` | {} | {} |\n", row.name, row.purpose, cells.join(" | ")));
+    }
+    router_test::permissions::compare("roles", &table);
+}

@@ -1,0 +1,59 @@
+//! `/api/admin/usage`: what each person used in the last days.
+
+use axum::extract::State;
+use domain::{Id, Timestamp};
+use permissions::table::UsageRead;
+use problem::Problem;
+use serde::{Deserialize, Serialize};
+use storage::{Database, usage::PersonUsage};
+use web::{Allowed, Json, Listing, Page, Query, Result};
+
+use crate::router::Admin;
+
+/// People on a page, unless asked otherwise.
+const DEFAULT_LIMIT: u32 = 50;
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+const DEFAULT_DAYS: i64 = 30;
+/// The runs of so many days are added up.
+const MAX_DAYS: i64 = 366;
+
+#[derive(Deserialize)]
+pub(crate) struct Period {
+    days: Option<i64>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct UsageBody {
+    user_id: Id,
+    email: String,
+    runs: u64,
+    prompt_tokens: u64,
+    completion_tokens: u64,
+    tool_calls: u64,
+}
+
+impl From<PersonUsage> for UsageBody {
+    fn from(usage: PersonUsage) -> Self {
+        let PersonUsage { user_id, email, runs, prompt_tokens, completion_tokens, tool_calls } = usage;
+        Self { user_id, email, runs, prompt_tokens, completion_tokens, tool_calls }
+    }
+}
+
+/// `GET /api/admin/usage`.
+pub(crate) async fn list<D: Database>(
+    State(admin): State<Admin<D>>,
+    _: Allowed<UsageRead>,
+    Query(Period { days }): Query<Period>,
+    Query(listing): Query<Listing>,
+) -> Result<Json<Page<UsageBody>>> {
+    let days = days.unwrap_or(DEFAULT_DAYS);
+    if !(1..=MAX_DAYS).contains(&days) {
+        return Err(Problem::invalid_field("days", "Use a number from 1 to 366.").into());
+    }
+    let limit = listing.limit(DEFAULT_LIMIT)?;
+    // Hosts' clocks may differ by minutes, so the newest runs count whatever this one says.
+    let from = Timestamp::from_millis(Timestamp::now().as_millis().saturating_sub(days * DAY_MS));
+    let period = (from, Timestamp::from_millis(i64::MAX));
+    let found = admin.store().usage(period, listing.before()?, limit + 1).await?;
+    Ok(Json(Page::new(found, limit, |usage| usage.user_id.to_string(), Into::into)))
+}

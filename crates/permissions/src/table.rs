@@ -1,0 +1,100 @@
+//! The table of permissions: what each is for, and which built-in roles have it. The role `admin` has all of them.
+
+/// A permission that can be given.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Row {
+    /// Its name, such as `conversations:read`.
+    pub name: &'static str,
+    /// What it is for.
+    pub purpose: &'static str,
+    /// Whether the name is followed by a pattern that says for which tools or models it holds: `models:use:gpt-*`.
+    pub has_pattern: bool,
+    /// The built-in roles that have it, besides `admin`. With a pattern, they have it for all.
+    pub roles: &'static [&'static str],
+}
+
+/// A permission that a route needs, as a type.
+pub trait Required: Send + Sync + 'static {
+    /// Its name in the table.
+    const NAME: &'static str;
+}
+
+/// Has every permission, also those that later releases add.
+pub const ADMIN: &str = "admin";
+/// People who use the installation.
+pub const MEMBER: &str = "member";
+/// Programs that use the installation.
+pub const SERVICE: &str = "service";
+
+/// The built-in roles.
+pub const BUILT_IN: [&str; 3] = [ADMIN, MEMBER, SERVICE];
+
+/// To call a tool. The pattern names server and tool: `tools:call:mail:*`.
+pub(crate) const CALL_TOOL: &str = "tools:call";
+/// To have a model answer. The pattern names models: `models:use:gpt-*`.
+pub(crate) const USE_MODEL: &str = "models:use";
+
+/// Makes a type for each permission that a route can need, and the table.
+macro_rules! table {
+    (
+        routes { $(#[doc = $purpose:literal] $marker:ident = $name:literal $roles:expr;)* }
+        patterns { $(#[doc = $pattern_purpose:literal] $pattern_name:ident $pattern_roles:expr;)* }
+    ) => {
+        $(
+            #[doc = $purpose]
+            #[derive(Clone, Copy, Debug)]
+            pub enum $marker {}
+
+            impl Required for $marker {
+                const NAME: &'static str = $name;
+            }
+        )*
+
+        /// Every permission there is.
+        pub const TABLE: &[Row] = &[
+            $(Row { name: $name, purpose: $purpose.trim_ascii(), has_pattern: false, roles: &$roles },)*
+            $(Row { name: $pattern_name, purpose: $pattern_purpose.trim_ascii(), has_pattern: true, roles: &$pattern_roles },)*
+        ];
+    };
+}
+
+table! {
+    routes {
+        /// Read one's own conversations, messages and runs
+        ConversationsRead = "conversations:read" [MEMBER, SERVICE];
+        /// Write one's own conversations and messages, start and stop runs, decide about calls
+        ConversationsWrite = "conversations:write" [MEMBER, SERVICE];
+        /// See which tools there are
+        ToolsRead = "tools:read" [MEMBER, SERVICE];
+        /// Set policies for oneself, and enter one's own secrets for tools
+        ToolsManage = "tools:manage" [MEMBER];
+        /// Use the gateway for programs
+        GatewayUse = "gateway:use" [MEMBER, SERVICE];
+        /// Set policies for everybody
+        PoliciesManage = "policies:manage" [];
+        /// See all accounts
+        UsersRead = "users:read" [];
+        /// Give accounts a role, suspend them, make links that reset passwords
+        UsersManage = "users:manage" [];
+        /// Invite people
+        InvitationsManage = "invitations:manage" [];
+        /// Make groups, give them roles, choose their members
+        GroupsManage = "groups:manage" [];
+        /// Make and change roles
+        RolesManage = "roles:manage" [];
+        /// See and end the sessions of everybody
+        SessionsManage = "sessions:manage" [];
+        /// See how the installation is configured
+        SettingsRead = "settings:read" [];
+        /// See how much everybody uses
+        UsageRead = "usage:read" [];
+        /// Read the record of who did what
+        AuditRead = "audit:read" [];
+    }
+    patterns {
+        /// Have these models answer
+        USE_MODEL [MEMBER, SERVICE];
+        /// Call these tools; policies still decide about each call
+        CALL_TOOL [MEMBER, SERVICE];
+    }
+}

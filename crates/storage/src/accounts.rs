@@ -1,0 +1,94 @@
+//! What administrators see of accounts and change about them. Nothing here asks whether they may.
+
+use domain::{Id, User};
+
+use crate::{
+    Database, Statement, StorageError, Store,
+    users::{ROLE, WITH_GROUPS, columns, read_users},
+};
+
+/// What is to change about an account.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct AccountChange<'a> {
+    /// The name of its own role from now on.
+    pub role: Option<&'a str>,
+    /// Whether it may not be used from now on.
+    pub is_suspended: Option<bool>,
+}
+
+/// What came of changing an account.
+#[derive(Clone, Debug)]
+pub enum AccountChanged {
+    /// It is changed.
+    Changed(User),
+    /// Somebody else changed it first.
+    Stale,
+    /// Nobody would be left who is an administrator.
+    LastAdministrator,
+}
+
+impl<D: Database> Store<D> {
+    /// Accounts, the newest first, before the one at which the page before ended: all, or those whose address or name contains a text.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn users(&self, containing: &str, before: Option<Id>, limit: u32) -> Result<Vec<User>, StorageError> {
+        const QUERY: &str = "users";
+        let sql = format!(
+            "SELECT {}, user_groups.roles FROM (
+                 SELECT * FROM users
+                 WHERE (CAST(?2 AS text) IS NULL OR id < ?2)
+                   AND (lower(email) LIKE ?1 ESCAPE '\\' OR lower(name) LIKE ?1 ESCAPE '\\')
+                 ORDER BY id DESC LIMIT {limit}
+             ) AS users {WITH_GROUPS} ORDER BY users.id DESC",
+            columns()
+        );
+        let parameters = [pattern(containing).into(), before.into()];
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
+        Ok(read_users(QUERY, &rows, |_| Ok(()))?.into_iter().map(|(user, ())| user).collect())
+    }
+
+    /// Changes an account that was read as `user`; a suspension ends its sessions and stops its runs, all in one statement.
+    ///
+    /// # Errors
+    /// As [`Self::users`].
+    pub async fn change_account(&self, user: &User, change: AccountChange<'_>) -> Result<AccountChanged, StorageError> {
+        const QUERY: &str = "change_account";
+        let sql = format!(
+            "UPDATE users SET
+                 role = CASE WHEN CAST(?2 AS text) IS NULL THEN role WHEN ?2 = 'admin' THEN 'admin' ELSE 'user' END,
+                 access_role = COALESCE(?2, access_role),
+                 suspended_at = CASE CAST(?3 AS bigint) WHEN 1 THEN COALESCE(suspended_at, now_ms()) WHEN 0 THEN NULL
+                     ELSE suspended_at END,
+                 access_version = COALESCE(access_version, 0) + 1,
+                 access_changed_at = now_ms()
+             WHERE id = ?1 AND COALESCE(access_version, 0) = ?4
+               AND ({ROLE} <> 'admin' OR suspended_at IS NOT NULL
+                   OR COALESCE(?2, 'admin') = 'admin' AND COALESCE(CAST(?3 AS bigint), 0) = 0 OR EXISTS (
+                   SELECT 1 FROM users AS other WHERE other.id <> ?1 AND other.role = 'admin' AND other.suspended_at IS NULL))
+             RETURNING id"
+        );
+        let parameters =
+            [user.id.into(), change.role.into(), change.is_suspended.map(i64::from).into(), user.access_version.into()];
+        let changed = self.database.query(Statement::new(QUERY, sql, parameters).durably()).await?;
+        let now = self.user(user.id).await?;
+        Ok(match now {
+            Some(now) if !changed.is_empty() => AccountChanged::Changed(now),
+            Some(now) if now.access_version == user.access_version => AccountChanged::LastAdministrator,
+            _ => AccountChanged::Stale,
+        })
+    }
+}
+
+/// A text that `LIKE` finds anywhere, as small letters.
+fn pattern(text: &str) -> String {
+    let mut pattern = String::from("%");
+    for letter in text.to_lowercase().chars() {
+        if matches!(letter, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(letter);
+    }
+    pattern.push('%');
+    pattern
+}

@@ -1,0 +1,77 @@
+//! What an instance knows about tokens and roles, read from the database about twice a second while requests come. So a change of access takes
+//! effect on every host within a second, and a request needs no query of its own (docs/adr/0032).
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+use domain::{Id, Timestamp};
+use identity::{Caller, Verifier, session_token::LIFETIME_S};
+use permissions::{Access, Role, Roles};
+use storage::{
+    access::{AccessState, PersonRoles},
+    roles::StoredRole,
+};
+
+/// For so long, what was read counts.
+pub(crate) const FRESH: Duration = Duration::from_millis(500);
+/// For so long, it counts while another request of the instance reads it anew. With the time to read it, changes take effect within a second.
+pub(crate) const USABLE: Duration = Duration::from_millis(800);
+
+/// Older changes do not matter: no token is older. A minute more than tokens live, for their tolerance and clocks that are set.
+#[expect(clippy::cast_possible_wrap, reason = "minutes")]
+pub(crate) const WINDOW_MS: i64 = (LIFETIME_S as i64 + 60) * 1000;
+
+/// The built-in roles and the stored ones.
+#[must_use]
+pub fn roles_of(stored: &[StoredRole]) -> Roles {
+    Roles::new(stored.iter().map(|role| Role::stored(&role.name, role.permissions.split_whitespace())))
+}
+
+/// What a person may do, by the roles that were read with what they want to do.
+#[must_use]
+pub fn access_of(roles: &PersonRoles) -> Access {
+    roles_of(&roles.custom).access(roles.names.iter().map(String::as_str))
+}
+
+/// What was read at one moment.
+#[derive(Debug)]
+pub(crate) struct Known {
+    /// When it was asked for.
+    pub(crate) at: Instant,
+    /// Verifies tokens.
+    pub(crate) verifier: Verifier,
+    /// All roles.
+    pub(crate) roles: Roles,
+    versions: BTreeMap<Id, i64>,
+    ended: BTreeSet<Id>,
+    incomplete_before: Option<Timestamp>,
+}
+
+impl Known {
+    /// From what the database says, asked at this moment.
+    pub(crate) fn new(at: Instant, state: AccessState) -> Self {
+        let keys = state.keys.iter().map(|key| (key.id.as_str(), key.jwk.as_str()));
+        Self {
+            at,
+            verifier: Verifier::new(keys).by_clock(state.now),
+            roles: roles_of(&state.roles),
+            versions: state.changed_users.into_iter().collect(),
+            ended: state.ended_sessions.into_iter().collect(),
+            incomplete_before: state.incomplete_before,
+        }
+    }
+
+    /// Whether a token has become void since it was made. `None`: the database has to be asked about this one, because it is an earlier release's and
+    /// says too little, or because too much changed since it was made.
+    pub(crate) fn is_void(&self, caller: &Caller) -> Option<bool> {
+        let version = caller.access_version?;
+        let is_known = self.versions.get(&caller.user_id).is_some_and(|newest| version < *newest)
+            || caller.session_id.is_some_and(|session| self.ended.contains(&session));
+        if !is_known && self.incomplete_before.is_some_and(|moment| caller.issued_at < moment) {
+            return None;
+        }
+        Some(is_known)
+    }
+}
