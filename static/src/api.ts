@@ -102,6 +102,9 @@ export const runs = {
     signal: AbortSignal,
   ): Promise<ReadableStream<Uint8Array<ArrayBuffer>> | null> {
     const headers: Record<string, string> = { Accept: "text/event-stream" };
+    // Tools are told the person's time zone, as they are their language, which the browser says itself.
+    const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
+    if (timeZone) headers["Time-Zone"] = timeZone;
     if (lastEventId !== null) headers["Last-Event-ID"] = lastEventId;
     const init: RequestInit = { headers, signal, cache: "no-store" };
     const response = await renewing(() => reach(`${runPath(id)}/events`, init));

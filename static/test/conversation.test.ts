@@ -163,6 +163,8 @@ test("a connection that is lost is said, and not any more when it is back", asyn
   stop();
   assert.deepEqual(seen, [true, false, true]);
   assert.equal(requests("GET", "/api/runs/r1/events").at(-1)?.headers.get("Last-Event-ID"), "2");
+  const here = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  assert.equal(requests("GET", "/api/runs/r1/events").at(-1)?.headers.get("Time-Zone"), here);
 });
 
 test("a run that ended without a word is what it left behind", async () => {

@@ -52,3 +52,16 @@ function address(host) {
     }
   });
 }
+
+/** A token of somebody new that opens the gateway of the app. */
+export async function gatewayToken(url) {
+  const made = async (path, init) => {
+    const response = await fetch(`${url}${path}`, { method: "POST", ...init });
+    if (response.status !== 201) throw new Error(`${path}: ${response.status} ${await response.text()}`);
+    return (await response.json()).access_token;
+  };
+  const account = { email: "client@example.org", password: "correct horse battery staple" };
+  const headers = { "content-type": "application/json" };
+  const session = await made("/auth/signup", { headers, body: JSON.stringify(account) });
+  return made("/auth/mcp-token", { headers: { authorization: `Bearer ${session}` } });
+}

@@ -1,6 +1,7 @@
 // Runs the protocol's own conformance suite in both revisions: against the suite's fixture behind the adapter, which this
-// program serves, and against the client of the crate `mcp`. The scenarios about tasks run against the same fixture in a
-// process (server.rs): a component does not outlive its request, so it makes no tasks.
+// program serves, against the same fixture at the gateway of the app, as far as the gateway passes something on, and
+// against the client of the crate `mcp`. The scenarios about tasks run against the same fixture in a process (server.rs):
+// a component does not outlive its request, so it makes no tasks.
 //
 // MCP_SERVER_URL is another server to test instead; it must offer what tests/conformance/provider offers.
 // MCP_CLIENT_COMMAND is the client (clients/ours.rs), EA_MCP_FIXTURE the process with the fixture. A required scenario
@@ -10,10 +11,11 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdtemp, readFile, readdir, rm } from "node:fs/promises";
+import { createServer, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { NODE, ROOT, serve } from "./host.mjs";
+import { NODE, ROOT, gatewayToken, serve } from "./host.mjs";
 
 const VERSIONS = ["2026-07-28", "2025-11-25"];
 // The suite has scenarios about tasks in the newer revision only, and requires none: they are an extension.
@@ -22,6 +24,11 @@ const OF_TASKS = /^ +- scenario: (tasks-[\w-]+)$/gm;
 const SUITE = join(import.meta.dirname, "node_modules/@modelcontextprotocol/conformance");
 // These scenarios need a browser to sign people in. The client is given a token instead.
 const NOT_ASKED_OF_THE_CLIENT = /^auth\//;
+// The gateway has tokens, limits and names of its own; what it passes on to a server is the server's.
+const PASSED_ON = /^(resources-|sep-2164|prompts-|completion-|input-required-|tools-call-embedded)/;
+// `cargo dev test` writes it: the app with the fixture among its tool servers.
+const GATEWAY = "target/dev/gateway.toml";
+const GATEWAY_SETTINGS = ["tool_policies=allow conformance:*", "tool_calls_per_minute=1000", "tool_changes_per_minute=1000"];
 // Every scenario has this check, so it says nothing about a scenario.
 const COMMON_CHECK = "wire-schema-valid";
 // The whole suite takes ten seconds. A client scenario that hangs is ended.
@@ -67,26 +74,55 @@ async function tasks() {
   return [...list.matchAll(OF_TASKS)].map(([, name]) => name);
 }
 
+/** The gateway at an address that wants no token: the suite has none to send. */
+async function withToken(app) {
+  const authorization = `Bearer ${await gatewayToken(app)}`;
+  const proxy = createServer((asked, answer) => {
+    const { method, headers } = asked;
+    const passed = request(`${app}/mcp/conformance`, { method, headers: { ...headers, authorization } }, (answered) => {
+      answer.writeHead(answered.statusCode, answered.headers);
+      answered.pipe(answer);
+    });
+    passed.once("error", (error) => answer.destroy(error));
+    asked.pipe(passed);
+  });
+  await new Promise((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+  const end = () => {
+    proxy.close();
+    proxy.closeAllConnections();
+  };
+  return { url: `http://127.0.0.1:${proxy.address().port}/mcp`, end };
+}
+
 async function run(leg, target, version) {
+  const section = leg === "gateway" ? "server" : leg;
   const required =
-    leg === "tasks" ? await tasks() : await names(join(SUITE, "requirements", `${version}.yaml`), leg);
+    leg === "tasks" ? await tasks() : await names(join(SUITE, "requirements", `${version}.yaml`), section);
   const baseline = await names(join(import.meta.dirname, `baseline-${version}.yml`), leg);
   const folder = await mkdtemp(join(tmpdir(), "conformance-"));
-  const scenarios = leg === "client" ? required.filter((name) => !NOT_ASKED_OF_THE_CLIENT.test(name)) : required;
+  const isRun = {
+    server: () => true,
+    gateway: (name) => PASSED_ON.test(name),
+    client: (name) => !NOT_ASKED_OF_THE_CLIENT.test(name),
+    tasks: () => true,
+  };
+  const scenarios = required.filter(isRun[leg]);
   try {
-    if (leg === "server") {
-      await suite(["server", "--url", target, "--requirements", version, "-o", folder], DEADLINE_MS);
-    } else if (leg === "tasks") {
+    if (leg === "tasks") {
       for (const name of scenarios) {
         await suite(["server", "--url", target, "--scenario", name, "-o", folder], CLIENT_DEADLINE_MS);
       }
+    } else if (leg !== "client") {
+      await suite(["server", "--url", target, "--requirements", version, "-o", folder], DEADLINE_MS);
     } else {
       for (const name of scenarios) {
         const args = ["--command", target, "--scenario", name, "--spec-version", version];
         await suite(["client", ...args, "--timeout", String(CLIENT_DEADLINE_MS / 2), "-o", folder], CLIENT_DEADLINE_MS);
       }
     }
-    return report(`${leg} ${version}`, scenarios, baseline, await results(folder));
+    const found = await results(folder);
+    if (leg === "gateway") for (const name of found.keys()) if (!PASSED_ON.test(name)) found.delete(name);
+    return report(`${leg} ${version}`, scenarios, baseline, found);
   } finally {
     await rm(folder, { recursive: true });
   }
@@ -117,26 +153,44 @@ function report(title, required, baseline, checks) {
   return counts;
 }
 
-const host = process.env.MCP_SERVER_URL ? null : await serve("tests/conformance/spin.toml");
-const fixture = spawn(process.env.EA_MCP_FIXTURE ?? join(ROOT, "target/debug/mcp-fixture"), {
-  stdio: ["ignore", "pipe", "inherit"],
-});
-const [fixtureUrl] = await once(createInterface({ input: fixture.stdout }), "line");
-const targets = {
-  server: process.env.MCP_SERVER_URL ?? `${host.url}/mcp`,
-  client: process.env.MCP_CLIENT_COMMAND ?? join(ROOT, "target/debug/mcp-client"),
-  tasks: fixtureUrl,
-};
+const served = [];
+async function adapter() {
+  const host = await serve("tests/conformance/spin.toml");
+  served.push(host);
+  return `${host.url}/mcp`;
+}
+async function gateway() {
+  const app = await serve(GATEWAY, ...GATEWAY_SETTINGS.flatMap((setting) => ["--variable", setting]));
+  served.push(app);
+  const proxy = await withToken(app.url);
+  served.push(proxy);
+  return proxy.url;
+}
+
+async function tasksFixture() {
+  const program = process.env.EA_MCP_FIXTURE ?? join(ROOT, "target/debug/mcp-fixture");
+  const fixture = spawn(program, { stdio: ["ignore", "pipe", "inherit"] });
+  served.push({ end: () => fixture.kill() });
+  const [url] = await once(createInterface({ input: fixture.stdout }), "line");
+  return url;
+}
+
+async function targets() {
+  const other = process.env.MCP_SERVER_URL;
+  const servers = other ? { server: other } : { server: await adapter(), gateway: await gateway() };
+  const client = process.env.MCP_CLIENT_COMMAND ?? join(ROOT, "target/debug/mcp-client");
+  return { ...servers, client, tasks: await tasksFixture() };
+}
+
 const total = { pass: 0, fail: 0, todo: 0 };
 try {
-  for (const [leg, target] of Object.entries(targets)) {
+  for (const [leg, target] of Object.entries(await targets())) {
     for (const version of leg === "tasks" ? [TASKS_VERSION] : VERSIONS) {
       for (const [how, count] of Object.entries(await run(leg, target, version))) total[how] += count;
     }
   }
 } finally {
-  fixture.kill();
-  await host?.end();
+  for (const { end } of served) await end();
 }
 // In the form of node's own test runner, for `cargo dev test` to count.
 for (const [how, count] of Object.entries(total)) console.log(`# ${how} ${count}`);

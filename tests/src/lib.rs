@@ -28,7 +28,7 @@ pub use app::{App, anonymous, journal, shared};
 pub use events::{Event, Events, said};
 pub use host::{Exit, Host, Options, host, repository};
 pub use model::{Asked, Journal, Model, start as start_model, unique};
-pub use person::{LANGUAGE, Person, Turn, array, problem, text};
+pub use person::{LANGUAGE, Person, TIME_ZONE, Turn, array, problem, text};
 pub use store::{is_postgres, own_server};
 pub use tools::Outside;
 pub use wait::{LIMIT, until, within};

@@ -14,6 +14,8 @@ use crate::{App, Event, Events, until, within};
 
 /// The language that people want here, as their browsers say it when they read a run.
 pub const LANGUAGE: &str = "pt-BR";
+/// The time zone that people are in.
+pub const TIME_ZONE: &str = "America/Sao_Paulo";
 
 /// A person who signed up.
 #[derive(Clone, Debug)]
@@ -167,7 +169,7 @@ impl Person {
     pub async fn events_after(&self, run: &str, last_event_id: Option<u64>) -> Result<Option<Events>> {
         let path = format!("/api/runs/{run}/events");
         let mut request = self.request(Method::GET, &path).header("accept", "text/event-stream");
-        request = request.header("accept-language", format!("{LANGUAGE},en;q=0.5"));
+        request = request.header("accept-language", format!("{LANGUAGE},en;q=0.5")).header("time-zone", TIME_ZONE);
         if let Some(id) = last_event_id {
             request = request.header("last-event-id", id.to_string());
         }

@@ -232,7 +232,7 @@ fn a_component_has_one_name_everywhere() -> Result<()> {
         let folder = repository().join(PROVIDERS).join(folder);
         assert!(folder.is_dir(), "{name} has no folder {}", shown(&folder));
         if folder.join("Cargo.toml").exists() {
-            let path = text_at(component, &["dependencies", "edge-assistant:tools/provider@1.0.0", "path"]);
+            let path = text_at(component, &["dependencies", "edge-assistant:tools/provider@2.0.0", "path"]);
             assert_eq!(path, Some(wasm(name)), "{name}");
         }
     }

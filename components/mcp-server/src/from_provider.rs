@@ -3,8 +3,9 @@
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use mcp::{
-    Annotations, Content, Description, Failure, InputNeeded, LogLevel, Map, Notice, Outcome, Prompt, PromptArgument,
-    PromptContent, PromptMessage, Resource, ResourceBody, ResourceContents, ResourceTemplate, Role, Tool,
+    Annotations, Content, Description, Failure, InputNeeded, LogLevel, Map, MissingCapability, Notice, Outcome, Prompt,
+    PromptArgument, PromptContent, PromptMessage, Resource, ResourceBody, ResourceContents, ResourceTemplate, Role,
+    Tool,
 };
 use serde_json::{Value, json, value::RawValue};
 
@@ -29,10 +30,11 @@ pub(crate) fn description(description: wit::Description) -> Description {
         templates: description.templates.into_iter().map(template).collect(),
         prompts: description.prompts.into_iter().map(listed_prompt).collect(),
         has_completions: description.has_completions,
-        has_logging: description.has_logging,
+        has_logging: true,
         has_tasks: false,
         ttl_ms: Some(TTL_MS),
         private: false,
+        tells_features: true,
     }
 }
 
@@ -151,12 +153,12 @@ pub(crate) fn prompt(prompt: wit::Prompt) -> PromptContent {
 }
 
 /// What the caller is to answer.
-pub(crate) fn input_needed(request: wit::InputRequest) -> InputNeeded {
-    let requests = request.requests.into_iter();
-    InputNeeded {
-        requests: requests.filter_map(|(key, json)| Some((key, serde_json::from_str(&json).ok()?))).collect(),
-        state: request.state,
-    }
+pub(crate) fn input_needed(request: wit::InputRequest) -> Result<InputNeeded, Failure> {
+    let read = |(key, json): (String, String)| Ok((key, serde_json::from_str(&json)?));
+    let requests: serde_json::Result<Map> = request.requests.into_iter().map(read).collect();
+    let requests =
+        requests.map_err(|error| Failure::Internal(format!("It asks something that is no JSON: {error}.")))?;
+    Ok(InputNeeded { requests, state: request.state })
 }
 
 /// Something that happens during a call.
@@ -185,7 +187,7 @@ pub(crate) fn failure(failure: wit::Failure) -> Failure {
         wit::Failure::TimedOut => Failure::TimedOut,
         wit::Failure::InvalidInput(words) => Failure::InvalidState(words),
         wit::Failure::MissingCapability(json) => match serde_json::from_str(&json) {
-            Ok(capabilities) => Failure::MissingCapability(capabilities),
+            Ok(capabilities) => Failure::MissingCapability(MissingCapability { capabilities, words: None }),
             Err(_) => Failure::Internal("The tool needs a capability that it could not name.".to_owned()),
         },
     }

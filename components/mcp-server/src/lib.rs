@@ -5,6 +5,7 @@
 
 mod bindings;
 mod from_provider;
+mod log;
 mod provider;
 mod to_provider;
 

@@ -8,7 +8,7 @@ use mcp::{
     Reply, ResourceContents, ToolCall,
 };
 
-use crate::{bindings::provider as wit, from_provider, to_provider};
+use crate::{bindings::provider as wit, from_provider, log, to_provider};
 
 /// The least time between two pieces of progress: as often as a person sees something move. A tool may tell each file of thousands.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
@@ -42,12 +42,13 @@ impl mcp::Provider for Composed {
             wit::ToolCall { name, arguments: arguments.get().to_owned(), context: to_provider::context(&context) };
         match wit::call_tool(call).await.map_err(from_provider::failure)? {
             wit::Reply::Done(outcome) => Ok(Reply::Done(from_provider::outcome(outcome))),
-            wit::Reply::NeedsInput(request) => Ok(Reply::NeedsInput(from_provider::input_needed(request))),
+            wit::Reply::NeedsInput(request) => from_provider::input_needed(request).map(Reply::NeedsInput),
             wit::Reply::Live(notices) => {
                 let notices =
                     futures::stream::unfold(notices, async |mut notices| Some((notices.next().await?, notices)));
+                let notices = notices.inspect(log::write).map(from_provider::notice);
                 let pause = || spin_sdk::time::sleep(PROGRESS_INTERVAL).boxed_local();
-                Ok(Reply::Live(Box::pin(mcp::throttle(notices.map(from_provider::notice).boxed_local(), pause))))
+                Ok(Reply::Live(Box::pin(mcp::throttle(notices.boxed_local(), pause))))
             }
         }
     }
@@ -58,7 +59,7 @@ impl mcp::Provider for Composed {
             wit::ResourceReply::Done(contents) => {
                 Ok(Answer::Done(contents.into_iter().map(from_provider::contents).collect()))
             }
-            wit::ResourceReply::NeedsInput(request) => Ok(Answer::NeedsInput(from_provider::input_needed(request))),
+            wit::ResourceReply::NeedsInput(request) => from_provider::input_needed(request).map(Answer::NeedsInput),
         }
     }
 
@@ -67,7 +68,7 @@ impl mcp::Provider for Composed {
         let context = to_provider::context(&context);
         match wit::get_prompt(name.to_owned(), arguments, context).await.map_err(from_provider::failure)? {
             wit::PromptReply::Done(prompt) => Ok(Answer::Done(from_provider::prompt(prompt))),
-            wit::PromptReply::NeedsInput(request) => Ok(Answer::NeedsInput(from_provider::input_needed(request))),
+            wit::PromptReply::NeedsInput(request) => from_provider::input_needed(request).map(Answer::NeedsInput),
         }
     }
 
@@ -76,9 +77,12 @@ impl mcp::Provider for Composed {
             CompletionReference::Prompt(name) => name,
             CompletionReference::Resource(uri) => uri,
         };
-        let request = wit::CompletionRequest { of, argument: request.argument, value: request.value };
+        let others = request.others.into_iter().filter_map(|(name, value)| Some((name, value.as_str()?.to_owned())));
+        let context = to_provider::context(&Context { meta: request.meta, ..Context::default() });
+        let request =
+            wit::CompletionRequest { of, argument: request.argument, value: request.value, others: others.collect() };
         let wit::Completion { values, total, has_more } =
-            wit::complete(request).await.map_err(from_provider::failure)?;
+            wit::complete(request, context).await.map_err(from_provider::failure)?;
         Ok(Completion { values, total, has_more })
     }
 }

@@ -5,11 +5,12 @@ use serde_json::Value;
 
 use crate::bindings::provider as wit;
 
-/// Where `tools` puts what a provider may know of a call: `{"id", "locale", "deadlineMs", "secrets": {name: value}}`.
+/// Where `tools` puts what a provider may know of a call: `{"id", "locale", "timeZone", "deadlineMs", "secrets": {name: value}}`.
 const META_CALL: &str = "edge-assistant/call";
 /// Who does not say how long it waits is taken to wait as long as most clients do.
 const DEADLINE_MS: u32 = 60_000;
-const LOCALE: &str = "en";
+/// The person's preferences, under the contract's names and those of `tools`.
+const PREFERENCES: [(&str, &str); 2] = [("locale", "locale"), ("time-zone", "timeZone")];
 
 /// The contract's context.
 pub(crate) fn context(context: &Context) -> wit::Context {
@@ -19,7 +20,7 @@ pub(crate) fn context(context: &Context) -> wit::Context {
     let secrets = call.and_then(|call| call.get("secrets")).and_then(Value::as_object);
     wit::Context {
         id: text("id").unwrap_or_default(),
-        locale: text("locale").unwrap_or_else(|| LOCALE.to_owned()),
+        preferences: PREFERENCES.iter().filter_map(|(name, said)| Some(((*name).to_owned(), text(said)?))).collect(),
         deadline_ms: deadline.map_or(DEADLINE_MS, |deadline| u32::try_from(deadline).unwrap_or(u32::MAX)),
         secrets: secrets
             .into_iter()

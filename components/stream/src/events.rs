@@ -12,7 +12,7 @@ use platform::{
 };
 use problem::Problem;
 use serde::Deserialize;
-use web::{App, PathId, Query, Result, Session};
+use web::{App, PathId, Query, Result, Session, preferences};
 
 use crate::{config, host::SpinHost, reader::BodyReader, tools::Tools};
 
@@ -30,8 +30,7 @@ pub(crate) async fn events(
 ) -> Result<Response> {
     let seen = last_event_id(&headers, resume)?;
     let traceparent = headers.get("traceparent").cloned();
-    let languages = headers.get(header::ACCEPT_LANGUAGE).cloned();
-    let tools = Tools::new(languages, traceparent.clone());
+    let tools = Tools::new(preferences::passed_on(&headers), traceparent.clone());
     let host = SpinHost::new(app, config::provider().await, tools, traceparent);
     let reading = match orchestrator::open(&host, session.user_id(), run_id, seen).await? {
         Opened::NotFound => return Err(Problem::not_found().into()),

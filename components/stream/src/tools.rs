@@ -7,7 +7,7 @@ use std::{pin::Pin, rc::Rc, sync::Arc};
 use bytes::Bytes;
 use domain::{Id, ToolCall};
 use futures::{Stream, StreamExt};
-use http::{HeaderValue, Method, Request, StatusCode, header, request};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header, request};
 use orchestrator::{Offered, ToolAnswer, ToolProgress};
 use platform::{
     SpinClock, SpinDatabase,
@@ -78,15 +78,15 @@ impl ToolsError {
 /// How `tools` is asked for a run.
 #[derive(Clone)]
 pub(crate) struct Tools {
-    /// Which languages whoever reads the run wants, as their browser says it.
-    languages: Option<HeaderValue>,
+    /// What whoever reads the run prefers, as their browser says it.
+    preferences: HeaderMap,
     traceparent: Option<HeaderValue>,
 }
 
 impl Tools {
     /// `tools` learns whose run it is from the run's lease, which outlives their token.
-    pub(crate) const fn new(languages: Option<HeaderValue>, traceparent: Option<HeaderValue>) -> Self {
-        Self { languages, traceparent }
+    pub(crate) const fn new(preferences: HeaderMap, traceparent: Option<HeaderValue>) -> Self {
+        Self { preferences, traceparent }
     }
 
     /// The version of the list that this instance knows.
@@ -135,8 +135,8 @@ impl Tools {
         let body = Bytes::from(serde_json::to_vec(&call)?);
         let mut request =
             Request::post(format!("{TOOLS}{CALLS_PATH}")).header(header::CONTENT_TYPE, "application/json");
-        if let Some(languages) = &self.languages {
-            request = request.header(header::ACCEPT_LANGUAGE, languages);
+        for (name, value) in &self.preferences {
+            request = request.header(name, value);
         }
         let mut body = self.send(request, body).await?;
         let (mut lines, mut answer) = (sse::Lines::default(), None);

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use domain::{Id, Timestamp, tool::ToolAnswer};
 use futures::{StreamExt, future::ready, stream};
 use http::HeaderMap;
+use mcp::Input;
 use problem::Problem;
 use serde_json::json;
 use storage::{Database, leases::Holder, runs::Lease};
@@ -19,7 +20,7 @@ use toolbox::{
     wire::{Call, Executor, Said},
 };
 use web::{
-    Json, Result, language,
+    Json, Preferences, Result,
     log::{Level, log},
 };
 
@@ -41,11 +42,11 @@ pub(crate) async fn call<D: Database + 'static, H: Host>(
     let Some((lease, holder)) = lease(&tools, &call.executor, &call.call_id).await? else {
         return Ok(Body::from(line(&Said::Answer(ToolAnswer::LeaseLost))));
     };
+    let preferences = preferences(&tools, lease, &holder, Preferences::of(&headers)).await?;
     let listed = tools.listed().await?.take();
     here(async move {
         let (host, told) = (tools.host().clone(), Told::default());
-        let locale = language::preferred(&headers);
-        let work = made(tools, listed, lease, holder, locale, call, told.clone());
+        let work = made(tools, listed, lease, holder, preferences, call, told.clone());
         let mut steps = Box::pin(steps(host.clone(), told, work));
         // What ends at once can still fail as a whole.
         match steps.next().await {
@@ -85,7 +86,7 @@ async fn made<D: Database + 'static, H: Host>(
     listed: Rc<Listed>,
     lease: Lease,
     holder: Holder,
-    locale: Option<String>,
+    preferences: Preferences,
     call: Call<'static>,
     told: Told,
 ) -> Result<ToolAnswer> {
@@ -94,7 +95,7 @@ async fn made<D: Database + 'static, H: Host>(
         tools: &tools,
         listed: &listed,
         user_id: holder.user_id,
-        locale,
+        preferences,
         id: format!("{}:{}", lease.run_id, call.call_id),
         run: Some(RunCall {
             lease,
@@ -104,6 +105,7 @@ async fn made<D: Database + 'static, H: Host>(
             has_read_private,
         }),
         can_wait: true,
+        input: Input::default(),
         told: Some(told),
     };
     Ok(match execute(&world, &listed.catalog, &call.name, &call.arguments).await? {
@@ -117,8 +119,23 @@ async fn made<D: Database + 'static, H: Host>(
         Execution::Task { server, title, started_at_ms, .. } => {
             ToolAnswer::Task { server, title, started_at: Timestamp::from_millis(started_at_ms) }
         }
-        Execution::LeaseLost => ToolAnswer::LeaseLost,
+        // Only clients of the gateway are asked in this way.
+        Execution::LeaseLost | Execution::InputNeeded(_) | Execution::CapabilityNeeded(_) => ToolAnswer::LeaseLost,
     })
+}
+
+/// What the reader says of themselves. The time zone stays that of the run's first call: it decides what a call does, so every attempt at it has the
+/// same, and the person may approve it where it is another hour.
+async fn preferences<D: Database + 'static, H: Host>(
+    tools: &Tools<D, H>,
+    lease: Lease,
+    holder: &Holder,
+    said: Preferences,
+) -> Result<Preferences> {
+    if let (None, Some(time_zone)) = (&holder.time_zone, &said.time_zone) {
+        tools.store().keep_time_zone(lease, time_zone).await?;
+    }
+    Ok(Preferences { time_zone: holder.time_zone.clone().or(said.time_zone), ..said })
 }
 
 /// The lease that the executor holds, and whose run it is on. Only who executes a run knows the owner of its lease, and people's own

@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use mcp::{ClientError, INVALID_PARAMS, METHOD_NOT_FOUND, TransportError};
+use serde_json::Value;
 use toolbox::{CallFailure, Tool};
+
+/// What a server answers whose client cannot do what it needs (MCP 2026-07-28).
+pub(crate) const MISSING_CAPABILITY: i64 = -32021;
 
 /// What a component of this installation did wrong, or that there is none. It speaks the protocol as the adapter does: an answer that breaks off
 /// means that the component ended.
@@ -17,8 +21,17 @@ pub(crate) fn failed_here(tool: &Tool, error: ClientError, after: Duration) -> C
         ClientError::Transport(TransportError::Connection(_)) | ClientError::Malformed(_) => {
             CallFailure::Crashed { component, seconds: after.as_secs() }
         }
+        // Servers elsewhere give this number what meaning they like, and their words are all there is to it.
+        ClientError::Protocol { code: MISSING_CAPABILITY, data, .. } => unanswerable(data.as_ref()),
         other => failed(tool, other),
     }
+}
+
+/// What our adapter says of a question that nobody can be asked.
+pub(crate) fn unanswerable(data: Option<&Value>) -> CallFailure {
+    let question = data.and_then(|data| data.get("detail")?.as_str()).unwrap_or_default().to_owned();
+    let capabilities = data.and_then(|data| data.get("requiredCapabilities")?.as_object()).cloned().unwrap_or_default();
+    CallFailure::Unanswerable { question, capabilities }
 }
 
 /// What a server or the way to it did wrong. Its own words are other people's: the crate `toolbox` cuts them.
@@ -30,6 +43,7 @@ pub(crate) fn failed(tool: &Tool, error: ClientError) -> CallFailure {
         }
         ClientError::Transport(error) => CallFailure::Unreachable(error.to_string()),
         ClientError::TooLarge => CallFailure::TooLarge,
+        ClientError::InputRequired(needed) => CallFailure::InputNeeded(needed),
         ClientError::Protocol { code: INVALID_PARAMS, message, .. } => CallFailure::InvalidArguments(message),
         ClientError::Protocol { code: METHOD_NOT_FOUND, .. } => CallFailure::Unknown,
         ClientError::Http { status, .. } if status.is_server_error() => {

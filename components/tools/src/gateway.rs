@@ -3,7 +3,7 @@
 //! A client proves who it is with a bearer token of ours that opens the gateway and nothing else, and goes no further. A cookie is not enough:
 //! any page could send it along.
 
-use std::rc::Rc;
+use std::{cell::RefCell, rc::Rc};
 
 use axum::{
     body::Body,
@@ -15,20 +15,26 @@ use domain::{Id, tool::ToolProgress};
 use futures::{StreamExt, future::ready, stream};
 use http::{HeaderMap, HeaderValue, header};
 use identity::Purpose;
-use mcp::{Description, Failure, Map, Notice, Outcome, Reply, Settings, Task, TaskSupport, ToolCall, ToolExecution};
+use mcp::{
+    Answer, Completion, CompletionRequest, Context, Description, Failure, Input, InputNeeded, Map, Notice, Outcome,
+    PromptContent, Reply, ResourceContents, Settings, Task, TaskSupport, ToolCall, ToolExecution,
+};
 use problem::Problem;
 use send_wrapper::SendWrapper;
+use serde_json::value::RawValue;
 use storage::Database;
 use tool_catalogue::{Host, Listed};
 use toolbox::{Effect, Execution, Tool, execute};
-use web::{Authenticator, Error, Result};
+use web::{Authenticator, Error, Preferences, Result};
 
 use crate::{
     config::COMPONENT,
+    features::{Offered, readdressed, unavailable},
     gateway_tasks::{self, Asker},
+    input::{self, Subject},
     metadata,
     progress::{self, Step, Told, steps},
-    rules,
+    rules::{self, Rules},
     state::{Tools, here},
     world::CallWorld,
 };
@@ -67,8 +73,9 @@ async fn answer<D: Database + 'static, H: Host>(
     }
     let body = Bytes::from(web::body::read(&head.headers, body, MAX_BYTES).await?.into_bytes());
     let listed = tools.listed().await?;
-    let locale = web::language::preferred(&head.headers);
-    let gateway = Gateway { listed: Rc::clone(&listed), tools: tools.clone(), server, user_id, locale };
+    let preferences = Preferences::of(&head.headers);
+    let (listed, rules) = (Rc::clone(&listed), RefCell::default());
+    let gateway = Gateway { listed, tools: tools.clone(), server, user_id, preferences, rules };
     let response = here(async move {
         let settings = Settings::default();
         mcp::respond(&gateway, &settings, Request::from_parts(head, body)).await.map(SendWrapper::new)
@@ -108,7 +115,9 @@ struct Gateway<D, H> {
     listed: Rc<Listed>,
     server: Option<String>,
     user_id: Id,
-    locale: Option<String>,
+    preferences: Preferences,
+    /// Read once for the request.
+    rules: RefCell<Option<Rc<Rules>>>,
 }
 
 impl<D, H> Gateway<D, H> {
@@ -127,16 +136,34 @@ impl<D, H> Gateway<D, H> {
     }
 }
 
+impl<D: Database + 'static, H: Host> Gateway<D, H> {
+    async fn rules(&self) -> Result<Rc<Rules>, Failure> {
+        if let Some(rules) = self.rules.borrow().clone() {
+            return Ok(rules);
+        }
+        let rules = Rc::new(rules::of(&self.tools, self.user_id).await.map_err(|error| unavailable(&error))?);
+        *self.rules.borrow_mut() = Some(Rc::clone(&rules));
+        Ok(rules)
+    }
+
+    /// What there is besides tools.
+    async fn features(&self) -> Result<Offered<'_, D, H>, Failure> {
+        Ok(Offered {
+            tools: &self.tools,
+            listed: &self.listed,
+            rules: self.rules().await?,
+            server: self.server.as_deref(),
+            user_id: self.user_id,
+            preferences: &self.preferences,
+        })
+    }
+}
+
 impl<D: Database + 'static, H: Host> mcp::Provider for Gateway<D, H> {
     async fn describe(&self) -> Result<Description, Failure> {
-        let unavailable = |error: Error| {
-            let fields = serde_json::json!({ "cause": error.causes() });
-            web::log::log(COMPONENT, web::log::Level::Error, "the tools cannot be listed", fields);
-            Failure::Internal("The tools cannot be listed at the moment. Try again later.".to_owned())
-        };
-        let rules = rules::of(&self.tools, self.user_id).await.map_err(unavailable)?;
+        let rules = self.rules().await?;
         let allowed = self.offered().filter(|(.., tool)| rules.effect(tool) != Effect::Deny);
-        Ok(Description {
+        let mut description = Description {
             name: self.server.clone().unwrap_or_else(|| "edge-assistant".to_owned()),
             title: Some("Edge Assistant".to_owned()),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -145,74 +172,99 @@ impl<D: Database + 'static, H: Host> mcp::Provider for Gateway<D, H> {
             ttl_ms: Some(TTL_MS),
             private: true,
             ..Description::default()
-        })
+        };
+        self.features().await?.describe(&mut description);
+        Ok(description)
+    }
+
+    async fn read_resource(&self, uri: &str, context: Context) -> Result<Answer<Vec<ResourceContents>>, Failure> {
+        self.features().await?.read_resource(uri, &context).await
+    }
+
+    async fn get_prompt(&self, name: &str, arguments: Map, context: Context) -> Result<Answer<PromptContent>, Failure> {
+        self.features().await?.get_prompt(name, &arguments, &context).await
+    }
+
+    async fn complete(&self, request: CompletionRequest) -> Result<Completion, Failure> {
+        self.features().await?.complete(request).await
     }
 
     async fn call_tool(&self, call: ToolCall) -> Result<Reply, Failure> {
-        let Some((_, name, _)) = self.offered().find(|(shown, ..)| *shown == call.name) else {
+        let Some((_, name, tool)) = self.offered().find(|(shown, ..)| *shown == call.name) else {
             return Err(Failure::Unknown(call.name));
         };
+        let subject = called(tool, &call.arguments);
+        let input = input::given(&self.tools, self.user_id, subject, &call.context).await?;
         let told = call.context.wants_progress.then(Told::default);
         let can_wait = call.context.takes_task;
         let call = GatewayCall {
+            one_server: self.server.clone(),
+            input,
             tools: self.tools.clone(),
             listed: Rc::clone(&self.listed),
             user_id: self.user_id,
-            locale: self.locale.clone(),
+            preferences: self.preferences.clone(),
             name: name.to_owned(),
             arguments: call.arguments,
             can_wait,
             told: told.clone(),
         };
         let work = call.made();
-        let Some(told) = told else { return Box::pin(work).await.map(Made::into_reply) };
+        let end = |end: Called| match end {
+            Called::Done(outcome) => Reply::Done(outcome),
+            Called::Asks(needed) => Reply::NeedsInput(needed),
+            Called::GoesOn(task) => Reply::Task(task),
+        };
+        let Some(told) = told else { return Box::pin(work).await.map(end) };
         let mut steps = Box::pin(steps(self.tools.host().clone(), told, work));
         match steps.next().await {
-            Some(Step::End(end)) => end.map(Made::into_reply),
+            Some(Step::End(ended)) => ended.map(end),
             Some(first) => Ok(Reply::Live(Box::pin(stream::once(ready(first)).chain(steps).map(notice)))),
             None => Err(Failure::Internal("The call has no end.".to_owned())),
         }
     }
 
     async fn task(&self, id: &str) -> Result<Task, Failure> {
-        gateway_tasks::task(&self.asker(), id).await
+        Box::pin(gateway_tasks::task(&self.asker(), id)).await
     }
 
     async fn ended_task(&self, id: &str) -> Result<Task, Failure> {
-        gateway_tasks::ended(&self.asker(), id).await
+        Box::pin(gateway_tasks::ended(&self.asker(), id)).await
     }
 
     async fn update_task(&self, id: &str, _: Map) -> Result<(), Failure> {
-        gateway_tasks::update(&self.asker(), id).await
+        Box::pin(gateway_tasks::update(&self.asker(), id)).await
     }
 
     async fn cancel_task(&self, id: &str) -> Result<(), Failure> {
-        gateway_tasks::cancel(&self.asker(), id).await
+        Box::pin(gateway_tasks::cancel(&self.asker(), id)).await
     }
 }
 
-/// What a program's call comes to.
-enum Made {
+fn called<'a>(tool: &'a Tool, arguments: &'a RawValue) -> Subject<'a> {
+    Subject { server: tool.server.as_str(), method: "tools/call", name: tool.name.as_str(), arguments: arguments.get() }
+}
+
+/// What a call of a program comes to.
+enum Called {
     Done(Outcome),
-    Task(Task),
+    /// It is to be called again with an answer.
+    Asks(InputNeeded),
+    /// It goes on at its server.
+    GoesOn(Task),
 }
 
-impl Made {
-    fn into_reply(self) -> Reply {
-        match self {
-            Self::Done(outcome) => Reply::Done(outcome),
-            Self::Task(task) => Reply::Task(task),
-        }
-    }
-}
-
-fn notice(step: Step<std::result::Result<Made, Failure>>) -> Notice {
+fn notice(step: Step<std::result::Result<Called, Failure>>) -> Notice {
     match step {
         Step::Progress(ToolProgress { progress, total, message }) => {
             Notice::Progress { progress, total, message: Some(message).filter(|message| !message.is_empty()) }
         }
-        Step::End(Ok(Made::Task(task))) => Notice::Task(task),
-        Step::End(Ok(Made::Done(outcome))) => Notice::Done(Ok(outcome)),
+        Step::End(Ok(Called::GoesOn(task))) => Notice::Task(task),
+        Step::End(Ok(Called::Done(outcome))) => Notice::Done(Ok(outcome)),
+        // A provider asks before it works, or not at all.
+        Step::End(Ok(Called::Asks(_))) => {
+            Notice::Done(Ok(Outcome::error("It asks something after it has begun, which is not possible.")))
+        }
         Step::End(Err(failure)) => Notice::Done(Err(failure)),
     }
 }
@@ -222,27 +274,38 @@ struct GatewayCall<D, H> {
     tools: Tools<D, H>,
     listed: Rc<Listed>,
     user_id: Id,
-    locale: Option<String>,
+    preferences: Preferences,
     name: String,
-    arguments: Box<serde_json::value::RawValue>,
+    arguments: Box<RawValue>,
     can_wait: bool,
     told: Option<Told>,
+    /// What it can be asked, and what it answered.
+    input: Input,
+    /// The server at whose own address it is called.
+    one_server: Option<String>,
 }
 
 impl<D: Database + 'static, H: Host> GatewayCall<D, H> {
-    async fn made(self) -> std::result::Result<Made, Failure> {
-        let Self { tools, listed, user_id, locale, name, arguments, can_wait, told } = self;
+    async fn made(self) -> std::result::Result<Called, Failure> {
+        let Self { tools, listed, user_id, preferences, name, arguments, can_wait, told, input, one_server } = self;
+        let found = listed.catalog.find(&name).ok_or_else(|| Failure::Unknown(name.clone()))?;
         let id = Id::new().to_string();
-        let world = CallWorld { tools: &tools, listed: &listed, user_id, locale, run: None, can_wait, id, told };
-        match execute(&world, &listed.catalog, &name, arguments.get()).await {
-            Ok(Execution::Result { outcome, .. }) => Ok(Made::Done(outcome)),
-            Ok(Execution::Task { server, tool, task, .. }) => {
-                gateway_tasks::given_out(&tools, user_id, server, tool, *task).await.map(Made::Task)
+        let world =
+            CallWorld { tools: &tools, listed: &listed, user_id, preferences, run: None, can_wait, id, input, told };
+        match Box::pin(execute(&world, &listed.catalog, &name, arguments.get())).await {
+            Ok(Execution::Result { outcome, .. }) => {
+                Ok(Called::Done(readdressed(one_server.as_deref(), &found.server, outcome)))
             }
+            Ok(Execution::Task { server, tool, task, .. }) => {
+                Box::pin(gateway_tasks::given_out(&tools, user_id, server, tool, *task)).await.map(Called::GoesOn)
+            }
+            Ok(Execution::InputNeeded(needed)) => {
+                input::sealed(&tools, user_id, called(found, &arguments), needed).await.map(Called::Asks)
+            }
+            Ok(Execution::CapabilityNeeded(missing)) => Err(missing.into()),
             // Only runs can wait, and only runs have leases.
             Ok(Execution::ApprovalNeeded { .. } | Execution::LeaseLost) => {
-                let words = "This call needs a person's approval, which cannot be had here.";
-                Ok(Made::Done(Outcome::error(words)))
+                Ok(Called::Done(Outcome::error("This call needs a person's approval, which cannot be had here.")))
             }
             Err(error) => {
                 let fields = serde_json::json!({ "tool": name, "cause": error.to_string() });

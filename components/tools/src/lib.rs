@@ -6,9 +6,11 @@
 mod calls;
 mod config;
 mod failures;
+mod features;
 mod gateway;
 mod gateway_tasks;
 mod host;
+mod input;
 mod keys;
 mod list;
 mod master_key;

@@ -1,9 +1,10 @@
 //! What tools may do unasked: the rules that hold for a caller. They are set in `policies.rs`.
 
 use domain::Id;
+use serde_json::value::RawValue;
 use storage::{Database, tool_policies::ToolPolicy};
 use tool_catalogue::Host;
-use toolbox::{Effect, Policy, Tool, policy::exact_pattern};
+use toolbox::{Annotations, Effect, Policy, Tool, policy::exact_pattern};
 use web::Result;
 
 use crate::state::Tools;
@@ -29,6 +30,27 @@ impl Rules {
     /// What happens when the caller has a tool called.
     pub(crate) fn effect(&self, tool: &Tool) -> Effect {
         toolbox::decide(tool, &self.installation, &self.user)
+    }
+
+    /// Whether the caller may read what a composed server has besides tools. It is treated as a tool that only reads and whose name no pattern
+    /// but `*` matches. Where the caller would have to be asked they may not: nobody can be asked at the gateway.
+    pub(crate) fn open(&self, server: &str) -> bool {
+        let nameless = Tool {
+            server: server.to_owned(),
+            name: String::new(),
+            title: None,
+            description: String::new(),
+            input_schema: RawValue::NULL.to_owned(),
+            output_schema: None,
+            is_mended: true,
+            annotations: Annotations { read_only: true, ..Annotations::default() },
+            remote: false,
+            reads_private: false,
+            always_asks: false,
+            task_support: mcp::TaskSupport::Forbidden,
+            result_ttl_ms: None,
+        };
+        self.effect(&nameless) == Effect::Allow
     }
 
     /// What the caller has said about exactly this tool.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cache::Clock;
 use domain::{Id, Timestamp};
-use mcp::{CallAnswer, CallResult, Map, Progress, Task, Tasks};
+use mcp::{CallAnswer, CallResult, Input, Map, Progress, Task, Tasks};
 use serde_json::{Value, json, value::RawValue};
 use storage::{
     Database, StorageError,
@@ -18,6 +18,7 @@ use toolbox::{
     Approval, AuditEntry, CallFailure, Called, Outcome, Permission, Reached, Redaction, Started, Tool, World,
     execution::CALL_LIMIT,
 };
+use web::Preferences;
 
 use crate::{
     failures::{failed, failed_here},
@@ -55,14 +56,16 @@ pub(crate) struct CallWorld<'a, D, H> {
     pub(crate) tools: &'a Tools<D, H>,
     pub(crate) listed: &'a Listed,
     pub(crate) user_id: Id,
-    /// What language they want, if their browser or program says so: that of whoever reads the run now. BCP 47.
-    pub(crate) locale: Option<String>,
+    /// What they prefer, if their browser or program says so: of a run, the language of whoever reads it now, and the time zone of its first call.
+    pub(crate) preferences: Preferences,
     /// `None`: a program calls, through the gateway.
     pub(crate) run: Option<RunCall>,
     /// Whoever wants it can ask later what it came to.
     pub(crate) can_wait: bool,
     /// The same for every attempt at the same call.
     pub(crate) id: String,
+    /// What the client of the gateway can be asked, and what it answered.
+    pub(crate) input: Input,
     /// Where it is noted how far the call is, if somebody waits for that.
     pub(crate) told: Option<Told>,
 }
@@ -73,9 +76,11 @@ impl<D, H> CallWorld<'_, D, H> {
         self.tools.server(&tool.server).ok_or_else(|| CallFailure::Unreachable("it is no longer configured".to_owned()))
     }
 
-    /// Whose result it is, and in which language.
+    /// Whose result it is, in which language and for which time zone.
     fn kept_under(&self, key: &str) -> (Id, String) {
-        (self.user_id, format!("{}\0{key}", self.locale.as_deref().unwrap_or_default()))
+        let Preferences { locale, time_zone } = &self.preferences;
+        let [locale, time_zone] = [locale, time_zone].map(|said| said.as_deref().unwrap_or_default());
+        (self.user_id, format!("{locale}\0{time_zone}\0{key}"))
     }
 }
 
@@ -121,12 +126,16 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
     }
 
     async fn cached(&self, key: &str) -> Option<Outcome> {
+        // What is kept was made of the arguments alone.
+        if !self.input.is_first() {
+            return None;
+        }
         let key = self.kept_under(key);
         self.tools.memory().results.borrow().get(&key, self.tools.host().now()).cloned()
     }
 
     async fn cache(&self, key: &str, outcome: &Outcome, ttl_ms: u64) {
-        if toolbox::content::written_bytes(outcome) > MAX_CACHED_BYTES {
+        if !self.input.is_first() || toolbox::content::written_bytes(outcome) > MAX_CACHED_BYTES {
             return;
         }
         let until = self.tools.host().now().saturating_add(Duration::from_millis(ttl_ms));
@@ -163,17 +172,8 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
         let hidden = secrets.iter().filter(|secret| !secret.visible).map(|secret| secret.value.as_str());
         // A server may repeat the request that it refuses.
         let redaction = Redaction::new(hidden.chain(server.secret()));
-        let mut meta = Map::new();
-        if !tool.remote {
-            let deadline_ms = u64::try_from(CALL_LIMIT.as_millis()).unwrap_or(u64::MAX);
-            let secrets: Map =
-                secrets.into_iter().map(|secret| (secret.name, Value::from(secret.value.as_str()))).collect();
-            let mut call = json!({ "id": self.id, "deadlineMs": deadline_ms, "secrets": secrets });
-            if let Some((call, locale)) = call.as_object_mut().zip(self.locale.as_deref()) {
-                call.insert("locale".to_owned(), locale.into());
-            }
-            meta.insert(META_CALL.to_owned(), call);
-        }
+        let secrets = secrets.into_iter().map(|secret| (secret.name, Value::from(secret.value.as_str())));
+        let meta = if tool.remote { Map::new() } else { about_call(&self.id, &self.preferences, secrets.collect()) };
         let mut note = self.told.as_ref().map(|told| |said: Progress| told.note(said, &redaction));
         let on_progress = note.as_mut().map(|note| note as &mut dyn FnMut(Progress));
         // Ours are over with their requests. Of the others a task is wanted even where there need be none: nobody knows how long the call takes,
@@ -184,7 +184,13 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
             (true, true) => Tasks::Wanted,
         };
         let began = self.tools.host().now();
-        match client.call_tool_or_task(&definition, &arguments, meta, on_progress, tasks).await {
+        let called = if self.run.is_none() && !tool.remote {
+            let called = client.pass_call(&definition, &arguments, meta, &self.input, on_progress).await;
+            called.map(CallAnswer::Result)
+        } else {
+            client.call_tool_or_task(&definition, &arguments, meta, on_progress, tasks).await
+        };
+        match called {
             Ok(CallAnswer::Task(task)) => Ok(Reached::Task(Box::new(redacted(task, &redaction)))),
             Ok(CallAnswer::Result(CallResult { content, structured, is_error, failure })) => {
                 let outcome = redaction.outcome(Outcome { content, structured, is_error });
@@ -256,4 +262,13 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
         let Some(run) = &self.run else { return Ok(Vec::new()) };
         self.tools.store().written_by_person(run.lease.run_id, self.user_id).await
     }
+}
+
+/// What a provider of this installation may know of a call.
+pub(crate) fn about_call(id: &str, preferences: &Preferences, secrets: Map) -> Map {
+    let deadline_ms = u64::try_from(CALL_LIMIT.as_millis()).unwrap_or(u64::MAX);
+    let Preferences { locale, time_zone } = preferences;
+    let call =
+        json!({ "id": id, "deadlineMs": deadline_ms, "secrets": secrets, "locale": locale, "timeZone": time_zone });
+    Map::from_iter([(META_CALL.to_owned(), call)])
 }

@@ -8,6 +8,7 @@ mod call;
 mod exchange;
 mod list;
 mod packed;
+mod passing;
 mod redirect;
 mod rejection;
 mod tasks;
@@ -26,6 +27,7 @@ use serde_json::Value;
 
 pub use call::CallResult;
 pub use list::{Cut, Listing, RefusedTool};
+pub use passing::Input;
 
 use crate::{
     model::{Implementation, Map},

@@ -13,16 +13,16 @@ mod task;
 mod wire;
 
 pub use client::{
-    AnswerInput, BodyStream, CallResult, Client, ClientError, ClientOptions, Cut, InputHandler, Listing, Progress,
-    RefusedTool, Transport, TransportError,
+    AnswerInput, BodyStream, CallResult, Client, ClientError, ClientOptions, Cut, Input, InputHandler, Listing,
+    Progress, RefusedTool, Transport, TransportError,
 };
 pub use model::{
     Annotations, Content, Implementation, LogLevel, Map, Prompt, PromptArgument, PromptMessage, Resource, ResourceBody,
     ResourceContents, ResourceTemplate, Role, Tool,
 };
 pub use provider::{
-    Answer, Completion, CompletionReference, CompletionRequest, Context, Description, Failure, FailureKind,
-    InputNeeded, Notice, Outcome, PromptContent, Provider, Reply, ToolCall,
+    Answer, Completion, CompletionReference, CompletionRequest, Context, Description, Failure, FailureKind, Features,
+    InputNeeded, MissingCapability, Notice, Outcome, PromptContent, Provider, Reply, ToolCall,
 };
 pub use server::{Body, MAX_OUTCOME_BYTES, Settings, respond, throttle};
 pub use task::{

@@ -92,6 +92,41 @@ pub struct Description {
     pub ttl_ms: Option<u64>,
     /// The lists are this caller's and not to be shown to others.
     pub private: bool,
+    /// `tools/list` also tells [`Features`] in its `_meta`, for a [`crate::Client`]: one request is enough to know all there is.
+    pub tells_features: bool,
+}
+
+impl Description {
+    /// What there is besides tools.
+    pub(crate) fn features(&self) -> Features {
+        Features {
+            instructions: self.instructions.clone(),
+            resources: self.resources.clone(),
+            templates: self.templates.clone(),
+            prompts: self.prompts.clone(),
+            has_completions: self.has_completions,
+        }
+    }
+}
+
+/// What a server has besides tools.
+#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Features {
+    /// What a model should know to use it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instructions: Option<String>,
+    /// Its resources.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<Resource>,
+    /// Patterns of resources that are not listed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub templates: Vec<ResourceTemplate>,
+    /// Its prompts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prompts: Vec<Prompt>,
+    /// It can propose values for arguments.
+    #[serde(default)]
+    pub has_completions: bool,
 }
 
 /// A call of a tool.
@@ -203,7 +238,7 @@ pub enum Answer<T> {
 }
 
 /// What the caller is to answer.
-#[derive(Clone, Default, PartialEq, Debug)]
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct InputNeeded {
     /// Requests (`{"method", "params"}`) of `elicitation/create`, `sampling/createMessage` or `roots/list`, by keys of the provider's choice.
     /// Those that the caller did not declare the capability for are not sent.
@@ -213,10 +248,10 @@ pub struct InputNeeded {
 }
 
 /// A prompt, filled in.
-#[derive(Clone, Default, PartialEq, Debug, serde::Serialize)]
+#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
 pub struct PromptContent {
     /// What it is for.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// Its messages.
     pub messages: Vec<PromptMessage>,
@@ -247,15 +282,16 @@ pub enum CompletionReference {
 }
 
 /// Proposed values.
-#[derive(Clone, Default, PartialEq, Eq, Debug, serde::Serialize)]
+#[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Completion {
     /// The best first; not more than 100 are sent.
     pub values: Vec<String>,
     /// So many there are.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<u64>,
     /// There are more.
+    #[serde(default)]
     pub has_more: bool,
 }
 
@@ -286,9 +322,9 @@ pub enum Failure {
     /// [`Context::request_state`] or an answer in [`Context::input_responses`] is not what it must be.
     #[error("Invalid request state: {0}")]
     InvalidState(String),
-    /// The caller must be able to do this (an object of capabilities, such as `{"sampling": {}}`), and did not say so.
-    #[error("The client must declare these capabilities: {}", capability_names(.0))]
-    MissingCapability(Map),
+    /// The caller must be able to do something that it did not declare.
+    #[error(transparent)]
+    MissingCapability(#[from] MissingCapability),
     /// A fault of the provider's own.
     #[error("{0}")]
     Internal(String),
@@ -315,7 +351,8 @@ impl Failure {
     /// The caller would have to take a task, and does not say that it does.
     #[must_use]
     pub fn only_as_task() -> Self {
-        Self::MissingCapability(Map::from_iter([("extensions".to_owned(), serde_json::json!({TASKS_EXTENSION: {}}))]))
+        let capabilities = Map::from_iter([("extensions".to_owned(), serde_json::json!({TASKS_EXTENSION: {}}))]);
+        MissingCapability { capabilities, words: None }.into()
     }
 
     /// Its kind, if it is one that is told as a result.
@@ -331,6 +368,19 @@ impl Failure {
     }
 }
 
-fn capability_names(capabilities: &Map) -> String {
-    capabilities.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+/// What the caller must be able to do and did not declare.
+#[derive(Clone, Default, PartialEq, Debug, thiserror::Error)]
+#[error("{}", missing_in_words(.capabilities, .words))]
+pub struct MissingCapability {
+    /// The capabilities, such as `{"sampling": {}}`.
+    pub capabilities: Map,
+    /// What is said instead of their names, if anything is: what would be asked. Clients before 2026-07-28 get nothing else.
+    pub words: Option<String>,
+}
+
+fn missing_in_words(capabilities: &Map, words: &Option<String>) -> String {
+    words.clone().unwrap_or_else(|| {
+        let names = capabilities.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        format!("The client must declare these capabilities: {names}")
+    })
 }

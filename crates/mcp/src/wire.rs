@@ -42,6 +42,8 @@ pub(crate) const META_CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clien
 pub(crate) const META_LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
 /// Where a result says which [`crate::FailureKind`] it is.
 pub(crate) const META_FAILURE: &str = "edge-assistant/failure";
+/// Where a list of tools has the server's [`crate::Features`].
+pub(crate) const META_FEATURES: &str = "edge-assistant/features";
 pub(crate) const META_SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
 /// Where 2025-11-25 says of which task a message is.
 pub(crate) const META_RELATED_TASK: &str = "io.modelcontextprotocol/related-task";

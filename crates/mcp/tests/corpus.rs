@@ -98,7 +98,8 @@ fn response(answer: &Value, id: &Value) -> Response<BodyStream> {
 fn outcome(done: Result<Done, ClientError>, with_schemas: bool) -> Value {
     match done {
         Err(error) => json!({"error": error.to_string()}),
-        Ok(Done::Listed(Listing { tools, refused, cut, .. })) => {
+        Ok(Done::Listed(listing)) => {
+            let Listing { tools, refused, cut, .. } = *listing;
             let mut outcome = json!({"tools": tools.iter().map(|tool| tool.name.as_str()).collect::<Vec<_>>()});
             if with_schemas {
                 outcome["schemas"] = json!(tools.iter().map(|tool| tool.input_schema.as_ref()).collect::<Vec<_>>());
@@ -124,7 +125,7 @@ fn outcome(done: Result<Done, ClientError>, with_schemas: bool) -> Value {
 }
 
 enum Done {
-    Listed(Listing),
+    Listed(Box<Listing>),
     Called(CallResult),
 }
 
@@ -138,7 +139,7 @@ async fn run(client: &Client<&Scripted>, case: &Value) -> Value {
                 let arguments = to_raw_value(&json!({})).unwrap();
                 client.call_tool(&tool, &arguments, Map::new(), None).await.map(Done::Called)
             }
-            _ => client.list_tools().await.map(Done::Listed),
+            _ => client.list_tools().await.map(|listing| Done::Listed(Box::new(listing))),
         };
         last = outcome(done, case["schemas"] == true);
     }

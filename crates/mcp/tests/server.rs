@@ -5,7 +5,9 @@ mod fixture;
 
 use fixture::{Answered, legacy, modern, modern_with, post, send, send_with};
 use http::{Method, Request, StatusCode, header};
-use mcp::{Completion, Content, Description, Failure, Notice, Outcome, Provider, Reply, Settings, Tool, ToolCall};
+use mcp::{
+    Completion, Content, Description, Failure, InputNeeded, Notice, Outcome, Provider, Reply, Settings, Tool, ToolCall,
+};
 use serde_json::{Value, json, value::to_raw_value};
 
 /// Answers every call with what it is made of.
@@ -367,6 +369,30 @@ fn only_what_the_client_declared_is_asked() {
     // Before 2026-07-28 there is no way to ask on the way out.
     let params = json!({"name": two});
     assert_eq!(send(legacy("tools/call", params)).json()["result"]["isError"], true);
+}
+
+#[test]
+fn what_cannot_be_asked_of_anybody_fails_the_call_and_is_not_sent() {
+    fn asks(requests: Value, state: Option<&str>) -> Result<Reply, Failure> {
+        let requests = serde_json::from_value(requests).unwrap();
+        Ok(Reply::NeedsInput(InputNeeded { requests, state: state.map(str::to_owned) }))
+    }
+    let many = || asks((0..17).map(|key| (key.to_string(), json!({"method": "roots/list"}))).collect(), None);
+    let long = || asks(json!({"a": {"method": "roots/list", "params": {"x": "x".repeat(20_000)}}}), None);
+    for (reply, words) in [
+        ((|| asks(json!({}), None)) as fn() -> Result<Reply, Failure>, "does not say what"),
+        (many, "more than 16"),
+        (long, "longer than"),
+        (|| asks(json!({"a": {"method": "elicitation/create"}}), None), "not a request"),
+        (|| asks(json!({"a": {"method": "elicitation/create", "params": "x"}}), None), "not a request"),
+        (|| asks(json!({"a": "What?"}), Some("s")), "not a request"),
+    ] {
+        let answered = call_once(reply, modern);
+        assert_eq!(answered.code(), -32603);
+        assert!(answered.json()["error"]["message"].as_str().unwrap().contains(words), "{words}");
+    }
+    let later = call_once(|| asks(json!({}), Some("s")), modern).json()["result"].clone();
+    assert_eq!((&later["resultType"], &later["requestState"]), (&json!("input_required"), &json!("s")));
 }
 
 #[test]

@@ -28,6 +28,8 @@ pub struct Holder {
     pub begun: bool,
     /// The tools that were called in this conversation so far, by the model's names for them. At most [`MAX_CALLED`].
     pub called: Vec<String>,
+    /// The time zone that was kept for the run's calls ([`Store::keep_time_zone`]).
+    pub time_zone: Option<String>,
 }
 
 /// More tools than a conversation can call at one time.
@@ -143,7 +145,7 @@ impl<D: Database> Store<D> {
         let sql = format!(
             "SELECT DISTINCT runs.user_id,
                  CASE WHEN EXISTS (SELECT 1 FROM tool_calls WHERE run_id = ?1 AND call_id = ?3) THEN 1 ELSE 0 END,
-                 COALESCE(called.name, '')
+                 COALESCE(called.name, ''), runs.time_zone
              FROM runs JOIN runs AS any_run ON any_run.conversation_id = runs.conversation_id
              LEFT JOIN tool_calls AS called ON called.run_id = any_run.id
              WHERE runs.id = ?1 AND runs.lease_owner = ?2 LIMIT {MAX_CALLED}"
@@ -154,12 +156,25 @@ impl<D: Database> Store<D> {
         for row in &rows {
             let mut columns = row.columns(QUERY);
             let (user_id, begun, name) = (columns.id()?, columns.flag()?, columns.text()?);
-            let holder = holder.get_or_insert(Holder { user_id, begun, called: Vec::new() });
+            let time_zone = columns.optional_text()?.map(str::to_owned);
+            let holder = holder.get_or_insert(Holder { user_id, begun, called: Vec::new(), time_zone });
             if !name.is_empty() {
                 holder.called.push(name.to_owned());
             }
         }
         Ok(holder)
+    }
+
+    /// Keeps the time zone of a run's calls, if the lease holds. The first that is kept stays: a call that is repeated or approved later, by a reader
+    /// elsewhere, must mean the same times.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn keep_time_zone(&self, lease: Lease, time_zone: &str) -> Result<(), StorageError> {
+        let sql = "UPDATE runs SET time_zone = ?3 WHERE id = ?1 AND lease_owner = ?2 AND time_zone IS NULL";
+        let parameters = [lease.run_id.into(), lease.owner.into(), time_zone.into()];
+        self.database.query(Statement::new("keep_time_zone", sql, parameters).repeatably()).await?;
+        Ok(())
     }
 
     /// Renews leases for another `lease_ms`. At most [`MAX_LEASES`].

@@ -78,9 +78,15 @@ pub const MIGRATIONS: &[Migration] = &[
     },
     Migration {
         version: 10,
-        name: "0010_tool_tasks",
-        sqlite: include_str!("../../../migrations/0010_tool_tasks.sqlite.sql"),
-        postgres: include_str!("../../../migrations/0010_tool_tasks.postgres.sql"),
+        name: "0010_time_zones",
+        sqlite: include_str!("../../../migrations/0010_time_zones.sql"),
+        postgres: include_str!("../../../migrations/0010_time_zones.sql"),
+    },
+    Migration {
+        version: 11,
+        name: "0011_tool_tasks",
+        sqlite: include_str!("../../../migrations/0011_tool_tasks.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0011_tool_tasks.postgres.sql"),
     },
 ];
 

@@ -1,7 +1,8 @@
-//! For authors of tools that have to do with times: reads the name that a model or a person gives a time zone. It has the time zone database.
+//! For authors of tools that have to do with times: reads the name that a model, a person or a browser gives a time zone. It has the time zone
+//! database.
 
 use jiff::tz::TimeZone;
-use tool_provider::Failure;
+use tool_provider::{Context, Failure};
 
 /// The longest name there is has about 35 characters.
 const NAME_BYTES_MAX: usize = 100;
@@ -17,9 +18,28 @@ pub fn named(name: &str) -> Result<TimeZone, Failure> {
     })
 }
 
+/// The person's zone, if their browser or program names one that there is.
+#[must_use]
+pub fn of(context: &Context) -> Option<TimeZone> {
+    context.time_zone().and_then(|name| named(name).ok())
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    #[test]
+    fn a_persons_zone_is_known_if_it_exists() {
+        let of = |preferences: &[(&str, &str)]| {
+            let preferences = preferences.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+            of(&Context { id: "1".into(), preferences, deadline: Duration::ZERO, secrets: Vec::new() })
+        };
+        let berlin = of(&[("locale", "de"), ("time-zone", "Europe/Berlin")]);
+        assert_eq!(berlin.as_ref().and_then(TimeZone::iana_name), Some("Europe/Berlin"));
+        assert_eq!((of(&[]), of(&[("time-zone", "Etc/Unknown")])), (None, None));
+    }
 
     #[test]
     fn a_zone_is_known_by_its_iana_name_and_by_nothing_else() {

@@ -10,8 +10,9 @@ use toolbox::catalog::mend;
 use crate::{
     Host,
     fault::Fault,
+    features::within_limits,
     kept::Kept,
-    problems::{MAX_REFUSED_LOGGED, of_listing},
+    problems::{MAX_REFUSED_LOGGED, Problem, of_listing},
     server::{Server, close},
     timing::{ASK_LIMIT, MAX_REMOTE_TTL_MS, PAUSE_MS, REMOTE_TTL_MS, TTL_MS},
 };
@@ -53,8 +54,16 @@ fn taken(host: &impl Host, server: &Server, mut listing: Listing) -> (Kept, i64)
         host.log("a tool is left out", fields);
     }
     let ttl_ms = if server.remote { remote_ttl_ms(&listing) } else { TTL_MS };
-    let problems = of_listing(server, &listing);
-    (Kept { tools: listing.tools, mended: true, fault: None, problems }, ttl_ms)
+    let mut problems = of_listing(server, &listing);
+    // What a server elsewhere says here is not of our adapter.
+    let features = listing.features.filter(|_| !server.remote).unwrap_or_default();
+    let (features, left_out) = within_limits(features);
+    if let Some(left_out) = left_out {
+        let fields = json!({ "server": server.name, "cause": left_out });
+        host.log("resources and prompts of a tool server are left out", fields);
+        problems.push(Problem::in_part(&server.name, &left_out));
+    }
+    (Kept { tools: listing.tools, mended: true, fault: None, problems, features }, ttl_ms)
 }
 
 fn remote_ttl_ms(listing: &Listing) -> i64 {

@@ -7,11 +7,13 @@ use std::{cell::RefCell, collections::BTreeMap, fmt, rc::Rc, sync::Arc, time::Du
 
 use cache::SingleFlight;
 use futures::future::join_all;
+use mcp::Features;
 use serde_json::json;
 use storage::{
     Database, StorageError, Store,
     tool_listings::{NewListing, OFFERABLE, ToolListing},
 };
+use toolbox::catalog::MAX_SERVERS;
 
 use crate::{
     CatalogueError, Host,
@@ -196,7 +198,9 @@ impl<D: Database + 'static, H: Host> Catalogue<D, H> {
         let unread = self.servers.unread.iter().map(|cause| Problem::unread(cause));
         let problems = unread.chain(lists.iter().flat_map(|(server, list)| list.problems(server))).collect();
         let tools = lists.iter().map(|(server, list)| (server.name.clone(), list.listed(server)));
-        Listed::new(tools.collect(), problems, &self.servers.all)
+        let features = lists.iter().filter(|(server, list)| !server.remote && list.features != Features::default());
+        let features = features.map(|(server, list)| (server.name.clone(), list.features.clone())).take(MAX_SERVERS);
+        Listed::new(tools.collect(), problems, features.collect(), &self.servers.all)
     }
 
     fn until_ms(&self, counts_for_ms: i64) -> i64 {

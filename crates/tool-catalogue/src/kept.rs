@@ -1,5 +1,6 @@
 //! One server's list as it is stored in the database, and how its tools are read from it.
 
+use mcp::Features;
 use serde::{Deserialize, Serialize};
 use toolbox::{Annotations, Tool};
 
@@ -25,12 +26,15 @@ pub(crate) struct Kept {
     pub(crate) fault: Option<Fault>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) problems: Vec<Problem>,
+    /// What a composed server has besides tools.
+    #[serde(default)]
+    pub(crate) features: Features,
 }
 
 impl Kept {
     /// The list of a server that has never answered.
-    pub(crate) const fn nothing() -> Self {
-        Self { tools: Vec::new(), mended: true, fault: None, problems: Vec::new() }
+    pub(crate) fn nothing() -> Self {
+        Self { tools: Vec::new(), mended: true, fault: None, problems: Vec::new(), features: Features::default() }
     }
 
     pub(crate) fn listed(&self, server: &Server) -> Vec<ListedTool> {

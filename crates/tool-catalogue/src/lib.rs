@@ -10,6 +10,7 @@
 mod ask;
 mod catalogue;
 mod fault;
+mod features;
 mod freshness;
 mod kept;
 mod listed;
@@ -22,6 +23,7 @@ mod timing;
 
 pub use catalogue::{Catalogue, Memory, Servers};
 pub use fault::Fault;
+pub use features::MAX_URI_BYTES;
 pub use freshness::{Age, Flight, Found, List, Source, current};
 pub use listed::Listed;
 pub use offers::{KnownOffers, OFFERS_PATH, Offerable, OfferableTool};

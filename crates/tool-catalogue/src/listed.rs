@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use domain::tool::ToolDefinition;
+use mcp::Features;
 use toolbox::{Catalog, Tool};
 
 use crate::{
@@ -24,6 +25,8 @@ pub struct Listed {
     pub problems: Vec<Problem>,
     /// Server, tool, and a secret that the tool needs.
     secrets: Vec<(String, String, Secret)>,
+    /// What each composed server has besides tools, if it has anything. In the order in which they are configured.
+    pub features: Vec<(String, Features)>,
 }
 
 impl Listed {
@@ -31,6 +34,7 @@ impl Listed {
     pub(crate) fn new(
         servers: Vec<(String, Vec<ListedTool>)>,
         mut problems: Vec<Problem>,
+        features: Vec<(String, Features)>,
         configured: &[Server],
     ) -> Self {
         let mut secrets = Vec::new();
@@ -44,7 +48,7 @@ impl Listed {
         };
         let catalog = Catalog::new(servers.into_iter().map(tools).collect());
         problems.extend(of_catalog(&catalog, configured));
-        Self { catalog, problems, secrets }
+        Self { catalog, problems, secrets, features }
     }
 
     /// The secrets that a tool needs.

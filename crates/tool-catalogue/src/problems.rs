@@ -51,8 +51,8 @@ impl Problem {
         Self { server: server.to_owned(), tool: tool.map(str::to_owned), message, advice: None }
     }
 
-    /// A part of a server's tools is missing.
-    fn in_part(server: &str, reason: &str) -> Self {
+    /// A part of what a server has is missing.
+    pub(crate) fn in_part(server: &str, reason: &str) -> Self {
         let message = format!("Not all of it is here: {reason}.");
         Self { server: server.to_owned(), tool: None, message, advice: None }
     }

@@ -6,7 +6,7 @@ use std::{rc::Rc, sync::Arc, time::Duration};
 
 use cache::Clock as _;
 use futures::future::join_all;
-use mcp::TransportError;
+use mcp::{Features, Resource, TransportError};
 use native_sqlite::SqliteFile;
 use router_test::{Fixture, Surroundings, ToolServer, paused};
 use storage::{Database as _, Statement};
@@ -295,5 +295,33 @@ fn when_the_database_fails_an_instance_says_what_it_knows() {
             assert_eq!(names(&instance.listed().await.unwrap()), ["clock_act"]);
         }
         assert!(house.instance().listed().await.is_err());
+    });
+}
+
+#[test]
+fn what_composed_servers_have_besides_tools_is_kept_and_servers_elsewhere_are_not_believed_to_have_it() {
+    paused(|outside| async move {
+        let elsewhere = r#"[{"name": "wiki", "url": "https://wiki.example.org/mcp"}]"#;
+        let house = Installation::new(outside.clone(), &["clock", "notes"], elsewhere);
+        let note = Resource { uri: "note://1".into(), name: "One".into(), ..Resource::default() };
+        let features = Features { resources: vec![note], ..Features::default() };
+        let notes = ToolServer { features: features.clone(), ..ToolServer::of(&["act"]) };
+        outside.set(&composed("notes"), notes.clone());
+        outside.set("wiki.example.org", notes);
+        let notes = [("notes".to_owned(), features)];
+        assert_eq!(house.instance().listed().await.unwrap().features, notes);
+        let mut asked = outside.asked();
+        asked.retain(|asked| asked.contains("notes") || asked.ends_with("/list"));
+        asked.sort();
+        let once =
+            ["mcp-clock.spin.internal tools/list", "mcp-notes.spin.internal tools/list", "wiki.example.org tools/list"];
+        assert_eq!(asked, once, "with their tools, and without a question more");
+        // The database is written after the answer.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(house.instance().listed().await.unwrap().features, notes, "others read it");
+        let refused = TransportError::Refused("no".to_owned());
+        outside.set(&composed("notes"), ToolServer { fault: Some(refused), ..ToolServer::of(&[]) });
+        house.pass(FRESH + STALE).await;
+        assert_eq!(house.instance().listed().await.unwrap().features, notes, "what is known counts while it is away");
     });
 }

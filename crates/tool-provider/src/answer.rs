@@ -19,6 +19,11 @@ pub struct Answer {
 pub struct Structured<T>(pub T);
 
 /// The possible results of a tool's function: `Result` of a `String`, an [`Answer`] or a [`Structured`].
+#[diagnostic::on_unimplemented(
+    message = "a tool cannot return `{Self}`",
+    label = "not a possible result of a tool",
+    note = "return `Result<String, Failure>`, or `Result<Structured<T>, Failure>` with a struct `T` that has `Serialize` and `JsonSchema`"
+)]
 pub trait IntoAnswer {
     /// The JSON Schema of the structured part.
     fn schema() -> Option<String> {

@@ -9,8 +9,8 @@ use crate::Failure;
 pub struct Context {
     /// The call's id, the same for every attempt.
     pub id: String,
-    /// The person's locale (BCP 47), such as `en` or `pt-BR`.
-    pub locale: String,
+    /// What is known of the person, by the contract's names. [`Self::locale`] and [`Self::time_zone`] read it.
+    pub preferences: Vec<(String, String)>,
     /// How long the caller waits, from the start of the call.
     pub deadline: Duration,
     /// The name and value of each secret that the tool declares and the person has entered.
@@ -23,14 +23,33 @@ impl fmt::Debug for Context {
         let secrets: Vec<&str> = self.secrets.iter().map(|(name, _)| name.as_str()).collect();
         f.debug_struct("Context")
             .field("id", &self.id)
-            .field("locale", &self.locale)
+            .field("preferences", &self.preferences)
             .field("deadline", &self.deadline)
             .field("secrets", &secrets)
             .finish()
     }
 }
 
+/// The language of whoever says nothing about theirs.
+const DEFAULT_LOCALE: &str = "en";
+
 impl Context {
+    /// The person's language, a BCP 47 tag such as `pt-BR`; `en` if it is not known.
+    #[must_use]
+    pub fn locale(&self) -> &str {
+        self.preference("locale").unwrap_or(DEFAULT_LOCALE)
+    }
+
+    /// The IANA name of the person's time zone, such as `Europe/Berlin`, if it is known. A browser may name a zone that `time-zone` does not have.
+    #[must_use]
+    pub fn time_zone(&self) -> Option<&str> {
+        self.preference("time-zone")
+    }
+
+    fn preference(&self, name: &str) -> Option<&str> {
+        self.preferences.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
     /// The value of a secret that the tool declared in `#[tool(secret = "...")]`.
     ///
     /// # Errors

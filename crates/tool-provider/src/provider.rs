@@ -98,7 +98,10 @@ macro_rules! provider {
                 Err(contract::Failure::Unknown(name))
             }
 
-            async fn complete(request: contract::CompletionRequest) -> Result<contract::Completion, contract::Failure> {
+            async fn complete(
+                request: contract::CompletionRequest,
+                _: contract::Context,
+            ) -> Result<contract::Completion, contract::Failure> {
                 Err(contract::Failure::Unknown(request.of))
             }
         }
@@ -174,7 +177,6 @@ pub fn description(name: &str, title: &str, version: &str, offer: Offer) -> cont
         templates: Vec::new(),
         prompts: Vec::new(),
         has_completions: false,
-        has_logging: false,
     }
 }
 
@@ -220,7 +222,7 @@ pub async fn call<T: Tools + 'static>(call: contract::ToolCall) -> Result<contra
 fn context(context: contract::Context) -> Context {
     Context {
         id: context.id,
-        locale: context.locale,
+        preferences: context.preferences,
         deadline: Duration::from_millis(context.deadline_ms.into()),
         secrets: context.secrets,
     }

@@ -44,7 +44,7 @@ async fn silence(_: Roll) -> Result<String, Failure> {
 
 fn context(secrets: &[(&str, &str)]) -> Context {
     let secrets = secrets.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    Context { id: "1".to_owned(), locale: "en".to_owned(), deadline: Duration::from_secs(1), secrets }
+    Context { id: "1".to_owned(), preferences: Vec::new(), deadline: Duration::from_secs(1), secrets }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use json_schema::{Unfit, repaired};
 
 use crate::{ServerName, Tool, cut};
 
-pub use names::model_name;
+pub use names::{model_name, model_names};
 
 /// The most servers; the work of listing them grows with each.
 pub const MAX_SERVERS: usize = 64;
@@ -130,7 +130,8 @@ impl Catalog {
         }
         catalog.share(&mut usable);
         let tools: Vec<Tool> = usable.into_iter().flat_map(|(_, tools)| tools).collect();
-        let names = names::of(&tools);
+        let own: Vec<_> = tools.iter().map(|tool| (tool.server.as_str(), tool.name.as_str())).collect();
+        let names = model_names(&own);
         for (tool, name) in tools.into_iter().zip(names) {
             match catalog.tools.get(&name) {
                 None => _ = catalog.tools.insert(name, tool),

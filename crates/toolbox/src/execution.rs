@@ -3,9 +3,9 @@
 
 use std::{pin::pin, time::Duration};
 
-use futures::future::{Either, FutureExt, select};
+use futures::future::{Either, select};
 use json_schema::canonical;
-use mcp::{Content, FailureKind, Task, TaskState};
+use mcp::{Content, FailureKind, InputNeeded, MissingCapability, Task};
 use serde_json::{Map, Value, value::RawValue};
 use sha2::{Digest, Sha256};
 
@@ -15,12 +15,11 @@ use crate::{
     cut, decide,
     exposure::says_only,
     policy::decide_exposed,
+    tasks::end_in_time,
 };
 
 /// A tool that takes longer has hung, as far as the person who waits is concerned.
 pub const CALL_LIMIT: Duration = Duration::from_secs(55);
-/// So long before the end of [`CALL_LIMIT`], a task is asked about once more, whatever its server says about the interval.
-const LAST_QUESTION: Duration = Duration::from_secs(5);
 /// The largest result, with its images: as much as our own servers send.
 pub const MAX_OUTCOME_BYTES: usize = mcp::MAX_OUTCOME_BYTES;
 
@@ -209,6 +208,10 @@ pub enum Execution {
         /// Since when, in milliseconds since 1970.
         started_at_ms: i64,
     },
+    /// The tool asks the client of the gateway something, and is to be called again with the answer.
+    InputNeeded(InputNeeded),
+    /// The tool would ask the client of the gateway something, which has not declared that it can be asked.
+    CapabilityNeeded(MissingCapability),
     /// The run is somebody else's by now; nothing was done.
     LeaseLost,
 }
@@ -267,6 +270,17 @@ pub async fn execute<W: World>(
     let called = match call(world, tool, sent).await {
         Ok(Reached::Task(task)) => return keep(world, tool, task).await,
         Ok(Reached::Result(called)) => Ok(called),
+        // What a server elsewhere asks would look as if this installation asked it.
+        Err(CallFailure::InputNeeded(needed)) if !world.can_ask() && !tool.remote => {
+            audit(world, tool, AuditCode::InputAsked).await;
+            return Ok(Execution::InputNeeded(needed));
+        }
+        Err(CallFailure::Unanswerable { question, capabilities }) if !world.can_ask() && !tool.remote => {
+            audit(world, tool, AuditCode::InputAsked).await;
+            let cause = CallFailure::Unanswerable { question, capabilities: capabilities.clone() };
+            let words = Some(Failure::Call(tool, cause).to_string());
+            return Ok(Execution::CapabilityNeeded(MissingCapability { capabilities, words }));
+        }
         Err(cause) => Err(cause),
     };
     let (outcome, code) = judged(tool, called);
@@ -293,23 +307,6 @@ pub fn judged(tool: &Tool, called: Result<Called, CallFailure>) -> (Outcome, Aud
             (outcome, failure.map_or(AuditCode::ToolError, AuditCode::of_tool))
         }
         Ok(Called { outcome, .. }) => (compared(tool, outcome), AuditCode::Ok),
-    }
-}
-
-/// What a task has come to, if it has: a call's answer like any other. A task that asks for something can get nothing here, so that is its end.
-#[must_use]
-pub fn end_of(state: TaskState) -> Option<Result<Called, CallFailure>> {
-    match state {
-        TaskState::Working => None,
-        TaskState::Completed(outcome) => Some(Ok(outcome.into())),
-        TaskState::Failed { code, message } => {
-            Some(Err(CallFailure::Upstream(format!("its server answered error {code}: {message}"))))
-        }
-        TaskState::Cancelled => Some(Err(CallFailure::Upstream("it was stopped at its server".to_owned()))),
-        TaskState::InputRequired(_) => {
-            let words = "its server asks for input that cannot be given, so it was stopped";
-            Some(Err(CallFailure::Upstream(words.to_owned())))
-        }
     }
 }
 
@@ -397,25 +394,7 @@ async fn call<W: World>(world: &W, tool: &Tool, arguments: &str) -> Result<Reach
         reached => return Ok(reached),
     };
     // Boxed: few calls need it, and all would carry it.
-    let end = Box::pin(async {
-        // What the call itself answered has no result, so it is not an end.
-        let mut poll = if made.state == TaskState::Working { made.poll } else { Duration::ZERO };
-        let mut last = pin!(world.sleep(CALL_LIMIT.saturating_sub(LAST_QUESTION)).fuse());
-        loop {
-            select(pin!(world.sleep(poll)), last.as_mut()).await;
-            match world.task(tool, &made).await {
-                Ok(task) => {
-                    if let Some(end) = end_of(task.state) {
-                        return end;
-                    }
-                    poll = task.poll;
-                }
-                Err(CallFailure::TaskLost) => return Err(CallFailure::TaskLost),
-                // It is asked again, as long as there is time.
-                Err(_) => poll = made.poll,
-            }
-        }
-    });
+    let end = Box::pin(end_in_time(world, tool, &made));
     match select(end, limit).await {
         Either::Left((end, _)) => {
             // It may go on all the same: asking for something, or out of reach.

@@ -2,12 +2,13 @@
 
 use std::fmt;
 
-use mcp::FailureKind;
+use mcp::{FailureKind, InputNeeded};
+use serde_json::Value;
 
 use crate::{InvalidArguments, Tool, cut, execution::CALL_LIMIT, policy::exact_pattern};
 
 /// The longest piece of somebody else's words in a failure.
-const MAX_CAUSE_CHARS: usize = 2_000;
+pub const MAX_CAUSE_CHARS: usize = 2_000;
 
 /// Where to read why a component ended.
 const SEE_LOG: &str = "The log of the component names the reason";
@@ -27,6 +28,17 @@ pub enum CallFailure {
     /// What the tool itself relies on failed.
     #[error("it failed: {0}")]
     Upstream(String),
+    /// It asks the person something first.
+    #[error("{}", asks(&questions(.0)))]
+    InputNeeded(InputNeeded),
+    /// It asks the person something first, and knows that it cannot be answered.
+    #[error("{}", asks(.question))]
+    Unanswerable {
+        /// What it asks, in its own words.
+        question: String,
+        /// What the client of the gateway would have to be able to do, as the protocol says it.
+        capabilities: mcp::Map,
+    },
     /// It took too long.
     #[error("it took longer than {} s and was given up; whether it took effect is not known", CALL_LIMIT.as_secs())]
     TimedOut,
@@ -150,6 +162,22 @@ impl fmt::Display for Failure<'_> {
     }
 }
 
+/// What a tool asks, in its own words.
+fn questions(needed: &InputNeeded) -> String {
+    let message = |request: &Value| Some(request.pointer("/params/message")?.as_str()?.trim().to_owned());
+    let messages: Vec<String> = needed.requests.values().filter_map(message).collect();
+    messages.join(" ")
+}
+
+/// The model can ask the person, and the tool may have an argument for the answer.
+fn asks(question: &str) -> String {
+    let question = if question.is_empty() { "it does not say what".to_owned() } else { format!("{question:?}") };
+    format!(
+        "it asks something before it can go on, which cannot be answered here: {question}. \
+         If one of its arguments takes the answer, ask the person and call it again with that"
+    )
+}
+
 fn ended(component: &str, seconds: u64) -> String {
     format!("its component, {component}, ended after {seconds} s while it worked")
 }
@@ -170,6 +198,8 @@ pub enum AuditCode {
     Task,
     /// A call that may change something is about to be made for a client that may leave before it ends.
     Begun,
+    /// The tool asks the person something first.
+    InputAsked,
     UnknownTool,
     InvalidArguments,
     Denied,
@@ -210,6 +240,7 @@ impl AuditCode {
             Self::ApprovalAsked => "approval_asked",
             Self::Task => "task",
             Self::Begun => "begun",
+            Self::InputAsked => "input_asked",
             Self::UnknownTool => "unknown_tool",
             Self::InvalidArguments => "invalid_arguments",
             Self::Denied => "denied",
@@ -246,6 +277,7 @@ impl Failure<'_> {
                 CallFailure::Unknown => AuditCode::GoneTool,
                 CallFailure::InvalidArguments(_) => AuditCode::RefusedArguments,
                 CallFailure::NotConfigured(_) => AuditCode::NotConfigured,
+                CallFailure::InputNeeded(_) | CallFailure::Unanswerable { .. } => AuditCode::InputAsked,
                 CallFailure::Upstream(_) | CallFailure::Crashed { .. } => AuditCode::UpstreamFailed,
                 CallFailure::TimedOut | CallFailure::Outlasts => AuditCode::TimedOut,
                 CallFailure::TaskLost => AuditCode::UpstreamFailed,

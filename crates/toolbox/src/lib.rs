@@ -11,6 +11,7 @@ pub mod exposure;
 pub mod failure;
 pub mod policy;
 pub mod redaction;
+mod tasks;
 pub mod wire;
 
 use serde_json::value::RawValue;
@@ -19,13 +20,12 @@ pub use arguments::{InvalidArguments, validate};
 pub use catalog::Catalog;
 pub use content::text_for_model;
 pub use domain::Effect;
-pub use execution::{
-    Approval, AuditEntry, Called, Execution, Permission, Reached, Started, World, end_of, execute, judged,
-};
+pub use execution::{Approval, AuditEntry, Called, Execution, Permission, Reached, Started, World, execute, judged};
 pub use failure::{AuditCode, CallFailure, Failure};
 pub use mcp::{Outcome, TaskSupport};
 pub use policy::{Policy, decide};
 pub use redaction::Redaction;
+pub use tasks::end_of;
 
 /// The name of a server, given by the installation's configuration, never by the server itself.
 pub type ServerName = String;

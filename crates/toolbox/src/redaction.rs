@@ -65,7 +65,15 @@ impl Redaction {
             CallFailure::InvalidArguments(words)
             | CallFailure::NotConfigured(words)
             | CallFailure::Upstream(words)
+            | CallFailure::Unanswerable { question: words, .. }
             | CallFailure::Unreachable(words) => self.text(words),
+            CallFailure::InputNeeded(needed) => {
+                let mut requests = Value::Object(std::mem::take(&mut needed.requests));
+                self.json(&mut requests);
+                if let Value::Object(requests) = requests {
+                    needed.requests = requests;
+                }
+            }
             CallFailure::Unknown
             | CallFailure::TimedOut
             | CallFailure::Outlasts

@@ -113,7 +113,7 @@ mod tests {
     fn context(secrets: &[(&str, &str)]) -> Context {
         Context {
             id: "call".into(),
-            locale: "en".into(),
+            preferences: Vec::new(),
             deadline: Duration::from_secs(1),
             secrets: secrets.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         }

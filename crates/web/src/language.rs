@@ -8,8 +8,7 @@ const MAX_TAG_BYTES: usize = 35;
 const MAX_TAGS: usize = 20;
 
 /// The language that is wanted most, as a BCP 47 tag such as `pt-BR`. `None`: nothing is said, or any will do.
-#[must_use]
-pub fn preferred(headers: &HeaderMap) -> Option<String> {
+pub(crate) fn preferred(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(header::ACCEPT_LANGUAGE)?.to_str().ok()?;
     let (mut best, mut tag) = (0.0, None);
     for range in value.split(',').take(MAX_TAGS) {

@@ -178,7 +178,11 @@ pub(crate) fn provider(repo: &Repo, provider: &Provider) -> anyhow::Result<()> {
         done: &format!("built the tool {name}"),
         remedy: &format!("correct what the log names in {folder}/, then start again."),
     }
-    .run(repo, repo.command("sh").args(["-c", command]).env("CARGO_TARGET_DIR", repo.target("")))?;
+    .run(
+        repo,
+        // The build program reports the mistake and its place. Its own backtrace would only push them out of the shown lines.
+        repo.command("sh").args(["-c", command]).env("CARGO_TARGET_DIR", repo.target("")).env("RUST_BACKTRACE", "0"),
+    )?;
     std::fs::write(&stamp, sources).with_context(|| format!("cannot write {}", stamp.display()))
 }
 
@@ -279,5 +283,24 @@ mod tests {
         assert_eq!(hash_of_sources(&repo, &["source"]).unwrap(), before);
         std::fs::write(repo.path("source/more.py"), "").unwrap();
         assert_ne!(hash_of_sources(&repo, &["source"]).unwrap(), before);
+    }
+
+    #[test]
+    fn a_provider_that_cannot_be_built_shows_the_mistake_without_a_backtrace_of_the_build_program() {
+        let folder = tempfile::tempdir().unwrap();
+        let repo = Repo::at(folder.path());
+        for sources in ["source", CONTRACT] {
+            std::fs::create_dir(repo.path(sources)).unwrap();
+        }
+        let made = Provider {
+            name: "luck".to_owned(),
+            folder: "source".to_owned(),
+            file: "target/other/luck.wasm".to_owned(),
+            command: "echo no module named x; echo backtrace: $RUST_BACKTRACE; exit 1".to_owned(),
+        };
+        let error = provider(&repo, &made).unwrap_err().to_string();
+        for expected in ["no module named x", "backtrace: 0", "correct what the log names in source/"] {
+            assert!(error.contains(expected), "{expected}: {error}");
+        }
     }
 }

@@ -15,6 +15,9 @@ use crate::step::aside;
 /// Three times the largest component of any language.
 const COMPONENT_MAX_BYTES: u64 = 64 * 1024 * 1024;
 const TIME_MAX_SECONDS: &str = "300";
+/// The advice after a download that failed.
+const ADVICE: &str =
+    "correct the address, or download the file yourself, put it beside tools.toml and name it as `source`";
 /// Every user may read a component, like other files. The person's umask applies.
 const COMPONENT_MODE: u32 = 0o666;
 /// Names of this machine, which need no TLS and no proxy.
@@ -58,7 +61,7 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
 pub(crate) fn from_url(repo: &Repo, url: &str, digest: &Digest) -> anyhow::Result<PathBuf> {
     kept(repo, digest, |file| {
         let answer = get(url, file, None)?;
-        ensure!(answer.status == 200, "{url} answers {}", answer.status);
+        ensure!(answer.status == 200, "{url} answers {}: {ADVICE}", answer.status);
         Ok(())
     })
 }
@@ -133,7 +136,8 @@ fn get(url: &str, file: &Path, token: Option<&str>) -> anyhow::Result<Answer> {
         curl.args(["--header", &format!("authorization: Bearer {token}")]);
     }
     let output = curl.args(["--", url]).output().context("cannot start curl, which fetches tools: install it")?;
-    ensure!(output.status.success(), "cannot fetch {url}: {}", String::from_utf8_lossy(&output.stderr).trim());
+    let why = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "cannot fetch {url}: {}: {ADVICE}", why.trim());
     let status = String::from_utf8_lossy(&output.stdout).trim().parse().context("curl gives no status")?;
     let headers = std::fs::read(headers.path()).context("cannot read the headers")?;
     Ok(Answer { status, challenge: challenge(&String::from_utf8_lossy(&headers)) })

@@ -1,5 +1,6 @@
-//! The app with an additional tool server for tests. Its tools do forbidden things, and one changes the world outside. `target/dev/fixtures.toml` is
-//! `spin.toml` with this server, and `target/dev/apis` contains a document for `mcp-http`. This module must not change `spin.toml` itself.
+//! The app with an additional tool server for tests. In `target/dev/fixtures.toml` its tools do forbidden things, and one changes the world outside;
+//! in `target/dev/gateway.toml` it is the server of the conformance suite. `target/dev/apis` contains a document for `mcp-http`. This module must not
+//! change `spin.toml` itself.
 
 use std::path::PathBuf;
 
@@ -22,7 +23,22 @@ source = "target/wasm32-wasip2/release/mcp_server.wasm"
 allowed_outbound_hosts = ["http://127.0.0.1:*"]
 dependencies_inherit_configuration = true
 [component.mcp-misbehaving.dependencies]
-"edge-assistant:tools/provider@1.0.0" = { path = "target/wasm32-wasip2/release/mcp_misbehaving.wasm" }
+"edge-assistant:tools/provider@2.0.0" = { path = "target/wasm32-wasip2/release/mcp_misbehaving.wasm" }
+"#;
+
+/// The server of the conformance suite, which the suite asks at the gateway. tests/conformance/run.mjs knows both names.
+const GATEWAY: &str = "gateway.toml";
+const CONFORMANCE: &str = "conformance";
+const CONFORMANCE_SECTION: &str = r#"
+[[trigger.http]]
+route = { private = true }
+component = "mcp-conformance"
+
+[component.mcp-conformance]
+source = "target/wasm32-wasip2/release/mcp_server.wasm"
+dependencies_inherit_configuration = true
+[component.mcp-conformance.dependencies]
+"edge-assistant:tools/provider@2.0.0" = { path = "target/wasm32-wasip2/release/conformance_component.wasm" }
 "#;
 
 /// The document, and the folder in the manifest. It must be beside the manifest.
@@ -37,17 +53,19 @@ pub(crate) fn manifest(repo: &Repo) -> PathBuf {
 /// Guests that only tests use.
 pub(crate) const GUESTS: [&str; 3] = ["conformance-component", "fixture-letters", "mcp-misbehaving"];
 
-/// Writes the manifest.
+/// Writes the manifests.
 pub(crate) fn write_manifest(repo: &Repo) -> anyhow::Result<()> {
-    let text = std::fs::read_to_string(repo.path("spin.toml")).context("cannot read spin.toml")?;
-    let text = with_tool_server(&text, NAME, SECTION)?;
+    let app = std::fs::read_to_string(repo.path("spin.toml")).context("cannot read spin.toml")?;
     std::fs::create_dir_all(repo.own(APIS)).context("cannot make a folder for documents")?;
     std::fs::copy(repo.path(API), repo.own(APIS).join("board.yaml")).with_context(|| format!("cannot copy {API}"))?;
-    // The manifest is in another folder, so its paths must be absolute.
-    let text =
-        text.replace("\"target/", &format!("\"{}/", repo.target("").display().to_string().trim_end_matches('/')));
-    let path = manifest(repo);
-    std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    // The manifests are in another folder, so their paths must be absolute.
+    let target = format!("\"{}/", repo.target("").display().to_string().trim_end_matches('/'));
+    let write = |name, section, path: PathBuf| {
+        let text = with_tool_server(&app, name, section)?.replace("\"target/", &target);
+        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    };
+    write(NAME, SECTION, manifest(repo))?;
+    write(CONFORMANCE, CONFORMANCE_SECTION, repo.own(GATEWAY))
 }
 
 /// Changes the template of a tool provider in Python: its example with an API becomes a tool, and the key becomes the API's address, so that no

@@ -176,7 +176,14 @@ fn wrong_with_schema(schema: &Value) -> Option<String> {
         ));
     }
     let raw = to_raw_value(schema).ok()?;
-    json_schema::repaired(&raw).err().map(|unfit| format!("cannot be used: {unfit}"))
+    json_schema::repaired(&raw).err().map(|unfit| match unfit {
+        Unfit::NotAnObject => {
+            "does not describe an object, but arguments and structured results are objects: write an object with `properties` (in \
+             Rust, a struct)"
+                .to_owned()
+        }
+        unfit => format!("cannot be used: {unfit}"),
+    })
 }
 
 /// The unknown types in a schema, and their places. Names that the app replaces, such as `int`, are known.
@@ -250,7 +257,7 @@ mod tests {
             (json!({ "outputSchema": { "type": ["object", "nul"] } }), "its output schema says \"type\": \"nul\""),
             (json!({ "inputSchema": "{'type': 'object'}" }), "its input schema is not valid JSON"),
             (json!({ "inputSchema": "{}" }), "take the quotes away"),
-            (json!({ "inputSchema": { "type": "string" } }), "does not describe an object"),
+            (json!({ "inputSchema": { "type": "string" } }), "its input schema does not describe an object"),
             (json!({ "description": " " }), "no description"),
             (json!({ "name": "a b" }), "give it another"),
             (json!({ "_meta": secret }), "name the secret `kee`"),

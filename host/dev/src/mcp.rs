@@ -4,7 +4,7 @@
 use std::io::{BufRead as _, BufReader, Read};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use serde_json::Value;
 
 const REVISION: &str = "2025-11-25";
@@ -17,17 +17,22 @@ const ANSWER_MAX_BYTES: u64 = 8 * 1024 * 1024;
 pub(crate) struct Server {
     agent: ureq::Agent,
     url: String,
+    patience: Duration,
 }
 
 impl Server {
     pub(crate) fn at(url: String) -> Self {
+        Self::with_patience(url, PATIENCE)
+    }
+
+    fn with_patience(url: String, patience: Duration) -> Self {
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
-            .timeout_global(Some(PATIENCE))
+            .timeout_global(Some(patience))
             // The server is on this machine. The environment's proxy is for other addresses.
             .proxy(None)
             .build();
-        Self { agent: config.into(), url }
+        Self { agent: config.into(), url, patience }
     }
 
     /// The tools that the server lists.
@@ -54,7 +59,13 @@ impl Server {
             .header("accept", "application/json, text/event-stream")
             .header("mcp-protocol-version", REVISION)
             .send(request)
-            .context("it did not answer")?;
+            .map_err(|error| match error {
+                ureq::Error::Timeout(_) => anyhow!(
+                    "it did not answer within {} s, and the app waits for a shorter time: do less in one call, and set a time limit for each wait",
+                    self.patience.as_secs()
+                ),
+                error => anyhow::Error::new(error).context("it did not answer"),
+            })?;
         let status = response.status();
         let is_stream = response.headers().get("content-type").is_some_and(|kind| kind == "text/event-stream");
         let mut body = response.into_body().into_reader().take(ANSWER_MAX_BYTES);
@@ -135,6 +146,16 @@ mod tests {
         assert_eq!(notices, ["notifications/progress {\"progress\":1}"]);
         let (result, _) = asked("200 OK\r\ncontent-type: application/json", r#"{"id":1,"result":{"tools":[]}}"#);
         assert_eq!(result.unwrap()["tools"], serde_json::json!([]));
+    }
+
+    #[test]
+    fn a_missing_answer_is_an_error_that_says_what_to_do() {
+        // The operating system accepts the connection, but nothing reads from it.
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", silent.local_addr().unwrap());
+        let server = Server::with_patience(url, Duration::from_millis(20));
+        let error = format!("{:#}", server.tools().unwrap_err());
+        assert!(error.contains("set a time limit for each wait"), "{error}");
     }
 
     #[test]

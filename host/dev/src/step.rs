@@ -152,7 +152,8 @@ impl<'a> Progress<'a> {
             self.announced = Some(Instant::now());
         } else if self.announced.is_some_and(|when| when.elapsed() >= REMINDER) {
             let crates = if self.crates > 0 { format!(", {} crates", self.crates) } else { String::new() };
-            eprintln!("{} ... {} s{crates}: {}", self.doing, elapsed.as_secs(), self.last_line);
+            let last = if self.last_line.is_empty() { String::new() } else { format!(": {}", self.last_line) };
+            eprintln!("{} ... {} s{crates}{last}", self.doing, elapsed.as_secs());
             self.announced = Some(Instant::now());
         }
     }

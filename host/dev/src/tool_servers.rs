@@ -1,9 +1,11 @@
-//! Checks that all places name the same tool servers: four places in `spin.toml`, and the folders of providers. This module must not write, build or
-//! start anything.
+//! Checks that all places name the same tool servers: four places in `spin.toml`, the folders of providers, and the packages in them. This module must
+//! not write, build or start anything.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::path::Path;
 
 use anyhow::Context as _;
+use toml::{Table, Value};
 
 use crate::manifest::{Manifest, TOOL_SERVER};
 use crate::repo::Repo;
@@ -14,18 +16,43 @@ pub(crate) const FOLDER: &str = "components/mcp";
 /// The inconsistencies, each with advice. Its reader has changed one of the places and forgotten another.
 pub(crate) fn problems(repo: &Repo, manifest: &Manifest) -> anyhow::Result<Vec<String>> {
     let folder = repo.path(FOLDER);
-    let mut folders = BTreeSet::new();
+    let mut folders = BTreeMap::new();
     for entry in std::fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))? {
         let entry = entry?;
         // A removed tool leaves an empty folder.
         if entry.file_type()?.is_dir() && entry.path().read_dir()?.next().is_some() {
-            folders.insert(entry.file_name().to_string_lossy().into_owned());
+            folders.insert(entry.file_name().to_string_lossy().into_owned(), package(&entry.path()));
         }
     }
     Ok(misfits(manifest, &folders))
 }
 
-fn misfits(manifest: &Manifest, folders: &BTreeSet<String>) -> Vec<String> {
+/// The content of the folder's `Cargo.toml`. If it cannot be read, Cargo reports the error.
+fn package(folder: &Path) -> Option<Table> {
+    std::fs::read_to_string(folder.join("Cargo.toml")).ok()?.parse().ok()
+}
+
+/// The reasons why Cargo cannot build the component from this package. Cargo's own error does not lead to the solution. Or there is no error: Cargo
+/// builds something else, and the previous component is served.
+fn misfits_of_package(name: &str, package: &Table) -> Vec<String> {
+    let mut misfits = Vec::new();
+    let file = format!("{FOLDER}/{name}/Cargo.toml");
+    let called = package.get("package").and_then(|package| package.get("name")).and_then(Value::as_str);
+    if called != Some(&format!("{TOOL_SERVER}{name}")) {
+        misfits.push(format!(
+            "{file} has a different name than its component in spin.toml: write name = \"{TOOL_SERVER}{name}\" under [package]"
+        ));
+    }
+    let types = package.get("lib").and_then(|lib| lib.get("crate-type")).and_then(Value::as_array);
+    if !types.into_iter().flatten().any(|kind| kind.as_str() == Some("cdylib")) {
+        misfits.push(format!(
+            "{file} does not build a component, so an earlier build would be served: write crate-type = [\"cdylib\"] under [lib]"
+        ));
+    }
+    misfits
+}
+
+fn misfits(manifest: &Manifest, folders: &BTreeMap<String, Option<Table>>) -> Vec<String> {
     let tools = manifest.component("tools");
     let listed = tools.and_then(|tools| tools.get("variables")?.get("tool_servers")?.as_str()).unwrap_or_default();
     // A template takes the list from elsewhere.
@@ -44,7 +71,7 @@ fn misfits(manifest: &Manifest, folders: &BTreeSet<String>) -> Vec<String> {
             misfits.push(format!("tool_servers in spin.toml names `{name}` twice: take one away"));
         } else if !components.contains(name) {
             let meant = match unlisted.as_slice() {
-                [] => "add one, or take the name away".to_owned(),
+                [] => format!("`cargo dev new-tool {name}` creates one; or take the name away"),
                 unlisted => format!("did you mean one of these, which it does not name: {}?", unlisted.join(", ")),
             };
             misfits.push(format!(
@@ -70,11 +97,15 @@ fn misfits(manifest: &Manifest, folders: &BTreeSet<String>) -> Vec<String> {
             ));
         }
     }
-    for name in folders.iter().filter(|name| !components.contains(&name.as_str())) {
-        misfits.push(format!(
-            "{FOLDER}/{name} is no tool server: spin.toml has no component `{TOOL_SERVER}{name}`. `cargo dev new-tool` shows in a new \
-             folder which lines it takes; or move the folder away"
-        ));
+    for (name, package) in folders {
+        if components.contains(&name.as_str()) {
+            misfits.extend(package.iter().flat_map(|package| misfits_of_package(name, package)));
+        } else {
+            misfits.push(format!(
+                "{FOLDER}/{name} is no tool server: spin.toml has no component `{TOOL_SERVER}{name}`. Move the folder away, run \
+                 `cargo dev new-tool {name}`, which writes the lines and a new folder, and move the files back into it"
+            ));
+        }
     }
     misfits
 }
@@ -95,8 +126,27 @@ mod tests {
     "#;
 
     fn misfits_of(manifest: &str, folders: &[&str]) -> Vec<String> {
-        let folders = folders.iter().map(|&folder| folder.to_owned()).collect();
+        let folders = folders.iter().map(|&folder| (folder.to_owned(), None)).collect();
         misfits(&Manifest::parse(manifest).unwrap(), &folders)
+    }
+
+    #[test]
+    fn a_package_that_does_not_build_its_component_is_reported_with_the_line_to_write() {
+        const PACKAGE: &str = "[package]\nname = \"mcp-clock\"\n[lib]\ncrate-type = [\"cdylib\"]\n";
+        for (from, to, expected) in [
+            ("", "", ""),
+            ("\"cdylib\"", "\"lib\"", "write crate-type = [\"cdylib\"]"),
+            ("[lib]\ncrate-type = [\"cdylib\"]\n", "", "write crate-type = [\"cdylib\"]"),
+            ("mcp-clock", "clock", "write name = \"mcp-clock\""),
+        ] {
+            let package = PACKAGE.replace(from, to).parse().unwrap();
+            let misfits = misfits(&Manifest::parse(WELL).unwrap(), &[("clock".to_owned(), Some(package))].into());
+            if expected.is_empty() {
+                assert_eq!(misfits, Vec::<String>::new());
+            } else {
+                assert!(matches!(misfits.as_slice(), [misfit] if misfit.contains(expected)), "{misfits:?}");
+            }
+        }
     }
 
     #[test]

@@ -21,7 +21,9 @@ use crate::repo::Repo;
 /// The default file, beside `spin.toml`.
 pub(crate) const FILE: &str = "tools.toml";
 /// The interface that a provider must export.
-const CONTRACT: &str = "edge-assistant:tools/provider@1.0.0";
+const CONTRACT: &str = "edge-assistant:tools/provider@2.0.0";
+/// The same in any version.
+const CONTRACT_OF_ANY_VERSION: &str = "edge-assistant:tools/provider@";
 
 /// The option for ready-made tools.
 #[derive(clap::Args)]
@@ -145,7 +147,10 @@ fn file(repo: &Repo, entry: &Entry, folder: &Path) -> anyhow::Result<PathBuf> {
     match (&entry.source, &entry.url, &entry.registry, &entry.repository) {
         (Some(source), None, None, None) => {
             let file = folder.join(source).canonicalize();
-            let file = file.with_context(|| format!("there is no file {}", folder.join(source).display()))?;
+            let file = file.with_context(|| {
+                let file = folder.join(source);
+                format!("source: cannot find {} (the path is relative to the folder of this file)", file.display())
+            })?;
             ensure!(
                 entry.digest.is_some() || file.starts_with(folder),
                 "digest = \"sha256:...\" is missing: {} does not lie beside this file, so somebody else may replace it",
@@ -176,8 +181,12 @@ fn check_host(entry: &str) -> anyhow::Result<()> {
 fn check_exports(component: &[u8]) -> anyhow::Result<()> {
     let mut exports = Vec::new();
     let mut depth = 0_usize;
+    ensure!(
+        component.starts_with(b"\0asm"),
+        "this is not WebAssembly: name the `.wasm` file that the build of the tool wrote"
+    );
     for payload in Parser::new(0).parse_all(component) {
-        match payload.context("this is not WebAssembly")? {
+        match payload.context("this WebAssembly is damaged: build or fetch it again")? {
             Payload::Version { encoding: wasmparser::Encoding::Module, .. } if depth == 0 => {
                 bail!(
                     "this is a core module, not a component: build it for wasm32-wasip2, or as its language makes components"
@@ -194,12 +203,20 @@ fn check_exports(component: &[u8]) -> anyhow::Result<()> {
             _ => {}
         }
     }
+    if exports.iter().any(|export| export == CONTRACT) {
+        return Ok(());
+    }
+    if let Some(other) = exports.iter().find(|export| export.starts_with(CONTRACT_OF_ANY_VERSION)) {
+        bail!(
+            "this component exports {other}, and the app composes {CONTRACT}: it was built with another version of the contract. \
+             Get a newer build of it, or build it again with the wit/provider.wit of this app; docs/tools.md, \"Versions of the contract\", \
+             says what an author has to change"
+        );
+    }
     let others = if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") };
-    ensure!(
-        exports.iter().any(|export| export == CONTRACT),
+    bail!(
         "this component does not export {CONTRACT}, so it is not a tool provider; it exports {others}. wit/provider.wit is the contract"
-    );
-    Ok(())
+    )
 }
 
 #[cfg(test)]
@@ -233,6 +250,7 @@ mod tests {
         std::fs::create_dir(&root).unwrap();
         std::fs::write(root.join("weather.wasm"), component(CONTRACT)).unwrap();
         std::fs::write(root.join("other.wasm"), component("wasi:http/handler@0.3.0")).unwrap();
+        std::fs::write(root.join("old.wasm"), component("edge-assistant:tools/provider@1.0.0")).unwrap();
         std::fs::write(root.join("module.wasm"), b"\0asm\x01\0\0\0").unwrap();
         std::fs::write(root.join("page.wasm"), b"<html>").unwrap();
         std::fs::write(folder.path().join("elsewhere.wasm"), component(CONTRACT)).unwrap();
@@ -314,9 +332,10 @@ mod tests {
     fn what_is_no_tool_is_refused_in_words() {
         for (tools, expected) in [
             ("[weather]\nsource = 'other.wasm'", "it exports wasi:http/handler@0.3.0"),
+            ("[weather]\nsource = 'old.wasm'", "built with another version of the contract"),
             ("[weather]\nsource = 'module.wasm'", "a core module"),
             ("[weather]\nsource = 'page.wasm'", "not WebAssembly"),
-            ("[weather]\nsource = 'nothing.wasm'", "there is no file"),
+            ("[weather]\nsource = 'nothing.wasm'", "source: cannot find"),
             ("[weather]\n", "in one way"),
             ("[weather]\nsource = 'weather.wasm'\nurl = 'https://a.example'", "in one way"),
             ("[weather]\nsource = 'weather.wasm'\nhosts = []", "unknown field `hosts`"),

@@ -6,7 +6,7 @@ import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { ROOT, serve } from "../host.mjs";
+import { ROOT, gatewayToken, serve } from "../host.mjs";
 
 const VERSIONS = ["2026-07-28", "2025-11-25"];
 const PYTHON = process.env.EA_PYTHON ?? join(ROOT, "target/dev/python-tests-conformance-clients/bin/python");
@@ -23,16 +23,7 @@ let host;
 let token;
 before(async () => {
   host = await serve("spin.toml");
-  const response = await fetch(`${host.url}/auth/signup`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ email: "client@example.org", password: "correct horse battery staple" }),
-  });
-  assert.equal(response.status, 201, await response.clone().text());
-  const authorization = `Bearer ${(await response.json()).access_token}`;
-  const made = await fetch(`${host.url}/auth/mcp-token`, { method: "POST", headers: { authorization } });
-  assert.equal(made.status, 201, await made.clone().text());
-  token = (await made.json()).access_token;
+  token = await gatewayToken(host.url);
 });
 after(() => host?.end());
 

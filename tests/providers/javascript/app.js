@@ -79,13 +79,14 @@ async function* countDown({ start }) {
 // The secrets that a person must enter once, such as
 // `{ name: "key", title: "API key", description: "From your account there.", visible: false, optional: false }`.
 // A tool that names "key" in its `secrets` finds it in its second argument, as `new Map(context.secrets).get("key")`.
-// It is undefined until the person has entered it; then `throw { tag: "not-configured", val: "..." }`.
+// It is undefined until the person has entered it; then `throw { tag: "not-configured", val: "..." }`. In the same way,
+// `context.preferences` has the person's language as "locale" and their time zone as "time-zone", where they are known.
 const SECRETS = [];
 
-const TOOLS = new Map([
-  [MEASURE.name, [MEASURE, measured]],
-  [COUNT_DOWN.name, [COUNT_DOWN, countDown]],
-]);
+const TOOLS = [
+  [MEASURE, measured],
+  [COUNT_DOWN, countDown],
+];
 
 // The functions of the contract.
 export const provider = {
@@ -97,21 +98,20 @@ export const provider = {
       version: "0.1.0",
       // How to use these tools together, for the model.
       instructions: null,
-      tools: [...TOOLS.values()].map(([tool]) => tool),
+      tools: TOOLS.map(([tool]) => tool),
       secrets: SECRETS,
       resources: [],
       templates: [],
       prompts: [],
       hasCompletions: false,
-      hasLogging: false,
     };
   },
 
   async callTool(call) {
-    if (!TOOLS.has(call.name)) {
+    const [, run] = TOOLS.find(([tool]) => tool.name === call.name) ?? [];
+    if (run === undefined) {
       throw { tag: "unknown", val: call.name };
     }
-    const [, run] = TOOLS.get(call.name);
     const notices = steps(call, run);
     if (run instanceof AsyncGeneratorFunction && call.context.wantsProgress) {
       return { tag: "live", val: notices };
@@ -142,6 +142,7 @@ export const provider = {
 
 const AsyncGeneratorFunction = (async function* () {}).constructor;
 
+// A function ended without an outcome.
 class NoOutcome extends Error {
   name = "NoOutcome";
 }
@@ -185,7 +186,8 @@ function failure(call, error) {
   // error's type and place, but not its message, which may quote people or a secret. A stack in QuickJS contains no
   // message.
   const [type, place] = error instanceof Error ? [error.name, error.stack] : [typeof error, ""];
-  log(`the tool ${call.name} has a fault: ${type}\n${place}`);
+  const words = error instanceof NoOutcome ? ': it did not return { content: [{ tag: "text", val: ... }], structured: ... }' : "";
+  log(`the tool ${call.name} has a fault: ${type}${words}\n${place}`);
   return { tag: "upstream-failed", val: "the tool has a fault, whose place is in the log of its component" };
 }
 

@@ -144,6 +144,7 @@ LOOK_UP = Tool(
 )
 
 
+# `dict(context.preferences)` has the person's language as "locale" and their time zone as "time-zone", where they are known.
 async def look_up(arguments: dict, context: Context) -> Outcome:
     key = dict(context.secrets).get("key")
     if key is None:
@@ -154,14 +155,14 @@ async def look_up(arguments: dict, context: Context) -> Outcome:
     return Outcome(content=[Content_Text(answer.body.decode(errors="replace"))], structured=None)
 
 
-TOOLS = {tool.name: (tool, function) for tool, function in [(ROLL, roll), (COUNT_DOWN, count_down)]}
+TOOLS = [(ROLL, roll), (COUNT_DOWN, count_down)]
 
 
 class Provider(exports.Provider):
     """The functions of the contract, under the name that componentize-py requires."""
 
     async def describe(self) -> Description:
-        tools = [tool for tool, _ in TOOLS.values()]
+        tools = [tool for tool, _ in TOOLS]
         named = {name for tool in tools for name in tool.secrets}
         # The caller remembers this, so it must be the same for everybody.
         return Description(
@@ -176,13 +177,12 @@ class Provider(exports.Provider):
             templates=[],
             prompts=[],
             has_completions=False,
-            has_logging=False,
         )
 
     async def call_tool(self, call: ToolCall) -> Reply:
-        if call.name not in TOOLS:
+        function = next((function for tool, function in TOOLS if tool.name == call.name), None)
+        if function is None:
             raise Err(Failure_Unknown(call.name))
-        _, function = TOOLS[call.name]
         if inspect.isasyncgenfunction(function) and call.context.wants_progress:
             writer, reader = wit_world.provider_notice_stream()
             spawn(tell(call, function, writer))
@@ -201,12 +201,12 @@ class Provider(exports.Provider):
     async def get_prompt(self, name: str, arguments: str, context: Context) -> PromptReply:
         raise Err(Failure_Unknown(name))
 
-    async def complete(self, request: CompletionRequest) -> Completion:
+    async def complete(self, request: CompletionRequest, context: Context) -> Completion:
         raise Err(Failure_Unknown(request.of))
 
 
 class NoOutcome(Exception):
-    """A function ended without an Outcome."""
+    """A function ended without a valid Outcome. The message is written in this file, so the log may contain it."""
 
 
 async def steps(call: ToolCall, function):
@@ -214,21 +214,27 @@ async def steps(call: ToolCall, function):
     try:
         result = function(json.loads(call.arguments), call.context)
         if not inspect.isasyncgen(result):
-            yield ended(await result)
+            yield ended(await result if inspect.isawaitable(result) else result)
             return
         async for step in result:
             if not isinstance(step, Progress):
                 yield ended(step)
                 return
             yield step
-        raise NoOutcome
+        raise NoOutcome("its last `yield` is not an Outcome")
     except Exception as error:
         yield failure(call, error)
 
 
 def ended(result) -> Result:
     if not isinstance(result, Outcome):
-        raise NoOutcome
+        raise NoOutcome(f"it returned a value of type {type(result).__name__}, not an Outcome(content=[Content_Text(...)], structured=...)")
+    texts = [part.value for part in result.content if isinstance(part, Content_Text)]
+    if not all(isinstance(text, str) for text in texts):
+        raise NoOutcome("the text in a Content_Text is not a str")
+    # Any other type would end the instance, and with it every call that it is answering.
+    if not isinstance(result.structured, str | None):
+        raise NoOutcome("`structured` is not JSON text: write json.dumps(...), or None")
     return Ok(result)
 
 
@@ -236,8 +242,10 @@ def failure(call: ToolCall, error: Exception) -> Err:
     if isinstance(error, Err) and isinstance(error.value, Failure):
         return error
     # Any other exception would end the instance, and with it every call that it is answering. The component's log gets
-    # the exception's type and place, but not its message, which may quote people or a secret.
-    print(f"the tool {call.name} has a fault: {type(error).__name__}", file=sys.stderr)
+    # the exception's type and place, but not its message, which may quote people or a secret. Only the message of
+    # a NoOutcome is logged.
+    words = f": {error}" if isinstance(error, NoOutcome) else ""
+    print(f"the tool {call.name} has a fault: {type(error).__name__}{words}", file=sys.stderr)
     traceback.print_tb(error.__traceback__)
     return Err(Failure_UpstreamFailed("the tool has a fault, whose place is in the log of its component"))
 

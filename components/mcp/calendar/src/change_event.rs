@@ -43,7 +43,7 @@ pub(crate) struct ChangeEvent {
     /// How long it is, instead of `end`.
     #[schemars(range(min = 0, max = 527_040))]
     pub(crate) duration_minutes: Option<u32>,
-    /// IANA time zone of `start` and `end`; the event's own when left out.
+    /// IANA time zone of `start` and `end`; the event's own when left out, or the person's if it has none.
     pub(crate) time_zone: Option<String>,
     /// Empty to remove it.
     #[schemars(length(max = 500))]
@@ -69,7 +69,7 @@ pub(crate) async fn run<T: Http>(
     let server = Server::new(context, transport)?;
     let object = server.event(&arguments.id).await?;
     check_version(arguments.etag.as_deref(), object.etag.as_deref())?;
-    let text = changed(arguments, &object, Timestamp::now())?;
+    let text = changed(arguments, &object, time_zone::of(context).as_ref(), Timestamp::now())?;
     let etag = object.etag.as_deref().or(arguments.etag.as_deref());
     let etag = server.put(&arguments.id, Precondition::Unchanged(etag), text).await?;
     let calendar = arguments.id.rsplit_once('/').map_or("/".into(), |(calendar, _)| format!("{calendar}/"));
@@ -98,7 +98,13 @@ pub(crate) fn touch(event: &mut Event, now: Timestamp, is_moved: bool) {
     }
 }
 
-fn changed(arguments: &ChangeEvent, object: &Object, now: Timestamp) -> Result<String, Failure> {
+/// `here`: where the person is, here and below.
+fn changed(
+    arguments: &ChangeEvent,
+    object: &Object,
+    here: Option<&TimeZone>,
+    now: Timestamp,
+) -> Result<String, Failure> {
     let mut document = Document::parse(&object.text, ALL_YEARS)?;
     target::check_single(&document)?;
     target::check(&document)?;
@@ -117,7 +123,7 @@ fn changed(arguments: &ChangeEvent, object: &Object, now: Timestamp) -> Result<S
                     document.events().count().saturating_sub(1)
                 }
             };
-            change(document.event_mut(index).ok_or_else(not_understood)?, arguments, None, now)?;
+            change(document.event_mut(index).ok_or_else(not_understood)?, arguments, None, here, now)?;
         }
         Target::Whole(whole) => {
             let is_moved = arguments.start.is_some() || arguments.recurrence.is_some();
@@ -127,7 +133,7 @@ fn changed(arguments: &ChangeEvent, object: &Object, now: Timestamp) -> Result<S
                 );
             }
             let meant = whole.meant.as_ref().filter(|_| whole.is_recurring);
-            change(document.event_mut(whole.index).ok_or_else(not_understood)?, arguments, meant, now)?;
+            change(document.event_mut(whole.index).ok_or_else(not_understood)?, arguments, meant, here, now)?;
         }
     }
     document.define_zones();
@@ -135,7 +141,13 @@ fn changed(arguments: &ChangeEvent, object: &Object, now: Timestamp) -> Result<S
 }
 
 /// Applies the arguments. `meant` is the occurrence of a series that `start` and `end` are about.
-fn change(event: &mut Event, arguments: &ChangeEvent, meant: Option<&Stamp>, now: Timestamp) -> Result<(), Failure> {
+fn change(
+    event: &mut Event,
+    arguments: &ChangeEvent,
+    meant: Option<&Stamp>,
+    here: Option<&TimeZone>,
+    now: Timestamp,
+) -> Result<(), Failure> {
     let texts = [
         (ICalendarProperty::Summary, &arguments.title),
         (ICalendarProperty::Location, &arguments.location),
@@ -146,7 +158,7 @@ fn change(event: &mut Event, arguments: &ChangeEvent, meant: Option<&Stamp>, now
             event.set_text(property, text.trim());
         }
     }
-    let is_moved = move_event(event, arguments, meant)?;
+    let is_moved = move_event(event, arguments, meant, here)?;
     let start = event.stamp("DTSTART").ok_or_else(not_understood)?;
     match arguments.recurrence.as_deref().map(str::trim) {
         None => {}
@@ -157,7 +169,12 @@ fn change(event: &mut Event, arguments: &ChangeEvent, meant: Option<&Stamp>, now
     Ok(())
 }
 
-fn move_event(event: &mut Event, arguments: &ChangeEvent, meant: Option<&Stamp>) -> Result<bool, Failure> {
+fn move_event(
+    event: &mut Event,
+    arguments: &ChangeEvent,
+    meant: Option<&Stamp>,
+    here: Option<&TimeZone>,
+) -> Result<bool, Failure> {
     let has_end = arguments.end.is_some() || arguments.duration_minutes.is_some();
     if arguments.start.is_none() && !has_end {
         if arguments.time_zone.is_some() {
@@ -166,7 +183,11 @@ fn move_event(event: &mut Event, arguments: &ChangeEvent, meant: Option<&Stamp>)
         return Ok(false);
     }
     let old = event.stamp("DTSTART").ok_or_else(not_understood)?;
-    let zone = arguments.time_zone.as_deref().map(time_zone::named).transpose()?;
+    // An event of days or in UTC has no zone in which a time without an offset could be meant.
+    let has_zone = matches!(old, Stamp::Zoned(..) | Stamp::Floating(_));
+    let is_civil = |text: &Option<String>| matches!(text.as_deref().map(moment::read), Some(Ok(Moment::Civil(_))));
+    let here = here.filter(|_| !has_zone && (is_civil(&arguments.start) || is_civil(&arguments.end)));
+    let zone = arguments.time_zone.as_deref().map(time_zone::named).transpose()?.or_else(|| here.cloned());
     let is_series = event.has("RRULE") || event.has("RDATE");
     if is_series && arguments.end.is_some() && arguments.start.is_none() {
         return invalid("Of a series, give `start` too, or `duration_minutes` instead of `end`.");
@@ -224,5 +245,31 @@ fn new_start(moment: Moment, zone: Option<&TimeZone>, old: &Stamp) -> Result<Sta
             invalid("The times of this event have no time zone: give `start` without an offset, or `time_zone` too.")
         }
         _ => Stamp::of_moment(moment, zone),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_that_gets_a_time_gets_it_where_the_person_is() {
+        let text = "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nUID:1\r\nDTSTART;VALUE=DATE:20260701\r\nDTEND;VALUE=DATE:20260702\r\n\
+                    END:VEVENT\r\nEND:VCALENDAR\r\n";
+        let object = Object { id: "/c/1.ics".into(), etag: None, text: text.into() };
+        let at_noon = |time_zone: Option<&str>| ChangeEvent {
+            start: Some("2026-07-01T12:00".into()),
+            duration_minutes: Some(60),
+            time_zone: time_zone.map(str::to_owned),
+            ..ChangeEvent::default()
+        };
+        let here = time_zone::named("Europe/Berlin").unwrap();
+        let changed = |arguments, here| changed(&arguments, &object, here, Timestamp::UNIX_EPOCH);
+        let own = changed(at_noon(None), Some(&here)).unwrap();
+        assert!(own.contains("DTSTART;TZID=Europe/Berlin:20260701T120000"), "{own}");
+        let named = changed(at_noon(Some("Asia/Tokyo")), Some(&here)).unwrap();
+        assert!(named.contains("DTSTART;TZID=Asia/Tokyo:20260701T120000"), "{named}");
+        let Err(Failure::InvalidArguments(words)) = changed(at_noon(None), None) else { panic!("guessed") };
+        assert!(words.contains("time_zone"), "{words}");
     }
 }

@@ -1,7 +1,7 @@
 //! The tool `create_event`.
 
 use calcard::icalendar::ICalendarProperty;
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -37,7 +37,7 @@ pub(crate) struct CreateEvent {
     /// How long it is, instead of `end`.
     #[schemars(range(min = 0, max = 527_040))]
     pub(crate) duration_minutes: Option<u32>,
-    /// IANA time zone in which it takes place, such as `Europe/Berlin`. May be left out for whole days.
+    /// IANA time zone in which it takes place, such as `Europe/Berlin`; the person's own when left out.
     pub(crate) time_zone: Option<String>,
     /// The id of the calendar; may be left out if only one can be written to.
     pub(crate) calendar: Option<String>,
@@ -45,8 +45,8 @@ pub(crate) struct CreateEvent {
     pub(crate) location: Option<String>,
     #[schemars(length(max = 8_000))]
     pub(crate) description: Option<String>,
-    /// How it repeats: RRULE text of RFC 5545, such as `FREQ=WEEKLY;BYDAY=MO;UNTIL=20261231`. Give `time_zone` too: without, its time is
-    /// fixed in UTC, and moves where clocks change.
+    /// How it repeats: RRULE text of RFC 5545, such as `FREQ=WEEKLY;BYDAY=MO;UNTIL=20261231`. Where no time zone is known, its
+    /// time is fixed in UTC, and moves where clocks change.
     pub(crate) recurrence: Option<String>,
 }
 
@@ -61,7 +61,7 @@ pub(crate) struct Created {
     pub(crate) calendar: String,
 }
 
-/// Makes an event in the person's calendar. Nobody is invited. Ask for the time zone if you do not know it.
+/// Makes an event in the person's calendar. Nobody is invited.
 #[tool(title = "Create an event", additive, idempotent, secret = "url", secret = "username", secret = "password")]
 pub(crate) async fn create_event(arguments: CreateEvent, context: &Context) -> Result<Structured<Created>, Failure> {
     run(&arguments, context, &Outside).await.map(Structured)
@@ -73,7 +73,7 @@ pub(crate) async fn run<T: Http>(
     transport: &T,
 ) -> Result<Created, Failure> {
     let uid = uid(arguments, context)?;
-    let text = event(arguments, &uid, Timestamp::now())?;
+    let text = event(arguments, &uid, time_zone::of(context), Timestamp::now())?;
     let server = Server::new(context, transport)?;
     let calendar = match &arguments.calendar {
         Some(id) => id.clone(),
@@ -112,8 +112,9 @@ fn only_writable(calendars: Vec<Calendar>) -> Result<String, Failure> {
     }
 }
 
-fn event(arguments: &CreateEvent, uid: &str, now: Timestamp) -> Result<String, Failure> {
-    let zone = arguments.time_zone.as_deref().map(time_zone::named).transpose()?;
+/// `here`: where the person is.
+fn event(arguments: &CreateEvent, uid: &str, here: Option<TimeZone>, now: Timestamp) -> Result<String, Failure> {
+    let zone = arguments.time_zone.as_deref().map(time_zone::named).transpose()?.or(here);
     let start = Stamp::of_moment(moment::read(&arguments.start)?, zone.as_ref())?;
     let end = times::end(&start, arguments.end.as_deref(), arguments.duration_minutes, zone.as_ref())?;
     let mut lines = vec![
@@ -151,7 +152,7 @@ mod tests {
     use super::*;
 
     fn made(arguments: &CreateEvent) -> Result<String, Failure> {
-        event(arguments, "u", "2026-01-01T00:00:00Z".parse().unwrap())
+        event(arguments, "u", None, "2026-01-01T00:00:00Z".parse().unwrap())
     }
 
     fn at(start: &str) -> CreateEvent {
@@ -171,6 +172,17 @@ mod tests {
         assert!(point.contains("DTSTART;TZID=Europe/Berlin:20260701T140000"), "{point}");
         let utc = made(&CreateEvent { end: Some("2026-07-01T15:00+02:00".into()), ..at("2026-07-01T12:00Z") }).unwrap();
         assert!(utc.contains("DTEND:20260701T130000Z") && !utc.contains("VTIMEZONE"), "{utc}");
+    }
+
+    #[test]
+    fn a_time_without_a_zone_is_meant_where_the_person_is() {
+        let here = time_zone::named("Europe/Berlin").unwrap();
+        let made = |arguments| event(&arguments, "u", Some(here.clone()), Timestamp::UNIX_EPOCH).unwrap();
+        let text = made(CreateEvent { duration_minutes: Some(60), ..at("2026-07-01T12:00") });
+        assert!(text.contains("DTSTART;TZID=Europe/Berlin:20260701T120000"), "{text}");
+        let elsewhere = Some("Asia/Tokyo".to_owned());
+        let text = made(CreateEvent { time_zone: elsewhere, duration_minutes: Some(60), ..at("2026-07-01T12:00") });
+        assert!(text.contains("DTSTART;TZID=Asia/Tokyo:20260701T120000"), "{text}");
     }
 
     #[test]

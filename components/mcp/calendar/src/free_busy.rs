@@ -9,7 +9,7 @@ use upstream::{Http, Outside};
 use crate::{
     dav::Server,
     moment,
-    window::{EVENTS_MAX, Window},
+    window::{self, EVENTS_MAX, Window},
 };
 
 #[derive(Deserialize, JsonSchema, Default)]
@@ -19,8 +19,8 @@ pub(crate) struct FreeBusy {
     pub(crate) from: String,
     /// Until when, written likewise. A day is included. At most 400 days after `from`.
     pub(crate) to: String,
-    /// IANA time zone of the person, such as `Europe/Berlin`: times are read and given in it.
-    pub(crate) time_zone: String,
+    /// IANA time zone, such as `Europe/Berlin`, in which times are read and given; the person's own when left out.
+    pub(crate) time_zone: Option<String>,
     /// A calendar's id; all calendars when left out.
     pub(crate) calendar: Option<String>,
 }
@@ -50,7 +50,8 @@ pub(crate) async fn free_busy(arguments: FreeBusy, context: &Context) -> Result<
 }
 
 pub(crate) async fn run<T: Http>(arguments: &FreeBusy, context: &Context, transport: &T) -> Result<Times, Failure> {
-    let window = Window::new(&arguments.from, &arguments.to, &arguments.time_zone)?;
+    let zone = window::zone(arguments.time_zone.as_deref(), context)?;
+    let window = Window::new(&arguments.from, &arguments.to, zone)?;
     let found = window.read(&Server::new(context, transport)?, arguments.calendar.as_deref()).await?;
     if found.is_cut {
         return moment::invalid(format!("There are more than {EVENTS_MAX} events: ask for less time at once."));
@@ -92,7 +93,7 @@ mod tests {
 
     #[test]
     fn what_overlaps_is_one_and_the_rest_is_free() {
-        let window = Window::new("2026-03-29", "2026-03-29", "Europe/Berlin").unwrap();
+        let window = Window::new("2026-03-29", "2026-03-29", time_zone::named("Europe/Berlin").unwrap()).unwrap();
         let at = |text: &str| moment::read(text).unwrap().in_zone(&window.zone).unwrap();
         let events = [
             ("2026-03-28T23:00", "2026-03-29T01:00"),

@@ -5,7 +5,12 @@ use serde::{Deserialize, Serialize};
 use tool_provider::{Context, Failure, Structured, tool};
 use upstream::{Http, Outside};
 
-use crate::{dav::Server, moment, occurrences::Occurrence, window::Window};
+use crate::{
+    dav::Server,
+    moment,
+    occurrences::Occurrence,
+    window::{self, Window},
+};
 
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields)]
@@ -14,8 +19,8 @@ pub(crate) struct ListEvents {
     pub(crate) from: String,
     /// Until when, written likewise. A day is included. At most 400 days after `from`.
     pub(crate) to: String,
-    /// IANA time zone of the person, such as `Europe/Berlin`: times are read and given in it.
-    pub(crate) time_zone: String,
+    /// IANA time zone, such as `Europe/Berlin`, in which times are read and given; the person's own when left out.
+    pub(crate) time_zone: Option<String>,
     /// A calendar's id; all calendars when left out.
     pub(crate) calendar: Option<String>,
 }
@@ -68,7 +73,8 @@ pub(crate) async fn list_events(arguments: ListEvents, context: &Context) -> Res
 }
 
 pub(crate) async fn run<T: Http>(arguments: &ListEvents, context: &Context, transport: &T) -> Result<Events, Failure> {
-    let window = Window::new(&arguments.from, &arguments.to, &arguments.time_zone)?;
+    let zone = window::zone(arguments.time_zone.as_deref(), context)?;
+    let window = Window::new(&arguments.from, &arguments.to, zone)?;
     let found = window.read(&Server::new(context, transport)?, arguments.calendar.as_deref()).await?;
     Ok(Events { events: found.occurrences.into_iter().map(shown).collect(), notes: found.notes })
 }

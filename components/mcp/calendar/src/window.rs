@@ -1,7 +1,7 @@
 //! The stretch of time that a person asks about, and the events in it from their calendars.
 
 use jiff::{Timestamp, ToSpan as _, Zoned, tz::TimeZone};
-use tool_provider::Failure;
+use tool_provider::{Context, Failure};
 use upstream::Http;
 
 use crate::{
@@ -38,10 +38,15 @@ pub(crate) struct Found {
     pub(crate) is_cut: bool,
 }
 
+/// The zone that a call names, or else the person's.
+pub(crate) fn zone(named: Option<&str>, context: &Context) -> Result<TimeZone, Failure> {
+    let unknown = || Failure::InvalidArguments("The person's time zone is not known: say it in `time_zone`.".into());
+    named.map_or_else(|| time_zone::of(context).ok_or_else(unknown), time_zone::named)
+}
+
 impl Window {
     /// If `to` is a date, the window includes that day.
-    pub(crate) fn new(from: &str, to: &str, time_zone: &str) -> Result<Self, Failure> {
-        let zone = time_zone::named(time_zone)?;
+    pub(crate) fn new(from: &str, to: &str, zone: TimeZone) -> Result<Self, Failure> {
         let from = moment::read(from)?.in_zone(&zone)?;
         let to = match moment::read(to)? {
             Moment::Date(date) => Moment::Date(date.tomorrow().map_err(moment::out_of_range)?),

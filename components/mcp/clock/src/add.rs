@@ -1,18 +1,18 @@
 //! Adds a duration to a time, or takes it away.
 
-use jiff::{Span, Timestamp, Zoned, civil::DateTime};
+use jiff::{Span, Zoned, civil::DateTime};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tool_provider::{Failure, Structured, tool};
+use tool_provider::{Context, Failure, Structured, tool};
 
-use crate::moment::{self, Moment, Shown};
+use crate::moment::{self, Here, Moment, Shown};
 
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Add {
     /// A date, a time, a time with offset, or `now` or `today`.
     start: String,
-    /// IANA time zone of `start`, so that changes of the clocks count. UTC for `now` and `today` when left out.
+    /// IANA time zone of `start`, so that changes of the clocks count. The person's own for `now` and `today` when left out.
     time_zone: Option<String>,
     /// Years to add; negative numbers go back, here and below.
     #[serde(default)]
@@ -46,12 +46,12 @@ pub(crate) struct Added {
 /// Adds years, months, weeks, days, hours and minutes to a date or time, or takes them away. Use it for deadlines, ages and
 /// "in six weeks". Years and months come first, then weeks and days, then hours and minutes.
 #[tool(title = "Add to a date", read_only, closed_world)]
-pub(crate) async fn add(arguments: Add) -> Result<Structured<Added>, Failure> {
-    at(&arguments, Timestamp::now()).map(Structured)
+pub(crate) async fn add(arguments: Add, context: &Context) -> Result<Structured<Added>, Failure> {
+    at(&arguments, &Here::of(context)).map(Structured)
 }
 
-fn at(arguments: &Add, now: Timestamp) -> Result<Added, Failure> {
-    let start = moment::read(&arguments.start, arguments.time_zone.as_deref(), now)?;
+fn at(arguments: &Add, here: &Here) -> Result<Added, Failure> {
+    let start = moment::read(&arguments.start, arguments.time_zone.as_deref(), here)?;
     let start = match (start, arguments.time_zone.as_deref()) {
         (Moment::Civil(civil), Some(name)) => {
             let (zoned, note) = moment::resolve(civil, moment::zone(name)?)?;
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     fn added(arguments: Add) -> Result<Added, Failure> {
-        at(&arguments, "2026-11-22T10:00:00Z".parse().unwrap())
+        at(&arguments, &moment::tests::here("2026-11-22T10:00:00Z", None))
     }
 
     fn from(start: &str) -> Add {

@@ -1,14 +1,14 @@
 //! Counts and adds business days.
 
 use jiff::{
-    Span, Timestamp,
+    Span,
     civil::{Date, Weekday},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tool_provider::{Failure, Structured, tool};
+use tool_provider::{Context, Failure, Structured, tool};
 
-use crate::moment;
+use crate::moment::{self, Here};
 
 /// A country has about a dozen holidays a year, so this is enough for decades, and quick to search.
 const HOLIDAYS_MAX: usize = 1_000;
@@ -43,7 +43,7 @@ pub(crate) struct BusinessDays {
     /// Dates of holidays, at most 1000. None are known otherwise.
     #[serde(default)]
     holidays: Vec<String>,
-    /// IANA time zone that says what day `today` is; UTC when left out.
+    /// IANA time zone that says what day `today` is; the person's own when left out.
     time_zone: Option<String>,
 }
 
@@ -64,8 +64,8 @@ pub(crate) struct Counted {
 /// Counts the business days between two dates, or finds the date some business days later or earlier. Use it for delivery and payment
 /// deadlines. Public holidays must be given.
 #[tool(title = "Business days", read_only, closed_world)]
-pub(crate) async fn business_days(arguments: BusinessDays) -> Result<Structured<Counted>, Failure> {
-    at(&arguments, Timestamp::now()).map(Structured)
+pub(crate) async fn business_days(arguments: BusinessDays, context: &Context) -> Result<Structured<Counted>, Failure> {
+    at(&arguments, &Here::of(context)).map(Structured)
 }
 
 /// The weekdays with work, from Monday.
@@ -73,9 +73,9 @@ struct Week {
     worked: Vec<Weekday>,
 }
 
-fn at(arguments: &BusinessDays, now: Timestamp) -> Result<Counted, Failure> {
+fn at(arguments: &BusinessDays, here: &Here) -> Result<Counted, Failure> {
     let zone = arguments.time_zone.as_deref();
-    let from = moment::read_date(&arguments.from, zone, now)?;
+    let from = moment::read_date(&arguments.from, zone, here)?;
     let week = Week::without(arguments.weekend.as_deref().unwrap_or(&[Day::Saturday, Day::Sunday]));
     if week.worked.is_empty() {
         return moment::invalid("The weekend has all seven days: leave one to work on.");
@@ -83,14 +83,14 @@ fn at(arguments: &BusinessDays, now: Timestamp) -> Result<Counted, Failure> {
     if arguments.holidays.len() > HOLIDAYS_MAX {
         return moment::invalid(format!("Too many holidays: give at most {HOLIDAYS_MAX}, those in the period."));
     }
-    let holidays = arguments.holidays.iter().map(|date| moment::read_date(date, zone, now));
+    let holidays = arguments.holidays.iter().map(|date| moment::read_date(date, zone, here));
     let mut holidays = holidays.collect::<Result<Vec<_>, _>>()?;
     holidays.retain(|date| week.works(*date));
     holidays.sort_unstable();
     holidays.dedup();
     match (&arguments.to, arguments.add) {
         (Some(to), None) => {
-            let to = moment::read_date(to, zone, now)?;
+            let to = moment::read_date(to, zone, here)?;
             if to < from {
                 return moment::invalid("`to` is before `from`: swap them.");
             }
@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     fn run(arguments: BusinessDays) -> Result<Counted, Failure> {
-        at(&arguments, "2026-11-22T10:00:00Z".parse().unwrap())
+        at(&arguments, &moment::tests::here("2026-11-22T10:00:00Z", None))
     }
 
     fn count(from: &str, to: &str, holidays: &[&str]) -> i64 {

@@ -1,18 +1,17 @@
 //! Facts about a day.
 
-use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tool_provider::{Failure, Structured, tool};
+use tool_provider::{Context, Failure, Structured, tool};
 
-use crate::moment::{self, Shown};
+use crate::moment::{self, Here, Shown};
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Calendar {
     /// A date such as `2026-03-29`, or `today`.
     date: String,
-    /// IANA time zone that says what day `today` is; UTC when left out.
+    /// IANA time zone that says what day `today` is; the person's own when left out.
     time_zone: Option<String>,
 }
 
@@ -31,12 +30,12 @@ pub(crate) struct Facts {
 
 /// Says the weekday, ISO week, day of the year, quarter and leap year of a date. Use it for "what day of the week is ...".
 #[tool(title = "About a date", read_only, closed_world)]
-pub(crate) async fn calendar(arguments: Calendar) -> Result<Structured<Facts>, Failure> {
-    at(&arguments, Timestamp::now()).map(Structured)
+pub(crate) async fn calendar(arguments: Calendar, context: &Context) -> Result<Structured<Facts>, Failure> {
+    at(&arguments, &Here::of(context)).map(Structured)
 }
 
-fn at(arguments: &Calendar, now: Timestamp) -> Result<Facts, Failure> {
-    let date = moment::read_date(&arguments.date, arguments.time_zone.as_deref(), now)?;
+fn at(arguments: &Calendar, here: &Here) -> Result<Facts, Failure> {
+    let date = moment::read_date(&arguments.date, arguments.time_zone.as_deref(), here)?;
     Ok(Facts {
         day: moment::show_date(date),
         quarter: (date.month() - 1) / 3 + 1,
@@ -51,7 +50,7 @@ mod tests {
 
     fn facts(date: &str, zone: Option<&str>) -> Facts {
         let arguments = Calendar { date: date.into(), time_zone: zone.map(str::to_owned) };
-        at(&arguments, "2026-12-31T23:00:00Z".parse().unwrap()).unwrap()
+        at(&arguments, &moment::tests::here("2026-12-31T23:00:00Z", None)).unwrap()
     }
 
     #[test]
@@ -68,5 +67,8 @@ mod tests {
     fn what_day_today_is_depends_on_the_zone() {
         assert_eq!(facts("today", None).day.time, "2026-12-31");
         assert_eq!(facts("today", Some("Europe/Berlin")).day.time, "2027-01-01");
+        let own = Calendar { date: "today".into(), time_zone: None };
+        let own = at(&own, &moment::tests::here("2026-12-31T23:00:00Z", Some("Europe/Berlin"))).unwrap();
+        assert_eq!(own.day.time, "2027-01-01");
     }
 }

@@ -1,18 +1,17 @@
 //! A time in another zone.
 
-use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tool_provider::{Failure, Structured, tool};
+use tool_provider::{Context, Failure, Structured, tool};
 
-use crate::moment::{self, Moment, Shown};
+use crate::moment::{self, Here, Moment, Shown};
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Convert {
     /// `2026-03-29T14:30` as the clocks in `from_zone` show it, or `2026-03-29T14:30:00+02:00`, or `now`.
     time: String,
-    /// IANA time zone of `time`, such as `America/New_York`. Needed when `time` has no offset.
+    /// IANA time zone of `time`, such as `America/New_York`; the person's own when left out.
     from_zone: Option<String>,
     /// IANA time zone to convert to, such as `Asia/Tokyo`, or an offset such as `+02:00`.
     to_zone: String,
@@ -33,21 +32,22 @@ pub(crate) struct Converted {
 
 /// Converts a time from one time zone to another, with daylight saving time. Use it for calls, flights and meetings across zones.
 #[tool(title = "Convert between time zones", read_only, closed_world)]
-pub(crate) async fn convert(arguments: Convert) -> Result<Structured<Converted>, Failure> {
-    at(&arguments, Timestamp::now()).map(Structured)
+pub(crate) async fn convert(arguments: Convert, context: &Context) -> Result<Structured<Converted>, Failure> {
+    at(&arguments, &Here::of(context)).map(Structured)
 }
 
-fn at(arguments: &Convert, now: Timestamp) -> Result<Converted, Failure> {
+fn at(arguments: &Convert, here: &Here) -> Result<Converted, Failure> {
     let from_zone = arguments.from_zone.as_deref();
     let to_zone = moment::zone(&arguments.to_zone)?;
-    let (from, note) = match moment::read(&arguments.time, from_zone, now)? {
+    let (from, note) = match moment::read(&arguments.time, from_zone, here)? {
         Moment::Point(zoned) => (zoned, None),
         Moment::Date(_) => return moment::invalid("`time` is only a date: add a time of day, such as T14:30."),
         Moment::Civil(civil) => {
-            let Some(name) = from_zone else {
+            let zone = from_zone.map(moment::zone).transpose()?.or_else(|| here.zone.clone());
+            let Some(zone) = zone else {
                 return moment::invalid("`time` has no offset: say in `from_zone` which zone's clocks show it.");
             };
-            moment::resolve(civil, moment::zone(name)?)?
+            moment::resolve(civil, zone)?
         }
     };
     let to = from.with_time_zone(to_zone);
@@ -61,7 +61,7 @@ mod tests {
 
     fn converted(time: &str, from: Option<&str>, to: &str) -> Result<Converted, Failure> {
         let arguments = Convert { time: time.into(), from_zone: from.map(str::to_owned), to_zone: to.into() };
-        at(&arguments, "2026-01-01T00:00:00Z".parse().unwrap())
+        at(&arguments, &moment::tests::here("2026-01-01T00:00:00Z", None))
     }
 
     #[test]
@@ -74,6 +74,12 @@ mod tests {
         let call = converted("2026-07-01T20:00:00+02:00[Europe/Berlin]", None, "UTC").unwrap();
         assert_eq!(call.to.time, "2026-07-01T18:00:00+00:00");
         assert_eq!(converted("now", None, "Asia/Tokyo").unwrap().to.time, "2026-01-01T09:00:00+09:00");
+        let own = Convert { time: "2026-07-01T20:00".into(), from_zone: None, to_zone: "UTC".into() };
+        let own = at(&own, &moment::tests::here("2026-01-01T00:00:00Z", Some("Europe/Berlin"))).unwrap();
+        assert_eq!(
+            (own.from.time.as_str(), own.to.time.as_str()),
+            ("2026-07-01T20:00:00+02:00", "2026-07-01T18:00:00+00:00")
+        );
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! The duration from one time to another.
 
-use jiff::{Span, Timestamp, Unit, Zoned, civil::DateTime, tz::TimeZone};
+use jiff::{Span, Unit, Zoned, civil::DateTime, tz::TimeZone};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tool_provider::{Failure, Structured, tool};
+use tool_provider::{Context, Failure, Structured, tool};
 
-use crate::moment::{self, Moment};
+use crate::moment::{self, Here, Moment};
 
 const DAY_SECONDS: f64 = 86_400.0;
 
@@ -16,7 +16,7 @@ pub(crate) struct Difference {
     from: String,
     /// The end, likewise. If it is before the start, the numbers are negative.
     to: String,
-    /// IANA time zone of times without an offset, so that changes of the clocks count.
+    /// IANA time zone of times without an offset, so that changes of the clocks count. The person's own where it matters, when left out.
     time_zone: Option<String>,
 }
 
@@ -46,19 +46,21 @@ pub(crate) struct Distance {
 /// Says how much time lies between two dates or times, in all and as years, months, days and hours. Use it for ages, durations and
 /// "how long until".
 #[tool(title = "Time between", read_only, closed_world)]
-pub(crate) async fn difference(arguments: Difference) -> Result<Structured<Distance>, Failure> {
-    at(&arguments, Timestamp::now()).map(Structured)
+pub(crate) async fn difference(arguments: Difference, context: &Context) -> Result<Structured<Distance>, Failure> {
+    at(&arguments, &Here::of(context)).map(Structured)
 }
 
-fn at(arguments: &Difference, now: Timestamp) -> Result<Distance, Failure> {
+fn at(arguments: &Difference, here: &Here) -> Result<Distance, Failure> {
     let zone = arguments.time_zone.as_deref();
-    let from = moment::read(&arguments.from, zone, now)?;
-    let to = moment::read(&arguments.to, zone, now)?;
+    let from = moment::read(&arguments.from, zone, here)?;
+    let to = moment::read(&arguments.to, zone, here)?;
     let zone = zone.map(moment::zone).transpose()?;
+    // Two times that the same clocks show need no zone.
     if let (Some(from), Some(to)) = (without_zone(&from, zone.as_ref()), without_zone(&to, zone.as_ref())) {
         let span = from.until((Unit::Year, to)).map_err(moment::out_of_range)?;
         return Ok(distance(&span, from.duration_until(to).as_secs(), Vec::new()));
     }
+    let zone = zone.or_else(|| here.zone.clone());
     let mut notes = Vec::new();
     let from = point(from, zone.as_ref(), &mut notes)?;
     let to = point(to, zone.as_ref(), &mut notes)?.with_time_zone(from.time_zone().clone());
@@ -112,7 +114,7 @@ mod tests {
 
     fn between(from: &str, to: &str, zone: Option<&str>) -> Result<Distance, Failure> {
         let arguments = Difference { from: from.into(), to: to.into(), time_zone: zone.map(str::to_owned) };
-        at(&arguments, "2026-11-22T10:00:00Z".parse().unwrap())
+        at(&arguments, &moment::tests::here("2026-11-22T10:00:00Z", None))
     }
 
     #[test]
@@ -139,6 +141,9 @@ mod tests {
     fn zones_are_not_guessed() {
         let Err(Failure::InvalidArguments(words)) = between("now", "2026-12-25T18:00", None) else { panic!("guessed") };
         assert!(words.contains("time_zone"), "{words}");
+        let christmas = Difference { from: "now".into(), to: "2026-12-25T18:00".into(), time_zone: None };
+        let own = at(&christmas, &moment::tests::here("2026-12-25T10:00:00Z", Some("Europe/Berlin"))).unwrap();
+        assert_eq!(own.hours, 7);
         assert_eq!(between("2026-01-01T00:00:00+05:30", "2026-01-01T00:00:00Z", None).unwrap().total_seconds, 19_800);
     }
 }

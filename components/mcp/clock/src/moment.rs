@@ -8,7 +8,7 @@ use jiff::{
 };
 use schemars::JsonSchema;
 use serde::Serialize;
-use tool_provider::Failure;
+use tool_provider::{Context, Failure};
 
 /// The longest time with its zone's name in brackets has about 70 characters.
 const TEXT_BYTES_MAX: usize = 100;
@@ -22,6 +22,29 @@ pub(crate) enum Moment {
     Civil(DateTime),
     /// A point in time, and the zone to show it in.
     Point(Zoned),
+}
+
+/// When and where a call is made.
+#[derive(Clone, Debug)]
+pub(crate) struct Here {
+    pub(crate) now: Timestamp,
+    /// The person's time zone, if it is known.
+    pub(crate) zone: Option<TimeZone>,
+}
+
+impl Here {
+    pub(crate) fn of(context: &Context) -> Self {
+        Self { now: Timestamp::now(), zone: time_zone::of(context) }
+    }
+
+    /// The current moment in the zone of this name, or else in the person's.
+    pub(crate) fn now_in(&self, name: Option<&str>) -> Result<Zoned, Failure> {
+        let zone = match name {
+            Some(name) => zone(name)?,
+            None => self.zone.clone().unwrap_or(TimeZone::UTC),
+        };
+        Ok(self.now.to_zoned(zone))
+    }
 }
 
 /// A point in time for the model.
@@ -67,14 +90,14 @@ pub(crate) fn zone(name: &str) -> Result<TimeZone, Failure> {
     )
 }
 
-/// Reads a time. `now`, `today` and times with an offset are shown in `default_zone`, if it is given.
-pub(crate) fn read(text: &str, default_zone: Option<&str>, now: Timestamp) -> Result<Moment, Failure> {
-    let default_zone = default_zone.map(zone).transpose()?;
+/// Reads a time. `now`, `today` and times with an offset are shown in `default_zone`, if it is given; else `now` and `today` are the person's.
+pub(crate) fn read(text: &str, default_zone: Option<&str>, here: &Here) -> Result<Moment, Failure> {
     let text = text.trim();
     if text == "now" || text == "today" {
-        let zoned = now.to_zoned(default_zone.unwrap_or(TimeZone::UTC));
+        let zoned = here.now_in(default_zone)?;
         return Ok(if text == "today" { Moment::Date(zoned.date()) } else { Moment::Point(zoned) });
     }
+    let default_zone = default_zone.map(zone).transpose()?;
     let Some(pieces) = (text.len() <= TEXT_BYTES_MAX).then(|| Pieces::parse(text).ok()).flatten() else {
         return invalid(
             "A time is not understood: write 2026-03-29, 2026-03-29T14:30, 2026-03-29T14:30:00+02:00 or `now`, with an existing day.",
@@ -96,8 +119,8 @@ pub(crate) fn read(text: &str, default_zone: Option<&str>, now: Timestamp) -> Re
 }
 
 /// Reads a day.
-pub(crate) fn read_date(text: &str, zone: Option<&str>, now: Timestamp) -> Result<Date, Failure> {
-    Ok(match read(text, zone, now)? {
+pub(crate) fn read_date(text: &str, zone: Option<&str>, here: &Here) -> Result<Date, Failure> {
+    Ok(match read(text, zone, here)? {
         Moment::Date(date) => date,
         Moment::Civil(civil) => civil.date(),
         Moment::Point(zoned) => zoned.date(),
@@ -166,5 +189,15 @@ fn weekday(day: Weekday) -> &'static str {
         Weekday::Friday => "Friday",
         Weekday::Saturday => "Saturday",
         Weekday::Sunday => "Sunday",
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A moment, and the zone of who asks.
+    pub(crate) fn here(now: &str, zone: Option<&str>) -> Here {
+        Here { now: now.parse().unwrap(), zone: zone.map(|name| super::zone(name).unwrap()) }
     }
 }

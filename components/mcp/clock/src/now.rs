@@ -1,28 +1,27 @@
 //! The current time.
 
-use jiff::{Timestamp, tz::TimeZone};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tool_provider::{Failure, Structured, tool};
+use tool_provider::{Context, Failure, Structured, tool};
 
-use crate::moment::{self, Shown};
+use crate::moment::{self, Here, Shown};
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Now {
-    /// IANA time zone such as `Europe/Berlin`, or an offset such as `+02:00`; UTC when left out.
+    /// IANA time zone such as `Europe/Berlin`, or an offset such as `+02:00`; the person's own when left out, or UTC if that is
+    /// not known.
     time_zone: Option<String>,
 }
 
-/// Says what date and time it is now, in any time zone. Use it before anything that depends on today's date or the current time.
+/// Says what date and time it is now, for the person or in any time zone. Use it before anything that depends on today's date or the current time.
 #[tool(title = "Current time", read_only, closed_world)]
-pub(crate) async fn now(arguments: Now) -> Result<Structured<Shown>, Failure> {
-    at(&arguments, Timestamp::now()).map(Structured)
+pub(crate) async fn now(arguments: Now, context: &Context) -> Result<Structured<Shown>, Failure> {
+    at(&arguments, &Here::of(context)).map(Structured)
 }
 
-fn at(arguments: &Now, now: Timestamp) -> Result<Shown, Failure> {
-    let zone = arguments.time_zone.as_deref().map_or(Ok(TimeZone::UTC), moment::zone)?;
-    Ok(moment::show(&now.to_zoned(zone)))
+fn at(arguments: &Now, here: &Here) -> Result<Shown, Failure> {
+    Ok(moment::show(&here.now_in(arguments.time_zone.as_deref())?))
 }
 
 #[cfg(test)]
@@ -30,7 +29,22 @@ mod tests {
     use super::*;
 
     fn shown(zone: Option<&str>) -> Result<Shown, Failure> {
-        at(&Now { time_zone: zone.map(str::to_owned) }, "2026-03-29T01:00:00.75Z".parse().unwrap())
+        shown_to(None, zone)
+    }
+
+    fn shown_to(person: Option<&str>, zone: Option<&str>) -> Result<Shown, Failure> {
+        let zone = zone.map(str::to_owned);
+        at(&Now { time_zone: zone }, &moment::tests::here("2026-03-29T01:00:00.75Z", person))
+    }
+
+    #[test]
+    fn a_person_who_names_no_zone_is_told_their_own_time() {
+        let berlin = shown_to(Some("Europe/Berlin"), None).unwrap();
+        assert_eq!(
+            (berlin.time.as_str(), berlin.time_zone.as_deref()),
+            ("2026-03-29T03:00:00+02:00", Some("Europe/Berlin"))
+        );
+        assert_eq!(shown_to(Some("Europe/Berlin"), Some("Asia/Tokyo")).unwrap().time, "2026-03-29T10:00:00+09:00");
     }
 
     #[test]

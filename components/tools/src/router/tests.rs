@@ -23,6 +23,8 @@ use toolbox::Policy;
 use super::*;
 use crate::{config::Config, state::Memory};
 
+mod features;
+
 /// An instance, and the first person of the installation.
 struct Test {
     fixture: Fixture,
@@ -92,21 +94,28 @@ impl Test {
         lines.pop().unwrap()["answer"].take()
     }
 
-    /// For somebody who wants these languages.
-    async fn call_in(&self, languages: &'static str, lease: Lease, call_id: &str, name: &str) -> Value {
-        let mut lines = self.call_lines_in(languages, lease, call_id, name).await;
+    /// For somebody of this language and this time zone.
+    async fn call_by(&self, person: [&'static str; 2], lease: Lease, call_id: &str, name: &str) -> Value {
+        let mut lines = self.call_lines_by(person, lease, call_id, name).await;
         lines.pop().unwrap()["answer"].take()
     }
 
     async fn call_lines(&self, lease: Lease, call_id: &str, name: &str) -> Vec<Value> {
-        self.call_lines_in("", lease, call_id, name).await
+        self.call_lines_by(["", ""], lease, call_id, name).await
     }
 
-    async fn call_lines_in(&self, languages: &'static str, lease: Lease, call_id: &str, name: &str) -> Vec<Value> {
+    async fn call_lines_by(
+        &self,
+        [languages, time_zone]: [&'static str; 2],
+        lease: Lease,
+        call_id: &str,
+        name: &str,
+    ) -> Vec<Value> {
         let executor = json!({ "run_id": lease.run_id, "lease_owner": lease.owner });
         let body = json!({ "executor": executor, "call_id": call_id, "name": name, "arguments": "{}" });
         let mut request = request(Method::POST, CALLS_PATH, None, Some(&body));
         request.headers_mut().insert("accept-language", HeaderValue::from_static(languages));
+        request.headers_mut().insert("time-zone", HeaderValue::from_static(time_zone));
         let called = answer(self.router(), request).await;
         assert_eq!(called.status, StatusCode::OK);
         called.text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -186,6 +195,36 @@ fn what_a_person_denies_is_not_called_for_them_and_not_shown_to_their_programs()
         assert_eq!(test.send(Method::DELETE, path, None).await.status, StatusCode::NO_CONTENT);
         let called = test.call(test.lease().await, "c2", "clock_now").await;
         assert_eq!((&called["kind"], &called["is_error"]), (&json!("result"), &json!(false)));
+    });
+}
+
+#[test]
+fn the_calls_of_a_run_keep_the_time_zone_of_the_first_whoever_reads_it_later() {
+    paused(|outside| async move {
+        let test = Test::new(outside);
+        let secret = json!({ "server": "mail", "name": "password", "value": "hunter22" });
+        let entered = test.send(Method::PUT, "/api/tools/secrets", Some(secret)).await;
+        assert!(entered.status.is_success(), "{}", entered.text);
+        let lease = test.lease().await;
+        let unknown = test.call_by(["de", ""], lease, "c1", "clock_now").await;
+        assert!(unknown["content"].as_str().unwrap().contains(r#""timeZone":null"#), "{unknown}");
+        let asked = test.call_by(["de", "Europe/Berlin"], lease, "c2", "mail_send").await;
+        assert_eq!(asked["kind"], "approval_needed", "{asked}");
+        let store = test.fixture.app.store();
+        store.decide_approval(test.user.id, lease.run_id, "c2", domain::Decision::AllowOnce).await.unwrap();
+        for elsewhere in ["Asia/Tokyo", ""] {
+            let called = test.call_by(["de", elsewhere], lease, "c2", "mail_send").await;
+            let content = called["content"].as_str().unwrap();
+            if elsewhere.is_empty() {
+                assert!(content.contains("not repeated"), "{content}");
+            } else {
+                assert!(content.contains(r#""timeZone":"Europe/Berlin""#), "{content}");
+            }
+            let now = test.call_by(["de", elsewhere], lease, "c3", "clock_now").await;
+            assert!(now["content"].as_str().unwrap().contains(r#""timeZone":"Europe/Berlin""#), "{now}");
+        }
+        let next = test.call_by(["de", "Asia/Tokyo"], test.lease().await, "c4", "clock_now").await;
+        assert!(next["content"].as_str().unwrap().contains(r#""timeZone":"Asia/Tokyo""#), "{next}");
     });
 }
 
@@ -294,21 +333,23 @@ fn a_result_that_stays_true_is_given_again_to_the_same_person_for_as_long_as_its
 }
 
 #[test]
-fn a_tool_of_ours_hears_which_language_the_person_wants_and_one_elsewhere_does_not() {
+fn a_tool_of_ours_hears_the_persons_language_and_time_zone_and_one_elsewhere_does_not() {
     paused(|outside| async move {
         let test = Test::new(outside);
-        let said = async |languages, call_id: &str, name: &str| {
-            let called = test.call_in(languages, test.lease().await, call_id, name).await;
+        let said = async |person, call_id: &str, name: &str| {
+            let called = test.call_by(person, test.lease().await, call_id, name).await;
             called["content"].as_str().unwrap().to_owned()
         };
-        let german = said("de-AT,de;q=0.9,en;q=0.8", "c1", "clock_now").await;
-        assert!(german.contains(r#""locale":"de-AT""#), "{german}");
-        let french = said("fr", "c2", "clock_now").await;
+        let german = said(["de-AT,de;q=0.9,en;q=0.8", "Europe/Vienna"], "c1", "clock_now").await;
+        assert!(german.contains(r#""locale":"de-AT""#) && german.contains(r#""timeZone":"Europe/Vienna""#), "{german}");
+        let french = said(["fr", "Europe/Vienna"], "c2", "clock_now").await;
         assert!(french.contains(r#""locale":"fr""#), "what was kept is in another language: {french}");
+        let away = said(["fr", "Asia/Tokyo"], "c3", "clock_now").await;
+        assert!(away.contains(r#""timeZone":"Asia/Tokyo""#), "what was kept is for another time zone: {away}");
         let allow = json!({ "pattern": "wiki:*", "effect": "allow" });
         test.send(Method::PUT, "/api/tools/policies", Some(allow)).await;
-        let elsewhere = test.call_in("de", test.lease().await, "c4", "wiki_read").await;
-        assert!(!elsewhere["content"].as_str().unwrap().contains("locale"), "{elsewhere}");
+        let elsewhere = said(["de", "Europe/Vienna"], "c4", "wiki_read").await;
+        assert!(!elsewhere.contains("locale") && !elsewhere.contains("Vienna"), "{elsewhere}");
     });
 }
 

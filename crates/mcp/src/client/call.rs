@@ -83,13 +83,13 @@ impl From<CallResult> for Outcome {
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Kind {
+pub(super) struct Kind {
     #[serde(default, deserialize_with = "lenient::field")]
-    result_type: Option<String>,
+    pub(super) result_type: Option<String>,
     #[serde(default, deserialize_with = "lenient::field")]
-    input_requests: Map,
+    pub(super) input_requests: Map,
     #[serde(default, deserialize_with = "lenient::field")]
-    request_state: Option<String>,
+    pub(super) request_state: Option<String>,
 }
 
 impl<T: Transport> Client<T> {
@@ -215,7 +215,7 @@ impl<T: Transport> Client<T> {
     }
 }
 
-fn parameter_headers(
+pub(super) fn parameter_headers(
     tool: &Tool,
     arguments: &RawValue,
 ) -> Result<Vec<(http::HeaderName, http::HeaderValue)>, ClientError> {

@@ -274,11 +274,11 @@ impl<T: Transport> Client<T> {
     ) -> Result<Box<RawValue>, ClientError> {
         let id = self.take_id();
         call.meta.insert(META_VERSION.to_owned(), MODERN_VERSION.into());
-        let mut capabilities = self.capabilities();
-        if call.takes_task {
+        // What is passed on for another client says what that one can do.
+        let capabilities = call.meta.entry(META_CLIENT_CAPABILITIES).or_insert_with(|| self.capabilities().into());
+        if let (true, Value::Object(capabilities)) = (call.takes_task, capabilities) {
             capabilities.insert("extensions".to_owned(), task::declaration());
         }
-        call.meta.insert(META_CLIENT_CAPABILITIES.to_owned(), capabilities.into());
         let software = serde_json::to_value(&self.options.software).unwrap_or_default();
         call.meta.insert(META_CLIENT_INFO.to_owned(), software);
         let body = body(id, &mut call, on_progress.is_some())?;

@@ -17,7 +17,8 @@ use super::{Client, ClientError, Transport, TransportError, exchange::Call};
 use crate::{
     header, lenient,
     model::{Implementation, Tool},
-    wire::{Era, METHOD_NOT_FOUND},
+    provider::Features,
+    wire::{Era, META_FEATURES, METHOD_NOT_FOUND},
 };
 
 /// More pages than any list needs; each is bounded by [`super::ClientOptions::max_answer_bytes`].
@@ -51,6 +52,8 @@ pub struct Listing {
     pub server: Option<Implementation>,
     /// What a model should know to use it, likewise. Other people's words.
     pub instructions: Option<String>,
+    /// What it has besides tools, if it is made of this crate and says so ([`crate::Description::tells_features`]). Anybody can say anything here.
+    pub features: Option<Features>,
 }
 
 /// A tool whose definition is invalid.
@@ -102,6 +105,8 @@ struct Page {
     ttl_ms: Option<i64>,
     #[serde(default, deserialize_with = "lenient::field")]
     cache_scope: Option<String>,
+    #[serde(rename = "_meta", default, deserialize_with = "lenient::field")]
+    meta: HashMap<String, Box<RawValue>>,
 }
 
 /// Tools that lie in an object of their name once more.
@@ -157,6 +162,7 @@ impl<T: Transport> Client<T> {
             era,
             server: connection.server,
             instructions: connection.instructions,
+            features: None,
         };
         let mut definitions: HashMap<String, Box<RawValue>> = HashMap::new();
         let mut cursors: Vec<Box<RawValue>> = Vec::new();
@@ -187,6 +193,9 @@ impl<T: Transport> Client<T> {
                     return Ok(listing);
                 }
                 listing.add(definition, &mut definitions);
+            }
+            if number == 1 {
+                listing.features = page.meta.get(META_FEATURES).and_then(|json| serde_json::from_str(json.get()).ok());
             }
             // The whole is fresh for as long as its shortest-lived page; less than nothing is nothing.
             let ttl_ms = page.ttl_ms.map(|ttl_ms| u64::try_from(ttl_ms).unwrap_or(0));

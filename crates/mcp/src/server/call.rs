@@ -111,9 +111,7 @@ fn finish(frame: &Frame, end: Result<Outcome, Failure>) -> Result<Vec<u8>, Refus
         Ok(outcome) => Ok(frame.outcome(outcome)),
         Err(Failure::Unknown(name)) => Err(Refusal::within(INVALID_PARAMS, format!("Unknown tool: {name}"))),
         Err(failure @ Failure::InvalidState(_)) => Err(Refusal::within(INVALID_PARAMS, failure.to_string())),
-        Err(Failure::MissingCapability(required)) if frame.era == Era::Modern => {
-            Err(input::missing_capability(frame.era, required))
-        }
+        Err(Failure::MissingCapability(missing)) if frame.era == Era::Modern => Err(input::missing_capability(missing)),
         // As 2025-11-25 says it of a tool that is called as a task only.
         Err(failure) if failure == Failure::only_as_task() => {
             Err(Refusal::within(METHOD_NOT_FOUND, "This tool is called as a task only"))

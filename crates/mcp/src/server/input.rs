@@ -7,9 +7,14 @@ use serde_json::{Value, json};
 use super::{Refusal, results::Frame};
 use crate::{
     model::Map,
-    provider::InputNeeded,
-    wire::{Era, MISSING_CAPABILITY},
+    provider::{InputNeeded, MissingCapability},
+    wire::{INTERNAL_ERROR, MISSING_CAPABILITY},
 };
+
+/// Questions at once: more than a person answers.
+const MAX_REQUESTS: usize = 16;
+/// All questions together: a form of some pages. They go to other people's programs, which read what they get whole.
+const MAX_REQUESTS_BYTES: usize = 16 * 1024;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -20,27 +25,59 @@ struct InputRequired<'a> {
     request_state: Option<&'a str>,
 }
 
-/// Sends what may be asked; if that is nothing, says what the caller would have to be able to do.
+/// Sends what may be asked; if that is nothing, says what the caller would have to be able to do, and in the error's `detail` what it would be asked:
+/// a model may have another way to find that out.
 pub(crate) fn required(frame: &Frame, needed: InputNeeded, capabilities: &Map) -> Result<Vec<u8>, Refusal> {
+    if let Some(fault) = fault(&needed) {
+        return Err(Refusal::within(INTERNAL_ERROR, fault));
+    }
     let mut missing = Map::new();
     let mut requests = Map::new();
+    let mut unasked = Vec::new();
     for (key, request) in needed.requests {
         match lacks(&request, capabilities) {
             None => _ = requests.insert(key, request),
-            Some((name, value)) => _ = missing.insert(name.to_owned(), value),
+            Some((name, value)) => {
+                missing.insert(name.to_owned(), value);
+                unasked.extend(request.pointer("/params/message").and_then(Value::as_str).map(str::to_owned));
+            }
         }
     }
     if !missing.is_empty() && requests.is_empty() {
-        return Err(missing_capability(frame.era, missing));
+        let mut refusal = missing_capability(MissingCapability { capabilities: missing, words: None });
+        if let (Some(data), false) = (&mut refusal.error.data, unasked.is_empty()) {
+            data["detail"] = unasked.join(" ").into();
+        }
+        return Err(refusal);
     }
     Ok(frame.input_required(InputRequired { input_requests: requests, request_state: needed.state.as_deref() }))
 }
 
-pub(crate) fn missing_capability(era: Era, required: Map) -> Refusal {
-    let names = required.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-    let status = if era == Era::Modern { StatusCode::BAD_REQUEST } else { StatusCode::OK };
-    Refusal::new(status, MISSING_CAPABILITY, format!("The client must declare these capabilities: {names}"))
-        .with_data(json!({"requiredCapabilities": required}))
+/// Only for 2026-07-28: before, there is no such error, and nobody can declare anything with a request.
+pub(crate) fn missing_capability(missing: MissingCapability) -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, MISSING_CAPABILITY, missing.to_string())
+        .with_data(json!({"requiredCapabilities": missing.capabilities}))
+}
+
+/// Why nobody can be asked this.
+fn fault(needed: &InputNeeded) -> Option<String> {
+    // A client that is asked nothing and given nothing would come back at once, without end.
+    if needed.requests.is_empty() && needed.state.is_none() {
+        return Some("It asks something and does not say what.".to_owned());
+    }
+    if needed.requests.len() > MAX_REQUESTS {
+        return Some(format!("It asks more than {MAX_REQUESTS} things at once."));
+    }
+    let bytes = |(key, request): (&String, &Value)| key.len().saturating_add(request.to_string().len());
+    if needed.requests.iter().map(bytes).sum::<usize>() > MAX_REQUESTS_BYTES {
+        return Some(format!("What it asks is longer than {MAX_REQUESTS_BYTES} bytes."));
+    }
+    let unfit = needed.requests.values().any(|request| {
+        let is_named = request.get("method").is_some_and(Value::is_string);
+        let has_params = request.get("params").map_or(request["method"] == "roots/list", Value::is_object);
+        !is_named || !has_params
+    });
+    unfit.then(|| "What it asks is not a request of the protocol.".to_owned())
 }
 
 /// The capability that a request takes and the caller has not declared.

@@ -16,8 +16,8 @@ use crate::{
     provider::{Answer, CompletionReference, CompletionRequest, Description, Failure, Provider},
     task::ToolExecution,
     wire::{
-        self, Era, INTERNAL_ERROR, INVALID_PARAMS, LEGACY_RESOURCE_NOT_FOUND, LEGACY_VERSION, META_SUBSCRIPTION,
-        MODERN_VERSION, SUPPORTED_VERSIONS,
+        self, Era, INTERNAL_ERROR, INVALID_PARAMS, LEGACY_RESOURCE_NOT_FOUND, LEGACY_VERSION, META_FEATURES,
+        META_SUBSCRIPTION, MODERN_VERSION, SUPPORTED_VERSIONS,
     },
 };
 
@@ -57,7 +57,12 @@ pub(crate) async fn dispatch<P: Provider>(
         (_, "tools/list") => {
             whole(&asked)?;
             match era {
-                Era::Modern => frame.complete(json_list("tools", &modern_tools(description.tools)), cache),
+                Era::Modern => {
+                    let features = description.tells_features.then(|| description.features());
+                    let meta = features.map(|features| (META_FEATURES.to_owned(), json!(features)));
+                    let tools = modern_tools(description.tools);
+                    frame.complete_with(json_list("tools", &tools), cache, meta.into_iter().collect())
+                }
                 Era::Legacy => frame.complete(json_list("tools", &legacy_tools(description.tools)), None),
             }
         }
@@ -305,7 +310,7 @@ fn refusal(era: Era, failure: Failure) -> Refusal {
         Failure::InvalidArguments(_) | Failure::InvalidState(_) | Failure::Unknown(_) => {
             Refusal::within(INVALID_PARAMS, failure.to_string())
         }
-        Failure::MissingCapability(required) => input::missing_capability(era, required),
+        Failure::MissingCapability(missing) if era == Era::Modern => input::missing_capability(missing),
         failure => Refusal::within(INTERNAL_ERROR, failure.to_string()),
     }
 }

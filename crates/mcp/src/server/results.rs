@@ -81,11 +81,16 @@ impl Presented {
 impl Frame {
     /// A complete result. `cache` is for those that the modern revision calls cacheable.
     pub(crate) fn complete(&self, result: impl Serialize, cache: Option<Cache>) -> Vec<u8> {
-        self.stamp(result, "complete", cache, None)
+        self.complete_with(result, cache, Map::new())
+    }
+
+    /// The same, with this in `_meta`.
+    pub(crate) fn complete_with(&self, result: impl Serialize, cache: Option<Cache>, meta: Map) -> Vec<u8> {
+        self.stamp(result, "complete", cache, meta)
     }
 
     pub(crate) fn input_required(&self, result: impl Serialize) -> Vec<u8> {
-        self.stamp(result, "input_required", None, None)
+        self.stamp(result, "input_required", None, Map::new())
     }
 
     /// A call that failed, in words, and which kind of failure it is.
@@ -95,7 +100,7 @@ impl Frame {
 
     /// The task that a call has become.
     pub(crate) fn created(&self, task: &Task) -> Vec<u8> {
-        self.stamp(task.created(self.era), "task", None, None)
+        self.stamp(task.created(self.era), "task", None, Map::new())
     }
 
     /// How far a task is.
@@ -112,18 +117,10 @@ impl Frame {
         self.result(outcome, Some((META_RELATED_TASK, json!({"taskId": id}))))
     }
 
-    fn stamp(
-        &self,
-        result: impl Serialize,
-        result_type: &'static str,
-        cache: Option<Cache>,
-        more: Option<(&str, Value)>,
-    ) -> Vec<u8> {
+    fn stamp(&self, result: impl Serialize, result_type: &'static str, cache: Option<Cache>, mut meta: Map) -> Vec<u8> {
         let cache = cache.filter(|_| self.era == Era::Modern);
         let server = self.server.as_ref().filter(|_| self.era == Era::Modern);
-        let mut meta = Map::new();
         meta.extend(server.map(|server| (META_SERVER_INFO.to_owned(), json!(server))));
-        meta.extend(more.map(|(key, value)| (key.to_owned(), value)));
         let stamped = Stamped {
             result,
             result_type: (self.era == Era::Modern).then_some(result_type),
@@ -139,12 +136,13 @@ impl Frame {
     }
 
     fn result(&self, outcome: Outcome, more: Option<(&str, Value)>) -> Vec<u8> {
-        let message = self.stamp(Presented::new(outcome, self.era), "complete", None, more);
+        let meta = |more: Option<(&str, Value)>| more.map(|(key, value)| (key.to_owned(), value)).into_iter().collect();
+        let message = self.stamp(Presented::new(outcome, self.era), "complete", None, meta(more));
         if message.len() <= MAX_OUTCOME_BYTES {
             return message;
         }
         let presented = Presented::new(too_large(), self.era);
-        self.stamp(presented, "complete", None, Some(kind(FailureKind::TooLarge)))
+        self.stamp(presented, "complete", None, meta(Some(kind(FailureKind::TooLarge))))
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Refusal, input, request::Asked, results::Frame};
 use crate::{
     model::{Map, Tool},
-    provider::{Failure, Provider},
+    provider::{Failure, MissingCapability, Provider},
     task::{self, Task, TaskState, TaskSupport},
     wire::{Era, INTERNAL_ERROR, INVALID_PARAMS, METHOD_NOT_FOUND},
 };
@@ -40,8 +40,8 @@ pub(crate) async fn answer<P: Provider>(provider: &P, mut asked: Asked<'_>, fram
         return Err(asked.unknown_method());
     }
     if era == Era::Modern && !asked.declares_tasks() {
-        let required = Map::from_iter([("extensions".to_owned(), task::declaration())]);
-        return Err(input::missing_capability(era, required));
+        let capabilities = Map::from_iter([("extensions".to_owned(), task::declaration())]);
+        return Err(input::missing_capability(MissingCapability { capabilities, words: None }));
     }
     let id = asked.params.task_id.take().filter(|id| !id.is_empty());
     let id = id.ok_or_else(|| Refusal::within(INVALID_PARAMS, "Invalid params: no taskId"))?;

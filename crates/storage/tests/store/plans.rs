@@ -128,6 +128,7 @@ fn do_what_people_do(store: &Store<Recorder<'_>>) {
             store.start_tool_call(lease, user_id, "call", "clock").await.unwrap();
         }
         store.holder_of(lease, "call").await.unwrap().unwrap();
+        store.keep_time_zone(lease, "Europe/Berlin").await.unwrap();
         store.written_by_person(run.id, user_id).await.unwrap();
         store.finish_step(lease, RunState::Streaming, &answer("a", "stop"), None, &batch(100, "frames")).await.unwrap();
         store.tool_permission(user_id, Some((run.id, "call"))).await.unwrap();

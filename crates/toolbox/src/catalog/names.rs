@@ -5,34 +5,34 @@ use std::collections::HashMap;
 use sha2::{Digest, Sha256};
 
 use super::MAX_MODEL_NAME_BYTES;
-use crate::Tool;
 
 /// The digits of the hash that a name ends in which would else not be its own: two in four thousand millions are alike.
 const HASH_DIGITS: usize = 8;
 /// Names of tools that models are offered and no server has.
 const OURS: [&str; 1] = ["search_tools"];
 
-/// The names of tools, in their order. Those of servers that come first are kept as they are where others come to the same.
-pub(super) fn of(tools: &[Tool]) -> Vec<String> {
-    let mut alike: HashMap<String, Vec<&Tool>> = HashMap::new();
-    for tool in tools {
-        alike.entry(model_name(&tool.server, &tool.name)).or_default().push(tool);
+/// The names of tools, or of prompts, in their order: each is of a server and has a name there. Those of servers that come first are kept as they
+/// are where others come to the same.
+#[must_use]
+pub fn model_names(own: &[(&str, &str)]) -> Vec<String> {
+    let mut alike: HashMap<String, Vec<(&str, &str)>> = HashMap::new();
+    for (server, name) in own {
+        alike.entry(model_name(server, name)).or_default().push((server, name));
     }
-    let named = tools.iter().map(|tool| {
-        let name = model_name(&tool.server, &tool.name);
+    let named = own.iter().map(|(server, own)| {
+        let name = model_name(server, own);
         let owner = alike.get(&name).and_then(|alike| owner(alike)).filter(|_| !OURS.contains(&name.as_str()));
-        let is_owner = owner.is_some_and(|owner| (&owner.server, &owner.name) == (&tool.server, &tool.name));
-        if is_owner { name } else { hashed(&tool.server, &tool.name) }
+        if owner == Some((server, own)) { name } else { hashed(server, own) }
     });
     named.collect()
 }
 
 /// Which of the tools that come to one name keeps it: of the first server's the one that is really called so, or the only one. If there are
 /// several, none: it must not depend on the order in which a server lists them.
-fn owner<'t>(alike: &[&'t Tool]) -> Option<&'t Tool> {
-    let first = alike.first()?;
-    let mut of_first = alike.iter().filter(|tool| tool.server == first.server);
-    let really = of_first.clone().find(|tool| is_plain(&tool.name));
+fn owner<'n>(alike: &[(&'n str, &'n str)]) -> Option<(&'n str, &'n str)> {
+    let (first, _) = alike.first()?;
+    let mut of_first = alike.iter().filter(|(server, _)| server == first);
+    let really = of_first.clone().find(|(_, name)| is_plain(name));
     really.or_else(|| of_first.next().filter(|_| of_first.next().is_none())).copied()
 }
 

@@ -1,6 +1,6 @@
 //! Every rule of a call.
 
-use mcp::{Content, FailureKind};
+use mcp::{Content, FailureKind, InputNeeded, Map};
 use serde_json::{Value, json};
 use toolbox::{
     Annotations, Approval, AuditCode, AuditEntry, CallFailure,
@@ -414,5 +414,25 @@ fn a_result_is_right_by_what_a_schema_plainly_stands_for() {
         let world = Scripted { tools: Tools::Answer(outcome), installation: vec![("*:*", Allow)], ..world() };
         let words = world.words(&listed, "{}").0;
         assert_eq!(!words.contains("does not have the form"), is_right, "{words}");
+    }
+}
+
+#[test]
+fn a_question_is_for_a_client_that_can_be_asked_and_words_for_everybody_else() {
+    let request = json!({ "method": "elicitation/create", "params": { "message": "Which account?" } });
+    let needed = InputNeeded { requests: Map::from_iter([("account".to_owned(), request)]), state: None };
+    let asks = |can_ask| {
+        let tools = Tools::Fail(CallFailure::InputNeeded(needed.clone()));
+        Scripted { tools, can_ask, ..allowed() }
+    };
+    assert_eq!(asks(false).execute(&send(), TO), Execution::InputNeeded(needed.clone()));
+    let elsewhere = Tool { remote: true, ..send() };
+    for (world, tool, why) in [
+        (asks(true), &send(), "a run waits for nobody's answer"),
+        (asks(false), &elsewhere, "nobody is asked in the name of a server elsewhere"),
+    ] {
+        let (words, code, is_error) = world.words(tool, TO);
+        assert_eq!((code, is_error), (AuditCode::InputAsked, true), "{why}");
+        assert!(words.contains("Which account?"), "{why}: {words}");
     }
 }

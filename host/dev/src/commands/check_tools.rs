@@ -32,7 +32,13 @@ pub(crate) fn run(repo: &Repo, arguments: &Arguments) -> anyhow::Result<ExitCode
             let built = built(repo, &manifest);
             asked = built.len();
             if asked > 0 {
-                problems.extend(described(repo, &manifest, &built).unwrap_or_else(|error| vec![format!("{error:#}")]));
+                let found = described(repo, &manifest, &built).unwrap_or_else(|error| vec![format!("{error:#}")]);
+                if !found.is_empty() {
+                    println!(
+                        "The last build was checked. `cargo dev tool list` builds changed tools first, and then checks them."
+                    );
+                }
+                problems.extend(found);
             }
         }
         Ok(_) => {}

@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 
 use crate::javascript;
-use crate::manifest::{ADAPTER, Manifest};
+use crate::manifest::{ADAPTER, Manifest, TOOL_SERVER};
 use crate::manifest_edit::{with_tool_server, without_member};
 use crate::python;
 use crate::repo::Repo;
@@ -130,6 +130,11 @@ pub(crate) fn check(name: &str) -> anyhow::Result<()> {
             "`{name}` is too long: use at most {NAME_MAX_CHARS} characters, since they come first in the names of its tools"
         );
     }
+    if let Some(rest) = name.strip_prefix(TOOL_SERVER) {
+        bail!(
+            "`{name}` would become the component {TOOL_SERVER}{name}: {TOOL_SERVER} is always added, so use `{rest}` instead"
+        );
+    }
     if RESERVED.contains(&name) {
         bail!("`{name}` is taken: there is a package mcp-{name} already. Choose another name");
     }
@@ -190,7 +195,7 @@ component = "mcp-{name}"
 source = "target/wasm32-wasip2/release/mcp_server.wasm"
 dependencies_inherit_configuration = true
 [component.mcp-{name}.dependencies]
-"edge-assistant:tools/provider@1.0.0" = {{ path = "{provider}" }}
+"edge-assistant:tools/provider@2.0.0" = {{ path = "{provider}" }}
 [component.mcp-{name}.build]
 command = "{command}"
 watch = ["components/mcp-server/**/*.rs", {sources}, "crates/**/*.rs", "wit/**/*.wit"]
@@ -200,33 +205,37 @@ watch = ["components/mcp-server/**/*.rs", {sources}, "crates/**/*.rs", "wit/**/*
 
 fn next(name: &str, language: Language) -> String {
     let folder = format!("{FOLDER}/{name}");
-    let (file, test, question, call) = match language {
+    let (file, test, question, tool, arguments) = match language {
         Language::Rust => (
             "src/lib.rs",
             format!("cargo test --package mcp-{name}"),
             "How many r are in strawberry?",
-            format!(r#"CALL {name}_count {{"text": "strawberry", "wanted": "r"}}"#),
+            "count",
+            r#"{"text": "strawberry", "wanted": "r"}"#,
         ),
         Language::Python => (
             "app.py and tool.py",
             format!("python3 -m unittest discover {folder}"),
             "Roll 3d6+2 for me.",
-            format!(r#"CALL {name}_roll {{"dice": "3d6+2"}}"#),
+            "roll",
+            r#"{"dice": "3d6+2"}"#,
         ),
         Language::JavaScript => (
             "app.js and tool.js",
             format!("node --test {folder}/tool.test.js"),
             "How many words has this sentence?",
-            format!(r#"CALL {name}_measure {{"text": "How many words?"}}"#),
+            "measure",
+            r#"{"text": "How many words?"}"#,
         ),
     };
     format!(
         "What next: it works as it is; make it yours in {folder}, {file}.\n  \
          {test}\n      runs its tests\n  \
+         cargo dev tool call {name}_{tool} '{arguments}'\n      builds it and calls it, without a chat\n  \
          cargo dev up\n      builds and serves it; ask in the chat: {question}\n\
          Without a model's key, the scripted model calls tools by order:\n  \
          cargo dev up --variable openai_model=scripted-obey=1\n\
-         and say: {call}\n\
+         and say: CALL {name}_{tool} {arguments}\n\
          What tells how far it is: CALL {name}_count_down {{\"start\": 9}}\n\
          docs/tools.md is the guide."
     )
@@ -312,7 +321,7 @@ mod tests {
 
     #[test]
     fn names_that_cannot_be_are_refused() {
-        for name in ["", "Dice", "a_b", "-a", "a-", "a--b", "1a", "dé", "a/b", "server", &"a".repeat(33)] {
+        for name in ["", "Dice", "a_b", "-a", "a-", "a--b", "1a", "dé", "a/b", "server", "mcp-a", &"a".repeat(33)] {
             assert!(check(name).is_err(), "{name}");
         }
         for name in ["a", "word-count", "a1", &"a".repeat(32)] {

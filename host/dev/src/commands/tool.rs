@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 
 use crate::artifacts::{self, Profile};
 use crate::host::Variables;
-use crate::listing::{Secret, Tool};
+use crate::listing::{self, Secret, Tool};
 use crate::manifest::{Manifest, TOOL_SERVER};
 use crate::repo::Repo;
+use crate::tool_servers;
 use crate::tools_file::ToolsFlag;
 use crate::trial::Trial;
 
@@ -36,18 +37,24 @@ enum Command {
         settings: Settings,
     },
     /// Call a tool
-    Call {
-        /// As in the chat: SERVER_TOOL
-        name: String,
-        /// A JSON object
-        #[arg(default_value = "{}")]
-        arguments: String,
-        /// A secret that the tool names: NAME=VALUE, or NAME=@FILE
-        #[arg(long = "secret", value_name = "NAME=VALUE")]
-        secrets: Vec<String>,
-        #[command(flatten)]
-        settings: Settings,
-    },
+    Call(Call),
+}
+
+#[derive(clap::Args)]
+struct Call {
+    /// As in the chat: SERVER_TOOL
+    name: String,
+    /// A JSON object
+    #[arg(default_value = "{}")]
+    arguments: String,
+    /// A secret that the tool names: NAME=VALUE, or NAME=@FILE
+    #[arg(long = "secret", value_name = "NAME=VALUE")]
+    secrets: Vec<String>,
+    /// The person's time zone, such as Europe/Berlin; if it is left out, it is not known
+    #[arg(long, value_name = "NAME")]
+    time_zone: Option<String>,
+    #[command(flatten)]
+    settings: Settings,
 }
 
 /// The options that `up` has too.
@@ -68,7 +75,7 @@ impl Settings {
 pub(crate) fn run(repo: &Repo, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match &arguments.command {
         Command::List { server, settings } => list(repo, server.as_deref(), settings),
-        Command::Call { name, arguments, secrets, settings } => call(repo, name, arguments, secrets, settings),
+        Command::Call(arguments) => call(repo, arguments),
     }
 }
 
@@ -87,8 +94,8 @@ fn list(repo: &Repo, server: Option<&str>, settings: &Settings) -> anyhow::Resul
     let mut code = ExitCode::SUCCESS;
     for name in names {
         println!("{TOOL_SERVER}{name}");
-        let tools = match trial.server(name).tools() {
-            Ok(tools) => tools,
+        let tools: Vec<Tool> = match trial.server(name).tools() {
+            Ok(tools) => tools.into_iter().map(Tool::new).collect(),
             Err(error) => {
                 println!("  error: it does not list its tools: {error:#}");
                 code = ExitCode::FAILURE;
@@ -98,7 +105,7 @@ fn list(repo: &Repo, server: Option<&str>, settings: &Settings) -> anyhow::Resul
         if tools.is_empty() {
             println!("  no tools");
         }
-        for tool in tools.into_iter().map(Tool::new) {
+        for tool in &tools {
             println!("  {}  ({})", tool.full_name(name), tool.effect());
             for words in [tool.title(), &beginning(tool.description())].into_iter().filter(|words| !words.is_empty()) {
                 println!("      {words}");
@@ -107,11 +114,13 @@ fn list(repo: &Repo, server: Option<&str>, settings: &Settings) -> anyhow::Resul
                 println!("      secret {name}: {title}{}", if optional { " (optional)" } else { "" });
             }
         }
+        warn(&listing::problems(name, &tools));
     }
     Ok(code)
 }
 
-fn call(repo: &Repo, name: &str, arguments: &str, secrets: &[String], settings: &Settings) -> anyhow::Result<ExitCode> {
+fn call(repo: &Repo, call: &Call) -> anyhow::Result<ExitCode> {
+    let Call { name, arguments, secrets, time_zone, settings } = call;
     let given: Value = serde_json::from_str(arguments).with_context(|| {
         format!(
             "the arguments are not valid JSON: {arguments}. Write an object in single quotes: '{{\"name\": \"value\"}}'"
@@ -124,8 +133,9 @@ fn call(repo: &Repo, name: &str, arguments: &str, secrets: &[String], settings: 
     let trial = built_and_served(repo, &manifest, &[server], settings)?;
     let served = trial.server(server);
     let tools: Vec<Tool> = served.tools()?.into_iter().map(Tool::new).collect();
+    warn(&listing::problems(server, &tools));
     let Some(tool) =
-        tools.iter().find(|tool| tool.full_name(server) == name || format!("{server}_{}", tool.name()) == name)
+        tools.iter().find(|tool| tool.full_name(server) == *name || format!("{server}_{}", tool.name()) == *name)
     else {
         let names: Vec<String> = tools.iter().map(|tool| tool.full_name(server)).collect();
         bail!("{TOOL_SERVER}{server} has no tool `{name}`; it has {}", names.join(", "));
@@ -135,7 +145,8 @@ fn call(repo: &Repo, name: &str, arguments: &str, secrets: &[String], settings: 
     let secrets: serde_json::Map<String, Value> =
         secrets.into_iter().map(|(name, value)| (name, value.into())).collect();
     let id = format!("{name}-{}", std::process::id());
-    let about = json!({ "id": id, "locale": "en", "deadlineMs": DEADLINE_MS, "secrets": secrets });
+    let about =
+        json!({ "id": id, "locale": "en", "timeZone": time_zone, "deadlineMs": DEADLINE_MS, "secrets": secrets });
     let meta = json!({ "progressToken": 1, META_CALL: about });
     // The arguments are sent as written. Parsing would change numbers.
     let params = format!(r#"{{"name":{},"arguments":{arguments},"_meta":{meta}}}"#, Value::from(tool.name()));
@@ -144,11 +155,19 @@ fn call(repo: &Repo, name: &str, arguments: &str, secrets: &[String], settings: 
 }
 
 fn built_and_served(repo: &Repo, manifest: &Manifest, names: &[&str], settings: &Settings) -> anyhow::Result<Trial> {
+    // Before the build: it may fail without naming the cause, or leave the previous component in place.
+    warn(&tool_servers::problems(repo, &Manifest::read(repo)?)?);
     artifacts::announce_first_build(repo, Profile::Quick);
     let built = artifacts::lock(repo)?;
     artifacts::tool_servers(repo, names, Profile::Quick)?;
     drop(built);
     Trial::start(repo, manifest, names, &settings.variables)
+}
+
+fn warn(problems: &[String]) {
+    for problem in problems {
+        eprintln!("warning: {problem}");
+    }
 }
 
 /// The tool server at the beginning of a tool's name.
@@ -191,8 +210,8 @@ fn check_secrets(tool: &Tool, given: &[(String, String)]) -> anyhow::Result<()> 
 
 /// Checks the arguments like the app does before a call: against the schema in the form that models get.
 fn check_arguments(tool: &Tool, given: &Value) -> anyhow::Result<()> {
-    let schema = tool.repaired_input_schema().context("its input schema cannot be used")?;
-    let problems = json_schema::check(&schema, given).context("its input schema cannot be used")?;
+    let schema = tool.repaired_input_schema().context("it cannot be called")?;
+    let problems = json_schema::check(&schema, given).context("it cannot be called")?;
     let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
     ensure!(
         problems.is_empty(),
@@ -205,11 +224,17 @@ fn check_arguments(tool: &Tool, given: &Value) -> anyhow::Result<()> {
 fn notice(method: &str, params: &Value) {
     let text = |key: &str| params.get(key).and_then(Value::as_str).unwrap_or_default();
     if method == "notifications/progress" {
-        let of = params.get("total").map(|total| format!(" of {total}")).unwrap_or_default();
-        eprintln!("... {}{of}  {}", params.get("progress").unwrap_or(&Value::Null), text("message"));
+        eprintln!("... {}  {}", how_far(params), text("message"));
     } else {
         eprintln!("{}: {}", text("level"), params.get("data").unwrap_or(&Value::Null));
     }
+}
+
+/// The progress, such as "3 of 8". In JSON the numbers have a fraction (`3.0`), which is omitted if it is zero.
+fn how_far(progress: &Value) -> String {
+    let number = |key: &str| progress.get(key).and_then(Value::as_f64);
+    let done = number("progress").unwrap_or_default();
+    number("total").map_or_else(|| done.to_string(), |total| format!("{done} of {total}"))
 }
 
 fn show(tool: &Tool, result: &Value) -> ExitCode {
@@ -274,6 +299,17 @@ mod tests {
         assert!(error.contains("/count: must be an integer"), "{error}");
         let unfit = Tool::new(json!({ "name": "t", "inputSchema": { "type": "string" } }));
         assert!(check_arguments(&unfit, &json!({})).is_err());
+    }
+
+    #[test]
+    fn progress_is_shown_without_a_needless_fraction() {
+        for (progress, expected) in [
+            (json!({ "progress": 3.0, "total": 8.0 }), "3 of 8"),
+            (json!({ "progress": 2 }), "2"),
+            (json!({ "progress": 0.5, "total": 1 }), "0.5 of 1"),
+        ] {
+            assert_eq!(how_far(&progress), expected);
+        }
     }
 
     #[test]

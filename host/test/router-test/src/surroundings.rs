@@ -13,8 +13,9 @@ use cache::Clock;
 use futures::{StreamExt as _, stream};
 use http::{Request, Response};
 use mcp::{
-    Body, BodyStream, Description, Failure, Notice, Outcome, Provider, Reply, Settings, Task, TaskState, Tool,
-    ToolCall, Transport, TransportError, respond,
+    Answer, Body, BodyStream, Completion, CompletionRequest, Content, Context, Description, Failure, Features,
+    InputNeeded, Map, Notice, Outcome, PromptContent, PromptMessage, Provider, Reply, ResourceBody, ResourceContents,
+    Role, Settings, Task, TaskState, Tool, ToolCall, Transport, TransportError, respond,
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -35,6 +36,10 @@ pub struct ToolServer {
     pub fault: Option<TransportError>,
     /// The message with which every call fails, if it is to fail.
     pub not_configured: Option<&'static str>,
+    /// What it has besides tools. Everything of it says by which name or URI it was asked for, and with what in `_meta`.
+    pub features: Features,
+    /// Whether calls and prompts ask the caller for a name first, with the state `asked`.
+    pub asks: bool,
     /// How often a call tells how far it is, each time in very many words and [`TELLS_EVERY`], before it ends.
     pub tells: u32,
     /// How often a call that has become a task is asked about until it has ended. `None`: none becomes one.
@@ -61,14 +66,68 @@ impl ToolServer {
         let tool = |name: &&str| json!({ "name": name, "inputSchema": { "type": "object" } });
         Self { tools: names.iter().map(tool).collect(), takes: Some(Duration::from_millis(20)), ..Self::default() }
     }
+
+    /// What the caller is asked, if it has not answered.
+    fn asked(&self, context: &Context) -> Result<Option<InputNeeded>, Failure> {
+        if !self.asks {
+            return Ok(None);
+        }
+        match (context.request_state.as_deref(), context.input_responses.get("name")) {
+            (Some("asked"), Some(_)) => Ok(None),
+            (None, None) => {
+                let schema = json!({ "type": "object", "properties": { "name": { "type": "string" } } });
+                let params = json!({ "mode": "form", "message": "What is your name?", "requestedSchema": schema });
+                let request = json!({ "method": "elicitation/create", "params": params });
+                let requests = Map::from_iter([("name".to_owned(), request)]);
+                Ok(Some(InputNeeded { requests, state: Some("asked".to_owned()) }))
+            }
+            (state, _) => Err(Failure::InvalidState(format!("{state:?}"))),
+        }
+    }
 }
 
 impl Provider for ToolServer {
     async fn describe(&self) -> Result<Description, Failure> {
         let tools: Vec<Tool> =
             self.tools.iter().map(|tool| serde_json::from_value(tool.clone()).expect("a tool")).collect();
-        let has_tasks = self.lasts.is_some();
-        Ok(Description { name: "scripted".into(), tools, has_tasks, ttl_ms: self.ttl_ms, ..Description::default() })
+        let Features { instructions, resources, templates, prompts, has_completions } = self.features.clone();
+        Ok(Description {
+            name: "scripted".into(),
+            tools,
+            ttl_ms: self.ttl_ms,
+            instructions,
+            resources,
+            templates,
+            prompts,
+            has_completions,
+            tells_features: true,
+            has_tasks: self.lasts.is_some(),
+            ..Description::default()
+        })
+    }
+
+    async fn read_resource(&self, uri: &str, context: Context) -> Result<Answer<Vec<ResourceContents>>, Failure> {
+        if uri.ends_with("/nothing") {
+            return Err(Failure::Unknown(uri.to_owned()));
+        }
+        let body = ResourceBody::Text(format!("{uri} {}", Value::Object(context.meta)));
+        Ok(Answer::Done(vec![ResourceContents { uri: uri.to_owned(), mime_type: None, body }]))
+    }
+
+    async fn get_prompt(&self, name: &str, arguments: Map, context: Context) -> Result<Answer<PromptContent>, Failure> {
+        if let Some(needed) = self.asked(&context)? {
+            return Ok(Answer::NeedsInput(needed));
+        }
+        let (arguments, meta) = (Value::Object(arguments), Value::Object(context.meta));
+        let content = Content::text(format!("{name} {arguments} {meta}"));
+        let messages = vec![PromptMessage { role: Role::User, content }];
+        Ok(Answer::Done(PromptContent { description: None, messages }))
+    }
+
+    async fn complete(&self, request: CompletionRequest) -> Result<Completion, Failure> {
+        let others = Value::Object(request.others);
+        let values = vec![format!("{:?} {} {} {others}", request.reference, request.argument, request.value)];
+        Ok(Completion { values, ..Completion::default() })
     }
 
     async fn call_tool(&self, call: ToolCall) -> Result<Reply, Failure> {
@@ -78,6 +137,9 @@ impl Provider for ToolServer {
         if self.lasts.is_some() {
             let task = self.now(TaskState::Working);
             return if call.context.takes_task { Ok(Reply::Task(task)) } else { Err(Failure::only_as_task()) };
+        }
+        if let Some(needed) = self.asked(&call.context)? {
+            return Ok(Reply::NeedsInput(needed));
         }
         let meta = Value::Object(call.context.meta).to_string();
         let outcome = Outcome::text(format!("{} {} {meta}", call.name, call.arguments));

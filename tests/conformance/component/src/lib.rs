@@ -28,7 +28,6 @@ impl contract::Guest for Component {
             templates: content::templates().into_iter().map(to_contract::template).collect(),
             prompts: content::prompts().into_iter().map(to_contract::listed_prompt).collect(),
             has_completions: true,
-            has_logging: true,
         }
     }
 
@@ -64,7 +63,10 @@ impl contract::Guest for Component {
         }
     }
 
-    async fn complete(request: contract::CompletionRequest) -> Result<contract::Completion, contract::Failure> {
+    async fn complete(
+        request: contract::CompletionRequest,
+        _: contract::Context,
+    ) -> Result<contract::Completion, contract::Failure> {
         let values = content::completions(&request.value);
         Ok(contract::Completion { total: u64::try_from(values.len()).ok(), values, has_more: false })
     }

@@ -139,8 +139,8 @@ pub(crate) fn failure(failure: Failure) -> wit::Failure {
         Failure::InvalidArguments(words) => wit::Failure::InvalidArguments(words),
         Failure::NotConfigured(words) => wit::Failure::NotConfigured(words),
         Failure::InvalidState(words) => wit::Failure::InvalidInput(words),
-        Failure::MissingCapability(capabilities) => {
-            wit::Failure::MissingCapability(Value::Object(capabilities).to_string())
+        Failure::MissingCapability(missing) => {
+            wit::Failure::MissingCapability(Value::Object(missing.capabilities).to_string())
         }
         Failure::TimedOut => wit::Failure::TimedOut,
         Failure::UpstreamFailed(words) | Failure::Internal(words) => wit::Failure::UpstreamFailed(words),

@@ -40,6 +40,7 @@ impl Provider for Fixture {
             has_tasks: false,
             ttl_ms: Some(TTL_MS),
             private: false,
+            tells_features: true,
         })
     }
 

@@ -1,6 +1,6 @@
 //! The tools that the suite calls.
 
-use mcp::{Content, Failure, LogLevel, Map, Notice, Outcome, Tool};
+use mcp::{Content, Failure, LogLevel, Map, MissingCapability, Notice, Outcome, Tool};
 use serde_json::{Value, json, value::to_raw_value};
 
 use crate::{Input, Step, asking, content};
@@ -96,7 +96,8 @@ pub fn call(name: &str, input: Input<'_>) -> Result<Step, Failure> {
             return Ok(Step::Done(Outcome::error("This tool intentionally returns an error for testing")));
         }
         "test_missing_capability" if !input.capabilities.contains_key("sampling") => {
-            return Err(Failure::MissingCapability(Map::from_iter([("sampling".to_owned(), json!({}))])));
+            let capabilities = Map::from_iter([("sampling".to_owned(), json!({}))]);
+            return Err(MissingCapability { capabilities, words: None }.into());
         }
         "test_missing_capability" => vec![Content::text("The client can sample.")],
         _ => return asking::call(name, input),

@@ -44,10 +44,11 @@ async fn post(url: &str, body: &str) -> Result<String, Failure> {
     Ok(format!("{} {}", answer.status().as_u16(), String::from_utf8_lossy(answer.body())))
 }
 
-/// Posts the id of the call and the language that is wanted to an address.
+/// Posts the id of the call, and the person's language and time zone, to an address.
 #[tool(title = "Write something")]
 async fn write(arguments: Address, context: &Context) -> Result<String, Failure> {
-    post(&arguments.url, &format!("{} {}", context.id, context.locale)).await
+    let time_zone = context.time_zone().unwrap_or("nowhere");
+    post(&arguments.url, &format!("{} {} {time_zone}", context.id, context.locale())).await
 }
 
 #[derive(Deserialize, JsonSchema)]

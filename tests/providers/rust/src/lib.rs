@@ -79,6 +79,8 @@ const LIMITS: Limits = Limits { bytes: 100_000, wait: Duration::from_secs(20) };
 #[serde(deny_unknown_fields)]
 struct LookUp {}
 
+// `context` also knows the person's language, `context.locale()`, and time zone, `context.time_zone()`.
+
 /// Looks something up at api.example.com.
 #[expect(dead_code, reason = "it is an example until `provider!` has it")]
 #[tool(title = "Look up", read_only, secret = "key")]

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, anyhow};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use tests::{App, Event, Host, LANGUAGE, Outside, Person, Turn, problem, start_model};
+use tests::{App, Event, Host, LANGUAGE, Outside, Person, TIME_ZONE, Turn, problem, start_model};
 
 const MODEL: &str = "scripted-tool=misbehaving_write-delay=0-ttft=0";
 
@@ -54,7 +54,8 @@ async fn a_call_that_may_change_something_waits_for_the_person_and_is_then_made_
     assert_eq!(result(&rest)?.metadata("is_error"), &json!(false), "{}", result(&rest)?.content());
     assert_eq!(rest.last().map(Event::kind), Some("complete"));
     let [posted] = waiting.outside.posted().try_into().map_err(|posted| anyhow!("{posted:?}"))?;
-    assert!(posted.ends_with(&format!(" {LANGUAGE}")), "the tool hears which language its person wants: {posted}");
+    let preferences = format!(" {LANGUAGE} {TIME_ZONE}");
+    assert!(posted.ends_with(&preferences), "the tool hears its person's language and time zone: {posted}");
     assert_eq!(waiting.decide("allow_once").await?.status(), StatusCode::OK, "the same again is no fault");
     problem(waiting.decide("deny").await?, 409, "already_decided").await?;
     Ok(())

@@ -85,7 +85,7 @@ async fn listed(transport: &Native, call: &Context, id: &str) -> Vec<String> {
     let arguments = ListEvents {
         from: "2026-03-01".into(),
         to: "2026-04-30".into(),
-        time_zone: "UTC".into(),
+        time_zone: Some("UTC".into()),
         calendar: Some(calendar),
     };
     let events = list_events::run(&arguments, call, transport).await.unwrap().events;

@@ -75,7 +75,7 @@ impl Case {
         ListEvents {
             from: self.setting("from", "2026-03-23"),
             to: self.setting("to", "2026-03-31"),
-            time_zone: self.setting("zone", "Europe/Berlin"),
+            time_zone: Some(self.setting("zone", "Europe/Berlin")),
             calendar: None,
         }
     }

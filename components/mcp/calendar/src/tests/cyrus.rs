@@ -13,12 +13,16 @@ pub(super) fn call(cyrus: &Cyrus, address: &str) -> Context {
     let secret = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let secrets =
         vec![secret("url", &format!("{}{address}", cyrus.url)), secret("username", name), secret("password", password)];
-    Context { id: "call".into(), locale: "en".into(), deadline: Duration::from_secs(60), secrets }
+    Context { id: "call".into(), preferences: Vec::new(), deadline: Duration::from_secs(60), secrets }
 }
 
 async fn list(transport: &Native, call: &Context) -> Vec<Event> {
-    let arguments =
-        ListEvents { from: "2026-03-16".into(), to: "2026-04-05".into(), time_zone: BERLIN.into(), calendar: None };
+    let arguments = ListEvents {
+        from: "2026-03-16".into(),
+        to: "2026-04-05".into(),
+        time_zone: Some(BERLIN.into()),
+        calendar: None,
+    };
     let listed = list_events::run(&arguments, call, transport).await.unwrap();
     assert!(listed.notes.is_empty(), "{:?}", listed.notes);
     listed.events
@@ -66,7 +70,7 @@ async fn events_are_made_changed_and_deleted_at_another_server_too() {
     };
     delete_event::run(&one, &call, &transport).await.unwrap();
     let week =
-        FreeBusy { from: "2026-03-16".into(), to: "2026-04-05".into(), time_zone: BERLIN.into(), calendar: None };
+        FreeBusy { from: "2026-03-16".into(), to: "2026-04-05".into(), time_zone: Some(BERLIN.into()), calendar: None };
     let busy = free_busy::run(&week, &call, &transport).await.unwrap().busy;
     assert_eq!(
         busy.iter().map(|busy| busy.start.as_str()).collect::<Vec<_>>(),
@@ -88,7 +92,7 @@ async fn calendars_of_others_are_not_read_at_another_server_either() {
     let arguments = ListEvents {
         from: "2026-03-16".into(),
         to: "2026-04-05".into(),
-        time_zone: BERLIN.into(),
+        time_zone: Some(BERLIN.into()),
         calendar: Some(made.calendar.clone()),
     };
     assert_eq!(list_events::run(&arguments, &bobs, &transport).await.unwrap().events.len(), 3);

@@ -10,7 +10,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 fn read(text: &str, budget: &Budget) -> (usize, Vec<String>) {
     let object = Object { id: "/e.ics".into(), etag: None, text: text.to_owned() };
-    let window = Window::new("2026-03-28", "2026-03-30", "Europe/Berlin").unwrap();
+    let window = Window::new("2026-03-28", "2026-03-30", time_zone::named("Europe/Berlin").unwrap()).unwrap();
     let (found, notes) = occurrences::read(&object, "/", &window, budget);
     (found.len(), notes)
 }

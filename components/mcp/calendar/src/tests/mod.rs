@@ -31,7 +31,7 @@ fn call_at(id: &str, person: usize, address: &str) -> Context {
     let secret = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     Context {
         id: id.into(),
-        locale: "en".into(),
+        preferences: Vec::new(),
         deadline: Duration::from_secs(60),
         secrets: vec![secret("url", address), secret("username", name), secret("password", password)],
     }
@@ -97,7 +97,7 @@ impl World {
     }
 
     async fn list(&self, from: &str, to: &str) -> Vec<Event> {
-        let arguments = ListEvents { from: from.into(), to: to.into(), time_zone: BERLIN.into(), calendar: None };
+        let arguments = ListEvents { from: from.into(), to: to.into(), time_zone: Some(BERLIN.into()), calendar: None };
         let listed = list_events::run(&arguments, &self.call("list"), &self.transport).await.unwrap();
         assert!(listed.notes.is_empty(), "{:?}", listed.notes);
         listed.events

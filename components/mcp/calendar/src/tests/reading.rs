@@ -79,7 +79,7 @@ async fn a_weekly_event_keeps_its_hour_when_the_clocks_change() {
     let elsewhere = ListEvents {
         from: "2026-03-16".into(),
         to: "2026-04-05".into(),
-        time_zone: "America/New_York".into(),
+        time_zone: Some("America/New_York".into()),
         calendar: Some("/ada/work/".into()),
     };
     let listed = list_events::run(&elsewhere, &world.call("list"), &world.transport).await.unwrap();
@@ -134,7 +134,7 @@ async fn events_of_other_programs_are_understood() {
     let arguments = free_busy::FreeBusy {
         from: "2026-06-01".into(),
         to: "2026-06-03".into(),
-        time_zone: BERLIN.into(),
+        time_zone: Some(BERLIN.into()),
         calendar: None,
     };
     let times = free_busy::run(&arguments, &world.call("busy"), &world.transport).await.unwrap();
@@ -149,7 +149,7 @@ async fn calendars_of_others_are_not_read() {
     let mut arguments = ListEvents {
         from: "2026-06-01".into(),
         to: "2026-06-03".into(),
-        time_zone: BERLIN.into(),
+        time_zone: Some(BERLIN.into()),
         calendar: Some("/bob/private/".into()),
     };
     let listed = list_events::run(&arguments, &world.call("list"), &world.transport).await;

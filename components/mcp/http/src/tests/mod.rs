@@ -42,7 +42,7 @@ fn schema(catalog: &Catalog, tool: &str) -> Value {
 fn context(secrets: &[(&str, &str)]) -> Context {
     Context {
         id: "call".to_owned(),
-        locale: "en".to_owned(),
+        preferences: Vec::new(),
         deadline: Duration::from_secs(20),
         secrets: secrets.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
     }

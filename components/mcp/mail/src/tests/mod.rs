@@ -44,7 +44,7 @@ impl World {
         let address = format!("{name}@localhost");
         Context {
             id: id.into(),
-            locale: "en".into(),
+            preferences: Vec::new(),
             deadline: Duration::from_secs(60),
             secrets: vec![
                 secret("url", &self.cyrus.url),

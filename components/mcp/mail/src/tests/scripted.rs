@@ -132,7 +132,7 @@ fn call() -> Context {
     let secret = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     Context {
         id: "call".into(),
-        locale: "en".into(),
+        preferences: Vec::new(),
         deadline: Duration::from_secs(50),
         secrets: vec![secret("url", "https://mail.example"), secret("password", "a token")],
     }

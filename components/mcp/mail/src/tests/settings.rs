@@ -9,7 +9,7 @@ use crate::{list_mailboxes, read_mail, read_mail::ReadMail};
 fn at(address: &str, user: &str) -> Context {
     let secret = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let secrets = vec![secret("url", address), secret("username", user), secret("password", "a token")];
-    Context { id: "list".into(), locale: "en".into(), deadline: Duration::from_secs(60), secrets }
+    Context { id: "list".into(), preferences: Vec::new(), deadline: Duration::from_secs(60), secrets }
 }
 
 #[tokio::test]

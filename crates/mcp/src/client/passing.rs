@@ -1,0 +1,152 @@
+//! Requests that are passed on for another client, to a server that speaks 2026-07-28: a round each. When the server asks back, the question goes
+//! to that client, and its answer comes with its next request (2026-07-28, "Multi Round-Trip Requests").
+
+use serde::Deserialize;
+use serde_json::{Value, json, value::RawValue};
+
+use super::{
+    CallResult, Client, ClientError, Transport,
+    call::{Kind, parameter_headers},
+    exchange::{Call, OnProgress, raw},
+};
+use crate::{
+    model::{Map, ResourceContents, Tool},
+    provider::{Completion, CompletionReference, CompletionRequest, InputNeeded, PromptContent},
+    wire::META_CLIENT_CAPABILITIES,
+};
+
+/// What the other client can be asked for, and what it answered.
+#[derive(Clone, Default, PartialEq, Debug)]
+pub struct Input {
+    /// Its capabilities. What is not among them the server must not ask for.
+    pub capabilities: Map,
+    /// Its answers, by the server's keys.
+    pub responses: Map,
+    /// The state that the server gave with its questions.
+    pub state: Option<String>,
+}
+
+impl Input {
+    /// Nothing was asked before.
+    #[must_use]
+    pub fn is_first(&self) -> bool {
+        self.responses.is_empty() && self.state.is_none()
+    }
+}
+
+impl<T: Transport> Client<T> {
+    /// Calls a tool once, as [`Self::call_tool`] does.
+    ///
+    /// # Errors
+    /// [`ClientError`]; [`ClientError::InputRequired`] if the server asks back.
+    pub async fn pass_call(
+        &self,
+        tool: &Tool,
+        arguments: &RawValue,
+        meta: Map,
+        input: &Input,
+        on_progress: Option<&mut dyn FnMut(super::Progress)>,
+    ) -> Result<CallResult, ClientError> {
+        let mut call = Call::new("tools/call");
+        call.name = Some(&tool.name);
+        call.headers = parameter_headers(tool, arguments)?;
+        call.meta = meta;
+        call.params.insert("name", raw(&tool.name)?);
+        call.params.insert("arguments", arguments.to_owned());
+        let result = self.round(call, input, on_progress).await?;
+        parsed(&result).map(CallResult::read)
+    }
+
+    /// Reads a resource.
+    ///
+    /// # Errors
+    /// As [`Self::pass_call`].
+    pub async fn read_resource(
+        &self,
+        uri: &str,
+        meta: Map,
+        input: &Input,
+    ) -> Result<Vec<ResourceContents>, ClientError> {
+        #[derive(Deserialize)]
+        struct Read {
+            contents: Vec<ResourceContents>,
+        }
+        let mut call = Call::new("resources/read");
+        call.name = Some(uri);
+        call.meta = meta;
+        call.params.insert("uri", raw(&uri)?);
+        let result = self.round(call, input, None).await?;
+        parsed(&result).map(|read: Read| read.contents)
+    }
+
+    /// Fills in a prompt.
+    ///
+    /// # Errors
+    /// As [`Self::pass_call`].
+    pub async fn get_prompt(
+        &self,
+        name: &str,
+        arguments: &Map,
+        meta: Map,
+        input: &Input,
+    ) -> Result<PromptContent, ClientError> {
+        let mut call = Call::new("prompts/get");
+        call.name = Some(name);
+        call.meta = meta;
+        call.params.insert("name", raw(&name)?);
+        call.params.insert("arguments", raw(arguments)?);
+        parsed(&self.round(call, input, None).await?)
+    }
+
+    /// Asks for values of an argument.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn complete(&self, request: &CompletionRequest, meta: Map) -> Result<Completion, ClientError> {
+        #[derive(Deserialize)]
+        struct Completed {
+            completion: Completion,
+        }
+        let reference = match &request.reference {
+            CompletionReference::Prompt(name) => json!({ "type": "ref/prompt", "name": name }),
+            CompletionReference::Resource(uri) => json!({ "type": "ref/resource", "uri": uri }),
+        };
+        let mut call = Call::new("completion/complete");
+        call.meta = meta;
+        call.params.insert("ref", raw(&reference)?);
+        call.params.insert("argument", raw(&json!({ "name": request.argument, "value": request.value }))?);
+        call.params.insert("context", raw(&json!({ "arguments": request.others }))?);
+        let result = self.exchange(call, None).await?;
+        parsed(&result).map(|completed: Completed| completed.completion)
+    }
+
+    async fn round(
+        &self,
+        mut call: Call<'_>,
+        input: &Input,
+        on_progress: Option<OnProgress<'_>>,
+    ) -> Result<Box<RawValue>, ClientError> {
+        call.meta.insert(META_CLIENT_CAPABILITIES.to_owned(), Value::Object(input.capabilities.clone()));
+        if !input.responses.is_empty() {
+            call.params.insert("inputResponses", raw(&input.responses)?);
+        }
+        if let Some(state) = &input.state {
+            call.params.insert("requestState", raw(state)?);
+        }
+        let result = self.exchange(call, on_progress).await?;
+        let kind: Kind = serde_json::from_str(result.get()).unwrap_or_default();
+        match kind.result_type.as_deref() {
+            None | Some("complete") => Ok(result),
+            Some("input_required") => Err(ClientError::InputRequired(InputNeeded {
+                requests: kind.input_requests,
+                state: kind.request_state,
+            })),
+            Some(other) => Err(ClientError::Malformed(format!("resultType {other:?}"))),
+        }
+    }
+}
+
+/// A result as its type.
+pub(super) fn parsed<'a, R: Deserialize<'a>>(json: &'a RawValue) -> Result<R, ClientError> {
+    serde_json::from_str(json.get()).map_err(|error| ClientError::Malformed(error.to_string()))
+}
