@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use storage::{Database, rate_limits::Limit};
 use tool_catalogue::{Host, Listed};
-use toolbox::{AuditEntry, CallFailure, Tool, end_of, execution::CALL_LIMIT, judged};
+use toolbox::{CallFailure, Tool, end_of, execution::CALL_LIMIT, judged};
 use vault::{Owner, VaultError};
 use web::log::{Level, log};
 
@@ -18,7 +18,6 @@ use crate::{
     config::COMPONENT,
     features::readdressed,
     keys,
-    record::record,
     state::Tools,
     tasks::{self, AskError, TaskAt},
 };
@@ -96,9 +95,18 @@ async fn sealed<D: Database + 'static, H: Host>(
     keys.seal(&owner(&user_id.to_string()), &text).map_err(|error| unavailable(&error, words))
 }
 
-/// How far a task is; what it has come to goes the way of every result.
+/// How far a task is; what it has come to goes the way of every result. It is not recorded: that the call became a task is, and a program asks about
+/// it as often as it likes.
 pub(crate) async fn task<D: Database + 'static, H: Host>(of: &Asker<'_, D, H>, handle: &str) -> Result<Task, Failure> {
     let place = opened(of, handle).await?;
+    asked(of, handle, &place).await
+}
+
+async fn asked<D: Database + 'static, H: Host>(
+    of: &Asker<'_, D, H>,
+    handle: &str,
+    place: &Place,
+) -> Result<Task, Failure> {
     let found = of.listed.catalog.iter().map(|(_, tool)| tool);
     let mut found = found.filter(|tool| (&tool.server, &tool.name) == (&place.server, &place.tool));
     let tool = found.next().cloned().unwrap_or_else(|| Tool::unlisted(place.server.clone(), place.tool.clone()));
@@ -115,25 +123,22 @@ pub(crate) async fn task<D: Database + 'static, H: Host>(of: &Asker<'_, D, H>, h
                 tasks::cancel(of.tools, place.at()).await;
             }
             let end = end_of(state).unwrap_or(Err(CallFailure::TaskLost));
-            let (outcome, code) = judged(&tool, end);
-            let outcome = readdressed(of.server, &place.server, outcome);
-            let entry = AuditEntry { server: Some(place.server), tool: place.tool, code };
-            // Logged there; the result is not lost over it.
-            let _ = record(of.tools, of.user_id, None, &entry).await;
-            TaskState::Completed(outcome)
+            TaskState::Completed(readdressed(of.server, &place.server, judged(&tool, end).0))
         }
     };
     let now = || Timestamp::now().to_string();
     let updated_at = Some(task.updated_at).filter(|time| !time.is_empty()).unwrap_or_else(now);
-    Ok(Task { id: handle.to_owned(), state, created_at: place.created_at, updated_at, ..task })
+    Ok(Task { id: handle.to_owned(), state, created_at: place.created_at.clone(), updated_at, ..task })
 }
 
 /// The same when it has ended, or when a call would have been given up.
 pub(crate) async fn ended<D: Database + 'static, H: Host>(of: &Asker<'_, D, H>, handle: &str) -> Result<Task, Failure> {
     let host = of.tools.host();
     let until = host.now().saturating_add(CALL_LIMIT);
+    // It is one question of the program's, however often its server is asked.
+    let place = opened(of, handle).await?;
     loop {
-        let task = task(of, handle).await?;
+        let task = asked(of, handle, &place).await?;
         let left = until.saturating_sub(host.now());
         if task.state.has_ended() || left == Duration::ZERO {
             return Ok(task);
@@ -147,11 +152,13 @@ pub(crate) async fn update<D: Database + 'static, H: Host>(of: &Asker<'_, D, H>,
     opened(of, handle).await.map(drop)
 }
 
-/// Asks the server to stop.
+/// Asks the server to stop. If it does not hear that, the program is told: the task goes on.
 pub(crate) async fn cancel<D: Database + 'static, H: Host>(of: &Asker<'_, D, H>, handle: &str) -> Result<(), Failure> {
     let place = opened(of, handle).await?;
-    tasks::cancel(of.tools, place.at()).await;
-    Ok(())
+    if tasks::cancel(of.tools, place.at()).await {
+        return Ok(());
+    }
+    Err(Failure::UpstreamFailed("its server did not answer, so the task goes on. Try again later.".to_owned()))
 }
 
 /// Where the task of a handle is, if it is the caller's and of a server that is asked here.

@@ -3,9 +3,9 @@
 
 use std::{pin::pin, time::Duration};
 
-use futures::future::{Either, FutureExt, select};
+use futures::future::{Either, select};
 use json_schema::canonical;
-use mcp::{Content, InputNeeded, MissingCapability, Task, TaskState};
+use mcp::{Content, InputNeeded, MissingCapability, Task};
 use permissions::Action;
 use serde_json::{Map, Value, value::RawValue};
 use sha2::{Digest, Sha256};
@@ -16,13 +16,12 @@ use crate::{
     cut, decide,
     exposure::says_only,
     policy::decide_exposed,
+    tasks::end_in_time,
     world::{Approval, AuditEntry, Called, Reached, Started, World},
 };
 
 /// A tool that takes longer has hung, as far as the person who waits is concerned.
 pub const CALL_LIMIT: Duration = Duration::from_secs(55);
-/// So long before the end of [`CALL_LIMIT`], a task is asked about once more, whatever its server says about the interval.
-const LAST_QUESTION: Duration = Duration::from_secs(5);
 /// The largest result, with its images: as much as our own servers send.
 pub const MAX_OUTCOME_BYTES: usize = mcp::MAX_OUTCOME_BYTES;
 
@@ -167,23 +166,6 @@ pub fn judged(tool: &Tool, called: Result<Called, CallFailure>) -> (Outcome, Aud
     }
 }
 
-/// What a task has come to, if it has: a call's answer like any other. A task that asks for something can get nothing here, so that is its end.
-#[must_use]
-pub fn end_of(state: TaskState) -> Option<Result<Called, CallFailure>> {
-    match state {
-        TaskState::Working => None,
-        TaskState::Completed(outcome) => Some(Ok(outcome.into())),
-        TaskState::Failed { code, message } => {
-            Some(Err(CallFailure::Upstream(format!("its server answered error {code}: {message}"))))
-        }
-        TaskState::Cancelled => Some(Err(CallFailure::Upstream("it was stopped at its server".to_owned()))),
-        TaskState::InputRequired(_) => {
-            let words = "its server asks for input that cannot be given, so it was stopped";
-            Some(Err(CallFailure::Upstream(words.to_owned())))
-        }
-    }
-}
-
 /// A task is kept before anybody waits for it: whoever comes after asks about it, and does not make the call again.
 async fn keep<W: World>(world: &W, tool: &Tool, task: Box<Task>) -> Result<Execution, W::Error> {
     let kept = world.keep_task(tool, &task).await;
@@ -271,25 +253,7 @@ async fn call<W: World>(world: &W, tool: &Tool, arguments: &str) -> Result<Reach
         reached => return Ok(reached),
     };
     // Boxed: few calls need it, and all would carry it.
-    let end = Box::pin(async {
-        // What the call itself answered has no result, so it is not an end.
-        let mut poll = if made.state == TaskState::Working { made.poll } else { Duration::ZERO };
-        let mut last = pin!(world.sleep(CALL_LIMIT.saturating_sub(LAST_QUESTION)).fuse());
-        loop {
-            select(pin!(world.sleep(poll)), last.as_mut()).await;
-            match world.task(tool, &made).await {
-                Ok(task) => {
-                    if let Some(end) = end_of(task.state) {
-                        return end;
-                    }
-                    poll = task.poll;
-                }
-                Err(CallFailure::TaskLost) => return Err(CallFailure::TaskLost),
-                // It is asked again, as long as there is time.
-                Err(_) => poll = made.poll,
-            }
-        }
-    });
+    let end = Box::pin(end_in_time(world, tool, &made));
     match select(end, limit).await {
         Either::Left((end, _)) => {
             // It may go on all the same: asking for something, or out of reach.

@@ -11,6 +11,7 @@ pub mod exposure;
 pub mod failure;
 pub mod policy;
 pub mod redaction;
+mod tasks;
 pub mod wire;
 pub mod world;
 
@@ -20,11 +21,12 @@ pub use arguments::{InvalidArguments, validate};
 pub use catalog::Catalog;
 pub use content::text_for_model;
 pub use domain::Effect;
-pub use execution::{Execution, end_of, execute, judged};
+pub use execution::{Execution, execute, judged};
 pub use failure::{AuditCode, CallFailure, Failure};
 pub use mcp::{Outcome, TaskSupport};
 pub use policy::{Policy, decide};
 pub use redaction::Redaction;
+pub use tasks::end_of;
 pub use world::{Approval, AuditEntry, Called, Permission, Reached, Started, World};
 
 /// The name of a server, given by the installation's configuration, never by the server itself.

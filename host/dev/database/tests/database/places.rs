@@ -122,7 +122,9 @@ pub(crate) fn rows() -> Vec<String> {
                      VALUES ('s-{id}', '{id}', 'hash', 1, {}, NULL)", i64::MAX),
             format!("INSERT INTO conversations VALUES ('c-{id}', '{id}', 'It''s \"grün\" 🌱 \\ /', NULL, 1, -1)"),
             format!(
-                "INSERT INTO runs VALUES ('r-{id}', 'c-{id}', '{id}', 'm-{id}', 'm', 'queued', 0, NULL, 0, 0, NULL, NULL, 1, 2, 3, 4)"
+                "INSERT INTO runs (id, conversation_id, user_id, message_id, model, state, attempt, lease_owner, lease_expires_at,
+                     cancel_requested, error_code, error_message, prompt_tokens, completion_tokens, created_at, updated_at)
+                 VALUES ('r-{id}', 'c-{id}', '{id}', 'm-{id}', 'm', 'queued', 0, NULL, 0, 0, NULL, NULL, 1, 2, 3, 4)"
             ),
             format!("INSERT INTO tool_calls VALUES ('r-{id}', 'call', 'clock', 1, NULL, NULL)"),
         ]);
@@ -177,6 +179,7 @@ pub(crate) const LATER_TABLES: [&str; 9] = [
 pub(crate) fn later_rows() -> Vec<String> {
     [
         "UPDATE sessions SET family_hash = 'family', previous_hash = 'before', rotated_at = 2 WHERE user_id = 'u1'",
+        "UPDATE runs SET time_zone = 'Europe/Vienna' WHERE id = 'r-u1'",
         "UPDATE messages SET reasoning = 'hm\n', echo = '{}' WHERE id = 'm-u1-1'",
         "UPDATE messages SET tool_error = 1, duration_ms = 12, title = 'Aktuelle Zeit' WHERE id = 'm-u1-2'",
         "INSERT INTO model_dialects VALUES ('https://api.example.org', 'm', '{}', 1)",
