@@ -153,6 +153,7 @@ pub(crate) async fn add_member<D: Database>(
     changeable(&admin, &session, id).await?;
     admin.store().user(user_id).await?.ok_or_else(Problem::not_found)?;
     if !admin.store().add_group_member(id, user_id).await? {
+        admin.store().group(id).await?.ok_or_else(Problem::not_found)?;
         let detail = format!("This person is in {MAX_GROUPS_OF_USER} groups already. Take them out of one first.");
         return Err(Problem::conflict("too_many_groups", detail).into());
     }

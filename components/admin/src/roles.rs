@@ -27,8 +27,8 @@ pub(crate) struct RoleBody {
     permissions: Vec<String>,
 }
 
-impl From<Role> for RoleBody {
-    fn from(role: Role) -> Self {
+impl From<&Role> for RoleBody {
+    fn from(role: &Role) -> Self {
         Self {
             built_in: BUILT_IN.contains(&role.name()),
             permissions: role.permissions().map(ToString::to_string).collect(),
@@ -94,7 +94,7 @@ pub(crate) async fn set<D: Database>(
         return Err(Problem::conflict("too_many_roles", detail).into());
     }
     record(&admin, &session, "role.set", &name, Some(&permissions)).await?;
-    Ok(Json(role.into()))
+    Ok(Json((&role).into()))
 }
 
 /// `DELETE /api/admin/roles/{name}`.
@@ -107,7 +107,12 @@ pub(crate) async fn delete<D: Database>(
         return Err(Problem::conflict("built_in", "This role is built in and cannot be deleted.").into());
     }
     check_changeable(&admin, &session, &name).await?;
-    admin.store().delete_role(&name).await?;
+    let uses = admin.store().delete_role(&name).await?;
+    if uses > 0 {
+        let detail =
+            format!("{uses} accounts, groups or open invitations have this role. Give them another role first.");
+        return Err(Problem::conflict("role_in_use", detail).into());
+    }
     record(&admin, &session, "role.delete", &name, None).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -164,8 +164,15 @@ fn closed(signup: Signup) -> Problem {
     Problem::new(StatusCode::FORBIDDEN, "signup_closed", detail)
 }
 
-fn not_invited() -> Problem {
-    let detail = "This invitation has expired, was withdrawn or has been used. Ask an administrator for another.";
+fn not_invited(signup: Signup) -> Problem {
+    let detail = match signup {
+        Signup::Open => {
+            "This invitation has expired, was withdrawn or has been used. You can sign up without it: open the page and create an account."
+        }
+        Signup::Invite | Signup::Closed => {
+            "This invitation has expired, was withdrawn or has been used. Ask an administrator for another."
+        }
+    };
     Problem::new(StatusCode::FORBIDDEN, "invitation_invalid", detail)
 }
 
@@ -190,7 +197,7 @@ async fn sign_up<D: Database>(
     let name = signup::name(&body.name)?;
     password::check(&body.password, &email)?;
     let invitation = match &body.invitation {
-        Some(secret) => Some(LinkToken::parse(secret).ok_or_else(not_invited)?.hash()),
+        Some(secret) => Some(LinkToken::parse(secret).ok_or_else(|| not_invited(auth.config.signup))?.hash()),
         None => None,
     };
     let opening = match (auth.config.signup, invitation.as_deref()) {
@@ -218,7 +225,7 @@ async fn refused<D: Database>(auth: &Auth<D>, opening: Opening<'_>) -> Result<Op
         Opening::Open => None,
         Opening::OnlyFirst => Some(closed(auth.config.signup)),
         Opening::Invited(hash) if auth.store().is_invited(hash).await? => None,
-        Opening::Invited(_) => Some(not_invited()),
+        Opening::Invited(_) => Some(not_invited(auth.config.signup)),
     };
     // The very first account needs no reason.
     Ok(if refusal.is_some() && !auth.store().has_users().await? { None } else { refusal })

@@ -61,7 +61,8 @@ pub struct Caller {
     pub session_id: Option<Id>,
     /// The names of the account's roles when the token was made.
     pub roles: Vec<String>,
-    /// How often the account's access had changed by then. An earlier release did not say it.
+    /// How often the account's access had changed by then. An earlier release did not say it,
+    /// and a token that does not name all roles does not.
     pub access_version: Option<i64>,
     /// When the token was made.
     pub issued_at: Timestamp,
@@ -85,12 +86,11 @@ const FORMER_MEMBER: &str = "user";
 impl SessionClaims {
     fn new(user: &User, session_id: Option<Id>) -> Self {
         let role = if user.role == ADMIN { ADMIN } else { FORMER_MEMBER };
-        Self {
-            role: role.to_owned(),
-            roles: user.roles().take(MAX_ROLES_OF_PERSON).map(str::to_owned).collect(),
-            access_version: Some(user.access_version),
-            session_id,
-        }
+        let mut roles: Vec<String> = user.roles().map(str::to_owned).collect();
+        // More do not fit into a token. One without a version has the account read at each request, with all its roles.
+        let access_version = (roles.len() <= MAX_ROLES_OF_PERSON).then_some(user.access_version);
+        roles.truncate(MAX_ROLES_OF_PERSON);
+        Self { role: role.to_owned(), roles, access_version, session_id }
     }
 
     fn roles(self) -> Vec<String> {
@@ -335,6 +335,19 @@ mod tests {
         assert_eq!(caller.roles, ["auditor", "member"]);
         let age_ms = Timestamp::now().as_millis() - caller.issued_at.as_millis();
         assert!((0..10_000).contains(&age_ms), "{age_ms}");
+    }
+
+    #[test]
+    fn a_token_of_somebody_with_more_roles_than_fit_says_no_version_so_that_they_are_read() {
+        let issuer = Issuer::generate();
+        let with = |count: usize| {
+            let user = User { group_roles: (1..count).map(|index| index.to_string()).collect(), ..user() };
+            let token = issuer.issue(&user, None, Purpose::Session, Timestamp::now()).unwrap();
+            let caller = verifier(&issuer).verify(&token, Purpose::Session).unwrap();
+            (caller.roles.len(), caller.access_version)
+        };
+        assert_eq!(with(MAX_ROLES_OF_PERSON), (MAX_ROLES_OF_PERSON, Some(3)));
+        assert_eq!(with(MAX_ROLES_OF_PERSON + 1), (MAX_ROLES_OF_PERSON, None));
     }
 
     #[test]

@@ -1,15 +1,15 @@
 //! What somebody may do, from all their roles together.
 
-use std::{borrow::Cow, collections::BTreeSet};
+use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 
 use crate::{
-    Permission,
+    Permission, Role,
     table::{CALL_TOOL, USE_MODEL},
 };
 
 /// What somebody may do. The default is nothing.
-#[derive(Clone, Default, PartialEq, Eq, Debug)]
-pub struct Access(BTreeSet<Permission>);
+#[derive(Clone, Default, Debug)]
+pub struct Access(Vec<Arc<Role>>);
 
 /// What somebody wants to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,20 +45,25 @@ impl Action<'_> {
 impl Access {
     /// With these permissions.
     pub fn new(permissions: impl IntoIterator<Item = Permission>) -> Self {
-        Self(permissions.into_iter().collect())
+        Self(vec![Arc::new(Role::nameless(permissions))])
+    }
+
+    /// With these roles, which are not copied.
+    pub(crate) fn of_roles(roles: impl IntoIterator<Item = Arc<Role>>) -> Self {
+        Self(roles.into_iter().collect())
     }
 
     /// Whether somebody with this access may do something. Nothing else decides about permissions.
     #[must_use]
     pub fn allows(&self, action: &Action<'_>) -> bool {
         let needs = action.needs();
-        self.0.iter().any(|permission| permission.includes(&needs))
+        self.all().any(|permission| permission.includes(&needs))
     }
 
     /// Whether somebody may give away all that another has, and so change their account: nobody gives or takes what they do not have.
     #[must_use]
     pub fn allows_giving(&self, other: &Self) -> bool {
-        other.0.iter().all(|permission| self.allows(&Action::Give(permission)))
+        other.all().all(|permission| self.allows(&Action::Give(permission)))
     }
 
     /// Whether every model may be used, so that nobody need look which one is.
@@ -67,8 +72,12 @@ impl Access {
         self.allows(&Action::UseModel("*"))
     }
 
-    /// The permissions, in order.
+    /// The permissions, in order, each once.
     pub fn permissions(&self) -> impl Iterator<Item = &Permission> {
-        self.0.iter()
+        self.all().collect::<BTreeSet<_>>().into_iter()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Permission> {
+        self.0.iter().flat_map(|role| role.permissions())
     }
 }

@@ -1,6 +1,6 @@
 //! Roles: sets of permissions with a name. Three are built in, the others are the installation's own.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     Access, InvalidPermission, Permission,
@@ -13,7 +13,7 @@ pub const MAX_ROLE_NAME_BYTES: usize = 40;
 pub const MAX_PERMISSIONS: usize = 100;
 /// Roles that an installation can make: every instance reads them all.
 pub const MAX_ROLES: usize = 50;
-/// Roles that one person can have, their own and those of their groups. A token names them all.
+/// Roles that a token names: the person's own and those of their groups. Of somebody who has more, the database is asked at each request.
 pub const MAX_ROLES_OF_PERSON: usize = 16;
 
 /// What releases before roles called a member. A role of this name would be confused with it.
@@ -77,6 +77,11 @@ impl Role {
         Some(Self { name: name.to_owned(), permissions })
     }
 
+    /// Permissions that are asked about like those of a role.
+    pub(crate) fn nameless(permissions: impl IntoIterator<Item = Permission>) -> Self {
+        Self { name: String::new(), permissions: permissions.into_iter().collect() }
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -99,32 +104,40 @@ fn check_name(name: &str) -> Result<(), InvalidRole> {
 }
 
 /// All roles of an installation.
-#[derive(Clone, Default, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Roles {
-    custom: Vec<Role>,
+    /// Shared with what people may do, which is put together for each request.
+    all: Vec<Arc<Role>>,
+}
+
+impl Default for Roles {
+    fn default() -> Self {
+        Self::new([])
+    }
 }
 
 impl Roles {
     /// The built-in roles and these.
     pub fn new(custom: impl IntoIterator<Item = Role>) -> Self {
-        Self { custom: custom.into_iter().take(MAX_ROLES).collect() }
+        let built_in = BUILT_IN.into_iter().filter_map(Role::built_in);
+        Self { all: built_in.chain(custom.into_iter().take(MAX_ROLES)).map(Arc::new).collect() }
     }
 
     /// The role of this name.
     #[must_use]
-    pub fn find(&self, name: &str) -> Option<Role> {
-        Role::built_in(name).or_else(|| self.custom.iter().find(|role| role.name == name).cloned())
+    pub fn find(&self, name: &str) -> Option<&Arc<Role>> {
+        // A built-in role is found before one of the same name.
+        self.all.iter().find(|role| role.name == name)
     }
 
     /// What somebody with these roles may do. A role that does not exist (any more) allows nothing.
     #[must_use]
     pub fn access<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Access {
-        let roles = names.into_iter().filter_map(|name| self.find(name));
-        Access::new(roles.flat_map(|role| role.permissions))
+        Access::of_roles(names.into_iter().filter_map(|name| self.find(name)).cloned())
     }
 
     /// All roles, the built-in ones first.
-    pub fn iter(&self) -> impl Iterator<Item = Role> + '_ {
-        BUILT_IN.into_iter().filter_map(Role::built_in).chain(self.custom.iter().cloned())
+    pub fn iter(&self) -> impl Iterator<Item = &Role> {
+        self.all.iter().map(AsRef::as_ref)
     }
 }

@@ -4,6 +4,7 @@ use domain::{Id, User};
 
 use crate::{
     Database, Statement, StorageError, Store,
+    database::after_page,
     users::{ROLE, WITH_GROUPS, columns, read_users},
 };
 
@@ -34,16 +35,17 @@ impl<D: Database> Store<D> {
     /// Whatever the database says.
     pub async fn users(&self, containing: &str, before: Option<Id>, limit: u32) -> Result<Vec<User>, StorageError> {
         const QUERY: &str = "users";
+        // SQLite knows small letters of ASCII only, so a name is also compared as it was typed.
+        let mut parameters = vec![pattern(&containing.to_lowercase()).into(), pattern(containing).into()];
+        let place = after_page("id", before, &mut parameters);
         let sql = format!(
             "SELECT {}, user_groups.roles FROM (
                  SELECT * FROM users
-                 WHERE (CAST(?2 AS text) IS NULL OR id < ?2)
-                   AND (lower(email) LIKE ?1 ESCAPE '\\' OR lower(name) LIKE ?1 ESCAPE '\\')
+                 WHERE (lower(email) LIKE ?1 ESCAPE '\\' OR lower(name) LIKE ?1 ESCAPE '\\' OR name LIKE ?2 ESCAPE '\\') {place}
                  ORDER BY id DESC LIMIT {limit}
              ) AS users {WITH_GROUPS} ORDER BY users.id DESC",
             columns()
         );
-        let parameters = [pattern(containing).into(), before.into()];
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
         Ok(read_users(QUERY, &rows, |_| Ok(()))?.into_iter().map(|(user, ())| user).collect())
     }
@@ -80,10 +82,10 @@ impl<D: Database> Store<D> {
     }
 }
 
-/// A text that `LIKE` finds anywhere, as small letters.
+/// A pattern of `LIKE` that finds the text anywhere.
 fn pattern(text: &str) -> String {
     let mut pattern = String::from("%");
-    for letter in text.to_lowercase().chars() {
+    for letter in text.chars() {
         if matches!(letter, '%' | '_' | '\\') {
             pattern.push('\\');
         }

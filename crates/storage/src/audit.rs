@@ -2,7 +2,7 @@
 
 use domain::{Id, Timestamp};
 
-use crate::{Database, Row, Statement, StorageError, Store, Value};
+use crate::{Database, Row, Statement, StorageError, Store, Value, database::after_page};
 
 /// An action, done or refused.
 #[derive(Clone, Debug)]
@@ -77,21 +77,22 @@ impl<D: Database> Store<D> {
         limit: u32,
     ) -> Result<Vec<AuditRecord>, StorageError> {
         const QUERY: &str = "audit_records";
+        let mut parameters: Vec<Value> = Vec::new();
         // Each order has an index.
-        let (condition, order) = match user_id {
-            Some(_) => (
-                "user_id = ?2 AND (CAST(?1 AS text) IS NULL
-                     OR (at, id) < (SELECT last.at, last.id FROM audit_events AS last WHERE last.id = ?1))",
-                "at DESC, id DESC",
-            ),
-            None => ("(CAST(?1 AS text) IS NULL OR id < ?1)", "id DESC"),
+        let (condition, order) = if let Some(user_id) = user_id {
+            parameters.push(user_id.into());
+            let place = before.map(|before| {
+                parameters.push(before.into());
+                "AND (at, id) < (SELECT last.at, last.id FROM audit_events AS last WHERE last.id = ?2)"
+            });
+            (format!("user_id = ?1 {}", place.unwrap_or_default()), "at DESC, id DESC")
+        } else {
+            (format!("1 = 1 {}", after_page("id", before, &mut parameters)), "id DESC")
         };
         let sql = format!(
             "SELECT id, at, user_id, action, subject, run_id, outcome, detail FROM audit_events
              WHERE {condition} ORDER BY {order} LIMIT {limit}"
         );
-        let mut parameters: Vec<Value> = vec![before.into()];
-        parameters.extend(user_id.map(Value::from));
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
         let read = |row: &Row| {
             let mut columns = row.columns(QUERY);

@@ -376,3 +376,11 @@ impl<'a> Columns<'a> {
         })
     }
 }
+
+/// The SQL condition for the rows after a page, whose last id was `before`, newest first. It is there only if there is a page before: SQLite uses no
+/// index for a condition that may also be empty.
+pub(crate) fn after_page(column: &str, before: Option<Id>, parameters: &mut Vec<Value>) -> String {
+    let Some(before) = before else { return String::new() };
+    parameters.push(before.into());
+    format!("AND {column} < ?{}", parameters.len())
+}

@@ -4,6 +4,7 @@ use domain::{Id, Timestamp, User};
 
 use crate::{
     Database, Row, Statement, StorageError, Store,
+    database::after_page,
     users::{columns, read_users},
 };
 
@@ -134,14 +135,16 @@ impl<D: Database> Store<D> {
     /// As [`Self::groups`].
     pub async fn group_members(&self, id: Id, before: Option<Id>, limit: u32) -> Result<Vec<User>, StorageError> {
         const QUERY: &str = "group_members";
+        let mut parameters = vec![id.into()];
+        let place = after_page("user_group_members.user_id", before, &mut parameters);
         let sql = format!(
             "SELECT {}, NULL FROM user_group_members JOIN users ON users.id = user_group_members.user_id
              WHERE user_group_members.group_id = ?1
-               AND (CAST(?2 AS text) IS NULL OR user_group_members.user_id < ?2)
+               {place}
              ORDER BY user_group_members.user_id DESC LIMIT {limit}",
             columns()
         );
-        let rows = self.database.query(Statement::new(QUERY, sql, [id.into(), before.into()])).await?;
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
         Ok(read_users(QUERY, &rows, |_| Ok(()))?.into_iter().map(|(user, ())| user).collect())
     }
 

@@ -2,7 +2,7 @@
 
 use domain::{Id, Timestamp, User};
 
-use crate::{Database, Row, Statement, StorageError, Store};
+use crate::{Database, Row, Statement, StorageError, Store, database::after_page};
 
 /// An invitation to make one account.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -101,10 +101,10 @@ impl<D: Database> Store<D> {
     /// As [`Self::create_invitation`].
     pub async fn invitations(&self, before: Option<Id>, limit: u32) -> Result<Vec<Invitation>, StorageError> {
         const QUERY: &str = "invitations";
-        let sql = format!(
-            "SELECT {COLUMNS} FROM invitations WHERE (CAST(?1 AS text) IS NULL OR id < ?1) ORDER BY id DESC LIMIT {limit}"
-        );
-        let rows = self.database.query(Statement::new(QUERY, sql, [before.into()])).await?;
+        let mut parameters = Vec::new();
+        let place = after_page("id", before, &mut parameters);
+        let sql = format!("SELECT {COLUMNS} FROM invitations WHERE 1 = 1 {place} ORDER BY id DESC LIMIT {limit}");
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
         rows.iter().map(|row| read(QUERY, row)).collect()
     }
 

@@ -41,13 +41,22 @@ impl<D: Database> Store<D> {
         Ok(!self.database.query(statement).await?.is_empty())
     }
 
-    /// Deletes a role. Whoever has it has nothing by it from then on.
+    /// Deletes a role that nobody has. Returns how many accounts, groups and open invitations have it: with any, it is not deleted. Otherwise a later role
+    /// of the same name would be theirs.
     ///
     /// # Errors
     /// As [`Self::roles`].
-    pub async fn delete_role(&self, name: &str) -> Result<(), StorageError> {
-        let sql = "DELETE FROM roles WHERE name = ?1";
+    pub async fn delete_role(&self, name: &str) -> Result<u64, StorageError> {
+        const QUERY: &str = "uses_of_role";
+        let uses = "(SELECT COUNT(*) FROM users WHERE access_role = ?1)
+            + (SELECT COUNT(*) FROM user_groups WHERE ' ' || roles || ' ' LIKE '% ' || ?1 || ' %')
+            + (SELECT COUNT(*) FROM invitations WHERE role = ?1 AND accepted_at IS NULL AND revoked_at IS NULL
+                AND expires_at > now_ms())";
+        let sql = format!("DELETE FROM roles WHERE name = ?1 AND {uses} = 0");
         self.database.query(Statement::new("delete_role", sql, [name.into()]).durably().repeatably()).await?;
-        Ok(())
+        let sql = format!("SELECT {uses} FROM roles WHERE name = ?1");
+        let rows = self.database.query(Statement::new(QUERY, sql, [name.into()])).await?;
+        let uses = rows.first().map(|row| row.columns(QUERY).integer()).transpose()?;
+        Ok(uses.map_or(0, |uses| u64::try_from(uses).unwrap_or_default()))
     }
 }

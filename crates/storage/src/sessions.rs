@@ -2,7 +2,7 @@
 
 use domain::{Id, Timestamp, User};
 
-use crate::{Database, Dialect, Row, Statement, StorageError, Store, Value};
+use crate::{Database, Dialect, Row, Statement, StorageError, Store, Value, database::after_page};
 
 /// The stored hashes of a refresh token.
 #[derive(Clone, Debug)]
@@ -167,18 +167,16 @@ impl<D: Database> Store<D> {
         limit: u32,
     ) -> Result<Vec<OpenSession>, StorageError> {
         const QUERY: &str = "open_sessions";
-        // Each is found by an index.
-        let whose = if user_id.is_some() { "sessions.user_id = ?2" } else { "1 = 1" };
+        let mut parameters: Vec<Value> = user_id.map(Value::from).into_iter().collect();
+        let whose = if user_id.is_some() { "AND sessions.user_id = ?1" } else { "" };
+        let place = after_page("sessions.id", before, &mut parameters);
         let sql = format!(
             "SELECT sessions.id, users.id, users.email, sessions.created_at,
                  COALESCE(sessions.rotated_at, sessions.created_at), sessions.expires_at
              FROM sessions JOIN users ON users.id = sessions.user_id
-             WHERE sessions.revoked_at IS NULL AND sessions.expires_at > now_ms()
-               AND {whose} AND (CAST(?1 AS text) IS NULL OR sessions.id < ?1)
+             WHERE sessions.revoked_at IS NULL AND sessions.expires_at > now_ms() {whose} {place}
              ORDER BY sessions.id DESC LIMIT {limit}"
         );
-        let mut parameters: Vec<Value> = vec![before.into()];
-        parameters.extend(user_id.map(Value::from));
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
         let read = |row: &Row| {
             let mut columns = row.columns(QUERY);

@@ -2,7 +2,7 @@
 
 use domain::{Id, Timestamp};
 
-use crate::{Database, Row, Statement, StorageError, Store};
+use crate::{Database, Row, Statement, StorageError, Store, database::after_page};
 
 /// What somebody used in a time.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -34,17 +34,20 @@ impl<D: Database> Store<D> {
         limit: u32,
     ) -> Result<Vec<PersonUsage>, StorageError> {
         const QUERY: &str = "usage";
+        let mut parameters = vec![from.as_millis().into(), to.as_millis().into()];
+        let place = after_page("id", before, &mut parameters);
+        // A call has a row more when its person is asked, or when it begins without a run.
         let sql = format!(
             "SELECT page.id, page.email, COUNT(runs.id), CAST(COALESCE(SUM(runs.prompt_tokens), 0) AS bigint),
                  CAST(COALESCE(SUM(runs.completion_tokens), 0) AS bigint),
                  (SELECT COUNT(*) FROM audit_events WHERE audit_events.user_id = page.id AND audit_events.at >= ?1
-                     AND audit_events.at < ?2 AND audit_events.action = 'tool.call')
-             FROM (SELECT id, email FROM users WHERE (CAST(?3 AS text) IS NULL OR id < ?3) ORDER BY id DESC LIMIT {limit})
+                     AND audit_events.at < ?2 AND audit_events.action = 'tool.call'
+                     AND audit_events.outcome NOT IN ('approval_asked', 'begun'))
+             FROM (SELECT id, email FROM users WHERE 1 = 1 {place} ORDER BY id DESC LIMIT {limit})
                  AS page
              LEFT JOIN runs ON runs.user_id = page.id AND runs.created_at >= ?1 AND runs.created_at < ?2
              GROUP BY page.id, page.email ORDER BY page.id DESC"
         );
-        let parameters = [from.as_millis().into(), to.as_millis().into(), before.into()];
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
         rows.iter().map(|row| read(QUERY, row)).collect()
     }

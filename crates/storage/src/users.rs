@@ -76,6 +76,9 @@ pub(crate) fn read_users<T>(
             }
         }
     }
+    for (user, _) in &mut users {
+        user.group_roles.sort();
+    }
     Ok(users)
 }
 

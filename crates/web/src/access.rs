@@ -63,8 +63,8 @@ impl Known {
         }
     }
 
-    /// Whether a token has become void since it was made. `None`: the database has to be asked about this one, because it is an earlier release's and
-    /// says too little, or because too much changed since it was made.
+    /// Whether a token has become void since it was made. `None`: the database has to be asked about this one, because it says too little (an
+    /// earlier release made it, or its person has many roles), or because too much changed since it was made.
     pub(crate) fn is_void(&self, caller: &Caller) -> Option<bool> {
         let version = caller.access_version?;
         let is_known = self.versions.get(&caller.user_id).is_some_and(|newest| version < *newest)

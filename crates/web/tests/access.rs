@@ -86,8 +86,6 @@ fn a_role_that_changes_changes_for_whoever_has_it() {
     let (status, took) = until_changed(&app, "/audit", &token);
     assert_eq!(status, StatusCode::OK);
     assert!(took < Duration::from_secs(1), "{took:?}");
-    block_on(fixture.app.store().delete_role("auditor")).unwrap();
-    assert_eq!(ask(&fixture.new_instance(), "/audit", &token).status, StatusCode::FORBIDDEN);
 }
 
 #[test]

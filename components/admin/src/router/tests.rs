@@ -234,6 +234,10 @@ fn roles_of_the_installation_are_made_and_the_built_in_ones_stay() {
         assert_eq!(code(&refused), (422, "invalid_field"), "{name}");
     }
     assert_eq!(code(&test.send(Method::DELETE, "/roles/member", None)), (409, "built_in"));
+    let group = test.send(Method::POST, "/groups", Some(json!({"name": "mail", "roles": ["mailer"]})));
+    assert_eq!(code(&test.send(Method::DELETE, "/roles/mailer", None)), (409, "role_in_use"));
+    let group = format!("/groups/{}", group.json["id"].as_str().unwrap());
+    assert_eq!(test.send(Method::DELETE, &group, None).status, StatusCode::NO_CONTENT);
     assert_eq!(test.send(Method::DELETE, "/roles/mailer", None).status, StatusCode::NO_CONTENT);
     assert_eq!(test.get("/roles")["items"].as_array().unwrap().len(), 3);
 }

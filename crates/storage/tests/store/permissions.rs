@@ -12,6 +12,7 @@ use storage::{
     leases::Leave,
     roles::StoredRole,
     sessions::{Lifetimes, Rotation, TokenHashes},
+    users::{NewUser, Opening},
 };
 
 use crate::{
@@ -224,10 +225,28 @@ fn the_installation_has_roles_of_its_own(place: Place) {
     let both = [role("auditor", "audit:read users:read"), role("mailer", "tools:call:mail:*")];
     assert_eq!(block_on(fixture.store.roles()).unwrap(), both);
     assert_eq!(state(&fixture).roles, both);
-    for _ in 0..2 {
-        block_on(fixture.store.delete_role("mailer")).unwrap();
-    }
+    let delete = |name| block_on(fixture.store.delete_role(name)).unwrap();
+    let (admin, user) = (fixture.user("a@example.org"), fixture.user("b@example.org"));
+    let group = group(&fixture, "g", &["member", "mailer"]);
+    group_named_alike(&fixture);
+    let user = changed(&fixture, &user, role_of("mailer"));
+    let maker = (&admin).into();
+    let invitation = block_on(fixture.store.create_invitation("h", "mailer", maker, LEASE_MS)).unwrap().unwrap();
+    assert_eq!((delete("mailer"), state(&fixture).roles.len()), (3, 2), "a later role of this name would be theirs");
+    changed(&fixture, &user, role_of("member"));
+    block_on(fixture.store.update_group(group.id, "g", &["member".to_owned()])).unwrap();
+    assert!(block_on(fixture.store.revoke_invitation(invitation.id)).unwrap());
+    assert_eq!([delete("mailer"), delete("mailer")], [0, 0]);
     assert_eq!(state(&fixture).roles, both[..1]);
+}
+
+/// Its roles only contain the name.
+fn group_named_alike(fixture: &Fixture) {
+    group(fixture, "alike", &["mailer-2", "a-mailer"]);
+}
+
+fn role_of(role: &str) -> AccountChange<'_> {
+    AccountChange { role: Some(role), is_suspended: None }
 }
 
 fn when_too_much_changed_at_once_it_says_since_when_it_knows_all(place: Place) {
@@ -283,6 +302,11 @@ fn accounts_are_listed_page_by_page_and_found_by_a_part_of_their_name(place: Pla
     assert_eq!(list("%", None, 9), []);
     assert_eq!(list("bxb@EXAMPLE", None, 9), [x]);
     assert_eq!(list("\\", None, 9), []);
+    let new = NewUser { email: "o@example.org", name: "Özgür", password_hash: "x" };
+    block_on(fixture.store.create_user(new, Opening::Open)).unwrap().unwrap();
+    for typed in ["Özgür", "Özg", "gür"] {
+        assert_eq!(list(typed, None, 9), [("o@example.org".to_owned(), 0)], "{typed}");
+    }
 }
 
 fn sessions_are_listed_and_ended_by_an_administrator(place: Place) {
@@ -307,7 +331,10 @@ fn what_people_used_is_added_up(place: Place) {
     for _ in 0..2 {
         let (_, lease) = fixture.claimed(&user, fixture.conversation(&user));
         assert!(fixture.end(lease, RunState::Complete, "stop"));
-        record(&fixture, &user, "tool.call");
+        record_of(&fixture, &user, "tool.call", "ok");
+    }
+    for more in ["approval_asked", "begun"] {
+        record_of(&fixture, &user, "tool.call", more);
     }
     record(&fixture, &user, "secret.set");
     let used = |from: i64, to: i64, before| {
@@ -325,8 +352,12 @@ fn what_people_used_is_added_up(place: Place) {
 }
 
 fn record(fixture: &Fixture, user: &User, action: &str) {
+    record_of(fixture, user, action, "ok");
+}
+
+fn record_of(fixture: &Fixture, user: &User, action: &str, outcome: &str) {
     let event =
-        AuditEvent { user_id: user.id, action, subject: "s", run_id: None, call_id: None, outcome: "ok", detail: None };
+        AuditEvent { user_id: user.id, action, subject: "s", run_id: None, call_id: None, outcome, detail: None };
     block_on(fixture.store.append_audit(&event)).unwrap();
 }
 
