@@ -26,7 +26,8 @@ crate::on_each_database! {
 }
 
 /// The tables that grow with use.
-const GROWING: [&str; 10] = [
+const GROWING: [&str; 11] = [
+    "sessions",
     "conversations",
     "messages",
     "runs",
@@ -38,6 +39,9 @@ const GROWING: [&str; 10] = [
     "rate_limits",
     "audit_events",
 ];
+
+/// Tables with a few rows, all of which are meant to be read.
+const SMALL: [&str; 2] = ["signing_keys", "roles"];
 
 /// Enough that no planner takes reading a whole table for the quicker way.
 const USERS: u64 = 50;
@@ -94,6 +98,9 @@ fn do_what_people_do(store: &Store<Recorder<'_>>) {
     let incoming =
         IncomingMessage { content: "hello", title: "title", default_model: "m", idempotency_key: Some("once") };
     block_on(async {
+        store.access_state(60_000).await.unwrap();
+        store.open_sessions(Some(user_id), None, 50).await.unwrap();
+        store.end_session_of_anybody(id(SESSION, 2)).await.unwrap();
         let page = store.conversations(user_id, None, 50).await.unwrap();
         assert_eq!(page.len(), 40, "the user has these");
         let place = (Timestamp::from_millis(1_000), conversation_id);
@@ -168,6 +175,7 @@ const USER: u64 = 1;
 const CONVERSATION: u64 = 2;
 const RUN: u64 = 3;
 const MESSAGE: u64 = 4;
+const SESSION: u64 = 5;
 
 /// The id of the nth thing of a kind.
 fn id(kind: u64, n: u64) -> Id {
@@ -191,6 +199,15 @@ fn fill(database: &Real) {
                 "INSERT INTO users (id, email, name, role, created_at)
                  SELECT {}, CAST(i AS text), '', 'user', i FROM n",
                 id_sql(USER, "i")
+            ),
+        ),
+        (
+            RUNS,
+            format!(
+                "INSERT INTO sessions (id, user_id, token_hash, created_at, expires_at, revoked_at)
+                 SELECT {}, {}, 'x', i, i, CASE WHEN i % 2 = 0 THEN NULL ELSE i END FROM n",
+                id_sql(SESSION, "i"),
+                id_sql(USER, &format!("i % {USERS} + 1"))
             ),
         ),
         (
@@ -322,6 +339,7 @@ fn tables_scanned_by_sqlite(plan: &[String]) -> Vec<&str> {
     };
     let mut subqueries = named(&["CO-ROUTINE", "MATERIALIZE"]);
     let mut scanned = named(&["SCAN"]);
+    scanned.retain(|table| !SMALL.contains(table));
     scanned.retain(|scanned| match subqueries.iter().position(|subquery| subquery == scanned) {
         Some(at) => {
             subqueries.swap_remove(at);
