@@ -28,7 +28,8 @@ crate::on_each_database! {
 }
 
 /// The tables that grow with use.
-const GROWING: [&str; 11] = [
+const GROWING: [&str; 12] = [
+    "sessions",
     "conversations",
     "messages",
     "runs",
@@ -100,6 +101,9 @@ fn do_what_people_do(store: &Store<Recorder<'_>>) {
     let incoming =
         IncomingMessage { content: "hello", title: "title", default_model: "m", idempotency_key: Some("once") };
     block_on(async {
+        store.access_state(60_000).await.unwrap();
+        store.open_sessions(Some(user_id), None, 50).await.unwrap();
+        store.end_session_of_anybody(id(SESSION, 2)).await.unwrap();
         let page = store.conversations(user_id, None, 50).await.unwrap();
         assert_eq!(page.len(), 40, "the user has these");
         let place = (Timestamp::from_millis(1_000), conversation_id);
@@ -198,6 +202,7 @@ const USER: u64 = 1;
 const CONVERSATION: u64 = 2;
 const RUN: u64 = 3;
 const MESSAGE: u64 = 4;
+const SESSION: u64 = 5;
 
 /// The id of the nth row of a kind.
 fn id(kind: u64, n: u64) -> Id {
@@ -221,6 +226,15 @@ fn fill(database: &Real) {
                 "INSERT INTO users (id, email, name, role, created_at)
                  SELECT {}, CAST(i AS text), '', 'user', i FROM n",
                 id_sql(USER, "i")
+            ),
+        ),
+        (
+            RUNS,
+            format!(
+                "INSERT INTO sessions (id, user_id, token_hash, created_at, expires_at, revoked_at)
+                 SELECT {}, {}, 'x', i, i, CASE WHEN i % 2 = 0 THEN NULL ELSE i END FROM n",
+                id_sql(SESSION, "i"),
+                id_sql(USER, &format!("i % {USERS} + 1"))
             ),
         ),
         (
