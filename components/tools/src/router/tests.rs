@@ -1,7 +1,5 @@
 //! What this component answers, on a real database, with tool servers that speak the protocol, and paused time.
 
-mod going_on;
-
 use std::{rc::Rc, sync::Arc, time::Duration};
 
 use cache::Clock as _;
@@ -14,7 +12,6 @@ use router_test::{Answer, Fixture, Surroundings, ToolServer, answer, paused, req
 use serde_json::{Value, json};
 use storage::{
     Database as _, Statement,
-    accounts::AccountChange,
     messages::{Appended, IncomingMessage},
     runs::Lease,
 };
@@ -24,7 +21,9 @@ use toolbox::Policy;
 use super::*;
 use crate::{config::Config, state::Memory};
 
+mod access;
 mod features;
+mod going_on;
 
 /// An instance, and the first person of the installation.
 struct Test {
@@ -226,40 +225,6 @@ fn the_calls_of_a_run_keep_the_time_zone_of_the_first_whoever_reads_it_later() {
         }
         let next = test.call_by(["de", "Asia/Tokyo"], test.lease().await, "c4", "clock_now").await;
         assert!(next["content"].as_str().unwrap().contains(r#""timeZone":"Asia/Tokyo""#), "{next}");
-    });
-}
-
-#[test]
-fn what_a_persons_role_does_not_name_is_neither_shown_nor_called_in_runs_and_by_programs() {
-    paused(|outside| async move {
-        let mut test = Test::new(outside);
-        let store = test.fixture.app.store();
-        let permissions = "tools:read tools:call:clock:* gateway:use";
-        assert!(store.set_role("clock", permissions, 9).await.unwrap());
-        (test.user, test.token) = test.fixture.person_with("eve@example.org", "clock");
-        test.fixture.app = test.fixture.new_instance();
-        let list = test.send(Method::GET, "/api/tools", None).await.json;
-        assert_eq!(strings(&list["items"], "server"), ["clock"]);
-        let lease = test.lease().await;
-        let called = test.call(lease, "c1", "wiki_read").await;
-        assert!(called["content"].as_str().unwrap().contains("tools:call:wiki:read"), "{called}");
-        assert_eq!(test.call(lease, "c2", "clock_now").await["is_error"], false);
-        let token = test.fixture.token(&test.user, Purpose::Gateway);
-        let listed = test.gateway(&token, "/mcp", "tools/list", json!({})).await.json;
-        assert_eq!(strings(&listed["result"]["tools"], "name"), ["clock_now"]);
-        let params = json!({ "name": "wiki_read", "arguments": {} });
-        let called = test.gateway(&token, "/mcp", "tools/call", params).await.json;
-        assert_eq!(called["result"]["isError"], true, "{called}");
-        let own = json!({ "pattern": "wiki:*", "effect": "allow" });
-        let refused = test.send(Method::PUT, "/api/tools/policies", Some(own)).await;
-        assert_eq!((refused.status, &refused.json["permission"]), (StatusCode::FORBIDDEN, &json!("tools:manage")));
-
-        // Less from one call of a run to the next, and nobody reads it with a new token.
-        let suspension = AccountChange { role: None, is_suspended: Some(true) };
-        let _ = test.fixture.change(&test.user, suspension);
-        let called = test.call(lease, "c3", "clock_now").await;
-        assert!(called["content"].as_str().unwrap().contains("tools:call:clock:now"), "{called}");
-        assert_eq!(test.asked("wiki.example.org tools/call"), 0);
     });
 }
 
@@ -503,16 +468,5 @@ fn how_a_server_elsewhere_speaks_is_asked_once_for_several_calls_of_a_person() {
         let asked = test.outside.asked();
         let of = |method: &str| asked.iter().filter(|asked| asked.ends_with(method)).count();
         assert_eq!((of("server/discover"), of("tools/call")), (1, 2), "{asked:?}");
-    });
-}
-
-#[test]
-fn permissions_of_every_route_are_those_of_the_document() {
-    router_test::paused(async |outside| {
-        router_test::permissions::compare_routes("tools", |app| {
-            let (config, host) = (Config::default(), outside.clone());
-            router(Tools::<SqliteFile, _>::new(app, config, host, Rc::default()))
-        })
-        .await;
     });
 }

@@ -7,7 +7,7 @@ use super::*;
 const NOTES: &str = "mcp-notes.spin.internal";
 
 /// With notes, which have everything besides a tool, and whose tool and prompt ask for a name if `asks`.
-fn with_notes(outside: Surroundings, asks: bool) -> Test {
+pub(super) fn with_notes(outside: Surroundings, asks: bool) -> Test {
     let argument = PromptArgument { name: "of".into(), ..PromptArgument::default() };
     let features = Features {
         instructions: Some("Read before you write.".into()),

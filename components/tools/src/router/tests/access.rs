@@ -1,0 +1,71 @@
+//! What a person's roles leave of what this component answers.
+
+use storage::accounts::AccountChange;
+
+use super::*;
+
+#[test]
+fn what_a_persons_role_does_not_name_is_neither_shown_nor_called_in_runs_and_by_programs() {
+    paused(|outside| async move {
+        let mut test = Test::new(outside);
+        let store = test.fixture.app.store();
+        let permissions = "tools:read tools:call:clock:* gateway:use";
+        assert!(store.set_role("clock", permissions, 9).await.unwrap());
+        (test.user, test.token) = test.fixture.person_with("eve@example.org", "clock");
+        test.fixture.app = test.fixture.new_instance();
+        let list = test.send(Method::GET, "/api/tools", None).await.json;
+        assert_eq!(strings(&list["items"], "server"), ["clock"]);
+        let lease = test.lease().await;
+        let called = test.call(lease, "c1", "wiki_read").await;
+        assert!(called["content"].as_str().unwrap().contains("tools:call:wiki:read"), "{called}");
+        assert_eq!(test.call(lease, "c2", "clock_now").await["is_error"], false);
+        let token = test.fixture.token(&test.user, Purpose::Gateway);
+        let listed = test.gateway(&token, "/mcp", "tools/list", json!({})).await.json;
+        assert_eq!(strings(&listed["result"]["tools"], "name"), ["clock_now"]);
+        let params = json!({ "name": "wiki_read", "arguments": {} });
+        let called = test.gateway(&token, "/mcp", "tools/call", params).await.json;
+        assert_eq!(called["result"]["isError"], true, "{called}");
+        let own = json!({ "pattern": "wiki:*", "effect": "allow" });
+        let refused = test.send(Method::PUT, "/api/tools/policies", Some(own)).await;
+        assert_eq!((refused.status, &refused.json["permission"]), (StatusCode::FORBIDDEN, &json!("tools:manage")));
+
+        // Less from one call of a run to the next, and nobody reads it with a new token.
+        let suspension = AccountChange { role: None, is_suspended: Some(true) };
+        let _ = test.fixture.change(&test.user, suspension);
+        let called = test.call(lease, "c3", "clock_now").await;
+        assert!(called["content"].as_str().unwrap().contains("tools:call:clock:now"), "{called}");
+        assert_eq!(test.asked("wiki.example.org tools/call"), 0);
+    });
+}
+
+#[test]
+fn what_a_server_has_besides_tools_is_read_by_whoever_may_call_all_of_its_tools() {
+    paused(|outside| async move {
+        let mut test = features::with_notes(outside, false);
+        let roles = [("all", "tools:call:notes:* gateway:use"), ("one", "tools:call:notes:find gateway:use")];
+        for (role, permissions) in roles {
+            assert!(test.fixture.app.store().set_role(role, permissions, 9).await.unwrap());
+        }
+        let people = roles.map(|(role, _)| test.fixture.person_with(&format!("{role}@example.org"), role).0);
+        test.fixture.app = test.fixture.new_instance();
+        let [all, one] = people.map(|person| test.fixture.token(&person, Purpose::Gateway));
+        let read = json!({ "uri": "notes+note://1" });
+        let answer = test.gateway(&all, "/mcp", "resources/read", read.clone()).await.json;
+        assert_eq!(answer["result"]["contents"][0]["uri"], "notes+note://1", "{answer}");
+        let answer = test.gateway(&one, "/mcp", "resources/read", read).await.json;
+        assert!(answer["error"].is_object(), "{answer}");
+        let found = test.gateway(&one, "/mcp", "tools/list", json!({})).await.json;
+        assert_eq!(strings(&found["result"]["tools"], "name"), ["notes_find"]);
+    });
+}
+
+#[test]
+fn permissions_of_every_route_are_those_of_the_document() {
+    router_test::paused(async |outside| {
+        router_test::permissions::compare_routes("tools", |app| {
+            let (config, host) = (Config::default(), outside.clone());
+            router(Tools::<SqliteFile, _>::new(app, config, host, Rc::default()))
+        })
+        .await;
+    });
+}
