@@ -25,7 +25,7 @@ const SUITE = join(import.meta.dirname, "node_modules/@modelcontextprotocol/conf
 // These scenarios need a browser to sign people in. The client is given a token instead.
 const NOT_ASKED_OF_THE_CLIENT = /^auth\//;
 // The gateway has tokens, limits and names of its own; what it passes on to a server is the server's.
-const PASSED_ON = /^(resources-|sep-2164|prompts-|completion-|input-required-|tools-call-embedded)/;
+const PASSED_ON = /^(resources-|sep-2164|prompts-|completion-|input-required-|tools-call-embedded|server-stateless)/;
 // `cargo dev test` writes it: the app with the fixture among its tool servers.
 const GATEWAY = "target/dev/gateway.toml";
 const GATEWAY_SETTINGS = ["tool_policies=allow conformance:*", "tool_calls_per_minute=1000", "tool_changes_per_minute=1000"];
