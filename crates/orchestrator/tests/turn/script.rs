@@ -1,8 +1,18 @@
 //! The answers of a model's server in a test.
 
-use std::time::Duration;
+use std::{
+    cell::Cell,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
+use bytes::Bytes;
+use futures::Stream;
+use orchestrator::Unreachable;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 /// Decides which requests are refused, with status and text.
 pub(crate) type Refuses = dyn Fn(&Value) -> Option<(u16, String)>;
@@ -46,4 +56,25 @@ pub(crate) fn tool_call(calls: &[(&str, &str, &str)]) -> Answer {
         })
         .collect();
     ended(vec![(5, Ok(chunk(json!({ "tool_calls": calls }), None)))], "tool_calls")
+}
+
+/// A body that records when it was dropped.
+pub(crate) struct Body {
+    pub(crate) stream: Pin<Box<dyn Stream<Item = Result<Bytes, Unreachable>>>>,
+    pub(crate) dropped_at: Rc<Cell<Duration>>,
+    pub(crate) started: Instant,
+}
+
+impl Stream for Body {
+    type Item = Result<Bytes, Unreachable>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.stream.as_mut().poll_next(context)
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        self.dropped_at.set(self.started.elapsed());
+    }
 }

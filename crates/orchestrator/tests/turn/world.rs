@@ -5,15 +5,12 @@ use std::{
     collections::{HashSet, VecDeque},
     fs,
     ops::Range,
-    pin::Pin,
     rc::Rc,
-    task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
 use domain::{Decision, Effect, Id, Run, RunState, ToolCall};
-use futures::Stream;
 use http::HeaderMap;
 use native_sqlite::SqliteFile;
 use orchestrator::{
@@ -35,7 +32,7 @@ use tokio::{sync::Semaphore, time::Instant};
 use crate::{
     distant::{Distant, migrated},
     heard::Heard,
-    script::{Answer, Refuses, answer},
+    script::{Answer, Body, Refuses, answer},
 };
 
 pub(crate) struct World {
@@ -369,27 +366,6 @@ impl World {
         });
         let body = Body { stream: Box::pin(stream), dropped_at: Rc::clone(&self.dropped_at), started: self.started };
         ModelAnswer { status, headers, body }
-    }
-}
-
-/// A body that records when it was dropped.
-pub(crate) struct Body {
-    stream: Pin<Box<dyn Stream<Item = Result<Bytes, Unreachable>>>>,
-    dropped_at: Rc<Cell<Duration>>,
-    started: Instant,
-}
-
-impl Stream for Body {
-    type Item = Result<Bytes, Unreachable>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.stream.as_mut().poll_next(context)
-    }
-}
-
-impl Drop for Body {
-    fn drop(&mut self) {
-        self.dropped_at.set(self.started.elapsed());
     }
 }
 
