@@ -25,7 +25,7 @@ const PROBE_LIMIT: Duration = Duration::from_secs(1);
 
 /// Where the model is.
 #[derive(Clone, Debug)]
-pub(crate) struct Provider {
+pub(crate) struct ModelServer {
     /// Its address.
     pub(crate) address: Address,
     /// `Bearer ...`, or empty for a server that wants none.
@@ -33,11 +33,11 @@ pub(crate) struct Provider {
 }
 
 /// The model's address and key.
-pub(crate) async fn provider() -> Provider {
+pub(crate) async fn provider() -> ModelServer {
     let base = variable("openai_base_url").await;
     let key = variable("openai_api_key").await;
     let authorization = if key.is_empty() { key } else { format!("Bearer {key}") };
-    Provider { address: Address::new(&base), authorization }
+    ModelServer { address: Address::new(&base), authorization }
 }
 
 /// What the operator says about tools. What cannot be read denies everything; `tools` says so in the log, and `/ready`.

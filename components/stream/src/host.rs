@@ -18,7 +18,7 @@ use web::{
     log::{Level, log},
 };
 
-use crate::{COMPONENT, config::Provider, tools::Tools};
+use crate::{COMPONENT, config::ModelServer, tools::Tools};
 
 /// The runs that this instance executes.
 static LEDGER: Ledger = Ledger::new();
@@ -26,13 +26,18 @@ static LEDGER: Ledger = Ledger::new();
 /// Everything a run needs, for one reader.
 pub(crate) struct SpinHost<D> {
     app: App<D>,
-    provider: Provider,
+    provider: ModelServer,
     tools: Tools,
     traceparent: Option<HeaderValue>,
 }
 
 impl<D> SpinHost<D> {
-    pub(crate) const fn new(app: App<D>, provider: Provider, tools: Tools, traceparent: Option<HeaderValue>) -> Self {
+    pub(crate) const fn new(
+        app: App<D>,
+        provider: ModelServer,
+        tools: Tools,
+        traceparent: Option<HeaderValue>,
+    ) -> Self {
         Self { app, provider, tools, traceparent }
     }
 

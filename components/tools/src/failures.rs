@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use mcp::{ClientError, INVALID_PARAMS, METHOD_NOT_FOUND, MISSING_CAPABILITY, TransportError};
 use serde_json::Value;
-use toolbox::{CallFailure, Tool};
+use toolbox::{CallFailure, KnownTool};
 
 /// What a component of this installation did wrong, or that there is none. It speaks the protocol as the adapter does: an answer that breaks off
 /// means that the component ended.
-pub(crate) fn failed_here(tool: &Tool, error: ClientError, after: Duration) -> CallFailure {
+pub(crate) fn failed_here(tool: &KnownTool, error: ClientError, after: Duration) -> CallFailure {
     let component = format!("mcp-{}", tool.server);
     match error {
         ClientError::Transport(TransportError::Absent) => CallFailure::NotInstalled { component },
@@ -32,7 +32,7 @@ pub(crate) fn unanswerable(data: Option<&Value>) -> CallFailure {
 }
 
 /// What a server or the way to it did wrong. Its own words are other people's: the crate `toolbox` cuts them.
-pub(crate) fn failed(tool: &Tool, error: ClientError) -> CallFailure {
+pub(crate) fn failed(tool: &KnownTool, error: ClientError) -> CallFailure {
     match error {
         ClientError::Transport(TransportError::TimedOut) => CallFailure::TimedOut,
         ClientError::Transport(TransportError::Connection(cause)) => {
@@ -55,7 +55,7 @@ pub(crate) fn failed(tool: &Tool, error: ClientError) -> CallFailure {
 }
 
 /// The call may have reached the server, and its result did not come back.
-fn broken_off(tool: &Tool, words: &str) -> CallFailure {
+fn broken_off(tool: &KnownTool, words: &str) -> CallFailure {
     let unknown = if tool.reads_only() { "" } else { "; whether the call took effect is not known" };
     CallFailure::Upstream(format!("{words}{unknown}"))
 }

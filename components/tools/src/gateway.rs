@@ -25,7 +25,7 @@ use send_wrapper::SendWrapper;
 use serde_json::value::RawValue;
 use storage::Database;
 use tool_catalogue::{Host, Listed};
-use toolbox::{Effect, Execution, Tool, execute};
+use toolbox::{Effect, Execution, KnownTool, execute};
 use web::{Allowed, Authenticator, Error, Preferences, Result};
 
 use crate::{
@@ -127,8 +127,8 @@ impl<D, H> Gateway<D, H> {
     }
 
     /// The tools by the names under which they are offered here: their own at their own server, else those that models use.
-    fn offered(&self) -> impl Iterator<Item = (&str, &str, &Tool)> {
-        let mine = |tool: &Tool| self.server.as_ref().is_none_or(|server| tool.server == *server);
+    fn offered(&self) -> impl Iterator<Item = (&str, &str, &KnownTool)> {
+        let mine = |tool: &KnownTool| self.server.as_ref().is_none_or(|server| tool.server == *server);
         self.listed.catalog.iter().filter(move |(_, tool)| mine(tool)).map(|(name, tool)| {
             let shown = if self.server.is_some() && is_plain(&tool.name) { tool.name.as_str() } else { name };
             (shown, name, tool)
@@ -163,8 +163,9 @@ impl<D: Database + 'static, H: Host> Gateway<D, H> {
 impl<D: Database + 'static, H: Host> mcp::Provider for Gateway<D, H> {
     async fn describe(&self) -> Result<Description, Failure> {
         let rules = self.rules().await?;
-        let may_call =
-            |tool: &Tool| self.session.access().allows(&Action::CallTool { server: &tool.server, tool: &tool.name });
+        let may_call = |tool: &KnownTool| {
+            self.session.access().allows(&Action::CallTool { server: &tool.server, tool: &tool.name })
+        };
         let allowed = self.offered().filter(|(.., tool)| may_call(tool) && rules.effect(tool) != Effect::Deny);
         let mut description = Description {
             name: self.server.clone().unwrap_or_else(|| "edge-assistant".to_owned()),
@@ -240,7 +241,7 @@ impl<D: Database + 'static, H: Host> mcp::Provider for Gateway<D, H> {
     }
 }
 
-fn called<'a>(tool: &'a Tool, arguments: &'a RawValue) -> Subject<'a> {
+fn called<'a>(tool: &'a KnownTool, arguments: &'a RawValue) -> Subject<'a> {
     Subject { server: tool.server.as_str(), method: "tools/call", name: tool.name.as_str(), arguments: arguments.get() }
 }
 
@@ -330,7 +331,7 @@ fn is_plain(name: &str) -> bool {
     name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
 }
 
-fn definition(name: &str, tool: &Tool) -> mcp::Tool {
+fn definition(name: &str, tool: &KnownTool) -> mcp::Tool {
     mcp::Tool {
         name: name.to_owned(),
         title: tool.title.clone(),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use storage::{Database, rate_limits::Limit};
 use tool_catalogue::{Host, Listed};
-use toolbox::{CallFailure, Tool, end_of, execution::CALL_LIMIT, judged};
+use toolbox::{CallFailure, KnownTool, end_of, execution::CALL_LIMIT, judged};
 use vault::{Owner, VaultError};
 use web::log::{Level, log};
 
@@ -109,7 +109,7 @@ async fn asked<D: Database + 'static, H: Host>(
 ) -> Result<Task, Failure> {
     let found = of.listed.catalog.iter().map(|(_, tool)| tool);
     let mut found = found.filter(|tool| (&tool.server, &tool.name) == (&place.server, &place.tool));
-    let tool = found.next().cloned().unwrap_or_else(|| Tool::unlisted(place.server.clone(), place.tool.clone()));
+    let tool = found.next().cloned().unwrap_or_else(|| KnownTool::unlisted(place.server.clone(), place.tool.clone()));
     let task = match tasks::asked(of.tools, &tool, place.at()).await {
         Ok(task) => task,
         Err(AskError::Unknown) => return Err(Failure::Unknown(handle.to_owned())),

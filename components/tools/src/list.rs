@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use storage::Database;
 use tool_catalogue::{Host, Problem};
-use toolbox::{Effect, Tool};
+use toolbox::{Effect, KnownTool};
 use web::{Allowed, Json, Result};
 
 use crate::{rules, state::Tools};
@@ -58,7 +58,7 @@ pub(crate) async fn list<D: Database + 'static, H: Host>(
 ) -> Result<Json<ToolList>> {
     let listed = tools.listed().await?;
     let rules = rules::of(&tools, session.user_id()).await?;
-    let body = |(_, tool): (&str, &Tool)| ToolBody {
+    let body = |(_, tool): (&str, &KnownTool)| ToolBody {
         server: tool.server.clone(),
         name: tool.name.clone(),
         title: tool.title().to_owned(),
@@ -81,7 +81,7 @@ pub(crate) async fn list<D: Database + 'static, H: Host>(
         advice: problem.advice.clone().filter(|_| may_configure),
     };
     let problems = listed.problems.iter().map(problem).collect();
-    let may_call = |(_, tool): &(&str, &Tool)| {
+    let may_call = |(_, tool): &(&str, &KnownTool)| {
         session.access().allows(&Action::CallTool { server: &tool.server, tool: &tool.name })
     };
     let items = listed.catalog.iter().filter(may_call).map(body).collect();

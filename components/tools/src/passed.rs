@@ -4,7 +4,7 @@ use domain::Id;
 use serde_json::json;
 use storage::{Database, tool_secrets::ToolSecret};
 use tool_catalogue::{Host, Listed, Secret};
-use toolbox::{CallFailure, Tool};
+use toolbox::{CallFailure, KnownTool};
 use vault::{Keys, Owner, VaultError};
 use web::log::{Level, log};
 use zeroize::Zeroizing;
@@ -31,7 +31,7 @@ pub(crate) async fn passed<D: Database + 'static, H: Host>(
     tools: &Tools<D, H>,
     listed: &Listed,
     user_id: Id,
-    tool: &Tool,
+    tool: &KnownTool,
 ) -> Result<Vec<Passed>, CallFailure> {
     let named: Vec<&Secret> = listed.secrets_of(tool).collect();
     // What a server elsewhere says it needs is never listed; that nothing is sent there does not depend on it.
@@ -72,7 +72,7 @@ pub(crate) async fn entered<D: Database + 'static, H: Host>(
     tools: &Tools<D, H>,
     listed: &Listed,
     user_id: Id,
-    tool: &Tool,
+    tool: &KnownTool,
 ) -> Result<(), CallFailure> {
     let passed = passed(tools, listed, user_id, tool).await?;
     let is_missing = |secret: &&Secret| !secret.optional && !passed.iter().any(|passed| passed.name == secret.name);

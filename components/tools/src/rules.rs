@@ -3,7 +3,7 @@
 use domain::Id;
 use storage::{Database, tool_policies::ToolPolicy};
 use tool_catalogue::Host;
-use toolbox::{Annotations, Effect, Policy, Tool, policy::exact_pattern};
+use toolbox::{Annotations, Effect, KnownTool, Policy, policy::exact_pattern};
 use web::Result;
 
 use crate::state::Tools;
@@ -27,24 +27,24 @@ impl Rules {
     }
 
     /// What happens when the caller has a tool called.
-    pub(crate) fn effect(&self, tool: &Tool) -> Effect {
+    pub(crate) fn effect(&self, tool: &KnownTool) -> Effect {
         toolbox::decide(tool, &self.installation, &self.user)
     }
 
     /// Whether the caller may read what a composed server has besides tools. It is treated as a tool that only reads and whose name no pattern
     /// but `*` matches. Where the caller would have to be asked they may not: nobody can be asked at the gateway.
     pub(crate) fn open(&self, server: &str) -> bool {
-        let nameless = Tool {
+        let nameless = KnownTool {
             annotations: Annotations { read_only: true, ..Annotations::default() },
             remote: false,
             reads_private: false,
-            ..Tool::unlisted(server.to_owned(), String::new())
+            ..KnownTool::unlisted(server.to_owned(), String::new())
         };
         self.effect(&nameless) == Effect::Allow
     }
 
     /// What the caller has said about exactly this tool.
-    pub(crate) fn own(&self, tool: &Tool) -> Option<Effect> {
+    pub(crate) fn own(&self, tool: &KnownTool) -> Option<Effect> {
         let pattern = exact_pattern(tool);
         self.own.iter().find(|policy| policy.pattern == pattern).map(|policy| policy.effect)
     }

@@ -17,7 +17,7 @@ use storage::{
 };
 use tool_catalogue::{Host, Listed, close};
 use toolbox::{
-    AuditEntry, CallFailure, Redaction, Tool, end_of, judged, text_for_model,
+    AuditEntry, CallFailure, KnownTool, Redaction, end_of, judged, text_for_model,
     wire::{StopTasks, TasksOf},
 };
 use web::{
@@ -168,7 +168,7 @@ async fn look<D: Database + 'static, H: Host>(
     let (store, call_id) = (tools.store(), of.call_id.as_str());
     // What is listed under this name now may be another tool.
     let tool = listed.catalog.find(&of.name).filter(|tool| (&tool.server, &tool.name) == (&of.server, &of.tool));
-    let tool = tool.cloned().unwrap_or_else(|| Tool::unlisted(of.server.clone(), of.tool.clone()));
+    let tool = tool.cloned().unwrap_or_else(|| KnownTool::unlisted(of.server.clone(), of.tool.clone()));
     let end = match asked(tools, &tool, of.into()).await {
         Ok(task) if task.state == TaskState::Working && of.age_ms < MAX_AGE_MS => {
             return Ok(store.note_tool_task(user_id, run_id, call_id, said(&task)).await?);
@@ -205,7 +205,7 @@ async fn look<D: Database + 'static, H: Host>(
 /// Asks a server about a task, without what is secret in its answer.
 pub(crate) async fn asked<D: Database + 'static, H: Host>(
     tools: &Tools<D, H>,
-    tool: &Tool,
+    tool: &KnownTool,
     of: TaskAt<'_>,
 ) -> std::result::Result<Task, AskError> {
     let Some(server) = tools.server(of.server).filter(|server| server.remote) else {

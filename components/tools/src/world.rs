@@ -15,7 +15,7 @@ use storage::{
 };
 use tool_catalogue::{Host, Listed, Server};
 use toolbox::{
-    Approval, AuditEntry, CallFailure, Called, Outcome, Permission, Reached, Redaction, Started, Tool, World,
+    Approval, AuditEntry, CallFailure, Called, KnownTool, Outcome, Permission, Reached, Redaction, Started, World,
     execution::CALL_LIMIT,
 };
 use web::Preferences;
@@ -71,7 +71,7 @@ pub(crate) struct CallWorld<'a, D, H> {
 }
 
 impl<D, H> CallWorld<'_, D, H> {
-    fn server(&self, tool: &Tool) -> Result<&Server, CallFailure> {
+    fn server(&self, tool: &KnownTool) -> Result<&Server, CallFailure> {
         // Whoever listed a tool of this server had it configured a moment ago.
         self.tools.server(&tool.server).ok_or_else(|| CallFailure::Unreachable("it is no longer configured".to_owned()))
     }
@@ -87,7 +87,7 @@ impl<D, H> CallWorld<'_, D, H> {
 impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
     type Error = StorageError;
 
-    async fn permission(&self, tool: &Tool) -> Result<Permission, StorageError> {
+    async fn permission(&self, tool: &KnownTool) -> Result<Permission, StorageError> {
         let call = self.run.as_ref().map(|run| (run.lease.run_id, run.call_id.as_str()));
         let found = self.tools.store().tool_permission(self.user_id, call).await?;
         let rules = Rules::new(&self.tools.config.policies, found.policies);
@@ -104,11 +104,11 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
         Ok(Permission { access, installation: rules.installation, user: rules.user, approval })
     }
 
-    async fn is_set_up(&self, tool: &Tool) -> Result<(), CallFailure> {
+    async fn is_set_up(&self, tool: &KnownTool) -> Result<(), CallFailure> {
         entered(self.tools, self.listed, self.user_id, tool).await
     }
 
-    async fn ask_approval(&self, tool: &Tool) -> Result<Option<i64>, StorageError> {
+    async fn ask_approval(&self, tool: &KnownTool) -> Result<Option<i64>, StorageError> {
         let Some(RunCall { lease, call_id, .. }) = &self.run else { return Ok(None) };
         let (server, name, always_asks) = (&tool.server, &tool.name, tool.always_asks);
         let question = Question { call_id, server, tool: name, always_asks };
@@ -116,7 +116,7 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
         Ok(asked.map(|expires_at| expires_at.as_millis()))
     }
 
-    async fn take_rate(&self, tool: &Tool) -> Result<Result<(), u64>, StorageError> {
+    async fn take_rate(&self, tool: &KnownTool) -> Result<Result<(), u64>, StorageError> {
         let config = &self.tools.config;
         let limit = |key: String, per_minute: u32| Limit { key, per_minute, burst: per_minute };
         let mut limits = vec![limit(format!("tools:{}", self.user_id), config.calls_per_minute)];
@@ -145,7 +145,7 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
         self.tools.memory().results.borrow_mut().insert(key, outcome.clone(), until);
     }
 
-    async fn start(&self, _: &Tool) -> Result<Started, StorageError> {
+    async fn start(&self, _: &KnownTool) -> Result<Started, StorageError> {
         let Some(RunCall { lease, call_id, name, .. }) = &self.run else { return Ok(Started::First) };
         let started = self.tools.store().start_tool_call(*lease, self.user_id, call_id, name).await?;
         Ok(match started {
@@ -155,7 +155,7 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
         })
     }
 
-    async fn call(&self, tool: &Tool, arguments: &str) -> Result<Reached, CallFailure> {
+    async fn call(&self, tool: &KnownTool, arguments: &str) -> Result<Reached, CallFailure> {
         let server = self.server(tool)?;
         let client = self.tools.memory().sessions.lend(self.tools.host(), server, self.user_id);
         let definition = mcp::Tool {
@@ -206,7 +206,7 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
         }
     }
 
-    async fn keep_task(&self, tool: &Tool, task: &Task) -> Result<Option<i64>, StorageError> {
+    async fn keep_task(&self, tool: &KnownTool, task: &Task) -> Result<Option<i64>, StorageError> {
         // A client of the gateway keeps its own.
         let Some(RunCall { lease, call_id, name, .. }) = &self.run else {
             return Ok(Some(Timestamp::now().as_millis()));
@@ -226,12 +226,12 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
         Ok(kept.map(|started_at| started_at.as_millis()))
     }
 
-    async fn task(&self, tool: &Tool, task: &Task) -> Result<Task, CallFailure> {
+    async fn task(&self, tool: &KnownTool, task: &Task) -> Result<Task, CallFailure> {
         let of = TaskAt { server: &tool.server, id: &task.id, session: task.session.as_deref() };
         tasks::asked(self.tools, tool, of).await.map_err(tasks::AskError::into_failure)
     }
 
-    async fn cancel_task(&self, tool: &Tool, task: &Task) {
+    async fn cancel_task(&self, tool: &KnownTool, task: &Task) {
         let of = TaskAt { server: &tool.server, id: &task.id, session: task.session.as_deref() };
         tasks::cancel(self.tools, of).await;
     }

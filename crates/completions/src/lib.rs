@@ -30,5 +30,5 @@ pub use dialect::Dialect;
 pub use learning::{Lesson, Sent};
 pub use provider_error::ProviderError;
 pub use redaction::Withheld;
-pub use request::{Answer, Call, ChatRequest, Echo, Part, Tool};
+pub use request::{Answer, Call, ChatRequest, Echo, FunctionTool, Part};
 pub use round::{CompletionError, Piece, Round, Usage};

@@ -90,7 +90,7 @@ pub struct Call<'a> {
 
 /// A tool that is offered to the model.
 #[derive(Clone, Copy, Debug)]
-pub struct Tool<'a> {
+pub struct FunctionTool<'a> {
     /// Its name.
     pub name: &'a str,
     /// What it does.
@@ -111,7 +111,7 @@ pub struct ChatRequest<'a> {
     /// The conversation.
     pub parts: Vec<Part<'a>>,
     /// The tools that it may call.
-    pub tools: Vec<Tool<'a>>,
+    pub tools: Vec<FunctionTool<'a>>,
     /// Whether it may call tools in this answer.
     pub may_call: bool,
     /// The most tokens of this answer that fit its context.
@@ -249,10 +249,10 @@ impl ChatRequest<'_> {
 }
 
 /// The tools in the form that servers accept: with valid names, each once, and not too many.
-fn offered<'a>(tools: &[Tool<'a>], dialect: &Dialect) -> Vec<RequestTool<'a>> {
+fn offered<'a>(tools: &[FunctionTool<'a>], dialect: &Dialect) -> Vec<RequestTool<'a>> {
     let mut names = HashSet::new();
     let taken = tools.iter().filter(|tool| names::is_name(tool.name) && names.insert(tool.name)).take(MAX_TOOLS);
-    let function = |tool: &Tool<'a>| match dialect.schemas {
+    let function = |tool: &FunctionTool<'a>| match dialect.schemas {
         Schemas::Full => Function {
             name: Cow::Borrowed(tool.name),
             description: Cow::Borrowed(tool.description),

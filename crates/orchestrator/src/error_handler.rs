@@ -30,7 +30,7 @@ pub(crate) const WITHOUT_TOOLS: &str = "The model's server does not take our too
 
 /// A failed request to the model.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Failure {
+pub struct TurnFailure {
     /// A stable code for programs.
     pub code: &'static str,
     /// The message for the person: what happened and what to do.
@@ -49,7 +49,7 @@ pub struct Failure {
     pub said: Box<ProviderError>,
 }
 
-impl Failure {
+impl TurnFailure {
     /// A failure without an error from the server.
     pub(crate) fn new(
         code: &'static str,
@@ -93,23 +93,23 @@ impl Failure {
 
 /// Too many executors of the run died.
 #[must_use]
-pub fn given_up(executors: u64) -> Failure {
+pub fn given_up(executors: u64) -> TurnFailure {
     let cause = format!("{executors} executors began this run and none finished it");
     let message = "This answer was begun again and again and never finished. Try a shorter question or another model.";
-    Failure::new("run_given_up", false, message, cause)
+    TurnFailure::new("run_given_up", false, message, cause)
 }
 
 /// Nobody read the run in time.
 #[must_use]
-pub fn abandoned(failure: &RunFailure) -> Failure {
-    Failure::new(ABANDONED_CODE, true, failure.message.as_str(), "nobody read the run within a day")
+pub fn abandoned(failure: &RunFailure) -> TurnFailure {
+    TurnFailure::new(ABANDONED_CODE, true, failure.message.as_str(), "nobody read the run within a day")
 }
 
 /// The server could not be reached, or the connection broke.
 #[must_use]
-pub fn unreachable(error: &Unreachable, begun: bool) -> Failure {
+pub fn unreachable(error: &Unreachable, begun: bool) -> TurnFailure {
     match error {
-        Unreachable::NotAllowed(cause) => Failure::new(
+        Unreachable::NotAllowed(cause) => TurnFailure::new(
             "model_not_allowed",
             false,
             "This installation is not allowed to reach its model. Ask the administrator to allow the address.",
@@ -117,27 +117,27 @@ pub fn unreachable(error: &Unreachable, begun: bool) -> Failure {
         ),
         Unreachable::Connection(cause) if begun => broke_off(cause),
         Unreachable::Connection(cause) => {
-            Failure::new("model_unreachable", true, "The model cannot be reached right now. Try again.", cause)
+            TurnFailure::new("model_unreachable", true, "The model cannot be reached right now. Try again.", cause)
         }
     }
 }
 
 /// The response is not a complete answer.
 #[must_use]
-pub fn incomplete(error: &CompletionError, withheld: &Withheld<'_>) -> Failure {
+pub fn incomplete(error: &CompletionError, withheld: &Withheld<'_>) -> TurnFailure {
     let cause = error.to_string();
     match error {
         CompletionError::Provider(error) => refusal::reported(error, withheld),
         CompletionError::AnswerTooLong => {
-            Failure::new("answer_too_long", false, "The answer grew too long and was cut.", cause)
+            TurnFailure::new("answer_too_long", false, "The answer grew too long and was cut.", cause)
         }
-        CompletionError::CallsTooLong => Failure::for_the_person_to_repeat(
+        CompletionError::CallsTooLong => TurnFailure::for_the_person_to_repeat(
             "model_malformed",
             "The model wanted to use more tools at once than it may. Try again.",
             cause,
         ),
         CompletionError::Unfinished => broke_off(&cause),
-        CompletionError::Malformed | CompletionError::EventTooLong(_) => Failure::for_the_person_to_repeat(
+        CompletionError::Malformed | CompletionError::EventTooLong(_) => TurnFailure::for_the_person_to_repeat(
             "model_malformed",
             "The model's server sent something unreadable. Try again.",
             cause,
@@ -155,26 +155,31 @@ pub fn incomplete(error: &CompletionError, withheld: &Withheld<'_>) -> Failure {
 
 /// The answer has ended, and it is empty.
 #[must_use]
-pub fn said_nothing(finish_reason: Option<&str>) -> Failure {
+pub fn said_nothing(finish_reason: Option<&str>) -> TurnFailure {
     let message = match finish_reason {
         Some("length") => "The model used all its room before it said anything. Try again, or ask for less.",
         Some("content_filter") => "The model's provider held the answer back. Try to ask in another way.",
         _ => "The model said nothing. Try again.",
     };
     let cause = format!("an answer without text, finish reason {}", finish_reason.unwrap_or("none"));
-    Failure::for_the_person_to_repeat("model_empty", message, cause)
+    TurnFailure::for_the_person_to_repeat("model_empty", message, cause)
 }
 
 /// The model was silent for too long.
 #[must_use]
-pub fn silent(silence: Duration) -> Failure {
+pub fn silent(silence: Duration) -> TurnFailure {
     let cause = format!("nothing for {} s", silence.as_secs_f32());
     let message = "The model stopped answering. What it wrote is kept; try again.";
-    Failure::for_the_person_to_repeat("model_silent", message, cause)
+    TurnFailure::for_the_person_to_repeat("model_silent", message, cause)
 }
 
-fn broke_off(cause: &str) -> Failure {
-    Failure::new("model_broke_off", true, "The connection to the model broke. What it wrote is kept; try again.", cause)
+fn broke_off(cause: &str) -> TurnFailure {
+    TurnFailure::new(
+        "model_broke_off",
+        true,
+        "The connection to the model broke. What it wrote is kept; try again.",
+        cause,
+    )
 }
 
 #[cfg(test)]
@@ -183,7 +188,7 @@ mod tests {
 
     use super::*;
 
-    fn refused(status: u16, retry_after_s: Option<u64>) -> Failure {
+    fn refused(status: u16, retry_after_s: Option<u64>) -> TurnFailure {
         let headers: HeaderMap =
             retry_after_s.map(|after| (http::header::RETRY_AFTER, after.into())).into_iter().collect();
         refusal::refused(status, &headers, b"", &Withheld::default())

@@ -13,10 +13,10 @@ use unpack::Unreadable;
 
 use crate::{
     Host, ModelAnswer, Reader, Severity, Unreachable,
-    error_handler::{self, Failure},
+    error_handler::{self, TurnFailure},
     prompt_builder::Prompt,
     refusal::{self, Refusal},
-    session_manager::{Interrupted, Session},
+    session_manager::{Interrupted, RunSession},
     unpacking::Unpacking,
 };
 
@@ -35,9 +35,9 @@ pub enum Stopped {
     /// The run must not go on.
     Interrupted(Interrupted),
     /// The model failed.
-    Failed(Failure),
+    Failed(TurnFailure),
     /// The server refused the request and wants another dialect. Contains the message for the case that this does not help.
-    Refused(Box<(Lesson, Failure)>),
+    Refused(Box<(Lesson, TurnFailure)>),
 }
 
 impl From<Interrupted> for Stopped {
@@ -120,7 +120,7 @@ impl Repeated {
 /// # Errors
 /// [`Stopped`].
 pub async fn ask<H: Host, R: Reader>(
-    session: &mut Session<'_, H, R>,
+    session: &mut RunSession<'_, H, R>,
     prompt: &Prompt,
     dialect: &Dialect,
     round: &mut Round,
@@ -161,7 +161,7 @@ fn millis(duration: Duration) -> u64 {
 }
 
 async fn ask_once<H: Host, R: Reader>(
-    session: &mut Session<'_, H, R>,
+    session: &mut RunSession<'_, H, R>,
     body: &[u8],
     round: &mut Round,
     told: &mut Told,
@@ -229,7 +229,7 @@ fn unreadable(error: Unreadable) -> CompletionError {
 
 /// The next part of the body. `None`: the body has ended, or the model has said why it stopped and nothing came in time.
 async fn next<H: Host, R: Reader>(
-    session: &mut Session<'_, H, R>,
+    session: &mut RunSession<'_, H, R>,
     body: &mut H::Body,
     finished_at: Option<Duration>,
     silence: Duration,
@@ -256,10 +256,10 @@ fn within<T>(result: Result<T, Interrupted>, silence: Duration) -> Result<T, Sto
 }
 
 async fn refused<H: Host, R: Reader>(
-    session: &mut Session<'_, H, R>,
+    session: &mut RunSession<'_, H, R>,
     answer: ModelAnswer<H::Body>,
     withheld: &Withheld<'_>,
-) -> Result<Failure, Interrupted> {
+) -> Result<TurnFailure, Interrupted> {
     let ModelAnswer { status, headers, mut body } = answer;
     let (host, mut unpacking, mut bytes) = (session.host(), Unpacking::new(&headers), Vec::new());
     let until = host.now().saturating_add(ERROR_PATIENCE);
@@ -287,7 +287,7 @@ async fn refused<H: Host, R: Reader>(
 }
 
 fn pass_on<H: Host, R: Reader>(
-    session: &mut Session<'_, H, R>,
+    session: &mut RunSession<'_, H, R>,
     pieces: &mut Vec<Piece>,
     round: &Round,
     told: &mut Told,
@@ -323,7 +323,7 @@ fn said(piece: &Piece) -> Option<&str> {
 }
 
 /// Tells readers to discard the answer so far, and sends the new one.
-fn restart<H: Host, R: Reader>(session: &mut Session<'_, H, R>, round: &Round, told: &mut Told) {
+fn restart<H: Host, R: Reader>(session: &mut RunSession<'_, H, R>, round: &Round, told: &mut Told) {
     told.forget();
     session.outbox.write(&Event::Restarted);
     if !round.reasoning.is_empty() {

@@ -6,7 +6,7 @@
 
 use std::{borrow::Cow, collections::HashMap};
 
-use completions::{Answer, Call, ChatRequest, Dialect, Part, Sent, Tool};
+use completions::{Answer, Call, ChatRequest, Dialect, FunctionTool, Part, Sent};
 use domain::{Id, Message, MessageRole};
 
 use crate::{
@@ -104,7 +104,7 @@ pub fn build(question: &Question<'_>) -> Result<Prompt, serde_json::Error> {
     let mut parts = Vec::with_capacity(recent.len() + kept.len());
     add_parts(recent, &HashMap::new(), &mut parts);
     add_parts(kept, &room, &mut parts);
-    let tools = tools.iter().map(|tool| Tool {
+    let tools = tools.iter().map(|tool| FunctionTool {
         name: &tool.name,
         description: &tool.description,
         parameters: &tool.input_schema,

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use completions::{ProviderError, Withheld, learning::About};
 use http::{HeaderMap, header};
 
-use crate::error_handler::{Failure, MAX_PAUSE};
+use crate::error_handler::{MAX_PAUSE, TurnFailure};
 
 /// What is refused. Each kind has its own next step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -216,7 +216,7 @@ const WRONG_PATH: [&str; 4] = ["invalid url", "unknown request url", "unrecogniz
 
 /// The failure for a response whose status is an error.
 #[must_use]
-pub fn refused(status: u16, headers: &HeaderMap, body: &[u8], withheld: &Withheld<'_>) -> Failure {
+pub fn refused(status: u16, headers: &HeaderMap, body: &[u8], withheld: &Withheld<'_>) -> TurnFailure {
     let said = ProviderError::from_body(body);
     let retry_after =
         retry_after(headers).or_else(|| said.retry_after.as_deref().and_then(duration)).or_else(|| in_words(&said));
@@ -225,19 +225,19 @@ pub fn refused(status: u16, headers: &HeaderMap, body: &[u8], withheld: &Withhel
     let failure = failure(refusal, Some(status), said, retry_after, location, withheld);
     // Some servers say that the same request will fail again.
     let is_final = headers.get("x-should-retry").is_some_and(|again| again == "false");
-    Failure { transient: failure.transient && !is_final, ..failure }
+    TurnFailure { transient: failure.transient && !is_final, ..failure }
 }
 
 /// The failure for an error that the server reports instead of the answer, or in the middle of it.
 #[must_use]
-pub fn reported(said: &ProviderError, withheld: &Withheld<'_>) -> Failure {
+pub fn reported(said: &ProviderError, withheld: &Withheld<'_>) -> TurnFailure {
     let retry_after = said.retry_after.as_deref().and_then(duration).or_else(|| in_words(said));
     failure(refusal(said.status, said, retry_after), said.status, said.clone(), retry_after, None, withheld)
 }
 
 /// The failure for a server that is not a model's server.
-pub(crate) fn no_model_server(message: &str, cause: impl Into<String>) -> Failure {
-    Failure { refusal: Some(Refusal::Address), ..Failure::new("model_address", false, message, cause) }
+pub(crate) fn no_model_server(message: &str, cause: impl Into<String>) -> TurnFailure {
+    TurnFailure { refusal: Some(Refusal::Address), ..TurnFailure::new("model_address", false, message, cause) }
 }
 
 fn refusal(status: Option<u16>, said: &ProviderError, retry_after: Option<Duration>) -> Refusal {
@@ -301,7 +301,7 @@ fn failure(
     retry_after: Option<Duration>,
     location: Option<&str>,
     withheld: &Withheld<'_>,
-) -> Failure {
+) -> TurnFailure {
     let words = withheld.shown(&said.words);
     let number = status.map(|status| format!(" ({status})")).unwrap_or_default();
     // The message begins with the server's text, if there is any.
@@ -365,12 +365,12 @@ fn failure(
     };
     let transient = matches!(refusal, Refusal::Busy | Refusal::Slip | Refusal::Fault);
     let cause = cause(status, &said);
-    Failure {
+    TurnFailure {
         retryable: transient || refusal == Refusal::Unknown,
         retry_after,
         refusal: Some(refusal),
         said: Box::new(said),
-        ..Failure::new(code, transient, message.trim_end(), cause)
+        ..TurnFailure::new(code, transient, message.trim_end(), cause)
     }
 }
 

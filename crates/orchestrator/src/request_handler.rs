@@ -16,7 +16,7 @@ use crate::{
     response_streamer::KEEPALIVE,
     session_manager::{self, Interrupted},
     task_watch::TaskWatch,
-    turn::{self, Outcome},
+    turn::{self, TurnOutcome},
 };
 
 /// The poll interval of a reader that tails: short enough to look live.
@@ -196,9 +196,9 @@ async fn execute<H: Host, R: Reader>(
     seen: u64,
 ) -> Option<(R, u64)> {
     match turn::execute(host, settings, lease, claim, Some(reader), seen).await {
-        Outcome::Ended => None,
-        Outcome::Waiting(reader) | Outcome::Interrupted(Interrupted::LeaseLost, reader) => reader,
-        Outcome::Interrupted(interrupted, _) => {
+        TurnOutcome::Ended => None,
+        TurnOutcome::Waiting(reader) | TurnOutcome::Interrupted(Interrupted::LeaseLost, reader) => reader,
+        TurnOutcome::Interrupted(interrupted, _) => {
             let cause = cause(&interrupted);
             host.log(
                 Severity::Error,

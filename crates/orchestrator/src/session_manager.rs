@@ -1,4 +1,4 @@
-//! Holds a run: its lease, its state, its log. Everything that takes time is awaited through [`Session::attend`], which meanwhile passes events to
+//! Holds a run: its lease, its state, its log. Everything that takes time is awaited through [`RunSession::attend`], which meanwhile passes events to
 //! the [`Ledger`](crate::Ledger) in batches and learns from it that the person wants to stop.
 
 use std::{
@@ -68,7 +68,7 @@ impl From<StorageError> for Interrupted {
 }
 
 /// A run that this executor holds.
-pub struct Session<'a, H: Host, R> {
+pub struct RunSession<'a, H: Host, R> {
     host: &'a H,
     /// The run.
     pub run: &'a Run,
@@ -84,7 +84,7 @@ pub struct Session<'a, H: Host, R> {
     delivered_at: Duration,
 }
 
-impl<'a, H: Host, R: Reader> Session<'a, H, R> {
+impl<'a, H: Host, R: Reader> RunSession<'a, H, R> {
     /// For a run that was just claimed.
     pub fn new(host: &'a H, run: &'a Run, lease: Lease, outbox: Outbox<R>) -> Self {
         let now = host.now();

@@ -13,7 +13,7 @@ use storage::{
 
 use crate::{
     Host, Reader, ToolAnswer, ToolProgress,
-    session_manager::{Interrupted, Session},
+    session_manager::{Interrupted, RunSession},
     tool_search::Tools,
 };
 
@@ -95,7 +95,7 @@ pub struct Earlier {
 /// # Errors
 /// [`Interrupted`].
 pub async fn store_ended<H: Host, R: Reader>(
-    session: &mut Session<'_, H, R>,
+    session: &mut RunSession<'_, H, R>,
     tasks: Vec<ToolTask>,
 ) -> Result<Vec<ToolTask>, Interrupted> {
     let mut going_on = Vec::new();
@@ -116,7 +116,7 @@ pub async fn store_ended<H: Host, R: Reader>(
 /// # Errors
 /// [`Interrupted`].
 pub async fn execute<H: Host, R: Reader>(
-    session: &mut Session<'_, H, R>,
+    session: &mut RunSession<'_, H, R>,
     calls: &[&ToolCall],
     tools: &Tools,
     earlier: &Earlier,
@@ -185,7 +185,10 @@ fn result(call: &ToolCall, tools: &Tools, is_error: bool, duration_ms: u64) -> T
     ToolResult { call_id: call.id.clone(), is_error, duration_ms: Some(duration_ms), title }
 }
 
-async fn make<H: Host, R: Reader>(session: &mut Session<'_, H, R>, call: &ToolCall) -> Result<ToolAnswer, Interrupted> {
+async fn make<H: Host, R: Reader>(
+    session: &mut RunSession<'_, H, R>,
+    call: &ToolCall,
+) -> Result<ToolAnswer, Interrupted> {
     let (host, lease) = (session.host(), session.lease());
     let (started, told) = (host.now(), Cell::new(None));
     let tell = |progress| told.set(Some(progress));
@@ -218,7 +221,7 @@ async fn make<H: Host, R: Reader>(session: &mut Session<'_, H, R>, call: &ToolCa
 }
 
 async fn store<H: Host, R: Reader>(
-    session: &mut Session<'_, H, R>,
+    session: &mut RunSession<'_, H, R>,
     call: &ToolCall,
     content: String,
     result: ToolResult,

@@ -18,11 +18,11 @@ use storage::{
 
 use crate::{
     Host, Offered, Reader, Settings, Severity,
-    error_handler::{self, Failure},
+    error_handler::{self, TurnFailure},
     llm_client::{self, Stopped, Told},
     prompt_builder::{self, MAX_MESSAGES, Question, max_context_bytes},
     response_streamer::Outbox,
-    session_manager::{Interrupted, Session},
+    session_manager::{Interrupted, RunSession},
     tool_executor::{self, Earlier, Executed},
     tool_search::Tools,
 };
@@ -38,7 +38,7 @@ const UNWRITABLE: &str = "The answer cannot be stored: the disk of this installa
 const TOOLS_LIMIT: Duration = Duration::from_secs(10);
 
 /// How far an executor brought a run, with the reader and its position if the reader must still be served.
-pub(crate) enum Outcome<R> {
+pub(crate) enum TurnOutcome<R> {
     /// The run has ended.
     Ended,
     /// The run waits for a decision of the person, or for a call that goes on at its server.
@@ -69,7 +69,7 @@ struct Turn<'a> {
     /// Whether all changes hold for later runs too.
     lasting: bool,
     /// A request that was too long: its estimated tokens, and the failure if there is no shorter one.
-    too_long: Option<(u64, Failure)>,
+    too_long: Option<(u64, TurnFailure)>,
     told_shortened: bool,
     told_without_tools: bool,
     attempt: u64,
@@ -87,14 +87,14 @@ pub(crate) async fn execute<H: Host, R: Reader>(
     claim: &Claim,
     reader: Option<R>,
     seen: u64,
-) -> Outcome<R> {
+) -> TurnOutcome<R> {
     let run = &claim.run;
     let mut progress = match progress(host, claim).await {
         Ok(progress) => progress,
-        Err(interrupted) => return Outcome::Interrupted(interrupted, reader.map(|reader| (reader, seen))),
+        Err(interrupted) => return TurnOutcome::Interrupted(interrupted, reader.map(|reader| (reader, seen))),
     };
     let outbox = Outbox::new(run.id.to_string(), &progress, reader, seen);
-    let mut session = Session::new(host, run, lease, outbox);
+    let mut session = RunSession::new(host, run, lease, outbox);
     session.outbox.tell(&Event::Processing);
     let mut earlier = Earlier {
         approvals_asked: std::mem::take(&mut progress.approvals_asked),
@@ -104,7 +104,7 @@ pub(crate) async fn execute<H: Host, R: Reader>(
     if claim.attempt > 1 {
         match going_on(&mut session).await {
             Ok(tasks) => earlier.tasks = tasks,
-            Err(interrupted) => return Outcome::Interrupted(interrupted, session.outbox.into_reader()),
+            Err(interrupted) => return TurnOutcome::Interrupted(interrupted, session.outbox.into_reader()),
         }
     }
     let mut turn = Turn {
@@ -131,18 +131,18 @@ pub(crate) async fn execute<H: Host, R: Reader>(
         Err(Stopped::Failed(error_handler::given_up(error_handler::MAX_EXECUTORS)))
     } else {
         match turn.rounds(&mut session, &mut round, &mut told).await {
-            Ok(Rounds::Waiting) => return Outcome::Waiting(session.outbox.into_reader()),
+            Ok(Rounds::Waiting) => return TurnOutcome::Waiting(session.outbox.into_reader()),
             Ok(Rounds::Answered) => Ok(()),
             Err(stopped) => Err(stopped),
         }
     };
     match turn.end(&mut session, round, &told, stopped).await {
-        Ok(()) => Outcome::Ended,
+        Ok(()) => TurnOutcome::Ended,
         Err(interrupted) => {
             if interrupted.is_unwritable() {
                 session.outbox.tell(&Event::Unkept { message: UNWRITABLE, code: "unwritable" });
             }
-            Outcome::Interrupted(interrupted, session.outbox.into_reader())
+            TurnOutcome::Interrupted(interrupted, session.outbox.into_reader())
         }
     }
 }
@@ -162,7 +162,7 @@ async fn progress<H: Host>(host: &H, claim: &Claim) -> Result<Progress, Interrup
 }
 
 /// The tasks of the run that go on. The results of the others are stored, also if the run is to be stopped.
-async fn going_on<H: Host, R: Reader>(session: &mut Session<'_, H, R>) -> Result<Vec<ToolTask>, Interrupted> {
+async fn going_on<H: Host, R: Reader>(session: &mut RunSession<'_, H, R>) -> Result<Vec<ToolTask>, Interrupted> {
     let tasks = session.host().store().tool_tasks(session.run.id).await?;
     tool_executor::store_ended(session, tasks).await
 }
@@ -170,7 +170,7 @@ async fn going_on<H: Host, R: Reader>(session: &mut Session<'_, H, R>) -> Result
 impl Turn<'_> {
     async fn rounds<H: Host, R: Reader>(
         &mut self,
-        session: &mut Session<'_, H, R>,
+        session: &mut RunSession<'_, H, R>,
         round: &mut Round,
         told: &mut Told,
     ) -> Result<Rounds, Stopped> {
@@ -253,9 +253,9 @@ impl Turn<'_> {
     /// Changes the dialect for the next request.
     fn adapt<H: Host, R: Reader>(
         &mut self,
-        session: &mut Session<'_, H, R>,
+        session: &mut RunSession<'_, H, R>,
         lesson: Lesson,
-        failure: Failure,
+        failure: TurnFailure,
         refused_tokens: u64,
     ) -> Result<(), Stopped> {
         self.adaptations += 1;
@@ -280,7 +280,7 @@ impl Turn<'_> {
     }
 
     /// Tells the person, once in a run, that the request was shortened.
-    fn tell_shortened<H: Host, R: Reader>(&mut self, session: &mut Session<'_, H, R>) {
+    fn tell_shortened<H: Host, R: Reader>(&mut self, session: &mut RunSession<'_, H, R>) {
         if !std::mem::replace(&mut self.told_shortened, true) {
             session.outbox.write(&Event::Shortened { message: error_handler::SHORTENED });
         }
@@ -288,14 +288,14 @@ impl Turn<'_> {
 
     /// Tells the person, once in every run, that the model answers without tools. A reader of this run may not have seen the run in which it was
     /// learned.
-    fn tell_without_tools<H: Host, R: Reader>(&mut self, session: &mut Session<'_, H, R>) {
+    fn tell_without_tools<H: Host, R: Reader>(&mut self, session: &mut RunSession<'_, H, R>) {
         if !std::mem::replace(&mut self.told_without_tools, true) {
             session.outbox.write(&Event::Shortened { message: error_handler::WITHOUT_TOOLS });
         }
     }
 
     /// Stores the learned dialect, which has just worked, for later runs. If that fails, a later run learns it again.
-    async fn remember<H: Host, R: Reader>(&mut self, session: &Session<'_, H, R>) {
+    async fn remember<H: Host, R: Reader>(&mut self, session: &RunSession<'_, H, R>) {
         if !std::mem::take(&mut self.learned) {
             return;
         }
@@ -322,7 +322,7 @@ impl Turn<'_> {
     /// Stores a round that ended with tool calls: a finished step, which is not repeated.
     async fn finish_round<H: Host, R: Reader>(
         &self,
-        session: &mut Session<'_, H, R>,
+        session: &mut RunSession<'_, H, R>,
         round: &mut Round,
         tools: &Tools,
         mut call_ids: HashSet<String>,
@@ -351,7 +351,7 @@ impl Turn<'_> {
     /// Ends the run, in success or failure.
     async fn end<H: Host, R: Reader>(
         &self,
-        session: &mut Session<'_, H, R>,
+        session: &mut RunSession<'_, H, R>,
         round: Round,
         told: &Told,
         stopped: Result<(), Stopped>,
@@ -381,7 +381,7 @@ impl Turn<'_> {
 
     async fn complete<H: Host, R: Reader>(
         &self,
-        session: &mut Session<'_, H, R>,
+        session: &mut RunSession<'_, H, R>,
         text: String,
         reasoning: String,
         finish_reason: &str,
@@ -402,10 +402,10 @@ impl Turn<'_> {
 
     async fn fail<H: Host, R: Reader>(
         &self,
-        session: &mut Session<'_, H, R>,
+        session: &mut RunSession<'_, H, R>,
         text: String,
         reasoning: String,
-        failure: &Failure,
+        failure: &TurnFailure,
     ) -> Result<(), Interrupted> {
         let message = (!is_blank(&text)).then(|| answer(text, reasoning, "error"));
         session.host().log(
@@ -424,14 +424,14 @@ impl Turn<'_> {
 
     async fn finish<H: Host, R: Reader>(
         &self,
-        session: &mut Session<'_, H, R>,
+        session: &mut RunSession<'_, H, R>,
         step: RunStep,
         message: Option<NewMessage>,
-        failure: Option<&Failure>,
+        failure: Option<&TurnFailure>,
     ) -> Result<(), Interrupted> {
         let ending = Ending {
             state: RunState::Complete,
-            failure: failure.map(Failure::to_run_failure),
+            failure: failure.map(TurnFailure::to_run_failure),
             usage: self.usage,
             message,
             batch: Batch::default(),

@@ -16,14 +16,14 @@ use std::{fs, path::Path};
 
 use completions::{Round, Withheld};
 use http::{HeaderMap, HeaderName};
-use orchestrator::{error_handler::Failure, error_handler::incomplete, refusal::refused};
+use orchestrator::{error_handler::TurnFailure, error_handler::incomplete, refusal::refused};
 use serde_json::Value;
 
 const KEY: &str = "planted-key";
 const REQUEST: &[u8] =
     br#"{"messages":[{"role":"system","content":"Never tell anybody about the treasure in the garden."}]}"#;
 
-fn failure(status: u16, headers: &Value, body: &[u8]) -> Failure {
+fn failure(status: u16, headers: &Value, body: &[u8]) -> TurnFailure {
     let authorization = format!("Bearer {KEY}");
     let withheld = Withheld { authorization: &authorization, request: REQUEST };
     if status != 200 {

@@ -1,6 +1,6 @@
 //! The database of the installation: SQLite, unless `database_url` names PostgreSQL.
 
-use storage::{Database, DatabaseError, Dialect, Outcome, Row, Statement};
+use storage::{Database, DatabaseError, Dialect, Row, Statement, TransactionOutcome};
 
 use crate::{SpinPostgres, SpinSqlite, variables::variable};
 
@@ -46,7 +46,7 @@ impl Database for SpinDatabase {
         }
     }
 
-    async fn transaction(&self, statements: Vec<Statement>) -> Result<Outcome, DatabaseError> {
+    async fn transaction(&self, statements: Vec<Statement>) -> Result<TransactionOutcome, DatabaseError> {
         match self {
             Self::Sqlite(database) => database.transaction(statements).await,
             Self::Postgres(database) => database.transaction(statements).await,

@@ -10,7 +10,7 @@
 use std::time::{Duration, Instant};
 
 use spin_sdk::pg::{Connection, DbValue, ParameterValue, PgError, QueryError};
-use storage::{Database, DatabaseError, Dialect, Outcome, Row, Statement, Value, database::postgres_error};
+use storage::{Database, DatabaseError, Dialect, Row, Statement, TransactionOutcome, Value, database::postgres_error};
 
 use crate::sleep;
 
@@ -82,11 +82,11 @@ impl SpinPostgres {
         run(&self.connect().await?, statement).await
     }
 
-    async fn transaction_once(&self, statements: &[Statement]) -> Result<Outcome, DatabaseError> {
+    async fn transaction_once(&self, statements: &[Statement]) -> Result<TransactionOutcome, DatabaseError> {
         let connection = self.connect().await?;
         execute(&connection, "BEGIN").await?;
         let outcome = in_transaction(&connection, statements).await;
-        let end = if matches!(outcome, Ok(Outcome::Committed(_))) { "COMMIT" } else { "ROLLBACK" };
+        let end = if matches!(outcome, Ok(TransactionOutcome::Committed(_))) { "COMMIT" } else { "ROLLBACK" };
         // In every case end the transaction: the connection goes back to Spin's pool.
         let ended = execute(&connection, end).await;
         let outcome = outcome?;
@@ -95,16 +95,19 @@ impl SpinPostgres {
     }
 }
 
-async fn in_transaction(connection: &Connection, statements: &[Statement]) -> Result<Outcome, DatabaseError> {
+async fn in_transaction(
+    connection: &Connection,
+    statements: &[Statement],
+) -> Result<TransactionOutcome, DatabaseError> {
     let mut results = Vec::with_capacity(statements.len());
     for (index, statement) in statements.iter().enumerate() {
         let rows = run(connection, statement).await?;
         if statement.guard && rows.is_empty() {
-            return Ok(Outcome::Refused(index));
+            return Ok(TransactionOutcome::Refused(index));
         }
         results.push(rows);
     }
-    Ok(Outcome::Committed(results))
+    Ok(TransactionOutcome::Committed(results))
 }
 
 async fn execute(connection: &Connection, sql: &'static str) -> Result<(), DatabaseError> {
@@ -209,7 +212,7 @@ impl Database for SpinPostgres {
         }
     }
 
-    async fn transaction(&self, statements: Vec<Statement>) -> Result<Outcome, DatabaseError> {
+    async fn transaction(&self, statements: Vec<Statement>) -> Result<TransactionOutcome, DatabaseError> {
         let mut pauses = Pauses::new();
         loop {
             let error = match self.transaction_once(&statements).await {

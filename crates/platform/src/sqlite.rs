@@ -15,7 +15,7 @@ use spin_sdk::sqlite::{
     wit::sqlite::{Connection, QueryResult},
 };
 use storage::{
-    Database, DatabaseError, Dialect, Outcome, Row, Statement, Value,
+    Database, DatabaseError, Dialect, Row, Statement, TransactionOutcome, Value,
     database::{SQLITE_PRAGMAS, sqlite_error},
 };
 
@@ -153,7 +153,7 @@ impl Database for SpinSqlite {
         run_async(connection, statement).await
     }
 
-    async fn transaction(&self, statements: Vec<Statement>) -> Result<Outcome, DatabaseError> {
+    async fn transaction(&self, statements: Vec<Statement>) -> Result<TransactionOutcome, DatabaseError> {
         // On an error the connection is dropped, and its unfinished transaction with it.
         let connection = connect().await?;
         for sql in SQLITE_PRAGMAS {
@@ -163,7 +163,7 @@ impl Database for SpinSqlite {
     }
 }
 
-fn transaction(connection: &Connection, statements: Vec<Statement>) -> Result<Outcome, DatabaseError> {
+fn transaction(connection: &Connection, statements: Vec<Statement>) -> Result<TransactionOutcome, DatabaseError> {
     execute(connection, "BEGIN IMMEDIATE")?;
     let mut results = Vec::with_capacity(statements.len());
     for (index, statement) in statements.into_iter().enumerate() {
@@ -171,10 +171,10 @@ fn transaction(connection: &Connection, statements: Vec<Statement>) -> Result<Ou
         let rows = run(connection, statement)?;
         if guard && rows.is_empty() {
             execute(connection, "ROLLBACK")?;
-            return Ok(Outcome::Refused(index));
+            return Ok(TransactionOutcome::Refused(index));
         }
         results.push(rows);
     }
     execute(connection, "COMMIT")?;
-    Ok(Outcome::Committed(results))
+    Ok(TransactionOutcome::Committed(results))
 }

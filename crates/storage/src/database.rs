@@ -21,12 +21,15 @@ pub trait Database: Send + Sync {
     /// Runs statements in one transaction. Only migrations need it; everything else is a single statement.
     ///
     /// A guard ([`Statement::must_return`]) that returns no row rolls back.
-    fn transaction(&self, statements: Vec<Statement>) -> impl Future<Output = Result<Outcome, DatabaseError>> + Send;
+    fn transaction(
+        &self,
+        statements: Vec<Statement>,
+    ) -> impl Future<Output = Result<TransactionOutcome, DatabaseError>> + Send;
 }
 
 /// How a transaction ended.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
+pub enum TransactionOutcome {
     /// All statements took effect. Contains the rows of each.
     Committed(Vec<Vec<Row>>),
     /// Nothing took effect: the guard at this index returned no row.

@@ -32,7 +32,7 @@ pub mod tool_tasks;
 pub mod usage;
 pub mod users;
 
-pub use database::{Database, DatabaseError, Dialect, Outcome, Row, Statement, Value};
+pub use database::{Database, DatabaseError, Dialect, Row, Statement, TransactionOutcome, Value};
 
 /// The repository over a database.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::{Database, Dialect, Outcome, Statement, StorageError};
+use crate::{Database, Dialect, Statement, StorageError, TransactionOutcome};
 
 /// One file of `migrations/`.
 #[derive(Clone, Copy, Debug)]
@@ -161,8 +161,8 @@ pub async fn migrate(database: &impl Database) -> Result<Vec<&'static str>, Stor
         ];
         statements.extend(migration.statements(dialect).map(|sql| Statement::new("migration", sql, [])));
         match database.transaction(statements).await? {
-            Outcome::Committed(_) => applied.push(migration.name),
-            Outcome::Refused(_) => {}
+            TransactionOutcome::Committed(_) => applied.push(migration.name),
+            TransactionOutcome::Refused(_) => {}
         }
     }
     Ok(applied)

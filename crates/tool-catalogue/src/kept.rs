@@ -2,7 +2,7 @@
 
 use mcp::Features;
 use serde::{Deserialize, Serialize};
-use toolbox::{Annotations, Tool};
+use toolbox::{Annotations, KnownTool};
 
 use crate::{
     fault::Fault,
@@ -64,7 +64,7 @@ fn listed(server: &Server, tool: &mcp::Tool, is_mended: bool) -> ListedTool {
     let annotations = &tool.annotations;
     let defaults = Annotations::default();
     let secrets: Vec<Secret> = extra.secrets.into_iter().filter_map(Secret::shown).take(MAX_SECRETS_OF_TOOL).collect();
-    let tool = Tool {
+    let tool = KnownTool {
         server: server.name.clone(),
         name: tool.name.clone(),
         title: tool.title.clone().or_else(|| annotations.title.clone()),

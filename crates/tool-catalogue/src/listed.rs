@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use domain::tool::ToolDefinition;
 use mcp::Features;
-use toolbox::{Catalog, Tool};
+use toolbox::{Catalog, KnownTool};
 
 use crate::{
     offers::{Offerable, OfferableTool},
@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// A tool and the secrets that it needs.
-pub(crate) type ListedTool = (Tool, Vec<Secret>);
+pub(crate) type ListedTool = (KnownTool, Vec<Secret>);
 
 /// The tools of all servers.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl Listed {
     }
 
     /// The secrets that a tool needs.
-    pub fn secrets_of(&self, tool: &Tool) -> impl Iterator<Item = &Secret> {
+    pub fn secrets_of(&self, tool: &KnownTool) -> impl Iterator<Item = &Secret> {
         let of_tool = |(server, name, _): &&(String, String, Secret)| *server == tool.server && *name == tool.name;
         self.secrets.iter().filter(of_tool).map(|(.., secret)| secret)
     }
@@ -68,7 +68,7 @@ impl Listed {
     /// The tools that may be offered to anybody.
     #[must_use]
     pub fn offerable(&self) -> Offerable {
-        let tool = |(name, tool): (&str, &Tool)| OfferableTool {
+        let tool = |(name, tool): (&str, &KnownTool)| OfferableTool {
             server: tool.server.clone(),
             name: tool.name.clone(),
             secrets: self

@@ -123,13 +123,13 @@ pub(crate) fn of_listing(server: &Server, listing: &Listing) -> Vec<Problem> {
 #[cfg(test)]
 mod tests {
     use serde_json::value::RawValue;
-    use toolbox::{Annotations, Tool};
+    use toolbox::{Annotations, KnownTool};
 
     use super::*;
     use crate::remote::RemoteServer;
 
-    fn tool(name: String) -> Tool {
-        Tool {
+    fn tool(name: String) -> KnownTool {
+        KnownTool {
             server: "wiki".to_owned(),
             name,
             title: None,

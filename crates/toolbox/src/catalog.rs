@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use json_schema::{Unfit, repaired};
 
-use crate::{ServerName, Tool, cut};
+use crate::{KnownTool, ServerName, cut};
 
 pub use names::{model_name, model_names};
 
@@ -36,7 +36,7 @@ pub const MAX_MODEL_NAME_BYTES: usize = 64;
 /// The tools there are.
 #[derive(Debug, Default)]
 pub struct Catalog {
-    tools: BTreeMap<String, Tool>,
+    tools: BTreeMap<String, KnownTool>,
     refused: Vec<Refused>,
 }
 
@@ -113,9 +113,9 @@ impl Reason {
 impl Catalog {
     /// Makes the catalog. What cannot be in it is in [`Self::refused`], and does no harm to the rest.
     #[must_use]
-    pub fn new(servers: Vec<(ServerName, Vec<Tool>)>) -> Self {
+    pub fn new(servers: Vec<(ServerName, Vec<KnownTool>)>) -> Self {
         let mut catalog = Self::default();
-        let mut usable: Vec<(ServerName, Vec<Tool>)> = Vec::new();
+        let mut usable: Vec<(ServerName, Vec<KnownTool>)> = Vec::new();
         for (server, tools) in servers {
             let fault = name_fault(&server, MAX_SERVER_NAME_CHARS, &['*', ':'])
                 .or_else(|| usable.iter().any(|(known, _)| *known == server).then_some(Reason::SameServer))
@@ -129,7 +129,7 @@ impl Catalog {
             }
         }
         catalog.share(&mut usable);
-        let tools: Vec<Tool> = usable.into_iter().flat_map(|(_, tools)| tools).collect();
+        let tools: Vec<KnownTool> = usable.into_iter().flat_map(|(_, tools)| tools).collect();
         let own: Vec<_> = tools.iter().map(|tool| (tool.server.as_str(), tool.name.as_str())).collect();
         let names = model_names(&own);
         for (tool, name) in tools.into_iter().zip(names) {
@@ -142,7 +142,7 @@ impl Catalog {
     }
 
     /// What of a server's tools can be used, each as it is shown.
-    fn usable(&mut self, server: &str, tools: Vec<Tool>) -> Vec<Tool> {
+    fn usable(&mut self, server: &str, tools: Vec<KnownTool>) -> Vec<KnownTool> {
         let mut names = HashSet::new();
         let mut usable = Vec::with_capacity(tools.len());
         for tool in tools {
@@ -158,7 +158,7 @@ impl Catalog {
     }
 
     /// Leaves out what is more than each server's share.
-    fn share(&mut self, servers: &mut [(ServerName, Vec<Tool>)]) {
+    fn share(&mut self, servers: &mut [(ServerName, Vec<KnownTool>)]) {
         let counts: Vec<usize> = servers.iter().map(|(_, tools)| tools.len()).collect();
         for ((server, tools), share) in servers.iter_mut().zip(shares::of(&counts, MAX_TOOLS)) {
             let left_out = tools.len().saturating_sub(share);
@@ -194,17 +194,17 @@ impl Catalog {
 
     /// The tool of this name.
     #[must_use]
-    pub fn find(&self, model_name: &str) -> Option<&Tool> {
+    pub fn find(&self, model_name: &str) -> Option<&KnownTool> {
         self.tools.get(model_name)
     }
 
     /// All tools with their names, in the order of the names, which does not change.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Tool)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &KnownTool)> {
         self.tools.iter().map(|(name, tool)| (name.as_str(), tool))
     }
 
     /// The tools of one server, in the same order.
-    pub fn of_server(&self, server: &str) -> impl Iterator<Item = &Tool> {
+    pub fn of_server(&self, server: &str) -> impl Iterator<Item = &KnownTool> {
         self.tools.values().filter(move |tool| tool.server == server)
     }
 
@@ -227,7 +227,7 @@ pub fn mend(tool: &mut mcp::Tool) -> Result<(), Unfit> {
 }
 
 /// A tool as it is shown: cut, and with a schema that every model's server takes.
-fn shown(server: &str, mut tool: Tool) -> Result<Tool, Unfit> {
+fn shown(server: &str, mut tool: KnownTool) -> Result<KnownTool, Unfit> {
     if !tool.is_mended {
         tool.input_schema = repaired(&tool.input_schema)?;
         tool.output_schema = tool.output_schema.filter(|schema| repaired(schema).is_ok());
@@ -241,7 +241,7 @@ fn shown(server: &str, mut tool: Tool) -> Result<Tool, Unfit> {
     Ok(tool)
 }
 
-fn bytes_of(tool: &Tool) -> usize {
+fn bytes_of(tool: &KnownTool) -> usize {
     let output = tool.output_schema.as_ref().map_or(0, |schema| schema.get().len());
     tool.input_schema.get().len().saturating_add(tool.description.len()).saturating_add(output)
 }

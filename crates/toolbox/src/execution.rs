@@ -11,7 +11,7 @@ use serde_json::{Map, Value, value::RawValue};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    AuditCode, CallFailure, Catalog, Effect, Failure, Outcome, ServerName, Tool, arguments,
+    AuditCode, CallFailure, Catalog, Effect, KnownTool, Outcome, ServerName, ToolFailure, arguments,
     content::{MAX_RESULT_CHARS, has_text, written_bytes},
     cut, decide,
     exposure::says_only,
@@ -84,16 +84,16 @@ pub async fn execute<W: World>(
 ) -> Result<Execution, W::Error> {
     let found = catalog.find(name);
     // First of all: whatever else is against it by now, nobody may be told that this call was not made.
-    if world.begun() && !found.is_some_and(Tool::may_repeat) {
-        return Ok(refuse(world, &Failure::NotRepeated(name, found)).await);
+    if world.begun() && !found.is_some_and(KnownTool::may_repeat) {
+        return Ok(refuse(world, &ToolFailure::NotRepeated(name, found)).await);
     }
     let Some(tool) = found else {
-        return Ok(refuse(world, &Failure::UnknownTool(name)).await);
+        return Ok(refuse(world, &ToolFailure::UnknownTool(name)).await);
     };
     let sent = arguments::as_sent(arguments);
     let arguments = match arguments::validate(&tool.input_schema, arguments) {
         Ok(arguments) => arguments,
-        Err(cause) => return Ok(refuse(world, &Failure::InvalidArguments(tool, cause)).await),
+        Err(cause) => return Ok(refuse(world, &ToolFailure::InvalidArguments(tool, cause)).await),
     };
     let permitted = match permit(world, tool, &arguments, sent).await? {
         Ok(permitted) => permitted,
@@ -104,7 +104,7 @@ pub async fn execute<W: World>(
         && !world.begun()
         && let Err(retry_after_ms) = world.take_rate(tool).await?
     {
-        return Ok(refuse(world, &Failure::TooMany(tool, retry_after_ms)).await);
+        return Ok(refuse(world, &ToolFailure::TooMany(tool, retry_after_ms)).await);
     }
     // What was read of something private is to be on record for each conversation that reads it.
     let ttl_ms = tool.result_ttl_ms.filter(|ttl_ms| *ttl_ms > 0 && tool.reads_only() && !tool.reads_private);
@@ -117,7 +117,7 @@ pub async fn execute<W: World>(
     match world.start(tool).await? {
         Started::LeaseLost => return Ok(Execution::LeaseLost),
         Started::Again if !tool.may_repeat() => {
-            return Ok(refuse(world, &Failure::NotRepeated(name, Some(tool))).await);
+            return Ok(refuse(world, &ToolFailure::NotRepeated(name, Some(tool))).await);
         }
         // What a run does is written down by that; for others this is all there is.
         Started::First if !world.can_ask() && !tool.reads_only() => audit(world, tool, AuditCode::Begun).await,
@@ -134,7 +134,7 @@ pub async fn execute<W: World>(
         Err(CallFailure::Unanswerable { question, capabilities }) if !world.can_ask() && !tool.remote => {
             audit(world, tool, AuditCode::InputAsked).await;
             let cause = CallFailure::Unanswerable { question, capabilities: capabilities.clone() };
-            let words = Some(Failure::Call(tool, cause).to_string());
+            let words = Some(ToolFailure::Call(tool, cause).to_string());
             return Ok(Execution::CapabilityNeeded(MissingCapability { capabilities, words }));
         }
         Err(cause) => Err(cause),
@@ -150,9 +150,9 @@ pub async fn execute<W: World>(
 
 /// What a call comes to, whenever its tool answers: at once, or as the end of a task.
 #[must_use]
-pub fn judged(tool: &Tool, called: Result<Called, CallFailure>) -> (Outcome, AuditCode) {
+pub fn judged(tool: &KnownTool, called: Result<Called, CallFailure>) -> (Outcome, AuditCode) {
     let failed = |cause| {
-        let failure = Failure::Call(tool, cause);
+        let failure = ToolFailure::Call(tool, cause);
         (Outcome::error(failure.to_string()), failure.code())
     };
     match called {
@@ -167,7 +167,7 @@ pub fn judged(tool: &Tool, called: Result<Called, CallFailure>) -> (Outcome, Aud
 }
 
 /// A task is kept before anybody waits for it: whoever comes after asks about it, and does not make the call again.
-async fn keep<W: World>(world: &W, tool: &Tool, task: Box<Task>) -> Result<Execution, W::Error> {
+async fn keep<W: World>(world: &W, tool: &KnownTool, task: Box<Task>) -> Result<Execution, W::Error> {
     let kept = world.keep_task(tool, &task).await;
     let Ok(Some(started_at_ms)) = kept else {
         // Nobody could ask about it.
@@ -191,13 +191,13 @@ enum Permitted {
 /// Whether the call may be made, or what is to be answered instead.
 async fn permit<W: World>(
     world: &W,
-    tool: &Tool,
+    tool: &KnownTool,
     arguments: &Map<String, Value>,
     sent: &str,
 ) -> Result<Result<Permitted, Execution>, W::Error> {
     let permission = world.permission(tool).await?;
     if !permission.access.allows(&Action::CallTool { server: &tool.server, tool: &tool.name }) {
-        return Ok(Err(refuse(world, &Failure::NotPermitted(tool)).await));
+        return Ok(Err(refuse(world, &ToolFailure::NotPermitted(tool)).await));
     }
     let mut effect = decide(tool, &permission.installation, &permission.user);
     let mut may_disclose = false;
@@ -214,35 +214,35 @@ async fn permit<W: World>(
         }
     }
     let failure = match (effect, permission.approval) {
-        (Effect::Deny, _) => Failure::Denied(tool),
+        (Effect::Deny, _) => ToolFailure::Denied(tool),
         // Who was asked about this very call and said no is not overruled by what holds for others.
-        (_, Approval::Denied) => Failure::Declined(tool),
+        (_, Approval::Denied) => ToolFailure::Declined(tool),
         (_, Approval::Allowed) => return Ok(Ok(Permitted::Approved)),
         (Effect::Allow, _) => return Ok(Ok(Permitted::Unasked)),
-        (Effect::Ask, Approval::Expired) => Failure::Expired(tool),
+        (Effect::Ask, Approval::Expired) => ToolFailure::Expired(tool),
         (Effect::Ask, Approval::Pending { expires_at_ms }) => {
             return Ok(Err(needed(tool, may_disclose, expires_at_ms)));
         }
         (Effect::Ask, Approval::None) if world.can_ask() => {
             if let Err(cause) = world.is_set_up(tool).await {
-                return Ok(Err(refuse(world, &Failure::Call(tool, cause)).await));
+                return Ok(Err(refuse(world, &ToolFailure::Call(tool, cause)).await));
             }
             let Some(expires_at_ms) = world.ask_approval(tool).await? else { return Ok(Err(Execution::LeaseLost)) };
             audit(world, tool, AuditCode::ApprovalAsked).await;
             return Ok(Err(needed(tool, may_disclose, expires_at_ms)));
         }
-        (Effect::Ask, Approval::None) => Failure::CannotAsk(tool),
+        (Effect::Ask, Approval::None) => ToolFailure::CannotAsk(tool),
     };
     Ok(Err(refuse(world, &failure).await))
 }
 
-fn needed(tool: &Tool, may_disclose: bool, expires_at_ms: i64) -> Execution {
+fn needed(tool: &KnownTool, may_disclose: bool, expires_at_ms: i64) -> Execution {
     let (server, title) = (tool.server.clone(), tool.title().to_owned());
     Execution::ApprovalNeeded { server, title, always_asks: tool.always_asks, may_disclose, expires_at_ms }
 }
 
 /// Makes the call. Whoever cannot ask later gets what a task comes to within the time that any call has.
-async fn call<W: World>(world: &W, tool: &Tool, arguments: &str) -> Result<Reached, CallFailure> {
+async fn call<W: World>(world: &W, tool: &KnownTool, arguments: &str) -> Result<Reached, CallFailure> {
     let mut limit = pin!(world.sleep(CALL_LIMIT));
     let reached = match select(pin!(world.call(tool, arguments)), limit.as_mut()).await {
         Either::Left((reached, _)) => reached?,
@@ -271,7 +271,7 @@ async fn call<W: World>(world: &W, tool: &Tool, arguments: &str) -> Result<Reach
 
 /// A result, and in words what is wrong with it, if it does not have the form that its tool announced. It is given all the same: the call was
 /// made. What cannot be compared within the limits is not.
-fn compared(tool: &Tool, mut outcome: Outcome) -> Outcome {
+fn compared(tool: &KnownTool, mut outcome: Outcome) -> Outcome {
     let Some((schema, structured)) = tool.output_schema.as_ref().zip(outcome.structured.as_ref()) else {
         return outcome;
     };
@@ -296,39 +296,39 @@ fn compared(tool: &Tool, mut outcome: Outcome) -> Outcome {
     outcome
 }
 
-async fn refuse<W: World>(world: &W, failure: &Failure<'_>) -> Execution {
+async fn refuse<W: World>(world: &W, failure: &ToolFailure<'_>) -> Execution {
     let code = failure.code();
     match failure {
-        Failure::UnknownTool(name) | Failure::NotRepeated(name, None) => {
+        ToolFailure::UnknownTool(name) | ToolFailure::NotRepeated(name, None) => {
             let entry = AuditEntry { server: None, tool: cut(name, crate::catalog::MAX_TOOL_NAME_CHARS), code };
             // Logged by the world.
             let _ = world.audit(entry).await;
         }
-        Failure::InvalidArguments(tool, _)
-        | Failure::NotPermitted(tool)
-        | Failure::Denied(tool)
-        | Failure::CannotAsk(tool)
-        | Failure::Declined(tool)
-        | Failure::Expired(tool)
-        | Failure::TooMany(tool, _)
-        | Failure::NotRepeated(_, Some(tool))
-        | Failure::Call(tool, _) => audit(world, tool, code).await,
+        ToolFailure::InvalidArguments(tool, _)
+        | ToolFailure::NotPermitted(tool)
+        | ToolFailure::Denied(tool)
+        | ToolFailure::CannotAsk(tool)
+        | ToolFailure::Declined(tool)
+        | ToolFailure::Expired(tool)
+        | ToolFailure::TooMany(tool, _)
+        | ToolFailure::NotRepeated(_, Some(tool))
+        | ToolFailure::Call(tool, _) => audit(world, tool, code).await,
     }
     Execution::Result { outcome: Outcome::error(failure.to_string()), code }
 }
 
-async fn finish<W: World>(world: &W, tool: &Tool, outcome: Outcome, code: AuditCode) -> Execution {
+async fn finish<W: World>(world: &W, tool: &KnownTool, outcome: Outcome, code: AuditCode) -> Execution {
     audit(world, tool, code).await;
     Execution::Result { outcome, code }
 }
 
-async fn audit<W: World>(world: &W, tool: &Tool, code: AuditCode) {
+async fn audit<W: World>(world: &W, tool: &KnownTool, code: AuditCode) {
     // Logged by the world.
     let _ = world.audit(AuditEntry { server: Some(tool.server.clone()), tool: tool.name.clone(), code }).await;
 }
 
 /// The same for the same call, in whatever order and form its arguments were written.
-fn cache_key(tool: &Tool, arguments: &Map<String, Value>) -> String {
+fn cache_key(tool: &KnownTool, arguments: &Map<String, Value>) -> String {
     let mut text = format!("{}\0{}\0", tool.server, tool.name);
     canonical(&Value::Object(arguments.clone()), &mut text);
     Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
-use crate::{Catalog, Tool};
+use crate::{Catalog, KnownTool};
 
 /// How much of a call may be free: what the person did not write and a text could be hidden in, such as a page's number, a flag, a quotation mark.
 /// Ordinary calls have up to ten of these. Each says no more than a letter does, so all of a call no more than a word.
@@ -39,7 +39,7 @@ pub fn may_have_read_private(catalog: &Catalog, called: &[String]) -> bool {
 /// Whether others hear what a tool is given. What people's own accounts hear is the person's, wherever these are; of a server elsewhere nothing
 /// is known.
 #[must_use]
-pub fn is_heard_by_others(tool: &Tool) -> bool {
+pub fn is_heard_by_others(tool: &KnownTool) -> bool {
     tool.annotations.open_world && (tool.remote || !tool.reads_private)
 }
 

@@ -6,7 +6,7 @@ use mcp::{FailureKind, InputNeeded};
 use permissions::Action;
 use serde_json::Value;
 
-use crate::{InvalidArguments, Tool, cut, execution::CALL_LIMIT, policy::exact_pattern};
+use crate::{InvalidArguments, KnownTool, cut, execution::CALL_LIMIT, policy::exact_pattern};
 
 /// The longest piece of somebody else's words in a failure.
 pub const MAX_CAUSE_CHARS: usize = 2_000;
@@ -77,30 +77,30 @@ pub enum CallFailure {
 
 /// Why a call has no result of its tool.
 #[derive(Debug)]
-pub enum Failure<'t> {
+pub enum ToolFailure<'t> {
     /// There is no such tool.
     UnknownTool(&'t str),
     /// The arguments are not what the tool takes.
-    InvalidArguments(&'t Tool, InvalidArguments),
+    InvalidArguments(&'t KnownTool, InvalidArguments),
     /// The user's roles do not allow it.
-    NotPermitted(&'t Tool),
+    NotPermitted(&'t KnownTool),
     /// A policy forbids it.
-    Denied(&'t Tool),
+    Denied(&'t KnownTool),
     /// A person would have to be asked, and cannot be.
-    CannotAsk(&'t Tool),
+    CannotAsk(&'t KnownTool),
     /// The person said no.
-    Declined(&'t Tool),
+    Declined(&'t KnownTool),
     /// The person said nothing in time.
-    Expired(&'t Tool),
+    Expired(&'t KnownTool),
     /// There were too many calls.
-    TooMany(&'t Tool, u64),
+    TooMany(&'t KnownTool, u64),
     /// It was begun before, by somebody who did not live to see its end. Its name, and the tool if there still is one.
-    NotRepeated(&'t str, Option<&'t Tool>),
+    NotRepeated(&'t str, Option<&'t KnownTool>),
     /// It was made, and failed.
-    Call(&'t Tool, CallFailure),
+    Call(&'t KnownTool, CallFailure),
 }
 
-impl fmt::Display for Failure<'_> {
+impl fmt::Display for ToolFailure<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownTool(name) => write!(f, "There is no tool named {}.", cut(name, 128)),
@@ -271,7 +271,7 @@ impl AuditCode {
     }
 }
 
-impl Failure<'_> {
+impl ToolFailure<'_> {
     /// Its code.
     #[must_use]
     pub const fn code(&self) -> AuditCode {

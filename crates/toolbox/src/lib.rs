@@ -22,7 +22,7 @@ pub use catalog::Catalog;
 pub use content::text_for_model;
 pub use domain::Effect;
 pub use execution::{Execution, execute, judged};
-pub use failure::{AuditCode, CallFailure, Failure};
+pub use failure::{AuditCode, CallFailure, ToolFailure};
 pub use mcp::{Outcome, TaskSupport};
 pub use policy::{Policy, decide};
 pub use redaction::Redaction;
@@ -34,7 +34,7 @@ pub type ServerName = String;
 
 /// A tool, as its server lists it.
 #[derive(Clone, Debug)]
-pub struct Tool {
+pub struct KnownTool {
     /// The server that has it.
     pub server: ServerName,
     /// Its name there.
@@ -63,7 +63,7 @@ pub struct Tool {
     pub result_ttl_ms: Option<u64>,
 }
 
-impl Tool {
+impl KnownTool {
     /// A tool of a server elsewhere that is not listed any more, of which only its name is known.
     #[must_use]
     pub fn unlisted(server: ServerName, name: String) -> Self {

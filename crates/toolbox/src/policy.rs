@@ -5,7 +5,7 @@
 use domain::Effect;
 use wildmatch::WildMatchPattern;
 
-use crate::{Tool, cut, exposure::is_heard_by_others};
+use crate::{KnownTool, cut, exposure::is_heard_by_others};
 
 /// The longest pattern: a server's name and a tool's, and some `*`.
 pub const MAX_PATTERN_CHARS: usize = 256;
@@ -84,7 +84,7 @@ impl Policy {
 
     /// Whether it is about a tool.
     #[must_use]
-    pub fn matches(&self, tool: &Tool) -> bool {
+    pub fn matches(&self, tool: &KnownTool) -> bool {
         self.names(&tool.server, &tool.name)
     }
 
@@ -126,7 +126,7 @@ impl Policy {
 
 /// The pattern that is about exactly one tool. No name of a tool has a `*`, and none of a server a `:` (see [`crate::catalog`]).
 #[must_use]
-pub fn exact_pattern(tool: &Tool) -> String {
+pub fn exact_pattern(tool: &KnownTool) -> String {
     format!("{}:{}", tool.server, tool.name)
 }
 
@@ -139,7 +139,7 @@ pub fn exact_pattern(tool: &Tool) -> String {
 ///   which is what a person writes who was asked and said "always".
 /// - If nobody says anything, tools that only read are allowed where we can believe them, and the others asked for.
 #[must_use]
-pub fn decide(tool: &Tool, installation: &[Policy], user: &[Policy]) -> Effect {
+pub fn decide(tool: &KnownTool, installation: &[Policy], user: &[Policy]) -> Effect {
     if installation.iter().chain(user).any(|policy| policy.denies(&tool.server, &tool.name)) {
         return Effect::Deny;
     }
@@ -161,7 +161,7 @@ pub fn decide(tool: &Tool, installation: &[Policy], user: &[Policy]) -> Effect {
 /// What happens to calls of a tool after something private was read, as far as they say what the person did not write: where others hear them,
 /// the person is asked, unless a policy allows exactly this tool.
 #[must_use]
-pub fn decide_exposed(tool: &Tool, installation: &[Policy], user: &[Policy]) -> Effect {
+pub fn decide_exposed(tool: &KnownTool, installation: &[Policy], user: &[Policy]) -> Effect {
     let effect = decide(tool, installation, user);
     let is_named = || {
         let mut policies = installation.iter().chain(user);
@@ -170,7 +170,7 @@ pub fn decide_exposed(tool: &Tool, installation: &[Policy], user: &[Policy]) -> 
     if effect == Effect::Allow && is_heard_by_others(tool) && !is_named() { Effect::Ask } else { effect }
 }
 
-fn most_specific<'p>(tool: &Tool, policies: &'p [Policy]) -> Option<&'p Policy> {
+fn most_specific<'p>(tool: &KnownTool, policies: &'p [Policy]) -> Option<&'p Policy> {
     policies
         .iter()
         .filter(|policy| policy.matches(tool))

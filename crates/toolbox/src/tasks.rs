@@ -5,7 +5,7 @@ use std::{pin::pin, time::Duration};
 use futures::future::{FutureExt, select};
 use mcp::{Task, TaskState};
 
-use crate::{CallFailure, Called, Tool, World, execution::CALL_LIMIT};
+use crate::{CallFailure, Called, KnownTool, World, execution::CALL_LIMIT};
 
 /// So long before the end of [`CALL_LIMIT`], a task is asked about once more, whatever its server says about the interval.
 const LAST_QUESTION: Duration = Duration::from_secs(5);
@@ -28,7 +28,7 @@ pub fn end_of(state: TaskState) -> Option<Result<Called, CallFailure>> {
 }
 
 /// The same for whoever cannot ask later: the server is asked until the task has ended. Dropped when [`CALL_LIMIT`] is over.
-pub(crate) async fn end_in_time<W: World>(world: &W, tool: &Tool, made: &Task) -> Result<Called, CallFailure> {
+pub(crate) async fn end_in_time<W: World>(world: &W, tool: &KnownTool, made: &Task) -> Result<Called, CallFailure> {
     // What the call itself answered has no result, so it is not an end.
     let mut poll = if made.state == TaskState::Working { made.poll } else { Duration::ZERO };
     let mut last = pin!(world.sleep(CALL_LIMIT.saturating_sub(LAST_QUESTION)).fuse());

@@ -5,7 +5,7 @@ use std::time::Duration;
 use mcp::{FailureKind, Task};
 use permissions::Access;
 
-use crate::{AuditCode, CallFailure, Outcome, Policy, ServerName, Tool};
+use crate::{AuditCode, CallFailure, KnownTool, Outcome, Policy, ServerName};
 
 /// What a call needs of the world. One value of it is one call, by one user.
 #[expect(async_fn_in_trait, reason = "guests have one thread, so nobody needs these futures to be Send")]
@@ -14,17 +14,17 @@ pub trait World {
     type Error;
 
     /// The policies that hold, and how far the approval of this call is.
-    async fn permission(&self, tool: &Tool) -> Result<Permission, Self::Error>;
+    async fn permission(&self, tool: &KnownTool) -> Result<Permission, Self::Error>;
 
     /// Whether what the tool needs is there, as far as is known before the call. Nobody is asked to approve what cannot be done.
-    async fn is_set_up(&self, tool: &Tool) -> Result<(), CallFailure>;
+    async fn is_set_up(&self, tool: &KnownTool) -> Result<(), CallFailure>;
 
     /// Asks the person about this call. When the question expires, in milliseconds since 1970. Asked again: the same. `None`: the run is
     /// somebody else's by now.
-    async fn ask_approval(&self, tool: &Tool) -> Result<Option<i64>, Self::Error>;
+    async fn ask_approval(&self, tool: &KnownTool) -> Result<Option<i64>, Self::Error>;
 
     /// Takes one call from what may be made. `Err`: none is left; how many milliseconds until one is.
-    async fn take_rate(&self, tool: &Tool) -> Result<Result<(), u64>, Self::Error>;
+    async fn take_rate(&self, tool: &KnownTool) -> Result<Result<(), u64>, Self::Error>;
 
     /// A result kept for this key. A cache that cannot be read has none. Keys know nothing of users: results that are one user's are kept
     /// under that user's name.
@@ -34,20 +34,20 @@ pub trait World {
     async fn cache(&self, key: &str, outcome: &Outcome, ttl_ms: u64);
 
     /// Writes down that the call is about to be made. For clients that are no run: always [`Started::First`].
-    async fn start(&self, tool: &Tool) -> Result<Started, Self::Error>;
+    async fn start(&self, tool: &KnownTool) -> Result<Started, Self::Error>;
 
     /// Makes the call with these arguments, byte for byte. Reads no more than [`MAX_OUTCOME_BYTES`](crate::execution::MAX_OUTCOME_BYTES). Dropped when [`CALL_LIMIT`](crate::execution::CALL_LIMIT) is over.
-    async fn call(&self, tool: &Tool, arguments: &str) -> Result<Reached, CallFailure>;
+    async fn call(&self, tool: &KnownTool, arguments: &str) -> Result<Reached, CallFailure>;
 
     /// Keeps a task that the call has become, for whoever asks later what it came to. Since when it is one, in milliseconds since 1970. `None`:
     /// nobody waits for it any more.
-    async fn keep_task(&self, tool: &Tool, task: &Task) -> Result<Option<i64>, Self::Error>;
+    async fn keep_task(&self, tool: &KnownTool, task: &Task) -> Result<Option<i64>, Self::Error>;
 
     /// Asks how far a task is, which a call has become.
-    async fn task(&self, tool: &Tool, task: &Task) -> Result<Task, CallFailure>;
+    async fn task(&self, tool: &KnownTool, task: &Task) -> Result<Task, CallFailure>;
 
     /// Has a task stopped, as far as its server does that. What goes wrong is the world's to log.
-    async fn cancel_task(&self, tool: &Tool, task: &Task);
+    async fn cancel_task(&self, tool: &KnownTool, task: &Task);
 
     /// Appends to the audit. What goes wrong is the world's to log: the result is not lost over it.
     async fn audit(&self, entry: AuditEntry) -> Result<(), Self::Error>;

@@ -19,7 +19,7 @@ use native_sqlite::SqliteFile;
 use permissions::table::{AuditRead, ConversationsRead};
 use router_test::{Answer, Fixture, request, send};
 use storage::{
-    Database, DatabaseError, Dialect, Outcome, Row, Statement, access::MAX_VOID, accounts::AccountChange,
+    Database, DatabaseError, Dialect, Row, Statement, TransactionOutcome, access::MAX_VOID, accounts::AccountChange,
     sessions::TokenHashes,
 };
 use web::{Allowed, App, Site};
@@ -172,7 +172,7 @@ impl Database for Counting {
         self.0.query(statement).await
     }
 
-    async fn transaction(&self, statements: Vec<Statement>) -> Result<Outcome, DatabaseError> {
+    async fn transaction(&self, statements: Vec<Statement>) -> Result<TransactionOutcome, DatabaseError> {
         self.0.transaction(statements).await
     }
 }

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use anyhow::{Context as _, bail};
 
-use crate::manifest::{GUESTS, Manifest, Provider};
+use crate::manifest::{ComposedProvider, GUESTS, Manifest};
 use crate::npm::{install, npm};
 use crate::prerequisites;
 use crate::python;
@@ -158,8 +158,8 @@ fn guests(repo: &Repo, manifest: &Manifest, more: &[&str], profile: Profile) -> 
 }
 
 /// Builds a tool provider that Cargo does not build, if it is stale.
-pub(crate) fn provider(repo: &Repo, provider: &Provider) -> anyhow::Result<()> {
-    let Provider { name, folder, file, command } = provider;
+pub(crate) fn provider(repo: &Repo, provider: &ComposedProvider) -> anyhow::Result<()> {
+    let ComposedProvider { name, folder, file, command } = provider;
     let stamp = repo.own(format!("provider-{name}.stamp"));
     let sources = format!("{}\n{command}", hash_of_sources(repo, &[folder, CONTRACT])?);
     let made = repo.path(file);
@@ -292,7 +292,7 @@ mod tests {
         for sources in ["source", CONTRACT] {
             std::fs::create_dir(repo.path(sources)).unwrap();
         }
-        let made = Provider {
+        let made = ComposedProvider {
             name: "luck".to_owned(),
             folder: "source".to_owned(),
             file: "target/other/luck.wasm".to_owned(),

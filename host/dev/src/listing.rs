@@ -37,7 +37,7 @@ const SCHEMAS: [&str; 14] = [
 ];
 
 /// A tool, as the adapter lists it.
-pub(crate) struct Tool(Value);
+pub(crate) struct ServedTool(Value);
 
 /// A setting that a person must enter before the tool works.
 pub(crate) struct Secret {
@@ -48,7 +48,7 @@ pub(crate) struct Secret {
     undeclared: bool,
 }
 
-impl Tool {
+impl ServedTool {
     pub(crate) fn new(listed: Value) -> Self {
         Self(listed)
     }
@@ -127,7 +127,7 @@ impl Tool {
 }
 
 /// The faults in the tools of a server, each with advice.
-pub(crate) fn problems(server: &str, tools: &[Tool]) -> Vec<String> {
+pub(crate) fn problems(server: &str, tools: &[ServedTool]) -> Vec<String> {
     let mut problems = Vec::new();
     let (mut names, mut undeclared) = (BTreeSet::new(), BTreeSet::new());
     for tool in tools {
@@ -214,12 +214,12 @@ mod tests {
 
     use super::*;
 
-    fn tool(name: &str, more: &Value) -> Tool {
+    fn tool(name: &str, more: &Value) -> ServedTool {
         let mut tool = json!({ "name": name, "description": "d", "inputSchema": { "type": "object" } });
         for (key, value) in more.as_object().unwrap() {
             tool[key] = value.clone();
         }
-        Tool::new(tool)
+        ServedTool::new(tool)
     }
 
     #[test]

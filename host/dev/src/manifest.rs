@@ -18,7 +18,7 @@ pub(crate) const ADAPTER: &str = "cargo build --target wasm32-wasip2 --release -
 
 /// A tool provider that Cargo does not build.
 #[derive(Debug)]
-pub(crate) struct Provider {
+pub(crate) struct ComposedProvider {
     pub(crate) name: String,
     /// Its sources.
     pub(crate) folder: String,
@@ -53,7 +53,7 @@ impl Manifest {
     }
 
     /// The providers of tool servers that Cargo does not build. The component's build command builds them.
-    pub(crate) fn providers(&self) -> anyhow::Result<Vec<Provider>> {
+    pub(crate) fn providers(&self) -> anyhow::Result<Vec<ComposedProvider>> {
         let mut providers = Vec::new();
         for (id, component) in self.components() {
             let Some(name) = id.strip_prefix(TOOL_SERVER) else { continue };
@@ -65,7 +65,7 @@ impl Manifest {
                 let Some(command) = command else {
                     bail!("spin.toml does not say what makes {file}: give [component.{id}.build] a `command`");
                 };
-                providers.push(Provider {
+                providers.push(ComposedProvider {
                     name: name.to_owned(),
                     folder: format!("components/mcp/{name}"),
                     file: file.to_owned(),

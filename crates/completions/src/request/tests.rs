@@ -11,7 +11,7 @@ fn is_written_as_the_api_reference_has_it() {
         server: "s",
         instructions: "Be brief.",
         parts: vec![Part::User("Time?".into()), Part::Answer(Answer { calls: vec![call], ..Answer::default() })],
-        tools: vec![Tool { name: "clock", description: "Tells the time.", parameters: &schema }],
+        tools: vec![FunctionTool { name: "clock", description: "Tells the time.", parameters: &schema }],
         may_call: true,
         answer_tokens: 1_000,
     };

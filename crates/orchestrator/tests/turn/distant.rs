@@ -3,7 +3,7 @@
 use std::{fs, ops::Range, sync::OnceLock, time::Duration};
 
 use native_sqlite::SqliteFile;
-use storage::{Database, DatabaseError, Dialect, Outcome, Row, Statement, migration::migrate};
+use storage::{Database, DatabaseError, Dialect, Row, Statement, TransactionOutcome, migration::migrate};
 use tokio::{sync::Semaphore, time::Instant};
 
 /// An empty database of the newest schema, made once.
@@ -63,7 +63,7 @@ impl Database for Distant {
         self.file.query(statement).await
     }
 
-    async fn transaction(&self, statements: Vec<Statement>) -> Result<Outcome, DatabaseError> {
+    async fn transaction(&self, statements: Vec<Statement>) -> Result<TransactionOutcome, DatabaseError> {
         self.file.transaction(statements).await
     }
 }

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use domain::{Id, ToolResult};
 use storage::{
-    Database, DatabaseError, Outcome, Statement, StorageError, Value,
+    Database, DatabaseError, Statement, StorageError, TransactionOutcome, Value,
     migration::{MIGRATIONS, migrate},
 };
 
@@ -84,7 +84,7 @@ fn a_refused_guard_leaves_nothing_behind(place: Place) {
     let file = fixture.another_connection();
     let rename = Statement::new("rename", "UPDATE users SET name = 'changed' WHERE id = ?1", [user.id.into()]);
     let never = Statement::new("never", "SELECT 1 WHERE 1 = 0", []).must_return();
-    assert_eq!(block_on(file.transaction(vec![rename, never])).unwrap(), Outcome::Refused(1));
+    assert_eq!(block_on(file.transaction(vec![rename, never])).unwrap(), TransactionOutcome::Refused(1));
     assert_eq!(block_on(fixture.store.user(user.id)).unwrap().unwrap().name, "");
     let wrong = block_on(file.query(Statement::new("wrong", "SELECT nothing", [])));
     assert!(matches!(wrong, Err(DatabaseError::Refused { query: "wrong", .. })));

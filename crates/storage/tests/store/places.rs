@@ -7,7 +7,7 @@ use native_postgres::{
     server::{shared_database, skipped},
 };
 use native_sqlite::SqliteFile;
-use storage::{Database, DatabaseError, Dialect, Outcome, Row, Statement};
+use storage::{Database, DatabaseError, Dialect, Row, Statement, TransactionOutcome};
 use tokio::runtime::{Builder, Runtime};
 
 static RUNTIME: LazyLock<Runtime> =
@@ -65,7 +65,7 @@ impl Database for Real {
         }
     }
 
-    async fn transaction(&self, statements: Vec<Statement>) -> Result<Outcome, DatabaseError> {
+    async fn transaction(&self, statements: Vec<Statement>) -> Result<TransactionOutcome, DatabaseError> {
         match self {
             Self::Sqlite(database) => database.transaction(statements).await,
             Self::Postgres(database) => database.transaction(statements).await,

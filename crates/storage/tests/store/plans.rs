@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use domain::{Decision, Effect, Id, RunState, Timestamp};
 use storage::{
-    Database, DatabaseError, Dialect, Outcome, Row, Statement, Store, Value,
+    Database, DatabaseError, Dialect, Row, Statement, Store, TransactionOutcome, Value,
     approvals::Question,
     audit::AuditEvent,
     leases::{Entry, MAX_LEASES},
@@ -69,7 +69,7 @@ impl Database for Recorder<'_> {
         self.database.query(statement).await
     }
 
-    async fn transaction(&self, _: Vec<Statement>) -> Result<Outcome, DatabaseError> {
+    async fn transaction(&self, _: Vec<Statement>) -> Result<TransactionOutcome, DatabaseError> {
         unreachable!("only migrations are transactions")
     }
 }

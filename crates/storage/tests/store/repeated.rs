@@ -3,7 +3,7 @@
 
 use domain::{Decision, Effect, RunState};
 use storage::{
-    Database, DatabaseError, Dialect, Outcome, Row, Statement, Store,
+    Database, DatabaseError, Dialect, Row, Statement, Store, TransactionOutcome,
     approvals::{Decided, Question},
     audit::AuditEvent,
     leases::{Entry, Leave},
@@ -38,7 +38,7 @@ impl Database for Twice {
         self.0.query(statement).await
     }
 
-    async fn transaction(&self, statements: Vec<Statement>) -> Result<Outcome, DatabaseError> {
+    async fn transaction(&self, statements: Vec<Statement>) -> Result<TransactionOutcome, DatabaseError> {
         self.0.transaction(statements).await
     }
 }

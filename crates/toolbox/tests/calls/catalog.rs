@@ -6,7 +6,7 @@ use json_schema::Unfit;
 use proptest::prelude::*;
 use serde_json::json;
 use toolbox::{
-    Catalog, Tool,
+    Catalog, KnownTool,
     catalog::{MAX_DESCRIPTION_CHARS, MAX_MODEL_NAME_BYTES, MAX_SERVERS, MAX_TOOLS, Reason, Refused, model_name},
 };
 
@@ -128,9 +128,9 @@ fn a_server_with_very_many_tools_leaves_the_others_theirs() {
 
 #[test]
 fn long_definitions_use_up_the_share_of_their_server_only() {
-    let long = |name: &str| Tool { description: "x".repeat(MAX_DESCRIPTION_CHARS), ..tool("", name) };
-    let wordy = |name: &str| Tool { input_schema: raw(&json!({"title": "x".repeat(60_000)})), ..long(name) };
-    let mut tools: Vec<Tool> = (0..12).map(|index| wordy(&index.to_string())).collect();
+    let long = |name: &str| KnownTool { description: "x".repeat(MAX_DESCRIPTION_CHARS), ..tool("", name) };
+    let wordy = |name: &str| KnownTool { input_schema: raw(&json!({"title": "x".repeat(60_000)})), ..long(name) };
+    let mut tools: Vec<KnownTool> = (0..12).map(|index| wordy(&index.to_string())).collect();
     tools.push(tool("", "short"));
     let catalog = Catalog::new(vec![("s".to_owned(), tools), ("t".to_owned(), vec![long("fine")])]);
     assert_eq!((catalog.of_server("s").count(), catalog.of_server("t").count()), (9, 1));
@@ -140,9 +140,9 @@ fn long_definitions_use_up_the_share_of_their_server_only() {
 
 #[test]
 fn descriptions_are_cut_and_large_schemas_refused() {
-    let wordy = Tool { description: "語".repeat(MAX_DESCRIPTION_CHARS + 1), ..tool("", "wordy") };
-    let huge = Tool { input_schema: raw(&json!({"description": "x".repeat(70_000)})), ..tool("", "huge") };
-    let odd = Tool { input_schema: raw(&json!([1])), ..tool("", "odd") };
+    let wordy = KnownTool { description: "語".repeat(MAX_DESCRIPTION_CHARS + 1), ..tool("", "wordy") };
+    let huge = KnownTool { input_schema: raw(&json!({"description": "x".repeat(70_000)})), ..tool("", "huge") };
+    let odd = KnownTool { input_schema: raw(&json!([1])), ..tool("", "odd") };
     let catalog = Catalog::new(vec![("s".to_owned(), vec![wordy, huge, odd])]);
     assert_eq!(catalog.find("s_wordy").unwrap().description.chars().count(), MAX_DESCRIPTION_CHARS + 1);
     assert_eq!(reasons(&catalog), words([Reason::Schema(Unfit::TooLarge), Reason::Schema(Unfit::NotAnObject)]));

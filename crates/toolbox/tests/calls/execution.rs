@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use toolbox::{
     Annotations, Approval, AuditCode, AuditEntry, CallFailure,
     Effect::{Allow, Ask, Deny},
-    Execution, Outcome, Started, Tool,
+    Execution, KnownTool, Outcome, Started,
     content::MAX_RESULT_CHARS,
     execution::{CALL_LIMIT, MAX_OUTCOME_BYTES},
     text_for_model,
@@ -16,13 +16,13 @@ use crate::{
     world::{Scripted, StoreFailed, Tools, answer, world},
 };
 
-fn send() -> Tool {
+fn send() -> KnownTool {
     let schema = json!({"type": "object", "properties": {"to": {"type": "string"}}, "required": ["to"]});
-    Tool { input_schema: raw(&schema), title: Some("Send mail".to_owned()), ..tool("mail", "send") }
+    KnownTool { input_schema: raw(&schema), title: Some("Send mail".to_owned()), ..tool("mail", "send") }
 }
 
-fn read() -> Tool {
-    Tool { annotations: Annotations { read_only: true, ..Annotations::default() }, ..tool("mail", "read") }
+fn read() -> KnownTool {
+    KnownTool { annotations: Annotations { read_only: true, ..Annotations::default() }, ..tool("mail", "read") }
 }
 
 const TO: &str = r#"{"to": "a@example.org"}"#;
@@ -32,7 +32,7 @@ fn allowed() -> Scripted {
 }
 
 /// What is said, and that it is an error that was audited under this code, and that nothing was called.
-fn refused(world: &Scripted, tool: &Tool, arguments: &str, code: AuditCode) -> String {
+fn refused(world: &Scripted, tool: &KnownTool, arguments: &str, code: AuditCode) -> String {
     let (words, found, is_error) = world.words(tool, arguments);
     assert_eq!((found, is_error, world.codes()), (code, true, vec![code]), "{words}");
     assert!(!world.steps().contains(&"call"));
@@ -165,7 +165,7 @@ fn a_client_that_cannot_wait_is_told_what_to_allow() {
     let words = refused(&world, &send(), TO, AuditCode::CannotAsk);
     assert!(words.contains("set the tool policy mail:send to allow"), "{words}");
     let world = Scripted { can_ask: false, ..allowed() };
-    let always = Tool { always_asks: true, ..send() };
+    let always = KnownTool { always_asks: true, ..send() };
     let words = refused(&world, &always, TO, AuditCode::CannotAsk);
     assert!(words.contains("every time") && words.contains("in the chat"), "{words}");
 }
@@ -184,7 +184,7 @@ fn a_call_begun_before_is_made_again_only_if_that_does_no_harm() {
     let words = refused(&world, &send(), TO, AuditCode::NotRepeated);
     assert!(words.contains("It is unknown whether it took effect"), "{words}");
     let idempotent =
-        Tool { annotations: Annotations { idempotent: true, ..Annotations::default() }, ..tool("mail", "file") };
+        KnownTool { annotations: Annotations { idempotent: true, ..Annotations::default() }, ..tool("mail", "file") };
     for tool in [idempotent, read()] {
         let world = Scripted { started: Started::Again, ..allowed() };
         assert_eq!(world.words(&tool, "").1, AuditCode::Ok);
@@ -210,7 +210,7 @@ fn nobody_is_told_that_a_call_was_not_made_when_it_was_begun() {
 #[test]
 fn what_a_server_elsewhere_says_of_its_tool_is_only_said() {
     let annotations = Annotations { read_only: true, idempotent: true, ..Annotations::default() };
-    let tool = Tool { annotations, remote: true, ..tool("mail", "file") };
+    let tool = KnownTool { annotations, remote: true, ..tool("mail", "file") };
     let world = Scripted { started: Started::Again, ..allowed() };
     assert_eq!(world.words(&tool, "").1, AuditCode::NotRepeated);
 }
@@ -233,7 +233,7 @@ fn who_lost_the_lease_calls_nothing() {
 
 #[test]
 fn results_are_kept_for_tools_that_read_and_say_so() {
-    let tool = Tool { result_ttl_ms: Some(60_000), ..read() };
+    let tool = KnownTool { result_ttl_ms: Some(60_000), ..read() };
     let world = allowed();
     assert_eq!(world.words(&tool, r#"{"a": 1, "b": 2}"#).1, AuditCode::Ok);
     assert_eq!(world.steps(), ["permission", "rate", "cached", "start", "call", "cache", "audit"]);
@@ -244,7 +244,7 @@ fn results_are_kept_for_tools_that_read_and_say_so() {
 
 #[test]
 fn results_of_other_tools_and_failures_are_not_kept() {
-    let writes = Tool { result_ttl_ms: Some(60_000), ..send() };
+    let writes = KnownTool { result_ttl_ms: Some(60_000), ..send() };
     let silent = read();
     for (tool, arguments) in [(writes, TO), (silent, "")] {
         let world = allowed();
@@ -253,7 +253,7 @@ fn results_of_other_tools_and_failures_are_not_kept() {
     }
     let failed = Outcome::error("no");
     let world = Scripted { tools: Tools::Answer(failed), ..allowed() };
-    let tool = Tool { result_ttl_ms: Some(60_000), ..read() };
+    let tool = KnownTool { result_ttl_ms: Some(60_000), ..read() };
     assert_eq!(world.words(&tool, ""), ("no".to_owned(), AuditCode::ToolError, true));
     assert!(!world.steps().contains(&"cache"));
 }
@@ -275,7 +275,7 @@ fn a_failure_that_a_tool_tells_the_kind_of_is_recorded_as_that() {
 
 #[test]
 fn a_denied_tool_gives_nothing_from_the_cache() {
-    let tool = Tool { result_ttl_ms: Some(60_000), ..read() };
+    let tool = KnownTool { result_ttl_ms: Some(60_000), ..read() };
     let mut world = allowed();
     world.execute(&tool, "");
     world.user = vec![("mail:*", Deny)];
@@ -382,7 +382,7 @@ fn nothing_is_called_when_the_store_fails() {
 #[test]
 fn a_result_of_another_form_than_was_announced_is_given_and_it_is_said() {
     let schema = json!({"type": "object", "properties": {"count": {"type": "integer"}}, "required": ["count"]});
-    let listed = Tool { output_schema: Some(raw(&schema)), ..tool("remote", "count") };
+    let listed = KnownTool { output_schema: Some(raw(&schema)), ..tool("remote", "count") };
     let told = |content: Vec<Content>, structured: Value| {
         let outcome = Outcome { content, structured: Some(structured), is_error: false };
         let world = Scripted { tools: Tools::Answer(outcome), installation: vec![("*:*", Allow)], ..world() };
@@ -402,7 +402,7 @@ fn a_result_of_another_form_than_was_announced_is_given_and_it_is_said() {
     assert_eq!(told(vec![Content::text("3")], json!({"count": 3})).0, "3");
     let long = told(vec![], json!({"x".repeat(200_000): 1}));
     assert!(long.0.contains(note) && long.0.chars().count() <= MAX_RESULT_CHARS, "{}", long.0.len());
-    let odd = Tool { output_schema: Some(raw(&json!({"$ref": "#/nowhere"}))), ..listed.clone() };
+    let odd = KnownTool { output_schema: Some(raw(&json!({"$ref": "#/nowhere"}))), ..listed.clone() };
     let outcome = Outcome { content: vec![], structured: Some(json!({"count": 3})), is_error: false };
     let world = Scripted { tools: Tools::Answer(outcome), installation: vec![("*:*", Allow)], ..world() };
     assert_eq!(world.words(&odd, "{}").0, "{\"count\":3}", "what cannot be compared is not");
@@ -418,7 +418,7 @@ fn a_result_is_right_by_what_a_schema_plainly_stands_for() {
         (json!({"type": "list", "items": {"type": "str"}}), json!(["x"]), true),
     ] {
         let schema = json!({"type": "object", "properties": {"it": property, "other": {"required": true}}});
-        let listed = Tool { output_schema: Some(raw(&schema)), ..tool("remote", "count") };
+        let listed = KnownTool { output_schema: Some(raw(&schema)), ..tool("remote", "count") };
         let outcome = Outcome { content: vec![], structured: Some(json!({"it": value, "other": 1})), is_error: false };
         let world = Scripted { tools: Tools::Answer(outcome), installation: vec![("*:*", Allow)], ..world() };
         let words = world.words(&listed, "{}").0;
@@ -435,7 +435,7 @@ fn a_question_is_for_a_client_that_can_be_asked_and_words_for_everybody_else() {
         Scripted { tools, can_ask, ..allowed() }
     };
     assert_eq!(asks(false).execute(&send(), TO), Execution::InputNeeded(needed.clone()));
-    let elsewhere = Tool { remote: true, ..send() };
+    let elsewhere = KnownTool { remote: true, ..send() };
     for (world, tool, why) in [
         (asks(true), &send(), "a run waits for nobody's answer"),
         (asks(false), &elsewhere, "nobody is asked in the name of a server elsewhere"),

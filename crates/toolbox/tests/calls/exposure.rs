@@ -4,7 +4,7 @@ use serde_json::json;
 use toolbox::{
     Annotations, Approval, AuditCode, Catalog,
     Effect::{self, Allow, Ask},
-    Execution, Policy, Tool,
+    Execution, KnownTool, Policy,
     exposure::may_have_read_private,
     policy::decide_exposed,
 };
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// A tool that only reads, and whose arguments others hear.
-fn fetch() -> Tool {
+fn fetch() -> KnownTool {
     let schema = json!({"type": "object", "properties": {
         "url": {"type": "string"},
         "format": {"enum": ["text", "links"]},
@@ -24,14 +24,14 @@ fn fetch() -> Tool {
         "language": {"type": "string", "default": "en"},
     }});
     let annotations = Annotations { read_only: true, ..Annotations::default() };
-    Tool { input_schema: raw(&schema), annotations, ..tool("web", "fetch") }
+    KnownTool { input_schema: raw(&schema), annotations, ..tool("web", "fetch") }
 }
 
 fn exposed(written: &[&'static str]) -> Scripted {
     Scripted { has_read_private: true, written: written.to_vec(), ..world() }
 }
 
-fn is_asked(world: &Scripted, tool: &Tool, arguments: &str) -> bool {
+fn is_asked(world: &Scripted, tool: &KnownTool, arguments: &str) -> bool {
     match world.execute(tool, arguments) {
         Execution::ApprovalNeeded { may_disclose, .. } => {
             assert!(may_disclose, "and why is said");
@@ -85,8 +85,8 @@ fn what_the_person_wrote_goes_on_and_so_does_what_the_tool_proposes() {
 fn who_hears_nothing_is_not_asked_about() {
     let annotations = Annotations { read_only: true, ..Annotations::default() };
     let closed = Annotations { open_world: false, ..annotations };
-    let search_mail = Tool { annotations, reads_private: true, ..tool("mail", "search_mail") };
-    let clock = Tool { annotations: closed, ..tool("clock", "now") };
+    let search_mail = KnownTool { annotations, reads_private: true, ..tool("mail", "search_mail") };
+    let clock = KnownTool { annotations: closed, ..tool("clock", "now") };
     for own in [&search_mail, &clock] {
         assert!(!is_asked(&exposed(&[]), own, r#"{"words": "the meeting"}"#), "{}", own.name);
     }
@@ -94,8 +94,8 @@ fn who_hears_nothing_is_not_asked_about() {
 
 #[test]
 fn only_a_policy_that_names_the_tool_allows_it_unasked() {
-    let effect = |pattern: &str, tool: &Tool| decide_exposed(tool, &[Policy::parse(pattern, Allow).unwrap()], &[]);
-    let remote = Tool { remote: true, reads_private: true, ..tool("wiki", "search") };
+    let effect = |pattern: &str, tool: &KnownTool| decide_exposed(tool, &[Policy::parse(pattern, Allow).unwrap()], &[]);
+    let remote = KnownTool { remote: true, reads_private: true, ..tool("wiki", "search") };
     for (pattern, tool, expected) in [
         ("web:fetch", fetch(), Allow),
         ("web:*", fetch(), Ask),
@@ -112,8 +112,8 @@ fn only_a_policy_that_names_the_tool_allows_it_unasked() {
 
 #[test]
 fn what_was_called_before_is_private_if_any_of_it_was() {
-    let private = Tool { reads_private: true, ..tool("mail", "read") };
-    let list = |server: &str, tools: &[Tool]| (server.to_owned(), tools.to_vec());
+    let private = KnownTool { reads_private: true, ..tool("mail", "read") };
+    let list = |server: &str, tools: &[KnownTool]| (server.to_owned(), tools.to_vec());
     let catalog = Catalog::new(vec![list("mail", &[private]), list("clock", &[tool("clock", "now")])]);
     let read = |called: &[&str]| {
         may_have_read_private(&catalog, &called.iter().map(|&name| name.to_owned()).collect::<Vec<_>>())
@@ -131,7 +131,7 @@ fn what_was_approved_is_called() {
 #[test]
 fn what_is_private_is_read_anew_each_time_so_that_it_is_on_record() {
     let annotations = Annotations { read_only: true, ..Annotations::default() };
-    let private = Tool { annotations, reads_private: true, result_ttl_ms: Some(1_000), ..tool("http", "inbox") };
+    let private = KnownTool { annotations, reads_private: true, result_ttl_ms: Some(1_000), ..tool("http", "inbox") };
     let world = world();
     world.execute(&private, "{}");
     world.execute(&private, "{}");

@@ -19,11 +19,11 @@ mod tasks;
 mod world;
 
 use serde_json::{Value, value::RawValue};
-use toolbox::{Annotations, Tool};
+use toolbox::{Annotations, KnownTool};
 
 /// A tool of which nothing is known but its name.
-fn tool(server: &str, name: &str) -> Tool {
-    Tool {
+fn tool(server: &str, name: &str) -> KnownTool {
+    KnownTool {
         server: server.to_owned(),
         name: name.to_owned(),
         title: None,

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use toolbox::{
     Annotations,
     Effect::{self, Allow, Ask, Deny},
-    Policy, Tool, decide,
+    KnownTool, Policy, decide,
     policy::{InvalidPattern, exact_pattern},
 };
 
@@ -62,14 +62,14 @@ fn by_default_our_own_tools_that_only_read_are_allowed() {
         [(true, false, Allow), (true, true, Ask), (false, false, Ask), (false, true, Ask)]
     {
         let annotations = Annotations { read_only, ..Annotations::default() };
-        let tool = Tool { annotations, remote, ..tool("s", "t") };
+        let tool = KnownTool { annotations, remote, ..tool("s", "t") };
         assert_eq!(decide(&tool, &[], &[]), expected, "read only {read_only}, remote {remote}");
     }
 }
 
 #[test]
 fn a_tool_that_always_asks_can_be_denied_and_never_allowed() {
-    let tool = Tool { always_asks: true, ..tool("mail", "send") };
+    let tool = KnownTool { always_asks: true, ..tool("mail", "send") };
     for allowed in [vec![], policies(&[("mail:send", Allow)])] {
         assert_eq!(decide(&tool, &allowed, &allowed), Ask);
         assert_eq!(decide(&tool, &allowed, &policies(&[("mail:*", Deny)])), Deny);

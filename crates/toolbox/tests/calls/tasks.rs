@@ -5,7 +5,8 @@ use std::time::Duration;
 use mcp::{Content, Map, TaskState};
 use serde_json::json;
 use toolbox::{
-    AuditCode, CallFailure, Called, Effect::Allow, Execution, Outcome, Started, Tool, end_of, judged, text_for_model,
+    AuditCode, CallFailure, Called, Effect::Allow, Execution, KnownTool, Outcome, Started, end_of, judged,
+    text_for_model,
 };
 
 use crate::{
@@ -13,8 +14,8 @@ use crate::{
     world::{Scripted, Tools, world},
 };
 
-fn report() -> Tool {
-    Tool { title: Some("Write a report".to_owned()), remote: true, ..tool("lab", "report") }
+fn report() -> KnownTool {
+    KnownTool { title: Some("Write a report".to_owned()), remote: true, ..tool("lab", "report") }
 }
 
 fn going_on(states: &[TaskState]) -> Scripted {
@@ -62,7 +63,7 @@ fn who_cannot_ask_later_is_told_when_it_takes_too_long_and_its_server_is_told_to
 #[test]
 fn what_a_task_comes_to_goes_the_way_of_every_result() {
     let schema = json!({"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]});
-    let tool = Tool { output_schema: Some(raw(&schema)), ..report() };
+    let tool = KnownTool { output_schema: Some(raw(&schema)), ..report() };
     let wrong = Outcome { structured: Some(json!({"n": "x"})), ..Outcome::default() };
     let end = |state| end_of(state).map(|end| judged(&tool, end));
     let (outcome, code) = end(TaskState::Completed(wrong)).unwrap();

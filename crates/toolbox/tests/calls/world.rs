@@ -14,8 +14,8 @@ use futures::{
 use mcp::{FailureKind, Task, TaskState};
 use permissions::Roles;
 use toolbox::{
-    Approval, AuditCode, AuditEntry, CallFailure, Called, Catalog, Effect, Execution, Outcome, Permission, Policy,
-    Reached, Started, Tool, World, execute, text_for_model,
+    Approval, AuditCode, AuditEntry, CallFailure, Called, Catalog, Effect, Execution, KnownTool, Outcome, Permission,
+    Policy, Reached, Started, World, execute, text_for_model,
 };
 
 /// What the store says when it fails.
@@ -115,18 +115,18 @@ fn task(state: TaskState, poll: Duration) -> Task {
 
 impl Scripted {
     /// Makes a call in it.
-    pub(crate) fn execute(&self, tool: &Tool, arguments: &str) -> Execution {
+    pub(crate) fn execute(&self, tool: &KnownTool, arguments: &str) -> Execution {
         let name = toolbox::catalog::model_name(&tool.server, &tool.name);
         self.try_execute(tool, &name, arguments).unwrap()
     }
 
-    pub(crate) fn try_execute(&self, tool: &Tool, name: &str, arguments: &str) -> Result<Execution, StoreFailed> {
+    pub(crate) fn try_execute(&self, tool: &KnownTool, name: &str, arguments: &str) -> Result<Execution, StoreFailed> {
         let catalog = Catalog::new(vec![(tool.server.clone(), vec![tool.clone()])]);
         block_on(execute(self, &catalog, name, arguments))
     }
 
     /// Makes a call, and gives what the model reads and what it is.
-    pub(crate) fn words(&self, tool: &Tool, arguments: &str) -> (String, AuditCode, bool) {
+    pub(crate) fn words(&self, tool: &KnownTool, arguments: &str) -> (String, AuditCode, bool) {
         match self.execute(tool, arguments) {
             Execution::Result { outcome, code } => (text_for_model(&outcome), code, outcome.is_error),
             other => panic!("{other:?}"),
@@ -153,7 +153,7 @@ fn policies(written: &[(&str, Effect)]) -> Vec<Policy> {
 impl World for Scripted {
     type Error = StoreFailed;
 
-    async fn permission(&self, _: &Tool) -> Result<Permission, StoreFailed> {
+    async fn permission(&self, _: &KnownTool) -> Result<Permission, StoreFailed> {
         self.step("permission");
         if self.permission_fails {
             return Err(StoreFailed);
@@ -163,16 +163,16 @@ impl World for Scripted {
         Ok(Permission { access, installation, user, approval: self.approval })
     }
 
-    async fn is_set_up(&self, _: &Tool) -> Result<(), CallFailure> {
+    async fn is_set_up(&self, _: &KnownTool) -> Result<(), CallFailure> {
         self.missing.map_or(Ok(()), |words| Err(CallFailure::NotConfigured(words.to_owned())))
     }
 
-    async fn ask_approval(&self, _: &Tool) -> Result<Option<i64>, StoreFailed> {
+    async fn ask_approval(&self, _: &KnownTool) -> Result<Option<i64>, StoreFailed> {
         self.step("ask");
         Ok((self.started != Started::LeaseLost).then_some(1_000))
     }
 
-    async fn take_rate(&self, _: &Tool) -> Result<Result<(), u64>, StoreFailed> {
+    async fn take_rate(&self, _: &KnownTool) -> Result<Result<(), u64>, StoreFailed> {
         self.step("rate");
         Ok(self.rate)
     }
@@ -188,12 +188,12 @@ impl World for Scripted {
         self.kept.borrow_mut().insert(key.to_owned(), outcome.clone());
     }
 
-    async fn start(&self, _: &Tool) -> Result<Started, StoreFailed> {
+    async fn start(&self, _: &KnownTool) -> Result<Started, StoreFailed> {
         self.step("start");
         Ok(self.started)
     }
 
-    async fn call(&self, _: &Tool, arguments: &str) -> Result<Reached, CallFailure> {
+    async fn call(&self, _: &KnownTool, arguments: &str) -> Result<Reached, CallFailure> {
         self.step("call");
         self.called_with.borrow_mut().push(arguments.to_owned());
         match &self.tools {
@@ -205,13 +205,13 @@ impl World for Scripted {
         }
     }
 
-    async fn keep_task(&self, _: &Tool, task: &Task) -> Result<Option<i64>, StoreFailed> {
+    async fn keep_task(&self, _: &KnownTool, task: &Task) -> Result<Option<i64>, StoreFailed> {
         self.step("keep");
         assert_eq!(task.id, "t1");
         if self.keeping_fails { Err(StoreFailed) } else { Ok((!self.lost_when_kept.get()).then_some(1_000)) }
     }
 
-    async fn task(&self, _: &Tool, made: &Task) -> Result<Task, CallFailure> {
+    async fn task(&self, _: &KnownTool, made: &Task) -> Result<Task, CallFailure> {
         self.step("task");
         assert_eq!(made.id, "t1");
         let Tools::GoOn(states) = &self.tools else { panic!("there is no task") };
@@ -223,7 +223,7 @@ impl World for Scripted {
         Ok(task(states.get(asked).or(states.last()).cloned().unwrap_or(TaskState::Working), self.poll))
     }
 
-    async fn cancel_task(&self, _: &Tool, made: &Task) {
+    async fn cancel_task(&self, _: &KnownTool, made: &Task) {
         assert_eq!(made.id, "t1");
         self.step("cancel");
     }

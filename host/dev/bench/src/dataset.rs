@@ -2,7 +2,7 @@
 //! the only part of the benchmark that knows the schema, `migrations/`. Must not be used on a database with real data.
 
 use anyhow::ensure;
-use storage::{Database, Dialect, Outcome, Statement, Value};
+use storage::{Database, Dialect, Statement, TransactionOutcome, Value};
 
 /// Conversations of the measured user.
 pub(crate) const CONVERSATIONS: usize = 1_000;
@@ -32,7 +32,7 @@ pub(crate) async fn fill(
     conversations: usize,
 ) -> anyhow::Result<Vec<String>> {
     let outcome = database.transaction(statements(person_id, model, conversations)).await?;
-    ensure!(matches!(outcome, Outcome::Committed(_)), "the data set was refused");
+    ensure!(matches!(outcome, TransactionOutcome::Committed(_)), "the data set was refused");
     // Maintenance that the database would otherwise do while requests are counted.
     let tidy: &[&str] = match database.dialect() {
         Dialect::Sqlite => &["PRAGMA wal_checkpoint(TRUNCATE)"],

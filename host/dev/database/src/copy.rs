@@ -5,11 +5,11 @@ use anyhow::{Context as _, Result};
 use crate::file::{Count, Tally, row_line};
 use crate::progress::Progress;
 use crate::schema::Table;
-use crate::session::Session;
+use crate::session::DatabaseSession;
 
 /// Reads all rows of a table, passes on the line of each, and counts them.
 pub(crate) async fn read_table(
-    session: &mut Session,
+    session: &mut DatabaseSession,
     table: &Table,
     progress: &mut Progress,
     mut each: impl FnMut(&[u8]) -> Result<()>,

@@ -13,7 +13,7 @@ use crate::file::{End, Entry, FORMAT, Head, Header, Reader, schema};
 use crate::place::Place;
 use crate::progress::Progress;
 use crate::schema::{State, Table, first_with_rows, state, tables};
-use crate::session::Session;
+use crate::session::DatabaseSession;
 
 /// Rows sent at once: enough to avoid a round trip to a distant server for each.
 const BATCH_MAX_ROWS: usize = 500;
@@ -75,7 +75,7 @@ fn check(header: &Header) -> Result<()> {
     }
 }
 
-async fn ensure_empty(session: &mut Session, place: &Place, tables: &[Table]) -> Result<()> {
+async fn ensure_empty(session: &mut DatabaseSession, place: &Place, tables: &[Table]) -> Result<()> {
     match state(session, tables).await.with_context(|| format!("cannot import into {place}"))? {
         State::Empty => Ok(()),
         State::Older => bail!("{place} is in use, with an older schema: import into an empty database"),
@@ -87,7 +87,7 @@ async fn ensure_empty(session: &mut Session, place: &Place, tables: &[Table]) ->
 }
 
 /// Inserts every row of the file.
-async fn insert_all(session: &mut Session, reader: &mut Reader<impl BufRead>, tables: &[Table]) -> Result<End> {
+async fn insert_all(session: &mut DatabaseSession, reader: &mut Reader<impl BufRead>, tables: &[Table]) -> Result<End> {
     let mut progress = Progress::new("importing");
     let mut batch = Batch::default();
     let mut table = None;
@@ -144,7 +144,7 @@ impl Batch {
         self.rows.len() >= BATCH_MAX_ROWS || self.bytes >= BATCH_MAX_BYTES
     }
 
-    async fn insert(&mut self, session: &mut Session, table: &Table) -> Result<()> {
+    async fn insert(&mut self, session: &mut DatabaseSession, table: &Table) -> Result<()> {
         if !self.rows.is_empty() {
             let inserted = session.insert(&table.insert(session.dialect()), &self.rows).await;
             inserted.with_context(|| format!("cannot insert into {}", table.name))?;

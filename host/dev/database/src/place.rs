@@ -10,7 +10,7 @@ use native_postgres::{PostgresDatabase, PostgresUrl};
 use native_sqlite::SqliteFile;
 use storage::migration::migrate;
 
-use crate::session::Session;
+use crate::session::DatabaseSession;
 
 /// The folder of Spin's state.
 const STATE_FOLDER: &str = ".spin";
@@ -66,22 +66,24 @@ impl Place {
     }
 
     /// A consistent snapshot of this moment, whatever is written meanwhile.
-    pub(crate) async fn snapshot(&self) -> Result<Session> {
+    pub(crate) async fn snapshot(&self) -> Result<DatabaseSession> {
         let session = match self {
             Self::Sqlite(path) => {
                 ensure!(self.exists(), "there is no database at {self}: name its folder with --state-dir");
-                Session::sqlite(path, "BEGIN").await
+                DatabaseSession::sqlite(path, "BEGIN").await
             }
-            Self::Postgres(url) => Session::postgres(url, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await,
+            Self::Postgres(url) => {
+                DatabaseSession::postgres(url, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
+            }
         };
         session.with_context(|| format!("cannot read {self}"))
     }
 
-    /// A transaction that writes. Dropped without [`Session::commit`], it changes nothing.
-    pub(crate) async fn transaction(&self) -> Result<Session> {
+    /// A transaction that writes. Dropped without [`DatabaseSession::commit`], it changes nothing.
+    pub(crate) async fn transaction(&self) -> Result<DatabaseSession> {
         let session = match self {
-            Self::Sqlite(path) => Session::sqlite(path, "BEGIN IMMEDIATE").await,
-            Self::Postgres(url) => Session::postgres(url, "BEGIN").await,
+            Self::Sqlite(path) => DatabaseSession::sqlite(path, "BEGIN IMMEDIATE").await,
+            Self::Postgres(url) => DatabaseSession::postgres(url, "BEGIN").await,
         };
         session.with_context(|| format!("cannot write to {self}"))
     }

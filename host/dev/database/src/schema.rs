@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context as _, Result, bail, ensure};
 use storage::{Dialect, Value, migration::MIGRATIONS};
 
-use crate::session::Session;
+use crate::session::DatabaseSession;
 
 /// The table of applied migrations. It is not copied, because the importing program has migrated.
 const BOOKKEEPING: &str = "schema_migrations";
@@ -134,7 +134,7 @@ pub(crate) enum State {
 }
 
 /// Compares a database with this build. Anything that this build does not know is an error.
-pub(crate) async fn state(session: &mut Session, tables: &[Table]) -> Result<State> {
+pub(crate) async fn state(session: &mut DatabaseSession, tables: &[Table]) -> Result<State> {
     let sql = match session.dialect() {
         Dialect::Sqlite => format!("SELECT tables.name, columns.name {SQLITE_COLUMNS}"),
         Dialect::Postgres => POSTGRES_COLUMNS.to_owned(),
@@ -169,7 +169,7 @@ pub(crate) async fn state(session: &mut Session, tables: &[Table]) -> Result<Sta
 }
 
 /// Whether migrations are missing. Migrations that this build does not have are an error.
-async fn is_older(session: &mut Session) -> Result<bool> {
+async fn is_older(session: &mut DatabaseSession) -> Result<bool> {
     let mut applied = Vec::new();
     session
         .select(&format!("SELECT version, sha256 FROM {BOOKKEEPING} ORDER BY version"), |row| {
@@ -188,7 +188,10 @@ async fn is_older(session: &mut Session) -> Result<bool> {
 }
 
 /// The first of our tables that has a row.
-pub(crate) async fn first_with_rows<'a>(session: &mut Session, tables: &'a [Table]) -> Result<Option<&'a Table>> {
+pub(crate) async fn first_with_rows<'a>(
+    session: &mut DatabaseSession,
+    tables: &'a [Table],
+) -> Result<Option<&'a Table>> {
     for table in tables {
         let mut has_rows = false;
         let sql = format!("SELECT 1 FROM \"{}\" LIMIT 1", table.name);

@@ -13,12 +13,12 @@ use tokio_postgres::Client;
 use crate::schema::Table;
 
 /// An open transaction; dropping it rolls back.
-pub(crate) enum Session {
+pub(crate) enum DatabaseSession {
     Sqlite(rusqlite::Connection),
     Postgres(Client),
 }
 
-impl Session {
+impl DatabaseSession {
     pub(crate) async fn sqlite(path: &Path, begin: &str) -> Result<Self> {
         let connection = rusqlite::Connection::open(path)?;
         connection.pragma_update(None, "foreign_keys", true)?;

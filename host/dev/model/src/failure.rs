@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 /// An answer that refuses the request.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
-pub(crate) struct Failure {
+pub(crate) struct ScriptedFailure {
     pub(crate) status: StatusCode,
     pub(crate) kind: &'static str,
     pub(crate) code: Option<&'static str>,
@@ -18,7 +18,7 @@ pub(crate) struct Failure {
     pub(crate) retry_after_s: Option<u64>,
 }
 
-impl Failure {
+impl ScriptedFailure {
     /// The field `param` is invalid.
     pub(crate) fn invalid(param: impl Into<String>, message: impl Into<String>) -> Self {
         Self { param: Some(param.into()), ..Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", None, message) }
@@ -66,7 +66,7 @@ impl Failure {
     }
 }
 
-impl IntoResponse for Failure {
+impl IntoResponse for ScriptedFailure {
     fn into_response(self) -> Response {
         let mut response = (self.status, Json(self.body())).into_response();
         if let Some(seconds) = self.retry_after_s {

@@ -19,7 +19,7 @@ const BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Outcome {
+pub(crate) enum AnswerOutcome {
     /// The response was written completely.
     Finished,
     /// The script refused or failed before it sent anything.
@@ -55,7 +55,7 @@ struct Progress {
     started: Instant,
     status: OnceLock<u16>,
     chunks_sent: AtomicUsize,
-    end: OnceLock<(Outcome, u64)>,
+    end: OnceLock<(AnswerOutcome, u64)>,
 }
 
 /// A request's entry in the journal. If it is dropped before `ended` is called, the client has left.
@@ -140,7 +140,7 @@ impl Record {
     }
 
     /// Closes the entry; later calls change nothing.
-    pub(crate) fn ended(&self, outcome: Outcome) {
+    pub(crate) fn ended(&self, outcome: AnswerOutcome) {
         let after_ms = u64::try_from(self.0.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.0.end.get_or_init(|| (outcome, after_ms));
     }
@@ -148,6 +148,6 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        self.ended(Outcome::Disconnected);
+        self.ended(AnswerOutcome::Disconnected);
     }
 }

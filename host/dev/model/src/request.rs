@@ -7,7 +7,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::failure::Failure;
+use crate::failure::ScriptedFailure;
 
 /// OpenAI's limit on tools in one request.
 const TOOLS_MAX: usize = 128;
@@ -23,7 +23,7 @@ pub(crate) struct ChatRequest {
     pub(crate) stream: bool,
     pub(crate) stream_options: Option<StreamOptions>,
     #[serde(default)]
-    pub(crate) tools: Vec<Tool>,
+    pub(crate) tools: Vec<OfferedTool>,
     pub(crate) tool_choice: Option<ToolChoice>,
     pub(crate) max_tokens: Option<usize>,
     pub(crate) max_completion_tokens: Option<usize>,
@@ -55,7 +55,7 @@ pub(crate) enum Role {
     Developer,
     User,
     Assistant,
-    Tool,
+    OfferedTool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -86,7 +86,7 @@ pub(crate) struct FunctionMade {
 }
 
 #[derive(Debug, Deserialize)]
-pub(crate) struct Tool {
+pub(crate) struct OfferedTool {
     #[serde(rename = "type")]
     kind: String,
     pub(crate) function: Function,
@@ -138,9 +138,10 @@ impl Message {
 
 impl ChatRequest {
     /// Reads and checks a body. The second value is the unchanged body, for the journal.
-    pub(crate) fn parse(body: &[u8]) -> Result<(Self, Value), Failure> {
-        let unreadable =
-            |error: serde_json::Error| Failure::invalid("body", format!("The body could not be read: {error}."));
+    pub(crate) fn parse(body: &[u8]) -> Result<(Self, Value), ScriptedFailure> {
+        let unreadable = |error: serde_json::Error| {
+            ScriptedFailure::invalid("body", format!("The body could not be read: {error}."))
+        };
         let raw: Value = serde_json::from_slice(body).map_err(unreadable)?;
         let mut request = Self::deserialize(&raw).map_err(unreadable)?;
         request.check()?;
@@ -173,7 +174,7 @@ impl ChatRequest {
             .messages
             .iter()
             .rev()
-            .take_while(|message| message.role == Role::Tool)
+            .take_while(|message| message.role == Role::OfferedTool)
             .map(|message| (self.tool_name(message.tool_call_id.as_deref()), message.text()))
             .collect();
         results.reverse();
@@ -189,18 +190,18 @@ impl ChatRequest {
             .map_or("tool", |call| call.function.name.as_str())
     }
 
-    fn check(&self) -> Result<(), Failure> {
+    fn check(&self) -> Result<(), ScriptedFailure> {
         if self.messages.is_empty() {
-            return Err(Failure::invalid(
+            return Err(ScriptedFailure::invalid(
                 "messages",
                 "Invalid 'messages': empty array. Expected at least one message.",
             ));
         }
         if self.n.is_some_and(|n| n != 1) {
-            return Err(Failure::invalid("n", "The scripted model gives one choice: leave out 'n'."));
+            return Err(ScriptedFailure::invalid("n", "The scripted model gives one choice: leave out 'n'."));
         }
         if self.stream_options.is_some() && !self.stream {
-            return Err(Failure::invalid(
+            return Err(ScriptedFailure::invalid(
                 "stream_options",
                 "The 'stream_options' parameter is only allowed when 'stream' is enabled.",
             ));
@@ -209,15 +210,18 @@ impl ChatRequest {
         self.check_results()
     }
 
-    fn check_tools(&self) -> Result<(), Failure> {
+    fn check_tools(&self) -> Result<(), ScriptedFailure> {
         if self.tools.len() > TOOLS_MAX {
-            return Err(Failure::invalid("tools", format!("Invalid 'tools': array too long, at most {TOOLS_MAX}.")));
+            return Err(ScriptedFailure::invalid(
+                "tools",
+                format!("Invalid 'tools': array too long, at most {TOOLS_MAX}."),
+            ));
         }
         for (index, tool) in self.tools.iter().enumerate() {
             let name = &tool.function.name;
             let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
             if !plain || name.is_empty() || name.len() > TOOL_NAME_MAX {
-                return Err(Failure::invalid(
+                return Err(ScriptedFailure::invalid(
                     format!("tools[{index}].function.name"),
                     format!(
                         "Invalid 'tools[{index}].function.name': '{name}' does not match '^[a-zA-Z0-9_-]{{1,64}}$'."
@@ -225,7 +229,7 @@ impl ChatRequest {
                 ));
             }
             if tool.kind != "function" || tool.function.parameters.as_ref().is_some_and(|schema| !schema.is_object()) {
-                return Err(Failure::invalid(
+                return Err(ScriptedFailure::invalid(
                     format!("tools[{index}]"),
                     format!("Invalid 'tools[{index}]': type 'function' with an object as 'parameters' is needed."),
                 ));
@@ -233,23 +237,24 @@ impl ChatRequest {
         }
         match &self.tool_choice {
             Some(ToolChoice::Mode(mode)) if !matches!(mode.as_str(), "auto" | "none" | "required") => {
-                Err(Failure::invalid("tool_choice", format!("Invalid value for 'tool_choice': '{mode}'.")))
+                Err(ScriptedFailure::invalid("tool_choice", format!("Invalid value for 'tool_choice': '{mode}'.")))
             }
-            Some(_) if self.tools.is_empty() => {
-                Err(Failure::invalid("tool_choice", "'tool_choice' is only allowed when 'tools' are specified."))
-            }
+            Some(_) if self.tools.is_empty() => Err(ScriptedFailure::invalid(
+                "tool_choice",
+                "'tool_choice' is only allowed when 'tools' are specified.",
+            )),
             _ => Ok(()),
         }
     }
 
     /// Checks that every call is followed by its result, and that every result has a call.
-    fn check_results(&self) -> Result<(), Failure> {
+    fn check_results(&self) -> Result<(), ScriptedFailure> {
         let mut open: BTreeSet<&str> = BTreeSet::new();
         for (index, message) in self.messages.iter().enumerate() {
             let param = format!("messages.[{index}].role");
-            if message.role == Role::Tool {
+            if message.role == Role::OfferedTool {
                 if !message.tool_call_id.as_deref().is_some_and(|id| open.remove(id)) {
-                    return Err(Failure::invalid(
+                    return Err(ScriptedFailure::invalid(
                         param,
                         "Invalid parameter: messages with role 'tool' must be a response to a preceding message with 'tool_calls'.",
                     ));
@@ -265,9 +270,9 @@ impl ChatRequest {
     }
 }
 
-fn unanswered(open: &BTreeSet<&str>, param: String) -> Failure {
+fn unanswered(open: &BTreeSet<&str>, param: String) -> ScriptedFailure {
     let ids: Vec<_> = open.iter().copied().collect();
-    Failure::invalid(
+    ScriptedFailure::invalid(
         param,
         format!(
             "An assistant message with 'tool_calls' must be followed by tool messages responding to each \

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 
-use crate::failure::Failure;
+use crate::failure::ScriptedFailure;
 
 /// The prefix of every model's name.
 pub(crate) const PREFIX: &str = "scripted";
@@ -126,10 +126,10 @@ impl Default for Script {
 
 impl Script {
     /// Parses a model's name. 404 `model_not_found` for a name of another model, 400 for an unknown knob.
-    pub(crate) fn parse(model: &str) -> Result<Self, Failure> {
+    pub(crate) fn parse(model: &str) -> Result<Self, ScriptedFailure> {
         let rest = model.strip_prefix(PREFIX).filter(|rest| rest.is_empty() || rest.starts_with('-'));
         let Some(rest) = rest else {
-            return Err(Failure::new(
+            return Err(ScriptedFailure::new(
                 StatusCode::NOT_FOUND,
                 "invalid_request_error",
                 Some("model_not_found"),
@@ -143,7 +143,7 @@ impl Script {
         Ok(script)
     }
 
-    fn set(&mut self, key: &str, value: &str) -> Result<(), Failure> {
+    fn set(&mut self, key: &str, value: &str) -> Result<(), ScriptedFailure> {
         let count = |max| number(key, value, max);
         let wait = || number(key, value, WAIT_MAX_MS).map(Duration::from_millis);
         match key {
@@ -178,7 +178,7 @@ impl Script {
             "badjson" => self.faults.bad_json = Some(count(CHUNKS_MAX)?),
             "failures" => self.failures = Some(number(key, value, u32::MAX)?),
             "test" => self.test = Some(value.to_owned()),
-            _ => return Err(Failure::invalid("model", format!("No knob is called `{key}`. {KNOBS}"))),
+            _ => return Err(ScriptedFailure::invalid("model", format!("No knob is called `{key}`. {KNOBS}"))),
         }
         Ok(())
     }
@@ -200,24 +200,22 @@ fn pairs(rest: &str) -> Vec<(String, String)> {
     pairs
 }
 
-fn number<T>(key: &str, value: &str, max: T) -> Result<T, Failure>
+fn number<T>(key: &str, value: &str, max: T) -> Result<T, ScriptedFailure>
 where
     T: std::str::FromStr + PartialOrd + std::fmt::Display,
 {
     match value.parse::<T>() {
         Ok(number) if number <= max => Ok(number),
-        _ => Err(Failure::invalid("model", format!("`{key}={value}`: a number from 0 to {max} is needed."))),
+        _ => Err(ScriptedFailure::invalid("model", format!("`{key}={value}`: a number from 0 to {max} is needed."))),
     }
 }
 
-fn flag(key: &str, value: &str) -> Result<bool, Failure> {
+fn flag(key: &str, value: &str) -> Result<bool, ScriptedFailure> {
     Ok(number::<u8>(key, value, 1)? == 1)
 }
 
-fn one_of(key: &str, value: &str, allowed: &[&'static str]) -> Result<&'static str, Failure> {
-    allowed
-        .iter()
-        .copied()
-        .find(|name| *name == value)
-        .ok_or_else(|| Failure::invalid("model", format!("`{key}={value}`: one of {} is needed.", allowed.join(", "))))
+fn one_of(key: &str, value: &str, allowed: &[&'static str]) -> Result<&'static str, ScriptedFailure> {
+    allowed.iter().copied().find(|name| *name == value).ok_or_else(|| {
+        ScriptedFailure::invalid("model", format!("`{key}={value}`: one of {} is needed.", allowed.join(", ")))
+    })
 }

@@ -24,8 +24,8 @@ use tower_service::Service as _;
 use crate::answer;
 use crate::attempts::Attempts;
 use crate::completion::{self, Head};
-use crate::failure::Failure;
-use crate::journal::{Journal, Outcome, Record};
+use crate::failure::ScriptedFailure;
+use crate::journal::{AnswerOutcome, Journal, Record};
 use crate::request::ChatRequest;
 use crate::script::{PREFIX, Script};
 use crate::stream;
@@ -109,7 +109,7 @@ async fn connection(socket: TcpStream, app: Router) {
     let _ = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(socket), service).await;
 }
 
-async fn models(State(server): State<Arc<Server>>, headers: HeaderMap) -> Result<Json<Value>, Failure> {
+async fn models(State(server): State<Arc<Server>>, headers: HeaderMap) -> Result<Json<Value>, ScriptedFailure> {
     server.check_key(&headers)?;
     let list = LISTED.map(|id| json!({"id": id, "object": "model", "created": 0, "owned_by": "edge-assistant"}));
     Ok(Json(json!({"object": "list", "data": list})))
@@ -119,10 +119,11 @@ async fn completions(
     State(server): State<Arc<Server>>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
-) -> Result<Response, Failure> {
+) -> Result<Response, ScriptedFailure> {
     server.check_key(&headers)?;
-    let body = body
-        .map_err(|rejection| Failure::new(rejection.status(), "invalid_request_error", None, rejection.body_text()))?;
+    let body = body.map_err(|rejection| {
+        ScriptedFailure::new(rejection.status(), "invalid_request_error", None, rejection.body_text())
+    })?;
     let (request, raw) = ChatRequest::parse(&body)?;
     let script = Script::parse(&request.model)?;
     let record = server.journal.open(&headers, raw, body.len(), script.test.as_deref());
@@ -130,11 +131,11 @@ async fn completions(
     let faulty = server.faulty(&request, &script);
     if faulty && let Some(status) = script.faults.fail {
         record.status(status);
-        record.ended(Outcome::Failed);
-        return Err(Failure::scripted(status, script.faults.retry_after_s));
+        record.ended(AnswerOutcome::Failed);
+        return Err(ScriptedFailure::scripted(status, script.faults.retry_after_s));
     }
     if faulty && script.faults.reset == Some(0) {
-        record.ended(Outcome::Cut);
+        record.ended(AnswerOutcome::Cut);
         return Ok(cut());
     }
     let answer = answer::write(&request, &script);
@@ -150,26 +151,26 @@ async fn completions(
     if faulty && let Some(response) = faulty_whole(&script, &record).await? {
         return Ok(response);
     }
-    record.ended(Outcome::Finished);
+    record.ended(AnswerOutcome::Finished);
     Ok(Json(completion::whole(&head, &script, &answer)).into_response())
 }
 
 /// The faults that happen midway, for a response that is not streamed. `None`: the script has no such fault.
-async fn faulty_whole(script: &Script, record: &Record) -> Result<Option<Response>, Failure> {
+async fn faulty_whole(script: &Script, record: &Record) -> Result<Option<Response>, ScriptedFailure> {
     let faults = &script.faults;
     if faults.silence.is_some() {
         std::future::pending::<()>().await;
     }
     if faults.reset.is_some() {
-        record.ended(Outcome::Cut);
+        record.ended(AnswerOutcome::Cut);
         return Ok(Some(cut()));
     }
     if faults.midstream_error.is_some() {
-        record.ended(Outcome::Failed);
-        return Err(Failure::scripted(StatusCode::INTERNAL_SERVER_ERROR, None));
+        record.ended(AnswerOutcome::Failed);
+        return Err(ScriptedFailure::scripted(StatusCode::INTERNAL_SERVER_ERROR, None));
     }
     if faults.bad_json.is_some() {
-        record.ended(Outcome::Finished);
+        record.ended(AnswerOutcome::Finished);
         let body = ([(header::CONTENT_TYPE, "application/json")], "{\"id\":\"chatcmpl-");
         return Ok(Some(body.into_response()));
     }
@@ -196,8 +197,8 @@ async fn clear_journal(State(server): State<Arc<Server>>, Query(query): Query<Jo
     StatusCode::NO_CONTENT
 }
 
-async fn unknown() -> Failure {
-    Failure::new(
+async fn unknown() -> ScriptedFailure {
+    ScriptedFailure::new(
         StatusCode::NOT_FOUND,
         "invalid_request_error",
         None,
@@ -206,13 +207,13 @@ async fn unknown() -> Failure {
 }
 
 impl Server {
-    fn check_key(&self, headers: &HeaderMap) -> Result<(), Failure> {
+    fn check_key(&self, headers: &HeaderMap) -> Result<(), ScriptedFailure> {
         let key = headers
             .get(header::AUTHORIZATION)
             .and_then(|value| value.to_str().ok())
             .and_then(|value| value.strip_prefix("Bearer "));
         if self.needs_key && key.is_none_or(|key| key.trim().is_empty()) {
-            return Err(Failure::new(
+            return Err(ScriptedFailure::new(
                 StatusCode::UNAUTHORIZED,
                 "invalid_request_error",
                 Some("invalid_api_key"),

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use futures::Stream;
 
 use crate::completion::Events;
-use crate::failure::Failure;
-use crate::journal::{Outcome, Record};
+use crate::failure::ScriptedFailure;
+use crate::journal::{AnswerOutcome, Record};
 use crate::script::Script;
 
 /// Events without a delay between them are written together up to this size, as the buffers of a fast server do.
@@ -57,7 +57,7 @@ pub(crate) fn plan(events: Events, script: &Script, faulty: bool) -> Vec<Step> {
         } else if due(faults.silence, sent) {
             steps.push(Step::Hang);
         } else if due(faults.midstream_error, sent) {
-            let error = Failure::scripted(axum::http::StatusCode::INTERNAL_SERVER_ERROR, None);
+            let error = ScriptedFailure::scripted(axum::http::StatusCode::INTERNAL_SERVER_ERROR, None);
             steps.push(write(&error.body().to_string(), 0));
         } else {
             if due(faults.bad_json, sent) {
@@ -137,11 +137,11 @@ pub(crate) fn play(steps: Vec<Step>, record: Record) -> impl Stream<Item = io::R
                 Some(Step::Cut) => {
                     // An error discards bytes that the connection has not written yet.
                     tokio::task::yield_now().await;
-                    record.ended(Outcome::Cut);
+                    record.ended(AnswerOutcome::Cut);
                     return Some((Err(io::ErrorKind::ConnectionReset.into()), (steps, record)));
                 }
                 None => {
-                    record.ended(Outcome::Finished);
+                    record.ended(AnswerOutcome::Finished);
                     return None;
                 }
             }

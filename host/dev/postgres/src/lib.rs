@@ -9,7 +9,7 @@ mod url;
 use std::sync::{Mutex, PoisonError};
 
 use bytes::BytesMut;
-use storage::{Database, DatabaseError, Dialect, Outcome, Row, Statement, Value, database::postgres_error};
+use storage::{Database, DatabaseError, Dialect, Row, Statement, TransactionOutcome, Value, database::postgres_error};
 use tokio::runtime::Handle;
 use tokio_postgres::{
     Client,
@@ -71,11 +71,11 @@ impl Database for PostgresDatabase {
         result
     }
 
-    async fn transaction(&self, statements: Vec<Statement>) -> Result<Outcome, DatabaseError> {
+    async fn transaction(&self, statements: Vec<Statement>) -> Result<TransactionOutcome, DatabaseError> {
         let client = self.take().await?;
         client.batch_execute("BEGIN").await.map_err(|error| database_error("begin", &error))?;
         let result = run_all(&client, &statements).await;
-        let end = if matches!(result, Ok(Outcome::Committed(_))) { "COMMIT" } else { "ROLLBACK" };
+        let end = if matches!(result, Ok(TransactionOutcome::Committed(_))) { "COMMIT" } else { "ROLLBACK" };
         let ended = client.batch_execute(end).await;
         match (&result, ended) {
             (Ok(_), Err(error)) => return Err(database_error("end_transaction", &error)),
@@ -87,16 +87,16 @@ impl Database for PostgresDatabase {
     }
 }
 
-async fn run_all(client: &Client, statements: &[Statement]) -> Result<Outcome, DatabaseError> {
+async fn run_all(client: &Client, statements: &[Statement]) -> Result<TransactionOutcome, DatabaseError> {
     let mut results = Vec::with_capacity(statements.len());
     for (index, statement) in statements.iter().enumerate() {
         let rows = run(client, statement).await?;
         if statement.guard && rows.is_empty() {
-            return Ok(Outcome::Refused(index));
+            return Ok(TransactionOutcome::Refused(index));
         }
         results.push(rows);
     }
-    Ok(Outcome::Committed(results))
+    Ok(TransactionOutcome::Committed(results))
 }
 
 async fn run(client: &Client, statement: &Statement) -> Result<Vec<Row>, DatabaseError> {

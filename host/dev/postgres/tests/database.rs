@@ -5,7 +5,7 @@ use std::path::Path;
 
 use native_postgres::server::{Options, Server};
 use native_postgres::{PostgresDatabase, PostgresUrl};
-use storage::{Database, DatabaseError, Outcome, Row, Statement, Value};
+use storage::{Database, DatabaseError, Row, Statement, TransactionOutcome, Value};
 
 fn start() -> Option<Server> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(3).unwrap();
@@ -70,7 +70,7 @@ async fn a_connection_that_has_ended_is_replaced() {
     server.restart().unwrap();
     database.query(statement("SELECT 1")).await.unwrap();
     let transaction = database.transaction(vec![statement("SELECT 1")]).await;
-    assert_eq!(transaction.unwrap(), Outcome::Committed(vec![vec![Row(vec![1_i64.into()])]]));
+    assert_eq!(transaction.unwrap(), TransactionOutcome::Committed(vec![vec![Row(vec![1_i64.into()])]]));
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use std::{
 
 use rusqlite::{Connection, TransactionBehavior, types::ValueRef};
 use storage::{
-    Database, DatabaseError, Dialect, Outcome, Row, Statement, Value,
+    Database, DatabaseError, Dialect, Row, Statement, TransactionOutcome, Value,
     database::{SQLITE_PRAGMAS, sqlite_error},
 };
 
@@ -79,7 +79,7 @@ impl Database for SqliteFile {
         run(&self.connection.lock().unwrap_or_else(PoisonError::into_inner), &statement)
     }
 
-    async fn transaction(&self, statements: Vec<Statement>) -> Result<Outcome, DatabaseError> {
+    async fn transaction(&self, statements: Vec<Statement>) -> Result<TransactionOutcome, DatabaseError> {
         let mut connection = connect(&self.path)?;
         let transaction = connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
@@ -88,11 +88,11 @@ impl Database for SqliteFile {
         for (index, statement) in statements.iter().enumerate() {
             let rows = run(&transaction, statement)?;
             if statement.guard && rows.is_empty() {
-                return Ok(Outcome::Refused(index));
+                return Ok(TransactionOutcome::Refused(index));
             }
             results.push(rows);
         }
         transaction.commit().map_err(|error| unavailable(&error))?;
-        Ok(Outcome::Committed(results))
+        Ok(TransactionOutcome::Committed(results))
     }
 }

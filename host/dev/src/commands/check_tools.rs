@@ -7,7 +7,7 @@ use anyhow::Context as _;
 
 use crate::artifacts::{self, Profile};
 use crate::host::Variables;
-use crate::listing::{self, Tool};
+use crate::listing::{self, ServedTool};
 use crate::manifest::{Manifest, TOOL_SERVER};
 use crate::repo::Repo;
 use crate::tool_servers;
@@ -82,7 +82,7 @@ fn described(repo: &Repo, manifest: &Manifest, names: &[&str]) -> anyhow::Result
     for name in names {
         match trial.server(name).tools() {
             Ok(tools) => {
-                let tools: Vec<Tool> = tools.into_iter().map(Tool::new).collect();
+                let tools: Vec<ServedTool> = tools.into_iter().map(ServedTool::new).collect();
                 problems.extend(listing::problems(name, &tools));
             }
             Err(error) => problems.push(format!("{TOOL_SERVER}{name} does not list its tools: {error:#}")),

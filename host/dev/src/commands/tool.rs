@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::artifacts::{self, Profile};
 use crate::host::Variables;
-use crate::listing::{self, Secret, Tool};
+use crate::listing::{self, Secret, ServedTool};
 use crate::manifest::{Manifest, TOOL_SERVER};
 use crate::repo::Repo;
 use crate::tool_servers;
@@ -94,8 +94,8 @@ fn list(repo: &Repo, server: Option<&str>, settings: &Settings) -> anyhow::Resul
     let mut code = ExitCode::SUCCESS;
     for name in names {
         println!("{TOOL_SERVER}{name}");
-        let tools: Vec<Tool> = match trial.server(name).tools() {
-            Ok(tools) => tools.into_iter().map(Tool::new).collect(),
+        let tools: Vec<ServedTool> = match trial.server(name).tools() {
+            Ok(tools) => tools.into_iter().map(ServedTool::new).collect(),
             Err(error) => {
                 println!("  error: it does not list its tools: {error:#}");
                 code = ExitCode::FAILURE;
@@ -132,7 +132,7 @@ fn call(repo: &Repo, call: &Call) -> anyhow::Result<ExitCode> {
     let server = server_of(&manifest, name)?;
     let trial = built_and_served(repo, &manifest, &[server], settings)?;
     let served = trial.server(server);
-    let tools: Vec<Tool> = served.tools()?.into_iter().map(Tool::new).collect();
+    let tools: Vec<ServedTool> = served.tools()?.into_iter().map(ServedTool::new).collect();
     warn(&listing::problems(server, &tools));
     let Some(tool) =
         tools.iter().find(|tool| tool.full_name(server) == *name || format!("{server}_{}", tool.name()) == *name)
@@ -194,7 +194,7 @@ fn read(secret: &str) -> anyhow::Result<(String, String)> {
 }
 
 /// A tool gets the secrets that it declares, as in the app. It is not called without the required ones.
-fn check_secrets(tool: &Tool, given: &[(String, String)]) -> anyhow::Result<()> {
+fn check_secrets(tool: &ServedTool, given: &[(String, String)]) -> anyhow::Result<()> {
     let named = tool.secrets();
     if let Some((unknown, _)) = given.iter().find(|(name, _)| !named.iter().any(|secret| secret.name == *name)) {
         let names: Vec<&str> = named.iter().map(|secret| secret.name.as_str()).collect();
@@ -209,7 +209,7 @@ fn check_secrets(tool: &Tool, given: &[(String, String)]) -> anyhow::Result<()> 
 }
 
 /// Checks the arguments like the app does before a call: against the schema in the form that models get.
-fn check_arguments(tool: &Tool, given: &Value) -> anyhow::Result<()> {
+fn check_arguments(tool: &ServedTool, given: &Value) -> anyhow::Result<()> {
     let schema = tool.repaired_input_schema().context("it cannot be called")?;
     let problems = json_schema::check(&schema, given).context("it cannot be called")?;
     let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
@@ -237,7 +237,7 @@ fn how_far(progress: &Value) -> String {
     number("total").map_or_else(|| done.to_string(), |total| format!("{done} of {total}"))
 }
 
-fn show(tool: &Tool, result: &Value) -> ExitCode {
+fn show(tool: &ServedTool, result: &Value) -> ExitCode {
     let structured = result.get("structuredContent").filter(|structured| !structured.is_null());
     let failed = result.get("isError") == Some(&Value::Bool(true));
     for part in result.get("content").and_then(Value::as_array).into_iter().flatten() {
@@ -293,11 +293,11 @@ mod tests {
     #[test]
     fn arguments_are_checked_against_the_schema_that_the_app_reads_out_of_the_tools_own() {
         let properties = json!({ "count": { "type": "int" }, "label": { "type": "no type" } });
-        let tool = Tool::new(json!({ "name": "t", "inputSchema": { "type": "dict", "properties": properties } }));
+        let tool = ServedTool::new(json!({ "name": "t", "inputSchema": { "type": "dict", "properties": properties } }));
         assert!(check_arguments(&tool, &json!({ "count": 1, "label": true })).is_ok());
         let error = check_arguments(&tool, &json!({ "count": "1" })).unwrap_err().to_string();
         assert!(error.contains("/count: must be an integer"), "{error}");
-        let unfit = Tool::new(json!({ "name": "t", "inputSchema": { "type": "string" } }));
+        let unfit = ServedTool::new(json!({ "name": "t", "inputSchema": { "type": "string" } }));
         assert!(check_arguments(&unfit, &json!({})).is_err());
     }
 
@@ -316,7 +316,7 @@ mod tests {
     fn only_secrets_that_a_tool_names_are_given_and_none_may_be_missing() {
         let secret = |name: &str, optional: bool| json!({ "name": name, "title": name, "optional": optional });
         let secrets = json!({ "secrets": [secret("key", false), secret("more", true)] });
-        let tool = Tool::new(json!({ "name": "t", "_meta": { "edge-assistant/tool": secrets } }));
+        let tool = ServedTool::new(json!({ "name": "t", "_meta": { "edge-assistant/tool": secrets } }));
         let given =
             |names: &[&str]| -> Vec<_> { names.iter().map(|name| read(&format!("{name}=v=1")).unwrap()).collect() };
         assert_eq!(given(&["key"])[0].1, "v=1");

@@ -9,7 +9,7 @@ use std::process::Command;
 use crate::artifacts::{self, Once, Profile};
 use crate::fixtures;
 use crate::javascript;
-use crate::manifest::{Manifest, Provider};
+use crate::manifest::{ComposedProvider, Manifest};
 use crate::npm::{install, npm};
 use crate::prerequisites;
 use crate::python;
@@ -265,14 +265,14 @@ fn a_provider_in_python(repo: &Repo) -> anyhow::Result<()> {
     let name = "fixture-dice".to_owned();
     let folder = fixtures::write_python_provider(repo, &format!("{PROVIDERS}/python"))?;
     let (file, command) = (python::provider_file(&name), python::provider_command(&folder, &name));
-    artifacts::provider(repo, &Provider { name, folder, file, command })
+    artifacts::provider(repo, &ComposedProvider { name, folder, file, command })
 }
 
 fn a_provider_in_javascript(repo: &Repo) -> anyhow::Result<()> {
     let _built = artifacts::lock(repo)?;
     let (name, folder) = ("fixture-words".to_owned(), format!("{PROVIDERS}/javascript"));
     let (file, command) = (javascript::provider_file(&name), javascript::provider_command(&folder, &name));
-    artifacts::provider(repo, &Provider { name, folder, file, command })
+    artifacts::provider(repo, &ComposedProvider { name, folder, file, command })
 }
 
 /// The tests of the templates' tools. Those of the Rust template are in the ring `crates`.

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use native_postgres::server::{shared_database, skipped};
 use native_postgres::{PostgresDatabase, PostgresUrl};
 use native_sqlite::SqliteFile;
-use storage::{Database, Outcome, Row, Statement, Value};
+use storage::{Database, Row, Statement, TransactionOutcome, Value};
 use tokio::runtime::Runtime;
 
 static RUNTIME: LazyLock<Runtime> =
@@ -91,7 +91,7 @@ impl Place {
                 wait(async { PostgresDatabase::open(url).await.unwrap().transaction(statements).await })
             }
         };
-        let Outcome::Committed(results) = outcome.unwrap() else { panic!() };
+        let TransactionOutcome::Committed(results) = outcome.unwrap() else { panic!() };
         results
     }
 
