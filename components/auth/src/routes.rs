@@ -159,7 +159,7 @@ fn closed(signup: Signup) -> Problem {
         Signup::Invite => {
             "An account here needs an invitation. Open the link that you were given, or ask an administrator for one."
         }
-        Signup::Open | Signup::Closed => "This installation takes no new accounts. Ask whoever runs it.",
+        Signup::Open | Signup::Closed => "This installation accepts no new accounts. Ask its administrator for one.",
     };
     Problem::new(StatusCode::FORBIDDEN, "signup_closed", detail)
 }

@@ -113,7 +113,7 @@ export function LoginView({ invitation }: { invitation?: string }) {
 }
 
 const UNINVITED = {
-  closed: "This installation takes no new accounts. Ask whoever runs it for one.",
+  closed: "This installation accepts no new accounts. Ask its administrator for one.",
   invite: "An account here needs an invitation. Ask an administrator for one.",
 };
 

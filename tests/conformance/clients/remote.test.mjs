@@ -104,7 +104,7 @@ test("its tools are listed under its name, and ask first", async () => {
 test("a call goes by the policies of whoever calls, and is made with the operator's authorization", async () => {
   const refused = await call("elsewhere_test_simple_text");
   assert.equal(refused.isError, true);
-  assert.match(refused.text, /sets the tool policy elsewhere:test_simple_text to allow/);
+  assert.match(refused.text, /set the tool policy elsewhere:test_simple_text to allow/);
   const policy = await ask("PUT", "/api/tools/policies", { pattern: "elsewhere:test_*", effect: "allow" });
   assert.equal(policy.status, 200);
   assert.equal((await call("elsewhere_test_simple_text")).isError, false);

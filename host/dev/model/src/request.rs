@@ -55,7 +55,7 @@ pub(crate) enum Role {
     Developer,
     User,
     Assistant,
-    OfferedTool,
+    Tool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -174,7 +174,7 @@ impl ChatRequest {
             .messages
             .iter()
             .rev()
-            .take_while(|message| message.role == Role::OfferedTool)
+            .take_while(|message| message.role == Role::Tool)
             .map(|message| (self.tool_name(message.tool_call_id.as_deref()), message.text()))
             .collect();
         results.reverse();
@@ -252,7 +252,7 @@ impl ChatRequest {
         let mut open: BTreeSet<&str> = BTreeSet::new();
         for (index, message) in self.messages.iter().enumerate() {
             let param = format!("messages.[{index}].role");
-            if message.role == Role::OfferedTool {
+            if message.role == Role::Tool {
                 if !message.tool_call_id.as_deref().is_some_and(|id| open.remove(id)) {
                     return Err(ScriptedFailure::invalid(
                         param,

@@ -96,7 +96,7 @@ async fn whatever_one_of_them_is_the_chat_goes_on_and_people_are_told() -> Resul
         of_server.map(|problem| format!("{} {}", problem["message"], problem["advice"])).collect::<Vec<_>>().join("\n")
     };
     assert!(told("locked").contains("refused the authorization") && told("locked").contains("remote_mcp_servers"));
-    assert!(told("gone").contains("takes no connections"), "{}", told("gone"));
+    assert!(told("gone").contains("refuses connections"), "{}", told("gone"));
     assert!(told("unknown").contains("cannot be resolved"), "{}", told("unknown"));
     assert!(told("clock").contains("another server has this name"), "{}", told("clock"));
     assert!(told("odd").contains("again and again") && told("odd").contains("refers to #/$defs/x"), "{}", told("odd"));
