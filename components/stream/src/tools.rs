@@ -9,6 +9,7 @@ use domain::{Id, ToolCall};
 use futures::{Stream, StreamExt};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header, request};
 use orchestrator::{Offered, ToolAnswer, ToolProgress};
+use permissions::Access;
 use platform::{
     SpinClock,
     http_client::{self, HttpError},
@@ -20,10 +21,7 @@ use toolbox::{
     arguments::MAX_ARGUMENTS_BYTES,
     wire::{ASK_TASKS_PATH, CALLS_PATH, Call, Executor, Said, TasksOf},
 };
-use web::{
-    access::access_of,
-    log::{Level, log},
-};
+use web::log::{Level, log};
 
 use crate::{COMPONENT, config};
 
@@ -83,13 +81,15 @@ impl ToolsError {
 pub(crate) struct Tools {
     /// What whoever reads the run prefers, as their browser says it.
     preferences: HeaderMap,
+    /// What the reader may do. A call is decided by what the person may do when it is made.
+    access: Access,
     traceparent: Option<HeaderValue>,
 }
 
 impl Tools {
     /// `tools` learns whose run it is from the run's lease, which outlives their token.
-    pub(crate) const fn new(preferences: HeaderMap, traceparent: Option<HeaderValue>) -> Self {
-        Self { preferences, traceparent }
+    pub(crate) const fn new(preferences: HeaderMap, access: Access, traceparent: Option<HeaderValue>) -> Self {
+        Self { preferences, access, traceparent }
     }
 
     /// The version of the list that this instance knows.
@@ -112,7 +112,7 @@ impl Tools {
         let asking = ASKING.with(Clone::clone);
         let offerable = current(found, &asking, &SpinClock, &offers).await;
         let offerable = offerable.unwrap_or_else(|| Err(Rc::new(ToolsError::Slow)))?;
-        Ok(offerable.for_person(&access_of(&read.roles), &policies, &read.denied, &read.secrets))
+        Ok(offerable.for_person(&self.access, &policies, &read.denied, &read.secrets))
     }
 
     /// Has a call made, if it may be. `told` gets the call's progress.

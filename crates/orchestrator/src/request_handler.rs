@@ -7,7 +7,8 @@ use domain::{Id, RunState, event};
 use futures::future::{Either, select};
 use storage::{
     StorageError,
-    runs::{Claim, Lease, Tail},
+    claims::Claim,
+    runs::{Lease, Tail},
 };
 
 use crate::{

@@ -10,8 +10,9 @@ use domain::{
 use serde_json::{Map, Value};
 use storage::{
     StorageError,
+    claims::Claim,
     messages::NewMessage,
-    runs::{Batch, Claim, Ending, Lease},
+    runs::{Batch, Ending, Lease},
     tool_listings::ToolOffers,
     tool_tasks::ToolTask,
 };

@@ -18,6 +18,8 @@ thread_local! {
     static APP: OnceCell<App<SpinDatabase>> = const { OnceCell::new() };
     /// The instance's first requests may come together; one of them opens the database.
     static OPENING: SingleFlight<Result<App<SpinDatabase>, StorageError>> = SingleFlight::default();
+    /// After a pause, one of the requests that come together reads what decides about tokens.
+    static READING: SingleFlight<()> = SingleFlight::default();
 }
 
 /// The instance's app. The first call opens the database and applies missing migrations.
@@ -33,6 +35,13 @@ pub fn app(component: &'static str) -> impl Future<Output = Result<App<SpinDatab
         let opening = OPENING.with(Clone::clone);
         opening.run_here(&SpinClock, || opened(component)).await
     })
+}
+
+/// Has what decides about tokens read, once for all concurrent requests. If that fails, each of them tries again by itself and says why.
+pub(crate) async fn read_access(app: &App<SpinDatabase>) {
+    if !app.knows_access() {
+        READING.with(Clone::clone).run_here(&SpinClock, || async { drop(app.read_access().await) }).await;
+    }
 }
 
 async fn opened(component: &'static str) -> Result<App<SpinDatabase>, StorageError> {

@@ -30,6 +30,7 @@ use spin_sdk::{
 use web::{
     App,
     arriving::{Arriving, Wait},
+    session,
     settings::{self, Check},
 };
 
@@ -77,7 +78,12 @@ pub async fn serve(
     }
     accompanied(async {
         let router = match instance::app(component).await {
-            Ok(app) => router(app).await,
+            Ok(app) => {
+                if session::has_token(request.headers()) {
+                    instance::read_access(&app).await;
+                }
+                router(app).await
+            }
             Err(error) => {
                 let error = web::Error::from(error);
                 Router::new().fallback(move || async move { error })

@@ -11,6 +11,7 @@ pub mod access;
 pub mod accounts;
 pub mod approvals;
 pub mod audit;
+pub mod claims;
 pub mod conversations;
 pub mod database;
 pub mod groups;

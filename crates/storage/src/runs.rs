@@ -11,8 +11,6 @@ use crate::{
     Database, Row, Statement, StorageError, Store, Value,
     database::Columns,
     messages::{FAILED_CALL, NewMessage},
-    model_dialects,
-    tool_listings::{self, ToolOffers},
     tool_tasks::{HAS_QUESTION, HAS_TASK, can_go_on},
 };
 
@@ -23,21 +21,6 @@ pub struct Lease {
     pub run_id: Id,
     /// The executor's name. Each claim makes a new one, so no executor is confused with an earlier one.
     pub owner: Id,
-}
-
-/// A run that was just claimed.
-#[derive(Clone, Debug)]
-pub struct Claim {
-    /// The run.
-    pub run: Run,
-    /// How often the run has been claimed, this time included.
-    pub attempt: u64,
-    /// Whether the person has already asked to stop the run.
-    pub cancel_requested: bool,
-    /// The learned request dialect of the server for the run's model, as it was stored.
-    pub dialect: Option<String>,
-    /// The facts that decide which tools the model is offered.
-    pub offers: ToolOffers,
 }
 
 /// A part of a run's log, and its state, for a reader of its events.
@@ -122,7 +105,7 @@ pub(crate) const fn stored(state: RunState) -> RunState {
 
 /// The SQL condition for a run that can be claimed: nobody executes it. Nothing wakes a run that waits. It can be claimed once it can go on, or once
 /// the person wants to stop it.
-static CLAIMABLE: LazyLock<String> = LazyLock::new(|| {
+pub(crate) static CLAIMABLE: LazyLock<String> = LazyLock::new(|| {
     format!(
         "(runs.state = 'queued' OR (runs.state = 'processing' AND runs.lease_expires_at < now_ms())
     OR (runs.state = 'awaiting_approval' AND (runs.cancel_requested = 1 OR {})))",
@@ -130,12 +113,24 @@ static CLAIMABLE: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
+macro_rules! never_claimed {
+    () => {
+        "(runs.state = 'queued' AND runs.updated_at + 86400000 <= now_ms())"
+    };
+}
+
 /// The SQL condition for a run that nobody read within a day. Its person has gone, and no longer expects the answer. Every query shows such a run as
 /// failed. It is ended by its next reader, or by the next message of its conversation. A run whose executor died is not abandoned while a server still
 /// keeps a task of it.
-pub(crate) const ABANDONED: &str = "((runs.state = 'queued' AND runs.updated_at + 86400000 <= now_ms())
-    OR (runs.state = 'processing' AND runs.lease_expires_at + 86400000 <= now_ms()
-        AND NOT EXISTS (SELECT 1 FROM tool_tasks WHERE tool_tasks.run_id = runs.id AND tool_tasks.lapses_at > now_ms())))";
+pub(crate) const ABANDONED: &str = concat!(
+    "(",
+    never_claimed!(),
+    " OR (runs.state = 'processing' AND runs.lease_expires_at + 86400000 <= now_ms()
+        AND NOT EXISTS (SELECT 1 FROM tool_tasks WHERE tool_tasks.run_id = runs.id AND tool_tasks.lapses_at > now_ms())))"
+);
+
+/// [`ABANDONED`] for a run that was never claimed: no task of it can be anywhere.
+pub(crate) const ABANDONED_NEW: &str = never_claimed!();
 
 /// Whether the run's person is suspended: whoever claims such a run ends it as cancelled.
 pub(crate) const SUSPENDED: &str =
@@ -160,7 +155,7 @@ pub(crate) fn read(query: &'static str, row: &Row) -> Result<Run, StorageError> 
     read_columns(&mut row.columns(query))
 }
 
-fn read_columns(columns: &mut Columns<'_>) -> Result<Run, StorageError> {
+pub(crate) fn read_columns(columns: &mut Columns<'_>) -> Result<Run, StorageError> {
     let tokens = |count: i64| u64::try_from(count).unwrap_or_default();
     Ok(Run {
         id: columns.id()?,
@@ -184,19 +179,14 @@ fn read_columns(columns: &mut Columns<'_>) -> Result<Run, StorageError> {
     })
 }
 
-/// The parameters of a claim, `?1` to `?5`.
-fn claim_parameters(lease: Lease, lease_ms: i64, server: &str, known_offers: Option<i64>) -> Vec<Value> {
-    vec![lease.run_id.into(), lease.owner.into(), lease_ms.into(), server.into(), known_offers.into()]
-}
-
-/// The SQL for the code and message of a run's failure.
-fn failure() -> (String, String) {
-    let or = |column: &str, said: &str| format!("CASE WHEN {ABANDONED} THEN '{said}' ELSE runs.{column} END");
+/// The SQL for the code and message of a run's failure. `abandoned` is [`ABANDONED`] or [`ABANDONED_NEW`].
+pub(crate) fn failure(abandoned: &str) -> (String, String) {
+    let or = |column: &str, said: &str| format!("CASE WHEN {abandoned} THEN '{said}' ELSE runs.{column} END");
     (or("error_code", ABANDONED_CODE), or("error_message", ABANDONED_MESSAGE))
 }
 
 fn selected_columns() -> String {
-    let (code, message) = failure();
+    let (code, message) = failure(ABANDONED);
     format!(
         "runs.id, runs.conversation_id, runs.message_id, CASE WHEN {ABANDONED} THEN 'error' ELSE {} END, runs.model,
          runs.created_at, runs.updated_at, {code}, {message}, runs.prompt_tokens, runs.completion_tokens",
@@ -305,82 +295,6 @@ impl<D: Database> Store<D> {
             }
         }
         Ok(tail)
-    }
-
-    /// Claims a run for `lease_ms`, for an executor that asks the model at `server`. `None`: somebody executes the run, or it has ended. An abandoned
-    /// run is returned with its failure; it must be ended, not executed.
-    ///
-    /// # Errors
-    /// As [`Self::run`].
-    pub async fn claim(&self, lease: Lease, lease_ms: i64, server: &str) -> Result<Option<Claim>, StorageError> {
-        self.claim_early(lease, lease_ms, 0, server, None).await
-    }
-
-    /// Like [`Self::claim`], but also takes a run from an executor whose lease expires within `left_ms`. The list of tools is read, unless it has the
-    /// version `known_offers`.
-    ///
-    /// # Errors
-    /// As [`Self::run`].
-    pub async fn claim_early(
-        &self,
-        lease: Lease,
-        lease_ms: i64,
-        left_ms: i64,
-        server: &str,
-        known_offers: Option<i64>,
-    ) -> Result<Option<Claim>, StorageError> {
-        let silent = format!("runs.state = 'processing' AND runs.lease_expires_at < now_ms() + {left_ms}");
-        let condition = format!("({} OR {silent} OR lease_owner = ?2)", *CLAIMABLE);
-        let parameters = claim_parameters(lease, lease_ms, server, known_offers);
-        self.claim_if("claim", &condition, parameters).await
-    }
-
-    /// Claims the owner's run if it was never claimed. Such a run has no log, so nothing has to be read before it is executed. `known_offers` is as in
-    /// [`Self::claim_early`].
-    ///
-    /// # Errors
-    /// As [`Self::run`].
-    pub async fn claim_new(
-        &self,
-        user_id: Id,
-        lease: Lease,
-        lease_ms: i64,
-        server: &str,
-        known_offers: Option<i64>,
-    ) -> Result<Option<Claim>, StorageError> {
-        let mut parameters = claim_parameters(lease, lease_ms, server, known_offers);
-        parameters.push(user_id.into());
-        let condition = "(state = 'queued' AND attempt = 0 OR lease_owner = ?2) AND user_id = ?6";
-        self.claim_if("claim_new", condition, parameters).await
-    }
-
-    async fn claim_if(
-        &self,
-        query: &'static str,
-        condition: &str,
-        parameters: Vec<Value>,
-    ) -> Result<Option<Claim>, StorageError> {
-        let (code, message) = failure();
-        let sql = format!(
-            "UPDATE runs SET state = 'processing', error_code = {code}, error_message = {message}, lease_owner = ?2, lease_expires_at = now_ms() + ?3,
-                 attempt = attempt + 1, updated_at = now_ms(), cancel_requested = CASE WHEN {SUSPENDED} THEN 1 ELSE cancel_requested END
-             WHERE id = ?1 AND {condition} RETURNING {STORED_COLUMNS}, attempt, cancel_requested, {},
-                 {}",
-            model_dialects::OF_RUN,
-            tool_listings::offers_of_run("?5")
-        );
-        let rows = self.database.query(Statement::new(query, sql, parameters).repeatably()).await?;
-        rows.first()
-            .map(|row| {
-                let mut columns = row.columns(query);
-                let run = read_columns(&mut columns)?;
-                let attempt = u64::try_from(columns.integer()?).unwrap_or_default();
-                let cancel_requested = columns.flag()?;
-                let dialect = columns.optional_text()?.map(str::to_owned);
-                let offers = tool_listings::read_offers(&mut columns)?;
-                Ok(Claim { run, attempt, cancel_requested, dialect, offers })
-            })
-            .transpose()
     }
 
     /// Ends the abandoned run of the owner's conversation. Returns whether there was one.

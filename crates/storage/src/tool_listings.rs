@@ -2,12 +2,7 @@
 
 use std::iter;
 
-use crate::{
-    Database, Statement, StorageError, Store, Value,
-    access::{PersonRoles, read_roles, roles_of},
-    database::Columns,
-    tool_policies::INSTALLATION,
-};
+use crate::{Database, Statement, StorageError, Store, Value, database::Columns, tool_policies::INSTALLATION};
 
 /// The servers whose lists are read: more than an installation has.
 pub const MAX_LISTINGS: usize = 64;
@@ -33,8 +28,6 @@ pub struct ToolOffers {
     pub denied: Vec<String>,
     /// The server and name of each secret that the person has entered.
     pub secrets: Vec<(String, String)>,
-    /// The person's roles.
-    pub roles: PersonRoles,
 }
 
 /// The offers that are the same for everybody, as they are stored.
@@ -203,10 +196,8 @@ pub(crate) fn offers_of_run(known_version: &str) -> String {
          (SELECT string_agg(pattern, '{BETWEEN_ENTRIES}') FROM tool_policies
           WHERE tool_policies.user_id IN ('{INSTALLATION}', runs.user_id) AND effect = 'deny'),
          (SELECT string_agg(tool_secrets.server || '{BETWEEN_NAMES}' || name, '{BETWEEN_ENTRIES}') FROM tool_secrets
-          WHERE tool_secrets.user_id = runs.user_id),
-         {}",
-        kept_column(known_version),
-        roles_of("runs.user_id")
+          WHERE tool_secrets.user_id = runs.user_id)",
+        kept_column(known_version)
     )
 }
 
@@ -217,5 +208,5 @@ pub(crate) fn read_offers(columns: &mut Columns<'_>) -> Result<ToolOffers, Stora
     let secrets = columns.optional_text()?.unwrap_or_default().split(BETWEEN_ENTRIES);
     let secrets = secrets.filter_map(|secret| secret.split_once(BETWEEN_NAMES));
     let secrets = secrets.map(|(server, name)| (server.to_owned(), name.to_owned())).collect();
-    Ok(ToolOffers { kept, denied, secrets, roles: read_roles(columns)? })
+    Ok(ToolOffers { kept, denied, secrets })
 }

@@ -102,6 +102,20 @@ impl<D: Database> App<D> {
         None
     }
 
+    /// Whether what is known about tokens and roles is fresh enough for a request. If it is not, the caller has it read ([`Self::read_access`]).
+    #[must_use]
+    pub fn knows_access(&self) -> bool {
+        self.usable().is_some()
+    }
+
+    /// Reads what decides about tokens and roles. [`Self::authenticate`] does so too; this is for a host that reads once for all concurrent requests.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn read_access(&self) -> Result<(), StorageError> {
+        self.read().await.map(drop)
+    }
+
     async fn read(&self) -> Result<Arc<Known>, StorageError> {
         let at = Instant::now();
         let known = Arc::new(Known::new(at, self.store().access_state(WINDOW_MS).await?));

@@ -131,6 +131,12 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
+/// Whether a request carries an access token, valid or not.
+#[must_use]
+pub fn has_token(headers: &HeaderMap) -> bool {
+    bearer(headers).is_some() || cookie(headers, ACCESS_COOKIE).is_some()
+}
+
 /// The value of a cookie.
 #[must_use]
 pub fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {

@@ -164,9 +164,6 @@ fn a_group_gives_its_members_its_roles_and_takes_them_away(place: Place) {
     let custom = vec![StoredRole { name: "mailer".into(), permissions: "tools:call:mail:*".into() }];
     let roles = PersonRoles { names: vec!["mailer".into(), "member".into()], custom };
     assert_eq!(block_on(store.tool_permission(user.id, None)).unwrap().roles, roles);
-    let (_, run) = fixture.send(&user, fixture.conversation(&user), "hello");
-    let claim = block_on(store.claim_new(user.id, lease_of(&run), LEASE_MS, "", None)).unwrap().unwrap();
-    assert_eq!(claim.offers.roles, roles);
     assert_eq!(block_on(store.group(mail.id)).unwrap().unwrap().members, 1);
     let members = block_on(store.group_members(mail.id, None, 10)).unwrap();
     assert_eq!(members.iter().map(|user| user.id).collect::<Vec<_>>(), [user.id]);
@@ -205,7 +202,6 @@ fn who_is_suspended_has_no_session_no_role_and_no_run(place: Place) {
     assert_eq!(fixture.log(lease, RunState::Streaming, batch(1, "f")), Leave::CancelRequested, "{}", run.id);
     let claim = block_on(fixture.store.claim(lease_of(&queued), LEASE_MS, "")).unwrap().unwrap();
     assert!(claim.cancel_requested, "whoever claims it ends it");
-    assert_eq!(claim.offers.roles, PersonRoles::default());
     let lifetimes = Lifetimes { session_ms: LEASE_MS, grace_ms: LEASE_MS };
     let rotated = block_on(fixture.store.rotate_session(session_id, &token, "two", lifetimes)).unwrap();
     assert!(matches!(rotated, Rotation::Ended), "{rotated:?}");
