@@ -148,7 +148,7 @@ export const admin = {
   users: (q: string, cursor: Cursor) => send<Page<Account>>("GET", adminPath("users", { q: q || null, cursor })),
   changeUser: (id: string, change: { role?: string; suspended?: boolean }) =>
     send<Account>("PATCH", adminPath(`users/${id}`), { body: change }),
-  resetLink: (id: string) => send<Link>("POST", adminPath(`users/${id}/reset-link`)),
+  resetLink: (id: string) => send<Link>("POST", adminPath(`users/${id}/reset-link`), { once: true }),
   roles: () => send<Page<Role> & { permissions: Permission[] }>("GET", adminPath("roles")),
   setRole: (name: string, permissions: string[]) =>
     send<Role>("PUT", adminPath(`roles/${encodeURIComponent(name)}`), { body: { permissions } }),
@@ -159,7 +159,7 @@ export const admin = {
     send<Invitation & Link>("POST", adminPath("invitations"), { body: { role, expires_in_days: days }, once: true }),
   withdraw: (id: string) => send<void>("DELETE", adminPath(`invitations/${id}`)),
   groups: () => send<Page<Group>>("GET", adminPath("groups")),
-  createGroup: (name: string, roles: string[]) => send<Group>("POST", adminPath("groups"), { body: { name, roles } }),
+  createGroup: (name: string, roles: string[]) => send<Group>("POST", adminPath("groups"), { body: { name, roles }, once: true }),
   changeGroup: (id: string, name: string, roles: string[]) =>
     send<Group>("PUT", adminPath(`groups/${id}`), { body: { name, roles } }),
   removeGroup: (id: string) => send<void>("DELETE", adminPath(`groups/${id}`)),

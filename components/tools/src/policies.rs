@@ -11,6 +11,7 @@ use problem::Problem;
 use serde::{Deserialize, Serialize};
 use storage::{
     Database,
+    audit::AuditEvent,
     tool_policies::{MAX_POLICIES, ToolPolicy},
 };
 use tool_catalogue::Host;
@@ -77,6 +78,7 @@ pub(crate) async fn set<D: Database + 'static, H: Host>(
         let detail = format!("There are {MAX_POLICIES} policies already. Delete one first.");
         return Err(Problem::conflict("too_many_policies", detail).into());
     }
+    record(&tools, &session, owner, "policy.set", &pattern, Some(effect)).await?;
     Ok(Json(PolicyBody { pattern, effect, scope }))
 }
 
@@ -93,7 +95,9 @@ pub(crate) async fn delete<D: Database + 'static, H: Host>(
     session: Allowed<ToolsManage>,
     Query(old): Query<OldPolicy>,
 ) -> Result<StatusCode> {
-    tools.store().delete_tool_policy(owner(&session, old.scope)?, &old.pattern).await?;
+    let owner = owner(&session, old.scope)?;
+    tools.store().delete_tool_policy(owner, &old.pattern).await?;
+    record(&tools, &session, owner, "policy.remove", &old.pattern, None).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -103,4 +107,22 @@ fn owner(session: &Session, scope: Scope) -> Result<Option<Id>> {
         Scope::Own => Ok(Some(session.user_id())),
         Scope::Installation => session.check(&Action::Route(PoliciesManage::NAME)).map(|()| None),
     }
+}
+
+/// A policy for everybody is an act of administration, which the audit record has. One's own is not.
+async fn record<D: Database + 'static, H: Host>(
+    tools: &Tools<D, H>,
+    session: &Session,
+    owner: Option<Id>,
+    action: &str,
+    pattern: &str,
+    effect: Option<Effect>,
+) -> Result<()> {
+    if owner.is_some() {
+        return Ok(());
+    }
+    let detail = effect.map(Effect::as_str);
+    let (user_id, subject) = (session.user_id(), pattern);
+    let event = AuditEvent { user_id, action, subject, run_id: None, call_id: None, outcome: "ok", detail };
+    Ok(tools.store().append_audit(&event).await?)
 }

@@ -5,7 +5,7 @@ import { may } from "../permissions.ts";
 import type { Pages } from "../state/pages.ts";
 import type { Account, Group, Permission, Role, User } from "../types.ts";
 import { Icon } from "./icons.tsx";
-import { PageList, textOf, usePages, useRoles, useSubmit } from "./page-list.tsx";
+import { Fault, PageList, textOf, usePages, useRoles, useSubmit } from "./page-list.tsx";
 
 export function Groups() {
   const roles = useRoles();
@@ -19,13 +19,7 @@ export function Groups() {
   return (
     <>
       <p class="text-sm leading-6 text-soft">A group gives its roles to everybody who is in it.</p>
-      <form
-        class="mt-3 flex gap-2"
-        onSubmit={(event) => {
-          event.preventDefault();
-          void submit(event.currentTarget);
-        }}
-      >
+      <form class="mt-3 flex gap-2" onSubmit={submit}>
         <input name="name" dir="auto" class="field" aria-label="Name of a new group" placeholder="Name" required />
         <button type="submit" class="main-button shrink-0" disabled={waiting}>
           Make a group
@@ -41,24 +35,22 @@ export function Groups() {
   );
 }
 
-function Fault({ text }: { text: string | null }) {
-  if (text === null) return null;
-  return (
-    <p class="mt-2 text-sm text-danger" role="alert">
-      {text}
-    </p>
-  );
-}
-
 function GroupRow({ group, pages, roles }: { group: Group; pages: Pages<Group>; roles: Role[] }) {
   const [open, setOpen] = useState(false);
+  // A tick changes the list as it is drawn: the next one waits for the answer.
+  const [waiting, setWaiting] = useState(false);
+  const change = async (send: () => Promise<Group | null>) => {
+    setWaiting(true);
+    await pages.change(group, send);
+    setWaiting(false);
+  };
   const names = [...new Set([...roles.map(({ name }) => name), ...group.roles])];
   const toggle = (name: string) => {
     const next = group.roles.includes(name) ? group.roles.filter((role) => role !== name) : [...group.roles, name];
-    void pages.change(group, () => admin.changeGroup(group.id, group.name, next));
+    void change(() => admin.changeGroup(group.id, group.name, next));
   };
   const remove = () =>
-    void pages.change(group, async () => {
+    void change(async () => {
       await admin.removeGroup(group.id);
       return null;
     });
@@ -69,7 +61,7 @@ function GroupRow({ group, pages, roles }: { group: Group; pages: Pages<Group>; 
         <button type="button" class="ghost-button" aria-expanded={open} onClick={() => setOpen(!open)}>
           {group.members === 1 ? "1 member" : `${group.members} members`}
         </button>
-        <button type="button" class="ghost-button" aria-label={`Delete ${group.name}`} onClick={remove}>
+        <button type="button" class="ghost-button" aria-label={`Delete ${group.name}`} disabled={waiting} onClick={remove}>
           Delete
         </button>
       </div>
@@ -77,7 +69,12 @@ function GroupRow({ group, pages, roles }: { group: Group; pages: Pages<Group>; 
         <legend class="sr-only">Roles of {group.name}</legend>
         {names.map((name) => (
           <label key={name} class="flex items-center gap-1.5 text-xs pointer-coarse:min-h-11">
-            <input type="checkbox" checked={group.roles.includes(name)} onChange={() => toggle(name)} />
+            <input
+              type="checkbox"
+              checked={group.roles.includes(name)}
+              disabled={waiting}
+              onChange={() => toggle(name)}
+            />
             {name}
           </label>
         ))}
@@ -103,13 +100,7 @@ function Members({ group, onChange }: { group: Group; onChange: () => void }) {
   });
   return (
     <div class="mt-2 border-l-2 border-line pl-3">
-      <form
-        class="flex gap-2"
-        onSubmit={(event) => {
-          event.preventDefault();
-          void submit(event.currentTarget);
-        }}
-      >
+      <form class="flex gap-2" onSubmit={submit}>
         <input
           name="email"
           type="email"
@@ -199,13 +190,7 @@ export function Roles({ user }: { user: User }) {
         )}
       />
       {mayChange && (
-        <form
-          class="mt-6 grid justify-items-start gap-2"
-          onSubmit={(event) => {
-            event.preventDefault();
-            void submit(event.currentTarget);
-          }}
-        >
+        <form class="mt-6 grid justify-items-start gap-2" onSubmit={submit}>
           <input name="name" class="field" aria-label="Name of the role" placeholder="Name" required />
           <textarea
             name="permissions"

@@ -6,7 +6,7 @@ import { endedBy } from "../state/session.ts";
 import type { Pages } from "../state/pages.ts";
 import type { Account, Invitation, Link, OpenSession, Role, User } from "../types.ts";
 import { announce } from "./announce.tsx";
-import { NewLink, PageList, RoleChoice, textOf, usePages, useRoles, useSubmit, When } from "./page-list.tsx";
+import { Fault, NewLink, PageList, RoleChoice, textOf, usePages, useRoles, useSubmit, When } from "./page-list.tsx";
 
 export function Users({ user }: { user: User }) {
   const [search, setSearch] = useState("");
@@ -122,11 +122,7 @@ function Person({
           </div>
         )}
       </div>
-      {fault !== null && (
-        <p class="mt-2 text-xs text-danger" role="alert">
-          {fault}
-        </p>
-      )}
+      <Fault text={fault} />
       {link !== null && (
         <NewLink link={link} words={`Give this link to ${account.email}: it sets a new password, once.`} />
       )}
@@ -152,13 +148,7 @@ export function Invitations() {
   });
   return (
     <>
-      <form
-        class="flex flex-wrap items-center gap-2"
-        onSubmit={(event) => {
-          event.preventDefault();
-          void submit(event.currentTarget);
-        }}
-      >
+      <form class="flex flex-wrap items-center gap-2" onSubmit={submit}>
         <RoleChoice roles={roles} value={role} label="Role of the account" choose={setRole} />
         <select name="days" class="field h-9 w-auto py-0 text-sm" aria-label="How long the invitation can be accepted">
           {DAYS.map((days) => (
@@ -171,11 +161,7 @@ export function Invitations() {
           Invite somebody
         </button>
       </form>
-      {fault !== null && (
-        <p class="mt-2 text-sm text-danger" role="alert">
-          {fault}
-        </p>
-      )}
+      <Fault text={fault} />
       {link !== null && <NewLink link={link} words="Give this link to whom you invite: it makes one account." />}
       <PageList
         pages={pages}

@@ -336,6 +336,7 @@ const SPOKEN: Partial<Record<Phase, string>> = {
   retrying: "The model is busy, trying again.",
   writing: "The answer is being written.",
   tools: "A tool is being used.",
+  task: "Another server works on this. You can leave and come back.",
   ended: "The answer has ended.",
   error: "The answer failed.",
 };

@@ -1,8 +1,9 @@
 /** What the sections for administrators have in common: a list that comes page by page, times, choices of a role, links. */
-import type { ComponentChildren } from "preact";
+import type { ComponentChildren, TargetedSubmitEvent } from "preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { admin, describe } from "../api.ts";
 import { Pages } from "../state/pages.ts";
+import { endedBy } from "../state/session.ts";
 import type { Link, Page, Role } from "../types.ts";
 import { CopyButton } from "./copy.tsx";
 
@@ -141,22 +142,36 @@ export function NewLink({ link, words }: { link: Link; words: string }) {
   );
 }
 
-/** A form that says what went wrong, and is empty again when nothing did. */
+/** A form that says what went wrong, and is empty again when nothing did. `submit` is its `onSubmit`. */
 export function useSubmit(send: (data: FormData) => Promise<void>) {
   const [fault, setFault] = useState<string | null>(null);
   const [waiting, setWaiting] = useState(false);
-  const submit = async (form: HTMLFormElement) => {
+  const sent = async (form: HTMLFormElement) => {
     setWaiting(true);
     setFault(null);
     try {
       await send(new FormData(form));
       form.reset();
     } catch (error) {
-      setFault(describe(error));
+      if (!endedBy(error)) setFault(describe(error));
     }
     setWaiting(false);
   };
+  const submit = (event: TargetedSubmitEvent<HTMLFormElement>) => {
+    event.preventDefault();
+    void sent(event.currentTarget);
+  };
   return { fault, waiting, submit };
+}
+
+/** What went wrong, if anything did. */
+export function Fault({ text }: { text: string | null }) {
+  if (text === null) return null;
+  return (
+    <p class="mt-2 text-sm text-danger" role="alert">
+      {text}
+    </p>
+  );
 }
 
 export function textOf(data: FormData, name: string): string {

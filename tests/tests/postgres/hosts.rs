@@ -78,7 +78,6 @@ async fn whoever_is_suspended_at_one_host_is_out_at_all_of_them() -> Result<()> 
     assert_eq!(heard.last().map(|end| end.metadata("finish_reason").clone()), Some("cancelled".into()));
     // Each host asks twice a second. What is more is for a busy machine.
     ensure!(out.max(ended) < Duration::from_secs(3), "out after {out:?}, the run ended after {ended:?}");
-    eprintln!("out after {out:?}, the run ended after {ended:?}");
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! What a person's roles leave of what this component answers.
 
-use storage::accounts::AccountChange;
+use storage::{accounts::AccountChange, audit::AuditRecord};
 
 use super::*;
 
@@ -56,6 +56,25 @@ fn what_a_server_has_besides_tools_is_read_by_whoever_may_call_all_of_its_tools(
         assert!(answer["error"].is_object(), "{answer}");
         let found = test.gateway(&one, "/mcp", "tools/list", json!({})).await.json;
         assert_eq!(strings(&found["result"]["tools"], "name"), ["notes_find"]);
+    });
+}
+
+#[test]
+fn a_policy_for_everybody_is_in_the_record_and_ones_own_is_not() {
+    paused(|outside| async move {
+        let mut test = Test::new(outside);
+        (test.user, test.token) = test.fixture.person_with("root@example.org", "admin");
+        for scope in ["own", "installation"] {
+            let policy = json!({ "pattern": "wiki:*", "effect": "deny", "scope": scope });
+            assert_eq!(test.send(Method::PUT, "/api/tools/policies", Some(policy)).await.status, StatusCode::OK);
+            let path = format!("/api/tools/policies?pattern=wiki:*&scope={scope}");
+            assert_eq!(test.send(Method::DELETE, &path, None).await.status, StatusCode::NO_CONTENT);
+        }
+        let records = test.fixture.app.store().audit_records(Some(test.user.id), None, 9).await.unwrap();
+        let said = |record: &AuditRecord| (record.action.clone(), record.subject.clone(), record.detail.clone());
+        let told = |action: &str, detail: Option<&str>| (action.into(), "wiki:*".into(), detail.map(str::to_owned));
+        let expected = [told("policy.remove", None), told("policy.set", Some("deny"))];
+        assert_eq!(records.iter().map(said).collect::<Vec<_>>(), expected);
     });
 }
 
