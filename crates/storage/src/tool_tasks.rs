@@ -253,7 +253,7 @@ impl<D: Database> Store<D> {
             .collect()
     }
 
-    /// Takes the tasks of the person's run that it is time to ask about: for `asking_ms` nobody else does.
+    /// Takes tasks of the person's run that it is time to ask about, those that have waited longest: for `asking_ms` nobody else asks about them.
     ///
     /// # Errors
     /// As [`Self::keep_tool_task`].
@@ -262,13 +262,18 @@ impl<D: Database> Store<D> {
         user_id: Id,
         run_id: Id,
         asking_ms: i64,
+        limit: u32,
     ) -> Result<Vec<ClaimedTask>, StorageError> {
         const QUERY: &str = "claim_due_tool_tasks";
+        // The condition stands twice: of two readers that choose the same rows, the second one finds them changed.
+        let is_due = "run_id = ?1 AND user_id = ?2 AND ended_at IS NULL AND ask_at <= now_ms()";
         let sql = format!(
             "UPDATE tool_tasks SET ask_at = now_ms() + ?3
-             WHERE run_id = ?1 AND user_id = ?2 AND ended_at IS NULL AND ask_at <= now_ms() RETURNING {CLAIMED}"
+             WHERE {is_due} AND call_id IN (
+                 SELECT call_id FROM tool_tasks WHERE {is_due} ORDER BY ask_at, call_id LIMIT ?4)
+             RETURNING {CLAIMED}"
         );
-        let parameters = [run_id.into(), user_id.into(), asking_ms.into()];
+        let parameters = [run_id.into(), user_id.into(), asking_ms.into(), u64::from(limit).into()];
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
         rows.iter().map(|row| claimed(&mut row.columns(QUERY))).collect()
     }

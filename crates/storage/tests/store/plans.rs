@@ -152,7 +152,7 @@ fn do_what_people_do(store: &Store<Recorder<'_>>) {
         assert_eq!(store.tool_tasks(run.id).await.unwrap().len(), 1);
         assert!(store.has_tool_tasks(user_id, conversation_id).await.unwrap());
         assert_eq!(store.waiting_tool_tasks(user_id, run.id).await.unwrap().len(), 1);
-        assert_eq!(store.claim_due_tool_tasks(user_id, run.id, 0).await.unwrap().len(), 1);
+        assert_eq!(store.claim_due_tool_tasks(user_id, run.id, 0, 4).await.unwrap().len(), 1);
         store.note_tool_task(user_id, run.id, "call", said).await.unwrap();
         store.note_silent_tool_task(user_id, run.id, "call", "silent").await.unwrap();
         assert!(store.end_tool_task(user_id, run.id, "call", "noon", false).await.unwrap());
