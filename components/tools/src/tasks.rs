@@ -109,19 +109,21 @@ pub(crate) async fn stop<D: Database + 'static, H: Host>(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Stops tasks that are to be stopped, those of `run_id` first. A task is forgotten once its server was told, or need not keep it any more.
+/// Stops tasks that are to be stopped, those of `run_id` first. A task is forgotten once its server was told, need not
+/// keep it any more, or has nothing to stop.
 pub(crate) async fn stop_some<D: Database + 'static, H: Host>(tools: &Tools<D, H>, run_id: Option<Id>) -> Result<()> {
     let taken = tools.store().take_stopped_tool_tasks(run_id, STOPPING_MS).await?;
     let stops: Vec<_> = taken
         .iter()
         .map(|task| async move {
-            if task.has_ended || cancel(tools, task.into()).await || task.has_lapsed {
+            if cancel(tools, task.into()).await || task.has_lapsed {
                 tools.store().forget_tool_task(task.run_id, &task.call_id).await?;
             }
             Ok(())
         })
         .collect();
     let stopped: Vec<Result<()>> = stream::iter(stops).buffer_unordered(AT_ONCE.into()).collect().await;
+    tools.store().forget_ended_tool_tasks().await?;
     stopped.into_iter().collect()
 }
 
