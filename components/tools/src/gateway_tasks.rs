@@ -107,13 +107,10 @@ async fn asked<D: Database + 'static, H: Host>(
     handle: &str,
     place: &Place,
 ) -> Result<Task, Failure> {
-    let found = of.listed.catalog.iter().map(|(_, tool)| tool);
-    let mut found = found.filter(|tool| (&tool.server, &tool.name) == (&place.server, &place.tool));
-    let tool = found.next().cloned().unwrap_or_else(|| KnownTool::unlisted(place.server.clone(), place.tool.clone()));
-    let task = match tasks::asked(of.tools, &tool, place.at()).await {
+    let task = match tasks::asked(of.tools, place.at()).await {
         Ok(task) => task,
         Err(AskError::Unknown) => return Err(Failure::Unknown(handle.to_owned())),
-        Err(AskError::Silent(failure)) => return Err(Failure::UpstreamFailed(failure.to_string())),
+        Err(AskError::Silent(cause)) => return Err(Failure::UpstreamFailed(cause)),
     };
     let state = match task.state {
         // These say themselves what there is to say.
@@ -122,6 +119,10 @@ async fn asked<D: Database + 'static, H: Host>(
             if matches!(state, TaskState::InputRequired(_)) {
                 tasks::cancel(of.tools, place.at()).await;
             }
+            let found = of.listed.catalog.iter().map(|(_, tool)| tool);
+            let mut found = found.filter(|tool| (&tool.server, &tool.name) == (&place.server, &place.tool));
+            let tool = found.next().cloned();
+            let tool = tool.unwrap_or_else(|| KnownTool::unlisted(place.server.clone(), place.tool.clone()));
             let end = end_of(state).unwrap_or(Err(CallFailure::TaskLost));
             TaskState::Completed(readdressed(of.server, &place.server, judged(&tool, end).0))
         }

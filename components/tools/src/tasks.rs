@@ -6,7 +6,7 @@ use std::{rc::Rc, time::Duration};
 use axum::extract::State;
 use cache::within;
 use domain::Id;
-use futures::{StreamExt, stream};
+use futures::{StreamExt, future::join_all, stream};
 use http::StatusCode;
 use mcp::{ClientError, INVALID_PARAMS, MAX_TTL, METHOD_NOT_FOUND, Task, TaskState};
 use problem::Problem;
@@ -15,7 +15,7 @@ use storage::{
     Database,
     tool_tasks::{ClaimedTask, Said},
 };
-use tool_catalogue::{Host, Listed, close};
+use tool_catalogue::{Host, close};
 use toolbox::{
     AuditEntry, CallFailure, KnownTool, Redaction, end_of, judged, text_for_model,
     wire::{StopTasks, TasksOf},
@@ -27,7 +27,6 @@ use web::{
 
 use crate::{
     config::COMPONENT,
-    failures::failed,
     progress::MAX_MESSAGE_CHARS,
     record::record,
     state::{Tools, here},
@@ -41,8 +40,8 @@ const CANCEL_LIMIT: Duration = Duration::from_secs(8);
 const ASKING_MS: i64 = 45_000;
 /// For how long nobody else stops a task while one does, and when it is tried again.
 const STOPPING_MS: i64 = 30_000;
-/// Questions at once. All may be for the same server.
-const AT_ONCE: usize = 4;
+/// Tasks that are asked about, or stopped, at once. All may be at the same server.
+const AT_ONCE: u8 = 4;
 /// How long a server must have been silent before a task is given up that it need not keep any more: longer than it takes to start anew.
 const SILENCE_MS: i64 = 10 * 60 * 1000;
 /// The longest life of a task, whatever its server says.
@@ -81,17 +80,8 @@ impl<'a> From<&'a ClaimedTask> for TaskAt<'a> {
 pub(crate) enum AskError {
     /// Its server no longer knows it.
     Unknown,
-    /// Its server cannot be asked now; it may be later.
-    Silent(CallFailure),
-}
-
-impl AskError {
-    pub(crate) fn into_failure(self) -> CallFailure {
-        match self {
-            Self::Unknown => CallFailure::TaskLost,
-            Self::Silent(failure) => failure,
-        }
-    }
+    /// Its server cannot be asked now, and why not; it may be later.
+    Silent(String),
 }
 
 /// `POST /internal/tasks/ask`, for `stream`: asks about the tasks of a run for which it is time, and stores what their servers say.
@@ -100,13 +90,9 @@ pub(crate) async fn ask<D: Database + 'static, H: Host>(
     Json(of): Json<TasksOf<'static>, MAX_BYTES>,
 ) -> Result<StatusCode> {
     let (user_id, run_id) = ids(&of)?;
-    // Before the claim, so that asking does not take longer than the claim holds.
-    let listed = tools.listed().await?;
     here(async move {
-        let due = tools.store().claim_due_tool_tasks(user_id, run_id, ASKING_MS).await?;
-        let looks: Vec<_> = due.iter().map(|task| look(&tools, &listed, user_id, run_id, task)).collect();
-        let looked: Vec<Result<()>> = stream::iter(looks).buffer_unordered(AT_ONCE).collect().await;
-        stop_some(&tools, None).await?;
+        let due = tools.store().claim_due_tool_tasks(user_id, run_id, ASKING_MS, AT_ONCE.into()).await?;
+        let looked = join_all(due.iter().map(|task| look(&tools, task))).await;
         looked.into_iter().collect::<Result<()>>()
     })
     .await?;
@@ -123,19 +109,21 @@ pub(crate) async fn stop<D: Database + 'static, H: Host>(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Stops tasks that are to be stopped, those of `run_id` first. A task is forgotten once its server was told, or need not keep it any more.
+/// Stops tasks that are to be stopped, those of `run_id` first. A task is forgotten once its server was told, need not
+/// keep it any more, or has nothing to stop.
 pub(crate) async fn stop_some<D: Database + 'static, H: Host>(tools: &Tools<D, H>, run_id: Option<Id>) -> Result<()> {
     let taken = tools.store().take_stopped_tool_tasks(run_id, STOPPING_MS).await?;
     let stops: Vec<_> = taken
         .iter()
         .map(|task| async move {
-            if task.has_ended || cancel(tools, task.into()).await || task.has_lapsed {
+            if cancel(tools, task.into()).await || task.has_lapsed {
                 tools.store().forget_tool_task(task.run_id, &task.call_id).await?;
             }
             Ok(())
         })
         .collect();
-    let stopped: Vec<Result<()>> = stream::iter(stops).buffer_unordered(AT_ONCE).collect().await;
+    let stopped: Vec<Result<()>> = stream::iter(stops).buffer_unordered(AT_ONCE.into()).collect().await;
+    tools.store().forget_ended_tool_tasks().await?;
     stopped.into_iter().collect()
 }
 
@@ -158,18 +146,9 @@ fn ids(of: &TasksOf<'_>) -> Result<(Id, Id)> {
 }
 
 /// Asks about one task, and stores what its server says.
-async fn look<D: Database + 'static, H: Host>(
-    tools: &Tools<D, H>,
-    listed: &Listed,
-    user_id: Id,
-    run_id: Id,
-    of: &ClaimedTask,
-) -> Result<()> {
-    let (store, call_id) = (tools.store(), of.call_id.as_str());
-    // What is listed under this name now may be another tool.
-    let tool = listed.catalog.find(&of.name).filter(|tool| (&tool.server, &tool.name) == (&of.server, &of.tool));
-    let tool = tool.cloned().unwrap_or_else(|| KnownTool::unlisted(of.server.clone(), of.tool.clone()));
-    let end = match asked(tools, &tool, of.into()).await {
+async fn look<D: Database + 'static, H: Host>(tools: &Tools<D, H>, of: &ClaimedTask) -> Result<()> {
+    let (store, user_id, run_id, call_id) = (tools.store(), of.user_id, of.run_id, of.call_id.as_str());
+    let end = match asked(tools, of.into()).await {
         Ok(task) if task.state == TaskState::Working && of.age_ms < MAX_AGE_MS => {
             return Ok(store.note_tool_task(user_id, run_id, call_id, said(&task)).await?);
         }
@@ -181,7 +160,7 @@ async fn look<D: Database + 'static, H: Host>(
         }
         Err(AskError::Silent(cause)) if !of.has_lapsed || of.silent_ms.is_none_or(|ms| ms < SILENCE_MS) => {
             if of.silent_ms.is_none() {
-                let fields = json!({ "server": of.server, "cause": cause.to_string() });
+                let fields = json!({ "server": of.server, "cause": cause });
                 log(COMPONENT, Level::Warn, "a task cannot be asked about", fields);
             }
             return Ok(store.note_silent_tool_task(user_id, run_id, call_id, SILENT).await?);
@@ -193,6 +172,12 @@ async fn look<D: Database + 'static, H: Host>(
         Err(AskError::Unknown) => Some(Err(CallFailure::TaskLost)),
     };
     let Some(end) = end else { return Ok(()) };
+    // Only an end is judged by what its tool says of itself.
+    let listed = tools.listed().await.ok();
+    // What is listed under this name now may be another tool.
+    let tool = listed.as_ref().and_then(|listed| listed.catalog.find(&of.name));
+    let tool = tool.filter(|tool| (&tool.server, &tool.name) == (&of.server, &of.tool)).cloned();
+    let tool = tool.unwrap_or_else(|| KnownTool::unlisted(of.server.clone(), of.tool.clone()));
     let (outcome, code) = judged(&tool, end);
     if store.end_tool_task(user_id, run_id, call_id, &text_for_model(&outcome), outcome.is_error).await? {
         let entry = AuditEntry { server: Some(of.server.clone()), tool: of.tool.clone(), code };
@@ -205,22 +190,20 @@ async fn look<D: Database + 'static, H: Host>(
 /// Asks a server about a task, without what is secret in its answer.
 pub(crate) async fn asked<D: Database + 'static, H: Host>(
     tools: &Tools<D, H>,
-    tool: &KnownTool,
     of: TaskAt<'_>,
 ) -> std::result::Result<Task, AskError> {
     let Some(server) = tools.server(of.server).filter(|server| server.remote) else {
         // Another host may have it: they are configured one after the other.
-        return Err(AskError::Silent(CallFailure::Unreachable("it is not configured".to_owned())));
+        return Err(AskError::Silent("it is not configured".to_owned()));
     };
-    let redaction = Redaction::new(server.secret());
     let client = Rc::new(server.client(tools.host().clone()));
     let asked = within(tools.host(), ASK_LIMIT, client.task(of.id, of.session)).await;
     close(tools.host(), client);
     match asked {
-        Some(Ok(task)) => Ok(redacted(task, &redaction)),
+        Some(Ok(task)) => Ok(redacted(task, &Redaction::new(server.secret()))),
         Some(Err(error)) if is_unknown(&error) => Err(AskError::Unknown),
-        Some(Err(error)) => Err(AskError::Silent(redaction.failure(failed(tool, error)))),
-        None => Err(AskError::Silent(CallFailure::Unreachable("it did not answer in time".to_owned()))),
+        Some(Err(error)) => Err(AskError::Silent(server.masked(&error.to_string()))),
+        None => Err(AskError::Silent("it did not answer in time".to_owned())),
     }
 }
 

@@ -27,7 +27,7 @@ use crate::{
     record::record,
     rules::Rules,
     state::Tools,
-    tasks::{self, TaskAt, redacted},
+    tasks::{self, AskError, TaskAt, redacted},
 };
 
 /// How long a person may think about a call.
@@ -228,7 +228,10 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
 
     async fn task(&self, tool: &KnownTool, task: &Task) -> Result<Task, CallFailure> {
         let of = TaskAt { server: &tool.server, id: &task.id, session: task.session.as_deref() };
-        tasks::asked(self.tools, tool, of).await.map_err(tasks::AskError::into_failure)
+        tasks::asked(self.tools, of).await.map_err(|error| match error {
+            AskError::Unknown => CallFailure::TaskLost,
+            AskError::Silent(cause) => CallFailure::Unreachable(cause),
+        })
     }
 
     async fn cancel_task(&self, tool: &KnownTool, task: &Task) {

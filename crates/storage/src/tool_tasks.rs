@@ -130,13 +130,10 @@ pub struct ClaimedTask {
     pub age_ms: i64,
     /// The milliseconds since its server was first asked in vain. `None`: the last question was answered.
     pub silent_ms: Option<i64>,
-    /// Whether it has ended, so that there is nothing to stop.
-    pub has_ended: bool,
 }
 
 const CLAIMED: &str = "call_id, name, server, tool, task_id, session, run_id, user_id,
-    CASE WHEN lapses_at <= now_ms() THEN 1 ELSE 0 END, now_ms() - started_at, now_ms() - silent_since,
-    CASE WHEN ended_at IS NULL THEN 0 ELSE 1 END";
+    CASE WHEN lapses_at <= now_ms() THEN 1 ELSE 0 END, now_ms() - started_at, now_ms() - silent_since";
 
 fn claimed(columns: &mut Columns<'_>) -> Result<ClaimedTask, StorageError> {
     Ok(ClaimedTask {
@@ -151,7 +148,6 @@ fn claimed(columns: &mut Columns<'_>) -> Result<ClaimedTask, StorageError> {
         has_lapsed: columns.flag()?,
         age_ms: columns.integer()?,
         silent_ms: columns.optional_integer()?,
-        has_ended: columns.flag()?,
     })
 }
 
@@ -253,7 +249,7 @@ impl<D: Database> Store<D> {
             .collect()
     }
 
-    /// Takes the tasks of the person's run that it is time to ask about: for `asking_ms` nobody else does.
+    /// Takes tasks of the person's run that it is time to ask about, those that have waited longest: for `asking_ms` nobody else asks about them.
     ///
     /// # Errors
     /// As [`Self::keep_tool_task`].
@@ -262,19 +258,25 @@ impl<D: Database> Store<D> {
         user_id: Id,
         run_id: Id,
         asking_ms: i64,
+        limit: u32,
     ) -> Result<Vec<ClaimedTask>, StorageError> {
         const QUERY: &str = "claim_due_tool_tasks";
+        // The condition stands twice: of two readers that choose the same rows, the second one finds them changed.
+        let is_due = "run_id = ?1 AND user_id = ?2 AND ended_at IS NULL AND ask_at <= now_ms()";
         let sql = format!(
             "UPDATE tool_tasks SET ask_at = now_ms() + ?3
-             WHERE run_id = ?1 AND user_id = ?2 AND ended_at IS NULL AND ask_at <= now_ms() RETURNING {CLAIMED}"
+             WHERE {is_due} AND call_id IN (
+                 SELECT call_id FROM tool_tasks WHERE {is_due} ORDER BY ask_at, call_id LIMIT ?4)
+             RETURNING {CLAIMED}"
         );
-        let parameters = [run_id.into(), user_id.into(), asking_ms.into()];
+        let parameters = [run_id.into(), user_id.into(), asking_ms.into(), u64::from(limit).into()];
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
         rows.iter().map(|row| claimed(&mut row.columns(QUERY))).collect()
     }
 
     /// Takes tasks that are to be stopped at their servers, because their runs were stopped, have ended or are deleted: those of `run_id`, and of all
-    /// others some that nobody has taken within `again_ms`. Each is kept until it is forgotten ([`Self::forget_tool_task`]).
+    /// others some that nobody has taken within `again_ms`. Each is kept until it is forgotten ([`Self::forget_tool_task`]). All tasks that go on are
+    /// looked through, so it is nothing for every request.
     ///
     /// # Errors
     /// As [`Self::keep_tool_task`].
@@ -287,9 +289,9 @@ impl<D: Database> Store<D> {
         let sql = format!(
             "UPDATE tool_tasks SET stop_at = now_ms() + ?2
              WHERE (run_id, call_id) IN (SELECT stopped.run_id, stopped.call_id FROM tool_tasks AS stopped
-                 WHERE (stopped.run_id = ?1 OR stopped.stop_at <= now_ms()) AND NOT EXISTS (SELECT 1 FROM runs
-                     WHERE runs.id = stopped.run_id AND runs.state IN {ACTIVE}
-                       AND (runs.cancel_requested = 0 OR stopped.ended_at IS NOT NULL))
+                 WHERE (stopped.run_id = ?1 OR stopped.stop_at <= now_ms()) AND stopped.ended_at IS NULL
+                   AND NOT EXISTS (SELECT 1 FROM runs
+                     WHERE runs.id = stopped.run_id AND runs.state IN {ACTIVE} AND runs.cancel_requested = 0)
                  ORDER BY CASE WHEN stopped.run_id = ?1 THEN 0 ELSE 1 END LIMIT {MAX_STOPPED})
              RETURNING {CLAIMED}"
         );
@@ -305,6 +307,19 @@ impl<D: Database> Store<D> {
         let sql = "DELETE FROM tool_tasks WHERE run_id = ?1 AND call_id = ?2";
         let parameters = [run_id.into(), call_id.into()];
         self.database.query(Statement::new("forget_tool_task", sql, parameters).repeatably()).await?;
+        Ok(())
+    }
+
+    /// Forgets the tasks that have ended and whose results nobody waits for any more, because their runs have ended or are deleted.
+    ///
+    /// # Errors
+    /// As [`Self::keep_tool_task`].
+    pub async fn forget_ended_tool_tasks(&self) -> Result<(), StorageError> {
+        let sql = format!(
+            "DELETE FROM tool_tasks WHERE ended_at IS NOT NULL
+             AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.id = tool_tasks.run_id AND runs.state IN {ACTIVE})"
+        );
+        self.database.query(Statement::new("forget_ended_tool_tasks", sql, []).repeatably()).await?;
         Ok(())
     }
 

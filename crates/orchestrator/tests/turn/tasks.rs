@@ -40,7 +40,7 @@ impl World {
 
     pub(crate) async fn look_after_tasks(&self, run_id: Id) {
         let user_id = self.user;
-        for task in self.store.claim_due_tool_tasks(user_id, run_id, 60_000).await.unwrap() {
+        for task in self.store.claim_due_tool_tasks(user_id, run_id, 60_000, u32::MAX).await.unwrap() {
             self.task_asked.set(self.task_asked.get() + 1);
             let words = format!("step {}", self.task_asked.get());
             if self.task_lasts.get().is_some_and(|lasts| self.task_asked.get() >= lasts) {

@@ -17,6 +17,7 @@ crate::on_each_database! {
     a_run_that_waits_for_tasks_can_go_on_when_one_has_ended,
     a_task_is_kept_by_the_lease_of_its_person_only_and_not_for_a_run_that_was_stopped,
     of_several_readers_one_asks_and_nobody_else_while_it_does,
+    so_many_tasks_are_asked_about_at_once_and_those_that_waited_longest_first,
     somebody_elses_task_is_not_found,
     a_decision_is_acted_on_while_a_task_goes_on,
     a_task_of_a_stopped_run_is_kept_until_its_server_was_told,
@@ -113,7 +114,7 @@ fn of_several_readers_one_asks_and_nobody_else_while_it_does(place: Place) {
     let fixture = Fixture::new(place);
     let user = fixture.user("a@example.org");
     let run = waiting(&fixture, &user, &["c1"]);
-    let claim = || block_on(fixture.store.claim_due_tool_tasks(user.id, run.id, HOUR_MS)).unwrap();
+    let claim = || block_on(fixture.store.claim_due_tool_tasks(user.id, run.id, HOUR_MS, 4)).unwrap();
     let claimed = claim();
     let [task] = claimed.as_slice() else { panic!("{claimed:?}") };
     assert_eq!((task.name.as_str(), task.server.as_str(), task.tool.as_str()), ("lab_report", "lab", "report"));
@@ -129,12 +130,28 @@ fn of_several_readers_one_asks_and_nobody_else_while_it_does(place: Place) {
     assert!(claim().is_empty());
 }
 
+fn so_many_tasks_are_asked_about_at_once_and_those_that_waited_longest_first(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = fixture.user("a@example.org");
+    let run = waiting(&fixture, &user, &["c1", "c2", "c3", "c4", "c5"]);
+    let sql = Statement::new("t", "UPDATE tool_tasks SET ask_at = ask_at - 1000 WHERE call_id IN ('c4', 'c5')", []);
+    block_on(fixture.another_connection().query(sql)).unwrap();
+    let claim = || {
+        let claimed = block_on(fixture.store.claim_due_tool_tasks(user.id, run.id, HOUR_MS, 2)).unwrap();
+        let mut calls: Vec<_> = claimed.into_iter().map(|task| task.call_id).collect();
+        calls.sort();
+        calls
+    };
+    assert_eq!([claim(), claim(), claim()], [vec!["c4", "c5"], vec!["c1", "c2"], vec!["c3"]]);
+    assert!(claim().is_empty());
+}
+
 fn somebody_elses_task_is_not_found(place: Place) {
     let fixture = Fixture::new(place);
     let (user, other) = (fixture.user("a@example.org"), fixture.user("b@example.org"));
     let run = waiting(&fixture, &user, &["c1"]);
     assert!(block_on(fixture.store.waiting_tool_tasks(other.id, run.id)).unwrap().is_empty());
-    assert!(block_on(fixture.store.claim_due_tool_tasks(other.id, run.id, 0)).unwrap().is_empty());
+    assert!(block_on(fixture.store.claim_due_tool_tasks(other.id, run.id, 0, 4)).unwrap().is_empty());
     assert!(!end(&fixture, &other, &run, "c1"));
     block_on(fixture.store.note_silent_tool_task(other.id, run.id, "c1", "x")).unwrap();
     assert!(!block_on(fixture.store.has_tool_tasks(other.id, run.conversation_id)).unwrap());
@@ -178,6 +195,8 @@ fn a_task_of_a_stopped_run_is_kept_until_its_server_was_told(place: Place) {
     assert!(stopped(&fixture, Some(run.id)).is_empty() && stopped(&fixture, None).is_empty());
     let request = || block_on(fixture.store.request_cancel(user.id, run.id)).unwrap().unwrap();
     assert!(request().claimable && request().has_tasks);
+    block_on(fixture.store.forget_ended_tool_tasks()).unwrap();
+    assert!(task(&fixture, &run, "c2").is_some());
     assert_eq!(stopped(&fixture, None), ["c1"], "the other one has ended, and its result is not told yet");
     assert!(stopped(&fixture, None).is_empty(), "somebody else is at it");
     assert_eq!(stopped(&fixture, Some(run.id)), ["c1"], "a second wish is a second attempt");
@@ -188,10 +207,10 @@ fn a_task_of_a_stopped_run_is_kept_until_its_server_was_told(place: Place) {
     assert!(block_on(fixture.store.finish_run(lease, &ending)).unwrap());
     let again = request();
     assert!(!again.claimable && again.has_tasks, "also when the run has ended");
-    assert_eq!(stopped(&fixture, Some(run.id)), ["c1", "c2"]);
-    for call_id in ["c1", "c2"] {
-        block_on(fixture.store.forget_tool_task(run.id, call_id)).unwrap();
-    }
+    assert_eq!(stopped(&fixture, Some(run.id)), ["c1"], "nothing is to be said of the one that has ended");
+    block_on(fixture.store.forget_tool_task(run.id, "c1")).unwrap();
+    assert!(request().has_tasks);
+    block_on(fixture.store.forget_ended_tool_tasks()).unwrap();
     assert!(!request().has_tasks && stopped(&fixture, Some(run.id)).is_empty());
 }
 
@@ -211,7 +230,7 @@ fn a_server_is_silent_from_its_first_unanswered_question_on(place: Place) {
     let fixture = Fixture::new(place);
     let user = fixture.user("a@example.org");
     let run = waiting(&fixture, &user, &["c1"]);
-    let claim = || block_on(fixture.store.claim_due_tool_tasks(user.id, run.id, 0)).unwrap().remove(0);
+    let claim = || block_on(fixture.store.claim_due_tool_tasks(user.id, run.id, 0, 4)).unwrap().remove(0);
     assert_eq!(claim().silent_ms, None);
     let silent = || block_on(fixture.store.note_silent_tool_task(user.id, run.id, "c1", "silent")).unwrap();
     silent();

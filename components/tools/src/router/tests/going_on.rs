@@ -86,7 +86,7 @@ impl Test {
 fn a_runs_call_that_goes_on_is_made_once_and_its_result_told_when_it_is_there() {
     for is_legacy in [false, true] {
         paused(|outside| async move {
-            let (test, server) = Test::with_tasks(outside, 2, is_legacy);
+            let (mut test, server) = Test::with_tasks(outside, 2, is_legacy);
             let lease = test.lease().await;
             let waits = test.call(lease, "c1", "wiki_read").await;
             assert_eq!(
@@ -97,16 +97,24 @@ fn a_runs_call_that_goes_on_is_made_once_and_its_result_told_when_it_is_there() 
             test.wait(lease).await;
             test.about_tasks(ASK_TASKS_PATH, lease).await;
             assert_eq!(server.task.asked.get(), 0, "it is not time yet");
-            for _ in 0..2 {
+            assert_eq!(test.asked("tools/call"), 1);
+            // The next question comes to an instance that knows no tools, as after a while.
+            test.memory = Rc::default();
+            let forget = Statement::new("forget", "DELETE FROM tool_listings", []);
+            test.fixture.another_connection().query(forget).await.unwrap();
+            let ask = async || {
                 test.let_time_pass().await;
                 test.about_tasks(ASK_TASKS_PATH, lease).await;
                 test.about_tasks(ASK_TASKS_PATH, lease).await;
-            }
+            };
+            ask().await;
+            assert_eq!(test.asked("tools/list"), 0, "only an end is judged by what its tool says of itself");
+            ask().await;
             // The older form asks for the result by itself.
             assert_eq!(server.task.asked.get(), 2 + u32::from(is_legacy));
             let ended = test.task(lease).await.unwrap().ended.unwrap();
             assert_eq!((ended.result.as_str(), ended.is_error), ("the report", false));
-            assert_eq!(test.asked("tools/call"), 1);
+            assert_eq!(test.asked("tools/call"), 0, "it was made once");
             assert_eq!(test.outcomes().await, [r#"("task")"#, r#"("ok")"#]);
         });
     }
