@@ -111,6 +111,7 @@ fn nobody_gives_or_takes_what_they_do_not_have() {
     let (member, _) = test.fixture.person("m@example.org");
     let (reader, _) = test.fixture.person_with("r@example.org", "reader");
     let admins = test.send(Method::POST, "/groups", Some(json!({"name": "admins", "roles": ["admin"]}))).json;
+    let invited = test.send(Method::POST, "/invitations", Some(json!({"role": "admin"}))).json;
     let (admin, group) = (test.admin.id, admins["id"].as_str().unwrap());
     for (method, path, body) in [
         (Method::PATCH, format!("/users/{admin}"), json!({"role": "reader"})),
@@ -119,6 +120,7 @@ fn nobody_gives_or_takes_what_they_do_not_have() {
         (Method::PATCH, format!("/users/{}", reader.id), json!({"role": "admin"})),
         (Method::POST, format!("/users/{admin}/reset-link"), json!({})),
         (Method::POST, "/invitations".into(), json!({"role": "member"})),
+        (Method::DELETE, format!("/invitations/{}", invited["id"].as_str().unwrap()), json!({})),
         (Method::POST, "/groups".into(), json!({"name": "x", "roles": ["member"]})),
         (Method::PUT, format!("/groups/{group}"), json!({"name": "x", "roles": []})),
         (Method::DELETE, format!("/groups/{group}"), json!({})),
