@@ -152,6 +152,9 @@ pub(crate) async fn add_member<D: Database>(
 ) -> Result<StatusCode> {
     changeable(&admin, &session, id).await?;
     admin.store().user(user_id).await?.ok_or_else(Problem::not_found)?;
+    if admin.store().is_group_member(id, user_id).await? {
+        return Ok(StatusCode::NO_CONTENT);
+    }
     if !admin.store().add_group_member(id, user_id).await? {
         admin.store().group(id).await?.ok_or_else(Problem::not_found)?;
         let detail = format!("This person is in {MAX_GROUPS_OF_USER} groups already. Take them out of one first.");
@@ -168,6 +171,9 @@ pub(crate) async fn remove_member<D: Database>(
     PathIds(id, user_id): PathIds,
 ) -> Result<StatusCode> {
     changeable(&admin, &session, id).await?;
+    if !admin.store().is_group_member(id, user_id).await? {
+        return Ok(StatusCode::NO_CONTENT);
+    }
     admin.store().remove_group_member(id, user_id).await?;
     record(&admin, &session, "group.leave", id, Some(&user_id.to_string())).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -102,6 +102,8 @@ pub(crate) async fn revoke<D: Database>(
     session: Allowed<InvitationsManage>,
     PathId(id): PathId,
 ) -> Result<StatusCode> {
+    let invitation = admin.store().invitation(id).await?.ok_or_else(Problem::not_found)?;
+    check_may_give(&session, &admin.roles().await?, [invitation.role.as_str()])?;
     if !admin.store().revoke_invitation(id).await? {
         return Err(Problem::not_found().into());
     }

@@ -10,7 +10,7 @@ use permissions::{
 use problem::Problem;
 use serde::{Deserialize, Serialize};
 use storage::Database;
-use web::{Allowed, Json, Result, Session};
+use web::{Allowed, Json, Result};
 
 use crate::{
     authority::{check_may_give, record},
@@ -68,11 +68,6 @@ pub(crate) struct Contents {
     permissions: Vec<String>,
 }
 
-/// Refuses to change a role that allows more than the caller may do.
-async fn check_changeable<D: Database>(admin: &Admin<D>, session: &Session, name: &str) -> Result<()> {
-    check_may_give(session, &admin.roles().await?, [name])
-}
-
 /// `PUT /api/admin/roles/{name}`.
 pub(crate) async fn set<D: Database>(
     State(admin): State<Admin<D>>,
@@ -82,7 +77,7 @@ pub(crate) async fn set<D: Database>(
 ) -> Result<Json<RoleBody>> {
     let role = Role::custom(&name, contents.permissions.iter().map(String::as_str))
         .map_err(|error| Problem::invalid_field("permissions", format!("{error}.")))?;
-    check_changeable(&admin, &session, &name).await?;
+    check_may_give(&session, &admin.roles().await?, [name.as_str()])?;
     if !session.access().allows_giving(&Access::new(role.permissions().cloned())) {
         let detail = "You can only put permissions into a role that you have yourself.";
         return Err(Problem::new(StatusCode::FORBIDDEN, "beyond_own_role", detail).into());
@@ -106,7 +101,9 @@ pub(crate) async fn delete<D: Database>(
     if BUILT_IN.contains(&name.as_str()) {
         return Err(Problem::conflict("built_in", "This role is built in and cannot be deleted.").into());
     }
-    check_changeable(&admin, &session, &name).await?;
+    let roles = admin.roles().await?;
+    roles.find(&name).ok_or_else(Problem::not_found)?;
+    check_may_give(&session, &roles, [name.as_str()])?;
     let uses = admin.store().delete_role(&name).await?;
     if uses > 0 {
         let detail =

@@ -47,21 +47,24 @@ pub(crate) async fn cancel<D: Database>(
 ) -> Result<Response> {
     let request = chat.store().request_cancel(session.user_id(), id).await?.ok_or_else(Problem::not_found)?;
     if request.claimable {
-        end_unattended(&chat, &request.run).await?;
+        end_unattended(&chat, id).await?;
     }
     // Also for a run that has ended: a second request is a second attempt.
     if request.has_tasks {
         (chat.stop_tasks)(Some(id));
     }
-    let run = chat.store().run(session.user_id(), id).await?.ok_or_else(Problem::not_found)?;
+    let run = match request.claimable {
+        true => chat.store().run(session.user_id(), id).await?.ok_or_else(Problem::not_found)?,
+        false => request.run,
+    };
     Ok((StatusCode::ACCEPTED, Json::<_>(RunBody::from(run))).into_response())
 }
 
 /// Ends a run without an executor. Its text is kept: the log becomes the answer.
-async fn end_unattended<D: Database>(chat: &Chat<D>, run: &domain::Run) -> Result<()> {
-    let lease = Lease { run_id: run.id, owner: Id::new() };
+async fn end_unattended<D: Database>(chat: &Chat<D>, run_id: Id) -> Result<()> {
+    let lease = Lease { run_id, owner: Id::new() };
     let Some(claim) = chat.store().claim(lease, CANCEL_LEASE_MS, "").await? else { return Ok(()) };
-    let mut progress = chat.store().progress(run.id).await?;
+    let mut progress = chat.store().progress(run_id).await?;
     store_ended_tasks(chat, lease, &mut progress.last_id).await?;
     let message = (!progress.text.is_empty()).then(|| NewMessage {
         id: Id::new(),
@@ -77,7 +80,7 @@ async fn end_unattended<D: Database>(chat: &Chat<D>, run: &domain::Run) -> Resul
     let message_id = message.as_ref().map(|message| message.id);
     Event::Complete { finish_reason: "cancelled", usage: None, message_id, attempt: claim.attempt }.write(
         &mut batch.last_id,
-        &run.id.to_string(),
+        &run_id.to_string(),
         Timestamp::now(),
         &mut batch.frames,
     );

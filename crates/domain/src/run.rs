@@ -137,15 +137,7 @@ impl RunState {
     pub const fn after(self, step: RunStep) -> Result<Self, InvalidTransition> {
         use RunStep as S;
         Ok(match (self, step) {
-            (
-                Self::Queued
-                | Self::Processing
-                | Self::Streaming
-                | Self::ToolExecution
-                | Self::AwaitingApproval
-                | Self::AwaitingTask,
-                S::Claim,
-            ) => Self::Processing,
+            (state, S::Claim) if !state.is_terminal() => Self::Processing,
             (Self::Processing | Self::Streaming, S::ModelAnswers) | (Self::ToolExecution, S::ToolsFinished) => {
                 Self::Streaming
             }
@@ -154,24 +146,8 @@ impl RunState {
             (Self::ToolExecution, S::AskApproval) => Self::AwaitingApproval,
             (Self::ToolExecution, S::AwaitTask) => Self::AwaitingTask,
             (Self::Processing | Self::Streaming, S::Finish) => Self::Complete,
-            (
-                Self::Queued
-                | Self::Processing
-                | Self::Streaming
-                | Self::ToolExecution
-                | Self::AwaitingApproval
-                | Self::AwaitingTask,
-                S::Fail,
-            ) => Self::Error,
-            (
-                Self::Queued
-                | Self::Processing
-                | Self::Streaming
-                | Self::ToolExecution
-                | Self::AwaitingApproval
-                | Self::AwaitingTask,
-                S::Cancel,
-            ) => Self::Cancelled,
+            (state, S::Fail) if !state.is_terminal() => Self::Error,
+            (state, S::Cancel) if !state.is_terminal() => Self::Cancelled,
             (state, step) => return Err(InvalidTransition { state, step }),
         })
     }

@@ -148,6 +148,16 @@ impl<D: Database> Store<D> {
         Ok(read_users(QUERY, &rows, |_| Ok(()))?.into_iter().map(|(user, ())| user).collect())
     }
 
+    /// Whether an account is in a group.
+    ///
+    /// # Errors
+    /// As [`Self::groups`].
+    pub async fn is_group_member(&self, id: Id, user_id: Id) -> Result<bool, StorageError> {
+        let sql = "SELECT 1 FROM user_group_members WHERE group_id = ?1 AND user_id = ?2";
+        let statement = Statement::new("is_group_member", sql, [id.into(), user_id.into()]);
+        Ok(!self.database.query(statement).await?.is_empty())
+    }
+
     /// Takes an account into a group. `false`: there is no such account or group, or it is in [`MAX_GROUPS_OF_USER`] already.
     ///
     /// # Errors

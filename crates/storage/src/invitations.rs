@@ -108,6 +108,17 @@ impl<D: Database> Store<D> {
         rows.iter().map(|row| read(QUERY, row)).collect()
     }
 
+    /// The invitation with this id.
+    ///
+    /// # Errors
+    /// As [`Self::create_invitation`].
+    pub async fn invitation(&self, id: Id) -> Result<Option<Invitation>, StorageError> {
+        const QUERY: &str = "invitation";
+        let sql = format!("SELECT {COLUMNS} FROM invitations WHERE id = ?1");
+        let rows = self.database.query(Statement::new(QUERY, sql, [id.into()])).await?;
+        rows.first().map(|row| read(QUERY, row)).transpose()
+    }
+
     /// Withdraws an invitation that nobody has accepted. `false`: there is no such one.
     ///
     /// # Errors

@@ -399,6 +399,7 @@ impl<D: Database> Store<D> {
     /// As [`Self::run`].
     pub async fn request_cancel(&self, user_id: Id, id: Id) -> Result<Option<CancelRequest>, StorageError> {
         const QUERY: &str = "request_cancel";
+        const QUERY_AFTER: &str = "run_to_cancel";
         let sql = format!(
             "UPDATE runs SET cancel_requested = 1 WHERE id = ?1 AND user_id = ?2 AND state IN {ACTIVE}
              RETURNING CASE WHEN {} THEN 1 ELSE 0 END",
@@ -406,9 +407,15 @@ impl<D: Database> Store<D> {
         );
         let rows = self.database.query(Statement::new(QUERY, sql, [id.into(), user_id.into()]).repeatably()).await?;
         let claimable = rows.first().map(|row| row.columns(QUERY).flag()).transpose()?.unwrap_or_default();
-        let Some(run) = self.run(user_id, id).await? else { return Ok(None) };
         // After the wish is stored: a task that is kept later sees it. Also of a run that has ended, so that the request can be repeated.
-        let has_tasks = !self.tool_tasks(id).await?.is_empty();
-        Ok(Some(CancelRequest { run, claimable, has_tasks }))
+        let sql = format!(
+            "SELECT {}, CASE WHEN EXISTS (SELECT 1 FROM tool_tasks WHERE tool_tasks.run_id = runs.id) THEN 1 ELSE 0 END
+             FROM runs WHERE id = ?1 AND user_id = ?2",
+            selected_columns()
+        );
+        let rows = self.database.query(Statement::new(QUERY_AFTER, sql, [id.into(), user_id.into()])).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let mut columns = row.columns(QUERY_AFTER);
+        Ok(Some(CancelRequest { run: read_columns(&mut columns)?, claimable, has_tasks: columns.flag()? }))
     }
 }

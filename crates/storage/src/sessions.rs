@@ -152,7 +152,7 @@ impl<D: Database> Store<D> {
         let sql =
             format!("UPDATE sessions SET revoked_at = now_ms() WHERE id = ?1 AND revoked_at IS NULL AND {OF_FAMILY}");
         let parameters = [session_id.into(), token.token.as_str().into(), token.family.as_str().into()];
-        self.database.query(Statement::new("end_session", sql, parameters).repeatably()).await?;
+        self.database.query(Statement::new("end_session", sql, parameters).durably().repeatably()).await?;
         Ok(())
     }
 
@@ -199,7 +199,7 @@ impl<D: Database> Store<D> {
     pub async fn end_session_of_anybody(&self, session_id: Id) -> Result<Option<Id>, StorageError> {
         const QUERY: &str = "end_session_of_anybody";
         let sql = "UPDATE sessions SET revoked_at = now_ms() WHERE id = ?1 AND revoked_at IS NULL RETURNING user_id";
-        let rows = self.database.query(Statement::new(QUERY, sql, [session_id.into()])).await?;
+        let rows = self.database.query(Statement::new(QUERY, sql, [session_id.into()]).durably()).await?;
         rows.first().map(|row| row.columns(QUERY).id()).transpose()
     }
 }

@@ -51,6 +51,10 @@ impl Test {
         let record = records.into_iter().next().unwrap();
         (record.action, record.detail)
     }
+
+    fn records(&self) -> usize {
+        block_on(self.fixture.app.store().audit_records(Some(self.admin.id), None, 100)).unwrap().len()
+    }
 }
 
 fn code(answer: &Answer) -> (u16, &str) {
@@ -111,6 +115,7 @@ fn nobody_gives_or_takes_what_they_do_not_have() {
     let (member, _) = test.fixture.person("m@example.org");
     let (reader, _) = test.fixture.person_with("r@example.org", "reader");
     let admins = test.send(Method::POST, "/groups", Some(json!({"name": "admins", "roles": ["admin"]}))).json;
+    let invited = test.send(Method::POST, "/invitations", Some(json!({"role": "admin"}))).json;
     let (admin, group) = (test.admin.id, admins["id"].as_str().unwrap());
     for (method, path, body) in [
         (Method::PATCH, format!("/users/{admin}"), json!({"role": "reader"})),
@@ -119,6 +124,7 @@ fn nobody_gives_or_takes_what_they_do_not_have() {
         (Method::PATCH, format!("/users/{}", reader.id), json!({"role": "admin"})),
         (Method::POST, format!("/users/{admin}/reset-link"), json!({})),
         (Method::POST, "/invitations".into(), json!({"role": "member"})),
+        (Method::DELETE, format!("/invitations/{}", invited["id"].as_str().unwrap()), json!({})),
         (Method::POST, "/groups".into(), json!({"name": "x", "roles": ["member"]})),
         (Method::PUT, format!("/groups/{group}"), json!({"name": "x", "roles": []})),
         (Method::DELETE, format!("/groups/{group}"), json!({})),
@@ -186,6 +192,9 @@ fn a_group_is_made_changed_filled_and_deleted() {
     let member = format!("{path}/members/{}", user.id);
     assert_eq!(test.send(Method::PUT, &member, None).status, StatusCode::NO_CONTENT);
     assert_eq!(test.recorded(), ("group.join".into(), Some(user.id.to_string())));
+    let recorded = test.records();
+    assert_eq!(test.send(Method::PUT, &member, None).status, StatusCode::NO_CONTENT, "twice is once");
+    assert_eq!(test.records(), recorded, "nothing has changed");
     assert_eq!(texts(&test.get(&format!("{path}/members")), "email"), ["b@example.org"]);
     assert_eq!(test.get(&format!("/users/{}", user.id))["group_roles"], json!(["service"]));
     let changed = test.send(Method::PUT, &path, Some(json!({"name": "Support", "roles": ["admin"]}))).json;
@@ -194,7 +203,11 @@ fn a_group_is_made_changed_filled_and_deleted() {
         code(&test.send(Method::POST, "/groups", Some(json!({"name": "Support", "roles": []})))),
         (409, "name_taken")
     );
-    assert_eq!(test.send(Method::DELETE, &member, None).status, StatusCode::NO_CONTENT);
+    let recorded = test.records();
+    for _ in 0..2 {
+        assert_eq!(test.send(Method::DELETE, &member, None).status, StatusCode::NO_CONTENT);
+        assert_eq!(test.records(), recorded + 1, "only what has changed is recorded");
+    }
     assert_eq!(texts(&test.get(&format!("{path}/members")), "email"), Vec::<&str>::new());
     assert_eq!(test.send(Method::DELETE, &path, None).status, StatusCode::NO_CONTENT);
     assert_eq!(test.get("/groups")["items"], json!([]));
@@ -240,6 +253,9 @@ fn roles_of_the_installation_are_made_and_the_built_in_ones_stay() {
     assert_eq!(test.send(Method::DELETE, &group, None).status, StatusCode::NO_CONTENT);
     assert_eq!(test.send(Method::DELETE, "/roles/mailer", None).status, StatusCode::NO_CONTENT);
     assert_eq!(test.get("/roles")["items"].as_array().unwrap().len(), 3);
+    let recorded = test.records();
+    assert_eq!(code(&test.send(Method::DELETE, "/roles/mailer", None)).0, 404);
+    assert_eq!(test.records(), recorded, "it was gone already");
 }
 
 #[test]
@@ -270,7 +286,8 @@ fn settings_usage_and_the_record_are_read() {
     assert_eq!(usage["items"], json!([nothing]));
     assert_eq!(code(&test.send(Method::GET, "/usage?days=367", None)).0, 422);
     for name in ["a", "b", "c"] {
-        assert_eq!(test.send(Method::DELETE, &format!("/roles/{name}"), None).status, StatusCode::NO_CONTENT);
+        let role = json!({"permissions": []});
+        assert_eq!(test.send(Method::PUT, &format!("/roles/{name}"), Some(role)).status, StatusCode::OK);
     }
     let first = test.get("/audit?limit=2");
     assert_eq!(texts(&first, "subject"), ["c", "b"]);

@@ -176,7 +176,10 @@ fn a_group_gives_its_members_its_roles_and_takes_them_away(place: Place) {
     assert_eq!((read.group_roles.clone(), read.access_version), (vec!["reader".to_owned()], 3));
 
     block_on(store.delete_group(mail.id)).unwrap();
+    let is_member = || block_on(store.is_group_member(all.id, user.id)).unwrap();
+    assert!(is_member());
     block_on(store.remove_group_member(all.id, user.id)).unwrap();
+    assert!(!is_member());
     let left = now(&fixture, &user);
     assert_eq!((left.group_roles.len(), left.access_version), (0, 5));
     assert_eq!(state(&fixture).changed_users, [(user.id, 5)]);
