@@ -1,6 +1,6 @@
 //! A migrated database, and the steps that many tests begin with.
 
-use domain::{Id, Message, MessageRole, Run, RunState, ToolResult, Usage, User};
+use domain::{Id, Message, Run, RunState, ToolResult, Usage, User};
 use storage::{
     Store,
     leases::{Entry, Leave},
