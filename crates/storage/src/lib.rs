@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 pub mod access;
 pub mod accounts;
+pub mod api_keys;
 pub mod approvals;
 pub mod audit;
 pub mod claims;

@@ -4,6 +4,7 @@
 //! Knows axum and HTTP, not Spin: routers built on it run natively in tests.
 
 pub mod access;
+pub mod api_keys;
 pub mod app;
 pub mod arriving;
 pub mod body;

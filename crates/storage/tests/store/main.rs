@@ -9,6 +9,7 @@
 )]
 
 mod accounts;
+mod api_keys;
 mod approvals;
 mod conversations;
 mod fixture;

@@ -28,8 +28,9 @@ crate::on_each_database! {
 }
 
 /// The tables that grow with use.
-const GROWING: [&str; 12] = [
+const GROWING: [&str; 13] = [
     "sessions",
+    "api_keys",
     "conversations",
     "messages",
     "runs",
@@ -118,6 +119,10 @@ fn do_what_people_do(store: &Store<Recorder<'_>>) {
         IncomingMessage { content: "hello", title: "title", default_model: "m", idempotency_key: Some("once") };
     block_on(async {
         store.access_state(60_000).await.unwrap();
+        let holder = store.key_holder("7").await.unwrap().unwrap();
+        store.note_key_use(holder.key_id).await.unwrap();
+        store.api_keys(user_id).await.unwrap();
+        store.revoke_api_key(holder.user.id, holder.key_id).await.unwrap();
         store.open_sessions(Some(user_id), None, 50).await.unwrap();
         store.end_session_of_anybody(id(SESSION, 2)).await.unwrap();
         let page = store.conversations(user_id, None, 50).await.unwrap();
@@ -249,6 +254,15 @@ fn fill(database: &Real) {
             format!(
                 "INSERT INTO sessions (id, user_id, token_hash, created_at, expires_at, revoked_at)
                  SELECT {}, {}, 'x', i, i, CASE WHEN i % 2 = 0 THEN NULL ELSE i END FROM n",
+                id_sql(SESSION, "i"),
+                id_sql(USER, &format!("i % {USERS} + 1"))
+            ),
+        ),
+        (
+            USERS * 40,
+            format!(
+                "INSERT INTO api_keys (id, user_id, name, prefix, key_hash, scopes, created_at)
+                 SELECT {}, {}, 'key', 'ea_', CAST(i AS text), '*', i FROM n",
                 id_sql(SESSION, "i"),
                 id_sql(USER, &format!("i % {USERS} + 1"))
             ),
