@@ -5,7 +5,6 @@
 mod api_keys;
 mod config;
 mod cookies;
-mod keys;
 mod routes;
 
 use platform::{Answer, Request};

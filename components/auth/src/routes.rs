@@ -26,9 +26,9 @@ use storage::{
 use web::{Allowed, App, Authenticator, Json, Result, Session};
 
 use crate::{
-    api_keys,
+    COMPONENT, api_keys,
     config::{Config, Signup},
-    cookies, keys,
+    cookies,
 };
 
 pub(crate) struct Auth<D> {
@@ -61,7 +61,7 @@ impl<D: Database> Auth<D> {
     }
 
     async fn issuer(&self) -> Result<(Issuer, Timestamp)> {
-        keys::issuer(self.store(), &self.config.signing_key).await
+        web::issuing::issuer(COMPONENT, self.store(), &self.config.signing_key).await
     }
 }
 

@@ -1,4 +1,5 @@
-//! What the gateway is to OAuth: a protected resource, described for clients that have no token yet (RFC 9728).
+//! What the gateway is to OAuth: a protected resource, described for clients that have no token yet (RFC 9728). Its authorization server is this
+//! installation, too: the component `oauth`.
 
 use axum::extract::{Path, State};
 use http::{HeaderMap, StatusCode};
@@ -15,10 +16,11 @@ use crate::state::Tools;
 /// All that is not unreserved (RFC 3986, section 2.3): a client compares the resource with the address it asked, letter by letter.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// RFC 9728, section 2. No authorization server is named: tokens come from `/auth/mcp-token` of this installation.
+/// RFC 9728, section 2.
 #[derive(Serialize)]
 pub(crate) struct Metadata {
     resource: String,
+    authorization_servers: [String; 1],
     scopes_supported: Vec<String>,
     resource_name: &'static str,
     bearer_methods_supported: [&'static str; 1],
@@ -52,6 +54,7 @@ fn metadata<D: Database + 'static, H: Host>(
     })?;
     Ok(Json(Metadata {
         resource: format!("{here}{}", path(server)),
+        authorization_servers: [here],
         scopes_supported: Scopes::of_gateway().permissions().map(ToString::to_string).collect(),
         resource_name: "Edge Assistant",
         bearer_methods_supported: ["header"],

@@ -5,10 +5,12 @@
 
 pub mod address;
 pub mod api_key;
+pub mod grant_token;
 pub mod link_token;
 pub mod password;
 pub mod refresh_token;
 pub mod session_token;
+pub mod signed_text;
 pub mod signup;
 
 pub use session_token::{Caller, Issuer, Purpose, Verifier};

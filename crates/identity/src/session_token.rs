@@ -12,7 +12,12 @@ use permissions::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{IdentityError, refresh_token::RefreshToken};
+use crate::{
+    IdentityError,
+    grant_token::GrantToken,
+    refresh_token::RefreshToken,
+    signed_text::{self, Use},
+};
 
 /// Fifteen minutes. For so long, instances must remember which tokens are void.
 pub const LIFETIME_S: u64 = 15 * 60;
@@ -229,6 +234,28 @@ impl Issuer {
     /// [`IdentityError::Key`].
     pub fn successor(&self, token: &RefreshToken) -> Result<RefreshToken, IdentityError> {
         token.successor(&self.key.to_bytes())
+    }
+
+    /// The refresh token that follows a code or a refresh token of a program: always the same, on every host with this key.
+    ///
+    /// # Errors
+    /// [`IdentityError::Key`].
+    pub fn successor_of_grant(&self, token: &GrantToken) -> Result<GrantToken, IdentityError> {
+        token.successor(&self.key.to_bytes())
+    }
+
+    /// Signs a text that comes back later.
+    ///
+    /// # Errors
+    /// [`IdentityError::Key`].
+    pub fn sign_text(&self, used: Use, text: &str) -> Result<String, IdentityError> {
+        signed_text::sign(&self.key.to_bytes(), used, text)
+    }
+
+    /// A text that was signed with this key for the same use; `None` for anything else.
+    #[must_use]
+    pub fn verified_text(&self, used: Use, signed: &str) -> Option<String> {
+        signed_text::verified(&self.key.to_bytes(), used, signed)
     }
 }
 

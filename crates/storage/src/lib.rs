@@ -15,6 +15,7 @@ pub mod audit;
 pub mod claims;
 pub mod conversations;
 pub mod database;
+pub mod grants;
 pub mod groups;
 pub mod invitations;
 pub mod leases;

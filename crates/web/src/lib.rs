@@ -11,6 +11,7 @@ pub mod body;
 mod compression;
 pub mod error;
 pub mod extract;
+pub mod issuing;
 mod language;
 pub mod listing;
 pub mod log;

@@ -14,6 +14,7 @@ mod approvals;
 mod conversations;
 mod fixture;
 mod full;
+mod grants;
 mod links;
 mod migrations;
 mod permissions;

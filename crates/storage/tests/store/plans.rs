@@ -8,6 +8,7 @@ use storage::{
     Database, DatabaseError, Dialect, Row, Statement, Store, TransactionOutcome, Value,
     approvals::Question,
     audit::AuditEvent,
+    grants::{CodeBinding, NewGrant},
     leases::{Entry, MAX_LEASES},
     messages::{Appended, IncomingMessage},
     migration::migrate,
@@ -209,6 +210,13 @@ fn do_what_people_do(store: &Store<Recorder<'_>>) {
             store.open_sessions(Some(user_id), page, 50).await.unwrap();
         }
         assert!(store.create_session(id(RUN, 1), &user, &hashes, 60_000).await.unwrap());
+        let (program, new) = (id(RUN, 2), NewGrant { client_id: "c", client_name: "c", ..UNKNOWN_PROGRAM });
+        assert!(store.create_grant(program, (user_id, user.access_version), &hashes, new, 60_000).await.unwrap());
+        let bound = CodeBinding { client_id: "c", redirect_uri: "", code_challenge: "" };
+        store.grant_terms(program, &hashes).await.unwrap().unwrap();
+        store.redeem_code(program, &hashes, bound, "next", 60_000).await.unwrap().unwrap();
+        assert_eq!(store.grants(user_id).await.unwrap().len(), 1);
+        assert!(store.end_grant(user_id, program).await.unwrap());
         store.user_of_token(user_id, Some(id(RUN, 1))).await.unwrap().unwrap();
         store.access_state(60_000).await.unwrap();
         store.request_cancel(user_id, run.id).await.unwrap();
@@ -218,6 +226,9 @@ fn do_what_people_do(store: &Store<Recorder<'_>>) {
         store.retry_run(user_id, run.id).await.unwrap();
     });
 }
+
+const UNKNOWN_PROGRAM: NewGrant<'_> =
+    NewGrant { client_id: "", client_name: "", redirect_uri: "", code_challenge: "", resource: "/mcp", scopes: "" };
 
 const USER: u64 = 1;
 const CONVERSATION: u64 = 2;
