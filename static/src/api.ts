@@ -8,15 +8,19 @@ import { isOffline, pause } from "./network.ts";
 import { begin } from "./overdue.ts";
 import type {
   Account,
+  ApiKey,
   AuditRecord,
   Conversation,
   Decision,
   Effect,
+  Grant,
   Group,
   Invitation,
   Link,
+  MadeApiKey,
   Message,
   Model,
+  NewApiKey,
   OpenSession,
   Page,
   Permission,
@@ -24,6 +28,7 @@ import type {
   Role,
   Run,
   Secret,
+  ServiceAccount,
   Session,
   Setting,
   SignUpState,
@@ -31,6 +36,7 @@ import type {
   ToolProblem,
   Usage,
   User,
+  Wanted,
 } from "./types.ts";
 
 /** A failed request. `status` 0: the server could not be reached. `message` is for the person. */
@@ -95,6 +101,28 @@ export const conversations = {
       headers: { "Idempotency-Key": idempotencyKey },
       signal,
     }),
+};
+
+/** Keys of one's own, or of a service account. */
+export const keysAt = (path: string) => ({
+  list: () => send<Page<ApiKey>>("GET", path),
+  /** One that was made without our hearing of it is in the list, and can be revoked. */
+  make: (key: NewApiKey) => send<MadeApiKey>("POST", path, { body: key, once: true }),
+  revoke: (id: string) => send<void>("DELETE", `${path}/${encodeURIComponent(id)}`),
+});
+export type Keys = ReturnType<typeof keysAt>;
+export const ownKeys = keysAt("/auth/api-keys");
+export const keysOfServiceAccount = (id: string) =>
+  keysAt(adminPath(`service-accounts/${encodeURIComponent(id)}/api-keys`));
+
+/** Programs that people let in. */
+export const programs = {
+  /** What a program wants, by the query with which it sent the person; or where to send them back. */
+  wanted: (search: string) => send<Wanted | { redirect_to: string }>("GET", `/oauth/authorization${search}`),
+  decide: (request: string, decision: "allow" | "deny") =>
+    send<{ redirect_to: string }>("POST", "/oauth/authorization", { body: { request, decision }, once: true }),
+  list: () => send<Page<Grant>>("GET", "/oauth/grants"),
+  end: (id: string) => send<void>("DELETE", `/oauth/grants/${encodeURIComponent(id)}`),
 };
 
 export const models = {
@@ -166,6 +194,9 @@ export const admin = {
   members: (id: string, cursor: Cursor) => send<Page<Account>>("GET", adminPath(`groups/${id}/members`, { cursor })),
   addMember: (id: string, userId: string) => send<void>("PUT", adminPath(`groups/${id}/members/${userId}`)),
   removeMember: (id: string, userId: string) => send<void>("DELETE", adminPath(`groups/${id}/members/${userId}`)),
+  serviceAccounts: (cursor: Cursor) => send<Page<ServiceAccount>>("GET", adminPath("service-accounts", { cursor })),
+  createServiceAccount: (name: string, role: string) =>
+    send<ServiceAccount>("POST", adminPath("service-accounts"), { body: { name, role }, once: true }),
   sessions: (cursor: Cursor) => send<Page<OpenSession>>("GET", adminPath("sessions", { cursor })),
   endSession: (id: string) => send<void>("DELETE", adminPath(`sessions/${id}`)),
   settings: () => send<Page<Setting>>("GET", adminPath("settings")),

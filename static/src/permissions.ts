@@ -8,6 +8,7 @@ const NEEDS: Record<Section, string> = {
   invitations: "invitations:manage",
   groups: "groups:manage",
   roles: "users:read",
+  "service-accounts": "service-accounts:manage",
   sessions: "sessions:manage",
   usage: "usage:read",
   audit: "audit:read",

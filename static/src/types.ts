@@ -46,6 +46,42 @@ export type Group = { id: string; name: string; roles: string[]; members: number
 
 export type OpenSession = { id: string; user_id: string; email: string; created_at: string; used_at: string };
 
+/** A key of a program. `key` is the key itself, told once. */
+export type ApiKey = {
+  id: string;
+  name: string;
+  prefix: string;
+  scopes: string[];
+  created_at: string;
+  expires_at: string | null;
+  last_used_at: string | null;
+};
+export type NewApiKey = { name: string; scopes?: string[]; expires_at?: string };
+export type MadeApiKey = ApiKey & { key: string };
+
+/** A program that was let in. `redirect_host`: the host to which the person was sent back, or "this computer". */
+export type Grant = {
+  id: string;
+  client_name: string;
+  redirect_host: string;
+  scopes: string[];
+  created_at: string;
+  last_used_at: string;
+  expires_at: string;
+};
+
+/** What a program wants that asks to be let in. `request` goes with the decision. */
+export type Wanted = {
+  client_name: string;
+  client_host: string | null;
+  redirect_host: string;
+  scopes: string[];
+  resource: string;
+  request: string;
+};
+
+export type ServiceAccount = { id: string; name: string; role: string; suspended: boolean; created_at: string };
+
 export type Setting = { name: string; value: string };
 
 export type Usage = {

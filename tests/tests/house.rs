@@ -61,6 +61,7 @@ fn rights() -> Vec<Rights<'static>> {
         component("mcp-http", &["{{ api_host }}"], &[]),
         component("mcp-mail", &["{{ mail_host }}"], &[]),
         component("mcp-web", &["https://*:443", "{{ search_host }}"], &[]),
+        component("oauth", &[DATABASE, "{{ client_documents_host }}"], &["default"]),
         component(
             "ops",
             &[

@@ -9,6 +9,7 @@ mod groups;
 mod invitations;
 mod roles;
 mod router;
+mod service_accounts;
 mod sessions;
 mod settings;
 mod usage;

@@ -8,7 +8,7 @@ use permissions::Roles;
 use storage::{Database, Store};
 use web::{App, Authenticator, Result};
 
-use crate::{audit, config::Config, groups, invitations, roles, sessions, settings, usage, users};
+use crate::{audit, config::Config, groups, invitations, roles, service_accounts, sessions, settings, usage, users};
 
 /// The router's state.
 pub(crate) struct Admin<D> {
@@ -59,6 +59,12 @@ pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config) -> Rout
         )
         .route("/api/admin/roles", get(roles::list::<D>))
         .route("/api/admin/roles/{name}", put(roles::set::<D>).delete(roles::delete::<D>))
+        .route("/api/admin/service-accounts", get(service_accounts::list::<D>).post(service_accounts::create::<D>))
+        .route(
+            "/api/admin/service-accounts/{id}/api-keys",
+            get(service_accounts::keys::<D>).post(service_accounts::create_key::<D>),
+        )
+        .route("/api/admin/service-accounts/{id}/api-keys/{key_id}", delete(service_accounts::revoke_key::<D>))
         .route("/api/admin/sessions", get(sessions::list::<D>))
         .route("/api/admin/sessions/{id}", delete(sessions::end::<D>))
         .route("/api/admin/settings", get(settings::list::<D>))

@@ -146,7 +146,11 @@ pub(crate) async fn make_reset_link<D: Database>(
     check_may_give(&session, &admin.roles().await?, user.roles())?;
     let token = LinkToken::new()?;
     let made = admin.store().create_password_reset(&token.hash(), id, maker(&session), RESET_LIFETIME_MS).await?;
-    let expires_at = made.ok_or_else(Problem::not_found)?;
+    let no_password = || {
+        let detail = "This account has no password to reset: it is a program's. Make it an API key instead.";
+        Problem::conflict("no_password", detail)
+    };
+    let expires_at = made.ok_or_else(no_password)?;
     record(&admin, &session, "user.reset_link", id, None).await?;
     Ok(created(LinkBody { path: format!("/password-reset#{token}"), expires_at }))
 }

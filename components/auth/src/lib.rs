@@ -2,9 +2,9 @@
 //!
 //! The only component that sees passwords, refresh tokens and private keys. `docs/api.md` is its contract.
 
+mod api_keys;
 mod config;
 mod cookies;
-mod keys;
 mod routes;
 
 use platform::{Answer, Request};

@@ -4,7 +4,7 @@ use axum::{
     Router,
     extract::State,
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{delete, get, post},
 };
 use domain::{Id, Timestamp, User};
 use http::{HeaderMap, Method, StatusCode};
@@ -26,11 +26,12 @@ use storage::{
 use web::{Allowed, App, Authenticator, Json, Result, Session};
 
 use crate::{
+    COMPONENT, api_keys,
     config::{Config, Signup},
-    cookies, keys,
+    cookies,
 };
 
-struct Auth<D> {
+pub(crate) struct Auth<D> {
     app: App<D>,
     config: Config,
 }
@@ -43,6 +44,7 @@ impl<D> Clone for Auth<D> {
 
 impl<D: Database> Authenticator for Auth<D> {
     type Database = D;
+    const TAKES_KEYS: bool = false;
 
     fn app(&self) -> &App<D> {
         &self.app
@@ -50,7 +52,7 @@ impl<D: Database> Authenticator for Auth<D> {
 }
 
 impl<D: Database> Auth<D> {
-    fn store(&self) -> &Store<D> {
+    pub(crate) fn store(&self) -> &Store<D> {
         self.app.store()
     }
 
@@ -59,7 +61,7 @@ impl<D: Database> Auth<D> {
     }
 
     async fn issuer(&self) -> Result<(Issuer, Timestamp)> {
-        keys::issuer(self.store(), &self.config.signing_key).await
+        web::issuing::issuer(COMPONENT, self.store(), &self.config.signing_key).await
     }
 }
 
@@ -71,6 +73,8 @@ pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config) -> Rout
         .route("/auth/logout", post(log_out::<D>))
         .route("/auth/password-reset", post(reset_password::<D>))
         .route("/auth/me", get(me::<D>))
+        .route("/auth/api-keys", get(api_keys::list::<D>).post(api_keys::create::<D>))
+        .route("/auth/api-keys/{id}", delete(api_keys::revoke::<D>))
         .route("/auth/mcp-token", post(gateway_token::<D>))
         .route("/.well-known/jwks.json", get(jwks::<D>))
         .with_state(Auth { app, config })

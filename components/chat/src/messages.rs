@@ -72,6 +72,7 @@ pub(crate) async fn send<D: Database>(
     if body.content.len() > MAX_CONTENT_BYTES {
         return Err(Problem::too_large(MAX_CONTENT_BYTES).into());
     }
+    session.check_may_run()?;
     models::check(&chat, &session, id, &chat.config.default_model).await?;
     let incoming = IncomingMessage {
         content: &body.content,

@@ -97,6 +97,7 @@ pub(crate) async fn retry<D: Database>(
     session: Allowed<ConversationsWrite>,
     PathId(id): PathId,
 ) -> Result<Response> {
+    session.check_may_run()?;
     if !session.access().allows_all_models() {
         let run = chat.store().run(session.user_id(), id).await?.ok_or_else(Problem::not_found)?;
         models::check(&chat, &session, run.conversation_id, &run.model).await?;
@@ -131,6 +132,7 @@ pub(crate) async fn decide<D: Database>(
     let Decide { call_id, decision } = body;
     let decision = Decision::parse(&decision)
         .ok_or_else(|| Problem::invalid_field("decision", "Decide with allow_once, allow_always or deny."))?;
+    session.check_may_run()?;
     if decision == Decision::AllowAlways {
         // It stores a policy.
         session.check(&Action::Route(ToolsManage::NAME))?;

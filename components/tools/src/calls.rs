@@ -95,6 +95,7 @@ async fn made<D: Database + 'static, H: Host>(
         tools: &tools,
         listed: &listed,
         user_id: holder.user_id,
+        scopes: None,
         preferences,
         id: format!("{}:{}", lease.run_id, call.call_id),
         run: Some(RunCall {

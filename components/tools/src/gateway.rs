@@ -1,7 +1,7 @@
 //! `POST /mcp` and `POST /mcp/{server}`: the same tools for MCP clients outside, behind the same rules.
 //!
-//! A client proves who it is with a bearer token of ours that opens the gateway and nothing else, and goes no further. A cookie is not enough:
-//! any page could send it along.
+//! A client proves who it is with a bearer token of ours that opens the gateway and nothing else, or with an API key that has the scope for it. A
+//! cookie is not enough: any page could send it along.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -13,13 +13,13 @@ use axum::{
 use bytes::Bytes;
 use domain::{Id, tool::ToolProgress};
 use futures::{StreamExt, future::ready, stream};
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use identity::Purpose;
 use mcp::{
     Answer, Completion, CompletionRequest, Context, Description, Failure, Input, InputNeeded, Map, Notice, Outcome,
     PromptContent, Reply, ResourceContents, Settings, Task, TaskSupport, ToolCall, ToolExecution,
 };
-use permissions::{Action, table::GatewayUse};
+use permissions::{Action, Required as _, Scopes, table::GatewayUse};
 use problem::Problem;
 use send_wrapper::SendWrapper;
 use serde_json::value::RawValue;
@@ -84,21 +84,34 @@ async fn answer<D: Database + 'static, H: Host>(
     Ok(response.await.map(|body| body_of(tools.host(), body.take())))
 }
 
-/// Whose token it is. Who has none is told where to learn how to get one (RFC 9728, section 5.1).
+/// Whose token or key it is. Who has none is told where to learn how to get one (RFC 9728, section 5.1), and with which scopes.
 async fn caller<D: Database + 'static, H: Host>(
     tools: &Tools<D, H>,
     server: Option<&str>,
     headers: &HeaderMap,
 ) -> Result<Allowed<GatewayUse>> {
-    let challenge = |error: Error| {
+    let challenge = |error: Error, words: &str| {
         let Some(url) = metadata::url(tools, headers, server) else { return error };
-        match HeaderValue::from_str(&format!("Bearer resource_metadata=\"{url}\"")) {
+        let scopes = Scopes::of_gateway();
+        match HeaderValue::from_str(&format!("Bearer {words}resource_metadata=\"{url}\", scope=\"{scopes}\"")) {
             Ok(value) => error.with_header(header::WWW_AUTHENTICATE, value),
             Err(_) => error,
         }
     };
-    let token = web::session::bearer(headers).ok_or_else(|| challenge(Problem::unauthenticated().into()))?;
-    tools.app().authenticate(token, Purpose::Gateway).await.map_err(challenge)?.allowed()
+    let invalid = |error| challenge(error, "error=\"invalid_token\", ");
+    let token = web::session::bearer(headers).ok_or_else(|| challenge(Problem::unauthenticated().into(), ""))?;
+    let session = tools.app().authenticate(token, Purpose::Gateway).await.map_err(invalid)?;
+    if !session.resource().is_none_or(|resource| metadata::is_within(server, resource)) {
+        let detail = "This token is for another address of the gateway. Sign in at this one.";
+        return Err(invalid(Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail).into()));
+    }
+    // With more scopes it would be allowed.
+    let is_scope_missing = session.access().roles_allow(&Action::Route(GatewayUse::NAME));
+    session.allowed().map_err(
+        |error| {
+            if is_scope_missing { challenge(error, "error=\"insufficient_scope\", ") } else { error }
+        },
+    )
 }
 
 fn body_of(host: &impl Host, body: mcp::Body) -> Body {
@@ -207,6 +220,7 @@ impl<D: Database + 'static, H: Host> mcp::Provider for Gateway<D, H> {
             tools: self.tools.clone(),
             listed: Rc::clone(&self.listed),
             user_id: self.session.user_id(),
+            scopes: self.session.access().scopes().cloned(),
             preferences: self.preferences.clone(),
             name: name.to_owned(),
             arguments: call.arguments,
@@ -283,6 +297,7 @@ struct GatewayCall<D, H> {
     tools: Tools<D, H>,
     listed: Rc<Listed>,
     user_id: Id,
+    scopes: Option<Scopes>,
     preferences: Preferences,
     name: String,
     arguments: Box<RawValue>,
@@ -296,11 +311,22 @@ struct GatewayCall<D, H> {
 
 impl<D: Database + 'static, H: Host> GatewayCall<D, H> {
     async fn made(self) -> std::result::Result<Made, Failure> {
-        let Self { tools, listed, user_id, preferences, name, arguments, can_wait, told, input, one_server } = self;
+        let Self { tools, listed, user_id, scopes, preferences, name, arguments, can_wait, told, input, one_server } =
+            self;
         let found = listed.catalog.find(&name).ok_or_else(|| Failure::Unknown(name.clone()))?;
         let id = Id::new().to_string();
-        let world =
-            CallWorld { tools: &tools, listed: &listed, user_id, preferences, run: None, can_wait, id, input, told };
+        let world = CallWorld {
+            tools: &tools,
+            listed: &listed,
+            user_id,
+            scopes,
+            preferences,
+            run: None,
+            can_wait,
+            id,
+            input,
+            told,
+        };
         match execute(&world, &listed.catalog, &name, arguments.get()).await {
             Ok(Execution::Result { outcome, .. }) => {
                 Ok(Made::Done(readdressed(one_server.as_deref(), &found.server, outcome)))

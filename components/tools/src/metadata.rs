@@ -1,8 +1,10 @@
-//! What the gateway is to OAuth: a protected resource, described for clients that have no token yet (RFC 9728).
+//! What the gateway is to OAuth: a protected resource, described for clients that have no token yet (RFC 9728). Its authorization server is this
+//! installation, too: the component `oauth`.
 
 use axum::extract::{Path, State};
 use http::{HeaderMap, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use permissions::Scopes;
 use problem::Problem;
 use serde::Serialize;
 use storage::Database;
@@ -14,10 +16,12 @@ use crate::state::Tools;
 /// All that is not unreserved (RFC 3986, section 2.3): a client compares the resource with the address it asked, letter by letter.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// RFC 9728, section 2. No authorization server is named: tokens come from `/auth/mcp-token` of this installation.
+/// RFC 9728, section 2.
 #[derive(Serialize)]
 pub(crate) struct Metadata {
     resource: String,
+    authorization_servers: [String; 1],
+    scopes_supported: Vec<String>,
     resource_name: &'static str,
     bearer_methods_supported: [&'static str; 1],
 }
@@ -50,6 +54,8 @@ fn metadata<D: Database + 'static, H: Host>(
     })?;
     Ok(Json(Metadata {
         resource: format!("{here}{}", path(server)),
+        authorization_servers: [here],
+        scopes_supported: Scopes::of_gateway().permissions().map(ToString::to_string).collect(),
         resource_name: "Edge Assistant",
         bearer_methods_supported: ["header"],
     }))
@@ -65,6 +71,11 @@ pub(crate) fn url<D: Database + 'static, H: Host>(
     Some(format!("{here}/.well-known/oauth-protected-resource{}", path(server)))
 }
 
+/// Whether an endpoint is at the path that a token opens, or below it: a token for `/mcp` opens the servers behind it one by one, too.
+pub(crate) fn is_within(server: Option<&str>, resource: &str) -> bool {
+    resource == path(None) || resource == path(server)
+}
+
 fn path(server: Option<&str>) -> String {
     server.map_or_else(|| "/mcp".to_owned(), |server| format!("/mcp/{}", utf8_percent_encode(server, RESERVED)))
 }
@@ -72,6 +83,12 @@ fn path(server: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_for_one_server_opens_no_other_and_one_for_all_opens_each() {
+        assert!(is_within(None, "/mcp") && is_within(Some("clock"), "/mcp") && is_within(Some("clock"), "/mcp/clock"));
+        assert!(!is_within(None, "/mcp/clock") && !is_within(Some("mail"), "/mcp/clock") && !is_within(None, ""));
+    }
 
     #[test]
     fn a_servers_name_stands_in_its_address_as_a_client_writes_it_and_adds_nothing() {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use cache::Clock;
 use domain::{Id, Timestamp};
 use mcp::{CallAnswer, CallResult, Input, Map, Progress, Task, Tasks};
+use permissions::Scopes;
 use serde_json::{Value, json, value::RawValue};
 use storage::{
     Database, StorageError,
@@ -56,6 +57,8 @@ pub(crate) struct CallWorld<'a, D, H> {
     pub(crate) tools: &'a Tools<D, H>,
     pub(crate) listed: &'a Listed,
     pub(crate) user_id: Id,
+    /// Beyond these, a program may call nothing, whatever its person may. A run has none.
+    pub(crate) scopes: Option<Scopes>,
     /// What they prefer, if their browser or program says so: of a run, the language of whoever reads it now, and the time zone of its first call.
     pub(crate) preferences: Preferences,
     /// `None`: a program calls, through the gateway.
@@ -100,7 +103,7 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
             None => Approval::Pending { expires_at_ms: approval.expires_at.as_millis() },
         });
         // A run's person may have no token by now, and a program's token may be older than a change of roles.
-        let access = web::access::access_of(&found.roles);
+        let access = web::access::access_of(&found.roles).within(self.scopes.as_ref());
         Ok(Permission { access, installation: rules.installation, user: rules.user, approval })
     }
 

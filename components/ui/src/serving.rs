@@ -24,7 +24,7 @@ pub struct Asked<'a> {
 
 /// The prefixes of other components. A request for one of them that arrives here has an address that does not exist, and comes from a program
 /// that cannot use a page.
-const NOT_OURS: [&str; 4] = ["/api", "/auth", "/mcp", "/.well-known"];
+const NOT_OURS: [&str; 5] = ["/api", "/auth", "/mcp", "/oauth", "/.well-known"];
 
 /// The page loads nothing from other sites, runs only our own files, and cannot turn text into HTML.
 const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(

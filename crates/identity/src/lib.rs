@@ -1,12 +1,16 @@
-//! Identity of people: passwords, access tokens, refresh tokens, secrets of links, and the rules for addresses and names.
+//! Identity of people and their programs: passwords, access tokens, refresh tokens, API keys, secrets of links, and the rules for addresses and
+//! names.
 //!
 //! Pure: it stores nothing, and reads no clock except to check tokens. A header proves no identity; only a token that verifies here does.
 
 pub mod address;
+pub mod api_key;
+pub mod grant_token;
 pub mod link_token;
 pub mod password;
 pub mod refresh_token;
 pub mod session_token;
+pub mod signed_text;
 pub mod signup;
 
 pub use session_token::{Caller, Issuer, Purpose, Verifier};

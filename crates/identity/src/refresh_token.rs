@@ -65,7 +65,11 @@ impl RefreshToken {
         hex(&Sha256::digest(self.family().as_bytes()))
     }
 
-    fn family(&self) -> &str {
+    pub(crate) fn secret(&self) -> &str {
+        &self.secret
+    }
+
+    pub(crate) fn family(&self) -> &str {
         self.secret.get(..HALF_CHARS).unwrap_or_default()
     }
 

@@ -12,7 +12,12 @@ use permissions::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{IdentityError, refresh_token::RefreshToken};
+use crate::{
+    IdentityError,
+    grant_token::GrantToken,
+    refresh_token::RefreshToken,
+    signed_text::{self, Use},
+};
 
 /// Fifteen minutes. For so long, instances must remember which tokens are void.
 pub const LIFETIME_S: u64 = 15 * 60;
@@ -66,6 +71,10 @@ pub struct Caller {
     pub access_version: Option<i64>,
     /// When the token was made.
     pub issued_at: Timestamp,
+    /// The permissions beyond which a program's token does not go, separated by spaces. `None`: all that its person may do.
+    pub scopes: Option<String>,
+    /// The path of the gateway that a program's token opens. `None`: all of them.
+    pub resource: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -78,6 +87,22 @@ struct SessionClaims {
     access_version: Option<i64>,
     #[serde(default, rename = "sid", skip_serializing_if = "Option::is_none")]
     session_id: Option<Id>,
+    /// RFC 9068, section 2.2.3.
+    #[serde(default, rename = "scope", skip_serializing_if = "Option::is_none")]
+    scopes: Option<String>,
+    #[serde(default, rename = "res", skip_serializing_if = "Option::is_none")]
+    resource: Option<String>,
+}
+
+/// What a program was let in for.
+#[derive(Clone, Copy, Debug)]
+pub struct ProgramSession<'a> {
+    /// The session.
+    pub session_id: Id,
+    /// Permissions, separated by spaces.
+    pub scopes: &'a str,
+    /// The path of the gateway that the token opens.
+    pub resource: &'a str,
 }
 
 /// What an earlier release calls everybody who is not an administrator.
@@ -90,7 +115,7 @@ impl SessionClaims {
         // More do not fit into a token. One without a version has the account read at each request, with all its roles.
         let access_version = (roles.len() <= MAX_ROLES_OF_PERSON).then_some(user.access_version);
         roles.truncate(MAX_ROLES_OF_PERSON);
-        Self { role: role.to_owned(), roles, access_version, session_id }
+        Self { role: role.to_owned(), roles, access_version, session_id, scopes: None, resource: None }
     }
 
     fn roles(self) -> Vec<String> {
@@ -167,7 +192,31 @@ impl Issuer {
         purpose: Purpose,
         now: Timestamp,
     ) -> Result<String, IdentityError> {
-        let custom = SessionClaims::new(user, session_id);
+        self.sign(user, SessionClaims::new(user, session_id), purpose, now)
+    }
+
+    /// Issues a token for a program that an account lets in, as [`Self::issue`] does for the gateway.
+    ///
+    /// # Errors
+    /// [`IdentityError::Sign`].
+    pub fn issue_to_program(
+        &self,
+        user: &User,
+        program: ProgramSession<'_>,
+        now: Timestamp,
+    ) -> Result<String, IdentityError> {
+        let (scopes, resource) = (Some(program.scopes.to_owned()), Some(program.resource.to_owned()));
+        let custom = SessionClaims { scopes, resource, ..SessionClaims::new(user, Some(program.session_id)) };
+        self.sign(user, custom, Purpose::Gateway, now)
+    }
+
+    fn sign(
+        &self,
+        user: &User,
+        custom: SessionClaims,
+        purpose: Purpose,
+        now: Timestamp,
+    ) -> Result<String, IdentityError> {
         let mut claims = Claims::with_custom_claims(custom, Duration::from_secs(LIFETIME_S))
             .with_subject(user.id)
             .with_issuer(ISSUER)
@@ -185,6 +234,28 @@ impl Issuer {
     /// [`IdentityError::Key`].
     pub fn successor(&self, token: &RefreshToken) -> Result<RefreshToken, IdentityError> {
         token.successor(&self.key.to_bytes())
+    }
+
+    /// The refresh token that follows a code or a refresh token of a program: always the same, on every host with this key.
+    ///
+    /// # Errors
+    /// [`IdentityError::Key`].
+    pub fn successor_of_grant(&self, token: &GrantToken) -> Result<GrantToken, IdentityError> {
+        token.successor(&self.key.to_bytes())
+    }
+
+    /// Signs a text that comes back later.
+    ///
+    /// # Errors
+    /// [`IdentityError::Key`].
+    pub fn sign_text(&self, used: Use, text: &str) -> Result<String, IdentityError> {
+        signed_text::sign(&self.key.to_bytes(), used, text)
+    }
+
+    /// A text that was signed with this key for the same use; `None` for anything else.
+    #[must_use]
+    pub fn verified_text(&self, used: Use, signed: &str) -> Option<String> {
+        signed_text::verified(&self.key.to_bytes(), used, signed)
     }
 }
 
@@ -269,8 +340,9 @@ impl Verifier {
         }
         let user_id = claims.subject.and_then(|subject| subject.parse().ok()).ok_or(InvalidToken::Refused)?;
         let issued_at = Timestamp::from_millis(i64::try_from(issued.as_millis()).unwrap_or(i64::MAX));
-        let (session_id, access_version) = (claims.custom.session_id, claims.custom.access_version);
-        Ok(Caller { user_id, session_id, roles: claims.custom.roles(), access_version, issued_at })
+        let SessionClaims { session_id, access_version, .. } = claims.custom;
+        let (scopes, resource) = (claims.custom.scopes.clone(), claims.custom.resource.clone());
+        Ok(Caller { user_id, session_id, roles: claims.custom.roles(), access_version, issued_at, scopes, resource })
     }
 }
 
@@ -284,173 +356,4 @@ fn with_lines(pem: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use jwt_simple::prelude::JWTClaims;
-
-    use super::*;
-
-    fn user() -> User {
-        User {
-            id: Id::new(),
-            email: "a@example.org".into(),
-            name: String::new(),
-            role: "auditor".into(),
-            group_roles: vec!["member".into(), "auditor".into()],
-            is_suspended: false,
-            access_version: 3,
-            created_at: Timestamp::from_millis(0),
-        }
-    }
-
-    fn session(issuer: &Issuer) -> String {
-        issuer.issue(&user(), None, Purpose::Session, Timestamp::now()).unwrap()
-    }
-
-    fn verifier(issuer: &Issuer) -> Verifier {
-        Verifier::new([(issuer.id(), issuer.public_key().as_str())])
-    }
-
-    fn minutes_away(minutes: i64) -> Timestamp {
-        Timestamp::from_millis(Timestamp::now().as_millis() + minutes * 60_000)
-    }
-
-    /// Verifies a token with changed claims.
-    fn verified(change: impl FnOnce(&mut JWTClaims<SessionClaims>)) -> Result<Caller, InvalidToken> {
-        let issuer = Issuer::generate();
-        let claims = SessionClaims { role: "admin".into(), roles: Vec::new(), access_version: None, session_id: None };
-        let mut claims = Claims::with_custom_claims(claims, Duration::from_secs(LIFETIME_S))
-            .with_subject(Id::new())
-            .with_issuer(ISSUER)
-            .with_audience(Purpose::Session.audience());
-        change(&mut claims);
-        verifier(&issuer).verify(&issuer.key.sign(claims).unwrap(), Purpose::Session)
-    }
-
-    #[test]
-    fn a_token_says_whose_it_is() {
-        let (issuer, user, session) = (Issuer::generate(), user(), Id::new());
-        let token = issuer.issue(&user, Some(session), Purpose::Session, Timestamp::now()).unwrap();
-        let caller = verifier(&issuer).verify(&token, Purpose::Session).unwrap();
-        assert_eq!((caller.user_id, caller.session_id, caller.access_version), (user.id, Some(session), Some(3)));
-        assert_eq!(caller.roles, ["auditor", "member"]);
-        let age_ms = Timestamp::now().as_millis() - caller.issued_at.as_millis();
-        assert!((0..10_000).contains(&age_ms), "{age_ms}");
-    }
-
-    #[test]
-    fn a_token_of_somebody_with_more_roles_than_fit_says_no_version_so_that_they_are_read() {
-        let issuer = Issuer::generate();
-        let with = |count: usize| {
-            let user = User { group_roles: (1..count).map(|index| index.to_string()).collect(), ..user() };
-            let token = issuer.issue(&user, None, Purpose::Session, Timestamp::now()).unwrap();
-            let caller = verifier(&issuer).verify(&token, Purpose::Session).unwrap();
-            (caller.roles.len(), caller.access_version)
-        };
-        assert_eq!(with(MAX_ROLES_OF_PERSON), (MAX_ROLES_OF_PERSON, Some(3)));
-        assert_eq!(with(MAX_ROLES_OF_PERSON + 1), (MAX_ROLES_OF_PERSON, None));
-    }
-
-    #[test]
-    fn a_token_of_an_earlier_release_is_an_administrators_or_a_members() {
-        for (former, roles) in [("admin", vec!["admin"]), ("user", vec!["member"]), ("root", vec![])] {
-            let caller = verified(|claims| claims.custom.role = former.into()).unwrap();
-            assert_eq!(caller.roles, roles);
-            assert_eq!((caller.session_id, caller.access_version), (None, None));
-        }
-    }
-
-    #[test]
-    fn neither_kind_of_token_opens_what_the_other_does() {
-        let issuer = Issuer::generate();
-        for (kind, other) in [(Purpose::Session, Purpose::Gateway), (Purpose::Gateway, Purpose::Session)] {
-            let token = issuer.issue(&user(), None, kind, Timestamp::now()).unwrap();
-            assert!(verifier(&issuer).verify(&token, kind).is_ok());
-            assert_eq!(verifier(&issuer).verify(&token, other), Err(InvalidToken::OtherPurpose));
-        }
-    }
-
-    #[test]
-    fn a_kept_key_signs_on_under_the_same_id() {
-        let issuer = Issuer::generate();
-        let kept = Issuer::from_pem(&issuer.private_key()).unwrap();
-        assert_eq!(kept.id(), issuer.id());
-        assert!(verifier(&issuer).verify(&session(&kept), Purpose::Session).is_ok());
-        let refresh = RefreshToken::new(Id::new()).unwrap();
-        assert_eq!(issuer.successor(&refresh).unwrap().hash(), kept.successor(&refresh).unwrap().hash());
-        assert!(Issuer::from_pem("rubbish").is_err());
-    }
-
-    #[test]
-    fn a_key_that_openssl_made_can_be_used() {
-        // Made with `openssl genpkey -algorithm ed25519` for this test, and used nowhere else.
-        let pem = concat!(
-            "-----BEGIN PRIVATE KEY-----\n",
-            "MC4CAQAwBQYDK2VwBCIEIG8jwWRZWrkRzEuEzMGsLvMWk8OJcNhtWdf1/rP9IHRL\n",
-            "-----END PRIVATE KEY-----\n"
-        );
-        let issuer = Issuer::from_pem(pem).unwrap();
-        assert!(verifier(&issuer).verify(&session(&issuer), Purpose::Session).is_ok());
-    }
-
-    #[test]
-    fn what_was_tampered_with_or_signed_by_another_does_not_hold() {
-        let (issuer, other) = (Issuer::generate(), Issuer::generate());
-        let token = session(&issuer);
-        let (head, signature) = token.rsplit_once('.').unwrap();
-        let (header, claims) = head.split_once('.').unwrap();
-        let shortened = claims.strip_suffix(|_: char| true).unwrap();
-        let forged = format!("{header}.{shortened}A.{signature}");
-        let refused = Err(InvalidToken::Refused);
-        assert_eq!(verifier(&issuer).verify(&forged, Purpose::Session), refused);
-        assert_eq!(verifier(&other).verify(&token, Purpose::Session), Err(InvalidToken::UnknownKey));
-        for rubbish in ["", "..", "a.b.c", &"x".repeat(10_000)] {
-            assert_eq!(verifier(&issuer).verify(rubbish, Purpose::Session), refused);
-        }
-    }
-
-    #[test]
-    fn a_token_holds_only_in_its_time_and_says_when_that_is() {
-        let away = |minutes| Some(seconds(minutes_away(minutes).as_millis()));
-        assert!(verified(|_| {}).is_ok());
-        assert!(verified(|claims| (claims.issued_at, claims.expires_at) = (away(10), away(25))).is_ok());
-        assert!(verified(|claims| claims.invalid_before = away(10)).is_ok());
-        for (what, change) in [
-            ("expired", (away(-16), away(-1), away(-16))),
-            ("without an end", (away(0), None, away(0))),
-            ("without a beginning", (None, away(15), None)),
-            ("for ever", (away(0), away(60 * 24 * 365), away(0))),
-            ("made in an hour", (away(60), away(75), away(0))),
-            ("good in an hour", (away(0), away(75), away(60))),
-        ] {
-            let token = |claims: &mut JWTClaims<SessionClaims>| {
-                (claims.issued_at, claims.expires_at, claims.invalid_before) = change;
-            };
-            assert_eq!(verified(token), Err(InvalidToken::Refused), "{what}");
-        }
-    }
-
-    #[test]
-    fn a_token_of_somebody_else_or_for_somebody_else_does_not_hold() {
-        for token in
-            [verified(|claims| claims.issuer = Some("somebody".into())), verified(|claims| claims.issuer = None)]
-        {
-            assert_eq!(token, Err(InvalidToken::Refused));
-        }
-        assert_eq!(verified(|claims| claims.audiences = None), Err(InvalidToken::Refused));
-        assert_eq!(verified(|claims| claims.subject = None), Err(InvalidToken::Refused));
-    }
-
-    #[test]
-    fn hosts_whose_clocks_differ_agree_by_the_clock_that_they_share() {
-        let issuer = Issuer::generate();
-        for minutes in [-600, -20, -10, 10, 20, 600] {
-            let shared = minutes_away(minutes);
-            let token = issuer.issue(&user(), None, Purpose::Session, shared).unwrap();
-            let verified = verifier(&issuer).by_clock(shared).verify(&token, Purpose::Session);
-            assert!(verified.is_ok(), "a clock that is {minutes} minutes away");
-        }
-        let old = issuer.issue(&user(), None, Purpose::Session, minutes_away(0)).unwrap();
-        let verified = verifier(&issuer).by_clock(minutes_away(20)).verify(&old, Purpose::Session);
-        assert_eq!(verified, Err(InvalidToken::Refused), "expired by the shared clock");
-    }
-}
+mod tests;

@@ -1,15 +1,18 @@
-//! What somebody may do, from all their roles together.
+//! What somebody may do, from all their roles together, and no more than the scopes of the key or token they use.
 
 use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 
 use crate::{
-    Permission, Role,
+    Permission, Role, Scopes,
     table::{CALL_TOOL, USE_MODEL},
 };
 
 /// What somebody may do. The default is nothing.
 #[derive(Clone, Default, Debug)]
-pub struct Access(Vec<Arc<Role>>);
+pub struct Access {
+    roles: Vec<Arc<Role>>,
+    scopes: Option<Scopes>,
+}
 
 /// What somebody wants to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,25 +48,44 @@ impl Action<'_> {
 impl Access {
     /// With these permissions.
     pub fn new(permissions: impl IntoIterator<Item = Permission>) -> Self {
-        Self(vec![Arc::new(Role::nameless(permissions))])
+        Self { roles: vec![Arc::new(Role::nameless(permissions))], scopes: None }
     }
 
     /// With these roles, which are not copied.
     pub(crate) fn of_roles(roles: impl IntoIterator<Item = Arc<Role>>) -> Self {
-        Self(roles.into_iter().collect())
+        Self { roles: roles.into_iter().collect(), scopes: None }
+    }
+
+    /// The same within scopes, if there are any: what both allow.
+    #[must_use]
+    pub fn within(mut self, scopes: Option<&Scopes>) -> Self {
+        self.scopes = scopes.cloned();
+        self
+    }
+
+    /// The scopes that limit it.
+    #[must_use]
+    pub const fn scopes(&self) -> Option<&Scopes> {
+        self.scopes.as_ref()
     }
 
     /// Whether somebody with this access may do something. Nothing else decides about permissions.
     #[must_use]
     pub fn allows(&self, action: &Action<'_>) -> bool {
+        self.roles_allow(action) && self.scopes.as_ref().is_none_or(|scopes| scopes.include(&action.needs()))
+    }
+
+    /// Whether the roles allow something that may still be outside the scopes.
+    #[must_use]
+    pub fn roles_allow(&self, action: &Action<'_>) -> bool {
         let needs = action.needs();
-        self.all().any(|permission| permission.includes(&needs))
+        self.permissions_of_roles().any(|permission| permission.includes(&needs))
     }
 
     /// Whether somebody may give away all that another has, and so change their account: nobody gives or takes what they do not have.
     #[must_use]
     pub fn allows_giving(&self, other: &Self) -> bool {
-        other.all().all(|permission| self.allows(&Action::Give(permission)))
+        other.permissions().all(|permission| self.allows(&Action::Give(permission)))
     }
 
     /// Whether every model may be used, so that nobody need look which one is.
@@ -74,10 +96,16 @@ impl Access {
 
     /// The permissions, in order, each once.
     pub fn permissions(&self) -> impl Iterator<Item = &Permission> {
-        self.all().collect::<BTreeSet<_>>().into_iter()
+        let Some(scopes) = &self.scopes else {
+            return self.permissions_of_roles().collect::<BTreeSet<_>>().into_iter();
+        };
+        // Of two permissions, one includes the other or they have nothing in common: a `*` is only at the end.
+        let of_roles = self.permissions_of_roles().filter(|permission| scopes.include(permission.as_str()));
+        let of_scopes = scopes.permissions().filter(|scope| self.roles_allow(&Action::Give(scope)));
+        of_roles.chain(of_scopes).collect::<BTreeSet<_>>().into_iter()
     }
 
-    fn all(&self) -> impl Iterator<Item = &Permission> {
-        self.0.iter().flat_map(|role| role.permissions())
+    fn permissions_of_roles(&self) -> impl Iterator<Item = &Permission> {
+        self.roles.iter().flat_map(|role| role.permissions())
     }
 }

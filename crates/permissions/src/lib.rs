@@ -6,9 +6,11 @@
 pub mod access;
 pub mod permission;
 pub mod role;
+pub mod scopes;
 pub mod table;
 
 pub use access::{Access, Action};
 pub use permission::{InvalidPermission, Permission};
 pub use role::{InvalidRole, Role, Roles};
+pub use scopes::Scopes;
 pub use table::{Required, TABLE};

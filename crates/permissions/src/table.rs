@@ -82,6 +82,8 @@ table! {
         GroupsManage = "groups:manage" [];
         /// Make and change roles
         RolesManage = "roles:manage" [];
+        /// Make accounts for programs, and their keys
+        ServiceAccountsManage = "service-accounts:manage" [];
         /// See and end the sessions of everybody
         SessionsManage = "sessions:manage" [];
         /// See how the installation is configured

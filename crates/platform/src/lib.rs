@@ -12,6 +12,7 @@ pub mod sqlite;
 pub mod variables;
 
 use std::{
+    collections::BTreeMap,
     future::Future,
     sync::LazyLock,
     time::{Duration, Instant},
@@ -30,6 +31,7 @@ use spin_sdk::{
 use web::{
     App,
     arriving::{Arriving, Wait},
+    log::{Level, log},
     session,
     settings::{self, Check},
 };
@@ -39,6 +41,9 @@ pub use postgres::SpinPostgres;
 pub use sqlite::SpinSqlite;
 
 use outlet::{Outflow, Readable};
+
+/// Time for a response to leave before work that nobody waits for: a request of SQLite lets nothing else of the instance run.
+const AFTER_RESPONSE: Duration = Duration::from_millis(20);
 
 /// The response that a component's entry point returns.
 pub struct Answer(Response<Body>);
@@ -77,6 +82,7 @@ pub async fn serve(
         return serve_router(component, request, settings::router(checks().await)).await;
     }
     accompanied(async {
+        let mut serving = None;
         let router = match instance::app(component).await {
             Ok(app) => {
                 // The router's maker says what is read.
@@ -84,6 +90,7 @@ pub async fn serve(
                 if session::has_token(request.headers()) {
                     instance::read_access(&app).await;
                 }
+                serving = Some(app);
                 router
             }
             Err(error) => {
@@ -91,9 +98,24 @@ pub async fn serve(
                 Router::new().fallback(move || async move { error })
             }
         };
-        serve_router(component, request, router).await
+        let answer = serve_router(component, request, router).await;
+        if let Some(app) = serving.filter(App::has_used_keys) {
+            note_used_keys(component, app);
+        }
+        answer
     })
     .await
+}
+
+/// Stores which keys were used, after the response has left. A use that could not be stored is stored with the next.
+fn note_used_keys(component: &'static str, app: App<SpinDatabase>) {
+    spawn(async move {
+        sleep(AFTER_RESPONSE).await;
+        if let Err(error) = app.note_used_keys().await {
+            let cause = BTreeMap::from([("cause", error.to_string())]);
+            log(component, Level::Warn, "the use of an API key could not be stored", cause);
+        }
+    });
 }
 
 /// Answers a request with a router.

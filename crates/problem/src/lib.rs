@@ -66,6 +66,15 @@ impl Problem {
         Self { permission: Some(permission), ..Self::new(StatusCode::FORBIDDEN, "forbidden", detail) }
     }
 
+    /// 403: the caller may do this, but not with what they sent, which lacks this permission.
+    pub fn lacking(
+        permission: impl Into<Cow<'static, str>>,
+        code: &'static str,
+        detail: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self { permission: Some(permission.into()), ..Self::new(StatusCode::FORBIDDEN, code, detail) }
+    }
+
     /// 404: it does not exist, or belongs to another person.
     #[must_use]
     pub fn not_found() -> Self {

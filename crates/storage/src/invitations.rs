@@ -144,7 +144,7 @@ impl<D: Database> Store<D> {
         Ok(!self.database.query(Statement::new("is_invited", sql, [token_hash.into()])).await?.is_empty())
     }
 
-    /// Lets somebody set a new password for an account, once. When that is over; `None`: there is no such account, or the
+    /// Lets somebody set a new password for an account, once. When that is over; `None`: there is no such account, it is a program's, or the
     /// maker's access has changed meanwhile.
     ///
     /// # Errors
@@ -160,7 +160,7 @@ impl<D: Database> Store<D> {
         let sql =
             "INSERT INTO password_resets (id, token_hash, user_id, created_by, created_version, created_at, expires_at)
              SELECT ?1, ?2, users.id, maker.id, ?6, now_ms(), now_ms() + ?5 FROM users, users AS maker
-             WHERE users.id = ?3 AND maker.id = ?4 AND maker.suspended_at IS NULL AND COALESCE(maker.access_version, 0) = ?6
+             WHERE users.id = ?3 AND users.kind IS NULL AND maker.id = ?4 AND maker.suspended_at IS NULL AND COALESCE(maker.access_version, 0) = ?6
              RETURNING expires_at";
         let parameters = [
             Id::new().into(),

@@ -9,11 +9,13 @@ use std::sync::Arc;
 
 pub mod access;
 pub mod accounts;
+pub mod api_keys;
 pub mod approvals;
 pub mod audit;
 pub mod claims;
 pub mod conversations;
 pub mod database;
+pub mod grants;
 pub mod groups;
 pub mod invitations;
 pub mod leases;

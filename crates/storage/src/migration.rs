@@ -94,6 +94,12 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../../migrations/0012_permissions.sqlite.sql"),
         postgres: include_str!("../../../migrations/0012_permissions.postgres.sql"),
     },
+    Migration {
+        version: 15,
+        name: "0015_clients",
+        sqlite: include_str!("../../../migrations/0015_clients.sql"),
+        postgres: include_str!("../../../migrations/0015_clients.sql"),
+    },
 ];
 
 /// The number of our advisory lock, "edge" in ASCII. Any number will do that nobody else locks in the same database.

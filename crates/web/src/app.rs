@@ -9,11 +9,12 @@ use std::{
 };
 
 use cache::Cache;
+use domain::{Id, Timestamp};
 use http::{HeaderValue, StatusCode, header};
-use identity::{Caller, Purpose, session_token::InvalidToken};
-use permissions::Roles;
+use identity::{Caller, Purpose, api_key::ApiKey, session_token::InvalidToken};
+use permissions::{Roles, Scopes};
 use problem::Problem;
-use storage::{Database, StorageError, Store, access::Offers, tool_listings::KeptOffers};
+use storage::{Database, StorageError, Store, access::Offers, api_keys::KeyHolder, tool_listings::KeptOffers};
 
 use crate::{
     Authenticator, Result, Session,
@@ -37,6 +38,9 @@ struct Inner<D> {
     access: Mutex<Access>,
     reads_offers: AtomicBool,
     verified: Mutex<Verified>,
+    keys: Mutex<Keys>,
+    /// Keys whose use is not stored yet.
+    used_keys: Mutex<Vec<Id>>,
     started: Instant,
 }
 
@@ -49,6 +53,9 @@ struct Access {
 
 /// Verified tokens with their purpose and their caller. Verifying a signature costs a guest more than the rest of a small request.
 type Verified = Cache<String, (Purpose, Caller)>;
+
+/// Who has which key, by its hash.
+type Keys = Cache<String, Arc<KeyHolder>>;
 
 impl<D> Clone for App<D> {
     fn clone(&self) -> Self {
@@ -65,10 +72,11 @@ impl<D> std::fmt::Debug for App<D> {
 impl<D: Database> App<D> {
     /// Over a migrated database, for an installation at this site.
     pub fn new(database: D, site: Site) -> Self {
-        let (access, verified) = (Mutex::default(), Mutex::new(Cache::new(MAX_VERIFIED)));
-        let (store, started) = (Arc::new(Store::new(database)), Instant::now());
+        let (access, verified, keys) =
+            (Mutex::default(), Mutex::new(Cache::new(MAX_VERIFIED)), Mutex::new(Cache::new(MAX_VERIFIED)));
+        let (store, started, used_keys) = (Arc::new(Store::new(database)), Instant::now(), Mutex::default());
         let reads_offers = AtomicBool::new(false);
-        Self { inner: Arc::new(Inner { store, site, access, reads_offers, verified, started }) }
+        Self { inner: Arc::new(Inner { store, site, access, reads_offers, verified, keys, used_keys, started }) }
     }
 
     /// For an instance that executes runs: what everybody's tools are is read together with what decides about tokens.
@@ -92,6 +100,14 @@ impl<D: Database> App<D> {
 
     fn verified(&self) -> MutexGuard<'_, Verified> {
         self.inner.verified.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keys(&self) -> MutexGuard<'_, Keys> {
+        self.inner.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn used_keys(&self) -> MutexGuard<'_, Vec<Id>> {
+        self.inner.used_keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn access(&self) -> MutexGuard<'_, Access> {
@@ -169,11 +185,15 @@ impl<D: Database> App<D> {
         Ok(self.known().await?.offers.clone())
     }
 
-    /// Verifies a token and returns its session, with what the caller may do.
+    /// Verifies a token or an API key and returns its session, with what the caller may do. A key is for every purpose: its scopes say what it is
+    /// for.
     ///
     /// # Errors
-    /// 401 when the token is invalid, has another purpose or has become void.
+    /// 401 when it is invalid, has another purpose or has become void.
     pub async fn authenticate(&self, token: &str, purpose: Purpose) -> Result<Session> {
+        if ApiKey::is_meant(token) {
+            return self.with_key(token).await;
+        }
         let mut known = self.known().await?;
         let now = self.inner.started.elapsed();
         // Only the identical token finds this cache entry.
@@ -199,7 +219,64 @@ impl<D: Database> App<D> {
             None => self.asked(caller).await?,
         };
         let access = known.roles.access(caller.roles.iter().map(String::as_str));
+        let access = access.within(caller.scopes.as_deref().map(Scopes::stored).as_ref());
         Ok(Session::new(caller, access))
+    }
+
+    /// The session of whoever has a key. What the database says about it counts for half a second, so a key that is revoked, and one whose owner is
+    /// suspended, opens nothing any more within a second.
+    async fn with_key(&self, token: &str) -> Result<Session> {
+        let refused = || {
+            let detail =
+                "This API key is wrong, has expired or was revoked, or its account is suspended. Make another one.";
+            Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
+                .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""))
+        };
+        let hash = ApiKey::parse(token).ok_or_else(refused)?.hash();
+        let known = self.known().await?;
+        let now = self.inner.started.elapsed();
+        let found = self.keys().get(&hash, now).cloned();
+        let holder = match found {
+            Some(holder) => holder,
+            None => {
+                let holder = Arc::new(self.store().key_holder(&hash).await?.ok_or_else(refused)?);
+                self.keys().insert(hash, Arc::clone(&holder), now.saturating_add(FRESH));
+                if holder.is_use_news {
+                    self.used_keys().push(holder.key_id);
+                }
+                holder
+            }
+        };
+        let KeyHolder { user, key_id, scopes, .. } = &*holder;
+        let access = known.roles.access(user.roles()).within(Some(&Scopes::stored(scopes)));
+        let caller = Caller {
+            user_id: user.id,
+            session_id: None,
+            roles: user.roles().map(str::to_owned).collect(),
+            access_version: Some(user.access_version),
+            issued_at: Timestamp::now(),
+            scopes: None,
+            resource: None,
+        };
+        Ok(Session::of_key(caller, access, *key_id))
+    }
+
+    /// Whether [`Self::note_used_keys`] has anything to do.
+    #[must_use]
+    pub fn has_used_keys(&self) -> bool {
+        !self.used_keys().is_empty()
+    }
+
+    /// Stores which keys were used, once a minute for each. It is for after the response, which need not wait for it.
+    ///
+    /// # Errors
+    /// Whatever the database says. The next use is stored then.
+    pub async fn note_used_keys(&self) -> Result<(), StorageError> {
+        let used = std::mem::take(&mut *self.used_keys());
+        for key_id in used {
+            self.store().note_key_use(key_id).await?;
+        }
+        Ok(())
     }
 }
 

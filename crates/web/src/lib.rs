@@ -4,12 +4,14 @@
 //! Knows axum and HTTP, not Spin: routers built on it run natively in tests.
 
 pub mod access;
+pub mod api_keys;
 pub mod app;
 pub mod arriving;
 pub mod body;
 mod compression;
 pub mod error;
 pub mod extract;
+pub mod issuing;
 mod language;
 pub mod listing;
 pub mod log;

@@ -6,8 +6,8 @@ use std::{marker::PhantomData, ops::Deref};
 use axum::extract::FromRequestParts;
 use cookie::Cookie;
 use domain::Id;
-use http::{HeaderMap, header, request::Parts};
-use identity::{Caller, Purpose};
+use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
+use identity::{Caller, Purpose, api_key::ApiKey};
 use permissions::{Access, Action, Required};
 use problem::Problem;
 use storage::Database;
@@ -22,6 +22,9 @@ pub trait Authenticator: Send + Sync {
     /// The app's database.
     type Database: Database;
 
+    /// Whether API keys are taken instead of a session. Not where accounts are changed: nobody makes more of a key than it is.
+    const TAKES_KEYS: bool = true;
+
     /// The app, which has the keys.
     fn app(&self) -> &App<Self::Database>;
 }
@@ -31,11 +34,16 @@ pub trait Authenticator: Send + Sync {
 pub struct Session {
     caller: Caller,
     access: Access,
+    api_key_id: Option<Id>,
 }
 
 impl Session {
     pub(crate) const fn new(caller: Caller, access: Access) -> Self {
-        Self { caller, access }
+        Self { caller, access, api_key_id: None }
+    }
+
+    pub(crate) const fn of_key(caller: Caller, access: Access, api_key_id: Id) -> Self {
+        Self { caller, access, api_key_id: Some(api_key_id) }
     }
 
     /// The caller's account.
@@ -63,6 +71,12 @@ impl Session {
         &self.access
     }
 
+    /// The path of the gateway that the caller's token opens, with all below it; `None`: all of them.
+    #[must_use]
+    pub fn resource(&self) -> Option<&str> {
+        self.caller.resource.as_deref()
+    }
+
     /// Refuses what the caller may not do.
     ///
     /// # Errors
@@ -71,7 +85,29 @@ impl Session {
         if self.access.allows(action) {
             return Ok(());
         }
-        Err(Problem::forbidden(action.needs().into_owned()).into())
+        let needs = action.needs().into_owned();
+        let is_beyond_scopes = self.access.roles_allow(action);
+        Err(if is_beyond_scopes { insufficient_scope(needs) } else { Problem::forbidden(needs) }.into())
+    }
+
+    /// Refuses to have a run start or go on for a caller whose scopes do not include all tools: a run calls tools for its person, with all that
+    /// the person may do, and outlives the request.
+    ///
+    /// # Errors
+    /// 403, which names the scope.
+    pub fn check_may_run(&self) -> Result<()> {
+        match self.access.scopes() {
+            Some(scopes) if !scopes.include_all_tools() => Err(insufficient_scope("tools:call:*".to_owned()).into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses an API key where only a person who is signed in may be: a key makes no other keys.
+    ///
+    /// # Errors
+    /// 403.
+    pub fn check_is_no_key(&self) -> Result<()> {
+        if self.api_key_id.is_none() { Ok(()) } else { Err(no_key_here().into()) }
     }
 
     /// The session as one that has a permission.
@@ -82,6 +118,25 @@ impl Session {
         self.check(&Action::Route(P::NAME))?;
         Ok(Allowed { session: self, permission: PhantomData })
     }
+}
+
+/// 403: the roles allow it, the scopes of the key or token do not (RFC 6750, section 3.1).
+fn insufficient_scope(permission: String) -> Problem {
+    let detail = format!(
+        "The key or token that you sent lacks the scope {permission}. Use one that has it: scopes are chosen when it is made."
+    );
+    let challenge = HeaderValue::try_from(format!("Bearer error=\"insufficient_scope\", scope=\"{permission}\""));
+    let problem = Problem::lacking(permission, "insufficient_scope", detail);
+    match challenge {
+        Ok(challenge) => problem.with_header(header::WWW_AUTHENTICATE, challenge),
+        Err(_) => problem,
+    }
+}
+
+fn no_key_here() -> Problem {
+    let detail =
+        "An API key cannot do this: it changes nothing about accounts and makes no keys. Sign in and do it yourself.";
+    Problem::new(StatusCode::FORBIDDEN, "key_not_allowed", detail)
 }
 
 /// The session of a caller who has the permission `P`.
@@ -113,9 +168,11 @@ impl<S: Authenticator> FromRequestParts<S> for Session {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         let app = state.app();
         let token = match bearer(&parts.headers) {
+            Some(token) if ApiKey::is_meant(token) && !S::TAKES_KEYS => return Err(no_key_here().into()),
             Some(token) => token.to_owned(),
             None => {
-                let token = cookie(&parts.headers, ACCESS_COOKIE).ok_or_else(Problem::unauthenticated)?;
+                let token = cookie(&parts.headers, ACCESS_COOKIE).filter(|token| !ApiKey::is_meant(token));
+                let token = token.ok_or_else(Problem::unauthenticated)?;
                 app.site().check_origin(&parts.method, &parts.headers)?;
                 token
             }

@@ -1,23 +1,27 @@
 /**
  * The address bar: `/` is a new chat, `/c/<id>` a conversation, `/settings/tools` says which tools may be used,
  * `/settings/administration/<section>` is for administrators. `/invitation` and `/password-reset` are links that somebody was
- * given, with a secret behind the `#`, which browsers send to nobody. Knows nothing of what is shown there.
+ * given, with a secret behind the `#`, which browsers send to nobody. `/settings/programs` has the keys and programs of the person, and
+ * `/authorize` is where a program sends them that wants to be let in. Knows nothing of what is shown there.
  */
 import { signal } from "@preact/signals";
 
-export const SECTIONS = ["users", "invitations", "groups", "roles", "sessions", "usage", "audit", "settings"] as const;
+export const SECTIONS = ["users", "invitations", "groups", "roles", "service-accounts", "sessions", "usage", "audit", "settings"] as const;
 export type Section = (typeof SECTIONS)[number];
 
 export type Route =
   | { page: "new" }
   | { page: "conversation"; id: string }
   | { page: "tools" }
+  | { page: "programs" }
+  | { page: "authorize" }
   | { page: "administration"; section: Section }
   | { page: "invitation" }
   | { page: "password-reset" }
   | { page: "unknown" };
 
 export const TOOLS_PATH = "/settings/tools";
+export const PROGRAMS_PATH = "/settings/programs";
 const ADMINISTRATION_PATH = "/settings/administration";
 
 export const route = signal<Route>(parsePath(location.pathname));
@@ -25,6 +29,8 @@ export const route = signal<Route>(parsePath(location.pathname));
 export function parsePath(path: string): Route {
   if (path === "/") return { page: "new" };
   if (path === TOOLS_PATH) return { page: "tools" };
+  if (path === PROGRAMS_PATH) return { page: "programs" };
+  if (path === "/authorize") return { page: "authorize" };
   if (path === "/invitation") return { page: "invitation" };
   if (path === "/password-reset") return { page: "password-reset" };
   const section = SECTIONS.find((name) => path === administrationPath(name));

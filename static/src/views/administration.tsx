@@ -7,12 +7,14 @@ import { Groups, Roles } from "./administration-groups.tsx";
 import { Invitations, Sessions, Users } from "./administration-people.tsx";
 import { Audit, Settings, Usage } from "./administration-records.tsx";
 import { Header } from "./header.tsx";
+import { ServiceAccounts } from "./service-accounts.tsx";
 
 const TITLES: Record<Section, string> = {
   users: "People",
   invitations: "Invitations",
   groups: "Groups",
   roles: "Roles",
+  "service-accounts": "Service accounts",
   sessions: "Sessions",
   usage: "Usage",
   audit: "Record",
@@ -68,6 +70,8 @@ function Content({ user, section }: { user: User; section: Section }) {
       return <Groups />;
     case "roles":
       return <Roles user={user} />;
+    case "service-accounts":
+      return <ServiceAccounts />;
     case "sessions":
       return <Sessions />;
     case "usage":

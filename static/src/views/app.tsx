@@ -26,9 +26,11 @@ import { onTabNews } from "../state/tabs.ts";
 import { forgetTools } from "../state/tools.ts";
 import { Announcer } from "./announce.tsx";
 import { Administration } from "./administration.tsx";
+import { Authorize } from "./authorize.tsx";
 import { ChatView } from "./chat.tsx";
 import { Logo } from "./icons.tsx";
 import { LoginView, PasswordResetView } from "./login.tsx";
+import { Programs } from "./programs.tsx";
 import { Shell } from "./shell.tsx";
 import { ToolSettings } from "./tool-settings.tsx";
 
@@ -112,7 +114,12 @@ export function App() {
 }
 
 /** The titles of pages that are not conversations. */
-const TITLES: Partial<Record<Route["page"], string>> = { tools: "Tools", administration: "Administration" };
+const TITLES: Partial<Record<Route["page"], string>> = {
+  tools: "Tools",
+  programs: "Programs",
+  authorize: "A program asks",
+  administration: "Administration",
+};
 
 /** A notice that the server does not respond, on every page. */
 function Overdue() {
@@ -185,10 +192,13 @@ function Page() {
     case "out":
       return <LoginView />;
     case "in":
+      if (current.page === "authorize") return <Authorize user={state.user} />;
       return (
         <Shell user={state.user}>
           {current.page === "tools" ? (
             <ToolSettings />
+          ) : current.page === "programs" ? (
+            <Programs />
           ) : current.page === "administration" ? (
             <Administration user={state.user} section={current.section} />
           ) : (

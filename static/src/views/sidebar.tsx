@@ -4,7 +4,7 @@ import { describe } from "../api.ts";
 import { sectionsOf } from "../permissions.ts";
 import { conversation } from "../state/chat.ts";
 import { conversations, hasMore, listError, loading, loadList, loadMore } from "../state/list.ts";
-import { administrationPath, conversationPath, follow, route, TOOLS_PATH } from "../state/route.ts";
+import { administrationPath, conversationPath, follow, PROGRAMS_PATH, route, TOOLS_PATH } from "../state/route.ts";
 import { logOut } from "../state/session.ts";
 import type { Conversation, User } from "../types.ts";
 import { type Asked, ConversationDialog } from "./conversation-dialog.tsx";
@@ -173,6 +173,16 @@ function Account({ user }: { user: User }) {
             <Icon name="people" />
           </a>
         )}
+        <a
+          href={PROGRAMS_PATH}
+          class="ghost-button"
+          aria-label="Programs and keys"
+          title="Programs and keys"
+          aria-current={route.value.page === "programs" ? "page" : undefined}
+          onClick={(event) => leaveTo(event, PROGRAMS_PATH)}
+        >
+          <Icon name="key" />
+        </a>
         <a
           href={TOOLS_PATH}
           class="ghost-button"

@@ -296,6 +296,64 @@ fn settings_usage_and_the_record_are_read() {
 }
 
 #[test]
+fn a_program_gets_an_account_and_keys_from_whoever_may_give_its_role() {
+    let test = Test::new();
+    let made = test.send(Method::POST, "/service-accounts", Some(json!({"name": "ci"})));
+    assert_eq!((made.status.as_u16(), &made.json["role"]), (201, &json!("service")), "{}", made.text);
+    assert_eq!(test.recorded(), ("service_account.create".into(), Some("service".into())));
+    assert_eq!(code(&test.send(Method::POST, "/service-accounts", Some(json!({"name": "ci"})))), (409, "name_taken"));
+    for (field, body) in [("name", json!({"name": "C I"})), ("role", json!({"name": "b", "role": "nobody"}))] {
+        let refused = test.send(Method::POST, "/service-accounts", Some(body));
+        assert_eq!((refused.status.as_u16(), &refused.json["field"]), (422, &json!(field)));
+    }
+    let id = made.json["id"].as_str().unwrap();
+    assert_eq!(test.get("/service-accounts")["items"], json!([made.json]));
+    assert_eq!(code(&test.send(Method::POST, &format!("/users/{id}/reset-link"), None)), (409, "no_password"));
+    let keys = format!("/service-accounts/{id}/api-keys");
+    let key = test.send(Method::POST, &keys, Some(json!({"name": "build server"})));
+    assert_eq!((key.status.as_u16(), &key.json["scopes"]), (201, &json!(["*"])), "{}", key.text);
+    let (secret, key_id) = (key.json["key"].as_str().unwrap(), key.json["id"].as_str().unwrap());
+    assert!(!test.get(&keys).to_string().contains(secret), "it is shown once");
+    assert_eq!(test.recorded(), ("api_key.create".into(), Some(id.to_owned())));
+    assert_eq!(code(&test.send_as(secret, Method::GET, "/users", None)), (403, "forbidden"));
+    assert_eq!(
+        code(&test.send(Method::GET, &format!("/service-accounts/{}/api-keys", test.admin.id), None)),
+        (404, "not_found")
+    );
+    let path = format!("{keys}/{key_id}");
+    assert_eq!(test.send(Method::DELETE, &path, None).status.as_u16(), 204);
+    assert_eq!(code(&test.send(Method::DELETE, &path, None)), (404, "not_found"));
+    assert_eq!(code(&test.send_as(secret, Method::GET, "/users", None)), (401, "unauthenticated"));
+}
+
+#[test]
+fn nobody_makes_keys_that_do_more_than_they_may_and_a_key_makes_none() {
+    let test = Test::new();
+    let store = test.fixture.app.store();
+    block_on(store.set_role("operator", "service-accounts:manage tools:read", 9)).unwrap();
+    let (_, operator) = test.fixture.person_with("b@example.org", "operator");
+    let body = |role: &str| Some(json!({"name": "ci", "role": role}));
+    assert_eq!(
+        code(&test.send_as(&operator, Method::POST, "/service-accounts", body("admin"))),
+        (403, "beyond_own_role")
+    );
+    let made = test.send(Method::POST, "/service-accounts", body("admin"));
+    let keys = format!("/service-accounts/{}/api-keys", made.json["id"].as_str().unwrap());
+    let new = || Some(json!({"name": "k"}));
+    assert_eq!(code(&test.send_as(&operator, Method::POST, &keys, new())), (403, "beyond_own_role"));
+    let key = test.send(Method::POST, &keys, new());
+    let secret = key.json["key"].as_str().unwrap();
+    assert_eq!(test.send_as(secret, Method::GET, "/service-accounts", None).status.as_u16(), 200);
+    for (method, path, body) in [
+        (Method::POST, "/service-accounts".to_owned(), body("service")),
+        (Method::POST, keys.clone(), new()),
+        (Method::DELETE, format!("{keys}/{}", key.json["id"].as_str().unwrap()), None),
+    ] {
+        assert_eq!(code(&test.send_as(secret, method, &path, body)), (403, "key_not_allowed"), "{path}");
+    }
+}
+
+#[test]
 fn permissions_of_every_route_are_those_of_the_document() {
     router_test::paused(async |_| {
         router_test::permissions::compare_routes("admin", |app| router(app, Config::default())).await;

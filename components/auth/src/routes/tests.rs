@@ -263,6 +263,56 @@ fn each_field_that_cannot_be_taken_is_named() {
 }
 
 #[test]
+fn a_person_makes_keys_for_their_programs_and_sees_each_once() {
+    let fixture = Fixture::default();
+    let session = cookies(&sign_up(&fixture));
+    let ask = |method: Method, path: &str, body: Option<&Value>, key: Option<&str>| {
+        let mut request = request(method, path, key, body);
+        if key.is_none() {
+            request.headers_mut().insert(header::COOKIE, HeaderValue::from_str(&session).unwrap());
+        }
+        let config = Config { signup: Signup::Open, signing_key: String::new() };
+        router_test::send(router(fixture.app.clone(), config), request)
+    };
+    let make = |body: &Value| ask(Method::POST, "/auth/api-keys", Some(body), None);
+    let made = make(&json!({"name": "script"}));
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    let key = made.json["key"].as_str().unwrap();
+    assert!(key.starts_with(made.json["prefix"].as_str().unwrap()));
+    let scopes = made.json["scopes"].to_string();
+    assert!(scopes.contains("gateway:use") && !scopes.contains("manage"), "what a program needs: {scopes}");
+    let chosen = json!({"name": "n", "scopes": ["conversations:read"], "expires_at": "2999-01-01T00:00:00Z"});
+    let chosen = make(&chosen).json;
+    assert_eq!(
+        (&chosen["scopes"], &chosen["expires_at"]),
+        (&json!(["conversations:read"]), &json!("2999-01-01T00:00:00.000Z"))
+    );
+    for (field, body) in [
+        ("name", json!({"name": " "})),
+        ("scopes", json!({"name": "n", "scopes": ["everything"]})),
+        ("scopes", json!({"name": "n", "scopes": []})),
+        ("expires_at", json!({"name": "n", "expires_at": "2020-01-01T00:00:00Z"})),
+        ("expires_at", json!({"name": "n", "expires_at": "tomorrow"})),
+    ] {
+        let refused = make(&body);
+        assert_eq!((refused.status.as_u16(), &refused.json["field"]), (422, &json!(field)), "{body}");
+    }
+    let listed = ask(Method::GET, "/auth/api-keys", None, None);
+    assert_eq!(listed.json["items"].as_array().unwrap().len(), 2);
+    assert!(!listed.text.contains(key) && listed.json["items"][1]["last_used_at"].is_null());
+    for (method, path) in
+        [(Method::GET, "/auth/me"), (Method::POST, "/auth/mcp-token"), (Method::GET, "/auth/api-keys")]
+    {
+        assert_eq!(code(&ask(method, path, None, Some(key))), (403, "key_not_allowed"), "{path}");
+    }
+    let path = format!("/auth/api-keys/{}", made.json["id"].as_str().unwrap());
+    let (_, other) = fixture.person("b@example.org");
+    assert_eq!(code(&ask(Method::DELETE, &path, None, Some(&other))), (404, "not_found"));
+    assert_eq!(ask(Method::DELETE, &path, None, None).status, StatusCode::NO_CONTENT);
+    assert_eq!(ask(Method::GET, "/auth/api-keys", None, None).json["items"].as_array().unwrap().len(), 1);
+}
+
+#[test]
 fn permissions_of_every_route_are_those_of_the_document() {
     router_test::paused(async |_| {
         router_test::permissions::compare_routes("auth", |app| {

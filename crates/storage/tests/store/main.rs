@@ -9,10 +9,12 @@
 )]
 
 mod accounts;
+mod api_keys;
 mod approvals;
 mod conversations;
 mod fixture;
 mod full;
+mod grants;
 mod links;
 mod migrations;
 mod permissions;

@@ -9,6 +9,7 @@ use storage::{
     access::Offers,
     approvals::Question,
     audit::AuditEvent,
+    grants::{CodeBinding, NewGrant},
     leases::{Entry, MAX_LEASES},
     messages::{Appended, IncomingMessage},
     migration::migrate,
@@ -29,8 +30,9 @@ crate::on_each_database! {
 }
 
 /// The tables that grow with use.
-const GROWING: [&str; 12] = [
+const GROWING: [&str; 13] = [
     "sessions",
+    "api_keys",
     "conversations",
     "messages",
     "runs",
@@ -119,6 +121,10 @@ fn do_what_people_do(store: &Store<Recorder<'_>>) {
         IncomingMessage { content: "hello", title: "title", default_model: "m", idempotency_key: Some("once") };
     block_on(async {
         store.access_state(60_000, Offers::Unless(None)).await.unwrap();
+        let holder = store.key_holder("7").await.unwrap().unwrap();
+        store.note_key_use(holder.key_id).await.unwrap();
+        store.api_keys(user_id).await.unwrap();
+        store.revoke_api_key(holder.user.id, holder.key_id).await.unwrap();
         store.open_sessions(Some(user_id), None, 50).await.unwrap();
         store.end_session_of_anybody(id(SESSION, 2)).await.unwrap();
         let page = store.conversations(user_id, None, 50).await.unwrap();
@@ -205,6 +211,13 @@ fn do_what_people_do(store: &Store<Recorder<'_>>) {
             store.open_sessions(Some(user_id), page, 50).await.unwrap();
         }
         assert!(store.create_session(id(RUN, 1), &user, &hashes, 60_000).await.unwrap());
+        let (program, new) = (id(RUN, 2), NewGrant { client_id: "c", client_name: "c", ..UNKNOWN_PROGRAM });
+        assert!(store.create_grant(program, (user_id, user.access_version), &hashes, new, 60_000).await.unwrap());
+        let bound = CodeBinding { client_id: "c", redirect_uri: "", code_challenge: "" };
+        store.grant_terms(program, &hashes).await.unwrap().unwrap();
+        store.redeem_code(program, &hashes, bound, "next", 60_000).await.unwrap().unwrap();
+        assert_eq!(store.grants(user_id).await.unwrap().len(), 1);
+        assert!(store.end_grant(user_id, program).await.unwrap());
         store.user_of_token(user_id, Some(id(RUN, 1))).await.unwrap().unwrap();
         store.access_state(60_000, Offers::Unless(None)).await.unwrap();
         store.request_cancel(user_id, run.id).await.unwrap();
@@ -214,6 +227,9 @@ fn do_what_people_do(store: &Store<Recorder<'_>>) {
         store.retry_run(user_id, run.id).await.unwrap();
     });
 }
+
+const UNKNOWN_PROGRAM: NewGrant<'_> =
+    NewGrant { client_id: "", client_name: "", redirect_uri: "", code_challenge: "", resource: "/mcp", scopes: "" };
 
 const USER: u64 = 1;
 const CONVERSATION: u64 = 2;
@@ -250,6 +266,15 @@ fn fill(database: &Real) {
             format!(
                 "INSERT INTO sessions (id, user_id, token_hash, created_at, expires_at, revoked_at)
                  SELECT {}, {}, 'x', i, i, CASE WHEN i % 2 = 0 THEN NULL ELSE i END FROM n",
+                id_sql(SESSION, "i"),
+                id_sql(USER, &format!("i % {USERS} + 1"))
+            ),
+        ),
+        (
+            USERS * 40,
+            format!(
+                "INSERT INTO api_keys (id, user_id, name, prefix, key_hash, scopes, created_at)
+                 SELECT {}, {}, 'key', 'ea_', CAST(i AS text), '*', i FROM n",
                 id_sql(SESSION, "i"),
                 id_sql(USER, &format!("i % {USERS} + 1"))
             ),

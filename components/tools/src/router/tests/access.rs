@@ -1,6 +1,8 @@
 //! What a person's roles leave of what this component answers.
 
-use storage::{accounts::AccountChange, audit::AuditRecord};
+use futures::executor::block_on;
+use identity::api_key::ApiKey;
+use storage::{accounts::AccountChange, api_keys::NewApiKey, audit::AuditRecord};
 
 use super::*;
 
@@ -86,5 +88,32 @@ fn permissions_of_every_route_are_those_of_the_document() {
             router(Tools::<SqliteFile, _>::new(app, config, host, Rc::default()))
         })
         .await;
+    });
+}
+
+#[test]
+fn a_program_goes_no_further_at_the_gateway_than_its_scopes() {
+    paused(|outside| async move {
+        let test = Test::new(outside);
+        let key = |scopes: &str| {
+            let key = ApiKey::new().unwrap();
+            let (hash, user) = (key.hash(), &test.user);
+            let new = NewApiKey { name: "k", prefix: key.prefix(), hash: &hash, scopes, expires_at: None };
+            block_on(test.fixture.app.store().create_api_key(user.id, new, user.into())).unwrap().unwrap();
+            key.to_string()
+        };
+        let list = async |key: &str| test.gateway(key, "/mcp", "tools/list", json!({})).await;
+        let call = async |key: &str| {
+            let params = json!({ "name": "clock_now", "arguments": {} });
+            test.gateway(key, "/mcp", "tools/call", params).await.json["result"]["isError"] == false
+        };
+        let all = key("gateway:use tools:call:*");
+        assert_eq!(strings(&list(&all).await.json["result"]["tools"], "name"), ["clock_now", "mail_send", "wiki_read"]);
+        assert!(call(&all).await);
+        let other = key("gateway:use tools:call:wiki:*");
+        assert_eq!(strings(&list(&other).await.json["result"]["tools"], "name"), ["wiki_read"]);
+        assert!(!call(&other).await);
+        let none = list(&key("conversations:read")).await;
+        assert_eq!((none.status.as_u16(), &none.json["code"]), (403, &json!("insufficient_scope")));
     });
 }

@@ -1,20 +1,26 @@
 //! The key that signs tokens: from configuration, or made on first use and stored in the database. The same query reads the database's clock, by
-//! which all hosts issue and check tokens.
+//! which all hosts issue and check tokens. For the components that issue tokens.
 
 use std::collections::BTreeMap;
 
 use domain::Timestamp;
 use identity::Issuer;
 use storage::{Database, Store, signing_keys::SigningKey};
-use web::{
+
+use crate::{
     Result,
     log::{Level, log},
 };
 
-use crate::COMPONENT;
-
-/// The installation's issuer, and the database's time.
-pub(crate) async fn issuer(store: &Store<impl Database>, configured: &str) -> Result<(Issuer, Timestamp)> {
+/// The installation's issuer, and the database's time. `configured` is a private key as PEM, or empty.
+///
+/// # Errors
+/// Those of the database, or the key cannot be used.
+pub async fn issuer(
+    component: &'static str,
+    store: &Store<impl Database>,
+    configured: &str,
+) -> Result<(Issuer, Timestamp)> {
     if !configured.is_empty() {
         let issuer = Issuer::from_pem(configured)?;
         let now = publish(store, &issuer).await?;
@@ -28,7 +34,7 @@ pub(crate) async fn issuer(store: &Store<impl Database>, configured: &str) -> Re
     let key = SigningKey { id: issuer.id().to_owned(), public_key: issuer.public_key(), private_key };
     store.add_first_signing_key(&key).await?;
     log(
-        COMPONENT,
+        component,
         Level::Warn,
         "made a signing key and kept it in the database; set the variable signing_key to keep it elsewhere",
         BTreeMap::from([("key_id", &key.id)]),

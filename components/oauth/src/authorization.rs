@@ -1,0 +1,362 @@
+//! A program asks for access, and its person decides: `/oauth/authorize` for the browser, `/oauth/authorization` for the page where they decide.
+//!
+//! The request is checked once and then signed ([`identity::signed_text`]), so what the person saw is what they allow, and nothing is stored before.
+//! A decision is never remembered for the next request: whoever runs on the same machine could pretend to be a program that was let in (RFC 8252,
+//! section 8.6), and a program that was let in keeps its refresh token.
+
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use domain::{Id, Timestamp};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use identity::{grant_token::GrantToken, signed_text::Use};
+use permissions::{Scopes, table::GatewayUse};
+use problem::Problem;
+use serde::{Deserialize, Serialize};
+use storage::{Database, grants::NewGrant, rate_limits::Limit, sessions::TokenHashes};
+use web::{Allowed, Error, Json, Query, Result};
+
+use crate::{
+    client::{Client, redirect_place, with_parameters},
+    document::{self, Documents},
+    grants::record,
+    refusal::Refusal,
+    registration::registered,
+    routes::OAuth,
+};
+
+/// The page on which a person decides.
+const PAGE: &str = "/authorize";
+/// RFC 6749, section 4.1.2, recommends at most ten minutes. A program exchanges its code at once.
+const CODE_LIFETIME_MS: i64 = 60 * 1000;
+/// A person may have to sign in first, and find their second factor.
+const DECISION_MS: i64 = 60 * 60 * 1000;
+/// Programs send some random letters, or a sealed note to themselves.
+const MAX_STATE_BYTES: usize = 2048;
+/// A name in a path, of a tool server.
+const MAX_RESOURCE_BYTES: usize = 256;
+/// Documents that a person has requested in a minute: more than anybody connects programs.
+const DOCUMENTS_PER_MINUTE: u32 = 20;
+
+/// RFC 6749, section 4.1.1; RFC 7636, section 4.3; RFC 8707, section 2.
+#[derive(Default, Deserialize)]
+pub(crate) struct Asked {
+    client_id: Option<String>,
+    redirect_uri: Option<String>,
+    response_type: Option<String>,
+    response_mode: Option<String>,
+    scope: Option<String>,
+    state: Option<String>,
+    code_challenge: Option<String>,
+    code_challenge_method: Option<String>,
+    resource: Option<String>,
+}
+
+/// A request that was checked, as it is signed.
+#[derive(Serialize, Deserialize)]
+struct Request {
+    client_id: String,
+    client_name: String,
+    client_host: Option<String>,
+    redirect_uri: String,
+    state: Option<String>,
+    code_challenge: String,
+    resource: String,
+    scopes: String,
+    issuer: String,
+    expires_at_ms: i64,
+}
+
+/// Why a request is not shown to the person for a decision.
+enum Refused {
+    /// Nobody knows whether the redirect is the program's, so nobody is sent there.
+    ToPerson(Error),
+    /// The address to which the person is sent back, with the error.
+    ToProgram(String),
+}
+
+fn to_person(code: &'static str, detail: impl Into<std::borrow::Cow<'static, str>>) -> Refused {
+    Refused::ToPerson(Problem::new(StatusCode::BAD_REQUEST, code, detail).into())
+}
+
+impl Asked {
+    /// Checks a request of a program, in the installation at this address.
+    fn checked(self, client: Client, here: &str, now: Timestamp) -> Result<Request, Refused> {
+        let unknown_redirect = || {
+            let detail = "The program wants to be called back at an address that is not one of its own. Nothing was given to it. \
+                          Connect it again; if that does not help, tell its maker.";
+            to_person("redirect_refused", detail)
+        };
+        let redirect_uri = match self.redirect_uri {
+            Some(uri) if client.may_redirect_to(&uri) => uri,
+            // RFC 6749, section 3.1.2.3: it may be left out if there is only one.
+            None if client.redirect_uris.len() == 1 => client.redirect_uris.into_iter().next().unwrap_or_default(),
+            _ => return Err(unknown_redirect()),
+        };
+        if self.state.as_ref().is_some_and(|state| state.len() > MAX_STATE_BYTES) {
+            return Err(to_person("invalid_request", "The program's request is too long. Tell its maker."));
+        }
+        let state = self.state;
+        let refused = |refusal: Refusal| {
+            Refused::ToProgram(answer(&redirect_uri, &parameters_of(&refusal), state.as_deref(), here))
+        };
+        if self.response_type.as_deref() != Some("code") {
+            return Err(refused(Refusal::new("unsupported_response_type", "Use the response_type code.")));
+        }
+        if self.response_mode.is_some_and(|mode| mode != "query") {
+            return Err(refused(Refusal::invalid_request("Use the response_mode query.")));
+        }
+        if self.code_challenge_method.as_deref() != Some("S256") {
+            return Err(refused(Refusal::invalid_request("PKCE with the code_challenge_method S256 is required.")));
+        }
+        // The base64url of a SHA-256 (RFC 7636, section 4.2).
+        let is_challenge = |text: &String| {
+            text.len() == 43 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        };
+        let Some(code_challenge) = self.code_challenge.filter(is_challenge) else {
+            return Err(refused(Refusal::invalid_request("The code_challenge is not the base64url of a SHA-256.")));
+        };
+        let Some(resource) = resource_path(here, self.resource.as_deref()) else {
+            let words = format!("The resource must be {here}/mcp, or {here}/mcp/ and the name of a tool server.");
+            return Err(refused(Refusal::new("invalid_target", words)));
+        };
+        Ok(Request {
+            client_id: client.id,
+            client_name: client.name,
+            client_host: client.host,
+            redirect_uri,
+            state,
+            code_challenge,
+            resource,
+            scopes: Scopes::of_gateway_among(self.scope.as_deref().unwrap_or_default()).to_string(),
+            issuer: here.to_owned(),
+            expires_at_ms: now.as_millis() + DECISION_MS,
+        })
+    }
+}
+
+/// The path of the gateway that a resource names (RFC 8707): all servers, or one. Without a resource, or with the installation's address, all.
+pub(crate) fn resource_path(here: &str, resource: Option<&str>) -> Option<String> {
+    let path = match resource {
+        None => "",
+        Some(resource) => resource.strip_prefix(here).filter(|path| path.is_empty() || path.starts_with('/'))?,
+    };
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let server = match path {
+        "" | "/mcp" => return Some("/mcp".to_owned()),
+        path => path.strip_prefix("/mcp/")?,
+    };
+    let is_name = !server.is_empty() && server.len() <= MAX_RESOURCE_BYTES && !server.contains(['/', '?', '#']);
+    is_name.then(|| path.to_owned())
+}
+
+fn parameters_of(refusal: &Refusal) -> [(&str, &str); 2] {
+    [("error", refusal.error), ("error_description", &refusal.description)]
+}
+
+/// The address to which a person is sent back (RFC 6749, section 4.1.2; `iss`: RFC 9207, section 2).
+fn answer(redirect_uri: &str, parameters: &[(&str, &str)], state: Option<&str>, issuer: &str) -> String {
+    let state = state.map(|state| ("state", state));
+    let all: Vec<_> = parameters.iter().copied().chain(state).chain([("iss", issuer)]).collect();
+    with_parameters(redirect_uri, &all)
+}
+
+fn unknown_client() -> Refused {
+    let detail = "This installation does not know the program that wants to sign in. Remove the connection in the program and add it again: \
+                  it will register itself anew.";
+    to_person("client_unknown", detail)
+}
+
+fn see_other(address: &str) -> Result<Response> {
+    let address = HeaderValue::from_str(address).map_err(Problem::internal)?;
+    let headers = [(header::LOCATION, address), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+    Ok((StatusCode::SEE_OTHER, headers).into_response())
+}
+
+/// Whether a person's browser asks, to which an error is shown as a page.
+fn is_browser(headers: &HeaderMap) -> bool {
+    headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains("text/html"))
+}
+
+/// `GET /oauth/authorize`: the browser of a person whom a program sends. The page shows what the program wants, once they are signed in.
+pub(crate) async fn begin<D: Database, F: Documents>(
+    State(oauth): State<OAuth<D, F>>,
+    headers: HeaderMap,
+    uri: Uri,
+    Query(asked): Query<Asked>,
+) -> Result<Response> {
+    let page = format!("{PAGE}?{}", uri.query().unwrap_or_default());
+    let client_id = asked.client_id.clone().unwrap_or_default();
+    // A document is only requested for somebody who is signed in.
+    if document::is_meant(&client_id) && oauth.config.reads_documents {
+        return see_other(&page);
+    }
+    let here = oauth.address(&headers)?;
+    let (issuer, now) = oauth.issuer().await?;
+    let client = registered(&issuer, &client_id).ok_or_else(unknown_client);
+    match client.and_then(|client| asked.checked(client, &here, now)) {
+        Ok(_) => see_other(&page),
+        Err(Refused::ToProgram(address)) => see_other(&address),
+        Err(Refused::ToPerson(_)) if is_browser(&headers) => see_other(&page),
+        Err(Refused::ToPerson(error)) => Err(error),
+    }
+}
+
+/// What the page shows, or where it sends the person.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(crate) enum ToDecide {
+    /// What the program wants.
+    Wants {
+        client_name: String,
+        /// The host of the program's description; null if it only says of itself who it is.
+        client_host: Option<String>,
+        /// Where the person is sent back to: a host, or "this computer".
+        redirect_host: String,
+        scopes: Vec<String>,
+        resource: String,
+        /// To be sent with the decision.
+        request: String,
+    },
+    /// The program's request cannot be granted, and it is told so.
+    Back { redirect_to: String },
+}
+
+/// `GET /oauth/authorization`, with the query of `/oauth/authorize`.
+pub(crate) async fn show<D: Database, F: Documents>(
+    State(oauth): State<OAuth<D, F>>,
+    session: Allowed<GatewayUse>,
+    headers: HeaderMap,
+    Query(asked): Query<Asked>,
+) -> Result<Json<ToDecide>> {
+    let here = oauth.address(&headers)?;
+    let (issuer, now) = oauth.issuer().await?;
+    let client_id = asked.client_id.clone().unwrap_or_default();
+    let client = if document::is_meant(&client_id) && oauth.config.reads_documents {
+        take_rate(&oauth, session.user_id()).await?;
+        document::read(&oauth.documents, &client_id).await.map_err(|error| {
+            let detail = format!("The program that wants to sign in is not known: {error}. Tell its maker.");
+            Refused::ToPerson(Problem::new(StatusCode::BAD_REQUEST, "client_unknown", detail).with_cause(error).into())
+        })
+    } else {
+        registered(&issuer, &client_id).ok_or_else(unknown_client)
+    };
+    let request = match client.and_then(|client| asked.checked(client, &here, now)) {
+        Ok(request) => request,
+        Err(Refused::ToPerson(error)) => return Err(error),
+        Err(Refused::ToProgram(redirect_to)) => return Ok(Json(ToDecide::Back { redirect_to })),
+    };
+    let text = serde_json::to_string(&request).map_err(Problem::internal)?;
+    Ok(Json(ToDecide::Wants {
+        redirect_host: redirect_place(&request.redirect_uri),
+        scopes: request.scopes.split_whitespace().map(str::to_owned).collect(),
+        client_name: request.client_name,
+        client_host: request.client_host,
+        resource: request.resource,
+        request: issuer.sign_text(Use::AuthorizationRequest, &text)?,
+    }))
+}
+
+async fn take_rate<D: Database, F: Documents>(oauth: &OAuth<D, F>, user_id: Id) -> Result<()> {
+    let per_minute = DOCUMENTS_PER_MINUTE;
+    let limit = Limit { key: format!("oauth-documents:{user_id}"), per_minute, burst: per_minute };
+    oauth.store().take_rate(&[limit]).await?.map_err(|wait| {
+        let detail = "You have connected many programs at once. Try again in a minute.";
+        Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail)
+            .with_header(header::RETRY_AFTER, HeaderValue::from(wait.0.div_ceil(1000)))
+            .into()
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Decide {
+    request: String,
+    /// Read as a string, so that an unknown decision is reported as a wrong field, not as a wrong body.
+    decision: String,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Decided {
+    redirect_to: String,
+}
+
+/// `POST /oauth/authorization`: the person's decision.
+pub(crate) async fn decide<D: Database, F: Documents>(
+    State(oauth): State<OAuth<D, F>>,
+    session: Allowed<GatewayUse>,
+    Json(Decide { request, decision }): Json<Decide>,
+) -> Result<Json<Decided>> {
+    let (issuer, now) = oauth.issuer().await?;
+    let request = issuer.verified_text(Use::AuthorizationRequest, &request);
+    let request = request.and_then(|text| serde_json::from_str::<Request>(&text).ok());
+    let late = || {
+        let detail = "This request has expired. Connect the program again.";
+        Problem::new(StatusCode::BAD_REQUEST, "request_expired", detail)
+    };
+    let request = request.filter(|request| request.expires_at_ms > now.as_millis()).ok_or_else(late)?;
+    let back = |parameters: &[(&str, &str)]| {
+        answer(&request.redirect_uri, parameters, request.state.as_deref(), &request.issuer)
+    };
+    match decision.as_str() {
+        "deny" => {
+            let refusal = Refusal::new("access_denied", "The person did not let the program in.");
+            Ok(Json(Decided { redirect_to: back(&parameters_of(&refusal)) }))
+        }
+        "allow" => {
+            let code = GrantToken::new_code(Id::new())?;
+            let hashes = TokenHashes { token: code.hash(), family: code.family_hash() };
+            let grant = NewGrant {
+                client_id: &request.client_id,
+                client_name: &request.client_name,
+                redirect_uri: &request.redirect_uri,
+                code_challenge: &request.code_challenge,
+                resource: &request.resource,
+                scopes: &request.scopes,
+            };
+            let person = (session.user_id(), session.access_version());
+            if !oauth.store().create_grant(code.session_id(), person, &hashes, grant, CODE_LIFETIME_MS).await? {
+                return Err(Problem::unauthenticated().into());
+            }
+            record(&oauth, session.user_id(), "oauth.allow", code.session_id()).await?;
+            Ok(Json(Decided { redirect_to: back(&[("code", &code.to_string())]) }))
+        }
+        _ => Err(Problem::invalid_field("decision", "Decide with allow or deny.").into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resource_is_the_gateway_or_one_server_behind_it() {
+        let path = |resource: &str| resource_path("https://a.example", Some(resource));
+        for (resource, expected) in [
+            ("https://a.example", "/mcp"),
+            ("https://a.example/", "/mcp"),
+            ("https://a.example/mcp", "/mcp"),
+            ("https://a.example/mcp/", "/mcp"),
+            ("https://a.example/mcp/clock", "/mcp/clock"),
+            ("https://a.example/mcp/clock/", "/mcp/clock"),
+        ] {
+            assert_eq!(path(resource).as_deref(), Some(expected), "{resource}");
+        }
+        for other in [
+            "",
+            "/mcp",
+            "https://a.example.evil.example/mcp",
+            "https://a.example:8443/mcp",
+            "https://a.example/api",
+            "https://a.example/mcpx",
+            "https://a.example/mcp/a/b",
+            "https://a.example/mcp#x",
+            "https://a.example/mcp/x?y",
+            "http://a.example/mcp",
+        ] {
+            assert_eq!(path(other), None, "{other}");
+        }
+        assert_eq!(resource_path("https://a.example", None).as_deref(), Some("/mcp"));
+    }
+}

@@ -1,0 +1,71 @@
+//! `/oauth/grants`: the programs that a person has let in.
+
+use axum::extract::State;
+use domain::{Id, Timestamp};
+use http::StatusCode;
+use problem::Problem;
+use serde::Serialize;
+use storage::{Database, audit::AuditEvent, grants::Grant};
+use web::{Json, Page, PathId, Result, Session};
+
+use crate::{client::redirect_place, document::Documents, routes::OAuth};
+
+#[derive(Serialize)]
+pub(crate) struct GrantBody {
+    id: Id,
+    client_name: String,
+    /// Where the person was sent back to: a host, or "this computer".
+    redirect_host: String,
+    scopes: Vec<String>,
+    created_at: Timestamp,
+    last_used_at: Timestamp,
+    expires_at: Timestamp,
+}
+
+impl From<Grant> for GrantBody {
+    fn from(grant: Grant) -> Self {
+        Self {
+            id: grant.id,
+            client_name: grant.client_name,
+            redirect_host: redirect_place(&grant.redirect_uri),
+            scopes: grant.scopes.split_whitespace().map(str::to_owned).collect(),
+            created_at: grant.created_at,
+            last_used_at: grant.used_at,
+            expires_at: grant.expires_at,
+        }
+    }
+}
+
+/// `GET /oauth/grants`.
+pub(crate) async fn list<D: Database, F: Documents>(
+    State(oauth): State<OAuth<D, F>>,
+    session: Session,
+) -> Result<Json<Page<GrantBody>>> {
+    Ok(Json(Page::whole(oauth.store().grants(session.user_id()).await?.into_iter().map(Into::into))))
+}
+
+/// `DELETE /oauth/grants/{id}`: the program is out on every host within a second.
+pub(crate) async fn end<D: Database, F: Documents>(
+    State(oauth): State<OAuth<D, F>>,
+    session: Session,
+    PathId(id): PathId,
+) -> Result<StatusCode> {
+    if !oauth.store().end_grant(session.user_id(), id).await? {
+        return Err(Problem::not_found().into());
+    }
+    record(&oauth, session.user_id(), "oauth.revoke", id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Records what a person decided about a program.
+pub(crate) async fn record<D: Database, F: Documents>(
+    oauth: &OAuth<D, F>,
+    user_id: Id,
+    action: &str,
+    grant: Id,
+) -> Result<()> {
+    let subject = grant.to_string();
+    let event =
+        AuditEvent { user_id, action, subject: &subject, run_id: None, call_id: None, outcome: "ok", detail: None };
+    Ok(oauth.store().append_audit(&event).await?)
+}

@@ -1,0 +1,225 @@
+//! `POST /oauth/token` and `POST /oauth/revoke`: codes and refresh tokens are exchanged for access tokens, and given back (RFC 6749, RFC 7009).
+
+use std::collections::BTreeMap;
+
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    response::{IntoResponse, Response},
+};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use domain::{Id, Timestamp, User};
+use http::{StatusCode, header};
+use identity::{
+    IdentityError, Issuer, Purpose,
+    grant_token::{GrantToken, Kind},
+    refresh_token,
+    session_token::{self, ProgramSession},
+};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use storage::{
+    Database, StorageError,
+    grants::{CodeBinding, GrantTerms},
+    sessions::{Lifetimes, Rotation, TokenHashes},
+};
+use web::{Authenticator as _, Json, Result};
+
+use crate::{authorization::resource_path, document::Documents, refusal::Refusal, routes::OAuth};
+
+/// A code, a verifier and two addresses.
+const MAX_BYTES: usize = 16 * 1024;
+
+/// RFC 6749, section 5.1.
+#[derive(Serialize)]
+struct Tokens {
+    access_token: String,
+    token_type: &'static str,
+    expires_in: u64,
+    refresh_token: String,
+    scope: String,
+}
+
+/// Why there are no tokens.
+enum Failed {
+    Refused(Refusal),
+    Fault(web::Error),
+}
+
+impl From<Refusal> for Failed {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<web::Error> for Failed {
+    fn from(error: web::Error) -> Self {
+        Self::Fault(error)
+    }
+}
+
+impl From<StorageError> for Failed {
+    fn from(error: StorageError) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
+impl From<IdentityError> for Failed {
+    fn from(error: IdentityError) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
+/// The parameters of a form, each once (RFC 6749, section 3.2).
+struct Form(BTreeMap<String, String>);
+
+impl Form {
+    async fn read(request: Request<Body>) -> Result<Self, Failed> {
+        let (head, body) = request.into_parts();
+        let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let essence = content_type.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
+        if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+            return Err(Refusal::invalid_request("Send a form: application/x-www-form-urlencoded.").into());
+        }
+        let body = web::body::read(&head.headers, body, MAX_BYTES).await?;
+        let mut parameters = BTreeMap::new();
+        for (name, value) in url::form_urlencoded::parse(&body) {
+            if parameters.insert(name.clone().into_owned(), value.into_owned()).is_some() {
+                return Err(Refusal::invalid_request(format!("{name} is there twice.")).into());
+            }
+        }
+        Ok(Self(parameters))
+    }
+
+    /// A parameter; an empty one counts as left out.
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    fn required(&self, name: &str) -> Result<&str, Refusal> {
+        self.get(name).ok_or_else(|| Refusal::invalid_request(format!("{name} is missing.")))
+    }
+}
+
+/// `POST /oauth/token`.
+pub(crate) async fn exchange<D: Database, F: Documents>(
+    State(oauth): State<OAuth<D, F>>,
+    request: Request,
+) -> Result<Response> {
+    match exchanged(&oauth, request).await {
+        Ok(tokens) => Ok(Json::<_>(tokens).into_response()),
+        Err(Failed::Refused(refusal)) => Ok(refusal.into_response()),
+        Err(Failed::Fault(error)) => Err(error),
+    }
+}
+
+async fn exchanged<D: Database, F: Documents>(oauth: &OAuth<D, F>, request: Request) -> Result<Tokens, Failed> {
+    let here = oauth.address(request.headers())?;
+    let form = Form::read(request).await?;
+    match form.required("grant_type")? {
+        "authorization_code" => with_code(oauth, &form, &here).await,
+        "refresh_token" => with_refresh_token(oauth, &form, &here).await,
+        _ => Err(Refusal::new("unsupported_grant_type", "Use authorization_code or refresh_token.").into()),
+    }
+}
+
+async fn with_code<D: Database, F: Documents>(oauth: &OAuth<D, F>, form: &Form, here: &str) -> Result<Tokens, Failed> {
+    let (client_id, redirect_uri) = (form.required("client_id")?, form.required("redirect_uri")?);
+    let (code, verifier) = (form.required("code")?, form.required("code_verifier")?);
+    let code = GrantToken::parse(Kind::Code, code).ok_or_else(Refusal::invalid_grant)?;
+    let terms = terms(oauth, &code, form, client_id, here).await?;
+    let (issuer, now) = oauth.issuer().await?;
+    let next = issuer.successor_of_grant(&code)?;
+    // RFC 7636, section 4.6.
+    let challenge = BASE64.encode(Sha256::digest(verifier.as_bytes()));
+    let bound = CodeBinding { client_id, redirect_uri, code_challenge: &challenge };
+    let (id, hashes, lifetime) = (code.session_id(), hashes(&code), refresh_token::LIFETIME_MS);
+    let user = oauth.store().redeem_code(id, &hashes, bound, &next.hash(), lifetime).await?;
+    let user = user.ok_or_else(Refusal::invalid_grant)?;
+    tokens(&issuer, now, &user, id, &next, terms)
+}
+
+async fn with_refresh_token<D: Database, F: Documents>(
+    oauth: &OAuth<D, F>,
+    form: &Form,
+    here: &str,
+) -> Result<Tokens, Failed> {
+    let client_id = form.required("client_id")?;
+    let token = GrantToken::parse(Kind::Refresh, form.required("refresh_token")?).ok_or_else(Refusal::invalid_grant)?;
+    let terms = terms(oauth, &token, form, client_id, here).await?;
+    let (issuer, now) = oauth.issuer().await?;
+    let next = issuer.successor_of_grant(&token)?;
+    let lifetimes = Lifetimes { session_ms: refresh_token::LIFETIME_MS, grace_ms: refresh_token::GRACE_MS };
+    let id = token.session_id();
+    match oauth.store().rotate_session(id, &hashes(&token), &next.hash(), lifetimes).await? {
+        Rotation::Rotated(user) => tokens(&issuer, now, &user, id, &next, terms),
+        Rotation::Reused | Rotation::Ended | Rotation::Expired | Rotation::Unknown => {
+            Err(Refusal::invalid_grant().into())
+        }
+    }
+}
+
+/// What the token's program may do. Another program gets nothing for it, nor does this one for another resource (RFC 8707, section 2.2).
+async fn terms<D: Database, F: Documents>(
+    oauth: &OAuth<D, F>,
+    token: &GrantToken,
+    form: &Form,
+    client_id: &str,
+    here: &str,
+) -> Result<GrantTerms, Failed> {
+    let terms = oauth.store().grant_terms(token.session_id(), &hashes(token)).await?;
+    let terms = terms.filter(|terms| terms.client_id == client_id).ok_or_else(Refusal::invalid_grant)?;
+    match form.get("resource") {
+        Some(resource) if resource_path(here, Some(resource)).as_ref() != Some(&terms.resource) => {
+            Err(Refusal::new("invalid_target", "The person let this program in for another resource.").into())
+        }
+        _ => Ok(terms),
+    }
+}
+
+fn hashes(token: &GrantToken) -> TokenHashes {
+    TokenHashes { token: token.hash(), family: token.family_hash() }
+}
+
+fn tokens(
+    issuer: &Issuer,
+    now: Timestamp,
+    user: &User,
+    session_id: Id,
+    refresh: &GrantToken,
+    terms: GrantTerms,
+) -> Result<Tokens, Failed> {
+    let program = ProgramSession { session_id, scopes: &terms.scopes, resource: &terms.resource };
+    Ok(Tokens {
+        access_token: issuer.issue_to_program(user, program, now)?,
+        token_type: "Bearer",
+        expires_in: session_token::LIFETIME_S,
+        refresh_token: refresh.to_string(),
+        scope: terms.scopes,
+    })
+}
+
+/// `POST /oauth/revoke`: ends the grant of a token. Whatever is sent, the response is the same (RFC 7009, section 2.2).
+pub(crate) async fn revoke<D: Database, F: Documents>(
+    State(oauth): State<OAuth<D, F>>,
+    request: Request,
+) -> Result<Response> {
+    let form = match Form::read(request).await {
+        Ok(form) => form,
+        Err(Failed::Refused(refusal)) => return Ok(refusal.into_response()),
+        Err(Failed::Fault(error)) => return Err(error),
+    };
+    let token = match form.required("token") {
+        Ok(token) => token,
+        Err(refusal) => return Ok(refusal.into_response()),
+    };
+    if let Some(token) = GrantToken::parse(Kind::Refresh, token) {
+        oauth.store().end_session(token.session_id(), &hashes(&token)).await?;
+    } else if let Ok(session) = oauth.app().authenticate(token, Purpose::Gateway).await
+        && session.resource().is_some()
+        && let Some(session_id) = session.session_id()
+    {
+        oauth.store().end_grant(session.user_id(), session_id).await?;
+    }
+    Ok(StatusCode::OK.into_response())
+}

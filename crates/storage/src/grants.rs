@@ -1,0 +1,211 @@
+//! Grants: sessions of programs that people let in (OAuth 2.1). They are rows of `sessions`, so they end like these: one by one, with a suspension,
+//! with a new password. `sessions.rs` refreshes them.
+
+use domain::{Id, Timestamp, User};
+
+use crate::{Database, Dialect, Row, Statement, StorageError, Store, sessions::TokenHashes};
+
+/// Grants that a person sees: more than anybody has programs.
+const MAX_LISTED: u32 = 200;
+
+/// What a program is let in for, and what its code is bound to.
+#[derive(Clone, Copy, Debug)]
+pub struct NewGrant<'a> {
+    /// What the program calls itself: the address of its metadata document, or its registration.
+    pub client_id: &'a str,
+    /// Its name, as the person saw it.
+    pub client_name: &'a str,
+    /// Where the code was sent.
+    pub redirect_uri: &'a str,
+    /// PKCE, RFC 7636 section 4.2.
+    pub code_challenge: &'a str,
+    /// The path that its tokens open.
+    pub resource: &'a str,
+    /// Permissions, separated by spaces.
+    pub scopes: &'a str,
+}
+
+/// What must come with a code.
+#[derive(Clone, Copy, Debug)]
+pub struct CodeBinding<'a> {
+    /// As in [`NewGrant`], like the rest.
+    pub client_id: &'a str,
+    /// Where the code was sent.
+    pub redirect_uri: &'a str,
+    /// What the sent verifier gives.
+    pub code_challenge: &'a str,
+}
+
+/// What a program may do, and with which tokens.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct GrantTerms {
+    /// As in [`NewGrant`], like the rest.
+    pub client_id: String,
+    /// The path that its tokens open.
+    pub resource: String,
+    /// Permissions, separated by spaces.
+    pub scopes: String,
+}
+
+/// A grant, as its person sees it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Grant {
+    /// Its id.
+    pub id: Id,
+    /// As in [`NewGrant`], like the next two.
+    pub client_name: String,
+    /// Where the code was sent.
+    pub redirect_uri: String,
+    /// Permissions, separated by spaces.
+    pub scopes: String,
+    /// When the person let the program in.
+    pub created_at: Timestamp,
+    /// When the program was last given tokens.
+    pub used_at: Timestamp,
+    /// When it ends, unless it is used before.
+    pub expires_at: Timestamp,
+}
+
+impl<D: Database> Store<D> {
+    /// Creates a grant with its code for an account that was read with this version of its access. `false`: the account has changed since.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn create_grant(
+        &self,
+        session_id: Id,
+        (user_id, access_version): (Id, i64),
+        code: &TokenHashes,
+        grant: NewGrant<'_>,
+        code_lifetime_ms: i64,
+    ) -> Result<bool, StorageError> {
+        // As `create_session` does.
+        let waiting = if self.database.dialect() == Dialect::Postgres { "FOR SHARE" } else { "" };
+        let sql = format!(
+            "INSERT INTO sessions (id, user_id, token_hash, family_hash, created_at, expires_at,
+                 client_id, client_name, redirect_uri, code_challenge, resource, scopes)
+             SELECT ?1, users.id, ?3, ?4, now_ms(), now_ms() + ?5, ?7, ?8, ?9, ?10, ?11, ?12 FROM users
+             WHERE users.id = ?2 AND COALESCE(users.access_version, 0) = ?6 AND users.suspended_at IS NULL {waiting} RETURNING id"
+        );
+        let parameters = [
+            session_id.into(),
+            user_id.into(),
+            code.token.as_str().into(),
+            code.family.as_str().into(),
+            code_lifetime_ms.into(),
+            access_version.into(),
+            grant.client_id.into(),
+            grant.client_name.into(),
+            grant.redirect_uri.into(),
+            grant.code_challenge.into(),
+            grant.resource.into(),
+            grant.scopes.into(),
+        ];
+        Ok(!self.database.query(Statement::new("create_grant", sql, parameters).durably()).await?.is_empty())
+    }
+
+    /// Exchanges a code for the first refresh token, once. A code that comes again, or with something else than it is bound to, ends the grant: it
+    /// may have been stolen (OAuth 2.1, section 4.1.3). `None`: nothing was given out.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn redeem_code(
+        &self,
+        session_id: Id,
+        code: &TokenHashes,
+        bound: CodeBinding<'_>,
+        successor_hash: &str,
+        lifetime_ms: i64,
+    ) -> Result<Option<User>, StorageError> {
+        const QUERY: &str = "redeem_code";
+        let good =
+            "token_hash = ?2 AND rotated_at IS NULL AND client_id = ?6 AND redirect_uri = ?7 AND code_challenge = ?8";
+        let sql = format!(
+            "UPDATE sessions SET
+                 revoked_at = CASE WHEN {good} THEN NULL ELSE now_ms() END,
+                 expires_at = CASE WHEN {good} THEN now_ms() + ?5 ELSE expires_at END,
+                 rotated_at = CASE WHEN {good} THEN now_ms() ELSE rotated_at END,
+                 previous_hash = CASE WHEN {good} THEN ?2 ELSE previous_hash END,
+                 token_hash = CASE WHEN {good} THEN ?4 ELSE token_hash END
+             WHERE id = ?1 AND revoked_at IS NULL AND expires_at > now_ms() AND client_id IS NOT NULL AND family_hash = ?3
+             RETURNING user_id, revoked_at"
+        );
+        let parameters = [
+            session_id.into(),
+            code.token.as_str().into(),
+            code.family.as_str().into(),
+            successor_hash.into(),
+            lifetime_ms.into(),
+            bound.client_id.into(),
+            bound.redirect_uri.into(),
+            bound.code_challenge.into(),
+        ];
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters).durably()).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let mut columns = row.columns(QUERY);
+        let user_id = columns.id()?;
+        if columns.optional_integer()?.is_some() {
+            return Ok(None);
+        }
+        self.user(user_id).await
+    }
+
+    /// What the program of a grant may do, for one of its tokens. `None`: there is no such grant, or the token is not one of its.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn grant_terms(&self, session_id: Id, token: &TokenHashes) -> Result<Option<GrantTerms>, StorageError> {
+        const QUERY: &str = "grant_terms";
+        let sql = "SELECT client_id, resource, scopes FROM sessions WHERE id = ?1 AND client_id IS NOT NULL AND family_hash = ?2";
+        let parameters = [session_id.into(), token.family.as_str().into()];
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
+        let read = |row: &Row| {
+            let mut columns = row.columns(QUERY);
+            Ok(GrantTerms {
+                client_id: columns.text()?.to_owned(),
+                resource: columns.text()?.to_owned(),
+                scopes: columns.text()?.to_owned(),
+            })
+        };
+        rows.first().map(read).transpose()
+    }
+
+    /// The grants of a person that have not ended and whose codes were used, the newest first.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn grants(&self, user_id: Id) -> Result<Vec<Grant>, StorageError> {
+        const QUERY: &str = "grants";
+        let sql = format!(
+            "SELECT id, client_name, redirect_uri, scopes, created_at, rotated_at, expires_at FROM sessions
+             WHERE user_id = ?1 AND client_id IS NOT NULL AND rotated_at IS NOT NULL AND revoked_at IS NULL
+               AND expires_at > now_ms()
+             ORDER BY id DESC LIMIT {MAX_LISTED}"
+        );
+        let rows = self.database.query(Statement::new(QUERY, sql, [user_id.into()])).await?;
+        let read = |row: &Row| {
+            let mut columns = row.columns(QUERY);
+            Ok(Grant {
+                id: columns.id()?,
+                client_name: columns.text()?.to_owned(),
+                redirect_uri: columns.text()?.to_owned(),
+                scopes: columns.text()?.to_owned(),
+                created_at: columns.timestamp()?,
+                used_at: columns.timestamp()?,
+                expires_at: columns.timestamp()?,
+            })
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// Ends a grant of a person. `false`: there is no such one, or it has ended.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn end_grant(&self, user_id: Id, session_id: Id) -> Result<bool, StorageError> {
+        let sql = "UPDATE sessions SET revoked_at = now_ms()
+                   WHERE id = ?1 AND user_id = ?2 AND client_id IS NOT NULL AND revoked_at IS NULL RETURNING id";
+        let statement = Statement::new("end_grant", sql, [session_id.into(), user_id.into()]).durably();
+        Ok(!self.database.query(statement).await?.is_empty())
+    }
+}

@@ -1,0 +1,141 @@
+//! How API keys are listed, made and revoked over HTTP: by people for themselves, and by administrators for service accounts. It decides nothing
+//! about who may: that is the handlers' part.
+
+use axum::response::Response;
+use domain::{Id, Timestamp};
+use identity::{api_key::ApiKey, signup};
+use permissions::Scopes;
+use problem::Problem;
+use serde::{Deserialize, Serialize};
+use storage::{
+    Database, Store,
+    api_keys::{MAX_KEYS, NewApiKey},
+    audit::AuditEvent,
+    invitations::Maker,
+};
+
+use crate::{Page, Result, extract::created};
+
+/// A key to be made.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewKey {
+    name: String,
+    /// Permissions; if there are none, the handler's.
+    scopes: Option<Vec<String>>,
+    /// RFC 3339; if there is none, the key is valid until it is revoked.
+    expires_at: Option<String>,
+}
+
+/// A key as it is listed.
+#[derive(Debug, Serialize)]
+pub struct ApiKeyBody {
+    id: Id,
+    name: String,
+    /// The first characters.
+    prefix: String,
+    scopes: Vec<String>,
+    created_at: Timestamp,
+    expires_at: Option<Timestamp>,
+    /// To the minute.
+    last_used_at: Option<Timestamp>,
+}
+
+#[derive(Serialize)]
+struct MadeBody {
+    #[serde(flatten)]
+    listed: ApiKeyBody,
+    /// The key itself, shown only now.
+    key: String,
+}
+
+impl From<storage::api_keys::ApiKey> for ApiKeyBody {
+    fn from(key: storage::api_keys::ApiKey) -> Self {
+        Self {
+            id: key.id,
+            name: key.name,
+            prefix: key.prefix,
+            scopes: key.scopes.split_whitespace().map(str::to_owned).collect(),
+            created_at: key.created_at,
+            expires_at: key.expires_at,
+            last_used_at: key.used_at,
+        }
+    }
+}
+
+/// The keys of an account.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn list(store: &Store<impl Database>, owner: Id) -> Result<Page<ApiKeyBody>> {
+    Ok(Page::whole(store.api_keys(owner).await?.into_iter().map(Into::into)))
+}
+
+/// Makes a key for an account: 201, with the key. `usual`: its scopes, unless others are wanted.
+///
+/// # Errors
+/// 422, which names the field; 409 if the account has too many keys.
+pub async fn make(
+    store: &Store<impl Database>,
+    owner: Id,
+    maker: Maker,
+    new: &NewKey,
+    usual: Scopes,
+) -> Result<Response> {
+    let name = signup::name(&new.name)?;
+    if name.is_empty() {
+        return Err(
+            Problem::invalid_field("name", "Give the key a name, so that you know later what it is for.").into()
+        );
+    }
+    let scopes = match &new.scopes {
+        None => usual,
+        Some(scopes) => Scopes::new(scopes.iter().map(String::as_str))
+            .map_err(|error| Problem::invalid_field("scopes", format!("This cannot be a scope: {error}.")))?,
+    };
+    let expires_at = new.expires_at.as_deref().map(future).transpose()?;
+    let key = ApiKey::new()?;
+    let (hash, scopes) = (key.hash(), scopes.to_string());
+    let stored = NewApiKey { name, prefix: key.prefix(), hash: &hash, scopes: &scopes, expires_at };
+    let made = store.create_api_key(owner, stored, maker).await?.ok_or_else(|| {
+        let detail = format!("There are {MAX_KEYS} keys already. Revoke one that is no longer needed.");
+        Problem::conflict("too_many_keys", detail)
+    })?;
+    record(store, maker.user_id, "api_key.create", made.id, owner).await?;
+    Ok(created(MadeBody { listed: made.into(), key: key.to_string() }))
+}
+
+/// A time that is still to come, by this host's clock. The database's clock decides when a key has expired.
+fn future(text: &str) -> Result<Timestamp> {
+    let time = text.parse().ok().filter(|time| *time > Timestamp::now());
+    let wrong = || {
+        let detail = "Use a time to come, with its offset from UTC, such as 2030-01-31T12:00:00Z.";
+        Problem::invalid_field("expires_at", detail)
+    };
+    Ok(time.ok_or_else(wrong)?)
+}
+
+/// Revokes a key of an account.
+///
+/// # Errors
+/// 404 if there is no such key.
+pub async fn revoke(store: &Store<impl Database>, owner: Id, by: Id, key_id: Id) -> Result<()> {
+    if !store.revoke_api_key(owner, key_id).await? {
+        return Err(Problem::not_found().into());
+    }
+    record(store, by, "api_key.revoke", key_id, owner).await
+}
+
+async fn record(store: &Store<impl Database>, by: Id, action: &str, key_id: Id, owner: Id) -> Result<()> {
+    let (subject, owner) = (key_id.to_string(), owner.to_string());
+    let event = AuditEvent {
+        user_id: by,
+        action,
+        subject: &subject,
+        run_id: None,
+        call_id: None,
+        outcome: "ok",
+        detail: Some(&owner),
+    };
+    Ok(store.append_audit(&event).await?)
+}

@@ -1,0 +1,14 @@
+/** Scopes of programs in words. */
+
+/** What a scope lets a program do. One that has no words is shown as it is written. */
+export function scopeInWords(scope: string): string {
+  if (scope === "*") return "Do everything that the account may do";
+  if (scope === "gateway:use") return "Connect to the tools here";
+  if (scope === "conversations:read") return "Read conversations";
+  if (scope === "conversations:write") return "Write in conversations and start answers";
+  if (scope === "tools:read") return "See which tools there are";
+  if (scope === "models:use:*") return "Use all models";
+  if (scope === "tools:call:*") return "Call all tools, where this is allowed without asking";
+  const server = /^tools:call:([^:]+):\*$/.exec(scope)?.[1];
+  return server === undefined ? scope : `Call the tools of ${server}, where this is allowed without asking`;
+}
