@@ -1,16 +1,16 @@
 //! `/api/admin/roles`: the built-in roles, the installation's own, and all permissions there are.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use http::StatusCode;
 use permissions::{
     Access, Role, TABLE,
-    role::MAX_ROLES,
+    role::{InvalidRole, MAX_ROLES},
     table::{BUILT_IN, RolesManage, UsersRead},
 };
 use problem::Problem;
 use serde::{Deserialize, Serialize};
 use storage::Database;
-use web::{Allowed, Json, Result};
+use web::{Allowed, Json, Result, extract::PathName};
 
 use crate::{
     authority::{check_may_give, record},
@@ -72,11 +72,10 @@ pub(crate) struct Contents {
 pub(crate) async fn set<D: Database>(
     State(admin): State<Admin<D>>,
     session: Allowed<RolesManage>,
-    Path(name): Path<String>,
+    PathName(name): PathName,
     Json(contents): Json<Contents, MAX_BODY_BYTES>,
 ) -> Result<Json<RoleBody>> {
-    let role = Role::custom(&name, contents.permissions.iter().map(String::as_str))
-        .map_err(|error| Problem::invalid_field("permissions", format!("{error}.")))?;
+    let role = Role::custom(&name, contents.permissions.iter().map(String::as_str)).map_err(|error| unfit(&error))?;
     check_may_give(&session, &admin.roles().await?, [name.as_str()])?;
     if !session.access().allows_giving(&Access::new(role.permissions().cloned())) {
         let detail = "You can only put permissions into a role that you have yourself.";
@@ -92,14 +91,27 @@ pub(crate) async fn set<D: Database>(
     Ok(Json((&role).into()))
 }
 
+fn built_in() -> Problem {
+    Problem::conflict("built_in", "This role is built in and stays as it is. Make one of another name.")
+}
+
+fn unfit(error: &InvalidRole) -> Problem {
+    let field = match error {
+        InvalidRole::BuiltIn => return built_in(),
+        InvalidRole::Name => "name",
+        _ => "permissions",
+    };
+    Problem::invalid_field(field, format!("{error}."))
+}
+
 /// `DELETE /api/admin/roles/{name}`.
 pub(crate) async fn delete<D: Database>(
     State(admin): State<Admin<D>>,
     session: Allowed<RolesManage>,
-    Path(name): Path<String>,
+    PathName(name): PathName,
 ) -> Result<StatusCode> {
     if BUILT_IN.contains(&name.as_str()) {
-        return Err(Problem::conflict("built_in", "This role is built in and cannot be deleted.").into());
+        return Err(built_in().into());
     }
     let roles = admin.roles().await?;
     roles.find(&name).ok_or_else(Problem::not_found)?;

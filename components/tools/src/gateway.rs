@@ -7,7 +7,7 @@ use std::{cell::RefCell, rc::Rc};
 
 use axum::{
     body::Body,
-    extract::{Path, Request, State},
+    extract::{Request, State},
     response::Response,
 };
 use bytes::Bytes;
@@ -26,7 +26,7 @@ use serde_json::value::RawValue;
 use storage::Database;
 use tool_catalogue::{Host, Listed};
 use toolbox::{Effect, Execution, KnownTool, execute};
-use web::{Allowed, Authenticator, Error, Preferences, Result};
+use web::{Allowed, Authenticator, Error, Preferences, Result, extract::PathName};
 
 use crate::{
     config::COMPONENT,
@@ -56,7 +56,7 @@ pub(crate) async fn all<D: Database + 'static, H: Host>(
 /// `/mcp/{server}`.
 pub(crate) async fn one<D: Database + 'static, H: Host>(
     State(tools): State<Tools<D, H>>,
-    Path(server): Path<String>,
+    PathName(server): PathName,
     request: Request,
 ) -> Result<Response> {
     answer(tools, Some(server), request).await

@@ -1,7 +1,7 @@
 //! What the gateway is to OAuth: a protected resource, described for clients that have no token yet (RFC 9728). Its authorization server is this
 //! installation, too: the component `oauth`.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use http::{HeaderMap, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use permissions::Scopes;
@@ -9,7 +9,7 @@ use problem::Problem;
 use serde::Serialize;
 use storage::Database;
 use tool_catalogue::Host;
-use web::{Authenticator as _, Json, Result};
+use web::{Authenticator as _, Json, Result, extract::PathName};
 
 use crate::state::Tools;
 
@@ -37,7 +37,7 @@ pub(crate) async fn all<D: Database + 'static, H: Host>(
 /// For `/mcp/{server}`.
 pub(crate) async fn one<D: Database + 'static, H: Host>(
     State(tools): State<Tools<D, H>>,
-    Path(server): Path<String>,
+    PathName(server): PathName,
     headers: HeaderMap,
 ) -> Result<Json<Metadata>> {
     metadata(&tools, &headers, Some(&server))

@@ -70,6 +70,20 @@ impl<S: Send + Sync> FromRequestParts<S> for PathId {
     }
 }
 
+/// The name in the path. What is not text is 404, like an unknown name.
+#[derive(Clone, Debug)]
+pub struct PathName(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathName {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| Problem::not_found())?;
+        let name = params.iter().next().map(|(_, value)| value.to_owned()).ok_or_else(Problem::not_found)?;
+        Ok(Self(name))
+    }
+}
+
 /// The two ids in the path, in order. An invalid one is 404, like an unknown one.
 #[derive(Clone, Copy, Debug)]
 pub struct PathIds(pub Id, pub Id);

@@ -240,13 +240,20 @@ fn roles_of_the_installation_are_made_and_the_built_in_ones_stay() {
             .iter()
             .any(|row| row["name"] == "models:use" && row["has_pattern"] == true)
     );
-    for (name, permissions) in
-        [("member", json!([])), ("Mailer", json!([])), ("x", json!(["mail"])), ("user", json!([]))]
-    {
+    for (name, permissions, field) in [
+        ("Mailer", json!([]), "name"),
+        ("x", json!(["mail"]), "permissions"),
+        ("y", json!(vec!["mail:x"; 200]), "permissions"),
+    ] {
         let refused = set(name, permissions);
         assert_eq!(code(&refused), (422, "invalid_field"), "{name}");
+        assert_eq!(refused.json["field"], field, "{name}");
+    }
+    for name in ["member", "user"] {
+        assert_eq!(code(&set(name, json!([]))), (409, "built_in"), "{name}");
     }
     assert_eq!(code(&test.send(Method::DELETE, "/roles/member", None)), (409, "built_in"));
+    assert_eq!(code(&test.send(Method::DELETE, "/roles/%FF", None)), (404, "not_found"));
     let group = test.send(Method::POST, "/groups", Some(json!({"name": "mail", "roles": ["mailer"]})));
     assert_eq!(code(&test.send(Method::DELETE, "/roles/mailer", None)), (409, "role_in_use"));
     let group = format!("/groups/{}", group.json["id"].as_str().unwrap());

@@ -110,7 +110,12 @@ fn a_grant_ends_with_its_persons_suspension_and_is_known_to_every_instance(place
     block_on(fixture.store.change_account(&user, change)).unwrap();
     assert!(matches!(rotate(&fixture, id, "first", "second"), Rotation::Ended));
     assert!(redeem(&fixture, waiting, BOUND).is_none());
-    assert!(block_on(fixture.store.access_state(60_000, storage::access::Offers::Unread)).unwrap().ended_sessions.contains(&id));
+    assert!(
+        block_on(fixture.store.access_state(60_000, storage::access::Offers::Unread))
+            .unwrap()
+            .ended_sessions
+            .contains(&id)
+    );
     let person = (user.id, user.access_version);
     assert!(!block_on(fixture.store.create_grant(Id::new(), person, &hashes("c"), GRANT, 1)).unwrap());
 }
