@@ -28,6 +28,7 @@ import type {
   Role,
   Run,
   Secret,
+  SentBack,
   ServiceAccount,
   Session,
   Setting,
@@ -118,7 +119,7 @@ export const keysOfServiceAccount = (id: string) =>
 /** Programs that people let in. */
 export const programs = {
   /** What a program wants, by the query with which it sent the person; or where to send them back. */
-  wanted: (search: string) => send<Wanted | { redirect_to: string }>("GET", `/oauth/authorization${search}`),
+  wanted: (search: string) => send<Wanted | SentBack>("GET", `/oauth/authorization${search}`),
   decide: (request: string, decision: "allow" | "deny") =>
     send<{ redirect_to: string }>("POST", "/oauth/authorization", { body: { request, decision }, once: true }),
   list: () => send<Page<Grant>>("GET", "/oauth/grants"),

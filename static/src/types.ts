@@ -44,7 +44,7 @@ export type Link = { path: string; expires_at: string };
 
 export type Group = { id: string; name: string; roles: string[]; members: number; created_at: string };
 
-export type OpenSession = { id: string; user_id: string; email: string; created_at: string; used_at: string };
+export type OpenSession = { id: string; user_id: string; email: string; created_at: string; used_at: string; client_name: string | null };
 
 /** A key of a program. `key` is the key itself, told once. */
 export type ApiKey = {
@@ -79,6 +79,9 @@ export type Wanted = {
   resource: string;
   request: string;
 };
+
+/** A program's request that cannot be granted. `at_once`: whether the person is sent back without being asked. */
+export type SentBack = { redirect_to: string; redirect_host: string; at_once: boolean; reason: string };
 
 export type ServiceAccount = { id: string; name: string; role: string; suspended: boolean; created_at: string };
 

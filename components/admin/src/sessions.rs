@@ -28,11 +28,13 @@ pub(crate) struct SessionBody {
     created_at: Timestamp,
     used_at: Timestamp,
     expires_at: Timestamp,
+    client_name: Option<String>,
 }
 
 impl From<OpenSession> for SessionBody {
-    fn from(OpenSession { id, user_id, email, created_at, used_at, expires_at }: OpenSession) -> Self {
-        Self { id, user_id, email, created_at, used_at, expires_at }
+    fn from(session: OpenSession) -> Self {
+        let OpenSession { id, user_id, email, created_at, used_at, expires_at, client_name } = session;
+        Self { id, user_id, email, created_at, used_at, expires_at, client_name }
     }
 }
 

@@ -18,7 +18,7 @@ use storage::{Database, grants::NewGrant, rate_limits::Limit, sessions::TokenHas
 use web::{Allowed, Error, Json, Query, Result};
 
 use crate::{
-    client::{Client, redirect_place, with_parameters},
+    client::{Client, is_loopback, redirect_place, with_parameters},
     document::{self, Documents},
     grants::record,
     refusal::Refusal,
@@ -72,8 +72,21 @@ struct Request {
 enum Refused {
     /// Nobody knows whether the redirect is the program's, so nobody is sent there.
     ToPerson(Error),
-    /// The address to which the person is sent back, with the error.
-    ToProgram(String),
+    /// The person is sent back with the error.
+    ToProgram(Back),
+}
+
+/// Where a person is sent back to without a decision of theirs. Everybody may register with any https address, so a link to this server must not
+/// lead there by itself (RFC 9700, section 4.11.2): only to the machine itself, and else when the person wants it.
+#[derive(Serialize)]
+pub(crate) struct Back {
+    redirect_to: String,
+    /// A host, or "this computer".
+    redirect_host: String,
+    /// Whether nobody need be asked.
+    at_once: bool,
+    /// What is wrong, for the person.
+    reason: String,
 }
 
 fn to_person(code: &'static str, detail: impl Into<std::borrow::Cow<'static, str>>) -> Refused {
@@ -99,7 +112,12 @@ impl Asked {
         }
         let state = self.state;
         let refused = |refusal: Refusal| {
-            Refused::ToProgram(answer(&redirect_uri, &parameters_of(&refusal), state.as_deref(), here))
+            Refused::ToProgram(Back {
+                redirect_to: answer(&redirect_uri, &parameters_of(&refusal), state.as_deref(), here),
+                redirect_host: redirect_place(&redirect_uri),
+                at_once: is_loopback(&redirect_uri),
+                reason: refusal.description.into_owned(),
+            })
         };
         if self.response_type.as_deref() != Some("code") {
             return Err(refused(Refusal::new("unsupported_response_type", "Use the response_type code.")));
@@ -197,7 +215,8 @@ pub(crate) async fn begin<D: Database, F: Documents>(
     let client = registered(&issuer, &client_id).ok_or_else(unknown_client);
     match client.and_then(|client| asked.checked(client, &here, now)) {
         Ok(_) => see_other(&page),
-        Err(Refused::ToProgram(address)) => see_other(&address),
+        Err(Refused::ToProgram(Back { redirect_to, at_once: true, .. })) => see_other(&redirect_to),
+        Err(Refused::ToProgram(_)) => see_other(&page),
         Err(Refused::ToPerson(_)) if is_browser(&headers) => see_other(&page),
         Err(Refused::ToPerson(error)) => Err(error),
     }
@@ -220,7 +239,7 @@ pub(crate) enum ToDecide {
         request: String,
     },
     /// The program's request cannot be granted, and it is told so.
-    Back { redirect_to: String },
+    Back(Back),
 }
 
 /// `GET /oauth/authorization`, with the query of `/oauth/authorize`.
@@ -245,7 +264,7 @@ pub(crate) async fn show<D: Database, F: Documents>(
     let request = match client.and_then(|client| asked.checked(client, &here, now)) {
         Ok(request) => request,
         Err(Refused::ToPerson(error)) => return Err(error),
-        Err(Refused::ToProgram(redirect_to)) => return Ok(Json(ToDecide::Back { redirect_to })),
+        Err(Refused::ToProgram(back)) => return Ok(Json(ToDecide::Back(back))),
     };
     let text = serde_json::to_string(&request).map_err(Problem::internal)?;
     Ok(Json(ToDecide::Wants {

@@ -73,7 +73,7 @@ impl Client {
         let Some(sought) = safe_redirect(uri) else { return false };
         self.redirect_uris.iter().any(|known| {
             known == uri
-                || (is_loopback(&sought)
+                || (is_local(&sought)
                     && safe_redirect(known).is_some_and(|known| without_port(&known) == without_port(&sought)))
         })
     }
@@ -88,14 +88,14 @@ fn safe_redirect(uri: &str) -> Option<Url> {
         && !uri.contains(char::is_whitespace);
     let is_safe = match url.scheme() {
         "https" => url.has_host(),
-        "http" => is_loopback(&url),
+        "http" => is_local(&url),
         scheme => EDITOR_SCHEMES.contains(&scheme),
     };
     (is_plain && is_safe).then_some(url)
 }
 
 /// Whether an address is on the machine itself.
-fn is_loopback(url: &Url) -> bool {
+fn is_local(url: &Url) -> bool {
     url.scheme() == "http"
         && match url.host() {
             Some(Host::Domain(name)) => name == "localhost",
@@ -109,10 +109,15 @@ fn without_port(url: &Url) -> (Option<&str>, &str, Option<&str>) {
     (url.host_str(), url.path(), url.query())
 }
 
+/// Whether a redirect leads to the machine itself.
+pub(crate) fn is_loopback(uri: &str) -> bool {
+    Url::parse(uri).is_ok_and(|url| is_local(&url))
+}
+
 /// Where a redirect leads, for people: a host, the machine itself, or a program on it.
 pub(crate) fn redirect_place(uri: &str) -> String {
     match Url::parse(uri) {
-        Ok(url) if is_loopback(&url) => "this computer".to_owned(),
+        Ok(url) if is_local(&url) => "this computer".to_owned(),
         Ok(url) if url.scheme() == "https" => url.host_str().unwrap_or_default().to_owned(),
         Ok(url) => format!("{} on this computer", url.scheme()),
         Err(_) => String::new(),

@@ -52,6 +52,8 @@ pub struct OpenSession {
     pub used_at: Timestamp,
     /// When it ends, unless it is refreshed before.
     pub expires_at: Timestamp,
+    /// The program whose session it is; `None`: a browser's.
+    pub client_name: Option<String>,
 }
 
 /// The SQL condition for a token that belongs to the row's session. Rows of earlier releases have no family; for them, the session's id must be
@@ -172,7 +174,7 @@ impl<D: Database> Store<D> {
         let place = after_page("sessions.id", before, &mut parameters);
         let sql = format!(
             "SELECT sessions.id, users.id, users.email, sessions.created_at,
-                 COALESCE(sessions.rotated_at, sessions.created_at), sessions.expires_at
+                 COALESCE(sessions.rotated_at, sessions.created_at), sessions.expires_at, sessions.client_name
              FROM sessions JOIN users ON users.id = sessions.user_id
              WHERE sessions.revoked_at IS NULL AND sessions.expires_at > now_ms() {whose} {place}
              ORDER BY sessions.id DESC LIMIT {limit}"
@@ -187,6 +189,7 @@ impl<D: Database> Store<D> {
                 created_at: columns.timestamp()?,
                 used_at: columns.timestamp()?,
                 expires_at: columns.timestamp()?,
+                client_name: columns.optional_text()?.map(str::to_owned),
             })
         };
         rows.iter().map(read).collect()

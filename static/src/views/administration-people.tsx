@@ -5,6 +5,7 @@ import { may } from "../permissions.ts";
 import { endedBy } from "../state/session.ts";
 import type { Pages } from "../state/pages.ts";
 import type { Account, Invitation, Link, OpenSession, Role, User } from "../types.ts";
+import { visible } from "../visible.ts";
 import { announce } from "./announce.tsx";
 import { Fault, NewLink, PageList, RoleChoice, textOf, usePages, useRoles, useSubmit, When } from "./page-list.tsx";
 
@@ -223,7 +224,7 @@ export function Sessions() {
   return (
     <>
       <p class="text-sm leading-6 text-soft">
-        Who is logged in. Ending a session logs that browser out within a second.
+        Who is logged in, and which programs were let in. Ending a session logs that browser or program out within a second.
       </p>
       <PageList
         pages={pages}
@@ -233,6 +234,11 @@ export function Sessions() {
             <span class="min-w-[12rem] flex-1 break-all">
               <bdi>{session.email}</bdi>
               <span class="block text-xs leading-5 text-soft">
+                {session.client_name !== null && (
+                  <>
+                    program <bdi>{visible(session.client_name)}</bdi>,{" "}
+                  </>
+                )}
                 since <When at={session.created_at} />, last renewed <When at={session.used_at} />
               </span>
             </span>

@@ -3,7 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import { describe, programs } from "../api.ts";
 import { navigate } from "../state/route.ts";
 import { endedBy } from "../state/session.ts";
-import type { User, Wanted } from "../types.ts";
+import type { SentBack, User, Wanted } from "../types.ts";
 import { visible } from "../visible.ts";
 import { Logo } from "./icons.tsx";
 import { scopeInWords } from "./scopes.ts";
@@ -14,7 +14,7 @@ type State =
   | { at: "sending" }
   /** The browser was told to go back to the program. With a program on this computer, the page may stay. */
   | { at: "sent" }
-  | { at: "refused"; reason: string };
+  | { at: "refused"; reason: string; back: SentBack | null };
 
 export function Authorize({ user }: { user: User }) {
   const [state, setState] = useState<State>({ at: "asking" });
@@ -24,8 +24,12 @@ export function Authorize({ user }: { user: User }) {
   };
   useEffect(() => {
     void programs.wanted(location.search).then(
-      (wanted) => ("redirect_to" in wanted ? back(wanted.redirect_to) : setState({ at: "deciding", wanted, fault: null })),
-      (error: unknown) => !endedBy(error) && setState({ at: "refused", reason: describe(error) }),
+      (wanted) => {
+        if (!("redirect_to" in wanted)) setState({ at: "deciding", wanted, fault: null });
+        else if (wanted.at_once) back(wanted.redirect_to);
+        else setState({ at: "refused", reason: wanted.reason, back: wanted });
+      },
+      (error: unknown) => !endedBy(error) && setState({ at: "refused", reason: describe(error), back: null }),
     );
   }, []);
   const decide = async (wanted: Wanted, decision: "allow" | "deny") => {
@@ -45,6 +49,11 @@ export function Authorize({ user }: { user: User }) {
         {state.at === "deciding" && <Question user={user} {...state} decide={decide} />}
         {state.at === "refused" && (
           <Notice title="The program cannot be let in" words={state.reason}>
+            {state.back !== null && (
+              <a class="plain-button" href={state.back.redirect_to}>
+                Back to {state.back.redirect_host}
+              </a>
+            )}
             <button type="button" class="main-button" onClick={() => navigate("/", { replace: true })}>
               Go to Edge Assistant
             </button>

@@ -315,6 +315,15 @@ fn nobody_is_sent_where_the_program_is_not_and_a_wrong_request_is_told_to_the_pr
             );
         }
     }
+    // A link that everybody can make leads nowhere else by itself.
+    let metadata = json!({"redirect_uris": ["https://app.example.org/cb"]});
+    let elsewhere = test.register(&metadata).json["client_id"].as_str().unwrap().to_owned();
+    let elsewhere = [("client_id", elsewhere.as_str()), ("redirect_uri", "https://app.example.org/cb")];
+    let wrong = with(with(right.clone(), &elsewhere), &[("response_type", "token")]);
+    assert!(location(&begin(&wrong)).starts_with("/authorize?"));
+    let shown = test.show(&wrong).json;
+    assert_eq!((&shown["redirect_host"], &shown["at_once"]), (&json!("app.example.org"), &json!(false)));
+    assert!(shown["redirect_to"].as_str().unwrap().starts_with("https://app.example.org/cb?error=unsupported"));
     let only_one = with(right.clone(), &[("redirect_uri", ""), ("resource", "")]);
     assert_eq!(test.show(&only_one).json["resource"], "/mcp");
 }
