@@ -1,11 +1,14 @@
-//! Identity of people: passwords, access tokens, refresh tokens, secrets of links, and the rules for addresses and names.
+//! Identity of people: passwords, second factors, access tokens, refresh tokens, secrets of links, marks of known browsers, and the rules for addresses and
+//! names.
 //!
 //! Pure: it stores nothing, and reads no clock except to check tokens. A header proves no identity; only a token that verifies here does.
 
 pub mod address;
+pub mod known_browser;
 pub mod link_token;
 pub mod password;
 pub mod refresh_token;
+pub mod second_factor;
 pub mod session_token;
 pub mod signup;
 
@@ -27,6 +30,9 @@ pub enum IdentityError {
     /// The password could not be hashed.
     #[error("a password cannot be hashed: {0}")]
     Hash(String),
+    /// A code could not be made or checked.
+    #[error("codes of a second factor cannot be made: {0}")]
+    SecondFactor(String),
     /// No random numbers.
     #[error("the host gives no random numbers: {0}")]
     Random(#[from] getrandom::Error),

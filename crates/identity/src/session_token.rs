@@ -40,6 +40,8 @@ pub enum Purpose {
     Session,
     /// Only the gateway for programs: a program with this token cannot change its own policies.
     Gateway,
+    /// Only the second step of a log-in, by whoever knew the password: it opens nothing without a code.
+    SecondFactor,
 }
 
 impl Purpose {
@@ -48,6 +50,7 @@ impl Purpose {
         match self {
             Self::Session => "edge-assistant",
             Self::Gateway => "edge-assistant/mcp",
+            Self::SecondFactor => "edge-assistant/second-factor",
         }
     }
 }
@@ -105,7 +108,7 @@ impl SessionClaims {
 
 /// Signs tokens. Only `auth` has one.
 pub struct Issuer {
-    key: Ed25519KeyPair,
+    pub(crate) key: Ed25519KeyPair,
     id: String,
 }
 
@@ -297,6 +300,7 @@ mod tests {
             role: "auditor".into(),
             group_roles: vec!["member".into(), "auditor".into()],
             is_suspended: false,
+            has_second_factor: false,
             access_version: 3,
             created_at: Timestamp::from_millis(0),
         }

@@ -7,6 +7,7 @@ pub mod access;
 pub mod app;
 pub mod arriving;
 pub mod body;
+pub mod client_address;
 mod compression;
 pub mod error;
 pub mod extract;

@@ -20,6 +20,7 @@ mod places;
 mod plans;
 mod repeated;
 mod runs;
+mod second_factors;
 mod tasks;
 mod tools;
 
