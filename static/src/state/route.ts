@@ -1,5 +1,5 @@
 /**
- * The address bar: `/` is a new chat, `/c/<id>` a conversation, `/settings/tools` says which tools may be used,
+ * The address bar: `/` is a new chat, `/c/<id>` a conversation, `/settings/tools` says which tools may be used, `/settings/account` is the person's own,
  * `/settings/administration/<section>` is for administrators. `/invitation` and `/password-reset` are links that somebody was
  * given, with a secret behind the `#`, which browsers send to nobody. Knows nothing of what is shown there.
  */
@@ -12,12 +12,14 @@ export type Route =
   | { page: "new" }
   | { page: "conversation"; id: string }
   | { page: "tools" }
+  | { page: "account" }
   | { page: "administration"; section: Section }
   | { page: "invitation" }
   | { page: "password-reset" }
   | { page: "unknown" };
 
 export const TOOLS_PATH = "/settings/tools";
+export const ACCOUNT_PATH = "/settings/account";
 const ADMINISTRATION_PATH = "/settings/administration";
 
 export const route = signal<Route>(parsePath(location.pathname));
@@ -25,6 +27,7 @@ export const route = signal<Route>(parsePath(location.pathname));
 export function parsePath(path: string): Route {
   if (path === "/") return { page: "new" };
   if (path === TOOLS_PATH) return { page: "tools" };
+  if (path === ACCOUNT_PATH) return { page: "account" };
   if (path === "/invitation") return { page: "invitation" };
   if (path === "/password-reset") return { page: "password-reset" };
   const section = SECTIONS.find((name) => path === administrationPath(name));

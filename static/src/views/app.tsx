@@ -21,14 +21,16 @@ import { forgetCopies } from "../state/copies.ts";
 import { forgetList, loadList } from "../state/list.ts";
 import { linkSecret, navigate, type Route, route } from "../state/route.ts";
 import { forgetSecrets } from "../state/secrets.ts";
-import { resume, session } from "../state/session.ts";
+import { resume, session, step } from "../state/session.ts";
 import { onTabNews } from "../state/tabs.ts";
 import { forgetTools } from "../state/tools.ts";
+import { AccountSettings } from "./account.tsx";
 import { Announcer } from "./announce.tsx";
 import { Administration } from "./administration.tsx";
 import { ChatView } from "./chat.tsx";
 import { Logo } from "./icons.tsx";
 import { LoginView, PasswordResetView } from "./login.tsx";
+import { SecondStep } from "./second-factor.tsx";
 import { Shell } from "./shell.tsx";
 import { ToolSettings } from "./tool-settings.tsx";
 
@@ -112,7 +114,11 @@ export function App() {
 }
 
 /** The titles of pages that are not conversations. */
-const TITLES: Partial<Record<Route["page"], string>> = { tools: "Tools", administration: "Administration" };
+const TITLES: Partial<Record<Route["page"], string>> = {
+  tools: "Tools",
+  account: "Your account",
+  administration: "Administration",
+};
 
 /** A notice that the server does not respond, on every page. */
 function Overdue() {
@@ -156,6 +162,7 @@ function atOnce(change: () => void): void {
 function Page() {
   const state = session.value;
   const current = route.value;
+  if (step.value !== null) return <SecondStep step={step.value} />;
   // Links that somebody was given, whoever is logged in.
   if (current.page === "invitation") return <LoginView invitation={linkSecret()} />;
   if (current.page === "password-reset") return <PasswordResetView token={linkSecret()} />;
@@ -189,6 +196,8 @@ function Page() {
         <Shell user={state.user}>
           {current.page === "tools" ? (
             <ToolSettings />
+          ) : current.page === "account" ? (
+            <AccountSettings user={state.user} />
           ) : current.page === "administration" ? (
             <Administration user={state.user} section={current.section} />
           ) : (
