@@ -18,7 +18,8 @@ pub fn client_address(headers: &HeaderMap, proxy_header: Option<&HeaderName>) ->
     if let Some(address) = named.and_then(|list| parse(list.rsplit(',').next()?.trim())) {
         return Some(network(address));
     }
-    let connection = parse(headers.get(SPIN_CLIENT_ADDR)?.to_str().ok()?)?;
+    // A client may send this header, too. Spin adds its own behind that.
+    let connection = parse(headers.get_all(SPIN_CLIENT_ADDR).iter().next_back()?.to_str().ok()?)?;
     (!may_be_a_proxy(connection)).then(|| network(connection))
 }
 
@@ -103,6 +104,8 @@ mod tests {
             assert_eq!(address(&headers, None).as_deref(), counted, "{connection}");
         }
         assert_eq!(address(&[], None), None);
+        let forged = [("spin-client-addr", "192.0.2.66:1"), ("spin-client-addr", "203.0.113.7:1")];
+        assert_eq!(address(&forged, None).as_deref(), Some("203.0.113.7"));
     }
 
     #[test]
