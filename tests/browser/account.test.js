@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { test } from "node:test";
-import { assertAccessible, composer, eventually, logIn, person, useApp } from "./app.js";
+import { assertAccessible, eventually, logIn, person, useApp } from "./app.js";
 
 useApp();
 
@@ -58,6 +58,7 @@ test("a second factor is set up, asked for, and survives the loss of the app", a
   const secret = (await page.locator("code").innerText()).replaceAll(" ", "");
   await page.getByLabel("Code", { exact: true }).fill(codeOf(secret));
   await page.getByRole("button", { name: "Confirm" }).click();
+  await page.getByRole("button", { name: "I have kept them" }).waitFor();
   const codes = await page.getByRole("list", { name: "Recovery codes" }).getByRole("listitem").allInnerTexts();
   assert.equal(codes.length, 10);
   await look(page, "codes");
@@ -104,6 +105,5 @@ test("a person has another name and another password", async (t) => {
   await eventually(async () => (await context.request.get("/auth/me")).ok(), "the session goes on");
   await logOut(page);
   await logIn(page, { ...account, password: "another horse battery" });
-  await page.goto("/");
-  await composer(page).waitFor();
+  await page.getByRole("link", { name: "Your account: Countess Lovelace" }).waitFor();
 });
