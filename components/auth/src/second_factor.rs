@@ -309,7 +309,7 @@ pub(crate) async fn proven<D: Database>(
 }
 
 /// Whether this is a code of the account that was not used before. It is used by this.
-async fn counts<D: Database>(auth: &Auth<D>, headers: &HeaderMap, user: &User, typed: &str) -> Result<bool> {
+pub(crate) async fn counts<D: Database>(auth: &Auth<D>, headers: &HeaderMap, user: &User, typed: &str) -> Result<bool> {
     match TypedCode::parse(typed) {
         None => Ok(false),
         Some(TypedCode::Recovery(code)) => {

@@ -124,7 +124,7 @@ export function SetupForm({
           <QrCode text={setup.address} />
           <span class="block text-soft">Or enter the key yourself:</span>
           <span class="flex items-center gap-2">
-            <code class="min-w-0 flex-1 text-xs break-all select-all">{grouped(setup.secret)}</code>
+            <code class="min-w-0 flex-1 text-xs select-all">{grouped(setup.secret)}</code>
             <CopyButton text={setup.secret} label="Copy the key" />
           </span>
         </li>
@@ -173,10 +173,13 @@ export function RecoveryCodes({ codes, button, done }: { codes: string[]; button
       <p class="notice text-sm">
         Print these codes or keep them where you keep passwords. They are shown only now, and each counts once.
       </p>
-      <ul class="grid grid-cols-1 gap-x-6 gap-y-1 rounded-xl border border-line bg-raised px-4 py-3 sm:grid-cols-2" aria-label="Recovery codes">
+      <ul
+        class="grid grid-cols-[repeat(auto-fill,minmax(11.5rem,1fr))] gap-x-6 gap-y-1 rounded-xl border border-line bg-raised px-4 py-3"
+        aria-label="Recovery codes"
+      >
         {codes.map((code) => (
           <li key={code}>
-            <code class="text-sm select-all">{code}</code>
+            <code class="text-sm whitespace-nowrap select-all">{code}</code>
           </li>
         ))}
       </ul>
