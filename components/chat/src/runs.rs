@@ -4,7 +4,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use domain::{Decision, Id, MessageRole, RunState, Timestamp, ToolResult, event::Event};
+use domain::{Decision, Id, RunState, Timestamp, event::Event};
 use http::StatusCode;
 use permissions::{
     Action, Required,
@@ -17,7 +17,6 @@ use storage::{
     approvals::Decided,
     messages::{NewMessage, Retried},
     runs::{Batch, Ending, Lease},
-    tool_tasks::{Ended, ToolTask},
 };
 use web::{Allowed, Json, PathId, Result, extract::created};
 
@@ -66,16 +65,8 @@ async fn end_unattended<D: Database>(chat: &Chat<D>, run_id: Id) -> Result<()> {
     let Some(claim) = chat.store().claim(lease, CANCEL_LEASE_MS, "").await? else { return Ok(()) };
     let mut progress = chat.store().progress(run_id).await?;
     store_ended_tasks(chat, lease, &mut progress.last_id).await?;
-    let message = (!progress.text.is_empty()).then(|| NewMessage {
-        id: Id::new(),
-        role: MessageRole::Assistant,
-        content: progress.text,
-        tool_calls: Vec::new(),
-        tool_result: None,
-        finish_reason: Some("cancelled".to_owned()),
-        reasoning: Some(progress.thinking).filter(|reasoning| !reasoning.is_empty()),
-        echo: None,
-    });
+    let message =
+        (!progress.text.is_empty()).then(|| NewMessage::answer(progress.text, progress.thinking, "cancelled"));
     let mut batch = Batch { last_id: progress.last_id, ..Batch::default() };
     let message_id = message.as_ref().map(|message| message.id);
     Event::Complete { finish_reason: "cancelled", usage: None, message_id, attempt: claim.attempt }.write(
@@ -91,25 +82,11 @@ async fn end_unattended<D: Database>(chat: &Chat<D>, run_id: Id) -> Result<()> {
 
 /// Stores the results of the run's tasks that have ended and that no executor has stored.
 async fn store_ended_tasks<D: Database>(chat: &Chat<D>, lease: Lease, last_id: &mut u64) -> Result<()> {
-    for ToolTask { call_id, name, title, ended, .. } in chat.store().tool_tasks(lease.run_id).await? {
-        let Some(Ended { result, is_error, duration_ms }) = ended else { continue };
-        let mut frames = String::new();
-        Event::ToolResult { content: &result, call_id: &call_id, name: &name, is_error, duration_ms }.write(
-            last_id,
-            &lease.run_id.to_string(),
-            Timestamp::now(),
-            &mut frames,
-        );
-        let message = NewMessage {
-            id: Id::new(),
-            role: MessageRole::Tool,
-            content: result,
-            tool_calls: Vec::new(),
-            tool_result: Some(ToolResult { call_id, is_error, duration_ms: Some(duration_ms), title: Some(title) }),
-            finish_reason: None,
-            reasoning: None,
-            echo: None,
-        };
+    for task in chat.store().tool_tasks(lease.run_id).await? {
+        let Some((content, result)) = task.result() else { continue };
+        let (message, mut frames) = (NewMessage::result(content, result.clone()), String::new());
+        let event = Event::result(&task.name, &message.content, &result);
+        event.write(last_id, &lease.run_id.to_string(), Timestamp::now(), &mut frames);
         chat.store().finish_tool_call(lease, &message, &Batch { last_id: *last_id, frames }).await?;
     }
     Ok(())

@@ -93,12 +93,8 @@ impl<D: Database + 'static> Host for SpinHost<D> {
         })
     }
 
-    fn known_offers(&self) -> Option<i64> {
-        Tools::known_offers()
-    }
-
     async fn tools(&self, offers: &ToolOffers) -> Offered {
-        match self.tools.offered(self.app.store(), offers).await {
+        match self.tools.offered(&self.app, offers).await {
             Ok(offered) => offered,
             Err(error) => {
                 error.log("the tools cannot be listed");

@@ -19,7 +19,7 @@ const COMPONENT: &str = "stream";
 /// Spin calls this for every request.
 #[spin_sdk::http_service]
 async fn handle(request: Request) -> Answer {
-    platform::serve(COMPONENT, request, config::checks, async |app| router(app)).await
+    platform::serve(COMPONENT, request, config::checks, async |app| router(app.reading_offers())).await
 }
 
 /// The route.

@@ -21,7 +21,10 @@ use toolbox::{
     arguments::MAX_ARGUMENTS_BYTES,
     wire::{ASK_TASKS_PATH, CALLS_PATH, Call, Executor, Said, TasksOf},
 };
-use web::log::{Level, log};
+use web::{
+    App,
+    log::{Level, log},
+};
 
 use crate::{COMPONENT, config};
 
@@ -92,23 +95,19 @@ impl Tools {
         Self { preferences, access, traceparent }
     }
 
-    /// The version of the list that this instance knows.
-    pub(crate) fn known_offers() -> Option<i64> {
-        KNOWN.with(KnownOffers::version)
-    }
-
-    /// What the model may be offered, by what was read with the run's claim. An old list is had made anew ([`current`]).
+    /// What the model may be offered, by what this instance knows and what was read with the run's claim. An old list is had made anew ([`current`]).
     ///
     /// # Errors
     /// [`ToolsError`].
     pub(crate) async fn offered<D: Database + 'static>(
         &self,
-        store: &Arc<Store<D>>,
+        app: &App<D>,
         read: &ToolOffers,
     ) -> Result<Offered, Rc<ToolsError>> {
         let policies = config::tool_policies().await;
-        let offers = Offers { tools: self.clone(), store: Arc::clone(store) };
-        let found = KNOWN.with(|known| known.read(&read.kept));
+        let offers = Offers { tools: self.clone(), store: Arc::clone(app.store()) };
+        let kept = app.offers().await.map_err(ToolsError::from)?;
+        let found = KNOWN.with(|known| known.read(&kept));
         let asking = ASKING.with(Clone::clone);
         let offerable = current(found, &asking, &SpinClock, &offers).await;
         let offerable = offerable.unwrap_or_else(|| Err(Rc::new(ToolsError::Slow)))?;
@@ -224,7 +223,7 @@ impl<D: Database + 'static> Source for Offers<D> {
     type Error = Rc<ToolsError>;
 
     async fn find(&self) -> Result<Found<Rc<Offerable>>, Rc<ToolsError>> {
-        let kept = self.store.kept_offers(Tools::known_offers()).await.map_err(ToolsError::from)?;
+        let kept = self.store.kept_offers(KNOWN.with(KnownOffers::version)).await.map_err(ToolsError::from)?;
         Ok(KNOWN.with(|known| known.read(&kept)))
     }
 

@@ -151,7 +151,7 @@ async fn landed<T: Clone>(clock: &impl Clock, flight: &Flight<T>) -> Option<T> {
     let mut look = *LOOKS.start();
     while flight.is_flying(clock.now()) {
         clock.sleep(look).await;
-        look = (look * 2).min(*LOOKS.end());
+        look = (look * 5 / 4).min(*LOOKS.end());
     }
     flight.outcome()
 }

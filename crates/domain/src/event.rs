@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap as _};
 use serde_json::{Value, value::RawValue};
 
-use crate::{Id, Timestamp, Usage};
+use crate::{Id, Timestamp, ToolResult, Usage};
 
 pub use progress::Progress;
 
@@ -228,7 +228,7 @@ impl Serialize for Arguments<'_> {
     }
 }
 
-impl Event<'_> {
+impl<'a> Event<'a> {
     /// How much this event adds to the id; `None` for events that are neither logged nor replayed.
     #[must_use]
     pub fn width(&self) -> Option<u64> {
@@ -246,6 +246,13 @@ impl Event<'_> {
             Self::Restarted => Some(RESTART_GAP),
             Self::ToolProgress { .. } | Self::Unkept { .. } | Self::Processing | Self::Retrying { .. } => None,
         }
+    }
+
+    /// What a tool's call came to.
+    #[must_use]
+    pub fn result(name: &'a str, content: &'a str, result: &'a ToolResult) -> Self {
+        let (call_id, duration_ms) = (&result.call_id, result.duration_ms.unwrap_or_default());
+        Self::ToolResult { content, call_id, name, is_error: result.is_error, duration_ms }
     }
 
     /// Appends this event as a frame. `id` is the id of the event before; [`Self::width`] is added to it.

@@ -34,9 +34,6 @@ pub trait Host {
     /// Sends a request to the model's server and waits for the response's head.
     async fn ask_model(&self, body: Vec<u8>) -> Result<ModelAnswer<Self::Body>, Unreachable>;
 
-    /// The version of the list of tools that this instance knows, so that the database need not send it with a claim.
-    fn known_offers(&self) -> Option<i64>;
-
     /// The tools that the run's person may use. `offers` was read with the run's claim. Empty if the tools cannot be listed: an answer without tools
     /// is better than none.
     async fn tools(&self, offers: &ToolOffers) -> Offered;

@@ -8,7 +8,7 @@ use domain::{Id, Message, MessageRole, RunState, RunStep, Timestamp, ToolCall, T
 use storage::{
     messages::NewMessage,
     runs::{Batch, Ending},
-    tool_tasks::{Ended, ToolTask},
+    tool_tasks::ToolTask,
 };
 
 use crate::{
@@ -19,9 +19,6 @@ use crate::{
 
 /// After this time the tool hangs, as far as the waiting person is concerned. The component that makes the call gives up sooner.
 const CALL_LIMIT: Duration = Duration::from_secs(75);
-
-/// The longest result that is stored. The model sees less.
-const MAX_RESULT_CHARS: usize = 1_000_000;
 
 /// The result of a round's calls.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -100,13 +97,10 @@ pub async fn store_ended<H: Host, R: Reader>(
 ) -> Result<Vec<ToolTask>, Interrupted> {
     let mut going_on = Vec::new();
     for task in tasks {
-        let Some(Ended { result, is_error, duration_ms }) = task.ended else {
-            going_on.push(task);
-            continue;
-        };
-        let call = ToolCall { id: task.call_id.clone(), name: task.name, arguments: String::new() };
-        let (call_id, duration_ms, title) = (task.call_id, Some(duration_ms), Some(task.title));
-        store(session, &call, result, ToolResult { call_id, is_error, duration_ms, title }).await?;
+        match task.result() {
+            Some((content, result)) => store(session, &task.name, content, result).await?,
+            None => going_on.push(task),
+        }
     }
     Ok(going_on)
 }
@@ -139,7 +133,7 @@ pub async fn execute<H: Host, R: Reader>(
         match answer {
             ToolAnswer::Result { content, is_error } => {
                 let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-                store(session, call, content, result(call, tools, is_error, duration_ms)).await?;
+                store(session, &call.name, &content, result(call, tools, is_error, duration_ms)).await?;
             }
             ToolAnswer::ApprovalNeeded { server, title, always_asks, may_disclose, expires_at } => {
                 questions.push(Question { call, server, title, always_asks, may_disclose, expires_at });
@@ -222,28 +216,12 @@ async fn make<H: Host, R: Reader>(
 
 async fn store<H: Host, R: Reader>(
     session: &mut RunSession<'_, H, R>,
-    call: &ToolCall,
-    content: String,
+    name: &str,
+    content: &str,
     result: ToolResult,
 ) -> Result<(), Interrupted> {
-    let content: String = content.chars().take(MAX_RESULT_CHARS).collect();
-    session.outbox.write(&Event::ToolResult {
-        content: &content,
-        call_id: &call.id,
-        name: &call.name,
-        is_error: result.is_error,
-        duration_ms: result.duration_ms.unwrap_or_default(),
-    });
-    let message = NewMessage {
-        id: Id::new(),
-        role: MessageRole::Tool,
-        content,
-        tool_calls: Vec::new(),
-        tool_result: Some(result),
-        finish_reason: None,
-        reasoning: None,
-        echo: None,
-    };
+    let message = NewMessage::result(content, result.clone());
+    session.outbox.write(&Event::result(name, &message.content, &result));
     session.finish_tool_call(&message).await
 }
 

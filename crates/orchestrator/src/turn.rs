@@ -345,7 +345,8 @@ impl Turn<'_> {
                 arguments: &call.arguments,
             });
         }
-        let message = NewMessage { tool_calls: calls, echo, ..answer(round.text, round.reasoning, "tool_calls") };
+        let message =
+            NewMessage { tool_calls: calls, echo, ..NewMessage::answer(round.text, round.reasoning, "tool_calls") };
         session.finish_step(&message, self.usage).await
     }
 
@@ -389,7 +390,7 @@ impl Turn<'_> {
         step: RunStep,
     ) -> Result<(), Interrupted> {
         let nothing = is_blank(&text) && step == RunStep::Cancel;
-        let message = (!nothing).then(|| answer(text, reasoning, finish_reason));
+        let message = (!nothing).then(|| NewMessage::answer(text, reasoning, finish_reason));
         let event = Event::Complete {
             finish_reason,
             usage: self.usage,
@@ -408,7 +409,7 @@ impl Turn<'_> {
         reasoning: String,
         failure: &TurnFailure,
     ) -> Result<(), Interrupted> {
-        let message = (!is_blank(&text)).then(|| answer(text, reasoning, "error"));
+        let message = (!is_blank(&text)).then(|| NewMessage::answer(text, reasoning, "error"));
         session.host().log(
             Severity::Error,
             "a run failed",
@@ -484,17 +485,4 @@ fn echo(round: &Round, server: &str, model: &str) -> Option<String> {
 fn said(round: Round, told: &Told) -> (String, String) {
     let (text, reasoning) = told.remaining();
     (round.text + text, round.reasoning + reasoning)
-}
-
-fn answer(content: String, reasoning: String, finish_reason: &str) -> NewMessage {
-    NewMessage {
-        id: Id::new(),
-        role: MessageRole::Assistant,
-        content,
-        tool_calls: Vec::new(),
-        tool_result: None,
-        finish_reason: Some(finish_reason.to_owned()),
-        reasoning: Some(reasoning).filter(|reasoning| !reasoning.is_empty()),
-        echo: None,
-    }
 }

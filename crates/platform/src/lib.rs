@@ -79,10 +79,12 @@ pub async fn serve(
     accompanied(async {
         let router = match instance::app(component).await {
             Ok(app) => {
+                // The router's maker says what is read.
+                let router = router(app.clone()).await;
                 if session::has_token(request.headers()) {
                     instance::read_access(&app).await;
                 }
-                router(app).await
+                router
             }
             Err(error) => {
                 let error = web::Error::from(error);

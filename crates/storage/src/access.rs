@@ -1,15 +1,15 @@
 //! What every instance must know to decide about a token: the keys that sign tokens, the installation's own roles, and whose tokens became void
-//! lately. One statement, so that an instance can ask often.
+//! lately. One statement, so that an instance can ask often. An instance that executes runs reads the offers of tools with it.
 
 use std::collections::BTreeSet;
 
 use domain::{Id, Timestamp, User};
 
 use crate::{
-    Database, Statement, StorageError, Store,
+    Database, Statement, StorageError, Store, Value,
     database::Columns,
     roles::StoredRole,
-    tool_listings::{BETWEEN_ENTRIES, BETWEEN_NAMES},
+    tool_listings::{BETWEEN_ENTRIES, BETWEEN_NAMES, KeptOffers, kept_rows},
     users::{ROLE, WITH_GROUPS, columns, read_users},
 };
 
@@ -41,6 +41,17 @@ pub struct AccessState {
     pub ended_sessions: Vec<Id>,
     /// More changed than fits here: tokens that were issued before this moment may be void without being named.
     pub incomplete_before: Option<Timestamp>,
+    /// The offers of tools, if they were asked for.
+    pub offers: KeptOffers,
+}
+
+/// Whether the offers of tools are read, too.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Offers {
+    /// No.
+    Unread,
+    /// Yes; the list only if it has another version than this.
+    Unless(Option<i64>),
 }
 
 /// The roles that a person has now. They are read together with what the person wants to do, so they cost no statement of their own.
@@ -98,8 +109,16 @@ impl<D: Database> Store<D> {
     ///
     /// # Errors
     /// Whatever the database says.
-    pub async fn access_state(&self, window_ms: i64) -> Result<AccessState, StorageError> {
+    pub async fn access_state(&self, window_ms: i64, offers: Offers) -> Result<AccessState, StorageError> {
         const QUERY: &str = "access_state";
+        let mut parameters = vec![Value::from(window_ms)];
+        let with_offers = match offers {
+            Offers::Unread => String::new(),
+            Offers::Unless(known_version) => {
+                parameters.push(known_version.into());
+                format!("UNION ALL {}", kept_rows("?2"))
+            }
+        };
         // In this order. Numbers as texts, so that all rows are alike.
         let sql = format!(
             "SELECT 0, '', '', now_ms()
@@ -112,9 +131,10 @@ impl<D: Database> Store<D> {
              UNION ALL SELECT 4, ended.id, '', ended.revoked_at FROM (
                  SELECT id, revoked_at FROM sessions WHERE revoked_at > now_ms() - CAST(?1 AS bigint)
                  ORDER BY revoked_at DESC LIMIT {MAX_VOID}
-             ) AS ended"
+             ) AS ended {with_offers}"
         );
-        let rows = self.database.query(Statement::new(QUERY, sql, [window_ms.into()])).await?;
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
+        let mut offers = KeptOffers::default();
         let mut now = Timestamp::from_millis(0);
         let (mut keys, mut roles) = (Vec::new(), Vec::new());
         let (mut changed_users, mut ended_sessions) = (Vec::new(), Vec::new());
@@ -126,7 +146,8 @@ impl<D: Database> Store<D> {
                 1 => keys.push((at, PublicKey { id: id.to_owned(), jwk: value.to_owned() })),
                 2 => roles.push(StoredRole { name: id.to_owned(), permissions: value.to_owned() }),
                 3 => changed_users.push((at, (parsed(QUERY, id)?, parsed(QUERY, value)?))),
-                _ => ended_sessions.push((at, parsed(QUERY, id)?)),
+                4 => ended_sessions.push((at, parsed(QUERY, id)?)),
+                _ => offers.read(kind, id, value, at.as_millis()),
             }
         }
         keys.sort_by(|(a, left), (b, right)| (a, &left.id).cmp(&(b, &right.id)));
@@ -139,6 +160,7 @@ impl<D: Database> Store<D> {
             changed_users: without_times(changed_users),
             ended_sessions: without_times(ended_sessions),
             incomplete_before,
+            offers,
         })
     }
 }

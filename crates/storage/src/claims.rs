@@ -20,13 +20,13 @@ pub struct Claim {
     pub cancel_requested: bool,
     /// The learned request dialect of the server for the run's model, as it was stored.
     pub dialect: Option<String>,
-    /// The facts that decide which tools the model is offered.
+    /// What decides which of the offered tools the person's model gets.
     pub offers: ToolOffers,
 }
 
-/// The parameters of a claim, `?1` to `?5`.
-fn claim_parameters(lease: Lease, lease_ms: i64, server: &str, known_offers: Option<i64>) -> Vec<Value> {
-    vec![lease.run_id.into(), lease.owner.into(), lease_ms.into(), server.into(), known_offers.into()]
+/// The parameters of a claim, `?1` to `?4`.
+fn claim_parameters(lease: Lease, lease_ms: i64, server: &str) -> Vec<Value> {
+    vec![lease.run_id.into(), lease.owner.into(), lease_ms.into(), server.into()]
 }
 
 impl<D: Database> Store<D> {
@@ -36,11 +36,10 @@ impl<D: Database> Store<D> {
     /// # Errors
     /// As [`Self::run`].
     pub async fn claim(&self, lease: Lease, lease_ms: i64, server: &str) -> Result<Option<Claim>, StorageError> {
-        self.claim_early(lease, lease_ms, 0, server, None).await
+        self.claim_early(lease, lease_ms, 0, server).await
     }
 
-    /// Like [`Self::claim`], but also takes a run from an executor whose lease expires within `left_ms`. The list of tools is read, unless it has the
-    /// version `known_offers`.
+    /// Like [`Self::claim`], but also takes a run from an executor whose lease expires within `left_ms`.
     ///
     /// # Errors
     /// As [`Self::run`].
@@ -50,16 +49,15 @@ impl<D: Database> Store<D> {
         lease_ms: i64,
         left_ms: i64,
         server: &str,
-        known_offers: Option<i64>,
     ) -> Result<Option<Claim>, StorageError> {
         let silent = format!("runs.state = 'processing' AND runs.lease_expires_at < now_ms() + {left_ms}");
         let condition = format!("({} OR {silent} OR lease_owner = ?2)", *CLAIMABLE);
-        let parameters = claim_parameters(lease, lease_ms, server, known_offers);
-        self.claim_if("claim", ABANDONED, &condition, parameters).await
+        let more = format!(", cancel_requested = CASE WHEN {SUSPENDED} THEN 1 ELSE cancel_requested END");
+        self.claim_if("claim", ABANDONED, &more, &condition, claim_parameters(lease, lease_ms, server)).await
     }
 
-    /// Claims the owner's run if it was never claimed. Such a run has no log, so nothing has to be read before it is executed. `known_offers` is as in
-    /// [`Self::claim_early`].
+    /// Claims the owner's run if it was never claimed. Such a run has no log, so nothing has to be read before it is executed.
+    /// The owner's token was just verified; if the owner is suspended at this moment, the first renewal of the lease says so.
     ///
     /// # Errors
     /// As [`Self::run`].
@@ -69,29 +67,29 @@ impl<D: Database> Store<D> {
         lease: Lease,
         lease_ms: i64,
         server: &str,
-        known_offers: Option<i64>,
     ) -> Result<Option<Claim>, StorageError> {
-        let mut parameters = claim_parameters(lease, lease_ms, server, known_offers);
+        let mut parameters = claim_parameters(lease, lease_ms, server);
         parameters.push(user_id.into());
-        let condition = "(state = 'queued' AND attempt = 0 OR lease_owner = ?2) AND user_id = ?6";
-        self.claim_if("claim_new", ABANDONED_NEW, condition, parameters).await
+        let condition = "(state = 'queued' AND attempt = 0 OR lease_owner = ?2) AND user_id = ?5";
+        self.claim_if("claim_new", ABANDONED_NEW, "", condition, parameters).await
     }
 
     async fn claim_if(
         &self,
         query: &'static str,
         abandoned: &str,
+        more: &str,
         condition: &str,
         parameters: Vec<Value>,
     ) -> Result<Option<Claim>, StorageError> {
         let (code, message) = failure(abandoned);
         let sql = format!(
             "UPDATE runs SET state = 'processing', error_code = {code}, error_message = {message}, lease_owner = ?2, lease_expires_at = now_ms() + ?3,
-                 attempt = attempt + 1, updated_at = now_ms(), cancel_requested = CASE WHEN {SUSPENDED} THEN 1 ELSE cancel_requested END
+                 attempt = attempt + 1, updated_at = now_ms() {more}
              WHERE id = ?1 AND {condition} RETURNING {STORED_COLUMNS}, attempt, cancel_requested, {},
                  {}",
             model_dialects::OF_RUN,
-            tool_listings::offers_of_run("?5")
+            tool_listings::offers_of_run()
         );
         let rows = self.database.query(Statement::new(query, sql, parameters).repeatably()).await?;
         rows.first()

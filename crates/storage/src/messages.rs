@@ -29,6 +29,41 @@ pub struct NewMessage {
     pub echo: Option<String>,
 }
 
+/// The longest result of a tool that is stored. The model sees less.
+const MAX_RESULT_CHARS: usize = 1_000_000;
+
+impl NewMessage {
+    /// What a model said.
+    #[must_use]
+    pub fn answer(content: String, reasoning: String, finish_reason: &str) -> Self {
+        Self {
+            id: Id::new(),
+            role: MessageRole::Assistant,
+            content,
+            tool_calls: Vec::new(),
+            tool_result: None,
+            finish_reason: Some(finish_reason.to_owned()),
+            reasoning: Some(reasoning).filter(|reasoning| !reasoning.is_empty()),
+            echo: None,
+        }
+    }
+
+    /// What a tool's call came to.
+    #[must_use]
+    pub fn result(content: &str, result: ToolResult) -> Self {
+        Self {
+            id: Id::new(),
+            role: MessageRole::Tool,
+            content: content.chars().take(MAX_RESULT_CHARS).collect(),
+            tool_calls: Vec::new(),
+            tool_result: Some(result),
+            finish_reason: None,
+            reasoning: None,
+            echo: None,
+        }
+    }
+}
+
 /// A person's message to be stored.
 #[derive(Clone, Debug)]
 pub struct IncomingMessage<'a> {

@@ -1,6 +1,6 @@
 //! The last tool lists of all servers, so that an instance need not ask them before it can answer; and the offers that are the same for everybody.
 
-use std::iter;
+use std::{iter, sync::Arc};
 
 use crate::{Database, Statement, StorageError, Store, Value, database::Columns, tool_policies::INSTALLATION};
 
@@ -19,11 +19,9 @@ pub(crate) const BETWEEN_NAMES: char = '\t';
 /// Stands for a list that the reader knows. No list is written like this.
 const KNOWN: &str = "=";
 
-/// The facts that decide which tools a person's model is offered. They are read with the claim of the person's run.
+/// What decides which of the offers a person's model gets. It is read with the claim of the person's run.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct ToolOffers {
-    /// The offers that are the same for everybody.
-    pub kept: KeptOffers,
     /// Patterns of the tools that the installation or the person denies.
     pub denied: Vec<String>,
     /// The server and name of each secret that the person has entered.
@@ -45,7 +43,7 @@ pub struct KeptList {
     /// A list that is stored later has a higher version.
     pub version: i64,
     /// The list as it was stored. `None` if it has the version that the reader knows.
-    pub listing: Option<String>,
+    pub listing: Option<Arc<str>>,
     /// How many milliseconds the list is still valid, by the database's clock. If negative, it has expired that long ago.
     pub counts_for_ms: i64,
 }
@@ -153,60 +151,59 @@ impl<D: Database> Store<D> {
     /// As [`Self::tool_listings`].
     pub async fn kept_offers(&self, known_version: Option<i64>) -> Result<KeptOffers, StorageError> {
         const QUERY: &str = "kept_offers";
-        let sql = format!("SELECT {}", kept_column("?1"));
-        let rows = self.database.query(Statement::new(QUERY, sql, [known_version.into()])).await?;
-        rows.first().map_or_else(|| Ok(KeptOffers::default()), |row| read_kept(&mut row.columns(QUERY)))
+        let rows = self.database.query(Statement::new(QUERY, kept_rows("?1"), [known_version.into()])).await?;
+        let mut kept = KeptOffers::default();
+        for row in &rows {
+            let mut columns = row.columns(QUERY);
+            let (kind, version, listing) = (columns.integer()?, columns.text()?, columns.text()?);
+            kept.read(kind, version, listing, columns.integer()?);
+        }
+        Ok(kept)
     }
 }
 
-/// The column of [`read_kept`]: a line for each of the two rows. `known_version` is a parameter.
-fn kept_column(known_version: &str) -> String {
+/// What a row of [`kept_rows`] is.
+const OFFERS: i64 = 5;
+const CLAIM: i64 = 6;
+
+/// Selects the rows of [`KeptOffers::read`]. `known_version` is a parameter. The numbers of their kinds are used by no other row of
+/// [`Store::access_state`].
+pub(crate) fn kept_rows(known_version: &str) -> String {
     format!(
-        "(SELECT string_agg(server || '{BETWEEN_NAMES}' || fetched_at || '{BETWEEN_NAMES}' || (fetched_at + ttl_ms - now_ms())
-              || '{BETWEEN_NAMES}' || CASE WHEN fetched_at = {known_version} THEN '{KNOWN}' ELSE listing END, '{BETWEEN_ENTRIES}')
-          FROM tool_listings WHERE server IN ('{OFFERABLE}', '{ASKING}'))"
+        "SELECT CASE server WHEN '{OFFERABLE}' THEN {OFFERS} ELSE {CLAIM} END, CAST(fetched_at AS text),
+             CASE WHEN fetched_at = CAST({known_version} AS bigint) THEN '{KNOWN}' ELSE listing END, fetched_at + ttl_ms - now_ms()
+         FROM tool_listings WHERE server IN ('{OFFERABLE}', '{ASKING}')"
     )
 }
 
-fn read_kept(columns: &mut Columns<'_>) -> Result<KeptOffers, StorageError> {
-    let mut kept = KeptOffers::default();
-    for line in columns.optional_text()?.unwrap_or_default().split(BETWEEN_ENTRIES) {
-        let mut parts = line.splitn(4, BETWEEN_NAMES);
-        let (Some(server), Some(version), Some(counts_for_ms), Some(listing)) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            continue;
-        };
-        let (Ok(version), Ok(counts_for_ms)) = (version.parse(), counts_for_ms.parse()) else { continue };
-        if server == ASKING {
-            kept.is_claimed = counts_for_ms > 0;
-        } else {
-            let listing = (listing != KNOWN).then(|| listing.to_owned());
-            kept.list = Some(KeptList { version, listing, counts_for_ms });
+impl KeptOffers {
+    /// Reads a row of [`kept_rows`].
+    pub(crate) fn read(&mut self, kind: i64, version: &str, listing: &str, counts_for_ms: i64) {
+        if kind == CLAIM {
+            self.is_claimed = counts_for_ms > 0;
+        } else if let (OFFERS, Ok(version)) = (kind, version.parse()) {
+            let listing = (listing != KNOWN).then(|| listing.into());
+            self.list = Some(KeptList { version, listing, counts_for_ms });
         }
     }
-    Ok(kept)
 }
 
 /// The columns of [`read_offers`] in a statement about `runs`, so a turn needs no extra statement. Each subquery is planned with every claim, so rows
-/// come as lines of a text. Control characters separate its parts: patterns, names and JSON contain none.
-pub(crate) fn offers_of_run(known_version: &str) -> String {
+/// come as lines of a text. Control characters separate its parts: patterns and names contain none.
+pub(crate) fn offers_of_run() -> String {
     format!(
-        "{},
-         (SELECT string_agg(pattern, '{BETWEEN_ENTRIES}') FROM tool_policies
+        "(SELECT string_agg(pattern, '{BETWEEN_ENTRIES}') FROM tool_policies
           WHERE tool_policies.user_id IN ('{INSTALLATION}', runs.user_id) AND effect = 'deny'),
          (SELECT string_agg(tool_secrets.server || '{BETWEEN_NAMES}' || name, '{BETWEEN_ENTRIES}') FROM tool_secrets
-          WHERE tool_secrets.user_id = runs.user_id)",
-        kept_column(known_version)
+          WHERE tool_secrets.user_id = runs.user_id)"
     )
 }
 
 pub(crate) fn read_offers(columns: &mut Columns<'_>) -> Result<ToolOffers, StorageError> {
-    let kept = read_kept(columns)?;
     let denied = columns.optional_text()?.unwrap_or_default().split(BETWEEN_ENTRIES);
     let denied = denied.filter(|pattern| !pattern.is_empty()).map(str::to_owned).collect();
     let secrets = columns.optional_text()?.unwrap_or_default().split(BETWEEN_ENTRIES);
     let secrets = secrets.filter_map(|secret| secret.split_once(BETWEEN_NAMES));
     let secrets = secrets.map(|(server, name)| (server.to_owned(), name.to_owned())).collect();
-    Ok(ToolOffers { kept, denied, secrets })
+    Ok(ToolOffers { denied, secrets })
 }

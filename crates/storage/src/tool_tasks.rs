@@ -3,7 +3,7 @@
 //!
 //! A row outlives its run. If the run has ended or is deleted, the task is to be stopped at its server, and the row is kept until the server was told.
 
-use domain::{Id, Timestamp};
+use domain::{Id, Timestamp, ToolResult};
 
 use crate::{
     Database, Statement, StorageError, Store,
@@ -81,6 +81,16 @@ pub struct ToolTask {
     pub started_at: Timestamp,
     /// `None` while it goes on.
     pub ended: Option<Ended>,
+}
+
+impl ToolTask {
+    /// The result of a task that has ended.
+    #[must_use]
+    pub fn result(&self) -> Option<(&str, ToolResult)> {
+        let Ended { result, is_error, duration_ms } = self.ended.as_ref()?;
+        let (call_id, title) = (self.call_id.clone(), Some(self.title.clone()));
+        Some((result, ToolResult { call_id, is_error: *is_error, duration_ms: Some(*duration_ms), title }))
+    }
 }
 
 /// The end of a task.

@@ -2,7 +2,7 @@
 
 use cache::{Clock, SingleFlight, within};
 
-use crate::timing::{FIRST_PATIENCE, LOOKS, PATIENCE, STALE_MS};
+use crate::timing::{FIRST_PATIENCE, LATER, LOOKS, PATIENCE, STALE_MS};
 
 /// The age of a known value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -91,6 +91,7 @@ pub async fn current<S: Source, C: Clock + Clone + 'static>(
                 let (clock_beside, source) = (clock.clone(), source.clone());
                 // If another instance does the refresh after all, no request waits for it.
                 flight.start(clock, || async move {
+                    clock_beside.sleep(LATER).await;
                     within(&clock_beside, FIRST_PATIENCE, made_by_us(&source)).await.and_then(Result::transpose)
                 });
             }

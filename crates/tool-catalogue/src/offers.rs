@@ -40,7 +40,7 @@ pub struct OfferableTool {
     pub offer: ToolDefinition,
 }
 
-/// The last list that an instance has read: the database need not send it again for each run, and it is parsed once.
+/// The last list that an instance has read, which is parsed once.
 #[derive(Debug, Default)]
 pub struct KnownOffers(RefCell<Option<(i64, Rc<Offerable>)>>);
 
@@ -51,13 +51,13 @@ impl KnownOffers {
         self.0.borrow().as_ref().map(|(version, _)| *version)
     }
 
-    /// Reads the offers that `tools` stored. A list that was not sent is the known one, or older than that.
+    /// Reads the offers that `tools` stored. A list that is not there is the known one, or older than that.
     #[must_use]
     pub fn read(&self, kept: &KeptOffers) -> Found<Rc<Offerable>> {
         let known = || self.0.borrow().as_ref().map(|(_, known)| Rc::clone(known));
         let list = kept.list.as_ref().map_or(List::Nothing, |kept| {
             let age = Age::of(kept.counts_for_ms);
-            match kept.listing.as_deref() {
+            match kept.listing.as_deref().filter(|_| self.version() != Some(kept.version)) {
                 Some("") => List::TooLong,
                 Some(listing) => match serde_json::from_str(listing).map(Rc::new) {
                     Ok(offerable) => {
@@ -183,7 +183,7 @@ mod tests {
     fn a_list_that_was_not_sent_is_the_last_that_was_read() {
         let known = KnownOffers::default();
         let kept = |version, listing: Option<&str>| KeptOffers {
-            list: Some(KeptList { version, listing: listing.map(str::to_owned), counts_for_ms: 1 }),
+            list: Some(KeptList { version, listing: listing.map(Into::into), counts_for_ms: 1 }),
             is_claimed: false,
         };
         let tools = |kept: &KeptOffers| match known.read(kept).list {

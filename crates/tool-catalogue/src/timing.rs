@@ -22,6 +22,10 @@ pub(crate) const PAUSE_MS: i64 = 60_000;
 pub(crate) const REMOTE_TTL_MS: i64 = 300_000;
 pub(crate) const MAX_REMOTE_TTL_MS: i64 = 3_600_000;
 
+/// How much later a list that is used although it has expired is refreshed: whoever came upon it waits for the first words of an answer, and a refresh
+/// wakes every server.
+pub(crate) const LATER: Duration = Duration::from_millis(500);
+
 /// How long a request waits for new lists if there are old ones: a person waits for the answer. Our own servers take a tenth of this.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
 

@@ -17,6 +17,8 @@ const FRESH: Duration = Duration::from_secs(10);
 const STALE: Duration = Duration::from_secs(60);
 /// The longest wait for stored lists: one of the requests that come at once reads them.
 const AT_ONCE: Duration = Duration::from_millis(5);
+/// After this time, what was stale is refreshed: it is put off for half a second, for whoever waits for an answer.
+const REFRESHED: Duration = Duration::from_secs(1);
 
 /// An installation: a database and its surroundings.
 struct Installation {
@@ -109,7 +111,7 @@ fn where_each_request_has_an_instance_of_its_own_each_server_is_still_asked_once
             for listed in join_all(instances.iter().map(Catalogue::listed)).await {
                 assert_eq!(names(&listed.unwrap()), ["clock_act", "mail_act"]);
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            tokio::time::sleep(REFRESHED).await;
             assert_eq!(lists(&outside.asked()), 2, "{age:?}");
         }
     });
@@ -150,7 +152,7 @@ fn what_is_stale_is_used_at_once_and_made_anew_beside() {
             assert_eq!(names(&listed), ["clock_act"]);
             assert!(took < AT_ONCE, "{took:?}");
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(REFRESHED).await;
         assert_eq!(names(&instance.listed().await.unwrap()), ["clock_act", "clock_more"]);
         assert_eq!(house.kept().await, ["clock_act", "clock_more"]);
         assert_eq!(lists(&outside.asked()), 1, "one of two instances asks");
@@ -187,7 +189,7 @@ fn a_server_that_does_not_answer_keeps_its_tools_is_told_of_and_is_left_alone_fo
         for seconds in [0, 11, 22, 33, 44, 55] {
             let instance = house.instance();
             instance.listed().await.unwrap();
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            tokio::time::sleep(REFRESHED).await;
             let listed = instance.listed().await.unwrap();
             assert_eq!(names(&listed), ["clock_act", "mail_act"], "after {seconds} s");
             let problems: Vec<_> = listed.problems.iter().map(|problem| problem.server.as_str()).collect();
@@ -201,7 +203,7 @@ fn a_server_that_does_not_answer_keeps_its_tools_is_told_of_and_is_left_alone_fo
         outside.set(&composed("mail"), ToolServer::of(&["act"]));
         let instance = house.instance();
         instance.listed().await.unwrap();
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(REFRESHED).await;
         assert!(instance.listed().await.unwrap().problems.is_empty(), "it is asked again");
     });
 }
@@ -220,7 +222,7 @@ fn a_new_server_that_hangs_keeps_nobody_from_the_tools_of_the_others() {
         let instance = house.instance();
         let (_, took) = timed(&instance, &outside).await;
         assert!(took < AT_ONCE, "from then on nobody waits for it: {took:?}");
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        tokio::time::sleep(REFRESHED).await;
         assert_eq!(names(&instance.listed().await.unwrap()), ["clock_act", "wiki_read"]);
     });
 }

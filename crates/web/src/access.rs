@@ -1,4 +1,4 @@
-//! What an instance knows about tokens and roles, read from the database about twice a second while requests come. So a change of access takes
+//! What an instance knows about tokens and roles, and about the offers of tools if it executes runs, read from the database about twice a second while requests come. So a change of access takes
 //! effect on every host within a second, and a request needs no query of its own (docs/adr/0032).
 
 use std::{
@@ -12,6 +12,7 @@ use permissions::{Access, Role, Roles};
 use storage::{
     access::{AccessState, PersonRoles},
     roles::StoredRole,
+    tool_listings::KeptOffers,
 };
 
 /// For so long, what was read counts.
@@ -47,11 +48,17 @@ pub(crate) struct Known {
     versions: BTreeMap<Id, i64>,
     ended: BTreeSet<Id>,
     incomplete_before: Option<Timestamp>,
+    /// The offers of tools, if this instance reads them.
+    pub(crate) offers: KeptOffers,
 }
 
 impl Known {
-    /// From what the database says, asked at this moment.
-    pub(crate) fn new(at: Instant, state: AccessState) -> Self {
+    /// From what the database says, asked at this moment. A list of tools that it need not say again is the one that was known before.
+    pub(crate) fn new(at: Instant, mut state: AccessState, before: Option<&Self>) -> Self {
+        if let Some(list) = state.offers.list.as_mut().filter(|list| list.listing.is_none()) {
+            let known = before.and_then(|before| before.offers.list.as_ref());
+            list.listing = known.filter(|known| known.version == list.version).and_then(|known| known.listing.clone());
+        }
         let keys = state.keys.iter().map(|key| (key.id.as_str(), key.jwk.as_str()));
         Self {
             at,
@@ -60,6 +67,7 @@ impl Known {
             versions: state.changed_users.into_iter().collect(),
             ended: state.ended_sessions.into_iter().collect(),
             incomplete_before: state.incomplete_before,
+            offers: state.offers,
         }
     }
 

@@ -1,7 +1,10 @@
 //! State that every component with a database needs: the store, and what decides about tokens.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -10,7 +13,7 @@ use http::{HeaderValue, StatusCode, header};
 use identity::{Caller, Purpose, session_token::InvalidToken};
 use permissions::Roles;
 use problem::Problem;
-use storage::{Database, StorageError, Store};
+use storage::{Database, StorageError, Store, access::Offers, tool_listings::KeptOffers};
 
 use crate::{
     Authenticator, Result, Session,
@@ -32,6 +35,7 @@ struct Inner<D> {
     store: Arc<Store<D>>,
     site: Site,
     access: Mutex<Access>,
+    reads_offers: AtomicBool,
     verified: Mutex<Verified>,
     started: Instant,
 }
@@ -63,7 +67,15 @@ impl<D: Database> App<D> {
     pub fn new(database: D, site: Site) -> Self {
         let (access, verified) = (Mutex::default(), Mutex::new(Cache::new(MAX_VERIFIED)));
         let (store, started) = (Arc::new(Store::new(database)), Instant::now());
-        Self { inner: Arc::new(Inner { store, site, access, verified, started }) }
+        let reads_offers = AtomicBool::new(false);
+        Self { inner: Arc::new(Inner { store, site, access, reads_offers, verified, started }) }
+    }
+
+    /// For an instance that executes runs: what everybody's tools are is read together with what decides about tokens.
+    #[must_use]
+    pub fn reading_offers(self) -> Self {
+        self.inner.reads_offers.store(true, Ordering::Relaxed);
+        self
     }
 
     /// The address at which people reach the installation.
@@ -118,7 +130,12 @@ impl<D: Database> App<D> {
 
     async fn read(&self) -> Result<Arc<Known>, StorageError> {
         let at = Instant::now();
-        let known = Arc::new(Known::new(at, self.store().access_state(WINDOW_MS).await?));
+        let before = self.access().known.clone();
+        let version = || before.as_ref()?.offers.list.as_ref().map(|list| list.version);
+        let offers =
+            if self.inner.reads_offers.load(Ordering::Relaxed) { Offers::Unless(version()) } else { Offers::Unread };
+        let state = self.store().access_state(WINDOW_MS, offers).await?;
+        let known = Arc::new(Known::new(at, state, before.as_deref()));
         let mut access = self.access();
         access.reading_since = None;
         // Another request may have asked later and been answered earlier.
@@ -141,6 +158,15 @@ impl<D: Database> App<D> {
     /// Whatever the database says.
     pub async fn roles(&self) -> Result<Roles, StorageError> {
         Ok(self.known().await?.roles.clone())
+    }
+
+    /// The offers of tools that are the same for everybody, as they were less than a second ago. None in an instance that does not read them
+    /// ([`Self::reading_offers`]).
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn offers(&self) -> Result<KeptOffers, StorageError> {
+        Ok(self.known().await?.offers.clone())
     }
 
     /// Verifies a token and returns its session, with what the caller may do.

@@ -417,10 +417,6 @@ impl Host for World {
         Ok(self.answer(status, headers, pieces.collect()))
     }
 
-    fn known_offers(&self) -> Option<i64> {
-        None
-    }
-
     async fn tools(&self, _: &ToolOffers) -> Offered {
         Offered { tools: self.tools.clone(), unconfigured: self.unconfigured.clone() }
     }

@@ -1,6 +1,6 @@
 //! A migrated database, and the steps that many tests begin with.
 
-use domain::{Id, Message, MessageRole, Run, RunState, ToolResult, Usage, User};
+use domain::{Id, Message, Run, RunState, ToolResult, Usage, User};
 use storage::{
     Store,
     leases::{Entry, Leave},
@@ -85,23 +85,13 @@ pub(crate) fn lease_of(run: &Run) -> Lease {
 }
 
 pub(crate) fn answer(content: &str, finish_reason: &str) -> NewMessage {
-    NewMessage {
-        id: Id::new(),
-        role: MessageRole::Assistant,
-        content: content.into(),
-        tool_calls: Vec::new(),
-        tool_result: None,
-        finish_reason: Some(finish_reason.into()),
-        reasoning: None,
-        echo: None,
-    }
+    NewMessage::answer(content.into(), String::new(), finish_reason)
 }
 
 /// The result of a call that took a quarter of a second.
 pub(crate) fn result_of(call_id: &str, content: &str, is_error: bool) -> NewMessage {
     let (duration_ms, title) = (Some(250), Some("Current time".into()));
-    let tool_result = Some(ToolResult { call_id: call_id.into(), is_error, duration_ms, title });
-    NewMessage { role: MessageRole::Tool, tool_result, finish_reason: None, ..answer(content, "") }
+    NewMessage::result(content, ToolResult { call_id: call_id.into(), is_error, duration_ms, title })
 }
 
 pub(crate) fn batch(last_id: u64, frames: &str) -> Batch {

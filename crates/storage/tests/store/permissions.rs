@@ -5,7 +5,7 @@ use std::sync::Barrier;
 use domain::{Id, RunState, Timestamp, User};
 use storage::{
     Database, Statement, Store,
-    access::{AccessState, MAX_VOID, PersonRoles},
+    access::{AccessState, MAX_VOID, Offers, PersonRoles},
     accounts::{AccountChange, AccountChanged},
     audit::AuditEvent,
     groups::{Group, GroupSaved, MAX_GROUPS_OF_USER},
@@ -39,7 +39,7 @@ crate::on_each_database! {
 const WINDOW_MS: i64 = 60_000;
 
 fn state(fixture: &Fixture) -> AccessState {
-    block_on(fixture.store.access_state(WINDOW_MS)).unwrap()
+    block_on(fixture.store.access_state(WINDOW_MS, Offers::Unread)).unwrap()
 }
 
 fn now(fixture: &Fixture, user: &User) -> User {
@@ -103,7 +103,7 @@ fn a_role_that_is_set_is_the_accounts_and_voids_its_tokens(place: Place) {
     let sql = "SELECT 1 FROM users WHERE id = ?1 AND role = 'user'";
     let rows = block_on(fixture.another_connection().query(Statement::new("t", sql, [user.id.into()]))).unwrap();
     assert_eq!(rows.len(), 1);
-    assert_eq!(block_on(fixture.store.access_state(-1)).unwrap().changed_users, [], "long ago");
+    assert_eq!(block_on(fixture.store.access_state(-1, Offers::Unread)).unwrap().changed_users, [], "long ago");
 }
 
 fn the_last_administrator_stays_one(place: Place) {

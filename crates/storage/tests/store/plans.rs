@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use domain::{Decision, Effect, Id, RunState, Timestamp};
 use storage::{
     Database, DatabaseError, Dialect, Row, Statement, Store, TransactionOutcome, Value,
+    access::Offers,
     approvals::Question,
     audit::AuditEvent,
     leases::{Entry, MAX_LEASES},
@@ -117,7 +118,7 @@ fn do_what_people_do(store: &Store<Recorder<'_>>) {
     let incoming =
         IncomingMessage { content: "hello", title: "title", default_model: "m", idempotency_key: Some("once") };
     block_on(async {
-        store.access_state(60_000).await.unwrap();
+        store.access_state(60_000, Offers::Unless(None)).await.unwrap();
         store.open_sessions(Some(user_id), None, 50).await.unwrap();
         store.end_session_of_anybody(id(SESSION, 2)).await.unwrap();
         let page = store.conversations(user_id, None, 50).await.unwrap();
@@ -132,7 +133,7 @@ fn do_what_people_do(store: &Store<Recorder<'_>>) {
         store.append_message(user_id, conversation_id, &incoming).await.unwrap();
 
         let lease = lease_of(&run);
-        store.claim_new(user_id, lease, LEASE_MS, "s", None).await.unwrap().unwrap();
+        store.claim_new(user_id, lease, LEASE_MS, "s").await.unwrap().unwrap();
         store.claim(lease, LEASE_MS, "s").await.unwrap();
         let context = store.context(&run, 200, 1_000_000).await.unwrap();
         assert!(context.len() > 20);
@@ -205,7 +206,7 @@ fn do_what_people_do(store: &Store<Recorder<'_>>) {
         }
         assert!(store.create_session(id(RUN, 1), &user, &hashes, 60_000).await.unwrap());
         store.user_of_token(user_id, Some(id(RUN, 1))).await.unwrap().unwrap();
-        store.access_state(60_000).await.unwrap();
+        store.access_state(60_000, Offers::Unless(None)).await.unwrap();
         store.request_cancel(user_id, run.id).await.unwrap();
         let message = Some(answer("so far", "cancelled"));
         let (state, batch) = (RunState::Cancelled, Batch { last_id: 200, frames: "end".into() });

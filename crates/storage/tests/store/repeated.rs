@@ -55,7 +55,7 @@ fn a_turn_whose_every_answer_was_lost_once_is_stored_once(place: Place) {
     assert_eq!((message.position, run.state), (1, RunState::Queued));
 
     let lease = lease_of(&run);
-    assert_eq!(block_on(store.claim_new(user.id, lease, LEASE_MS, "", None)).unwrap().unwrap().run.id, run.id);
+    assert_eq!(block_on(store.claim_new(user.id, lease, LEASE_MS, "")).unwrap().unwrap().run.id, run.id);
     let entry = Entry { lease, state: RunState::Streaming, batch: batch(1, "a") };
     assert_eq!(block_on(store.append_events(&[entry])).unwrap(), [Leave::Granted]);
     assert_eq!(block_on(store.check_leases(&[lease])).unwrap(), [Leave::Granted]);

@@ -51,7 +51,7 @@ fn a_run_is_taken_early_from_an_executor_whose_lease_has_little_left(place: Plac
     assert_eq!(left_ms(), None);
     block_on(fixture.store.claim(lease_of(&run), LEASE_MS, "")).unwrap().unwrap();
     assert!(left_ms().is_some_and(|left_ms| left_ms > LEASE_MS / 2 && left_ms <= LEASE_MS));
-    let early = |left_ms| block_on(fixture.store.claim_early(lease_of(&run), LEASE_MS, left_ms, "", None)).unwrap();
+    let early = |left_ms| block_on(fixture.store.claim_early(lease_of(&run), LEASE_MS, left_ms, "")).unwrap();
     assert!(early(LEASE_MS / 2).is_none());
     assert_eq!(early(LEASE_MS + 1_000).unwrap().attempt, 2);
 }
@@ -234,8 +234,8 @@ fn whoever_comes_too_late_ends_what_they_find(place: Place) {
     assert!(claimed(&executed).is_none());
     pass_a_day_but(&fixture, 0);
     let lease = lease_of(&run);
-    let first = block_on(fixture.store.claim_new(user.id, lease, LEASE_MS, "", None)).unwrap().unwrap().run;
-    let again = block_on(fixture.store.claim_new(user.id, lease, LEASE_MS, "", None)).unwrap().unwrap().run;
+    let first = block_on(fixture.store.claim_new(user.id, lease, LEASE_MS, "")).unwrap().unwrap().run;
+    let again = block_on(fixture.store.claim_new(user.id, lease, LEASE_MS, "")).unwrap().unwrap().run;
     for run in [first, again] {
         assert_eq!(run.failure.unwrap().code, "run_abandoned");
     }
@@ -275,7 +275,7 @@ fn who_claims_a_run_reads_what_was_learned_of_its_models_server(place: Place) {
     }
     block_on(store.save_model_dialect("here", "another model", "not this")).unwrap();
     let lease = lease_of(&run);
-    let claim = block_on(store.claim_new(user.id, lease, LEASE_MS, "here", None)).unwrap().unwrap();
+    let claim = block_on(store.claim_new(user.id, lease, LEASE_MS, "here")).unwrap().unwrap();
     assert_eq!(claim.dialect.as_deref(), Some("new"));
     let claim = |server| block_on(store.claim(lease, LEASE_MS, server)).unwrap().unwrap();
     assert_eq!(claim("here").dialect.as_deref(), Some("new"));

@@ -3,6 +3,7 @@
 use domain::Effect;
 use storage::{
     Database, DatabaseError, Statement, Store, Value,
+    access::Offers,
     audit::AuditEvent,
     rate_limits::{Limit, RetryAfterMs},
     tool_listings::{KeptOffers, NewListing, OFFERABLE, ToolListing, ToolOffers},
@@ -25,7 +26,7 @@ crate::on_each_database! {
     what_was_recorded_cannot_be_changed_or_deleted,
     a_listing_counts_until_its_time_has_passed_and_the_last_one_stays,
     of_all_who_want_to_ask_the_servers_one_may_until_the_lists_are_kept_or_its_time_is_over,
-    a_claim_reads_everybodys_tools_and_ones_own_policies_and_secrets,
+    everybodys_tools_are_read_with_the_access_and_ones_own_policies_and_secrets_with_the_claim,
     secrets_are_ones_own_and_can_be_replaced_and_deleted,
     there_is_an_end_to_secrets,
     the_first_generated_master_key_stays,
@@ -218,23 +219,25 @@ fn of_all_who_want_to_ask_the_servers_one_may_until_the_lists_are_kept_or_its_ti
     assert_eq!([claim(0), claim(60_000), claim(60_000)], [true, true, false], "the first one's time was over");
 }
 
-fn a_claim_reads_everybodys_tools_and_ones_own_policies_and_secrets(place: Place) {
+fn everybodys_tools_are_read_with_the_access_and_ones_own_policies_and_secrets_with_the_claim(place: Place) {
     let fixture = Fixture::new(place);
     let (user, other) = (fixture.user("a@example.org"), fixture.user("b@example.org"));
     let (_, run) = fixture.send(&user, fixture.conversation(&user), "hello");
     let lease = lease_of(&run);
-    let read = |known| {
-        let claim = block_on(fixture.store.claim_new(user.id, lease, LEASE_MS, "", known)).unwrap().unwrap();
-        let early = block_on(fixture.store.claim_early(lease, LEASE_MS, 0, "", known)).unwrap().unwrap();
-        let kept = block_on(fixture.store.kept_offers(known)).unwrap();
-        for again in [&early.offers.kept, &kept] {
-            let listing = |kept: &KeptOffers| kept.list.clone().map(|list| (list.version, list.listing));
-            assert_eq!((listing(again), again.is_claimed), (listing(&claim.offers.kept), claim.offers.kept.is_claimed));
-        }
+    let claimed = || {
+        let claim = block_on(fixture.store.claim_new(user.id, lease, LEASE_MS, "")).unwrap().unwrap();
+        let early = block_on(fixture.store.claim_early(lease, LEASE_MS, 0, "")).unwrap().unwrap();
+        assert_eq!(early.offers, claim.offers);
         claim.offers
     };
-    let nothing = read(None);
-    assert_eq!((nothing.kept, nothing.denied.len(), nothing.secrets.len()), (KeptOffers::default(), 0, 0));
+    let read = |known| {
+        let read = block_on(fixture.store.access_state(60_000, Offers::Unless(known))).unwrap().offers;
+        let kept = block_on(fixture.store.kept_offers(known)).unwrap();
+        let listing = |kept: &KeptOffers| kept.list.clone().map(|list| (list.version, list.listing));
+        assert_eq!((listing(&kept), kept.is_claimed), (listing(&read), read.is_claimed));
+        read
+    };
+    assert_eq!((claimed(), read(None)), (ToolOffers::default(), KeptOffers::default()));
     save(&fixture, &[("clock", "[1]", 60_000), (OFFERABLE, "[2]", 90_000)]);
     for (owner, pattern, effect) in [
         (None, "mail:*", Effect::Ask),
@@ -248,8 +251,10 @@ fn a_claim_reads_everybodys_tools_and_ones_own_policies_and_secrets(place: Place
     {
         assert!(block_on(fixture.store.set_tool_secret(owner, &secret(server, name, "x"))).unwrap());
     }
-    let ToolOffers { kept, mut denied, mut secrets } = read(None);
-    let list = kept.list.unwrap();
+    let ToolOffers { mut denied, mut secrets } = claimed();
+    let list = read(None).list.unwrap();
+    let unread = block_on(fixture.store.access_state(60_000, Offers::Unread)).unwrap();
+    assert_eq!(unread.offers, KeptOffers::default(), "who does not ask for them");
     assert_eq!((list.listing.as_deref(), list.counts_for_ms.div_euclid(60_000)), (Some("[2]"), 1));
     denied.sort();
     assert_eq!(denied, ["clock:*", "web:*"]);
@@ -257,12 +262,12 @@ fn a_claim_reads_everybodys_tools_and_ones_own_policies_and_secrets(place: Place
     let named = |server: &str, name: &str| (server.to_owned(), name.to_owned());
     assert_eq!(secrets, [named("mail", "password"), named("web", "key")]);
 
-    let known = read(Some(list.version)).kept.list.unwrap();
+    let known = read(Some(list.version)).list.unwrap();
     assert_eq!((known.version, known.listing), (list.version, None), "a known list is not sent again");
-    while read(None).kept.list.unwrap().version == list.version {
+    while read(None).list.unwrap().version == list.version {
         save(&fixture, &[(OFFERABLE, "[3]", -30_000)]);
     }
-    let newer = read(Some(list.version)).kept.list.unwrap();
+    let newer = read(Some(list.version)).list.unwrap();
     assert!(newer.version > list.version);
     assert_eq!((newer.listing.as_deref(), newer.counts_for_ms.div_euclid(60_000)), (Some("[3]"), -1));
     let listings = block_on(fixture.store.tool_listings()).unwrap().servers;
