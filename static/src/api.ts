@@ -25,13 +25,16 @@ import type {
   Page,
   Permission,
   Problem,
+  Proof,
   Role,
   Run,
+  SecondFactor,
   Secret,
   SentBack,
   ServiceAccount,
   Session,
   Setting,
+  Setup,
   SignUpState,
   Tool,
   ToolProblem,
@@ -47,6 +50,8 @@ export class ApiError extends Error {
   readonly field: string | null;
   /** From `Retry-After`. */
   readonly retryAfterMs: number | null;
+  /** To send back with the answer to the problem: the second step of a log-in. */
+  readonly challenge: string | null;
 
   constructor(
     status: number,
@@ -54,12 +59,14 @@ export class ApiError extends Error {
     message: string,
     field: string | null = null,
     retryAfterMs: number | null = null,
+    challenge: string | null = null,
   ) {
     super(message);
     this.status = status;
     this.code = code;
     this.field = field;
     this.retryAfterMs = retryAfterMs;
+    this.challenge = challenge;
   }
 }
 
@@ -76,10 +83,38 @@ export const auth = {
   resetPassword: (token: string, password: string) =>
     send<void>("POST", "/auth/password-reset", { body: { token, password }, renew: false, once: true }),
   login: (body: { email: string; password: string }) => send<Session>("POST", "/auth/login", { body, renew: false }),
+  /** The second step of a log-in. A code counts once, so it is not sent again. */
+  answer: (challenge: string, code: string) =>
+    send<Session>("POST", "/auth/login/second-factor", { body: { challenge, code }, renew: false, once: true }),
+  beginSetup: (challenge: string) =>
+    send<Setup>("POST", "/auth/login/second-factor/setup", { body: { challenge }, renew: false }),
+  confirmSetup: (challenge: string, setup: string, code: string) =>
+    send<Session>("POST", "/auth/login/second-factor/confirm", {
+      body: { challenge, setup, code },
+      renew: false,
+      once: true,
+    }),
   // It waits while another tab renews the session. Otherwise the cookies of that renewal would outlive the log-out.
   logout: () => exclusively(() => send<void>("POST", "/auth/logout", { renew: false })),
   me: () => send<User>("GET", "/auth/me"),
 };
+
+/** The person's own account. */
+export const account = {
+  rename: (name: string) => send<User>("PATCH", "/auth/me", { body: { name } }),
+  /** Logs out all other browsers. */
+  changePassword: (password: string, newPassword: string) =>
+    send<Session>("POST", "/auth/password", { body: { password, new_password: newPassword }, once: true }),
+  secondFactor: () => send<SecondFactor>("GET", "/auth/second-factor"),
+  beginSetup: (proof: Proof) => send<Setup>("POST", "/auth/second-factor/setup", { body: proof, once: true }),
+  confirmSetup: (setup: string, code: string) =>
+    send<RecoveryCodes>("POST", "/auth/second-factor/confirm", { body: { setup, code }, once: true }),
+  removeSecondFactor: (proof: Proof) => send<void>("POST", "/auth/second-factor/remove", { body: proof, once: true }),
+  renewRecoveryCodes: (proof: Proof) =>
+    send<RecoveryCodes>("POST", "/auth/second-factor/recovery-codes", { body: proof, once: true }),
+};
+
+type RecoveryCodes = { recovery_codes: string[] };
 
 export const conversations = {
   list: (cursor: string | null) =>
@@ -178,6 +213,7 @@ export const admin = {
   changeUser: (id: string, change: { role?: string; suspended?: boolean }) =>
     send<Account>("PATCH", adminPath(`users/${id}`), { body: change }),
   resetLink: (id: string) => send<Link>("POST", adminPath(`users/${id}/reset-link`), { once: true }),
+  removeSecondFactor: (id: string) => send<void>("DELETE", adminPath(`users/${id}/second-factor`)),
   roles: () => send<Page<Role> & { permissions: Permission[] }>("GET", adminPath("roles")),
   setRole: (name: string, permissions: string[]) =>
     send<Role>("PUT", adminPath(`roles/${encodeURIComponent(name)}`), { body: { permissions } }),
@@ -339,6 +375,7 @@ function problemOf(answer: Answer): ApiError {
         : `The server answered ${status} without a reason. Try again.`),
     problem.field ?? null,
     waitAskedMs(answer),
+    problem.challenge ?? null,
   );
 }
 

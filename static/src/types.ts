@@ -10,7 +10,29 @@ export type User = {
   created_at: string;
 };
 
-export type Session = { access_token: string; token_type: "Bearer"; expires_in: number; user: User };
+export type Session = {
+  access_token: string;
+  token_type: "Bearer";
+  expires_in: number;
+  user: User;
+  /** Of a second factor that was set up on the way. They are told once. */
+  recovery_codes?: string[];
+};
+
+/** The person's own second factor. `required`: a role needs one. Without a password, the person logs in elsewhere. */
+export type SecondFactor = {
+  enabled: boolean;
+  created_at: string | null;
+  recovery_codes_left: number;
+  required: boolean;
+  has_password: boolean;
+};
+
+/** A second factor that is being set up. `setup` is sent back with the first code; `address` is what the picture says. */
+export type Setup = { setup: string; secret: string; address: string };
+
+/** Shows that it is the person who changes something, and not whoever found their browser. */
+export type Proof = { password: string } | { code: string };
 
 /** `first`: there is no account yet, so the next one is the administrator's. `invite`: an invitation makes an account. */
 export type SignUpState = { open: boolean; first: boolean; invite: boolean };
@@ -23,6 +45,8 @@ export type Account = {
   role: string;
   group_roles: string[];
   suspended: boolean;
+  /** A host of an earlier release does not say it. */
+  second_factor?: boolean;
   created_at: string;
 };
 
@@ -223,4 +247,5 @@ export type Problem = {
   code: string;
   request_id: string;
   field?: string;
+  challenge?: string;
 };

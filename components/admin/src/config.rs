@@ -3,8 +3,10 @@
 use platform::variables::variable;
 
 /// The variables that are shown. Each is checked by the component that uses it.
-const SHOWN: [&str; 9] = [
+const SHOWN: [&str; 11] = [
     "signup",
+    "second_factor_roles",
+    "client_address_header",
     "public_url",
     "openai_base_url",
     "openai_model",

@@ -48,6 +48,7 @@ pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config) -> Rout
         .route("/api/admin/users", get(users::list::<D>))
         .route("/api/admin/users/{id}", get(users::read::<D>).patch(users::update::<D>))
         .route("/api/admin/users/{id}/reset-link", post(users::make_reset_link::<D>))
+        .route("/api/admin/users/{id}/second-factor", delete(users::remove_second_factor::<D>))
         .route("/api/admin/invitations", get(invitations::list::<D>).post(invitations::create::<D>))
         .route("/api/admin/invitations/{id}", delete(invitations::revoke::<D>))
         .route("/api/admin/groups", get(groups::list::<D>).post(groups::create::<D>))

@@ -1,7 +1,8 @@
-//! `/api/admin/users`: all accounts, their roles, their suspension, and links that reset a password.
+//! `/api/admin/users`: all accounts, their roles, their suspension, links that reset a password, and the end of a second factor.
 
 use axum::{extract::State, response::Response};
 use domain::{Id, Timestamp, User};
+use http::StatusCode;
 use identity::link_token::LinkToken;
 use permissions::table::{UsersManage, UsersRead};
 use problem::Problem;
@@ -38,6 +39,7 @@ pub(crate) struct UserBody {
     role: String,
     group_roles: Vec<String>,
     suspended: bool,
+    second_factor: bool,
     created_at: Timestamp,
 }
 
@@ -50,6 +52,7 @@ impl From<User> for UserBody {
             role: user.role,
             group_roles: user.group_roles,
             suspended: user.is_suspended,
+            second_factor: user.has_second_factor,
             created_at: user.created_at,
         }
     }
@@ -153,4 +156,22 @@ pub(crate) async fn make_reset_link<D: Database>(
     let expires_at = made.ok_or_else(no_password)?;
     record(&admin, &session, "user.reset_link", id, None).await?;
     Ok(created(LinkBody { path: format!("/password-reset#{token}"), expires_at }))
+}
+
+/// `DELETE /api/admin/users/{id}/second-factor`: for whoever has lost the app and the recovery codes. Ends the account's sessions.
+pub(crate) async fn remove_second_factor<D: Database>(
+    State(admin): State<Admin<D>>,
+    session: Allowed<UsersManage>,
+    PathId(id): PathId,
+) -> Result<StatusCode> {
+    if id == session.user_id() {
+        let detail = "Remove your own second factor in the settings of your account: it needs your password or a code.";
+        return Err(Problem::conflict("own_account", detail).into());
+    }
+    let user = admin.store().user(id).await?.ok_or_else(Problem::not_found)?;
+    check_may_give(&session, &admin.roles().await?, user.roles())?;
+    if admin.store().remove_second_factor(id, true).await? {
+        record(&admin, &session, "user.remove_second_factor", id, None).await?;
+    }
+    Ok(StatusCode::NO_CONTENT)
 }

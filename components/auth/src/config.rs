@@ -1,17 +1,22 @@
 //! The settings for accounts.
 
+use domain::User;
+use http::HeaderName;
 use identity::Issuer;
+use master_key::MasterKey;
+use permissions::role::is_role_name;
 use platform::variables::variable;
 use web::settings::{Check, web_address};
 
 /// Who may make an account.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub(crate) enum Signup {
     /// Everybody.
     Open,
     /// Whoever was invited.
     Invite,
     /// Nobody, once there is a first account.
+    #[default]
     Closed,
 }
 
@@ -26,18 +31,40 @@ impl Signup {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Default)]
 pub(crate) struct Config {
     pub(crate) signup: Signup,
     /// A private key as PEM, or empty.
     pub(crate) signing_key: String,
+    /// What the secrets of second factors are sealed with.
+    pub(crate) master_key: MasterKey,
+    /// Whoever has one of these roles logs in with a second factor or not at all.
+    pub(crate) second_factor_roles: Vec<String>,
+    /// The header in which a proxy names the client's address.
+    pub(crate) client_address_header: Option<HeaderName>,
 }
 
 impl Config {
     /// Reads the variables that `spin.toml` grants.
     pub(crate) async fn read() -> Self {
-        Self { signup: Signup::parse(&variable("signup").await), signing_key: variable("signing_key").await }
+        Self {
+            signup: Signup::parse(&variable("signup").await),
+            signing_key: variable("signing_key").await,
+            master_key: MasterKey::new(variable("master_key").await),
+            second_factor_roles: names(&variable("second_factor_roles").await).map(str::to_owned).collect(),
+            client_address_header: variable("client_address_header").await.parse().ok(),
+        }
     }
+
+    /// Whether a role of this person needs a second factor.
+    pub(crate) fn needs_second_factor(&self, user: &User) -> bool {
+        user.roles().any(|role| self.second_factor_roles.iter().any(|needed| needed == role))
+    }
+}
+
+/// The names of a comma-separated list.
+fn names(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',').map(str::trim).filter(|name| !name.is_empty())
 }
 
 /// Checks the settings, for `/ready`.
@@ -46,7 +73,26 @@ pub(crate) async fn checks() -> Vec<Check> {
         Check::new("signup", signup(&variable("signup").await)),
         Check::new("public_url", public_url(&variable("public_url").await)),
         Check::new("signing_key", signing_key(&variable("signing_key").await)),
+        Check::new("second_factor_roles", second_factor_roles(&variable("second_factor_roles").await)),
+        Check::new("client_address_header", client_address_header(&variable("client_address_header").await)),
     ]
+}
+
+fn second_factor_roles(value: &str) -> Result<(), String> {
+    match names(value).find(|name| !is_role_name(name)) {
+        None => Ok(()),
+        Some(name) => Err(format!(
+            "second_factor_roles has {name:?}, which no role can be called; only the others need a second factor. Write names of roles with commas \
+             between them: admin,auditor."
+        )),
+    }
+}
+
+fn client_address_header(value: &str) -> Result<(), String> {
+    if value.is_empty() || value.parse::<HeaderName>().is_ok() {
+        return Ok(());
+    }
+    Err("client_address_header is not the name of a header, so the address of the connection counts. Write the one that your proxy sets: x-real-ip.".to_owned())
 }
 
 fn signup(value: &str) -> Result<(), String> {
@@ -92,6 +138,15 @@ mod tests {
         }
         for wrong in ["chat.example.org", "https://chat.example.org/chat", "ftp://chat.example.org", "https://"] {
             assert!(public_url(wrong).is_err(), "{wrong}");
+        }
+        for right in ["", "admin", "admin, auditor,member"] {
+            assert_eq!(second_factor_roles(right), Ok(()), "{right}");
+        }
+        for wrong in ["Admin", "admin;member", "all people"] {
+            assert!(second_factor_roles(wrong).is_err(), "{wrong}");
+        }
+        for (value, right) in [("", true), ("x-real-ip", true), ("X-Forwarded-For", true), ("x real ip", false)] {
+            assert_eq!(client_address_header(value).is_ok(), right, "{value}");
         }
         assert!(signing_key("secret words").is_err_and(|detail| !detail.contains("secret words")));
         assert_eq!((signing_key(""), signing_key(&Issuer::generate().private_key())), (Ok(()), Ok(())));

@@ -1,4 +1,4 @@
-//! The two cookies of a browser's session.
+//! The two cookies of a browser's session, and the marks by which a browser is known (`identity::known_browser`).
 
 use cookie::{Cookie, SameSite, time::Duration};
 use http::{HeaderMap, HeaderValue, header};
@@ -10,6 +10,12 @@ pub(crate) const REFRESH_COOKIE: &str = "ea_refresh";
 
 /// A week longer than the session: a person who returns too late then learns that the session has expired.
 const REFRESH_COOKIE_S: i64 = refresh_token::LIFETIME_MS / 1000 + 7 * 24 * 60 * 60;
+
+/// The rest of the name is that of the mark.
+const MARK_PREFIX: &str = "ea_known_";
+
+/// A year: whoever comes less often is a stranger again, which only means smaller allowances.
+const MARK_S: i64 = 365 * 24 * 60 * 60;
 
 /// Sets both cookies.
 pub(crate) fn set(headers: &mut HeaderMap, access: String, refresh: String, secure: bool) {
@@ -23,8 +29,24 @@ pub(crate) fn clear(headers: &mut HeaderMap, secure: bool) {
     append(headers, REFRESH_COOKIE, String::new(), "/auth", 0, secure);
 }
 
-fn append(headers: &mut HeaderMap, name: &'static str, value: String, path: &'static str, age_s: i64, secure: bool) {
-    let cookie = Cookie::build((name, value))
+/// Marks the browser as one in which somebody has logged in to an account.
+pub(crate) fn set_mark(headers: &mut HeaderMap, name: &str, mark: String, secure: bool) {
+    append(headers, &format!("{MARK_PREFIX}{name}"), mark, "/auth", MARK_S, secure);
+}
+
+/// Whether the browser is known for any account.
+pub(crate) fn has_mark(headers: &HeaderMap) -> bool {
+    let texts = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    texts.flat_map(Cookie::split_parse).flatten().any(|cookie| cookie.name().starts_with(MARK_PREFIX))
+}
+
+/// The browser's mark of this name. It proves nothing until it is checked.
+pub(crate) fn mark(headers: &HeaderMap, name: &str) -> Option<String> {
+    web::session::cookie(headers, &format!("{MARK_PREFIX}{name}"))
+}
+
+fn append(headers: &mut HeaderMap, name: &str, value: String, path: &'static str, age_s: i64, secure: bool) {
+    let cookie = Cookie::build((name.to_owned(), value))
         .path(path)
         .http_only(true)
         .same_site(SameSite::Lax)

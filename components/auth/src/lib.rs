@@ -1,11 +1,14 @@
 //! Accounts and sessions: the component behind `/auth/...` and `/.well-known/jwks.json`.
 //!
-//! The only component that sees passwords, refresh tokens and private keys. `docs/api.md` is its contract.
+//! The only component that sees passwords, codes of second factors, refresh tokens and private keys. `docs/api.md` is its contract.
 
+mod account;
 mod api_keys;
 mod config;
 mod cookies;
+mod limits;
 mod routes;
+mod second_factor;
 
 use platform::{Answer, Request};
 

@@ -26,14 +26,17 @@ use storage::{
 use web::{Allowed, App, Authenticator, Json, Result, Session};
 
 use crate::{
-    COMPONENT, api_keys,
+    COMPONENT, account, api_keys,
     config::{Config, Signup},
     cookies,
+    limits::{self, Attempt},
+    second_factor,
 };
 
+/// The router's state.
 pub(crate) struct Auth<D> {
-    app: App<D>,
-    config: Config,
+    pub(crate) app: App<D>,
+    pub(crate) config: Config,
 }
 
 impl<D> Clone for Auth<D> {
@@ -56,11 +59,11 @@ impl<D: Database> Auth<D> {
         self.app.store()
     }
 
-    fn check_origin(&self, method: &Method, headers: &HeaderMap) -> Result<()> {
+    pub(crate) fn check_origin(&self, method: &Method, headers: &HeaderMap) -> Result<()> {
         self.app.site().check_origin(method, headers)
     }
 
-    async fn issuer(&self) -> Result<(Issuer, Timestamp)> {
+    pub(crate) async fn issuer(&self) -> Result<(Issuer, Timestamp)> {
         web::issuing::issuer(COMPONENT, self.store(), &self.config.signing_key).await
     }
 }
@@ -69,12 +72,21 @@ pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config) -> Rout
     Router::new()
         .route("/auth/signup", get(sign_up_state::<D>).post(sign_up::<D>))
         .route("/auth/login", post(log_in::<D>))
+        .route("/auth/login/second-factor", post(second_factor::log_in::<D>))
+        .route("/auth/login/second-factor/setup", post(second_factor::log_in_setup::<D>))
+        .route("/auth/login/second-factor/confirm", post(second_factor::log_in_confirm::<D>))
         .route("/auth/refresh", post(refresh::<D>))
         .route("/auth/logout", post(log_out::<D>))
         .route("/auth/password-reset", post(reset_password::<D>))
-        .route("/auth/me", get(me::<D>))
+        .route("/auth/me", get(me::<D>).patch(account::rename::<D>))
         .route("/auth/api-keys", get(api_keys::list::<D>).post(api_keys::create::<D>))
         .route("/auth/api-keys/{id}", delete(api_keys::revoke::<D>))
+        .route("/auth/password", post(account::change_password::<D>))
+        .route("/auth/second-factor", get(second_factor::read::<D>))
+        .route("/auth/second-factor/setup", post(second_factor::setup::<D>))
+        .route("/auth/second-factor/confirm", post(second_factor::confirm::<D>))
+        .route("/auth/second-factor/remove", post(second_factor::remove::<D>))
+        .route("/auth/second-factor/recovery-codes", post(second_factor::renew_recovery_codes::<D>))
         .route("/auth/mcp-token", post(gateway_token::<D>))
         .route("/.well-known/jwks.json", get(jwks::<D>))
         .with_state(Auth { app, config })
@@ -104,7 +116,7 @@ struct LogIn {
 }
 
 #[derive(Serialize)]
-struct UserBody {
+pub(crate) struct UserBody {
     id: Id,
     email: String,
     name: String,
@@ -133,6 +145,9 @@ struct SessionBody {
     #[serde(flatten)]
     token: TokenBody,
     user: UserBody,
+    /// Of a second factor that was set up on the way. They are shown only now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recovery_codes: Option<Vec<String>>,
 }
 
 /// Whether an account can be made, for the page to know before it shows the form.
@@ -145,7 +160,7 @@ struct SignUpState {
     invite: bool,
 }
 
-fn user_body(user: User, roles: &Roles) -> UserBody {
+pub(crate) fn user_body(user: User, roles: &Roles) -> UserBody {
     let access = roles.access(user.roles());
     UserBody {
         id: user.id,
@@ -220,7 +235,7 @@ async fn sign_up<D: Database>(
             || Problem::conflict("email_taken", "There is an account with this address already. Log in instead.");
         return Err(refused(&auth, opening).await?.unwrap_or_else(taken).into());
     };
-    begin_session(&auth, &headers, user, StatusCode::CREATED).await
+    second_factor::after_password(&auth, &headers, user, StatusCode::CREATED).await
 }
 
 /// Why nobody gets an account this way, whatever their address.
@@ -253,7 +268,10 @@ async fn reset_password<D: Database>(
     if !auth.store().reset_password(&hash, &password::hash(&body.password)?).await? {
         return Err(void().into());
     }
-    Ok(signed_out(&auth, &headers))
+    let mut response = signed_out(&auth, &headers);
+    // Strangers who try passwords must not keep out whoever has just been given a new one.
+    mark_browser(&auth, &headers, &auth.issuer().await?.0, &email, &mut response)?;
+    Ok(response)
 }
 
 async fn log_in<D: Database>(
@@ -265,14 +283,16 @@ async fn log_in<D: Database>(
     auth.check_origin(&method, &headers)?;
     // A wrong password and an unknown address give the same response after the same time.
     let (email, older) = address::spellings(&body.email).unwrap_or_default();
+    let attempt = Attempt::with_password(&auth, &headers, &email).await?;
     let (user, hash) =
         auth.store().user_by_email(&email, &older).await?.map_or((None, None), |(user, hash)| (Some(user), hash));
     let fits = password::verify(&body.password, hash.as_deref());
     let user = user.filter(|_| fits).ok_or_else(wrong_credentials)?;
+    attempt.succeeded(&auth).await?;
     if user.is_suspended {
         return Err(suspended(StatusCode::FORBIDDEN).into());
     }
-    begin_session(&auth, &headers, user, StatusCode::OK).await
+    second_factor::after_password(&auth, &headers, user, StatusCode::OK).await
 }
 
 fn wrong_credentials() -> Problem {
@@ -280,11 +300,13 @@ fn wrong_credentials() -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, "invalid_credentials", detail)
 }
 
-async fn begin_session<D: Database>(
+/// Begins a session for an account that was read as `user`, in a browser that is known from then on. `recovery_codes` are new ones to show.
+pub(crate) async fn begin_session<D: Database>(
     auth: &Auth<D>,
     headers: &HeaderMap,
     user: User,
     status: StatusCode,
+    recovery_codes: Option<Vec<String>>,
 ) -> Result<Response> {
     let token = RefreshToken::new(Id::new())?;
     if !auth.store().create_session(token.session_id, &user, &hashes(&token), refresh_token::LIFETIME_MS).await? {
@@ -292,28 +314,53 @@ async fn begin_session<D: Database>(
         return Err(wrong_credentials().into());
     }
     let issuer = auth.issuer().await?;
-    session_response(auth, headers, &issuer, user, &token, status).await
+    let email = user.email.clone();
+    let body = session_body(auth, &issuer, user, &token).await?;
+    let mut response = session_response(auth, headers, SessionBody { recovery_codes, ..body }, &token, status);
+    mark_browser(auth, headers, &issuer.0, &email, &mut response)?;
+    Ok(response)
 }
 
-fn hashes(token: &RefreshToken) -> TokenHashes {
+fn mark_browser<D: Database>(
+    auth: &Auth<D>,
+    headers: &HeaderMap,
+    issuer: &Issuer,
+    email: &str,
+    response: &mut Response,
+) -> Result<()> {
+    let email = limits::spelling(email);
+    let (name, mark) = (issuer.mark_name(&email)?, issuer.mark(&email)?);
+    cookies::set_mark(response.headers_mut(), &name, mark, auth.app.site().is_https(headers));
+    Ok(())
+}
+
+pub(crate) fn hashes(token: &RefreshToken) -> TokenHashes {
     TokenHashes { token: token.hash(), family: token.family_hash() }
 }
 
-async fn session_response<D: Database>(
+async fn session_body<D: Database>(
     auth: &Auth<D>,
-    headers: &HeaderMap,
     (issuer, now): &(Issuer, Timestamp),
     user: User,
     refresh: &RefreshToken,
-    status: StatusCode,
-) -> Result<Response> {
+) -> Result<SessionBody> {
     let access_token = issuer.issue(&user, Some(refresh.session_id), Purpose::Session, *now)?;
     let user = user_body(user, &auth.app.roles().await?);
-    let body = SessionBody { token: TokenBody::new(access_token.clone()), user };
+    Ok(SessionBody { token: TokenBody::new(access_token), user, recovery_codes: None })
+}
+
+fn session_response<D: Database>(
+    auth: &Auth<D>,
+    headers: &HeaderMap,
+    body: SessionBody,
+    refresh: &RefreshToken,
+    status: StatusCode,
+) -> Response {
+    let access_token = body.token.access_token.clone();
     let mut response = (status, Json::<_>(body)).into_response();
     let secure = auth.app.site().is_https(headers);
     cookies::set(response.headers_mut(), access_token, refresh.to_string(), secure);
-    Ok(response)
+    response
 }
 
 fn presented_token(headers: &HeaderMap) -> Option<RefreshToken> {
@@ -328,7 +375,11 @@ async fn refresh<D: Database>(State(auth): State<Auth<D>>, method: Method, heade
     let lifetimes = Lifetimes { session_ms: refresh_token::LIFETIME_MS, grace_ms: refresh_token::GRACE_MS };
     match auth.store().rotate_session(old.session_id, &hashes(&old), &new.hash(), lifetimes).await? {
         Rotation::Rotated(user) if user.is_suspended => Err(suspended(StatusCode::UNAUTHORIZED).into()),
-        Rotation::Rotated(user) => session_response(&auth, &headers, &issuer, user, &new, StatusCode::OK).await,
+        Rotation::Rotated(user) => {
+            second_factor::check_session(&auth, &user, &new).await?;
+            let body = session_body(&auth, &issuer, user, &new).await?;
+            Ok(session_response(&auth, &headers, body, &new, StatusCode::OK))
+        }
         Rotation::Unknown => Err(Problem::unauthenticated().into()),
         Rotation::Reused => {
             Err(over("session_revoked", "This session was used from two places and has been ended. Log in again.")
@@ -343,7 +394,7 @@ async fn refresh<D: Database>(State(auth): State<Auth<D>>, method: Method, heade
 }
 
 /// The problem for a session that has ended.
-fn over(code: &'static str, detail: &'static str) -> Problem {
+pub(crate) fn over(code: &'static str, detail: &'static str) -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, code, detail)
 }
 
@@ -363,19 +414,19 @@ fn signed_out<D: Database>(auth: &Auth<D>, headers: &HeaderMap) -> Response {
 }
 
 async fn me<D: Database>(State(auth): State<Auth<D>>, session: Session) -> Result<Json<UserBody>> {
-    Ok(Json(user_body(account(&auth, &session).await?, &auth.app.roles().await?)))
+    Ok(Json(user_body(account_of(&auth, &session).await?, &auth.app.roles().await?)))
 }
 
 /// Issues a token for a program, valid only at the gateway.
 async fn gateway_token<D: Database>(State(auth): State<Auth<D>>, session: Allowed<GatewayUse>) -> Result<Response> {
-    let user = account(&auth, &session).await?;
+    let user = account_of(&auth, &session).await?;
     let (issuer, now) = auth.issuer().await?;
     let token = issuer.issue(&user, session.session_id(), Purpose::Gateway, now)?;
     Ok(web::extract::created(TokenBody::new(token)))
 }
 
 /// A token may outlive its account by minutes. Its person then no longer exists.
-async fn account<D: Database>(auth: &Auth<D>, session: &Session) -> Result<User> {
+pub(crate) async fn account_of<D: Database>(auth: &Auth<D>, session: &Session) -> Result<User> {
     Ok(auth.store().user(session.user_id()).await?.ok_or_else(Problem::unauthenticated)?)
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use master_key::MasterKey;
 use platform::variables::variable;
 use tool_catalogue::{RemoteServer, Server, Servers};
 use toolbox::Policy;
@@ -9,8 +10,6 @@ use web::{
     log::{Level, log},
     settings::{self, AllowedHost, Check},
 };
-
-use crate::master_key::MasterKey;
 
 /// This component's id in `spin.toml` and in the log.
 pub(crate) const COMPONENT: &str = "tools";

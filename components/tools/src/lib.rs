@@ -13,7 +13,6 @@ mod host;
 mod input;
 mod keys;
 mod list;
-mod master_key;
 mod metadata;
 mod offers;
 mod passed;

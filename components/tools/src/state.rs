@@ -4,13 +4,13 @@ use std::{cell::RefCell, fmt, rc::Rc, sync::Arc};
 
 use cache::Cache;
 use domain::Id;
+use master_key::GeneratedKey;
 use problem::Problem;
 use send_wrapper::SendWrapper;
 use storage::{Database, Store};
 use tool_catalogue::{Catalogue, CatalogueError, Host, Listed, Server};
 use toolbox::Outcome;
 use web::{App, Authenticator, Result};
-use zeroize::Zeroizing;
 
 use crate::{config::Config, sessions::Sessions};
 
@@ -23,8 +23,8 @@ pub(crate) struct Memory<H> {
     pub(crate) sessions: Sessions<H>,
     /// By person and call.
     pub(crate) results: RefCell<Cache<(Id, String), Outcome>>,
-    /// The key in the database, which never changes; the inner `None`: there was none when others were configured, so none will come.
-    pub(crate) generated_key: RefCell<Option<Option<Zeroizing<String>>>>,
+    /// The key in the database.
+    pub(crate) generated_key: GeneratedKey,
 }
 
 impl<H> Default for Memory<H> {
@@ -33,7 +33,7 @@ impl<H> Default for Memory<H> {
             catalogue: tool_catalogue::Memory::default(),
             sessions: Sessions::default(),
             results: RefCell::new(Cache::new(MAX_RESULTS)),
-            generated_key: RefCell::default(),
+            generated_key: GeneratedKey::default(),
         }
     }
 }

@@ -17,6 +17,8 @@ pub struct User {
     pub group_roles: Vec<String>,
     /// Whether it may not be used.
     pub is_suspended: bool,
+    /// Whether logging in needs a code besides the password.
+    pub has_second_factor: bool,
     /// Counts the changes of what it may do. A token that was made before the last one is void.
     pub access_version: i64,
     /// When it was created.

@@ -1,4 +1,4 @@
-//! Identity of people and their programs: passwords, access tokens, refresh tokens, API keys, secrets of links, and the rules for addresses and
+//! Identity of people and their programs: passwords, second factors, access tokens, refresh tokens, API keys, secrets of links, marks of known browsers, and the rules for addresses and
 //! names.
 //!
 //! Pure: it stores nothing, and reads no clock except to check tokens. A header proves no identity; only a token that verifies here does.
@@ -6,9 +6,11 @@
 pub mod address;
 pub mod api_key;
 pub mod grant_token;
+pub mod known_browser;
 pub mod link_token;
 pub mod password;
 pub mod refresh_token;
+pub mod second_factor;
 pub mod session_token;
 pub mod signed_text;
 pub mod signup;
@@ -31,6 +33,9 @@ pub enum IdentityError {
     /// The password could not be hashed.
     #[error("a password cannot be hashed: {0}")]
     Hash(String),
+    /// A code could not be made or checked.
+    #[error("codes of a second factor cannot be made: {0}")]
+    SecondFactor(String),
     /// No random numbers.
     #[error("the host gives no random numbers: {0}")]
     Random(#[from] getrandom::Error),

@@ -45,6 +45,8 @@ pub enum Purpose {
     Session,
     /// Only the gateway for programs: a program with this token cannot change its own policies.
     Gateway,
+    /// Only the second step of a log-in, by whoever knew the password: it opens nothing without a code.
+    SecondFactor,
 }
 
 impl Purpose {
@@ -53,6 +55,7 @@ impl Purpose {
         match self {
             Self::Session => "edge-assistant",
             Self::Gateway => "edge-assistant/mcp",
+            Self::SecondFactor => "edge-assistant/second-factor",
         }
     }
 }
@@ -130,7 +133,7 @@ impl SessionClaims {
 
 /// Signs tokens. Only `auth` has one.
 pub struct Issuer {
-    key: Ed25519KeyPair,
+    pub(crate) key: Ed25519KeyPair,
     id: String,
 }
 

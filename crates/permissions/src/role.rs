@@ -94,6 +94,12 @@ impl Role {
     }
 }
 
+/// Whether a role can be called this: a built-in one, or one of the installation's own.
+#[must_use]
+pub fn is_role_name(name: &str) -> bool {
+    BUILT_IN.contains(&name) || check_name(name).is_ok()
+}
+
 fn check_name(name: &str) -> Result<(), InvalidRole> {
     if BUILT_IN.contains(&name) || name == FORMER_MEMBER {
         return Err(InvalidRole::BuiltIn);

@@ -74,7 +74,7 @@ table! {
         PoliciesManage = "policies:manage" [];
         /// See all accounts
         UsersRead = "users:read" [];
-        /// Give accounts a role, suspend them, make links that reset passwords
+        /// Give accounts a role, suspend them, make links that reset passwords, take second factors away
         UsersManage = "users:manage" [];
         /// Invite people
         InvitationsManage = "invitations:manage" [];

@@ -21,11 +21,22 @@ pub struct Problem {
     detail: Cow<'static, str>,
     field: Option<&'static str>,
     permission: Option<Cow<'static, str>>,
+    challenge: Option<Challenge>,
     header: Option<(HeaderName, HeaderValue)>,
     cause: Option<Arc<dyn Error + Send + Sync>>,
 }
 
-/// The body, RFC 9457 section 3, with our extensions `code`, `request_id`, `field` and `permission`.
+/// What a program sends back with the answer to the problem. It must not be logged, so `Debug` does not print it.
+#[derive(Clone)]
+struct Challenge(String);
+
+impl fmt::Debug for Challenge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Challenge")
+    }
+}
+
+/// The body, RFC 9457 section 3, with our extensions `code`, `request_id`, `field`, `permission` and `challenge`.
 #[derive(Serialize)]
 struct Body<'a> {
     r#type: &'static str,
@@ -38,12 +49,15 @@ struct Body<'a> {
     field: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     permission: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    challenge: Option<&'a str>,
 }
 
 impl Problem {
     /// A problem; `detail` is for the person.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, detail: detail.into(), field: None, permission: None, header: None, cause: None }
+        let detail = detail.into();
+        Self { status, code, detail, field: None, permission: None, challenge: None, header: None, cause: None }
     }
 
     /// 400: the body is not JSON, or does not fit the route.
@@ -112,6 +126,13 @@ impl Problem {
         Self { field: Some(field), ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_field", detail) }
     }
 
+    /// 429: too many attempts. `retry_after_s` is at least 1; `detail` says in words when to try again.
+    #[must_use]
+    pub fn rate_limited(detail: impl Into<Cow<'static, str>>, retry_after_s: u64) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail)
+            .with_header(header::RETRY_AFTER, HeaderValue::from(retry_after_s.max(1)))
+    }
+
     /// 500: an error of ours.
     pub fn internal(cause: impl Error + Send + Sync + 'static) -> Self {
         let detail = "Something went wrong on our side. Nothing you sent before is lost; try again.";
@@ -137,6 +158,13 @@ impl Problem {
     #[must_use]
     pub fn with_cause(mut self, cause: impl Error + Send + Sync + 'static) -> Self {
         self.cause = Some(Arc::new(cause));
+        self
+    }
+
+    /// Adds a challenge to the response: what to send back with the answer.
+    #[must_use]
+    pub fn with_challenge(mut self, challenge: String) -> Self {
+        self.challenge = Some(Challenge(challenge));
         self
     }
 
@@ -183,6 +211,7 @@ impl Problem {
             request_id,
             field: self.field,
             permission: self.permission.as_deref(),
+            challenge: self.challenge.as_ref().map(|challenge| challenge.0.as_str()),
         };
         // Serializing strings and numbers always succeeds; an empty body would still carry the status.
         let mut response = Response::new(serde_json::to_vec(&body).unwrap_or_default());
@@ -244,8 +273,19 @@ mod tests {
     }
 
     #[test]
+    fn a_challenge_is_sent_and_never_written_by_debug() {
+        let problem =
+            Problem::new(StatusCode::UNAUTHORIZED, "more", "One more step.").with_challenge("secret".to_owned());
+        let body: serde_json::Value = serde_json::from_slice(problem.to_response("r").body()).unwrap();
+        assert_eq!(body["challenge"], "secret");
+        assert!(!format!("{problem:?}").contains("secret"));
+    }
+
+    #[test]
     fn says_how_to_sign_in_and_when_to_come_back() {
         assert_eq!(Problem::unauthenticated().to_response("r").headers()[header::WWW_AUTHENTICATE], "Bearer");
+        let limited = Problem::rate_limited("Try again in 2 minutes.", 90);
+        assert_eq!(limited.to_response("r").headers()[header::RETRY_AFTER], "90");
         let busy = Problem::unavailable(std::io::Error::other("busy"));
         assert_eq!(busy.to_response("r").headers()[header::RETRY_AFTER], "1");
     }

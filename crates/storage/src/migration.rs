@@ -95,6 +95,12 @@ pub const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/0012_permissions.postgres.sql"),
     },
     Migration {
+        version: 14,
+        name: "0014_second_factors",
+        sqlite: include_str!("../../../migrations/0014_second_factors.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0014_second_factors.postgres.sql"),
+    },
+    Migration {
         version: 15,
         name: "0015_clients",
         sqlite: include_str!("../../../migrations/0015_clients.sql"),

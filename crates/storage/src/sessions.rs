@@ -158,6 +158,16 @@ impl<D: Database> Store<D> {
         Ok(())
     }
 
+    /// Whether a session began with the password of an account here.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn began_with_password(&self, session_id: Id) -> Result<bool, StorageError> {
+        let sql = "SELECT 1 FROM sessions JOIN users ON users.id = sessions.user_id
+             WHERE sessions.id = ?1 AND users.password_hash IS NOT NULL";
+        Ok(!self.database.query(Statement::new("began_with_password", sql, [session_id.into()])).await?.is_empty())
+    }
+
     /// Sessions that have not ended, the newest first, before the one at which the page before ended: of one person, or of all.
     ///
     /// # Errors

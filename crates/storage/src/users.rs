@@ -34,6 +34,7 @@ pub(crate) const ROLE: &str =
 pub(crate) fn columns() -> String {
     format!(
         "users.id, users.email, users.name, {ROLE}, CASE WHEN users.suspended_at IS NULL THEN 0 ELSE 1 END,
+         CASE WHEN EXISTS (SELECT 1 FROM second_factors WHERE second_factors.user_id = users.id) THEN 1 ELSE 0 END,
          COALESCE(users.access_version, 0), users.created_at"
     )
 }
@@ -49,6 +50,7 @@ fn read(columns: &mut Columns<'_>) -> Result<User, StorageError> {
         name: columns.text()?.to_owned(),
         role: columns.text()?.to_owned(),
         is_suspended: columns.flag()?,
+        has_second_factor: columns.flag()?,
         access_version: columns.integer()?,
         created_at: columns.timestamp()?,
         group_roles: Vec::new(),
@@ -108,7 +110,7 @@ impl<D: Database> Store<D> {
                    OR (CAST(?5 AS bigint) = 0 AND (?6 IS NULL OR EXISTS (
                        SELECT 1 FROM invitations WHERE token_hash = ?6 AND accepted_at IS NULL AND revoked_at IS NULL
                            AND expires_at > now_ms() AND {}))))
-             RETURNING id, email, name, access_role, 0, 0, created_at",
+             RETURNING id, email, name, access_role, 0, 0, 0, created_at",
             counts("invitations")
         );
         let parameters = [

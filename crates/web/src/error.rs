@@ -4,7 +4,7 @@ use axum::{
     body::Body,
     response::{IntoResponse, Response},
 };
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, StatusCode};
 use identity::{IdentityError, signup::InvalidField};
 use problem::Problem;
 use storage::{DatabaseError, StorageError};
@@ -17,6 +17,12 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub struct Error(Box<Problem>);
 
 impl Error {
+    /// The response's status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.0.status()
+    }
+
     /// The causes, for callers that log the error without a response.
     #[must_use]
     pub fn causes(&self) -> Option<String> {

@@ -8,6 +8,7 @@ pub mod api_keys;
 pub mod app;
 pub mod arriving;
 pub mod body;
+pub mod client_address;
 mod compression;
 pub mod error;
 pub mod extract;

@@ -1,5 +1,5 @@
 /**
- * The address bar: `/` is a new chat, `/c/<id>` a conversation, `/settings/tools` says which tools may be used,
+ * The address bar: `/` is a new chat, `/c/<id>` a conversation, `/settings/tools` says which tools may be used, `/settings/account` is the person's own,
  * `/settings/administration/<section>` is for administrators. `/invitation` and `/password-reset` are links that somebody was
  * given, with a secret behind the `#`, which browsers send to nobody. `/settings/programs` has the keys and programs of the person, and
  * `/authorize` is where a program sends them that wants to be let in. Knows nothing of what is shown there.
@@ -15,6 +15,7 @@ export type Route =
   | { page: "tools" }
   | { page: "programs" }
   | { page: "authorize" }
+  | { page: "account" }
   | { page: "administration"; section: Section }
   | { page: "invitation" }
   | { page: "password-reset" }
@@ -22,6 +23,7 @@ export type Route =
 
 export const TOOLS_PATH = "/settings/tools";
 export const PROGRAMS_PATH = "/settings/programs";
+export const ACCOUNT_PATH = "/settings/account";
 const ADMINISTRATION_PATH = "/settings/administration";
 
 export const route = signal<Route>(parsePath(location.pathname));
@@ -31,6 +33,7 @@ export function parsePath(path: string): Route {
   if (path === TOOLS_PATH) return { page: "tools" };
   if (path === PROGRAMS_PATH) return { page: "programs" };
   if (path === "/authorize") return { page: "authorize" };
+  if (path === ACCOUNT_PATH) return { page: "account" };
   if (path === "/invitation") return { page: "invitation" };
   if (path === "/password-reset") return { page: "password-reset" };
   const section = SECTIONS.find((name) => path === administrationPath(name));

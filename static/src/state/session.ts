@@ -1,7 +1,7 @@
 /** The signed-in person. The session itself is in two HttpOnly cookies, which this code cannot read. */
 import { signal } from "@preact/signals";
 import { ApiError, auth, describe } from "../api.ts";
-import type { User } from "../types.ts";
+import type { Session, User } from "../types.ts";
 import { forgetDrafts, ownDrafts } from "./drafts.ts";
 import { onTabNews, tellTabs } from "./tabs.ts";
 
@@ -17,6 +17,7 @@ export const session = signal<SessionState>({ at: "asking" });
 const ENDINGS: Record<string, string> = {
   session_expired: "You were away for a long time, so you were logged out. Log in to go on.",
   session_ended: "You logged out in another place, or your session was ended. Log in to go on.",
+  second_factor_setup_required: "Your role needs a second factor by now. Log in to set one up.",
   account_suspended: "This account is suspended. Ask an administrator.",
   session_revoked: "Your session was used in two places at once, so it was ended to be safe. Log in to go on.",
 };
@@ -39,7 +40,7 @@ export async function resume(): Promise<void> {
 /** `invitation`: the secret of a link that somebody was given. */
 export async function signUp(email: string, password: string, name: string, invitation?: string): Promise<void> {
   const body = { email, password, ...(name === "" ? {} : { name }), ...(invitation ? { invitation } : {}) };
-  enter((await auth.signup(body)).user);
+  await entering(() => auth.signup(body));
 }
 
 /** Sets a new password with a link. Whoever was logged in to the account is not any more, and nobody is in this browser. */
@@ -49,7 +50,67 @@ export async function resetPassword(token: string, password: string): Promise<vo
 }
 
 export async function logIn(email: string, password: string): Promise<void> {
-  enter((await auth.login({ email, password })).user);
+  await entering(() => auth.login({ email, password }));
+}
+
+/** What is left to do after the right password, if anything is. `codes`: the recovery codes are shown before the person goes on. */
+export type Step =
+  | { at: "code"; challenge: string }
+  | { at: "setup"; challenge: string }
+  | { at: "codes"; codes: string[]; user: User };
+
+export const step = signal<Step | null>(null);
+
+/** Logs in, or asks for the second step. */
+async function entering(ask: () => Promise<Session>): Promise<void> {
+  step.value = null;
+  try {
+    enter((await ask()).user);
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.challenge === null) throw error;
+    const { challenge, code } = error;
+    step.value = { at: code === "second_factor_setup_required" ? "setup" : "code", challenge };
+  }
+}
+
+/** The second step: a code of the person's app, or a recovery code. */
+export async function answerChallenge(challenge: string, code: string): Promise<void> {
+  try {
+    enter((await auth.answer(challenge, code)).user);
+    step.value = null;
+  } catch (error) {
+    throw expired(error);
+  }
+}
+
+/** The second step of whoever has to set up a second factor first. */
+export async function confirmSetup(challenge: string, setup: string, code: string): Promise<void> {
+  try {
+    const { user, recovery_codes: codes = [] } = await auth.confirmSetup(challenge, setup, code);
+    step.value = { at: "codes", codes, user };
+  } catch (error) {
+    throw expired(error);
+  }
+}
+
+/** Goes on after the recovery codes. */
+export function enterWithCodes(user: User): void {
+  enter(user);
+  step.value = null;
+}
+
+/** Whoever took too long begins again with the password, and is told why. */
+export function expired(error: unknown): unknown {
+  if (error instanceof ApiError && error.code === "challenge_expired") {
+    session.value = { at: "out", reason: error.message };
+    step.value = null;
+  }
+  return error;
+}
+
+/** The person has another name, or another session. */
+export function changed(user: User): void {
+  enter(user);
 }
 
 /** Rejects if the server could not be reached. Otherwise the session would continue without the person's knowledge. */

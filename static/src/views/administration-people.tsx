@@ -78,6 +78,15 @@ function Person({
     }
     setWaiting(false);
   };
+  const removeSecondFactor = async () => {
+    setWaiting(true);
+    const remove = async () => {
+      await admin.removeSecondFactor(account.id);
+      return { ...account, second_factor: false };
+    };
+    if (await pages.change(account, remove)) announce(`${account.email}: second factor taken away`);
+    setWaiting(false);
+  };
   return (
     <li class="px-4 py-3.5">
       <div class="flex flex-wrap items-center gap-x-4 gap-y-2">
@@ -95,6 +104,7 @@ function Person({
               </>
             )}
             since <When at={account.created_at} />
+            {account.second_factor && " · second factor"}
             {account.group_roles.length > 0 && ` · from groups: ${account.group_roles.join(", ")}`}
           </p>
         </div>
@@ -106,10 +116,21 @@ function Person({
           choose={(role) => void change({ role }, `role ${role}`)}
         />
         {mayChange && (
-          <div class="flex gap-1">
+          <div class="flex flex-wrap gap-1">
             <button type="button" class="ghost-button" disabled={waiting} onClick={() => void reset()}>
               Reset password
             </button>
+            {account.second_factor && (
+              <button
+                type="button"
+                class="ghost-button"
+                title="For whoever has lost their app and their recovery codes. Logs them out everywhere."
+                disabled={waiting}
+                onClick={() => void removeSecondFactor()}
+              >
+                Take second factor away
+              </button>
+            )}
             <button
               type="button"
               class="ghost-button"

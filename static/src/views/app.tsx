@@ -21,9 +21,10 @@ import { forgetCopies } from "../state/copies.ts";
 import { forgetList, loadList } from "../state/list.ts";
 import { linkSecret, navigate, type Route, route } from "../state/route.ts";
 import { forgetSecrets } from "../state/secrets.ts";
-import { resume, session } from "../state/session.ts";
+import { resume, session, step } from "../state/session.ts";
 import { onTabNews } from "../state/tabs.ts";
 import { forgetTools } from "../state/tools.ts";
+import { AccountSettings } from "./account.tsx";
 import { Announcer } from "./announce.tsx";
 import { Administration } from "./administration.tsx";
 import { Authorize } from "./authorize.tsx";
@@ -31,6 +32,7 @@ import { ChatView } from "./chat.tsx";
 import { Logo } from "./icons.tsx";
 import { LoginView, PasswordResetView } from "./login.tsx";
 import { Programs } from "./programs.tsx";
+import { SecondStep } from "./second-factor.tsx";
 import { Shell } from "./shell.tsx";
 import { ToolSettings } from "./tool-settings.tsx";
 
@@ -118,6 +120,7 @@ const TITLES: Partial<Record<Route["page"], string>> = {
   tools: "Tools",
   programs: "Programs",
   authorize: "A program asks",
+  account: "Your account",
   administration: "Administration",
 };
 
@@ -163,6 +166,7 @@ function atOnce(change: () => void): void {
 function Page() {
   const state = session.value;
   const current = route.value;
+  if (step.value !== null) return <SecondStep step={step.value} />;
   // Links that somebody was given, whoever is logged in.
   if (current.page === "invitation") return <LoginView invitation={linkSecret()} />;
   if (current.page === "password-reset") return <PasswordResetView token={linkSecret()} />;
@@ -199,6 +203,8 @@ function Page() {
             <ToolSettings />
           ) : current.page === "programs" ? (
             <Programs />
+          ) : current.page === "account" ? (
+            <AccountSettings user={state.user} />
           ) : current.page === "administration" ? (
             <Administration user={state.user} section={current.section} />
           ) : (

@@ -41,8 +41,8 @@ export function LoginView({ invitation }: { invitation?: string }) {
       if (invitation !== undefined) navigate("/", { replace: true });
     } catch (error) {
       setTrouble({ field: fieldOf(error), text: describe(error) });
-      setWaiting(false);
     }
+    setWaiting(false);
   };
 
   const at = (field: string) => (trouble?.field === field ? trouble.text : null);
@@ -182,7 +182,7 @@ function FirstView({ start }: { start: () => void }) {
   );
 }
 
-function Greeting({ title, children }: { title: string; children: ComponentChildren }) {
+export function Greeting({ title, children }: { title: string; children: ComponentChildren }) {
   return (
     <div class="mb-8 grid justify-items-center gap-5 text-center">
       <Logo size={48} />
@@ -210,7 +210,7 @@ type FieldProps = {
   error: string | null;
 };
 
-function Field({ name, label, type = "text", hint, autocomplete, required = false, error }: FieldProps) {
+export function Field({ name, label, type = "text", hint, autocomplete, required = false, error }: FieldProps) {
   const id = useId();
   return (
     <div class="grid gap-1.5">

@@ -4,7 +4,15 @@ import { describe } from "../api.ts";
 import { sectionsOf } from "../permissions.ts";
 import { conversation } from "../state/chat.ts";
 import { conversations, hasMore, listError, loading, loadList, loadMore } from "../state/list.ts";
-import { administrationPath, conversationPath, follow, PROGRAMS_PATH, route, TOOLS_PATH } from "../state/route.ts";
+import {
+  ACCOUNT_PATH,
+  administrationPath,
+  conversationPath,
+  follow,
+  PROGRAMS_PATH,
+  route,
+  TOOLS_PATH,
+} from "../state/route.ts";
 import { logOut } from "../state/session.ts";
 import type { Conversation, User } from "../types.ts";
 import { type Asked, ConversationDialog } from "./conversation-dialog.tsx";
@@ -152,15 +160,24 @@ function Account({ user }: { user: User }) {
         </p>
       )}
       <div class="flex items-center gap-1">
-        <span
-          class="grid size-8 shrink-0 place-items-center rounded-full bg-brand-tint text-sm font-semibold text-brand"
-          aria-hidden="true"
+        <a
+          href={ACCOUNT_PATH}
+          class="-ml-1 flex min-w-0 flex-1 items-center rounded-lg p-1 hover:bg-hover"
+          aria-label={`Your account: ${name}`}
+          title={user.email}
+          aria-current={route.value.page === "account" ? "page" : undefined}
+          onClick={(event) => leaveTo(event, ACCOUNT_PATH)}
         >
-          {name.slice(0, 1).toUpperCase()}
-        </span>
-        <span dir="auto" class="ml-2 min-w-0 flex-1 truncate text-sm" title={user.email}>
-          {name}
-        </span>
+          <span
+            class="grid size-8 shrink-0 place-items-center rounded-full bg-brand-tint text-sm font-semibold text-brand"
+            aria-hidden="true"
+          >
+            {name.slice(0, 1).toUpperCase()}
+          </span>
+          <span dir="auto" class="ml-2 min-w-0 flex-1 truncate text-sm">
+            {name}
+          </span>
+        </a>
         {section !== undefined && (
           <a
             href={administrationPath(section)}

@@ -10,7 +10,7 @@ use permissions::{
 };
 use router_test::{Answer, Fixture, request, send};
 use serde_json::{Value, json};
-use storage::sessions::TokenHashes;
+use storage::{second_factors::NewSecondFactor, sessions::TokenHashes};
 
 use super::*;
 
@@ -180,6 +180,36 @@ fn a_link_for_a_new_password_is_made_and_only_its_hash_kept() {
     assert_eq!(found, Some((user.id, "b@example.org".to_owned())));
     assert_eq!(test.recorded().0, "user.reset_link");
     assert_eq!(code(&test.send(Method::POST, &format!("/users/{}/reset-link", Id::new()), None)).0, 404);
+}
+
+#[test]
+fn a_second_factor_is_seen_and_taken_away_which_ends_sessions_and_is_recorded() {
+    let test = Test::new();
+    let (user, _) = test.fixture.person("b@example.org");
+    let store = test.fixture.app.store();
+    let new = NewSecondFactor { sealed: "s", step: 1, recovery_hashes: &[], only_first: true };
+    assert!(block_on(store.set_second_factor(&user, new)).unwrap());
+    let user = block_on(store.user(user.id)).unwrap().unwrap();
+    let token = TokenHashes { token: "t".into(), family: "f".into() };
+    assert!(block_on(store.create_session(Id::new(), &user, &token, 60_000)).unwrap());
+    let list = test.get("/users");
+    assert_eq!((&list["items"][0]["second_factor"], &list["items"][1]["second_factor"]), (&json!(true), &json!(false)));
+    let path = format!("/users/{}/second-factor", user.id);
+    let own = format!("/users/{}/second-factor", test.admin.id);
+    assert_eq!(code(&test.send(Method::DELETE, &own, None)), (409, "own_account"));
+    let (_, helper) = test.fixture.person_with("helper@example.org", "helper");
+    block_on(store.set_role("helper", "users:manage", 50)).unwrap();
+    assert_eq!(code(&test.send_as(&helper, Method::DELETE, &path, None)), (403, "beyond_own_role"));
+    for _ in 0..2 {
+        assert_eq!(test.send(Method::DELETE, &path, None).status, StatusCode::NO_CONTENT);
+        assert_eq!((test.recorded().0.as_str(), test.records()), ("user.remove_second_factor", 1));
+    }
+    assert_eq!(test.get("/sessions")["items"], json!([]));
+    assert_eq!(test.get("/users")["items"][1]["second_factor"], false);
+    assert_eq!(
+        code(&test.send(Method::DELETE, &format!("/users/{}/second-factor", Id::new()), None)),
+        (404, "not_found")
+    );
 }
 
 #[test]

@@ -12,6 +12,7 @@ fn user() -> User {
         role: "auditor".into(),
         group_roles: vec!["member".into(), "auditor".into()],
         is_suspended: false,
+        has_second_factor: false,
         access_version: 3,
         created_at: Timestamp::from_millis(0),
     }

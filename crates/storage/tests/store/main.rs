@@ -22,6 +22,7 @@ mod places;
 mod plans;
 mod repeated;
 mod runs;
+mod second_factors;
 mod tasks;
 mod tools;
 

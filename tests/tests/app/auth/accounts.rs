@@ -22,9 +22,9 @@ async fn signing_up_gives_a_session_and_cookies_that_scripts_cannot_read() -> Re
         .iter()
         .map(|cookie| Ok(cookie.to_str()?.to_owned()))
         .collect::<Result<_>>()?;
-    assert_eq!(cookies.len(), 2);
-    for (name, path) in [("ea_access", "/"), ("ea_refresh", "/auth")] {
-        let cookie = cookies.iter().find(|cookie| cookie.starts_with(&format!("{name}="))).context("no cookie")?;
+    assert_eq!(cookies.len(), 3);
+    for (name, path) in [("ea_access=", "/"), ("ea_refresh=", "/auth"), ("ea_known_", "/auth")] {
+        let cookie = cookies.iter().find(|cookie| cookie.starts_with(name)).context("no cookie")?;
         let attributes: Vec<_> = cookie.split("; ").skip(1).collect();
         let path = format!("Path={path}");
         for attribute in ["HttpOnly", "SameSite=Lax", path.as_str()] {
@@ -47,7 +47,7 @@ async fn behind_a_proxy_that_ends_tls_cookies_are_secure() -> Result<()> {
     let body = json!({"email": "ann@example.org", "password": "long enough"});
     let response = app.request(Method::POST, "/auth/signup").json(&body).send().await?;
     let secure = response.headers().get_all("set-cookie").iter();
-    assert_eq!(secure.filter(|cookie| cookie.to_str().is_ok_and(|cookie| cookie.contains("; Secure"))).count(), 2);
+    assert_eq!(secure.filter(|cookie| cookie.to_str().is_ok_and(|cookie| cookie.contains("; Secure"))).count(), 3);
     Ok(())
 }
 
@@ -75,7 +75,7 @@ async fn logging_in_gives_a_session_of_the_same_account() -> Result<()> {
     let person = Person::new().await?;
     let response = log_in(&person.email.to_uppercase(), Person::PASSWORD).await?;
     assert_eq!(response.status(), StatusCode::OK);
-    assert_eq!(response.headers().get_all("set-cookie").iter().count(), 2);
+    assert_eq!(response.headers().get_all("set-cookie").iter().count(), 3);
     assert_eq!(response.json::<Value>().await?["user"], person.user);
     Ok(())
 }

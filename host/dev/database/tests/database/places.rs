@@ -163,7 +163,7 @@ pub(crate) fn tool_rows() -> Vec<String> {
 }
 
 /// The tables of later schemas.
-pub(crate) const LATER_TABLES: [&str; 9] = [
+pub(crate) const LATER_TABLES: [&str; 11] = [
     "tool_secrets",
     "generated_keys",
     "model_dialects",
@@ -173,6 +173,8 @@ pub(crate) const LATER_TABLES: [&str; 9] = [
     "user_group_members",
     "invitations",
     "password_resets",
+    "second_factors",
+    "recovery_codes",
 ];
 
 /// Rows in every table of later schemas, and values in the columns that they added.
@@ -197,6 +199,9 @@ pub(crate) fn later_rows() -> Vec<String> {
         "INSERT INTO user_group_members VALUES ('U2', 'g1', 1)",
         "INSERT INTO invitations VALUES ('i1', 'hash', 'auditor', 'u1', 7, 1, 2, NULL, NULL, NULL)",
         "INSERT INTO password_resets VALUES ('p1', 'hash', 'U2', 'u1', 7, 1, 2, NULL)",
+        "INSERT INTO second_factors VALUES ('u1', 'v1.0123.AbC-_', 58000000, 1)",
+        "INSERT INTO recovery_codes VALUES ('u1', 'one', NULL)",
+        "INSERT INTO recovery_codes VALUES ('u1', 'two', 2)",
     ]
     .map(str::to_owned)
     .into()

@@ -1,0 +1,57 @@
+//! What people change about their own account: the name and the password.
+
+use axum::{extract::State, response::Response};
+use http::{HeaderMap, StatusCode};
+use identity::{
+    password,
+    signup::{self, InvalidField},
+};
+use problem::Problem;
+use serde::Deserialize;
+use storage::Database;
+use web::{Json, Result, Session};
+
+use crate::{
+    routes::{Auth, UserBody, begin_session, user_body},
+    second_factor::{Proof, proven, record},
+};
+
+#[derive(Deserialize)]
+pub(crate) struct NewName {
+    name: String,
+}
+
+/// `PATCH /auth/me`.
+pub(crate) async fn rename<D: Database>(
+    State(auth): State<Auth<D>>,
+    session: Session,
+    Json(NewName { name }): Json<NewName>,
+) -> Result<Json<UserBody>> {
+    auth.store().rename_user(session.user_id(), signup::name(&name)?).await?;
+    let user = auth.store().user(session.user_id()).await?.ok_or_else(Problem::unauthenticated)?;
+    Ok(Json(user_body(user, &auth.app.roles().await?)))
+}
+
+#[derive(Deserialize)]
+pub(crate) struct NewPassword {
+    /// The one before.
+    password: String,
+    new_password: String,
+}
+
+/// `POST /auth/password`: ends all sessions of the account and begins another in this browser.
+pub(crate) async fn change_password<D: Database>(
+    State(auth): State<Auth<D>>,
+    session: Session,
+    headers: HeaderMap,
+    Json(NewPassword { password, new_password }): Json<NewPassword>,
+) -> Result<Response> {
+    let user = proven(&auth, &session, &headers, Proof::by_password(password)).await?;
+    password::check(&new_password, &user.email).map_err(|wrong| InvalidField { field: "new_password", ..wrong })?;
+    if !auth.store().change_password(&user, &password::hash(&new_password)?).await? {
+        return Err(Problem::conflict("changed_meanwhile", "Your account has changed meanwhile. Try again.").into());
+    }
+    record(&auth, &user, "password.change", "ok").await?;
+    let user = auth.store().user(user.id).await?.ok_or_else(Problem::unauthenticated)?;
+    begin_session(&auth, &headers, user, StatusCode::OK, None).await
+}

@@ -1,0 +1,420 @@
+//! The second step of a log-in, and what people do about their own second factor.
+//!
+//! Whoever knows the password of an account with a second factor, or of one whose role needs it, gets a challenge and no session. A challenge is a token
+//! that opens nothing but these routes, for as long as nothing changes about the account; with it comes a code, or a second factor is set up. A code
+//! counts once, which the database decides. What is being set up is not stored: its sealed secret travels with the person.
+
+use axum::{extract::State, response::Response};
+use domain::{Timestamp, User};
+use http::{HeaderMap, Method, StatusCode};
+use identity::{
+    Purpose, password,
+    refresh_token::RefreshToken,
+    second_factor::{RecoveryCode, TotpSecret, TypedCode},
+};
+use master_key::GeneratedKey;
+use problem::Problem;
+use serde::{Deserialize, Serialize};
+use storage::{
+    Database,
+    audit::AuditEvent,
+    second_factors::{NewSecondFactor, SecondFactor},
+};
+use vault::{Keys, Owner, VaultError};
+use web::{Json, Result, Session, extract::created};
+use zeroize::Zeroizing;
+
+use crate::{
+    COMPONENT,
+    limits::Attempt,
+    routes::{Auth, begin_session, hashes, over},
+};
+
+/// Time to install an app and read the picture with it.
+const SETUP_MS: i64 = 30 * 60 * 1000;
+
+/// The names under which secrets are sealed: one that counts, and one that is being set up.
+const KEPT: &str = "second_factor";
+const NEW: &str = "second_factor_setup";
+
+/// A challenge alone.
+#[derive(Deserialize)]
+pub(crate) struct Challenged {
+    challenge: String,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct CodeAnswer {
+    challenge: String,
+    code: String,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct SetupAnswer {
+    challenge: String,
+    #[serde(flatten)]
+    confirmation: Confirmation,
+}
+
+/// The first code of a second factor that is being set up.
+#[derive(Deserialize)]
+pub(crate) struct Confirmation {
+    /// As [`SetupBody`] had it.
+    setup: String,
+    code: String,
+}
+
+/// Shows that it is the person and not whoever found their browser: the password, or a code.
+#[derive(Deserialize)]
+pub(crate) struct Proof {
+    password: Option<String>,
+    code: Option<String>,
+}
+
+impl Proof {
+    /// The password.
+    pub(crate) fn by_password(password: String) -> Self {
+        Self { password: Some(password), code: None }
+    }
+}
+
+#[derive(Serialize)]
+pub(crate) struct SetupBody {
+    /// To send back with the first code.
+    setup: String,
+    /// The secret, for apps that cannot read the picture.
+    secret: String,
+    /// What the picture says.
+    address: String,
+}
+
+#[derive(Serialize)]
+struct RecoveryCodesBody {
+    recovery_codes: Vec<String>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct StateBody {
+    enabled: bool,
+    created_at: Option<Timestamp>,
+    recovery_codes_left: i64,
+    /// A role needs one, so it can be replaced and not removed.
+    required: bool,
+    /// Whoever has no password logs in elsewhere, and needs none here.
+    has_password: bool,
+}
+
+/// Goes on after the right password, or after an account was made: with a session, or with a challenge if a second factor is needed.
+pub(crate) async fn after_password<D: Database>(
+    auth: &Auth<D>,
+    headers: &HeaderMap,
+    user: User,
+    status: StatusCode,
+) -> Result<Response> {
+    let (code, detail) = if user.has_second_factor {
+        ("second_factor_required", "Enter the code that your app shows, or a recovery code.")
+    } else if auth.config.needs_second_factor(&user) {
+        ("second_factor_setup_required", "Your role needs a second factor. Set one up to go on.")
+    } else {
+        return begin_session(auth, headers, user, status, None).await;
+    };
+    let (issuer, now) = auth.issuer().await?;
+    let challenge = issuer.issue(&user, None, Purpose::SecondFactor, now)?;
+    Err(Problem::new(StatusCode::UNAUTHORIZED, code, detail).with_challenge(challenge).into())
+}
+
+/// Ends a session that began with a password, if a role of its person needs a second factor by now and they have none.
+pub(crate) async fn check_session<D: Database>(auth: &Auth<D>, user: &User, token: &RefreshToken) -> Result<()> {
+    let lacks = auth.config.needs_second_factor(user) && !user.has_second_factor;
+    if !lacks || !auth.store().began_with_password(token.session_id).await? {
+        return Ok(());
+    }
+    auth.store().end_session(token.session_id, &hashes(token)).await?;
+    let detail = "Your role needs a second factor by now. Log in again to set one up.";
+    Err(over("second_factor_setup_required", detail).into())
+}
+
+/// Whose challenge this is, if nothing has changed about the account since it was made.
+async fn challenged<D: Database>(auth: &Auth<D>, challenge: &str) -> Result<User> {
+    let expired = || {
+        let detail = "The log-in took too long, or the account has changed meanwhile. Enter your password again.";
+        Problem::new(StatusCode::UNAUTHORIZED, "challenge_expired", detail)
+    };
+    let session = match auth.app.authenticate(challenge, Purpose::SecondFactor).await {
+        Err(error) if error.status() == StatusCode::UNAUTHORIZED => return Err(expired().into()),
+        session => session?,
+    };
+    // Exactly: what the instance knows about changes may be half a second old.
+    let user = auth.store().user(session.user_id()).await?;
+    let same = |user: &User| user.access_version == session.access_version() && !user.is_suspended;
+    Ok(user.filter(same).ok_or_else(expired)?)
+}
+
+/// `POST /auth/login/second-factor`.
+pub(crate) async fn log_in<D: Database>(
+    State(auth): State<Auth<D>>,
+    method: Method,
+    headers: HeaderMap,
+    Json(CodeAnswer { challenge, code }): Json<CodeAnswer>,
+) -> Result<Response> {
+    auth.check_origin(&method, &headers)?;
+    let user = challenged(&auth, &challenge).await?;
+    if !counts(&auth, &headers, &user, &code).await? {
+        return Err(Problem::new(StatusCode::UNAUTHORIZED, "invalid_code", WRONG_CODE).into());
+    }
+    begin_session(&auth, &headers, user, StatusCode::OK, None).await
+}
+
+/// `POST /auth/login/second-factor/setup`: whoever has none yet begins to set one up.
+pub(crate) async fn log_in_setup<D: Database>(
+    State(auth): State<Auth<D>>,
+    method: Method,
+    headers: HeaderMap,
+    Json(Challenged { challenge }): Json<Challenged>,
+) -> Result<Json<SetupBody>> {
+    auth.check_origin(&method, &headers)?;
+    let user = challenged(&auth, &challenge).await?;
+    if user.has_second_factor {
+        return Err(exists().into());
+    }
+    begin_setup(&auth, &user).await
+}
+
+/// `POST /auth/login/second-factor/confirm`.
+pub(crate) async fn log_in_confirm<D: Database>(
+    State(auth): State<Auth<D>>,
+    method: Method,
+    headers: HeaderMap,
+    Json(SetupAnswer { challenge, confirmation }): Json<SetupAnswer>,
+) -> Result<Response> {
+    auth.check_origin(&method, &headers)?;
+    let user = challenged(&auth, &challenge).await?;
+    let codes = finish_setup(&auth, &user, &confirmation, true).await?.ok_or_else(exists)?;
+    let user = auth.store().user(user.id).await?.ok_or_else(Problem::unauthenticated)?;
+    begin_session(&auth, &headers, user, StatusCode::CREATED, Some(codes)).await
+}
+
+fn exists() -> Problem {
+    let detail = "This account has a second factor already. Enter your password again, and a code of it.";
+    Problem::conflict("second_factor_exists", detail)
+}
+
+/// `GET /auth/second-factor`.
+pub(crate) async fn read<D: Database>(State(auth): State<Auth<D>>, session: Session) -> Result<Json<StateBody>> {
+    let found = auth.store().user_with_password(session.user_id()).await?;
+    let (user, hash) = found.ok_or_else(Problem::unauthenticated)?;
+    let kept = auth.store().second_factor(user.id).await?;
+    Ok(Json(StateBody {
+        enabled: kept.is_some(),
+        created_at: kept.as_ref().map(|kept| kept.created_at),
+        recovery_codes_left: kept.map_or(0, |kept| kept.recovery_codes_left),
+        required: auth.config.needs_second_factor(&user),
+        has_password: hash.is_some(),
+    }))
+}
+
+/// `POST /auth/second-factor/setup`: begins to set one up, the first or one instead of another.
+pub(crate) async fn setup<D: Database>(
+    State(auth): State<Auth<D>>,
+    session: Session,
+    headers: HeaderMap,
+    Json(proof): Json<Proof>,
+) -> Result<Json<SetupBody>> {
+    let user = proven(&auth, &session, &headers, proof).await?;
+    begin_setup(&auth, &user).await
+}
+
+/// `POST /auth/second-factor/confirm`. That it is the person was shown when it began: nobody else has the sealed secret.
+pub(crate) async fn confirm<D: Database>(
+    State(auth): State<Auth<D>>,
+    session: Session,
+    Json(confirmation): Json<Confirmation>,
+) -> Result<Response> {
+    let user = auth.store().user(session.user_id()).await?.ok_or_else(Problem::unauthenticated)?;
+    let codes = finish_setup(&auth, &user, &confirmation, false).await?.ok_or_else(changed)?;
+    Ok(created(RecoveryCodesBody { recovery_codes: codes }))
+}
+
+/// `POST /auth/second-factor/remove`.
+pub(crate) async fn remove<D: Database>(
+    State(auth): State<Auth<D>>,
+    session: Session,
+    headers: HeaderMap,
+    Json(proof): Json<Proof>,
+) -> Result<StatusCode> {
+    let user = proven(&auth, &session, &headers, proof).await?;
+    if auth.config.needs_second_factor(&user) {
+        let detail = "Your role needs a second factor. You can replace it by another, and not remove it.";
+        return Err(Problem::conflict("second_factor_needed", detail).into());
+    }
+    if auth.store().remove_second_factor(user.id, false).await? {
+        record(&auth, &user, "second_factor.remove", "ok").await?;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `POST /auth/second-factor/recovery-codes`: new ones instead of all before.
+pub(crate) async fn renew_recovery_codes<D: Database>(
+    State(auth): State<Auth<D>>,
+    session: Session,
+    headers: HeaderMap,
+    Json(proof): Json<Proof>,
+) -> Result<Response> {
+    let user = proven(&auth, &session, &headers, proof).await?;
+    if !user.has_second_factor {
+        let detail = "You have no second factor, so you need no recovery codes. Set one up first.";
+        return Err(Problem::conflict("no_second_factor", detail).into());
+    }
+    let codes = RecoveryCode::set()?;
+    let hashes: Vec<String> = codes.iter().map(RecoveryCode::hash).collect();
+    if !auth.store().renew_recovery_codes(&user, &hashes).await? {
+        return Err(changed().into());
+    }
+    record(&auth, &user, "recovery_codes.renew", "ok").await?;
+    Ok(created(RecoveryCodesBody { recovery_codes: codes.iter().map(ToString::to_string).collect() }))
+}
+
+fn changed() -> Problem {
+    Problem::conflict("changed_meanwhile", "Your account has changed meanwhile. Look at it again.")
+}
+
+const WRONG_CODE: &str =
+    "This code is wrong, is over or has been used. Enter the one that your app shows now, or a recovery code.";
+
+/// The person of a session, who has shown that it is them.
+pub(crate) async fn proven<D: Database>(
+    auth: &Auth<D>,
+    session: &Session,
+    headers: &HeaderMap,
+    Proof { password, code }: Proof,
+) -> Result<User> {
+    let found = auth.store().user_with_password(session.user_id()).await?;
+    let (user, hash) = found.ok_or_else(Problem::unauthenticated)?;
+    if let Some(text) = password {
+        let attempt = Attempt::with_proof(auth, user.id).await?;
+        if !password::verify(&text, hash.as_deref()) {
+            return Err(Problem::invalid_field("password", "This is not your password.").into());
+        }
+        attempt.succeeded(auth).await?;
+        return Ok(user);
+    }
+    let Some(code) = code else {
+        return Err(Problem::invalid_field("password", "Enter your password, or a code of your app.").into());
+    };
+    if counts(auth, headers, &user, &code).await? {
+        Ok(user)
+    } else {
+        Err(Problem::invalid_field("code", WRONG_CODE).into())
+    }
+}
+
+/// Whether this is a code of the account that was not used before. It is used by this.
+pub(crate) async fn counts<D: Database>(auth: &Auth<D>, headers: &HeaderMap, user: &User, typed: &str) -> Result<bool> {
+    match TypedCode::parse(typed) {
+        None => Ok(false),
+        Some(TypedCode::Recovery(code)) => {
+            let used = auth.store().use_recovery_code(user.id, &code.hash()).await?;
+            if used {
+                record(auth, user, "recovery_code.use", "ok").await?;
+            }
+            Ok(used)
+        }
+        Some(TypedCode::App(code)) => {
+            let Some(kept) = auth.store().second_factor(user.id).await? else { return Ok(false) };
+            let attempt = Attempt::with_code(auth, headers, user).await?;
+            let secret = open(auth, user, &kept).await?;
+            let used = match secret.check(&code, kept.now)? {
+                Some(step) => auth.store().use_code(user.id, &kept.sealed, step).await?,
+                None => false,
+            };
+            if used {
+                attempt.succeeded(auth).await?;
+            } else {
+                // Whoever comes here knows the password.
+                record(auth, user, "second_factor.code", "refused").await?;
+            }
+            Ok(used)
+        }
+    }
+}
+
+async fn open<D: Database>(auth: &Auth<D>, user: &User, kept: &SecondFactor) -> Result<TotpSecret> {
+    let unreadable = |cause: VaultError| {
+        let detail = "Your second factor can no longer be read: the key that it was encrypted with is missing. Enter a recovery code, or ask an \
+                      administrator to take it away.";
+        Problem::conflict("second_factor_unreadable", detail).with_cause(cause)
+    };
+    let keys = auth.config.master_key.existing(auth.store(), &GeneratedKey::default()).await?;
+    let keys = keys.ok_or(VaultError::NoKey).map_err(unreadable)?;
+    let secret = opened(&keys, user, KEPT, &kept.sealed).map_err(unreadable)?;
+    Ok(TotpSecret::parse(&secret).ok_or(VaultError::Unopenable).map_err(unreadable)?)
+}
+
+/// The owner of a sealed secret. No tool server has an empty name.
+fn opened(keys: &Keys, user: &User, name: &str, sealed: &str) -> Result<Zeroizing<String>, VaultError> {
+    keys.open(&Owner { user_id: &user.id.to_string(), server: "", name }, sealed)
+}
+
+fn sealed(keys: &Keys, user: &User, name: &str, text: &str) -> Result<String> {
+    let owner = Owner { user_id: &user.id.to_string(), server: "", name };
+    Ok(keys.seal(&owner, text).map_err(Problem::internal)?)
+}
+
+async fn to_seal<D: Database>(auth: &Auth<D>) -> Result<Keys> {
+    Ok(auth.config.master_key.to_seal(COMPONENT, auth.store(), &GeneratedKey::default()).await?)
+}
+
+async fn begin_setup<D: Database>(auth: &Auth<D>, user: &User) -> Result<Json<SetupBody>> {
+    let secret = TotpSecret::new()?;
+    let base32 = secret.base32();
+    let until_ms = auth.store().now().await?.as_millis().saturating_add(SETUP_MS);
+    let text = Zeroizing::new(format!("{until_ms}.{}", *base32));
+    let setup = sealed(&to_seal(auth).await?, user, NEW, &text)?;
+    Ok(Json(SetupBody { setup, secret: base32.to_string(), address: secret.address(&user.email)?.to_string() }))
+}
+
+/// Sets up what [`begin_setup`] began, and returns the recovery codes. `None`: the account has changed meanwhile, or has a second factor already and
+/// must not.
+async fn finish_setup<D: Database>(
+    auth: &Auth<D>,
+    user: &User,
+    Confirmation { setup, code }: &Confirmation,
+    only_first: bool,
+) -> Result<Option<Vec<String>>> {
+    let expired = || Problem::invalid_field("setup", "Setting it up took too long. Begin again.");
+    let (keys, now) = (to_seal(auth).await?, auth.store().now().await?);
+    let text = opened(&keys, user, NEW, setup).map_err(|cause| expired().with_cause(cause))?;
+    let (until_ms, base32) = text.split_once('.').ok_or_else(expired)?;
+    let secret = TotpSecret::parse(base32).ok_or_else(expired)?;
+    if until_ms.parse().is_ok_and(|until_ms: i64| until_ms < now.as_millis()) {
+        return Err(expired().into());
+    }
+    let step = match TypedCode::parse(code) {
+        Some(TypedCode::App(code)) => secret.check(&code, now)?,
+        _ => None,
+    };
+    let Some(step) = step else {
+        let detail = "This is not the code that the app shows now. If it goes on like this, set the clock of the device with the app.";
+        return Err(Problem::invalid_field("code", detail).into());
+    };
+    let codes = RecoveryCode::set()?;
+    let recovery_hashes: Vec<String> = codes.iter().map(RecoveryCode::hash).collect();
+    let sealed = sealed(&keys, user, KEPT, base32)?;
+    let new = NewSecondFactor { sealed: &sealed, step, recovery_hashes: &recovery_hashes, only_first };
+    if !auth.store().set_second_factor(user, new).await? {
+        return Ok(None);
+    }
+    record(auth, user, "second_factor.set", "ok").await?;
+    Ok(Some(codes.iter().map(ToString::to_string).collect()))
+}
+
+/// Records what somebody did about their own account.
+pub(crate) async fn record<D: Database>(auth: &Auth<D>, user: &User, action: &str, outcome: &str) -> Result<()> {
+    let subject = user.id.to_string();
+    let event =
+        AuditEvent { user_id: user.id, action, subject: &subject, run_id: None, call_id: None, outcome, detail: None };
+    Ok(auth.store().append_audit(&event).await?)
+}
+
+#[cfg(test)]
+mod tests;

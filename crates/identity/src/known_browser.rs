@@ -1,0 +1,100 @@
+//! Marks of browsers in which somebody has logged in to an account before. Log-in attempts in such a browser have an allowance of their own, so strangers
+//! who try passwords elsewhere use up none of it (OWASP, "Slow Down Online Guessing Attacks with Device Cookies").
+//!
+//! A mark opens nothing and is not stored. It is valid for one account, and only the server can make one.
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::{Digest, Sha256};
+
+use crate::{IdentityError, Issuer, hex};
+
+/// Separates these values from other uses of the same key.
+const NAME: &[u8] = b"name of a known browser's mark\0";
+const MARK: &[u8] = b"mark of a known browser\0";
+
+/// Random, so that each browser has its own allowance.
+const NONCE_BYTES: usize = 16;
+/// Enough to tell the accounts that use one browser apart.
+const NAME_CHARS: usize = 16;
+
+impl Issuer {
+    /// Under which name a browser keeps its mark for an account, given by its address in its one spelling. It tells nobody the address.
+    ///
+    /// # Errors
+    /// [`IdentityError::Key`], as in all of these.
+    pub fn mark_name(&self, email: &str) -> Result<String, IdentityError> {
+        let code = self.code(NAME, &[email])?.finalize().into_bytes();
+        Ok(hex(&code).chars().take(NAME_CHARS).collect())
+    }
+
+    /// A new mark.
+    ///
+    /// # Errors
+    /// [`IdentityError::Key`], [`IdentityError::Random`].
+    pub fn mark(&self, email: &str) -> Result<String, IdentityError> {
+        let mut nonce = [0; NONCE_BYTES];
+        getrandom::fill(&mut nonce)?;
+        let nonce = hex(&nonce);
+        let code = hex(&self.code(MARK, &[email, &nonce])?.finalize().into_bytes());
+        Ok(format!("{nonce}.{code}"))
+    }
+
+    /// The stored name of a browser whose mark for this account this is. `None`: it is not a mark, or one for another account.
+    ///
+    /// # Errors
+    /// [`IdentityError::Key`].
+    pub fn known_browser(&self, email: &str, mark: &str) -> Result<Option<String>, IdentityError> {
+        let Some((nonce, code)) = mark.split_once('.') else { return Ok(None) };
+        if nonce.len() != 2 * NONCE_BYTES {
+            return Ok(None);
+        }
+        let expected = hex(&self.code(MARK, &[email, nonce])?.finalize().into_bytes());
+        // Hashes are compared: how long that takes tells nothing about the code.
+        let fits = Sha256::digest(code.as_bytes()) == Sha256::digest(expected.as_bytes());
+        Ok(fits.then(|| hex(&Sha256::digest(mark.as_bytes()))))
+    }
+
+    fn code(&self, purpose: &[u8], parts: &[&str]) -> Result<Hmac<Sha256>, IdentityError> {
+        let mut code = Hmac::<Sha256>::new_from_slice(&self.key.to_bytes())
+            .map_err(|error| IdentityError::Key(error.to_string()))?;
+        code.update(purpose);
+        for part in parts {
+            code.update(part.as_bytes());
+            code.update(b"\0");
+        }
+        Ok(code)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_known_for_its_account_and_to_its_server_alone() {
+        let (issuer, other) = (Issuer::generate(), Issuer::generate());
+        let mark = issuer.mark("ada@example.org").unwrap();
+        let known = issuer.known_browser("ada@example.org", &mark).unwrap();
+        assert!(known.as_ref().is_some_and(|known| known.len() == 64 && !mark.contains(known.as_str())));
+        assert_eq!(issuer.known_browser("ada@example.org", &mark).unwrap(), known);
+        let another = issuer.mark("ada@example.org").unwrap();
+        assert_ne!(issuer.known_browser("ada@example.org", &another).unwrap(), known);
+        assert_eq!(issuer.known_browser("eve@example.org", &mark).unwrap(), None);
+        assert_eq!(other.known_browser("ada@example.org", &mark).unwrap(), None);
+        for rubbish in [
+            "",
+            ".",
+            "x.y",
+            &mark.chars().take(40).collect::<String>(),
+            &format!("{mark}0"),
+            &mark.replacen('.', "0.", 1),
+        ] {
+            assert_eq!(issuer.known_browser("ada@example.org", rubbish).unwrap(), None, "{rubbish}");
+        }
+        let name = issuer.mark_name("ada@example.org").unwrap();
+        assert_eq!((name.len(), issuer.mark_name("ada@example.org").unwrap()), (16, name.clone()));
+        assert!(
+            name != issuer.mark_name("eve@example.org").unwrap() && name != other.mark_name("ada@example.org").unwrap()
+        );
+    }
+}
