@@ -162,7 +162,7 @@ function Account({ user }: { user: User }) {
       <div class="flex items-center gap-1">
         <a
           href={ACCOUNT_PATH}
-          class="-ml-1 flex min-w-0 flex-1 items-center rounded-lg p-1 hover:bg-hover"
+          class="-ml-1 flex min-w-0 flex-1 items-center rounded-lg p-1 hover:bg-hover pointer-coarse:min-h-11"
           aria-label={`Your account: ${name}`}
           title={user.email}
           aria-current={route.value.page === "account" ? "page" : undefined}
