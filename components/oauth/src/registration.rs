@@ -21,7 +21,7 @@ use crate::{
     routes::OAuth,
 };
 
-/// A `client_id` is in the address of each sign-in, so it must be short. One of a program with one redirect has about 300 bytes.
+/// A `client_id` is in the address of each sign-in, so it must be short. One of a program with one redirect has about 150 bytes.
 const MAX_CLIENT_ID_BYTES: usize = 4096;
 
 /// What a program says of itself (RFC 7591, section 2), as far as it matters here.
