@@ -4,11 +4,10 @@ use std::rc::Rc;
 
 use axum::{body::Body, extract::State};
 use bytes::Bytes;
-use domain::{Id, Timestamp, tool::ToolAnswer};
+use domain::{Timestamp, tool::ToolAnswer};
 use futures::{StreamExt, future::ready, stream};
 use http::HeaderMap;
 use mcp::Input;
-use problem::Problem;
 use serde_json::json;
 use storage::{Database, leases::Holder, runs::Lease};
 use tool_catalogue::{Host, Listed};
@@ -28,6 +27,7 @@ use crate::{
     config::COMPONENT,
     progress::{self, Step, Told, steps},
     state::{Tools, here},
+    tasks::id,
     world::{CallWorld, RunCall},
 };
 
@@ -145,7 +145,6 @@ async fn lease<D: Database + 'static, H: Host>(
     executor: &Executor<'_>,
     call_id: &str,
 ) -> Result<Option<(Lease, Holder)>> {
-    let id = |text: &str| -> Result<Id> { text.parse().map_err(|_| Problem::not_found().into()) };
     let lease = Lease { run_id: id(&executor.run_id)?, owner: id(&executor.lease_owner)? };
     Ok(tools.store().holder_of(lease, call_id).await?.map(|holder| (lease, holder)))
 }

@@ -8,6 +8,7 @@ mod config;
 mod failures;
 mod features;
 mod gateway;
+mod gateway_caller;
 mod gateway_tasks;
 mod host;
 mod input;

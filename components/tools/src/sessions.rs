@@ -1,5 +1,5 @@
 //! Clients of servers elsewhere, kept for the next call of the same person: a server need not be asked again how it speaks, and one that keeps
-//! sessions keeps one for several calls. It is told when a session is over.
+//! sessions keeps one for several calls. The server is told when a session is over, unless a task was made in it.
 //!
 //! Sessions are one person's: what a server remembers of one is nothing for another.
 

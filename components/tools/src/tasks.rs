@@ -137,7 +137,7 @@ pub(crate) fn stop_later<D: Database + 'static, H: Host>(tools: &Tools<D, H>) {
     });
 }
 
-fn id(text: &str) -> Result<Id> {
+pub(crate) fn id(text: &str) -> Result<Id> {
     text.parse().map_err(|_| Problem::not_found().into())
 }
 

@@ -118,11 +118,10 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
 
     async fn take_rate(&self, tool: &KnownTool) -> Result<Result<(), u64>, StorageError> {
         let config = &self.tools.config;
-        let limit = |key: String, per_minute: u32| Limit { key, per_minute, burst: per_minute };
-        let mut limits = vec![limit(format!("tools:{}", self.user_id), config.calls_per_minute)];
+        let mut limits = vec![Limit::per_minute(format!("tools:{}", self.user_id), config.calls_per_minute)];
         if !tool.reads_only() {
             let key = format!("tool:{}:{}:{}", self.user_id, tool.server, tool.name);
-            limits.push(limit(key, config.changes_per_minute));
+            limits.push(Limit::per_minute(key, config.changes_per_minute));
         }
         Ok(self.tools.store().take_rate(&limits).await?.map_err(|RetryAfterMs(wait)| wait))
     }
@@ -145,7 +144,7 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
         self.tools.memory().results.borrow_mut().insert(key, outcome.clone(), until);
     }
 
-    async fn start(&self, _: &KnownTool) -> Result<Started, StorageError> {
+    async fn start(&self) -> Result<Started, StorageError> {
         let Some(RunCall { lease, call_id, name, .. }) = &self.run else { return Ok(Started::First) };
         let started = self.tools.store().start_tool_call(*lease, self.user_id, call_id, name).await?;
         Ok(match started {

@@ -13,7 +13,6 @@ use storage::{
     Database, StorageError, Store,
     tool_listings::{NewListing, OFFERABLE, ToolListing},
 };
-use toolbox::catalog::MAX_SERVERS;
 
 use crate::{
     CatalogueError, Host,
@@ -198,8 +197,8 @@ impl<D: Database + 'static, H: Host> Catalogue<D, H> {
         let unread = self.servers.unread.iter().map(|cause| Problem::unread(cause));
         let problems = unread.chain(lists.iter().flat_map(|(server, list)| list.problems(server))).collect();
         let tools = lists.iter().map(|(server, list)| (server.name.clone(), list.listed(server)));
-        let features = lists.iter().filter(|(server, list)| !server.remote && list.features != Features::default());
-        let features = features.map(|(server, list)| (server.name.clone(), list.features.clone())).take(MAX_SERVERS);
+        let features = lists.iter().filter(|(_, list)| list.features != Features::default());
+        let features = features.map(|(server, list)| (server.name.clone(), list.features.clone()));
         Listed::new(tools.collect(), problems, features.collect(), &self.servers.all)
     }
 

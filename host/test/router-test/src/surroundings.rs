@@ -87,11 +87,11 @@ impl ToolServer {
 }
 
 impl Provider for ToolServer {
-    async fn describe(&self) -> Result<Description, Failure> {
+    async fn describe(&self) -> Result<Rc<Description>, Failure> {
         let tools: Vec<Tool> =
             self.tools.iter().map(|tool| serde_json::from_value(tool.clone()).expect("a tool")).collect();
         let Features { instructions, resources, templates, prompts, has_completions } = self.features.clone();
-        Ok(Description {
+        Ok(Rc::new(Description {
             name: "scripted".into(),
             tools,
             has_tasks: self.lasts.is_some(),
@@ -103,7 +103,7 @@ impl Provider for ToolServer {
             has_completions,
             tells_features: true,
             ..Description::default()
-        })
+        }))
     }
 
     async fn read_resource(&self, uri: &str, context: Context) -> Result<Answer<Vec<ResourceContents>>, Failure> {
@@ -139,7 +139,7 @@ impl Provider for ToolServer {
         }
         if self.lasts.is_some() {
             let task = self.now(TaskState::Working);
-            return if call.context.takes_task { Ok(Reply::Task(task)) } else { Err(Failure::only_as_task()) };
+            return if call.context.takes_task { Ok(Reply::Task(task)) } else { Err(Failure::OnlyAsTask) };
         }
         let meta = Value::Object(call.context.meta).to_string();
         let outcome = Outcome::text(format!("{} {} {meta}", call.name, call.arguments));
