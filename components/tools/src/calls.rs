@@ -25,6 +25,7 @@ use web::{
 
 use crate::{
     config::COMPONENT,
+    connected_lists::listed_for,
     progress::{self, Step, Told, steps},
     state::{Tools, here},
     tasks::id,
@@ -43,7 +44,7 @@ pub(crate) async fn call<D: Database + 'static, H: Host>(
         return Ok(Body::from(line(&Said::Answer(ToolAnswer::LeaseLost))));
     };
     let preferences = preferences(&tools, lease, &holder, Preferences::of(&headers)).await?;
-    let listed = tools.listed().await?.take();
+    let listed = listed_for(&tools, holder.user_id).await?.take();
     here(async move {
         let (host, told) = (tools.host().clone(), Told::default());
         let work = made(tools, listed, lease, holder, preferences, call, told.clone());

@@ -30,6 +30,7 @@ use web::{Allowed, Authenticator, Error, Preferences, Result};
 
 use crate::{
     config::COMPONENT,
+    connected_lists::listed_for,
     features::readdressed,
     gateway_caller::Gateway,
     gateway_tasks,
@@ -73,7 +74,7 @@ async fn answer<D: Database + 'static, H: Host>(
         return Err(Problem::not_found().into());
     }
     let body = Bytes::from(web::body::read(&head.headers, body, MAX_BYTES).await?.into_bytes());
-    let listed = tools.listed().await?;
+    let listed = listed_for(&tools, session.user_id()).await?;
     let preferences = Preferences::of(&head.headers);
     let (listed, rules) = (Rc::clone(&listed), RefCell::default());
     let gateway = Gateway { listed, tools: tools.clone(), server, session, preferences, rules };

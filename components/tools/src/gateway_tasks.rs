@@ -38,8 +38,8 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    fn at(&self) -> TaskAt<'_> {
-        TaskAt { server: &self.server, id: &self.id, session: self.session.as_deref() }
+    fn at(&self, user_id: Id) -> TaskAt<'_> {
+        TaskAt { user_id, server: &self.server, id: &self.id, session: self.session.as_deref() }
     }
 }
 
@@ -70,7 +70,7 @@ pub(crate) async fn given_out<D: Database + 'static, H: Host>(
         Ok(id) => Ok(Task { id, state: TaskState::Working, created_at, updated_at, ..task }),
         // Nobody could ever ask about it.
         Err(failure) => {
-            tasks::cancel(tools, place.at()).await;
+            tasks::cancel(tools, place.at(user_id)).await;
             Err(failure)
         }
     }
@@ -96,7 +96,7 @@ impl<D: Database + 'static, H: Host> Gateway<D, H> {
     }
 
     async fn asked_about(&self, handle: &str, place: &Place) -> Result<Task, Failure> {
-        let task = match tasks::asked(&self.tools, place.at()).await {
+        let task = match tasks::asked(&self.tools, place.at(self.session.user_id())).await {
             Ok(task) => task,
             Err(AskError::Unknown) => return Err(Failure::Unknown(handle.to_owned())),
             Err(AskError::Silent(cause)) => return Err(Failure::UpstreamFailed(cause)),
@@ -106,7 +106,7 @@ impl<D: Database + 'static, H: Host> Gateway<D, H> {
             state @ (TaskState::Working | TaskState::Failed { .. } | TaskState::Cancelled) => state,
             state => {
                 if matches!(state, TaskState::InputRequired(_)) {
-                    tasks::cancel(&self.tools, place.at()).await;
+                    tasks::cancel(&self.tools, place.at(self.session.user_id())).await;
                 }
                 let found = self.listed.catalog.iter().map(|(_, tool)| tool);
                 let mut found = found.filter(|tool| (&tool.server, &tool.name) == (&place.server, &place.tool));
@@ -140,7 +140,7 @@ impl<D: Database + 'static, H: Host> Gateway<D, H> {
     /// Asks the server to stop. If it does not hear that, the program is told: the task goes on.
     pub(crate) async fn cancel_task_of(&self, handle: &str) -> Result<(), Failure> {
         let place = self.opened(handle).await?;
-        if tasks::cancel(&self.tools, place.at()).await {
+        if tasks::cancel(&self.tools, place.at(self.session.user_id())).await {
             return Ok(());
         }
         Err(Failure::UpstreamFailed("its server did not answer, so the task goes on. Try again later.".to_owned()))

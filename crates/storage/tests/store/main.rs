@@ -10,6 +10,7 @@
 
 mod accounts;
 mod approvals;
+mod connections;
 mod conversations;
 mod fixture;
 mod full;

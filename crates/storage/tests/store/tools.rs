@@ -248,7 +248,8 @@ fn a_claim_reads_everybodys_tools_and_ones_own_policies_and_secrets(place: Place
     {
         assert!(block_on(fixture.store.set_tool_secret(owner, &secret(server, name, "x"))).unwrap());
     }
-    let ToolOffers { kept, mut denied, mut secrets } = read(None);
+    let ToolOffers { kept, mut denied, mut secrets, connected } = read(None);
+    assert_eq!(connected, "");
     let list = kept.list.unwrap();
     assert_eq!((list.listing.as_deref(), list.counts_for_ms.div_euclid(60_000)), (Some("[2]"), 1));
     denied.sort();
