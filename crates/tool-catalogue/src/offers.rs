@@ -164,6 +164,32 @@ mod tests {
     }
 
     #[test]
+    fn what_a_person_has_connected_is_offered_beside_the_rest_and_denied_like_it() {
+        let own = |names: &[&str]| -> Vec<OfferableTool> {
+            let tools = offerable().tools.into_iter().take(names.len());
+            let named = tools.zip(names).map(|(tool, name)| OfferableTool {
+                server: "wiki".into(),
+                offer: ToolDefinition { name: format!("wiki_{name}"), ..tool.offer },
+                name: (*name).into(),
+                secrets: Vec::new(),
+            });
+            named.collect()
+        };
+        let names = |denied: &[&str], connected: &str| {
+            let denied: Vec<String> = denied.iter().map(|&pattern| pattern.into()).collect();
+            let access = Roles::default().access(["member"]);
+            let offers = offerable().for_person(&access, &[], &denied, &[], connected);
+            offers.tools.into_iter().map(|offer| offer.name).collect::<Vec<_>>()
+        };
+        let connected = serde_json::to_string(&[own(&["read", "write"]), own(&["read"])]).unwrap();
+        assert_eq!(names(&[], &connected), words(&["clock_now", "wiki_read", "wiki_write"]), "each name once");
+        assert_eq!(names(&["wiki:write"], &connected), words(&["clock_now", "wiki_read"]));
+        for nothing in ["", "rubbish", "[[]]"] {
+            assert_eq!(names(&[], nothing), words(&["clock_now"]));
+        }
+    }
+
+    #[test]
     fn what_the_persons_role_does_not_allow_is_neither_offered_nor_spoken_of() {
         let clock = Roles::new([Role::custom("clock", ["tools:call:clock:*"]).unwrap()]).access(["clock"]);
         for (access, offered) in [(clock, words(&["clock_now"])), (Access::default(), Vec::new())] {
