@@ -10,6 +10,7 @@ import type {
   Account,
   ApiKey,
   AuditRecord,
+  Connection,
   Conversation,
   Decision,
   Effect,
@@ -199,6 +200,11 @@ export const tools = {
     send<Page<Tool> & { problems: ToolProblem[] }>("GET", `/api/tools${query({ cursor })}`),
   setPolicy: (pattern: string, effect: Effect) =>
     send<unknown>("PUT", "/api/tools/policies", { body: { pattern, effect } }),
+  connections: () => send<{ items: Connection[] }>("GET", "/api/tools/connections"),
+  /** Returns the address of the page where the person agrees. */
+  connect: (server: string) =>
+    send<{ authorization_url: string }>("POST", "/api/tools/connections", { body: { server } }),
+  disconnect: (server: string) => send<void>("DELETE", `/api/tools/connections${query({ server })}`),
   secrets: () => send<{ items: Secret[] }>("GET", "/api/tools/secrets"),
   setSecret: (server: string, name: string, value: string) =>
     send<Secret>("PUT", "/api/tools/secrets", { body: { server, name, value } }),

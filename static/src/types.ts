@@ -223,6 +223,17 @@ export type ToolProblem = {
 };
 
 /** A secret that a server's tools need from the person. */
+/** A server elsewhere that each person connects for themselves. */
+export type Connection = {
+  server: string;
+  /** The host that the person gives access to. */
+  host: string;
+  state: "not_connected" | "connected" | "lost" | "more_access";
+  /** What to do, if there is something to be done. */
+  message: string | null;
+  connected_at: string | null;
+};
+
 export type Secret = {
   server: string;
   name: string;

@@ -85,7 +85,7 @@ fn rights() -> Vec<Rights<'static>> {
             ],
             &["default"],
         ),
-        component("tools", &[DATABASE, "{{ remote_mcp_host }}"], &["default"]),
+        component("tools", &[DATABASE, "{{ remote_mcp_host }}", "{{ remote_mcp_authorization_host }}"], &["default"]),
         component("ui", &[], &[]),
     ]
 }

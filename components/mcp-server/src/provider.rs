@@ -1,6 +1,6 @@
 //! The composed provider as the crate `mcp` wants one.
 
-use std::{cell::OnceCell, time::Duration};
+use std::{cell::OnceCell, rc::Rc, time::Duration};
 
 use futures::{FutureExt as _, StreamExt as _};
 use mcp::{
@@ -15,25 +15,19 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 
 thread_local! {
     /// Does not depend on who calls, and the provider lives as long as this instance.
-    static DESCRIPTION: OnceCell<Description> = const { OnceCell::new() };
+    static DESCRIPTION: OnceCell<Rc<Description>> = const { OnceCell::new() };
 }
 
 /// The one provider there is.
 pub(crate) struct Composed;
 
-impl Composed {
-    async fn remembered() -> Description {
-        if let Some(description) = DESCRIPTION.with(|known| known.get().cloned()) {
-            return description;
-        }
-        let description = from_provider::description(wit::describe().await);
-        DESCRIPTION.with(|known| known.get_or_init(|| description).clone())
-    }
-}
-
 impl mcp::Provider for Composed {
-    async fn describe(&self) -> Result<Description, Failure> {
-        Ok(Self::remembered().await)
+    async fn describe(&self) -> Result<Rc<Description>, Failure> {
+        if let Some(description) = DESCRIPTION.with(|known| known.get().cloned()) {
+            return Ok(description);
+        }
+        let description = Rc::new(from_provider::description(wit::describe().await));
+        Ok(DESCRIPTION.with(|known| Rc::clone(known.get_or_init(|| description))))
     }
 
     async fn call_tool(&self, call: ToolCall) -> Result<Reply, Failure> {

@@ -99,7 +99,14 @@ fn unusable(error: &StorageError) -> String {
 
 async fn own() -> Vec<Check> {
     let mut hosts = Vec::new();
-    for name in ["calendar_host", "mail_host", "api_host", "remote_mcp_host", "client_documents_host"] {
+    for name in [
+        "calendar_host",
+        "mail_host",
+        "api_host",
+        "remote_mcp_host",
+        "client_documents_host",
+        "remote_mcp_authorization_host",
+    ] {
         hosts.push((name, variable(name).await));
     }
     let settings = Settings {

@@ -111,7 +111,7 @@ impl Tools {
         let asking = ASKING.with(Clone::clone);
         let offerable = current(found, &asking, &SpinClock, &offers).await;
         let offerable = offerable.unwrap_or_else(|| Err(Rc::new(ToolsError::Slow)))?;
-        Ok(offerable.for_person(&self.access, &policies, &read.denied, &read.secrets))
+        Ok(offerable.for_person(&self.access, &policies, &read.denied, &read.secrets, &read.connected))
     }
 
     /// Has a call made, if it may be. `told` gets the call's progress.

@@ -4,11 +4,10 @@ use std::rc::Rc;
 
 use axum::{body::Body, extract::State};
 use bytes::Bytes;
-use domain::{Id, Timestamp, tool::ToolAnswer};
+use domain::{Timestamp, tool::ToolAnswer};
 use futures::{StreamExt, future::ready, stream};
 use http::HeaderMap;
 use mcp::Input;
-use problem::Problem;
 use serde_json::json;
 use storage::{Database, leases::Holder, runs::Lease};
 use tool_catalogue::{Host, Listed};
@@ -26,8 +25,10 @@ use web::{
 
 use crate::{
     config::COMPONENT,
+    connected_lists::listed_for,
     progress::{self, Step, Told, steps},
     state::{Tools, here},
+    tasks::id,
     world::{CallWorld, RunCall},
 };
 
@@ -43,7 +44,7 @@ pub(crate) async fn call<D: Database + 'static, H: Host>(
         return Ok(Body::from(line(&Said::Answer(ToolAnswer::LeaseLost))));
     };
     let preferences = preferences(&tools, lease, &holder, Preferences::of(&headers)).await?;
-    let listed = tools.listed().await?.take();
+    let listed = listed_for(&tools, holder.user_id).await?.take();
     here(async move {
         let (host, told) = (tools.host().clone(), Told::default());
         let work = made(tools, listed, lease, holder, preferences, call, told.clone());
@@ -146,7 +147,6 @@ async fn lease<D: Database + 'static, H: Host>(
     executor: &Executor<'_>,
     call_id: &str,
 ) -> Result<Option<(Lease, Holder)>> {
-    let id = |text: &str| -> Result<Id> { text.parse().map_err(|_| Problem::not_found().into()) };
     let lease = Lease { run_id: id(&executor.run_id)?, owner: id(&executor.lease_owner)? };
     Ok(tools.store().holder_of(lease, call_id).await?.map(|holder| (lease, holder)))
 }

@@ -5,33 +5,28 @@
 //! server's name and `+`: `notes+note://1`. No composed server has a `+` in its name, so what is before the first one says which server is asked,
 //! and no server can give a URI that leads to another.
 
-use std::rc::Rc;
-
 use domain::Id;
 use mcp::{
     Answer, ClientError, Completion, CompletionReference, CompletionRequest, Content, Context, Description, Failure,
     Features, MISSING_CAPABILITY, Map, MissingCapability, Outcome, Prompt, PromptContent, Resource, ResourceContents,
     ResourceTemplate, TransportError,
 };
-use permissions::{Access, Action};
+use permissions::Action;
 use storage::{
     Database,
     audit::AuditEvent,
     rate_limits::{Limit, RetryAfterMs},
 };
-use tool_catalogue::{Host, Listed, MAX_URI_BYTES, Server};
+use tool_catalogue::{Host, MAX_URI_BYTES, Server};
 use toolbox::{AuditCode, CallFailure, catalog::model_names, execution::CALL_LIMIT, failure::MAX_CAUSE_CHARS};
-use web::{
-    Error, Preferences,
-    log::{Level, log},
-};
+use web::log::{Level, log};
 
 use crate::{
     config::COMPONENT,
     failures::unanswerable,
+    gateway_caller::{Gateway, unavailable},
     input::{self, Subject},
     rules::Rules,
-    state::Tools,
     world::about_call,
 };
 
@@ -42,35 +37,21 @@ const FETCHED_BY_CLIENTS: [&str; 2] = ["https", "http"];
 /// A resource that is not there, as our adapter says it.
 const NOT_FOUND: i64 = mcp::INVALID_PARAMS;
 
-/// What one client of the gateway may read, at the address of all servers or of one.
-pub(crate) struct Offered<'a, D, H> {
-    pub(crate) tools: &'a Tools<D, H>,
-    pub(crate) listed: &'a Listed,
-    pub(crate) rules: Rc<Rules>,
-    pub(crate) access: &'a Access,
-    /// The one server.
-    pub(crate) server: Option<&'a str>,
-    pub(crate) user_id: Id,
-    pub(crate) preferences: &'a Preferences,
-}
-
-impl<'a, D: Database + 'static, H: Host> Offered<'a, D, H> {
-    /// The servers that have something besides tools, and that the person may use.
-    fn features(&self) -> impl Iterator<Item = (&'a str, &'a Features)> {
+impl<D: Database + 'static, H: Host> Gateway<D, H> {
+    /// The servers that have something besides tools, and that the person may use: whoever may call all of a server's tools, as far as roles and
+    /// policies say.
+    fn features(&self, rules: &Rules) -> impl Iterator<Item = (&str, &Features)> {
+        let may_read =
+            |server: &str| self.session.access().allows(&Action::CallTool { server, tool: "*" }) && rules.open(server);
         let all = self.listed.features.iter().map(|(server, features)| (server.as_str(), features));
-        all.filter(|(server, _)| self.server.is_none_or(|one| one == *server) && self.may_read(server))
+        all.filter(move |(server, _)| self.is_of(server) && may_read(server))
     }
 
-    /// Whoever may call all tools of a server, as far as roles and policies say.
-    fn may_read(&self, server: &str) -> bool {
-        self.access.allows(&Action::CallTool { server, tool: "*" }) && self.rules.open(server)
-    }
-
-    /// Adds them to what clients are told.
-    pub(crate) fn describe(&self, description: &mut Description) {
+    /// Adds to what clients are told what there is besides tools.
+    pub(crate) fn describe_features(&self, rules: &Rules, description: &mut Description) {
         let (names, mut instructions) = (self.prompt_names(), Vec::new());
-        for (server, features) in self.features() {
-            let uri = |uri: &str| shown_uri(self.server, server, uri);
+        for (server, features) in self.features(rules) {
+            let uri = |uri: &str| shown_uri(self.server.as_deref(), server, uri);
             description
                 .resources
                 .extend(features.resources.iter().map(|own| Resource { uri: uri(&own.uri), ..own.clone() }));
@@ -93,57 +74,54 @@ impl<'a, D: Database + 'static, H: Host> Offered<'a, D, H> {
         description.instructions = (!instructions.is_empty()).then(|| instructions.join("\n\n"));
     }
 
-    pub(crate) async fn read_resource(
+    pub(crate) async fn resource(
         &self,
         uri: &str,
         context: &Context,
     ) -> Result<Answer<Vec<ResourceContents>>, Failure> {
-        let unknown = || Failure::Unknown(uri.to_owned());
-        let (server, _, own) =
-            self.addressed(uri).filter(|(_, features, _)| has_resources(features)).ok_or_else(unknown)?;
+        let rules = self.rules().await?;
+        let found = self.addressed(&rules, uri).filter(|(_, features, _)| has_resources(features));
+        let (server, _, own) = found.ok_or_else(|| Failure::Unknown(uri.to_owned()))?;
         let subject = Subject { server: &server.name, method: "resources/read", name: own, arguments: "" };
-        let input = input::given(self.tools, self.user_id, subject, context).await?;
+        let input = input::given(&self.tools, self.session.user_id(), subject, context).await?;
         let client = server.client(self.tools.host().clone());
-        let answer = self.asked(subject, client.read_resource(own, self.meta(), &input)).await;
-        let found = answer.map_err(|failure| if let Failure::Unknown(_) = failure { unknown() } else { failure });
-        Ok(match found? {
-            Answer::Done(contents) => {
-                Answer::Done(contents.into_iter().map(|it| self.shown_contents(subject, it)).collect())
-            }
-            asks => asks,
-        })
+        let mut answer = self.asked(subject, client.read_resource(own, self.meta(), &input)).await?;
+        if let Answer::Done(contents) = &mut answer {
+            contents.iter_mut().for_each(|it| it.uri = shown_uri(self.server.as_deref(), subject.server, &it.uri));
+        }
+        Ok(answer)
     }
 
-    fn shown_contents(&self, subject: Subject<'_>, contents: ResourceContents) -> ResourceContents {
-        ResourceContents { uri: shown_uri(self.server, subject.server, &contents.uri), ..contents }
-    }
-
-    pub(crate) async fn get_prompt(
+    pub(crate) async fn prompt_content(
         &self,
         name: &str,
         arguments: &Map,
         context: &Context,
     ) -> Result<Answer<PromptContent>, Failure> {
-        let (server, _, own) = self.prompt(name).ok_or_else(|| Failure::Unknown(name.to_owned()))?;
+        let rules = self.rules().await?;
+        let (server, _, own) = self.prompt(&rules, name).ok_or_else(|| Failure::Unknown(name.to_owned()))?;
         let written = serde_json::Value::Object(arguments.clone()).to_string();
         let subject = Subject { server: &server.name, method: "prompts/get", name: own, arguments: &written };
-        let input = input::given(self.tools, self.user_id, subject, context).await?;
+        let input = input::given(&self.tools, self.session.user_id(), subject, context).await?;
         let client = server.client(self.tools.host().clone());
         let mut answer = self.asked(subject, client.get_prompt(own, arguments, self.meta(), &input)).await?;
         if let Answer::Done(prompt) = &mut answer {
-            prompt.messages.iter_mut().for_each(|message| readdress(self.server, subject.server, &mut message.content));
+            let one = self.server.as_deref();
+            prompt.messages.iter_mut().for_each(|message| readdress(one, subject.server, &mut message.content));
         }
         Ok(answer)
     }
 
-    pub(crate) async fn complete(&self, request: CompletionRequest) -> Result<Completion, Failure> {
+    pub(crate) async fn completion(&self, request: CompletionRequest) -> Result<Completion, Failure> {
+        let rules = self.rules().await?;
         let (found, asked) = match &request.reference {
             CompletionReference::Prompt(name) => (
-                self.prompt(name).map(|(server, has, own)| (server, has, CompletionReference::Prompt(own.to_owned()))),
+                self.prompt(&rules, name)
+                    .map(|(server, has, own)| (server, has, CompletionReference::Prompt(own.to_owned()))),
                 name,
             ),
             CompletionReference::Resource(uri) => (
-                self.addressed(uri)
+                self.addressed(&rules, uri)
                     .map(|(server, has, own)| (server, has, CompletionReference::Resource(own.to_owned()))),
                 uri,
             ),
@@ -152,47 +130,46 @@ impl<'a, D: Database + 'static, H: Host> Offered<'a, D, H> {
         if !features.has_completions {
             return Ok(Completion::default());
         }
-        let key = format!("completions:{}", self.user_id);
-        self.take(Limit { key, per_minute: COMPLETIONS_PER_MINUTE, burst: COMPLETIONS_PER_MINUTE }).await?;
+        let key = format!("completions:{}", self.session.user_id());
+        self.take(Limit::per_minute(key, COMPLETIONS_PER_MINUTE)).await?;
         let client = server.client(self.tools.host().clone());
         let request = CompletionRequest { reference, ..request };
         let completed = cache::within(self.tools.host(), CALL_LIMIT, client.complete(&request, self.meta())).await;
-        completed.unwrap_or(Err(TransportError::TimedOut.into())).map_err(|error| failed(&server.name, error))
+        completed.unwrap_or(Err(TransportError::TimedOut.into())).map_err(|error| failed(&server.name, asked, error))
     }
 
     /// The server that a URI leads to, what it has, and the URI there.
-    fn addressed<'u>(&self, uri: &'u str) -> Option<(&'a Server, &'a Features, &'u str)> {
-        let (server, own) = match self.server {
-            Some(server) => (server, uri),
+    fn addressed<'u>(&self, rules: &Rules, uri: &'u str) -> Option<(&Server, &Features, &'u str)> {
+        let (server, own) = match &self.server {
+            Some(server) => (server.as_str(), uri),
             None => uri.split_once('+')?,
         };
-        let (server, features) = self.composed(server)?;
+        let (server, features) = self.composed(rules, server)?;
         (own.len() <= MAX_URI_BYTES).then_some((server, features, own))
     }
 
     /// The server of a prompt, what it has, and the prompt's name there.
-    fn prompt(&self, name: &str) -> Option<(&'a Server, &'a Features, &'a str)> {
+    fn prompt(&self, rules: &Rules, name: &str) -> Option<(&Server, &Features, &str)> {
         let found = self.prompt_names().into_iter().find(|named| named.shown == name)?;
-        let (server, features) = self.composed(found.server)?;
+        let (server, features) = self.composed(rules, found.server)?;
         Some((server, features, &found.prompt.name))
     }
 
     /// A server that the person may use, and what it has.
-    fn composed(&self, name: &str) -> Option<(&'a Server, &'a Features)> {
-        let (_, features) = self.features().find(|(server, _)| *server == name)?;
-        let server = self.tools.config.servers.all.iter().find(|server| server.name == name && !server.remote)?;
+    fn composed(&self, rules: &Rules, name: &str) -> Option<(&Server, &Features)> {
+        let (_, features) = self.features(rules).find(|(server, _)| *server == name)?;
+        let server = self.tools.server(name).filter(|server| !server.remote)?;
         Some((server, features))
     }
 
     /// All prompts, by the names that they have here. What a person may not use has its name all the same, so that a policy renames nothing.
-    fn prompt_names(&self) -> Vec<Named<'a>> {
+    fn prompt_names(&self) -> Vec<Named<'_>> {
         let all = self
             .listed
             .features
             .iter()
             .flat_map(|(server, features)| features.prompts.iter().map(move |prompt| (server.as_str(), prompt)));
-        let all: Vec<(&str, &Prompt)> =
-            all.filter(|(server, _)| self.server.is_none_or(|one| one == *server)).collect();
+        let all: Vec<(&str, &Prompt)> = all.filter(|(server, _)| self.is_of(server)).collect();
         let own: Vec<(&str, &str)> = all.iter().map(|(server, prompt)| (*server, prompt.name.as_str())).collect();
         let shown = match self.server {
             Some(_) => own.iter().map(|(_, name)| (*name).to_owned()).collect(),
@@ -203,7 +180,7 @@ impl<'a, D: Database + 'static, H: Host> Offered<'a, D, H> {
 
     /// What a provider may know of who asks: no secrets, for it names none.
     fn meta(&self) -> Map {
-        about_call(&Id::new().to_string(), self.preferences, Map::new())
+        about_call(&Id::new().to_string(), &self.preferences, Map::new())
     }
 
     /// Asks a server, as often as tools may be called, and on record.
@@ -212,18 +189,18 @@ impl<'a, D: Database + 'static, H: Host> Offered<'a, D, H> {
         subject: Subject<'_>,
         work: impl Future<Output = Result<T, ClientError>>,
     ) -> Result<Answer<T>, Failure> {
-        let per_minute = self.tools.config.calls_per_minute;
-        self.take(Limit { key: format!("tools:{}", self.user_id), per_minute, burst: per_minute }).await?;
+        let user_id = self.session.user_id();
+        self.take(Limit::per_minute(format!("tools:{user_id}"), self.tools.config.calls_per_minute)).await?;
         let answer = cache::within(self.tools.host(), CALL_LIMIT, work).await;
         let answer = answer.unwrap_or(Err(TransportError::TimedOut.into()));
         let (code, answer) = match answer {
             Ok(done) => (AuditCode::Ok, Ok(Answer::Done(done))),
             Err(ClientError::InputRequired(needed)) => {
-                let sealed = input::sealed(self.tools, self.user_id, subject, needed).await;
+                let sealed = input::sealed(&self.tools, user_id, subject, needed).await;
                 (AuditCode::InputAsked, sealed.map(Answer::NeedsInput))
             }
             Err(error) => {
-                let failure = failed(subject.server, error);
+                let failure = failed(subject.server, subject.name, error);
                 let code = match &failure {
                     Failure::Unknown(_) | Failure::InvalidArguments(_) => AuditCode::RefusedArguments,
                     Failure::MissingCapability(_) => AuditCode::InputAsked,
@@ -251,7 +228,7 @@ impl<'a, D: Database + 'static, H: Host> Offered<'a, D, H> {
     /// Puts on record what was asked for. Its URI may say something of the person, as the arguments of a call do, and is left out like them.
     async fn audit(&self, subject: Subject<'_>, code: AuditCode) {
         let event = AuditEvent {
-            user_id: self.user_id,
+            user_id: self.session.user_id(),
             action: if subject.method == "prompts/get" { "prompt.get" } else { "resource.read" },
             subject: subject.server,
             run_id: None,
@@ -320,10 +297,10 @@ fn readdress(one: Option<&str>, server: &str, content: &mut Content) {
 }
 
 /// Why a server did not answer as it was asked to.
-fn failed(server: &str, error: ClientError) -> Failure {
+fn failed(server: &str, asked: &str, error: ClientError) -> Failure {
     match error {
         ClientError::Protocol { code: NOT_FOUND, data: Some(data), .. } if data.get("uri").is_some() => {
-            Failure::Unknown(String::new())
+            Failure::Unknown(asked.to_owned())
         }
         ClientError::Protocol { code: NOT_FOUND, message, .. } => Failure::InvalidArguments(fit(&message)),
         ClientError::Protocol { code: MISSING_CAPABILITY, data, .. } => missing(unanswerable(data.as_ref())),
@@ -346,13 +323,6 @@ fn missing(failure: CallFailure) -> Failure {
 /// A server's words: cut, and on one line.
 fn fit(words: &str) -> String {
     words.chars().take(MAX_CAUSE_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
-/// What a client is told when the database does not answer.
-pub(crate) fn unavailable(error: &Error) -> Failure {
-    let fields = serde_json::json!({ "cause": error.causes() });
-    log(COMPONENT, Level::Error, "a request of the gateway cannot be answered", fields);
-    Failure::Internal("This cannot be answered at the moment. Try again later.".to_owned())
 }
 
 #[cfg(test)]

@@ -16,8 +16,8 @@ use futures::{StreamExt, future::ready, stream};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use identity::Purpose;
 use mcp::{
-    Answer, Completion, CompletionRequest, Context, Description, Failure, Input, InputNeeded, Map, Notice, Outcome,
-    PromptContent, Reply, ResourceContents, Settings, Task, TaskSupport, ToolCall, ToolExecution,
+    Answer, Completion, CompletionRequest, Context, Description, Failure, Input, Map, Notice, Outcome, PromptContent,
+    Reply, ResourceContents, Settings, Task, TaskSupport, ToolCall, ToolExecution,
 };
 use permissions::{Action, Required as _, Scopes, table::GatewayUse};
 use problem::Problem;
@@ -30,12 +30,13 @@ use web::{Allowed, Authenticator, Error, Preferences, Result, extract::PathName}
 
 use crate::{
     config::COMPONENT,
-    features::{Offered, readdressed, unavailable},
-    gateway_tasks::{self, Asker},
+    connected_lists::listed_for,
+    features::readdressed,
+    gateway_caller::Gateway,
+    gateway_tasks,
     input::{self, Subject},
     metadata,
     progress::{self, Step, Told, steps},
-    rules::{self, Rules},
     state::{Tools, here},
     world::CallWorld,
 };
@@ -69,11 +70,11 @@ async fn answer<D: Database + 'static, H: Host>(
 ) -> Result<Response> {
     let (head, body) = request.into_parts();
     let session = caller(&tools, server.as_deref(), &head.headers).await?;
-    if server.as_ref().is_some_and(|name| !tools.config.servers.all.iter().any(|server| server.name == *name)) {
+    if server.as_ref().is_some_and(|name| tools.server(name).is_none()) {
         return Err(Problem::not_found().into());
     }
     let body = Bytes::from(web::body::read(&head.headers, body, MAX_BYTES).await?.into_bytes());
-    let listed = tools.listed().await?;
+    let listed = listed_for(&tools, session.user_id()).await?;
     let preferences = Preferences::of(&head.headers);
     let (listed, rules) = (Rc::clone(&listed), RefCell::default());
     let gateway = Gateway { listed, tools: tools.clone(), server, session, preferences, rules };
@@ -122,59 +123,8 @@ fn body_of(host: &impl Host, body: mcp::Body) -> Body {
     }
 }
 
-/// All servers, or one of them, as one server to one caller.
-struct Gateway<D, H> {
-    tools: Tools<D, H>,
-    listed: Rc<Listed>,
-    server: Option<String>,
-    session: Allowed<GatewayUse>,
-    preferences: Preferences,
-    /// Read once for the request.
-    rules: RefCell<Option<Rc<Rules>>>,
-}
-
-impl<D, H> Gateway<D, H> {
-    fn asker(&self) -> Asker<'_, D, H> {
-        let (tools, listed, server) = (&self.tools, &self.listed, self.server.as_deref());
-        Asker { tools, listed, server, user_id: self.session.user_id() }
-    }
-
-    /// The tools by the names under which they are offered here: their own at their own server, else those that models use.
-    fn offered(&self) -> impl Iterator<Item = (&str, &str, &KnownTool)> {
-        let mine = |tool: &KnownTool| self.server.as_ref().is_none_or(|server| tool.server == *server);
-        self.listed.catalog.iter().filter(move |(_, tool)| mine(tool)).map(|(name, tool)| {
-            let shown = if self.server.is_some() && is_plain(&tool.name) { tool.name.as_str() } else { name };
-            (shown, name, tool)
-        })
-    }
-}
-
-impl<D: Database + 'static, H: Host> Gateway<D, H> {
-    async fn rules(&self) -> Result<Rc<Rules>, Failure> {
-        if let Some(rules) = self.rules.borrow().clone() {
-            return Ok(rules);
-        }
-        let rules = Rc::new(rules::of(&self.tools, self.session.user_id()).await.map_err(|error| unavailable(&error))?);
-        *self.rules.borrow_mut() = Some(Rc::clone(&rules));
-        Ok(rules)
-    }
-
-    /// What there is besides tools.
-    async fn features(&self) -> Result<Offered<'_, D, H>, Failure> {
-        Ok(Offered {
-            tools: &self.tools,
-            listed: &self.listed,
-            rules: self.rules().await?,
-            access: self.session.access(),
-            server: self.server.as_deref(),
-            user_id: self.session.user_id(),
-            preferences: &self.preferences,
-        })
-    }
-}
-
 impl<D: Database + 'static, H: Host> mcp::Provider for Gateway<D, H> {
-    async fn describe(&self) -> Result<Description, Failure> {
+    async fn describe(&self) -> Result<Rc<Description>, Failure> {
         let rules = self.rules().await?;
         let may_call = |tool: &KnownTool| {
             self.session.access().allows(&Action::CallTool { server: &tool.server, tool: &tool.name })
@@ -190,20 +140,20 @@ impl<D: Database + 'static, H: Host> mcp::Provider for Gateway<D, H> {
             private: true,
             ..Description::default()
         };
-        self.features().await?.describe(&mut description);
-        Ok(description)
+        self.describe_features(&rules, &mut description);
+        Ok(Rc::new(description))
     }
 
     async fn read_resource(&self, uri: &str, context: Context) -> Result<Answer<Vec<ResourceContents>>, Failure> {
-        self.features().await?.read_resource(uri, &context).await
+        self.resource(uri, &context).await
     }
 
     async fn get_prompt(&self, name: &str, arguments: Map, context: Context) -> Result<Answer<PromptContent>, Failure> {
-        self.features().await?.get_prompt(name, &arguments, &context).await
+        self.prompt_content(name, &arguments, &context).await
     }
 
     async fn complete(&self, request: CompletionRequest) -> Result<Completion, Failure> {
-        self.features().await?.complete(request).await
+        self.completion(request).await
     }
 
     async fn call_tool(&self, call: ToolCall) -> Result<Reply, Failure> {
@@ -229,29 +179,30 @@ impl<D: Database + 'static, H: Host> mcp::Provider for Gateway<D, H> {
         };
         // Boxed: it is most of a request, and would be moved again and again.
         let work = Box::pin(call.made());
-        let Some(told) = told else { return work.await.map(Made::into_reply) };
+        let Some(told) = told else { return work.await };
         let mut steps = Box::pin(steps(self.tools.host().clone(), told, work));
         match steps.next().await {
-            Some(Step::End(end)) => end.map(Made::into_reply),
+            Some(Step::End(end)) => end,
             Some(first) => Ok(Reply::Live(Box::pin(stream::once(ready(first)).chain(steps).map(notice)))),
             None => Err(Failure::Internal("The call has no end.".to_owned())),
         }
     }
 
     async fn task(&self, id: &str) -> Result<Task, Failure> {
-        gateway_tasks::task(&self.asker(), id).await
+        self.task_of(id).await
     }
 
     async fn ended_task(&self, id: &str) -> Result<Task, Failure> {
-        gateway_tasks::ended(&self.asker(), id).await
+        self.ended_task_of(id).await
     }
 
+    /// Takes note of answers. Servers elsewhere can ask nothing through the gateway, so none is outstanding, and others mean nothing.
     async fn update_task(&self, id: &str, _: Map) -> Result<(), Failure> {
-        gateway_tasks::update(&self.asker(), id).await
+        self.opened(id).await.map(drop)
     }
 
     async fn cancel_task(&self, id: &str) -> Result<(), Failure> {
-        gateway_tasks::cancel(&self.asker(), id).await
+        self.cancel_task_of(id).await
     }
 }
 
@@ -259,33 +210,15 @@ fn called<'a>(tool: &'a KnownTool, arguments: &'a RawValue) -> Subject<'a> {
     Subject { server: tool.server.as_str(), method: "tools/call", name: tool.name.as_str(), arguments: arguments.get() }
 }
 
-/// What a program's call comes to.
-enum Made {
-    Done(Outcome),
-    Task(Task),
-    /// It is to be made again with an answer.
-    Asks(InputNeeded),
-}
-
-impl Made {
-    fn into_reply(self) -> Reply {
-        match self {
-            Self::Done(outcome) => Reply::Done(outcome),
-            Self::Task(task) => Reply::Task(task),
-            Self::Asks(needed) => Reply::NeedsInput(needed),
-        }
-    }
-}
-
-fn notice(step: Step<std::result::Result<Made, Failure>>) -> Notice {
+fn notice(step: Step<std::result::Result<Reply, Failure>>) -> Notice {
     match step {
         Step::Progress(ToolProgress { progress, total, message }) => {
             Notice::Progress { progress, total, message: Some(message).filter(|message| !message.is_empty()) }
         }
-        Step::End(Ok(Made::Task(task))) => Notice::Task(task),
-        Step::End(Ok(Made::Done(outcome))) => Notice::Done(Ok(outcome)),
+        Step::End(Ok(Reply::Task(task))) => Notice::Task(task),
+        Step::End(Ok(Reply::Done(outcome))) => Notice::Done(Ok(outcome)),
         // A provider asks before it works, or not at all.
-        Step::End(Ok(Made::Asks(_))) => {
+        Step::End(Ok(Reply::NeedsInput(_) | Reply::Live(_))) => {
             Notice::Done(Ok(Outcome::error("It asks something after it has begun, which is not possible.")))
         }
         Step::End(Err(failure)) => Notice::Done(Err(failure)),
@@ -310,7 +243,7 @@ struct GatewayCall<D, H> {
 }
 
 impl<D: Database + 'static, H: Host> GatewayCall<D, H> {
-    async fn made(self) -> std::result::Result<Made, Failure> {
+    async fn made(self) -> std::result::Result<Reply, Failure> {
         let Self { tools, listed, user_id, scopes, preferences, name, arguments, can_wait, told, input, one_server } =
             self;
         let found = listed.catalog.find(&name).ok_or_else(|| Failure::Unknown(name.clone()))?;
@@ -329,19 +262,19 @@ impl<D: Database + 'static, H: Host> GatewayCall<D, H> {
         };
         match execute(&world, &listed.catalog, &name, arguments.get()).await {
             Ok(Execution::Result { outcome, .. }) => {
-                Ok(Made::Done(readdressed(one_server.as_deref(), &found.server, outcome)))
+                Ok(Reply::Done(readdressed(one_server.as_deref(), &found.server, outcome)))
             }
             Ok(Execution::Task { server, tool, task, .. }) => {
-                gateway_tasks::given_out(&tools, user_id, server, tool, *task).await.map(Made::Task)
+                gateway_tasks::given_out(&tools, user_id, server, tool, *task).await.map(Reply::Task)
             }
             Ok(Execution::InputNeeded(needed)) => {
-                input::sealed(&tools, user_id, called(found, &arguments), needed).await.map(Made::Asks)
+                input::sealed(&tools, user_id, called(found, &arguments), needed).await.map(Reply::NeedsInput)
             }
             Ok(Execution::CapabilityNeeded(missing)) => Err(missing.into()),
             // Only runs can wait, and only runs have leases.
             Ok(Execution::ApprovalNeeded { .. } | Execution::LeaseLost) => {
                 let words = "This call needs a person's approval, which cannot be had here.";
-                Ok(Made::Done(Outcome::error(words)))
+                Ok(Reply::Done(Outcome::error(words)))
             }
             Err(error) => {
                 let fields = serde_json::json!({ "tool": name, "cause": error.to_string() });
@@ -350,11 +283,6 @@ impl<D: Database + 'static, H: Host> GatewayCall<D, H> {
             }
         }
     }
-}
-
-/// Whether every client takes the name (Model Context Protocol, "Tool Names"): some refuse a whole list for one that is not.
-fn is_plain(name: &str) -> bool {
-    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
 }
 
 fn definition(name: &str, tool: &KnownTool) -> mcp::Tool {

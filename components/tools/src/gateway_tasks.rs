@@ -9,7 +9,7 @@ use mcp::{Failure, Task, TaskState};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use storage::{Database, rate_limits::Limit};
-use tool_catalogue::{Host, Listed};
+use tool_catalogue::Host;
 use toolbox::{CallFailure, KnownTool, end_of, execution::CALL_LIMIT, judged};
 use vault::{Owner, VaultError};
 use web::log::{Level, log};
@@ -17,6 +17,7 @@ use web::log::{Level, log};
 use crate::{
     config::COMPONENT,
     features::readdressed,
+    gateway_caller::Gateway,
     keys,
     state::Tools,
     tasks::{self, AskError, TaskAt},
@@ -26,18 +27,9 @@ use crate::{
 /// each question is one to somebody else's server.
 const QUESTIONS_PER_MINUTE: u32 = 240;
 
-/// Who asks about a task, and where.
-pub(crate) struct Asker<'a, D, H> {
-    pub(crate) tools: &'a Tools<D, H>,
-    pub(crate) listed: &'a Listed,
-    /// `None`: at the gateway to all servers.
-    pub(crate) server: Option<&'a str>,
-    pub(crate) user_id: Id,
-}
-
 /// Where a task is, as its handle has it.
 #[derive(Serialize, Deserialize)]
-struct Place {
+pub(crate) struct Place {
     server: String,
     tool: String,
     id: String,
@@ -46,8 +38,8 @@ struct Place {
 }
 
 impl Place {
-    fn at(&self) -> TaskAt<'_> {
-        TaskAt { server: &self.server, id: &self.id, session: self.session.as_deref() }
+    fn at(&self, user_id: Id) -> TaskAt<'_> {
+        TaskAt { user_id, server: &self.server, id: &self.id, session: self.session.as_deref() }
     }
 }
 
@@ -78,7 +70,7 @@ pub(crate) async fn given_out<D: Database + 'static, H: Host>(
         Ok(id) => Ok(Task { id, state: TaskState::Working, created_at, updated_at, ..task }),
         // Nobody could ever ask about it.
         Err(failure) => {
-            tasks::cancel(tools, place.at()).await;
+            tasks::cancel(tools, place.at(user_id)).await;
             Err(failure)
         }
     }
@@ -95,86 +87,79 @@ async fn sealed<D: Database + 'static, H: Host>(
     keys.seal(&owner(&user_id.to_string()), &text).map_err(|error| unavailable(&error, words))
 }
 
-/// How far a task is; what it has come to goes the way of every result. It is not recorded: that the call became a task is, and a program asks about
-/// it as often as it likes.
-pub(crate) async fn task<D: Database + 'static, H: Host>(of: &Asker<'_, D, H>, handle: &str) -> Result<Task, Failure> {
-    let place = opened(of, handle).await?;
-    asked(of, handle, &place).await
-}
+impl<D: Database + 'static, H: Host> Gateway<D, H> {
+    /// How far a task is; what it has come to goes the way of every result. It is not recorded: that the call became a task is, and a program asks
+    /// about it as often as it likes.
+    pub(crate) async fn task_of(&self, handle: &str) -> Result<Task, Failure> {
+        let place = self.opened(handle).await?;
+        self.asked_about(handle, &place).await
+    }
 
-async fn asked<D: Database + 'static, H: Host>(
-    of: &Asker<'_, D, H>,
-    handle: &str,
-    place: &Place,
-) -> Result<Task, Failure> {
-    let task = match tasks::asked(of.tools, place.at()).await {
-        Ok(task) => task,
-        Err(AskError::Unknown) => return Err(Failure::Unknown(handle.to_owned())),
-        Err(AskError::Silent(cause)) => return Err(Failure::UpstreamFailed(cause)),
-    };
-    let state = match task.state {
-        // These say themselves what there is to say.
-        state @ (TaskState::Working | TaskState::Failed { .. } | TaskState::Cancelled) => state,
-        state => {
-            if matches!(state, TaskState::InputRequired(_)) {
-                tasks::cancel(of.tools, place.at()).await;
+    async fn asked_about(&self, handle: &str, place: &Place) -> Result<Task, Failure> {
+        let task = match tasks::asked(&self.tools, place.at(self.session.user_id())).await {
+            Ok(task) => task,
+            Err(AskError::Unknown) => return Err(Failure::Unknown(handle.to_owned())),
+            Err(AskError::Silent(cause)) => return Err(Failure::UpstreamFailed(cause)),
+        };
+        let state = match task.state {
+            // These say themselves what there is to say.
+            state @ (TaskState::Working | TaskState::Failed { .. } | TaskState::Cancelled) => state,
+            state => {
+                if matches!(state, TaskState::InputRequired(_)) {
+                    tasks::cancel(&self.tools, place.at(self.session.user_id())).await;
+                }
+                let found = self.listed.catalog.iter().map(|(_, tool)| tool);
+                let mut found = found.filter(|tool| (&tool.server, &tool.name) == (&place.server, &place.tool));
+                let tool = found.next().cloned();
+                let tool = tool.unwrap_or_else(|| KnownTool::unlisted(place.server.clone(), place.tool.clone()));
+                let end = end_of(state).unwrap_or(Err(CallFailure::TaskLost));
+                TaskState::Completed(readdressed(self.server.as_deref(), &place.server, judged(&tool, end).0))
             }
-            let found = of.listed.catalog.iter().map(|(_, tool)| tool);
-            let mut found = found.filter(|tool| (&tool.server, &tool.name) == (&place.server, &place.tool));
-            let tool = found.next().cloned();
-            let tool = tool.unwrap_or_else(|| KnownTool::unlisted(place.server.clone(), place.tool.clone()));
-            let end = end_of(state).unwrap_or(Err(CallFailure::TaskLost));
-            TaskState::Completed(readdressed(of.server, &place.server, judged(&tool, end).0))
+        };
+        let now = || Timestamp::now().to_string();
+        let updated_at = Some(task.updated_at).filter(|time| !time.is_empty()).unwrap_or_else(now);
+        Ok(Task { id: handle.to_owned(), state, created_at: place.created_at.clone(), updated_at, ..task })
+    }
+
+    /// The same when it has ended, or when a call would have been given up.
+    pub(crate) async fn ended_task_of(&self, handle: &str) -> Result<Task, Failure> {
+        let host = self.tools.host();
+        let until = host.now().saturating_add(CALL_LIMIT);
+        // It is one question of the program's, however often its server is asked.
+        let place = self.opened(handle).await?;
+        loop {
+            let task = self.asked_about(handle, &place).await?;
+            let left = until.saturating_sub(host.now());
+            if task.state.has_ended() || left == Duration::ZERO {
+                return Ok(task);
+            }
+            Clock::sleep(host, task.poll.min(left)).await;
         }
-    };
-    let now = || Timestamp::now().to_string();
-    let updated_at = Some(task.updated_at).filter(|time| !time.is_empty()).unwrap_or_else(now);
-    Ok(Task { id: handle.to_owned(), state, created_at: place.created_at.clone(), updated_at, ..task })
-}
+    }
 
-/// The same when it has ended, or when a call would have been given up.
-pub(crate) async fn ended<D: Database + 'static, H: Host>(of: &Asker<'_, D, H>, handle: &str) -> Result<Task, Failure> {
-    let host = of.tools.host();
-    let until = host.now().saturating_add(CALL_LIMIT);
-    // It is one question of the program's, however often its server is asked.
-    let place = opened(of, handle).await?;
-    loop {
-        let task = asked(of, handle, &place).await?;
-        let left = until.saturating_sub(host.now());
-        if task.state.has_ended() || left == Duration::ZERO {
-            return Ok(task);
+    /// Asks the server to stop. If it does not hear that, the program is told: the task goes on.
+    pub(crate) async fn cancel_task_of(&self, handle: &str) -> Result<(), Failure> {
+        let place = self.opened(handle).await?;
+        if tasks::cancel(&self.tools, place.at(self.session.user_id())).await {
+            return Ok(());
         }
-        Clock::sleep(host, task.poll.min(left)).await;
+        Err(Failure::UpstreamFailed("its server did not answer, so the task goes on. Try again later.".to_owned()))
     }
-}
 
-/// Takes note of answers. Servers elsewhere can ask nothing through the gateway, so none is outstanding, and others mean nothing.
-pub(crate) async fn update<D: Database + 'static, H: Host>(of: &Asker<'_, D, H>, handle: &str) -> Result<(), Failure> {
-    opened(of, handle).await.map(drop)
-}
-
-/// Asks the server to stop. If it does not hear that, the program is told: the task goes on.
-pub(crate) async fn cancel<D: Database + 'static, H: Host>(of: &Asker<'_, D, H>, handle: &str) -> Result<(), Failure> {
-    let place = opened(of, handle).await?;
-    if tasks::cancel(of.tools, place.at()).await {
-        return Ok(());
+    /// Where the task of a handle is, if it is the caller's and of a server that is asked here.
+    pub(crate) async fn opened(&self, handle: &str) -> Result<Place, Failure> {
+        let words = "Tasks cannot be asked about at the moment. Try again later.";
+        let user_id = self.session.user_id().to_string();
+        let limit = Limit::per_minute(format!("tasks:{user_id}"), QUESTIONS_PER_MINUTE);
+        let taken = self.tools.store().take_rate(&[limit]).await;
+        if taken.map_err(|error| unavailable(&error, words))?.is_err() {
+            return Err(Failure::Internal("There were too many questions about tasks. Ask less often.".to_owned()));
+        }
+        let keys = keys::existing(&self.tools).await.map_err(|error| unavailable(&error, words))?;
+        let place = keys.ok_or(VaultError::NoKey).and_then(|keys| keys.open(&owner(&user_id), handle));
+        let place = place.ok().and_then(|place| serde_json::from_str::<Place>(&place).ok());
+        place
+            .filter(|place| self.server.as_ref().is_none_or(|server| place.server == *server))
+            .ok_or_else(|| Failure::Unknown(handle.to_owned()))
     }
-    Err(Failure::UpstreamFailed("its server did not answer, so the task goes on. Try again later.".to_owned()))
-}
-
-/// Where the task of a handle is, if it is the caller's and of a server that is asked here.
-async fn opened<D: Database + 'static, H: Host>(of: &Asker<'_, D, H>, handle: &str) -> Result<Place, Failure> {
-    let words = "Tasks cannot be asked about at the moment. Try again later.";
-    let (tools, user_id) = (of.tools, of.user_id.to_string());
-    let limit =
-        Limit { key: format!("tasks:{user_id}"), per_minute: QUESTIONS_PER_MINUTE, burst: QUESTIONS_PER_MINUTE };
-    if tools.store().take_rate(&[limit]).await.map_err(|error| unavailable(&error, words))?.is_err() {
-        return Err(Failure::Internal("There were too many questions about tasks. Ask less often.".to_owned()));
-    }
-    let keys = keys::existing(tools).await.map_err(|error| unavailable(&error, words))?;
-    let place = keys.ok_or(VaultError::NoKey).and_then(|keys| keys.open(&owner(&user_id), handle));
-    let place = place.ok().and_then(|place| serde_json::from_str::<Place>(&place).ok());
-    place
-        .filter(|place| of.server.is_none_or(|server| place.server == server))
-        .ok_or_else(|| Failure::Unknown(handle.to_owned()))
 }

@@ -3,11 +3,15 @@
 //! Which tools there are is the crate `tool-catalogue`; which way a call takes, the crate `toolbox`; how servers are spoken to, the crate
 //! `mcp`. Here they meet the database, HTTP and Spin.
 
+mod access_tokens;
 mod calls;
 mod config;
+mod connected_lists;
+mod connections;
 mod failures;
 mod features;
 mod gateway;
+mod gateway_caller;
 mod gateway_tasks;
 mod host;
 mod input;

@@ -12,7 +12,7 @@ use tool_catalogue::{Host, Problem};
 use toolbox::{Effect, KnownTool};
 use web::{Allowed, Json, Result};
 
-use crate::{rules, state::Tools};
+use crate::{connected_lists::listed_for, rules, state::Tools};
 
 #[derive(Serialize)]
 pub(crate) struct ToolList {
@@ -56,7 +56,7 @@ pub(crate) async fn list<D: Database + 'static, H: Host>(
     State(tools): State<Tools<D, H>>,
     session: Allowed<ToolsRead>,
 ) -> Result<Json<ToolList>> {
-    let listed = tools.listed().await?;
+    let listed = listed_for(&tools, session.user_id()).await?;
     let rules = rules::of(&tools, session.user_id()).await?;
     let body = |(_, tool): (&str, &KnownTool)| ToolBody {
         server: tool.server.clone(),

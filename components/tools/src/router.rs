@@ -8,7 +8,7 @@ use storage::Database;
 use tool_catalogue::{Host, OFFERS_PATH};
 use toolbox::wire::{ASK_TASKS_PATH, CALLS_PATH, STOP_TASKS_PATH};
 
-use crate::{calls, gateway, list, metadata, offers, policies, secrets, state::Tools, tasks};
+use crate::{calls, connections, gateway, list, metadata, offers, policies, secrets, state::Tools, tasks};
 
 /// The routes. Those below `/internal` have no trigger in `spin.toml`, so nobody outside reaches them; what is done there for somebody wants
 /// the lease of a run, or is due whoever asks for it.
@@ -23,6 +23,12 @@ pub(crate) fn router<D: Database + 'static, H: Host>(tools: Tools<D, H>) -> Rout
             "/api/tools/secrets",
             get(secrets::list::<D, H>).put(secrets::set::<D, H>).delete(secrets::delete::<D, H>),
         )
+        .route(
+            "/api/tools/connections",
+            get(connections::list::<D, H>).post(connections::connect::<D, H>).delete(connections::disconnect::<D, H>),
+        )
+        .route(connections::CALLBACK, get(connections::callback::<D, H>))
+        .route(connections::CLIENT, get(connections::client::<D, H>))
         .route("/mcp", any(gateway::all::<D, H>))
         // Many clients put a slash behind an address.
         .route("/mcp/", any(gateway::all::<D, H>))

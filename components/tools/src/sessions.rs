@@ -1,5 +1,5 @@
 //! Clients of servers elsewhere, kept for the next call of the same person: a server need not be asked again how it speaks, and one that keeps
-//! sessions keeps one for several calls. It is told when a session is over.
+//! sessions keeps one for several calls. The server is told when a session is over, unless a task was made in it.
 //!
 //! Sessions are one person's: what a server remembers of one is nothing for another.
 
@@ -61,7 +61,9 @@ impl<H: Host> Sessions<H> {
     /// A client of a server for a call of this person.
     pub(crate) fn lend(&self, host: &H, server: &Server, user_id: Id) -> Lent<H> {
         let key = (user_id, server.name.clone());
+        // One that proves itself with an older token is not used again.
         let known = self.0.borrow_mut().take(&key, host.now());
+        let known = known.filter(|client| client.authorization() == server.authorization());
         let client = known.unwrap_or_else(|| Rc::new(server.client(host.clone())));
         Lent { sessions: self.clone(), host: host.clone(), key, is_remote: server.remote, client }
     }

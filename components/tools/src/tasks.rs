@@ -15,7 +15,7 @@ use storage::{
     Database,
     tool_tasks::{ClaimedTask, Said},
 };
-use tool_catalogue::{Host, close};
+use tool_catalogue::{Host, Server, close};
 use toolbox::{
     AuditEntry, CallFailure, KnownTool, Redaction, end_of, judged, text_for_model,
     wire::{StopTasks, TasksOf},
@@ -26,7 +26,9 @@ use web::{
 };
 
 use crate::{
+    access_tokens::{NoToken, authorized},
     config::COMPONENT,
+    connected_lists::listed_for,
     progress::MAX_MESSAGE_CHARS,
     record::record,
     state::{Tools, here},
@@ -62,6 +64,8 @@ const GIVEN_UP: &str =
 /// Where a task is.
 #[derive(Clone, Copy)]
 pub(crate) struct TaskAt<'a> {
+    /// Whose it is.
+    pub(crate) user_id: Id,
     pub(crate) server: &'a str,
     /// The server's name for it.
     pub(crate) id: &'a str,
@@ -71,7 +75,8 @@ pub(crate) struct TaskAt<'a> {
 
 impl<'a> From<&'a ClaimedTask> for TaskAt<'a> {
     fn from(task: &'a ClaimedTask) -> Self {
-        Self { server: &task.server, id: &task.task_id, session: task.session.as_deref() }
+        let ClaimedTask { user_id, server, task_id, session, .. } = task;
+        Self { user_id: *user_id, server, id: task_id, session: session.as_deref() }
     }
 }
 
@@ -137,7 +142,7 @@ pub(crate) fn stop_later<D: Database + 'static, H: Host>(tools: &Tools<D, H>) {
     });
 }
 
-fn id(text: &str) -> Result<Id> {
+pub(crate) fn id(text: &str) -> Result<Id> {
     text.parse().map_err(|_| Problem::not_found().into())
 }
 
@@ -173,7 +178,7 @@ async fn look<D: Database + 'static, H: Host>(tools: &Tools<D, H>, of: &ClaimedT
     };
     let Some(end) = end else { return Ok(()) };
     // Only an end is judged by what its tool says of itself.
-    let listed = tools.listed().await.ok();
+    let listed = listed_for(tools, user_id).await.ok();
     // What is listed under this name now may be another tool.
     let tool = listed.as_ref().and_then(|listed| listed.catalog.find(&of.name));
     let tool = tool.filter(|tool| (&tool.server, &tool.name) == (&of.server, &of.tool)).cloned();
@@ -196,15 +201,37 @@ pub(crate) async fn asked<D: Database + 'static, H: Host>(
         // Another host may have it: they are configured one after the other.
         return Err(AskError::Silent("it is not configured".to_owned()));
     };
-    let client = Rc::new(server.client(tools.host().clone()));
-    let asked = within(tools.host(), ASK_LIMIT, client.task(of.id, of.session)).await;
-    close(tools.host(), client);
+    let way = authorized(tools, server, of.user_id).await.map_err(silent)?;
+    let mut server = way.server.clone();
+    // Boxed: it is large, and all around it would carry it.
+    let mut asked = Box::pin(asked_once(tools, &server, of)).await;
+    if let Some(Err(error)) = &asked
+        && let Some(newer) = way.renewed(tools, of.user_id, error).await.map_err(silent)?
+    {
+        asked = Box::pin(asked_once(tools, &newer.server, of)).await;
+        server = newer.server;
+    }
     match asked {
         Some(Ok(task)) => Ok(redacted(task, &Redaction::new(server.secret()))),
         Some(Err(error)) if is_unknown(&error) => Err(AskError::Unknown),
         Some(Err(error)) => Err(AskError::Silent(server.masked(&error.to_string()))),
         None => Err(AskError::Silent("it did not answer in time".to_owned())),
     }
+}
+
+async fn asked_once<D: Database + 'static, H: Host>(
+    tools: &Tools<D, H>,
+    server: &Server,
+    of: TaskAt<'_>,
+) -> Option<std::result::Result<Task, ClientError>> {
+    let client = Rc::new(server.client(tools.host().clone()));
+    let asked = within(tools.host(), ASK_LIMIT, client.task(of.id, of.session)).await;
+    close(tools.host(), client);
+    asked
+}
+
+fn silent(error: NoToken) -> AskError {
+    AskError::Silent(CallFailure::from(error).to_string())
 }
 
 /// Whether the server does not know the task, or no tasks any more.
@@ -219,6 +246,8 @@ fn is_unknown(error: &ClientError) -> bool {
 /// Asks a server to stop working on a task. Returns whether it was told, or has nothing to stop. Whether it does stop is not waited for.
 pub(crate) async fn cancel<D: Database + 'static, H: Host>(tools: &Tools<D, H>, of: TaskAt<'_>) -> bool {
     let Some(found) = tools.server(of.server).filter(|server| server.remote) else { return false };
+    let Ok(way) = authorized(tools, found, of.user_id).await else { return false };
+    let found = &way.server;
     let client = Rc::new(found.client(tools.host().clone()));
     let told = within(tools.host(), CANCEL_LIMIT, client.cancel_task(of.id, of.session)).await;
     close(tools.host(), client);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cache::Clock;
 use domain::{Id, Timestamp};
-use mcp::{CallAnswer, CallResult, Input, Map, Progress, Task, Tasks};
+use mcp::{CallAnswer, CallResult, ClientError, Input, Map, Progress, Task, Tasks};
 use permissions::Scopes;
 use serde_json::{Value, json, value::RawValue};
 use storage::{
@@ -22,6 +22,8 @@ use toolbox::{
 use web::Preferences;
 
 use crate::{
+    access_tokens::{authorized, refusal},
+    connected_lists::lose_if_refused,
     failures::{failed, failed_here},
     passed::{entered, passed},
     progress::Told,
@@ -87,6 +89,46 @@ impl<D, H> CallWorld<'_, D, H> {
     }
 }
 
+impl<D: Database + 'static, H: Host> CallWorld<'_, D, H> {
+    /// One call of a server.
+    async fn called(
+        &self,
+        tool: &KnownTool,
+        server: &Server,
+        arguments: &RawValue,
+        meta: &Map,
+        redaction: &Redaction,
+    ) -> Result<CallAnswer, ClientError> {
+        let client = self.tools.memory().sessions.lend(self.tools.host(), server, self.user_id);
+        let definition = mcp::Tool {
+            name: tool.name.clone(),
+            title: None,
+            description: None,
+            input_schema: tool.input_schema.clone(),
+            output_schema: None,
+            annotations: mcp::Annotations::default(),
+            execution: mcp::ToolExecution { task_support: tool.task_support },
+            meta: None,
+        };
+        let mut note = self.told.as_ref().map(|told| |said: Progress| told.note(said, redaction));
+        let on_progress = note.as_mut().map(|note| note as &mut dyn FnMut(Progress));
+        // Ours are over with their requests. Of the others a task is wanted even where there need be none: nobody knows how long the call takes,
+        // and one that takes too long is lost.
+        let tasks = match (tool.remote, self.can_wait) {
+            (false, _) => Tasks::Never,
+            (true, false) => Tasks::IfNeeded,
+            (true, true) => Tasks::Wanted,
+        };
+        let meta = meta.clone();
+        // Boxed: either is large, and this would carry both.
+        if self.run.is_none() && !tool.remote {
+            let passed = Box::pin(client.pass_call(&definition, arguments, meta, &self.input, on_progress)).await;
+            return passed.map(CallAnswer::Result);
+        }
+        Box::pin(client.call_tool_or_task(&definition, arguments, meta, on_progress, tasks)).await
+    }
+}
+
 impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
     type Error = StorageError;
 
@@ -121,11 +163,10 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
 
     async fn take_rate(&self, tool: &KnownTool) -> Result<Result<(), u64>, StorageError> {
         let config = &self.tools.config;
-        let limit = |key: String, per_minute: u32| Limit { key, per_minute, burst: per_minute };
-        let mut limits = vec![limit(format!("tools:{}", self.user_id), config.calls_per_minute)];
+        let mut limits = vec![Limit::per_minute(format!("tools:{}", self.user_id), config.calls_per_minute)];
         if !tool.reads_only() {
             let key = format!("tool:{}:{}:{}", self.user_id, tool.server, tool.name);
-            limits.push(limit(key, config.changes_per_minute));
+            limits.push(Limit::per_minute(key, config.changes_per_minute));
         }
         Ok(self.tools.store().take_rate(&limits).await?.map_err(|RetryAfterMs(wait)| wait))
     }
@@ -148,7 +189,7 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
         self.tools.memory().results.borrow_mut().insert(key, outcome.clone(), until);
     }
 
-    async fn start(&self, _: &KnownTool) -> Result<Started, StorageError> {
+    async fn start(&self) -> Result<Started, StorageError> {
         let Some(RunCall { lease, call_id, name, .. }) = &self.run else { return Ok(Started::First) };
         let started = self.tools.store().start_tool_call(*lease, self.user_id, call_id, name).await?;
         Ok(match started {
@@ -159,43 +200,28 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
     }
 
     async fn call(&self, tool: &KnownTool, arguments: &str) -> Result<Reached, CallFailure> {
-        let server = self.server(tool)?;
-        let client = self.tools.memory().sessions.lend(self.tools.host(), server, self.user_id);
-        let definition = mcp::Tool {
-            name: tool.name.clone(),
-            title: None,
-            description: None,
-            input_schema: tool.input_schema.clone(),
-            output_schema: None,
-            annotations: mcp::Annotations::default(),
-            execution: mcp::ToolExecution { task_support: tool.task_support },
-            meta: None,
-        };
+        let mut way = authorized(self.tools, self.server(tool)?, self.user_id).await?;
         let arguments = RawValue::from_string(arguments.to_owned())
             .map_err(|error| CallFailure::InvalidArguments(error.to_string()))?;
         let secrets = passed(self.tools, self.listed, self.user_id, tool).await?;
         let hidden = secrets.iter().filter(|secret| !secret.visible).map(|secret| secret.value.as_str());
         // A server may repeat the request that it refuses.
-        let redaction = Redaction::new(hidden.chain(server.secret()));
-        let secrets = secrets.into_iter().map(|secret| (secret.name, Value::from(secret.value.as_str())));
-        let meta = if tool.remote { Map::new() } else { about_call(&self.id, &self.preferences, secrets.collect()) };
-        let mut note = self.told.as_ref().map(|told| |said: Progress| told.note(said, &redaction));
-        let on_progress = note.as_mut().map(|note| note as &mut dyn FnMut(Progress));
-        // Ours are over with their requests. Of the others a task is wanted even where there need be none: nobody knows how long the call takes,
-        // and one that takes too long is lost.
-        let tasks = match (tool.remote, self.can_wait) {
-            (false, _) => Tasks::Never,
-            (true, false) => Tasks::IfNeeded,
-            (true, true) => Tasks::Wanted,
-        };
+        let hidden: Vec<&str> = hidden.collect();
+        let redaction = |server: &Server| Redaction::new(hidden.iter().copied().chain(server.secret()));
+        let values = secrets.iter().map(|secret| (secret.name.clone(), Value::from(secret.value.as_str())));
+        let meta = if tool.remote { Map::new() } else { about_call(&self.id, &self.preferences, values.collect()) };
         let began = self.tools.host().now();
-        // Boxed: either is large, and all around it would carry both.
-        let called = if self.run.is_none() && !tool.remote {
-            let passed = Box::pin(client.pass_call(&definition, &arguments, meta, &self.input, on_progress)).await;
-            passed.map(CallAnswer::Result)
-        } else {
-            Box::pin(client.call_tool_or_task(&definition, &arguments, meta, on_progress, tasks)).await
-        };
+        // Boxed: it is large, and all around it would carry it.
+        let mut called = Box::pin(self.called(tool, &way.server, &arguments, &meta, &redaction(&way.server))).await;
+        // A server that refuses a token has done nothing yet.
+        if let Err(error) = &called
+            && let Some(newer) = way.renewed(self.tools, self.user_id, error).await?
+        {
+            way = newer;
+            called = Box::pin(self.called(tool, &way.server, &arguments, &meta, &redaction(&way.server))).await;
+            lose_if_refused(self.tools, &way, self.user_id, called.as_ref().err()).await;
+        }
+        let redaction = redaction(&way.server);
         match called {
             Ok(CallAnswer::Task(task)) => Ok(Reached::Task(Box::new(redacted(task, &redaction)))),
             Ok(CallAnswer::Result(CallResult { content, structured, is_error, failure })) => {
@@ -204,7 +230,9 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
             }
             Err(error) => {
                 let after = self.tools.host().now().saturating_sub(began);
-                Err(redaction.failure(if tool.remote { failed(tool, error) } else { failed_here(tool, error, after) }))
+                let refusal = refusal(self.server(tool)?, way.is_connected(), &error);
+                let failed = || if tool.remote { failed(tool, error) } else { failed_here(tool, error, after) };
+                Err(redaction.failure(refusal.unwrap_or_else(failed)))
             }
         }
     }
@@ -230,7 +258,7 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
     }
 
     async fn task(&self, tool: &KnownTool, task: &Task) -> Result<Task, CallFailure> {
-        let of = TaskAt { server: &tool.server, id: &task.id, session: task.session.as_deref() };
+        let of = TaskAt { user_id: self.user_id, server: &tool.server, id: &task.id, session: task.session.as_deref() };
         tasks::asked(self.tools, of).await.map_err(|error| match error {
             AskError::Unknown => CallFailure::TaskLost,
             AskError::Silent(cause) => CallFailure::Unreachable(cause),
@@ -238,7 +266,7 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
     }
 
     async fn cancel_task(&self, tool: &KnownTool, task: &Task) {
-        let of = TaskAt { server: &tool.server, id: &task.id, session: task.session.as_deref() };
+        let of = TaskAt { user_id: self.user_id, server: &tool.server, id: &task.id, session: task.session.as_deref() };
         tasks::cancel(self.tools, of).await;
     }
 

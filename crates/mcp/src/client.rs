@@ -220,6 +220,11 @@ impl<T: Transport> Client<T> {
         Self { transport, url, moved: RefCell::default(), options, connection, next_id: Cell::new(1) }
     }
 
+    /// What its requests are proven with.
+    pub fn authorization(&self) -> Option<&HeaderValue> {
+        self.options.authorization.as_ref()
+    }
+
     /// Whether the server keeps a session for this client, which [`Self::close`] ends.
     pub fn has_session(&self) -> bool {
         self.connection.borrow().session.is_some()

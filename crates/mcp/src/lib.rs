@@ -25,10 +25,7 @@ pub use provider::{
     InputNeeded, MissingCapability, Notice, Outcome, PromptContent, Provider, Reply, ToolCall,
 };
 pub use server::{Body, MAX_OUTCOME_BYTES, Settings, respond, throttle};
-pub use task::{
-    CallAnswer, DEFAULT_POLL, MAX_POLL, MAX_TASK_ID_BYTES, MAX_TASK_MESSAGE_CHARS, MAX_TTL, MIN_POLL, Task, TaskState,
-    TaskSupport, Tasks, ToolExecution,
-};
+pub use task::{CallAnswer, DEFAULT_POLL, MAX_TTL, Task, TaskState, TaskSupport, Tasks, ToolExecution};
 pub use wire::{
     Era, INVALID_PARAMS, LEGACY_VERSION, METHOD_NOT_FOUND, MISSING_CAPABILITY, MODERN_VERSION, SUPPORTED_VERSIONS,
 };

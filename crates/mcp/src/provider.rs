@@ -1,6 +1,6 @@
 //! The port to whatever offers tools, resources and prompts: a composed provider in the adapter, many servers in the gateway.
 
-use std::pin::Pin;
+use std::{pin::Pin, rc::Rc};
 
 use futures::Stream;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use serde_json::{Value, value::RawValue};
 
 use crate::{
     model::{Content, LogLevel, Map, Prompt, PromptMessage, Resource, ResourceContents, ResourceTemplate, Tool},
-    task::{self, Task},
+    task::Task,
 };
 
 /// What a server offers.
@@ -17,7 +17,7 @@ use crate::{
 #[expect(async_fn_in_trait, reason = "guests have one thread, so nobody needs these futures to be Send")]
 pub trait Provider {
     /// What there is. Asked for with every request, so it should be at hand.
-    async fn describe(&self) -> Result<Description, Failure>;
+    async fn describe(&self) -> Result<Rc<Description>, Failure>;
 
     /// Calls a tool. The name need not be one of the list: [`Failure::Unknown`] says so.
     async fn call_tool(&self, call: ToolCall) -> Result<Reply, Failure>;
@@ -158,13 +158,6 @@ pub struct Context {
     pub log_level: Option<LogLevel>,
 }
 
-impl Context {
-    /// The caller can be asked for this: `sampling`, `elicitation`, `roots`.
-    pub fn can(&self, capability: &str) -> bool {
-        self.client_capabilities.get(capability).is_some_and(Value::is_object)
-    }
-}
-
 /// What a call comes to.
 pub enum Reply {
     /// A result.
@@ -297,7 +290,7 @@ pub struct Completion {
 /// Why there is no result.
 ///
 /// A failed tool call is a result with `isError`, in these words, so that the model can do better; only [`Failure::Unknown`],
-/// [`Failure::InvalidState`] and [`Failure::MissingCapability`] are errors of the protocol.
+/// [`Failure::InvalidState`], [`Failure::MissingCapability`] and [`Failure::OnlyAsTask`] are errors of the protocol.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
 pub enum Failure {
     /// There is no such tool, resource or prompt.
@@ -324,6 +317,9 @@ pub enum Failure {
     /// The caller must be able to do something that it did not declare.
     #[error(transparent)]
     MissingCapability(#[from] MissingCapability),
+    /// The caller would have to take a task ([`Context::takes_task`]), and does not.
+    #[error("This tool is called as a task only")]
+    OnlyAsTask,
     /// A fault of the provider's own.
     #[error("{0}")]
     Internal(String),
@@ -347,13 +343,6 @@ pub enum FailureKind {
 }
 
 impl Failure {
-    /// The caller would have to take a task, and does not say that it does.
-    #[must_use]
-    pub fn only_as_task() -> Self {
-        let capabilities = Map::from_iter([("extensions".to_owned(), task::declaration())]);
-        Self::MissingCapability(MissingCapability { capabilities, words: None })
-    }
-
     /// Its kind, if it is one that is told as a result.
     pub(crate) const fn kind(&self) -> Option<FailureKind> {
         match self {
@@ -362,7 +351,11 @@ impl Failure {
             Self::UpstreamFailed(_) => Some(FailureKind::UpstreamFailed),
             Self::TimedOut => Some(FailureKind::TimedOut),
             Self::TooLarge => Some(FailureKind::TooLarge),
-            Self::Unknown(_) | Self::InvalidState(_) | Self::MissingCapability(_) | Self::Internal(_) => None,
+            Self::Unknown(_)
+            | Self::InvalidState(_)
+            | Self::MissingCapability(_)
+            | Self::OnlyAsTask
+            | Self::Internal(_) => None,
         }
     }
 }

@@ -19,13 +19,13 @@ use crate::{
 };
 
 /// The longest id of a task: it is kept, and sent in a header, of which servers take some thousand bytes. Those of real servers are UUIDs.
-pub const MAX_TASK_ID_BYTES: usize = 1024;
+const MAX_TASK_ID_BYTES: usize = 1024;
 /// The longest words of a server about a task that are read. Whoever shows them shows less, and can look for secrets in them before.
-pub const MAX_TASK_MESSAGE_CHARS: usize = 2_000;
+const MAX_TASK_MESSAGE_CHARS: usize = 2_000;
 /// The shortest time between two questions about a task, whatever its server says: as often as somebody who waits sees something move.
-pub const MIN_POLL: Duration = Duration::from_secs(1);
+const MIN_POLL: Duration = Duration::from_secs(1);
 /// The longest: a person who looks at a task that has ended waits no longer than this.
-pub const MAX_POLL: Duration = Duration::from_secs(60);
+const MAX_POLL: Duration = Duration::from_secs(60);
 /// What is taken where a server says nothing: what its specification has in its examples.
 pub const DEFAULT_POLL: Duration = Duration::from_secs(5);
 /// The longest life of a task, also of one that its server keeps for ever: nobody waits for longer than a month.

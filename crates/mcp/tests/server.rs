@@ -3,6 +3,8 @@
 
 mod fixture;
 
+use std::rc::Rc;
+
 use fixture::{Answered, legacy, modern, modern_with, post, send, send_with};
 use http::{Method, Request, StatusCode, header};
 use mcp::{
@@ -27,9 +29,10 @@ fn tool(name: &str, schema: &Value) -> Tool {
 }
 
 impl Provider for Once {
-    async fn describe(&self) -> Result<Description, Failure> {
+    async fn describe(&self) -> Result<Rc<Description>, Failure> {
         let tools = vec![tool("it", &json!({"type": "object"}))];
-        Ok(Description { name: "once".to_owned(), version: "1".to_owned(), tools, ..Description::default() })
+        let (name, version) = ("once".to_owned(), "1".to_owned());
+        Ok(Rc::new(Description { name, version, tools, ..Description::default() }))
     }
 
     async fn call_tool(&self, call: ToolCall) -> Result<Reply, Failure> {

@@ -5,6 +5,7 @@ mod fixture;
 
 use std::{
     cell::{Cell, RefCell},
+    rc::Rc,
     time::Duration,
 };
 
@@ -40,20 +41,20 @@ impl Jobs {
 }
 
 impl Provider for Jobs {
-    async fn describe(&self) -> Result<Description, Failure> {
+    async fn describe(&self) -> Result<Rc<Description>, Failure> {
         let tool = |name: &str, support: &str| {
             let tool = json!({"name": name, "inputSchema": {"type": "object"}, "execution": {"taskSupport": support}});
             serde_json::from_value(tool).unwrap()
         };
         let tools = vec![tool("report", "optional"), tool("only", "required"), tool("plain", "forbidden")];
-        Ok(Description { tools, has_tasks: true, ..Description::default() })
+        Ok(Rc::new(Description { tools, has_tasks: true, ..Description::default() }))
     }
 
     async fn call_tool(&self, call: ToolCall) -> Result<Reply, Failure> {
         match call.name.as_str() {
             "plain" => Ok(Reply::Done(Outcome::text("plain"))),
             _ if call.context.takes_task => Ok(Reply::Task(self.now(TaskState::Working))),
-            "only" => Err(Failure::only_as_task()),
+            "only" => Err(Failure::OnlyAsTask),
             _ => Ok(Reply::Done(Outcome::text("at once"))),
         }
     }

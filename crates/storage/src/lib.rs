@@ -30,6 +30,7 @@ pub mod second_factors;
 pub mod sessions;
 pub mod signing_keys;
 pub mod tool_calls;
+pub mod tool_connections;
 pub mod tool_listings;
 pub mod tool_policies;
 pub mod tool_secrets;

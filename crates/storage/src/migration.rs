@@ -106,6 +106,12 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../../migrations/0015_clients.sql"),
         postgres: include_str!("../../../migrations/0015_clients.sql"),
     },
+    Migration {
+        version: 16,
+        name: "0016_tool_connections",
+        sqlite: include_str!("../../../migrations/0016_tool_connections.sql"),
+        postgres: include_str!("../../../migrations/0016_tool_connections.sql"),
+    },
 ];
 
 /// The number of our advisory lock, "edge" in ASCII. Any number will do that nobody else locks in the same database.

@@ -20,6 +20,14 @@ pub struct Limit {
     pub burst: u32,
 }
 
+impl Limit {
+    /// A limit whose whole minute may be taken at once.
+    #[must_use]
+    pub const fn per_minute(key: String, per_minute: u32) -> Self {
+        Self { key, per_minute, burst: per_minute }
+    }
+}
+
 /// A rate limit of any rate.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Bucket {

@@ -2,7 +2,12 @@
 
 use std::{iter, sync::Arc};
 
-use crate::{Database, Statement, StorageError, Store, Value, database::Columns, tool_policies::INSTALLATION};
+use crate::{
+    Database, Statement, StorageError, Store, Value,
+    database::Columns,
+    tool_connections::{self, OFFERS_OF_RUN},
+    tool_policies::INSTALLATION,
+};
 
 /// The servers whose lists are read: more than an installation has.
 pub const MAX_LISTINGS: usize = 64;
@@ -26,6 +31,8 @@ pub struct ToolOffers {
     pub denied: Vec<String>,
     /// The server and name of each secret that the person has entered.
     pub secrets: Vec<(String, String)>,
+    /// What the servers offer that the person has connected: a JSON list of lists, as they were stored; empty if there is none.
+    pub connected: String,
 }
 
 /// The offers that are the same for everybody, as they are stored.
@@ -195,7 +202,8 @@ pub(crate) fn offers_of_run() -> String {
         "(SELECT string_agg(pattern, '{BETWEEN_ENTRIES}') FROM tool_policies
           WHERE tool_policies.user_id IN ('{INSTALLATION}', runs.user_id) AND effect = 'deny'),
          (SELECT string_agg(tool_secrets.server || '{BETWEEN_NAMES}' || name, '{BETWEEN_ENTRIES}') FROM tool_secrets
-          WHERE tool_secrets.user_id = runs.user_id)"
+          WHERE tool_secrets.user_id = runs.user_id),
+         {OFFERS_OF_RUN}"
     )
 }
 
@@ -205,5 +213,5 @@ pub(crate) fn read_offers(columns: &mut Columns<'_>) -> Result<ToolOffers, Stora
     let secrets = columns.optional_text()?.unwrap_or_default().split(BETWEEN_ENTRIES);
     let secrets = secrets.filter_map(|secret| secret.split_once(BETWEEN_NAMES));
     let secrets = secrets.map(|(server, name)| (server.to_owned(), name.to_owned())).collect();
-    Ok(ToolOffers { denied, secrets })
+    Ok(ToolOffers { denied, secrets, connected: tool_connections::read_offers(columns)? })
 }

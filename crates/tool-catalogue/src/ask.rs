@@ -3,7 +3,8 @@
 use std::rc::Rc;
 
 use cache::within;
-use mcp::{Listing, RefusedTool};
+use http::StatusCode;
+use mcp::{ClientError, Listing, RefusedTool};
 use serde_json::json;
 use toolbox::catalog::mend;
 
@@ -19,11 +20,16 @@ use crate::{
 
 /// The list to store for a server, and how long it is valid. `last` is the server's previous list: an old list is better than none.
 pub(crate) async fn ask<H: Host>(host: &H, server: &Server, last: Option<Kept>) -> (Kept, i64) {
-    let client = Rc::new(server.client(host.clone()));
-    let listed = within(host, ASK_LIMIT, client.list_tools()).await;
-    close(host, client);
-    let (fault, cause) = match listed {
+    // Without a person there is no token, and what it lists without one is not what people get.
+    let signs_in = || (Kept { fault: Some(Fault::SignIn), ..Kept::nothing() }, REMOTE_TTL_MS);
+    if server.oauth.is_some() {
+        return signs_in();
+    }
+    let (fault, cause) = match listing_of(host, server).await {
         Some(Ok(listing)) => return taken(host, server, listing),
+        Some(Err(ClientError::Http { status: StatusCode::UNAUTHORIZED, .. })) if server.is_personal() => {
+            return signs_in();
+        }
         // The server's words may be long, and may repeat what we sent.
         Some(Err(error)) => {
             let cause = server.masked(&error.to_string());
@@ -38,6 +44,23 @@ pub(crate) async fn ask<H: Host>(host: &H, server: &Server, last: Option<Kept>) 
     let fields = json!({ "server": server.name, "cause": cause, "last_known_tools": last.tools.len() });
     host.log("a tool server cannot be listed", fields);
     (Kept { fault: Some(fault), ..last }, pause_ms)
+}
+
+/// The list that a connected server has for one person, to be stored for them ([`crate::Connected::listing`]).
+///
+/// # Errors
+/// What the server answers instead. `None`: nothing in time.
+pub async fn ask_connected<H: Host>(host: &H, server: &Server) -> Result<String, Option<ClientError>> {
+    let listing = listing_of(host, server).await.ok_or(None)?.map_err(Some)?;
+    let (kept, _) = taken(host, server, listing);
+    serde_json::to_string(&kept).map_err(|error| Some(ClientError::Malformed(error.to_string())))
+}
+
+async fn listing_of<H: Host>(host: &H, server: &Server) -> Option<Result<Listing, ClientError>> {
+    let client = Rc::new(server.client(host.clone()));
+    let listed = within(host, ASK_LIMIT, client.list_tools()).await;
+    close(host, client);
+    listed
 }
 
 fn taken(host: &impl Host, server: &Server, mut listing: Listing) -> (Kept, i64) {

@@ -13,11 +13,11 @@ use storage::{
     Database, StorageError, Store,
     tool_listings::{NewListing, OFFERABLE, ToolListing},
 };
-use toolbox::catalog::MAX_SERVERS;
 
 use crate::{
     CatalogueError, Host,
     ask::ask,
+    fault::Fault,
     freshness::{Age, Flight, Found, List, Source, current},
     kept::Kept,
     listed::Listed,
@@ -197,10 +197,14 @@ impl<D: Database + 'static, H: Host> Catalogue<D, H> {
     fn together(&self, lists: &[(&Server, Kept)]) -> Listed {
         let unread = self.servers.unread.iter().map(|cause| Problem::unread(cause));
         let problems = unread.chain(lists.iter().flat_map(|(server, list)| list.problems(server))).collect();
-        let tools = lists.iter().map(|(server, list)| (server.name.clone(), list.listed(server)));
-        let features = lists.iter().filter(|(server, list)| !server.remote && list.features != Features::default());
-        let features = features.map(|(server, list)| (server.name.clone(), list.features.clone())).take(MAX_SERVERS);
-        Listed::new(tools.collect(), problems, features.collect(), &self.servers.all)
+        let tools =
+            lists.iter().map(|(server, list)| (server.name.clone(), list.listed(server, server.is_authorized())));
+        let features = lists.iter().filter(|(_, list)| list.features != Features::default());
+        let features = features.map(|(server, list)| (server.name.clone(), list.features.clone()));
+        let sign_in = lists.iter().filter(|(_, list)| list.fault == Some(Fault::SignIn));
+        let sign_in = sign_in.map(|(server, _)| server.name.clone()).collect();
+        let listed = Listed::new(tools.collect(), problems, features.collect(), &self.servers.all);
+        listed.with_sign_in(sign_in)
     }
 
     fn until_ms(&self, counts_for_ms: i64) -> i64 {

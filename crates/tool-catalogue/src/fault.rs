@@ -14,6 +14,8 @@ const MAX_WORDS_CHARS: usize = 300;
 pub enum Fault {
     /// It refused the authorization, or wants one.
     Unauthorized,
+    /// It wants a token that each person has for themselves.
+    SignIn,
     /// It knows the caller, and does not serve it.
     Forbidden,
     /// There is nothing at its address.
@@ -77,6 +79,9 @@ impl Fault {
     pub fn what(&self) -> String {
         match self {
             Self::Unauthorized => "The server refused the authorization.".to_owned(),
+            Self::SignIn => {
+                "Connect it to your account there, under Tools in the settings, to use its tools.".to_owned()
+            }
             Self::Forbidden => "The server does not serve this installation (403).".to_owned(),
             Self::NotFound => "There is no MCP server at its address.".to_owned(),
             Self::NoName => "The server's host name cannot be resolved (DNS).".to_owned(),
@@ -108,6 +113,9 @@ impl Fault {
         match self {
             Self::Unauthorized => {
                 "Correct \"authorization\" for it in remote_mcp_servers: most servers want \"Bearer \" and a token that has not expired."
+            }
+            Self::SignIn => {
+                "If everybody is to use it with one token instead, put \"authorization\" for it into remote_mcp_servers."
             }
             Self::Forbidden => {
                 "Check \"authorization\" for it in remote_mcp_servers: the account behind it may lack a right."

@@ -6,7 +6,6 @@ use toolbox::{Annotations, KnownTool};
 
 use crate::{
     fault::Fault,
-    listed::ListedTool,
     problems::Problem,
     secret::{MAX_SECRETS_OF_TOOL, Secret},
     server::Server,
@@ -14,6 +13,9 @@ use crate::{
 
 /// The key under which our adapter sends data that the protocol has no field for.
 const META_TOOL: &str = "edge-assistant/tool";
+
+/// A tool and the secrets that it needs.
+pub(crate) type ListedTool = (KnownTool, Vec<Secret>);
 
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Kept {
@@ -37,13 +39,16 @@ impl Kept {
         Self { tools: Vec::new(), mended: true, fault: None, problems: Vec::new(), features: Features::default() }
     }
 
-    pub(crate) fn listed(&self, server: &Server) -> Vec<ListedTool> {
-        self.tools.iter().map(|tool| listed(server, tool, self.mended)).collect()
+    /// Its tools. `is_authorized`: the server was told who asks, so its results may be private.
+    pub(crate) fn listed(&self, server: &Server, is_authorized: bool) -> Vec<ListedTool> {
+        self.tools.iter().map(|tool| listed(server, tool, self.mended, is_authorized)).collect()
     }
 
     /// The problems of the server, for a person.
     pub(crate) fn problems(&self, server: &Server) -> impl Iterator<Item = Problem> {
-        let away = self.fault.as_ref().map(|fault| Problem::away(server, fault));
+        // That somebody has to connect it is told to those who have not ([`crate::Listed::for_person`]).
+        let fault = self.fault.as_ref().filter(|fault| **fault != Fault::SignIn);
+        let away = fault.map(|fault| Problem::away(server, fault));
         away.into_iter().chain(self.problems.iter().cloned())
     }
 }
@@ -57,7 +62,7 @@ struct Extra {
     always_asks: bool,
 }
 
-fn listed(server: &Server, tool: &mcp::Tool, is_mended: bool) -> ListedTool {
+fn listed(server: &Server, tool: &mcp::Tool, is_mended: bool, is_authorized: bool) -> ListedTool {
     // A remote server's data under this key is not from our adapter.
     let extra = tool.meta.as_ref().filter(|_| !server.remote).and_then(|meta| meta.get(META_TOOL));
     let extra: Extra = extra.and_then(|extra| Extra::deserialize(extra).ok()).unwrap_or_default();
@@ -79,7 +84,7 @@ fn listed(server: &Server, tool: &mcp::Tool, is_mended: bool) -> ListedTool {
             open_world: annotations.open_world.unwrap_or(defaults.open_world),
         },
         remote: server.remote,
-        reads_private: if server.remote { server.is_authorized() } else { !secrets.is_empty() },
+        reads_private: if server.remote { is_authorized } else { !secrets.is_empty() },
         always_asks: extra.always_asks,
         task_support: tool.execution.task_support,
         result_ttl_ms: extra.cache_ms,

@@ -21,11 +21,12 @@ mod secret;
 mod server;
 mod timing;
 
+pub use ask::ask_connected;
 pub use catalogue::{Catalogue, Memory, Servers};
 pub use fault::Fault;
 pub use features::MAX_URI_BYTES;
 pub use freshness::{Age, Flight, Found, List, Source, current};
-pub use listed::Listed;
+pub use listed::{Connected, Listed};
 pub use offers::{KnownOffers, OFFERS_PATH, Offerable, OfferableTool};
 pub use problems::Problem;
 pub use remote::{InvalidRemote, RemoteServer};

@@ -7,14 +7,24 @@ use mcp::Features;
 use toolbox::{Catalog, KnownTool};
 
 use crate::{
+    fault::Fault,
+    kept::{Kept, ListedTool},
     offers::{Offerable, OfferableTool},
     problems::{Problem, of_catalog},
     secret::Secret,
     server::Server,
 };
 
-/// A tool and the secrets that it needs.
-pub(crate) type ListedTool = (KnownTool, Vec<Secret>);
+/// What a person has connected.
+#[derive(Clone, Copy, Debug)]
+pub struct Connected<'a> {
+    /// The server.
+    pub server: &'a str,
+    /// Its list for this person, as [`crate::ask_connected`] returned it. It stays when the connection is lost.
+    pub listing: Option<&'a str>,
+    /// What is wrong with the connection, in words for the person.
+    pub problem: Option<&'static str>,
+}
 
 /// The tools of all servers.
 #[derive(Debug)]
@@ -27,6 +37,8 @@ pub struct Listed {
     secrets: Vec<(String, String, Secret)>,
     /// What each composed server has besides tools, if it has anything. In the order in which they are configured.
     pub features: Vec<(String, Features)>,
+    /// The servers that want a token which each person has for themselves.
+    pub sign_in: Vec<String>,
 }
 
 impl Listed {
@@ -48,7 +60,45 @@ impl Listed {
         };
         let catalog = Catalog::new(servers.into_iter().map(tools).collect());
         problems.extend(of_catalog(&catalog, configured));
-        Self { catalog, problems, secrets, features }
+        Self { catalog, problems, secrets, features, sign_in: Vec::new() }
+    }
+
+    /// The same, with the servers that want a token which each person has for themselves.
+    pub(crate) fn with_sign_in(self, sign_in: Vec<String>) -> Self {
+        Self { sign_in, ..self }
+    }
+
+    /// The same with what a person has connected, and what they should know about it. A server's list for one person is in nobody else's.
+    #[must_use]
+    pub fn for_person(&self, configured: &[Server], connected: &[Connected<'_>]) -> Self {
+        let mut problems = self.problems.clone();
+        let of_server = |server: &Server| -> Vec<KnownTool> {
+            let is_of_server = |connected: &&Connected<'_>| server.is_personal() && connected.server == server.name;
+            let own = connected.iter().find(is_of_server);
+            if let Some(problem) = own.and_then(|own| own.problem) {
+                problems.push(Problem::of_connection(server, problem));
+            } else if own.is_none() && self.sign_in.contains(&server.name) {
+                problems.push(Problem::away(server, &Fault::SignIn));
+            }
+            let list = own.and_then(|own| serde_json::from_str::<Kept>(own.listing?).ok());
+            match list {
+                Some(list) => {
+                    problems.extend(list.problems(server));
+                    list.listed(server, true).into_iter().map(|(tool, _)| tool).collect()
+                }
+                // They are as the catalog shows them.
+                None => {
+                    let shared = self.catalog.of_server(&server.name).cloned();
+                    shared.map(|tool| KnownTool { is_mended: true, ..tool }).collect()
+                }
+            }
+        };
+        let mut of_server = of_server;
+        let tools = configured.iter().map(|server| (server.name.clone(), of_server(server))).collect();
+        let catalog = Catalog::new(tools);
+        problems.extend(of_catalog(&catalog, configured));
+        let (secrets, features, sign_in) = (self.secrets.clone(), self.features.clone(), self.sign_in.clone());
+        Self { catalog, problems, secrets, features, sign_in }
     }
 
     /// The secrets that a tool needs.
@@ -68,6 +118,16 @@ impl Listed {
     /// The tools that may be offered to anybody.
     #[must_use]
     pub fn offerable(&self) -> Offerable {
+        Offerable { tools: self.offers().collect() }
+    }
+
+    /// Those of one server.
+    #[must_use]
+    pub fn offerable_of(&self, server: &str) -> Vec<OfferableTool> {
+        self.offers().filter(|tool| tool.server == server).collect()
+    }
+
+    fn offers(&self) -> impl Iterator<Item = OfferableTool> {
         let tool = |(name, tool): (&str, &KnownTool)| OfferableTool {
             server: tool.server.clone(),
             name: tool.name.clone(),
@@ -83,6 +143,6 @@ impl Listed {
                 input_schema: tool.input_schema.clone(),
             },
         };
-        Offerable { tools: self.catalog.iter().map(tool).collect() }
+        self.catalog.iter().map(tool)
     }
 }

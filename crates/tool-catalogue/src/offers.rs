@@ -75,8 +75,9 @@ impl KnownOffers {
 }
 
 impl Offerable {
-    /// The offers for a person. They depend on what the person may do, the operator's policies, the patterns that the person or the installation denies, and the secrets that
-    /// the person has entered (server and name of each).
+    /// The offers for a person. They depend on what the person may do, the operator's policies, the patterns that the person or the installation
+    /// denies, the secrets that the person has entered (server and name of each), and what the servers offer that they have connected (`connected`,
+    /// as [`storage::tool_listings::ToolOffers`] has it).
     #[must_use]
     pub fn for_person(
         &self,
@@ -84,12 +85,18 @@ impl Offerable {
         configured: &[Policy],
         denied: &[String],
         entered: &[(String, String)],
+        connected: &str,
     ) -> Offered {
         let denied = denied.iter().filter_map(|pattern| Policy::stored(pattern, Effect::Deny));
         let policies: Vec<Policy> = configured.iter().cloned().chain(denied).collect();
         let mut unconfigured = BTreeSet::new();
-        let mut tools = Vec::new();
-        for tool in &self.tools {
+        let mut tools: Vec<ToolDefinition> = Vec::new();
+        // What another version of this program wrote is not offered until it is asked for again.
+        let connected: Vec<Vec<OfferableTool>> = serde_json::from_str(connected).unwrap_or_default();
+        for tool in self.tools.iter().chain(connected.iter().flatten()) {
+            if tools.iter().any(|offered| offered.name == tool.offer.name) {
+                continue;
+            }
             let is_permitted = access.allows(&Action::CallTool { server: &tool.server, tool: &tool.name });
             if !is_permitted || policies.iter().any(|policy| policy.denies(&tool.server, &tool.name)) {
                 continue;
@@ -139,7 +146,7 @@ mod tests {
         let configured = Policy::parse_list(configured).unwrap();
         let denied: Vec<String> = denied.iter().map(|&pattern| pattern.into()).collect();
         let entered: Vec<_> = entered.iter().map(|&(server, name)| (server.into(), name.into())).collect();
-        let offers = offerable().for_person(&Roles::default().access(["member"]), &configured, &denied, &entered);
+        let offers = offerable().for_person(&Roles::default().access(["member"]), &configured, &denied, &entered, "");
         (offers.tools.into_iter().map(|offer| offer.name).collect(), offers.unconfigured)
     }
 
@@ -157,10 +164,36 @@ mod tests {
     }
 
     #[test]
+    fn what_a_person_has_connected_is_offered_beside_the_rest_and_denied_like_it() {
+        let own = |names: &[&str]| -> Vec<OfferableTool> {
+            let tools = offerable().tools.into_iter().take(names.len());
+            let named = tools.zip(names).map(|(tool, name)| OfferableTool {
+                server: "wiki".into(),
+                offer: ToolDefinition { name: format!("wiki_{name}"), ..tool.offer },
+                name: (*name).into(),
+                secrets: Vec::new(),
+            });
+            named.collect()
+        };
+        let names = |denied: &[&str], connected: &str| {
+            let denied: Vec<String> = denied.iter().map(|&pattern| pattern.into()).collect();
+            let access = Roles::default().access(["member"]);
+            let offers = offerable().for_person(&access, &[], &denied, &[], connected);
+            offers.tools.into_iter().map(|offer| offer.name).collect::<Vec<_>>()
+        };
+        let connected = serde_json::to_string(&[own(&["read", "write"]), own(&["read"])]).unwrap();
+        assert_eq!(names(&[], &connected), words(&["clock_now", "wiki_read", "wiki_write"]), "each name once");
+        assert_eq!(names(&["wiki:write"], &connected), words(&["clock_now", "wiki_read"]));
+        for nothing in ["", "rubbish", "[[]]"] {
+            assert_eq!(names(&[], nothing), words(&["clock_now"]));
+        }
+    }
+
+    #[test]
     fn what_the_persons_role_does_not_allow_is_neither_offered_nor_spoken_of() {
         let clock = Roles::new([Role::custom("clock", ["tools:call:clock:*"]).unwrap()]).access(["clock"]);
         for (access, offered) in [(clock, words(&["clock_now"])), (Access::default(), Vec::new())] {
-            let offers = offerable().for_person(&access, &[], &[], &[]);
+            let offers = offerable().for_person(&access, &[], &[], &[], "");
             let names: Vec<String> = offers.tools.into_iter().map(|offer| offer.name).collect();
             assert_eq!((names, offers.unconfigured), (offered, Vec::new()));
         }

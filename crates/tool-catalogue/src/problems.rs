@@ -37,6 +37,11 @@ impl Problem {
         Self { server: server.name.clone(), tool: None, message: fault.what(), advice }
     }
 
+    /// What is wrong with a person's connection.
+    pub(crate) fn of_connection(server: &Server, words: &str) -> Self {
+        Self { server: server.name.clone(), tool: None, message: words.to_owned(), advice: None }
+    }
+
     /// The list of remote servers cannot be read, so there are none.
     pub(crate) fn unread(cause: &str) -> Self {
         let message = "remote_mcp_servers is not valid, so no remote servers are used.".to_owned();

@@ -1,6 +1,7 @@
 //! Remote servers, as the operator names them in `remote_mcp_servers`.
 
 use http::{HeaderValue, Uri};
+use oauth_client::Registered;
 use serde::Deserialize;
 use toolbox::ServerName;
 
@@ -11,15 +12,19 @@ pub struct RemoteServer {
     pub name: ServerName,
     /// Its MCP endpoint.
     pub url: Uri,
-    /// The value of `Authorization`; shown to nobody.
+    /// The value of `Authorization`, the same for everybody; shown to nobody. Without it, a server that wants one is connected by each person.
     pub authorization: Option<HeaderValue>,
+    /// The client that the operator registered at its authorization server.
+    pub oauth: Option<Registered>,
 }
 
 /// What is wrong with the list, and where. The list is never quoted, because it contains secrets.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum InvalidRemote {
     /// It is not a list of servers.
-    #[error("it must be a JSON list of {{\"name\", \"url\", \"authorization\"?}}; line {line}, column {column} is not")]
+    #[error(
+        "it must be a JSON list of {{\"name\", \"url\", \"authorization\"?, \"oauth\"?}}; line {line}, column {column} is not"
+    )]
     Json {
         /// Counted from 1.
         line: usize,
@@ -32,6 +37,9 @@ pub enum InvalidRemote {
     /// A server's address is invalid.
     #[error("the url of {0:?} is not an http or https address")]
     Url(ServerName),
+    /// A server is for everybody and for each person at once.
+    #[error("{0:?} has both an authorization and oauth")]
+    Both(ServerName),
     /// A server's authorization cannot be sent.
     #[error("the authorization of {0:?} has characters that no header can have")]
     Authorization(ServerName),
@@ -44,6 +52,8 @@ struct Entry {
     url: String,
     #[serde(default)]
     authorization: Option<String>,
+    #[serde(default)]
+    oauth: Option<Registered>,
 }
 
 impl RemoteServer {
@@ -61,13 +71,16 @@ impl RemoteServer {
     }
 
     fn read(entry: Entry) -> Result<Self, InvalidRemote> {
-        let Entry { name, url, authorization } = entry;
+        let Entry { name, url, authorization, oauth } = entry;
         if name.trim().is_empty() {
             return Err(InvalidRemote::Name);
         }
         let uri: Uri = url.parse().map_err(|_| InvalidRemote::Url(name.clone()))?;
         if !matches!(uri.scheme_str(), Some("http" | "https")) {
             return Err(InvalidRemote::Url(name));
+        }
+        if authorization.is_some() && oauth.is_some() {
+            return Err(InvalidRemote::Both(name));
         }
         let authorization = match authorization.map(|text| HeaderValue::from_str(&text)) {
             None => None,
@@ -77,7 +90,7 @@ impl RemoteServer {
                 Some(value)
             }
         };
-        Ok(Self { name, url: uri, authorization })
+        Ok(Self { name, url: uri, authorization, oauth })
     }
 }
 
@@ -97,6 +110,10 @@ mod tests {
             (r#"[{"name":" ","url":"https://abc"}]"#, "no name"),
             (r#"[{"name":"a","url":"abc"}]"#, "\"a\""),
             (r#"[{"name":"a","url":"https://h","authorization":"abc\n"}]"#, "\"a\""),
+            (
+                r#"[{"name":"a","url":"https://h","authorization":"abc","oauth":{"client_id":"abc","issuer":"https://i"}}]"#,
+                "both",
+            ),
         ] {
             let error = RemoteServer::parse_list(wrong).unwrap_err().to_string();
             assert!(error.contains(named) && !error.contains("abc"), "{error}");

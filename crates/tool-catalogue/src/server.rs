@@ -5,6 +5,7 @@ use std::rc::Rc;
 use cache::within;
 use http::{HeaderValue, Uri};
 use mcp::{Client, ClientOptions, Era, Implementation};
+use oauth_client::Registered;
 
 use crate::{Host, remote::RemoteServer, timing::ASK_LIMIT};
 
@@ -21,6 +22,8 @@ pub struct Server {
     pub name: String,
     url: Uri,
     authorization: Option<HeaderValue>,
+    /// The client that the operator registered at its authorization server.
+    pub oauth: Option<Registered>,
     /// Whether it is outside this installation.
     pub remote: bool,
 }
@@ -30,14 +33,40 @@ impl Server {
     #[must_use]
     pub fn composed(name: &str) -> Option<Self> {
         let url = format!("http://mcp-{name}.spin.internal/mcp").parse().ok()?;
-        Some(Self { name: name.to_owned(), url, authorization: None, remote: false })
+        Some(Self { name: name.to_owned(), url, authorization: None, oauth: None, remote: false })
     }
 
     /// A server that `remote_mcp_servers` names.
     #[must_use]
     pub fn remote(server: RemoteServer) -> Self {
-        let RemoteServer { name, url, authorization } = server;
-        Self { name, url, authorization, remote: true }
+        let RemoteServer { name, url, authorization, oauth } = server;
+        Self { name, url, authorization, oauth, remote: true }
+    }
+
+    /// Its MCP endpoint.
+    #[must_use]
+    pub const fn url(&self) -> &Uri {
+        &self.url
+    }
+
+    /// Whether people connect it for themselves, if it wants a token: the operator has configured none.
+    #[must_use]
+    pub const fn is_personal(&self) -> bool {
+        self.remote && self.authorization.is_none()
+    }
+
+    /// The same server as somebody asks it who has connected it. `None`: the token fits into no header.
+    #[must_use]
+    pub fn connected(&self, access_token: &str) -> Option<Self> {
+        let mut authorization = HeaderValue::from_str(&format!("Bearer {access_token}")).ok()?;
+        authorization.set_sensitive(true);
+        Some(Self { authorization: Some(authorization), ..self.clone() })
+    }
+
+    /// What its requests are proven with.
+    #[must_use]
+    pub const fn authorization(&self) -> Option<&HeaderValue> {
+        self.authorization.as_ref()
     }
 
     /// The name under which its list is stored. Servers' names have no colon, so the two kinds of names never collide.

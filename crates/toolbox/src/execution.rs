@@ -114,7 +114,7 @@ pub async fn execute<W: World>(
     {
         return Ok(finish(world, tool, outcome, AuditCode::Cached).await);
     }
-    match world.start(tool).await? {
+    match world.start().await? {
         Started::LeaseLost => return Ok(Execution::LeaseLost),
         Started::Again if !tool.may_repeat() => {
             return Ok(refuse(world, &ToolFailure::NotRepeated(name, Some(tool))).await);

@@ -193,7 +193,7 @@ fn ended(component: &str, seconds: u64) -> String {
 
 /// What a call came to, for the audit and for metrics.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[expect(missing_docs, reason = "the codes say it, and `Failure` says more")]
+#[expect(missing_docs, reason = "the codes say it, and `ToolFailure` says more")]
 pub enum AuditCode {
     /// The tool answered.
     Ok,

@@ -1,5 +1,5 @@
-//! What `stream` and `chat` ask of `tools`, inside the house. A call and is answered with lines of JSON, a [`Said`] each. Not for anybody else: clients speak
-//! MCP or the public API.
+//! What `stream` and `chat` ask of `tools` over the private routes. A call is answered with lines of JSON, each a [`Said`]. Not for clients: they
+//! speak MCP or use the public API.
 
 use std::borrow::Cow;
 

@@ -34,9 +34,10 @@ pub trait World {
     async fn cache(&self, key: &str, outcome: &Outcome, ttl_ms: u64);
 
     /// Writes down that the call is about to be made. For clients that are no run: always [`Started::First`].
-    async fn start(&self, tool: &KnownTool) -> Result<Started, Self::Error>;
+    async fn start(&self) -> Result<Started, Self::Error>;
 
-    /// Makes the call with these arguments, byte for byte. Reads no more than [`MAX_OUTCOME_BYTES`](crate::execution::MAX_OUTCOME_BYTES). Dropped when [`CALL_LIMIT`](crate::execution::CALL_LIMIT) is over.
+    /// Makes the call with these arguments, byte for byte. Reads no more than [`MAX_OUTCOME_BYTES`](crate::execution::MAX_OUTCOME_BYTES). Dropped
+    /// when [`CALL_LIMIT`](crate::execution::CALL_LIMIT) is over.
     async fn call(&self, tool: &KnownTool, arguments: &str) -> Result<Reached, CallFailure>;
 
     /// Keeps a task that the call has become, for whoever asks later what it came to. Since when it is one, in milliseconds since 1970. `None`:

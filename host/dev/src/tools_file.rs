@@ -21,7 +21,7 @@ use crate::repo::Repo;
 /// The default file, beside `spin.toml`.
 pub(crate) const FILE: &str = "tools.toml";
 /// The interface that a provider must export.
-const CONTRACT: &str = "edge-assistant:tools/provider@2.0.0";
+pub(crate) const CONTRACT: &str = "edge-assistant:tools/provider@2.0.0";
 /// The same in any version.
 const CONTRACT_OF_ANY_VERSION: &str = "edge-assistant:tools/provider@";
 

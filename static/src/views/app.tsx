@@ -20,6 +20,7 @@ import {
 import { forgetCopies } from "../state/copies.ts";
 import { forgetList, loadList } from "../state/list.ts";
 import { linkSecret, navigate, type Route, route } from "../state/route.ts";
+import { forgetConnections } from "../state/connections.ts";
 import { forgetSecrets } from "../state/secrets.ts";
 import { resume, session, step } from "../state/session.ts";
 import { onTabNews } from "../state/tabs.ts";
@@ -74,6 +75,7 @@ export function App() {
     } else {
       forgetList();
       forgetTools();
+      forgetConnections();
       forgetSecrets();
       forgetDecisions();
       leave();

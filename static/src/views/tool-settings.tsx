@@ -9,6 +9,7 @@ import { announce } from "./announce.tsx";
 import { LongText } from "./arguments.tsx";
 import { Header } from "./header.tsx";
 import { Icon } from "./icons.tsx";
+import { ToolConnections } from "./tool-connections.tsx";
 import { SecretsFault, ToolSecrets } from "./tool-secrets.tsx";
 
 /** A shorter list needs no search. */
@@ -35,6 +36,7 @@ export function ToolSettings() {
             What the assistant may do besides writing. Choose for each tool whether it is used without asking, only
             after you have allowed the call, or not at all.
           </p>
+          <ToolConnections />
           <List />
         </div>
       </div>

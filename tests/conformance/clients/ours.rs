@@ -1,10 +1,13 @@
 //! The client of the crate `mcp` as a program: lists a server's tools and calls them, as the conformance suite's scenarios require.
 //!
-//! `mcp-client URL`. The suite names the scenario in `MCP_CONFORMANCE_SCENARIO` and its data in `MCP_CONFORMANCE_CONTEXT`.
+//! `mcp-client URL`. In the suite's scenarios `auth/…` it signs in. The suite names the scenario in `MCP_CONFORMANCE_SCENARIO` and its data in `MCP_CONFORMANCE_CONTEXT`.
+
+mod authorization;
 
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
 use anyhow::{Context as _, bail};
+use authorization::{SignedIn, sign_in};
 use bytes::Bytes;
 use clap::Parser;
 use futures::StreamExt;
@@ -16,6 +19,9 @@ use serde_json::{Value, json, value::to_raw_value};
 
 /// The app's limit.
 const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
+
+/// How often a client signs in: once, once more for more scopes, and once after a change at the server. More is a loop.
+const MAX_SIGN_INS: usize = 3;
 
 /// Longer than any scenario takes. A server may keep its client waiting for ever.
 const DEADLINE: Duration = Duration::from_secs(8);
@@ -33,6 +39,7 @@ struct Args {
     url: http::Uri,
 }
 
+#[derive(Clone)]
 struct Http(reqwest::Client);
 
 impl Transport for Http {
@@ -90,12 +97,27 @@ async fn run(args: Args) -> anyhow::Result<()> {
         let capabilities = Map::from_iter([("elicitation".to_owned(), json!({"form": {"applyDefaults": true}}))]);
         options.input = Some(InputHandler { capabilities, answer: Rc::new(accept) });
     }
-    let client = Client::new(Http(http), args.url, options);
+    let context: Value = serde_json::from_str(&args.context).context("MCP_CONFORMANCE_CONTEXT")?;
+    let mut scope = String::new();
+    for _ in 0..MAX_SIGN_INS {
+        let client = Client::new(Http(http.clone()), args.url.clone(), options.clone());
+        let Err(error) = use_tools(&client, scenario, &context).await else { return Ok(()) };
+        let refusal = error.downcast_ref::<ClientError>().filter(|_| scenario.starts_with("auth/"));
+        let Some(refusal) = refusal else { return Err(error) };
+        let signed_in = sign_in(&Http(http.clone()), &http, &args.url, &context, refusal, &scope).await?;
+        let Some(SignedIn { access_token, scope: asked }) = signed_in else { return Err(error) };
+        scope = asked;
+        options.authorization = Some(format!("Bearer {access_token}").parse()?);
+    }
+    bail!("it was signed in {MAX_SIGN_INS} times")
+}
+
+/// Lists the tools and calls those that the scenario wants called.
+async fn use_tools(client: &Client<Http>, scenario: &str, context: &Value) -> anyhow::Result<()> {
     let listing = client.list_tools().await?;
     for refused in &listing.refused {
         eprintln!("{}: {}", refused.name, refused.reason);
     }
-    let context: Value = serde_json::from_str(&args.context).context("MCP_CONFORMANCE_CONTEXT")?;
     let calls: Vec<(String, Value)> = match (scenario, context.get("toolCalls")) {
         (_, Some(Value::Array(calls))) => calls.iter().filter_map(planned).collect(),
         ("" | "initialize", _) => {
@@ -110,7 +132,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
         _ => listing.tools.iter().map(|tool| (tool.name.clone(), arguments(tool))).collect(),
     };
     for (name, arguments) in calls {
-        call(&client, &listing, &name, &arguments).await?;
+        call(client, &listing, &name, &arguments).await?;
     }
     Ok(())
 }

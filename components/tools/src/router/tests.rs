@@ -22,6 +22,7 @@ use super::*;
 use crate::{config::Config, state::Memory};
 
 mod access;
+mod connections;
 mod features;
 mod going_on;
 

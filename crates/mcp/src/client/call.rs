@@ -4,8 +4,9 @@ use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
 use super::{
-    Client, ClientError, Progress, Transport,
+    Client, ClientError, Input, Progress, Transport,
     exchange::{Call, OnProgress, raw, reborrow},
+    passing::parsed,
 };
 use crate::{
     header, lenient,
@@ -92,6 +93,12 @@ pub(super) struct Kind {
     pub(super) request_state: Option<String>,
 }
 
+impl From<Kind> for InputNeeded {
+    fn from(kind: Kind) -> Self {
+        Self { requests: kind.input_requests, state: kind.request_state }
+    }
+}
+
 impl<T: Transport> Client<T> {
     /// Calls a tool of the listing. `arguments` is a JSON object and is sent as it is; `meta` becomes `_meta`, with the protocol's own keys added.
     /// Progress is asked for if somebody wants to hear it.
@@ -105,10 +112,7 @@ impl<T: Transport> Client<T> {
         meta: Map,
         on_progress: Option<&mut dyn FnMut(Progress)>,
     ) -> Result<CallResult, ClientError> {
-        match self.call_tool_or_task(tool, arguments, meta, on_progress, Tasks::Never).await? {
-            CallAnswer::Result(result) => Ok(result),
-            CallAnswer::Task(_) => Err(ClientError::Malformed("a task, which nobody asked for".to_owned())),
-        }
+        result_of(self.call_tool_or_task(tool, arguments, meta, on_progress, Tasks::Never).await?)
     }
 
     /// The same of a tool whose call may go on after its answer, as far as `tasks` says.
@@ -120,17 +124,31 @@ impl<T: Transport> Client<T> {
         tool: &Tool,
         arguments: &RawValue,
         meta: Map,
-        mut on_progress: Option<&mut dyn FnMut(Progress)>,
+        on_progress: Option<&mut dyn FnMut(Progress)>,
         tasks: Tasks,
     ) -> Result<CallAnswer, ClientError> {
-        let answer = self.rounds(tool, arguments, &meta, reborrow(&mut on_progress), tasks).await;
+        self.call_as_defined(tool, arguments, &meta, None, on_progress, tasks).await
+    }
+
+    /// Calls a tool, and once more if its definition has changed. `passed`: the questions of the server are another client's, which answers them with
+    /// its next call. Without it they are answered here.
+    pub(super) async fn call_as_defined(
+        &self,
+        tool: &Tool,
+        arguments: &RawValue,
+        meta: &Map,
+        passed: Option<&Input>,
+        mut on_progress: Option<OnProgress<'_>>,
+        tasks: Tasks,
+    ) -> Result<CallAnswer, ClientError> {
+        let answer = self.rounds(tool, arguments, meta, passed, reborrow(&mut on_progress), tasks).await;
         if !matches!(answer, Err(ClientError::Protocol { code: HEADER_MISMATCH, .. })) {
             return answer;
         }
-        // The definition has changed: the call is made once more by the new one. Nothing has been done yet.
+        // The definition has changed, and the server has done nothing yet.
         let listing = self.list_tools().await?;
         match listing.tools.iter().find(|new| new.name == tool.name) {
-            Some(tool) => self.rounds(tool, arguments, &meta, on_progress, tasks).await,
+            Some(tool) => self.rounds(tool, arguments, meta, passed, on_progress, tasks).await,
             None => answer,
         }
     }
@@ -140,6 +158,7 @@ impl<T: Transport> Client<T> {
         tool: &Tool,
         arguments: &RawValue,
         meta: &Map,
+        passed: Option<&Input>,
         mut on_progress: Option<OnProgress<'_>>,
         tasks: Tasks,
     ) -> Result<CallAnswer, ClientError> {
@@ -150,7 +169,7 @@ impl<T: Transport> Client<T> {
         };
         let asks_for_task =
             era == Era::Legacy && self.makes_tasks_when_asked() && tool.execution.task_support.asks(tasks);
-        let mut input: Option<(Map, Option<String>)> = None;
+        let mut input = passed.cloned().unwrap_or_default();
         for _ in 0..MAX_ROUNDS {
             let mut call = Call::new("tools/call");
             call.name = Some(&tool.name);
@@ -163,14 +182,7 @@ impl<T: Transport> Client<T> {
                 let ttl_ms = u64::try_from(MAX_TTL.as_millis()).unwrap_or(u64::MAX);
                 call.params.insert("task", raw(&serde_json::json!({"ttl": ttl_ms}))?);
             }
-            if let Some((responses, state)) = &input {
-                if !responses.is_empty() {
-                    call.params.insert("inputResponses", raw(responses)?);
-                }
-                if let Some(state) = state {
-                    call.params.insert("requestState", raw(state)?);
-                }
-            }
+            input.add_to(&mut call.params)?;
             let result = self.exchange(call, reborrow(&mut on_progress)).await?;
             if asks_for_task && let Some(task) = Task::read_packed(&result) {
                 let task = task.map_err(ClientError::Malformed)?;
@@ -179,16 +191,13 @@ impl<T: Transport> Client<T> {
             // What is no object says nothing of its kind.
             let kind: Kind = serde_json::from_str(result.get()).unwrap_or_default();
             match kind.result_type.as_deref() {
-                None | Some("complete") => {
-                    let result = serde_json::from_str(result.get());
-                    let result = result.map(CallResult::read).map(CallAnswer::Result);
-                    return result.map_err(|error| ClientError::Malformed(error.to_string()));
-                }
+                None | Some("complete") => return parsed(&result).map(CallResult::read).map(CallAnswer::Result),
                 Some("task") if tasks != Tasks::Never => {
                     let task = Task::read(&result).map_err(ClientError::Malformed)?;
                     return Ok(CallAnswer::Task(Task { session: self.kept_session(), ..task }));
                 }
-                Some("input_required") => input = Some(self.give(kind)?),
+                Some("input_required") if passed.is_some() => return Err(ClientError::InputRequired(kind.into())),
+                Some("input_required") => input = self.give(kind)?,
                 Some(other) => return Err(ClientError::Malformed(format!("resultType {other:?}"))),
             }
         }
@@ -196,7 +205,7 @@ impl<T: Transport> Client<T> {
     }
 
     /// Answers everything that is asked, or nothing.
-    fn give(&self, kind: Kind) -> Result<(Map, Option<String>), ClientError> {
+    fn give(&self, kind: Kind) -> Result<Input, ClientError> {
         let answer = |request: &Value| {
             let input = self.options.input.as_ref()?;
             (input.answer)(request.get("method")?.as_str()?, request.get("params").unwrap_or(&Value::Null))
@@ -205,17 +214,22 @@ impl<T: Transport> Client<T> {
             kind.input_requests.iter().map(|(key, request)| Some((key.clone(), answer(request)?))).collect();
         match responses {
             Some(responses) if !responses.is_empty() || kind.request_state.is_some() => {
-                Ok((responses, kind.request_state))
+                Ok(Input { responses, state: kind.request_state, ..Input::default() })
             }
-            _ => Err(ClientError::InputRequired(InputNeeded {
-                requests: kind.input_requests,
-                state: kind.request_state,
-            })),
+            _ => Err(ClientError::InputRequired(kind.into())),
         }
     }
 }
 
-pub(super) fn parameter_headers(
+/// The result of a call that must not become a task.
+pub(super) fn result_of(answer: CallAnswer) -> Result<CallResult, ClientError> {
+    match answer {
+        CallAnswer::Result(result) => Ok(result),
+        CallAnswer::Task(_) => Err(ClientError::Malformed("a task, which nobody asked for".to_owned())),
+    }
+}
+
+fn parameter_headers(
     tool: &Tool,
     arguments: &RawValue,
 ) -> Result<Vec<(http::HeaderName, http::HeaderValue)>, ClientError> {

@@ -6,12 +6,13 @@ use serde_json::{Value, json, value::RawValue};
 
 use super::{
     CallResult, Client, ClientError, Transport,
-    call::{Kind, parameter_headers},
-    exchange::{Call, OnProgress, raw},
+    call::{Kind, result_of},
+    exchange::{Call, Params, raw},
 };
 use crate::{
     model::{Map, ResourceContents, Tool},
-    provider::{Completion, CompletionReference, CompletionRequest, InputNeeded, PromptContent},
+    provider::{Completion, CompletionReference, CompletionRequest, PromptContent},
+    task::Tasks,
     wire::META_CLIENT_CAPABILITIES,
 };
 
@@ -32,10 +33,26 @@ impl Input {
     pub fn is_first(&self) -> bool {
         self.responses.is_empty() && self.state.is_none()
     }
+
+    /// Puts the answers into a request.
+    pub(super) fn add_to(&self, params: &mut Params) -> Result<(), ClientError> {
+        if !self.responses.is_empty() {
+            params.insert("inputResponses", raw(&self.responses)?);
+        }
+        if let Some(state) = &self.state {
+            params.insert("requestState", raw(state)?);
+        }
+        Ok(())
+    }
+
+    /// Says in a request's `_meta` what the other client can be asked for.
+    fn declare_in(&self, meta: &mut Map) {
+        meta.insert(META_CLIENT_CAPABILITIES.to_owned(), Value::Object(self.capabilities.clone()));
+    }
 }
 
 impl<T: Transport> Client<T> {
-    /// Calls a tool once, as [`Self::call_tool`] does.
+    /// Calls a tool, as [`Self::call_tool`] does, in one round.
     ///
     /// # Errors
     /// [`ClientError`]; [`ClientError::InputRequired`] if the server asks back.
@@ -43,18 +60,12 @@ impl<T: Transport> Client<T> {
         &self,
         tool: &Tool,
         arguments: &RawValue,
-        meta: Map,
+        mut meta: Map,
         input: &Input,
         on_progress: Option<&mut dyn FnMut(super::Progress)>,
     ) -> Result<CallResult, ClientError> {
-        let mut call = Call::new("tools/call");
-        call.name = Some(&tool.name);
-        call.headers = parameter_headers(tool, arguments)?;
-        call.meta = meta;
-        call.params.insert("name", raw(&tool.name)?);
-        call.params.insert("arguments", arguments.to_owned());
-        let result = self.round(call, input, on_progress).await?;
-        parsed(&result).map(CallResult::read)
+        input.declare_in(&mut meta);
+        result_of(self.call_as_defined(tool, arguments, &meta, Some(input), on_progress, Tasks::Never).await?)
     }
 
     /// Reads a resource.
@@ -75,7 +86,7 @@ impl<T: Transport> Client<T> {
         call.name = Some(uri);
         call.meta = meta;
         call.params.insert("uri", raw(&uri)?);
-        let result = self.round(call, input, None).await?;
+        let result = self.round(call, input).await?;
         parsed(&result).map(|read: Read| read.contents)
     }
 
@@ -95,7 +106,7 @@ impl<T: Transport> Client<T> {
         call.meta = meta;
         call.params.insert("name", raw(&name)?);
         call.params.insert("arguments", raw(arguments)?);
-        parsed(&self.round(call, input, None).await?)
+        parsed(&self.round(call, input).await?)
     }
 
     /// Asks for values of an argument.
@@ -120,27 +131,14 @@ impl<T: Transport> Client<T> {
         parsed(&result).map(|completed: Completed| completed.completion)
     }
 
-    async fn round(
-        &self,
-        mut call: Call<'_>,
-        input: &Input,
-        on_progress: Option<OnProgress<'_>>,
-    ) -> Result<Box<RawValue>, ClientError> {
-        call.meta.insert(META_CLIENT_CAPABILITIES.to_owned(), Value::Object(input.capabilities.clone()));
-        if !input.responses.is_empty() {
-            call.params.insert("inputResponses", raw(&input.responses)?);
-        }
-        if let Some(state) = &input.state {
-            call.params.insert("requestState", raw(state)?);
-        }
-        let result = self.exchange(call, on_progress).await?;
+    async fn round(&self, mut call: Call<'_>, input: &Input) -> Result<Box<RawValue>, ClientError> {
+        input.declare_in(&mut call.meta);
+        input.add_to(&mut call.params)?;
+        let result = self.exchange(call, None).await?;
         let kind: Kind = serde_json::from_str(result.get()).unwrap_or_default();
         match kind.result_type.as_deref() {
             None | Some("complete") => Ok(result),
-            Some("input_required") => Err(ClientError::InputRequired(InputNeeded {
-                requests: kind.input_requests,
-                state: kind.request_state,
-            })),
+            Some("input_required") => Err(ClientError::InputRequired(kind.into())),
             Some(other) => Err(ClientError::Malformed(format!("resultType {other:?}"))),
         }
     }

@@ -96,7 +96,7 @@ pub(crate) async fn call_tool<P: Provider>(
             Ok(Body::Json(streaming.frame.outcome(Outcome::error(words))))
         }
         Ok(Reply::Task(task)) if takes_task => Ok(Body::Json(streaming.frame.created(&task))),
-        Ok(Reply::Task(_)) => finish(&streaming.frame, Err(Failure::only_as_task())).map(Body::Json),
+        Ok(Reply::Task(_)) => finish(&streaming.frame, Err(Failure::OnlyAsTask)).map(Body::Json),
         Err(failure) => finish(&streaming.frame, Err(failure)).map(Body::Json),
     }
 }
@@ -112,10 +112,9 @@ fn finish(frame: &Frame, end: Result<Outcome, Failure>) -> Result<Vec<u8>, Refus
         Err(Failure::Unknown(name)) => Err(Refusal::within(INVALID_PARAMS, format!("Unknown tool: {name}"))),
         Err(failure @ Failure::InvalidState(_)) => Err(Refusal::within(INVALID_PARAMS, failure.to_string())),
         Err(Failure::MissingCapability(missing)) if frame.era == Era::Modern => Err(input::missing_capability(missing)),
-        // As 2025-11-25 says it of a tool that is called as a task only.
-        Err(failure) if failure == Failure::only_as_task() => {
-            Err(Refusal::within(METHOD_NOT_FOUND, "This tool is called as a task only"))
-        }
+        Err(Failure::OnlyAsTask) if frame.era == Era::Modern => Err(tasks::undeclared()),
+        // 2025-11-25, "Tool-Level Negotiation".
+        Err(failure @ Failure::OnlyAsTask) => Err(Refusal::within(METHOD_NOT_FOUND, failure.to_string())),
         Err(failure) => Ok(frame.failed(&failure)),
     }
 }

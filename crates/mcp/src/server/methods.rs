@@ -60,9 +60,9 @@ pub(crate) async fn dispatch<P: Provider>(
                 Era::Modern => {
                     let features = description.tells_features.then(|| description.features());
                     let features = features.map(|features| (META_FEATURES, json!(features)));
-                    frame.complete_with(json_list("tools", &modern_tools(description.tools)), cache, features)
+                    frame.complete_with(json_list("tools", &modern_tools(&description.tools)), cache, features)
                 }
-                Era::Legacy => frame.complete(json_list("tools", &legacy_tools(description.tools)), None),
+                Era::Legacy => frame.complete(json_list("tools", &legacy_tools(&description.tools)), None),
             }
         }
         (_, "tools/call") => return Box::pin(call::call_tool(provider, asked, frame, Some(&description))).await,
@@ -178,26 +178,23 @@ fn json_list<'a, T: Serialize>(name: &'a str, items: &'a [T]) -> std::collection
 }
 
 /// In 2026-07-28 nobody says before a call whether it becomes a task.
-fn modern_tools(mut tools: Vec<Tool>) -> Vec<Tool> {
-    for tool in &mut tools {
-        tool.execution = ToolExecution::default();
-    }
-    tools
+fn modern_tools(tools: &[Tool]) -> Vec<Tool> {
+    tools.iter().map(|tool| Tool { execution: ToolExecution::default(), ..tool.clone() }).collect()
 }
 
 /// Before 2026-07-28 structured results were objects, and clients refuse a whole list for one schema that says otherwise.
-fn legacy_tools(mut tools: Vec<Tool>) -> Vec<Tool> {
+fn legacy_tools(tools: &[Tool]) -> Vec<Tool> {
     #[derive(Deserialize)]
     struct Kind {
         r#type: String,
     }
-    for tool in &mut tools {
-        let is_object = |schema: &RawValue| {
-            serde_json::from_str::<Kind>(schema.get()).is_ok_and(|schema| schema.r#type == "object")
-        };
-        tool.output_schema = tool.output_schema.take().filter(|schema| is_object(schema));
-    }
-    tools
+    let is_object =
+        |schema: &RawValue| serde_json::from_str::<Kind>(schema.get()).is_ok_and(|schema| schema.r#type == "object");
+    let legacy = |tool: &Tool| {
+        let output_schema = tool.output_schema.clone().filter(|schema| is_object(schema));
+        Tool { output_schema, ..tool.clone() }
+    };
+    tools.iter().map(legacy).collect()
 }
 
 /// The arguments as sent, or none.

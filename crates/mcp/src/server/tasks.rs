@@ -40,8 +40,7 @@ pub(crate) async fn answer<P: Provider>(provider: &P, mut asked: Asked<'_>, fram
         return Err(asked.unknown_method());
     }
     if era == Era::Modern && !asked.declares_tasks() {
-        let capabilities = Map::from_iter([("extensions".to_owned(), task::declaration())]);
-        return Err(input::missing_capability(MissingCapability { capabilities, words: None }));
+        return Err(undeclared());
     }
     let id = asked.params.task_id.take().filter(|id| !id.is_empty());
     let id = id.ok_or_else(|| Refusal::within(INVALID_PARAMS, "Invalid params: no taskId"))?;
@@ -75,6 +74,12 @@ pub(crate) async fn answer<P: Provider>(provider: &P, mut asked: Asked<'_>, fram
         },
         _ => Ok(frame.task(provider.task(&id).await.map_err(refusal)?)),
     }
+}
+
+/// The caller does not declare that it takes tasks.
+pub(crate) fn undeclared() -> Refusal {
+    let capabilities = Map::from_iter([("extensions".to_owned(), task::declaration())]);
+    input::missing_capability(MissingCapability { capabilities, words: None })
 }
 
 fn refusal(failure: Failure) -> Refusal {

@@ -16,6 +16,7 @@ use storage::{
     rate_limits::Limit,
     runs::{Batch, Ending},
     sessions::TokenHashes,
+    tool_connections::{NewConnection, NewTokens},
     tool_secrets::ToolSecret,
     tool_tasks::{NewTask, Said},
 };
@@ -30,7 +31,7 @@ crate::on_each_database! {
 }
 
 /// The tables that grow with use.
-const GROWING: [&str; 13] = [
+const GROWING: [&str; 15] = [
     "sessions",
     "api_keys",
     "conversations",
@@ -41,6 +42,8 @@ const GROWING: [&str; 13] = [
     "tool_tasks",
     "tool_policies",
     "tool_secrets",
+    "tool_connections",
+    "tool_connection_attempts",
     "approvals",
     "rate_limits",
     "audit_events",
@@ -188,6 +191,17 @@ fn do_what_people_do(store: &Store<Recorder<'_>>) {
         store.tool_secrets(user_id).await.unwrap();
         store.kept_offers(None).await.unwrap();
         store.delete_tool_secret(user_id, "mail", "password").await.unwrap();
+        let tokens = NewTokens { access: "a", refresh: None, valid_for_ms: None };
+        let connection = NewConnection { server: "wiki", url: "u", authority: "x", tokens, scope: "" };
+        store.set_tool_connection(user_id, &connection).await.unwrap();
+        let version = store.tool_connection(user_id, "wiki").await.unwrap().unwrap().version;
+        store.tool_connections(user_id).await.unwrap();
+        store.claim_token_refresh(user_id, "wiki", version, 1).await.unwrap();
+        store.end_token_refresh(user_id, "wiki", version, Some(tokens)).await.unwrap();
+        store.claim_connection_listing(user_id, "wiki", 0).await.unwrap();
+        store.set_connection_listing(user_id, "wiki", "{}", "[]").await.unwrap();
+        store.take_connection_attempt("s", "p").await.unwrap();
+        store.delete_tool_connection(user_id, "wiki").await.unwrap();
         let limits = ["installation", "user", "session"].map(|key| Limit { key: key.into(), per_minute: 1, burst: 1 });
         for _ in 0..2 {
             let _ = store.take_rate(&limits).await.unwrap();
@@ -349,6 +363,22 @@ fn fill(database: &Real) {
             format!(
                 "INSERT INTO tool_secrets (user_id, server, name, sealed, updated_at)
                  SELECT {}, 'mail', CAST(i AS text), 'x', i FROM n",
+                id_sql(USER, &format!("i % {USERS} + 1"))
+            ),
+        ),
+        (
+            USERS * 60,
+            format!(
+                "INSERT INTO tool_connections (user_id, server, url, authority, access_token, scope, version, refreshing_until, listed_at, connected_at)
+                 SELECT {}, CAST(i AS text), 'https://h/mcp', 'x', 'x', '', i, 0, i, i FROM n",
+                id_sql(USER, &format!("i % {USERS} + 1"))
+            ),
+        ),
+        (
+            USERS * 60,
+            format!(
+                "INSERT INTO tool_connection_attempts (user_id, server, session_id, state_hash, proof_hash, attempt, expires_at)
+                 SELECT {}, CAST(i AS text), CAST(i AS text), CAST(i AS text), 'x', 'x', i FROM n",
                 id_sql(USER, &format!("i % {USERS} + 1"))
             ),
         ),

@@ -188,7 +188,7 @@ impl World for Scripted {
         self.kept.borrow_mut().insert(key.to_owned(), outcome.clone());
     }
 
-    async fn start(&self, _: &KnownTool) -> Result<Started, StoreFailed> {
+    async fn start(&self) -> Result<Started, StoreFailed> {
         self.step("start");
         Ok(self.started)
     }

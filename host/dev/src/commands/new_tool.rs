@@ -11,6 +11,7 @@ use crate::manifest_edit::{with_tool_server, without_member};
 use crate::python;
 use crate::repo::Repo;
 use crate::tool_servers::FOLDER;
+use crate::tools_file::CONTRACT;
 
 /// The name is the first part of its tools' names, which have at most 64 characters for models.
 const NAME_MAX_CHARS: usize = 32;
@@ -195,7 +196,7 @@ component = "mcp-{name}"
 source = "target/wasm32-wasip2/release/mcp_server.wasm"
 dependencies_inherit_configuration = true
 [component.mcp-{name}.dependencies]
-"edge-assistant:tools/provider@2.0.0" = {{ path = "{provider}" }}
+"{CONTRACT}" = {{ path = "{provider}" }}
 [component.mcp-{name}.build]
 command = "{command}"
 watch = ["components/mcp-server/**/*.rs", {sources}, "crates/**/*.rs", "wit/**/*.wit"]

@@ -2,8 +2,9 @@
 //!
 //! For the tests of components and of the crates that they use. Behaviour that needs Spin itself is tested from outside.
 
-#![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot be set up fails")]
+#![expect(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot be set up fails")]
 
+mod authorization;
 pub mod permissions;
 mod surroundings;
 
@@ -26,6 +27,7 @@ use storage::{
 };
 use web::{App, Site};
 
+pub use authorization::AuthorizationServer;
 pub use surroundings::{ScriptedTask, Surroundings, ToolServer, paused};
 
 /// Longer than all our answers.

@@ -23,6 +23,8 @@ use tokio::{
     time::Instant,
 };
 
+use crate::AuthorizationServer;
+
 /// A scripted tool server.
 #[derive(Clone, Default, Debug)]
 pub struct ToolServer {
@@ -48,6 +50,8 @@ pub struct ToolServer {
     pub task: Rc<ScriptedTask>,
     /// Whether it knows nothing of the revision 2026-07-28.
     pub is_legacy: bool,
+    /// Who makes the tokens without which it answers nothing.
+    pub guard: Option<AuthorizationServer>,
 }
 
 /// What was asked of a server's task.
@@ -87,11 +91,11 @@ impl ToolServer {
 }
 
 impl Provider for ToolServer {
-    async fn describe(&self) -> Result<Description, Failure> {
+    async fn describe(&self) -> Result<Rc<Description>, Failure> {
         let tools: Vec<Tool> =
             self.tools.iter().map(|tool| serde_json::from_value(tool.clone()).expect("a tool")).collect();
         let Features { instructions, resources, templates, prompts, has_completions } = self.features.clone();
-        Ok(Description {
+        Ok(Rc::new(Description {
             name: "scripted".into(),
             tools,
             has_tasks: self.lasts.is_some(),
@@ -103,7 +107,7 @@ impl Provider for ToolServer {
             has_completions,
             tells_features: true,
             ..Description::default()
-        })
+        }))
     }
 
     async fn read_resource(&self, uri: &str, context: Context) -> Result<Answer<Vec<ResourceContents>>, Failure> {
@@ -139,7 +143,7 @@ impl Provider for ToolServer {
         }
         if self.lasts.is_some() {
             let task = self.now(TaskState::Working);
-            return if call.context.takes_task { Ok(Reply::Task(task)) } else { Err(Failure::only_as_task()) };
+            return if call.context.takes_task { Ok(Reply::Task(task)) } else { Err(Failure::OnlyAsTask) };
         }
         let meta = Value::Object(call.context.meta).to_string();
         let outcome = Outcome::text(format!("{} {} {meta}", call.name, call.arguments));
@@ -197,6 +201,7 @@ pub struct Surroundings(Rc<Inside>);
 struct Inside {
     started: Instant,
     servers: RefCell<BTreeMap<String, ToolServer>>,
+    authorities: RefCell<BTreeMap<String, AuthorizationServer>>,
     asked: RefCell<Vec<String>>,
     logged: RefCell<String>,
 }
@@ -214,6 +219,7 @@ pub fn paused<F: Future<Output = ()>>(test: impl FnOnce(Surroundings) -> F) {
         let inside = Inside {
             started: Instant::now(),
             servers: RefCell::default(),
+            authorities: RefCell::default(),
             asked: RefCell::default(),
             logged: RefCell::default(),
         };
@@ -225,6 +231,11 @@ impl Surroundings {
     /// Puts a server at a host's name.
     pub fn set(&self, host: &str, server: ToolServer) {
         self.0.servers.borrow_mut().insert(host.to_owned(), server);
+    }
+
+    /// Puts an authorization server at a host's name.
+    pub fn set_authority(&self, host: &str, server: AuthorizationServer) {
+        self.0.authorities.borrow_mut().insert(host.to_owned(), server);
     }
 
     /// The requests since the last time: host and method, in order.
@@ -259,6 +270,10 @@ impl Transport for Surroundings {
         let message: Value = serde_json::from_slice(request.body()).unwrap_or_default();
         let method = message.get("method").and_then(Value::as_str).unwrap_or(request.method().as_str()).to_owned();
         self.0.asked.borrow_mut().push(format!("{host} {method}"));
+        let authority = self.0.authorities.borrow().get(&host).cloned();
+        if let Some(authority) = authority {
+            return Ok(authority.answer(&request).map(whole));
+        }
         let server = self.0.servers.borrow().get(&host).cloned();
         let Some(server) = server else { return Err(TransportError::NoName(host)) };
         match server.takes {
@@ -267,6 +282,14 @@ impl Transport for Surroundings {
         }
         if let Some(fault) = server.fault {
             return Err(fault);
+        }
+        if let Some(guard) = &server.guard {
+            if request.uri().path().starts_with("/.well-known/") {
+                return Ok(guard.answer(&request).map(whole));
+            }
+            if let Some(refusal) = guard.guard(&request) {
+                return Ok(refusal.map(whole));
+            }
         }
         if server.is_legacy && request.headers().get("mcp-protocol-version").is_some_and(|it| it == "2026-07-28") {
             let answer = Response::builder().status(400).body(Box::pin(stream::empty()) as BodyStream);
@@ -283,6 +306,10 @@ impl Transport for Surroundings {
     async fn sleep(&self, duration: Duration) {
         tokio::time::sleep(duration).await;
     }
+}
+
+fn whole(body: Bytes) -> BodyStream {
+    Box::pin(stream::iter([Ok(body)]))
 }
 
 impl tool_catalogue::Host for Surroundings {

@@ -1,5 +1,7 @@
 //! The fixture as a provider of the crate `mcp`.
 
+use std::rc::Rc;
+
 use futures::stream;
 use mcp::{
     Answer, Completion, CompletionRequest, Context, Description, Failure, Map, PromptContent, Provider, Reply,
@@ -25,8 +27,8 @@ fn input<'a>(arguments: &'a Map, context: &'a Context) -> Input<'a> {
 }
 
 impl Provider for Fixture {
-    async fn describe(&self) -> Result<Description, Failure> {
-        Ok(Description {
+    async fn describe(&self) -> Result<Rc<Description>, Failure> {
+        Ok(Rc::new(Description {
             name: "conformance".to_owned(),
             title: Some("Conformance".to_owned()),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -41,7 +43,7 @@ impl Provider for Fixture {
             ttl_ms: Some(TTL_MS),
             private: false,
             tells_features: true,
-        })
+        }))
     }
 
     async fn call_tool(&self, call: ToolCall) -> Result<Reply, Failure> {

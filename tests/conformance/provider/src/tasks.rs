@@ -5,6 +5,7 @@
 use std::{
     cell::RefCell,
     collections::BTreeMap,
+    rc::Rc,
     time::{Duration, Instant},
 };
 
@@ -105,8 +106,8 @@ impl TaskFixture {
 }
 
 impl Provider for TaskFixture {
-    async fn describe(&self) -> Result<Description, Failure> {
-        let mut description = Fixture.describe().await?;
+    async fn describe(&self) -> Result<Rc<Description>, Failure> {
+        let mut description = Rc::unwrap_or_clone(Fixture.describe().await?);
         description.has_tasks = true;
         let tool = |(name, what, task_support): (&str, &str, _)| {
             Some(Tool {
@@ -121,7 +122,7 @@ impl Provider for TaskFixture {
             })
         };
         description.tools.extend(TOOLS.into_iter().filter_map(tool));
-        Ok(description)
+        Ok(Rc::new(description))
     }
 
     async fn call_tool(&self, call: ToolCall) -> Result<Reply, Failure> {
@@ -138,10 +139,10 @@ impl Provider for TaskFixture {
         }
         if !call.context.takes_task {
             return match support {
-                TaskSupport::Required => Err(Failure::only_as_task()),
+                TaskSupport::Required => Err(Failure::OnlyAsTask),
                 _ if takes.is_zero() => Ok(Reply::Done(Outcome::text("done at once"))),
                 // It would take longer than its request.
-                _ => Err(Failure::only_as_task()),
+                _ => Err(Failure::OnlyAsTask),
             };
         }
         Ok(match name {

@@ -1,0 +1,398 @@
+//! What people connect to servers elsewhere, each for themselves: `/api/tools/connections`. How tokens are used afterwards is in `access_tokens.rs`.
+//!
+//! An attempt belongs to the session and to the browser that began it: whoever comes back with its state must have the browser's cookie, so nobody can
+//! be made to finish the attempt of somebody else, and with it connect that one's account.
+
+use std::rc::Rc;
+
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use cache::within;
+use cookie::{Cookie, SameSite, time::Duration};
+use domain::{Id, Timestamp};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use mcp::ClientError;
+use oauth_client::{Attempt, Authority, Begun, Challenge, ClientIdDocument, OAuthError, Us, begin, state_hash};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use permissions::table::{ToolsManage, ToolsRead};
+use problem::Problem;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use storage::{
+    Database,
+    audit::AuditEvent,
+    rate_limits::Limit,
+    tool_connections::{ConnectionProblem, MAX_CONNECTIONS, NewAttempt, NewConnection, ToolConnection},
+};
+use tool_catalogue::{Host, Server, close};
+use vault::Owner;
+use web::{
+    Allowed, Authenticator as _, Json, Query, Result,
+    log::{Level, log},
+};
+
+use crate::{
+    access_tokens::{Sealed, open, part},
+    config::COMPONENT,
+    connected_lists::{ask_again, problem_words},
+    keys,
+    state::{Tools, here},
+};
+
+/// Where authorization servers send people back to.
+pub(crate) const CALLBACK: &str = "/api/tools/connections/callback";
+/// Where they read who we are.
+pub(crate) const CLIENT: &str = "/api/tools/connections/client";
+/// The page that a person comes back to.
+const PAGE: &str = "/settings/tools";
+/// The cookie of the browser that began an attempt.
+const COOKIE: &str = "ea_connect";
+/// How long a person may take to log in there and to agree.
+const LIFETIME_S: i64 = 15 * 60;
+/// Attempts of a person in a minute: each is several requests to somebody else's server.
+const ATTEMPTS_PER_MINUTE: u32 = 10;
+/// How long a server may take to say that it wants a token. Without its words, its metadata are looked for where they usually are.
+const CHALLENGE_LIMIT: std::time::Duration = std::time::Duration::from_secs(5);
+/// A server's name, in JSON.
+const MAX_BODY_BYTES: usize = 1024;
+/// The longest words of an authorization server that are shown.
+const MAX_WORDS_CHARS: usize = 200;
+
+#[derive(Serialize)]
+pub(crate) struct ConnectionList {
+    items: Vec<ConnectionBody>,
+}
+
+#[derive(Clone, Copy, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Standing {
+    NotConnected,
+    Connected,
+    /// It must be connected again.
+    Lost,
+    /// It works, and a call needed more than it allows.
+    MoreAccess,
+}
+
+#[derive(Serialize)]
+struct ConnectionBody {
+    server: String,
+    /// The host that the person gives access to.
+    host: String,
+    state: Standing,
+    /// What to do, if there is something to be done.
+    message: Option<&'static str>,
+    connected_at: Option<Timestamp>,
+}
+
+impl ConnectionBody {
+    fn new(server: &Server, connection: Option<&ToolConnection>) -> Self {
+        let is_elsewhere = connection.is_some_and(|connection| connection.url != server.url().to_string());
+        let problem = match connection {
+            Some(_) if is_elsewhere => Some(ConnectionProblem::Lost),
+            Some(connection) => connection.problem,
+            None => None,
+        };
+        Self {
+            server: server.name.clone(),
+            host: server.url().host().unwrap_or_default().to_owned(),
+            state: match (connection, problem) {
+                (None, _) => Standing::NotConnected,
+                (_, None) => Standing::Connected,
+                (_, Some(ConnectionProblem::Lost)) => Standing::Lost,
+                (_, Some(ConnectionProblem::MoreAccess)) => Standing::MoreAccess,
+            },
+            message: problem.map(problem_words),
+            connected_at: connection.map(|connection| connection.connected_at),
+        }
+    }
+}
+
+/// `GET /api/tools/connections`: the servers that want to know who asks, and those that the caller has connected.
+pub(crate) async fn list<D: Database + 'static, H: Host>(
+    State(tools): State<Tools<D, H>>,
+    session: Allowed<ToolsRead>,
+) -> Result<Json<ConnectionList>> {
+    let listed = tools.listed().await?;
+    let connections = tools.store().tool_connections(session.user_id()).await?;
+    let body = |server: &Server| {
+        let connection = connections.iter().find(|connection| connection.server == server.name);
+        let is_shown = connection.is_some() || listed.sign_in.contains(&server.name);
+        is_shown.then(|| ConnectionBody::new(server, connection))
+    };
+    let personal = tools.config.servers.all.iter().filter(|server| server.is_personal());
+    Ok(Json(ConnectionList { items: personal.filter_map(body).collect() }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ServerName {
+    server: String,
+}
+
+#[derive(Serialize)]
+struct BegunBody {
+    /// What the person opens.
+    authorization_url: String,
+}
+
+/// `POST /api/tools/connections`: begins an attempt, also to connect again.
+pub(crate) async fn connect<D: Database + 'static, H: Host>(
+    State(tools): State<Tools<D, H>>,
+    session: Allowed<ToolsManage>,
+    headers: HeaderMap,
+    Json(ServerName { server }): Json<ServerName, MAX_BODY_BYTES>,
+) -> Result<Response> {
+    let unknown = || Problem::invalid_field("server", "There is no server of this name that people connect.");
+    let server = tools.server(&server).filter(|server| server.is_personal()).ok_or_else(unknown)?;
+    // A token of an earlier release says no session; the next one does.
+    let session_id = session.session_id().ok_or_else(Problem::unauthenticated)?;
+    let here_at = tools.app().site().address(&headers).ok_or_else(|| {
+        let detail = "This installation does not know its address, to which people come back. An administrator can set the variable public_url.";
+        Problem::new(StatusCode::CONFLICT, "no_public_url", detail)
+    })?;
+    let user_id = session.user_id();
+    let limit = Limit::per_minute(format!("connections:{user_id}"), ATTEMPTS_PER_MINUTE);
+    if tools.store().take_rate(&[limit]).await?.is_err() {
+        let detail = "You have tried to connect too often. Try again in a minute.";
+        return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail).into());
+    }
+    let (begun, proof) = here(begun(&tools, server, user_id, &here_at)).await?;
+    let keys = keys::to_seal(&tools).await?;
+    let attempt = serde_json::to_string(&begun.attempt).map_err(Problem::internal)?;
+    let owner = Owner { user_id: &user_id.to_string(), server: &server.name, name: part::ATTEMPT };
+    let attempt = keys.seal(&owner, &attempt).map_err(Problem::internal)?;
+    let new = NewAttempt {
+        server: &server.name,
+        session_id,
+        state_hash: &state_hash(&begun.state),
+        proof_hash: &state_hash(&proof),
+        attempt: &attempt,
+    };
+    tools.store().begin_connection(user_id, &new, LIFETIME_S.saturating_mul(1000)).await?;
+    let mut response = Json::<_>(BegunBody { authorization_url: begun.url.into() }).into_response();
+    set_cookie(&mut response, &proof, LIFETIME_S, tools.app().site().is_https(&headers));
+    Ok(response)
+}
+
+/// Finds the authorization server and makes the address that the person opens, and the secret of their browser.
+async fn begun<D: Database + 'static, H: Host>(
+    tools: &Tools<D, H>,
+    server: &Server,
+    user_id: Id,
+    here_at: &str,
+) -> Result<(Begun, String)> {
+    let earlier = tools.store().tool_connection(user_id, &server.name).await?;
+    // Scopes that were asked for at another server say nothing here.
+    let earlier = earlier.filter(|earlier| earlier.url == server.url().to_string());
+    let client = Rc::new(server.client(tools.host().clone()));
+    let challenge = match within(tools.host(), CHALLENGE_LIMIT, client.list_tools()).await {
+        Some(Err(ClientError::Http { www_authenticate, .. })) => Challenge::read(www_authenticate.as_ref()),
+        _ => Challenge::default(),
+    };
+    close(tools.host(), client);
+    let (redirect_uri, document) = (format!("{here_at}{CALLBACK}"), document_address(here_at));
+    let us = Us {
+        redirect_uri: &redirect_uri,
+        document: document.as_deref(),
+        registered: server.oauth.as_ref(),
+        known_scope: earlier.as_ref().map_or("", |earlier| earlier.scope.as_str()),
+    };
+    let begun = begin(tools.host(), server.url(), &challenge, &us).await.map_err(|error| {
+        let detail = format!("{} cannot be connected: {error}.{}", server.name, advice(&error));
+        Problem::new(StatusCode::BAD_GATEWAY, "connection_failed", detail).with_cause(error)
+    })?;
+    let proof = oauth_client::secret().map_err(Problem::internal)?;
+    Ok((begun, proof))
+}
+
+/// What to do about it, as far as there is something to be done here.
+const fn advice(error: &OAuthError) -> &'static str {
+    match error {
+        OAuthError::Transport { cause: mcp::TransportError::NotAllowed(_), .. } => {
+            " An administrator can allow its host with the variable remote_mcp_authorization_host."
+        }
+        OAuthError::NoRegistration | OAuthError::OtherServer { .. } => {
+            " An administrator can put a client under \"oauth\" for it into remote_mcp_servers."
+        }
+        OAuthError::Transport { .. } | OAuthError::Status { .. } => " Try again later.",
+        _ => " Its operator can mend that.",
+    }
+}
+
+/// The address of the document about us, if authorization servers can read it: they want https, and a name that they can reach.
+fn document_address(here_at: &str) -> Option<String> {
+    let host = here_at.strip_prefix("https://")?;
+    let is_public = host.contains('.') && !host.starts_with("127.");
+    is_public.then(|| format!("{here_at}{CLIENT}"))
+}
+
+/// `GET /api/tools/connections/client`: who we are, for authorization servers (draft-ietf-oauth-client-id-metadata-document).
+pub(crate) async fn client<D: Database + 'static, H: Host>(
+    State(tools): State<Tools<D, H>>,
+    headers: HeaderMap,
+) -> Result<Response> {
+    let here_at = tools.app().site().address(&headers).ok_or_else(Problem::not_found)?;
+    let (client_id, redirect_uri) = (document_address(&here_at), format!("{here_at}{CALLBACK}"));
+    let client_id = client_id.ok_or_else(Problem::not_found)?;
+    Ok(Json::<_>(ClientIdDocument::at(&client_id, &redirect_uri)).into_response())
+}
+
+/// What comes back (RFC 6749, section 4.1.2; RFC 9207).
+#[derive(Deserialize)]
+pub(crate) struct Returned {
+    #[serde(default)]
+    state: String,
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    iss: Option<String>,
+    #[serde(default)]
+    error: Option<String>,
+}
+
+/// `GET /api/tools/connections/callback`: where the authorization server sends the person back to. They go on to the page, which says what came of it.
+pub(crate) async fn callback<D: Database + 'static, H: Host>(
+    State(tools): State<Tools<D, H>>,
+    headers: HeaderMap,
+    Query(returned): Query<Returned>,
+) -> Result<Response> {
+    let proof = web::session::cookie(&headers, COOKIE).unwrap_or_default();
+    let taken = tools.store().take_connection_attempt(&state_hash(&returned.state), &state_hash(&proof)).await?;
+    let page = match taken {
+        None => "connection_failed=expired".to_owned(),
+        Some(taken) => {
+            let server = encoded(&taken.server);
+            let finished = here(finished(&tools, taken.user_id, &taken.server, &taken.attempt, returned)).await;
+            let (outcome, page) = match finished {
+                Ok(()) => ("ok", format!("connected={server}")),
+                Err(Unfinished { code, cause }) => {
+                    let fields = json!({ "server": taken.server, "code": code, "cause": cause });
+                    log(COMPONENT, Level::Warn, "a server was not connected", fields);
+                    (code, format!("connection_failed={code}&server={server}"))
+                }
+            };
+            audit(&tools, taken.user_id, "connection.set", &taken.server, outcome).await?;
+            page
+        }
+    };
+    let mut response = StatusCode::SEE_OTHER.into_response();
+    let location = HeaderValue::from_str(&format!("{PAGE}?{page}")).map_err(Problem::internal)?;
+    response.headers_mut().insert(header::LOCATION, location);
+    // What is in this address is nobody else's business.
+    response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    set_cookie(&mut response, "", 0, tools.app().site().is_https(&headers));
+    Ok(response)
+}
+
+/// Why nothing was connected: a code for the page, and what the operator reads.
+struct Unfinished {
+    code: &'static str,
+    cause: String,
+}
+
+impl Unfinished {
+    fn ours(cause: impl ToString) -> Self {
+        Self { code: "unavailable", cause: cause.to_string() }
+    }
+}
+
+/// Exchanges the code and keeps what comes of it.
+async fn finished<D: Database + 'static, H: Host>(
+    tools: &Tools<D, H>,
+    user_id: Id,
+    server: &str,
+    sealed: &str,
+    returned: Returned,
+) -> std::result::Result<(), Unfinished> {
+    let configured = tools.server(server).filter(|server| server.is_personal());
+    let configured = configured.ok_or_else(|| Unfinished::ours("it is no longer configured"))?;
+    let keys = keys::to_seal(tools).await.map_err(Unfinished::ours)?;
+    let attempt = open(Some(&keys), user_id, server, part::ATTEMPT, sealed).map_err(Unfinished::ours)?;
+    let attempt: Attempt = serde_json::from_str(&attempt).map_err(Unfinished::ours)?;
+    let refused = |error: OAuthError| Unfinished { code: "refused", cause: error.to_string() };
+    attempt.check_issuer(returned.iss.as_deref()).map_err(refused)?;
+    if let Some(error) = returned.error {
+        let code = if error == "access_denied" { "denied" } else { "refused" };
+        return Err(Unfinished { code, cause: error.chars().take(MAX_WORDS_CHARS).collect() });
+    }
+    let (authority, tokens) = attempt.finish(tools.host(), &returned.code).await.map_err(refused)?;
+    let sealed = Sealed::new(&keys, user_id, server, &tokens).map_err(Unfinished::ours)?;
+    let authority = serde_json::to_string(&authority).map_err(Unfinished::ours)?;
+    let owner = Owner { user_id: &user_id.to_string(), server, name: part::AUTHORITY };
+    let authority = keys.seal(&owner, &authority).map_err(Unfinished::ours)?;
+    let new = NewConnection {
+        server,
+        url: &configured.url().to_string(),
+        authority: &authority,
+        tokens: sealed.as_new(),
+        scope: tokens.scope.as_deref().unwrap_or_default(),
+    };
+    if !tools.store().set_tool_connection(user_id, &new).await.map_err(Unfinished::ours)? {
+        return Err(Unfinished { code: "too_many", cause: format!("there are {MAX_CONNECTIONS} already") });
+    }
+    // So that the tools are there when the person looks for them.
+    ask_again(tools, server, user_id, 0).await;
+    Ok(())
+}
+
+/// `DELETE /api/tools/connections?server=`: revokes the tokens there, and forgets them here whatever the server says.
+pub(crate) async fn disconnect<D: Database + 'static, H: Host>(
+    State(tools): State<Tools<D, H>>,
+    session: Allowed<ToolsManage>,
+    Query(ServerName { server }): Query<ServerName>,
+) -> Result<StatusCode> {
+    let user_id = session.user_id();
+    if let Some(gone) = tools.store().delete_tool_connection(user_id, &server).await? {
+        audit(&tools, user_id, "connection.delete", &server, "ok").await?;
+        here(revoke(&tools, user_id, &gone)).await;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn revoke<D: Database + 'static, H: Host>(tools: &Tools<D, H>, user_id: Id, gone: &ToolConnection) {
+    let Ok(keys) = keys::existing(tools).await else { return };
+    let opened = |name, sealed: &str| open(keys.as_ref(), user_id, &gone.server, name, sealed).ok();
+    let Some(authority) = opened(part::AUTHORITY, &gone.authority) else { return };
+    let Ok(authority) = serde_json::from_str::<Authority>(&authority) else { return };
+    let refresh = gone.refresh_token.as_ref().and_then(|sealed| opened(part::REFRESH, sealed));
+    let tokens = [("refresh_token", refresh), ("access_token", opened(part::ACCESS, &gone.access_token))];
+    for (kind, token) in tokens {
+        let Some(token) = token else { continue };
+        if let Err(error) = authority.revoke(tools.host(), kind, &token).await {
+            let fields = json!({ "server": gone.server, "cause": error.to_string() });
+            log(COMPONENT, Level::Warn, "a token cannot be revoked at its server", fields);
+        }
+    }
+}
+
+fn set_cookie(response: &mut Response, value: &str, age_s: i64, is_https: bool) {
+    let cookie = Cookie::build((COOKIE, value))
+        .path(CALLBACK)
+        .http_only(true)
+        // The person comes back by a link of another site.
+        .same_site(SameSite::Lax)
+        .secure(is_https)
+        .max_age(Duration::seconds(age_s));
+    // Secrets are ASCII, so this always succeeds.
+    if let Ok(value) = HeaderValue::from_str(&cookie.to_string()) {
+        response.headers_mut().append(header::SET_COOKIE, value);
+    }
+}
+
+fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}
+
+async fn audit<D: Database + 'static, H: Host>(
+    tools: &Tools<D, H>,
+    user_id: Id,
+    action: &str,
+    server: &str,
+    outcome: &str,
+) -> Result<()> {
+    let event = AuditEvent { user_id, action, subject: server, run_id: None, call_id: None, outcome, detail: None };
+    Ok(tools.store().append_audit(&event).await?)
+}

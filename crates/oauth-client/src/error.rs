@@ -1,0 +1,78 @@
+//! Why a connection cannot be made or kept.
+
+use http::StatusCode;
+use mcp::TransportError;
+
+/// Why there are no tokens. The messages name hosts and quote a server's words, cut; never a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum OAuthError {
+    /// An address that no request may go to and no person may be sent to.
+    #[error("it names the address {0}, which is not used: an address must be https and outside of this installation")]
+    Address(String),
+    /// There was no answer.
+    #[error("{host} cannot be reached: {cause}")]
+    Transport {
+        /// The host that was asked.
+        host: String,
+        /// Why not.
+        #[source]
+        cause: TransportError,
+    },
+    /// An answer without a reason.
+    #[error("{host} answered {status}")]
+    Status {
+        /// The host that was asked.
+        host: String,
+        /// Its status.
+        status: StatusCode,
+    },
+    /// An answer that cannot be read.
+    #[error("the answer of {host} cannot be used: {cause}")]
+    Malformed {
+        /// The host that was asked.
+        host: String,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// A refusal in OAuth's words (RFC 6749, section 5.2; RFC 7591, section 3.2.2).
+    #[error("{host} refused: {words}")]
+    Refused {
+        /// The host that was asked.
+        host: String,
+        /// The code of the error.
+        code: String,
+        /// The code and what was said about it, cut.
+        words: String,
+    },
+    /// The metadata are those of somebody else (RFC 8414, section 3.3; RFC 9728, section 3.3).
+    #[error("the metadata at {host} are about another server")]
+    OtherServer {
+        /// The host that was asked.
+        host: String,
+    },
+    /// The answer came from another authorization server than the one that was asked (RFC 9207).
+    #[error("the answer came from another authorization server")]
+    OtherIssuer,
+    /// There is no metadata anywhere.
+    #[error("it does not say which authorization server it belongs to")]
+    NoMetadata,
+    /// PKCE with S256 is required (OAuth 2.1, section 7.5.2).
+    #[error("its authorization server does not offer PKCE with S256, without which a code could be stolen")]
+    NoPkce,
+    /// No way to get a client id.
+    #[error(
+        "its authorization server takes no new clients by itself, so an administrator has to register this installation there"
+    )]
+    NoRegistration,
+    /// The host gave no random bytes.
+    #[error("no random bytes")]
+    Random(#[from] getrandom::Error),
+}
+
+impl OAuthError {
+    /// Whether asking again with the same token or code can never succeed.
+    #[must_use]
+    pub const fn is_final(&self) -> bool {
+        matches!(self, Self::Refused { .. })
+    }
+}

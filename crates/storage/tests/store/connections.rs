@@ -1,0 +1,162 @@
+//! What people connect to servers elsewhere.
+
+use domain::Id;
+use storage::{
+    Database, Statement,
+    sessions::TokenHashes,
+    tool_connections::{ConnectionProblem, MAX_CONNECTIONS, NewAttempt, NewConnection, NewTokens, ToolConnection},
+};
+
+use crate::{
+    fixture::{Fixture, LEASE_MS, lease_of},
+    places::{Place, block_on},
+};
+
+crate::on_each_database! {
+    connections_are_ones_own_and_are_replaced_and_deleted,
+    there_is_an_end_to_connections,
+    of_all_who_want_to_refresh_one_may_and_only_the_tokens_that_it_saw_are_replaced,
+    of_all_who_want_a_list_one_asks_for_it,
+    what_is_wrong_is_noted_for_the_tokens_that_were_refused,
+    an_attempt_is_taken_once_with_its_proof_in_its_session_and_in_time,
+    a_claim_reads_what_ones_own_connections_offer,
+}
+
+const TOKENS: NewTokens<'_> = NewTokens { access: "a1", refresh: Some("r1"), valid_for_ms: Some(60_000) };
+
+fn new(server: &str) -> NewConnection<'_> {
+    NewConnection { server, url: "https://h/mcp", authority: "x", tokens: TOKENS, scope: "read" }
+}
+
+fn set(fixture: &Fixture, user_id: Id, server: &str) -> bool {
+    block_on(fixture.store.set_tool_connection(user_id, &new(server))).unwrap()
+}
+
+fn get(fixture: &Fixture, user_id: Id, server: &str) -> Option<ToolConnection> {
+    let one = block_on(fixture.store.tool_connection(user_id, server)).unwrap();
+    let all = block_on(fixture.store.tool_connections(user_id)).unwrap();
+    assert_eq!(all.iter().any(|connection| connection.server == server), one.is_some());
+    one
+}
+
+fn connections_are_ones_own_and_are_replaced_and_deleted(place: Place) {
+    let fixture = Fixture::new(place);
+    let (user, other) = (fixture.user("a@example.org").id, fixture.user("b@example.org").id);
+    assert!(set(&fixture, user, "wiki"));
+    assert_eq!(get(&fixture, other, "wiki"), None);
+    let first = get(&fixture, user, "wiki").unwrap();
+    assert_eq!((first.access_token.as_str(), first.refresh_token.as_deref()), ("a1", Some("r1")));
+    assert!(first.valid_for_ms.is_some_and(|ms| (50_000..=60_000).contains(&ms)), "{first:?}");
+    block_on(fixture.store.set_connection_listing(user, "wiki", "{}", "[]")).unwrap();
+    let unknown = NewTokens { access: "a2", refresh: None, valid_for_ms: None };
+    let again = NewConnection { tokens: unknown, scope: "read write", ..new("wiki") };
+    assert!(block_on(fixture.store.set_tool_connection(user, &again)).unwrap());
+    let second = get(&fixture, user, "wiki").unwrap();
+    assert_eq!((second.access_token.as_str(), &second.refresh_token, second.valid_for_ms), ("a2", &None, None));
+    assert_eq!((second.listing.as_deref(), second.scope.as_str()), (Some("{}"), "read write"));
+    assert!(second.version > first.version);
+    assert_eq!(block_on(fixture.store.delete_tool_connection(other, "wiki")).unwrap(), None);
+    let gone = block_on(fixture.store.delete_tool_connection(user, "wiki")).unwrap();
+    assert_eq!(gone.map(|gone| gone.access_token), Some("a2".to_owned()));
+    assert_eq!(get(&fixture, user, "wiki"), None);
+}
+
+fn there_is_an_end_to_connections(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = fixture.user("a@example.org").id;
+    assert!((0..MAX_CONNECTIONS).all(|n| set(&fixture, user, &n.to_string())));
+    assert!(!set(&fixture, user, "one more"));
+    assert!(set(&fixture, user, "1"), "what is there can be replaced");
+}
+
+fn of_all_who_want_to_refresh_one_may_and_only_the_tokens_that_it_saw_are_replaced(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = fixture.user("a@example.org").id;
+    assert!(set(&fixture, user, "wiki"));
+    let version = get(&fixture, user, "wiki").unwrap().version;
+    let claims: Vec<bool> = std::thread::scope(|scope| {
+        let store = &fixture.store;
+        let claim = || block_on(store.claim_token_refresh(user, "wiki", version, 60_000)).unwrap();
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(claim)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!(claims.iter().filter(|claimed| **claimed).count(), 1);
+    assert!(get(&fixture, user, "wiki").unwrap().is_refreshing);
+    let end = |version, new| block_on(fixture.store.end_token_refresh(user, "wiki", version, new)).unwrap();
+    assert!(end(version, None));
+    assert!(block_on(fixture.store.claim_token_refresh(user, "wiki", version, 60_000)).unwrap());
+    let newer = NewTokens { access: "a2", refresh: None, valid_for_ms: Some(120_000) };
+    assert!(end(version, Some(newer)));
+    let refreshed = get(&fixture, user, "wiki").unwrap();
+    let tokens = (refreshed.access_token.as_str(), refreshed.refresh_token.as_deref(), refreshed.is_refreshing);
+    assert_eq!(tokens, ("a2", Some("r1"), false), "without a new refresh token the old one stays");
+    assert!(!end(version, Some(TOKENS)), "somebody else was first");
+    assert!(!block_on(fixture.store.claim_token_refresh(user, "wiki", version, 60_000)).unwrap());
+}
+
+fn of_all_who_want_a_list_one_asks_for_it(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = fixture.user("a@example.org").id;
+    assert!(set(&fixture, user, "wiki"));
+    let claim = |age_ms| block_on(fixture.store.claim_connection_listing(user, "wiki", age_ms)).unwrap();
+    assert_eq!([claim(300_000), claim(300_000), claim(0)], [true, false, true]);
+}
+
+fn what_is_wrong_is_noted_for_the_tokens_that_were_refused(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = fixture.user("a@example.org").id;
+    assert!(set(&fixture, user, "wiki"));
+    let version = get(&fixture, user, "wiki").unwrap().version;
+    let note = |version, problem| {
+        block_on(fixture.store.set_connection_problem(user, "wiki", version, problem, "read write")).unwrap();
+        get(&fixture, user, "wiki").unwrap().problem
+    };
+    assert_eq!(note(version - 1, ConnectionProblem::Lost), None);
+    assert_eq!(note(version, ConnectionProblem::Lost), Some(ConnectionProblem::Lost));
+    assert_eq!(note(version, ConnectionProblem::MoreAccess), Some(ConnectionProblem::MoreAccess));
+    assert!(set(&fixture, user, "wiki"));
+    assert_eq!(get(&fixture, user, "wiki").unwrap().problem, None);
+}
+
+fn an_attempt_is_taken_once_with_its_proof_in_its_session_and_in_time(place: Place) {
+    let fixture = Fixture::new(place);
+    let (store, user) = (&fixture.store, fixture.user("a@example.org"));
+    let (session_id, hashes) = (Id::new(), TokenHashes { token: "t".into(), family: "f".into() });
+    assert!(block_on(store.create_session(session_id, &user, &hashes, 60_000)).unwrap());
+    let begin = |state_hash, for_ms| {
+        let attempt = NewAttempt { server: "wiki", session_id, state_hash, proof_hash: "p", attempt: "sealed" };
+        block_on(store.begin_connection(user.id, &attempt, for_ms)).unwrap();
+    };
+    let take = |state, proof| {
+        let taken = block_on(store.take_connection_attempt(state, proof)).unwrap();
+        taken.map(|taken| (taken.user_id, taken.server, taken.attempt))
+    };
+    begin("s1", 60_000);
+    assert_eq!([take("s1", "q"), take("s2", "p")], [None, None]);
+    assert_eq!(take("s1", "p"), Some((user.id, "wiki".to_owned(), "sealed".to_owned())));
+    assert_eq!(take("s1", "p"), None);
+    begin("s1", 60_000);
+    begin("s2", 60_000);
+    assert_eq!(take("s1", "p"), None, "a later one takes its place");
+    begin("s3", 0);
+    assert_eq!(take("s3", "p"), None);
+    begin("s4", 60_000);
+    block_on(fixture.another_connection().query(Statement::new("t", "UPDATE sessions SET revoked_at = 1", [])))
+        .unwrap();
+    assert_eq!(take("s4", "p"), None);
+}
+
+fn a_claim_reads_what_ones_own_connections_offer(place: Place) {
+    let fixture = Fixture::new(place);
+    let (user, other) = (fixture.user("a@example.org"), fixture.user("b@example.org"));
+    for (user_id, server, offers) in [(user.id, "wiki", "[1]"), (user.id, "mail", "[2]"), (other.id, "wiki", "[3]")] {
+        assert!(set(&fixture, user_id, server));
+        block_on(fixture.store.set_connection_listing(user_id, server, "{}", offers)).unwrap();
+    }
+    assert!(set(&fixture, user.id, "not listed yet"));
+    let (_, run) = fixture.send(&user, fixture.conversation(&user), "hello");
+    let claim = block_on(fixture.store.claim_new(user.id, lease_of(&run), LEASE_MS, "")).unwrap().unwrap();
+    let mut lists: Vec<&str> = claim.offers.connected.trim_matches(['[', ']']).split("],[").collect();
+    lists.sort_unstable();
+    assert_eq!(lists, ["1", "2"], "{}", claim.offers.connected);
+}
