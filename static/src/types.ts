@@ -13,7 +13,14 @@ export type User = {
 export type Session = { access_token: string; token_type: "Bearer"; expires_in: number; user: User };
 
 /** `first`: there is no account yet, so the next one is the administrator's. `invite`: an invitation makes an account. */
-export type SignUpState = { open: boolean; first: boolean; invite: boolean };
+export type SignUpState = {
+  open: boolean;
+  first: boolean;
+  invite: boolean;
+  /** The organisations' providers that people can sign in with. An earlier release does not say them. */
+  providers?: Provider[];
+};
+export type Provider = { name: string; label: string };
 
 /** An account, as administrators see it. */
 export type Account = {

@@ -42,11 +42,13 @@ impl Config {
 
 /// Checks the settings, for `/ready`.
 pub(crate) async fn checks() -> Vec<Check> {
-    vec![
+    let mut checks = vec![
         Check::new("signup", signup(&variable("signup").await)),
         Check::new("public_url", public_url(&variable("public_url").await)),
         Check::new("signing_key", signing_key(&variable("signing_key").await)),
-    ]
+    ];
+    checks.extend(crate::oidc::checks().await);
+    checks
 }
 
 fn signup(value: &str) -> Result<(), String> {

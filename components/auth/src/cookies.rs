@@ -23,7 +23,15 @@ pub(crate) fn clear(headers: &mut HeaderMap, secure: bool) {
     append(headers, REFRESH_COOKIE, String::new(), "/auth", 0, secure);
 }
 
-fn append(headers: &mut HeaderMap, name: &'static str, value: String, path: &'static str, age_s: i64, secure: bool) {
+/// Sets a cookie that scripts cannot read. An age of 0 clears it.
+pub(crate) fn append(
+    headers: &mut HeaderMap,
+    name: &'static str,
+    value: String,
+    path: &'static str,
+    age_s: i64,
+    secure: bool,
+) {
     let cookie = Cookie::build((name, value))
         .path(path)
         .http_only(true)

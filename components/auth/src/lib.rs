@@ -5,6 +5,7 @@
 mod config;
 mod cookies;
 mod keys;
+mod oidc;
 mod routes;
 
 use platform::{Answer, Request};
@@ -16,5 +17,6 @@ const COMPONENT: &str = "auth";
 #[spin_sdk::http_service]
 async fn handle(request: Request) -> Answer {
     let config = config::Config::read().await;
-    platform::serve(COMPONENT, request, config::checks, async move |app| routes::router(app, config)).await
+    let sign_in = oidc::SignIn::read().await;
+    platform::serve(COMPONENT, request, config::checks, async move |app| routes::router(app, config, sign_in)).await
 }

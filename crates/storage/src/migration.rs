@@ -94,6 +94,12 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../../migrations/0012_permissions.sqlite.sql"),
         postgres: include_str!("../../../migrations/0012_permissions.postgres.sql"),
     },
+    Migration {
+        version: 13,
+        name: "0013_identities",
+        sqlite: include_str!("../../../migrations/0013_identities.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0013_identities.postgres.sql"),
+    },
 ];
 
 /// The number of our advisory lock, "edge" in ASCII. Any number will do that nobody else locks in the same database.

@@ -56,7 +56,7 @@ pub struct OpenSession {
 
 /// The SQL condition for a token that belongs to the row's session. Rows of earlier releases have no family; for them, the session's id must be
 /// enough.
-const OF_FAMILY: &str = "(token_hash = ?2 OR previous_hash = ?2 OR family_hash = ?3 OR family_hash IS NULL)";
+pub(crate) const OF_FAMILY: &str = "(token_hash = ?2 OR previous_hash = ?2 OR family_hash = ?3 OR family_hash IS NULL)";
 
 impl<D: Database> Store<D> {
     /// Creates a session for an account that was read as `user`. `false`: the account has changed since. Checking a password takes long, and meanwhile

@@ -1,6 +1,7 @@
 /** The signed-in person. The session itself is in two HttpOnly cookies, which this code cannot read. */
 import { signal } from "@preact/signals";
 import { ApiError, auth, describe } from "../api.ts";
+import { outcomeIn, wordsFor } from "../sign-in.ts";
 import type { User } from "../types.ts";
 import { forgetDrafts, ownDrafts } from "./drafts.ts";
 import { onTabNews, tellTabs } from "./tabs.ts";
@@ -22,14 +23,27 @@ const ENDINGS: Record<string, string> = {
 };
 const ENDED = "Your session has ended. Log in to go on.";
 
+/** How the person came back from a provider, unless they are signed in: a code. */
+export const outcome = signal<string | null>(null);
+
+/** Takes the outcome out of the address, so that a reload does not tell it again. */
+function readOutcome(): void {
+  const code = outcomeIn(location.search);
+  if (code === null) return;
+  history.replaceState(null, "", location.pathname + location.hash);
+  outcome.value = code;
+}
+
 /** Asks the server who is signed in. */
 export async function resume(): Promise<void> {
+  readOutcome();
   try {
     arrive(await auth.me());
   } catch (error) {
     if (error instanceof ApiError && error.status === 401) {
       // A person who was not logged in is not told that they were logged out.
-      session.value = { at: "out", reason: ENDINGS[error.code] ?? null };
+      const told = outcome.value === null ? null : wordsFor(outcome.value);
+      session.value = { at: "out", reason: told ?? ENDINGS[error.code] ?? null };
     } else {
       session.value = { at: "unreachable", reason: describe(error) };
     }
@@ -52,11 +66,18 @@ export async function logIn(email: string, password: string): Promise<void> {
   enter((await auth.login({ email, password })).user);
 }
 
+/** Links the account to the provider that the person has come from. */
+export async function linkAccount(password: string): Promise<void> {
+  enter(await auth.link(password));
+}
+
 /** Rejects if the server could not be reached. Otherwise the session would continue without the person's knowledge. */
 export async function logOut(): Promise<void> {
-  await auth.logout();
+  const onward = await auth.logout();
   leave();
   tellTabs({ kind: "signed_out" });
+  // The session at the provider ends there. From there the browser comes back.
+  if (onward !== undefined) location.assign(onward.location);
 }
 
 /** For code that catches errors: shows the login page if the session cannot be renewed. Returns true in that case. */
@@ -72,6 +93,7 @@ function enter(user: User): void {
 }
 
 function arrive(user: User): void {
+  outcome.value = null;
   ownDrafts(user.id);
   session.value = { at: "in", user };
 }

@@ -13,6 +13,7 @@ mod approvals;
 mod conversations;
 mod fixture;
 mod full;
+mod identities;
 mod links;
 mod migrations;
 mod permissions;
