@@ -142,17 +142,7 @@ $$;
 CREATE TRIGGER confirm_identity_link AFTER UPDATE OF confirmed_at ON identity_links FOR EACH ROW
     WHEN (NEW.confirmed_at IS NOT NULL AND OLD.confirmed_at IS NULL) EXECUTE FUNCTION confirm_identity_link();
 
--- What is over is forgotten with the next one.
-CREATE FUNCTION forget_identity_links() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    DELETE FROM identity_links WHERE expires_at < NEW.created_at;
-    RETURN NULL;
-END
-$$;
-
-CREATE TRIGGER forget_identity_links AFTER INSERT ON identity_links FOR EACH ROW EXECUTE FUNCTION forget_identity_links();
-
--- A session that begins at a provider.
+-- A session that begins at a provider. What is over is forgotten with it.
 CREATE VIEW provider_session_openings AS
 SELECT CAST(NULL AS text) AS id, CAST(NULL AS text) AS user_id, CAST(NULL AS text) AS token_hash, CAST(NULL AS text) AS family_hash,
     CAST(NULL AS bigint) AS created_at, CAST(NULL AS bigint) AS expires_at, CAST(NULL AS text) AS issuer,
@@ -165,6 +155,8 @@ BEGIN
     VALUES (NEW.id, NEW.user_id, NEW.token_hash, NEW.family_hash, NEW.created_at, NEW.expires_at);
     INSERT INTO provider_sessions (session_id, issuer, subject, sid, hint)
     VALUES (NEW.id, NEW.issuer, NEW.subject, NEW.sid, NEW.hint);
+    DELETE FROM identity_links WHERE expires_at < NEW.created_at;
+    DELETE FROM provider_logouts WHERE expires_at < NEW.created_at;
     RETURN NEW;
 END
 $$;
@@ -182,16 +174,27 @@ $$;
 CREATE TRIGGER end_provider_session AFTER UPDATE OF revoked_at ON sessions FOR EACH ROW
     WHEN (NEW.revoked_at IS NOT NULL AND OLD.revoked_at IS NULL) EXECUTE FUNCTION end_provider_session();
 
--- The provider says that somebody has logged out there: of one session, or of all.
+-- The provider says that somebody has logged out there: of one session, or of all. It is a command: an import of a copy inserts the tokens and ends
+-- nothing.
+CREATE VIEW logouts_by_provider AS
+SELECT CAST(NULL AS text) AS issuer, CAST(NULL AS text) AS token_id, CAST(NULL AS text) AS subject, CAST(NULL AS text) AS sid,
+    CAST(NULL AS bigint) AS received_at, CAST(NULL AS bigint) AS expires_at
+WHERE 1 = 0;
+
 CREATE FUNCTION log_out_by_provider() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    DELETE FROM provider_logouts WHERE expires_at < NEW.received_at;
+    INSERT INTO provider_logouts (issuer, token_id, subject, sid, received_at, expires_at)
+    VALUES (NEW.issuer, NEW.token_id, NEW.subject, NEW.sid, NEW.received_at, NEW.expires_at)
+    ON CONFLICT DO NOTHING;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
     UPDATE sessions SET revoked_at = NEW.received_at
     WHERE revoked_at IS NULL AND id IN (
         SELECT session_id FROM provider_sessions
         WHERE issuer = NEW.issuer AND (NEW.sid IS NULL OR sid = NEW.sid) AND (NEW.subject IS NULL OR subject = NEW.subject));
-    RETURN NULL;
+    RETURN NEW;
 END
 $$;
 
-CREATE TRIGGER log_out_by_provider AFTER INSERT ON provider_logouts FOR EACH ROW EXECUTE FUNCTION log_out_by_provider();
+CREATE TRIGGER log_out_by_provider INSTEAD OF INSERT ON logouts_by_provider FOR EACH ROW EXECUTE FUNCTION log_out_by_provider();

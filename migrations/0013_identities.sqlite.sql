@@ -111,13 +111,7 @@ BEGIN
     WHERE id = NEW.user_id;
 END;
 
--- What is over is forgotten with the next one.
-CREATE TRIGGER forget_identity_links AFTER INSERT ON identity_links
-BEGIN
-    DELETE FROM identity_links WHERE expires_at < NEW.created_at;
-END;
-
--- A session that begins at a provider.
+-- A session that begins at a provider. What is over is forgotten with it.
 CREATE VIEW provider_session_openings AS
 SELECT CAST(NULL AS text) AS id, CAST(NULL AS text) AS user_id, CAST(NULL AS text) AS token_hash, CAST(NULL AS text) AS family_hash,
     CAST(NULL AS bigint) AS created_at, CAST(NULL AS bigint) AS expires_at, CAST(NULL AS text) AS issuer,
@@ -130,6 +124,8 @@ BEGIN
     VALUES (NEW.id, NEW.user_id, NEW.token_hash, NEW.family_hash, NEW.created_at, NEW.expires_at);
     INSERT INTO provider_sessions (session_id, issuer, subject, sid, hint)
     VALUES (NEW.id, NEW.issuer, NEW.subject, NEW.sid, NEW.hint);
+    DELETE FROM identity_links WHERE expires_at < NEW.created_at;
+    DELETE FROM provider_logouts WHERE expires_at < NEW.created_at;
 END;
 
 CREATE TRIGGER end_provider_session AFTER UPDATE OF revoked_at ON sessions
@@ -138,10 +134,17 @@ BEGIN
     DELETE FROM provider_sessions WHERE session_id = NEW.id;
 END;
 
--- The provider says that somebody has logged out there: of one session, or of all.
-CREATE TRIGGER log_out_by_provider AFTER INSERT ON provider_logouts
+-- The provider says that somebody has logged out there: of one session, or of all. It is a command: an import of a copy inserts the tokens and ends
+-- nothing.
+CREATE VIEW logouts_by_provider AS
+SELECT CAST(NULL AS text) AS issuer, CAST(NULL AS text) AS token_id, CAST(NULL AS text) AS subject, CAST(NULL AS text) AS sid,
+    CAST(NULL AS bigint) AS received_at, CAST(NULL AS bigint) AS expires_at
+WHERE 1 = 0;
+
+CREATE TRIGGER log_out_by_provider INSTEAD OF INSERT ON logouts_by_provider
 BEGIN
-    DELETE FROM provider_logouts WHERE expires_at < NEW.received_at;
+    INSERT INTO provider_logouts (issuer, token_id, subject, sid, received_at, expires_at)
+    VALUES (NEW.issuer, NEW.token_id, NEW.subject, NEW.sid, NEW.received_at, NEW.expires_at);
     UPDATE sessions SET revoked_at = NEW.received_at
     WHERE revoked_at IS NULL AND id IN (
         SELECT session_id FROM provider_sessions

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
 import { ApiError } from "../src/api.ts";
 import { readDraft, writeDraft } from "../src/state/drafts.ts";
-import { endedBy, linkAccount, logIn, logOut, outcome, resume, session, signUp } from "../src/state/session.ts";
+import { endedBy, leaveForProvider, linkAccount, logIn, logOut, outcome, resume, session, signUp } from "../src/state/session.ts";
 import type { User } from "../src/types.ts";
 
 const ada: User = { id: "ada", email: "ada@example.org", name: "Ada", role: "user", created_at: "" };
@@ -66,6 +66,16 @@ test("how one came back from a provider is told once, in words, unless one is si
   isHere(ada);
   await resume();
   assert.deepEqual([session.value.at, outcome.value], ["in", null]);
+});
+
+test("who comes back from a provider signed in tells the other tabs, once", async () => {
+  isHere(ada);
+  leaveForProvider();
+  await resume();
+  await resume();
+  await until(() => heard.length > 0, "news");
+  await settled();
+  assert.deepEqual(heard, [{ kind: "signed_in" }]);
 });
 
 test("an account is linked with its password, and one is in", async () => {

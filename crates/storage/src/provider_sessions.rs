@@ -111,8 +111,10 @@ impl<D: Database> Store<D> {
         logout: ProviderLogout<'_>,
         remembered_ms: i64,
     ) -> Result<bool, StorageError> {
-        let sql = "INSERT INTO provider_logouts (issuer, token_id, subject, sid, received_at, expires_at)
-                   VALUES (?1, ?2, ?3, ?4, now_ms(), now_ms() + ?5) ON CONFLICT (issuer, token_id) DO NOTHING RETURNING token_id";
+        // On PostgreSQL the trigger decides again about a token that comes twice at once.
+        let sql = "INSERT INTO logouts_by_provider (issuer, token_id, subject, sid, received_at, expires_at)
+                   SELECT ?1, ?2, ?3, ?4, now_ms(), now_ms() + ?5
+                   WHERE NOT EXISTS (SELECT 1 FROM provider_logouts WHERE issuer = ?1 AND token_id = ?2) RETURNING token_id";
         let parameters = [
             logout.issuer.into(),
             logout.token_id.into(),

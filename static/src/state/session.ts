@@ -34,11 +34,23 @@ function readOutcome(): void {
   outcome.value = code;
 }
 
+/** Kept in this tab while the person is at a provider. */
+const AWAY = "ea.away";
+
+/** The person leaves for a provider. When they come back signed in, the other tabs must hear of it. */
+export function leaveForProvider(): void {
+  sessionStorage.setItem(AWAY, "1");
+}
+
 /** Asks the server who is signed in. */
 export async function resume(): Promise<void> {
   readOutcome();
+  const wasAway = sessionStorage.getItem(AWAY) !== null;
+  sessionStorage.removeItem(AWAY);
   try {
-    arrive(await auth.me());
+    const user = await auth.me();
+    if (wasAway) enter(user);
+    else arrive(user);
   } catch (error) {
     if (error instanceof ApiError && error.status === 401) {
       // A person who was not logged in is not told that they were logged out.

@@ -4,7 +4,7 @@ import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { ApiError, auth, describe } from "../api.ts";
 import { LINK_ACCOUNT, signInPath } from "../sign-in.ts";
 import { navigate } from "../state/route.ts";
-import { linkAccount, logIn, outcome, resetPassword, session, signUp } from "../state/session.ts";
+import { leaveForProvider, linkAccount, logIn, outcome, resetPassword, session, signUp } from "../state/session.ts";
 import type { Provider, SignUpState } from "../types.ts";
 import { Logo } from "./icons.tsx";
 
@@ -51,7 +51,8 @@ export function LoginView({ invitation }: { invitation?: string }) {
   const mayJoin = accounts.open || invitation !== undefined;
   const join = accounts.invite ? "invite" : "closed";
   if (outcome.value === LINK_ACCOUNT) return <LinkView />;
-  if (accounts.first && !isNew) return <FirstView start={() => setNew(true)} providers={accounts.providers} />;
+  if (accounts.first && !isNew)
+    return <FirstView start={() => setNew(true)} providers={accounts.providers} reason={reason} />;
   return (
     <main class="grid h-full place-items-center overflow-y-auto px-5 py-10 short:py-3">
       <div class="w-full max-w-[23rem]">
@@ -120,6 +121,7 @@ function Providers({ list = [], invitation }: { list?: Provider[] | undefined; i
   const [fault, setFault] = useState<string | null>(null);
   if (list.length === 0) return null;
   const leave = async (event: MouseEvent, provider: string) => {
+    leaveForProvider();
     if (invitation === undefined) return;
     // The invitation's secret must be in no address, so it is sent before.
     event.preventDefault();
@@ -255,8 +257,10 @@ export function PasswordResetView({ token }: { token: string }) {
   );
 }
 
+type First = { start: () => void; providers: Provider[] | undefined; reason: string | null };
+
 /** The first page of a new installation, where nobody can log in yet. */
-function FirstView({ start, providers }: { start: () => void; providers: Provider[] | undefined }) {
+function FirstView({ start, providers, reason }: First) {
   return (
     <main class="grid h-full place-items-center overflow-y-auto px-5 py-10 short:py-3">
       <div class="grid w-full max-w-[23rem] justify-items-center">
@@ -264,6 +268,11 @@ function FirstView({ start, providers }: { start: () => void; providers: Provide
           There is no account here yet. Whoever makes the first one is the administrator of this installation.
         </Greeting>
         <div class="w-full">
+          {reason !== null && (
+            <p class="notice mb-6" role="status">
+              {reason}
+            </p>
+          )}
           <Providers list={providers} />
         </div>
         <button type="button" class="main-button h-11" onClick={start}>

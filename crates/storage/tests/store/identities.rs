@@ -28,6 +28,7 @@ crate::on_each_database! {
     a_link_that_is_too_old_or_was_tried_too_often_is_none,
     a_link_of_an_account_that_changed_meanwhile_is_not_confirmed,
     a_provider_ends_the_sessions_that_it_names_and_no_others,
+    a_log_out_token_that_comes_many_times_at_once_counts_once,
     a_session_that_has_ended_tells_nothing_about_the_provider,
     a_session_does_not_begin_for_an_account_that_changed_meanwhile,
     what_a_provider_publishes_is_kept_and_its_keys_are_not_asked_for_too_often,
@@ -242,6 +243,26 @@ fn a_provider_ends_the_sessions_that_it_names_and_no_others(place: Place) {
     assert!(ids.iter().zip(names).all(|(id, name)| !goes_on(&fixture, *id, name)));
     let state = block_on(fixture.store.access_state(LEASE_MS)).unwrap();
     assert!(ids.iter().all(|id| state.ended_sessions.contains(id)), "every instance hears of it");
+}
+
+fn a_log_out_token_that_comes_many_times_at_once_counts_once(place: Place) {
+    const MANY: usize = 6;
+    let fixture = Fixture::new(place);
+    let barrier = Barrier::new(MANY);
+    let counted: usize = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..MANY)
+            .map(|_| {
+                let (store, barrier) = (Store::new(fixture.another_connection()), &barrier);
+                scope.spawn(move || {
+                    barrier.wait();
+                    let logout = ProviderLogout { issuer: ISSUER, token_id: "t", subject: Some("ada"), sid: None };
+                    usize::from(block_on(store.log_out_by_provider(logout, LEASE_MS)).unwrap())
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    assert_eq!(counted, 1);
 }
 
 fn is_open(fixture: &Fixture, id: Id, name: &str) -> bool {
