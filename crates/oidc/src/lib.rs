@@ -39,7 +39,7 @@ pub enum Error {
     /// It did not accept the code or the client: the code was used before, or the configuration is wrong.
     #[error("the provider refused the code: {0}")]
     CodeRefused(String),
-    /// A token is signed with a key that is not among those of the provider, as far as they are known.
+    /// A token is signed with none of the provider's keys, as far as they are known.
     #[error("a token is signed with an unknown key")]
     UnknownKey,
     /// A token is forged, too old, or meant for somebody else.

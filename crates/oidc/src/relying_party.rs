@@ -359,7 +359,10 @@ fn unredeemed(error: RequestTokenError<Unreachable, StandardErrorResponse<CoreEr
 
 fn refused(error: &ClaimsVerificationError) -> Error {
     match error {
-        ClaimsVerificationError::SignatureVerification(SignatureVerificationError::NoMatchingKey) => Error::UnknownKey,
+        // A new key may have the id of a former one, or none.
+        ClaimsVerificationError::SignatureVerification(
+            SignatureVerificationError::NoMatchingKey | SignatureVerificationError::CryptoError(_),
+        ) => Error::UnknownKey,
         ClaimsVerificationError::SignatureVerification(error) => Error::TokenRefused(error.to_string()),
         error => Error::TokenRefused(error.to_string()),
     }

@@ -34,15 +34,16 @@ impl<D: Database> Store<D> {
     /// As [`Self::known_provider`].
     pub async fn keep_provider(&self, issuer: &str, document: &str, keys: &str) -> Result<(), StorageError> {
         let sql = "INSERT INTO identity_providers (issuer, document, keys, fetched_at, keys_at)
-                   VALUES (?1, ?2, ?3, now_ms(), now_ms())
+                   VALUES (?1, ?2, ?3, now_ms(), 0)
                    ON CONFLICT (issuer) DO UPDATE SET document = excluded.document, keys = excluded.keys,
-                       fetched_at = excluded.fetched_at, keys_at = excluded.keys_at";
+                       fetched_at = excluded.fetched_at";
         let statement = Statement::new("keep_provider", sql, [issuer.into(), document.into(), keys.into()]);
         self.database.query(statement.repeatably()).await?;
         Ok(())
     }
 
-    /// Whether a provider's keys may be asked for anew, which counts at once: all hosts together ask no more often than this.
+    /// Whether a provider's keys may be asked for anew, which counts at once: all hosts together ask no more often than this. Keys that came with the
+    /// document do not count.
     ///
     /// # Errors
     /// As [`Self::known_provider`].

@@ -136,7 +136,7 @@ function Providers({ list = [], invitation }: { list?: Provider[] | undefined; i
       {list.map(({ name, label }) => (
         <a
           key={name}
-          class="plain-button h-11"
+          class="plain-button h-auto min-h-11 py-2 text-center"
           href={signInPath(name, location.pathname)}
           onClick={(event) => void leave(event, name)}
         >

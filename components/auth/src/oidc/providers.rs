@@ -15,7 +15,7 @@ const FRESH_MS: i64 = 60 * 60 * 1000;
 const USABLE_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// A token with an unknown key makes us ask for the keys at once, but not more often than this. Anybody can make such tokens.
-const PAUSE_MS: i64 = 30 * 1000;
+const PAUSE_MS: i64 = 10 * 1000;
 
 /// Awaits an exchange with a provider. axum wants futures that may move to another thread, which the compiler cannot prove of these. A guest has one
 /// thread, so none ever does.

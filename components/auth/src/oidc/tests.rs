@@ -256,6 +256,10 @@ fn new_keys_are_asked_for_once_when_a_token_needs_them() {
     installation.sign_in(&json!({}));
     assert_eq!(documents(&installation), (0, 0));
     installation.provider.rotate("two");
+    assert_eq!(location(&installation.sign_in(&json!({}))), "/c/x");
+    assert_eq!(documents(&installation), (0, 1));
+    // Another key of the same id.
+    installation.provider.rotate("two");
     assert_eq!(outcome(&installation.sign_in(&json!({}))).1, "refused", "keys were asked for a moment ago");
     assert_eq!(documents(&installation), (0, 0));
     installation.let_keys_be_asked_for_again();

@@ -301,6 +301,7 @@ fn what_a_provider_publishes_is_kept_and_its_keys_are_not_asked_for_too_often(pl
     let known = block_on(store.known_provider(ISSUER)).unwrap().unwrap();
     assert_eq!((known.document.as_str(), known.keys.as_str()), ("new", "keys"));
     assert!((0..LEASE_MS).contains(&known.age_ms));
+    assert!(block_on(store.may_ask_for_keys(ISSUER, LEASE_MS)).unwrap(), "for the first time");
     assert!(!block_on(store.may_ask_for_keys(ISSUER, LEASE_MS)).unwrap());
     assert!(block_on(store.may_ask_for_keys(ISSUER, 0)).unwrap());
     block_on(store.keep_provider_keys(ISSUER, "rotated")).unwrap();
