@@ -74,7 +74,8 @@ impl Settings {
 
     fn providers(&self) -> Result<Vec<Provider>, InvalidProvider> {
         let mut providers = Provider::parse_list(&self.providers)?;
-        if !self.issuer.is_empty() {
+        let single = [&self.issuer, &self.client_id, &self.client_secret];
+        if single.iter().any(|value| !value.is_empty()) {
             let single = Provider::single(&self.issuer, &self.client_id, &self.client_secret)?;
             if providers.iter().any(|known| known.name == single.name || known.issuer == single.issuer) {
                 return Err(InvalidProvider::Twice(single.name));
@@ -115,7 +116,8 @@ mod tests {
     use super::*;
 
     fn settings(providers: &str, issuer: &str, host: &str) -> Settings {
-        let (client_id, client_secret) = ("c".to_owned(), String::new());
+        let client_id = if issuer.is_empty() { "" } else { "c" };
+        let (client_id, client_secret) = (client_id.to_owned(), String::new());
         Settings { providers: providers.into(), issuer: issuer.into(), client_id, client_secret, host: host.into() }
     }
 
@@ -129,6 +131,8 @@ mod tests {
         assert_eq!(names(&settings("", "", "")), Ok(String::new()));
         assert_eq!(names(&settings(LIST, "https://other.example.org", "")), Ok("corp oidc".to_owned()));
         assert!(names(&settings(LIST, "https://id.example.org", "")).is_err(), "one issuer, two providers");
+        let nameless = Settings { client_id: "c".into(), ..settings("", "", "") };
+        assert!(names(&nameless).is_err(), "a client without an issuer");
         let fails = |settings: &Settings| -> Vec<bool> {
             settings.checks().iter().map(|check| check.status == Status::Failed).collect()
         };
