@@ -76,6 +76,9 @@ export function describe(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** Where the browser goes on, at a provider. */
+type Onward = { location: string };
+
 export const auth = {
   signupState: () => send<SignUpState>("GET", "/auth/signup", { renew: false }),
   signup: (body: { email: string; password: string; name?: string; invitation?: string }) =>
@@ -95,8 +98,13 @@ export const auth = {
       renew: false,
       once: true,
     }),
+  /** Links the account to the provider that the person has come from. Answers with its user. */
+  link: (password: string) => send<User>("POST", "/auth/oidc/link", { body: { password }, renew: false, once: true }),
+  /** Where somebody who was invited goes on, to sign in with a provider. */
+  leaveInvited: (provider: string, invitation: string) =>
+    send<Onward>("POST", "/auth/oidc/login", { body: { provider, invitation }, renew: false }),
   // It waits while another tab renews the session. Otherwise the cookies of that renewal would outlive the log-out.
-  logout: () => exclusively(() => send<void>("POST", "/auth/logout", { renew: false })),
+  logout: () => exclusively(() => send<Onward | undefined>("POST", "/auth/logout", { renew: false })),
   me: () => send<User>("GET", "/auth/me"),
 };
 

@@ -35,7 +35,14 @@ export type Setup = { setup: string; secret: string; address: string };
 export type Proof = { password: string } | { code: string };
 
 /** `first`: there is no account yet, so the next one is the administrator's. `invite`: an invitation makes an account. */
-export type SignUpState = { open: boolean; first: boolean; invite: boolean };
+export type SignUpState = {
+  open: boolean;
+  first: boolean;
+  invite: boolean;
+  /** The organisations' providers that people can sign in with. An earlier release does not say them. */
+  providers?: Provider[];
+};
+export type Provider = { name: string; label: string };
 
 /** An account, as administrators see it. */
 export type Account = {

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
 import { ApiError } from "../src/api.ts";
 import { readDraft, writeDraft } from "../src/state/drafts.ts";
-import { endedBy, logIn, logOut, resume, session, signUp } from "../src/state/session.ts";
+import { endedBy, leaveForProvider, linkAccount, logIn, logOut, outcome, resume, session, signUp } from "../src/state/session.ts";
 import type { User } from "../src/types.ts";
 
 const ada: User = { id: "ada", email: "ada@example.org", name: "Ada", role: "user", created_at: "" };
@@ -45,6 +45,56 @@ for (const [code, words] of [
     else assert.match(session.value.reason ?? "", words);
   });
 }
+
+test("how one came back from a provider is told once, in words, unless one is signed in", async () => {
+  for (const path of ["GET /auth/me", "POST /auth/refresh"])
+    answers.set(path, () => refusal(401, "unauthenticated", "No."));
+  for (const [code, words] of [
+    ["denied", /Nobody was signed in/],
+    ["provider_unavailable", /does not answer/],
+    ["link_account", null],
+    ["made up", null],
+  ] as const) {
+    location.search = `?sign_in=${encodeURIComponent(code)}`;
+    await resume();
+    location.search = "";
+    assert.ok(session.value.at === "out");
+    if (words === null) assert.equal(session.value.reason, null);
+    else assert.match(session.value.reason ?? "", words);
+    assert.equal(outcome.value, code);
+  }
+  isHere(ada);
+  await resume();
+  assert.deepEqual([session.value.at, outcome.value], ["in", null]);
+});
+
+test("who comes back from a provider signed in tells the other tabs, once", async () => {
+  isHere(ada);
+  leaveForProvider();
+  await resume();
+  await resume();
+  await until(() => heard.length > 0, "news");
+  await settled();
+  assert.deepEqual(heard, [{ kind: "signed_in" }]);
+});
+
+test("an account is linked with its password, and one is in", async () => {
+  answers.set("POST /auth/oidc/link", () => Response.json(ada));
+  await linkAccount("secret");
+  assert.deepEqual(asked.at(-1)?.body, { password: "secret" });
+  assert.deepEqual(session.value, { at: "in", user: ada });
+});
+
+test("a session of a provider ends there too", async () => {
+  isHere(ada);
+  await resume();
+  const gone: string[] = [];
+  location.assign = (to: string | URL) => void gone.push(String(to));
+  answers.set("POST /auth/logout", () => Response.json({ location: "https://id.example.org/logout" }));
+  await logOut();
+  assert.deepEqual(gone, ["https://id.example.org/logout"]);
+  assert.deepEqual(session.value, { at: "out", reason: null });
+});
 
 test("a server that is not there has logged nobody out", async () => {
   setOnline(false);

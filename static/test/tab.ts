@@ -28,7 +28,7 @@ class Channel extends BroadcastChannel {
 }
 
 const network = { onLine: true };
-const address = { pathname: "/" };
+const address = { pathname: "/", search: "", hash: "" };
 const goTo = (_state: unknown, _title: string, path: string) => void (address.pathname = path);
 
 for (const [name, value] of Object.entries({

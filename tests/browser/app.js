@@ -38,8 +38,11 @@ let url = process.env.EA_URL ?? "";
 let browser;
 let people = 0;
 
-/** Starts everything that the tests of a file need, and ends it after them. */
-export function useApp() {
+/**
+ * Starts everything that the tests of a file need, and ends it after them. `variables` are further ones of the app, as
+ * `name=value`; `started` hears its address.
+ */
+export function useApp({ variables = async () => [], started = () => undefined } = {}) {
   const servers = [];
   let stateDir;
   const serve = (program, ...args) => {
@@ -51,7 +54,9 @@ export function useApp() {
       stateDir = await mkdtemp(join(tmpdir(), "edge-assistant-"));
       const model = MODEL ? await variablesOf(serve(MODEL, "--listen", "127.0.0.1:0")) : ["--model-server"];
       const state = ["--listen", "127.0.0.1:0", "--state-dir", stateDir];
-      url = await serve(HOST, "up", "--from", MANIFEST, ...state, "--quiet", ...model);
+      const more = (await variables()).flatMap((variable) => ["--variable", variable]);
+      url = await serve(HOST, "up", "--from", MANIFEST, ...state, "--quiet", ...model, ...more);
+      started(url);
     }
     browser = await chromium.launch({ executablePath: CHROMIUM, args: QUIET });
   });

@@ -55,7 +55,7 @@ fn rights() -> Vec<Rights<'static>> {
     };
     vec![
         component("admin", &[DATABASE], &["default"]),
-        component("auth", &[DATABASE], &["default"]),
+        component("auth", &[DATABASE, "{{ oidc_host }}"], &["default"]),
         component("chat", &[DATABASE, "http://tools.spin.internal"], &["default"]),
         component("mcp-calendar", &["{{ calendar_host }}"], &[]),
         component("mcp-http", &["{{ api_host }}"], &[]),
@@ -309,7 +309,7 @@ fn components_see_only_variables_that_the_application_declares() -> Result<()> {
     let secrets = declared.iter().filter(|(name, _)| {
         name.ends_with("_key")
             || name.ends_with("_secret")
-            || ["database_url", "remote_mcp_servers"].contains(&name.as_str())
+            || ["database_url", "oidc_providers", "remote_mcp_servers"].contains(&name.as_str())
     });
     for (name, variable) in secrets {
         assert_eq!(variable.get("secret").and_then(toml::Value::as_bool), Some(true), "{name} is a secret");

@@ -69,13 +69,15 @@ fn names(list: &str) -> impl Iterator<Item = &str> {
 
 /// Checks the settings, for `/ready`.
 pub(crate) async fn checks() -> Vec<Check> {
-    vec![
+    let mut checks = vec![
         Check::new("signup", signup(&variable("signup").await)),
         Check::new("public_url", public_url(&variable("public_url").await)),
         Check::new("signing_key", signing_key(&variable("signing_key").await)),
         Check::new("second_factor_roles", second_factor_roles(&variable("second_factor_roles").await)),
         Check::new("client_address_header", client_address_header(&variable("client_address_header").await)),
-    ]
+    ];
+    checks.extend(crate::oidc::checks().await);
+    checks
 }
 
 fn second_factor_roles(value: &str) -> Result<(), String> {

@@ -45,7 +45,8 @@ pub(crate) fn mark(headers: &HeaderMap, name: &str) -> Option<String> {
     web::session::cookie(headers, &format!("{MARK_PREFIX}{name}"))
 }
 
-fn append(headers: &mut HeaderMap, name: &str, value: String, path: &'static str, age_s: i64, secure: bool) {
+/// Sets a cookie that scripts cannot read. An age of 0 clears it.
+pub(crate) fn append(headers: &mut HeaderMap, name: &str, value: String, path: &'static str, age_s: i64, secure: bool) {
     let cookie = Cookie::build((name.to_owned(), value))
         .path(path)
         .http_only(true)

@@ -7,6 +7,7 @@ mod api_keys;
 mod config;
 mod cookies;
 mod limits;
+mod oidc;
 mod routes;
 mod second_factor;
 
@@ -19,5 +20,6 @@ const COMPONENT: &str = "auth";
 #[spin_sdk::http_service]
 async fn handle(request: Request) -> Answer {
     let config = config::Config::read().await;
-    platform::serve(COMPONENT, request, config::checks, async move |app| routes::router(app, config)).await
+    let sign_in = oidc::SignIn::read().await;
+    platform::serve(COMPONENT, request, config::checks, async move |app| routes::router(app, config, sign_in)).await
 }

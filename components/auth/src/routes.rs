@@ -30,6 +30,7 @@ use crate::{
     config::{Config, Signup},
     cookies,
     limits::{self, Attempt},
+    oidc::{self, SignIn},
     second_factor,
 };
 
@@ -37,11 +38,12 @@ use crate::{
 pub(crate) struct Auth<D> {
     pub(crate) app: App<D>,
     pub(crate) config: Config,
+    pub(crate) sign_in: SignIn,
 }
 
 impl<D> Clone for Auth<D> {
     fn clone(&self) -> Self {
-        Self { app: self.app.clone(), config: self.config.clone() }
+        Self { app: self.app.clone(), config: self.config.clone(), sign_in: self.sign_in.clone() }
     }
 }
 
@@ -68,7 +70,7 @@ impl<D: Database> Auth<D> {
     }
 }
 
-pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config) -> Router {
+pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config, sign_in: SignIn) -> Router {
     Router::new()
         .route("/auth/signup", get(sign_up_state::<D>).post(sign_up::<D>))
         .route("/auth/login", post(log_in::<D>))
@@ -89,7 +91,8 @@ pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config) -> Rout
         .route("/auth/second-factor/recovery-codes", post(second_factor::renew_recovery_codes::<D>))
         .route("/auth/mcp-token", post(gateway_token::<D>))
         .route("/.well-known/jwks.json", get(jwks::<D>))
-        .with_state(Auth { app, config })
+        .merge(oidc::routes())
+        .with_state(Auth { app, config, sign_in })
 }
 
 #[derive(Deserialize)]
@@ -158,6 +161,14 @@ struct SignUpState {
     first: bool,
     /// An invitation makes an account.
     invite: bool,
+    /// The organisations' providers that people can sign in with.
+    providers: Vec<ProviderBody>,
+}
+
+#[derive(Serialize)]
+struct ProviderBody {
+    name: String,
+    label: String,
 }
 
 pub(crate) fn user_body(user: User, roles: &Roles) -> UserBody {
@@ -195,14 +206,17 @@ fn not_invited(signup: Signup) -> Problem {
     Problem::new(StatusCode::FORBIDDEN, "invitation_invalid", detail)
 }
 
-fn suspended(status: StatusCode) -> Problem {
+pub(crate) fn suspended(status: StatusCode) -> Problem {
     Problem::new(status, "account_suspended", "This account is suspended. Ask an administrator.")
 }
 
 async fn sign_up_state<D: Database>(State(auth): State<Auth<D>>) -> Result<Json<SignUpState>> {
     let first = !auth.store().has_users().await?;
     let signup = auth.config.signup;
-    Ok(Json(SignUpState { open: first || signup == Signup::Open, first, invite: signup != Signup::Closed }))
+    let providers = auth.sign_in.providers.iter();
+    let providers =
+        providers.map(|provider| ProviderBody { name: provider.name.clone(), label: provider.label.clone() }).collect();
+    Ok(Json(SignUpState { open: first || signup == Signup::Open, first, invite: signup != Signup::Closed, providers }))
 }
 
 async fn sign_up<D: Database>(
@@ -295,7 +309,7 @@ async fn log_in<D: Database>(
     second_factor::after_password(&auth, &headers, user, StatusCode::OK).await
 }
 
-fn wrong_credentials() -> Problem {
+pub(crate) fn wrong_credentials() -> Problem {
     let detail = "The address or the password is wrong.";
     Problem::new(StatusCode::UNAUTHORIZED, "invalid_credentials", detail)
 }
@@ -400,10 +414,27 @@ pub(crate) fn over(code: &'static str, detail: &'static str) -> Problem {
 
 async fn log_out<D: Database>(State(auth): State<Auth<D>>, method: Method, headers: HeaderMap) -> Result<Response> {
     auth.check_origin(&method, &headers)?;
+    let mut location = None;
     if let Some(token) = presented_token(&headers) {
+        let at_provider = auth.store().provider_session(token.session_id, &hashes(&token)).await?;
         auth.store().end_session(token.session_id, &hashes(&token)).await?;
+        if let Some(session) = at_provider {
+            location = oidc::end_session_url(&auth, &headers, session).await;
+        }
     }
-    Ok(signed_out(&auth, &headers))
+    let mut response = signed_out(&auth, &headers);
+    if let Some(location) = location {
+        let cookies = std::mem::take(response.headers_mut());
+        response = Json::<_>(LoggedOut { location }).into_response();
+        response.headers_mut().extend(cookies);
+    }
+    Ok(response)
+}
+
+/// Where the browser goes on, to log out at the provider as well.
+#[derive(Serialize)]
+struct LoggedOut {
+    location: String,
 }
 
 /// 204, and the browser has no session any more.

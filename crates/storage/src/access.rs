@@ -10,7 +10,7 @@ use crate::{
     database::Columns,
     roles::StoredRole,
     tool_listings::{BETWEEN_ENTRIES, BETWEEN_NAMES, KeptOffers, kept_rows},
-    users::{ROLE, WITH_GROUPS, columns, read_users},
+    users::{GROUP_ROLES, ROLE, WITH_GROUPS, columns, read_users},
 };
 
 /// Accounts, and sessions, of which an instance remembers that their tokens are void. It reads them all twice a second. If there were more lately, it
@@ -72,6 +72,9 @@ pub(crate) fn roles_of(user_id: &str) -> String {
               JOIN user_groups ON user_groups.id = user_group_members.group_id
               JOIN users ON users.id = user_group_members.user_id
               WHERE user_group_members.user_id = {user_id} AND users.suspended_at IS NULL
+              UNION ALL SELECT user_identities.roles FROM user_identities
+              JOIN users ON users.id = user_identities.user_id
+              WHERE user_identities.user_id = {user_id} AND users.suspended_at IS NULL
           ) AS roles_of_person),
          (SELECT string_agg(name || '{BETWEEN_NAMES}' || permissions, '{BETWEEN_ENTRIES}') FROM roles)"
     )
@@ -97,7 +100,7 @@ impl<D: Database> Store<D> {
     pub async fn user_of_token(&self, user_id: Id, session_id: Option<Id>) -> Result<Option<User>, StorageError> {
         const QUERY: &str = "user_of_token";
         let sql = format!(
-            "SELECT {}, user_groups.roles FROM users {WITH_GROUPS} WHERE users.id = ?1 AND users.suspended_at IS NULL
+            "SELECT {}, {GROUP_ROLES} FROM users {WITH_GROUPS} WHERE users.id = ?1 AND users.suspended_at IS NULL
                AND NOT EXISTS (SELECT 1 FROM sessions WHERE sessions.id = ?2 AND sessions.revoked_at IS NOT NULL)",
             columns()
         );

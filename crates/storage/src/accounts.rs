@@ -5,7 +5,7 @@ use domain::{Id, User};
 use crate::{
     Database, Statement, StorageError, Store,
     database::after_page,
-    users::{ROLE, WITH_GROUPS, columns, read_users},
+    users::{GROUP_ROLES, ROLE, WITH_GROUPS, columns, read_users},
 };
 
 /// What is to change about an account.
@@ -39,7 +39,7 @@ impl<D: Database> Store<D> {
         let mut parameters = vec![pattern(&containing.to_lowercase()).into(), pattern(containing).into()];
         let place = after_page("id", before, &mut parameters);
         let sql = format!(
-            "SELECT {}, user_groups.roles FROM (
+            "SELECT {}, {GROUP_ROLES} FROM (
                  SELECT * FROM users
                  WHERE (lower(email) LIKE ?1 ESCAPE '\\' OR lower(name) LIKE ?1 ESCAPE '\\' OR name LIKE ?2 ESCAPE '\\') {place}
                  ORDER BY id DESC LIMIT {limit}

@@ -95,6 +95,12 @@ pub const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/0012_permissions.postgres.sql"),
     },
     Migration {
+        version: 13,
+        name: "0013_identities",
+        sqlite: include_str!("../../../migrations/0013_identities.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0013_identities.postgres.sql"),
+    },
+    Migration {
         version: 14,
         name: "0014_second_factors",
         sqlite: include_str!("../../../migrations/0014_second_factors.sqlite.sql"),

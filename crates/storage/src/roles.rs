@@ -41,7 +41,7 @@ impl<D: Database> Store<D> {
         Ok(!self.database.query(statement).await?.is_empty())
     }
 
-    /// Deletes a role that nobody has. Returns how many accounts, groups and open invitations have it: with any, it is not deleted. Otherwise a later role
+    /// Deletes a role that nobody has. Returns how many accounts, groups, identities at providers and open invitations have it: with any, it is not deleted. Otherwise a later role
     /// of the same name would be theirs.
     ///
     /// # Errors
@@ -50,6 +50,7 @@ impl<D: Database> Store<D> {
         const QUERY: &str = "uses_of_role";
         let uses = "(SELECT COUNT(*) FROM users WHERE access_role = ?1)
             + (SELECT COUNT(*) FROM user_groups WHERE ' ' || roles || ' ' LIKE '% ' || ?1 || ' %')
+            + (SELECT COUNT(*) FROM user_identities WHERE ' ' || roles || ' ' LIKE '% ' || ?1 || ' %')
             + (SELECT COUNT(*) FROM invitations WHERE role = ?1 AND accepted_at IS NULL AND revoked_at IS NULL
                 AND expires_at > now_ms())";
         let sql = format!("DELETE FROM roles WHERE name = ?1 AND {uses} = 0");

@@ -58,7 +58,7 @@ pub struct OpenSession {
 
 /// The SQL condition for a token that belongs to the row's session. Rows of earlier releases have no family; for them, the session's id must be
 /// enough.
-const OF_FAMILY: &str = "(token_hash = ?2 OR previous_hash = ?2 OR family_hash = ?3 OR family_hash IS NULL)";
+pub(crate) const OF_FAMILY: &str = "(token_hash = ?2 OR previous_hash = ?2 OR family_hash = ?3 OR family_hash IS NULL)";
 
 impl<D: Database> Store<D> {
     /// Creates a session for an account that was read as `user`. `false`: the account has changed since. Checking a password takes long, and meanwhile
@@ -164,7 +164,8 @@ impl<D: Database> Store<D> {
     /// Those of the database.
     pub async fn began_with_password(&self, session_id: Id) -> Result<bool, StorageError> {
         let sql = "SELECT 1 FROM sessions JOIN users ON users.id = sessions.user_id
-             WHERE sessions.id = ?1 AND users.password_hash IS NOT NULL";
+             WHERE sessions.id = ?1 AND users.password_hash IS NOT NULL
+               AND NOT EXISTS (SELECT 1 FROM provider_sessions WHERE provider_sessions.session_id = sessions.id)";
         Ok(!self.database.query(Statement::new("began_with_password", sql, [session_id.into()])).await?.is_empty())
     }
 

@@ -26,6 +26,17 @@ pub enum Opening<'a> {
     Invited(&'a str),
 }
 
+impl<'a> Opening<'a> {
+    /// Whether only the first may, and the hash of the invitation's secret.
+    pub(crate) const fn conditions(self) -> (bool, Option<&'a str>) {
+        match self {
+            Self::Open => (false, None),
+            Self::OnlyFirst => (true, None),
+            Self::Invited(hash) => (false, Some(hash)),
+        }
+    }
+}
+
 /// The name of an account's own role. A release before roles knew two, and calls members users.
 pub(crate) const ROLE: &str =
     "COALESCE(users.access_role, CASE users.role WHEN 'admin' THEN 'admin' ELSE 'member' END)";
@@ -39,9 +50,13 @@ pub(crate) fn columns() -> String {
     )
 }
 
-/// The groups of each account, with their roles in `user_groups.roles`.
+/// The groups of each account, and its identities at providers, whose groups give roles too.
 pub(crate) const WITH_GROUPS: &str = "LEFT JOIN user_group_members ON user_group_members.user_id = users.id
-    LEFT JOIN user_groups ON user_groups.id = user_group_members.group_id";
+    LEFT JOIN user_groups ON user_groups.id = user_group_members.group_id
+    LEFT JOIN user_identities ON user_identities.user_id = users.id";
+
+/// The roles of a row of [`WITH_GROUPS`], separated by spaces.
+pub(crate) const GROUP_ROLES: &str = "COALESCE(user_groups.roles, '') || ' ' || COALESCE(user_identities.roles, '')";
 
 fn read(columns: &mut Columns<'_>) -> Result<User, StorageError> {
     Ok(User {
@@ -57,7 +72,7 @@ fn read(columns: &mut Columns<'_>) -> Result<User, StorageError> {
     })
 }
 
-/// Accounts from rows of [`columns`] and the roles of one of their groups, or null. `rest` reads what follows.
+/// Accounts from rows of [`columns`] and of [`GROUP_ROLES`], or null. `rest` reads what follows.
 pub(crate) fn read_users<T>(
     query: &'static str,
     rows: &[Row],
@@ -92,11 +107,7 @@ impl<D: Database> Store<D> {
     /// Whatever the database says, as everywhere in this crate.
     pub async fn create_user(&self, user: NewUser<'_>, opening: Opening<'_>) -> Result<Option<User>, StorageError> {
         const QUERY: &str = "open_account";
-        let (only_first, invitation_hash) = match opening {
-            Opening::Open => (false, None),
-            Opening::OnlyFirst => (true, None),
-            Opening::Invited(hash) => (false, Some(hash)),
-        };
+        let (only_first, invitation_hash) = opening.conditions();
         // On PostgreSQL the trigger decides again, when its turn has come.
         let sql = format!(
             "INSERT INTO account_openings
@@ -137,8 +148,8 @@ impl<D: Database> Store<D> {
     ) -> Result<Option<(User, Option<String>)>, StorageError> {
         const QUERY: &str = "user_by_email";
         let sql = format!(
-            "SELECT {}, user_groups.roles, users.password_hash FROM users {WITH_GROUPS} WHERE email IN (?1, ?2)
-             ORDER BY CASE WHEN email = ?2 THEN 0 ELSE 1 END, users.id",
+            "SELECT {}, {GROUP_ROLES}, users.password_hash FROM users {WITH_GROUPS} WHERE users.email IN (?1, ?2)
+             ORDER BY CASE WHEN users.email = ?2 THEN 0 ELSE 1 END, users.id",
             columns()
         );
         let rows = self.database.query(Statement::new(QUERY, sql, [email.into(), older.into()])).await?;
@@ -152,7 +163,7 @@ impl<D: Database> Store<D> {
     /// As [`Self::create_user`].
     pub async fn user(&self, id: Id) -> Result<Option<User>, StorageError> {
         const QUERY: &str = "user";
-        let sql = format!("SELECT {}, user_groups.roles FROM users {WITH_GROUPS} WHERE users.id = ?1", columns());
+        let sql = format!("SELECT {}, {GROUP_ROLES} FROM users {WITH_GROUPS} WHERE users.id = ?1", columns());
         let rows = self.database.query(Statement::new(QUERY, sql, [id.into()])).await?;
         Ok(read_users(QUERY, &rows, |_| Ok(()))?.into_iter().next().map(|(user, ())| user))
     }

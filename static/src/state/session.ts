@@ -1,6 +1,7 @@
 /** The signed-in person. The session itself is in two HttpOnly cookies, which this code cannot read. */
 import { signal } from "@preact/signals";
 import { ApiError, auth, describe } from "../api.ts";
+import { outcomeIn, wordsFor } from "../sign-in.ts";
 import type { Session, User } from "../types.ts";
 import { forgetDrafts, ownDrafts } from "./drafts.ts";
 import { onTabNews, tellTabs } from "./tabs.ts";
@@ -23,14 +24,39 @@ const ENDINGS: Record<string, string> = {
 };
 const ENDED = "Your session has ended. Log in to go on.";
 
+/** How the person came back from a provider, unless they are signed in: a code. */
+export const outcome = signal<string | null>(null);
+
+/** Takes the outcome out of the address, so that a reload does not tell it again. */
+function readOutcome(): void {
+  const code = outcomeIn(location.search);
+  if (code === null) return;
+  history.replaceState(null, "", location.pathname + location.hash);
+  outcome.value = code;
+}
+
+/** Kept in this tab while the person is at a provider. */
+const AWAY = "ea.away";
+
+/** The person leaves for a provider. When they come back signed in, the other tabs must hear of it. */
+export function leaveForProvider(): void {
+  sessionStorage.setItem(AWAY, "1");
+}
+
 /** Asks the server who is signed in. */
 export async function resume(): Promise<void> {
+  readOutcome();
+  const wasAway = sessionStorage.getItem(AWAY) !== null;
+  sessionStorage.removeItem(AWAY);
   try {
-    arrive(await auth.me());
+    const user = await auth.me();
+    if (wasAway) enter(user);
+    else arrive(user);
   } catch (error) {
     if (error instanceof ApiError && error.status === 401) {
       // A person who was not logged in is not told that they were logged out.
-      session.value = { at: "out", reason: ENDINGS[error.code] ?? null };
+      const told = outcome.value === null ? null : wordsFor(outcome.value);
+      session.value = { at: "out", reason: told ?? ENDINGS[error.code] ?? null };
     } else {
       session.value = { at: "unreachable", reason: describe(error) };
     }
@@ -113,11 +139,18 @@ export function changed(user: User): void {
   enter(user);
 }
 
+/** Links the account to the provider that the person has come from. */
+export async function linkAccount(password: string): Promise<void> {
+  enter(await auth.link(password));
+}
+
 /** Rejects if the server could not be reached. Otherwise the session would continue without the person's knowledge. */
 export async function logOut(): Promise<void> {
-  await auth.logout();
+  const onward = await auth.logout();
   leave();
   tellTabs({ kind: "signed_out" });
+  // The session at the provider ends there. From there the browser comes back.
+  if (onward !== undefined) location.assign(onward.location);
 }
 
 /** For code that catches errors: shows the login page if the session cannot be renewed. Returns true in that case. */
@@ -133,6 +166,7 @@ function enter(user: User): void {
 }
 
 function arrive(user: User): void {
+  outcome.value = null;
   ownDrafts(user.id);
   session.value = { at: "in", user };
 }

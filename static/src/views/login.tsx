@@ -2,9 +2,10 @@
 import type { ComponentChildren, TargetedSubmitEvent } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { ApiError, auth, describe } from "../api.ts";
+import { LINK_ACCOUNT, signInPath } from "../sign-in.ts";
 import { navigate } from "../state/route.ts";
-import { logIn, resetPassword, session, signUp } from "../state/session.ts";
-import type { SignUpState } from "../types.ts";
+import { leaveForProvider, linkAccount, logIn, outcome, resetPassword, session, signUp } from "../state/session.ts";
+import type { Provider, SignUpState } from "../types.ts";
 import { Logo } from "./icons.tsx";
 
 type Trouble = { field: string | null; text: string };
@@ -49,7 +50,9 @@ export function LoginView({ invitation }: { invitation?: string }) {
   const reason = session.value.at === "out" ? session.value.reason : null;
   const mayJoin = accounts.open || invitation !== undefined;
   const join = accounts.invite ? "invite" : "closed";
-  if (accounts.first && !isNew) return <FirstView start={() => setNew(true)} />;
+  if (outcome.value === LINK_ACCOUNT) return <LinkView />;
+  if (accounts.first && !isNew)
+    return <FirstView start={() => setNew(true)} providers={accounts.providers} reason={reason} />;
   return (
     <main class="grid h-full place-items-center overflow-y-auto px-5 py-10 short:py-3">
       <div class="w-full max-w-[23rem]">
@@ -65,6 +68,7 @@ export function LoginView({ invitation }: { invitation?: string }) {
             {reason}
           </p>
         )}
+        <Providers list={accounts.providers} invitation={invitation} />
         <form ref={form} class="grid gap-4" onSubmit={(event) => void submit(event)}>
           {isNew && <Field name="name" label="Name" hint="optional" autocomplete="name" error={at("name")} />}
           <Field
@@ -106,6 +110,93 @@ export function LoginView({ invitation }: { invitation?: string }) {
               {isNew ? "Log in" : "Create an account"}
             </button>
           )}
+        </p>
+      </div>
+    </main>
+  );
+}
+
+/** Buttons that lead to the organisations' providers, and back to where the person is. */
+function Providers({ list = [], invitation }: { list?: Provider[] | undefined; invitation?: string | undefined }) {
+  const [fault, setFault] = useState<string | null>(null);
+  if (list.length === 0) return null;
+  const leave = async (event: MouseEvent, provider: string) => {
+    leaveForProvider();
+    if (invitation === undefined) return;
+    // The invitation's secret must be in no address, so it is sent before.
+    event.preventDefault();
+    try {
+      location.assign((await auth.leaveInvited(provider, invitation)).location);
+    } catch (error) {
+      setFault(describe(error));
+    }
+  };
+  return (
+    <div class="mb-6 grid gap-3">
+      {list.map(({ name, label }) => (
+        <a
+          key={name}
+          class="plain-button h-auto min-h-11 py-2 text-center"
+          href={signInPath(name, location.pathname)}
+          onClick={(event) => void leave(event, name)}
+        >
+          Continue with {label}
+        </a>
+      ))}
+      {fault !== null && (
+        <p class="text-sm text-danger" role="alert">
+          {fault}
+        </p>
+      )}
+      <p class="mt-3 flex items-center gap-3 text-sm text-soft before:h-px before:flex-1 before:bg-line after:h-px after:flex-1 after:bg-line">
+        or with a password
+      </p>
+    </div>
+  );
+}
+
+/** Somebody has come from a provider, and the account with their address has a password. */
+function LinkView() {
+  const [fault, setFault] = useState<string | null>(null);
+  const [waiting, setWaiting] = useState(false);
+  const submit = async (event: TargetedSubmitEvent<HTMLFormElement>) => {
+    event.preventDefault();
+    const password = new FormData(event.currentTarget).get("password");
+    setWaiting(true);
+    setFault(null);
+    try {
+      await linkAccount(typeof password === "string" ? password : "");
+    } catch (error) {
+      const isWrong = error instanceof ApiError && error.code === "invalid_credentials";
+      setFault(isWrong ? "This is not the account’s password." : describe(error));
+      setWaiting(false);
+    }
+  };
+  return (
+    <main class="grid h-full place-items-center overflow-y-auto px-5 py-10 short:py-3">
+      <div class="w-full max-w-[23rem]">
+        <Greeting title="Is this account yours?">
+          An account here has your email address. Enter its password once, and from then on your organisation’s sign-in
+          leads to it.
+        </Greeting>
+        <form class="grid gap-4" onSubmit={(event) => void submit(event)}>
+          <Field
+            name="password"
+            label="Password"
+            type="password"
+            autocomplete="current-password"
+            required
+            error={fault}
+          />
+          <button type="submit" class="main-button mt-2 h-11" disabled={waiting}>
+            {waiting ? "One moment…" : "Link and log in"}
+          </button>
+        </form>
+        <p class="mt-7 text-center text-sm text-soft">
+          You do not know it? Ask an administrator for a link that sets another.{" "}
+          <button type="button" class="text-button" onClick={() => (outcome.value = null)}>
+            Back
+          </button>
         </p>
       </div>
     </main>
@@ -166,14 +257,24 @@ export function PasswordResetView({ token }: { token: string }) {
   );
 }
 
+type First = { start: () => void; providers: Provider[] | undefined; reason: string | null };
+
 /** The first page of a new installation, where nobody can log in yet. */
-function FirstView({ start }: { start: () => void }) {
+function FirstView({ start, providers, reason }: First) {
   return (
     <main class="grid h-full place-items-center overflow-y-auto px-5 py-10 short:py-3">
       <div class="grid w-full max-w-[23rem] justify-items-center">
         <Greeting title="Welcome to Edge Assistant">
           There is no account here yet. Whoever makes the first one is the administrator of this installation.
         </Greeting>
+        <div class="w-full">
+          {reason !== null && (
+            <p class="notice mb-6" role="status">
+              {reason}
+            </p>
+          )}
+          <Providers list={providers} />
+        </div>
         <button type="button" class="main-button h-11" onClick={start}>
           Create an account
         </button>

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     config::{Config, Signup},
+    oidc::SignIn,
     routes::router,
 };
 
@@ -25,7 +26,7 @@ fn send(fixture: &Fixture, path: &str, body: &serde_json::Value, headers: &[(&'s
         request.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
     }
     let config = Config { client_address_header: Some(HeaderName::from_static("x-real-ip")), ..config() };
-    router_test::send(router(fixture.app.clone(), config), request)
+    router_test::send(router(fixture.app.clone(), config, SignIn::default()), request)
 }
 
 /// An installation with Ada's account, and the mark of the browser in which she made it.

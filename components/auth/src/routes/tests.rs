@@ -8,6 +8,11 @@ use storage::accounts::AccountChange;
 
 use super::*;
 
+/// The router without providers; `oidc/tests.rs` has some.
+fn router(app: App<native_sqlite::SqliteFile>, config: Config) -> Router {
+    super::router(app, config, SignIn::default())
+}
+
 fn send(fixture: &Fixture, signup: Signup, path: &str, body: Option<&Value>, cookie: Option<&str>) -> Answer {
     let config = Config { signup, ..Config::default() };
     let method =
@@ -125,7 +130,7 @@ fn a_program_gets_a_token_that_opens_nothing_here() {
 fn whether_an_account_can_be_made_is_known_before_anybody_fills_in_a_form() {
     let fixture = Fixture::default();
     let state = |signup| send(&fixture, signup, "/auth/signup", None, None).json;
-    let says = |open: bool, first: bool, invite: bool| json!({"open": open, "first": first, "invite": invite});
+    let says = |open: bool, first: bool, invite: bool| json!({"open": open, "first": first, "invite": invite, "providers": []});
     assert_eq!(state(Signup::Closed), says(true, true, false));
     assert_eq!(state(Signup::Invite), says(true, true, true));
     assert_eq!(state(Signup::Open), says(true, true, true));

@@ -10,6 +10,7 @@ use storage::{Statement, accounts::AccountChange};
 use super::*;
 use crate::{
     config::{Config, Signup},
+    oidc::SignIn,
     routes::router,
 };
 
@@ -42,7 +43,7 @@ impl House {
             request.headers_mut().insert(header::COOKIE, HeaderValue::from_str(&browser.0).unwrap());
         }
         // A new instance knows of every change at once.
-        router_test::send(router(self.fixture.new_instance(), config), request)
+        router_test::send(router(self.fixture.new_instance(), config, SignIn::default()), request)
     }
 
     fn post(&self, browser: &Browser, path: &str, body: Value) -> Answer {

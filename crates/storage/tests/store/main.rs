@@ -16,6 +16,7 @@ mod conversations;
 mod fixture;
 mod full;
 mod grants;
+mod identities;
 mod links;
 mod migrations;
 mod permissions;

@@ -163,7 +163,7 @@ pub(crate) fn tool_rows() -> Vec<String> {
 }
 
 /// The tables of later schemas.
-pub(crate) const LATER_TABLES: [&str; 11] = [
+pub(crate) const LATER_TABLES: [&str; 16] = [
     "tool_secrets",
     "generated_keys",
     "model_dialects",
@@ -173,6 +173,11 @@ pub(crate) const LATER_TABLES: [&str; 11] = [
     "user_group_members",
     "invitations",
     "password_resets",
+    "user_identities",
+    "identity_providers",
+    "provider_sessions",
+    "identity_links",
+    "provider_logouts",
     "second_factors",
     "recovery_codes",
 ];
@@ -199,6 +204,12 @@ pub(crate) fn later_rows() -> Vec<String> {
         "INSERT INTO user_group_members VALUES ('U2', 'g1', 1)",
         "INSERT INTO invitations VALUES ('i1', 'hash', 'auditor', 'u1', 7, 1, 2, NULL, NULL, NULL)",
         "INSERT INTO password_resets VALUES ('p1', 'hash', 'U2', 'u1', 7, 1, 2, NULL)",
+        "INSERT INTO user_identities VALUES ('https://id.example.org', 'ä', 'U2', 'u2@example.org', 'auditor member', 1, 2)",
+        "INSERT INTO identity_providers VALUES ('https://id.example.org', '{\"a\":\"ü\"}', '{}', 1, 2)",
+        "INSERT INTO provider_sessions VALUES ('s-U2', 'https://id.example.org', 'ä', 's', 'a.b.c')",
+        "INSERT INTO provider_sessions VALUES ('s-_3', 'https://id.example.org', 'c', NULL, NULL)",
+        "INSERT INTO identity_links VALUES ('h', 'U2', 'https://id.example.org', 'x', 'a@b', '', NULL, NULL, 1, 1, 2, NULL)",
+        "INSERT INTO provider_logouts VALUES ('https://id.example.org', 'jti', 'ä', NULL, 1, 2)",
         "INSERT INTO second_factors VALUES ('u1', 'v1.0123.AbC-_', 58000000, 1)",
         "INSERT INTO recovery_codes VALUES ('u1', 'one', NULL)",
         "INSERT INTO recovery_codes VALUES ('u1', 'two', 2)",

@@ -1,0 +1,111 @@
+//! Which account somebody gets who comes from a provider.
+//!
+//! The subject decides, never the address: an address can change hands. An address only says which account might be theirs too, and then its password
+//! must prove it.
+
+use ::oidc::{person::Person, provider::Provider};
+use domain::User;
+use identity::{address, link_token::LinkToken, signup};
+use storage::{Database, identities::Identity, provider_sessions::ProviderSession, users::Opening};
+
+use super::{Failure, Outcome, link};
+use crate::{config::Signup, routes::Auth};
+
+/// What was found.
+pub(super) enum Found {
+    /// The account.
+    Account(User),
+    /// An account with this address, whose password is to be entered first. The secret leads to what waits for it.
+    NeedsPassword(LinkToken),
+}
+
+/// The session at the provider.
+pub(super) fn session_of(provider: &Provider, person: &Person) -> ProviderSession {
+    ProviderSession {
+        issuer: provider.issuer.clone(),
+        subject: person.subject.clone(),
+        sid: person.sid.clone(),
+        hint: person.hint.clone(),
+    }
+}
+
+pub(super) async fn account<D: Database>(
+    auth: &Auth<D>,
+    provider: &Provider,
+    person: &Person,
+    invitation: Option<&str>,
+) -> Result<Found, Failure> {
+    let roles = provider.roles_of(person.groups.as_deref().unwrap_or_default());
+    let identity = Identity { issuer: &provider.issuer, subject: &person.subject, roles: &roles };
+    let is_verified = person.is_email_verified || provider.trusts_email;
+    let spelled = person.email.as_deref().map(address::email);
+    let verified = spelled.as_ref().and_then(|email| email.as_deref().ok()).filter(|_| is_verified);
+    if let Some(user) = auth.store().use_identity(identity, verified).await? {
+        return if user.is_suspended { told(Outcome::AccountSuspended) } else { Ok(Found::Account(user)) };
+    }
+    let email = match (&spelled, verified) {
+        (None | Some(Err(_)), _) => return told(Outcome::EmailMissing),
+        (Some(Ok(_)), None) => return told(Outcome::EmailUnverified),
+        (Some(Ok(_)), Some(email)) => email,
+    };
+    let (_, older) = address::spellings(person.email.as_deref().unwrap_or_default()).unwrap_or_default();
+    if let Some((user, hash)) = auth.store().user_by_email(email, &older).await? {
+        if hash.is_none() {
+            return told(Outcome::AddressTaken);
+        }
+        let secret = LinkToken::new()?;
+        let session = session_of(provider, person);
+        let (hash, lifetime_ms) = (secret.hash(), link::LIFETIME_S * 1000);
+        auth.store().keep_identity_link(&hash, user.id, identity, email, &session, lifetime_ms).await?;
+        return Ok(Found::NeedsPassword(secret));
+    }
+    let invitation = invitation.and_then(LinkToken::parse).map(|secret| secret.hash());
+    let opening = opening(auth.config.signup, provider.signup, invitation.as_deref());
+    // A name that no account can have is left out.
+    let name = signup::name(&person.name).unwrap_or_default();
+    match auth.store().create_user_with_identity(identity, email, name, opening).await? {
+        Some(user) => Ok(Found::Account(user)),
+        None if matches!(opening, Opening::Invited(_)) => told(Outcome::InvitationInvalid),
+        None if opening == Opening::OnlyFirst => told(Outcome::SignupClosed),
+        // Somebody else took the address in this moment.
+        None => told(Outcome::Expired),
+    }
+}
+
+/// Why somebody who comes from a provider gets an account: the provider's own rule, or else the installation's.
+fn opening(signup: Signup, of_provider: Option<bool>, invitation: Option<&str>) -> Opening<'_> {
+    match (of_provider, signup, invitation) {
+        (Some(true), _, _) | (None, Signup::Open, None) => Opening::Open,
+        (_, Signup::Open | Signup::Invite, Some(hash)) => Opening::Invited(hash),
+        _ => Opening::OnlyFirst,
+    }
+}
+
+fn told(outcome: Outcome) -> Result<Found, Failure> {
+    Err(Failure::Told(outcome))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_provider_has_its_own_rule_about_new_accounts_or_that_of_the_installation() {
+        use Signup::{Closed, Invite, Open};
+        let invited = Opening::Invited("h");
+        for (signup, of_provider, invitation, expected) in [
+            (Open, None, None, Opening::Open),
+            (Open, None, Some("h"), invited),
+            (Open, Some(false), None, Opening::OnlyFirst),
+            (Invite, None, None, Opening::OnlyFirst),
+            (Invite, None, Some("h"), invited),
+            (Invite, Some(true), None, Opening::Open),
+            (Invite, Some(false), Some("h"), invited),
+            (Closed, None, None, Opening::OnlyFirst),
+            (Closed, None, Some("h"), Opening::OnlyFirst),
+            (Closed, Some(true), None, Opening::Open),
+        ] {
+            assert_eq!(opening(signup, of_provider, invitation), expected, "{signup:?} {of_provider:?} {invitation:?}");
+        }
+    }
+}

@@ -1,0 +1,377 @@
+//! Signing in with an organisation's provider (OpenID Connect): leaving for the provider, coming back, linking an account that has a password, and
+//! logging out. The protocol is in the crate `oidc`; here are its routes and what they mean for accounts. docs/adr/0033 says why it is so.
+//!
+//! Whatever goes wrong on the way is told on the log-in page, in words: the browser is sent back to where it came from, with a code in the parameter
+//! `sign_in`.
+
+mod accounts;
+mod back_channel;
+mod config;
+mod link;
+mod outside;
+mod providers;
+
+use std::collections::BTreeMap;
+
+use ::oidc::{Error as ProviderError, attempt, attempt::Attempt, return_to, return_to::with_parameter};
+use axum::{
+    Router,
+    extract::State,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use domain::{Id, User};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use identity::{IdentityError, Purpose, link_token::LinkToken, refresh_token, refresh_token::RefreshToken};
+use problem::Problem;
+use serde::{Deserialize, Serialize};
+use storage::{Database, StorageError, provider_sessions::ProviderSession};
+use web::{
+    Json, Result,
+    extract::Query,
+    log::{Level, log},
+};
+
+use crate::{
+    COMPONENT, cookies,
+    routes::{Auth, hashes},
+};
+
+pub(crate) use config::{SignIn, checks};
+pub(crate) use providers::end_session_url;
+
+/// The cookie of an attempt to sign in. Only the routes below ever see it.
+const ATTEMPT_COOKIE: &str = "ea_oidc";
+const PATH: &str = "/auth/oidc";
+
+/// The parameter with which the log-in page is told how it went.
+const OUTCOME: &str = "sign_in";
+
+/// How signing in can end, other than with a session. The page has the words for each.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Outcome {
+    /// The account with this address has a password, which is to be entered once.
+    LinkAccount,
+    /// The provider did not answer, or its answer was useless.
+    ProviderUnavailable,
+    /// The person did not agree at the provider, or may not use this client.
+    Denied,
+    /// The attempt is too old, or another one was begun since.
+    Expired,
+    /// A token of the provider was not accepted.
+    Refused,
+    /// The provider says no address.
+    EmailMissing,
+    /// The provider has not verified the address.
+    EmailUnverified,
+    /// The account with this address has no password with which it could be linked.
+    AddressTaken,
+    /// New accounts are not made this way.
+    SignupClosed,
+    /// The invitation does not count any more.
+    InvitationInvalid,
+    /// The account is suspended.
+    AccountSuspended,
+}
+
+impl Outcome {
+    const fn code(self) -> &'static str {
+        match self {
+            Self::LinkAccount => "link_account",
+            Self::ProviderUnavailable => "provider_unavailable",
+            Self::Denied => "denied",
+            Self::Expired => "expired",
+            Self::Refused => "refused",
+            Self::EmailMissing => "email_missing",
+            Self::EmailUnverified => "email_unverified",
+            Self::AddressTaken => "address_taken",
+            Self::SignupClosed => "signup_closed",
+            Self::InvitationInvalid => "invitation_invalid",
+            Self::AccountSuspended => "account_suspended",
+        }
+    }
+}
+
+impl From<&ProviderError> for Outcome {
+    fn from(error: &ProviderError) -> Self {
+        match error {
+            ProviderError::Unavailable(_) | ProviderError::Random(_) => Self::ProviderUnavailable,
+            ProviderError::CodeRefused(_) | ProviderError::UnknownKey | ProviderError::TokenRefused(_) => Self::Refused,
+        }
+    }
+}
+
+/// Why nobody is signed in.
+enum Failure {
+    /// It is told on the log-in page.
+    Told(Outcome),
+    /// It is told there, and its cause is logged.
+    Provider(ProviderError),
+    /// Our own fault.
+    Ours(web::Error),
+}
+
+impl From<ProviderError> for Failure {
+    fn from(error: ProviderError) -> Self {
+        Self::Provider(error)
+    }
+}
+
+impl From<web::Error> for Failure {
+    fn from(error: web::Error) -> Self {
+        Self::Ours(error)
+    }
+}
+
+impl From<StorageError> for Failure {
+    fn from(error: StorageError) -> Self {
+        Self::Ours(error.into())
+    }
+}
+
+impl From<IdentityError> for Failure {
+    fn from(error: IdentityError) -> Self {
+        Self::Ours(error.into())
+    }
+}
+
+pub(crate) fn routes<D: Database + 'static>() -> Router<Auth<D>> {
+    Router::new()
+        .route("/auth/oidc/login", get(log_in::<D>).post(log_in_invited::<D>))
+        .route("/auth/oidc/callback", get(come_back::<D>))
+        .route("/auth/oidc/link", post(link::link::<D>))
+        .route("/auth/oidc/backchannel-logout", post(back_channel::log_out::<D>))
+}
+
+#[derive(Deserialize)]
+struct LogIn {
+    provider: String,
+    /// Where to go afterwards, a path of the page.
+    return_to: Option<String>,
+}
+
+/// Leaves for the provider.
+async fn log_in<D: Database>(
+    State(auth): State<Auth<D>>,
+    headers: HeaderMap,
+    Query(query): Query<LogIn>,
+) -> Result<Response> {
+    let return_to = return_to::local_path(query.return_to.as_deref().unwrap_or(return_to::HOME));
+    begin(&auth, &headers, &query.provider, &return_to, None).await
+}
+
+#[derive(Deserialize)]
+struct LogInInvited {
+    provider: String,
+    /// The secret of the invitation's link. It is in no address.
+    invitation: String,
+}
+
+#[derive(Serialize)]
+struct Leave {
+    /// Where the browser goes on.
+    location: String,
+}
+
+/// The same for somebody who was invited: answers with the address, because a secret is sent.
+async fn log_in_invited<D: Database>(
+    State(auth): State<Auth<D>>,
+    method: Method,
+    headers: HeaderMap,
+    Json(body): Json<LogInInvited>,
+) -> Result<Response> {
+    auth.check_origin(&method, &headers)?;
+    let invitation = LinkToken::parse(&body.invitation).map(|secret| secret.to_string());
+    let mut response = begin(&auth, &headers, &body.provider, return_to::HOME, invitation).await?;
+    let location = response.headers_mut().remove(header::LOCATION);
+    let location = location.as_ref().and_then(|location| location.to_str().ok()).unwrap_or(return_to::HOME).to_owned();
+    let mut answer = Json::<_>(Leave { location }).into_response();
+    answer.headers_mut().extend(response.headers().clone());
+    Ok(answer)
+}
+
+async fn begin<D: Database>(
+    auth: &Auth<D>,
+    headers: &HeaderMap,
+    name: &str,
+    return_to: &str,
+    invitation: Option<String>,
+) -> Result<Response> {
+    let provider = auth.sign_in.provider(name).ok_or_else(Problem::not_found)?;
+    let began = async {
+        let attempt = Attempt::new(&provider.name, return_to, invitation)?;
+        let published = providers::published(auth, provider).await?;
+        let redirect_uri = redirect_uri(auth, headers)?;
+        let url = published.authorization_url(provider, &attempt, &redirect_uri)?;
+        Ok::<_, Failure>((url, attempt))
+    };
+    match began.await {
+        Ok((url, attempt)) => {
+            let mut response = see_other(url.as_str())?;
+            set_cookie(auth, headers, &mut response, ATTEMPT_COOKIE, attempt.cookie(), attempt::LIFETIME_S);
+            Ok(response)
+        }
+        Err(failure) => told(auth, headers, failure, name, return_to),
+    }
+}
+
+#[derive(Default, Deserialize)]
+struct Callback {
+    state: Option<String>,
+    code: Option<String>,
+    error: Option<String>,
+    iss: Option<String>,
+}
+
+/// Comes back from the provider.
+async fn come_back<D: Database>(
+    State(auth): State<Auth<D>>,
+    headers: HeaderMap,
+    Query(query): Query<Callback>,
+) -> Result<Response> {
+    let attempt = web::session::cookie(&headers, ATTEMPT_COOKIE).and_then(|cookie| Attempt::parse(&cookie));
+    let ours = attempt.filter(|attempt| query.state.as_deref().is_some_and(|state| attempt.has_state(state)));
+    let Some(attempt) = ours else {
+        // Somebody else's response, or one that comes a second time: whoever is signed in stays so.
+        return told(&auth, &headers, Failure::Told(Outcome::Expired), "", return_to::HOME);
+    };
+    match signed_in(&auth, &headers, &attempt, query).await {
+        Ok(response) => Ok(response),
+        Err(failure) => told(&auth, &headers, failure, &attempt.provider, &attempt.return_to),
+    }
+}
+
+async fn signed_in<D: Database>(
+    auth: &Auth<D>,
+    headers: &HeaderMap,
+    attempt: &Attempt,
+    query: Callback,
+) -> Result<Response, Failure> {
+    let provider = auth.sign_in.provider(&attempt.provider).ok_or(Failure::Told(Outcome::Expired))?;
+    let published = providers::published(auth, provider).await?;
+    if !published.accepts_sender(query.iss.as_deref()) {
+        return Err(ProviderError::TokenRefused("the response names another issuer".to_owned()).into());
+    }
+    let code = match (query.code, query.error.as_deref()) {
+        (Some(code), None) => code,
+        (_, Some("access_denied" | "login_required" | "consent_required" | "interaction_required")) => {
+            return Err(Failure::Told(Outcome::Denied));
+        }
+        // RFC 6749, section 4.1.2.1: at most a few words of ASCII. Anything else is not repeated.
+        (_, error) => {
+            let known =
+                ["invalid_request", "unauthorized_client", "invalid_scope", "server_error", "temporarily_unavailable"];
+            let error = known.into_iter().find(|known| Some(*known) == error).unwrap_or("no code");
+            return Err(ProviderError::Unavailable(format!("it answered {error}")).into());
+        }
+    };
+    let redirect_uri = redirect_uri(auth, headers)?;
+    let outside = &*auth.sign_in.outside;
+    let tokens = providers::here(published.redeem(provider, attempt, &redirect_uri, code, outside)).await?;
+    let now_s = auth.issuer().await?.1.as_millis() / 1000;
+    let (person, published) = match published.verify(provider, attempt, &tokens, now_s) {
+        Err(ProviderError::UnknownKey) => {
+            let renewed = providers::with_new_keys(auth, provider, published).await?;
+            (renewed.verify(provider, attempt, &tokens, now_s)?, renewed)
+        }
+        verified => (verified?, published),
+    };
+    let person = providers::here(published.complete(provider, person, &tokens, outside)).await?;
+    match accounts::account(auth, provider, &person, attempt.invitation.as_deref()).await? {
+        accounts::Found::Account(user) => {
+            let mut response = see_other(&attempt.return_to)?;
+            begin_session(auth, headers, &user, &accounts::session_of(provider, &person), &mut response).await?;
+            clear_cookie(auth, headers, &mut response, ATTEMPT_COOKIE);
+            Ok(response)
+        }
+        accounts::Found::NeedsPassword(secret) => {
+            let page = with_parameter(&attempt.return_to, OUTCOME, Outcome::LinkAccount.code());
+            let mut response = see_other(&page)?;
+            set_cookie(auth, headers, &mut response, link::COOKIE, secret.to_string(), link::LIFETIME_S);
+            clear_cookie(auth, headers, &mut response, ATTEMPT_COOKIE);
+            Ok(response)
+        }
+    }
+}
+
+/// Begins a session of an account that was found to be the person's, and sets its cookies. Returns its tokens.
+async fn begin_session<D: Database>(
+    auth: &Auth<D>,
+    headers: &HeaderMap,
+    user: &User,
+    session: &ProviderSession,
+    response: &mut Response,
+) -> Result<(), Failure> {
+    let token = RefreshToken::new(Id::new())?;
+    let lifetime_ms = refresh_token::LIFETIME_MS;
+    let begun =
+        auth.store().create_provider_session(token.session_id, user, &hashes(&token), session, lifetime_ms).await?;
+    if !begun {
+        // The account was changed or suspended in this moment.
+        return Err(Failure::Told(Outcome::Expired));
+    }
+    let (issuer, now) = auth.issuer().await?;
+    let access = issuer.issue(user, Some(token.session_id), Purpose::Session, now)?;
+    cookies::set(response.headers_mut(), access, token.to_string(), auth.app.site().is_https(headers));
+    Ok(())
+}
+
+/// Sends the browser back to the page, which says what happened.
+fn told<D: Database>(
+    auth: &Auth<D>,
+    headers: &HeaderMap,
+    failure: Failure,
+    provider: &str,
+    return_to: &str,
+) -> Result<Response> {
+    let outcome = match failure {
+        Failure::Told(outcome) => outcome,
+        Failure::Provider(error) => {
+            let fields = BTreeMap::from([("provider", provider.to_owned()), ("cause", error.to_string())]);
+            log(COMPONENT, Level::Warn, "nobody was signed in by a provider", fields);
+            Outcome::from(&error)
+        }
+        Failure::Ours(error) => return Err(error),
+    };
+    let mut response = see_other(&with_parameter(return_to, OUTCOME, outcome.code()))?;
+    clear_cookie(auth, headers, &mut response, ATTEMPT_COOKIE);
+    Ok(response)
+}
+
+/// The address at which the provider sends the browser back to us.
+fn redirect_uri<D: Database>(auth: &Auth<D>, headers: &HeaderMap) -> Result<String, ProviderError> {
+    let address = auth.app.site().address(headers);
+    let address = address.ok_or_else(|| {
+        ProviderError::Unavailable(
+            "public_url is not set, so it does not know where to send anybody back to".to_owned(),
+        )
+    })?;
+    Ok(format!("{address}{PATH}/callback"))
+}
+
+fn see_other(location: &str) -> Result<Response> {
+    let mut response = StatusCode::SEE_OTHER.into_response();
+    let location = HeaderValue::from_str(location).map_err(Problem::internal)?;
+    response.headers_mut().insert(header::LOCATION, location);
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+fn set_cookie<D: Database>(
+    auth: &Auth<D>,
+    headers: &HeaderMap,
+    response: &mut Response,
+    name: &'static str,
+    value: String,
+    age_s: i64,
+) {
+    let secure = auth.app.site().is_https(headers);
+    cookies::append(response.headers_mut(), name, value, PATH, age_s, secure);
+}
+
+fn clear_cookie<D: Database>(auth: &Auth<D>, headers: &HeaderMap, response: &mut Response, name: &'static str) {
+    set_cookie(auth, headers, response, name, String::new(), 0);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,467 @@
+//! Signing in with a scripted provider, over HTTP requests.
+
+mod log_out;
+mod scripted;
+
+use ::oidc::provider::Provider;
+use axum::body::Body;
+use domain::Timestamp;
+use futures::executor::block_on;
+use http::Request;
+use router_test::{Answer, Fixture, request};
+use serde_json::{Value, json};
+use storage::accounts::AccountChange;
+
+use super::*;
+use crate::{
+    config::{Config, Signup},
+    routes::router,
+};
+use scripted::{CLIENT_ID, ISSUER, Scripted, merged};
+
+/// An installation with one provider.
+struct Installation {
+    fixture: Fixture,
+    provider: Scripted,
+    signup: Signup,
+    sign_in: SignIn,
+}
+
+fn installation(settings: &Value) -> Installation {
+    let entry = json!({"name": "corp", "issuer": ISSUER, "client_id": CLIENT_ID, "client_secret": "s3cret"});
+    let entry = merged(entry, settings);
+    let providers = Provider::parse_list(&json!([entry]).to_string()).unwrap();
+    let provider = Scripted::new();
+    let to = provider.clone();
+    let sign_in = SignIn { providers: providers.into(), outside: std::sync::Arc::new(move |request| to.send(request)) };
+    Installation { fixture: Fixture::default(), provider, signup: Signup::Open, sign_in }
+}
+
+fn now_s() -> i64 {
+    Timestamp::now().as_millis() / 1000
+}
+
+/// The cookies that a response leaves in a browser.
+fn kept(answer: &Answer) -> String {
+    let values = answer.headers.get_all(header::SET_COOKIE).iter().map(|value| value.to_str().unwrap());
+    let pairs = values.filter_map(|cookie| cookie.split(';').next()).filter(|pair| !pair.ends_with('='));
+    pairs.collect::<Vec<_>>().join("; ")
+}
+
+fn location(answer: &Answer) -> &str {
+    answer.headers.get(header::LOCATION).map_or("", |value| value.to_str().unwrap())
+}
+
+fn parameter(url: &str, wanted: &str) -> String {
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+    pairs.find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned()).unwrap_or_default()
+}
+
+impl Installation {
+    fn send(&self, mut request: Request<Body>, cookies: &str) -> Answer {
+        request.headers_mut().insert(header::HOST, HeaderValue::from_static("127.0.0.1:3000"));
+        if !cookies.is_empty() {
+            request.headers_mut().insert(header::COOKIE, cookies.parse().unwrap());
+        }
+        let config = Config { signup: self.signup, ..Config::default() };
+        router_test::send(router(self.fixture.new_instance(), config, self.sign_in.clone()), request)
+    }
+
+    fn get(&self, path: &str, cookies: &str) -> Answer {
+        self.send(request(Method::GET, path, None, None), cookies)
+    }
+
+    fn post(&self, path: &str, body: &Value, cookies: &str) -> Answer {
+        self.send(request(Method::POST, path, None, Some(body)), cookies)
+    }
+
+    /// Leaves for the provider. What the provider would see, and the browser's cookies.
+    fn leave(&self) -> (String, String) {
+        let answer = self.get("/auth/oidc/login?provider=corp&return_to=/c/x", "");
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
+        (location(&answer).to_owned(), kept(&answer))
+    }
+
+    /// The person agrees at the provider, which says this about them.
+    fn agree(&self, authorization: &str, claims: &Value) {
+        let base = json!({
+            "iss": ISSUER,
+            "aud": CLIENT_ID,
+            "sub": "ada",
+            "exp": now_s() + 300,
+            "iat": now_s(),
+            "nonce": parameter(authorization, "nonce"),
+            "email": "ada@example.org",
+            "email_verified": true,
+            "name": "Ada",
+            "sid": "session-1",
+        });
+        let mut script = self.provider.script();
+        script.claims = merged(base, claims);
+        script.challenge = parameter(authorization, "code_challenge");
+    }
+
+    fn come_back(&self, authorization: &str, cookies: &str) -> Answer {
+        let state = parameter(authorization, "state");
+        self.get(&format!("/auth/oidc/callback?code=the-code&state={state}"), cookies)
+    }
+
+    /// The whole way.
+    fn sign_in(&self, claims: &Value) -> Answer {
+        let (authorization, cookies) = self.leave();
+        self.agree(&authorization, claims);
+        self.come_back(&authorization, &cookies)
+    }
+
+    /// As if the keys had been asked for long ago.
+    fn let_keys_be_asked_for_again(&self) {
+        let sql = "UPDATE identity_providers SET keys_at = 0";
+        block_on(self.fixture.another_connection().query(storage::Statement::new("t", sql, []))).unwrap();
+    }
+}
+
+/// Where one is after signing in went wrong, and why.
+fn outcome(answer: &Answer) -> (&str, String) {
+    assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
+    assert!(!kept(answer).contains("ea_access"), "nobody is signed in");
+    let path = location(answer);
+    (path.split('?').next().unwrap_or_default(), parameter(path, OUTCOME))
+}
+
+fn code(answer: &Answer) -> (u16, &str) {
+    (answer.status.as_u16(), answer.json["code"].as_str().unwrap_or_default())
+}
+
+#[test]
+fn whoever_leaves_for_the_provider_comes_back_signed_in_to_where_they_were() {
+    let installation = installation(&json!({"label": "Corp"}));
+    let (authorization, cookies) = installation.leave();
+    assert!(authorization.starts_with("https://id.example.org/authorize?"), "{authorization}");
+    for (name, value) in [
+        ("response_type", "code"),
+        ("client_id", CLIENT_ID),
+        ("scope", "openid email profile"),
+        ("redirect_uri", "http://127.0.0.1:3000/auth/oidc/callback"),
+        ("code_challenge_method", "S256"),
+    ] {
+        assert_eq!(parameter(&authorization, name), value);
+    }
+    installation.agree(&authorization, &json!({}));
+    let back = installation.come_back(&authorization, &cookies);
+    assert_eq!((back.status.as_u16(), location(&back)), (303, "/c/x"));
+    let session = kept(&back);
+    assert!(!session.contains("ea_oidc"), "the attempt is over");
+    let me = installation.get("/auth/me", &session);
+    assert_eq!((&me.json["email"], &me.json["name"]), (&json!("ada@example.org"), &json!("Ada")));
+    assert_eq!(installation.post("/auth/refresh", &json!(null), &session).status, StatusCode::OK);
+    // The same person again: the same account.
+    let again = installation.get("/auth/me", &kept(&installation.sign_in(&json!({}))));
+    assert_eq!(again.json["id"], me.json["id"]);
+    let page = installation.get("/auth/signup", "");
+    assert_eq!(page.json["providers"], json!([{"name": "corp", "label": "Corp"}]));
+    assert_eq!(code(&installation.get("/auth/oidc/login?provider=other", "")), (404, "not_found"));
+}
+
+#[test]
+fn an_account_of_a_provider_has_no_password_to_log_in_with() {
+    let installation = installation(&json!({}));
+    installation.sign_in(&json!({}));
+    for password in ["", "correct horse"] {
+        let body = json!({"email": "ada@example.org", "password": password});
+        assert_eq!(code(&installation.post("/auth/login", &body, "")), (401, "invalid_credentials"));
+    }
+}
+
+#[test]
+fn a_response_counts_once_and_only_in_the_browser_that_asked_for_it() {
+    let installation = installation(&json!({}));
+    let (authorization, cookies) = installation.leave();
+    let (_, of_another) = installation.leave();
+    installation.agree(&authorization, &json!({}));
+    for strange in ["", of_another.as_str(), "ea_oidc=rubbish"] {
+        assert_eq!(outcome(&installation.come_back(&authorization, strange)), ("/", "expired".to_owned()));
+    }
+    assert_eq!(location(&installation.come_back(&authorization, &cookies)), "/c/x");
+    // The provider takes a code once, and the cookie is gone.
+    assert_eq!(outcome(&installation.come_back(&authorization, "")).1, "expired");
+}
+
+#[test]
+fn an_id_token_that_is_not_for_this_attempt_signs_nobody_in() {
+    let installation = installation(&json!({}));
+    for wrong in [
+        json!({"iss": "https://evil.example"}),
+        json!({"iss": format!("{ISSUER}/")}),
+        json!({"aud": "another"}),
+        json!({"aud": null}),
+        json!({"aud": [CLIENT_ID, "another"]}),
+        json!({"azp": "another"}),
+        json!({"aud": [CLIENT_ID, "another"], "azp": "another"}),
+        json!({"nonce": "another"}),
+        json!({"nonce": null}),
+        json!({"exp": now_s() - 120}),
+        json!({"exp": null}),
+        json!({"iat": now_s() + 300}),
+        json!({"iat": now_s() - 3600}),
+        json!({"auth_time": now_s() + 300}),
+        json!({"sub": null}),
+        json!({"sub": ""}),
+        json!({"sub": "x".repeat(300)}),
+    ] {
+        assert_eq!(outcome(&installation.sign_in(&wrong)).0, "/c/x", "{wrong}");
+    }
+    for header in
+        [json!({"alg": "none"}), json!({"alg": "HS256"}), json!({"typ": "logout+jwt"}), json!({"alg": "RS256"})]
+    {
+        installation.provider.script().header = header.clone();
+        assert_ne!(outcome(&installation.sign_in(&json!({}))).1, "", "{header}");
+    }
+    installation.provider.script().header = json!({});
+    assert!(!block_on(installation.fixture.app.store().has_users()).unwrap());
+    for right in [
+        json!({"aud": [CLIENT_ID]}),
+        json!({"aud": [CLIENT_ID, "api"], "azp": CLIENT_ID}),
+        json!({"azp": CLIENT_ID}),
+        // Clocks differ.
+        json!({"exp": now_s() - 30, "iat": now_s() + 30}),
+    ] {
+        assert_eq!(location(&installation.sign_in(&right)), "/c/x", "{right}");
+    }
+}
+
+#[test]
+fn a_provider_may_be_asked_for_a_recent_log_in() {
+    let installation = installation(&json!({"max_age_s": 600}));
+    assert_eq!(parameter(&installation.leave().0, "max_age"), "600");
+    for (auth_time, outcome_code) in
+        [(json!(null), "refused"), (json!(now_s() - 900), "refused"), (json!(now_s() - 500), "")]
+    {
+        let answer = installation.sign_in(&json!({"auth_time": auth_time}));
+        assert_eq!(parameter(location(&answer), OUTCOME), outcome_code, "{auth_time}");
+    }
+}
+
+#[test]
+fn new_keys_are_asked_for_once_when_a_token_needs_them() {
+    let installation = installation(&json!({}));
+    assert_eq!(location(&installation.sign_in(&json!({}))), "/c/x");
+    let documents = |installation: &Installation| {
+        let asked = std::mem::take(&mut installation.provider.script().asked);
+        let of = |path: &str| asked.iter().filter(|asked| asked.as_str() == path).count();
+        (of("/.well-known/openid-configuration"), of("/jwks"))
+    };
+    assert_eq!(documents(&installation), (1, 1));
+    // Another instance, another host: what is known is in the database.
+    installation.sign_in(&json!({}));
+    assert_eq!(documents(&installation), (0, 0));
+    installation.provider.rotate("two");
+    assert_eq!(location(&installation.sign_in(&json!({}))), "/c/x");
+    assert_eq!(documents(&installation), (0, 1));
+    // Another key of the same id.
+    installation.provider.rotate("two");
+    assert_eq!(outcome(&installation.sign_in(&json!({}))).1, "refused", "keys were asked for a moment ago");
+    assert_eq!(documents(&installation), (0, 0));
+    installation.let_keys_be_asked_for_again();
+    assert_eq!(location(&installation.sign_in(&json!({}))), "/c/x");
+    assert_eq!(documents(&installation), (0, 1));
+    installation.provider.rotate("three");
+    for _ in 0..3 {
+        assert_eq!(outcome(&installation.sign_in(&json!({}))).1, "refused");
+    }
+    assert_eq!(documents(&installation), (0, 0), "whoever makes tokens does not make us ask");
+}
+
+#[test]
+fn a_provider_that_is_down_is_said_to_be_and_one_does_not_lose_ones_place() {
+    let installation = installation(&json!({}));
+    installation.provider.script().is_down = true;
+    let answer = installation.get("/auth/oidc/login?provider=corp&return_to=/c/x", "");
+    assert_eq!(outcome(&answer), ("/c/x", "provider_unavailable".to_owned()));
+    installation.provider.script().is_down = false;
+    let (authorization, cookies) = installation.leave();
+    installation.provider.script().is_down = true;
+    let answer = installation.come_back(&authorization, &cookies);
+    assert_eq!(outcome(&answer), ("/c/x", "provider_unavailable".to_owned()));
+    installation.provider.script().is_down = false;
+    for (query, told) in [
+        ("error=access_denied", "denied"),
+        ("error=server_error", "provider_unavailable"),
+        ("", "provider_unavailable"),
+    ] {
+        let (authorization, cookies) = installation.leave();
+        let state = parameter(&authorization, "state");
+        let answer = installation.get(&format!("/auth/oidc/callback?{query}&state={state}"), &cookies);
+        assert_eq!(outcome(&answer), ("/c/x", told.to_owned()), "{query}");
+    }
+}
+
+#[test]
+fn a_discovery_document_that_leads_elsewhere_is_not_followed() {
+    for wrong in [
+        json!({"issuer": "https://evil.example"}),
+        json!({"token_endpoint": "http://id.example.org/token"}),
+        json!({"jwks_uri": "http://127.0.0.1/jwks"}),
+        json!({"token_endpoint": null}),
+    ] {
+        let installation = installation(&json!({}));
+        installation.provider.script().document = wrong.clone();
+        let answer = installation.get("/auth/oidc/login?provider=corp", "");
+        assert_eq!(outcome(&answer), ("/", "provider_unavailable".to_owned()), "{wrong}");
+    }
+}
+
+#[test]
+fn a_response_must_name_its_sender_if_the_provider_says_that_it_does() {
+    let installation = installation(&json!({}));
+    installation.provider.script().document = json!({"authorization_response_iss_parameter_supported": true});
+    for (iss, told) in [("", "refused"), ("&iss=https://evil.example", "refused"), ("&iss=https://id.example.org", "")]
+    {
+        let (authorization, cookies) = installation.leave();
+        installation.agree(&authorization, &json!({}));
+        let state = parameter(&authorization, "state");
+        let answer = installation.get(&format!("/auth/oidc/callback?code=the-code&state={state}{iss}"), &cookies);
+        assert_eq!(parameter(location(&answer), OUTCOME), told, "{iss}");
+    }
+}
+
+#[test]
+fn what_the_id_token_does_not_say_is_asked_for_and_must_be_about_the_same_person() {
+    let installation = installation(&json!({"roles": {"staff": "service"}}));
+    installation.provider.script().document = json!({"userinfo_endpoint": format!("{ISSUER}/userinfo")});
+    let bare = json!({"email": null, "email_verified": null, "name": null});
+    installation.provider.script().userinfo =
+        Some(json!({"sub": "eve", "email": "eve@example.org", "email_verified": true}));
+    assert_eq!(outcome(&installation.sign_in(&bare)).1, "refused");
+    let says =
+        json!({"sub": "ada", "email": "ada@example.org", "email_verified": "true", "name": "Ada", "groups": ["staff"]});
+    installation.provider.script().userinfo = Some(says);
+    let me = installation.get("/auth/me", &kept(&installation.sign_in(&bare)));
+    assert_eq!((&me.json["name"], &me.json["roles"]), (&json!("Ada"), &json!(["admin", "service"])));
+}
+
+#[test]
+fn groups_give_roles_at_each_log_in_and_take_them_away() {
+    let installation = installation(&json!({"roles": {"it": "admin", "staff": "service"}}));
+    let first = kept(&installation.sign_in(&json!({"groups": []})));
+    assert_eq!(installation.get("/auth/me", &first).json["roles"], json!(["admin"]), "the first account");
+    let eve = |groups: Value| {
+        let claims = json!({"sub": "eve", "email": "eve@example.org", "groups": groups});
+        let session = kept(&installation.sign_in(&claims));
+        (installation.get("/auth/me", &session).json["roles"].clone(), session)
+    };
+    let (roles, session) = eve(json!(["it", "unknown"]));
+    assert_eq!(roles, json!(["member", "admin"]));
+    assert_eq!(eve(json!(["staff"])).0, json!(["member", "service"]));
+    // A token that was made with more roles is void on every host; the session goes on with those of now.
+    assert_eq!(installation.get("/auth/me", &session).status, StatusCode::UNAUTHORIZED);
+    let refreshed = installation.post("/auth/refresh", &json!(null), &session);
+    assert_eq!(refreshed.json["user"]["roles"], json!(["member", "service"]));
+    assert_eq!(eve(json!([])).0, json!(["member"]));
+}
+
+impl Installation {
+    fn has_account(&self, email: &str) -> domain::User {
+        let body = json!({"email": email, "password": "correct horse"});
+        assert_eq!(self.post("/auth/signup", &body, "").status, StatusCode::CREATED);
+        block_on(self.fixture.app.store().user_by_email(email, "")).unwrap().unwrap().0
+    }
+}
+
+#[test]
+fn an_account_with_a_password_is_linked_only_after_the_password() {
+    let installation = installation(&json!({}));
+    let user = installation.has_account("ada@example.org");
+    let answer = installation.sign_in(&json!({}));
+    assert_eq!(outcome(&answer), ("/c/x", "link_account".to_owned()));
+    let waiting = kept(&answer);
+    let link =
+        |password: &str, cookies: &str| installation.post("/auth/oidc/link", &json!({"password": password}), cookies);
+    assert_eq!(code(&link("wrong horse", &waiting)), (401, "invalid_credentials"));
+    assert_eq!(code(&link("correct horse", "")), (403, "link_invalid"));
+    let linked = link("correct horse", &waiting);
+    assert_eq!((linked.status.as_u16(), &linked.json["id"]), (200, &json!(user.id)));
+    assert_eq!(installation.get("/auth/me", &kept(&linked)).json["id"], json!(user.id));
+    assert_eq!(code(&link("correct horse", &waiting)), (403, "link_invalid"), "once");
+    // From now on without it, whatever the address.
+    let me = installation.get("/auth/me", &kept(&installation.sign_in(&json!({"email": "ada@new.example"}))));
+    assert_eq!((&me.json["id"], &me.json["email"]), (&json!(user.id), &json!("ada@example.org")));
+}
+
+#[test]
+fn passwords_are_not_guessed_through_a_link() {
+    let installation = installation(&json!({}));
+    installation.has_account("ada@example.org");
+    let waiting = kept(&installation.sign_in(&json!({})));
+    for _ in 0..storage::identity_links::MAX_ATTEMPTS {
+        let body = json!({"password": "wrong horse"});
+        assert_eq!(code(&installation.post("/auth/oidc/link", &body, &waiting)), (401, "invalid_credentials"));
+    }
+    let body = json!({"password": "correct horse"});
+    assert_eq!(code(&installation.post("/auth/oidc/link", &body, &waiting)), (403, "link_invalid"));
+}
+
+#[test]
+fn whoever_gets_no_account_is_told_why() {
+    let mut installation = installation(&json!({}));
+    installation.sign_in(&json!({}));
+    let eve = |email: Value, is_verified: Value| json!({"sub": "eve", "email": email, "email_verified": is_verified});
+    let address = || json!("eve@example.org");
+    for (claims, told) in [
+        (eve(json!(null), json!(true)), "email_missing"),
+        (eve(json!("not an address"), json!(true)), "email_missing"),
+        (eve(address(), json!(false)), "email_unverified"),
+        (eve(address(), json!(null)), "email_unverified"),
+        // The provider has given the address, or another name, to somebody: without a password nobody can prove to be the same.
+        (eve(json!("Ada@Example.org"), json!(true)), "address_taken"),
+    ] {
+        assert_eq!(outcome(&installation.sign_in(&claims)), ("/c/x", told.to_owned()), "{claims}");
+    }
+    installation.signup = Signup::Closed;
+    assert_eq!(outcome(&installation.sign_in(&eve(address(), json!(true)))).1, "signup_closed");
+    installation.signup = Signup::Invite;
+    assert_eq!(outcome(&installation.sign_in(&eve(address(), json!(true)))).1, "signup_closed");
+}
+
+#[test]
+fn a_provider_can_be_trusted_with_addresses_and_with_new_accounts() {
+    let mut installation = installation(&json!({"trusts_email": true, "signup": "open"}));
+    installation.signup = Signup::Closed;
+    installation.sign_in(&json!({}));
+    let claims = json!({"sub": "eve", "email": "eve@example.org", "email_verified": null});
+    let me = installation.get("/auth/me", &kept(&installation.sign_in(&claims)));
+    assert_eq!(me.json["roles"], json!(["member"]));
+}
+
+#[test]
+fn who_is_invited_may_come_through_a_provider_once() {
+    let mut installation = installation(&json!({}));
+    let admin = installation.has_account("admin@example.org");
+    installation.signup = Signup::Invite;
+    let secret = LinkToken::new().unwrap();
+    let store = installation.fixture.app.store();
+    block_on(store.create_invitation(&secret.hash(), "service", (&admin).into(), 60_000)).unwrap().unwrap();
+    let come = |claims: &Value| {
+        let body = json!({"provider": "corp", "invitation": secret.to_string()});
+        let left = installation.post("/auth/oidc/login", &body, "");
+        let authorization = left.json["location"].as_str().unwrap();
+        assert!(!authorization.contains(&secret.to_string()), "the secret is in no address");
+        installation.agree(authorization, claims);
+        installation.come_back(authorization, &kept(&left))
+    };
+    let me = installation.get("/auth/me", &kept(&come(&json!({}))));
+    assert_eq!(me.json["roles"], json!(["service"]));
+    let eve = json!({"sub": "eve", "email": "eve@example.org"});
+    assert_eq!(outcome(&come(&eve)), ("/", "invitation_invalid".to_owned()));
+}
+
+#[test]
+fn who_is_suspended_is_told_so() {
+    let installation = installation(&json!({}));
+    installation.has_account("admin@example.org");
+    installation.sign_in(&json!({}));
+    let store = installation.fixture.app.store();
+    let (user, _) = block_on(store.user_by_email("ada@example.org", "")).unwrap().unwrap();
+    let _ = installation.fixture.change(&user, AccountChange { role: None, is_suspended: Some(true) });
+    assert_eq!(outcome(&installation.sign_in(&json!({}))), ("/c/x", "account_suspended".to_owned()));
+}

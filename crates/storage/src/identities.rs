@@ -1,0 +1,83 @@
+//! Who people are at the providers that they sign in with, and the accounts that this opens.
+
+use domain::{Id, User};
+
+use crate::{Database, Statement, StorageError, Store, invitations::counts, users::Opening};
+
+/// Somebody as a provider names them.
+#[derive(Clone, Copy, Debug)]
+pub struct Identity<'a> {
+    /// The provider.
+    pub issuer: &'a str,
+    /// Who they are there.
+    pub subject: &'a str,
+    /// The names of the roles that their groups there give.
+    pub roles: &'a [String],
+}
+
+impl<D: Database> Store<D> {
+    /// The account that an identity opens, after its roles and its verified address were noted. `None`: it opens none yet.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn use_identity(
+        &self,
+        identity: Identity<'_>,
+        verified_email: Option<&str>,
+    ) -> Result<Option<User>, StorageError> {
+        const QUERY: &str = "use_identity";
+        let sql = "UPDATE user_identities SET roles = ?3, email = COALESCE(?4, email), used_at = now_ms()
+                   WHERE issuer = ?1 AND subject = ?2 RETURNING user_id";
+        let parameters =
+            [identity.issuer.into(), identity.subject.into(), identity.roles.join(" ").into(), verified_email.into()];
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters).durably().repeatably()).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        self.user(row.columns(QUERY).id()?).await
+    }
+
+    /// Makes an account without a password, which this identity opens. The very first becomes the administrator, who is not invited becomes a
+    /// member. `None`: the address or the identity is taken, or nothing entitles to an account.
+    ///
+    /// # Errors
+    /// As [`Self::use_identity`].
+    pub async fn create_user_with_identity(
+        &self,
+        identity: Identity<'_>,
+        email: &str,
+        name: &str,
+        opening: Opening<'_>,
+    ) -> Result<Option<User>, StorageError> {
+        const QUERY: &str = "open_account_with_identity";
+        let (only_first, invitation_hash) = opening.conditions();
+        // On PostgreSQL the triggers decide again, when their turn has come.
+        let sql = format!(
+            "INSERT INTO identity_openings
+                 (id, email, name, access_role, only_first, invitation_hash, issuer, subject, roles, created_at)
+             SELECT ?1, ?2, ?3,
+                 CASE WHEN NOT EXISTS (SELECT 1 FROM users) THEN 'admin'
+                     ELSE COALESCE((SELECT role FROM invitations WHERE token_hash = ?5), 'member') END,
+                 CAST(?4 AS bigint), ?5, ?6, ?7, ?8, now_ms()
+             WHERE NOT EXISTS (SELECT 1 FROM users WHERE email = ?2)
+               AND NOT EXISTS (SELECT 1 FROM user_identities WHERE issuer = ?6 AND subject = ?7)
+               AND (NOT EXISTS (SELECT 1 FROM users)
+                   OR (CAST(?4 AS bigint) = 0 AND (?5 IS NULL OR EXISTS (
+                       SELECT 1 FROM invitations WHERE token_hash = ?5 AND accepted_at IS NULL AND revoked_at IS NULL
+                           AND expires_at > now_ms() AND {}))))
+             RETURNING id",
+            counts("invitations")
+        );
+        let parameters = [
+            Id::new().into(),
+            email.into(),
+            name.into(),
+            only_first.into(),
+            invitation_hash.into(),
+            identity.issuer.into(),
+            identity.subject.into(),
+            identity.roles.join(" ").into(),
+        ];
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters).durably()).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        self.user(row.columns(QUERY).id()?).await
+    }
+}

@@ -1,0 +1,128 @@
+//! Sessions that began at a provider: how they begin, what the log-out needs to know of them, and how the provider ends them.
+
+use domain::{Id, User};
+
+use crate::{
+    Database, Dialect, Statement, StorageError, Store,
+    database::Columns,
+    sessions::{OF_FAMILY, TokenHashes},
+};
+
+/// A session at a provider.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ProviderSession {
+    /// The provider.
+    pub issuer: String,
+    /// Who the person is there.
+    pub subject: String,
+    /// The session's name there, if the provider says one.
+    pub sid: Option<String>,
+    /// The ID token, which the provider wants back at the log-out.
+    pub hint: Option<String>,
+}
+
+impl ProviderSession {
+    /// From the columns `issuer`, `subject`, `sid` and `hint`.
+    pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Self, StorageError> {
+        Ok(Self {
+            issuer: columns.text()?.to_owned(),
+            subject: columns.text()?.to_owned(),
+            sid: columns.optional_text()?.map(str::to_owned),
+            hint: columns.optional_text()?.map(str::to_owned),
+        })
+    }
+}
+
+/// A log-out that a provider announces.
+#[derive(Clone, Copy, Debug)]
+pub struct ProviderLogout<'a> {
+    /// The provider.
+    pub issuer: &'a str,
+    /// The id of its log-out token, which counts once.
+    pub token_id: &'a str,
+    /// Whose sessions end.
+    pub subject: Option<&'a str>,
+    /// Which of them; `None`: all.
+    pub sid: Option<&'a str>,
+}
+
+impl<D: Database> Store<D> {
+    /// Creates a session that begins at a provider, as [`Self::create_session`] does. `false`: the account has changed since.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn create_provider_session(
+        &self,
+        session_id: Id,
+        user: &User,
+        token: &TokenHashes,
+        session: &ProviderSession,
+        lifetime_ms: i64,
+    ) -> Result<bool, StorageError> {
+        // As in `create_session`.
+        let waiting = if self.database.dialect() == Dialect::Postgres { "FOR SHARE" } else { "" };
+        let sql = format!(
+            "INSERT INTO provider_session_openings
+                 (id, user_id, token_hash, family_hash, created_at, expires_at, issuer, subject, sid, hint)
+             SELECT ?1, users.id, ?3, ?4, now_ms(), now_ms() + ?5, ?7, ?8, ?9, ?10 FROM users
+             WHERE users.id = ?2 AND COALESCE(users.access_version, 0) = ?6 AND users.suspended_at IS NULL {waiting} RETURNING id"
+        );
+        let parameters = [
+            session_id.into(),
+            user.id.into(),
+            token.token.as_str().into(),
+            token.family.as_str().into(),
+            lifetime_ms.into(),
+            user.access_version.into(),
+            session.issuer.as_str().into(),
+            session.subject.as_str().into(),
+            session.sid.as_deref().into(),
+            session.hint.as_deref().into(),
+        ];
+        Ok(!self.database.query(Statement::new("create_provider_session", sql, parameters)).await?.is_empty())
+    }
+
+    /// The session at the provider, of a session that has not ended, with any of its tokens. `None`: it did not begin at a provider.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn provider_session(
+        &self,
+        session_id: Id,
+        token: &TokenHashes,
+    ) -> Result<Option<ProviderSession>, StorageError> {
+        const QUERY: &str = "provider_session";
+        let sql = format!(
+            "SELECT provider_sessions.issuer, provider_sessions.subject, provider_sessions.sid, provider_sessions.hint
+             FROM provider_sessions JOIN sessions ON sessions.id = provider_sessions.session_id
+             WHERE provider_sessions.session_id = ?1 AND sessions.revoked_at IS NULL AND {OF_FAMILY}"
+        );
+        let parameters = [session_id.into(), token.token.as_str().into(), token.family.as_str().into()];
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
+        rows.first().map(|row| ProviderSession::read(&mut row.columns(QUERY))).transpose()
+    }
+
+    /// Ends the sessions that a provider names, on all hosts. `false`: this log-out token has been used.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn log_out_by_provider(
+        &self,
+        logout: ProviderLogout<'_>,
+        remembered_ms: i64,
+    ) -> Result<bool, StorageError> {
+        // On PostgreSQL the trigger decides again about a token that comes twice at once.
+        let sql = "INSERT INTO logouts_by_provider (issuer, token_id, subject, sid, received_at, expires_at)
+                   SELECT ?1, ?2, ?3, ?4, now_ms(), now_ms() + ?5
+                   WHERE NOT EXISTS (SELECT 1 FROM provider_logouts WHERE issuer = ?1 AND token_id = ?2) RETURNING token_id";
+        let parameters = [
+            logout.issuer.into(),
+            logout.token_id.into(),
+            logout.subject.into(),
+            logout.sid.into(),
+            remembered_ms.into(),
+        ];
+        let statement = Statement::new("log_out_by_provider", sql, parameters).durably();
+        Ok(!self.database.query(statement).await?.is_empty())
+    }
+}

@@ -1,0 +1,96 @@
+// Signing in with an organisation's provider.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { answered, assertAccessible, composer, eventually, openConversation, person, say, signUp, useApp } from "./app.js";
+import { agree, Organisation } from "./provider.js";
+
+const organisation = new Organisation();
+
+useApp({
+  variables: () => organisation.variables({ roles: { staff: "service" } }),
+  started: (url) => organisation.serve(url),
+});
+
+const button = (page) => page.getByRole("link", { name: "Continue with Corp" });
+
+/** A browser that asks no other site for a font. */
+async function visitor(t) {
+  const visitor = await person(t, { signedUp: false });
+  await visitor.context.route(/googleapis|gstatic/, (route) => route.abort());
+  return visitor;
+}
+
+const me = (page) => page.evaluate(async () => (await fetch("/auth/me")).json());
+
+test("who signs in with the organisation comes back after the session's end to where they were, draft included", async (t) => {
+  const { context, page } = await visitor(t);
+  await assertAccessible(page, "a log-in page with a provider");
+  await button(page).click();
+  await agree(page, "ada");
+  await composer(page).waitFor();
+  const user = await me(page);
+  assert.deepEqual([user.email, user.name], ["ada@corp.example", "Ada of Corp"]);
+  assert.ok(user.roles.includes("service"), "the group's role");
+
+  const id = await openConversation(page, "scripted-delay=1");
+  await say(page, "Remember this");
+  const text = await answered(page);
+  await composer(page).fill("half a thought");
+  const other = await context.newPage();
+  await other.goto("/settings/tools");
+  await other.getByRole("heading", { name: "Tools", exact: true }).waitFor();
+  await context.clearCookies({ name: /^ea_/ });
+  await other.reload();
+  await button(other).waitFor();
+  await composer(page).press("Enter");
+  await page.getByText("What you were writing is still there").waitFor();
+  // The session at the provider goes on, so nobody is asked for anything.
+  await button(page).click();
+  await page.waitForURL(`**/c/${id}`);
+  assert.equal(await answered(page), text);
+  assert.equal(await composer(page).inputValue(), "half a thought");
+  // The other tab hears of it.
+  await other.getByRole("heading", { name: "Tools", exact: true }).waitFor();
+
+  await page.getByRole("button", { name: "Log out" }).click();
+  await page.getByRole("button", { name: "Yes, sign me out" }).click();
+  await button(page).waitFor();
+  assert.equal(new URL(page.url()).pathname, "/");
+  await button(page).click();
+  await page.locator("input[name=login]").waitFor();
+});
+
+test("a log-out at the provider ends the session here", async (t) => {
+  const { context, page } = await visitor(t);
+  await button(page).click();
+  await agree(page, "grace");
+  await composer(page).waitFor();
+  const there = await context.newPage();
+  await there.goto(`${organisation.issuer}/session/end`);
+  await there.getByRole("button", { name: "Yes, sign me out" }).click();
+  await eventually(async () => (await page.evaluate(async () => (await fetch("/auth/me")).status)) === 401, "the end");
+});
+
+test("an account with a password is linked after the password, and what goes wrong is said", async (t) => {
+  const { context, page, account } = await visitor(t);
+  const known = { ...account, email: "linus@corp.example" };
+  await signUp(page, known);
+  await page.getByRole("button", { name: "Log out" }).click();
+  await button(page).click();
+  await agree(page, "linus");
+  await page.getByRole("heading", { name: "Is this account yours?" }).waitFor();
+  await assertAccessible(page, "linking an account");
+  const password = page.getByLabel("Password");
+  await password.fill("not the password");
+  await page.getByRole("button", { name: "Link and log in" }).click();
+  await page.getByText("This is not the account’s password.").waitFor();
+  await password.fill(known.password);
+  await page.getByRole("button", { name: "Link and log in" }).click();
+  await composer(page).waitFor();
+  assert.equal((await me(page)).name, known.name);
+
+  await context.clearCookies();
+  await page.goto("/?sign_in=denied");
+  await page.getByText("Nobody was signed in").waitFor();
+  assert.equal(new URL(page.url()).search, "");
+});
