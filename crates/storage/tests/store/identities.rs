@@ -241,7 +241,7 @@ fn a_provider_ends_the_sessions_that_it_names_and_no_others(place: Place) {
     assert!(log_out("t3", ISSUER, Some("eve"), None));
     assert_eq!(open(), "0000");
     assert!(ids.iter().zip(names).all(|(id, name)| !goes_on(&fixture, *id, name)));
-    let state = block_on(fixture.store.access_state(LEASE_MS)).unwrap();
+    let state = block_on(fixture.store.access_state(LEASE_MS, storage::access::Offers::Unread)).unwrap();
     assert!(ids.iter().all(|id| state.ended_sessions.contains(id)), "every instance hears of it");
 }
 
