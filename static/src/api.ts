@@ -166,7 +166,7 @@ export const programs = {
   wanted: (search: string) => send<Wanted | SentBack>("GET", `/oauth/authorization${search}`),
   decide: (request: string, decision: "allow" | "deny") =>
     send<{ redirect_to: string }>("POST", "/oauth/authorization", { body: { request, decision }, once: true }),
-  list: () => send<Page<Grant>>("GET", "/oauth/grants"),
+  list: (cursor: string | null) => send<Page<Grant>>("GET", `/oauth/grants${query({ cursor })}`),
   end: (id: string) => send<void>("DELETE", `/oauth/grants/${encodeURIComponent(id)}`),
 };
 

@@ -106,13 +106,14 @@ export type Wanted = {
   client_name: string;
   client_host: string | null;
   redirect_host: string;
+  is_on_this_computer: boolean;
   scopes: string[];
   resource: string;
   request: string;
 };
 
-/** A program's request that cannot be granted. `at_once`: whether the person is sent back without being asked. */
-export type SentBack = { redirect_to: string; redirect_host: string; at_once: boolean; reason: string };
+/** A program's request that cannot be granted. The person decides whether they go back with the error. */
+export type SentBack = { redirect_to: string; redirect_host: string; reason: string };
 
 export type ServiceAccount = { id: string; name: string; role: string; suspended: boolean; created_at: string };
 

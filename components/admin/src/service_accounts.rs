@@ -12,7 +12,7 @@ use problem::Problem;
 use serde::{Deserialize, Serialize};
 use storage::{Database, api_keys::ServiceAccount};
 use web::{
-    Allowed, Json, Listing, Page, PathId, Query, Result,
+    Allowed, Json, Listing, Page, PathId, Query, Result, Session,
     api_keys::{self, ApiKeyBody, NewKey},
     extract::{PathIds, created},
 };
@@ -68,7 +68,6 @@ pub(crate) async fn create<D: Database>(
     session: Allowed<ServiceAccountsManage>,
     Json(new): Json<New>,
 ) -> Result<Response> {
-    session.check_is_no_key()?;
     if !is_name(&new.name) {
         let detail = "A name has 1 to 40 small letters, digits and hyphens, and begins with a letter.";
         return Err(Problem::invalid_field("name", detail).into());
@@ -79,9 +78,15 @@ pub(crate) async fn create<D: Database>(
     check_may_give(&session, &roles, [role])?;
     let email = format!("{}@{HOST}", new.name);
     let made = admin.store().create_service_account(&new.name, &email, role, maker(&session)).await?;
-    let taken =
-        || Problem::conflict("name_taken", "There is a service account of this name already. Use another name.");
-    let account: ServiceAccountBody = made.ok_or_else(taken)?.into();
+    let Some(made) = made else {
+        return Err(if admin.store().user_by_email(&email, "").await?.is_some() {
+            Problem::conflict("name_taken", "There is a service account of this name already. Use another name.").into()
+        } else {
+            // The caller's access has changed.
+            Problem::unauthenticated().into()
+        });
+    };
+    let account = ServiceAccountBody::from(made);
     record(&admin, &session, "service_account.create", account.id, Some(role)).await?;
     Ok(created(account))
 }
@@ -109,10 +114,7 @@ pub(crate) async fn create_key<D: Database>(
     PathId(id): PathId,
     Json(new): Json<NewKey>,
 ) -> Result<Response> {
-    session.check_is_no_key()?;
-    let account = account(&admin, id).await?;
-    let user = admin.store().user(account.id).await?.ok_or_else(Problem::not_found)?;
-    check_may_give(&session, &admin.roles().await?, user.roles())?;
+    check_account(&admin, &session, id).await?;
     api_keys::make(admin.store(), id, maker(&session), &new, Scopes::everything()).await
 }
 
@@ -122,10 +124,16 @@ pub(crate) async fn revoke_key<D: Database>(
     session: Allowed<ServiceAccountsManage>,
     PathIds(id, key_id): PathIds,
 ) -> Result<StatusCode> {
-    session.check_is_no_key()?;
-    account(&admin, id).await?;
+    check_account(&admin, &session, id).await?;
     api_keys::revoke(admin.store(), id, session.user_id(), key_id).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Nobody makes or revokes keys of an account that may do more than they.
+async fn check_account<D: Database>(admin: &Admin<D>, session: &Session, id: Id) -> Result<()> {
+    let account = account(admin, id).await?;
+    let user = admin.store().user(account.id).await?.ok_or_else(Problem::not_found)?;
+    check_may_give(session, &admin.roles().await?, user.roles())
 }
 
 /// A person's keys are nobody else's.

@@ -149,11 +149,15 @@ pub(crate) async fn make_reset_link<D: Database>(
     check_may_give(&session, &admin.roles().await?, user.roles())?;
     let token = LinkToken::new()?;
     let made = admin.store().create_password_reset(&token.hash(), id, maker(&session), RESET_LIFETIME_MS).await?;
-    let no_password = || {
-        let detail = "This account has no password to reset: it is a program's. Make it an API key instead.";
-        Problem::conflict("no_password", detail)
+    let Some(expires_at) = made else {
+        return Err(if admin.store().service_account(id).await?.is_some() {
+            let detail = "This account has no password to reset: it is a program's. Make it an API key instead.";
+            Problem::conflict("no_password", detail).into()
+        } else {
+            // The caller's access has changed.
+            Problem::unauthenticated().into()
+        });
     };
-    let expires_at = made.ok_or_else(no_password)?;
     record(&admin, &session, "user.reset_link", id, None).await?;
     Ok(created(LinkBody { path: format!("/password-reset#{token}"), expires_at }))
 }

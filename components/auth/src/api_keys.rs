@@ -1,4 +1,4 @@
-//! `/auth/api-keys`: the keys with which a person's programs act for them. A key itself does not get here ([`web::Authenticator::TAKES_KEYS`]).
+//! `/auth/api-keys`: the keys with which a person's programs act for them. A key itself does not get here ([`web::Authenticator::takes_keys`]).
 
 use axum::{extract::State, response::Response};
 use http::StatusCode;

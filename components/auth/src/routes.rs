@@ -49,7 +49,10 @@ impl<D> Clone for Auth<D> {
 
 impl<D: Database> Authenticator for Auth<D> {
     type Database = D;
-    const TAKES_KEYS: bool = false;
+
+    fn takes_keys(_: &Method) -> bool {
+        false
+    }
 
     fn app(&self) -> &App<D> {
         &self.app

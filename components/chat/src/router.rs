@@ -5,6 +5,7 @@ use axum::{
     routing::{get, post},
 };
 use domain::Id;
+use http::Method;
 use storage::{Database, Store};
 use web::{App, Authenticator};
 
@@ -33,6 +34,10 @@ impl<D: Database> Chat<D> {
 
 impl<D: Database> Authenticator for Chat<D> {
     type Database = D;
+
+    fn takes_keys(_: &Method) -> bool {
+        true
+    }
 
     fn app(&self) -> &App<D> {
         &self.app

@@ -11,14 +11,15 @@ use axum::{
 use domain::{Id, Timestamp};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use identity::{grant_token::GrantToken, signed_text::Use};
-use permissions::{Scopes, table::GatewayUse};
+use permissions::{Scopes, scopes::MAX_SCOPES_BYTES, table::GatewayUse};
 use problem::Problem;
 use serde::{Deserialize, Serialize};
 use storage::{Database, grants::NewGrant, rate_limits::Limit, sessions::TokenHashes};
+use url::Url;
 use web::{Allowed, Error, Json, Query, Result};
 
 use crate::{
-    client::{Client, is_loopback, redirect_place, with_parameters},
+    client::{Client, is_on_this_computer, redirect_place, with_parameters},
     document::{self, Documents},
     grants::record,
     refusal::Refusal,
@@ -39,9 +40,9 @@ const MAX_RESOURCE_BYTES: usize = 256;
 /// Documents that a person has requested in a minute: more than anybody connects programs.
 const DOCUMENTS_PER_MINUTE: u32 = 20;
 
-/// RFC 6749, section 4.1.1; RFC 7636, section 4.3; RFC 8707, section 2.
+/// What a program asks for, in the query (RFC 6749, section 4.1.1; RFC 7636, section 4.3; RFC 8707, section 2).
 #[derive(Default, Deserialize)]
-pub(crate) struct Asked {
+pub(crate) struct AuthorizationRequest {
     client_id: Option<String>,
     redirect_uri: Option<String>,
     response_type: Option<String>,
@@ -53,9 +54,9 @@ pub(crate) struct Asked {
     resource: Option<String>,
 }
 
-/// A request that was checked, as it is signed.
+/// An authorization request that was checked, as it is signed.
 #[derive(Serialize, Deserialize)]
-struct Request {
+struct CheckedRequest {
     client_id: String,
     client_name: String,
     client_host: Option<String>,
@@ -68,78 +69,76 @@ struct Request {
     expires_at_ms: i64,
 }
 
-/// Why a request is not shown to the person for a decision.
-enum Refused {
-    /// Nobody knows whether the redirect is the program's, so nobody is sent there.
-    ToPerson(Error),
-    /// The person is sent back with the error.
-    ToProgram(Back),
-}
-
-/// Where a person is sent back to without a decision of theirs. Everybody may register with any https address, so a link to this server must not
-/// lead there by itself (RFC 9700, section 4.11.2): only to the machine itself, and else when the person wants it.
+/// An error for the program (RFC 6749, section 4.1.2.1). The person decides whether they go back there with it: everybody may register with any https
+/// address, so a link to this server must not lead there by itself (RFC 9700, section 4.11.2).
 #[derive(Serialize)]
-pub(crate) struct Back {
+pub(crate) struct ErrorResponse {
     redirect_to: String,
     /// A host, or "this computer".
     redirect_host: String,
-    /// Whether nobody need be asked.
-    at_once: bool,
     /// What is wrong, for the person.
     reason: String,
 }
 
-fn to_person(code: &'static str, detail: impl Into<std::borrow::Cow<'static, str>>) -> Refused {
-    Refused::ToPerson(Problem::new(StatusCode::BAD_REQUEST, code, detail).into())
+/// 400, for the person alone: nobody knows whether the redirect is the program's.
+fn refused(code: &'static str, detail: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    Problem::new(StatusCode::BAD_REQUEST, code, detail).into()
 }
 
-impl Asked {
-    /// Checks a request of a program, in the installation at this address.
-    fn checked(self, client: Client, here: &str, now: Timestamp) -> Result<Request, Refused> {
-        let unknown_redirect = || {
-            let detail = "The program wants to be called back at an address that is not one of its own. Nothing was given to it. \
-                          Connect it again; if that does not help, tell its maker.";
-            to_person("redirect_refused", detail)
-        };
+fn too_long() -> Error {
+    refused("invalid_request", "The program's request is too long. Tell its maker.")
+}
+
+impl AuthorizationRequest {
+    /// Checks a request of a program, in the installation at this address. The inner error is for the program, the outer one for the person alone.
+    fn checked(self, client: Client, here: &str, now: Timestamp) -> Result<Result<CheckedRequest, ErrorResponse>> {
         let redirect_uri = match self.redirect_uri {
             Some(uri) if client.may_redirect_to(&uri) => uri,
             // RFC 6749, section 3.1.2.3: it may be left out if there is only one.
             None if client.redirect_uris.len() == 1 => client.redirect_uris.into_iter().next().unwrap_or_default(),
-            _ => return Err(unknown_redirect()),
+            _ => {
+                let detail = "The program wants to be called back at an address that is not one of its own. Nothing was given to it. \
+                              Connect it again; if that does not help, tell its maker.";
+                return Err(refused("redirect_refused", detail));
+            }
         };
         if self.state.as_ref().is_some_and(|state| state.len() > MAX_STATE_BYTES) {
-            return Err(to_person("invalid_request", "The program's request is too long. Tell its maker."));
+            return Err(too_long());
         }
         let state = self.state;
-        let refused = |refusal: Refusal| {
-            Refused::ToProgram(Back {
-                redirect_to: answer(&redirect_uri, &parameters_of(&refusal), state.as_deref(), here),
+        let for_program = |refusal: Refusal| {
+            Ok(Err(ErrorResponse {
+                redirect_to: response_uri(&redirect_uri, &parameters_of(&refusal), state.as_deref(), here),
                 redirect_host: redirect_place(&redirect_uri),
-                at_once: is_loopback(&redirect_uri),
                 reason: refusal.description.into_owned(),
-            })
+            }))
         };
         if self.response_type.as_deref() != Some("code") {
-            return Err(refused(Refusal::new("unsupported_response_type", "Use the response_type code.")));
+            return for_program(Refusal::new("unsupported_response_type", "Use the response_type code."));
         }
         if self.response_mode.is_some_and(|mode| mode != "query") {
-            return Err(refused(Refusal::invalid_request("Use the response_mode query.")));
+            return for_program(Refusal::invalid_request("Use the response_mode query."));
         }
         if self.code_challenge_method.as_deref() != Some("S256") {
-            return Err(refused(Refusal::invalid_request("PKCE with the code_challenge_method S256 is required.")));
+            return for_program(Refusal::invalid_request("PKCE with the code_challenge_method S256 is required."));
         }
         // The base64url of a SHA-256 (RFC 7636, section 4.2).
         let is_challenge = |text: &String| {
             text.len() == 43 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
         };
         let Some(code_challenge) = self.code_challenge.filter(is_challenge) else {
-            return Err(refused(Refusal::invalid_request("The code_challenge is not the base64url of a SHA-256.")));
+            return for_program(Refusal::invalid_request("The code_challenge is not the base64url of a SHA-256."));
         };
         let Some(resource) = resource_path(here, self.resource.as_deref()) else {
             let words = format!("The resource must be {here}/mcp, or {here}/mcp/ and the name of a tool server.");
-            return Err(refused(Refusal::new("invalid_target", words)));
+            return for_program(Refusal::new("invalid_target", words));
         };
-        Ok(Request {
+        let Some(scopes) = Scopes::of_gateway_among(self.scope.as_deref().unwrap_or_default()) else {
+            let words =
+                format!("The scopes have more than {MAX_SCOPES_BYTES} bytes. Ask for fewer, such as tools:call:*.");
+            return for_program(Refusal::new("invalid_scope", words));
+        };
+        Ok(Ok(CheckedRequest {
             client_id: client.id,
             client_name: client.name,
             client_host: client.host,
@@ -147,25 +146,31 @@ impl Asked {
             state,
             code_challenge,
             resource,
-            scopes: Scopes::of_gateway_among(self.scope.as_deref().unwrap_or_default()).to_string(),
+            scopes: scopes.to_string(),
             issuer: here.to_owned(),
             expires_at_ms: now.as_millis() + DECISION_MS,
-        })
+        }))
     }
 }
 
 /// The path of the gateway that a resource names (RFC 8707): all servers, or one. Without a resource, or with the installation's address, all.
 pub(crate) fn resource_path(here: &str, resource: Option<&str>) -> Option<String> {
-    let path = match resource {
-        None => "",
-        Some(resource) => resource.strip_prefix(here).filter(|path| path.is_empty() || path.starts_with('/'))?,
-    };
-    let path = path.strip_suffix('/').unwrap_or(path);
+    let Some(resource) = resource else { return Some("/mcp".to_owned()) };
+    // Parsed, so that scheme and host may have large letters, and the port may be named.
+    let resource = Url::parse(resource).ok()?;
+    let is_plain = resource.query().is_none()
+        && resource.fragment().is_none()
+        && resource.username().is_empty()
+        && resource.password().is_none();
+    if !is_plain || resource.origin() != Url::parse(here).ok()?.origin() {
+        return None;
+    }
+    let path = resource.path().strip_suffix('/').unwrap_or(resource.path());
     let server = match path {
         "" | "/mcp" => return Some("/mcp".to_owned()),
         path => path.strip_prefix("/mcp/")?,
     };
-    let is_name = !server.is_empty() && server.len() <= MAX_RESOURCE_BYTES && !server.contains(['/', '?', '#']);
+    let is_name = !server.is_empty() && server.len() <= MAX_RESOURCE_BYTES && !server.contains('/');
     is_name.then(|| path.to_owned())
 }
 
@@ -174,72 +179,47 @@ fn parameters_of(refusal: &Refusal) -> [(&str, &str); 2] {
 }
 
 /// The address to which a person is sent back (RFC 6749, section 4.1.2; `iss`: RFC 9207, section 2).
-fn answer(redirect_uri: &str, parameters: &[(&str, &str)], state: Option<&str>, issuer: &str) -> String {
+fn response_uri(redirect_uri: &str, parameters: &[(&str, &str)], state: Option<&str>, issuer: &str) -> String {
     let state = state.map(|state| ("state", state));
     let all: Vec<_> = parameters.iter().copied().chain(state).chain([("iss", issuer)]).collect();
     with_parameters(redirect_uri, &all)
 }
 
-fn unknown_client() -> Refused {
+fn unknown_client() -> Error {
     let detail = "This installation does not know the program that wants to sign in. Remove the connection in the program and add it again: \
                   it will register itself anew.";
-    to_person("client_unknown", detail)
+    refused("client_unknown", detail)
 }
 
-fn see_other(address: &str) -> Result<Response> {
-    let address = HeaderValue::from_str(address).map_err(Problem::internal)?;
+/// `GET /oauth/authorize`: the browser of a person whom a program sends. Whatever was sent, it goes on to the page, which asks [`show`] once the
+/// person is signed in.
+pub(crate) async fn begin(uri: Uri) -> Result<Response> {
+    let page = format!("{PAGE}?{}", uri.query().unwrap_or_default());
+    let address = HeaderValue::from_bytes(page.as_bytes()).map_err(Problem::internal)?;
     let headers = [(header::LOCATION, address), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
     Ok((StatusCode::SEE_OTHER, headers).into_response())
 }
 
-/// Whether a person's browser asks, to which an error is shown as a page.
-fn is_browser(headers: &HeaderMap) -> bool {
-    headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains("text/html"))
-}
-
-/// `GET /oauth/authorize`: the browser of a person whom a program sends. The page shows what the program wants, once they are signed in.
-pub(crate) async fn begin<D: Database, F: Documents>(
-    State(oauth): State<OAuth<D, F>>,
-    headers: HeaderMap,
-    uri: Uri,
-    Query(asked): Query<Asked>,
-) -> Result<Response> {
-    let page = format!("{PAGE}?{}", uri.query().unwrap_or_default());
-    let client_id = asked.client_id.clone().unwrap_or_default();
-    // A document is only requested for somebody who is signed in.
-    if document::is_meant(&client_id) && oauth.config.reads_documents {
-        return see_other(&page);
-    }
-    let here = oauth.address(&headers)?;
-    let (issuer, now) = oauth.issuer().await?;
-    let client = registered(&issuer, &client_id).ok_or_else(unknown_client);
-    match client.and_then(|client| asked.checked(client, &here, now)) {
-        Ok(_) => see_other(&page),
-        Err(Refused::ToProgram(Back { redirect_to, at_once: true, .. })) => see_other(&redirect_to),
-        Err(Refused::ToProgram(_)) => see_other(&page),
-        Err(Refused::ToPerson(_)) if is_browser(&headers) => see_other(&page),
-        Err(Refused::ToPerson(error)) => Err(error),
-    }
-}
-
-/// What the page shows, or where it sends the person.
+/// What the page shows.
 #[derive(Serialize)]
 #[serde(untagged)]
-pub(crate) enum ToDecide {
+pub(crate) enum Shown {
     /// What the program wants.
-    Wants {
+    Consent {
         client_name: String,
         /// The host of the program's description; null if it only says of itself who it is.
         client_host: Option<String>,
         /// Where the person is sent back to: a host, or "this computer".
         redirect_host: String,
+        /// Whether that is the person's own machine, where any program may say that it is this one.
+        is_on_this_computer: bool,
         scopes: Vec<String>,
         resource: String,
         /// To be sent with the decision.
         request: String,
     },
-    /// The program's request cannot be granted, and it is told so.
-    Back(Back),
+    /// The program's request cannot be granted.
+    Error(ErrorResponse),
 }
 
 /// `GET /oauth/authorization`, with the query of `/oauth/authorize`.
@@ -247,33 +227,35 @@ pub(crate) async fn show<D: Database, F: Documents>(
     State(oauth): State<OAuth<D, F>>,
     session: Allowed<GatewayUse>,
     headers: HeaderMap,
-    Query(asked): Query<Asked>,
-) -> Result<Json<ToDecide>> {
+    Query(request): Query<AuthorizationRequest>,
+) -> Result<Json<Shown>> {
     let here = oauth.address(&headers)?;
     let (issuer, now) = oauth.issuer().await?;
-    let client_id = asked.client_id.clone().unwrap_or_default();
-    let client = if document::is_meant(&client_id) && oauth.config.reads_documents {
+    let client_id = request.client_id.clone().unwrap_or_default();
+    let client = if document::is_document_url(&client_id) && oauth.config.reads_documents {
         take_rate(&oauth, session.user_id()).await?;
         document::read(&oauth.documents, &client_id).await.map_err(|error| {
-            let detail = format!("The program that wants to sign in is not known: {error}. Tell its maker.");
-            Refused::ToPerson(Problem::new(StatusCode::BAD_REQUEST, "client_unknown", detail).with_cause(error).into())
-        })
+            // No more: the person may want to learn what answers inside the installation's network. The cause is in the log.
+            let detail =
+                "The program that wants to sign in is not known: its description could not be read. Tell its maker.";
+            Problem::new(StatusCode::BAD_REQUEST, "client_unknown", detail).with_cause(error)
+        })?
     } else {
-        registered(&issuer, &client_id).ok_or_else(unknown_client)
+        registered(&issuer, &client_id).ok_or_else(unknown_client)?
     };
-    let request = match client.and_then(|client| asked.checked(client, &here, now)) {
+    let request = match request.checked(client, &here, now)? {
         Ok(request) => request,
-        Err(Refused::ToPerson(error)) => return Err(error),
-        Err(Refused::ToProgram(back)) => return Ok(Json(ToDecide::Back(back))),
+        Err(error) => return Ok(Json(Shown::Error(error))),
     };
     let text = serde_json::to_string(&request).map_err(Problem::internal)?;
-    Ok(Json(ToDecide::Wants {
+    Ok(Json(Shown::Consent {
         redirect_host: redirect_place(&request.redirect_uri),
+        is_on_this_computer: is_on_this_computer(&request.redirect_uri),
         scopes: request.scopes.split_whitespace().map(str::to_owned).collect(),
         client_name: request.client_name,
         client_host: request.client_host,
         resource: request.resource,
-        request: issuer.sign_text(Use::AuthorizationRequest, &text)?,
+        request: issuer.sign_text(Use::AuthorizationRequest, &text)?.ok_or_else(too_long)?,
     }))
 }
 
@@ -309,14 +291,14 @@ pub(crate) async fn decide<D: Database, F: Documents>(
 ) -> Result<Json<Decided>> {
     let (issuer, now) = oauth.issuer().await?;
     let request = issuer.verified_text(Use::AuthorizationRequest, &request);
-    let request = request.and_then(|text| serde_json::from_str::<Request>(&text).ok());
+    let request = request.and_then(|text| serde_json::from_str::<CheckedRequest>(&text).ok());
     let late = || {
         let detail = "This request has expired. Connect the program again.";
         Problem::new(StatusCode::BAD_REQUEST, "request_expired", detail)
     };
     let request = request.filter(|request| request.expires_at_ms > now.as_millis()).ok_or_else(late)?;
     let back = |parameters: &[(&str, &str)]| {
-        answer(&request.redirect_uri, parameters, request.state.as_deref(), &request.issuer)
+        response_uri(&request.redirect_uri, parameters, request.state.as_deref(), &request.issuer)
     };
     match decision.as_str() {
         "deny" => {
@@ -338,7 +320,8 @@ pub(crate) async fn decide<D: Database, F: Documents>(
             if !oauth.store().create_grant(code.session_id(), person, &hashes, grant, CODE_LIFETIME_MS).await? {
                 return Err(Problem::unauthenticated().into());
             }
-            record(&oauth, session.user_id(), "oauth.allow", code.session_id()).await?;
+            let client = request.client_host.unwrap_or_else(|| redirect_place(&request.redirect_uri));
+            record(&oauth, session.user_id(), "oauth.allow", code.session_id(), Some(&client)).await?;
             Ok(Json(Decided { redirect_to: back(&[("code", &code.to_string())]) }))
         }
         _ => Err(Problem::invalid_field("decision", "Decide with allow or deny.").into()),
@@ -359,6 +342,7 @@ mod tests {
             ("https://a.example/mcp/", "/mcp"),
             ("https://a.example/mcp/clock", "/mcp/clock"),
             ("https://a.example/mcp/clock/", "/mcp/clock"),
+            ("HTTPS://A.example:443/mcp", "/mcp"),
         ] {
             assert_eq!(path(resource).as_deref(), Some(expected), "{resource}");
         }
@@ -371,6 +355,7 @@ mod tests {
             "https://a.example/mcpx",
             "https://a.example/mcp/a/b",
             "https://a.example/mcp#x",
+            "https://me@a.example/mcp",
             "https://a.example/mcp/x?y",
             "http://a.example/mcp",
         ] {

@@ -85,7 +85,8 @@ fn safe_redirect(uri: &str) -> Option<Url> {
     let is_plain = url.fragment().is_none()
         && url.username().is_empty()
         && url.password().is_none()
-        && !uri.contains(char::is_whitespace);
+        // It is sent as it is written, in a header too.
+        && uri.bytes().all(|byte| byte.is_ascii_graphic());
     let is_safe = match url.scheme() {
         "https" => url.has_host(),
         "http" => is_local(&url),
@@ -109,9 +110,9 @@ fn without_port(url: &Url) -> (Option<&str>, &str, Option<&str>) {
     (url.host_str(), url.path(), url.query())
 }
 
-/// Whether a redirect leads to the machine itself.
-pub(crate) fn is_loopback(uri: &str) -> bool {
-    Url::parse(uri).is_ok_and(|url| is_local(&url))
+/// Whether a redirect leads to the machine itself, where any program may wait for it.
+pub(crate) fn is_on_this_computer(uri: &str) -> bool {
+    Url::parse(uri).is_ok_and(|url| url.scheme() != "https")
 }
 
 /// Where a redirect leads, for people: a host, the machine itself, or a program on it.
@@ -195,6 +196,8 @@ mod tests {
             "https://u:p@a.example/",
             "/callback",
             "http://10.0.0.1/",
+            "https://a.example/\u{e9}",
+            "https://a.example/a b",
         ] {
             assert_eq!(client(&[unsafe_uri]), Err(InvalidClient::Redirect), "{unsafe_uri}");
         }

@@ -1,7 +1,9 @@
 //! Client-id metadata documents: a program is known by the https address of a document about it (draft-ietf-oauth-client-id-metadata-document).
 //!
 //! Such a document is requested only for somebody who is signed in, from a host with a public name, without following redirects, and within limits.
-//! Over TLS, whoever answers must prove the name, which no router and no metadata service inside a network can.
+//! Over TLS, whoever answers must prove the name, which most routers and metadata services inside a network cannot. What can is a server inside
+//! whose public name leads to a private address: `block_networks` or a narrower `client_documents_host` keeps that out (docs/configuration.md), and
+//! what went wrong is for the log, not for the person.
 
 use std::time::Duration;
 
@@ -14,6 +16,8 @@ use url::{Host, Url};
 
 use crate::client::{Client, InvalidClient};
 
+/// It is stored with each grant. As long as browsers' address bars and proxies take for certain.
+const MAX_URL_BYTES: usize = 1024;
 /// Three times what the draft recommends (section 6.6).
 const MAX_BYTES: usize = 16 * 1024;
 /// A person waits for it.
@@ -59,8 +63,8 @@ struct Document {
     token_endpoint_auth_method: Option<String>,
 }
 
-/// Whether a `client_id` is meant to be the address of a document.
-pub(crate) fn is_meant(client_id: &str) -> bool {
+/// Whether a `client_id` is the address of a document, as far as its beginning says.
+pub(crate) fn is_document_url(client_id: &str) -> bool {
     client_id.starts_with("https://")
 }
 
@@ -82,7 +86,7 @@ pub(crate) async fn read(documents: &impl Documents, client_id: &str) -> Result<
 
 /// An address as the draft wants it (section 3): https, with a path, without user name, fragment and dots as segments, in its normal form.
 fn address(client_id: &str) -> Option<Url> {
-    let url = Url::parse(client_id).ok().filter(|url| url.as_str() == client_id)?;
+    let url = Url::parse(client_id).ok().filter(|url| url.as_str() == client_id && client_id.len() <= MAX_URL_BYTES)?;
     let Some(Host::Domain(name)) = url.host() else { return None };
     let name = name.trim_end_matches('.');
     let is_public = name.contains('.') && name.rsplit('.').next().is_some_and(|ending| !NOT_PUBLIC.contains(&ending));
@@ -159,5 +163,6 @@ mod tests {
         ] {
             assert!(address(wrong).is_none(), "{wrong}");
         }
+        assert!(address(&format!("https://app.example.org/{}", "x".repeat(MAX_URL_BYTES))).is_none());
     }
 }

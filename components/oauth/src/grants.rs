@@ -6,9 +6,12 @@ use http::StatusCode;
 use problem::Problem;
 use serde::Serialize;
 use storage::{Database, audit::AuditEvent, grants::Grant};
-use web::{Json, Page, PathId, Result, Session};
+use web::{Json, Listing, Page, PathId, Query, Result, Session};
 
 use crate::{client::redirect_place, document::Documents, routes::OAuth};
+
+/// Grants on a page, unless asked otherwise.
+const DEFAULT_LIMIT: u32 = 50;
 
 #[derive(Serialize)]
 pub(crate) struct GrantBody {
@@ -40,8 +43,11 @@ impl From<Grant> for GrantBody {
 pub(crate) async fn list<D: Database, F: Documents>(
     State(oauth): State<OAuth<D, F>>,
     session: Session,
+    Query(listing): Query<Listing>,
 ) -> Result<Json<Page<GrantBody>>> {
-    Ok(Json(Page::whole(oauth.store().grants(session.user_id()).await?.into_iter().map(Into::into))))
+    let limit = listing.limit(DEFAULT_LIMIT)?;
+    let found = oauth.store().grants(session.user_id(), listing.before()?, limit + 1).await?;
+    Ok(Json(Page::new(found, limit, |grant| grant.id.to_string(), Into::into)))
 }
 
 /// `DELETE /oauth/grants/{id}`: the program is out on every host within a second.
@@ -53,19 +59,19 @@ pub(crate) async fn end<D: Database, F: Documents>(
     if !oauth.store().end_grant(session.user_id(), id).await? {
         return Err(Problem::not_found().into());
     }
-    record(&oauth, session.user_id(), "oauth.revoke", id).await?;
+    record(&oauth, session.user_id(), "oauth.revoke", id, None).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Records what a person decided about a program.
+/// Records what a person decided about a program; the detail is the host that vouches for it, or where it has people sent back to.
 pub(crate) async fn record<D: Database, F: Documents>(
     oauth: &OAuth<D, F>,
     user_id: Id,
     action: &str,
     grant: Id,
+    detail: Option<&str>,
 ) -> Result<()> {
     let subject = grant.to_string();
-    let event =
-        AuditEvent { user_id, action, subject: &subject, run_id: None, call_id: None, outcome: "ok", detail: None };
+    let event = AuditEvent { user_id, action, subject: &subject, run_id: None, call_id: None, outcome: "ok", detail };
     Ok(oauth.store().append_audit(&event).await?)
 }

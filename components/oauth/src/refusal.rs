@@ -28,7 +28,7 @@ impl Refusal {
     /// A code or refresh token that gives nothing (any more). It says no more, because whoever sends it may have stolen it.
     pub(crate) fn invalid_grant() -> Self {
         let description = "The code or refresh token is wrong, was used before, has expired or was revoked, or was given to another client \
-                           or redirect_uri. Sign in again.";
+                           or for another redirect_uri or resource. Sign in again.";
         Self::new("invalid_grant", description)
     }
 }

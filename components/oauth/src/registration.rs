@@ -91,7 +91,7 @@ fn client_id(issuer: &Issuer, client: &Client) -> Result<Option<String>> {
     let registration = Registration { name: client.name.clone(), redirect_uris: client.redirect_uris.clone() };
     let text = serde_json::to_string(&registration).map_err(problem::Problem::internal)?;
     let id = issuer.sign_text(Use::Registration, &text)?;
-    Ok(Some(id).filter(|id| id.len() <= MAX_CLIENT_ID_BYTES))
+    Ok(id.filter(|id| id.len() <= MAX_CLIENT_ID_BYTES))
 }
 
 /// The program with this `client_id`; `None` if it was not registered here, or before the signing key was changed.

@@ -5,7 +5,7 @@ use axum::{
     routing::{delete, get, post},
 };
 use domain::Timestamp;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use identity::Issuer;
 use problem::Problem;
 use storage::{Database, Store};
@@ -28,7 +28,10 @@ impl<D, F: Clone> Clone for OAuth<D, F> {
 
 impl<D: Database, F: Documents> Authenticator for OAuth<D, F> {
     type Database = D;
-    const TAKES_KEYS: bool = false;
+
+    fn takes_keys(_: &Method) -> bool {
+        false
+    }
 
     fn app(&self) -> &App<D> {
         &self.app
@@ -62,7 +65,7 @@ pub(crate) fn router<D: Database + 'static, F: Documents>(app: App<D>, config: C
     Router::new()
         .route("/.well-known/oauth-authorization-server", get(metadata::read::<D, F>))
         .route("/oauth/register", post(registration::register::<D, F>))
-        .route("/oauth/authorize", get(authorization::begin::<D, F>))
+        .route("/oauth/authorize", get(authorization::begin))
         .route("/oauth/authorization", get(authorization::show::<D, F>).post(authorization::decide::<D, F>))
         .route("/oauth/token", post(token::exchange::<D, F>))
         .route("/oauth/revoke", post(token::revoke::<D, F>))

@@ -11,7 +11,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use domain::{Id, Timestamp, User};
 use http::{StatusCode, header};
 use identity::{
-    IdentityError, Issuer, Purpose,
+    Caller, IdentityError, Issuer, Purpose,
     grant_token::{GrantToken, Kind},
     refresh_token,
     session_token::{self, ProgramSession},
@@ -124,18 +124,22 @@ async fn exchanged<D: Database, F: Documents>(oauth: &OAuth<D, F>, request: Requ
 }
 
 async fn with_code<D: Database, F: Documents>(oauth: &OAuth<D, F>, form: &Form, here: &str) -> Result<Tokens, Failed> {
-    let (client_id, redirect_uri) = (form.required("client_id")?, form.required("redirect_uri")?);
-    let (code, verifier) = (form.required("code")?, form.required("code_verifier")?);
-    let code = GrantToken::parse(Kind::Code, code).ok_or_else(Refusal::invalid_grant)?;
-    let terms = terms(oauth, &code, form, client_id, here).await?;
+    let (client_id, verifier) = (form.required("client_id")?, form.required("code_verifier")?);
+    let code = GrantToken::parse(Kind::Code, form.required("code")?).ok_or_else(Refusal::invalid_grant)?;
+    let resource = resource(form, here)?;
     let (issuer, now) = oauth.issuer().await?;
     let next = issuer.successor_of_grant(&code)?;
     // RFC 7636, section 4.6.
     let challenge = BASE64.encode(Sha256::digest(verifier.as_bytes()));
-    let bound = CodeBinding { client_id, redirect_uri, code_challenge: &challenge };
+    let bound = CodeBinding {
+        client_id,
+        redirect_uri: form.get("redirect_uri"),
+        code_challenge: &challenge,
+        resource: resource.as_deref(),
+    };
     let (id, hashes, lifetime) = (code.session_id(), hashes(&code), refresh_token::LIFETIME_MS);
-    let user = oauth.store().redeem_code(id, &hashes, bound, &next.hash(), lifetime).await?;
-    let user = user.ok_or_else(Refusal::invalid_grant)?;
+    let redeemed = oauth.store().redeem_code(id, &hashes, bound, &next.hash(), lifetime).await?;
+    let (user, terms) = redeemed.ok_or_else(Refusal::invalid_grant)?;
     tokens(&issuer, now, &user, id, &next, terms)
 }
 
@@ -146,7 +150,12 @@ async fn with_refresh_token<D: Database, F: Documents>(
 ) -> Result<Tokens, Failed> {
     let client_id = form.required("client_id")?;
     let token = GrantToken::parse(Kind::Refresh, form.required("refresh_token")?).ok_or_else(Refusal::invalid_grant)?;
-    let terms = terms(oauth, &token, form, client_id, here).await?;
+    // Another program gets nothing for it, nor does this one for another resource (RFC 8707, section 2.2).
+    let terms = oauth.store().grant_terms(token.session_id(), &hashes(&token)).await?;
+    let terms = terms.filter(|terms| terms.client_id == client_id).ok_or_else(Refusal::invalid_grant)?;
+    if resource(form, here)?.is_some_and(|resource| resource != terms.resource) {
+        return Err(Refusal::new("invalid_target", "The person let this program in for another resource.").into());
+    }
     let (issuer, now) = oauth.issuer().await?;
     let next = issuer.successor_of_grant(&token)?;
     let lifetimes = Lifetimes { session_ms: refresh_token::LIFETIME_MS, grace_ms: refresh_token::GRACE_MS };
@@ -159,22 +168,11 @@ async fn with_refresh_token<D: Database, F: Documents>(
     }
 }
 
-/// What the token's program may do. Another program gets nothing for it, nor does this one for another resource (RFC 8707, section 2.2).
-async fn terms<D: Database, F: Documents>(
-    oauth: &OAuth<D, F>,
-    token: &GrantToken,
-    form: &Form,
-    client_id: &str,
-    here: &str,
-) -> Result<GrantTerms, Failed> {
-    let terms = oauth.store().grant_terms(token.session_id(), &hashes(token)).await?;
-    let terms = terms.filter(|terms| terms.client_id == client_id).ok_or_else(Refusal::invalid_grant)?;
-    match form.get("resource") {
-        Some(resource) if resource_path(here, Some(resource)).as_ref() != Some(&terms.resource) => {
-            Err(Refusal::new("invalid_target", "The person let this program in for another resource.").into())
-        }
-        _ => Ok(terms),
-    }
+/// The path of the gateway for which a program wants tokens.
+fn resource(form: &Form, here: &str) -> Result<Option<String>, Refusal> {
+    let Some(resource) = form.get("resource") else { return Ok(None) };
+    let unknown = || Refusal::new("invalid_target", "The resource is not the gateway here, nor a server behind it.");
+    resource_path(here, Some(resource)).map(Some).ok_or_else(unknown)
 }
 
 fn hashes(token: &GrantToken) -> TokenHashes {
@@ -199,7 +197,8 @@ fn tokens(
     })
 }
 
-/// `POST /oauth/revoke`: ends the grant of a token. Whatever is sent, the response is the same (RFC 7009, section 2.2).
+/// `POST /oauth/revoke`: ends the grant of a token. Whatever token is sent, the response is the same (RFC 7009, section 2.2), unless the database does
+/// not answer: then the program tries again.
 pub(crate) async fn revoke<D: Database, F: Documents>(
     State(oauth): State<OAuth<D, F>>,
     request: Request,
@@ -215,11 +214,15 @@ pub(crate) async fn revoke<D: Database, F: Documents>(
     };
     if let Some(token) = GrantToken::parse(Kind::Refresh, token) {
         oauth.store().end_session(token.session_id(), &hashes(&token)).await?;
-    } else if let Ok(session) = oauth.app().authenticate(token, Purpose::Gateway).await
-        && session.resource().is_some()
-        && let Some(session_id) = session.session_id()
-    {
-        oauth.store().end_grant(session.user_id(), session_id).await?;
+        return Ok(StatusCode::OK.into_response());
+    }
+    // It may have become void for another reason, and still says which grant is to end.
+    match oauth.app().signed_caller(token, Purpose::Gateway).await {
+        Ok(Caller { user_id, session_id: Some(session_id), resource: Some(_), .. }) => {
+            oauth.store().end_grant(user_id, session_id).await?;
+        }
+        Err(error) if error.status() != StatusCode::UNAUTHORIZED => return Err(error),
+        _ => {}
     }
     Ok(StatusCode::OK.into_response())
 }

@@ -3,7 +3,7 @@
 //! A client proves who it is with a bearer token of ours that opens the gateway and nothing else, or with an API key that has the scope for it. A
 //! cookie is not enough: any page could send it along.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{borrow::Cow, cell::RefCell, rc::Rc};
 
 use axum::{
     body::Body,
@@ -19,9 +19,10 @@ use mcp::{
     Answer, Completion, CompletionRequest, Context, Description, Failure, Input, Map, Notice, Outcome, PromptContent,
     Reply, ResourceContents, Settings, Task, TaskSupport, ToolCall, ToolExecution,
 };
-use permissions::{Action, Required as _, Scopes, table::GatewayUse};
+use permissions::{Action, Required as _, Scopes, is_scope_token, table::GatewayUse};
 use problem::Problem;
 use send_wrapper::SendWrapper;
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use storage::Database;
 use tool_catalogue::{Host, Listed};
@@ -43,6 +44,9 @@ use crate::{
 
 /// A request; arguments are most of it.
 const MAX_BYTES: usize = 1024 * 1024;
+/// What is wrong with a token (RFC 6750, section 3.1), as a part of a challenge.
+const INVALID_TOKEN: &str = "error=\"invalid_token\", ";
+const INSUFFICIENT_SCOPE: &str = "error=\"insufficient_scope\", ";
 /// How long clients may keep a list. It is one person's, and policies change.
 const TTL_MS: u64 = 60_000;
 
@@ -77,12 +81,14 @@ async fn answer<D: Database + 'static, H: Host>(
     let listed = listed_for(&tools, session.user_id()).await?;
     let preferences = Preferences::of(&head.headers);
     let (listed, rules) = (Rc::clone(&listed), RefCell::default());
+    let metadata = metadata::url(&tools, &head.headers, server.as_deref());
     let gateway = Gateway { listed, tools: tools.clone(), server, session, preferences, rules };
     let response = here(async move {
+        check_scope(&gateway, metadata, &body)?;
         let settings = Settings::default();
-        mcp::respond(&gateway, &settings, Request::from_parts(head, body)).await.map(SendWrapper::new)
+        Ok::<_, Error>(mcp::respond(&gateway, &settings, Request::from_parts(head, body)).await.map(SendWrapper::new))
     });
-    Ok(response.await.map(|body| body_of(tools.host(), body.take())))
+    Ok(response.await?.map(|body| body_of(tools.host(), body.take())))
 }
 
 /// Whose token or key it is. Who has none is told where to learn how to get one (RFC 9728, section 5.1), and with which scopes.
@@ -91,28 +97,74 @@ async fn caller<D: Database + 'static, H: Host>(
     server: Option<&str>,
     headers: &HeaderMap,
 ) -> Result<Allowed<GatewayUse>> {
-    let challenge = |error: Error, words: &str| {
-        let Some(url) = metadata::url(tools, headers, server) else { return error };
-        let scopes = Scopes::of_gateway();
-        match HeaderValue::from_str(&format!("Bearer {words}resource_metadata=\"{url}\", scope=\"{scopes}\"")) {
-            Ok(value) => error.with_header(header::WWW_AUTHENTICATE, value),
-            Err(_) => error,
-        }
+    let challenge = |error: Error, code: &str| {
+        challenged(error, metadata::url(tools, headers, server), code, &Scopes::of_gateway().to_string())
     };
-    let invalid = |error| challenge(error, "error=\"invalid_token\", ");
     let token = web::session::bearer(headers).ok_or_else(|| challenge(Problem::unauthenticated().into(), ""))?;
-    let session = tools.app().authenticate(token, Purpose::Gateway).await.map_err(invalid)?;
+    let session = tools.app().authenticate(token, Purpose::Gateway).await.map_err(|error| {
+        // If the database does not answer, the token may be as good as before.
+        if error.status() == StatusCode::UNAUTHORIZED { challenge(error, INVALID_TOKEN) } else { error }
+    })?;
     if !session.resource().is_none_or(|resource| metadata::is_within(server, resource)) {
         let detail = "This token is for another address of the gateway. Sign in at this one.";
-        return Err(invalid(Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail).into()));
+        return Err(challenge(Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail).into(), INVALID_TOKEN));
     }
     // With more scopes it would be allowed.
     let is_scope_missing = session.access().roles_allow(&Action::Route(GatewayUse::NAME));
-    session.allowed().map_err(
-        |error| {
-            if is_scope_missing { challenge(error, "error=\"insufficient_scope\", ") } else { error }
-        },
-    )
+    session.allowed().map_err(|error| if is_scope_missing { challenge(error, INSUFFICIENT_SCOPE) } else { error })
+}
+
+/// An error with what a client is to do about it (RFC 6750, section 3; RFC 9728, section 5.1), if the installation knows its address.
+fn challenged(error: Error, metadata: Option<String>, code: &str, scopes: &str) -> Error {
+    let Some(url) = metadata else { return error };
+    match HeaderValue::from_str(&format!("Bearer {code}resource_metadata=\"{url}\", scope=\"{scopes}\"")) {
+        Ok(value) => error.with_header(header::WWW_AUTHENTICATE, value),
+        Err(_) => error,
+    }
+}
+
+/// A message, as far as it says which tool is called.
+#[derive(Deserialize)]
+struct MaybeCall<'a> {
+    #[serde(borrow)]
+    method: Cow<'a, str>,
+    #[serde(borrow)]
+    params: Called<'a>,
+}
+
+#[derive(Deserialize)]
+struct Called<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+}
+
+/// Refuses a call for which the roles would do and the scopes do not, so that the client can ask its person for more (Model Context Protocol,
+/// "Runtime insufficient scope"). What else is wrong with a message is said by whoever answers it.
+fn check_scope<D: Database + 'static, H: Host>(
+    gateway: &Gateway<D, H>,
+    metadata: Option<String>,
+    body: &[u8],
+) -> Result<()> {
+    let access = gateway.session.access();
+    let Some(scopes) = access.scopes().filter(|scopes| !scopes.include_all_tools()) else { return Ok(()) };
+    let Ok(call) = serde_json::from_slice::<MaybeCall<'_>>(body) else { return Ok(()) };
+    if call.method != "tools/call" {
+        return Ok(());
+    }
+    let Some((_, _, tool)) = gateway.offered().find(|(shown, ..)| *shown == call.params.name) else { return Ok(()) };
+    let action = Action::CallTool { server: &tool.server, tool: &tool.name };
+    if !access.roles_allow(&action) {
+        return Ok(());
+    }
+    gateway.session.check(&action).map_err(|error| {
+        let needed = action.needs();
+        // With what the token has, so that nothing is lost when the new one replaces it.
+        if !is_scope_token(&needed) {
+            error
+        } else {
+            challenged(error, metadata, INSUFFICIENT_SCOPE, &format!("{scopes} {needed}"))
+        }
+    })
 }
 
 fn body_of(host: &impl Host, body: mcp::Body) -> Body {

@@ -4,6 +4,7 @@ use std::{cell::RefCell, fmt, rc::Rc, sync::Arc};
 
 use cache::Cache;
 use domain::Id;
+use http::Method;
 use master_key::GeneratedKey;
 use problem::Problem;
 use send_wrapper::SendWrapper;
@@ -116,6 +117,10 @@ fn said(listed: std::result::Result<Rc<Listed>, CatalogueError>) -> Result<SendW
 
 impl<D: Database, H> Authenticator for Tools<D, H> {
     type Database = D;
+
+    fn takes_keys(_: &Method) -> bool {
+        true
+    }
 
     fn app(&self) -> &App<D> {
         &self.app

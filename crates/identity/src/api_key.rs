@@ -27,9 +27,9 @@ impl ApiKey {
         Ok(Self(format!("{BEGINNING}{}", hex(&secret))))
     }
 
-    /// Whether a bearer token is meant to be a key, valid or not.
+    /// Whether a bearer token begins as keys do, valid or not.
     #[must_use]
-    pub fn is_meant(token: &str) -> bool {
+    pub fn has_prefix(token: &str) -> bool {
         token.starts_with(BEGINNING)
     }
 

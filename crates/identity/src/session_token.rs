@@ -131,7 +131,7 @@ impl SessionClaims {
     }
 }
 
-/// Signs tokens. Only `auth` has one.
+/// Signs tokens. Only `auth` and `oauth` have one.
 pub struct Issuer {
     pub(crate) key: Ed25519KeyPair,
     id: String,
@@ -247,11 +247,11 @@ impl Issuer {
         token.successor(&self.key.to_bytes())
     }
 
-    /// Signs a text that comes back later.
+    /// Signs a text that comes back later. `None`: it is too long to be taken back.
     ///
     /// # Errors
     /// [`IdentityError::Key`].
-    pub fn sign_text(&self, used: Use, text: &str) -> Result<String, IdentityError> {
+    pub fn sign_text(&self, used: Use, text: &str) -> Result<Option<String>, IdentityError> {
         signed_text::sign(&self.key.to_bytes(), used, text)
     }
 

@@ -9,8 +9,8 @@ use crate::IdentityError;
 
 /// 128 bits of the HMAC (RFC 2104, section 5): nobody guesses them, and the text stays short enough for an address.
 const CODE_BYTES: usize = 16;
-/// A longer text is not decoded.
-const MAX_BYTES: usize = 16 * 1024;
+/// A longer text is neither made nor decoded. It comes back in a body that has a little more, of 16 KiB.
+const MAX_BYTES: usize = 15 * 1024;
 
 /// What a text is for. One that was signed for something else does not verify.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,10 +37,11 @@ fn code(key: &[u8], used: Use, text: &str) -> Result<Hmac<Sha256>, IdentityError
     Ok(code)
 }
 
-pub(crate) fn sign(key: &[u8], used: Use, text: &str) -> Result<String, IdentityError> {
+pub(crate) fn sign(key: &[u8], used: Use, text: &str) -> Result<Option<String>, IdentityError> {
     let code = code(key, used, text)?.finalize().into_bytes();
     let code = code.get(..CODE_BYTES).unwrap_or_default();
-    Ok(format!("{}.{}", BASE64.encode(text), BASE64.encode(code)))
+    let signed = format!("{}.{}", BASE64.encode(text), BASE64.encode(code));
+    Ok((signed.len() <= MAX_BYTES).then_some(signed))
 }
 
 pub(crate) fn verified(key: &[u8], used: Use, signed: &str) -> Option<String> {
@@ -60,7 +61,7 @@ mod tests {
 
     #[test]
     fn what_was_signed_comes_back_and_nothing_else_does() {
-        let signed = sign(b"key", Use::Registration, "{\"name\":\"é\"}").unwrap();
+        let signed = sign(b"key", Use::Registration, "{\"name\":\"é\"}").unwrap().unwrap();
         assert_eq!(verified(b"key", Use::Registration, &signed).as_deref(), Some("{\"name\":\"é\"}"));
         assert_eq!(verified(b"other", Use::Registration, &signed), None);
         assert_eq!(verified(b"key", Use::AuthorizationRequest, &signed), None);
@@ -76,5 +77,10 @@ mod tests {
         ] {
             assert_eq!(verified(b"key", Use::Registration, &forged), None, "{forged}");
         }
+        assert_eq!(
+            sign(b"key", Use::Registration, &"x".repeat(MAX_BYTES)).unwrap(),
+            None,
+            "it would not be taken back"
+        );
     }
 }

@@ -56,10 +56,13 @@ impl Access {
         Self { roles: roles.into_iter().collect(), scopes: None }
     }
 
-    /// The same within scopes, if there are any: what both allow.
+    /// The same within scopes, if there are any, and within those that it has already: what all allow.
     #[must_use]
     pub fn within(mut self, scopes: Option<&Scopes>) -> Self {
-        self.scopes = scopes.cloned();
+        self.scopes = match (self.scopes, scopes) {
+            (Some(before), Some(scopes)) => Some(before.both(scopes)),
+            (before, scopes) => before.or_else(|| scopes.cloned()),
+        };
         self
     }
 

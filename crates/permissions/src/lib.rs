@@ -12,5 +12,5 @@ pub mod table;
 pub use access::{Access, Action};
 pub use permission::{InvalidPermission, Permission};
 pub use role::{InvalidRole, Role, Roles};
-pub use scopes::Scopes;
+pub use scopes::{Scopes, is_scope_token};
 pub use table::{Required, TABLE};

@@ -8,6 +8,9 @@ use crate::{
     table::{CALL_TOOL, GatewayUse, Required as _, SERVICE},
 };
 
+/// What scopes of a program's token have at most, as they are written: they are in the token, and everybody who verifies it has a limit.
+pub const MAX_SCOPES_BYTES: usize = 1024;
+
 /// The permissions of a key or a token. They give nothing: what its owner does not have, it does not have either.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Scopes(Arc<Role>);
@@ -24,6 +27,13 @@ pub enum InvalidScopes {
     /// One of them is no permission.
     #[error(transparent)]
     Permission(#[from] InvalidPermission),
+}
+
+/// Whether a text can be a scope (RFC 6749, section 3.3): visible ASCII without `"` and `\`. Nothing else is given to a program or written into a
+/// header.
+#[must_use]
+pub fn is_scope_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'))
 }
 
 impl Scopes {
@@ -67,22 +77,33 @@ impl Scopes {
     }
 
     /// Those of `asked` that have to do with the gateway, and always the permission to use it; everything of the gateway if none of `asked` has
-    /// to do with it. A program that signs in may ask for what there is not, and is told what it got (RFC 6749, section 3.3).
+    /// to do with it. A program that signs in may ask for what there is not, and is told what it got (RFC 6749, section 3.3). `None`: written, they
+    /// are longer than [`MAX_SCOPES_BYTES`].
     #[must_use]
-    pub fn of_gateway_among(asked: &str) -> Self {
+    pub fn of_gateway_among(asked: &str) -> Option<Self> {
         let is_for_gateway = |permission: &Permission| Self::of_gateway().include(permission.as_str());
-        let mut granted: Vec<Permission> =
-            asked.split_whitespace().filter_map(|scope| scope.parse().ok()).filter(is_for_gateway).collect();
-        granted.truncate(MAX_PERMISSIONS);
+        let known =
+            asked.split_whitespace().filter(|scope| is_scope_token(scope)).filter_map(|scope| scope.parse().ok());
+        let mut granted: Vec<Permission> = known.filter(is_for_gateway).collect();
         if granted.is_empty() {
-            return Self::of_gateway();
+            return Some(Self::of_gateway());
         }
         granted.push(Permission::of_table(GatewayUse::NAME, false));
-        Self::of(granted)
+        let granted = Self::of(granted);
+        (granted.to_string().len() <= MAX_SCOPES_BYTES && granted.permissions().count() <= MAX_PERMISSIONS)
+            .then_some(granted)
     }
 
     fn of(permissions: impl IntoIterator<Item = Permission>) -> Self {
         Self(Arc::new(Role::nameless(permissions)))
+    }
+
+    /// What both allow. Of two permissions, one includes the other or they have nothing in common: a `*` is only at the end.
+    pub(crate) fn both(&self, other: &Self) -> Self {
+        let within = |scopes: &Self, all: &Self| -> Vec<Permission> {
+            scopes.permissions().filter(|scope| all.include(scope.as_str())).cloned().collect()
+        };
+        Self::of(within(self, other).into_iter().chain(within(other, self)))
     }
 
     /// Whether they include what a permission allows.
@@ -143,6 +164,8 @@ mod tests {
         let everything = Roles::default().access(["admin"]);
         assert!(!limited.allows_giving(&everything) && everything.allows_giving(&limited));
         assert!(!limited.allows_giving(&access("admin", &["tools:call:mail:*"])));
+        let twice = limited.within(Some(&Scopes::new(["tools:call:*"]).unwrap())).within(None);
+        assert!(twice.allows(&clock) && !twice.allows(&mail) && !twice.allows(&Action::Route("users:read")));
     }
 
     #[test]
@@ -162,9 +185,14 @@ mod tests {
             ("openid offline_access", "gateway:use tools:call:*"),
             ("tools:call:clock:*", "gateway:use tools:call:clock:*"),
             ("gateway:use", "gateway:use"),
+            // What turns the direction of a text, or ends one in a header (RFC 6749, section 3.3).
+            ("gateway:use tools:call:a\u{202e}b tools:call:\"x tools:call:x\\", "gateway:use"),
             ("* users:manage conversations:write gateway:use", "gateway:use"),
         ] {
-            assert_eq!(shown(&Scopes::of_gateway_among(asked)), granted, "{asked}");
+            assert_eq!(shown(&Scopes::of_gateway_among(asked).unwrap()), granted, "{asked}");
         }
+        let many = |count: usize| (0..count).map(|n| format!("tools:call:server:{n:010} ")).collect::<String>();
+        assert!(Scopes::of_gateway_among(&many(30)).is_some());
+        assert_eq!(Scopes::of_gateway_among(&many(40)), None, "no token has room for them");
     }
 }

@@ -24,7 +24,7 @@ pub enum AccountChanged {
     Changed(User),
     /// Somebody else changed it first.
     Stale,
-    /// Nobody would be left who is an administrator.
+    /// No person would be left who is an administrator: nobody can log in as a program.
     LastAdministrator,
 }
 
@@ -67,7 +67,8 @@ impl<D: Database> Store<D> {
              WHERE id = ?1 AND COALESCE(access_version, 0) = ?4
                AND ({ROLE} <> 'admin' OR suspended_at IS NOT NULL
                    OR COALESCE(?2, 'admin') = 'admin' AND COALESCE(CAST(?3 AS bigint), 0) = 0 OR EXISTS (
-                   SELECT 1 FROM users AS other WHERE other.id <> ?1 AND other.role = 'admin' AND other.suspended_at IS NULL))
+                   SELECT 1 FROM users AS other WHERE other.id <> ?1 AND other.role = 'admin' AND other.suspended_at IS NULL
+                       AND other.kind IS NULL))
              RETURNING id"
         );
         let parameters =

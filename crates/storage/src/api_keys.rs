@@ -3,7 +3,7 @@
 use domain::{Id, Timestamp, User};
 
 use crate::{
-    Database, Row, Statement, StorageError, Store, Value,
+    Database, Dialect, Row, Statement, StorageError, Store, Value,
     database::after_page,
     invitations::Maker,
     users::{ROLE, WITH_GROUPS, columns, read_users},
@@ -58,8 +58,8 @@ pub struct KeyHolder {
     pub key_id: Id,
     /// Its scopes, separated by spaces.
     pub scopes: String,
-    /// Whether this use is to be stored ([`Store::note_key_use`]).
-    pub is_use_news: bool,
+    /// Whether this use is to be stored ([`Store::note_key_uses`]).
+    pub should_record_use: bool,
 }
 
 /// An account that is a program's alone.
@@ -109,8 +109,7 @@ fn read_account(query: &'static str, row: &Row) -> Result<ServiceAccount, Storag
 }
 
 impl<D: Database> Store<D> {
-    /// Makes a key for an account. `None`: the account has [`MAX_KEYS`] keys or is gone, or the maker's access has changed meanwhile. Keys that
-    /// are made at the same moment may be a few more.
+    /// Makes a key for an account. `None`: the account has [`MAX_KEYS`] keys or is gone, or the maker's access has changed meanwhile.
     ///
     /// # Errors
     /// Those of the database.
@@ -121,11 +120,14 @@ impl<D: Database> Store<D> {
         maker: Maker,
     ) -> Result<Option<ApiKey>, StorageError> {
         const QUERY: &str = "create_api_key";
+        // It waits for a change of either account that is not committed yet, and for another key: the trigger `limit_api_keys` counts then. SQLite
+        // has one writer at a time anyway.
+        let waiting = if self.database.dialect() == Dialect::Postgres { "FOR NO KEY UPDATE" } else { "" };
         let sql = format!(
             "INSERT INTO api_keys (id, user_id, name, prefix, key_hash, scopes, created_at, expires_at)
              SELECT ?1, users.id, ?3, ?4, ?5, ?6, now_ms(), CAST(?7 AS bigint) FROM users, users AS maker
              WHERE users.id = ?2 AND maker.id = ?8 AND maker.suspended_at IS NULL AND COALESCE(maker.access_version, 0) = ?9
-               AND (SELECT COUNT(*) FROM api_keys WHERE user_id = ?2) < {MAX_KEYS}
+               AND (SELECT COUNT(*) FROM api_keys WHERE user_id = ?2) < {MAX_KEYS} {waiting}
              RETURNING {COLUMNS}"
         );
         let parameters = [
@@ -143,13 +145,13 @@ impl<D: Database> Store<D> {
         rows.first().map(|row| read(QUERY, row)).transpose()
     }
 
-    /// The keys of an account, the newest first. There are at most about [`MAX_KEYS`].
+    /// The keys of an account, the newest first. There are at most [`MAX_KEYS`].
     ///
     /// # Errors
     /// Those of the database.
     pub async fn api_keys(&self, user_id: Id) -> Result<Vec<ApiKey>, StorageError> {
         const QUERY: &str = "api_keys";
-        let sql = format!("SELECT {COLUMNS} FROM api_keys WHERE user_id = ?1 ORDER BY id DESC LIMIT {}", 2 * MAX_KEYS);
+        let sql = format!("SELECT {COLUMNS} FROM api_keys WHERE user_id = ?1 ORDER BY id DESC LIMIT {MAX_KEYS}");
         let rows = self.database.query(Statement::new(QUERY, sql, [user_id.into()])).await?;
         rows.iter().map(|row| read(QUERY, row)).collect()
     }
@@ -181,19 +183,23 @@ impl<D: Database> Store<D> {
         let rows = self.database.query(Statement::new(QUERY, sql, [key_hash.into()])).await?;
         let found =
             read_users(QUERY, &rows, |columns| Ok((columns.id()?, columns.text()?.to_owned(), columns.flag()?)))?;
-        let holder = |(user, (key_id, scopes, is_use_news))| KeyHolder { user, key_id, scopes, is_use_news };
+        let holder =
+            |(user, (key_id, scopes, should_record_use))| KeyHolder { user, key_id, scopes, should_record_use };
         Ok(found.into_iter().next().map(holder))
     }
 
-    /// Stores that a key was used, unless that was stored a moment ago.
+    /// Stores that keys were used, unless that was stored a moment ago.
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn note_key_use(&self, key_id: Id) -> Result<(), StorageError> {
+    pub async fn note_key_uses(&self, key_ids: impl IntoIterator<Item = Id>) -> Result<(), StorageError> {
+        let parameters: Vec<Value> = key_ids.into_iter().map(Value::from).collect();
+        let places: Vec<_> = (1..=parameters.len()).map(|number| format!("?{number}")).collect();
         let sql = format!(
-            "UPDATE api_keys SET used_at = now_ms() WHERE id = ?1 AND COALESCE(used_at, 0) < now_ms() - {USE_PRECISION_MS}"
+            "UPDATE api_keys SET used_at = now_ms() WHERE id IN ({}) AND COALESCE(used_at, 0) < now_ms() - {USE_PRECISION_MS}",
+            places.join(", ")
         );
-        self.database.query(Statement::new("note_key_use", sql, [key_id.into()]).repeatably()).await?;
+        self.database.query(Statement::new("note_key_uses", sql, parameters).repeatably()).await?;
         Ok(())
     }
 

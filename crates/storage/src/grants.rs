@@ -3,10 +3,14 @@
 
 use domain::{Id, Timestamp, User};
 
-use crate::{Database, Dialect, Row, Statement, StorageError, Store, sessions::TokenHashes};
+use crate::{
+    Database, Dialect, Row, Statement, StorageError, Store, Value,
+    database::{Columns, after_page},
+    sessions::TokenHashes,
+};
 
-/// Grants that a person sees: more than anybody has programs.
-const MAX_LISTED: u32 = 200;
+/// How long a grant that has ended is kept: longer than any of its tokens is valid, so that every instance learns of its end.
+const KEPT_ENDED_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// What a program is let in for, and what its code is bound to.
 #[derive(Clone, Copy, Debug)]
@@ -30,10 +34,12 @@ pub struct NewGrant<'a> {
 pub struct CodeBinding<'a> {
     /// As in [`NewGrant`], like the rest.
     pub client_id: &'a str,
-    /// Where the code was sent.
-    pub redirect_uri: &'a str,
+    /// Where the code was sent. It need not come again (OAuth 2.1, section 10.2): the verifier proves that the program is the one that asked.
+    pub redirect_uri: Option<&'a str>,
     /// What the sent verifier gives.
     pub code_challenge: &'a str,
+    /// The path that the tokens are to open; `None`: the one that was granted.
+    pub resource: Option<&'a str>,
 }
 
 /// What a program may do, and with which tokens.
@@ -66,8 +72,17 @@ pub struct Grant {
     pub expires_at: Timestamp,
 }
 
+fn read_terms(columns: &mut Columns<'_>) -> Result<GrantTerms, StorageError> {
+    Ok(GrantTerms {
+        client_id: columns.text()?.to_owned(),
+        resource: columns.text()?.to_owned(),
+        scopes: columns.text()?.to_owned(),
+    })
+}
+
 impl<D: Database> Store<D> {
-    /// Creates a grant with its code for an account that was read with this version of its access. `false`: the account has changed since.
+    /// Creates a grant with its code for an account that was read with this version of its access, and deletes grants of the account that ended
+    /// long ago. `false`: the account has changed since.
     ///
     /// # Errors
     /// Those of the database.
@@ -101,11 +116,19 @@ impl<D: Database> Store<D> {
             grant.resource.into(),
             grant.scopes.into(),
         ];
-        Ok(!self.database.query(Statement::new("create_grant", sql, parameters).durably()).await?.is_empty())
+        if self.database.query(Statement::new("create_grant", sql, parameters).durably()).await?.is_empty() {
+            return Ok(false);
+        }
+        let sql = format!(
+            "DELETE FROM sessions WHERE user_id = ?1 AND client_id IS NOT NULL
+             AND (expires_at < now_ms() - {KEPT_ENDED_MS} OR revoked_at < now_ms() - {KEPT_ENDED_MS})"
+        );
+        self.database.query(Statement::new("forget_ended_grants", sql, [user_id.into()]).repeatably()).await?;
+        Ok(true)
     }
 
     /// Exchanges a code for the first refresh token, once. A code that comes again, or with something else than it is bound to, ends the grant: it
-    /// may have been stolen (OAuth 2.1, section 4.1.3). `None`: nothing was given out.
+    /// may have been stolen (OAuth 2.1, section 4.1.3). Whose it is and what its program may do; `None`: nothing was given out.
     ///
     /// # Errors
     /// Those of the database.
@@ -116,10 +139,11 @@ impl<D: Database> Store<D> {
         bound: CodeBinding<'_>,
         successor_hash: &str,
         lifetime_ms: i64,
-    ) -> Result<Option<User>, StorageError> {
+    ) -> Result<Option<(User, GrantTerms)>, StorageError> {
         const QUERY: &str = "redeem_code";
         let good =
-            "token_hash = ?2 AND rotated_at IS NULL AND client_id = ?6 AND redirect_uri = ?7 AND code_challenge = ?8";
+            "token_hash = ?2 AND rotated_at IS NULL AND client_id = ?6 AND redirect_uri = COALESCE(?7, redirect_uri)
+            AND code_challenge = ?8 AND resource = COALESCE(?9, resource)";
         let sql = format!(
             "UPDATE sessions SET
                  revoked_at = CASE WHEN {good} THEN NULL ELSE now_ms() END,
@@ -128,7 +152,7 @@ impl<D: Database> Store<D> {
                  previous_hash = CASE WHEN {good} THEN ?2 ELSE previous_hash END,
                  token_hash = CASE WHEN {good} THEN ?4 ELSE token_hash END
              WHERE id = ?1 AND revoked_at IS NULL AND expires_at > now_ms() AND client_id IS NOT NULL AND family_hash = ?3
-             RETURNING user_id, revoked_at"
+             RETURNING user_id, revoked_at, client_id, resource, scopes"
         );
         let parameters = [
             session_id.into(),
@@ -139,6 +163,7 @@ impl<D: Database> Store<D> {
             bound.client_id.into(),
             bound.redirect_uri.into(),
             bound.code_challenge.into(),
+            bound.resource.into(),
         ];
         let rows = self.database.query(Statement::new(QUERY, sql, parameters).durably()).await?;
         let Some(row) = rows.first() else { return Ok(None) };
@@ -147,7 +172,8 @@ impl<D: Database> Store<D> {
         if columns.optional_integer()?.is_some() {
             return Ok(None);
         }
-        self.user(user_id).await
+        let terms = read_terms(&mut columns)?;
+        Ok(self.user(user_id).await?.map(|user| (user, terms)))
     }
 
     /// What the program of a grant may do, for one of its tokens. `None`: there is no such grant, or the token is not one of its.
@@ -159,30 +185,24 @@ impl<D: Database> Store<D> {
         let sql = "SELECT client_id, resource, scopes FROM sessions WHERE id = ?1 AND client_id IS NOT NULL AND family_hash = ?2";
         let parameters = [session_id.into(), token.family.as_str().into()];
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
-        let read = |row: &Row| {
-            let mut columns = row.columns(QUERY);
-            Ok(GrantTerms {
-                client_id: columns.text()?.to_owned(),
-                resource: columns.text()?.to_owned(),
-                scopes: columns.text()?.to_owned(),
-            })
-        };
-        rows.first().map(read).transpose()
+        rows.first().map(|row| read_terms(&mut row.columns(QUERY))).transpose()
     }
 
-    /// The grants of a person that have not ended and whose codes were used, the newest first.
+    /// The grants of a person that have not ended and whose codes were used, the newest first, before the one at which the page before ended.
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn grants(&self, user_id: Id) -> Result<Vec<Grant>, StorageError> {
+    pub async fn grants(&self, user_id: Id, before: Option<Id>, limit: u32) -> Result<Vec<Grant>, StorageError> {
         const QUERY: &str = "grants";
+        let mut parameters: Vec<Value> = vec![user_id.into()];
+        let place = after_page("id", before, &mut parameters);
         let sql = format!(
             "SELECT id, client_name, redirect_uri, scopes, created_at, rotated_at, expires_at FROM sessions
              WHERE user_id = ?1 AND client_id IS NOT NULL AND rotated_at IS NOT NULL AND revoked_at IS NULL
-               AND expires_at > now_ms()
-             ORDER BY id DESC LIMIT {MAX_LISTED}"
+               AND expires_at > now_ms() {place}
+             ORDER BY id DESC LIMIT {limit}"
         );
-        let rows = self.database.query(Statement::new(QUERY, sql, [user_id.into()])).await?;
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
         let read = |row: &Row| {
             let mut columns = row.columns(QUERY);
             Ok(Grant {

@@ -109,8 +109,8 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration {
         version: 15,
         name: "0015_clients",
-        sqlite: include_str!("../../../migrations/0015_clients.sql"),
-        postgres: include_str!("../../../migrations/0015_clients.sql"),
+        sqlite: include_str!("../../../migrations/0015_clients.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0015_clients.postgres.sql"),
     },
     Migration {
         version: 16,

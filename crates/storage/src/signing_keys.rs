@@ -1,4 +1,4 @@
-//! The keys that sign session tokens. Only `auth` reads private keys.
+//! The keys that sign session tokens. Only `auth` and `oauth` read private keys.
 
 use domain::Timestamp;
 

@@ -74,7 +74,7 @@ pub async fn list(store: &Store<impl Database>, owner: Id) -> Result<Page<ApiKey
 /// Makes a key for an account: 201, with the key. `usual`: its scopes, unless others are wanted.
 ///
 /// # Errors
-/// 422, which names the field; 409 if the account has too many keys.
+/// 422, which names the field; 409 if the account has too many keys; 401 if the maker's access has changed meanwhile.
 pub async fn make(
     store: &Store<impl Database>,
     owner: Id,
@@ -97,10 +97,15 @@ pub async fn make(
     let key = ApiKey::new()?;
     let (hash, scopes) = (key.hash(), scopes.to_string());
     let stored = NewApiKey { name, prefix: key.prefix(), hash: &hash, scopes: &scopes, expires_at };
-    let made = store.create_api_key(owner, stored, maker).await?.ok_or_else(|| {
-        let detail = format!("There are {MAX_KEYS} keys already. Revoke one that is no longer needed.");
-        Problem::conflict("too_many_keys", detail)
-    })?;
+    let Some(made) = store.create_api_key(owner, stored, maker).await? else {
+        return Err(if store.api_keys(owner).await?.len() < MAX_KEYS as usize {
+            // The maker's access has changed.
+            Problem::unauthenticated().into()
+        } else {
+            let detail = format!("There are {MAX_KEYS} keys already. Revoke one that is no longer needed.");
+            Problem::conflict("too_many_keys", detail).into()
+        });
+    };
     record(store, maker.user_id, "api_key.create", made.id, owner).await?;
     Ok(created(MadeBody { listed: made.into(), key: key.to_string() }))
 }

@@ -1,6 +1,7 @@
 //! State that every component with a database needs: the store, and what decides about tokens.
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -10,7 +11,7 @@ use std::{
 
 use cache::Cache;
 use domain::{Id, Timestamp};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use identity::{Caller, Purpose, api_key::ApiKey, session_token::InvalidToken};
 use permissions::{Roles, Scopes};
 use problem::Problem;
@@ -40,7 +41,7 @@ struct Inner<D> {
     verified: Mutex<Verified>,
     keys: Mutex<Keys>,
     /// Keys whose use is not stored yet.
-    used_keys: Mutex<Vec<Id>>,
+    used_keys: Mutex<BTreeSet<Id>>,
     started: Instant,
 }
 
@@ -106,7 +107,7 @@ impl<D: Database> App<D> {
         self.inner.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn used_keys(&self) -> MutexGuard<'_, Vec<Id>> {
+    fn used_keys(&self) -> MutexGuard<'_, BTreeSet<Id>> {
         self.inner.used_keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -191,9 +192,30 @@ impl<D: Database> App<D> {
     /// # Errors
     /// 401 when it is invalid, has another purpose or has become void.
     pub async fn authenticate(&self, token: &str, purpose: Purpose) -> Result<Session> {
-        if ApiKey::is_meant(token) {
+        if ApiKey::has_prefix(token) {
             return self.with_key(token).await;
         }
+        let (known, caller) = self.verify(token, purpose).await?;
+        let caller = match known.is_void(&caller) {
+            Some(false) => caller,
+            Some(true) => return Err(Problem::unauthenticated().into()),
+            None => self.asked(caller).await?,
+        };
+        let access = known.roles.access(caller.roles.iter().map(String::as_str));
+        let access = access.within(caller.scopes.as_deref().map(Scopes::stored).as_ref());
+        Ok(Session::new(caller, access))
+    }
+
+    /// Whom a token names that this installation signed for this purpose and that has not expired. It may have become void since: this is for
+    /// whoever gives it back.
+    ///
+    /// # Errors
+    /// 401 when it is none.
+    pub async fn signed_caller(&self, token: &str, purpose: Purpose) -> Result<Caller> {
+        Ok(self.verify(token, purpose).await?.1)
+    }
+
+    async fn verify(&self, token: &str, purpose: Purpose) -> Result<(Arc<Known>, Caller)> {
         let mut known = self.known().await?;
         let now = self.inner.started.elapsed();
         // Only the identical token finds this cache entry.
@@ -213,14 +235,7 @@ impl<D: Database> App<D> {
                 caller
             }
         };
-        let caller = match known.is_void(&caller) {
-            Some(false) => caller,
-            Some(true) => return Err(Problem::unauthenticated().into()),
-            None => self.asked(caller).await?,
-        };
-        let access = known.roles.access(caller.roles.iter().map(String::as_str));
-        let access = access.within(caller.scopes.as_deref().map(Scopes::stored).as_ref());
-        Ok(Session::new(caller, access))
+        Ok((known, caller))
     }
 
     /// The session of whoever has a key. What the database says about it counts for half a second, so a key that is revoked, and one whose owner is
@@ -241,13 +256,13 @@ impl<D: Database> App<D> {
             None => {
                 let holder = Arc::new(self.store().key_holder(&hash).await?.ok_or_else(refused)?);
                 self.keys().insert(hash, Arc::clone(&holder), now.saturating_add(FRESH));
-                if holder.is_use_news {
-                    self.used_keys().push(holder.key_id);
+                if holder.should_record_use {
+                    self.used_keys().insert(holder.key_id);
                 }
                 holder
             }
         };
-        let KeyHolder { user, key_id, scopes, .. } = &*holder;
+        let KeyHolder { user, scopes, .. } = &*holder;
         let access = known.roles.access(user.roles()).within(Some(&Scopes::stored(scopes)));
         let caller = Caller {
             user_id: user.id,
@@ -258,7 +273,7 @@ impl<D: Database> App<D> {
             scopes: None,
             resource: None,
         };
-        Ok(Session::of_key(caller, access, *key_id))
+        Ok(Session::new(caller, access))
     }
 
     /// Whether [`Self::note_used_keys`] has anything to do.
@@ -273,10 +288,7 @@ impl<D: Database> App<D> {
     /// Whatever the database says. The next use is stored then.
     pub async fn note_used_keys(&self) -> Result<(), StorageError> {
         let used = std::mem::take(&mut *self.used_keys());
-        for key_id in used {
-            self.store().note_key_use(key_id).await?;
-        }
-        Ok(())
+        self.store().note_key_uses(used).await
     }
 }
 
@@ -310,6 +322,10 @@ fn refused(error: &InvalidToken, purpose: Purpose) -> Problem {
 
 impl<D: Database> Authenticator for App<D> {
     type Database = D;
+
+    fn takes_keys(_: &Method) -> bool {
+        true
+    }
 
     fn app(&self) -> &Self {
         self

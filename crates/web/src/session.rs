@@ -6,9 +6,9 @@ use std::{marker::PhantomData, ops::Deref};
 use axum::extract::FromRequestParts;
 use cookie::Cookie;
 use domain::Id;
-use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
 use identity::{Caller, Purpose, api_key::ApiKey};
-use permissions::{Access, Action, Required};
+use permissions::{Access, Action, Required, is_scope_token};
 use problem::Problem;
 use storage::Database;
 
@@ -22,8 +22,9 @@ pub trait Authenticator: Send + Sync {
     /// The app's database.
     type Database: Database;
 
-    /// Whether API keys are taken instead of a session. Not where accounts are changed: nobody makes more of a key than it is.
-    const TAKES_KEYS: bool = true;
+    /// Whether an API key is taken instead of a session for a request with this method. Not where accounts are changed: nobody makes more of a key
+    /// than it is.
+    fn takes_keys(method: &Method) -> bool;
 
     /// The app, which has the keys.
     fn app(&self) -> &App<Self::Database>;
@@ -34,16 +35,11 @@ pub trait Authenticator: Send + Sync {
 pub struct Session {
     caller: Caller,
     access: Access,
-    api_key_id: Option<Id>,
 }
 
 impl Session {
     pub(crate) const fn new(caller: Caller, access: Access) -> Self {
-        Self { caller, access, api_key_id: None }
-    }
-
-    pub(crate) const fn of_key(caller: Caller, access: Access, api_key_id: Id) -> Self {
-        Self { caller, access, api_key_id: Some(api_key_id) }
+        Self { caller, access }
     }
 
     /// The caller's account.
@@ -102,14 +98,6 @@ impl Session {
         }
     }
 
-    /// Refuses an API key where only a person who is signed in may be: a key makes no other keys.
-    ///
-    /// # Errors
-    /// 403.
-    pub fn check_is_no_key(&self) -> Result<()> {
-        if self.api_key_id.is_none() { Ok(()) } else { Err(no_key_here().into()) }
-    }
-
     /// The session as one that has a permission.
     ///
     /// # Errors
@@ -126,10 +114,11 @@ fn insufficient_scope(permission: String) -> Problem {
         "The key or token that you sent lacks the scope {permission}. Use one that has it: scopes are chosen when it is made."
     );
     let challenge = HeaderValue::try_from(format!("Bearer error=\"insufficient_scope\", scope=\"{permission}\""));
+    let can_be_named = is_scope_token(&permission);
     let problem = Problem::lacking(permission, "insufficient_scope", detail);
     match challenge {
-        Ok(challenge) => problem.with_header(header::WWW_AUTHENTICATE, challenge),
-        Err(_) => problem,
+        Ok(challenge) if can_be_named => problem.with_header(header::WWW_AUTHENTICATE, challenge),
+        _ => problem,
     }
 }
 
@@ -168,10 +157,12 @@ impl<S: Authenticator> FromRequestParts<S> for Session {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         let app = state.app();
         let token = match bearer(&parts.headers) {
-            Some(token) if ApiKey::is_meant(token) && !S::TAKES_KEYS => return Err(no_key_here().into()),
+            Some(token) if ApiKey::has_prefix(token) && !S::takes_keys(&parts.method) => {
+                return Err(no_key_here().into());
+            }
             Some(token) => token.to_owned(),
             None => {
-                let token = cookie(&parts.headers, ACCESS_COOKIE).filter(|token| !ApiKey::is_meant(token));
+                let token = cookie(&parts.headers, ACCESS_COOKIE).filter(|token| !ApiKey::has_prefix(token));
                 let token = token.ok_or_else(Problem::unauthenticated)?;
                 app.site().check_origin(&parts.method, &parts.headers)?;
                 token

@@ -26,7 +26,6 @@ export function Authorize({ user }: { user: User }) {
     void programs.wanted(location.search).then(
       (wanted) => {
         if (!("redirect_to" in wanted)) setState({ at: "deciding", wanted, fault: null });
-        else if (wanted.at_once) back(wanted.redirect_to);
         else setState({ at: "refused", reason: wanted.reason, back: wanted });
       },
       (error: unknown) => !endedBy(error) && setState({ at: "refused", reason: describe(error), back: null }),
@@ -68,7 +67,8 @@ export function Authorize({ user }: { user: User }) {
   );
 }
 
-function Question({
+/** What the program wants, and the two buttons. */
+export function Question({
   user,
   wanted,
   fault,
@@ -91,6 +91,12 @@ function Question({
         ) : (
           <>
             The program describes itself at <bdi class="font-medium text-ink">{wanted.client_host}</bdi>.
+          </>
+        )}
+        {wanted.is_on_this_computer && wanted.client_host !== null && (
+          <>
+            {" "}
+            Any program on this computer can say that it is this one. Go on only if you have just connected it yourself.
           </>
         )}
       </p>

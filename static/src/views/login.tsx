@@ -230,8 +230,8 @@ export function PasswordResetView({ token }: { token: string }) {
       <div class="w-full max-w-[23rem]">
         <Greeting title={state === "done" ? "Your password is changed" : "Choose a new password"}>
           {state === "done"
-            ? "Every browser that was logged in to your account is logged out."
-            : "Every browser that is logged in to your account will be logged out."}
+            ? "Every browser that was logged in to your account is logged out, every program disconnected, and your API keys are deleted."
+            : "Every browser that is logged in to your account will be logged out, every program disconnected, and your API keys deleted."}
         </Greeting>
         {state === "done" ? (
           <button type="button" class="main-button h-11 w-full" onClick={() => navigate("/", { replace: true })}>

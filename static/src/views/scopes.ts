@@ -1,4 +1,5 @@
 /** Scopes of programs in words. */
+import { visible } from "../visible.ts";
 
 /** What a scope lets a program do. One that has no words is shown as it is written. */
 export function scopeInWords(scope: string): string {
@@ -10,5 +11,5 @@ export function scopeInWords(scope: string): string {
   if (scope === "models:use:*") return "Use all models";
   if (scope === "tools:call:*") return "Call all tools, where this is allowed without asking";
   const server = /^tools:call:([^:]+):\*$/.exec(scope)?.[1];
-  return server === undefined ? scope : `Call the tools of ${server}, where this is allowed without asking`;
+  return server === undefined ? visible(scope) : `Call the tools of ${visible(server)}, where this is allowed without asking`;
 }

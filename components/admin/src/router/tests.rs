@@ -364,7 +364,7 @@ fn a_program_gets_an_account_and_keys_from_whoever_may_give_its_role() {
 }
 
 #[test]
-fn nobody_makes_keys_that_do_more_than_they_may_and_a_key_makes_none() {
+fn nobody_makes_or_revokes_keys_that_do_more_than_they_may_and_a_key_changes_no_account() {
     let test = Test::new();
     let store = test.fixture.app.store();
     block_on(store.set_role("operator", "service-accounts:manage tools:read", 9)).unwrap();
@@ -379,12 +379,23 @@ fn nobody_makes_keys_that_do_more_than_they_may_and_a_key_makes_none() {
     let new = || Some(json!({"name": "k"}));
     assert_eq!(code(&test.send_as(&operator, Method::POST, &keys, new())), (403, "beyond_own_role"));
     let key = test.send(Method::POST, &keys, new());
-    let secret = key.json["key"].as_str().unwrap();
+    let (secret, id) = (key.json["key"].as_str().unwrap(), key.json["id"].as_str().unwrap());
+    let path = format!("{keys}/{id}");
+    assert_eq!(code(&test.send_as(&operator, Method::DELETE, &path, None)), (403, "beyond_own_role"));
     assert_eq!(test.send_as(secret, Method::GET, "/service-accounts", None).status.as_u16(), 200);
+    let (admin, other) = (test.admin.id, test.fixture.person("c@example.org").0.id);
     for (method, path, body) in [
         (Method::POST, "/service-accounts".to_owned(), body("service")),
         (Method::POST, keys.clone(), new()),
-        (Method::DELETE, format!("{keys}/{}", key.json["id"].as_str().unwrap()), None),
+        (Method::DELETE, path.clone(), None),
+        // What would give whoever found the key an account, or somebody else's.
+        (Method::POST, format!("/users/{admin}/reset-link"), None),
+        (Method::POST, format!("/users/{other}/reset-link"), None),
+        (Method::DELETE, format!("/users/{other}/second-factor"), None),
+        (Method::PATCH, format!("/users/{other}"), Some(json!({"role": "admin"}))),
+        (Method::POST, "/invitations".to_owned(), Some(json!({"email": "d@example.org", "role": "admin"}))),
+        (Method::POST, "/groups".to_owned(), Some(json!({"name": "g", "roles": []}))),
+        (Method::PUT, "/roles/all".to_owned(), Some(json!({"permissions": ["*"]}))),
     ] {
         assert_eq!(code(&test.send_as(secret, method, &path, body)), (403, "key_not_allowed"), "{path}");
     }

@@ -9,7 +9,7 @@ use axum::body::Body;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use domain::User;
 use http::{HeaderValue, Method, Request, header};
-use identity::{Purpose, session_token::InvalidToken};
+use identity::Purpose;
 use permissions::Action;
 use router_test::{Answer, Fixture};
 use serde_json::{Value, json};
@@ -21,6 +21,7 @@ use super::*;
 use crate::document::DocumentError;
 
 mod documents;
+mod sessions;
 
 const HERE: &str = "http://127.0.0.1:3000";
 const REDIRECT: &str = "http://127.0.0.1:49152/callback";
@@ -235,14 +236,22 @@ fn a_code_is_bound_to_its_client_its_redirect_its_verifier_and_its_resource() {
         (("client_id", other), "invalid_grant"),
         (("redirect_uri", "http://127.0.0.1:49153/callback"), "invalid_grant"),
         (("code_verifier", wrong_verifier.as_str()), "invalid_grant"),
-        (("resource", "http://127.0.0.1:3000/mcp/mail"), "invalid_target"),
+        (("resource", "http://127.0.0.1:3000/mcp/mail"), "invalid_grant"),
+        (("resource", "http://other.example/mcp"), "invalid_target"),
         (("code", "eac_x"), "invalid_grant"),
         (("code_verifier", ""), "invalid_request"),
-        (("redirect_uri", ""), "invalid_request"),
         (("grant_type", "password"), "unsupported_grant_type"),
     ] {
-        let refused = test.exchange_with(&asked, &test.code(&asked), &[change]);
+        let code = test.code(&asked);
+        let refused = test.exchange_with(&asked, &code, &[change]);
         assert_eq!(error(&refused), (400, expected), "{change:?}");
+        if expected == "invalid_grant" && change.0 != "code" {
+            assert_eq!(
+                error(&test.exchange(&asked, &code)),
+                (400, "invalid_grant"),
+                "who guesses has one try: {change:?}"
+            );
+        }
         assert!(refused.json["error_description"].is_string());
     }
     let code = test.code(&asked);
@@ -278,14 +287,18 @@ fn a_refresh_token_is_replaced_and_one_that_is_used_late_ends_the_grant() {
 }
 
 #[test]
-fn nobody_is_sent_where_the_program_is_not_and_a_wrong_request_is_told_to_the_program() {
+fn nobody_is_sent_where_the_program_is_not_and_a_wrong_request_is_told_to_the_program_if_the_person_wants_it() {
     let test = Test::new();
     let right = asked(&test.registered());
-    let begin = |asked: &Parameters| test.get(&format!("/oauth/authorize?{}", query(asked)), None);
-    let location = |answer: &Answer| answer.headers[header::LOCATION].to_str().unwrap().to_owned();
-    let began = begin(&right);
-    assert_eq!(began.status.as_u16(), 303);
-    assert_eq!(location(&began), format!("/authorize?{}", query(&right)));
+    // A link that everybody can make leads to the page and nowhere else, whatever is in it.
+    for request in
+        [right.clone(), with(right.clone(), &[("response_type", "token")]), with(right.clone(), &[("client_id", "x")])]
+    {
+        let began = test.get(&format!("/oauth/authorize?{}", query(&request)), None);
+        assert_eq!(began.status.as_u16(), 303);
+        assert_eq!(began.headers[header::LOCATION], format!("/authorize?{}", query(&request)));
+    }
+    let long_scope: String = (0..99).map(|n| format!("tools:call:server:{n:010} ")).collect();
     for (change, expected) in [
         (("redirect_uri", "https://evil.example/callback"), "redirect_refused"),
         (("redirect_uri", "http://127.0.0.1/other"), "redirect_refused"),
@@ -293,9 +306,7 @@ fn nobody_is_sent_where_the_program_is_not_and_a_wrong_request_is_told_to_the_pr
         (("client_id", ""), "client_unknown"),
         (("state", "x".repeat(3000).as_str()), "invalid_request"),
     ] {
-        let wrong = with(right.clone(), &[change]);
-        assert_eq!((code(&begin(&wrong)), code(&test.show(&wrong))), ((400, expected), (400, expected)), "{change:?}");
-        assert!(!begin(&wrong).headers.contains_key(header::LOCATION));
+        assert_eq!(code(&test.show(&with(right.clone(), &[change]))), (400, expected), "{change:?}");
     }
     for (change, expected) in [
         (("response_type", "token"), "unsupported_response_type"),
@@ -305,29 +316,31 @@ fn nobody_is_sent_where_the_program_is_not_and_a_wrong_request_is_told_to_the_pr
         (("code_challenge_method", "plain"), "invalid_request"),
         (("code_challenge_method", ""), "invalid_request"),
         (("resource", "https://other.example.org/mcp"), "invalid_target"),
+        (("scope", long_scope.as_str()), "invalid_scope"),
     ] {
-        let wrong = with(right.clone(), &[change]);
-        let (began, shown) = (begin(&wrong), test.show(&wrong));
-        assert!(location(&began).starts_with(&format!("{REDIRECT}?")), "{change:?}");
-        for back in [location(&began), shown.json["redirect_to"].as_str().unwrap().to_owned()] {
-            let back = sent_back(&back);
-            assert_eq!(
-                (back["error"].as_str(), back["iss"].as_str(), back["state"].as_str()),
-                (expected, HERE, "a&b=c")
-            );
-        }
+        let shown = test.show(&with(right.clone(), &[change])).json;
+        assert_eq!(shown["redirect_host"], "this computer");
+        let address = shown["redirect_to"].as_str().unwrap();
+        assert!(address.starts_with(&format!("{REDIRECT}?")), "{change:?}");
+        let back = sent_back(address);
+        assert_eq!((back["error"].as_str(), back["iss"].as_str(), back["state"].as_str()), (expected, HERE, "a&b=c"));
     }
-    // A link that everybody can make leads nowhere else by itself.
-    let metadata = json!({"redirect_uris": ["https://app.example.org/cb"]});
-    let elsewhere = test.register(&metadata).json["client_id"].as_str().unwrap().to_owned();
-    let elsewhere = [("client_id", elsewhere.as_str()), ("redirect_uri", "https://app.example.org/cb")];
-    let wrong = with(with(right.clone(), &elsewhere), &[("response_type", "token")]);
-    assert!(location(&begin(&wrong)).starts_with("/authorize?"));
-    let shown = test.show(&wrong).json;
-    assert_eq!((&shown["redirect_host"], &shown["at_once"]), (&json!("app.example.org"), &json!(false)));
-    assert!(shown["redirect_to"].as_str().unwrap().starts_with("https://app.example.org/cb?error=unsupported"));
-    let only_one = with(right.clone(), &[("redirect_uri", ""), ("resource", "")]);
-    assert_eq!(test.show(&only_one).json["resource"], "/mcp");
+}
+
+#[test]
+fn a_program_with_one_redirect_need_not_name_it() {
+    let test = Test::new();
+    let asked = with(asked(&test.registered()), &[("redirect_uri", ""), ("resource", "")]);
+    assert_eq!(test.show(&asked).json["resource"], "/mcp");
+    let code = test.code(&asked);
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("code", code.as_str()),
+        ("client_id", &asked["client_id"]),
+        ("code_verifier", VERIFIER),
+    ];
+    let tokens = test.form("/oauth/token", &form);
+    assert!(test.opens(&tokens.json["access_token"]), "{}", tokens.text);
 }
 
 #[test]
@@ -421,6 +434,14 @@ fn what_is_given_back_or_belongs_to_who_is_suspended_opens_nothing_any_more() {
         assert_eq!(error(&test.refresh(&asked["client_id"], refresh)), (400, "invalid_grant"));
     }
     assert_eq!(error(&test.form("/oauth/revoke", &[])), (400, "invalid_request"));
+    // Also with an access token that a change of roles has made void.
+    let tokens = test.exchange(&asked, &test.code(&asked)).json;
+    let person = test.fixture.change(&test.user, AccountChange { role: Some("admin"), is_suspended: None });
+    assert!(!test.opens(&tokens["access_token"]));
+    let _ = test.form("/oauth/revoke", &[("token", tokens["access_token"].as_str().unwrap())]);
+    let refresh = tokens["refresh_token"].as_str().unwrap();
+    assert_eq!(error(&test.refresh(&asked["client_id"], refresh)), (400, "invalid_grant"));
+    let test = Test { token: test.fixture.token(&person, Purpose::Session), user: person, ..test };
     let tokens = test.exchange(&asked, &test.code(&asked)).json;
     let code = test.code(&asked);
     let _ = test.fixture.change(&test.user, AccountChange { role: None, is_suspended: Some(true) });
@@ -439,20 +460,6 @@ fn a_program_finds_all_it_needs_in_the_metadata() {
     assert_eq!(metadata["code_challenge_methods_supported"], json!(["S256"]));
     assert_eq!(metadata["authorization_response_iss_parameter_supported"], true);
     assert_eq!(metadata["client_id_metadata_document_supported"], true);
-}
-
-#[test]
-fn a_session_of_a_browser_and_one_of_a_program_do_not_get_into_each_other() {
-    let test = Test::new();
-    let asked = asked(&test.registered());
-    let tokens = test.exchange(&asked, &test.code(&asked)).json;
-    let refused = test.fixture.new_instance();
-    let opened =
-        futures::executor::block_on(refused.authenticate(tokens["access_token"].as_str().unwrap(), Purpose::Session));
-    assert!(opened.is_err(), "{}", InvalidToken::OtherPurpose);
-    for token in [&test.token, "ear_x", "x"] {
-        assert_eq!(error(&test.refresh(&asked["client_id"], token)), (400, "invalid_grant"));
-    }
 }
 
 #[test]

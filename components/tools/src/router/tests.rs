@@ -127,6 +127,7 @@ impl Test {
         let message = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
         let mut request = request(Method::POST, path, Some(token), Some(&message));
         let headers = request.headers_mut();
+        headers.insert("host", HeaderValue::from_static("127.0.0.1:3000"));
         headers.insert("accept", HeaderValue::from_static("application/json, text/event-stream"));
         headers.insert("mcp-protocol-version", HeaderValue::from_static("2025-11-25"));
         answer(self.router(), request).await

@@ -125,7 +125,7 @@ fn do_what_people_do(store: &Store<Recorder<'_>>) {
     block_on(async {
         store.access_state(60_000, Offers::Unless(None)).await.unwrap();
         let holder = store.key_holder("7").await.unwrap().unwrap();
-        store.note_key_use(holder.key_id).await.unwrap();
+        store.note_key_uses([holder.key_id]).await.unwrap();
         store.api_keys(user_id).await.unwrap();
         store.revoke_api_key(holder.user.id, holder.key_id).await.unwrap();
         store.open_sessions(Some(user_id), None, 50).await.unwrap();
@@ -227,10 +227,10 @@ fn do_what_people_do(store: &Store<Recorder<'_>>) {
         assert!(store.create_session(id(RUN, 1), &user, &hashes, 60_000).await.unwrap());
         let (program, new) = (id(RUN, 2), NewGrant { client_id: "c", client_name: "c", ..UNKNOWN_PROGRAM });
         assert!(store.create_grant(program, (user_id, user.access_version), &hashes, new, 60_000).await.unwrap());
-        let bound = CodeBinding { client_id: "c", redirect_uri: "", code_challenge: "" };
+        let bound = CodeBinding { client_id: "c", redirect_uri: None, code_challenge: "", resource: None };
         store.grant_terms(program, &hashes).await.unwrap().unwrap();
         store.redeem_code(program, &hashes, bound, "next", 60_000).await.unwrap().unwrap();
-        assert_eq!(store.grants(user_id).await.unwrap().len(), 1);
+        assert_eq!(store.grants(user_id, None, 50).await.unwrap().len(), 1);
         assert!(store.end_grant(user_id, program).await.unwrap());
         store.user_of_token(user_id, Some(id(RUN, 1))).await.unwrap().unwrap();
         store.access_state(60_000, Offers::Unless(None)).await.unwrap();

@@ -1,8 +1,10 @@
 //! What a person's roles leave of what this component answers.
 
 use futures::executor::block_on;
-use identity::api_key::ApiKey;
-use storage::{accounts::AccountChange, api_keys::NewApiKey, audit::AuditRecord};
+use identity::{api_key::ApiKey, grant_token::GrantToken, session_token::ProgramSession};
+use storage::{
+    accounts::AccountChange, api_keys::NewApiKey, audit::AuditRecord, grants::NewGrant, sessions::TokenHashes,
+};
 
 use super::*;
 
@@ -92,6 +94,41 @@ fn permissions_of_every_route_are_those_of_the_document() {
 }
 
 #[test]
+fn a_programs_token_opens_the_address_that_its_person_let_it_in_for_and_what_is_below() {
+    paused(|outside| async move {
+        let test = Test::new(outside);
+        let app = &test.fixture.app;
+        let token = async |resource: &str| {
+            let (issuer, now) = web::issuing::issuer("tools", app.store(), "").await.unwrap();
+            let code = GrantToken::new_code(Id::new()).unwrap();
+            let hashes = TokenHashes { token: code.hash(), family: code.family_hash() };
+            let scopes = "gateway:use tools:call:*";
+            let (client_id, redirect_uri, code_challenge) = ("c", "https://a.example/cb", "x");
+            let grant = NewGrant { client_id, client_name: "c", redirect_uri, code_challenge, resource, scopes };
+            let person = (test.user.id, test.user.access_version);
+            assert!(app.store().create_grant(code.session_id(), person, &hashes, grant, 60_000).await.unwrap());
+            let program = ProgramSession { session_id: code.session_id(), scopes, resource };
+            issuer.issue_to_program(&test.user, program, now).unwrap()
+        };
+        let list = async |token: &str, path: &str| test.gateway(token, path, "tools/list", json!({})).await;
+        for (resource, path, status) in [
+            ("/mcp", "/mcp", 200),
+            ("/mcp", "/mcp/clock", 200),
+            ("/mcp/clock", "/mcp/clock", 200),
+            ("/mcp/clock", "/mcp/mail", 401),
+            ("/mcp/clock", "/mcp", 401),
+        ] {
+            let answer = list(&token(resource).await, path).await;
+            assert_eq!(answer.status.as_u16(), status, "{resource} at {path}: {}", answer.text);
+            if status == 401 {
+                let challenge = answer.headers["www-authenticate"].to_str().unwrap();
+                assert!(challenge.starts_with("Bearer error=\"invalid_token\", "), "{challenge}");
+            }
+        }
+    });
+}
+
+#[test]
 fn a_program_goes_no_further_at_the_gateway_than_its_scopes() {
     paused(|outside| async move {
         let test = Test::new(outside);
@@ -105,14 +142,19 @@ fn a_program_goes_no_further_at_the_gateway_than_its_scopes() {
         let list = async |key: &str| test.gateway(key, "/mcp", "tools/list", json!({})).await;
         let call = async |key: &str| {
             let params = json!({ "name": "clock_now", "arguments": {} });
-            test.gateway(key, "/mcp", "tools/call", params).await.json["result"]["isError"] == false
+            test.gateway(key, "/mcp", "tools/call", params).await
         };
         let all = key("gateway:use tools:call:*");
         assert_eq!(strings(&list(&all).await.json["result"]["tools"], "name"), ["clock_now", "mail_send", "wiki_read"]);
-        assert!(call(&all).await);
+        assert_eq!(call(&all).await.json["result"]["isError"], false);
         let other = key("gateway:use tools:call:wiki:*");
         assert_eq!(strings(&list(&other).await.json["result"]["tools"], "name"), ["wiki_read"]);
-        assert!(!call(&other).await);
+        let refused = call(&other).await;
+        assert_eq!((refused.status.as_u16(), &refused.json["code"]), (403, &json!("insufficient_scope")));
+        let challenge = refused.headers["www-authenticate"].to_str().unwrap();
+        assert!(challenge.starts_with("Bearer error=\"insufficient_scope\", "), "{challenge}");
+        assert!(challenge.contains("scope=\"gateway:use tools:call:wiki:* tools:call:clock:now\""), "{challenge}");
+        assert_eq!(test.asked("clock.spin.internal tools/call"), 1, "of the one who may");
         let none = list(&key("conversations:read")).await;
         assert_eq!((none.status.as_u16(), &none.json["code"]), (403, &json!("insufficient_scope")));
     });

@@ -35,3 +35,9 @@ ALTER TABLE sessions ADD COLUMN code_challenge text;
 ALTER TABLE sessions ADD COLUMN resource text;
 
 ALTER TABLE sessions ADD COLUMN scopes text;
+
+-- A new password ends all that an old one may have let somebody make: keys too, as `end_what_an_old_password_began` in 0014 does with sessions.
+CREATE TRIGGER delete_keys_with_an_old_password AFTER UPDATE OF password_hash ON users WHEN NEW.password_hash IS NOT OLD.password_hash
+BEGIN
+    DELETE FROM api_keys WHERE user_id = NEW.id;
+END;

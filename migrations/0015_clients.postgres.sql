@@ -1,0 +1,72 @@
+-- Programs: their keys, the accounts that are theirs alone, and the sessions that people opened for them by OAuth.
+
+-- What an account is: null is a person's, 'service' a program's, which has no password and nobody logs in to.
+ALTER TABLE users ADD COLUMN kind text;
+
+CREATE INDEX users_of_programs ON users (id) WHERE kind IS NOT NULL;
+
+-- Keys with which programs act for an account. Only a hash is kept, and prefix, the beginning, to tell them apart. scopes are permissions,
+-- separated by spaces. A key that is revoked is deleted.
+CREATE TABLE api_keys (
+    id text PRIMARY KEY,
+    user_id text NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    name text NOT NULL,
+    prefix text NOT NULL,
+    key_hash text NOT NULL UNIQUE,
+    scopes text NOT NULL,
+    created_at bigint NOT NULL,
+    expires_at bigint,
+    used_at bigint
+);
+
+CREATE INDEX api_keys_of_user ON api_keys (user_id);
+
+-- A session of a program that a person lets in: a grant (OAuth 2.1). Its first token is the authorization code, the others are refresh tokens;
+-- rotated_at is null until the code was used. All of these are null in a browser's session. client_id is what the program calls itself,
+-- client_name how the person saw it, redirect_uri and code_challenge what the code is bound to, resource the path that its tokens open.
+ALTER TABLE sessions ADD COLUMN client_id text;
+
+ALTER TABLE sessions ADD COLUMN client_name text;
+
+ALTER TABLE sessions ADD COLUMN redirect_uri text;
+
+ALTER TABLE sessions ADD COLUMN code_challenge text;
+
+ALTER TABLE sessions ADD COLUMN resource text;
+
+ALTER TABLE sessions ADD COLUMN scopes text;
+
+-- A new password ends all that an old one may have let somebody make: keys too, as `end_what_an_old_password_began` in 0014 does with sessions.
+CREATE FUNCTION delete_keys_with_an_old_password() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM api_keys WHERE user_id = NEW.id;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER delete_keys_with_an_old_password AFTER UPDATE OF password_hash ON users FOR EACH ROW
+    WHEN (NEW.password_hash IS DISTINCT FROM OLD.password_hash) EXECUTE FUNCTION delete_keys_with_an_old_password();
+
+-- Keys of one account that are made at the same moment are counted one after the other: who makes one locks the account's row before, and this
+-- counts after waiting for it. 50 is `MAX_KEYS` in crates/storage/src/api_keys.rs, which counts for SQLite.
+CREATE FUNCTION limit_api_keys() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF (SELECT COUNT(*) FROM api_keys WHERE user_id = NEW.user_id) >= 50 THEN
+        RETURN NULL;
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER limit_api_keys BEFORE INSERT ON api_keys FOR EACH ROW EXECUTE FUNCTION limit_api_keys();
+
+-- As in 0012, but nobody can log in as a program, so one does not count.
+CREATE OR REPLACE FUNCTION keep_an_administrator() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('keep_an_administrator'));
+    IF NOT EXISTS (SELECT 1 FROM users WHERE id <> OLD.id AND role = 'admin' AND suspended_at IS NULL AND kind IS NULL) THEN
+        RETURN NULL;
+    END IF;
+    RETURN NEW;
+END
+$$;
