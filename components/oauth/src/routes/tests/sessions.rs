@@ -32,3 +32,21 @@ fn a_session_of_a_browser_and_one_of_a_program_do_not_get_into_each_other() {
     assert!(matches!(rotated, Rotation::Unknown));
     assert!(test.opens(&tokens["access_token"]), "and nothing has ended");
 }
+
+#[test]
+fn a_token_that_is_given_back_while_the_database_fails_is_not_said_to_be_revoked() {
+    let test = Test::new();
+    let asked = asked(&test.registered());
+    let tokens = test.exchange(&asked, &test.code(&asked)).json;
+    let token = tokens["access_token"].as_str().unwrap();
+    let rename = |from: &str, to: &str| {
+        let sql = format!("ALTER TABLE {from} RENAME TO {to}");
+        block_on(test.fixture.another_connection().query(storage::Statement::new("t", sql, []))).unwrap();
+    };
+    rename("signing_keys", "away");
+    assert!(test.form("/oauth/revoke", &[("token", token)]).status.is_server_error());
+    rename("away", "signing_keys");
+    assert!(test.opens(&tokens["access_token"]));
+    assert_eq!(test.form("/oauth/revoke", &[("token", token)]).status, StatusCode::OK);
+    assert!(!test.opens(&tokens["access_token"]));
+}

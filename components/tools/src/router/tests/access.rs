@@ -129,6 +129,19 @@ fn a_programs_token_opens_the_address_that_its_person_let_it_in_for_and_what_is_
 }
 
 #[test]
+fn a_program_does_not_hear_that_its_token_is_invalid_while_the_database_fails() {
+    paused(|outside| async move {
+        let mut test = Test::new(outside);
+        let token = test.fixture.token(&test.user, Purpose::Gateway);
+        test.fixture.app = test.fixture.new_instance();
+        let sql = "ALTER TABLE signing_keys RENAME TO away";
+        test.fixture.another_connection().query(Statement::new("t", sql, [])).await.unwrap();
+        let answer = test.gateway(&token, "/mcp", "tools/list", json!({})).await;
+        assert!(answer.status.is_server_error() && !answer.headers.contains_key("www-authenticate"), "{}", answer.text);
+    });
+}
+
+#[test]
 fn a_program_goes_no_further_at_the_gateway_than_its_scopes() {
     paused(|outside| async move {
         let test = Test::new(outside);
