@@ -19,7 +19,7 @@ CREATE TABLE recovery_codes (
 
 CREATE VIEW second_factor_changes AS
 SELECT CAST(NULL AS text) AS user_id, CAST(NULL AS bigint) AS access_version, CAST(NULL AS text) AS sealed, CAST(NULL AS bigint) AS last_step,
-    CAST(NULL AS text) AS recovery_hashes, CAST(NULL AS bigint) AS changed_at
+    CAST(NULL AS text) AS recovery_hashes, CAST(NULL AS text) AS kept_session, CAST(NULL AS text) AS audit_id, CAST(NULL AS bigint) AS changed_at
 WHERE 1 = 0;
 
 CREATE FUNCTION change_second_factor() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -37,6 +37,11 @@ BEGIN
     SELECT NEW.user_id, value FROM json_array_elements_text(CAST(NEW.recovery_hashes AS json));
     UPDATE users SET access_version = COALESCE(access_version, 0) + 1, access_changed_at = NEW.changed_at
     WHERE id = NEW.user_id AND NEW.sealed IS NOT NULL;
+    UPDATE sessions SET revoked_at = NEW.changed_at
+    WHERE user_id = NEW.user_id AND revoked_at IS NULL AND NEW.sealed IS NOT NULL AND id IS DISTINCT FROM NEW.kept_session;
+    INSERT INTO audit_events (id, at, user_id, action, subject, outcome)
+    VALUES (NEW.audit_id, NEW.changed_at, NEW.user_id,
+        CASE WHEN NEW.sealed IS NULL THEN 'recovery_codes.renew' ELSE 'second_factor.set' END, NEW.user_id, 'ok');
     RETURN NEW;
 END
 $$;

@@ -19,10 +19,10 @@ CREATE TABLE recovery_codes (
 
 -- A second factor, in place of the one before, with new recovery codes; or new recovery codes alone, if sealed is null. recovery_hashes is a JSON array
 -- of texts. access_version is that of the account when it was read. A new second factor makes it grow, so a log-in that read the account before gets no
--- session.
+-- session, and it ends all sessions but kept_session: they may have begun with the password alone, or with a code of the app before.
 CREATE VIEW second_factor_changes AS
 SELECT CAST(NULL AS text) AS user_id, CAST(NULL AS bigint) AS access_version, CAST(NULL AS text) AS sealed, CAST(NULL AS bigint) AS last_step,
-    CAST(NULL AS text) AS recovery_hashes, CAST(NULL AS bigint) AS changed_at
+    CAST(NULL AS text) AS recovery_hashes, CAST(NULL AS text) AS kept_session, CAST(NULL AS text) AS audit_id, CAST(NULL AS bigint) AS changed_at
 WHERE 1 = 0;
 
 CREATE TRIGGER change_second_factor INSTEAD OF INSERT ON second_factor_changes
@@ -34,6 +34,11 @@ BEGIN
     INSERT INTO recovery_codes (user_id, code_hash) SELECT NEW.user_id, value FROM json_each(NEW.recovery_hashes);
     UPDATE users SET access_version = COALESCE(access_version, 0) + 1, access_changed_at = NEW.changed_at
     WHERE id = NEW.user_id AND NEW.sealed IS NOT NULL;
+    UPDATE sessions SET revoked_at = NEW.changed_at
+    WHERE user_id = NEW.user_id AND revoked_at IS NULL AND NEW.sealed IS NOT NULL AND id IS NOT NEW.kept_session;
+    INSERT INTO audit_events (id, at, user_id, action, subject, outcome)
+    VALUES (NEW.audit_id, NEW.changed_at, NEW.user_id,
+        CASE WHEN NEW.sealed IS NULL THEN 'recovery_codes.renew' ELSE 'second_factor.set' END, NEW.user_id, 'ok');
 END;
 
 -- The end of a second factor and its recovery codes; with ends_sessions also of all sessions, because whoever began them may have been a thief.

@@ -51,7 +51,7 @@ impl Config {
             signup: Signup::parse(&variable("signup").await),
             signing_key: variable("signing_key").await,
             master_key: MasterKey::new(variable("master_key").await),
-            second_factor_roles: names(&variable("second_factor_roles").await).map(str::to_owned).collect(),
+            second_factor_roles: names(&variable("second_factor_roles").await).map(str::to_lowercase).collect(),
             client_address_header: variable("client_address_header").await.parse().ok(),
         }
     }
@@ -81,7 +81,7 @@ pub(crate) async fn checks() -> Vec<Check> {
 }
 
 fn second_factor_roles(value: &str) -> Result<(), String> {
-    match names(value).find(|name| !is_role_name(name)) {
+    match names(value).find(|name| !is_role_name(&name.to_lowercase())) {
         None => Ok(()),
         Some(name) => Err(format!(
             "second_factor_roles has {name:?}, which no role can be called; only the others need a second factor. Write names of roles with commas \
@@ -141,10 +141,10 @@ mod tests {
         for wrong in ["chat.example.org", "https://chat.example.org/chat", "ftp://chat.example.org", "https://"] {
             assert!(public_url(wrong).is_err(), "{wrong}");
         }
-        for right in ["", "admin", "admin, auditor,member"] {
+        for right in ["", "admin", "Admin, auditor,member"] {
             assert_eq!(second_factor_roles(right), Ok(()), "{right}");
         }
-        for wrong in ["Admin", "admin;member", "all people"] {
+        for wrong in ["admin;member", "all people"] {
             assert!(second_factor_roles(wrong).is_err(), "{wrong}");
         }
         for (value, right) in [("", true), ("x-real-ip", true), ("X-Forwarded-For", true), ("x real ip", false)] {

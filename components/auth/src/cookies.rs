@@ -29,15 +29,28 @@ pub(crate) fn clear(headers: &mut HeaderMap, secure: bool) {
     append(headers, REFRESH_COOKIE, String::new(), "/auth", 0, secure);
 }
 
-/// Marks the browser as one in which somebody has logged in to an account.
-pub(crate) fn set_mark(headers: &mut HeaderMap, name: &str, mark: String, secure: bool) {
-    append(headers, &format!("{MARK_PREFIX}{name}"), mark, "/auth", MARK_S, secure);
+/// Marks of other accounts that a browser keeps. Some servers refuse requests with more than 8 KiB of headers.
+const MAX_OTHER_MARKS: usize = 9;
+
+/// Marks the browser of a request as one in which somebody has logged in to an account, and clears marks of others if it has too many.
+pub(crate) fn set_mark(headers: &mut HeaderMap, request: &HeaderMap, name: &str, mark: String, secure: bool) {
+    let name = format!("{MARK_PREFIX}{name}");
+    for other in marks(request).filter(|other| *other != name).skip(MAX_OTHER_MARKS) {
+        append(headers, &other, String::new(), "/auth", 0, secure);
+    }
+    append(headers, &name, mark, "/auth", MARK_S, secure);
 }
 
 /// Whether the browser is known for any account.
 pub(crate) fn has_mark(headers: &HeaderMap) -> bool {
+    marks(headers).next().is_some()
+}
+
+/// The names of all marks of the browser.
+fn marks(headers: &HeaderMap) -> impl Iterator<Item = String> {
     let texts = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    texts.flat_map(Cookie::split_parse).flatten().any(|cookie| cookie.name().starts_with(MARK_PREFIX))
+    let names = texts.flat_map(Cookie::split_parse).flatten().map(|cookie| cookie.name().to_owned());
+    names.filter(|name| name.starts_with(MARK_PREFIX))
 }
 
 /// The browser's mark of this name. It proves nothing until it is checked.

@@ -1,9 +1,9 @@
 //! How often somebody may try to log in. Passwords are expensive to check and cheap to guess, so an attempt is counted before anything is checked; one
 //! that succeeds is given back.
 //!
-//! Strangers cannot lock a person out. A browser in which somebody has logged in to the account before has an allowance of its own
-//! (`identity::known_browser`), and elsewhere an address uses up its own allowance long before that of the account. Addresses without an account are
-//! counted like others.
+//! A browser in which somebody has logged in to the account with its password has an allowance of its own (`identity::known_browser`), so strangers
+//! cannot lock a person out of it. Elsewhere an address uses up its own allowance before that of the account; many addresses together use up that as
+//! well, and whoever shares an address shares its allowance. Addresses without an account are counted like others.
 
 use domain::{Id, User};
 use http::HeaderMap;
@@ -14,9 +14,13 @@ use storage::{
     Database,
     rate_limits::{Bucket, RetryAfterMs},
 };
-use web::{Result, client_address::client_address};
+use web::{
+    Result,
+    client_address::{ClientAddress, client_address},
+    log::{Level, log},
+};
 
-use crate::{cookies, routes::Auth};
+use crate::{COMPONENT, cookies, routes::Auth};
 
 const SECOND_US: u64 = 1_000_000;
 const MINUTE_US: u64 = 60 * SECOND_US;
@@ -29,62 +33,102 @@ type Rate = (u64, u32);
 const KNOWN_BROWSER: Rate = (MINUTE_US, 20);
 /// Passwords for an account from one address, in other browsers: 96 a day.
 const ADDRESS_AND_ACCOUNT: Rate = (15 * MINUTE_US, 10);
-/// Passwords for an account from everywhere, in other browsers. 1440 a day guess no password that may be chosen, and fifteen addresses must try all day
-/// to use them up.
+/// The same from an address that may be that of a proxy, so of everybody. It leaves others something of [`ACCOUNT`].
+const SHARED_ADDRESS_AND_ACCOUNT: Rate = (MINUTE_US, 60);
+/// Passwords for an account from everywhere, in other browsers: 1440 a day. Eleven addresses use this up at once, or two that
+/// may be shared, and fifteen keep it used up.
 const ACCOUNT: Rate = (MINUTE_US, 100);
-/// Passwords for all accounts from one address, in other browsers: an office whose people come in the morning with wrong passwords, and some 30 ms of a
-/// processor for each.
+/// Passwords for all accounts from one address, in other browsers: an office whose people come in the morning with wrong passwords.
 const ADDRESS: Rate = (10 * SECOND_US, 60);
-/// Codes of an app, by whoever knows the password. Three of a million codes count at any time: at 24 a day, somebody guesses one in
-/// forty years on average. Recovery codes have 80 bits and need no limit, so they help when a thief of the password has used this up.
+/// Passwords that are hashed for one address, right and wrong ones and those of new accounts. Each costs some 30 ms of a processor, and one that is
+/// right a session; nothing of this is given back.
+const HASHES: Rate = (SECOND_US, 600);
+/// Codes of an app, by whoever knows the password, in one known browser, or in all others.
 const CODE: Rate = (HOUR_US, 10);
-/// Passwords that somebody enters again in their session.
+/// Codes of an app from everywhere: known browsers can be collected by whoever knows the password. Three of a million codes count at any time, so at 24
+/// a day somebody guesses one in forty years on average. Recovery codes help when a thief of the password has used this up.
+const ALL_CODES: Rate = (HOUR_US, 30);
+/// Recovery codes for an account from one address. Nobody guesses 80 bits: this only keeps down the work and the record.
+const RECOVERY_CODE: Rate = (MINUTE_US, 100);
+/// Passwords that somebody enters again in their session. Right ones count, too: they cost as much.
 const PROOF: Rate = (MINUTE_US, 10);
 
-/// An attempt that was counted.
+/// An attempt that was counted, with what is given back if it succeeds.
 pub(crate) struct Attempt(Vec<Bucket>);
 
 impl Attempt {
-    async fn begin<D: Database>(auth: &Auth<D>, buckets: Vec<Bucket>) -> Result<Self> {
-        match auth.store().take_rate(&buckets).await? {
-            Ok(()) => Ok(Self(buckets)),
+    /// `spent` is never given back.
+    async fn begin<D: Database>(auth: &Auth<D>, given_back: Vec<Bucket>, spent: Option<Bucket>) -> Result<Self> {
+        match auth.store().take_rate(given_back.iter().chain(&spent)).await? {
+            Ok(()) => Ok(Self(given_back)),
             Err(RetryAfterMs(wait_ms)) => Err(too_many(wait_ms).into()),
         }
     }
 
     /// Begins to log in to the account with this address, which is in its one spelling. Nothing tells whether there is such an account.
     pub(crate) async fn with_password<D: Database>(auth: &Auth<D>, headers: &HeaderMap, email: &str) -> Result<Self> {
+        let ClientAddress { network, may_be_shared } = from(auth, headers);
+        let hashes = Some(bucket("hashes", &network, HASHES));
         if let Some(browser) = known_browser(auth, headers, email).await? {
-            return Self::begin(auth, vec![bucket("browser", &browser, KNOWN_BROWSER)]).await;
+            return Self::begin(auth, vec![bucket("browser", &browser, KNOWN_BROWSER)], hashes).await;
         }
         // The table of limits has no addresses of people.
         let account = hash(email);
-        let mut buckets = vec![bucket("account", &account, ACCOUNT)];
-        if let Some(from) = client_address(headers, auth.config.client_address_header.as_ref()) {
-            buckets.push(bucket("address", &from, ADDRESS));
-            buckets.push(bucket("pair", &format!("{from}:{account}"), ADDRESS_AND_ACCOUNT));
+        let pair = if may_be_shared { SHARED_ADDRESS_AND_ACCOUNT } else { ADDRESS_AND_ACCOUNT };
+        let mut buckets =
+            vec![bucket("account", &account, ACCOUNT), bucket("pair", &format!("{network}:{account}"), pair)];
+        if !may_be_shared {
+            buckets.push(bucket("address", &network, ADDRESS));
         }
-        Self::begin(auth, buckets).await
+        Self::begin(auth, buckets, hashes).await
+    }
+
+    /// Makes an account, whose password is hashed.
+    pub(crate) async fn with_new_account<D: Database>(auth: &Auth<D>, headers: &HeaderMap) -> Result<Self> {
+        Self::begin(auth, Vec::new(), Some(bucket("hashes", &from(auth, headers).network, HASHES))).await
     }
 
     /// Tries a code of an app.
     pub(crate) async fn with_code<D: Database>(auth: &Auth<D>, headers: &HeaderMap, user: &User) -> Result<Self> {
-        let bucket = match known_browser(auth, headers, &spelling(&user.email)).await? {
+        let account = user.id.to_string();
+        let narrow = match known_browser(auth, headers, &spelling(&user.email)).await? {
             Some(browser) => bucket("code-browser", &browser, CODE),
-            None => bucket("code", &user.id.to_string(), CODE),
+            None => bucket("code", &account, CODE),
         };
-        Self::begin(auth, vec![bucket]).await
+        Self::begin(auth, vec![narrow, bucket("codes", &account, ALL_CODES)], None).await
+    }
+
+    /// Tries a recovery code.
+    pub(crate) async fn with_recovery_code<D: Database>(
+        auth: &Auth<D>,
+        headers: &HeaderMap,
+        user: &User,
+    ) -> Result<Self> {
+        let of = format!("{}:{}", from(auth, headers).network, user.id);
+        Self::begin(auth, vec![bucket("recovery", &of, RECOVERY_CODE)], None).await
     }
 
     /// Enters the password again in a session.
     pub(crate) async fn with_proof<D: Database>(auth: &Auth<D>, user_id: Id) -> Result<Self> {
-        Self::begin(auth, vec![bucket("proof", &user_id.to_string(), PROOF)]).await
+        Self::begin(auth, Vec::new(), Some(bucket("proof", &user_id.to_string(), PROOF))).await
     }
 
-    /// It succeeded, so it does not count.
+    /// It succeeded, so it does not count. If that cannot be stored, it counts and succeeds all the same.
     pub(crate) async fn succeeded<D: Database>(self, auth: &Auth<D>) -> Result<()> {
-        Ok(auth.store().give_back_rate(&self.0).await?)
+        if let Err(error) = auth.store().give_back_rate(&self.0).await {
+            log(
+                COMPONENT,
+                Level::Warn,
+                "an attempt could not be given back",
+                serde_json::json!({"detail": error.to_string()}),
+            );
+        }
+        Ok(())
     }
+}
+
+fn from<D: Database>(auth: &Auth<D>, headers: &HeaderMap) -> ClientAddress {
+    client_address(headers, auth.config.client_address_header.as_ref())
 }
 
 /// An address of an account in its one spelling.
@@ -92,14 +136,15 @@ pub(crate) fn spelling(email: &str) -> String {
     address::spellings(email).unwrap_or_default().0
 }
 
-/// The name of the browser, if somebody has logged in to this account in it before.
+/// The name of the browser, if somebody has logged in to this account with its present password in it.
 async fn known_browser<D: Database>(auth: &Auth<D>, headers: &HeaderMap, email: &str) -> Result<Option<String>> {
     if !cookies::has_mark(headers) {
         return Ok(None);
     }
     let (issuer, _) = auth.issuer().await?;
     let Some(mark) = cookies::mark(headers, &issuer.mark_name(email)?) else { return Ok(None) };
-    Ok(issuer.known_browser(email, &mark)?)
+    let Some((_, Some(password_hash))) = auth.store().user_by_email(email, email).await? else { return Ok(None) };
+    Ok(issuer.known_browser(email, &password_hash, &mark)?)
 }
 
 fn bucket(kind: &str, of: &str, (interval_us, burst): Rate) -> Bucket {

@@ -245,6 +245,7 @@ async fn sign_up<D: Database>(
     if let Some(refusal) = refused(&auth, opening).await? {
         return Err(refusal.into());
     }
+    Attempt::with_new_account(&auth, &headers).await?;
     let password_hash = password::hash(&body.password)?;
     let user = NewUser { email: &email, name, password_hash: &password_hash };
     let Some(user) = auth.store().create_user(user, opening).await? else {
@@ -282,12 +283,13 @@ async fn reset_password<D: Database>(
     let hash = LinkToken::parse(&body.token).ok_or_else(void)?.hash();
     let (_, email) = auth.store().password_reset(&hash).await?.ok_or_else(void)?;
     password::check(&body.password, &email)?;
-    if !auth.store().reset_password(&hash, &password::hash(&body.password)?).await? {
+    let password_hash = password::hash(&body.password)?;
+    if !auth.store().reset_password(&hash, &password_hash).await? {
         return Err(void().into());
     }
     let mut response = signed_out(&auth, &headers);
     // Strangers who try passwords must not keep out whoever has just been given a new one.
-    mark_browser(&auth, &headers, &auth.issuer().await?.0, &email, &mut response)?;
+    mark_browser(&auth, &headers, &auth.issuer().await?.0, (&email, &password_hash), &mut response)?;
     Ok(response)
 }
 
@@ -331,23 +333,30 @@ pub(crate) async fn begin_session<D: Database>(
         return Err(wrong_credentials().into());
     }
     let issuer = auth.issuer().await?;
-    let email = user.email.clone();
+    let marked = auth.store().user_with_password(user.id).await?;
     let body = session_body(auth, &issuer, user, &token).await?;
     let mut response = session_response(auth, headers, SessionBody { recovery_codes, ..body }, &token, status);
-    mark_browser(auth, headers, &issuer.0, &email, &mut response)?;
+    if let Some((user, Some(password_hash))) = marked {
+        mark_browser(auth, headers, &issuer.0, (&user.email, &password_hash), &mut response)?;
+    }
     Ok(response)
 }
 
+/// The browser is known for the account with this address and password hash from now on. A mark that it has already is kept.
 fn mark_browser<D: Database>(
     auth: &Auth<D>,
     headers: &HeaderMap,
     issuer: &Issuer,
-    email: &str,
+    (email, password_hash): (&str, &str),
     response: &mut Response,
 ) -> Result<()> {
     let email = limits::spelling(email);
-    let (name, mark) = (issuer.mark_name(&email)?, issuer.mark(&email)?);
-    cookies::set_mark(response.headers_mut(), &name, mark, auth.app.site().is_https(headers));
+    let name = issuer.mark_name(&email)?;
+    let mark = match cookies::mark(headers, &name) {
+        Some(mark) if issuer.known_browser(&email, password_hash, &mark)?.is_some() => mark,
+        _ => issuer.mark(&email, password_hash)?,
+    };
+    cookies::set_mark(response.headers_mut(), headers, &name, mark, auth.app.site().is_https(headers));
     Ok(())
 }
 

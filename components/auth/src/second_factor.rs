@@ -119,7 +119,7 @@ pub(crate) async fn after_password<D: Database>(
         return begin_session(auth, headers, user, status, None).await;
     };
     let (issuer, now) = auth.issuer().await?;
-    let challenge = issuer.issue(&user, None, Purpose::SecondFactor, now)?;
+    let challenge = issuer.issue_challenge(&user, now)?;
     Err(Problem::new(StatusCode::UNAUTHORIZED, code, detail).with_challenge(challenge).into())
 }
 
@@ -189,7 +189,10 @@ pub(crate) async fn log_in_confirm<D: Database>(
 ) -> Result<Response> {
     auth.check_origin(&method, &headers)?;
     let user = challenged(&auth, &challenge).await?;
-    let codes = finish_setup(&auth, &user, &confirmation, true).await?.ok_or_else(exists)?;
+    if user.has_second_factor {
+        return Err(exists().into());
+    }
+    let codes = finish_setup(&auth, &user, &confirmation, None).await?.ok_or_else(exists)?;
     let user = auth.store().user(user.id).await?.ok_or_else(Problem::unauthenticated)?;
     begin_session(&auth, &headers, user, StatusCode::CREATED, Some(codes)).await
 }
@@ -224,14 +227,15 @@ pub(crate) async fn setup<D: Database>(
     begin_setup(&auth, &user).await
 }
 
-/// `POST /auth/second-factor/confirm`. That it is the person was shown when it began: nobody else has the sealed secret.
+/// `POST /auth/second-factor/confirm`. That it is the person was shown when it began, and the sealed secret is void when the account has changed since.
+/// Ends all other sessions.
 pub(crate) async fn confirm<D: Database>(
     State(auth): State<Auth<D>>,
     session: Session,
     Json(confirmation): Json<Confirmation>,
 ) -> Result<Response> {
     let user = auth.store().user(session.user_id()).await?.ok_or_else(Problem::unauthenticated)?;
-    let codes = finish_setup(&auth, &user, &confirmation, false).await?.ok_or_else(changed)?;
+    let codes = finish_setup(&auth, &user, &confirmation, Some(&session)).await?.ok_or_else(changed)?;
     Ok(created(RecoveryCodesBody { recovery_codes: codes }))
 }
 
@@ -270,7 +274,6 @@ pub(crate) async fn renew_recovery_codes<D: Database>(
     if !auth.store().renew_recovery_codes(&user, &hashes).await? {
         return Err(changed().into());
     }
-    record(&auth, &user, "recovery_codes.renew", "ok").await?;
     Ok(created(RecoveryCodesBody { recovery_codes: codes.iter().map(ToString::to_string).collect() }))
 }
 
@@ -313,9 +316,11 @@ pub(crate) async fn counts<D: Database>(auth: &Auth<D>, headers: &HeaderMap, use
     match TypedCode::parse(typed) {
         None => Ok(false),
         Some(TypedCode::Recovery(code)) => {
+            let attempt = Attempt::with_recovery_code(auth, headers, user).await?;
             let used = auth.store().use_recovery_code(user.id, &code.hash()).await?;
+            record(auth, user, "recovery_code.use", if used { "ok" } else { "refused" }).await?;
             if used {
-                record(auth, user, "recovery_code.use", "ok").await?;
+                attempt.succeeded(auth).await?;
             }
             Ok(used)
         }
@@ -360,33 +365,38 @@ fn sealed(keys: &Keys, user: &User, name: &str, text: &str) -> Result<String> {
     Ok(keys.seal(&owner, text).map_err(Problem::internal)?)
 }
 
-async fn to_seal<D: Database>(auth: &Auth<D>) -> Result<Keys> {
-    Ok(auth.config.master_key.to_seal(COMPONENT, auth.store(), &GeneratedKey::default()).await?)
-}
-
 async fn begin_setup<D: Database>(auth: &Auth<D>, user: &User) -> Result<Json<SetupBody>> {
     let secret = TotpSecret::new()?;
     let base32 = secret.base32();
-    let until_ms = auth.store().now().await?.as_millis().saturating_add(SETUP_MS);
-    let text = Zeroizing::new(format!("{until_ms}.{}", *base32));
-    let setup = sealed(&to_seal(auth).await?, user, NEW, &text)?;
+    let until_ms = auth.issuer().await?.1.as_millis().saturating_add(SETUP_MS);
+    let text = Zeroizing::new(format!("{until_ms}.{}.{}", user.access_version, *base32));
+    let keys = auth.config.master_key.to_seal(COMPONENT, auth.store(), &GeneratedKey::default()).await?;
+    let setup = sealed(&keys, user, NEW, &text)?;
     Ok(Json(SetupBody { setup, secret: base32.to_string(), address: secret.address(&user.email)?.to_string() }))
 }
 
-/// Sets up what [`begin_setup`] began, and returns the recovery codes. `None`: the account has changed meanwhile, or has a second factor already and
-/// must not.
+/// Sets up what [`begin_setup`] began, and returns the recovery codes. Without a session, it must be the first of the account. `None`: it is not, or
+/// the account has changed in this moment.
 async fn finish_setup<D: Database>(
     auth: &Auth<D>,
     user: &User,
     Confirmation { setup, code }: &Confirmation,
-    only_first: bool,
+    session: Option<&Session>,
 ) -> Result<Option<Vec<String>>> {
-    let expired = || Problem::invalid_field("setup", "Setting it up took too long. Begin again.");
-    let (keys, now) = (to_seal(auth).await?, auth.store().now().await?);
+    let expired = || {
+        Problem::invalid_field(
+            "setup",
+            "Setting it up took too long, or your account has changed meanwhile. Begin again.",
+        )
+    };
+    let (_, now) = auth.issuer().await?;
+    let keys = auth.config.master_key.existing(auth.store(), &GeneratedKey::default()).await?.ok_or_else(expired)?;
     let text = opened(&keys, user, NEW, setup).map_err(|cause| expired().with_cause(cause))?;
-    let (until_ms, base32) = text.split_once('.').ok_or_else(expired)?;
+    let (until_ms, rest) = text.split_once('.').ok_or_else(expired)?;
+    let (version, base32) = rest.split_once('.').ok_or_else(expired)?;
     let secret = TotpSecret::parse(base32).ok_or_else(expired)?;
-    if until_ms.parse().is_ok_and(|until_ms: i64| until_ms < now.as_millis()) {
+    let in_time = until_ms.parse().is_ok_and(|until_ms: i64| now.as_millis() <= until_ms);
+    if !in_time || version.parse() != Ok(user.access_version) {
         return Err(expired().into());
     }
     let step = match TypedCode::parse(code) {
@@ -400,11 +410,16 @@ async fn finish_setup<D: Database>(
     let codes = RecoveryCode::set()?;
     let recovery_hashes: Vec<String> = codes.iter().map(RecoveryCode::hash).collect();
     let sealed = sealed(&keys, user, KEPT, base32)?;
-    let new = NewSecondFactor { sealed: &sealed, step, recovery_hashes: &recovery_hashes, only_first };
+    let new = NewSecondFactor {
+        sealed: &sealed,
+        step,
+        recovery_hashes: &recovery_hashes,
+        only_first: session.is_none(),
+        kept_session: session.and_then(|session| session.session_id()),
+    };
     if !auth.store().set_second_factor(user, new).await? {
         return Ok(None);
     }
-    record(auth, user, "second_factor.set", "ok").await?;
     Ok(Some(codes.iter().map(ToString::to_string).collect()))
 }
 

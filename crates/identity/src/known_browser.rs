@@ -1,7 +1,8 @@
 //! Marks of browsers in which somebody has logged in to an account before. Log-in attempts in such a browser have an allowance of their own, so strangers
 //! who try passwords elsewhere use up none of it (OWASP, "Slow Down Online Guessing Attacks with Device Cookies").
 //!
-//! A mark opens nothing and is not stored. It is valid for one account, and only the server can make one.
+//! A mark opens nothing and is not stored. It is valid for one account with one password, and only the server can make one: whoever collects marks with a
+//! password that they know has nothing left of them when it is changed.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest, Sha256};
@@ -27,28 +28,28 @@ impl Issuer {
         Ok(hex(&code).chars().take(NAME_CHARS).collect())
     }
 
-    /// A new mark.
+    /// A new mark. `password_hash` is that of the account, as it is stored.
     ///
     /// # Errors
     /// [`IdentityError::Key`], [`IdentityError::Random`].
-    pub fn mark(&self, email: &str) -> Result<String, IdentityError> {
+    pub fn mark(&self, email: &str, password_hash: &str) -> Result<String, IdentityError> {
         let mut nonce = [0; NONCE_BYTES];
         getrandom::fill(&mut nonce)?;
         let nonce = hex(&nonce);
-        let code = hex(&self.code(MARK, &[email, &nonce])?.finalize().into_bytes());
+        let code = hex(&self.code(MARK, &[email, &nonce, password_hash])?.finalize().into_bytes());
         Ok(format!("{nonce}.{code}"))
     }
 
-    /// The stored name of a browser whose mark for this account this is. `None`: it is not a mark, or one for another account.
+    /// The stored name of a browser whose mark for this account this is. `None`: it is not a mark, or one for another account or for a password before.
     ///
     /// # Errors
     /// [`IdentityError::Key`].
-    pub fn known_browser(&self, email: &str, mark: &str) -> Result<Option<String>, IdentityError> {
+    pub fn known_browser(&self, email: &str, password_hash: &str, mark: &str) -> Result<Option<String>, IdentityError> {
         let Some((nonce, code)) = mark.split_once('.') else { return Ok(None) };
         if nonce.len() != 2 * NONCE_BYTES {
             return Ok(None);
         }
-        let expected = hex(&self.code(MARK, &[email, nonce])?.finalize().into_bytes());
+        let expected = hex(&self.code(MARK, &[email, nonce, password_hash])?.finalize().into_bytes());
         // Hashes are compared: how long that takes tells nothing about the code.
         let fits = Sha256::digest(code.as_bytes()) == Sha256::digest(expected.as_bytes());
         Ok(fits.then(|| hex(&Sha256::digest(mark.as_bytes()))))
@@ -73,14 +74,15 @@ mod tests {
     #[test]
     fn a_mark_is_known_for_its_account_and_to_its_server_alone() {
         let (issuer, other) = (Issuer::generate(), Issuer::generate());
-        let mark = issuer.mark("ada@example.org").unwrap();
-        let known = issuer.known_browser("ada@example.org", &mark).unwrap();
+        let mark = issuer.mark("ada@example.org", "$hash").unwrap();
+        let known = issuer.known_browser("ada@example.org", "$hash", &mark).unwrap();
         assert!(known.as_ref().is_some_and(|known| known.len() == 64 && !mark.contains(known.as_str())));
-        assert_eq!(issuer.known_browser("ada@example.org", &mark).unwrap(), known);
-        let another = issuer.mark("ada@example.org").unwrap();
-        assert_ne!(issuer.known_browser("ada@example.org", &another).unwrap(), known);
-        assert_eq!(issuer.known_browser("eve@example.org", &mark).unwrap(), None);
-        assert_eq!(other.known_browser("ada@example.org", &mark).unwrap(), None);
+        assert_eq!(issuer.known_browser("ada@example.org", "$hash", &mark).unwrap(), known);
+        let another = issuer.mark("ada@example.org", "$hash").unwrap();
+        assert_ne!(issuer.known_browser("ada@example.org", "$hash", &another).unwrap(), known);
+        assert_eq!(issuer.known_browser("eve@example.org", "$hash", &mark).unwrap(), None);
+        assert_eq!(issuer.known_browser("ada@example.org", "$new", &mark).unwrap(), None, "the password was changed");
+        assert_eq!(other.known_browser("ada@example.org", "$hash", &mark).unwrap(), None);
         for rubbish in [
             "",
             ".",
@@ -89,7 +91,7 @@ mod tests {
             &format!("{mark}0"),
             &mark.replacen('.', "0.", 1),
         ] {
-            assert_eq!(issuer.known_browser("ada@example.org", rubbish).unwrap(), None, "{rubbish}");
+            assert_eq!(issuer.known_browser("ada@example.org", "$hash", rubbish).unwrap(), None, "{rubbish}");
         }
         let name = issuer.mark_name("ada@example.org").unwrap();
         assert_eq!((name.len(), issuer.mark_name("ada@example.org").unwrap()), (16, name.clone()));

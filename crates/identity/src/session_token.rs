@@ -1,5 +1,5 @@
-//! Access tokens: JWTs (RFC 7519) signed with Ed25519 (RFC 8037), which every component verifies for itself. There are two kinds, each valid
-//! only for its own purpose.
+//! Access tokens: JWTs (RFC 7519) signed with Ed25519 (RFC 8037), which every component verifies for itself. There are three kinds, each
+//! valid only for its own purpose.
 
 use domain::{Id, Timestamp, User};
 use jwt_simple::prelude::{
@@ -50,7 +50,7 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    /// The `aud`. Before there were two kinds, all tokens had that of the first.
+    /// The `aud`. Before there were several kinds, all tokens had that of the first.
     const fn audience(self) -> &'static str {
         match self {
             Self::Session => "edge-assistant",
@@ -198,6 +198,16 @@ impl Issuer {
         self.sign(user, SessionClaims::new(user, session_id), purpose, now)
     }
 
+    /// Issues a token for the second step of a log-in. It names no roles, and always the version of the account.
+    ///
+    /// # Errors
+    /// [`IdentityError::Sign`].
+    pub fn issue_challenge(&self, user: &User, now: Timestamp) -> Result<String, IdentityError> {
+        let (role, roles, access_version) = (String::new(), Vec::new(), Some(user.access_version));
+        let custom = SessionClaims { role, roles, access_version, session_id: None, scopes: None, resource: None };
+        self.sign(user, custom, Purpose::SecondFactor, now)
+    }
+
     /// Issues a token for a program that an account lets in, as [`Self::issue`] does for the gateway.
     ///
     /// # Errors
@@ -338,7 +348,7 @@ impl Verifier {
             claims.audiences.as_ref().is_some_and(|audiences| audiences.contains(&audience))
         };
         if !is_for(purpose) {
-            let ours = is_for(Purpose::Session) || is_for(Purpose::Gateway);
+            let ours = [Purpose::Session, Purpose::Gateway, Purpose::SecondFactor].into_iter().any(is_for);
             return Err(if ours { InvalidToken::OtherPurpose } else { InvalidToken::Refused });
         }
         let user_id = claims.subject.and_then(|subject| subject.parse().ok()).ok_or(InvalidToken::Refused)?;

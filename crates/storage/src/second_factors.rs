@@ -30,6 +30,8 @@ pub struct NewSecondFactor<'a> {
     pub recovery_hashes: &'a [String],
     /// Only if the account has none: whoever sets it up has shown nothing but the password.
     pub only_first: bool,
+    /// The session in which it is set up. All others end.
+    pub kept_session: Option<Id>,
 }
 
 impl<D: Database> Store<D> {
@@ -55,16 +57,6 @@ impl<D: Database> Store<D> {
         rows.first().map(read).transpose()
     }
 
-    /// The database's clock, to check the code of a second factor that is being set up.
-    ///
-    /// # Errors
-    /// As [`Self::second_factor`].
-    pub async fn now(&self) -> Result<Timestamp, StorageError> {
-        const QUERY: &str = "now";
-        let rows = self.database.query(Statement::new(QUERY, "SELECT now_ms()", [])).await?;
-        rows.first().map_or_else(|| Ok(Timestamp::now()), |row| row.columns(QUERY).timestamp())
-    }
-
     /// Uses the code of a step, of a secret that was read. `false`: a code of this step or a later one was used before, or the secret is another by now.
     ///
     /// # Errors
@@ -87,15 +79,16 @@ impl<D: Database> Store<D> {
         Ok(!self.database.query(statement).await?.is_empty())
     }
 
-    /// Sets up a second factor for an account that was read as `user`, instead of the one before. Tokens that were made before are void. `false`: the
-    /// account has changed since, or has a second factor already and must not.
+    /// Sets up a second factor for an account that was read as `user`, instead of the one before, and records it. All sessions but one end, and tokens
+    /// that were made before are void. `false`: the account has changed since, or has a second factor already and must not.
     ///
     /// # Errors
     /// As [`Self::second_factor`].
     pub async fn set_second_factor(&self, user: &User, new: NewSecondFactor<'_>) -> Result<bool, StorageError> {
-        let NewSecondFactor { sealed, step, recovery_hashes, only_first } = new;
-        let sql = "INSERT INTO second_factor_changes (user_id, access_version, sealed, last_step, recovery_hashes, changed_at)
-             SELECT users.id, ?2, ?3, ?4, ?5, now_ms() FROM users
+        let NewSecondFactor { sealed, step, recovery_hashes, only_first, kept_session } = new;
+        let sql = "INSERT INTO second_factor_changes
+                 (user_id, access_version, sealed, last_step, recovery_hashes, kept_session, audit_id, changed_at)
+             SELECT users.id, ?2, ?3, ?4, ?5, ?7, ?8, now_ms() FROM users
              WHERE users.id = ?1 AND COALESCE(users.access_version, 0) = ?2 AND users.suspended_at IS NULL
                AND (CAST(?6 AS bigint) = 0 OR NOT EXISTS (SELECT 1 FROM second_factors WHERE second_factors.user_id = users.id))
              RETURNING user_id";
@@ -106,20 +99,22 @@ impl<D: Database> Store<D> {
             step.into(),
             array(recovery_hashes).into(),
             only_first.into(),
+            kept_session.into(),
+            Id::new().into(),
         ];
         let statement = Statement::new("set_second_factor", sql, parameters).durably();
         Ok(!self.database.query(statement).await?.is_empty())
     }
 
-    /// Gives an account that was read as `user` new recovery codes instead of all it had. `false`: it has changed since, or has no second factor.
+    /// Gives an account that was read as `user` new recovery codes instead of all it had, and records it. `false`: it has changed since, or has no second factor.
     ///
     /// # Errors
     /// As [`Self::second_factor`].
     pub async fn renew_recovery_codes(&self, user: &User, hashes: &[String]) -> Result<bool, StorageError> {
-        let sql = "INSERT INTO second_factor_changes (user_id, access_version, recovery_hashes, changed_at)
-             SELECT users.id, ?2, ?3, now_ms() FROM users JOIN second_factors ON second_factors.user_id = users.id
+        let sql = "INSERT INTO second_factor_changes (user_id, access_version, recovery_hashes, audit_id, changed_at)
+             SELECT users.id, ?2, ?3, ?4, now_ms() FROM users JOIN second_factors ON second_factors.user_id = users.id
              WHERE users.id = ?1 AND COALESCE(users.access_version, 0) = ?2 RETURNING user_id";
-        let parameters = [user.id.into(), user.access_version.into(), array(hashes).into()];
+        let parameters = [user.id.into(), user.access_version.into(), array(hashes).into(), Id::new().into()];
         let statement = Statement::new("renew_recovery_codes", sql, parameters).durably();
         Ok(!self.database.query(statement).await?.is_empty())
     }

@@ -158,14 +158,13 @@ impl<D: Database> Store<D> {
         Ok(())
     }
 
-    /// Whether a session began with the password of an account here.
+    /// Whether a browser's session began with a password, and not at a provider.
     ///
     /// # Errors
     /// Those of the database.
     pub async fn began_with_password(&self, session_id: Id) -> Result<bool, StorageError> {
-        let sql = "SELECT 1 FROM sessions JOIN users ON users.id = sessions.user_id
-             WHERE sessions.id = ?1 AND users.password_hash IS NOT NULL
-               AND NOT EXISTS (SELECT 1 FROM provider_sessions WHERE provider_sessions.session_id = sessions.id)";
+        let sql = "SELECT 1 FROM sessions
+             WHERE sessions.id = ?1 AND NOT EXISTS (SELECT 1 FROM provider_sessions WHERE provider_sessions.session_id = sessions.id)";
         Ok(!self.database.query(Statement::new("began_with_password", sql, [session_id.into()])).await?.is_empty())
     }
 

@@ -9,18 +9,29 @@ use http::{HeaderMap, HeaderName};
 /// The address and port of the connection, according to Spin.
 const SPIN_CLIENT_ADDR: HeaderName = HeaderName::from_static("spin-client-addr");
 
+/// Where a request comes from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClientAddress {
+    /// The address; of IPv6, the network that a line usually has (RFC 6177: /56), because a client has as many addresses as it likes.
+    pub network: String,
+    /// It may be that of a proxy, which everybody has.
+    pub may_be_shared: bool,
+}
+
 /// The address that attempts are counted by. `proxy_header` is set by a proxy in front; of several addresses in it, the last was added by the proxy
-/// that the request came from. Without it, the connection counts, unless it comes from this machine or a private network: that may be a proxy, whose
-/// address everybody has. An IPv6 address counts with its whole network, because a client has as many as it likes.
+/// that the request came from. Without it, the connection counts; if it comes from this machine or a private network, that may be a proxy.
 #[must_use]
-pub fn client_address(headers: &HeaderMap, proxy_header: Option<&HeaderName>) -> Option<String> {
+pub fn client_address(headers: &HeaderMap, proxy_header: Option<&HeaderName>) -> ClientAddress {
     let named = proxy_header.and_then(|name| headers.get_all(name).iter().next_back()?.to_str().ok());
     if let Some(address) = named.and_then(|list| parse(list.rsplit(',').next()?.trim())) {
-        return Some(network(address));
+        return ClientAddress { network: network(address), may_be_shared: false };
     }
     // A client may send this header, too. Spin adds its own behind that.
-    let connection = parse(headers.get_all(SPIN_CLIENT_ADDR).iter().next_back()?.to_str().ok()?)?;
-    (!may_be_a_proxy(connection)).then(|| network(connection))
+    let connection = headers.get_all(SPIN_CLIENT_ADDR).iter().next_back().and_then(|value| value.to_str().ok());
+    connection.and_then(parse).map_or_else(
+        || ClientAddress { network: "unknown".to_owned(), may_be_shared: true },
+        |address| ClientAddress { network: network(address), may_be_shared: may_be_a_proxy(address) },
+    )
 }
 
 /// An address, with or without a port.
@@ -35,7 +46,7 @@ fn network(address: IpAddr) -> String {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();
-            format!("{}/64", Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+            format!("{}/56", Ipv6Addr::new(a, b, c, d & 0xff00, 0, 0, 0, 0))
         }
     }
 }
@@ -71,7 +82,7 @@ mod tests {
 
     const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
-    fn address(pairs: &[(&'static str, &'static str)], proxy_header: Option<&HeaderName>) -> Option<String> {
+    fn address(pairs: &[(&'static str, &'static str)], proxy_header: Option<&HeaderName>) -> (String, bool) {
         let pair = |(name, value): &(&'static str, &'static str)| {
             (HeaderName::from_static(name), HeaderValue::from_static(value))
         };
@@ -79,55 +90,56 @@ mod tests {
         for (name, value) in pairs.iter().map(pair) {
             headers.append(name, value);
         }
-        client_address(&headers, proxy_header)
+        let ClientAddress { network, may_be_shared } = client_address(&headers, proxy_header);
+        (network, may_be_shared)
     }
 
     #[test]
-    fn the_connection_counts_if_it_cannot_be_that_of_a_proxy() {
-        for (connection, counted) in [
-            ("203.0.113.7:49152", Some("203.0.113.7")),
-            ("[2001:db8:1:2:3:4:5:6]:443", Some("2001:db8:1:2::/64")),
-            ("[::ffff:203.0.113.7]:443", Some("203.0.113.7")),
-            ("127.0.0.1:3000", None),
-            ("[::1]:3000", None),
-            ("10.1.2.3:80", None),
-            ("172.16.0.1:80", None),
-            ("192.168.1.1:80", None),
-            ("100.64.0.1:80", None),
-            ("[fd00::1]:80", None),
-            ("[fe80::1]:80", None),
-            ("0.0.0.0:0", None),
-            ("", None),
-            ("somebody", None),
+    fn the_connection_counts_and_one_that_may_be_a_proxy_is_marked() {
+        for (connection, counted, may_be_shared) in [
+            ("203.0.113.7:49152", "203.0.113.7", false),
+            ("[2001:db8:1:2ff:3:4:5:6]:443", "2001:db8:1:200::/56", false),
+            ("[::ffff:203.0.113.7]:443", "203.0.113.7", false),
+            ("127.0.0.1:3000", "127.0.0.1", true),
+            ("[::1]:3000", "::/56", true),
+            ("10.1.2.3:80", "10.1.2.3", true),
+            ("172.16.0.1:80", "172.16.0.1", true),
+            ("192.168.1.1:80", "192.168.1.1", true),
+            ("100.64.0.1:80", "100.64.0.1", true),
+            ("[fd00::1]:80", "fd00::/56", true),
+            ("[fe80::1]:80", "fe80::/56", true),
+            ("0.0.0.0:0", "0.0.0.0", true),
+            ("", "unknown", true),
+            ("somebody", "unknown", true),
         ] {
             let headers = [("spin-client-addr", connection), ("x-real-ip", "198.51.100.1")];
-            assert_eq!(address(&headers, None).as_deref(), counted, "{connection}");
+            assert_eq!(address(&headers, None), (counted.to_owned(), may_be_shared), "{connection}");
         }
-        assert_eq!(address(&[], None), None);
+        assert_eq!(address(&[], None), ("unknown".to_owned(), true));
         let forged = [("spin-client-addr", "192.0.2.66:1"), ("spin-client-addr", "203.0.113.7:1")];
-        assert_eq!(address(&forged, None).as_deref(), Some("203.0.113.7"));
+        assert_eq!(address(&forged, None).0, "203.0.113.7");
     }
 
     #[test]
     fn a_header_counts_if_a_proxy_sets_it_and_of_several_addresses_the_one_it_added() {
         let connection = ("spin-client-addr", "203.0.113.7:1");
-        for (value, counted) in [
+        let counted = |headers: &[(&'static str, &'static str)]| {
+            let (network, may_be_shared) = address(headers, Some(&REAL_IP));
+            assert!(!may_be_shared, "{headers:?}");
+            network
+        };
+        for (value, expected) in [
             ("198.51.100.1", "198.51.100.1"),
             ("192.0.2.66, 198.51.100.1", "198.51.100.1"),
             ("192.0.2.66,10.0.0.9", "10.0.0.9"),
             ("198.51.100.1:8080", "198.51.100.1"),
-            ("[2001:db8:1:2:3::]", "2001:db8:1:2::/64"),
+            ("[2001:db8:1:2:3::]", "2001:db8:1::/56"),
             ("unknown", "203.0.113.7"),
             ("198.51.100.1, ", "203.0.113.7"),
         ] {
-            assert_eq!(
-                address(&[connection, ("x-real-ip", value)], Some(&REAL_IP)).as_deref(),
-                Some(counted),
-                "{value}"
-            );
+            assert_eq!(counted(&[connection, ("x-real-ip", value)]), expected, "{value}");
         }
-        let twice = [("x-real-ip", "192.0.2.66"), ("x-real-ip", "198.51.100.1")];
-        assert_eq!(address(&twice, Some(&REAL_IP)).as_deref(), Some("198.51.100.1"));
-        assert_eq!(address(&[connection], Some(&REAL_IP)).as_deref(), Some("203.0.113.7"));
+        assert_eq!(counted(&[connection, ("x-real-ip", "192.0.2.66"), ("x-real-ip", "198.51.100.1")]), "198.51.100.1");
+        assert_eq!(counted(&[connection]), "203.0.113.7");
     }
 }

@@ -1,6 +1,6 @@
 /** The person's own account: the name, the password, the second factor. */
 import type { ComponentChildren } from "preact";
-import { useEffect, useId, useState } from "preact/hooks";
+import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { account, describe } from "../api.ts";
 import { changed, endedBy } from "../state/session.ts";
 import type { Proof, SecondFactor, Setup, User } from "../types.ts";
@@ -214,7 +214,7 @@ function Standing({ state, begin }: { state: SecondFactor; begin: (what: Change)
       <>
         <p class="mt-1 text-sm leading-6 text-soft">
           You log in with your password alone. With a second factor, whoever finds out your password still needs a code
-          that an app on your phone shows.
+          that an authenticator app on your phone shows (two-factor authentication, 2FA).
         </p>
         <button type="button" class="main-button mt-3" onClick={() => begin("setup")}>
           Set up a second factor
@@ -273,8 +273,11 @@ function ProofForm({
     send(byCode ? { code: textOf(data, "code") } : { password: passwordOf(data, "password") }),
   );
   const id = useId();
+  const form = useRef<HTMLFormElement>(null);
+  // The button that led here, or the other field, is gone.
+  useEffect(() => form.current?.querySelector<HTMLElement>("input")?.focus(), [byCode]);
   return (
-    <form class="mt-3 grid gap-2" onSubmit={submit}>
+    <form ref={form} class="mt-3 grid gap-2" onSubmit={submit}>
       {byCode ? (
         <>
           <label for={id} class="text-sm">

@@ -1,5 +1,5 @@
 /** Accounts, invitations and sessions, for administrators. */
-import { useState } from "preact/hooks";
+import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { admin, describe } from "../api.ts";
 import { may } from "../permissions.ts";
 import { endedBy } from "../state/session.ts";
@@ -62,6 +62,7 @@ function Person({
   const [waiting, setWaiting] = useState(false);
   const [link, setLink] = useState<Link | null>(null);
   const [fault, setFault] = useState<string | null>(null);
+  const [removing, setRemoving] = useState(false);
   const mayChange = may(user, "users:manage") && account.id !== user.id;
   const change = async (to: { role?: string; suspended?: boolean }, words: string) => {
     setWaiting(true);
@@ -84,7 +85,7 @@ function Person({
       await admin.removeSecondFactor(account.id);
       return { ...account, second_factor: false };
     };
-    if (await pages.change(account, remove)) announce(`${account.email}: second factor taken away`);
+    if (await pages.change(account, remove)) announce(`${account.email}: second factor removed`);
     setWaiting(false);
   };
   return (
@@ -126,9 +127,9 @@ function Person({
                 class="ghost-button"
                 title="For whoever has lost their app and their recovery codes. Logs them out everywhere."
                 disabled={waiting}
-                onClick={() => void removeSecondFactor()}
+                onClick={() => setRemoving(true)}
               >
-                Take second factor away
+                Remove second factor
               </button>
             )}
             <button
@@ -144,11 +145,66 @@ function Person({
           </div>
         )}
       </div>
+      {removing && (
+        <SecondFactorDialog
+          account={account}
+          onRemove={() => void removeSecondFactor()}
+          onClose={() => setRemoving(false)}
+        />
+      )}
       <Fault text={fault} />
       {link !== null && (
         <NewLink link={link} words={`Give this link to ${account.email}: it sets a new password, once.`} />
       )}
     </li>
+  );
+}
+
+/** Asks first: from then on the password alone opens the account, and nothing brings the second factor back. */
+function SecondFactorDialog({
+  account,
+  onRemove,
+  onClose,
+}: {
+  account: Account;
+  onRemove: () => void;
+  onClose: () => void;
+}) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const id = useId();
+  useEffect(() => dialog.current?.showModal(), []);
+  return (
+    <dialog
+      ref={dialog}
+      aria-labelledby={id}
+      class="m-auto w-[min(26rem,calc(100vw-2rem))] rounded-2xl border border-line bg-raised p-6 text-ink shadow-xl backdrop:bg-black/40"
+      onClose={onClose}
+    >
+      <div class="grid gap-5">
+        <h2 id={id} class="text-lg font-semibold">
+          Remove the second factor?
+        </h2>
+        <p class="text-soft">
+          <bdi class="break-all text-ink">{account.email}</bdi> will be logged out everywhere, and then gets in with the
+          password alone, or sets up another second factor if a role needs one.
+        </p>
+        <div class="flex justify-end gap-2.5">
+          <button type="button" class="plain-button" onClick={() => dialog.current?.close()}>
+            Cancel
+          </button>
+          <button
+            type="button"
+            class="danger-button"
+            onClick={() => {
+              dialog.current?.close();
+              onRemove();
+            }}
+          >
+            Remove
+          </button>
+        </div>
+      </div>
+    </dialog>
   );
 }
 

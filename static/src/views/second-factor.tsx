@@ -117,7 +117,7 @@ export function SetupForm({
     <>
       <ol class="mb-5 grid list-decimal gap-4 pl-5 text-sm leading-6">
         <li>
-          Open an app for codes on your phone: any that knows TOTP, also most password managers.
+          Open an authenticator app on your phone: any that knows TOTP, also most password managers.
         </li>
         <li>
           Let it read this picture.
@@ -168,9 +168,12 @@ function QrCode({ text }: { text: string }) {
 
 /** Codes that are shown only now. */
 export function RecoveryCodes({ codes, button, done }: { codes: string[]; button: string; done: () => void }) {
+  const notice = useRef<HTMLParagraphElement>(null);
+  // The button that led here is gone.
+  useEffect(() => notice.current?.focus(), []);
   return (
     <div class="grid gap-4">
-      <p class="notice text-sm">
+      <p ref={notice} tabIndex={-1} class="notice text-sm">
         Print these codes or keep them where you keep passwords. They are shown only now, and each counts once.
       </p>
       <ul

@@ -35,7 +35,7 @@ async fn not_ready_names_every_setting_that_is_wrong_and_how_to_set_it() -> Resu
         ("signup", "opne", "closed"),
         ("public_url", "chat.example.org", "https://"),
         ("signing_key", "words that are no key", "openssl genpkey"),
-        ("second_factor_roles", "Admin", "admin,auditor"),
+        ("second_factor_roles", "all people", "admin,auditor"),
         ("client_address_header", "x real ip", "x-real-ip"),
         ("tool_policies", "clock", "denied"),
         ("master_key", "words that are no key", "openssl rand"),

@@ -187,7 +187,7 @@ fn a_second_factor_is_seen_and_taken_away_which_ends_sessions_and_is_recorded() 
     let test = Test::new();
     let (user, _) = test.fixture.person("b@example.org");
     let store = test.fixture.app.store();
-    let new = NewSecondFactor { sealed: "s", step: 1, recovery_hashes: &[], only_first: true };
+    let new = NewSecondFactor { sealed: "s", step: 1, recovery_hashes: &[], only_first: true, kept_session: None };
     assert!(block_on(store.set_second_factor(&user, new)).unwrap());
     let user = block_on(store.user(user.id)).unwrap().unwrap();
     let token = TokenHashes { token: "t".into(), family: "f".into() };

@@ -1,8 +1,11 @@
 //! Attempts to log in over HTTP requests, from several addresses and browsers.
 
+use futures::executor::block_on;
 use http::{HeaderName, HeaderValue, Method, header};
+use identity::link_token::LinkToken;
 use router_test::{Answer, Fixture, request};
 use serde_json::json;
+use storage::Statement;
 
 use super::*;
 use crate::{
@@ -33,10 +36,16 @@ fn send(fixture: &Fixture, path: &str, body: &serde_json::Value, headers: &[(&'s
 fn installation() -> (Fixture, String) {
     let fixture = Fixture::default();
     let made = send(&fixture, "/auth/signup", &json!({"email": ADA, "password": "correct horse"}), &[]);
-    let cookies = made.headers.get_all(header::SET_COOKIE).iter().map(|cookie| cookie.to_str().unwrap());
-    let mark = cookies.filter(|cookie| cookie.starts_with("ea_known_")).map(str::to_owned).next().unwrap();
+    let mark = mark_of(&made).unwrap();
+    (fixture, mark)
+}
+
+/// The mark that an answer sets.
+fn mark_of(answer: &Answer) -> Option<String> {
+    let mut cookies = answer.headers.get_all(header::SET_COOKIE).iter().map(|cookie| cookie.to_str().unwrap());
+    let mark = cookies.find(|cookie| cookie.starts_with("ea_known_") && !cookie.contains("Max-Age=0"))?;
     assert!(mark.contains("; HttpOnly") && mark.contains("; Path=/auth") && !mark.contains('@'), "{mark}");
-    (fixture, mark.split(';').next().unwrap().to_owned())
+    Some(mark.split(';').next()?.to_owned())
 }
 
 fn log_in(fixture: &Fixture, email: &str, password: &str, headers: &[(&'static str, &str)]) -> Answer {
@@ -124,9 +133,10 @@ fn behind_a_proxy_the_address_that_it_names_counts() {
     let from = |address: &'static str| [("spin-client-addr", PROXY), ("x-real-ip", address)];
     assert_eq!(exhaust(&fixture, ADA, &from("203.0.113.7")), ADDRESS_AND_ACCOUNT.1);
     assert_eq!(log_in(&fixture, ADA, "correct horse", &from("203.0.113.8")).status, 200);
-    // Nobody's own address is known: the account has its limit, and a stranger does not use up that of others.
-    assert_eq!(exhaust(&fixture, "eve@example.org", &[("spin-client-addr", PROXY)]), ACCOUNT.1);
-    assert_eq!(log_in(&fixture, ADA, "correct horse", &[("spin-client-addr", PROXY)]).status, 200);
+    // Nobody's own address is known: whoever comes from there shares an allowance, which leaves others some of the account's.
+    assert_eq!(exhaust(&fixture, ADA, &[("spin-client-addr", PROXY)]), SHARED_ADDRESS_AND_ACCOUNT.1);
+    assert_eq!(log_in(&fixture, ADA, "correct horse", &[("spin-client-addr", PROXY)]).status, 429);
+    assert_eq!(log_in(&fixture, ADA, "correct horse", &[("spin-client-addr", HOME)]).status, 200);
 }
 
 #[test]
@@ -135,6 +145,53 @@ fn one_address_does_not_try_one_password_on_everybody() {
     let from = [("spin-client-addr", STRANGER)];
     let refused = (0..=ADDRESS.1).map(|n| log_in(&fixture, &format!("{n}@example.org"), "correct horse", &from).status);
     assert_eq!(refused.filter(|status| status.as_u16() == 429).count(), 1);
+}
+
+#[test]
+fn an_address_does_not_have_passwords_hashed_without_end_even_right_and_new_ones() {
+    let (fixture, mark) = installation();
+    let from = [("spin-client-addr", STRANGER)];
+    let known = [("spin-client-addr", STRANGER), ("cookie", mark.as_str())];
+    assert_eq!(log_in(&fixture, ADA, "correct horse", &known).status, 200);
+    // It is used up for an hour, as many attempts would do.
+    let sql =
+        "UPDATE rate_limits SET full_at = full_at + 3600000000 WHERE key = 'log-in:hashes:203.0.113.7' RETURNING 1";
+    let used_up = block_on(fixture.another_connection().query(Statement::new("t", sql, []))).unwrap();
+    assert_eq!(used_up.len(), 1, "a right password counts");
+    let new = json!({"email": "eve@example.org", "password": "correct horse"});
+    for refused in [
+        send(&fixture, "/auth/signup", &new, &from),
+        log_in(&fixture, ADA, "correct horse", &from),
+        log_in(&fixture, ADA, "correct horse", &known),
+    ] {
+        assert_eq!(code(&refused), (429, "rate_limited"));
+    }
+    assert_eq!(send(&fixture, "/auth/signup", &new, &[("spin-client-addr", HOME)]).status, 201);
+}
+
+#[test]
+fn a_new_password_makes_strangers_of_browsers_that_knew_the_one_before() {
+    let (fixture, mark) = installation();
+    let (store, link) = (fixture.app.store(), LinkToken::new().unwrap());
+    let (user, _) = block_on(store.user_by_email(ADA, "")).unwrap().unwrap();
+    block_on(store.create_password_reset(&link.hash(), user.id, (&user).into(), 60_000)).unwrap().unwrap();
+    let reset = json!({"token": link.to_string(), "password": "battery staple"});
+    let reset = send(&fixture, "/auth/password-reset", &reset, &[("cookie", &mark)]);
+    let new = mark_of(&reset).unwrap();
+    assert_ne!(new, mark);
+    assert_eq!(exhaust(&fixture, ADA, &[("spin-client-addr", STRANGER), ("cookie", &mark)]), ADDRESS_AND_ACCOUNT.1);
+    assert_eq!(exhaust(&fixture, ADA, &[("spin-client-addr", STRANGER), ("cookie", &new)]), KNOWN_BROWSER.1);
+}
+
+#[test]
+fn a_browser_keeps_its_mark_and_those_of_a_few_other_accounts() {
+    let (fixture, mark) = installation();
+    let others: Vec<String> = (0..12).map(|n| format!("ea_known_{n}=x")).collect();
+    let cookies = format!("{}; {mark}", others.join("; "));
+    let again = log_in(&fixture, ADA, "correct horse", &[("cookie", &cookies)]);
+    assert_eq!(mark_of(&again), Some(mark));
+    let set = again.headers.get_all(header::SET_COOKIE).iter().map(|cookie| cookie.to_str().unwrap());
+    assert_eq!(set.filter(|cookie| cookie.starts_with("ea_known_") && cookie.contains("Max-Age=0")).count(), 3);
 }
 
 #[test]

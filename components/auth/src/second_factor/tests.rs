@@ -382,3 +382,5 @@ fn a_person_changes_name_and_password_and_other_browsers_are_out() {
     assert_eq!(code(&house.log_in()), (401, "invalid_credentials"));
     assert_eq!(house.recorded(), [("password.change".to_owned(), "ok".to_owned())]);
 }
+
+mod stolen;

@@ -185,3 +185,13 @@ fn hosts_whose_clocks_differ_agree_by_the_clock_that_they_share() {
     let verified = verifier(&issuer).by_clock(minutes_away(20)).verify(&old, Purpose::Session);
     assert_eq!(verified, Err(InvalidToken::Refused), "expired by the shared clock");
 }
+
+#[test]
+fn a_challenge_names_the_version_of_the_account_and_no_roles_however_many_there_are() {
+    let (issuer, mut user) = (Issuer::generate(), user());
+    user.group_roles = (0..2 * MAX_ROLES_OF_PERSON).map(|n| format!("role-{n}")).collect();
+    let challenge = issuer.issue_challenge(&user, Timestamp::now()).unwrap();
+    let caller = verifier(&issuer).verify(&challenge, Purpose::SecondFactor).unwrap();
+    assert_eq!((caller.user_id, caller.access_version, caller.roles), (user.id, Some(3), Vec::new()));
+    assert_eq!(verifier(&issuer).verify(&challenge, Purpose::Session), Err(InvalidToken::OtherPurpose));
+}

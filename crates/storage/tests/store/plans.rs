@@ -15,6 +15,7 @@ use storage::{
     migration::migrate,
     rate_limits::Limit,
     runs::{Batch, Ending},
+    second_factors::NewSecondFactor,
     sessions::TokenHashes,
     tool_connections::{NewConnection, NewTokens},
     tool_secrets::ToolSecret,
@@ -216,6 +217,12 @@ fn do_what_people_do(store: &Store<Recorder<'_>>) {
             detail: None,
         };
         store.append_audit(&done).await.unwrap();
+        let (user, _) = store.user_with_password(user_id).await.unwrap().unwrap();
+        let new = NewSecondFactor { sealed: "s", step: 1, recovery_hashes: &[], only_first: true, kept_session: None };
+        assert!(store.set_second_factor(&user, new).await.unwrap());
+        assert!(store.use_code(user_id, "s", 2).await.unwrap());
+        assert!(!store.use_recovery_code(user_id, "none").await.unwrap());
+        store.began_with_password(id(SESSION, 1)).await.unwrap();
         let user = store.user(user_id).await.unwrap().unwrap();
         let hashes = TokenHashes { token: "t".into(), family: "f".into() };
         // Without a person or a page before, it reads an index from its end.

