@@ -80,7 +80,7 @@ test("who comes back from a provider signed in tells the other tabs, once", asyn
 
 test("an account is linked with its password, and one is in", async () => {
   answers.set("POST /auth/oidc/link", () => Response.json(ada));
-  await linkAccount("secret");
+  await linkAccount("secret", null);
   assert.deepEqual(asked.at(-1)?.body, { password: "secret" });
   assert.deepEqual(session.value, { at: "in", user: ada });
 });

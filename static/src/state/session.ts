@@ -139,9 +139,9 @@ export function changed(user: User): void {
   enter(user);
 }
 
-/** Links the account to the provider that the person has come from. */
-export async function linkAccount(password: string): Promise<void> {
-  enter(await auth.link(password));
+/** Links the account to the provider that the person has come from. `code`: of the second factor, if the account has one. */
+export async function linkAccount(password: string, code: string | null): Promise<void> {
+  enter(await auth.link(password, code));
 }
 
 /** Rejects if the server could not be reached. Otherwise the session would continue without the person's knowledge. */

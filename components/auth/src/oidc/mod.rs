@@ -35,6 +35,7 @@ use web::{
 use crate::{
     COMPONENT, cookies,
     routes::{Auth, hashes},
+    second_factor::record,
 };
 
 pub(crate) use config::{SignIn, checks};
@@ -280,7 +281,9 @@ async fn signed_in<D: Database>(
     match accounts::account(auth, provider, &person, attempt.invitation.as_deref()).await? {
         accounts::Found::Account(user) => {
             let mut response = see_other(&attempt.return_to)?;
-            begin_session(auth, headers, &user, &accounts::session_of(provider, &person), &mut response).await?;
+            let session = accounts::session_of(provider, &person);
+            let user = begin_session(auth, headers, &user, &session, response.headers_mut()).await?;
+            record(auth, &user, "provider.log_in", "ok").await?;
             clear_cookie(auth, headers, &mut response, ATTEMPT_COOKIE);
             Ok(response)
         }
@@ -294,26 +297,27 @@ async fn signed_in<D: Database>(
     }
 }
 
-/// Begins a session of an account that was found to be the person's, and sets its cookies. Returns its tokens.
+/// Begins a session of an account that was found to be the person's, and sets its cookies. Returns the account with the roles that count from then on.
 async fn begin_session<D: Database>(
     auth: &Auth<D>,
     headers: &HeaderMap,
     user: &User,
     session: &ProviderSession,
-    response: &mut Response,
-) -> Result<(), Failure> {
+    to_browser: &mut HeaderMap,
+) -> Result<User, Failure> {
     let token = RefreshToken::new(Id::new())?;
     let lifetime_ms = refresh_token::LIFETIME_MS;
     let begun =
         auth.store().create_provider_session(token.session_id, user, &hashes(&token), session, lifetime_ms).await?;
     if !begun {
-        // The account was changed or suspended in this moment.
+        // The account was changed or suspended in this moment, or the person has logged out at the provider.
         return Err(Failure::Told(Outcome::Expired));
     }
+    let user = auth.store().user(user.id).await?.ok_or(Failure::Told(Outcome::Expired))?;
     let (issuer, now) = auth.issuer().await?;
-    let access = issuer.issue(user, Some(token.session_id), Purpose::Session, now)?;
-    cookies::set(response.headers_mut(), access, token.to_string(), auth.app.site().is_https(headers));
-    Ok(())
+    let access = issuer.issue(&user, Some(token.session_id), Purpose::Session, now)?;
+    cookies::set(to_browser, access, token.to_string(), auth.app.site().is_https(headers));
+    Ok(user)
 }
 
 /// Sends the browser back to the page, which says what happened.
