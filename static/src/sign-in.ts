@@ -8,7 +8,7 @@ export const LINK_ACCOUNT = "link_account";
 
 const WORDS: Record<string, string> = {
   provider_unavailable:
-    "Your organisation’s sign-in does not answer at the moment. Try again soon. If it stays so, tell your administrator.",
+    "Your organisation’s sign-in cannot be used at the moment. Try again soon. If it stays so, tell your administrator.",
   denied: "Nobody was signed in: your organisation’s sign-in was cancelled there, or you may not use this app.",
   expired: "This sign-in took too long, or another one was begun since. Try again.",
   refused:

@@ -51,7 +51,7 @@ test("how one came back from a provider is told once, in words, unless one is si
     answers.set(path, () => refusal(401, "unauthenticated", "No."));
   for (const [code, words] of [
     ["denied", /Nobody was signed in/],
-    ["provider_unavailable", /does not answer/],
+    ["provider_unavailable", /cannot be used/],
     ["link_account", null],
     ["made up", null],
   ] as const) {
@@ -80,8 +80,8 @@ test("who comes back from a provider signed in tells the other tabs, once", asyn
 
 test("an account is linked with its password, and one is in", async () => {
   answers.set("POST /auth/oidc/link", () => Response.json(ada));
-  await linkAccount("secret", null);
-  assert.deepEqual(asked.at(-1)?.body, { password: "secret" });
+  await linkAccount("secret", "123456");
+  assert.deepEqual(asked.at(-1)?.body, { password: "secret", code: "123456" });
   assert.deepEqual(session.value, { at: "in", user: ada });
 });
 

@@ -194,7 +194,7 @@ fn closed(signup: Signup) -> Problem {
     Problem::new(StatusCode::FORBIDDEN, "signup_closed", detail)
 }
 
-fn not_invited(signup: Signup) -> Problem {
+pub(crate) fn not_invited(signup: Signup) -> Problem {
     let detail = match signup {
         Signup::Open => {
             "This invitation has expired, was withdrawn or has been used. You can sign up without it: open the page and create an account."

@@ -34,7 +34,7 @@ use web::{
 
 use crate::{
     COMPONENT, cookies,
-    routes::{Auth, hashes},
+    routes::{Auth, hashes, not_invited},
     second_factor::record,
 };
 
@@ -182,8 +182,8 @@ async fn log_in_invited<D: Database>(
     Json(body): Json<LogInInvited>,
 ) -> Result<Response> {
     auth.check_origin(&method, &headers)?;
-    let invitation = LinkToken::parse(&body.invitation).map(|secret| secret.to_string());
-    let mut response = begin(&auth, &headers, &body.provider, return_to::HOME, invitation).await?;
+    let invitation = LinkToken::parse(&body.invitation).ok_or_else(|| not_invited(auth.config.signup))?.to_string();
+    let mut response = begin(&auth, &headers, &body.provider, return_to::HOME, Some(invitation)).await?;
     let location = response.headers_mut().remove(header::LOCATION);
     let location = location.as_ref().and_then(|location| location.to_str().ok()).unwrap_or(return_to::HOME).to_owned();
     let mut answer = Json::<_>(Leave { location }).into_response();

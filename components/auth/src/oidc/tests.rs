@@ -342,6 +342,22 @@ fn what_the_id_token_does_not_say_is_asked_for_and_must_be_about_the_same_person
 }
 
 #[test]
+fn a_person_is_asked_about_only_as_far_as_it_matters() {
+    let installation = installation(&json!({}));
+    installation.provider.script().document = json!({"userinfo_endpoint": format!("{ISSUER}/userinfo")});
+    let unverified = json!({"email_verified": null, "updated_at": "2025-12-23T10:59:07.841Z"});
+    for (email, told) in [("eve@example.org", "email_unverified"), ("ada@example.org", "")] {
+        let says = json!({"sub": "ada", "email": email, "email_verified": true, "updated_at": "2025-12-23T10:59:07Z"});
+        installation.provider.script().userinfo = Some(says);
+        assert_eq!(parameter(location(&installation.sign_in(&unverified)), OUTCOME), told, "{email}");
+    }
+    // Nothing that is necessary is missing, so nobody minds that the endpoint refuses.
+    installation.provider.script().userinfo = None;
+    assert_eq!(location(&installation.sign_in(&json!({"name": null}))), "/c/x");
+    assert_eq!(outcome(&installation.sign_in(&json!({"email": null}))).1, "provider_unavailable");
+}
+
+#[test]
 fn groups_give_roles_at_each_log_in_and_take_them_away() {
     let installation = installation(&json!({"roles": {"it": "admin", "staff": "service"}}));
     let first = kept(&installation.sign_in(&json!({"groups": []})));

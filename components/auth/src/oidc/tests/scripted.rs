@@ -106,7 +106,7 @@ impl Script {
             "/jwks" => (200, json!({"keys": [self.key.1.as_verification_key()]})),
             "/token" => self.token(request),
             "/userinfo" if request.headers()["authorization"] == "Bearer opaque" => {
-                (200, self.userinfo.clone().unwrap())
+                self.userinfo.clone().map_or((403, json!({})), |info| (200, info))
             }
             _ => (404, json!({})),
         }
