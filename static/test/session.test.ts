@@ -5,6 +5,7 @@ import { afterEach, test } from "node:test";
 import { ApiError } from "../src/api.ts";
 import { readDraft, writeDraft } from "../src/state/drafts.ts";
 import { endedBy, leaveForProvider, linkAccount, logIn, logOut, outcome, resume, session, signUp } from "../src/state/session.ts";
+import { route } from "../src/state/route.ts";
 import type { User } from "../src/types.ts";
 
 const ada: User = { id: "ada", email: "ada@example.org", name: "Ada", role: "user", created_at: "" };
@@ -76,6 +77,20 @@ test("who comes back from a provider signed in tells the other tabs, once", asyn
   await until(() => heard.length > 0, "news");
   await settled();
   assert.deepEqual(heard, [{ kind: "signed_in" }]);
+});
+
+test("who comes back too late is where they were, and is told", async () => {
+  for (const path of ["GET /auth/me", "POST /auth/refresh"])
+    answers.set(path, () => refusal(401, "unauthenticated", "No."));
+  location.pathname = "/settings/tools";
+  leaveForProvider();
+  location.pathname = "/";
+  location.search = "?sign_in=expired";
+  await resume();
+  location.search = "";
+  assert.equal(route.value.page, "tools");
+  assert.ok(session.value.at === "out");
+  assert.match(session.value.reason ?? "", /took too long/);
 });
 
 test("an account is linked with its password, and one is in", async () => {

@@ -377,7 +377,7 @@ fn session_response<D: Database>(
     response
 }
 
-fn presented_token(headers: &HeaderMap) -> Option<RefreshToken> {
+pub(crate) fn presented_token(headers: &HeaderMap) -> Option<RefreshToken> {
     RefreshToken::parse(&web::session::cookie(headers, cookies::REFRESH_COOKIE)?)
 }
 

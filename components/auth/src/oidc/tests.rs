@@ -1,17 +1,16 @@
 //! Signing in with a scripted provider, over HTTP requests.
 
+mod link;
 mod log_out;
 mod scripted;
 
-use ::oidc::provider::Provider;
 use axum::body::Body;
 use domain::Timestamp;
 use futures::executor::block_on;
 use http::Request;
-use identity::second_factor::RecoveryCode;
 use router_test::{Answer, Fixture, request};
 use serde_json::{Value, json};
-use storage::{accounts::AccountChange, second_factors::NewSecondFactor};
+use storage::accounts::AccountChange;
 
 use super::*;
 use crate::{
@@ -105,7 +104,7 @@ impl Installation {
 
     fn come_back(&self, authorization: &str, cookies: &str) -> Answer {
         let state = parameter(authorization, "state");
-        self.get(&format!("/auth/oidc/callback?code=the-code&state={state}"), cookies)
+        self.get(&format!("/auth/oidc/callback/corp?code=the-code&state={state}"), cookies)
     }
 
     /// The whole way.
@@ -143,7 +142,7 @@ fn whoever_leaves_for_the_provider_comes_back_signed_in_to_where_they_were() {
         ("response_type", "code"),
         ("client_id", CLIENT_ID),
         ("scope", "openid email profile"),
-        ("redirect_uri", "http://127.0.0.1:3000/auth/oidc/callback"),
+        ("redirect_uri", "http://127.0.0.1:3000/auth/oidc/callback/corp"),
         ("code_challenge_method", "S256"),
     ] {
         assert_eq!(parameter(&authorization, name), value);
@@ -180,12 +179,65 @@ fn a_response_counts_once_and_only_in_the_browser_that_asked_for_it() {
     let (authorization, cookies) = installation.leave();
     let (_, of_another) = installation.leave();
     installation.agree(&authorization, &json!({}));
-    for strange in ["", of_another.as_str(), "ea_oidc=rubbish"] {
+    for strange in ["", of_another.as_str(), "ea_oidc_=rubbish"] {
         assert_eq!(outcome(&installation.come_back(&authorization, strange)), ("/", "expired".to_owned()));
     }
     assert_eq!(location(&installation.come_back(&authorization, &cookies)), "/c/x");
     // The provider takes a code once, and the cookie is gone.
     assert_eq!(outcome(&installation.come_back(&authorization, "")).1, "expired");
+}
+
+#[test]
+fn attempts_in_two_tabs_do_not_meet() {
+    let installation = installation(&json!({}));
+    let (first, of_first) = installation.leave();
+    let (second, of_second) = installation.leave();
+    let both = format!("{of_first}; {of_second}");
+    installation.agree(&second, &json!({}));
+    assert_eq!(location(&installation.come_back(&second, &both)), "/c/x");
+    let strange = installation.get("/auth/oidc/callback/corp?code=the-code&state=strange", &both);
+    assert_eq!(outcome(&strange), ("/", "expired".to_owned()));
+    assert!(strange.headers.get(header::SET_COOKIE).is_none(), "what waits is not touched");
+    installation.agree(&first, &json!({}));
+    assert_eq!(location(&installation.come_back(&first, &both)), "/c/x");
+    let many = (0..MAX_ATTEMPTS).map(|index| format!("ea_oidc_{index}=x")).collect::<Vec<_>>().join("; ");
+    let answer = installation.get("/auth/oidc/login?provider=corp", &many);
+    assert_eq!(answer.headers.get_all(header::SET_COOKIE).iter().count(), MAX_ATTEMPTS + 1, "they do not pile up");
+}
+
+#[test]
+fn a_response_at_the_address_of_another_provider_is_refused_before_its_code_is_sent_anywhere() {
+    let installation = installation(&json!({}));
+    let (authorization, cookies) = installation.leave();
+    installation.agree(&authorization, &json!({}));
+    installation.provider.script().asked.clear();
+    let state = parameter(&authorization, "state");
+    let path = format!("/auth/oidc/callback/other?code=the-code&state={state}");
+    assert_eq!(outcome(&installation.get(&path, &cookies)), ("/c/x", "refused".to_owned()));
+    assert!(installation.provider.script().asked.is_empty());
+}
+
+#[test]
+fn another_site_does_not_sign_in_whoever_is_signed_in() {
+    let installation = installation(&json!({}));
+    let session = kept(&installation.sign_in(&json!({})));
+    let from = |site: &'static str, cookies: &str| {
+        let mut request = request(Method::GET, "/auth/oidc/login?provider=corp&return_to=/c/x", None, None);
+        request.headers_mut().insert("sec-fetch-site", HeaderValue::from_static(site));
+        let answer = installation.send(request, cookies);
+        location(&answer).starts_with(ISSUER)
+    };
+    assert!(!from("cross-site", &session) && !from("same-site", &session));
+    assert!(from("same-origin", &session) && from("none", &session) && from("cross-site", ""));
+}
+
+#[test]
+fn what_goes_wrong_here_is_told_on_the_page_too() {
+    let installation = installation(&json!({}));
+    let (authorization, cookies) = installation.leave();
+    let sql = "ALTER TABLE identity_providers RENAME TO away";
+    block_on(installation.fixture.another_connection().query(storage::Statement::new("t", sql, []))).unwrap();
+    assert_eq!(outcome(&installation.come_back(&authorization, &cookies)), ("/c/x", "failed".to_owned()));
 }
 
 #[test]
@@ -292,7 +344,7 @@ fn a_provider_that_is_down_is_said_to_be_and_one_does_not_lose_ones_place() {
     ] {
         let (authorization, cookies) = installation.leave();
         let state = parameter(&authorization, "state");
-        let answer = installation.get(&format!("/auth/oidc/callback?{query}&state={state}"), &cookies);
+        let answer = installation.get(&format!("/auth/oidc/callback/corp?{query}&state={state}"), &cookies);
         assert_eq!(outcome(&answer), ("/c/x", told.to_owned()), "{query}");
     }
 }
@@ -321,7 +373,7 @@ fn a_response_must_name_its_sender_if_the_provider_says_that_it_does() {
         let (authorization, cookies) = installation.leave();
         installation.agree(&authorization, &json!({}));
         let state = parameter(&authorization, "state");
-        let answer = installation.get(&format!("/auth/oidc/callback?code=the-code&state={state}{iss}"), &cookies);
+        let answer = installation.get(&format!("/auth/oidc/callback/corp?code=the-code&state={state}{iss}"), &cookies);
         assert_eq!(parameter(location(&answer), OUTCOME), told, "{iss}");
     }
 }
@@ -375,83 +427,6 @@ fn groups_give_roles_at_each_log_in_and_take_them_away() {
     let refreshed = installation.post("/auth/refresh", &json!(null), &session);
     assert_eq!(refreshed.json["user"]["roles"], json!(["member", "service"]));
     assert_eq!(eve(json!([])).0, json!(["member"]));
-}
-
-impl Installation {
-    fn has_account(&self, email: &str) -> domain::User {
-        let body = json!({"email": email, "password": "correct horse"});
-        assert_eq!(self.post("/auth/signup", &body, "").status, StatusCode::CREATED);
-        block_on(self.fixture.app.store().user_by_email(email, "")).unwrap().unwrap().0
-    }
-}
-
-#[test]
-fn an_account_with_a_password_is_linked_only_after_the_password() {
-    let installation = installation(&json!({}));
-    let user = installation.has_account("ada@example.org");
-    let answer = installation.sign_in(&json!({}));
-    assert_eq!(outcome(&answer), ("/c/x", "link_account".to_owned()));
-    let waiting = kept(&answer);
-    let link =
-        |password: &str, cookies: &str| installation.post("/auth/oidc/link", &json!({"password": password}), cookies);
-    assert_eq!(code(&link("wrong horse", &waiting)), (401, "invalid_credentials"));
-    assert_eq!(code(&link("correct horse", "")), (403, "link_invalid"));
-    let linked = link("correct horse", &waiting);
-    assert_eq!((linked.status.as_u16(), &linked.json["id"]), (200, &json!(user.id)));
-    assert_eq!(installation.get("/auth/me", &kept(&linked)).json["id"], json!(user.id));
-    assert_eq!(code(&link("correct horse", &waiting)), (403, "link_invalid"), "once");
-    // From now on without it, whatever the address.
-    let me = installation.get("/auth/me", &kept(&installation.sign_in(&json!({"email": "ada@new.example"}))));
-    assert_eq!((&me.json["id"], &me.json["email"]), (&json!(user.id), &json!("ada@example.org")));
-}
-
-#[test]
-fn an_account_with_a_second_factor_is_linked_only_with_a_code_too() {
-    let installation = installation(&json!({}));
-    let user = installation.has_account("ada@example.org");
-    let recovery = RecoveryCode::set().unwrap();
-    let hashes: Vec<String> = recovery.iter().map(RecoveryCode::hash).collect();
-    let new = NewSecondFactor { sealed: "sealed", step: 1, recovery_hashes: &hashes, only_first: true };
-    assert!(block_on(installation.fixture.app.store().set_second_factor(&user, new)).unwrap());
-    let waiting = kept(&installation.sign_in(&json!({})));
-    let link = |code: Value| {
-        let body = json!({"password": "correct horse", "code": code});
-        installation.post("/auth/oidc/link", &body, &waiting)
-    };
-    let without = link(json!(null));
-    assert_eq!((code(&without), kept(&without)), ((401, "second_factor_required"), String::new()));
-    let wrong = link(json!(RecoveryCode::set().unwrap()[0].to_string()));
-    assert_eq!((code(&wrong), kept(&wrong)), ((401, "invalid_code"), String::new()));
-    assert_eq!(outcome(&installation.sign_in(&json!({}))).1, "link_account", "nothing is linked yet");
-    let linked = link(json!(recovery[0].to_string()));
-    assert_eq!((linked.status.as_u16(), &linked.json["id"]), (200, &json!(user.id)), "{}", linked.text);
-    assert_eq!(installation.get("/auth/me", &kept(&linked)).json["id"], json!(user.id));
-    assert_eq!(audited(&installation), ["recovery_code.use", "provider.link"]);
-    installation.sign_in(&json!({}));
-    assert_eq!(audited(&installation), ["recovery_code.use", "provider.link", "provider.log_in"]);
-}
-
-/// What was recorded, the oldest first.
-fn audited(installation: &Installation) -> Vec<String> {
-    let records = block_on(installation.fixture.app.store().audit_records(None, None, 10)).unwrap();
-    records.into_iter().rev().map(|record| record.action).collect()
-}
-
-#[test]
-fn passwords_are_not_guessed_through_a_link() {
-    let installation = installation(&json!({}));
-    installation.has_account("ada@example.org");
-    let waiting = kept(&installation.sign_in(&json!({})));
-    let tried = |password: &str| {
-        let answer = installation.post("/auth/oidc/link", &json!({"password": password}), &waiting);
-        code(&answer).0
-    };
-    // As many as at the log-in, and together with those there.
-    let checked = (0..200).take_while(|_| tried("wrong horse") == 401).count();
-    assert!((10..200).contains(&checked), "{checked}");
-    assert_eq!(tried("correct horse"), 429);
-    let body = json!({"email": "ada@example.org", "password": "correct horse"});
-    assert_eq!(code(&installation.post("/auth/login", &body, "")).0, 429);
 }
 
 #[test]
