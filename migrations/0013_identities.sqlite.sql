@@ -15,12 +15,14 @@ CREATE TABLE user_identities (
 
 CREATE INDEX user_identities_of_user ON user_identities (user_id);
 
--- What each provider publishes about itself, so that not every host and instance asks anew. keys_at is when the keys were last asked for.
+-- What each provider publishes about itself, so that not every host and instance asks anew. asked_at is when it was last asked, keys_at when
+-- the keys were asked for because of a token.
 CREATE TABLE identity_providers (
     issuer text PRIMARY KEY,
     document text NOT NULL,
     keys text NOT NULL,
     fetched_at bigint NOT NULL,
+    asked_at bigint NOT NULL,
     keys_at bigint NOT NULL
 );
 

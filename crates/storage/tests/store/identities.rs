@@ -28,6 +28,7 @@ crate::on_each_database! {
     an_identity_waits_for_the_password_and_is_linked_once,
     a_link_that_is_too_old_is_none,
     a_link_of_an_account_that_changed_meanwhile_is_not_confirmed,
+    of_a_link_and_a_new_password_at_once_one_counts,
     a_provider_ends_the_sessions_that_it_names_and_no_others,
     a_log_out_token_that_comes_many_times_at_once_counts_once,
     a_session_that_has_ended_tells_nothing_about_the_provider,
@@ -244,6 +245,38 @@ fn a_link_of_an_account_that_changed_meanwhile_is_not_confirmed(place: Place) {
     assert!(block_on(fixture.store.confirm_identity_link("h", &now)).unwrap().is_none(), "suspended");
 }
 
+fn of_a_link_and_a_new_password_at_once_one_counts(place: Place) {
+    const ROUNDS: usize = 8;
+    let fixture = Fixture::new(place);
+    let stores = [(); 3].map(|()| Store::new(fixture.another_connection()));
+    for round in 0..ROUNDS {
+        let user = fixture.user(&format!("a{round}@example.org"));
+        let (first, second) = (format!("first{round}"), format!("second{round}"));
+        keep(&fixture, &user, &first, &first, LEASE_MS);
+        let user = block_on(fixture.store.confirm_identity_link(&first, &user)).unwrap().unwrap();
+        keep(&fixture, &user, &second, &second, LEASE_MS);
+        let [confirming, changing, signing_in] = &stores;
+        let barrier = &Barrier::new(3);
+        let (is_linked, is_changed) = std::thread::scope(|scope| {
+            let (user, second) = (&user, &second);
+            let linked = scope.spawn(move || {
+                barrier.wait();
+                block_on(confirming.confirm_identity_link(second, user)).unwrap().is_some()
+            });
+            let changed = scope.spawn(move || {
+                barrier.wait();
+                block_on(changing.change_password(user, "y")).unwrap()
+            });
+            // The identity that the link replaces, with another address.
+            barrier.wait();
+            let identity = Identity { issuer: ISSUER, subject: &first, roles: &roles(&["auditor"]) };
+            block_on(signing_in.use_identity(identity, Some("new@corp.example"))).unwrap();
+            (linked.join().unwrap(), changed.join().unwrap())
+        });
+        assert!(is_linked != is_changed, "linked: {is_linked}, changed: {is_changed}");
+    }
+}
+
 fn hashes(name: &str) -> TokenHashes {
     TokenHashes { token: name.into(), family: format!("family of {name}") }
 }
@@ -343,6 +376,9 @@ fn what_a_provider_publishes_is_kept_and_its_keys_are_not_asked_for_too_often(pl
     let store = &fixture.store;
     assert!(block_on(store.known_provider(ISSUER)).unwrap().is_none());
     assert!(!block_on(store.may_ask_for_keys(ISSUER, 0)).unwrap(), "they come with the document");
+    assert!(block_on(store.may_ask_provider(ISSUER, LEASE_MS)).unwrap(), "nobody has");
+    assert!(!block_on(store.may_ask_provider(ISSUER, LEASE_MS)).unwrap());
+    assert!(block_on(store.may_ask_provider(ISSUER, 0)).unwrap());
     for document in ["old", "new"] {
         block_on(store.keep_provider(ISSUER, document, "keys")).unwrap();
     }

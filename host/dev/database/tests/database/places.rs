@@ -205,7 +205,7 @@ pub(crate) fn later_rows() -> Vec<String> {
         "INSERT INTO invitations VALUES ('i1', 'hash', 'auditor', 'u1', 7, 1, 2, NULL, NULL, NULL)",
         "INSERT INTO password_resets VALUES ('p1', 'hash', 'U2', 'u1', 7, 1, 2, NULL)",
         "INSERT INTO user_identities VALUES ('https://id.example.org', 'ä', 'U2', 'u2@example.org', 'auditor member', 1, 2)",
-        "INSERT INTO identity_providers VALUES ('https://id.example.org', '{\"a\":\"ü\"}', '{}', 1, 2)",
+        "INSERT INTO identity_providers VALUES ('https://id.example.org', '{\"a\":\"ü\"}', '{}', 1, 2, 3)",
         "INSERT INTO provider_sessions VALUES ('s-U2', 'https://id.example.org', 'ä', 's', 'a.b.c')",
         "INSERT INTO provider_sessions VALUES ('s-_3', 'https://id.example.org', 'c', NULL, NULL)",
         "INSERT INTO identity_links VALUES ('h', 'U2', 'https://id.example.org', 'x', 'a@b', '', NULL, NULL, 1, 2, NULL)",
