@@ -257,7 +257,10 @@ fn an_id_token_that_is_not_for_this_attempt_signs_nobody_in() {
         json!({"sub": ""}),
         json!({"sub": "x".repeat(300)}),
     ] {
-        assert_eq!(outcome(&installation.sign_in(&wrong)).0, "/c/x", "{wrong}");
+        // A token without these claims cannot be read at all.
+        let unreadable = ["exp", "sub"].iter().any(|claim| wrong.get(claim).is_some_and(Value::is_null));
+        let told = if unreadable { "provider_unavailable" } else { "refused" };
+        assert_eq!(outcome(&installation.sign_in(&wrong)), ("/c/x", told.to_owned()), "{wrong}");
     }
     for header in
         [json!({"alg": "none"}), json!({"alg": "HS256"}), json!({"typ": "logout+jwt"}), json!({"alg": "RS256"})]
