@@ -15,12 +15,14 @@ CREATE TABLE user_identities (
 
 CREATE INDEX user_identities_of_user ON user_identities (user_id);
 
--- What each provider publishes about itself, so that not every host and instance asks anew. keys_at is when the keys were last asked for.
+-- What each provider publishes about itself, so that not every host and instance asks anew. asked_at is when it was last asked, keys_at when
+-- the keys were asked for because of a token.
 CREATE TABLE identity_providers (
     issuer text PRIMARY KEY,
     document text NOT NULL,
     keys text NOT NULL,
     fetched_at bigint NOT NULL,
+    asked_at bigint NOT NULL,
     keys_at bigint NOT NULL
 );
 
@@ -39,7 +41,7 @@ CREATE INDEX provider_sessions_of_subject ON provider_sessions (issuer, subject)
 CREATE INDEX provider_sessions_of_sid ON provider_sessions (issuer, sid);
 
 -- Somebody who has signed in at a provider with the address of an account here, and has not entered its password yet. Only the hash of the secret in
--- their browser is kept. attempts counts passwords; confirmed_at is when one was right.
+-- their browser is kept. confirmed_at is when the password was right.
 CREATE TABLE identity_links (
     token_hash text PRIMARY KEY,
     user_id text NOT NULL REFERENCES users (id) ON DELETE CASCADE,
@@ -49,7 +51,6 @@ CREATE TABLE identity_links (
     roles text NOT NULL,
     sid text,
     hint text,
-    attempts bigint NOT NULL,
     created_at bigint NOT NULL,
     expires_at bigint NOT NULL,
     confirmed_at bigint
@@ -57,13 +58,11 @@ CREATE TABLE identity_links (
 
 CREATE INDEX identity_links_by_expiry ON identity_links (expires_at);
 
--- Log-out tokens of providers, so that each counts once, for as long as it is valid.
+-- Log-out tokens of providers, so that each counts once, for as long as it is valid. No session begins that one of them has ended by its sid.
 CREATE TABLE provider_logouts (
     issuer text NOT NULL,
     token_id text NOT NULL,
-    subject text,
     sid text,
-    received_at bigint NOT NULL,
     expires_at bigint NOT NULL,
     PRIMARY KEY (issuer, token_id)
 );
@@ -128,6 +127,9 @@ CREATE TRIGGER change_email_of_identity AFTER UPDATE OF email ON user_identities
 -- The password was right: the identity opens the account from now on, in place of another one of the same provider.
 CREATE FUNCTION confirm_identity_link() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    -- Identities are locked before this lock, as where an identity's address changes.
+    PERFORM 1 FROM user_identities WHERE issuer = NEW.issuer AND (user_id = NEW.user_id OR subject = NEW.subject)
+    ORDER BY subject FOR UPDATE;
     -- Two links to one account, or from one identity, may be confirmed at once: one after the other.
     PERFORM pg_advisory_xact_lock(hashtext('sign_up'));
     DELETE FROM user_identities WHERE issuer = NEW.issuer AND (user_id = NEW.user_id OR subject = NEW.subject);
@@ -156,6 +158,8 @@ BEGIN
     INSERT INTO provider_sessions (session_id, issuer, subject, sid, hint)
     VALUES (NEW.id, NEW.issuer, NEW.subject, NEW.sid, NEW.hint);
     DELETE FROM identity_links WHERE expires_at < NEW.created_at;
+    DELETE FROM provider_sessions WHERE session_id IN (
+        SELECT id FROM sessions WHERE user_id = NEW.user_id AND expires_at < NEW.created_at);
     DELETE FROM provider_logouts WHERE expires_at < NEW.created_at;
     RETURN NEW;
 END
@@ -183,16 +187,29 @@ WHERE 1 = 0;
 
 CREATE FUNCTION log_out_by_provider() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO provider_logouts (issuer, token_id, subject, sid, received_at, expires_at)
-    VALUES (NEW.issuer, NEW.token_id, NEW.subject, NEW.sid, NEW.received_at, NEW.expires_at)
+    INSERT INTO provider_logouts (issuer, token_id, sid, expires_at)
+    VALUES (NEW.issuer, NEW.token_id, NEW.sid, NEW.expires_at)
     ON CONFLICT DO NOTHING;
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;
+    -- What the groups there gave ends with the last session, so tokens of other sessions are void. As everywhere, the account comes before its sessions.
+    UPDATE users SET access_version = COALESCE(access_version, 0) + 1, access_changed_at = NEW.received_at
+    WHERE id IN (
+        SELECT user_identities.user_id FROM user_identities JOIN provider_sessions
+            ON provider_sessions.issuer = user_identities.issuer AND provider_sessions.subject = user_identities.subject
+        WHERE user_identities.issuer = NEW.issuer AND user_identities.roles <> ''
+            AND (NEW.subject IS NULL OR provider_sessions.subject = NEW.subject)
+            AND (NEW.sid IS NULL OR provider_sessions.sid = NEW.sid OR provider_sessions.sid IS NULL AND NEW.subject IS NOT NULL));
+    -- A session whose sid was never said may be the one that ends.
     UPDATE sessions SET revoked_at = NEW.received_at
     WHERE revoked_at IS NULL AND id IN (
         SELECT session_id FROM provider_sessions
-        WHERE issuer = NEW.issuer AND (NEW.sid IS NULL OR sid = NEW.sid) AND (NEW.subject IS NULL OR subject = NEW.subject));
+        WHERE issuer = NEW.issuer AND (NEW.subject IS NULL OR subject = NEW.subject)
+            AND (NEW.sid IS NULL OR sid = NEW.sid OR sid IS NULL AND NEW.subject IS NOT NULL));
+    DELETE FROM identity_links
+    WHERE issuer = NEW.issuer AND (NEW.subject IS NULL OR subject = NEW.subject)
+        AND (NEW.sid IS NULL OR sid = NEW.sid OR sid IS NULL AND NEW.subject IS NOT NULL);
     RETURN NEW;
 END
 $$;

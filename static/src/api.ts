@@ -99,7 +99,8 @@ export const auth = {
       once: true,
     }),
   /** Links the account to the provider that the person has come from. Answers with its user. */
-  link: (password: string) => send<User>("POST", "/auth/oidc/link", { body: { password }, renew: false, once: true }),
+  link: (password: string, code: string | null) =>
+    send<User>("POST", "/auth/oidc/link", { body: { password, code }, renew: false, once: true }),
   /** Where somebody who was invited goes on, to sign in with a provider. */
   leaveInvited: (provider: string, invitation: string) =>
     send<Onward>("POST", "/auth/oidc/login", { body: { provider, invitation }, renew: false }),

@@ -8,9 +8,9 @@ export const LINK_ACCOUNT = "link_account";
 
 const WORDS: Record<string, string> = {
   provider_unavailable:
-    "Your organisation’s sign-in does not answer at the moment. Try again soon. If it stays so, tell your administrator.",
+    "Your organisation’s sign-in cannot be used at the moment. Try again soon. If it stays so, tell your administrator.",
   denied: "Nobody was signed in: your organisation’s sign-in was cancelled there, or you may not use this app.",
-  expired: "This sign-in took too long, or another one was begun since. Try again.",
+  expired: "This sign-in took too long, or was finished before. Try again.",
   refused:
     "Your organisation’s sign-in was not accepted here, so nobody was signed in. Try again. If it stays so, tell your administrator.",
   email_missing:
@@ -21,6 +21,7 @@ const WORDS: Record<string, string> = {
     "An account here has your address already, but was signed in to in another way. Ask an administrator for a link that sets a password for it, then sign in here again and enter that password.",
   signup_closed: "You have no account here, and none is made by signing in. Ask an administrator for an invitation.",
   invitation_invalid: "This invitation has expired, was withdrawn or has been used. Ask an administrator for another.",
+  failed: "Something went wrong here, so nobody was signed in. Try again. If it stays so, tell your administrator.",
   account_suspended: "This account is suspended. Ask an administrator.",
 };
 

@@ -5,6 +5,7 @@ import { afterEach, test } from "node:test";
 import { ApiError } from "../src/api.ts";
 import { readDraft, writeDraft } from "../src/state/drafts.ts";
 import { endedBy, leaveForProvider, linkAccount, logIn, logOut, outcome, resume, session, signUp } from "../src/state/session.ts";
+import { route } from "../src/state/route.ts";
 import type { User } from "../src/types.ts";
 
 const ada: User = { id: "ada", email: "ada@example.org", name: "Ada", role: "user", created_at: "" };
@@ -51,7 +52,7 @@ test("how one came back from a provider is told once, in words, unless one is si
     answers.set(path, () => refusal(401, "unauthenticated", "No."));
   for (const [code, words] of [
     ["denied", /Nobody was signed in/],
-    ["provider_unavailable", /does not answer/],
+    ["provider_unavailable", /cannot be used/],
     ["link_account", null],
     ["made up", null],
   ] as const) {
@@ -78,10 +79,24 @@ test("who comes back from a provider signed in tells the other tabs, once", asyn
   assert.deepEqual(heard, [{ kind: "signed_in" }]);
 });
 
+test("who comes back too late is where they were, and is told", async () => {
+  for (const path of ["GET /auth/me", "POST /auth/refresh"])
+    answers.set(path, () => refusal(401, "unauthenticated", "No."));
+  location.pathname = "/settings/tools";
+  leaveForProvider();
+  location.pathname = "/";
+  location.search = "?sign_in=expired";
+  await resume();
+  location.search = "";
+  assert.equal(route.value.page, "tools");
+  assert.ok(session.value.at === "out");
+  assert.match(session.value.reason ?? "", /took too long/);
+});
+
 test("an account is linked with its password, and one is in", async () => {
   answers.set("POST /auth/oidc/link", () => Response.json(ada));
-  await linkAccount("secret");
-  assert.deepEqual(asked.at(-1)?.body, { password: "secret" });
+  await linkAccount("secret", "123456");
+  assert.deepEqual(asked.at(-1)?.body, { password: "secret", code: "123456" });
   assert.deepEqual(session.value, { at: "in", user: ada });
 });
 

@@ -29,7 +29,7 @@ export class Organisation {
     const app = new URL(address).origin;
     const client = {
       ...CLIENT,
-      redirect_uris: [`${app}/auth/oidc/callback`],
+      redirect_uris: [`${app}/auth/oidc/callback/corp`],
       post_logout_redirect_uris: [`${app}/`],
       backchannel_logout_uri: `${app}/auth/oidc/backchannel-logout`,
       backchannel_logout_session_required: true,

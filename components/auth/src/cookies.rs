@@ -43,14 +43,14 @@ pub(crate) fn set_mark(headers: &mut HeaderMap, request: &HeaderMap, name: &str,
 
 /// Whether the browser is known for any account.
 pub(crate) fn has_mark(headers: &HeaderMap) -> bool {
-    marks(headers).next().is_some()
+    names(headers, MARK_PREFIX).next().is_some()
 }
 
-/// The names of all marks of the browser.
-fn marks(headers: &HeaderMap) -> impl Iterator<Item = String> {
+/// The names of the browser's cookies that begin so.
+pub(crate) fn names(headers: &HeaderMap, prefix: &'static str) -> impl Iterator<Item = String> {
     let texts = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let names = texts.flat_map(Cookie::split_parse).flatten().map(|cookie| cookie.name().to_owned());
-    names.filter(|name| name.starts_with(MARK_PREFIX))
+    let cookies = texts.flat_map(Cookie::split_parse).flatten();
+    cookies.map(|cookie| cookie.name().to_owned()).filter(move |name| name.starts_with(prefix))
 }
 
 /// The browser's mark of this name. It proves nothing until it is checked.

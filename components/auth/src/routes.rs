@@ -197,7 +197,7 @@ fn closed(signup: Signup) -> Problem {
     Problem::new(StatusCode::FORBIDDEN, "signup_closed", detail)
 }
 
-fn not_invited(signup: Signup) -> Problem {
+pub(crate) fn not_invited(signup: Signup) -> Problem {
     let detail = match signup {
         Signup::Open => {
             "This invitation has expired, was withdrawn or has been used. You can sign up without it: open the page and create an account."
@@ -389,7 +389,7 @@ fn session_response<D: Database>(
     response
 }
 
-fn presented_token(headers: &HeaderMap) -> Option<RefreshToken> {
+pub(crate) fn presented_token(headers: &HeaderMap) -> Option<RefreshToken> {
     RefreshToken::parse(&web::session::cookie(headers, cookies::REFRESH_COOKIE)?)
 }
 

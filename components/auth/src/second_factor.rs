@@ -111,16 +111,28 @@ pub(crate) async fn after_password<D: Database>(
     user: User,
     status: StatusCode,
 ) -> Result<Response> {
-    let (code, detail) = if user.has_second_factor {
-        ("second_factor_required", "Enter the code that your app shows, or a recovery code.")
+    let problem = if user.has_second_factor {
+        code_required()
     } else if auth.config.needs_second_factor(&user) {
-        ("second_factor_setup_required", "Your role needs a second factor. Set one up to go on.")
+        let detail = "Your role needs a second factor. Set one up to go on.";
+        Problem::new(StatusCode::UNAUTHORIZED, "second_factor_setup_required", detail)
     } else {
         return begin_session(auth, headers, user, status, None).await;
     };
     let (issuer, now) = auth.issuer().await?;
     let challenge = issuer.issue_challenge(&user, now)?;
-    Err(Problem::new(StatusCode::UNAUTHORIZED, code, detail).with_challenge(challenge).into())
+    Err(problem.with_challenge(challenge).into())
+}
+
+/// The password was right, and a code is needed besides.
+pub(crate) fn code_required() -> Problem {
+    let detail = "Enter the code that your app shows, or a recovery code.";
+    Problem::new(StatusCode::UNAUTHORIZED, "second_factor_required", detail)
+}
+
+/// The code does not count.
+pub(crate) fn wrong_code() -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, "invalid_code", WRONG_CODE)
 }
 
 /// Ends a session that began with a password, if a role of its person needs a second factor by now and they have none.
@@ -160,7 +172,7 @@ pub(crate) async fn log_in<D: Database>(
     auth.check_origin(&method, &headers)?;
     let user = challenged(&auth, &challenge).await?;
     if !counts(&auth, &headers, &user, &code).await? {
-        return Err(Problem::new(StatusCode::UNAUTHORIZED, "invalid_code", WRONG_CODE).into());
+        return Err(wrong_code().into());
     }
     begin_session(&auth, &headers, user, StatusCode::OK, None).await
 }

@@ -2,7 +2,7 @@
 //! go on with it, and nobody else can.
 //!
 //! `state`, `nonce` and the code verifier are derived from one secret that never leaves the cookie. A code that belongs to another browser's attempt
-//! fits none of them. The code itself is valid once, and so is the cookie, because coming back removes it.
+//! fits none of them. That the code is valid once is up to the provider; coming back removes the cookie.
 
 use std::fmt;
 

@@ -4,14 +4,14 @@ use openidconnect::{AdditionalClaims, EndUserName, LocalizedClaim, UserInfoClaim
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::provider::Provider;
+
 /// Subjects are at most 255 bytes (OpenID Connect Core, section 2).
 pub(crate) const MAX_SUBJECT_BYTES: usize = 255;
-/// More groups than anybody configures roles for; further ones are not read.
-const MAX_GROUPS: usize = 2_000;
 /// A name fits on a line.
 const MAX_NAME_CHARS: usize = 100;
-/// A longer ID token is not kept as a hint for the log-out.
-const MAX_HINT_BYTES: usize = 8_192;
+/// A longer ID token is not kept as a hint for the log-out: it travels in an address, and servers refuse long ones, some at 2 KB.
+const MAX_HINT_BYTES: usize = 1_536;
 
 /// A person, according to verified claims.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -24,7 +24,7 @@ pub struct Person {
     pub is_email_verified: bool,
     /// Their name; may be empty.
     pub name: String,
-    /// Their groups; `None` if the claim was missing.
+    /// Their groups that give roles; `None` if the claim was missing.
     pub groups: Option<Vec<String>>,
     /// Their session at the provider (`sid`), for the back-channel log-out.
     pub sid: Option<String>,
@@ -47,29 +47,30 @@ impl Person {
         is_email_verified: bool,
         name: Option<&LocalizedClaim<EndUserName>>,
         rest: &Rest,
-        groups_claim: &str,
+        provider: &Provider,
     ) -> Self {
         Self {
             subject: subject.to_owned(),
             email: email.map(str::to_owned),
             is_email_verified,
             name: name.map(name_of).unwrap_or_default(),
-            groups: groups(&rest.0, groups_claim),
+            groups: groups(&rest.0, provider),
             sid: text(&rest.0, "sid"),
             hint: None,
         }
     }
 
     /// With what the userinfo endpoint says in addition. The ID token counts more.
-    pub(crate) fn completed(mut self, info: &UserInfo, groups_claim: &str) -> Self {
-        if self.email.is_none() {
-            self.email = info.email().map(|email| email.as_str().to_owned());
+    pub(crate) fn completed(mut self, info: &UserInfo, provider: &Provider) -> Self {
+        let email = info.email().map(|email| email.as_str().to_owned());
+        if self.email.is_none() || (!self.is_email_verified && self.email == email) {
+            self.email = email;
             self.is_email_verified = info.email_verified().unwrap_or_default();
         }
         if self.name.is_empty() {
             self.name = info.name().map(name_of).unwrap_or_default();
         }
-        self.groups = self.groups.or_else(|| groups(&info.additional_claims().0, groups_claim));
+        self.groups = self.groups.or_else(|| groups(&info.additional_claims().0, provider));
         self
     }
 
@@ -90,8 +91,9 @@ fn name_of(name: &LocalizedClaim<EndUserName>) -> String {
     name.chars().filter(|letter| !letter.is_control()).take(MAX_NAME_CHARS).collect::<String>().trim().to_owned()
 }
 
-/// The groups of the claim: a list of texts, or one text. Anything else in a list is not a group.
-fn groups(claims: &Map<String, Value>, claim: &str) -> Option<Vec<String>> {
+/// The groups of the claim that give roles: a list of texts, or one text. Anything else in a list is not a group. There may be thousands of others.
+fn groups(claims: &Map<String, Value>, provider: &Provider) -> Option<Vec<String>> {
+    let claim = provider.groups_claim.as_str();
     let value = match claim.strip_prefix('/') {
         Some(path) => {
             let (first, rest) = path.split_once('/').unwrap_or((path, ""));
@@ -100,13 +102,13 @@ fn groups(claims: &Map<String, Value>, claim: &str) -> Option<Vec<String>> {
         }
         None => claims.get(claim)?,
     };
-    match value {
-        Value::String(group) => Some(vec![group.clone()]),
-        Value::Array(groups) => {
-            Some(groups.iter().take(MAX_GROUPS).filter_map(Value::as_str).map(str::to_owned).collect())
-        }
-        _ => None,
-    }
+    let all = match value {
+        Value::String(_) => std::slice::from_ref(value),
+        Value::Array(groups) => groups,
+        _ => return None,
+    };
+    let names = all.iter().filter_map(Value::as_str).filter(|group| provider.roles.contains_key(*group));
+    Some(names.map(str::to_owned).collect())
 }
 
 #[cfg(test)]
@@ -118,7 +120,7 @@ mod tests {
     #[test]
     fn groups_are_found_by_name_or_pointer() {
         let Value::Object(claims) = json!({
-            "groups": ["a", 1, "b"],
+            "groups": (0..5_000).map(|index| json!(format!("other {index}"))).chain([json!("a"), json!(1), json!("b")]).collect::<Vec<_>>(),
             "one": "a",
             "https://example.org/groups": ["c"],
             "realm_access": {"roles": ["d"]},
@@ -126,7 +128,15 @@ mod tests {
         }) else {
             panic!("an object")
         };
-        let found = |claim: &str| groups(&claims, claim).map(|groups| groups.join(" "));
+        let found = |claim: &str| {
+            let roles: Map<String, Value> =
+                ["a", "b", "c", "d"].map(|group| (group.to_owned(), json!("member"))).into_iter().collect();
+            let entry = json!([{
+                "name": "corp", "issuer": "https://x", "client_id": "c", "groups_claim": claim, "roles": roles,
+            }]);
+            let provider = Provider::parse_list(&entry.to_string()).unwrap().remove(0);
+            groups(&claims, &provider).map(|groups| groups.join(" "))
+        };
         assert_eq!(found("groups").as_deref(), Some("a b"));
         assert_eq!(found("one").as_deref(), Some("a"));
         assert_eq!(found("https://example.org/groups").as_deref(), Some("c"));

@@ -149,7 +149,8 @@ impl Published {
 
     fn checked(metadata: Metadata, provider: &Provider) -> Result<Self, Error> {
         if metadata.issuer().as_str() != provider.issuer {
-            return Err(Error::Unavailable("its discovery document names another issuer".to_owned()));
+            let found = metadata.issuer().as_str();
+            return Err(Error::Unavailable(format!("its discovery document names another issuer: {found:?}")));
         }
         let Some(token_endpoint) = metadata.token_endpoint() else {
             return Err(Error::Unavailable("its discovery document names no token endpoint".to_owned()));
@@ -267,11 +268,11 @@ impl Published {
         let email = claims.email().map(|email| email.as_str());
         let is_verified = claims.email_verified().unwrap_or_default();
         let rest = claims.additional_claims();
-        let person = Person::new(subject, email, is_verified, claims.name(), rest, &provider.groups_claim);
+        let person = Person::new(subject, email, is_verified, claims.name(), rest, provider);
         Ok(person.with_hint(&id_token.to_string()))
     }
 
-    /// Asks the userinfo endpoint for what the ID token does not say, if anything is missing.
+    /// Asks the userinfo endpoint for what the ID token does not say, if anything is missing. Whoever can do without the answer does not need one.
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::TokenRefused`].
@@ -286,7 +287,8 @@ impl Published {
         let access_token = tokens.response.access_token();
         // The crate panics if a header cannot hold the token.
         let can_be_sent = access_token.secret().bytes().all(|byte| byte.is_ascii_graphic());
-        let is_complete = person.email.is_some() && !person.name.is_empty() && !needs_groups;
+        let has_address = person.email.is_some() && (person.is_email_verified || provider.trusts_email);
+        let is_complete = has_address && !person.name.is_empty() && !needs_groups;
         if is_complete || !can_be_sent || self.metadata.userinfo_endpoint().is_none() {
             return Ok(person);
         }
@@ -295,14 +297,16 @@ impl Published {
         let http = |request| outside(request);
         let subject = SubjectIdentifier::new(person.subject.clone());
         let request = client.user_info(access_token.clone(), Some(subject)).map_err(unavailable)?;
-        let info: UserInfo = request.request_async(&http).await.map_err(|error| match error {
-            UserInfoError::ClaimsVerification(_) => {
-                Error::TokenRefused("the userinfo endpoint speaks of somebody else".to_owned())
+        let answer: Result<UserInfo, _> = request.request_async(&http).await;
+        match answer {
+            Ok(info) => Ok(person.completed(&info, provider)),
+            Err(UserInfoError::ClaimsVerification(_)) => {
+                Err(Error::TokenRefused("the userinfo endpoint speaks of somebody else".to_owned()))
             }
-            UserInfoError::Request(error) => unavailable(error),
-            _ => Error::Unavailable("its userinfo endpoint does not answer as it should".to_owned()),
-        })?;
-        Ok(person.completed(&info, &provider.groups_claim))
+            Err(_) if person.email.is_some() && !needs_groups => Ok(person),
+            Err(UserInfoError::Request(error)) => Err(unavailable(error)),
+            Err(_) => Err(Error::Unavailable("its userinfo endpoint does not answer as it should".to_owned())),
+        }
     }
 }
 
@@ -340,14 +344,18 @@ fn undiscovered(error: DiscoveryError<Unreachable>) -> Error {
         DiscoveryError::Parse(error) => {
             format!("its discovery document or its keys cannot be read at {}", error.path())
         }
-        DiscoveryError::Validation(_) => "its discovery document names another issuer".to_owned(),
+        // The message has both issuers, which are public.
+        DiscoveryError::Validation(error) => format!("its discovery document names another issuer: {error}"),
         _ => "its discovery document or its keys cannot be read".to_owned(),
     })
 }
 
 fn unredeemed(error: RequestTokenError<Unreachable, StandardErrorResponse<CoreErrorResponseType>>) -> Error {
     match error {
-        RequestTokenError::ServerResponse(response) => Error::CodeRefused(response.error().to_string()),
+        RequestTokenError::ServerResponse(response) => Error::CodeRefused(match response.error() {
+            CoreErrorResponseType::Extension(_) => "an error that OAuth 2.0 does not have".to_owned(),
+            known => known.to_string(),
+        }),
         RequestTokenError::Request(error) => unavailable(error),
         // What it is not cannot be told: the response may contain tokens.
         RequestTokenError::Parse(error, _) => {

@@ -10,7 +10,7 @@ use crate::{
     database::Columns,
     roles::StoredRole,
     tool_listings::{BETWEEN_ENTRIES, BETWEEN_NAMES, KeptOffers, kept_rows},
-    users::{GROUP_ROLES, ROLE, WITH_GROUPS, columns, read_users},
+    users::{GROUP_ROLES, ROLE, WITH_GROUPS, columns, identity_counts, read_users},
 };
 
 /// Accounts, and sessions, of which an instance remembers that their tokens are void. It reads them all twice a second. If there were more lately, it
@@ -74,9 +74,10 @@ pub(crate) fn roles_of(user_id: &str) -> String {
               WHERE user_group_members.user_id = {user_id} AND users.suspended_at IS NULL
               UNION ALL SELECT user_identities.roles FROM user_identities
               JOIN users ON users.id = user_identities.user_id
-              WHERE user_identities.user_id = {user_id} AND users.suspended_at IS NULL
+              WHERE user_identities.user_id = {user_id} AND users.suspended_at IS NULL AND {}
           ) AS roles_of_person),
-         (SELECT string_agg(name || '{BETWEEN_NAMES}' || permissions, '{BETWEEN_ENTRIES}') FROM roles)"
+         (SELECT string_agg(name || '{BETWEEN_NAMES}' || permissions, '{BETWEEN_ENTRIES}') FROM roles)",
+        identity_counts!()
     )
 }
 

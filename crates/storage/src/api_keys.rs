@@ -6,7 +6,7 @@ use crate::{
     Database, Dialect, Row, Statement, StorageError, Store, Value,
     database::after_page,
     invitations::Maker,
-    users::{ROLE, WITH_GROUPS, columns, read_users},
+    users::{GROUP_ROLES, ROLE, WITH_GROUPS, columns, read_users},
 };
 
 /// Keys that an account can have at once: one for each of its programs, with room while they are changed.
@@ -173,7 +173,7 @@ impl<D: Database> Store<D> {
     pub async fn key_holder(&self, key_hash: &str) -> Result<Option<KeyHolder>, StorageError> {
         const QUERY: &str = "key_holder";
         let sql = format!(
-            "SELECT {}, user_groups.roles, api_keys.id, api_keys.scopes,
+            "SELECT {}, {GROUP_ROLES}, api_keys.id, api_keys.scopes,
                  CASE WHEN COALESCE(api_keys.used_at, 0) < now_ms() - {USE_PRECISION_MS} THEN 1 ELSE 0 END
              FROM api_keys JOIN users ON users.id = api_keys.user_id {WITH_GROUPS}
              WHERE api_keys.key_hash = ?1 AND users.suspended_at IS NULL

@@ -16,7 +16,8 @@ pub struct Identity<'a> {
 }
 
 impl<D: Database> Store<D> {
-    /// The account that an identity opens, after its roles and its verified address were noted. `None`: it opens none yet.
+    /// The account that an identity opens, after its roles and its verified address were noted. The roles count once a session
+    /// of the identity begins. `None`: it opens none yet.
     ///
     /// # Errors
     /// Whatever the database says.
@@ -26,8 +27,14 @@ impl<D: Database> Store<D> {
         verified_email: Option<&str>,
     ) -> Result<Option<User>, StorageError> {
         const QUERY: &str = "use_identity";
-        let sql = "UPDATE user_identities SET roles = ?3, email = COALESCE(?4, email), used_at = now_ms()
-                   WHERE issuer = ?1 AND subject = ?2 RETURNING user_id";
+        // The account is locked first, as where a link is confirmed.
+        let waiting = self.waiting_for_change();
+        let sql = format!(
+            "UPDATE user_identities SET roles = ?3, email = COALESCE(?4, email), used_at = now_ms()
+             WHERE issuer = ?1 AND subject = ?2
+               AND EXISTS (SELECT 1 FROM users WHERE users.id = user_identities.user_id {waiting})
+             RETURNING user_id"
+        );
         let parameters =
             [identity.issuer.into(), identity.subject.into(), identity.roles.join(" ").into(), verified_email.into()];
         let rows = self.database.query(Statement::new(QUERY, sql, parameters).durably().repeatably()).await?;

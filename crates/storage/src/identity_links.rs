@@ -2,12 +2,14 @@
 
 use domain::{Id, User};
 
-use crate::{Database, Statement, StorageError, Store, identities::Identity, provider_sessions::ProviderSession};
+use crate::{
+    Database, Dialect, Statement, StorageError, Store,
+    identities::Identity,
+    provider_sessions::ProviderSession,
+    users::{GROUP_ROLES, WITH_GROUPS, columns, read_users},
+};
 
-/// The passwords that may be tried for one link. Whoever wants to try more signs in at the provider again.
-pub const MAX_ATTEMPTS: i64 = 5;
-
-/// A link that waits, with one more attempt counted.
+/// A link that waits. The account and its password are of one moment.
 #[derive(Clone, Debug)]
 pub struct WaitingLink {
     /// The account.
@@ -33,8 +35,8 @@ impl<D: Database> Store<D> {
         lifetime_ms: i64,
     ) -> Result<(), StorageError> {
         let sql = "INSERT INTO identity_links
-                       (token_hash, user_id, issuer, subject, email, roles, sid, hint, attempts, created_at, expires_at)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, now_ms(), now_ms() + ?9)";
+                       (token_hash, user_id, issuer, subject, email, roles, sid, hint, created_at, expires_at)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, now_ms(), now_ms() + ?9)";
         let parameters = [
             token_hash.into(),
             user_id.into(),
@@ -50,26 +52,29 @@ impl<D: Database> Store<D> {
         Ok(())
     }
 
-    /// Counts an attempt to enter the password, and returns what it is to be compared with. `None`: there is no such link, it has expired or been
-    /// confirmed, or there were [`MAX_ATTEMPTS`].
+    /// What waits for a password. `None`: there is no such link, or it has expired, been confirmed, or been ended by a log-out at the provider.
     ///
     /// # Errors
     /// As [`Self::keep_identity_link`].
-    pub async fn try_identity_link(&self, token_hash: &str) -> Result<Option<WaitingLink>, StorageError> {
-        const QUERY: &str = "try_identity_link";
+    pub async fn identity_link(&self, token_hash: &str) -> Result<Option<WaitingLink>, StorageError> {
+        const QUERY: &str = "identity_link";
         let sql = format!(
-            "UPDATE identity_links SET attempts = attempts + 1
-             WHERE token_hash = ?1 AND confirmed_at IS NULL AND expires_at > now_ms() AND attempts < {MAX_ATTEMPTS}
-             RETURNING user_id, issuer, subject, sid, hint,
-                 (SELECT password_hash FROM users WHERE users.id = identity_links.user_id)"
+            "SELECT {}, {GROUP_ROLES}, users.password_hash, identity_links.issuer, identity_links.subject,
+                 identity_links.sid, identity_links.hint
+             FROM identity_links JOIN users ON users.id = identity_links.user_id {WITH_GROUPS}
+             WHERE identity_links.token_hash = ?1 AND identity_links.confirmed_at IS NULL
+                 AND identity_links.expires_at > now_ms()",
+            columns()
         );
-        let rows = self.database.query(Statement::new(QUERY, sql, [token_hash.into()]).durably()).await?;
-        let Some(row) = rows.first() else { return Ok(None) };
-        let mut columns = row.columns(QUERY);
-        let user_id = columns.id()?;
-        let session = ProviderSession::read(&mut columns)?;
-        let password_hash = columns.optional_text()?.map(str::to_owned);
-        Ok(self.user(user_id).await?.map(|user| WaitingLink { user, password_hash, session }))
+        let rows = self.database.query(Statement::new(QUERY, sql, [token_hash.into()])).await?;
+        let links = read_users(QUERY, &rows, |columns| {
+            Ok((columns.optional_text()?.map(str::to_owned), ProviderSession::read(columns)?))
+        })?;
+        Ok(links.into_iter().next().map(|(user, (password_hash, session))| WaitingLink {
+            user,
+            password_hash,
+            session,
+        }))
     }
 
     /// The password was right: from now on the identity opens the account, in place of another one of the same provider. The account as it is then;
@@ -79,13 +84,22 @@ impl<D: Database> Store<D> {
     /// As [`Self::keep_identity_link`].
     pub async fn confirm_identity_link(&self, token_hash: &str, user: &User) -> Result<Option<User>, StorageError> {
         // If the account has changed since the password's hash was read, the password may be another one now.
-        let sql = "UPDATE identity_links SET confirmed_at = now_ms()
-                   WHERE token_hash = ?1 AND confirmed_at IS NULL AND expires_at > now_ms() AND EXISTS (
-                       SELECT 1 FROM users WHERE users.id = identity_links.user_id AND users.suspended_at IS NULL
-                           AND COALESCE(users.access_version, 0) = ?2)
-                   RETURNING user_id";
+        let waiting = self.waiting_for_change();
+        let sql = format!(
+            "UPDATE identity_links SET confirmed_at = now_ms(), sid = NULL, hint = NULL
+             WHERE token_hash = ?1 AND confirmed_at IS NULL AND expires_at > now_ms() AND EXISTS (
+                 SELECT 1 FROM users WHERE users.id = identity_links.user_id AND users.suspended_at IS NULL
+                     AND COALESCE(users.access_version, 0) = ?2 {waiting})
+             RETURNING user_id"
+        );
         let parameters = [token_hash.into(), user.access_version.into()];
         let statement = Statement::new("confirm_identity_link", sql, parameters).durably();
         if self.database.query(statement).await?.is_empty() { Ok(None) } else { self.user(user.id).await }
+    }
+
+    /// For a subquery of accounts: it waits for a change of the account that is not committed yet, and every later one waits for this statement.
+    /// SQLite has one writer at a time anyway.
+    pub(crate) fn waiting_for_change(&self) -> &'static str {
+        if self.database.dialect() == Dialect::Postgres { "FOR NO KEY UPDATE" } else { "" }
     }
 }

@@ -28,13 +28,28 @@ impl<D: Database> Store<D> {
         Ok(Some(KnownProvider { document, keys, age_ms: columns.integer()? }))
     }
 
+    /// Whether a provider may be asked what it publishes, which counts at once: all hosts together ask no more often than this, whether it answers or
+    /// not.
+    ///
+    /// # Errors
+    /// As [`Self::known_provider`].
+    pub async fn may_ask_provider(&self, issuer: &str, pause_ms: i64) -> Result<bool, StorageError> {
+        let sql = "INSERT INTO identity_providers (issuer, document, keys, fetched_at, asked_at, keys_at)
+                   VALUES (?1, '', '', 0, now_ms(), 0)
+                   ON CONFLICT (issuer) DO UPDATE SET asked_at = excluded.asked_at
+                       WHERE identity_providers.asked_at <= now_ms() - ?2
+                   RETURNING issuer";
+        let statement = Statement::new("may_ask_provider", sql, [issuer.into(), pause_ms.into()]);
+        Ok(!self.database.query(statement).await?.is_empty())
+    }
+
     /// Keeps what a provider publishes.
     ///
     /// # Errors
     /// As [`Self::known_provider`].
     pub async fn keep_provider(&self, issuer: &str, document: &str, keys: &str) -> Result<(), StorageError> {
-        let sql = "INSERT INTO identity_providers (issuer, document, keys, fetched_at, keys_at)
-                   VALUES (?1, ?2, ?3, now_ms(), 0)
+        let sql = "INSERT INTO identity_providers (issuer, document, keys, fetched_at, asked_at, keys_at)
+                   VALUES (?1, ?2, ?3, now_ms(), now_ms(), 0)
                    ON CONFLICT (issuer) DO UPDATE SET document = excluded.document, keys = excluded.keys,
                        fetched_at = excluded.fetched_at";
         let statement = Statement::new("keep_provider", sql, [issuer.into(), document.into(), keys.into()]);

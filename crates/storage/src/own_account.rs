@@ -4,7 +4,7 @@ use domain::{Id, User};
 
 use crate::{
     Database, Statement, StorageError, Store,
-    users::{WITH_GROUPS, columns, read_users},
+    users::{GROUP_ROLES, WITH_GROUPS, columns, read_users},
 };
 
 impl<D: Database> Store<D> {
@@ -15,7 +15,7 @@ impl<D: Database> Store<D> {
     pub async fn user_with_password(&self, id: Id) -> Result<Option<(User, Option<String>)>, StorageError> {
         const QUERY: &str = "user_with_password";
         let sql = format!(
-            "SELECT {}, user_groups.roles, users.password_hash FROM users {WITH_GROUPS} WHERE users.id = ?1",
+            "SELECT {}, {GROUP_ROLES}, users.password_hash FROM users {WITH_GROUPS} WHERE users.id = ?1",
             columns()
         );
         let rows = self.database.query(Statement::new(QUERY, sql, [id.into()])).await?;

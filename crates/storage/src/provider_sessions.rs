@@ -47,7 +47,8 @@ pub struct ProviderLogout<'a> {
 }
 
 impl<D: Database> Store<D> {
-    /// Creates a session that begins at a provider, as [`Self::create_session`] does. `false`: the account has changed since.
+    /// Creates a session that begins at a provider, as [`Self::create_session`] does. `false`: the account has changed since, or the provider
+    /// has ended its session meanwhile.
     ///
     /// # Errors
     /// Those of the database.
@@ -65,7 +66,9 @@ impl<D: Database> Store<D> {
             "INSERT INTO provider_session_openings
                  (id, user_id, token_hash, family_hash, created_at, expires_at, issuer, subject, sid, hint)
              SELECT ?1, users.id, ?3, ?4, now_ms(), now_ms() + ?5, ?7, ?8, ?9, ?10 FROM users
-             WHERE users.id = ?2 AND COALESCE(users.access_version, 0) = ?6 AND users.suspended_at IS NULL {waiting} RETURNING id"
+             WHERE users.id = ?2 AND COALESCE(users.access_version, 0) = ?6 AND users.suspended_at IS NULL
+               AND NOT EXISTS (SELECT 1 FROM provider_logouts WHERE issuer = ?7 AND sid = ?9)
+             {waiting} RETURNING id"
         );
         let parameters = [
             session_id.into(),

@@ -50,10 +50,25 @@ pub(crate) fn columns() -> String {
     )
 }
 
+/// Whether an identity's roles count: as long as a session that began with it is open. Whoever logs in with a password alone does not have them, and
+/// they end when the provider, an administrator or time ends the sessions.
+macro_rules! identity_counts {
+    () => {
+        "EXISTS (SELECT 1 FROM provider_sessions JOIN sessions ON sessions.id = provider_sessions.session_id
+             WHERE provider_sessions.issuer = user_identities.issuer AND provider_sessions.subject = user_identities.subject
+               AND sessions.user_id = user_identities.user_id AND sessions.revoked_at IS NULL
+               AND sessions.expires_at > now_ms())"
+    };
+}
+pub(crate) use identity_counts;
+
 /// The groups of each account, and its identities at providers, whose groups give roles too.
-pub(crate) const WITH_GROUPS: &str = "LEFT JOIN user_group_members ON user_group_members.user_id = users.id
+pub(crate) const WITH_GROUPS: &str = concat!(
+    "LEFT JOIN user_group_members ON user_group_members.user_id = users.id
     LEFT JOIN user_groups ON user_groups.id = user_group_members.group_id
-    LEFT JOIN user_identities ON user_identities.user_id = users.id";
+    LEFT JOIN user_identities ON user_identities.user_id = users.id AND ",
+    identity_counts!()
+);
 
 /// The roles of a row of [`WITH_GROUPS`], separated by spaces.
 pub(crate) const GROUP_ROLES: &str = "COALESCE(user_groups.roles, '') || ' ' || COALESCE(user_identities.roles, '')";

@@ -4,6 +4,7 @@ import { ApiError, auth, describe } from "../api.ts";
 import { outcomeIn, wordsFor } from "../sign-in.ts";
 import type { Session, User } from "../types.ts";
 import { forgetDrafts, ownDrafts } from "./drafts.ts";
+import { navigate } from "./route.ts";
 import { onTabNews, tellTabs } from "./tabs.ts";
 
 export type SessionState =
@@ -35,19 +36,22 @@ function readOutcome(): void {
   outcome.value = code;
 }
 
-/** Kept in this tab while the person is at a provider. */
+/** Where the person was, kept in this tab while they are at a provider. */
 const AWAY = "ea.away";
 
 /** The person leaves for a provider. When they come back signed in, the other tabs must hear of it. */
 export function leaveForProvider(): void {
-  sessionStorage.setItem(AWAY, "1");
+  sessionStorage.setItem(AWAY, location.pathname);
 }
 
 /** Asks the server who is signed in. */
 export async function resume(): Promise<void> {
   readOutcome();
-  const wasAway = sessionStorage.getItem(AWAY) !== null;
+  const away = sessionStorage.getItem(AWAY);
+  const wasAway = away !== null;
   sessionStorage.removeItem(AWAY);
+  // A sign-in that took too long does not know any more where it began.
+  if (outcome.value !== null && away !== null && location.pathname === "/") navigate(away, { replace: true });
   try {
     const user = await auth.me();
     if (wasAway) enter(user);
@@ -139,9 +143,9 @@ export function changed(user: User): void {
   enter(user);
 }
 
-/** Links the account to the provider that the person has come from. */
-export async function linkAccount(password: string): Promise<void> {
-  enter(await auth.link(password));
+/** Links the account to the provider that the person has come from. `code`: of the second factor, if the account has one. */
+export async function linkAccount(password: string, code: string | null): Promise<void> {
+  enter(await auth.link(password, code));
 }
 
 /** Rejects if the server could not be reached. Otherwise the session would continue without the person's knowledge. */

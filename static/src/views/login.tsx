@@ -7,6 +7,7 @@ import { navigate } from "../state/route.ts";
 import { leaveForProvider, linkAccount, logIn, outcome, resetPassword, session, signUp } from "../state/session.ts";
 import type { Provider, SignUpState } from "../types.ts";
 import { Logo } from "./icons.tsx";
+import { textOf } from "./page-list.tsx";
 
 type Trouble = { field: string | null; text: string };
 
@@ -157,21 +158,30 @@ function Providers({ list = [], invitation }: { list?: Provider[] | undefined; i
 
 /** Somebody has come from a provider, and the account with their address has a password. */
 function LinkView() {
-  const [fault, setFault] = useState<string | null>(null);
+  const [trouble, setTrouble] = useState<Trouble | null>(null);
+  const [needsCode, setNeedsCode] = useState(false);
   const [waiting, setWaiting] = useState(false);
+  const form = useRef<HTMLFormElement>(null);
+  useEffect(() => {
+    if (needsCode) form.current?.querySelector<HTMLElement>("[name=code]")?.focus();
+  }, [needsCode]);
   const submit = async (event: TargetedSubmitEvent<HTMLFormElement>) => {
     event.preventDefault();
-    const password = new FormData(event.currentTarget).get("password");
+    const data = new FormData(event.currentTarget);
     setWaiting(true);
-    setFault(null);
+    setTrouble(null);
     try {
-      await linkAccount(typeof password === "string" ? password : "");
+      await linkAccount(textOf(data, "password"), needsCode ? textOf(data, "code") : null);
     } catch (error) {
-      const isWrong = error instanceof ApiError && error.code === "invalid_credentials";
-      setFault(isWrong ? "This is not the account’s password." : describe(error));
+      const code = error instanceof ApiError ? error.code : "";
+      if (code === "second_factor_required") setNeedsCode(true);
+      else if (code === "invalid_credentials") {
+        setTrouble({ field: "password", text: "This is not the account’s password." });
+      } else setTrouble({ field: code === "invalid_code" ? "code" : "password", text: describe(error) });
       setWaiting(false);
     }
   };
+  const at = (field: string) => (trouble?.field === field ? trouble.text : null);
   return (
     <main class="grid h-full place-items-center overflow-y-auto px-5 py-10 short:py-3">
       <div class="w-full max-w-[23rem]">
@@ -179,15 +189,21 @@ function LinkView() {
           An account here has your email address. Enter its password once, and from then on your organisation’s sign-in
           leads to it.
         </Greeting>
-        <form class="grid gap-4" onSubmit={(event) => void submit(event)}>
+        {needsCode && (
+          <p class="notice mb-6" role="status">
+            The account has a second factor. Enter the code that your app shows too, or one of your recovery codes.
+          </p>
+        )}
+        <form ref={form} class="grid gap-4" onSubmit={(event) => void submit(event)}>
           <Field
             name="password"
             label="Password"
             type="password"
             autocomplete="current-password"
             required
-            error={fault}
+            error={at("password")}
           />
+          {needsCode && <Field name="code" label="Code" autocomplete="one-time-code" required error={at("code")} />}
           <button type="submit" class="main-button mt-2 h-11" disabled={waiting}>
             {waiting ? "One moment…" : "Link and log in"}
           </button>

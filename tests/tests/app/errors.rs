@@ -83,7 +83,7 @@ async fn a_method_that_is_not_taken_is_405_and_names_those_that_are() -> Result<
         (Method::POST, format!("/api/runs/{id}/events"), "GET,HEAD"),
         (Method::GET, format!("/api/runs/{id}/cancel"), "POST"),
         (Method::GET, "/auth/login".to_owned(), "POST"),
-        (Method::POST, "/auth/me".to_owned(), "GET,HEAD"),
+        (Method::POST, "/auth/me".to_owned(), "GET,HEAD,PATCH"),
         (Method::POST, "/health".to_owned(), "GET,HEAD"),
         (Method::DELETE, "/ready".to_owned(), "GET,HEAD"),
         (Method::POST, "/api/tools".to_owned(), "GET,HEAD"),

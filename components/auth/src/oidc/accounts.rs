@@ -3,13 +3,16 @@
 //! The subject decides, never the address: an address can change hands. An address only says which account might be theirs too, and then its password
 //! must prove it.
 
+use std::collections::BTreeMap;
+
 use ::oidc::{person::Person, provider::Provider};
 use domain::User;
 use identity::{address, link_token::LinkToken, signup};
 use storage::{Database, identities::Identity, provider_sessions::ProviderSession, users::Opening};
+use web::log::{Level, log};
 
 use super::{Failure, Outcome, link};
-use crate::{config::Signup, routes::Auth};
+use crate::{COMPONENT, config::Signup, routes::Auth};
 
 /// What was found.
 pub(super) enum Found {
@@ -35,6 +38,10 @@ pub(super) async fn account<D: Database>(
     person: &Person,
     invitation: Option<&str>,
 ) -> Result<Found, Failure> {
+    if !provider.roles.is_empty() && person.groups.is_none() {
+        let fields = BTreeMap::from([("provider", provider.name.clone()), ("claim", provider.groups_claim.clone())]);
+        log(COMPONENT, Level::Warn, "a provider says nothing about groups, so they give nobody roles", fields);
+    }
     let roles = provider.roles_of(person.groups.as_deref().unwrap_or_default());
     let identity = Identity { issuer: &provider.issuer, subject: &person.subject, roles: &roles };
     let is_verified = person.is_email_verified || provider.trusts_email;
@@ -75,8 +82,8 @@ pub(super) async fn account<D: Database>(
 /// Why somebody who comes from a provider gets an account: the provider's own rule, or else the installation's.
 fn opening(signup: Signup, of_provider: Option<bool>, invitation: Option<&str>) -> Opening<'_> {
     match (of_provider, signup, invitation) {
-        (Some(true), _, _) | (None, Signup::Open, None) => Opening::Open,
         (_, Signup::Open | Signup::Invite, Some(hash)) => Opening::Invited(hash),
+        (Some(true), _, _) | (None, Signup::Open, None) => Opening::Open,
         _ => Opening::OnlyFirst,
     }
 }
@@ -101,6 +108,9 @@ mod tests {
             (Invite, None, Some("h"), invited),
             (Invite, Some(true), None, Opening::Open),
             (Invite, Some(false), Some("h"), invited),
+            (Invite, Some(true), Some("h"), invited),
+            (Open, Some(true), Some("h"), invited),
+            (Closed, Some(true), Some("h"), Opening::Open),
             (Closed, None, None, Opening::OnlyFirst),
             (Closed, None, Some("h"), Opening::OnlyFirst),
             (Closed, Some(true), None, Opening::Open),

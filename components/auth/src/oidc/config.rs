@@ -54,6 +54,7 @@ impl Default for SignIn {
 
 /// The variables.
 struct Settings {
+    public_url: String,
     providers: String,
     issuer: String,
     client_id: String,
@@ -64,6 +65,7 @@ struct Settings {
 impl Settings {
     async fn read() -> Self {
         Self {
+            public_url: variable("public_url").await,
             providers: variable("oidc_providers").await,
             issuer: variable("oidc_issuer").await,
             client_id: variable("oidc_client_id").await,
@@ -85,6 +87,19 @@ impl Settings {
         Ok(providers)
     }
 
+    /// Providers elsewhere send people back to an address. On this machine, it is that of the request.
+    fn has_address(&self) -> Result<(), String> {
+        let mut providers = self.providers().unwrap_or_default().into_iter();
+        match providers.find(|provider| self.public_url.is_empty() && provider.issuer.starts_with("https:")) {
+            None => Ok(()),
+            Some(provider) => Err(format!(
+                "public_url is not set, so {} does not know where to send people back to, and nobody can sign in. Set it to the address of this \
+                 installation: https://chat.example.org.",
+                provider.name
+            )),
+        }
+    }
+
     fn checks(&self) -> Vec<Check> {
         let host = AllowedHost::parse(&self.host);
         let providers = match (self.providers(), &host) {
@@ -98,6 +113,7 @@ impl Settings {
             }
             (Ok(_), None) => Ok(()),
         };
+        let providers = providers.and_then(|()| self.has_address());
         let wrong = || "oidc_host must be scheme://host:port without a path, for example https://id.example.org:443.";
         let host = host.map(drop).ok_or_else(|| wrong().to_owned());
         vec![Check::new("oidc_providers", providers), Check::new("oidc_host", host)]
@@ -118,7 +134,9 @@ mod tests {
     fn settings(providers: &str, issuer: &str, host: &str) -> Settings {
         let client_id = if issuer.is_empty() { "" } else { "c" };
         let (client_id, client_secret) = (client_id.to_owned(), String::new());
-        Settings { providers: providers.into(), issuer: issuer.into(), client_id, client_secret, host: host.into() }
+        let public_url = "https://chat.example.org".to_owned();
+        let (providers, issuer, host) = (providers.into(), issuer.into(), host.into());
+        Settings { public_url, providers, issuer, client_id, client_secret, host }
     }
 
     #[test]
@@ -140,5 +158,10 @@ mod tests {
         assert_eq!(fails(&settings(LIST, "", "https://*:443")), [false, false]);
         assert_eq!(fails(&settings(LIST, "", "https://none.invalid")), [true, false]);
         assert_eq!(fails(&settings("{", "", "id.example.org")), [true, true]);
+        let without_address = |settings: Settings| Settings { public_url: String::new(), ..settings };
+        assert_eq!(fails(&without_address(settings(LIST, "", "https://*:443"))), [true, false]);
+        assert_eq!(fails(&without_address(settings("", "", "https://*:443"))), [false, false]);
+        let here = settings("", "http://127.0.0.1:9000", "http://127.0.0.1:9000");
+        assert_eq!(fails(&without_address(here)), [false, false], "on this machine it works without");
     }
 }

@@ -1,4 +1,4 @@
-//! Linking an account to somebody at a provider, after its password was entered once.
+//! Linking an account to somebody at a provider, after what its log-in needs was entered once: the password, and a code if it has a second factor.
 
 use axum::{
     extract::State,
@@ -12,7 +12,11 @@ use storage::Database;
 use web::{Json, Result};
 
 use super::{Failure, begin_session, clear_cookie};
-use crate::routes::{Auth, suspended, user_body, wrong_credentials};
+use crate::{
+    limits::{self, Attempt},
+    routes::{Auth, suspended, user_body, wrong_credentials},
+    second_factor::{self, record},
+};
 
 /// The cookie with the secret of what waits for the password.
 pub(super) const COOKIE: &str = "ea_link";
@@ -23,6 +27,8 @@ pub(super) const LIFETIME_S: i64 = 15 * 60;
 #[derive(Deserialize)]
 pub(super) struct Link {
     password: String,
+    /// Of the second factor, if the account has one.
+    code: Option<String>,
 }
 
 /// Links the account and begins its session.
@@ -35,24 +41,38 @@ pub(super) async fn link<D: Database>(
     auth.check_origin(&method, &headers)?;
     let secret =
         web::session::cookie(&headers, COOKIE).and_then(|cookie| LinkToken::parse(&cookie)).ok_or_else(over)?;
-    let waiting = auth.store().try_identity_link(&secret.hash()).await?.ok_or_else(over)?;
+    let waiting = auth.store().identity_link(&secret.hash()).await?.ok_or_else(over)?;
+    // What is tried here counts as at the log-in: a link is no other way to guess.
+    let attempt = Attempt::with_password(&auth, &headers, &limits::spelling(&waiting.user.email)).await?;
     if !password::verify(&body.password, waiting.password_hash.as_deref()) {
         return Err(wrong_credentials().into());
     }
+    attempt.succeeded(&auth).await?;
     if waiting.user.is_suspended {
         return Err(suspended(StatusCode::FORBIDDEN).into());
     }
+    // Whose role needs a second factor, and who has none, may go on: from now on they log in at the provider.
+    if waiting.user.has_second_factor {
+        let Some(code) = body.code else { return Err(second_factor::code_required().into()) };
+        if !second_factor::counts(&auth, &headers, &waiting.user, &code).await? {
+            return Err(second_factor::wrong_code().into());
+        }
+    }
     let user = auth.store().confirm_identity_link(&secret.hash(), &waiting.user).await?.ok_or_else(over)?;
-    let mut response = Json::<_>(user_body(user.clone(), &auth.app.roles().await?)).into_response();
-    begin_session(&auth, &headers, &user, &waiting.session, &mut response).await.map_err(|failure| match failure {
+    record(&auth, &user, "provider.link", "ok").await?;
+    let mut cookies = HeaderMap::new();
+    let begun = begin_session(&auth, &headers, &user, &waiting.session, &mut cookies).await;
+    let user = begun.map_err(|failure| match failure {
         Failure::Ours(error) => error,
         Failure::Told(_) | Failure::Provider(_) => over().into(),
     })?;
+    let mut response = Json::<_>(user_body(user, &auth.app.roles().await?)).into_response();
+    response.headers_mut().extend(cookies);
     clear_cookie(&auth, &headers, &mut response, COOKIE);
     Ok(response)
 }
 
 fn over() -> Problem {
-    let detail = "This took too long, or too many passwords were wrong. Sign in with your organisation again.";
+    let detail = "This took too long, or your account has changed meanwhile. Sign in with your organisation again.";
     Problem::new(StatusCode::FORBIDDEN, "link_invalid", detail)
 }

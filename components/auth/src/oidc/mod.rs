@@ -13,7 +13,9 @@ mod providers;
 
 use std::collections::BTreeMap;
 
-use ::oidc::{Error as ProviderError, attempt, attempt::Attempt, return_to, return_to::with_parameter};
+use ::oidc::{
+    Error as ProviderError, attempt, attempt::Attempt, provider::Provider, return_to, return_to::with_parameter,
+};
 use axum::{
     Router,
     extract::State,
@@ -28,20 +30,30 @@ use serde::{Deserialize, Serialize};
 use storage::{Database, StorageError, provider_sessions::ProviderSession};
 use web::{
     Json, Result,
-    extract::Query,
+    extract::{PathName, Query},
     log::{Level, log},
 };
 
 use crate::{
     COMPONENT, cookies,
-    routes::{Auth, hashes},
+    routes::{Auth, hashes, not_invited, presented_token},
+    second_factor::record,
 };
 
 pub(crate) use config::{SignIn, checks};
 pub(crate) use providers::end_session_url;
 
-/// The cookie of an attempt to sign in. Only the routes below ever see it.
-const ATTEMPT_COOKIE: &str = "ea_oidc";
+/// The cookies of attempts to sign in. Only the routes below ever see them. Each attempt has one, so that those of several tabs do not meet.
+const ATTEMPT_COOKIE: &str = "ea_oidc_";
+
+/// Attempts in one browser: with more, all are forgotten, because servers refuse requests with too many cookies.
+const MAX_ATTEMPTS: usize = 8;
+
+/// The cookie of the attempt with this `state`.
+fn attempt_cookie(state: &str) -> String {
+    format!("{ATTEMPT_COOKIE}{}", state.get(..8).unwrap_or_default())
+}
+
 const PATH: &str = "/auth/oidc";
 
 /// The parameter with which the log-in page is told how it went.
@@ -72,6 +84,8 @@ pub(crate) enum Outcome {
     InvitationInvalid,
     /// The account is suspended.
     AccountSuspended,
+    /// Something is wrong here: the log says what.
+    Failed,
 }
 
 impl Outcome {
@@ -88,6 +102,7 @@ impl Outcome {
             Self::SignupClosed => "signup_closed",
             Self::InvitationInvalid => "invitation_invalid",
             Self::AccountSuspended => "account_suspended",
+            Self::Failed => "failed",
         }
     }
 }
@@ -138,7 +153,7 @@ impl From<IdentityError> for Failure {
 pub(crate) fn routes<D: Database + 'static>() -> Router<Auth<D>> {
     Router::new()
         .route("/auth/oidc/login", get(log_in::<D>).post(log_in_invited::<D>))
-        .route("/auth/oidc/callback", get(come_back::<D>))
+        .route("/auth/oidc/callback/{provider}", get(come_back::<D>))
         .route("/auth/oidc/link", post(link::link::<D>))
         .route("/auth/oidc/backchannel-logout", post(back_channel::log_out::<D>))
 }
@@ -157,6 +172,11 @@ async fn log_in<D: Database>(
     Query(query): Query<LogIn>,
 ) -> Result<Response> {
     let return_to = return_to::local_path(query.return_to.as_deref().unwrap_or(return_to::HOME));
+    // Another site's link does not put somebody else in the place of whoever is signed in.
+    let is_elsewhere = headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site" || site == "same-site");
+    if is_elsewhere && presented_token(&headers).is_some() {
+        return see_other(&return_to);
+    }
     begin(&auth, &headers, &query.provider, &return_to, None).await
 }
 
@@ -181,8 +201,8 @@ async fn log_in_invited<D: Database>(
     Json(body): Json<LogInInvited>,
 ) -> Result<Response> {
     auth.check_origin(&method, &headers)?;
-    let invitation = LinkToken::parse(&body.invitation).map(|secret| secret.to_string());
-    let mut response = begin(&auth, &headers, &body.provider, return_to::HOME, invitation).await?;
+    let invitation = LinkToken::parse(&body.invitation).ok_or_else(|| not_invited(auth.config.signup))?.to_string();
+    let mut response = begin(&auth, &headers, &body.provider, return_to::HOME, Some(invitation)).await?;
     let location = response.headers_mut().remove(header::LOCATION);
     let location = location.as_ref().and_then(|location| location.to_str().ok()).unwrap_or(return_to::HOME).to_owned();
     let mut answer = Json::<_>(Leave { location }).into_response();
@@ -201,17 +221,22 @@ async fn begin<D: Database>(
     let began = async {
         let attempt = Attempt::new(&provider.name, return_to, invitation)?;
         let published = providers::published(auth, provider).await?;
-        let redirect_uri = redirect_uri(auth, headers)?;
+        let redirect_uri = redirect_uri(auth, headers, provider)?;
         let url = published.authorization_url(provider, &attempt, &redirect_uri)?;
         Ok::<_, Failure>((url, attempt))
     };
     match began.await {
         Ok((url, attempt)) => {
             let mut response = see_other(url.as_str())?;
-            set_cookie(auth, headers, &mut response, ATTEMPT_COOKIE, attempt.cookie(), attempt::LIFETIME_S);
+            let others: Vec<String> = cookies::names(headers, ATTEMPT_COOKIE).collect();
+            for other in others.iter().filter(|_| others.len() >= MAX_ATTEMPTS) {
+                clear_cookie(auth, headers, &mut response, other);
+            }
+            let cookie = attempt_cookie(&attempt.state());
+            set_cookie(auth, headers, &mut response, &cookie, attempt.cookie(), attempt::LIFETIME_S);
             Ok(response)
         }
-        Err(failure) => told(auth, headers, failure, name, return_to),
+        Err(failure) => told(failure, name, return_to),
     }
 }
 
@@ -223,22 +248,28 @@ struct Callback {
     iss: Option<String>,
 }
 
-/// Comes back from the provider.
+/// Comes back from the provider. Each has an address of its own, so that one cannot pass on what another said (RFC 9700, section 4.4).
 async fn come_back<D: Database>(
     State(auth): State<Auth<D>>,
+    PathName(provider): PathName,
     headers: HeaderMap,
     Query(query): Query<Callback>,
 ) -> Result<Response> {
-    let attempt = web::session::cookie(&headers, ATTEMPT_COOKIE).and_then(|cookie| Attempt::parse(&cookie));
+    let cookie = attempt_cookie(query.state.as_deref().unwrap_or_default());
+    let attempt = web::session::cookie(&headers, &cookie).and_then(|cookie| Attempt::parse(&cookie));
     let ours = attempt.filter(|attempt| query.state.as_deref().is_some_and(|state| attempt.has_state(state)));
     let Some(attempt) = ours else {
         // Somebody else's response, or one that comes a second time: whoever is signed in stays so.
-        return told(&auth, &headers, Failure::Told(Outcome::Expired), "", return_to::HOME);
+        return told(Failure::Told(Outcome::Expired), &provider, return_to::HOME);
     };
-    match signed_in(&auth, &headers, &attempt, query).await {
-        Ok(response) => Ok(response),
-        Err(failure) => told(&auth, &headers, failure, &attempt.provider, &attempt.return_to),
-    }
+    let signed_in = if attempt.provider == provider {
+        signed_in(&auth, &headers, &attempt, query).await
+    } else {
+        Err(ProviderError::TokenRefused("the response came to the address of another provider".to_owned()).into())
+    };
+    let mut response = signed_in.or_else(|failure| told(failure, &attempt.provider, &attempt.return_to))?;
+    clear_cookie(&auth, &headers, &mut response, &cookie);
+    Ok(response)
 }
 
 async fn signed_in<D: Database>(
@@ -265,7 +296,7 @@ async fn signed_in<D: Database>(
             return Err(ProviderError::Unavailable(format!("it answered {error}")).into());
         }
     };
-    let redirect_uri = redirect_uri(auth, headers)?;
+    let redirect_uri = redirect_uri(auth, headers, provider)?;
     let outside = &*auth.sign_in.outside;
     let tokens = providers::here(published.redeem(provider, attempt, &redirect_uri, code, outside)).await?;
     let now_s = auth.issuer().await?.1.as_millis() / 1000;
@@ -280,50 +311,45 @@ async fn signed_in<D: Database>(
     match accounts::account(auth, provider, &person, attempt.invitation.as_deref()).await? {
         accounts::Found::Account(user) => {
             let mut response = see_other(&attempt.return_to)?;
-            begin_session(auth, headers, &user, &accounts::session_of(provider, &person), &mut response).await?;
-            clear_cookie(auth, headers, &mut response, ATTEMPT_COOKIE);
+            let session = accounts::session_of(provider, &person);
+            let user = begin_session(auth, headers, &user, &session, response.headers_mut()).await?;
+            record(auth, &user, "provider.log_in", "ok").await?;
             Ok(response)
         }
         accounts::Found::NeedsPassword(secret) => {
             let page = with_parameter(&attempt.return_to, OUTCOME, Outcome::LinkAccount.code());
             let mut response = see_other(&page)?;
             set_cookie(auth, headers, &mut response, link::COOKIE, secret.to_string(), link::LIFETIME_S);
-            clear_cookie(auth, headers, &mut response, ATTEMPT_COOKIE);
             Ok(response)
         }
     }
 }
 
-/// Begins a session of an account that was found to be the person's, and sets its cookies. Returns its tokens.
+/// Begins a session of an account that was found to be the person's, and sets its cookies. Returns the account with the roles that count from then on.
 async fn begin_session<D: Database>(
     auth: &Auth<D>,
     headers: &HeaderMap,
     user: &User,
     session: &ProviderSession,
-    response: &mut Response,
-) -> Result<(), Failure> {
+    to_browser: &mut HeaderMap,
+) -> Result<User, Failure> {
     let token = RefreshToken::new(Id::new())?;
     let lifetime_ms = refresh_token::LIFETIME_MS;
     let begun =
         auth.store().create_provider_session(token.session_id, user, &hashes(&token), session, lifetime_ms).await?;
     if !begun {
-        // The account was changed or suspended in this moment.
+        // The account was changed or suspended in this moment, or the person has logged out at the provider.
         return Err(Failure::Told(Outcome::Expired));
     }
+    let user = auth.store().user(user.id).await?.ok_or(Failure::Told(Outcome::Expired))?;
     let (issuer, now) = auth.issuer().await?;
-    let access = issuer.issue(user, Some(token.session_id), Purpose::Session, now)?;
-    cookies::set(response.headers_mut(), access, token.to_string(), auth.app.site().is_https(headers));
-    Ok(())
+    let access = issuer.issue(&user, Some(token.session_id), Purpose::Session, now)?;
+    cookies::set(to_browser, access, token.to_string(), auth.app.site().is_https(headers));
+    Ok(user)
 }
 
 /// Sends the browser back to the page, which says what happened.
-fn told<D: Database>(
-    auth: &Auth<D>,
-    headers: &HeaderMap,
-    failure: Failure,
-    provider: &str,
-    return_to: &str,
-) -> Result<Response> {
+fn told(failure: Failure, provider: &str, return_to: &str) -> Result<Response> {
     let outcome = match failure {
         Failure::Told(outcome) => outcome,
         Failure::Provider(error) => {
@@ -331,22 +357,29 @@ fn told<D: Database>(
             log(COMPONENT, Level::Warn, "nobody was signed in by a provider", fields);
             Outcome::from(&error)
         }
-        Failure::Ours(error) => return Err(error),
+        Failure::Ours(error) => {
+            let cause = error.causes().unwrap_or_else(|| error.status().to_string());
+            let fields = BTreeMap::from([("provider", provider.to_owned()), ("cause", cause)]);
+            log(COMPONENT, Level::Error, "nobody was signed in by a provider", fields);
+            Outcome::Failed
+        }
     };
-    let mut response = see_other(&with_parameter(return_to, OUTCOME, outcome.code()))?;
-    clear_cookie(auth, headers, &mut response, ATTEMPT_COOKIE);
-    Ok(response)
+    see_other(&with_parameter(return_to, OUTCOME, outcome.code()))
 }
 
 /// The address at which the provider sends the browser back to us.
-fn redirect_uri<D: Database>(auth: &Auth<D>, headers: &HeaderMap) -> Result<String, ProviderError> {
+fn redirect_uri<D: Database>(
+    auth: &Auth<D>,
+    headers: &HeaderMap,
+    provider: &Provider,
+) -> Result<String, ProviderError> {
     let address = auth.app.site().address(headers);
     let address = address.ok_or_else(|| {
         ProviderError::Unavailable(
             "public_url is not set, so it does not know where to send anybody back to".to_owned(),
         )
     })?;
-    Ok(format!("{address}{PATH}/callback"))
+    Ok(format!("{address}{PATH}/callback/{}", provider.name))
 }
 
 fn see_other(location: &str) -> Result<Response> {
@@ -361,7 +394,7 @@ fn set_cookie<D: Database>(
     auth: &Auth<D>,
     headers: &HeaderMap,
     response: &mut Response,
-    name: &'static str,
+    name: &str,
     value: String,
     age_s: i64,
 ) {
@@ -369,7 +402,7 @@ fn set_cookie<D: Database>(
     cookies::append(response.headers_mut(), name, value, PATH, age_s, secure);
 }
 
-fn clear_cookie<D: Database>(auth: &Auth<D>, headers: &HeaderMap, response: &mut Response, name: &'static str) {
+fn clear_cookie<D: Database>(auth: &Auth<D>, headers: &HeaderMap, response: &mut Response, name: &str) {
     set_cookie(auth, headers, response, name, String::new(), 0);
 }
 

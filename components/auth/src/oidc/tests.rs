@@ -1,9 +1,10 @@
 //! Signing in with a scripted provider, over HTTP requests.
 
+mod link;
 mod log_out;
+mod providers;
 mod scripted;
 
-use ::oidc::provider::Provider;
 use axum::body::Body;
 use domain::Timestamp;
 use futures::executor::block_on;
@@ -104,7 +105,7 @@ impl Installation {
 
     fn come_back(&self, authorization: &str, cookies: &str) -> Answer {
         let state = parameter(authorization, "state");
-        self.get(&format!("/auth/oidc/callback?code=the-code&state={state}"), cookies)
+        self.get(&format!("/auth/oidc/callback/corp?code=the-code&state={state}"), cookies)
     }
 
     /// The whole way.
@@ -112,12 +113,6 @@ impl Installation {
         let (authorization, cookies) = self.leave();
         self.agree(&authorization, claims);
         self.come_back(&authorization, &cookies)
-    }
-
-    /// As if the keys had been asked for long ago.
-    fn let_keys_be_asked_for_again(&self) {
-        let sql = "UPDATE identity_providers SET keys_at = 0";
-        block_on(self.fixture.another_connection().query(storage::Statement::new("t", sql, []))).unwrap();
     }
 }
 
@@ -142,7 +137,7 @@ fn whoever_leaves_for_the_provider_comes_back_signed_in_to_where_they_were() {
         ("response_type", "code"),
         ("client_id", CLIENT_ID),
         ("scope", "openid email profile"),
-        ("redirect_uri", "http://127.0.0.1:3000/auth/oidc/callback"),
+        ("redirect_uri", "http://127.0.0.1:3000/auth/oidc/callback/corp"),
         ("code_challenge_method", "S256"),
     ] {
         assert_eq!(parameter(&authorization, name), value);
@@ -179,12 +174,65 @@ fn a_response_counts_once_and_only_in_the_browser_that_asked_for_it() {
     let (authorization, cookies) = installation.leave();
     let (_, of_another) = installation.leave();
     installation.agree(&authorization, &json!({}));
-    for strange in ["", of_another.as_str(), "ea_oidc=rubbish"] {
+    for strange in ["", of_another.as_str(), "ea_oidc_=rubbish"] {
         assert_eq!(outcome(&installation.come_back(&authorization, strange)), ("/", "expired".to_owned()));
     }
     assert_eq!(location(&installation.come_back(&authorization, &cookies)), "/c/x");
     // The provider takes a code once, and the cookie is gone.
     assert_eq!(outcome(&installation.come_back(&authorization, "")).1, "expired");
+}
+
+#[test]
+fn attempts_in_two_tabs_do_not_meet() {
+    let installation = installation(&json!({}));
+    let (first, of_first) = installation.leave();
+    let (second, of_second) = installation.leave();
+    let both = format!("{of_first}; {of_second}");
+    installation.agree(&second, &json!({}));
+    assert_eq!(location(&installation.come_back(&second, &both)), "/c/x");
+    let strange = installation.get("/auth/oidc/callback/corp?code=the-code&state=strange", &both);
+    assert_eq!(outcome(&strange), ("/", "expired".to_owned()));
+    assert!(strange.headers.get(header::SET_COOKIE).is_none(), "what waits is not touched");
+    installation.agree(&first, &json!({}));
+    assert_eq!(location(&installation.come_back(&first, &both)), "/c/x");
+    let many = (0..MAX_ATTEMPTS).map(|index| format!("ea_oidc_{index}=x")).collect::<Vec<_>>().join("; ");
+    let answer = installation.get("/auth/oidc/login?provider=corp", &many);
+    assert_eq!(answer.headers.get_all(header::SET_COOKIE).iter().count(), MAX_ATTEMPTS + 1, "they do not pile up");
+}
+
+#[test]
+fn a_response_at_the_address_of_another_provider_is_refused_before_its_code_is_sent_anywhere() {
+    let installation = installation(&json!({}));
+    let (authorization, cookies) = installation.leave();
+    installation.agree(&authorization, &json!({}));
+    installation.provider.script().asked.clear();
+    let state = parameter(&authorization, "state");
+    let path = format!("/auth/oidc/callback/other?code=the-code&state={state}");
+    assert_eq!(outcome(&installation.get(&path, &cookies)), ("/c/x", "refused".to_owned()));
+    assert!(installation.provider.script().asked.is_empty());
+}
+
+#[test]
+fn another_site_does_not_sign_in_whoever_is_signed_in() {
+    let installation = installation(&json!({}));
+    let session = kept(&installation.sign_in(&json!({})));
+    let from = |site: &'static str, cookies: &str| {
+        let mut request = request(Method::GET, "/auth/oidc/login?provider=corp&return_to=/c/x", None, None);
+        request.headers_mut().insert("sec-fetch-site", HeaderValue::from_static(site));
+        let answer = installation.send(request, cookies);
+        location(&answer).starts_with(ISSUER)
+    };
+    assert!(!from("cross-site", &session) && !from("same-site", &session));
+    assert!(from("same-origin", &session) && from("none", &session) && from("cross-site", ""));
+}
+
+#[test]
+fn what_goes_wrong_here_is_told_on_the_page_too() {
+    let installation = installation(&json!({}));
+    let (authorization, cookies) = installation.leave();
+    let sql = "ALTER TABLE identity_providers RENAME TO away";
+    block_on(installation.fixture.another_connection().query(storage::Statement::new("t", sql, []))).unwrap();
+    assert_eq!(outcome(&installation.come_back(&authorization, &cookies)), ("/c/x", "failed".to_owned()));
 }
 
 #[test]
@@ -209,7 +257,10 @@ fn an_id_token_that_is_not_for_this_attempt_signs_nobody_in() {
         json!({"sub": ""}),
         json!({"sub": "x".repeat(300)}),
     ] {
-        assert_eq!(outcome(&installation.sign_in(&wrong)).0, "/c/x", "{wrong}");
+        // A token without these claims cannot be read at all.
+        let unreadable = ["exp", "sub"].iter().any(|claim| wrong.get(claim).is_some_and(Value::is_null));
+        let told = if unreadable { "provider_unavailable" } else { "refused" };
+        assert_eq!(outcome(&installation.sign_in(&wrong)), ("/c/x", told.to_owned()), "{wrong}");
     }
     for header in
         [json!({"alg": "none"}), json!({"alg": "HS256"}), json!({"typ": "logout+jwt"}), json!({"alg": "RS256"})]
@@ -243,89 +294,6 @@ fn a_provider_may_be_asked_for_a_recent_log_in() {
 }
 
 #[test]
-fn new_keys_are_asked_for_once_when_a_token_needs_them() {
-    let installation = installation(&json!({}));
-    assert_eq!(location(&installation.sign_in(&json!({}))), "/c/x");
-    let documents = |installation: &Installation| {
-        let asked = std::mem::take(&mut installation.provider.script().asked);
-        let of = |path: &str| asked.iter().filter(|asked| asked.as_str() == path).count();
-        (of("/.well-known/openid-configuration"), of("/jwks"))
-    };
-    assert_eq!(documents(&installation), (1, 1));
-    // Another instance, another host: what is known is in the database.
-    installation.sign_in(&json!({}));
-    assert_eq!(documents(&installation), (0, 0));
-    installation.provider.rotate("two");
-    assert_eq!(location(&installation.sign_in(&json!({}))), "/c/x");
-    assert_eq!(documents(&installation), (0, 1));
-    // Another key of the same id.
-    installation.provider.rotate("two");
-    assert_eq!(outcome(&installation.sign_in(&json!({}))).1, "refused", "keys were asked for a moment ago");
-    assert_eq!(documents(&installation), (0, 0));
-    installation.let_keys_be_asked_for_again();
-    assert_eq!(location(&installation.sign_in(&json!({}))), "/c/x");
-    assert_eq!(documents(&installation), (0, 1));
-    installation.provider.rotate("three");
-    for _ in 0..3 {
-        assert_eq!(outcome(&installation.sign_in(&json!({}))).1, "refused");
-    }
-    assert_eq!(documents(&installation), (0, 0), "whoever makes tokens does not make us ask");
-}
-
-#[test]
-fn a_provider_that_is_down_is_said_to_be_and_one_does_not_lose_ones_place() {
-    let installation = installation(&json!({}));
-    installation.provider.script().is_down = true;
-    let answer = installation.get("/auth/oidc/login?provider=corp&return_to=/c/x", "");
-    assert_eq!(outcome(&answer), ("/c/x", "provider_unavailable".to_owned()));
-    installation.provider.script().is_down = false;
-    let (authorization, cookies) = installation.leave();
-    installation.provider.script().is_down = true;
-    let answer = installation.come_back(&authorization, &cookies);
-    assert_eq!(outcome(&answer), ("/c/x", "provider_unavailable".to_owned()));
-    installation.provider.script().is_down = false;
-    for (query, told) in [
-        ("error=access_denied", "denied"),
-        ("error=server_error", "provider_unavailable"),
-        ("", "provider_unavailable"),
-    ] {
-        let (authorization, cookies) = installation.leave();
-        let state = parameter(&authorization, "state");
-        let answer = installation.get(&format!("/auth/oidc/callback?{query}&state={state}"), &cookies);
-        assert_eq!(outcome(&answer), ("/c/x", told.to_owned()), "{query}");
-    }
-}
-
-#[test]
-fn a_discovery_document_that_leads_elsewhere_is_not_followed() {
-    for wrong in [
-        json!({"issuer": "https://evil.example"}),
-        json!({"token_endpoint": "http://id.example.org/token"}),
-        json!({"jwks_uri": "http://127.0.0.1/jwks"}),
-        json!({"token_endpoint": null}),
-    ] {
-        let installation = installation(&json!({}));
-        installation.provider.script().document = wrong.clone();
-        let answer = installation.get("/auth/oidc/login?provider=corp", "");
-        assert_eq!(outcome(&answer), ("/", "provider_unavailable".to_owned()), "{wrong}");
-    }
-}
-
-#[test]
-fn a_response_must_name_its_sender_if_the_provider_says_that_it_does() {
-    let installation = installation(&json!({}));
-    installation.provider.script().document = json!({"authorization_response_iss_parameter_supported": true});
-    for (iss, told) in [("", "refused"), ("&iss=https://evil.example", "refused"), ("&iss=https://id.example.org", "")]
-    {
-        let (authorization, cookies) = installation.leave();
-        installation.agree(&authorization, &json!({}));
-        let state = parameter(&authorization, "state");
-        let answer = installation.get(&format!("/auth/oidc/callback?code=the-code&state={state}{iss}"), &cookies);
-        assert_eq!(parameter(location(&answer), OUTCOME), told, "{iss}");
-    }
-}
-
-#[test]
 fn what_the_id_token_does_not_say_is_asked_for_and_must_be_about_the_same_person() {
     let installation = installation(&json!({"roles": {"staff": "service"}}));
     installation.provider.script().document = json!({"userinfo_endpoint": format!("{ISSUER}/userinfo")});
@@ -338,6 +306,22 @@ fn what_the_id_token_does_not_say_is_asked_for_and_must_be_about_the_same_person
     installation.provider.script().userinfo = Some(says);
     let me = installation.get("/auth/me", &kept(&installation.sign_in(&bare)));
     assert_eq!((&me.json["name"], &me.json["roles"]), (&json!("Ada"), &json!(["admin", "service"])));
+}
+
+#[test]
+fn a_person_is_asked_about_only_as_far_as_it_matters() {
+    let installation = installation(&json!({}));
+    installation.provider.script().document = json!({"userinfo_endpoint": format!("{ISSUER}/userinfo")});
+    let unverified = json!({"email_verified": null, "updated_at": "2025-12-23T10:59:07.841Z"});
+    for (email, told) in [("eve@example.org", "email_unverified"), ("ada@example.org", "")] {
+        let says = json!({"sub": "ada", "email": email, "email_verified": true, "updated_at": "2025-12-23T10:59:07Z"});
+        installation.provider.script().userinfo = Some(says);
+        assert_eq!(parameter(location(&installation.sign_in(&unverified)), OUTCOME), told, "{email}");
+    }
+    // Nothing that is necessary is missing, so nobody minds that the endpoint refuses.
+    installation.provider.script().userinfo = None;
+    assert_eq!(location(&installation.sign_in(&json!({"name": null}))), "/c/x");
+    assert_eq!(outcome(&installation.sign_in(&json!({"email": null}))).1, "provider_unavailable");
 }
 
 #[test]
@@ -358,47 +342,6 @@ fn groups_give_roles_at_each_log_in_and_take_them_away() {
     let refreshed = installation.post("/auth/refresh", &json!(null), &session);
     assert_eq!(refreshed.json["user"]["roles"], json!(["member", "service"]));
     assert_eq!(eve(json!([])).0, json!(["member"]));
-}
-
-impl Installation {
-    fn has_account(&self, email: &str) -> domain::User {
-        let body = json!({"email": email, "password": "correct horse"});
-        assert_eq!(self.post("/auth/signup", &body, "").status, StatusCode::CREATED);
-        block_on(self.fixture.app.store().user_by_email(email, "")).unwrap().unwrap().0
-    }
-}
-
-#[test]
-fn an_account_with_a_password_is_linked_only_after_the_password() {
-    let installation = installation(&json!({}));
-    let user = installation.has_account("ada@example.org");
-    let answer = installation.sign_in(&json!({}));
-    assert_eq!(outcome(&answer), ("/c/x", "link_account".to_owned()));
-    let waiting = kept(&answer);
-    let link =
-        |password: &str, cookies: &str| installation.post("/auth/oidc/link", &json!({"password": password}), cookies);
-    assert_eq!(code(&link("wrong horse", &waiting)), (401, "invalid_credentials"));
-    assert_eq!(code(&link("correct horse", "")), (403, "link_invalid"));
-    let linked = link("correct horse", &waiting);
-    assert_eq!((linked.status.as_u16(), &linked.json["id"]), (200, &json!(user.id)));
-    assert_eq!(installation.get("/auth/me", &kept(&linked)).json["id"], json!(user.id));
-    assert_eq!(code(&link("correct horse", &waiting)), (403, "link_invalid"), "once");
-    // From now on without it, whatever the address.
-    let me = installation.get("/auth/me", &kept(&installation.sign_in(&json!({"email": "ada@new.example"}))));
-    assert_eq!((&me.json["id"], &me.json["email"]), (&json!(user.id), &json!("ada@example.org")));
-}
-
-#[test]
-fn passwords_are_not_guessed_through_a_link() {
-    let installation = installation(&json!({}));
-    installation.has_account("ada@example.org");
-    let waiting = kept(&installation.sign_in(&json!({})));
-    for _ in 0..storage::identity_links::MAX_ATTEMPTS {
-        let body = json!({"password": "wrong horse"});
-        assert_eq!(code(&installation.post("/auth/oidc/link", &body, &waiting)), (401, "invalid_credentials"));
-    }
-    let body = json!({"password": "correct horse"});
-    assert_eq!(code(&installation.post("/auth/oidc/link", &body, &waiting)), (403, "link_invalid"));
 }
 
 #[test]

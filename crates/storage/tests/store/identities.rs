@@ -4,10 +4,9 @@ use std::sync::Barrier;
 
 use domain::{Id, User};
 use storage::{
-    Store,
+    Database as _, Statement, Store,
     accounts::{AccountChange, AccountChanged},
     identities::Identity,
-    identity_links::MAX_ATTEMPTS,
     provider_sessions::{ProviderLogout, ProviderSession},
     sessions::{Lifetimes, Rotation, TokenHashes},
     users::Opening,
@@ -15,18 +14,21 @@ use storage::{
 
 use crate::{
     fixture::{Fixture, LAPSED_MS, LEASE_MS},
-    places::{Place, block_on},
+    places::{Place, Real, block_on},
 };
 
 crate::on_each_database! {
     an_identity_opens_the_account_that_was_made_for_it,
     of_many_who_come_with_one_identity_at_once_one_gets_an_account,
     an_identity_gets_an_account_only_where_somebody_without_one_would,
+    roles_of_an_identity_count_while_a_session_of_it_is_open,
+    a_log_out_reaches_log_ins_and_links_that_are_under_way,
     roles_of_an_identity_are_the_persons_until_the_provider_says_otherwise,
     an_account_without_a_password_follows_its_address_at_the_provider,
     an_identity_waits_for_the_password_and_is_linked_once,
-    a_link_that_is_too_old_or_was_tried_too_often_is_none,
+    a_link_that_is_too_old_is_none,
     a_link_of_an_account_that_changed_meanwhile_is_not_confirmed,
+    a_link_waits_for_a_new_password_that_is_not_committed_yet,
     a_provider_ends_the_sessions_that_it_names_and_no_others,
     a_log_out_token_that_comes_many_times_at_once_counts_once,
     a_session_that_has_ended_tells_nothing_about_the_provider,
@@ -97,11 +99,62 @@ fn an_identity_gets_an_account_only_where_somebody_without_one_would(place: Plac
     assert!(open(&fixture, "b", "d@example.org", Opening::Open).is_none(), "the identity is taken");
 }
 
+/// Somebody signs in at the provider, whose groups give these roles.
+fn sign_in(fixture: &Fixture, subject: &str, names: &[&str], session: &str) -> User {
+    let user = come(fixture, subject, names, None).unwrap();
+    begin(fixture, &user, session, &session_of(subject, Some(session))).unwrap();
+    block_on(fixture.store.user(user.id)).unwrap().unwrap()
+}
+
+fn roles_of_an_identity_count_while_a_session_of_it_is_open(place: Place) {
+    let fixture = Fixture::new(place);
+    fixture.user("admin@example.org");
+    let user = open(&fixture, "b", "b@example.org", Opening::Open).unwrap();
+    let has = || block_on(fixture.store.user(user.id)).unwrap().unwrap();
+    let may_call = || block_on(fixture.store.tool_permission(user.id, None)).unwrap().roles.names.join(" ");
+    assert!(come(&fixture, "b", &["auditor"], None).unwrap().group_roles.is_empty(), "no session has begun");
+    assert_eq!(may_call(), "member");
+    let one = sign_in(&fixture, "b", &["auditor"], "one");
+    assert_eq!((one.group_roles.join(" ").as_str(), may_call().as_str()), ("auditor", "auditor member"));
+    sign_in(&fixture, "b", &["auditor"], "two");
+    let log_out = |token_id, sid| {
+        let logout = ProviderLogout { issuer: ISSUER, token_id, subject: Some("b"), sid };
+        assert!(block_on(fixture.store.log_out_by_provider(logout, LEASE_MS)).unwrap());
+    };
+    log_out("t1", Some("one"));
+    assert_eq!(has().group_roles, ["auditor"], "another is open");
+    log_out("t2", None);
+    let out = has();
+    assert_eq!((out.group_roles.len(), may_call().as_str()), (0, "member"));
+    assert!(out.access_version > one.access_version, "tokens of other sessions are void");
+    // A session that was not used for too long.
+    let session = session_of("b", None);
+    let token = hashes("lapsed");
+    let begun = fixture.store.create_provider_session(Id::new(), &out, &token, &session, LAPSED_MS);
+    assert!(block_on(begun).unwrap());
+    assert!(has().group_roles.is_empty());
+}
+
+fn a_log_out_reaches_log_ins_and_links_that_are_under_way(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = open(&fixture, "ada", "a@example.org", Opening::Open).unwrap();
+    let other = fixture.user("b@example.org");
+    for (hash, subject) in [("h", "b"), ("i", "c")] {
+        keep(&fixture, &other, hash, subject, LEASE_MS);
+    }
+    let logout = ProviderLogout { issuer: ISSUER, token_id: "t", subject: Some("b"), sid: Some("s") };
+    assert!(block_on(fixture.store.log_out_by_provider(logout, LEASE_MS)).unwrap());
+    assert!(block_on(fixture.store.identity_link("h")).unwrap().is_none());
+    assert!(block_on(fixture.store.identity_link("i")).unwrap().is_some(), "somebody else's");
+    assert_eq!(begin(&fixture, &user, "a", &session_of("ada", Some("s"))), None, "this session has ended");
+    assert!(begin(&fixture, &user, "a", &session_of("ada", Some("t"))).is_some());
+}
+
 fn roles_of_an_identity_are_the_persons_until_the_provider_says_otherwise(place: Place) {
     let fixture = Fixture::new(place);
     let admin = open(&fixture, "a", "a@example.org", Opening::Open).unwrap();
     let user = open(&fixture, "b", "b@example.org", Opening::Open).unwrap();
-    let given = come(&fixture, "b", &["auditor", "service"], None).unwrap();
+    let given = sign_in(&fixture, "b", &["auditor", "service"], "session");
     assert_eq!((given.role.as_str(), given.group_roles.join(" ").as_str()), ("member", "auditor service"));
     assert!(given.access_version > user.access_version, "tokens that were made before are void");
     let again = come(&fixture, "b", &["auditor", "service"], None).unwrap();
@@ -155,13 +208,14 @@ fn an_identity_waits_for_the_password_and_is_linked_once(place: Place) {
     let user = fixture.user("a@example.org");
     keep(&fixture, &user, "h", "ada", LEASE_MS);
     assert!(come(&fixture, "ada", &[], None).is_none(), "not yet");
-    let waiting = block_on(fixture.store.try_identity_link("h")).unwrap().unwrap();
+    let waiting = block_on(fixture.store.identity_link("h")).unwrap().unwrap();
     assert_eq!((waiting.user.id, waiting.password_hash.as_deref()), (user.id, Some("x")));
     assert_eq!(waiting.session, session_of("ada", Some("s")));
     let linked = block_on(fixture.store.confirm_identity_link("h", &waiting.user)).unwrap().unwrap();
-    assert_eq!(linked.group_roles, ["auditor"]);
+    begin(&fixture, &linked, "linked", &waiting.session).unwrap();
+    assert_eq!(block_on(fixture.store.user(user.id)).unwrap().unwrap().group_roles, ["auditor"]);
     assert_eq!(come(&fixture, "ada", &["auditor"], Some("b@corp.example")).unwrap().email, "a@example.org");
-    assert!(block_on(fixture.store.try_identity_link("h")).unwrap().is_none());
+    assert!(block_on(fixture.store.identity_link("h")).unwrap().is_none());
     assert!(block_on(fixture.store.confirm_identity_link("h", &linked)).unwrap().is_none());
     // The provider names the person otherwise: the password links the new name in place of the former one.
     keep(&fixture, &user, "i", "ada2", LEASE_MS);
@@ -170,17 +224,12 @@ fn an_identity_waits_for_the_password_and_is_linked_once(place: Place) {
     assert_eq!(come(&fixture, "ada2", &["auditor"], None).unwrap().id, user.id);
 }
 
-fn a_link_that_is_too_old_or_was_tried_too_often_is_none(place: Place) {
+fn a_link_that_is_too_old_is_none(place: Place) {
     let fixture = Fixture::new(place);
     let user = fixture.user("a@example.org");
     keep(&fixture, &user, "old", "ada", LAPSED_MS);
-    assert!(block_on(fixture.store.try_identity_link("old")).unwrap().is_none());
+    assert!(block_on(fixture.store.identity_link("old")).unwrap().is_none());
     assert!(block_on(fixture.store.confirm_identity_link("old", &user)).unwrap().is_none());
-    keep(&fixture, &user, "h", "ada", LEASE_MS);
-    for _ in 0..MAX_ATTEMPTS {
-        assert!(block_on(fixture.store.try_identity_link("h")).unwrap().is_some());
-    }
-    assert!(block_on(fixture.store.try_identity_link("h")).unwrap().is_none());
 }
 
 fn a_link_of_an_account_that_changed_meanwhile_is_not_confirmed(place: Place) {
@@ -188,12 +237,47 @@ fn a_link_of_an_account_that_changed_meanwhile_is_not_confirmed(place: Place) {
     fixture.user("admin@example.org");
     let user = fixture.user("a@example.org");
     keep(&fixture, &user, "h", "ada", LEASE_MS);
-    let waiting = block_on(fixture.store.try_identity_link("h")).unwrap().unwrap();
+    let waiting = block_on(fixture.store.identity_link("h")).unwrap().unwrap();
     let suspended = AccountChange { role: None, is_suspended: Some(true) };
     block_on(fixture.store.change_account(&user, suspended)).unwrap();
     assert!(block_on(fixture.store.confirm_identity_link("h", &waiting.user)).unwrap().is_none());
     let now = block_on(fixture.store.user(user.id)).unwrap().unwrap();
     assert!(block_on(fixture.store.confirm_identity_link("h", &now)).unwrap().is_none(), "suspended");
+}
+
+fn a_link_waits_for_a_new_password_that_is_not_committed_yet(place: Place) {
+    if matches!(place, Place::Sqlite(_)) {
+        return; // One writer at a time.
+    }
+    let fixture = Fixture::new(place);
+    let user = fixture.user("a@example.org");
+    keep(&fixture, &user, "h", "ada", LEASE_MS);
+    let run = |database: &Real, sql: &'static str| block_on(database.query(Statement::new("t", sql, []))).unwrap();
+    let (holder, changing) = (fixture.another_connection(), fixture.another_connection());
+    let linking = Store::new(fixture.another_connection());
+    let await_waiting = |wanted: i64| {
+        let sql = "SELECT COUNT(*) FROM pg_locks WHERE NOT granted AND pid IN (
+                       SELECT pid FROM pg_stat_activity WHERE datname = current_database())";
+        while run(&holder, sql)[0].columns("t").integer().unwrap() < wanted {
+            std::thread::yield_now();
+        }
+    };
+    run(&holder, "SELECT 1 FROM pg_advisory_lock(hashtext('sign_up'))");
+    let is_linked = std::thread::scope(|scope| {
+        let changed = scope.spawn(|| {
+            let change = "UPDATE users SET access_version = COALESCE(access_version, 0) + 1";
+            let waits = "SELECT 1 FROM pg_advisory_xact_lock(hashtext('sign_up'))";
+            let both = [change, waits].map(|sql| Statement::new("t", sql, []));
+            block_on(changing.transaction(both.into())).unwrap();
+        });
+        await_waiting(1);
+        let linked = scope.spawn(|| block_on(linking.confirm_identity_link("h", &user)).unwrap().is_some());
+        await_waiting(2);
+        run(&holder, "SELECT 1 FROM pg_advisory_unlock(hashtext('sign_up'))");
+        changed.join().unwrap();
+        linked.join().unwrap()
+    });
+    assert!(!is_linked, "the password that was checked counts no more");
 }
 
 fn hashes(name: &str) -> TokenHashes {
@@ -238,7 +322,7 @@ fn a_provider_ends_the_sessions_that_it_names_and_no_others(place: Place) {
     assert_eq!(open(), "1011");
     assert!(log_out("t2", ISSUER, None, Some("one")));
     assert_eq!(open(), "0001");
-    assert!(log_out("t3", ISSUER, Some("eve"), None));
+    assert!(log_out("t3", ISSUER, Some("eve"), Some("never said before")));
     assert_eq!(open(), "0000");
     assert!(ids.iter().zip(names).all(|(id, name)| !goes_on(&fixture, *id, name)));
     let state = block_on(fixture.store.access_state(LEASE_MS, storage::access::Offers::Unread)).unwrap();
@@ -295,6 +379,9 @@ fn what_a_provider_publishes_is_kept_and_its_keys_are_not_asked_for_too_often(pl
     let store = &fixture.store;
     assert!(block_on(store.known_provider(ISSUER)).unwrap().is_none());
     assert!(!block_on(store.may_ask_for_keys(ISSUER, 0)).unwrap(), "they come with the document");
+    assert!(block_on(store.may_ask_provider(ISSUER, LEASE_MS)).unwrap(), "nobody has");
+    assert!(!block_on(store.may_ask_provider(ISSUER, LEASE_MS)).unwrap());
+    assert!(block_on(store.may_ask_provider(ISSUER, 0)).unwrap());
     for document in ["old", "new"] {
         block_on(store.keep_provider(ISSUER, document, "keys")).unwrap();
     }

@@ -37,6 +37,8 @@ pub(super) struct Script {
     pub(super) header: Value,
     /// The challenge of the code that it gave out.
     pub(super) challenge: String,
+    /// What happens elsewhere while a code is redeemed.
+    pub(super) on_token: Option<Box<dyn FnOnce() + Send>>,
     /// The paths that were asked for.
     pub(super) asked: Vec<String>,
 }
@@ -72,6 +74,7 @@ impl Scripted {
             is_down: false,
             header: json!({}),
             challenge: String::new(),
+            on_token: None,
             asked: Vec::new(),
         })))
     }
@@ -85,9 +88,17 @@ impl Scripted {
         self.script().key = key(id);
     }
 
+    /// Its keys, as it publishes them.
+    pub(super) fn keys(&self) -> String {
+        json!({"keys": [self.script().key.1.as_verification_key()]}).to_string()
+    }
+
     pub(super) fn send(&self, request: HttpRequest) -> Exchange {
         let mut script = self.script();
         script.asked.push(request.uri().path().to_owned());
+        if let Some(meanwhile) = script.on_token.take_if(|_| request.uri().path() == "/token") {
+            meanwhile();
+        }
         let answer = if script.is_down {
             Err(Unreachable("connection refused".to_owned()))
         } else {
@@ -106,7 +117,7 @@ impl Script {
             "/jwks" => (200, json!({"keys": [self.key.1.as_verification_key()]})),
             "/token" => self.token(request),
             "/userinfo" if request.headers()["authorization"] == "Bearer opaque" => {
-                (200, self.userinfo.clone().unwrap())
+                self.userinfo.clone().map_or((403, json!({})), |info| (200, info))
             }
             _ => (404, json!({})),
         }
