@@ -10,7 +10,7 @@ use cache::Clock;
 use domain::Id;
 use http::StatusCode;
 use mcp::ClientError;
-use oauth_client::{Authority, Challenge, OAuthError, Tokens, scopes_together};
+use oauth_client::{Authority, Challenge, Tokens, scopes_together};
 use serde_json::json;
 use storage::{
     Database,
@@ -123,7 +123,7 @@ impl Authorized {
             StatusCode::FORBIDDEN => {
                 let challenge = Challenge::read(www_authenticate.as_ref());
                 if challenge.wants_more() {
-                    let scope = scopes_together(&connection.scope, &challenge.scope.unwrap_or_default());
+                    let scope = scopes_together(&challenge.scope.unwrap_or_default(), &connection.scope);
                     let problem = ConnectionProblem::MoreAccess;
                     note(tools, server, user_id, connection.version, problem, &scope).await;
                 }
@@ -313,7 +313,7 @@ async fn newer<D: Database + 'static, H: Host>(
     let authority: Authority = serde_json::from_str(&authority).map_err(|error| final_(&error))?;
     match authority.refreshed(tools.host(), &refresh).await {
         Ok(tokens) => Ok((keys, tokens)),
-        Err(error @ OAuthError::Refused { .. }) => Err(final_(&error)),
+        Err(error) if error.is_final() => Err(final_(&error)),
         Err(error) => Err(Failed::Later(error.to_string())),
     }
 }

@@ -271,13 +271,17 @@ fn a_lost_connection_says_so_everywhere_and_keeps_its_tools_until_it_is_made_aga
         let (is_done, said) = test.called(lease, "c1", "wiki_read").await;
         assert!(!is_done && said.contains("could not be renewed"), "{said}");
         assert_eq!(test.connection().await["state"], "connected");
-        authority.refuse(Some((400, json!({ "error": "invalid_grant" }))));
+        authority.refuse(Some((429, json!({ "error": "too_many_requests" }))));
+        assert!(test.called(lease, "c1b", "wiki_read").await.1.contains("could not be renewed"));
+        assert_eq!(test.connection().await["state"], "connected");
+        // As GitHub says it.
+        authority.refuse(Some((200, json!({ "error": "bad_refresh_token", "error_description": "no" }))));
         for call_id in ["c2", "c3"] {
             let (is_done, said) = test.called(lease, call_id, "wiki_read").await;
             assert!(!is_done && said.contains("connect it again under Tools"), "{said}");
         }
         let asked = authority.asked();
-        assert_eq!(asked.iter().filter(|(path, _)| path == "/token").count(), 3, "what is lost is not tried again");
+        assert_eq!(asked.iter().filter(|(path, _)| path == "/token").count(), 4, "what is lost is not tried again");
         assert_eq!(test.connection().await["state"], "lost");
         assert_eq!(test.wiki_tools().await, ["read", "write"]);
         assert!(test.offered_to_model().await.contains("wiki_read"));
@@ -302,7 +306,7 @@ fn a_call_that_needs_more_access_says_so_and_the_next_attempt_asks_for_it() {
         assert_eq!(test.connection().await["state"], "more_access");
         assert!(test.called(lease, "c2", "wiki_read").await.0, "the rest goes on");
         let Begun { address, cookie } = test.begin().await;
-        assert!(address.contains("scope=read+write"), "{address}");
+        assert!(address.contains("scope=write+read"), "{address}");
         test.come_back(&authority.agreed(&address), &cookie).await;
         assert!(test.called(lease, "c3", "wiki_write").await.0);
         assert_eq!(test.connection().await["state"], "connected");
