@@ -12,7 +12,7 @@ use axum::{
 use cache::within;
 use cookie::{Cookie, SameSite, time::Duration};
 use domain::{Id, Timestamp};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use mcp::ClientError;
 use oauth_client::{Attempt, Authority, Begun, Challenge, ClientIdDocument, OAuthError, Us, begin, state_hash};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -34,7 +34,7 @@ use web::{
 };
 
 use crate::{
-    access_tokens::{Sealed, open, part},
+    access_tokens::{Sealed, open, part, revoke},
     config::COMPONENT,
     connected_lists::{ask_again, problem_words},
     keys,
@@ -60,6 +60,10 @@ const MAX_BODY_BYTES: usize = 1024;
 /// The longest words of an authorization server that are shown.
 const MAX_WORDS_CHARS: usize = 200;
 
+/// What is said of a connection whose server is no longer configured for people to connect it.
+const NOT_CONFIGURED: &str =
+    "This server is no longer one that people connect here. Disconnect it to revoke what you gave it.";
+
 #[derive(Serialize)]
 pub(crate) struct ConnectionList {
     items: Vec<ConnectionBody>,
@@ -67,7 +71,7 @@ pub(crate) struct ConnectionList {
 
 #[derive(Clone, Copy, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Standing {
+enum ConnectionState {
     NotConnected,
     Connected,
     /// It must be connected again.
@@ -81,28 +85,23 @@ struct ConnectionBody {
     server: String,
     /// The host that the person gives access to.
     host: String,
-    state: Standing,
+    state: ConnectionState,
     /// What to do, if there is something to be done.
     message: Option<&'static str>,
     connected_at: Option<Timestamp>,
 }
 
 impl ConnectionBody {
-    fn new(server: &Server, connection: Option<&ToolConnection>) -> Self {
-        let is_elsewhere = connection.is_some_and(|connection| connection.url != server.url().to_string());
-        let problem = match connection {
-            Some(_) if is_elsewhere => Some(ConnectionProblem::Lost),
-            Some(connection) => connection.problem,
-            None => None,
-        };
+    /// `problem`: why the connection cannot be used as it is.
+    fn new(server: &str, url: &Uri, connection: Option<&ToolConnection>, problem: Option<ConnectionProblem>) -> Self {
         Self {
-            server: server.name.clone(),
-            host: server.url().host().unwrap_or_default().to_owned(),
+            server: server.to_owned(),
+            host: url.host().unwrap_or_default().to_owned(),
             state: match (connection, problem) {
-                (None, _) => Standing::NotConnected,
-                (_, None) => Standing::Connected,
-                (_, Some(ConnectionProblem::Lost)) => Standing::Lost,
-                (_, Some(ConnectionProblem::MoreAccess)) => Standing::MoreAccess,
+                (None, _) => ConnectionState::NotConnected,
+                (_, None) => ConnectionState::Connected,
+                (_, Some(ConnectionProblem::Lost)) => ConnectionState::Lost,
+                (_, Some(ConnectionProblem::MoreAccess)) => ConnectionState::MoreAccess,
             },
             message: problem.map(problem_words),
             connected_at: connection.map(|connection| connection.connected_at),
@@ -110,20 +109,35 @@ impl ConnectionBody {
     }
 }
 
-/// `GET /api/tools/connections`: the servers that want to know who asks, and those that the caller has connected.
+/// `GET /api/tools/connections`: the servers that require a sign-in, and those that the caller has connected.
 pub(crate) async fn list<D: Database + 'static, H: Host>(
     State(tools): State<Tools<D, H>>,
     session: Allowed<ToolsRead>,
 ) -> Result<Json<ConnectionList>> {
+    let user_id = session.user_id();
     let listed = tools.listed().await?;
-    let connections = tools.store().tool_connections(session.user_id()).await?;
-    let body = |server: &Server| {
-        let connection = connections.iter().find(|connection| connection.server == server.name);
-        let is_shown = connection.is_some() || listed.sign_in.contains(&server.name);
-        is_shown.then(|| ConnectionBody::new(server, connection))
+    let connections = tools.store().tool_connections(user_id).await?;
+    let keys = if connections.is_empty() { None } else { keys::existing(&tools).await? };
+    // A token that cannot be read is as lost as one that is not taken, until the key is back.
+    let problem = |connection: &ToolConnection, url: &Uri| {
+        let opened = open(keys.as_ref(), user_id, &connection.server, part::ACCESS, &connection.access_token);
+        opened.map_or(Some(ConnectionProblem::Lost), |_| connection.problem_at(&url.to_string()))
     };
-    let personal = tools.config.servers.all.iter().filter(|server| server.is_personal());
-    Ok(Json(ConnectionList { items: personal.filter_map(body).collect() }))
+    let personal: Vec<&Server> = tools.config.servers.all.iter().filter(|server| server.is_personal()).collect();
+    let body = |server: &&Server| {
+        let connection = connections.iter().find(|connection| connection.server == server.name);
+        let is_shown = connection.is_some() || server.oauth.is_some() || listed.sign_in.contains(&server.name);
+        let problem = connection.and_then(|connection| problem(connection, server.url()));
+        is_shown.then(|| ConnectionBody::new(&server.name, server.url(), connection, problem))
+    };
+    // What is no longer configured can still be disconnected.
+    let is_left = |of: &&ToolConnection| personal.iter().all(|server| server.name != of.server);
+    let left = connections.iter().filter(is_left).map(|of| {
+        let url = of.url.parse().unwrap_or_default();
+        let body = ConnectionBody::new(&of.server, &url, Some(of), Some(ConnectionProblem::Lost));
+        ConnectionBody { message: Some(NOT_CONFIGURED), ..body }
+    });
+    Ok(Json(ConnectionList { items: personal.iter().filter_map(body).chain(left).collect() }))
 }
 
 #[derive(Deserialize)]
@@ -346,26 +360,22 @@ pub(crate) async fn disconnect<D: Database + 'static, H: Host>(
 ) -> Result<StatusCode> {
     let user_id = session.user_id();
     if let Some(gone) = tools.store().delete_tool_connection(user_id, &server).await? {
+        // Beside: nobody waits for somebody else's server, and nothing that fails here keeps the tokens valid.
+        let of = tools.clone();
+        tools.host().spawn(async move { revoke_gone(&of, user_id, &gone).await });
         audit(&tools, user_id, "connection.delete", &server, "ok").await?;
-        here(revoke(&tools, user_id, &gone)).await;
     }
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn revoke<D: Database + 'static, H: Host>(tools: &Tools<D, H>, user_id: Id, gone: &ToolConnection) {
+async fn revoke_gone<D: Database + 'static, H: Host>(tools: &Tools<D, H>, user_id: Id, gone: &ToolConnection) {
     let Ok(keys) = keys::existing(tools).await else { return };
     let opened = |name, sealed: &str| open(keys.as_ref(), user_id, &gone.server, name, sealed).ok();
     let Some(authority) = opened(part::AUTHORITY, &gone.authority) else { return };
     let Ok(authority) = serde_json::from_str::<Authority>(&authority) else { return };
     let refresh = gone.refresh_token.as_ref().and_then(|sealed| opened(part::REFRESH, sealed));
-    let tokens = [("refresh_token", refresh), ("access_token", opened(part::ACCESS, &gone.access_token))];
-    for (kind, token) in tokens {
-        let Some(token) = token else { continue };
-        if let Err(error) = authority.revoke(tools.host(), kind, &token).await {
-            let fields = json!({ "server": gone.server, "cause": error.to_string() });
-            log(COMPONENT, Level::Warn, "a token cannot be revoked at its server", fields);
-        }
-    }
+    let access = opened(part::ACCESS, &gone.access_token);
+    revoke(tools, &gone.server, &authority, refresh.as_deref(), access.as_deref()).await;
 }
 
 fn set_cookie(response: &mut Response, value: &str, age_s: i64, is_https: bool) {
