@@ -4,7 +4,7 @@
 
 use domain::{Id, Timestamp};
 
-use crate::{Database, Row, Statement, StorageError, Store, database::Columns};
+use crate::{Database, Row, Statement, StorageError, Store};
 
 /// The connections of one person: more than an installation has servers.
 pub const MAX_CONNECTIONS: usize = 64;
@@ -142,8 +142,6 @@ pub struct NewAttempt<'a> {
 pub struct ConnectionAttempt {
     /// Whose it is.
     pub user_id: Id,
-    /// The server.
-    pub server: String,
     /// What was kept of it, encrypted.
     pub attempt: String,
 }
@@ -368,45 +366,35 @@ impl<D: Database> Store<D> {
         Ok(())
     }
 
-    /// Takes an attempt, so that nobody can take it again. `None`: there is none with these hashes, it is too old, or the session in which it was begun
+    /// Takes an attempt, so that nobody can take it again. `None`: there is none of this server with these hashes, it is too old, or the session in which it was begun
     /// has ended.
     ///
     /// # Errors
     /// As [`Self::tool_connections`].
     pub async fn take_connection_attempt(
         &self,
+        server: &str,
         state_hash: &str,
         proof_hash: &str,
     ) -> Result<Option<ConnectionAttempt>, StorageError> {
         const QUERY: &str = "take_connection_attempt";
         let sql =
-            "DELETE FROM tool_connection_attempts WHERE state_hash = ?1 AND proof_hash = ?2 AND expires_at > now_ms()
+            "DELETE FROM tool_connection_attempts WHERE state_hash = ?1 AND proof_hash = ?2 AND server = ?3 AND expires_at > now_ms()
                        AND EXISTS (SELECT 1 FROM sessions WHERE sessions.id = tool_connection_attempts.session_id
                            AND revoked_at IS NULL AND sessions.expires_at > now_ms())
-                   RETURNING user_id, server, attempt";
-        let rows = self.database.query(Statement::new(QUERY, sql, [state_hash.into(), proof_hash.into()])).await?;
+                   RETURNING user_id, attempt";
+        let rows = self
+            .database
+            .query(Statement::new(QUERY, sql, [state_hash.into(), proof_hash.into(), server.into()]))
+            .await?;
         rows.first()
             .map(|row| {
                 let mut columns = row.columns(QUERY);
                 let user_id = columns.id()?;
-                Ok(ConnectionAttempt {
-                    user_id,
-                    server: columns.text()?.to_owned(),
-                    attempt: columns.text()?.to_owned(),
-                })
+                Ok(ConnectionAttempt { user_id, attempt: columns.text()?.to_owned() })
             })
             .transpose()
     }
-}
-
-/// The column of [`read_offers`] in a statement about `runs`: JSON lists, one after the other. What was lost is offered too, so that its tools do not
-/// vanish: a call says what to do.
-pub(crate) const OFFERS_OF_RUN: &str = "(SELECT string_agg(offers, ',') FROM tool_connections
-    WHERE tool_connections.user_id = runs.user_id AND offers IS NOT NULL)";
-
-/// The lists as one JSON list of lists; empty if there is none.
-pub(crate) fn read_offers(columns: &mut Columns<'_>) -> Result<String, StorageError> {
-    Ok(columns.optional_text()?.map(|lists| format!("[{lists}]")).unwrap_or_default())
 }
 
 fn read(query: &'static str, row: &Row) -> Result<ToolConnection, StorageError> {

@@ -2,12 +2,7 @@
 
 use std::{iter, sync::Arc};
 
-use crate::{
-    Database, Statement, StorageError, Store, Value,
-    database::Columns,
-    tool_connections::{self, OFFERS_OF_RUN},
-    tool_policies::INSTALLATION,
-};
+use crate::{Database, Statement, StorageError, Store, Value, database::Columns, tool_policies::INSTALLATION};
 
 /// The servers whose lists are read: more than an installation has.
 pub const MAX_LISTINGS: usize = 64;
@@ -195,23 +190,39 @@ impl KeptOffers {
     }
 }
 
+/// Before and after the JSON list of a connection: no name, and no JSON, contains it.
+const AROUND_LIST: char = '\u{1e}';
+
 /// The columns of [`read_offers`] in a statement about `runs`, so a turn needs no extra statement. Each subquery is planned with every claim, so rows
-/// come as lines of a text. Control characters separate its parts: patterns and names contain none.
+/// come as lines of a text, and what the person has entered and connected comes in one. Control characters separate its parts: patterns and names
+/// contain none. What was lost is offered too, so that its tools do not vanish: a call says what to do.
 pub(crate) fn offers_of_run() -> String {
     format!(
         "(SELECT string_agg(pattern, '{BETWEEN_ENTRIES}') FROM tool_policies
           WHERE tool_policies.user_id IN ('{INSTALLATION}', runs.user_id) AND effect = 'deny'),
-         (SELECT string_agg(tool_secrets.server || '{BETWEEN_NAMES}' || name, '{BETWEEN_ENTRIES}') FROM tool_secrets
-          WHERE tool_secrets.user_id = runs.user_id),
-         {OFFERS_OF_RUN}"
+         (SELECT string_agg(line, '{BETWEEN_ENTRIES}') FROM (
+            SELECT tool_secrets.server || '{BETWEEN_NAMES}' || name AS line FROM tool_secrets
+            WHERE tool_secrets.user_id = runs.user_id
+            UNION ALL SELECT '{AROUND_LIST}' || offers || '{AROUND_LIST}' FROM tool_connections
+            WHERE tool_connections.user_id = runs.user_id AND offers IS NOT NULL) AS entered)"
     )
 }
 
 pub(crate) fn read_offers(columns: &mut Columns<'_>) -> Result<ToolOffers, StorageError> {
     let denied = columns.optional_text()?.unwrap_or_default().split(BETWEEN_ENTRIES);
     let denied = denied.filter(|pattern| !pattern.is_empty()).map(str::to_owned).collect();
-    let secrets = columns.optional_text()?.unwrap_or_default().split(BETWEEN_ENTRIES);
-    let secrets = secrets.filter_map(|secret| secret.split_once(BETWEEN_NAMES));
-    let secrets = secrets.map(|(server, name)| (server.to_owned(), name.to_owned())).collect();
-    Ok(ToolOffers { denied, secrets, connected: tool_connections::read_offers(columns)? })
+    let (mut secrets, mut lists) = (Vec::new(), Vec::new());
+    for (index, part) in columns.optional_text()?.unwrap_or_default().split(AROUND_LIST).enumerate() {
+        // What is between two of them is a list.
+        if index % 2 == 1 {
+            lists.push(part);
+        } else {
+            let pairs = part.split(BETWEEN_ENTRIES).filter_map(|secret| secret.split_once(BETWEEN_NAMES));
+            secrets.extend(pairs.map(|(server, name)| (server.to_owned(), name.to_owned())));
+        }
+    }
+    // The database gives them in any order, and a model's provider remembers only what begins alike.
+    lists.sort_unstable();
+    let connected = if lists.is_empty() { String::new() } else { format!("[{}]", lists.join(",")) };
+    Ok(ToolOffers { denied, secrets, connected })
 }

@@ -110,7 +110,7 @@ impl Listed {
     /// The tools that may be offered to anybody.
     #[must_use]
     pub fn offerable(&self) -> Offerable {
-        Offerable { tools: self.offers().collect() }
+        Offerable { tools: self.offers().collect(), personal: self.sign_in.clone() }
     }
 
     /// Those of one server.

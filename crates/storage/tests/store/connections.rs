@@ -7,6 +7,7 @@ use storage::{
     tool_connections::{
         ConnectionProblem, MAX_CONNECTIONS, NewAttempt, NewConnection, NewTokens, Refresh, ToolConnection,
     },
+    tool_secrets::ToolSecret,
 };
 
 use crate::{
@@ -144,12 +145,13 @@ fn an_attempt_is_taken_once_with_its_proof_in_its_session_and_in_time(place: Pla
         block_on(store.begin_connection(user.id, &attempt, for_ms)).unwrap();
     };
     let take = |state, proof| {
-        let taken = block_on(store.take_connection_attempt(state, proof)).unwrap();
-        taken.map(|taken| (taken.user_id, taken.server, taken.attempt))
+        let taken = block_on(store.take_connection_attempt("wiki", state, proof)).unwrap();
+        taken.map(|taken| (taken.user_id, taken.attempt))
     };
     begin("s1", 60_000);
     assert_eq!([take("s1", "q"), take("s2", "p")], [None, None]);
-    assert_eq!(take("s1", "p"), Some((user.id, "wiki".to_owned(), "sealed".to_owned())));
+    assert_eq!(block_on(store.take_connection_attempt("mail", "s1", "p")).unwrap(), None, "of another server");
+    assert_eq!(take("s1", "p"), Some((user.id, "sealed".to_owned())));
     assert_eq!(take("s1", "p"), None);
     begin("s1", 60_000);
     begin("s2", 60_000);
@@ -165,14 +167,17 @@ fn an_attempt_is_taken_once_with_its_proof_in_its_session_and_in_time(place: Pla
 fn a_claim_reads_what_ones_own_connections_offer(place: Place) {
     let fixture = Fixture::new(place);
     let (user, other) = (fixture.user("a@example.org"), fixture.user("b@example.org"));
-    for (user_id, server, offers) in [(user.id, "wiki", "[1]"), (user.id, "mail", "[2]"), (other.id, "wiki", "[3]")] {
+    for (user_id, server, offers) in
+        [(user.id, "wiki", r#"["wiki"]"#), (user.id, "mail", r#"["mail", "\n"]"#), (other.id, "wiki", r#"["other"]"#)]
+    {
         assert!(set(&fixture, user_id, server));
         block_on(fixture.store.set_connection_listing(user_id, server, "{}", offers, 0)).unwrap();
     }
     assert!(set(&fixture, user.id, "not listed yet"));
+    let secret = ToolSecret { server: "mail".into(), name: "password".into(), sealed: "x".into() };
+    block_on(fixture.store.set_tool_secret(user.id, &secret)).unwrap();
     let (_, run) = fixture.send(&user, fixture.conversation(&user), "hello");
     let claim = block_on(fixture.store.claim_new(user.id, lease_of(&run), LEASE_MS, "")).unwrap().unwrap();
-    let mut lists: Vec<&str> = claim.offers.connected.trim_matches(['[', ']']).split("],[").collect();
-    lists.sort_unstable();
-    assert_eq!(lists, ["1", "2"], "{}", claim.offers.connected);
+    assert_eq!(claim.offers.connected, r#"[["mail", "\n"],["wiki"]]"#, "in the same order every time");
+    assert_eq!(claim.offers.secrets, [("mail".to_owned(), "password".to_owned())]);
 }

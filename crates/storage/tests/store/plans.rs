@@ -202,7 +202,7 @@ fn do_what_people_do(store: &Store<Recorder<'_>>) {
         store.claim_connection_listing(user_id, "wiki", 0).await.unwrap();
         store.set_connection_listing(user_id, "wiki", "{}", "[]", 0).await.unwrap();
         store.connection_listings(user_id).await.unwrap();
-        store.take_connection_attempt("s", "p").await.unwrap();
+        store.take_connection_attempt("wiki", "s", "p").await.unwrap();
         store.delete_tool_connection(user_id, "wiki").await.unwrap();
         let limits = ["installation", "user", "session"].map(|key| Limit { key: key.into(), per_minute: 1, burst: 1 });
         for _ in 0..2 {

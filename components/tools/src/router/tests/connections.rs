@@ -44,18 +44,21 @@ impl Test {
         let begun = self.ask_page(&self.token, Method::POST, "/api/tools/connections", body).await;
         assert_eq!(begun.status, StatusCode::OK, "{}", begun.text);
         let cookie = begun.headers["set-cookie"].to_str().unwrap();
-        assert!(cookie.contains("HttpOnly; SameSite=Lax; Path=/api/tools/connections/callback"), "{cookie}");
+        assert!(cookie.contains("HttpOnly; SameSite=Lax; Path=/;"), "{cookie}");
         let cookie = cookie.split(';').next().unwrap().to_owned();
         Begun { address: begun.json["authorization_url"].as_str().unwrap().to_owned(), cookie }
     }
 
     /// What the page is told.
     async fn come_back(&self, query: &str, cookie: &str) -> String {
-        let mut request = request(Method::GET, &format!("/api/tools/connections/callback?{query}"), None, None);
+        let mut request = request(Method::GET, &format!("/api/tools/connections/callback/wiki?{query}"), None, None);
         request.headers_mut().insert("host", HeaderValue::from_static(HOST));
         request.headers_mut().insert("cookie", HeaderValue::from_str(cookie).unwrap());
         let answer = answer(self.router(), request).await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
+        let is_taken = answer.headers.contains_key("set-cookie");
+        let is_expired = answer.headers["location"] == "/settings/tools?connection_failed=expired";
+        assert_eq!(is_taken, !is_expired, "only who finishes an attempt ends it");
         answer.headers["location"].to_str().unwrap().to_owned()
     }
 
@@ -157,7 +160,7 @@ fn an_attempt_is_finished_once_and_only_by_the_browser_and_in_the_session_that_b
         let query = authority.agreed(&address);
         let failed = "/settings/tools?connection_failed=";
         assert_eq!(test.come_back(&query, "").await, format!("{failed}expired"));
-        assert_eq!(test.come_back(&query, "ea_connect=other").await, format!("{failed}expired"));
+        assert_eq!(test.come_back(&query, "ea_connect_wiki=other").await, format!("{failed}expired"));
         assert_eq!(test.come_back("code=x&state=other", &cookie).await, format!("{failed}expired"));
         assert_eq!(test.come_back(&query, &cookie).await, "/settings/tools?connected=wiki");
         assert_eq!(test.come_back(&query, &cookie).await, format!("{failed}expired"));
@@ -190,7 +193,7 @@ fn an_answer_of_another_authorization_server_and_a_refusal_connect_nothing() {
         }
         assert_eq!(test.connection().await["state"], "not_connected");
         let cookie = test.begin().await.cookie;
-        assert!(cookie.starts_with("ea_connect="));
+        assert!(cookie.starts_with("ea_connect_wiki="));
     });
 }
 
