@@ -190,39 +190,34 @@ impl KeptOffers {
     }
 }
 
-/// Before and after the JSON list of a connection: no name, and no JSON, contains it.
-const AROUND_LIST: char = '\u{1e}';
+/// Between the JSON lists of connections: no JSON contains it.
+const BETWEEN_LISTS: char = '\u{1e}';
 
 /// The columns of [`read_offers`] in a statement about `runs`, so a turn needs no extra statement. Each subquery is planned with every claim, so rows
-/// come as lines of a text, and what the person has entered and connected comes in one. Control characters separate its parts: patterns and names
-/// contain none. What was lost is offered too, so that its tools do not vanish: a call says what to do.
+/// come as lines of a text. Control characters separate its parts: patterns and names contain none. Connections have a subquery of their own: in one
+/// with the secrets (`UNION ALL`), PostgreSQL plans a third longer. What was lost is offered too, so that its tools do not vanish: a call
+/// says what to do.
 pub(crate) fn offers_of_run() -> String {
     format!(
         "(SELECT string_agg(pattern, '{BETWEEN_ENTRIES}') FROM tool_policies
           WHERE tool_policies.user_id IN ('{INSTALLATION}', runs.user_id) AND effect = 'deny'),
-         (SELECT string_agg(line, '{BETWEEN_ENTRIES}') FROM (
-            SELECT tool_secrets.server || '{BETWEEN_NAMES}' || name AS line FROM tool_secrets
-            WHERE tool_secrets.user_id = runs.user_id
-            UNION ALL SELECT '{AROUND_LIST}' || offers || '{AROUND_LIST}' FROM tool_connections
-            WHERE tool_connections.user_id = runs.user_id AND offers IS NOT NULL) AS entered)"
+         (SELECT string_agg(tool_secrets.server || '{BETWEEN_NAMES}' || name, '{BETWEEN_ENTRIES}') FROM tool_secrets
+          WHERE tool_secrets.user_id = runs.user_id),
+         (SELECT string_agg(offers, '{BETWEEN_LISTS}') FROM tool_connections WHERE tool_connections.user_id = runs.user_id)"
     )
 }
 
 pub(crate) fn read_offers(columns: &mut Columns<'_>) -> Result<ToolOffers, StorageError> {
     let denied = columns.optional_text()?.unwrap_or_default().split(BETWEEN_ENTRIES);
     let denied = denied.filter(|pattern| !pattern.is_empty()).map(str::to_owned).collect();
-    let (mut secrets, mut lists) = (Vec::new(), Vec::new());
-    for (index, part) in columns.optional_text()?.unwrap_or_default().split(AROUND_LIST).enumerate() {
-        // What is between two of them is a list.
-        if index % 2 == 1 {
-            lists.push(part);
-        } else {
-            let pairs = part.split(BETWEEN_ENTRIES).filter_map(|secret| secret.split_once(BETWEEN_NAMES));
-            secrets.extend(pairs.map(|(server, name)| (server.to_owned(), name.to_owned())));
-        }
-    }
-    // The database gives them in any order, and a model's provider remembers only what begins alike.
-    lists.sort_unstable();
-    let connected = if lists.is_empty() { String::new() } else { format!("[{}]", lists.join(",")) };
-    Ok(ToolOffers { denied, secrets, connected })
+    let secrets = columns.optional_text()?.unwrap_or_default().split(BETWEEN_ENTRIES);
+    let secrets = secrets.filter_map(|secret| secret.split_once(BETWEEN_NAMES));
+    let secrets = secrets.map(|(server, name)| (server.to_owned(), name.to_owned())).collect();
+    let connected = columns.optional_text()?.map(|lists| {
+        let mut lists: Vec<&str> = lists.split(BETWEEN_LISTS).collect();
+        // The database gives them in any order, and a model's provider remembers only what begins alike.
+        lists.sort_unstable();
+        format!("[{}]", lists.join(","))
+    });
+    Ok(ToolOffers { denied, secrets, connected: connected.unwrap_or_default() })
 }
