@@ -21,19 +21,11 @@ use web::{
 use crate::{
     access_tokens::{note, with_token},
     config::COMPONENT,
-    state::{Tools, here},
+    state::{Personal, Tools, here},
 };
 
 /// How long an instance remembers a person's tools: from one call of an answer to the next.
 const REMEMBERED: Duration = Duration::from_secs(60);
-
-/// A person's tools, and what they were made of.
-pub(crate) struct Personal {
-    shared: Rc<Listed>,
-    /// Server, version of the tokens, and version of the list: a connection that is made anew is another one.
-    connections: Vec<(String, i64, i64)>,
-    listed: Rc<Listed>,
-}
 
 /// What a person reads about a connection.
 pub(crate) const fn problem_words(problem: ConnectionProblem) -> &'static str {

@@ -18,7 +18,6 @@ use web::{
 
 use crate::{
     config::{COMPONENT, Config},
-    connected_lists::Personal,
     sessions::Sessions,
 };
 
@@ -26,6 +25,14 @@ use crate::{
 const MAX_RESULTS: usize = 64;
 /// People whose tools an instance remembers: each may have megabytes of them.
 const MAX_PERSONAL: usize = 16;
+
+/// A person's tools, and what they were made of.
+pub(crate) struct Personal {
+    pub(crate) shared: Rc<Listed>,
+    /// Server, version of the tokens, and version of the list: a connection that is made anew is another one.
+    pub(crate) connections: Vec<(String, i64, i64)>,
+    pub(crate) listed: Rc<Listed>,
+}
 
 /// What an instance remembers between requests. What is somebody's is found under their id only.
 pub(crate) struct Memory<H> {
