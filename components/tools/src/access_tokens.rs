@@ -4,17 +4,17 @@
 //! A refresh may replace the refresh token, so it is never broken off with the request that needed it: it runs beside, and everybody who waits for it,
 //! here and at other hosts, looks into the database.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 use cache::Clock;
 use domain::Id;
 use http::StatusCode;
 use mcp::ClientError;
-use oauth_client::{Authority, Challenge, OAuthError, Tokens, scopes_together};
+use oauth_client::{Authority, Challenge, Tokens, scopes_together};
 use serde_json::json;
 use storage::{
     Database,
-    tool_connections::{ConnectionProblem, NewTokens, ToolConnection},
+    tool_connections::{ConnectionProblem, NewTokens, Refresh, RefreshClaim, ToolConnection},
 };
 use tool_catalogue::{Host, Server};
 use toolbox::CallFailure;
@@ -24,16 +24,20 @@ use zeroize::Zeroizing;
 
 use crate::{config::COMPONENT, keys, state::Tools};
 
-/// How long before its end a token is replaced: longer than a call may take to reach its server.
+/// How long before its end a token is replaced, unless a tenth of its life is shorter: longer than a call may take to reach its server.
 const EARLY_MS: i64 = 60_000;
 /// A token that is valid for this long is still used while somebody else replaces it.
 const SPARE_MS: i64 = 10_000;
+/// For how long after a refresh a token is not replaced because its server refuses it: a server that refuses new ones would have every call replace one.
+const REFUSED_MS: i64 = 60_000;
 /// For how long one instance refreshes: longer than a request to an authorization server may take.
 const CLAIM_MS: i64 = 15_000;
 /// How long a request waits for newer tokens: a little longer than a claim, so that another can follow one whose host died.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// The time between two looks.
-const LOOK: Duration = Duration::from_millis(150);
+/// The time between two looks, at first and in the end.
+const LOOKS: RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_millis(500);
+/// How long it is waited before new tokens are written again: together longer than a database takes to change its host.
+const WRITE_PAUSES_S: [u64; 6] = [0, 1, 2, 4, 8, 16];
 
 /// What a connection consists of, encrypted each by itself.
 pub(crate) mod part {
@@ -44,10 +48,19 @@ pub(crate) mod part {
 }
 
 /// A server as one person may ask it.
-pub(crate) struct Authorized {
-    pub(crate) server: Server,
+struct Authorized {
+    server: Server,
     /// `None`: nobody has connected it.
     connection: Option<ToolConnection>,
+}
+
+/// What came of asking a server for a person.
+pub(crate) struct Asked<T> {
+    /// The server, as it was asked.
+    pub(crate) server: Server,
+    /// `None`: the person has not connected it.
+    pub(crate) connection: Option<ToolConnection>,
+    pub(crate) answer: Result<T, ClientError>,
 }
 
 /// Why a person's token cannot be used.
@@ -75,8 +88,43 @@ fn lost(server: &str) -> String {
     format!("the connection to {server} is lost; connect it again under Tools in the settings")
 }
 
-/// The server as this person may ask it: with their token if they have connected it, else as it is.
-pub(crate) async fn authorized<D: Database + 'static, H: Host>(
+/// Asks a server as this person may ask it: with their token if they have connected it, else as it is. A server that refuses a token has done nothing
+/// yet, so it is asked once more with a newer one.
+pub(crate) async fn with_token<D: Database + 'static, H: Host, T>(
+    tools: &Tools<D, H>,
+    server: &Server,
+    user_id: Id,
+    ask: impl AsyncFn(&Server) -> Result<T, ClientError>,
+) -> Result<Asked<T>, NoToken> {
+    let mut asked = authorized(tools, server, user_id).await?;
+    // Boxed: it is large, and all around it would carry it.
+    let mut answer = Box::pin(ask(&asked.server)).await;
+    if let Err(ClientError::Http { status, www_authenticate }) = &answer
+        && server.is_personal()
+    {
+        match (*status, &asked.connection) {
+            // It may list for everybody, and want a token only now.
+            (StatusCode::UNAUTHORIZED, None) => tools.note_sign_in(server).await,
+            (StatusCode::UNAUTHORIZED, Some(old))
+                if old.refresh_token.is_some() && old.refreshed_ms_ago >= REFUSED_MS =>
+            {
+                asked = Box::pin(refreshed(tools, server, user_id, old.clone())).await?;
+                answer = Box::pin(ask(&asked.server)).await;
+            }
+            (StatusCode::FORBIDDEN, Some(connection)) => {
+                let challenge = Challenge::read(www_authenticate.as_ref());
+                if challenge.wants_more() {
+                    let scope = scopes_together(&challenge.scope.unwrap_or_default(), &connection.scope);
+                    note(tools, user_id, connection, ConnectionProblem::MoreAccess, &scope).await;
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(Asked { server: asked.server, connection: asked.connection, answer })
+}
+
+async fn authorized<D: Database + 'static, H: Host>(
     tools: &Tools<D, H>,
     server: &Server,
     user_id: Id,
@@ -85,70 +133,38 @@ pub(crate) async fn authorized<D: Database + 'static, H: Host>(
         return Ok(Authorized { server: server.clone(), connection: None });
     }
     let found = tools.store().tool_connection(user_id, &server.name).await;
-    match found.map_err(|error| later(server, &error))? {
-        None => Ok(Authorized { server: server.clone(), connection: None }),
-        Some(connection) if is_early(&connection) => {
-            let is_spare = connection.valid_for_ms.is_some_and(|ms| ms > SPARE_MS);
-            // Boxed, as it happens seldom and is large.
-            Box::pin(refreshed(tools, server, user_id, connection, is_spare)).await
-        }
-        Some(connection) => opened(tools, server, user_id, connection).await,
+    let Some(connection) = found.map_err(|error| later(server, &error))? else {
+        return Ok(Authorized { server: server.clone(), connection: None });
+    };
+    let is_early = is_early(&connection);
+    let usable = opened(tools, server, user_id, connection.clone()).await?;
+    if !is_early {
+        return Ok(usable);
     }
+    if connection.valid_for_ms.is_some_and(|ms| ms > SPARE_MS) {
+        claim(tools, server, user_id, &connection).await?;
+        return Ok(usable);
+    }
+    // Boxed, as it happens seldom and is large.
+    Box::pin(refreshed(tools, server, user_id, connection)).await
 }
 
 /// Whether it is time to replace the token. One that cannot be replaced is used until its server refuses it.
 fn is_early(connection: &ToolConnection) -> bool {
-    connection.refresh_token.is_some()
-        && connection.valid_for_ms.is_some_and(|ms| ms <= EARLY_MS)
-        && connection.problem != Some(ConnectionProblem::Lost)
-}
-
-impl Authorized {
-    /// What is to be done after this answer: the same request once more with a newer token, if the server did not take this one. Then it has done
-    /// nothing yet.
-    pub(crate) async fn renewed<D: Database + 'static, H: Host>(
-        &self,
-        tools: &Tools<D, H>,
-        user_id: Id,
-        error: &ClientError,
-    ) -> Result<Option<Self>, NoToken> {
-        let (Some(connection), ClientError::Http { status, www_authenticate }) = (&self.connection, error) else {
-            return Ok(None);
-        };
-        let server = &self.server;
-        match *status {
-            StatusCode::UNAUTHORIZED => {
-                Box::pin(refreshed(tools, server, user_id, connection.clone(), false)).await.map(Some)
-            }
-            StatusCode::FORBIDDEN => {
-                let challenge = Challenge::read(www_authenticate.as_ref());
-                if challenge.wants_more() {
-                    let scope = scopes_together(&connection.scope, &challenge.scope.unwrap_or_default());
-                    let problem = ConnectionProblem::MoreAccess;
-                    note(tools, server, user_id, connection.version, problem, &scope).await;
-                }
-                Ok(None)
-            }
-            _ => Ok(None),
-        }
-    }
-
-    /// Notes that a server takes not even a token that was just made.
-    pub(crate) async fn lose<D: Database + 'static, H: Host>(&self, tools: &Tools<D, H>, user_id: Id) {
-        if let Some(connection) = &self.connection {
-            let problem = ConnectionProblem::Lost;
-            note(tools, &self.server, user_id, connection.version, problem, &connection.scope).await;
-        }
-    }
+    let early_ms = EARLY_MS.min(connection.lifetime_ms.unwrap_or_default() / 10);
+    connection.refresh_token.is_some() && connection.valid_for_ms.is_some_and(|ms| ms <= early_ms)
 }
 
 /// Words for a call that was refused with 401 or 403. `None`: the answer says something else.
 pub(crate) fn refusal(server: &Server, is_connected: bool, error: &ClientError) -> Option<CallFailure> {
     let ClientError::Http { status, www_authenticate } = error else { return None };
     match *status {
-        StatusCode::UNAUTHORIZED if is_connected => Some(NoToken::Lost(server.name.clone()).into()),
+        StatusCode::UNAUTHORIZED if is_connected => Some(CallFailure::NotConfigured(format!(
+            "{} does not take the person's access at the moment; try again in a minute, and if that does not help, connect it again under Tools in the settings",
+            server.name
+        ))),
         StatusCode::UNAUTHORIZED if server.is_personal() => Some(CallFailure::NotConfigured(format!(
-            "{} wants to know who asks; connect it under Tools in the settings",
+            "{} requires a sign-in; connect it under Tools in the settings",
             server.name
         ))),
         StatusCode::FORBIDDEN if is_connected && Challenge::read(www_authenticate.as_ref()).wants_more() => {
@@ -161,24 +177,18 @@ pub(crate) fn refusal(server: &Server, is_connected: bool, error: &ClientError) 
     }
 }
 
-impl Authorized {
-    /// Whether a person has connected it.
-    pub(crate) const fn is_connected(&self) -> bool {
-        self.connection.is_some()
-    }
-}
-
-async fn note<D: Database + 'static, H: Host>(
+/// Notes that a connection must be made again.
+pub(crate) async fn note<D: Database + 'static, H: Host>(
     tools: &Tools<D, H>,
-    server: &Server,
     user_id: Id,
-    version: i64,
+    connection: &ToolConnection,
     problem: ConnectionProblem,
     scope: &str,
 ) {
-    let noted = tools.store().set_connection_problem(user_id, &server.name, version, problem, scope).await;
+    let ToolConnection { server, version, .. } = connection;
+    let noted = tools.store().set_connection_problem(user_id, server, *version, problem, scope).await;
     let cause = noted.err().map(|error| error.to_string());
-    let fields = json!({ "server": server.name, "problem": format!("{problem:?}"), "cause": cause });
+    let fields = json!({ "server": server, "problem": format!("{problem:?}"), "cause": cause });
     log(COMPONENT, Level::Warn, "a connection must be made again", fields);
 }
 
@@ -195,8 +205,7 @@ async fn opened<D: Database + 'static, H: Host>(
     user_id: Id,
     connection: ToolConnection,
 ) -> Result<Authorized, NoToken> {
-    // A name may be given to another server; the token is none of its business.
-    if connection.problem == Some(ConnectionProblem::Lost) || connection.url != server.url().to_string() {
+    if connection.problem_at(&server.url().to_string()) == Some(ConnectionProblem::Lost) {
         return Err(NoToken::Lost(server.name.clone()));
     }
     let keys = keys::existing(tools).await.map_err(|error| later(server, &error))?;
@@ -209,85 +218,132 @@ async fn opened<D: Database + 'static, H: Host>(
     }
 }
 
-/// The server with a newer token than that of this connection. Waits for it, whoever makes it; if `is_spare`, the old one is used meanwhile.
+/// Refreshes the tokens of a connection beside, unless somebody else does.
+async fn claim<D: Database + 'static, H: Host>(
+    tools: &Tools<D, H>,
+    server: &Server,
+    user_id: Id,
+    connection: &ToolConnection,
+) -> Result<(), NoToken> {
+    let claimed = tools.store().claim_token_refresh(user_id, &server.name, connection.version, CLAIM_MS).await;
+    if let Some(claim) = claimed.map_err(|error| later(server, &error))? {
+        let (of, connection) = (tools.clone(), connection.clone());
+        tools.host().spawn(async move { refresh(&of, user_id, &connection, claim).await });
+    }
+    Ok(())
+}
+
+/// The server with a newer token than that of this connection. Waits for it, whoever makes it.
 async fn refreshed<D: Database + 'static, H: Host>(
     tools: &Tools<D, H>,
     server: &Server,
     user_id: Id,
     old: ToolConnection,
-    is_spare: bool,
 ) -> Result<Authorized, NoToken> {
     let (host, version) = (tools.host(), old.version);
     let until = host.now().saturating_add(PATIENCE);
-    let mut current = old;
-    loop {
-        if current.version != version || current.problem == Some(ConnectionProblem::Lost) {
-            return opened(tools, server, user_id, current).await;
-        }
-        if !current.is_refreshing {
-            let claimed = tools.store().claim_token_refresh(user_id, &server.name, version, CLAIM_MS).await;
-            if claimed.map_err(|error| later(server, &error))? {
-                let (of, server, connection) = (tools.clone(), server.clone(), current.clone());
-                host.spawn(async move { refresh(&of, &server, user_id, connection).await });
-                current.is_refreshing = true;
-            }
-        }
-        if is_spare {
-            return opened(tools, server, user_id, current).await;
+    let (mut current, mut look) = (old, *LOOKS.start());
+    while current.version == version && current.problem != Some(ConnectionProblem::Lost) {
+        // Also where the host of whoever claimed it died.
+        if current.refresh != Refresh::Running {
+            claim(tools, server, user_id, &current).await?;
         }
         if host.now() >= until {
             return Err(NoToken::Later(server.name.clone()));
         }
-        Clock::sleep(host, LOOK).await;
+        Clock::sleep(host, look).await;
+        look = look.saturating_mul(2).min(*LOOKS.end());
         let found = tools.store().tool_connection(user_id, &server.name).await;
-        match found.map_err(|error| later(server, &error))? {
-            Some(found) => {
-                // Whoever tried has given up: no answer, which may be another one the next time.
-                let has_failed = current.is_refreshing && !found.is_refreshing && found.version == version;
-                if has_failed && found.problem != Some(ConnectionProblem::Lost) {
-                    return Err(NoToken::Later(server.name.clone()));
-                }
-                current = found;
-            }
-            None => return Err(NoToken::Lost(server.name.clone())),
+        let found = found.map_err(|error| later(server, &error))?;
+        current = found.ok_or_else(|| NoToken::Lost(server.name.clone()))?;
+        // Whoever tried has ended it without an answer; the next time there may be one.
+        let has_failed = current.refresh == Refresh::Idle && current.version == version;
+        if has_failed && current.problem != Some(ConnectionProblem::Lost) {
+            return Err(NoToken::Later(server.name.clone()));
         }
     }
+    opened(tools, server, user_id, current).await
 }
 
 /// Refreshes the tokens of a connection that this instance has claimed, and keeps what comes of it.
 async fn refresh<D: Database + 'static, H: Host>(
     tools: &Tools<D, H>,
-    server: &Server,
     user_id: Id,
-    connection: ToolConnection,
+    connection: &ToolConnection,
+    claim: RefreshClaim,
 ) {
-    let ToolConnection { version, scope, .. } = &connection;
-    let end = match newer(tools, user_id, &connection).await {
-        Ok((keys, tokens)) => {
-            let sealed = Sealed::new(&keys, user_id, &server.name, &tokens);
-            let kept = match &sealed {
-                Ok(sealed) => {
-                    let new = Some(sealed.as_new());
-                    tools.store().end_token_refresh(user_id, &server.name, *version, new).await.map(drop)
-                }
-                Err(_) => Ok(()),
-            };
-            match (sealed, kept) {
-                (Ok(_), Ok(())) => return,
-                (Ok(_), Err(error)) => error.to_string(),
-                (Err(error), _) => error.to_string(),
+    let server = connection.server.as_str();
+    let failed = |cause: &str| {
+        let fields = json!({ "server": server, "cause": cause });
+        log(COMPONENT, Level::Error, "a person's token cannot be renewed", fields);
+    };
+    match newer(tools, user_id, connection).await {
+        Ok(new) => {
+            if let Err(cause) = keep(tools, user_id, server, claim, new).await {
+                failed(&cause);
             }
         }
         Err(Failed::Final(cause)) => {
-            let fields = json!({ "server": server.name, "cause": cause });
-            log(COMPONENT, Level::Warn, "a person's token is not renewed any more", fields);
-            return note(tools, server, user_id, *version, ConnectionProblem::Lost, scope).await;
+            failed(&cause);
+            note(tools, user_id, connection, ConnectionProblem::Lost, &connection.scope).await;
         }
-        Err(Failed::Later(cause)) => cause,
-    };
-    log(COMPONENT, Level::Error, "a person's token cannot be renewed", json!({ "server": server.name, "cause": end }));
-    // If this fails too, the claim is over in some seconds.
-    let _ = tools.store().end_token_refresh(user_id, &server.name, *version, None).await;
+        Err(Failed::Later(cause)) => {
+            failed(&cause);
+            // If this fails too, the claim is over in some seconds.
+            let _ = tools.store().end_token_refresh(user_id, server, claim).await;
+        }
+    }
+}
+
+/// Writes new tokens, which are the only ones that are still valid: it is tried for some time. If the connection is gone meanwhile, they are revoked.
+async fn keep<D: Database + 'static, H: Host>(
+    tools: &Tools<D, H>,
+    user_id: Id,
+    server: &str,
+    claim: RefreshClaim,
+    New { keys, authority, tokens }: New,
+) -> Result<(), String> {
+    let sealed = Sealed::new(&keys, user_id, server, &tokens).map_err(|error| error.to_string())?;
+    let mut cause = String::new();
+    for pause_s in WRITE_PAUSES_S {
+        Clock::sleep(tools.host(), Duration::from_secs(pause_s)).await;
+        match tools.store().set_refreshed_tokens(user_id, server, claim, sealed.as_new()).await {
+            Ok(true) => return Ok(()),
+            Ok(false) => {
+                // A row with other tokens has these already, or those of a newer connection.
+                if let Ok(None) = tools.store().tool_connection(user_id, server).await {
+                    revoke(tools, server, &authority, tokens.refresh.as_deref(), Some(&*tokens.access)).await;
+                }
+                return Ok(());
+            }
+            Err(error) => cause = error.to_string(),
+        }
+    }
+    Err(cause)
+}
+
+/// Revokes tokens, as far as their server takes that.
+pub(crate) async fn revoke<D: Database + 'static, H: Host>(
+    tools: &Tools<D, H>,
+    server: &str,
+    authority: &Authority,
+    refresh: Option<&String>,
+    access: Option<&String>,
+) {
+    for (kind, token) in [("refresh_token", refresh), ("access_token", access)] {
+        let Some(token) = token else { continue };
+        if let Err(error) = authority.revoke(tools.host(), kind, token).await {
+            let fields = json!({ "server": server, "cause": error.to_string() });
+            log(COMPONENT, Level::Warn, "a token cannot be revoked at its server", fields);
+        }
+    }
+}
+
+/// Newer tokens, and where they are from.
+struct New {
+    keys: Keys,
+    authority: Authority,
+    tokens: Tokens,
 }
 
 /// Why there are no newer tokens.
@@ -300,21 +356,22 @@ async fn newer<D: Database + 'static, H: Host>(
     tools: &Tools<D, H>,
     user_id: Id,
     connection: &ToolConnection,
-) -> Result<(Keys, Tokens), Failed> {
-    let final_ = |cause: &dyn std::error::Error| Failed::Final(cause.to_string());
-    let keys = keys::existing(tools).await.map_err(|error| Failed::Later(error.to_string()))?;
-    let keys = keys.ok_or_else(|| final_(&VaultError::NoKey))?;
+) -> Result<New, Failed> {
+    // What this installation cannot read now, it may read later: the key may come back.
+    let later = |cause: &dyn std::error::Error| Failed::Later(cause.to_string());
+    let keys = keys::existing(tools).await.map_err(|error| later(&error))?;
+    let keys = keys.ok_or_else(|| later(&VaultError::NoKey))?;
     let Some(sealed) = &connection.refresh_token else {
         return Err(Failed::Final("the authorization server gave no refresh token".to_owned()));
     };
     let opened = |part, sealed: &str| open(Some(&keys), user_id, &connection.server, part, sealed);
-    let refresh = opened(part::REFRESH, sealed).map_err(|error| final_(&error))?;
-    let authority = opened(part::AUTHORITY, &connection.authority).map_err(|error| final_(&error))?;
-    let authority: Authority = serde_json::from_str(&authority).map_err(|error| final_(&error))?;
+    let refresh = opened(part::REFRESH, sealed).map_err(|error| later(&error))?;
+    let authority = opened(part::AUTHORITY, &connection.authority).map_err(|error| later(&error))?;
+    let authority: Authority = serde_json::from_str(&authority).map_err(|error| later(&error))?;
     match authority.refreshed(tools.host(), &refresh).await {
-        Ok(tokens) => Ok((keys, tokens)),
-        Err(error @ OAuthError::Refused { .. }) => Err(final_(&error)),
-        Err(error) => Err(Failed::Later(error.to_string())),
+        Ok(tokens) => Ok(New { keys, authority, tokens }),
+        Err(error) if error.is_final() => Err(Failed::Final(error.to_string())),
+        Err(error) => Err(later(&error)),
     }
 }
 

@@ -12,7 +12,7 @@ use axum::{
 use cache::within;
 use cookie::{Cookie, SameSite, time::Duration};
 use domain::{Id, Timestamp};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use mcp::ClientError;
 use oauth_client::{Attempt, Authority, Begun, Challenge, ClientIdDocument, OAuthError, Us, begin, state_hash};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -30,25 +30,27 @@ use tool_catalogue::{Host, Server, close};
 use vault::Owner;
 use web::{
     Allowed, Authenticator as _, Json, Query, Result,
+    extract::PathName,
     log::{Level, log},
 };
 
 use crate::{
-    access_tokens::{Sealed, open, part},
+    access_tokens::{Sealed, open, part, revoke},
     config::COMPONENT,
     connected_lists::{ask_again, problem_words},
     keys,
     state::{Tools, here},
 };
 
-/// Where authorization servers send people back to.
+/// Where authorization servers send people back to, and behind it the server's name: one that means harm could else be sent the code of another
+/// (RFC 9700, section 4.4.2.2).
 pub(crate) const CALLBACK: &str = "/api/tools/connections/callback";
-/// Where they read who we are.
+/// Where they read who we are, and behind it the server's name.
 pub(crate) const CLIENT: &str = "/api/tools/connections/client";
 /// The page that a person comes back to.
 const PAGE: &str = "/settings/tools";
-/// The cookie of the browser that began an attempt.
-const COOKIE: &str = "ea_connect";
+/// The beginning of the cookie of the browser that began an attempt; the server's name follows.
+const COOKIE: &str = "ea_connect_";
 /// How long a person may take to log in there and to agree.
 const LIFETIME_S: i64 = 15 * 60;
 /// Attempts of a person in a minute: each is several requests to somebody else's server.
@@ -60,6 +62,10 @@ const MAX_BODY_BYTES: usize = 1024;
 /// The longest words of an authorization server that are shown.
 const MAX_WORDS_CHARS: usize = 200;
 
+/// What is said of a connection whose server is no longer configured for people to connect it.
+const NOT_CONFIGURED: &str =
+    "This server is no longer one that people connect here. Disconnect it to revoke what you gave it.";
+
 #[derive(Serialize)]
 pub(crate) struct ConnectionList {
     items: Vec<ConnectionBody>,
@@ -67,7 +73,7 @@ pub(crate) struct ConnectionList {
 
 #[derive(Clone, Copy, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Standing {
+enum ConnectionState {
     NotConnected,
     Connected,
     /// It must be connected again.
@@ -81,28 +87,23 @@ struct ConnectionBody {
     server: String,
     /// The host that the person gives access to.
     host: String,
-    state: Standing,
+    state: ConnectionState,
     /// What to do, if there is something to be done.
     message: Option<&'static str>,
     connected_at: Option<Timestamp>,
 }
 
 impl ConnectionBody {
-    fn new(server: &Server, connection: Option<&ToolConnection>) -> Self {
-        let is_elsewhere = connection.is_some_and(|connection| connection.url != server.url().to_string());
-        let problem = match connection {
-            Some(_) if is_elsewhere => Some(ConnectionProblem::Lost),
-            Some(connection) => connection.problem,
-            None => None,
-        };
+    /// `problem`: why the connection cannot be used as it is.
+    fn new(server: &str, url: &Uri, connection: Option<&ToolConnection>, problem: Option<ConnectionProblem>) -> Self {
         Self {
-            server: server.name.clone(),
-            host: server.url().host().unwrap_or_default().to_owned(),
+            server: server.to_owned(),
+            host: url.host().unwrap_or_default().to_owned(),
             state: match (connection, problem) {
-                (None, _) => Standing::NotConnected,
-                (_, None) => Standing::Connected,
-                (_, Some(ConnectionProblem::Lost)) => Standing::Lost,
-                (_, Some(ConnectionProblem::MoreAccess)) => Standing::MoreAccess,
+                (None, _) => ConnectionState::NotConnected,
+                (_, None) => ConnectionState::Connected,
+                (_, Some(ConnectionProblem::Lost)) => ConnectionState::Lost,
+                (_, Some(ConnectionProblem::MoreAccess)) => ConnectionState::MoreAccess,
             },
             message: problem.map(problem_words),
             connected_at: connection.map(|connection| connection.connected_at),
@@ -110,20 +111,35 @@ impl ConnectionBody {
     }
 }
 
-/// `GET /api/tools/connections`: the servers that want to know who asks, and those that the caller has connected.
+/// `GET /api/tools/connections`: the servers that require a sign-in, and those that the caller has connected.
 pub(crate) async fn list<D: Database + 'static, H: Host>(
     State(tools): State<Tools<D, H>>,
     session: Allowed<ToolsRead>,
 ) -> Result<Json<ConnectionList>> {
+    let user_id = session.user_id();
     let listed = tools.listed().await?;
-    let connections = tools.store().tool_connections(session.user_id()).await?;
-    let body = |server: &Server| {
-        let connection = connections.iter().find(|connection| connection.server == server.name);
-        let is_shown = connection.is_some() || listed.sign_in.contains(&server.name);
-        is_shown.then(|| ConnectionBody::new(server, connection))
+    let connections = tools.store().tool_connections(user_id).await?;
+    let keys = if connections.is_empty() { None } else { keys::existing(&tools).await? };
+    // A token that cannot be read is as lost as one that is not taken, until the key is back.
+    let problem = |connection: &ToolConnection, url: &Uri| {
+        let opened = open(keys.as_ref(), user_id, &connection.server, part::ACCESS, &connection.access_token);
+        opened.map_or(Some(ConnectionProblem::Lost), |_| connection.problem_at(&url.to_string()))
     };
-    let personal = tools.config.servers.all.iter().filter(|server| server.is_personal());
-    Ok(Json(ConnectionList { items: personal.filter_map(body).collect() }))
+    let personal: Vec<&Server> = tools.config.servers.all.iter().filter(|server| server.is_personal()).collect();
+    let body = |server: &&Server| {
+        let connection = connections.iter().find(|connection| connection.server == server.name);
+        let is_shown = connection.is_some() || server.oauth.is_some() || listed.sign_in.contains(&server.name);
+        let problem = connection.and_then(|connection| problem(connection, server.url()));
+        is_shown.then(|| ConnectionBody::new(&server.name, server.url(), connection, problem))
+    };
+    // What is no longer configured can still be disconnected.
+    let is_left = |of: &&ToolConnection| personal.iter().all(|server| server.name != of.server);
+    let left = connections.iter().filter(is_left).map(|of| {
+        let url = of.url.parse().unwrap_or_default();
+        let body = ConnectionBody::new(&of.server, &url, Some(of), Some(ConnectionProblem::Lost));
+        ConnectionBody { message: Some(NOT_CONFIGURED), ..body }
+    });
+    Ok(Json(ConnectionList { items: personal.iter().filter_map(body).chain(left).collect() }))
 }
 
 #[derive(Deserialize)]
@@ -173,7 +189,7 @@ pub(crate) async fn connect<D: Database + 'static, H: Host>(
     };
     tools.store().begin_connection(user_id, &new, LIFETIME_S.saturating_mul(1000)).await?;
     let mut response = Json::<_>(BegunBody { authorization_url: begun.url.into() }).into_response();
-    set_cookie(&mut response, &proof, LIFETIME_S, tools.app().site().is_https(&headers));
+    set_cookie(&mut response, &server.name, &proof, LIFETIME_S, tools.app().site().is_https(&headers));
     Ok(response)
 }
 
@@ -193,7 +209,7 @@ async fn begun<D: Database + 'static, H: Host>(
         _ => Challenge::default(),
     };
     close(tools.host(), client);
-    let (redirect_uri, document) = (format!("{here_at}{CALLBACK}"), document_address(here_at));
+    let (redirect_uri, document) = (callback_address(here_at, &server.name), document_address(here_at, &server.name));
     let us = Us {
         redirect_uri: &redirect_uri,
         document: document.as_deref(),
@@ -222,20 +238,27 @@ const fn advice(error: &OAuthError) -> &'static str {
     }
 }
 
-/// The address of the document about us, if authorization servers can read it: they want https, and a name that they can reach.
-fn document_address(here_at: &str) -> Option<String> {
-    let host = here_at.strip_prefix("https://")?;
-    let is_public = host.contains('.') && !host.starts_with("127.");
-    is_public.then(|| format!("{here_at}{CLIENT}"))
+fn callback_address(here_at: &str, server: &str) -> String {
+    format!("{here_at}{CALLBACK}/{}", encoded(server))
 }
 
-/// `GET /api/tools/connections/client`: who we are, for authorization servers (draft-ietf-oauth-client-id-metadata-document).
+/// The address of the document about us, if authorization servers can read it: they want https, and a name that they can reach.
+fn document_address(here_at: &str, server: &str) -> Option<String> {
+    let host = here_at.strip_prefix("https://")?;
+    let is_public = host.contains('.') && !host.starts_with("127.");
+    is_public.then(|| format!("{here_at}{CLIENT}/{}", encoded(server)))
+}
+
+/// `GET /api/tools/connections/client/{server}`: who we are as a client for this server, for authorization servers (draft-ietf-oauth-client-id-metadata-document).
 pub(crate) async fn client<D: Database + 'static, H: Host>(
     State(tools): State<Tools<D, H>>,
+    PathName(server): PathName,
     headers: HeaderMap,
 ) -> Result<Response> {
+    let server = tools.server(&server).filter(|server| server.is_personal()).ok_or_else(Problem::not_found)?;
     let here_at = tools.app().site().address(&headers).ok_or_else(Problem::not_found)?;
-    let (client_id, redirect_uri) = (document_address(&here_at), format!("{here_at}{CALLBACK}"));
+    let (client_id, redirect_uri) =
+        (document_address(&here_at, &server.name), callback_address(&here_at, &server.name));
     let client_id = client_id.ok_or_else(Problem::not_found)?;
     Ok(Json::<_>(ClientIdDocument::at(&client_id, &redirect_uri)).into_response())
 }
@@ -253,28 +276,32 @@ pub(crate) struct Returned {
     error: Option<String>,
 }
 
-/// `GET /api/tools/connections/callback`: where the authorization server sends the person back to. They go on to the page, which says what came of it.
+/// `GET /api/tools/connections/callback/{server}`: where the authorization server sends the person back to. They go on to the page, which says what came of it.
 pub(crate) async fn callback<D: Database + 'static, H: Host>(
     State(tools): State<Tools<D, H>>,
+    PathName(server): PathName,
     headers: HeaderMap,
     Query(returned): Query<Returned>,
 ) -> Result<Response> {
-    let proof = web::session::cookie(&headers, COOKIE).unwrap_or_default();
-    let taken = tools.store().take_connection_attempt(&state_hash(&returned.state), &state_hash(&proof)).await?;
+    let is_https = tools.app().site().is_https(&headers);
+    let proof = web::session::cookie(&headers, &cookie_name(&server, is_https)).unwrap_or_default();
+    let (state, proof) = (state_hash(&returned.state), state_hash(&proof));
+    let taken = tools.store().take_connection_attempt(&server, &state, &proof).await?;
+    let is_taken = taken.is_some();
     let page = match taken {
         None => "connection_failed=expired".to_owned(),
         Some(taken) => {
-            let server = encoded(&taken.server);
-            let finished = here(finished(&tools, taken.user_id, &taken.server, &taken.attempt, returned)).await;
+            let name = encoded(&server);
+            let finished = here(finished(&tools, taken.user_id, &server, &taken.attempt, returned)).await;
             let (outcome, page) = match finished {
-                Ok(()) => ("ok", format!("connected={server}")),
+                Ok(()) => ("ok", format!("connected={name}")),
                 Err(Unfinished { code, cause }) => {
-                    let fields = json!({ "server": taken.server, "code": code, "cause": cause });
+                    let fields = json!({ "server": server, "code": code, "cause": cause });
                     log(COMPONENT, Level::Warn, "a server was not connected", fields);
-                    (code, format!("connection_failed={code}&server={server}"))
+                    (code, format!("connection_failed={code}&server={name}"))
                 }
             };
-            audit(&tools, taken.user_id, "connection.set", &taken.server, outcome).await?;
+            audit(&tools, taken.user_id, "connection.set", &server, outcome).await?;
             page
         }
     };
@@ -283,7 +310,10 @@ pub(crate) async fn callback<D: Database + 'static, H: Host>(
     response.headers_mut().insert(header::LOCATION, location);
     // What is in this address is nobody else's business.
     response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    set_cookie(&mut response, "", 0, tools.app().site().is_https(&headers));
+    // Whoever leads a browser here with another state must not end its attempt.
+    if is_taken {
+        set_cookie(&mut response, &server, "", 0, is_https);
+    }
     Ok(response)
 }
 
@@ -333,6 +363,8 @@ async fn finished<D: Database + 'static, H: Host>(
     if !tools.store().set_tool_connection(user_id, &new).await.map_err(Unfinished::ours)? {
         return Err(Unfinished { code: "too_many", cause: format!("there are {MAX_CONNECTIONS} already") });
     }
+    // Also where it has not refused anybody yet.
+    tools.note_sign_in(configured).await;
     // So that the tools are there when the person looks for them.
     ask_again(tools, server, user_id, 0).await;
     Ok(())
@@ -346,31 +378,33 @@ pub(crate) async fn disconnect<D: Database + 'static, H: Host>(
 ) -> Result<StatusCode> {
     let user_id = session.user_id();
     if let Some(gone) = tools.store().delete_tool_connection(user_id, &server).await? {
+        // Beside: nobody waits for somebody else's server, and nothing that fails here keeps the tokens valid.
+        let of = tools.clone();
+        tools.host().spawn(async move { revoke_gone(&of, user_id, &gone).await });
         audit(&tools, user_id, "connection.delete", &server, "ok").await?;
-        here(revoke(&tools, user_id, &gone)).await;
     }
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn revoke<D: Database + 'static, H: Host>(tools: &Tools<D, H>, user_id: Id, gone: &ToolConnection) {
+async fn revoke_gone<D: Database + 'static, H: Host>(tools: &Tools<D, H>, user_id: Id, gone: &ToolConnection) {
     let Ok(keys) = keys::existing(tools).await else { return };
     let opened = |name, sealed: &str| open(keys.as_ref(), user_id, &gone.server, name, sealed).ok();
     let Some(authority) = opened(part::AUTHORITY, &gone.authority) else { return };
     let Ok(authority) = serde_json::from_str::<Authority>(&authority) else { return };
     let refresh = gone.refresh_token.as_ref().and_then(|sealed| opened(part::REFRESH, sealed));
-    let tokens = [("refresh_token", refresh), ("access_token", opened(part::ACCESS, &gone.access_token))];
-    for (kind, token) in tokens {
-        let Some(token) = token else { continue };
-        if let Err(error) = authority.revoke(tools.host(), kind, &token).await {
-            let fields = json!({ "server": gone.server, "cause": error.to_string() });
-            log(COMPONENT, Level::Warn, "a token cannot be revoked at its server", fields);
-        }
-    }
+    let access = opened(part::ACCESS, &gone.access_token);
+    revoke(tools, &gone.server, &authority, refresh.as_deref(), access.as_deref()).await;
 }
 
-fn set_cookie(response: &mut Response, value: &str, age_s: i64, is_https: bool) {
-    let cookie = Cookie::build((COOKIE, value))
-        .path(CALLBACK)
+/// With https, no other host of the same domain can set a cookie with this prefix (RFC 6265bis, section 4.1.3.2).
+fn cookie_name(server: &str, is_https: bool) -> String {
+    format!("{}{COOKIE}{}", if is_https { "__Host-" } else { "" }, encoded(server))
+}
+
+fn set_cookie(response: &mut Response, server: &str, value: &str, age_s: i64, is_https: bool) {
+    let cookie = Cookie::build((cookie_name(server, is_https), value))
+        // The prefix wants this.
+        .path("/")
         .http_only(true)
         // The person comes back by a link of another site.
         .same_site(SameSite::Lax)

@@ -27,8 +27,8 @@ pub(crate) fn router<D: Database + 'static, H: Host>(tools: Tools<D, H>) -> Rout
             "/api/tools/connections",
             get(connections::list::<D, H>).post(connections::connect::<D, H>).delete(connections::disconnect::<D, H>),
         )
-        .route(connections::CALLBACK, get(connections::callback::<D, H>))
-        .route(connections::CLIENT, get(connections::client::<D, H>))
+        .route(&format!("{}/{{server}}", connections::CALLBACK), get(connections::callback::<D, H>))
+        .route(&format!("{}/{{server}}", connections::CLIENT), get(connections::client::<D, H>))
         .route("/mcp", any(gateway::all::<D, H>))
         // Many clients put a slash behind an address.
         .route("/mcp/", any(gateway::all::<D, H>))

@@ -8,15 +8,32 @@ use http::Method;
 use master_key::GeneratedKey;
 use problem::Problem;
 use send_wrapper::SendWrapper;
+use serde_json::json;
 use storage::{Database, Store};
 use tool_catalogue::{Catalogue, CatalogueError, Host, Listed, Server};
 use toolbox::Outcome;
-use web::{App, Authenticator, Result};
+use web::{
+    App, Authenticator, Result,
+    log::{Level, log},
+};
 
-use crate::{config::Config, sessions::Sessions};
+use crate::{
+    config::{COMPONENT, Config},
+    sessions::Sessions,
+};
 
 /// Results that an instance remembers. It lives for seconds when nobody asks.
 const MAX_RESULTS: usize = 64;
+/// People whose tools an instance remembers: each may have megabytes of them.
+const MAX_PERSONAL: usize = 16;
+
+/// A person's tools, and what they were made of.
+pub(crate) struct Personal {
+    pub(crate) shared: Rc<Listed>,
+    /// Server, version of the tokens, and version of the list: a connection that is made anew is another one.
+    pub(crate) connections: Vec<(String, i64, i64)>,
+    pub(crate) listed: Rc<Listed>,
+}
 
 /// What an instance remembers between requests. What is somebody's is found under their id only.
 pub(crate) struct Memory<H> {
@@ -24,6 +41,8 @@ pub(crate) struct Memory<H> {
     pub(crate) sessions: Sessions<H>,
     /// By person and call.
     pub(crate) results: RefCell<Cache<(Id, String), Outcome>>,
+    /// By person: their tools, with those of the servers that they have connected.
+    pub(crate) personal: RefCell<Cache<Id, Personal>>,
     /// The key in the database.
     pub(crate) generated_key: GeneratedKey,
 }
@@ -34,6 +53,7 @@ impl<H> Default for Memory<H> {
             catalogue: tool_catalogue::Memory::default(),
             sessions: Sessions::default(),
             results: RefCell::new(Cache::new(MAX_RESULTS)),
+            personal: RefCell::new(Cache::new(MAX_PERSONAL)),
             generated_key: GeneratedKey::default(),
         }
     }
@@ -100,6 +120,14 @@ impl<D: Database + 'static, H: Host> Tools<D, H> {
     /// What the servers say now, for whoever has claimed to ask them.
     pub(crate) async fn listed_anew(&self) -> Result<SendWrapper<Rc<Listed>>> {
         here(async { said(self.catalogue().made_anew().await) }).await
+    }
+
+    /// Notes that a server has wanted a token of a person. If that fails, the next call notes it.
+    pub(crate) async fn note_sign_in(&self, server: &Server) {
+        if let Err(error) = self.catalogue().note_sign_in(server).await {
+            let fields = json!({ "server": server.name, "cause": error.to_string() });
+            log(COMPONENT, Level::Warn, "it is not noted that people connect a server", fields);
+        }
     }
 
     fn catalogue(&self) -> Catalogue<D, H> {

@@ -8,7 +8,7 @@ use cache::within;
 use domain::Id;
 use futures::{StreamExt, future::join_all, stream};
 use http::StatusCode;
-use mcp::{ClientError, INVALID_PARAMS, MAX_TTL, METHOD_NOT_FOUND, Task, TaskState};
+use mcp::{ClientError, INVALID_PARAMS, MAX_TTL, METHOD_NOT_FOUND, Task, TaskState, TransportError};
 use problem::Problem;
 use serde_json::json;
 use storage::{
@@ -26,7 +26,7 @@ use web::{
 };
 
 use crate::{
-    access_tokens::{NoToken, authorized},
+    access_tokens::{Asked, NoToken, with_token},
     config::COMPONENT,
     connected_lists::listed_for,
     progress::MAX_MESSAGE_CHARS,
@@ -201,33 +201,27 @@ pub(crate) async fn asked<D: Database + 'static, H: Host>(
         // Another host may have it: they are configured one after the other.
         return Err(AskError::Silent("it is not configured".to_owned()));
     };
-    let way = authorized(tools, server, of.user_id).await.map_err(silent)?;
-    let mut server = way.server.clone();
-    // Boxed: it is large, and all around it would carry it.
-    let mut asked = Box::pin(asked_once(tools, &server, of)).await;
-    if let Some(Err(error)) = &asked
-        && let Some(newer) = way.renewed(tools, of.user_id, error).await.map_err(silent)?
-    {
-        asked = Box::pin(asked_once(tools, &newer.server, of)).await;
-        server = newer.server;
-    }
-    match asked {
-        Some(Ok(task)) => Ok(redacted(task, &Redaction::new(server.secret()))),
-        Some(Err(error)) if is_unknown(&error) => Err(AskError::Unknown),
-        Some(Err(error)) => Err(AskError::Silent(server.masked(&error.to_string()))),
-        None => Err(AskError::Silent("it did not answer in time".to_owned())),
+    let ask = async |server: &Server| {
+        let client = Rc::new(server.client(tools.host().clone()));
+        let asked = in_time(tools, ASK_LIMIT, client.task(of.id, of.session)).await;
+        close(tools.host(), client);
+        asked
+    };
+    let Asked { server, answer, .. } = with_token(tools, server, of.user_id, ask).await.map_err(silent)?;
+    match answer {
+        Ok(task) => Ok(redacted(task, &Redaction::new(server.secret()))),
+        Err(error) if is_unknown(&error) => Err(AskError::Unknown),
+        Err(error) => Err(AskError::Silent(server.masked(&error.to_string()))),
     }
 }
 
-async fn asked_once<D: Database + 'static, H: Host>(
+/// An answer, or that there was none in time.
+async fn in_time<D: Database + 'static, H: Host, T>(
     tools: &Tools<D, H>,
-    server: &Server,
-    of: TaskAt<'_>,
-) -> Option<std::result::Result<Task, ClientError>> {
-    let client = Rc::new(server.client(tools.host().clone()));
-    let asked = within(tools.host(), ASK_LIMIT, client.task(of.id, of.session)).await;
-    close(tools.host(), client);
-    asked
+    limit: Duration,
+    answer: impl Future<Output = std::result::Result<T, ClientError>>,
+) -> std::result::Result<T, ClientError> {
+    within(tools.host(), limit, answer).await.unwrap_or(Err(ClientError::Transport(TransportError::TimedOut)))
 }
 
 fn silent(error: NoToken) -> AskError {
@@ -246,17 +240,18 @@ fn is_unknown(error: &ClientError) -> bool {
 /// Asks a server to stop working on a task. Returns whether it was told, or has nothing to stop. Whether it does stop is not waited for.
 pub(crate) async fn cancel<D: Database + 'static, H: Host>(tools: &Tools<D, H>, of: TaskAt<'_>) -> bool {
     let Some(found) = tools.server(of.server).filter(|server| server.remote) else { return false };
-    let Ok(way) = authorized(tools, found, of.user_id).await else { return false };
-    let found = &way.server;
-    let client = Rc::new(found.client(tools.host().clone()));
-    let told = within(tools.host(), CANCEL_LIMIT, client.cancel_task(of.id, of.session)).await;
-    close(tools.host(), client);
-    let cause = match told {
-        Some(Ok(())) => return true,
+    let stop = async |server: &Server| {
+        let client = Rc::new(server.client(tools.host().clone()));
+        let told = in_time(tools, CANCEL_LIMIT, client.cancel_task(of.id, of.session)).await;
+        close(tools.host(), client);
+        told
+    };
+    let Ok(Asked { server, answer, .. }) = with_token(tools, found, of.user_id, stop).await else { return false };
+    let cause = match answer {
+        Ok(()) => return true,
         // A task that has ended cannot be stopped, which 2025-11-25 calls an error.
-        Some(Err(error)) if is_unknown(&error) => return true,
-        Some(Err(error)) => found.masked(&error.to_string()),
-        None => "it did not answer in time".to_owned(),
+        Err(error) if is_unknown(&error) => return true,
+        Err(error) => server.masked(&error.to_string()),
     };
     log(COMPONENT, Level::Warn, "a task cannot be stopped", json!({ "server": of.server, "cause": cause }));
     false

@@ -22,8 +22,7 @@ use toolbox::{
 use web::Preferences;
 
 use crate::{
-    access_tokens::{authorized, refusal},
-    connected_lists::lose_if_refused,
+    access_tokens::{Asked, refusal, with_token},
     failures::{failed, failed_here},
     passed::{entered, passed},
     progress::Told,
@@ -200,7 +199,6 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
     }
 
     async fn call(&self, tool: &KnownTool, arguments: &str) -> Result<Reached, CallFailure> {
-        let mut way = authorized(self.tools, self.server(tool)?, self.user_id).await?;
         let arguments = RawValue::from_string(arguments.to_owned())
             .map_err(|error| CallFailure::InvalidArguments(error.to_string()))?;
         let secrets = passed(self.tools, self.listed, self.user_id, tool).await?;
@@ -211,17 +209,10 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
         let values = secrets.iter().map(|secret| (secret.name.clone(), Value::from(secret.value.as_str())));
         let meta = if tool.remote { Map::new() } else { about_call(&self.id, &self.preferences, values.collect()) };
         let began = self.tools.host().now();
-        // Boxed: it is large, and all around it would carry it.
-        let mut called = Box::pin(self.called(tool, &way.server, &arguments, &meta, &redaction(&way.server))).await;
-        // A server that refuses a token has done nothing yet.
-        if let Err(error) = &called
-            && let Some(newer) = way.renewed(self.tools, self.user_id, error).await?
-        {
-            way = newer;
-            called = Box::pin(self.called(tool, &way.server, &arguments, &meta, &redaction(&way.server))).await;
-            lose_if_refused(self.tools, &way, self.user_id, called.as_ref().err()).await;
-        }
-        let redaction = redaction(&way.server);
+        let call = async |server: &Server| self.called(tool, server, &arguments, &meta, &redaction(server)).await;
+        let asked = with_token(self.tools, self.server(tool)?, self.user_id, call).await?;
+        let Asked { server, connection, answer: called } = asked;
+        let redaction = redaction(&server);
         match called {
             Ok(CallAnswer::Task(task)) => Ok(Reached::Task(Box::new(redacted(task, &redaction)))),
             Ok(CallAnswer::Result(CallResult { content, structured, is_error, failure })) => {
@@ -230,7 +221,7 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
             }
             Err(error) => {
                 let after = self.tools.host().now().saturating_sub(began);
-                let refusal = refusal(self.server(tool)?, way.is_connected(), &error);
+                let refusal = refusal(self.server(tool)?, connection.is_some(), &error);
                 let failed = || if tool.remote { failed(tool, error) } else { failed_here(tool, error, after) };
                 Err(redaction.failure(refusal.unwrap_or_else(failed)))
             }

@@ -15,7 +15,8 @@ const MAX_SHOWN_CHARS: usize = 200;
 /// Reads an address that the MCP server at `server`, or its authorization server, named.
 ///
 /// It must be https. Plain http is only used where the operator configured plain http for the server itself: on the same host, or on this machine
-/// if the server is on this machine. A literal IP address must be a public one, unless it is the server's own host.
+/// if the server is on this machine. A literal IP address must be a public one, and a name must not be one of a local network, unless it is the
+/// server's own host or the server is on this machine. What other names resolve to is not known here: the runtime checks that.
 pub(crate) fn named_by(server: &Url, address: &str) -> Result<Url, OAuthError> {
     let refused = || OAuthError::Address(address.chars().filter(|c| !c.is_control()).take(MAX_SHOWN_CHARS).collect());
     if address.len() > MAX_ADDRESS_BYTES {
@@ -30,12 +31,18 @@ pub(crate) fn named_by(server: &Url, address: &str) -> Result<Url, OAuthError> {
     };
     let is_reachable = match url.host() {
         None => false,
-        Some(Host::Domain(name)) => !is_inside(name),
+        Some(Host::Domain(name)) => !is_inside(name) && (has_own_host || is_this_machine(server) || !is_local(name)),
         Some(Host::Ipv4(address)) => has_own_host || is_public(IpAddr::V4(address)) || is_this_machine(server),
         Some(Host::Ipv6(address)) => has_own_host || is_public(IpAddr::V6(address)) || is_this_machine(server),
     };
     let is_plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
     if is_allowed && is_reachable && is_plain { Ok(url) } else { Err(refused()) }
+}
+
+/// Whether only a local network can know a name (RFC 6761, section 6.3; RFC 6762; `.internal` is reserved for it).
+fn is_local(name: &str) -> bool {
+    let name = name.trim_end_matches('.');
+    name.rsplit_once('.').is_none_or(|(_, last)| ["localhost", "local", "internal"].contains(&last))
 }
 
 /// Whether an address is one of the machine itself.
@@ -75,6 +82,11 @@ mod tests {
             "https://[::1]/token",
             "https://169.254.169.254/latest",
             "https://0x7f.1/token",
+            "https://localhost:8443/token",
+            "https://a.LOCALHOST/token",
+            "https://intranet/token",
+            "https://printer.local./token",
+            "https://metadata.google.internal/token",
             "https://user@auth.example.com/",
             "https://auth.example.com/#token",
             "ftp://auth.example.com/",
@@ -86,6 +98,7 @@ mod tests {
         }
         assert!(used("http://127.0.0.1:8000/mcp", "http://localhost:9000/token"));
         assert!(used("http://mcp.lan:8000/mcp", "http://mcp.lan:9000/token"));
+        assert!(used("https://intranet/mcp", "https://intranet:8443/token"));
         assert!(!used("http://mcp.lan:8000/mcp", "http://auth.lan/token"));
         assert!(!used("http://mcp.lan:8000/mcp", "http://127.0.0.1/token"));
         assert!(!used("https://mcp.example.com/mcp", &format!("https://h/{}", "x".repeat(MAX_ADDRESS_BYTES))));

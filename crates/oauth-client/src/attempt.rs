@@ -67,7 +67,8 @@ pub async fn begin(
     let url = Url::parse(&address).map_err(|_| OAuthError::Address(address))?;
     let Discovered { resource, scope, server } = discover(transport, &url, challenge).await?;
     let scope = us.registered.and_then(|registered| registered.scope.clone()).or(scope);
-    let scope = Some(scopes_together(&scope.unwrap_or_default(), us.known_scope)).filter(|scope| !scope.is_empty());
+    // First what a person connects again for.
+    let scope = Some(scopes_together(us.known_scope, &scope.unwrap_or_default())).filter(|scope| !scope.is_empty());
     // 2026-07-28, "Refresh Tokens". Alone it would be instead of the scopes that the server gives by default.
     let scope =
         scope.map(|scope| if server.has_offline_access { scopes_together(&scope, "offline_access") } else { scope });

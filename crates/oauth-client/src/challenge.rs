@@ -4,7 +4,7 @@ use http::HeaderValue;
 use http_auth::ChallengeParser;
 
 /// The longest list of scopes that is read. It is sent in an address.
-const MAX_SCOPE_BYTES: usize = 1_000;
+const MAX_SCOPE_BYTES: usize = 4_096;
 
 /// A server's `Bearer` challenge.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
@@ -44,7 +44,7 @@ impl Challenge {
     }
 }
 
-/// All scopes of both lists, each once.
+/// All scopes of both lists, each once. If they are too long together, the last ones are left out.
 #[must_use]
 pub fn scopes_together(first: &str, second: &str) -> String {
     let mut all: Vec<&str> = Vec::new();
@@ -78,12 +78,15 @@ mod tests {
         assert_eq!(read("Basic realm=\"x\""), Challenge::default());
         assert_eq!(read("\"\"=,="), Challenge::default());
         assert_eq!(Challenge::read(None), Challenge::default());
-        assert_eq!(read(&format!("Bearer scope=\"{}\"", "x".repeat(2_000))).scope, None);
+        assert_eq!(read(&format!("Bearer scope=\"{}\"", "x".repeat(5_000))).scope, None);
     }
 
     #[test]
     fn scopes_are_added_up() {
         assert_eq!(scopes_together("read write", "write  admin"), "read write admin");
         assert_eq!(scopes_together("", ""), "");
+        let many: Vec<String> = (0..500).map(|n| format!("scope-{n:04}")).collect();
+        let together = scopes_together("wanted", &many.join(" "));
+        assert!(together.starts_with("wanted scope-0000 ") && together.len() <= MAX_SCOPE_BYTES);
     }
 }

@@ -3,7 +3,7 @@
 
 use http::StatusCode;
 use mcp::Transport;
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use url::Url;
 
 use crate::{
@@ -122,15 +122,15 @@ async fn resource_metadata(
             at_path.into_iter().chain([with_path(url, RESOURCE)]).collect()
         }
     };
+    let mut fault = None;
     for place in places {
-        let Some(answer) = found(get(transport, &place).await?) else { continue };
-        let metadata: ResourceMetadata = answer.json()?;
+        let Some(metadata) = found::<ResourceMetadata>(get(transport, &place).await?, &mut fault) else { continue };
         if !is_about(&metadata.resource, url) {
             return Err(OAuthError::OtherServer { host: host_of(&place) });
         }
         return Ok(Some(metadata));
     }
-    Ok(None)
+    fault.map_or(Ok(None), Err)
 }
 
 async fn server_metadata(
@@ -144,23 +144,32 @@ async fn server_metadata(
     if !path.is_empty() {
         places.push(format!("{path}{OPENID}"));
     }
+    let mut fault = None;
     for place in places {
         let place = with_path(&at, &place);
-        let Some(answer) = found(get(transport, &place).await?) else { continue };
-        let metadata: ServerMetadata = answer.json()?;
+        let Some(metadata) = found::<ServerMetadata>(get(transport, &place).await?, &mut fault) else { continue };
         // RFC 8414, section 3.3. Libraries add the slash of an empty path, and others take it away.
         if metadata.issuer.trim_end_matches('/') != issuer.trim_end_matches('/') {
             return Err(OAuthError::OtherServer { host: host_of(&place) });
         }
         return AuthorizationServer::new(metadata, resource).map(Some);
     }
-    Ok(None)
+    fault.map_or(Ok(None), Err)
 }
 
-/// An answer other than "there is nothing here". Some servers want a token for what they do not have.
-fn found(answer: Answer) -> Option<Answer> {
+/// The document at a place. Where there is none, the next place is looked at: some servers want a token for what they do not have, and some have a
+/// page for every address. `fault` is the first answer that is more than "there is nothing here".
+fn found<T: DeserializeOwned>(answer: Answer, fault: &mut Option<OAuthError>) -> Option<T> {
     let is_nothing = answer.status.is_client_error() && answer.status != StatusCode::TOO_MANY_REQUESTS;
-    (!is_nothing).then_some(answer)
+    match answer.json() {
+        Ok(document) => Some(document),
+        Err(error) => {
+            if !is_nothing && fault.is_none() {
+                *fault = Some(error);
+            }
+            None
+        }
+    }
 }
 
 impl AuthorizationServer {
@@ -209,7 +218,52 @@ fn is_about(resource: &str, url: &Url) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use futures::{executor::block_on, stream};
+    use http::{Request, Response};
+    use mcp::{BodyStream, TransportError};
+
     use super::*;
+
+    /// Answers these paths so, and everything else with a page.
+    struct Pages(&'static [(&'static str, u16, &'static str)]);
+
+    impl Transport for Pages {
+        async fn send(&self, request: Request<Bytes>) -> Result<Response<BodyStream>, TransportError> {
+            let found = self.0.iter().find(|(path, ..)| *path == request.uri().path());
+            let (status, body) = found.map_or((200, "<!doctype html>"), |(_, status, body)| (*status, *body));
+            let body: BodyStream = Box::pin(stream::iter([Ok(Bytes::from_static(body.as_bytes()))]));
+            Ok(Response::builder().status(status).body(body).unwrap())
+        }
+
+        async fn sleep(&self, _: Duration) {
+            std::future::pending().await
+        }
+    }
+
+    #[test]
+    fn a_place_without_a_document_is_not_the_last_that_is_looked_at() {
+        const RESOURCE: &str =
+            r#"{"resource":"https://mcp.example.com","authorization_servers":["https://auth.example.com/team"]}"#;
+        const SERVER: &str = r#"{"issuer":"https://auth.example.com/team","authorization_endpoint":"https://auth.example.com/a",
+            "token_endpoint":"https://auth.example.com/t","code_challenge_methods_supported":["S256"]}"#;
+        const AT: (&str, u16, &str) = ("/.well-known/oauth-protected-resource", 200, RESOURCE);
+        let url = Url::parse("https://mcp.example.com/mcp").unwrap();
+        let discovered = |pages: &Pages| block_on(discover(pages, &url, &Challenge::default()));
+        let first_fails = Pages(&[
+            AT,
+            ("/.well-known/oauth-authorization-server/team", 500, ""),
+            ("/team/.well-known/openid-configuration", 200, SERVER),
+        ]);
+        assert_eq!(discovered(&first_fails).ok().unwrap().server.token.as_str(), "https://auth.example.com/t");
+        let path_inserted = Pages(&[AT, ("/.well-known/openid-configuration/team", 200, SERVER)]);
+        assert!(discovered(&path_inserted).is_ok());
+        let all_fail = Pages(&[AT, ("/.well-known/oauth-authorization-server/team", 503, "")]);
+        let error = discovered(&all_fail).err().unwrap();
+        assert!(matches!(error, OAuthError::Status { status: StatusCode::SERVICE_UNAVAILABLE, .. }), "{error}");
+    }
 
     #[test]
     fn metadata_are_about_the_server_or_what_it_lies_in() {

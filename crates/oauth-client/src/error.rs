@@ -39,9 +39,11 @@ pub enum OAuthError {
     Refused {
         /// The host that was asked.
         host: String,
+        /// The status, which some servers choose freely.
+        status: StatusCode,
         /// The code of the error.
         code: String,
-        /// The code and what was said about it, cut.
+        /// The code, and what was said about it if no secret was sent; cut.
         words: String,
     },
     /// The metadata are those of somebody else (RFC 8414, section 3.3; RFC 9728, section 3.3).
@@ -70,9 +72,42 @@ pub enum OAuthError {
 }
 
 impl OAuthError {
-    /// Whether asking again with the same token or code can never succeed.
+    /// Whether asking again with the same refresh token can never succeed. Everything else, also what nobody knows, may be over in a minute.
     #[must_use]
-    pub const fn is_final(&self) -> bool {
-        matches!(self, Self::Refused { .. })
+    pub fn is_final(&self) -> bool {
+        let Self::Refused { status, code, .. } = self else { return false };
+        let is_passing =
+            status.is_server_error() || matches!(*status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);
+        !is_passing && FINAL.contains(&code.as_str())
+    }
+}
+
+/// RFC 6749, section 5.2; the last two are the words of GitHub and of Slack for a refresh token that is not valid.
+const FINAL: [&str; 5] =
+    ["invalid_grant", "invalid_client", "unauthorized_client", "bad_refresh_token", "invalid_refresh_token"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_can_never_be_otherwise_is_final() {
+        let refused = |status: u16, code: &str| {
+            let status = StatusCode::from_u16(status).unwrap();
+            OAuthError::Refused { host: String::new(), status, code: code.to_owned(), words: String::new() }.is_final()
+        };
+        for (status, code) in [(400, "invalid_grant"), (401, "invalid_client"), (200, "bad_refresh_token")] {
+            assert!(refused(status, code), "{status} {code}");
+        }
+        for (status, code) in [
+            (429, "too_many_requests"),
+            (429, "invalid_grant"),
+            (400, "temporarily_unavailable"),
+            (403, "Forbidden"),
+            (500, "invalid_grant"),
+        ] {
+            assert!(!refused(status, code), "{status} {code}");
+        }
+        assert!(!OAuthError::NoMetadata.is_final());
     }
 }

@@ -20,12 +20,16 @@ const MAX_BYTES: usize = 128 * 1024;
 const LIMIT: Duration = Duration::from_secs(10);
 /// The longest words of a server that are repeated.
 const MAX_WORDS_CHARS: usize = 300;
+/// The longest code of an error that is repeated where a secret was sent. Those of the standards have half of it.
+const MAX_CODE_BYTES: usize = 40;
 
 /// An answer.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     host: String,
     body: Vec<u8>,
+    /// A secret was sent, which the server's words may repeat.
+    has_seen_secret: bool,
 }
 
 /// An error as OAuth has it.
@@ -37,20 +41,20 @@ struct Refusal {
 }
 
 impl Answer {
-    /// The answer, if it is the one that was asked for.
+    /// The answer, if it is the one that was asked for. Some servers refuse with the status 200.
     pub(crate) fn json<T: DeserializeOwned>(self) -> Result<T, OAuthError> {
-        let Self { status, host, body } = self;
+        let Self { status, host, body, has_seen_secret } = self;
+        if let Ok(Refusal { error, error_description }) = serde_json::from_slice::<Refusal>(&body) {
+            let is_code = error.len() <= MAX_CODE_BYTES && error.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+            let (code, words) = match error_description {
+                _ if has_seen_secret && !is_code => ("unknown".to_owned(), "with an unknown error".to_owned()),
+                Some(said) if !has_seen_secret => (shown(&error), format!("{} ({})", shown(&error), shown(&said))),
+                _ => (shown(&error), shown(&error)),
+            };
+            return Err(OAuthError::Refused { host, status, code, words });
+        }
         if !status.is_success() {
-            // Some servers refuse with a status of their own, and with words all the same.
-            return Err(match serde_json::from_slice::<Refusal>(&body) {
-                Ok(Refusal { error, error_description }) if status.is_client_error() => {
-                    let code = shown(&error);
-                    let words =
-                        error_description.map_or_else(|| code.clone(), |said| format!("{code} ({})", shown(&said)));
-                    OAuthError::Refused { host, code, words }
-                }
-                _ => OAuthError::Status { host, status },
-            });
+            return Err(OAuthError::Status { host, status });
         }
         serde_json::from_slice(&body).map_err(|error| OAuthError::Malformed { host, cause: error.to_string() })
     }
@@ -66,7 +70,7 @@ pub(crate) async fn get(transport: &impl Transport, url: &Url) -> Result<Answer,
     send(transport, url, Request::get(url.as_str()), Bytes::new()).await
 }
 
-/// Sends a form.
+/// Sends a form, which has a secret in it.
 pub(crate) async fn post_form(
     transport: &impl Transport,
     url: &Url,
@@ -78,7 +82,8 @@ pub(crate) async fn post_form(
     if let Some(authorization) = authorization {
         request = request.header(header::AUTHORIZATION, authorization);
     }
-    send(transport, url, request, form.into()).await
+    let answer = send(transport, url, request, form.into()).await?;
+    Ok(Answer { has_seen_secret: true, ..answer })
 }
 
 /// Sends JSON.
@@ -113,5 +118,5 @@ async fn answered(transport: &impl Transport, request: Request<Bytes>, host: &st
             return Err(OAuthError::Malformed { host: host.to_owned(), cause });
         }
     }
-    Ok(Answer { status, host: host.to_owned(), body })
+    Ok(Answer { status, host: host.to_owned(), body, has_seen_secret: false })
 }

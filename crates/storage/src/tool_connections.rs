@@ -4,14 +4,16 @@
 
 use domain::{Id, Timestamp};
 
-use crate::{Database, Row, Statement, StorageError, Store, Value, database::Columns};
+use crate::{Database, Row, Statement, StorageError, Store};
 
 /// The connections of one person: more than an installation has servers.
 pub const MAX_CONNECTIONS: usize = 64;
 
 const COLUMNS: &str =
-    "server, url, authority, access_token, refresh_token, scope, version, token_expires_at - now_ms(),
-    CASE WHEN refreshing_until > now_ms() THEN 1 ELSE 0 END, problem, listing, now_ms() - listed_at, connected_at";
+    "server, url, authority, access_token, refresh_token, scope, version, now_ms() - refreshed_at,
+    token_expires_at - CASE WHEN refreshed_at = 0 THEN connected_at ELSE refreshed_at END, token_expires_at - now_ms(),
+    CASE WHEN refreshing_until = 0 THEN 0 WHEN refreshing_until > now_ms() THEN 1 ELSE 2 END, problem, listing_version, now_ms() - listed_at,
+    connected_at";
 
 /// A person's connection to a server.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -30,18 +32,41 @@ pub struct ToolConnection {
     pub scope: String,
     /// Grows with every new token.
     pub version: i64,
+    /// How long ago the tokens were refreshed; very long if they never were.
+    pub refreshed_ms_ago: i64,
+    /// How long the access token is valid from its beginning. `None`: nobody knows.
+    pub lifetime_ms: Option<i64>,
     /// For how long the access token is valid. `None`: nobody knows.
     pub valid_for_ms: Option<i64>,
-    /// Somebody refreshes the tokens now.
-    pub is_refreshing: bool,
+    /// Whether somebody refreshes the tokens.
+    pub refresh: Refresh,
     /// Why it must be connected again, if it must.
     pub problem: Option<ConnectionProblem>,
-    /// The server's last list for this person, as it was stored.
-    pub listing: Option<String>,
-    /// How long ago that was asked for.
+    /// Grows with every list that is stored ([`Store::connection_listings`]).
+    pub listing_version: i64,
+    /// How long ago a list was asked for.
     pub listed_ms_ago: i64,
     /// When it was connected.
     pub connected_at: Timestamp,
+}
+
+impl ToolConnection {
+    /// Why it cannot be used as it is with the server at `url`. A name may be given to another server, and the tokens are none of its business.
+    #[must_use]
+    pub fn problem_at(&self, url: &str) -> Option<ConnectionProblem> {
+        if self.url == url { self.problem } else { Some(ConnectionProblem::Lost) }
+    }
+}
+
+/// Whether somebody refreshes the tokens of a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refresh {
+    /// Nobody does.
+    Idle,
+    /// Somebody does.
+    Running,
+    /// Whoever did has not ended it in time.
+    RanOut,
 }
 
 /// Why a connection must be made again.
@@ -88,6 +113,15 @@ pub struct NewTokens<'a> {
     pub valid_for_ms: Option<i64>,
 }
 
+/// A claim to refresh tokens.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RefreshClaim {
+    /// The version of the tokens.
+    pub version: i64,
+    /// Its end by the database's clock, which no other claim of this version has that could be taken for it.
+    until: i64,
+}
+
 /// An attempt to connect.
 #[derive(Clone, Copy, Debug)]
 pub struct NewAttempt<'a> {
@@ -108,8 +142,6 @@ pub struct NewAttempt<'a> {
 pub struct ConnectionAttempt {
     /// Whose it is.
     pub user_id: Id,
-    /// The server.
-    pub server: String,
     /// What was kept of it, encrypted.
     pub attempt: String,
 }
@@ -146,14 +178,14 @@ impl<D: Database> Store<D> {
     /// As [`Self::tool_connections`].
     pub async fn set_tool_connection(&self, user_id: Id, new: &NewConnection<'_>) -> Result<bool, StorageError> {
         let sql = format!(
-            "INSERT INTO tool_connections (user_id, server, url, authority, access_token, refresh_token, scope, version, token_expires_at,
-                 refreshing_until, listed_at, connected_at)
-             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, now_ms(), now_ms() + CAST(?8 AS bigint), 0, 0, now_ms()
+            "INSERT INTO tool_connections (user_id, server, url, authority, access_token, refresh_token, scope, version, refreshed_at,
+                 token_expires_at, refreshing_until, listing_version, listed_at, connected_at)
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, now_ms(), 0, now_ms() + CAST(?8 AS bigint), 0, 0, 0, now_ms()
              WHERE EXISTS (SELECT 1 FROM tool_connections WHERE user_id = ?1 AND server = ?2)
                 OR (SELECT COUNT(*) FROM tool_connections WHERE user_id = ?1) < {MAX_CONNECTIONS}
              ON CONFLICT (user_id, server) DO UPDATE SET url = excluded.url, authority = excluded.authority,
                  access_token = excluded.access_token, refresh_token = excluded.refresh_token, scope = excluded.scope,
-                 version = tool_connections.version + 1, token_expires_at = excluded.token_expires_at, refreshing_until = 0, problem = NULL,
+                 version = tool_connections.version + 1, refreshed_at = 0, token_expires_at = excluded.token_expires_at, refreshing_until = 0, problem = NULL,
                  listed_at = 0, connected_at = excluded.connected_at
              RETURNING server"
         );
@@ -172,7 +204,7 @@ impl<D: Database> Store<D> {
         Ok(!self.database.query(statement).await?.is_empty())
     }
 
-    /// Claims to refresh the tokens of this version, for `for_ms` milliseconds or until they are replaced. Of all who try, one gets `true`.
+    /// Claims to refresh the tokens of this version, for `for_ms` milliseconds or until they are replaced. Of all who try, one gets the claim.
     ///
     /// # Errors
     /// As [`Self::tool_connections`].
@@ -182,42 +214,52 @@ impl<D: Database> Store<D> {
         server: &str,
         version: i64,
         for_ms: i64,
-    ) -> Result<bool, StorageError> {
+    ) -> Result<Option<RefreshClaim>, StorageError> {
+        const QUERY: &str = "claim_token_refresh";
         let sql = "UPDATE tool_connections SET refreshing_until = now_ms() + ?4
-                   WHERE user_id = ?1 AND server = ?2 AND version = ?3 AND refreshing_until <= now_ms() RETURNING server";
+                   WHERE user_id = ?1 AND server = ?2 AND version = ?3 AND refreshing_until <= now_ms() RETURNING refreshing_until";
         let parameters = [user_id.into(), server.into(), version.into(), for_ms.into()];
-        Ok(!self.database.query(Statement::new("claim_token_refresh", sql, parameters)).await?.is_empty())
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
+        let until = rows.first().map(|row| row.columns(QUERY).integer()).transpose()?;
+        Ok(until.map(|until| RefreshClaim { version, until }))
     }
 
-    /// Replaces the tokens of this version. `None` ends the claim and leaves them. `false`: they were replaced meanwhile, or the connection is gone.
+    /// Replaces the tokens of a claim's version, also after the claim has run out: the old ones may be used up. `false`: they were replaced meanwhile,
+    /// perhaps by these, or the connection is gone.
     ///
     /// # Errors
     /// As [`Self::tool_connections`].
-    pub async fn end_token_refresh(
+    pub async fn set_refreshed_tokens(
         &self,
         user_id: Id,
         server: &str,
-        version: i64,
-        new: Option<NewTokens<'_>>,
+        claim: RefreshClaim,
+        new: NewTokens<'_>,
     ) -> Result<bool, StorageError> {
-        const OF_VERSION: &str = "WHERE user_id = ?1 AND server = ?2 AND version = ?3 RETURNING server";
-        let mut parameters: Vec<Value> = vec![user_id.into(), server.into(), version.into()];
-        let sql = match new {
-            None => format!("UPDATE tool_connections SET refreshing_until = 0 {OF_VERSION}"),
-            Some(NewTokens { access, refresh, valid_for_ms }) => {
-                parameters.extend([access.into(), refresh.into(), valid_for_ms.into()]);
-                format!(
-                    "UPDATE tool_connections SET access_token = ?4, refresh_token = COALESCE(?5, refresh_token),
-                         token_expires_at = now_ms() + CAST(?6 AS bigint), version = version + 1, refreshing_until = 0,
-                         problem = CASE WHEN problem = 'lost' THEN NULL ELSE problem END {OF_VERSION}"
-                )
-            }
-        };
-        let statement = Statement::new("end_token_refresh", sql, parameters).durably();
+        let sql = "UPDATE tool_connections SET access_token = ?4, refresh_token = COALESCE(?5, refresh_token), refreshed_at = now_ms(),
+                       token_expires_at = now_ms() + CAST(?6 AS bigint), version = version + 1, refreshing_until = 0,
+                       problem = CASE WHEN problem = 'lost' THEN NULL ELSE problem END
+                   WHERE user_id = ?1 AND server = ?2 AND version = ?3 RETURNING server";
+        let NewTokens { access, refresh, valid_for_ms } = new;
+        let parameters =
+            [user_id.into(), server.into(), claim.version.into(), access.into(), refresh.into(), valid_for_ms.into()];
+        let statement = Statement::new("set_refreshed_tokens", sql, parameters).durably().repeatably();
         Ok(!self.database.query(statement).await?.is_empty())
     }
 
-    /// Notes that the tokens of this version are not enough. `scope` is what is to be asked for when it is connected again.
+    /// Ends a claim and leaves the tokens. Somebody else's claim is left alone.
+    ///
+    /// # Errors
+    /// As [`Self::tool_connections`].
+    pub async fn end_token_refresh(&self, user_id: Id, server: &str, claim: RefreshClaim) -> Result<(), StorageError> {
+        let sql = "UPDATE tool_connections SET refreshing_until = 0
+                   WHERE user_id = ?1 AND server = ?2 AND version = ?3 AND refreshing_until = ?4";
+        let parameters = [user_id.into(), server.into(), claim.version.into(), claim.until.into()];
+        self.database.query(Statement::new("end_token_refresh", sql, parameters).repeatably()).await?;
+        Ok(())
+    }
+
+    /// Notes that the tokens of this version are not enough. `scope` is what is to be asked for when it is connected again. What is lost stays lost.
     ///
     /// # Errors
     /// As [`Self::tool_connections`].
@@ -229,7 +271,8 @@ impl<D: Database> Store<D> {
         problem: ConnectionProblem,
         scope: &str,
     ) -> Result<(), StorageError> {
-        let sql = "UPDATE tool_connections SET problem = ?4, scope = ?5, refreshing_until = 0
+        let sql =
+            "UPDATE tool_connections SET problem = CASE WHEN problem = 'lost' THEN problem ELSE ?4 END, scope = ?5
                    WHERE user_id = ?1 AND server = ?2 AND version = ?3";
         let parameters = [user_id.into(), server.into(), version.into(), problem.as_str().into(), scope.into()];
         self.database.query(Statement::new("set_connection_problem", sql, parameters).repeatably()).await?;
@@ -247,7 +290,8 @@ impl<D: Database> Store<D> {
         Ok(!self.database.query(Statement::new("claim_connection_listing", sql, parameters)).await?.is_empty())
     }
 
-    /// Stores a person's list of a server, and what of it their model may be told.
+    /// Stores a person's list of a server, and what of it their model may be told. It counts as `age_ms` old: what could not be asked for is asked for
+    /// again sooner.
     ///
     /// # Errors
     /// As [`Self::tool_connections`].
@@ -257,11 +301,30 @@ impl<D: Database> Store<D> {
         server: &str,
         listing: &str,
         offers: &str,
+        age_ms: i64,
     ) -> Result<(), StorageError> {
-        let sql = "UPDATE tool_connections SET listing = ?3, offers = ?4 WHERE user_id = ?1 AND server = ?2";
-        let parameters = [user_id.into(), server.into(), listing.into(), offers.into()];
+        let sql = "UPDATE tool_connections SET listing = ?3, offers = ?4, listed_at = now_ms() - ?5, listing_version = listing_version + 1
+                   WHERE user_id = ?1 AND server = ?2";
+        let parameters = [user_id.into(), server.into(), listing.into(), offers.into(), age_ms.into()];
         self.database.query(Statement::new("set_connection_listing", sql, parameters).repeatably()).await?;
         Ok(())
+    }
+
+    /// The lists that servers have for a person, as they were stored, by server.
+    ///
+    /// # Errors
+    /// As [`Self::tool_connections`].
+    pub async fn connection_listings(&self, user_id: Id) -> Result<Vec<(String, String)>, StorageError> {
+        const QUERY: &str = "connection_listings";
+        let sql = format!(
+            "SELECT server, listing FROM tool_connections WHERE user_id = ?1 AND listing IS NOT NULL ORDER BY server LIMIT {MAX_CONNECTIONS}"
+        );
+        let rows = self.database.query(Statement::new(QUERY, sql, [user_id.into()])).await?;
+        let read = |row: &Row| {
+            let mut columns = row.columns(QUERY);
+            Ok((columns.text()?.to_owned(), columns.text()?.to_owned()))
+        };
+        rows.iter().map(read).collect()
     }
 
     /// Forgets a person's connection and returns it.
@@ -303,45 +366,35 @@ impl<D: Database> Store<D> {
         Ok(())
     }
 
-    /// Takes an attempt, so that nobody can take it again. `None`: there is none with these hashes, it is too old, or the session in which it was begun
+    /// Takes an attempt, so that nobody can take it again. `None`: there is none of this server with these hashes, it is too old, or the session in which it was begun
     /// has ended.
     ///
     /// # Errors
     /// As [`Self::tool_connections`].
     pub async fn take_connection_attempt(
         &self,
+        server: &str,
         state_hash: &str,
         proof_hash: &str,
     ) -> Result<Option<ConnectionAttempt>, StorageError> {
         const QUERY: &str = "take_connection_attempt";
         let sql =
-            "DELETE FROM tool_connection_attempts WHERE state_hash = ?1 AND proof_hash = ?2 AND expires_at > now_ms()
+            "DELETE FROM tool_connection_attempts WHERE state_hash = ?1 AND proof_hash = ?2 AND server = ?3 AND expires_at > now_ms()
                        AND EXISTS (SELECT 1 FROM sessions WHERE sessions.id = tool_connection_attempts.session_id
                            AND revoked_at IS NULL AND sessions.expires_at > now_ms())
-                   RETURNING user_id, server, attempt";
-        let rows = self.database.query(Statement::new(QUERY, sql, [state_hash.into(), proof_hash.into()])).await?;
+                   RETURNING user_id, attempt";
+        let rows = self
+            .database
+            .query(Statement::new(QUERY, sql, [state_hash.into(), proof_hash.into(), server.into()]))
+            .await?;
         rows.first()
             .map(|row| {
                 let mut columns = row.columns(QUERY);
                 let user_id = columns.id()?;
-                Ok(ConnectionAttempt {
-                    user_id,
-                    server: columns.text()?.to_owned(),
-                    attempt: columns.text()?.to_owned(),
-                })
+                Ok(ConnectionAttempt { user_id, attempt: columns.text()?.to_owned() })
             })
             .transpose()
     }
-}
-
-/// The column of [`read_offers`] in a statement about `runs`: JSON lists, one after the other. What was lost is offered too, so that its tools do not
-/// vanish: a call says what to do.
-pub(crate) const OFFERS_OF_RUN: &str = "(SELECT string_agg(offers, ',') FROM tool_connections
-    WHERE tool_connections.user_id = runs.user_id AND offers IS NOT NULL)";
-
-/// The lists as one JSON list of lists; empty if there is none.
-pub(crate) fn read_offers(columns: &mut Columns<'_>) -> Result<String, StorageError> {
-    Ok(columns.optional_text()?.map(|lists| format!("[{lists}]")).unwrap_or_default())
 }
 
 fn read(query: &'static str, row: &Row) -> Result<ToolConnection, StorageError> {
@@ -354,8 +407,14 @@ fn read(query: &'static str, row: &Row) -> Result<ToolConnection, StorageError> 
         refresh_token: columns.optional_text()?.map(str::to_owned),
         scope: columns.text()?.to_owned(),
         version: columns.integer()?,
+        refreshed_ms_ago: columns.integer()?,
+        lifetime_ms: columns.optional_integer()?,
         valid_for_ms: columns.optional_integer()?,
-        is_refreshing: columns.flag()?,
+        refresh: match columns.integer()? {
+            0 => Refresh::Idle,
+            1 => Refresh::Running,
+            _ => Refresh::RanOut,
+        },
         problem: columns.optional_text()?.map(|problem| {
             if problem == ConnectionProblem::MoreAccess.as_str() {
                 ConnectionProblem::MoreAccess
@@ -363,7 +422,7 @@ fn read(query: &'static str, row: &Row) -> Result<ToolConnection, StorageError> 
                 ConnectionProblem::Lost
             }
         }),
-        listing: columns.optional_text()?.map(str::to_owned),
+        listing_version: columns.integer()?,
         listed_ms_ago: columns.integer()?,
         connected_at: columns.timestamp()?,
     })

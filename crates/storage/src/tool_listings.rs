@@ -2,12 +2,7 @@
 
 use std::{iter, sync::Arc};
 
-use crate::{
-    Database, Statement, StorageError, Store, Value,
-    database::Columns,
-    tool_connections::{self, OFFERS_OF_RUN},
-    tool_policies::INSTALLATION,
-};
+use crate::{Database, Statement, StorageError, Store, Value, database::Columns, tool_policies::INSTALLATION};
 
 /// The servers whose lists are read: more than an installation has.
 pub const MAX_LISTINGS: usize = 64;
@@ -195,15 +190,20 @@ impl KeptOffers {
     }
 }
 
+/// Between the JSON lists of connections: no JSON contains it.
+const BETWEEN_LISTS: char = '\u{1e}';
+
 /// The columns of [`read_offers`] in a statement about `runs`, so a turn needs no extra statement. Each subquery is planned with every claim, so rows
-/// come as lines of a text. Control characters separate its parts: patterns and names contain none.
+/// come as lines of a text. Control characters separate its parts: patterns and names contain none. Connections have a subquery of their own: in one
+/// with the secrets (`UNION ALL`), PostgreSQL plans a third longer. What was lost is offered too, so that its tools do not vanish: a call
+/// says what to do.
 pub(crate) fn offers_of_run() -> String {
     format!(
         "(SELECT string_agg(pattern, '{BETWEEN_ENTRIES}') FROM tool_policies
           WHERE tool_policies.user_id IN ('{INSTALLATION}', runs.user_id) AND effect = 'deny'),
          (SELECT string_agg(tool_secrets.server || '{BETWEEN_NAMES}' || name, '{BETWEEN_ENTRIES}') FROM tool_secrets
           WHERE tool_secrets.user_id = runs.user_id),
-         {OFFERS_OF_RUN}"
+         (SELECT string_agg(offers, '{BETWEEN_LISTS}') FROM tool_connections WHERE tool_connections.user_id = runs.user_id)"
     )
 }
 
@@ -213,5 +213,11 @@ pub(crate) fn read_offers(columns: &mut Columns<'_>) -> Result<ToolOffers, Stora
     let secrets = columns.optional_text()?.unwrap_or_default().split(BETWEEN_ENTRIES);
     let secrets = secrets.filter_map(|secret| secret.split_once(BETWEEN_NAMES));
     let secrets = secrets.map(|(server, name)| (server.to_owned(), name.to_owned())).collect();
-    Ok(ToolOffers { denied, secrets, connected: tool_connections::read_offers(columns)? })
+    let connected = columns.optional_text()?.map(|lists| {
+        let mut lists: Vec<&str> = lists.split(BETWEEN_LISTS).collect();
+        // The database gives them in any order, and a model's provider remembers only what begins alike.
+        lists.sort_unstable();
+        format!("[{}]", lists.join(","))
+    });
+    Ok(ToolOffers { denied, secrets, connected: connected.unwrap_or_default() })
 }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use cache::within;
 use http::StatusCode;
-use mcp::{ClientError, Listing, RefusedTool};
+use mcp::{ClientError, Listing, RefusedTool, TransportError};
 use serde_json::json;
 use toolbox::catalog::mend;
 
@@ -21,46 +21,67 @@ use crate::{
 /// The list to store for a server, and how long it is valid. `last` is the server's previous list: an old list is better than none.
 pub(crate) async fn ask<H: Host>(host: &H, server: &Server, last: Option<Kept>) -> (Kept, i64) {
     // Without a person there is no token, and what it lists without one is not what people get.
-    let signs_in = || (Kept { fault: Some(Fault::SignIn), ..Kept::nothing() }, REMOTE_TTL_MS);
+    let signs_in = || (Kept { signs_in: true, ..Kept::nothing() }, REMOTE_TTL_MS);
     if server.oauth.is_some() {
         return signs_in();
     }
-    let (fault, cause) = match listing_of(host, server).await {
-        Some(Ok(listing)) => return taken(host, server, listing),
-        Some(Err(ClientError::Http { status: StatusCode::UNAUTHORIZED, .. })) if server.is_personal() => {
-            return signs_in();
+    match listing_of(host, server).await {
+        Ok(listing) => {
+            let (kept, ttl_ms) = taken(host, server, listing);
+            (Kept { signs_in: last.is_some_and(|last| last.signs_in), ..kept }, ttl_ms)
         }
-        // The server's words may be long, and may repeat what we sent.
-        Some(Err(error)) => {
-            let cause = server.masked(&error.to_string());
-            (Fault::new(&error, &cause), cause)
+        Err(ClientError::Http { status: StatusCode::UNAUTHORIZED, .. }) if server.is_personal() => signs_in(),
+        Err(error) => {
+            // Not every answer should have to wait for a server that is down.
+            let is_known = last.as_ref().is_some_and(|last| !last.tools.is_empty());
+            (faulty(host, server, last, &error), if is_known { PAUSE_MS } else { TTL_MS })
         }
-        None => (Fault::Silent, "it did not answer in time".to_owned()),
-    };
-    // Not every answer should have to wait for a server that is down.
-    let is_known = last.as_ref().is_some_and(|last| !last.tools.is_empty());
-    let pause_ms = if is_known { PAUSE_MS } else { TTL_MS };
-    let last = last.unwrap_or(Kept::nothing());
+    }
+}
+
+/// The last list, with why there is no newer one.
+fn faulty<H: Host>(host: &H, server: &Server, last: Option<Kept>, error: &ClientError) -> Kept {
+    // The server's words may be long, and may repeat what we sent.
+    let cause = server.masked(&error.to_string());
+    let (fault, last) = (Fault::new(error, &cause), last.unwrap_or(Kept::nothing()));
     let fields = json!({ "server": server.name, "cause": cause, "last_known_tools": last.tools.len() });
     host.log("a tool server cannot be listed", fields);
-    (Kept { fault: Some(fault), ..last }, pause_ms)
+    Kept { fault: Some(fault), ..last }
 }
 
-/// The list that a connected server has for one person, to be stored for them ([`crate::Connected::listing`]).
+/// What a connected server answers when it is asked for its list for one person.
 ///
 /// # Errors
-/// What the server answers instead. `None`: nothing in time.
-pub async fn ask_connected<H: Host>(host: &H, server: &Server) -> Result<String, Option<ClientError>> {
-    let listing = listing_of(host, server).await.ok_or(None)?.map_err(Some)?;
-    let (kept, _) = taken(host, server, listing);
-    serde_json::to_string(&kept).map_err(|error| Some(ClientError::Malformed(error.to_string())))
+/// As [`mcp::Client::list_tools`].
+pub async fn ask_connected<H: Host>(host: &H, server: &Server) -> Result<Listing, ClientError> {
+    listing_of(host, server).await
 }
 
-async fn listing_of<H: Host>(host: &H, server: &Server) -> Option<Result<Listing, ClientError>> {
+/// The list that is stored for the person ([`crate::Connected::listing`]), and how long it is valid. `last` is what was stored before: it stays where
+/// there is no newer one, with the reason.
+#[must_use]
+pub fn kept_for_person<H: Host>(
+    host: &H,
+    server: &Server,
+    last: Option<&str>,
+    answer: Result<Listing, ClientError>,
+) -> (String, i64) {
+    let (kept, ttl_ms) = match answer {
+        Ok(listing) => (taken(host, server, listing).0, REMOTE_TTL_MS),
+        Err(error) => {
+            let last = last.and_then(|last| serde_json::from_str(last).ok());
+            (faulty(host, server, last, &error), PAUSE_MS)
+        }
+    };
+    // There is nothing in it that JSON has no form for.
+    (serde_json::to_string(&kept).unwrap_or_default(), ttl_ms)
+}
+
+async fn listing_of<H: Host>(host: &H, server: &Server) -> Result<Listing, ClientError> {
     let client = Rc::new(server.client(host.clone()));
     let listed = within(host, ASK_LIMIT, client.list_tools()).await;
     close(host, client);
-    listed
+    listed.unwrap_or(Err(ClientError::Transport(TransportError::TimedOut)))
 }
 
 fn taken(host: &impl Host, server: &Server, mut listing: Listing) -> (Kept, i64) {
@@ -86,7 +107,7 @@ fn taken(host: &impl Host, server: &Server, mut listing: Listing) -> (Kept, i64)
         host.log("resources and prompts of a tool server are left out", fields);
         problems.push(Problem::in_part(&server.name, &left_out));
     }
-    (Kept { tools: listing.tools, mended: true, fault: None, problems, features }, ttl_ms)
+    (Kept { tools: listing.tools, problems, features, ..Kept::nothing() }, ttl_ms)
 }
 
 fn remote_ttl_ms(listing: &Listing) -> i64 {

@@ -17,7 +17,6 @@ use storage::{
 use crate::{
     CatalogueError, Host,
     ask::ask,
-    fault::Fault,
     freshness::{Age, Flight, Found, List, Source, current},
     kept::Kept,
     listed::Listed,
@@ -126,6 +125,24 @@ impl<D: Database + 'static, H: Host> Catalogue<D, H> {
         self.clone().renewed().await
     }
 
+    /// Notes that a server has wanted a token of a person, whether or not it lists its tools without one.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn note_sign_in(&self, server: &Server) -> Result<(), StorageError> {
+        let kept = self.store.tool_listings().await?.servers;
+        let (row, list) = kept_of(server, &kept).map_or((None, Kept::nothing()), |(row, list)| (Some(row), list));
+        if list.signs_in {
+            return Ok(());
+        }
+        let (name, ttl_ms) = (server.kept_as(), row.map_or(0, |row| row.counts_for_ms));
+        let listing = serde_json::to_string(&Kept { signs_in: true, ..list }).unwrap_or_default();
+        self.store.save_tool_listings(&[NewListing { server: &name, listing: &listing, ttl_ms }]).await?;
+        // So that this instance reads it, too.
+        self.memory.0.known.take();
+        Ok(())
+    }
+
     /// The stored lists. A new server may have none: then no request continues without that server.
     async fn read(self) -> Result<Found<Rc<Listed>>, StorageError> {
         let kept = self.store.tool_listings().await?;
@@ -201,7 +218,7 @@ impl<D: Database + 'static, H: Host> Catalogue<D, H> {
             lists.iter().map(|(server, list)| (server.name.clone(), list.listed(server, server.is_authorized())));
         let features = lists.iter().filter(|(_, list)| list.features != Features::default());
         let features = features.map(|(server, list)| (server.name.clone(), list.features.clone()));
-        let sign_in = lists.iter().filter(|(_, list)| list.fault == Some(Fault::SignIn));
+        let sign_in = lists.iter().filter(|(server, list)| list.signs_in && server.is_personal());
         let sign_in = sign_in.map(|(server, _)| server.name.clone()).collect();
         let listed = Listed::new(tools.collect(), problems, features.collect(), &self.servers.all);
         listed.with_sign_in(sign_in)

@@ -3,7 +3,7 @@
 use mcp::{ClientError, TransportError};
 use serde::{Deserialize, Serialize};
 
-use crate::cut;
+use crate::{cut, server::Server};
 
 /// The longest quotation of a server's own words.
 const MAX_WORDS_CHARS: usize = 300;
@@ -14,8 +14,6 @@ const MAX_WORDS_CHARS: usize = 300;
 pub enum Fault {
     /// It refused the authorization, or wants one.
     Unauthorized,
-    /// It wants a token that each person has for themselves.
-    SignIn,
     /// It knows the caller, and does not serve it.
     Forbidden,
     /// There is nothing at its address.
@@ -79,9 +77,6 @@ impl Fault {
     pub fn what(&self) -> String {
         match self {
             Self::Unauthorized => "The server refused the authorization.".to_owned(),
-            Self::SignIn => {
-                "Connect it to your account there, under Tools in the settings, to use its tools.".to_owned()
-            }
             Self::Forbidden => "The server does not serve this installation (403).".to_owned(),
             Self::NotFound => "There is no MCP server at its address.".to_owned(),
             Self::NoName => "The server's host name cannot be resolved (DNS).".to_owned(),
@@ -96,10 +91,10 @@ impl Fault {
         }
     }
 
-    /// What the operator can do. `remote`: the server is named in `remote_mcp_servers`.
+    /// What the operator can do.
     #[must_use]
-    pub fn advice(&self, remote: bool) -> &'static str {
-        if !remote {
+    pub fn advice(&self, server: &Server) -> &'static str {
+        if !server.remote {
             return match self {
                 Self::Absent => {
                     "Check the names in tool_servers, and that spin.toml has the component mcp-<name> for each."
@@ -111,11 +106,18 @@ impl Fault {
             };
         }
         match self {
+            // Each person asks it with a token of their own, so nothing here is wrong for all.
+            Self::Unauthorized if server.is_personal() => {
+                "It refuses this person's token. Connecting it again helps, if the account may use the server at all."
+            }
+            Self::Forbidden if server.is_personal() => {
+                "The account of whoever asks may lack a right at the server. If it refuses everybody, ask its operator."
+            }
+            Self::Moved { .. } if server.is_personal() => {
+                "Put the new address into its \"url\" in remote_mcp_servers, if you trust it. Everybody then connects it again."
+            }
             Self::Unauthorized => {
                 "Correct \"authorization\" for it in remote_mcp_servers: most servers want \"Bearer \" and a token that has not expired."
-            }
-            Self::SignIn => {
-                "If everybody is to use it with one token instead, put \"authorization\" for it into remote_mcp_servers."
             }
             Self::Forbidden => {
                 "Check \"authorization\" for it in remote_mcp_servers: the account behind it may lack a right."

@@ -23,6 +23,9 @@ pub(crate) struct Kept {
     /// Whether the schemas are already repaired.
     #[serde(default)]
     pub(crate) mended: bool,
+    /// It has wanted a token of the person who asks, when it was listed or called. It keeps that: a server that is down is still one to be connected.
+    #[serde(default)]
+    pub(crate) signs_in: bool,
     /// Why the server could not be asked since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) fault: Option<Fault>,
@@ -36,7 +39,14 @@ pub(crate) struct Kept {
 impl Kept {
     /// The list of a server that has never answered.
     pub(crate) fn nothing() -> Self {
-        Self { tools: Vec::new(), mended: true, fault: None, problems: Vec::new(), features: Features::default() }
+        Self {
+            tools: Vec::new(),
+            mended: true,
+            signs_in: false,
+            fault: None,
+            problems: Vec::new(),
+            features: Features::default(),
+        }
     }
 
     /// Its tools. `is_authorized`: the server was told who asks, so its results may be private.
@@ -46,9 +56,7 @@ impl Kept {
 
     /// The problems of the server, for a person.
     pub(crate) fn problems(&self, server: &Server) -> impl Iterator<Item = Problem> {
-        // That somebody has to connect it is told to those who have not ([`crate::Listed::for_person`]).
-        let fault = self.fault.as_ref().filter(|fault| **fault != Fault::SignIn);
-        let away = fault.map(|fault| Problem::away(server, fault));
+        let away = self.fault.as_ref().map(|fault| Problem::away(server, fault));
         away.into_iter().chain(self.problems.iter().cloned())
     }
 }

@@ -21,7 +21,7 @@ mod secret;
 mod server;
 mod timing;
 
-pub use ask::ask_connected;
+pub use ask::{ask_connected, kept_for_person};
 pub use catalogue::{Catalogue, Memory, Servers};
 pub use fault::Fault;
 pub use features::MAX_URI_BYTES;
@@ -32,7 +32,7 @@ pub use problems::Problem;
 pub use remote::{InvalidRemote, RemoteServer};
 pub use secret::{MAX_SECRET_NAME_CHARS, Secret};
 pub use server::{Server, close};
-pub use timing::CLAIM_MS;
+pub use timing::{CLAIM_MS, REMOTE_TTL_MS};
 
 /// What discovery needs besides the database: a way to the servers, time, and a log.
 pub trait Host: mcp::Transport + cache::Clock + Clone + 'static {

@@ -7,7 +7,6 @@ use mcp::Features;
 use toolbox::{Catalog, KnownTool};
 
 use crate::{
-    fault::Fault,
     kept::{Kept, ListedTool},
     offers::{Offerable, OfferableTool},
     problems::{Problem, of_catalog},
@@ -20,10 +19,8 @@ use crate::{
 pub struct Connected<'a> {
     /// The server.
     pub server: &'a str,
-    /// Its list for this person, as [`crate::ask_connected`] returned it. It stays when the connection is lost.
+    /// Its list for this person, as [`crate::kept_for_person`] returned it. It stays when the connection is lost.
     pub listing: Option<&'a str>,
-    /// What is wrong with the connection, in words for the person.
-    pub problem: Option<&'static str>,
 }
 
 /// The tools of all servers.
@@ -68,18 +65,13 @@ impl Listed {
         Self { sign_in, ..self }
     }
 
-    /// The same with what a person has connected, and what they should know about it. A server's list for one person is in nobody else's.
+    /// The same with what a person has connected. A server's list for one person is in nobody else's.
     #[must_use]
     pub fn for_person(&self, configured: &[Server], connected: &[Connected<'_>]) -> Self {
         let mut problems = self.problems.clone();
         let of_server = |server: &Server| -> Vec<KnownTool> {
             let is_of_server = |connected: &&Connected<'_>| server.is_personal() && connected.server == server.name;
             let own = connected.iter().find(is_of_server);
-            if let Some(problem) = own.and_then(|own| own.problem) {
-                problems.push(Problem::of_connection(server, problem));
-            } else if own.is_none() && self.sign_in.contains(&server.name) {
-                problems.push(Problem::away(server, &Fault::SignIn));
-            }
             let list = own.and_then(|own| serde_json::from_str::<Kept>(own.listing?).ok());
             match list {
                 Some(list) => {
@@ -118,7 +110,7 @@ impl Listed {
     /// The tools that may be offered to anybody.
     #[must_use]
     pub fn offerable(&self) -> Offerable {
-        Offerable { tools: self.offers().collect() }
+        Offerable { tools: self.offers().collect(), personal: self.sign_in.clone() }
     }
 
     /// Those of one server.

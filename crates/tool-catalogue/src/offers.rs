@@ -25,6 +25,9 @@ pub const OFFERS_PATH: &str = "/internal/offers";
 pub struct Offerable {
     /// The tools, in a stable order.
     pub tools: Vec<OfferableTool>,
+    /// The servers that people connect. What somebody has connected of another is not offered: it is no longer configured.
+    #[serde(default)]
+    pub personal: Vec<String>,
 }
 
 /// A tool that could be offered.
@@ -93,7 +96,8 @@ impl Offerable {
         let mut tools: Vec<ToolDefinition> = Vec::new();
         // What another version of this program wrote is not offered until it is asked for again.
         let connected: Vec<Vec<OfferableTool>> = serde_json::from_str(connected).unwrap_or_default();
-        for tool in self.tools.iter().chain(connected.iter().flatten()) {
+        let connected = connected.iter().flatten().filter(|tool| self.personal.contains(&tool.server));
+        for tool in self.tools.iter().chain(connected) {
             if tools.iter().any(|offered| offered.name == tool.offer.name) {
                 continue;
             }
@@ -139,6 +143,7 @@ mod tests {
                 tool("mail", "list", &["token"]),
                 tool("mail", "send", &["token", "key"]),
             ],
+            personal: vec!["wiki".into()],
         }
     }
 
@@ -184,6 +189,8 @@ mod tests {
         let connected = serde_json::to_string(&[own(&["read", "write"]), own(&["read"])]).unwrap();
         assert_eq!(names(&[], &connected), words(&["clock_now", "wiki_read", "wiki_write"]), "each name once");
         assert_eq!(names(&["wiki:write"], &connected), words(&["clock_now", "wiki_read"]));
+        let of_gone = connected.replace(r#""server":"wiki""#, r#""server":"gone""#);
+        assert_eq!(names(&[], &of_gone), words(&["clock_now"]), "what is no longer configured is not offered");
         for nothing in ["", "rubbish", "[[]]"] {
             assert_eq!(names(&[], nothing), words(&["clock_now"]));
         }

@@ -33,13 +33,8 @@ pub struct Problem {
 
 impl Problem {
     pub(crate) fn away(server: &Server, fault: &Fault) -> Self {
-        let advice = Some(fault.advice(server.remote).to_owned());
+        let advice = Some(fault.advice(server).to_owned());
         Self { server: server.name.clone(), tool: None, message: fault.what(), advice }
-    }
-
-    /// What is wrong with a person's connection.
-    pub(crate) fn of_connection(server: &Server, words: &str) -> Self {
-        Self { server: server.name.clone(), tool: None, message: words.to_owned(), advice: None }
     }
 
     /// The list of remote servers cannot be read, so there are none.

@@ -19,7 +19,7 @@ pub(crate) const PAUSE_MS: i64 = 60_000;
 
 /// How long the list of a remote server is valid: the default, and the maximum whatever the server says. A new tool there is found the same day. The
 /// minimum is [`TTL_MS`].
-pub(crate) const REMOTE_TTL_MS: i64 = 300_000;
+pub const REMOTE_TTL_MS: i64 = 300_000;
 pub(crate) const MAX_REMOTE_TTL_MS: i64 = 3_600_000;
 
 /// How much later a list that is used although it has expired is refreshed: whoever came upon it waits for the first words of an answer, and a refresh

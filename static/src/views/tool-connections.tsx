@@ -46,7 +46,7 @@ export function ToolConnections() {
             Your accounts elsewhere
           </h2>
           <p class="mt-0.5 text-xs leading-5 text-soft">
-            These servers want to know who asks. What you connect is yours alone: nobody else here sees or uses it.
+            These servers require a sign-in. What you connect is yours alone: nobody else here sees or uses it.
           </p>
           <ul class="mt-2.5 divide-y divide-line rounded-xl border border-line bg-raised">
             {items.map((item) => (

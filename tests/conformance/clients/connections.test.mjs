@@ -39,6 +39,12 @@ after(async () => {
   await host?.end();
 });
 
+/** Asks until it is so; half a minute is longer than anything here takes. */
+async function until(isSo) {
+  const end = Date.now() + 30_000;
+  while (!(await isSo())) assert.ok(Date.now() < end, `still not so: ${isSo}`);
+}
+
 /** Somebody with an account, and their browser. */
 async function person(email) {
   const ask = (token, method, path, body) =>
@@ -54,7 +60,6 @@ async function person(email) {
   return {
     connection: async () => (await json("/api/tools/connections")).items.find(({ server }) => server === NAME),
     tools: async () => (await json("/api/tools")).items.filter(({ server }) => server === NAME),
-    problems: async () => (await json("/api/tools")).problems.filter(({ server }) => server === NAME),
     disconnect: () => ask(session, "DELETE", `/api/tools/connections?server=${NAME}`),
     /** Begins, agrees there, comes back, and returns where the browser ends up. */
     async connect() {
@@ -87,7 +92,6 @@ async function person(email) {
 test("each person connects it for themselves, and has it until the connection is lost", { skip }, async () => {
   const [ada, eve] = [await person("ada@example.org"), await person("eve@example.org")];
   assert.equal((await ada.connection()).state, "not_connected");
-  assert.match((await ada.problems())[0].message, /Connect it/);
   assert.equal(await ada.connect(), `/settings/tools?connected=${NAME}`);
   assert.equal((await ada.connection()).state, "connected");
   assert.deepEqual((await ada.tools()).map(({ name }) => name), ["whoami"]);
@@ -107,25 +111,29 @@ test("each person connects it for themselves, and has it until the connection is
   assert.match(await ada.call(), /connect it again/);
   assert.equal((await ada.connection()).state, "lost");
   assert.deepEqual((await ada.tools()).map(({ name }) => name), ["whoami"]);
-  assert.match((await ada.problems())[0].message, /lost/);
+  assert.match((await ada.connection()).message, /lost/);
   assert.equal(await ada.connect(), `/settings/tools?connected=${NAME}`);
   assert.equal(await ada.call(), "you are person 3");
 
   const before = await control();
   assert.equal((await ada.disconnect()).status, 204);
-  const left = await control();
-  assert.deepEqual([left.access, left.refresh], [before.access - 1, before.refresh - 1]);
+  // They are revoked beside.
+  await until(async () => {
+    const left = await control();
+    return left.access === before.access - 1 && left.refresh === before.refresh - 1;
+  });
   assert.deepEqual([await ada.tools(), (await ada.connection()).state], [[], "not_connected"]);
 });
 
-test("a token is renewed before it expires", { skip }, async () => {
+test("a token that expires is renewed and no call fails over it", { skip }, async () => {
   const ida = await person("ida@example.org");
-  await control("lifetime=30");
+  await control("lifetime=4");
   await ida.connect();
   const { refreshed } = await control("lifetime=3600");
-  assert.match(await ida.call(), /^you are/);
-  // It was used as it was, and renewed beside.
-  while ((await control()).refreshed === refreshed);
+  await until(async () => {
+    assert.match(await ida.call(), /^you are/);
+    return (await control()).refreshed !== refreshed;
+  });
   assert.match(await ida.call(), /^you are/);
   assert.equal((await ida.connection()).state, "connected");
 });

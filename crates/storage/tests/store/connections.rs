@@ -4,7 +4,10 @@ use domain::Id;
 use storage::{
     Database, Statement,
     sessions::TokenHashes,
-    tool_connections::{ConnectionProblem, MAX_CONNECTIONS, NewAttempt, NewConnection, NewTokens, ToolConnection},
+    tool_connections::{
+        ConnectionProblem, MAX_CONNECTIONS, NewAttempt, NewConnection, NewTokens, Refresh, ToolConnection,
+    },
+    tool_secrets::ToolSecret,
 };
 
 use crate::{
@@ -47,13 +50,17 @@ fn connections_are_ones_own_and_are_replaced_and_deleted(place: Place) {
     let first = get(&fixture, user, "wiki").unwrap();
     assert_eq!((first.access_token.as_str(), first.refresh_token.as_deref()), ("a1", Some("r1")));
     assert!(first.valid_for_ms.is_some_and(|ms| (50_000..=60_000).contains(&ms)), "{first:?}");
-    block_on(fixture.store.set_connection_listing(user, "wiki", "{}", "[]")).unwrap();
+    block_on(fixture.store.set_connection_listing(user, "wiki", "{}", "[]", 0)).unwrap();
     let unknown = NewTokens { access: "a2", refresh: None, valid_for_ms: None };
     let again = NewConnection { tokens: unknown, scope: "read write", ..new("wiki") };
     assert!(block_on(fixture.store.set_tool_connection(user, &again)).unwrap());
     let second = get(&fixture, user, "wiki").unwrap();
     assert_eq!((second.access_token.as_str(), &second.refresh_token, second.valid_for_ms), ("a2", &None, None));
-    assert_eq!((second.listing.as_deref(), second.scope.as_str()), (Some("{}"), "read write"));
+    assert_eq!((second.listing_version, second.scope.as_str()), (1, "read write"));
+    let lists = [user, other].map(|user_id| block_on(fixture.store.connection_listings(user_id)).unwrap());
+    assert_eq!(lists, [vec![("wiki".to_owned(), "{}".to_owned())], Vec::new()]);
+    assert_eq!(second.problem_at("https://h/mcp"), None);
+    assert_eq!(second.problem_at("https://elsewhere/mcp"), Some(ConnectionProblem::Lost));
     assert!(second.version > first.version);
     assert_eq!(block_on(fixture.store.delete_tool_connection(other, "wiki")).unwrap(), None);
     let gone = block_on(fixture.store.delete_tool_connection(user, "wiki")).unwrap();
@@ -74,24 +81,34 @@ fn of_all_who_want_to_refresh_one_may_and_only_the_tokens_that_it_saw_are_replac
     let user = fixture.user("a@example.org").id;
     assert!(set(&fixture, user, "wiki"));
     let version = get(&fixture, user, "wiki").unwrap().version;
-    let claims: Vec<bool> = std::thread::scope(|scope| {
+    let claims: Vec<_> = std::thread::scope(|scope| {
         let store = &fixture.store;
         let claim = || block_on(store.claim_token_refresh(user, "wiki", version, 60_000)).unwrap();
         let threads: Vec<_> = (0..8).map(|_| scope.spawn(claim)).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        threads.into_iter().filter_map(|thread| thread.join().unwrap()).collect()
     });
-    assert_eq!(claims.iter().filter(|claimed| **claimed).count(), 1);
-    assert!(get(&fixture, user, "wiki").unwrap().is_refreshing);
-    let end = |version, new| block_on(fixture.store.end_token_refresh(user, "wiki", version, new)).unwrap();
-    assert!(end(version, None));
-    assert!(block_on(fixture.store.claim_token_refresh(user, "wiki", version, 60_000)).unwrap());
+    let [first] = claims[..] else { panic!("{claims:?}") };
+    assert_eq!(get(&fixture, user, "wiki").unwrap().refresh, Refresh::Running);
+    let claim = |for_ms| block_on(fixture.store.claim_token_refresh(user, "wiki", version, for_ms)).unwrap();
+    let end = |claim| block_on(fixture.store.end_token_refresh(user, "wiki", claim)).unwrap();
+    end(first);
+    assert_eq!(get(&fixture, user, "wiki").unwrap().refresh, Refresh::Idle);
+    let of_dead_host = claim(0).unwrap();
+    assert_eq!(get(&fixture, user, "wiki").unwrap().refresh, Refresh::RanOut);
+    let second = claim(60_000).unwrap();
+    end(of_dead_host);
+    assert_eq!(claim(60_000), None, "a claim is ended by nobody else");
+    let more = ConnectionProblem::MoreAccess;
+    block_on(fixture.store.set_connection_problem(user, "wiki", version, more, "read write")).unwrap();
+    assert_eq!(claim(60_000), None, "nor by a call that needs more access");
+    let replace = |claim, new| block_on(fixture.store.set_refreshed_tokens(user, "wiki", claim, new)).unwrap();
     let newer = NewTokens { access: "a2", refresh: None, valid_for_ms: Some(120_000) };
-    assert!(end(version, Some(newer)));
+    assert!(replace(of_dead_host, newer), "late, and the only tokens that are valid");
     let refreshed = get(&fixture, user, "wiki").unwrap();
-    let tokens = (refreshed.access_token.as_str(), refreshed.refresh_token.as_deref(), refreshed.is_refreshing);
-    assert_eq!(tokens, ("a2", Some("r1"), false), "without a new refresh token the old one stays");
-    assert!(!end(version, Some(TOKENS)), "somebody else was first");
-    assert!(!block_on(fixture.store.claim_token_refresh(user, "wiki", version, 60_000)).unwrap());
+    let tokens = (refreshed.access_token.as_str(), refreshed.refresh_token.as_deref(), refreshed.refresh);
+    assert_eq!(tokens, ("a2", Some("r1"), Refresh::Idle), "without a new refresh token the old one stays");
+    assert!(!replace(second, TOKENS), "somebody else was first");
+    assert_eq!(claim(60_000), None);
 }
 
 fn of_all_who_want_a_list_one_asks_for_it(place: Place) {
@@ -113,7 +130,7 @@ fn what_is_wrong_is_noted_for_the_tokens_that_were_refused(place: Place) {
     };
     assert_eq!(note(version - 1, ConnectionProblem::Lost), None);
     assert_eq!(note(version, ConnectionProblem::Lost), Some(ConnectionProblem::Lost));
-    assert_eq!(note(version, ConnectionProblem::MoreAccess), Some(ConnectionProblem::MoreAccess));
+    assert_eq!(note(version, ConnectionProblem::MoreAccess), Some(ConnectionProblem::Lost));
     assert!(set(&fixture, user, "wiki"));
     assert_eq!(get(&fixture, user, "wiki").unwrap().problem, None);
 }
@@ -128,12 +145,13 @@ fn an_attempt_is_taken_once_with_its_proof_in_its_session_and_in_time(place: Pla
         block_on(store.begin_connection(user.id, &attempt, for_ms)).unwrap();
     };
     let take = |state, proof| {
-        let taken = block_on(store.take_connection_attempt(state, proof)).unwrap();
-        taken.map(|taken| (taken.user_id, taken.server, taken.attempt))
+        let taken = block_on(store.take_connection_attempt("wiki", state, proof)).unwrap();
+        taken.map(|taken| (taken.user_id, taken.attempt))
     };
     begin("s1", 60_000);
     assert_eq!([take("s1", "q"), take("s2", "p")], [None, None]);
-    assert_eq!(take("s1", "p"), Some((user.id, "wiki".to_owned(), "sealed".to_owned())));
+    assert_eq!(block_on(store.take_connection_attempt("mail", "s1", "p")).unwrap(), None, "of another server");
+    assert_eq!(take("s1", "p"), Some((user.id, "sealed".to_owned())));
     assert_eq!(take("s1", "p"), None);
     begin("s1", 60_000);
     begin("s2", 60_000);
@@ -149,14 +167,17 @@ fn an_attempt_is_taken_once_with_its_proof_in_its_session_and_in_time(place: Pla
 fn a_claim_reads_what_ones_own_connections_offer(place: Place) {
     let fixture = Fixture::new(place);
     let (user, other) = (fixture.user("a@example.org"), fixture.user("b@example.org"));
-    for (user_id, server, offers) in [(user.id, "wiki", "[1]"), (user.id, "mail", "[2]"), (other.id, "wiki", "[3]")] {
+    for (user_id, server, offers) in
+        [(user.id, "wiki", r#"["wiki"]"#), (user.id, "mail", r#"["mail", "\n"]"#), (other.id, "wiki", r#"["other"]"#)]
+    {
         assert!(set(&fixture, user_id, server));
-        block_on(fixture.store.set_connection_listing(user_id, server, "{}", offers)).unwrap();
+        block_on(fixture.store.set_connection_listing(user_id, server, "{}", offers, 0)).unwrap();
     }
     assert!(set(&fixture, user.id, "not listed yet"));
+    let secret = ToolSecret { server: "mail".into(), name: "password".into(), sealed: "x".into() };
+    block_on(fixture.store.set_tool_secret(user.id, &secret)).unwrap();
     let (_, run) = fixture.send(&user, fixture.conversation(&user), "hello");
     let claim = block_on(fixture.store.claim_new(user.id, lease_of(&run), LEASE_MS, "")).unwrap().unwrap();
-    let mut lists: Vec<&str> = claim.offers.connected.trim_matches(['[', ']']).split("],[").collect();
-    lists.sort_unstable();
-    assert_eq!(lists, ["1", "2"], "{}", claim.offers.connected);
+    assert_eq!(claim.offers.connected, r#"[["mail", "\n"],["wiki"]]"#, "in the same order every time");
+    assert_eq!(claim.offers.secrets, [("mail".to_owned(), "password".to_owned())]);
 }

@@ -197,11 +197,13 @@ fn do_what_people_do(store: &Store<Recorder<'_>>) {
         store.set_tool_connection(user_id, &connection).await.unwrap();
         let version = store.tool_connection(user_id, "wiki").await.unwrap().unwrap().version;
         store.tool_connections(user_id).await.unwrap();
-        store.claim_token_refresh(user_id, "wiki", version, 1).await.unwrap();
-        store.end_token_refresh(user_id, "wiki", version, Some(tokens)).await.unwrap();
+        let claim = store.claim_token_refresh(user_id, "wiki", version, 60_000).await.unwrap().unwrap();
+        store.end_token_refresh(user_id, "wiki", claim).await.unwrap();
+        store.set_refreshed_tokens(user_id, "wiki", claim, tokens).await.unwrap();
         store.claim_connection_listing(user_id, "wiki", 0).await.unwrap();
-        store.set_connection_listing(user_id, "wiki", "{}", "[]").await.unwrap();
-        store.take_connection_attempt("s", "p").await.unwrap();
+        store.set_connection_listing(user_id, "wiki", "{}", "[]", 0).await.unwrap();
+        store.connection_listings(user_id).await.unwrap();
+        store.take_connection_attempt("wiki", "s", "p").await.unwrap();
         store.delete_tool_connection(user_id, "wiki").await.unwrap();
         let limits = ["installation", "user", "session"].map(|key| Limit { key: key.into(), per_minute: 1, burst: 1 });
         for _ in 0..2 {
@@ -376,8 +378,9 @@ fn fill(database: &Real) {
         (
             USERS * 60,
             format!(
-                "INSERT INTO tool_connections (user_id, server, url, authority, access_token, scope, version, refreshing_until, listed_at, connected_at)
-                 SELECT {}, CAST(i AS text), 'https://h/mcp', 'x', 'x', '', i, 0, i, i FROM n",
+                "INSERT INTO tool_connections (user_id, server, url, authority, access_token, scope, version, refreshed_at, refreshing_until,
+                     listing_version, listed_at, connected_at)
+                 SELECT {}, CAST(i AS text), 'https://h/mcp', 'x', 'x', '', i, i, 0, 0, i, i FROM n",
                 id_sql(USER, &format!("i % {USERS} + 1"))
             ),
         ),

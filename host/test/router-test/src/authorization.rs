@@ -27,6 +27,10 @@ struct State {
     refresh: BTreeMap<String, String>,
     access: BTreeMap<String, String>,
     needs: BTreeMap<String, String>,
+    /// Whether the MCP server lists its tools for everybody.
+    lists_openly: bool,
+    /// A tool that takes no token at all.
+    closed_tool: String,
     asked: Vec<(String, BTreeMap<String, String>)>,
     count: u32,
 }
@@ -59,6 +63,8 @@ impl AuthorizationServer {
             refresh: BTreeMap::new(),
             access: BTreeMap::new(),
             needs: BTreeMap::new(),
+            lists_openly: false,
+            closed_tool: String::new(),
             asked: Vec::new(),
             count: 0,
         })))
@@ -87,6 +93,16 @@ impl AuthorizationServer {
     /// Makes a tool need a scope.
     pub fn need(&self, tool: &str, scope: &str) {
         self.0.borrow_mut().needs.insert(tool.to_owned(), scope.to_owned());
+    }
+
+    /// Makes the MCP server list its tools for everybody, and want a token only for calls.
+    pub fn list_openly(&self) {
+        self.0.borrow_mut().lists_openly = true;
+    }
+
+    /// Makes a tool answer 401 whatever token there is.
+    pub fn close_tool(&self, tool: &str) {
+        tool.clone_into(&mut self.0.borrow_mut().closed_tool);
     }
 
     /// Forgets all access tokens, or also the refresh tokens.
@@ -139,11 +155,15 @@ impl AuthorizationServer {
         let token = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let scope = token.and_then(|token| state.access.get(token.strip_prefix("Bearer ")?));
         let metadata = &state.resource_metadata;
-        let Some(scope) = scope else {
+        let message: Value = serde_json::from_slice(request.body()).unwrap_or_default();
+        let tool = message["params"]["name"].as_str();
+        if state.lists_openly && tool.is_none() {
+            return None;
+        }
+        let Some(scope) = scope.filter(|_| tool != Some(state.closed_tool.as_str())) else {
             return Some(challenge(401, &format!("Bearer resource_metadata=\"{metadata}\"")));
         };
-        let message: Value = serde_json::from_slice(request.body()).unwrap_or_default();
-        let needed = message["params"]["name"].as_str().and_then(|tool| state.needs.get(tool));
+        let needed = tool.and_then(|tool| state.needs.get(tool));
         let needed = needed.filter(|needed| !scope.split(' ').any(|scope| scope == needed.as_str()))?;
         Some(challenge(403, &format!("Bearer error=\"insufficient_scope\", scope=\"{needed}\"")))
     }

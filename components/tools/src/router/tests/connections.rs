@@ -44,18 +44,21 @@ impl Test {
         let begun = self.ask_page(&self.token, Method::POST, "/api/tools/connections", body).await;
         assert_eq!(begun.status, StatusCode::OK, "{}", begun.text);
         let cookie = begun.headers["set-cookie"].to_str().unwrap();
-        assert!(cookie.contains("HttpOnly; SameSite=Lax; Path=/api/tools/connections/callback"), "{cookie}");
+        assert!(cookie.contains("HttpOnly; SameSite=Lax; Path=/;"), "{cookie}");
         let cookie = cookie.split(';').next().unwrap().to_owned();
         Begun { address: begun.json["authorization_url"].as_str().unwrap().to_owned(), cookie }
     }
 
     /// What the page is told.
     async fn come_back(&self, query: &str, cookie: &str) -> String {
-        let mut request = request(Method::GET, &format!("/api/tools/connections/callback?{query}"), None, None);
+        let mut request = request(Method::GET, &format!("/api/tools/connections/callback/wiki?{query}"), None, None);
         request.headers_mut().insert("host", HeaderValue::from_static(HOST));
         request.headers_mut().insert("cookie", HeaderValue::from_str(cookie).unwrap());
         let answer = answer(self.router(), request).await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
+        let is_taken = answer.headers.contains_key("set-cookie");
+        let is_expired = answer.headers["location"] == "/settings/tools?connection_failed=expired";
+        assert_eq!(is_taken, !is_expired, "only who finishes an attempt ends it");
         answer.headers["location"].to_str().unwrap().to_owned()
     }
 
@@ -91,7 +94,11 @@ impl Test {
 
     /// Changes the stored connection, as time would.
     async fn set_connection(&self, columns: &str) {
-        let sql = Statement::new("set", format!("UPDATE tool_connections SET {columns}"), []);
+        self.set_rows("tool_connections", columns).await;
+    }
+
+    async fn set_rows(&self, table: &str, columns: &str) {
+        let sql = Statement::new("set", format!("UPDATE {table} SET {columns}"), []);
         self.fixture.another_connection().query(sql).await.unwrap();
     }
 
@@ -106,9 +113,9 @@ fn a_server_that_wants_to_know_who_asks_is_connected_by_each_person_for_themselv
     paused(|outside| async move {
         let (mut test, authority) = Test::with_guarded_wiki(outside);
         assert_eq!(test.wiki_tools().await, [""; 0]);
+        // The list of connections says it; the page does not say it twice.
         let listed = test.send(Method::GET, "/api/tools", None).await.json;
-        let problem = &listed["problems"][0];
-        assert!(problem["server"] == "wiki" && problem["message"].as_str().unwrap().contains("Connect it"), "{listed}");
+        assert_eq!(listed["problems"], json!([]));
         assert_eq!(test.connection().await["state"], "not_connected");
         test.connect(&authority).await;
         let connection = test.connection().await;
@@ -153,7 +160,7 @@ fn an_attempt_is_finished_once_and_only_by_the_browser_and_in_the_session_that_b
         let query = authority.agreed(&address);
         let failed = "/settings/tools?connection_failed=";
         assert_eq!(test.come_back(&query, "").await, format!("{failed}expired"));
-        assert_eq!(test.come_back(&query, "ea_connect=other").await, format!("{failed}expired"));
+        assert_eq!(test.come_back(&query, "ea_connect_wiki=other").await, format!("{failed}expired"));
         assert_eq!(test.come_back("code=x&state=other", &cookie).await, format!("{failed}expired"));
         assert_eq!(test.come_back(&query, &cookie).await, "/settings/tools?connected=wiki");
         assert_eq!(test.come_back(&query, &cookie).await, format!("{failed}expired"));
@@ -186,7 +193,7 @@ fn an_answer_of_another_authorization_server_and_a_refusal_connect_nothing() {
         }
         assert_eq!(test.connection().await["state"], "not_connected");
         let cookie = test.begin().await.cookie;
-        assert!(cookie.starts_with("ea_connect="));
+        assert!(cookie.starts_with("ea_connect_wiki="));
     });
 }
 
@@ -239,7 +246,8 @@ fn tokens_are_refreshed_before_they_expire_once_for_all_who_call() {
         let lease = test.lease().await;
         let _ = authority.asked();
         // About to end: the next call uses it, and it is replaced beside.
-        test.set_connection("token_expires_at = token_expires_at - 3570000").await;
+        test.set_connection("connected_at = connected_at - 3570000, token_expires_at = token_expires_at - 3570000")
+            .await;
         assert!(test.called(lease, "c1", "wiki_read").await.0);
         cache::Clock::sleep(&test.outside, Duration::from_secs(1)).await;
         assert_eq!(authority.asked().len(), 1);
@@ -254,6 +262,7 @@ fn tokens_are_refreshed_before_they_expire_once_for_all_who_call() {
         assert_eq!(refreshed[0].1["grant_type"], "refresh_token");
         // A server may take a token no more before its time.
         authority.forget(false);
+        test.set_connection("refreshed_at = refreshed_at - 60000").await;
         assert!(test.called(lease, "c6", "wiki_read").await.0);
         assert_eq!((authority.asked().len(), &test.connection().await["state"]), (1, &json!("connected")));
     });
@@ -266,23 +275,26 @@ fn a_lost_connection_says_so_everywhere_and_keeps_its_tools_until_it_is_made_aga
         test.connect(&authority).await;
         let lease = test.lease().await;
         // Not now is not never.
-        authority.forget(false);
+        test.set_connection("token_expires_at = 0").await;
         authority.refuse(Some((503, json!({}))));
         let (is_done, said) = test.called(lease, "c1", "wiki_read").await;
         assert!(!is_done && said.contains("could not be renewed"), "{said}");
         assert_eq!(test.connection().await["state"], "connected");
-        authority.refuse(Some((400, json!({ "error": "invalid_grant" }))));
+        authority.refuse(Some((429, json!({ "error": "too_many_requests" }))));
+        assert!(test.called(lease, "c1b", "wiki_read").await.1.contains("could not be renewed"));
+        assert_eq!(test.connection().await["state"], "connected");
+        // As GitHub says it.
+        authority.refuse(Some((200, json!({ "error": "bad_refresh_token", "error_description": "no" }))));
         for call_id in ["c2", "c3"] {
             let (is_done, said) = test.called(lease, call_id, "wiki_read").await;
             assert!(!is_done && said.contains("connect it again under Tools"), "{said}");
         }
         let asked = authority.asked();
-        assert_eq!(asked.iter().filter(|(path, _)| path == "/token").count(), 3, "what is lost is not tried again");
+        assert_eq!(asked.iter().filter(|(path, _)| path == "/token").count(), 4, "what is lost is not tried again");
         assert_eq!(test.connection().await["state"], "lost");
         assert_eq!(test.wiki_tools().await, ["read", "write"]);
         assert!(test.offered_to_model().await.contains("wiki_read"));
-        let listed = test.send(Method::GET, "/api/tools", None).await.json;
-        assert!(listed["problems"][0]["message"].as_str().unwrap().contains("is lost"), "{listed}");
+        assert!(test.connection().await["message"].as_str().unwrap().contains("is lost"));
         authority.refuse(None);
         test.connect(&authority).await;
         assert!(test.called(lease, "c4", "wiki_read").await.0);
@@ -302,7 +314,7 @@ fn a_call_that_needs_more_access_says_so_and_the_next_attempt_asks_for_it() {
         assert_eq!(test.connection().await["state"], "more_access");
         assert!(test.called(lease, "c2", "wiki_read").await.0, "the rest goes on");
         let Begun { address, cookie } = test.begin().await;
-        assert!(address.contains("scope=read+write"), "{address}");
+        assert!(address.contains("scope=write+read"), "{address}");
         test.come_back(&authority.agreed(&address), &cookie).await;
         assert!(test.called(lease, "c3", "wiki_write").await.0);
         assert_eq!(test.connection().await["state"], "connected");
@@ -316,6 +328,7 @@ fn who_disconnects_leaves_no_tokens_behind() {
         test.connect(&authority).await;
         assert_eq!(authority.valid().len(), 2);
         let gone = test.send(Method::DELETE, "/api/tools/connections?server=wiki", None).await;
+        cache::Clock::sleep(&test.outside, Duration::from_secs(1)).await;
         assert_eq!((gone.status, authority.valid()), (StatusCode::NO_CONTENT, Vec::new()));
         assert_eq!(test.connection().await["state"], "not_connected");
         assert_eq!((test.wiki_tools().await, test.offered_to_model().await), (Vec::new(), String::new()));
@@ -333,8 +346,8 @@ fn a_server_of_the_same_name_elsewhere_gets_no_token() {
         test.outside.set("moved.example.org", ToolServer::of(&["read"]));
         test.memory = Rc::default();
         let lease = test.lease().await;
-        let (is_done, said) = test.called(lease, "c1", "wiki_read").await;
-        assert!(!is_done && said.contains("connect it again"), "{said}");
+        assert_eq!(test.wiki_tools().await, [""; 0], "what was listed is another server's");
+        assert!(!test.called(lease, "c1", "wiki_read").await.0);
         assert_eq!(test.connection().await["state"], "lost");
     });
 }
@@ -373,5 +386,113 @@ fn problems_of_a_connection_are_kept_for_its_tokens_only() {
         test.connect(&authority).await;
         store.set_connection_problem(test.user.id, "wiki", version, ConnectionProblem::Lost, "").await.unwrap();
         assert_eq!(test.connection().await["state"], "connected");
+    });
+}
+
+#[test]
+fn who_waits_takes_over_from_a_host_that_died_while_it_refreshed() {
+    paused(|outside| async move {
+        let (test, authority) = Test::with_guarded_wiki(outside);
+        test.connect(&authority).await;
+        let lease = test.lease().await;
+        test.set_connection("token_expires_at = 0, refreshing_until = now_ms() + 60000").await;
+        let runs_out = async {
+            cache::Clock::sleep(&test.outside, Duration::from_secs(5)).await;
+            test.set_connection("refreshing_until = now_ms() - 1").await;
+        };
+        let ((is_done, said), ()) = futures::future::join(test.called(lease, "c1", "wiki_read"), runs_out).await;
+        assert!(is_done, "{said}");
+    });
+}
+
+#[test]
+fn a_tool_that_takes_no_token_does_not_end_the_connection() {
+    paused(|outside| async move {
+        let (test, authority) = Test::with_guarded_wiki(outside);
+        test.connect(&authority).await;
+        let lease = test.lease().await;
+        authority.close_tool("write");
+        let _ = authority.asked();
+        for call_id in ["c1", "c2"] {
+            let (is_done, said) = test.called(lease, call_id, "wiki_write").await;
+            assert!(!is_done && said.contains("try again in a minute"), "{said}");
+        }
+        assert_eq!(authority.asked().len(), 1, "one refresh, and not one for each call");
+        assert_eq!(test.connection().await["state"], "connected");
+        assert!(test.called(lease, "c3", "wiki_read").await.0);
+    });
+}
+
+#[test]
+fn a_server_that_lists_for_everybody_and_wants_a_token_for_calls_can_be_connected_after_the_first_call() {
+    paused(|outside| async move {
+        let (test, authority) = Test::with_guarded_wiki(outside);
+        authority.list_openly();
+        assert_eq!(test.wiki_tools().await, ["read", "write"]);
+        assert_eq!(test.connection().await, Value::Null);
+        let lease = test.lease().await;
+        let (is_done, said) = test.called(lease, "c1", "wiki_read").await;
+        assert!(!is_done && said.contains("connect it under Tools"), "{said}");
+        assert_eq!(test.connection().await["state"], "not_connected");
+        test.connect(&authority).await;
+        assert!(test.called(lease, "c2", "wiki_read").await.0);
+        assert_eq!(test.connection().await["state"], "connected");
+        // It is still one to be connected when it is down.
+        let gone = test.send(Method::DELETE, "/api/tools/connections?server=wiki", None).await;
+        assert_eq!(gone.status, StatusCode::NO_CONTENT);
+        test.outside
+            .set("wiki.example.org", ToolServer { fault: Some(TransportError::TimedOut), ..ToolServer::default() });
+        test.set_rows("tool_listings", "fetched_at = 0").await;
+        cache::Clock::sleep(&test.outside, Duration::from_secs(600)).await;
+        assert_eq!(test.connection().await["state"], "not_connected");
+    });
+}
+
+#[test]
+fn a_connected_server_that_cannot_be_listed_says_so_and_keeps_its_tools() {
+    paused(|outside| async move {
+        let (test, authority) = Test::with_guarded_wiki(outside);
+        test.connect(&authority).await;
+        assert_eq!(test.wiki_tools().await, ["read", "write"]);
+        let down = ToolServer { fault: Some(TransportError::TimedOut), ..ToolServer::default() };
+        test.outside.set("wiki.example.org", down);
+        test.set_connection("listed_at = 0").await;
+        test.wiki_tools().await;
+        cache::Clock::sleep(&test.outside, Duration::from_secs(10)).await;
+        assert_eq!(test.wiki_tools().await, ["read", "write"]);
+        let listed = test.send(Method::GET, "/api/tools", None).await.json;
+        let problem = &listed["problems"][0];
+        assert!(problem["server"] == "wiki" && problem["message"].as_str().unwrap().contains("in time"), "{listed}");
+    });
+}
+
+#[test]
+fn a_connection_that_this_installation_cannot_read_is_shown_as_lost_until_it_can() {
+    paused(|outside| async move {
+        let (test, authority) = Test::with_guarded_wiki(outside);
+        test.connect(&authority).await;
+        let lease = test.lease().await;
+        test.set_connection("access_token = 'x' || access_token").await;
+        let (is_done, said) = test.called(lease, "c1", "wiki_read").await;
+        assert!(!is_done && said.contains("connect it again"), "{said}");
+        assert_eq!(test.connection().await["state"], "lost");
+        test.set_connection("access_token = substr(access_token, 2)").await;
+        assert_eq!(test.connection().await["state"], "connected");
+        assert!(test.called(lease, "c2", "wiki_read").await.0);
+    });
+}
+
+#[test]
+fn what_is_no_longer_configured_can_still_be_disconnected() {
+    paused(|outside| async move {
+        let (mut test, authority) = Test::with_guarded_wiki(outside);
+        test.connect(&authority).await;
+        test.config.servers = Arc::new(Servers::default());
+        test.memory = Rc::default();
+        let left = test.connection().await;
+        assert!(left["state"] == "lost" && left["host"] == "wiki.example.org", "{left}");
+        test.send(Method::DELETE, "/api/tools/connections?server=wiki", None).await;
+        cache::Clock::sleep(&test.outside, Duration::from_secs(1)).await;
+        assert_eq!((test.connection().await, authority.valid()), (Value::Null, Vec::new()));
     });
 }
