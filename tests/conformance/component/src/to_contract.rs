@@ -144,6 +144,7 @@ pub(crate) fn failure(failure: Failure) -> wit::Failure {
         }
         Failure::TimedOut => wit::Failure::TimedOut,
         Failure::UpstreamFailed(words) | Failure::Internal(words) => wit::Failure::UpstreamFailed(words),
-        Failure::TooLarge => wit::Failure::UpstreamFailed(failure.to_string()),
+        // A component gives out no tasks.
+        Failure::TooLarge | Failure::OnlyAsTask => wit::Failure::UpstreamFailed(failure.to_string()),
     }
 }
