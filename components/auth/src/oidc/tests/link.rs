@@ -39,7 +39,8 @@ fn an_account_with_a_second_factor_is_linked_only_with_a_code_too() {
     let user = installation.has_account("ada@example.org");
     let recovery = RecoveryCode::set().unwrap();
     let hashes: Vec<String> = recovery.iter().map(RecoveryCode::hash).collect();
-    let new = NewSecondFactor { sealed: "sealed", step: 1, recovery_hashes: &hashes, only_first: true };
+    let new =
+        NewSecondFactor { sealed: "sealed", step: 1, recovery_hashes: &hashes, only_first: true, kept_session: None };
     assert!(block_on(installation.fixture.app.store().set_second_factor(&user, new)).unwrap());
     let waiting = kept(&installation.sign_in(&json!({})));
     let link = |code: Value| {
