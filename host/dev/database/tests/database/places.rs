@@ -163,7 +163,7 @@ pub(crate) fn tool_rows() -> Vec<String> {
 }
 
 /// The tables of later schemas.
-pub(crate) const LATER_TABLES: [&str; 16] = [
+pub(crate) const LATER_TABLES: [&str; 19] = [
     "tool_secrets",
     "generated_keys",
     "model_dialects",
@@ -180,6 +180,9 @@ pub(crate) const LATER_TABLES: [&str; 16] = [
     "provider_logouts",
     "second_factors",
     "recovery_codes",
+    "api_keys",
+    "tool_connections",
+    "tool_connection_attempts",
 ];
 
 /// Rows in every table of later schemas, and values in the columns that they added.
@@ -213,6 +216,13 @@ pub(crate) fn later_rows() -> Vec<String> {
         "INSERT INTO second_factors VALUES ('u1', 'v1.0123.AbC-_', 58000000, 1)",
         "INSERT INTO recovery_codes VALUES ('u1', 'one', NULL)",
         "INSERT INTO recovery_codes VALUES ('u1', 'two', 2)",
+        "UPDATE users SET kind = 'service' WHERE id = 'U2'",
+        "UPDATE sessions SET client_id = 'c', client_name = 'ä', redirect_uri = 'r', code_challenge = 'd', resource = '/mcp', scopes = 'a b' WHERE user_id = 'U2'",
+        "INSERT INTO api_keys VALUES ('k1', 'u1', 'ä', 'ea_1', 'one', 'gateway:use tools:call:*', 1, NULL, 2)",
+        "INSERT INTO api_keys VALUES ('k2', 'U2', 'b', 'ea_2', 'two', 'conversations:read', 1, 2, NULL)",
+        "INSERT INTO tool_connections VALUES ('u1', 'wiki', 'https://wiki', 'v1.a', 'v1.b', NULL, '', 1, 0, NULL, 0, NULL, NULL, 0, NULL, 0, 1)",
+        "INSERT INTO tool_connections VALUES ('U2', 'wiki', 'https://wiki', 'v1.a', 'v1.b', 'v1.c', 'x y', 2, 3, 4, 5, 'lost', '{\"ä\":1}', 6, '[]', 7, 8)",
+        "INSERT INTO tool_connection_attempts VALUES ('u1', 'wiki', 's', 'state', 'proof', 'v1.d', 9)",
     ]
     .map(str::to_owned)
     .into()
