@@ -35,7 +35,7 @@ const KNOWN_BROWSER: Rate = (MINUTE_US, 20);
 const ADDRESS_AND_ACCOUNT: Rate = (15 * MINUTE_US, 10);
 /// The same from an address that may be that of a proxy, so of everybody. It leaves others something of [`ACCOUNT`].
 const SHARED_ADDRESS_AND_ACCOUNT: Rate = (MINUTE_US, 60);
-/// Passwords for an account from everywhere, in other browsers: 1440 a day. Eleven addresses use this up at once, or two that
+/// Passwords for an account from everywhere, in other browsers: 1440 a day. Ten addresses use this up at once, or two that
 /// may be shared, and fifteen keep it used up.
 const ACCOUNT: Rate = (MINUTE_US, 100);
 /// Passwords for all accounts from one address, in other browsers: an office whose people come in the morning with wrong passwords.

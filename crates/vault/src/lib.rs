@@ -1,4 +1,5 @@
-//! Encrypts and decrypts small texts: the secrets that people enter for tools, as the database stores them.
+//! Encrypts and decrypts small texts for one owner each: secrets for tools, secrets of second factors, tokens of connections, as the database
+//! stores them.
 //!
 //! Pure: it does not know where keys and sealed texts are kept. `XChaCha20-Poly1305` (draft-irtf-cfrg-xchacha-03) has nonces long enough to be
 //! random. The owner is part of the additional data, so a sealed text opens only for its owner.
