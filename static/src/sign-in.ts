@@ -32,6 +32,14 @@ export function outcomeIn(query: string): string | null {
   return new URLSearchParams(query).get(PARAMETER);
 }
 
+/** The same query without the outcome. Empty if nothing else is in it. */
+export function withoutOutcome(query: string): string {
+  const others = new URLSearchParams(query);
+  others.delete(PARAMETER);
+  const rest = others.toString();
+  return rest === "" ? "" : `?${rest}`;
+}
+
 /** The words for an outcome; null if there are none. */
 export function wordsFor(outcome: string): string | null {
   return Object.hasOwn(WORDS, outcome) ? (WORDS[outcome] ?? null) : null;

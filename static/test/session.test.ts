@@ -5,7 +5,7 @@ import { afterEach, test } from "node:test";
 import { ApiError } from "../src/api.ts";
 import { readDraft, writeDraft } from "../src/state/drafts.ts";
 import { endedBy, leaveForProvider, linkAccount, logIn, logOut, outcome, resume, session, signUp } from "../src/state/session.ts";
-import { route } from "../src/state/route.ts";
+import { navigate, route } from "../src/state/route.ts";
 import type { User } from "../src/types.ts";
 
 const ada: User = { id: "ada", email: "ada@example.org", name: "Ada", role: "user", created_at: "" };
@@ -23,6 +23,8 @@ afterEach(async () => {
   answers.clear();
   heard.length = asked.length = 0;
   session.value = { at: "asking" };
+  outcome.value = null;
+  history.replaceState(null, "", "/");
   for (const key of Object.keys(sessionStorage)) sessionStorage.removeItem(key);
 });
 
@@ -91,6 +93,74 @@ test("who comes back too late is where they were, and is told", async () => {
   assert.equal(route.value.page, "tools");
   assert.ok(session.value.at === "out");
   assert.match(session.value.reason ?? "", /took too long/);
+});
+
+/** A program's request, as long as such are: the server keeps no way back of this length. */
+const REQUEST = `/authorize?client_id=${"c".repeat(500)}&state=s%2B1&scope=a+b`;
+
+/** The server brings this tab's person back to an address, and the page is loaded there. */
+async function comeBack(to: string): Promise<void> {
+  history.replaceState(null, "", to);
+  route.value = { page: "unknown" };
+  await resume();
+}
+
+const address = () => location.pathname + location.search + location.hash;
+
+test("a program that wants to be let in still has its request after its person has signed in with a provider", async () => {
+  isHere(ada);
+  history.replaceState(null, "", REQUEST);
+  leaveForProvider();
+  await comeBack("/authorize");
+  assert.deepEqual([address(), route.value.page, session.value.at], [REQUEST, "authorize", "in"]);
+});
+
+test("a program's request is still there for whoever was not signed in by the provider, or came back too late", async () => {
+  for (const path of ["GET /auth/me", "POST /auth/refresh"])
+    answers.set(path, () => refusal(401, "unauthenticated", "No."));
+  for (const back of ["/authorize?sign_in=link_account", "/authorize?sign_in=denied", "/?sign_in=expired"]) {
+    history.replaceState(null, "", REQUEST);
+    leaveForProvider();
+    await comeBack(back);
+    assert.deepEqual([address(), route.value.page, session.value.at], [REQUEST, "authorize", "out"], back);
+  }
+});
+
+test("whoever left for a provider and then opens something else gets that", async () => {
+  isHere(ada);
+  for (const other of ["/authorize?client_id=other", "/settings/tools", "/"]) {
+    history.replaceState(null, "", REQUEST);
+    leaveForProvider();
+    await comeBack(other);
+    assert.equal(address(), other);
+  }
+});
+
+test("only the outcome is taken out of the address", async () => {
+  isHere(ada);
+  for (const [before, after] of [
+    ["/authorize?client_id=c&sign_in=denied&state=s", "/authorize?client_id=c&state=s"],
+    ["/?sign_in=denied#part", "/#part"],
+  ] as const) {
+    await comeBack(before);
+    assert.equal(address(), after);
+  }
+});
+
+test("an invited person whose account exists already links it, and is in, at the start", async () => {
+  for (const path of ["GET /auth/me", "POST /auth/refresh"])
+    answers.set(path, () => refusal(401, "unauthenticated", "No."));
+  answers.set("POST /auth/oidc/link", () => Response.json(ada));
+  history.replaceState(null, "", "/invitation#secret");
+  navigate("/invitation");
+  leaveForProvider();
+  // As when the page is loaded at the start.
+  history.replaceState(null, "", "/?sign_in=link_account");
+  navigate("/");
+  await resume();
+  assert.equal(outcome.value, "link_account");
+  await linkAccount("secret", null);
+  assert.deepEqual([address(), route.value.page, session.value.at], ["/", "new", "in"]);
 });
 
 test("an account is linked with its password, and one is in", async () => {

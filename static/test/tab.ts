@@ -29,7 +29,10 @@ class Channel extends BroadcastChannel {
 
 const network = { onLine: true };
 const address = { pathname: "/", search: "", hash: "" };
-const goTo = (_state: unknown, _title: string, path: string) => void (address.pathname = path);
+const goTo = (_state: unknown, _title: string, to: string) => {
+  const { pathname, search, hash } = new URL(to, "http://app.invalid");
+  Object.assign(address, { pathname, search, hash });
+};
 
 for (const [name, value] of Object.entries({
   window: new EventTarget(),

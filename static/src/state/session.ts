@@ -1,10 +1,10 @@
 /** The signed-in person. The session itself is in two HttpOnly cookies, which this code cannot read. */
 import { signal } from "@preact/signals";
 import { ApiError, auth, describe } from "../api.ts";
-import { outcomeIn, wordsFor } from "../sign-in.ts";
+import { outcomeIn, withoutOutcome, wordsFor } from "../sign-in.ts";
 import type { Session, User } from "../types.ts";
 import { forgetDrafts, ownDrafts } from "./drafts.ts";
-import { navigate } from "./route.ts";
+import { parsePath, route } from "./route.ts";
 import { onTabNews, tellTabs } from "./tabs.ts";
 
 export type SessionState =
@@ -32,16 +32,31 @@ export const outcome = signal<string | null>(null);
 function readOutcome(): void {
   const code = outcomeIn(location.search);
   if (code === null) return;
-  history.replaceState(null, "", location.pathname + location.hash);
+  history.replaceState(null, "", location.pathname + withoutOutcome(location.search) + location.hash);
   outcome.value = code;
 }
 
 /** Where the person was, kept in this tab while they are at a provider. */
 const AWAY = "ea.away";
 
-/** The person leaves for a provider. When they come back signed in, the other tabs must hear of it. */
+/**
+ * The person leaves for a provider. When they come back signed in, the other tabs must hear of it. The server brings them back
+ * to the path alone, because the query of a program that wants to be let in is longer than it keeps; so the query stays here.
+ * The form of an invitation is no use without the secret, which is in the address no more: whoever had one comes to the start.
+ */
 export function leaveForProvider(): void {
-  sessionStorage.setItem(AWAY, location.pathname);
+  sessionStorage.setItem(AWAY, route.value.page === "invitation" ? "/" : location.pathname + location.search);
+}
+
+/** Puts the address back with which the person left, unless this page was opened for something else. */
+function comeBackTo(away: string): void {
+  const [path] = away.split("?", 1);
+  // A sign-in that took too long does not know any more where it began.
+  const isLost = outcome.value !== null && location.pathname === "/";
+  // A query that is there belongs to a newer request.
+  if (location.search !== "" || (location.pathname !== path && !isLost)) return;
+  history.replaceState(null, "", away);
+  route.value = parsePath(location.pathname);
 }
 
 /** Asks the server who is signed in. */
@@ -50,8 +65,7 @@ export async function resume(): Promise<void> {
   const away = sessionStorage.getItem(AWAY);
   const wasAway = away !== null;
   sessionStorage.removeItem(AWAY);
-  // A sign-in that took too long does not know any more where it began.
-  if (outcome.value !== null && away !== null && location.pathname === "/") navigate(away, { replace: true });
+  if (away !== null) comeBackTo(away);
   try {
     const user = await auth.me();
     if (wasAway) enter(user);
