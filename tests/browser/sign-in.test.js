@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { answered, assertAccessible, composer, eventually, openConversation, person, say, signUp, useApp } from "./app.js";
+import { program, REDIRECT } from "./program.js";
 import { agree, Organisation } from "./provider.js";
 
 const organisation = new Organisation();
@@ -18,6 +19,18 @@ async function visitor(t) {
   const visitor = await person(t, { signedUp: false });
   await visitor.context.route(/googleapis|gstatic/, (route) => route.abort());
   return visitor;
+}
+
+/** The path of an invitation by Ada, who was here first and so is an administrator. */
+async function invitation(t) {
+  const { page } = await visitor(t);
+  await button(page).click();
+  await agree(page, "ada");
+  await composer(page).waitFor();
+  return page.evaluate(async () => {
+    const headers = { "Content-Type": "application/json" };
+    return (await (await fetch("/api/admin/invitations", { method: "POST", headers, body: "{}" })).json()).path;
+  });
 }
 
 const me = (page) => page.evaluate(async () => (await fetch("/auth/me")).json());
@@ -71,11 +84,26 @@ test("a log-out at the provider ends the session here", async (t) => {
   await eventually(async () => (await page.evaluate(async () => (await fetch("/auth/me")).status)) === 401, "the end");
 });
 
-test("an account with a password is linked after the password, and what goes wrong is said", async (t) => {
+test("whoever signs in with the organisation on the way lets a program in", async (t) => {
+  const { context, page } = await visitor(t);
+  await page.goto((await program(page)).address);
+  await button(page).click();
+  await agree(page, "edsger");
+  await page.getByRole("heading", { name: "Let Letter Writer in?" }).waitFor();
+  await context.route(`${REDIRECT}**`, (route) => route.fulfill({ body: "Thank you." }));
+  await page.getByRole("button", { name: "Let it in" }).click();
+  await page.getByText("Thank you.").waitFor();
+  assert.equal(new URL(page.url()).searchParams.get("state"), "s");
+});
+
+test("an account with a password is linked after the password, invited or not, and what goes wrong is said", async (t) => {
   const { context, page, account } = await visitor(t);
   const known = { ...account, email: "linus@corp.example" };
   await signUp(page, known);
   await page.getByRole("button", { name: "Log out" }).click();
+  await button(page).waitFor();
+  await page.goto(await invitation(t));
+  await page.getByRole("heading", { name: "You are invited" }).waitFor();
   await button(page).click();
   await agree(page, "linus");
   await page.getByRole("heading", { name: "Is this account yours?" }).waitFor();
@@ -87,6 +115,7 @@ test("an account with a password is linked after the password, and what goes wro
   await password.fill(known.password);
   await page.getByRole("button", { name: "Link and log in" }).click();
   await composer(page).waitFor();
+  assert.equal(new URL(page.url()).pathname, "/");
   assert.equal((await me(page)).name, known.name);
 
   await context.clearCookies();
