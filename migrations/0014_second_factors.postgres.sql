@@ -74,6 +74,9 @@ CREATE FUNCTION end_what_an_old_password_began() RETURNS trigger LANGUAGE plpgsq
 BEGIN
     UPDATE password_resets SET used_at = NEW.access_changed_at WHERE user_id = NEW.id AND used_at IS NULL;
     UPDATE sessions SET revoked_at = NEW.access_changed_at WHERE user_id = NEW.id AND revoked_at IS NULL;
+    -- Whoever knew it may have linked themselves. An account without a password keeps what opens it.
+    DELETE FROM user_identities WHERE user_id = NEW.id AND OLD.password_hash IS NOT NULL;
+    DELETE FROM identity_links WHERE user_id = NEW.id;
     RETURN NULL;
 END
 $$;

@@ -53,9 +53,13 @@ BEGIN
     UPDATE sessions SET revoked_at = NEW.removed_at WHERE user_id = NEW.user_id AND revoked_at IS NULL AND NEW.ends_sessions = 1;
 END;
 
--- A new password ends all sessions and uses up all links that would set another, whoever sets it: `change_password` in 0012, or the person.
+-- A new password ends all sessions, uses up all links that would set another, and in place of an old one ends what that has linked at providers,
+-- whoever sets it: `change_password` in 0012, or the person.
 CREATE TRIGGER end_what_an_old_password_began AFTER UPDATE OF password_hash ON users WHEN NEW.password_hash IS NOT OLD.password_hash
 BEGIN
     UPDATE password_resets SET used_at = NEW.access_changed_at WHERE user_id = NEW.id AND used_at IS NULL;
     UPDATE sessions SET revoked_at = NEW.access_changed_at WHERE user_id = NEW.id AND revoked_at IS NULL;
+    -- Whoever knew it may have linked themselves. An account without a password keeps what opens it.
+    DELETE FROM user_identities WHERE user_id = NEW.id AND OLD.password_hash IS NOT NULL;
+    DELETE FROM identity_links WHERE user_id = NEW.id;
 END;
