@@ -19,7 +19,7 @@ CREATE TABLE recovery_codes (
 
 CREATE VIEW second_factor_changes AS
 SELECT CAST(NULL AS text) AS user_id, CAST(NULL AS bigint) AS access_version, CAST(NULL AS text) AS sealed, CAST(NULL AS bigint) AS last_step,
-    CAST(NULL AS text) AS recovery_hashes, CAST(NULL AS text) AS kept_session, CAST(NULL AS text) AS audit_id, CAST(NULL AS bigint) AS changed_at
+    CAST(NULL AS bigint) AS is_first, CAST(NULL AS text) AS recovery_hashes, CAST(NULL AS text) AS kept_session, CAST(NULL AS text) AS audit_id, CAST(NULL AS bigint) AS changed_at
 WHERE 1 = 0;
 
 CREATE FUNCTION change_second_factor() RETURNS trigger LANGUAGE plpgsql AS $$

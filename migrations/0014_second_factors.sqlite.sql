@@ -20,9 +20,10 @@ CREATE TABLE recovery_codes (
 -- A second factor, in place of the one before, with new recovery codes; or new recovery codes alone, if sealed is null. recovery_hashes is a JSON array
 -- of texts. access_version is that of the account when it was read. A new second factor makes it grow, so a log-in that read the account before gets no
 -- session, and it ends all sessions but kept_session: they may have begun with the password alone, or with a code of the app before.
+-- is_first is 1 if the account had none; 0015 says what it ends besides.
 CREATE VIEW second_factor_changes AS
 SELECT CAST(NULL AS text) AS user_id, CAST(NULL AS bigint) AS access_version, CAST(NULL AS text) AS sealed, CAST(NULL AS bigint) AS last_step,
-    CAST(NULL AS text) AS recovery_hashes, CAST(NULL AS text) AS kept_session, CAST(NULL AS text) AS audit_id, CAST(NULL AS bigint) AS changed_at
+    CAST(NULL AS bigint) AS is_first, CAST(NULL AS text) AS recovery_hashes, CAST(NULL AS text) AS kept_session, CAST(NULL AS text) AS audit_id, CAST(NULL AS bigint) AS changed_at
 WHERE 1 = 0;
 
 CREATE TRIGGER change_second_factor INSTEAD OF INSERT ON second_factor_changes
