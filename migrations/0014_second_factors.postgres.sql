@@ -70,6 +70,10 @@ $$;
 CREATE TRIGGER remove_second_factor INSTEAD OF INSERT ON second_factor_removals
     FOR EACH ROW EXECUTE FUNCTION remove_second_factor();
 
+-- How often the access of the account had changed whose password a link sets, so that who is given more meanwhile is not taken over with it. An earlier
+-- release makes links without it.
+ALTER TABLE password_resets ADD COLUMN user_version bigint;
+
 CREATE FUNCTION end_what_an_old_password_began() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE password_resets SET used_at = NEW.access_changed_at WHERE user_id = NEW.id AND used_at IS NULL;

@@ -54,6 +54,10 @@ BEGIN
     UPDATE sessions SET revoked_at = NEW.removed_at WHERE user_id = NEW.user_id AND revoked_at IS NULL AND NEW.ends_sessions = 1;
 END;
 
+-- How often the access of the account had changed whose password a link sets, so that who is given more meanwhile is not taken over with it. An earlier
+-- release makes links without it.
+ALTER TABLE password_resets ADD COLUMN user_version bigint;
+
 -- A new password ends all sessions, uses up all links that would set another, and in place of an old one ends what that has linked at providers,
 -- whoever sets it: `change_password` in 0012, or the person.
 CREATE TRIGGER end_what_an_old_password_began AFTER UPDATE OF password_hash ON users WHEN NEW.password_hash IS NOT OLD.password_hash

@@ -124,10 +124,7 @@ pub(crate) async fn update<D: Database>(
     let change = AccountChange { role: role.as_deref(), is_suspended: suspended };
     let user = match admin.store().change_account(&user, change).await? {
         AccountChanged::Changed(user) => user,
-        AccountChanged::Stale => {
-            let detail = "Somebody else has changed this account meanwhile. Look at it again.";
-            return Err(Problem::conflict("changed_meanwhile", detail).into());
-        }
+        AccountChanged::Stale => return Err(stale().into()),
         AccountChanged::LastAdministrator => {
             let detail = "This is the last administrator. Make somebody else one first.";
             return Err(Problem::conflict("last_administrator", detail).into());
@@ -140,6 +137,10 @@ pub(crate) async fn update<D: Database>(
         record(&admin, &session, if suspended { "user.suspend" } else { "user.resume" }, id, None).await?;
     }
     Ok(Json(user.into()))
+}
+
+fn stale() -> Problem {
+    Problem::conflict("changed_meanwhile", "Somebody else has changed this account meanwhile. Look at it again.")
 }
 
 #[derive(Serialize)]
@@ -158,11 +159,13 @@ pub(crate) async fn make_reset_link<D: Database>(
     let user = admin.store().user(id).await?.ok_or_else(Problem::not_found)?;
     check_may_change(&admin, &session, &user).await?;
     let token = LinkToken::new()?;
-    let made = admin.store().create_password_reset(&token.hash(), id, maker(&session), RESET_LIFETIME_MS).await?;
+    let made = admin.store().create_password_reset(&token.hash(), &user, maker(&session), RESET_LIFETIME_MS).await?;
     let Some(expires_at) = made else {
         return Err(if admin.store().service_account(id).await?.is_some() {
             let detail = "This account has no password to reset: it is a program's. Make it an API key instead.";
             Problem::conflict("no_password", detail).into()
+        } else if admin.store().user(id).await?.is_none_or(|now| now.access_version != user.access_version) {
+            stale().into()
         } else {
             // The caller's access has changed.
             Problem::unauthenticated().into()

@@ -193,6 +193,6 @@ fn a_program_has_an_account_without_a_password(place: Place) {
     assert_eq!(block_on(fixture.store.service_account(ci.id)).unwrap().as_ref(), Some(&ci));
     let (user, password) = block_on(fixture.store.user_by_email("ci@service.invalid", "")).unwrap().unwrap();
     assert_eq!((user.role.as_str(), password), ("service", None));
-    let link = block_on(fixture.store.create_password_reset("h", ci.id, (&admin).into(), 60_000)).unwrap();
+    let link = block_on(fixture.store.create_password_reset("h", &user, (&admin).into(), 60_000)).unwrap();
     assert!(link.is_none(), "and gets none");
 }

@@ -256,7 +256,7 @@ fn a_new_password_ends_what_the_old_one_linked(place: Place) {
 
 fn reset(fixture: &Fixture, admin: &User, user: &User) {
     let hash = user.id.to_string();
-    block_on(fixture.store.create_password_reset(&hash, user.id, admin.into(), LEASE_MS)).unwrap().unwrap();
+    block_on(fixture.store.create_password_reset(&hash, user, admin.into(), LEASE_MS)).unwrap().unwrap();
     assert!(block_on(fixture.store.reset_password(&hash, "reset")).unwrap());
 }
 
