@@ -115,6 +115,17 @@ fn a_password_that_is_entered_again_is_not_checked_without_end_even_if_it_is_rig
 }
 
 #[test]
+fn a_password_alone_does_not_prolong_a_session_whose_role_needs_a_second_factor() {
+    let mut house = House::new(&[]);
+    let browser = Browser::of(&house.sign_up(EMAIL));
+    house.roles = &["admin"];
+    let body = json!({"password": PASSWORD, "new_password": "battery staple"});
+    let refused = house.post(&browser, "/auth/password", body);
+    assert_eq!(code(&refused), (401, "second_factor_setup_required"));
+    assert_eq!(code(&house.log_in()), (401, "second_factor_setup_required"), "the password is the same");
+}
+
+#[test]
 fn a_role_that_a_group_gives_needs_a_second_factor_too() {
     let house = House::new(&["auditor"]);
     assert_eq!(house.sign_up(EMAIL).status, 201);
