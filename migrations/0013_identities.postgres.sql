@@ -127,6 +127,13 @@ CREATE TRIGGER change_email_of_identity AFTER UPDATE OF email ON user_identities
 -- The password was right: the identity opens the account from now on, in place of another one of the same provider.
 CREATE FUNCTION confirm_identity_link() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    -- What ends with the identities that are replaced: sessions that began with the other one, and this one's of another account.
+    UPDATE sessions SET revoked_at = NEW.confirmed_at
+    WHERE revoked_at IS NULL AND id IN (
+        SELECT provider_sessions.session_id FROM user_identities JOIN provider_sessions
+            ON provider_sessions.issuer = user_identities.issuer AND provider_sessions.subject = user_identities.subject
+        WHERE user_identities.issuer = NEW.issuer AND (user_identities.user_id = NEW.user_id OR user_identities.subject = NEW.subject)
+            AND NOT (user_identities.user_id = NEW.user_id AND user_identities.subject = NEW.subject));
     -- Identities are locked before this lock, as where an identity's address changes.
     PERFORM 1 FROM user_identities WHERE issuer = NEW.issuer AND (user_id = NEW.user_id OR subject = NEW.subject)
     ORDER BY subject FOR UPDATE;

@@ -103,6 +103,13 @@ END;
 CREATE TRIGGER confirm_identity_link AFTER UPDATE OF confirmed_at ON identity_links
 WHEN NEW.confirmed_at IS NOT NULL AND OLD.confirmed_at IS NULL
 BEGIN
+    -- What ends with the identities that are replaced: sessions that began with the other one, and this one's of another account.
+    UPDATE sessions SET revoked_at = NEW.confirmed_at
+    WHERE revoked_at IS NULL AND id IN (
+        SELECT provider_sessions.session_id FROM user_identities JOIN provider_sessions
+            ON provider_sessions.issuer = user_identities.issuer AND provider_sessions.subject = user_identities.subject
+        WHERE user_identities.issuer = NEW.issuer AND (user_identities.user_id = NEW.user_id OR user_identities.subject = NEW.subject)
+            AND NOT (user_identities.user_id = NEW.user_id AND user_identities.subject = NEW.subject));
     DELETE FROM user_identities WHERE issuer = NEW.issuer AND (user_id = NEW.user_id OR subject = NEW.subject);
     INSERT INTO user_identities (issuer, subject, user_id, email, roles, created_at, used_at)
     VALUES (NEW.issuer, NEW.subject, NEW.user_id, NEW.email, NEW.roles, NEW.confirmed_at, NEW.confirmed_at);

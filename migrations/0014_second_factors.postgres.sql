@@ -19,7 +19,7 @@ CREATE TABLE recovery_codes (
 
 CREATE VIEW second_factor_changes AS
 SELECT CAST(NULL AS text) AS user_id, CAST(NULL AS bigint) AS access_version, CAST(NULL AS text) AS sealed, CAST(NULL AS bigint) AS last_step,
-    CAST(NULL AS text) AS recovery_hashes, CAST(NULL AS text) AS kept_session, CAST(NULL AS text) AS audit_id, CAST(NULL AS bigint) AS changed_at
+    CAST(NULL AS bigint) AS is_first, CAST(NULL AS text) AS recovery_hashes, CAST(NULL AS text) AS kept_session, CAST(NULL AS text) AS audit_id, CAST(NULL AS bigint) AS changed_at
 WHERE 1 = 0;
 
 CREATE FUNCTION change_second_factor() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -70,10 +70,17 @@ $$;
 CREATE TRIGGER remove_second_factor INSTEAD OF INSERT ON second_factor_removals
     FOR EACH ROW EXECUTE FUNCTION remove_second_factor();
 
+-- How often the access of the account had changed whose password a link sets, so that who is given more meanwhile is not taken over with it. An earlier
+-- release makes links without it.
+ALTER TABLE password_resets ADD COLUMN user_version bigint;
+
 CREATE FUNCTION end_what_an_old_password_began() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE password_resets SET used_at = NEW.access_changed_at WHERE user_id = NEW.id AND used_at IS NULL;
     UPDATE sessions SET revoked_at = NEW.access_changed_at WHERE user_id = NEW.id AND revoked_at IS NULL;
+    -- Whoever knew it may have linked themselves. An account without a password keeps what opens it.
+    DELETE FROM user_identities WHERE user_id = NEW.id AND OLD.password_hash IS NOT NULL;
+    DELETE FROM identity_links WHERE user_id = NEW.id;
     RETURN NULL;
 END
 $$;

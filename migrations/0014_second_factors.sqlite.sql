@@ -20,9 +20,10 @@ CREATE TABLE recovery_codes (
 -- A second factor, in place of the one before, with new recovery codes; or new recovery codes alone, if sealed is null. recovery_hashes is a JSON array
 -- of texts. access_version is that of the account when it was read. A new second factor makes it grow, so a log-in that read the account before gets no
 -- session, and it ends all sessions but kept_session: they may have begun with the password alone, or with a code of the app before.
+-- is_first is 1 if the account had none; 0015 says what it ends besides.
 CREATE VIEW second_factor_changes AS
 SELECT CAST(NULL AS text) AS user_id, CAST(NULL AS bigint) AS access_version, CAST(NULL AS text) AS sealed, CAST(NULL AS bigint) AS last_step,
-    CAST(NULL AS text) AS recovery_hashes, CAST(NULL AS text) AS kept_session, CAST(NULL AS text) AS audit_id, CAST(NULL AS bigint) AS changed_at
+    CAST(NULL AS bigint) AS is_first, CAST(NULL AS text) AS recovery_hashes, CAST(NULL AS text) AS kept_session, CAST(NULL AS text) AS audit_id, CAST(NULL AS bigint) AS changed_at
 WHERE 1 = 0;
 
 CREATE TRIGGER change_second_factor INSTEAD OF INSERT ON second_factor_changes
@@ -53,9 +54,17 @@ BEGIN
     UPDATE sessions SET revoked_at = NEW.removed_at WHERE user_id = NEW.user_id AND revoked_at IS NULL AND NEW.ends_sessions = 1;
 END;
 
--- A new password ends all sessions and uses up all links that would set another, whoever sets it: `change_password` in 0012, or the person.
+-- How often the access of the account had changed whose password a link sets, so that who is given more meanwhile is not taken over with it. An earlier
+-- release makes links without it.
+ALTER TABLE password_resets ADD COLUMN user_version bigint;
+
+-- A new password ends all sessions, uses up all links that would set another, and in place of an old one ends what that has linked at providers,
+-- whoever sets it: `change_password` in 0012, or the person.
 CREATE TRIGGER end_what_an_old_password_began AFTER UPDATE OF password_hash ON users WHEN NEW.password_hash IS NOT OLD.password_hash
 BEGIN
     UPDATE password_resets SET used_at = NEW.access_changed_at WHERE user_id = NEW.id AND used_at IS NULL;
     UPDATE sessions SET revoked_at = NEW.access_changed_at WHERE user_id = NEW.id AND revoked_at IS NULL;
+    -- Whoever knew it may have linked themselves. An account without a password keeps what opens it.
+    DELETE FROM user_identities WHERE user_id = NEW.id AND OLD.password_hash IS NOT NULL;
+    DELETE FROM identity_links WHERE user_id = NEW.id;
 END;

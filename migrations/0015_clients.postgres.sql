@@ -47,6 +47,29 @@ $$;
 CREATE TRIGGER delete_keys_with_an_old_password AFTER UPDATE OF password_hash ON users FOR EACH ROW
     WHEN (NEW.password_hash IS DISTINCT FROM OLD.password_hash) EXECUTE FUNCTION delete_keys_with_an_old_password();
 
+-- So do the first second factor of an account and an administrator who removes one: keys may be of whoever knew the password alone. Another second
+-- factor in place of one keeps them: whoever made them had shown a code. Triggers fire in the order of their names: these after those of 0014, which
+-- have locked the account by then, so a key that is being made is seen.
+CREATE FUNCTION revoke_keys_with_first_second_factor() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM api_keys WHERE user_id = NEW.user_id AND NEW.is_first = 1;
+    RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER revoke_keys_with_first_second_factor INSTEAD OF INSERT ON second_factor_changes FOR EACH ROW
+    EXECUTE FUNCTION revoke_keys_with_first_second_factor();
+
+CREATE FUNCTION revoke_keys_with_removed_second_factor() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM api_keys WHERE user_id = NEW.user_id AND NEW.ends_sessions = 1;
+    RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER revoke_keys_with_removed_second_factor INSTEAD OF INSERT ON second_factor_removals FOR EACH ROW
+    EXECUTE FUNCTION revoke_keys_with_removed_second_factor();
+
 -- Keys of one account that are made at the same moment are counted one after the other: who makes one locks the account's row before, and this
 -- counts after waiting for it. 50 is `MAX_KEYS` in crates/storage/src/api_keys.rs, which counts for SQLite.
 CREATE FUNCTION limit_api_keys() RETURNS trigger LANGUAGE plpgsql AS $$

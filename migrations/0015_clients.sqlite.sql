@@ -41,3 +41,15 @@ CREATE TRIGGER delete_keys_with_an_old_password AFTER UPDATE OF password_hash ON
 BEGIN
     DELETE FROM api_keys WHERE user_id = NEW.id;
 END;
+
+-- So do the first second factor of an account and an administrator who removes one: keys may be of whoever knew the password alone. Another second
+-- factor in place of one keeps them: whoever made them had shown a code.
+CREATE TRIGGER revoke_keys_with_first_second_factor INSTEAD OF INSERT ON second_factor_changes WHEN NEW.is_first = 1
+BEGIN
+    DELETE FROM api_keys WHERE user_id = NEW.user_id;
+END;
+
+CREATE TRIGGER revoke_keys_with_removed_second_factor INSTEAD OF INSERT ON second_factor_removals WHEN NEW.ends_sessions = 1
+BEGIN
+    DELETE FROM api_keys WHERE user_id = NEW.user_id;
+END;

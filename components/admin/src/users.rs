@@ -4,14 +4,17 @@ use axum::{extract::State, response::Response};
 use domain::{Id, Timestamp, User};
 use http::StatusCode;
 use identity::link_token::LinkToken;
-use permissions::table::{UsersManage, UsersRead};
+use permissions::{
+    Roles,
+    table::{UsersManage, UsersRead},
+};
 use problem::Problem;
 use serde::{Deserialize, Serialize};
 use storage::{
     Database,
     accounts::{AccountChange, AccountChanged},
 };
-use web::{Allowed, Json, Listing, Page, PathId, Query, Result, extract::created};
+use web::{Allowed, Json, Listing, Page, PathId, Query, Result, Session, extract::created};
 
 use crate::{
     authority::{check_exists, check_may_give, maker, record},
@@ -82,6 +85,14 @@ pub(crate) async fn read<D: Database>(
     Ok(Json(admin.store().user(id).await?.ok_or_else(Problem::not_found)?.into()))
 }
 
+/// Refuses to change an account that may do more than the caller, now or once its person signs in at a provider. Returns all roles.
+async fn check_may_change<D: Database>(admin: &Admin<D>, session: &Session, user: &User) -> Result<Roles> {
+    let roles = admin.roles().await?;
+    let at_providers = admin.store().identity_roles(user.id).await?;
+    check_may_give(session, &roles, user.roles().chain(at_providers.iter().map(String::as_str)))?;
+    Ok(roles)
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Change {
@@ -102,8 +113,7 @@ pub(crate) async fn update<D: Database>(
         return Err(Problem::conflict("own_account", detail).into());
     }
     let user = admin.store().user(id).await?.ok_or_else(Problem::not_found)?;
-    let roles = admin.roles().await?;
-    check_may_give(&session, &roles, user.roles())?;
+    let roles = check_may_change(&admin, &session, &user).await?;
     if let Some(role) = &role {
         check_exists(&roles, "role", role)?;
         check_may_give(&session, &roles, [role.as_str()])?;
@@ -114,10 +124,7 @@ pub(crate) async fn update<D: Database>(
     let change = AccountChange { role: role.as_deref(), is_suspended: suspended };
     let user = match admin.store().change_account(&user, change).await? {
         AccountChanged::Changed(user) => user,
-        AccountChanged::Stale => {
-            let detail = "Somebody else has changed this account meanwhile. Look at it again.";
-            return Err(Problem::conflict("changed_meanwhile", detail).into());
-        }
+        AccountChanged::Stale => return Err(stale().into()),
         AccountChanged::LastAdministrator => {
             let detail = "This is the last administrator. Make somebody else one first.";
             return Err(Problem::conflict("last_administrator", detail).into());
@@ -130,6 +137,10 @@ pub(crate) async fn update<D: Database>(
         record(&admin, &session, if suspended { "user.suspend" } else { "user.resume" }, id, None).await?;
     }
     Ok(Json(user.into()))
+}
+
+fn stale() -> Problem {
+    Problem::conflict("changed_meanwhile", "Somebody else has changed this account meanwhile. Look at it again.")
 }
 
 #[derive(Serialize)]
@@ -146,13 +157,15 @@ pub(crate) async fn make_reset_link<D: Database>(
     PathId(id): PathId,
 ) -> Result<Response> {
     let user = admin.store().user(id).await?.ok_or_else(Problem::not_found)?;
-    check_may_give(&session, &admin.roles().await?, user.roles())?;
+    check_may_change(&admin, &session, &user).await?;
     let token = LinkToken::new()?;
-    let made = admin.store().create_password_reset(&token.hash(), id, maker(&session), RESET_LIFETIME_MS).await?;
+    let made = admin.store().create_password_reset(&token.hash(), &user, maker(&session), RESET_LIFETIME_MS).await?;
     let Some(expires_at) = made else {
         return Err(if admin.store().service_account(id).await?.is_some() {
             let detail = "This account has no password to reset: it is a program's. Make it an API key instead.";
             Problem::conflict("no_password", detail).into()
+        } else if admin.store().user(id).await?.is_none_or(|now| now.access_version != user.access_version) {
+            stale().into()
         } else {
             // The caller's access has changed.
             Problem::unauthenticated().into()
@@ -173,7 +186,7 @@ pub(crate) async fn remove_second_factor<D: Database>(
         return Err(Problem::conflict("own_account", detail).into());
     }
     let user = admin.store().user(id).await?.ok_or_else(Problem::not_found)?;
-    check_may_give(&session, &admin.roles().await?, user.roles())?;
+    check_may_change(&admin, &session, &user).await?;
     if admin.store().remove_second_factor(id, true).await? {
         record(&admin, &session, "user.remove_second_factor", id, None).await?;
     }

@@ -13,7 +13,7 @@ use web::{Json, Result, Session};
 
 use crate::{
     routes::{Auth, UserBody, begin_session, user_body},
-    second_factor::{Proof, proven, record},
+    second_factor::{Proof, is_missing, needed_by_now, proven, record},
 };
 
 #[derive(Deserialize)]
@@ -39,7 +39,8 @@ pub(crate) struct NewPassword {
     new_password: String,
 }
 
-/// `POST /auth/password`: ends all sessions of the account and begins another in this browser.
+/// `POST /auth/password`: ends all sessions of the account and begins another in this browser. If the one before began at a provider, a log-out there
+/// ends the new one too.
 pub(crate) async fn change_password<D: Database>(
     State(auth): State<Auth<D>>,
     session: Session,
@@ -47,11 +48,19 @@ pub(crate) async fn change_password<D: Database>(
     Json(NewPassword { password, new_password }): Json<NewPassword>,
 ) -> Result<Response> {
     let user = proven(&auth, &session, &headers, Proof::by_password(password)).await?;
+    let at_provider = match session.session_id() {
+        Some(id) => auth.store().provider_session_of(id).await?,
+        None => None,
+    };
+    // Otherwise the password alone would begin one session after the other.
+    if at_provider.is_none() && is_missing(&auth, &user) {
+        return Err(needed_by_now().into());
+    }
     password::check(&new_password, &user.email).map_err(|wrong| InvalidField { field: "new_password", ..wrong })?;
     if !auth.store().change_password(&user, &password::hash(&new_password)?).await? {
         return Err(Problem::conflict("changed_meanwhile", "Your account has changed meanwhile. Try again.").into());
     }
     record(&auth, &user, "password.change", "ok").await?;
     let user = auth.store().user(user.id).await?.ok_or_else(Problem::unauthenticated)?;
-    begin_session(&auth, &headers, user, StatusCode::OK, None).await
+    begin_session(&auth, &headers, user, at_provider.as_ref(), StatusCode::OK, None).await
 }

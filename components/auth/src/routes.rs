@@ -20,6 +20,7 @@ use problem::Problem;
 use serde::{Deserialize, Serialize};
 use storage::{
     Database, Store,
+    provider_sessions::ProviderSession,
     sessions::{Lifetimes, Rotation, TokenHashes},
     users::{NewUser, Opening},
 };
@@ -319,16 +320,23 @@ pub(crate) fn wrong_credentials() -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, "invalid_credentials", detail)
 }
 
-/// Begins a session for an account that was read as `user`, in a browser that is known from then on. `recovery_codes` are new ones to show.
+/// Begins a session for an account that was read as `user`, in a browser that is known from then on. `at_provider` is the session there that it goes
+/// on with; `recovery_codes` are new ones to show.
 pub(crate) async fn begin_session<D: Database>(
     auth: &Auth<D>,
     headers: &HeaderMap,
     user: User,
+    at_provider: Option<&ProviderSession>,
     status: StatusCode,
     recovery_codes: Option<Vec<String>>,
 ) -> Result<Response> {
     let token = RefreshToken::new(Id::new())?;
-    if !auth.store().create_session(token.session_id, &user, &hashes(&token), refresh_token::LIFETIME_MS).await? {
+    let (id, hashes, lifetime_ms) = (token.session_id, hashes(&token), refresh_token::LIFETIME_MS);
+    let begun = match at_provider {
+        Some(there) => auth.store().create_provider_session(id, &user, &hashes, there, lifetime_ms).await?,
+        None => auth.store().create_session(id, &user, &hashes, lifetime_ms).await?,
+    };
+    if !begun {
         // The password was reset or the account suspended while it was checked.
         return Err(wrong_credentials().into());
     }

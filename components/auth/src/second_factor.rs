@@ -117,7 +117,7 @@ pub(crate) async fn after_password<D: Database>(
         let detail = "Your role needs a second factor. Set one up to go on.";
         Problem::new(StatusCode::UNAUTHORIZED, "second_factor_setup_required", detail)
     } else {
-        return begin_session(auth, headers, user, status, None).await;
+        return begin_session(auth, headers, user, None, status, None).await;
     };
     let (issuer, now) = auth.issuer().await?;
     let challenge = issuer.issue_challenge(&user, now)?;
@@ -137,13 +137,21 @@ pub(crate) fn wrong_code() -> Problem {
 
 /// Ends a session that began with a password, if a role of its person needs a second factor by now and they have none.
 pub(crate) async fn check_session<D: Database>(auth: &Auth<D>, user: &User, token: &RefreshToken) -> Result<()> {
-    let lacks = auth.config.needs_second_factor(user) && !user.has_second_factor;
-    if !lacks || !auth.store().began_with_password(token.session_id).await? {
+    if !is_missing(auth, user) || auth.store().provider_session_of(token.session_id).await?.is_some() {
         return Ok(());
     }
     auth.store().end_session(token.session_id, &hashes(token)).await?;
-    let detail = "Your role needs a second factor by now. Log in again to set one up.";
-    Err(over("second_factor_setup_required", detail).into())
+    Err(needed_by_now().into())
+}
+
+/// Whether a role of a person needs a second factor and they have none.
+pub(crate) fn is_missing<D: Database>(auth: &Auth<D>, user: &User) -> bool {
+    auth.config.needs_second_factor(user) && !user.has_second_factor
+}
+
+/// A session that began with a password does not go on without a second factor.
+pub(crate) fn needed_by_now() -> Problem {
+    over("second_factor_setup_required", "Your role needs a second factor by now. Log in again to set one up.")
 }
 
 /// Whose challenge this is, if nothing has changed about the account since it was made.
@@ -174,7 +182,7 @@ pub(crate) async fn log_in<D: Database>(
     if !counts(&auth, &headers, &user, &code).await? {
         return Err(wrong_code().into());
     }
-    begin_session(&auth, &headers, user, StatusCode::OK, None).await
+    begin_session(&auth, &headers, user, None, StatusCode::OK, None).await
 }
 
 /// `POST /auth/login/second-factor/setup`: whoever has none yet begins to set one up.
@@ -206,7 +214,7 @@ pub(crate) async fn log_in_confirm<D: Database>(
     }
     let codes = finish_setup(&auth, &user, &confirmation, None).await?.ok_or_else(exists)?;
     let user = auth.store().user(user.id).await?.ok_or_else(Problem::unauthenticated)?;
-    begin_session(&auth, &headers, user, StatusCode::CREATED, Some(codes)).await
+    begin_session(&auth, &headers, user, None, StatusCode::CREATED, Some(codes)).await
 }
 
 fn exists() -> Problem {

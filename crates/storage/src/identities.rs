@@ -42,6 +42,21 @@ impl<D: Database> Store<D> {
         self.user(row.columns(QUERY).id()?).await
     }
 
+    /// The roles that an account's identities give, whether a session of theirs is open or not: its person has them as soon as they sign in.
+    ///
+    /// # Errors
+    /// As [`Self::use_identity`].
+    pub async fn identity_roles(&self, user_id: Id) -> Result<Vec<String>, StorageError> {
+        const QUERY: &str = "identity_roles";
+        let sql = "SELECT roles FROM user_identities WHERE user_id = ?1";
+        let rows = self.database.query(Statement::new(QUERY, sql, [user_id.into()])).await?;
+        let mut roles = Vec::new();
+        for row in &rows {
+            roles.extend(row.columns(QUERY).text()?.split_whitespace().map(str::to_owned));
+        }
+        Ok(roles)
+    }
+
     /// Makes an account without a password, which this identity opens. The very first becomes the administrator, who is not invited becomes a
     /// member. `None`: the address or the identity is taken, or nothing entitles to an account.
     ///

@@ -48,6 +48,14 @@ pub(crate) fn counts(link: &str) -> String {
     )
 }
 
+/// The SQL condition for a link of an account that may do what it could when the link was made. `waiting` is for the account's row.
+fn fits_account(waiting: &str) -> String {
+    format!(
+        "EXISTS (SELECT 1 FROM users AS owner WHERE owner.id = password_resets.user_id
+             AND COALESCE(owner.access_version, 0) = COALESCE(password_resets.user_version, owner.access_version, 0) {waiting})"
+    )
+}
+
 const COLUMNS: &str = "id, role, created_by, created_at, expires_at, accepted_at, accepted_by, revoked_at";
 
 fn read(query: &'static str, row: &Row) -> Result<Invitation, StorageError> {
@@ -144,31 +152,33 @@ impl<D: Database> Store<D> {
         Ok(!self.database.query(Statement::new("is_invited", sql, [token_hash.into()])).await?.is_empty())
     }
 
-    /// Lets somebody set a new password for an account, once. When that is over; `None`: there is no such account, it is a program's, or the
-    /// maker's access has changed meanwhile.
+    /// Lets somebody set a new password for an account that was read as `user`, once, unless its access changes before. When that is over; `None`:
+    /// the account is gone, has changed or is a program's, or the maker's access has changed meanwhile.
     ///
     /// # Errors
     /// As [`Self::create_invitation`].
     pub async fn create_password_reset(
         &self,
         token_hash: &str,
-        user_id: Id,
+        user: &User,
         maker: Maker,
         lifetime_ms: i64,
     ) -> Result<Option<Timestamp>, StorageError> {
         const QUERY: &str = "create_password_reset";
         let sql =
-            "INSERT INTO password_resets (id, token_hash, user_id, created_by, created_version, created_at, expires_at)
-             SELECT ?1, ?2, users.id, maker.id, ?6, now_ms(), now_ms() + ?5 FROM users, users AS maker
-             WHERE users.id = ?3 AND users.kind IS NULL AND maker.id = ?4 AND maker.suspended_at IS NULL AND COALESCE(maker.access_version, 0) = ?6
+            "INSERT INTO password_resets (id, token_hash, user_id, user_version, created_by, created_version, created_at, expires_at)
+             SELECT ?1, ?2, users.id, ?7, maker.id, ?6, now_ms(), now_ms() + ?5 FROM users, users AS maker
+             WHERE users.id = ?3 AND users.kind IS NULL AND COALESCE(users.access_version, 0) = ?7
+               AND maker.id = ?4 AND maker.suspended_at IS NULL AND COALESCE(maker.access_version, 0) = ?6
              RETURNING expires_at";
         let parameters = [
             Id::new().into(),
             token_hash.into(),
-            user_id.into(),
+            user.id.into(),
             maker.user_id.into(),
             lifetime_ms.into(),
             maker.access_version.into(),
+            user.access_version.into(),
         ];
         let rows = self.database.query(Statement::new(QUERY, sql, parameters).durably()).await?;
         rows.first().map(|row| row.columns(QUERY).timestamp()).transpose()
@@ -182,8 +192,9 @@ impl<D: Database> Store<D> {
         const QUERY: &str = "password_reset";
         let sql = format!(
             "SELECT users.id, users.email FROM password_resets JOIN users ON users.id = password_resets.user_id
-             WHERE token_hash = ?1 AND used_at IS NULL AND expires_at > now_ms() AND {}",
-            counts("password_resets")
+             WHERE token_hash = ?1 AND used_at IS NULL AND expires_at > now_ms() AND {} AND {}",
+            counts("password_resets"),
+            fits_account("")
         );
         let rows = self.database.query(Statement::new(QUERY, sql, [token_hash.into()])).await?;
         let read = |row: &Row| {
@@ -202,8 +213,9 @@ impl<D: Database> Store<D> {
         let sql = format!(
             "INSERT INTO password_changes (token_hash, user_id, password_hash, changed_at)
              SELECT token_hash, user_id, ?2, now_ms() FROM password_resets
-             WHERE token_hash = ?1 AND used_at IS NULL AND expires_at > now_ms() AND {} RETURNING user_id",
-            counts("password_resets")
+             WHERE token_hash = ?1 AND used_at IS NULL AND expires_at > now_ms() AND {} AND {} RETURNING user_id",
+            counts("password_resets"),
+            fits_account(self.waiting_for_change())
         );
         let statement = Statement::new("reset_password", sql, [token_hash.into(), password_hash.into()]).durably();
         Ok(!self.database.query(statement).await?.is_empty())

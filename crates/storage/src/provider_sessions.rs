@@ -105,6 +105,17 @@ impl<D: Database> Store<D> {
         rows.first().map(|row| ProviderSession::read(&mut row.columns(QUERY))).transpose()
     }
 
+    /// The session at the provider, of a session whose token was verified. `None`: it has ended, or did not begin at a provider.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn provider_session_of(&self, session_id: Id) -> Result<Option<ProviderSession>, StorageError> {
+        const QUERY: &str = "provider_session_of";
+        let sql = "SELECT issuer, subject, sid, hint FROM provider_sessions WHERE session_id = ?1";
+        let rows = self.database.query(Statement::new(QUERY, sql, [session_id.into()])).await?;
+        rows.first().map(|row| ProviderSession::read(&mut row.columns(QUERY))).transpose()
+    }
+
     /// Ends the sessions that a provider names, on all hosts. `false`: this log-out token has been used.
     ///
     /// # Errors

@@ -79,16 +79,18 @@ impl<D: Database> Store<D> {
         Ok(!self.database.query(statement).await?.is_empty())
     }
 
-    /// Sets up a second factor for an account that was read as `user`, instead of the one before, and records it. All sessions but one end, and tokens
-    /// that were made before are void. `false`: the account has changed since, or has a second factor already and must not.
+    /// Sets up a second factor for an account that was read as `user`, instead of the one before, and records it. All sessions but one end, tokens
+    /// that were made before are void, and if it had none, its API keys are deleted. `false`: the account has changed since, or has a second factor already and must not.
     ///
     /// # Errors
     /// As [`Self::second_factor`].
     pub async fn set_second_factor(&self, user: &User, new: NewSecondFactor<'_>) -> Result<bool, StorageError> {
         let NewSecondFactor { sealed, step, recovery_hashes, only_first, kept_session } = new;
         let sql = "INSERT INTO second_factor_changes
-                 (user_id, access_version, sealed, last_step, recovery_hashes, kept_session, audit_id, changed_at)
-             SELECT users.id, ?2, ?3, ?4, ?5, ?7, ?8, now_ms() FROM users
+                 (user_id, access_version, sealed, last_step, is_first, recovery_hashes, kept_session, audit_id, changed_at)
+             SELECT users.id, ?2, ?3, ?4,
+                 CASE WHEN EXISTS (SELECT 1 FROM second_factors WHERE second_factors.user_id = users.id) THEN 0 ELSE 1 END,
+                 ?5, ?7, ?8, now_ms() FROM users
              WHERE users.id = ?1 AND COALESCE(users.access_version, 0) = ?2 AND users.suspended_at IS NULL
                AND (CAST(?6 AS bigint) = 0 OR NOT EXISTS (SELECT 1 FROM second_factors WHERE second_factors.user_id = users.id))
              RETURNING user_id";
@@ -119,7 +121,7 @@ impl<D: Database> Store<D> {
         Ok(!self.database.query(statement).await?.is_empty())
     }
 
-    /// Takes an account's second factor away, and with `ends_sessions` ends its sessions. Tokens that were made before are void. `false`: it has none.
+    /// Takes an account's second factor away, and with `ends_sessions` ends its sessions and deletes its API keys. Tokens that were made before are void. `false`: it has none.
     ///
     /// # Errors
     /// As [`Self::second_factor`].

@@ -158,16 +158,6 @@ impl<D: Database> Store<D> {
         Ok(())
     }
 
-    /// Whether a browser's session began with a password, and not at a provider.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn began_with_password(&self, session_id: Id) -> Result<bool, StorageError> {
-        let sql = "SELECT 1 FROM sessions
-             WHERE sessions.id = ?1 AND NOT EXISTS (SELECT 1 FROM provider_sessions WHERE provider_sessions.session_id = sessions.id)";
-        Ok(!self.database.query(Statement::new("began_with_password", sql, [session_id.into()])).await?.is_empty())
-    }
-
     /// Sessions that have not ended, the newest first, before the one at which the page before ended: of one person, or of all.
     ///
     /// # Errors

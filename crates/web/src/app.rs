@@ -186,13 +186,17 @@ impl<D: Database> App<D> {
         Ok(self.known().await?.offers.clone())
     }
 
-    /// Verifies a token or an API key and returns its session, with what the caller may do. A key is for every purpose: its scopes say what it is
-    /// for.
+    /// Verifies a token or an API key and returns its session, with what the caller may do. A key opens what a session and the gateway do, within its
+    /// scopes. It is no proof of a password, so it is no step of a log-in.
     ///
     /// # Errors
     /// 401 when it is invalid, has another purpose or has become void.
     pub async fn authenticate(&self, token: &str, purpose: Purpose) -> Result<Session> {
-        if ApiKey::has_prefix(token) {
+        let takes_keys = match purpose {
+            Purpose::Session | Purpose::Gateway => true,
+            Purpose::SecondFactor => false,
+        };
+        if takes_keys && ApiKey::has_prefix(token) {
             return self.with_key(token).await;
         }
         let (known, caller) = self.verify(token, purpose).await?;

@@ -10,7 +10,10 @@ use permissions::{
 };
 use router_test::{Answer, Fixture, request, send};
 use serde_json::{Value, json};
-use storage::{second_factors::NewSecondFactor, sessions::TokenHashes};
+use storage::{
+    accounts::AccountChange, identities::Identity, second_factors::NewSecondFactor, sessions::TokenHashes,
+    users::Opening,
+};
 
 use super::*;
 
@@ -144,6 +147,35 @@ fn nobody_gives_or_takes_what_they_do_not_have() {
     ] {
         let answer = test.send_as(&token, method.clone(), &path, Some(body));
         assert!(answer.status.is_success(), "{method} {path}: {}", answer.text);
+    }
+}
+
+#[test]
+fn nobody_takes_over_whom_a_provider_makes_more_than_they_are() {
+    let test = Test::new();
+    let helpdesk = json!({"permissions": ["users:manage"]});
+    assert_eq!(test.send(Method::PUT, "/roles/helpdesk", Some(helpdesk)).status, StatusCode::OK);
+    assert_eq!(test.send(Method::PUT, "/roles/nothing", Some(json!({"permissions": []}))).status, StatusCode::OK);
+    let (_, token) = test.fixture.person_with("help@example.org", "helpdesk");
+    let made = |subject, role: &str| {
+        let identity = Identity { issuer: "https://id.example.org", subject, roles: &[role.to_owned()] };
+        let email = format!("{subject}@example.org");
+        let store = test.fixture.app.store();
+        let user = block_on(store.create_user_with_identity(identity, &email, "", Opening::Open)).unwrap().unwrap();
+        test.fixture.change(&user, AccountChange { role: Some("nothing"), is_suspended: None })
+    };
+    // No session of theirs is open, so the role does not count now.
+    let (ada, bob) = (made("ada", "admin"), made("bob", "nothing"));
+    assert!(ada.group_roles.is_empty());
+    for (method, path, body) in [
+        (Method::PATCH, "", Some(json!({"suspended": true}))),
+        (Method::DELETE, "/second-factor", None),
+        (Method::POST, "/reset-link", None),
+    ] {
+        let send =
+            |user: &User| test.send_as(&token, method.clone(), &format!("/users/{}{path}", user.id), body.clone());
+        assert_eq!(code(&send(&ada)), (403, "beyond_own_role"), "{method} {path}");
+        assert!(send(&bob).status.is_success(), "{method} {path}");
     }
 }
 

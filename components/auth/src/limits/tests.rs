@@ -175,7 +175,7 @@ fn a_new_password_makes_strangers_of_browsers_that_knew_the_one_before() {
     let (fixture, mark) = installation();
     let (store, link) = (fixture.app.store(), LinkToken::new().unwrap());
     let (user, _) = block_on(store.user_by_email(ADA, "")).unwrap().unwrap();
-    block_on(store.create_password_reset(&link.hash(), user.id, (&user).into(), 60_000)).unwrap().unwrap();
+    block_on(store.create_password_reset(&link.hash(), &user, (&user).into(), 60_000)).unwrap().unwrap();
     let reset = json!({"token": link.to_string(), "password": "battery staple"});
     let reset = send(&fixture, "/auth/password-reset", &reset, &[("cookie", &mark)]);
     let new = mark_of(&reset).unwrap();

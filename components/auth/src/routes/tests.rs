@@ -211,7 +211,7 @@ fn a_link_sets_another_password_once_and_whoever_was_signed_in_is_out() {
     let (user, _) = block_on(fixture.app.store().user_by_email("ada@example.org", "")).unwrap().unwrap();
     let secret = LinkToken::new().unwrap();
     let store = fixture.app.store();
-    block_on(store.create_password_reset(&secret.hash(), user.id, (&user).into(), 60_000)).unwrap().unwrap();
+    block_on(store.create_password_reset(&secret.hash(), &user, (&user).into(), 60_000)).unwrap().unwrap();
     let reset = |token: &str, password: &str| {
         let body = json!({"token": token, "password": password});
         send(&fixture, Signup::Closed, "/auth/password-reset", Some(&body), None)

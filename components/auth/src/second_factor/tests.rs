@@ -280,7 +280,7 @@ fn a_challenge_is_void_when_the_account_changes() {
     let before = challenge(&house.log_in());
     let user = house.user();
     let link = LinkToken::new().unwrap();
-    block_on(store.create_password_reset(&link.hash(), user.id, (&user).into(), 60_000)).unwrap().unwrap();
+    block_on(store.create_password_reset(&link.hash(), &user, (&user).into(), 60_000)).unwrap().unwrap();
     let reset = json!({"token": link.to_string(), "password": "battery staple"});
     assert_eq!(house.post(&Browser::default(), "/auth/password-reset", reset).status, 204);
     assert_eq!(code(&house.answer(&before, &now(&secret))), (401, "challenge_expired"));

@@ -1,10 +1,11 @@
 //! API keys and the accounts of programs.
 
-use domain::{Id, Timestamp};
+use domain::{Id, Timestamp, User};
 use storage::{
     Database as _, Dialect, Statement,
     accounts::{AccountChange, AccountChanged},
     api_keys::{MAX_KEYS, NewApiKey},
+    second_factors::NewSecondFactor,
 };
 
 use crate::{
@@ -18,6 +19,7 @@ crate::on_each_database! {
     an_account_has_so_many_keys_and_sees_no_others,
     of_many_who_make_the_last_key_one_does,
     a_new_password_deletes_the_keys,
+    the_first_second_factor_deletes_the_keys_and_so_does_an_administrator_who_removes_one,
     a_program_is_not_the_administrator_who_remains,
     who_was_suspended_or_demoted_meanwhile_makes_no_key,
     a_program_has_an_account_without_a_password,
@@ -119,6 +121,36 @@ fn a_new_password_deletes_the_keys(place: Place) {
     assert!(holder("h1").is_none() && holder("h2").is_some());
 }
 
+fn the_first_second_factor_deletes_the_keys_and_so_does_an_administrator_who_removes_one(place: Place) {
+    let fixture = Fixture::new(place);
+    let (user, other) = (fixture.user("a@example.org"), fixture.user("b@example.org"));
+    let now = || block_on(fixture.store.user(user.id)).unwrap().unwrap();
+    let make = |owner: &User, hash| {
+        block_on(fixture.store.create_api_key(owner.id, key(hash), owner.into())).unwrap().unwrap();
+    };
+    let set = || {
+        let new = NewSecondFactor { sealed: "s", step: 1, recovery_hashes: &[], only_first: false, kept_session: None };
+        assert!(block_on(fixture.store.set_second_factor(&now(), new)).unwrap());
+    };
+    let remove = |ends| assert!(block_on(fixture.store.remove_second_factor(user.id, ends)).unwrap());
+    let is_left = |hash: &str| block_on(fixture.store.key_holder(hash)).unwrap().is_some();
+    make(&user, "h1");
+    make(&other, "h2");
+    set();
+    assert!(!is_left("h1") && is_left("h2"));
+    make(&now(), "h3");
+    set();
+    assert!(block_on(fixture.store.renew_recovery_codes(&now(), &[])).unwrap());
+    assert!(is_left("h3"), "another second factor in place of one");
+    remove(false);
+    assert!(is_left("h3"), "by the person");
+    set();
+    assert!(!is_left("h3"), "the first again");
+    make(&now(), "h4");
+    remove(true);
+    assert!(!is_left("h4") && is_left("h2"));
+}
+
 fn a_program_is_not_the_administrator_who_remains(place: Place) {
     let fixture = Fixture::new(place);
     let admin = fixture.user("a@example.org");
@@ -161,6 +193,6 @@ fn a_program_has_an_account_without_a_password(place: Place) {
     assert_eq!(block_on(fixture.store.service_account(ci.id)).unwrap().as_ref(), Some(&ci));
     let (user, password) = block_on(fixture.store.user_by_email("ci@service.invalid", "")).unwrap().unwrap();
     assert_eq!((user.role.as_str(), password), ("service", None));
-    let link = block_on(fixture.store.create_password_reset("h", ci.id, (&admin).into(), 60_000)).unwrap();
+    let link = block_on(fixture.store.create_password_reset("h", &user, (&admin).into(), 60_000)).unwrap();
     assert!(link.is_none(), "and gets none");
 }

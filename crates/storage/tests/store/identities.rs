@@ -26,6 +26,7 @@ crate::on_each_database! {
     roles_of_an_identity_are_the_persons_until_the_provider_says_otherwise,
     an_account_without_a_password_follows_its_address_at_the_provider,
     an_identity_waits_for_the_password_and_is_linked_once,
+    a_new_password_ends_what_the_old_one_linked,
     a_link_that_is_too_old_is_none,
     a_link_of_an_account_that_changed_meanwhile_is_not_confirmed,
     a_link_waits_for_a_new_password_that_is_not_committed_yet,
@@ -212,16 +213,51 @@ fn an_identity_waits_for_the_password_and_is_linked_once(place: Place) {
     assert_eq!((waiting.user.id, waiting.password_hash.as_deref()), (user.id, Some("x")));
     assert_eq!(waiting.session, session_of("ada", Some("s")));
     let linked = block_on(fixture.store.confirm_identity_link("h", &waiting.user)).unwrap().unwrap();
-    begin(&fixture, &linked, "linked", &waiting.session).unwrap();
+    let session = begin(&fixture, &linked, "linked", &waiting.session).unwrap();
     assert_eq!(block_on(fixture.store.user(user.id)).unwrap().unwrap().group_roles, ["auditor"]);
     assert_eq!(come(&fixture, "ada", &["auditor"], Some("b@corp.example")).unwrap().email, "a@example.org");
     assert!(block_on(fixture.store.identity_link("h")).unwrap().is_none());
     assert!(block_on(fixture.store.confirm_identity_link("h", &linked)).unwrap().is_none());
     // The provider names the person otherwise: the password links the new name in place of the former one.
     keep(&fixture, &user, "i", "ada2", LEASE_MS);
-    assert!(block_on(fixture.store.confirm_identity_link("i", &linked)).unwrap().is_some());
+    assert!(is_open(&fixture, session, "linked"));
+    let linked = block_on(fixture.store.confirm_identity_link("i", &linked)).unwrap().unwrap();
+    assert!(!goes_on(&fixture, session, "linked"), "the former one's session has ended");
     assert!(come(&fixture, "ada", &[], None).is_none());
     assert_eq!(come(&fixture, "ada2", &["auditor"], None).unwrap().id, user.id);
+    // The same identity again, from another browser: what it began goes on.
+    let session = begin(&fixture, &linked, "second", &session_of("ada2", None)).unwrap();
+    keep(&fixture, &user, "j", "ada2", LEASE_MS);
+    assert!(block_on(fixture.store.confirm_identity_link("j", &linked)).unwrap().is_some());
+    assert!(goes_on(&fixture, session, "second"));
+}
+
+fn a_new_password_ends_what_the_old_one_linked(place: Place) {
+    let fixture = Fixture::new(place);
+    let (admin, user) = (fixture.user("admin@example.org"), fixture.user("a@example.org"));
+    let linked = |subject, user: &User| {
+        keep(&fixture, user, subject, subject, LEASE_MS);
+        block_on(fixture.store.confirm_identity_link(subject, user)).unwrap().unwrap()
+    };
+    let (admin, user) = (linked("other", &admin), linked("thief", &user));
+    keep(&fixture, &user, "waiting", "eve", LEASE_MS);
+    assert!(block_on(fixture.store.change_password(&user, "new")).unwrap());
+    assert!(come(&fixture, "thief", &["auditor"], None).is_none());
+    assert!(block_on(fixture.store.identity_link("waiting")).unwrap().is_none());
+    assert_eq!(come(&fixture, "other", &["auditor"], None).unwrap().id, admin.id, "another account's stays");
+    let user = block_on(fixture.store.user(user.id)).unwrap().unwrap();
+    let user = linked("thief", &user);
+    reset(&fixture, &admin, &user);
+    assert!(come(&fixture, "thief", &["auditor"], None).is_none(), "neither does a link that resets it keep them");
+    let without = open(&fixture, "bob", "b@example.org", Opening::Open).unwrap();
+    reset(&fixture, &admin, &without);
+    assert_eq!(come(&fixture, "bob", &[], None).unwrap().id, without.id, "there was no password that linked it");
+}
+
+fn reset(fixture: &Fixture, admin: &User, user: &User) {
+    let hash = user.id.to_string();
+    block_on(fixture.store.create_password_reset(&hash, user, admin.into(), LEASE_MS)).unwrap().unwrap();
+    assert!(block_on(fixture.store.reset_password(&hash, "reset")).unwrap());
 }
 
 fn a_link_that_is_too_old_is_none(place: Place) {

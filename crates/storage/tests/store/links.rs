@@ -4,7 +4,7 @@ use std::sync::Barrier;
 
 use domain::{Id, User};
 use storage::{
-    Store,
+    Database as _, Statement, Store,
     access::Offers,
     accounts::AccountChange,
     groups::GroupSaved,
@@ -24,6 +24,7 @@ crate::on_each_database! {
     an_invitation_that_was_withdrawn_or_is_too_old_makes_no_account,
     a_link_sets_a_password_once_and_ends_all_sessions,
     links_of_whoever_was_suspended_or_has_another_role_do_not_count,
+    a_link_does_not_take_over_whoever_was_given_more_meanwhile,
     of_many_who_use_links_of_one_account_at_once_one_sets_the_password,
     no_session_begins_after_a_reset_with_what_was_read_before_it,
 }
@@ -98,12 +99,13 @@ fn a_link_sets_a_password_once_and_ends_all_sessions(place: Place) {
     let session = Id::new();
     block_on(store.create_session(session, &user, &token, LEASE_MS)).unwrap();
     let link =
-        |hash, lifetime_ms| block_on(store.create_password_reset(hash, user.id, (&admin).into(), lifetime_ms)).unwrap();
+        |hash, lifetime_ms| block_on(store.create_password_reset(hash, &user, (&admin).into(), lifetime_ms)).unwrap();
     assert!(
         link("first", LEASE_MS).is_some() && link("second", LEASE_MS).is_some() && link("old", LAPSED_MS).is_some()
     );
+    let nobody = User { id: Id::new(), ..user.clone() };
     assert!(
-        block_on(store.create_password_reset("x", Id::new(), (&admin).into(), LEASE_MS)).unwrap().is_none(),
+        block_on(store.create_password_reset("x", &nobody, (&admin).into(), LEASE_MS)).unwrap().is_none(),
         "nobody"
     );
     let whose = |hash| block_on(store.password_reset(hash)).unwrap();
@@ -140,7 +142,7 @@ fn links_of_whoever_was_suspended_or_has_another_role_do_not_count(place: Place)
         let maker = change(&fixture.user(&format!("{index}@example.org")), role("admin"));
         let (invitation, reset) = (format!("i{index}"), format!("r{index}"));
         invite(&fixture, &maker, &invitation, LEASE_MS);
-        block_on(store.create_password_reset(&reset, user.id, (&maker).into(), LEASE_MS)).unwrap().unwrap();
+        block_on(store.create_password_reset(&reset, &user, (&maker).into(), LEASE_MS)).unwrap().unwrap();
         assert!(block_on(store.is_invited(&invitation)).unwrap());
         let now = changed(&maker);
         assert!(!block_on(store.is_invited(&invitation)).unwrap());
@@ -151,9 +153,27 @@ fn links_of_whoever_was_suspended_or_has_another_role_do_not_count(place: Place)
         // A request that was allowed before the change makes no link after it.
         let before = Maker::from(&maker);
         assert_eq!(block_on(store.create_invitation("x", "member", before, LEASE_MS)).unwrap(), None);
-        assert_eq!(block_on(store.create_password_reset("x", user.id, before, LEASE_MS)).unwrap(), None);
+        assert_eq!(block_on(store.create_password_reset("x", &user, before, LEASE_MS)).unwrap(), None);
         invite(&fixture, &now, &format!("again{index}"), LEASE_MS);
     }
+}
+
+fn a_link_does_not_take_over_whoever_was_given_more_meanwhile(place: Place) {
+    let fixture = Fixture::new(place);
+    let (admin, read) = (fixture.user("a@example.org"), fixture.user("b@example.org"));
+    let store = &fixture.store;
+    let make = |hash, user: &User| block_on(store.create_password_reset(hash, user, (&admin).into(), LEASE_MS));
+    let now = || block_on(store.user(read.id)).unwrap().unwrap();
+    make("before", &read).unwrap().unwrap();
+    block_on(store.change_account(&read, AccountChange { role: Some("admin"), is_suspended: None })).unwrap();
+    assert_eq!(block_on(store.password_reset("before")).unwrap(), None);
+    assert!(!block_on(store.reset_password("before", "new")).unwrap());
+    assert_eq!(make("late", &read).unwrap(), None, "it was allowed for what the account was");
+    make("after", &now()).unwrap().unwrap();
+    // As an earlier release makes them.
+    let sql = "UPDATE password_resets SET user_version = NULL";
+    block_on(fixture.another_connection().query(Statement::new("t", sql, []))).unwrap();
+    assert!(block_on(store.reset_password("after", "new")).unwrap());
 }
 
 fn of_many_who_use_links_of_one_account_at_once_one_sets_the_password(place: Place) {
@@ -165,7 +185,7 @@ fn of_many_who_use_links_of_one_account_at_once_one_sets_the_password(place: Pla
     let hash = |index: usize| format!("h{}", index / 2);
     for index in (0..MANY).step_by(2) {
         let (hash, maker) = (hash(index), Maker::from(&admin));
-        block_on(fixture.store.create_password_reset(&hash, user.id, maker, LEASE_MS)).unwrap().unwrap();
+        block_on(fixture.store.create_password_reset(&hash, &user, maker, LEASE_MS)).unwrap().unwrap();
     }
     let barrier = Barrier::new(MANY);
     let reset = &|index: usize| {
@@ -189,7 +209,7 @@ fn no_session_begins_after_a_reset_with_what_was_read_before_it(place: Place) {
     let store = &fixture.store;
     let token = TokenHashes { token: "one".into(), family: "family".into() };
     let begin = |user: &User| block_on(store.create_session(Id::new(), user, &token, LEASE_MS)).unwrap();
-    block_on(store.create_password_reset("h", read.id, (&admin).into(), LEASE_MS)).unwrap().unwrap();
+    block_on(store.create_password_reset("h", &read, (&admin).into(), LEASE_MS)).unwrap().unwrap();
     assert!(begin(&read));
     assert!(block_on(store.reset_password("h", "new")).unwrap());
     assert!(!begin(&read), "the old password was right a moment ago");

@@ -224,7 +224,7 @@ fn do_what_people_do(store: &Store<Recorder<'_>>) {
         assert!(store.set_second_factor(&user, new).await.unwrap());
         assert!(store.use_code(user_id, "s", 2).await.unwrap());
         assert!(!store.use_recovery_code(user_id, "none").await.unwrap());
-        store.began_with_password(id(SESSION, 1)).await.unwrap();
+        store.provider_session_of(id(SESSION, 1)).await.unwrap();
         let user = store.user(user_id).await.unwrap().unwrap();
         let hashes = TokenHashes { token: "t".into(), family: "f".into() };
         // Without a person or a page before, it reads an index from its end.

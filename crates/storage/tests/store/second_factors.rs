@@ -203,7 +203,7 @@ fn a_new_password_ends_sessions_and_links(place: Place) {
     let fixture = Fixture::new(place);
     let (admin, user) = (fixture.user("a@example.org"), fixture.user("b@example.org"));
     let (other, _) = (begin(&fixture, &admin).unwrap(), begin(&fixture, &user).unwrap());
-    block_on(fixture.store.create_password_reset("h", user.id, (&admin).into(), LEASE_MS)).unwrap().unwrap();
+    block_on(fixture.store.create_password_reset("h", &user, (&admin).into(), LEASE_MS)).unwrap().unwrap();
     assert!(block_on(fixture.store.change_password(&user, "new")).unwrap());
     assert!(!block_on(fixture.store.change_password(&user, "newer")).unwrap(), "it has changed since it was read");
     assert_eq!(sessions(&fixture), [other]);

@@ -55,15 +55,21 @@ fn an_account_with_a_second_factor_is_linked_only_with_a_code_too() {
     let linked = link(json!(recovery[0].to_string()));
     assert_eq!((linked.status.as_u16(), &linked.json["id"]), (200, &json!(user.id)), "{}", linked.text);
     assert_eq!(installation.get("/auth/me", &kept(&linked)).json["id"], json!(user.id));
-    assert_eq!(audited(&installation), ["recovery_code.use", "provider.link"]);
     installation.sign_in(&json!({}));
-    assert_eq!(audited(&installation), ["recovery_code.use", "provider.link", "provider.log_in"]);
+    let expected = [
+        ("second_factor.set", "ok"),
+        ("recovery_code.use", "refused"),
+        ("recovery_code.use", "ok"),
+        ("provider.link", "ok"),
+        ("provider.log_in", "ok"),
+    ];
+    assert_eq!(audited(&installation), expected.map(|(action, outcome)| (action.to_owned(), outcome.to_owned())));
 }
 
-/// What was recorded, the oldest first.
-fn audited(installation: &Installation) -> Vec<String> {
+/// What was recorded and how it ended, the oldest first.
+fn audited(installation: &Installation) -> Vec<(String, String)> {
     let records = block_on(installation.fixture.app.store().audit_records(None, None, 10)).unwrap();
-    records.into_iter().rev().map(|record| record.action).collect()
+    records.into_iter().rev().map(|record| (record.action, record.outcome)).collect()
 }
 
 #[test]

@@ -48,6 +48,21 @@ fn logging_out_leads_to_the_provider_and_back() {
 }
 
 #[test]
+fn a_session_that_goes_on_after_a_new_password_still_ends_with_the_one_at_the_provider() {
+    let installation = installation(&json!({}));
+    installation.has_account("ada@example.org");
+    let waiting = kept(&installation.sign_in(&json!({"sid": "one"})));
+    let linked = kept(&installation.post("/auth/oidc/link", &json!({"password": "correct horse"}), &waiting));
+    let body = json!({"password": "correct horse", "new_password": "battery staple"});
+    let changed = installation.post("/auth/password", &body, &linked);
+    assert_eq!(changed.status, StatusCode::OK, "{}", changed.text);
+    let session = kept(&changed);
+    assert_eq!(installation.get("/auth/me", &session).status, StatusCode::OK);
+    assert_eq!(installation.log_out_by_provider(&json!({"sid": "one"})).status, StatusCode::OK);
+    assert_eq!(installation.get("/auth/me", &session).status, StatusCode::UNAUTHORIZED);
+}
+
+#[test]
 fn the_provider_logs_people_out_everywhere() {
     let installation = installation(&json!({}));
     let sessions = ["one", "two", "three"].map(|sid| kept(&installation.sign_in(&json!({"sid": sid}))));

@@ -1,7 +1,7 @@
 //! What whoever stole a password, a session or what was shown once cannot do with it.
 
-use identity::refresh_token;
-use storage::provider_sessions::ProviderSession;
+use identity::{api_key::ApiKey, refresh_token};
+use storage::{api_keys::NewApiKey, invitations::Maker, provider_sessions::ProviderSession};
 
 use super::*;
 
@@ -17,6 +17,29 @@ fn a_new_second_factor_ends_the_sessions_of_other_browsers() {
     assert_eq!(code(&house.send(&thief, Method::POST, "/auth/refresh", None)), (401, "session_ended"));
     assert_eq!(house.post(&thief, "/auth/second-factor/remove", json!({"password": PASSWORD})).status, 401);
     let _ = house.refreshed(&own);
+}
+
+#[test]
+fn a_key_of_a_person_or_of_a_program_is_no_challenge() {
+    for role in [&[][..], &["admin"]] {
+        let house = House::new(role);
+        let _ = house.sign_up(EMAIL);
+        let store = house.fixture.app.store();
+        let maker = Maker::from(&house.user());
+        let program = block_on(store.create_service_account("p", "p@programs.invalid", "admin", maker));
+        for owner in [house.user().id, program.unwrap().unwrap().id] {
+            let key = ApiKey::new().unwrap();
+            let (text, hash) = (key.to_string(), key.hash());
+            let new = NewApiKey { name: "k", prefix: "ea_", hash: &hash, scopes: "*", expires_at: None };
+            block_on(store.create_api_key(owner, new, maker)).unwrap().unwrap();
+            let challenge = json!({"challenge": *text, "code": "000000", "setup": "v1.x"});
+            for path in ["", "/setup", "/confirm"] {
+                let path = format!("/auth/login/second-factor{path}");
+                let refused = house.post(&Browser::default(), &path, challenge.clone());
+                assert_eq!(code(&refused), (401, "challenge_expired"), "{path}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -89,6 +112,17 @@ fn a_password_that_is_entered_again_is_not_checked_without_end_even_if_it_is_rig
     let browser = Browser::of(&house.sign_up(EMAIL));
     let setup = || house.post(&browser, "/auth/second-factor/setup", json!({"password": PASSWORD})).status.as_u16();
     assert_eq!((0..11).map(|_| setup()).filter(|status| *status == 200).count(), 10);
+}
+
+#[test]
+fn a_password_alone_does_not_prolong_a_session_whose_role_needs_a_second_factor() {
+    let mut house = House::new(&[]);
+    let browser = Browser::of(&house.sign_up(EMAIL));
+    house.roles = &["admin"];
+    let body = json!({"password": PASSWORD, "new_password": "battery staple"});
+    let refused = house.post(&browser, "/auth/password", body);
+    assert_eq!(code(&refused), (401, "second_factor_setup_required"));
+    assert_eq!(code(&house.log_in()), (401, "second_factor_setup_required"), "the password is the same");
 }
 
 #[test]

@@ -206,7 +206,7 @@ pub(crate) fn later_rows() -> Vec<String> {
         "INSERT INTO user_group_members VALUES ('u1', 'g2', 1)",
         "INSERT INTO user_group_members VALUES ('U2', 'g1', 1)",
         "INSERT INTO invitations VALUES ('i1', 'hash', 'auditor', 'u1', 7, 1, 2, NULL, NULL, NULL)",
-        "INSERT INTO password_resets VALUES ('p1', 'hash', 'U2', 'u1', 7, 1, 2, NULL)",
+        "INSERT INTO password_resets VALUES ('p1', 'hash', 'U2', 'u1', 7, 1, 2, NULL, 3)",
         "INSERT INTO user_identities VALUES ('https://id.example.org', 'ä', 'U2', 'u2@example.org', 'auditor member', 1, 2)",
         "INSERT INTO identity_providers VALUES ('https://id.example.org', '{\"a\":\"ü\"}', '{}', 1, 2, 3)",
         "INSERT INTO provider_sessions VALUES ('s-U2', 'https://id.example.org', 'ä', 's', 'a.b.c')",
