@@ -95,11 +95,11 @@ async fn whatever_one_of_them_is_the_chat_goes_on_and_people_are_told() -> Resul
         let of_server = problems.iter().filter(|problem| problem["server"] == server);
         of_server.map(|problem| format!("{} {}", problem["message"], problem["advice"])).collect::<Vec<_>>().join("\n")
     };
-    assert!(
-        told("locked").contains("Connect it") && told("locked").contains("remote_mcp_servers"),
-        "{}",
-        told("locked")
-    );
+    // Who has to sign in there is told where they can.
+    assert_eq!(told("locked"), "");
+    let connections = array(&person.get("/api/tools/connections").await?, "/items")?;
+    let locked = connections.iter().find(|connection| connection["server"] == "locked");
+    assert_eq!(locked.context("it can be connected")?["state"], "not_connected", "{connections:?}");
     assert!(told("gone").contains("refuses connections"), "{}", told("gone"));
     assert!(told("unknown").contains("cannot be resolved"), "{}", told("unknown"));
     assert!(told("clock").contains("another server has this name"), "{}", told("clock"));
