@@ -93,7 +93,7 @@ function Password({ user }: { user: User }) {
   });
   return (
     <Section title="Password">
-      <p class="mt-1 text-sm leading-6 text-soft">With a new password, all your other browsers are logged out, connected programs are disconnected, and your API keys are deleted.</p>
+      <p class="mt-1 text-sm leading-6 text-soft">With a new password, all your other browsers are logged out, connected programs are disconnected, and your API keys are deleted. Organisations that you sign in with ask for it once more.</p>
       <form class="mt-3 grid gap-2" onSubmit={submit}>
         {/* So that password managers know whose it is. */}
         <input type="hidden" name="username" autocomplete="username" value={user.email} />

@@ -246,7 +246,7 @@ export function PasswordResetView({ token }: { token: string }) {
       <div class="w-full max-w-[23rem]">
         <Greeting title={state === "done" ? "Your password is changed" : "Choose a new password"}>
           {state === "done"
-            ? "Every browser that was logged in to your account is logged out, every program disconnected, and your API keys are deleted."
+            ? "Every browser that was logged in to your account is logged out, every program disconnected, and your API keys are deleted. Organisations that you sign in with ask for the new password once."
             : "Every browser that is logged in to your account will be logged out, every program disconnected, and your API keys deleted."}
         </Greeting>
         {state === "done" ? (
