@@ -12,10 +12,7 @@ use identity::{
     Issuer, Purpose, address, link_token::LinkToken, password, refresh_token, refresh_token::RefreshToken,
     session_token, signup,
 };
-use permissions::{
-    Roles,
-    table::{ADMIN, GatewayUse},
-};
+use permissions::{Roles, role::former, table::GatewayUse};
 use problem::Problem;
 use serde::{Deserialize, Serialize};
 use storage::{
@@ -179,7 +176,7 @@ pub(crate) fn user_body(user: User, roles: &Roles) -> UserBody {
     let access = roles.access(user.roles());
     UserBody {
         id: user.id,
-        role: if user.role == ADMIN { ADMIN } else { "user" },
+        role: former(&user.role),
         roles: user.roles().map(str::to_owned).collect(),
         permissions: access.permissions().map(ToString::to_string).collect(),
         email: user.email,
@@ -282,7 +279,7 @@ async fn reset_password<D: Database>(
         Problem::new(StatusCode::FORBIDDEN, "link_invalid", detail)
     };
     let hash = LinkToken::parse(&body.token).ok_or_else(void)?.hash();
-    let (_, email) = auth.store().password_reset(&hash).await?.ok_or_else(void)?;
+    let email = auth.store().password_reset(&hash).await?.ok_or_else(void)?;
     password::check(&body.password, &email)?;
     let password_hash = password::hash(&body.password)?;
     if !auth.store().reset_password(&hash, &password_hash).await? {

@@ -7,7 +7,7 @@ use jwt_simple::prelude::{
     VerificationOptions,
 };
 use permissions::{
-    role::MAX_ROLES_OF_PERSON,
+    role::{FORMER_MEMBER, MAX_ROLES_OF_PERSON, former},
     table::{ADMIN, MEMBER},
 };
 use serde::{Deserialize, Serialize};
@@ -108,12 +108,9 @@ pub struct ProgramSession<'a> {
     pub resource: &'a str,
 }
 
-/// What an earlier release calls everybody who is not an administrator.
-const FORMER_MEMBER: &str = "user";
-
 impl SessionClaims {
     fn new(user: &User, session_id: Option<Id>) -> Self {
-        let role = if user.role == ADMIN { ADMIN } else { FORMER_MEMBER };
+        let role = former(&user.role);
         let mut roles: Vec<String> = user.roles().map(str::to_owned).collect();
         // More do not fit into a token. One without a version has the account read at each request, with all its roles.
         let access_version = (roles.len() <= MAX_ROLES_OF_PERSON).then_some(user.access_version);

@@ -16,8 +16,14 @@ pub const MAX_ROLES: usize = 50;
 /// Roles that a token names: the person's own and those of their groups. Of somebody who has more, the database is asked at each request.
 pub const MAX_ROLES_OF_PERSON: usize = 16;
 
-/// What releases before roles called a member. A role of this name would be confused with it.
-const FORMER_MEMBER: &str = "user";
+/// What releases before roles called everybody who is not an administrator. A role of this name would be confused with it.
+pub const FORMER_MEMBER: &str = "user";
+
+/// What releases before roles call an account with this role of its own.
+#[must_use]
+pub fn former(role: &str) -> &'static str {
+    if role == ADMIN { ADMIN } else { FORMER_MEMBER }
+}
 
 /// A role.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -184,24 +184,20 @@ impl<D: Database> Store<D> {
         rows.first().map(|row| row.columns(QUERY).timestamp()).transpose()
     }
 
-    /// Whose password a link resets, and their address: the new password must not be it.
+    /// The address of whoever's password a link resets: the new password must not be it.
     ///
     /// # Errors
     /// As [`Self::create_invitation`].
-    pub async fn password_reset(&self, token_hash: &str) -> Result<Option<(Id, String)>, StorageError> {
+    pub async fn password_reset(&self, token_hash: &str) -> Result<Option<String>, StorageError> {
         const QUERY: &str = "password_reset";
         let sql = format!(
-            "SELECT users.id, users.email FROM password_resets JOIN users ON users.id = password_resets.user_id
+            "SELECT users.email FROM password_resets JOIN users ON users.id = password_resets.user_id
              WHERE token_hash = ?1 AND used_at IS NULL AND expires_at > now_ms() AND {} AND {}",
             counts("password_resets"),
             fits_account("")
         );
         let rows = self.database.query(Statement::new(QUERY, sql, [token_hash.into()])).await?;
-        let read = |row: &Row| {
-            let mut columns = row.columns(QUERY);
-            Ok((columns.id()?, columns.text()?.to_owned()))
-        };
-        rows.first().map(read).transpose()
+        rows.first().map(|row| Ok(row.columns(QUERY).text()?.to_owned())).transpose()
     }
 
     /// Sets a new password with a link. All links of the account are used up by it, and all its sessions end. `false`: the link does not hold

@@ -22,30 +22,30 @@ pub struct PersonUsage {
 }
 
 impl<D: Database> Store<D> {
-    /// What each person used from one moment to another, the newest accounts first, before the one at which the page before ended. Reads the runs
+    /// What each person used since a moment, the newest accounts first, before the one at which the page before ended. Reads the runs
     /// of the people on the page.
     ///
     /// # Errors
     /// Whatever the database says.
     pub async fn usage(
         &self,
-        (from, to): (Timestamp, Timestamp),
+        since: Timestamp,
         before: Option<Id>,
         limit: u32,
     ) -> Result<Vec<PersonUsage>, StorageError> {
         const QUERY: &str = "usage";
-        let mut parameters = vec![from.as_millis().into(), to.as_millis().into()];
+        let mut parameters = vec![since.as_millis().into()];
         let place = after_page("id", before, &mut parameters);
         // A call has a row more when its person is asked, or when it begins without a run.
         let sql = format!(
             "SELECT page.id, page.email, COUNT(runs.id), CAST(COALESCE(SUM(runs.prompt_tokens), 0) AS bigint),
                  CAST(COALESCE(SUM(runs.completion_tokens), 0) AS bigint),
                  (SELECT COUNT(*) FROM audit_events WHERE audit_events.user_id = page.id AND audit_events.at >= ?1
-                     AND audit_events.at < ?2 AND audit_events.action = 'tool.call'
+                     AND audit_events.action = 'tool.call'
                      AND audit_events.outcome NOT IN ('approval_asked', 'begun'))
              FROM (SELECT id, email FROM users WHERE 1 = 1 {place} ORDER BY id DESC LIMIT {limit})
                  AS page
-             LEFT JOIN runs ON runs.user_id = page.id AND runs.created_at >= ?1 AND runs.created_at < ?2
+             LEFT JOIN runs ON runs.user_id = page.id AND runs.created_at >= ?1
              GROUP BY page.id, page.email ORDER BY page.id DESC"
         );
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;

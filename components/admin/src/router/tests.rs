@@ -209,7 +209,7 @@ fn a_link_for_a_new_password_is_made_and_only_its_hash_kept() {
     let secret = made.json["path"].as_str().unwrap().strip_prefix("/password-reset#").unwrap();
     let hash = LinkToken::parse(secret).unwrap().hash();
     let found = block_on(test.fixture.app.store().password_reset(&hash)).unwrap();
-    assert_eq!(found, Some((user.id, "b@example.org".to_owned())));
+    assert_eq!(found.as_deref(), Some("b@example.org"));
     assert_eq!(test.recorded().0, "user.reset_link");
     assert_eq!(code(&test.send(Method::POST, &format!("/users/{}/reset-link", Id::new()), None)).0, 404);
 }
