@@ -210,9 +210,9 @@ export const tools = {
   setPolicy: (pattern: string, effect: Effect) =>
     send<unknown>("PUT", "/api/tools/policies", { body: { pattern, effect } }),
   connections: () => send<{ items: Connection[] }>("GET", "/api/tools/connections"),
-  /** Returns the address of the page where the person agrees. */
+  /** Returns the address of the page where the person agrees. A server that cannot be connected is a 502, which asking again does not change. */
   connect: (server: string) =>
-    send<{ authorization_url: string }>("POST", "/api/tools/connections", { body: { server } }),
+    send<{ authorization_url: string }>("POST", "/api/tools/connections", { body: { server }, once: true }),
   disconnect: (server: string) => send<void>("DELETE", `/api/tools/connections${query({ server })}`),
   secrets: () => send<{ items: Secret[] }>("GET", "/api/tools/secrets"),
   setSecret: (server: string, name: string, value: string) =>

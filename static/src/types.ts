@@ -75,7 +75,15 @@ export type Link = { path: string; expires_at: string };
 
 export type Group = { id: string; name: string; roles: string[]; members: number; created_at: string };
 
-export type OpenSession = { id: string; user_id: string; email: string; created_at: string; used_at: string; client_name: string | null };
+export type OpenSession = {
+  id: string;
+  user_id: string;
+  email: string;
+  created_at: string;
+  used_at: string;
+  /** Of a program's session. A host of an earlier release does not say it. */
+  client_name?: string | null;
+};
 
 /** A key of a program. `key` is the key itself, told once. */
 export type ApiKey = {
@@ -230,7 +238,6 @@ export type ToolProblem = {
   advice: string | null;
 };
 
-/** A secret that a server's tools need from the person. */
 /** A server elsewhere that each person connects for themselves. */
 export type Connection = {
   server: string;
@@ -242,6 +249,7 @@ export type Connection = {
   connected_at: string | null;
 };
 
+/** A secret that a server's tools need from the person. */
 export type Secret = {
   server: string;
   name: string;

@@ -31,8 +31,13 @@ test("the person is led to the page where they agree, and to no other kind of ad
 });
 
 test("a server that cannot be connected says why", async () => {
-  answers.set("POST /api/tools/connections", () => refusal(502, "connection_failed", "wiki cannot be connected."));
+  let times = 0;
+  answers.set("POST /api/tools/connections", () => {
+    times += 1;
+    return refusal(502, "connection_failed", "wiki cannot be connected.");
+  });
   await connections.connect("wiki", () => assert.fail("nothing is opened"));
+  assert.equal(times, 1, "it counts, and asks the server each time");
   assert.deepEqual(connections.changingConnections.value.get("wiki"), {
     at: "failed",
     reason: "wiki cannot be connected.",

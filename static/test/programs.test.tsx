@@ -44,6 +44,11 @@ test("a person sees which program wants what, for whom, and where they are sent"
   for (const words of ["Letter Writer", "tools of clock", "ada@example.org", "program.example.org"]) assert.ok(page.includes(words), words);
 });
 
+test("a person is told when it is about one server alone", () => {
+  assert.doesNotMatch(shown({}), /Only the server/);
+  assert.match(shown({ resource: "/mcp/clock" }), /Only the server.*clock/s);
+});
+
 test("a person is warned where nothing proves which program it is", () => {
   const warning = /Go on only if you have just connected it yourself/;
   assert.match(shown({}), warning);

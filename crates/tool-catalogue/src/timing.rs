@@ -1,4 +1,5 @@
-//! The times of discovery: how long each step may take, and how long a list is valid. No other module has such numbers.
+//! The times of the discovery that all share: how long each step may take, and how long a list is valid. No other module of this crate has such
+//! numbers.
 
 use std::{ops::RangeInclusive, time::Duration};
 

@@ -63,12 +63,11 @@ function comeBackTo(away: string): void {
 export async function resume(): Promise<void> {
   readOutcome();
   const away = sessionStorage.getItem(AWAY);
-  const wasAway = away !== null;
   sessionStorage.removeItem(AWAY);
   if (away !== null) comeBackTo(away);
   try {
     const user = await auth.me();
-    if (wasAway) enter(user);
+    if (away !== null) enter(user);
     else arrive(user);
   } catch (error) {
     if (error instanceof ApiError && error.status === 401) {

@@ -6,7 +6,7 @@ import { changed, endedBy } from "../state/session.ts";
 import type { Proof, SecondFactor, Setup, User } from "../types.ts";
 import { announce } from "./announce.tsx";
 import { Header } from "./header.tsx";
-import { Fault, textOf, useSubmit, When } from "./page-list.tsx";
+import { Fault, passwordOf, textOf, useSubmit, When } from "./page-list.tsx";
 import { RecoveryCodes, SetupForm } from "./second-factor.tsx";
 
 export function AccountSettings({ user }: { user: User }) {
@@ -115,11 +115,6 @@ function Password({ user }: { user: User }) {
   );
 }
 
-/** Exactly as it was typed: spaces count. */
-function passwordOf(data: FormData, name: string): string {
-  const value = data.get(name);
-  return typeof value === "string" ? value : "";
-}
 
 function Secret({ name, label, autocomplete }: { name: string; label: string; autocomplete: string }) {
   const id = useId();

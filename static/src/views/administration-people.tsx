@@ -311,7 +311,7 @@ export function Sessions() {
             <span class="min-w-[12rem] flex-1 break-all">
               <bdi>{session.email}</bdi>
               <span class="block text-xs leading-5 text-soft">
-                {session.client_name !== null && (
+                {session.client_name && (
                   <>
                     program <bdi>{visible(session.client_name)}</bdi>,{" "}
                   </>

@@ -80,6 +80,8 @@ export function Question({
   decide: (wanted: Wanted, decision: "allow" | "deny") => Promise<void>;
 }) {
   const name = visible(wanted.client_name);
+  // A path of the gateway: all servers, or one.
+  const server = /^\/mcp\/(.+)$/.exec(wanted.resource)?.[1] ?? null;
   return (
     <>
       <h1 class="text-center text-2xl font-semibold tracking-tight break-words">
@@ -114,6 +116,14 @@ export function Question({
           <dd class="break-all text-ink">
             <bdi>{user.email}</bdi>
           </dd>
+          {server !== null && (
+            <>
+              <dt>Only the server</dt>
+              <dd class="break-all text-ink">
+                <bdi>{visible(server)}</bdi>
+              </dd>
+            </>
+          )}
           <dt>Then back to</dt>
           <dd class="break-all text-ink">
             <bdi>{wanted.redirect_host}</bdi>

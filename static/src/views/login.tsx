@@ -7,7 +7,7 @@ import { navigate } from "../state/route.ts";
 import { leaveForProvider, linkAccount, logIn, outcome, resetPassword, session, signUp } from "../state/session.ts";
 import type { Provider, SignUpState } from "../types.ts";
 import { Logo } from "./icons.tsx";
-import { textOf } from "./page-list.tsx";
+import { passwordOf, textOf } from "./page-list.tsx";
 
 type Trouble = { field: string | null; text: string };
 
@@ -31,15 +31,12 @@ export function LoginView({ invitation }: { invitation?: string }) {
   const submit = async (event: TargetedSubmitEvent<HTMLFormElement>) => {
     event.preventDefault();
     const data = new FormData(event.currentTarget);
-    const text = (name: string) => {
-      const value = data.get(name);
-      return typeof value === "string" ? value : "";
-    };
     setWaiting(true);
     setTrouble(null);
     try {
-      if (isNew) await signUp(text("email").trim(), text("password"), text("name").trim(), invitation);
-      else await logIn(text("email").trim(), text("password"));
+      const [email, password] = [textOf(data, "email"), passwordOf(data, "password")];
+      if (isNew) await signUp(email, password, textOf(data, "name"), invitation);
+      else await logIn(email, password);
       if (invitation !== undefined) navigate("/", { replace: true });
     } catch (error) {
       setTrouble({ field: fieldOf(error), text: describe(error) });
@@ -171,7 +168,7 @@ function LinkView() {
     setWaiting(true);
     setTrouble(null);
     try {
-      await linkAccount(textOf(data, "password"), needsCode ? textOf(data, "code") : null);
+      await linkAccount(passwordOf(data, "password"), needsCode ? textOf(data, "code") : null);
     } catch (error) {
       const code = error instanceof ApiError ? error.code : "";
       if (code === "second_factor_required") setNeedsCode(true);
@@ -230,11 +227,11 @@ export function PasswordResetView({ token }: { token: string }) {
   const [fault, setFault] = useState<string | null>(null);
   const submit = async (event: TargetedSubmitEvent<HTMLFormElement>) => {
     event.preventDefault();
-    const password = new FormData(event.currentTarget).get("password");
+    const password = passwordOf(new FormData(event.currentTarget), "password");
     setState("waiting");
     setFault(null);
     try {
-      await resetPassword(token, typeof password === "string" ? password : "");
+      await resetPassword(token, password);
       setState("done");
     } catch (error) {
       setFault(describe(error));

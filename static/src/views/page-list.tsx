@@ -175,6 +175,11 @@ export function Fault({ text }: { text: string | null }) {
 }
 
 export function textOf(data: FormData, name: string): string {
+  return passwordOf(data, name).trim();
+}
+
+/** Exactly as it was typed: spaces count. */
+export function passwordOf(data: FormData, name: string): string {
   const value = data.get(name);
-  return typeof value === "string" ? value.trim() : "";
+  return typeof value === "string" ? value : "";
 }

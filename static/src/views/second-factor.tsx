@@ -5,8 +5,10 @@ import { auth, describe } from "../api.ts";
 import {
   answerChallenge,
   confirmSetup,
+  endedBy,
   enterWithCodes,
   expired,
+  session,
   type Step,
   step as current,
 } from "../state/session.ts";
@@ -68,6 +70,8 @@ function CodeForm({ button, send }: { button: string; send: (code: string) => Pr
     try {
       await send(code);
     } catch (error) {
+      // On the account's page, a 401 is the end of the session. In the second step of a log-in nobody is in yet.
+      if (session.value.at === "in" && endedBy(error)) return;
       setFault(describe(error));
       form.current?.querySelector<HTMLInputElement>("input")?.select();
     }
