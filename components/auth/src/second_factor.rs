@@ -160,13 +160,13 @@ async fn challenged<D: Database>(auth: &Auth<D>, challenge: &str) -> Result<User
         let detail = "The log-in took too long, or the account has changed meanwhile. Enter your password again.";
         Problem::new(StatusCode::UNAUTHORIZED, "challenge_expired", detail)
     };
-    let session = match auth.app.authenticate(challenge, Purpose::SecondFactor).await {
+    let caller = match auth.app.signed_caller(challenge, Purpose::SecondFactor).await {
         Err(error) if error.status() == StatusCode::UNAUTHORIZED => return Err(expired().into()),
-        session => session?,
+        caller => caller?,
     };
     // Exactly: what the instance knows about changes may be half a second old.
-    let user = auth.store().user(session.user_id()).await?;
-    let same = |user: &User| user.access_version == session.access_version() && !user.is_suspended;
+    let user = auth.store().user(caller.user_id).await?;
+    let same = |user: &User| Some(user.access_version) == caller.access_version && !user.is_suspended;
     Ok(user.filter(same).ok_or_else(expired)?)
 }
 
