@@ -59,7 +59,7 @@ pub(crate) struct Attempt(Vec<Bucket>);
 impl Attempt {
     /// `spent` is never given back.
     async fn begin<D: Database>(auth: &Auth<D>, given_back: Vec<Bucket>, spent: Option<Bucket>) -> Result<Self> {
-        match auth.store().take_rate(given_back.iter().chain(&spent)).await? {
+        match auth.store().take_rate(given_back.iter().cloned().chain(spent)).await? {
             Ok(()) => Ok(Self(given_back)),
             Err(RetryAfterMs(wait_ms)) => Err(too_many(wait_ms).into()),
         }
@@ -114,7 +114,7 @@ impl Attempt {
     }
 
     /// It succeeded, so it does not count. If that cannot be stored, it counts and succeeds all the same.
-    pub(crate) async fn succeeded<D: Database>(self, auth: &Auth<D>) -> Result<()> {
+    pub(crate) async fn succeeded<D: Database>(self, auth: &Auth<D>) {
         if let Err(error) = auth.store().give_back_rate(&self.0).await {
             log(
                 COMPONENT,
@@ -123,7 +123,6 @@ impl Attempt {
                 serde_json::json!({"detail": error.to_string()}),
             );
         }
-        Ok(())
     }
 }
 

@@ -305,7 +305,7 @@ async fn log_in<D: Database>(
         auth.store().user_by_email(&email, &older).await?.map_or((None, None), |(user, hash)| (Some(user), hash));
     let fits = password::verify(&body.password, hash.as_deref());
     let user = user.filter(|_| fits).ok_or_else(wrong_credentials)?;
-    attempt.succeeded(&auth).await?;
+    attempt.succeeded(&auth).await;
     if user.is_suspended {
         return Err(suspended(StatusCode::FORBIDDEN).into());
     }

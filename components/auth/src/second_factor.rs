@@ -314,11 +314,10 @@ pub(crate) async fn proven<D: Database>(
     let found = auth.store().user_with_password(session.user_id()).await?;
     let (user, hash) = found.ok_or_else(Problem::unauthenticated)?;
     if let Some(text) = password {
-        let attempt = Attempt::with_proof(auth, user.id).await?;
+        Attempt::with_proof(auth, user.id).await?;
         if !password::verify(&text, hash.as_deref()) {
             return Err(Problem::invalid_field("password", "This is not your password.").into());
         }
-        attempt.succeeded(auth).await?;
         return Ok(user);
     }
     let Some(code) = code else {
@@ -340,7 +339,7 @@ pub(crate) async fn counts<D: Database>(auth: &Auth<D>, headers: &HeaderMap, use
             let used = auth.store().use_recovery_code(user.id, &code.hash()).await?;
             record(auth, user, "recovery_code.use", if used { "ok" } else { "refused" }).await?;
             if used {
-                attempt.succeeded(auth).await?;
+                attempt.succeeded(auth).await;
             }
             Ok(used)
         }
@@ -353,7 +352,7 @@ pub(crate) async fn counts<D: Database>(auth: &Auth<D>, headers: &HeaderMap, use
                 None => false,
             };
             if used {
-                attempt.succeeded(auth).await?;
+                attempt.succeeded(auth).await;
             } else {
                 // Whoever comes here knows the password.
                 record(auth, user, "second_factor.code", "refused").await?;

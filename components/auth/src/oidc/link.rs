@@ -47,7 +47,7 @@ pub(super) async fn link<D: Database>(
     if !password::verify(&body.password, waiting.password_hash.as_deref()) {
         return Err(wrong_credentials().into());
     }
-    attempt.succeeded(&auth).await?;
+    attempt.succeeded(&auth).await;
     if waiting.user.is_suspended {
         return Err(suspended(StatusCode::FORBIDDEN).into());
     }
