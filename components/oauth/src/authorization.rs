@@ -260,13 +260,10 @@ pub(crate) async fn show<D: Database, F: Documents>(
 }
 
 async fn take_rate<D: Database, F: Documents>(oauth: &OAuth<D, F>, user_id: Id) -> Result<()> {
-    let per_minute = DOCUMENTS_PER_MINUTE;
-    let limit = Limit { key: format!("oauth-documents:{user_id}"), per_minute, burst: per_minute };
+    let limit = Limit::per_minute(format!("oauth-documents:{user_id}"), DOCUMENTS_PER_MINUTE);
     oauth.store().take_rate(&[limit]).await?.map_err(|wait| {
         let detail = "You have connected many programs at once. Try again in a minute.";
-        Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail)
-            .with_header(header::RETRY_AFTER, HeaderValue::from(wait.0.div_ceil(1000)))
-            .into()
+        Problem::rate_limited(detail, wait.0.div_ceil(1000)).into()
     })
 }
 
