@@ -81,8 +81,7 @@ fn read_terms(columns: &mut Columns<'_>) -> Result<GrantTerms, StorageError> {
 }
 
 impl<D: Database> Store<D> {
-    /// Creates a grant with its code for an account that was read with this version of its access, and deletes grants of the account that ended
-    /// long ago. `false`: the account has changed since.
+    /// Creates a grant with its code for an account that was read with this version of its access. `false`: the account has changed since.
     ///
     /// # Errors
     /// Those of the database.
@@ -116,15 +115,20 @@ impl<D: Database> Store<D> {
             grant.resource.into(),
             grant.scopes.into(),
         ];
-        if self.database.query(Statement::new("create_grant", sql, parameters).durably()).await?.is_empty() {
-            return Ok(false);
-        }
+        Ok(!self.database.query(Statement::new("create_grant", sql, parameters).durably()).await?.is_empty())
+    }
+
+    /// Deletes the grants of an account that ended long ago.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn forget_ended_grants(&self, user_id: Id) -> Result<(), StorageError> {
         let sql = format!(
             "DELETE FROM sessions WHERE user_id = ?1 AND client_id IS NOT NULL
              AND (expires_at < now_ms() - {KEPT_ENDED_MS} OR revoked_at < now_ms() - {KEPT_ENDED_MS})"
         );
         self.database.query(Statement::new("forget_ended_grants", sql, [user_id.into()]).repeatably()).await?;
-        Ok(true)
+        Ok(())
     }
 
     /// Exchanges a code for the first refresh token, once. A code that comes again, or with something else than it is bound to, ends the grant: it
