@@ -4,7 +4,7 @@
 use domain::{Id, Timestamp, User};
 
 use crate::{
-    Database, Dialect, Row, Statement, StorageError, Store, Value,
+    Database, Row, Statement, StorageError, Store, Value,
     database::{Columns, after_page},
     sessions::TokenHashes,
 };
@@ -93,8 +93,7 @@ impl<D: Database> Store<D> {
         grant: NewGrant<'_>,
         code_lifetime_ms: i64,
     ) -> Result<bool, StorageError> {
-        // As `create_session` does.
-        let waiting = if self.database.dialect() == Dialect::Postgres { "FOR SHARE" } else { "" };
+        let waiting = self.waiting_with_others();
         let sql = format!(
             "INSERT INTO sessions (id, user_id, token_hash, family_hash, created_at, expires_at,
                  client_id, client_name, redirect_uri, code_challenge, resource, scopes)
