@@ -61,6 +61,6 @@ pub(crate) async fn change_password<D: Database>(
         return Err(Problem::conflict("changed_meanwhile", "Your account has changed meanwhile. Try again.").into());
     }
     record(&auth, &user, "password.change", "ok").await?;
-    let user = auth.store().user(user.id).await?.ok_or_else(Problem::unauthenticated)?;
-    begin_session(&auth, &headers, user, at_provider.as_ref(), StatusCode::OK, None).await
+    let (user, hash) = auth.store().user_with_password(user.id).await?.ok_or_else(Problem::unauthenticated)?;
+    begin_session(&auth, &headers, (user, hash.as_deref()), at_provider.as_ref(), StatusCode::OK, None).await
 }

@@ -59,17 +59,23 @@ pub(crate) struct Attempt(Vec<Bucket>);
 impl Attempt {
     /// `spent` is never given back.
     async fn begin<D: Database>(auth: &Auth<D>, given_back: Vec<Bucket>, spent: Option<Bucket>) -> Result<Self> {
-        match auth.store().take_rate(given_back.iter().chain(&spent)).await? {
+        match auth.store().take_rate(given_back.iter().cloned().chain(spent)).await? {
             Ok(()) => Ok(Self(given_back)),
             Err(RetryAfterMs(wait_ms)) => Err(too_many(wait_ms).into()),
         }
     }
 
-    /// Begins to log in to the account with this address, which is in its one spelling. Nothing tells whether there is such an account.
-    pub(crate) async fn with_password<D: Database>(auth: &Auth<D>, headers: &HeaderMap, email: &str) -> Result<Self> {
+    /// Begins to log in to the account with this address, which is in its one spelling, and with this password hash, if it exists and has one. Nothing
+    /// tells whether there is such an account.
+    pub(crate) async fn with_password<D: Database>(
+        auth: &Auth<D>,
+        headers: &HeaderMap,
+        email: &str,
+        password_hash: Option<&str>,
+    ) -> Result<Self> {
         let ClientAddress { network, may_be_shared } = from(auth, headers);
         let hashes = Some(bucket("hashes", &network, HASHES));
-        if let Some(browser) = known_browser(auth, headers, email).await? {
+        if let Some(browser) = known_browser(auth, headers, email, password_hash).await? {
             return Self::begin(auth, vec![bucket("browser", &browser, KNOWN_BROWSER)], hashes).await;
         }
         // The table of limits has no addresses of people.
@@ -89,9 +95,14 @@ impl Attempt {
     }
 
     /// Tries a code of an app.
-    pub(crate) async fn with_code<D: Database>(auth: &Auth<D>, headers: &HeaderMap, user: &User) -> Result<Self> {
+    pub(crate) async fn with_code<D: Database>(
+        auth: &Auth<D>,
+        headers: &HeaderMap,
+        user: &User,
+        password_hash: Option<&str>,
+    ) -> Result<Self> {
         let account = user.id.to_string();
-        let narrow = match known_browser(auth, headers, &spelling(&user.email)).await? {
+        let narrow = match known_browser(auth, headers, &spelling(&user.email), password_hash).await? {
             Some(browser) => bucket("code-browser", &browser, CODE),
             None => bucket("code", &account, CODE),
         };
@@ -114,7 +125,7 @@ impl Attempt {
     }
 
     /// It succeeded, so it does not count. If that cannot be stored, it counts and succeeds all the same.
-    pub(crate) async fn succeeded<D: Database>(self, auth: &Auth<D>) -> Result<()> {
+    pub(crate) async fn succeeded<D: Database>(self, auth: &Auth<D>) {
         if let Err(error) = auth.store().give_back_rate(&self.0).await {
             log(
                 COMPONENT,
@@ -123,7 +134,6 @@ impl Attempt {
                 serde_json::json!({"detail": error.to_string()}),
             );
         }
-        Ok(())
     }
 }
 
@@ -137,14 +147,16 @@ pub(crate) fn spelling(email: &str) -> String {
 }
 
 /// The name of the browser, if somebody has logged in to this account with its present password in it.
-async fn known_browser<D: Database>(auth: &Auth<D>, headers: &HeaderMap, email: &str) -> Result<Option<String>> {
-    if !cookies::has_mark(headers) {
-        return Ok(None);
-    }
+async fn known_browser<D: Database>(
+    auth: &Auth<D>,
+    headers: &HeaderMap,
+    email: &str,
+    password_hash: Option<&str>,
+) -> Result<Option<String>> {
+    let Some(password_hash) = password_hash.filter(|_| cookies::has_mark(headers)) else { return Ok(None) };
     let (issuer, _) = auth.issuer().await?;
     let Some(mark) = cookies::mark(headers, &issuer.mark_name(email)?) else { return Ok(None) };
-    let Some((_, Some(password_hash))) = auth.store().user_by_email(email, email).await? else { return Ok(None) };
-    Ok(issuer.known_browser(email, &password_hash, &mark)?)
+    Ok(issuer.known_browser(email, password_hash, &mark)?)
 }
 
 fn bucket(kind: &str, of: &str, (interval_us, burst): Rate) -> Bucket {

@@ -251,7 +251,7 @@ async fn sign_up<D: Database>(
             || Problem::conflict("email_taken", "There is an account with this address already. Log in instead.");
         return Err(refused(&auth, opening).await?.unwrap_or_else(taken).into());
     };
-    second_factor::after_password(&auth, &headers, user, StatusCode::CREATED).await
+    second_factor::after_password(&auth, &headers, (user, Some(&password_hash)), StatusCode::CREATED).await
 }
 
 /// Why nobody gets an account this way, whatever their address.
@@ -300,16 +300,16 @@ async fn log_in<D: Database>(
     auth.check_origin(&method, &headers)?;
     // A wrong password and an unknown address give the same response after the same time.
     let (email, older) = address::spellings(&body.email).unwrap_or_default();
-    let attempt = Attempt::with_password(&auth, &headers, &email).await?;
     let (user, hash) =
         auth.store().user_by_email(&email, &older).await?.map_or((None, None), |(user, hash)| (Some(user), hash));
+    let attempt = Attempt::with_password(&auth, &headers, &email, hash.as_deref()).await?;
     let fits = password::verify(&body.password, hash.as_deref());
     let user = user.filter(|_| fits).ok_or_else(wrong_credentials)?;
-    attempt.succeeded(&auth).await?;
+    attempt.succeeded(&auth).await;
     if user.is_suspended {
         return Err(suspended(StatusCode::FORBIDDEN).into());
     }
-    second_factor::after_password(&auth, &headers, user, StatusCode::OK).await
+    second_factor::after_password(&auth, &headers, (user, hash.as_deref()), StatusCode::OK).await
 }
 
 pub(crate) fn wrong_credentials() -> Problem {
@@ -317,12 +317,12 @@ pub(crate) fn wrong_credentials() -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, "invalid_credentials", detail)
 }
 
-/// Begins a session for an account that was read as `user`, in a browser that is known from then on. `at_provider` is the session there that it goes
-/// on with; `recovery_codes` are new ones to show.
+/// Begins a session for an account that was read as `user` with this password hash, in a browser that is known from then on. `at_provider` is the
+/// session there that it goes on with; `recovery_codes` are new ones to show.
 pub(crate) async fn begin_session<D: Database>(
     auth: &Auth<D>,
     headers: &HeaderMap,
-    user: User,
+    (user, password_hash): (User, Option<&str>),
     at_provider: Option<&ProviderSession>,
     status: StatusCode,
     recovery_codes: Option<Vec<String>>,
@@ -338,11 +338,12 @@ pub(crate) async fn begin_session<D: Database>(
         return Err(wrong_credentials().into());
     }
     let issuer = auth.issuer().await?;
-    let marked = auth.store().user_with_password(user.id).await?;
+    let email = user.email.clone();
     let body = session_body(auth, &issuer, user, &token).await?;
     let mut response = session_response(auth, headers, SessionBody { recovery_codes, ..body }, &token, status);
-    if let Some((user, Some(password_hash))) = marked {
-        mark_browser(auth, headers, &issuer.0, (&user.email, &password_hash), &mut response)?;
+    // A session begins only if the account has not changed since it was read, so this is its password.
+    if let Some(password_hash) = password_hash {
+        mark_browser(auth, headers, &issuer.0, (&email, password_hash), &mut response)?;
     }
     Ok(response)
 }

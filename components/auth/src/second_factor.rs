@@ -108,7 +108,7 @@ pub(crate) struct StateBody {
 pub(crate) async fn after_password<D: Database>(
     auth: &Auth<D>,
     headers: &HeaderMap,
-    user: User,
+    (user, password_hash): (User, Option<&str>),
     status: StatusCode,
 ) -> Result<Response> {
     let problem = if user.has_second_factor {
@@ -117,7 +117,7 @@ pub(crate) async fn after_password<D: Database>(
         let detail = "Your role needs a second factor. Set one up to go on.";
         Problem::new(StatusCode::UNAUTHORIZED, "second_factor_setup_required", detail)
     } else {
-        return begin_session(auth, headers, user, None, status, None).await;
+        return begin_session(auth, headers, (user, password_hash), None, status, None).await;
     };
     let (issuer, now) = auth.issuer().await?;
     let challenge = issuer.issue_challenge(&user, now)?;
@@ -154,20 +154,21 @@ pub(crate) fn needed_by_now() -> Problem {
     over("second_factor_setup_required", "Your role needs a second factor by now. Log in again to set one up.")
 }
 
-/// Whose challenge this is, if nothing has changed about the account since it was made.
-async fn challenged<D: Database>(auth: &Auth<D>, challenge: &str) -> Result<User> {
+/// Whose challenge this is, and the hash of their password, if nothing has changed about the account since it was made.
+async fn challenged<D: Database>(auth: &Auth<D>, challenge: &str) -> Result<(User, Option<String>)> {
     let expired = || {
         let detail = "The log-in took too long, or the account has changed meanwhile. Enter your password again.";
         Problem::new(StatusCode::UNAUTHORIZED, "challenge_expired", detail)
     };
-    let session = match auth.app.authenticate(challenge, Purpose::SecondFactor).await {
+    let caller = match auth.app.signed_caller(challenge, Purpose::SecondFactor).await {
         Err(error) if error.status() == StatusCode::UNAUTHORIZED => return Err(expired().into()),
-        session => session?,
+        caller => caller?,
     };
     // Exactly: what the instance knows about changes may be half a second old.
-    let user = auth.store().user(session.user_id()).await?;
-    let same = |user: &User| user.access_version == session.access_version() && !user.is_suspended;
-    Ok(user.filter(same).ok_or_else(expired)?)
+    let found = auth.store().user_with_password(caller.user_id).await?;
+    let same =
+        |(user, _): &(User, Option<String>)| Some(user.access_version) == caller.access_version && !user.is_suspended;
+    Ok(found.filter(same).ok_or_else(expired)?)
 }
 
 /// `POST /auth/login/second-factor`.
@@ -178,11 +179,11 @@ pub(crate) async fn log_in<D: Database>(
     Json(CodeAnswer { challenge, code }): Json<CodeAnswer>,
 ) -> Result<Response> {
     auth.check_origin(&method, &headers)?;
-    let user = challenged(&auth, &challenge).await?;
-    if !counts(&auth, &headers, &user, &code).await? {
+    let (user, hash) = challenged(&auth, &challenge).await?;
+    if !counts(&auth, &headers, (&user, hash.as_deref()), &code).await? {
         return Err(wrong_code().into());
     }
-    begin_session(&auth, &headers, user, None, StatusCode::OK, None).await
+    begin_session(&auth, &headers, (user, hash.as_deref()), None, StatusCode::OK, None).await
 }
 
 /// `POST /auth/login/second-factor/setup`: whoever has none yet begins to set one up.
@@ -193,7 +194,7 @@ pub(crate) async fn log_in_setup<D: Database>(
     Json(Challenged { challenge }): Json<Challenged>,
 ) -> Result<Json<SetupBody>> {
     auth.check_origin(&method, &headers)?;
-    let user = challenged(&auth, &challenge).await?;
+    let (user, _) = challenged(&auth, &challenge).await?;
     if user.has_second_factor {
         return Err(exists().into());
     }
@@ -208,13 +209,13 @@ pub(crate) async fn log_in_confirm<D: Database>(
     Json(SetupAnswer { challenge, confirmation }): Json<SetupAnswer>,
 ) -> Result<Response> {
     auth.check_origin(&method, &headers)?;
-    let user = challenged(&auth, &challenge).await?;
+    let (user, _) = challenged(&auth, &challenge).await?;
     if user.has_second_factor {
         return Err(exists().into());
     }
     let codes = finish_setup(&auth, &user, &confirmation, None).await?.ok_or_else(exists)?;
-    let user = auth.store().user(user.id).await?.ok_or_else(Problem::unauthenticated)?;
-    begin_session(&auth, &headers, user, None, StatusCode::CREATED, Some(codes)).await
+    let (user, hash) = auth.store().user_with_password(user.id).await?.ok_or_else(Problem::unauthenticated)?;
+    begin_session(&auth, &headers, (user, hash.as_deref()), None, StatusCode::CREATED, Some(codes)).await
 }
 
 fn exists() -> Problem {
@@ -314,25 +315,29 @@ pub(crate) async fn proven<D: Database>(
     let found = auth.store().user_with_password(session.user_id()).await?;
     let (user, hash) = found.ok_or_else(Problem::unauthenticated)?;
     if let Some(text) = password {
-        let attempt = Attempt::with_proof(auth, user.id).await?;
+        Attempt::with_proof(auth, user.id).await?;
         if !password::verify(&text, hash.as_deref()) {
             return Err(Problem::invalid_field("password", "This is not your password.").into());
         }
-        attempt.succeeded(auth).await?;
         return Ok(user);
     }
     let Some(code) = code else {
         return Err(Problem::invalid_field("password", "Enter your password, or a code of your app.").into());
     };
-    if counts(auth, headers, &user, &code).await? {
+    if counts(auth, headers, (&user, hash.as_deref()), &code).await? {
         Ok(user)
     } else {
         Err(Problem::invalid_field("code", WRONG_CODE).into())
     }
 }
 
-/// Whether this is a code of the account that was not used before. It is used by this.
-pub(crate) async fn counts<D: Database>(auth: &Auth<D>, headers: &HeaderMap, user: &User, typed: &str) -> Result<bool> {
+/// Whether this is a code of the account, which has this password hash, that was not used before. It is used by this.
+pub(crate) async fn counts<D: Database>(
+    auth: &Auth<D>,
+    headers: &HeaderMap,
+    (user, password_hash): (&User, Option<&str>),
+    typed: &str,
+) -> Result<bool> {
     match TypedCode::parse(typed) {
         None => Ok(false),
         Some(TypedCode::Recovery(code)) => {
@@ -340,20 +345,20 @@ pub(crate) async fn counts<D: Database>(auth: &Auth<D>, headers: &HeaderMap, use
             let used = auth.store().use_recovery_code(user.id, &code.hash()).await?;
             record(auth, user, "recovery_code.use", if used { "ok" } else { "refused" }).await?;
             if used {
-                attempt.succeeded(auth).await?;
+                attempt.succeeded(auth).await;
             }
             Ok(used)
         }
         Some(TypedCode::App(code)) => {
             let Some(kept) = auth.store().second_factor(user.id).await? else { return Ok(false) };
-            let attempt = Attempt::with_code(auth, headers, user).await?;
+            let attempt = Attempt::with_code(auth, headers, user, password_hash).await?;
             let secret = open(auth, user, &kept).await?;
             let used = match secret.check(&code, kept.now)? {
                 Some(step) => auth.store().use_code(user.id, &kept.sealed, step).await?,
                 None => false,
             };
             if used {
-                attempt.succeeded(auth).await?;
+                attempt.succeeded(auth).await;
             } else {
                 // Whoever comes here knows the password.
                 record(auth, user, "second_factor.code", "refused").await?;

@@ -4,6 +4,8 @@
 //! A decision is never remembered for the next request: whoever runs on the same machine could pretend to be a program that was let in (RFC 8252,
 //! section 8.6), and a program that was let in keeps its refresh token.
 
+use std::collections::BTreeMap;
+
 use axum::{
     extract::State,
     response::{IntoResponse, Response},
@@ -16,9 +18,13 @@ use problem::Problem;
 use serde::{Deserialize, Serialize};
 use storage::{Database, grants::NewGrant, rate_limits::Limit, sessions::TokenHashes};
 use url::Url;
-use web::{Allowed, Error, Json, Query, Result};
+use web::{
+    Allowed, Error, Json, Query, Result,
+    log::{Level, log},
+};
 
 use crate::{
+    COMPONENT,
     client::{Client, is_on_this_computer, redirect_place, with_parameters},
     document::{self, Documents},
     grants::record,
@@ -260,13 +266,10 @@ pub(crate) async fn show<D: Database, F: Documents>(
 }
 
 async fn take_rate<D: Database, F: Documents>(oauth: &OAuth<D, F>, user_id: Id) -> Result<()> {
-    let per_minute = DOCUMENTS_PER_MINUTE;
-    let limit = Limit { key: format!("oauth-documents:{user_id}"), per_minute, burst: per_minute };
+    let limit = Limit::per_minute(format!("oauth-documents:{user_id}"), DOCUMENTS_PER_MINUTE);
     oauth.store().take_rate(&[limit]).await?.map_err(|wait| {
         let detail = "You have connected many programs at once. Try again in a minute.";
-        Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail)
-            .with_header(header::RETRY_AFTER, HeaderValue::from(wait.0.div_ceil(1000)))
-            .into()
+        Problem::rate_limited(detail, wait.0.div_ceil(1000)).into()
     })
 }
 
@@ -319,6 +322,11 @@ pub(crate) async fn decide<D: Database, F: Documents>(
             let person = (session.user_id(), session.access_version());
             if !oauth.store().create_grant(code.session_id(), person, &hashes, grant, CODE_LIFETIME_MS).await? {
                 return Err(Problem::unauthenticated().into());
+            }
+            // The program is let in already, so the decision stands. The next one tidies up.
+            if let Err(error) = oauth.store().forget_ended_grants(session.user_id()).await {
+                let cause = BTreeMap::from([("cause", error.to_string())]);
+                log(COMPONENT, Level::Warn, "grants that ended long ago could not be deleted", cause);
             }
             let client = request.client_host.unwrap_or_else(|| redirect_place(&request.redirect_uri));
             record(&oauth, session.user_id(), "oauth.allow", code.session_id(), Some(&client)).await?;

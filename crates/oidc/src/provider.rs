@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use permissions::role::{MAX_ROLES_OF_PERSON, Role};
+use permissions::role::{MAX_ROLES_OF_PERSON, is_role_name};
 use serde::Deserialize;
 use url::{Host, Url};
 
@@ -180,7 +180,7 @@ impl Provider {
             return Err(InvalidProvider::ClientId(name));
         }
         let roles: BTreeSet<&String> = entry.roles.values().collect();
-        if let Some(wrong) = roles.iter().find(|role| !can_be_role(role)) {
+        if let Some(wrong) = roles.iter().find(|role| !is_role_name(role)) {
             return Err(InvalidProvider::Role(name, (*wrong).clone()));
         }
         if roles.len() > MAX_ROLES_OF_PERSON {
@@ -219,10 +219,6 @@ impl Provider {
     pub(crate) fn may_reach(&self, address: &Url) -> bool {
         address.scheme() == "https" || (self.issuer.starts_with("http://") && is_loopback(address))
     }
-}
-
-fn can_be_role(name: &str) -> bool {
-    Role::built_in(name).is_some() || Role::custom(name, []).is_ok()
 }
 
 /// The host of an issuer (OpenID Connect Core, section 2: https, without query and fragment). `None`: it is none.

@@ -5,7 +5,8 @@ use url::Url;
 /// The page itself.
 pub const HOME: &str = "/";
 
-/// Paths of the page are shorter than 100 bytes.
+/// Paths of the page are shorter than 100 bytes. `/authorize` has a query of up to several kilobytes, which makes what keeps this too long for a
+/// cookie: the page asks for the path alone and keeps the query in the tab (`static/src/state/session.ts`). Whatever is longer becomes [`HOME`].
 const MAX_BYTES: usize = 512;
 
 /// A host that does not exist, to see whether a path leads away from it.

@@ -3,7 +3,7 @@
 use domain::{Id, Timestamp, User};
 
 use crate::{
-    Database, Dialect, Row, Statement, StorageError, Store, Value,
+    Database, Row, Statement, StorageError, Store, Value,
     database::after_page,
     invitations::Maker,
     users::{GROUP_ROLES, ROLE, WITH_GROUPS, columns, read_users},
@@ -120,9 +120,8 @@ impl<D: Database> Store<D> {
         maker: Maker,
     ) -> Result<Option<ApiKey>, StorageError> {
         const QUERY: &str = "create_api_key";
-        // It waits for a change of either account that is not committed yet, and for another key: the trigger `limit_api_keys` counts then. SQLite
-        // has one writer at a time anyway.
-        let waiting = if self.database.dialect() == Dialect::Postgres { "FOR NO KEY UPDATE" } else { "" };
+        // It waits for another key, too: the trigger `limit_api_keys` counts then.
+        let waiting = self.waiting_for_change();
         let sql = format!(
             "INSERT INTO api_keys (id, user_id, name, prefix, key_hash, scopes, created_at, expires_at)
              SELECT ?1, users.id, ?3, ?4, ?5, ?6, now_ms(), CAST(?7 AS bigint) FROM users, users AS maker

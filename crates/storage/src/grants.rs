@@ -4,7 +4,7 @@
 use domain::{Id, Timestamp, User};
 
 use crate::{
-    Database, Dialect, Row, Statement, StorageError, Store, Value,
+    Database, Row, Statement, StorageError, Store, Value,
     database::{Columns, after_page},
     sessions::TokenHashes,
 };
@@ -81,8 +81,7 @@ fn read_terms(columns: &mut Columns<'_>) -> Result<GrantTerms, StorageError> {
 }
 
 impl<D: Database> Store<D> {
-    /// Creates a grant with its code for an account that was read with this version of its access, and deletes grants of the account that ended
-    /// long ago. `false`: the account has changed since.
+    /// Creates a grant with its code for an account that was read with this version of its access. `false`: the account has changed since.
     ///
     /// # Errors
     /// Those of the database.
@@ -94,8 +93,7 @@ impl<D: Database> Store<D> {
         grant: NewGrant<'_>,
         code_lifetime_ms: i64,
     ) -> Result<bool, StorageError> {
-        // As `create_session` does.
-        let waiting = if self.database.dialect() == Dialect::Postgres { "FOR SHARE" } else { "" };
+        let waiting = self.waiting_with_others();
         let sql = format!(
             "INSERT INTO sessions (id, user_id, token_hash, family_hash, created_at, expires_at,
                  client_id, client_name, redirect_uri, code_challenge, resource, scopes)
@@ -116,15 +114,20 @@ impl<D: Database> Store<D> {
             grant.resource.into(),
             grant.scopes.into(),
         ];
-        if self.database.query(Statement::new("create_grant", sql, parameters).durably()).await?.is_empty() {
-            return Ok(false);
-        }
+        Ok(!self.database.query(Statement::new("create_grant", sql, parameters).durably()).await?.is_empty())
+    }
+
+    /// Deletes the grants of an account that ended long ago.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn forget_ended_grants(&self, user_id: Id) -> Result<(), StorageError> {
         let sql = format!(
             "DELETE FROM sessions WHERE user_id = ?1 AND client_id IS NOT NULL
              AND (expires_at < now_ms() - {KEPT_ENDED_MS} OR revoked_at < now_ms() - {KEPT_ENDED_MS})"
         );
         self.database.query(Statement::new("forget_ended_grants", sql, [user_id.into()]).repeatably()).await?;
-        Ok(true)
+        Ok(())
     }
 
     /// Exchanges a code for the first refresh token, once. A code that comes again, or with something else than it is bound to, ends the grant: it

@@ -3,7 +3,7 @@
 use domain::{Id, User};
 
 use crate::{
-    Database, Dialect, Statement, StorageError, Store,
+    Database, Statement, StorageError, Store,
     identities::Identity,
     provider_sessions::ProviderSession,
     users::{GROUP_ROLES, WITH_GROUPS, columns, read_users},
@@ -95,11 +95,5 @@ impl<D: Database> Store<D> {
         let parameters = [token_hash.into(), user.access_version.into()];
         let statement = Statement::new("confirm_identity_link", sql, parameters).durably();
         if self.database.query(statement).await?.is_empty() { Ok(None) } else { self.user(user.id).await }
-    }
-
-    /// For a subquery of accounts: it waits for a change of the account that is not committed yet, and every later one waits for this statement.
-    /// SQLite has one writer at a time anyway.
-    pub(crate) fn waiting_for_change(&self) -> &'static str {
-        if self.database.dialect() == Dialect::Postgres { "FOR NO KEY UPDATE" } else { "" }
     }
 }

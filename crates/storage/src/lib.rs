@@ -91,6 +91,17 @@ impl<D: Database> Store<D> {
         Self { database }
     }
 
+    /// For a query of accounts: it waits for a change of the account that is not committed yet, and every later one waits for this statement.
+    /// SQLite has one writer at a time anyway.
+    pub(crate) fn waiting_for_change(&self) -> &'static str {
+        if self.database.dialect() == Dialect::Postgres { "FOR NO KEY UPDATE" } else { "" }
+    }
+
+    /// As [`Self::waiting_for_change`], but statements with this do not wait for each other.
+    pub(crate) fn waiting_with_others(&self) -> &'static str {
+        if self.database.dialect() == Dialect::Postgres { "FOR SHARE" } else { "" }
+    }
+
     /// Checks for readiness that the database can be written to, by writing a row unchanged. Returns the version of a PostgreSQL server as in
     /// `server_version_num` (150002 is 15.2). SQLite comes with the host and has none.
     ///

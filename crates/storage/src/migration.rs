@@ -106,6 +106,8 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../../migrations/0014_second_factors.sqlite.sql"),
         postgres: include_str!("../../../migrations/0014_second_factors.postgres.sql"),
     },
+    // Its triggers about keys add to what those of 0014 do, and stand apart from them: the table of keys is made here, and an applied file
+    // never changes.
     Migration {
         version: 15,
         name: "0015_clients",

@@ -3,7 +3,7 @@
 use domain::{Id, User};
 
 use crate::{
-    Database, Dialect, Statement, StorageError, Store,
+    Database, Statement, StorageError, Store,
     database::Columns,
     sessions::{OF_FAMILY, TokenHashes},
 };
@@ -60,8 +60,7 @@ impl<D: Database> Store<D> {
         session: &ProviderSession,
         lifetime_ms: i64,
     ) -> Result<bool, StorageError> {
-        // As in `create_session`.
-        let waiting = if self.database.dialect() == Dialect::Postgres { "FOR SHARE" } else { "" };
+        let waiting = self.waiting_with_others();
         let sql = format!(
             "INSERT INTO provider_session_openings
                  (id, user_id, token_hash, family_hash, created_at, expires_at, issuer, subject, sid, hint)

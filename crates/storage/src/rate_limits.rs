@@ -46,12 +46,6 @@ impl From<&Limit> for Bucket {
     }
 }
 
-impl From<&Self> for Bucket {
-    fn from(bucket: &Self) -> Self {
-        bucket.clone()
-    }
-}
-
 /// The limit is reached. It will not be after this many milliseconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RetryAfterMs(pub u64);

@@ -2,7 +2,7 @@
 
 use domain::{Id, Timestamp, User};
 
-use crate::{Database, Dialect, Row, Statement, StorageError, Store, Value, database::after_page};
+use crate::{Database, Row, Statement, StorageError, Store, Value, database::after_page};
 
 /// The stored hashes of a refresh token.
 #[derive(Clone, Debug)]
@@ -73,8 +73,7 @@ impl<D: Database> Store<D> {
         token: &TokenHashes,
         lifetime_ms: i64,
     ) -> Result<bool, StorageError> {
-        // It waits for a change that is not committed yet. SQLite has one writer at a time anyway.
-        let waiting = if self.database.dialect() == Dialect::Postgres { "FOR SHARE" } else { "" };
+        let waiting = self.waiting_with_others();
         let sql = format!(
             "INSERT INTO sessions (id, user_id, token_hash, family_hash, created_at, expires_at)
              SELECT ?1, users.id, ?3, ?4, now_ms(), now_ms() + ?5 FROM users

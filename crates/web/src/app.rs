@@ -192,11 +192,7 @@ impl<D: Database> App<D> {
     /// # Errors
     /// 401 when it is invalid, has another purpose or has become void.
     pub async fn authenticate(&self, token: &str, purpose: Purpose) -> Result<Session> {
-        let takes_keys = match purpose {
-            Purpose::Session | Purpose::Gateway => true,
-            Purpose::SecondFactor => false,
-        };
-        if takes_keys && ApiKey::has_prefix(token) {
+        if purpose != Purpose::SecondFactor && ApiKey::has_prefix(token) {
             return self.with_key(token).await;
         }
         let (known, caller) = self.verify(token, purpose).await?;
@@ -210,8 +206,8 @@ impl<D: Database> App<D> {
         Ok(Session::new(caller, access))
     }
 
-    /// Whom a token names that this installation signed for this purpose and that has not expired. It may have become void since: this is for
-    /// whoever gives it back.
+    /// Whom a token names that this installation signed for this purpose and that has not expired. It is never an API key. It may have become void
+    /// since: this is for whoever asks the database about the account, or gives the token back.
     ///
     /// # Errors
     /// 401 when it is none.

@@ -129,6 +129,20 @@ fn a_known_browser_is_known_for_its_account_alone_and_has_an_end_of_patience_too
 }
 
 #[test]
+fn an_account_under_an_older_spelling_has_known_browsers_too() {
+    let (fixture, _) = installation();
+    let older = format!("{ADA}.");
+    let sql = "UPDATE users SET email = ?1 WHERE email = ?2";
+    let statement = Statement::new("make_older", sql, [older.as_str().into(), ADA.into()]);
+    block_on(fixture.another_connection().query(statement)).unwrap();
+    let mark = mark_of(&log_in(&fixture, &older, "correct horse", &[("spin-client-addr", HOME)])).unwrap();
+    let known = [("spin-client-addr", STRANGER), ("cookie", mark.as_str())];
+    assert_eq!(exhaust(&fixture, &older, &[("spin-client-addr", STRANGER)]), ADDRESS_AND_ACCOUNT.1);
+    assert_eq!(log_in(&fixture, &older, "correct horse", &known).status, 200);
+    assert_eq!(exhaust(&fixture, &older, &known), KNOWN_BROWSER.1);
+}
+
+#[test]
 fn behind_a_proxy_the_address_that_it_names_counts() {
     let (fixture, _) = installation();
     let from = |address: &'static str| [("spin-client-addr", PROXY), ("x-real-ip", address)];

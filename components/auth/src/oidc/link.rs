@@ -43,18 +43,19 @@ pub(super) async fn link<D: Database>(
         web::session::cookie(&headers, COOKIE).and_then(|cookie| LinkToken::parse(&cookie)).ok_or_else(over)?;
     let waiting = auth.store().identity_link(&secret.hash()).await?.ok_or_else(over)?;
     // What is tried here counts as at the log-in: a link is no other way to guess.
-    let attempt = Attempt::with_password(&auth, &headers, &limits::spelling(&waiting.user.email)).await?;
-    if !password::verify(&body.password, waiting.password_hash.as_deref()) {
+    let (email, hash) = (limits::spelling(&waiting.user.email), waiting.password_hash.as_deref());
+    let attempt = Attempt::with_password(&auth, &headers, &email, hash).await?;
+    if !password::verify(&body.password, hash) {
         return Err(wrong_credentials().into());
     }
-    attempt.succeeded(&auth).await?;
+    attempt.succeeded(&auth).await;
     if waiting.user.is_suspended {
         return Err(suspended(StatusCode::FORBIDDEN).into());
     }
     // Whose role needs a second factor, and who has none, may go on: from now on they log in at the provider.
     if waiting.user.has_second_factor {
         let Some(code) = body.code else { return Err(second_factor::code_required().into()) };
-        if !second_factor::counts(&auth, &headers, &waiting.user, &code).await? {
+        if !second_factor::counts(&auth, &headers, (&waiting.user, hash), &code).await? {
             return Err(second_factor::wrong_code().into());
         }
     }

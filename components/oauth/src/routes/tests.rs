@@ -373,6 +373,23 @@ fn a_person_decides_about_what_they_saw_and_nobody_else_decides_for_them() {
 }
 
 #[test]
+fn a_decision_stands_and_old_grants_are_gone_sooner_or_later() {
+    let test = Test::new();
+    let asked = asked(&test.registered());
+    let database = test.fixture.another_connection();
+    let query = |sql| futures::executor::block_on(database.query(storage::Statement::new("t", sql, []))).unwrap();
+    let grants = || query("SELECT id FROM sessions WHERE client_id IS NOT NULL").len();
+    let _ = test.code(&asked);
+    query("UPDATE sessions SET expires_at = 1");
+    query("CREATE TRIGGER broken BEFORE DELETE ON sessions BEGIN SELECT RAISE(ABORT, 'broken'); END");
+    assert_eq!(test.exchange(&asked, &test.code(&asked)).status, StatusCode::OK);
+    assert_eq!(grants(), 2);
+    query("DROP TRIGGER broken");
+    let _ = test.code(&asked);
+    assert_eq!(grants(), 2, "the two that have not ended");
+}
+
+#[test]
 fn who_registers_with_an_unsafe_redirect_or_an_odd_name_is_told_so() {
     let test = Test::new();
     for (metadata, expected) in [

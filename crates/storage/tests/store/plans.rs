@@ -236,6 +236,7 @@ fn do_what_people_do(store: &Store<Recorder<'_>>) {
         assert!(store.create_session(id(RUN, 1), &user, &hashes, 60_000).await.unwrap());
         let (program, new) = (id(RUN, 2), NewGrant { client_id: "c", client_name: "c", ..UNKNOWN_PROGRAM });
         assert!(store.create_grant(program, (user_id, user.access_version), &hashes, new, 60_000).await.unwrap());
+        store.forget_ended_grants(user_id).await.unwrap();
         let bound = CodeBinding { client_id: "c", redirect_uri: None, code_challenge: "", resource: None };
         store.grant_terms(program, &hashes).await.unwrap().unwrap();
         store.redeem_code(program, &hashes, bound, "next", 60_000).await.unwrap().unwrap();

@@ -223,7 +223,7 @@ fn bucket(key: &str) -> Bucket {
 fn what_is_given_back_can_be_taken_again(place: Place) {
     let fixture = Fixture::new(place);
     let (both, one) = ([bucket("b"), bucket("a")], [bucket("a")]);
-    let take = |limits: &[Bucket]| block_on(fixture.store.take_rate(limits)).unwrap().is_ok();
+    let take = |limits: &[Bucket]| block_on(fixture.store.take_rate(limits.iter().cloned())).unwrap().is_ok();
     assert!(take(&both) && take(&one) && !take(&both));
     block_on(fixture.store.give_back_rate(&both)).unwrap();
     assert!(take(&both) && !take(&one));

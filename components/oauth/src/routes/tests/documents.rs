@@ -36,3 +36,13 @@ fn a_program_is_known_by_its_document_too_if_it_is_about_this_program() {
         unread(&test.show(&with(asked.clone(), &[("client_id", unreachable)])));
     }
 }
+
+#[test]
+fn whoever_has_many_documents_read_is_told_how_long_to_wait() {
+    let test = Test::new();
+    let asked = with(asked(DOCUMENT), &[("redirect_uri", "https://app.example.org/cb")]);
+    let refused = (0..50).map(|_| test.show(&asked)).find(|shown| shown.status != StatusCode::OK).unwrap();
+    assert_eq!(code(&refused), (429, "rate_limited"));
+    let wait_s: u64 = refused.headers[header::RETRY_AFTER].to_str().unwrap().parse().unwrap();
+    assert!((1..=60).contains(&wait_s), "{wait_s}");
+}
