@@ -171,10 +171,10 @@ pub(crate) async fn connect<D: Database + 'static, H: Host>(
     })?;
     let user_id = session.user_id();
     let limit = Limit::per_minute(format!("connections:{user_id}"), ATTEMPTS_PER_MINUTE);
-    if tools.store().take_rate(&[limit]).await?.is_err() {
+    tools.store().take_rate(&[limit]).await?.map_err(|wait| {
         let detail = "You have tried to connect too often. Try again in a minute.";
-        return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail).into());
-    }
+        Problem::rate_limited(detail, wait.0.div_ceil(1000))
+    })?;
     let (begun, proof) = here(begun(&tools, server, user_id, &here_at)).await?;
     let keys = keys::to_seal(&tools).await?;
     let attempt = serde_json::to_string(&begun.attempt).map_err(Problem::internal)?;
