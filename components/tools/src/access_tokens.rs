@@ -36,8 +36,10 @@ const CLAIM_MS: i64 = 15_000;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The time between two looks, at first and in the end.
 const LOOKS: RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_millis(500);
-/// How long it is waited before new tokens are written again: together longer than a database takes to change its host.
-const WRITE_PAUSES_S: [u64; 6] = [0, 1, 2, 4, 8, 16];
+/// How often new tokens are written: together with the pauses longer than a database takes to change its host.
+const WRITES: u32 = 30;
+/// The time between two writes. Short, because the claim may have run out when the database is back: whoever claims then sends a used refresh token.
+const WRITE_PAUSE: Duration = Duration::from_secs(1);
 
 /// What a connection consists of, encrypted each by itself.
 pub(crate) mod part {
@@ -305,8 +307,10 @@ async fn keep<D: Database + 'static, H: Host>(
 ) -> Result<(), String> {
     let sealed = Sealed::new(&keys, user_id, server, &tokens).map_err(|error| error.to_string())?;
     let mut cause = String::new();
-    for pause_s in WRITE_PAUSES_S {
-        Clock::sleep(tools.host(), Duration::from_secs(pause_s)).await;
+    for write in 0..WRITES {
+        if write > 0 {
+            Clock::sleep(tools.host(), WRITE_PAUSE).await;
+        }
         match tools.store().set_refreshed_tokens(user_id, server, claim, sealed.as_new()).await {
             Ok(true) => return Ok(()),
             Ok(false) => {

@@ -406,6 +406,28 @@ fn who_waits_takes_over_from_a_host_that_died_while_it_refreshed() {
 }
 
 #[test]
+fn new_tokens_are_written_as_soon_as_the_database_takes_them() {
+    paused(|outside| async move {
+        let (test, authority) = Test::with_guarded_wiki(outside);
+        test.connect(&authority).await;
+        let lease = test.lease().await;
+        test.set_connection("token_expires_at = 0").await;
+        authority.forget(false);
+        let _ = authority.asked();
+        let database = test.fixture.another_connection();
+        let refuses = "CREATE TRIGGER refuses BEFORE UPDATE OF access_token ON tool_connections BEGIN SELECT RAISE(ABORT, 'away'); END";
+        database.query(Statement::new("t", refuses, [])).await.unwrap();
+        let is_back = async {
+            cache::Clock::sleep(&test.outside, Duration::from_secs(17)).await;
+            database.query(Statement::new("t", "DROP TRIGGER refuses", [])).await.unwrap();
+        };
+        let ((is_done, said), ()) = futures::future::join(test.called(lease, "c1", "wiki_read"), is_back).await;
+        assert!(is_done, "{said}");
+        assert_eq!(authority.asked().len(), 1, "a refresh token is used once");
+    });
+}
+
+#[test]
 fn a_tool_that_takes_no_token_does_not_end_the_connection() {
     paused(|outside| async move {
         let (test, authority) = Test::with_guarded_wiki(outside);
