@@ -46,7 +46,7 @@ pub(crate) async fn listed_for<D: Database + 'static, H: Host>(
 ) -> Result<SendWrapper<Rc<Listed>>> {
     let shared = tools.listed().await?;
     // What nobody need connect, nobody has connected.
-    if shared.sign_in.is_empty() {
+    if !tools.config.servers.all.iter().any(Server::is_personal) {
         return Ok(shared);
     }
     here(async {

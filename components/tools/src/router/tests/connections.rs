@@ -471,6 +471,21 @@ fn a_server_that_lists_for_everybody_and_wants_a_token_for_calls_can_be_connecte
 }
 
 #[test]
+fn what_a_person_has_connected_does_not_depend_on_what_its_server_once_answered() {
+    paused(|outside| async move {
+        let (mut test, authority) = Test::with_guarded_wiki(outside);
+        test.offers().await;
+        test.connect(&authority).await;
+        // The list of before, as another instance may write it late.
+        test.set_rows("tool_listings", r#"listing = replace(listing, '"signs_in":true', '"signs_in":false')"#).await;
+        test.memory = Rc::default();
+        assert_eq!(test.wiki_tools().await, ["read", "write"]);
+        let offers = test.send_as(None, Method::GET, OFFERS_PATH, None).await.json;
+        assert_eq!(offers["personal"], json!(["wiki"]));
+    });
+}
+
+#[test]
 fn a_connected_server_that_cannot_be_listed_says_so_and_keeps_its_tools() {
     paused(|outside| async move {
         let (test, authority) = Test::with_guarded_wiki(outside);
