@@ -50,8 +50,7 @@ pub(crate) async fn listed_for<D: Database + 'static, H: Host>(
         return Ok(shared);
     }
     here(async {
-        let mut connections = tools.store().tool_connections(user_id).await?;
-        connections.retain(|connection| is_configured(tools, connection));
+        let connections = connections(tools, user_id).await?;
         if connections.is_empty() {
             return Ok(shared);
         }
@@ -78,6 +77,13 @@ pub(crate) async fn listed_for<D: Database + 'static, H: Host>(
         Ok(SendWrapper::new(listed))
     })
     .await
+}
+
+/// A person's connections to servers that people still connect.
+async fn connections<D: Database + 'static, H: Host>(tools: &Tools<D, H>, user_id: Id) -> Result<Vec<ToolConnection>> {
+    let mut connections = tools.store().tool_connections(user_id).await?;
+    connections.retain(|connection| is_configured(tools, connection));
+    Ok(connections)
 }
 
 /// Whether it is a connection to a server that people still connect, at this address.
@@ -108,11 +114,12 @@ pub(crate) async fn ask_again<D: Database + 'static, H: Host>(
                 Ok(asked) => {
                     let is_refused =
                         matches!(asked.answer, Err(ClientError::Http { status: StatusCode::UNAUTHORIZED, .. }));
+                    let Some(of) = asked.connection else { return Ok(()) };
                     // A token that cannot be replaced, and with which the server does not even say what it has.
-                    if let Some(old) = asked.connection.filter(|old| is_refused && old.refresh_token.is_none()) {
-                        note(tools, user_id, &old, ConnectionProblem::Lost, &old.scope).await;
+                    if is_refused && of.refresh_token.is_none() {
+                        note(tools, user_id, &of, ConnectionProblem::Lost, &of.scope).await;
                     }
-                    keep(tools, &asked.server, user_id, asked.answer).await?;
+                    keep(tools, &asked.server, user_id, &of, asked.answer).await?;
                 }
                 Err(error) => {
                     let fields = json!({ "server": server, "cause": format!("{error:?}") });
@@ -134,10 +141,11 @@ async fn keep<D: Database + 'static, H: Host>(
     tools: &Tools<D, H>,
     server: &Server,
     user_id: Id,
+    of: &ToolConnection,
     answer: std::result::Result<Listing, ClientError>,
 ) -> Result<()> {
     let shared = tools.listed().await?;
-    let connections = tools.store().tool_connections(user_id).await?;
+    let connections = connections(tools, user_id).await?;
     let mut lists = tools.store().connection_listings(user_id).await?;
     let last = lists.iter().position(|(of, _)| *of == server.name).map(|at| lists.swap_remove(at).1);
     let (listing, ttl_ms) = kept_for_person(tools.host(), server, last.as_deref(), answer);
@@ -145,5 +153,5 @@ async fn keep<D: Database + 'static, H: Host>(
     let listed = shared.for_person(&tools.config.servers.all, &connected(&connections, &lists));
     let offers = serde_json::to_string(&listed.offerable_of(&server.name)).unwrap_or_else(|_| "[]".to_owned());
     let age_ms = REMOTE_TTL_MS.saturating_sub(ttl_ms);
-    Ok(tools.store().set_connection_listing(user_id, &server.name, &listing, &offers, age_ms).await?)
+    Ok(tools.store().set_connection_listing(user_id, of, &listing, &offers, age_ms).await?)
 }
