@@ -12,8 +12,9 @@ use axum::{
 use cache::within;
 use cookie::{Cookie, SameSite, time::Duration};
 use domain::{Id, Timestamp};
-use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header, uri::Scheme};
 use mcp::ClientError;
+use network_address::is_public_host;
 use oauth_client::{Attempt, Authority, Begun, Challenge, ClientIdDocument, OAuthError, Us, begin, state_hash};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use permissions::table::{ToolsManage, ToolsRead};
@@ -242,10 +243,10 @@ fn callback_address(here_at: &str, server: &str) -> String {
     format!("{here_at}{CALLBACK}/{}", encoded(server))
 }
 
-/// The address of the document about us, if authorization servers can read it: they want https, and a name that they can reach.
+/// The address of the document about us, if authorization servers can read it: they want https, and a host that is public.
 fn document_address(here_at: &str, server: &str) -> Option<String> {
-    let host = here_at.strip_prefix("https://")?;
-    let is_public = host.contains('.') && !host.starts_with("127.");
+    let address: Uri = here_at.parse().ok()?;
+    let is_public = address.scheme() == Some(&Scheme::HTTPS) && address.host().is_some_and(is_public_host);
     is_public.then(|| format!("{here_at}{CLIENT}/{}", encoded(server)))
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use network_address::{is_inside, is_public};
+use network_address::{is_inside, is_local, is_public};
 use url::{Host, Url};
 
 use crate::OAuthError;
@@ -37,12 +37,6 @@ pub(crate) fn named_by(server: &Url, address: &str) -> Result<Url, OAuthError> {
     };
     let is_plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
     if is_allowed && is_reachable && is_plain { Ok(url) } else { Err(refused()) }
-}
-
-/// Whether only a local network can know a name (RFC 6761, section 6.3; RFC 6762; `.internal` is reserved for it).
-fn is_local(name: &str) -> bool {
-    let name = name.trim_end_matches('.');
-    name.rsplit_once('.').is_none_or(|(_, last)| ["localhost", "local", "internal"].contains(&last))
 }
 
 /// Whether an address is one of the machine itself.

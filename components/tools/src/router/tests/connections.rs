@@ -4,6 +4,7 @@ use futures::executor::block_on;
 use router_test::AuthorizationServer;
 use storage::{sessions::TokenHashes, tool_connections::ConnectionProblem};
 use toolbox::Effect;
+use web::{App, site::Site};
 
 use super::*;
 
@@ -44,7 +45,7 @@ impl Test {
         let begun = self.ask_page(&self.token, Method::POST, "/api/tools/connections", body).await;
         assert_eq!(begun.status, StatusCode::OK, "{}", begun.text);
         let cookie = begun.headers["set-cookie"].to_str().unwrap();
-        assert!(cookie.contains("HttpOnly; SameSite=Lax; Path=/;"), "{cookie}");
+        assert!(["HttpOnly; SameSite=Lax;", "Path=/;"].iter().all(|it| cookie.contains(it)), "{cookie}");
         let cookie = cookie.split(';').next().unwrap().to_owned();
         Begun { address: begun.json["authorization_url"].as_str().unwrap().to_owned(), cookie }
     }
@@ -373,6 +374,35 @@ fn a_client_that_the_operator_registered_is_used_at_its_own_authorization_server
         let refused = test.ask_page(&test.token, Method::POST, "/api/tools/connections", body).await;
         assert_eq!(refused.status, StatusCode::BAD_GATEWAY);
         assert!(authority.asked().iter().all(|(path, _)| path != "/token"));
+    });
+}
+
+#[test]
+fn only_a_public_address_is_a_client_id_and_all_others_register_a_client() {
+    paused(|outside| async move {
+        let (mut test, authority) = Test::with_guarded_wiki(outside);
+        authority.set("client_id_metadata_document_supported", json!(true));
+        for (host, is_public) in [
+            ("chat.example.org", true),
+            ("chat.example.org:8443", true),
+            ("10.0.0.5", false),
+            ("192.168.1.4:8443", false),
+            ("chat.corp.internal", false),
+            ("chat.local", false),
+            ("chat", false),
+        ] {
+            let site = Site::new(&format!("https://{host}"));
+            test.fixture.app = App::new(test.fixture.another_connection(), site);
+            let address = test.begin().await.address;
+            let is_registered = authority.asked().iter().any(|(path, _)| path == "/register");
+            assert_eq!(
+                (address.contains("client_id=https"), is_registered),
+                (is_public, !is_public),
+                "{host}: {address}"
+            );
+            let document = test.send_as(None, Method::GET, "/api/tools/connections/client/wiki", None).await.status;
+            assert_eq!(document, if is_public { StatusCode::OK } else { StatusCode::NOT_FOUND }, "{host}");
+        }
     });
 }
 
