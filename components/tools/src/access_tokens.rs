@@ -179,7 +179,7 @@ pub(crate) fn refusal(server: &Server, is_connected: bool, error: &ClientError) 
     }
 }
 
-/// Notes that a connection must be made again.
+/// Notes what a connection lacks, unless it says so already. `scope` counts for more access.
 pub(crate) async fn note<D: Database + 'static, H: Host>(
     tools: &Tools<D, H>,
     user_id: Id,
@@ -188,10 +188,17 @@ pub(crate) async fn note<D: Database + 'static, H: Host>(
     scope: &str,
 ) {
     let ToolConnection { server, version, .. } = connection;
+    let is_noted = |scope: &str| connection.scope.split_ascii_whitespace().any(|noted| noted == scope);
+    if connection.problem == Some(problem) && scope.split_ascii_whitespace().all(is_noted) {
+        return;
+    }
+    let message = match problem {
+        ConnectionProblem::Lost => "a connection must be made again",
+        ConnectionProblem::MoreAccess => "a call needs more access than its connection has",
+    };
     let noted = tools.store().set_connection_problem(user_id, server, *version, problem, scope).await;
     let cause = noted.err().map(|error| error.to_string());
-    let fields = json!({ "server": server, "problem": format!("{problem:?}"), "cause": cause });
-    log(COMPONENT, Level::Warn, "a connection must be made again", fields);
+    log(COMPONENT, Level::Warn, message, json!({ "server": server, "cause": cause }));
 }
 
 fn later(server: &Server, cause: &dyn std::error::Error) -> NoToken {
@@ -287,7 +294,7 @@ async fn refresh<D: Database + 'static, H: Host>(
         }
         Err(Failed::Final(cause)) => {
             failed(&cause);
-            note(tools, user_id, connection, ConnectionProblem::Lost, &connection.scope).await;
+            note(tools, user_id, connection, ConnectionProblem::Lost, "").await;
         }
         Err(Failed::Later(cause)) => {
             failed(&cause);

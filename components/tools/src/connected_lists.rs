@@ -117,7 +117,7 @@ pub(crate) async fn ask_again<D: Database + 'static, H: Host>(
                     let Some(of) = asked.connection else { return Ok(()) };
                     // A token that cannot be replaced, and with which the server does not even say what it has.
                     if is_refused && of.refresh_token.is_none() {
-                        note(tools, user_id, &of, ConnectionProblem::Lost, &of.scope).await;
+                        note(tools, user_id, &of, ConnectionProblem::Lost, "").await;
                     }
                     keep(tools, &asked.server, user_id, &of, asked.answer).await?;
                 }

@@ -259,7 +259,8 @@ impl<D: Database> Store<D> {
         Ok(())
     }
 
-    /// Notes that the tokens of this version are not enough. `scope` is what is to be asked for when it is connected again. What is lost stays lost.
+    /// Notes that the tokens of this version are not enough. `scope` is what is to be asked for when it is connected again, if it is more access. What is
+    /// lost stays lost, and keeps its scopes.
     ///
     /// # Errors
     /// As [`Self::tool_connections`].
@@ -271,8 +272,8 @@ impl<D: Database> Store<D> {
         problem: ConnectionProblem,
         scope: &str,
     ) -> Result<(), StorageError> {
-        let sql =
-            "UPDATE tool_connections SET problem = CASE WHEN problem = 'lost' THEN problem ELSE ?4 END, scope = ?5
+        let sql = "UPDATE tool_connections SET problem = CASE WHEN problem = 'lost' THEN problem ELSE ?4 END,
+                       scope = CASE WHEN ?4 = 'lost' OR problem = 'lost' THEN scope ELSE ?5 END
                    WHERE user_id = ?1 AND server = ?2 AND version = ?3";
         let parameters = [user_id.into(), server.into(), version.into(), problem.as_str().into(), scope.into()];
         self.database.query(Statement::new("set_connection_problem", sql, parameters).repeatably()).await?;

@@ -128,13 +128,20 @@ fn what_is_wrong_is_noted_for_the_tokens_that_were_refused(place: Place) {
     let user = fixture.user("a@example.org").id;
     assert!(set(&fixture, user, "wiki"));
     let version = get(&fixture, user, "wiki").unwrap().version;
-    let note = |version, problem| {
-        block_on(fixture.store.set_connection_problem(user, "wiki", version, problem, "read write")).unwrap();
-        get(&fixture, user, "wiki").unwrap().problem
+    let note = |version, problem, scope| {
+        block_on(fixture.store.set_connection_problem(user, "wiki", version, problem, scope)).unwrap();
+        let noted = get(&fixture, user, "wiki").unwrap();
+        (noted.problem, noted.scope)
     };
-    assert_eq!(note(version - 1, ConnectionProblem::Lost), None);
-    assert_eq!(note(version, ConnectionProblem::Lost), Some(ConnectionProblem::Lost));
-    assert_eq!(note(version, ConnectionProblem::MoreAccess), Some(ConnectionProblem::Lost));
+    let (lost, more) = (ConnectionProblem::Lost, ConnectionProblem::MoreAccess);
+    assert_eq!(note(version - 1, lost, ""), (None, "read".to_owned()));
+    assert_eq!(note(version, more, "read write"), (Some(more), "read write".to_owned()));
+    assert_eq!(
+        note(version, lost, "read"),
+        (Some(lost), "read write".to_owned()),
+        "what a call lacked is not forgotten"
+    );
+    assert_eq!(note(version, more, "admin"), (Some(lost), "read write".to_owned()));
     assert!(set(&fixture, user, "wiki"));
     assert_eq!(get(&fixture, user, "wiki").unwrap().problem, None);
 }
