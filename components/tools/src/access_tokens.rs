@@ -65,6 +65,27 @@ pub(crate) struct Asked<T> {
     pub(crate) answer: Result<T, ClientError>,
 }
 
+impl<T> Asked<T> {
+    /// What is to be done about a refusal with 401 or 403. `None`: the answer says something else.
+    pub(crate) fn refusal(&self) -> Option<CallFailure> {
+        let Err(ClientError::Http { status, www_authenticate }) = &self.answer else { return None };
+        let (name, is_connected) = (&self.server.name, self.connection.is_some());
+        let words = match *status {
+            StatusCode::UNAUTHORIZED if is_connected => format!(
+                "{name} does not take the person's access at the moment; try again in a minute, and if that does not help, connect it again under Tools in the settings"
+            ),
+            StatusCode::UNAUTHORIZED if self.server.is_personal() => {
+                format!("{name} requires a sign-in; connect it under Tools in the settings")
+            }
+            StatusCode::FORBIDDEN if is_connected && Challenge::read(www_authenticate.as_ref()).wants_more() => {
+                format!("{name} wants more access for this; connect it again under Tools in the settings")
+            }
+            _ => return None,
+        };
+        Some(CallFailure::NotConfigured(words))
+    }
+}
+
 /// Why a person's token cannot be used.
 #[derive(Debug)]
 pub(crate) enum NoToken {
@@ -155,28 +176,6 @@ async fn authorized<D: Database + 'static, H: Host>(
 fn is_early(connection: &ToolConnection) -> bool {
     let early_ms = EARLY_MS.min(connection.lifetime_ms.unwrap_or_default() / 10);
     connection.refresh_token.is_some() && connection.valid_for_ms.is_some_and(|ms| ms <= early_ms)
-}
-
-/// Words for a call that was refused with 401 or 403. `None`: the answer says something else.
-pub(crate) fn refusal(server: &Server, is_connected: bool, error: &ClientError) -> Option<CallFailure> {
-    let ClientError::Http { status, www_authenticate } = error else { return None };
-    match *status {
-        StatusCode::UNAUTHORIZED if is_connected => Some(CallFailure::NotConfigured(format!(
-            "{} does not take the person's access at the moment; try again in a minute, and if that does not help, connect it again under Tools in the settings",
-            server.name
-        ))),
-        StatusCode::UNAUTHORIZED if server.is_personal() => Some(CallFailure::NotConfigured(format!(
-            "{} requires a sign-in; connect it under Tools in the settings",
-            server.name
-        ))),
-        StatusCode::FORBIDDEN if is_connected && Challenge::read(www_authenticate.as_ref()).wants_more() => {
-            Some(CallFailure::NotConfigured(format!(
-                "{} wants more access for this; connect it again under Tools in the settings",
-                server.name
-            )))
-        }
-        _ => None,
-    }
 }
 
 /// Notes what a connection lacks, unless it says so already. `scope` counts for more access.
