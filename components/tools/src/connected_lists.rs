@@ -12,7 +12,7 @@ use storage::{
     Database,
     tool_connections::{ConnectionProblem, ToolConnection},
 };
-use tool_catalogue::{Connected, Host, Listed, REMOTE_TTL_MS, Server, ask_connected, kept_for_person};
+use tool_catalogue::{Connected, Host, Listed, REMOTE_TTL_MS, Server, kept_for_person, listing_of};
 use web::{
     Result,
     log::{Level, log},
@@ -109,7 +109,7 @@ pub(crate) async fn ask_again<D: Database + 'static, H: Host>(
     let Some(configured) = tools.server(server).filter(|server| server.is_personal()) else { return };
     let kept: Result<()> = async {
         if tools.store().claim_connection_listing(user_id, server, age_ms).await? {
-            let ask = async |server: &Server| ask_connected(tools.host(), server).await;
+            let ask = async |server: &Server| listing_of(tools.host(), server).await;
             match with_token(tools, configured, user_id, ask).await {
                 Ok(asked) => {
                     let is_refused =
