@@ -8,6 +8,8 @@
 //!
 //! [`is_local`]: can only a local network know this name?
 //!
+//! [`is_this_machine`]: does a host always mean the machine itself?
+//!
 //! [`is_public_host`]: may everybody on the Internet know a host, be it a name or an IP address?
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -46,8 +48,21 @@ pub fn is_local(name: &str) -> bool {
 /// not known here.
 #[must_use]
 pub fn is_public_host(host: &str) -> bool {
-    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    address.parse().map_or_else(|_| !is_local(host) && !is_inside(host), is_public)
+    address_of(host).map_or_else(|| !is_local(host) && !is_inside(host), is_public)
+}
+
+/// Whether a host always means the machine itself: `localhost`, `127.0.0.1`, `[::1]`.
+#[must_use]
+pub fn is_this_machine(host: &str) -> bool {
+    address_of(host).map_or_else(|| host.eq_ignore_ascii_case("localhost"), |address| address.is_loopback())
+}
+
+/// A host that is an IP address, as addresses write it: one of version 6 in brackets.
+fn address_of(host: &str) -> Option<IpAddr> {
+    match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(address) => address.parse().ok().map(IpAddr::V6),
+        None => host.parse().ok().map(IpAddr::V4),
+    }
 }
 
 fn is_public_v4(address: Ipv4Addr) -> bool {
@@ -140,6 +155,16 @@ mod tests {
             "x.self.alt",
         ] {
             assert!(!is_public_host(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_host_that_always_means_the_machine_itself_is_this_machine() {
+        for host in ["localhost", "LOCALHOST", "127.0.0.1", "127.1.2.3", "[::1]"] {
+            assert!(is_this_machine(host), "{host}");
+        }
+        for host in ["", "localhost.example.org", "a.localhost", "127.0.0.1.example.org", "10.0.0.1", "[::2]", "::1"] {
+            assert!(!is_this_machine(host), "{host}");
         }
     }
 
