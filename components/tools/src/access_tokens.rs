@@ -49,12 +49,8 @@ pub(crate) mod part {
     pub(crate) const ATTEMPT: &str = "connection\0attempt";
 }
 
-/// A server as one person may ask it.
-struct Authorized {
-    server: Server,
-    /// `None`: nobody has connected it.
-    connection: Option<ToolConnection>,
-}
+/// A server as one person may ask it, and their connection to it, if they have one.
+type Authorized = (Server, Option<ToolConnection>);
 
 /// What came of asking a server for a person.
 pub(crate) struct Asked<T> {
@@ -119,20 +115,20 @@ pub(crate) async fn with_token<D: Database + 'static, H: Host, T>(
     user_id: Id,
     ask: impl AsyncFn(&Server) -> Result<T, ClientError>,
 ) -> Result<Asked<T>, NoToken> {
-    let mut asked = authorized(tools, server, user_id).await?;
+    let (mut asked, mut connection) = authorized(tools, server, user_id).await?;
     // Boxed: it is large, and all around it would carry it.
-    let mut answer = Box::pin(ask(&asked.server)).await;
+    let mut answer = Box::pin(ask(&asked)).await;
     if let Err(ClientError::Http { status, www_authenticate }) = &answer
         && server.is_personal()
     {
-        match (*status, &asked.connection) {
+        match (*status, &connection) {
             // It may list for everybody, and want a token only now.
             (StatusCode::UNAUTHORIZED, None) => tools.note_sign_in(server).await,
             (StatusCode::UNAUTHORIZED, Some(old))
                 if old.refresh_token.is_some() && old.refreshed_ms_ago >= REFUSED_MS =>
             {
-                asked = Box::pin(refreshed(tools, server, user_id, old.clone())).await?;
-                answer = Box::pin(ask(&asked.server)).await;
+                (asked, connection) = Box::pin(refreshed(tools, server, user_id, old.clone())).await?;
+                answer = Box::pin(ask(&asked)).await;
             }
             (StatusCode::FORBIDDEN, Some(connection)) => {
                 let challenge = Challenge::read(www_authenticate.as_ref());
@@ -144,7 +140,7 @@ pub(crate) async fn with_token<D: Database + 'static, H: Host, T>(
             _ => {}
         }
     }
-    Ok(Asked { server: asked.server, connection: asked.connection, answer })
+    Ok(Asked { server: asked, connection, answer })
 }
 
 async fn authorized<D: Database + 'static, H: Host>(
@@ -153,11 +149,11 @@ async fn authorized<D: Database + 'static, H: Host>(
     user_id: Id,
 ) -> Result<Authorized, NoToken> {
     if !server.is_personal() {
-        return Ok(Authorized { server: server.clone(), connection: None });
+        return Ok((server.clone(), None));
     }
     let found = tools.store().tool_connection(user_id, &server.name).await;
     let Some(connection) = found.map_err(|error| later(server, &error))? else {
-        return Ok(Authorized { server: server.clone(), connection: None });
+        return Ok((server.clone(), None));
     };
     let is_early = is_early(&connection);
     let usable = opened(tools, server, user_id, connection.clone()).await?;
@@ -220,7 +216,7 @@ async fn opened<D: Database + 'static, H: Host>(
     let token = open(keys.as_ref(), user_id, &server.name, part::ACCESS, &connection.access_token);
     let connected = token.ok().and_then(|token| server.connected(&token));
     match connected {
-        Some(server) => Ok(Authorized { server, connection: Some(connection) }),
+        Some(server) => Ok((server, Some(connection))),
         // The key is gone.
         None => Err(NoToken::Lost(server.name.clone())),
     }
