@@ -36,8 +36,10 @@ const CLAIM_MS: i64 = 15_000;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The time between two looks, at first and in the end.
 const LOOKS: RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_millis(500);
-/// How long it is waited before new tokens are written again: together longer than a database takes to change its host.
-const WRITE_PAUSES_S: [u64; 6] = [0, 1, 2, 4, 8, 16];
+/// How often new tokens are written: together with the pauses longer than a database takes to change its host.
+const WRITES: u32 = 30;
+/// The time between two writes. Short, because the claim may have run out when the database is back: whoever claims then sends a used refresh token.
+const WRITE_PAUSE: Duration = Duration::from_secs(1);
 
 /// What a connection consists of, encrypted each by itself.
 pub(crate) mod part {
@@ -47,12 +49,8 @@ pub(crate) mod part {
     pub(crate) const ATTEMPT: &str = "connection\0attempt";
 }
 
-/// A server as one person may ask it.
-struct Authorized {
-    server: Server,
-    /// `None`: nobody has connected it.
-    connection: Option<ToolConnection>,
-}
+/// A server as one person may ask it, and their connection to it, if they have one.
+type Authorized = (Server, Option<ToolConnection>);
 
 /// What came of asking a server for a person.
 pub(crate) struct Asked<T> {
@@ -61,6 +59,27 @@ pub(crate) struct Asked<T> {
     /// `None`: the person has not connected it.
     pub(crate) connection: Option<ToolConnection>,
     pub(crate) answer: Result<T, ClientError>,
+}
+
+impl<T> Asked<T> {
+    /// What is to be done about a refusal with 401 or 403. `None`: the answer says something else.
+    pub(crate) fn refusal(&self) -> Option<CallFailure> {
+        let Err(ClientError::Http { status, www_authenticate }) = &self.answer else { return None };
+        let (name, is_connected) = (&self.server.name, self.connection.is_some());
+        let words = match *status {
+            StatusCode::UNAUTHORIZED if is_connected => format!(
+                "{name} does not take the person's access at the moment; try again in a minute, and if that does not help, connect it again under Tools in the settings"
+            ),
+            StatusCode::UNAUTHORIZED if self.server.is_personal() => {
+                format!("{name} requires a sign-in; connect it under Tools in the settings")
+            }
+            StatusCode::FORBIDDEN if is_connected && Challenge::read(www_authenticate.as_ref()).wants_more() => {
+                format!("{name} wants more access for this; connect it again under Tools in the settings")
+            }
+            _ => return None,
+        };
+        Some(CallFailure::NotConfigured(words))
+    }
 }
 
 /// Why a person's token cannot be used.
@@ -96,20 +115,20 @@ pub(crate) async fn with_token<D: Database + 'static, H: Host, T>(
     user_id: Id,
     ask: impl AsyncFn(&Server) -> Result<T, ClientError>,
 ) -> Result<Asked<T>, NoToken> {
-    let mut asked = authorized(tools, server, user_id).await?;
+    let (mut asked, mut connection) = authorized(tools, server, user_id).await?;
     // Boxed: it is large, and all around it would carry it.
-    let mut answer = Box::pin(ask(&asked.server)).await;
+    let mut answer = Box::pin(ask(&asked)).await;
     if let Err(ClientError::Http { status, www_authenticate }) = &answer
         && server.is_personal()
     {
-        match (*status, &asked.connection) {
+        match (*status, &connection) {
             // It may list for everybody, and want a token only now.
             (StatusCode::UNAUTHORIZED, None) => tools.note_sign_in(server).await,
             (StatusCode::UNAUTHORIZED, Some(old))
                 if old.refresh_token.is_some() && old.refreshed_ms_ago >= REFUSED_MS =>
             {
-                asked = Box::pin(refreshed(tools, server, user_id, old.clone())).await?;
-                answer = Box::pin(ask(&asked.server)).await;
+                (asked, connection) = Box::pin(refreshed(tools, server, user_id, old.clone())).await?;
+                answer = Box::pin(ask(&asked)).await;
             }
             (StatusCode::FORBIDDEN, Some(connection)) => {
                 let challenge = Challenge::read(www_authenticate.as_ref());
@@ -121,7 +140,7 @@ pub(crate) async fn with_token<D: Database + 'static, H: Host, T>(
             _ => {}
         }
     }
-    Ok(Asked { server: asked.server, connection: asked.connection, answer })
+    Ok(Asked { server: asked, connection, answer })
 }
 
 async fn authorized<D: Database + 'static, H: Host>(
@@ -130,11 +149,11 @@ async fn authorized<D: Database + 'static, H: Host>(
     user_id: Id,
 ) -> Result<Authorized, NoToken> {
     if !server.is_personal() {
-        return Ok(Authorized { server: server.clone(), connection: None });
+        return Ok((server.clone(), None));
     }
     let found = tools.store().tool_connection(user_id, &server.name).await;
     let Some(connection) = found.map_err(|error| later(server, &error))? else {
-        return Ok(Authorized { server: server.clone(), connection: None });
+        return Ok((server.clone(), None));
     };
     let is_early = is_early(&connection);
     let usable = opened(tools, server, user_id, connection.clone()).await?;
@@ -155,29 +174,7 @@ fn is_early(connection: &ToolConnection) -> bool {
     connection.refresh_token.is_some() && connection.valid_for_ms.is_some_and(|ms| ms <= early_ms)
 }
 
-/// Words for a call that was refused with 401 or 403. `None`: the answer says something else.
-pub(crate) fn refusal(server: &Server, is_connected: bool, error: &ClientError) -> Option<CallFailure> {
-    let ClientError::Http { status, www_authenticate } = error else { return None };
-    match *status {
-        StatusCode::UNAUTHORIZED if is_connected => Some(CallFailure::NotConfigured(format!(
-            "{} does not take the person's access at the moment; try again in a minute, and if that does not help, connect it again under Tools in the settings",
-            server.name
-        ))),
-        StatusCode::UNAUTHORIZED if server.is_personal() => Some(CallFailure::NotConfigured(format!(
-            "{} requires a sign-in; connect it under Tools in the settings",
-            server.name
-        ))),
-        StatusCode::FORBIDDEN if is_connected && Challenge::read(www_authenticate.as_ref()).wants_more() => {
-            Some(CallFailure::NotConfigured(format!(
-                "{} wants more access for this; connect it again under Tools in the settings",
-                server.name
-            )))
-        }
-        _ => None,
-    }
-}
-
-/// Notes that a connection must be made again.
+/// Notes what a connection lacks, unless it says so already. `scope` counts for more access.
 pub(crate) async fn note<D: Database + 'static, H: Host>(
     tools: &Tools<D, H>,
     user_id: Id,
@@ -186,10 +183,17 @@ pub(crate) async fn note<D: Database + 'static, H: Host>(
     scope: &str,
 ) {
     let ToolConnection { server, version, .. } = connection;
+    let is_noted = |scope: &str| connection.scope.split_ascii_whitespace().any(|noted| noted == scope);
+    if connection.problem == Some(problem) && scope.split_ascii_whitespace().all(is_noted) {
+        return;
+    }
+    let message = match problem {
+        ConnectionProblem::Lost => "a connection must be made again",
+        ConnectionProblem::MoreAccess => "a call needs more access than its connection has",
+    };
     let noted = tools.store().set_connection_problem(user_id, server, *version, problem, scope).await;
     let cause = noted.err().map(|error| error.to_string());
-    let fields = json!({ "server": server, "problem": format!("{problem:?}"), "cause": cause });
-    log(COMPONENT, Level::Warn, "a connection must be made again", fields);
+    log(COMPONENT, Level::Warn, message, json!({ "server": server, "cause": cause }));
 }
 
 fn later(server: &Server, cause: &dyn std::error::Error) -> NoToken {
@@ -212,7 +216,7 @@ async fn opened<D: Database + 'static, H: Host>(
     let token = open(keys.as_ref(), user_id, &server.name, part::ACCESS, &connection.access_token);
     let connected = token.ok().and_then(|token| server.connected(&token));
     match connected {
-        Some(server) => Ok(Authorized { server, connection: Some(connection) }),
+        Some(server) => Ok((server, Some(connection))),
         // The key is gone.
         None => Err(NoToken::Lost(server.name.clone())),
     }
@@ -285,7 +289,7 @@ async fn refresh<D: Database + 'static, H: Host>(
         }
         Err(Failed::Final(cause)) => {
             failed(&cause);
-            note(tools, user_id, connection, ConnectionProblem::Lost, &connection.scope).await;
+            note(tools, user_id, connection, ConnectionProblem::Lost, "").await;
         }
         Err(Failed::Later(cause)) => {
             failed(&cause);
@@ -305,8 +309,10 @@ async fn keep<D: Database + 'static, H: Host>(
 ) -> Result<(), String> {
     let sealed = Sealed::new(&keys, user_id, server, &tokens).map_err(|error| error.to_string())?;
     let mut cause = String::new();
-    for pause_s in WRITE_PAUSES_S {
-        Clock::sleep(tools.host(), Duration::from_secs(pause_s)).await;
+    for write in 0..WRITES {
+        if write > 0 {
+            Clock::sleep(tools.host(), WRITE_PAUSE).await;
+        }
         match tools.store().set_refreshed_tokens(user_id, server, claim, sealed.as_new()).await {
             Ok(true) => return Ok(()),
             Ok(false) => {

@@ -12,7 +12,7 @@ use storage::{
     Database,
     tool_connections::{ConnectionProblem, ToolConnection},
 };
-use tool_catalogue::{Connected, Host, Listed, REMOTE_TTL_MS, Server, ask_connected, kept_for_person};
+use tool_catalogue::{Connected, Host, Listed, REMOTE_TTL_MS, Server, kept_for_person, listing_of};
 use web::{
     Result,
     log::{Level, log},
@@ -46,12 +46,11 @@ pub(crate) async fn listed_for<D: Database + 'static, H: Host>(
 ) -> Result<SendWrapper<Rc<Listed>>> {
     let shared = tools.listed().await?;
     // What nobody need connect, nobody has connected.
-    if shared.sign_in.is_empty() {
+    if !tools.config.servers.all.iter().any(Server::is_personal) {
         return Ok(shared);
     }
     here(async {
-        let mut connections = tools.store().tool_connections(user_id).await?;
-        connections.retain(|connection| is_configured(tools, connection));
+        let connections = connections(tools, user_id).await?;
         if connections.is_empty() {
             return Ok(shared);
         }
@@ -80,6 +79,13 @@ pub(crate) async fn listed_for<D: Database + 'static, H: Host>(
     .await
 }
 
+/// A person's connections to servers that people still connect.
+async fn connections<D: Database + 'static, H: Host>(tools: &Tools<D, H>, user_id: Id) -> Result<Vec<ToolConnection>> {
+    let mut connections = tools.store().tool_connections(user_id).await?;
+    connections.retain(|connection| is_configured(tools, connection));
+    Ok(connections)
+}
+
 /// Whether it is a connection to a server that people still connect, at this address.
 fn is_configured<D, H>(tools: &Tools<D, H>, connection: &ToolConnection) -> bool {
     let server = tools.server(&connection.server).filter(|server| server.is_personal());
@@ -103,16 +109,17 @@ pub(crate) async fn ask_again<D: Database + 'static, H: Host>(
     let Some(configured) = tools.server(server).filter(|server| server.is_personal()) else { return };
     let kept: Result<()> = async {
         if tools.store().claim_connection_listing(user_id, server, age_ms).await? {
-            let ask = async |server: &Server| ask_connected(tools.host(), server).await;
+            let ask = async |server: &Server| listing_of(tools.host(), server).await;
             match with_token(tools, configured, user_id, ask).await {
                 Ok(asked) => {
                     let is_refused =
                         matches!(asked.answer, Err(ClientError::Http { status: StatusCode::UNAUTHORIZED, .. }));
+                    let Some(of) = asked.connection else { return Ok(()) };
                     // A token that cannot be replaced, and with which the server does not even say what it has.
-                    if let Some(old) = asked.connection.filter(|old| is_refused && old.refresh_token.is_none()) {
-                        note(tools, user_id, &old, ConnectionProblem::Lost, &old.scope).await;
+                    if is_refused && of.refresh_token.is_none() {
+                        note(tools, user_id, &of, ConnectionProblem::Lost, "").await;
                     }
-                    keep(tools, &asked.server, user_id, asked.answer).await?;
+                    keep(tools, &asked.server, user_id, &of, asked.answer).await?;
                 }
                 Err(error) => {
                     let fields = json!({ "server": server, "cause": format!("{error:?}") });
@@ -134,10 +141,11 @@ async fn keep<D: Database + 'static, H: Host>(
     tools: &Tools<D, H>,
     server: &Server,
     user_id: Id,
+    of: &ToolConnection,
     answer: std::result::Result<Listing, ClientError>,
 ) -> Result<()> {
     let shared = tools.listed().await?;
-    let connections = tools.store().tool_connections(user_id).await?;
+    let connections = connections(tools, user_id).await?;
     let mut lists = tools.store().connection_listings(user_id).await?;
     let last = lists.iter().position(|(of, _)| *of == server.name).map(|at| lists.swap_remove(at).1);
     let (listing, ttl_ms) = kept_for_person(tools.host(), server, last.as_deref(), answer);
@@ -145,5 +153,5 @@ async fn keep<D: Database + 'static, H: Host>(
     let listed = shared.for_person(&tools.config.servers.all, &connected(&connections, &lists));
     let offers = serde_json::to_string(&listed.offerable_of(&server.name)).unwrap_or_else(|_| "[]".to_owned());
     let age_ms = REMOTE_TTL_MS.saturating_sub(ttl_ms);
-    Ok(tools.store().set_connection_listing(user_id, &server.name, &listing, &offers, age_ms).await?)
+    Ok(tools.store().set_connection_listing(user_id, of, &listing, &offers, age_ms).await?)
 }

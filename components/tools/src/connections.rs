@@ -3,17 +3,15 @@
 //! An attempt belongs to the session and to the browser that began it: whoever comes back with its state must have the browser's cookie, so nobody can
 //! be made to finish the attempt of somebody else, and with it connect that one's account.
 
-use std::rc::Rc;
-
 use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use cache::within;
 use cookie::{Cookie, SameSite, time::Duration};
 use domain::{Id, Timestamp};
-use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header, uri::Scheme};
 use mcp::ClientError;
+use network_address::is_public_host;
 use oauth_client::{Attempt, Authority, Begun, Challenge, ClientIdDocument, OAuthError, Us, begin, state_hash};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use permissions::table::{ToolsManage, ToolsRead};
@@ -26,7 +24,7 @@ use storage::{
     rate_limits::Limit,
     tool_connections::{ConnectionProblem, MAX_CONNECTIONS, NewAttempt, NewConnection, ToolConnection},
 };
-use tool_catalogue::{Host, Server, close};
+use tool_catalogue::{Host, Server, listing_of};
 use vault::Owner;
 use web::{
     Allowed, Authenticator as _, Json, Query, Result,
@@ -55,8 +53,6 @@ const COOKIE: &str = "ea_connect_";
 const LIFETIME_S: i64 = 15 * 60;
 /// Attempts of a person in a minute: each is several requests to somebody else's server.
 const ATTEMPTS_PER_MINUTE: u32 = 10;
-/// How long a server may take to say that it wants a token. Without its words, its metadata are looked for where they usually are.
-const CHALLENGE_LIMIT: std::time::Duration = std::time::Duration::from_secs(5);
 /// A server's name, in JSON.
 const MAX_BODY_BYTES: usize = 1024;
 /// The longest words of an authorization server that are shown.
@@ -203,12 +199,11 @@ async fn begun<D: Database + 'static, H: Host>(
     let earlier = tools.store().tool_connection(user_id, &server.name).await?;
     // Scopes that were asked for at another server say nothing here.
     let earlier = earlier.filter(|earlier| earlier.url == server.url().to_string());
-    let client = Rc::new(server.client(tools.host().clone()));
-    let challenge = match within(tools.host(), CHALLENGE_LIMIT, client.list_tools()).await {
-        Some(Err(ClientError::Http { www_authenticate, .. })) => Challenge::read(www_authenticate.as_ref()),
+    // Without its words, its metadata are looked for where they usually are.
+    let challenge = match listing_of(tools.host(), server).await {
+        Err(ClientError::Http { www_authenticate, .. }) => Challenge::read(www_authenticate.as_ref()),
         _ => Challenge::default(),
     };
-    close(tools.host(), client);
     let (redirect_uri, document) = (callback_address(here_at, &server.name), document_address(here_at, &server.name));
     let us = Us {
         redirect_uri: &redirect_uri,
@@ -242,10 +237,10 @@ fn callback_address(here_at: &str, server: &str) -> String {
     format!("{here_at}{CALLBACK}/{}", encoded(server))
 }
 
-/// The address of the document about us, if authorization servers can read it: they want https, and a name that they can reach.
+/// The address of the document about us, if authorization servers can read it: they want https, and a host that is public.
 fn document_address(here_at: &str, server: &str) -> Option<String> {
-    let host = here_at.strip_prefix("https://")?;
-    let is_public = host.contains('.') && !host.starts_with("127.");
+    let address: Uri = here_at.parse().ok()?;
+    let is_public = address.scheme() == Some(&Scheme::HTTPS) && address.host().is_some_and(is_public_host);
     is_public.then(|| format!("{here_at}{CLIENT}/{}", encoded(server)))
 }
 

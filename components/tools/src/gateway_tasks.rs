@@ -158,8 +158,6 @@ impl<D: Database + 'static, H: Host> Gateway<D, H> {
         let keys = keys::existing(&self.tools).await.map_err(|error| unavailable(&error, words))?;
         let place = keys.ok_or(VaultError::NoKey).and_then(|keys| keys.open(&owner(&user_id), handle));
         let place = place.ok().and_then(|place| serde_json::from_str::<Place>(&place).ok());
-        place
-            .filter(|place| self.server.as_ref().is_none_or(|server| place.server == *server))
-            .ok_or_else(|| Failure::Unknown(handle.to_owned()))
+        place.filter(|place| self.is_of(&place.server)).ok_or_else(|| Failure::Unknown(handle.to_owned()))
     }
 }

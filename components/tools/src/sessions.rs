@@ -61,9 +61,11 @@ impl<H: Host> Sessions<H> {
     /// A client of a server for a call of this person.
     pub(crate) fn lend(&self, host: &H, server: &Server, user_id: Id) -> Lent<H> {
         let key = (user_id, server.name.clone());
+        let mut known = self.0.borrow_mut().take(&key, host.now());
         // One that proves itself with an older token is not used again.
-        let known = self.0.borrow_mut().take(&key, host.now());
-        let known = known.filter(|client| client.authorization() == server.authorization());
+        if let Some(old) = known.take_if(|client| client.authorization() != server.authorization()) {
+            close(host, old);
+        }
         let client = known.unwrap_or_else(|| Rc::new(server.client(host.clone())));
         Lent { sessions: self.clone(), host: host.clone(), key, is_remote: server.remote, client }
     }

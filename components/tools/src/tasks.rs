@@ -207,11 +207,13 @@ pub(crate) async fn asked<D: Database + 'static, H: Host>(
         close(tools.host(), client);
         asked
     };
-    let Asked { server, answer, .. } = with_token(tools, server, of.user_id, ask).await.map_err(silent)?;
+    let asked = with_token(tools, server, of.user_id, ask).await.map_err(silent)?;
+    let refusal = asked.refusal().map(|refusal| refusal.to_string());
+    let Asked { server, answer, .. } = asked;
     match answer {
         Ok(task) => Ok(redacted(task, &Redaction::new(server.secret()))),
         Err(error) if is_unknown(&error) => Err(AskError::Unknown),
-        Err(error) => Err(AskError::Silent(server.masked(&error.to_string()))),
+        Err(error) => Err(AskError::Silent(refusal.unwrap_or_else(|| server.masked(&error.to_string())))),
     }
 }
 

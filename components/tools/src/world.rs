@@ -22,7 +22,7 @@ use toolbox::{
 use web::Preferences;
 
 use crate::{
-    access_tokens::{Asked, refusal, with_token},
+    access_tokens::with_token,
     failures::{failed, failed_here},
     passed::{entered, passed},
     progress::Told,
@@ -211,9 +211,8 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
         let began = self.tools.host().now();
         let call = async |server: &Server| self.called(tool, server, &arguments, &meta, &redaction(server)).await;
         let asked = with_token(self.tools, self.server(tool)?, self.user_id, call).await?;
-        let Asked { server, connection, answer: called } = asked;
-        let redaction = redaction(&server);
-        match called {
+        let (refusal, redaction) = (asked.refusal(), redaction(&asked.server));
+        match asked.answer {
             Ok(CallAnswer::Task(task)) => Ok(Reached::Task(Box::new(redacted(task, &redaction)))),
             Ok(CallAnswer::Result(CallResult { content, structured, is_error, failure })) => {
                 let outcome = redaction.outcome(Outcome { content, structured, is_error });
@@ -221,7 +220,6 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
             }
             Err(error) => {
                 let after = self.tools.host().now().saturating_sub(began);
-                let refusal = refusal(self.server(tool)?, connection.is_some(), &error);
                 let failed = || if tool.remote { failed(tool, error) } else { failed_here(tool, error, after) };
                 Err(redaction.failure(refusal.unwrap_or_else(failed)))
             }

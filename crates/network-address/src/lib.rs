@@ -1,10 +1,16 @@
-//! Which hosts an address that came from outside may name: a person, a page, a redirect or a server's answer gave it. There are two questions, with
-//! one answer for all tools and for the way to MCP servers elsewhere. Pure: this crate must not look names up.
+//! Which hosts an address that came from outside may name: a person, a page, a redirect or a server's answer gave it. Each question has one answer for
+//! all tools and for the way to MCP servers elsewhere. Pure: this crate must not look names up.
 //!
 //! [`is_inside`]: does a host name a part of this installation? Spin and the embedded host pass a request for `https://ops.spin.internal` to the
 //! component `ops` in the same process, whatever the scheme, and a grant such as `https://*:443` includes that name.
 //!
 //! [`is_public`]: can everybody on the Internet reach this IP address? Each caller decides whether that is required.
+//!
+//! [`is_local`]: can only a local network know this name?
+//!
+//! [`is_this_machine`]: does a host always mean the machine itself?
+//!
+//! [`is_public_host`]: may everybody on the Internet know a host, be it a name or an IP address?
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -28,6 +34,34 @@ pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
         IpAddr::V6(address) => is_public_v6(address),
+    }
+}
+
+/// Whether only a local network can know a name (RFC 6761, section 6.3; RFC 6762; `.internal` is reserved for it).
+#[must_use]
+pub fn is_local(name: &str) -> bool {
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    name.rsplit_once('.').is_none_or(|(_, last)| ["localhost", "local", "internal"].contains(&last))
+}
+
+/// Whether everybody on the Internet may know a host: an IP address, in brackets if it is one of version 6, or a name. What a name resolves to is
+/// not known here.
+#[must_use]
+pub fn is_public_host(host: &str) -> bool {
+    address_of(host).map_or_else(|| !is_local(host) && !is_inside(host), is_public)
+}
+
+/// Whether a host always means the machine itself: `localhost`, `127.0.0.1`, `[::1]`.
+#[must_use]
+pub fn is_this_machine(host: &str) -> bool {
+    address_of(host).map_or_else(|| host.eq_ignore_ascii_case("localhost"), |address| address.is_loopback())
+}
+
+/// A host that is an IP address, as addresses write it: one of version 6 in brackets.
+fn address_of(host: &str) -> Option<IpAddr> {
+    match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(address) => address.parse().ok().map(IpAddr::V6),
+        None => host.parse().ok().map(IpAddr::V4),
     }
 }
 
@@ -98,6 +132,39 @@ mod tests {
             "[::1]",
         ] {
             assert!(!is_inside(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_public_unless_it_is_an_address_or_a_name_of_a_local_network() {
+        for host in ["chat.example.org", "chat.example.org.", "8.8.8.8", "[2a00::1]"] {
+            assert!(is_public_host(host), "{host}");
+        }
+        for host in [
+            "",
+            "chat",
+            "localhost",
+            "a.LOCALHOST",
+            "chat.local",
+            "chat.corp.internal.",
+            "10.0.0.5",
+            "127.0.0.1",
+            "192.168.1.4",
+            "[::1]",
+            "[fd00::1]",
+            "x.self.alt",
+        ] {
+            assert!(!is_public_host(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_host_that_always_means_the_machine_itself_is_this_machine() {
+        for host in ["localhost", "LOCALHOST", "127.0.0.1", "127.1.2.3", "[::1]"] {
+            assert!(is_this_machine(host), "{host}");
+        }
+        for host in ["", "localhost.example.org", "a.localhost", "127.0.0.1.example.org", "10.0.0.1", "[::2]", "::1"] {
+            assert!(!is_this_machine(host), "{host}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use network_address::{is_inside, is_public};
+use network_address::{is_inside, is_local, is_public, is_this_machine};
 use url::{Host, Url};
 
 use crate::OAuthError;
@@ -24,35 +24,20 @@ pub(crate) fn named_by(server: &Url, address: &str) -> Result<Url, OAuthError> {
     }
     let url = Url::parse(address).map_err(|_| refused())?;
     let has_own_host = url.host() == server.host();
+    let is_here = server.host_str().is_some_and(is_this_machine);
     let is_allowed = match url.scheme() {
         "https" => true,
-        "http" => server.scheme() == "http" && (has_own_host || is_this_machine(&url) && is_this_machine(server)),
+        "http" => server.scheme() == "http" && (has_own_host || is_here && url.host_str().is_some_and(is_this_machine)),
         _ => false,
     };
     let is_reachable = match url.host() {
         None => false,
-        Some(Host::Domain(name)) => !is_inside(name) && (has_own_host || is_this_machine(server) || !is_local(name)),
-        Some(Host::Ipv4(address)) => has_own_host || is_public(IpAddr::V4(address)) || is_this_machine(server),
-        Some(Host::Ipv6(address)) => has_own_host || is_public(IpAddr::V6(address)) || is_this_machine(server),
+        Some(Host::Domain(name)) => !is_inside(name) && (has_own_host || is_here || !is_local(name)),
+        Some(Host::Ipv4(address)) => has_own_host || is_public(IpAddr::V4(address)) || is_here,
+        Some(Host::Ipv6(address)) => has_own_host || is_public(IpAddr::V6(address)) || is_here,
     };
     let is_plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
     if is_allowed && is_reachable && is_plain { Ok(url) } else { Err(refused()) }
-}
-
-/// Whether only a local network can know a name (RFC 6761, section 6.3; RFC 6762; `.internal` is reserved for it).
-fn is_local(name: &str) -> bool {
-    let name = name.trim_end_matches('.');
-    name.rsplit_once('.').is_none_or(|(_, last)| ["localhost", "local", "internal"].contains(&last))
-}
-
-/// Whether an address is one of the machine itself.
-fn is_this_machine(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
 }
 
 /// A host and its port, for messages.

@@ -52,12 +52,6 @@ struct Answer {
 }
 
 impl Authority {
-    /// The authorization server, for people.
-    #[must_use]
-    pub fn issuer(&self) -> &str {
-        &self.issuer
-    }
-
     /// Asks for newer tokens. The refresh token may be replaced by this: the new one must be kept before the access token is used.
     ///
     /// # Errors

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use network_address::is_this_machine;
 use permissions::role::{MAX_ROLES_OF_PERSON, is_role_name};
 use serde::Deserialize;
-use url::{Host, Url};
+use url::Url;
 
 /// The log-in page shows a button for each.
 const MAX_PROVIDERS: usize = 16;
@@ -217,7 +218,8 @@ impl Provider {
 
     /// Whether a request may go to this address: over TLS, or on this machine if the issuer is there.
     pub(crate) fn may_reach(&self, address: &Url) -> bool {
-        address.scheme() == "https" || (self.issuer.starts_with("http://") && is_loopback(address))
+        address.scheme() == "https"
+            || (self.issuer.starts_with("http://") && address.host_str().is_some_and(is_this_machine))
     }
 }
 
@@ -225,17 +227,8 @@ impl Provider {
 fn issuer_host(issuer: &str) -> Option<String> {
     let url = Url::parse(issuer).ok().filter(|url| url.query().is_none() && url.fragment().is_none())?;
     let is_plain = url.username().is_empty() && url.password().is_none() && issuer.len() <= 512;
-    let is_allowed = url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url));
+    let is_allowed = url.scheme() == "https" || (url.scheme() == "http" && url.host_str().is_some_and(is_this_machine));
     url.host_str().filter(|_| is_plain && is_allowed).map(str::to_owned)
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
 }
 
 #[cfg(test)]

@@ -259,7 +259,8 @@ impl<D: Database> Store<D> {
         Ok(())
     }
 
-    /// Notes that the tokens of this version are not enough. `scope` is what is to be asked for when it is connected again. What is lost stays lost.
+    /// Notes that the tokens of this version are not enough. `scope` is what is to be asked for when it is connected again, if it is more access. What is
+    /// lost stays lost, and keeps its scopes.
     ///
     /// # Errors
     /// As [`Self::tool_connections`].
@@ -271,8 +272,8 @@ impl<D: Database> Store<D> {
         problem: ConnectionProblem,
         scope: &str,
     ) -> Result<(), StorageError> {
-        let sql =
-            "UPDATE tool_connections SET problem = CASE WHEN problem = 'lost' THEN problem ELSE ?4 END, scope = ?5
+        let sql = "UPDATE tool_connections SET problem = CASE WHEN problem = 'lost' THEN problem ELSE ?4 END,
+                       scope = CASE WHEN ?4 = 'lost' OR problem = 'lost' THEN scope ELSE ?5 END
                    WHERE user_id = ?1 AND server = ?2 AND version = ?3";
         let parameters = [user_id.into(), server.into(), version.into(), problem.as_str().into(), scope.into()];
         self.database.query(Statement::new("set_connection_problem", sql, parameters).repeatably()).await?;
@@ -291,21 +292,29 @@ impl<D: Database> Store<D> {
     }
 
     /// Stores a person's list of a server, and what of it their model may be told. It counts as `age_ms` old: what could not be asked for is asked for
-    /// again sooner.
+    /// again sooner. Nothing is stored if the server was connected anew since `connection` was read: the list may be that of another account.
     ///
     /// # Errors
     /// As [`Self::tool_connections`].
     pub async fn set_connection_listing(
         &self,
         user_id: Id,
-        server: &str,
+        connection: &ToolConnection,
         listing: &str,
         offers: &str,
         age_ms: i64,
     ) -> Result<(), StorageError> {
         let sql = "UPDATE tool_connections SET listing = ?3, offers = ?4, listed_at = now_ms() - ?5, listing_version = listing_version + 1
-                   WHERE user_id = ?1 AND server = ?2";
-        let parameters = [user_id.into(), server.into(), listing.into(), offers.into(), age_ms.into()];
+                   WHERE user_id = ?1 AND server = ?2 AND connected_at = ?6";
+        let ToolConnection { server, connected_at, .. } = connection;
+        let parameters = [
+            user_id.into(),
+            server.as_str().into(),
+            listing.into(),
+            offers.into(),
+            age_ms.into(),
+            connected_at.as_millis().into(),
+        ];
         self.database.query(Statement::new("set_connection_listing", sql, parameters).repeatably()).await?;
         Ok(())
     }

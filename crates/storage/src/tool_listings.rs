@@ -147,6 +147,19 @@ impl<D: Database> Store<D> {
         Ok(())
     }
 
+    /// Changes a server's list, which stays as old as it is, if it is still `former`. Where there is none, it is stored as one that has expired. A claim
+    /// to ask the servers goes on. `false`: there is another list meanwhile.
+    ///
+    /// # Errors
+    /// As [`Self::tool_listings`].
+    pub async fn amend_tool_listing(&self, server: &str, former: &str, listing: &str) -> Result<bool, StorageError> {
+        let sql = "INSERT INTO tool_listings (server, listing, fetched_at, ttl_ms) VALUES (?1, ?3, now_ms(), 0)
+                   ON CONFLICT (server) DO UPDATE SET listing = excluded.listing WHERE tool_listings.listing = ?2
+                   RETURNING server";
+        let parameters = [server.into(), former.into(), listing.into()];
+        Ok(!self.database.query(Statement::new("amend_tool_listing", sql, parameters)).await?.is_empty())
+    }
+
     /// The offers that are the same for everybody. The list itself is read only if it has another version than `known_version`.
     ///
     /// # Errors

@@ -49,14 +49,6 @@ fn faulty<H: Host>(host: &H, server: &Server, last: Option<Kept>, error: &Client
     Kept { fault: Some(fault), ..last }
 }
 
-/// What a connected server answers when it is asked for its list for one person.
-///
-/// # Errors
-/// As [`mcp::Client::list_tools`].
-pub async fn ask_connected<H: Host>(host: &H, server: &Server) -> Result<Listing, ClientError> {
-    listing_of(host, server).await
-}
-
 /// The list that is stored for the person ([`crate::Connected::listing`]), and how long it is valid. `last` is what was stored before: it stays where
 /// there is no newer one, with the reason.
 #[must_use]
@@ -77,7 +69,11 @@ pub fn kept_for_person<H: Host>(
     (serde_json::to_string(&kept).unwrap_or_default(), ttl_ms)
 }
 
-async fn listing_of<H: Host>(host: &H, server: &Server) -> Result<Listing, ClientError> {
+/// What a server answers when it is asked for its list: for one person, if it is [connected](Server::connected).
+///
+/// # Errors
+/// As [`mcp::Client::list_tools`].
+pub async fn listing_of<H: Host>(host: &H, server: &Server) -> Result<Listing, ClientError> {
     let client = Rc::new(server.client(host.clone()));
     let listed = within(host, ASK_LIMIT, client.list_tools()).await;
     close(host, client);

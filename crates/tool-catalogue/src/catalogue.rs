@@ -125,19 +125,22 @@ impl<D: Database + 'static, H: Host> Catalogue<D, H> {
         self.clone().renewed().await
     }
 
-    /// Notes that a server has wanted a token of a person, whether or not it lists its tools without one.
+    /// Notes that a server has wanted a token of a person, whether or not it lists its tools without one. If its list is replaced meanwhile, the next
+    /// refusal notes it.
     ///
     /// # Errors
     /// Those of the database.
     pub async fn note_sign_in(&self, server: &Server) -> Result<(), StorageError> {
-        let kept = self.store.tool_listings().await?.servers;
-        let (row, list) = kept_of(server, &kept).map_or((None, Kept::nothing()), |(row, list)| (Some(row), list));
-        if list.signs_in {
+        if self.memory.known().is_some_and(|known| known.listed.sign_in.contains(&server.name)) {
             return Ok(());
         }
-        let (name, ttl_ms) = (server.kept_as(), row.map_or(0, |row| row.counts_for_ms));
-        let listing = serde_json::to_string(&Kept { signs_in: true, ..list }).unwrap_or_default();
-        self.store.save_tool_listings(&[NewListing { server: &name, listing: &listing, ttl_ms }]).await?;
+        let kept = self.store.tool_listings().await?.servers;
+        let (former, list) =
+            kept_of(server, &kept).map_or(("", Kept::nothing()), |(row, list)| (row.listing.as_str(), list));
+        if !list.signs_in {
+            let listing = serde_json::to_string(&Kept { signs_in: true, ..list }).unwrap_or_default();
+            self.store.amend_tool_listing(&server.kept_as(), former, &listing).await?;
+        }
         // So that this instance reads it, too.
         self.memory.0.known.take();
         Ok(())
@@ -220,8 +223,7 @@ impl<D: Database + 'static, H: Host> Catalogue<D, H> {
         let features = features.map(|(server, list)| (server.name.clone(), list.features.clone()));
         let sign_in = lists.iter().filter(|(server, list)| list.signs_in && server.is_personal());
         let sign_in = sign_in.map(|(server, _)| server.name.clone()).collect();
-        let listed = Listed::new(tools.collect(), problems, features.collect(), &self.servers.all);
-        listed.with_sign_in(sign_in)
+        Listed::new(tools.collect(), problems, features.collect(), sign_in, &self.servers.all)
     }
 
     fn until_ms(&self, counts_for_ms: i64) -> i64 {

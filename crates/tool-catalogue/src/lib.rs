@@ -21,7 +21,7 @@ mod secret;
 mod server;
 mod timing;
 
-pub use ask::{ask_connected, kept_for_person};
+pub use ask::{kept_for_person, listing_of};
 pub use catalogue::{Catalogue, Memory, Servers};
 pub use fault::Fault;
 pub use features::MAX_URI_BYTES;

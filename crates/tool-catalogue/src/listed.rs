@@ -34,8 +34,14 @@ pub struct Listed {
     secrets: Vec<(String, String, Secret)>,
     /// What each composed server has besides tools, if it has anything. In the order in which they are configured.
     pub features: Vec<(String, Features)>,
-    /// The servers that want a token which each person has for themselves.
+    /// The servers that have wanted a token which each person has for themselves.
     pub sign_in: Vec<String>,
+    /// The servers that people may connect, whatever these have answered.
+    personal: Vec<String>,
+}
+
+fn personal(configured: &[Server]) -> Vec<String> {
+    configured.iter().filter(|server| server.is_personal()).map(|server| server.name.clone()).collect()
 }
 
 impl Listed {
@@ -44,6 +50,7 @@ impl Listed {
         servers: Vec<(String, Vec<ListedTool>)>,
         mut problems: Vec<Problem>,
         features: Vec<(String, Features)>,
+        sign_in: Vec<String>,
         configured: &[Server],
     ) -> Self {
         let mut secrets = Vec::new();
@@ -57,19 +64,14 @@ impl Listed {
         };
         let catalog = Catalog::new(servers.into_iter().map(tools).collect());
         problems.extend(of_catalog(&catalog, configured));
-        Self { catalog, problems, secrets, features, sign_in: Vec::new() }
-    }
-
-    /// The same, with the servers that want a token which each person has for themselves.
-    pub(crate) fn with_sign_in(self, sign_in: Vec<String>) -> Self {
-        Self { sign_in, ..self }
+        Self { catalog, problems, secrets, features, sign_in, personal: personal(configured) }
     }
 
     /// The same with what a person has connected. A server's list for one person is in nobody else's.
     #[must_use]
     pub fn for_person(&self, configured: &[Server], connected: &[Connected<'_>]) -> Self {
         let mut problems = self.problems.clone();
-        let of_server = |server: &Server| -> Vec<KnownTool> {
+        let mut of_server = |server: &Server| -> Vec<KnownTool> {
             let is_of_server = |connected: &&Connected<'_>| server.is_personal() && connected.server == server.name;
             let own = connected.iter().find(is_of_server);
             let list = own.and_then(|own| serde_json::from_str::<Kept>(own.listing?).ok());
@@ -85,12 +87,11 @@ impl Listed {
                 }
             }
         };
-        let mut of_server = of_server;
         let tools = configured.iter().map(|server| (server.name.clone(), of_server(server))).collect();
         let catalog = Catalog::new(tools);
         problems.extend(of_catalog(&catalog, configured));
         let (secrets, features, sign_in) = (self.secrets.clone(), self.features.clone(), self.sign_in.clone());
-        Self { catalog, problems, secrets, features, sign_in }
+        Self { catalog, problems, secrets, features, sign_in, personal: personal(configured) }
     }
 
     /// The secrets that a tool needs.
@@ -110,7 +111,7 @@ impl Listed {
     /// The tools that may be offered to anybody.
     #[must_use]
     pub fn offerable(&self) -> Offerable {
-        Offerable { tools: self.offers().collect(), personal: self.sign_in.clone() }
+        Offerable { tools: self.offers().collect(), personal: self.personal.clone() }
     }
 
     /// Those of one server.

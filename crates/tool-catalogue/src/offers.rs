@@ -96,11 +96,12 @@ impl Offerable {
         let mut tools: Vec<ToolDefinition> = Vec::new();
         // What another version of this program wrote is not offered until it is asked for again.
         let connected: Vec<Vec<OfferableTool>> = serde_json::from_str(connected).unwrap_or_default();
-        let connected = connected.iter().flatten().filter(|tool| self.personal.contains(&tool.server));
+        // The names of everybody's tools are different: the catalogue has made them so. Most people have connected nothing.
+        let shared = self.tools.iter().filter(|_| !connected.is_empty());
+        let mut names: BTreeSet<&str> = shared.map(|tool| tool.offer.name.as_str()).collect();
+        let connected = connected.iter().flatten();
+        let connected = connected.filter(|tool| self.personal.contains(&tool.server) && names.insert(&tool.offer.name));
         for tool in self.tools.iter().chain(connected) {
-            if tools.iter().any(|offered| offered.name == tool.offer.name) {
-                continue;
-            }
             let is_permitted = access.allows(&Action::CallTool { server: &tool.server, tool: &tool.name });
             if !is_permitted || policies.iter().any(|policy| policy.denies(&tool.server, &tool.name)) {
                 continue;

@@ -3,6 +3,7 @@
 //! A proxy's headers can only make the checks stricter, so forging them gains nothing.
 
 use http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use network_address::is_this_machine;
 use problem::Problem;
 
 use crate::Result;
@@ -42,7 +43,7 @@ impl Site {
         if !self.public_url.is_empty() {
             return Some(self.public_url.clone());
         }
-        let host = text(headers, &header::HOST).filter(|host| is_loopback(host))?;
+        let host = text(headers, &header::HOST).filter(|host| is_this_machine(name_of(host)))?;
         let scheme = if self.is_https(headers) { "https" } else { "http" };
         Some(format!("{scheme}://{host}"))
     }
@@ -105,14 +106,6 @@ fn forwarded_proto(headers: &HeaderMap) -> Option<&str> {
 fn name_of(host: &str) -> &str {
     let end = if host.starts_with('[') { host.find(']').map(|end| end + 1) } else { host.find([':', '/']) };
     end.and_then(|end| host.get(..end)).unwrap_or(host)
-}
-
-/// Whether a name always means the machine itself: `localhost`, `127.0.0.1:3000`, `[::1]:3000`.
-fn is_loopback(host: &str) -> bool {
-    let name = name_of(host);
-    name == "[::1]"
-        || name.eq_ignore_ascii_case("localhost")
-        || name.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

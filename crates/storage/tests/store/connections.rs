@@ -1,6 +1,6 @@
 //! What people connect to servers elsewhere.
 
-use domain::Id;
+use domain::{Id, Timestamp};
 use storage::{
     Database, Statement,
     sessions::TokenHashes,
@@ -50,7 +50,11 @@ fn connections_are_ones_own_and_are_replaced_and_deleted(place: Place) {
     let first = get(&fixture, user, "wiki").unwrap();
     assert_eq!((first.access_token.as_str(), first.refresh_token.as_deref()), ("a1", Some("r1")));
     assert!(first.valid_for_ms.is_some_and(|ms| (50_000..=60_000).contains(&ms)), "{first:?}");
-    block_on(fixture.store.set_connection_listing(user, "wiki", "{}", "[]", 0)).unwrap();
+    let list = |of: &ToolConnection, listing| {
+        block_on(fixture.store.set_connection_listing(user, of, listing, "[]", 0)).unwrap();
+    };
+    list(&first, "{}");
+    list(&ToolConnection { connected_at: Timestamp::from_millis(1), ..first.clone() }, "of another account");
     let unknown = NewTokens { access: "a2", refresh: None, valid_for_ms: None };
     let again = NewConnection { tokens: unknown, scope: "read write", ..new("wiki") };
     assert!(block_on(fixture.store.set_tool_connection(user, &again)).unwrap());
@@ -124,13 +128,20 @@ fn what_is_wrong_is_noted_for_the_tokens_that_were_refused(place: Place) {
     let user = fixture.user("a@example.org").id;
     assert!(set(&fixture, user, "wiki"));
     let version = get(&fixture, user, "wiki").unwrap().version;
-    let note = |version, problem| {
-        block_on(fixture.store.set_connection_problem(user, "wiki", version, problem, "read write")).unwrap();
-        get(&fixture, user, "wiki").unwrap().problem
+    let note = |version, problem, scope| {
+        block_on(fixture.store.set_connection_problem(user, "wiki", version, problem, scope)).unwrap();
+        let noted = get(&fixture, user, "wiki").unwrap();
+        (noted.problem, noted.scope)
     };
-    assert_eq!(note(version - 1, ConnectionProblem::Lost), None);
-    assert_eq!(note(version, ConnectionProblem::Lost), Some(ConnectionProblem::Lost));
-    assert_eq!(note(version, ConnectionProblem::MoreAccess), Some(ConnectionProblem::Lost));
+    let (lost, more) = (ConnectionProblem::Lost, ConnectionProblem::MoreAccess);
+    assert_eq!(note(version - 1, lost, ""), (None, "read".to_owned()));
+    assert_eq!(note(version, more, "read write"), (Some(more), "read write".to_owned()));
+    assert_eq!(
+        note(version, lost, "read"),
+        (Some(lost), "read write".to_owned()),
+        "what a call lacked is not forgotten"
+    );
+    assert_eq!(note(version, more, "admin"), (Some(lost), "read write".to_owned()));
     assert!(set(&fixture, user, "wiki"));
     assert_eq!(get(&fixture, user, "wiki").unwrap().problem, None);
 }
@@ -171,7 +182,8 @@ fn a_claim_reads_what_ones_own_connections_offer(place: Place) {
         [(user.id, "wiki", r#"["wiki"]"#), (user.id, "mail", r#"["mail", "\n"]"#), (other.id, "wiki", r#"["other"]"#)]
     {
         assert!(set(&fixture, user_id, server));
-        block_on(fixture.store.set_connection_listing(user_id, server, "{}", offers, 0)).unwrap();
+        let connection = get(&fixture, user_id, server).unwrap();
+        block_on(fixture.store.set_connection_listing(user_id, &connection, "{}", offers, 0)).unwrap();
     }
     assert!(set(&fixture, user.id, "not listed yet"));
     let secret = ToolSecret { server: "mail".into(), name: "password".into(), sealed: "x".into() };

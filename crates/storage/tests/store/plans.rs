@@ -195,13 +195,14 @@ fn do_what_people_do(store: &Store<Recorder<'_>>) {
         let tokens = NewTokens { access: "a", refresh: None, valid_for_ms: None };
         let connection = NewConnection { server: "wiki", url: "u", authority: "x", tokens, scope: "" };
         store.set_tool_connection(user_id, &connection).await.unwrap();
-        let version = store.tool_connection(user_id, "wiki").await.unwrap().unwrap().version;
+        let connection = store.tool_connection(user_id, "wiki").await.unwrap().unwrap();
+        let version = connection.version;
         store.tool_connections(user_id).await.unwrap();
         let claim = store.claim_token_refresh(user_id, "wiki", version, 60_000).await.unwrap().unwrap();
         store.end_token_refresh(user_id, "wiki", claim).await.unwrap();
         store.set_refreshed_tokens(user_id, "wiki", claim, tokens).await.unwrap();
         store.claim_connection_listing(user_id, "wiki", 0).await.unwrap();
-        store.set_connection_listing(user_id, "wiki", "{}", "[]", 0).await.unwrap();
+        store.set_connection_listing(user_id, &connection, "{}", "[]", 0).await.unwrap();
         store.connection_listings(user_id).await.unwrap();
         store.take_connection_attempt("wiki", "s", "p").await.unwrap();
         store.delete_tool_connection(user_id, "wiki").await.unwrap();

@@ -217,6 +217,10 @@ fn of_all_who_want_to_ask_the_servers_one_may_until_the_lists_are_kept_or_its_ti
     save(&fixture, &[("clock", "[1]", 60_000)]);
     assert!(!is_claimed(), "the list is kept");
     assert_eq!([claim(0), claim(60_000), claim(60_000)], [true, true, false], "the first one's time was over");
+    let amend = |former, listing| block_on(fixture.store.amend_tool_listing("clock", former, listing)).unwrap();
+    assert_eq!([amend("[1]", "[2]"), amend("[1]", "[3]")], [true, false], "a newer list is not overwritten");
+    assert!(is_claimed(), "a change of a list is no answer of its server");
+    assert_eq!(block_on(fixture.store.tool_listings()).unwrap().servers[0].listing, "[2]");
 }
 
 fn everybodys_tools_are_read_with_the_access_and_ones_own_policies_and_secrets_with_the_claim(place: Place) {

@@ -2,10 +2,13 @@
 
 use futures::executor::block_on;
 use router_test::AuthorizationServer;
-use storage::{sessions::TokenHashes, tool_connections::ConnectionProblem};
+use storage::sessions::TokenHashes;
 use toolbox::Effect;
+use web::{App, site::Site};
 
 use super::*;
+
+mod tokens;
 
 const HOST: &str = "localhost:3000";
 
@@ -44,7 +47,7 @@ impl Test {
         let begun = self.ask_page(&self.token, Method::POST, "/api/tools/connections", body).await;
         assert_eq!(begun.status, StatusCode::OK, "{}", begun.text);
         let cookie = begun.headers["set-cookie"].to_str().unwrap();
-        assert!(cookie.contains("HttpOnly; SameSite=Lax; Path=/;"), "{cookie}");
+        assert!(["HttpOnly; SameSite=Lax;", "Path=/;"].iter().all(|it| cookie.contains(it)), "{cookie}");
         let cookie = cookie.split(';').next().unwrap().to_owned();
         Begun { address: begun.json["authorization_url"].as_str().unwrap().to_owned(), cookie }
     }
@@ -239,70 +242,6 @@ fn a_server_whose_metadata_lead_astray_cannot_be_connected() {
 }
 
 #[test]
-fn tokens_are_refreshed_before_they_expire_once_for_all_who_call() {
-    paused(|outside| async move {
-        let (test, authority) = Test::with_guarded_wiki(outside);
-        test.connect(&authority).await;
-        let lease = test.lease().await;
-        let _ = authority.asked();
-        // About to end: the next call uses it, and it is replaced beside.
-        test.set_connection("connected_at = connected_at - 3570000, token_expires_at = token_expires_at - 3570000")
-            .await;
-        assert!(test.called(lease, "c1", "wiki_read").await.0);
-        cache::Clock::sleep(&test.outside, Duration::from_secs(1)).await;
-        assert_eq!(authority.asked().len(), 1);
-        // It has ended: all who call wait for one refresh.
-        test.set_connection("token_expires_at = 0").await;
-        authority.forget(false);
-        let calls = ["c2", "c3", "c4", "c5"].map(|call_id| test.called(lease, call_id, "wiki_read"));
-        let called = futures::future::join_all(calls).await;
-        assert!(called.iter().all(|(is_done, _)| *is_done), "{called:?}");
-        let refreshed = authority.asked();
-        assert_eq!(refreshed.len(), 1, "{refreshed:?}");
-        assert_eq!(refreshed[0].1["grant_type"], "refresh_token");
-        // A server may take a token no more before its time.
-        authority.forget(false);
-        test.set_connection("refreshed_at = refreshed_at - 60000").await;
-        assert!(test.called(lease, "c6", "wiki_read").await.0);
-        assert_eq!((authority.asked().len(), &test.connection().await["state"]), (1, &json!("connected")));
-    });
-}
-
-#[test]
-fn a_lost_connection_says_so_everywhere_and_keeps_its_tools_until_it_is_made_again() {
-    paused(|outside| async move {
-        let (test, authority) = Test::with_guarded_wiki(outside);
-        test.connect(&authority).await;
-        let lease = test.lease().await;
-        // Not now is not never.
-        test.set_connection("token_expires_at = 0").await;
-        authority.refuse(Some((503, json!({}))));
-        let (is_done, said) = test.called(lease, "c1", "wiki_read").await;
-        assert!(!is_done && said.contains("could not be renewed"), "{said}");
-        assert_eq!(test.connection().await["state"], "connected");
-        authority.refuse(Some((429, json!({ "error": "too_many_requests" }))));
-        assert!(test.called(lease, "c1b", "wiki_read").await.1.contains("could not be renewed"));
-        assert_eq!(test.connection().await["state"], "connected");
-        // As GitHub says it.
-        authority.refuse(Some((200, json!({ "error": "bad_refresh_token", "error_description": "no" }))));
-        for call_id in ["c2", "c3"] {
-            let (is_done, said) = test.called(lease, call_id, "wiki_read").await;
-            assert!(!is_done && said.contains("connect it again under Tools"), "{said}");
-        }
-        let asked = authority.asked();
-        assert_eq!(asked.iter().filter(|(path, _)| path == "/token").count(), 4, "what is lost is not tried again");
-        assert_eq!(test.connection().await["state"], "lost");
-        assert_eq!(test.wiki_tools().await, ["read", "write"]);
-        assert!(test.offered_to_model().await.contains("wiki_read"));
-        assert!(test.connection().await["message"].as_str().unwrap().contains("is lost"));
-        authority.refuse(None);
-        test.connect(&authority).await;
-        assert!(test.called(lease, "c4", "wiki_read").await.0);
-        assert_eq!(test.connection().await["state"], "connected");
-    });
-}
-
-#[test]
 fn a_call_that_needs_more_access_says_so_and_the_next_attempt_asks_for_it() {
     paused(|outside| async move {
         let (test, authority) = Test::with_guarded_wiki(outside);
@@ -377,49 +316,31 @@ fn a_client_that_the_operator_registered_is_used_at_its_own_authorization_server
 }
 
 #[test]
-fn problems_of_a_connection_are_kept_for_its_tokens_only() {
+fn only_a_public_address_is_a_client_id_and_all_others_register_a_client() {
     paused(|outside| async move {
-        let (test, authority) = Test::with_guarded_wiki(outside);
-        test.connect(&authority).await;
-        let store = test.fixture.app.store();
-        let version = store.tool_connection(test.user.id, "wiki").await.unwrap().unwrap().version;
-        test.connect(&authority).await;
-        store.set_connection_problem(test.user.id, "wiki", version, ConnectionProblem::Lost, "").await.unwrap();
-        assert_eq!(test.connection().await["state"], "connected");
-    });
-}
-
-#[test]
-fn who_waits_takes_over_from_a_host_that_died_while_it_refreshed() {
-    paused(|outside| async move {
-        let (test, authority) = Test::with_guarded_wiki(outside);
-        test.connect(&authority).await;
-        let lease = test.lease().await;
-        test.set_connection("token_expires_at = 0, refreshing_until = now_ms() + 60000").await;
-        let runs_out = async {
-            cache::Clock::sleep(&test.outside, Duration::from_secs(5)).await;
-            test.set_connection("refreshing_until = now_ms() - 1").await;
-        };
-        let ((is_done, said), ()) = futures::future::join(test.called(lease, "c1", "wiki_read"), runs_out).await;
-        assert!(is_done, "{said}");
-    });
-}
-
-#[test]
-fn a_tool_that_takes_no_token_does_not_end_the_connection() {
-    paused(|outside| async move {
-        let (test, authority) = Test::with_guarded_wiki(outside);
-        test.connect(&authority).await;
-        let lease = test.lease().await;
-        authority.close_tool("write");
-        let _ = authority.asked();
-        for call_id in ["c1", "c2"] {
-            let (is_done, said) = test.called(lease, call_id, "wiki_write").await;
-            assert!(!is_done && said.contains("try again in a minute"), "{said}");
+        let (mut test, authority) = Test::with_guarded_wiki(outside);
+        authority.set("client_id_metadata_document_supported", json!(true));
+        for (host, is_public) in [
+            ("chat.example.org", true),
+            ("chat.example.org:8443", true),
+            ("10.0.0.5", false),
+            ("192.168.1.4:8443", false),
+            ("chat.corp.internal", false),
+            ("chat.local", false),
+            ("chat", false),
+        ] {
+            let site = Site::new(&format!("https://{host}"));
+            test.fixture.app = App::new(test.fixture.another_connection(), site);
+            let address = test.begin().await.address;
+            let is_registered = authority.asked().iter().any(|(path, _)| path == "/register");
+            assert_eq!(
+                (address.contains("client_id=https"), is_registered),
+                (is_public, !is_public),
+                "{host}: {address}"
+            );
+            let document = test.send_as(None, Method::GET, "/api/tools/connections/client/wiki", None).await.status;
+            assert_eq!(document, if is_public { StatusCode::OK } else { StatusCode::NOT_FOUND }, "{host}");
         }
-        assert_eq!(authority.asked().len(), 1, "one refresh, and not one for each call");
-        assert_eq!(test.connection().await["state"], "connected");
-        assert!(test.called(lease, "c3", "wiki_read").await.0);
     });
 }
 
@@ -449,6 +370,21 @@ fn a_server_that_lists_for_everybody_and_wants_a_token_for_calls_can_be_connecte
 }
 
 #[test]
+fn what_a_person_has_connected_does_not_depend_on_what_its_server_once_answered() {
+    paused(|outside| async move {
+        let (mut test, authority) = Test::with_guarded_wiki(outside);
+        test.offers().await;
+        test.connect(&authority).await;
+        // The list of before, as another instance may write it late.
+        test.set_rows("tool_listings", r#"listing = replace(listing, '"signs_in":true', '"signs_in":false')"#).await;
+        test.memory = Rc::default();
+        assert_eq!(test.wiki_tools().await, ["read", "write"]);
+        let offers = test.send_as(None, Method::GET, OFFERS_PATH, None).await.json;
+        assert_eq!(offers["personal"], json!(["wiki"]));
+    });
+}
+
+#[test]
 fn a_connected_server_that_cannot_be_listed_says_so_and_keeps_its_tools() {
     paused(|outside| async move {
         let (test, authority) = Test::with_guarded_wiki(outside);
@@ -463,22 +399,6 @@ fn a_connected_server_that_cannot_be_listed_says_so_and_keeps_its_tools() {
         let listed = test.send(Method::GET, "/api/tools", None).await.json;
         let problem = &listed["problems"][0];
         assert!(problem["server"] == "wiki" && problem["message"].as_str().unwrap().contains("in time"), "{listed}");
-    });
-}
-
-#[test]
-fn a_connection_that_this_installation_cannot_read_is_shown_as_lost_until_it_can() {
-    paused(|outside| async move {
-        let (test, authority) = Test::with_guarded_wiki(outside);
-        test.connect(&authority).await;
-        let lease = test.lease().await;
-        test.set_connection("access_token = 'x' || access_token").await;
-        let (is_done, said) = test.called(lease, "c1", "wiki_read").await;
-        assert!(!is_done && said.contains("connect it again"), "{said}");
-        assert_eq!(test.connection().await["state"], "lost");
-        test.set_connection("access_token = substr(access_token, 2)").await;
-        assert_eq!(test.connection().await["state"], "connected");
-        assert!(test.called(lease, "c2", "wiki_read").await.0);
     });
 }
 
