@@ -120,6 +120,12 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../../migrations/0016_tool_connections.sql"),
         postgres: include_str!("../../../migrations/0016_tool_connections.sql"),
     },
+    Migration {
+        version: 22,
+        name: "0022_identity_removals",
+        sqlite: include_str!("../../../migrations/0022_identity_removals.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0022_identity_removals.postgres.sql"),
+    },
 ];
 
 /// The number of our advisory lock, "edge" in ASCII. Any number will do that nobody else locks in the same database.

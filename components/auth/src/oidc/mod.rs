@@ -7,6 +7,7 @@
 mod accounts;
 mod back_channel;
 mod config;
+mod identities;
 mod link;
 mod outside;
 mod providers;
@@ -156,6 +157,8 @@ pub(crate) fn routes<D: Database + 'static>() -> Router<Auth<D>> {
         .route("/auth/oidc/callback/{provider}", get(come_back::<D>))
         .route("/auth/oidc/link", post(link::link::<D>))
         .route("/auth/oidc/backchannel-logout", post(back_channel::log_out::<D>))
+        .route("/auth/oidc/identities", get(identities::list::<D>))
+        .route("/auth/oidc/identities/remove", post(identities::remove::<D>))
 }
 
 #[derive(Deserialize)]
