@@ -124,7 +124,7 @@ export const account = {
   renewRecoveryCodes: (proof: Proof) =>
     send<RecoveryCodes>("POST", "/auth/second-factor/recovery-codes", { body: proof, once: true }),
   identities: () => send<{ items: Identity[] }>("GET", "/auth/oidc/identities"),
-  /** Ends the sessions that began with it. */
+  /** Ends the other sessions that began with it. */
   removeIdentity: (issuer: string, proof: Proof) =>
     send<void>("POST", "/auth/oidc/identities/remove", { body: { issuer, ...proof }, once: true }),
 };

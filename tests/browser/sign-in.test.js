@@ -118,7 +118,7 @@ test("an account with a password is linked after the password, invited or not, a
   assert.equal(new URL(page.url()).pathname, "/");
   assert.equal((await me(page)).name, known.name);
 
-  // Taken off again, it ends the session that began with it.
+  // Taken off again, it opens the account no more.
   await page.goto("/settings/account");
   const linked = page.getByRole("region", { name: "Signing in with an organisation" });
   await linked.getByText("linus@corp.example").waitFor();
@@ -126,7 +126,8 @@ test("an account with a password is linked after the password, invited or not, a
   await assertAccessible(page, "taking an organisation off");
   await linked.getByLabel(/^Your password/).fill(known.password);
   await linked.getByRole("button", { name: "Remove" }).click();
-  await page.getByLabel("Email").waitFor();
+  await linked.waitFor({ state: "detached" });
+  assert.equal((await me(page)).name, known.name);
 
   await context.clearCookies();
   await page.goto("/?sign_in=denied");

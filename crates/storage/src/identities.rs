@@ -50,21 +50,26 @@ impl<D: Database> Store<D> {
             .collect()
     }
 
-    /// Takes an identity off an account that was read as `user` and has a password. Its sessions end, and roles that it gave. `false`: there is none
-    /// of this provider, or the account has changed since.
+    /// Takes an identity off an account that was read as `user` and has a password. Its sessions end except this one, and roles that it gave.
+    /// `false`: there is none of this provider, or the account has changed since.
     ///
     /// # Errors
     /// As [`Self::use_identity`].
-    pub async fn remove_identity(&self, user: &User, issuer: &str) -> Result<bool, StorageError> {
+    pub async fn remove_identity(
+        &self,
+        user: &User,
+        issuer: &str,
+        kept_session: Option<Id>,
+    ) -> Result<bool, StorageError> {
         const QUERY: &str = "remove_identity";
         // On PostgreSQL the trigger asks about the account again, once it has locked it.
-        let sql = "INSERT INTO identity_removals (user_id, issuer, access_version, removed_at)
-             SELECT user_identities.user_id, user_identities.issuer, CAST(?3 AS bigint), now_ms()
+        let sql = "INSERT INTO identity_removals (user_id, issuer, access_version, kept_session, removed_at)
+             SELECT user_identities.user_id, user_identities.issuer, CAST(?3 AS bigint), ?4, now_ms()
              FROM user_identities JOIN users ON users.id = user_identities.user_id
              WHERE user_identities.user_id = ?1 AND user_identities.issuer = ?2
                  AND COALESCE(users.access_version, 0) = ?3 AND users.password_hash IS NOT NULL
              RETURNING user_id";
-        let parameters = [user.id.into(), issuer.into(), user.access_version.into()];
+        let parameters = [user.id.into(), issuer.into(), user.access_version.into(), kept_session.into()];
         Ok(!self.database.query(Statement::new(QUERY, sql, parameters).durably()).await?.is_empty())
     }
 

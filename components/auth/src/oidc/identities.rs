@@ -48,7 +48,7 @@ pub(super) struct Removal {
     proof: Proof,
 }
 
-/// `POST /auth/oidc/identities/remove`: the sessions that began with the identity end, and the roles that it gave. Whoever has no password keeps
+/// `POST /auth/oidc/identities/remove`: the sessions that began with the identity end except this one, and the roles that it gave. Whoever has no password keeps
 /// theirs: nothing else opens the account.
 pub(super) async fn remove<D: Database>(
     State(auth): State<Auth<D>>,
@@ -64,7 +64,7 @@ pub(super) async fn remove<D: Database>(
         return Err(Problem::conflict("only_way_in", detail).into());
     }
     let user = proven(&auth, &session, &headers, proof).await?;
-    if auth.store().remove_identity(&user, &issuer).await? {
+    if auth.store().remove_identity(&user, &issuer, session.session_id()).await? {
         record(&auth, &user, "provider.unlink", "ok").await?;
         return Ok(StatusCode::NO_CONTENT);
     }

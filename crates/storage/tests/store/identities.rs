@@ -439,7 +439,7 @@ fn an_identity_is_taken_off_with_its_sessions_unless_the_account_changed_or_has_
     let linked = block_on(fixture.store.confirm_identity_link("link", &user)).unwrap().unwrap();
     let identities = block_on(fixture.store.identities(user.id)).unwrap();
     assert_eq!(identities.iter().map(|it| it.issuer.as_str()).collect::<Vec<_>>(), [ISSUER]);
-    let remove = |user: &User, issuer: &str| block_on(fixture.store.remove_identity(user, issuer)).unwrap();
+    let remove = |user: &User, issuer: &str| block_on(fixture.store.remove_identity(user, issuer, None)).unwrap();
     assert!(!remove(&user, ISSUER), "the account has changed since it was read");
     assert!(!remove(&linked, "https://other.example"));
     assert!(remove(&linked, ISSUER));

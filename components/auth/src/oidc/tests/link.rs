@@ -115,7 +115,14 @@ fn an_identity_is_listed_and_taken_off_with_the_password_and_its_sessions_end() 
     assert_eq!(installation.post("/auth/refresh", &json!(null), &by_password).status, StatusCode::OK);
     let again = kept(&installation.post("/auth/login", &log_in, ""));
     assert_eq!(list(&again), json!([]));
-    assert_eq!(outcome(&installation.sign_in(&json!({}))).1, "link_account", "it opens the account no more");
+    let waiting = installation.sign_in(&json!({}));
+    assert_eq!(outcome(&waiting).1, "link_account", "it opens the account no more");
+
+    // In the session that began with it, one stays.
+    let linked = kept(&installation.post("/auth/oidc/link", &json!({"password": "correct horse"}), &kept(&waiting)));
+    let body = json!({"issuer": ISSUER, "password": "correct horse"});
+    assert_eq!(installation.post("/auth/oidc/identities/remove", &body, &linked).status, StatusCode::NO_CONTENT);
+    assert_eq!(installation.post("/auth/refresh", &json!(null), &linked).status, StatusCode::OK);
 }
 
 #[test]
