@@ -215,7 +215,8 @@ impl Catalog {
     }
 }
 
-/// Repairs a tool's schemas, so that all model APIs and clients accept them. Done once for each list, and stored with it.
+/// Repairs a tool's input schema, so that all model APIs and clients accept it, and removes an output schema that cannot be repaired. Done once for
+/// each list, and stored with it.
 ///
 /// # Errors
 /// [`Unfit`]: the input schema cannot be repaired.
@@ -226,7 +227,7 @@ pub fn mend(tool: &mut mcp::Tool) -> Result<(), Unfit> {
     Ok(())
 }
 
-/// A tool in the form in which it is shown: with texts cut, and with schemas that all model APIs accept.
+/// A tool in the form in which it is shown: with texts cut, and with an input schema that all model APIs accept.
 fn shown(server: &str, mut tool: KnownTool) -> Result<KnownTool, Unfit> {
     if !tool.is_mended {
         tool.input_schema = repaired(&tool.input_schema)?;

@@ -106,7 +106,8 @@ pub async fn execute<W: World>(
     {
         return Ok(refuse(world, &ToolFailure::TooMany(tool, retry_after_ms)).await);
     }
-    // A cached result is not recorded for the conversation that reads it, so private results are not cached.
+    // Each conversation that reads something private needs a record of the call. A cached result skips [`World::start`], so private results are not
+    // cached.
     let ttl_ms = tool.result_ttl_ms.filter(|ttl_ms| *ttl_ms > 0 && tool.reads_only() && !tool.reads_private);
     let cache = ttl_ms.map(|ttl_ms| (cache_key(tool, &arguments), ttl_ms));
     if let Some((key, _)) = &cache
@@ -269,8 +270,8 @@ async fn call<W: World>(world: &W, tool: &KnownTool, arguments: &str) -> Result<
     }
 }
 
-/// Adds a note to a result that does not fit the tool's output schema. The result is kept, because the call was made. Without a check if the schema
-/// or the result exceeds its limits.
+/// Adds a note to a result that does not fit the tool's output schema. The result is kept, because the call was made. If the schema or the result
+/// exceeds the limits of the check, there is no note.
 fn compared(tool: &KnownTool, mut outcome: Outcome) -> Outcome {
     let Some((schema, structured)) = tool.output_schema.as_ref().zip(outcome.structured.as_ref()) else {
         return outcome;

@@ -36,7 +36,7 @@ pub fn may_have_read_private(catalog: &Catalog, called: &[String]) -> bool {
     called.iter().any(is_private)
 }
 
-/// Whether others hear the arguments of a tool. Servers of the person's own accounts hear only what belongs to the person. About somebody else's
+/// Whether others hear the arguments of a tool. A person's own accounts belong to the person, wherever their servers are. About somebody else's
 /// server nothing is known.
 #[must_use]
 pub fn is_heard_by_others(tool: &KnownTool) -> bool {
@@ -138,8 +138,8 @@ impl Call<'_> {
     }
 
     fn value(&mut self, value: &Value) -> Option<()> {
-        // Not recursive, because the model chooses the depth. An item inside another value costs one, because the number of such items can hold
-        // something.
+        // Not recursive, because the model chooses the depth. Inside another value even an empty value costs one, because the number of such values
+        // can hold something.
         let mut rest = vec![(value, 0)];
         while let Some((value, place)) = rest.pop() {
             match value {

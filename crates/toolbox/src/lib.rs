@@ -47,7 +47,7 @@ pub struct KnownTool {
     pub input_schema: Box<RawValue>,
     /// JSON Schema of the structured result.
     pub output_schema: Option<Box<RawValue>>,
-    /// Whether [`catalog::mend`] has repaired both schemas.
+    /// Whether [`catalog::mend`] has processed both schemas.
     pub is_mended: bool,
     /// The tool's hints about itself.
     pub annotations: Annotations,

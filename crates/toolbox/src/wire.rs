@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 /// The route on which `tools` executes a call of a run.
 pub const CALLS_PATH: &str = "/internal/calls";
 
-/// The executor of a run, which makes the request. Only the executor knows the owner of the lease, so this also proves for which run the request is.
+/// The executor of a run, which makes the request. Only the executor knows the owner of the lease, so this also tells for which person the request
+/// is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Executor<'a> {
     /// The run, as an id.

@@ -27,8 +27,8 @@ pub trait World {
     /// Counts a call against the rate limit. `Err`: the limit is reached; the milliseconds until a call is allowed again.
     async fn take_rate(&self, tool: &KnownTool) -> Result<Result<(), u64>, Self::Error>;
 
-    /// The cached result for this key. `None` also if the cache cannot be read. Keys do not contain the user: the world keeps the results of one user
-    /// apart from the others'.
+    /// The cached result for this key. `None` also if the cache cannot be read. Keys do not contain the user: the world stores results of a single
+    /// user under that user.
     async fn cached(&self, key: &str) -> Option<Outcome>;
 
     /// Stores a result in the cache. The world logs its own error.

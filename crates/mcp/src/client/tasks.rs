@@ -13,7 +13,7 @@ use crate::{
     wire::{Era, MODERN_VERSION, RpcError},
 };
 
-/// The longest version and session that are stored with a task. Real servers use UUIDs.
+/// The longest text of version and session that is stored with a task. The sessions of real servers are UUIDs.
 const MAX_SESSION_BYTES: usize = 1024;
 
 impl<T: Transport> Client<T> {

@@ -141,8 +141,8 @@ fn events(streaming: Streaming, notices: impl Stream<Item = Notice> + Unpin) -> 
 }
 
 impl Streaming {
-    /// The notification for a notice, if the client wants it: progress that was asked for and that rises, and log messages of the severity that was
-    /// asked for.
+    /// The notification for a notice, if the client wants it: progress that was asked for and that rises, and log messages of at least the severity
+    /// that was asked for.
     fn notification(&mut self, notice: Notice) -> Option<Vec<u8>> {
         match notice {
             Notice::Progress { progress, total, message } => {

@@ -422,7 +422,7 @@ fn a_result_is_right_by_what_a_schema_plainly_stands_for() {
         let outcome = Outcome { content: vec![], structured: Some(json!({"it": value, "other": 1})), is_error: false };
         let world = Scripted { tools: Tools::Answer(outcome), installation: vec![("*:*", Allow)], ..world() };
         let words = world.words(&listed, "{}").0;
-        assert_eq!(!words.contains("does not fit"), is_right, "{words}");
+        assert_eq!(!words.contains("does not fit the tool's output schema"), is_right, "{words}");
     }
 }
 
