@@ -1,6 +1,7 @@
 //! `/api/admin/keys`: which keys the installation has, and their rotation. Nobody sees a private half.
 //!
-//! A key in the database is rotated here. One in the configuration is rotated there, because nothing here can write it; the answer says how.
+//! A key in the database is rotated here (`web::keys`). One in the configuration is rotated there, because nothing here can write it; the answer says
+//! how.
 
 use axum::extract::State;
 use domain::Timestamp;
@@ -9,9 +10,9 @@ use problem::Problem;
 use serde::{Deserialize, Serialize};
 use storage::{
     Database,
-    keys::{KeyPurpose, KeyRecord, KeyState},
+    keys::{KeyPurpose, KeyRecord},
 };
-use web::{Allowed, Json, Page, Result, Session, issuing};
+use web::{Allowed, Json, Page, Result};
 
 use crate::{authority::record, router::Admin};
 
@@ -64,35 +65,14 @@ pub(crate) async fn rotate<D: Database>(
     Json(Rotate { purpose, revoke }): Json<Rotate>,
 ) -> Result<Json<Rotated>> {
     let purpose = KeyPurpose::named(&purpose).ok_or_else(unknown_purpose)?;
-    let rotated = match purpose {
-        KeyPurpose::Tokens => rotate_tokens(&admin, revoke).await?,
-        KeyPurpose::Inside => admin.store().replace_inside_keys(revoke).await? > 0,
-    };
+    let rotated = web::keys::rotate(admin.store(), purpose, revoke).await?;
     if rotated {
-        note(&admin, &session, purpose, revoke).await?;
+        let action = if revoke { "key.revoke" } else { "key.rotate" };
+        record(&admin, &session, action, purpose.name(), None).await?;
     }
     let (keys, _) = admin.store().keys().await?;
     let items = keys.into_iter().filter(|key| key.purpose == purpose).map(|key| body(&admin, key)).collect();
     Ok(Json(Rotated { rotated, items }))
-}
-
-async fn note<D: Database>(admin: &Admin<D>, session: &Session, purpose: KeyPurpose, revoke: bool) -> Result<()> {
-    record(admin, session, if revoke { "key.revoke" } else { "key.rotate" }, purpose.name(), None).await
-}
-
-async fn rotate_tokens<D: Database>(admin: &Admin<D>, revoke: bool) -> Result<bool> {
-    let (keys, _) = admin.store().keys().await?;
-    let verifying = || keys.iter().filter(|key| key.purpose == KeyPurpose::Tokens && key.state != KeyState::Retired);
-    let is_configured = verifying().any(|key| key.is_configured && key.verifies_until.is_none());
-    let has_former = verifying().any(|key| key.verifies_until.is_some());
-    match (is_configured, revoke) {
-        (true, false) => return Err(configured().into()),
-        (true, true) if !has_former => return Err(still_configured().into()),
-        _ => {}
-    }
-    let stored = admin.store().rotate_signing_key(&issuing::generate()?, revoke).await?;
-    // Where a key is configured, none is stored; the others have ended all the same.
-    Ok(stored || is_configured)
 }
 
 fn body<D>(admin: &Admin<D>, key: KeyRecord) -> KeyBody {
@@ -110,14 +90,4 @@ fn body<D>(admin: &Admin<D>, key: KeyRecord) -> KeyBody {
 fn unknown_purpose() -> Problem {
     let names: Vec<&str> = KeyPurpose::ALL.into_iter().map(KeyPurpose::name).collect();
     Problem::invalid_field("purpose", format!("There are keys for {}.", names.join(", ")))
-}
-
-fn configured() -> Problem {
-    let detail = "The key that signs tokens is in the configuration, so it is rotated there: make a new one (openssl genpkey -algorithm ed25519), add it to the variable signing_key after the present one, deploy, then put it first and deploy again. The runbook \"Rotate keys\" has the steps.";
-    Problem::conflict("key_configured", detail)
-}
-
-fn still_configured() -> Problem {
-    let detail = "The key that signs tokens is in the configuration. First put another one in its place in the variable signing_key, deploy, and log in; then revoke. Until then, nothing was ended.";
-    Problem::conflict("key_configured", detail)
 }

@@ -10,7 +10,7 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// Retired keys that are listed, besides all others.
 const MAX_LISTED: usize = 100;
 
-/// What a key is for. A further purpose is a variant here, its rows in [`Store::keys`], and its rotation in `components/admin/src/keys.rs`.
+/// What a key is for. A further purpose is a variant here, its rows in [`Store::keys`], and its rotation in `crates/web/src/keys.rs`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum KeyPurpose {
     /// Signs the tokens of people and programs.

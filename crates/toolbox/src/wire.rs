@@ -31,7 +31,8 @@ pub struct Call<'a> {
     pub arguments: Cow<'a, str>,
 }
 
-/// Where `tools` asks about the tasks of a run for which it is time. Whoever asks this can do no more by it than what is due anyway.
+/// Where `tools` asks about the tasks of a run for which it is time: the run, and the person, of the caller's token. Whoever asks this can do no more by
+/// it than what is due anyway.
 pub const ASK_TASKS_PATH: &str = "/internal/tasks/ask";
 /// Where `tools` stops tasks of runs that were stopped, have ended or are deleted. Likewise.
 pub const STOP_TASKS_PATH: &str = "/internal/tasks/stop";
@@ -39,17 +40,8 @@ pub const STOP_TASKS_PATH: &str = "/internal/tasks/stop";
 /// Which tasks are stopped at once. Others that are to be stopped come with them.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StopTasks<'a> {
-    /// A run, as an id, if it is about one.
+    /// A run, as an id, if it is about one: that of the caller's token.
     pub run_id: Option<Cow<'a, str>>,
-}
-
-/// A run whose tasks are looked after.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct TasksOf<'a> {
-    /// The run, as an id.
-    pub run_id: Cow<'a, str>,
-    /// Whose it is, likewise.
-    pub user_id: Cow<'a, str>,
 }
 
 /// A line of the answer. The last one is the call's.

@@ -53,6 +53,8 @@ struct Inner<D> {
 struct Access {
     known: Option<Arc<Known>>,
     reading_since: Option<Instant>,
+    /// When an unknown key last had it read anew.
+    unknown_at: Option<Instant>,
 }
 
 /// Verified tokens with their purpose and their caller. Verifying a signature costs a guest more than the rest of a small request.
@@ -154,6 +156,16 @@ impl<D: Database> App<D> {
         None
     }
 
+    /// Whether an unknown key may be one that was made since. A first key signs at once. Whoever invents keys has them read no more than twice a second.
+    fn may_be_new(&self, known: &Known) -> bool {
+        let mut access = self.access();
+        let is_due = access.unknown_at.is_none_or(|at| at.elapsed() > FRESH) || known.at.elapsed() > FRESH;
+        if is_due {
+            access.unknown_at = Some(Instant::now());
+        }
+        is_due
+    }
+
     /// Whether what is known about tokens and roles is fresh enough for a request. If it is not, the caller has it read ([`Self::read_access`]).
     #[must_use]
     pub fn knows_access(&self) -> bool {
@@ -247,7 +259,7 @@ impl<D: Database> App<D> {
             Some((_, caller)) => caller,
             None => {
                 let verified = match known.verifier.verify(token, purpose) {
-                    Err(InvalidToken::UnknownKey) if known.at.elapsed() > FRESH => {
+                    Err(InvalidToken::UnknownKey) if self.may_be_new(&known) => {
                         known = self.read().await?;
                         known.verifier.verify(token, purpose)
                     }

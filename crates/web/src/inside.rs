@@ -60,7 +60,7 @@ impl<C> Inside<C> {
     /// # Errors
     /// 401: it is for nobody.
     pub fn person(&self) -> Result<Id> {
-        self.user_id.ok_or_else(|| refused(InvalidToken::Refused).into())
+        self.user_id.ok_or_else(|| refused(NotAbout).into())
     }
 
     /// The run for which the call is made.
@@ -68,12 +68,33 @@ impl<C> Inside<C> {
     /// # Errors
     /// 401: it is for none.
     pub fn run_id(&self) -> Result<Id> {
-        self.request_id.parse().map_err(|_| refused(InvalidToken::Refused).into())
+        self.request_id.parse().map_err(|_| refused(NotAbout).into())
+    }
+
+    /// Refuses a call that is not for this person.
+    ///
+    /// # Errors
+    /// 401.
+    pub fn check_person(&self, user_id: Id) -> Result<()> {
+        if self.user_id == Some(user_id) { Ok(()) } else { Err(refused(NotAbout).into()) }
+    }
+
+    /// Refuses a call that is not for this run.
+    ///
+    /// # Errors
+    /// 401.
+    pub fn check_run(&self, run_id: Id) -> Result<()> {
+        if self.run_id()? == run_id { Ok(()) } else { Err(refused(NotAbout).into()) }
     }
 }
 
+/// The token was made for another person or run, or for none.
+#[derive(Debug, thiserror::Error)]
+#[error("the token of the calling component is about something else")]
+struct NotAbout;
+
 /// 401. It says no more than that: whoever sees it is not meant to call.
-fn refused(cause: InvalidToken) -> Problem {
+fn refused(cause: impl std::error::Error + Send + Sync + 'static) -> Problem {
     let detail = "Only components of this installation call this address, and each proves which one it is.";
     Problem::new(StatusCode::UNAUTHORIZED, "inside_token", detail).with_cause(cause)
 }
@@ -87,7 +108,7 @@ impl<S: Authenticator, C: Caller> FromRequestParts<S> for Inside<C> {
         if call.caller != C::NAME {
             return Err(refused(InvalidToken::NotAllowed).into());
         }
-        let user_id = call.user_id.map(|id| id.parse()).transpose().map_err(|_| refused(InvalidToken::Refused))?;
+        let user_id = call.user_id.map(|id| id.parse()).transpose().map_err(|_| refused(NotAbout))?;
         Ok(Self { user_id, request_id: call.request_id, caller: PhantomData })
     }
 }

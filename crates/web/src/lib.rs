@@ -14,6 +14,7 @@ pub mod error;
 pub mod extract;
 pub mod inside;
 pub mod issuing;
+pub mod keys;
 mod language;
 pub mod listing;
 pub mod log;

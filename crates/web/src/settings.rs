@@ -8,7 +8,9 @@ use axum::{Router, routing::get};
 use http::Uri;
 use serde::{Deserialize, Serialize};
 
-use crate::Json;
+use storage::Database;
+
+use crate::{App, Inside, Json, inside::Ops};
 
 /// The path at which a component returns its checks. `spin.toml` has no trigger for it, so it cannot be reached from outside.
 pub const PATH: &str = "/internal/settings";
@@ -52,9 +54,9 @@ impl Check {
     }
 }
 
-/// Answers with a component's checks at [`PATH`].
-pub fn router(checks: Vec<Check>) -> Router {
-    Router::new().route(PATH, get(async move || Json::<_>(checks)))
+/// Answers `ops` with a component's checks at [`PATH`].
+pub fn router<D: Database + 'static>(app: App<D>, checks: Vec<Check>) -> Router {
+    Router::new().route(PATH, get(async move |_: Inside<Ops>| Json::<_>(checks))).with_state(app)
 }
 
 /// Checks that a required setting is set.

@@ -173,3 +173,14 @@ fn a_configured_key_that_was_revoked_signs_nothing() {
     house.configured = leaked.private_key();
     assert!(block_on(issuing::issuer("tests", house.store(), &house.configured)).is_err());
 }
+
+#[test]
+fn a_key_that_signs_at_once_is_known_at_once() {
+    let mut house = House::new();
+    let another_host = house.fixture.new_instance();
+    house.pass(60_000);
+    block_on(another_host.read_access()).unwrap();
+    assert!(house.rotate(true));
+    let token = house.issuer().issue(&house.user, None, Purpose::Session, Timestamp::now()).unwrap();
+    assert!(block_on(another_host.authenticate(&token, Purpose::Session)).is_ok());
+}

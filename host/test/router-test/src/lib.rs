@@ -5,6 +5,7 @@
 #![expect(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot be set up fails")]
 
 mod authorization;
+pub mod inside;
 pub mod permissions;
 mod surroundings;
 
