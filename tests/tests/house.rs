@@ -39,13 +39,16 @@ struct Rights<'a> {
 /// The server that `database_url` may name.
 const DATABASE: &str = "postgres://{{ database_host }}";
 
+/// Where every tool server reads the public keys of whoever calls it. Nothing else that `ops` answers is secret or changes anything.
+const KEYS_HOST: &str = "http://ops.spin.internal";
+
 /// The beginning of tool servers' ids; the adapter that they all are; the folder of the providers that are composed into it.
 const TOOL_SERVER: &str = "mcp-";
 const ADAPTER: &str = "mcp-server";
 const PROVIDERS: &str = "components/mcp";
 
 /// What each component may reach: hosts, SQLite databases, key-value stores. A change of rights is a change here. A tool server that is not listed
-/// here may reach nothing, and `tools` may reach all tool servers.
+/// here may reach nothing but the keys, and `tools` may reach all tool servers.
 fn rights() -> Vec<Rights<'static>> {
     let component = |component, hosts: &[&'static str], databases: &[&'static str]| Rights {
         component,
@@ -57,10 +60,10 @@ fn rights() -> Vec<Rights<'static>> {
         component("admin", &[DATABASE], &["default"]),
         component("auth", &[DATABASE, "{{ oidc_host }}"], &["default"]),
         component("chat", &[DATABASE, "http://tools.spin.internal"], &["default"]),
-        component("mcp-calendar", &["{{ calendar_host }}"], &[]),
-        component("mcp-http", &["{{ api_host }}"], &[]),
-        component("mcp-mail", &["{{ mail_host }}"], &[]),
-        component("mcp-web", &["https://*:443", "{{ search_host }}"], &[]),
+        component("mcp-calendar", &[KEYS_HOST, "{{ calendar_host }}"], &[]),
+        component("mcp-http", &[KEYS_HOST, "{{ api_host }}"], &[]),
+        component("mcp-mail", &[KEYS_HOST, "{{ mail_host }}"], &[]),
+        component("mcp-web", &[KEYS_HOST, "https://*:443", "{{ search_host }}"], &[]),
         component("oauth", &[DATABASE, "{{ client_documents_host }}"], &["default"]),
         component(
             "ops",
@@ -280,7 +283,7 @@ fn components_have_the_rights_that_are_written_here() -> Result<()> {
         rights.hosts.retain(|host| !host.contains("//mcp-"));
     }
     granted.retain(|rights| {
-        let nothing = rights.hosts.is_empty() && rights.databases.is_empty() && rights.stores.is_empty();
+        let nothing = rights.hosts == [KEYS_HOST] && rights.databases.is_empty() && rights.stores.is_empty();
         !(nothing && rights.component.starts_with(TOOL_SERVER))
     });
     assert_eq!(granted, rights(), "rights changed: if that is meant, change them here with a reason in the commit");
@@ -288,6 +291,22 @@ fn components_have_the_rights_that_are_written_here() -> Result<()> {
         components.get("tools").and_then(|tools| text_at(tools, &["variables", "tool_servers"])).unwrap_or_default();
     let listed: BTreeSet<&str> = listed.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
     assert_eq!(listed, names.into_iter().collect(), "tool_servers of tools lists other servers than there are");
+    Ok(())
+}
+
+#[test]
+fn a_component_can_prove_its_calls_to_those_that_it_may_reach_and_a_tool_server_knows_its_name() -> Result<()> {
+    let manifest = manifest()?;
+    let components = components(&manifest)?;
+    for (caller, component) in &components {
+        let hosts = list(component, "allowed_outbound_hosts");
+        for callee in components.keys().filter(|callee| **callee != "ops") {
+            let reaches = hosts.contains(&format!("http://{callee}.spin.internal").as_str());
+            assert_eq!(inside_token::may_call(caller, callee), reaches, "{caller} and {callee}");
+        }
+        let audience = text_at(component, &["variables", "audience"]);
+        assert_eq!(audience.as_deref(), caller.starts_with(TOOL_SERVER).then_some(*caller), "{caller}");
+    }
     Ok(())
 }
 

@@ -1,12 +1,14 @@
 //! The settings that administrators see. None of them is a secret.
 
 use platform::variables::variable;
+use web::settings::rotation_days;
 
 /// The variables that are shown. Each is checked by the component that uses it.
-const SHOWN: [&str; 11] = [
+const SHOWN: [&str; 12] = [
     "signup",
     "second_factor_roles",
     "client_address_header",
+    KEY_ROTATION_DAYS,
     "public_url",
     "openai_base_url",
     "openai_model",
@@ -17,10 +19,16 @@ const SHOWN: [&str; 11] = [
     "tool_changes_per_minute",
 ];
 
-/// Names and values, in order.
+/// After how many days a key is due.
+const KEY_ROTATION_DAYS: &str = "key_rotation_days";
+
+/// What is configured.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Config {
+    /// Names and values, in order.
     pub(crate) settings: Vec<(&'static str, String)>,
+    /// After how many days a key is due to be rotated; 0: never.
+    pub(crate) key_rotation_days: u32,
 }
 
 impl Config {
@@ -30,6 +38,7 @@ impl Config {
         for name in SHOWN {
             settings.push((name, variable(name).await));
         }
-        Self { settings }
+        let key_rotation_days = rotation_days(&variable(KEY_ROTATION_DAYS).await);
+        Self { settings, key_rotation_days }
     }
 }

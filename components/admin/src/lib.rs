@@ -7,6 +7,7 @@ mod authority;
 mod config;
 mod groups;
 mod invitations;
+mod keys;
 mod roles;
 mod router;
 mod service_accounts;

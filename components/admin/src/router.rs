@@ -9,7 +9,9 @@ use permissions::Roles;
 use storage::{Database, Store};
 use web::{App, Authenticator, Result};
 
-use crate::{audit, config::Config, groups, invitations, roles, service_accounts, sessions, settings, usage, users};
+use crate::{
+    audit, config::Config, groups, invitations, keys, roles, service_accounts, sessions, settings, usage, users,
+};
 
 /// The router's state.
 pub(crate) struct Admin<D> {
@@ -74,6 +76,8 @@ pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config) -> Rout
         .route("/api/admin/service-accounts/{id}/api-keys/{key_id}", delete(service_accounts::revoke_key::<D>))
         .route("/api/admin/sessions", get(sessions::list::<D>))
         .route("/api/admin/sessions/{id}", delete(sessions::end::<D>))
+        .route("/api/admin/keys", get(keys::list::<D>))
+        .route("/api/admin/keys/rotate", post(keys::rotate::<D>))
         .route("/api/admin/settings", get(settings::list::<D>))
         .route("/api/admin/usage", get(usage::list::<D>))
         .route("/api/admin/audit", get(audit::list::<D>))

@@ -114,10 +114,10 @@ fn public_url(value: &str) -> Result<(), String> {
 
 /// The error's own message could contain a part of the key, so it is not shown.
 fn signing_key(value: &str) -> Result<(), String> {
-    if value.is_empty() || Issuer::from_pem(value).is_ok() {
+    if Issuer::parse_list(value).is_ok() {
         return Ok(());
     }
-    Err("signing_key is not an Ed25519 private key in PEM, so nobody can log in. Make one: openssl genpkey -algorithm ed25519.".to_owned())
+    Err("signing_key is not one or more Ed25519 private keys in PEM, so nobody can log in. Make one: openssl genpkey -algorithm ed25519.".to_owned())
 }
 
 #[cfg(test)]

@@ -155,8 +155,13 @@ async fn known_browser<D: Database>(
 ) -> Result<Option<String>> {
     let Some(password_hash) = password_hash.filter(|_| cookies::has_mark(headers)) else { return Ok(None) };
     let (issuer, _) = auth.issuer().await?;
-    let Some(mark) = cookies::mark(headers, &issuer.mark_name(email)?) else { return Ok(None) };
-    Ok(issuer.known_browser(email, password_hash, &mark)?)
+    for name in issuer.mark_names(email)? {
+        let Some(mark) = cookies::mark(headers, &name) else { continue };
+        if let Some(browser) = issuer.known_browser(email, password_hash, &mark)? {
+            return Ok(Some(browser));
+        }
+    }
+    Ok(None)
 }
 
 fn bucket(kind: &str, of: &str, (interval_us, burst): Rate) -> Bucket {

@@ -403,14 +403,16 @@ async fn refresh<D: Database>(State(auth): State<Auth<D>>, method: Method, heade
     auth.check_origin(&method, &headers)?;
     let old = presented_token(&headers).ok_or_else(Problem::unauthenticated)?;
     let issuer = auth.issuer().await?;
-    let new = issuer.0.successor(&old)?;
+    let successors = issuer.0.successors(&old)?;
+    let new: Vec<String> = successors.iter().map(RefreshToken::hash).collect();
     let lifetimes = Lifetimes { session_ms: refresh_token::LIFETIME_MS, grace_ms: refresh_token::GRACE_MS };
-    match auth.store().rotate_session(old.session_id, &hashes(&old), &new.hash(), lifetimes).await? {
-        Rotation::Rotated(user) if user.is_suspended => Err(suspended(StatusCode::UNAUTHORIZED).into()),
-        Rotation::Rotated(user) => {
-            second_factor::check_session(&auth, &user, &new).await?;
-            let body = session_body(&auth, &issuer, user, &new).await?;
-            Ok(session_response(&auth, &headers, body, &new, StatusCode::OK))
+    match auth.store().rotate_session(old.session_id, &hashes(&old), &new, lifetimes).await? {
+        Rotation::Rotated { user, .. } if user.is_suspended => Err(suspended(StatusCode::UNAUTHORIZED).into()),
+        Rotation::Rotated { user, successor } => {
+            let new = successors.get(successor).ok_or_else(Problem::unauthenticated)?;
+            second_factor::check_session(&auth, &user, new).await?;
+            let body = session_body(&auth, &issuer, user, new).await?;
+            Ok(session_response(&auth, &headers, body, new, StatusCode::OK))
         }
         Rotation::Unknown => Err(Problem::unauthenticated().into()),
         Rotation::Reused => {
@@ -485,8 +487,8 @@ struct KeySet {
 }
 
 async fn jwks<D: Database>(State(auth): State<Auth<D>>) -> Result<Json<KeySet>> {
-    let (keys, _) = auth.store().public_keys().await?;
-    Ok(Json(KeySet { keys: keys.iter().filter_map(|key| serde_json::from_str(&key.public_key).ok()).collect() }))
+    let keys = auth.store().public_keys().await?;
+    Ok(Json(KeySet { keys: keys.iter().filter_map(|key| serde_json::from_str(key).ok()).collect() }))
 }
 
 #[cfg(test)]

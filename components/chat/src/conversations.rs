@@ -105,7 +105,7 @@ pub(crate) async fn delete<D: Database>(
     if chat.store().delete_conversation(session.user_id(), id).await? {
         // Nobody is left who could read what they come to.
         if has_tasks {
-            (chat.stop_tasks)(None);
+            chat.stop_tasks(session.user_id(), None);
         }
         Ok(StatusCode::NO_CONTENT)
     } else {

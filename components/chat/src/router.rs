@@ -14,11 +14,11 @@ use crate::{config::Config, conversations, messages, models, runs};
 pub(crate) struct Chat<D> {
     app: App<D>,
     pub(crate) config: Config,
-    pub(crate) stop_tasks: StopTasks,
+    pub(crate) stop_tasks: StopTasks<D>,
 }
 
-/// Stops tasks at their servers: those of the run, and others that are to be stopped.
-pub(crate) type StopTasks = fn(run_id: Option<Id>);
+/// Stops tasks at their servers, for a person: those of the run, and others that are to be stopped.
+pub(crate) type StopTasks<D> = fn(app: &App<D>, user_id: Id, run_id: Option<Id>);
 
 impl<D> Clone for Chat<D> {
     fn clone(&self) -> Self {
@@ -27,6 +27,11 @@ impl<D> Clone for Chat<D> {
 }
 
 impl<D: Database> Chat<D> {
+    /// Stops tasks at their servers, while nobody waits for it.
+    pub(crate) fn stop_tasks(&self, user_id: Id, run_id: Option<Id>) {
+        (self.stop_tasks)(&self.app, user_id, run_id);
+    }
+
     pub(crate) fn store(&self) -> &Store<D> {
         self.app.store()
     }
@@ -44,7 +49,7 @@ impl<D: Database> Authenticator for Chat<D> {
     }
 }
 
-pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config, stop_tasks: StopTasks) -> Router {
+pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config, stop_tasks: StopTasks<D>) -> Router {
     Router::new()
         .route("/api/conversations", get(conversations::list::<D>).post(conversations::create::<D>))
         .route(
@@ -99,7 +104,9 @@ mod tests {
 
         fn router(&self) -> Router {
             let config = Config { default_model: "m".into(), other_models: "other*".into() };
-            router(self.fixture.app.clone(), config, |run_id| STOPPED.with_borrow_mut(|stopped| stopped.push(run_id)))
+            router(self.fixture.app.clone(), config, |_, _, run_id| {
+                STOPPED.with_borrow_mut(|stopped| stopped.push(run_id))
+            })
         }
 
         fn send(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
@@ -192,7 +199,7 @@ mod tests {
         let app = test.fixture.new_instance();
         let send = |method, path: &str, body: Value| {
             let config = Config { default_model: "m".into(), other_models: "other*, x".into() };
-            send(router(app.clone(), config, |_| {}), request(method, path, Some(&token), Some(&body)))
+            send(router(app.clone(), config, |_, _, _| {}), request(method, path, Some(&token), Some(&body)))
         };
         let refused = send(Method::POST, "/api/conversations", json!({"model": "x"}));
         assert_eq!((code(&refused), &refused.json["permission"]), ((403, "forbidden"), &json!("models:use:x")));
@@ -215,7 +222,7 @@ mod tests {
             router(
                 test.fixture.new_instance(),
                 Config { default_model: "m".into(), other_models: String::new() },
-                |_| {},
+                |_, _, _| {},
             ),
             request(Method::GET, &path, Some(&token), None),
         );
@@ -435,7 +442,7 @@ mod tests {
     fn permissions_of_every_route_are_those_of_the_document() {
         router_test::paused(async |_| {
             router_test::permissions::compare_routes("chat", |app| {
-                router(app, Config { default_model: "m".into(), other_models: String::new() }, |_| {})
+                router(app, Config { default_model: "m".into(), other_models: String::new() }, |_, _, _| {})
             })
             .await;
         });

@@ -50,7 +50,7 @@ pub(crate) async fn cancel<D: Database>(
     }
     // Also for a run that has ended: a second request is a second attempt.
     if request.has_tasks {
-        (chat.stop_tasks)(Some(id));
+        chat.stop_tasks(session.user_id(), Some(id));
     }
     let run = match request.claimable {
         true => chat.store().run(session.user_id(), id).await?.ok_or_else(Problem::not_found)?,

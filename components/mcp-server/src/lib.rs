@@ -1,9 +1,10 @@
 //! The adapter: speaks the Model Context Protocol over HTTP for the one provider it is composed with.
 //!
-//! What the protocol is, the crate `mcp` knows; here it meets HTTP and the contract in `wit/`. The adapter decides nothing: who may call
-//! what is settled by `tools`, the only component that may reach this one.
+//! What the protocol is, the crate `mcp` knows; here it meets HTTP and the contract in `wit/`. The adapter decides one thing: that it is `tools` that
+//! calls (`callers.rs`). Who may call what, `tools` has settled.
 
 mod bindings;
+mod callers;
 mod from_provider;
 mod log;
 mod provider;
@@ -13,7 +14,7 @@ use std::convert::Infallible;
 
 use bytes::Bytes;
 use futures::StreamExt;
-use http::{HeaderMap, Response, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited, StreamBody};
 use spin_sdk::http::Request;
 
@@ -34,6 +35,12 @@ async fn handle(request: Request) -> Response<Body> {
     let (head, body) = request.into_parts();
     if !may_ask(&head.headers) {
         return refused(StatusCode::FORBIDDEN);
+    }
+    if let Err(refused) = callers::check(&head.headers).await {
+        let mut response = Response::new(Either::Left(Full::from(refused.body())));
+        *response.status_mut() = refused.status();
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        return response;
     }
     match Limited::new(body, MAX_REQUEST_BYTES).collect().await {
         Ok(body) => {

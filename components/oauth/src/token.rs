@@ -128,7 +128,8 @@ async fn with_code<D: Database, F: Documents>(oauth: &OAuth<D, F>, form: &Form, 
     let code = GrantToken::parse(Kind::Code, form.required("code")?).ok_or_else(Refusal::invalid_grant)?;
     let resource = resource(form, here)?;
     let (issuer, now) = oauth.issuer().await?;
-    let next = issuer.successor_of_grant(&code)?;
+    // A code is redeemed once, so only the key that signs counts.
+    let next = issuer.successors_of_grant(&code)?.into_iter().next().ok_or_else(Refusal::invalid_grant)?;
     // RFC 7636, section 4.6.
     let challenge = BASE64.encode(Sha256::digest(verifier.as_bytes()));
     let bound = CodeBinding {
@@ -157,11 +158,15 @@ async fn with_refresh_token<D: Database, F: Documents>(
         return Err(Refusal::new("invalid_target", "The person let this program in for another resource.").into());
     }
     let (issuer, now) = oauth.issuer().await?;
-    let next = issuer.successor_of_grant(&token)?;
+    let successors = issuer.successors_of_grant(&token)?;
+    let next: Vec<String> = successors.iter().map(GrantToken::hash).collect();
     let lifetimes = Lifetimes { session_ms: refresh_token::LIFETIME_MS, grace_ms: refresh_token::GRACE_MS };
     let id = token.session_id();
-    match oauth.store().rotate_session(id, &hashes(&token), &next.hash(), lifetimes).await? {
-        Rotation::Rotated(user) => tokens(&issuer, now, &user, id, &next, terms),
+    match oauth.store().rotate_session(id, &hashes(&token), &next, lifetimes).await? {
+        Rotation::Rotated { user, successor } => {
+            let next = successors.get(successor).ok_or_else(Refusal::invalid_grant)?;
+            tokens(&issuer, now, &user, id, next, terms)
+        }
         Rotation::Reused | Rotation::Ended | Rotation::Expired | Rotation::Unknown => {
             Err(Refusal::invalid_grant().into())
         }

@@ -1,5 +1,6 @@
-//! Operations: whether the process responds, and whether the app can work.
+//! Operations: whether the process responds, whether the app can work, and which public keys components prove their calls with.
 
+mod keys;
 mod readiness;
 mod settings;
 
@@ -19,7 +20,10 @@ struct Health {
 /// Spin calls this for every request.
 #[spin_sdk::http_service]
 async fn handle(request: Request) -> Answer {
-    let router = Router::new().route("/health", get(health)).route("/ready", get(readiness::ready));
+    let router = Router::new()
+        .route("/health", get(health))
+        .route("/ready", get(readiness::ready))
+        .route(keys::PATH, get(keys::published));
     platform::serve_router(COMPONENT, request, router).await
 }
 

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use domain::Id;
 use futures::{TryStreamExt as _, future::join_all, join};
-use http::{Request, StatusCode};
+use http::{Request, StatusCode, header};
 use platform::{
     http_client::{self, HttpError},
     instance,
@@ -19,7 +20,7 @@ use storage::StorageError;
 use web::{
     Json,
     log::{Level, log},
-    settings::{self, Check, Status},
+    settings::{self, Check, Status, rotation_days},
 };
 
 use crate::{COMPONENT, settings::Settings};
@@ -49,6 +50,10 @@ enum Unanswered {
     Slow,
     #[error(transparent)]
     Http(#[from] HttpError),
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error("this component cannot prove that it asks: {}", .0.causes().unwrap_or_default())]
+    Proof(web::Error),
     #[error("status {0}")]
     Status(StatusCode),
     #[error("the answer is too long")]
@@ -58,10 +63,16 @@ enum Unanswered {
 }
 
 pub(crate) async fn ready() -> Response {
-    let (database, own, others) = join!(database(), own(), join_all(COMPONENTS.map(asked)));
+    let (database, own) = join!(database(), own());
+    let works = database.status == Status::Ok;
     let mut checks = vec![database];
     checks.extend(own);
-    checks.extend(others.into_iter().flatten());
+    // The others want a proof of who asks, which needs the database.
+    if works {
+        let (keys, others) = join!(keys(), join_all(COMPONENTS.map(asked)));
+        checks.push(keys);
+        checks.extend(others.into_iter().flatten());
+    }
     let failed: Vec<&str> =
         checks.iter().filter(|check| check.status == Status::Failed).map(|check| &*check.name).collect();
     let (code, status) = if failed.is_empty() {
@@ -86,6 +97,32 @@ async fn database() -> Check {
             Some(Err(error)) => Err(unusable(&error)),
             None => Err(format!("The database did not answer within {} s.", LIMIT.as_secs())),
         },
+    )
+}
+
+/// Whether a key should be rotated. An overdue one works on.
+async fn keys() -> Check {
+    const NAME: &str = "keys";
+    let days = rotation_days(&variable("key_rotation_days").await);
+    let read = within(LIMIT, async { instance::app(COMPONENT).await?.store().keys().await }).await;
+    let Some(Ok((keys, now))) = read else {
+        return Check::new(NAME, Err("The keys could not be read in time.".to_owned()));
+    };
+    let mut due: Vec<&str> = keys
+        .iter()
+        .filter(|key| key.due_at(days).is_some_and(|due_at| due_at < now))
+        .map(|key| key.purpose.name())
+        .collect();
+    due.dedup();
+    if due.is_empty() {
+        return Check::new(NAME, Ok(()));
+    }
+    let purposes = due.join(", ");
+    Check::warning(
+        NAME,
+        format!(
+            "Keys for {purposes} are older than {days} days: rotate them under Administration, Keys, or with cargo dev keys rotate."
+        ),
     )
 }
 
@@ -132,7 +169,9 @@ async fn asked(component: &'static str) -> Vec<Check> {
 
 async fn ask(component: &str) -> Result<Vec<Check>, Unanswered> {
     let address = format!("http://{component}.spin.internal{}", settings::PATH);
-    let request = Request::get(address).body(Bytes::new()).map_err(HttpError::from)?;
+    let proof = instance::app(COMPONENT).await?.prove(component, None, &Id::new().to_string()).await;
+    let request = Request::get(address).header(header::AUTHORIZATION, proof.map_err(Unanswered::Proof)?);
+    let request = request.body(Bytes::new()).map_err(HttpError::from)?;
     let mut response = http_client::send(request).await?;
     if response.status != StatusCode::OK {
         return Err(Unanswered::Status(response.status));

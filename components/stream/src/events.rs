@@ -29,7 +29,9 @@ pub(crate) async fn events<D: Database + 'static>(
 ) -> Result<Response> {
     let seen = last_event_id(&headers, resume)?;
     let traceparent = headers.get("traceparent").cloned();
-    let tools = Tools::new(preferences::passed_on(&headers), session.access().clone(), traceparent.clone());
+    let whose = (session.user_id(), run_id);
+    let (preferences, access) = (preferences::passed_on(&headers), session.access().clone());
+    let tools = Tools::new(app.clone(), whose, preferences, access, traceparent.clone());
     let host = SpinHost::new(app, config::provider().await, tools, traceparent);
     let reading = match orchestrator::open(&host, session.user_id(), run_id, seen).await? {
         Opened::NotFound => return Err(Problem::not_found().into()),

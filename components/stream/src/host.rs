@@ -27,7 +27,7 @@ static LEDGER: Ledger = Ledger::new();
 pub(crate) struct SpinHost<D> {
     app: App<D>,
     provider: ModelServer,
-    tools: Tools,
+    tools: Tools<D>,
     traceparent: Option<HeaderValue>,
 }
 
@@ -35,7 +35,7 @@ impl<D> SpinHost<D> {
     pub(crate) const fn new(
         app: App<D>,
         provider: ModelServer,
-        tools: Tools,
+        tools: Tools<D>,
         traceparent: Option<HeaderValue>,
     ) -> Self {
         Self { app, provider, tools, traceparent }
@@ -94,7 +94,7 @@ impl<D: Database + 'static> Host for SpinHost<D> {
     }
 
     async fn tools(&self, offers: &ToolOffers) -> Offered {
-        match self.tools.offered(&self.app, offers).await {
+        match self.tools.offered(offers).await {
             Ok(offered) => offered,
             Err(error) => {
                 error.log("the tools cannot be listed");
@@ -110,8 +110,9 @@ impl<D: Database + 'static> Host for SpinHost<D> {
         })
     }
 
-    async fn ask_about_tasks(&self, user_id: Id, run_id: Id) -> bool {
-        let asked = self.tools.ask_about_tasks(user_id, run_id).await;
+    async fn ask_about_tasks(&self, _: Id, _: Id) -> bool {
+        // The reader's own run, and no other.
+        let asked = self.tools.ask_about_tasks().await;
         asked.inspect_err(|error| error.log("tasks cannot be asked about")).is_ok()
     }
 

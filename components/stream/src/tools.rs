@@ -19,7 +19,7 @@ use storage::{Database, StorageError, Store, runs::Lease, tool_listings::ToolOff
 use tool_catalogue::{CLAIM_MS, Flight, Found, KnownOffers, OFFERS_PATH, Offerable, Source, current};
 use toolbox::{
     arguments::MAX_ARGUMENTS_BYTES,
-    wire::{ASK_TASKS_PATH, CALLS_PATH, Call, Executor, Said, TasksOf},
+    wire::{ASK_TASKS_PATH, CALLS_PATH, Call, Executor, Said},
 };
 use web::{
     App,
@@ -29,7 +29,8 @@ use web::{
 use crate::{COMPONENT, config};
 
 /// The component, as `spin.toml` lets us call it.
-const TOOLS: &str = "http://tools.spin.internal";
+const TOOLS: &str = "tools";
+const TOOLS_ADDRESS: &str = "http://tools.spin.internal";
 
 /// The longest list of tools: thousands of definitions.
 const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
@@ -49,6 +50,9 @@ pub(crate) enum ToolsError {
     /// The component cannot be asked.
     #[error("tools cannot be asked: {0}")]
     Http(#[from] HttpError),
+    /// This component cannot prove that it asks.
+    #[error("the call cannot be signed: {}", .0.causes().unwrap_or_default())]
+    Proof(web::Error),
     /// It answered that it could not.
     #[error("tools answered {0}")]
     Status(StatusCode),
@@ -80,8 +84,11 @@ impl ToolsError {
 }
 
 /// How `tools` is asked for a run.
-#[derive(Clone)]
-pub(crate) struct Tools {
+pub(crate) struct Tools<D> {
+    app: App<D>,
+    /// Whose run it is, and which. `tools` is told by a token of this component.
+    user_id: Id,
+    run_id: Id,
     /// What whoever reads the run prefers, as their browser says it.
     preferences: HeaderMap,
     /// What the reader may do. A call is decided by what the person may do when it is made.
@@ -89,24 +96,34 @@ pub(crate) struct Tools {
     traceparent: Option<HeaderValue>,
 }
 
-impl Tools {
-    /// `tools` learns whose run it is from the run's lease, which outlives their token.
-    pub(crate) const fn new(preferences: HeaderMap, access: Access, traceparent: Option<HeaderValue>) -> Self {
-        Self { preferences, access, traceparent }
+impl<D> Clone for Tools<D> {
+    fn clone(&self) -> Self {
+        let Self { app, user_id, run_id, preferences, access, traceparent } = self;
+        let (preferences, access, traceparent) = (preferences.clone(), access.clone(), traceparent.clone());
+        Self { app: app.clone(), user_id: *user_id, run_id: *run_id, preferences, access, traceparent }
+    }
+}
+
+impl<D: Database + 'static> Tools<D> {
+    /// `tools` believes that it is this run from the run's lease, which outlives the person's token.
+    pub(crate) const fn new(
+        app: App<D>,
+        (user_id, run_id): (Id, Id),
+        preferences: HeaderMap,
+        access: Access,
+        traceparent: Option<HeaderValue>,
+    ) -> Self {
+        Self { app, user_id, run_id, preferences, access, traceparent }
     }
 
     /// What the model may be offered, by what this instance knows and what was read with the run's claim. An old list is had made anew ([`current`]).
     ///
     /// # Errors
     /// [`ToolsError`].
-    pub(crate) async fn offered<D: Database + 'static>(
-        &self,
-        app: &App<D>,
-        read: &ToolOffers,
-    ) -> Result<Offered, Rc<ToolsError>> {
+    pub(crate) async fn offered(&self, read: &ToolOffers) -> Result<Offered, Rc<ToolsError>> {
         let policies = config::tool_policies().await;
-        let offers = Offers { tools: self.clone(), store: Arc::clone(app.store()) };
-        let kept = app.offers().await.map_err(ToolsError::from)?;
+        let offers = Offers { tools: self.clone(), store: Arc::clone(self.app.store()) };
+        let kept = self.app.offers().await.map_err(ToolsError::from)?;
         let found = KNOWN.with(|known| known.read(&kept));
         let asking = ASKING.with(Clone::clone);
         let offerable = current(found, &asking, &SpinClock, &offers).await;
@@ -136,7 +153,7 @@ impl Tools {
         };
         let body = Bytes::from(serde_json::to_vec(&call)?);
         let mut request =
-            Request::post(format!("{TOOLS}{CALLS_PATH}")).header(header::CONTENT_TYPE, "application/json");
+            Request::post(format!("{TOOLS_ADDRESS}{CALLS_PATH}")).header(header::CONTENT_TYPE, "application/json");
         for (name, value) in &self.preferences {
             request = request.header(name, value);
         }
@@ -157,16 +174,12 @@ impl Tools {
         Err(ToolsError::NoAnswer)
     }
 
-    /// Has the tasks of a waiting run asked about for which it is time. What comes of it is in the database.
+    /// Has the tasks of the run, which waits, asked about for which it is time. What comes of it is in the database.
     ///
     /// # Errors
     /// [`ToolsError`].
-    pub(crate) async fn ask_about_tasks(&self, user_id: Id, run_id: Id) -> Result<(), ToolsError> {
-        let of = TasksOf { run_id: run_id.to_string().into(), user_id: user_id.to_string().into() };
-        let body = Bytes::from(serde_json::to_vec(&of)?);
-        let request =
-            Request::post(format!("{TOOLS}{ASK_TASKS_PATH}")).header(header::CONTENT_TYPE, "application/json");
-        self.send(request, body).await.map(drop)
+    pub(crate) async fn ask_about_tasks(&self) -> Result<(), ToolsError> {
+        self.send(Request::post(format!("{TOOLS_ADDRESS}{ASK_TASKS_PATH}")), Bytes::new()).await.map(drop)
     }
 
     async fn ask<T: DeserializeOwned>(&self, request: request::Builder, body: Bytes) -> Result<T, ToolsError> {
@@ -182,6 +195,8 @@ impl Tools {
     }
 
     async fn send(&self, mut request: request::Builder, body: Bytes) -> Result<Body, ToolsError> {
+        let proof = self.app.prove(TOOLS, Some(self.user_id), &self.run_id.to_string()).await;
+        request = request.header(header::AUTHORIZATION, proof.map_err(ToolsError::Proof)?);
         if let Some(traceparent) = &self.traceparent {
             request = request.header("traceparent", traceparent);
         }
@@ -195,7 +210,7 @@ impl Tools {
 
 /// What could be offered to anybody, as all instances share it.
 struct Offers<D> {
-    tools: Tools,
+    tools: Tools<D>,
     store: Arc<Store<D>>,
 }
 
@@ -205,10 +220,9 @@ impl<D> Clone for Offers<D> {
     }
 }
 
-impl<D: Database> Offers<D> {
-    /// It is nobody's in particular, so nothing is said of whom it is for.
+impl<D: Database + 'static> Offers<D> {
     async fn asked(&self, method: Method) -> Result<Rc<Offerable>, Rc<ToolsError>> {
-        let request = Request::builder().method(method).uri(format!("{TOOLS}{OFFERS_PATH}"));
+        let request = Request::builder().method(method).uri(format!("{TOOLS_ADDRESS}{OFFERS_PATH}"));
         let asked = self.tools.ask(request, Bytes::new()).await;
         // Turns that go on with an old list would not say it.
         asked

@@ -19,7 +19,8 @@ use toolbox::{
     wire::{Call, Executor, Said},
 };
 use web::{
-    Json, Preferences, Result,
+    Inside, Json, Preferences, Result,
+    inside::Stream,
     log::{Level, log},
 };
 
@@ -37,10 +38,11 @@ const MAX_BYTES: usize = 6 * MAX_ARGUMENTS_BYTES + 16 * 1024;
 
 pub(crate) async fn call<D: Database + 'static, H: Host>(
     State(tools): State<Tools<D, H>>,
+    inside: Inside<Stream>,
     headers: HeaderMap,
     Json(call): Json<Call<'static>, MAX_BYTES>,
 ) -> Result<Body> {
-    let Some((lease, holder)) = lease(&tools, &call.executor, &call.call_id).await? else {
+    let Some((lease, holder)) = lease(&tools, &inside, &call.executor, &call.call_id).await? else {
         return Ok(Body::from(line(&Said::Answer(ToolAnswer::LeaseLost))));
     };
     let preferences = preferences(&tools, lease, &holder, Preferences::of(&headers)).await?;
@@ -140,13 +142,17 @@ async fn preferences<D: Database + 'static, H: Host>(
     Ok(Preferences { time_zone: holder.time_zone.clone().or(said.time_zone), ..said })
 }
 
-/// The lease that the executor holds, and whose run it is on. Only who executes a run knows the owner of its lease, and people's own
-/// tokens may expire before their runs end (docs/adr/0016).
+/// The lease that the executor holds, and whose run it is on: the run and the person of the caller's token. Only who executes a run knows the owner of its
+/// lease, and people's own tokens may expire before their runs end (docs/adr/0016).
 async fn lease<D: Database + 'static, H: Host>(
     tools: &Tools<D, H>,
+    inside: &Inside<Stream>,
     executor: &Executor<'_>,
     call_id: &str,
 ) -> Result<Option<(Lease, Holder)>> {
     let lease = Lease { run_id: id(&executor.run_id)?, owner: id(&executor.lease_owner)? };
-    Ok(tools.store().holder_of(lease, call_id).await?.map(|holder| (lease, holder)))
+    inside.check_run(lease.run_id)?;
+    let Some(holder) = tools.store().holder_of(lease, call_id).await? else { return Ok(None) };
+    inside.check_person(holder.user_id)?;
+    Ok(Some((lease, holder)))
 }

@@ -74,6 +74,11 @@ impl<D: Database + 'static, H: Host> Gateway<D, H> {
         description.instructions = (!instructions.is_empty()).then(|| instructions.join("\n\n"));
     }
 
+    async fn client(&self, server: &Server) -> mcp::Client<H> {
+        let request_id = Id::new().to_string();
+        server.client(self.tools.host().clone(), Some(self.session.user_id()), &request_id).await
+    }
+
     pub(crate) async fn resource(
         &self,
         uri: &str,
@@ -84,7 +89,7 @@ impl<D: Database + 'static, H: Host> Gateway<D, H> {
         let (server, _, own) = found.ok_or_else(|| Failure::Unknown(uri.to_owned()))?;
         let subject = Subject { server: &server.name, method: "resources/read", name: own, arguments: "" };
         let input = input::given(&self.tools, self.session.user_id(), subject, context).await?;
-        let client = server.client(self.tools.host().clone());
+        let client = self.client(server).await;
         let mut answer = self.asked(subject, client.read_resource(own, self.meta(), &input)).await?;
         if let Answer::Done(contents) = &mut answer {
             contents.iter_mut().for_each(|it| it.uri = shown_uri(self.server.as_deref(), subject.server, &it.uri));
@@ -103,7 +108,7 @@ impl<D: Database + 'static, H: Host> Gateway<D, H> {
         let written = serde_json::Value::Object(arguments.clone()).to_string();
         let subject = Subject { server: &server.name, method: "prompts/get", name: own, arguments: &written };
         let input = input::given(&self.tools, self.session.user_id(), subject, context).await?;
-        let client = server.client(self.tools.host().clone());
+        let client = self.client(server).await;
         let mut answer = self.asked(subject, client.get_prompt(own, arguments, self.meta(), &input)).await?;
         if let Answer::Done(prompt) = &mut answer {
             let one = self.server.as_deref();
@@ -132,7 +137,7 @@ impl<D: Database + 'static, H: Host> Gateway<D, H> {
         }
         let key = format!("completions:{}", self.session.user_id());
         self.take(Limit::per_minute(key, COMPLETIONS_PER_MINUTE)).await?;
-        let client = server.client(self.tools.host().clone());
+        let client = self.client(server).await;
         let request = CompletionRequest { reference, ..request };
         let completed = cache::within(self.tools.host(), CALL_LIMIT, client.complete(&request, self.meta())).await;
         completed.unwrap_or(Err(TransportError::TimedOut.into())).map_err(|error| failed(&server.name, asked, error))

@@ -4,23 +4,27 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cache::Clock;
+use domain::Id;
 use futures::TryStreamExt;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use mcp::{BodyStream, Transport, TransportError};
 use platform::{
-    SpinClock,
+    SpinClock, SpinDatabase,
     http_client::{self, HttpError},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use spin_sdk::wasip3::http::types::ErrorCode;
 use tool_catalogue::Host;
-use web::log::{Level, log};
+use web::{
+    App,
+    log::{Level, log},
+};
 
 use crate::config::COMPONENT;
 
-/// Spin's outbound HTTP, time, tasks and log.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SpinHost;
+/// Spin's outbound HTTP, time, tasks and log, and this component's key.
+#[derive(Clone, Debug)]
+pub(crate) struct SpinHost(pub(crate) App<SpinDatabase>);
 
 impl Transport for SpinHost {
     async fn send(&self, request: Request<Bytes>) -> Result<Response<BodyStream>, TransportError> {
@@ -51,6 +55,17 @@ impl Clock for SpinHost {
 }
 
 impl Host for SpinHost {
+    async fn prove(&self, component: &str, user_id: Option<Id>, request_id: &str) -> Option<HeaderValue> {
+        let proof = self.0.prove(component, user_id, request_id).await;
+        let told = |error: &web::Error| {
+            self.log(
+                "a call of a tool server cannot be signed",
+                json!({ "component": component, "cause": error.causes() }),
+            );
+        };
+        proof.inspect_err(told).ok()
+    }
+
     fn log(&self, message: &str, fields: Value) {
         log(COMPONENT, Level::Warn, message, fields);
     }

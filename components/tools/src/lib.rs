@@ -50,7 +50,8 @@ thread_local! {
 async fn handle(request: Request) -> Answer {
     platform::serve(COMPONENT, request, config::checks, async |app| {
         let config = Config::read().await;
-        router::router(Tools::new(app, config, SpinHost, MEMORY.with(Rc::clone)))
+        let host = SpinHost(app.clone());
+        router::router(Tools::new(app, config, host, MEMORY.with(Rc::clone)))
     })
     .await
 }

@@ -10,8 +10,8 @@ use toolbox::wire::{ASK_TASKS_PATH, CALLS_PATH, STOP_TASKS_PATH};
 
 use crate::{calls, connections, gateway, list, metadata, offers, policies, secrets, state::Tools, tasks};
 
-/// The routes. Those below `/internal` have no trigger in `spin.toml`, so nobody outside reaches them; what is done there for somebody wants
-/// the lease of a run, or is due whoever asks for it.
+/// The routes. Those below `/internal` have no trigger in `spin.toml`, so nobody outside reaches them, and they want a token of the component that calls
+/// (docs/adr/0037); what is done there for somebody wants the lease of a run, too.
 pub(crate) fn router<D: Database + 'static, H: Host>(tools: Tools<D, H>) -> Router {
     Router::new()
         .route("/api/tools", get(list::list::<D, H>))

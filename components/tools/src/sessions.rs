@@ -58,15 +58,18 @@ impl<H: Host> Deref for Lent<H> {
 }
 
 impl<H: Host> Sessions<H> {
-    /// A client of a server for a call of this person.
-    pub(crate) fn lend(&self, host: &H, server: &Server, user_id: Id) -> Lent<H> {
+    /// A client of a server for a call of this person, in this run or request.
+    pub(crate) async fn lend(&self, host: &H, server: &Server, user_id: Id, request_id: &str) -> Lent<H> {
         let key = (user_id, server.name.clone());
         let mut known = self.0.borrow_mut().take(&key, host.now());
         // One that proves itself with an older token is not used again.
         if let Some(old) = known.take_if(|client| client.authorization() != server.authorization()) {
             close(host, old);
         }
-        let client = known.unwrap_or_else(|| Rc::new(server.client(host.clone())));
+        let client = match known {
+            Some(client) => client,
+            None => Rc::new(server.client(host.clone(), Some(user_id), request_id).await),
+        };
         Lent { sessions: self.clone(), host: host.clone(), key, is_remote: server.remote, client }
     }
 

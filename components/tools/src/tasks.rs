@@ -16,12 +16,10 @@ use storage::{
     tool_tasks::{ClaimedTask, Said},
 };
 use tool_catalogue::{Host, Server, close};
-use toolbox::{
-    AuditEntry, CallFailure, KnownTool, Redaction, end_of, judged, text_for_model,
-    wire::{StopTasks, TasksOf},
-};
+use toolbox::{AuditEntry, CallFailure, KnownTool, Redaction, end_of, judged, text_for_model, wire::StopTasks};
 use web::{
-    Json, Result,
+    Inside, Json, Result,
+    inside::{Chat, Stream},
     log::{Level, log},
 };
 
@@ -48,7 +46,7 @@ const AT_ONCE: u8 = 4;
 const SILENCE_MS: i64 = 10 * 60 * 1000;
 /// The longest life of a task, whatever its server says.
 const MAX_AGE_MS: i64 = MAX_TTL.as_millis() as i64;
-/// A request of the house with two ids.
+/// A request of the house with an id.
 const MAX_BYTES: usize = 1024;
 /// What people read while a server does not answer.
 const SILENT: &str = "Its server cannot be asked at the moment.";
@@ -92,9 +90,9 @@ pub(crate) enum AskError {
 /// `POST /internal/tasks/ask`, for `stream`: asks about the tasks of a run for which it is time, and stores what their servers say.
 pub(crate) async fn ask<D: Database + 'static, H: Host>(
     State(tools): State<Tools<D, H>>,
-    Json(of): Json<TasksOf<'static>, MAX_BYTES>,
+    inside: Inside<Stream>,
 ) -> Result<StatusCode> {
-    let (user_id, run_id) = ids(&of)?;
+    let (user_id, run_id) = (inside.person()?, inside.run_id()?);
     here(async move {
         let due = tools.store().claim_due_tool_tasks(user_id, run_id, ASKING_MS, AT_ONCE.into()).await?;
         let looked = join_all(due.iter().map(|task| look(&tools, task))).await;
@@ -107,9 +105,11 @@ pub(crate) async fn ask<D: Database + 'static, H: Host>(
 /// `POST /internal/tasks/stop`, for `chat`: stops tasks of runs that were stopped, have ended or are deleted.
 pub(crate) async fn stop<D: Database + 'static, H: Host>(
     State(tools): State<Tools<D, H>>,
+    inside: Inside<Chat>,
     Json(which): Json<StopTasks<'static>, MAX_BYTES>,
 ) -> Result<StatusCode> {
     let run_id = which.run_id.as_deref().map(id).transpose()?;
+    run_id.map_or(Ok(()), |run_id| inside.check_run(run_id))?;
     here(async move { stop_some(&tools, run_id).await }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -144,10 +144,6 @@ pub(crate) fn stop_later<D: Database + 'static, H: Host>(tools: &Tools<D, H>) {
 
 pub(crate) fn id(text: &str) -> Result<Id> {
     text.parse().map_err(|_| Problem::not_found().into())
-}
-
-fn ids(of: &TasksOf<'_>) -> Result<(Id, Id)> {
-    Ok((id(&of.user_id)?, id(&of.run_id)?))
 }
 
 /// Asks about one task, and stores what its server says.
@@ -202,7 +198,7 @@ pub(crate) async fn asked<D: Database + 'static, H: Host>(
         return Err(AskError::Silent("it is not configured".to_owned()));
     };
     let ask = async |server: &Server| {
-        let client = Rc::new(server.client(tools.host().clone()));
+        let client = Rc::new(server.client(tools.host().clone(), Some(of.user_id), of.id).await);
         let asked = in_time(tools, ASK_LIMIT, client.task(of.id, of.session)).await;
         close(tools.host(), client);
         asked
@@ -243,7 +239,7 @@ fn is_unknown(error: &ClientError) -> bool {
 pub(crate) async fn cancel<D: Database + 'static, H: Host>(tools: &Tools<D, H>, of: TaskAt<'_>) -> bool {
     let Some(found) = tools.server(of.server).filter(|server| server.remote) else { return false };
     let stop = async |server: &Server| {
-        let client = Rc::new(server.client(tools.host().clone()));
+        let client = Rc::new(server.client(tools.host().clone(), Some(of.user_id), of.id).await);
         let told = in_time(tools, CANCEL_LIMIT, client.cancel_task(of.id, of.session)).await;
         close(tools.host(), client);
         told

@@ -98,7 +98,10 @@ impl<D: Database + 'static, H: Host> CallWorld<'_, D, H> {
         meta: &Map,
         redaction: &Redaction,
     ) -> Result<CallAnswer, ClientError> {
-        let client = self.tools.memory().sessions.lend(self.tools.host(), server, self.user_id);
+        let sessions = &self.tools.memory().sessions;
+        let run_id = self.run.as_ref().map(|run| run.lease.run_id.to_string());
+        let request_id = run_id.as_deref().unwrap_or(&self.id);
+        let client = sessions.lend(self.tools.host(), server, self.user_id, request_id).await;
         let definition = mcp::Tool {
             name: tool.name.clone(),
             title: None,

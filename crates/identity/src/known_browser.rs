@@ -19,13 +19,20 @@ const NONCE_BYTES: usize = 16;
 const NAME_CHARS: usize = 16;
 
 impl Issuer {
-    /// Under which name a browser keeps its mark for an account, given by its address in its one spelling. It tells nobody the address.
+    /// Under which name a browser keeps its new mark for an account, given by its address in its one spelling. It tells nobody the address.
     ///
     /// # Errors
     /// [`IdentityError::Key`], as in all of these.
     pub fn mark_name(&self, email: &str) -> Result<String, IdentityError> {
-        let code = self.code(NAME, &[email])?.finalize().into_bytes();
-        Ok(hex(&code).chars().take(NAME_CHARS).collect())
+        name(self.newest_text_key(), email)
+    }
+
+    /// The same, and under which names it may keep marks of keys before.
+    ///
+    /// # Errors
+    /// [`IdentityError::Key`].
+    pub fn mark_names(&self, email: &str) -> Result<Vec<String>, IdentityError> {
+        self.text_keys().map(|key| name(key, email)).collect()
     }
 
     /// A new mark. `password_hash` is that of the account, as it is stored.
@@ -36,7 +43,7 @@ impl Issuer {
         let mut nonce = [0; NONCE_BYTES];
         getrandom::fill(&mut nonce)?;
         let nonce = hex(&nonce);
-        let code = hex(&self.code(MARK, &[email, &nonce, password_hash])?.finalize().into_bytes());
+        let code = hex(&code(self.newest_text_key(), MARK, &[email, &nonce, password_hash])?.finalize().into_bytes());
         Ok(format!("{nonce}.{code}"))
     }
 
@@ -45,26 +52,35 @@ impl Issuer {
     /// # Errors
     /// [`IdentityError::Key`].
     pub fn known_browser(&self, email: &str, password_hash: &str, mark: &str) -> Result<Option<String>, IdentityError> {
-        let Some((nonce, code)) = mark.split_once('.') else { return Ok(None) };
+        let Some((nonce, sent)) = mark.split_once('.') else { return Ok(None) };
         if nonce.len() != 2 * NONCE_BYTES {
             return Ok(None);
         }
-        let expected = hex(&self.code(MARK, &[email, nonce, password_hash])?.finalize().into_bytes());
         // Hashes are compared: how long that takes tells nothing about the code.
-        let fits = Sha256::digest(code.as_bytes()) == Sha256::digest(expected.as_bytes());
-        Ok(fits.then(|| hex(&Sha256::digest(mark.as_bytes()))))
-    }
-
-    fn code(&self, purpose: &[u8], parts: &[&str]) -> Result<Hmac<Sha256>, IdentityError> {
-        let mut code = Hmac::<Sha256>::new_from_slice(&self.key.to_bytes())
-            .map_err(|error| IdentityError::Key(error.to_string()))?;
-        code.update(purpose);
-        for part in parts {
-            code.update(part.as_bytes());
-            code.update(b"\0");
+        let sent = Sha256::digest(sent.as_bytes());
+        for key in self.text_keys() {
+            let expected = hex(&code(key, MARK, &[email, nonce, password_hash])?.finalize().into_bytes());
+            if Sha256::digest(expected.as_bytes()) == sent {
+                return Ok(Some(hex(&Sha256::digest(mark.as_bytes()))));
+            }
         }
-        Ok(code)
+        Ok(None)
     }
+}
+
+fn name(key: &[u8], email: &str) -> Result<String, IdentityError> {
+    let code = code(key, NAME, &[email])?.finalize().into_bytes();
+    Ok(hex(&code).chars().take(NAME_CHARS).collect())
+}
+
+fn code(key: &[u8], purpose: &[u8], parts: &[&str]) -> Result<Hmac<Sha256>, IdentityError> {
+    let mut code = Hmac::<Sha256>::new_from_slice(key).map_err(|error| IdentityError::Key(error.to_string()))?;
+    code.update(purpose);
+    for part in parts {
+        code.update(part.as_bytes());
+        code.update(b"\0");
+    }
+    Ok(code)
 }
 
 #[cfg(test)]

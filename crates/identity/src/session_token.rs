@@ -13,8 +13,9 @@ use permissions::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    IdentityError,
+    IdentityError, from_hex,
     grant_token::GrantToken,
+    hex,
     refresh_token::RefreshToken,
     signed_text::{self, Use},
 };
@@ -37,6 +38,18 @@ const EARLY_S: u64 = 15 * 60;
 
 /// Our tokens are valid for at most [`LIFETIME_S`]. This leaves room for a release that issues longer ones.
 const MAX_LIFETIME_S: u64 = 24 * 60 * 60;
+
+/// Of a new text key.
+const TEXT_KEY_BYTES: usize = 32;
+
+/// How the last boundary of a PEM begins, and how each boundary ends.
+const END: &str = "-----END ";
+const BOUNDARY: &str = "-----";
+/// The first boundary of a public key.
+const PUBLIC: &str = "-----BEGIN PUBLIC KEY";
+
+/// What may be between two PEMs in a variable.
+const BETWEEN_PEMS: [char; 5] = [' ', '\n', '\r', '\t', ','];
 
 /// What a token is valid for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -128,10 +141,14 @@ impl SessionClaims {
     }
 }
 
-/// Signs tokens. Only `auth` and `oauth` have one.
+/// Signs tokens, and texts that come back. Only `auth` and `oauth` have one.
 pub struct Issuer {
-    pub(crate) key: Ed25519KeyPair,
+    key: Ed25519KeyPair,
     id: String,
+    /// Private halves of keys that signed before, from which successors of refresh tokens may have been derived moments ago.
+    former: Vec<Vec<u8>>,
+    /// What texts are signed with. The first signs, all verify. Never empty.
+    text_keys: Vec<Vec<u8>>,
 }
 
 impl std::fmt::Debug for Issuer {
@@ -160,7 +177,82 @@ impl Issuer {
     /// A key's id is its thumbprint (RFC 7638), so the same key has the same id everywhere.
     fn with(key: Ed25519KeyPair) -> Self {
         let id = key.jwk_thumbprint();
-        Self { key: key.with_key_id(&id), id }
+        // Earlier releases signed texts with the private half, and so does a configured key: it is the same on all hosts.
+        let text_keys = vec![key.to_bytes()];
+        Self { key: key.with_key_id(&id), id, former: Vec::new(), text_keys }
+    }
+
+    /// Several keys from configuration, one PEM after the other: the first signs, all verify. None for an empty text.
+    ///
+    /// # Errors
+    /// [`IdentityError::Key`].
+    pub fn parse_list(pems: &str) -> Result<Vec<Self>, IdentityError> {
+        let mut parsed = Vec::new();
+        let mut rest = pems.trim();
+        while !rest.is_empty() {
+            // The end of a PEM is its second boundary (RFC 7468, section 2).
+            let end = rest.find(END).and_then(|end| {
+                let after = end.saturating_add(END.len());
+                let boundary = rest.get(after..)?.find(BOUNDARY)?;
+                Some(after.saturating_add(boundary).saturating_add(BOUNDARY.len()))
+            });
+            let (pem, more) = rest.split_at_checked(end.unwrap_or(rest.len())).unwrap_or((rest, ""));
+            // The public half beside it says nothing that the private one does not.
+            if !pem.starts_with(PUBLIC) {
+                parsed.push(Self::from_pem(pem)?);
+            }
+            rest = more.trim_start_matches(BETWEEN_PEMS);
+            // Joined lines: `\n` is written as two letters.
+            while let Some(more) = rest.strip_prefix("\\n") {
+                rest = more.trim_start_matches(BETWEEN_PEMS);
+            }
+        }
+        Ok(parsed)
+    }
+
+    /// A new text key, in hex.
+    ///
+    /// # Errors
+    /// [`IdentityError::Random`].
+    pub fn generate_text_key() -> Result<String, IdentityError> {
+        let mut key = [0; TEXT_KEY_BYTES];
+        getrandom::fill(&mut key)?;
+        Ok(hex(&key))
+    }
+
+    /// The text key, in hex, to store.
+    #[must_use]
+    pub fn text_key(&self) -> String {
+        self.text_keys.first().map(|key| hex(key)).unwrap_or_default()
+    }
+
+    /// With a text key of its own, in hex. One that cannot be read leaves it as it is.
+    #[must_use]
+    pub fn with_text_key(mut self, text_key: &str) -> Self {
+        if let Some(key) = from_hex(text_key) {
+            self.text_keys = vec![key];
+        }
+        self
+    }
+
+    /// Also knows a key that signed before: what was derived from it is found, and its texts verify.
+    pub fn add_former(&mut self, former: &Self) {
+        self.former.push(former.key.to_bytes());
+        self.text_keys.extend(former.text_keys.iter().cloned());
+    }
+
+    /// Also knows the text key of a key whose private half is erased, in hex.
+    pub fn add_former_text_key(&mut self, text_key: &str) {
+        self.text_keys.extend(from_hex(text_key));
+    }
+
+    /// What texts are signed with, the one for new texts first.
+    pub(crate) fn text_keys(&self) -> impl Iterator<Item = &[u8]> {
+        self.text_keys.iter().map(Vec::as_slice)
+    }
+
+    pub(crate) fn newest_text_key(&self) -> &[u8] {
+        self.text_keys.first().map(Vec::as_slice).unwrap_or_default()
     }
 
     /// `kid`.
@@ -238,20 +330,25 @@ impl Issuer {
         self.key.sign(claims).map_err(|error| IdentityError::Sign(error.to_string()))
     }
 
-    /// The successor of a refresh token: always the same, on every host with this key.
+    /// The successor of a refresh token: always the same, on every host with this key. The first is of the key that signs; the others are those that
+    /// keys before may have given out a moment ago.
     ///
     /// # Errors
     /// [`IdentityError::Key`].
-    pub fn successor(&self, token: &RefreshToken) -> Result<RefreshToken, IdentityError> {
-        token.successor(&self.key.to_bytes())
+    pub fn successors(&self, token: &RefreshToken) -> Result<Vec<RefreshToken>, IdentityError> {
+        self.private_halves().map(|key| token.successor(&key)).collect()
     }
 
-    /// The refresh token that follows a code or a refresh token of a program: always the same, on every host with this key.
+    /// The refresh token that follows a code or a refresh token of a program, likewise.
     ///
     /// # Errors
     /// [`IdentityError::Key`].
-    pub fn successor_of_grant(&self, token: &GrantToken) -> Result<GrantToken, IdentityError> {
-        token.successor(&self.key.to_bytes())
+    pub fn successors_of_grant(&self, token: &GrantToken) -> Result<Vec<GrantToken>, IdentityError> {
+        self.private_halves().map(|key| token.successor(&key)).collect()
+    }
+
+    fn private_halves(&self) -> impl Iterator<Item = Vec<u8>> {
+        std::iter::once(self.key.to_bytes()).chain(self.former.iter().cloned())
     }
 
     /// Signs a text that comes back later. `None`: it is too long to be taken back.
@@ -259,13 +356,13 @@ impl Issuer {
     /// # Errors
     /// [`IdentityError::Key`].
     pub fn sign_text(&self, used: Use, text: &str) -> Result<Option<String>, IdentityError> {
-        signed_text::sign(&self.key.to_bytes(), used, text)
+        signed_text::sign(self.newest_text_key(), used, text)
     }
 
-    /// A text that was signed with this key for the same use; `None` for anything else.
+    /// A text that was signed for the same use, with this key or one before; `None` for anything else.
     #[must_use]
     pub fn verified_text(&self, used: Use, signed: &str) -> Option<String> {
-        signed_text::verified(&self.key.to_bytes(), used, signed)
+        self.text_keys().find_map(|key| signed_text::verified(key, used, signed))
     }
 }
 

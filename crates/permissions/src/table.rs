@@ -86,6 +86,8 @@ table! {
         ServiceAccountsManage = "service-accounts:manage" [];
         /// See and end the sessions of everybody
         SessionsManage = "sessions:manage" [];
+        /// See the installation's keys, and rotate them
+        KeysManage = "keys:manage" [];
         /// See how the installation is configured
         SettingsRead = "settings:read" [];
         /// See how much everybody uses

@@ -50,5 +50,5 @@ async fn opened(component: &'static str) -> Result<App<SpinDatabase>, StorageErr
         log(component, Level::Info, "applied a migration", std::collections::BTreeMap::from([("migration", name)]));
     }
     let site = Site::new(&variable("public_url").await);
-    Ok(APP.with(|app| app.get_or_init(|| App::new(database, site)).clone()))
+    Ok(APP.with(|app| app.get_or_init(|| App::new(database, site).of_component(component)).clone()))
 }

@@ -70,20 +70,17 @@ impl IntoResponse for Answer {
     }
 }
 
-/// Answers a request with the router of a component that uses the database. The component can report its own settings even while the database is
-/// unavailable.
+/// Answers a request with the router of a component that uses the database. The component reports its own settings to `ops`.
 pub async fn serve(
     component: &'static str,
     request: Request,
     checks: impl AsyncFnOnce() -> Vec<Check>,
     router: impl AsyncFnOnce(App<SpinDatabase>) -> Router,
 ) -> Answer {
-    if request.uri().path() == settings::PATH {
-        return serve_router(component, request, settings::router(checks().await)).await;
-    }
     accompanied(async {
         let mut serving = None;
         let router = match instance::app(component).await {
+            Ok(app) if request.uri().path() == settings::PATH => settings::router(app, checks().await),
             Ok(app) => {
                 // The router's maker says what is read.
                 let router = router(app.clone()).await;

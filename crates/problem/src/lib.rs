@@ -187,6 +187,12 @@ impl Problem {
         self.code
     }
 
+    /// What the person is told.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// The cause and its causes in one line, for the log.
     #[must_use]
     pub fn causes(&self) -> Option<String> {

@@ -8,7 +8,9 @@ use domain::{Id, Timestamp, User};
 use crate::{
     Database, Statement, StorageError, Store, Value,
     database::Columns,
+    inside_keys::{self, InsideKey},
     roles::StoredRole,
+    signing_keys,
     tool_listings::{BETWEEN_ENTRIES, BETWEEN_NAMES, KeptOffers, kept_rows},
     users::{GROUP_ROLES, ROLE, WITH_GROUPS, columns, identity_counts, read_users},
 };
@@ -17,6 +19,10 @@ use crate::{
 /// asks about each older token.
 pub const MAX_VOID: usize = 100;
 
+/// Kinds of rows; those of the offers are between these and the first ones.
+const INSIDE_KEY: i64 = 20;
+const OWN_KEY: i64 = 21;
+
 /// A key that tokens are signed with, without its private half.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PublicKey {
@@ -24,6 +30,21 @@ pub struct PublicKey {
     pub id: String,
     /// A JWK.
     pub jwk: String,
+}
+
+/// The key with which a component proves that it calls, with its private half.
+#[derive(Clone, PartialEq, Eq)]
+pub struct OwnKey {
+    /// `kid`.
+    pub id: String,
+    /// PEM.
+    pub private_key: String,
+}
+
+impl std::fmt::Debug for OwnKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OwnKey").field("id", &self.id).finish_non_exhaustive()
+    }
 }
 
 /// What an instance knows.
@@ -43,6 +64,10 @@ pub struct AccessState {
     pub incomplete_before: Option<Timestamp>,
     /// The offers of tools, if they were asked for.
     pub offers: KeptOffers,
+    /// The keys with which components prove that they call.
+    pub inside_keys: Vec<InsideKey>,
+    /// The one of the component that asked.
+    pub own_key: Option<OwnKey>,
 }
 
 /// Whether the offers of tools are read, too.
@@ -109,24 +134,29 @@ impl<D: Database> Store<D> {
         Ok(read_users(QUERY, &rows, |_| Ok(()))?.pop().map(|(user, ())| user))
     }
 
-    /// What is known at this moment; of tokens that became void, those of the last `window_ms`.
+    /// What is known at this moment; of tokens that became void, those of the last `window_ms`. `component` is who asks, and gets its own inside key.
     ///
     /// # Errors
     /// Whatever the database says.
-    pub async fn access_state(&self, window_ms: i64, offers: Offers) -> Result<AccessState, StorageError> {
+    pub async fn access_state(
+        &self,
+        component: &str,
+        window_ms: i64,
+        offers: Offers,
+    ) -> Result<AccessState, StorageError> {
         const QUERY: &str = "access_state";
-        let mut parameters = vec![Value::from(window_ms)];
+        let mut parameters = vec![Value::from(window_ms), Value::from(component)];
         let with_offers = match offers {
             Offers::Unread => String::new(),
             Offers::Unless(known_version) => {
                 parameters.push(known_version.into());
-                format!("UNION ALL {}", kept_rows("?2"))
+                format!("UNION ALL {}", kept_rows("?3"))
             }
         };
         // In this order. Numbers as texts, so that all rows are alike.
         let sql = format!(
             "SELECT 0, '', '', now_ms()
-             UNION ALL SELECT 1, id, public_key, created_at FROM signing_keys WHERE retired_at IS NULL
+             UNION ALL SELECT 1, id, public_key, created_at FROM signing_keys WHERE {}
              UNION ALL SELECT 2, name, permissions, created_at FROM roles
              UNION ALL SELECT 3, changed.id, changed.version, changed.changed_at FROM (
                  SELECT id, CAST(COALESCE(access_version, 0) AS text) AS version, access_changed_at AS changed_at
@@ -135,13 +165,19 @@ impl<D: Database> Store<D> {
              UNION ALL SELECT 4, ended.id, '', ended.revoked_at FROM (
                  SELECT id, revoked_at FROM sessions WHERE revoked_at > now_ms() - CAST(?1 AS bigint)
                  ORDER BY revoked_at DESC LIMIT {MAX_VOID}
-             ) AS ended {with_offers}"
+             ) AS ended
+             UNION ALL SELECT {INSIDE_KEY}, id, caller || ' ' || public_key, created_at FROM inside_keys WHERE {}
+             UNION ALL SELECT {OWN_KEY}, id, private_key, created_at FROM inside_keys WHERE caller = ?2 AND private_key IS NOT NULL
+             {with_offers}",
+            signing_keys::VERIFIES,
+            inside_keys::VERIFIES,
         );
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
         let mut offers = KeptOffers::default();
         let mut now = Timestamp::from_millis(0);
         let (mut keys, mut roles) = (Vec::new(), Vec::new());
         let (mut changed_users, mut ended_sessions) = (Vec::new(), Vec::new());
+        let (mut inside_keys, mut own_keys) = (Vec::new(), Vec::new());
         for row in &rows {
             let mut columns = row.columns(QUERY);
             let (kind, id, value, at) = (columns.integer()?, columns.text()?, columns.text()?, columns.timestamp()?);
@@ -151,6 +187,12 @@ impl<D: Database> Store<D> {
                 2 => roles.push(StoredRole { name: id.to_owned(), permissions: value.to_owned() }),
                 3 => changed_users.push((at, (parsed(QUERY, id)?, parsed(QUERY, value)?))),
                 4 => ended_sessions.push((at, parsed(QUERY, id)?)),
+                INSIDE_KEY => {
+                    let (caller, public_key) = value.split_once(' ').unwrap_or_default();
+                    let (id, caller, public_key) = (id.to_owned(), caller.to_owned(), public_key.to_owned());
+                    inside_keys.push(InsideKey { id, caller, public_key });
+                }
+                OWN_KEY => own_keys.push((at, OwnKey { id: id.to_owned(), private_key: value.to_owned() })),
                 _ => offers.read(kind, id, value, at.as_millis()),
             }
         }
@@ -165,6 +207,11 @@ impl<D: Database> Store<D> {
             ended_sessions: without_times(ended_sessions),
             incomplete_before,
             offers,
+            inside_keys,
+            own_key: own_keys
+                .into_iter()
+                .max_by(|(a, left), (b, right)| (a, &left.id).cmp(&(b, &right.id)))
+                .map(|(_, key)| key),
         })
     }
 }

@@ -121,6 +121,12 @@ pub const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/0016_tool_connections.sql"),
     },
     Migration {
+        version: 17,
+        name: "0017_key_rotation",
+        sqlite: include_str!("../../../migrations/0017_key_rotation.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0017_key_rotation.postgres.sql"),
+    },
+    Migration {
         version: 22,
         name: "0022_identity_removals",
         sqlite: include_str!("../../../migrations/0022_identity_removals.sqlite.sql"),

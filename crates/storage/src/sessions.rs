@@ -26,7 +26,12 @@ pub struct Lifetimes {
 #[derive(Clone, Debug)]
 pub enum Rotation {
     /// Its successor is now the newest token, or already was.
-    Rotated(User),
+    Rotated {
+        /// Whose it is.
+        user: User,
+        /// The place of that successor among those that were given.
+        successor: usize,
+    },
     /// The token was used too long ago. It may have been stolen, so the session has ended.
     Reused,
     /// The session had ended before.
@@ -91,8 +96,9 @@ impl<D: Database> Store<D> {
         Ok(!self.database.query(Statement::new("create_session", sql, parameters)).await?.is_empty())
     }
 
-    /// Replaces a refresh token with its successor, or ends the session if the token was used too long ago. It is one statement, so concurrent
-    /// requests at any host get the same result.
+    /// Replaces a refresh token with its successor, the first of these, or ends the session if the token was used too long ago. It is one statement, so
+    /// concurrent requests at any host get the same result. The other successors are those of keys that signed before: a token that was replaced
+    /// with one of them a moment ago still gives that one.
     ///
     /// # Errors
     /// Those of the database.
@@ -100,12 +106,19 @@ impl<D: Database> Store<D> {
         &self,
         session_id: Id,
         token: &TokenHashes,
-        successor_hash: &str,
+        successor_hashes: &[String],
         lifetimes: Lifetimes,
     ) -> Result<Rotation, StorageError> {
         const QUERY: &str = "rotate_session";
+        let (Some(successor), others) = (successor_hashes.first(), successor_hashes.get(1..).unwrap_or_default())
+        else {
+            return Ok(Rotation::Unknown);
+        };
+        let others_at: String = (0..others.len()).map(|index| format!(", ?{}", index + 7)).collect();
         // The successor must still be the newest: another release may have stored another token.
-        let good = "token_hash = ?2 OR (previous_hash = ?2 AND token_hash = ?4 AND rotated_at > now_ms() - ?6)";
+        let good = format!(
+            "token_hash = ?2 OR (previous_hash = ?2 AND token_hash IN (?4{others_at}) AND rotated_at > now_ms() - ?6)"
+        );
         let sql = format!(
             "UPDATE sessions SET
                  revoked_at = CASE WHEN {good} THEN NULL ELSE now_ms() END,
@@ -113,17 +126,19 @@ impl<D: Database> Store<D> {
                  rotated_at = CASE WHEN token_hash = ?2 THEN now_ms() ELSE rotated_at END,
                  family_hash = CASE WHEN {good} THEN ?3 ELSE family_hash END,
                  previous_hash = CASE WHEN {good} THEN ?2 ELSE previous_hash END,
-                 token_hash = CASE WHEN {good} THEN ?4 ELSE token_hash END
-             WHERE id = ?1 AND revoked_at IS NULL AND expires_at > now_ms() AND {OF_FAMILY} RETURNING user_id, revoked_at"
+                 token_hash = CASE WHEN token_hash = ?2 THEN ?4 ELSE token_hash END
+             WHERE id = ?1 AND revoked_at IS NULL AND expires_at > now_ms() AND {OF_FAMILY}
+             RETURNING user_id, revoked_at, token_hash"
         );
-        let parameters = [
+        let mut parameters = vec![
             session_id.into(),
             token.token.as_str().into(),
             token.family.as_str().into(),
-            successor_hash.into(),
+            successor.as_str().into(),
             lifetimes.session_ms.into(),
             lifetimes.grace_ms.into(),
         ];
+        parameters.extend(others.iter().map(|hash| hash.as_str().into()));
         let rows = self.database.query(Statement::new(QUERY, sql, parameters).repeatably()).await?;
         let Some(row) = rows.first() else { return self.why_not(session_id, token).await };
         let mut columns = row.columns(QUERY);
@@ -131,7 +146,9 @@ impl<D: Database> Store<D> {
         if columns.optional_integer()?.is_some() {
             return Ok(Rotation::Reused);
         }
-        Ok(self.user(user_id).await?.map_or(Rotation::Unknown, Rotation::Rotated))
+        let token_hash = columns.text()?;
+        let successor = successor_hashes.iter().position(|hash| hash == token_hash).unwrap_or_default();
+        Ok(self.user(user_id).await?.map_or(Rotation::Unknown, |user| Rotation::Rotated { user, successor }))
     }
 
     /// Why a token was not replaced.

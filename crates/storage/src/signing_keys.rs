@@ -1,8 +1,25 @@
-//! The keys that sign session tokens. Only `auth` and `oauth` read private keys.
+//! The keys that sign session tokens, and their rotation. Only `auth` and `oauth` read private keys.
+//!
+//! By the database's clock, a key is published when it is stored, signs from `signs_from` until a newer one does, and what it signed verifies until
+//! `verifies_until`. Then it is retired and its private half is erased (docs/adr/0037).
 
 use domain::Timestamp;
 
-use crate::{Database, Statement, StorageError, Store, database::Columns};
+use crate::{Database, Statement, StorageError, Store, Value, database::Columns};
+
+/// How long a new key is published before it signs. Every instance reads the public keys within a second; whoever else verifies tokens with
+/// `/.well-known/jwks.json` has this long to read it again.
+pub const PUBLISH_MS: i64 = 60 * 1000;
+
+/// How long a key verifies after a newer one signs. What it signed lives for fifteen minutes; an hour leaves room for clocks of hosts of an earlier
+/// release, which may be fifteen minutes ahead, and for tolerances. While one key ends, there is no other rotation.
+pub const OVERLAP_MS: i64 = 60 * 60 * 1000;
+
+/// Of two revocations within this time, the second is a repetition of the first. Written in the migration, too.
+const REPETITION_MS: i64 = 10 * 1000;
+
+/// Keys that are read to issue tokens: two that sign, and those whose texts still verify. Rotated four times a year, that is nine years.
+const MAX_KEYS: usize = 40;
 
 /// A key pair as PEM texts.
 #[derive(Clone)]
@@ -13,6 +30,8 @@ pub struct SigningKey {
     pub public_key: String,
     /// The private key. `None`, if it comes from configuration.
     pub private_key: Option<String>,
+    /// What texts are signed with that people and programs keep, in hex. `None`: the private half, as earlier releases did, or configuration.
+    pub text_key: Option<String>,
 }
 
 impl std::fmt::Debug for SigningKey {
@@ -21,73 +40,172 @@ impl std::fmt::Debug for SigningKey {
     }
 }
 
+/// A stored key, and its times.
+#[derive(Clone, Debug)]
+pub struct StoredKey {
+    /// The key.
+    pub key: SigningKey,
+    /// Since when it signs, or will.
+    pub signs_from: Timestamp,
+    /// Until when what it signed verifies. `None`: no end is set.
+    pub verifies_until: Option<Timestamp>,
+    /// It signs and verifies no tokens any more. Its text key may still count.
+    pub is_retired: bool,
+}
+
+impl StoredKey {
+    /// Whether an end is set for it, or it has come.
+    #[must_use]
+    pub const fn ends(&self) -> bool {
+        self.is_retired || self.verifies_until.is_some()
+    }
+}
+
 impl<D: Database> Store<D> {
-    /// Stores a key, unless it is stored already.
+    /// Publishes a configured key, unless it was retired, with no end. `signs`: it is the one that signs now; the others only verify.
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn add_signing_key(&self, key: &SigningKey) -> Result<(), StorageError> {
-        let sql = "INSERT INTO signing_keys (id, public_key, private_key, created_at)
-                   VALUES (?1, ?2, ?3, now_ms()) ON CONFLICT DO NOTHING";
-        let parameters = [key.id.as_str().into(), key.public_key.as_str().into(), key.private_key.clone().into()];
-        self.database.query(Statement::new("add_signing_key", sql, parameters).repeatably()).await?;
+    pub async fn publish_signing_key(&self, id: &str, public_key: &str, signs: bool) -> Result<(), StorageError> {
+        let sql = "INSERT INTO signing_keys (id, public_key, created_at, signs_from)
+                   VALUES (?1, ?2, now_ms(), CASE WHEN CAST(?3 AS bigint) = 1 THEN now_ms() ELSE 0 END)
+                   ON CONFLICT (id) DO UPDATE SET verifies_until = NULL,
+                       signs_from = CASE WHEN CAST(?3 AS bigint) = 1 THEN now_ms() ELSE signing_keys.signs_from END
+                   WHERE signing_keys.retired_at IS NULL";
+        let parameters = [id.into(), public_key.into(), i64::from(signs).into()];
+        self.database.query(Statement::new("publish_signing_key", sql, parameters).repeatably()).await?;
         Ok(())
     }
 
-    /// Stores a key that was made on first use, unless another instance stored one first.
+    /// Lets keys that no longer sign verify for [`OVERLAP_MS`], unless an end is set already.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn end_signing_keys(&self, ids: &[String]) -> Result<(), StorageError> {
+        let parameters: Vec<Value> =
+            std::iter::once(OVERLAP_MS.into()).chain(ids.iter().map(|id| id.as_str().into())).collect();
+        let places: Vec<String> = (2..=parameters.len()).map(|place| format!("?{place}")).collect();
+        let sql = format!(
+            "UPDATE signing_keys SET verifies_until = now_ms() + CAST(?1 AS bigint)
+             WHERE verifies_until IS NULL AND retired_at IS NULL AND id IN ({})",
+            places.join(", ")
+        );
+        self.database.query(Statement::new("end_signing_keys", sql, parameters).repeatably()).await?;
+        Ok(())
+    }
+
+    /// Stores a key that was made on first use, unless there is one whose end is not set: another instance may have stored one first.
     ///
     /// # Errors
     /// Those of the database.
     pub async fn add_first_signing_key(&self, key: &SigningKey) -> Result<(), StorageError> {
-        let sql = "INSERT INTO first_signing_keys (id, public_key, private_key, created_at)
-                   SELECT ?1, ?2, ?3, now_ms()
-                   WHERE NOT EXISTS (SELECT 1 FROM signing_keys WHERE private_key IS NOT NULL AND retired_at IS NULL)";
-        let parameters = [key.id.as_str().into(), key.public_key.as_str().into(), key.private_key.clone().into()];
-        self.database.query(Statement::new("add_first_signing_key", sql, parameters).durably().repeatably()).await?;
+        let sql = "INSERT INTO signing_key_rotations
+                       (id, public_key, private_key, text_key, is_first, publish_ms, overlap_ms, revokes, rotated_at)
+                   SELECT ?1, ?2, ?3, ?4, 1, 0, 0, 0, now_ms()
+                   WHERE NOT EXISTS (SELECT 1 FROM signing_keys
+                       WHERE private_key IS NOT NULL AND retired_at IS NULL AND verifies_until IS NULL)";
+        let statement = Statement::new("add_first_signing_key", sql, parameters(key));
+        self.database.query(statement.durably().repeatably()).await?;
         Ok(())
     }
 
-    /// The oldest key made on first use, with its private key, and the time by the database's clock, for the tokens.
+    /// Replaces the key that signs, on all hosts at the same moment. Of two that do so at once, the second changes nothing. With `revokes`, what the
+    /// keys before have signed ends now: tokens, texts, and all sessions. Where a key is configured, it goes on: without `revokes` nothing is changed, and with
+    /// it the others end. Whether this key was stored.
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn own_signing_key(&self) -> Result<Option<(SigningKey, Timestamp)>, StorageError> {
-        const QUERY: &str = "own_signing_key";
-        let sql = "SELECT now_ms(), id, public_key, private_key FROM signing_keys
-                   WHERE private_key IS NOT NULL AND retired_at IS NULL ORDER BY created_at, id LIMIT 1";
-        let rows = self.database.query(Statement::new(QUERY, sql, [])).await?;
-        let read_row = |columns: &mut Columns<'_>| -> Result<_, StorageError> {
-            let now = columns.timestamp()?;
-            Ok((read(columns)?, now))
+    pub async fn rotate_signing_key(&self, key: &SigningKey, revokes: bool) -> Result<bool, StorageError> {
+        const QUERY: &str = "rotate_signing_key";
+        let publish_ms = if revokes { 0 } else { PUBLISH_MS };
+        let due = if revokes {
+            format!(
+                "EXISTS (SELECT 1 FROM signing_keys WHERE retired_at IS NULL AND created_at < now_ms() - {REPETITION_MS})"
+            )
+        } else {
+            "NOT EXISTS (SELECT 1 FROM signing_keys WHERE retired_at IS NULL
+                 AND (verifies_until > now_ms() OR (verifies_until IS NULL AND private_key IS NULL)))"
+                .to_owned()
         };
-        rows.first().map(|row| read_row(&mut row.columns(QUERY))).transpose()
+        let sql = format!(
+            "INSERT INTO signing_key_rotations
+                 (id, public_key, private_key, text_key, is_first, publish_ms, overlap_ms, revokes, rotated_at)
+             SELECT ?1, ?2, ?3, ?4, 0, CAST(?5 AS bigint), CAST(?6 AS bigint), CAST(?7 AS bigint), now_ms() WHERE {due}"
+        );
+        let mut parameters = Vec::from(parameters(key));
+        parameters.extend([publish_ms.into(), OVERLAP_MS.into(), i64::from(revokes).into()]);
+        self.database.query(Statement::new(QUERY, sql, parameters).durably().repeatably()).await?;
+        let sql = "SELECT 1 FROM signing_keys WHERE id = ?1";
+        let rows = self.database.query(Statement::new("is_stored", sql, [key.id.as_str().into()])).await?;
+        Ok(!rows.is_empty())
     }
 
-    /// All public keys that tokens may be signed with, and the time by the database's clock, against which tokens are checked. `None`, if there is no
-    /// key.
+    /// Retires a key whose last token has ended, and erases its private half. Its text key stays; `text_key` is it, if none is stored yet.
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn public_keys(&self) -> Result<(Vec<SigningKey>, Option<Timestamp>), StorageError> {
-        const QUERY: &str = "public_keys";
-        let sql =
-            "SELECT now_ms(), id, public_key, NULL FROM signing_keys WHERE retired_at IS NULL ORDER BY created_at, id";
+    pub async fn retire_signing_key(&self, id: &str, text_key: Option<&str>) -> Result<(), StorageError> {
+        let sql = "UPDATE signing_keys SET retired_at = now_ms(), private_key = NULL, text_key = COALESCE(text_key, ?2)
+                   WHERE id = ?1 AND retired_at IS NULL AND verifies_until <= now_ms()";
+        let statement = Statement::new("retire_signing_key", sql, [id.into(), text_key.into()]);
+        self.database.query(statement.durably().repeatably()).await?;
+        Ok(())
+    }
+
+    /// The keys to issue tokens with, the newest first, with their private halves, and the time by the database's clock, for the tokens. `None`: there
+    /// are none.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn issuing_keys(&self) -> Result<Option<(Vec<StoredKey>, Timestamp)>, StorageError> {
+        const QUERY: &str = "issuing_keys";
+        let sql = format!(
+            "SELECT now_ms(), id, public_key, private_key, text_key, COALESCE(signs_from, created_at), verifies_until, retired_at
+             FROM signing_keys WHERE retired_at IS NULL OR text_key IS NOT NULL
+             ORDER BY COALESCE(signs_from, created_at) DESC, id LIMIT {MAX_KEYS}"
+        );
         let rows = self.database.query(Statement::new(QUERY, sql, [])).await?;
-        let mut now = None;
-        let mut keys = Vec::with_capacity(rows.len());
+        let (mut keys, mut now) = (Vec::with_capacity(rows.len()), None);
         for row in &rows {
             let mut columns = row.columns(QUERY);
             now = Some(columns.timestamp()?);
             keys.push(read(&mut columns)?);
         }
-        Ok((keys, now))
+        Ok(now.map(|now| (keys, now)))
+    }
+
+    /// All public keys that tokens may be signed with, as JWKs, the oldest first.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn public_keys(&self) -> Result<Vec<String>, StorageError> {
+        const QUERY: &str = "public_keys";
+        let sql = format!("SELECT public_key FROM signing_keys WHERE {VERIFIES} ORDER BY created_at, id");
+        let rows = self.database.query(Statement::new(QUERY, sql, [])).await?;
+        rows.iter().map(|row| Ok(row.columns(QUERY).text()?.to_owned())).collect()
     }
 }
 
-fn read(columns: &mut Columns<'_>) -> Result<SigningKey, StorageError> {
-    Ok(SigningKey {
+/// The condition of a key that tokens may be signed with.
+pub(crate) const VERIFIES: &str = "retired_at IS NULL AND COALESCE(verifies_until, now_ms() + 1) > now_ms()";
+
+fn parameters(key: &SigningKey) -> [Value; 4] {
+    [
+        key.id.as_str().into(),
+        key.public_key.as_str().into(),
+        key.private_key.clone().into(),
+        key.text_key.clone().into(),
+    ]
+}
+
+fn read(columns: &mut Columns<'_>) -> Result<StoredKey, StorageError> {
+    let key = SigningKey {
         id: columns.text()?.to_owned(),
         public_key: columns.text()?.to_owned(),
         private_key: columns.optional_text()?.map(str::to_owned),
-    })
+        text_key: columns.optional_text()?.map(str::to_owned),
+    };
+    let signs_from = columns.timestamp()?;
+    let verifies_until = columns.optional_integer()?.map(Timestamp::from_millis);
+    Ok(StoredKey { key, signs_from, verifies_until, is_retired: columns.optional_integer()?.is_some() })
 }

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use cache::within;
+use domain::Id;
 use http::StatusCode;
 use mcp::{ClientError, Listing, RefusedTool, TransportError};
 use serde_json::json;
@@ -74,7 +75,7 @@ pub fn kept_for_person<H: Host>(
 /// # Errors
 /// As [`mcp::Client::list_tools`].
 pub async fn listing_of<H: Host>(host: &H, server: &Server) -> Result<Listing, ClientError> {
-    let client = Rc::new(server.client(host.clone()));
+    let client = Rc::new(server.client(host.clone(), None, &Id::new().to_string()).await);
     let listed = within(host, ASK_LIMIT, client.list_tools()).await;
     close(host, client);
     listed.unwrap_or(Err(ClientError::Transport(TransportError::TimedOut)))

@@ -21,6 +21,9 @@ mod secret;
 mod server;
 mod timing;
 
+use domain::Id;
+use http::HeaderValue;
+
 pub use ask::{kept_for_person, listing_of};
 pub use catalogue::{Catalogue, Memory, Servers};
 pub use fault::Fault;
@@ -34,8 +37,17 @@ pub use secret::{MAX_SECRET_NAME_CHARS, Secret};
 pub use server::{Server, close};
 pub use timing::{CLAIM_MS, REMOTE_TTL_MS};
 
-/// What discovery needs besides the database: a way to the servers, time, and a log.
+/// What discovery needs besides the database: a way to the servers, time, a proof of who calls, and a log.
 pub trait Host: mcp::Transport + cache::Clock + Clone + 'static {
+    /// The proof that this component calls a tool server of this installation, for a person or for nobody in particular. `None`: it cannot be made, and
+    /// the log says why.
+    fn prove(
+        &self,
+        component: &str,
+        user_id: Option<Id>,
+        request_id: &str,
+    ) -> impl Future<Output = Option<HeaderValue>>;
+
     /// Tells the operator what went wrong; `fields` is a JSON object.
     fn log(&self, message: &str, fields: serde_json::Value);
 }

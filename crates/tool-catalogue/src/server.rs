@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use cache::within;
+use domain::Id;
 use http::{HeaderValue, Uri};
 use mcp::{Client, ClientOptions, Era, Implementation};
 use oauth_client::Registered;
@@ -11,6 +12,9 @@ use crate::{Host, remote::RemoteServer, timing::ASK_LIMIT};
 
 /// The longest answer that is accepted. The model sees far less of it.
 const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
+
+/// The beginning of composed servers' ids.
+const COMPOSED: &str = "mcp-";
 
 /// The longest quotation of a server's words.
 const MAX_WORDS_CHARS: usize = 500;
@@ -32,7 +36,7 @@ impl Server {
     /// The server that `spin.toml` composes under the id `mcp-<name>`.
     #[must_use]
     pub fn composed(name: &str) -> Option<Self> {
-        let url = format!("http://mcp-{name}.spin.internal/mcp").parse().ok()?;
+        let url = format!("http://{COMPOSED}{name}.spin.internal/mcp").parse().ok()?;
         Some(Self { name: name.to_owned(), url, authorization: None, oauth: None, remote: false })
     }
 
@@ -98,15 +102,21 @@ impl Server {
         self.authorization.is_some()
     }
 
-    /// A client of this server. Composed servers speak the newest revision; of a remote server, the client finds out.
-    pub fn client<H: Host>(&self, host: H) -> Client<H> {
+    /// A client of this server. A composed server is shown who calls, for whom and in which run or request (`for_whom`), and speaks the newest revision;
+    /// of a remote server, the client finds out, and it is shown nothing of the installation's own.
+    pub async fn client<H: Host>(&self, host: H, for_whom: Option<Id>, request_id: &str) -> Client<H> {
+        let authorization = if self.remote {
+            self.authorization.clone()
+        } else {
+            host.prove(&format!("{COMPOSED}{}", self.name), for_whom, request_id).await
+        };
         let software = Implementation {
             name: "edge-assistant".to_owned(),
             title: None,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
         let options = ClientOptions {
-            authorization: self.authorization.clone(),
+            authorization,
             era: (!self.remote).then_some(Era::Modern),
             ..ClientOptions::new(software, MAX_ANSWER_BYTES)
         };

@@ -32,7 +32,8 @@ pub struct Call<'a> {
     pub arguments: Cow<'a, str>,
 }
 
-/// The route on which `tools` asks about a run's tasks that are due. A request cannot cause more than is due anyway.
+/// The route on which `tools` asks about a run's tasks that are due: the run and the person of the caller's token. A request cannot cause more than is
+/// due anyway.
 pub const ASK_TASKS_PATH: &str = "/internal/tasks/ask";
 /// The route on which `tools` stops tasks of runs that were stopped, have ended or are deleted. A request cannot cause more than is due anyway.
 pub const STOP_TASKS_PATH: &str = "/internal/tasks/stop";
@@ -40,17 +41,8 @@ pub const STOP_TASKS_PATH: &str = "/internal/tasks/stop";
 /// The tasks to stop at once. Other tasks that are due to be stopped are stopped too.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StopTasks<'a> {
-    /// The id of a run, if the request is about one.
+    /// The id of the run, that of the caller's token, if the request is about one.
     pub run_id: Option<Cow<'a, str>>,
-}
-
-/// A run whose tasks are asked about.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct TasksOf<'a> {
-    /// The run, as an id.
-    pub run_id: Cow<'a, str>,
-    /// The run's owner, as an id.
-    pub user_id: Cow<'a, str>,
 }
 
 /// A line of the answer to a call. The last line is the result.

@@ -10,7 +10,7 @@ use domain::{Id, Timestamp};
 use identity::{Caller, Verifier, session_token::LIFETIME_S};
 use permissions::{Access, Role, Roles};
 use storage::{
-    access::{AccessState, PersonRoles},
+    access::{AccessState, OwnKey, PersonRoles},
     roles::StoredRole,
     tool_listings::KeptOffers,
 };
@@ -50,6 +50,12 @@ pub(crate) struct Known {
     incomplete_before: Option<Timestamp>,
     /// The offers of tools, if this instance reads them.
     pub(crate) offers: KeptOffers,
+    /// Verifies the tokens of components.
+    pub(crate) inside: inside_token::Keys,
+    /// With which this component proves that it calls.
+    pub(crate) own_key: Option<OwnKey>,
+    /// How far the database's clock is ahead of this host's.
+    pub(crate) ahead_ms: i64,
 }
 
 impl Known {
@@ -68,6 +74,13 @@ impl Known {
             ended: state.ended_sessions.into_iter().collect(),
             incomplete_before: state.incomplete_before,
             offers: state.offers,
+            inside: inside_token::Keys::new(state.inside_keys.into_iter().map(|key| inside_token::PublicKey {
+                id: key.id,
+                caller: key.caller,
+                jwk: key.public_key,
+            })),
+            own_key: state.own_key,
+            ahead_ms: state.now.as_millis().saturating_sub(Timestamp::now().as_millis()),
         }
     }
 

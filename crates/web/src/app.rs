@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -13,6 +13,7 @@ use cache::Cache;
 use domain::{Id, Timestamp};
 use http::{HeaderValue, Method, StatusCode, header};
 use identity::{Caller, Purpose, api_key::ApiKey, session_token::InvalidToken};
+use inside_token::Signer;
 use permissions::{Roles, Scopes};
 use problem::Problem;
 use storage::{Database, StorageError, Store, access::Offers, api_keys::KeyHolder, tool_listings::KeptOffers};
@@ -42,6 +43,8 @@ struct Inner<D> {
     keys: Mutex<Keys>,
     /// Keys whose use is not stored yet.
     used_keys: Mutex<BTreeSet<Id>>,
+    component: OnceLock<&'static str>,
+    own_signer: Mutex<Option<Arc<Signer>>>,
     started: Instant,
 }
 
@@ -50,6 +53,8 @@ struct Inner<D> {
 struct Access {
     known: Option<Arc<Known>>,
     reading_since: Option<Instant>,
+    /// When an unknown key last had it read anew.
+    unknown_at: Option<Instant>,
 }
 
 /// Verified tokens with their purpose and their caller. Verifying a signature costs a guest more than the rest of a small request.
@@ -77,7 +82,27 @@ impl<D: Database> App<D> {
             (Mutex::default(), Mutex::new(Cache::new(MAX_VERIFIED)), Mutex::new(Cache::new(MAX_VERIFIED)));
         let (store, started, used_keys) = (Arc::new(Store::new(database)), Instant::now(), Mutex::default());
         let reads_offers = AtomicBool::new(false);
-        Self { inner: Arc::new(Inner { store, site, access, reads_offers, verified, keys, used_keys, started }) }
+        let (component, own_signer) = (OnceLock::new(), Mutex::default());
+        let inner =
+            Inner { store, site, access, reads_offers, verified, keys, used_keys, component, own_signer, started };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// As the app of this component, by its id in `spin.toml`: under this name it calls others and is called by them.
+    #[must_use]
+    pub fn of_component(self, component: &'static str) -> Self {
+        // A second name would be a mistake; the first counts.
+        let _ = self.inner.component.set(component);
+        self
+    }
+
+    /// The component's name. Empty: nobody calls it from inside, and it calls nobody.
+    pub(crate) fn component(&self) -> &'static str {
+        self.inner.component.get().copied().unwrap_or_default()
+    }
+
+    pub(crate) fn own_signer(&self) -> MutexGuard<'_, Option<Arc<Signer>>> {
+        self.inner.own_signer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// For an instance that executes runs: what everybody's tools are is read together with what decides about tokens.
@@ -131,6 +156,16 @@ impl<D: Database> App<D> {
         None
     }
 
+    /// Whether an unknown key may be one that was made since. A first key signs at once. Whoever invents keys has them read no more than twice a second.
+    fn may_be_new(&self, known: &Known) -> bool {
+        let mut access = self.access();
+        let is_due = access.unknown_at.is_none_or(|at| at.elapsed() > FRESH) || known.at.elapsed() > FRESH;
+        if is_due {
+            access.unknown_at = Some(Instant::now());
+        }
+        is_due
+    }
+
     /// Whether what is known about tokens and roles is fresh enough for a request. If it is not, the caller has it read ([`Self::read_access`]).
     #[must_use]
     pub fn knows_access(&self) -> bool {
@@ -145,13 +180,13 @@ impl<D: Database> App<D> {
         self.read().await.map(drop)
     }
 
-    async fn read(&self) -> Result<Arc<Known>, StorageError> {
+    pub(crate) async fn read(&self) -> Result<Arc<Known>, StorageError> {
         let at = Instant::now();
         let before = self.access().known.clone();
         let version = || before.as_ref()?.offers.list.as_ref().map(|list| list.version);
         let offers =
             if self.inner.reads_offers.load(Ordering::Relaxed) { Offers::Unless(version()) } else { Offers::Unread };
-        let state = self.store().access_state(WINDOW_MS, offers).await?;
+        let state = self.store().access_state(self.component(), WINDOW_MS, offers).await?;
         let known = Arc::new(Known::new(at, state, before.as_deref()));
         let mut access = self.access();
         access.reading_since = None;
@@ -162,7 +197,7 @@ impl<D: Database> App<D> {
         Ok(known)
     }
 
-    async fn known(&self) -> Result<Arc<Known>, StorageError> {
+    pub(crate) async fn known(&self) -> Result<Arc<Known>, StorageError> {
         match self.usable() {
             Some(known) => Ok(known),
             None => self.read().await,
@@ -224,7 +259,7 @@ impl<D: Database> App<D> {
             Some((_, caller)) => caller,
             None => {
                 let verified = match known.verifier.verify(token, purpose) {
-                    Err(InvalidToken::UnknownKey) if known.at.elapsed() > FRESH => {
+                    Err(InvalidToken::UnknownKey) if self.may_be_new(&known) => {
                         known = self.read().await?;
                         known.verifier.verify(token, purpose)
                     }

@@ -23,6 +23,12 @@ impl Error {
         self.0.status()
     }
 
+    /// What the person is told, for callers that are no request.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        self.0.detail()
+    }
+
     /// The causes, for callers that log the error without a response.
     #[must_use]
     pub fn causes(&self) -> Option<String> {

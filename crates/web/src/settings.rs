@@ -8,7 +8,9 @@ use axum::{Router, routing::get};
 use http::Uri;
 use serde::{Deserialize, Serialize};
 
-use crate::Json;
+use storage::Database;
+
+use crate::{App, Inside, Json, inside::Ops};
 
 /// The path at which a component returns its checks. `spin.toml` has no trigger for it, so it cannot be reached from outside.
 pub const PATH: &str = "/internal/settings";
@@ -19,6 +21,8 @@ pub const PATH: &str = "/internal/settings";
 pub enum Status {
     /// The setting is valid.
     Ok,
+    /// It works, and something should be done soon; the detail says what.
+    Warning,
     /// The setting is wrong; the detail says what to do.
     Failed,
 }
@@ -42,11 +46,17 @@ impl Check {
         let status = if result.is_ok() { Status::Ok } else { Status::Failed };
         Self { name: name.into(), status, detail: result.err() }
     }
+
+    /// Something that works, and that somebody should see to.
+    #[must_use]
+    pub fn warning(name: impl Into<Cow<'static, str>>, detail: String) -> Self {
+        Self { name: name.into(), status: Status::Warning, detail: Some(detail) }
+    }
 }
 
-/// Answers with a component's checks at [`PATH`].
-pub fn router(checks: Vec<Check>) -> Router {
-    Router::new().route(PATH, get(async move || Json::<_>(checks)))
+/// Answers `ops` with a component's checks at [`PATH`].
+pub fn router<D: Database + 'static>(app: App<D>, checks: Vec<Check>) -> Router {
+    Router::new().route(PATH, get(async move |_: Inside<Ops>| Json::<_>(checks))).with_state(app)
 }
 
 /// Checks that a required setting is set.
@@ -62,6 +72,15 @@ pub fn number(name: &'static str, value: &str, least: u64, otherwise: &str) -> C
         name,
         if right { Ok(()) } else { Err(format!("{name} must be a number of at least {least}; {otherwise}.")) },
     )
+}
+
+/// After how many days a key is due to be rotated, unless `key_rotation_days` says otherwise: what auditors commonly ask for.
+pub const KEY_ROTATION_DAYS: u32 = 90;
+
+/// Reads `key_rotation_days`. 0: never.
+#[must_use]
+pub fn rotation_days(value: &str) -> u32 {
+    value.trim().parse().unwrap_or(KEY_ROTATION_DAYS)
 }
 
 /// Checks for an `http` or `https` address.

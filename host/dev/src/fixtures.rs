@@ -20,8 +20,10 @@ component = "mcp-misbehaving"
 
 [component.mcp-misbehaving]
 source = "target/wasm32-wasip2/release/mcp_server.wasm"
-allowed_outbound_hosts = ["http://127.0.0.1:*"]
+allowed_outbound_hosts = ["http://ops.spin.internal", "http://127.0.0.1:*"]
 dependencies_inherit_configuration = true
+[component.mcp-misbehaving.variables]
+audience = "mcp-misbehaving"
 [component.mcp-misbehaving.dependencies]
 "edge-assistant:tools/provider@2.0.0" = { path = "target/wasm32-wasip2/release/mcp_misbehaving.wasm" }
 "#;
@@ -36,7 +38,10 @@ component = "mcp-conformance"
 
 [component.mcp-conformance]
 source = "target/wasm32-wasip2/release/mcp_server.wasm"
+allowed_outbound_hosts = ["http://ops.spin.internal"]
 dependencies_inherit_configuration = true
+[component.mcp-conformance.variables]
+audience = "mcp-conformance"
 [component.mcp-conformance.dependencies]
 "edge-assistant:tools/provider@2.0.0" = { path = "target/wasm32-wasip2/release/conformance_component.wasm" }
 "#;

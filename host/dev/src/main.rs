@@ -71,6 +71,8 @@ enum Command {
     ExportDb(commands::export_db::Arguments),
     /// Copy such a file into an empty database, and compare; stop the app before
     ImportDb(commands::import_db::Arguments),
+    /// List the keys of an installation, or rotate them: `keys rotate`, also while it runs
+    Keys(commands::keys::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -99,5 +101,6 @@ fn run(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Migrate(arguments) => commands::migrate::run(&repo, arguments),
         Command::ExportDb(arguments) => commands::export_db::run(&repo, arguments),
         Command::ImportDb(arguments) => commands::import_db::run(&repo, arguments),
+        Command::Keys(arguments) => commands::keys::run(&repo, arguments),
     }
 }

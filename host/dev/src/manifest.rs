@@ -12,6 +12,8 @@ pub(crate) const GUESTS: &str = "target/wasm32-wasip2/release/";
 const TARGET: &str = "target/";
 /// The beginning of the ids of tool servers.
 pub(crate) const TOOL_SERVER: &str = "mcp-";
+/// Where every tool server reads the public keys of whoever calls it (docs/adr/0037).
+pub(crate) const KEYS_HOST: &str = "http://ops.spin.internal";
 /// The beginning of a component's build command that builds the adapter, for `spin build`. `cargo dev` builds the adapter together with all other
 /// guests. Alone it would get other features, and each build would undo the other.
 pub(crate) const ADAPTER: &str = "cargo build --target wasm32-wasip2 --release --package mcp-server && ";
@@ -89,13 +91,13 @@ impl Manifest {
         source.into_iter().chain(paths).collect()
     }
 
-    /// A manifest with only these tool servers, each public below `/<name>/`, with everything that it may read and reach.
+    /// A manifest with only these tool servers, each public below `/<name>/` for whoever asks, with everything that it may read and reach.
     pub(crate) fn of_tool_servers(&self, names: &[&str]) -> anyhow::Result<String> {
         let (mut components, mut triggers) = (Table::new(), Vec::new());
         for name in names {
             let id = format!("{TOOL_SERVER}{name}");
             let component = self.component(&id).with_context(|| format!("there is no component {id}"))?;
-            components.insert(id.clone(), component.clone());
+            components.insert(id.clone(), alone(component.clone()));
             let route = format!("/{name}/...");
             triggers.push(Table::from_iter([("route".to_owned(), route.into()), ("component".to_owned(), id.into())]));
         }
@@ -142,6 +144,19 @@ fn collect(value: &Value, packages: &mut Vec<String>) {
         Value::Table(table) => table.values().for_each(|value| collect(value, packages)),
         _ => {}
     }
+}
+
+/// A tool server's section for when it serves alone: there is no `tools` that calls it, and no `ops` that knows keys.
+fn alone(mut component: Value) -> Value {
+    let Some(section) = component.as_table_mut() else { return component };
+    if let Some(hosts) = section.get_mut("allowed_outbound_hosts").and_then(Value::as_array_mut) {
+        hosts.retain(|host| host.as_str() != Some(KEYS_HOST));
+    }
+    let variables = section.entry("variables").or_insert_with(|| Table::new().into());
+    if let Some(variables) = variables.as_table_mut() {
+        variables.insert("audience".to_owned(), "*".into());
+    }
+    component
 }
 
 #[cfg(test)]

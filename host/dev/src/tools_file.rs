@@ -14,7 +14,7 @@ use crate::artifacts::Profile;
 use crate::commands::new_tool::check;
 use crate::fetched::{self, Digest};
 use crate::host::absolute;
-use crate::manifest::{GUESTS, Manifest, TOOL_SERVER};
+use crate::manifest::{GUESTS, KEYS_HOST, Manifest, TOOL_SERVER};
 use crate::manifest_edit::with_tool_server;
 use crate::repo::Repo;
 
@@ -117,7 +117,8 @@ fn section(repo: &Repo, profile: Profile, name: &str, entry: &Entry, component: 
     // Paths below the manifest's folder are relative to it.
     let component = component.strip_prefix(repo.path("")).unwrap_or(component);
     let text = |text: &str| toml::Value::from(text).to_string();
-    let hosts: Vec<String> = entry.allowed_outbound_hosts.iter().map(|host| text(host)).collect();
+    let hosts = std::iter::once(KEYS_HOST).chain(entry.allowed_outbound_hosts.iter().map(String::as_str));
+    let hosts: Vec<String> = hosts.map(text).collect();
     format!(
         r#"[[trigger.http]]
 route = {{ private = true }}
@@ -127,6 +128,8 @@ component = "mcp-{name}"
 source = "{}mcp_server.wasm"
 allowed_outbound_hosts = [{}]
 dependencies_inherit_configuration = true
+[component.mcp-{name}.variables]
+audience = "mcp-{name}"
 [component.mcp-{name}.dependencies]
 "{CONTRACT}" = {{ path = {} }}
 "#,
@@ -274,7 +277,10 @@ mod tests {
         );
         let manifest = Manifest::parse(&composed.text).unwrap();
         let component = manifest.component("mcp-weather").unwrap();
-        assert_eq!(component["allowed_outbound_hosts"][0].as_str(), Some("https://api.weather.example"));
+        let hosts: Vec<_> =
+            component["allowed_outbound_hosts"].as_array().unwrap().iter().map(|it| it.as_str()).collect();
+        assert_eq!(hosts, [Some(KEYS_HOST), Some("https://api.weather.example")]);
+        assert_eq!(component["variables"]["audience"].as_str(), Some("mcp-weather"), "it is called by `tools` alone");
         assert_eq!(manifest.files_of("mcp-weather"), ["target/wasm32-wasip2/quick/mcp_server.wasm", "weather.wasm"]);
         assert!(manifest.has_trigger("mcp-weather"));
         let tools = manifest.component("tools").unwrap();

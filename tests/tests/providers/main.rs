@@ -39,6 +39,7 @@ fn serve_with(provider: &Path, folder: TempDir, more: &str) -> Result<Option<Ser
         "spin_manifest_version = 2\n[application]\nname = \"provider\"\n\
          [[trigger.http]]\nroute = \"/...\"\ncomponent = \"mcp-it\"\n\
          [component.mcp-it]\nsource = {:?}\ndependencies_inherit_configuration = true\n{more}\n\
+         [component.mcp-it.variables]\naudience = \"*\"\n\
          [component.mcp-it.dependencies]\n\"edge-assistant:tools/provider@2.0.0\" = {{ path = {provider:?} }}\n",
         repository().join(ADAPTER),
     );

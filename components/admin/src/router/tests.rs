@@ -33,7 +33,7 @@ impl Test {
 
     /// An instance that has answered nobody, so that whatever was changed before holds.
     fn send_as(&self, token: &str, method: Method, path: &str, body: Option<Value>) -> Answer {
-        let config = Config { settings: vec![("signup", "invite".to_owned())] };
+        let config = Config { settings: vec![("signup", "invite".to_owned())], key_rotation_days: 90 };
         let router = router(self.fixture.new_instance(), config);
         send(router, request(method, &format!("/api/admin{path}"), Some(token), body.as_ref()))
     }

@@ -19,12 +19,16 @@ use tool_catalogue::{RemoteServer, Server, Servers};
 use toolbox::Policy;
 
 use super::*;
-use crate::{config::Config, state::Memory};
+use crate::{
+    config::{COMPONENT, Config},
+    state::Memory,
+};
 
 mod access;
 mod connections;
 mod features;
 mod going_on;
+mod inside;
 
 /// An instance, and the first person of the installation.
 struct Test {
@@ -57,7 +61,7 @@ impl Test {
     }
 
     fn router(&self) -> Router {
-        let (app, config) = (self.fixture.app.clone(), self.config.clone());
+        let (app, config) = (self.fixture.app.clone().of_component(COMPONENT), self.config.clone());
         router(Tools::<SqliteFile, _>::new(app, config, self.outside.clone(), Rc::clone(&self.memory)))
     }
 
@@ -69,8 +73,13 @@ impl Test {
         answer(self.router(), request(method, path, token, body.as_ref())).await
     }
 
+    /// A token of `stream`.
+    fn by_stream(&self) -> String {
+        self.fixture.proof("stream", COMPONENT, Some(self.user.id), Id::new())
+    }
+
     async fn offers(&self) -> Vec<Value> {
-        let offers = self.send_as(None, Method::GET, OFFERS_PATH, None).await;
+        let offers = self.send_as(Some(&self.by_stream()), Method::GET, OFFERS_PATH, None).await;
         assert_eq!(offers.status, StatusCode::OK);
         offers.json["tools"].as_array().unwrap().iter().map(|tool| tool["offer"]["name"].clone()).collect()
     }
@@ -114,7 +123,8 @@ impl Test {
     ) -> Vec<Value> {
         let executor = json!({ "run_id": lease.run_id, "lease_owner": lease.owner });
         let body = json!({ "executor": executor, "call_id": call_id, "name": name, "arguments": "{}" });
-        let mut request = request(Method::POST, CALLS_PATH, None, Some(&body));
+        let proof = self.fixture.proof("stream", COMPONENT, Some(self.user.id), lease.run_id);
+        let mut request = request(Method::POST, CALLS_PATH, Some(&proof), Some(&body));
         request.headers_mut().insert("accept-language", HeaderValue::from_static(languages));
         request.headers_mut().insert("time-zone", HeaderValue::from_static(time_zone));
         let called = answer(self.router(), request).await;

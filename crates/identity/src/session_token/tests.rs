@@ -110,7 +110,8 @@ fn a_kept_key_signs_on_under_the_same_id() {
     assert_eq!(kept.id(), issuer.id());
     assert!(verifier(&issuer).verify(&session(&kept), Purpose::Session).is_ok());
     let refresh = RefreshToken::new(Id::new()).unwrap();
-    assert_eq!(issuer.successor(&refresh).unwrap().hash(), kept.successor(&refresh).unwrap().hash());
+    let successor = |of: &Issuer| of.successors(&refresh).unwrap()[0].hash();
+    assert_eq!(successor(&issuer), successor(&kept));
     assert!(Issuer::from_pem("rubbish").is_err());
 }
 
@@ -194,4 +195,54 @@ fn a_challenge_names_the_version_of_the_account_and_no_roles_however_many_there_
     let caller = verifier(&issuer).verify(&challenge, Purpose::SecondFactor).unwrap();
     assert_eq!((caller.user_id, caller.access_version, caller.roles), (user.id, Some(3), Vec::new()));
     assert_eq!(verifier(&issuer).verify(&challenge, Purpose::Session), Err(InvalidToken::OtherPurpose));
+}
+
+#[test]
+fn several_keys_are_read_in_their_order_however_their_lines_are_joined() {
+    let issuers = [Issuer::generate(), Issuer::generate(), Issuer::generate()];
+    let pems = issuers.each_ref().map(Issuer::private_key);
+    let ids = |text: &str| -> Vec<String> {
+        Issuer::parse_list(text)
+            .unwrap_or_else(|error| panic!("{error}: {text:?}"))
+            .iter()
+            .map(|issuer| issuer.id().to_owned())
+            .collect()
+    };
+    let wanted = issuers.each_ref().map(|issuer| issuer.id().to_owned());
+    for between in ["", "\n", " ", ",", ", ", "\\n", " \\n "] {
+        let text = pems.join(between);
+        assert_eq!(ids(&text), wanted, "{between:?}");
+        assert_eq!(ids(&text.replace('\n', " ")), wanted, "{between:?} in one line");
+        assert_eq!(ids(&text.replace('\n', "\\n")), wanted, "{between:?} in one line of a program");
+    }
+    assert_eq!((ids(""), ids(" \n")), (Vec::<String>::new(), Vec::new()));
+    let cut = pems[1].replace("-----END PRIVATE", "");
+    for wrong in ["words", &format!("{} words", pems[0]), &format!("{}{cut}", pems[0]), &pems[0][..40]] {
+        assert!(Issuer::parse_list(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn what_keys_before_derived_and_signed_is_still_known() {
+    let (former, key) = (Issuer::generate(), Issuer::generate());
+    let pem = key.private_key();
+    let refresh = RefreshToken::new(Id::new()).unwrap();
+    let signed = former.sign_text(Use::Registration, "program").unwrap().unwrap();
+    let (name, mark) = (former.mark_name("a@example.org").unwrap(), former.mark("a@example.org", "$hash").unwrap());
+    let successor = former.successors(&refresh).unwrap()[0].hash();
+    let mut key = key.with_text_key(&Issuer::generate_text_key().unwrap());
+    key.add_former(&former);
+    let hashes: Vec<String> = key.successors(&refresh).unwrap().iter().map(RefreshToken::hash).collect();
+    assert!(hashes.len() == 2 && hashes[0] != successor && hashes[1] == successor, "the newest comes first");
+    // Its private half is erased, and its text key is kept.
+    let mut later = Issuer::from_pem(&pem).unwrap();
+    later.add_former_text_key(&former.text_key());
+    for key in [&key, &later] {
+        assert_eq!(key.verified_text(Use::Registration, &signed).as_deref(), Some("program"));
+        assert_eq!(key.verified_text(Use::AuthorizationRequest, &signed), None);
+        assert!(key.mark_names("a@example.org").unwrap().contains(&name));
+        assert!(key.known_browser("a@example.org", "$hash", &mark).unwrap().is_some());
+        assert_ne!(key.mark_name("a@example.org").unwrap(), name, "new marks are of the new key");
+    }
+    assert_eq!(Issuer::from_pem(&pem).unwrap().verified_text(Use::Registration, &signed), None);
 }

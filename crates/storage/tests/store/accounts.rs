@@ -57,14 +57,15 @@ fn session(fixture: &Fixture, lifetime_ms: i64) -> Id {
 }
 
 fn rotate(fixture: &Fixture, session: Id, old: &str, new: &str, lifetimes: Lifetimes) -> Rotation {
-    block_on(fixture.store.rotate_session(session, &token(old), new, lifetimes)).unwrap()
+    block_on(fixture.store.rotate_session(session, &token(old), &[new.to_owned()], lifetimes)).unwrap()
 }
 
 fn a_used_token_gives_its_successor_for_a_while_and_later_ends_the_session(place: Place) {
     let fixture = Fixture::new(place);
     let lives = session(&fixture, LEASE_MS);
-    let rotated =
-        |session, old, new, lifetimes| matches!(rotate(&fixture, session, old, new, lifetimes), Rotation::Rotated(_));
+    let rotated = |session, old, new, lifetimes| {
+        matches!(rotate(&fixture, session, old, new, lifetimes), Rotation::Rotated { .. })
+    };
     assert!(rotated(lives, "one", "two", IN_TIME));
     assert!(rotated(lives, "one", "two", IN_TIME), "the answer was lost");
     assert!(rotated(lives, "two", "three", IN_TIME) && rotated(lives, "two", "three", IN_TIME));
@@ -104,10 +105,10 @@ fn of_many_who_refresh_at_once_all_get_the_same_and_the_session_lives(place: Pla
     let fixture = Fixture::new(place);
     let session = session(&fixture, LEASE_MS);
     let rotations = at_once(&fixture, 20, |_, store| {
-        block_on(store.rotate_session(session, &token("one"), "two", IN_TIME)).unwrap()
+        block_on(store.rotate_session(session, &token("one"), &["two".to_owned()], IN_TIME)).unwrap()
     });
-    assert!(rotations.iter().all(|rotation| matches!(rotation, Rotation::Rotated(_))), "{rotations:?}");
-    assert!(matches!(rotate(&fixture, session, "two", "three", IN_TIME), Rotation::Rotated(_)));
+    assert!(rotations.iter().all(|rotation| matches!(rotation, Rotation::Rotated { .. })), "{rotations:?}");
+    assert!(matches!(rotate(&fixture, session, "two", "three", IN_TIME), Rotation::Rotated { .. }));
 }
 
 fn whichever_token_of_a_session_ends_it_and_no_other_does(place: Place) {
@@ -120,10 +121,11 @@ fn whichever_token_of_a_session_ends_it_and_no_other_does(place: Place) {
             [(session, TokenHashes { token: "x".into(), family: "x".into() }), (Id::new(), token("three"))]
         {
             block_on(fixture.store.end_session(other_session, &stranger)).unwrap();
-            let rotation = block_on(fixture.store.rotate_session(other_session, &stranger, "y", IN_TIME)).unwrap();
+            let rotation =
+                block_on(fixture.store.rotate_session(other_session, &stranger, &["y".to_owned()], IN_TIME)).unwrap();
             assert!(matches!(rotation, Rotation::Unknown), "{rotation:?}");
         }
-        assert!(matches!(rotate(&fixture, session, "three", "four", IN_TIME), Rotation::Rotated(_)));
+        assert!(matches!(rotate(&fixture, session, "three", "four", IN_TIME), Rotation::Rotated { .. }));
         block_on(fixture.store.end_session(session, &token(old))).unwrap();
         assert!(matches!(rotate(&fixture, session, "four", "five", IN_TIME), Rotation::Ended), "{old}");
     }
@@ -137,7 +139,7 @@ fn a_session_that_is_ended_while_it_is_refreshed_is_over(place: Place) {
             if index == 0 {
                 block_on(store.end_session(session, &token("one"))).unwrap();
             } else {
-                block_on(store.rotate_session(session, &token("one"), "two", IN_TIME)).unwrap();
+                block_on(store.rotate_session(session, &token("one"), &["two".to_owned()], IN_TIME)).unwrap();
             }
         });
         for token in ["one", "two"] {
@@ -168,7 +170,7 @@ fn a_session_of_an_earlier_release_goes_on(place: Place) {
     };
     let goes_on = older();
     for (old, new) in [("one", "two"), ("one", "two"), ("two", "three")] {
-        assert!(matches!(rotate(&fixture, goes_on, old, new, IN_TIME), Rotation::Rotated(_)));
+        assert!(matches!(rotate(&fixture, goes_on, old, new, IN_TIME), Rotation::Rotated { .. }));
     }
     assert!(matches!(rotate(&fixture, goes_on, "one", "two", IN_TIME), Rotation::Reused));
 
@@ -178,8 +180,9 @@ fn a_session_of_an_earlier_release_goes_on(place: Place) {
     block_on(database.query(Statement::new("older", sql, [put_by_the_earlier_release.into()]))).unwrap();
     let theirs = TokenHashes { token: "theirs".into(), family: "another".into() };
     let rotation =
-        block_on(fixture.store.rotate_session(put_by_the_earlier_release, &theirs, "four", IN_TIME)).unwrap();
-    assert!(matches!(rotation, Rotation::Rotated(_)), "{rotation:?}");
+        block_on(fixture.store.rotate_session(put_by_the_earlier_release, &theirs, &["four".to_owned()], IN_TIME))
+            .unwrap();
+    assert!(matches!(rotation, Rotation::Rotated { .. }), "{rotation:?}");
 
     let rotated_before = older();
     block_on(fixture.store.end_session(rotated_before, &token("a token before one"))).unwrap();
@@ -207,12 +210,16 @@ fn what_is_stored_for_an_account_that_is_gone_is_orphaned(place: Place) {
 
 fn two_instances_that_make_a_first_key_end_up_with_one(place: Place) {
     let fixture = Fixture::new(place);
-    let key = |id: &str| SigningKey { id: id.into(), public_key: "pub".into(), private_key: Some("priv".into()) };
+    let key = |id: &str| SigningKey {
+        id: id.into(),
+        public_key: "pub".into(),
+        private_key: Some("priv".into()),
+        text_key: None,
+    };
     block_on(fixture.store.add_first_signing_key(&key("a"))).unwrap();
     block_on(fixture.store.add_first_signing_key(&key("b"))).unwrap();
-    assert_eq!(block_on(fixture.store.own_signing_key()).unwrap().unwrap().0.id, "a");
-    let (public, now) = block_on(fixture.store.public_keys()).unwrap();
-    assert!(public.len() == 1 && public[0].private_key.is_none() && now.is_some());
+    assert_eq!(block_on(fixture.store.issuing_keys()).unwrap().unwrap().0[0].key.id, "a");
+    assert_eq!(block_on(fixture.store.public_keys()).unwrap(), ["pub"]);
 }
 
 fn of_many_who_come_first_at_once_one_is_the_administrator_and_one_key_is_kept(place: Place) {
@@ -222,7 +229,12 @@ fn of_many_who_come_first_at_once_one_is_the_administrator_and_one_key_is_kept(p
     let come = &|index: usize| {
         let store = Store::new(fixture.another_connection());
         let email = format!("{index}@example.org");
-        let key = SigningKey { id: email.clone(), public_key: "pub".into(), private_key: Some("priv".into()) };
+        let key = SigningKey {
+            id: email.clone(),
+            public_key: "pub".into(),
+            private_key: Some("priv".into()),
+            text_key: None,
+        };
         barrier.wait();
         let user = NewUser { email: &email, name: "", password_hash: "x" };
         let user = block_on(store.create_user(user, Opening::Open)).unwrap().unwrap();
@@ -235,5 +247,5 @@ fn of_many_who_come_first_at_once_one_is_the_administrator_and_one_key_is_kept(p
         threads.into_iter().filter_map(|thread| thread.join().unwrap().then_some(())).count()
     });
     assert_eq!(administrators, 1);
-    assert_eq!(block_on(fixture.store.public_keys()).unwrap().0.len(), 1);
+    assert_eq!(block_on(fixture.store.public_keys()).unwrap().len(), 1);
 }

@@ -53,7 +53,7 @@ fn redeem(fixture: &Fixture, id: Id, bound: CodeBinding<'_>) -> Option<(User, Gr
 }
 
 fn rotate(fixture: &Fixture, id: Id, token: &str, next: &str) -> Rotation {
-    block_on(fixture.store.rotate_session(id, &hashes(token), next, LIFETIMES)).unwrap()
+    block_on(fixture.store.rotate_session(id, &hashes(token), &[next.to_owned()], LIFETIMES)).unwrap()
 }
 
 fn a_code_gives_tokens_once_and_again_ends_the_grant(place: Place) {
@@ -67,7 +67,7 @@ fn a_code_gives_tokens_once_and_again_ends_the_grant(place: Place) {
         (terms.client_id.as_str(), terms.resource.as_str(), terms.scopes.as_str()),
         ("client", "/mcp", "gateway:use")
     );
-    assert!(matches!(rotate(&fixture, id, "first", "second"), Rotation::Rotated(_)));
+    assert!(matches!(rotate(&fixture, id, "first", "second"), Rotation::Rotated { .. }));
     assert!(redeem(&fixture, id, BOUND).is_none());
     assert!(matches!(rotate(&fixture, id, "second", "third"), Rotation::Ended));
     let other_family = TokenHashes { token: "code".into(), family: "other".into() };
@@ -120,7 +120,7 @@ fn a_grant_ends_with_its_persons_suspension_and_is_known_to_every_instance(place
     assert!(matches!(rotate(&fixture, id, "first", "second"), Rotation::Ended));
     assert!(redeem(&fixture, waiting, BOUND).is_none());
     assert!(
-        block_on(fixture.store.access_state(60_000, storage::access::Offers::Unread))
+        block_on(fixture.store.access_state("tests", 60_000, storage::access::Offers::Unread))
             .unwrap()
             .ended_sessions
             .contains(&id)

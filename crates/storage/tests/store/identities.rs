@@ -330,8 +330,9 @@ fn begin(fixture: &Fixture, user: &User, name: &str, session: &ProviderSession) 
 fn goes_on(fixture: &Fixture, id: Id, name: &str) -> bool {
     let lifetimes = Lifetimes { session_ms: LEASE_MS, grace_ms: LEASE_MS };
     let (token, successor) = (hashes(name), format!("after {name}"));
-    let rotated = block_on(fixture.store.rotate_session(id, &token, &successor, lifetimes)).unwrap();
-    matches!(rotated, Rotation::Rotated(_))
+    let rotated =
+        block_on(fixture.store.rotate_session(id, &token, std::slice::from_ref(&successor), lifetimes)).unwrap();
+    matches!(rotated, Rotation::Rotated { .. })
 }
 
 fn a_provider_ends_the_sessions_that_it_names_and_no_others(place: Place) {
@@ -362,7 +363,7 @@ fn a_provider_ends_the_sessions_that_it_names_and_no_others(place: Place) {
     assert!(log_out("t3", ISSUER, Some("eve"), Some("never said before")));
     assert_eq!(open(), "0000");
     assert!(ids.iter().zip(names).all(|(id, name)| !goes_on(&fixture, *id, name)));
-    let state = block_on(fixture.store.access_state(LEASE_MS, storage::access::Offers::Unread)).unwrap();
+    let state = block_on(fixture.store.access_state("tests", LEASE_MS, storage::access::Offers::Unread)).unwrap();
     assert!(ids.iter().all(|id| state.ended_sessions.contains(id)), "every instance hears of it");
 }
 

@@ -115,7 +115,7 @@ fn a_link_sets_a_password_once_and_ends_all_sessions(place: Place) {
     assert!(!reset("second") && !reset("first"), "the others are used up with it");
     let (now, hash) = block_on(store.user_by_email("b@example.org", "")).unwrap().unwrap();
     assert_eq!((hash.as_deref(), now.access_version), (Some("new"), 1));
-    let known = block_on(store.access_state(LEASE_MS, Offers::Unread)).unwrap();
+    let known = block_on(store.access_state("tests", LEASE_MS, Offers::Unread)).unwrap();
     assert_eq!((known.changed_users, known.ended_sessions), (vec![(user.id, 1)], vec![session]));
 }
 

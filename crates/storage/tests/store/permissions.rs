@@ -39,7 +39,7 @@ crate::on_each_database! {
 const WINDOW_MS: i64 = 60_000;
 
 fn state(fixture: &Fixture) -> AccessState {
-    block_on(fixture.store.access_state(WINDOW_MS, Offers::Unread)).unwrap()
+    block_on(fixture.store.access_state("tests", WINDOW_MS, Offers::Unread)).unwrap()
 }
 
 fn now(fixture: &Fixture, user: &User) -> User {
@@ -103,7 +103,11 @@ fn a_role_that_is_set_is_the_accounts_and_voids_its_tokens(place: Place) {
     let sql = "SELECT 1 FROM users WHERE id = ?1 AND role = 'user'";
     let rows = block_on(fixture.another_connection().query(Statement::new("t", sql, [user.id.into()]))).unwrap();
     assert_eq!(rows.len(), 1);
-    assert_eq!(block_on(fixture.store.access_state(-1, Offers::Unread)).unwrap().changed_users, [], "long ago");
+    assert_eq!(
+        block_on(fixture.store.access_state("tests", -1, Offers::Unread)).unwrap().changed_users,
+        [],
+        "long ago"
+    );
 }
 
 fn the_last_administrator_stays_one(place: Place) {
@@ -206,7 +210,7 @@ fn who_is_suspended_has_no_session_no_role_and_no_run(place: Place) {
     let claim = block_on(fixture.store.claim(lease_of(&queued), LEASE_MS, "")).unwrap().unwrap();
     assert!(claim.cancel_requested, "whoever claims it ends it");
     let lifetimes = Lifetimes { session_ms: LEASE_MS, grace_ms: LEASE_MS };
-    let rotated = block_on(fixture.store.rotate_session(session_id, &token, "two", lifetimes)).unwrap();
+    let rotated = block_on(fixture.store.rotate_session(session_id, &token, &["two".to_owned()], lifetimes)).unwrap();
     assert!(matches!(rotated, Rotation::Ended), "{rotated:?}");
     assert_eq!(block_on(fixture.store.tool_permission(user.id, None)).unwrap().roles, PersonRoles::default());
     let known = state(&fixture);

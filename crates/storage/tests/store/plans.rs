@@ -51,7 +51,7 @@ const GROWING: [&str; 15] = [
 ];
 
 /// Tables with a few rows, which are read whole.
-const SMALL: [&str; 2] = ["roles", "signing_keys"];
+const SMALL: [&str; 3] = ["roles", "signing_keys", "inside_keys"];
 
 /// What may be read whole now and then, with a new list of tools or a stopped run, as plans name it: tasks, to find those that were left behind. A
 /// task goes when its result is told, so there are as many as go on.
@@ -124,7 +124,7 @@ fn do_what_people_do(store: &Store<Recorder<'_>>) {
     let incoming =
         IncomingMessage { content: "hello", title: "title", default_model: "m", idempotency_key: Some("once") };
     block_on(async {
-        store.access_state(60_000, Offers::Unless(None)).await.unwrap();
+        store.access_state("tests", 60_000, Offers::Unless(None)).await.unwrap();
         let holder = store.key_holder("7").await.unwrap().unwrap();
         store.note_key_uses([holder.key_id]).await.unwrap();
         store.api_keys(user_id).await.unwrap();
@@ -244,7 +244,7 @@ fn do_what_people_do(store: &Store<Recorder<'_>>) {
         assert_eq!(store.grants(user_id, None, 50).await.unwrap().len(), 1);
         assert!(store.end_grant(user_id, program).await.unwrap());
         store.user_of_token(user_id, Some(id(RUN, 1))).await.unwrap().unwrap();
-        store.access_state(60_000, Offers::Unless(None)).await.unwrap();
+        store.access_state("tests", 60_000, Offers::Unless(None)).await.unwrap();
         store.request_cancel(user_id, run.id).await.unwrap();
         let message = Some(answer("so far", "cancelled"));
         let (state, batch) = (RunState::Cancelled, Batch { last_id: 200, frames: "end".into() });

@@ -235,7 +235,7 @@ fn everybodys_tools_are_read_with_the_access_and_ones_own_policies_and_secrets_w
         claim.offers
     };
     let read = |known| {
-        let read = block_on(fixture.store.access_state(60_000, Offers::Unless(known))).unwrap().offers;
+        let read = block_on(fixture.store.access_state("tests", 60_000, Offers::Unless(known))).unwrap().offers;
         let kept = block_on(fixture.store.kept_offers(known)).unwrap();
         let listing = |kept: &KeptOffers| kept.list.clone().map(|list| (list.version, list.listing));
         assert_eq!((listing(&kept), kept.is_claimed), (listing(&read), read.is_claimed));
@@ -258,7 +258,7 @@ fn everybodys_tools_are_read_with_the_access_and_ones_own_policies_and_secrets_w
     let ToolOffers { mut denied, mut secrets, connected } = claimed();
     assert_eq!(connected, "");
     let list = read(None).list.unwrap();
-    let unread = block_on(fixture.store.access_state(60_000, Offers::Unread)).unwrap();
+    let unread = block_on(fixture.store.access_state("tests", 60_000, Offers::Unread)).unwrap();
     assert_eq!(unread.offers, KeptOffers::default(), "who does not ask for them");
     assert_eq!((list.listing.as_deref(), list.counts_for_ms.div_euclid(60_000)), (Some("[2]"), 1));
     denied.sort();

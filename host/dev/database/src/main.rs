@@ -1,5 +1,5 @@
-//! `database`: migrates a database to the schema of this build, exports a database to a file, and imports such a file. `cargo dev migrate`,
-//! `export-db` and `import-db` run this program.
+//! `database`: migrates a database to the schema of this build, exports a database to a file, imports such a file, and rotates the keys in it.
+//! `cargo dev migrate`, `export-db`, `import-db` and `keys` run this program.
 //!
 //! Must not print a database's content or password.
 
@@ -7,6 +7,7 @@ mod copy;
 mod export;
 mod file;
 mod import;
+mod keys;
 mod place;
 mod progress;
 mod schema;
@@ -49,6 +50,11 @@ enum Command {
         /// The file to make
         file: PathBuf,
     },
+    /// List the keys, or rotate those of a purpose
+    Keys {
+        #[command(subcommand)]
+        command: keys::Command,
+    },
     /// Copy everything from a file into an empty database
     Import {
         /// What `export` made
@@ -80,6 +86,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
             }
             Ok(())
         }
+        Command::Keys { command } => keys::run(&place, &command).await,
         Command::Export { file } => export::run(&place, &file).await,
         Command::Import { file } => import::run(&place, &file).await,
     }

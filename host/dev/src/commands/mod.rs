@@ -5,6 +5,7 @@ pub(crate) mod check_tools;
 pub(crate) mod doctor;
 pub(crate) mod export_db;
 pub(crate) mod import_db;
+pub(crate) mod keys;
 pub(crate) mod manifest;
 pub(crate) mod migrate;
 pub(crate) mod model;

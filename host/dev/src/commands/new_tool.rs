@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 
 use crate::javascript;
-use crate::manifest::{ADAPTER, Manifest, TOOL_SERVER};
+use crate::manifest::{ADAPTER, KEYS_HOST, Manifest, TOOL_SERVER};
 use crate::manifest_edit::{with_tool_server, without_member};
 use crate::python;
 use crate::repo::Repo;
@@ -194,7 +194,10 @@ component = "mcp-{name}"
 
 [component.mcp-{name}]
 source = "target/wasm32-wasip2/release/mcp_server.wasm"
+allowed_outbound_hosts = ["{KEYS_HOST}"]
 dependencies_inherit_configuration = true
+[component.mcp-{name}.variables]
+audience = "mcp-{name}"
 [component.mcp-{name}.dependencies]
 "{CONTRACT}" = {{ path = "{provider}" }}
 [component.mcp-{name}.build]

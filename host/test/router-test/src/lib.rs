@@ -5,6 +5,7 @@
 #![expect(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot be set up fails")]
 
 mod authorization;
+pub mod inside;
 pub mod permissions;
 mod surroundings;
 
@@ -61,7 +62,12 @@ impl Default for Fixture {
         let file = SqliteFile::open(&folder.path().join("db")).expect("a file can be opened");
         let issuer = Issuer::generate();
         let private_key = Some(issuer.private_key());
-        let key = SigningKey { id: issuer.id().to_owned(), public_key: issuer.public_key(), private_key };
+        let key = SigningKey {
+            id: issuer.id().to_owned(),
+            public_key: issuer.public_key(),
+            private_key,
+            text_key: Some(issuer.text_key()),
+        };
         let app = block_on(async {
             migrate(&file).await.expect("a new file can be migrated");
             let app = App::new(file, Site::default());

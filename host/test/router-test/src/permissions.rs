@@ -76,12 +76,24 @@ impl Walker {
     }
 }
 
-/// The paths that a router has, but those that cannot be reached from outside. axum shows them nowhere but here.
+/// Where the routes begin that cannot be reached from outside.
+const PRIVATE: &str = "/internal";
+
+/// The paths that a router has, but those that cannot be reached from outside.
 fn paths(router: &Router) -> BTreeSet<String> {
+    all_paths(router).into_iter().filter(|path| !path.starts_with(PRIVATE)).collect()
+}
+
+/// The paths of a router that cannot be reached from outside.
+pub(crate) fn private_paths(router: &Router) -> BTreeSet<String> {
+    all_paths(router).into_iter().filter(|path| path.starts_with(PRIVATE)).collect()
+}
+
+/// The paths that a router has. axum shows them nowhere but here.
+fn all_paths(router: &Router) -> BTreeSet<String> {
     let shown = format!("{router:?}");
     let ours = |text: &&str| text.len() > 1 && text.starts_with('/') && !text.contains("__private__axum_fallback");
-    let texts = shown.split('"').filter(ours).filter(|text| !text.starts_with("/internal"));
-    let paths: BTreeSet<String> = texts.map(str::to_owned).collect();
+    let paths: BTreeSet<String> = shown.split('"').filter(ours).map(str::to_owned).collect();
     assert!(!paths.is_empty(), "axum no longer shows its paths: {shown}");
     paths
 }

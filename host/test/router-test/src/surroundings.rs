@@ -10,8 +10,9 @@ use std::{
 
 use bytes::Bytes;
 use cache::Clock;
+use domain::Id;
 use futures::{StreamExt as _, stream};
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, header};
 use mcp::{
     Answer, Body, BodyStream, Completion, CompletionRequest, Content, Context, Description, Failure, Features,
     InputNeeded, Map, Notice, Outcome, PromptContent, PromptMessage, Provider, Reply, ResourceBody, ResourceContents,
@@ -203,6 +204,7 @@ struct Inside {
     servers: RefCell<BTreeMap<String, ToolServer>>,
     authorities: RefCell<BTreeMap<String, AuthorizationServer>>,
     asked: RefCell<Vec<String>>,
+    proofs: RefCell<Vec<String>>,
     logged: RefCell<String>,
 }
 
@@ -221,6 +223,7 @@ pub fn paused<F: Future<Output = ()>>(test: impl FnOnce(Surroundings) -> F) {
             servers: RefCell::default(),
             authorities: RefCell::default(),
             asked: RefCell::default(),
+            proofs: RefCell::default(),
             logged: RefCell::default(),
         };
         test(Surroundings(Rc::new(inside))).await;
@@ -236,6 +239,12 @@ impl Surroundings {
     /// Puts an authorization server at a host's name.
     pub fn set_authority(&self, host: &str, server: AuthorizationServer) {
         self.0.authorities.borrow_mut().insert(host.to_owned(), server);
+    }
+
+    /// What was proven to servers of the installation since the last time: to which, for whom (an id or `nobody`), in which run or request.
+    #[must_use]
+    pub fn proofs(&self) -> Vec<String> {
+        self.0.proofs.take()
     }
 
     /// The requests since the last time: host and method, in order.
@@ -276,6 +285,15 @@ impl Transport for Surroundings {
         }
         let server = self.0.servers.borrow().get(&host).cloned();
         let Some(server) = server else { return Err(TransportError::NoName(host)) };
+        if let Some(component) = host.strip_suffix(".spin.internal") {
+            let proof = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+            let proof = proof.and_then(|proof| proof.strip_prefix(&format!("Bearer {component} "))).unwrap_or_default();
+            self.0.proofs.borrow_mut().push(format!("{component} {proof}"));
+            if proof.is_empty() {
+                let refused = Response::builder().status(401).body(whole(Bytes::new()));
+                return refused.map_err(|error| TransportError::Connection(error.to_string()));
+            }
+        }
         match server.takes {
             Some(takes) => tokio::time::sleep(takes).await,
             None => pending().await,
@@ -313,6 +331,11 @@ fn whole(body: Bytes) -> BodyStream {
 }
 
 impl tool_catalogue::Host for Surroundings {
+    async fn prove(&self, component: &str, user_id: Option<Id>, request_id: &str) -> Option<HeaderValue> {
+        let user_id = user_id.map_or_else(|| "nobody".to_owned(), |id| id.to_string());
+        HeaderValue::try_from(format!("Bearer {component} {user_id} {request_id}")).ok()
+    }
+
     fn log(&self, message: &str, fields: Value) {
         self.0.logged.borrow_mut().push_str(&format!("{message} {fields}\n"));
     }

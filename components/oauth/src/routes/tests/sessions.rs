@@ -28,7 +28,7 @@ fn a_session_of_a_browser_and_one_of_a_program_do_not_get_into_each_other() {
     let bare = RefreshToken::parse(programs.strip_prefix("ear_").unwrap()).unwrap();
     let hashes = TokenHashes { token: bare.hash(), family: bare.family_hash() };
     let lifetimes = Lifetimes { session_ms: 60_000, grace_ms: 30_000 };
-    let rotated = block_on(store.rotate_session(bare.session_id, &hashes, "next", lifetimes)).unwrap();
+    let rotated = block_on(store.rotate_session(bare.session_id, &hashes, &["next".to_owned()], lifetimes)).unwrap();
     assert!(matches!(rotated, Rotation::Unknown));
     assert!(test.opens(&tokens["access_token"]), "and nothing has ended");
 }

@@ -379,7 +379,7 @@ fn what_a_person_has_connected_does_not_depend_on_what_its_server_once_answered(
         test.set_rows("tool_listings", r#"listing = replace(listing, '"signs_in":true', '"signs_in":false')"#).await;
         test.memory = Rc::default();
         assert_eq!(test.wiki_tools().await, ["read", "write"]);
-        let offers = test.send_as(None, Method::GET, OFFERS_PATH, None).await.json;
+        let offers = test.send_as(Some(&test.by_stream()), Method::GET, OFFERS_PATH, None).await.json;
         assert_eq!(offers["personal"], json!(["wiki"]));
     });
 }

@@ -50,8 +50,10 @@ impl Test {
     }
 
     async fn about_tasks(&self, path: &str, lease: Lease) {
-        let of = json!({ "run_id": lease.run_id, "user_id": self.user.id });
-        assert_eq!(self.send_as(None, Method::POST, path, Some(of)).await.status, StatusCode::NO_CONTENT);
+        let of = json!({ "run_id": lease.run_id });
+        let caller = if path == STOP_TASKS_PATH { "chat" } else { "stream" };
+        let proof = self.fixture.proof(caller, COMPONENT, Some(self.user.id), lease.run_id);
+        assert_eq!(self.send_as(Some(&proof), Method::POST, path, Some(of)).await.status, StatusCode::NO_CONTENT);
     }
 
     async fn outcomes(&self) -> Vec<String> {
@@ -227,7 +229,7 @@ fn the_task_of_a_deleted_conversation_is_stopped_by_whoever_lists_tools_next() {
         let delete = Statement::new("delete", "DELETE FROM conversations", []);
         test.fixture.another_connection().query(delete).await.unwrap();
         test.outside.set("wiki.example.org", server.clone());
-        test.send_as(None, Method::POST, OFFERS_PATH, None).await;
+        test.send_as(Some(&test.by_stream()), Method::POST, OFFERS_PATH, None).await;
         while test.task(lease).await.is_some() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

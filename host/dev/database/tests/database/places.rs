@@ -138,7 +138,10 @@ pub(crate) fn rows() -> Vec<String> {
             sql.push(format!("INSERT INTO run_events VALUES ('r-{id}', {position}, 'streaming', 'data: {{}}\n\n')"));
         }
     }
-    sql.push("INSERT INTO signing_keys VALUES ('k1', 'public', 'private', 1, NULL)".to_owned());
+    sql.push(
+        "INSERT INTO signing_keys (id, public_key, private_key, created_at) VALUES ('k1', 'public', 'private', 1)"
+            .to_owned(),
+    );
     sql
 }
 

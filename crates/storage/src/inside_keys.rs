@@ -1,0 +1,96 @@
+//! The keys with which components prove to each other who calls (`crates/inside-token`). Each caller has a key pair of its own; everybody reads the
+//! public halves, and each caller only its own private half.
+
+use domain::Timestamp;
+
+use crate::{Database, Statement, StorageError, Store};
+
+/// How long a replaced key verifies: longer than its tokens live, and than instances use what they have read.
+pub const OVERLAP_MS: i64 = 60 * 1000;
+
+/// A caller's key, without its private half.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct InsideKey {
+    /// `kid`.
+    pub id: String,
+    /// The component that signs with it, as `spin.toml` names it.
+    pub caller: String,
+    /// The public key.
+    pub public_key: String,
+}
+
+/// A new key pair of a caller.
+#[derive(Clone)]
+pub struct NewInsideKey {
+    /// The key.
+    pub key: InsideKey,
+    /// Its private half.
+    pub private_key: String,
+}
+
+impl std::fmt::Debug for NewInsideKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewInsideKey").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+impl<D: Database> Store<D> {
+    /// Stores a caller's key, unless it has one. Two instances may store one each at once: both verify, and the newest signs.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn add_inside_key(&self, new: &NewInsideKey) -> Result<(), StorageError> {
+        let sql =
+            "INSERT INTO inside_keys (id, caller, public_key, private_key, created_at) SELECT ?1, ?2, ?3, ?4, now_ms()
+                   WHERE NOT EXISTS (SELECT 1 FROM inside_keys WHERE caller = ?2 AND verifies_until IS NULL)";
+        let InsideKey { id, caller, public_key } = &new.key;
+        let parameters =
+            [id.as_str().into(), caller.as_str().into(), public_key.as_str().into(), new.private_key.as_str().into()];
+        self.database.query(Statement::new("add_inside_key", sql, parameters).durably().repeatably()).await?;
+        Ok(())
+    }
+
+    /// The public keys that verify, and the time by the database's clock.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn inside_keys(&self) -> Result<(Vec<InsideKey>, Timestamp), StorageError> {
+        const QUERY: &str = "inside_keys";
+        let sql = format!(
+            "SELECT now_ms(), '', '', '' UNION ALL SELECT 0, id, caller, public_key FROM inside_keys WHERE {VERIFIES}"
+        );
+        let rows = self.database.query(Statement::new(QUERY, sql, [])).await?;
+        let (mut keys, mut now) = (Vec::with_capacity(rows.len()), Timestamp::from_millis(0));
+        for row in &rows {
+            let mut columns = row.columns(QUERY);
+            let (at, id, caller, public_key) =
+                (columns.timestamp()?, columns.text()?, columns.text()?, columns.text()?);
+            if id.is_empty() {
+                now = at;
+            } else {
+                let (id, caller, public_key) = (id.to_owned(), caller.to_owned(), public_key.to_owned());
+                keys.push(InsideKey { id, caller, public_key });
+            }
+        }
+        Ok((keys, now))
+    }
+
+    /// Has every caller make itself a new key. Those there are verify for [`OVERLAP_MS`], or no more, if they are revoked; their private halves are
+    /// erased. How many were replaced.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn replace_inside_keys(&self, revokes: bool) -> Result<usize, StorageError> {
+        let which =
+            if revokes { "COALESCE(verifies_until, now_ms() + 1) > now_ms()" } else { "verifies_until IS NULL" };
+        let sql = format!(
+            "UPDATE inside_keys SET verifies_until = now_ms() + CAST(?1 AS bigint), private_key = NULL WHERE {which} RETURNING id"
+        );
+        let overlap_ms = if revokes { 0 } else { OVERLAP_MS };
+        let statement = Statement::new("replace_inside_keys", sql, [overlap_ms.into()]).durably();
+        Ok(self.database.query(statement).await?.len())
+    }
+}
+
+/// The condition of a key that tokens may be signed with.
+pub(crate) const VERIFIES: &str = "COALESCE(verifies_until, now_ms() + 1) > now_ms()";

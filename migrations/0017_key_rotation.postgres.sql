@@ -1,0 +1,53 @@
+-- Keys that rotate, as in the SQLite text beside this one.
+ALTER TABLE signing_keys ADD COLUMN signs_from bigint;
+
+ALTER TABLE signing_keys ADD COLUMN verifies_until bigint;
+
+ALTER TABLE signing_keys ADD COLUMN text_key text;
+
+CREATE VIEW signing_key_rotations AS
+SELECT CAST(NULL AS text) AS id, CAST(NULL AS text) AS public_key, CAST(NULL AS text) AS private_key, CAST(NULL AS text) AS text_key,
+    CAST(NULL AS bigint) AS is_first, CAST(NULL AS bigint) AS publish_ms, CAST(NULL AS bigint) AS overlap_ms, CAST(NULL AS bigint) AS revokes, CAST(NULL AS bigint) AS rotated_at
+WHERE 1 = 0;
+
+CREATE FUNCTION rotate_signing_key() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    -- Two may rotate at once: one after the other, and who comes second finds that it is done.
+    PERFORM pg_advisory_xact_lock(hashtext('rotate_signing_key'));
+    IF NEW.is_first = 1
+            AND EXISTS (SELECT 1 FROM signing_keys WHERE private_key IS NOT NULL AND retired_at IS NULL AND verifies_until IS NULL) THEN
+        RETURN NULL;
+    END IF;
+    IF NEW.is_first = 0 AND NEW.revokes = 0
+            AND EXISTS (SELECT 1 FROM signing_keys WHERE retired_at IS NULL
+                AND (verifies_until > NEW.rotated_at OR (verifies_until IS NULL AND private_key IS NULL))) THEN
+        RETURN NULL;
+    END IF;
+    IF NEW.revokes = 1 AND NOT EXISTS (SELECT 1 FROM signing_keys WHERE retired_at IS NULL AND created_at < NEW.rotated_at - 10000) THEN
+        RETURN NULL;
+    END IF;
+    UPDATE signing_keys SET verifies_until = NEW.rotated_at + NEW.publish_ms + NEW.overlap_ms
+    WHERE NEW.is_first = 0 AND NEW.revokes = 0 AND retired_at IS NULL AND verifies_until IS NULL;
+    UPDATE signing_keys SET retired_at = COALESCE(retired_at, NEW.rotated_at), verifies_until = NEW.rotated_at, private_key = NULL, text_key = NULL
+    WHERE NEW.revokes = 1 AND (retired_at IS NULL OR text_key IS NOT NULL)
+        AND NOT (private_key IS NULL AND retired_at IS NULL AND verifies_until IS NULL);
+    UPDATE sessions SET revoked_at = NEW.rotated_at WHERE NEW.revokes = 1 AND revoked_at IS NULL;
+    INSERT INTO signing_keys (id, public_key, private_key, text_key, created_at, signs_from)
+    SELECT NEW.id, NEW.public_key, NEW.private_key, NEW.text_key, NEW.rotated_at, NEW.rotated_at + NEW.publish_ms
+    WHERE NEW.is_first = 1
+        OR NOT EXISTS (SELECT 1 FROM signing_keys WHERE private_key IS NULL AND retired_at IS NULL AND verifies_until IS NULL);
+    RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER rotate_signing_key INSTEAD OF INSERT ON signing_key_rotations
+    FOR EACH ROW EXECUTE FUNCTION rotate_signing_key();
+
+CREATE TABLE inside_keys (
+    id text PRIMARY KEY,
+    caller text NOT NULL,
+    public_key text NOT NULL,
+    private_key text,
+    created_at bigint NOT NULL,
+    verifies_until bigint
+);
