@@ -61,6 +61,9 @@ pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config, stop_ta
 }
 
 #[cfg(test)]
+mod limit_tests;
+
+#[cfg(test)]
 mod tests {
     use std::cell::RefCell;
 
@@ -76,6 +79,8 @@ mod tests {
         runs::{Batch, Ending, Lease},
         tool_tasks::{NewTask, Said},
     };
+
+    use web::limits::Rates;
 
     use super::*;
 
@@ -98,7 +103,7 @@ mod tests {
         }
 
         fn router(&self) -> Router {
-            let config = Config { default_model: "m".into(), other_models: "other*".into() };
+            let config = Config { default_model: "m".into(), other_models: "other*".into(), rates: Rates::default() };
             router(self.fixture.app.clone(), config, |run_id| STOPPED.with_borrow_mut(|stopped| stopped.push(run_id)))
         }
 
@@ -191,7 +196,8 @@ mod tests {
         let (user, token) = test.fixture.person_with("eve@example.org", "some");
         let app = test.fixture.new_instance();
         let send = |method, path: &str, body: Value| {
-            let config = Config { default_model: "m".into(), other_models: "other*, x".into() };
+            let config =
+                Config { default_model: "m".into(), other_models: "other*, x".into(), rates: Rates::default() };
             send(router(app.clone(), config, |_| {}), request(method, path, Some(&token), Some(&body)))
         };
         let refused = send(Method::POST, "/api/conversations", json!({"model": "x"}));
@@ -214,7 +220,7 @@ mod tests {
         let read = router_test::send(
             router(
                 test.fixture.new_instance(),
-                Config { default_model: "m".into(), other_models: String::new() },
+                Config { default_model: "m".into(), other_models: String::new(), rates: Rates::default() },
                 |_| {},
             ),
             request(Method::GET, &path, Some(&token), None),
@@ -435,7 +441,11 @@ mod tests {
     fn permissions_of_every_route_are_those_of_the_document() {
         router_test::paused(async |_| {
             router_test::permissions::compare_routes("chat", |app| {
-                router(app, Config { default_model: "m".into(), other_models: String::new() }, |_| {})
+                router(
+                    app,
+                    Config { default_model: "m".into(), other_models: String::new(), rates: Rates::default() },
+                    |_| {},
+                )
             })
             .await;
         });

@@ -18,7 +18,11 @@ use storage::{
     messages::{NewMessage, Retried},
     runs::{Batch, Ending, Lease},
 };
-use web::{Allowed, Json, PathId, Result, extract::created};
+use web::{
+    Allowed, Json, PathId, Result,
+    extract::created,
+    limits::{RequestLimits, over_budget},
+};
 
 use crate::{
     body::{DecidedBody, QueuedBody, RunBody},
@@ -102,8 +106,16 @@ pub(crate) async fn retry<D: Database>(
         let run = chat.store().run(session.user_id(), id).await?.ok_or_else(Problem::not_found)?;
         models::check(&chat, &session, run.conversation_id, &run.model).await?;
     }
-    match chat.store().retry_run(session.user_id(), id).await? {
-        Retried::Queued(run) => Ok(created(QueuedBody { run: run.into() })),
+    let limits = RequestLimits::of(&session, &chat.config.rates);
+    let left = chat.store().take_quotas(limits.buckets()).await?;
+    limits.check(&left)?;
+    match chat.store().retry_run(session.user_id(), id, session.api_key().map(|key| key.id)).await? {
+        Retried::Queued(run) => {
+            let mut response = created(QueuedBody { run: run.into() });
+            response.headers_mut().extend(limits.headers(&left));
+            Ok(response)
+        }
+        Retried::OverBudget(budget) => Err(over_budget(&budget).into()),
         Retried::NotFound => Err(Problem::not_found().into()),
         Retried::RunActive => {
             Err(Problem::conflict("run_active", "An answer is being written already. Wait for it, or stop it.").into())

@@ -8,6 +8,7 @@ use domain::{Id, Timestamp, User};
 use crate::{
     Database, Statement, StorageError, Store, Value,
     database::Columns,
+    limits::LimitKind,
     roles::StoredRole,
     tool_listings::{BETWEEN_ENTRIES, BETWEEN_NAMES, KeptOffers, kept_rows},
     users::{GROUP_ROLES, ROLE, WITH_GROUPS, columns, identity_counts, read_users},
@@ -16,6 +17,10 @@ use crate::{
 /// Accounts, and sessions, of which an instance remembers that their tokens are void. It reads them all twice a second. If there were more lately, it
 /// asks about each older token.
 pub const MAX_VOID: usize = 100;
+
+/// Rows of limits of roles, and the row that says that there are budgets, beside those of [`tool_listings`](crate::tool_listings).
+const LIMIT: i64 = 20;
+const BUDGET: i64 = 21;
 
 /// A key that tokens are signed with, without its private half.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -35,6 +40,10 @@ pub struct AccessState {
     pub keys: Vec<PublicKey>,
     /// The installation's own roles.
     pub roles: Vec<StoredRole>,
+    /// The rates that are set for roles.
+    pub role_limits: Vec<RoleLimit>,
+    /// Whether anybody has a budget.
+    pub has_budgets: bool,
     /// Accounts that changed lately, and the version that their tokens must have.
     pub changed_users: Vec<(Id, i64)>,
     /// Sessions that ended lately.
@@ -43,6 +52,17 @@ pub struct AccessState {
     pub incomplete_before: Option<Timestamp>,
     /// The offers of tools, if they were asked for.
     pub offers: KeptOffers,
+}
+
+/// A rate that is set for a role.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RoleLimit {
+    /// The role's name.
+    pub role: String,
+    /// What it limits.
+    pub kind: LimitKind,
+    /// How many a minute; 0: no limit.
+    pub per_minute: u32,
 }
 
 /// Whether the offers of tools are read, too.
@@ -135,13 +155,17 @@ impl<D: Database> Store<D> {
              UNION ALL SELECT 4, ended.id, '', ended.revoked_at FROM (
                  SELECT id, revoked_at FROM sessions WHERE revoked_at > now_ms() - CAST(?1 AS bigint)
                  ORDER BY revoked_at DESC LIMIT {MAX_VOID}
-             ) AS ended {with_offers}"
+             ) AS ended
+             UNION ALL SELECT {LIMIT}, subject, kind, amount FROM limits
+             WHERE subject LIKE 'role:%' AND kind LIKE '%_per_minute'
+             UNION ALL SELECT {BUDGET}, '', '', 0 WHERE EXISTS (SELECT 1 FROM budgets) {with_offers}"
         );
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
         let mut offers = KeptOffers::default();
         let mut now = Timestamp::from_millis(0);
         let (mut keys, mut roles) = (Vec::new(), Vec::new());
         let (mut changed_users, mut ended_sessions) = (Vec::new(), Vec::new());
+        let (mut role_limits, mut has_budgets) = (Vec::new(), false);
         for row in &rows {
             let mut columns = row.columns(QUERY);
             let (kind, id, value, at) = (columns.integer()?, columns.text()?, columns.text()?, columns.timestamp()?);
@@ -151,6 +175,8 @@ impl<D: Database> Store<D> {
                 2 => roles.push(StoredRole { name: id.to_owned(), permissions: value.to_owned() }),
                 3 => changed_users.push((at, (parsed(QUERY, id)?, parsed(QUERY, value)?))),
                 4 => ended_sessions.push((at, parsed(QUERY, id)?)),
+                LIMIT => role_limits.extend(role_limit(id, value, at.as_millis())),
+                BUDGET => has_budgets = true,
                 _ => offers.read(kind, id, value, at.as_millis()),
             }
         }
@@ -161,12 +187,19 @@ impl<D: Database> Store<D> {
             now,
             keys: without_times(keys),
             roles,
+            role_limits,
+            has_budgets,
             changed_users: without_times(changed_users),
             ended_sessions: without_times(ended_sessions),
             incomplete_before,
             offers,
         })
     }
+}
+
+fn role_limit(subject: &str, kind: &str, amount: i64) -> Option<RoleLimit> {
+    let (role, kind) = (subject.strip_prefix("role:")?.to_owned(), LimitKind::parse(kind)?);
+    Some(RoleLimit { role, kind, per_minute: u32::try_from(amount).unwrap_or(u32::MAX) })
 }
 
 fn parsed<T: std::str::FromStr>(query: &'static str, text: &str) -> Result<T, StorageError> {

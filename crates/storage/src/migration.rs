@@ -120,6 +120,12 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../../migrations/0016_tool_connections.sql"),
         postgres: include_str!("../../../migrations/0016_tool_connections.sql"),
     },
+    Migration {
+        version: 18,
+        name: "0018_limits",
+        sqlite: include_str!("../../../migrations/0018_limits.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0018_limits.postgres.sql"),
+    },
 ];
 
 /// The number of our advisory lock, "edge" in ASCII. Any number will do that nobody else locks in the same database.

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -14,6 +15,8 @@ use storage::{
     roles::StoredRole,
     tool_listings::KeptOffers,
 };
+
+use crate::limits::RoleLimits;
 
 /// For so long, what was read counts.
 pub(crate) const FRESH: Duration = Duration::from_millis(500);
@@ -50,6 +53,10 @@ pub(crate) struct Known {
     incomplete_before: Option<Timestamp>,
     /// The offers of tools, if this instance reads them.
     pub(crate) offers: KeptOffers,
+    /// The rates that are set for roles.
+    pub(crate) role_limits: Arc<RoleLimits>,
+    /// Whether anybody has a budget.
+    pub(crate) has_budgets: bool,
 }
 
 impl Known {
@@ -68,6 +75,8 @@ impl Known {
             ended: state.ended_sessions.into_iter().collect(),
             incomplete_before: state.incomplete_before,
             offers: state.offers,
+            role_limits: Arc::new(RoleLimits::new(state.role_limits)),
+            has_budgets: state.has_budgets,
         }
     }
 

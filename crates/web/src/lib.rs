@@ -14,6 +14,7 @@ pub mod error;
 pub mod extract;
 pub mod issuing;
 mod language;
+pub mod limits;
 pub mod listing;
 pub mod log;
 pub mod preferences;

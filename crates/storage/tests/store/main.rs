@@ -17,6 +17,7 @@ mod fixture;
 mod full;
 mod grants;
 mod identities;
+mod limits;
 mod links;
 mod migrations;
 mod permissions;
