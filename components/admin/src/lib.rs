@@ -7,6 +7,7 @@ mod authority;
 mod config;
 mod groups;
 mod invitations;
+mod limits;
 mod roles;
 mod router;
 mod service_accounts;

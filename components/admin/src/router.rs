@@ -9,7 +9,9 @@ use permissions::Roles;
 use storage::{Database, Store};
 use web::{App, Authenticator, Result};
 
-use crate::{audit, config::Config, groups, invitations, roles, service_accounts, sessions, settings, usage, users};
+use crate::{
+    audit, config::Config, groups, invitations, limits, roles, service_accounts, sessions, settings, usage, users,
+};
 
 /// The router's state.
 pub(crate) struct Admin<D> {
@@ -75,10 +77,13 @@ pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config) -> Rout
         .route("/api/admin/sessions", get(sessions::list::<D>))
         .route("/api/admin/sessions/{id}", delete(sessions::end::<D>))
         .route("/api/admin/settings", get(settings::list::<D>))
+        .route("/api/admin/limits", get(limits::list::<D>).put(limits::set::<D>))
         .route("/api/admin/usage", get(usage::list::<D>))
         .route("/api/admin/audit", get(audit::list::<D>))
         .with_state(Admin { app, config })
 }
 
+#[cfg(test)]
+mod limit_tests;
 #[cfg(test)]
 mod tests;

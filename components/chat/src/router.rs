@@ -9,7 +9,7 @@ use http::Method;
 use storage::{Database, Store};
 use web::{App, Authenticator};
 
-use crate::{config::Config, conversations, messages, models, runs};
+use crate::{config::Config, conversations, messages, models, runs, usage};
 
 pub(crate) struct Chat<D> {
     app: App<D>,
@@ -53,6 +53,7 @@ pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config, stop_ta
         )
         .route("/api/conversations/{id}/messages", get(messages::list::<D>).post(messages::send::<D>))
         .route("/api/models", get(models::list::<D>))
+        .route("/api/usage", get(usage::read::<D>))
         .route("/api/runs/{id}", get(runs::read::<D>))
         .route("/api/runs/{id}/approvals", post(runs::decide::<D>))
         .route("/api/runs/{id}/cancel", post(runs::cancel::<D>))

@@ -30,6 +30,9 @@ use crate::{
     router::Chat,
 };
 
+/// How many bytes of an answer count as a token where nobody counted them. Latin text has a tenth more.
+const BYTES_PER_TOKEN: usize = 4;
+
 /// It takes milliseconds to end a run that nobody executes.
 const CANCEL_LEASE_MS: i64 = 5_000;
 
@@ -68,6 +71,8 @@ async fn end_unattended<D: Database>(chat: &Chat<D>, run_id: Id) -> Result<()> {
     let lease = Lease { run_id, owner: Id::new() };
     let Some(claim) = chat.store().claim(lease, CANCEL_LEASE_MS, "").await? else { return Ok(()) };
     let mut progress = chat.store().progress(run_id).await?;
+    let said_bytes = progress.text.len() + progress.thinking.len();
+    chat.store().settle_budget(lease, true, said_bytes.div_ceil(BYTES_PER_TOKEN) as u64).await?;
     store_ended_tasks(chat, lease, &mut progress.last_id).await?;
     let message =
         (!progress.text.is_empty()).then(|| NewMessage::answer(progress.text, progress.thinking, "cancelled"));

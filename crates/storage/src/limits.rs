@@ -84,6 +84,8 @@ impl LimitKind {
 pub struct StoredLimit {
     /// `installation`, or `role:`, `user:`, `group:` or `key:` and a name or an id.
     pub subject: String,
+    /// Its name for people: a role's, a group's or a key's name, or an address. `None`: the installation, or it is gone.
+    pub name: Option<String>,
     /// What it limits.
     pub kind: LimitKind,
     /// How much. Of a rate, 0 means no limit; of a budget, nothing.
@@ -103,7 +105,12 @@ impl<D: Database> Store<D> {
     pub async fn limits(&self) -> Result<Vec<StoredLimit>, StorageError> {
         const QUERY: &str = "limits";
         let sql = format!(
-            "SELECT limits.subject, limits.kind, limits.amount, budgets.taken FROM limits
+            "SELECT limits.subject, CASE
+                     WHEN limits.subject LIKE 'role:%' THEN substr(limits.subject, 6)
+                     WHEN limits.subject LIKE 'user:%' THEN (SELECT email FROM users WHERE id = substr(limits.subject, 6))
+                     WHEN limits.subject LIKE 'group:%' THEN (SELECT name FROM user_groups WHERE id = substr(limits.subject, 7))
+                     WHEN limits.subject LIKE 'key:%' THEN (SELECT name FROM api_keys WHERE id = substr(limits.subject, 5))
+                 END, limits.kind, limits.amount, budgets.taken FROM limits
              LEFT JOIN budgets ON budgets.subject = limits.subject AND budgets.kind = limits.kind
              ORDER BY limits.subject, limits.kind LIMIT {MAX_LIMITS}"
         );
@@ -113,6 +120,7 @@ impl<D: Database> Store<D> {
                 let mut columns = row.columns(QUERY);
                 Ok(StoredLimit {
                     subject: columns.text()?.to_owned(),
+                    name: columns.optional_text()?.map(str::to_owned),
                     kind: columns.read("a kind of limit", LimitKind::parse)?,
                     amount: u64::try_from(columns.integer()?).unwrap_or_default(),
                     taken: columns.optional_integer()?.map(|taken| u64::try_from(taken).unwrap_or_default()),

@@ -108,3 +108,15 @@ fn a_budget_that_is_used_up_refuses_with_words_and_the_time_at_which_it_renews()
     test.set(&format!("group:{}", Id::new()), &[(LimitKind::TokensPerDay, 0)]);
     assert_eq!(test.say(&other).status, StatusCode::CREATED, "they are not in this group");
 }
+
+#[test]
+fn everybody_sees_what_they_used_and_what_is_left() {
+    let test = Test::new(["0", "0", "0"]);
+    test.set(&format!("user:{}", test.user.id), &[(LimitKind::TokensPerDay, 100)]);
+    test.say(&test.token);
+    let config = Config { default_model: "m".into(), other_models: String::new(), rates: test.rates };
+    let router = router(test.fixture.new_instance(), config, |_| {});
+    let usage = send(router, request(Method::GET, "/api/usage", Some(&test.token), None)).json;
+    assert_eq!((&usage["runs"], &usage["days"]), (&json!(1), &json!(30)));
+    assert_eq!(usage["budgets"], json!([{"of": "user", "kind": "tokens_per_day", "amount": 100, "left": 100}]));
+}
