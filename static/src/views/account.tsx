@@ -7,6 +7,7 @@ import type { Proof, SecondFactor, Setup, User } from "../types.ts";
 import { announce } from "./announce.tsx";
 import { Header } from "./header.tsx";
 import { Fault, passwordOf, textOf, useSubmit, When } from "./page-list.tsx";
+import { OwnUsage } from "./own-usage.tsx";
 import { RecoveryCodes, SetupForm } from "./second-factor.tsx";
 
 export function AccountSettings({ user }: { user: User }) {
@@ -37,6 +38,7 @@ export function AccountSettings({ user }: { user: User }) {
             )}
             {state !== null && <SecondFactorForms state={state} load={load} />}
           </Section>
+          <OwnUsage />
         </div>
       </div>
     </>
