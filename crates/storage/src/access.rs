@@ -19,8 +19,8 @@ use crate::{
 pub const MAX_VOID: usize = 100;
 
 /// Rows of limits of roles, and the row that says that there are budgets, beside those of [`tool_listings`](crate::tool_listings).
-const LIMIT: i64 = 20;
-const BUDGET: i64 = 21;
+const LIMIT: i64 = 22;
+const BUDGET: i64 = 23;
 
 /// A key that tokens are signed with, without its private half.
 #[derive(Clone, PartialEq, Eq, Debug)]
