@@ -18,12 +18,16 @@ import type {
   Group,
   Identity,
   Invitation,
+  LimitKind,
+  LimitList,
+  LimitSubject,
   Link,
   MadeApiKey,
   Message,
   Model,
   NewApiKey,
   OpenSession,
+  OwnUsage,
   Page,
   Permission,
   Problem,
@@ -112,6 +116,7 @@ export const auth = {
 
 /** The person's own account. */
 export const account = {
+  usage: () => send<OwnUsage>("GET", "/api/usage"),
   rename: (name: string) => send<User>("PATCH", "/auth/me", { body: { name } }),
   /** Logs out all other browsers. */
   changePassword: (password: string, newPassword: string) =>
@@ -257,7 +262,10 @@ export const admin = {
   sessions: (cursor: Cursor) => send<Page<OpenSession>>("GET", adminPath("sessions", { cursor })),
   endSession: (id: string) => send<void>("DELETE", adminPath(`sessions/${id}`)),
   settings: () => send<Page<Setting>>("GET", adminPath("settings")),
-  usage: (days: number, cursor: Cursor) => send<Page<Usage>>("GET", adminPath("usage", { days: `${days}`, cursor })),
+  limits: () => send<LimitList>("GET", adminPath("limits")),
+  setLimits: (subject: string, limits: Partial<Record<LimitKind, number>>) =>
+    send<LimitSubject>("PUT", adminPath("limits"), { body: { subject, limits } }),
+  usage: (days: number, cursor: Cursor) => send<Page<Usage> & { currency: string }>("GET", adminPath("usage", { days: `${days}`, cursor })),
   audit: (cursor: Cursor) => send<Page<AuditRecord>>("GET", adminPath("audit", { cursor })),
 };
 

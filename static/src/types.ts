@@ -137,6 +137,39 @@ export type Usage = {
   prompt_tokens: number;
   completion_tokens: number;
   tool_calls: number;
+  /** In millionths of the currency, at today's prices. */
+  cost: number;
+  /** Of models without a price, which are not in the cost. */
+  unpriced_tokens: number;
+};
+
+export type LimitKind =
+  | "person_requests_per_minute"
+  | "session_requests_per_minute"
+  | "tool_calls_per_minute"
+  | "tool_changes_per_minute"
+  | "tokens_per_day"
+  | "tokens_per_month"
+  | "cost_per_day"
+  | "cost_per_month";
+
+/** The limits of a role, a person, a group, a key or the installation. `taken` is of the present day or month. */
+export type LimitSubject = {
+  subject: string;
+  name: string | null;
+  limits: Partial<Record<LimitKind, { amount: number; taken?: number }>>;
+};
+
+export type LimitList = Page<LimitSubject> & { currency: string; defaults: Record<string, string> };
+
+/** What the person used lately, and what is left of the budgets that count for them. */
+export type OwnUsage = {
+  days: number;
+  runs: number;
+  prompt_tokens: number;
+  completion_tokens: number;
+  tool_calls: number;
+  budgets: { of: string; kind: LimitKind; amount: number; left: number }[];
 };
 
 export type AuditRecord = {

@@ -30,6 +30,13 @@ const DATABASE_URL: &str = "database_url";
 /// with the one that was started, so the whole group is killed.
 const WATCH: &str = r#"read -r _ || { kill -9 "-$1"; rm -rf "$2"; }"#;
 
+/// One person sends more messages in a test than people do. Tests of limits set them as variables, which come before the environment.
+const WITHOUT_LIMITS: [&str; 3] = [
+    "SPIN_VARIABLE_REQUESTS_PER_MINUTE",
+    "SPIN_VARIABLE_PERSON_REQUESTS_PER_MINUTE",
+    "SPIN_VARIABLE_SESSION_REQUESTS_PER_MINUTE",
+];
+
 /// The options of a host.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -164,6 +171,7 @@ impl Host {
             command.args(["--variable", &format!("{name}={value}")]);
         }
         let mut child = command
+            .envs(WITHOUT_LIMITS.map(|name| (name, "0")))
             .envs(self.options.environment.iter().copied())
             .process_group(0)
             .stdin(Stdio::null())

@@ -1,10 +1,11 @@
 //! The settings that administrators see. None of them is a secret.
 
+use domain::prices::Prices;
 use platform::variables::variable;
 use web::settings::rotation_days;
 
 /// The variables that are shown. Each is checked by the component that uses it.
-const SHOWN: [&str; 12] = [
+const SHOWN: [&str; 17] = [
     "signup",
     "second_factor_roles",
     "client_address_header",
@@ -15,8 +16,12 @@ const SHOWN: [&str; 12] = [
     "openai_models",
     "context_window_tokens",
     "tool_policies",
+    "requests_per_minute",
+    "person_requests_per_minute",
+    "session_requests_per_minute",
     "tool_calls_per_minute",
     "tool_changes_per_minute",
+    "model_prices",
 ];
 
 /// After how many days a key is due.
@@ -29,6 +34,8 @@ pub(crate) struct Config {
     pub(crate) settings: Vec<(&'static str, String)>,
     /// After how many days a key is due to be rotated; 0: never.
     pub(crate) key_rotation_days: u32,
+    /// What models cost.
+    pub(crate) prices: Prices,
 }
 
 impl Config {
@@ -39,6 +46,7 @@ impl Config {
             settings.push((name, variable(name).await));
         }
         let key_rotation_days = rotation_days(&variable(KEY_ROTATION_DAYS).await);
-        Self { settings, key_rotation_days }
+        let prices = Prices::parse(&variable("model_prices").await).unwrap_or_default();
+        Self { settings, key_rotation_days, prices }
     }
 }

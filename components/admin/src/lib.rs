@@ -8,6 +8,7 @@ mod config;
 mod groups;
 mod invitations;
 mod keys;
+mod limits;
 mod roles;
 mod router;
 mod service_accounts;

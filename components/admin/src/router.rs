@@ -10,7 +10,7 @@ use storage::{Database, Store};
 use web::{App, Authenticator, Result};
 
 use crate::{
-    audit, config::Config, groups, invitations, keys, roles, service_accounts, sessions, settings, usage, users,
+    audit, config::Config, groups, invitations, keys, limits, roles, service_accounts, sessions, settings, usage, users,
 };
 
 /// The router's state.
@@ -79,10 +79,13 @@ pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config) -> Rout
         .route("/api/admin/keys", get(keys::list::<D>))
         .route("/api/admin/keys/rotate", post(keys::rotate::<D>))
         .route("/api/admin/settings", get(settings::list::<D>))
+        .route("/api/admin/limits", get(limits::list::<D>).put(limits::set::<D>))
         .route("/api/admin/usage", get(usage::list::<D>))
         .route("/api/admin/audit", get(audit::list::<D>))
         .with_state(Admin { app, config })
 }
 
+#[cfg(test)]
+mod limit_tests;
 #[cfg(test)]
 mod tests;

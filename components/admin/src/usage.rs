@@ -1,11 +1,14 @@
 //! `/api/admin/usage`: what each person used in the last days.
 
 use axum::extract::State;
-use domain::{Id, Timestamp};
+use domain::{Id, Timestamp, prices::Prices};
 use permissions::table::UsageRead;
 use problem::Problem;
 use serde::{Deserialize, Serialize};
-use storage::{Database, usage::PersonUsage};
+use storage::{
+    Database,
+    usage::{ModelUsage, PersonUsage},
+};
 use web::{Allowed, Json, Listing, Page, Query, Result};
 
 use crate::router::Admin;
@@ -30,12 +33,35 @@ pub(crate) struct UsageBody {
     prompt_tokens: u64,
     completion_tokens: u64,
     tool_calls: u64,
+    /// What it cost at today's prices, in millionths of the currency.
+    cost: u64,
+    /// Tokens of models that have no price, which are not in the cost.
+    unpriced_tokens: u64,
 }
 
-impl From<PersonUsage> for UsageBody {
-    fn from(usage: PersonUsage) -> Self {
-        let PersonUsage { user_id, email, runs, prompt_tokens, completion_tokens, tool_calls } = usage;
-        Self { user_id, email, runs, prompt_tokens, completion_tokens, tool_calls }
+#[derive(Serialize)]
+pub(crate) struct UsagePage {
+    #[serde(flatten)]
+    page: Page<UsageBody>,
+    /// The currency's code; empty without prices.
+    currency: String,
+}
+
+impl UsageBody {
+    fn new(usage: PersonUsage, prices: &Prices) -> Self {
+        let PersonUsage { user_id, email, runs, models, tool_calls } = usage;
+        let (prompt_tokens, completion_tokens, cost, unpriced_tokens) = (0, 0, 0, 0);
+        let mut body =
+            Self { user_id, email, runs, prompt_tokens, completion_tokens, tool_calls, cost, unpriced_tokens };
+        for ModelUsage { model, prompt_tokens, completion_tokens } in models {
+            body.prompt_tokens += prompt_tokens;
+            body.completion_tokens += completion_tokens;
+            match prices.of(&model) {
+                Some(price) => body.cost = body.cost.saturating_add(price.cost(prompt_tokens, completion_tokens)),
+                None => body.unpriced_tokens += prompt_tokens + completion_tokens,
+            }
+        }
+        body
     }
 }
 
@@ -45,7 +71,7 @@ pub(crate) async fn list<D: Database>(
     _: Allowed<UsageRead>,
     Query(Period { days }): Query<Period>,
     Query(listing): Query<Listing>,
-) -> Result<Json<Page<UsageBody>>> {
+) -> Result<Json<UsagePage>> {
     let days = days.unwrap_or(DEFAULT_DAYS);
     if !(1..=MAX_DAYS).contains(&days) {
         return Err(Problem::invalid_field("days", "Use a number from 1 to 366.").into());
@@ -53,5 +79,7 @@ pub(crate) async fn list<D: Database>(
     let limit = listing.limit(DEFAULT_LIMIT)?;
     let since = Timestamp::from_millis(Timestamp::now().as_millis().saturating_sub(days * DAY_MS));
     let found = admin.store().usage(since, listing.before()?, limit + 1).await?;
-    Ok(Json(Page::new(found, limit, |usage| usage.user_id.to_string(), Into::into)))
+    let prices = &admin.config.prices;
+    let page = Page::new(found, limit, |usage| usage.user_id.to_string(), |usage| UsageBody::new(usage, prices));
+    Ok(Json(UsagePage { page, currency: prices.currency().to_owned() }))
 }

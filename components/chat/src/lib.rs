@@ -11,6 +11,7 @@ mod models;
 mod router;
 mod runs;
 mod tasks;
+mod usage;
 
 use platform::{Answer, Request};
 

@@ -12,7 +12,10 @@ use storage::{
     Database,
     messages::{Appended, IncomingMessage},
 };
-use web::{Allowed, Json, Listing, Page, PathId, Query, Result};
+use web::{
+    Allowed, Json, Listing, Page, PathId, Query, Result,
+    limits::{RequestLimits, over_budget},
+};
 
 use crate::{
     body::{MessageBody, SentBody},
@@ -74,22 +77,32 @@ pub(crate) async fn send<D: Database>(
     }
     session.check_may_run()?;
     models::check(&chat, &session, id, &chat.config.default_model).await?;
+    let limits = RequestLimits::of(&session, &chat.config.rates);
     let incoming = IncomingMessage {
         content: &body.content,
         title: &title(&body.content),
         default_model: &chat.config.default_model,
         idempotency_key: idempotency_key(&headers)?,
+        api_key_id: session.api_key().map(|key| key.id),
+        limits: limits.buckets(),
     };
-    let (status, message, run) = match chat.store().append_message(session.user_id(), id, &incoming).await? {
-        Appended::Stored(message, run) => (StatusCode::CREATED, message, run),
-        Appended::Existing(message, run) => (StatusCode::OK, message, run),
+    let (status, message, run, left) = match chat.store().append_message(session.user_id(), id, &incoming).await? {
+        Appended::Stored(message, run, left) => (StatusCode::CREATED, message, run, left),
+        Appended::Existing(message, run) => (StatusCode::OK, message, run, Vec::new()),
+        Appended::Limited(left) => {
+            limits.check(&left)?;
+            return Err(Problem::rate_limited("Too many requests. Try again in a moment.", 1).into());
+        }
+        Appended::OverBudget(budget) => return Err(over_budget(&budget).into()),
         Appended::NotFound => return Err(Problem::not_found().into()),
         Appended::RunActive => {
             let detail = "The previous answer is still being written. Wait for it, or stop it first.";
             return Err(Problem::conflict("run_active", detail).into());
         }
     };
-    Ok((status, Json::<_>(SentBody { message: message.into(), run: run.into() })).into_response())
+    let mut response = (status, Json::<_>(SentBody { message: message.into(), run: run.into() })).into_response();
+    response.headers_mut().extend(limits.headers(&left));
+    Ok(response)
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>> {

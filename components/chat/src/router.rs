@@ -9,7 +9,7 @@ use http::Method;
 use storage::{Database, Store};
 use web::{App, Authenticator};
 
-use crate::{config::Config, conversations, messages, models, runs};
+use crate::{config::Config, conversations, messages, models, runs, usage};
 
 pub(crate) struct Chat<D> {
     app: App<D>,
@@ -58,12 +58,16 @@ pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config, stop_ta
         )
         .route("/api/conversations/{id}/messages", get(messages::list::<D>).post(messages::send::<D>))
         .route("/api/models", get(models::list::<D>))
+        .route("/api/usage", get(usage::read::<D>))
         .route("/api/runs/{id}", get(runs::read::<D>))
         .route("/api/runs/{id}/approvals", post(runs::decide::<D>))
         .route("/api/runs/{id}/cancel", post(runs::cancel::<D>))
         .route("/api/runs/{id}/retry", post(runs::retry::<D>))
         .with_state(Chat { app, config, stop_tasks })
 }
+
+#[cfg(test)]
+mod limit_tests;
 
 #[cfg(test)]
 mod tests {
@@ -81,6 +85,8 @@ mod tests {
         runs::{Batch, Ending, Lease},
         tool_tasks::{NewTask, Said},
     };
+
+    use web::limits::Rates;
 
     use super::*;
 
@@ -103,7 +109,7 @@ mod tests {
         }
 
         fn router(&self) -> Router {
-            let config = Config { default_model: "m".into(), other_models: "other*".into() };
+            let config = Config { default_model: "m".into(), other_models: "other*".into(), rates: Rates::default() };
             router(self.fixture.app.clone(), config, |_, _, run_id| {
                 STOPPED.with_borrow_mut(|stopped| stopped.push(run_id))
             })
@@ -198,7 +204,8 @@ mod tests {
         let (user, token) = test.fixture.person_with("eve@example.org", "some");
         let app = test.fixture.new_instance();
         let send = |method, path: &str, body: Value| {
-            let config = Config { default_model: "m".into(), other_models: "other*, x".into() };
+            let config =
+                Config { default_model: "m".into(), other_models: "other*, x".into(), rates: Rates::default() };
             send(router(app.clone(), config, |_, _, _| {}), request(method, path, Some(&token), Some(&body)))
         };
         let refused = send(Method::POST, "/api/conversations", json!({"model": "x"}));
@@ -221,7 +228,7 @@ mod tests {
         let read = router_test::send(
             router(
                 test.fixture.new_instance(),
-                Config { default_model: "m".into(), other_models: String::new() },
+                Config { default_model: "m".into(), other_models: String::new(), rates: Rates::default() },
                 |_, _, _| {},
             ),
             request(Method::GET, &path, Some(&token), None),
@@ -442,7 +449,11 @@ mod tests {
     fn permissions_of_every_route_are_those_of_the_document() {
         router_test::paused(async |_| {
             router_test::permissions::compare_routes("chat", |app| {
-                router(app, Config { default_model: "m".into(), other_models: String::new() }, |_, _, _| {})
+                router(
+                    app,
+                    Config { default_model: "m".into(), other_models: String::new(), rates: Rates::default() },
+                    |_, _, _| {},
+                )
             })
             .await;
         });

@@ -18,13 +18,20 @@ use storage::{
     messages::{NewMessage, Retried},
     runs::{Batch, Ending, Lease},
 };
-use web::{Allowed, Json, PathId, Result, extract::created};
+use web::{
+    Allowed, Json, PathId, Result,
+    extract::created,
+    limits::{RequestLimits, over_budget},
+};
 
 use crate::{
     body::{DecidedBody, QueuedBody, RunBody},
     models,
     router::Chat,
 };
+
+/// How many bytes of an answer count as a token where nobody counted them. Latin text has a tenth more.
+const BYTES_PER_TOKEN: usize = 4;
 
 /// It takes milliseconds to end a run that nobody executes.
 const CANCEL_LEASE_MS: i64 = 5_000;
@@ -64,6 +71,8 @@ async fn end_unattended<D: Database>(chat: &Chat<D>, run_id: Id) -> Result<()> {
     let lease = Lease { run_id, owner: Id::new() };
     let Some(claim) = chat.store().claim(lease, CANCEL_LEASE_MS, "").await? else { return Ok(()) };
     let mut progress = chat.store().progress(run_id).await?;
+    let said_bytes = progress.text.len() + progress.thinking.len();
+    chat.store().settle_budget(lease, true, said_bytes.div_ceil(BYTES_PER_TOKEN) as u64).await?;
     store_ended_tasks(chat, lease, &mut progress.last_id).await?;
     let message =
         (!progress.text.is_empty()).then(|| NewMessage::answer(progress.text, progress.thinking, "cancelled"));
@@ -102,8 +111,16 @@ pub(crate) async fn retry<D: Database>(
         let run = chat.store().run(session.user_id(), id).await?.ok_or_else(Problem::not_found)?;
         models::check(&chat, &session, run.conversation_id, &run.model).await?;
     }
-    match chat.store().retry_run(session.user_id(), id).await? {
-        Retried::Queued(run) => Ok(created(QueuedBody { run: run.into() })),
+    let limits = RequestLimits::of(&session, &chat.config.rates);
+    let left = chat.store().take_quotas(limits.buckets()).await?;
+    limits.check(&left)?;
+    match chat.store().retry_run(session.user_id(), id, session.api_key().map(|key| key.id)).await? {
+        Retried::Queued(run) => {
+            let mut response = created(QueuedBody { run: run.into() });
+            response.headers_mut().extend(limits.headers(&left));
+            Ok(response)
+        }
+        Retried::OverBudget(budget) => Err(over_budget(&budget).into()),
         Retried::NotFound => Err(Problem::not_found().into()),
         Retried::RunActive => {
             Err(Problem::conflict("run_active", "An answer is being written already. Wait for it, or stop it.").into())

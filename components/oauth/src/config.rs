@@ -1,5 +1,6 @@
 //! The settings for programs that sign in.
 
+use http::HeaderName;
 use platform::variables::variable;
 
 /// What `client_documents_host` is where no document may be requested: a host that does not exist (RFC 2606).
@@ -11,12 +12,15 @@ pub(crate) struct Config {
     pub(crate) signing_key: String,
     /// Whether programs may be known by the address of a metadata document.
     pub(crate) reads_documents: bool,
+    /// The header in which a proxy in front names the client's address, if there is one. `auth` checks it for `/ready`.
+    pub(crate) client_address_header: Option<HeaderName>,
 }
 
 impl Config {
     /// Reads the variables that `spin.toml` grants.
     pub(crate) async fn read() -> Self {
         let reads_documents = !variable("client_documents_host").await.contains(NOWHERE);
-        Self { signing_key: variable("signing_key").await, reads_documents }
+        let client_address_header = variable("client_address_header").await.parse().ok();
+        Self { signing_key: variable("signing_key").await, reads_documents, client_address_header }
     }
 }

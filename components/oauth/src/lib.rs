@@ -8,6 +8,7 @@ mod client;
 mod config;
 mod document;
 mod grants;
+mod limits;
 mod metadata;
 mod refusal;
 mod registration;

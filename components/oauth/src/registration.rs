@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use domain::Timestamp;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use identity::{Issuer, signed_text::Use};
 use serde::{Deserialize, Serialize};
 use storage::Database;
@@ -17,6 +17,7 @@ use web::{Json, Result};
 use crate::{
     client::{Client, InvalidClient},
     document::Documents,
+    limits,
     refusal::Refusal,
     routes::OAuth,
 };
@@ -55,8 +56,10 @@ struct Registered<'a> {
 /// `POST /oauth/register`.
 pub(crate) async fn register<D: Database, F: Documents>(
     State(oauth): State<OAuth<D, F>>,
+    headers: HeaderMap,
     body: Result<Json<Metadata>>,
 ) -> Result<Response> {
+    limits::take(&oauth, &headers).await?;
     let Ok(Json(metadata)) = body else {
         let words = "Send client metadata as JSON of at most 16 KiB, with the header Content-Type: application/json.";
         return Ok(Refusal::new("invalid_client_metadata", words).into_response());

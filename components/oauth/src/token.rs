@@ -25,7 +25,7 @@ use storage::{
 };
 use web::{Authenticator as _, Json, Result};
 
-use crate::{authorization::resource_path, document::Documents, refusal::Refusal, routes::OAuth};
+use crate::{authorization::resource_path, document::Documents, limits, refusal::Refusal, routes::OAuth};
 
 /// A code, a verifier and two addresses.
 const MAX_BYTES: usize = 16 * 1024;
@@ -106,6 +106,7 @@ pub(crate) async fn exchange<D: Database, F: Documents>(
     State(oauth): State<OAuth<D, F>>,
     request: Request,
 ) -> Result<Response> {
+    limits::take(&oauth, request.headers()).await?;
     match exchanged(&oauth, request).await {
         Ok(tokens) => Ok(Json::<_>(tokens).into_response()),
         Err(Failed::Refused(refusal)) => Ok(refusal.into_response()),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use completions::Address;
+use domain::prices::Prices;
 use http::{Method, Request, Uri};
 use orchestrator::Settings;
 use platform::{
@@ -53,6 +54,8 @@ pub(crate) async fn settings() -> Settings {
         context_window_tokens: tokens.unwrap_or(DEFAULT_CONTEXT_WINDOW_TOKENS),
         system_prompt: variable("system_prompt").await,
         silence: silence_ms.map_or(DEFAULT_SILENCE, Duration::from_millis),
+        // Without prices no money is counted; `/ready` says what is wrong with them.
+        prices: Prices::parse(&variable("model_prices").await).unwrap_or_default(),
     }
 }
 
@@ -75,8 +78,14 @@ pub(crate) async fn checks() -> Vec<Check> {
             MIN_CONTEXT_WINDOW_TOKENS,
             "128000 is used instead",
         ),
+        Check::new("model_prices", prices(&variable("model_prices").await)),
         settings::number("model_silence_ms", &variable("model_silence_ms").await, 1, "120000 is used instead"),
     ]
+}
+
+fn prices(value: &str) -> Result<(), String> {
+    let wrong = |error| format!("model_prices is not valid, so no money is counted: {error}.");
+    Prices::parse(value).map(drop).map_err(wrong)
 }
 
 /// Whether `spin.toml` as it is delivered does not let us go there.

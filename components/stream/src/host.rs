@@ -103,6 +103,11 @@ impl<D: Database + 'static> Host for SpinHost<D> {
         }
     }
 
+    async fn has_budgets(&self) -> bool {
+        // If it is not known, the database decides with the reservation.
+        self.app.has_budgets().await.unwrap_or(true)
+    }
+
     async fn call_tool(&self, lease: Lease, call: &ToolCall, told: &dyn Fn(ToolProgress)) -> ToolAnswer {
         self.tools.call(lease, call, told).await.unwrap_or_else(|error| {
             error.log("a tool cannot be called");

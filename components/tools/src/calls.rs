@@ -1,6 +1,6 @@
 //! `POST /internal/calls`, for `stream`: a call that a run's model wants.
 
-use std::rc::Rc;
+use std::{cell::RefCell, rc::Rc};
 
 use axum::{body::Body, extract::State};
 use bytes::Bytes;
@@ -111,6 +111,7 @@ async fn made<D: Database + 'static, H: Host>(
         input: Input::default(),
         can_wait: true,
         told: Some(told),
+        roles: RefCell::default(),
     };
     Ok(match execute(&world, &listed.catalog, &call.name, &call.arguments).await? {
         Execution::Result { outcome, .. } => {

@@ -311,6 +311,7 @@ impl<D: Database + 'static, H: Host> GatewayCall<D, H> {
             id,
             input,
             told,
+            roles: RefCell::default(),
         };
         match execute(&world, &listed.catalog, &name, arguments.get()).await {
             Ok(Execution::Result { outcome, .. }) => {

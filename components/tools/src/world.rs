@@ -1,6 +1,6 @@
 //! What a call needs of the world: the database, the servers, time. One value for each call.
 
-use std::time::Duration;
+use std::{cell::RefCell, time::Duration};
 
 use cache::Clock;
 use domain::{Id, Timestamp};
@@ -10,6 +10,7 @@ use serde_json::{Value, json, value::RawValue};
 use storage::{
     Database, StorageError,
     approvals::Question,
+    limits::LimitKind,
     rate_limits::{Limit, RetryAfterMs},
     runs::Lease,
     tool_tasks::NewTask,
@@ -19,7 +20,7 @@ use toolbox::{
     Approval, AuditEntry, CallFailure, Called, KnownTool, Outcome, Permission, Reached, Redaction, Started, World,
     execution::CALL_LIMIT,
 };
-use web::Preferences;
+use web::{Authenticator as _, Preferences};
 
 use crate::{
     access_tokens::with_token,
@@ -72,6 +73,8 @@ pub(crate) struct CallWorld<'a, D, H> {
     pub(crate) input: Input,
     /// Where it is noted how far the call is, if somebody waits for that.
     pub(crate) told: Option<Told>,
+    /// The person's roles, once they were read to judge the call.
+    pub(crate) roles: RefCell<Vec<String>>,
 }
 
 impl<D, H> CallWorld<'_, D, H> {
@@ -148,6 +151,7 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
         });
         // A run's person may have no token by now, and a program's token may be older than a change of roles.
         let access = web::access::access_of(&found.roles).within(self.scopes.as_ref());
+        self.roles.replace(found.roles.names);
         Ok(Permission { access, installation: rules.installation, user: rules.user, approval })
     }
 
@@ -164,12 +168,18 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
     }
 
     async fn take_rate(&self, tool: &KnownTool) -> Result<Result<(), u64>, StorageError> {
-        let config = &self.tools.config;
-        let mut limits = vec![Limit::per_minute(format!("tools:{}", self.user_id), config.calls_per_minute)];
-        if !tool.reads_only() {
+        let (config, role_limits) = (&self.tools.config, self.tools.app().role_limits().await?);
+        let roles = self.roles.borrow().clone();
+        let rate = |kind, default| role_limits.per_minute(roles.iter().map(String::as_str), kind, default);
+        let calls = Some((format!("tools:{}", self.user_id), rate(LimitKind::ToolCalls, config.calls_per_minute)));
+        let change = || {
             let key = format!("tool:{}:{}:{}", self.user_id, tool.server, tool.name);
-            limits.push(Limit::per_minute(key, config.changes_per_minute));
-        }
+            (key, rate(LimitKind::ToolChanges, config.changes_per_minute))
+        };
+        let limits = calls.into_iter().chain((!tool.reads_only()).then(change));
+        // A role may have no limit.
+        let limits = limits.filter(|(_, per_minute)| *per_minute > 0);
+        let limits: Vec<_> = limits.map(|(key, per_minute)| Limit::per_minute(key, per_minute)).collect();
         Ok(self.tools.store().take_rate(&limits).await?.map_err(|RetryAfterMs(wait)| wait))
     }
 

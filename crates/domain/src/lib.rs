@@ -6,6 +6,7 @@
 pub mod conversation;
 pub mod event;
 pub mod id;
+pub mod prices;
 pub mod run;
 pub mod time;
 pub mod tool;

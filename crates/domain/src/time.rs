@@ -31,6 +31,26 @@ impl Timestamp {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
+
+    /// The beginning of the next day in UTC.
+    #[must_use]
+    pub fn next_day(self) -> Self {
+        self.next(|date| date.tomorrow().ok())
+    }
+
+    /// The beginning of the next month in UTC.
+    #[must_use]
+    pub fn next_month(self) -> Self {
+        self.next(|date| date.last_of_month().tomorrow().ok())
+    }
+
+    /// Itself, beyond the year 9999.
+    fn next(self, next: impl FnOnce(jiff::civil::Date) -> Option<jiff::civil::Date>) -> Self {
+        let now = jiff::Timestamp::from_millisecond(self.0).ok();
+        let next = now.and_then(|now| next(now.to_zoned(jiff::tz::TimeZone::UTC).date()));
+        let next = next.and_then(|date| date.to_zoned(jiff::tz::TimeZone::UTC).ok());
+        next.map_or(self, |next| Self(next.timestamp().as_millisecond()))
+    }
 }
 
 /// Reads RFC 3339, as [`Timestamp`] is shown or with another offset.
@@ -102,5 +122,15 @@ mod tests {
     fn is_written_with_exactly_three_decimals() {
         assert_eq!(Timestamp::from_millis(1_767_225_600_000).to_string(), "2026-01-01T00:00:00.000Z");
         assert_eq!(Timestamp::from_millis(1_767_225_600_120).to_string(), "2026-01-01T00:00:00.120Z");
+    }
+
+    #[test]
+    fn days_and_months_end_by_the_calendar_in_utc() {
+        let time = |text: &str| text.parse::<Timestamp>().unwrap();
+        assert_eq!(time("2026-12-31T23:59:59.999Z").next_day(), time("2027-01-01T00:00:00Z"));
+        assert_eq!(time("2024-02-01T00:00:00Z").next_month(), time("2024-03-01T00:00:00Z"));
+        assert_eq!(time("2026-11-30T12:00:00Z").next_month(), time("2026-12-01T00:00:00Z"));
+        let last = Timestamp::from_millis(i64::MAX);
+        assert_eq!(last.next_day(), last);
     }
 }

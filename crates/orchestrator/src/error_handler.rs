@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use completions::{CompletionError, ProviderError, Withheld};
 use domain::RunFailure;
-use storage::runs::ABANDONED_CODE;
+use storage::{budgets::Budget, runs::ABANDONED_CODE};
 
 use crate::{
     Unreachable,
@@ -97,6 +97,20 @@ pub fn given_up(executors: u64) -> TurnFailure {
     let cause = format!("{executors} executors began this run and none finished it");
     let message = "This answer was begun again and again and never finished. Try a shorter question or another model.";
     TurnFailure::new("run_given_up", false, message, cause)
+}
+
+/// Too little is left of a budget for another request.
+#[must_use]
+pub fn over_budget(budget: &Budget) -> TurnFailure {
+    let cause = format!("{} of {}: {} of {} left", budget.kind.as_str(), budget.subject, budget.left, budget.amount);
+    TurnFailure::for_the_person_to_repeat("budget", budget.used_up(), cause)
+}
+
+/// The answer became longer than what is left of a budget.
+#[must_use]
+pub fn cut_by_budget(budget: &Budget) -> TurnFailure {
+    let failure = over_budget(budget);
+    TurnFailure { message: format!("The answer was ended here. {}", failure.message), ..failure }
 }
 
 /// Nobody read the run in time.

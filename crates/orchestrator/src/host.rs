@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 pub use domain::tool::{Offered, ToolAnswer, ToolDefinition, ToolProgress};
-use domain::{Id, ToolCall};
+use domain::{Id, ToolCall, prices::Prices};
 use futures::Stream;
 use http::HeaderMap;
 use storage::{Database, Store, runs::Lease, tool_listings::ToolOffers};
@@ -37,6 +37,9 @@ pub trait Host {
     /// The tools that the run's person may use. `offers` was read with the run's claim. Empty if the tools cannot be listed: an answer without tools
     /// is better than none.
     async fn tools(&self, offers: &ToolOffers) -> Offered;
+
+    /// Whether anybody has a budget, so that a run has to ask before it uses anything.
+    async fn has_budgets(&self) -> bool;
 
     /// Makes a call of a run, if the lease holds, the call is allowed and it was not made before. Failures are answers too. The same call may be
     /// requested again if it is unknown whether it took effect. `told` receives the call's progress, at most a few times a second.
@@ -108,4 +111,6 @@ pub struct Settings {
     pub system_prompt: String,
     /// The longest silence of the model.
     pub silence: Duration,
+    /// What models cost.
+    pub prices: Prices,
 }

@@ -10,10 +10,11 @@
 //! | [`response_streamer`] | writes events, once for the log and once for the reader |
 //! | [`error_handler`] | decides what an error means: retry, or what to tell the person |
 //!
-//! [`refusal`] reads the refusals of a model's server. [`ledger`] is shared by the runs of an instance. [`tool_search`] chooses the tools that the
+//! [`refusal`] reads the refusals of a model's server. [`budget`] reserves what a round may use. [`ledger`] is shared by the runs of an instance. [`tool_search`] chooses the tools that the
 //! model is offered. [`tool_output`] fences tools' results. The crate is pure: everything outside is behind the port [`Host`], so all of it runs in
 //! tests without Spin.
 
+pub mod budget;
 pub mod error_handler;
 pub mod host;
 pub mod ledger;

@@ -13,6 +13,7 @@ use unpack::Unreadable;
 
 use crate::{
     Host, ModelAnswer, Reader, Severity, Unreachable,
+    budget::RunBudget,
     error_handler::{self, TurnFailure},
     prompt_builder::Prompt,
     refusal::{self, Refusal},
@@ -126,10 +127,11 @@ pub async fn ask<H: Host, R: Reader>(
     round: &mut Round,
     told: &mut Told,
     silence: Duration,
+    budget: &mut RunBudget,
 ) -> Result<(), Stopped> {
     let mut attempt = 1;
     loop {
-        let failure = match ask_once(session, &prompt.body, round, told, silence).await {
+        let failure = match ask_once(session, &prompt.body, round, told, silence, budget).await {
             Err(Stopped::Failed(failure)) if !round.has_begun() => failure,
             other => return other,
         };
@@ -166,6 +168,7 @@ async fn ask_once<H: Host, R: Reader>(
     round: &mut Round,
     told: &mut Told,
     silence: Duration,
+    budget: &mut RunBudget,
 ) -> Result<(), Stopped> {
     let host = session.host();
     let answer = within(session.attend(silence, host.ask_model(body.to_vec())).await, silence)?;
@@ -208,6 +211,7 @@ async fn ask_once<H: Host, R: Reader>(
         // The pieces before an error are passed on first.
         pass_on(session, &mut pieces, round, told)?;
         session.deliver().await?;
+        budget.cover(session, round).await?;
         heard.map_err(|error| Stopped::Failed(error_handler::incomplete(&error, &withheld)))?;
         if ended {
             break;

@@ -61,6 +61,13 @@ pub struct Prompt {
     pub omitted: usize,
 }
 
+/// The room for the answer in a context of this size.
+#[must_use]
+pub const fn max_answer_tokens(context_window_tokens: u64) -> u64 {
+    let quarter = context_window_tokens / 4;
+    if quarter < MAX_ANSWER_TOKENS { quarter } else { MAX_ANSWER_TOKENS }
+}
+
 /// The most text worth reading for a context of this size: every tokenizer makes at least one token of six bytes.
 #[must_use]
 pub const fn max_context_bytes(context_window_tokens: u64) -> u64 {
@@ -76,7 +83,7 @@ pub fn build(question: &Question<'_>) -> Result<Prompt, serde_json::Error> {
     let first_kept = messages.iter().position(|message| message.id == question.asked).unwrap_or(0);
     let (before, kept) = messages.split_at_checked(first_kept).unwrap_or((&[], messages));
 
-    let answer = MAX_ANSWER_TOKENS.min(context_window_tokens / 4);
+    let answer = max_answer_tokens(context_window_tokens);
     let system_prompt = with_rules(question.system_prompt, tools, messages);
     let mut estimated_tokens = TOKENS_PER_MESSAGE + tokens::estimate(&system_prompt);
     estimated_tokens += tools.iter().map(|tool| tool_cost(tool)).sum::<u64>();

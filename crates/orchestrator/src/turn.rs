@@ -19,6 +19,7 @@ use storage::{
 
 use crate::{
     Host, Offered, Reader, Settings, Severity,
+    budget::RunBudget,
     error_handler::{self, TurnFailure},
     llm_client::{self, Stopped, Told},
     prompt_builder::{self, MAX_MESSAGES, Question, max_context_bytes},
@@ -78,6 +79,7 @@ struct Turn<'a> {
     estimated_tokens: u64,
     earlier: Earlier,
     offers: &'a ToolOffers,
+    budget: RunBudget,
 }
 
 /// Executes a claimed run.
@@ -94,6 +96,12 @@ pub(crate) async fn execute<H: Host, R: Reader>(
         Ok(progress) => progress,
         Err(interrupted) => return TurnOutcome::Interrupted(interrupted, reader.map(|reader| (reader, seen))),
     };
+    let mut budget = RunBudget::new(settings.prices.of(&run.model).unwrap_or_default());
+    if claim.attempt > 1
+        && let Err(interrupted) = budget.settle_lost(host, lease, &progress).await
+    {
+        return TurnOutcome::Interrupted(interrupted, reader.map(|reader| (reader, seen)));
+    }
     let outbox = Outbox::new(run.id.to_string(), &progress, reader, seen);
     let mut session = RunSession::new(host, run, lease, outbox);
     session.outbox.tell(&Event::Processing);
@@ -122,6 +130,7 @@ pub(crate) async fn execute<H: Host, R: Reader>(
         estimated_tokens: 0,
         earlier,
         offers: &claim.offers,
+        budget,
     };
     let (mut round, mut told) = (Round::default(), Told::new(progress));
     let stopped = if claim.cancel_requested {
@@ -225,9 +234,12 @@ impl Turn<'_> {
             let call_ids = tool_executor::call_ids(&messages, run.id);
             drop(messages);
             self.estimated_tokens += prompt.estimated_tokens;
+            self.budget.reserve(session, prompt.estimated_tokens, window).await?;
             *round = Round::default();
-            let heard = llm_client::ask(session, &prompt, &self.dialect, round, told, *silence).await;
+            let budget = &mut self.budget;
+            let heard = llm_client::ask(session, &prompt, &self.dialect, round, told, *silence, budget).await;
             self.count(round);
+            self.budget.settle(session, round, &heard).await?;
             if let Err(Stopped::Refused(refused)) = heard {
                 let (lesson, failure) = *refused;
                 self.adapt(session, lesson, failure, prompt.estimated_tokens)?;

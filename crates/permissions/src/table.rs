@@ -92,6 +92,8 @@ table! {
         SettingsRead = "settings:read" [];
         /// See how much everybody uses
         UsageRead = "usage:read" [];
+        /// Set rates for roles and keys, and budgets of tokens and money
+        LimitsManage = "limits:manage" [];
         /// Read the record of who did what
         AuditRead = "audit:read" [];
     }

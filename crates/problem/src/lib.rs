@@ -22,7 +22,8 @@ pub struct Problem {
     field: Option<&'static str>,
     permission: Option<Cow<'static, str>>,
     challenge: Option<Challenge>,
-    header: Option<(HeaderName, HeaderValue)>,
+    limit: Option<Cow<'static, str>>,
+    headers: Vec<(HeaderName, HeaderValue)>,
     cause: Option<Arc<dyn Error + Send + Sync>>,
 }
 
@@ -36,7 +37,7 @@ impl fmt::Debug for Challenge {
     }
 }
 
-/// The body, RFC 9457 section 3, with our extensions `code`, `request_id`, `field`, `permission` and `challenge`.
+/// The body, RFC 9457 section 3, with our extensions `code`, `request_id`, `field`, `permission`, `challenge` and `limit`.
 #[derive(Serialize)]
 struct Body<'a> {
     r#type: &'static str,
@@ -51,13 +52,25 @@ struct Body<'a> {
     permission: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     challenge: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<&'a str>,
 }
 
 impl Problem {
     /// A problem; `detail` is for the person.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
         let detail = detail.into();
-        Self { status, code, detail, field: None, permission: None, challenge: None, header: None, cause: None }
+        Self {
+            status,
+            code,
+            detail,
+            field: None,
+            permission: None,
+            challenge: None,
+            limit: None,
+            headers: Vec::new(),
+            cause: None,
+        }
     }
 
     /// 400: the body is not JSON, or does not fit the route.
@@ -168,10 +181,17 @@ impl Problem {
         self
     }
 
-    /// Adds a header to the response.
+    /// Names the limit that is reached.
+    #[must_use]
+    pub fn with_limit(mut self, limit: impl Into<Cow<'static, str>>) -> Self {
+        self.limit = Some(limit.into());
+        self
+    }
+
+    /// Adds a header to the response, or replaces one of this name.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.header = Some((name, value));
+        self.headers.push((name, value));
         self
     }
 
@@ -218,6 +238,7 @@ impl Problem {
             field: self.field,
             permission: self.permission.as_deref(),
             challenge: self.challenge.as_ref().map(|challenge| challenge.0.as_str()),
+            limit: self.limit.as_deref(),
         };
         // Serializing strings and numbers always succeeds; an empty body would still carry the status.
         let mut response = Response::new(serde_json::to_vec(&body).unwrap_or_default());
@@ -228,7 +249,7 @@ impl Problem {
         if let Ok(id) = HeaderValue::from_str(request_id) {
             headers.insert(REQUEST_ID, id);
         }
-        if let Some((name, value)) = &self.header {
+        for (name, value) in &self.headers {
             headers.insert(name, value.clone());
         }
         response

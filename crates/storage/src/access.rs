@@ -9,6 +9,7 @@ use crate::{
     Database, Statement, StorageError, Store, Value,
     database::Columns,
     inside_keys::{self, InsideKey},
+    limits::LimitKind,
     roles::StoredRole,
     signing_keys,
     tool_listings::{BETWEEN_ENTRIES, BETWEEN_NAMES, KeptOffers, kept_rows},
@@ -22,6 +23,9 @@ pub const MAX_VOID: usize = 100;
 /// Kinds of rows; those of the offers are between these and the first ones.
 const INSIDE_KEY: i64 = 20;
 const OWN_KEY: i64 = 21;
+/// Rows of limits of roles, and the row that says that there are budgets, beside those of [`tool_listings`](crate::tool_listings).
+const LIMIT: i64 = 22;
+const BUDGET: i64 = 23;
 
 /// A key that tokens are signed with, without its private half.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -56,6 +60,10 @@ pub struct AccessState {
     pub keys: Vec<PublicKey>,
     /// The installation's own roles.
     pub roles: Vec<StoredRole>,
+    /// The rates that are set for roles.
+    pub role_limits: Vec<RoleLimit>,
+    /// Whether anybody has a budget.
+    pub has_budgets: bool,
     /// Accounts that changed lately, and the version that their tokens must have.
     pub changed_users: Vec<(Id, i64)>,
     /// Sessions that ended lately.
@@ -68,6 +76,17 @@ pub struct AccessState {
     pub inside_keys: Vec<InsideKey>,
     /// The one of the component that asked.
     pub own_key: Option<OwnKey>,
+}
+
+/// A rate that is set for a role.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RoleLimit {
+    /// The role's name.
+    pub role: String,
+    /// What it limits.
+    pub kind: LimitKind,
+    /// How many a minute; 0: no limit.
+    pub per_minute: u32,
 }
 
 /// Whether the offers of tools are read, too.
@@ -168,7 +187,9 @@ impl<D: Database> Store<D> {
              ) AS ended
              UNION ALL SELECT {INSIDE_KEY}, id, caller || ' ' || public_key, created_at FROM inside_keys WHERE {}
              UNION ALL SELECT {OWN_KEY}, id, private_key, created_at FROM inside_keys WHERE caller = ?2 AND private_key IS NOT NULL
-             {with_offers}",
+             UNION ALL SELECT {LIMIT}, subject, kind, amount FROM limits
+             WHERE subject LIKE 'role:%' AND kind LIKE '%_per_minute'
+             UNION ALL SELECT {BUDGET}, '', '', 0 WHERE EXISTS (SELECT 1 FROM budgets) {with_offers}",
             signing_keys::VERIFIES,
             inside_keys::VERIFIES,
         );
@@ -178,6 +199,7 @@ impl<D: Database> Store<D> {
         let (mut keys, mut roles) = (Vec::new(), Vec::new());
         let (mut changed_users, mut ended_sessions) = (Vec::new(), Vec::new());
         let (mut inside_keys, mut own_keys) = (Vec::new(), Vec::new());
+        let (mut role_limits, mut has_budgets) = (Vec::new(), false);
         for row in &rows {
             let mut columns = row.columns(QUERY);
             let (kind, id, value, at) = (columns.integer()?, columns.text()?, columns.text()?, columns.timestamp()?);
@@ -193,6 +215,8 @@ impl<D: Database> Store<D> {
                     inside_keys.push(InsideKey { id, caller, public_key });
                 }
                 OWN_KEY => own_keys.push((at, OwnKey { id: id.to_owned(), private_key: value.to_owned() })),
+                LIMIT => role_limits.extend(role_limit(id, value, at.as_millis())),
+                BUDGET => has_budgets = true,
                 _ => offers.read(kind, id, value, at.as_millis()),
             }
         }
@@ -203,6 +227,8 @@ impl<D: Database> Store<D> {
             now,
             keys: without_times(keys),
             roles,
+            role_limits,
+            has_budgets,
             changed_users: without_times(changed_users),
             ended_sessions: without_times(ended_sessions),
             incomplete_before,
@@ -214,6 +240,11 @@ impl<D: Database> Store<D> {
                 .map(|(_, key)| key),
         })
     }
+}
+
+fn role_limit(subject: &str, kind: &str, amount: i64) -> Option<RoleLimit> {
+    let (role, kind) = (subject.strip_prefix("role:")?.to_owned(), LimitKind::parse(kind)?);
+    Some(RoleLimit { role, kind, per_minute: u32::try_from(amount).unwrap_or(u32::MAX) })
 }
 
 fn parsed<T: std::str::FromStr>(query: &'static str, text: &str) -> Result<T, StorageError> {

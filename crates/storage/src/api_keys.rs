@@ -6,6 +6,7 @@ use crate::{
     Database, Row, Statement, StorageError, Store, Value,
     database::after_page,
     invitations::Maker,
+    limits::LimitKind,
     users::{GROUP_ROLES, ROLE, WITH_GROUPS, columns, read_users},
 };
 
@@ -58,6 +59,8 @@ pub struct KeyHolder {
     pub key_id: Id,
     /// Its scopes, separated by spaces.
     pub scopes: String,
+    /// Requests of it in a minute, if that is set for it; 0: no limit.
+    pub requests_per_minute: Option<u32>,
     /// Whether this use is to be stored ([`Store::note_key_uses`]).
     pub should_record_use: bool,
 }
@@ -173,18 +176,27 @@ impl<D: Database> Store<D> {
         const QUERY: &str = "key_holder";
         let sql = format!(
             "SELECT {}, {GROUP_ROLES}, api_keys.id, api_keys.scopes,
+                 (SELECT amount FROM limits WHERE subject = 'key:' || api_keys.id AND kind = '{}'),
                  CASE WHEN COALESCE(api_keys.used_at, 0) < now_ms() - {USE_PRECISION_MS} THEN 1 ELSE 0 END
              FROM api_keys JOIN users ON users.id = api_keys.user_id {WITH_GROUPS}
              WHERE api_keys.key_hash = ?1 AND users.suspended_at IS NULL
                AND (api_keys.expires_at IS NULL OR api_keys.expires_at > now_ms())",
-            columns()
+            columns(),
+            LimitKind::SessionRequests.as_str()
         );
         let rows = self.database.query(Statement::new(QUERY, sql, [key_hash.into()])).await?;
-        let found =
-            read_users(QUERY, &rows, |columns| Ok((columns.id()?, columns.text()?.to_owned(), columns.flag()?)))?;
-        let holder =
-            |(user, (key_id, scopes, should_record_use))| KeyHolder { user, key_id, scopes, should_record_use };
-        Ok(found.into_iter().next().map(holder))
+        let found = read_users(QUERY, &rows, |columns| {
+            let (key_id, scopes) = (columns.id()?, columns.text()?.to_owned());
+            let per_minute = columns.optional_integer()?.map(|amount| u32::try_from(amount).unwrap_or(u32::MAX));
+            Ok((key_id, scopes, per_minute, columns.flag()?))
+        })?;
+        Ok(found.into_iter().next().map(|(user, (key_id, scopes, requests_per_minute, should_record_use))| KeyHolder {
+            user,
+            key_id,
+            scopes,
+            requests_per_minute,
+            should_record_use,
+        }))
     }
 
     /// Stores that keys were used, unless that was stored a moment ago.

@@ -4,7 +4,9 @@ use domain::{Id, Message, MessageRole, Run, RunState, ToolCall, ToolResult};
 
 use crate::{
     Database, Row, Statement, StorageError, Store,
+    budgets::{self, Budget},
     database::{Columns, storable},
+    rate_limits::{Asked, Bucket, Quota, RETRY_AFTER_US, STATES, asked, quotas},
     runs,
 };
 
@@ -65,7 +67,7 @@ impl NewMessage {
 }
 
 /// A person's message to be stored.
-#[derive(Clone, Debug)]
+#[derive(Clone, Default, Debug)]
 pub struct IncomingMessage<'a> {
     /// The text.
     pub content: &'a str,
@@ -75,17 +77,25 @@ pub struct IncomingMessage<'a> {
     pub default_model: &'a str,
     /// A second request with the same key stores nothing.
     pub idempotency_key: Option<&'a str>,
+    /// The API key that sends it, if one does: its budget counts too.
+    pub api_key_id: Option<Id>,
+    /// The limits that a message takes from. What was stored before takes nothing.
+    pub limits: &'a [Bucket],
 }
 
 /// The result of sending a message.
 #[derive(Clone, Debug)]
 pub enum Appended {
-    /// The message is stored and a run is queued.
-    Stored(Message, Run),
+    /// The message is stored and a run is queued. What is left of each limit.
+    Stored(Message, Run, Vec<Quota>),
     /// The message was stored before, with the same key.
     Existing(Message, Run),
     /// The conversation has an active run.
     RunActive,
+    /// A limit is reached. What is left of each.
+    Limited(Vec<Quota>),
+    /// This budget is used up.
+    OverBudget(Budget),
     /// The conversation does not exist or belongs to another person.
     NotFound,
 }
@@ -185,18 +195,7 @@ impl<D: Database> Store<D> {
     ) -> Result<Appended, StorageError> {
         const QUERY: &str = "send_message";
         let (message_id, run_id) = (Id::new(), Id::new());
-        let sql = format!(
-            "INSERT INTO sent_messages (message_id, conversation_id, user_id, run_id, model, position, content, title,
-                 idempotency_key, size, created_at)
-             SELECT ?3, id, user_id, ?4, COALESCE(model, ?5),
-                 (SELECT COALESCE(MAX(position), 0) + 1 FROM messages WHERE conversation_id = ?1), ?6, ?7, ?8, ?9, now_ms()
-             FROM conversations WHERE id = ?1 AND user_id = ?2
-               AND NOT EXISTS (SELECT 1 FROM runs WHERE conversation_id = ?1 AND state IN {})
-               AND NOT EXISTS (SELECT 1 FROM messages WHERE conversation_id = ?1 AND idempotency_key = ?8)
-             RETURNING position, model, created_at",
-            runs::ACTIVE
-        );
-        let parameters = [
+        let mut parameters = vec![
             conversation_id.into(),
             user_id.into(),
             message_id.into(),
@@ -206,13 +205,37 @@ impl<D: Database> Store<D> {
             incoming.title.into(),
             incoming.idempotency_key.into(),
             (incoming.content.len() as u64).into(),
+            incoming.api_key_id.into(),
         ];
+        let Asked { table, parameters: more, limits } = asked(incoming.limits, parameters.len() + 1);
+        parameters.push(limits);
+        parameters.extend(more);
+        let sql = format!(
+            "WITH {table}
+             INSERT INTO limited_messages (message_id, conversation_id, user_id, run_id, model, position, content, title,
+                 idempotency_key, size, created_at, api_key_id, limits, now_us, retry_after_us, states)
+             SELECT ?3, id, user_id, ?4, COALESCE(model, ?5),
+                 (SELECT COALESCE(MAX(position), 0) + 1 FROM messages WHERE conversation_id = ?1), ?6, ?7, ?8, ?9, now_ms(),
+                 ?10, ?11, now_ms() * 1000, {RETRY_AFTER_US}, {STATES}
+             FROM conversations WHERE id = ?1 AND user_id = ?2
+               AND NOT EXISTS (SELECT 1 FROM runs WHERE conversation_id = ?1 AND state IN {})
+               AND NOT EXISTS (SELECT 1 FROM messages WHERE conversation_id = ?1 AND idempotency_key = ?8)
+               AND NOT EXISTS (SELECT 1 FROM budgets WHERE taken >= amount AND {})
+             RETURNING position, model, created_at, retry_after_us, states",
+            runs::ACTIVE,
+            budgets::counts("?2", "?10"),
+        );
         let rows = self.database.query(Statement::new(QUERY, sql, parameters).durably().repeatably()).await?;
         let Some(row) = rows.first() else {
             return self.why_not_sent(user_id, conversation_id, message_id, incoming).await;
         };
         let mut columns = row.columns(QUERY);
         let (position, model, created_at) = (columns.integer()?, columns.text()?.to_owned(), columns.timestamp()?);
+        let is_limited = columns.integer()? > 0;
+        let left = quotas(incoming.limits, columns.optional_text()?.unwrap_or_default());
+        if is_limited {
+            return Ok(Appended::Limited(left));
+        }
         let message = Message {
             id: message_id,
             conversation_id,
@@ -238,7 +261,7 @@ impl<D: Database> Store<D> {
             failure: None,
             usage: None,
         };
-        Ok(Appended::Stored(message, run))
+        Ok(Appended::Stored(message, run, left))
     }
 
     async fn why_not_sent(
@@ -251,8 +274,18 @@ impl<D: Database> Store<D> {
         if let Some(existing) = self.message_sent_before(user_id, conversation_id, message_id, incoming).await? {
             return Ok(existing);
         }
-        let conversation = self.conversation(user_id, conversation_id).await?;
-        Ok(conversation.map_or(Appended::NotFound, |_| Appended::RunActive))
+        let Some(conversation) = self.conversation(user_id, conversation_id).await? else {
+            return Ok(Appended::NotFound);
+        };
+        let used_up = match conversation.active_run_id {
+            Some(_) => None,
+            None => self.used_up_budget(user_id, incoming.api_key_id).await?,
+        };
+        Ok(used_up.map_or(Appended::RunActive, Appended::OverBudget))
+    }
+
+    async fn used_up_budget(&self, user_id: Id, api_key_id: Option<Id>) -> Result<Option<Budget>, StorageError> {
+        Ok(self.budgets_of(user_id, api_key_id).await?.into_iter().find(|budget| budget.left == 0))
     }
 
     async fn message_sent_before(
@@ -274,8 +307,10 @@ impl<D: Database> Store<D> {
         let message = read(QUERY, row)?;
         let stored_just_now = message.id == message_id;
         let run = self.run(user_id, message.run_id).await?;
-        let appended = if stored_just_now { Appended::Stored } else { Appended::Existing };
-        Ok(run.map(|run| appended(message, run)))
+        Ok(run.map(|run| match stored_just_now {
+            true => Appended::Stored(message, run, Vec::new()),
+            false => Appended::Existing(message, run),
+        }))
     }
 
     /// The owner's messages in order, after a position: at most `limit` messages and about `max_bytes` of text. A single longer message is returned
@@ -362,11 +397,11 @@ impl<D: Database> Store<D> {
         rows.iter().map(|row| read(QUERY, row)).collect()
     }
 
-    /// Queues a new run for the message of a failed or stopped run, if no message came after it.
+    /// Queues a new run for the message of a failed or stopped run, if no message came after it. `api_key_id`: the API key that wants it.
     ///
     /// # Errors
     /// As [`Self::append_message`].
-    pub async fn retry_run(&self, user_id: Id, run_id: Id) -> Result<Retried, StorageError> {
+    pub async fn retry_run(&self, user_id: Id, run_id: Id, api_key_id: Option<Id>) -> Result<Retried, StorageError> {
         const QUERY: &str = "retry_run";
         let Some(failed) = self.run(user_id, run_id).await? else { return Ok(Retried::NotFound) };
         if !matches!(failed.state, RunState::Error | RunState::Cancelled) {
@@ -377,9 +412,9 @@ impl<D: Database> Store<D> {
         }
         let sql = format!(
             "INSERT INTO runs (id, conversation_id, user_id, message_id, model, state, attempt, lease_expires_at,
-                 cancel_requested, created_at, updated_at)
+                 cancel_requested, created_at, updated_at, api_key_id)
              SELECT ?1, failed.conversation_id, failed.user_id, failed.message_id, COALESCE(conversations.model, failed.model),
-                 'queued', 0, 0, 0, now_ms(), now_ms()
+                 'queued', 0, 0, 0, now_ms(), now_ms(), CAST(?4 AS text)
              FROM runs AS failed JOIN conversations ON conversations.id = failed.conversation_id
              WHERE failed.id = ?2 AND failed.user_id = ?3
                AND NOT EXISTS (SELECT 1 FROM runs AS answered
@@ -387,16 +422,21 @@ impl<D: Database> Store<D> {
                AND NOT EXISTS (SELECT 1 FROM messages AS later
                                WHERE later.conversation_id = failed.conversation_id AND later.role = 'user'
                                AND later.position > (SELECT position FROM messages WHERE id = failed.message_id))
+               AND NOT EXISTS (SELECT 1 FROM budgets WHERE taken >= amount AND {})
              ON CONFLICT DO NOTHING RETURNING {}",
+            budgets::counts("?3", "?4"),
             runs::STORED_COLUMNS
         );
-        let parameters = [Id::new().into(), run_id.into(), user_id.into()];
+        let parameters = [Id::new().into(), run_id.into(), user_id.into(), api_key_id.into()];
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
         match rows.first() {
             Some(row) => Ok(Retried::Queued(runs::read(QUERY, row)?)),
             None => Ok(match self.conversation(user_id, failed.conversation_id).await? {
                 Some(conversation) if conversation.active_run_id.is_some() => Retried::RunActive,
-                _ => Retried::NotRetryable,
+                _ => match self.used_up_budget(user_id, api_key_id).await? {
+                    Some(budget) => Retried::OverBudget(budget),
+                    None => Retried::NotRetryable,
+                },
             }),
         }
     }
@@ -409,6 +449,8 @@ pub enum Retried {
     Queued(Run),
     /// The conversation has an active run.
     RunActive,
+    /// This budget is used up.
+    OverBudget(Budget),
     /// The run did not fail, or the conversation has newer messages.
     NotRetryable,
     /// The run does not exist or belongs to another person.

@@ -127,6 +127,12 @@ pub const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/0017_key_rotation.postgres.sql"),
     },
     Migration {
+        version: 18,
+        name: "0018_limits",
+        sqlite: include_str!("../../../migrations/0018_limits.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0018_limits.postgres.sql"),
+    },
+    Migration {
         version: 22,
         name: "0022_identity_removals",
         sqlite: include_str!("../../../migrations/0022_identity_removals.sqlite.sql"),

@@ -2,7 +2,7 @@
 
 use domain::{Id, Timestamp};
 
-use crate::{Database, Row, Statement, StorageError, Store, database::after_page};
+use crate::{Database, Row, Statement, StorageError, Store, Value, database::after_page};
 
 /// What somebody used in a time.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -13,12 +13,21 @@ pub struct PersonUsage {
     pub email: String,
     /// How many runs they started.
     pub runs: u64,
-    /// Tokens that models read for them.
-    pub prompt_tokens: u64,
-    /// Tokens that models wrote for them.
-    pub completion_tokens: u64,
+    /// What each model used for them.
+    pub models: Vec<ModelUsage>,
     /// Tool calls that were recorded for them, also those that were refused.
     pub tool_calls: u64,
+}
+
+/// What a model used for somebody, as its server reported it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ModelUsage {
+    /// The model.
+    pub model: String,
+    /// Tokens that it read.
+    pub prompt_tokens: u64,
+    /// Tokens that it wrote.
+    pub completion_tokens: u64,
 }
 
 impl<D: Database> Store<D> {
@@ -33,35 +42,56 @@ impl<D: Database> Store<D> {
         before: Option<Id>,
         limit: u32,
     ) -> Result<Vec<PersonUsage>, StorageError> {
-        const QUERY: &str = "usage";
         let mut parameters = vec![since.as_millis().into()];
         let place = after_page("id", before, &mut parameters);
+        self.usage_where(&format!("1 = 1 {place} ORDER BY id DESC LIMIT {limit}"), parameters).await
+    }
+
+    /// What one person used since a moment. `None`: the account is gone.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn usage_of(&self, user_id: Id, since: Timestamp) -> Result<Option<PersonUsage>, StorageError> {
+        let parameters = vec![since.as_millis().into(), user_id.into()];
+        Ok(self.usage_where("id = ?2", parameters).await?.into_iter().next())
+    }
+
+    async fn usage_where(&self, which: &str, parameters: Vec<Value>) -> Result<Vec<PersonUsage>, StorageError> {
+        const QUERY: &str = "usage";
         // A call has a row more when its person is asked, or when it begins without a run.
         let sql = format!(
-            "SELECT page.id, page.email, COUNT(runs.id), CAST(COALESCE(SUM(runs.prompt_tokens), 0) AS bigint),
+            "SELECT page.id, page.email, runs.model, COUNT(runs.id), CAST(COALESCE(SUM(runs.prompt_tokens), 0) AS bigint),
                  CAST(COALESCE(SUM(runs.completion_tokens), 0) AS bigint),
                  (SELECT COUNT(*) FROM audit_events WHERE audit_events.user_id = page.id AND audit_events.at >= ?1
                      AND audit_events.action = 'tool.call'
                      AND audit_events.outcome NOT IN ('approval_asked', 'begun'))
-             FROM (SELECT id, email FROM users WHERE 1 = 1 {place} ORDER BY id DESC LIMIT {limit})
-                 AS page
+             FROM (SELECT id, email FROM users WHERE {which}) AS page
              LEFT JOIN runs ON runs.user_id = page.id AND runs.created_at >= ?1
-             GROUP BY page.id, page.email ORDER BY page.id DESC"
+             GROUP BY page.id, page.email, runs.model ORDER BY page.id DESC, runs.model"
         );
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
-        rows.iter().map(|row| read(QUERY, row)).collect()
+        let mut people: Vec<PersonUsage> = Vec::new();
+        for row in &rows {
+            let usage = read(QUERY, row)?;
+            match people.last_mut().filter(|person| person.user_id == usage.user_id) {
+                Some(person) => {
+                    person.runs += usage.runs;
+                    person.models.extend(usage.models);
+                }
+                None => people.push(usage),
+            }
+        }
+        Ok(people)
     }
 }
 
+/// A person with one of their models.
 fn read(query: &'static str, row: &Row) -> Result<PersonUsage, StorageError> {
     let mut columns = row.columns(query);
     let count = |number: i64| u64::try_from(number).unwrap_or_default();
-    Ok(PersonUsage {
-        user_id: columns.id()?,
-        email: columns.text()?.to_owned(),
-        runs: count(columns.integer()?),
-        prompt_tokens: count(columns.integer()?),
-        completion_tokens: count(columns.integer()?),
-        tool_calls: count(columns.integer()?),
-    })
+    let (user_id, email) = (columns.id()?, columns.text()?.to_owned());
+    let (model, runs) = (columns.optional_text()?.map(str::to_owned), count(columns.integer()?));
+    let (prompt_tokens, completion_tokens) = (count(columns.integer()?), count(columns.integer()?));
+    let models = model.map(|model| ModelUsage { model, prompt_tokens, completion_tokens }).into_iter().collect();
+    Ok(PersonUsage { user_id, email, runs, models, tool_calls: count(columns.integer()?) })
 }

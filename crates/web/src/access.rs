@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -14,6 +15,8 @@ use storage::{
     roles::StoredRole,
     tool_listings::KeptOffers,
 };
+
+use crate::limits::RoleLimits;
 
 /// For so long, what was read counts.
 pub(crate) const FRESH: Duration = Duration::from_millis(500);
@@ -56,6 +59,10 @@ pub(crate) struct Known {
     pub(crate) own_key: Option<OwnKey>,
     /// How far the database's clock is ahead of this host's.
     pub(crate) ahead_ms: i64,
+    /// The rates that are set for roles.
+    pub(crate) role_limits: Arc<RoleLimits>,
+    /// Whether anybody has a budget.
+    pub(crate) has_budgets: bool,
 }
 
 impl Known {
@@ -81,6 +88,8 @@ impl Known {
             })),
             own_key: state.own_key,
             ahead_ms: state.now.as_millis().saturating_sub(Timestamp::now().as_millis()),
+            role_limits: Arc::new(RoleLimits::new(state.role_limits)),
+            has_budgets: state.has_budgets,
         }
     }
 

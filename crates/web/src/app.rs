@@ -21,6 +21,8 @@ use storage::{Database, StorageError, Store, access::Offers, api_keys::KeyHolder
 use crate::{
     Authenticator, Result, Session,
     access::{FRESH, Known, USABLE, WINDOW_MS},
+    limits::RoleLimits,
+    session::UsedKey,
     site::Site,
 };
 
@@ -221,6 +223,22 @@ impl<D: Database> App<D> {
         Ok(self.known().await?.offers.clone())
     }
 
+    /// The rates that are set for roles, as they were less than a second ago.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn role_limits(&self) -> Result<Arc<RoleLimits>, StorageError> {
+        Ok(Arc::clone(&self.known().await?.role_limits))
+    }
+
+    /// Whether anybody had a budget less than a second ago.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn has_budgets(&self) -> Result<bool, StorageError> {
+        Ok(self.known().await?.has_budgets)
+    }
+
     /// Verifies a token or an API key and returns its session, with what the caller may do. A key opens what a session and the gateway do, within its
     /// scopes. It is no proof of a password, so it is no step of a log-in.
     ///
@@ -238,7 +256,7 @@ impl<D: Database> App<D> {
         };
         let access = known.roles.access(caller.roles.iter().map(String::as_str));
         let access = access.within(caller.scopes.as_deref().map(Scopes::stored).as_ref());
-        Ok(Session::new(caller, access))
+        Ok(Session::new(caller, access, Arc::clone(&known.role_limits), None))
     }
 
     /// Whom a token names that this installation signed for this purpose and that has not expired. It is never an API key. It may have become void
@@ -297,7 +315,8 @@ impl<D: Database> App<D> {
                 holder
             }
         };
-        let KeyHolder { user, scopes, .. } = &*holder;
+        let KeyHolder { user, scopes, key_id, requests_per_minute, .. } = &*holder;
+        let key = UsedKey { id: *key_id, requests_per_minute: *requests_per_minute };
         let access = known.roles.access(user.roles()).within(Some(&Scopes::stored(scopes)));
         let caller = Caller {
             user_id: user.id,
@@ -308,7 +327,7 @@ impl<D: Database> App<D> {
             scopes: None,
             resource: None,
         };
-        Ok(Session::new(caller, access))
+        Ok(Session::new(caller, access, Arc::clone(&known.role_limits), Some(key)))
     }
 
     /// Whether [`Self::note_used_keys`] has anything to do.

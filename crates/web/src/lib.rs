@@ -16,6 +16,7 @@ pub mod inside;
 pub mod issuing;
 pub mod keys;
 mod language;
+pub mod limits;
 pub mod listing;
 pub mod log;
 pub mod preferences;

@@ -1,7 +1,7 @@
 //! Authenticates the caller by bearer token or session cookie. A handler that takes a [`Session`] cannot be reached without one; one that takes
 //! [`Allowed`] cannot be reached without the permission that it names.
 
-use std::{marker::PhantomData, ops::Deref};
+use std::{marker::PhantomData, ops::Deref, sync::Arc};
 
 use axum::extract::FromRequestParts;
 use cookie::Cookie;
@@ -10,9 +10,9 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
 use identity::{Caller, Purpose, api_key::ApiKey};
 use permissions::{Access, Action, Required, is_scope_token};
 use problem::Problem;
-use storage::Database;
+use storage::{Database, limits::LimitKind};
 
-use crate::{App, Error, Result};
+use crate::{App, Error, Result, limits::RoleLimits};
 
 /// The cookie that carries the access token.
 pub const ACCESS_COOKIE: &str = "ea_access";
@@ -30,16 +30,44 @@ pub trait Authenticator: Send + Sync {
     fn app(&self) -> &App<Self::Database>;
 }
 
+/// The API key that a request came with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct UsedKey {
+    /// Its id.
+    pub id: Id,
+    /// Requests with it in a minute, if that is set for it; 0: no limit.
+    pub requests_per_minute: Option<u32>,
+}
+
 /// The verified caller, and what they may do.
 #[derive(Clone, Debug)]
 pub struct Session {
     caller: Caller,
     access: Access,
+    role_limits: Arc<RoleLimits>,
+    key: Option<UsedKey>,
 }
 
 impl Session {
-    pub(crate) const fn new(caller: Caller, access: Access) -> Self {
-        Self { caller, access }
+    pub(crate) const fn new(
+        caller: Caller,
+        access: Access,
+        role_limits: Arc<RoleLimits>,
+        key: Option<UsedKey>,
+    ) -> Self {
+        Self { caller, access, role_limits, key }
+    }
+
+    /// The API key that the request came with, if it is one.
+    #[must_use]
+    pub const fn api_key(&self) -> Option<UsedKey> {
+        self.key
+    }
+
+    /// How many a minute the caller's roles allow; 0: no limit.
+    #[must_use]
+    pub fn per_minute(&self, kind: LimitKind, default: u32) -> u32 {
+        self.role_limits.per_minute(self.caller.roles.iter().map(String::as_str), kind, default)
     }
 
     /// The caller's account.

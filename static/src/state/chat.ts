@@ -13,6 +13,7 @@ import { findCopy, keepCopy } from "./copies.ts";
 import { draftKey, moveDraft, NEW_CHAT, readDraft, writeDraft } from "./drafts.ts";
 import { eachFrame } from "./frames.ts";
 import { upsert } from "./list.ts";
+import { endPause, pauseAfter } from "./pause.ts";
 import { conversationPath, navigate } from "./route.ts";
 import { endedBy } from "./session.ts";
 import { tellTabs } from "./tabs.ts";
@@ -176,6 +177,7 @@ export async function say(text: string): Promise<boolean> {
     const id = known ?? (await start(here, wish));
     const { message, run } = await api.say(id, text, key, wish);
     if (readDraft(id) === text) writeDraft(id, "");
+    endPause();
     tellTabs({ kind: "changed", conversationId: id });
     if (here.hasLeft()) return true;
     if (shown.some((turn) => turn.kind === "user" && turn.id === message.id)) {
@@ -221,6 +223,7 @@ export async function retry(): Promise<void> {
   closeProblem();
   try {
     const { run } = await runs.retry(runId);
+    endPause();
     tellTabs({ kind: "changed", conversationId: id });
     here.tell({ type: "retried", run });
   } catch (error) {
@@ -331,6 +334,8 @@ function isUnreachable(error: unknown): boolean {
 
 async function explain(error: unknown, here: Page): Promise<void> {
   if (here.hasLeft() || endedBy(error)) return;
+  // The text field says it, and counts down.
+  if (pauseAfter(error)) return;
   here.tell({ type: "problem", text: describe(error) });
   // Another tab was faster, or the response to our own request was lost: show the current state.
   if (error instanceof ApiError && error.code === "run_active") await refresh();

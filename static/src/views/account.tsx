@@ -7,6 +7,7 @@ import { announce } from "./announce.tsx";
 import { Header } from "./header.tsx";
 import { Identities } from "./identities.tsx";
 import { Fault, passwordOf, textOf, useSubmit, When } from "./page-list.tsx";
+import { OwnUsage } from "./own-usage.tsx";
 import { ProofForm, Secret } from "./proof.tsx";
 import { RecoveryCodes, SetupForm } from "./second-factor.tsx";
 import { Section } from "./section.tsx";
@@ -40,6 +41,7 @@ export function AccountSettings({ user }: { user: User }) {
             {state !== null && <SecondFactorForms state={state} load={load} />}
           </Section>
           {state !== null && <Identities state={state} />}
+          <OwnUsage />
         </div>
       </div>
     </>

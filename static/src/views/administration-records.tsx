@@ -2,6 +2,7 @@
 import { useState } from "preact/hooks";
 import { admin } from "../api.ts";
 import type { AuditRecord, Setting, Usage as PersonUsage } from "../types.ts";
+import { money } from "./amounts.ts";
 import { PageList, usePages, When } from "./page-list.tsx";
 
 /** Periods to choose from, in days. */
@@ -9,8 +10,13 @@ const DAYS = [1, 7, 30, 365];
 
 export function Usage() {
   const [days, setDays] = useState(30);
+  const [currency, setCurrency] = useState("");
   const pages = usePages(
-    (cursor) => admin.usage(days, cursor),
+    async (cursor) => {
+      const page = await admin.usage(days, cursor);
+      setCurrency(page.currency);
+      return page;
+    },
     ({ user_id }: PersonUsage) => user_id,
     days,
   );
@@ -37,6 +43,10 @@ export function Usage() {
             <span class="text-xs text-soft tabular-nums">
               {usage.runs.toLocaleString()} answers · {usage.prompt_tokens.toLocaleString()} tokens read ·{" "}
               {usage.completion_tokens.toLocaleString()} written · {usage.tool_calls.toLocaleString()} tool calls
+              {currency !== "" && ` · ${money(usage.cost, currency)}`}
+              {currency !== "" &&
+                usage.unpriced_tokens > 0 &&
+                ` and ${usage.unpriced_tokens.toLocaleString()} tokens of models without a price`}
             </span>
           </li>
         )}

@@ -4,6 +4,7 @@ import { administrationPath, follow, navigate, type Section } from "../state/rou
 import type { User } from "../types.ts";
 import { useEffect } from "preact/hooks";
 import { Groups, Roles } from "./administration-groups.tsx";
+import { Limits } from "./administration-limits.tsx";
 import { Invitations, Sessions, Users } from "./administration-people.tsx";
 import { Audit, Settings, Usage } from "./administration-records.tsx";
 import { Header } from "./header.tsx";
@@ -16,6 +17,7 @@ const TITLES: Record<Section, string> = {
   roles: "Roles",
   "service-accounts": "Service accounts",
   sessions: "Sessions",
+  limits: "Limits",
   usage: "Usage",
   audit: "Record",
   settings: "Settings",
@@ -74,6 +76,8 @@ function Content({ user, section }: { user: User; section: Section }) {
       return <ServiceAccounts />;
     case "sessions":
       return <Sessions />;
+    case "limits":
+      return <Limits />;
     case "usage":
       return <Usage />;
     case "audit":

@@ -3,7 +3,9 @@ import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { undecided } from "../state/approvals.ts";
 import { busy, isSending, say, stop, stopping } from "../state/chat.ts";
 import { readDraft, writeDraft } from "../state/drafts.ts";
+import { isPaused } from "../state/pause.ts";
 import { Icon } from "./icons.tsx";
+import { PauseNotice } from "./pause-notice.tsx";
 
 /** The id of the notice that says what the answer waits for. */
 export const WAITING_ID = "waiting-for-person";
@@ -50,6 +52,7 @@ export function Composer({ draftId, disabled }: { draftId: string; disabled: boo
     early.current = disabled;
     if (said === "" || disabled) return;
     if (busy.peek()) return setNote(STILL_WRITING);
+    if (isPaused()) return;
     setNote("");
     setText("");
     const sent = await say(said);
@@ -77,6 +80,7 @@ export function Composer({ draftId, disabled }: { draftId: string; disabled: boo
       <p role="status" class={note === "" ? "sr-only" : "notice mb-2"}>
         {note}
       </p>
+      <PauseNotice hasDraft={!empty} onSend={() => void send()} />
       <form
         class="flex items-end gap-2 rounded-3xl border border-line bg-raised p-2 ps-4.5 shadow-sm short:p-0.5 short:ps-4 transition-shadow focus-within:border-brand focus-within:shadow-md"
         onSubmit={(event) => {

@@ -2,6 +2,7 @@
 //! it, the other binaries test the rest of the app on PostgreSQL.
 
 mod hosts;
+mod limits;
 mod restart;
 
 /// Returns from a test that needs the server.

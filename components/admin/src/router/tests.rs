@@ -33,7 +33,8 @@ impl Test {
 
     /// An instance that has answered nobody, so that whatever was changed before holds.
     fn send_as(&self, token: &str, method: Method, path: &str, body: Option<Value>) -> Answer {
-        let config = Config { settings: vec![("signup", "invite".to_owned())], key_rotation_days: 90 };
+        let settings = vec![("signup", "invite".to_owned())];
+        let config = Config { settings, key_rotation_days: 90, ..Config::default() };
         let router = router(self.fixture.new_instance(), config);
         send(router, request(method, &format!("/api/admin{path}"), Some(token), body.as_ref()))
     }
@@ -351,7 +352,7 @@ fn settings_usage_and_the_record_are_read() {
     let test = Test::new();
     assert_eq!(test.get("/settings")["items"], json!([{"name": "signup", "value": "invite"}]));
     let usage = test.get("/usage?days=1");
-    let nothing = json!({"user_id": test.admin.id, "email": "admin@example.org", "runs": 0, "prompt_tokens": 0, "completion_tokens": 0, "tool_calls": 0});
+    let nothing = json!({"user_id": test.admin.id, "email": "admin@example.org", "runs": 0, "prompt_tokens": 0, "completion_tokens": 0, "tool_calls": 0, "cost": 0, "unpriced_tokens": 0});
     assert_eq!(usage["items"], json!([nothing]));
     assert_eq!(code(&test.send(Method::GET, "/usage?days=367", None)).0, 422);
     for name in ["a", "b", "c"] {

@@ -21,6 +21,7 @@ use super::*;
 use crate::document::DocumentError;
 
 mod documents;
+mod limits;
 mod sessions;
 
 const HERE: &str = "http://127.0.0.1:3000";
@@ -61,7 +62,7 @@ impl Test {
     }
 
     fn send(&self, mut request: Request<Body>) -> Answer {
-        let config = Config { signing_key: String::new(), reads_documents: true };
+        let config = Config { signing_key: String::new(), reads_documents: true, client_address_header: None };
         request.headers_mut().insert(header::HOST, HeaderValue::from_static("127.0.0.1:3000"));
         let app = self.fixture.new_instance();
         router_test::send(router(app, config, Scripted(self.document.clone())), request)
@@ -483,7 +484,7 @@ fn a_program_finds_all_it_needs_in_the_metadata() {
 fn permissions_of_every_route_are_those_of_the_document() {
     router_test::paused(async |_| {
         router_test::permissions::compare_routes("oauth", |app| {
-            let config = Config { signing_key: String::new(), reads_documents: true };
+            let config = Config { signing_key: String::new(), reads_documents: true, client_address_header: None };
             router(app, config, Scripted(Value::Null))
         })
         .await;

@@ -88,8 +88,9 @@ impl Test {
     async fn lease(&self) -> Lease {
         let store = self.fixture.app.store();
         let conversation = store.create_conversation(self.user.id, "", None).await.unwrap().id;
-        let incoming = IncomingMessage { content: "hello", title: "t", default_model: "m", idempotency_key: None };
-        let Appended::Stored(_, run) = store.append_message(self.user.id, conversation, &incoming).await.unwrap()
+        let incoming =
+            IncomingMessage { content: "hello", title: "t", default_model: "m", ..IncomingMessage::default() };
+        let Appended::Stored(_, run, _) = store.append_message(self.user.id, conversation, &incoming).await.unwrap()
         else {
             panic!("it is stored")
         };

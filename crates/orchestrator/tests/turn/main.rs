@@ -10,6 +10,7 @@
 
 mod answers;
 mod approvals;
+mod budgets;
 mod distant;
 mod heard;
 mod progress;

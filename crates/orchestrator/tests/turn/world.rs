@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use domain::{Decision, Effect, Id, Run, RunState, ToolCall};
+use domain::{Decision, Effect, Id, Run, RunState, ToolCall, prices::Prices};
 use http::HeaderMap;
 use native_sqlite::SqliteFile;
 use orchestrator::{
@@ -58,6 +58,8 @@ pub(crate) struct World {
     pub(crate) task_lasts: Cell<Option<u32>>,
     /// How long a question about tasks takes; `None`: nobody can be asked.
     pub(crate) question_takes: Cell<Option<Duration>>,
+    /// Whether somebody has a budget.
+    pub(crate) has_budgets: Cell<bool>,
     /// How often a reader wanted to ask.
     pub(crate) questions: Cell<u32>,
     /// How often tasks were asked about.
@@ -101,6 +103,7 @@ impl World {
             calls: RefCell::default(),
             task_lasts: Cell::new(None),
             question_takes: Cell::new(Some(Duration::ZERO)),
+            has_budgets: Cell::default(),
             questions: Cell::new(0),
             task_asked: Cell::new(0),
             logged: RefCell::default(),
@@ -215,9 +218,9 @@ impl World {
     }
 
     async fn send_to(&self, conversation: Id, content: &str) -> Id {
-        let incoming = IncomingMessage { content, title: "t", default_model: "m", idempotency_key: None };
+        let incoming = IncomingMessage { content, title: "t", default_model: "m", ..IncomingMessage::default() };
         match self.store.append_message(self.user, conversation, &incoming).await.unwrap() {
-            Appended::Stored(_, run) => run.id,
+            Appended::Stored(_, run, _) => run.id,
             other => panic!("not stored: {other:?}"),
         }
     }
@@ -287,6 +290,7 @@ impl World {
             context_window_tokens: 10_000,
             system_prompt: "Be kind.".into(),
             silence: Duration::from_secs(30),
+            prices: Prices::default(),
         };
         match open(self, self.user, run, seen).await.unwrap() {
             Opened::Events(reading) => request_handler::read(self, &settings, reading, reader.clone()).await,
@@ -419,6 +423,10 @@ impl Host for World {
 
     async fn tools(&self, _: &ToolOffers) -> Offered {
         Offered { tools: self.tools.clone(), unconfigured: self.unconfigured.clone() }
+    }
+
+    async fn has_budgets(&self) -> bool {
+        self.has_budgets.get()
     }
 
     async fn call_tool(&self, lease: Lease, call: &ToolCall, told: &dyn Fn(ToolProgress)) -> ToolAnswer {

@@ -67,7 +67,7 @@ fn what_is_somebody_elses_is_not_found(place: Place) {
     assert!(block_on(store.run(eve.id, run.id)).unwrap().is_none());
     assert!(block_on(store.tail(eve.id, run.id, 0)).unwrap().is_none());
     assert!(block_on(store.request_cancel(eve.id, run.id)).unwrap().is_none());
-    assert!(matches!(block_on(store.retry_run(eve.id, run.id)).unwrap(), Retried::NotFound));
+    assert!(matches!(block_on(store.retry_run(eve.id, run.id, None)).unwrap(), Retried::NotFound));
     assert_eq!(fixture.texts(&ada, conversation), ["secret"]);
 }
 
@@ -115,7 +115,7 @@ fn a_message_sent_again_with_its_key_is_stored_once(place: Place) {
     let fixture = Fixture::new(place);
     let user = fixture.user("a@example.org");
     let conversation = fixture.conversation(&user);
-    let Appended::Stored(first, run) = fixture.append(&user, conversation, "hello", Some("k")) else { panic!() };
+    let Appended::Stored(first, run, _) = fixture.append(&user, conversation, "hello", Some("k")) else { panic!() };
     let Appended::Existing(again, same_run) = fixture.append(&user, conversation, "hello", Some("k")) else { panic!() };
     assert_eq!((first.id, run.id), (again.id, same_run.id));
     assert_eq!(fixture.texts(&user, conversation).len(), 1);
@@ -130,7 +130,13 @@ fn append_at_once(fixture: &Fixture, key: impl Fn(usize) -> String + Sync) -> (V
     let stores: Vec<_> = (0..SENDERS).map(|_| Store::new(fixture.another_connection())).collect();
     let send = &|(index, store): (usize, &Store<_>)| {
         let key = key(index);
-        let incoming = IncomingMessage { content: "hello", title: "", default_model: "m", idempotency_key: Some(&key) };
+        let incoming = IncomingMessage {
+            content: "hello",
+            title: "",
+            default_model: "m",
+            idempotency_key: Some(&key),
+            ..IncomingMessage::default()
+        };
         barrier.wait();
         block_on(store.append_message(user.id, conversation, &incoming)).unwrap()
     };

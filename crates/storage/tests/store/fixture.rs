@@ -43,13 +43,19 @@ impl Fixture {
     }
 
     pub(crate) fn append(&self, user: &User, conversation_id: Id, content: &str, key: Option<&str>) -> Appended {
-        let incoming = IncomingMessage { content, title: "title", default_model: "m", idempotency_key: key };
+        let incoming = IncomingMessage {
+            content,
+            title: "title",
+            default_model: "m",
+            idempotency_key: key,
+            ..IncomingMessage::default()
+        };
         block_on(self.store.append_message(user.id, conversation_id, &incoming)).unwrap()
     }
 
     pub(crate) fn send(&self, user: &User, conversation_id: Id, content: &str) -> (Message, Run) {
         match self.append(user, conversation_id, content, None) {
-            Appended::Stored(message, run) => (message, run),
+            Appended::Stored(message, run, _) => (message, run),
             other => panic!("not stored: {other:?}"),
         }
     }

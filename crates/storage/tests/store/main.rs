@@ -18,6 +18,7 @@ mod full;
 mod grants;
 mod identities;
 mod keys;
+mod limits;
 mod links;
 mod migrations;
 mod permissions;

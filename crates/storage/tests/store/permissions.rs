@@ -344,7 +344,11 @@ fn what_people_used_is_added_up(place: Place) {
         let usage = block_on(fixture.store.usage(Timestamp::from_millis(since), before, 10)).unwrap();
         usage
             .into_iter()
-            .map(|of| (of.user_id, of.runs, of.prompt_tokens, of.completion_tokens, of.tool_calls))
+            .map(|of| {
+                let (prompt, completion): (Vec<_>, Vec<_>) =
+                    of.models.iter().map(|model| (model.prompt_tokens, model.completion_tokens)).unzip();
+                (of.user_id, of.runs, prompt.iter().sum(), completion.iter().sum(), of.tool_calls)
+            })
             .collect::<Vec<_>>()
     };
     let now = state(&fixture).now.as_millis();

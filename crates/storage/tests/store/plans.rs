@@ -3,12 +3,13 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use domain::{Decision, Effect, Id, RunState, Timestamp};
+use domain::{Decision, Effect, Id, RunState, Timestamp, prices::Price};
 use storage::{
     Database, DatabaseError, Dialect, Row, Statement, Store, TransactionOutcome, Value,
     access::Offers,
     approvals::Question,
     audit::AuditEvent,
+    budgets::{Reservation, RoundEstimate},
     grants::{CodeBinding, NewGrant},
     leases::{Entry, MAX_LEASES},
     messages::{Appended, IncomingMessage},
@@ -32,7 +33,7 @@ crate::on_each_database! {
 }
 
 /// The tables that grow with use.
-const GROWING: [&str; 15] = [
+const GROWING: [&str; 16] = [
     "sessions",
     "api_keys",
     "conversations",
@@ -47,11 +48,12 @@ const GROWING: [&str; 15] = [
     "tool_connection_attempts",
     "approvals",
     "rate_limits",
+    "budget_use",
     "audit_events",
 ];
 
 /// Tables with a few rows, which are read whole.
-const SMALL: [&str; 3] = ["roles", "signing_keys", "inside_keys"];
+const SMALL: [&str; 5] = ["roles", "signing_keys", "inside_keys", "limits", "budget_periods"];
 
 /// What may be read whole now and then, with a new list of tools or a stopped run, as plans name it: tasks, to find those that were left behind. A
 /// task goes when its result is told, so there are as many as go on.
@@ -121,8 +123,13 @@ fn reads_whole_only(small: &[&str], database: &Real, statement: Statement) {
 /// A turn with every possible statement, and the pages.
 fn do_what_people_do(store: &Store<Recorder<'_>>) {
     let (user_id, conversation_id) = (id(USER, 2), id(CONVERSATION, 1));
-    let incoming =
-        IncomingMessage { content: "hello", title: "title", default_model: "m", idempotency_key: Some("once") };
+    let incoming = IncomingMessage {
+        content: "hello",
+        title: "title",
+        default_model: "m",
+        idempotency_key: Some("once"),
+        ..IncomingMessage::default()
+    };
     block_on(async {
         store.access_state("tests", 60_000, Offers::Unless(None)).await.unwrap();
         let holder = store.key_holder("7").await.unwrap().unwrap();
@@ -139,7 +146,7 @@ fn do_what_people_do(store: &Store<Recorder<'_>>) {
         store.messages(user_id, conversation_id, 0, 100, 1_000_000).await.unwrap();
         store.newest_messages(user_id, conversation_id, i64::MAX, 100, 1_000_000).await.unwrap();
         let sent = store.append_message(user_id, conversation_id, &incoming).await.unwrap();
-        let Appended::Stored(_, run) = sent else { panic!("not stored: {sent:?}") };
+        let Appended::Stored(_, run, _) = sent else { panic!("not stored: {sent:?}") };
         store.append_message(user_id, conversation_id, &incoming).await.unwrap();
 
         let lease = lease_of(&run);
@@ -163,6 +170,11 @@ fn do_what_people_do(store: &Store<Recorder<'_>>) {
             store.start_tool_call(lease, user_id, "call", "clock").await.unwrap();
         }
         store.holder_of(lease, "call").await.unwrap().unwrap();
+        let round = RoundEstimate { prompt_tokens: 1, answer_tokens: 1, price: Price::default() };
+        assert_eq!(store.reserve_budget(lease, round).await.unwrap(), Reservation::Reserved);
+        store.settle_budget(lease, true, 1).await.unwrap();
+        store.reserve_budget(lease, round).await.unwrap();
+        store.budgets_of(user_id, None).await.unwrap();
         store.keep_time_zone(lease, "Europe/Berlin").await.unwrap();
         store.written_by_person(run.id, user_id).await.unwrap();
         store.finish_step(lease, RunState::Streaming, &answer("a", "stop"), None, &batch(100, "frames")).await.unwrap();
@@ -249,7 +261,7 @@ fn do_what_people_do(store: &Store<Recorder<'_>>) {
         let message = Some(answer("so far", "cancelled"));
         let (state, batch) = (RunState::Cancelled, Batch { last_id: 200, frames: "end".into() });
         assert!(store.finish_run(lease, &Ending { state, failure: None, usage: None, message, batch }).await.unwrap());
-        store.retry_run(user_id, run.id).await.unwrap();
+        store.retry_run(user_id, run.id, None).await.unwrap();
     });
 }
 
@@ -393,6 +405,11 @@ fn fill(database: &Real) {
                  SELECT {}, CAST(i AS text), CAST(i AS text), CAST(i AS text), 'x', 'x', i FROM n",
                 id_sql(USER, &format!("i % {USERS} + 1"))
             ),
+        ),
+        (1, "INSERT INTO limits (subject, kind, amount) SELECT 'installation', 'tokens_per_day', 1000000 FROM n".to_owned()),
+        (
+            RUNS,
+            "INSERT INTO budget_use (subject, period, tokens, cost) SELECT 'user:' || i, '2026-01', i, i FROM n".to_owned(),
         ),
         (RUNS, "INSERT INTO rate_limits (key, full_at) SELECT CAST(i AS text), i * 1000000000000 FROM n".to_owned()),
         (

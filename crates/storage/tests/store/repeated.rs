@@ -49,9 +49,9 @@ fn a_turn_whose_every_answer_was_lost_once_is_stored_once(place: Place) {
     let conversation = fixture.conversation(&user);
     let store = Store::new(Twice(fixture.another_connection()));
 
-    let incoming = IncomingMessage { content: "hello", title: "t", default_model: "m", idempotency_key: None };
+    let incoming = IncomingMessage { content: "hello", title: "t", default_model: "m", ..IncomingMessage::default() };
     let sent = block_on(store.append_message(user.id, conversation, &incoming)).unwrap();
-    let Appended::Stored(message, run) = sent else { panic!("{sent:?}") };
+    let Appended::Stored(message, run, _) = sent else { panic!("{sent:?}") };
     assert_eq!((message.position, run.state), (1, RunState::Queued));
 
     let lease = lease_of(&run);

@@ -115,7 +115,7 @@ fn a_broken_off_run_can_be_tried_again_and_the_new_one_does_not_see_the_old_answ
     let user = fixture.user("a@example.org");
     let conversation = fixture.conversation(&user);
     let (run, lease) = fixture.claimed(&user, conversation);
-    let retry = || block_on(fixture.store.retry_run(user.id, run.id)).unwrap();
+    let retry = || block_on(fixture.store.retry_run(user.id, run.id, None)).unwrap();
     assert!(matches!(retry(), Retried::NotRetryable), "it is still at work");
     assert!(fixture.end(lease, RunState::Error, "error"));
     let Retried::Queued(second) = retry() else { panic!() };
@@ -138,7 +138,7 @@ fn a_run_cannot_be_tried_again_when_the_conversation_has_moved_on(place: Place) 
     assert!(fixture.end(lease, RunState::Error, "error"));
     let (_, lease) = fixture.claimed(&user, conversation);
     assert!(fixture.end(lease, RunState::Complete, "stop"));
-    assert!(matches!(block_on(fixture.store.retry_run(user.id, failed.id)).unwrap(), Retried::NotRetryable));
+    assert!(matches!(block_on(fixture.store.retry_run(user.id, failed.id, None)).unwrap(), Retried::NotRetryable));
 }
 
 fn a_run_that_is_tried_again_knows_what_its_tools_have_done(place: Place) {
@@ -152,7 +152,7 @@ fn a_run_that_is_tried_again_knows_what_its_tools_have_done(place: Place) {
     assert!(block_on(store.finish_step(lease, RunState::ToolExecution, &asked, None, &batch(3, "r"))).unwrap());
     assert!(block_on(store.finish_tool_call(lease, &result, &batch(4, "s"))).unwrap());
     assert!(fixture.end(lease, RunState::Error, "error"));
-    let Retried::Queued(second) = block_on(store.retry_run(user.id, run.id)).unwrap() else { panic!() };
+    let Retried::Queued(second) = block_on(store.retry_run(user.id, run.id, None)).unwrap() else { panic!() };
     let context = block_on(store.context(&second, 100, 1_000_000)).unwrap();
     assert_eq!(context.iter().map(|message| message.content.as_str()).collect::<Vec<_>>(), ["hello", "", "sent"]);
 }
@@ -216,7 +216,7 @@ fn what_nobody_comes_for_within_a_day_has_failed_and_is_in_nobodys_way(place: Pl
         if executed {
             fixture.send(&user, conversation, "again");
         } else {
-            let retried = block_on(fixture.store.retry_run(user.id, run.id)).unwrap();
+            let retried = block_on(fixture.store.retry_run(user.id, run.id, None)).unwrap();
             assert!(matches!(retried, Retried::Queued(_)), "{retried:?}");
         }
         assert_eq!(read().state, RunState::Error);

@@ -376,6 +376,10 @@ async fn start_app(
         "openai_api_key=bench".to_owned(),
         "openai_model=scripted".to_owned(),
         "openai_models=scripted*".to_owned(),
+        // One person sends as much as many people do.
+        "requests_per_minute=0".to_owned(),
+        "person_requests_per_minute=0".to_owned(),
+        "session_requests_per_minute=0".to_owned(),
     ];
     variables.extend(postgres.map(|postgres| format!("database_url={}", postgres.url())));
     variables.extend(arguments.variables.iter().cloned());

@@ -16,12 +16,14 @@ use axum::{
 use domain::{Id, Timestamp, User};
 use futures::executor::block_on;
 use http::{HeaderMap, Method, Request, StatusCode, header};
-use identity::{Issuer, Purpose};
+use identity::{Issuer, Purpose, api_key::ApiKey};
 use jwt_simple::prelude::{Claims, Duration, Ed25519KeyPair, EdDSAKeyPairLike as _};
 use native_sqlite::SqliteFile;
 use serde_json::Value;
 use storage::{
     accounts::{AccountChange, AccountChanged},
+    api_keys::NewApiKey,
+    invitations::Maker,
     migration::migrate,
     signing_keys::SigningKey,
     users::{NewUser, Opening},
@@ -119,6 +121,16 @@ impl Fixture {
     #[must_use]
     pub fn another_connection(&self) -> SqliteFile {
         SqliteFile::open(&self.folder.path().join("db")).expect("a file can be opened")
+    }
+
+    /// An API key of an account with these scopes, separated by spaces: its id, and the key itself.
+    #[must_use]
+    pub fn api_key(&self, user: &User, scopes: &str) -> (Id, String) {
+        let key = ApiKey::new().expect("a key can be made");
+        let new = NewApiKey { name: "key", prefix: key.prefix(), hash: &key.hash(), scopes, expires_at: None };
+        let maker = Maker { user_id: user.id, access_version: user.access_version };
+        let made = block_on(self.app.store().create_api_key(user.id, new, maker)).expect("it answers");
+        (made.expect("there is room for a key").id, key.to_string())
     }
 
     /// A token of an account.

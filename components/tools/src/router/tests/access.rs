@@ -172,3 +172,26 @@ fn a_program_goes_no_further_at_the_gateway_than_its_scopes() {
         assert_eq!((none.status.as_u16(), &none.json["code"]), (403, &json!("insufficient_scope")));
     });
 }
+
+#[test]
+fn a_role_has_its_own_number_of_calls_a_minute_in_runs_and_at_the_gateway() {
+    paused(|outside| async move {
+        let mut test = Test::new(outside);
+        let subject = format!("role:{}", test.user.roles().next().unwrap());
+        let limits = [(storage::limits::LimitKind::ToolCalls, 2)];
+        assert!(test.fixture.app.store().set_limits(&subject, &limits).await.unwrap());
+        test.fixture.app = test.fixture.new_instance();
+        let lease = test.lease().await;
+        assert_eq!(test.call(lease, "c1", "clock_now").await["is_error"], false);
+        let token = test.fixture.token(&test.user, Purpose::Gateway);
+        let call = async || {
+            let params = json!({ "name": "clock_now", "arguments": {} });
+            test.gateway(&token, "/mcp", "tools/call", params).await.json["result"].clone()
+        };
+        assert_eq!(call().await["isError"], false);
+        let refused = call().await;
+        assert_eq!(refused["isError"], true);
+        let words = refused["content"][0]["text"].as_str().unwrap();
+        assert!(words.contains("Try again in"), "{words}");
+    });
+}
