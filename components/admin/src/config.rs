@@ -5,7 +5,7 @@ use platform::variables::variable;
 use web::settings::rotation_days;
 
 /// The variables that are shown. Each is checked by the component that uses it.
-const SHOWN: [&str; 17] = [
+const SHOWN: [&str; 16] = [
     "signup",
     "second_factor_roles",
     "client_address_header",

@@ -26,7 +26,7 @@ impl Test {
 
     fn send(&self, token: &str, path: &str, body: Option<Value>) -> Answer {
         let config = Config { default_model: "m".into(), other_models: String::new(), rates: self.rates };
-        let router = router(self.fixture.new_instance(), config, |_| {});
+        let router = router(self.fixture.new_instance(), config, |_, _, _| {});
         send(router, request(Method::POST, path, Some(token), body.as_ref()))
     }
 
@@ -115,7 +115,7 @@ fn everybody_sees_what_they_used_and_what_is_left() {
     test.set(&format!("user:{}", test.user.id), &[(LimitKind::TokensPerDay, 100)]);
     test.say(&test.token);
     let config = Config { default_model: "m".into(), other_models: String::new(), rates: test.rates };
-    let router = router(test.fixture.new_instance(), config, |_| {});
+    let router = router(test.fixture.new_instance(), config, |_, _, _| {});
     let usage = send(router, request(Method::GET, "/api/usage", Some(&test.token), None)).json;
     assert_eq!((&usage["runs"], &usage["days"]), (&json!(1), &json!(30)));
     assert_eq!(usage["budgets"], json!([{"of": "user", "kind": "tokens_per_day", "amount": 100, "left": 100}]));
