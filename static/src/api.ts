@@ -17,6 +17,7 @@ import type {
   Grant,
   Group,
   Invitation,
+  Key,
   Link,
   MadeApiKey,
   Message,
@@ -251,6 +252,9 @@ export const admin = {
     send<ServiceAccount>("POST", adminPath("service-accounts"), { body: { name, role }, once: true }),
   sessions: (cursor: Cursor) => send<Page<OpenSession>>("GET", adminPath("sessions", { cursor })),
   endSession: (id: string) => send<void>("DELETE", adminPath(`sessions/${id}`)),
+  keys: () => send<Page<Key>>("GET", adminPath("keys")),
+  rotateKeys: (purpose: string, revoke: boolean) =>
+    send<{ rotated: boolean; items: Key[] }>("POST", adminPath("keys/rotate"), { body: { purpose, revoke }, once: true }),
   settings: () => send<Page<Setting>>("GET", adminPath("settings")),
   usage: (days: number, cursor: Cursor) => send<Page<Usage>>("GET", adminPath("usage", { days: `${days}`, cursor })),
   audit: (cursor: Cursor) => send<Page<AuditRecord>>("GET", adminPath("audit", { cursor })),

@@ -12,6 +12,7 @@ const NEEDS: Record<Section, string> = {
   sessions: "sessions:manage",
   usage: "usage:read",
   audit: "audit:read",
+  keys: "keys:manage",
   settings: "settings:read",
 };
 

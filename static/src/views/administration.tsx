@@ -7,6 +7,7 @@ import { Groups, Roles } from "./administration-groups.tsx";
 import { Invitations, Sessions, Users } from "./administration-people.tsx";
 import { Audit, Settings, Usage } from "./administration-records.tsx";
 import { Header } from "./header.tsx";
+import { Keys } from "./administration-keys.tsx";
 import { ServiceAccounts } from "./service-accounts.tsx";
 
 const TITLES: Record<Section, string> = {
@@ -18,6 +19,7 @@ const TITLES: Record<Section, string> = {
   sessions: "Sessions",
   usage: "Usage",
   audit: "Record",
+  keys: "Keys",
   settings: "Settings",
 };
 
@@ -78,6 +80,8 @@ function Content({ user, section }: { user: User; section: Section }) {
       return <Usage />;
     case "audit":
       return <Audit />;
+    case "keys":
+      return <Keys />;
     case "settings":
       return <Settings />;
   }
