@@ -18,6 +18,7 @@ import type {
   Group,
   Identity,
   Invitation,
+  Key,
   LimitKind,
   LimitList,
   LimitSubject,
@@ -261,6 +262,9 @@ export const admin = {
     send<ServiceAccount>("POST", adminPath("service-accounts"), { body: { name, role }, once: true }),
   sessions: (cursor: Cursor) => send<Page<OpenSession>>("GET", adminPath("sessions", { cursor })),
   endSession: (id: string) => send<void>("DELETE", adminPath(`sessions/${id}`)),
+  keys: () => send<Page<Key>>("GET", adminPath("keys")),
+  rotateKeys: (purpose: string, revoke: boolean) =>
+    send<{ rotated: boolean; items: Key[] }>("POST", adminPath("keys/rotate"), { body: { purpose, revoke }, once: true }),
   settings: () => send<Page<Setting>>("GET", adminPath("settings")),
   limits: () => send<LimitList>("GET", adminPath("limits")),
   setLimits: (subject: string, limits: Partial<Record<LimitKind, number>>) =>

@@ -13,6 +13,7 @@ const NEEDS: Record<Section, string> = {
   limits: "limits:manage",
   usage: "usage:read",
   audit: "audit:read",
+  keys: "keys:manage",
   settings: "settings:read",
 };
 

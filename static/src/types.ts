@@ -182,6 +182,18 @@ export type AuditRecord = {
   detail: string | null;
 };
 
+export type Key = {
+  purpose: string;
+  id: string;
+  created_at: string;
+  /** When it should be rotated. */
+  due_at: string | null;
+  state: "current" | "verifies" | "retired";
+  verifies_until: string | null;
+  /** It is rotated where the installation is deployed. */
+  is_configured: boolean;
+};
+
 export type Model = { id: string; default: boolean };
 
 export type Page<T> = { items: T[]; next_cursor: string | null };

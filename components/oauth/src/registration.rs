@@ -97,7 +97,7 @@ fn client_id(issuer: &Issuer, client: &Client) -> Result<Option<String>> {
     Ok(id.filter(|id| id.len() <= MAX_CLIENT_ID_BYTES))
 }
 
-/// The program with this `client_id`; `None` if it was not registered here, or before the signing key was changed.
+/// The program with this `client_id`; `None` if it was not registered here, or before the signing key was revoked.
 pub(crate) fn registered(issuer: &Issuer, client_id: &str) -> Option<Client> {
     let text = issuer.verified_text(Use::Registration, client_id)?;
     let Registration { name, redirect_uris } = serde_json::from_str(&text).ok()?;

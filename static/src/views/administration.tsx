@@ -8,6 +8,7 @@ import { Limits } from "./administration-limits.tsx";
 import { Invitations, Sessions, Users } from "./administration-people.tsx";
 import { Audit, Settings, Usage } from "./administration-records.tsx";
 import { Header } from "./header.tsx";
+import { Keys } from "./administration-keys.tsx";
 import { ServiceAccounts } from "./service-accounts.tsx";
 
 const TITLES: Record<Section, string> = {
@@ -20,6 +21,7 @@ const TITLES: Record<Section, string> = {
   limits: "Limits",
   usage: "Usage",
   audit: "Record",
+  keys: "Keys",
   settings: "Settings",
 };
 
@@ -82,6 +84,8 @@ function Content({ user, section }: { user: User; section: Section }) {
       return <Usage />;
     case "audit":
       return <Audit />;
+    case "keys":
+      return <Keys />;
     case "settings":
       return <Settings />;
   }

@@ -217,7 +217,12 @@ fn several_keys_are_read_in_their_order_however_their_lines_are_joined() {
     }
     assert_eq!((ids(""), ids(" \n")), (Vec::<String>::new(), Vec::new()));
     let cut = pems[1].replace("-----END PRIVATE", "");
-    for wrong in ["words", &format!("{} words", pems[0]), &format!("{}{cut}", pems[0]), &pems[0][..40]] {
+    for wrong in [
+        "words",
+        &format!("{} words", pems[0]),
+        &format!("{}{cut}", pems[0]),
+        &pems[0].chars().take(40).collect::<String>(),
+    ] {
         assert!(Issuer::parse_list(wrong).is_err(), "{wrong}");
     }
 }
