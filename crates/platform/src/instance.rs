@@ -6,13 +6,16 @@ use std::cell::OnceCell;
 
 use cache::SingleFlight;
 use send_wrapper::SendWrapper;
-use storage::{StorageError, migration::migrate};
+use storage::{MasterKey, StorageError, Store, migration::migrate};
 use web::{
     App, Site,
     log::{Level, log},
 };
 
-use crate::{SpinClock, SpinDatabase, variables::variable};
+use crate::{
+    SpinClock, SpinDatabase,
+    variables::{granted, variable},
+};
 
 thread_local! {
     static APP: OnceCell<App<SpinDatabase>> = const { OnceCell::new() };
@@ -50,5 +53,7 @@ async fn opened(component: &'static str) -> Result<App<SpinDatabase>, StorageErr
         log(component, Level::Info, "applied a migration", std::collections::BTreeMap::from([("migration", name)]));
     }
     let site = Site::new(&variable("public_url").await);
-    Ok(APP.with(|app| app.get_or_init(|| App::new(database, site)).clone()))
+    let master_key = granted("master_key").await.map_or_else(MasterKey::not_granted, MasterKey::new);
+    let store = Store::with_master_key(database, master_key);
+    Ok(APP.with(|app| app.get_or_init(|| App::over(store, site)).clone()))
 }

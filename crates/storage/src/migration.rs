@@ -120,6 +120,12 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../../migrations/0016_tool_connections.sql"),
         postgres: include_str!("../../../migrations/0016_tool_connections.sql"),
     },
+    Migration {
+        version: 19,
+        name: "0019_data_keys",
+        sqlite: include_str!("../../../migrations/0019_data_keys.sql"),
+        postgres: include_str!("../../../migrations/0019_data_keys.sql"),
+    },
 ];
 
 /// The number of our advisory lock, "edge" in ASCII. Any number will do that nobody else locks in the same database.
