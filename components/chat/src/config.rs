@@ -3,6 +3,8 @@
 use platform::variables::variable;
 use web::settings::{self, Check};
 
+use crate::encryption;
+
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     /// The model for a conversation that names none.
@@ -29,7 +31,9 @@ impl Config {
 
 /// Checks the settings, for `/ready`.
 pub(crate) async fn checks() -> Vec<Check> {
-    vec![settings::required("openai_model", &variable("openai_model").await)]
+    let mut checks = vec![settings::required("openai_model", &variable("openai_model").await)];
+    checks.extend(encryption::checks().await);
+    checks
 }
 
 #[cfg(test)]

@@ -77,11 +77,6 @@ pub(crate) async fn checks() -> Vec<Check> {
     let policies = Policy::parse_list(&variable("tool_policies").await)
         .map(drop)
         .map_err(|error| format!("tool_policies is not valid, so all tools are denied: {error}."));
-    let master_key = MasterKey::new(variable("master_key").await).fault().map_or(Ok(()), |error| {
-        Err(format!(
-            "master_key is not valid, so no secrets can be decrypted: {error}. Make one: openssl rand -base64 32."
-        ))
-    });
     let number = async |name, default: u32| {
         settings::number(name, &variable(name).await, 1, &format!("{default} is used instead"))
     };
@@ -90,7 +85,6 @@ pub(crate) async fn checks() -> Vec<Check> {
         Check::new("tool_policies", policies),
         number("tool_calls_per_minute", CALLS_PER_MINUTE).await,
         number("tool_changes_per_minute", CHANGES_PER_MINUTE).await,
-        Check::new("master_key", master_key),
     ]
 }
 

@@ -121,6 +121,11 @@ impl<D: Database> Store<D> {
         Self { database, keyring: Arc::new(data_keys::Keyring::new(master_key)) }
     }
 
+    /// The master key of the configuration.
+    pub fn master_key(&self) -> &MasterKey {
+        self.keyring.master()
+    }
+
     /// For a query of accounts: it waits for a change of the account that is not committed yet, and every later one waits for this statement.
     /// SQLite has one writer at a time anyway.
     pub(crate) fn waiting_for_change(&self) -> &'static str {

@@ -19,6 +19,8 @@ pub const PATH: &str = "/internal/settings";
 pub enum Status {
     /// The setting is valid.
     Ok,
+    /// It works, and something should be done soon; the detail says what.
+    Warning,
     /// The setting is wrong; the detail says what to do.
     Failed,
 }
@@ -41,6 +43,12 @@ impl Check {
     pub fn new(name: impl Into<Cow<'static, str>>, result: Result<(), String>) -> Self {
         let status = if result.is_ok() { Status::Ok } else { Status::Failed };
         Self { name: name.into(), status, detail: result.err() }
+    }
+
+    /// Something that works, and that somebody should see to.
+    #[must_use]
+    pub fn warning(name: impl Into<Cow<'static, str>>, detail: String) -> Self {
+        Self { name: name.into(), status: Status::Warning, detail: Some(detail) }
     }
 }
 
