@@ -1,11 +1,13 @@
 -- What people type and what they are answered is sealed (docs/adr/0039): each person has a data key, wrapped by a master key. crates/vault says how.
 
--- wrapped is '' when the key was destroyed: what it sealed can never be read again. master_key is the id of the master key that wraps it.
+-- wrapped is '' when the key was destroyed: what it sealed can never be read again. master_key is the id of the master key that wraps it; 'lost' if that was
+-- given up, so that a new key is made. lost has the ids of the keys that were given up, separated by commas.
 CREATE TABLE data_keys (
     user_id text PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
     id text NOT NULL,
     wrapped text NOT NULL,
     master_key text NOT NULL,
+    lost text,
     created_at bigint NOT NULL
 );
 
@@ -30,4 +32,7 @@ SELECT 'conversations', 1, '', 0, (SELECT COUNT(*) FROM conversations), 0, 0 WHE
 UNION ALL SELECT 'messages', 1, '', 0, (SELECT COUNT(*) FROM messages), 0, 0 WHERE EXISTS (SELECT 1 FROM users)
 UNION ALL SELECT 'run_events', 1, '', 0, (SELECT COUNT(*) FROM run_events), 0, 0 WHERE EXISTS (SELECT 1 FROM users)
 UNION ALL SELECT 'runs', 1, '', 0, (SELECT COUNT(*) FROM runs), 0, 0 WHERE EXISTS (SELECT 1 FROM users)
-UNION ALL SELECT 'tool_tasks', 1, '', 0, (SELECT COUNT(*) FROM tool_tasks), 0, 0 WHERE EXISTS (SELECT 1 FROM users);
+UNION ALL SELECT 'tool_tasks', 1, '', 0, (SELECT COUNT(*) FROM tool_tasks), 0, 0 WHERE EXISTS (SELECT 1 FROM users)
+UNION ALL SELECT 'tool_secrets', 1, '', 0, (SELECT COUNT(*) FROM tool_secrets), 0, 0 WHERE EXISTS (SELECT 1 FROM users)
+UNION ALL SELECT 'second_factors', 1, '', 0, (SELECT COUNT(*) FROM second_factors), 0, 0 WHERE EXISTS (SELECT 1 FROM users)
+UNION ALL SELECT 'tool_connections', 1, '', 0, (SELECT COUNT(*) FROM tool_connections), 0, 0 WHERE EXISTS (SELECT 1 FROM users);

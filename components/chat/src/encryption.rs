@@ -91,11 +91,8 @@ async fn master_key(store: &Store<impl Database>) -> Result<Check, StorageError>
         return Ok(Check::new(NAME, Err(detail)));
     }
     let keys = store.master_keys().await?;
-    let missing: Vec<String> = keys
-        .iter()
-        .filter(|key| !key.is_known)
-        .map(|key| format!("{} (of {} people)", key.id, key.data_keys))
-        .collect();
+    let missing: Vec<String> =
+        keys.iter().filter(|key| !key.is_known).map(|key| format!("{} (of {} people)", key.id, key.uses)).collect();
     if !missing.is_empty() {
         let detail = format!(
             "What people typed cannot be read, because these master keys are missing: {}. Put them back into master_key, behind the one that wraps.",
@@ -109,7 +106,7 @@ async fn master_key(store: &Store<impl Database>) -> Result<Check, StorageError>
         return Ok(Check::warning(NAME, detail.to_owned()));
     }
     let unneeded: Vec<&str> =
-        keys.iter().filter(|key| !key.wraps && key.data_keys == 0).map(|key| key.id.as_str()).collect();
+        keys.iter().filter(|key| !key.wraps && key.uses == 0).map(|key| key.id.as_str()).collect();
     Ok(if unneeded.is_empty() {
         Check::new(NAME, Ok(()))
     } else {
@@ -127,7 +124,7 @@ async fn encryption(store: &Store<impl Database>) -> Result<Check, StorageError>
         return Ok(Check::warning(NAME, detail));
     }
     let older: i64 =
-        store.master_keys().await?.iter().filter(|key| key.is_known && !key.wraps).map(|key| key.data_keys).sum();
+        store.master_keys().await?.iter().filter(|key| key.is_known && !key.wraps).map(|key| key.uses).sum();
     Ok(if older == 0 {
         Check::new(NAME, Ok(()))
     } else {

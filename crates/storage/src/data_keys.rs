@@ -25,6 +25,13 @@ const KEPT: Duration = Duration::from_secs(60);
 /// The most keys, and the most runs whose keys are known, that an instance keeps: more than it has people and runs at once.
 const MAX_KEPT: usize = 128;
 
+/// What stands for a text whose key is lost, in columns that people read. Others, which hold JSON, are empty then.
+const LOST: &str = "(This can no longer be read: the key that it was encrypted with is lost.)";
+const IN_WORDS: [&str; 6] = ["content", "title", "reasoning", "error_message", "message", "result"];
+
+/// Stands for the master key of a data key that was given up (docs/runbooks/keys.md).
+const GIVEN_UP: &str = "lost";
+
 /// The keys of an instance.
 pub(crate) struct Keyring {
     master: MasterKey,
@@ -35,6 +42,8 @@ pub(crate) struct Keyring {
 struct Known {
     /// The configured master keys and those that were made here, as far as they were needed.
     masters: Option<Arc<Keys>>,
+    /// Whether those that were made here are among them.
+    has_generated: bool,
     by_user: Cache<Id, Arc<DataKey>>,
     by_run: Cache<Id, Arc<DataKey>>,
 }
@@ -48,7 +57,11 @@ impl fmt::Debug for Keyring {
 impl Keyring {
     pub(crate) fn new(master: MasterKey) -> Self {
         let (by_user, by_run) = (Cache::new(MAX_KEPT), Cache::new(MAX_KEPT));
-        Self { master, known: Mutex::new(Known { masters: None, by_user, by_run }), started: Instant::now() }
+        Self {
+            master,
+            known: Mutex::new(Known { masters: None, has_generated: false, by_user, by_run }),
+            started: Instant::now(),
+        }
     }
 
     pub(crate) const fn master(&self) -> &MasterKey {
@@ -95,6 +108,17 @@ impl Keyring {
         Ok(Some(keys))
     }
 
+    /// The master keys, if all that there were at some time are known.
+    pub(crate) fn all_masters(&self) -> Option<Arc<Keys>> {
+        let known = self.known();
+        known.masters.clone().filter(|_| known.has_generated)
+    }
+
+    /// Notes that all are known.
+    pub(crate) fn note_generated(&self) {
+        self.known().has_generated = true;
+    }
+
     pub(crate) fn known_masters(&self) -> Option<Arc<Keys>> {
         self.known().masters.clone()
     }
@@ -113,7 +137,12 @@ impl Opener {
     pub(crate) fn open(&self, place: Place<'_>, stored: &str) -> Result<String, StorageError> {
         match &self.0 {
             None => Ok(stored.to_owned()),
-            Some(key) => key.open(place, stored).map_err(|error| unreadable(place, error)),
+            Some(key) => match key.open(place, stored) {
+                Err(VaultError::Lost) => {
+                    Ok(if IN_WORDS.contains(&place.column) { LOST.to_owned() } else { String::new() })
+                }
+                opened => opened.map_err(|error| unreadable(place, error)),
+            },
         }
     }
 
@@ -146,9 +175,14 @@ pub(crate) fn seal_optional(key: &DataKey, place: Place<'_>, text: Option<&str>)
     text.map_or(Ok(Value::Null), |text| seal(key, place, text))
 }
 
+/// A row of `data_keys` as one text.
+const STORED: &str =
+    "data_keys.id || ' ' || data_keys.wrapped || ' ' || data_keys.master_key || ' ' || COALESCE(data_keys.lost, '')";
+
 /// What [`Store::stored_key`] selects, as it is read.
 struct StoredKey {
     key: WrappedKey,
+    lost: Vec<String>,
     generated: Vec<String>,
 }
 
@@ -157,7 +191,8 @@ impl StoredKey {
     fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split(' ');
         let [id, wrapped, master_key] = [parts.next()?, parts.next()?, parts.next()?].map(str::to_owned);
-        Some(Self { key: WrappedKey { id, wrapped, master_key }, generated: parse_generated(parts) })
+        let lost = parts.next()?.split(',').filter(|id| !id.is_empty()).map(str::to_owned).collect();
+        Some(Self { key: WrappedKey { id, wrapped, master_key }, lost, generated: parse_generated(parts) })
     }
 }
 
@@ -172,9 +207,7 @@ impl<D: Database> Store<D> {
         } else {
             String::new()
         };
-        format!(
-            "(SELECT data_keys.id || ' ' || wrapped || ' ' || master_key {generated} FROM data_keys WHERE data_keys.user_id = {user_id})"
-        )
+        format!("(SELECT {STORED} {generated} FROM data_keys WHERE data_keys.user_id = {user_id})")
     }
 
     /// A person's key, to seal with. The first call of all makes it: of several at once, at any host, one makes it, and all return the same.
@@ -193,7 +226,9 @@ impl<D: Database> Store<D> {
         let sql = format!("SELECT {}", self.stored_key("?1"));
         let rows = self.database.query(Statement::new(QUERY, sql, [user_id.into()])).await?;
         match rows.first().map(|row| row.columns(QUERY).optional_text()).transpose()?.flatten() {
-            Some(stored) => self.unwrapped(user_id, None, stored).await.map(Some),
+            Some(stored) if !is_given_up(stored) => self.unwrapped(user_id, None, stored).await.map(Some),
+            // Only a new key can say of a text that its key is lost.
+            Some(_) => self.new_data_key(user_id).await.map(Some),
             None => Ok(None),
         }
     }
@@ -201,8 +236,15 @@ impl<D: Database> Store<D> {
     async fn new_data_key(&self, user_id: Id) -> Result<Arc<DataKey>, StorageError> {
         const QUERY: &str = "new_data_key";
         let new = self.sealing_masters().await?.new_data_key(&user_id.to_string())?;
-        let sql = "INSERT INTO data_keys (user_id, id, wrapped, master_key, created_at) VALUES (?1, ?2, ?3, ?4, now_ms())
-             ON CONFLICT (user_id) DO UPDATE SET user_id = excluded.user_id RETURNING id || ' ' || wrapped || ' ' || master_key";
+        // One that was given up is replaced; any other that is there stays.
+        let sql = format!(
+            "INSERT INTO data_keys (user_id, id, wrapped, master_key, created_at) VALUES (?1, ?2, ?3, ?4, now_ms())
+             ON CONFLICT (user_id) DO UPDATE SET
+                 id = CASE WHEN data_keys.master_key = '{GIVEN_UP}' THEN excluded.id ELSE data_keys.id END,
+                 wrapped = CASE WHEN data_keys.master_key = '{GIVEN_UP}' THEN excluded.wrapped ELSE data_keys.wrapped END,
+                 master_key = CASE WHEN data_keys.master_key = '{GIVEN_UP}' THEN excluded.master_key ELSE data_keys.master_key END
+             RETURNING {STORED}"
+        );
         let parameters = [user_id.into(), new.id.into(), new.wrapped.into(), new.master_key.into()];
         let rows = self.database.query(Statement::new(QUERY, sql, parameters).durably().repeatably()).await?;
         let stored = rows.first().unwrap_or(&Row(Vec::new())).columns(QUERY).text()?.to_owned();
@@ -212,7 +254,7 @@ impl<D: Database> Store<D> {
     /// Unwraps what [`Self::stored_key`] selected, and keeps it.
     async fn unwrapped(&self, user_id: Id, run_id: Option<Id>, stored: &str) -> Result<Arc<DataKey>, StorageError> {
         let malformed = StorageError::Row { query: "data_key", column: 0, expected: "a wrapped key" };
-        let StoredKey { key, generated } = StoredKey::parse(stored).ok_or(malformed)?;
+        let StoredKey { key, lost, generated } = StoredKey::parse(stored).ok_or(malformed)?;
         if key.wrapped.is_empty() {
             self.keyring.forget(user_id);
             return Err(StorageError::KeyDestroyed);
@@ -220,7 +262,10 @@ impl<D: Database> Store<D> {
         let kept = self.keyring.of_user(user_id).filter(|kept| kept.id() == key.id);
         let unwrapped = match kept {
             Some(kept) => kept,
-            None => Arc::new(self.unwrap_with_any(user_id, &key, &generated).await?),
+            None => {
+                let unwrapped = self.unwrap_with_any(user_id, &key, &generated).await?;
+                Arc::new(unwrapped.knowing_lost(lost.iter().map(String::as_str)))
+            }
         };
         self.keyring.keep(user_id, run_id, &unwrapped);
         Ok(unwrapped)
@@ -268,8 +313,8 @@ impl<D: Database> Store<D> {
         stored: Option<&str>,
     ) -> Result<Arc<DataKey>, StorageError> {
         match stored {
-            Some(stored) => self.unwrapped(user_id, Some(run_id), stored).await,
-            None => {
+            Some(stored) if !is_given_up(stored) => self.unwrapped(user_id, Some(run_id), stored).await,
+            _ => {
                 let key = self.new_data_key(user_id).await?;
                 self.keyring.keep(user_id, Some(run_id), &key);
                 Ok(key)
@@ -324,6 +369,11 @@ impl<D: Database> Store<D> {
         self.keyring.forget(user_id);
         Ok(destroyed)
     }
+}
+
+/// Whether what [`Store::stored_key`] selected is a key that was given up.
+fn is_given_up(stored: &str) -> bool {
+    StoredKey::parse(stored).is_some_and(|stored| stored.key.master_key == GIVEN_UP)
 }
 
 fn has_sealed(rows: &[Row]) -> bool {

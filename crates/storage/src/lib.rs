@@ -34,6 +34,7 @@ pub mod roles;
 pub mod runs;
 pub mod sealing;
 pub mod second_factors;
+pub mod secrets;
 pub mod sessions;
 pub mod signing_keys;
 pub mod tool_calls;

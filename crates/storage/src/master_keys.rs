@@ -111,6 +111,16 @@ impl<D: Database> Store<D> {
         Ok(sorted(texts.into_iter()))
     }
 
+    /// All master keys there are, to open what earlier releases sealed with them. `None`: there are none.
+    pub(crate) async fn all_masters(&self) -> Result<Option<Arc<Keys>>, StorageError> {
+        if let Some(masters) = self.keyring.all_masters() {
+            return Ok(Some(masters));
+        }
+        let masters = self.keyring.masters(&self.generated_master_keys().await?)?;
+        self.keyring.note_generated();
+        Ok(masters)
+    }
+
     /// The master keys, to wrap with. If there are none, one is made: of several hosts that do so at once, the first counts.
     pub(crate) async fn sealing_masters(&self) -> Result<Arc<Keys>, StorageError> {
         if let Some(known) = self.keyring.known_masters() {
@@ -129,6 +139,15 @@ impl<D: Database> Store<D> {
     }
 }
 
+/// Where earlier releases stored what they sealed with a master key.
+const SEALED_EARLIER: [(&str, &str); 5] = [
+    ("tool_secrets", "sealed"),
+    ("second_factors", "sealed"),
+    ("tool_connections", "authority"),
+    ("tool_connections", "access_token"),
+    ("tool_connections", "refresh_token"),
+];
+
 /// A master key as an administrator sees it. It contains no key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MasterKeyUse {
@@ -140,8 +159,8 @@ pub struct MasterKeyUse {
     pub is_known: bool,
     /// Whether it wraps new keys.
     pub wraps: bool,
-    /// How many people's data keys it wraps: with none, nothing needs it.
-    pub data_keys: i64,
+    /// How many keys of people it wraps, and secrets of earlier releases it seals: with none, nothing needs it.
+    pub uses: i64,
 }
 
 impl<D: Database> Store<D> {
@@ -151,8 +170,15 @@ impl<D: Database> Store<D> {
     /// Those of the database, and those of keys.
     pub async fn master_keys(&self) -> Result<Vec<MasterKeyUse>, StorageError> {
         const QUERY: &str = "master_keys_in_use";
-        let sql =
-            "SELECT master_key, COUNT(*) FROM data_keys WHERE master_key <> '' GROUP BY master_key ORDER BY master_key";
+        // What earlier releases sealed begins with `v1.`, the key's id and another dot.
+        let sealed = |(table, column): &(&str, &str)| {
+            format!(" UNION ALL SELECT substr({column}, 4, 16) FROM {table} WHERE substr({column}, 1, 3) = 'v1.'")
+        };
+        let sealed: String = SEALED_EARLIER.iter().map(sealed).collect();
+        let sql = format!(
+            "SELECT master_key, COUNT(*) FROM (SELECT master_key FROM data_keys WHERE wrapped <> ''{sealed}) AS used
+             GROUP BY master_key ORDER BY master_key"
+        );
         let rows = self.database.query(Statement::new(QUERY, sql, [])).await?;
         let mut uses = Vec::new();
         for row in &rows {
@@ -173,10 +199,10 @@ impl<D: Database> Store<D> {
                 created_at: made.iter().find(|(made, _)| made == id).map(|(_, at)| *at),
                 is_known: true,
                 wraps: place == 0,
-                data_keys: at.map_or(0, |at| uses.swap_remove(at).1),
+                uses: at.map_or(0, |at| uses.swap_remove(at).1),
             });
         }
-        let missing = |(id, data_keys)| MasterKeyUse { id, created_at: None, is_known: false, wraps: false, data_keys };
+        let missing = |(id, uses)| MasterKeyUse { id, created_at: None, is_known: false, wraps: false, uses };
         all.extend(uses.into_iter().map(missing));
         Ok(all)
     }

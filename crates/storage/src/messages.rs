@@ -123,8 +123,8 @@ fn read(query: &'static str, row: &Row, opener: &Opener) -> Result<Message, Stor
     let open = |column, stored| opener.open_optional(place(&row_id, column), stored);
     let content = opener.open(place(&row_id, "content"), columns.text()?)?;
     let tool_calls = match open("tool_calls", columns.optional_text()?)? {
-        Some(json) => serde_json::from_str(&json)?,
-        None => Vec::new(),
+        Some(json) if !json.is_empty() => serde_json::from_str(&json)?,
+        _ => Vec::new(),
     };
     let finish_reason = columns.optional_text()?;
     Ok(Message {
@@ -138,7 +138,7 @@ fn read(query: &'static str, row: &Row, opener: &Opener) -> Result<Message, Stor
         tool_result: read_tool_result(&mut columns, finish_reason, &row_id, opener)?,
         // Only a model's message has a finish reason.
         finish_reason: finish_reason.filter(|_| role != MessageRole::Tool).map(str::to_owned),
-        echo: open("echo", columns.optional_text()?)?,
+        echo: open("echo", columns.optional_text()?)?.filter(|echo| !echo.is_empty()),
         created_at: columns.timestamp()?,
         reasoning: open("reasoning", columns.optional_text()?)?,
     })

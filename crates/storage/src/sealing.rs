@@ -5,7 +5,7 @@
 
 use vault::{Place, VaultError, WrappedKey};
 
-use crate::{Database, Row, Statement, StorageError, Store, Value};
+use crate::{Database, Row, Statement, StorageError, Store, Value, second_factors, tool_connections::part};
 
 /// The rows of a step: at most a few megabytes, and a few milliseconds of sealing.
 const ROWS: usize = 32;
@@ -29,11 +29,13 @@ struct Target {
     /// The SQL of a row's person.
     person: &'static str,
     columns: &'static [&'static str],
+    /// For secrets, which callers keep sealed (`secrets.rs`): the SQL of their server and of their name. A connection's columns have names of their own.
+    secrets: Option<(&'static str, &'static str)>,
     /// Whether keys begin with a time (UUIDv7) and rows do not change long after it.
     is_chronological: bool,
 }
 
-const TARGETS: [Target; 5] = [
+const TARGETS: [Target; 8] = [
     Target {
         table: "conversations",
         key: ("id", Second::None),
@@ -42,6 +44,7 @@ const TARGETS: [Target; 5] = [
         joined: "conversations.id = new.key_1",
         person: "user_id",
         columns: &["title"],
+        secrets: None,
         is_chronological: false,
     },
     Target {
@@ -52,6 +55,7 @@ const TARGETS: [Target; 5] = [
         joined: "messages.id = new.key_1",
         person: "(SELECT user_id FROM conversations WHERE conversations.id = messages.conversation_id)",
         columns: &["content", "tool_calls", "reasoning", "echo", "title"],
+        secrets: None,
         is_chronological: true,
     },
     Target {
@@ -62,6 +66,7 @@ const TARGETS: [Target; 5] = [
         joined: "run_events.run_id = new.key_1 AND run_events.last_id = CAST(new.key_2 AS bigint)",
         person: "(SELECT user_id FROM runs WHERE runs.id = run_events.run_id)",
         columns: &["frames"],
+        secrets: None,
         is_chronological: true,
     },
     Target {
@@ -72,6 +77,7 @@ const TARGETS: [Target; 5] = [
         joined: "runs.id = new.key_1",
         person: "user_id",
         columns: &["error_message"],
+        secrets: None,
         is_chronological: true,
     },
     Target {
@@ -82,6 +88,40 @@ const TARGETS: [Target; 5] = [
         joined: "tool_tasks.run_id = new.key_1 AND tool_tasks.call_id = new.key_2",
         person: "user_id",
         columns: &["title", "message", "result"],
+        secrets: None,
+        is_chronological: false,
+    },
+    Target {
+        table: "tool_secrets",
+        key: ("user_id", Second::Text("server || ' ' || name")),
+        after: "(user_id, server || ' ' || name) > (?1, ?2)",
+        order: "user_id, server || ' ' || name",
+        joined: "tool_secrets.user_id = new.key_1 AND tool_secrets.server || ' ' || tool_secrets.name = new.key_2",
+        person: "user_id",
+        columns: &["sealed"],
+        secrets: Some(("server", "name")),
+        is_chronological: false,
+    },
+    Target {
+        table: "second_factors",
+        key: ("user_id", Second::None),
+        after: "user_id > ?1",
+        order: "user_id",
+        joined: "second_factors.user_id = new.key_1",
+        person: "user_id",
+        columns: &["sealed"],
+        secrets: Some(("''", "''")),
+        is_chronological: false,
+    },
+    Target {
+        table: "tool_connections",
+        key: ("user_id", Second::Text("server")),
+        after: "(user_id, server) > (?1, ?2)",
+        order: "user_id, server",
+        joined: "tool_connections.user_id = new.key_1 AND tool_connections.server = new.key_2",
+        person: "user_id",
+        columns: &["authority", "access_token", "refresh_token"],
+        secrets: Some(("server", "''")),
         is_chronological: false,
     },
 ];
@@ -120,8 +160,9 @@ impl Target {
             Second::Number(column) => format!("CAST({column} AS text)"),
             Second::Text(column) => column.to_owned(),
         };
+        let (server, name) = self.secrets.unwrap_or(("''", "''"));
         format!(
-            "SELECT {first}, {second}, {person}, {columns} FROM {} WHERE {} ORDER BY {} LIMIT {ROWS}",
+            "SELECT {first}, {second}, {person}, {server}, {name}, {columns} FROM {} WHERE {} ORDER BY {} LIMIT {ROWS}",
             self.table, self.after, self.order
         )
     }
@@ -170,6 +211,17 @@ impl Target {
     }
 }
 
+/// The name that a column's secret is sealed under.
+fn secret_name<'a>(target: &Target, column: &str, stored: &'a str) -> &'a str {
+    match (target.table, column) {
+        ("second_factors", _) => second_factors::SECRET,
+        ("tool_connections", "authority") => part::AUTHORITY,
+        ("tool_connections", "access_token") => part::ACCESS,
+        ("tool_connections", _) => part::REFRESH,
+        _ => stored,
+    }
+}
+
 /// The name of a row: its key's columns, with a space between.
 fn row_name(first: &str, second: &str) -> String {
     if second.is_empty() { first.to_owned() } else { format!("{first} {second}") }
@@ -215,7 +267,8 @@ impl<D: Database> Store<D> {
         let (name, user_id) = (row_name(first, second), columns.optional_id()?);
         // Its person is gone, and so is the row.
         let Some(user_id) = user_id else { return Ok(name) };
-        let key = match self.data_key(user_id).await {
+        let (server, secret) = (columns.text()?, columns.text()?);
+        let key = match self.secrets_key(user_id).await {
             // What is left of somebody who was erased is erased by whoever erases them.
             Err(StorageError::KeyDestroyed) => return Ok(name),
             key => key?,
@@ -224,15 +277,14 @@ impl<D: Database> Store<D> {
         let mut is_changed = false;
         for column in target.columns {
             let stored = columns.optional_text()?;
-            let old: Value = stored.map_or(Value::Null, |text| Value::Text(text.to_owned()));
-            let new = match stored {
-                Some(text) if !text.is_empty() && !key.has_sealed(text) => {
-                    is_changed = true;
-                    Value::Text(key.seal(Place { table: target.table, row: &name, column }, text)?)
-                }
-                _ => old.clone(),
+            let old = stored.map_or(Value::Null, |text| Value::Text(text.to_owned()));
+            let new = match (stored, target.secrets) {
+                (None, _) => None,
+                (Some(text), None) => key.sealed_word(Place { table: target.table, row: &name, column }, text)?,
+                (Some(text), Some(_)) => key.resealed(server, secret_name(target, column, secret), text)?,
             };
-            values.extend([old, new]);
+            is_changed |= new.is_some();
+            values.extend([old.clone(), new.map_or(old, Value::Text)]);
         }
         if is_changed {
             changed.push(values);

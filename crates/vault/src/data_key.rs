@@ -45,6 +45,8 @@ pub struct DataKey {
     id: String,
     /// Each text of this key begins so.
     prefix: String,
+    /// How the texts of the person's keys begin that were lost.
+    lost: Vec<String>,
     cipher: Cipher,
 }
 
@@ -56,8 +58,15 @@ impl fmt::Debug for DataKey {
 
 impl DataKey {
     pub(crate) fn new(user_id: &str, id: &str, key: &[u8; KEY_BYTES]) -> Self {
-        let prefix = format!("{VERSION}{id}:");
-        Self { user_id: user_id.to_owned(), id: id.to_owned(), prefix, cipher: Cipher::new(key) }
+        let (prefix, lost) = (format!("{VERSION}{id}:"), Vec::new());
+        Self { user_id: user_id.to_owned(), id: id.to_owned(), prefix, lost, cipher: Cipher::new(key) }
+    }
+
+    /// The key, knowing the ids of those that the person had before and that are lost.
+    #[must_use]
+    pub fn knowing_lost<'a>(mut self, ids: impl Iterator<Item = &'a str>) -> Self {
+        self.lost.extend(ids.map(|id| format!("{VERSION}{id}:")));
+        self
     }
 
     /// A new id and a new key.
@@ -101,8 +110,11 @@ impl DataKey {
     /// The text that was stored at a place: opened if it was sealed, else as it is.
     ///
     /// # Errors
-    /// [`VaultError::Unopenable`]: it was changed, or moved from another place.
+    /// [`VaultError::Unopenable`]: it was changed, or moved from another place. [`VaultError::Lost`]: it was sealed with a key that is lost.
     pub fn open(&self, place: Place<'_>, stored: &str) -> Result<String, VaultError> {
+        if self.lost.iter().any(|prefix| stored.starts_with(prefix)) {
+            return Err(VaultError::Lost);
+        }
         let Some(sealed) = stored.strip_prefix(&self.prefix) else { return Ok(stored.to_owned()) };
         let sealed = BASE64_URL_SAFE_NO_PAD.decode(sealed).map_err(|_| VaultError::Unopenable)?;
         let text = self.cipher.open(&self.place(place), &sealed).ok_or(VaultError::Unopenable)?;
@@ -152,6 +164,17 @@ mod tests {
         }
         assert!(matches!(key("u2", 1).open(PLACE, &sealed), Err(VaultError::Unopenable)));
         assert!(matches!(key("u1", 2).open(PLACE, &sealed), Err(VaultError::Unopenable)));
+    }
+
+    #[test]
+    fn what_a_lost_key_sealed_is_told_from_what_was_typed() {
+        let sealed = DataKey::new("u1", "lostlostlostlost", &[1; KEY_BYTES]).seal(PLACE, "x").unwrap();
+        let key = key("u1", 2);
+        assert_eq!(key.open(PLACE, &sealed).unwrap(), sealed);
+        assert!(matches!(
+            key.knowing_lost(["lostlostlostlost"].into_iter()).open(PLACE, &sealed),
+            Err(VaultError::Lost)
+        ));
     }
 
     #[test]

@@ -25,6 +25,7 @@ on_each_database! {
     after_a_rotation_the_old_key_is_needed_until_all_keys_are_wrapped_again,
     without_its_master_key_nothing_is_read_or_written,
     a_key_that_was_made_here_is_rotated_and_a_configured_one_is_not,
+    what_a_lost_key_sealed_is_told_in_words_after_it_was_given_up,
     a_destroyed_key_opens_and_seals_nothing_any_more,
 }
 
@@ -272,7 +273,7 @@ fn after_a_rotation_the_old_key_is_needed_until_all_keys_are_wrapped_again(place
     let both = with_key(&fixture, &format!("{NEW},{OLD}"));
     let uses = |store: &Store<Real>| -> Vec<(bool, bool, i64)> {
         let keys = block_on(store.master_keys()).unwrap();
-        keys.iter().map(|key| (key.is_known, key.wraps, key.data_keys)).collect()
+        keys.iter().map(|key| (key.is_known, key.wraps, key.uses)).collect()
     };
     assert_eq!(uses(&both), [(true, true, 0), (true, false, 70)]);
     // A step at a time: whoever dies between two has lost nothing.
@@ -297,7 +298,7 @@ fn without_its_master_key_nothing_is_read_or_written(place: Place) {
     assert!(is_missing(block_on(lost.conversation(ada.id, conversation)).unwrap_err()));
     assert!(is_missing(block_on(lost.update_conversation(ada.id, conversation, Some("x"), None)).unwrap_err()));
     let keys = block_on(lost.master_keys()).unwrap();
-    assert_eq!(keys.iter().filter(|key| !key.is_known).map(|key| key.data_keys).collect::<Vec<_>>(), [1]);
+    assert_eq!(keys.iter().filter(|key| !key.is_known).map(|key| key.uses).collect::<Vec<_>>(), [1]);
     // A component that gets no key at all is told so.
     let none = Store::with_master_key(fixture.another_connection(), MasterKey::not_granted());
     let read = block_on(none.conversation(ada.id, conversation));
@@ -316,12 +317,35 @@ fn a_key_that_was_made_here_is_rotated_and_a_configured_one_is_not(place: Place)
     while block_on(another.rewrap_next_keys()).unwrap() {}
     let keys = block_on(another.master_keys()).unwrap();
     assert_eq!(
-        keys.iter().map(|key| (key.id == new, key.wraps, key.data_keys)).collect::<Vec<_>>(),
+        keys.iter().map(|key| (key.id == new, key.wraps, key.uses)).collect::<Vec<_>>(),
         [(true, true, 1), (false, false, 0)]
     );
     assert!(keys.iter().all(|key| key.created_at.is_some()));
     assert_hears_everything(&Store::new(fixture.another_connection()), ids);
     assert_eq!(block_on(with_key(&fixture, NEW).rotate_generated_master_key()).unwrap(), None);
+}
+
+fn what_a_lost_key_sealed_is_told_in_words_after_it_was_given_up(place: Place) {
+    let fixture = Fixture::new(place);
+    let ids = say_everything(&fixture);
+    let database = fixture.another_connection();
+    let store = || Store::new(fixture.another_connection());
+    // As docs/runbooks/keys.md says.
+    rows(
+        &database,
+        "UPDATE data_keys SET lost = COALESCE(lost || ',', '') || id, wrapped = '', master_key = 'lost' WHERE master_key = (SELECT MIN(master_key) FROM data_keys)",
+    );
+    let told = heard(&store(), ids).unwrap();
+    assert!(
+        told.contains("(This can no longer be read") && !told.contains("planted") && !told.contains("s1:"),
+        "{told}"
+    );
+    let made = block_on(store().create_conversation(ids.0, "planted-new", None)).unwrap();
+    let found = block_on(store().conversation(ids.0, made.id)).unwrap().unwrap();
+    assert_eq!(found.title, "planted-new", "what is written from now on can be read");
+    // The store of before keeps what it knows for a minute, and writes nothing that nobody can read.
+    let database = fixture.another_connection();
+    assert_eq!(rows(&database, "SELECT 1 FROM data_keys WHERE lost IS NOT NULL AND wrapped <> ''").len(), 1);
 }
 
 fn a_destroyed_key_opens_and_seals_nothing_any_more(place: Place) {
