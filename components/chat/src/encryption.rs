@@ -20,12 +20,17 @@ use crate::COMPONENT;
 
 /// How often an instance looks for work. What there is to do is hours or days old.
 const PAUSE: Duration = Duration::from_secs(60);
+/// The same after an error: the database may have been busy.
+const AFTER_ERROR: Duration = Duration::from_secs(5);
 /// How long an instance works at once. Then the next request, or the next question of `/ready`, lets it go on.
 const WORK: Duration = Duration::from_secs(2);
 /// Between two steps, requests have their turn: a step of SQLite lets nothing else of the instance run.
 const STEP_PAUSE: Duration = Duration::from_millis(10);
 /// A database that takes longer is the business of its own check.
 const CHECK_LIMIT: Duration = Duration::from_secs(1);
+
+/// The check of the master keys.
+const MASTER_KEY: &str = "master_key";
 
 thread_local! {
     static NEXT: Cell<Option<Instant>> = const { Cell::new(None) };
@@ -47,6 +52,7 @@ pub(crate) fn go_on<D: Database + 'static>(app: App<D>) {
                 Err(error) => {
                     let cause = BTreeMap::from([("cause", error.to_string())]);
                     log(COMPONENT, Level::Error, "what is stored could not be encrypted further", cause);
+                    NEXT.set(Instant::now().checked_add(AFTER_ERROR));
                     return;
                 }
             }
@@ -72,6 +78,12 @@ pub(crate) async fn checks() -> Vec<Check> {
 }
 
 async fn state(store: &Store<impl Database>) -> Vec<Check> {
+    if let Some(error) = store.master_key().fault() {
+        let detail = format!(
+            "master_key is not valid, so nothing of what people typed can be read: {error}. Make one: openssl rand -base64 32."
+        );
+        return vec![Check::new(MASTER_KEY, Err(detail))];
+    }
     let checks = async { Ok::<_, StorageError>(vec![master_key(store).await?, encryption(store).await?]) };
     checks.await.unwrap_or_else(|error| vec![Check::new("encryption", Err(said(&error)))])
 }
@@ -82,14 +94,6 @@ fn said(error: &StorageError) -> String {
 }
 
 async fn master_key(store: &Store<impl Database>) -> Result<Check, StorageError> {
-    const NAME: &str = "master_key";
-    let configured = store.master_key();
-    if let Some(error) = configured.fault() {
-        let detail = format!(
-            "master_key is not valid, so nothing of what people typed can be read: {error}. Make one: openssl rand -base64 32."
-        );
-        return Ok(Check::new(NAME, Err(detail)));
-    }
     let keys = store.master_keys().await?;
     let missing: Vec<String> =
         keys.iter().filter(|key| !key.is_known).map(|key| format!("{} (of {} people)", key.id, key.uses)).collect();
@@ -98,19 +102,19 @@ async fn master_key(store: &Store<impl Database>) -> Result<Check, StorageError>
             "What people typed cannot be read, because these master keys are missing: {}. Put them back into master_key, behind the one that wraps.",
             missing.join(", ")
         );
-        return Ok(Check::new(NAME, Err(detail)));
+        return Ok(Check::new(MASTER_KEY, Err(detail)));
     }
-    if configured.is_empty() {
+    if store.master_key().is_empty() {
         let detail = "master_key is not set: the key that opens what people typed lies in the database beside it, so whoever copies the database can read \
                       it. Set SPIN_VARIABLE_MASTER_KEY (openssl rand -base64 32), and keep it apart from copies of the database.";
-        return Ok(Check::warning(NAME, detail.to_owned()));
+        return Ok(Check::warning(MASTER_KEY, detail.to_owned()));
     }
     let unneeded: Vec<&str> =
         keys.iter().filter(|key| !key.wraps && key.uses == 0).map(|key| key.id.as_str()).collect();
     Ok(if unneeded.is_empty() {
-        Check::new(NAME, Ok(()))
+        Check::new(MASTER_KEY, Ok(()))
     } else {
-        Check::warning(NAME, format!("Nothing needs these master keys any more: {}.", unneeded.join(", ")))
+        Check::warning(MASTER_KEY, format!("Nothing needs these master keys any more: {}.", unneeded.join(", ")))
     })
 }
 
@@ -158,7 +162,10 @@ mod tests {
             let unset = told("").await;
             assert!(unset[0].0 == Status::Warning && unset[0].1.contains("whoever copies"), "{unset:?}");
             let wrong = told("words that are no key").await;
-            assert!(wrong.iter().any(|(status, _)| *status == Status::Failed), "{wrong:?}");
+            assert!(
+                wrong.len() == 1 && wrong[0].0 == Status::Failed && wrong[0].1.contains("openssl rand"),
+                "{wrong:?}"
+            );
             with(OLD).create_conversation(user.id, "planted", None).await.unwrap();
             assert!(told(OLD).await.iter().all(|(status, _)| *status == Status::Ok));
             let lost = told(NEW).await;
