@@ -95,8 +95,11 @@ fn said(error: &StorageError) -> String {
 
 async fn master_key(store: &Store<impl Database>) -> Result<Check, StorageError> {
     let keys = store.master_keys().await?;
-    let missing: Vec<String> =
-        keys.iter().filter(|key| !key.is_known).map(|key| format!("{} (of {} people)", key.id, key.uses)).collect();
+    let missing: Vec<String> = keys
+        .iter()
+        .filter(|key| !key.is_known && key.uses > 0)
+        .map(|key| format!("{} (of {} people)", key.id, key.uses))
+        .collect();
     if !missing.is_empty() {
         let detail = format!(
             "What people typed cannot be read, because these master keys are missing: {}. Put them back into master_key, behind the one that wraps.",
@@ -109,8 +112,17 @@ async fn master_key(store: &Store<impl Database>) -> Result<Check, StorageError>
                       it. Set SPIN_VARIABLE_MASTER_KEY (openssl rand -base64 32), and keep it apart from copies of the database.";
         return Ok(Check::warning(MASTER_KEY, detail.to_owned()));
     }
+    let forgotten: Vec<&str> = keys.iter().filter(|key| !key.is_known).map(|key| key.id.as_str()).collect();
+    if !forgotten.is_empty() {
+        let detail = format!(
+            "Secrets that an earlier release stored count as not entered, because these master keys are missing: {}. Put them back into master_key, or \
+             have the secrets entered again.",
+            forgotten.join(", ")
+        );
+        return Ok(Check::warning(MASTER_KEY, detail));
+    }
     let unneeded: Vec<&str> =
-        keys.iter().filter(|key| !key.wraps && key.uses == 0).map(|key| key.id.as_str()).collect();
+        keys.iter().filter(|key| !key.wraps && key.uses == 0 && key.secrets == 0).map(|key| key.id.as_str()).collect();
     Ok(if unneeded.is_empty() {
         Check::new(MASTER_KEY, Ok(()))
     } else {
@@ -170,6 +182,13 @@ mod tests {
             assert!(told(OLD).await.iter().all(|(status, _)| *status == Status::Ok));
             let lost = told(NEW).await;
             assert!(lost[0].0 == Status::Failed && lost[0].1.contains("630dcd2966c43366"), "{lost:?}");
+            // A key that sealed only secrets of an earlier release, and was removed on purpose.
+            let database = fixture.another_connection();
+            let sealed = "INSERT INTO tool_secrets (user_id, server, name, sealed, updated_at) VALUES (?1, 's', 'n', 'v1.0123456789abcdef.x', 0)";
+            database.query(storage::Statement::new("t", sealed, [user.id.into()])).await.unwrap();
+            let removed = told(OLD).await;
+            assert!(removed[0].0 == Status::Warning && removed[0].1.contains("0123456789abcdef"), "{removed:?}");
+            database.query(storage::Statement::new("t", "DELETE FROM tool_secrets", [])).await.unwrap();
             let both = format!("{NEW},{OLD}");
             let rotating = told(&both).await;
             assert!(rotating[1].0 == Status::Warning && rotating[1].1.contains("keep the older"), "{rotating:?}");

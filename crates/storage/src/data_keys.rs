@@ -102,8 +102,8 @@ impl Keyring {
 
     /// The master keys, together with these that were made here.
     pub(crate) fn masters(&self, generated: &[String]) -> Result<Option<Arc<Keys>>, StorageError> {
-        let Some(text) = self.master.with_generated(generated)? else { return Ok(None) };
-        let keys = Arc::new(Keys::parse(&text)?);
+        let Some(keys) = self.master.with_generated(generated)? else { return Ok(None) };
+        let keys = Arc::new(keys);
         self.known().masters = Some(Arc::clone(&keys));
         Ok(Some(keys))
     }

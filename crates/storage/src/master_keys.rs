@@ -70,15 +70,18 @@ impl MasterKey {
     }
 
     /// The configured keys, then those that were made here. `None`: there are none at all.
-    pub(crate) fn with_generated(&self, generated: &[String]) -> Result<Option<Zeroizing<String>>, StorageError> {
+    pub(crate) fn with_generated(&self, generated: &[String]) -> Result<Option<Keys>, StorageError> {
         let Source::Granted(text) = &self.0 else { return Err(StorageError::NoMasterKey) };
         // Read it first: what is wrong with it must not be hidden by a key that was made here.
-        if let Some(error) = self.fault() {
-            return Err(error.into());
+        let mut keys = if self.is_empty() { None } else { Some(Keys::parse(text)?) };
+        for key in generated {
+            let made = Keys::parse(key)?;
+            keys = Some(match keys {
+                Some(keys) => Keys::and(keys, made),
+                None => made,
+            });
         }
-        let parts = [text.trim()].into_iter().chain(generated.iter().map(String::as_str));
-        let all = parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join(",");
-        Ok((!all.is_empty()).then(|| Zeroizing::new(all)))
+        Ok(keys)
     }
 }
 
@@ -159,12 +162,15 @@ pub struct MasterKeyUse {
     pub is_known: bool,
     /// Whether it wraps new keys.
     pub wraps: bool,
-    /// How many keys of people it wraps, and secrets of earlier releases it seals: with none, nothing needs it.
+    /// How many keys of people it wraps. Without it, nothing of theirs can be read.
     pub uses: i64,
+    /// How many secrets of earlier releases it seals. Without it, they count as not entered.
+    pub secrets: i64,
 }
 
 impl<D: Database> Store<D> {
-    /// All master keys: those that this component has, the one that wraps first, then those that are missing.
+    /// All master keys: those that this component has, the one that wraps first, then those that are missing. One that was made here and that nothing
+    /// needs any more is left out: nobody has to do anything about it.
     ///
     /// # Errors
     /// Those of the database, and those of keys.
@@ -172,18 +178,19 @@ impl<D: Database> Store<D> {
         const QUERY: &str = "master_keys_in_use";
         // What earlier releases sealed begins with `v1.`, the key's id and another dot.
         let sealed = |(table, column): &(&str, &str)| {
-            format!(" UNION ALL SELECT substr({column}, 4, 16) FROM {table} WHERE substr({column}, 1, 3) = 'v1.'")
+            format!(" UNION ALL SELECT substr({column}, 4, 16), 0, 1 FROM {table} WHERE substr({column}, 1, 3) = 'v1.'")
         };
         let sealed: String = SEALED_EARLIER.iter().map(sealed).collect();
         let sql = format!(
-            "SELECT master_key, COUNT(*) FROM (SELECT master_key FROM data_keys WHERE wrapped <> ''{sealed}) AS used
+            "SELECT master_key, CAST(SUM(people) AS bigint), CAST(SUM(secrets) AS bigint)
+             FROM (SELECT master_key, 1 AS people, 0 AS secrets FROM data_keys WHERE wrapped <> ''{sealed}) AS used
              GROUP BY master_key ORDER BY master_key"
         );
         let rows = self.database.query(Statement::new(QUERY, sql, [])).await?;
         let mut uses = Vec::new();
         for row in &rows {
             let mut columns = row.columns(QUERY);
-            uses.push((columns.text()?.to_owned(), columns.integer()?));
+            uses.push((columns.text()?.to_owned(), columns.integer()?, columns.integer()?));
         }
         let generated = self.generated_rows().await?;
         let masters = self.keyring.masters(&generated.iter().map(|(_, key)| key.clone()).collect::<Vec<_>>())?;
@@ -193,16 +200,16 @@ impl<D: Database> Store<D> {
             .collect();
         let mut all = Vec::new();
         for (place, id) in masters.iter().flat_map(|masters| masters.ids()).enumerate() {
-            let at = uses.iter().position(|(used, _)| used == id);
-            all.push(MasterKeyUse {
-                id: id.to_owned(),
-                created_at: made.iter().find(|(made, _)| made == id).map(|(_, at)| *at),
-                is_known: true,
-                wraps: place == 0,
-                uses: at.map_or(0, |at| uses.swap_remove(at).1),
-            });
+            let at = uses.iter().position(|(used, ..)| used == id);
+            let (_, uses, secrets) = at.map_or_else(Default::default, |at| uses.swap_remove(at));
+            let created_at = made.iter().find(|(made, _)| made == id).map(|(_, at)| *at);
+            let wraps = place == 0;
+            if wraps || created_at.is_none() || uses > 0 || secrets > 0 {
+                all.push(MasterKeyUse { id: id.to_owned(), created_at, is_known: true, wraps, uses, secrets });
+            }
         }
-        let missing = |(id, uses)| MasterKeyUse { id, created_at: None, is_known: false, wraps: false, uses };
+        let missing =
+            |(id, uses, secrets)| MasterKeyUse { id, created_at: None, is_known: false, wraps: false, uses, secrets };
         all.extend(uses.into_iter().map(missing));
         Ok(all)
     }

@@ -157,6 +157,14 @@ impl Keys {
         Ok(Self { first: keys.next().ok_or(VaultError::NoKey)?, others: keys.collect() })
     }
 
+    /// These keys, then others, which only open. There is no limit: an installation's own keys must all open, however often it made new ones.
+    #[must_use]
+    pub fn and(mut self, others: Self) -> Self {
+        self.others.push(others.first);
+        self.others.extend(others.others);
+        self
+    }
+
     /// Makes a new key in base64, as [`Self::parse`] reads it.
     ///
     /// # Errors
