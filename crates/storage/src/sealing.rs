@@ -7,8 +7,10 @@ use vault::{Place, VaultError, WrappedKey};
 
 use crate::{Database, Row, Statement, StorageError, Store, Value, second_factors, tool_connections::part};
 
-/// The rows of a step: at most a few megabytes, and a few milliseconds of sealing.
+/// The most rows of a step.
 const ROWS: usize = 32;
+/// The most bytes of a step, but for one row, which may be longer: some ten milliseconds of sealing, and little of an instance's memory.
+const STEP_BYTES: usize = 1024 * 1024;
 /// How long a step may take before another host takes it, too.
 const CLAIM_MS: i64 = 10_000;
 /// When the second pass begins. By then, hosts of the earlier release are gone (docs/deploy.md).
@@ -161,9 +163,17 @@ impl Target {
             Second::Text(column) => column.to_owned(),
         };
         let (server, name) = self.secrets.unwrap_or(("''", "''"));
+        let size: Vec<String> =
+            self.columns.iter().map(|column| format!("COALESCE(octet_length({column}), 0)")).collect();
+        let (size, order) = (size.join(" + "), self.order);
         format!(
-            "SELECT {first}, {second}, {person}, {server}, {name}, {columns} FROM {} WHERE {} ORDER BY {} LIMIT {ROWS}",
-            self.table, self.after, self.order
+            "SELECT key_1, key_2, person, server_of, name_of, {columns} FROM (
+                 SELECT next.*, SUM(size) OVER (ORDER BY place) AS running FROM (
+                     SELECT {first} AS key_1, {second} AS key_2, {person} AS person, {server} AS server_of, {name} AS name_of, {columns},
+                         {size} AS size, ROW_NUMBER() OVER (ORDER BY {order}) AS place
+                     FROM {} WHERE {} ORDER BY {order} LIMIT {ROWS}) AS next) AS summed
+             WHERE running - size < {STEP_BYTES} ORDER BY place",
+            self.table, self.after
         )
     }
 
