@@ -302,7 +302,11 @@ impl<D: Database> Store<D> {
 
     /// As [`Self::opener`], for the person of a run.
     pub(crate) async fn opener_of_run(&self, run_id: Id, rows: &[Row]) -> Result<Opener, StorageError> {
-        Ok(Opener(if has_sealed(rows) { self.data_keys_of_runs([run_id]).await?.remove(&run_id) } else { None }))
+        Ok(Opener(if has_sealed(rows) {
+            self.data_keys_of_runs([run_id]).await?.remove(&run_id).transpose()?
+        } else {
+            None
+        }))
     }
 
     /// Takes what a claim brought along: the run's person and [`Self::stored_key`].
@@ -323,16 +327,16 @@ impl<D: Database> Store<D> {
     }
 
     /// The keys of the people of runs. A run that is gone has none. Executors have claimed their runs, so the instance knows these keys already, and
-    /// asks once a minute for all of which it has forgotten.
+    /// asks once a minute for all of which it has forgotten. A key that cannot be used is an error of its own.
     pub(crate) async fn data_keys_of_runs(
         &self,
         run_ids: impl IntoIterator<Item = Id>,
-    ) -> Result<BTreeMap<Id, Arc<DataKey>>, StorageError> {
+    ) -> Result<BTreeMap<Id, Result<Arc<DataKey>, StorageError>>, StorageError> {
         const QUERY: &str = "data_keys_of_runs";
         let (mut keys, mut unknown) = (BTreeMap::new(), Vec::new());
         for run_id in run_ids {
             match self.keyring.of_run(run_id) {
-                Some(key) => drop(keys.insert(run_id, key)),
+                Some(key) => drop(keys.insert(run_id, Ok(key))),
                 None => unknown.push(Value::from(run_id)),
             }
         }
@@ -351,7 +355,12 @@ impl<D: Database> Store<D> {
         for row in &rows {
             let mut columns = row.columns(QUERY);
             let (run_id, user_id, stored) = (columns.id()?, columns.id()?, columns.optional_text()?);
-            keys.insert(run_id, self.take_key(user_id, run_id, stored).await?);
+            let key = match self.take_key(user_id, run_id, stored).await {
+                Err(error @ StorageError::Database(_)) => return Err(error),
+                // The key of one person must not end the runs of others.
+                key => key,
+            };
+            keys.insert(run_id, key);
         }
         Ok(keys)
     }

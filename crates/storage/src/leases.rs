@@ -96,8 +96,8 @@ impl<D: Database> Store<D> {
         let mut parameters = Vec::with_capacity(width);
         let keys = self.data_keys_of_runs(entries.iter().map(|entry| entry.lease.run_id)).await?;
         for Entry { lease, state, batch } in entries {
-            // A run that is gone has no lease either: nothing is stored of it.
-            let Some(key) = keys.get(&lease.run_id) else { continue };
+            // A run that is gone has no lease either: nothing is stored of it. Nor of one whose person's key cannot be used: it counts as lost, alone.
+            let Some(Ok(key)) = keys.get(&lease.run_id) else { continue };
             parameters.extend([
                 lease.run_id.into(),
                 lease.owner.into(),

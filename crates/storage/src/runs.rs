@@ -421,6 +421,7 @@ impl<D: Database> Store<D> {
     async fn take(&self, lease: Lease, taken: &Step<'_>) -> Result<bool, StorageError> {
         // A run that is gone has no lease either.
         let Some(key) = self.data_keys_of_runs([lease.run_id]).await?.remove(&lease.run_id) else { return Ok(false) };
+        let key = key?;
         Ok(!self.database.query(step(&key, lease, taken)?).await?.is_empty())
     }
 

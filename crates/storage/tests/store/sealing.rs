@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Barrier};
 use domain::{Id, RunFailure, RunState, ToolCall};
 use storage::{
     Database, MasterKey, Statement, StorageError, Store, Value,
+    leases::{Entry, Leave},
     messages::NewMessage,
     runs::{Batch, Ending},
     tool_tasks::{NewTask, Said},
@@ -27,6 +28,7 @@ on_each_database! {
     a_key_that_was_made_here_is_rotated_and_a_configured_one_is_not,
     what_a_lost_key_sealed_is_told_in_words_after_it_was_given_up,
     a_destroyed_key_opens_and_seals_nothing_any_more,
+    a_destroyed_key_ends_only_the_runs_of_its_person,
 }
 
 const OLD: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -367,4 +369,18 @@ fn a_destroyed_key_opens_and_seals_nothing_any_more(place: Place) {
         assert!(matches!(made, Err(StorageError::KeyDestroyed)));
         assert_eq!(block_on(store.conversations(eve.id, None, 9)).unwrap()[0].title, "planted-title");
     }
+}
+
+fn a_destroyed_key_ends_only_the_runs_of_its_person(place: Place) {
+    let fixture = Fixture::new(place);
+    let entry = |email: &str| {
+        let user = fixture.user(email);
+        let (_, lease) = fixture.claimed(&user, fixture.conversation(&user));
+        let batch = Batch { last_id: 1, frames: "planted-frames".into() };
+        (user.id, Entry { lease, state: RunState::Streaming, batch })
+    };
+    let ((eve, eves), (_, adas)) = (entry("eve@example.org"), entry("ada@example.org"));
+    assert!(block_on(fixture.store.destroy_data_key(eve)).unwrap());
+    let left = block_on(Store::new(fixture.another_connection()).append_events(&[eves, adas])).unwrap();
+    assert_eq!(left, [Leave::LeaseLost, Leave::Granted]);
 }
