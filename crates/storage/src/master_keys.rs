@@ -1,7 +1,7 @@
 //! Master keys: those of the configuration, else one made on first use and kept in the database. They wrap data keys (`data_keys.rs`).
 //!
-//! The first configured key wraps; without one, the newest that was made here. All of them open. Nothing is logged here: the callers of
-//! [`Store::key_state`] say what an installation without a configured key means.
+//! The first configured key wraps; without one, the newest that was made here. All of them open. Nothing is logged here: the
+//! platform and `/ready` say what an installation without a configured key means.
 
 use std::{fmt, sync::Arc};
 
