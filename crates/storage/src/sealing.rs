@@ -15,8 +15,8 @@ const STEP_BYTES: usize = 1024 * 1024;
 const CLAIM_MS: i64 = 10_000;
 /// When the second pass begins. By then, hosts of the earlier release are gone (docs/deploy.md).
 const SECOND_PASS_AFTER_MS: i64 = 60 * 60 * 1000;
-/// What the second pass reads again of tables whose keys begin with a time: runs live for a day, and theirs are the newest rows that change.
-const SECOND_PASS_REACHES_MS: i64 = 48 * 60 * 60 * 1000;
+/// What the second pass reads again of tables whose keys begin with a time: a run that waits for a task lives for 30 days.
+const SECOND_PASS_REACHES_MS: i64 = 31 * 24 * 60 * 60 * 1000;
 
 /// A table with columns that are sealed.
 struct Target {
